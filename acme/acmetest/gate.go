@@ -1,0 +1,99 @@
+package acmetest
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/letsencrypt/pebble/v2/db"
+)
+
+// A gate lets requests into Pebble in an order that its locks can bear.
+//
+// Pebble 2.10.1 dead-locks under load, in two ways. An order that is looked at
+// while its certificate is being signed takes the order's read lock twice, and
+// the signer asks for the write lock in between. And an authorization that is
+// looked at holds its own lock while it waits for the store's, as a new order
+// does the other way round. So the gate lets one request at a time see an
+// order, none while it is being signed, and none see an authorization while an
+// order is made or read. No answer is changed; a client sees an order as
+// "processing" once, in the answer to its own finalize request.
+type gate struct {
+	next   http.Handler
+	db     *db.MemoryStore
+	authz  sync.RWMutex // written to look at an authorization, read for orders
+	orders sync.Map     // order id to *sync.Mutex
+}
+
+// maxBody bounds a request, which the gate reads before it takes a lock.
+const maxBody = 1 << 20
+
+// maxSigning is how long an order may take to be signed before the gate lets
+// requests see it nevertheless.
+const maxSigning = 2 * time.Second
+
+func newGate(next http.Handler, store *db.MemoryStore) *gate {
+	return &gate{next: next, db: store}
+}
+
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	switch path := r.URL.Path; {
+	case strings.HasPrefix(path, PathAuthz):
+		g.authz.Lock()
+		defer g.authz.Unlock()
+	case strings.HasPrefix(path, PathOrder), strings.HasPrefix(path, PathFinalize):
+		id := path[strings.LastIndexByte(path, '/')+1:]
+		mu, _ := g.orders.LoadOrStore(id, new(sync.Mutex))
+		mu.(*sync.Mutex).Lock()
+		defer mu.(*sync.Mutex).Unlock()
+		g.signed(r.Context(), id)
+		fallthrough
+	case path == PathNewOrder, strings.HasPrefix(path, PathOrders):
+		g.authz.RLock()
+		defer g.authz.RUnlock()
+	}
+	g.next.ServeHTTP(w, r)
+}
+
+// signed waits until nothing is being signed for the order.
+func (g *gate) signed(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, maxSigning)
+	defer cancel()
+	for g.signing(id) && wait(ctx, 200*time.Microsecond) {
+	}
+}
+
+func (g *gate) signing(id string) bool {
+	o := g.db.GetOrderByID(id)
+	if o == nil {
+		return false
+	}
+	o.RLock()
+	defer o.RUnlock()
+	return o.BeganProcessing && o.CertificateObject == nil && o.Error == nil
+}
+
+// wait waits for d and reports whether ctx lasted as long.
+func wait(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

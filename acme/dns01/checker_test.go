@@ -1,0 +1,304 @@
+package dns01
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	name  = "_acme-challenge.example.org."
+	value = "LHDhK3oGRvkiefQnx7OOczTY5Tic_xZ6HcMOc_gmtoM"
+)
+
+var has = name + ` 60 IN TXT "` + value + `"`
+
+// A world is a resolver and up to three name servers of example.org.
+type world struct {
+	resolver *nameServer
+	servers  []*nameServer
+	checker  Checker
+	warned   *strings.Builder
+}
+
+func newWorld(t *testing.T, servers ...*nameServer) *world {
+	t.Helper()
+	soa := "example.org. 300 IN SOA ns. hostmaster. 1 3600 600 86400 60"
+	port, hosts := "", map[string][]string{}
+	for i, s := range servers {
+		s.authoritative = true
+		if s.records == nil {
+			s.set(t, soa, has)
+		}
+		ip := "127.0.0." + string(rune('1'+i))
+		port = portOf(t, serve(t, s, ip, port))
+		hosts["ns"+string(rune('1'+i))+".example.net."] = []string{ip}
+	}
+	r := &nameServer{}
+	r.set(t, zoneOf("example.org.", hosts)...)
+	w := &world{resolver: r, servers: servers, warned: &strings.Builder{}}
+	w.checker = Checker{
+		System: []string{serve(t, r, "127.0.0.1", "")}, Port: port,
+		Timeout: 100 * time.Millisecond, Grace: 500 * time.Millisecond,
+		Log: slog.New(slog.NewTextHandler(w.warned, nil)),
+	}
+	return w
+}
+
+func TestAwait(t *testing.T) {
+	const soa = "example.org. 300 IN SOA ns. hostmaster. 1 3600 600 86400 60"
+	other := func() *nameServer {
+		s := &nameServer{}
+		s.set(t, soa, name+` 60 IN TXT "left by somebody"`)
+		return s
+	}
+	for _, tt := range []struct {
+		name    string
+		servers []*nameServer
+		warn    string // empty: no warning
+		err     string // empty: seen
+		remedy  string
+	}{
+		{"all show it", []*nameServer{{}, {}}, "", "", ""},
+		{"a secondary comes later", []*nameServer{{}, {after: 8}}, "", "", ""},
+		{"the answer is cut off over UDP", []*nameServer{{mode: "truncated"}}, "", "", ""},
+		{"UDP is blocked", []*nameServer{{mode: "tcp"}}, "", "", ""},
+		{"one server is down", []*nameServer{{}, {mode: "silent"}}, "ns2.example.net.", "", ""},
+		{"one server does not have the zone", []*nameServer{{mode: "refused"}, {}}, "ns1.example.net.", "", ""},
+		{"one server is lame", []*nameServer{{mode: "lame"}, {}}, "ns1.example.net.", "", ""},
+		{"a secondary never gets it", []*nameServer{{}, {after: 1e6}}, "",
+			`does not show at ns2.example.net. (127.0.0.2:`, "dig TXT " + name + " @ns2.example.net."},
+		{"something else is there", []*nameServer{other()}, "", `it shows only "left by somebody"`, "raise propagation"},
+		{"all are down", []*nameServer{{mode: "silent"}, {mode: "silent"}}, "", "no answer over UDP or TCP", "port 53"},
+		{"all refuse", []*nameServer{{mode: "refused"}}, "", "it answers REFUSED", "port 53"},
+		{"a server misses it and another is down", []*nameServer{{mode: "silent"}, {after: 1e6}}, "",
+			"ns2.example.net. (127.0.0.2:", "dig"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, tt.servers...)
+			err := w.checker.Await(t.Context(), name, value, 2*time.Second)
+			if tt.err == "" && err != nil {
+				t.Fatalf("Await = %v, want nil", err)
+			}
+			var unseen *PropagationError
+			if tt.err != "" {
+				if !errors.As(err, &unseen) || !strings.Contains(err.Error(), tt.err) || !strings.Contains(unseen.Remedy(), tt.remedy) {
+					t.Fatalf("Await = %v, want %q with remedy %q", err, tt.err, tt.remedy)
+				}
+			}
+			if warned := w.warned.String(); (warned != "") != (tt.warn != "") || !strings.Contains(warned, tt.warn) {
+				t.Errorf("warned %q, want %q", warned, tt.warn)
+			}
+		})
+	}
+}
+
+// IPv6 without a route is common: an address that cannot be reached does not
+// matter if another one of that server answers, and costs no time.
+func TestAwaitOneAddressOfTwo(t *testing.T) {
+	w := newWorld(t, &nameServer{})
+	w.resolver.set(t, zoneOf("example.org.", map[string][]string{"ns1.example.net.": {"127.0.0.1", "::ffff:192.0.2.1", "100::1"}})...)
+	begun := time.Now()
+	if err := w.checker.Await(t.Context(), name, value, 2*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begun); took > 400*time.Millisecond {
+		t.Errorf("took %v, want less than the grace of a silent server", took)
+	}
+	if w.warned.String() != "" {
+		t.Errorf("warned %q", w.warned)
+	}
+}
+
+func TestAwaitFollowsCNAME(t *testing.T) {
+	s := &nameServer{}
+	s.set(t, "example.org. 300 IN SOA ns. h. 1 3600 600 86400 60", `there.example.org. 60 IN TXT "`+value+`"`)
+	w := newWorld(t, s)
+	w.resolver.mu.Lock()
+	rr := w.resolver.records
+	w.resolver.mu.Unlock()
+	var lines []string
+	for _, r := range rr {
+		lines = append(lines, r.String())
+	}
+	w.resolver.set(t, append(lines, "_acme-challenge.example.com. 60 IN CNAME there.example.org.")...)
+	if err := w.checker.Await(t.Context(), "_acme-challenge.example.com.", value, 2*time.Second); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAwaitResolvers(t *testing.T) {
+	const soa = "example.org. 300 IN SOA ns. h. 1 3600 600 86400 60"
+	for _, tt := range []struct {
+		name      string
+		resolvers []*nameServer
+		err       string
+	}{
+		{"both show it", []*nameServer{{}, {after: 2}}, ""},
+		{"one never shows it", []*nameServer{{}, {after: 1e6}}, "it knows no such name"},
+		{"one is down", []*nameServer{{}, {mode: "silent"}}, "no answer over UDP or TCP"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := Checker{Timeout: 50 * time.Millisecond, Grace: 200 * time.Millisecond}
+			for _, r := range tt.resolvers {
+				r.authoritative = true // asked often, as a resolver that caches is not
+				r.set(t, soa, has)
+				c.Resolvers = append(c.Resolvers, serve(t, r, "127.0.0.1", ""))
+			}
+			err := c.Await(t.Context(), name, value, time.Second)
+			if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
+				t.Errorf("Await = %v, want %q", err, tt.err)
+			}
+		})
+	}
+}
+
+// A resolver keeps a "no" for as long as the SOA beside it says: it is not
+// asked again before.
+func TestAwaitSparesCaches(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		authoritative bool
+		least, most   int
+	}{
+		{"a resolver that caches for 60s", false, 1, 1},
+		{"a server that knows by itself", true, 5, 100},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := &nameServer{authoritative: tt.authoritative}
+			r.set(t, "example.org. 300 IN SOA ns. h. 1 3600 600 86400 60")
+			c := Checker{Resolvers: []string{serve(t, r, "127.0.0.1", "")}}
+			_ = c.Await(t.Context(), name, value, time.Second)
+			if n := r.questions(); n < tt.least || n > tt.most {
+				t.Errorf("asked %d times in a second, want %d to %d", n, tt.least, tt.most)
+			}
+		})
+	}
+}
+
+func TestAwaitCancelled(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		server *nameServer
+	}{
+		{"while the record is missing", &nameServer{after: 1e6}},
+		{"while a server is silent", &nameServer{mode: "silent"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, tt.server)
+			w.checker.Timeout = time.Minute
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			begun := time.Now()
+			err := w.checker.Await(ctx, name, value, time.Minute)
+			if !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) > time.Second {
+				t.Errorf("Await = %v after %v, want an end within a second", err, time.Since(begun))
+			}
+		})
+	}
+}
+
+// The zone is found again if the system's resolvers fail at first.
+func TestAwaitResolverComesLate(t *testing.T) {
+	w := newWorld(t, &nameServer{})
+	w.resolver.misbehave("refused")
+	time.AfterFunc(300*time.Millisecond, func() { w.resolver.misbehave("") })
+	if err := w.checker.Await(t.Context(), name, value, 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPace(t *testing.T) {
+	for _, tt := range []struct {
+		name                  string
+		elapsed, cached, want time.Duration
+	}{
+		{"at first", 0, 0, 15 * time.Millisecond},
+		{"after a second", time.Second, 0, 125 * time.Millisecond},
+		{"after a minute", time.Minute, 0, 5 * time.Second},
+		{"a resolver knows no for 3s", time.Second, 3 * time.Second, 3 * time.Second},
+		{"a resolver knows no for an hour", time.Second, time.Hour, 5 * time.Second},
+	} {
+		if got := pace(tt.elapsed, tt.cached); got != tt.want {
+			t.Errorf("%s: pace = %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestSystemResolvers(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "resolv.conf")
+	c := Checker{ResolvConf: path}
+	if got := strings.Join(c.system(), " "); got != "127.0.0.1:53 [::1]:53" {
+		t.Errorf("without resolv.conf: %s", got)
+	}
+	if err := os.WriteFile(path, []byte("nameserver 192.0.2.1\nnameserver 2001:db8::1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(c.system(), " "); got != "192.0.2.1:53 [2001:db8::1]:53" {
+		t.Errorf("resolv.conf changed: %s", got)
+	}
+}
+
+func TestCAA(t *testing.T) {
+	r := &nameServer{}
+	r.set(t,
+		"org. 300 IN SOA ns. h. 1 3600 600 86400 60",
+		`example.org. 300 IN CAA 0 issue "letsencrypt.org; validationmethods=dns-01"`,
+		`example.org. 300 IN CAA 128 IodEF "mailto:a@example.org"`,
+		`sub.example.org. 300 IN CAA 0 issue ";"`,
+	)
+	c := Checker{Resolvers: []string{serve(t, r, "127.0.0.1", "")}}
+	for _, tt := range []struct {
+		name, ask, at string
+		want          []CAA
+	}{
+		{"its own", "example.org", "example.org.", []CAA{
+			{false, "issue", "letsencrypt.org; validationmethods=dns-01"}, {true, "iodef", "mailto:a@example.org"}}},
+		{"an ancestor's", "matrix.Example.org", "example.org.", []CAA{
+			{false, "issue", "letsencrypt.org; validationmethods=dns-01"}, {true, "iodef", "mailto:a@example.org"}}},
+		{"the nearest", "*.a.sub.example.org", "sub.example.org.", []CAA{{false, "issue", ";"}}},
+		{"none", "example.com.", "", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, at, err := c.CAA(t.Context(), tt.ask)
+			if err != nil || at != tt.at || len(got) != len(tt.want) {
+				t.Fatalf("CAA = %v at %q, %v, want %v at %q", got, at, err, tt.want, tt.at)
+			}
+			for i := range got {
+				if got[i] != tt.want[i] {
+					t.Errorf("CAA = %v, want %v", got[i], tt.want[i])
+				}
+			}
+		})
+	}
+	r.misbehave("refused")
+	if _, _, err := c.CAA(t.Context(), "example.org"); err == nil {
+		t.Error("a resolver that refuses is no error")
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	r := &nameServer{}
+	r.set(t, "example.org. 300 IN SOA ns. h. 1 3600 600 86400 60",
+		"both.example.org. 60 IN A 192.0.2.1", "both.example.org. 60 IN AAAA 2001:db8::1",
+		`text.example.org. 60 IN TXT "x"`)
+	c := Checker{System: []string{serve(t, r, "127.0.0.1", "")}, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	got, err := c.Addresses(t.Context(), "both.example.org")
+	if err != nil || len(got) != 2 || got[0].String() != "192.0.2.1" || got[1].String() != "2001:db8::1" {
+		t.Errorf("Addresses = %v, %v", got, err)
+	}
+	if got, err := c.Addresses(t.Context(), "text.example.org"); err == nil || !strings.Contains(err.Error(), "has no address") {
+		t.Errorf("Addresses of a name without any = %v, %v", got, err)
+	}
+}

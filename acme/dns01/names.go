@@ -1,0 +1,67 @@
+package dns01
+
+import (
+	"context"
+	"sync"
+)
+
+// nameLocks lets one challenge at a time stand at a name, or several of one
+// account if its provider keeps several values there. It is not enough to keep
+// accounts apart: two of them may be led to one name by CNAMEs.
+type nameLocks struct {
+	mu   sync.Mutex
+	held map[string]*hold
+}
+
+type hold struct {
+	share   any             // who may join; nil: nobody
+	values  map[string]bool // that stand at the name
+	changed chan struct{}   // closed when one of them goes
+}
+
+// lock waits for a turn at a name, which must be canonical. Holders with the
+// same share, other than nil, hold it together, each with a value of its own.
+func (n *nameLocks) lock(ctx context.Context, name, value string, share any) (unlock func(), err error) {
+	for {
+		wait := n.try(name, value, share)
+		if wait == nil {
+			return func() { n.unlock(name, value) }, nil
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// try takes the lock, or says what to wait for.
+func (n *nameLocks) try(name, value string, share any) (wait <-chan struct{}) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h := n.held[name]
+	switch {
+	case h == nil:
+		h = &hold{share, map[string]bool{}, make(chan struct{})}
+		if n.held == nil {
+			n.held = map[string]*hold{}
+		}
+		n.held[name] = h
+	case share == nil || h.share != share || h.values[value]:
+		return h.changed
+	}
+	h.values[value] = true
+	return nil
+}
+
+func (n *nameLocks) unlock(name, value string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h := n.held[name]
+	delete(h.values, value)
+	close(h.changed)
+	h.changed = make(chan struct{})
+	if len(h.values) == 0 {
+		delete(n.held, name)
+	}
+}

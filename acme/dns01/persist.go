@@ -1,0 +1,128 @@
+package dns01
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"keypaird/acme"
+
+	"github.com/miekg/dns"
+)
+
+// Persist answers dns-persist-01 challenges (draft-ietf-acme-dns-persist): a
+// person has published, once, a record that lets this CA account certify the
+// name. It only looks whether the record is there.
+type Persist struct {
+	Resolvers []string     // host:port; all of them must show the record; empty: the authoritative servers must
+	System    []string     // host:port; find the authoritative servers; empty: resolv.conf's
+	Port      string       // of the authoritative servers; empty: "53"
+	Log       *slog.Logger // nil: nothing is logged
+}
+
+// Prove looks for the record and has the CA validate. Without the record
+// validate is not called and the error is a *MissingRecordError.
+func (p *Persist) Prove(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
+	if len(c.Issuers) == 0 {
+		return fmt.Errorf("the CA names no issuer domain for dns-persist-01 of %s", c.Identifier)
+	}
+	if !printable(c.AccountURL) {
+		return fmt.Errorf("account URL %q cannot stand in a record", c.AccountURL)
+	}
+	if err := p.Check(ctx, c); err != nil {
+		return err
+	}
+	return validate(ctx)
+}
+
+// Check looks for the record only.
+func (p *Persist) Check(ctx context.Context, c acme.Challenge) error {
+	fqdn := persistName(c.Identifier)
+	check := Checker{Resolvers: p.Resolvers, System: p.System, Port: p.Port, Log: p.Log}
+	err := check.await(ctx, fqdn, 0, func(txts []string) bool {
+		return slices.ContainsFunc(txts, func(txt string) bool { return permits(txt, c, time.Now()) })
+	})
+	var unseen *PropagationError
+	if !errors.As(err, &unseen) || unseen.Blocked {
+		return err
+	}
+	return &MissingRecordError{
+		FQDN: fqdn, Server: unseen.Server, Saw: unseen.Saw,
+		Record: Record(c.Identifier, c.Wildcard, c.Issuers[0], c.AccountURL),
+	}
+}
+
+func persistName(domain string) string { return "_validation-persist." + dns.Fqdn(domain) }
+
+// Record is the record dns-persist-01 needs, as a line of a zone file: it lets
+// the account certify domain, and with wildcard *.domain too, at the CA that
+// goes by the issuer domain name.
+func Record(domain string, wildcard bool, issuer, accountURL string) string {
+	value := issuer + "; accounturi=" + accountURL
+	if wildcard {
+		value += "; policy=wildcard"
+	}
+	return persistName(domain) + " IN TXT " + zoneStrings(value)
+}
+
+// zoneStrings quotes a value in strings of at most 255 bytes (RFC 1035, section
+// 3.3.14).
+func zoneStrings(value string) string {
+	var parts []string
+	for len(value) > 255 {
+		parts = append(parts, quoteZone(value[:255]))
+		value = value[255:]
+	}
+	return strings.Join(append(parts, quoteZone(value)), " ")
+}
+
+func quoteZone(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// permits reads a record as a CA does (the issue-value of RFC 8659, section
+// 4.2): ISSUER *(";" TAG "=" VALUE).
+func permits(txt string, c acme.Challenge, now time.Time) bool {
+	issuer, rest, more := strings.Cut(txt, ";")
+	if !slices.Contains(c.Issuers, trim(issuer)) {
+		return false
+	}
+	values := map[string]string{}
+	for more {
+		var param string
+		param, rest, more = strings.Cut(rest, ";")
+		tag, value, ok := strings.Cut(trim(param), "=")
+		tag, value = strings.ToLower(trim(tag)), trim(value)
+		if _, twice := values[tag]; !ok || twice || tag == "" || !printable(value) {
+			return false // malformed: a CA passes the record over
+		}
+		values[tag] = value
+	}
+	if until, ok := values["persistuntil"]; ok {
+		unix, err := strconv.ParseInt(until, 10, 64)
+		if err != nil || now.After(time.Unix(unix, 0)) {
+			return false
+		}
+	}
+	// Issuer and account must be the same to the letter.
+	return values["accounturi"] != "" && values["accounturi"] == c.AccountURL &&
+		(!c.Wildcard || strings.EqualFold(values["policy"], "wildcard"))
+}
+
+func trim(s string) string { return strings.Trim(s, " \t") }
+
+// printable says whether a value may stand in a record: visible ASCII without
+// the separator.
+func printable(value string) bool {
+	for _, r := range value {
+		if r < '!' || r > '~' || r == ';' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,131 @@
+package dns01
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"keypaird/acme"
+
+	"github.com/miekg/dns"
+)
+
+const account = "https://ca.example/acct/123"
+
+// The rows are those of Pebble's own test of its validation.
+func TestPermits(t *testing.T) {
+	for _, tt := range []struct {
+		name, txt string
+		wildcard  bool
+		want      bool
+	}{
+		{"plain", "authority.example; accounturi=" + account, false, true},
+		{"no spaces", "authority.example;accounturi=" + account, false, true},
+		{"many spaces, capitals in tags", " \tauthority.example  ;  AccountURI = " + account + "  ; policy = wildcard", false, true},
+		{"wildcard allowed", "authority.example; accounturi=" + account + "; policy=WildCard", true, true},
+		{"wildcard not allowed", "authority.example; accounturi=" + account, true, false},
+		{"another policy", "authority.example; accounturi=" + account + "; policy=some", true, false},
+		{"unknown parameter", "authority.example; accounturi=" + account + "; colour=blue", false, true},
+		{"another CA", "other.example; accounturi=" + account, false, false},
+		{"issuer in capitals", "Authority.example; accounturi=" + account, false, false},
+		{"another account", "authority.example; accounturi=" + account + "4", false, false},
+		{"no account", "authority.example", false, false},
+		{"empty account", "authority.example; accounturi=", false, false},
+		{"semicolon at the end", "authority.example; accounturi=" + account + ";", false, false},
+		{"account twice", "authority.example; accounturi=" + account + "; ACCOUNTURI=" + account, false, false},
+		{"parameter without value", "authority.example; accounturi=" + account + "; policy", false, false},
+		{"parameter without tag", "authority.example; accounturi=" + account + "; =x", false, false},
+		{"space in a value", "authority.example; accounturi=" + account + " x", false, false},
+		{"not yet over", "authority.example; accounturi=" + account + "; persistUntil=4102444800", false, true},
+		{"over", "authority.example; accounturi=" + account + "; persistUntil=1", false, false},
+		{"until some day", "authority.example; accounturi=" + account + "; persistUntil=soon", false, false},
+		{"something else", "v=spf1 -all", false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := acme.Challenge{Wildcard: tt.wildcard, Issuers: []string{"first.example", "authority.example"}, AccountURL: account}
+			if got := permits(tt.txt, c, time.Now()); got != tt.want {
+				t.Errorf("permits(%q) = %v, want %v", tt.txt, got, tt.want)
+			}
+		})
+	}
+}
+
+// What we tell people to add must parse, and must be what we then look for.
+func TestRecord(t *testing.T) {
+	long := "https://ca.example/" + strings.Repeat("a", 300)
+	for _, tt := range []struct {
+		name     string
+		wildcard bool
+		account  string
+		want     string
+	}{
+		{"plain", false, account, `_validation-persist.example.org. IN TXT "authority.example; accounturi=https://ca.example/acct/123"`},
+		{"wildcard", true, account, `_validation-persist.example.org. IN TXT "authority.example; accounturi=https://ca.example/acct/123; policy=wildcard"`},
+		{"longer than one string", true, long, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := Record("example.org", tt.wildcard, "authority.example", tt.account)
+			if tt.want != "" && got != tt.want {
+				t.Errorf("Record = %s, want %s", got, tt.want)
+			}
+			rr, err := dns.NewRR(got)
+			if err != nil {
+				t.Fatalf("%s: %v", got, err)
+			}
+			for _, part := range rr.(*dns.TXT).Txt {
+				if len(part) > 255 {
+					t.Errorf("a string of %d bytes", len(part))
+				}
+			}
+			c := acme.Challenge{Wildcard: tt.wildcard, Issuers: []string{"authority.example"}, AccountURL: tt.account}
+			if txt := joined(rr.(*dns.TXT).Txt); !permits(txt, c, time.Now()) {
+				t.Errorf("%q is not what a CA takes", txt)
+			}
+		})
+	}
+}
+
+func TestPersistProve(t *testing.T) {
+	const soa = "example.org. 300 IN SOA ns. hostmaster. 1 3600 600 86400 60"
+	const at = "_validation-persist.example.org."
+	for _, tt := range []struct {
+		name    string
+		records []string
+		mode    string
+		err     string // empty: validated
+	}{
+		{"published", []string{soa, at + ` 60 IN TXT "v=1" `, Record("example.org", true, "authority.example", account)}, "", ""},
+		{"not published", []string{soa}, "", "it knows no such name"},
+		{"for another account", []string{soa, Record("example.org", true, "authority.example", "https://ca.example/acct/9")}, "",
+			`it shows only "authority.example; accounturi=https://ca.example/acct/9; policy=wildcard"`},
+		{"not for the wildcard", []string{soa, Record("example.org", false, "authority.example", account)}, "", "it shows only"},
+		{"servers are down", []string{soa}, "silent", "does not show"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := &nameServer{mode: tt.mode}
+			s.set(t, tt.records...)
+			w := newWorld(t, s)
+			p := &Persist{System: w.checker.System, Port: w.checker.Port}
+			c := acme.Challenge{Identifier: "example.org", Wildcard: true, Issuers: []string{"authority.example"}, AccountURL: account}
+			validated := false
+			err := p.Prove(t.Context(), c, func(context.Context) error { validated = true; return nil })
+			if validated != (tt.err == "") || (err == nil) != validated {
+				t.Fatalf("Prove = %v, validated %v", err, validated)
+			}
+			if err == nil {
+				return
+			}
+			if !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("Prove = %v, want %q", err, tt.err)
+			}
+			var missing *MissingRecordError
+			want := "add this record: " + Record("example.org", true, "authority.example", account)
+			if tt.mode == "" && (!errors.As(err, &missing) || missing.Remedy() != want) {
+				t.Errorf("Prove = %#v, want remedy %q", err, want)
+			}
+		})
+	}
+}

@@ -1,0 +1,264 @@
+package dns01
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// exchange asks one server over UDP and, if the answer is cut off or there is
+// none, over TCP. There is no EDNS in the query, which old servers do not
+// understand; what is too long comes over TCP.
+func (c Checker) exchange(ctx context.Context, name string, qtype uint16, addr string, recurse bool) (*dns.Msg, error) {
+	m := new(dns.Msg)
+	m.SetQuestion(name, qtype)
+	m.RecursionDesired = recurse
+	in, err := c.once(ctx, m, "udp", addr)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err == nil && !in.Truncated {
+		return in, nil
+	}
+	whole, tcpErr := c.once(ctx, m, "tcp", addr)
+	switch {
+	case tcpErr == nil:
+		return whole, nil
+	case err == nil:
+		return nil, fmt.Errorf("its answer is cut off, and over TCP: %w", tcpErr)
+	}
+	return nil, fmt.Errorf("no answer over UDP or TCP: %w", tcpErr)
+}
+
+func (c Checker) once(ctx context.Context, m *dns.Msg, network, addr string) (*dns.Msg, error) {
+	client := dns.Client{Net: network, Timeout: c.Timeout}
+	if client.Timeout <= 0 {
+		client.Timeout = 2 * time.Second
+	}
+	conn, err := client.DialContext(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	in, _, err := client.ExchangeWithConnContext(ctx, m, conn)
+	return in, err
+}
+
+// system is whom to ask about everything but the record itself.
+func (c Checker) system() []string {
+	if len(c.Resolvers) > 0 {
+		return c.Resolvers
+	}
+	if len(c.System) > 0 {
+		return c.System
+	}
+	path := c.ResolvConf
+	if path == "" {
+		path = "/etc/resolv.conf"
+	}
+	conf, err := dns.ClientConfigFromFile(path)
+	if err != nil || len(conf.Servers) == 0 {
+		return []string{"127.0.0.1:53", "[::1]:53"} // resolv.conf(5)
+	}
+	for i, s := range conf.Servers {
+		conf.Servers[i] = net.JoinHostPort(s, conf.Port)
+	}
+	return conf.Servers
+}
+
+// resolve asks one resolver after the other until one knows.
+func (c Checker) resolve(ctx context.Context, name string, qtype uint16) (*dns.Msg, error) {
+	var last error
+	for _, addr := range c.system() {
+		in, err := c.exchange(ctx, name, qtype, addr, true)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err == nil && (in.Rcode == dns.RcodeSuccess || in.Rcode == dns.RcodeNameError) {
+			return in, nil
+		}
+		if err == nil {
+			err = fmt.Errorf("it answers %s", dns.RcodeToString[in.Rcode])
+		}
+		last = fmt.Errorf("asking %s for %s of %s: %w", addr, dns.TypeToString[qtype], name, err)
+	}
+	return nil, last
+}
+
+// servers finds who is to be asked for a name, and the name they have it under
+// if it is a CNAME. What fails is tried again until ctx ends.
+func (c Checker) servers(ctx context.Context, fqdn string, begun time.Time) (name string, servers []server, err error) {
+	if len(c.Resolvers) > 0 {
+		for _, r := range c.Resolvers {
+			servers = append(servers, server{r, []string{r}})
+		}
+		return fqdn, servers, nil
+	}
+	for {
+		name, servers, err = c.authorities(ctx, fqdn)
+		if err == nil || ctx.Err() != nil {
+			return name, servers, err
+		}
+		select {
+		case <-time.After(pace(time.Since(begun), 0)):
+		case <-ctx.Done():
+			return name, servers, err
+		}
+	}
+}
+
+func (c Checker) authorities(ctx context.Context, fqdn string) (string, []server, error) {
+	name, zone, err := c.zone(ctx, fqdn)
+	if err != nil {
+		return name, nil, err
+	}
+	in, err := c.resolve(ctx, zone, dns.TypeNS)
+	if err != nil {
+		return name, nil, err
+	}
+	var servers []server
+	for _, rr := range in.Answer {
+		if ns, ok := rr.(*dns.NS); ok {
+			servers = append(servers, server{name: strings.ToLower(ns.Ns)})
+		}
+	}
+	if len(servers) == 0 {
+		return name, nil, fmt.Errorf("zone %s has no name servers", zone)
+	}
+	var wg sync.WaitGroup
+	for i := range servers {
+		wg.Go(func() { servers[i].addrs = c.addrsOf(ctx, servers[i].name) })
+	}
+	wg.Wait()
+	if !slices.ContainsFunc(servers, func(s server) bool { return len(s.addrs) > 0 }) {
+		return name, nil, fmt.Errorf("none of the name servers of zone %s has an address", zone)
+	}
+	return name, servers, nil
+}
+
+func (c Checker) addrsOf(ctx context.Context, host string) (addrs []string) {
+	port := c.Port
+	if port == "" {
+		port = "53"
+	}
+	found, _ := c.Addresses(ctx, host)
+	for _, a := range found {
+		addrs = append(addrs, net.JoinHostPort(a.String(), port))
+	}
+	return addrs
+}
+
+var errNoZone = errors.New("no zone found, up to the root")
+
+// zone finds the zone a name is in, following CNAMEs of that name.
+func (c Checker) zone(ctx context.Context, fqdn string) (name, zone string, err error) {
+	const hops = 16
+	name = fqdn
+	for range hops {
+		alias := ""
+		for i, end := 0, false; !end; i, end = dns.NextLabel(name, i) {
+			in, err := c.resolve(ctx, name[i:], dns.TypeSOA)
+			if err != nil {
+				return name, "", err
+			}
+			if alias = target(in, name[i:]); alias != "" && i == 0 {
+				break
+			}
+			if zone := soaOwner(in, name[i:]); zone != "" && alias == "" {
+				return name, zone, nil
+			}
+			alias = ""
+		}
+		if alias == "" {
+			return name, "", fmt.Errorf("%s: %w", name, errNoZone)
+		}
+		name = alias
+	}
+	return name, "", fmt.Errorf("more than %d CNAMEs from %s", hops, fqdn)
+}
+
+// target is where a CNAME of the name leads in this answer.
+func target(in *dns.Msg, name string) string {
+	for _, rr := range in.Answer {
+		if cname, ok := rr.(*dns.CNAME); ok && strings.EqualFold(cname.Hdr.Name, name) {
+			return cname.Target
+		}
+	}
+	return ""
+}
+
+// soaOwner is the zone as a SOA in the answer tells, or in the authority
+// section when the name itself has none (RFC 2308, section 2).
+func soaOwner(in *dns.Msg, name string) string {
+	for _, rr := range slices.Concat(in.Answer, in.Ns) {
+		if soa, ok := rr.(*dns.SOA); ok && dns.IsSubDomain(soa.Hdr.Name, name) {
+			return soa.Hdr.Name
+		}
+	}
+	return ""
+}
+
+// negativeTTL is how long a resolver keeps a "no" (RFC 2308, section 5).
+func negativeTTL(in *dns.Msg) time.Duration {
+	for _, rr := range in.Ns {
+		if soa, ok := rr.(*dns.SOA); ok {
+			return time.Duration(min(soa.Hdr.Ttl, soa.Minttl)) * time.Second
+		}
+	}
+	return 0
+}
+
+// joined is the value of a TXT record: its strings make one.
+func joined(parts []string) string { return strings.Join(parts, "") }
+
+// Addresses gives the A and AAAA records of a name as the resolvers know them:
+// Resolvers, System or resolv.conf's. The hosts file does not count, for a CA
+// cannot see it. A name without any is an error.
+func (c Checker) Addresses(ctx context.Context, name string) ([]netip.Addr, error) {
+	name = dns.Fqdn(name)
+	var found [2][]netip.Addr
+	var errs [2]error
+	var wg sync.WaitGroup
+	for i, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		wg.Go(func() { found[i], errs[i] = c.addresses(ctx, name, qtype) })
+	}
+	wg.Wait()
+	all := slices.Concat(found[0], found[1])
+	if len(all) > 0 {
+		return all, nil
+	}
+	if err := cmp.Or(errs[0], errs[1]); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("%s has no address", name)
+}
+
+func (c Checker) addresses(ctx context.Context, name string, qtype uint16) (list []netip.Addr, err error) {
+	in, err := c.resolve(ctx, name, qtype)
+	if err != nil {
+		return nil, err
+	}
+	for _, rr := range in.Answer {
+		var ip net.IP
+		switch rr := rr.(type) {
+		case *dns.A:
+			ip = rr.A
+		case *dns.AAAA:
+			ip = rr.AAAA
+		}
+		if addr, ok := netip.AddrFromSlice(ip); ok {
+			list = append(list, addr.Unmap())
+		}
+	}
+	return list, nil
+}

@@ -1,0 +1,96 @@
+package dns01
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+)
+
+// lastWords keeps the last lines a child writes to standard error.
+type lastWords struct {
+	log     *slog.Logger
+	secrets []string // old, new for strings.NewReplacer
+
+	mu    sync.Mutex
+	rest  []byte // of a line not yet complete
+	lines []string
+}
+
+const (
+	keepLines = 4
+	keepBytes = 500 // of a line
+)
+
+func (w *lastWords) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := len(b)
+	for len(b) > 0 {
+		part, rest, whole := bytes.Cut(b, []byte("\n"))
+		if room := keepBytes - len(w.rest); room > 0 {
+			w.rest = append(w.rest, part[:min(len(part), room)]...)
+		}
+		if whole {
+			w.line(string(w.rest))
+			w.rest = w.rest[:0]
+		}
+		b = rest
+	}
+	return n, nil
+}
+
+func (w *lastWords) line(text string) {
+	if text = w.clean(text); text == "" {
+		return
+	}
+	w.log.Debug("keypaird-dns says", "text", text)
+	if len(w.lines) == keepLines {
+		w.lines = w.lines[1:]
+	}
+	w.lines = append(w.lines, text)
+}
+
+// clean makes text fit for a message: one line, no control characters, and no
+// secret of the account.
+func (w *lastWords) clean(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+	return strings.TrimSpace(strings.NewReplacer(w.secrets...).Replace(text))
+}
+
+func (w *lastWords) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.rest) > 0 {
+		w.line(string(w.rest))
+		w.rest = nil
+	}
+	return strings.Join(w.lines, " / ")
+}
+
+// A deathError reports a child that ended badly, or does not answer.
+type deathError struct{ how, words string }
+
+func (e *deathError) Error() string {
+	if e.words == "" {
+		return "keypaird-dns " + e.how + " without a word"
+	}
+	return fmt.Sprintf("keypaird-dns %s; its last words: %s", e.how, e.words)
+}
+
+func (k *child) obituary(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &deathError{"ended: " + err.Error(), k.words.String()}
+}
+
+func (k *child) hangs() error {
+	return &deathError{"does not answer: the provider hangs", k.words.String()}
+}

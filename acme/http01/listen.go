@@ -1,0 +1,141 @@
+package http01
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/coreos/go-systemd/v22/activation"
+)
+
+// A BusyError reports a port that another program holds.
+type BusyError struct {
+	Addr string
+	Err  error
+}
+
+func (e *BusyError) Error() string { return fmt.Sprintf("listening on %s: %v", e.Addr, e.Err) }
+
+func (e *BusyError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *BusyError) Remedy() string {
+	return `a web server holds the port (see which: fstat, sockstat or ss -ltnp): set [http-01] webroot to a directory it serves as ` + Path +
+		`, or set listen = "127.0.0.1:8402" and have it pass ` + Path + ` on to there`
+}
+
+// A DeniedError reports a port we may not listen on.
+type DeniedError struct {
+	Addr string
+	Err  error
+}
+
+func (e *DeniedError) Error() string { return fmt.Sprintf("listening on %s: %v", e.Addr, e.Err) }
+
+func (e *DeniedError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *DeniedError) Remedy() string {
+	return `run as root, or with the capability CAP_NET_BIND_SERVICE, or by socket activation (listen = "fd:http"), or use [http-01] webroot`
+}
+
+// Listen opens addr: "host:port", ":port" for every address of both families,
+// or "fd:NAME" for a socket passed by the service manager.
+func Listen(ctx context.Context, addr string) ([]net.Listener, error) {
+	if name, ok := strings.CutPrefix(addr, "fd:"); ok {
+		return inherited(name)
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", addr, err)
+	}
+	if host != "" {
+		l, err := listen(ctx, "tcp", addr)
+		if err != nil {
+			return nil, err
+		}
+		return []net.Listener{l}, nil
+	}
+	// A socket for each family: one for both does not exist on OpenBSD, and
+	// elsewhere hangs on a sysctl.
+	var ls []net.Listener
+	var none error
+	for _, network := range []string{"tcp4", "tcp6"} {
+		l, err := listen(ctx, network, net.JoinHostPort("", port))
+		if noFamily(err) {
+			none = err
+			continue
+		}
+		if err != nil {
+			closeAll(ls)
+			return nil, err
+		}
+		_, port, _ = net.SplitHostPort(l.Addr().String()) // the same for both if it was 0
+		ls = append(ls, l)
+	}
+	if len(ls) == 0 {
+		return nil, none
+	}
+	return ls, nil
+}
+
+func listen(ctx context.Context, network, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, network, addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, &BusyError{addr, syscall.EADDRINUSE}
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		return nil, &DeniedError{addr, syscall.EACCES}
+	}
+	return l, err
+}
+
+// noFamily reports that this machine has no addresses of the family.
+func noFamily(err error) bool {
+	return errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL) ||
+		errors.Is(err, syscall.EPROTONOSUPPORT)
+}
+
+// inherited returns the sockets passed under name (sd_listen_fds(3)). The
+// originals stay open, for the next pass: what is returned are copies.
+func inherited(name string) ([]net.Listener, error) {
+	var ls []net.Listener
+	for _, f := range activation.Files(false) {
+		if f.Name() != name {
+			continue
+		}
+		l, err := net.FileListener(f)
+		if err != nil {
+			closeAll(ls)
+			return nil, fmt.Errorf("using the socket %q of the service manager: %w", name, err)
+		}
+		ls = append(ls, l)
+	}
+	if len(ls) == 0 {
+		return nil, &NoSocketError{Name: name, Given: os.Getenv("LISTEN_FDNAMES")}
+	}
+	return ls, nil
+}
+
+// A NoSocketError reports that the service manager passed no such socket.
+type NoSocketError struct{ Name, Given string }
+
+func (e *NoSocketError) Error() string {
+	return fmt.Sprintf("listening on fd:%s: the service manager passed no socket of that name (LISTEN_FDNAMES=%q)", e.Name, e.Given)
+}
+
+// Remedy says what the operator can do about it.
+func (e *NoSocketError) Remedy() string {
+	return fmt.Sprintf("start keypaird through a socket unit with FileDescriptorName=%s, or set [http-01] listen to an address", e.Name)
+}
+
+func closeAll(ls []net.Listener) {
+	for _, l := range ls {
+		l.Close()
+	}
+}

@@ -1,0 +1,109 @@
+// Package http01 answers http-01 challenges (RFC 8555, section 8.3) from a
+// directory of tokens. A file there is named by its token and holds the key
+// authorization. Any process may add one; whoever holds the port serves them
+// all, so a one-shot command and a daemon do not fight over port 80.
+//
+// A [Solver] proves names: it is an acme.Prover. A [Responder] is the handler
+// alone.
+package http01
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"keypaird/acme"
+)
+
+// Path is where a CA looks for a token.
+const Path = "/.well-known/acme-challenge/"
+
+const maxKeyAuth = 512 // a key authorization is a token, a dot and 43 characters
+
+// A Responder serves the tokens of a directory and nothing else. It never
+// repeats what it was asked: what reflects requests proves nothing (section
+// 8.3).
+type Responder struct {
+	Dir string // required; of tokens
+}
+
+// ServeHTTP implements http.Handler.
+func (r Responder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Connection", "close")
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		h.Set("Allow", "GET, HEAD")
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	token, ok := strings.CutPrefix(req.URL.EscapedPath(), Path)
+	if !ok || !acme.IsToken(token) {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	keyAuth, err := read(r.Dir, token)
+	if err != nil {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Length", strconv.Itoa(len(keyAuth)))
+	if req.Method == http.MethodGet {
+		_, _ = w.Write(keyAuth) // a peer that went away is not ours to mend
+	}
+}
+
+var errNotToken = errors.New("not the file of a token")
+
+// read returns the key authorization of a live token. Only a plain file that
+// begins with the token counts; symbolic links are not followed.
+func read(dir, token string) ([]byte, error) {
+	f, err := os.OpenFile(filepath.Join(dir, token), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errNotToken
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyAuth+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxKeyAuth || !strings.HasPrefix(string(data), token+".") {
+		return nil, errNotToken
+	}
+	return data, nil
+}
+
+// write makes a token live: whole or not at all.
+func write(dir, token, keyAuth string, mode fs.FileMode) error {
+	if !acme.IsToken(token) {
+		return errNotToken
+	}
+	f, err := os.CreateTemp(dir, ".token-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone already when all went well
+	err = f.Chmod(mode)
+	if err == nil {
+		_, err = f.WriteString(keyAuth)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), filepath.Join(dir, token))
+}

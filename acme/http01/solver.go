@@ -1,0 +1,208 @@
+package http01
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"keypaird/acme"
+	"keypaird/renew/keypair"
+)
+
+const (
+	maxConns  = 128            // at once, for each socket
+	tokenLife = 24 * time.Hour // a token older than this was left by a killed process
+)
+
+// A Solver proves names by http-01. It is an acme.Prover. It listens from the
+// first proof until Close.
+type Solver struct {
+	Dir     string       // required; of tokens, made if missing
+	Listen  string       // see Listen; "" never listens: another process serves Dir
+	Webroot string       // directory a web server shows as Path; if set, tokens go there and nothing is listened on
+	Log     *slog.Logger // required
+
+	mu      sync.Mutex
+	started bool
+	err     error // of the start, which is tried once
+	servers []*http.Server
+	served  sync.WaitGroup
+}
+
+// Prove implements acme.Prover.
+func (s *Solver) Prove(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
+	dir, mode := s.place()
+	if err := s.publish(dir, mode, c); err != nil {
+		return err
+	}
+	defer s.withdraw(filepath.Join(dir, c.Token))
+	if err := s.start(ctx); err != nil {
+		var busy *BusyError
+		if !errors.As(err, &busy) || !s.heldByPeer(ctx, c) {
+			return err
+		}
+	}
+	return validate(ctx)
+}
+
+// place is where tokens go, and who may read them.
+func (s *Solver) place() (string, fs.FileMode) {
+	if s.Webroot != "" {
+		return s.Webroot, 0o644
+	}
+	return s.Dir, 0o600
+}
+
+func (s *Solver) publish(dir string, mode fs.FileMode, c acme.Challenge) error {
+	if s.Webroot == "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("making the token directory: %w", err)
+		}
+	}
+	if err := keypair.CheckDir(dir); err != nil {
+		return err
+	}
+	if err := write(dir, c.Token, c.KeyAuth, mode); err != nil {
+		return &PublishError{Dir: dir, Err: err}
+	}
+	return nil
+}
+
+func (s *Solver) withdraw(file string) {
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.Log.Warn("token not removed", "file", file, "err", err)
+	}
+}
+
+// A PublishError reports a token that could not be written.
+type PublishError struct {
+	Dir string
+	Err error
+}
+
+func (e *PublishError) Error() string { return fmt.Sprintf("writing a token to %s: %v", e.Dir, e.Err) }
+
+func (e *PublishError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *PublishError) Remedy() string {
+	return "make the directory exist and writable for keypaird, or correct [http-01] webroot"
+}
+
+// start listens, unless the configuration says that others do.
+func (s *Solver) start(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started || s.Listen == "" || s.Webroot != "" {
+		return s.err
+	}
+	s.started = true
+	s.sweep()
+	var ls []net.Listener
+	if ls, s.err = Listen(ctx, s.Listen); s.err != nil {
+		return s.err
+	}
+	for _, l := range ls {
+		srv := NewServer(s.Dir)
+		s.servers = append(s.servers, srv)
+		s.served.Go(func() { _ = srv.Serve(netutil.LimitListener(l, maxConns)) }) // ended and awaited by Close
+		s.Log.Debug("listening for http-01", "addr", l.Addr().String())
+	}
+	return nil
+}
+
+// NewServer returns a server for a directory of tokens, guarded against peers
+// that are slow or many.
+func NewServer(dir string) *http.Server {
+	return &http.Server{
+		Handler:           Responder{Dir: dir},
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       5 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		MaxHeaderBytes:    8 << 10,
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // peers' mistakes are not ours
+	}
+}
+
+// Close stops listening and waits until it has. The next proof listens again.
+func (s *Solver) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, srv := range s.servers {
+		srv.Close()
+	}
+	s.served.Wait()
+	s.servers, s.started, s.err = nil, false, nil
+}
+
+// sweep removes the tokens of processes that were killed.
+func (s *Solver) sweep() {
+	entries, err := os.ReadDir(s.Dir)
+	if err != nil {
+		return // the proof itself will say what is wrong with it
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && time.Since(info.ModTime()) > tokenLife {
+			s.withdraw(filepath.Join(s.Dir, e.Name()))
+		}
+	}
+}
+
+// heldByPeer reports whether whoever holds the port serves our directory, as
+// another keypaird does.
+func (s *Solver) heldByPeer(ctx context.Context, c acme.Challenge) bool {
+	host, port, err := net.SplitHostPort(s.Listen)
+	if err != nil {
+		return false
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	body, err := Get(ctx, net.JoinHostPort(host, port), c.Identifier, c.Token)
+	return err == nil && body == c.KeyAuth
+}
+
+const getTimeout = 10 * time.Second
+
+// Get asks addr, and no other address, for a token of host as a CA would.
+func Get(ctx context.Context, addr, host, token string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, getTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+Path+token, nil)
+	if err != nil {
+		return "", err
+	}
+	req.Host = host
+	client := &http.Client{
+		Transport: &http.Transport{DisableKeepAlives: true}, // no proxy: the CA uses none
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		},
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKeyAuth))
+	if err != nil {
+		return "", err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("http status %s", resp.Status)
+	}
+	return strings.TrimRight(string(body), " \t\r\n"), nil
+}

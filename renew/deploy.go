@@ -1,0 +1,197 @@
+package renew
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"keypaird/renew/keypair"
+)
+
+// deployAll takes every pair that is not in use yet to its deployments, each
+// deployment once, and returns what the pass changed.
+func (p *Pass) deployAll(ctx context.Context, jobs []*job, errs *failures) []Done {
+	var ready []*arrival
+	for _, j := range jobs {
+		if j.failed || ctx.Err() != nil {
+			continue
+		}
+		a, err := p.arrive(j)
+		if err != nil {
+			errs.add(&TargetError{[]string{j.Name}, "switching to its new version", err})
+			continue
+		}
+		ready = append(ready, a)
+	}
+	for _, name := range deployments(ready) {
+		if ctx.Err() != nil {
+			break
+		}
+		p.deploy(ctx, name, ready, errs)
+	}
+	var done []Done
+	for _, a := range ready {
+		p.step(a.Name, "")
+		if err := p.Store.Prune(a.Name, a.inUse()...); err != nil {
+			p.Log.Warn("old versions not removed", "cert", a.Name, "err", err)
+		}
+		if a.ca != "" || a.moved {
+			done = append(done, Done{a.Name, a.decision.Action, a.ca, a.state.Leaf.NotAfter.UTC(), a.decision.Why})
+		}
+	}
+	return done
+}
+
+// An arrival is a target whose newest version is to be deployed.
+type arrival struct {
+	*job
+	newest keypair.Version
+	before keypair.Version // live when the pass began; ID "" if there was none or it is newest
+	moved  bool            // some deployment now uses newest
+}
+
+// arrive makes the newest version live.
+func (p *Pass) arrive(j *job) (*arrival, error) {
+	a := &arrival{job: j}
+	var err error
+	if a.newest, err = p.Store.Newest(j.Name); err != nil {
+		return nil, err
+	}
+	if a.newest.ID != j.state.Version {
+		return nil, errors.Join(a.newest.Skipped...)
+	}
+	live, err := p.Store.Live(j.Name)
+	if err == nil && live.ID == a.newest.ID {
+		return a, nil
+	}
+	if err == nil {
+		a.before = live
+	}
+	a.moved = len(deployments([]*arrival{a})) == 0 // nothing but the switch was missing
+	// A live link that is missing or broken is as good as none.
+	return a, p.Store.SetLive(j.Name, a.newest)
+}
+
+// inUse lists the fingerprints that some deployment still uses.
+func (a *arrival) inUse() []string {
+	var list []string
+	for _, d := range a.state.Record.Deployments {
+		list = append(list, d.Deployed)
+	}
+	return list
+}
+
+// deployments lists the names of all deployments that have something to do, in
+// the order of the configuration.
+func deployments(ready []*arrival) []string {
+	var names []string
+	for _, a := range ready {
+		for _, name := range a.Deploy {
+			if a.state.Record.Deployments[name].Verified != a.state.Fingerprint && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// deploy runs one deployment for all the targets that wait for it.
+func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *failures) {
+	var batch []*arrival
+	var changes []Change
+	var targets []string
+	for _, a := range ready {
+		d := a.state.Record.Deployments[name]
+		if !slices.Contains(a.Deploy, name) || d.Verified == a.state.Fingerprint {
+			continue
+		}
+		if p.Mood == Patient && d.Attempt.Next.After(time.Now()) {
+			continue
+		}
+		c, err := p.change(a, d)
+		if err != nil {
+			errs.add(&TargetError{[]string{a.Name}, "deploying to " + name, err})
+			continue
+		}
+		p.step(a.Name, "deploying to "+name)
+		batch, changes, targets = append(batch, a), append(changes, c), append(targets, a.Name)
+	}
+	if len(changes) == 0 {
+		return
+	}
+	began := time.Now()
+	inUse, err := p.callDeployer(ctx, name, changes)
+	for _, a := range batch {
+		p.recordDeployment(ctx, a, name, inUse, err)
+	}
+	if err == nil {
+		p.Log.Info("deployed", "deployment", name, "certs", strings.Join(targets, " "), "took", time.Since(began).Round(time.Millisecond))
+	} else if ctx.Err() == nil {
+		errs.add(&TargetError{targets, "deploying to " + name, err})
+	}
+}
+
+func (p *Pass) callDeployer(ctx context.Context, name string, changes []Change) (inUse bool, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.Log.Error("panicked", "deployment", name, "value", v, "stack", string(debug.Stack()))
+			err = fmt.Errorf("internal fault: %v", v)
+		}
+	}()
+	return p.Deployer.Deploy(ctx, name, changes)
+}
+
+// change describes the way from what a deployment uses to the newest version.
+func (p *Pass) change(a *arrival, d Deployment) (Change, error) {
+	c := Change{
+		Name: a.Name, Names: a.Names, New: a.newest.Pair, Dir: a.newest.Dir,
+		Deployed: d.Deployed == a.state.Fingerprint,
+	}
+	previous := a.before
+	if d.Deployed != "" && d.Deployed != a.state.Fingerprint {
+		v, err := p.Store.Find(a.Name, d.Deployed)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return c, err
+		}
+		if err == nil {
+			previous = v
+		}
+	}
+	if previous.ID != "" {
+		c.Previous = previous.Pair
+		c.Restore = func() error { return p.Store.SetLive(a.Name, previous) }
+	}
+	return c, nil
+}
+
+// recordDeployment keeps how far a target got, so that the next pass does only
+// what is missing.
+func (p *Pass) recordDeployment(ctx context.Context, a *arrival, name string, inUse bool, err error) {
+	now := time.Now()
+	d := a.state.Record.Deployments[name]
+	switch {
+	case err == nil:
+		d = Deployment{Deployed: a.state.Fingerprint, Verified: a.state.Fingerprint, At: now.UTC().Truncate(time.Second)}
+		a.moved = true
+	case ctx.Err() != nil:
+		// An interrupt is not a failure. Whether the reload took effect is not
+		// known, so it is done again.
+	default:
+		if inUse {
+			d.Deployed = a.state.Fingerprint
+		}
+		d.Attempt = d.Attempt.failed(err, now)
+	}
+	if a.state.Record.Deployments == nil {
+		a.state.Record.Deployments = map[string]Deployment{}
+	}
+	a.state.Record.Deployments[name] = d
+	if err := a.state.Record.save(p.Store, a.Name); err != nil {
+		p.Log.Warn("deployment not recorded, so it will be repeated", "cert", a.Name, "deployment", name, "err", err)
+	}
+}

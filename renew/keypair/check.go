@@ -1,0 +1,134 @@
+package keypair
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// skew is how far a CA's clock may be ahead of ours.
+const skew = time.Hour
+
+// Check reports whether p certifies exactly names at the instant now: a
+// [*NamesError] or a [*DateError] if not. DNS names compare without case, IP
+// addresses by value.
+func (p *Pair) Check(names []string, now time.Time) error {
+	var want, got []string
+	for _, n := range names {
+		if ip, err := netip.ParseAddr(n); err == nil {
+			want = append(want, kindIP+ip.Unmap().String())
+		} else {
+			want = append(want, kindDNS+strings.ToLower(n))
+		}
+	}
+	got = p.subjects()
+	missing, extra := minus(want, got), minus(got, want)
+	if len(missing) > 0 || len(extra) > 0 {
+		return &NamesError{Missing: missing, Extra: extra}
+	}
+	if p.Leaf.NotBefore.After(now.Add(skew)) || !now.Before(p.Leaf.NotAfter) {
+		return &DateError{NotBefore: p.Leaf.NotBefore, NotAfter: p.Leaf.NotAfter, Now: now}
+	}
+	return nil
+}
+
+// Names are the subject alternative names, sorted, without duplicates, DNS
+// names in lower case and IP addresses in text. E-mail addresses and URIs are
+// among them, so that nothing a certificate claims is left out.
+func (p *Pair) Names() []string { return minus(p.subjects(), nil) }
+
+// A subject carries its kind while names are compared: the DNS name
+// "192.0.2.1" is not the address 192.0.2.1.
+const (
+	kindDNS   = "dns "
+	kindIP    = "ip "
+	kindOther = "other "
+)
+
+func (p *Pair) subjects() []string {
+	var s []string
+	for _, n := range p.Leaf.DNSNames {
+		s = append(s, kindDNS+strings.ToLower(n))
+	}
+	for _, ip := range p.Leaf.IPAddresses {
+		s = append(s, kindIP+canonical(ip))
+	}
+	for _, a := range p.Leaf.EmailAddresses {
+		s = append(s, kindOther+a)
+	}
+	for _, u := range p.Leaf.URIs {
+		s = append(s, kindOther+u.String())
+	}
+	return s
+}
+
+func canonical(ip net.IP) string {
+	if a, ok := netip.AddrFromSlice(ip); ok {
+		return a.Unmap().String()
+	}
+	return ip.String()
+}
+
+// minus returns the names of the subjects in a that are not in b, sorted and
+// each once.
+func minus(a, b []string) []string {
+	var out []string
+	for _, s := range a {
+		if !slices.Contains(b, s) {
+			_, name, _ := strings.Cut(s, " ")
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// A NamesError reports a certificate for other names than were wanted.
+type NamesError struct {
+	Missing []string // wanted, not in the certificate
+	Extra   []string // in the certificate, not wanted
+}
+
+func (e *NamesError) Error() string {
+	var parts []string
+	if len(e.Missing) > 0 {
+		parts = append(parts, fmt.Sprintf("lacks %q", e.Missing))
+	}
+	if len(e.Extra) > 0 {
+		parts = append(parts, fmt.Sprintf("has %q, which was not asked for", e.Extra))
+	}
+	return "certificate " + strings.Join(parts, " and ")
+}
+
+// Remedy says what the operator can do about it.
+func (e *NamesError) Remedy() string {
+	return "order a certificate for the names in the configuration: keypaird issue"
+}
+
+// A DateError reports a certificate outside of its validity.
+type DateError struct {
+	NotBefore, NotAfter time.Time
+	Now                 time.Time // when it was looked at
+}
+
+func (e *DateError) Error() string {
+	if e.early() {
+		return fmt.Sprintf("certificate is not valid before %s, it is %s", stamp(e.NotBefore), stamp(e.Now))
+	}
+	return fmt.Sprintf("certificate expired at %s, it is %s", stamp(e.NotAfter), stamp(e.Now))
+}
+
+// Remedy says what the operator can do about it.
+func (e *DateError) Remedy() string {
+	if e.early() {
+		return "set the clock of this machine"
+	}
+	return "order another: keypaird issue"
+}
+
+func (e *DateError) early() bool { return e.NotBefore.After(e.Now) }
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,0 +1,139 @@
+package keypair
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// dirMode is the mode of the directories of a store.
+const dirMode fs.FileMode = 0o700
+
+// private is how the files of a store are written.
+var private = FileMode{Perm: 0o600, UID: -1, GID: -1}
+
+// A FileMode is the mode and owner of a file to write.
+type FileMode struct {
+	Perm     fs.FileMode // required; permission bits only
+	UID, GID int         // -1: leave
+}
+
+// A WriteError reports something that could not be written. What was there
+// before is still there, unless Done.
+type WriteError struct {
+	Path string
+	Done bool  // the new content is in place, but may not survive a power failure
+	Err  error // what the system said
+}
+
+func (e *WriteError) Error() string {
+	if e.Done {
+		return fmt.Sprintf("making %s durable: %v", e.Path, e.Err)
+	}
+	return fmt.Sprintf("writing %s: %v", e.Path, e.Err)
+}
+
+func (e *WriteError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *WriteError) Remedy() string {
+	dir := filepath.Dir(e.Path)
+	switch {
+	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, syscall.EDQUOT), errors.Is(e.Err, syscall.EFBIG):
+		return "free some space for " + dir + " (df shows it; inodes too), then run this again"
+	case errors.Is(e.Err, fs.ErrPermission):
+		return "let the user who runs this write " + dir + ", or run this as its owner"
+	case errors.Is(e.Err, syscall.EROFS):
+		return "mount the file system of " + dir + " for writing, or choose another directory"
+	case errors.Is(e.Err, fs.ErrExist), errors.Is(e.Err, syscall.EISDIR), errors.Is(e.Err, syscall.ENOTDIR):
+		return "move " + e.Path + " out of the way, then run this again"
+	}
+	return "look at the kernel's messages about the disk of " + dir + ", then run this again"
+}
+
+// WriteFile replaces the file at path, durably and in one step: whoever reads
+// it sees the old content or the new. Mode and owner are those of m from before
+// the first byte. A symbolic link at path is replaced, not followed. The
+// directory must pass [CheckDir]. What earlier calls for the same path left
+// behind when they were killed is removed; so one writer for a path at a time.
+func WriteFile(path string, data []byte, m FileMode) error {
+	if m.Perm == 0 || m.Perm&^fs.ModePerm != 0 {
+		return fmt.Errorf("writing %s: mode %v is not one for a file", path, m.Perm)
+	}
+	base := filepath.Base(path)
+	if base == "." || base == ".." || base == "/" || strings.HasSuffix(path, "/") {
+		return fmt.Errorf("writing %s: not the name of a file", path)
+	}
+	f, err := openFolder(filepath.Dir(path), false)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer f.close()
+	if err := f.replace(base, data, m); err != nil {
+		return err
+	}
+	f.removeLeftovers(base)
+	return nil
+}
+
+// replace writes a file durably in place of what is there:
+//
+//	openat(".NAME.RANDOM.tmp", O_CREAT|O_EXCL)  fchown  fchmod  write  fsync  close
+//	renameat(".NAME.RANDOM.tmp", "NAME")  fsync(directory)
+func (f *folder) replace(name string, data []byte, m FileMode) error {
+	tmp := tempPrefix(name) + random() + tempSuffix
+	err := f.create(tmp, data, m)
+	if err == nil {
+		if err = f.rename(tmp, name); err != nil {
+			_ = f.root.Remove(tmp)
+		}
+	}
+	var failed *WriteError
+	if errors.As(err, &failed) {
+		failed.Path = filepath.Join(f.path, name) // the name that means something
+	}
+	if err != nil {
+		return err
+	}
+	return f.settle()
+}
+
+// removeLeftovers removes what a killed replace of name left. It is a
+// courtesy: failing to is no failure of the write.
+func (f *folder) removeLeftovers(name string) {
+	names, err := f.names()
+	if err != nil {
+		return
+	}
+	for _, n := range names {
+		if !isTemp(n) || !strings.HasPrefix(n, tempPrefix(name)) || len(n) != len(tempPrefix(name))+16+len(tempSuffix) {
+			continue
+		}
+		if info, err := f.lstat(n); err == nil && info.Mode().IsRegular() {
+			_ = f.root.Remove(n)
+		}
+	}
+}
+
+// tempSuffix ends the temporary name of a file, .NAME.RANDOM.tmp.
+const tempSuffix = ".tmp"
+
+// tempPrefix begins the temporary name of a file, cut so that it stays a name.
+func tempPrefix(name string) string {
+	if len(name) > 200 {
+		name = name[:200]
+	}
+	return "." + name + "."
+}
+
+// isTemp reports whether name is one that replace makes up.
+func isTemp(name string) bool {
+	rest, ok := strings.CutSuffix(name, tempSuffix)
+	if !ok || !strings.HasPrefix(name, ".") || len(rest) < 18 || rest[len(rest)-17] != '.' {
+		return false
+	}
+	return strings.Trim(rest[len(rest)-16:], "0123456789abcdef") == ""
+}

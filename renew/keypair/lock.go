@@ -1,0 +1,155 @@
+package keypair
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A Lock is the right to write in a state directory. It is flock(2) on an open
+// file: it ends with the process that holds it, however that ends, and a file
+// left behind means nothing.
+type Lock struct {
+	file *os.File
+}
+
+// A HeldError reports a lock that somebody else held until we stopped waiting.
+type HeldError struct {
+	Path   string
+	Holder string // "process 123 since 2026-11-23T20:17:00Z"
+	Err    error  // why we stopped waiting
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("%s is held by %s: %v", e.Path, e.Holder, e.Err)
+}
+
+func (e *HeldError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *HeldError) Remedy() string {
+	return "let the other keypaird finish, or stop it, then run this again"
+}
+
+// poll is how often a waiting AcquireLock tries. A blocking flock(2) could not
+// be given up when the context ends.
+const poll = 50 * time.Millisecond
+
+// AcquireLock takes the lock at path, in a directory that passes [CheckDir], and waits for it until ctx ends: a
+// [*HeldError] then. If it has to wait, waiting, unless nil, is called once
+// with who holds it. The file stays; only its content, which is for people,
+// comes and goes.
+func AcquireLock(ctx context.Context, path string, waiting func(holder string)) (*Lock, error) {
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		file, holder, err := tryLock(path)
+		if err != nil {
+			return nil, fmt.Errorf("locking %s: %w", path, cause(err))
+		}
+		if file != nil {
+			return &Lock{file}, nil
+		}
+		if waiting != nil && holder != "" {
+			waiting(holder)
+			waiting = nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, &HeldError{Path: path, Holder: cmp.Or(holder, "another process"), Err: ctx.Err()}
+		case <-ticker.C:
+		}
+	}
+}
+
+// Release gives the lock back.
+func (l *Lock) Release() error {
+	_ = l.file.Truncate(0)
+	return l.file.Close()
+}
+
+// tryLock takes the lock and returns its file, or who holds it, or neither if
+// the file was exchanged meanwhile.
+func tryLock(path string) (held *os.File, holder string, err error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.EMLINK) {
+		return nil, "", errors.New("is a symbolic link: remove it")
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() {
+		if held == nil {
+			file.Close()
+		}
+	}()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, "", err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, "", errors.New("is not a regular file: remove it")
+	}
+	err = flock(file)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, readHolder(file), nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	// Whoever removed the file in between may let somebody else lock a new one.
+	if now, err := os.Lstat(path); err != nil || !os.SameFile(now, info) {
+		return nil, "", nil
+	}
+	if info.Mode().Perm() != private.Perm { // the umask was odd
+		if err := file.Chmod(private.Perm); err != nil {
+			return nil, "", err
+		}
+	}
+	// The content is a courtesy: a full disk must not keep us from working.
+	if err := file.Truncate(0); err == nil {
+		text := fmt.Sprintf("process %d since %s\n", os.Getpid(), time.Now().UTC().Format(time.RFC3339))
+		_, _ = file.WriteAt([]byte(text), 0)
+	}
+	return file, "", nil
+}
+
+func flock(file *os.File) error {
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var locked error
+	err = conn.Control(func(fd uintptr) {
+		locked = retry(func() error { return syscall.Flock(int(fd), syscall.LOCK_EX|syscall.LOCK_NB) })
+	})
+	if err != nil {
+		return err
+	}
+	return locked
+}
+
+// readHolder returns the first line of the lock file, fit for a message.
+func readHolder(file *os.File) string {
+	data, _ := io.ReadAll(io.LimitReader(file, 100))
+	line, _, _ := strings.Cut(string(data), "\n")
+	line = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, line)
+	if line == "" {
+		return "another process"
+	}
+	return line
+}

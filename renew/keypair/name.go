@@ -1,0 +1,116 @@
+package keypair
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+const (
+	maxName  = 253 // octets of a DNS name
+	wildcard = "_wildcard."
+	liveLink = "live"
+	// temporary begins what Add and SetLive make on the way and what is being
+	// removed. The dot keeps servers that read a whole directory away from it.
+	temporary = ".tmp-"
+)
+
+// A NameError reports a name that cannot be that of a directory or file in a
+// store.
+type NameError struct {
+	Name string
+	Why  string
+}
+
+func (e *NameError) Error() string { return fmt.Sprintf("name %.100q %s", e.Name, e.Why) }
+
+// Remedy says what the operator can do about it.
+func (e *NameError) Remedy() string {
+	return `use lower-case letters, digits, ".", "_" and "-", at most 253 of them; "*." may come first`
+}
+
+// CheckName reports whether a store can keep pairs under name: a [*NameError]
+// if not.
+func CheckName(name string) error {
+	_, err := dirName(name)
+	return err
+}
+
+// dirName maps a name to that of its directory.
+func dirName(name string) (string, error) {
+	rest, isWildcard := strings.CutPrefix(name, "*.")
+	if why := badName(rest); why != "" {
+		return "", &NameError{name, why}
+	}
+	if strings.HasPrefix(rest, wildcard) {
+		return "", &NameError{name, `is where the store keeps a wildcard, which is written with "*."`}
+	}
+	if len(name) > maxName {
+		return "", &NameError{name, fmt.Sprintf("is longer than %d characters", maxName)}
+	}
+	if !isWildcard {
+		return rest, nil
+	}
+	if len(wildcard)+len(rest) > 255 { // NAME_MAX
+		return "", &NameError{name, "is too long for a wildcard"}
+	}
+	return wildcard + rest, nil
+}
+
+// badName says why name cannot be one component of a path; empty if it can.
+func badName(name string) string {
+	switch {
+	case name == "":
+		return "is empty"
+	case len(name) > maxName:
+		return fmt.Sprintf("is longer than %d characters", maxName)
+	case name[0] == '.':
+		return "begins with a dot"
+	case strings.Contains(name, ".."):
+		return `contains ".."`
+	}
+	for _, c := range name {
+		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789._-", c) {
+			return fmt.Sprintf("contains %q", c)
+		}
+	}
+	return ""
+}
+
+// stateFile takes the name of a state file apart: "record.json" or
+// "pending/key.pem".
+func stateFile(file string) (parent, base string, err error) {
+	base = file
+	if before, after, ok := strings.Cut(file, "/"); ok {
+		if parent, base = before, after; badName(parent) != "" {
+			return "", "", &NameError{file, badName(parent)}
+		}
+	}
+	if why := badName(base); why != "" {
+		return "", "", &NameError{file, why}
+	}
+	first := base
+	if parent != "" {
+		first = parent
+	}
+	if first == liveLink || number(first) > 0 {
+		return "", "", &NameError{file, "is where the store keeps the pairs themselves"}
+	}
+	return parent, base, nil
+}
+
+// versionID is the name of the n-th version.
+func versionID(n int) string { return fmt.Sprintf("v%06d", n) }
+
+// number is the n of a version's name, 0 if it is not one.
+func number(id string) int {
+	digits, ok := strings.CutPrefix(id, "v")
+	if !ok {
+		return 0
+	}
+	n, err := strconv.Atoi(digits)
+	if err != nil || n <= 0 || versionID(n) != id {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,120 @@
+package keypair
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+// Prune removes old versions of name. It keeps the live one, the newest whole
+// one, the two whole ones before each of them, those whose fingerprints are in
+// keep, and the one with the highest number, so that no number is given twice.
+// If it cannot see which those are it removes nothing.
+func (s *Store) Prune(name string, keep ...string) error {
+	f, err := s.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	ids, err := f.versions()
+	if err != nil {
+		return err
+	}
+	kept, err := f.kept(ids, keep)
+	if err != nil {
+		return err
+	}
+	for _, n := range slices.Backward(ids) {
+		if kept[n] {
+			continue
+		}
+		if err := f.discard(versionID(n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// kept are the versions of ids, which descend, that Prune does not remove.
+func (f *folder) kept(ids []int, fingerprints []string) (map[int]bool, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	live := 0
+	switch id, err := f.live(); {
+	case err == nil:
+		live = number(id)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	kept := map[int]bool{ids[0]: true, live: true}
+	var newer, older int // whole versions before the newest, before the live one
+	for _, n := range ids {
+		v, err := f.load(versionID(n))
+		var broken *BrokenError
+		switch {
+		case errors.As(err, &broken):
+			continue
+		case err != nil:
+			return nil, err
+		}
+		if newer < 3 { // the newest and the two before it
+			newer++
+			kept[n] = true
+		}
+		if n < live && older < 2 {
+			older++
+			kept[n] = true
+		}
+		if slices.ContainsFunc(fingerprints, func(fp string) bool { return strings.EqualFold(fp, v.Pair.Fingerprint()) }) {
+			kept[n] = true
+		}
+	}
+	return kept, nil
+}
+
+// Tidy removes what a crash left of name's unfinished writes. It must not run
+// while something is being written for name.
+func (s *Store) Tidy(name string) error {
+	f, err := s.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	if err := f.tidy(); err != nil {
+		return err
+	}
+	pending, err := f.sub("pending")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer pending.close()
+	return pending.tidy()
+}
+
+func (f *folder) tidy() error {
+	names, err := f.names()
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, name := range names {
+		if !strings.HasPrefix(name, temporary) && !isTemp(name) {
+			continue
+		}
+		if err := f.removeAll(name); err != nil && failed == nil {
+			failed = err
+		}
+	}
+	return failed
+}

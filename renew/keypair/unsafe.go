@@ -1,0 +1,137 @@
+package keypair
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// An UnsafeError reports a directory in which somebody else could replace
+// what is written, or the symbolic link on the way to it.
+type UnsafeError struct {
+	Path string // what is unsafe; an ancestor perhaps
+	Why  string
+
+	fix string
+}
+
+func (e *UnsafeError) Error() string { return e.Path + " " + e.Why }
+
+// Remedy says what the operator can do about it.
+func (e *UnsafeError) Remedy() string { return e.fix }
+
+// CheckDir reports whether files can be kept in the directory path without
+// anybody but root and this user being able to replace them: an [*UnsafeError]
+// if the directory or one of its ancestors belongs to somebody else, or can be
+// written by its group or by everyone. An ancestor may be writable if it is
+// sticky, like /tmp. Symbolic links on the way must belong to root or us.
+func CheckDir(path string) error {
+	_, err := checkDir(path, false)
+	return err
+}
+
+// checkDir walks to path from the root of the file system and returns what it
+// found there. With sticky, the last directory may be one like /tmp, too.
+//
+// Nothing it has passed can be exchanged behind its back: only root and we can
+// write the directories, and what lies in a sticky one is root's or ours.
+func checkDir(path string, sticky bool) (fs.FileInfo, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	at := "/"
+	info, err := os.Lstat(at)
+	if err != nil {
+		return nil, err
+	}
+	todo := strings.Split(abs, "/")
+	for links := 0; ; {
+		if e := unsafe(at, info, len(todo) > 0 || sticky); e != nil {
+			return nil, e
+		}
+		if len(todo) == 0 {
+			return info, nil
+		}
+		step := todo[0]
+		todo = todo[1:]
+		if step == "" || step == "." {
+			continue
+		}
+		next := filepath.Join(at, step) // at holds no links, so ".." is its parent
+		if info, err = os.Lstat(next); err != nil {
+			return nil, err
+		}
+		if info.Mode().Type() != fs.ModeSymlink {
+			at = next
+			continue
+		}
+		if links++; links > 40 {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
+		}
+		target, err := followable(next, info)
+		if err != nil {
+			return nil, err
+		}
+		if filepath.IsAbs(target) {
+			at = "/"
+		}
+		todo = append(strings.Split(target, "/"), todo...)
+		if info, err = os.Lstat(at); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// unsafe says why the directory at path is one that others could change; nil
+// if they cannot.
+func unsafe(path string, info fs.FileInfo, sticky bool) error {
+	if !info.IsDir() {
+		return &fs.PathError{Op: "open", Path: path, Err: syscall.ENOTDIR}
+	}
+	if uid, ours := owner(info); !ours {
+		return &UnsafeError{
+			Path: path,
+			Why:  fmt.Sprintf("belongs to user %d, neither root nor the user who runs this (%d)", uid, os.Geteuid()),
+			fix:  fmt.Sprintf("run this as user %d, or choose another directory, or: chown %d %s", uid, os.Geteuid(), path),
+		}
+	}
+	mode := info.Mode()
+	if mode&0o022 == 0 || sticky && mode&fs.ModeSticky != 0 {
+		return nil
+	}
+	who := "everyone"
+	if mode&0o002 == 0 {
+		who = "its group"
+	}
+	return &UnsafeError{
+		Path: path,
+		Why:  fmt.Sprintf("can be written by %s (mode %04o)", who, mode.Perm()),
+		fix:  "chmod go-w " + path,
+	}
+}
+
+// followable returns the target of a symbolic link of root or of ours.
+func followable(path string, info fs.FileInfo) (string, error) {
+	if uid, ours := owner(info); !ours {
+		return "", &UnsafeError{
+			Path: path,
+			Why:  fmt.Sprintf("is a symbolic link of user %d, neither root nor the user who runs this (%d)", uid, os.Geteuid()),
+			fix:  "remove " + path + ", or name the directory it stands for",
+		}
+	}
+	return os.Readlink(path)
+}
+
+// owner returns who owns a file, and whether that is root or this user.
+func owner(info fs.FileInfo) (uid int, ours bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return -1, false
+	}
+	uid = int(st.Uid)
+	return uid, uid == 0 || uid == os.Geteuid()
+}

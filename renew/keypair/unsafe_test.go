@@ -1,0 +1,130 @@
+package keypair
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestCheckDir(t *testing.T) {
+	mkdir := func(path string, mode os.FileMode) error {
+		return errors.Join(os.MkdirAll(path, 0o700), os.Chmod(path, mode)) // past the umask
+	}
+	type row struct {
+		name  string
+		setup func(d string) error // d/dir is looked at
+		want  string               // "PATH why" with D for d; empty: safe
+	}
+	rows := []row{
+		{"private", func(d string) error { return mkdir(d+"/dir", 0o700) }, ""},
+		{"others may look", func(d string) error { return mkdir(d+"/dir", 0o755) }, ""},
+		{"group may write", func(d string) error { return mkdir(d+"/dir", 0o775) }, "D/dir can be written by its group (mode 0775)"},
+		{"everyone may write", func(d string) error { return mkdir(d+"/dir", 0o777) }, "D/dir can be written by everyone (mode 0777)"},
+		{"like /tmp", func(d string) error { return mkdir(d+"/dir", 0o777|os.ModeSticky) }, "D/dir can be written by everyone"},
+		{"below one like /tmp", func(d string) error {
+			return errors.Join(mkdir(d+"/tmp", 0o777|os.ModeSticky), mkdir(d+"/tmp/x", 0o700), os.Symlink("tmp/x", d+"/dir"))
+		}, ""},
+		{"below one that everyone may write", func(d string) error {
+			return errors.Join(mkdir(d+"/open", 0o777), mkdir(d+"/open/x/y", 0o700), os.Symlink("open/x/y", d+"/dir"))
+		}, "D/open can be written by everyone"},
+		{"link through such a directory and back", func(d string) error {
+			return errors.Join(mkdir(d+"/open", 0o777), mkdir(d+"/fine", 0o700), os.Symlink("open/../fine", d+"/dir"))
+		}, "D/open can be written by everyone"},
+		{"link in such a directory", func(d string) error {
+			return errors.Join(mkdir(d+"/open", 0o777), mkdir(d+"/fine", 0o700), os.Symlink(d+"/fine", d+"/open/link"), os.Symlink("open/link", d+"/dir"))
+		}, "D/open can be written by everyone"},
+		{"absolute link", func(d string) error { return errors.Join(mkdir(d+"/fine", 0o700), os.Symlink(d+"/fine/", d+"/dir")) }, ""},
+		{"link in circles", func(d string) error { return os.Symlink("dir", d+"/dir") }, "too many levels of symbolic links"},
+		{"a file", func(d string) error { return os.WriteFile(d+"/dir", nil, 0o600) }, "not a directory"},
+		{"missing", func(string) error { return nil }, "no such file or directory"},
+	}
+	if os.Geteuid() == 0 {
+		stranger := func(path string) error { return os.Lchown(path, 12345, 12345) }
+		rows = append(rows,
+			row{"somebody else's", func(d string) error { return errors.Join(mkdir(d+"/dir", 0o755), stranger(d+"/dir")) }, "D/dir belongs to user 12345"},
+			row{"below somebody else's", func(d string) error {
+				return errors.Join(mkdir(d+"/home/x", 0o700), stranger(d+"/home"), os.Symlink("home/x", d+"/dir"))
+			}, "D/home belongs to user 12345"},
+			row{"somebody else's link in one like /tmp", func(d string) error {
+				return errors.Join(mkdir(d+"/tmp", 0o777|os.ModeSticky), mkdir(d+"/fine", 0o700),
+					os.Symlink(d+"/fine", d+"/tmp/link"), stranger(d+"/tmp/link"), os.Symlink("tmp/link", d+"/dir"))
+			}, "D/tmp/link is a symbolic link of user 12345"},
+			row{"somebody else's directory in one like /tmp", func(d string) error {
+				return errors.Join(mkdir(d+"/tmp/x", 0o755), os.Chmod(d+"/tmp", 0o777|os.ModeSticky), stranger(d+"/tmp/x"), os.Symlink("tmp/x", d+"/dir"))
+			}, "D/tmp/x belongs to user 12345"},
+		)
+	}
+	for _, tt := range rows {
+		t.Run(tt.name, func(t *testing.T) {
+			d, err := filepath.EvalSymlinks(t.TempDir())
+			must(t, err)
+			must(t, tt.setup(d))
+			want := strings.Replace(tt.want, "D/", d+"/", 1)
+			calls := map[string]error{
+				"CheckDir":  CheckDir(d + "/dir"),
+				"WriteFile": WriteFile(d+"/dir/x", nil, FileMode{0o600, -1, -1}),
+			}
+			if tt.name != "missing" {
+				s, err := Open(d + "/dir")
+				if err == nil {
+					s.Close()
+				}
+				calls["Open"] = err
+			}
+			for call, err := range calls {
+				if want == "" {
+					if err != nil {
+						t.Errorf("%s: %v", call, err)
+					}
+					continue
+				}
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("%s: %v, want %q", call, err, want)
+				}
+				var bad *UnsafeError
+				if errors.As(err, &bad) != strings.Contains(tt.want, "D/") || bad != nil && (bad.Remedy() == "" || bad.Path == "") {
+					t.Errorf("%s: %#v", call, err)
+				}
+			}
+		})
+	}
+}
+
+// TestUnsafeInside opens directories of a store to others after it was opened.
+func TestUnsafeInside(t *testing.T) {
+	ca := newCA(t)
+	for _, inside := range []string{"", "v000001", "pending"} {
+		s := open(t, t.TempDir())
+		setLive(t, s, name, add(t, s, name, ca.pair(t, name)))
+		must(t, s.WriteFile(name, "pending/key.pem", []byte("key")))
+		must(t, os.Chmod(filepath.Join(s.Dir(name), inside), 0o770))
+		_, err := s.Live(name)
+		if inside == "pending" {
+			_, err = s.ReadFile(name, "pending/key.pem")
+		}
+		var bad *UnsafeError
+		if !errors.As(err, &bad) || bad.Path != filepath.Join(s.Dir(name), inside) {
+			t.Errorf("%q writable by the group: %v", inside, err)
+		}
+	}
+}
+
+func TestOpenMakesDirectories(t *testing.T) {
+	d := t.TempDir()
+	must(t, os.Chmod(d, 0o777|os.ModeSticky)) // like /tmp
+	open(t, d+"/a/b")
+	must(t, modes(d+"/a"))
+	must(t, os.Symlink("nowhere", d+"/link"))
+	if _, err := Open(d + "/link/x"); err == nil {
+		t.Error("Open made something behind a dangling link")
+	}
+	must(t, os.Chmod(d, 0o777))
+	if _, err := Open(d + "/c"); err == nil || !strings.Contains(err.Error(), "written by everyone") {
+		t.Errorf("Open below a directory that everyone may write: %v", err)
+	}
+	if got := entries(t, d); len(got) != 2 {
+		t.Errorf("directory holds %q", got)
+	}
+}

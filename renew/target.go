@@ -1,0 +1,54 @@
+// Package renew decides which certificates need work and carries each one
+// through the same short line of steps:
+//
+//	decide -> obtain -> store -> install -> reload -> verify -> record
+//
+// [Decide] is a pure function; a [Pass] looks at every target once and does what
+// was decided. The package knows nothing of ACME, DNS or proxies: it calls them
+// through the one-method interfaces [Obtainer] and [Deployer], which
+// cmd/keypaird fills in from the configuration.
+package renew
+
+import (
+	"context"
+	"crypto/x509"
+
+	"keypaird/renew/keypair"
+)
+
+// A Target is one certificate to keep alive.
+type Target struct {
+	Name    string   // required; of its directory under certs/
+	Names   []string // required; what the certificate is for, normalised
+	KeyType string   // required; ec256 ec384 rsa2048 rsa3072 rsa4096
+	CAs     []string // required; in the order they are tried
+	Profile string   // "" lets the CA choose
+	Deploy  []string // deployments, by name; may be empty
+}
+
+// An Obtainer gets certificates.
+type Obtainer interface {
+	// Obtain returns a new pair for t and the name of the CA that issued it.
+	// have is what is stored now, or nil; step is told what is being done. An
+	// interrupted Obtain is resumed by the next one.
+	Obtain(ctx context.Context, t Target, have *x509.Certificate, step func(string)) (*keypair.Pair, string, error)
+}
+
+// A Deployer takes pairs to the programs that serve them.
+type Deployer interface {
+	// Deploy installs the changes and reloads once. The result tells whether
+	// the new pairs are in use, which they can be in spite of an error: a first
+	// pair is not taken back because it could not be verified.
+	Deploy(ctx context.Context, deployment string, changes []Change) (inUse bool, err error)
+}
+
+// A Change is one target's new pair on its way to a deployment.
+type Change struct {
+	Name     string
+	Names    []string
+	New      *keypair.Pair
+	Dir      string        // of the new version
+	Previous *keypair.Pair // what to go back to; nil: nothing
+	Restore  func() error  // switches live back to Previous; nil: nothing to switch
+	Deployed bool          // was installed and reloaded before; only verification is missing
+}
