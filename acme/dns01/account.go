@@ -43,9 +43,10 @@ type Account struct {
 	User        string            // whom the child runs as when we are root; empty: ourselves
 	Log         *slog.Logger      // nil: nothing is logged
 
-	System []string // host:port; find the authoritative servers; empty: resolv.conf's
+	System []string // host:port; used in place of resolv.conf's
 	Port   string   // of the authoritative servers; empty: "53"
 
+	extra   time.Duration // zero: presentExtra
 	mu      sync.Mutex
 	current *child              // takes new requests; nil: none
 	alive   map[*child]struct{} // all that have not exited
@@ -71,6 +72,14 @@ func (a *Account) propagation() time.Duration {
 		return a.Propagation
 	}
 	return DefaultPropagation
+}
+
+// presentLimit is how long a provider may take over one record.
+func (a *Account) presentLimit() time.Duration {
+	if a.extra > 0 {
+		return a.propagation() + a.extra
+	}
+	return a.propagation() + presentExtra
 }
 
 func (a *Account) log() *slog.Logger {

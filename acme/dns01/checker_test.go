@@ -218,6 +218,16 @@ func TestAwaitResolverComesLate(t *testing.T) {
 	}
 }
 
+// A server that is down for longer than the grace is waited for while no other
+// one shows the record.
+func TestAwaitServerComesLate(t *testing.T) {
+	w := newWorld(t, &nameServer{mode: "silent"})
+	time.AfterFunc(time.Second, func() { w.servers[0].misbehave("") })
+	if err := w.checker.Await(t.Context(), name, value, 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestPace(t *testing.T) {
 	for _, tt := range []struct {
 		name                  string

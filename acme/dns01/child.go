@@ -236,14 +236,14 @@ func (k *child) read(out io.ReadCloser) {
 	defer out.Close()
 	lines := bufio.NewScanner(out)
 	lines.Buffer(make([]byte, 0, 4096), maxLine)
-	for lines.Scan() {
-		if err := k.deliver(lines.Bytes()); err != nil {
-			k.log.Error("keypaird-dns answered out of turn", "error", err)
-			k.kill()
-			break
-		}
+	var err error
+	for err == nil && lines.Scan() {
+		err = k.deliver(lines.Bytes())
 	}
-	how := k.obituary(k.cmd.Wait())
+	if err = cmp.Or(err, lines.Err()); err != nil {
+		k.kill()
+	}
+	how := k.obituary(err, k.cmd.Wait())
 	k.mu.Lock()
 	k.err, k.over = how, true
 	left := k.queue

@@ -41,7 +41,7 @@ func (p *proof) locate(ctx context.Context) (several bool, err error) {
 func (p *proof) present(ctx context.Context) error {
 	r := p.ask
 	r.Op = "present"
-	call := p.child.post(r, p.account.propagation()+presentExtra, nil)
+	call := p.child.post(r, p.account.presentLimit(), nil)
 	a, err := p.wait(ctx, "presenting", call)
 	switch {
 	case err == nil && dns.CanonicalName(a.FQDN) == p.fqdn:

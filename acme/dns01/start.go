@@ -81,7 +81,11 @@ func (a *Account) start() (*child, error) {
 		a.alive = map[*child]struct{}{}
 	}
 	a.alive[k] = struct{}{}
-	k.opened = k.post(request{Op: "open", Provider: a.Provider, Resolvers: a.Resolvers}, openLimit, nil)
+	resolvers := a.Resolvers
+	if len(resolvers) == 0 {
+		resolvers = a.System
+	}
+	k.opened = k.post(request{Op: "open", Provider: a.Provider, Resolvers: resolvers}, openLimit, nil)
 	return k, nil
 }
 

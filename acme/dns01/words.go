@@ -84,11 +84,15 @@ func (e *deathError) Error() string {
 	return fmt.Sprintf("keypaird-dns %s; its last words: %s", e.how, e.words)
 }
 
-func (k *child) obituary(err error) error {
-	if err == nil {
-		return nil
+// obituary says how the child ended; nil if in good order.
+func (k *child) obituary(protocol, exit error) error {
+	switch {
+	case protocol != nil:
+		return &deathError{"does not keep to the protocol: " + protocol.Error(), k.words.String()}
+	case exit != nil:
+		return &deathError{"ended: " + exit.Error(), k.words.String()}
 	}
-	return &deathError{"ended: " + err.Error(), k.words.String()}
+	return nil
 }
 
 func (k *child) hangs() error {

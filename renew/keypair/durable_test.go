@@ -4,8 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -106,46 +104,4 @@ func TestWriteErrorRemedy(t *testing.T) {
 			t.Errorf("remedy of %v: %s", e, e.Remedy())
 		}
 	}
-}
-
-// TestFileSizeLimit cuts writes short at every hundredth byte, where no tiny
-// file system can be mounted too.
-func TestFileSizeLimit(t *testing.T) {
-	runHelper(t, "fsize")
-}
-
-// runHelper runs a helper on a store with one live version; it is given DIR,
-// and the chain and key to add.
-func runHelper(t *testing.T, helper string) {
-	t.Helper()
-	dir, chain, key := fixture(t)
-	cmd := exec.Command(os.Args[0], dir, chain, key)
-	cmd.Env = append(os.Environ(), helperEnv+"="+helper)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, out)
-	}
-}
-
-// helpFileSize adds under ever larger limits on the size of a file.
-func helpFileSize(args []string) error {
-	signal.Ignore(syscall.SIGXFSZ)
-	p, err := readPair(args[1], args[2])
-	if err != nil {
-		return err
-	}
-	s, err := Open(args[0])
-	if err != nil {
-		return err
-	}
-	largest := len(p.Combined())
-	for limit := 0; limit <= largest+100; limit += 100 {
-		r := syscall.Rlimit{Cur: uint64(limit), Max: uint64(largest) * 100}
-		if err := setFileSize(r); err != nil {
-			return err
-		}
-		if done, err := tryAdd(s, p); err != nil || done != (limit >= largest) {
-			return errors.Join(err, errors.New("wrong outcome for a limit on the size of files"))
-		}
-	}
-	return nil
 }

@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 	helpers := map[string]func(args []string) error{
 		"issue": helpIssue,
 		"fsize": helpFileSize,
+		"files": helpOpenFiles,
 		"disk":  helpFullDisk,
 		"lock":  helpLock,
 		"umask": helpUmask,

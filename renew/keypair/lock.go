@@ -46,12 +46,12 @@ const poll = 50 * time.Millisecond
 // with who holds it. The file stays; only its content, which is for people,
 // comes and goes.
 func AcquireLock(ctx context.Context, path string, waiting func(holder string)) (*Lock, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
 	for {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
 		file, holder, err := tryLock(path)
 		if err != nil {
 			return nil, fmt.Errorf("locking %s: %w", path, cause(err))
@@ -65,8 +65,10 @@ func AcquireLock(ctx context.Context, path string, waiting func(holder string)) 
 		}
 		select {
 		case <-ctx.Done():
-			return nil, &HeldError{Path: path, Holder: cmp.Or(holder, "another process"), Err: ctx.Err()}
 		case <-ticker.C:
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, &HeldError{Path: path, Holder: cmp.Or(holder, "another process"), Err: err}
 		}
 	}
 }

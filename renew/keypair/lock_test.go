@@ -80,9 +80,7 @@ func TestLockOfAnotherProcess(t *testing.T) {
 		pid, end := hold(t, path)
 		var heard []string
 		ctx, cancel := context.WithCancel(t.Context())
-		go func() {
-			time.AfterFunc(4*poll, cancel)
-		}()
+		time.AfterFunc(4*poll, cancel)
 		start := time.Now()
 		_, err := AcquireLock(ctx, path, func(h string) { heard = append(heard, h) })
 		var held *HeldError

@@ -335,20 +335,6 @@ func TestLiveLink(t *testing.T) {
 	}
 }
 
-func TestUnreadableIsNotBroken(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("root can read everything; the crash test injects the errors of a disk")
-	}
-	ca := newCA(t)
-	s := open(t, t.TempDir())
-	add(t, s, name, ca.pair(t, name))
-	v := add(t, s, name, ca.pair(t, name))
-	must(t, os.Chmod(v.Dir+"/privkey.pem", 0))
-	if v, err := s.Newest(name); !errors.Is(err, fs.ErrPermission) || isBroken(err) {
-		t.Errorf("Newest = %s, %v, want a permission error", v.ID, err)
-	}
-}
-
 func TestPrune(t *testing.T) {
 	ca := newCA(t)
 	for _, tt := range []struct {

@@ -1,0 +1,391 @@
+package dns01
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"keypaird/acme"
+)
+
+func TestMain(m *testing.M) {
+	if config := os.Getenv("DNS01_TEST_PARENT"); config != "" {
+		parent(config)
+		return
+	}
+	code := m.Run()
+	if lean.dir != "" {
+		os.RemoveAll(lean.dir)
+	}
+	os.Exit(code)
+}
+
+var lean struct {
+	once      sync.Once
+	dir, path string
+	err       error
+}
+
+// leanChild builds keypaird-dns with a few providers, once.
+func leanChild(t testing.TB) string {
+	t.Helper()
+	lean.once.Do(func() {
+		if lean.dir, lean.err = os.MkdirTemp("", "keypaird-dns"); lean.err != nil {
+			return
+		}
+		lean.path = filepath.Join(lean.dir, childName)
+		out, err := exec.Command("go", "build", "-tags", "lean", "-o", lean.path, "keypaird/cmd/keypaird-dns").CombinedOutput()
+		if err != nil {
+			lean.err = fmt.Errorf("%w: %s", err, out)
+		}
+		// Other users must be able to run it.
+		_ = os.Chmod(lean.dir, 0o755)
+	})
+	if lean.err != nil {
+		t.Fatal(lean.err)
+	}
+	return lean.path
+}
+
+func logOf(t *testing.T) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func challenge(name, token string) acme.Challenge {
+	return acme.Challenge{Type: acme.DNS01, Identifier: name, Token: token, KeyAuth: token + ".thumbprint"}
+}
+
+// parent is the test binary as a daemon that is about to be killed: it proves
+// one name and says so when the CA would be asked.
+func parent(config string) {
+	a := &Account{}
+	if err := json.Unmarshal([]byte(config), a); err != nil {
+		panic(err)
+	}
+	fmt.Println("proving")
+	err := a.Prove(context.Background(), challenge("example.org", "killed"), func(context.Context) error {
+		fmt.Println("validating")
+		select {}
+	})
+	fmt.Println(err)
+}
+
+// startParent runs it and returns when it has said word.
+func startParent(t *testing.T, a *Account, word string) *exec.Cmd {
+	t.Helper()
+	config, err := json.Marshal(map[string]any{
+		"Name": a.Name, "Provider": a.Provider, "Env": a.Env, "Child": a.Child,
+		"Resolvers": a.Resolvers, "System": a.System, "Port": a.Port, "Propagation": a.Propagation,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "DNS01_TEST_PARENT="+string(config))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if lines.Text() == word {
+			return cmd
+		}
+		if lines.Text() != "proving" {
+			t.Fatal(lines.Text())
+		}
+	}
+	t.Fatal("the daemon ended")
+	return nil
+}
+
+func TestBINDPresentsAndCleansUp(t *testing.T) {
+	b := startBIND(t)
+	const at = "_acme-challenge.example.org."
+	for _, tt := range []struct {
+		name, domain, at string
+		rest             string // of the records at that name
+	}{
+		{"a name where another host has a record", "example.org", at, "of another host"},
+		{"a name in capitals", "EXAMPLE.org", at, "of another host"},
+		{"a name delegated by CNAME", "www.example.org", "www.acme.example.org.", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := b.account(t, "host")
+			c := challenge(tt.domain, "token")
+			during := ""
+			err := a.Prove(t.Context(), c, func(context.Context) error {
+				during = b.txt(t, tt.at)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(during, txtValue(c.KeyAuth)) || !strings.Contains(during, tt.rest) {
+				t.Errorf("while the CA looked: %q, want ours and %q", during, tt.rest)
+			}
+			if after := b.txt(t, tt.at); after != tt.rest {
+				t.Errorf("after: %q, want %q", after, tt.rest)
+			}
+			if err := a.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// The CA refuses: its error comes back and the record goes all the same.
+func TestBINDValidationFails(t *testing.T) {
+	b := startBIND(t)
+	refused := errors.New("the CA says no")
+	err := b.account(t, "host").Prove(t.Context(), challenge("example.org", "token"), func(context.Context) error { return refused })
+	if !errors.Is(err, refused) {
+		t.Errorf("Prove = %v", err)
+	}
+	if after := b.txt(t, "_acme-challenge.example.org."); after != "of another host" {
+		t.Errorf("after: %q", after)
+	}
+}
+
+// Both values stand at one name at the same time, as the order of apex and
+// wildcard wants to be validated in parallel.
+func TestBINDApexAndWildcardAtOnce(t *testing.T) {
+	b := startBIND(t)
+	a := b.account(t, "host")
+	var both, all sync.WaitGroup
+	both.Add(2)
+	for i := range 2 {
+		c := challenge("example.org", fmt.Sprint("token", i))
+		c.Wildcard = i == 1
+		all.Go(func() {
+			err := a.Prove(t.Context(), c, func(context.Context) error {
+				both.Done()
+				both.Wait()
+				if during := b.txt(t, "_acme-challenge.example.org."); strings.Count(during, "|") != 2 {
+					t.Errorf("while the CA looked: %q", during)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if after := b.txt(t, "_acme-challenge.example.org."); after != "of another host" {
+		t.Errorf("after: %q", after)
+	}
+}
+
+func TestBINDTwoAccountsOfOneProvider(t *testing.T) {
+	b := startBIND(t)
+	var all, both sync.WaitGroup
+	both.Add(2)
+	for key, domain := range map[string]string{"host": "example.org", "mail": "mail.example.org"} {
+		a := b.account(t, key)
+		a.Env["SECRET_OF"] = key
+		all.Go(func() {
+			err := a.Prove(t.Context(), challenge(domain, "token"), func(context.Context) error {
+				both.Done()
+				both.Wait() // both children live
+				a.mu.Lock()
+				defer a.mu.Unlock()
+				checkEnviron(t, a.current.cmd.Process.Pid, a.Env)
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// checkEnviron reads what a child was given, and that it is out of reach of
+// the terminal's signals.
+func checkEnviron(t *testing.T, pid int, env map[string]string) {
+	t.Helper()
+	if pgid, err := syscall.Getpgid(pid); err != nil || pgid != pid {
+		t.Errorf("process group %d of child %d, %v", pgid, pid, err)
+	}
+	if runtime.GOOS != "linux" {
+		return
+	}
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for pair := range strings.SplitSeq(strings.TrimSuffix(string(data), "\x00"), "\x00") {
+		name, value, _ := strings.Cut(pair, "=")
+		switch {
+		case env[name] == value && value != "":
+		case name == "PATH", name == "TZ", strings.HasSuffix(strings.ToLower(name), "_proxy"):
+		default:
+			t.Errorf("the child has %s", pair)
+		}
+	}
+}
+
+func TestBINDRefuses(t *testing.T) {
+	b := startBIND(t)
+	wrong := filepath.Join(b.dir, "wrong.key")
+	if err := os.WriteFile(wrong, []byte(keyFile("host", mailSecret)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		env    map[string]string // on top
+		domain string
+		err    string
+		remedy string
+	}{
+		{"wrong secret", map[string]string{"RFC2136_TSIG_FILE": wrong}, "example.org",
+			`refuses the TSIG key "host": its secret is wrong (BADSIG)`, "make the key's name, algorithm and secret the same"},
+		{"unknown key", map[string]string{"RFC2136_TSIG_FILE": "", "RFC2136_TSIG_KEY": "nobody", "RFC2136_TSIG_SECRET": hostSecret}, "example.org",
+			`refuses the TSIG key "nobody": it knows no such key with hmac-sha1 (BADKEY)`, "make the key's name, algorithm and secret the same"},
+		{"a name the key may not change", nil, "mail.example.org",
+			"answers REFUSED to an update of TXT _acme-challenge.mail.example.org. in zone example.org.",
+			"update-policy { grant host. name _acme-challenge.mail.example.org. TXT; };"},
+		{"not signed", map[string]string{"RFC2136_TSIG_FILE": ""}, "example.org", "answers REFUSED", "the update is not signed"},
+		{"a zone it does not have", nil, "example.com", "cannot find out whether _acme-challenge.example.com. is a CNAME", "make the resolvers answer"},
+		{"no such key file", map[string]string{"RFC2136_TSIG_FILE": "/nonexistent/key"}, "example.org",
+			`DNS account "host" (rfc2136): opening _acme-challenge.example.org.: RFC2136_TSIG_FILE: open /nonexistent/key`, "tsig-keygen"},
+		{"secret mistyped", map[string]string{"RFC2136_TSIG_FILE": "", "RFC2136_TSIG_KEY": "host", "RFC2136_TSIG_SECRET": "geheim!"}, "example.org",
+			"the TSIG secret is not base64", "key file"},
+		{"no server there", map[string]string{"RFC2136_NAMESERVER": freePort(t)}, "example.org", "no answer from 127.0.0.1:", "check RFC2136_NAMESERVER"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := b.account(t, "host")
+			for name, value := range tt.env {
+				a.Env[name] = value
+			}
+			before := b.txt(t, "_acme-challenge.example.org.")
+			err := a.Prove(t.Context(), challenge(tt.domain, "token"), func(context.Context) error {
+				t.Error("the CA was asked")
+				return nil
+			})
+			var failed *ProviderError
+			if !errors.As(err, &failed) || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("Prove = %v, want %q", err, tt.err)
+			}
+			if !strings.Contains(failed.Remedy(), tt.remedy) {
+				t.Errorf("remedy %q, want %q", failed.Remedy(), tt.remedy)
+			}
+			if strings.Contains(err.Error(), "geheim") || strings.Contains(err.Error(), hostSecret) {
+				t.Errorf("%v tells the secret", err)
+			}
+			if err := a.Close(t.Context()); err != nil {
+				t.Errorf("Close = %v", err)
+			}
+			if after := b.txt(t, "_acme-challenge.example.org."); after != before {
+				t.Errorf("after: %q, before: %q", after, before)
+			}
+		})
+	}
+}
+
+// The child is killed while the CA looks: another one removes its record.
+func TestBINDChildKilled(t *testing.T) {
+	b := startBIND(t)
+	a := b.account(t, "host")
+	err := a.Prove(t.Context(), challenge("example.org", "token"), func(context.Context) error {
+		a.mu.Lock()
+		k := a.current
+		a.mu.Unlock()
+		_ = k.cmd.Process.Kill()
+		<-k.gone
+		if during := b.txt(t, "_acme-challenge.example.org."); !strings.Contains(during, "|") {
+			t.Errorf("after the kill: %q", during)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("Prove = %v, though the CA was content", err)
+	}
+	if after := b.txt(t, "_acme-challenge.example.org."); after != "of another host" {
+		t.Errorf("after: %q", after)
+	}
+}
+
+func TestBINDParentKilled(t *testing.T) {
+	b := startBIND(t)
+	cmd := startParent(t, b.account(t, "host"), "validating")
+	if during := b.txt(t, "_acme-challenge.example.org."); !strings.Contains(during, "|") {
+		t.Fatalf("before the kill: %q", during)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the child to clean up", func() bool {
+		return b.txt(t, "_acme-challenge.example.org.") == "of another host"
+	})
+}
+
+// SIGTERM reaches the daemon during the propagation wait, or systemd sends it
+// to both.
+func TestBINDStopped(t *testing.T) {
+	b := startBIND(t)
+	for _, tt := range []struct {
+		name string
+		stop func(k *child, cancel context.CancelFunc)
+	}{
+		{"the daemon", func(_ *child, cancel context.CancelFunc) { cancel() }},
+		{"the daemon and the child", func(k *child, cancel context.CancelFunc) {
+			_ = k.cmd.Process.Signal(syscall.SIGTERM)
+			cancel()
+		}},
+		{"the child, then the daemon", func(k *child, cancel context.CancelFunc) {
+			_ = k.cmd.Process.Signal(syscall.SIGTERM)
+			<-k.gone
+			cancel()
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := b.account(t, "host")
+			never := &nameServer{authoritative: true}
+			never.set(t, "example.org. 60 IN SOA ns. h. 1 3600 600 86400 60")
+			// Two resolvers, of which one never shows the record.
+			a.Resolvers = []string{b.addr, serve(t, never, "127.0.0.1", "")}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var begun time.Time
+			go func() {
+				for never.questions() == 0 {
+					<-time.After(time.Millisecond)
+				}
+				a.mu.Lock()
+				k := a.current
+				a.mu.Unlock()
+				begun = time.Now()
+				tt.stop(k, cancel)
+			}()
+			err := a.Prove(ctx, challenge("example.org", "token"), func(context.Context) error { return nil })
+			if took := time.Since(begun); !errors.Is(err, context.Canceled) || took > time.Second {
+				t.Errorf("Prove = %v after %v, want an end within a second", err, took)
+			}
+			if err := a.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if after := b.txt(t, "_acme-challenge.example.org."); after != "of another host" {
+				t.Errorf("after: %q", after)
+			}
+		})
+	}
+}

@@ -1,0 +1,40 @@
+package dns01
+
+import "testing"
+
+func TestRefusal(t *testing.T) {
+	le := Applicant{Issuers: []string{"letsencrypt.org"}, AccountURL: "https://ca/acct/1", Method: "http-01"}
+	wild := le
+	wild.Wildcard = true
+	issue := func(v string) CAA { return CAA{Tag: "issue", Value: v} }
+	for _, tt := range []struct {
+		name    string
+		records []CAA
+		a       Applicant
+		want    string
+	}{
+		{"no records", nil, le, ""},
+		{"ours", []CAA{issue("letsencrypt.org")}, le, ""},
+		{"ours, in capitals and with spaces", []CAA{issue(" LetsEncrypt.ORG ; ")}, le, ""},
+		{"another's", []CAA{issue("sectigo.com")}, le, "only sectigo.com may"},
+		{"another's and ours", []CAA{issue("sectigo.com"), issue("letsencrypt.org")}, le, ""},
+		{"nobody", []CAA{issue(";")}, le, "only nobody may"},
+		{"only mail reports", []CAA{{Tag: "iodef", Value: "mailto:a@b"}}, le, ""},
+		{"wildcards forbidden, plain name", []CAA{issue("letsencrypt.org"), {Tag: "issuewild", Value: ";"}}, le, ""},
+		{"wildcards forbidden", []CAA{issue("letsencrypt.org"), {Tag: "issuewild", Value: ";"}}, wild, "only nobody may"},
+		{"wildcard by issue", []CAA{issue("letsencrypt.org")}, wild, ""},
+		{"our account", []CAA{issue("letsencrypt.org; accounturi=https://ca/acct/1")}, le, ""},
+		{"another account", []CAA{issue("letsencrypt.org; accounturi=https://ca/acct/2")}, le, "accounturi is https://ca/acct/2, ours is https://ca/acct/1"},
+		{"another account, and another CA", []CAA{issue("letsencrypt.org; accounturi=https://ca/acct/2"), issue("x.org")}, le, "accounturi is https://ca/acct/2, ours is https://ca/acct/1"},
+		{"our method", []CAA{issue("letsencrypt.org; validationmethods=dns-01,http-01")}, le, ""},
+		{"another method", []CAA{issue("letsencrypt.org; validationmethods=dns-01")}, le, "validationmethods are dns-01, not http-01"},
+		{"critical and unknown", []CAA{issue("letsencrypt.org"), {Critical: true, Tag: "future", Value: "x"}}, le, `critical tag "future"`},
+		{"CA without a name", []CAA{issue("sectigo.com")}, Applicant{Method: "http-01"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Refusal(tt.records, tt.a); got != tt.want {
+				t.Errorf("Refusal = %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,373 @@
+package dns01
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A provider is an API as lego's httpreq speaks to it: one value at a name, the
+// last one wins. What it is told shows in a name server at once.
+type provider struct {
+	ns    *nameServer
+	addr  string // of ns
+	url   string
+	stall chan struct{} // present waits for it, unless nil
+	began chan struct{} // gets a value as present begins
+
+	mu   sync.Mutex
+	told []string
+	txt  map[string]string
+	most int // values present at the same time
+}
+
+func startProvider(t *testing.T, stall chan struct{}) *provider {
+	t.Helper()
+	p := &provider{stall: stall, ns: &nameServer{authoritative: true}, began: make(chan struct{}, 100), txt: map[string]string{}}
+	p.addr = serve(t, p.ns, "127.0.0.1", "")
+	p.show(t)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var m struct{ FQDN, Value string }
+		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
+			t.Error(err)
+		}
+		if r.URL.Path == "/present" {
+			p.began <- struct{}{}
+			if p.stall != nil {
+				<-p.stall
+			}
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.told = append(p.told, r.URL.Path)
+		if name := strings.ToLower(m.FQDN); r.URL.Path == "/present" {
+			p.txt[name] = m.Value
+		} else {
+			delete(p.txt, name)
+		}
+		p.most = max(p.most, len(p.txt))
+		p.show(t)
+	}))
+	t.Cleanup(srv.Close)
+	p.url = srv.URL
+	return p
+}
+
+func (p *provider) show(t *testing.T) {
+	lines := []string{"example.org. 60 IN SOA ns. h. 1 3600 600 86400 60"}
+	for name, value := range p.txt {
+		lines = append(lines, name+` 60 IN TXT "`+value+`"`)
+	}
+	p.ns.set(t, lines...)
+}
+
+func (p *provider) calls() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.told, " ")
+}
+
+func (p *provider) account(t *testing.T) *Account {
+	t.Helper()
+	a := &Account{
+		Name: "api", Provider: "httpreq", Child: leanChild(t), Log: logOf(t), Resolvers: []string{p.addr}, Propagation: 10 * time.Second,
+		Env: map[string]string{"HTTPREQ_ENDPOINT": p.url, "HTTPREQ_HTTP_TIMEOUT": "3600", "NO_PROXY": "*"},
+	}
+	closed(t, a)
+	return a
+}
+
+func accept(context.Context) error { return nil }
+
+func TestProviderHangs(t *testing.T) {
+	p := startProvider(t, make(chan struct{}))
+	a := p.account(t)
+	a.Propagation, a.extra = time.Second, time.Second
+	begun := time.Now()
+	err := a.Prove(t.Context(), challenge("example.org", "token"), accept)
+	var failed *ProviderError
+	want := `DNS account "api" (httpreq): presenting _acme-challenge.example.org.: keypaird-dns does not answer: the provider hangs`
+	if !errors.As(err, &failed) || !strings.HasPrefix(err.Error(), want) || failed.Remedy() == "" {
+		t.Errorf("Prove = %v, want %q", err, want)
+	}
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("took %v, allowed were 2s", took)
+	}
+	close(p.stall)
+	if err := a.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := p.calls(); got != "/present /cleanup" {
+		t.Errorf("the provider was told %s", got)
+	}
+}
+
+func TestCancelledWhilePresenting(t *testing.T) {
+	p := startProvider(t, make(chan struct{}))
+	a := p.account(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var all sync.WaitGroup
+	all.Go(func() {
+		err := a.Prove(ctx, challenge("example.org", "token"), accept)
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("Prove = %v", err)
+		}
+	})
+	<-p.began
+	begun := time.Now()
+	cancel()
+	all.Wait()
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("Prove returned after %v, want within a second", took)
+	}
+	short, cancelClose := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancelClose()
+	if err := a.Close(short); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Close while the provider hangs = %v", err)
+	}
+	close(p.stall)
+	if err := a.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := p.calls(); got != "/present /cleanup" {
+		t.Errorf("the provider was told %s", got)
+	}
+}
+
+// The daemon is killed while the provider is slow. The child's answer goes
+// nowhere, which must not keep it from cleaning up.
+func TestParentKilledWhilePresenting(t *testing.T) {
+	p := startProvider(t, make(chan struct{}))
+	cmd := startParent(t, p.account(t), "proving")
+	<-p.began
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	close(p.stall)
+	eventually(t, "the child to clean up", func() bool { return p.calls() == "/present /cleanup" })
+}
+
+func TestChildKilledWhilePresenting(t *testing.T) {
+	p := startProvider(t, make(chan struct{}))
+	a := p.account(t)
+	go func() {
+		<-p.began
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		_ = a.current.cmd.Process.Kill()
+	}()
+	err := a.Prove(t.Context(), challenge("example.org", "token"), accept)
+	var failed *ProviderError
+	want := `DNS account "api" (httpreq): presenting _acme-challenge.example.org.: keypaird-dns ended: signal: killed`
+	if !errors.As(err, &failed) || !strings.HasPrefix(err.Error(), want) || failed.Remedy() == "" {
+		t.Errorf("Prove = %v, want %q", err, want)
+	}
+	if got := p.calls(); got != "/cleanup" {
+		t.Errorf("the provider was told %s", got)
+	}
+	close(p.stall)
+}
+
+// Two values at one name, of a provider that keeps one: one after the other,
+// whichever account and spelling, and without deadlock.
+func TestOneAtATime(t *testing.T) {
+	p := startProvider(t, nil)
+	one, other := p.account(t), p.account(t)
+	other.Name = "other"
+	var all sync.WaitGroup
+	for i, domain := range []string{"example.org", "example.org", "EXAMPLE.ORG", "example.org"} {
+		a := one
+		if i > 1 {
+			a = other
+		}
+		all.Go(func() {
+			if err := a.Prove(t.Context(), challenge(domain, fmt.Sprint("token", i)), accept); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if want := strings.TrimSpace(strings.Repeat(" /present /cleanup", 4)); p.calls() != want {
+		t.Errorf("the provider was told %s, want %s", p.calls(), want)
+	}
+}
+
+// Orders that run at the same time share a child, and the last one ends it.
+func TestChildIsSharedAndEnds(t *testing.T) {
+	p := startProvider(t, nil)
+	a := p.account(t)
+	var all, both sync.WaitGroup
+	both.Add(2)
+	var children [2]*child
+	for i := range 2 {
+		all.Go(func() {
+			err := a.Prove(t.Context(), challenge(fmt.Sprintf("n%d.example.org", i), "token"), func(context.Context) error {
+				both.Done()
+				both.Wait()
+				a.mu.Lock()
+				defer a.mu.Unlock()
+				children[i] = a.current
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if children[0] != children[1] || children[0] == nil {
+		t.Fatal("two children")
+	}
+	select {
+	case <-children[0].gone:
+	case <-time.After(10 * time.Second):
+		t.Error("the child lives on")
+	}
+	if err := children[0].err; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestChildRunsAsUser(t *testing.T) {
+	if os.Geteuid() != 0 || runtime.GOOS != "linux" {
+		t.Skip("only root may start a program as another user, and only Linux tells whom it runs as")
+	}
+	p := startProvider(t, nil)
+	a := p.account(t)
+	a.User = "nobody"
+	err := a.Prove(t.Context(), challenge("example.org", "token"), func(context.Context) error {
+		fi, err := os.Stat(fmt.Sprintf("/proc/%d", a.current.cmd.Process.Pid))
+		if err != nil {
+			return err
+		}
+		if uid := fi.Sys().(*syscall.Stat_t).Uid; uid == 0 {
+			t.Error("the child runs as root")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	a.User = "no-such-user"
+	if err := a.Prove(t.Context(), challenge("example.org", "token"), accept); err == nil || !strings.Contains(err.Error(), "unknown user no-such-user") {
+		t.Errorf("Prove = %v", err)
+	}
+}
+
+func TestStrangeChild(t *testing.T) {
+	for _, tt := range []struct{ name, script, want string }{
+		{"ends at once", "echo cannot load library >&2; exit 3", "opening _acme-challenge.example.org.: keypaird-dns ended: exit status 3; its last words: cannot load library"},
+		{"talks nonsense", "echo hello; exec sleep 60", "opening _acme-challenge.example.org.: keypaird-dns does not keep to the protocol: not an answer: \"hello\""},
+		{"talks too long a line", "head -c 70000 /dev/zero; exec sleep 60", "opening _acme-challenge.example.org.: keypaird-dns does not keep to the protocol: bufio.Scanner: token too long"},
+		{"answers another value", `while read l; do echo '{"fqdn":"x.","value":"y"}'; done`, "locating _acme-challenge.example.org.: keypaird-dns computed another answer"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "child")
+			if err := os.WriteFile(path, []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			a := &Account{Name: "api", Provider: "httpreq", Child: path, Log: logOf(t)}
+			closed(t, a)
+			err := a.Prove(t.Context(), challenge("example.org", "token"), accept)
+			if want := `DNS account "api" (httpreq): ` + tt.want; err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("Prove = %v, want %q", err, want)
+			}
+		})
+	}
+}
+
+func TestFindChild(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	var none *NoChildError
+	if path, err := FindChild(); !errors.As(err, &none) {
+		t.Skipf("one is installed on this system: %s, %v", path, err)
+	}
+	err := (&Account{Name: "ns", Provider: "rfc2136"}).Prove(t.Context(), challenge("example.org", "token"), nil)
+	var failed *ProviderError
+	if !errors.As(err, &failed) || !strings.Contains(err.Error(), `DNS account "ns" (rfc2136): starting: cannot find keypaird-dns`) ||
+		!strings.Contains(failed.Remedy(), "install keypaird-dns beside keypaird") {
+		t.Errorf("Prove = %v", err)
+	}
+	want := filepath.Join(dir, childName)
+	if err := os.WriteFile(want, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := FindChild(); err != nil || got != want {
+		t.Errorf("FindChild = %q, %v, want %q", got, err, want)
+	}
+}
+
+func TestLastWords(t *testing.T) {
+	a := &Account{Env: map[string]string{"X_API_TOKEN": "hunter22", "X_SECRET_FILE": "/etc/secret", "X_TSIG_KEY": "host.example"}}
+	w := &lastWords{log: slog.New(slog.NewTextHandler(io.Discard, nil)), secrets: a.secrets()}
+	fmt.Fprintf(w, "one\ntwo\nthree\nfour\nwith hunter22, \x1b[31mhost.example and /etc/se")
+	fmt.Fprintf(w, "cret\nthe end, without a line break")
+	want := "four / with [X_API_TOKEN],  [31mhost.example and /etc/secret / the end, without a line break"
+	if got := w.String(); !strings.HasSuffix(got, want) || strings.Contains(got, "one") {
+		t.Errorf("last words %q, want %q", got, want)
+	}
+	fmt.Fprint(w, strings.Repeat("x", 1e6), "\n")
+	if n := len(w.String()); n > keepLines*(keepBytes+3) {
+		t.Errorf("%d bytes kept", n)
+	}
+}
+
+func TestNameLocks(t *testing.T) {
+	type holder struct {
+		name, value string
+		share       any
+	}
+	for _, tt := range []struct {
+		name          string
+		first, second holder
+		together      bool
+	}{
+		{"two names", holder{"a.", "1", nil}, holder{"b.", "1", nil}, true},
+		{"one name", holder{"a.", "1", nil}, holder{"a.", "2", nil}, false},
+		{"one name, several values kept", holder{"a.", "1", 1}, holder{"a.", "2", 1}, true},
+		{"the same value twice", holder{"a.", "1", 1}, holder{"a.", "1", 1}, false},
+		{"two accounts", holder{"a.", "1", 1}, holder{"a.", "2", 2}, false},
+		{"one that keeps several, one that does not", holder{"a.", "1", 1}, holder{"a.", "2", nil}, false},
+		{"one that does not, one that does", holder{"a.", "1", nil}, holder{"a.", "2", 1}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var locks nameLocks
+			unlock, err := locks.lock(t.Context(), tt.first.name, tt.first.value, tt.first.share)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			second, err := locks.lock(ctx, tt.second.name, tt.second.value, tt.second.share)
+			if (err == nil) != tt.together {
+				t.Fatalf("second lock: %v, want together %v", err, tt.together)
+			}
+			unlock()
+			if err != nil {
+				if second, err = locks.lock(t.Context(), tt.second.name, tt.second.value, tt.second.share); err != nil {
+					t.Fatal(err)
+				}
+			}
+			second()
+			if len(locks.held) != 0 {
+				t.Errorf("%d names held at the end", len(locks.held))
+			}
+		})
+	}
+}

@@ -1,0 +1,148 @@
+package child
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// A Description is what lego documents about one of its providers.
+type Description struct {
+	Code        string     `json:"code"`
+	Aliases     []string   `json:"aliases,omitempty"`
+	Name        string     `json:"name"`
+	URL         string     `json:"url,omitempty"`
+	Since       string     `json:"since"` // first version of lego
+	Example     []Variable `json:"example,omitempty"`
+	Credentials []Variable `json:"credentials,omitempty"` // what the account needs, sometimes one of several ways
+	Optional    []Variable `json:"optional,omitempty"`
+	BuiltIn     bool       `json:"built_in"` // into this program
+	Note        string     `json:"note,omitempty"`
+}
+
+// A Variable is an environment variable, and its description or example value.
+type Variable struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+//go:embed providers.json
+var providersJSON []byte
+
+// notes says what differs from lego.
+var notes = map[string]string{
+	"manual":   "keypaird cannot use it: it waits for a person at a terminal. Use dns-persist-01.",
+	"exec":     "the program is given the account's variables and is killed at the end of the time-out only.",
+	"rfc2136":  "each variable may be spelled RFC2136_ instead of DNSUPDATE_. Values of others at the same name are left alone.",
+	"acme-dns": "the file of ACME_DNS_STORAGE_PATH must be writable by the user keypaird-dns runs as.",
+}
+
+func descriptions() ([]Description, error) {
+	var all []Description
+	if err := json.Unmarshal(providersJSON, &all); err != nil {
+		return nil, fmt.Errorf("reading the descriptions of providers: %w", err)
+	}
+	for i := range all {
+		all[i].Note = notes[all[i].Code]
+	}
+	return all, nil
+}
+
+func (p Program) has(code string) bool {
+	if p.Codes == nil {
+		_, err := find(code)
+		return err == nil
+	}
+	return slices.Contains(p.Codes, code)
+}
+
+func (p Program) list(w io.Writer, asJSON bool) error {
+	all, err := descriptions()
+	if err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(d Description) bool {
+		return p.Codes != nil && !slices.Contains(p.Codes, d.Code)
+	})
+	if asJSON {
+		for i := range all {
+			all[i].BuiltIn = true
+		}
+		return printJSON(w, all)
+	}
+	for _, d := range all {
+		if _, err := fmt.Fprintln(w, d.Code); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p Program) describe(w io.Writer, code string, asJSON bool) error {
+	d, err := find(code)
+	if err != nil {
+		return err
+	}
+	d.BuiltIn = p.has(d.Code)
+	if asJSON {
+		return printJSON(w, d)
+	}
+	_, err = io.WriteString(w, d.text())
+	return err
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+func (d Description) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s (%s)\n", d.Name, strings.Join(append([]string{d.Code}, d.Aliases...), ", "))
+	if d.URL != "" {
+		fmt.Fprintln(&b, d.URL)
+	}
+	if !d.BuiltIn {
+		fmt.Fprintln(&b, "\nNot in this keypaird-dns: it was built with -tags lean.")
+	}
+	if d.Note != "" {
+		fmt.Fprintf(&b, "\nNote: %s\n", d.Note)
+	}
+	d.variables(&b, "Credentials (some providers take one of several ways):", d.Credentials)
+	d.variables(&b, "Optional:", d.Optional)
+	if len(d.Credentials) > 0 {
+		b.WriteString("\nNAME_FILE instead of NAME gives the path of a file that holds the value,\nunless the variable says otherwise.\n")
+	}
+	fmt.Fprintf(&b, "\nExample:\n\n[dns.%s]\nprovider = %q\n", strings.ReplaceAll(d.Code, ".", "-"), d.Code)
+	if len(d.Example) > 0 {
+		b.WriteString("[dns." + d.Code + ".env]\n")
+	}
+	for _, v := range d.Example {
+		fmt.Fprintf(&b, "%s = %q\n", v.Name, v.Text)
+	}
+	return b.String()
+}
+
+// variables leaves out what keypaird does by itself.
+func (d Description) variables(b *strings.Builder, title string, list []Variable) {
+	width := 0
+	list = slices.DeleteFunc(slices.Clone(list), func(v Variable) bool {
+		return strings.HasSuffix(v.Name, "_PROPAGATION_TIMEOUT") ||
+			strings.HasSuffix(v.Name, "_POLLING_INTERVAL") ||
+			strings.HasSuffix(v.Name, "_SEQUENCE_INTERVAL")
+	})
+	for _, v := range list {
+		width = max(width, len(v.Name))
+	}
+	if len(list) > 0 {
+		fmt.Fprintf(b, "\n%s\n", title)
+	}
+	for _, v := range list {
+		fmt.Fprintf(b, "  %-*s  %s\n", width, v.Name, v.Text)
+	}
+}

@@ -1,0 +1,186 @@
+package child
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-acme/lego/v4/challenge"
+)
+
+const providersOfLego = 195
+
+// providers.json is what gen makes of the lego that go.mod asks for.
+func TestDescriptionsAreLegos(t *testing.T) {
+	out, err := exec.Command("go", "run", "keypaird/cmd/keypaird-dns/gen").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(out, providersJSON) {
+		t.Error("providers.json is not what gen makes: go generate ./cmd/keypaird-dns")
+	}
+	all, err := descriptions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != providersOfLego {
+		t.Errorf("%d providers, want %d", len(all), providersOfLego)
+	}
+	named := map[string]string{}
+	for _, d := range all {
+		for _, alias := range d.Aliases {
+			named[alias] = d.Code
+		}
+	}
+	for alias, code := range named {
+		if aliases[alias] != code {
+			t.Errorf("alias %s of %s is missing", alias, code)
+		}
+	}
+	for alias, code := range aliases {
+		if named[alias] != code {
+			t.Errorf("%s is no alias of %s", alias, code)
+		}
+	}
+	for code := range keepsSeveral {
+		if _, err := find(code); err != nil {
+			t.Error(err)
+		}
+	}
+	for code := range notes {
+		if _, err := find(code); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func run(t *testing.T, p Program, args ...string) (out string, err error) {
+	t.Helper()
+	var b, e bytes.Buffer
+	err = p.run(t.Context(), args, strings.NewReader(""), &b, &e)
+	return b.String(), err
+}
+
+func TestDescribe(t *testing.T) {
+	few := Program{Codes: []string{"cloudflare", "rfc2136"}}
+	for _, tt := range []struct {
+		name string
+		args []string
+		want []string
+		not  string
+		err  string
+	}{
+		{"list", []string{"-list"}, []string{"cloudflare\nrfc2136\n"}, "hetzner", ""},
+		{"list in JSON", []string{"-list", "-json"}, []string{`"code": "cloudflare"`, `"built_in": true`}, "hetzner", ""},
+		{"one", []string{"-describe", "cloudflare"}, []string{
+			"Cloudflare (cloudflare)\n", "CF_DNS_API_TOKEN ", "API token with DNS:Edit permission", "NAME_FILE",
+			"[dns.cloudflare]\nprovider = \"cloudflare\"\n[dns.cloudflare.env]\nCLOUDFLARE_EMAIL = "}, "PROPAGATION_TIMEOUT", ""},
+		{"by its alias", []string{"-describe", "dnsupdate"}, []string{"(rfc2136, dnsupdate)", "DNSUPDATE_TSIG_FILE", "RFC2136_"}, "SEQUENCE_INTERVAL", ""},
+		{"not built in", []string{"-describe", "hetzner"}, []string{"HETZNER_API_TOKEN", "built with -tags lean"}, "", ""},
+		{"in JSON", []string{"-json", "-describe", "hetzner"}, []string{`"name": "HETZNER_API_TOKEN"`, `"built_in": false`}, "", ""},
+		{"no such", []string{"-describe", "route"}, nil, "", `lego has no such DNS provider: "route" (did you mean route53?)`},
+		{"no use", []string{"-describe", "manual"}, []string{"keypaird cannot use it"}, "", ""},
+		{"a word too many", []string{"cloudflare"}, nil, "", `unexpected argument "cloudflare"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := run(t, few, tt.args...)
+			if tt.err == "" && err != nil || tt.err != "" && (err == nil || err.Error() != tt.err) {
+				t.Fatalf("error %v, want %q", err, tt.err)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(out, want) {
+					t.Errorf("missing %q in:\n%s", want, out)
+				}
+			}
+			if tt.not != "" && strings.Contains(out, tt.not) {
+				t.Errorf("%q in:\n%s", tt.not, out)
+			}
+			if slices.Contains(tt.args, "-json") && err == nil && !json.Valid([]byte(out)) {
+				t.Errorf("not JSON:\n%s", out)
+			}
+		})
+	}
+}
+
+func TestProviders(t *testing.T) {
+	p := Program{Codes: []string{"hetzner"}, Open: func(code string) (challenge.Provider, error) {
+		return nil, io.ErrUnexpectedEOF
+	}}
+	for _, tt := range []struct{ name, code, err, remedy string }{
+		{"waits for a person", "manual", `provider "manual" waits for a person at a terminal`, "dns-persist-01"},
+		{"not in this build", "route53", `provider "route53" is not in this build of keypaird-dns`, "without -tags lean"},
+		{"no such", "nonesuch", `lego has no such DNS provider: "nonesuch"`, "keypaird dns"},
+		{"will not open", "hetzner", "unexpected EOF", "keypaird dns hetzner"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := p.provider(tt.code)
+			var c *configError
+			if err == nil || err.Error() != tt.err {
+				t.Fatalf("provider = %v, want %q", err, tt.err)
+			}
+			if c, _ = err.(*configError); c == nil || !strings.Contains(c.Remedy(), tt.remedy) {
+				t.Errorf("remedy of %#v, want %q", err, tt.remedy)
+			}
+		})
+	}
+}
+
+// The full program is built once, here: it takes minutes the first time. Each
+// provider is opened without any variables, and may complain of anything but
+// that it does not exist.
+func TestFullProgramHasAllProviders(t *testing.T) {
+	if testing.Short() {
+		t.Skip("building all providers takes minutes: not with -short")
+	}
+	path := filepath.Join(t.TempDir(), "keypaird-dns")
+	if out, err := exec.Command("go", "build", "-o", path, "keypaird/cmd/keypaird-dns").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	out, err := exec.Command(path, "-list").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := strings.Fields(string(out))
+	if len(codes) != providersOfLego {
+		t.Errorf("%d providers, want %d", len(codes), providersOfLego)
+	}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 4)
+	for _, code := range codes {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			opens(t, path, code)
+		})
+	}
+	wg.Wait()
+}
+
+func opens(t *testing.T, path, code string) {
+	// Some look for credentials of the machine they run on, for long.
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path)
+	cmd.Env = []string{"AWS_EC2_METADATA_DISABLED=true", "GCE_METADATA_HOST=127.0.0.1:1"}
+	cmd.Stdin = strings.NewReader(`{"op":"open","provider":"` + code + `","resolvers":["127.0.0.1:1"]}` + "\n")
+	out, err := cmd.Output()
+	if ctx.Err() == nil && err != nil {
+		t.Errorf("%s: %v", code, err)
+	}
+	for _, bad := range []string{"no such", "unrecognized", "not in this build", "panic"} {
+		if strings.Contains(string(out), bad) {
+			t.Errorf("%s: %s", code, out)
+		}
+	}
+	if ctx.Err() == nil && !json.Valid(out) {
+		t.Errorf("%s: answer %q", code, out)
+	}
+}

@@ -1,0 +1,92 @@
+// Package child is the inside of keypaird-dns: it serves one account at a DNS
+// provider over standard input and output, and removes what it has published
+// when its input ends.
+//
+// Each request is one line of JSON, and so is each answer, in order:
+//
+//	{"op":"open","provider":"rfc2136","resolvers":["192.0.2.53:53"]}
+//	{}
+//	{"op":"locate","domain":"example.org","token":"t","key_auth":"t.k"}
+//	{"fqdn":"_acme-challenge.example.org.","value":"...","keeps_several":true}
+//	{"op":"present","domain":"example.org","token":"t","key_auth":"t.k"}
+//	{"fqdn":"_acme-challenge.example.org.","value":"...","keeps_several":true}
+//	{"op":"cleanup","domain":"example.org","token":"t","key_auth":"t.k"}
+//	{"fqdn":"_acme-challenge.example.org.","value":"...","keeps_several":true}
+//
+// or, for any of them, {"error":"...","remedy":"..."}. The first request must
+// be open. At the end of input, and at SIGINT, SIGTERM and SIGHUP, a request
+// under way is finished, what is still present is cleaned up, and the program
+// exits: with status 0 if nothing was left behind. That takes two minutes at
+// most, even if the provider hangs.
+//
+// The package knows no ACME and no provider by name but one, rfc2136, which it
+// replaces: lego's removes what other hosts have published at the same name.
+package child
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/go-acme/lego/v4/challenge"
+	legolog "github.com/go-acme/lego/v4/log"
+)
+
+// A Program is keypaird-dns with the providers that were built into it.
+type Program struct {
+	// Open makes a provider from the process environment. Required.
+	Open func(code string) (challenge.Provider, error)
+	// Codes of the providers Open knows. Empty means all of lego's.
+	Codes []string
+}
+
+// Main runs the program with the process's files and signals and returns its
+// exit status.
+func (p Program) Main(args []string) int {
+	in, out := os.Stdin, os.Stdout
+	// Providers may print, and read: neither may reach the parent.
+	os.Stdout = os.Stderr
+	os.Stdin, _ = os.Open(os.DevNull)
+	// A write to a parent that was killed must fail, not kill us: there is
+	// still something to clean up.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	err := p.run(ctx, args, in, out, os.Stderr)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, flag.ErrHelp):
+		return 2
+	}
+	fmt.Fprintf(os.Stderr, "keypaird-dns: %s\n", oneLine(err.Error()))
+	return 1
+}
+
+func (p Program) run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) error {
+	flags := flag.NewFlagSet("keypaird-dns", flag.ContinueOnError)
+	flags.SetOutput(errw)
+	list := flags.Bool("list", false, "list the providers that are built in, one a line")
+	describe := flags.String("describe", "", "say which variables `PROVIDER` reads")
+	asJSON := flags.Bool("json", false, "answer -list and -describe in JSON")
+	if err := flags.Parse(args); err != nil {
+		return flag.ErrHelp
+	}
+	switch {
+	case flags.NArg() > 0:
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case *list:
+		return p.list(out, *asJSON)
+	case *describe != "":
+		return p.describe(out, *describe, *asJSON)
+	}
+	l := &lineLog{w: errw}
+	legolog.Logger = l
+	s := &server{open: p.provider, out: out, log: l, patience: patience, bound: bound}
+	return s.serve(ctx, in)
+}

@@ -1,0 +1,115 @@
+package child
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-acme/lego/v4/challenge"
+	"github.com/miekg/dns"
+)
+
+// keepsSeveral names the providers that let several values stand at one name:
+// read in lego's source, Present adds to what is there and CleanUp removes the
+// one value only. All others are taken to replace, among them gandiv5,
+// namecheap, vultr, dnsimple, bunny and gcloud, whose CleanUp takes everything
+// at the name, and acme-dns, which keeps two.
+var keepsSeveral = map[string]bool{
+	"cloudflare":   true, // a record each, deleted by its id
+	"desec":        true, // reads the set, adds or removes the value, writes it
+	"digitalocean": true, // a record each, deleted by its id
+	"hetzner":      true, // both APIs add and remove by value
+	"infomaniak":   true, // a record each, deleted by its id
+	"linode":       true, // a record each, deleted by name and value
+	"ovh":          true, // a record each, deleted by its id
+	"pdns":         true, // reads the set, adds or removes the value, writes it
+	"porkbun":      true, // a record each, deleted by its id
+	"rfc2136":      true, // our own: adds and removes one value
+	"route53":      true, // reads the set, adds or removes the value, writes it
+	"scaleway":     true, // adds and removes by value
+}
+
+// provider makes the account's provider from the environment.
+func (p Program) provider(code string) (challenge.Provider, error) {
+	code = canonical(code)
+	switch {
+	case code == "manual":
+		return nil, &configError{
+			what:   `provider "manual" waits for a person at a terminal`,
+			remedy: "publish a record once instead: dns-persist-01",
+		}
+	case code == "rfc2136" && dns.CanonicalName(dnsUpdateEnv("TSIG_ALGORITHM")) != gssTSIG:
+		return newDNSUpdate()
+	case p.Codes != nil && !slices.Contains(p.Codes, code):
+		return nil, p.unknown(code)
+	}
+	made, err := p.Open(code)
+	if err != nil {
+		if _, missing := find(code); missing != nil {
+			return nil, p.unknown(code)
+		}
+		return nil, &configError{what: err.Error(), remedy: "correct env in the account's [dns] table; the variables are listed by: keypaird dns " + code}
+	}
+	return made, nil
+}
+
+func (p Program) unknown(code string) error {
+	if _, err := find(code); err != nil {
+		return &configError{what: err.Error(), remedy: "the providers are listed by: keypaird dns"}
+	}
+	return &configError{
+		what:   fmt.Sprintf("provider %q is not in this build of keypaird-dns", code),
+		remedy: "build it without -tags lean",
+	}
+}
+
+// A configError reports variables that cannot be right.
+type configError struct{ what, remedy string }
+
+func (e *configError) Error() string  { return e.what }
+func (e *configError) Remedy() string { return e.remedy }
+
+// aliases are lego's, so that opening an account need not read all
+// descriptions.
+var aliases = map[string]string{
+	"acmedns":        "acme-dns",
+	"dnsupdate":      "rfc2136",
+	"domainnameshop": "domeneshop",
+	"fastdns":        "edgedns",
+	"linodev4":       "linode",
+	"webnamesru":     "webnames",
+}
+
+// canonical is the provider's code for what may be an alias.
+func canonical(code string) string {
+	if c, ok := aliases[code]; ok {
+		return c
+	}
+	return code
+}
+
+var errNoProvider = errors.New("lego has no such DNS provider")
+
+// find looks up a provider by its code or an alias.
+func find(code string) (Description, error) {
+	all, err := descriptions()
+	if err != nil {
+		return Description{}, err
+	}
+	for _, d := range all {
+		if d.Code == canonical(code) {
+			return d, nil
+		}
+	}
+	var near []string
+	for _, d := range all {
+		if strings.Contains(strings.ToLower(d.Code+" "+d.Name), strings.ToLower(code)) {
+			near = append(near, d.Code)
+		}
+	}
+	if code != "" && len(near) > 0 && len(near) < 9 {
+		return Description{}, fmt.Errorf("%w: %q (did you mean %s?)", errNoProvider, code, strings.Join(near, ", "))
+	}
+	return Description{}, fmt.Errorf("%w: %q", errNoProvider, code)
+}

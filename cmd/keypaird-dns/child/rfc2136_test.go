@@ -1,0 +1,268 @@
+package child
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-acme/lego/v4/challenge"
+	"github.com/miekg/dns"
+)
+
+// listen starts a DNS server on UDP and TCP.
+func listen(t *testing.T, handle dns.HandlerFunc) (addr string) {
+	t.Helper()
+	var udp net.PacketConn
+	var tcp net.Listener
+	var err error
+	for range 20 { // the port may be free for one of the two only
+		if udp, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		if tcp, err = net.Listen("tcp", udp.LocalAddr().String()); err == nil {
+			break
+		}
+		udp.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	t.Cleanup(wg.Wait)
+	for _, srv := range []*dns.Server{{PacketConn: udp, Handler: handle}, {Listener: tcp, Handler: handle}} {
+		srv.MsgAcceptFunc = func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept } // updates too
+		srv.TsigSecret = map[string]string{"host.": secret}
+		started := make(chan struct{})
+		srv.NotifyStartedFunc = func() { close(started) }
+		wg.Go(func() { _ = srv.ActivateAndServe() })
+		<-started
+		t.Cleanup(func() { _ = srv.Shutdown() })
+	}
+	return udp.LocalAddr().String()
+}
+
+const secret = "TCG5A6/lOHUGbW0e/9RYYbzWDFMlj1pIxCvybLBayBg="
+
+// An updated server keeps what it was told, in the words of the wire.
+type updated struct {
+	mu     sync.Mutex
+	drop   bool // of what comes over UDP, updates are not answered
+	plain  bool // answers are not signed
+	told   []string
+	origin string // its zone
+}
+
+func (u *updated) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	network := w.RemoteAddr().Network()
+	m := new(dns.Msg).SetReply(q)
+	if q.Opcode == dns.OpcodeUpdate {
+		if u.drop && network == "udp" {
+			return
+		}
+		for _, rr := range q.Ns {
+			u.told = append(u.told, network+" "+q.Question[0].Name+" "+strings.Join(strings.Fields(rr.String()), " "))
+		}
+		if t := q.IsTsig(); t != nil && w.TsigStatus() == nil && !u.plain {
+			m.SetTsig(t.Hdr.Name, t.Algorithm, 300, time.Now().Unix())
+		}
+	} else {
+		m.Authoritative = true
+		soa, _ := dns.NewRR(u.origin + " 60 IN SOA ns. h. 1 1 1 1 1")
+		switch name := q.Question[0].Name; {
+		case strings.EqualFold(name, u.origin):
+			m.Answer = append(m.Answer, soa)
+		case dns.IsSubDomain(u.origin, name):
+			m.Rcode, m.Ns = dns.RcodeNameError, append(m.Ns, soa)
+		default:
+			m.Rcode = dns.RcodeRefused
+		}
+	}
+	_ = w.WriteMsg(m)
+}
+
+func (u *updated) said() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return strings.Join(u.told, "\n")
+}
+
+func TestDNSUpdate(t *testing.T) {
+	t.Setenv("LEGO_DISABLE_CNAME_SUPPORT", "true")
+	const value = "dlB0GFFBjq1DwqiLNYRbUrjZLT6IqLn_wqx7amut1k0"
+	signed := map[string]string{"DNSUPDATE_TSIG_KEY": "HOST", "DNSUPDATE_TSIG_SECRET": secret, "DNSUPDATE_TSIG_ALGORITHM": "hmac-sha256"}
+	for _, tt := range []struct {
+		name   string
+		server *updated
+		env    map[string]string
+		want   string // of Present: network, zone, record
+		err    string
+	}{
+		{"not signed", &updated{}, nil, "udp example.org. _acme-challenge.a.example.org. 120 IN TXT", ""},
+		{"signed", &updated{}, signed, "udp example.org. _acme-challenge.a.example.org. 120 IN TXT", ""},
+		{"UDP gets no answer", &updated{drop: true}, signed, "tcp example.org. _acme-challenge.a.example.org. 120 IN TXT", ""},
+		{"own lifetime, by its other name", &updated{}, map[string]string{"RFC2136_TTL": "7"}, "udp example.org. _acme-challenge.a.example.org. 7 IN TXT", ""},
+		{"zones given", &updated{}, map[string]string{"RFC2136_ZONES": "org, a.Example.org,xample.org"}, "udp a.example.org. _acme-challenge.a.example.org. 120 IN TXT", ""},
+		{"in none of the zones", &updated{}, map[string]string{"RFC2136_ZONES": "ample.org"}, "", "is in none of the zones ample.org."},
+		{"not its zone", &updated{origin: "example.net."}, nil, "", "knows no zone that _acme-challenge.a.example.org. is in"},
+		{"answer without signature", &updated{plain: true}, signed, "udp example.org.", "answers a signed update without a signature"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.server.origin == "" {
+				tt.server.origin = "example.org."
+			}
+			t.Setenv("RFC2136_NAMESERVER", listen(t, tt.server.ServeDNS))
+			t.Setenv("RFC2136_DNS_TIMEOUT", "1")
+			for name, v := range tt.env {
+				t.Setenv(name, v)
+			}
+			u, err := newDNSUpdate()
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = u.Present("a.example.org", "t", "t.k")
+			if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
+				t.Fatalf("Present = %v, want %q", err, tt.err)
+			}
+			if said := tt.server.said(); !strings.HasPrefix(said, tt.want) || strings.Contains(said, "\n") || tt.want == "" && said != "" {
+				t.Errorf("the server was told %q, want %q and nothing else", said, tt.want)
+			}
+			if err != nil {
+				return
+			}
+			if err := u.CleanUp("a.example.org", "t", "t.k"); err != nil {
+				t.Fatal(err)
+			}
+			// RFC 8555, section 8.4, of "t.k". Class NONE: this value of the set only (RFC 2136, section 2.5.4).
+			_, last, _ := strings.Cut(tt.server.said(), "\n")
+			if !strings.Contains(last, "_acme-challenge.a.example.org. 0 NONE TXT") || !strings.Contains(last, value) {
+				t.Errorf("clean-up said %q", last)
+			}
+		})
+	}
+}
+
+func TestDNSUpdateVariables(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	good := file("good", "# made by tsig-keygen\nkey \"Host.example\" {\n\talgorithm hmac-sha512; // the best\n\tsecret \""+secret+"\";\n};\n")
+	want := tsigKey{"host.example.", dns.HmacSHA512, secret}
+	for _, tt := range []struct {
+		name string
+		env  map[string]string
+		key  tsigKey
+		err  string
+	}{
+		{"no key", nil, tsigKey{}, ""},
+		{"key file", map[string]string{"RFC2136_TSIG_FILE": good}, want, ""},
+		{"key file on one line", map[string]string{"DNSUPDATE_TSIG_FILE": file("line",
+			`key host.example { algorithm "hmac-sha512"; secret `+secret+`; };`)}, want, ""},
+		{"three variables", map[string]string{"DNSUPDATE_TSIG_KEY": "host.EXAMPLE", "RFC2136_TSIG_ALGORITHM": "hmac-sha512.",
+			"RFC2136_TSIG_SECRET": secret}, want, ""},
+		{"secret from a file", map[string]string{"RFC2136_TSIG_KEY": "host.example", "RFC2136_TSIG_ALGORITHM": "HMAC-SHA512",
+			"RFC2136_TSIG_SECRET_FILE": file("secret", secret+"\n")}, want, ""},
+		{"lego's default algorithm", map[string]string{"RFC2136_TSIG_KEY": "host.example", "RFC2136_TSIG_SECRET": secret},
+			tsigKey{"host.example.", dns.HmacSHA1, secret}, ""},
+		{"two keys in the file", map[string]string{"RFC2136_TSIG_FILE": file("two", keyText("a")+keyText("b"))}, tsigKey{}, "has 2 keys, want one"},
+		{"an empty file", map[string]string{"RFC2136_TSIG_FILE": file("empty", "")}, tsigKey{}, "has 0 keys, want one"},
+		{"key without secret", map[string]string{"RFC2136_TSIG_KEY": "host.example"}, tsigKey{}, "one of them is missing"},
+		{"unknown algorithm", map[string]string{"RFC2136_TSIG_KEY": "host.example", "RFC2136_TSIG_SECRET": secret,
+			"RFC2136_TSIG_ALGORITHM": "hmac-md5"}, tsigKey{}, `TSIG algorithm "hmac-md5." is not known`},
+		{"no server", map[string]string{"RFC2136_NAMESERVER": ""}, tsigKey{}, "RFC2136_NAMESERVER is missing"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("RFC2136_NAMESERVER", "ns.example")
+			for name, v := range tt.env {
+				t.Setenv(name, v)
+			}
+			made, err := newDNSUpdate()
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("newDNSUpdate = %v, want %q", err, tt.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if u := made.(*dnsUpdate); u.key != tt.key || u.server != "ns.example:53" {
+				t.Errorf("key %+v at %s, want %+v", u.key, u.server, tt.key)
+			}
+		})
+	}
+}
+
+func keyText(name string) string {
+	return "key " + name + " { algorithm hmac-sha256; secret \"" + secret + "\"; };\n"
+}
+
+// GSS-TSIG is left to lego.
+func TestDNSUpdateByKerberos(t *testing.T) {
+	t.Setenv("DNSUPDATE_NAMESERVER", "ns.example")
+	t.Setenv("DNSUPDATE_TSIG_ALGORITHM", "gss-tsig")
+	f := &fake{}
+	p := Program{Open: func(code string) (challenge.Provider, error) { return f, nil }}
+	if got, err := p.provider("dnsupdate"); got != challenge.Provider(f) || err != nil {
+		t.Errorf("provider = %T, %v, want lego's", got, err)
+	}
+	t.Setenv("DNSUPDATE_TSIG_ALGORITHM", "")
+	if got, err := p.provider("dnsupdate"); err != nil {
+		t.Error(err)
+	} else if _, ok := got.(*dnsUpdate); !ok {
+		t.Errorf("provider = %T, want our own", got)
+	}
+}
+
+func TestFollow(t *testing.T) {
+	alive := listen(t, func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg).SetReply(q)
+		if q.Question[0].Name == "_acme-challenge.a.example.org." {
+			rr, _ := dns.NewRR("_acme-challenge.a.example.org. 60 IN CNAME there.example.net.")
+			m.Answer = append(m.Answer, rr)
+		} else {
+			m.Rcode = dns.RcodeNameError
+		}
+		_ = w.WriteMsg(m)
+	})
+	broken := listen(t, func(w dns.ResponseWriter, q *dns.Msg) {
+		_ = w.WriteMsg(new(dns.Msg).SetRcode(q, dns.RcodeServerFailure))
+	})
+	for _, tt := range []struct {
+		name, domain string
+		resolvers    []string
+		want, err    string
+	}{
+		{"a CNAME", "a.example.org", []string{alive}, "there.example.net.", ""},
+		{"none", "b.example.org", []string{alive}, "_acme-challenge.b.example.org.", ""},
+		{"one resolver is broken", "b.example.org", []string{broken, alive}, "_acme-challenge.b.example.org.", ""},
+		{"all are broken", "a.example.org", []string{broken}, "", "cannot find out whether _acme-challenge.a.example.org. is a CNAME: " + broken + " answers SERVFAIL"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &server{}
+			if err := s.setResolvers(tt.resolvers); err != nil {
+				t.Fatal(err)
+			}
+			info, err := s.follow(tt.domain, "t.k")
+			if tt.err != "" {
+				if err == nil || err.Error() != tt.err {
+					t.Errorf("follow = %v, want %q", err, tt.err)
+				}
+				return
+			}
+			if err != nil || info.EffectiveFQDN != tt.want {
+				t.Errorf("follow = %q, %v, want %q", info.EffectiveFQDN, err, tt.want)
+			}
+		})
+	}
+}

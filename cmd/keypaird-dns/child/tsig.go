@@ -1,0 +1,137 @@
+package child
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// A tsigKey signs updates, RFC 8945.
+type tsigKey struct {
+	name, algorithm string // canonical
+	secret          string // base64
+}
+
+func newTSIGKey() (tsigKey, error) {
+	k := tsigKey{name: dnsUpdateEnv("TSIG_KEY"), algorithm: dnsUpdateEnv("TSIG_ALGORITHM"), secret: dnsUpdateEnv("TSIG_SECRET")}
+	if path := dnsUpdateEnv("TSIG_FILE"); path != "" {
+		var err error
+		if k, err = readKeyFile(path); err != nil {
+			return k, &configError{
+				fmt.Sprintf("RFC2136_TSIG_FILE: %v", err),
+				`it must be a file as made by tsig-keygen, key "NAME" { algorithm ...; secret "..."; };, and readable by the user keypaird-dns runs as`,
+			}
+		}
+	}
+	switch {
+	case k.name == "" && k.secret == "":
+		return tsigKey{}, nil
+	case k.name == "" || k.secret == "":
+		return k, &configError{"RFC2136_TSIG_KEY and RFC2136_TSIG_SECRET go together, one of them is missing",
+			"set both, or RFC2136_TSIG_FILE, or none of them for updates that are not signed"}
+	case !validSecret(k.secret):
+		return k, &configError{"the TSIG secret is not base64", "copy it from the server's key file, or use RFC2136_TSIG_FILE"}
+	}
+	k.name = dns.CanonicalName(k.name)
+	k.algorithm = dns.CanonicalName(cmp.Or(k.algorithm, dns.HmacSHA1)) // lego's default
+	if !algorithms[k.algorithm] {
+		return k, &configError{fmt.Sprintf("TSIG algorithm %q is not known", k.algorithm),
+			"use hmac-sha256, or what the server's key says: hmac-sha1, hmac-sha224, hmac-sha384, hmac-sha512"}
+	}
+	return k, nil
+}
+
+// readKeyFile reads the one key of a file in BIND's form.
+func readKeyFile(path string) (tsigKey, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return tsigKey{}, err
+	}
+	var text strings.Builder
+	for line := range strings.Lines(string(data)) {
+		line, _, _ = strings.Cut(line, "#")
+		line, _, _ = strings.Cut(line, "//")
+		text.WriteString(line + " ")
+	}
+	// Punctuation apart, the file is pairs of words.
+	words := strings.Fields(strings.NewReplacer(`"`, " ", ";", " ", "{", " ", "}", " ").Replace(text.String()))
+	var k tsigKey
+	keys := 0
+	for i := 0; i+1 < len(words); i += 2 {
+		switch words[i] {
+		case "key":
+			k.name = words[i+1]
+			keys++
+		case "algorithm":
+			k.algorithm = words[i+1]
+		case "secret":
+			k.secret = words[i+1]
+		}
+	}
+	if keys != 1 || k.secret == "" {
+		return tsigKey{}, fmt.Errorf("%s: has %d keys, want one with a secret", path, keys)
+	}
+	return k, nil
+}
+
+func (k tsigKey) sign(m *dns.Msg, c *dns.Client) {
+	if k.name == "" {
+		return
+	}
+	m.SetTsig(k.name, k.algorithm, 300, time.Now().Unix())
+	c.TsigSecret = map[string]string{k.name: k.secret}
+}
+
+// check explains an answer that says the key is wrong, RFC 8945, section 5.3.
+// Such an answer is not signed, so it cannot be verified.
+func (k tsigKey) check(in *dns.Msg, server string) error {
+	if k.name == "" || in == nil || in.Rcode != dns.RcodeNotAuth {
+		return nil
+	}
+	t := in.IsTsig()
+	if t == nil || t.Error == dns.RcodeSuccess {
+		return nil
+	}
+	return &keyError{server, k, int(t.Error)}
+}
+
+// signed refuses good news that anybody could have sent. (A signature that is
+// there was verified as the answer was read.)
+func (k tsigKey) signed(in *dns.Msg, server string) error {
+	if k.name != "" && in.Rcode == dns.RcodeSuccess && in.IsTsig() == nil {
+		return &configError{server + " answers a signed update without a signature", "check that RFC2136_NAMESERVER is the server itself, not a proxy"}
+	}
+	return nil
+}
+
+// A keyError reports a TSIG key that the server does not take.
+type keyError struct {
+	server string
+	key    tsigKey
+	code   int
+}
+
+func (e *keyError) Error() string {
+	name, algorithm := strings.TrimSuffix(e.key.name, "."), strings.TrimSuffix(e.key.algorithm, ".")
+	switch e.code {
+	case dns.RcodeBadSig:
+		return fmt.Sprintf("%s refuses the TSIG key %q: its secret is wrong (BADSIG)", e.server, name)
+	case dns.RcodeBadKey:
+		return fmt.Sprintf("%s refuses the TSIG key %q: it knows no such key with %s (BADKEY)", e.server, name, algorithm)
+	case dns.RcodeBadTime:
+		return fmt.Sprintf("%s refuses the TSIG key %q: its clock differs from ours by more than 5 minutes (BADTIME)", e.server, name)
+	}
+	return fmt.Sprintf("%s refuses the TSIG key %q: %s", e.server, name, dns.RcodeToString[e.code])
+}
+
+// Remedy names what to compare.
+func (e *keyError) Remedy() string {
+	if e.code == dns.RcodeBadTime {
+		return "set the clocks of both machines by NTP"
+	}
+	return "make the key's name, algorithm and secret the same in the account's env (RFC2136_TSIG_FILE or _KEY, _ALGORITHM, _SECRET) and on the server"
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrows says which packages of ours each may import: cmd knows all, and
+// renew/keypair nobody.
+var arrows = map[string][]string{
+	"cmd/keypaird":           {"acme", "acme/dns01", "acme/http01", "hooks", "hooks/probe", "renew", "renew/keypair", "renew/status"},
+	"cmd/keypaird-dns":       {"cmd/keypaird-dns/child"},
+	"cmd/keypaird-dns/child": {},
+	"cmd/keypaird-dns/gen":   {"cmd/keypaird-dns/child"},
+	"acme":                   {"renew/keypair"},
+	"acme/http01":            {"acme", "renew/keypair"},
+	"acme/dns01":             {"acme", "renew/keypair"},
+	"acme/acmetest":          {},
+	"renew":                  {"renew/keypair"},
+	"renew/keypair":          {},
+	"renew/status":           {"renew", "renew/keypair"},
+	"hooks":                  {"hooks/probe", "renew/keypair"},
+	"hooks/probe":            {},
+	"examples/quickstart":    {"acme/acmetest"},
+}
+
+// heavy may be imported by the packages named and no others: the process that
+// holds keys stays small.
+var heavy = map[string][]string{
+	"github.com/go-acme/lego/v4/providers":        {"cmd/keypaird-dns", "cmd/keypaird-dns/child"},
+	"github.com/go-acme/lego/v4/challenge":        {"cmd/keypaird-dns", "cmd/keypaird-dns/child"},
+	"github.com/go-acme/lego/v4/acme":             {"acme", "acme/acmetest", "cmd/keypaird"},
+	"github.com/letsencrypt/pebble":               {"acme/acmetest"},
+	"github.com/BurntSushi/toml":                  {"cmd/keypaird", "cmd/keypaird-dns/gen"},
+	"github.com/robfig/cron":                      {"cmd/keypaird"},
+	"github.com/miekg/dns":                        {"acme/dns01", "acme/acmetest", "cmd/keypaird-dns/child"},
+	"github.com/coreos/go-systemd/v22/activation": {"acme/http01"},
+}
+
+func TestArrows(t *testing.T) {
+	out, err := exec.Command("go", "list", "-tags", "lean", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "keypaird/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		from := strings.TrimPrefix(fields[0], "keypaird/")
+		allowed, known := arrows[from]
+		if !known {
+			t.Errorf("package %s has no row in arrows", from)
+		}
+		for _, to := range fields[1:] {
+			if ours, ok := strings.CutPrefix(to, "keypaird/"); ok && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s", from, ours)
+			}
+			for module, by := range heavy {
+				if strings.HasPrefix(to, module) && !slices.Contains(by, from) {
+					t.Errorf("%s imports %s", from, to)
+				}
+			}
+			if from == "renew/keypair" && strings.Contains(to, ".") {
+				t.Errorf("renew/keypair imports %s: standard library only", to)
+			}
+		}
+	}
+}

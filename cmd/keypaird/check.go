@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// check reads the configuration and reports every mistake; with -live it also
+// tries what issuing needs. It orders nothing.
+func (a *app) check(ctx context.Context, args []string) error {
+	flags := a.flags("check")
+	live := flags.Bool("live", false, "try what issuing needs: CAs, DNS accounts, http-01, CAA, files")
+	asJSON := flags.Bool("json", false, "print the findings as JSON")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return &UsageError{"check takes no names"}
+	}
+	cfg, err := a.load()
+	if err != nil {
+		return a.mistaken(err, *asJSON)
+	}
+	var found []Finding
+	if *live {
+		w, err := a.wire(cfg, a.logger(levelQuiet))
+		if err != nil {
+			return err
+		}
+		defer w.close()
+		found = w.checkLive(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	} else {
+		found = checkFiles(cfg)
+	}
+	if *asJSON {
+		if err := a.printJSON(found); err != nil {
+			return err
+		}
+	} else {
+		a.printFindings(found)
+	}
+	failed := 0
+	for _, f := range found {
+		if f.Result == Failed {
+			failed++
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d checks failed", failed, len(found))
+	}
+	if !*asJSON {
+		n := len(cfg.Targets())
+		fmt.Fprintf(a.stdout, "configuration is correct: %d %s\n", n, plural(n, "target", "targets"))
+	}
+	return nil
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// mistaken reports a wrong configuration; as JSON if a program asked.
+func (a *app) mistaken(err error, asJSON bool) error {
+	var mistakes Mistakes
+	if !asJSON || !errors.As(err, &mistakes) {
+		return err
+	}
+	found := []Finding{}
+	for _, m := range mistakes {
+		found = append(found, Finding{Check: "configuration", Subject: fmt.Sprintf("%s:%d", m.File, m.Line), Result: Failed, Detail: m.Key + ": " + m.Problem, Remedy: m.Remedy})
+	}
+	if err := a.printJSON(found); err != nil {
+		return err
+	}
+	return errSaid
+}
+
+// A Finding is the result of one check.
+type Finding struct {
+	Check   string `json:"check"`   // "ca", "account", "http-01", "dns-01", "dns-persist-01", "caa", "deploy", "configuration"
+	Subject string `json:"subject"` // what was checked
+	Result  Result `json:"result"`
+	Detail  string `json:"detail,omitempty"`
+	Remedy  string `json:"remedy,omitempty"`
+}
+
+// A Result is how a check went.
+type Result string
+
+// Results.
+const (
+	Good    Result = "ok"
+	Warning Result = "warning"
+	Failed  Result = "failed"
+)
+
+// printFindings prints a line for each, and the remedy under those that are not
+// good.
+func (a *app) printFindings(found []Finding) {
+	for _, f := range found {
+		fmt.Fprintf(a.stdout, "%-8s%s %s", f.Result, f.Check, f.Subject)
+		if f.Detail != "" {
+			fmt.Fprintf(a.stdout, ": %s", f.Detail)
+		}
+		fmt.Fprintln(a.stdout)
+		if f.Remedy != "" {
+			fmt.Fprintf(a.stdout, "        remedy: %s\n", f.Remedy)
+		}
+	}
+}
+
+// checkFiles warns of what the configuration cannot see: files beside ours that
+// a server would prefer.
+func checkFiles(cfg *Config) []Finding {
+	found := []Finding{}
+	for _, t := range cfg.Targets() {
+		for _, name := range t.Deploy {
+			d := cfg.Deployment(name)
+			for _, text := range d.Warnings(t.Name) {
+				found = append(found, Finding{Check: "deploy", Subject: name, Result: Warning, Detail: text})
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"keypaird/renew"
+	"keypaird/renew/keypair"
+	"keypaird/renew/status"
+)
+
+// issue is one pass now: for a person, or for cron.
+func (a *app) issue(ctx context.Context, args []string) error {
+	flags := a.flags("issue")
+	force := flags.Bool("force", false, "order even what is not due, whatever the budget")
+	asJSON := flags.Bool("json", false, "print what was done as JSON")
+	verbose := flags.Bool("v", false, "log every step")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	level := slog.LevelInfo
+	show, terminal := newProgress(a.stderr)
+	switch {
+	case *verbose:
+		level, terminal = slog.LevelDebug, false
+	case terminal:
+		level = slog.LevelWarn
+	}
+	w, err := a.wire(cfg, a.logger(level))
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	targets, err := w.choose(flags.Args())
+	if err != nil {
+		return err
+	}
+	lock, err := keypair.AcquireLock(ctx, w.lockPath(), func(holder string) {
+		fmt.Fprintf(a.stderr, "keypaird: waiting for another keypaird: %s\n", holder)
+	})
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	pass := w.pass(renew.Asked)
+	if *force {
+		pass.Mood = renew.Forced
+	}
+	if terminal {
+		pass.Step = show.step
+		stop := show.start()
+		defer stop()
+	}
+	done, errs := pass.Run(ctx, targets)
+	show.finish()
+	return a.issued(done, errs, *asJSON)
+}
+
+// issued prints what a pass did and says how it went.
+func (a *app) issued(done []renew.Done, errs []error, asJSON bool) error {
+	if asJSON {
+		if done == nil {
+			done = []renew.Done{}
+		}
+		if err := a.printJSON(done); err != nil {
+			return err
+		}
+	} else {
+		for _, d := range done {
+			fmt.Fprintln(a.stdout, sentence(d))
+		}
+	}
+	switch {
+	case len(errs) > 0:
+		return Errors(errs)
+	case len(done) == 0:
+		return errNothing
+	}
+	return nil
+}
+
+func sentence(d renew.Done) string {
+	until := d.NotAfter.Format(time.RFC3339)
+	if d.Action == renew.Issue {
+		return fmt.Sprintf("%s: issued by %s, valid until %s (%s)", d.Target, d.CA, until, d.Why)
+	}
+	return fmt.Sprintf("%s: deployed, valid until %s (%s)", d.Target, until, d.Why)
+}
+
+// choose returns the targets called names, or all.
+func (w *wiring) choose(names []string) ([]renew.Target, error) {
+	var chosen []renew.Target
+	for _, s := range w.subjects {
+		if len(names) == 0 || slices.Contains(names, s.Name) {
+			chosen = append(chosen, s.Target)
+		}
+	}
+	return chosen, w.known(names)
+}
+
+// known refuses a name that is no target.
+func (w *wiring) known(names []string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(w.subjects, func(s status.Subject) bool { return s.Name == name }) {
+			return &NoTargetError{name, w.subjects}
+		}
+	}
+	return nil
+}
+
+// A NoTargetError reports a name on the command line that the configuration
+// does not know.
+type NoTargetError struct {
+	Name  string
+	Known []status.Subject
+}
+
+func (e *NoTargetError) Error() string { return fmt.Sprintf("no target %q", e.Name) }
+
+// Remedy says what the operator can do about it.
+func (e *NoTargetError) Remedy() string {
+	var names []string
+	for _, s := range e.Known {
+		names = append(names, s.Name)
+	}
+	return "the configuration has: " + strings.Join(names, " ")
+}

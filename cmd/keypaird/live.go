@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	legoacme "github.com/go-acme/lego/v4/acme"
+
+	"keypaird/acme"
+	"keypaird/acme/dns01"
+	"keypaird/acme/http01"
+	"keypaird/hooks"
+	"keypaird/renew"
+)
+
+// liveTimeout bounds each check that goes out to the world.
+const liveTimeout = 3 * time.Minute
+
+// A liveCheck tries what issuing needs without ordering anything.
+type liveCheck struct {
+	w           *wiring
+	dns         dns01.Checker
+	directories map[string]legoacme.Directory // of the CAs that answered
+	accounts    map[string]string             // account URLs, likewise
+}
+
+// checkLive runs every check, those of one kind side by side.
+func (w *wiring) checkLive(ctx context.Context) []Finding {
+	c := &liveCheck{w: w, directories: map[string]legoacme.Directory{}, accounts: map[string]string{}}
+	found := c.authorities(ctx)
+	var tasks []func() []Finding
+	for _, s := range w.subjects {
+		t := w.targets[s.Name]
+		for _, p := range t.Proofs {
+			tasks = append(tasks, func() []Finding { return c.name(ctx, t, p) })
+		}
+	}
+	found = append(found, sideBySide(tasks)...)
+	for _, s := range w.subjects {
+		for _, d := range s.Deploy {
+			found = append(found, deployable(w.deployments[d], s.Name)...)
+		}
+	}
+	return found
+}
+
+// sideBySide runs tasks, a few at a time, and returns their findings in order.
+func sideBySide(tasks []func() []Finding) []Finding {
+	results := make([][]Finding, len(tasks))
+	slots := make(chan struct{}, 16)
+	var wg sync.WaitGroup
+	for i, task := range tasks {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			results[i] = task()
+		})
+	}
+	wg.Wait()
+	return slices.Concat(results...)
+}
+
+// finding makes a Finding of how a check ended.
+func finding(check, subject, detail string, err error) Finding {
+	if err == nil {
+		return Finding{Check: check, Subject: subject, Result: Good, Detail: detail}
+	}
+	return Finding{Check: check, Subject: subject, Result: Failed, Detail: err.Error(), Remedy: renew.Remedy(err)}
+}
+
+// authorities asks each CA what it is, and opens the account with it: CAA and
+// dns-persist-01 records name the account.
+func (c *liveCheck) authorities(ctx context.Context) []Finding {
+	var found []Finding
+	for _, name := range slices.Sorted(maps.Keys(c.w.cas)) {
+		ctx, cancel := context.WithTimeout(ctx, liveTimeout)
+		dir, err := c.w.cas[name].Directory(ctx)
+		found = append(found, finding("ca", name, "answers", err))
+		if err == nil {
+			c.directories[name] = dir
+			found = append(found, c.profiles(name, dir)...)
+			url, err := c.w.cas[name].Account(ctx)
+			found = append(found, finding("account", name, url, err))
+			c.accounts[name] = url
+		}
+		cancel()
+	}
+	return found
+}
+
+// profiles compares the profiles configured with those the CA offers.
+func (c *liveCheck) profiles(ca string, dir legoacme.Directory) []Finding {
+	var found []Finding
+	for _, s := range c.w.subjects {
+		if s.Profile == "" || !slices.Contains(s.CAs, ca) {
+			continue
+		}
+		if _, ok := dir.Meta.Profiles[s.Profile]; !ok {
+			found = append(found, Finding{
+				Check: "ca", Subject: ca, Result: Failed, Detail: fmt.Sprintf("does not offer the profile %q of target %q", s.Profile, s.Name),
+				Remedy: "set profile to one of: " + strings.Join(slices.Sorted(maps.Keys(dir.Meta.Profiles)), " "),
+			})
+		}
+	}
+	return found
+}
+
+// name tries to prove one name to ourselves, and looks at its CAA records.
+func (c *liveCheck) name(ctx context.Context, t TargetConfig, p NameProof) []Finding {
+	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
+	defer cancel()
+	challenge := acme.Challenge{
+		Type: p.Type, Identifier: strings.TrimPrefix(p.Name, "*."), Wildcard: strings.HasPrefix(p.Name, "*."),
+		Token: rand.Text(),
+	}
+	challenge.KeyAuth = challenge.Token + ".keypaird-check-live"
+	var found []Finding
+	switch p.Type {
+	case acme.HTTP01:
+		found = c.tryHTTP(ctx, challenge)
+	case acme.DNS01:
+		err := c.w.accounts[p.Account].Prove(ctx, challenge, func(context.Context) error { return nil })
+		found = []Finding{finding(acme.DNS01, p.Name, "record published, seen and removed through account "+p.Account, err)}
+	case acme.DNSPersist01:
+		found = c.tryPersist(ctx, t, challenge)
+	}
+	if net.ParseIP(p.Name) == nil {
+		found = append(found, c.caa(ctx, t, p)...)
+	}
+	return found
+}
+
+// tryHTTP publishes a token and asks for it at every address of the name, as
+// CAs do, one by one: an AAAA record that leads elsewhere breaks validation.
+func (c *liveCheck) tryHTTP(ctx context.Context, ch acme.Challenge) []Finding {
+	addresses, err := c.dns.Addresses(ctx, ch.Identifier)
+	if err == nil && len(addresses) == 0 {
+		err = &noAddressError{ch.Identifier}
+	}
+	if err != nil {
+		return []Finding{finding(acme.HTTP01, ch.Identifier, "", err)}
+	}
+	var found []Finding
+	err = c.w.http01.Prove(ctx, ch, func(ctx context.Context) error {
+		for _, a := range addresses {
+			addr := net.JoinHostPort(a.String(), "80")
+			body, err := http01.Get(ctx, addr, ch.Identifier, ch.Token)
+			if err == nil && body != ch.KeyAuth {
+				err = errOtherAnswer
+			}
+			f := finding(acme.HTTP01, ch.Identifier+" at "+a.String(), "our token is served on port 80", err)
+			if err != nil {
+				f.Remedy = "CAs will not reach us there either, unless this network hides our own address from us (hairpin NAT): correct the record of that address, the firewall, or the server on port 80"
+			}
+			found = append(found, f)
+		}
+		return nil
+	})
+	if err != nil {
+		return []Finding{finding(acme.HTTP01, ch.Identifier, "", err)}
+	}
+	return found
+}
+
+var errOtherAnswer = fmt.Errorf("something else than our token is served")
+
+type noAddressError struct{ name string }
+
+func (e *noAddressError) Error() string { return e.name + " has no address" }
+
+// Remedy says what the operator can do about it.
+func (e *noAddressError) Remedy() string {
+	return "add an A or AAAA record for it, or prove it by dns-01"
+}
+
+// tryPersist looks for the record that lets each CA's account certify a name.
+func (c *liveCheck) tryPersist(ctx context.Context, t TargetConfig, ch acme.Challenge) []Finding {
+	var found []Finding
+	for _, ca := range t.SignWith {
+		dir, ok := c.directories[ca]
+		if !ok || c.accounts[ca] == "" {
+			continue // reported already
+		}
+		ch.Issuers, ch.AccountURL = dir.Meta.CaaIdentities, c.accounts[ca]
+		if len(ch.Issuers) == 0 {
+			found = append(found, Finding{Check: acme.DNSPersist01, Subject: ch.Identifier, Result: Warning,
+				Detail: ca + " does not say its issuer domain name, so the record cannot be checked"})
+			continue
+		}
+		err := c.w.persist.Check(ctx, ch)
+		found = append(found, finding(acme.DNSPersist01, ch.Identifier, "the record for "+ca+" is there", err))
+	}
+	return found
+}
+
+// caa compares the CAA records that hold for a name with each CA (RFC 8659,
+// and RFC 8657 for accounturi and validationmethods).
+func (c *liveCheck) caa(ctx context.Context, t TargetConfig, p NameProof) []Finding {
+	records, at, err := c.dns.CAA(ctx, strings.TrimPrefix(p.Name, "*."))
+	if err != nil {
+		f := finding("caa", p.Name, "", err)
+		if f.Remedy == "" {
+			f.Remedy = "CAs refuse to issue when CAA cannot be looked up: see that the zone's servers answer CAA queries"
+		}
+		return []Finding{f}
+	}
+	var found []Finding
+	for _, ca := range t.SignWith {
+		dir, ok := c.directories[ca]
+		if !ok {
+			continue
+		}
+		applicant := dns01.Applicant{
+			Issuers: dir.Meta.CaaIdentities, AccountURL: c.accounts[ca], Method: p.Type, Wildcard: strings.HasPrefix(p.Name, "*."),
+		}
+		why := dns01.Refusal(records, applicant)
+		f := Finding{Check: "caa", Subject: p.Name, Result: Good, Detail: ca + " may issue"}
+		if why != "" {
+			f.Result, f.Detail = Failed, fmt.Sprintf("the records at %s do not let %s issue: %s", at, ca, why)
+			f.Remedy = "add this record, or change the one there: " + dns01.Permission(at, applicant)
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+// deployable looks whether a deployment could be done.
+func deployable(d *hooks.Deployment, target string) []Finding {
+	subject := d.Name + " for " + target
+	found := []Finding{finding("deploy", subject, "files can be written", d.Writable(target))}
+	if err := d.Runnable(); err != nil {
+		found = append(found, finding("deploy", subject, "", err))
+	}
+	for _, text := range d.Warnings(target) {
+		found = append(found, Finding{Check: "deploy", Subject: subject, Result: Warning, Detail: text})
+	}
+	return found
+}

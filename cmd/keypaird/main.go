@@ -1,0 +1,78 @@
+// Keypaird keeps both certificates of a server with two names alive: its host's
+// by http-01, its plain domain's by dns-01.
+//
+// The configuration is one TOML file; its keys are documented in the [Config]
+// type.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := exitStatus(os.Stderr, run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	stop()
+	os.Exit(status)
+}
+
+// An app is one run of the program, as its commands see it.
+type app struct {
+	env    func(string) string
+	stdout io.Writer // results
+	stderr io.Writer // everything else
+	config string    // -config
+}
+
+// run is the program.
+func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) error {
+	err := dispatch(ctx, args, env, stdout, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stdout, usage())
+		return nil
+	}
+	return err
+}
+
+func dispatch(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) error {
+	syscall.Umask(0o077) // whatever a mistake of ours would create
+	a := &app{env: env, stdout: stdout, stderr: stderr}
+	flags := a.flags("keypaird")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	if flags.NArg() == 0 {
+		return &UsageError{"no command given"}
+	}
+	name, rest := flags.Arg(0), flags.Args()[1:]
+	for _, c := range commands() {
+		if c.name == name {
+			return c.run(a, ctx, rest)
+		}
+	}
+	return &UsageError{fmt.Sprintf("no command %q", name)}
+}
+
+// A command is one word after keypaird.
+type command struct {
+	name, args, does string
+	run              func(a *app, ctx context.Context, args []string) error
+}
+
+func commands() []command {
+	return []command{
+		{"issue", "[-force] [-json] [NAME...]", "obtain and deploy now what is missing, due or changed", (*app).issue},
+		{"check", "[-live] [-json]", "find every mistake of the configuration; -live tries what issuing needs", (*app).check},
+		{"status", "[-json] [NAME...]", "say what is live, until when, and what comes next", (*app).status},
+		{"verify", "[-json] [NAME...]", "ask every endpoint whether it serves the live pair", (*app).verify},
+		{"dns", "[PROVIDER]", "list DNS providers, or the variables of one", (*app).dns},
+		{"version", "[-json]", "say which program this is", (*app).version},
+	}
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"keypaird/renew/status"
+)
+
+// status says how targets stand. It needs no daemon and changes nothing.
+func (a *app) status(_ context.Context, args []string) error {
+	flags := a.flags("status")
+	asJSON := flags.Bool("json", false, "print the status document as JSON")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	w, err := a.wire(cfg, a.logger(levelQuiet))
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	if err := w.known(flags.Args()); err != nil {
+		return err
+	}
+	subjects := w.subjects
+	if flags.NArg() > 0 {
+		subjects = slices.DeleteFunc(slices.Clone(subjects), func(s status.Subject) bool {
+			return !slices.Contains(flags.Args(), s.Name)
+		})
+	}
+	doc, err := status.Collect(w.store, subjects, time.Now())
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		return a.printJSON(doc)
+	}
+	return doc.WriteText(a.stdout)
+}

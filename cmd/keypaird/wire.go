@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"keypaird/acme"
+	"keypaird/acme/dns01"
+	"keypaird/acme/http01"
+	"keypaird/hooks"
+	"keypaird/renew"
+	"keypaird/renew/keypair"
+	"keypaird/renew/status"
+)
+
+// levelQuiet is above every event: for commands that print results only.
+const levelQuiet = slog.LevelError + 4
+
+// load reads the configuration.
+func (a *app) load() (*Config, error) { return LoadConfig(a.config, a.env) }
+
+// A wiring is the configuration turned into parts that work together, each name
+// in it resolved once.
+type wiring struct {
+	cfg         *Config
+	log         *slog.Logger
+	store       *keypair.Store
+	subjects    []status.Subject // sorted by name
+	targets     map[string]TargetConfig
+	cas         map[string]*acme.Client
+	http01      *http01.Solver
+	accounts    map[string]*dns01.Account // by name of the [dns] table
+	persist     *dns01.Persist
+	deployments map[string]*hooks.Deployment
+}
+
+// wire makes the parts. It touches nothing but the state directory.
+func (a *app) wire(cfg *Config, log *slog.Logger) (*wiring, error) {
+	store, err := keypair.Open(cfg.State)
+	if err != nil {
+		return nil, fmt.Errorf("opening the state directory: %w", err)
+	}
+	w := &wiring{
+		cfg: cfg, log: log, store: store,
+		targets: map[string]TargetConfig{}, cas: map[string]*acme.Client{},
+		accounts: map[string]*dns01.Account{}, deployments: map[string]*hooks.Deployment{},
+		persist: &dns01.Persist{Log: log},
+		http01: &http01.Solver{
+			Dir: filepath.Join(cfg.State, "http-01"), Listen: cfg.HTTP01.Listen, Webroot: cfg.HTTP01.Webroot, Log: log,
+		},
+	}
+	for _, t := range cfg.Targets() {
+		if err := w.add(t); err != nil {
+			store.Close()
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// add wires one target and whatever it needs that is not there yet.
+func (w *wiring) add(t TargetConfig) error {
+	s := status.Subject{
+		Target: renew.Target{Name: t.Name, KeyType: t.Key, CAs: t.SignWith, Profile: t.Profile, Deploy: t.Deploy},
+		Proofs: map[string]string{},
+	}
+	for _, p := range t.Proofs {
+		s.Names = append(s.Names, p.Name)
+		s.Proofs[p.Name] = p.Type
+		if p.Type == acme.DNS01 {
+			w.addAccount(p.Account)
+		}
+	}
+	for _, name := range t.SignWith {
+		if err := w.addCA(name); err != nil {
+			return err
+		}
+	}
+	for _, name := range t.Deploy {
+		if w.deployments[name] == nil {
+			d := w.cfg.Deployment(name)
+			d.Log = w.log
+			w.deployments[name] = &d
+		}
+	}
+	w.targets[t.Name] = t
+	w.subjects = append(w.subjects, s)
+	return nil
+}
+
+func (w *wiring) addAccount(name string) {
+	if w.accounts[name] != nil {
+		return
+	}
+	d := w.cfg.DNS[name]
+	w.accounts[name] = &dns01.Account{
+		Name: name, Provider: d.Provider, Env: d.Env, Resolvers: d.Resolvers,
+		Propagation: d.Propagation.Duration, User: d.User, Log: w.log,
+	}
+}
+
+func (w *wiring) addCA(name string) error {
+	if w.cas[name] != nil {
+		return nil
+	}
+	ca, err := w.cfg.Authority(name)
+	if err != nil {
+		return err
+	}
+	w.cas[name] = acme.NewClient(acme.Options{
+		CA: ca, Dir: filepath.Join(w.cfg.State, "accounts", name), Email: w.cfg.Email,
+		UserAgent: "keypaird/" + programVersion().Version, Log: w.log,
+	})
+	return nil
+}
+
+// endLimit is how long the end of the program waits for DNS children that still
+// remove their records.
+const endLimit = 8 * time.Second
+
+// close ends what the parts have running.
+func (w *wiring) close() {
+	w.http01.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), endLimit)
+	defer cancel()
+	for name, a := range w.accounts {
+		if err := a.Close(ctx); err != nil {
+			w.log.Warn("dns account not ended in time; its child goes on alone", "account", name, "err", err)
+		}
+	}
+	for _, c := range w.cas {
+		c.Close()
+	}
+	w.store.Close()
+}
+
+func (w *wiring) lockPath() string { return filepath.Join(w.cfg.State, "lock") }
+
+// pass returns one look at the targets.
+func (w *wiring) pass(mood renew.Mood) *renew.Pass {
+	return &renew.Pass{
+		Store: w.store, Obtainer: w, Deployer: w, Parallel: w.cfg.Parallel, Mood: mood, Log: w.log,
+	}
+}
+
+// prover returns what answers the challenges of one name.
+func (w *wiring) prover(p NameProof) acme.Prover {
+	switch p.Type {
+	case acme.DNS01:
+		return w.accounts[p.Account]
+	case acme.DNSPersist01:
+		return w.persist
+	}
+	return w.http01
+}
+
+// Obtain implements renew.Obtainer: the CAs of a target are tried in order, as
+// long as the next may do better.
+func (w *wiring) Obtain(ctx context.Context, t renew.Target, have *x509.Certificate, step func(string)) (*keypair.Pair, string, error) {
+	cfg := w.targets[t.Name]
+	req := acme.Request{
+		Names: t.Names, KeyType: t.KeyType, Profile: t.Profile, PreferredChain: cfg.PreferredChain,
+		Pending: filepath.Join(w.store.Dir(t.Name), "pending"), Current: have, Step: step,
+		Proofs: map[string]acme.Proof{},
+	}
+	for _, p := range cfg.Proofs {
+		req.Proofs[p.Name] = acme.Proof{Type: p.Type, Prover: w.prover(p)}
+	}
+	var first error
+	for i, name := range t.CAs {
+		pair, err := w.cas[name].Obtain(ctx, req)
+		if err == nil {
+			return pair, name, nil
+		}
+		if first == nil {
+			first = err
+		}
+		if i == len(t.CAs)-1 || !acme.Elsewhere(err) || ctx.Err() != nil {
+			break
+		}
+		w.log.Warn("trying the next CA", "cert", t.Name, "failed", name, "next", t.CAs[i+1], "err", err)
+	}
+	return nil, "", first
+}
+
+// Deploy implements renew.Deployer.
+func (w *wiring) Deploy(ctx context.Context, name string, changes []renew.Change) (bool, error) {
+	d := w.deployments[name]
+	batch := make([]hooks.Change, len(changes))
+	for i, c := range changes {
+		batch[i] = hooks.Change(c)
+	}
+	err := d.Deploy(ctx, batch)
+	var failed *hooks.Error
+	return err == nil || errors.As(err, &failed) && failed.Installed, err
+}

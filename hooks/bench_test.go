@@ -1,0 +1,34 @@
+package hooks
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// BenchmarkDeploy is the cost of files and commands, without a server: key and
+// chain of that many targets, then one check and one reload.
+func BenchmarkDeploy(b *testing.B) {
+	for _, n := range []int{1, 50, 500} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			dir := b.TempDir()
+			if err := os.Chmod(dir, 0o755); err != nil {
+				b.Fatal(err)
+			}
+
+			p := newPair(b, -time.Hour, time.Hour, plain)
+			var changes []Change
+			for i := range n {
+				changes = append(changes, Change{Name: fmt.Sprintf("t%d.example.org", i), New: p})
+			}
+			d := Deployment{Name: "x", Chain: filepath.Join(dir, "{name}.crt"), Key: filepath.Join(dir, "{name}.key"), Check: []string{"true"}, Reload: []string{"true"}}
+			for b.Loop() {
+				if err := d.Deploy(b.Context(), changes); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

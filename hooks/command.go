@@ -1,0 +1,173 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// DefaultTimeout is how long a command may take when nothing else is said.
+const DefaultTimeout = time.Minute
+
+// How long the end of a command may take: from SIGTERM to SIGKILL, and from
+// its exit to the end of output that a process it left behind keeps open.
+const (
+	grace     = 400 * time.Millisecond
+	waitDelay = 250 * time.Millisecond
+)
+
+// A Command is a program to run when something has happened.
+//
+// There is no shell. The program runs in a process group of its own, which is
+// ended as a group when time is up, in the directory "/", with null input and
+// an environment that holds PATH, LANG and the variables of an [Event] and
+// nothing of ours. A process that leaves the group (setsid) is not followed;
+// it cannot keep us waiting.
+type Command struct {
+	Argv    []string      // program and arguments; at least one. The program is absolute or a name to be found in Path
+	Timeout time.Duration // zero means DefaultTimeout
+	Log     *slog.Logger  // nil: nothing is logged
+}
+
+// A CommandError reports a command that could not be run or did not succeed.
+type CommandError struct {
+	Program string // as configured
+	Err     error  // what became of it: an exit status, a signal, a time-out
+	Output  string // the last it wrote, several lines, without control characters
+}
+
+func (e *CommandError) Error() string {
+	s := fmt.Sprintf("hook %q: %v", e.Program, e.Err)
+	if l := lastLine(e.Output); l != "" {
+		s += ": " + l
+	}
+	return s
+}
+
+func (e *CommandError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *CommandError) Remedy() string {
+	if r, ok := errors.AsType[interface {
+		error
+		Remedy() string
+	}](e.Err); ok {
+		return r.Remedy()
+	}
+	return "run the command by hand, fix what it complains about, then: keypaird issue"
+}
+
+// Run runs the command and returns nil, or a *CommandError. If ctx ends, so
+// does the command, within a second, and errors.Is finds ctx's error.
+func (c *Command) Run(ctx context.Context, ev Event) error {
+	if len(c.Argv) == 0 {
+		return &CommandError{Err: errors.New("no program")}
+	}
+	program, err := findProgram(c.Argv[0])
+	if err != nil {
+		return &CommandError{Program: c.Argv[0], Err: err}
+	}
+	timeout := c.Timeout
+	if timeout <= 0 {
+		timeout = DefaultTimeout
+	}
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var out tail
+	cmd := exec.Command(program, c.Argv[1:]...)
+	cmd.Args[0] = c.Argv[0]
+	cmd.Dir = "/"
+	cmd.Env = ev.environ()
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = waitDelay
+	began := time.Now()
+	err = runGroup(limited, cmd)
+	switch {
+	case err == nil:
+		logger(c.Log).Debug("ran", "hook", c.Argv[0], "args", c.Argv[1:], "took", time.Since(began).Round(time.Millisecond), "output", out.String())
+		return nil
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case limited.Err() != nil:
+		err = fmt.Errorf("timed out after %s", timeout)
+	}
+	e := &CommandError{Program: c.Argv[0], Err: err, Output: out.String()}
+	logger(c.Log).Info("hook failed", "hook", c.Argv[0], "args", c.Argv[1:], "err", err, "output", e.Output)
+	return e
+}
+
+// runGroup starts cmd, which has a process group of its own, and waits for it.
+// When ctx ends first, the whole group is ended.
+func runGroup(ctx context.Context, cmd *exec.Cmd) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		if pe, ok := errors.AsType[*fs.PathError](err); ok {
+			err = pe.Err // "fork/exec PATH:" would say the program twice
+		}
+		return fmt.Errorf("starting: %w", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	select {
+	case err := <-done:
+		if errors.Is(err, exec.ErrWaitDelay) {
+			return nil // a process it left behind holds the pipe
+		}
+		return err
+	case <-ctx.Done():
+	}
+	// The leader may have been reaped by now, and with it the last of the
+	// group. Its number is free then, but not given to another process within
+	// the few milliseconds between two looks.
+	group := -cmd.Process.Pid
+	syscall.Kill(group, syscall.SIGTERM)
+	deadline := time.NewTimer(grace)
+	defer deadline.Stop()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for alive := true; alive; {
+		select {
+		case <-look.C:
+			alive = syscall.Kill(group, 0) == nil
+		case <-deadline.C:
+			syscall.Kill(group, syscall.SIGKILL)
+			alive = false
+		}
+	}
+	<-done
+	return ctx.Err() // whatever it made of the signal, it did not finish
+}
+
+// findProgram returns the absolute path of name and makes sure that only root
+// and we decide what is run under it.
+func findProgram(name string) (string, error) {
+	path := name
+	if !filepath.IsAbs(name) {
+		if strings.ContainsRune(name, '/') || name == "" {
+			return "", &programError{name, "is neither an absolute path nor a bare name", "write its absolute path"}
+		}
+		if path = searchPath(name); path == "" {
+			return "", &programError{name, "is not in " + Path, "install it, or write its absolute path"}
+		}
+	}
+	if err := safeProgram(path); err != nil {
+		return "", err
+	}
+	return path, nil
+}
+
+// A programError reports a program that is not there or must not be run.
+type programError struct{ path, why, remedy string }
+
+func (e *programError) Error() string  { return e.path + " " + e.why }
+func (e *programError) Remedy() string { return e.remedy }

@@ -1,0 +1,397 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"keypaird/hooks/probe"
+	"keypaird/renew/keypair"
+)
+
+const plain, host = "example.org", "matrix.example.org"
+
+// failure returns the *Error in err, which has to have this step.
+func failure(t *testing.T, err error, step string) *Error {
+	t.Helper()
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		t.Fatalf("Deploy = %v, want *Error", err)
+	}
+	if e.Step != step {
+		t.Fatalf("step = %s (%v), want %s", e.Step, err, step)
+	}
+	if e.Remedy() == "" || strings.Contains(err.Error(), "\n") {
+		t.Errorf("message %q, remedy %q", err, e.Remedy())
+	}
+	return e
+}
+
+// stands fails unless e says that things stand so.
+func (e *Error) stands(t *testing.T, rolledBack, installed bool, failed ...string) {
+	t.Helper()
+	if e.RolledBack != rolledBack || e.Installed != installed || e.RollbackErr != nil || strings.Join(e.Failed, " ") != strings.Join(failed, " ") {
+		t.Errorf("RolledBack %v, RollbackErr %v, Installed %v, Failed %q (%v)\nwant %v, nil, %v, %q",
+			e.RolledBack, e.RollbackErr, e.Installed, e.Failed, e, rolledBack, installed, failed)
+	}
+}
+
+func TestRenewal(t *testing.T) {
+	t.Parallel()
+	oldPlain, oldHost := good(t, plain), good(t, host)
+	newPlain, newHost := good(t, plain), good(t, host)
+	r := startRelayd(t, []string{plain, host}, oldPlain, oldHost)
+	changes := []Change{{Name: plain, Names: []string{plain}, New: newPlain, Previous: oldPlain}, {Name: host, New: newHost, Previous: oldHost}}
+	if err := r.d.Deploy(t.Context(), changes); err != nil {
+		t.Fatal(err)
+	}
+	r.shows(newPlain)
+	r.shows(newHost)
+	r.holds(plain, newPlain)
+	r.holds(host, newHost)
+	r.reloaded("deploy") // once for both
+	for path, want := range map[string]fs.FileMode{r.crt(plain): 0o644, r.key(plain): 0o600} {
+		if fi, err := os.Lstat(path); err != nil || fi.Mode() != want {
+			t.Errorf("%s: mode %v, want %v", path, fi.Mode(), want)
+		}
+	}
+}
+
+func TestFirstDeployment(t *testing.T) {
+	t.Parallel()
+	p, q := good(t, plain, "*.example.org", "192.0.2.1"), good(t, "*.example.net")
+	r := startRelayd(t, []string{plain, "_wildcard.example.net"})
+	if err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p}, {Name: "*.example.net", New: q}}); err != nil {
+		t.Fatal(err)
+	}
+	r.shows(p)
+	r.shows(q)
+	r.holds("_wildcard.example.net", q)
+}
+
+func TestSymlinkIsReplaced(t *testing.T) {
+	old, p := good(t, plain), good(t, plain)
+	r := startRelayd(t, []string{plain}, old)
+	elsewhere := filepath.Join(safeDir(t), "fullchain.pem")
+	write(t, elsewhere, string(old.FullChain()))
+	os.Remove(r.crt(plain))
+	if err := os.Symlink(elsewhere, r.crt(plain)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p}}); err != nil {
+		t.Fatal(err)
+	}
+	r.holds(plain, p)
+	if text(t, elsewhere) != string(old.FullChain()) {
+		t.Error("the symbolic link was followed")
+	}
+}
+
+// Half an hour of debugging that nobody should have: a forgotten NAME:PORT.crt
+// is what relayd serves, whatever becomes of NAME.crt.
+func TestStalePortCertificate(t *testing.T) {
+	t.Parallel()
+	old, p := good(t, plain), good(t, plain)
+	r := startRelayd(t, []string{plain}, old)
+	name := fmt.Sprintf("%s:%d", plain, r.at.Port)
+	r.place(name, old)
+	r.d.Timeout = 2 * time.Second
+	err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}})
+	e := failure(t, err, StepVerify)
+	e.stands(t, true, false, plain)
+	stale, ok := errors.AsType[*probe.StaleError](err)
+	if !ok || stale.Got != old.Fingerprint() || stale.Want != p.Fingerprint() || e.Remedy() != stale.Remedy() {
+		t.Errorf("Deploy = %v, want a *probe.StaleError with its remedy", err)
+	}
+	r.holds(plain, old)
+	r.reloaded("deploy", "rollback")
+	if w := r.d.Warnings(plain); len(w) != 1 || !strings.Contains(w[0], r.crt(name)+" exists") {
+		t.Errorf("Warnings = %q", w)
+	}
+	if !strings.Contains(r.log.String(), "level=WARN") {
+		t.Errorf("nothing in the log:\n%s", r.log)
+	}
+}
+
+func TestCheckFails(t *testing.T) {
+	t.Parallel()
+	old, p := good(t, plain), good(t, plain)
+	r := startRelayd(t, []string{plain}, old)
+	r.d.Check = []string{script(t, "echo line 7: syntax error; exit 1")}
+	err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}})
+	failure(t, err, StepCheck).stands(t, true, false, plain)
+	if want := `hook "` + r.d.Check[0] + `": exit status 1: line 7: syntax error; the previous pair is back in place`; err.Error() != want {
+		t.Errorf("error = %q\nwant %q", err, want)
+	}
+	r.holds(plain, old)
+	r.reloaded() // it would have ended relayd
+	r.shows(old)
+}
+
+func TestReloadFails(t *testing.T) {
+	t.Parallel()
+	old, p := good(t, plain), good(t, plain)
+	r := startRelayd(t, []string{plain}, old)
+	r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || { echo no such proxy; exit 1; }`)
+	changes := []Change{{Name: plain, New: p, Previous: old}}
+	err := r.d.Deploy(t.Context(), changes)
+	failure(t, err, StepReload).stands(t, true, false, plain)
+	if !strings.HasPrefix(err.Error(), `hook "`+r.d.Reload[0]+`": exit status 1: no such proxy`) {
+		t.Errorf("error = %q", err)
+	}
+	r.holds(plain, old)
+	r.shows(old)
+	r.reload("") // fixed
+	if err := r.d.Deploy(t.Context(), changes); err != nil {
+		t.Fatal(err)
+	}
+	r.shows(p)
+}
+
+func TestRollbackFailsToo(t *testing.T) {
+	t.Parallel()
+	old, p := good(t, plain), good(t, plain)
+	r := startRelayd(t, []string{plain}, old)
+	r.reload("echo no such proxy; exit 1")
+	e := failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}), StepReload)
+	if e.RolledBack || e.Installed || e.RollbackErr == nil || !strings.Contains(e.Error(), "failed too: hook ") {
+		t.Errorf("RolledBack %v, RollbackErr %v: %v", e.RolledBack, e.RollbackErr, e)
+	}
+	r.holds(plain, old)
+}
+
+// What to go back to, and what the files are afterwards.
+func TestRollback(t *testing.T) {
+	old, p := good(t, plain), good(t, plain)
+	ended := newPair(t, -90*24*time.Hour, -time.Hour, plain)
+	other := good(t, plain)
+	crossed := func(r *relayd) { write(t, r.key(plain), string(other.Key())) }
+	for _, tt := range []struct {
+		name       string
+		there      *keypair.Pair // in the files
+		prepare    func(*relayd)
+		previous   *keypair.Pair
+		want       *keypair.Pair
+		rolledBack bool
+	}{
+		{"previous is valid", old, nil, old, old, true},
+		{"previous is valid, files are another's", other, nil, old, old, true},
+		{"previous is valid, files do not match", old, crossed, old, old, true},
+		{"previous has expired, files have not", old, nil, ended, old, true},
+		{"previous has expired, files too", ended, nil, ended, p, false},
+		{"no previous, files of another client", old, nil, nil, old, true},
+		{"no previous, files do not match", old, crossed, nil, p, false},
+		{"no previous, files have expired", ended, nil, nil, p, false},
+		{"deployed again", p, nil, p, p, false},
+		{"previous is the new one, files are older", old, nil, p, old, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := startRelayd(t, []string{plain}, tt.there)
+			if tt.prepare != nil {
+				tt.prepare(r)
+			}
+			r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || exit 1`)
+			err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: tt.previous}})
+			failure(t, err, StepReload).stands(t, tt.rolledBack, false, plain)
+			r.holds(plain, tt.want)
+		})
+	}
+}
+
+// Files of another client come back as they were: their readers rely on it.
+func TestRollbackKeepsModes(t *testing.T) {
+	old, p := good(t, plain), good(t, plain)
+	r := startRelayd(t, []string{plain}, old)
+	os.Chmod(r.key(plain), 0o640)
+	r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || exit 1`)
+	failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: p}}), StepReload).stands(t, true, false, plain)
+	if fi, err := os.Stat(r.key(plain)); err != nil || fi.Mode() != 0o640 {
+		t.Errorf("mode = %v, want 0640", fi.Mode())
+	}
+}
+
+// The configuration names both, and one of them has no certificate yet. Were
+// the other taken away again, neither could ever come to be.
+func TestFirstOfTwo(t *testing.T) {
+	t.Parallel()
+	p, q := good(t, plain), good(t, host)
+	r := startRelayd(t, []string{plain, host})
+	failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: p}}), StepCheck).stands(t, false, false, plain)
+	r.holds(plain, p)
+	r.reloaded()
+	if err := r.d.Deploy(t.Context(), []Change{{Name: host, New: q}}); err != nil {
+		t.Fatal(err)
+	}
+	r.shows(p)
+	r.shows(q)
+}
+
+// A server that reads whole directories could not start with a file it minds.
+func TestFirstIsMinded(t *testing.T) {
+	r := startRelayd(t, []string{plain})
+	r.d.Check = []string{script(t, "[ ! -e "+r.crt(plain)+" ] || { echo bad file; exit 1; }")}
+	failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: good(t, plain)}}), StepCheck).stands(t, true, false, plain)
+	if text(t, r.crt(plain)) != "(none)" || text(t, r.key(plain)) != "(none)" {
+		t.Error("the files that the check minds are still there")
+	}
+	noLeftovers(t, r.ssl, filepath.Join(r.ssl, "private"))
+	r.reloaded()
+}
+
+// One misconfigured target must not keep back the others.
+func TestOneOfTwoIsNotServed(t *testing.T) {
+	t.Parallel()
+	oldPlain, oldHost := good(t, plain), good(t, host)
+	newPlain, newHost := good(t, plain), good(t, host)
+	r := startRelayd(t, []string{plain, host}, oldPlain, oldHost)
+	r.place(fmt.Sprintf("%s:%d", host, r.at.Port), oldHost)
+	r.d.Timeout = 2 * time.Second
+	err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: newPlain, Previous: oldPlain}, {Name: host, New: newHost, Previous: oldHost}})
+	failure(t, err, StepVerify).stands(t, true, false, host)
+	r.holds(plain, newPlain)
+	r.holds(host, oldHost)
+	r.shows(newPlain)
+	r.shows(oldHost)
+	r.reloaded("deploy", "rollback")
+}
+
+func TestNotServedAndNothingToGoBackTo(t *testing.T) {
+	t.Parallel()
+	p := good(t, plain)
+	r := startRelayd(t, []string{plain})
+	r.d.Verify = []probe.Endpoint{freePort(t)}
+	r.d.Timeout = 2 * time.Second
+	err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p}})
+	failure(t, err, StepVerify).stands(t, false, true, plain)
+	if want := fmt.Sprintf("verifying: %s: connect: connection refused; the new pair stays in place", r.d.Verify[0]); err.Error() != want {
+		t.Errorf("error = %q\nwant    %q", err, want)
+	}
+	r.holds(plain, p)
+	r.shows(p)
+	r.reloaded("deploy")
+}
+
+func TestOnlyVerificationIsMissing(t *testing.T) {
+	t.Parallel()
+	p := good(t, plain)
+	r := startRelayd(t, []string{plain}, p)
+	again := []Change{{Name: plain, New: p, Deployed: true}}
+	if err := r.d.Deploy(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	r.reloaded() // it was served already
+	r.place(plain, good(t, plain))
+	if err := r.d.Deploy(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	r.holds(plain, p)
+	r.reloaded("deploy")
+	q := good(t, plain)
+	r.place(plain, q) // in the files, but not in relayd
+	if err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: q, Deployed: true}}); err != nil {
+		t.Fatal(err)
+	}
+	r.reloaded("deploy", "deploy")
+	r.shows(q)
+}
+
+// The proxy takes a while to follow.
+func TestSlowReload(t *testing.T) {
+	t.Parallel()
+	old, p := good(t, plain), good(t, plain)
+	r := startRelayd(t, []string{plain}, old)
+	slow := r.d.Reload[0]
+	r.d.Reload = []string{script(t, "(sleep 0.5; exec "+slow+") >/dev/null 2>&1 &")}
+	if err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}); err != nil {
+		t.Fatal(err)
+	}
+	r.shows(p)
+}
+
+func TestRefusedBeforeAnythingIsWritten(t *testing.T) {
+	old, p := good(t, plain), good(t, plain)
+	for _, tt := range []struct {
+		name   string
+		change Change
+		spoil  func(*relayd)
+		want   string
+	}{
+		{"no pair", Change{Name: plain}, nil, "no pair to deploy"},
+		{"expired pair", Change{Name: plain, New: newPair(t, -48*time.Hour, -time.Hour, plain)}, nil, "certificate expired"},
+		{"pair for another name", Change{Name: plain, Names: []string{plain, host}, New: p}, nil, "lacks"},
+		{"unknown owner", Change{Name: plain, New: p}, func(r *relayd) { r.d.Owner = "no-such-user" }, `owner "no-such-user": no such user`},
+		{"unknown group", Change{Name: plain, New: p}, func(r *relayd) { r.d.Group = "no-such-group" }, `group "no-such-group": no such group`},
+		{"name that leaves the directory", Change{Name: "../x", New: p}, nil, "cannot be part of a path"},
+		{"relative path", Change{Name: plain, New: p}, func(r *relayd) { r.d.Chain = "{name}.crt" }, "not an absolute path"},
+		{"key and chain in one place", Change{Name: plain, New: p}, func(r *relayd) { r.d.Key = r.d.Chain }, "is to hold two things"},
+		{"socket without combined", Change{Name: plain, New: p}, func(r *relayd) { r.d.Socket = "/run/x" }, "socket needs combined"},
+		{"no directory", Change{Name: plain, New: p}, func(r *relayd) { r.d.Key = "/nonexistent/{name}.key" }, "no such file or directory"},
+		{"directory others can write", Change{Name: plain, New: p}, func(r *relayd) { os.Chmod(r.ssl, 0o777) }, "can be written by everyone"},
+		{"directory in the way", Change{Name: plain, New: p}, func(r *relayd) { os.Remove(r.crt(plain)); os.Mkdir(r.crt(plain), 0o755) }, "is a directory"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := startRelayd(t, []string{plain}, old)
+			if tt.spoil != nil {
+				tt.spoil(r)
+			}
+			err := r.d.Deploy(t.Context(), []Change{tt.change})
+			e := failure(t, err, StepInstall)
+			if !strings.Contains(err.Error(), tt.want) || e.RolledBack || e.Installed {
+				t.Errorf("Deploy = %v, want %q", err, tt.want)
+			}
+			if text(t, r.key(plain)) != string(old.Key()) {
+				t.Error("the key was touched")
+			}
+			noLeftovers(t, r.ssl, filepath.Join(r.ssl, "private"))
+			r.reloaded()
+		})
+	}
+}
+
+func TestNothingToDo(t *testing.T) {
+	d := Deployment{Name: "x", Reload: []string{"/nonexistent"}}
+	if err := d.Deploy(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	old, p := good(t, plain), good(t, plain)
+	for _, tt := range []struct {
+		step      string
+		set       func(*relayd, string)
+		want      *keypair.Pair
+		installed bool
+	}{
+		{StepCheck, func(r *relayd, hang string) { r.d.Check = []string{hang} }, old, false},
+		{StepReload, func(r *relayd, hang string) { r.d.Reload = []string{hang} }, p, false},
+		{StepVerify, func(r *relayd, _ string) { r.d.Verify = []probe.Endpoint{freePort(r.t)} }, p, true},
+	} {
+		t.Run(tt.step, func(t *testing.T) {
+			r := startRelayd(t, []string{plain}, old)
+			tt.set(r, script(t, "touch "+r.reloads+".hangs; sleep 1000"))
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- r.d.Deploy(ctx, []Change{{Name: plain, New: p, Previous: old}}) }()
+			eventually(t, "the step hangs", func() bool {
+				return text(t, r.reloads+".hangs") == "" || tt.step == StepVerify && serves(t, r.at, p) == nil
+			})
+			cancel()
+			start := time.Now()
+			err := <-done
+			if d := time.Since(start); d > time.Second {
+				t.Errorf("took %s to end", d)
+			}
+			if e := failure(t, err, tt.step); !errors.Is(err, context.Canceled) || e.Installed != tt.installed {
+				t.Errorf("Deploy = %v, installed %v", err, e.Installed)
+			}
+			r.holds(plain, tt.want)
+		})
+	}
+}

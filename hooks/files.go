@@ -1,0 +1,264 @@
+package hooks
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"keypaird/renew/keypair"
+)
+
+// maxFile bounds what is read of a file that is about to be replaced.
+const maxFile = 1 << 20
+
+// A file is one file as it is or as it is to be.
+type file struct {
+	path string
+	data []byte
+	mode keypair.FileMode
+	gone bool // there is none
+}
+
+// A state is what one target has in place.
+type state struct {
+	pair  *keypair.Pair // nil: the files are no matching pair
+	files []file        // those that are written first come first
+}
+
+// valid tells whether s is a pair that may be served now.
+func (s state) valid(now time.Time) bool {
+	return s.pair != nil && s.pair.Check(s.pair.Names(), now) == nil
+}
+
+// absent tells whether s is that nothing is there.
+func (s state) absent() bool {
+	return !slices.ContainsFunc(s.files, func(f file) bool { return !f.gone })
+}
+
+// equal tells whether t has the same files.
+func (s state) equal(t state) bool {
+	return slices.EqualFunc(s.files, t.files, func(a, b file) bool {
+		return a.path == b.path && a.gone == b.gone && bytes.Equal(a.data, b.data)
+	})
+}
+
+// planned is the state of a target that has p in place.
+func (d *Deployment) planned(name string, p *keypair.Pair, owner ids) state {
+	s := state{pair: p}
+	add := func(template string, data []byte, mode, usual fs.FileMode) {
+		if template == "" {
+			return
+		}
+		if mode == 0 {
+			mode = usual
+		}
+		s.files = append(s.files, file{
+			path: expand(template, name), data: data,
+			mode: keypair.FileMode{Perm: mode, UID: owner.uid, GID: owner.gid},
+		})
+	}
+	add(d.Key, p.Key(), d.KeyMode, 0o600)
+	add(d.Chain, p.FullChain(), d.ChainMode, 0o644)
+	add(d.Combined, p.Combined(), d.KeyMode, 0o600)
+	return s
+}
+
+// found is the state that the files of a target are in. Files it cannot use
+// are no error, but what is in the way of writing is.
+func (d *Deployment) found(like state) (state, error) {
+	s := state{}
+	whole := true
+	for _, f := range like.files {
+		got, ok, err := read(f.path)
+		if err != nil {
+			return state{}, err
+		}
+		whole = whole && ok
+		s.files = append(s.files, got)
+	}
+	if whole {
+		s.pair = d.pairOf(s.files)
+	}
+	return s, nil
+}
+
+// pairOf returns the pair that files, in the order of planned, hold; nil
+// unless they all hold the same one.
+func (d *Deployment) pairOf(files []file) *keypair.Pair {
+	var key, chain, combined *file
+	for _, f := range []struct {
+		template string
+		into     **file
+	}{{d.Key, &key}, {d.Chain, &chain}, {d.Combined, &combined}} {
+		if f.template != "" {
+			*f.into, files = &files[0], files[1:]
+		}
+	}
+	var pairs []*keypair.Pair
+	if key != nil && chain != nil {
+		pairs = append(pairs, parse(chain.data, key.data))
+	} else if (key != nil || chain != nil) && combined == nil {
+		return nil // half a pair proves nothing
+	}
+	if combined != nil {
+		pairs = append(pairs, parse(combined.data, combined.data))
+	}
+	for _, p := range pairs {
+		if p == nil || p.Fingerprint() != pairs[0].Fingerprint() {
+			return nil
+		}
+	}
+	if len(pairs) == 0 {
+		return nil
+	}
+	return pairs[0]
+}
+
+// parse reads a pair from files of others, which may hold more than it needs.
+func parse(chain, key []byte) *keypair.Pair {
+	pick := func(data []byte, want func(string) bool) []byte {
+		var out []byte
+		for {
+			block, rest := pem.Decode(data)
+			if block == nil {
+				return out
+			}
+			if want(block.Type) {
+				out = append(out, pem.EncodeToMemory(block)...)
+			}
+			data = rest
+		}
+	}
+	p, err := keypair.Parse(
+		pick(chain, func(t string) bool { return t == "CERTIFICATE" }),
+		pick(key, func(t string) bool { return t == "PRIVATE KEY" || t == "EC PRIVATE KEY" || t == "RSA PRIVATE KEY" }))
+	if err != nil {
+		return nil
+	}
+	return p
+}
+
+// read returns the file at path as it is, through a symbolic link if it is
+// one. Not ok: there is something that could not be put back as it is.
+func read(path string) (f file, ok bool, err error) {
+	f.path = path
+	h, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a fifo must not hang us
+	if errors.Is(err, fs.ErrNotExist) {
+		f.gone = true
+		return f, true, nil
+	}
+	if err != nil {
+		return f, false, nil
+	}
+	defer h.Close()
+	fi, err := h.Stat()
+	if err != nil {
+		return f, false, nil
+	}
+	if fi.IsDir() {
+		return f, false, fmt.Errorf("%s is a directory: a file is to be written there", path)
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok || !fi.Mode().IsRegular() || fi.Size() > maxFile || fi.Mode().Perm() == 0 {
+		return f, false, nil
+	}
+	f.mode = keypair.FileMode{Perm: fi.Mode().Perm(), UID: int(st.Uid), GID: int(st.Gid)}
+	f.data, err = io.ReadAll(io.LimitReader(h, maxFile))
+	return f, err == nil, nil
+}
+
+// stagers is how many files are written at a time: a disk syncs many files
+// hardly slower than one.
+const stagers = 16
+
+// put brings states about: every file is first written, whole and durable,
+// under a temporary name beside its own, and only then all are renamed, key
+// and chain of a pair back to back. Until touched, everything is as it was.
+func put(states []state) (touched bool, err error) {
+	var g errgroup.Group
+	g.SetLimit(stagers)
+	for _, s := range states {
+		for _, f := range s.files {
+			if !f.gone {
+				g.Go(func() error { return stage(f) })
+			}
+		}
+	}
+	err = g.Wait()
+	dirs := map[string]bool{}
+	for _, s := range states {
+		for _, f := range s.files {
+			if err == nil {
+				err = place(f)
+				touched = true
+				dirs[filepath.Dir(f.path)] = true
+			}
+			if err != nil {
+				os.Remove(staged(f.path))
+			}
+		}
+	}
+	for dir := range dirs {
+		if e := syncDir(dir); err == nil && e != nil {
+			err = e
+		}
+	}
+	return touched, err
+}
+
+// staged is the temporary name of path. A name that starts with a dot and ends
+// in ".tmp" is passed over by servers that read whole directories.
+func staged(path string) string {
+	sum := sha256.Sum256([]byte(filepath.Base(path)))
+	return filepath.Join(filepath.Dir(path), ".keypaird-"+hex.EncodeToString(sum[:6])+".tmp")
+}
+
+func stage(f file) error {
+	err := keypair.WriteFile(staged(f.path), f.data, f.mode)
+	if e, ok := errors.AsType[*keypair.WriteError](err); ok && !e.Done {
+		e.Path = f.path // the name that means something
+	}
+	return err
+}
+
+// place takes a staged file to its own name.
+func place(f file) error {
+	if f.gone {
+		if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	if err := os.Rename(staged(f.path), f.path); err != nil {
+		if e, ok := errors.AsType[*os.LinkError](err); ok {
+			err = e.Err
+		}
+		return &keypair.WriteError{Path: f.path, Err: err}
+	}
+	return nil
+}
+
+// syncDir makes renames in dir durable.
+func syncDir(dir string) error {
+	h, err := os.Open(dir)
+	if err == nil {
+		err = h.Sync()
+		h.Close()
+	}
+	if err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
+		return &keypair.WriteError{Path: dir, Done: true, Err: err}
+	}
+	return nil
+}

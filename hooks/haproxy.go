@@ -1,0 +1,144 @@
+package hooks
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Limits on one exchange with haproxy.
+const (
+	socketTimeout = 10 * time.Second
+	maxAnswer     = 64 << 10
+)
+
+// A socketError reports haproxy's refusal of a command on its stats socket.
+type socketError struct{ command, answer string }
+
+func (e *socketError) Error() string {
+	return fmt.Sprintf("haproxy: %s: %s", e.command, oneLine(e.answer))
+}
+
+// Remedy says what the operator can do about it.
+func (e *socketError) Remedy() string {
+	switch a := strings.ToLower(e.answer); {
+	case strings.Contains(a, "not referenced"), strings.Contains(a, "can't replace"):
+		return "name the file in haproxy's configuration and reload haproxy once, or configure reload"
+	case strings.Contains(a, "permission denied"):
+		return "give the stats socket \"level admin\" in haproxy's configuration"
+	case strings.Contains(a, "ongoing transaction"):
+		return "abort what somebody has left unfinished: echo 'abort ssl cert FILE' | socat stdio SOCKET"
+	}
+	return "give the command to the socket by hand, or configure reload instead"
+}
+
+// update replaces a certificate in the running haproxy. The file at path has
+// been written before: the running process forgets on its next reload.
+func (d *Deployment) update(ctx context.Context, path string, pem []byte) error {
+	if strings.ContainsAny(path, " \t\n;\\<") {
+		return &settingError{fmt.Sprintf("%q cannot be given to haproxy's socket", path), "use a path without spaces and special characters, or leave socket out"}
+	}
+	if err := safeSocket(d.Socket); err != nil {
+		return err
+	}
+	// An empty line ends the payload (management.txt, "set ssl cert").
+	pem = bytes.TrimSpace(pem)
+	for bytes.Contains(pem, []byte("\n\n")) {
+		pem = bytes.ReplaceAll(pem, []byte("\n\n"), []byte("\n"))
+	}
+	set := "set ssl cert " + path
+	answer, err := d.ask(ctx, set+" <<\n"+string(pem)+"\n\n")
+	switch {
+	case err != nil:
+		return fmt.Errorf("haproxy: %s: %w", set, err)
+	case !strings.Contains(answer, "ransaction created") && !strings.Contains(answer, "ransaction updated"):
+		return &socketError{set, answer}
+	}
+	commit := "commit ssl cert " + path
+	answer, err = d.ask(ctx, commit+"\n")
+	if err == nil && strings.Contains(answer, "Success") {
+		return nil
+	}
+	// Whatever happened, nothing half done is to be left behind, not even
+	// when we are being interrupted.
+	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if _, e := d.ask(cleanup, "abort ssl cert "+path+"\n"); e != nil {
+		logger(d.Log).Warn("transaction not aborted", "socket", d.Socket, "file", path, "err", e)
+	}
+	if err != nil {
+		return fmt.Errorf("haproxy: %s: %w", commit, err)
+	}
+	return &socketError{commit, answer}
+}
+
+// ask gives haproxy one command and returns the answer.
+func (d *Deployment) ask(ctx context.Context, command string) (string, error) {
+	limited, cancel := context.WithTimeout(ctx, min(d.timeout(), socketTimeout))
+	defer cancel()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(limited, "unix", d.Socket)
+	if err != nil {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			err = op.Err
+		}
+		return "", socketFailed(ctx, d.Socket, err)
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(limited, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if _, err := io.WriteString(conn, command); err != nil {
+		return "", socketFailed(ctx, d.Socket, err)
+	}
+	answer, err := io.ReadAll(io.LimitReader(conn, maxAnswer+1))
+	if err != nil {
+		return "", socketFailed(ctx, d.Socket, err)
+	}
+	if len(answer) > maxAnswer {
+		return "", fmt.Errorf("%s answers without end", d.Socket)
+	}
+	return string(answer), nil
+}
+
+// socketFailed says what became of an exchange. An interrupt is not a failure.
+func socketFailed(ctx context.Context, socket string, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("%s does not answer", socket)
+	}
+	return fmt.Errorf("%s: %w", socket, err)
+}
+
+// safeSocket refuses a socket that anybody could have put there: it is given a
+// private key. Its directory may be haproxy's own.
+func safeSocket(path string) error {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if fi.Mode()&fs.ModeSocket == 0 {
+		return &settingError{path + " is not a socket", "name haproxy's stats socket"}
+	}
+	dir := filepath.Dir(path)
+	di, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	trusted := ok && (st.Uid == 0 || int(st.Uid) == os.Geteuid())
+	if di.Mode().Perm()&0o002 != 0 && !(di.Mode()&fs.ModeSticky != 0 && trusted) {
+		return &settingError{fmt.Sprintf("%s: everybody can write %s, and this socket is to be given a private key", path, dir), "put the socket into a directory of root's or haproxy's, such as /run/haproxy"}
+	}
+	return nil
+}

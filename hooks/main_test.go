@@ -1,0 +1,324 @@
+package hooks
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"keypaird/hooks/probe"
+	"keypaird/renew/keypair"
+)
+
+// The test binary is also the programs that the tests need: started with one
+// of these as its first argument, it is that.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "print-environment":
+			fmt.Println(strings.Join(os.Environ(), "\n"))
+			exit(0)
+		case "leave-the-group":
+			leaveTheGroup()
+		case "relayd-double":
+			relaydDouble(os.Args[2:])
+		case "deploy":
+			deployAsProcess(os.Args[2])
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// self returns the path of the test binary.
+func self(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// leaveTheGroup starts a process in a session of its own that holds our
+// output, says which, and waits for it.
+func leaveTheGroup() {
+	c := exec.Command("/bin/sleep", "20")
+	c.Stdout, c.Stderr = os.Stdout, os.Stderr
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := c.Start(); err != nil {
+		fmt.Println(err)
+		exit(1)
+	}
+	if err := os.WriteFile(os.Args[2], fmt.Append(nil, c.Process.Pid), 0o600); err != nil {
+		fmt.Println(err)
+	}
+	c.Wait()
+	exit(0)
+}
+
+// exit is os.Exit without the second that the race detector takes for it.
+func exit(status int) { syscall.Exit(status) }
+
+// A task is what a process of its own is to deploy.
+type task struct {
+	Deployment Deployment
+	Name       string
+	Chain, Key []byte
+	MaxFile    uint64 // no file may become larger, as on a full disk; 0: any size
+}
+
+// deployAsProcess does a task and prints its error.
+func deployAsProcess(path string) {
+	var tk task
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, &tk)
+	}
+	if err == nil && tk.MaxFile > 0 {
+		signal.Ignore(syscall.SIGXFSZ)
+		err = setMaxFile(tk.MaxFile)
+	}
+	var p *keypair.Pair
+	if err == nil {
+		p, err = keypair.Parse(tk.Chain, tk.Key)
+	}
+	if err == nil {
+		err = tk.Deployment.Deploy(context.Background(), []Change{{Name: tk.Name, New: p}})
+	}
+	if err != nil {
+		fmt.Println(err)
+		exit(1)
+	}
+	exit(0)
+}
+
+// inProcess runs a task in a process of its own and returns what it printed.
+func inProcess(t *testing.T, d Deployment, name string, p *keypair.Pair, maxFile uint64) (string, error) {
+	t.Helper()
+	d.Log = nil
+	data, err := json.Marshal(task{d, name, p.FullChain(), p.Key(), maxFile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "task.json")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(self(t), "deploy", path).CombinedOutput()
+	return string(out), err
+}
+
+var serial atomic.Int64
+
+// newPair returns a pair for names that was valid from one time relative to
+// now and is until another, with an issuer in its chain.
+func newPair(t testing.TB, from, until time.Duration, names ...string) *keypair.Pair {
+	t.Helper()
+	sign := func(c, parent *x509.Certificate, pub any, key any) []byte {
+		der, err := x509.CreateCertificate(rand.Reader, c, parent, pub, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	}
+	caKey, key := newKey(t), newKey(t)
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test issuer"},
+		NotBefore: time.Now().Add(-9000 * time.Hour), NotAfter: time.Now().Add(9000 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(serial.Add(1)),
+		NotBefore:    time.Now().Add(from), NotAfter: time.Now().Add(until),
+	}
+	for _, n := range names {
+		if ip, err := netip.ParseAddr(n); err == nil {
+			leaf.IPAddresses = append(leaf.IPAddresses, net.IP(ip.AsSlice()))
+		} else {
+			leaf.DNSNames = append(leaf.DNSNames, n)
+		}
+	}
+	chain := append(sign(leaf, ca, key.Public(), caKey), sign(ca, ca, caKey.Public(), caKey)...)
+	keyPEM, err := keypair.MarshalKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := keypair.Parse(chain, keyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// good returns a pair for names that is valid now.
+func good(t *testing.T, names ...string) *keypair.Pair {
+	return newPair(t, -time.Hour, 90*24*time.Hour, names...)
+}
+
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// safeDir is a new directory that others cannot write, whatever the umask.
+func safeDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// script writes a shell script and returns its path.
+func script(t *testing.T, body string) string {
+	t.Helper()
+	path := filepath.Join(safeDir(t), "hook")
+	write(t, path, "#!/bin/sh\n"+body+"\n")
+	if err := os.Chmod(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// write writes a file. No process is started meanwhile: it would hold the
+// file open for a moment, and a script that is open cannot be run.
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// text returns a file's content; a missing one is "(none)".
+func text(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return "(none)"
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// eventually waits until ok, for ten seconds at most.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("not within ten seconds: %s", what)
+		}
+	}
+}
+
+// daemon starts a program of the tests and ends it, by its id, with the test.
+func daemon(t *testing.T, program string, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.Command(program, args...)
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Stdout, c.Stderr = log, log
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Process.Signal(syscall.SIGTERM)
+		c.Wait()
+		log.Close()
+		if t.Failed() {
+			t.Logf("%s: %s", filepath.Base(program), text(t, log.Name()))
+		}
+	})
+	return c
+}
+
+// freePort returns an endpoint of this machine where nobody listens.
+func freePort(t *testing.T) probe.Endpoint {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	e, err := probe.ParseEndpoint(ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// server returns the path of a program that the tests need. Where the whole
+// suite is to run, it has to be there.
+func server(t *testing.T, name string) string {
+	t.Helper()
+	if path := searchPath(name); path != "" {
+		return path
+	}
+	if _, err := os.Stat("/etc/debian_version"); err == nil || os.Getenv("CI") == "true" {
+		t.Fatalf("%s is not installed: apt-get install %s", name, name)
+	}
+	t.Skipf("%s is not installed here; the test runs on Debian and with CI=true", name)
+	return ""
+}
+
+// serves tells whether e serves p for each of its names.
+func serves(t *testing.T, e probe.Endpoint, p *keypair.Pair) error {
+	t.Helper()
+	for _, name := range p.Names() {
+		if err := probe.Verify(t.Context(), e, name, p.Leaf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noLeftovers fails if dir holds temporary files.
+func noLeftovers(t *testing.T, dirs ...string) {
+	t.Helper()
+	for _, dir := range dirs {
+		for _, n := range namesIn(dir) {
+			if strings.HasPrefix(n, ".") {
+				t.Errorf("left over: %s", filepath.Join(dir, n))
+			}
+		}
+	}
+}
+
+// textLog is a logger that writes to w.
+func textLog(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}

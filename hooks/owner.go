@@ -1,0 +1,146 @@
+package hooks
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"keypaird/renew/keypair"
+)
+
+// ids are the owner and group of files; -1: whatever we are.
+type ids struct{ uid, gid int }
+
+// owner looks Owner and Group up.
+func (d *Deployment) owner() (ids, error) {
+	id := ids{-1, -1}
+	if d.Owner != "" {
+		text := d.Owner
+		if u, err := user.Lookup(d.Owner); err == nil {
+			text = u.Uid
+		}
+		n, err := strconv.ParseUint(text, 10, 31)
+		if err != nil {
+			return id, &settingError{fmt.Sprintf("owner %q: no such user", d.Owner), "name a user of this machine, or a number"}
+		}
+		id.uid = int(n)
+	}
+	if d.Group != "" {
+		text := d.Group
+		if g, err := user.LookupGroup(d.Group); err == nil {
+			text = g.Gid
+		}
+		n, err := strconv.ParseUint(text, 10, 31)
+		if err != nil {
+			return id, &settingError{fmt.Sprintf("group %q: no such group", d.Group), "name a group of this machine, or a number"}
+		}
+		id.gid = int(n)
+	}
+	return id, nil
+}
+
+// A settingError reports a deployment that cannot work as it is configured.
+type settingError struct{ what, remedy string }
+
+func (e *settingError) Error() string  { return e.what }
+func (e *settingError) Remedy() string { return e.remedy }
+
+// sound checks what the configuration says about the files of the targets:
+// absolute, one for each purpose.
+func (d *Deployment) sound(names ...string) error {
+	if d.Socket != "" && d.Combined == "" {
+		return &settingError{"socket needs combined, the one file haproxy knows a certificate by", "set combined"}
+	}
+	all := map[string]bool{}
+	for _, name := range names {
+		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+			return &settingError{fmt.Sprintf("target name %q cannot be part of a path", name), "choose another name"}
+		}
+		for _, p := range d.Paths(name) {
+			if !filepath.IsAbs(p) {
+				return &settingError{fmt.Sprintf("%s is not an absolute path", p), "write it from / on"}
+			}
+			if all[p] {
+				return &settingError{fmt.Sprintf("%s is to hold two things", p), "use {name} in the path, and combined for key and chain in one file"}
+			}
+			all[p] = true
+		}
+	}
+	return nil
+}
+
+// Writable tells whether the files of the target name could be written: the
+// directories are there and nobody else can change them, owner and group exist
+// and may be set. Nothing is changed.
+func (d *Deployment) Writable(name string) error {
+	if !d.writes() {
+		return nil
+	}
+	if err := d.sound(name); err != nil {
+		return err
+	}
+	id, err := d.owner()
+	if err != nil {
+		return err
+	}
+	if err := mayGive(d, id); err != nil {
+		return err
+	}
+	for _, p := range d.Paths(name) {
+		dir := filepath.Dir(p)
+		err := keypair.CheckDir(dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return &settingError{fmt.Sprintf("%s: directory %s does not exist", p, dir), "create it, or correct the path"}
+		case err != nil:
+			return fmt.Errorf("%s: %w", p, err)
+		}
+		if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+			return &keypair.WriteError{Path: p, Err: err}
+		}
+		if fi, err := os.Lstat(p); err == nil && fi.IsDir() {
+			return &settingError{p + " is a directory: a file is to be written there", "correct the path"}
+		}
+	}
+	return nil
+}
+
+// mayGive tells whether we may give files away to id.
+func mayGive(d *Deployment, id ids) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	if id.uid != -1 && id.uid != os.Geteuid() {
+		return &settingError{fmt.Sprintf("owner %q: only root can give files away", d.Owner), "run keypaird as root, or leave owner out"}
+	}
+	groups, err := os.Getgroups()
+	if err != nil {
+		return err
+	}
+	if id.gid != -1 && id.gid != os.Getegid() && !slices.Contains(groups, id.gid) {
+		return &settingError{fmt.Sprintf("group %q: user %d is not in it", d.Group, os.Geteuid()), "run keypaird as root, or add its user to the group"}
+	}
+	return nil
+}
+
+// Runnable tells whether the programs of Check and Reload are there and safe
+// to run. Nothing is run.
+func (d *Deployment) Runnable() error {
+	for _, argv := range [][]string{d.Check, d.Reload} {
+		if len(argv) == 0 {
+			continue
+		}
+		if _, err := findProgram(argv[0]); err != nil {
+			return &CommandError{Program: argv[0], Err: err}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,200 @@
+// Package probe dials an endpoint and says which certificate it serves.
+//
+// An [Endpoint] is where to look and how to get to TLS there; [Dial] goes
+// there and returns the chain it is shown, [Verify] compares that with the
+// certificate that should be there.
+//
+// The package decides nothing about trust. It never asks whether a chain leads
+// to a root: the caller knows the very certificate it expects, and comparing
+// that is the stronger question.
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// An Endpoint is one place where a certificate is served.
+type Endpoint struct {
+	Proto string // one of Protos
+	Host  string // a DNS name, or an IP address without brackets
+	Port  uint16
+}
+
+// A protocol is one way to get to the first byte of TLS.
+type protocol struct {
+	name  string
+	port  string                           // the usual one, for hints
+	alpn  []string                         // offered in the handshake
+	limit time.Duration                    // for the whole visit
+	talk  func(c *chat, name string) error // what is said before TLS; nil: nothing
+}
+
+// Time limits for one visit. A mail server may hold its greeting back for
+// long (RFC 5321, section 4.5.3.2.1, and postscreen does).
+const (
+	usualLimit = 15 * time.Second
+	smtpLimit  = 45 * time.Second
+)
+
+var protocols = []protocol{
+	{"tls", "443", nil, usualLimit, nil},
+	{"https", "443", []string{"h2", "http/1.1"}, usualLimit, nil},
+	{"xmpp-client", "5222", nil, usualLimit, xmppClient},
+	{"xmpp-server", "5269", nil, usualLimit, xmppServer},
+	{"smtp", "25", nil, smtpLimit, smtp},
+	{"imap", "143", nil, usualLimit, imap},
+	{"pop3", "110", nil, usualLimit, pop3},
+	{"sieve", "4190", nil, usualLimit, sieve},
+}
+
+// Protos returns the protocols an endpoint may have, "tls" first.
+func Protos() []string {
+	names := make([]string, 0, len(protocols))
+	for _, p := range protocols {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// lookup returns the protocol called name, or nil.
+func lookup(name string) *protocol {
+	i := slices.IndexFunc(protocols, func(p protocol) bool { return p.name == name })
+	if i < 0 {
+		return nil
+	}
+	return &protocols[i]
+}
+
+// ParseEndpoint reads "[proto:]host:port". Without proto it is "tls". An IPv6
+// address stands in brackets.
+func ParseEndpoint(s string) (Endpoint, error) {
+	e, err := parse(s)
+	if err != nil {
+		return Endpoint{}, fmt.Errorf("endpoint %q: %w", s, err)
+	}
+	return e, nil
+}
+
+var errBrackets = errors.New(`an IPv6 address stands in brackets before its port: write "[address]:port"`)
+
+func parse(s string) (Endpoint, error) {
+	if proto, rest, ok := strings.Cut(s, "://"); ok {
+		host, _, _ := strings.Cut(rest, "/")
+		return Endpoint{}, fmt.Errorf("a URL, not an endpoint: write %q", proto+":"+withPort(host, proto))
+	}
+	if ip, err := netip.ParseAddr(s); err == nil && ip.Is6() {
+		return Endpoint{}, errBrackets
+	}
+	proto, rest := "tls", s
+	if head, tail, ok := strings.Cut(s, ":"); ok && !strings.HasPrefix(s, "[") {
+		known := lookup(strings.ToLower(head)) != nil
+		switch {
+		case strings.Count(tail, ":") > 1 && !strings.Contains(tail, "["):
+			return Endpoint{}, errBrackets
+		case strings.Contains(tail, ":") && !known:
+			return Endpoint{}, fmt.Errorf("unknown protocol %q: one of %s", head, strings.Join(Protos(), ", "))
+		case strings.Contains(tail, ":"):
+			proto, rest = strings.ToLower(head), tail
+		case known && isPort(tail):
+			return Endpoint{}, fmt.Errorf("is %q the protocol or the host? write \"%s:host:%s\" or %q", head, head, tail, "tls:"+s)
+		case known:
+			return Endpoint{}, fmt.Errorf("no port: write %q", head+":"+withPort(tail, head))
+		}
+	}
+	return parseAddr(proto, rest)
+}
+
+// parseAddr reads "host:port".
+func parseAddr(proto, s string) (Endpoint, error) {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		prefix := proto + ":"
+		if proto == "tls" {
+			prefix = ""
+		}
+		return Endpoint{}, fmt.Errorf("no port: write %q", prefix+withPort(s, proto))
+	}
+	if !isPort(port) {
+		return Endpoint{}, fmt.Errorf("port %q: a number from 1 to 65535", port)
+	}
+	n, _ := strconv.ParseUint(port, 10, 16)
+	host, err = parseHost(host)
+	if err != nil {
+		return Endpoint{}, err
+	}
+	return Endpoint{Proto: proto, Host: host, Port: uint16(n)}, nil
+}
+
+// parseHost checks a host and returns its one spelling.
+func parseHost(host string) (string, error) {
+	if host == "" {
+		return "", errors.New("no host: write the address the proxy listens on, such as 127.0.0.1")
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		if ip.IsUnspecified() {
+			return "", fmt.Errorf("%s is an address to listen on, not one to dial: write 127.0.0.1 or [::1]", host)
+		}
+		return ip.String(), nil
+	}
+	if len(host) > 253 {
+		return "", fmt.Errorf("host has %d characters: at most 253", len(host))
+	}
+	for label := range strings.SplitSeq(strings.TrimSuffix(host, "."), ".") {
+		if label == "" || len(label) > 63 || strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") {
+			return "", fmt.Errorf("host %q: %q is not a label of a DNS name", host, label)
+		}
+	}
+	for _, r := range host {
+		if r >= 0x80 {
+			return "", fmt.Errorf("host %q: write it in its ASCII form (xn--…)", host)
+		}
+		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", r) {
+			return "", fmt.Errorf("host %q: %q cannot be in a DNS name", host, r)
+		}
+	}
+	return strings.ToLower(host), nil
+}
+
+// isPort tells whether s is a port number.
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
+}
+
+// withPort adds the usual port of proto to host, for a hint.
+func withPort(host, proto string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil && h != "" {
+		return host
+	}
+	port := "443"
+	if p := lookup(strings.ToLower(proto)); p != nil {
+		port = p.port
+	}
+	if host == "" {
+		host = "host"
+	}
+	return net.JoinHostPort(strings.Trim(host, "[]"), port)
+}
+
+// Addr is "host:port", as net.Dial takes it.
+func (e Endpoint) Addr() string {
+	return net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
+}
+
+// String writes the endpoint as ParseEndpoint reads it, in its shortest form.
+func (e Endpoint) String() string {
+	if (e.Proto == "" || e.Proto == "tls") && lookup(e.Host) == nil {
+		return e.Addr()
+	}
+	if e.Proto == "" {
+		return "tls:" + e.Addr()
+	}
+	return e.Proto + ":" + e.Addr()
+}

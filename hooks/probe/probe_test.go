@@ -1,0 +1,266 @@
+package probe
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// newCert returns a certificate for names, with a second one behind it.
+func newCert(t *testing.T, names ...string) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test issuer"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: names,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	}
+	var pair tls.Certificate
+	for _, c := range []*x509.Certificate{leaf, issuer} {
+		der, err := x509.CreateCertificate(rand.Reader, c, issuer, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pair.Certificate = append(pair.Certificate, der)
+	}
+	pair.PrivateKey = key
+	if pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
+		t.Fatal(err)
+	}
+	return pair
+}
+
+// serve answers each connection to a port of its own with handle, one at a
+// time, until the test ends.
+func serve(t *testing.T, proto string, handle func(net.Conn)) Endpoint {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			conn.SetDeadline(time.Now().Add(20 * time.Second))
+			handle(conn)
+			conn.Close()
+		}
+	}()
+	t.Cleanup(func() { ln.Close(); <-done })
+	addr := netip.MustParseAddrPort(ln.Addr().String())
+	return Endpoint{proto, addr.Addr().String(), addr.Port()}
+}
+
+// handshaker serves pair and reports the SNI it was asked for.
+func handshaker(pair tls.Certificate, sni chan<- string) func(net.Conn) {
+	return func(conn net.Conn) {
+		tls.Server(conn, &tls.Config{
+			NextProtos: []string{"h2", "acme-tls/1"},
+			GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				sni <- h.ServerName
+				return &pair, nil
+			},
+		}).Handshake()
+	}
+}
+
+func TestVerify(t *testing.T) {
+	now, old := newCert(t, "example.org"), newCert(t, "example.org")
+	sni := make(chan string, 9)
+	for _, tt := range []struct {
+		name, proto, ask, sni string
+	}{
+		{"plain name", "tls", "example.org", "example.org"},
+		{"host", "https", "matrix.example.org", "matrix.example.org"},
+		{"wildcard", "tls", "*.example.org", "keypaird-probe.example.org"},
+		{"IP address", "tls", "192.0.2.1", ""},
+		{"IPv6 address", "tls", "2001:db8::1", ""},
+		{"no name", "tls", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := serve(t, tt.proto, handshaker(now, sni))
+			if err := Verify(t.Context(), e, tt.ask, now.Leaf); err != nil {
+				t.Error(err)
+			}
+			if got := <-sni; got != tt.sni {
+				t.Errorf("SNI = %q, want %q", got, tt.sni)
+			}
+			err := Verify(t.Context(), e, tt.ask, old.Leaf)
+			<-sni
+			stale, ok := errors.AsType[*StaleError](err)
+			if !ok {
+				t.Fatalf("Verify of another certificate = %v, want *StaleError", err)
+			}
+			want := StaleError{e, stale.ServerName, fingerprint(now.Leaf), fingerprint(old.Leaf), now.Leaf.NotAfter}
+			if *stale != want {
+				t.Errorf("StaleError = %+v, want %+v", *stale, want)
+			}
+			if stale.Remedy() == "" || !strings.HasPrefix(err.Error(), e.String()+" serves certificate "+want.Got[:16]+" for ") {
+				t.Errorf("error = %q", err)
+			}
+		})
+	}
+}
+
+func TestDialReturnsTheWholeChain(t *testing.T) {
+	pair := newCert(t, "example.org")
+	chain, err := Dial(t.Context(), serve(t, "tls", handshaker(pair, make(chan string, 1))), "example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(chain) != 2 || !chain[0].Equal(pair.Leaf) {
+		t.Errorf("chain of %d, want 2 with the leaf first", len(chain))
+	}
+}
+
+// relayd and others load a key that is not the certificate's, and every
+// handshake fails: showing the right certificate is not enough.
+func TestServerWithoutTheKey(t *testing.T) {
+	pair, other := newCert(t, "example.org"), newCert(t, "example.org")
+	pair.PrivateKey = other.PrivateKey
+	e := serve(t, "tls", handshaker(pair, make(chan string, 1)))
+	if err := Verify(t.Context(), e, "example.org", pair.Leaf); err == nil {
+		t.Error("Verify = nil for a server without the key")
+	}
+}
+
+func TestFailures(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := netip.MustParseAddrPort(ln.Addr().String()).Port()
+	ln.Close()
+	nobody := func(proto string) Endpoint { return Endpoint{proto, "127.0.0.1", free} }
+	for _, tt := range []struct {
+		name string
+		e    Endpoint
+		want string
+	}{
+		{"nobody listens", nobody("tls"), "connection refused"},
+		{"unknown protocol", nobody("ftp"), `unknown protocol "ftp"`},
+		{"plain HTTP", serve(t, "tls", say("HTTP/1.1 400 Bad Request\r\n\r\n")), "not TLS: check port and protocol"},
+		{"hangs up", serve(t, "tls", func(net.Conn) {}), "TLS handshake"},
+		{"hangs up before its greeting", serve(t, "smtp", func(net.Conn) {}), "before TLS: greeting: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			chain, err := Dial(t.Context(), tt.e, "example.org")
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("Dial = %v, want %q", err, tt.want)
+			}
+			if chain != nil {
+				t.Error("a chain with an error")
+			}
+		})
+	}
+}
+
+// say writes s and reads what comes until the other side hangs up.
+func say(s string) func(net.Conn) {
+	return func(conn net.Conn) {
+		io.WriteString(conn, s)
+		io.Copy(io.Discard, conn)
+	}
+}
+
+// flood writes s for ever.
+func flood(s string) func(net.Conn) {
+	s = strings.Repeat(s, 1+1000/len(s))
+	return func(conn net.Conn) {
+		for {
+			if _, err := io.WriteString(conn, s); err != nil {
+				return
+			}
+		}
+	}
+}
+
+func TestHostileServers(t *testing.T) {
+	record := "\x16\x03\x03\x40\x00" + strings.Repeat("\x00", 0x4000) // handshake messages of no length, type 0
+	for _, tt := range []struct {
+		name, proto string
+		handle      func(net.Conn)
+		want        string
+	}{
+		{"banner without end", "smtp", flood("220-welcome\r\n"), "sends more than any server should"},
+		{"line without end", "smtp", flood("220-welcome"), "a line of more than 4096 bytes"},
+		{"line without end", "imap", flood("* OK hello"), "a line of more than 4096 bytes"},
+		{"line without end", "pop3", flood("+OK"), "a line of more than 4096 bytes"},
+		{"capabilities without end", "sieve", flood("\"SIEVE\" \"fileinto\"\r\n"), "sends more than any server should"},
+		{"features without end", "xmpp-client", flood("<stream:features>"), "sends more than any server should"},
+		{"spaces without end", "xmpp-server", flood(" "), "sends more than any server should"},
+		{"untagged answers without end", "imap", flood("* OK still here\r\n"), "sends more than any server should"},
+		{"garbage in the handshake without end", "tls", flood(record), "TLS handshake"},
+		{"text without end for TLS", "tls", flood("220 welcome\r\n"), "not TLS"},
+		{"terminal control in the answer", "smtp", say("554 \x1b]0;pwned\x07\n"), `"554 \x1b]0;pwned\a"`},
+	} {
+		t.Run(tt.proto+": "+tt.name, func(t *testing.T) {
+			start := time.Now()
+			_, err := Dial(t.Context(), serve(t, tt.proto, tt.handle), "example.org")
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Dial = %v, want %q", err, tt.want)
+			}
+			if err != nil && (len(err.Error()) > 1000 || strings.ContainsAny(err.Error(), "\x1b\n")) {
+				t.Errorf("error of %d bytes: %q", len(err.Error()), err)
+			}
+			if d := time.Since(start); d > 10*time.Second {
+				t.Errorf("took %s", d)
+			}
+		})
+	}
+}
+
+// A server that accepts and says nothing costs no more than the caller allows.
+func TestSilentServers(t *testing.T) {
+	for _, proto := range Protos() {
+		t.Run(proto, func(t *testing.T) {
+			e := serve(t, proto, say(""))
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			start := time.Now()
+			_, err := Dial(ctx, e, "example.org")
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Dial = %v, want the caller's deadline", err)
+			}
+			if d := time.Since(start); d > time.Second {
+				t.Errorf("took %s", d)
+			}
+		})
+	}
+}
+
+func TestCancel(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	e := serve(t, "smtp", func(conn net.Conn) {
+		io.WriteString(conn, "220-wait\r\n")
+		cancel()
+		io.Copy(io.Discard, conn)
+	})
+	if _, err := Dial(ctx, e, "example.org"); !errors.Is(err, context.Canceled) {
+		t.Errorf("Dial = %v, want context.Canceled", err)
+	}
+}

@@ -1,0 +1,101 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+const nsTLS = "urn:ietf:params:xml:ns:xmpp-tls"
+
+// xmppClient: RFC 6120, section 5.4, as a client.
+func xmppClient(c *chat, name string) error {
+	return c.xmpp(name, "xmlns='jabber:client'")
+}
+
+// xmppServer is the same as another server would do it.
+func xmppServer(c *chat, name string) error {
+	return c.xmpp(name, "xmlns='jabber:server' xmlns:db='jabber:server:dialback'")
+}
+
+// xmpp opens a stream to name and asks for TLS.
+func (c *chat) xmpp(name, xmlns string) error {
+	to, err := xmppDomain(name)
+	if err != nil {
+		return err
+	}
+	err = c.send("<?xml version='1.0'?><stream:stream " + xmlns +
+		" xmlns:stream='http://etherx.jabber.org/streams' to='" + to + "' version='1.0'>")
+	if err != nil {
+		return err
+	}
+	features, err := c.until("</stream:features>", "<stream:features/>", "</stream:error>", "</stream:stream>")
+	if err != nil {
+		return fmt.Errorf("stream: %w", err)
+	}
+	if i := strings.Index(features, "<stream:error"); i >= 0 {
+		return refused("stream to "+to, features[i:])
+	}
+	if !strings.Contains(features, nsTLS) {
+		return errors.New("the server does not offer STARTTLS")
+	}
+	if err := c.send("<starttls xmlns='" + nsTLS + "'/>"); err != nil {
+		return err
+	}
+	answer, err := c.until(">")
+	if err != nil {
+		return fmt.Errorf("starttls: %w", err)
+	}
+	if !isProceed(answer) {
+		return refused("starttls", answer)
+	}
+	if !strings.HasSuffix(answer, "/>") { // <proceed ...></proceed>
+		end, err := c.until(">")
+		if err != nil {
+			return fmt.Errorf("starttls: %w", err)
+		}
+		if end != "</proceed>" {
+			return refused("starttls", answer+end)
+		}
+	}
+	return nil
+}
+
+// isProceed tells whether tag is the go-ahead (RFC 6120, section 5.4.2.3).
+func isProceed(tag string) bool {
+	rest, ok := strings.CutPrefix(strings.TrimLeft(tag, " \t\r\n"), "<proceed")
+	return ok && strings.TrimLeft(rest, " \t\r\n") != rest &&
+		(strings.Contains(rest, "'"+nsTLS+"'") || strings.Contains(rest, `"`+nsTLS+`"`))
+}
+
+// until reads up to and including the first of ends.
+func (c *chat) until(ends ...string) (string, error) {
+	var b strings.Builder
+	for {
+		ch, err := c.r.ReadByte()
+		if err != nil {
+			return "", hungUp(err)
+		}
+		b.WriteByte(ch)
+		for _, end := range ends {
+			if ch == end[len(end)-1] && strings.HasSuffix(b.String(), end) {
+				return b.String(), nil
+			}
+		}
+	}
+}
+
+// xmppDomain is name as the domain part of an address (RFC 7622, section 3.2).
+func xmppDomain(name string) (string, error) {
+	if ip, err := netip.ParseAddr(name); err == nil {
+		if ip.Is6() {
+			return "[" + ip.WithZone("").String() + "]", nil
+		}
+		return name, nil
+	}
+	if strings.ContainsAny(name, "<>&'\"\r\n\t /") {
+		return "", fmt.Errorf("%q is not a domain", name)
+	}
+	return name, nil
+}

@@ -1,0 +1,76 @@
+package hooks
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"keypaird/renew/keypair"
+)
+
+// Path is where programs with a bare name are looked for, and the PATH that
+// every command gets.
+const Path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// maxLinks bounds the symbolic links followed to a program.
+const maxLinks = 20
+
+// searchPath returns the first executable file called name in Path, or "".
+func searchPath(name string) string {
+	for _, dir := range filepath.SplitList(Path) {
+		path := filepath.Join(dir, name)
+		if fi, err := os.Stat(path); err == nil && fi.Mode().IsRegular() && fi.Mode().Perm()&0o111 != 0 {
+			return path
+		}
+	}
+	return ""
+}
+
+// safeProgram refuses a program that somebody else than root or us could
+// replace: by writing the file, its directory, or those of the links to it.
+func safeProgram(path string) error {
+	for range maxLinks {
+		err := keypair.CheckDir(filepath.Dir(path))
+		var fi fs.FileInfo
+		if err == nil {
+			fi, err = os.Lstat(path)
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return &programError{path, "does not exist", "install it, or correct its path in the configuration"}
+		case err != nil:
+			return err
+		case fi.Mode()&fs.ModeSymlink == 0:
+			return safeFile(path, fi)
+		}
+		to, err := os.Readlink(path)
+		if err != nil {
+			return err
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(path), to)
+		}
+		path = to
+	}
+	return &programError{path, "is behind too many symbolic links", "write the path they lead to"}
+}
+
+// safeFile is safeProgram for the file itself.
+func safeFile(path string, fi fs.FileInfo) error {
+	perm := fi.Mode().Perm()
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	switch {
+	case !fi.Mode().IsRegular():
+		return &programError{path, "is not a regular file", "name a program"}
+	case perm&0o111 == 0:
+		return &programError{path, "is not executable", "chmod 755 " + path}
+	case ok && st.Uid != 0 && int(st.Uid) != os.Geteuid():
+		return &programError{path, fmt.Sprintf("belongs to user %d, who could replace it", st.Uid), "chown root " + path}
+	case perm&0o022 != 0:
+		return &programError{path, fmt.Sprintf("can be written by others (mode %04o)", perm), "chmod go-w " + path}
+	}
+	return nil
+}

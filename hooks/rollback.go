@@ -1,0 +1,98 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+)
+
+// retreat takes the changes failing back as far as that is wise, and tells e
+// how things stand.
+func (r *run) retreat(ctx context.Context, e *Error, failing []int) {
+	interrupted := ctx.Err() != nil
+	switch {
+	case !r.touched:
+		return
+	case e.Step == StepInstall, e.Step == StepCheck:
+		e.RolledBack, e.RollbackErr = r.putBack(ctx, e, failing)
+	case interrupted:
+		e.Installed = e.Step == StepVerify
+		return
+	default:
+		e.RolledBack, e.RollbackErr = r.rollBack(ctx, e, failing)
+		e.Installed = e.Step == StepVerify && !e.RolledBack && e.RollbackErr == nil
+	}
+	r.log.Info("went back", "step", e.Step, "rolled_back", e.RolledBack, "err", e.RollbackErr)
+}
+
+// restore brings the states of the changes which about, of those that have
+// one, and tells whether there were any.
+func (r *run) restore(which []int, states []state) (some bool, err error) {
+	var files []state
+	for _, i := range which {
+		switch s := states[i]; {
+		case r.writes() && len(s.files) > 0:
+			files = append(files, s)
+		case !r.writes() && s.pair != nil:
+			some = true
+			err = errors.Join(err, r.changes[i].Restore())
+		}
+	}
+	if len(files) > 0 {
+		some = true
+		_, err = put(files)
+	}
+	return some, err
+}
+
+// putBack is the way back while the server knows nothing yet: files only.
+func (r *run) putBack(ctx context.Context, e *Error, failing []int) (bool, error) {
+	if len(r.back) < len(r.changes) {
+		return false, nil
+	}
+	back := make([]state, len(r.changes))
+	var lone []int // nothing to go back to, but how it was can be had again
+	for i := range r.changes {
+		back[i] = r.back[i]
+		if b := r.before[i]; back[i].pair == nil && r.writes() && (b.pair != nil || b.absent()) && !b.equal(r.next[i]) {
+			back[i] = b
+			lone = append(lone, i)
+		}
+	}
+	some, err := r.restore(failing, back)
+	if err != nil || !some || len(lone) == 0 || e.Step != StepCheck || ctx.Err() != nil {
+		return some && err == nil, err
+	}
+	// Was it the new files that the check minded? If it minds as much without
+	// them, they are better than nothing.
+	if r.run(ctx, r.Check, r.event(EventRollback, back, e.Err)) == nil || ctx.Err() != nil {
+		return true, nil
+	}
+	_, err = r.restore(lone, r.next)
+	return len(lone) < len(failing) && err == nil, err
+}
+
+// rollBack is the way back from what the server may have been told.
+func (r *run) rollBack(ctx context.Context, e *Error, failing []int) (bool, error) {
+	some, err := r.restore(failing, r.back)
+	if !some || err != nil {
+		return false, err
+	}
+	now := make([]state, len(r.changes))
+	copy(now, r.next)
+	var which []int
+	for _, i := range failing {
+		if r.back[i].pair != nil {
+			now[i] = r.back[i]
+			which = append(which, i)
+		}
+	}
+	ev := r.event(EventRollback, now, e.Err)
+	if err := r.run(ctx, r.Check, ev); err != nil {
+		return false, err
+	}
+	if err := r.load(ctx, which, now, ev); err != nil {
+		return false, err
+	}
+	_, err = r.verify(ctx, now, untilDeadline)
+	return true, err
+}

@@ -1,0 +1,82 @@
+package hooks
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Warnings tells what would make a deployment of the target name ineffective
+// or unwise without being an error.
+func (d *Deployment) Warnings(name string) []string { return d.warnings(name, namesIn) }
+
+// warnings is Warnings with a way to list a directory.
+func (d *Deployment) warnings(name string, names func(dir string) []string) []string {
+	var list []string
+	if d.ofRelayd() && strings.HasSuffix(d.Chain, "/{name}.crt") {
+		chain := expand(d.Chain, name)
+		for _, other := range withPorts(chain, names) {
+			list = append(list, fmt.Sprintf("%s exists, and on that port relayd prefers it to %s: remove it, or set chain and key of [deploy.%s] to names with the port", other, chain, d.Name))
+		}
+	}
+	if (d.Key != "" || d.Combined != "") && d.KeyMode&0o007 != 0 {
+		list = append(list, fmt.Sprintf("key_mode %04o of [deploy.%s] lets every user of this machine at the private key: use 0640 and a group", d.KeyMode, d.Name))
+	}
+	return list
+}
+
+// ofRelayd tells whether the deployment is for relayd(8).
+func (d *Deployment) ofRelayd() bool {
+	for _, arg := range append(slices.Clone(d.Check), d.Reload...) {
+		if base := filepath.Base(arg); base == "relayd" || base == "relayctl" {
+			return true
+		}
+	}
+	return d.Name == "relayd"
+}
+
+// withPorts returns the files NAME:PORT.crt beside NAME.crt.
+func withPorts(chain string, names func(dir string) []string) []string {
+	dir, base := filepath.Split(chain)
+	prefix := strings.TrimSuffix(base, ".crt") + ":"
+	var list []string
+	for _, n := range names(dir) {
+		rest, ok := strings.CutPrefix(n, prefix)
+		port, isCert := strings.CutSuffix(rest, ".crt")
+		if _, err := strconv.ParseUint(port, 10, 16); ok && isCert && err == nil {
+			list = append(list, filepath.Join(dir, n))
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// namesIn lists a directory; one that cannot be read is as good as empty.
+func namesIn(dir string) []string {
+	h, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer h.Close()
+	names, err := h.Readdirnames(-1)
+	if err != nil {
+		return nil
+	}
+	return names
+}
+
+// remembering calls f once for each argument.
+func remembering(f func(string) []string) func(string) []string {
+	known := map[string][]string{}
+	return func(arg string) []string {
+		v, ok := known[arg]
+		if !ok {
+			v = f(arg)
+			known[arg] = v
+		}
+		return v
+	}
+}
