@@ -234,15 +234,7 @@ func TestDNS01(t *testing.T) {
 	if got := ns.TXT(); len(got) != 0 {
 		t.Errorf("after clean-up: TXT = %q", got)
 	}
-	certKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{"*.example.org"}}, certKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	chain, err := acmetest.Finalize(t.Context(), core, order, csr)
+	chain, err := acmetest.Finalize(t.Context(), core, order, request(t, "*.example.org"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,4 +242,18 @@ func TestDNS01(t *testing.T) {
 	if proofs, err := ca.Proofs(leaf); err != nil || proofs["*.example.org"] != "dns-01" {
 		t.Errorf("Proofs = %v, %v", proofs, err)
 	}
+}
+
+// request is a certificate request for name, by a new key.
+func request(t *testing.T, name string) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{name}}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return csr
 }

@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -22,7 +23,11 @@ func main() {
 	if len(os.Args) == 3 && os.Args[1] == "front" {
 		os.Exit(front(os.Args[2], os.Stdin, os.Stdout, os.Stderr))
 	}
-	if err := run(ctx, os.Stdout); err != nil {
+	err := run(ctx, os.Stdout)
+	if ctx.Err() != nil {
+		err = errors.New("interrupted") // which explains all else
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "\nquickstart: %v\n", err)
 		stop()
 		os.Exit(1)
