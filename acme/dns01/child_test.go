@@ -5,16 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -240,134 +234,5 @@ func TestChildIsSharedAndEnds(t *testing.T) {
 	}
 	if err := children[0].err; err != nil {
 		t.Error(err)
-	}
-}
-
-func TestChildRunsAsUser(t *testing.T) {
-	if os.Geteuid() != 0 || runtime.GOOS != "linux" {
-		t.Skip("only root may start a program as another user, and only Linux tells whom it runs as")
-	}
-	p := startProvider(t, nil)
-	a := p.account(t)
-	a.User = "nobody"
-	err := a.Prove(t.Context(), challenge("example.org", "token"), func(context.Context) error {
-		fi, err := os.Stat(fmt.Sprintf("/proc/%d", a.current.cmd.Process.Pid))
-		if err != nil {
-			return err
-		}
-		if uid := fi.Sys().(*syscall.Stat_t).Uid; uid == 0 {
-			t.Error("the child runs as root")
-		}
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
-	}
-	a.User = "no-such-user"
-	if err := a.Prove(t.Context(), challenge("example.org", "token"), accept); err == nil || !strings.Contains(err.Error(), "unknown user no-such-user") {
-		t.Errorf("Prove = %v", err)
-	}
-}
-
-func TestStrangeChild(t *testing.T) {
-	for _, tt := range []struct{ name, script, want string }{
-		{"ends at once", "echo cannot load library >&2; exit 3", "opening _acme-challenge.example.org.: keypaird-dns ended: exit status 3; its last words: cannot load library"},
-		{"talks nonsense", "echo hello; exec sleep 60", "opening _acme-challenge.example.org.: keypaird-dns does not keep to the protocol: not an answer: \"hello\""},
-		{"talks too long a line", "head -c 70000 /dev/zero; exec sleep 60", "opening _acme-challenge.example.org.: keypaird-dns does not keep to the protocol: bufio.Scanner: token too long"},
-		{"answers another value", `while read l; do echo '{"fqdn":"x.","value":"y"}'; done`, "locating _acme-challenge.example.org.: keypaird-dns computed another answer"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "child")
-			if err := os.WriteFile(path, []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			a := &Account{Name: "api", Provider: "httpreq", Child: path, Log: logOf(t)}
-			closed(t, a)
-			err := a.Prove(t.Context(), challenge("example.org", "token"), accept)
-			if want := `DNS account "api" (httpreq): ` + tt.want; err == nil || !strings.HasPrefix(err.Error(), want) {
-				t.Errorf("Prove = %v, want %q", err, want)
-			}
-		})
-	}
-}
-
-func TestFindChild(t *testing.T) {
-	dir := t.TempDir()
-	t.Setenv("PATH", dir)
-	var none *NoChildError
-	if path, err := FindChild(); !errors.As(err, &none) {
-		t.Skipf("one is installed on this system: %s, %v", path, err)
-	}
-	err := (&Account{Name: "ns", Provider: "rfc2136"}).Prove(t.Context(), challenge("example.org", "token"), nil)
-	var failed *ProviderError
-	if !errors.As(err, &failed) || !strings.Contains(err.Error(), `DNS account "ns" (rfc2136): starting: cannot find keypaird-dns`) ||
-		!strings.Contains(failed.Remedy(), "install keypaird-dns beside keypaird") {
-		t.Errorf("Prove = %v", err)
-	}
-	want := filepath.Join(dir, childName)
-	if err := os.WriteFile(want, nil, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := FindChild(); err != nil || got != want {
-		t.Errorf("FindChild = %q, %v, want %q", got, err, want)
-	}
-}
-
-func TestLastWords(t *testing.T) {
-	a := &Account{Env: map[string]string{"X_API_TOKEN": "hunter22", "X_SECRET_FILE": "/etc/secret", "X_TSIG_KEY": "host.example"}}
-	w := &lastWords{log: slog.New(slog.NewTextHandler(io.Discard, nil)), secrets: a.secrets()}
-	fmt.Fprintf(w, "one\ntwo\nthree\nfour\nwith hunter22, \x1b[31mhost.example and /etc/se")
-	fmt.Fprintf(w, "cret\nthe end, without a line break")
-	want := "four / with [X_API_TOKEN],  [31mhost.example and /etc/secret / the end, without a line break"
-	if got := w.String(); !strings.HasSuffix(got, want) || strings.Contains(got, "one") {
-		t.Errorf("last words %q, want %q", got, want)
-	}
-	fmt.Fprint(w, strings.Repeat("x", 1e6), "\n")
-	if n := len(w.String()); n > keepLines*(keepBytes+3) {
-		t.Errorf("%d bytes kept", n)
-	}
-}
-
-func TestNameLocks(t *testing.T) {
-	type holder struct {
-		name, value string
-		share       any
-	}
-	for _, tt := range []struct {
-		name          string
-		first, second holder
-		together      bool
-	}{
-		{"two names", holder{"a.", "1", nil}, holder{"b.", "1", nil}, true},
-		{"one name", holder{"a.", "1", nil}, holder{"a.", "2", nil}, false},
-		{"one name, several values kept", holder{"a.", "1", 1}, holder{"a.", "2", 1}, true},
-		{"the same value twice", holder{"a.", "1", 1}, holder{"a.", "1", 1}, false},
-		{"two accounts", holder{"a.", "1", 1}, holder{"a.", "2", 2}, false},
-		{"one that keeps several, one that does not", holder{"a.", "1", 1}, holder{"a.", "2", nil}, false},
-		{"one that does not, one that does", holder{"a.", "1", nil}, holder{"a.", "2", 1}, false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var locks nameLocks
-			unlock, err := locks.lock(t.Context(), tt.first.name, tt.first.value, tt.first.share)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			defer cancel()
-			second, err := locks.lock(ctx, tt.second.name, tt.second.value, tt.second.share)
-			if (err == nil) != tt.together {
-				t.Fatalf("second lock: %v, want together %v", err, tt.together)
-			}
-			unlock()
-			if err != nil {
-				if second, err = locks.lock(t.Context(), tt.second.name, tt.second.value, tt.second.share); err != nil {
-					t.Fatal(err)
-				}
-			}
-			second()
-			if len(locks.held) != 0 {
-				t.Errorf("%d names held at the end", len(locks.held))
-			}
-		})
 	}
 }

@@ -165,22 +165,19 @@ func TestFullProgramHasAllProviders(t *testing.T) {
 }
 
 func opens(t *testing.T, path, code string) {
-	// Some look for credentials of the machine they run on, for long.
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path)
-	cmd.Env = []string{"AWS_EC2_METADATA_DISABLED=true", "GCE_METADATA_HOST=127.0.0.1:1"}
+	// Two look for the machine's own credentials in the network.
+	cmd.Env = []string{"GCE_METADATA_HOST=127.0.0.1:1", "AZURE_AUTH_METHOD=env"}
 	cmd.Stdin = strings.NewReader(`{"op":"open","provider":"` + code + `","resolvers":["127.0.0.1:1"]}` + "\n")
 	out, err := cmd.Output()
-	if ctx.Err() == nil && err != nil {
-		t.Errorf("%s: %v", code, err)
+	if err != nil || !json.Valid(out) {
+		t.Errorf("%s: %v, answer %q", code, err, out)
 	}
 	for _, bad := range []string{"no such", "unrecognized", "not in this build", "panic"} {
 		if strings.Contains(string(out), bad) {
 			t.Errorf("%s: %s", code, out)
 		}
-	}
-	if ctx.Err() == nil && !json.Valid(out) {
-		t.Errorf("%s: answer %q", code, out)
 	}
 }

@@ -194,18 +194,18 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// What is still there at the end of input, or at a signal, is removed.
-func TestEnd(t *testing.T) {
-	t.Setenv("LEGO_DISABLE_CNAME_SUPPORT", "true")
-	for _, tt := range []struct {
-		name   string
-		asked  []string // and answered
-		queued []string // not waited for
-		end    func(*session, *fake)
-		err    string
-		after  string
-		most   time.Duration
-	}{
+type ending struct {
+	name   string
+	asked  []string // and answered
+	queued []string // not waited for
+	end    func(*session, *fake)
+	err    string
+	after  string
+	most   time.Duration
+}
+
+func endings() []ending {
+	return []ending{
 		{"nothing asked", nil, nil, func(s *session, _ *fake) { s.end() }, "", "", 0},
 		{"two present", []string{op("present", "a.example"), op("present", "b.example")}, nil,
 			func(s *session, _ *fake) { s.end() }, "", "", 0},
@@ -230,7 +230,13 @@ func TestEnd(t *testing.T) {
 			func(s *session, _ *fake) { s.end() }, "left behind: TXT of _acme-challenge.stuck.example.", "stuck.example t", 30 * time.Second},
 		{"a request that is too long", []string{op("present", "a.example")}, []string{strings.Repeat("x", maxLine+1)},
 			func(*session, *fake) {}, "", "", 0},
-	} {
+	}
+}
+
+// What is still there at the end of input, or at a signal, is removed.
+func TestEnd(t *testing.T) {
+	t.Setenv("LEGO_DISABLE_CNAME_SUPPORT", "true")
+	for _, tt := range endings() {
 		t.Run(tt.name, func(t *testing.T) {
 			// Time is not that of the wall: a minute passes at once.
 			synctest.Test(t, func(t *testing.T) {
