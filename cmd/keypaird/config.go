@@ -1,98 +1,226 @@
 package main
 
-// temporary stand-in until the configuration is written
-
 import (
-	"fmt"
-	"os"
-	"sort"
 	"time"
-
-	"github.com/BurntSushi/toml"
 )
 
-type Duration struct{ time.Duration }
-
-func (d *Duration) UnmarshalText(b []byte) (err error) {
-	d.Duration, err = time.ParseDuration(string(b))
-	return err
-}
-
-type DNSConfig struct {
-	Provider    string
-	Env         map[string]string
-	Resolvers   []string
-	Propagation Duration
-	User        string
-}
-type CAConfig struct {
-	Directory, Roots, EABKid, EABHmacFile string
-}
-type DeployConfig struct {
-	Preset, Chain, Key, Combined, Owner, Group, Socket string
-	ChainMode, KeyMode                                 string
-	Check, Reload, Verify                              []string
-	Timeout                                            Duration
-}
-type IdentityConfig struct {
-	Host           string
-	DNS            string
-	Deploy         []string
-	OneCertificate bool `toml:"one_certificate"`
-}
+// Config is the configuration file, and its manual. The file is TOML; it is
+// looked for at -config, then $KEYPAIRD_CONFIG, then
+// /etc/keypaird/keypaird.toml. Nobody but its owner (root or whoever runs
+// keypaird) may be able to write it. An unknown key is a mistake.
+//
+// Durations are Go durations: "90s", "2m", "1h30m". Names of tables, such as
+// "ns" in [dns.ns], are of the characters a-z 0-9 . _ -.
 type Config struct {
-	Email, State string
-	SignWith     []string `toml:"sign_with"`
-	Key          string
-	Profile      string
-	Parallel     int
-	CA           map[string]CAConfig
-	HTTP01       struct{ Listen, Webroot string } `toml:"http-01"`
-	DNS          map[string]DNSConfig
-	Identity     map[string]IdentityConfig
-	Deploy       map[string]DeployConfig
-}
-type Mistake struct {
-	File                 string
-	Line                 int
-	Key, Problem, Remedy string
-}
+	// Contact that CAs may write to. Default: none.
+	Email string `toml:"email"`
 
-func (m Mistake) Error() string { return fmt.Sprintf("%s:%d: %s: %s", m.File, m.Line, m.Key, m.Problem) }
+	// Directory that keypaird keeps everything in. Default: $STATE_DIRECTORY
+	// if it is set, else /var/db/keypaird on BSDs, else /var/lib/keypaird.
+	State string `toml:"state"`
 
-type Mistakes []Mistake
+	// CAs, tried in order: names of [ca] tables, or letsencrypt,
+	// letsencrypt-staging, zerossl, google, buypass-free, sslcom, actalis.
+	// Default: ["letsencrypt"].
+	SignWith []string `toml:"sign_with"`
 
-func (m Mistakes) Error() string { return fmt.Sprintf("%d mistakes", len(m)) }
+	// When the daemon looks at every target: a cron line of five fields, or
+	// "@every" and a duration of at least one minute. Default: "@every 30m".
+	Schedule string `toml:"schedule"`
 
-type NameProof struct{ Name, Type, Account string }
-type TargetConfig struct {
-	Name                         string
-	Proofs                       []NameProof
-	Key, Profile, PreferredChain string
-	SignWith, Deploy             []string
-	Identity                     string
-	Services                     []string
-}
+	// Minutes in which the daemon may deploy, as a cron line: "* 3 * * *" is
+	// from three to four in the morning. Default: any.
+	Window string `toml:"window"`
 
-func LoadConfig(path string, env func(string) string) (*Config, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	c := &Config{Key: "ec256", Parallel: 8, SignWith: []string{"letsencrypt"}}
-	c.HTTP01.Listen = ":80"
-	if err := toml.Unmarshal(data, c); err != nil {
-		return nil, err
-	}
-	return c, nil
+	// Type of key: ec256, ec384, rsa2048, rsa3072 or rsa4096. Default: ec256.
+	Key string `toml:"key"`
+
+	// ACME profile. Default: "", which lets the CA choose.
+	Profile string `toml:"profile"`
+
+	// Common name of the root that the chain should lead to. Default: "", the
+	// CA's default chain.
+	PreferredChain string `toml:"preferred_chain"`
+
+	// Orders at once, 1 to 64. Default: 8.
+	Parallel int `toml:"parallel"`
+
+	CA       map[string]CAConfig       `toml:"ca"`
+	HTTP01   HTTP01Config              `toml:"http-01"`
+	DNS      map[string]DNSConfig      `toml:"dns"`
+	Identity map[string]IdentityConfig `toml:"identity"`
+	Cert     map[string]CertConfig     `toml:"cert"`
+	Deploy   map[string]DeployConfig   `toml:"deploy"`
+	Notify   NotifyConfig              `toml:"notify"`
+	Status   StatusConfig              `toml:"status"`
 }
 
-func (c *Config) Targets() []TargetConfig {
-	var ts []TargetConfig
-	for name, id := range c.Identity {
-		ts = append(ts, TargetConfig{Name: name, Proofs: []NameProof{{name, "dns-01", id.DNS}}, Key: c.Key, SignWith: c.SignWith, Deploy: id.Deploy})
-		ts = append(ts, TargetConfig{Name: id.Host, Proofs: []NameProof{{id.Host, "http-01", ""}}, Key: c.Key, SignWith: c.SignWith, Deploy: id.Deploy})
-	}
-	sort.Slice(ts, func(i, j int) bool { return ts[i].Name < ts[j].Name })
-	return ts
+// CAConfig is a [ca.NAME] table: a CA of your own, or what a built-in one
+// lacks, such as its external account.
+type CAConfig struct {
+	// URL of the ACME directory, https. Required unless NAME is built in.
+	Directory string `toml:"directory"`
+
+	// PEM file of root certificates for the CA's own TLS. Default: the
+	// system's.
+	Roots string `toml:"roots"`
+
+	// External account binding: key identifier, and the file that holds the
+	// HMAC key in base64url as the CA handed it out. Both or none.
+	EABKid      string `toml:"eab_kid"`
+	EABHMACFile string `toml:"eab_hmac_file"`
 }
+
+// HTTP01Config is the [http-01] table.
+type HTTP01Config struct {
+	// Where challenges are answered, while an order needs it: "host:port",
+	// ":port" for every address of both families, "fd:NAME" for a socket of
+	// the service manager, or "" to leave it to a web server that shows
+	// STATE/http-01. CAs ask on port 80. Default: ":80".
+	Listen string `toml:"listen"`
+
+	// Directory that a web server shows as /.well-known/acme-challenge/:
+	// tokens are written straight into it, and nothing is listened on.
+	// Default: none.
+	Webroot string `toml:"webroot"`
+}
+
+// DNSConfig is a [dns.NAME] table: an account at a DNS provider. There may be
+// several of one provider.
+type DNSConfig struct {
+	// One of lego's providers: "keypaird dns" lists them. Required.
+	Provider string `toml:"provider"`
+
+	// The provider's variables: "keypaird dns PROVIDER" lists them. Each may be
+	// given as VARIABLE_FILE, the file that holds the value. A secret may stand
+	// here only if nobody else can read the configuration.
+	Env map[string]string `toml:"env"`
+
+	// Resolvers, "address" or "address:port", that are asked whether a record
+	// has spread. Default: the authoritative servers are asked.
+	Resolvers []string `toml:"resolvers"`
+
+	// Longest wait for a record to spread. Default: 2m.
+	Propagation Duration `toml:"propagation"`
+
+	// The user keypaird-dns runs as when keypaird is root. Files named in env
+	// must be readable for that user. Default: ourselves.
+	User string `toml:"user"`
+}
+
+// IdentityConfig is an [identity."DOMAIN"] table: a plain domain and the host
+// that serves it. It makes two targets: one called DOMAIN, for the plain domain
+// and its components, and one called after the host.
+type IdentityConfig struct {
+	// The server. Required.
+	Host string `toml:"host"`
+
+	// What the server does, for discovery and verification: matrix, xmpp,
+	// mail, smtp, imap, caldav, sip, web. Default: none.
+	Services []string `toml:"services"`
+
+	// More names on the plain domain's certificate, proven as it is.
+	Components []string `toml:"components"`
+
+	// How the plain domain is proven: the name of a [dns] table, or "persist"
+	// for dns-persist-01, which takes one record and no account. Required.
+	DNS string `toml:"dns"`
+
+	// How the host is proven: "" by http-01, or as dns.
+	HostDNS string `toml:"host_dns"`
+
+	// Deployments: presets (relayd, nginx, haproxy) or [deploy] tables.
+	Deploy []string `toml:"deploy"`
+
+	// One target, called DOMAIN, with all the names, for servers that cannot
+	// choose by SNI. Default: false.
+	OneCertificate bool `toml:"one_certificate"`
+
+	// Each may override the top.
+	Key            string   `toml:"key"`
+	Profile        *string  `toml:"profile"`
+	SignWith       []string `toml:"sign_with"`
+	PreferredChain *string  `toml:"preferred_chain"`
+}
+
+// CertConfig is a [cert.NAME] table: any other certificate.
+type CertConfig struct {
+	// The names, by the way each is proven. IP addresses are proven by http-01
+	// only, wildcards never.
+	HTTP01       []string `toml:"http-01"`
+	DNS01        []string `toml:"dns-01"`
+	DNSPersist01 []string `toml:"dns-persist-01"`
+
+	// The [dns] table for the dns-01 names. Required if there are any.
+	DNS string `toml:"dns"`
+
+	// Deployments: presets (relayd, nginx, haproxy) or [deploy] tables.
+	Deploy []string `toml:"deploy"`
+
+	// Each may override the top.
+	Key            string   `toml:"key"`
+	Profile        *string  `toml:"profile"`
+	SignWith       []string `toml:"sign_with"`
+	PreferredChain *string  `toml:"preferred_chain"`
+}
+
+// DeployConfig is a [deploy.NAME] table: one server that uses pairs. A preset
+// needs no table; a table may override any field of it, with "" or [] too.
+type DeployConfig struct {
+	// The preset to begin with: relayd, nginx, haproxy. Default: NAME, if that
+	// is a preset, else none.
+	Preset string `toml:"preset"`
+
+	// Files to write, absolute; {name} stands for the target's name. chain is
+	// leaf and intermediates, combined is key then chain. Default: none; the
+	// server reads STATE/certs/NAME/live.
+	Chain    *string `toml:"chain"`
+	Key      *string `toml:"key"`
+	Combined *string `toml:"combined"`
+
+	// Owner and group of the files, by name or number. Default: whoever runs
+	// keypaird.
+	Owner *string `toml:"owner"`
+	Group *string `toml:"group"`
+
+	// Permissions, octal. Default: "0644" for chain, "0600" for key and
+	// combined, which others may never read.
+	ChainMode *string `toml:"chain_mode"`
+	KeyMode   *string `toml:"key_mode"`
+
+	// A program and its arguments, absolute or found in the usual directories,
+	// run without a shell when the new files are in place, before the reload.
+	Check *[]string `toml:"check"`
+
+	// Likewise, to make the server use them.
+	Reload *[]string `toml:"reload"`
+
+	// haproxy's stats socket (level admin): pairs are changed through it, and
+	// reload is for what it cannot do. Default: none.
+	Socket *string `toml:"socket"`
+
+	// Endpoints, "[proto:]host:port", that must serve the new certificate for
+	// each of its names as SNI. proto: tls (default), https, xmpp-client,
+	// xmpp-server, smtp, imap, pop3, sieve.
+	Verify []string `toml:"verify"`
+
+	// For each command, and for the verification. Default: 1m.
+	Timeout Duration `toml:"timeout"`
+}
+
+// NotifyConfig is the [notify] table.
+type NotifyConfig struct {
+	// A program and its arguments, told of failures that need a person, of an
+	// expiry that comes near, and of recovery. Default: none.
+	Command []string `toml:"command"`
+}
+
+// StatusConfig is the [status] table.
+type StatusConfig struct {
+	// Where the daemon serves its page, /status.json, /metrics and /healthz:
+	// "host:port" or "unix:/path". Default: nowhere.
+	Listen string `toml:"listen"`
+}
+
+// A Duration is a time.Duration in TOML text.
+type Duration struct{ time.Duration }

@@ -3,9 +3,7 @@ package main
 import (
 	"crypto/x509"
 	"fmt"
-	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 
 	"keypaird/acme"
@@ -32,8 +30,8 @@ func (c *Config) Authority(name string) (acme.CA, error) {
 			return ca, fmt.Errorf("reading roots of [ca.%s]: no certificate in %s", name, t.Roots)
 		}
 	}
-	if t.EABHmacFile != "" {
-		hmac, err := os.ReadFile(t.EABHmacFile)
+	if t.EABHMACFile != "" {
+		hmac, err := os.ReadFile(t.EABHMACFile)
 		if err != nil {
 			return ca, fmt.Errorf("reading eab_hmac_file of [ca.%s]: %w", name, err)
 		}
@@ -52,29 +50,34 @@ func (c *Config) Deployment(name string) hooks.Deployment {
 	}
 	d, _ := hooks.Preset(preset)
 	d.Name = name
-	set := func(dst *string, v string) {
-		if v != "" {
-			*dst = v
-		}
+	override(&d.Chain, t.Chain)
+	override(&d.Key, t.Key)
+	override(&d.Combined, t.Combined)
+	override(&d.Owner, t.Owner)
+	override(&d.Group, t.Group)
+	override(&d.Socket, t.Socket)
+	override(&d.Check, t.Check)
+	override(&d.Reload, t.Reload)
+	if t.ChainMode != nil {
+		d.ChainMode = fileMode(*t.ChainMode)
 	}
-	set(&d.Chain, t.Chain)
-	set(&d.Key, t.Key)
-	set(&d.Combined, t.Combined)
-	set(&d.Owner, t.Owner)
-	set(&d.Group, t.Group)
-	set(&d.Socket, t.Socket)
-	if t.Check != nil {
-		d.Check = t.Check
+	if t.KeyMode != nil {
+		d.KeyMode = fileMode(*t.KeyMode)
 	}
-	if t.Reload != nil {
-		d.Reload = t.Reload
-	}
-	for _, v := range t.Verify {
-		if e, err := probe.ParseEndpoint(v); err == nil {
+	for _, s := range t.Verify {
+		if e, err := probe.ParseEndpoint(s); err == nil { // checked when it was loaded
 			d.Verify = append(d.Verify, e)
 		}
 	}
-	_ = strconv.Itoa
-	_ = fs.ModePerm
+	if t.Timeout.Duration > 0 {
+		d.Timeout = t.Timeout.Duration
+	}
 	return d
+}
+
+// override sets dst to what a table says, if it says anything.
+func override[T any](dst *T, v *T) {
+	if v != nil {
+		*dst = *v
+	}
 }

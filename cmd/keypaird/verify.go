@@ -140,4 +140,3 @@ func verdict(rows []Sight) error {
 	}
 	return v
 }
-

@@ -74,7 +74,7 @@ type crash struct {
 func TestEverySystemCall(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err == nil {
-		err = exec.Command(strace, "-f", "--seccomp-bpf", "-o", os.DevNull, "-e", "inject=fsync:error=EIO:when=1000", "true").Run()
+		err = exec.Command(strace, "-f", "-o", os.DevNull, "-e", "inject=fsync:error=EIO:when=1000", "true").Run()
 	}
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -314,7 +314,7 @@ func (c *crash) run(t *testing.T, fault string, n int) string {
 	must(t, err)
 	dir, out := tmp+"/state", tmp+"/trace"
 	must(t, copyTree(c.template, dir))
-	args := []string{"-f", "--seccomp-bpf", "-o", out, "-e", "trace=" + strings.Join(calls, ",")}
+	args := []string{"-f", "-o", out, "-e", "trace=" + strings.Join(calls, ",")}
 	if fault != "" {
 		args = append(args, "-e", fmt.Sprintf("inject=%s:when=%d", fault, n))
 	}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"keypaird/acme"
+)
+
+// A TargetConfig is one certificate to keep alive, with all that holds for it.
+type TargetConfig struct {
+	Name           string
+	Proofs         []NameProof // sorted by name
+	Key            string
+	Profile        string
+	PreferredChain string
+	SignWith       []string
+	Deploy         []string
+	Identity       string   // the plain domain it belongs to; "" for a [cert]
+	Services       []string // of the identity
+}
+
+// A NameProof is a name and how it is proven.
+type NameProof struct {
+	Name    string
+	Type    string // challenge type
+	Account string // for dns-01: the [dns] table
+}
+
+const persist = "persist" // as a value of dns: by dns-persist-01
+
+// Targets returns every target, sorted by name.
+func (c *Config) Targets() []TargetConfig {
+	var ts []TargetConfig
+	for _, domain := range slices.Sorted(maps.Keys(c.Identity)) {
+		ts = append(ts, c.identityTargets(domain, c.Identity[domain])...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Cert)) {
+		ts = append(ts, c.certTarget(name, c.Cert[name]))
+	}
+	slices.SortFunc(ts, func(a, b TargetConfig) int { return strings.Compare(a.Name, b.Name) })
+	return ts
+}
+
+// identityTargets makes the two targets of an identity, or the one.
+func (c *Config) identityTargets(domain string, id IdentityConfig) []TargetConfig {
+	t := c.target(domain, id.Key, id.Profile, id.PreferredChain, id.SignWith, id.Deploy)
+	t.Identity, t.Services = domain, id.Services
+	host := t
+	host.Name, host.Proofs = id.Host, []NameProof{proofBy(id.HostDNS, id.Host)}
+	for _, name := range append([]string{domain}, id.Components...) {
+		t.Proofs = append(t.Proofs, proofBy(id.DNS, name))
+	}
+	if id.OneCertificate {
+		t.Proofs = append(t.Proofs, host.Proofs...)
+		return []TargetConfig{t.sorted()}
+	}
+	return []TargetConfig{t.sorted(), host}
+}
+
+// proofBy proves a name the way a dns key says: "" by http-01.
+func proofBy(dns, name string) NameProof {
+	switch dns {
+	case "":
+		return NameProof{Name: name, Type: acme.HTTP01}
+	case persist:
+		return NameProof{Name: name, Type: acme.DNSPersist01}
+	}
+	return NameProof{Name: name, Type: acme.DNS01, Account: dns}
+}
+
+func (c *Config) certTarget(name string, cert CertConfig) TargetConfig {
+	t := c.target(name, cert.Key, cert.Profile, cert.PreferredChain, cert.SignWith, cert.Deploy)
+	for _, n := range cert.HTTP01 {
+		t.Proofs = append(t.Proofs, NameProof{Name: n, Type: acme.HTTP01})
+	}
+	for _, n := range cert.DNS01 {
+		t.Proofs = append(t.Proofs, NameProof{Name: n, Type: acme.DNS01, Account: cert.DNS})
+	}
+	for _, n := range cert.DNSPersist01 {
+		t.Proofs = append(t.Proofs, NameProof{Name: n, Type: acme.DNSPersist01})
+	}
+	return t.sorted()
+}
+
+// target returns a target with the settings of the top where it has none.
+func (c *Config) target(name, key string, profile, chain *string, signWith, deploy []string) TargetConfig {
+	t := TargetConfig{
+		Name: name, Key: key, Profile: c.Profile, PreferredChain: c.PreferredChain, SignWith: signWith, Deploy: deploy,
+	}
+	if t.Key == "" {
+		t.Key = c.Key
+	}
+	if profile != nil {
+		t.Profile = *profile
+	}
+	if chain != nil {
+		t.PreferredChain = *chain
+	}
+	if len(t.SignWith) == 0 {
+		t.SignWith = c.SignWith
+	}
+	return t
+}
+
+func (t TargetConfig) sorted() TargetConfig {
+	slices.SortFunc(t.Proofs, func(a, b NameProof) int { return strings.Compare(a.Name, b.Name) })
+	return t
+}
