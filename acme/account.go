@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,14 +15,12 @@ import (
 	"path/filepath"
 	"time"
 
-	legoacme "github.com/go-acme/lego/v4/acme"
-
 	"keypaird/renew/keypair"
 )
 
-// account.json beside key.pem. The URL is the account's identity: CAA
-// accounturi (RFC 8657) and dns-persist-01 records name it, so it is kept, and
-// never replaced without a person.
+// accountFile is account.json, beside key.pem. The URL is the account's
+// identity: CAA accounturi (RFC 8657) and dns-persist-01 records name it, so it
+// is kept, and never replaced without a person.
 type accountFile struct {
 	Directory string    `json:"directory"`
 	URL       string    `json:"url"`
@@ -30,77 +29,121 @@ type accountFile struct {
 	Created   time.Time `json:"created"`
 }
 
-// An AccountError reports an account that cannot be used as it lies on disk.
+// An AccountError reports an account that cannot be used, as it lies on disk or
+// as the CA sees it.
 type AccountError struct {
-	CA, Path, Problem, Hint string
+	CA, Path string
+	Err      error
+	Hint     string
 }
 
 func (e *AccountError) Error() string {
-	return fmt.Sprintf("%s: account %s: %s", e.CA, e.Path, e.Problem)
+	return fmt.Sprintf("%s: account %s: %v", e.CA, e.Path, e.Err)
 }
+
+func (e *AccountError) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
 func (e *AccountError) Remedy() string { return e.Hint }
 
-// account returns the account's key and URL; it registers one only where there
-// was none. Callers hold c.opening.
-func (c *Client) account(ctx context.Context) error {
-	if c.key != nil && c.accountURL() != "" {
-		return nil
+// anew is the last resort, and what it costs.
+const anew = "move the directory away to register a new account (CAA accounturi and dns-persist-01 records must then change)"
+
+func (c *Client) accountPath() string { return filepath.Join(c.dir, "account.json") }
+func (c *Client) keyPath() string     { return filepath.Join(c.dir, "key.pem") }
+
+// account returns the account; it registers one only where there was none.
+func (c *Client) account(ctx context.Context) (account, error) {
+	select {
+	case c.opening <- struct{}{}:
+		defer func() { <-c.opening }()
+	case <-ctx.Done():
+		return account{}, context.Cause(ctx)
 	}
-	key, file, err := c.loadAccount()
+	if c.opened.url != "" {
+		return c.opened, nil
+	}
+	file, known, err := c.loadAccount()
 	if err != nil {
-		return err
+		return account{}, err
 	}
-	c.key = key
-	if file.URL == "" {
-		return c.register(ctx)
+	key, err := c.accountKey(known)
+	if err != nil {
+		return account{}, err
 	}
-	c.setAccount(file)
-	if c.email != "" && c.email != file.Email {
-		c.updateContact(ctx, file)
+	switch {
+	case !known:
+		file, err = c.register(ctx, key)
+	case c.email != "" && c.email != file.Email:
+		c.updateContact(ctx, key, file)
 	}
-	return nil
+	if err != nil {
+		return account{}, err
+	}
+	c.opened = account{key, file.URL}
+	return c.opened, nil
 }
 
-// loadAccount reads what there is. A key without a URL is an account whose
-// registration was cut off: the CA returns the same account for the same key
-// (RFC 8555, section 7.3.1).
-func (c *Client) loadAccount() (crypto.Signer, accountFile, error) {
-	var file accountFile
-	path := filepath.Join(c.dir, "account.json")
-	data, err := os.ReadFile(path)
-	known := err == nil
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, file, fmt.Errorf("reading the account: %w", err)
+// loadAccount reads account.json, if it is known already.
+func (c *Client) loadAccount() (file accountFile, known bool, err error) {
+	data, err := readOwn(c.accountPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return file, false, nil
 	}
-	bad := func(problem, hint string) error {
-		return &AccountError{CA: c.ca.Name, Path: path, Problem: problem, Hint: hint}
+	if err != nil {
+		return file, false, fmt.Errorf("reading the account: %w", err)
 	}
-	if known {
-		if json.Unmarshal(data, &file) != nil || file.URL == "" {
-			return nil, file, bad("not readable as an account", "restore it from a backup; without one, remove account.json and keep key.pem: the CA finds the account by its key")
-		}
-		if file.Directory != c.ca.Directory {
-			return nil, file, bad(fmt.Sprintf("belongs to %s, not to %s", file.Directory, c.ca.Directory), "give the CA in the configuration another name, or move this directory away to register anew")
+	if json.Unmarshal(data, &file) != nil || file.URL == "" {
+		return file, false, &AccountError{
+			c.ca.Name, c.accountPath(), errors.New("not readable as an account"),
+			"restore it from a backup; without one, remove account.json and keep key.pem: the CA finds the account by its key",
 		}
 	}
-	pem, err := os.ReadFile(filepath.Join(c.dir, "key.pem"))
+	if file.Directory != c.ca.Directory {
+		return file, false, &AccountError{
+			c.ca.Name, c.accountPath(), fmt.Errorf("belongs to %q, not to %s", file.Directory, c.ca.Directory),
+			"give the CA in the configuration another name, or move this directory away to register anew",
+		}
+	}
+	return file, true, nil
+}
+
+// accountKey reads the account's key. Only where there is no account yet it may
+// be made; a key that is there without one is that of a registration that was
+// cut off, and the CA returns the same account for the same key (RFC 8555,
+// section 7.3.1).
+func (c *Client) accountKey(known bool) (crypto.Signer, error) {
+	data, err := readOwn(c.keyPath())
 	if errors.Is(err, fs.ErrNotExist) {
 		if known {
-			return nil, file, bad("its key.pem is missing", "restore key.pem from a backup; to register a new account instead, move the directory away (CAA accounturi and dns-persist-01 records must then change)")
+			return nil, &AccountError{
+				c.ca.Name, c.accountPath(), errors.New("its key.pem is missing"), "restore key.pem from a backup; without one, " + anew,
+			}
 		}
-		key, err := c.newAccountKey()
-		return key, file, err
+		return c.newAccountKey()
 	}
 	if err != nil {
-		return nil, file, fmt.Errorf("reading the account's key: %w", err)
+		return nil, fmt.Errorf("reading the account's key: %w", err)
 	}
-	key, err := keypair.ParseKey(pem)
+	key, err := keypair.ParseKey(data)
+	if err == nil && !signsRequests(key) {
+		err = errors.New("not of a kind that signs requests here: P-256, P-384 or RSA")
+	}
 	if err != nil {
-		return nil, file, bad("key.pem: "+err.Error(), "restore key.pem from a backup")
+		return nil, &AccountError{c.ca.Name, c.keyPath(), err, "restore key.pem from a backup; without one, " + anew}
 	}
-	return key, file, nil
+	return key, nil
+}
+
+// signsRequests reports whether lego can sign with key.
+func signsRequests(key crypto.Signer) bool {
+	switch k := key.(type) {
+	case *ecdsa.PrivateKey:
+		return k.Curve == elliptic.P256() || k.Curve == elliptic.P384()
+	case *rsa.PrivateKey:
+		return true
+	}
+	return false
 }
 
 // newAccountKey makes a key and has it on disk before any CA sees it.
@@ -109,70 +152,14 @@ func (c *Client) newAccountKey() (crypto.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making an account key: %w", err)
 	}
-	pem, err := keypair.MarshalKey(key)
+	data, err := keypair.MarshalKey(key)
 	if err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the account's directory: %w", err)
 	}
-	return key, keypair.WriteFile(filepath.Join(c.dir, "key.pem"), pem, keypair.FileMode{Perm: 0o600, UID: -1, GID: -1})
-}
-
-// register asks for an account for c.key, or for the URL of the one it has.
-func (c *Client) register(ctx context.Context) error {
-	s, err := c.open(ctx, c.key, "")
-	if err != nil {
-		return err
-	}
-	meta := s.core.GetDirectory().Meta
-	if meta.ExternalAccountRequired && c.ca.EABKeyID == "" {
-		return &Problem{CA: c.ca.Name, Type: "externalAccountRequired", Detail: "the CA wants an external account binding"}
-	}
-	req := legoacme.Account{TermsOfServiceAgreed: true}
-	if c.email != "" {
-		req.Contact = []string{"mailto:" + c.email}
-	}
-	account, err := call(ctx, s, tries, func() (legoacme.ExtendedAccount, error) {
-		if c.ca.EABKeyID != "" {
-			return s.core.Accounts.NewEAB(req, c.ca.EABKeyID, c.ca.EABHMAC)
-		}
-		return s.core.Accounts.New(req)
-	})
-	if err != nil {
-		return fmt.Errorf("registering: %w", err)
-	}
-	if account.Location == "" {
-		return fmt.Errorf("registering: %s gave no account url", c.ca.Name)
-	}
-	file := accountFile{
-		Directory: c.ca.Directory, URL: account.Location, Email: c.email,
-		Terms: meta.TermsOfService, Created: time.Now().UTC().Truncate(time.Second),
-	}
-	if err := c.saveAccount(file); err != nil {
-		return err
-	}
-	c.setAccount(file)
-	c.log.Info("registered", "ca", c.ca.Name, "account", file.URL, "terms_of_service", oneLine(file.Terms, maxDetail))
-	return nil
-}
-
-// updateContact tells the CA of a changed address. Failing costs nothing but a
-// line in the log: no certificate depends on it.
-func (c *Client) updateContact(ctx context.Context, file accountFile) {
-	s, err := c.open(ctx, c.key, file.URL)
-	if err == nil {
-		_, err = call(ctx, s, 1, func() (legoacme.Account, error) {
-			return s.core.Accounts.Update(file.URL, legoacme.Account{Contact: []string{"mailto:" + c.email}})
-		})
-	}
-	if err == nil {
-		file.Email = c.email
-		err = c.saveAccount(file)
-	}
-	if err != nil {
-		c.log.Warn("contact not updated", "ca", c.ca.Name, "email", c.email, "err", err)
-	}
+	return key, keypair.WriteFile(c.keyPath(), data, ownFile)
 }
 
 func (c *Client) saveAccount(file accountFile) error {
@@ -180,5 +167,5 @@ func (c *Client) saveAccount(file accountFile) error {
 	if err != nil {
 		return err
 	}
-	return keypair.WriteFile(filepath.Join(c.dir, "account.json"), append(data, '\n'), keypair.FileMode{Perm: 0o600, UID: -1, GID: -1})
+	return keypair.WriteFile(c.accountPath(), append(data, '\n'), ownFile)
 }

@@ -2,23 +2,29 @@ package acme
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 )
 
+// maxProving is how many names are being proven at once.
+const maxProving = 32
+
 // proveAll proves every name of the order, side by side. All are tried even if
 // one fails: what the CA finds valid it need not be shown again.
 func (j *job) proveAll(ctx context.Context) error {
 	urls := j.order.Authorizations
+	if len(urls) == 0 || len(urls) > len(j.req.Names) {
+		return j.nonsense("the order has %d authorizations for %d names", len(urls), len(j.req.Names))
+	}
 	errs := make([]error, len(urls))
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, 32)
+	slots := make(chan struct{}, maxProving)
 	for i, url := range urls {
 		slots <- struct{}{}
 		wg.Go(func() {
@@ -34,42 +40,6 @@ func (j *job) proveAll(ctx context.Context) error {
 	return firstOf(errs)
 }
 
-// An UnprovenError reports that several names could not be proven.
-type UnprovenError struct {
-	Errs []error
-}
-
-func (e *UnprovenError) Error() string {
-	return fmt.Sprintf("%v (and %d more names)", e.Errs[0], len(e.Errs)-1)
-}
-
-func (e *UnprovenError) Unwrap() []error { return e.Errs }
-
-// Remedy is that of the first.
-func (e *UnprovenError) Remedy() string {
-	var r interface{ Remedy() string }
-	if errors.As(e.Errs[0], &r) {
-		return r.Remedy()
-	}
-	return "correct each name's error, then: keypaird issue"
-}
-
-func firstOf(errs []error) error {
-	var some []error
-	for _, err := range errs {
-		if err != nil {
-			some = append(some, err)
-		}
-	}
-	switch len(some) {
-	case 0:
-		return nil
-	case 1:
-		return some[0]
-	}
-	return &UnprovenError{some}
-}
-
 // prove brings one authorization to valid.
 func (j *job) prove(ctx context.Context, url string) error {
 	authz, err := j.authorization(ctx, url)
@@ -77,24 +47,24 @@ func (j *job) prove(ctx context.Context, url string) error {
 		return err
 	}
 	name := authzName(authz)
+	proof, ok := j.req.Proofs[name]
+	if !ok {
+		return j.nonsense("it wants %q proven, which was not ordered", oneLine(name, 253))
+	}
 	switch authz.Status {
 	case legoacme.StatusValid:
 		return nil
 	case legoacme.StatusPending:
 	default:
-		return j.refused(name, "", authz)
-	}
-	proof, ok := j.req.Proofs[name]
-	if !ok {
-		return &WrongCertificateError{j.client.ca.Name, fmt.Errorf("the CA wants %q proven, which was not ordered", oneLine(name, 253))}
+		return j.refused(name, proof.Type, authz)
 	}
 	challenge, err := j.challenge(authz, name, proof.Type)
 	if err != nil {
 		return err
 	}
-	c, err := j.describe(url, authz, challenge)
+	c, err := j.describe(url, name, challenge)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	j.step("proving %s by %s", name, proof.Type)
 	err = proof.Prover.Prove(ctx, c, func(ctx context.Context) error {
@@ -104,7 +74,7 @@ func (j *job) prove(ctx context.Context, url string) error {
 		return err
 	}
 	var p *Problem
-	if errors.As(err, &p) {
+	if errors.As(err, &p) && p.Identifier != "" {
 		return err // names the name itself
 	}
 	return fmt.Errorf("%s: %s: %w", name, proof.Type, err)
@@ -142,41 +112,22 @@ func (j *job) challenge(a legoacme.Authorization, name, kind string) (legoacme.C
 
 // describe makes a Challenge of what the CA sent. Tokens end up in file names
 // and URLs, so they are held to their alphabet (RFC 8555, section 8.1).
-func (j *job) describe(url string, a legoacme.Authorization, lc legoacme.Challenge) (Challenge, error) {
+func (j *job) describe(url, name string, lc legoacme.Challenge) (Challenge, error) {
+	identifier, wildcard := strings.CutPrefix(name, "*.")
 	c := Challenge{
-		Type: lc.Type, Identifier: a.Identifier.Value, Wildcard: a.Wildcard,
-		Token: lc.Token, AccountURL: j.client.accountURL(),
+		Type: lc.Type, Identifier: identifier, Wildcard: wildcard,
+		Token: lc.Token, AccountURL: j.session.account.url,
 	}
 	if lc.Type == DNSPersist01 {
-		c.Issuers = issuers(j.session.guard.answer(url).body, lc.URL)
+		c.Token, c.Issuers = "", issuers(j.session.guard.answer(url).body, lc.URL)
 		return c, nil
 	}
 	if !IsToken(c.Token) {
-		return c, &UnreachableError{j.client.ca.Name, j.client.ca.Directory, errors.New("the CA sent a malformed token")}
+		return c, j.nonsense("it sent a malformed token")
 	}
 	var err error
 	c.KeyAuth, err = j.session.core.GetKeyAuthorization(c.Token)
 	return c, err
-}
-
-// issuers reads the issuer domain names of a dns-persist-01 challenge, which
-// lego does not know.
-func issuers(authz []byte, challengeURL string) []string {
-	var a struct {
-		Challenges []struct {
-			URL     string   `json:"url"`
-			Issuers []string `json:"issuer-domain-names"`
-		} `json:"challenges"`
-	}
-	if json.Unmarshal(authz, &a) != nil {
-		return nil
-	}
-	for _, c := range a.Challenges {
-		if c.URL == challengeURL {
-			return c.Issuers
-		}
-	}
-	return nil
 }
 
 // validate asks the CA to look at the published response and waits for its
@@ -186,9 +137,11 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 	_, err := call(ctx, j.session, tries, func() (legoacme.ExtendedChallenge, error) {
 		return j.session.core.Challenges.New(challenge.URL)
 	})
-	var p *Problem
-	if err != nil && !transient(err) && !(errors.As(err, &p) && p.Type == "malformed") {
-		return err // malformed: a challenge answered before we were killed; the authorization tells
+	// malformed: perhaps a challenge answered before we were killed, which the
+	// authorization tells.
+	var again *Problem
+	if err != nil && !transient(err) && !(errors.As(err, &again) && again.Type == "malformed") {
+		return err
 	}
 	asked := j.session.guard.answer(challenge.URL)
 	for {
@@ -200,21 +153,30 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 			return err
 		}
 		authz, err := j.authorization(ctx, url)
-		if transient(err) {
-			asked = answer{}
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if authz.Status == legoacme.StatusValid {
-			return nil
-		}
-		if authz.Status != legoacme.StatusPending {
-			return j.refused(name, challenge.Type, authz)
-		}
 		asked = j.session.guard.answer(url)
+		switch {
+		case transient(err):
+			continue // still the CA's turn
+		case err != nil:
+			return err
+		case authz.Status == legoacme.StatusValid:
+			return nil
+		case authz.Status != legoacme.StatusPending:
+			return j.refused(name, challenge.Type, authz)
+		case again != nil && untouched(authz, challenge.URL):
+			return again
+		}
 	}
+}
+
+// untouched reports whether the CA has not begun to look at a challenge.
+func untouched(a legoacme.Authorization, challengeURL string) bool {
+	for _, c := range a.Challenges {
+		if c.URL == challengeURL {
+			return c.Status == legoacme.StatusPending
+		}
+	}
+	return false
 }
 
 // refused is the CA's verdict against a name.

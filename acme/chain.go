@@ -3,16 +3,13 @@ package acme
 import (
 	"context"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"time"
-
-	legoacme "github.com/go-acme/lego/v4/acme"
 
 	"keypaird/renew/keypair"
 )
@@ -24,7 +21,7 @@ type WrongCertificateError struct {
 }
 
 func (e *WrongCertificateError) Error() string {
-	return fmt.Sprintf("%s: the CA gave another certificate than was ordered: %v", e.CA, e.Err)
+	return fmt.Sprintf("%s: the CA gave another certificate than was ordered: %s", e.CA, oneLine(e.Err.Error(), maxDetail))
 }
 
 func (e *WrongCertificateError) Unwrap() error { return e.Err }
@@ -32,6 +29,25 @@ func (e *WrongCertificateError) Unwrap() error { return e.Err }
 // Remedy says what the operator can do about it.
 func (e *WrongCertificateError) Remedy() string {
 	return "the pair in use was left as it is; tell the CA, or name another one in sign_with"
+}
+
+// A ClockError reports a certificate that is valid now by the CA's clock and
+// not by ours.
+type ClockError struct {
+	CA      string
+	CAsTime time.Time
+	Err     error
+}
+
+func (e *ClockError) Error() string {
+	return fmt.Sprintf("%s: %v, but %s by the CA's clock", e.CA, e.Err, e.CAsTime.UTC().Format(time.RFC3339))
+}
+
+func (e *ClockError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *ClockError) Remedy() string {
+	return "set this machine's clock; the certificate is kept at the CA and fetched by the next run"
 }
 
 // fetch downloads the chain, and hands it out only if it is what was ordered
@@ -42,80 +58,86 @@ func (j *job) fetch(ctx context.Context) (*keypair.Pair, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fetching: %w", err)
 	}
+	a := j.session.guard.answer(j.order.Certificate)
 	if want := j.req.PreferredChain; want != "" && topIssuer(chain) != want {
-		chain = j.preferred(ctx, chain)
+		if pair := j.preferred(ctx, a); pair != nil {
+			return pair, nil
+		}
+		j.log.Warn("preferred chain not to be had", "ca", j.client.ca.Name, "wanted", want, "used", oneLine(topIssuer(chain), 64))
 	}
-	key, err := os.ReadFile(j.pending.keyFile())
-	if err != nil {
-		return nil, fmt.Errorf("reading the key of the order: %w", err)
-	}
-	pair, err := keypair.Parse(chain, key)
-	if err == nil {
-		err = pair.Check(j.req.Names, pair.Leaf.NotBefore)
+	pair, err := j.check(chain)
+	var dates *keypair.DateError
+	if errors.As(err, &dates) {
+		if at, e := http.ParseTime(a.header.Get("Date")); e == nil && pair.Check(j.req.Names, at) == nil {
+			return nil, &ClockError{j.client.ca.Name, at, err}
+		}
 	}
 	if err != nil {
 		return nil, &WrongCertificateError{j.client.ca.Name, err}
 	}
-	if err := pair.Check(j.req.Names, time.Now()); err != nil {
-		return nil, &ClockError{j.client.ca.Name, err}
-	}
 	return pair, nil
 }
 
-// A ClockError reports a certificate that is not valid now, by our clock.
-type ClockError struct {
-	CA  string
-	Err error
-}
-
-func (e *ClockError) Error() string { return fmt.Sprintf("%s: %v", e.CA, e.Err) }
-
-func (e *ClockError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *ClockError) Remedy() string {
-	return "set this machine's clock; the certificate is kept at the CA and fetched by the next run"
+// check makes a pair of chain and the key of the order. One with a *DateError
+// is returned too.
+func (j *job) check(chain []byte) (*keypair.Pair, error) {
+	key, err := keypair.MarshalKey(j.key)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := keypair.Parse(chain, key)
+	if err != nil {
+		return nil, err
+	}
+	return pair, pair.Check(j.req.Names, time.Now())
 }
 
 // download returns the chain at url as the CA sent it.
 func (j *job) download(ctx context.Context, url string) ([]byte, error) {
-	_, err := call(ctx, j.session, tries, func() ([]byte, error) {
-		cert, _, err := j.session.core.Certificates.Get(url, true)
-		return cert, err
+	return call(ctx, j.session, tries, func() ([]byte, error) {
+		chain, _, err := j.session.core.Certificates.Get(url, true)
+		return chain, err
 	})
-	return j.session.guard.answer(url).body, err
 }
 
-// preferred looks for a chain to the root the configuration names among the
-// alternates (RFC 8555, section 7.4.2). Without one the default is used: a
-// valid certificate is worth more than a wish.
-func (j *job) preferred(ctx context.Context, byDefault []byte) []byte {
-	for _, alt := range alternates(j.order.Certificate, j.session.guard.answer(j.order.Certificate)) {
+// preferred returns a pair whose chain leads to the root that the configuration
+// names, from the alternates in the answer a (RFC 8555, section 7.4.2); nil if
+// there is none. Then the default is used: a valid certificate is worth more
+// than a wish.
+func (j *job) preferred(ctx context.Context, a answer) *keypair.Pair {
+	for _, alt := range alternates(j.order.Certificate, a.header) {
 		chain, err := j.download(ctx, alt)
-		if err != nil {
-			j.log.Warn("alternate chain not fetched", "url", alt, "err", err)
+		if err == nil && topIssuer(chain) != j.req.PreferredChain {
 			continue
 		}
-		if topIssuer(chain) == j.req.PreferredChain {
-			return chain
+		var pair *keypair.Pair
+		if err == nil {
+			pair, err = j.check(chain)
 		}
+		if err == nil {
+			return pair
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		j.log.Warn("alternate chain not usable", "url", oneLine(alt, maxDetail), "err", err)
 	}
-	j.log.Warn("preferred chain not offered", "ca", j.client.ca.Name, "wanted", j.req.PreferredChain, "used", topIssuer(byDefault))
-	return byDefault
+	return nil
 }
 
-var alternateLink = regexp.MustCompile(`<([^<>]+)>[^,]*;\s*rel="?alternate"?`)
+var alternateLink = regexp.MustCompile(`<([^<>]+)>[^,<]*;\s*rel="?alternate"?`)
 
 const maxAlternates = 8
 
-func alternates(base string, a answer) []string {
+// alternates lists the links to other chains, resolved against base.
+func alternates(base string, h http.Header) []string {
 	var urls []string
 	from, err := url.Parse(base)
 	if err != nil {
 		return nil
 	}
-	for _, link := range a.header["Link"] {
-		for _, m := range alternateLink.FindAllStringSubmatch(link, -1) {
+	for _, link := range h["Link"] {
+		for _, m := range alternateLink.FindAllStringSubmatch(link, maxAlternates) {
 			if u, err := from.Parse(m[1]); err == nil && len(urls) < maxAlternates {
 				urls = append(urls, u.String())
 			}
@@ -136,23 +158,4 @@ func topIssuer(chain []byte) string {
 			top = cert.Issuer.CommonName
 		}
 	}
-}
-
-// Revoke revokes a certificate (RFC 8555, section 7.6). A nil reason gives none.
-func (c *Client) Revoke(ctx context.Context, leaf *x509.Certificate, reason *uint) error {
-	s, err := c.session(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.done(s)
-	_, err = call(ctx, s, tries, func() (struct{}, error) {
-		return struct{}{}, s.core.Certificates.Revoke(legoacme.RevokeCertMessage{
-			Certificate: base64.RawURLEncoding.EncodeToString(leaf.Raw), Reason: reason,
-		})
-	})
-	var p *Problem
-	if errors.As(err, &p) && p.Type == "alreadyRevoked" {
-		return nil
-	}
-	return err
 }

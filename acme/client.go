@@ -27,7 +27,7 @@ import (
 type Options struct {
 	CA        CA           // required
 	Dir       string       // required; where account.json and key.pem are kept
-	Email     string       // contact of a new account; "" means none
+	Email     string       // contact of the account; "" leaves it as it is
 	UserAgent string       // "" means "keypaird"
 	Log       *slog.Logger // required
 }
@@ -42,12 +42,18 @@ type Client struct {
 	transport *http.Transport
 	directory directoryCache
 
-	opening sync.Mutex // held while the account is read or registered
-	key     crypto.Signer
+	opening chan struct{} // holds one value while the account is read or registered
+	opened  account       // owned by who holds opening
 
 	mu   sync.Mutex
-	url  string // of the account
 	idle []*session
+}
+
+// An account is what signs requests. Without a URL it signs by its key alone,
+// and without a key not at all.
+type account struct {
+	key crypto.Signer
+	url string
 }
 
 // NewClient returns a Client. It touches neither network nor disk.
@@ -59,6 +65,7 @@ func NewClient(o Options) *Client {
 	return &Client{
 		ca: o.CA, dir: o.Dir, email: o.Email, agent: agent, log: o.Log,
 		transport: newTransport(o.CA), directory: directoryCache{url: o.CA.Directory},
+		opening: make(chan struct{}, 1),
 	}
 }
 
@@ -67,79 +74,81 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Account returns the URL of the account, registering one if there is none.
 func (c *Client) Account(ctx context.Context) (string, error) {
-	c.opening.Lock()
-	defer c.opening.Unlock()
-	if err := c.account(ctx); err != nil {
-		return "", err
-	}
-	return c.accountURL(), nil
+	a, err := c.account(ctx)
+	return a.url, err
 }
 
 // Directory returns what the CA says of itself.
 func (c *Client) Directory(ctx context.Context) (legoacme.Directory, error) {
-	s, err := c.open(ctx, nil, "")
+	s, err := c.open(ctx, account{})
 	if err != nil {
 		return legoacme.Directory{}, err
 	}
 	return s.core.GetDirectory(), nil
 }
 
-func (c *Client) accountURL() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.url
-}
-
-func (c *Client) setAccount(f accountFile) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.url = f.URL
-}
-
 // A session is one job's way to the CA: lego's core, whose requests obey the
 // job's context. A session is used by one job at a time and kept for the next,
 // since it holds fresh nonces.
 type session struct {
-	client *Client
-	guard  *guard
-	core   *api.Core
+	client  *Client
+	account account
+	guard   *guard
+	core    *api.Core
+	born    time.Time
 }
 
 // session returns a session signed by the account. Give it back with done.
 func (c *Client) session(ctx context.Context) (*session, error) {
-	url, err := c.Account(ctx)
+	a, err := c.account(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	if n := len(c.idle); n > 0 {
-		s := c.idle[n-1]
-		c.idle = c.idle[:n-1]
-		c.mu.Unlock()
+	if s := c.takeIdle(); s != nil {
 		s.guard.begin(ctx)
 		return s, nil
 	}
-	c.mu.Unlock()
-	return c.open(ctx, c.key, url)
+	return c.open(ctx, a)
+}
+
+// takeIdle returns a session that is not in use, or nil. Old ones are dropped:
+// lego never looks at the CA's directory again.
+func (c *Client) takeIdle() *session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for n := len(c.idle); n > 0; n-- {
+		s := c.idle[n-1]
+		c.idle = c.idle[:n-1]
+		if time.Since(s.born) < directoryLife {
+			return s
+		}
+	}
+	return nil
 }
 
 func (c *Client) done(s *session) {
+	s.guard.end()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.idle = append(c.idle, s)
 }
 
-// open makes a session. What needs no account needs neither its key nor its URL.
-func (c *Client) open(ctx context.Context, key crypto.Signer, account string) (*session, error) {
-	g := &guard{base: c.transport, directory: &c.directory}
-	g.begin(ctx)
-	s := &session{client: c, guard: g}
-	client := &http.Client{Transport: g, CheckRedirect: sameHost}
+// open makes a session for a.
+func (c *Client) open(ctx context.Context, a account) (*session, error) {
+	s := &session{
+		client: c, account: a, born: time.Now(),
+		guard: &guard{base: c.transport, directory: &c.directory},
+	}
+	s.guard.begin(ctx)
+	client := &http.Client{Transport: s.guard, CheckRedirect: sameHost}
 	core, err := call(ctx, s, tries, func() (*api.Core, error) {
-		return api.New(client, c.agent, c.ca.Directory, account, key)
+		return api.New(client, c.agent, c.ca.Directory, a.url, a.key)
 	})
+	if err != nil {
+		return nil, err
+	}
 	s.core = core
-	return s, err
+	return s, nil
 }
 
 // sameHost lets a CA redirect within itself only.
@@ -148,46 +157,7 @@ func sameHost(req *http.Request, via []*http.Request) error {
 		return errors.New("more than five redirects")
 	}
 	if req.URL.Host != via[0].URL.Host {
-		return errors.New("redirected to another host: " + req.URL.Host)
+		return errors.New("redirected to another host: " + oneLine(req.URL.Host, 253))
 	}
 	return nil
-}
-
-const (
-	tries       = 3                      // of a request that may be repeated
-	badNonces   = 20                     // in a row, then the CA is at fault
-	retryPause  = 250 * time.Millisecond // before the second try; the third waits four times that
-	maxOwnPause = 5 * time.Second        // a longer Retry-After is the caller's to wait for
-)
-
-// call runs one request of lego's api. A nonce that the CA no longer knows is
-// replaced at once (section 6.5); a stumbling CA is asked up to n times.
-func call[T any](ctx context.Context, s *session, n int, request func() (T, error)) (T, error) {
-	nonces := 0
-	for try := 1; ; try++ {
-		v, err := request()
-		var d *legoacme.ProblemDetails
-		if errors.As(err, &d) && d.Type == badNonce && nonces < badNonces && ctx.Err() == nil {
-			nonces++
-			try--
-			continue
-		}
-		if err == nil {
-			return v, nil
-		}
-		err = s.typed(ctx, err)
-		if try >= n || !transient(err) {
-			return v, err
-		}
-		pause := retryPause << (2 * (try - 1))
-		var p *Problem
-		if errors.As(err, &p) && !p.RetryAt.IsZero() {
-			if pause = time.Until(p.RetryAt); pause > maxOwnPause {
-				return v, err
-			}
-		}
-		if err := sleep(ctx, pause); err != nil {
-			return v, err
-		}
-	}
 }

@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,6 +10,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"strings"
 )
 
 // newKey makes a key of a type the configuration knows.
@@ -28,6 +30,32 @@ func newKey(keyType string) (crypto.Signer, error) {
 	return nil, fmt.Errorf("key type %q is not one of ec256 ec384 rsa2048 rsa3072 rsa4096", keyType)
 }
 
+// slowToMake reports whether newKey takes more than an instant: up to seconds.
+func slowToMake(keyType string) bool { return strings.HasPrefix(keyType, "rsa") }
+
+// newKeyUntil is newKey that heeds ctx. A key that comes too late is dropped:
+// nothing can stop the search for primes.
+func newKeyUntil(ctx context.Context, keyType string) (crypto.Signer, error) {
+	if !slowToMake(keyType) {
+		return newKey(keyType)
+	}
+	type made struct {
+		key crypto.Signer
+		err error
+	}
+	done := make(chan made, 1)
+	go func() {
+		key, err := newKey(keyType)
+		done <- made{key, err}
+	}()
+	select {
+	case m := <-done:
+		return m.key, m.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
 // csr asks for a certificate of exactly names. It has no common name: CAs that
 // still set one take it from the names (RFC 8555, section 7.4).
 func csr(key crypto.Signer, names []string) ([]byte, error) {
@@ -39,16 +67,5 @@ func csr(key crypto.Signer, names []string) ([]byte, error) {
 			t.DNSNames = append(t.DNSNames, name)
 		}
 	}
-	return x509.CreateCertificateRequest(nil, &t, key)
-}
-
-// isType reports whether key is of a type newKey makes.
-func isType(key crypto.Signer, keyType string) bool {
-	switch pub := key.Public().(type) {
-	case *ecdsa.PublicKey:
-		return keyType == fmt.Sprintf("ec%d", pub.Curve.Params().BitSize)
-	case *rsa.PublicKey:
-		return keyType == fmt.Sprintf("rsa%d", pub.N.BitLen())
-	}
-	return false
+	return x509.CreateCertificateRequest(rand.Reader, &t, key)
 }

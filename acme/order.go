@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
@@ -25,9 +24,9 @@ type Request struct {
 	Profile        string            // "" lets the CA choose
 	PreferredChain string            // common name of the root wanted; "" means the CA's default chain
 	Replaces       string            // certificate identifier (RFC 9773, section 4.1); "" means none
-	Pending        string            // required; directory that keeps the order under way
+	Pending        string            // required; directory that keeps the order under way, made if missing
 	Current        *x509.Certificate // what is stored now; nil means nothing
-	Step           func(step string) // told of each step; may be nil
+	Step           func(step string) // told of each step, concurrently; may be nil
 }
 
 // A Proof is the way one name is proven.
@@ -36,10 +35,8 @@ type Proof struct {
 	Prover Prover
 }
 
-const (
-	verdictTimeout = 5 * time.Minute  // from the response to a challenge to the CA's verdict
-	orderTimeout   = 30 * time.Minute // the whole of Obtain; what is left is resumed
-)
+// orderTimeout bounds the whole of Obtain; what is left is resumed.
+const orderTimeout = 30 * time.Minute
 
 // A TimeoutError reports a CA that did not come to an end in time.
 type TimeoutError struct {
@@ -56,22 +53,6 @@ func (e *TimeoutError) Remedy() string {
 	return "nothing is lost: the order is kept and the next run goes on with it"
 }
 
-// A NotOfferedError reports a name that the CA does not let us prove the way
-// the configuration says.
-type NotOfferedError struct {
-	CA, Name, Type string
-	Offered        []string
-}
-
-func (e *NotOfferedError) Error() string {
-	return fmt.Sprintf("%s: %s: the CA does not offer %s, only %v", e.CA, e.Name, e.Type, e.Offered)
-}
-
-// Remedy says what the operator can do about it.
-func (e *NotOfferedError) Remedy() string {
-	return "prove the name another way, or name another CA in sign_with"
-}
-
 // A job is one run of Obtain.
 type job struct {
 	client  *Client
@@ -82,7 +63,7 @@ type job struct {
 
 	url   string // of the order
 	order legoacme.Order
-	kept  func() (crypto.Signer, error) // see keep
+	key   crypto.Signer // the order is finalized with; nil until there is one
 }
 
 // Obtain returns a pair for exactly the names of req. It goes on with the order
@@ -98,18 +79,11 @@ func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, e
 	}
 	defer c.done(s)
 	j := &job{client: c, session: s, req: req, pending: pending{req.Pending}, log: c.log}
-	if j.pending.stored(req.Current) {
-		if err := j.pending.clear(); err != nil {
-			return nil, fmt.Errorf("forgetting the order before: %w", err)
-		}
-	}
 	if err := j.begin(ctx); err != nil {
 		return nil, fmt.Errorf("ordering: %w", err)
 	}
-	j.keep()
 	pair, err = j.drive(ctx)
 	if over(err) {
-		_, _ = j.kept() // so that nothing is written behind our back
 		if err := j.pending.clear(); err != nil {
 			j.log.Warn("order not forgotten", "dir", req.Pending, "err", err)
 		}
@@ -133,7 +107,8 @@ func recoverTo(err *error, log *slog.Logger) {
 func over(err error) bool {
 	var p *Problem
 	if errors.As(err, &p) {
-		return !transient(err) && p.Type != "rateLimited"
+		// What the CA has against the account is not the order's fault.
+		return !transient(err) && !p.limited() && p.Type != "accountDoesNotExist" && p.Type != "userActionRequired"
 	}
 	var w *WrongCertificateError
 	return errors.As(err, &w)
@@ -150,36 +125,35 @@ func (j *job) step(format string, args ...any) {
 
 // begin resumes the order under way, or places one.
 func (j *job) begin(ctx context.Context) error {
-	if o, ok := j.pending.load(); ok {
-		if o.matches(j.client, j.req) {
-			if done, err := j.resume(ctx, o); done || err != nil {
-				return err
-			}
-		}
-		if err := j.pending.clear(); err != nil {
+	o, err := j.pending.load()
+	if err != nil {
+		return err
+	}
+	if o.matches(j.session, j.req) && !o.stored(j.req.Current) {
+		if resumed, err := j.resume(ctx, o); resumed || err != nil {
 			return err
 		}
 	}
 	j.step("ordering at %s", j.client.ca.Name)
 	order, err := j.place(ctx, j.req.Replaces)
 	var p *Problem
-	if j.req.Replaces != "" && errors.As(err, &p) && p.Type != "rateLimited" && !transient(err) {
+	if j.req.Replaces != "" && errors.As(err, &p) && !p.limited() && !transient(err) {
 		j.log.Warn("replaces refused, ordering without", "ca", j.client.ca.Name, "err", err)
 		order, err = j.place(ctx, "") // RFC 9773, section 5
 	}
 	if err != nil {
 		return err
 	}
-	if order.Location == "" {
-		return &UnreachableError{j.client.ca.Name, j.client.ca.Directory, errors.New("the CA gave no order url")}
-	}
 	j.url, j.order = order.Location, order.Order
+	if j.url == "" {
+		return j.nonsense("it gave no order url")
+	}
 	j.log.Info("ordered", "ca", j.client.ca.Name, "order", j.url, "names", j.req.Names)
 	return nil
 }
 
 func (j *job) place(ctx context.Context, replaces string) (legoacme.ExtendedOrder, error) {
-	return call(ctx, j.session, tries, func() (legoacme.ExtendedOrder, error) {
+	return call(ctx, j.session, orderTries, func() (legoacme.ExtendedOrder, error) {
 		return j.session.core.Orders.NewWithOptions(j.req.Names, &api.OrderOptions{
 			Profile: j.req.Profile, ReplacesCertID: replaces,
 		})
@@ -190,22 +164,18 @@ func (j *job) place(ctx context.Context, replaces string) (legoacme.ExtendedOrde
 // the CA has forgotten it or found it invalid.
 func (j *job) resume(ctx context.Context, o pendingOrder) (bool, error) {
 	j.step("resuming the order at %s", j.client.ca.Name)
-	j.url = o.URL
+	j.url, j.key = o.URL, o.key()
 	err := j.look(ctx)
-	var p *Problem
-	if errors.As(err, &p) && !transient(err) && p.Type != "rateLimited" {
-		return false, nil
+	if over(err) {
+		err, j.order.Status = nil, legoacme.StatusInvalid
 	}
 	if err != nil {
 		return false, err
 	}
-	switch j.order.Status {
-	case legoacme.StatusInvalid:
+	late := j.order.Status == legoacme.StatusProcessing || j.order.Status == legoacme.StatusValid
+	if j.order.Status == legoacme.StatusInvalid || late && j.key == nil { // nothing can be done with its certificate
+		j.key = nil
 		return false, nil
-	case legoacme.StatusProcessing, legoacme.StatusValid:
-		if !j.pending.hasKey() {
-			return false, nil // nothing can be done with its certificate
-		}
 	}
 	j.log.Info("resumed", "ca", j.client.ca.Name, "order", j.url, "status", oneLine(j.order.Status, 32))
 	return true, nil
@@ -222,118 +192,6 @@ func (j *job) look(ctx context.Context) error {
 	return err
 }
 
-// keep makes the key and has it and the order's URL on disk while the CA is
-// busy with the names: RSA keys and disks take long. The order is not finalized
-// before both are safe.
-func (j *job) keep() {
-	type kept struct {
-		key crypto.Signer
-		err error
-	}
-	o := pendingOrder{
-		CA: j.client.ca.Name, Directory: j.client.ca.Directory, Account: j.client.accountURL(),
-		URL: j.url, Names: j.req.Names, KeyType: j.req.KeyType, Profile: j.req.Profile,
-		Created: time.Now().UTC().Truncate(time.Second),
-	}
-	saved, made := make(chan error, 1), make(chan kept, 1) // so that neither goroutine hangs when the job is given up
-	go func() { saved <- j.pending.save(o) }()
-	go func() {
-		key, err := j.pending.key(j.req.KeyType)
-		made <- kept{key, err}
-	}()
-	j.kept = sync.OnceValues(func() (crypto.Signer, error) {
-		k, err := <-made, <-saved
-		return k.key, errors.Join(k.err, err)
-	})
-}
-
-// drive takes the order from whatever state it is in to a checked pair (RFC
-// 8555, section 7.1.6).
-func (j *job) drive(ctx context.Context) (*keypair.Pair, error) {
-	waiting := pace{time.Now()}
-	proven := false
-	for {
-		var err error
-		switch j.order.Status {
-		case legoacme.StatusPending:
-			if !proven {
-				if err := j.proveAll(ctx); err != nil {
-					return nil, err
-				}
-				proven, waiting = true, pace{time.Now()}
-				err = j.look(ctx)
-			} else {
-				err = j.wait(ctx, waiting, "making the order ready")
-			}
-		case legoacme.StatusReady:
-			j.step("finalizing")
-			waiting = pace{time.Now()}
-			err = j.finalize(ctx)
-		case legoacme.StatusProcessing:
-			err = j.wait(ctx, waiting, "issuing")
-		case legoacme.StatusValid:
-			return j.fetch(ctx)
-		case legoacme.StatusInvalid:
-			return nil, j.invalid()
-		default:
-			return nil, &UnreachableError{j.client.ca.Name, j.client.ca.Directory,
-				fmt.Errorf("the order has the unknown status %q", oneLine(j.order.Status, 32))}
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-}
-
-// wait lets the CA work for as long as it asks, and looks again.
-func (j *job) wait(ctx context.Context, p pace, what string) error {
-	now := time.Now()
-	if now.Sub(p.since) > verdictTimeout {
-		return &TimeoutError{j.client.ca.Name, what, verdictTimeout}
-	}
-	if err := sleep(ctx, p.next(now, j.session.guard.answer(j.url))); err != nil {
-		return err
-	}
-	err := j.look(ctx)
-	if transient(err) {
-		return nil // still the CA's turn
-	}
-	return err
-}
-
-// finalize sends the request to sign. If the answer is lost, or the CA finds
-// the order not ready after all, its state decides what comes next.
-func (j *job) finalize(ctx context.Context) error {
-	key, err := j.kept()
-	if err != nil {
-		return fmt.Errorf("keeping the order: %w", err)
-	}
-	der, err := csr(key, j.req.Names)
-	if err != nil {
-		return fmt.Errorf("making the request to sign: %w", err)
-	}
-	order, err := call(ctx, j.session, 1, func() (legoacme.ExtendedOrder, error) {
-		return j.session.core.Orders.UpdateForCSR(j.order.Finalize, der)
-	})
-	var p *Problem
-	if transient(err) || errors.As(err, &p) && p.Type == "orderNotReady" {
-		j.log.Debug("finalize unanswered", "err", err)
-		if err := sleep(ctx, retryPause); err != nil {
-			return err
-		}
-		return j.look(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("finalizing: %w", err)
-	}
-	j.order = order.Order
-	return nil
-}
-
-// invalid says why the CA gave the order up.
-func (j *job) invalid() error {
-	if j.order.Error != nil {
-		return j.client.problem(j.order.Error, answer{})
-	}
-	return &Problem{CA: j.client.ca.Name, Type: "orderInvalid", Detail: "the CA gave the order up without a reason"}
+func (j *job) nonsense(format string, args ...any) error {
+	return &AnswerError{j.client.ca.Name, fmt.Errorf(format, args...)}
 }

@@ -32,8 +32,8 @@ func retryAfter(h http.Header, now time.Time) time.Time {
 type pace struct{ since time.Time }
 
 func (p pace) next(now time.Time, a answer) time.Duration {
-	if !a.retryAfter.IsZero() {
-		return min(max(a.retryAfter.Sub(now), time.Millisecond), maxRetryAfter)
+	if d := a.retryAfter.Sub(now); d > 0 {
+		return min(d, maxRetryAfter)
 	}
 	return min(max(now.Sub(p.since)/16, time.Millisecond), maxPoll)
 }

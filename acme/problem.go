@@ -1,77 +1,70 @@
 package acme
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"regexp"
 	"strings"
 	"time"
-	"unicode"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 )
 
-const (
-	errNS     = "urn:ietf:params:acme:error:"
-	maxDetail = 512 // of what a CA says; it is not ours to print at length
-)
+const errNS = "urn:ietf:params:acme:error:"
 
 // A Problem is a CA's refusal: a problem document (RFC 8555, section 6.7) with
 // the facts an operator needs.
 type Problem struct {
 	CA         string
-	Type       string // without the ACME prefix: "rateLimited", "caa", ...; "" if the CA gave none
-	Status     int    // of HTTP; 0 when it came inside an order or a challenge
-	Detail     string // one line
-	Identifier string // the name it is about, if it is about one
-	Challenge  string // the challenge type that failed, if one did
-	RetryAt    time.Time
-	Unpause    string // page where a paused account is let go on
-	AccountURL string
+	Type       string    // without the ACME prefix: "rateLimited", "caa", ...; "" if the CA gave none
+	Status     int       // of HTTP; 0 when it came inside an order or a challenge
+	Detail     string    // one line
+	Identifier string    // the name it is about, if it is about one
+	Challenge  string    // the challenge type that failed, if one did
+	RetryAt    time.Time // the CA wants no other try before; zero if it does not say
+	Page       string    // of the CA's web site, that a person must open: to let a paused account go on, to agree to new terms
 }
 
 // Error implements error.
 func (p *Problem) Error() string {
 	var b strings.Builder
 	b.WriteString(p.CA)
-	if p.Challenge != "" {
-		b.WriteString(": " + p.Challenge)
+	for _, part := range []string{p.Challenge, p.Identifier, p.kind(), p.Detail} {
+		if part != "" {
+			b.WriteString(": " + part)
+		}
 	}
-	if p.Identifier != "" {
-		fmt.Fprintf(&b, ": %s", p.Identifier)
-	}
-	if kind := p.kind(); kind != "" {
-		b.WriteString(": " + kind)
-	}
-	b.WriteString(": " + p.Detail)
 	return b.String()
 }
 
 func (p *Problem) kind() string {
-	if p.Type != "" {
-		return p.Type
-	}
-	if p.Status != 0 {
+	if p.Type == "" && p.Status != 0 {
 		return fmt.Sprintf("http status %d", p.Status)
 	}
-	return ""
+	return p.Type
 }
+
+// Earliest is when another try may succeed; zero if that is not known.
+func (p *Problem) Earliest() time.Time { return p.RetryAt }
+
+// limited reports whether it is only too early or too often.
+func (p *Problem) limited() bool { return p.Type == "rateLimited" || p.Status == 429 }
 
 // Remedy says what the operator can do about it.
 func (p *Problem) Remedy() string {
-	if p.Unpause != "" {
-		return "the CA has paused these names after many failures; repair what failed, then open " + p.Unpause
-	}
-	if p.Type == "rateLimited" || p.Status == 429 {
-		if p.RetryAt.IsZero() {
-			return "wait some hours before the next try, or name a second CA in sign_with"
-		}
+	switch {
+	case p.Page != "" && p.limited():
+		return "the CA has paused these names after many failures; repair what failed, then open " + p.Page
+	case p.Page != "":
+		return "open " + p.Page + " and do what it says, then: keypaird issue"
+	case p.limited() && p.RetryAt.IsZero():
+		return "wait some hours before the next try, or name a second CA in sign_with"
+	case p.limited():
 		return "try again after " + p.RetryAt.UTC().Format(time.RFC3339) + ", or name a second CA in sign_with"
-	}
-	if p.Type == "connection" || p.Type == "tls" {
+	case p.Challenge == "" && p.Type == "unauthorized":
+		return "the CA does not allow the account this; if the CA has deactivated it, " + anew
+	case p.Type == "connection" || p.Type == "tls":
 		return p.reachRemedy()
 	}
 	if r, ok := remedies[p.Type]; ok {
@@ -85,8 +78,12 @@ func (p *Problem) Remedy() string {
 
 // remedies by problem type, RFC 8555 section 6.7 and the registry it opened.
 var remedies = map[string]string{
-	"accountDoesNotExist":     "the CA does not know the account under accounts/ of the state directory; put back the right one, or move its directory away to register a new account (CAA accounturi and dns-persist-01 records must then change)",
+	"accountDoesNotExist":     "the CA does not know the account under accounts/ of the state directory; put back the right one, or " + anew,
+	"badCSR":                  "set key to a type the CA accepts, and see that it certifies all these names together",
+	"badNonce":                "the CA takes none of its own nonces back; try again later, or name a second CA in sign_with",
+	"badPublicKey":            "set key to a type the CA accepts",
 	"badRevocationReason":     "use another -reason",
+	"badSignatureAlgorithm":   "the account key is of a kind the CA refuses",
 	"caa":                     "add a CAA record that allows this CA, or correct the one there is; keypaird check -live shows it",
 	"dns":                     "the CA could not look the name up: check that its zone answers and, with DNSSEC, that its signatures are valid",
 	"externalAccountRequired": "set eab_kid and eab_hmac_file in the [ca] table; the CA's web site hands them out",
@@ -96,55 +93,51 @@ var remedies = map[string]string{
 	"rejectedIdentifier":      "the CA does not certify this name by policy; take it out, or name another CA in sign_with",
 	"unauthorized":            "check that the name's records point here, that every address of it is this machine's, and that CAA allows it; keypaird check -live tries each",
 	"unsupportedContact":      "correct email in the configuration",
-	"userActionRequired":      "the CA wants something agreed to on its web site first",
-	"badSignatureAlgorithm":   "the account key is of a kind the CA refuses",
-	"badPublicKey":            "set key to a type the CA accepts",
-	"badCSR":                  "set key to a type the CA accepts, and see that it certifies all these names together",
 	"unsupportedIdentifier":   "this CA does not certify identifiers of this kind",
+	"userActionRequired":      "the CA wants something agreed to on its web site first",
 }
 
+// reachRemedy names the address at which the CA found nobody, if it says so.
 func (p *Problem) reachRemedy() string {
 	where := p.Identifier
-	if a := leadingAddress.FindString(p.Detail); a != "" {
-		if ip := net.ParseIP(strings.Trim(a, "[]: ")); ip != nil {
-			kind := "A"
-			if ip.To4() == nil {
-				kind = "AAAA"
-			}
-			where = fmt.Sprintf("%s, the %s record of %s", ip, kind, p.Identifier)
+	address, _, _ := strings.Cut(p.Detail, ": ") // Let's Encrypt begins with it
+	if ip := net.ParseIP(strings.Trim(address, "[]")); ip != nil {
+		kind := "A"
+		if ip.To4() == nil {
+			kind = "AAAA"
 		}
+		where = fmt.Sprintf("%s, the %s record of %s", ip, kind, p.Identifier)
 	}
 	return "port 80 must be reachable from outside at " + where + ": check that record, the firewall and [http-01] listen; keypaird check -live tries each address"
 }
 
 var (
-	leadingAddress = regexp.MustCompile(`^\[?[0-9a-fA-F:.]{3,45}\]?`)
-	unpausePage    = regexp.MustCompile(`https://[^\s"<>]{1,1000}unpause[^\s"<>]{0,1000}`)
-	retryTime      = regexp.MustCompile(`retry after (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC)`)
+	unpausePage = regexp.MustCompile(`https://[!#-;=?-Z\[\]_a-z~]*unpause[!#-;=?-Z\[\]_a-z~]*`)
+	webPage     = regexp.MustCompile(`^https://[!#-;=?-Z\[\]_a-z~]+$`)
+	retryTime   = regexp.MustCompile(`retry after (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC)`)
 )
 
 // problem makes a Problem of what lego returned for a request; a is the answer
 // to the same request, which tells the true status and Retry-After.
 func (c *Client) problem(d *legoacme.ProblemDetails, a answer) *Problem {
-	p := &Problem{
-		CA: c.ca.Name, Type: strings.TrimPrefix(d.Type, errNS), Status: a.status,
-		RetryAt: a.retryAfter, AccountURL: c.accountURL(),
-	}
-	if d.Type == "about:blank" {
-		p.Type = ""
-	}
-	p.Type = oneLine(p.Type, 64)
-	detail := d.Detail
+	p := &Problem{CA: c.ca.Name, Type: problemType(d.Type), Status: a.status, RetryAt: a.retryAfter}
+	detail := oneLine(d.Detail, maxText)
 	for _, s := range d.SubProblems { // section 6.7.1
 		if p.Identifier == "" {
 			p.Identifier = oneLine(s.Identifier.Value, 253)
 		}
-		if kind := strings.TrimPrefix(s.Type, errNS); remedies[p.Type] == "" && kind != "" {
-			p.Type = oneLine(kind, 64)
+		if kind := problemType(s.Type); remedies[p.Type] == "" && kind != "" {
+			p.Type = kind
 		}
-		detail += "; " + s.Identifier.Value + ": " + s.Detail
+		if len(detail) < maxText {
+			detail += oneLine("; "+s.Identifier.Value+": "+s.Detail, maxText)
+		}
 	}
-	p.Unpause = unpausePage.FindString(detail)
+	if p.limited() {
+		p.Page = strings.TrimRight(unpausePage.FindString(detail), ".,;)")
+	} else if p.Type == "userActionRequired" {
+		p.Page = webPage.FindString(oneLine(d.Instance, maxText)) // section 7.3.3
+	}
 	if m := retryTime.FindStringSubmatch(detail); m != nil && p.RetryAt.IsZero() {
 		p.RetryAt, _ = time.Parse("2006-01-02 15:04:05 MST", m[1])
 	}
@@ -152,52 +145,14 @@ func (c *Client) problem(d *legoacme.ProblemDetails, a answer) *Problem {
 	return p
 }
 
-// typed turns an error of lego's api into one of ours. An interrupt stays what
-// it is.
-func (s *session) typed(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
+func problemType(urn string) string {
+	switch urn {
+	case badNonce:
+		return "badNonce"
+	case "about:blank":
+		return ""
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	var d *legoacme.ProblemDetails
-	if errors.As(err, &d) {
-		return s.client.problem(d, s.guard.answer(d.URL))
-	}
-	return &UnreachableError{CA: s.client.ca.Name, Directory: s.client.ca.Directory, Err: err}
-}
-
-// An UnreachableError reports a CA that gave no answer that can be read.
-type UnreachableError struct {
-	CA, Directory string
-	Err           error
-}
-
-func (e *UnreachableError) Error() string {
-	return fmt.Sprintf("%s: %s", e.CA, oneLine(e.Err.Error(), maxDetail))
-}
-
-func (e *UnreachableError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *UnreachableError) Remedy() string {
-	var untrusted *tls.CertificateVerificationError
-	if errors.As(e.Err, &untrusted) {
-		return "the CA's own TLS certificate is not trusted here: set roots in its [ca] table, or correct this machine's clock or root store"
-	}
-	return "check that " + e.Directory + " can be reached from this machine, then: keypaird issue"
-}
-
-// transient reports whether the same request may succeed a little later: the
-// CA stumbled, or the connection did.
-func transient(err error) bool {
-	var p *Problem
-	if errors.As(err, &p) {
-		return p.Status >= 500
-	}
-	var u *UnreachableError
-	return errors.As(err, &u)
+	return oneLine(strings.TrimPrefix(urn, errNS), 64)
 }
 
 // Elsewhere reports whether another CA may well succeed where this one failed:
@@ -214,25 +169,11 @@ func Elsewhere(err error) bool {
 		}
 		return true
 	}
-	var u *UnreachableError
-	var w *WrongCertificateError
-	var n *NotOfferedError
-	var a *AccountError
-	return errors.As(err, &u) || errors.As(err, &w) || errors.As(err, &n) || errors.As(err, &a)
-}
-
-// oneLine makes foreign text fit to print: no control characters, one line, cut
-// at limit bytes.
-func oneLine(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == unicode.ReplacementChar || unicode.Is(unicode.Cf, r) {
-			return ' '
-		}
-		return r
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "") + "..."
-	}
-	return s
+	var unreachable *UnreachableError
+	var nonsense *AnswerError
+	var wrong *WrongCertificateError
+	var notOffered *NotOfferedError
+	var account *AccountError
+	return errors.As(err, &unreachable) || errors.As(err, &nonsense) || errors.As(err, &wrong) ||
+		errors.As(err, &notOffered) || errors.As(err, &account)
 }

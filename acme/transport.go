@@ -9,8 +9,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
+
+	legoacme "github.com/go-acme/lego/v4/acme"
 )
 
 const (
@@ -61,11 +64,22 @@ func (g *guard) begin(ctx context.Context) {
 	g.ctx, g.answers = ctx, map[string]answer{}
 }
 
-// answer returns the last answer of url.
-func (g *guard) answer(url string) answer {
+// end lets go of what the job was told.
+func (g *guard) end() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.answers[url]
+	clear(g.answers)
+}
+
+// answer returns the last answer of url, spelled as the CA spelled it.
+func (g *guard) answer(spelled string) answer {
+	u, err := url.Parse(spelled)
+	if err != nil {
+		return answer{}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.answers[u.String()]
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -76,7 +90,6 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := parent.Err(); err != nil {
 		return nil, err
 	}
-	url := req.URL.String()
 	if resp := g.directory.response(req); resp != nil {
 		return resp, nil
 	}
@@ -97,12 +110,12 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if resp.StatusCode/100 == 3 && req.Method == http.MethodPost {
 		return nil, fmt.Errorf("%s answers with a redirect to %q", req.URL.Host, oneLine(resp.Header.Get("Location"), maxDetail))
 	}
-	if resp.StatusCode >= 400 && req.Method != http.MethodHead {
-		body = problemBody(resp, body)
+	if resp.StatusCode >= 400 {
+		body = problemBody(resp.StatusCode, body)
 	}
 	a := answer{resp.StatusCode, body, resp.Header, retryAfter(resp.Header, time.Now())}
 	g.mu.Lock()
-	g.answers[url] = a
+	g.answers[req.URL.String()] = a
 	g.mu.Unlock()
 	g.directory.keep(req, a)
 	resp.Body = io.NopCloser(bytes.NewReader(body))
@@ -123,10 +136,10 @@ func cause(ctx context.Context, err error) error {
 // problemBody returns body as a problem document (RFC 7807) that lego can read
 // whatever the CA, or a proxy before it, really sent: HTML, null, numbers as
 // text. The status is that of the response.
-func problemBody(resp *http.Response, body []byte) []byte {
+func problemBody(status int, body []byte) []byte {
 	var fields map[string]json.RawMessage
 	_ = json.Unmarshal(body, &fields) // not an object: no fields
-	p := map[string]any{"status": resp.StatusCode, "type": "about:blank"}
+	p := map[string]any{"status": status, "type": "about:blank"}
 	for _, key := range []string{"type", "detail", "instance"} {
 		var s string
 		if json.Unmarshal(fields[key], &s) == nil && s != "" {
@@ -148,13 +161,14 @@ func problemBody(resp *http.Response, body []byte) []byte {
 		p["subproblems"] = subs
 	}
 	if p["detail"] == nil {
-		p["detail"] = http.StatusText(resp.StatusCode)
+		p["detail"] = http.StatusText(status)
 	}
 	out, _ := json.Marshal(p) // strings and numbers always marshal
 	return out
 }
 
-// A directoryCache spares each session its own look at the directory.
+// A directoryCache spares each session its own look at the directory. What is
+// no directory is never kept.
 type directoryCache struct {
 	url string
 
@@ -181,7 +195,9 @@ func (d *directoryCache) response(req *http.Request) *http.Response {
 
 // keep remembers a good answer to a request for the directory.
 func (d *directoryCache) keep(req *http.Request, a answer) {
-	if req.Method != http.MethodGet || req.URL.String() != d.url || a.status != http.StatusOK {
+	var dir legoacme.Directory
+	if req.Method != http.MethodGet || req.URL.String() != d.url || a.status != http.StatusOK ||
+		json.Unmarshal(a.body, &dir) != nil || dir.NewAccountURL == "" || dir.NewOrderURL == "" {
 		return
 	}
 	d.mu.Lock()

@@ -68,14 +68,14 @@ func (r *run) forward(ctx context.Context) (step string, failing []int, err erro
 	if err := r.prepare(time.Now()); err != nil {
 		return StepInstall, all, err
 	}
-	if err := ctx.Err(); err != nil {
-		return StepInstall, all, err
-	}
 	if r.installed() {
 		if _, err := r.verify(ctx, r.next, once); err == nil {
 			r.log.Info("verified what was deployed before")
 			return "", nil, nil
 		}
+	}
+	if err := ctx.Err(); err != nil {
+		return StepInstall, all, err
 	}
 	if r.writes() {
 		touched, err := put(r.next)

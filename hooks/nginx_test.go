@@ -33,11 +33,27 @@ func switchLive(dir, id string) error {
 	return os.Rename(tmp, filepath.Join(dir, "live"))
 }
 
+// An nginx is a running one with the deployment for it.
+type nginx struct {
+	t     *testing.T
+	dir   string // with versions v0 to v2 and live, which is v0 to begin with
+	pairs []*keypair.Pair
+	conf  string
+	at    probe.Endpoint
+	d     Deployment
+}
+
 // startNginx starts the real one on a port of its own, with the pair behind
-// dir/live, and returns the deployment for it.
-func startNginx(t *testing.T, dir string) Deployment {
+// dir/live.
+func startNginx(t *testing.T) *nginx {
 	t.Helper()
 	program := server(t, "nginx")
+	n := &nginx{t: t, dir: safeDir(t)}
+	for i := range 3 {
+		n.pairs = append(n.pairs, good(t, plain, host))
+		storeVersion(t, n.dir, fmt.Sprint("v", i), n.pairs[i])
+	}
+	n.use(0)
 	home, at := safeDir(t), freePort(t)
 	conf := filepath.Join(home, "nginx.conf")
 	user := ""
@@ -60,92 +76,96 @@ http {
 		return 204;
 	}
 }
-`, home, at.Addr(), dir))
+`, home, at.Addr(), n.dir))
 	daemon(t, program, "-c", conf, "-e", home+"/error.log")
-	d, _ := preset("nginx", "linux")
-	d.Check = append(d.Check, "-c", conf, "-e", home+"/error.log")
-	d.Reload = append(d.Reload, "-c", conf, "-e", home+"/error.log")
-	d.Verify = []probe.Endpoint{at, {Proto: "https", Host: at.Host, Port: at.Port}}
-	return d
+	n.conf, n.at = conf, at
+	n.d, _ = preset("nginx", "linux")
+	n.d.Check = append(n.d.Check, "-c", conf, "-e", home+"/error.log")
+	n.d.Reload = append(n.d.Reload, "-c", conf, "-e", home+"/error.log")
+	n.d.Verify = []probe.Endpoint{at, {Proto: "https", Host: at.Host, Port: at.Port}}
+	eventually(t, "nginx serves", func() bool { return serves(t, at, n.pairs[0]) == nil })
+	return n
 }
 
-func TestNginx(t *testing.T) {
-	t.Parallel()
-	dir := safeDir(t)
-	pairs := []*keypair.Pair{good(t, plain, host), good(t, plain, host), good(t, plain, host)}
-	for i, p := range pairs {
-		storeVersion(t, dir, fmt.Sprint("v", i), p)
+// use makes a version live.
+func (n *nginx) use(i int) {
+	n.t.Helper()
+	if err := switchLive(n.dir, fmt.Sprint("v", i)); err != nil {
+		n.t.Fatal(err)
 	}
-	use := func(i int) {
-		t.Helper()
-		if err := switchLive(dir, fmt.Sprint("v", i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	use(0)
-	d := startNginx(t, dir)
-	at := d.Verify[0]
-	eventually(t, "nginx serves", func() bool { return serves(t, at, pairs[0]) == nil })
+}
 
-	use(1)
-	change := func(i int) []Change {
-		return []Change{{Name: plain, New: pairs[i], Previous: pairs[i-1], Restore: func() error { return switchLive(dir, fmt.Sprint("v", i-1)) }}}
+// live fails unless a version is live and served. After a reload, old workers
+// go on for 100 ms beside the new ones.
+func (n *nginx) live(i int) {
+	n.t.Helper()
+	if link, err := os.Readlink(filepath.Join(n.dir, "live")); link != fmt.Sprint("v", i) {
+		n.t.Errorf("live -> %s, %v, want v%d", link, err, i)
 	}
-	if err := d.Deploy(t.Context(), change(1)); err != nil {
-		t.Fatal(err)
-	}
-	// Its old workers go on for 100 ms beside the new ones.
-	settled := func() bool {
+	eventually(n.t, "all workers serve the same pair", func() bool {
 		for range 20 {
-			if serves(t, at, pairs[1]) != nil {
+			if serves(n.t, n.at, n.pairs[i]) != nil {
 				return false
 			}
 		}
 		return true
+	})
+}
+
+// change is from version 0 to version i.
+func (n *nginx) change(i int) []Change {
+	return []Change{{Name: plain, New: n.pairs[i], Previous: n.pairs[0], Restore: func() error { return switchLive(n.dir, "v0") }}}
+}
+
+func TestNginx(t *testing.T) {
+	t.Parallel()
+	n := startNginx(t)
+	n.use(1)
+	if err := n.d.Deploy(t.Context(), n.change(1)); err != nil {
+		t.Fatal(err)
 	}
-	eventually(t, "all workers serve the new pair", settled)
+	n.live(1)
+}
 
-	t.Run("its check refuses a pair that does not match", func(t *testing.T) {
-		use(2)
-		write(t, filepath.Join(dir, "v2", "privkey.pem"), string(pairs[0].Key()))
-		err := d.Deploy(t.Context(), change(2))
-		failure(t, err, StepCheck).stands(t, true, false, plain)
-		if link, _ := os.Readlink(filepath.Join(dir, "live")); link != "v1" {
-			t.Errorf("live -> %s, want v1", link)
-		}
-		if err := serves(t, at, pairs[1]); err != nil {
-			t.Error(err)
-		}
-	})
+func TestNginxMindsAPairThatDoesNotMatch(t *testing.T) {
+	t.Parallel()
+	n := startNginx(t)
+	n.use(1)
+	write(t, filepath.Join(n.dir, "v1", "privkey.pem"), string(n.pairs[2].Key()))
+	err := n.d.Deploy(t.Context(), n.change(1))
+	failure(t, err, StepCheck).stands(t, true, false, plain)
+	n.live(0)
+}
 
-	t.Run("its reload says yes and does not happen", func(t *testing.T) {
-		busy, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer busy.Close()
-		conf := d.Check[3] // -t passes: it does not try to listen
-		write(t, conf, strings.Replace(text(t, conf), "return 204", "listen "+busy.Addr().String()+"; return 204", 1))
-		write(t, filepath.Join(dir, "v2", "privkey.pem"), string(pairs[2].Key()))
-		d := d
-		d.Timeout = 500 * time.Millisecond
-		use(2)
-		err = d.Deploy(t.Context(), change(2))
-		e := failure(t, err, StepVerify)
-		e.stands(t, true, false, plain)
-		if !strings.Contains(err.Error(), at.String()+" serves certificate "+pairs[1].Fingerprint()[:16]) {
-			t.Errorf("error = %q", err)
-		}
-	})
+// nginx -s reload says 0 and knows nothing of what becomes of it.
+func TestNginxReloadDoesNotHappen(t *testing.T) {
+	t.Parallel()
+	n := startNginx(t)
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	// The check passes: it does not try to listen.
+	write(t, n.conf, strings.Replace(text(t, n.conf), "return 204", "listen "+busy.Addr().String()+"; return 204", 1))
+	n.d.Timeout = 2 * time.Second
+	n.use(1)
+	err = n.d.Deploy(t.Context(), n.change(1))
+	failure(t, err, StepVerify).stands(t, true, false, plain)
+	if !strings.Contains(err.Error(), n.at.String()+" serves certificate "+n.pairs[0].Fingerprint()[:16]) {
+		t.Errorf("error = %q", err)
+	}
+	n.live(0)
+}
 
-	t.Run("nothing to go back to", func(t *testing.T) {
-		d := d
-		d.Reload, d.Timeout = []string{script(t, "exit 1")}, 2*time.Second
-		use(0)
-		c := []Change{{Name: plain, New: pairs[0]}}
-		failure(t, d.Deploy(t.Context(), c), StepReload).stands(t, false, false, plain)
-		if link, _ := os.Readlink(filepath.Join(dir, "live")); link != "v0" {
-			t.Errorf("live -> %s, want v0", link)
-		}
-	})
+func TestNginxHasNothingToGoBackTo(t *testing.T) {
+	t.Parallel()
+	n := startNginx(t)
+	n.d.Reload = []string{script(t, "exit 1")}
+	n.use(1)
+	c := []Change{{Name: plain, New: n.pairs[1]}}
+	failure(t, n.d.Deploy(t.Context(), c), StepReload).stands(t, false, false, plain)
+	if link, err := os.Readlink(filepath.Join(n.dir, "live")); link != "v1" {
+		t.Errorf("live -> %s, %v, want v1", link, err)
+	}
 }

@@ -61,48 +61,79 @@ type State struct {
 //     lifetime left, half if it lives under ten days;
 //   - at most two certificates for one exact set of names are had in a day
 //     unless a person forces it (Let's Encrypt grants five in seven days);
-//   - else a deployment is needed where the newest is not in use and verified,
-//     or the newest was stored and not made live before a crash;
+//   - a deployment is needed where the newest is not in use and verified, or the
+//     newest was stored and not made live before a crash. It does not wait for a
+//     new certificate that cannot be had yet;
 //   - what failed is tried again after its backoff, or when a person asks.
 func Decide(now time.Time, t Target, s State, mood Mood) Decision {
-	rec := s.Record
-	due := time.Time{}
-	if s.Leaf != nil {
-		due = Due(s.Leaf)
+	why := needsCertificate(now, t, s, mood)
+	if why == "" {
+		return decideDeploy(now, t, s, mood)
 	}
-	if why := needsCertificate(now, t, s.Leaf, rec, mood); why != "" {
-		d := Decision{Issue, why, due}
-		if mood == Forced {
-			return d
+	d := decideIssue(now, t, s, mood, why)
+	if d.Action == Wait {
+		if meanwhile, ok := decideMeanwhile(now, t, s, mood); ok {
+			return meanwhile
 		}
-		if spent := rec.spent(t.Names, now); len(spent) >= budget {
-			return Decision{Wait, fmt.Sprintf("%s, but %d certificates for these names were issued within a day", why, len(spent)),
-				spent[len(spent)-budget].Add(budgetPeriod)}
-		}
-		if mood == Patient && rec.Order.Next.After(now) {
-			return Decision{Wait, why + ", but the last try failed", rec.Order.Next}
-		}
-		return d
 	}
-	waiting := Decision{None, "not due", due}
+	return d
+}
+
+// decideMeanwhile says whether what is stored is to be put in use although a
+// new certificate is needed.
+func decideMeanwhile(now time.Time, t Target, s State, mood Mood) (Decision, bool) {
+	if s.Leaf == nil || !now.Before(s.Leaf.NotAfter) {
+		return Decision{}, false
+	}
+	d := decideDeploy(now, t, s, mood)
+	return d, d.Action == Deploy
+}
+
+// decideIssue says whether the certificate that is needed may be ordered.
+func decideIssue(now time.Time, t Target, s State, mood Mood, why string) Decision {
+	spent := s.Record.spent(t.Names, now)
+	switch {
+	case mood == Forced:
+	case len(spent) >= budget:
+		return Decision{
+			Wait, fmt.Sprintf("%s, but %d certificates for these names were issued within a day", why, len(spent)),
+			spent[len(spent)-budget].Add(budgetPeriod),
+		}
+	case mood == Patient && s.Record.Order.waits(now):
+		return Decision{Wait, why + ", but the last try failed", s.Record.Order.Next}
+	}
+	return Decision{Issue, why, s.due()}
+}
+
+// decideDeploy says whether the newest certificate is to be put in use.
+func decideDeploy(now time.Time, t Target, s State, mood Mood) Decision {
+	waiting := Decision{None, "not due", s.due()}
 	for _, name := range t.Deploy {
-		d := rec.Deployments[name]
+		d := s.Record.Deployments[name]
 		if d.Verified == s.Fingerprint {
 			continue
 		}
-		if mood == Patient && d.Attempt.Next.After(now) {
+		if mood == Patient && d.Attempt.waits(now) {
 			waiting = Decision{Wait, "deployment to " + name + " failed", d.Attempt.Next}
 			continue
 		}
 		if d.Deployed == s.Fingerprint {
-			return Decision{Deploy, "deployed to " + name + " but not verified", due}
+			return Decision{Deploy, "deployed to " + name + " but not verified", s.due()}
 		}
-		return Decision{Deploy, "stored but not deployed", due}
+		return Decision{Deploy, "stored but not deployed", s.due()}
 	}
 	if waiting.Action == None && !s.Live {
-		return Decision{Deploy, "stored but not live", due}
+		return Decision{Deploy, "stored but not live", s.due()}
 	}
 	return waiting
+}
+
+// due is when the newest certificate is to be replaced; zero if there is none.
+func (s State) due() time.Time {
+	if s.Leaf == nil {
+		return time.Time{}
+	}
+	return Due(s.Leaf)
 }
 
 // Due is when a certificate is to be replaced.
@@ -116,51 +147,50 @@ func Due(leaf *x509.Certificate) time.Time {
 }
 
 // needsCertificate says why a new certificate is needed, or "".
-func needsCertificate(now time.Time, t Target, leaf *x509.Certificate, rec Record, mood Mood) string {
+func needsCertificate(now time.Time, t Target, s State, mood Mood) string {
+	rec := s.Record
+	known := rec.Fingerprint != "" && rec.Fingerprint == s.Fingerprint // who issued the newest, and as what
 	switch {
-	case leaf == nil:
+	case s.Leaf == nil:
 		return "no certificate"
 	case mood == Forced:
 		return "forced"
-	case !slices.Equal(names(leaf), sorted(t.Names)):
+	case !slices.Equal(names(s.Leaf), canonical(t.Names)):
 		return "names changed"
-	case keyType(leaf) != t.KeyType:
+	case keyType(s.Leaf) != t.KeyType:
 		return "key type changed"
-	case rec.CA != "" && !slices.Contains(t.CAs, rec.CA):
+	case known && !slices.Contains(t.CAs, rec.CA):
 		return "issued by " + rec.CA + ", which sign_with no longer names"
-	case rec.CA != "" && rec.Profile != t.Profile:
+	case known && rec.Profile != t.Profile:
 		return "profile changed"
-	case !now.Before(leaf.NotAfter):
+	case !now.Before(s.Leaf.NotAfter):
 		return "expired"
-	case !now.Before(Due(leaf)):
+	case !now.Before(Due(s.Leaf)):
 		return "due"
 	}
 	return ""
 }
 
-// names lists what a certificate is for, sorted.
+// names lists what a certificate is for, in the form that canonical returns.
 func names(leaf *x509.Certificate) []string {
-	var all []string
-	for _, name := range leaf.DNSNames {
-		all = append(all, strings.ToLower(name))
-	}
+	all := slices.Clone(leaf.DNSNames)
 	for _, ip := range leaf.IPAddresses {
 		all = append(all, ip.String())
 	}
-	slices.Sort(all)
-	return all
+	return canonical(all)
 }
 
-func sorted(in []string) []string {
-	out := make([]string, len(in))
-	for i, name := range in {
-		out[i] = name
+// canonical returns names sorted, in one spelling and each once.
+func canonical(names []string) []string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = strings.ToLower(name)
 		if ip := net.ParseIP(name); ip != nil {
 			out[i] = ip.String()
 		}
 	}
 	slices.Sort(out)
-	return out
+	return slices.Compact(out)
 }
 
 func keyType(leaf *x509.Certificate) string {

@@ -14,12 +14,22 @@ import (
 )
 
 // deployAll takes every pair that is not in use yet to its deployments, each
-// deployment once, and returns what the pass changed.
-func (p *Pass) deployAll(ctx context.Context, jobs []*job, errs *failures) []Done {
+// deployment once. Where no new pair could be had, the one before it may still
+// be waiting.
+func (p *Pass) deployAll(ctx context.Context, jobs []*job, errs *failures) {
 	var ready []*arrival
 	for _, j := range jobs {
-		if j.failed || ctx.Err() != nil {
-			continue
+		if ctx.Err() != nil {
+			return
+		}
+		if j.failed {
+			d, ok := decideMeanwhile(time.Now(), j.Target, j.state, p.Mood)
+			if !ok {
+				continue
+			}
+			if j.ca == "" {
+				j.decision = d
+			}
 		}
 		a, err := p.arrive(j)
 		if err != nil {
@@ -34,17 +44,11 @@ func (p *Pass) deployAll(ctx context.Context, jobs []*job, errs *failures) []Don
 		}
 		p.deploy(ctx, name, ready, errs)
 	}
-	var done []Done
 	for _, a := range ready {
-		p.step(a.Name, "")
 		if err := p.Store.Prune(a.Name, a.inUse()...); err != nil {
 			p.Log.Warn("old versions not removed", "cert", a.Name, "err", err)
 		}
-		if a.ca != "" || a.moved {
-			done = append(done, Done{a.Name, a.decision.Action, a.ca, a.state.Leaf.NotAfter.UTC(), a.decision.Why})
-		}
 	}
-	return done
 }
 
 // An arrival is a target whose newest version is to be deployed.
@@ -52,7 +56,6 @@ type arrival struct {
 	*job
 	newest keypair.Version
 	before keypair.Version // live when the pass began; ID "" if there was none or it is newest
-	moved  bool            // some deployment now uses newest
 }
 
 // arrive makes the newest version live.
@@ -63,7 +66,10 @@ func (p *Pass) arrive(j *job) (*arrival, error) {
 		return nil, err
 	}
 	if a.newest.ID != j.state.Version {
-		return nil, errors.Join(a.newest.Skipped...)
+		if len(a.newest.Skipped) > 0 {
+			return nil, a.newest.Skipped[0]
+		}
+		return nil, fmt.Errorf("version %s appeared meanwhile", a.newest.ID)
 	}
 	live, err := p.Store.Live(j.Name)
 	if err == nil && live.ID == a.newest.ID {
@@ -72,9 +78,12 @@ func (p *Pass) arrive(j *job) (*arrival, error) {
 	if err == nil {
 		a.before = live
 	}
-	a.moved = len(deployments([]*arrival{a})) == 0 // nothing but the switch was missing
 	// A live link that is missing or broken is as good as none.
-	return a, p.Store.SetLive(j.Name, a.newest)
+	if err := p.Store.SetLive(j.Name, a.newest); err != nil {
+		return nil, err
+	}
+	a.moved = len(deployments([]*arrival{a})) == 0 // nothing but the switch was missing
+	return a, nil
 }
 
 // inUse lists the fingerprints that some deployment still uses.
@@ -110,7 +119,7 @@ func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *
 		if !slices.Contains(a.Deploy, name) || d.Verified == a.state.Fingerprint {
 			continue
 		}
-		if p.Mood == Patient && d.Attempt.Next.After(time.Now()) {
+		if p.Mood == Patient && d.Attempt.waits(time.Now()) {
 			continue
 		}
 		c, err := p.change(a, d)
@@ -127,7 +136,9 @@ func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *
 	began := time.Now()
 	inUse, err := p.callDeployer(ctx, name, changes)
 	for _, a := range batch {
-		p.recordDeployment(ctx, a, name, inUse, err)
+		if rerr := p.recordDeployment(ctx, a, name, inUse, err); rerr != nil {
+			errs.add(&TargetError{[]string{a.Name}, "recording its deployment to " + name + ", which will be repeated", rerr})
+		}
 	}
 	if err == nil {
 		p.Log.Info("deployed", "deployment", name, "certs", strings.Join(targets, " "), "took", time.Since(began).Round(time.Millisecond))
@@ -170,18 +181,18 @@ func (p *Pass) change(a *arrival, d Deployment) (Change, error) {
 }
 
 // recordDeployment keeps how far a target got, so that the next pass does only
-// what is missing.
-func (p *Pass) recordDeployment(ctx context.Context, a *arrival, name string, inUse bool, err error) {
+// what is missing. An interrupt is not a failure, and nothing is known of what
+// it interrupted: that is done again.
+func (p *Pass) recordDeployment(ctx context.Context, a *arrival, name string, inUse bool, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return nil
+	}
 	now := time.Now()
 	d := a.state.Record.Deployments[name]
-	switch {
-	case err == nil:
+	if err == nil {
 		d = Deployment{Deployed: a.state.Fingerprint, Verified: a.state.Fingerprint, At: now.UTC().Truncate(time.Second)}
 		a.moved = true
-	case ctx.Err() != nil:
-		// An interrupt is not a failure. Whether the reload took effect is not
-		// known, so it is done again.
-	default:
+	} else {
 		if inUse {
 			d.Deployed = a.state.Fingerprint
 		}
@@ -191,7 +202,5 @@ func (p *Pass) recordDeployment(ctx context.Context, a *arrival, name string, in
 		a.state.Record.Deployments = map[string]Deployment{}
 	}
 	a.state.Record.Deployments[name] = d
-	if err := a.state.Record.save(p.Store, a.Name); err != nil {
-		p.Log.Warn("deployment not recorded, so it will be repeated", "cert", a.Name, "deployment", name, "err", err)
-	}
+	return a.state.Record.save(p.Store, a.Name)
 }

@@ -55,13 +55,28 @@ func quoted(names []string) string {
 	return strings.Join(q, ", ")
 }
 
+// A BudgetError reports a certificate that is needed and may not be ordered
+// yet.
+type BudgetError struct {
+	Target, Why string
+	Next        time.Time
+}
+
+func (e *BudgetError) Error() string { return e.Why }
+
+// Remedy says what the operator can do about it.
+func (e *BudgetError) Remedy() string {
+	return fmt.Sprintf("wait until %s, or: keypaird issue -force %s", e.Next.UTC().Format(time.RFC3339), e.Target)
+}
+
 // A job is one target on its way through a pass.
 type job struct {
 	Target
 	state    State
 	decision Decision
 	ca       string // that issued in this pass
-	failed   bool
+	failed   bool   // obtaining did
+	moved    bool   // something now uses the newest version
 }
 
 // Run looks at targets and does what each needs. It returns what was changed
@@ -69,26 +84,46 @@ type job struct {
 // target. An interrupt is the last of the errors.
 func (p *Pass) Run(ctx context.Context, targets []Target) ([]Done, []error) {
 	var errs failures
+	active := p.lookAll(ctx, targets, &errs)
+	p.obtainAll(ctx, active, &errs)
+	p.deployAll(ctx, active, &errs)
+	if ctx.Err() != nil {
+		errs.add(context.Cause(ctx))
+	}
+	var done []Done
+	for _, j := range active {
+		p.step(j.Name, "")
+		if j.ca != "" || j.moved {
+			done = append(done, Done{j.Name, j.decision.Action, j.ca, j.state.Leaf.NotAfter.UTC(), j.decision.Why})
+		}
+	}
+	return done, errs.list
+}
+
+// lookAll decides about each target and returns those that need something.
+func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []*job {
 	var active []*job
 	for _, t := range targets {
-		j, err := p.look(t)
+		if ctx.Err() != nil {
+			break
+		}
+		s, err := Look(p.Store, t.Name)
 		if err != nil {
 			errs.add(&TargetError{[]string{t.Name}, "reading its state", err})
 			continue
 		}
-		if d := j.decision; d.Action == Issue || d.Action == Deploy {
+		d := Decide(time.Now(), t, s, p.Mood)
+		if d.Action == Issue || d.Action == Deploy {
 			p.Log.Info("decided", "cert", t.Name, "action", string(d.Action), "why", d.Why)
-			active = append(active, j)
-		} else {
-			p.Log.Debug("decided", "cert", t.Name, "action", string(d.Action), "why", d.Why, "at", d.At)
+			active = append(active, &job{Target: t, state: s, decision: d})
+			continue
+		}
+		p.Log.Debug("decided", "cert", t.Name, "action", string(d.Action), "why", d.Why, "at", d.At)
+		if d.Action == Wait && p.Mood == Asked { // for the budget: nobody who asks waits for a backoff
+			errs.add(&TargetError{[]string{t.Name}, "obtaining", &BudgetError{t.Name, d.Why, d.At}})
 		}
 	}
-	p.obtainAll(ctx, active, &errs)
-	done := p.deployAll(ctx, active, &errs)
-	if ctx.Err() != nil {
-		errs.add(context.Cause(ctx))
-	}
-	return done, errs.list
+	return active
 }
 
 // failures collects errors of jobs that run side by side.
@@ -101,14 +136,6 @@ func (f *failures) add(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.list = append(f.list, err)
-}
-
-func (p *Pass) look(t Target) (*job, error) {
-	s, err := Look(p.Store, t.Name)
-	if err != nil {
-		return nil, err
-	}
-	return &job{Target: t, state: s, decision: Decide(time.Now(), t, s, p.Mood)}, nil
 }
 
 // Look reads what is on disk of a target.
@@ -152,29 +179,20 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) {
 			defer func() { <-slots }()
 			if err := p.obtain(ctx, j); err != nil {
 				j.failed = true
-				p.step(j.Name, "")
 				if ctx.Err() == nil { // an interrupt is not a failure
 					errs.add(&TargetError{[]string{j.Name}, "obtaining", err})
 				}
 			}
+			p.step(j.Name, "")
 		})
 	}
 	wg.Wait()
 }
 
 // obtain gets a certificate and stores it. Nothing in use changes yet.
-func (p *Pass) obtain(ctx context.Context, j *job) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			p.Log.Error("panicked", "cert", j.Name, "value", v, "stack", string(debug.Stack()))
-			err = fmt.Errorf("internal fault: %v", v)
-		}
-	}()
+func (p *Pass) obtain(ctx context.Context, j *job) error {
 	began := time.Now()
-	if err := p.Store.Tidy(j.Name); err != nil {
-		return err
-	}
-	pair, ca, err := p.Obtainer.Obtain(ctx, j.Target, j.state.Leaf, func(step string) { p.step(j.Name, step) })
+	pair, ca, err := p.callObtainer(ctx, j)
 	if err != nil {
 		return p.recordFailure(ctx, j, err)
 	}
@@ -182,11 +200,10 @@ func (p *Pass) obtain(ctx context.Context, j *job) (err error) {
 	if err != nil {
 		return p.recordFailure(ctx, j, fmt.Errorf("storing: %w", err))
 	}
-	j.state.Leaf, j.state.Version, j.state.Fingerprint, j.ca = pair.Leaf, v.ID, pair.Fingerprint(), ca
-	rec := &j.state.Record
-	rec.CA, rec.Profile, rec.Order = ca, j.Profile, Attempt{}
-	rec.issued(j.Names, time.Now())
-	if err := rec.save(p.Store, j.Name); err != nil {
+	j.ca, j.state.Live = ca, false
+	j.state.Leaf, j.state.Version, j.state.Fingerprint = pair.Leaf, v.ID, pair.Fingerprint()
+	j.state.Record.issued(j.Target, ca, pair.Fingerprint(), time.Now())
+	if err := j.state.Record.save(p.Store, j.Name); err != nil {
 		return fmt.Errorf("recording: %w", err)
 	}
 	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "ca", ca, "fingerprint", j.state.Fingerprint[:16],
@@ -195,6 +212,19 @@ func (p *Pass) obtain(ctx context.Context, j *job) (err error) {
 		p.Log.Warn("order not forgotten", "cert", j.Name, "err", err)
 	}
 	return nil
+}
+
+func (p *Pass) callObtainer(ctx context.Context, j *job) (pair *keypair.Pair, ca string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.Log.Error("panicked", "cert", j.Name, "value", v, "stack", string(debug.Stack()))
+			err = fmt.Errorf("internal fault: %v", v)
+		}
+	}()
+	if err := p.Store.Tidy(j.Name); err != nil {
+		return nil, "", err
+	}
+	return p.Obtainer.Obtain(ctx, j.Target, j.state.Leaf, func(step string) { p.step(j.Name, step) })
 }
 
 // recordFailure keeps the failure of an order for the backoff and for status.

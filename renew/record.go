@@ -13,11 +13,12 @@ import (
 // A Record is record.json of a target: what cannot be seen in its files. It is
 // a hint. Losing it costs a reload, never a certificate.
 type Record struct {
-	CA      string      `json:"ca,omitempty"`      // that issued the newest version
-	Profile string      `json:"profile,omitempty"` // it was asked for
-	Issued  []time.Time `json:"issued,omitempty"`  // certificates for the present names in the last day; oldest first
-	For     string      `json:"for,omitempty"`     // the names Issued counts, space separated
-	Order   Attempt     `json:"order,omitzero"`    // obtaining
+	Fingerprint string      `json:"fingerprint,omitempty"` // of the version that CA and Profile tell of
+	CA          string      `json:"ca,omitempty"`          // that issued it
+	Profile     string      `json:"profile,omitempty"`     // it was asked for
+	Issued      []time.Time `json:"issued,omitempty"`      // certificates for the present names in the last day; oldest first
+	For         string      `json:"for,omitempty"`         // the names Issued counts, space separated
+	Order       Attempt     `json:"order,omitzero"`        // obtaining
 
 	Deployments map[string]Deployment `json:"deployments,omitempty"` // by name
 }
@@ -68,15 +69,32 @@ func (r Record) save(s *keypair.Store, name string) error {
 
 // backoff between tries: 1 min, 10 min, 100 min, then a day, as Let's Encrypt
 // asks of clients.
-var backoff = []time.Duration{time.Minute, 10 * time.Minute, 100 * time.Minute, 24 * time.Hour}
+var backoff = []time.Duration{time.Minute, 10 * time.Minute, 100 * time.Minute, longest}
 
-// failed counts one more failure.
+// waits reports whether the next try is to come later. A time further off than
+// any backoff was written by a clock that was wrong.
+func (a Attempt) waits(now time.Time) bool {
+	return a.Next.After(now) && a.Next.Sub(now) <= longest
+}
+
+// longest is the longest backoff.
+const longest = 24 * time.Hour
+
+// failed counts one more failure. An err that knows the Earliest time at which
+// another try makes sense is heeded, within bounds.
 func (a Attempt) failed(err error, now time.Time) Attempt {
 	wait := backoff[min(a.Failures, len(backoff)-1)]
 	a.Failures++
 	a.At = now.UTC().Truncate(time.Second)
 	a.Next = a.At.Add(wait)
-	a.Error, a.Remedy = err.Error(), Remedy(err)
+	var limited interface{ Earliest() time.Time }
+	if errors.As(err, &limited) && limited.Earliest().After(a.Next) {
+		a.Next = limited.Earliest().UTC().Add(time.Second).Truncate(time.Second)
+	}
+	if latest := a.At.Add(longest); a.Next.After(latest) {
+		a.Next = latest
+	}
+	a.Error, a.Remedy = strings.ReplaceAll(err.Error(), "\n", "; "), Remedy(err)
 	return a
 }
 
@@ -89,21 +107,22 @@ func Remedy(err error) string {
 	return ""
 }
 
-// issued counts a certificate against the budget of its names.
-func (r *Record) issued(names []string, now time.Time) {
-	r.Issued = append(r.spent(names, now), now.UTC().Truncate(time.Second))
-	r.For = strings.Join(names, " ")
+// issued notes a new certificate and counts it against the budget of its names.
+func (r *Record) issued(t Target, ca, fingerprint string, now time.Time) {
+	r.Fingerprint, r.CA, r.Profile, r.Order = fingerprint, ca, t.Profile, Attempt{}
+	r.Issued = append(r.spent(t.Names, now), now.UTC().Truncate(time.Second))
+	r.For = strings.Join(canonical(t.Names), " ")
 }
 
 // spent returns the times at which certificates for just these names were
 // issued in the last day.
 func (r *Record) spent(names []string, now time.Time) []time.Time {
-	if r.For != strings.Join(names, " ") {
+	if r.For != strings.Join(canonical(names), " ") {
 		return nil
 	}
 	var recent []time.Time
 	for _, t := range r.Issued {
-		if age := now.Sub(t); age < budgetPeriod {
+		if age := now.Sub(t); age.Abs() < budgetPeriod { // the clock may have been put back
 			recent = append(recent, t)
 		}
 	}

@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"syscall"
-
-	"github.com/coreos/go-systemd/v22/activation"
 )
 
 // A BusyError reports a port that another program holds.
@@ -99,39 +96,6 @@ func listen(ctx context.Context, network, addr string) (net.Listener, error) {
 func noFamily(err error) bool {
 	return errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL) ||
 		errors.Is(err, syscall.EPROTONOSUPPORT)
-}
-
-// inherited returns the sockets passed under name (sd_listen_fds(3)). The
-// originals stay open, for the next pass: what is returned are copies.
-func inherited(name string) ([]net.Listener, error) {
-	var ls []net.Listener
-	for _, f := range activation.Files(false) {
-		if f.Name() != name {
-			continue
-		}
-		l, err := net.FileListener(f)
-		if err != nil {
-			closeAll(ls)
-			return nil, fmt.Errorf("using the socket %q of the service manager: %w", name, err)
-		}
-		ls = append(ls, l)
-	}
-	if len(ls) == 0 {
-		return nil, &NoSocketError{Name: name, Given: os.Getenv("LISTEN_FDNAMES")}
-	}
-	return ls, nil
-}
-
-// A NoSocketError reports that the service manager passed no such socket.
-type NoSocketError struct{ Name, Given string }
-
-func (e *NoSocketError) Error() string {
-	return fmt.Sprintf("listening on fd:%s: the service manager passed no socket of that name (LISTEN_FDNAMES=%q)", e.Name, e.Given)
-}
-
-// Remedy says what the operator can do about it.
-func (e *NoSocketError) Remedy() string {
-	return fmt.Sprintf("start keypaird through a socket unit with FileDescriptorName=%s, or set [http-01] listen to an address", e.Name)
 }
 
 func closeAll(ls []net.Listener) {

@@ -24,7 +24,10 @@ import (
 // Path is where a CA looks for a token.
 const Path = "/.well-known/acme-challenge/"
 
-const maxKeyAuth = 512 // a key authorization is a token, a dot and 43 characters
+const (
+	maxKeyAuth = 512       // a key authorization is a token, a dot and 43 characters
+	unfinished = ".token-" // begins the name of a token that is being written
+)
 
 // A Responder serves the tokens of a directory and nothing else. It never
 // repeats what it was asked: what reflects requests proves nothing (section
@@ -93,7 +96,7 @@ func write(dir, token, keyAuth string, mode fs.FileMode) error {
 	if !acme.IsToken(token) {
 		return errNotToken
 	}
-	f, err := os.CreateTemp(dir, ".token-*")
+	f, err := os.CreateTemp(dir, unfinished+"*")
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,6 @@ type Solver struct {
 
 	mu      sync.Mutex
 	started bool
-	err     error // of the start, which is tried once
 	servers []*http.Server
 	served  sync.WaitGroup
 }
@@ -48,7 +47,7 @@ func (s *Solver) Prove(ctx context.Context, c acme.Challenge, validate func(cont
 		return err
 	}
 	defer s.withdraw(filepath.Join(dir, c.Token))
-	if err := s.start(ctx); err != nil {
+	if err := s.start(ctx, c); err != nil {
 		var busy *BusyError
 		if !errors.As(err, &busy) || !s.heldByPeer(ctx, c) {
 			return err
@@ -101,26 +100,36 @@ func (e *PublishError) Remedy() string {
 	return "make the directory exist and writable for keypaird, or correct [http-01] webroot"
 }
 
-// start listens, unless the configuration says that others do.
-func (s *Solver) start(ctx context.Context) error {
+// start tidies up and listens, unless the configuration says that others do.
+// A port that is taken is tried again by the next proof.
+func (s *Solver) start(ctx context.Context, c acme.Challenge) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.started || s.Listen == "" || s.Webroot != "" {
-		return s.err
+	switch {
+	case s.started:
+		return nil
+	case s.Webroot != "":
+		s.sweep(s.Webroot, strings.TrimPrefix(c.KeyAuth, c.Token)) // others may keep tokens there
+	case s.Listen != "":
+		ls, err := Listen(ctx, s.Listen)
+		if err != nil {
+			return err
+		}
+		s.sweep(s.Dir, "")
+		for _, l := range ls {
+			s.serve(l)
+		}
 	}
 	s.started = true
-	s.sweep()
-	var ls []net.Listener
-	if ls, s.err = Listen(ctx, s.Listen); s.err != nil {
-		return s.err
-	}
-	for _, l := range ls {
-		srv := NewServer(s.Dir)
-		s.servers = append(s.servers, srv)
-		s.served.Go(func() { _ = srv.Serve(netutil.LimitListener(l, maxConns)) }) // ended and awaited by Close
-		s.Log.Debug("listening for http-01", "addr", l.Addr().String())
-	}
 	return nil
+}
+
+// serve serves the tokens until Close, which also waits for the end.
+func (s *Solver) serve(l net.Listener) {
+	srv := NewServer(s.Dir)
+	s.servers = append(s.servers, srv)
+	s.served.Go(func() { _ = srv.Serve(netutil.LimitListener(l, maxConns)) })
+	s.Log.Debug("listening for http-01", "addr", l.Addr().String())
 }
 
 // NewServer returns a server for a directory of tokens, guarded against peers
@@ -144,19 +153,24 @@ func (s *Solver) Close() {
 		srv.Close()
 	}
 	s.served.Wait()
-	s.servers, s.started, s.err = nil, false, nil
+	s.servers, s.started = nil, false
 }
 
-// sweep removes the tokens of processes that were killed.
-func (s *Solver) sweep() {
-	entries, err := os.ReadDir(s.Dir)
+// sweep removes the tokens that killed processes left in dir, if they end like
+// ours.
+func (s *Solver) sweep(dir, end string) {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return // the proof itself will say what is wrong with it
 	}
 	for _, e := range entries {
 		info, err := e.Info()
-		if err == nil && time.Since(info.ModTime()) > tokenLife {
-			s.withdraw(filepath.Join(s.Dir, e.Name()))
+		if err != nil || !info.Mode().IsRegular() || time.Since(info.ModTime()) < tokenLife {
+			continue
+		}
+		keyAuth, err := read(dir, e.Name())
+		if strings.HasPrefix(e.Name(), unfinished) || acme.IsToken(e.Name()) && err == nil && strings.HasSuffix(string(keyAuth), end) {
+			s.withdraw(filepath.Join(dir, e.Name()))
 		}
 	}
 }
@@ -185,7 +199,9 @@ func Get(ctx context.Context, addr, host, token string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	req.Host = host
+	if req.Host = host; strings.Contains(host, ":") {
+		req.Host = "[" + host + "]" // an IPv6 address
+	}
 	client := &http.Client{
 		Transport: &http.Transport{DisableKeepAlives: true}, // no proxy: the CA uses none
 		CheckRedirect: func(*http.Request, []*http.Request) error {

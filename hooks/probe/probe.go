@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -128,12 +127,8 @@ func dial(ctx context.Context, p *protocol, e Endpoint, name string) ([]*x509.Ce
 
 // handshake returns the chain shown in a TLS handshake.
 func handshake(ctx context.Context, conn net.Conn, p *protocol, name string) ([]*x509.Certificate, error) {
-	sni := name
-	if _, err := netip.ParseAddr(name); err == nil {
-		sni = ""
-	}
 	tc := tls.Client(conn, &tls.Config{
-		ServerName: sni,
+		ServerName: name, // an IP address is not sent
 		NextProtos: p.alpn,
 		// The caller compares fingerprints. The handshake still proves that
 		// the server holds the key of what it shows.

@@ -319,7 +319,7 @@ func (c *crash) run(t *testing.T, fault string, n int) string {
 		args = append(args, "-e", fmt.Sprintf("inject=%s:when=%d", fault, n))
 	}
 	cmd := exec.Command(c.strace, append(args, os.Args[0], dir, c.chain, c.key)...)
-	cmd.Env = append(os.Environ(), helperEnv+"=issue")
+	cmd.Env = helperEnviron("issue")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	runErr := cmd.Run()

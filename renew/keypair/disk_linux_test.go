@@ -15,7 +15,7 @@ import (
 func TestFullDisk(t *testing.T) {
 	dir, chain, key := fixture(t)
 	cmd := exec.Command(os.Args[0], t.TempDir(), dir, chain, key)
-	cmd.Env = append(os.Environ(), helperEnv+"=disk")
+	cmd.Env = helperEnviron("disk")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if os.Geteuid() != 0 { // root of a name space of its own can mount, too
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER

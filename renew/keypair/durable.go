@@ -93,7 +93,7 @@ func (f *folder) replace(name string, data []byte, m FileMode) error {
 	}
 	var failed *WriteError
 	if errors.As(err, &failed) {
-		failed.Path = filepath.Join(f.path, name) // the name that means something
+		failed.Path = f.at(name) // the name that means something
 	}
 	if err != nil {
 		return err

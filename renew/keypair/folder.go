@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -60,7 +61,7 @@ func (f *folder) sub(name string) (*folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(f.path, name)
+	path := f.at(name)
 	if !info.IsDir() {
 		return nil, &BrokenError{path, errNotDir}
 	}
@@ -88,6 +89,9 @@ func (f *folder) subMake(name string) (*folder, error) {
 	return f.sub(name)
 }
 
+// at is the path of an entry, for messages.
+func (f *folder) at(name string) string { return strings.TrimSuffix(f.path, "/") + "/" + name }
+
 func (f *folder) close() { f.root.Close() }
 
 func (f *folder) lstat(name string) (info fs.FileInfo, err error) {
@@ -96,7 +100,7 @@ func (f *folder) lstat(name string) (info fs.FileInfo, err error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("looking at %s: %w", filepath.Join(f.path, name), cause(err))
+		return nil, fmt.Errorf("looking at %s: %w", f.at(name), cause(err))
 	}
 	return info, nil
 }
@@ -123,29 +127,29 @@ func (f *folder) names() ([]string, error) {
 
 // read returns the content of a regular file of at most limit bytes.
 func (f *folder) read(name string, limit int) ([]byte, error) {
-	path := filepath.Join(f.path, name)
 	info, err := f.lstat(name)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, &BrokenError{path, errNotRegular}
+		return nil, &BrokenError{f.at(name), errNotRegular}
 	}
 	if info.Size() > int64(limit) {
-		return nil, &BrokenError{path, fmt.Errorf("is larger than %d KiB", limit>>10)}
+		return nil, &BrokenError{f.at(name), fmt.Errorf("is larger than %d KiB", limit>>10)}
 	}
 	file, err := f.open(name)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, cause(err))
+		return nil, fmt.Errorf("reading %s: %w", f.at(name), cause(err))
 	}
 	defer file.Close()
-	buf := make([]byte, info.Size()+1)
-	n, err := io.ReadFull(file, buf)
-	switch {
-	case err == nil:
-		return nil, fmt.Errorf("reading %s: it grew meanwhile", path)
-	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, fmt.Errorf("reading %s: %w", path, cause(err))
+	size := int(info.Size())
+	buf := make([]byte, size+1)
+	n, err := io.ReadAtLeast(file, buf, size)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", f.at(name), cause(err))
+	}
+	if n > size {
+		return nil, fmt.Errorf("reading %s: it grew meanwhile", f.at(name))
 	}
 	return buf[:n], nil
 }
@@ -257,13 +261,13 @@ func (f *folder) discard(name string) error {
 
 func (f *folder) removeAll(name string) error {
 	if err := f.root.RemoveAll(name); err != nil {
-		return fmt.Errorf("removing %s: %w", filepath.Join(f.path, name), cause(err))
+		return fmt.Errorf("removing %s: %w", f.at(name), cause(err))
 	}
 	return nil
 }
 
 func (f *folder) failed(name string, err error) error {
-	return &WriteError{Path: filepath.Join(f.path, name), Err: cause(err)}
+	return &WriteError{Path: f.at(name), Err: cause(err)}
 }
 
 // retry repeats a call that a signal interrupted; os.Root does so for some.

@@ -45,6 +45,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// helperEnviron is the environment that makes the test binary a helper. The
+// race detector would have each of them sleep for a second before it ends.
+func helperEnviron(helper string) []string {
+	return append(os.Environ(), helperEnv+"="+helper, "GORACE=atexit_sleep_ms=0")
+}
+
 // A testCA signs leaves through one intermediate.
 type testCA struct {
 	root, inter       *x509.Certificate

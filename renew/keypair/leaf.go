@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io/fs"
-	"path/filepath"
 )
 
 // leaf reads the leaf of version id and sees that the rest of it is there.
@@ -18,26 +17,23 @@ func (f *folder) leaf(id string) (leaf *x509.Certificate, fp string, err error) 
 	if err != nil {
 		return nil, "", err
 	}
-	path := filepath.Join(v.path, fullChainFile)
-	blocks, err := certificateBlocks(chain)
-	if err != nil {
-		return nil, "", &BrokenError{path, err}
+	spans, err := certificateSpans(chain)
+	if err == nil {
+		leaf, err = parseCertificate(spans[0])
 	}
-	leaf, err = x509.ParseCertificate(blocks[0].Bytes)
 	if err != nil {
-		return nil, "", &BrokenError{path, err}
+		return nil, "", &BrokenError{v.at(fullChainFile), err}
 	}
-	path = filepath.Join(v.path, keyFile)
 	info, err := v.lstat(keyFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, "", &BrokenError{path, errMissing}
+		return nil, "", &BrokenError{v.at(keyFile), errMissing}
 	case err != nil:
 		return nil, "", err
 	case !info.Mode().IsRegular():
-		return nil, "", &BrokenError{path, errNotRegular}
+		return nil, "", &BrokenError{v.at(keyFile), errNotRegular}
 	case info.Size() == 0:
-		return nil, "", &BrokenError{path, errors.New("is empty")}
+		return nil, "", &BrokenError{v.at(keyFile), errors.New("is empty")}
 	}
 	return leaf, fingerprint(leaf), nil
 }
@@ -45,20 +41,20 @@ func (f *folder) leaf(id string) (leaf *x509.Certificate, fp string, err error) 
 // version opens the directory of version id.
 func (f *folder) version(id string) (*folder, error) {
 	v, err := f.sub(id)
-	return v, broken(filepath.Join(f.path, id), err)
+	return v, f.broken(id, err)
 }
 
 // part reads one file of a version.
 func (f *folder) part(name string, limit int) ([]byte, error) {
 	data, err := f.read(name, limit)
-	return data, broken(filepath.Join(f.path, name), err)
+	return data, f.broken(name, err)
 }
 
 // broken turns a missing part into damage; an error that only means that we
 // cannot tell stays what it is.
-func broken(path string, err error) error {
+func (f *folder) broken(name string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return &BrokenError{path, errMissing}
+		return &BrokenError{f.at(name), errMissing}
 	}
 	return err
 }

@@ -42,7 +42,7 @@ func runHelper(t *testing.T, helper string) {
 	t.Helper()
 	dir, chain, key := fixture(t)
 	cmd := exec.Command(os.Args[0], dir, chain, key)
-	cmd.Env = append(os.Environ(), helperEnv+"="+helper)
+	cmd.Env = helperEnviron(helper)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}

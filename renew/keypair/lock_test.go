@@ -39,7 +39,7 @@ func tryAcquire(path string) (*Lock, error) {
 func hold(t *testing.T, path string) (pid int, end func(kill bool)) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], path, "no release")
-	cmd.Env = append(os.Environ(), helperEnv+"=lock")
+	cmd.Env = helperEnviron("lock")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	must(t, err)

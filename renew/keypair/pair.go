@@ -107,40 +107,42 @@ func encode(certs []*x509.Certificate) []byte {
 }
 
 func parseCertificates(data []byte) ([]*x509.Certificate, error) {
-	blocks, err := certificateBlocks(data)
+	spans, err := certificateSpans(data)
 	if err != nil {
 		return nil, err
 	}
-	certs := make([]*x509.Certificate, len(blocks))
-	for i, b := range blocks {
-		if certs[i], err = x509.ParseCertificate(b.Bytes); err != nil {
+	certs := make([]*x509.Certificate, len(spans))
+	for i, span := range spans {
+		if certs[i], err = parseCertificate(span); err != nil {
 			return nil, fmt.Errorf("certificate %d: %w", i+1, err)
 		}
 	}
 	return certs, nil
 }
 
-// certificateBlocks takes a chain apart without parsing the certificates.
-func certificateBlocks(data []byte) ([]*pem.Block, error) {
+// certificateSpans takes a chain apart without reading the certificates.
+func certificateSpans(data []byte) ([][]byte, error) {
 	if len(data) > maxChainBytes {
 		return nil, fmt.Errorf("larger than %d KiB", maxChainBytes>>10)
 	}
-	blocks, err := splitPEM(data)
-	if err != nil {
-		return nil, err
+	spans, err := spansPEM(data)
+	if err == nil && len(spans) > maxCertificates {
+		err = fmt.Errorf("%d certificates, more than %d", len(spans), maxCertificates)
 	}
-	if len(blocks) > maxCertificates {
-		return nil, fmt.Errorf("%d certificates, more than %d", len(blocks), maxCertificates)
+	return spans, err
+}
+
+func parseCertificate(span []byte) (*x509.Certificate, error) {
+	b, err := decodePEM(span)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("PEM block %w", err)
+	case b.Type != "CERTIFICATE":
+		return nil, fmt.Errorf("PEM block is a %q", b.Type)
+	case len(b.Headers) > 0:
+		return nil, errors.New("PEM block has headers, which certificates do not have")
 	}
-	for i, b := range blocks {
-		if b.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("block %d is a %q, not a certificate", i+1, b.Type)
-		}
-		if len(b.Headers) > 0 {
-			return nil, fmt.Errorf("block %d has PEM headers, which certificates do not have", i+1)
-		}
-	}
-	return blocks, nil
+	return x509.ParseCertificate(b.Bytes)
 }
 
 // matches reports whether key is the key of the first certificate.

@@ -12,43 +12,58 @@ import (
 // and a block cut short must not look like the end of the file. White space
 // between blocks and either kind of line end are fine.
 func splitPEM(data []byte) ([]*pem.Block, error) {
-	var blocks []*pem.Block
-	for rest := bytes.TrimLeft(data, space); len(rest) > 0; rest = bytes.TrimLeft(rest, space) {
-		line := 1 + bytes.Count(data[:len(data)-len(rest)], []byte("\n"))
-		if !bytes.HasPrefix(rest, []byte(begin)) {
-			return nil, fmt.Errorf("line %d is outside of any PEM block", line)
-		}
-		n := blockLen(rest)
-		if n == 0 {
-			return nil, fmt.Errorf("PEM block at line %d has no end: truncated", line)
-		}
-		block, after := pem.Decode(rest[:n])
-		if block == nil || len(bytes.TrimLeft(after, space)) > 0 || bytes.Count(rest[:n], []byte(begin)) != 1 {
-			return nil, fmt.Errorf("PEM block at line %d cannot be read", line)
-		}
-		blocks = append(blocks, block)
-		rest = rest[n:]
+	spans, err := spansPEM(data)
+	if err != nil {
+		return nil, err
 	}
-	if len(blocks) == 0 {
-		return nil, errors.New("empty")
+	blocks := make([]*pem.Block, len(spans))
+	for i, span := range spans {
+		if blocks[i], err = decodePEM(span); err != nil {
+			return nil, fmt.Errorf("PEM block %d %w", i+1, err)
+		}
 	}
 	return blocks, nil
+}
+
+// spansPEM finds where the blocks are without decoding them.
+func spansPEM(data []byte) ([][]byte, error) {
+	var spans [][]byte
+	for rest := bytes.TrimLeft(data, space); len(rest) > 0; rest = bytes.TrimLeft(rest, space) {
+		if !bytes.HasPrefix(rest, []byte(begin)) {
+			return nil, fmt.Errorf("line %d is outside of any PEM block", line(data, rest))
+		}
+		end := bytes.Index(rest, []byte("\n-----END "))
+		if end < 0 {
+			return nil, fmt.Errorf("PEM block at line %d has no end: truncated", line(data, rest))
+		}
+		n := len(rest)
+		if eol := bytes.IndexByte(rest[end+1:], '\n'); eol >= 0 {
+			n = end + 1 + eol + 1
+		}
+		spans = append(spans, rest[:n])
+		rest = rest[n:]
+	}
+	if len(spans) == 0 {
+		return nil, errors.New("empty")
+	}
+	return spans, nil
+}
+
+// decodePEM decodes what has to be exactly one block.
+func decodePEM(span []byte) (*pem.Block, error) {
+	block, after := pem.Decode(span)
+	if block == nil || len(bytes.TrimLeft(after, space)) > 0 || bytes.Count(span, []byte(begin)) != 1 {
+		return nil, errors.New("cannot be read")
+	}
+	return block, nil
+}
+
+// line is the number of the line of data that rest, its end, begins with.
+func line(data, rest []byte) int {
+	return 1 + bytes.Count(data[:len(data)-len(rest)], []byte("\n"))
 }
 
 const (
 	space = " \t\r\n"
 	begin = "-----BEGIN "
 )
-
-// blockLen is the length of the PEM block that data begins with, up to the end
-// of its last line; 0 if it has no last line.
-func blockLen(data []byte) int {
-	end := bytes.Index(data, []byte("\n-----END "))
-	if end < 0 {
-		return 0
-	}
-	if eol := bytes.IndexByte(data[end+1:], '\n'); eol >= 0 {
-		return end + 1 + eol + 1
-	}
-	return len(data)
-}

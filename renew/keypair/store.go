@@ -124,7 +124,7 @@ func (s *Store) Add(name string, p *Pair) (Version, error) {
 	if err := f.addVersion(id, p); err != nil {
 		return Version{}, err
 	}
-	return Version{ID: id, Dir: filepath.Join(f.path, id), Pair: p}, nil
+	return Version{ID: id, Dir: f.at(id), Pair: p}, nil
 }
 
 // addVersion writes p as version id of f.
@@ -151,7 +151,7 @@ func (f *folder) writeVersion(tmp, id string, p *Pair) error {
 		return err
 	}
 	defer v.close()
-	v.path = filepath.Join(f.path, id) // what messages should name
+	v.path = f.at(id) // what messages should name
 	for _, file := range p.files() {
 		if err := v.create(file.name, file.data, private); err != nil {
 			return err

@@ -514,7 +514,7 @@ func TestUmask(t *testing.T) {
 	for _, mask := range []string{"0", "022", "027", "077", "0177", "0777"} {
 		dir := filepath.Join(tmp, "umask"+mask, "state")
 		cmd := exec.Command(os.Args[0], dir, mask, tmp+"/chain", tmp+"/key")
-		cmd.Env = append(os.Environ(), helperEnv+"=umask")
+		cmd.Env = helperEnviron("umask")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("umask %s: %v: %s", mask, err, out)
 			continue

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -216,7 +215,7 @@ func (f *folder) highest() (int, error) {
 
 // live is the ID that the live link names.
 func (f *folder) live() (string, error) {
-	path := filepath.Join(f.path, liveLink)
+	path := f.at(liveLink)
 	target, err := f.root.Readlink(liveLink)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -257,7 +256,7 @@ func (f *folder) load(id string) (Version, error) {
 			return Version{}, err
 		}
 		if !bytes.Equal(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), file.data) {
-			return Version{}, &BrokenError{filepath.Join(v.path, file.name), errors.New("does not belong to " + fullChainFile + " and " + keyFile)}
+			return Version{}, &BrokenError{v.at(file.name), errors.New("does not belong to " + fullChainFile + " and " + keyFile)}
 		}
 	}
 	return Version{ID: id, Dir: v.path, Pair: p}, nil

@@ -7,11 +7,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"path/filepath"
 	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"keypaird/renew"
@@ -29,12 +27,13 @@ type Document struct {
 type Target struct {
 	Name        string       `json:"name"`
 	Names       []Name       `json:"names"`
-	State       string       `json:"state"`            // "ok", "due", "missing", "expired", "pending", "failing"
+	State       string       `json:"state"`            // "ok", "due", "pending", "failing", "missing", "expired", "damaged"
 	Live        *Certificate `json:"live,omitempty"`   // what is in use
 	Newest      *Certificate `json:"newest,omitempty"` // what is stored, if it is not what is in use
 	Due         *time.Time   `json:"due,omitempty"`    // when the next certificate is ordered
 	Next        Next         `json:"next"`
-	Order       *Failure     `json:"order,omitempty"` // of obtaining, if the last try failed
+	Order       *Failure     `json:"order,omitempty"`  // of obtaining, if the last try failed
+	Damage      *Damage      `json:"damage,omitempty"` // of the files, if they are not what they should be
 	Deployments []Deployment `json:"deployments,omitempty"`
 }
 
@@ -71,12 +70,18 @@ type Failure struct {
 	Remedy   string    `json:"remedy,omitempty"`
 }
 
+// A Damage is what keeps a target's files from being read.
+type Damage struct {
+	Error  string `json:"error"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
 // A Deployment is how far the newest certificate got in one deployment.
 type Deployment struct {
-	Name  string     `json:"name"`
-	State string     `json:"state"`        // "verified", "deployed" (not verified), "pending"
-	At    *time.Time `json:"at,omitempty"` // of the last success
-	*Failure
+	Name    string     `json:"name"`
+	State   string     `json:"state"`             // "verified", "deployed" (not verified), "pending"
+	At      *time.Time `json:"at,omitempty"`      // of the last success
+	Failure *Failure   `json:"failure,omitempty"` // of the last try, if it failed
 }
 
 // A Subject is a target and how its names are proven.
@@ -85,14 +90,19 @@ type Subject struct {
 	Proofs map[string]string // challenge type by name
 }
 
-// Collect reads how subjects stand at now.
+// Collect reads how subjects stand at now. Files of a target that are damaged
+// are part of the answer; a state that may not be read is an error.
 func Collect(store *keypair.Store, subjects []Subject, now time.Time) (Document, error) {
 	doc := Document{Time: now.UTC().Truncate(time.Second), Targets: []Target{}}
 	for _, s := range subjects {
 		t, err := collect(store, s, now)
-		if err != nil {
+		var broken *keypair.BrokenError
+		if errors.As(err, &broken) {
+			t.Damage = &Damage{err.Error(), renew.Remedy(err)}
+		} else if err != nil {
 			return doc, fmt.Errorf("cert %q: reading its state: %w", s.Name, err)
 		}
+		t.State = t.summary(now)
 		doc.Targets = append(doc.Targets, t)
 	}
 	return doc, nil
@@ -107,19 +117,30 @@ func collect(store *keypair.Store, s Subject, now time.Time) (Target, error) {
 	if err != nil {
 		return t, err
 	}
-	leaf, id, fp, err := store.LiveLeaf(s.Name)
-	if err == nil {
-		t.Live = certificate(store, s.Name, id, fp, leaf)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return t, err
-	}
-	if state.Leaf != nil {
-		if t.Live == nil || t.Live.Fingerprint != state.Fingerprint {
-			t.Newest = certificate(store, s.Name, state.Version, state.Fingerprint, state.Leaf)
-			t.Newest.CA = state.Record.CA
-		} else {
-			t.Live.CA = state.Record.CA
+	t.decide(s, state, now)
+	leaf, id, fp := state.Leaf, state.Version, state.Fingerprint
+	if !state.Live {
+		if leaf, id, fp, err = store.LiveLeaf(s.Name); errors.Is(err, fs.ErrNotExist) {
+			leaf, err = nil, nil
 		}
+	}
+	if err == nil && leaf != nil {
+		t.Live = certificate(store, s.Name, id, fp, leaf)
+	}
+	newest := t.Live
+	if state.Leaf != nil && !state.Live {
+		newest = certificate(store, s.Name, state.Version, state.Fingerprint, state.Leaf)
+		t.Newest = newest
+	}
+	if newest != nil && newest.Fingerprint == state.Record.Fingerprint {
+		newest.CA = state.Record.CA
+	}
+	return t, err
+}
+
+// decide notes what comes next, and what went wrong before.
+func (t *Target) decide(s Subject, state renew.State, now time.Time) {
+	if state.Leaf != nil {
 		due := renew.Due(state.Leaf).UTC()
 		t.Due = &due
 	}
@@ -133,13 +154,11 @@ func collect(store *keypair.Store, s Subject, now time.Time) (Target, error) {
 	for _, name := range s.Deploy {
 		t.Deployments = append(t.Deployments, deployment(name, state.Record.Deployments[name], state.Fingerprint))
 	}
-	t.State = t.summary(now)
-	return t, nil
 }
 
 func certificate(store *keypair.Store, name, id, fp string, leaf *x509.Certificate) *Certificate {
 	return &Certificate{
-		Version: id, Fingerprint: fp, Issuer: leaf.Issuer.CommonName, Dir: store.Dir(name) + "/" + id,
+		Version: id, Fingerprint: fp, Issuer: leaf.Issuer.CommonName, Dir: filepath.Join(store.Dir(name), id),
 		NotBefore: leaf.NotBefore.UTC(), NotAfter: leaf.NotAfter.UTC(),
 	}
 }
@@ -169,6 +188,8 @@ func deployment(name string, d renew.Deployment, newest string) Deployment {
 func (t Target) summary(now time.Time) string {
 	failing := t.Order != nil || slices.ContainsFunc(t.Deployments, func(d Deployment) bool { return d.Failure != nil })
 	switch {
+	case t.Damage != nil:
+		return "damaged"
 	case t.Live == nil:
 		return "missing"
 	case !now.Before(t.Live.NotAfter):
@@ -177,86 +198,8 @@ func (t Target) summary(now time.Time) string {
 		return "failing"
 	case t.Next.Action == renew.Deploy:
 		return "pending"
-	case t.Next.Action == renew.Issue:
+	case t.Next.Action == renew.Issue, t.Next.Action == renew.Wait: // for the budget: after a failure it is failing
 		return "due"
 	}
 	return "ok"
-}
-
-// WriteText prints the document for people.
-func (doc Document) WriteText(w io.Writer) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "TARGET\tSTATE\tVALID UNTIL\tLEFT\tNEXT")
-	for _, t := range doc.Targets {
-		until, left := "-", "-"
-		if t.Live != nil {
-			until, left = day(t.Live.NotAfter), span(t.Live.NotAfter.Sub(doc.Time))
-		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", t.Name, t.State, until, left, t.next(doc.Time))
-	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
-	for _, t := range doc.Targets {
-		t.writeDetails(w)
-	}
-	return nil
-}
-
-// next says what comes next, in words.
-func (t Target) next(now time.Time) string {
-	switch t.Next.Action {
-	case renew.Issue:
-		return "order now: " + t.Next.Why
-	case renew.Deploy:
-		return "deploy now: " + t.Next.Why
-	case renew.Wait:
-		return "wait until " + day(*t.Next.At) + ": " + t.Next.Why
-	}
-	return "order at " + day(*t.Next.At)
-}
-
-// writeDetails prints what does not fit a line: what a target is for, where it
-// is used, and what went wrong.
-func (t Target) writeDetails(w io.Writer) {
-	fmt.Fprintf(w, "\n%s\n", t.Name)
-	for _, n := range t.Names {
-		fmt.Fprintf(w, "  %s by %s\n", n.Name, n.Proof)
-	}
-	if t.Live != nil {
-		fmt.Fprintf(w, "  live %s, issued by %s, in %s\n", t.Live.Fingerprint[:16], t.Live.Issuer, t.Live.Dir)
-	}
-	if t.Newest != nil {
-		fmt.Fprintf(w, "  newest %s is stored but not in use, in %s\n", t.Newest.Fingerprint[:16], t.Newest.Dir)
-	}
-	for _, d := range t.Deployments {
-		fmt.Fprintf(w, "  deployment %s: %s\n", d.Name, d.State)
-		writeFailure(w, d.Failure)
-	}
-	writeFailure(w, t.Order)
-}
-
-func writeFailure(w io.Writer, f *Failure) {
-	if f == nil {
-		return
-	}
-	fmt.Fprintf(w, "  failed %d times, last %s: %s\n", f.Failures, day(f.At), f.Error)
-	if f.Remedy != "" {
-		fmt.Fprintf(w, "  remedy: %s\n", strings.ReplaceAll(f.Remedy, "\n", "\n          "))
-	}
-}
-
-func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04Z") }
-
-// span prints what is left in the unit that tells most.
-func span(d time.Duration) string {
-	switch {
-	case d < 0:
-		return "0"
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	}
-	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }

@@ -1,0 +1,172 @@
+package acme
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	legoacme "github.com/go-acme/lego/v4/acme"
+
+	"keypaird/renew/keypair"
+)
+
+// verdictTimeout bounds each wait for the CA to come to an end with something.
+const verdictTimeout = 5 * time.Minute
+
+// drive takes the order from whatever state it is in to a checked pair (RFC
+// 8555, section 7.1.6).
+func (j *job) drive(ctx context.Context) (*keypair.Pair, error) {
+	if err := j.prepare(ctx); err != nil {
+		return nil, err
+	}
+	waiting := pace{time.Now()}
+	finalized := 0
+	for {
+		var err error
+		switch j.order.Status {
+		case legoacme.StatusPending:
+			err = j.wait(ctx, waiting, "making the order ready")
+		case legoacme.StatusReady:
+			j.step("finalizing")
+			finalized++
+			err = j.finalize(ctx, finalized)
+			waiting = pace{time.Now()}
+		case legoacme.StatusProcessing:
+			err = j.wait(ctx, waiting, "issuing")
+		case legoacme.StatusValid:
+			return j.fetch(ctx)
+		case legoacme.StatusInvalid:
+			err = j.invalid()
+		default:
+			err = j.nonsense("the order has the unknown status %q", oneLine(j.order.Status, 32))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// prepare proves the names and, at the same time, has the order and its key on
+// disk: RSA keys and disks take long. After it the order can be finalized.
+func (j *job) prepare(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var unkept error
+	var keeping sync.WaitGroup
+	keeping.Go(func() {
+		defer recoverTo(&unkept, j.log)
+		unkept = j.keep(ctx)
+	})
+	err := j.proven(ctx)
+	if err != nil {
+		cancel()
+	}
+	keeping.Wait()
+	if err != nil {
+		return err
+	}
+	if unkept != nil {
+		return fmt.Errorf("keeping the order: %w", unkept)
+	}
+	return nil
+}
+
+// keep has the order's URL and key on disk. The order is not finalized before:
+// no certificate is issued that we could not fetch and use.
+func (j *job) keep(ctx context.Context) error {
+	if j.key != nil {
+		return nil // resumed
+	}
+	o := pendingOrder{
+		CA: j.client.ca.Name, Directory: j.client.ca.Directory, Account: j.session.account.url,
+		URL: j.url, Names: j.req.Names, KeyType: j.req.KeyType, Profile: j.req.Profile,
+	}
+	if slowToMake(o.KeyType) {
+		if err := j.pending.save(o); err != nil {
+			return err
+		}
+	}
+	key, err := newKeyUntil(ctx, o.KeyType)
+	if err != nil {
+		return err
+	}
+	data, err := keypair.MarshalKey(key)
+	if err != nil {
+		return err
+	}
+	j.key, o.Key = key, string(data)
+	return j.pending.save(o)
+}
+
+// proven proves the names of an order that waits for it. CAs make the order
+// ready when the last name is; asking whether they have would cost a request.
+func (j *job) proven(ctx context.Context) error {
+	if j.order.Status != legoacme.StatusPending {
+		return nil
+	}
+	if err := j.proveAll(ctx); err != nil {
+		return err
+	}
+	j.order.Status = legoacme.StatusReady
+	return nil
+}
+
+// wait lets the CA work for as long as it asks, and looks again.
+func (j *job) wait(ctx context.Context, p pace, what string) error {
+	now := time.Now()
+	if now.Sub(p.since) > verdictTimeout {
+		return &TimeoutError{j.client.ca.Name, what, verdictTimeout}
+	}
+	if err := sleep(ctx, p.next(now, j.session.guard.answer(j.url))); err != nil {
+		return err
+	}
+	err := j.look(ctx)
+	if transient(err) {
+		return nil // still the CA's turn
+	}
+	return err
+}
+
+// finalize sends the request to sign, for the n-th time. If the answer is lost,
+// or the CA finds the order not ready after all, its state decides what comes
+// next.
+func (j *job) finalize(ctx context.Context, n int) error {
+	der, err := csr(j.key, j.req.Names)
+	if err != nil {
+		return fmt.Errorf("making the request to sign: %w", err)
+	}
+	order, err := call(ctx, j.session, 1, func() (legoacme.ExtendedOrder, error) {
+		return j.session.core.Orders.UpdateForCSR(j.order.Finalize, der)
+	})
+	if err == nil {
+		j.order = order.Order
+		return nil
+	}
+	var p *Problem
+	var garbled *AnswerError
+	notReady := errors.As(err, &p) && p.Type == "orderNotReady"
+	if n == tries || !notReady && !transient(err) && !errors.As(err, &garbled) {
+		return fmt.Errorf("finalizing: %w", err)
+	}
+	j.log.Debug("finalize unanswered", "err", err)
+	if !notReady {
+		if err := sleep(ctx, pauseAfter(err, n)); err != nil {
+			return err
+		}
+	}
+	err = j.look(ctx)
+	if transient(err) {
+		return nil
+	}
+	return err
+}
+
+// invalid says why the CA gave the order up.
+func (j *job) invalid() error {
+	if j.order.Error != nil {
+		return j.client.problem(j.order.Error, answer{})
+	}
+	return &Problem{CA: j.client.ca.Name, Type: "orderInvalid", Detail: "the CA gave the order up without a reason"}
+}

@@ -1,0 +1,127 @@
+package hooks
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"keypaird/hooks/probe"
+	"keypaird/renew/keypair"
+)
+
+// What to go back to, and what the files are afterwards.
+func TestRollback(t *testing.T) {
+	old, p := good(t, plain), good(t, plain)
+	ended := newPair(t, -90*24*time.Hour, -time.Hour, plain)
+	other := good(t, plain)
+	crossed := func(r *relayd) { write(t, r.key(plain), string(other.Key())) }
+	for _, tt := range []struct {
+		name       string
+		there      *keypair.Pair // in the files
+		prepare    func(*relayd)
+		previous   *keypair.Pair
+		want       *keypair.Pair
+		rolledBack bool
+	}{
+		{"previous is valid", old, nil, old, old, true},
+		{"previous is valid, files are another's", other, nil, old, old, true},
+		{"previous is valid, files do not match", old, crossed, old, old, true},
+		{"previous has expired, files have not", old, nil, ended, old, true},
+		{"previous has expired, files too", ended, nil, ended, p, false},
+		{"no previous, files of another client", old, nil, nil, old, true},
+		{"no previous, files do not match", old, crossed, nil, p, false},
+		{"no previous, files have expired", ended, nil, nil, p, false},
+		{"deployed again", p, nil, p, p, false},
+		{"previous is the new one, files are older", old, nil, p, old, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := startRelayd(t, []string{plain}, tt.there)
+			if tt.prepare != nil {
+				tt.prepare(r)
+			}
+			r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || exit 1`)
+			err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: tt.previous}})
+			failure(t, err, StepReload).stands(t, tt.rolledBack, false, plain)
+			r.holds(plain, tt.want)
+		})
+	}
+}
+
+// Files of another client come back as they were: their readers rely on it.
+func TestRollbackKeepsModes(t *testing.T) {
+	old, p := good(t, plain), good(t, plain)
+	r := startRelayd(t, []string{plain}, old)
+	os.Chmod(r.key(plain), 0o640)
+	r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || exit 1`)
+	failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: p}}), StepReload).stands(t, true, false, plain)
+	if fi, err := os.Stat(r.key(plain)); err != nil || fi.Mode() != 0o640 {
+		t.Errorf("mode = %v, want 0640", fi.Mode())
+	}
+}
+
+// The configuration names both, and one of them has no certificate yet. Were
+// the other taken away again, neither could ever come to be.
+func TestFirstOfTwo(t *testing.T) {
+	t.Parallel()
+	p, q := good(t, plain), good(t, host)
+	r := startRelayd(t, []string{plain, host})
+	failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: p}}), StepCheck).stands(t, false, false, plain)
+	r.holds(plain, p)
+	r.reloaded()
+	if err := r.d.Deploy(t.Context(), []Change{{Name: host, New: q}}); err != nil {
+		t.Fatal(err)
+	}
+	r.shows(p)
+	r.shows(q)
+}
+
+// A server that reads whole directories could not start with a file it minds.
+func TestFirstIsMinded(t *testing.T) {
+	r := startRelayd(t, []string{plain})
+	r.d.Check = []string{script(t, "[ ! -e "+r.crt(plain)+" ] || { echo bad file; exit 1; }")}
+	failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: good(t, plain)}}), StepCheck).stands(t, true, false, plain)
+	if text(t, r.crt(plain)) != "(none)" || text(t, r.key(plain)) != "(none)" {
+		t.Error("the files that the check minds are still there")
+	}
+	noLeftovers(t, r.ssl, filepath.Join(r.ssl, "private"))
+	r.reloaded()
+}
+
+// One misconfigured target must not keep back the others.
+func TestOneOfTwoIsNotServed(t *testing.T) {
+	t.Parallel()
+	oldPlain, oldHost := good(t, plain), good(t, host, "chat.example.org")
+	newPlain, newHost := good(t, plain), good(t, host, "chat.example.org")
+	r := startRelayd(t, []string{plain, host}, oldPlain, oldHost)
+	r.place(fmt.Sprintf("%s:%d", host, r.at.Port), oldHost)
+	r.d.Timeout = 2 * time.Second
+	err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: newPlain, Previous: oldPlain}, {Name: host, New: newHost, Previous: oldHost}})
+	failure(t, err, StepVerify).stands(t, true, false, host)
+	if !strings.Contains(err.Error(), `for "chat.example.org", not `+newHost.Fingerprint()[:16]+" (and 1 more)") {
+		t.Errorf("error = %q", err)
+	}
+	r.holds(plain, newPlain)
+	r.holds(host, oldHost)
+	r.shows(newPlain)
+	r.shows(oldHost)
+	r.reloaded("deploy", "rollback")
+}
+
+func TestNotServedAndNothingToGoBackTo(t *testing.T) {
+	t.Parallel()
+	p := good(t, plain)
+	r := startRelayd(t, []string{plain})
+	r.d.Verify = []probe.Endpoint{freePort(t)}
+	r.d.Timeout = 2 * time.Second
+	err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p}})
+	failure(t, err, StepVerify).stands(t, false, true, plain)
+	if want := fmt.Sprintf("verifying: %s: connect: connection refused; the new pair stays in place", r.d.Verify[0]); err.Error() != want {
+		t.Errorf("error = %q\nwant    %q", err, want)
+	}
+	r.holds(plain, p)
+	r.shows(p)
+	r.reloaded("deploy")
+}
