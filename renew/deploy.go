@@ -45,6 +45,9 @@ func (p *Pass) deployAll(ctx context.Context, jobs []*job, errs *failures) {
 		p.deploy(ctx, name, ready, errs)
 	}
 	for _, a := range ready {
+		if err := p.goBack(ctx, a); err != nil {
+			errs.add(&TargetError{[]string{a.Name}, "switching back to its version before", err})
+		}
 		if err := p.Store.Prune(a.Name, a.inUse()...); err != nil {
 			p.Log.Warn("old versions not removed", "cert", a.Name, "err", err)
 		}
@@ -56,6 +59,8 @@ type arrival struct {
 	*job
 	newest keypair.Version
 	before keypair.Version // live when the pass began; ID "" if there was none or it is newest
+	back   keypair.Version // what deployments that failed went back to; ID "" if none did
+	placed bool            // newest may be in use somewhere
 }
 
 // arrive makes the newest version live.
@@ -84,6 +89,15 @@ func (p *Pass) arrive(j *job) (*arrival, error) {
 	}
 	a.moved = len(deployments([]*arrival{a})) == 0 // nothing but the switch was missing
 	return a, nil
+}
+
+// goBack makes the version before live again where every deployment went back
+// to it: live is what is in use.
+func (p *Pass) goBack(ctx context.Context, a *arrival) error {
+	if a.back.ID == "" || a.placed || ctx.Err() != nil || slices.Contains(a.inUse(), a.state.Fingerprint) {
+		return nil
+	}
+	return p.Store.SetLive(a.Name, a.back)
 }
 
 // inUse lists the fingerprints that some deployment still uses.
@@ -134,27 +148,41 @@ func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *
 		return
 	}
 	began := time.Now()
-	inUse, err := p.callDeployer(ctx, name, changes)
-	for _, a := range batch {
-		if rerr := p.recordDeployment(ctx, a, name, inUse, err); rerr != nil {
+	outcomes, err := p.callDeployer(ctx, name, changes)
+	var failed []string
+	for i, a := range batch {
+		outcome := Verified
+		if err != nil {
+			outcome = outcomes[i]
+		}
+		if outcome != Verified {
+			failed = append(failed, a.Name)
+		}
+		if rerr := p.recordDeployment(ctx, a, name, outcome, err); rerr != nil {
 			errs.add(&TargetError{[]string{a.Name}, "recording its deployment to " + name + ", which will be repeated", rerr})
 		}
 	}
 	if err == nil {
 		p.Log.Info("deployed", "deployment", name, "certs", strings.Join(targets, " "), "took", time.Since(began).Round(time.Millisecond))
 	} else if ctx.Err() == nil {
-		errs.add(&TargetError{targets, "deploying to " + name, err})
+		errs.add(&TargetError{failed, "deploying to " + name, err})
 	}
 }
 
-func (p *Pass) callDeployer(ctx context.Context, name string, changes []Change) (inUse bool, err error) {
+// callDeployer returns an outcome for each change whenever it returns an error.
+func (p *Pass) callDeployer(ctx context.Context, name string, changes []Change) (outcomes []Outcome, err error) {
+	unknown := slices.Repeat([]Outcome{Placed}, len(changes))
 	defer func() {
 		if v := recover(); v != nil {
 			p.Log.Error("panicked", "deployment", name, "value", v, "stack", string(debug.Stack()))
-			err = fmt.Errorf("internal fault: %v", v)
+			outcomes, err = unknown, fmt.Errorf("internal fault: %v", v)
 		}
 	}()
-	return p.Deployer.Deploy(ctx, name, changes)
+	outcomes, err = p.Deployer.Deploy(ctx, name, changes)
+	if len(outcomes) != len(changes) {
+		outcomes = unknown
+	}
+	return outcomes, err
 }
 
 // change describes the way from what a deployment uses to the newest version.
@@ -174,6 +202,7 @@ func (p *Pass) change(a *arrival, d Deployment) (Change, error) {
 		}
 	}
 	if previous.ID != "" {
+		a.back = previous
 		c.Previous = previous.Pair
 		c.Restore = func() error { return p.Store.SetLive(a.Name, previous) }
 	}
@@ -183,19 +212,21 @@ func (p *Pass) change(a *arrival, d Deployment) (Change, error) {
 // recordDeployment keeps how far a target got, so that the next pass does only
 // what is missing. An interrupt is not a failure, and nothing is known of what
 // it interrupted: that is done again.
-func (p *Pass) recordDeployment(ctx context.Context, a *arrival, name string, inUse bool, err error) error {
+func (p *Pass) recordDeployment(ctx context.Context, a *arrival, name string, outcome Outcome, err error) error {
+	a.placed = a.placed || outcome != TakenBack
 	if err != nil && ctx.Err() != nil {
 		return nil
 	}
 	now := time.Now()
 	d := a.state.Record.Deployments[name]
-	if err == nil {
+	switch outcome {
+	case Verified:
 		d = Deployment{Deployed: a.state.Fingerprint, Verified: a.state.Fingerprint, At: now.UTC().Truncate(time.Second)}
 		a.moved = true
-	} else {
-		if inUse {
-			d.Deployed = a.state.Fingerprint
-		}
+	case InUse:
+		d.Deployed = a.state.Fingerprint
+		d.Attempt = d.Attempt.failed(err, now)
+	default:
 		d.Attempt = d.Attempt.failed(err, now)
 	}
 	if a.state.Record.Deployments == nil {

@@ -36,11 +36,21 @@ type Obtainer interface {
 
 // A Deployer takes pairs to the programs that serve them.
 type Deployer interface {
-	// Deploy installs the changes and reloads once. The result tells whether
-	// the new pairs are in use, which they can be in spite of an error: a first
-	// pair is not taken back because it could not be verified.
-	Deploy(ctx context.Context, deployment string, changes []Change) (inUse bool, err error)
+	// Deploy installs the changes and reloads once. Without an error all are
+	// Verified; with one the outcomes tell, by change, how far each got.
+	Deploy(ctx context.Context, deployment string, changes []Change) ([]Outcome, error)
 }
+
+// An Outcome is how far a change got in a deployment.
+type Outcome int
+
+// Outcomes.
+const (
+	TakenBack Outcome = iota // what was in place before is in place
+	Placed                   // the new pair is in place; whether it is used is not known
+	InUse                    // the new pair is used, but was not seen everywhere
+	Verified                 // all is well
+)
 
 // A Change is one target's new pair on its way to a deployment.
 type Change struct {

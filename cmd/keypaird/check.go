@@ -34,7 +34,7 @@ func (a *app) check(ctx context.Context, args []string) error {
 			return context.Cause(ctx)
 		}
 	} else {
-		found = checkFiles(cfg)
+		found = append(checkProviders(ctx, cfg), checkFiles(cfg)...)
 	}
 	if *asJSON {
 		if err := a.printJSON(found); err != nil {

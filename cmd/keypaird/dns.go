@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os/exec"
+	"slices"
 
 	"keypaird/acme/dns01"
 )
@@ -31,8 +34,7 @@ func (a *app) dns(ctx context.Context, args []string) error {
 	if *asJSON {
 		argv = append([]string{"-json"}, argv...)
 	}
-	cmd := exec.CommandContext(ctx, child, argv...)
-	cmd.Env = []string{} // it needs no secrets to say this
+	cmd := askChild(ctx, child, argv...)
 	cmd.Stdout, cmd.Stderr = a.stdout, a.stderr
 	if err := cmd.Run(); err != nil {
 		var exit *exec.ExitError
@@ -42,4 +44,40 @@ func (a *app) dns(ctx context.Context, args []string) error {
 		return fmt.Errorf("running %s: %w", child, err)
 	}
 	return nil
+}
+
+// askChild is a question to the child that takes no secrets to answer.
+func askChild(ctx context.Context, child string, argv ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, child, argv...)
+	cmd.Env = []string{}
+	return cmd
+}
+
+// checkProviders asks the child whether it knows the provider of each account:
+// the configuration alone cannot tell.
+func checkProviders(ctx context.Context, cfg *Config) []Finding {
+	var found []Finding
+	child, err := dns01.FindChild()
+	if err != nil && len(cfg.DNS) > 0 {
+		return []Finding{finding("dns", "accounts", "", err)}
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.DNS)) {
+		provider := cfg.DNS[name].Provider
+		f := Finding{Check: "dns", Subject: name, Result: Failed, Remedy: "name one of: keypaird dns"}
+		out, err := askChild(ctx, child, "-json", "-describe", provider).Output()
+		var known struct {
+			BuiltIn bool `json:"built_in"`
+		}
+		switch {
+		case err != nil:
+			f.Detail = fmt.Sprintf("lego has no provider %q", provider)
+		case json.Unmarshal(out, &known) == nil && !known.BuiltIn:
+			f.Detail = fmt.Sprintf("the provider %q is not built into %s", provider, child)
+			f.Remedy = "build keypaird-dns without -tags lean"
+		default:
+			continue
+		}
+		found = append(found, f)
+	}
+	return found
 }

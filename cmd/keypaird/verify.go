@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"text/tabwriter"
+	"time"
 
 	"keypaird/hooks/probe"
 	"keypaird/renew"
@@ -74,7 +75,7 @@ func (w *wiring) sights(ctx context.Context, t renew.Target) []Sight {
 		for _, e := range w.deployments[d].Verify {
 			for _, name := range t.Names {
 				row := Sight{Target: t.Name, Deployment: d, Endpoint: e.String(), Name: name, OK: true}
-				if err := probe.Verify(ctx, e, name, leaf); err != nil {
+				if err := patiently(ctx, func() error { return probe.Verify(ctx, e, name, leaf) }); err != nil {
 					row.OK, row.Error, row.Remedy = false, err.Error(), renew.Remedy(err)
 				}
 				rows = append(rows, row)
@@ -82,6 +83,30 @@ func (w *wiring) sights(ctx context.Context, t renew.Target) []Sight {
 		}
 	}
 	return rows
+}
+
+// A server that has just reloaded may have an old worker that still accepts: a
+// wrong pair is looked at again for this long.
+const (
+	lookAgain  = time.Second
+	firstPause = 20 * time.Millisecond
+)
+
+// patiently calls look until it succeeds or a second is over.
+func patiently(ctx context.Context, look func() error) error {
+	began := time.Now()
+	for pause := firstPause; ; pause *= 2 {
+		err := look()
+		var stale *probe.StaleError
+		if !errors.As(err, &stale) || time.Since(began)+pause > lookAgain {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
 }
 
 var errNoPair = errors.New("no pair is live")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"keypaird/acme"
@@ -67,7 +68,7 @@ func (a *app) wire(cfg *Config, log *slog.Logger) (*wiring, error) {
 func (w *wiring) add(t TargetConfig) error {
 	s := status.Subject{
 		Target: renew.Target{Name: t.Name, KeyType: t.Key, CAs: t.SignWith, Profile: t.Profile, Deploy: t.Deploy},
-		Proofs: map[string]string{},
+		Proofs: map[string]string{}, Verifies: map[string]bool{},
 	}
 	for _, p := range t.Proofs {
 		s.Names = append(s.Names, p.Name)
@@ -87,6 +88,7 @@ func (w *wiring) add(t TargetConfig) error {
 			d.Log = w.log
 			w.deployments[name] = &d
 		}
+		s.Verifies[name] = len(w.deployments[name].Verify) > 0
 	}
 	w.targets[t.Name] = t
 	w.subjects = append(w.subjects, s)
@@ -189,13 +191,33 @@ func (w *wiring) Obtain(ctx context.Context, t renew.Target, have *x509.Certific
 }
 
 // Deploy implements renew.Deployer.
-func (w *wiring) Deploy(ctx context.Context, name string, changes []renew.Change) (bool, error) {
-	d := w.deployments[name]
+func (w *wiring) Deploy(ctx context.Context, name string, changes []renew.Change) ([]renew.Outcome, error) {
 	batch := make([]hooks.Change, len(changes))
 	for i, c := range changes {
 		batch[i] = hooks.Change(c)
 	}
-	err := d.Deploy(ctx, batch)
+	err := w.deployments[name].Deploy(ctx, batch)
 	var failed *hooks.Error
-	return err == nil || errors.As(err, &failed) && failed.Installed, err
+	if !errors.As(err, &failed) {
+		return nil, err
+	}
+	outcomes := make([]renew.Outcome, len(changes))
+	for i, c := range changes {
+		outcomes[i] = outcome(failed, c.Name)
+	}
+	return outcomes, err
+}
+
+// outcome says how far one target got in a deployment that failed.
+func outcome(e *hooks.Error, target string) renew.Outcome {
+	untouched := e.Step == hooks.StepInstall && e.RollbackErr == nil
+	switch {
+	case !slices.Contains(e.Failed, target):
+		return renew.Verified
+	case e.Installed:
+		return renew.InUse
+	case e.RolledBack || untouched:
+		return renew.TakenBack
+	}
+	return renew.Placed
 }

@@ -79,7 +79,7 @@ type Damage struct {
 // A Deployment is how far the newest certificate got in one deployment.
 type Deployment struct {
 	Name    string     `json:"name"`
-	State   string     `json:"state"`             // "verified", "deployed" (not verified), "pending"
+	State   string     `json:"state"`             // "verified": seen served; "deployed": reloaded, no endpoint to look at; "unverified": reloaded, not seen served; "pending"
 	At      *time.Time `json:"at,omitempty"`      // of the last success
 	Failure *Failure   `json:"failure,omitempty"` // of the last try, if it failed
 }
@@ -87,7 +87,8 @@ type Deployment struct {
 // A Subject is a target and how its names are proven.
 type Subject struct {
 	renew.Target
-	Proofs map[string]string // challenge type by name
+	Proofs   map[string]string // challenge type by name
+	Verifies map[string]bool   // the deployments with endpoints to look at
 }
 
 // Collect reads how subjects stand at now. Files of a target that are damaged
@@ -141,18 +142,18 @@ func collect(store *keypair.Store, s Subject, now time.Time) (Target, error) {
 // decide notes what comes next, and what went wrong before.
 func (t *Target) decide(s Subject, state renew.State, now time.Time) {
 	if state.Leaf != nil {
-		due := renew.Due(state.Leaf).UTC()
+		due := renew.Due(state.Leaf).UTC().Truncate(time.Second)
 		t.Due = &due
 	}
 	d := renew.Decide(now, s.Target, state, renew.Patient)
 	t.Next = Next{Action: d.Action, Why: d.Why}
 	if !d.At.IsZero() {
-		at := d.At.UTC()
+		at := d.At.UTC().Truncate(time.Second)
 		t.Next.At = &at
 	}
 	t.Order = failure(state.Record.Order)
 	for _, name := range s.Deploy {
-		t.Deployments = append(t.Deployments, deployment(name, state.Record.Deployments[name], state.Fingerprint))
+		t.Deployments = append(t.Deployments, deployment(name, s.Verifies[name], state.Record.Deployments[name], state.Fingerprint))
 	}
 }
 
@@ -170,13 +171,16 @@ func failure(a renew.Attempt) *Failure {
 	return &Failure{a.Failures, a.At, a.Next, a.Error, a.Remedy}
 }
 
-func deployment(name string, d renew.Deployment, newest string) Deployment {
+func deployment(name string, verifies bool, d renew.Deployment, newest string) Deployment {
 	out := Deployment{Name: name, State: "pending", Failure: failure(d.Attempt)}
 	switch {
 	case newest != "" && d.Verified == newest:
-		out.State = "verified"
-	case newest != "" && d.Deployed == newest:
 		out.State = "deployed"
+		if verifies {
+			out.State = "verified"
+		}
+	case newest != "" && d.Deployed == newest:
+		out.State = "unverified"
 	}
 	if !d.At.IsZero() {
 		out.At = &d.At
