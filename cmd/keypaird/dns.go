@@ -39,6 +39,7 @@ func (a *app) dns(ctx context.Context, args []string) error {
 	if err := cmd.Run(); err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
+			printRemedy(a.stderr, "name one of: keypaird dns")
 			return errSaid // by the child, on standard error
 		}
 		return fmt.Errorf("running %s: %w", child, err)

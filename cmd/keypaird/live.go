@@ -18,6 +18,7 @@ import (
 	"keypaird/acme/http01"
 	"keypaird/hooks"
 	"keypaird/renew"
+	"keypaird/renew/status"
 )
 
 // liveTimeout bounds each check that goes out to the world.
@@ -44,6 +45,7 @@ func (w *wiring) checkLive(ctx context.Context) []Finding {
 	}
 	found = append(found, sideBySide(tasks)...)
 	for _, s := range w.subjects {
+		found = append(found, c.advice(ctx, s)...)
 		for _, d := range s.Deploy {
 			found = append(found, deployable(w.deployments[d], s.Name)...)
 		}
@@ -229,6 +231,25 @@ func (c *liveCheck) caa(ctx context.Context, t TargetConfig, p NameProof) []Find
 		found = append(found, f)
 	}
 	return found
+}
+
+// advice is when the CA wants the live certificate replaced (RFC 9773).
+func (c *liveCheck) advice(ctx context.Context, s status.Subject) []Finding {
+	state, err := renew.Look(c.w.store, s.Name)
+	if err != nil || state.Leaf == nil || c.directories[state.Record.CA].RenewalInfo == "" {
+		return nil // nothing is stored, or its CA gives no advice
+	}
+	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
+	defer cancel()
+	info, err := c.w.cas[state.Record.CA].RenewalInfo(ctx, state.Leaf)
+	if err != nil {
+		return []Finding{{Check: "renewal-info", Subject: s.Name, Result: Warning, Detail: err.Error()}}
+	}
+	detail := fmt.Sprintf("the CA wants it replaced between %s and %s", info.Start.Format(time.RFC3339), info.End.Format(time.RFC3339))
+	if info.Explanation != "" {
+		detail += ", see " + info.Explanation
+	}
+	return []Finding{{Check: "renewal-info", Subject: s.Name, Result: Good, Detail: detail}}
 }
 
 // deployable looks whether a deployment could be done.

@@ -111,5 +111,5 @@ func find(code string) (Description, error) {
 	if code != "" && len(near) > 0 && len(near) < 9 {
 		return Description{}, fmt.Errorf("%w: %q (did you mean %s?)", errNoProvider, code, strings.Join(near, ", "))
 	}
-	return Description{}, fmt.Errorf("%w: %q (keypaird dns lists them)", errNoProvider, code)
+	return Description{}, fmt.Errorf("%w: %q", errNoProvider, code)
 }
