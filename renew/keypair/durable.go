@@ -1,9 +1,12 @@
 package keypair
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -136,4 +139,33 @@ func isTemp(name string) bool {
 		return false
 	}
 	return strings.Trim(rest[len(rest)-16:], "0123456789abcdef") == ""
+}
+
+// retry repeats a call that a signal interrupted; os.Root does so for some.
+func retry(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}
+
+// cause strips what the os package says about the path, which the caller says
+// better.
+func cause(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		return path.Err
+	case errors.As(err, &link):
+		return link.Err
+	}
+	return err
+}
+
+func random() string {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
 }

@@ -1,8 +1,6 @@
 package keypair
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -65,7 +63,7 @@ func (f *folder) sub(name string) (*folder, error) {
 	if !info.IsDir() {
 		return nil, &BrokenError{path, errNotDir}
 	}
-	if err := unsafe(path, info, false); err != nil {
+	if err := changeable(path, info, false); err != nil {
 		return nil, err
 	}
 	root, err := f.root.OpenRoot(name)
@@ -268,33 +266,4 @@ func (f *folder) removeAll(name string) error {
 
 func (f *folder) failed(name string, err error) error {
 	return &WriteError{Path: f.at(name), Err: cause(err)}
-}
-
-// retry repeats a call that a signal interrupted; os.Root does so for some.
-func retry(call func() error) error {
-	for {
-		if err := call(); !errors.Is(err, syscall.EINTR) {
-			return err
-		}
-	}
-}
-
-// cause strips what the os package says about the path, which the caller says
-// better.
-func cause(err error) error {
-	var path *fs.PathError
-	var link *os.LinkError
-	switch {
-	case errors.As(err, &path):
-		return path.Err
-	case errors.As(err, &link):
-		return link.Err
-	}
-	return err
-}
-
-func random() string {
-	var b [8]byte
-	rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
 }

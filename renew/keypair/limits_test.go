@@ -73,6 +73,14 @@ func helpFileSize(args []string) error {
 		if err != nil {
 			return fmt.Errorf("files of at most %d bytes: %w", limit, err)
 		}
+		for write, err := range map[string]error{
+			"WriteFile":       WriteFile(args[0]+"/x.pem", make([]byte, largest+1000), FileMode{0o600, -1, -1}),
+			"Store.WriteFile": s.WriteFile(name, "record.json", make([]byte, largest+1000)),
+		} {
+			if names := append(list(args[0]), list(s.Dir(name))...); !errors.Is(err, syscall.EFBIG) || strings.Contains(fmt.Sprint(names), ".tmp") {
+				return fmt.Errorf("%s: %w, left %q", write, err, names)
+			}
+		}
 		if added != (limit >= largest) {
 			return fmt.Errorf("files of at most %d bytes: added %v", limit, added)
 		}

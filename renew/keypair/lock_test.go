@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -134,18 +135,24 @@ func TestLockPlanted(t *testing.T) {
 	}
 }
 
-// TestLockRemoved removes the file of a lock that is held: the lock is lost,
-// but whoever waits must not take the old file for the new one.
+// TestLockRemoved removes the file of a lock. A process that opened it before
+// must not take it for the lock: another one may hold that by now.
 func TestLockRemoved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	first, err := tryAcquire(path)
-	must(t, err)
-	must(t, os.Remove(path))
-	second, err := tryAcquire(path)
-	must(t, err)
-	must(t, first.Release())
-	if _, err := tryAcquire(path); err == nil {
-		t.Error("a third one locked while the second holds it")
+	cmd := exec.Command(findStrace(t), "-f", "-o", os.DevNull, "-e", "inject=flock:delay_enter=1000000:when=1", os.Args[0], path)
+	cmd.Env = helperEnviron("lock")
+	var out strings.Builder
+	cmd.Stdout = &out
+	must(t, cmd.Start())
+	for end := time.Now().Add(10 * time.Second); os.Remove(path) != nil; runtime.Gosched() { // until it has opened the file
+		if time.Now().After(end) {
+			t.Fatal("the other process did not open the lock")
+		}
 	}
-	must(t, second.Release())
+	lock, err := tryAcquire(path)
+	must(t, err)
+	if err := cmd.Wait(); err == nil || out.String() != "" {
+		t.Errorf("it said %q, %v: both of us hold the lock", out.String(), err)
+	}
+	must(t, lock.Release())
 }

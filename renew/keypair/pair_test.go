@@ -17,7 +17,14 @@ import (
 	"time"
 )
 
-func TestParse(t *testing.T) {
+// An input is a chain and a key, and what Parse says to them.
+type input struct {
+	name       string
+	chain, key []byte
+	want       string // part of the error; empty: accepted
+}
+
+func inputs(t *testing.T) []input {
 	ca, other := newCA(t), newCA(t)
 	key := newKey(t)
 	leaf := ca.leaf(t, key, "example.org")
@@ -31,11 +38,7 @@ func TestParse(t *testing.T) {
 	crlf := func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")) }
 	many := bytes.Repeat(pems(ca.inter), maxCertificates)
 
-	for _, tt := range []struct {
-		name       string
-		chain, key []byte
-		want       string // part of the error; empty: accepted
-	}{
+	return []input{
 		{"leaf and intermediate", good, pkcs8, ""},
 		{"leaf alone", pems(leaf), pkcs8, ""},
 		{"root at the end", pems(leaf, ca.inter, ca.root), pkcs8, ""},
@@ -71,7 +74,11 @@ func TestParse(t *testing.T) {
 		{"too many certificates", join(string(pems(leaf)), string(many)), pkcs8, "17 certificates, more than 16"},
 		{"huge chain", bytes.Repeat([]byte("\n"), maxChainBytes+1), pkcs8, "larger than 256 KiB"},
 		{"huge key", good, bytes.Repeat([]byte("\n"), maxKeyBytes+1), "larger than 16 KiB"},
-	} {
+	}
+}
+
+func TestParse(t *testing.T) {
+	for _, tt := range inputs(t) {
 		t.Run(tt.name, func(t *testing.T) {
 			p, err := Parse(tt.chain, tt.key)
 			if tt.want != "" {

@@ -50,7 +50,7 @@ func checkDir(path string, sticky bool) (fs.FileInfo, error) {
 	}
 	todo := strings.Split(abs, "/")
 	for links := 0; ; {
-		if e := unsafe(at, info, len(todo) > 0 || sticky); e != nil {
+		if e := changeable(at, info, len(todo) > 0 || sticky); e != nil {
 			return nil, e
 		}
 		if len(todo) == 0 {
@@ -86,9 +86,9 @@ func checkDir(path string, sticky bool) (fs.FileInfo, error) {
 	}
 }
 
-// unsafe says why the directory at path is one that others could change; nil
+// changeable says why the directory at path is one that others could change; nil
 // if they cannot.
-func unsafe(path string, info fs.FileInfo, sticky bool) error {
+func changeable(path string, info fs.FileInfo, sticky bool) error {
 	if !info.IsDir() {
 		return &fs.PathError{Op: "open", Path: path, Err: syscall.ENOTDIR}
 	}

@@ -8,16 +8,19 @@ import (
 	"testing"
 )
 
-func TestCheckDir(t *testing.T) {
-	mkdir := func(path string, mode os.FileMode) error {
-		return errors.Join(os.MkdirAll(path, 0o700), os.Chmod(path, mode)) // past the umask
-	}
-	type row struct {
-		name  string
-		setup func(d string) error // d/dir is looked at
-		want  string               // "PATH why" with D for d; empty: safe
-	}
-	rows := []row{
+// A place is a way to set up d/dir, which is then looked at.
+type place struct {
+	name  string
+	setup func(d string) error // d/dir is looked at
+	want  string               // "PATH why" with D for d; empty: safe
+}
+
+func mkdir(path string, mode os.FileMode) error {
+	return errors.Join(os.MkdirAll(path, 0o700), os.Chmod(path, mode)) // past the umask
+}
+
+func places() []place {
+	rows := []place{
 		{"private", func(d string) error { return mkdir(d+"/dir", 0o700) }, ""},
 		{"others may look", func(d string) error { return mkdir(d+"/dir", 0o755) }, ""},
 		{"group may write", func(d string) error { return mkdir(d+"/dir", 0o775) }, "D/dir can be written by its group (mode 0775)"},
@@ -43,20 +46,24 @@ func TestCheckDir(t *testing.T) {
 	if os.Geteuid() == 0 {
 		stranger := func(path string) error { return os.Lchown(path, 12345, 12345) }
 		rows = append(rows,
-			row{"somebody else's", func(d string) error { return errors.Join(mkdir(d+"/dir", 0o755), stranger(d+"/dir")) }, "D/dir belongs to user 12345"},
-			row{"below somebody else's", func(d string) error {
+			place{"somebody else's", func(d string) error { return errors.Join(mkdir(d+"/dir", 0o755), stranger(d+"/dir")) }, "D/dir belongs to user 12345"},
+			place{"below somebody else's", func(d string) error {
 				return errors.Join(mkdir(d+"/home/x", 0o700), stranger(d+"/home"), os.Symlink("home/x", d+"/dir"))
 			}, "D/home belongs to user 12345"},
-			row{"somebody else's link in one like /tmp", func(d string) error {
+			place{"somebody else's link in one like /tmp", func(d string) error {
 				return errors.Join(mkdir(d+"/tmp", 0o777|os.ModeSticky), mkdir(d+"/fine", 0o700),
 					os.Symlink(d+"/fine", d+"/tmp/link"), stranger(d+"/tmp/link"), os.Symlink("tmp/link", d+"/dir"))
 			}, "D/tmp/link is a symbolic link of user 12345"},
-			row{"somebody else's directory in one like /tmp", func(d string) error {
+			place{"somebody else's directory in one like /tmp", func(d string) error {
 				return errors.Join(mkdir(d+"/tmp/x", 0o755), os.Chmod(d+"/tmp", 0o777|os.ModeSticky), stranger(d+"/tmp/x"), os.Symlink("tmp/x", d+"/dir"))
 			}, "D/tmp/x belongs to user 12345"},
 		)
 	}
-	for _, tt := range rows {
+	return rows
+}
+
+func TestCheckDir(t *testing.T) {
+	for _, tt := range places() {
 		t.Run(tt.name, func(t *testing.T) {
 			d, err := filepath.EvalSymlinks(t.TempDir())
 			must(t, err)
