@@ -53,6 +53,7 @@ func (j *job) prove(ctx context.Context, url string) error {
 	}
 	switch authz.Status {
 	case legoacme.StatusValid:
+		j.withdraw(ctx, url, name, proof, authz)
 		return nil
 	case legoacme.StatusPending:
 	default:
@@ -66,6 +67,11 @@ func (j *job) prove(ctx context.Context, url string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	select {
+	case <-j.onDisk: // from here on a killed run leaves traces, which the next one finds by the order
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	j.step("proving %s by %s", name, proof.Type)
 	err = proof.Prover.Prove(ctx, c, func(ctx context.Context) error {
 		return j.validate(ctx, url, name, challenge)
@@ -78,6 +84,36 @@ func (j *job) prove(ctx context.Context, url string) error {
 		return err // names the name itself
 	}
 	return fmt.Errorf("%s: %s: %w", name, proof.Type, err)
+}
+
+// withdraw takes back the token that a killed run may have left: publishing the
+// same one again, without asking the CA for anything, ends in its removal. DNS
+// records need no such care, since the child outlives a killed run.
+func (j *job) withdraw(ctx context.Context, url, name string, proof Proof, authz legoacme.Authorization) {
+	if !j.resumed || proof.Type != HTTP01 {
+		return
+	}
+	lc, err := j.challenge(authz, name, proof.Type)
+	if err != nil {
+		return // it was proven in another way
+	}
+	if c, err := j.describe(url, name, lc); err == nil {
+		err = proof.Prover.Prove(ctx, c, func(context.Context) error { return nil })
+		j.log.Debug("token withdrawn", "name", name, "err", err)
+	}
+}
+
+// withdrawAll does so for an order that has no name left to prove.
+func (j *job) withdrawAll(ctx context.Context) {
+	for _, url := range j.order.Authorizations[:min(len(j.order.Authorizations), len(j.req.Names))] {
+		authz, err := j.authorization(ctx, url)
+		if err != nil {
+			return // a token that stays is swept a day later
+		}
+		if proof, ok := j.req.Proofs[authzName(authz)]; ok {
+			j.withdraw(ctx, url, authzName(authz), proof, authz)
+		}
+	}
 }
 
 func (j *job) authorization(ctx context.Context, url string) (legoacme.Authorization, error) {

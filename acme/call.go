@@ -90,7 +90,7 @@ func transient(err error) bool {
 		return p.Status >= 500
 	}
 	var u *UnreachableError
-	return errors.As(err, &u)
+	return errors.As(err, &u) && !untrusted(u.Err)
 }
 
 // An UnreachableError reports a CA that gave no answer.

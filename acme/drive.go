@@ -16,8 +16,13 @@ import (
 const verdictTimeout = 5 * time.Minute
 
 // drive takes the order from whatever state it is in to a checked pair (RFC
-// 8555, section 7.1.6).
-func (j *job) drive(ctx context.Context) (*keypair.Pair, error) {
+// 8555, section 7.1.6). One that is not resumed is placed first.
+func (j *job) drive(ctx context.Context, resumed bool) (*keypair.Pair, error) {
+	if !resumed {
+		if err := j.begin(ctx); err != nil {
+			return nil, fmt.Errorf("ordering: %w", err)
+		}
+	}
 	if err := j.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -48,36 +53,44 @@ func (j *job) drive(ctx context.Context) (*keypair.Pair, error) {
 	}
 }
 
-// prepare proves the names and, at the same time, has the order and its key on
-// disk: RSA keys and disks take long. After it the order can be finalized.
+// prepare proves the names and, at the same time, makes the key: RSA keys take
+// long. Nothing is published before the order is on disk; after prepare the key
+// is there too, and the order can be finalized.
 func (j *job) prepare(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	j.onDisk = make(chan struct{})
 	var unkept error
 	var keeping sync.WaitGroup
 	keeping.Go(func() {
-		defer recoverTo(&unkept, j.log)
-		unkept = j.keep(ctx)
+		if unkept = j.keepSafely(ctx); unkept != nil {
+			unkept = fmt.Errorf("keeping the order: %w", unkept)
+			cancel(unkept)
+		}
 	})
 	err := j.proven(ctx)
 	if err != nil {
-		cancel()
+		cancel(err)
 	}
 	keeping.Wait()
-	if err != nil {
-		return err
+	if err == nil {
+		err = unkept
 	}
-	if unkept != nil {
-		return fmt.Errorf("keeping the order: %w", unkept)
-	}
-	return nil
+	return err
+}
+
+func (j *job) keepSafely(ctx context.Context) (err error) {
+	defer recoverTo(&err, j.log)
+	return j.keep(ctx)
 }
 
 // keep has the order's URL and key on disk. The order is not finalized before:
 // no certificate is issued that we could not fetch and use.
 func (j *job) keep(ctx context.Context) error {
-	if j.key != nil {
-		return nil // resumed
+	saved := sync.OnceFunc(func() { close(j.onDisk) })
+	if j.key != nil { // resumed
+		saved()
+		return nil
 	}
 	o := pendingOrder{
 		CA: j.client.ca.Name, Directory: j.client.ca.Directory, Account: j.session.account.url,
@@ -87,6 +100,7 @@ func (j *job) keep(ctx context.Context) error {
 		if err := j.pending.save(o); err != nil {
 			return err
 		}
+		saved()
 	}
 	key, err := newKeyUntil(ctx, o.KeyType)
 	if err != nil {
@@ -97,7 +111,11 @@ func (j *job) keep(ctx context.Context) error {
 		return err
 	}
 	j.key, o.Key = key, string(data)
-	return j.pending.save(o)
+	err = j.pending.save(o)
+	if err == nil {
+		saved()
+	}
+	return err
 }
 
 // proven proves the names of an order that waits for it. CAs make the order

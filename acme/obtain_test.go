@@ -6,73 +6,13 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"keypaird/acme"
 	"keypaird/acme/acmetest"
-	"keypaird/acme/http01"
 )
-
-// A ground is a CA, the DNS it asks, and a solver where it looks for tokens.
-type ground struct {
-	ca     *acmetest.CA
-	solver *http01.Solver
-	dir    string
-}
-
-// newGround starts one: each name under test leads to 127.0.0.1.
-func newGround(t testing.TB, o acmetest.Options) *ground {
-	t.Helper()
-	dns, err := acmetest.StartDNS(acmetest.DNSOptions{Zones: []string{"test"}, Records: []string{
-		"*.test. 60 IN A 127.0.0.1",
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dns.Close() })
-	o.DNS = dns.Addr
-	ca, err := acmetest.StartCA(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ca.Close() })
-	g := &ground{ca: ca, dir: t.TempDir()}
-	g.solver = &http01.Solver{
-		Dir: filepath.Join(g.dir, "http-01"), Listen: "127.0.0.1:" + strconv.Itoa(ca.HTTPPort), Log: slog.New(slog.DiscardHandler),
-	}
-	t.Cleanup(g.solver.Close)
-	return g
-}
-
-// client is a process of ours: its account lies on disk.
-func (g *ground) client(t testing.TB) *acme.Client {
-	t.Helper()
-	roots, err := acmetest.Pool(g.ca.Roots)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := acme.NewClient(acme.Options{
-		CA:  acme.CA{Name: "pebble", Directory: g.ca.Directory, Roots: roots},
-		Dir: filepath.Join(g.dir, "accounts", "pebble"), Log: slog.New(slog.DiscardHandler),
-	})
-	t.Cleanup(c.Close)
-	return c
-}
-
-func (g *ground) request(names ...string) acme.Request {
-	req := acme.Request{
-		Names: names, KeyType: "ec256", Proofs: map[string]acme.Proof{},
-		Pending: filepath.Join(g.dir, "pending-"+strings.ReplaceAll(names[0], "*", "_")),
-	}
-	for _, name := range names {
-		req.Proofs[name] = acme.Proof{Type: acme.HTTP01, Prover: g.solver}
-	}
-	return req
-}
 
 func TestObtain(t *testing.T) {
 	g := newGround(t, acmetest.Options{NonceReject: 30})
@@ -94,8 +34,8 @@ func TestObtain(t *testing.T) {
 }
 
 func TestObtainTwiceResumesTheSameOrder(t *testing.T) {
-	var n acmetest.Counter
-	g := newGround(t, acmetest.Options{Wrap: n.Wrap})
+	var n traffic
+	g := newGround(t, acmetest.Options{Wrap: n.wrap})
 	first, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
 	if err != nil {
 		t.Fatal(err)
@@ -106,9 +46,9 @@ func TestObtainTwiceResumesTheSameOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first.Fingerprint() != second.Fingerprint() || n.Count(acmetest.PathNewOrder) != 1 || n.Count(acmetest.PathNewAccount) != 1 {
+	if first.Fingerprint() != second.Fingerprint() || n.granted(acmetest.PathNewOrder) != 1 || n.granted(acmetest.PathNewAccount) != 1 {
 		t.Errorf("got %.8s, then %.8s with %d orders and %d registrations; want the same with 1 and 1",
-			first.Fingerprint(), second.Fingerprint(), n.Count(acmetest.PathNewOrder), n.Count(acmetest.PathNewAccount))
+			first.Fingerprint(), second.Fingerprint(), n.granted(acmetest.PathNewOrder), n.granted(acmetest.PathNewAccount))
 	}
 	// Stored, but killed before the order was forgotten: a new one is placed.
 	req := g.request("a.test")
@@ -151,7 +91,7 @@ func TestFaults(t *testing.T) {
 		{"caa", acmetest.PathFinalize, -1, problem(403, "caa", "CAA forbids", 0), "caa: CAA forbids", "CAA record"},
 		{"account unknown", acmetest.PathNewOrder, -1, problem(400, "accountDoesNotExist", "who?", 0), "accountDoesNotExist: who?", "put back the right one"},
 		{"a body without end", acmetest.PathNewOrder, -1, raw(200, strings.Repeat("x", 2<<20)), "longer than", "can be reached"},
-		{"a redirect", acmetest.PathNewOrder, -1, http.RedirectHandler("https://evil.example/", 302), "answers with a redirect to", ""},
+		{"a redirect", acmetest.PathNewOrder, -1, http.RedirectHandler("https://evil.example/", http.StatusFound), "answers with a redirect to", ""},
 		{"an order of no kind", acmetest.PathNewOrder, -1, raw(201, `{}`), "modified by the ACME server", ""},
 		{"a lying order", acmetest.PathNewOrder, -1, raw(201, `{"status":"valid","identifiers":[{"type":"dns","value":"a.test"}]}`), "no order url", ""},
 	} {

@@ -61,9 +61,11 @@ type job struct {
 	pending pending
 	log     *slog.Logger
 
-	url   string // of the order
-	order legoacme.Order
-	key   crypto.Signer // the order is finalized with; nil until there is one
+	url     string // of the order
+	order   legoacme.Order
+	resumed bool          // a killed run placed it
+	onDisk  chan struct{} // closed when the order can be resumed
+	key     crypto.Signer // the order is finalized with; nil until there is one
 }
 
 // Obtain returns a pair for exactly the names of req. It goes on with the order
@@ -79,10 +81,14 @@ func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, e
 	}
 	defer c.done(s)
 	j := &job{client: c, session: s, req: req, pending: pending{req.Pending}, log: c.log}
-	if err := j.begin(ctx); err != nil {
-		return nil, fmt.Errorf("ordering: %w", err)
+	resumed, err := j.resume(ctx)
+	if err == nil {
+		pair, err = j.drive(ctx, resumed)
 	}
-	pair, err = j.drive(ctx)
+	if resumed && over(err) { // what spoilt it may have happened before we were killed
+		j.log.Info("resumed in vain", "ca", c.ca.Name, "order", j.url, "err", err)
+		pair, err = j.drive(ctx, false)
+	}
 	if over(err) {
 		if err := j.pending.clear(); err != nil {
 			j.log.Warn("order not forgotten", "dir", req.Pending, "err", err)
@@ -93,6 +99,16 @@ func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, e
 
 // Forget removes what Obtain kept in dir, once its pair is stored.
 func Forget(dir string) error { return pending{dir}.clear() }
+
+// Settle is Forget if the order kept in dir is the one that ended in leaf: the
+// pair was stored, and the process killed before it could forget.
+func Settle(dir string, leaf *x509.Certificate) error {
+	o, err := pending{dir}.load()
+	if err != nil || !o.stored(leaf) {
+		return err
+	}
+	return Forget(dir)
+}
 
 // recoverTo turns a panic, of ours or of lego's, into an error: one order must
 // not end the process that keeps the others alive.
@@ -107,8 +123,11 @@ func recoverTo(err *error, log *slog.Logger) {
 func over(err error) bool {
 	var p *Problem
 	if errors.As(err, &p) {
-		// What the CA has against the account is not the order's fault.
-		return !transient(err) && !p.limited() && p.Type != "accountDoesNotExist" && p.Type != "userActionRequired"
+		switch p.Type {
+		case "accountDoesNotExist", "userActionRequired", "badNonce": // not the order's fault
+			return false
+		}
+		return !transient(err) && !p.limited()
 	}
 	var w *WrongCertificateError
 	return errors.As(err, &w)
@@ -123,17 +142,8 @@ func (j *job) step(format string, args ...any) {
 	}
 }
 
-// begin resumes the order under way, or places one.
+// begin places an order.
 func (j *job) begin(ctx context.Context) error {
-	o, err := j.pending.load()
-	if err != nil {
-		return err
-	}
-	if o.matches(j.session, j.req) && !o.stored(j.req.Current) {
-		if resumed, err := j.resume(ctx, o); resumed || err != nil {
-			return err
-		}
-	}
 	j.step("ordering at %s", j.client.ca.Name)
 	order, err := j.place(ctx, j.req.Replaces)
 	var p *Problem
@@ -144,7 +154,7 @@ func (j *job) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	j.url, j.order = order.Location, order.Order
+	j.url, j.order, j.key = order.Location, order.Order, nil
 	if j.url == "" {
 		return j.nonsense("it gave no order url")
 	}
@@ -160,21 +170,28 @@ func (j *job) place(ctx context.Context, replaces string) (legoacme.ExtendedOrde
 	})
 }
 
-// resume looks at an order placed before. It is not worth going on with when
-// the CA has forgotten it or found it invalid.
-func (j *job) resume(ctx context.Context, o pendingOrder) (bool, error) {
+// resume takes up the order under way. It is not worth it when that is for
+// something else, or the CA has forgotten it or found it invalid.
+func (j *job) resume(ctx context.Context) (bool, error) {
+	o, err := j.pending.load()
+	if err != nil || !o.matches(j.session, j.req) || o.stored(j.req.Current) {
+		return false, err
+	}
 	j.step("resuming the order at %s", j.client.ca.Name)
 	j.url, j.key = o.URL, o.key()
-	err := j.look(ctx)
+	err = j.look(ctx)
 	if over(err) {
-		err, j.order.Status = nil, legoacme.StatusInvalid
+		return false, nil
 	}
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("resuming: %w", err)
+	}
+	j.resumed = true
+	if j.order.Status != legoacme.StatusPending {
+		j.withdrawAll(ctx)
 	}
 	late := j.order.Status == legoacme.StatusProcessing || j.order.Status == legoacme.StatusValid
 	if j.order.Status == legoacme.StatusInvalid || late && j.key == nil { // nothing can be done with its certificate
-		j.key = nil
 		return false, nil
 	}
 	j.log.Info("resumed", "ca", j.client.ca.Name, "order", j.url, "status", oneLine(j.order.Status, 32))

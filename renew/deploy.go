@@ -63,10 +63,13 @@ type arrival struct {
 	placed bool            // newest may be in use somewhere
 }
 
-// arrive makes the newest version live.
+// arrive makes the newest version live, and tidies up after a killed run.
 func (p *Pass) arrive(j *job) (*arrival, error) {
 	a := &arrival{job: j}
-	var err error
+	err := p.Store.Tidy(j.Name)
+	if err != nil {
+		return nil, err
+	}
 	if a.newest, err = p.Store.Newest(j.Name); err != nil {
 		return nil, err
 	}
@@ -75,6 +78,9 @@ func (p *Pass) arrive(j *job) (*arrival, error) {
 			return nil, a.newest.Skipped[0]
 		}
 		return nil, fmt.Errorf("version %s appeared meanwhile", a.newest.ID)
+	}
+	if err := p.Obtainer.Settle(j.Target, a.newest.Pair.Leaf); err != nil {
+		p.Log.Warn("order not forgotten", "cert", j.Name, "err", err)
 	}
 	live, err := p.Store.Live(j.Name)
 	if err == nil && live.ID == a.newest.ID {

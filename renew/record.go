@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,8 +84,8 @@ const longest = 24 * time.Hour
 // failed counts one more failure. An err that knows the Earliest time at which
 // another try makes sense is heeded, within bounds.
 func (a Attempt) failed(err error, now time.Time) Attempt {
-	wait := backoff[min(a.Failures, len(backoff)-1)]
-	a.Failures++
+	a.Failures = max(a.Failures, 0) + 1
+	wait := backoff[min(a.Failures, len(backoff))-1]
 	a.At = now.UTC().Truncate(time.Second)
 	a.Next = a.At.Add(wait)
 	var limited interface{ Earliest() time.Time }
@@ -126,5 +127,6 @@ func (r *Record) spent(names []string, now time.Time) []time.Time {
 			recent = append(recent, t)
 		}
 	}
+	slices.SortFunc(recent, time.Time.Compare)
 	return recent
 }

@@ -32,6 +32,10 @@ type Obtainer interface {
 	// have is what is stored now, or nil; step is told what is being done. An
 	// interrupted Obtain is resumed by the next one.
 	Obtain(ctx context.Context, t Target, have *x509.Certificate, step func(string)) (*keypair.Pair, string, error)
+
+	// Settle removes what is left of an order that ended in have, when the
+	// process was killed between storing the pair and forgetting the order.
+	Settle(t Target, have *x509.Certificate) error
 }
 
 // A Deployer takes pairs to the programs that serve them.

@@ -88,8 +88,14 @@ func listen(ctx context.Context, network, addr string) (net.Listener, error) {
 		return nil, &BusyError{addr, syscall.EADDRINUSE}
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		return nil, &DeniedError{addr, syscall.EACCES}
+	case err != nil:
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err // it says the address again
+		}
+		return nil, fmt.Errorf("listening on %s: %w", addr, err)
 	}
-	return l, err
+	return l, nil
 }
 
 // noFamily reports that this machine has no addresses of the family.

@@ -65,18 +65,21 @@ func (s *Solver) place() (string, fs.FileMode) {
 }
 
 func (s *Solver) publish(dir string, mode fs.FileMode, c acme.Challenge) error {
+	var err error
 	if s.Webroot == "" {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("making the token directory: %w", err)
-		}
+		err = os.MkdirAll(dir, 0o700)
 	}
-	if err := keypair.CheckDir(dir); err != nil {
+	if err == nil {
+		err = keypair.CheckDir(dir)
+	}
+	if err == nil {
+		err = write(dir, c.Token, c.KeyAuth, mode)
+	}
+	var open *keypair.UnsafeError
+	if err == nil || errors.As(err, &open) {
 		return err
 	}
-	if err := write(dir, c.Token, c.KeyAuth, mode); err != nil {
-		return &PublishError{Dir: dir, Err: err}
-	}
-	return nil
+	return &PublishError{Dir: dir, Err: err}
 }
 
 func (s *Solver) withdraw(file string) {

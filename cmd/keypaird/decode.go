@@ -1,50 +1,15 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
 )
-
-// A Mistake is one thing that is wrong with the configuration.
-type Mistake struct {
-	File    string
-	Line    int    // from 1; 0 if the file as a whole is meant
-	Key     string // as in TOML: identity."example.org".host; "" for the file
-	Problem string // what is wrong, with the value
-	Remedy  string // what would be right
-}
-
-func (m Mistake) Error() string {
-	where := m.File
-	if m.Line > 0 {
-		where += ":" + strconv.Itoa(m.Line)
-	}
-	if m.Key != "" {
-		where += ": " + m.Key
-	}
-	return where + ": " + m.Problem
-}
-
-// Mistakes are all that is wrong with the configuration, by line.
-type Mistakes []Mistake
-
-func (m Mistakes) Error() string {
-	if len(m) == 1 {
-		return m[0].Error()
-	}
-	return fmt.Sprintf("%v (and %d more mistakes)", m[0], len(m)-1)
-}
-
-// Remedy is that of the first.
-func (m Mistakes) Remedy() string { return m[0].Remedy }
 
 // A reader turns the text of a configuration into a Config and collects every
 // mistake on the way. The TOML library stops at the first value of a wrong type
@@ -54,64 +19,20 @@ type reader struct {
 	text     string
 	values   map[string]any // as decoded
 	mistakes Mistakes
+	places   []path // of the mistakes
+	unread   []path // of values that could not be taken over
+
+	// For the lines of mistakes; owned by undecoded.
+	meta   toml.MetaData
+	keys   []toml.Key
+	tables map[string]map[string]toml.Primitive
 }
 
-// path is the way to a value: table names and the key.
-type path []string
-
-// in returns the path of a key below p.
-func (p path) in(key ...string) path { return append(slices.Clone(p), key...) }
-
-func (p path) String() string { return toml.Key(p).String() }
-
-// wrong notes a mistake at p.
-func (r *reader) wrong(p path, remedy, problem string, args ...any) {
-	r.mistakes = append(r.mistakes, Mistake{
-		File: r.file, Line: r.line(p), Key: p.String(), Problem: fmt.Sprintf(problem, args...), Remedy: remedy,
-	})
-}
-
-// parse reads the text. What follows a syntax error cannot be judged, so it is
-// the only mistake then.
-func (r *reader) parse() bool {
-	_, err := toml.Decode(r.text, &r.values)
-	if err == nil {
-		return true
-	}
-	m := Mistake{File: r.file, Problem: strings.TrimPrefix(err.Error(), "toml: "), Remedy: "correct the TOML syntax there: https://toml.io"}
-	var pe toml.ParseError
-	if errors.As(err, &pe) {
-		m.Line, m.Problem = pe.Position.Line, pe.Message
-	}
-	m.Problem = strings.Join(strings.Fields(m.Problem), " ")
-	r.mistakes = append(r.mistakes, m)
-	return false
-}
-
-// A probe makes the TOML library say where a key is: a decoder that fails is
-// reported with its line.
-type lineProbe struct{}
-
-var errHere = errors.New("here")
-
-// UnmarshalTOML implements toml.Unmarshaler.
-func (*lineProbe) UnmarshalTOML(any) error { return errHere }
-
-// line returns the line of p, or of what contains it, or 0.
-func (r *reader) line(p path) int {
-	for ; len(p) > 0; p = p[:len(p)-1] {
-		t := reflect.TypeFor[lineProbe]()
-		for _, key := range slices.Backward(p) {
-			tag := reflect.StructTag("toml:" + strconv.Quote(key))
-			t = reflect.StructOf([]reflect.StructField{{Name: "X", Type: t, Tag: tag}})
-		}
-		_, err := toml.Decode(r.text, reflect.New(t).Interface())
-		var pe toml.ParseError
-		if errors.As(err, &pe) && pe.Position.Line > 0 {
-			return pe.Position.Line
-		}
-	}
-	return 0
+// misread notes that the value at p could not be taken over. What would follow
+// from its absence is not told.
+func (r *reader) misread(p path, remedy, problem string, args ...any) {
+	r.wrong(p, remedy, problem, args...)
+	r.unread = append(r.unread, p)
 }
 
 // isSet reports whether the file has a value at p.
@@ -131,8 +52,7 @@ func (r *reader) isSet(p path) bool {
 
 // take stores data, the value at p, in v.
 func (r *reader) take(p path, data any, v reflect.Value) {
-	switch v.Interface().(type) {
-	case Duration:
+	if _, ok := v.Interface().(Duration); ok {
 		r.takeDuration(p, data, v)
 		return
 	}
@@ -141,173 +61,216 @@ func (r *reader) take(p path, data any, v reflect.Value) {
 		v.Set(reflect.New(v.Type().Elem()))
 		r.take(p, data, v.Elem())
 	case reflect.Struct:
-		if table, ok := r.table(p, data); ok {
+		if table, ok := data.(map[string]any); ok {
 			r.takeStruct(p, table, v)
+		} else {
+			r.misread(p, "write ["+p.String()+"] and its keys on lines below", "is %s, not a table", kind(data))
 		}
 	case reflect.Map:
-		if table, ok := r.table(p, data); ok {
-			r.takeMap(p, table, v)
-		}
+		r.takeMap(p, data, v)
 	case reflect.Slice:
 		r.takeList(p, data, v)
 	case reflect.String:
 		if s, ok := data.(string); ok {
 			v.SetString(s)
 		} else {
-			r.wrongType(p, data, `a string: "..."`)
+			r.misread(p, `write it in quotes: "..."`, "is %s, not a string", kind(data))
 		}
 	case reflect.Int:
 		if n, ok := data.(int64); ok {
 			v.SetInt(n)
 		} else {
-			r.wrongType(p, data, "a number without quotes")
+			r.misread(p, "write digits without quotes", "is %s, not a whole number", kind(data))
 		}
 	case reflect.Bool:
 		if b, ok := data.(bool); ok {
 			v.SetBool(b)
 		} else {
-			r.wrongType(p, data, "true or false")
+			r.misread(p, "write true or false without quotes", "is %s, not true or false", kind(data))
 		}
 	}
 }
 
-func (r *reader) wrongType(p path, data any, want string) {
-	r.wrong(p, "write "+want, "is %s, not %s", describe(data), want)
-}
-
-// describe names a value and its kind, for messages.
-func describe(data any) string {
-	switch v := data.(type) {
+// kind names the kind of a value. The value itself may be a secret.
+func kind(data any) string {
+	switch data.(type) {
 	case string:
-		return "the string " + strconv.Quote(v)
-	case int64, float64:
-		return fmt.Sprintf("the number %v", v)
+		return "a string"
+	case int64:
+		return "a number"
+	case float64:
+		return "a number with a fraction"
 	case bool:
-		return fmt.Sprint(v)
-	case []any, []map[string]any:
+		return "true or false"
+	case []any:
 		return "a list"
+	case []map[string]any:
+		return "a list of tables"
 	case map[string]any:
 		return "a table"
 	}
-	return fmt.Sprintf("%v", data)
+	return "a date or time"
 }
 
-func (r *reader) table(p path, data any) (map[string]any, bool) {
-	table, ok := data.(map[string]any)
-	if !ok {
-		r.wrongType(p, data, "a table: ["+p.String()+"]")
-	}
-	return table, ok
-}
-
-// takeStruct fills a struct whose fields are named by their toml tags.
-func (r *reader) takeStruct(p path, table map[string]any, v reflect.Value) {
+// fieldsOf returns the fields of a struct by their TOML keys.
+func fieldsOf(v reflect.Value) map[string]reflect.Value {
 	fields := map[string]reflect.Value{}
 	for i := range v.NumField() {
 		fields[v.Type().Field(i).Tag.Get("toml")] = v.Field(i)
 	}
+	return fields
+}
+
+func (r *reader) takeStruct(p path, table map[string]any, v reflect.Value) {
+	fields := fieldsOf(v)
 	for _, key := range slices.Sorted(maps.Keys(table)) {
-		field, ok := fields[key]
-		if !ok {
-			remedy := "known here: " + strings.Join(slices.Sorted(maps.Keys(fields)), " ")
-			if near := nearest(key, fields); near != "" {
-				remedy = fmt.Sprintf("did you mean %q?", near)
+		if field, ok := fields[key]; ok {
+			r.take(p.in(key), table[key], field)
+		} else {
+			near := nearest(key, slices.Collect(maps.Keys(fields)))
+			r.misread(p.in(key), unknownRemedy(p, key, near, table[key], fields), "unknown key")
+			if near != "" && !r.isSet(p.in(near)) {
+				r.unread = append(r.unread, p.in(near)) // it is not missing as well
 			}
-			r.wrong(p.in(key), remedy, "unknown key")
-			continue
 		}
-		r.take(p.in(key), table[key], field)
 	}
 }
 
-func (r *reader) takeMap(p path, table map[string]any, v reflect.Value) {
-	v.Set(reflect.MakeMap(v.Type()))
-	for _, key := range slices.Sorted(maps.Keys(table)) {
-		value := reflect.New(v.Type().Elem()).Elem()
-		r.take(p.in(key), table[key], value)
-		v.SetMapIndex(reflect.ValueOf(key), value)
+// unknownRemedy says what may have been meant by an unknown key of the table p.
+// near is the known key that is most like it, or "".
+func unknownRemedy(p path, key, near string, value any, fields map[string]reflect.Value) string {
+	_, isTable := value.(map[string]any)
+	switch {
+	case near != "":
+		return fmt.Sprintf("did you mean %q?", near)
+	case isTable && len(p) == 2:
+		return "put a name with dots in quotes: [" + path{p[0], p[1] + "." + key}.String() + "]"
+	case len(p) == 2 && p[0] == "dns" && variable.MatchString(key):
+		return "put the provider's variables into env: env = { " + key + ` = "..." }`
 	}
+	if homes := homesOf(key); len(homes) > 0 {
+		return "its place is " + strings.Join(homes, " or ")
+	}
+	where := "in [" + p.String() + "]"
+	if len(p) == 0 {
+		where = "at the top"
+	}
+	return "known " + where + ": " + strings.Join(slices.Sorted(maps.Keys(fields)), " ")
+}
+
+// homesOf returns where a key is known: a table after whose header it was
+// written by mistake ends only with the next header.
+func homesOf(key string) []string {
+	var homes []string
+	top := fieldsOf(reflect.ValueOf(Config{}))
+	if _, ok := top[key]; ok {
+		homes = append(homes, "at the top of the file, before the first [table]")
+	}
+	for _, table := range slices.Sorted(maps.Keys(top)) {
+		home, t := "in ["+table+"]", top[table].Type()
+		if t.Kind() == reflect.Map {
+			home, t = "in ["+table+".NAME]", t.Elem()
+		}
+		if t.Kind() != reflect.Struct {
+			continue
+		}
+		if _, ok := fieldsOf(reflect.New(t).Elem())[key]; ok {
+			homes = append(homes, home)
+		}
+	}
+	return homes
+}
+
+// takeMap fills a map from names to tables, or that of a DNS account's
+// variables.
+func (r *reader) takeMap(p path, data any, v reflect.Value) {
+	elem := v.Type().Elem()
+	tables := elem.Kind() == reflect.Struct
+	remedy := "write " + p[len(p)-1] + ` = { VARIABLE = "..." }`
+	if tables {
+		remedy = "give each table a name: [" + p.String() + ".NAME]"
+		if elem == reflect.TypeFor[IdentityConfig]() {
+			remedy = "give each table the name of its domain: [" + p.String() + `."example.org"]`
+		}
+	}
+	table, ok := data.(map[string]any)
+	if !ok {
+		r.misread(p, remedy, "is %s, not a table", kind(data))
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	stray := false
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		value := reflect.New(elem).Elem()
+		inner, isTable := table[key].(map[string]any)
+		switch {
+		case tables && !isTable && !stray:
+			r.misread(p.in(key), remedy, "stands in [%v] itself", p)
+			stray = true
+		case tables && !isTable:
+		case tables && r.unquoted(p.in(key), inner, fieldsOf(value)):
+		default:
+			r.take(p.in(key), table[key], value)
+			v.SetMapIndex(reflect.ValueOf(key), value)
+		}
+	}
+}
+
+// unquoted finds [identity.example.org], in which TOML sees three tables. It
+// reports whether the table at p has nothing but such names in it.
+func (r *reader) unquoted(p path, table map[string]any, fields map[string]reflect.Value) bool {
+	known := slices.Collect(maps.Keys(fields))
+	for key, value := range table {
+		if _, isTable := value.(map[string]any); !isTable || slices.Contains(known, key) || nearest(key, known) != "" {
+			return false
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		if inner := table[key].(map[string]any); !r.unquoted(p.in(key), inner, fields) {
+			name := path{p[0], strings.Join(p.in(key)[1:], ".")}
+			r.misread(p.in(key), "put it in quotes: ["+name.String()+"]", "a name with dots stands without quotes")
+		}
+	}
+	return len(table) > 0
 }
 
 func (r *reader) takeList(p path, data any, v reflect.Value) {
 	list, ok := data.([]any)
 	if !ok {
-		r.wrongType(p, data, `a list: ["..."]`)
+		r.misread(p, `write a list: ["...", "..."]`, "is %s, not a list", kind(data))
 		return
 	}
 	out := reflect.MakeSlice(v.Type(), 0, len(list))
-	for _, item := range list {
+	for i, item := range list {
 		s, ok := item.(string)
 		if !ok {
-			r.wrong(p, `write strings: ["..."]`, "holds %s, not only strings", describe(item))
-			continue
+			r.misread(p, `put each item in quotes: ["...", "..."]`, "item %d is %s, not a string", i+1, kind(item))
+			return
 		}
 		out = reflect.Append(out, reflect.ValueOf(s))
 	}
 	v.Set(out)
 }
 
+// maxDuration bounds every wait that can be configured.
+const maxDuration = 24 * time.Hour
+
 func (r *reader) takeDuration(p path, data any, v reflect.Value) {
+	const remedy = `write a number and a unit: "90s", "2m", "1h30m"`
 	s, ok := data.(string)
 	if !ok {
-		r.wrongType(p, data, `a duration: "2m"`)
+		r.misread(p, remedy, "is %s, not a duration in quotes", kind(data))
 		return
 	}
 	d, err := time.ParseDuration(s)
 	switch {
 	case err != nil:
-		r.wrong(p, `write a number and a unit: "90s", "2m", "1h30m"`, "%q is not a duration", s)
+		r.misread(p, remedy, "%q is not a duration", s)
 	case d <= 0:
-		r.wrong(p, `write more than nothing: "2m"`, "%q is no time at all", s)
+		r.misread(p, "write more than that, or leave the key out for its default", "%q is no time at all", s)
 	case d > maxDuration:
-		r.wrong(p, "write at most "+maxDuration.String(), "%q is too long", s)
+		r.misread(p, `write at most "24h"`, "%q is too long", s)
 	default:
 		v.Set(reflect.ValueOf(Duration{d}))
 	}
-}
-
-// maxDuration bounds every wait that can be configured.
-const maxDuration = 24 * time.Hour
-
-// nearest returns the known key that is most like key, or "".
-func nearest[V any](key string, known map[string]V) string {
-	best, least := "", 3
-	if len(key) <= 3 {
-		least = 2
-	}
-	for _, k := range slices.Sorted(maps.Keys(known)) {
-		if strings.EqualFold(strings.NewReplacer("_", "", "-", "").Replace(key), strings.NewReplacer("_", "", "-", "").Replace(k)) {
-			return k
-		}
-		if d := distance(key, k); d < least {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// distance is the number of letters to change, add or leave out, or pairs to
-// swap, to make a of b.
-func distance(a, b string) int {
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
 }

@@ -43,12 +43,16 @@ func furnish() error {
 	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("mounting /proc: %w", err)
 	}
-	conf := filepath.Join(os.TempDir(), fmt.Sprintf("keypaird-test-resolv.conf-%d", os.Getppid()))
-	if err := os.WriteFile(conf, []byte("nameserver 127.0.0.1\n"), 0o644); err != nil {
+	conf, err := os.CreateTemp("", "keypaird-test-resolv.conf-")
+	if err != nil {
 		return err
 	}
-	defer os.Remove(conf) // the mount stays
-	if err := unix.Mount(conf, "/etc/resolv.conf", "", unix.MS_BIND, ""); err != nil {
+	defer os.Remove(conf.Name()) // the mount stays
+	_, err = conf.WriteString("nameserver 127.0.0.1\n")
+	if err := errors.Join(err, conf.Chmod(0o644), conf.Close()); err != nil {
+		return err
+	}
+	if err := unix.Mount(conf.Name(), "/etc/resolv.conf", "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("mounting /etc/resolv.conf: %w", err)
 	}
 	return loopback()

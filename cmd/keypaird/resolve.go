@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/x509"
 	"fmt"
-	"os"
 	"strings"
 
 	"keypaird/acme"
@@ -21,19 +20,19 @@ func (c *Config) Authority(name string) (acme.CA, error) {
 		ca.Directory = t.Directory
 	}
 	if t.Roots != "" {
-		pem, err := os.ReadFile(t.Roots)
+		pem, _, err := readFile(t.Roots, maxSmall)
 		if err != nil {
-			return ca, fmt.Errorf("reading roots of [ca.%s]: %w", name, err)
+			return ca, fmt.Errorf("reading roots of [ca.%s]: %s: %w", name, t.Roots, err)
 		}
 		ca.Roots = x509.NewCertPool()
 		if !ca.Roots.AppendCertsFromPEM(pem) {
-			return ca, fmt.Errorf("reading roots of [ca.%s]: no certificate in %s", name, t.Roots)
+			return ca, fmt.Errorf("reading roots of [ca.%s]: %s: no certificate in it", name, t.Roots)
 		}
 	}
 	if t.EABHMACFile != "" {
-		hmac, err := os.ReadFile(t.EABHMACFile)
+		hmac, _, err := readFile(t.EABHMACFile, maxSmall)
 		if err != nil {
-			return ca, fmt.Errorf("reading eab_hmac_file of [ca.%s]: %w", name, err)
+			return ca, fmt.Errorf("reading eab_hmac_file of [ca.%s]: %s: %w", name, t.EABHMACFile, err)
 		}
 		ca.EABHMAC = strings.TrimSpace(string(hmac))
 	}

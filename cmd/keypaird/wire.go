@@ -167,7 +167,7 @@ func (w *wiring) Obtain(ctx context.Context, t renew.Target, have *x509.Certific
 	cfg := w.targets[t.Name]
 	req := acme.Request{
 		Names: t.Names, KeyType: t.KeyType, Profile: t.Profile, PreferredChain: cfg.PreferredChain,
-		Pending: filepath.Join(w.store.Dir(t.Name), "pending"), Current: have, Step: step,
+		Pending: w.pendingDir(t), Current: have, Step: step,
 		Proofs: map[string]acme.Proof{},
 	}
 	for _, p := range cfg.Proofs {
@@ -188,6 +188,15 @@ func (w *wiring) Obtain(ctx context.Context, t renew.Target, have *x509.Certific
 		w.log.Warn("trying the next CA", "cert", t.Name, "failed", name, "next", t.CAs[i+1], "err", err)
 	}
 	return nil, "", first
+}
+
+func (w *wiring) pendingDir(t renew.Target) string {
+	return filepath.Join(w.store.Dir(t.Name), "pending")
+}
+
+// Settle implements renew.Obtainer.
+func (w *wiring) Settle(t renew.Target, have *x509.Certificate) error {
+	return acme.Settle(w.pendingDir(t), have)
 }
 
 // Deploy implements renew.Deployer.

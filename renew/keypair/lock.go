@@ -41,8 +41,17 @@ func (e *HeldError) Remedy() string {
 // be given up when the context ends.
 const poll = 50 * time.Millisecond
 
-// AcquireLock takes the lock at path, in a directory that passes [CheckDir], and waits for it until ctx ends: a
-// [*HeldError] then. If it has to wait, waiting, unless nil, is called once
+// lockFailure says why the lock cannot be had at all.
+func lockFailure(path string, err error) error {
+	var unsafe *UnsafeError
+	if errors.As(err, &unsafe) {
+		return fmt.Errorf("locking %s: %w", path, err)
+	}
+	return fmt.Errorf("locking: %w", &WriteError{Path: path, Err: cause(err)})
+}
+
+// AcquireLock takes the lock at path, in a directory that passes [CheckDir],
+// and waits for it until ctx ends: a [*HeldError] then. If it has to wait, waiting, unless nil, is called once
 // with who holds it. The file stays; only its content, which is for people,
 // comes and goes.
 func AcquireLock(ctx context.Context, path string, waiting func(holder string)) (*Lock, error) {
@@ -54,7 +63,7 @@ func AcquireLock(ctx context.Context, path string, waiting func(holder string)) 
 	for {
 		file, holder, err := tryLock(path)
 		if err != nil {
-			return nil, fmt.Errorf("locking %s: %w", path, cause(err))
+			return nil, lockFailure(path, err)
 		}
 		if file != nil {
 			return &Lock{file}, nil

@@ -53,9 +53,7 @@ func readKeyFile(path string) (tsigKey, error) {
 	}
 	var text strings.Builder
 	for line := range strings.Lines(string(data)) {
-		line, _, _ = strings.Cut(line, "#")
-		line, _, _ = strings.Cut(line, "//")
-		text.WriteString(line + " ")
+		text.WriteString(withoutComment(line) + " ")
 	}
 	// Punctuation apart, the file is pairs of words.
 	words := strings.Fields(strings.NewReplacer(`"`, " ", ";", " ", "{", " ", "}", " ").Replace(text.String()))
@@ -76,6 +74,21 @@ func readKeyFile(path string) (tsigKey, error) {
 		return tsigKey{}, fmt.Errorf("%s: has %d keys, want one with a secret", path, keys)
 	}
 	return k, nil
+}
+
+// withoutComment cuts a comment off a line. Inside quotes there is none: base64
+// has slashes of its own.
+func withoutComment(line string) string {
+	quoted := false
+	for i, r := range line {
+		switch {
+		case r == '"':
+			quoted = !quoted
+		case !quoted && (r == '#' || strings.HasPrefix(line[i:], "//")):
+			return line[:i]
+		}
+	}
+	return line
 }
 
 func (k tsigKey) sign(m *dns.Msg, c *dns.Client) {

@@ -1,0 +1,263 @@
+package acme_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"keypaird/acme"
+	"keypaird/acme/acmetest"
+)
+
+func rootName(t *testing.T, ca *acmetest.CA, n int) string {
+	t.Helper()
+	block, _ := pem.Decode(ca.RootPEM(n))
+	if block == nil {
+		t.Fatalf("no root %d", n)
+	}
+	root, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root.Subject.CommonName
+}
+
+func TestPreferredChain(t *testing.T) {
+	garbled := func(_ string, _ http.Header, _ []byte) []byte { return []byte("<html>") }
+	for _, tt := range []struct {
+		name    string
+		prefer  func(t *testing.T, g *ground) string
+		wrap    func(http.Handler) http.Handler
+		chain   int    // that is used
+		warning string // "" means none
+	}{
+		{"none", func(*testing.T, *ground) string { return "" }, nil, 0, ""},
+		{"that of the CA itself", func(t *testing.T, g *ground) string { return rootName(t, g.ca, 0) }, nil, 0, ""},
+		{"the last alternate", func(t *testing.T, g *ground) string { return rootName(t, g.ca, 2) }, nil, 2, ""},
+		{"not offered", func(*testing.T, *ground) string { return "DST Root CA X3" }, nil, 0, `preferred chain not to be had`},
+		{"an alternate that cannot be fetched", func(t *testing.T, g *ground) string { return rootName(t, g.ca, 2) },
+			only("/alternate/1", acmetest.Problem{Status: 404, Type: "malformed", Detail: "gone"}), 2, "alternate chain not usable"},
+		{"the wanted one cannot be fetched", func(t *testing.T, g *ground) string { return rootName(t, g.ca, 2) },
+			only("/alternate/2", acmetest.Problem{Status: 404, Type: "malformed", Detail: "gone"}), 0, "preferred chain not to be had"},
+		{"the alternates are no certificates", func(t *testing.T, g *ground) string { return rootName(t, g.ca, 2) },
+			onlyRewrite("/alternate/", garbled), 0, "preferred chain not to be had"},
+		{"the wanted one is a chain for another key", func(t *testing.T, g *ground) string { return rootName(t, g.ca, 2) },
+			onlyRewrite("/alternate/2", func(_ string, _ http.Header, body []byte) []byte { return forge(body, forgery{}) }), 0, "alternate chain not usable"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newGround(t, acmetest.Options{AlternateRoots: 2, Wrap: tt.wrap})
+			req := g.request("a.test")
+			req.PreferredChain = tt.prefer(t, g)
+			pair, err := g.client(t).Obtain(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := pair.Chain[len(pair.Chain)-1].Issuer.CommonName, rootName(t, g.ca, tt.chain); got != want {
+				t.Errorf("the chain leads to %s, want %s", got, want)
+			}
+			if log := g.log.String(); !strings.Contains(log, tt.warning) || tt.warning == "" && strings.Contains(log, "WARN") {
+				t.Errorf("log = %s, want a warning %q", log, tt.warning)
+			}
+		})
+	}
+}
+
+// only lets h answer what has part in its path.
+func only(part string, h http.Handler) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, part) {
+				h.ServeHTTP(w, r)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+func onlyRewrite(part string, change func(string, http.Header, []byte) []byte) func(http.Handler) http.Handler {
+	return rewrite(acmetest.PathCertificate, func(path string, h http.Header, body []byte) []byte {
+		if strings.Contains(path, part) {
+			return change(path, h, body)
+		}
+		return body
+	})
+}
+
+// A forgery says how a certificate differs from the one the CA issued.
+type forgery struct {
+	key       crypto.PublicKey // nil means one of nobody
+	names     []string         // nil means the same
+	notBefore time.Time        // zero means the same
+	notAfter  time.Time        // likewise
+}
+
+// forge returns a chain that is in order, with another leaf and issuer.
+func forge(chain []byte, f forgery) []byte {
+	block, _ := pem.Decode(chain)
+	real, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		panic(err)
+	}
+	issuerKey, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	issuer := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: real.Issuer, NotBefore: real.NotBefore, NotAfter: real.NotAfter,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	last, rest := block, chain
+	for block := block; block != nil; block, rest = pem.Decode(rest) {
+		last = block
+	}
+	if top, err := x509.ParseCertificate(last.Bytes); err == nil {
+		issuer.Issuer = top.Issuer
+		issuer.Subject = pkix.Name{CommonName: top.Issuer.CommonName}
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(2), DNSNames: real.DNSNames, NotBefore: real.NotBefore, NotAfter: real.NotAfter,
+		KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	if f.names != nil {
+		leaf.DNSNames = f.names
+	}
+	if !f.notBefore.IsZero() {
+		leaf.NotBefore = f.notBefore
+	}
+	if !f.notAfter.IsZero() {
+		leaf.NotAfter = f.notAfter
+	}
+	key := f.key
+	if key == nil {
+		other, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		key = other.Public()
+	}
+	var out bytes.Buffer
+	for _, c := range []struct {
+		cert *x509.Certificate
+		key  crypto.PublicKey
+	}{{leaf, key}, {issuer, issuerKey.Public()}} {
+		der, err := x509.CreateCertificate(rand.Reader, c.cert, issuer, c.key, issuerKey)
+		if err != nil {
+			panic(err)
+		}
+		pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: der})
+	}
+	return out.Bytes()
+}
+
+// leafKey is the key that the first certificate of chain certifies.
+func leafKey(chain []byte) crypto.PublicKey {
+	block, _ := pem.Decode(chain)
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		panic(err)
+	}
+	return leaf.PublicKey
+}
+
+func TestWrongCertificate(t *testing.T) {
+	day := 24 * time.Hour
+	for _, tt := range []struct {
+		name   string
+		change func(chain []byte) []byte
+		want   string
+	}{
+		{"for another key", func(c []byte) []byte { return forge(c, forgery{}) }, "private key does not belong"},
+		{"for other names", func(c []byte) []byte {
+			return forge(c, forgery{key: leafKey(c), names: []string{"b.test"}})
+		}, `lacks ["a.test"]`},
+		{"for one more name", func(c []byte) []byte {
+			return forge(c, forgery{key: leafKey(c), names: []string{"a.test", "evil\x1b.test"}})
+		}, "has ["},
+		{"expired long ago", func(c []byte) []byte {
+			return forge(c, forgery{key: leafKey(c), notBefore: time.Now().Add(-90 * day), notAfter: time.Now().Add(-day)})
+		}, "certificate expired at"},
+		{"not valid before next week", func(c []byte) []byte {
+			return forge(c, forgery{key: leafKey(c), notBefore: time.Now().Add(7 * day)})
+		}, "not valid before"},
+		{"no PEM", func([]byte) []byte { return []byte("<html>\x1b[2J</html>") }, "certificate chain"},
+		{"nothing", func([]byte) []byte { return nil }, "certificate chain"},
+		{"chain the wrong way round", reversed, "out of order"},
+		{"leaf of the chain left out", func(c []byte) []byte { _, rest := pem.Decode(c); return rest }, "private key"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var tr traffic
+			wrong := rewrite(acmetest.PathCertificate, func(_ string, _ http.Header, body []byte) []byte { return tt.change(body) })
+			g := newGround(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler { return wrong(tr.wrap(next)) }})
+			req := g.request("a.test")
+			_, err := g.client(t).Obtain(t.Context(), req)
+			var w *acme.WrongCertificateError
+			if !errors.As(err, &w) || !acme.Elsewhere(err) {
+				t.Fatalf("error = %#v, want WrongCertificateError and another CA to be tried", err)
+			}
+			wantError(t, err, tt.want, "the pair in use was left as it is")
+			if got := underWay(req); got != "none" {
+				t.Errorf("the order is kept: %s", got)
+			}
+			if n := tr.granted(acmetest.PathFinalize); n != 1 {
+				t.Errorf("%d certificates ordered, want 1", n)
+			}
+		})
+	}
+}
+
+func reversed(chain []byte) []byte {
+	var blocks [][]byte
+	for block, rest := pem.Decode(chain); block != nil; block, rest = pem.Decode(rest) {
+		blocks = append(blocks, pem.EncodeToMemory(block))
+	}
+	slices.Reverse(blocks)
+	return bytes.Join(blocks, nil)
+}
+
+// A clock that is wrong is no reason to throw a certificate away: it is fetched
+// once the clock is set.
+func TestWrongClock(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for _, tt := range []struct {
+		name  string
+		ahead time.Duration // of our clock, the CA's is
+	}{{"ours is slow", year}, {"ours is fast", -year}} {
+		t.Run(tt.name, func(t *testing.T) {
+			var tr traffic
+			var healed atomic.Bool
+			clock := rewrite(acmetest.PathCertificate, func(_ string, h http.Header, body []byte) []byte {
+				if healed.Load() {
+					return body
+				}
+				at := time.Now().Add(tt.ahead)
+				h.Set("Date", at.UTC().Format(http.TimeFormat))
+				return forge(body, forgery{key: leafKey(body), notBefore: at.Add(-time.Hour), notAfter: at.Add(time.Hour)})
+			})
+			g := newGround(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler { return clock(tr.wrap(next)) }})
+			req := g.request("a.test")
+			for range 2 {
+				_, err := g.client(t).Obtain(t.Context(), req)
+				var c *acme.ClockError
+				if !errors.As(err, &c) || acme.Elsewhere(err) {
+					t.Fatalf("error = %#v, want ClockError and no other CA to be tried", err)
+				}
+				wantError(t, err, "by the CA's clock", "set this machine's clock")
+			}
+			healed.Store(true)
+			if _, err := g.client(t).Obtain(t.Context(), req); err != nil {
+				t.Fatal(err)
+			}
+			if n := tr.granted(acmetest.PathNewOrder); n != 1 {
+				t.Errorf("%d orders, want 1", n)
+			}
+		})
+	}
+}

@@ -1,0 +1,119 @@
+package acme
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	legoacme "github.com/go-acme/lego/v4/acme"
+)
+
+// Whatever a CA sends as a problem, lego can read it, and what we make of it is
+// fit to print.
+func FuzzProblemBody(f *testing.F) {
+	for _, s := range []string{
+		"", "null", "[]", "<html>", `{"type":7,"status":"400","detail":["x"]}`,
+		`{"type":"urn:ietf:params:acme:error:badNonce"}`,
+		`{"type":"urn:ietf:params:acme:error:rateLimited","detail":"retry after 2026-13-45 99:99:99 UTC, unpause https://x/unpause?\u001b"}`,
+		`{"type":"urn:ietf:params:acme:error:malformed","subproblems":[{"type":"urn:ietf:params:acme:error:caa","detail":"no","identifier":{"type":"dns","value":"a\nb"}}]}`,
+		`{"subproblems":[null,{"identifier":null}],"detail":"` + strings.Repeat(`\u00e9`, 3000) + `"}`,
+	} {
+		f.Add(403, []byte(s))
+	}
+	c := &Client{ca: CA{Name: "ca"}}
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		var d *legoacme.ProblemDetails
+		if err := json.Unmarshal(problemBody(status, body), &d); err != nil || d == nil {
+			t.Fatalf("problemBody(%q) = %q: %v", body, problemBody(status, body), err)
+		}
+		if d.HTTPStatus != status {
+			t.Errorf("status %d, want that of the response, %d", d.HTTPStatus, status)
+		}
+		p := c.problem(d, answer{status: status})
+		for _, s := range []string{p.Error(), p.Remedy(), p.Page} {
+			if strings.ContainsFunc(s, unicode.IsControl) || len(s) > 4*maxText || !utf8.ValidString(s) {
+				t.Errorf("not fit to print: %q", s)
+			}
+		}
+	})
+}
+
+func FuzzOneLine(f *testing.F) {
+	f.Add("a\r\nb\x1b[2J\u202e\xff", 5)
+	f.Add(strings.Repeat("é", 100), 51)
+	f.Fuzz(func(t *testing.T, s string, limit int) {
+		limit = min(max(limit, 0), 1<<16)
+		got := oneLine(s, limit)
+		if strings.ContainsFunc(got, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }) ||
+			!utf8.ValidString(got) || len(got) > limit+len("...") || strings.Contains(got, "  ") {
+			t.Errorf("oneLine(%q, %d) = %q", s, limit, got)
+		}
+	})
+}
+
+func FuzzRetryAfter(f *testing.F) {
+	for _, s := range []string{"", "120", "-1", "Sun, 01 Mar 2026 12:05:00 GMT", "99999999999999999999"} {
+		f.Add(s)
+	}
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, s string) {
+		a := answer{retryAfter: retryAfter(http.Header{"Retry-After": {s}}, now)}
+		if !a.retryAfter.IsZero() && !a.retryAfter.After(now) {
+			t.Errorf("retryAfter(%q) = %v, which is not after %v", s, a.retryAfter, now)
+		}
+		if d := (pace{now}).next(now, a); d <= 0 || d > maxRetryAfter {
+			t.Errorf("next look after %v", d)
+		}
+	})
+}
+
+func FuzzAlternates(f *testing.F) {
+	for _, s := range []string{
+		`<https://ca.test/cert/1/alternate/1>;rel="alternate"`,
+		`<a>; rel=alternate, <b>; title="x"; rel="alternate"`, `<>;rel="alternate"`, `<:>;rel="alternate"`, `<<<`,
+	} {
+		f.Add("https://ca.test/cert/1", s)
+	}
+	f.Fuzz(func(t *testing.T, base, link string) {
+		if got := alternates(base, http.Header{"Link": {link, link}}); len(got) > maxAlternates {
+			t.Errorf("%d alternates", len(got))
+		}
+	})
+}
+
+// What a CA names as issuers ends in a record an operator copies into a zone.
+func FuzzIssuers(f *testing.F) {
+	f.Add([]byte(`{"challenges":[{"url":"u","issuer-domain-names":["ca.test","ca.test\"; evil=1","",null]}]}`), "u")
+	f.Add([]byte(`{"challenges":[null,7]}`), "u")
+	f.Fuzz(func(t *testing.T, body []byte, url string) {
+		for _, name := range issuers(body, url) {
+			if strings.ContainsAny(name, " \t\r\n;\"\\=()") || name == "" || len(name) > 253 {
+				t.Errorf("issuer %q", name)
+			}
+		}
+	})
+}
+
+func FuzzTopIssuer(f *testing.F) {
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
+	f.Fuzz(func(t *testing.T, chain []byte) {
+		if name := topIssuer(chain); name != "" && !bytes.Contains(chain, []byte("BEGIN CERTIFICATE")) {
+			t.Errorf("topIssuer(%q) = %q", chain, name)
+		}
+	})
+}
+
+func FuzzIsToken(f *testing.F) {
+	f.Add("evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA")
+	f.Add("../../../../../../etc/passwd")
+	f.Fuzz(func(t *testing.T, s string) {
+		if IsToken(s) && strings.ContainsAny(s, "/\\.%\x00 \n") {
+			t.Errorf("%q is taken for a token", s)
+		}
+	})
+}

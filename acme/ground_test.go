@@ -1,0 +1,136 @@
+package acme_test
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"keypaird/acme"
+	"keypaird/acme/acmetest"
+	"keypaird/acme/http01"
+)
+
+// A ground is a CA, the DNS it asks, and a solver where it looks for tokens.
+type ground struct {
+	ca     *acmetest.CA
+	dns    *acmetest.DNS
+	solver *http01.Solver
+	dir    string
+	log    *transcript // what clients have to say
+}
+
+// newGround starts one: each name under test leads to 127.0.0.1.
+func newGround(t testing.TB, o acmetest.Options) *ground {
+	t.Helper()
+	dns, err := acmetest.StartDNS(acmetest.DNSOptions{Zones: []string{"test"}, Records: []string{
+		"*.test. 60 IN A 127.0.0.1", "a.test. 60 IN A 127.0.0.1", "chat.a.test. 60 IN A 127.0.0.1",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dns.Close() })
+	o.DNS = dns.Addr
+	ca, err := acmetest.StartCA(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &ground{ca: ca, dns: dns, dir: t.TempDir(), log: new(transcript)}
+	t.Cleanup(func() { g.ca.Close() })
+	g.solver = &http01.Solver{
+		Dir: filepath.Join(g.dir, "http-01"), Listen: "127.0.0.1:" + strconv.Itoa(ca.HTTPPort), Log: slog.New(slog.DiscardHandler),
+	}
+	t.Cleanup(g.solver.Close)
+	return g
+}
+
+// A transcript keeps what is logged.
+type transcript struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (tr *transcript) Write(p []byte) (int, error) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.text.Write(p)
+}
+
+func (tr *transcript) String() string {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.text.String()
+}
+
+func (g *ground) accountDir() string { return filepath.Join(g.dir, "accounts", "pebble") }
+
+// options are those of a client of the ground's CA.
+func (g *ground) options(t testing.TB) acme.Options {
+	t.Helper()
+	roots, err := acmetest.Pool(g.ca.Roots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return acme.Options{
+		CA:  acme.CA{Name: "pebble", Directory: g.ca.Directory, Roots: roots},
+		Dir: g.accountDir(), Log: slog.New(slog.NewTextHandler(g.log, nil)),
+	}
+}
+
+// client is a process of ours: its account lies on disk.
+func (g *ground) client(t testing.TB) *acme.Client {
+	t.Helper()
+	return start(t, g.options(t))
+}
+
+func start(t testing.TB, o acme.Options) *acme.Client {
+	t.Helper()
+	c := acme.NewClient(o)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// request asks for names, all by http-01.
+func (g *ground) request(names ...string) acme.Request {
+	req := acme.Request{
+		Names: names, KeyType: "ec256", Proofs: map[string]acme.Proof{},
+		Pending: filepath.Join(g.dir, "pending-"+strings.NewReplacer("*", "_", ":", "_").Replace(names[0])),
+	}
+	for _, name := range names {
+		req.Proofs[name] = acme.Proof{Type: acme.HTTP01, Prover: g.solver}
+	}
+	return req
+}
+
+// remedyOf is what err says the operator can do about it.
+func remedyOf(err error) string {
+	var r interface{ Remedy() string }
+	if errors.As(err, &r) {
+		return r.Remedy()
+	}
+	return ""
+}
+
+// wantError checks that err is one line with text, and its remedy has help.
+func wantError(t *testing.T, err error, text, help string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), text) || strings.ContainsAny(err.Error(), "\n\x1b") {
+		t.Fatalf("error = %v, want one line with %q", err, text)
+	}
+	if got := remedyOf(err); !strings.Contains(got, help) || strings.ContainsAny(got, "\n\x1b") {
+		t.Errorf("remedy of %v = %q, want one line with %q", err, got, help)
+	}
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

@@ -1,0 +1,84 @@
+package acme
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	legoacme "github.com/go-acme/lego/v4/acme"
+)
+
+func TestProblem(t *testing.T) {
+	c := &Client{ca: CA{Name: "le"}}
+	for _, tt := range []struct {
+		name           string
+		d              legoacme.ProblemDetails
+		a              answer
+		challenge      string
+		text, help     string
+		final, another bool // the order is over; another CA may do better
+	}{
+		{"port 80 closed at an IPv4 address", legoacme.ProblemDetails{Type: errNS + "connection", Detail: "203.0.113.1: Fetching http://a.test/.well-known/acme-challenge/x: Connection refused"},
+			answer{}, HTTP01, "le: http-01: a.test: connection: 203.0.113.1: Fetching", "at 203.0.113.1, the A record of a.test", true, false},
+		{"port 80 closed at an IPv6 address", legoacme.ProblemDetails{Type: errNS + "connection", Detail: "2001:db8::1: Fetching http://a.test/: Timeout"},
+			answer{}, HTTP01, "le: http-01: a.test: connection", "at 2001:db8::1, the AAAA record of a.test", true, false},
+		{"no address told", legoacme.ProblemDetails{Type: errNS + "connection", Detail: "Timeout during connect"},
+			answer{}, HTTP01, "le: http-01: a.test: connection", "from outside at a.test: check", true, false},
+		{"wrong answer on port 80", legoacme.ProblemDetails{Type: errNS + "unauthorized", Detail: "Invalid response"},
+			answer{}, HTTP01, "le: http-01: a.test: unauthorized", "records point here", true, false},
+		{"DNSSEC broken", legoacme.ProblemDetails{Type: errNS + "dns", Detail: "SERVFAIL"}, answer{}, DNS01, "le: dns-01: a.test: dns: SERVFAIL", "DNSSEC", true, false},
+		{"account deactivated", legoacme.ProblemDetails{Type: errNS + "unauthorized", Detail: "Account has been deactivated"},
+			answer{status: 403}, "", "le: unauthorized: Account has", "if the CA has deactivated it", true, true},
+		{"CAA", legoacme.ProblemDetails{Type: errNS + "caa", Detail: "CAA record for a.test prevents issuance"}, answer{status: 403}, "", "le: caa:", "CAA record", true, true},
+		{"one of several names refused", legoacme.ProblemDetails{Type: errNS + "malformed", Detail: "some identifiers", SubProblems: []legoacme.SubProblem{
+			{Type: errNS + "rejectedIdentifier", Detail: "policy forbids", Identifier: legoacme.Identifier{Value: "bank.test"}},
+		}}, answer{status: 400}, "", "le: bank.test: rejectedIdentifier: some identifiers; bank.test: policy forbids", "does not certify this name", true, true},
+		{"busy", legoacme.ProblemDetails{Type: errNS + "serverInternal", Detail: "try later"}, answer{status: 503}, "", "le: serverInternal: try later", "the CA has a fault", false, true},
+		{"no problem type", legoacme.ProblemDetails{Type: "about:blank", Detail: "Forbidden"}, answer{status: 403}, "", "le: http status 403: Forbidden", "check -live", true, true},
+		{"limit", legoacme.ProblemDetails{Type: errNS + "rateLimited", Detail: "too many"}, answer{status: 429}, "", "le: rateLimited: too many", "second CA", false, true},
+		{"no nonce is good", legoacme.ProblemDetails{Type: badNonce, Detail: "bad"}, answer{status: 400}, "", "le: badNonce: bad", "none of its own nonces", false, true},
+		{"lines and escapes", legoacme.ProblemDetails{Type: "x\ny\x1b[2J", Detail: "a\r\nb\x1b]0;c\u202ed"}, answer{status: 400}, "", "le: x y [2J: a b ]0;c d", "", true, true},
+		{"megabytes", legoacme.ProblemDetails{Detail: strings.Repeat("é", 1<<19), SubProblems: make([]legoacme.SubProblem, 10000)}, answer{status: 400}, "", "é...", "", true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := c.problem(&tt.d, tt.a)
+			if tt.challenge != "" {
+				p.Identifier, p.Challenge = "a.test", tt.challenge
+			}
+			if got := p.Error(); !strings.Contains(got, tt.text) || strings.ContainsAny(got, "\r\n\x1b") || len(got) > 1000 {
+				t.Errorf("error = %.1000q, want one line with %q", got, tt.text)
+			}
+			if got := p.Remedy(); !strings.Contains(got, tt.help) {
+				t.Errorf("remedy = %q, want %q", got, tt.help)
+			}
+			err := fmt.Errorf("ordering: %w", p)
+			if over(err) != tt.final || Elsewhere(err) != tt.another {
+				t.Errorf("over = %v, Elsewhere = %v; want %v, %v", over(err), Elsewhere(err), tt.final, tt.another)
+			}
+		})
+	}
+}
+
+func TestElsewhere(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"out of reach", &UnreachableError{Err: errors.New("refused")}, true},
+		{"no ACME server", &AnswerError{Err: errors.New("html")}, true},
+		{"wrong certificate", &WrongCertificateError{Err: errors.New("other key")}, true},
+		{"challenge not offered", &NotOfferedError{}, true},
+		{"account damaged", &AccountError{Err: errors.New("no key")}, true},
+		{"our clock", &ClockError{Err: errors.New("expired")}, false},
+		{"slow CA, whose order is kept", &TimeoutError{}, false},
+		{"our own trouble", errors.New("no space left on device"), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Elsewhere(fmt.Errorf("ordering: %w", tt.err)); got != tt.want {
+				t.Errorf("Elsewhere = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}

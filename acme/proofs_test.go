@@ -1,0 +1,209 @@
+package acme_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"keypaird/acme"
+	"keypaird/acme/acmetest"
+)
+
+// byDNS proves names by records made up from the challenge alone (RFC 8555,
+// section 8.4).
+func (g *ground) byDNS() acme.Proof {
+	return acme.Proof{Type: acme.DNS01, Prover: txt{g.dns, func(c acme.Challenge) (string, string) {
+		sum := sha256.Sum256([]byte(c.KeyAuth))
+		return "_acme-challenge." + c.Identifier + ".", base64.RawURLEncoding.EncodeToString(sum[:])
+	}}}
+}
+
+// byPersistent proves names by the record that the challenge describes.
+func (g *ground) byPersistent() acme.Proof {
+	return acme.Proof{Type: acme.DNSPersist01, Prover: txt{g.dns, func(c acme.Challenge) (string, string) {
+		value := strings.Join(c.Issuers, " or ") + "; accounturi=" + c.AccountURL
+		if c.Wildcard {
+			value += "; policy=wildcard"
+		}
+		return "_validation-persist." + c.Identifier + ".", value
+	}}}
+}
+
+func TestProofs(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		proofs map[string]string // challenge type by name
+	}{
+		{"host by http-01", map[string]string{"chat.a.test": acme.HTTP01}},
+		{"plain domain by dns-01", map[string]string{"a.test": acme.DNS01}},
+		{"mixed in one certificate", map[string]string{"a.test": acme.DNS01, "chat.a.test": acme.HTTP01, "b.test": acme.DNSPersist01}},
+		{"apex and wildcard, two values at one name", map[string]string{"a.test": acme.DNS01, "*.a.test": acme.DNS01}},
+		{"apex by http-01, wildcard by dns-01", map[string]string{"a.test": acme.HTTP01, "*.a.test": acme.DNS01}},
+		{"wildcard by a persistent record", map[string]string{"*.a.test": acme.DNSPersist01}},
+		{"IPv4 address", map[string]string{"127.0.0.1": acme.HTTP01}},
+		{"IPv6 address", map[string]string{"::1": acme.HTTP01}},
+		{"address and name", map[string]string{"127.0.0.1": acme.HTTP01, "a.test": acme.DNS01}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newGround(t, acmetest.Options{AuthzReuse: -1})
+			g.solver.Listen = ":" + strconv.Itoa(g.ca.HTTPPort)
+			names := slices.Sorted(maps.Keys(tt.proofs))
+			req := g.request(names...)
+			for name, kind := range tt.proofs {
+				switch kind {
+				case acme.DNS01:
+					req.Proofs[name] = g.byDNS()
+				case acme.DNSPersist01:
+					req.Proofs[name] = g.byPersistent()
+				}
+			}
+			pair, err := g.client(t).Obtain(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(pair.Names(), names) {
+				t.Errorf("certificate for %v, want %v", pair.Names(), names)
+			}
+			if proofs, err := g.ca.Proofs(pair.Leaf); err != nil || !maps.Equal(proofs, tt.proofs) {
+				t.Errorf("proven by %v, %v; want %v", proofs, err, tt.proofs)
+			}
+		})
+	}
+}
+
+func TestNotOffered(t *testing.T) {
+	g := newGround(t, acmetest.Options{})
+	_, err := g.client(t).Obtain(t.Context(), g.request("*.a.test"))
+	var n *acme.NotOfferedError
+	if !errors.As(err, &n) || n.Name != "*.a.test" || n.Type != acme.HTTP01 || !slices.Contains(n.Offered, acme.DNS01) {
+		t.Fatalf("error = %#v, want NotOfferedError", err)
+	}
+	wantError(t, err, "does not offer http-01, only:", "another way")
+}
+
+func TestProfiles(t *testing.T) {
+	g := newGround(t, acmetest.Options{Profiles: acmetest.ShortLived()})
+	req := g.request("a.test")
+	req.Profile = "shortlived"
+	pair, err := g.client(t).Obtain(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if life := pair.Leaf.NotAfter.Sub(pair.Leaf.NotBefore).Round(time.Hour); life != 160*time.Hour {
+		t.Errorf("certificate lives %v, want 160h", life)
+	}
+	dir, err := g.client(t).Directory(t.Context())
+	if err != nil || dir.Meta.Profiles["shortlived"] == "" {
+		t.Errorf("Directory = %+v, %v; want the profile in it", dir.Meta, err)
+	}
+	req = g.request("b.test")
+	req.Profile = "longlived"
+	_, err = g.client(t).Obtain(t.Context(), req)
+	wantError(t, err, "invalidProfile", "set profile to one that the CA offers")
+}
+
+func TestNamesAreProvenSideBySide(t *testing.T) {
+	g := newGround(t, acmetest.Options{AuthzReuse: -1})
+	req := g.request("a.test", "b.test", "c.test")
+	arrived, all := make(chan struct{}, len(req.Names)), make(chan struct{})
+	for name, proof := range req.Proofs {
+		solver := proof.Prover
+		req.Proofs[name] = acme.Proof{Type: acme.HTTP01, Prover: proverFunc(func(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
+			if arrived <- struct{}{}; len(arrived) == cap(arrived) {
+				close(all)
+			}
+			select { // nobody is proven before all are being proven
+			case <-all:
+			case <-time.After(10 * time.Second):
+				return errors.New("alone")
+			}
+			return solver.Prove(ctx, c, validate)
+		})}
+	}
+	if _, err := g.client(t).Obtain(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestProversThatFail(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		prover proverFunc
+		want   string
+	}{
+		{"panics", func(context.Context, acme.Challenge, func(context.Context) error) error { panic("nil map") }, "internal fault: nil map"},
+		{"panics after the verdict", func(ctx context.Context, _ acme.Challenge, validate func(context.Context) error) error {
+			_ = validate(ctx)
+			panic("nil map")
+		}, "internal fault: nil map"},
+		{"cannot publish", func(context.Context, acme.Challenge, func(context.Context) error) error {
+			return errors.New("no such zone")
+		}, "b.test: http-01: no such zone"},
+		{"published nothing", func(ctx context.Context, _ acme.Challenge, validate func(context.Context) error) error {
+			return validate(ctx)
+		}, "pebble: http-01: b.test: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newGround(t, acmetest.Options{AuthzReuse: -1})
+			req := g.request("a.test", "b.test")
+			req.Proofs["b.test"] = acme.Proof{Type: acme.HTTP01, Prover: tt.prover}
+			_, err := g.client(t).Obtain(t.Context(), req)
+			wantError(t, err, tt.want, "")
+			if acme.Elsewhere(err) {
+				t.Error("another CA is tried")
+			}
+			// Once what went wrong is put right, the same state serves.
+			if _, err := g.client(t).Obtain(t.Context(), g.request("a.test", "b.test")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestSeveralNamesFail(t *testing.T) {
+	g := newGround(t, acmetest.Options{})
+	g.solver.Listen = ""
+	_, err := g.client(t).Obtain(t.Context(), g.request("a.test", "b.test", "c.test"))
+	wantError(t, err, "(and 2 more names)", "port 80 must be reachable from outside at")
+}
+
+// A step that panics ends the order, not the process.
+func TestStepPanics(t *testing.T) {
+	for _, at := range []string{"ordering", "proving", "finalizing"} {
+		t.Run(at, func(t *testing.T) {
+			g := newGround(t, acmetest.Options{})
+			req := g.request("a.test")
+			req.Step = func(step string) {
+				if strings.HasPrefix(step, at) {
+					panic("boom")
+				}
+			}
+			_, err := g.client(t).Obtain(t.Context(), req)
+			wantError(t, err, "internal fault: boom", "")
+		})
+	}
+}
+
+func TestMalformedChallenges(t *testing.T) {
+	for _, tt := range []struct{ name, old, with, want string }{
+		{"token with a path in it", `"token": "`, `"token": "../../etc/passwd`, "malformed token"},
+		{"short token", `"token": "`, `"token": "abc", "x": "`, "malformed token"},
+		{"a name nobody ordered", `"value": "a.test"`, `"value": "evil.test\u001b[2J"`, `wants "evil.test [2J" proven`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newGround(t, acmetest.Options{Wrap: rewrite(acmetest.PathAuthz, func(_ string, _ http.Header, body []byte) []byte {
+				return []byte(strings.ReplaceAll(string(body), tt.old, tt.with))
+			})})
+			_, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
+			wantError(t, err, tt.want, "tell the CA")
+		})
+	}
+}

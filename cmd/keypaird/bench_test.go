@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"keypaird/acme/acmetest"
+)
+
+// The whole command, as DESIGN asks under "Speed and size to reach", beside the
+// least there is, a process that does the same in a bare loop, on one machine in
+// one run:
+//
+//	go test -tags lean -run '^$' -bench . ./cmd/keypaird
+
+// BenchmarkIssue is one new http-01 certificate: account, order, store.
+func BenchmarkIssue(b *testing.B) {
+	b.Run("one", func(b *testing.B) { benchIssue(b, 1) })
+	b.Run("fifty", func(b *testing.B) { benchIssue(b, 50) })
+}
+
+func benchIssue(b *testing.B, targets int) {
+	b.Run("floor", func(b *testing.B) {
+		g := newBench(b)
+		for i := 0; b.Loop(); i++ {
+			g.run(b, 0, os.Args[0], append([]string{g.ca.Directory, g.ca.Roots, strconv.Itoa(g.ca.HTTPPort)}, g.names(i, targets)...)...)
+		}
+	})
+	b.Run("keypaird", func(b *testing.B) {
+		g := newBench(b)
+		for i := 0; b.Loop(); i++ {
+			config := g.configure(b, fmt.Sprintf("state%d", i), g.names(i, targets))
+			g.run(b, statusChanged, g.program, "-config", config, "issue")
+		}
+		g.report(b)
+	})
+}
+
+// BenchmarkIdle is an issue that has nothing to do, beside the start and end of
+// the process.
+func BenchmarkIdle(b *testing.B) {
+	g := newBench(b)
+	config := g.configure(b, "state", g.names(0, 50))
+	g.run(b, statusChanged, g.program, "-config", config, "issue")
+	b.Run("fifty/floor", func(b *testing.B) {
+		for b.Loop() {
+			g.run(b, 0, g.program, "version")
+		}
+	})
+	b.Run("fifty/keypaird", func(b *testing.B) {
+		g.largest = 0
+		for b.Loop() {
+			g.run(b, statusNothing, g.program, "-config", config, "issue")
+		}
+		g.report(b)
+	})
+}
+
+// BenchmarkStatus is the status of a thousand targets.
+func BenchmarkStatus(b *testing.B) {
+	g := newBench(b)
+	config := g.configure(b, "state", g.names(0, 1000))
+	g.run(b, statusChanged, g.program, "-config", config, "issue")
+	b.Run("thousand", func(b *testing.B) {
+		g.largest = 0
+		for b.Loop() {
+			g.run(b, 0, g.program, "-config", config, "status")
+		}
+		g.report(b)
+	})
+}
+
+// A bench is a CA, its DNS, and the real program.
+type bench struct {
+	dir     string
+	program string
+	ca      *acmetest.CA
+	largest int64 // resident set of a run, in KiB
+}
+
+func newBench(b *testing.B) *bench {
+	b.Helper()
+	g := &bench{dir: b.TempDir()}
+	if err := os.Chmod(g.dir, 0o755); err != nil {
+		b.Fatal(err)
+	}
+	var err error
+	if g.program, err = built("keypaird"); err != nil {
+		b.Fatal(err)
+	}
+	ns, err := acmetest.StartDNS(acmetest.DNSOptions{Zones: []string{"test"}, Records: []string{"*.test 60 A 127.0.0.1"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { ns.Close() })
+	if g.ca, err = acmetest.StartCA(acmetest.Options{Dir: g.dir, DNS: ns.Addr, NonceReject: -1}); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { g.ca.Close() })
+	return g
+}
+
+// names are n names, new ones for each turn.
+func (g *bench) names(turn, n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf("t%d-%d.test", turn, i)
+	}
+	return list
+}
+
+func (g *bench) configure(b *testing.B, state string, names []string) string {
+	b.Helper()
+	var text strings.Builder
+	fmt.Fprintf(&text, `state     = %q
+sign_with = ["pebble"]
+[ca.pebble]
+directory = %q
+roots     = %q
+[http-01]
+listen = %q
+`, filepath.Join(g.dir, state), g.ca.Directory, g.ca.Roots, net.JoinHostPort("127.0.0.1", strconv.Itoa(g.ca.HTTPPort)))
+	for _, name := range names {
+		fmt.Fprintf(&text, "[cert.%q]\nhttp-01 = [%q]\n", name, name)
+	}
+	path := filepath.Join(g.dir, "keypaird.toml")
+	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
+// run runs a program, which has to exit with status. The test binary runs as
+// floor.
+func (g *bench) run(b *testing.B, status int, program string, args ...string) {
+	b.Helper()
+	cmd := exec.CommandContext(b.Context(), program, args...)
+	if program == os.Args[0] {
+		cmd.Args[0] = "floor"
+	}
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if got := cmd.ProcessState.ExitCode(); got != status || err != nil && !errors.As(err, &exit) {
+		b.Fatalf("%v: %v\n%s", cmd.Args[:2], err, out)
+	}
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		g.largest = max(g.largest, int64(usage.Maxrss))
+	}
+}
+
+func (g *bench) report(b *testing.B) { b.ReportMetric(float64(g.largest)/1024, "MB-resident") }
+
+// floor is a program: DIRECTORY ROOTS PORT NAME..., the bare loop over lego's
+// api.Core with eight workers, as many as keypaird has.
+func floor() {
+	args := os.Args[1:]
+	err := func() error {
+		port, err := strconv.Atoi(args[2])
+		if err != nil {
+			return err
+		}
+		core, err := acmetest.NewCore(&acmetest.CA{Directory: args[0], Roots: args[1]})
+		if err != nil {
+			return err
+		}
+		tokens, err := acmetest.StartTokens(port)
+		if err != nil {
+			return err
+		}
+		defer tokens.Close()
+		return acmetest.Floor(context.Background(), core, tokens, args[3:], 8)
+	}()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "floor:", err)
+		os.Exit(1)
+	}
+}

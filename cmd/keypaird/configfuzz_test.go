@@ -1,0 +1,95 @@
+package main
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Whatever a file holds: keypaird lives, each unknown key is named, lines are
+// lines of the file, and no message can write to a terminal.
+func FuzzLoadConfig(f *testing.F) {
+	for _, rows := range [][]mistaken{topMistakes, unknownMistakes, tablesMistakes, targetsMistakes, deployMistakes, syntaxMistakes} {
+		for _, row := range rows {
+			f.Add(row.text)
+		}
+	}
+	f.Add(sample)
+	f.Fuzz(func(t *testing.T, text string) {
+		cfg, mistakes := decode("keypaird.toml", text, 0o644, defaults(noEnv, "linux"))
+		last := 1 + strings.Count(text, "\n")
+		told := map[string]bool{}
+		for _, m := range mistakes {
+			told[m.Key] = true
+			if m.Line < 0 || m.Line > last || m.Problem == "" || m.Remedy == "" {
+				t.Errorf("%q: %+v", text, m)
+			}
+			if strings.ContainsFunc(m.Error()+m.Remedy, func(c rune) bool { return !unicode.IsPrint(c) }) {
+				t.Errorf("%q: %q, %q", text, m.Error(), m.Remedy)
+			}
+		}
+		if len(mistakes) == 0 && len(cfg.Targets()) == 0 {
+			t.Errorf("%q: neither targets nor mistakes", text)
+		}
+		var values map[string]any
+		if _, err := toml.Decode(strings.TrimPrefix(text, byteOrderMark), &values); err != nil {
+			if len(mistakes) != 1 {
+				t.Errorf("%q: %v, but %v", text, err, mistakes)
+			}
+			return
+		}
+		for _, p := range unknownKeys(nil, values, reflect.TypeFor[Config]()) {
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(told)), func(key string) bool {
+				return key == p.String() || strings.HasPrefix(key, p.String()+".") || strings.HasPrefix(p.String(), key+".")
+			}) {
+				t.Errorf("%q: nothing is said of %v; only %v", text, p, mistakes)
+			}
+		}
+	})
+}
+
+// unknownKeys finds the keys that a type has no fields for, by other means than
+// the reader's.
+func unknownKeys(p path, table map[string]any, t reflect.Type) []path {
+	var unknown []path
+	for key, value := range table {
+		var inner reflect.Type
+		switch t.Kind() {
+		case reflect.Map:
+			inner = t.Elem()
+		case reflect.Struct:
+			for i := range t.NumField() {
+				if tag, _, _ := strings.Cut(t.Field(i).Tag.Get("toml"), ","); tag == key {
+					inner = t.Field(i).Type
+				}
+			}
+		}
+		if inner == nil {
+			unknown = append(unknown, p.in(key))
+		} else if sub, ok := value.(map[string]any); ok && (inner.Kind() == reflect.Map || inner.Kind() == reflect.Struct) && inner != reflect.TypeFor[Duration]() {
+			unknown = append(unknown, unknownKeys(p.in(key), sub, inner)...)
+		}
+	}
+	return unknown
+}
+
+// Schedules that the library takes do not stop or starve the daemon.
+func FuzzSchedule(f *testing.F) {
+	for _, seed := range []string{"@every 30m", "* 3 * * *", "TZ=UTC", "CRON_TZ=Europe/Berlin 1 2 3 4 5", "@daily", "*/0 * * * *", "1-5/2,7 * * JAN-DEC MON", "0 0 31 2 *", "@every 1ns", "? ? ? ? ?"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, spec string) {
+		c := &checker{reader: &reader{file: "f", text: ""}}
+		c.cron(path{"schedule"}, spec, "x")
+		for _, m := range c.mistakes {
+			if m.Remedy == "" || strings.ContainsFunc(m.Problem, func(r rune) bool { return !unicode.IsPrint(r) }) {
+				t.Errorf("%q: %+v", spec, m)
+			}
+		}
+	})
+}

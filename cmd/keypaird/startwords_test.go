@@ -1,0 +1,194 @@
+package main
+
+import (
+	"flag"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"keypaird/acme/acmetest"
+)
+
+// ca starts a CA. Its URL is $NAME, by default $CA.
+func (s *story) ca(_ bool, args []string) {
+	f := flag.NewFlagSet("ca", flag.ContinueOnError)
+	eab := f.String("eab", "", "ask for the external account `ID=KEY`")
+	profiles := f.Bool("profiles", false, "offer classic and shortlived")
+	alternates := f.Int("alternates", 0, "offer so many more chains; the root of the last is $NAME_ROOT")
+	refuse := f.String("refuse", "", "refuse with `KIND=PROBLEM`, such as order=rateLimited")
+	again := f.Bool("again", false, "end the one of this name, and start one in its place that knows nothing")
+	down := f.Bool("down", false, "end at once")
+	s.Check(f.Parse(args))
+	name := "CA"
+	if f.NArg() > 0 {
+		name = f.Arg(0)
+	}
+	o := acmetest.Options{AlternateRoots: *alternates}
+	if *again {
+		o.Addr = s.cas[name].addr()
+		s.cas[name].end()
+	}
+	if id, key, ok := strings.Cut(*eab, "="); ok {
+		o.EAB = map[string]string{id: key}
+	}
+	if *profiles {
+		o.Profiles = acmetest.ShortLived()
+	}
+	if kind, problem, ok := strings.Cut(*refuse, "="); ok {
+		o.Wrap = acmetest.Instead(kinds[kind], -1, acmetest.Problem{
+			Status: http.StatusTooManyRequests, Type: problem, Detail: "refused by the story", RetryAfter: time.Hour})
+	}
+	a, err := s.startCA(name, o)
+	s.Check(err)
+	if *alternates > 0 {
+		s.vars[name+"_ROOT"] = commonName(a.RootPEM(*alternates))
+	}
+	if *down {
+		a.end()
+	}
+	s.publish()
+}
+
+func (s *story) dns(_ bool, args []string) {
+	if len(args) == 1 && args[0] == "-lagging" {
+		s.Check(s.startSecond())
+	} else {
+		s.Check(s.startDNS())
+	}
+	s.publish()
+}
+
+func (s *story) record(_ bool, args []string) {
+	line := strings.Join(args[1:], " ")
+	if file, ok := strings.CutPrefix(line, "@"); ok {
+		line = s.ReadFile(file)
+	}
+	switch args[0] {
+	case "add":
+		s.Check(s.ns.change(true, line))
+	case "remove":
+		s.Check(s.ns.change(false, line))
+	case "spread":
+		list, err := s.ns.txt()
+		s.Check(err)
+		for _, entry := range list {
+			name, value, _ := strings.Cut(entry, " ")
+			s.Check(s.second.Add(name + ". 1 IN TXT " + strconv.Quote(value)))
+		}
+	default:
+		s.Fatalf("usage: record add|remove|spread")
+	}
+}
+
+var storyVariable = regexp.MustCompile(`\$[A-Z][A-Z0-9_]*`)
+
+func (s *story) expand(_ bool, args []string) {
+	for _, file := range args {
+		text := s.ReadFile(file)
+		for range 2 { // $WORLD has variables too
+			text = storyVariable.ReplaceAllStringFunc(text, func(v string) string {
+				if _, ours := s.vars[v[1:]]; !ours && s.Getenv(v[1:]) == "" {
+					return v // it is the shell's, or nginx's
+				}
+				return s.Getenv(v[1:])
+			})
+		}
+		mode := os.FileMode(0o600)
+		if strings.HasPrefix(text, "#!") {
+			mode = 0o755
+		}
+		path := s.MkAbs(file)
+		s.Check(os.WriteFile(path, []byte(text), mode))
+		s.Check(os.Chmod(path, mode)) // it was there before
+	}
+}
+
+func (s *story) foreign(_ bool, args []string) {
+	ln, err := net.Listen("tcp", args[0])
+	s.Check(err)
+	srv := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: patience}
+	go srv.Serve(ln)
+	s.later(func() { srv.Close() })
+}
+
+func (s *story) stalled(_ bool, _ []string) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	s.Check(err)
+	s.later(func() { ln.Close() })
+	s.Setenv("STALLED", ln.Addr().String())
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go io.Copy(io.Discard, conn)
+		}
+	}()
+}
+
+// caOf parses "-ca NAME" and returns the CA and the other words.
+func (s *story) caOf(args []string) (string, *authority, []string) {
+	f := flag.NewFlagSet("ca", flag.ContinueOnError)
+	name := f.String("ca", "CA", "")
+	s.Check(f.Parse(args))
+	a := s.cas[*name]
+	if a == nil {
+		s.Fatalf("no CA %q", *name)
+	}
+	return *name, a, f.Args()
+}
+
+func (s *story) mount(_ bool, args []string) {
+	dir := s.MkAbs(args[1])
+	switch args[0] {
+	case "small":
+		s.Check(os.MkdirAll(dir, 0o700))
+		s.Check(mountSmall(dir, args[2]))
+	case "readonly":
+		s.Check(mountReadOnly(dir))
+	case "copy":
+		scratch := s.file(".mounts", strings.ReplaceAll(dir, "/", "_"))
+		s.Check(mountCopy(dir, scratch))
+		s.later(func() { unmount(scratch) })
+		if dir == "/etc" { // ours was mounted in the one below
+			s.Check(os.RemoveAll("/etc/resolv.conf"))
+			s.Check(os.WriteFile("/etc/resolv.conf", []byte("nameserver 127.0.0.1\n"), 0o644))
+		}
+	default:
+		s.Fatalf("usage: mount small DIR SIZE|readonly DIR|copy DIR")
+	}
+	s.later(func() { unmount(dir) })
+}
+
+func (s *story) address(_ bool, args []string) {
+	if !s.own {
+		s.Fatalf("address: say: need own")
+	}
+	s.Check(s.Exec("ip", "address", "add", args[0]+"/32", "dev", "lo"))
+}
+
+func (s *story) unmount(_ bool, args []string) {
+	s.Check(unmount(s.MkAbs(args[0])))
+}
+
+func (s *story) fill(_ bool, args []string) { s.Check(fillDisk(s.MkAbs(args[0]))) }
+
+func (s *story) at(_ bool, args []string) {
+	_, a, args := s.caOf(args)
+	if kinds[args[0]] == "" {
+		s.Fatalf("no kind of request %q", args[0])
+	}
+	switch args[1] {
+	case "fill":
+		dir := s.MkAbs(args[2])
+		a.at(args[0], false, func() { fillDisk(dir) })
+	default:
+		s.Fatalf("usage: at KIND fill DIR")
+	}
+}

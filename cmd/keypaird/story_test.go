@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The stories under testdata/script are told with the real programs: keypaird
+// is this test binary running main, keypaird-dns is built once a run. Pebble,
+// BIND, nginx and haproxy are real as well; see world_test.go for what is
+// started, and words_test.go for the words a story may use.
+//
+// As root on Linux each story runs in a process that has a network, mounts and
+// process ids of its own, so that it can use ports 53, 80 and 443. Elsewhere it
+// runs on ports that happen to be free.
+
+func TestMain(m *testing.M) {
+	testscript.Main(program{m}, map[string]func(){
+		"keypaird":      main,
+		"floor":         floor,
+		"front":         front,
+		"relayd-double": relaydDouble,
+	})
+}
+
+// A program is the test binary when it is to run tests, not one of the
+// commands above.
+type program struct{ m *testing.M }
+
+func (p program) Run() int {
+	if inside() {
+		if err := furnish(); err != nil {
+			fmt.Fprintln(os.Stderr, "a world of our own:", err)
+			return 1
+		}
+	}
+	defer removeBuilt()
+	return p.m.Run()
+}
+
+func TestStories(t *testing.T) {
+	files, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no stories", err)
+	}
+	notice(t, append(files, "../keypaird-dns/*.go", "../keypaird-dns/child/*.go")...)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			if !inOwnWorld(t) {
+				return
+			}
+			testscript.Run(t, testscript.Params{
+				Files: []string{file}, Setup: setup, Cmds: words(), RequireExplicitExec: true,
+			})
+		})
+	}
+}
+
+// notice reads files that only other processes read, so that go test does not
+// take its result from the cache when one of them has changed.
+func notice(t *testing.T, patterns ...string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(pattern)
+		for _, file := range files {
+			if _, rerr := os.ReadFile(file); rerr != nil {
+				err = rerr
+			}
+		}
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
+		}
+	}
+}
+
+// setup makes the world of one story.
+func setup(env *testscript.Env) error {
+	if err := os.Chmod(env.WorkDir, 0o755); err != nil { // whatever our umask
+		return err
+	}
+	if err := placeChild(); err != nil {
+		return err
+	}
+	w, err := newWorld(env.T(), env.WorkDir)
+	if err != nil {
+		return err
+	}
+	env.Defer(w.close)
+	env.Values[worldKey{}] = w
+	for name, value := range w.vars {
+		env.Setenv(name, value)
+	}
+	races := filepath.Join(env.WorkDir, ".race")
+	env.Setenv("GORACE", "atexit_sleep_ms=0 log_path="+races)
+	env.Defer(func() {
+		if found, _ := filepath.Glob(races + ".*"); len(found) > 0 {
+			text, _ := os.ReadFile(found[0])
+			env.T().Fatal("data race:\n" + string(text))
+		}
+	})
+	return nil
+}
+
+// placeChild puts keypaird-dns where keypaird finds it: beside itself.
+func placeChild() error {
+	child, err := built("keypaird-dns")
+	if err != nil {
+		return err
+	}
+	keypaird, err := exec.LookPath("keypaird")
+	if err != nil {
+		return err
+	}
+	err = os.Symlink(child, filepath.Join(filepath.Dir(keypaird), "keypaird-dns"))
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+const insideEnv = "KEYPAIRD_TEST_WORLD"
+
+// inside tells whether we are the process with its own namespaces.
+func inside() bool { return os.Getenv(insideEnv) == "own" }
+
+var skipped = regexp.MustCompile(`(?s)--- SKIP: [^\n]*\n\s*(.*?)\n`)
+
+// inOwnWorld has the test run in a world of its own, and reports whether the
+// caller is to run it: in that world, or here where there can be none.
+func inOwnWorld(t *testing.T) bool {
+	t.Helper()
+	why := ""
+	if !inside() {
+		why = whyNotOwn()
+	}
+	switch {
+	case inside():
+		return true
+	case why != "" && os.Geteuid() == 0 && os.Getenv("CI") == "true":
+		t.Fatal(why)
+	case why != "":
+		t.Log(why)
+		return true
+	}
+	if _, err := built("keypaird-dns"); err != nil { // for all of them
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, "-test.v", "-test.run", "^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.timeout", "5m")
+	cmd.Env = append(os.Environ(), insideEnv+"=own", builtEnv+"="+builtDir())
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = 5 * time.Second
+	ownNamespaces(cmd)
+	// The process is killed when the thread that started it ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err = cmd.Run()
+	switch reason := skipped.FindStringSubmatch(out.String()); {
+	case err != nil:
+		t.Errorf("%v\n%s", err, out.String())
+	case reason != nil:
+		t.Skip(reason[1])
+	case testing.Verbose():
+		t.Log(out.String())
+	}
+	return false
+}
+
+const builtEnv = "KEYPAIRD_TEST_BUILT"
+
+// builtDir is where programs are built, for this process and those it starts.
+var builtDir = sync.OnceValue(func() string {
+	if dir := os.Getenv(builtEnv); dir != "" {
+		return dir
+	}
+	dir, err := os.MkdirTemp("", "keypaird-test-")
+	if err != nil {
+		return ""
+	}
+	return dir
+})
+
+func removeBuilt() {
+	if os.Getenv(builtEnv) == "" {
+		os.RemoveAll(builtDir())
+	}
+}
+
+var building sync.Mutex
+
+// built returns the path of one of the two programs, built without the race
+// detector. The child has a dozen providers only.
+func built(program string) (string, error) {
+	building.Lock()
+	defer building.Unlock()
+	path := filepath.Join(builtDir(), program)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	out, err := exec.Command("go", "build", "-tags", "lean", "-o", path, "keypaird/cmd/"+program).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("building %s: %w\n%s", program, err, out)
+	}
+	return path, nil
+}
