@@ -51,9 +51,11 @@ func (j *job) prove(ctx context.Context, url string) error {
 	if !ok {
 		return j.nonsense("it wants %q proven, which was not ordered", oneLine(name, 253))
 	}
+	if j.resumed && authz.Status != legoacme.StatusPending {
+		j.withdraw(ctx, url, name, proof, authz)
+	}
 	switch authz.Status {
 	case legoacme.StatusValid:
-		j.withdraw(ctx, url, name, proof, authz)
 		return nil
 	case legoacme.StatusPending:
 	default:
@@ -90,7 +92,7 @@ func (j *job) prove(ctx context.Context, url string) error {
 // same one again, without asking the CA for anything, ends in its removal. DNS
 // records need no such care, since the child outlives a killed run.
 func (j *job) withdraw(ctx context.Context, url, name string, proof Proof, authz legoacme.Authorization) {
-	if !j.resumed || proof.Type != HTTP01 {
+	if proof.Type != HTTP01 {
 		return
 	}
 	lc, err := j.challenge(authz, name, proof.Type)

@@ -17,8 +17,8 @@ const verdictTimeout = 5 * time.Minute
 
 // drive takes the order from whatever state it is in to a checked pair (RFC
 // 8555, section 7.1.6). One that is not resumed is placed first.
-func (j *job) drive(ctx context.Context, resumed bool) (*keypair.Pair, error) {
-	if !resumed {
+func (j *job) drive(ctx context.Context) (*keypair.Pair, error) {
+	if !j.resumed {
 		if err := j.begin(ctx); err != nil {
 			return nil, fmt.Errorf("ordering: %w", err)
 		}

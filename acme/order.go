@@ -81,13 +81,13 @@ func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, e
 	}
 	defer c.done(s)
 	j := &job{client: c, session: s, req: req, pending: pending{req.Pending}, log: c.log}
-	resumed, err := j.resume(ctx)
-	if err == nil {
-		pair, err = j.drive(ctx, resumed)
+	if j.resumed, err = j.resume(ctx); err == nil {
+		pair, err = j.drive(ctx)
 	}
-	if resumed && over(err) { // what spoilt it may have happened before we were killed
+	if j.resumed && over(err) { // what spoilt it may have happened before we were killed
 		j.log.Info("resumed in vain", "ca", c.ca.Name, "order", j.url, "err", err)
-		pair, err = j.drive(ctx, false)
+		j.resumed = false
+		pair, err = j.drive(ctx)
 	}
 	if over(err) {
 		if err := j.pending.clear(); err != nil {
@@ -186,7 +186,6 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("resuming: %w", err)
 	}
-	j.resumed = true
 	if j.order.Status != legoacme.StatusPending {
 		j.withdrawAll(ctx)
 	}

@@ -84,6 +84,7 @@ func resumeAfter(t *testing.T, k int, keyType string, kill bool) (reached bool) 
 	o := g.options(t)
 	o.Dir = filepath.Join(g.dir, "state", "account")
 	state, saved := filepath.Join(g.dir, "state"), filepath.Join(g.dir, "saved")
+	g.solver.Dir = filepath.Join(state, "http-01")
 	if err := os.MkdirAll(state, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +113,9 @@ func resumeAfter(t *testing.T, k int, keyType string, kill bool) (reached bool) 
 	}
 	if _, err := start(t, o).Obtain(t.Context(), req); err != nil {
 		t.Errorf("request %d: %v", k, err)
+	}
+	if left, err := filepath.Glob(filepath.Join(g.solver.Dir, "[^.]*")); err != nil || len(left) > 0 {
+		t.Errorf("request %d: tokens left behind: %v, %v", k, left, err)
 	}
 	if orders, certs := tr.granted(acmetest.PathNewOrder), tr.granted(acmetest.PathFinalize); orders > 2 || certs != 1 {
 		t.Errorf("request %d: %d orders and %d certificates, want at most 2 and 1\n%v", k, orders, certs, tr.requests)

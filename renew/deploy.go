@@ -22,14 +22,13 @@ func (p *Pass) deployAll(ctx context.Context, jobs []*job, errs *failures) {
 		if ctx.Err() != nil {
 			return
 		}
-		if j.failed {
-			d, ok := decideMeanwhile(time.Now(), j.Target, j.state, p.Mood)
-			if !ok {
-				continue
-			}
-			if j.ca == "" {
-				j.decision = d
-			}
+		// What may not be deployed yet does not become live: live is what is in use.
+		d, ok := decideMeanwhile(time.Now(), j.Target, j.state, p.Mood)
+		if !ok {
+			continue
+		}
+		if j.failed && j.ca == "" {
+			j.decision = d
 		}
 		a, err := p.arrive(j)
 		if err != nil {
@@ -78,6 +77,9 @@ func (p *Pass) arrive(j *job) (*arrival, error) {
 			return nil, a.newest.Skipped[0]
 		}
 		return nil, fmt.Errorf("version %s appeared meanwhile", a.newest.ID)
+	}
+	if err := p.Obtainer.Settle(j.Target, a.newest.Pair.Leaf); err != nil {
+		p.Log.Warn("order not forgotten", "cert", j.Name, "err", err)
 	}
 	if err := p.Obtainer.Settle(j.Target, a.newest.Pair.Leaf); err != nil {
 		p.Log.Warn("order not forgotten", "cert", j.Name, "err", err)
@@ -157,14 +159,10 @@ func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *
 	outcomes, err := p.callDeployer(ctx, name, changes)
 	var failed []string
 	for i, a := range batch {
-		outcome := Verified
-		if err != nil {
-			outcome = outcomes[i]
-		}
-		if outcome != Verified {
+		if outcomes[i] != Verified {
 			failed = append(failed, a.Name)
 		}
-		if rerr := p.recordDeployment(ctx, a, name, outcome, err); rerr != nil {
+		if rerr := p.recordDeployment(ctx, a, name, outcomes[i], err); rerr != nil {
 			errs.add(&TargetError{[]string{a.Name}, "recording its deployment to " + name + ", which will be repeated", rerr})
 		}
 	}
@@ -175,7 +173,8 @@ func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *
 	}
 }
 
-// callDeployer returns an outcome for each change whenever it returns an error.
+// callDeployer returns an outcome for each change: if there is no error they are
+// all Verified, and with one at least one is not.
 func (p *Pass) callDeployer(ctx context.Context, name string, changes []Change) (outcomes []Outcome, err error) {
 	unknown := slices.Repeat([]Outcome{Placed}, len(changes))
 	defer func() {
@@ -185,7 +184,11 @@ func (p *Pass) callDeployer(ctx context.Context, name string, changes []Change) 
 		}
 	}()
 	outcomes, err = p.Deployer.Deploy(ctx, name, changes)
-	if len(outcomes) != len(changes) {
+	unverified := slices.ContainsFunc(outcomes, func(o Outcome) bool { return o != Verified })
+	switch {
+	case err == nil:
+		outcomes = slices.Repeat([]Outcome{Verified}, len(changes))
+	case len(outcomes) != len(changes) || !unverified:
 		outcomes = unknown
 	}
 	return outcomes, err
@@ -225,14 +228,13 @@ func (p *Pass) recordDeployment(ctx context.Context, a *arrival, name string, ou
 	}
 	now := time.Now()
 	d := a.state.Record.Deployments[name]
-	switch outcome {
-	case Verified:
-		d = Deployment{Deployed: a.state.Fingerprint, Verified: a.state.Fingerprint, At: now.UTC().Truncate(time.Second)}
-		a.moved = true
-	case InUse:
+	if outcome == Verified || outcome == InUse {
 		d.Deployed = a.state.Fingerprint
-		d.Attempt = d.Attempt.failed(err, now)
-	default:
+	}
+	if outcome == Verified {
+		d.Verified, d.At, d.Attempt = a.state.Fingerprint, now.UTC().Truncate(time.Second), Attempt{}
+		a.moved = true
+	} else {
 		d.Attempt = d.Attempt.failed(err, now)
 	}
 	if a.state.Record.Deployments == nil {

@@ -47,12 +47,14 @@ ns                 IN A   127.0.0.1
 }
 
 func keys() []acmetest.TSIGKey {
-	return []acmetest.TSIGKey{
+	list := []acmetest.TSIGKey{
 		acmetest.NewTSIGKey("host", "_acme-challenge.example.org", "_acme-challenge.matrix.example.org",
 			"_acme-challenge.mail.example.org", "_acme-challenge.conference.example.org", "_acme-challenge.upload.example.org"),
 		acmetest.NewTSIGKey("other", "_acme-challenge.example.net", "www.acme.example.net"),
 		acmetest.NewTSIGKey("admin"),
 	}
+	list[1].Secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGx//+h8=" // not a comment in it
+	return list
 }
 
 // A nameserver is BIND 9, or where it is not to be had, acmetest's small one.

@@ -50,7 +50,7 @@ func (c *checker) collision(a, b TargetConfig) {
 		first, second = c.place(a), c.place(b)
 		remedy = "give the [cert] table another name"
 	case a.Name != a.Identity && b.Name != b.Identity:
-		remedy = "leave one [identity] for the host, and put the other domain into a [cert] table, under dns-01"
+		remedy = "let both tables prove the host alike: the same host_dns, key, profile, preferred_chain and sign_with"
 	}
 	c.wrong(second, remedy, "makes the target %q, as [%v] does", a.Name, first)
 }

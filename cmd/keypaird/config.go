@@ -7,10 +7,14 @@ import (
 // Config is the configuration file, and its manual. The file is TOML; it is
 // looked for at -config, then $KEYPAIRD_CONFIG, then
 // /etc/keypaird/keypaird.toml. Nobody but its owner (root or whoever runs
-// keypaird) may be able to write it. An unknown key is a mistake.
+// keypaird) may be able to write it or to put another in its place. An unknown
+// key is a mistake.
 //
 // Durations are Go durations: "90s", "2m", "1h30m". Names of tables, such as
-// "ns" in [dns.ns], are of the characters a-z 0-9 . _ -.
+// "ns" in [dns.ns], are of the characters a-z 0-9 . _ - and begin with a letter
+// or digit; what TOML wants in quotes, such as names with dots, stands in
+// quotes: [identity."example.org"]. Names to certify may be written as people
+// do, in any case and in any script: what is used is their ASCII form.
 type Config struct {
 	// Contact that CAs may write to. Default: none.
 	Email string `toml:"email"`
@@ -61,8 +65,8 @@ type CAConfig struct {
 	// URL of the ACME directory, https. Required unless NAME is built in.
 	Directory string `toml:"directory"`
 
-	// PEM file of root certificates for the CA's own TLS. Default: the
-	// system's.
+	// PEM file of root certificates for the CA's own TLS, that nobody else can
+	// write. Default: the system's.
 	Roots string `toml:"roots"`
 
 	// External account binding: key identifier, and the file that holds the
@@ -93,7 +97,8 @@ type DNSConfig struct {
 
 	// The provider's variables: "keypaird dns PROVIDER" lists them. Each may be
 	// given as VARIABLE_FILE, the file that holds the value. A secret may stand
-	// here only if nobody else can read the configuration.
+	// here only if nobody else can read the configuration, and others than the
+	// owner and his group may not read its file.
 	Env map[string]string `toml:"env"`
 
 	// Resolvers, "address" or "address:port", that are asked whether a record
@@ -110,9 +115,11 @@ type DNSConfig struct {
 
 // IdentityConfig is an [identity."DOMAIN"] table: a plain domain and the host
 // that serves it. It makes two targets: one called DOMAIN, for the plain domain
-// and its components, and one called after the host.
+// and its components, and one called after the host. A host belongs to one
+// identity; a second domain on it goes into a [cert] table.
 type IdentityConfig struct {
-	// The server. Required.
+	// The server. Required. Several identities may have one host; its target
+	// then goes to the deployments of all.
 	Host string `toml:"host"`
 
 	// What the server does, for discovery and verification: matrix, xmpp,
@@ -172,7 +179,8 @@ type DeployConfig struct {
 	Preset string `toml:"preset"`
 
 	// Files to write, absolute; {name} stands for the target's name. chain is
-	// leaf and intermediates, combined is key then chain. Default: none; the
+	// leaf and intermediates, combined is key then chain. No two targets may
+	// share one, and none lies in the state directory. Default: none; the
 	// server reads STATE/certs/NAME/live.
 	Chain    *string `toml:"chain"`
 	Key      *string `toml:"key"`
@@ -184,7 +192,7 @@ type DeployConfig struct {
 	Group *string `toml:"group"`
 
 	// Permissions, octal. Default: "0644" for chain, "0600" for key and
-	// combined, which others may never read.
+	// combined, which others may never read. None may be written by others.
 	ChainMode *string `toml:"chain_mode"`
 	KeyMode   *string `toml:"key_mode"`
 

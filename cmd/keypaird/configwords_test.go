@@ -1,8 +1,11 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
+
+	"keypaird/renew"
 )
 
 func TestNearest(t *testing.T) {
@@ -51,6 +54,24 @@ func TestPrintable(t *testing.T) {
 				t.Errorf("printable(%q) = %q, want %q", tt.in, got, tt.want)
 			}
 		})
+	}
+}
+
+// The name of the file itself may come from somebody else, too.
+func TestHostileFileName(t *testing.T) {
+	file := t.TempDir() + "/\x1b[2J\n.toml"
+	for _, text := range []string{"", "email = 5\n" + okCert, okCert} {
+		mode := os.FileMode(0o600)
+		if text == okCert {
+			mode = 0o666
+		}
+		if text != "" {
+			writeFile(t, file, text, mode)
+		}
+		_, err := LoadConfig(file, noEnv)
+		if err == nil || printable(err.Error(), maxMessage) != err.Error() || printable(renew.Remedy(err), maxMessage) != renew.Remedy(err) {
+			t.Errorf("%q, %q", err, renew.Remedy(err))
+		}
 	}
 }
 

@@ -11,12 +11,20 @@ import (
 
 const byteOrderMark = "\ufeff"
 
+// maxBrackets keeps lists in lists in lists from overflowing the stack of the
+// TOML library, which nothing could recover from.
+const maxBrackets = 1_000_000
+
 // parse reads the text. What follows a syntax error cannot be judged, so it is
 // the only mistake then.
 func (r *reader) parse() bool {
 	r.text = strings.TrimPrefix(r.text, byteOrderMark)
 	if at := strayByte(r.text); at >= 0 {
 		r.syntaxMistake(at, "", "not text in UTF-8, or a control character", "save the file as plain text in UTF-8")
+		return false
+	}
+	if strings.Count(r.text, "[")+strings.Count(r.text, "{") > maxBrackets {
+		r.syntaxMistake(0, "", "more brackets than any configuration has", "see that it is the configuration of keypaird")
 		return false
 	}
 	_, err := toml.Decode(r.text, &r.values)

@@ -33,14 +33,42 @@ const persist = "persist" // as a value of dns: by dns-persist-01
 // Targets returns every target, sorted by name.
 func (c *Config) Targets() []TargetConfig {
 	var ts []TargetConfig
+	hosts := map[string]int{} // index of a host's target
 	for _, domain := range slices.Sorted(maps.Keys(c.Identity)) {
-		ts = append(ts, c.identityTargets(domain, c.Identity[domain])...)
+		for _, t := range c.identityTargets(domain, c.Identity[domain]) {
+			if i, ok := hosts[t.Name]; ok && t.Name != domain && ts[i].sharedWith(t) {
+				ts[i].Deploy, ts[i].Services = union(ts[i].Deploy, t.Deploy), union(ts[i].Services, t.Services)
+				continue
+			}
+			if t.Name != domain {
+				hosts[t.Name] = len(ts)
+			}
+			ts = append(ts, t)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Cert)) {
 		ts = append(ts, c.certTarget(name, c.Cert[name]))
 	}
 	slices.SortFunc(ts, func(a, b TargetConfig) int { return strings.Compare(a.Name, b.Name) })
 	return ts
+}
+
+// sharedWith reports whether the host of two identities needs one certificate:
+// a server may serve several plain domains.
+func (t TargetConfig) sharedWith(o TargetConfig) bool {
+	return slices.Equal(t.Proofs, o.Proofs) && t.Key == o.Key && t.Profile == o.Profile &&
+		t.PreferredChain == o.PreferredChain && slices.Equal(t.SignWith, o.SignWith)
+}
+
+// union is a with what only b has.
+func union(a, b []string) []string {
+	out := slices.Clone(a)
+	for _, s := range b {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // identityTargets makes the two targets of an identity, or the one.

@@ -165,7 +165,7 @@ func certificate(store *keypair.Store, name, id, fp string, leaf *x509.Certifica
 }
 
 func failure(a renew.Attempt) *Failure {
-	if a.Failures == 0 {
+	if a.Failures <= 0 {
 		return nil
 	}
 	return &Failure{a.Failures, a.At, a.Next, a.Error, a.Remedy}

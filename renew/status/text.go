@@ -63,20 +63,20 @@ func (t Target) writeDetails(w io.Writer) {
 		fmt.Fprintf(w, "  live %.16s, issued by %s, in %s\n", t.Live.Fingerprint, printable(t.Live.Issuer), t.Live.Dir)
 	}
 	if t.Newest != nil {
-		fmt.Fprintf(w, "  newest %.16s, issued by %s, is not in use, in %s\n", t.Newest.Fingerprint, printable(t.Newest.Issuer), t.Newest.Dir)
+		fmt.Fprintf(w, "  newest %.16s, issued by %s, is not live, in %s\n", t.Newest.Fingerprint, printable(t.Newest.Issuer), t.Newest.Dir)
 	}
 	if t.Damage != nil {
 		fmt.Fprintf(w, "  damaged: %s\n", printable(t.Damage.Error))
-		writeRemedy(w, t.Damage.Remedy)
+		writeRemedy(w, "  ", t.Damage.Remedy)
 	}
 	for _, d := range t.Deployments {
 		fmt.Fprintf(w, "  deployment %s: %s\n", d.Name, d.State)
-		writeFailure(w, d.Failure)
+		writeFailure(w, "    ", "failed", d.Failure)
 	}
-	writeFailure(w, t.Order)
+	writeFailure(w, "  ", "ordering failed", t.Order)
 }
 
-func writeFailure(w io.Writer, f *Failure) {
+func writeFailure(w io.Writer, indent, what string, f *Failure) {
 	if f == nil {
 		return
 	}
@@ -84,13 +84,13 @@ func writeFailure(w io.Writer, f *Failure) {
 	if f.Failures > 1 {
 		times = fmt.Sprintf("%d times", f.Failures)
 	}
-	fmt.Fprintf(w, "  failed %s, last %s: %s\n", times, day(f.At), printable(f.Error))
-	writeRemedy(w, f.Remedy)
+	fmt.Fprintf(w, "%s%s %s, last %s: %s\n", indent, what, times, day(f.At), printable(f.Error))
+	writeRemedy(w, indent, f.Remedy)
 }
 
-func writeRemedy(w io.Writer, remedy string) {
+func writeRemedy(w io.Writer, indent, remedy string) {
 	for line := range strings.Lines(remedy) {
-		fmt.Fprintf(w, "  remedy: %s\n", printable(line))
+		fmt.Fprintf(w, "%sremedy: %s\n", indent, printable(line))
 	}
 }
 

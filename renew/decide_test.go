@@ -1,0 +1,173 @@
+package renew
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+const day = 24 * time.Hour
+
+var (
+	now  = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	chat = Target{Name: "chat", Names: []string{"example.org", "*.example.org"}, KeyType: "ec256", CAs: []string{"le", "zerossl"}, Deploy: []string{"relayd"}}
+)
+
+// leaf is a certificate of which so much has passed.
+func leaf(passed, life time.Duration, names ...string) *x509.Certificate {
+	c := &x509.Certificate{
+		NotBefore: now.Add(-passed), NotAfter: now.Add(life - passed),
+		PublicKey: &ecdsa.PublicKey{Curve: elliptic.P256()},
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			c.IPAddresses = append(c.IPAddresses, ip)
+		} else {
+			c.DNSNames = append(c.DNSNames, name)
+		}
+	}
+	return c
+}
+
+func ours(passed, life time.Duration) *x509.Certificate {
+	return leaf(passed, life, "*.example.org", "example.org")
+}
+
+// done is the record of a target for which all is done.
+func done() Record {
+	return Record{
+		Fingerprint: "f", CA: "le",
+		Deployments: map[string]Deployment{"relayd": {Deployed: "f", Verified: "f"}},
+	}
+}
+
+// with changes the record of a target for which all is done.
+func with(change func(*Record)) Record {
+	r := done()
+	change(&r)
+	return r
+}
+
+func target(change func(*Target)) Target {
+	t := chat
+	change(&t)
+	return t
+}
+
+func TestDecide(t *testing.T) {
+	rsaLeaf := ours(day, 90*day)
+	rsaLeaf.PublicKey = &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 2047)}
+	failedOrder := func(next time.Duration) Record {
+		return with(func(r *Record) { r.Order = Attempt{Failures: 3, Next: now.Add(next)} })
+	}
+	failedDeploy := func(deployed, verified string, next time.Duration) Record {
+		return with(func(r *Record) {
+			r.Deployments["relayd"] = Deployment{Deployed: deployed, Verified: verified, Attempt: Attempt{Failures: 1, Next: now.Add(next)}}
+		})
+	}
+	spent := func(ages ...time.Duration) Record {
+		return with(func(r *Record) {
+			r.For = "*.example.org example.org"
+			for _, age := range ages {
+				r.Issued = append(r.Issued, now.Add(-age))
+			}
+		})
+	}
+	both := target(func(t *Target) { t.Deploy = []string{"relayd", "postfix"} })
+	otherKey := target(func(t *Target) { t.KeyType = "ec384" })
+	for _, tt := range []struct {
+		name    string
+		target  Target
+		leaf    *x509.Certificate
+		rec     Record
+		mood    Mood
+		notLive bool
+		want    Action
+		why     string
+	}{
+		{"first run", chat, nil, Record{}, Patient, false, Issue, "no certificate"},
+		{"fresh", chat, ours(day, 90*day), done(), Patient, false, None, "not due"},
+		{"a third left", chat, ours(60*day, 90*day), done(), Patient, false, Issue, "due"},
+		{"a little more than a third left", chat, ours(60*day-time.Second, 90*day), done(), Patient, false, None, ""},
+		{"six-day, half gone", chat, ours(3*day, 6*day), done(), Patient, false, Issue, "due"},
+		{"six-day, not half gone", chat, ours(3*day-time.Second, 6*day), done(), Patient, false, None, ""},
+		{"expired", chat, ours(90*day, 90*day), done(), Patient, false, Issue, "expired"},
+		{"clock before the certificate", chat, ours(-day, 90*day), done(), Patient, false, None, ""},
+
+		{"a name more", target(func(t *Target) { t.Names = append([]string{"a.test"}, chat.Names...) }), ours(day, 90*day), done(), Patient, false, Issue, "names changed"},
+		{"a name less", target(func(t *Target) { t.Names = chat.Names[:1] }), ours(day, 90*day), done(), Patient, false, Issue, "names changed"},
+		{"names in another order", target(func(t *Target) { t.Names = []string{"*.example.org", "example.org"} }), ours(day, 90*day), done(), Patient, false, None, ""},
+		{"names in another case", target(func(t *Target) { t.Names = []string{"EXAMPLE.org", "*.Example.org"} }), ours(day, 90*day), done(), Patient, false, None, ""},
+		{"certificate in another case, with a name twice", chat, leaf(day, 90*day, "Example.ORG", "*.example.org", "example.org"), done(), Patient, false, None, ""},
+		{"addresses in other forms", target(func(t *Target) { t.Names = []string{"2001:DB8:0:0::1", "::ffff:192.0.2.1"} }), leaf(day, 90*day, "192.0.2.1", "2001:db8::1"), done(), Patient, false, None, ""},
+		{"an address for a name", target(func(t *Target) { t.Names = []string{"192.0.2.1"} }), ours(day, 90*day), done(), Patient, false, Issue, "names changed"},
+		{"key type changed", otherKey, ours(day, 90*day), done(), Patient, false, Issue, "key type changed"},
+		{"from rsa2048 to ec256", chat, rsaLeaf, done(), Patient, false, Issue, "key type changed"},
+		{"rsa2048 as configured", target(func(t *Target) { t.KeyType = "rsa2048" }), rsaLeaf, done(), Patient, false, None, ""},
+		{"CA removed", target(func(t *Target) { t.CAs = []string{"zerossl"} }), ours(day, 90*day), done(), Patient, false, Issue, "issued by le, which sign_with no longer names"},
+		{"CA no longer the first", target(func(t *Target) { t.CAs = []string{"zerossl", "le"} }), ours(day, 90*day), done(), Patient, false, None, ""},
+		{"profile changed", target(func(t *Target) { t.Profile = "shortlived" }), ours(day, 90*day), done(), Patient, false, Issue, "profile changed"},
+		{"profile and CA changed, but the record is of an older version", target(func(t *Target) { t.CAs, t.Profile = []string{"zerossl"}, "shortlived" }),
+			ours(day, 90*day), with(func(r *Record) { r.Fingerprint = "older" }), Patient, false, None, ""},
+		{"forced", chat, ours(day, 90*day), done(), Forced, false, Issue, "forced"},
+
+		{"order failed, backoff runs", chat, ours(61*day, 90*day), failedOrder(time.Hour), Patient, false, Wait, "the last try failed"},
+		{"order failed, backoff over", chat, ours(61*day, 90*day), failedOrder(0), Patient, false, Issue, "due"},
+		{"order failed, a person asks", chat, ours(61*day, 90*day), failedOrder(time.Hour), Asked, false, Issue, "due"},
+		{"order failed by a clock in the far future", chat, ours(61*day, 90*day), failedOrder(10 * 365 * day), Patient, false, Issue, "due"},
+		{"expired, backoff runs", chat, ours(91*day, 90*day), failedOrder(time.Hour), Patient, false, Wait, "the last try failed"},
+
+		{"two certificates in a day, first one lost", chat, nil, spent(23*time.Hour, time.Hour), Patient, false, Wait, "2 certificates for these names"},
+		{"two certificates in a day, a person asks", otherKey, ours(day, 90*day), spent(23*time.Hour, time.Hour), Asked, false, Wait, "key type changed, but 2"},
+		{"two certificates in a day, forced", otherKey, ours(day, 90*day), spent(23*time.Hour, time.Hour), Forced, false, Issue, "forced"},
+		{"one of two a day old", otherKey, ours(day, 90*day), spent(24*time.Hour, time.Hour), Patient, false, Issue, "key type changed"},
+		{"two certificates for other names", target(func(t *Target) { t.Names = []string{"a.test"} }), ours(day, 90*day), spent(time.Hour, time.Hour), Patient, false, Issue, "names changed"},
+		{"two certificates by a clock in the far future", otherKey, ours(day, 90*day), spent(-400*day, -400*day), Patient, false, Issue, "key type changed"},
+
+		{"stored, not deployed", chat, ours(day, 90*day), with(func(r *Record) { r.Deployments = nil }), Patient, true, Deploy, "stored but not deployed"},
+		{"reload failed, backoff runs", chat, ours(day, 90*day), failedDeploy("old", "old", time.Minute), Patient, true, Wait, "deployment to relayd failed"},
+		{"reload failed, backoff over", chat, ours(day, 90*day), failedDeploy("old", "old", 0), Patient, true, Deploy, "stored but not deployed"},
+		{"reload failed, a person asks", chat, ours(day, 90*day), failedDeploy("old", "old", time.Minute), Asked, true, Deploy, "stored but not deployed"},
+		{"not verified, backoff runs", chat, ours(day, 90*day), failedDeploy("f", "old", time.Minute), Patient, false, Wait, "deployment to relayd failed"},
+		{"not verified, backoff over", chat, ours(day, 90*day), failedDeploy("f", "old", 0), Patient, false, Deploy, "deployed to relayd but not verified"},
+		{"a deployment more", both, ours(day, 90*day), done(), Patient, false, Deploy, "stored but not deployed"},
+		{"one deployment waits, the other does not", both, ours(day, 90*day), failedDeploy("old", "old", time.Minute), Patient, false, Deploy, "stored but not deployed"},
+		{"verified, but not live after a crash", chat, ours(day, 90*day), done(), Patient, true, Deploy, "stored but not live"},
+		{"nothing to deploy to, not live", target(func(t *Target) { t.Deploy = nil }), ours(day, 90*day), done(), Patient, true, Deploy, "stored but not live"},
+		{"nothing to deploy to, live", target(func(t *Target) { t.Deploy = nil }), ours(day, 90*day), Record{}, Patient, false, None, ""},
+		{"record lost", chat, ours(day, 90*day), Record{}, Patient, false, Deploy, "stored but not deployed"},
+
+		{"due, the CA is down, and what is stored is not deployed", chat, ours(61*day, 90*day), with(func(r *Record) {
+			r.Order, r.Deployments = Attempt{Failures: 1, Next: now.Add(time.Hour)}, nil
+		}), Patient, true, Deploy, "stored but not deployed"},
+		{"expired, the CA is down, and what is stored is not deployed", chat, ours(91*day, 90*day), with(func(r *Record) {
+			r.Order, r.Deployments = Attempt{Failures: 1, Next: now.Add(time.Hour)}, nil
+		}), Patient, true, Wait, "the last try failed"},
+		{"due and not deployed: one reload less", chat, ours(61*day, 90*day), with(func(r *Record) { r.Deployments = nil }), Patient, true, Issue, "due"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := State{Leaf: tt.leaf, Version: "v000001", Fingerprint: "f", Live: !tt.notLive, Record: tt.rec}
+			got := Decide(now, tt.target, s, tt.mood)
+			if got.Action != tt.want || !strings.Contains(got.Why, tt.why) {
+				t.Errorf("Decide = %v (%s), want %v (%s)", got.Action, got.Why, tt.want, tt.why)
+			}
+			if got.Action == Wait && !got.At.After(now) || got.Action == None && !got.At.Equal(Due(tt.leaf)) {
+				t.Errorf("at %v", got.At)
+			}
+		})
+	}
+}
+
+func TestBudgetSaysWhen(t *testing.T) {
+	rec := Record{For: "*.example.org example.org", Issued: []time.Time{now.Add(-30 * time.Hour), now.Add(-20 * time.Hour), now.Add(-time.Hour)}}
+	got := Decide(now, chat, State{Record: rec}, Patient)
+	if want := now.Add(4 * time.Hour); got.Action != Wait || !got.At.Equal(want) {
+		t.Errorf("Decide = %+v, want to wait until %v", got, want)
+	}
+}

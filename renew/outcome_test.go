@@ -1,0 +1,139 @@
+package renew
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// gets is a proxy for which deployments end as outcomes say, by name of the
+// deployment.
+func (w *world) gets(outcomes map[string]Outcome) {
+	w.deploy = func(_ context.Context, name string, changes []Change) ([]Outcome, error) {
+		if outcomes[name] == Verified {
+			return nil, nil
+		}
+		all := make([]Outcome, len(changes))
+		for i := range all {
+			all[i] = outcomes[name]
+		}
+		return all, errReload
+	}
+}
+
+// Live is what is in use: the new version where something uses it or may, the
+// one before where all went back to that.
+func TestLiveAfterFailedRenewal(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		outcomes map[string]Outcome
+		live     string
+	}{
+		{"all taken back", map[string]Outcome{"relayd": TakenBack, "postfix": TakenBack}, "v000001"},
+		{"one taken back, the other fine", map[string]Outcome{"relayd": TakenBack, "postfix": Verified}, "v000002"},
+		{"one taken back, the other not verified", map[string]Outcome{"relayd": TakenBack, "postfix": InUse}, "v000002"},
+		{"one taken back, of the other nothing is known", map[string]Outcome{"relayd": TakenBack, "postfix": Placed}, "v000002"},
+		{"nothing is known", map[string]Outcome{"relayd": Placed, "postfix": Placed}, "v000002"},
+		{"all fine", map[string]Outcome{"relayd": Verified, "postfix": Verified}, "v000002"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			both := target(func(t *Target) { t.Deploy = []string{"relayd", "postfix"} })
+			_, errs := w.pass(t.Context(), Patient, both)
+			wantErrors(t, errs)
+			w.gets(tt.outcomes)
+			w.pass(t.Context(), Forced, both)
+			if id, err := w.store.LiveID("chat"); err != nil || id != tt.live {
+				t.Errorf("live is %s, %v; want %s", id, err, tt.live)
+			}
+			w.gets(map[string]Outcome{"relayd": Verified, "postfix": Verified})
+			_, errs = w.pass(t.Context(), Asked, both)
+			wantErrors(t, errs)
+			if id, err := w.store.LiveID("chat"); err != nil || id != "v000002" || len(w.obtained) != 2 {
+				t.Errorf("in the end live is %s, %v, after %d certificates; want v000002 and 2", id, err, len(w.obtained))
+			}
+		})
+	}
+}
+
+// A first pair that is taken back has nothing before it: it stays live.
+func TestLiveAfterFailedFirstDeployment(t *testing.T) {
+	w := newWorld(t)
+	w.gets(map[string]Outcome{"relayd": TakenBack})
+	w.pass(t.Context(), Patient, chat)
+	if id, err := w.store.LiveID("chat"); err != nil || id != "v000001" {
+		t.Errorf("live is %s, %v; want v000001", id, err)
+	}
+}
+
+// Targets of one deployment may end differently, and each is recorded as it
+// ended.
+func TestOutcomesByTarget(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		outcomes []Outcome
+		failed   string
+		verified [2]bool
+		deployed [2]bool
+	}{
+		{"one of two seen", []Outcome{Verified, InUse}, `cert "b": deploying`, [2]bool{true, false}, [2]bool{true, true}},
+		{"one of two taken back", []Outcome{TakenBack, Verified}, `cert "a": deploying`, [2]bool{false, true}, [2]bool{false, true}},
+		{"an answer that is too short", []Outcome{Verified}, `cert "a", "b": deploying`, [2]bool{}, [2]bool{}},
+		{"an error although all are well", []Outcome{Verified, Verified}, `cert "a", "b": deploying`, [2]bool{}, [2]bool{}},
+		{"an error and no answer", nil, `cert "a", "b": deploying`, [2]bool{}, [2]bool{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.deploy = func(context.Context, string, []Change) ([]Outcome, error) { return tt.outcomes, errReload }
+			_, errs := w.pass(t.Context(), Patient, named("a", "b")...)
+			wantErrors(t, errs, tt.failed)
+			for i, name := range []string{"a", "b"} {
+				s, err := Look(w.store, name)
+				must(t, err)
+				d := s.Record.Deployments["relayd"]
+				if (d.Verified == s.Fingerprint) != tt.verified[i] || (d.Deployed == s.Fingerprint) != tt.deployed[i] || (d.Attempt.Failures == 0) != tt.verified[i] {
+					t.Errorf("%s: record = %+v, want verified %v and deployed %v", name, d, tt.verified[i], tt.deployed[i])
+				}
+			}
+		})
+	}
+}
+
+// A new certificate whose deployment still waits for its backoff does not become
+// live before: nothing uses it.
+func TestRenewalWhileDeploymentWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		_, errs := w.pass(t.Context(), Patient, chat)
+		wantErrors(t, errs)
+		w.gets(map[string]Outcome{"relayd": TakenBack})
+		for range 4 { // until it is tried daily
+			w.pass(t.Context(), Forced, chat)
+		}
+		calls := len(w.deployed)
+		w.gets(map[string]Outcome{"relayd": Verified})
+		other := target(func(t *Target) { t.Names = []string{"new.example.org"} })
+		done, errs := w.pass(t.Context(), Patient, other)
+		wantErrors(t, errs)
+		live, err := w.store.Live("chat")
+		must(t, err)
+		if len(done) != 1 || live.ID != "v000001" || len(w.deployed) != calls {
+			t.Errorf("done %+v, live %s, %d deployments; want one certificate and nothing else", done, live.ID, len(w.deployed)-calls)
+		}
+		time.Sleep(day)
+		_, errs = w.pass(t.Context(), Patient, other)
+		wantErrors(t, errs)
+		if live, err := w.store.Live("chat"); err != nil || live.Pair.Check(other.Names, time.Now()) != nil || len(w.deployed) != calls+1 {
+			t.Errorf("a day later live is %s, %v", live.ID, err)
+		}
+	})
+}
+
+func TestRemedyIsThatOfTheCause(t *testing.T) {
+	err := &TargetError{[]string{"a"}, "obtaining", limited{}}
+	if Remedy(err) != "wait" || Remedy(errors.New("x")) != "" {
+		t.Errorf("remedies = %q, %q", Remedy(err), Remedy(errors.New("x")))
+	}
+}

@@ -1,0 +1,281 @@
+package renew
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"keypaird/renew/keypair"
+)
+
+func TestFirstPass(t *testing.T) {
+	w := newWorld(t)
+	must(t, w.store.WriteFile("chat", "pending/order.json", []byte("{}")))
+	done, errs := w.pass(t.Context(), Patient, chat)
+	wantErrors(t, errs)
+	if len(done) != 1 || done[0].Action != Issue || done[0].CA != "le" || done[0].Why != "no certificate" {
+		t.Errorf("done = %+v", done)
+	}
+	live, err := w.store.Live("chat")
+	must(t, err)
+	s, err := Look(w.store, "chat")
+	must(t, err)
+	d := s.Record.Deployments["relayd"]
+	if fp := live.Pair.Fingerprint(); s.Fingerprint != fp || !s.Live || s.Record.Fingerprint != fp || s.Record.CA != "le" || d.Deployed != fp || d.Verified != fp {
+		t.Errorf("state = %+v, want all of it done with %s", s, fp)
+	}
+	if _, err := w.store.ReadFile("chat", "pending/order.json"); err == nil {
+		t.Error("the order is still under way")
+	}
+	done, errs = w.pass(t.Context(), Asked, chat)
+	wantErrors(t, errs)
+	if len(done) != 0 || w.counts() != [2]int{1, 1} {
+		t.Errorf("second pass: done %v, CA and proxy asked %v times", done, w.counts())
+	}
+}
+
+func TestObtainingFails(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		obtain func(context.Context, Target) error
+		text   string
+	}{
+		{"refused", func(context.Context, Target) error { return limited{time.Now().Add(time.Hour)} }, `cert "b": obtaining: too many`},
+		{"panic", func(context.Context, Target) error { panic("nil map") }, `cert "b": obtaining: internal fault: nil map`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			must(t, w.store.WriteFile("b", "pending/order.json", []byte("{}")))
+			w.obtain = func(ctx context.Context, t Target) error {
+				if t.Name == "b" {
+					return tt.obtain(ctx, t)
+				}
+				return nil
+			}
+			targets := named("a", "b", "c")
+			done, errs := w.pass(t.Context(), Patient, targets...)
+			wantErrors(t, errs, tt.text)
+			if len(done) != 2 || len(w.deployed) != 1 || len(w.deployed[0]) != 2 {
+				t.Errorf("done %v with %d deployments, want the other two with one", done, len(w.deployed))
+			}
+			if _, err := w.store.ReadFile("b", "pending/order.json"); err != nil {
+				t.Errorf("the order under way is lost: %v", err)
+			}
+			w.obtain = nil
+			w.pass(t.Context(), Patient, targets...) // in vain: the backoff runs
+			if r, err := LoadRecord(w.store, "b"); err != nil || r.Order.Failures != 1 || r.Order.Error == "" || len(w.obtained) != 3 {
+				t.Errorf("record %+v, %v; obtained %v", r.Order, err, w.obtained)
+			}
+			w.pass(t.Context(), Asked, targets...)
+			if r, err := LoadRecord(w.store, "b"); err != nil || r.Order.Failures != 0 || len(w.obtained) != 4 {
+				t.Errorf("after success: record %+v, %v; obtained %v", r.Order, err, w.obtained)
+			}
+		})
+	}
+}
+
+func TestInterrupt(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		stop func(w *world, cancel func())
+		next [2]int // times CA and proxy are asked by the end of the second pass
+	}{
+		{"while obtaining", func(w *world, cancel func()) {
+			w.obtain = func(ctx context.Context, _ Target) error {
+				cancel()
+				return context.Cause(ctx)
+			}
+		}, [2]int{2, 1}},
+		{"while deploying", func(w *world, cancel func()) {
+			w.deploy = func(ctx context.Context, _ string, _ []Change) ([]Outcome, error) {
+				cancel()
+				return []Outcome{InUse}, context.Cause(ctx)
+			}
+		}, [2]int{1, 2}},
+		{"between the two", func(w *world, cancel func()) {
+			w.obtain = func(context.Context, Target) error {
+				cancel()
+				return nil
+			}
+		}, [2]int{1, 1}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			tt.stop(w, cancel)
+			_, errs := w.pass(ctx, Patient, chat)
+			if wantErrors(t, errs, "context canceled"); !errors.Is(errs[0], context.Canceled) {
+				t.Errorf("error = %#v", errs[0])
+			}
+			r, err := LoadRecord(w.store, "chat")
+			must(t, err)
+			if r.Order.Failures != 0 || r.Deployments["relayd"].Attempt.Failures != 0 || r.Deployments["relayd"].Deployed != "" {
+				t.Errorf("recorded: %+v", r)
+			}
+			w.obtain, w.deploy = nil, nil
+			_, errs = w.pass(t.Context(), Patient, chat)
+			wantErrors(t, errs)
+			if w.counts() != tt.next {
+				t.Errorf("CA and proxy asked %v times, want %v", w.counts(), tt.next)
+			}
+		})
+	}
+}
+
+// What was begun when the interrupt came is reported.
+func TestInterruptedPassSaysWhatItDid(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	w.deploy = func(ctx context.Context, _ string, _ []Change) ([]Outcome, error) {
+		cancel()
+		return []Outcome{TakenBack}, context.Cause(ctx)
+	}
+	if done, _ := w.pass(ctx, Patient, chat); len(done) != 1 || done[0].Action != Issue {
+		t.Errorf("done = %+v, want the new certificate", done)
+	}
+}
+
+func TestParallel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var running, most atomic.Int32
+		w.obtain = func(context.Context, Target) error {
+			most.Store(max(most.Load(), running.Add(1)))
+			time.Sleep(time.Second)
+			running.Add(-1)
+			return nil
+		}
+		began := time.Now()
+		_, errs := w.pass(t.Context(), Patient, named("a", "b", "c", "d", "e", "f", "g", "h")...)
+		wantErrors(t, errs)
+		if took := time.Since(began); took != 2*time.Second || most.Load() != 4 {
+			t.Errorf("8 orders of a second took %v with %d at once, want 2s with 4", took, most.Load())
+		}
+	})
+}
+
+func TestBudget(t *testing.T) {
+	w := newWorld(t)
+	flip := func(mood Mood, keyType string) []error {
+		target := chat
+		target.KeyType = keyType
+		_, errs := w.pass(t.Context(), mood, target)
+		return errs
+	}
+	wantErrors(t, flip(Asked, "ec256"))
+	wantErrors(t, flip(Asked, "ec384")) // the pairs here are all ec256, so each pass wants another
+	errs := flip(Asked, "ec384")
+	wantErrors(t, errs, `cert "chat": obtaining: key type changed, but 2 certificates for these names were issued within a day`)
+	if got := Remedy(errs[0]); !strings.Contains(got, "keypaird issue -force chat") {
+		t.Errorf("remedy = %q", got)
+	}
+	wantErrors(t, flip(Patient, "ec384")) // the daemon waits in silence
+	if len(w.obtained) != 2 {
+		t.Errorf("%d certificates, want 2", len(w.obtained))
+	}
+	wantErrors(t, flip(Forced, "ec384"))
+	if len(w.obtained) != 3 {
+		t.Errorf("%d certificates, want the forced one too", len(w.obtained))
+	}
+}
+
+// A record that cannot be written must not lead to order after order.
+func TestRecordCannotBeSaved(t *testing.T) {
+	w := newWorld(t)
+	blocked := filepath.Join(w.store.Dir("chat"), "record.json")
+	w.obtain = func(context.Context, Target) error { return os.MkdirAll(filepath.Join(blocked, "x"), 0o700) }
+	done, errs := w.pass(t.Context(), Patient, chat)
+	wantErrors(t, errs, `obtaining: recording`, `recording its deployment to relayd, which will be repeated`)
+	if live, err := w.store.Live("chat"); err != nil || live.ID != "v000001" || len(done) != 1 || len(w.deployed) != 1 {
+		t.Errorf("live %v, %v; done %v; deployed %d times: want the new pair in use", live.ID, err, done, len(w.deployed))
+	}
+	for range 3 {
+		_, errs = w.pass(t.Context(), Asked, chat)
+		wantErrors(t, errs, "reading its state")
+	}
+	must(t, os.RemoveAll(blocked))
+	_, errs = w.pass(t.Context(), Patient, chat)
+	wantErrors(t, errs)
+	if w.counts() != [2]int{1, 2} {
+		t.Errorf("CA and proxy asked %v times, want 1 and 2", w.counts())
+	}
+}
+
+// A pair that cannot be stored is asked for again: the Obtainer still has it.
+func TestStoringFails(t *testing.T) {
+	w := newWorld(t)
+	dir := w.store.Dir("chat")
+	w.obtain = func(context.Context, Target) error { return os.WriteFile(dir, nil, 0o600) }
+	_, errs := w.pass(t.Context(), Patient, chat)
+	wantErrors(t, errs, `cert "chat": obtaining: storing: `)
+	must(t, os.Remove(dir))
+	w.obtain = nil
+	_, errs = w.pass(t.Context(), Patient, chat)
+	wantErrors(t, errs)
+}
+
+// Sixty days and more, looked at every half hour.
+func TestYear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		began := time.Now()
+		var at []int // days on which certificates were issued
+		for time.Since(began) < 365*day {
+			done, errs := w.pass(t.Context(), Patient, chat)
+			wantErrors(t, errs)
+			if len(done) > 0 {
+				at = append(at, int(time.Since(began)/day))
+			}
+			time.Sleep(12 * time.Hour)
+		}
+		if want := []int{0, 60, 120, 180, 240, 300, 360}; !slices.Equal(at, want) {
+			t.Errorf("issued on days %v, want %v", at, want)
+		}
+		versions, err := filepath.Glob(filepath.Join(w.store.Dir("chat"), "v*"))
+		if must(t, err); len(versions) != 3 {
+			t.Errorf("%d versions are kept, want 3", len(versions))
+		}
+	})
+}
+
+// A failing CA is asked again after 1, 10, 100 minutes, then daily.
+func TestBackoffOverDays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.obtain = func(context.Context, Target) error { return errors.New("down") }
+		began := time.Now()
+		var at []time.Duration
+		for time.Since(began) < 3*day {
+			if _, errs := w.pass(t.Context(), Patient, chat); len(errs) > 0 {
+				at = append(at, time.Since(began))
+			}
+			time.Sleep(time.Minute)
+		}
+		want := []time.Duration{0, time.Minute, 11 * time.Minute, 111 * time.Minute, day + 111*time.Minute, 2*day + 111*time.Minute}
+		if !slices.Equal(at, want) {
+			t.Errorf("asked after %v, want %v", at, want)
+		}
+	})
+}
+
+func TestDamagedTarget(t *testing.T) {
+	w := newWorld(t)
+	_, errs := w.pass(t.Context(), Patient, named("a", "b")...)
+	wantErrors(t, errs)
+	path := filepath.Join(w.store.Dir("a"), "v000001", "privkey.pem")
+	must(t, os.WriteFile(path, []byte("damaged"), 0o600))
+	must(t, os.Remove(filepath.Join(w.store.Dir("a"), "record.json")))
+	_, errs = w.pass(t.Context(), Patient, named("a", "b")...)
+	wantErrors(t, errs, `cert "a": switching to its new version: `)
+	var broken *keypair.BrokenError
+	if !errors.As(errs[0], &broken) || Remedy(errs[0]) == "" {
+		t.Errorf("error = %#v, want BrokenError", errs[0])
+	}
+}

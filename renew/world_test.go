@@ -1,0 +1,161 @@
+package renew
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"keypaird/renew/keypair"
+)
+
+// A world is a store, a CA and a proxy. Both do as they are told by their
+// functions, and well where there is none.
+type world struct {
+	store *keypair.Store
+	log   *slog.Logger
+
+	mu       sync.Mutex
+	obtained []string   // targets, in the order they were asked for
+	deployed [][]Change // each call
+
+	obtain func(ctx context.Context, t Target) error
+	deploy func(ctx context.Context, deployment string, changes []Change) ([]Outcome, error)
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	store, err := keypair.Open(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return &world{store: store, log: slog.New(slog.DiscardHandler)}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) Obtain(ctx context.Context, t Target, _ *x509.Certificate, step func(string)) (*keypair.Pair, string, error) {
+	w.mu.Lock()
+	w.obtained = append(w.obtained, t.Name)
+	w.mu.Unlock()
+	step("ordering")
+	if w.obtain != nil {
+		if err := w.obtain(ctx, t); err != nil {
+			return nil, "", err
+		}
+	}
+	pair, err := issue(t.Names, time.Now(), 90*day)
+	return pair, t.CAs[0], err
+}
+
+func (w *world) Settle(t Target, _ *x509.Certificate) error {
+	return w.store.RemoveAll(t.Name, "pending")
+}
+
+func (w *world) Deploy(ctx context.Context, deployment string, changes []Change) ([]Outcome, error) {
+	w.mu.Lock()
+	w.deployed = append(w.deployed, changes)
+	w.mu.Unlock()
+	if w.deploy != nil {
+		return w.deploy(ctx, deployment, changes)
+	}
+	return nil, nil
+}
+
+// pass is one look at targets.
+func (w *world) pass(ctx context.Context, mood Mood, targets ...Target) ([]Done, []error) {
+	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Parallel: 4, Mood: mood, Log: w.log}
+	return p.Run(ctx, targets)
+}
+
+// counts are how often the CA and the proxy were asked so far.
+func (w *world) counts() [2]int { return [2]int{len(w.obtained), len(w.deployed)} }
+
+// named are targets for hosts of their own, all for the deployment relayd.
+func named(names ...string) []Target {
+	var ts []Target
+	for _, name := range names {
+		ts = append(ts, Target{Name: name, Names: []string{name + ".test"}, KeyType: "ec256", CAs: []string{"le"}, Deploy: []string{"relayd"}})
+	}
+	return ts
+}
+
+// wantErrors checks that each error is one line with its text.
+func wantErrors(t *testing.T, errs []error, texts ...string) {
+	t.Helper()
+	if len(errs) != len(texts) {
+		t.Fatalf("errors = %v, want %q", errs, texts)
+	}
+	for i, text := range texts {
+		if got := errs[i].Error(); !strings.Contains(got, text) || strings.Contains(got, "\n") {
+			t.Errorf("error %d = %q, want one line with %q", i, got, text)
+		}
+	}
+}
+
+// A root signs the certificates of all tests.
+var root = sync.OnceValue(func() *authority {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test Root"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<32, 0), KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	return &authority{cert, key}
+})
+
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// issue makes a pair.
+func issue(names []string, from time.Time, life time.Duration) (*keypair.Pair, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 64))
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial, DNSNames: names, NotBefore: from, NotAfter: from.Add(life), KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, root().cert, key.Public(), root().key)
+	if err != nil {
+		return nil, err
+	}
+	keyPEM, err := keypair.MarshalKey(key)
+	if err != nil {
+		return nil, err
+	}
+	chain := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return keypair.Parse(append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root().cert.Raw})...), keyPEM)
+}
