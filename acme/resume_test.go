@@ -3,12 +3,15 @@ package acme_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"keypaird/acme"
 	"keypaird/acme/acmetest"
@@ -233,7 +236,31 @@ func TestOrderForgottenByCA(t *testing.T) {
 	}
 }
 
-// Without a safe place for its key no certificate is asked for.
+// What the CA still holds against the order of a killed run is no failure of
+// the run that resumes it.
+func TestOrderSpoiltBeforeTheKill(t *testing.T) {
+	var tr traffic
+	slow := acmetest.Slow{Validate: 300 * time.Millisecond}
+	g := newGround(t, acmetest.Options{AuthzReuse: -1, Wrap: func(next http.Handler) http.Handler { return slow.Wrap(tr.wrap(next)) }})
+	ctx, cancel := context.WithCancel(t.Context())
+	req := g.request("a.test")
+	req.Proofs["a.test"] = acme.Proof{Type: acme.HTTP01, Prover: proverFunc(func(ctx context.Context, _ acme.Challenge, validate func(context.Context) error) error {
+		time.AfterFunc(100*time.Millisecond, cancel)
+		return validate(ctx) // with nothing published
+	})}
+	if _, err := g.client(t).Obtain(ctx, req); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error = %v, want context canceled", err)
+	}
+	if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err != nil {
+		t.Fatal(err)
+	}
+	if n := tr.granted(acmetest.PathNewOrder); n != 2 || !strings.Contains(g.log.String(), "resumed in vain") {
+		t.Errorf("%d orders, want 2, the second after the first was resumed in vain", n)
+	}
+}
+
+// Without a safe place for its key no certificate is asked for, even if the CA
+// wants no proof first.
 func TestPendingThatCannotBeWritten(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -250,19 +277,28 @@ func TestPendingThatCannotBeWritten(t *testing.T) {
 			return os.Chmod(dir, 0o777)
 		}, "can be written by everyone"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var tr traffic
-			g := newGround(t, acmetest.Options{Wrap: tr.wrap})
-			req := g.request("a.test")
-			if err := tt.spoil(req.Pending); err != nil {
-				t.Fatal(err)
-			}
-			_, err := g.client(t).Obtain(t.Context(), req)
-			wantError(t, err, tt.want, "")
-			if n := tr.asked(acmetest.PathFinalize); n != 0 {
-				t.Errorf("asked for a certificate %d times", n)
-			}
-		})
+		for _, proven := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, proven before: %v", tt.name, proven), func(t *testing.T) {
+				var tr traffic
+				g := newGround(t, acmetest.Options{AuthzReuse: 100, Wrap: tr.wrap})
+				req := g.request("a.test")
+				before := req
+				if before.Pending = filepath.Join(g.dir, "before"); proven {
+					if _, err := g.client(t).Obtain(t.Context(), before); err != nil {
+						t.Fatal(err)
+					}
+				}
+				asked := tr.asked(acmetest.PathFinalize)
+				if err := tt.spoil(req.Pending); err != nil {
+					t.Fatal(err)
+				}
+				_, err := g.client(t).Obtain(t.Context(), req)
+				wantError(t, err, tt.want, "")
+				if n := tr.asked(acmetest.PathFinalize) - asked; n != 0 {
+					t.Errorf("asked for a certificate %d times", n)
+				}
+			})
+		}
 	}
 }
 

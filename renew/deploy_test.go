@@ -189,12 +189,13 @@ func TestPrevious(t *testing.T) {
 // after them.
 func TestVersionInUseIsKept(t *testing.T) {
 	w := newWorld(t)
-	w.pass(t.Context(), Patient, chat)
+	both := target(func(t *Target) { t.Deploy = []string{"postfix", "relayd"} })
+	w.pass(t.Context(), Patient, both)
 	first, err := w.store.Live("chat")
 	must(t, err)
-	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) { return []Outcome{TakenBack}, errReload }
+	w.gets(map[string]Outcome{"postfix": Verified, "relayd": TakenBack})
 	for range 6 {
-		w.pass(t.Context(), Forced, chat)
+		w.pass(t.Context(), Forced, both)
 	}
 	if _, err := w.store.Find("chat", first.Pair.Fingerprint()); err != nil {
 		t.Errorf("the version in use: %v", err)
@@ -217,6 +218,21 @@ func TestDeployWhileCAFails(t *testing.T) {
 	wantErrors(t, errs, "obtaining: down")
 	if len(done) != 1 || done[0].Action != Deploy || w.counts() != [2]int{2, 2} {
 		t.Errorf("done = %+v, CA and proxy asked %v times", done, w.counts())
+	}
+}
+
+// What a killed run left of an order that ended well is removed when its pair
+// is put in use.
+func TestOrderIsSettled(t *testing.T) {
+	w := newWorld(t)
+	pair, err := issue(chat.Names, time.Now(), 90*day)
+	must(t, err)
+	_, err = w.store.Add("chat", pair)
+	must(t, err)
+	_, errs := w.pass(t.Context(), Patient, chat)
+	wantErrors(t, errs)
+	if want := "chat " + pair.Leaf.SerialNumber.String(); len(w.settled) != 1 || w.settled[0] != want || len(w.obtained) != 0 {
+		t.Errorf("settled %v after %d orders, want %s after none", w.settled, len(w.obtained), want)
 	}
 }
 

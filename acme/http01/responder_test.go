@@ -24,7 +24,8 @@ func tokens(t *testing.T) string {
 	dir := filepath.Join(t.TempDir(), "http-01")
 	must(t, os.Mkdir(dir, 0o700))
 	must(t, write(dir, token, keyAuth, 0o600))
-	must(t, os.WriteFile(filepath.Join(filepath.Dir(dir), "secret"), []byte("secret"), 0o600))
+	must(t, os.WriteFile(filepath.Join(filepath.Dir(dir), "secret"), []byte(other+".secret"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "secret"), []byte("secret.secret"), 0o600))
 	return dir
 }
 
@@ -62,7 +63,7 @@ func TestResponder(t *testing.T) {
 		{"encoded dots", "GET", Path + "%2e%2e/secret", 404},
 		{"encoded backslash", "GET", Path + "..%5csecret", 404},
 		{"NUL", "GET", Path + token + "%00", 404},
-		{"short name", "GET", Path + "secret", 404},
+		{"file whose name is no token", "GET", Path + "secret", 404},
 		{"POST", "POST", Path + token, 405},
 		{"DELETE", "DELETE", Path + token, 405},
 		{"TRACE", "TRACE", Path + token, 405},

@@ -161,3 +161,34 @@ func TestAccepted(t *testing.T) {
 		}
 	}
 }
+
+// A server of two domains has one certificate for itself, which goes wherever
+// either domain's goes.
+func TestSharedHost(t *testing.T) {
+	cfg, err := loadText(t, t.TempDir(), `[identity."example.org"]
+host = "m.example.org"
+dns = "persist"
+deploy = ["a", "b"]
+[identity."example.net"]
+host = "m.example.org"
+dns = "persist"
+deploy = ["b", "c"]
+[deploy.a]
+reload = ["true"]
+[deploy.b]
+reload = ["true"]
+[deploy.c]
+reload = ["true"]
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, target := range cfg.Targets() {
+		got = append(got, target.Name+" "+strings.Join(target.Deploy, ","))
+	}
+	want := []string{"example.net b,c", "example.org a,b", "m.example.org b,c,a"}
+	if !slices.Equal(got, want) {
+		t.Errorf("Targets = %q, want %q", got, want)
+	}
+}

@@ -118,14 +118,15 @@ dns = "persist"`, `
 4: identity."EXAMPLE.org.": "example.org" has a table already: [identity."example.org"]
 -> leave one of the tables out
 `},
-	{"one host for two domains", `[identity."example.org"]
+	{"one host for two domains, proven in two ways", `[identity."example.org"]
 host = "m.example.org"
 dns = "persist"
 [identity."example.net"]
 host = "M.example.org"
+host_dns = "persist"
 dns = "persist"`, `
 4: identity."example.net": makes the target "m.example.org", as [identity."example.org"] does
--> leave one [identity] for the host, and put the other domain into a [cert] table, under dns-01
+-> let both tables prove the host alike: the same host_dns, key, profile, preferred_chain and sign_with
 `},
 	{"certificate called as a host", `[cert."m.example.org"]
 http-01 = ["m.example.org"]

@@ -45,14 +45,16 @@ func TestKilledAtEachRequest(t *testing.T) {
 		for _, answered := range []bool{false, true} {
 			c.begin()
 			cmd, out := c.issue()
-			dead := make(chan struct{})
+			started, dead := make(chan struct{}), make(chan struct{})
 			c.ca.at(kind, answered, func() {
+				<-started
 				cmd.Process.Kill()
 				<-dead
 			})
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
+			close(started)
 			err := cmd.Wait()
 			close(dead)
 			c.ca.at("", false, nil)
@@ -219,8 +221,8 @@ func (c *crash) end(what string) {
 	for _, pattern := range []string{"state/http-01/*", "state/certs/*/pending", "state/certs/*/.*", "tls/.*"} {
 		left, _ := filepath.Glob(c.file(pattern))
 		for _, path := range left {
-			if slices.Contains(c.crumbs, path) {
-				continue
+			if slices.Contains(c.crumbs, path) || strings.HasPrefix(filepath.Base(path), ".token-") {
+				continue // half a token, which nobody is shown, is swept a day later
 			}
 			c.Errorf("%s: left over: %s", what, path)
 			os.RemoveAll(path)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,6 +54,31 @@ func (s *story) served(_ bool, args []string) {
 func (s *story) matching(_ bool, args []string) {
 	_, err := keypair.Parse([]byte(s.ReadFile(args[0])), []byte(s.ReadFile(args[1])))
 	s.Check(err)
+}
+
+func (s *story) modes(_ bool, args []string) {
+	for _, file := range args[1:] {
+		fi, err := os.Stat(s.MkAbs(file))
+		s.Check(err)
+		if got := fmt.Sprintf("%04o", fi.Mode().Perm()); got != args[0] {
+			s.Fatalf("mode of %s is %s, want %s", file, got, args[0])
+		}
+	}
+}
+
+func (s *story) private(_ bool, args []string) {
+	for _, dir := range args {
+		s.Check(filepath.WalkDir(s.MkAbs(dir), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.Type() == fs.ModeSymlink {
+				return err
+			}
+			fi, err := entry.Info()
+			if err == nil && fi.Mode().Perm()&0o077 != 0 {
+				err = fmt.Errorf("mode of %s is %04o", path, fi.Mode().Perm())
+			}
+			return err
+		}))
+	}
 }
 
 func (s *story) listening(_ bool, args []string) {

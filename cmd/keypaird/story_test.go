@@ -46,6 +46,8 @@ func (p program) Run() int {
 			return 1
 		}
 	}
+	// Where servers are, which is not in everybody's path.
+	os.Setenv("PATH", os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin")
 	defer removeBuilt()
 	return p.m.Run()
 }
@@ -55,7 +57,9 @@ func TestStories(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no stories", err)
 	}
-	notice(t, append(files, "../keypaird-dns/*.go", "../keypaird-dns/child/*.go")...)
+	notice(t, append(files,
+		"../keypaird-dns/*.go", "../keypaird-dns/child/*.go",
+		"../../README.md", "../../examples/[^q]*/*")...)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			t.Parallel()

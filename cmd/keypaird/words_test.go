@@ -38,6 +38,8 @@ func words() map[string]func(*testscript.TestScript, bool, []string) {
 		"proofs":    (*story).proofs,    // [-state DIR] TARGET NAME=TYPE...: how the CA saw them proven
 		"served":    (*story).served,    // NAME CERTIFICATE [ADDRESS]: what openssl s_client sees
 		"matching":  (*story).matching,  // CHAIN KEY: these are a pair
+		"modes":     (*story).modes,     // MODE FILE...
+		"private":   (*story).private,   // DIRECTORY...: others may do nothing with it, or with what is in it
 		"listening": (*story).listening, // ADDRESS: wait until somebody does
 		"appears":   (*story).appears,   // FILE [TEXT]: wait for it, with that in it
 		"address":   (*story).address,   // ADDRESS: one more of this machine's
