@@ -81,9 +81,6 @@ func (p *Pass) arrive(j *job) (*arrival, error) {
 	if err := p.Obtainer.Settle(j.Target, a.newest.Pair.Leaf); err != nil {
 		p.Log.Warn("order not forgotten", "cert", j.Name, "err", err)
 	}
-	if err := p.Obtainer.Settle(j.Target, a.newest.Pair.Leaf); err != nil {
-		p.Log.Warn("order not forgotten", "cert", j.Name, "err", err)
-	}
 	live, err := p.Store.Live(j.Name)
 	if err == nil && live.ID == a.newest.ID {
 		return a, nil

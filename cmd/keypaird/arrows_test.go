@@ -36,7 +36,6 @@ var heavy = map[string][]string{
 	"github.com/BurntSushi/toml":                  {"cmd/keypaird", "cmd/keypaird-dns/gen"},
 	"github.com/robfig/cron":                      {"cmd/keypaird"},
 	"github.com/miekg/dns":                        {"acme/dns01", "acme/acmetest", "cmd/keypaird-dns/child"},
-	"github.com/coreos/go-systemd/v22/activation": {"acme/http01"},
 }
 
 func TestArrows(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"keypaird/acme/acmetest"
@@ -41,7 +40,6 @@ func benchIssue(b *testing.B, targets int) {
 			config := g.configure(b, fmt.Sprintf("state%d", i), g.names(i, targets))
 			g.run(b, statusChanged, g.program, "-config", config, "issue")
 		}
-		g.report(b)
 	})
 }
 
@@ -57,11 +55,9 @@ func BenchmarkIdle(b *testing.B) {
 		}
 	})
 	b.Run("fifty/keypaird", func(b *testing.B) {
-		g.largest = 0
 		for b.Loop() {
 			g.run(b, statusNothing, g.program, "-config", config, "issue")
 		}
-		g.report(b)
 	})
 }
 
@@ -71,11 +67,9 @@ func BenchmarkStatus(b *testing.B) {
 	config := g.configure(b, "state", g.names(0, 1000))
 	g.run(b, statusChanged, g.program, "-config", config, "issue")
 	b.Run("thousand", func(b *testing.B) {
-		g.largest = 0
 		for b.Loop() {
 			g.run(b, 0, g.program, "-config", config, "status")
 		}
-		g.report(b)
 	})
 }
 
@@ -84,7 +78,6 @@ type bench struct {
 	dir     string
 	program string
 	ca      *acmetest.CA
-	largest int64 // resident set of a run, in KiB
 }
 
 func newBench(b *testing.B) *bench {
@@ -152,12 +145,7 @@ func (g *bench) run(b *testing.B, status int, program string, args ...string) {
 	if got := cmd.ProcessState.ExitCode(); got != status || err != nil && !errors.As(err, &exit) {
 		b.Fatalf("%v: %v\n%s", cmd.Args[:2], err, out)
 	}
-	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		g.largest = max(g.largest, int64(usage.Maxrss))
-	}
 }
-
-func (g *bench) report(b *testing.B) { b.ReportMetric(float64(g.largest)/1024, "MB-resident") }
 
 // floor is a program: DIRECTORY ROOTS PORT NAME..., the bare loop over lego's
 // api.Core with eight workers, as many as keypaird has.

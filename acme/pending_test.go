@@ -1,0 +1,185 @@
+package acme_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"keypaird/acme"
+	"keypaird/acme/acmetest"
+)
+
+// What is on disk of an order decides whether it is gone on with.
+func TestOrderUnderWay(t *testing.T) {
+	set := func(key string, value any) func(t *testing.T, req *acme.Request) {
+		return func(t *testing.T, req *acme.Request) {
+			t.Helper()
+			path := filepath.Join(req.Pending, "order.json")
+			var o map[string]any
+			if err := json.Unmarshal(readFile(t, path), &o); err != nil {
+				t.Fatal(err)
+			}
+			if o[key] == nil {
+				t.Fatalf("no %s in %s", key, path)
+			}
+			o[key] = value
+			data, err := json.Marshal(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(t *testing.T, req *acme.Request)
+		orders int
+	}{
+		{"all is there", func(*testing.T, *acme.Request) {}, 1},
+		{"the key is lost", set("key", ""), 2},
+		{"the key is damaged", set("key", "-----BEGIN"), 2},
+		{"half a file", func(t *testing.T, req *acme.Request) {
+			if err := os.Truncate(filepath.Join(req.Pending, "order.json"), 60); err != nil {
+				t.Fatal(err)
+			}
+		}, 2},
+		{"an empty file", func(t *testing.T, req *acme.Request) {
+			if err := os.Truncate(filepath.Join(req.Pending, "order.json"), 0); err != nil {
+				t.Fatal(err)
+			}
+		}, 2},
+		{"the directory is gone", func(t *testing.T, req *acme.Request) {
+			if err := acme.Forget(req.Pending); err != nil {
+				t.Fatal(err)
+			}
+		}, 2},
+		{"of another account", set("account", "https://other.test/acct/1"), 2},
+		{"at another CA", set("directory", "https://other.test/dir"), 2},
+		{"for other names", func(_ *testing.T, req *acme.Request) { req.Names = append(req.Names, "b.test") }, 2},
+		{"for another key type", func(_ *testing.T, req *acme.Request) { req.KeyType = "ec384" }, 2},
+		{"for another profile", func(_ *testing.T, req *acme.Request) { req.Profile = "default" }, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var tr traffic
+			g := newGround(t, acmetest.Options{Wrap: tr.wrap})
+			if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err != nil {
+				t.Fatal(err)
+			}
+			req := g.request("a.test", "b.test")
+			req.Names = req.Names[:1]
+			tt.change(t, &req)
+			pair, err := g.client(t).Obtain(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := tr.granted(acmetest.PathNewOrder); got != tt.orders || pair.KeyType() != req.KeyType {
+				t.Errorf("%d orders for an %s key, want %d for %s", got, pair.KeyType(), tt.orders, req.KeyType)
+			}
+		})
+	}
+}
+
+// An order that the CA has forgotten is placed anew.
+func TestOrderForgottenByCA(t *testing.T) {
+	g := newGround(t, acmetest.Options{})
+	req := g.request("a.test")
+	if _, err := g.client(t).Obtain(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(req.Pending, "order.json")
+	data := strings.Replace(string(readFile(t, path)), acmetest.PathOrder, acmetest.PathOrder+"no", 1)
+	if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.client(t).Obtain(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What the CA still holds against the order of a killed run is no failure of
+// the run that resumes it.
+func TestOrderSpoiltBeforeTheKill(t *testing.T) {
+	var tr traffic
+	slow := acmetest.Slow{Validate: 300 * time.Millisecond}
+	g := newGround(t, acmetest.Options{AuthzReuse: -1, Wrap: func(next http.Handler) http.Handler { return slow.Wrap(tr.wrap(next)) }})
+	ctx, cancel := context.WithCancel(t.Context())
+	req := g.request("a.test")
+	req.Proofs["a.test"] = acme.Proof{Type: acme.HTTP01, Prover: proverFunc(func(ctx context.Context, _ acme.Challenge, validate func(context.Context) error) error {
+		time.AfterFunc(100*time.Millisecond, cancel)
+		return validate(ctx) // with nothing published
+	})}
+	if _, err := g.client(t).Obtain(ctx, req); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error = %v, want context canceled", err)
+	}
+	if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err != nil {
+		t.Fatal(err)
+	}
+	if n := tr.granted(acmetest.PathNewOrder); n != 2 || !strings.Contains(g.log.String(), "resumed in vain") {
+		t.Errorf("%d orders, want 2, the second after the first was resumed in vain", n)
+	}
+}
+
+// Without a safe place for its key no certificate is asked for, even if the CA
+// wants no proof first.
+func TestPendingThatCannotBeWritten(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		spoil func(dir string) error
+		want  string
+	}{
+		{"a link that leads nowhere", func(dir string) error { return os.Symlink(dir+".gone", dir) }, "keeping the order"},
+		{"a file in its place", func(dir string) error { return os.WriteFile(dir, nil, 0o600) }, "reading the order under way"},
+		{"a directory in place of the file", func(dir string) error { return os.MkdirAll(filepath.Join(dir, "order.json"), 0o700) }, "not a regular file"},
+		{"others can write it", func(dir string) error {
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				return err
+			}
+			return os.Chmod(dir, 0o777)
+		}, "can be written by everyone"},
+	} {
+		for _, proven := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, proven before: %v", tt.name, proven), func(t *testing.T) {
+				var tr traffic
+				g := newGround(t, acmetest.Options{AuthzReuse: 100, Wrap: tr.wrap})
+				req := g.request("a.test")
+				before := req
+				if before.Pending = filepath.Join(g.dir, "before"); proven {
+					if _, err := g.client(t).Obtain(t.Context(), before); err != nil {
+						t.Fatal(err)
+					}
+				}
+				asked := tr.asked(acmetest.PathFinalize)
+				if err := tt.spoil(req.Pending); err != nil {
+					t.Fatal(err)
+				}
+				_, err := g.client(t).Obtain(t.Context(), req)
+				wantError(t, err, tt.want, "")
+				if n := tr.asked(acmetest.PathFinalize) - asked; n != 0 {
+					t.Errorf("asked for a certificate %d times", n)
+				}
+			})
+		}
+	}
+}
+
+// A CA that does not want to hear of the certificate to replace still gives one.
+func TestReplacesRefused(t *testing.T) {
+	g := newGround(t, acmetest.Options{})
+	req := g.request("a.test")
+	req.Replaces = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
+	if _, err := g.client(t).Obtain(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(g.log.String(), "replaces refused") {
+		t.Error("the CA was not told what is replaced, or took it")
+	}
+}
