@@ -29,13 +29,13 @@ var arrows = map[string][]string{
 // heavy may be imported by the packages named and no others: the process that
 // holds keys stays small.
 var heavy = map[string][]string{
-	"github.com/go-acme/lego/v4/providers":        {"cmd/keypaird-dns", "cmd/keypaird-dns/child"},
-	"github.com/go-acme/lego/v4/challenge":        {"cmd/keypaird-dns", "cmd/keypaird-dns/child"},
-	"github.com/go-acme/lego/v4/acme":             {"acme", "acme/acmetest", "cmd/keypaird"},
-	"github.com/letsencrypt/pebble":               {"acme/acmetest"},
-	"github.com/BurntSushi/toml":                  {"cmd/keypaird", "cmd/keypaird-dns/gen"},
-	"github.com/robfig/cron":                      {"cmd/keypaird"},
-	"github.com/miekg/dns":                        {"acme/dns01", "acme/acmetest", "cmd/keypaird-dns/child"},
+	"github.com/go-acme/lego/v4/providers": {"cmd/keypaird-dns", "cmd/keypaird-dns/child"},
+	"github.com/go-acme/lego/v4/challenge": {"cmd/keypaird-dns", "cmd/keypaird-dns/child"},
+	"github.com/go-acme/lego/v4/acme":      {"acme", "acme/acmetest", "cmd/keypaird"},
+	"github.com/letsencrypt/pebble":        {"acme/acmetest"},
+	"github.com/BurntSushi/toml":           {"cmd/keypaird", "cmd/keypaird-dns/gen"},
+	"github.com/robfig/cron":               {"cmd/keypaird"},
+	"github.com/miekg/dns":                 {"acme/dns01", "acme/acmetest", "cmd/keypaird-dns/child"},
 }
 
 func TestArrows(t *testing.T) {
