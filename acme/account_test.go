@@ -194,7 +194,7 @@ func TestExternalAccount(t *testing.T) {
 		want, help     string // "" means registered
 	}{
 		{"right", "kid-1", key, "", ""},
-		{"right, with padding and a line end", "kid-1", base64.URLEncoding.EncodeToString(hmac) + "\n", "", ""},
+		{"right, with padding and a line end", "kid-1", " " + base64.URLEncoding.EncodeToString(hmac) + " \n", "", ""},
 		{"right, in the other base64", "kid-1", base64.StdEncoding.EncodeToString(hmac), "", ""},
 		{"missing", "", "", "externalAccountRequired", "set eab_kid and eab_hmac_file"},
 		{"unknown id", "kid-2", key, "unauthorized", "check eab_kid and eab_hmac_file"},

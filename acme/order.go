@@ -130,7 +130,9 @@ func over(err error) bool {
 		return !transient(err) && !p.limited()
 	}
 	var w *WrongCertificateError
-	return errors.As(err, &w)
+	var a *AnswerError
+	var n *NotOfferedError
+	return errors.As(err, &w) || errors.As(err, &a) || errors.As(err, &n)
 }
 
 // step tells whoever is waiting what is being done.

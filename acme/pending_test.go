@@ -105,6 +105,29 @@ func TestOrderForgottenByCA(t *testing.T) {
 	}
 }
 
+// Settle forgets the order that ended in a certificate, and no other.
+func TestSettle(t *testing.T) {
+	g := newGround(t, acmetest.Options{})
+	req, other := g.request("a.test"), g.request("b.test")
+	pair, err := g.client(t).Obtain(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.client(t).Obtain(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time there is nothing left
+		for _, dir := range []string{req.Pending, other.Pending} {
+			if err := acme.Settle(dir, pair.Leaf); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if underWay(req) != "none" || underWay(other) == "none" {
+		t.Errorf("left: %q, and the other: %q", underWay(req), underWay(other))
+	}
+}
+
 // What the CA still holds against the order of a killed run is no failure of
 // the run that resumes it.
 func TestOrderSpoiltBeforeTheKill(t *testing.T) {

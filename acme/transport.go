@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -93,6 +94,9 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if resp := g.directory.response(req); resp != nil {
 		return resp, nil
 	}
+	if !g.directory.serves(req.URL) {
+		return nil, fmt.Errorf("the CA sends us to %q, which its directory does not name", oneLine(req.URL.Host, 253))
+	}
 	ctx, cancel := context.WithTimeoutCause(parent, requestTimeout, errSlow)
 	defer cancel()
 	resp, err := g.base.RoundTrip(req.WithContext(ctx))
@@ -172,9 +176,19 @@ func problemBody(status int, body []byte) []byte {
 type directoryCache struct {
 	url string
 
-	mu   sync.Mutex
-	body []byte
-	at   time.Time
+	mu    sync.Mutex
+	body  []byte
+	at    time.Time
+	hosts []string // that the directory names
+}
+
+// serves reports whether requests may go to u: to the directory's host, and to
+// those the directory names, by https. What we sign is for no other.
+func (d *directoryCache) serves(u *url.URL) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	own, err := url.Parse(d.url)
+	return err == nil && u.Scheme == "https" && (u.Host == own.Host || slices.Contains(d.hosts, u.Host))
 }
 
 const directoryLife = time.Hour
@@ -202,5 +216,10 @@ func (d *directoryCache) keep(req *http.Request, a answer) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.body, d.at = a.body, time.Now()
+	d.body, d.at, d.hosts = a.body, time.Now(), nil
+	for _, s := range []string{dir.NewNonceURL, dir.NewAccountURL, dir.NewOrderURL, dir.RevokeCertURL, dir.KeyChangeURL, dir.RenewalInfo} {
+		if u, err := url.Parse(s); err == nil {
+			d.hosts = append(d.hosts, u.Host)
+		}
+	}
 }

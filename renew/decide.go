@@ -110,14 +110,20 @@ func decideDeploy(now time.Time, t Target, s State, mood Mood) Decision {
 	waiting := Decision{None, "not due", s.due()}
 	for _, name := range t.Deploy {
 		d := s.Record.Deployments[name]
-		if d.Verified == s.Fingerprint {
+		if d.done(s.Fingerprint, t.Manner[name]) {
 			continue
 		}
 		if mood == Patient && d.Attempt.waits(now) {
 			waiting = Decision{Wait, "deployment to " + name + " failed", d.Attempt.Next}
 			continue
 		}
-		if d.Deployed == s.Fingerprint {
+		switch {
+		case d.Deployed != s.Fingerprint:
+		case t.Manner[name].Lost:
+			return Decision{Deploy, "a file of deployment " + name + " is gone", s.due()}
+		case d.Manner != t.Manner[name].Sum:
+			return Decision{Deploy, "deployment " + name + " was changed", s.due()}
+		default:
 			return Decision{Deploy, "deployed to " + name + " but not verified", s.due()}
 		}
 		return Decision{Deploy, "stored but not deployed", s.due()}
@@ -126,6 +132,11 @@ func decideDeploy(now time.Time, t Target, s State, mood Mood) Decision {
 		return Decision{Deploy, "stored but not live", s.due()}
 	}
 	return waiting
+}
+
+// done reports whether nothing is missing for a certificate in a deployment.
+func (d Deployment) done(fingerprint string, m Manner) bool {
+	return d.Verified == fingerprint && d.Manner == m.Sum && !m.Lost
 }
 
 // due is when the newest certificate is to be replaced; zero if there is none.

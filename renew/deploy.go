@@ -78,8 +78,8 @@ func (p *Pass) arrive(j *job) (*arrival, error) {
 		}
 		return nil, fmt.Errorf("version %s appeared meanwhile", a.newest.ID)
 	}
-	if err := p.Obtainer.Settle(j.Target, a.newest.Pair.Leaf); err != nil {
-		p.Log.Warn("order not forgotten", "cert", j.Name, "err", err)
+	if j.ca == "" { // else it is done
+		p.settle(j, a.newest.Pair.Leaf)
 	}
 	live, err := p.Store.Live(j.Name)
 	if err == nil && live.ID == a.newest.ID {
@@ -102,6 +102,9 @@ func (p *Pass) goBack(ctx context.Context, a *arrival) error {
 	if a.back.ID == "" || a.placed || ctx.Err() != nil || slices.Contains(a.inUse(), a.state.Fingerprint) {
 		return nil
 	}
+	if a.before.ID != "" { // what was live is what most have gone back to
+		return p.Store.SetLive(a.Name, a.before)
+	}
 	return p.Store.SetLive(a.Name, a.back)
 }
 
@@ -120,7 +123,7 @@ func deployments(ready []*arrival) []string {
 	var names []string
 	for _, a := range ready {
 		for _, name := range a.Deploy {
-			if a.state.Record.Deployments[name].Verified != a.state.Fingerprint && !slices.Contains(names, name) {
+			if !a.state.Record.Deployments[name].done(a.state.Fingerprint, a.Manner[name]) && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
@@ -135,13 +138,13 @@ func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *
 	var targets []string
 	for _, a := range ready {
 		d := a.state.Record.Deployments[name]
-		if !slices.Contains(a.Deploy, name) || d.Verified == a.state.Fingerprint {
+		if !slices.Contains(a.Deploy, name) || d.done(a.state.Fingerprint, a.Manner[name]) {
 			continue
 		}
 		if p.Mood == Patient && d.Attempt.waits(time.Now()) {
 			continue
 		}
-		c, err := p.change(a, d)
+		c, err := p.change(a, name, d)
 		if err != nil {
 			errs.add(&TargetError{[]string{a.Name}, "deploying to " + name, err})
 			continue
@@ -192,10 +195,10 @@ func (p *Pass) callDeployer(ctx context.Context, name string, changes []Change) 
 }
 
 // change describes the way from what a deployment uses to the newest version.
-func (p *Pass) change(a *arrival, d Deployment) (Change, error) {
+func (p *Pass) change(a *arrival, name string, d Deployment) (Change, error) {
 	c := Change{
 		Name: a.Name, Names: a.Names, New: a.newest.Pair, Dir: a.newest.Dir,
-		Deployed: d.Deployed == a.state.Fingerprint,
+		Deployed: d.Deployed == a.state.Fingerprint && d.Manner == a.Manner[name].Sum,
 	}
 	previous := a.before
 	if d.Deployed != "" && d.Deployed != a.state.Fingerprint {
@@ -226,7 +229,7 @@ func (p *Pass) recordDeployment(ctx context.Context, a *arrival, name string, ou
 	now := time.Now()
 	d := a.state.Record.Deployments[name]
 	if outcome == Verified || outcome == InUse {
-		d.Deployed = a.state.Fingerprint
+		d.Deployed, d.Manner = a.state.Fingerprint, a.Manner[name].Sum
 	}
 	if outcome == Verified {
 		d.Verified, d.At, d.Attempt = a.state.Fingerprint, now.UTC().Truncate(time.Second), Attempt{}

@@ -2,6 +2,7 @@ package renew
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,8 +31,8 @@ type Done struct {
 	Target   string    `json:"target"`
 	Action   Action    `json:"action"`
 	CA       string    `json:"ca,omitempty"` // Issue only
-	NotAfter time.Time `json:"not_after"`
-	Why      string    `json:"why"`
+	NotAfter time.Time `json:"not_after,omitzero"`
+	Why      string    `json:"why,omitempty"`
 }
 
 // A TargetError is the failure of one step for some targets.
@@ -208,10 +209,15 @@ func (p *Pass) obtain(ctx context.Context, j *job) error {
 	}
 	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "ca", ca, "fingerprint", j.state.Fingerprint[:16],
 		"not_after", pair.Leaf.NotAfter.UTC(), "took", time.Since(began).Round(time.Millisecond))
-	if err := p.Store.RemoveAll(j.Name, "pending"); err != nil {
+	p.settle(j, pair.Leaf)
+	return nil
+}
+
+// settle removes what is left of the order that ended in leaf.
+func (p *Pass) settle(j *job, leaf *x509.Certificate) {
+	if err := p.Obtainer.Settle(j.Target, leaf); err != nil {
 		p.Log.Warn("order not forgotten", "cert", j.Name, "err", err)
 	}
-	return nil
 }
 
 func (p *Pass) callObtainer(ctx context.Context, j *job) (pair *keypair.Pair, ca string, err error) {

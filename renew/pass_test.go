@@ -17,7 +17,6 @@ import (
 
 func TestFirstPass(t *testing.T) {
 	w := newWorld(t)
-	must(t, w.store.WriteFile("chat", "pending/order.json", []byte("{}")))
 	done, errs := w.pass(t.Context(), Patient, chat)
 	wantErrors(t, errs)
 	if len(done) != 1 || done[0].Action != Issue || done[0].CA != "le" || done[0].Why != "no certificate" {
@@ -31,8 +30,8 @@ func TestFirstPass(t *testing.T) {
 	if fp := live.Pair.Fingerprint(); s.Fingerprint != fp || !s.Live || s.Record.Fingerprint != fp || s.Record.CA != "le" || d.Deployed != fp || d.Verified != fp {
 		t.Errorf("state = %+v, want all of it done with %s", s, fp)
 	}
-	if _, err := w.store.ReadFile("chat", "pending/order.json"); err == nil {
-		t.Error("the order is still under way")
+	if want := "chat " + live.Pair.Leaf.SerialNumber.String(); len(w.settled) != 1 || w.settled[0] != want {
+		t.Errorf("settled %v, want %s", w.settled, want)
 	}
 	done, errs = w.pass(t.Context(), Asked, chat)
 	wantErrors(t, errs)

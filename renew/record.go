@@ -38,6 +38,7 @@ type Deployment struct {
 	Deployed string    `json:"deployed,omitempty"` // fingerprint that was installed and reloaded
 	Verified string    `json:"verified,omitempty"` // fingerprint that was seen served, or deployed where nothing is verified
 	At       time.Time `json:"at,omitzero"`        // of Verified
+	Manner   string    `json:"manner,omitempty"`   // sum of how it was done
 	Attempt  Attempt   `json:"attempt,omitzero"`
 }
 

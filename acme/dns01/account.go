@@ -110,8 +110,13 @@ func (a *Account) Prove(ctx context.Context, c acme.Challenge, validate func(con
 	if several {
 		share = a
 	}
-	unlock, err := presents.lock(ctx, p.fqdn, p.want, share)
-	if err != nil {
+	unlock, err := presents.lock(ctx, k.stuck, p.fqdn, p.want, share)
+	switch {
+	case errors.Is(err, errInVain):
+		// Whoever holds the name may wait for this child to end, and it ends
+		// when we, too, have left it.
+		return a.failed("presenting", p.fqdn, k.hangs())
+	case err != nil:
 		return fmt.Errorf("waiting for another challenge at %s: %w", p.fqdn, err)
 	}
 	p.unlock = sync.OnceFunc(func() { unlock(); close(p.done) })

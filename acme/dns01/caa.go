@@ -19,6 +19,7 @@ type CAA struct {
 // 3). at is where they were found; without any it is empty, and everybody may
 // issue. An error means that a CA could not find out either, and must refuse.
 func (c Checker) CAA(ctx context.Context, name string) (records []CAA, at string, err error) {
+	c = c.bounded()
 	name = dns.CanonicalName(strings.TrimPrefix(name, "*."))
 	for i, end := 0, false; !end; i, end = dns.NextLabel(name, i) {
 		in, err := c.resolve(ctx, name[i:], dns.TypeCAA)

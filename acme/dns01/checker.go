@@ -20,6 +20,23 @@ type Checker struct {
 	Timeout    time.Duration // of one query over UDP, and again over TCP; zero: 2s
 	Grace      time.Duration // how long a server may be silent before it is passed over; zero: 5s
 	Log        *slog.Logger  // nil: nothing is logged
+
+	slots chan struct{} // holds a value for each query under way; nil: no bound
+}
+
+// What answers of others make us do has bounds.
+const (
+	maxServers = 13 // of a zone
+	maxAddrs   = 4  // of a name server
+	maxQueries = 64 // at the same time, of one call
+)
+
+// bounded is c for one call.
+func (c Checker) bounded() Checker {
+	if c.slots == nil {
+		c.slots = make(chan struct{}, maxQueries)
+	}
+	return c
 }
 
 func (c Checker) grace() time.Duration {
@@ -55,6 +72,7 @@ func (c Checker) Await(ctx context.Context, fqdn, value string, limit time.Durat
 // await waits until the TXT records of fqdn match. With no limit what a server
 // shows first counts, and only silence is given time.
 func (c Checker) await(ctx context.Context, fqdn string, limit time.Duration, match func([]string) bool) error {
+	c = c.bounded()
 	begun := time.Now()
 	grace := c.grace()
 	most := 3 * grace

@@ -72,17 +72,30 @@ func (e *PropagationError) Remedy() string {
 }
 
 // A MissingRecordError reports a domain without the record that dns-persist-01
-// needs.
+// needs, or one where it cannot be seen.
 type MissingRecordError struct {
-	FQDN   string
-	Server string // that was asked
-	Saw    string // what it shows
-	Record string // to add, as a line of a zone file
+	FQDN    string
+	Server  string // that was asked; may be empty
+	Saw     string // what it shows
+	Record  string // to add, as a line of a zone file
+	Blocked bool   // no server gave any answer
 }
 
 func (e *MissingRecordError) Error() string {
-	return fmt.Sprintf("%s has no record that lets this CA account certify the name: %s: %s", e.FQDN, e.Server, e.Saw)
+	saw := e.Saw
+	if e.Server != "" {
+		saw = e.Server + ": " + saw
+	}
+	if e.Blocked {
+		return fmt.Sprintf("cannot see whether %s has the record that lets this CA account certify the name: %s", e.FQDN, saw)
+	}
+	return fmt.Sprintf("%s has no record that lets this CA account certify the name: %s", e.FQDN, saw)
 }
 
 // Remedy is the record to add.
-func (e *MissingRecordError) Remedy() string { return "add this record: " + e.Record }
+func (e *MissingRecordError) Remedy() string {
+	if e.Blocked {
+		return "let UDP and TCP to port 53 out and check the domain's name servers; unless it is there already, add this record: " + e.Record
+	}
+	return "add this record: " + e.Record
+}

@@ -2,6 +2,7 @@ package dns01
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
@@ -13,6 +14,8 @@ type nameLocks struct {
 	held map[string]*hold
 }
 
+var errInVain = errors.New("there is no point in waiting")
+
 type hold struct {
 	share   any             // who may join; nil: nobody
 	values  map[string]bool // that stand at the name
@@ -21,7 +24,8 @@ type hold struct {
 
 // lock waits for a turn at a name, which must be canonical. Holders with the
 // same share, other than nil, hold it together, each with a value of its own.
-func (n *nameLocks) lock(ctx context.Context, name, value string, share any) (unlock func(), err error) {
+// When vain is closed the wait ends with errInVain; nil never is.
+func (n *nameLocks) lock(ctx context.Context, vain <-chan struct{}, name, value string, share any) (unlock func(), err error) {
 	for {
 		wait := n.try(name, value, share)
 		if wait == nil {
@@ -29,6 +33,8 @@ func (n *nameLocks) lock(ctx context.Context, name, value string, share any) (un
 		}
 		select {
 		case <-wait:
+		case <-vain:
+			return nil, errInVain
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}

@@ -26,19 +26,19 @@ func TestNameLocks(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var locks nameLocks
-			unlock, err := locks.lock(t.Context(), tt.first.name, tt.first.value, tt.first.share)
+			unlock, err := locks.lock(t.Context(), nil, tt.first.name, tt.first.value, tt.first.share)
 			if err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
-			second, err := locks.lock(ctx, tt.second.name, tt.second.value, tt.second.share)
+			second, err := locks.lock(ctx, nil, tt.second.name, tt.second.value, tt.second.share)
 			if (err == nil) != tt.together {
 				t.Fatalf("second lock: %v, want together %v", err, tt.together)
 			}
 			unlock()
 			if err != nil {
-				if second, err = locks.lock(t.Context(), tt.second.name, tt.second.value, tt.second.share); err != nil {
+				if second, err = locks.lock(t.Context(), nil, tt.second.name, tt.second.value, tt.second.share); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -25,8 +25,9 @@ type Persist struct {
 	Log       *slog.Logger // nil: nothing is logged
 }
 
-// Prove looks for the record and has the CA validate. Without the record
-// validate is not called and the error is a *MissingRecordError.
+// Prove looks for the record and has the CA validate. Without the record,
+// or if nobody can tell, validate is not called and the error is a
+// *MissingRecordError.
 func (p *Persist) Prove(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 	if len(c.Issuers) == 0 {
 		return fmt.Errorf("the CA names no issuer domain for dns-persist-01 of %s", c.Identifier)
@@ -48,11 +49,11 @@ func (p *Persist) Check(ctx context.Context, c acme.Challenge) error {
 		return slices.ContainsFunc(txts, func(txt string) bool { return permits(txt, c, time.Now()) })
 	})
 	var unseen *PropagationError
-	if !errors.As(err, &unseen) || unseen.Blocked {
+	if !errors.As(err, &unseen) {
 		return err
 	}
 	return &MissingRecordError{
-		FQDN: fqdn, Server: unseen.Server, Saw: unseen.Saw,
+		FQDN: fqdn, Server: unseen.Server, Saw: unseen.Saw, Blocked: unseen.Blocked,
 		Record: Record(c.Identifier, c.Wildcard, c.Issuers[0], c.AccountURL),
 	}
 }

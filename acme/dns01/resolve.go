@@ -19,6 +19,14 @@ import (
 // none, over TCP. There is no EDNS in the query, which old servers do not
 // understand; what is too long comes over TCP.
 func (c Checker) exchange(ctx context.Context, name string, qtype uint16, addr string, recurse bool) (*dns.Msg, error) {
+	if c.slots != nil {
+		select {
+		case c.slots <- struct{}{}:
+			defer func() { <-c.slots }()
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 	m := new(dns.Msg)
 	m.SetQuestion(name, qtype)
 	m.RecursionDesired = recurse
@@ -128,7 +136,7 @@ func (c Checker) authorities(ctx context.Context, fqdn string) (string, []server
 	}
 	var servers []server
 	for _, rr := range in.Answer {
-		if ns, ok := rr.(*dns.NS); ok {
+		if ns, ok := rr.(*dns.NS); ok && len(servers) < maxServers {
 			servers = append(servers, server{name: strings.ToLower(ns.Ns)})
 		}
 	}
@@ -152,10 +160,31 @@ func (c Checker) addrsOf(ctx context.Context, host string) (addrs []string) {
 		port = "53"
 	}
 	found, _ := c.Addresses(ctx, host)
-	for _, a := range found {
+	for _, a := range someOf(found) {
 		addrs = append(addrs, net.JoinHostPort(a.String(), port))
 	}
 	return addrs
+}
+
+// someOf picks maxAddrs addresses, of both families if there are both.
+func someOf(found []netip.Addr) []netip.Addr {
+	if len(found) <= maxAddrs {
+		return found
+	}
+	var some, rest []netip.Addr
+	var count [2]int
+	for _, a := range found {
+		family := 0
+		if a.Is6() {
+			family = 1
+		}
+		if count[family]++; count[family] <= maxAddrs/2 {
+			some = append(some, a)
+		} else {
+			rest = append(rest, a)
+		}
+	}
+	return append(some, rest[:maxAddrs-len(some)]...)
 }
 
 var errNoZone = errors.New("no zone found, up to the root")
@@ -225,6 +254,7 @@ func joined(parts []string) string { return strings.Join(parts, "") }
 // Resolvers, System or resolv.conf's. The hosts file does not count, for a CA
 // cannot see it. A name without any is an error.
 func (c Checker) Addresses(ctx context.Context, name string) ([]netip.Addr, error) {
+	c = c.bounded()
 	name = dns.Fqdn(name)
 	var found [2][]netip.Addr
 	var errs [2]error

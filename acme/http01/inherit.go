@@ -17,9 +17,9 @@ const firstSocket = 3
 // open, for the next pass; they are never wrapped in an os.File, which the
 // garbage collector would close.
 func inherited(name string) ([]net.Listener, error) {
+	Guard()
 	var ls []net.Listener
 	for i, n := range passed() {
-		unix.CloseOnExec(firstSocket + i) // commands we run have no use for it
 		if n != name {
 			continue
 		}
@@ -34,6 +34,14 @@ func inherited(name string) ([]net.Listener, error) {
 		return nil, &NoSocketError{Name: name, Given: strings.Join(passed(), ":")}
 	}
 	return ls, nil
+}
+
+// Guard keeps the sockets of the service manager from the commands and children
+// that this process starts.
+func Guard() {
+	for i := range passed() {
+		unix.CloseOnExec(firstSocket + i)
+	}
 }
 
 // passed lists the names of the sockets that were passed to this process.

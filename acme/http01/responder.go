@@ -100,13 +100,18 @@ func write(dir, token, keyAuth string, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // gone already when all went well
 	err = f.Chmod(mode)
 	if err == nil {
 		_, err = f.WriteString(keyAuth)
 	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
+	if e := f.Close(); err == nil {
+		err = e
 	}
-	return os.Rename(f.Name(), filepath.Join(dir, token))
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, token))
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // what stays is swept a day later
+	}
+	return err
 }

@@ -106,6 +106,16 @@ func TestOnlyTokensAreServed(t *testing.T) {
 		{"answer to another token", func(_, path string) error { return os.WriteFile(path, []byte(keyAuth), 0o600) }},
 		{"directory", func(_, path string) error { return os.Mkdir(path, 0o700) }},
 		{"pipe, which would hang a reader", func(_, path string) error { return syscall.Mkfifo(path, 0o600) }},
+		{"pipe with a token in it", func(_, path string) error {
+			if err := syscall.Mkfifo(path, 0o600); err != nil {
+				return err
+			}
+			fd, err := syscall.Open(path, syscall.O_RDWR, 0) // stays open until the tests end
+			if err == nil {
+				_, err = syscall.Write(fd, []byte(other+".x"))
+			}
+			return err
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := tokens(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // check reads the configuration and reports every mistake; with -live it also
@@ -22,19 +23,25 @@ func (a *app) check(ctx context.Context, args []string) error {
 	if err != nil {
 		return a.mistaken(err, *asJSON)
 	}
-	var found []Finding
+	found := []Finding{}
 	if *live {
 		w, err := a.wire(cfg, a.logger(levelQuiet))
 		if err != nil {
 			return err
 		}
+		lock, err := a.lock(ctx, w)
+		if err != nil {
+			w.close()
+			return err
+		}
+		defer lock.Release()
 		defer w.close()
-		found = w.checkLive(ctx)
+		found = slices.Concat(found, idle(cfg), w.checkLive(ctx))
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 	} else {
-		found = append(checkProviders(ctx, cfg), checkFiles(cfg)...)
+		found = slices.Concat(found, idle(cfg), checkProviders(ctx, cfg), checkFiles(cfg))
 	}
 	if *asJSON {
 		if err := a.printJSON(found); err != nil {
@@ -116,13 +123,38 @@ func (a *app) printFindings(found []Finding) {
 	}
 }
 
+// idle warns of what is configured and has no effect before there is a daemon.
+func idle(cfg *Config) []Finding {
+	var found []Finding
+	for _, k := range []struct {
+		key string
+		set bool
+	}{
+		{"schedule", cfg.Schedule != scheduleDefault}, {"window", cfg.Window != ""},
+		{"notify.command", len(cfg.Notify.Command) > 0}, {"status.listen", cfg.Status.Listen != ""},
+	} {
+		if k.set {
+			found = append(found, Finding{
+				Check: "configuration", Subject: k.key, Result: Warning, Detail: "is for the daemon, which is still to come, and has no effect yet",
+				Remedy: "have cron run keypaird issue, and look at its exit status",
+			})
+		}
+	}
+	return found
+}
+
 // checkFiles warns of what the configuration cannot see: files beside ours that
 // a server would prefer.
 func checkFiles(cfg *Config) []Finding {
-	found := []Finding{}
+	var found []Finding
+	told := map[string]bool{}
 	for _, t := range cfg.Targets() {
 		for _, name := range t.Deploy {
 			d := cfg.Deployment(name)
+			if err := d.Runnable(); err != nil && !told[name] {
+				told[name] = true
+				found = append(found, finding("deploy", name, "", err))
+			}
 			for _, text := range d.Warnings(t.Name) {
 				found = append(found, Finding{Check: "deploy", Subject: name, Result: Warning, Detail: text})
 			}

@@ -115,8 +115,7 @@ type DNSConfig struct {
 
 // IdentityConfig is an [identity."DOMAIN"] table: a plain domain and the host
 // that serves it. It makes two targets: one called DOMAIN, for the plain domain
-// and its components, and one called after the host. A host belongs to one
-// identity; a second domain on it goes into a [cert] table.
+// and its components, and one called after the host.
 type IdentityConfig struct {
 	// The server. Required. Several identities may have one host; its target
 	// then goes to the deployments of all.
@@ -153,7 +152,7 @@ type IdentityConfig struct {
 // CertConfig is a [cert.NAME] table: any other certificate.
 type CertConfig struct {
 	// The names, by the way each is proven. IP addresses are proven by http-01
-	// only, wildcards never.
+	// only, wildcards never by http-01.
 	HTTP01       []string `toml:"http-01"`
 	DNS01        []string `toml:"dns-01"`
 	DNSPersist01 []string `toml:"dns-persist-01"`

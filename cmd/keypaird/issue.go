@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -38,18 +39,17 @@ func (a *app) issue(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	lock, err := a.lock(ctx, w)
+	if err != nil {
+		w.close()
+		return err
+	}
+	defer lock.Release() // after close: children may still be removing their records
 	defer w.close()
 	targets, err := w.choose(flags.Args())
 	if err != nil {
 		return err
 	}
-	lock, err := keypair.AcquireLock(ctx, w.lockPath(), func(holder string) {
-		fmt.Fprintf(a.stderr, "keypaird: waiting for another keypaird: %s\n", holder)
-	})
-	if err != nil {
-		return err
-	}
-	defer lock.Release()
 	pass := w.pass(renew.Asked)
 	if *force {
 		pass.Mood = renew.Forced
@@ -64,13 +64,17 @@ func (a *app) issue(ctx context.Context, args []string) error {
 	return a.issued(done, errs, *asJSON)
 }
 
+// lock takes the state's lock, and says so if it has to wait for it.
+func (a *app) lock(ctx context.Context, w *wiring) (*keypair.Lock, error) {
+	return keypair.AcquireLock(ctx, w.lockPath(), func(holder string) {
+		fmt.Fprintf(a.stderr, "keypaird: waiting for another keypaird: %s\n", holder)
+	})
+}
+
 // issued prints what a pass did and says how it went.
 func (a *app) issued(done []renew.Done, errs []error, asJSON bool) error {
 	if asJSON {
-		if done == nil {
-			done = []renew.Done{}
-		}
-		if err := a.printJSON(done); err != nil {
+		if err := a.printJSON(results(done, errs)); err != nil {
 			return err
 		}
 	} else {
@@ -85,6 +89,38 @@ func (a *app) issued(done []renew.Done, errs []error, asJSON bool) error {
 		return errNothing
 	}
 	return nil
+}
+
+// A targetResult is how it went for one target, a row of "keypaird issue -json".
+type targetResult struct {
+	renew.Done
+	OK     bool   `json:"ok"`
+	Step   string `json:"step,omitempty"` // that failed
+	Error  string `json:"error,omitempty"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// results are what was done and, by target, what failed.
+func results(done []renew.Done, errs []error) []targetResult {
+	rows := []targetResult{}
+	for _, d := range done {
+		rows = append(rows, targetResult{Done: d, OK: true})
+	}
+	for _, err := range errs {
+		var failed *renew.TargetError
+		if !errors.As(err, &failed) {
+			continue
+		}
+		for _, name := range failed.Targets {
+			i := slices.IndexFunc(rows, func(r targetResult) bool { return r.Target == name })
+			if i < 0 {
+				i = len(rows)
+				rows = append(rows, targetResult{Done: renew.Done{Target: name, Action: renew.None}})
+			}
+			rows[i].OK, rows[i].Step, rows[i].Error, rows[i].Remedy = false, failed.Step, failed.Err.Error(), renew.Remedy(err)
+		}
+	}
+	return rows
 }
 
 func sentence(d renew.Done) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -147,7 +148,11 @@ func (c *liveCheck) tryHTTP(ctx context.Context, ch acme.Challenge) []Finding {
 		err = &noAddressError{ch.Identifier}
 	}
 	if err != nil {
-		return []Finding{finding(acme.HTTP01, ch.Identifier, "", err)}
+		f := finding(acme.HTTP01, ch.Identifier, "", err)
+		if f.Remedy == "" {
+			f.Remedy = "see that the name is right, and that it has an A or AAAA record"
+		}
+		return []Finding{f}
 	}
 	var found []Finding
 	err = c.w.http01.Prove(ctx, ch, func(ctx context.Context) error {
@@ -158,7 +163,11 @@ func (c *liveCheck) tryHTTP(ctx context.Context, ch acme.Challenge) []Finding {
 				err = errOtherAnswer
 			}
 			f := finding(acme.HTTP01, ch.Identifier+" at "+a.String(), "our token is served on port 80", err)
-			if err != nil {
+			var refused net.Error
+			switch {
+			case err != nil && !errors.As(err, &refused):
+				f.Remedy = c.passOn()
+			case err != nil:
 				f.Remedy = "CAs will not reach us there either, unless this network hides our own address from us (hairpin NAT): correct the record of that address, the firewall, or the server on port 80"
 			}
 			found = append(found, f)
@@ -169,6 +178,14 @@ func (c *liveCheck) tryHTTP(ctx context.Context, ch acme.Challenge) []Finding {
 		return []Finding{finding(acme.HTTP01, ch.Identifier, "", err)}
 	}
 	return found
+}
+
+// passOn is what the server on port 80 has to do, and does not.
+func (c *liveCheck) passOn() string {
+	if root := c.w.cfg.HTTP01.Webroot; root != "" {
+		return "another server answers there: correct the record if it is not this machine's, or have that server show the files of " + root + " as " + http01.Path
+	}
+	return "another server answers there: correct the record if it is not this machine's, or have that server pass " + http01.Path + " on to [http-01] listen"
 }
 
 var errOtherAnswer = fmt.Errorf("something else than our token is served")

@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	configVariable = "KEYPAIRD_CONFIG"
-	configDefault  = "/etc/keypaird/keypaird.toml"
-	maxConfig      = 16 << 20 // some 100,000 targets
+	configVariable  = "KEYPAIRD_CONFIG"
+	configDefault   = "/etc/keypaird/keypaird.toml"
+	scheduleDefault = "@every 30m"
+	maxConfig       = 16 << 20 // some 100,000 targets
 )
 
 // LoadConfig reads the configuration: path, or else what $KEYPAIRD_CONFIG
@@ -62,7 +63,7 @@ func defaults(env func(string) string, goos string) *Config {
 		state = "/var/lib/keypaird"
 	}
 	return &Config{
-		State: state, SignWith: []string{"letsencrypt"}, Schedule: "@every 30m", Key: "ec256", Parallel: 8,
+		State: state, SignWith: []string{"letsencrypt"}, Schedule: scheduleDefault, Key: "ec256", Parallel: 8,
 		HTTP01: HTTP01Config{Listen: ":80"},
 	}
 }

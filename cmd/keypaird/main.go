@@ -14,6 +14,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"keypaird/acme/http01"
 )
 
 func main() {
@@ -43,6 +45,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 
 func dispatch(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) error {
 	syscall.Umask(0o077) // whatever a mistake of ours would create
+	http01.Guard()
 	a := &app{env: env, stdout: stdout, stderr: stderr}
 	flags := a.flags("keypaird")
 	if err := parse(flags, args); err != nil {

@@ -68,7 +68,7 @@ func (w *wiring) sights(ctx context.Context, t renew.Target) []Sight {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errNoPair
 		}
-		return []Sight{{Target: t.Name, Error: err.Error(), Remedy: "keypaird issue " + t.Name}}
+		return []Sight{{Target: t.Name, Error: err.Error(), Remedy: "keypaird issue"}}
 	}
 	var rows []Sight
 	for _, d := range t.Deploy {

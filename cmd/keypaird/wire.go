@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -67,7 +71,7 @@ func (a *app) wire(cfg *Config, log *slog.Logger) (*wiring, error) {
 // add wires one target and whatever it needs that is not there yet.
 func (w *wiring) add(t TargetConfig) error {
 	s := status.Subject{
-		Target: renew.Target{Name: t.Name, KeyType: t.Key, CAs: t.SignWith, Profile: t.Profile, Deploy: t.Deploy},
+		Target: renew.Target{Name: t.Name, KeyType: t.Key, CAs: t.SignWith, Profile: t.Profile, Deploy: t.Deploy, Manner: map[string]renew.Manner{}},
 		Proofs: map[string]string{}, Verifies: map[string]bool{},
 	}
 	for _, p := range t.Proofs {
@@ -89,10 +93,25 @@ func (w *wiring) add(t TargetConfig) error {
 			w.deployments[name] = &d
 		}
 		s.Verifies[name] = len(w.deployments[name].Verify) > 0
+		s.Manner[name] = manner(w.deployments[name], t.Name)
 	}
 	w.targets[t.Name] = t
 	w.subjects = append(w.subjects, s)
 	return nil
+}
+
+// manner sums up how a deployment is done for a target, so that a changed
+// [deploy] table is carried out, and a lost file is put back, without an order.
+func manner(d *hooks.Deployment, target string) renew.Manner {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %o %o %q %q %q %v", d.Chain, d.Key, d.Combined,
+		d.Owner, d.Group, d.ChainMode, d.KeyMode, d.Check, d.Reload, d.Socket, d.Verify))
+	m := renew.Manner{Sum: hex.EncodeToString(sum[:8])}
+	for _, file := range d.Paths(target) {
+		if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+			m.Lost = true
+		}
+	}
+	return m
 }
 
 func (w *wiring) addAccount(name string) {
@@ -167,7 +186,7 @@ func (w *wiring) Obtain(ctx context.Context, t renew.Target, have *x509.Certific
 	cfg := w.targets[t.Name]
 	req := acme.Request{
 		Names: t.Names, KeyType: t.KeyType, Profile: t.Profile, PreferredChain: cfg.PreferredChain,
-		Pending: w.pendingDir(t), Current: have, Step: step,
+		Current: have, Step: step,
 		Proofs: map[string]acme.Proof{},
 	}
 	for _, p := range cfg.Proofs {
@@ -175,6 +194,7 @@ func (w *wiring) Obtain(ctx context.Context, t renew.Target, have *x509.Certific
 	}
 	var first error
 	for i, name := range t.CAs {
+		req.Pending = w.pendingDir(t, name) // each CA has its own: falling back must not lose what the first may have issued
 		pair, err := w.cas[name].Obtain(ctx, req)
 		if err == nil {
 			return pair, name, nil
@@ -190,13 +210,20 @@ func (w *wiring) Obtain(ctx context.Context, t renew.Target, have *x509.Certific
 	return nil, "", first
 }
 
-func (w *wiring) pendingDir(t renew.Target) string {
-	return filepath.Join(w.store.Dir(t.Name), "pending")
+// pendingDir keeps the order of a target under way at one CA.
+func (w *wiring) pendingDir(t renew.Target, ca string) string {
+	return filepath.Join(w.store.Dir(t.Name), "pending", ca)
 }
 
 // Settle implements renew.Obtainer.
 func (w *wiring) Settle(t renew.Target, have *x509.Certificate) error {
-	return acme.Settle(w.pendingDir(t), have)
+	for _, ca := range t.CAs {
+		if err := acme.Settle(w.pendingDir(t, ca), have); err != nil {
+			return err
+		}
+	}
+	_ = os.Remove(filepath.Join(w.store.Dir(t.Name), "pending")) // unless another order is under way
+	return nil
 }
 
 // Deploy implements renew.Deployer.

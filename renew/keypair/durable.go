@@ -48,7 +48,7 @@ func (e *WriteError) Remedy() string {
 	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, syscall.EDQUOT), errors.Is(e.Err, syscall.EFBIG):
 		return "free some space for " + dir + " (df shows it; inodes too), then run this again"
 	case errors.Is(e.Err, fs.ErrPermission):
-		return "let the user who runs this write " + dir + ", or run this as its owner"
+		return "run this as root, or let the user who runs this write " + dir
 	case errors.Is(e.Err, syscall.EROFS):
 		return "mount the file system of " + dir + " for writing, or choose another directory"
 	case errors.Is(e.Err, fs.ErrExist), errors.Is(e.Err, syscall.EISDIR), errors.Is(e.Err, syscall.ENOTDIR):

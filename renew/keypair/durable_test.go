@@ -95,7 +95,7 @@ func TestWriteErrorRemedy(t *testing.T) {
 	for err, want := range map[error]string{
 		syscall.ENOSPC: "free some space for /d ",
 		syscall.EDQUOT: "free some space for /d ",
-		syscall.EACCES: "run this as its owner",
+		syscall.EACCES: "run this as root",
 		syscall.EROFS:  "for writing",
 		syscall.EIO:    "kernel's messages",
 	} {

@@ -176,7 +176,7 @@ func (e *refusedError) Error() string {
 func (e *refusedError) Remedy() string {
 	switch {
 	case e.code == "NOTAUTH" || e.code == "NOTZONE":
-		return "set RFC2136_NAMESERVER to the primary server of the zone"
+		return "see that RFC2136_NAMESERVER is the primary server of the zone, and that name, algorithm and secret of the TSIG key are the server's"
 	case e.key == "":
 		return "the update is not signed: set RFC2136_TSIG_FILE to a key that may change this name"
 	}
