@@ -100,7 +100,7 @@ func (c *Command) Run(ctx context.Context, ev Event) error {
 		err = fmt.Errorf("timed out after %s", timeout)
 	}
 	e := &CommandError{Program: c.Argv[0], Err: err, Output: out.String()}
-	logger(c.Log).Info("hook failed", "hook", c.Argv[0], "args", c.Argv[1:], "err", err, "output", e.Output)
+	logger(c.Log).Debug("hook failed", "hook", c.Argv[0], "args", c.Argv[1:], "err", err, "output", e.Output)
 	return e
 }
 

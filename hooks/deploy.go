@@ -79,7 +79,7 @@ func (r *run) forward(ctx context.Context) (step string, failing []int, err erro
 	}
 	if r.writes() {
 		touched, err := put(r.next)
-		r.touched = r.touched || touched
+		r.touched = touched || err == nil // even where a run that was killed had put them there
 		if err != nil {
 			return StepInstall, all, err
 		}

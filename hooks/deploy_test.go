@@ -154,16 +154,37 @@ func TestReloadFails(t *testing.T) {
 	r.shows(p)
 }
 
+// The files are the previous pair's again, whatever the server makes of it.
 func TestRollbackFailsToo(t *testing.T) {
-	t.Parallel()
+	const onlyOnce = `[ "$KEYPAIRD_EVENT" = deploy ] || { echo no such proxy; exit 1; }`
 	old, p := good(t, plain), good(t, plain)
-	r := startRelayd(t, []string{plain}, old)
-	r.reload("echo no such proxy; exit 1")
-	e := failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}), StepReload)
-	if e.RolledBack || e.Installed || e.RollbackErr == nil || !strings.Contains(e.Error(), "failed too: hook ") {
-		t.Errorf("RolledBack %v, RollbackErr %v: %v", e.RolledBack, e.RollbackErr, e)
+	for _, tt := range []struct {
+		name   string
+		set    func(*relayd)
+		step   string
+		failed string
+	}{
+		{"reload", func(r *relayd) { r.reload("echo no such proxy; exit 1") }, StepReload, "reloading it failed too: hook "},
+		{"check", func(r *relayd) {
+			r.reload("exit 1")
+			r.d.Check = []string{script(r.t, onlyOnce)}
+		}, StepReload, "reloading it failed too: hook "},
+		{"verification", func(r *relayd) {
+			r.d.Verify = []probe.Endpoint{freePort(r.t)}
+			r.d.Timeout = time.Second
+		}, StepVerify, "verifying it failed too: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := startRelayd(t, []string{plain}, old)
+			tt.set(r)
+			e := failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}), tt.step)
+			if !e.RolledBack || e.Installed || e.RollbackErr == nil || !strings.Contains(e.Error(), "; the previous pair is back in place, but "+tt.failed) {
+				t.Errorf("RolledBack %v, Installed %v, RollbackErr %v: %v", e.RolledBack, e.Installed, e.RollbackErr, e)
+			}
+			r.holds(plain, old)
+		})
 	}
-	r.holds(plain, old)
 }
 
 func TestOnlyVerificationIsMissing(t *testing.T) {

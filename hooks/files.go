@@ -2,20 +2,15 @@ package hooks
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"keypaird/renew/keypair"
 )
@@ -177,88 +172,4 @@ func read(path string) (f file, ok bool, err error) {
 	f.mode = keypair.FileMode{Perm: fi.Mode().Perm(), UID: int(st.Uid), GID: int(st.Gid)}
 	f.data, err = io.ReadAll(io.LimitReader(h, maxFile))
 	return f, err == nil, nil
-}
-
-// stagers is how many files are written at a time: a disk syncs many files
-// hardly slower than one.
-const stagers = 16
-
-// put brings states about: every file is first written, whole and durable,
-// under a temporary name beside its own, and only then all are renamed, key
-// and chain of a pair back to back. Until touched, everything is as it was.
-func put(states []state) (touched bool, err error) {
-	var g errgroup.Group
-	g.SetLimit(stagers)
-	for _, s := range states {
-		for _, f := range s.files {
-			if !f.gone {
-				g.Go(func() error { return stage(f) })
-			}
-		}
-	}
-	err = g.Wait()
-	dirs := map[string]bool{}
-	for _, s := range states {
-		for _, f := range s.files {
-			if err == nil {
-				err = place(f)
-				touched = true
-				dirs[filepath.Dir(f.path)] = true
-			}
-			if err != nil {
-				os.Remove(staged(f.path))
-			}
-		}
-	}
-	for dir := range dirs {
-		if e := syncDir(dir); err == nil && e != nil {
-			err = e
-		}
-	}
-	return touched, err
-}
-
-// staged is the temporary name of path. A name that starts with a dot and ends
-// in ".tmp" is passed over by servers that read whole directories.
-func staged(path string) string {
-	sum := sha256.Sum256([]byte(filepath.Base(path)))
-	return filepath.Join(filepath.Dir(path), ".keypaird-"+hex.EncodeToString(sum[:6])+".tmp")
-}
-
-func stage(f file) error {
-	err := keypair.WriteFile(staged(f.path), f.data, f.mode)
-	if e, ok := errors.AsType[*keypair.WriteError](err); ok && !e.Done {
-		e.Path = f.path // the name that means something
-	}
-	return err
-}
-
-// place takes a staged file to its own name.
-func place(f file) error {
-	if f.gone {
-		if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
-	}
-	if err := os.Rename(staged(f.path), f.path); err != nil {
-		if e, ok := errors.AsType[*os.LinkError](err); ok {
-			err = e.Err
-		}
-		return &keypair.WriteError{Path: f.path, Err: err}
-	}
-	return nil
-}
-
-// syncDir makes renames in dir durable.
-func syncDir(dir string) error {
-	h, err := os.Open(dir)
-	if err == nil {
-		err = h.Sync()
-		h.Close()
-	}
-	if err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
-		return &keypair.WriteError{Path: dir, Done: true, Err: err}
-	}
-	return nil
 }

@@ -82,8 +82,8 @@ type Error struct {
 	Step       string
 	Err        error // what failed
 
-	// The previous pairs are in place again and, if the server had been told
-	// of the new ones, it has been told of that too.
+	// The previous pairs are in place again. If the server had been told of
+	// the new ones, it has been told of that too, unless RollbackErr.
 	RolledBack  bool
 	RollbackErr error // what failed on the way back
 	// Files and reload took effect and were not taken back: only verification
@@ -101,7 +101,7 @@ func (e *Error) Error() string {
 	}
 	switch {
 	case e.RolledBack && e.RollbackErr != nil:
-		return s + "; the previous pair is back in place, but: " + e.RollbackErr.Error()
+		return s + "; the previous pair is back in place, but " + e.RollbackErr.Error()
 	case e.RollbackErr != nil:
 		return s + "; going back to the previous pair failed too: " + e.RollbackErr.Error()
 	case e.RolledBack:

@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // retreat takes the changes failing back as far as that is wise, and tells e
@@ -21,7 +22,17 @@ func (r *run) retreat(ctx context.Context, e *Error, failing []int) {
 		e.RolledBack, e.RollbackErr = r.rollBack(ctx, e, failing)
 		e.Installed = e.Step == StepVerify && !e.RolledBack && e.RollbackErr == nil
 	}
-	r.log.Info("went back", "step", e.Step, "rolled_back", e.RolledBack, "err", e.RollbackErr)
+	log := r.log.With("step", e.Step)
+	switch {
+	case e.RolledBack:
+		log.Warn("previous pair put back")
+	case e.RollbackErr != nil:
+		log.Warn("going back failed", "err", e.RollbackErr)
+	case e.Installed:
+		log.Warn("new pair stays", "why", "it is in use, only not verified")
+	default:
+		log.Warn("new pair stays", "why", "nothing to go back to")
+	}
 }
 
 // restore brings the states of the changes which about, of those that have
@@ -71,7 +82,8 @@ func (r *run) putBack(ctx context.Context, e *Error, failing []int) (bool, error
 	return len(lone) < len(failing) && err == nil, err
 }
 
-// rollBack is the way back from what the server may have been told.
+// rollBack is the way back from what the server may have been told. Once the
+// files are back it is true, whatever becomes of the rest.
 func (r *run) rollBack(ctx context.Context, e *Error, failing []int) (bool, error) {
 	some, err := r.restore(failing, r.back)
 	if !some || err != nil {
@@ -87,12 +99,14 @@ func (r *run) rollBack(ctx context.Context, e *Error, failing []int) (bool, erro
 		}
 	}
 	ev := r.event(EventRollback, now, e.Err)
-	if err := r.run(ctx, r.Check, ev); err != nil {
-		return false, err
+	if err = r.run(ctx, r.Check, ev); err == nil {
+		err = r.load(ctx, which, now, ev)
 	}
-	if err := r.load(ctx, which, now, ev); err != nil {
-		return false, err
+	if err != nil {
+		return true, fmt.Errorf("reloading it failed too: %w", err)
 	}
-	_, err = r.verify(ctx, now, untilDeadline)
-	return true, err
+	if _, err = r.verify(ctx, now, untilDeadline); err != nil {
+		return true, fmt.Errorf("verifying it failed too: %w", err)
+	}
+	return true, nil
 }

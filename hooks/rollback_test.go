@@ -125,3 +125,42 @@ func TestNotServedAndNothingToGoBackTo(t *testing.T) {
 	r.shows(p)
 	r.reloaded("deploy")
 }
+
+// The log says what became of the pair; what failed is in the error alone.
+func TestRetreatInTheLog(t *testing.T) {
+	t.Parallel()
+	old, p := good(t, plain), good(t, plain)
+	for _, tt := range []struct {
+		name  string
+		there []*keypair.Pair
+		set   func(*relayd)
+		want  string
+	}{
+		{"put back", []*keypair.Pair{old}, func(r *relayd) { r.d.Reload = []string{"false"} }, `msg="previous pair put back" deployment=relayd step=reload`},
+		{"nothing to go back to", nil, func(r *relayd) { r.d.Reload = []string{"false"} }, `msg="new pair stays" deployment=relayd step=reload why="nothing to go back to"`},
+		{"not verified", nil, func(r *relayd) {
+			r.d.Verify, r.d.Timeout = []probe.Endpoint{freePort(r.t)}, time.Second
+		}, `msg="new pair stays" deployment=relayd step=verify why="it is in use, only not verified"`},
+		{"cannot go back", []*keypair.Pair{old}, func(r *relayd) {
+			r.d.Reload = []string{script(r.t, "rm -r "+r.crt(plain)+" && mkdir -p "+r.crt(plain)+"/x; exit 1")}
+		}, `msg="going back failed" deployment=relayd step=reload err="writing `},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := startRelayd(t, []string{plain}, tt.there...)
+			r.d.Name = "relayd"
+			tt.set(r)
+			if err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p}}); err == nil {
+				t.Fatal("Deploy did not fail")
+			}
+			var lines []string
+			for l := range strings.Lines(r.log.String()) {
+				if !strings.Contains(l, "level=DEBUG") {
+					lines = append(lines, l)
+				}
+			}
+			if len(lines) != 1 || !strings.Contains(lines[0], "level=WARN "+tt.want) {
+				t.Errorf("log above Debug = %q\nwant level=WARN %s", lines, tt.want)
+			}
+		})
+	}
+}

@@ -263,12 +263,12 @@ func (k *child) read(out io.ReadCloser) {
 func (k *child) deliver(line []byte) error {
 	var a answer
 	if err := json.Unmarshal(line, &a); err != nil {
-		return fmt.Errorf("not an answer: %.80q", line)
+		return fmt.Errorf("not an answer: %q", cut(k.words.clean(string(line)), 80))
 	}
 	k.mu.Lock()
 	if len(k.queue) == 0 {
 		k.mu.Unlock()
-		return fmt.Errorf("not asked for: %.80q", line)
+		return fmt.Errorf("not asked for: %q", cut(k.words.clean(string(line)), 80))
 	}
 	c := k.queue[0]
 	k.queue = k.queue[1:]

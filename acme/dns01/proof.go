@@ -48,7 +48,7 @@ func (p *proof) present(ctx context.Context) error {
 		p.account.log().Info("presented", "fqdn", p.fqdn)
 		return nil
 	case err == nil:
-		err = p.account.failed("presenting", p.fqdn, fmt.Errorf("its CNAME changed to %s in between", a.FQDN))
+		err = p.account.failed("presenting", p.fqdn, fmt.Errorf("its CNAME changed to %s in between", p.child.words.clean(a.FQDN)))
 		p.withdraw(ctx)
 	case call.refused():
 		p.unlock() // the provider said no, and the child has cleaned up

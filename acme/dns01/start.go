@@ -3,54 +3,13 @@ package dns01
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 )
-
-const childName = "keypaird-dns"
-
-// FindChild looks for keypaird-dns beside the running program, in the libexec
-// directories of a package, and in PATH.
-func FindChild() (string, error) {
-	var dirs []string
-	if self, err := os.Executable(); err == nil {
-		dirs = append(dirs, filepath.Dir(self))
-		if real, err := filepath.EvalSymlinks(self); err == nil {
-			dirs = append(dirs, filepath.Dir(real))
-		}
-		for _, dir := range dirs[:len(dirs):len(dirs)] {
-			dirs = append(dirs, filepath.Join(dir, "../libexec"), filepath.Join(dir, "../libexec/keypaird"))
-		}
-	}
-	dirs = append(dirs, "/usr/local/libexec/keypaird", "/usr/libexec/keypaird", "/usr/lib/keypaird")
-	for _, dir := range dirs {
-		path := filepath.Join(dir, childName)
-		if fi, err := os.Stat(path); err == nil && fi.Mode().IsRegular() && fi.Mode()&0o111 != 0 {
-			return path, nil
-		}
-	}
-	if path, err := exec.LookPath(childName); err == nil {
-		return filepath.Abs(path)
-	}
-	return "", &NoChildError{}
-}
-
-// A NoChildError reports that keypaird-dns is not installed.
-type NoChildError struct{}
-
-func (e *NoChildError) Error() string { return "cannot find " + childName }
-
-// Remedy says where it is looked for.
-func (e *NoChildError) Remedy() string {
-	return "install " + childName + " beside keypaird, in /usr/local/libexec/keypaird, or in PATH"
-}
 
 // start runs the child and opens the account in it. Called with mu held.
 func (a *Account) start() (*child, error) {
@@ -115,26 +74,6 @@ func (a *Account) environ() []string {
 		env = append(env, name+"="+value)
 	}
 	return env // of equal names the last one counts
-}
-
-// secrets are the values of variables that must not be repeated in messages.
-// The name of a TSIG key is no secret.
-func (a *Account) secrets() []string {
-	var pairs []string
-	byLength := slices.SortedFunc(maps.Keys(a.Env), func(x, y string) int { return len(a.Env[y]) - len(a.Env[x]) })
-	for _, name := range byLength {
-		value := a.Env[name]
-		if len(value) < 6 || strings.HasSuffix(name, "_FILE") || strings.HasSuffix(name, "TSIG_KEY") {
-			continue
-		}
-		for _, part := range []string{"SECRET", "TOKEN", "PASS", "KEY", "AUTH", "CREDENTIAL"} {
-			if strings.Contains(strings.ToUpper(name), part) {
-				pairs = append(pairs, value, "["+name+"]")
-				break
-			}
-		}
-	}
-	return pairs
 }
 
 // runAs is how to start a program as another user, or, if we are not root or

@@ -20,7 +20,9 @@ type lastWords struct {
 
 const (
 	keepLines = 4
-	keepBytes = 500 // of a line
+	keepBytes = 500     // of a line
+	readBytes = 8 << 10 // of a line, so that no secret is cut in two before it is hidden
+	mostBytes = 512     // of a text of the child's in a message
 )
 
 func (w *lastWords) Write(b []byte) (int, error) {
@@ -29,7 +31,7 @@ func (w *lastWords) Write(b []byte) (int, error) {
 	n := len(b)
 	for len(b) > 0 {
 		part, rest, whole := bytes.Cut(b, []byte("\n"))
-		if room := keepBytes - len(w.rest); room > 0 {
+		if room := readBytes - len(w.rest); room > 0 {
 			w.rest = append(w.rest, part[:min(len(part), room)]...)
 		}
 		if whole {
@@ -42,7 +44,7 @@ func (w *lastWords) Write(b []byte) (int, error) {
 }
 
 func (w *lastWords) line(text string) {
-	if text = w.clean(text); text == "" {
+	if text = cut(w.clean(text), keepBytes); text == "" {
 		return
 	}
 	w.log.Debug("keypaird-dns says", "text", text)
@@ -52,16 +54,18 @@ func (w *lastWords) line(text string) {
 	w.lines = append(w.lines, text)
 }
 
-// clean makes text fit for a message: one line, no control characters, and no
-// secret of the account.
+// clean makes text fit for a message: one line, no control characters, no
+// secret of the account, no query of a URL, and not endless.
 func (w *lastWords) clean(text string) string {
+	hide := strings.NewReplacer(w.secrets...)
+	text = withoutQueries(hide.Replace(text))
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(text, "?"))
-	return strings.TrimSpace(strings.NewReplacer(w.secrets...).Replace(text))
+	return cut(strings.TrimSpace(hide.Replace(text)), mostBytes)
 }
 
 func (w *lastWords) String() string {

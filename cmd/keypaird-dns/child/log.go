@@ -10,8 +10,17 @@ import (
 // A lineLog writes each message as a single line. It stands in for lego's
 // global logger, whose Fatal would end the process with records left behind.
 type lineLog struct {
-	mu sync.Mutex
-	w  io.Writer
+	mu   sync.Mutex
+	w    io.Writer
+	hide *strings.Replacer // secrets; nil: there are none
+}
+
+// tidy makes a provider's text fit for the parent: no secrets, one line.
+func (l *lineLog) tidy(text string) string {
+	if l.hide != nil {
+		text = l.hide.Replace(text)
+	}
+	return oneLine(withoutQueries(text))
 }
 
 func (l *lineLog) Printf(format string, args ...any) { l.Print(fmt.Sprintf(format, args...)) }
@@ -22,7 +31,7 @@ func (l *lineLog) Println(args ...any) { l.Print(fmt.Sprintln(args...)) }
 func (l *lineLog) Print(args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	fmt.Fprintln(l.w, oneLine(fmt.Sprint(args...)))
+	fmt.Fprintln(l.w, l.tidy(fmt.Sprint(args...)))
 }
 
 // A fatal is what Fatal panics with, for the request under way to answer.
@@ -33,7 +42,7 @@ func (l *lineLog) Fatalln(args ...any)               { l.Fatal(fmt.Sprintln(args
 
 // Fatal ends the request, not the process.
 func (l *lineLog) Fatal(args ...any) {
-	text := oneLine(fmt.Sprint(args...))
+	text := l.tidy(fmt.Sprint(args...))
 	l.Print("fatal: ", text)
 	panic(fatal(text))
 }

@@ -85,7 +85,7 @@ func (p Program) run(ctx context.Context, args []string, in io.Reader, out, errw
 	case *describe != "":
 		return p.describe(out, *describe, *asJSON)
 	}
-	l := &lineLog{w: errw}
+	l := &lineLog{w: errw, hide: secrets(os.Environ())}
 	legolog.Logger = l
 	s := &server{open: p.provider, out: out, log: l, patience: patience, bound: bound}
 	return s.serve(ctx, in)

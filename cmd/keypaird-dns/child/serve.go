@@ -121,10 +121,10 @@ func (s *server) drain(ctx, work context.Context, lines <-chan []byte) {
 func (s *server) reply(ctx, work context.Context, line []byte) error {
 	a, err := s.handle(ctx, work, line)
 	if err != nil {
-		a = answer{Error: oneLine(err.Error())}
+		a = answer{Error: s.log.tidy(err.Error())}
 		var r interface{ Remedy() string }
 		if errors.As(err, &r) {
-			a.Remedy = r.Remedy()
+			a.Remedy = s.log.tidy(r.Remedy())
 		}
 	}
 	var b bytes.Buffer

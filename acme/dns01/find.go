@@ -1,0 +1,109 @@
+package dns01
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+
+	"keypaird/renew/keypair"
+)
+
+const childName = "keypaird-dns"
+
+// FindChild looks for keypaird-dns beside the running program, in the libexec
+// directories of a package, and, unless we are root, in PATH. One that others
+// can exchange is refused with an *UnsafeChildError.
+func FindChild() (string, error) {
+	var dirs []string
+	if self, err := os.Executable(); err == nil {
+		dirs = append(dirs, filepath.Dir(self))
+		if real, err := filepath.EvalSymlinks(self); err == nil {
+			dirs = append(dirs, filepath.Dir(real))
+		}
+		for _, dir := range dirs[:len(dirs):len(dirs)] {
+			dirs = append(dirs, filepath.Join(dir, "../libexec"), filepath.Join(dir, "../libexec/keypaird"))
+		}
+	}
+	dirs = append(dirs, "/usr/local/libexec/keypaird", "/usr/libexec/keypaird", "/usr/lib/keypaird")
+	return findChild(dirs, os.Geteuid() != 0)
+}
+
+func findChild(dirs []string, usePath bool) (string, error) {
+	for _, dir := range dirs {
+		path := filepath.Join(dir, childName)
+		if fi, err := os.Stat(path); err == nil && fi.Mode().IsRegular() && fi.Mode()&0o111 != 0 {
+			return checked(path)
+		}
+	}
+	if usePath {
+		if path, err := exec.LookPath(childName); err == nil {
+			if path, err = filepath.Abs(path); err != nil {
+				return "", err
+			}
+			return checked(path)
+		}
+	}
+	return "", &NoChildError{}
+}
+
+func checked(path string) (string, error) {
+	if err := safeChild(path); err != nil {
+		return "", err
+	}
+	return path, nil
+}
+
+// safeChild reports whether only root and we can change what is run: the
+// program, what leads to it, and where it is.
+func safeChild(path string) error {
+	if err := keypair.CheckDir(filepath.Dir(path)); err != nil {
+		return &UnsafeChildError{path, err}
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return &UnsafeChildError{path, err}
+	}
+	if err := keypair.CheckDir(filepath.Dir(real)); err != nil {
+		return &UnsafeChildError{path, err}
+	}
+	fi, err := os.Lstat(real)
+	if err != nil {
+		return &UnsafeChildError{path, err}
+	}
+	if owner := fi.Sys().(*syscall.Stat_t).Uid; owner != 0 && int(owner) != os.Geteuid() {
+		return &UnsafeChildError{path, fmt.Errorf("%s belongs to user %d", real, owner)}
+	}
+	if fi.Mode()&0o022 != 0 {
+		return &UnsafeChildError{path, fmt.Errorf("%s can be written by others: mode %#o", real, fi.Mode().Perm())}
+	}
+	return nil
+}
+
+// A NoChildError reports that keypaird-dns is not installed.
+type NoChildError struct{}
+
+func (e *NoChildError) Error() string { return "cannot find " + childName }
+
+// Remedy says where it is looked for.
+func (e *NoChildError) Remedy() string {
+	return "install " + childName + " beside keypaird or in /usr/local/libexec/keypaird; PATH counts only when keypaird does not run as root"
+}
+
+// An UnsafeChildError reports a keypaird-dns that somebody else could exchange.
+type UnsafeChildError struct {
+	Path string
+	Err  error // what is wrong with it or with its directory
+}
+
+func (e *UnsafeChildError) Error() string {
+	return fmt.Sprintf("%s is not run, others can change it: %v", e.Path, e.Err)
+}
+
+func (e *UnsafeChildError) Unwrap() error { return e.Err }
+
+// Remedy says whose it must be.
+func (e *UnsafeChildError) Remedy() string {
+	return fmt.Sprintf("let %s and all directories above it belong to root, or to the user keypaird runs as, and be writable by nobody else: chmod go-w", e.Path)
+}
