@@ -25,7 +25,7 @@ func TestChainIsImmutable(t *testing.T) {
 	r.reloaded()
 }
 
-// immutable is chattr +i until the test ends.
+// immutable is chattr +i (FS_IMMUTABLE_FL of linux/fs.h) until the test ends.
 func immutable(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.Open(path)
@@ -34,7 +34,7 @@ func immutable(t *testing.T, path string) {
 	}
 	flags, err := unix.IoctlGetUint32(int(f.Fd()), unix.FS_IOC_GETFLAGS)
 	if err == nil {
-		err = unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, int(flags|unix.FS_IMMUTABLE_FL))
+		err = unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, int(flags|0x10))
 	}
 	if err != nil {
 		f.Close()

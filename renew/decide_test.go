@@ -141,6 +141,14 @@ func TestDecide(t *testing.T) {
 		{"verified, but not live after a crash", chat, ours(day, 90*day), done(), Patient, true, Deploy, "stored but not live"},
 		{"nothing to deploy to, not live", target(func(t *Target) { t.Deploy = nil }), ours(day, 90*day), done(), Patient, true, Deploy, "stored but not live"},
 		{"nothing to deploy to, live", target(func(t *Target) { t.Deploy = nil }), ours(day, 90*day), Record{}, Patient, false, None, ""},
+		{"deployment configured in another way", target(func(t *Target) { t.Manner = map[string]Manner{"relayd": {Sum: "new"}} }),
+			ours(day, 90*day), done(), Patient, false, Deploy, "deployment relayd was changed"},
+		{"a deployed file is gone", target(func(t *Target) { t.Manner = map[string]Manner{"relayd": {Lost: true}} }),
+			ours(day, 90*day), done(), Patient, false, Deploy, "a file of deployment relayd is gone"},
+		{"a deployed file is gone, and could not be put back", target(func(t *Target) { t.Manner = map[string]Manner{"relayd": {Lost: true}} }),
+			ours(day, 90*day), failedDeploy("f", "f", time.Minute), Patient, false, Wait, "deployment to relayd failed"},
+		{"a new certificate, configured in another way", target(func(t *Target) { t.Manner = map[string]Manner{"relayd": {Sum: "new"}} }),
+			ours(day, 90*day), failedDeploy("old", "old", 0), Patient, true, Deploy, "stored but not deployed"},
 		{"record lost", chat, ours(day, 90*day), Record{}, Patient, false, Deploy, "stored but not deployed"},
 
 		{"due, the CA is down, and what is stored is not deployed", chat, ours(61*day, 90*day), with(func(r *Record) {

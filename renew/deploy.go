@@ -198,7 +198,7 @@ func (p *Pass) callDeployer(ctx context.Context, name string, changes []Change) 
 func (p *Pass) change(a *arrival, name string, d Deployment) (Change, error) {
 	c := Change{
 		Name: a.Name, Names: a.Names, New: a.newest.Pair, Dir: a.newest.Dir,
-		Deployed: d.Deployed == a.state.Fingerprint && d.Manner == a.Manner[name].Sum,
+		Deployed: d.Deployed == a.state.Fingerprint && d.Manner == a.Manner[name].Sum && !a.Manner[name].Lost,
 	}
 	previous := a.before
 	if d.Deployed != "" && d.Deployed != a.state.Fingerprint {

@@ -113,6 +113,32 @@ func TestNotVerified(t *testing.T) {
 	}
 }
 
+// A deployment that is configured in another way, or lost a file, is done again
+// from the start, without another certificate, and once.
+func TestDeployedAgain(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		before, after Manner
+	}{
+		{"configured in another way", Manner{Sum: "old"}, Manner{Sum: "new"}},
+		{"lost a file", Manner{Sum: "old"}, Manner{Sum: "old", Lost: true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			in := func(m Manner) Target {
+				return target(func(t *Target) { t.Manner = map[string]Manner{"relayd": m} })
+			}
+			for _, m := range []Manner{tt.before, tt.before, tt.after, {Sum: tt.after.Sum}} {
+				_, errs := w.pass(t.Context(), Patient, in(m))
+				wantErrors(t, errs)
+			}
+			if w.counts() != [2]int{1, 2} || w.deployed[1][0].Deployed {
+				t.Errorf("CA and proxy asked %v times, want 1 and 2, the second from the start", w.counts())
+			}
+		})
+	}
+}
+
 // What a deployment is handed to go back to, and that it gets there.
 func TestPrevious(t *testing.T) {
 	for _, tt := range []struct {

@@ -133,6 +133,7 @@ func sentence(d renew.Done) string {
 
 // choose returns the targets called names, or all.
 func (w *wiring) choose(names []string) ([]renew.Target, error) {
+	names = normalNames(names)
 	var chosen []renew.Target
 	for _, s := range w.subjects {
 		if len(names) == 0 || slices.Contains(names, s.Name) {
@@ -142,9 +143,23 @@ func (w *wiring) choose(names []string) ([]renew.Target, error) {
 	return chosen, w.known(names)
 }
 
+// normalNames takes names as the configuration does: in any case, with a dot.
+func normalNames(names []string) []string {
+	out := slices.Clone(names)
+	for i, s := range out {
+		if name, err := normalName(s); err == nil {
+			out[i] = name
+		}
+	}
+	return out
+}
+
 // known refuses a name that is no target.
 func (w *wiring) known(names []string) error {
 	for _, name := range names {
+		if strings.HasPrefix(name, "-") {
+			return &UsageError{fmt.Sprintf("%s stands after a name: options go before names", name)}
+		}
 		if !slices.ContainsFunc(w.subjects, func(s status.Subject) bool { return s.Name == name }) {
 			return &NoTargetError{name, w.subjects}
 		}

@@ -24,13 +24,14 @@ func (a *app) status(_ context.Context, args []string) error {
 		return err
 	}
 	defer w.close()
-	if err := w.known(flags.Args()); err != nil {
+	names := normalNames(flags.Args())
+	if err := w.known(names); err != nil {
 		return err
 	}
 	subjects := w.subjects
-	if flags.NArg() > 0 {
+	if len(names) > 0 {
 		subjects = slices.DeleteFunc(slices.Clone(subjects), func(s status.Subject) bool {
-			return !slices.Contains(flags.Args(), s.Name)
+			return !slices.Contains(names, s.Name)
 		})
 	}
 	doc, err := status.Collect(w.store, subjects, time.Now())
