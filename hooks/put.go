@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -34,11 +35,11 @@ func put(states []state) (touched bool, err error) {
 	g.SetLimit(stagers)
 	for i, f := range files {
 		g.Go(func() error {
-			if there[i] = f.there(); there[i] || f.gone {
-				os.Remove(staged(f.path)) // of a run that was killed
-				return nil
+			if there[i] = f.there(); !there[i] && !f.gone {
+				return stage(f)
 			}
-			return stage(f)
+			os.Remove(staged(f.path)) // of a run that was killed
+			return nil
 		})
 	}
 	err = g.Wait()
@@ -71,7 +72,7 @@ func (f file) there() bool {
 	if f.gone {
 		return errors.Is(err, fs.ErrNotExist)
 	}
-	if err != nil || !fi.Mode().IsRegular() || keypair.CheckDir(filepath.Dir(f.path)) != nil {
+	if err != nil || fi.Mode() != f.mode.Perm || keypair.CheckDir(filepath.Dir(f.path)) != nil {
 		return false
 	}
 	want := f.mode
@@ -92,10 +93,47 @@ func staged(path string) string {
 	return filepath.Join(filepath.Dir(path), ".keypaird-"+hex.EncodeToString(sum[:6])+".tmp")
 }
 
+// stage writes f, whole and durable, under its temporary name. That the name is
+// durable too is not needed before the rename, and one sync of the directory
+// does for all: so this is not [keypair.WriteFile].
 func stage(f file) error {
-	err := keypair.WriteFile(staged(f.path), f.data, f.mode)
-	if e, ok := errors.AsType[*keypair.WriteError](err); ok && !e.Done {
-		e.Path = f.path // the name that means something
+	if err := keypair.CheckDir(filepath.Dir(f.path)); err != nil {
+		return fmt.Errorf("writing %s: %w", f.path, err)
+	}
+	tmp := staged(f.path)
+	os.Remove(tmp) // of a run that was killed
+	err := f.create(tmp)
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	if err != nil {
+		os.Remove(tmp)
+		return &keypair.WriteError{Path: f.path, Err: err} // the name that means something
+	}
+	return nil
+}
+
+// create writes f as the new file path, whose owner and mode are set before
+// there is content.
+func (f file) create(path string) error {
+	h, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	if f.mode.UID != -1 || f.mode.GID != -1 {
+		err = h.Chown(f.mode.UID, f.mode.GID)
+	}
+	if err == nil {
+		err = h.Chmod(f.mode.Perm)
+	}
+	if err == nil {
+		_, err = h.Write(f.data)
+	}
+	if err == nil {
+		err = h.Sync()
+	}
+	if e := h.Close(); err == nil && !errors.Is(e, syscall.EINTR) { // EINTR: closed all the same
+		err = e
 	}
 	return err
 }

@@ -76,6 +76,9 @@ func TestPutLooksAtTheDirectory(t *testing.T) {
 func TestRollbackOfWhatWasThere(t *testing.T) {
 	old, p := good(t, plain), good(t, plain)
 	r := startRelayd(t, []string{plain}, p)
+	if err := os.Chmod(r.crt(plain), 0o644); err != nil { // as it is configured
+		t.Fatal(err)
+	}
 	r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || exit 1`)
 	failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}), StepReload).stands(t, true, false, plain)
 	r.holds(plain, old)

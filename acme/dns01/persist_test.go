@@ -102,12 +102,16 @@ func TestPersistProve(t *testing.T) {
 			`it shows only "authority.example; accounturi=https://ca.example/acct/9; policy=wildcard"`},
 		{"not for the wildcard", []string{soa, Record("example.org", false, "authority.example", account)}, "", "it shows only"},
 		{"servers are down", []string{soa}, "silent", "cannot see whether"},
+		{"the resolver refuses", []string{soa}, "resolver", "it answers REFUSED"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := &nameServer{mode: tt.mode}
 			s.set(t, tt.records...)
 			w := newWorld(t, s)
+			if tt.mode == "resolver" {
+				w.resolver.misbehave("refused")
+			}
 			p := &Persist{System: w.checker.System, Port: w.checker.Port}
 			c := acme.Challenge{Identifier: "example.org", Wildcard: true, Issuers: []string{"authority.example"}, AccountURL: account}
 			validated := false

@@ -1,0 +1,38 @@
+package dns01
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Who waits for its turn at the name of a challenge that hangs is told so as
+// soon as the first one is: the child cannot end before it has left.
+func TestProviderHangsWithAnotherWaiting(t *testing.T) {
+	p := startProvider(t, make(chan struct{}))
+	a := p.account(t)
+	a.Propagation, a.extra = time.Second, time.Second
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, token := range []string{"apex", "wildcard"} {
+		all.Go(func() {
+			err := a.Prove(ctx, challenge("example.org", token), accept)
+			var failed *ProviderError
+			if !errors.As(err, &failed) || !strings.Contains(err.Error(), "the provider hangs") {
+				t.Errorf("%s: Prove = %v", token, err)
+			}
+		})
+	}
+	all.Wait()
+	close(p.stall)
+	if err := a.Prove(ctx, challenge("example.org", "again"), accept); err != nil {
+		t.Errorf("once the provider is back: %v", err)
+	}
+	if got, want := p.calls(), "/present /cleanup /present /cleanup"; got != want {
+		t.Errorf("the provider was told %s, want %s", got, want)
+	}
+}

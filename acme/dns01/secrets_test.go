@@ -1,0 +1,47 @@
+package dns01
+
+import (
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Whatever a child says, no secret of the account gets into an error.
+func TestChildTellsSecrets(t *testing.T) {
+	const secret = "hunter/22+x&y"
+	long := strings.Repeat("x", 2000)
+	for _, tt := range []struct{ name, script, want string }{
+		{"nonsense", "echo '" + secret + "'; exec sleep 60", `not an answer: "[X_TOKEN]"`},
+		{"nonsense, cut within the secret", "echo '" + strings.Repeat("-", 74) + secret + "'; exec sleep 60", `not an answer: "---`},
+		{"an answer too many", `read l; echo '{}{}'; echo '{"error":"` + secret + `"}'; exec sleep 60`, ""},
+		{"refuses in a URL", `read l; echo '{"error":"Get https://api.example/` + url.PathEscape(secret) + `?a=b: no"}'; cat >/dev/null`,
+			`Get https://api.example/[X_TOKEN]?…`},
+		{"refuses at length", `read l; echo '{"error":"` + long + `","remedy":"` + long + `"}'; cat >/dev/null`, "opening _acme-challenge.example.org.: xxx"},
+		{"last words", "echo " + strings.Repeat("-", keepBytes-8) + "'" + secret + "' >&2; exit 1", "exit status 1; its last words"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "child")
+			if err := os.WriteFile(path, []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			a := &Account{Name: "api", Provider: "httpreq", Child: path, Log: logOf(t), Env: map[string]string{"X_TOKEN": secret}}
+			closed(t, a)
+			err := a.Prove(t.Context(), challenge("example.org", "token"), accept)
+			var failed *ProviderError
+			if !errors.As(err, &failed) || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("Prove = %v, want %q", err, tt.want)
+			}
+			for _, text := range []string{err.Error(), failed.Remedy()} {
+				if strings.Contains(text, "hunter") || strings.Contains(text, "a=b") {
+					t.Errorf("%q tells a secret", text)
+				}
+				if len(text) > mostBytes+200 {
+					t.Errorf("%d bytes: %.80q", len(text), text)
+				}
+			}
+		})
+	}
+}
