@@ -17,7 +17,7 @@ import (
 )
 
 // BenchmarkOrder measures one http-01 order against Pebble beside the bare loop
-// over api.Core: the floor. DESIGN wants at most 1.5 times the floor.
+// over api.Core: the floor. wanted is at most 1.5 times the floor.
 func BenchmarkOrder(b *testing.B) {
 	for _, real := range []bool{false, true} {
 		o := acmetest.Options{NonceReject: -1}
@@ -51,7 +51,7 @@ func BenchmarkOrder(b *testing.B) {
 }
 
 // BenchmarkMany measures 500 orders by 16 workers, stores included, beside the
-// bare loop, which stores nothing. DESIGN wants 0.7 of its rate.
+// bare loop, which stores nothing. wanted is 0.7 of its rate.
 func BenchmarkMany(b *testing.B) {
 	const orders, workers = 500, 16
 	names := make([]string, orders)

@@ -102,12 +102,12 @@ func Forget(dir string) error { return pending{dir}.clear() }
 
 // Settle is Forget if the order kept in dir is the one that ended in leaf: the
 // pair was stored, and the process killed before it could forget.
-func Settle(dir string, leaf *x509.Certificate) error {
+func Settle(dir string, leaf *x509.Certificate) (settled bool, err error) {
 	o, err := pending{dir}.load()
 	if err != nil || !o.stored(leaf) {
-		return err
+		return false, err
 	}
-	return Forget(dir)
+	return true, Forget(dir)
 }
 
 // recoverTo turns a panic, of ours or of lego's, into an error: one order must

@@ -118,7 +118,7 @@ func TestSettle(t *testing.T) {
 	}
 	for range 2 { // the second time there is nothing left
 		for _, dir := range []string{req.Pending, other.Pending} {
-			if err := acme.Settle(dir, pair.Leaf); err != nil {
+			if _, err := acme.Settle(dir, pair.Leaf); err != nil {
 				t.Error(err)
 			}
 		}

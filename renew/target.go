@@ -5,7 +5,7 @@
 //
 // [Decide] is a pure function; a [Pass] looks at every target once and does what
 // was decided. The package knows nothing of ACME, DNS or proxies: it calls them
-// through the one-method interfaces [Obtainer] and [Deployer], which
+// through the small interfaces [Obtainer] and [Deployer], which
 // cmd/keypaird fills in from the configuration.
 package renew
 

@@ -66,6 +66,8 @@ func (w *world) Obtain(ctx context.Context, t Target, _ *x509.Certificate, step 
 }
 
 func (w *world) Settle(t Target, have *x509.Certificate) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.settled = append(w.settled, t.Name+" "+have.SerialNumber.String())
 	return nil
 }

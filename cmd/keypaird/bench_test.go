@@ -15,7 +15,7 @@ import (
 	"keypaird/acme/acmetest"
 )
 
-// The whole command, as DESIGN asks under "Speed and size to reach", beside the
+// The whole command, beside the
 // least there is, a process that does the same in a bare loop, on one machine in
 // one run:
 //

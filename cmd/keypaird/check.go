@@ -76,10 +76,16 @@ func plural(n int, one, many string) string {
 // mistaken reports a wrong configuration; as JSON if a program asked.
 func (a *app) mistaken(err error, asJSON bool) error {
 	var mistakes Mistakes
-	if !asJSON || !errors.As(err, &mistakes) {
+	var file *FileError
+	found := []Finding{}
+	switch {
+	case !asJSON:
+		return err
+	case errors.As(err, &file):
+		found = append(found, Finding{Check: "configuration", Subject: file.Path, Result: Failed, Detail: file.Problem, Remedy: file.Hint})
+	case !errors.As(err, &mistakes):
 		return err
 	}
-	found := []Finding{}
 	for _, m := range mistakes {
 		found = append(found, Finding{Check: "configuration", Subject: fmt.Sprintf("%s:%d", m.File, m.Line), Result: Failed, Detail: m.Key + ": " + m.Problem, Remedy: m.Remedy})
 	}

@@ -134,8 +134,10 @@ func (a *app) printJSON(v any) error {
 
 // logger logs events to standard error. One-shot commands leave out the time:
 // whoever reads them knows it.
-func (a *app) logger(level slog.Level) *slog.Logger {
-	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{
+func (a *app) logger(level slog.Level) *slog.Logger { return logTo(a.stderr, level) }
+
+func logTo(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
 		Level: level,
 		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
 			if attr.Key == slog.TimeKey && len(groups) == 0 {

@@ -35,7 +35,11 @@ func (a *app) issue(ctx context.Context, args []string) error {
 	case terminal:
 		level = slog.LevelWarn
 	}
-	w, err := a.wire(cfg, a.logger(level))
+	log := a.logger(level)
+	if terminal {
+		log = logTo(show, level)
+	}
+	w, err := a.wire(cfg, log)
 	if err != nil {
 		return err
 	}

@@ -71,11 +71,11 @@ type command struct {
 
 func commands() []command {
 	return []command{
-		{"issue", "[-force] [-json] [NAME...]", "obtain and deploy now what is missing, due or changed", (*app).issue},
+		{"issue", "[-force] [-v] [-json] [NAME...]", "obtain and deploy now what is missing, due or changed", (*app).issue},
 		{"check", "[-live] [-json]", "find every mistake of the configuration; -live tries what issuing needs", (*app).check},
 		{"status", "[-json] [NAME...]", "say what is live, until when, and what comes next", (*app).status},
 		{"verify", "[-json] [NAME...]", "ask every endpoint whether it serves the live pair", (*app).verify},
-		{"dns", "[PROVIDER]", "list DNS providers, or the variables of one", (*app).dns},
+		{"dns", "[-json] [PROVIDER]", "list DNS providers, or the variables of one", (*app).dns},
 		{"version", "[-json]", "say which program this is", (*app).version},
 	}
 }

@@ -94,6 +94,23 @@ func (p *progress) finish() {
 	p.over = true
 }
 
+// maxLines is how many targets are shown: as many as a small terminal has room
+// for.
+const maxLines = 18
+
+// Write prints what is logged meanwhile above the lines.
+func (p *progress) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lines > 0 {
+		fmt.Fprintf(p.w, "\x1b[%dA\r\x1b[J", p.lines)
+		p.lines = 0
+	}
+	n, err := p.w.Write(b)
+	p.draw()
+	return n, err
+}
+
 // draw writes the lines over those of before. The caller holds mu.
 func (p *progress) draw() {
 	if p.over || p.lines == 0 && len(p.steps) == 0 {
@@ -104,13 +121,18 @@ func (p *progress) draw() {
 		fmt.Fprintf(&b, "\x1b[%dA", p.lines) // up to the first line
 	}
 	b.WriteString("\r\x1b[J") // clear to the end
-	for _, r := range p.steps {
+	shown := p.steps[:min(len(p.steps), maxLines)]
+	for _, r := range shown {
 		line := fmt.Sprintf("%s: %s, %d s", r.target, r.step, int(time.Since(r.since).Seconds()))
 		if len(line) > p.width-1 {
 			line = line[:p.width-1]
 		}
 		b.WriteString(line + "\n")
 	}
-	p.lines = len(p.steps)
+	p.lines = len(shown)
+	if more := len(p.steps) - len(shown); more > 0 {
+		fmt.Fprintf(&b, "and %d more\n", more)
+		p.lines++
+	}
 	io.WriteString(p.w, b.String())
 }

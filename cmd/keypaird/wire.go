@@ -201,6 +201,8 @@ func (w *wiring) Obtain(ctx context.Context, t renew.Target, have *x509.Certific
 		}
 		if first == nil {
 			first = err
+		} else {
+			w.log.Warn("this CA failed too", "cert", t.Name, "ca", name, "err", err)
 		}
 		if i == len(t.CAs)-1 || !acme.Elsewhere(err) || ctx.Err() != nil {
 			break
@@ -218,11 +220,14 @@ func (w *wiring) pendingDir(t renew.Target, ca string) string {
 // Settle implements renew.Obtainer.
 func (w *wiring) Settle(t renew.Target, have *x509.Certificate) error {
 	for _, ca := range t.CAs {
-		if err := acme.Settle(w.pendingDir(t, ca), have); err != nil {
+		settled, err := acme.Settle(w.pendingDir(t, ca), have)
+		if err != nil {
 			return err
 		}
+		if settled { // what was begun at other CAs on the way there is not wanted any more
+			return os.RemoveAll(filepath.Join(w.store.Dir(t.Name), "pending"))
+		}
 	}
-	_ = os.Remove(filepath.Join(w.store.Dir(t.Name), "pending")) // unless another order is under way
 	return nil
 }
 

@@ -51,9 +51,9 @@ func lockFailure(path string, err error) error {
 }
 
 // AcquireLock takes the lock at path, in a directory that passes [CheckDir],
-// and waits for it until ctx ends: a [*HeldError] then. If it has to wait, waiting, unless nil, is called once
-// with who holds it. The file stays; only its content, which is for people,
-// comes and goes.
+// and waits for it until ctx ends: a [*HeldError] then. If it has to wait,
+// waiting, unless nil, is called once with who holds it. The file stays; only
+// its content, which is for people, comes and goes.
 func AcquireLock(ctx context.Context, path string, waiting func(holder string)) (*Lock, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

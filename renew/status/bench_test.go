@@ -50,8 +50,8 @@ func copyTarget(b *testing.B, from, to, version string) {
 	}
 }
 
-// BenchmarkStatus is "keypaird status" of 1,000 targets, reading included. DESIGN
-// wants under 150 ms.
+// BenchmarkStatus is "keypaird status" of 1,000 targets, reading included. Wanted
+// is under 150 ms.
 func BenchmarkStatus(b *testing.B) {
 	store, subjects := many(b, 1000)
 	for b.Loop() {
@@ -79,8 +79,8 @@ func (n nobody) Deploy(context.Context, string, []renew.Change) ([]renew.Outcome
 	return nil, io.EOF
 }
 
-// BenchmarkIdlePass is a pass over 10,000 targets of which none is due. DESIGN
-// wants under 1 s and 100 MB.
+// BenchmarkIdlePass is a pass over 10,000 targets of which none is due. Wanted
+// is under 1 s and 100 MB.
 func BenchmarkIdlePass(b *testing.B) {
 	store, subjects := many(b, 10000)
 	targets := make([]renew.Target, len(subjects))
