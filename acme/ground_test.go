@@ -3,6 +3,8 @@ package acme_test
 import (
 	"errors"
 	"log/slog"
+	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -34,7 +36,7 @@ func newGround(t testing.TB, o acmetest.Options) *ground {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { dns.Close() })
-	o.DNS = dns.Addr
+	o.DNS, o.HTTPPort = dns.Addr, freePort(t)
 	ca, err := acmetest.StartCA(o)
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +48,21 @@ func newGround(t testing.TB, o acmetest.Options) *ground {
 	}
 	t.Cleanup(g.solver.Close)
 	return g
+}
+
+// freePort returns a port that nobody takes before the solver does: one below
+// those that systems give to connections.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		port := 20000 + rand.N(12000)
+		if l, err := net.Listen("tcp", ":"+strconv.Itoa(port)); err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
 }
 
 // A transcript keeps what is logged.

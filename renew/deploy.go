@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"keypaird/renew/keypair"
@@ -17,40 +18,53 @@ import (
 // deployment once. Where no new pair could be had, the one before it may still
 // be waiting.
 func (p *Pass) deployAll(ctx context.Context, jobs []*job, errs *failures) {
-	var ready []*arrival
-	for _, j := range jobs {
-		if ctx.Err() != nil {
-			return
-		}
+	arrived := make([]*arrival, len(jobs))
+	p.each(len(jobs), func(i int) {
+		j := jobs[i]
 		// What may not be deployed yet does not become live: live is what is in use.
 		d, ok := decideMeanwhile(time.Now(), j.Target, j.state, p.Mood)
-		if !ok {
-			continue
+		if !ok || ctx.Err() != nil {
+			return
 		}
 		if j.failed && j.ca == "" {
 			j.decision = d
 		}
-		a, err := p.arrive(j)
-		if err != nil {
+		var err error
+		if arrived[i], err = p.arrive(j); err != nil {
 			errs.add(&TargetError{[]string{j.Name}, "switching to its new version", err})
-			continue
 		}
-		ready = append(ready, a)
-	}
+	})
+	ready := slices.DeleteFunc(arrived, func(a *arrival) bool { return a == nil })
 	for _, name := range deployments(ready) {
 		if ctx.Err() != nil {
 			break
 		}
 		p.deploy(ctx, name, ready, errs)
 	}
-	for _, a := range ready {
+	p.each(len(ready), func(i int) {
+		a := ready[i]
 		if err := p.goBack(ctx, a); err != nil {
 			errs.add(&TargetError{[]string{a.Name}, "switching back to its version before", err})
 		}
 		if err := p.Store.Prune(a.Name, a.inUse()...); err != nil {
 			p.Log.Warn("old versions not removed", "cert", a.Name, "err", err)
 		}
+	})
+}
+
+// each calls do for 0 to n-1, as many at once as orders: what waits for the disk
+// waits together.
+func (p *Pass) each(n int, do func(i int)) {
+	slots := make(chan struct{}, max(p.Parallel, 1))
+	var wg sync.WaitGroup
+	for i := range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			do(i)
+		})
 	}
+	wg.Wait()
 }
 
 // An arrival is a target whose newest version is to be deployed.
@@ -162,10 +176,12 @@ func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *
 		if outcomes[i] != Verified {
 			failed = append(failed, a.Name)
 		}
-		if rerr := p.recordDeployment(ctx, a, name, outcomes[i], err); rerr != nil {
-			errs.add(&TargetError{[]string{a.Name}, "recording its deployment to " + name + ", which will be repeated", rerr})
-		}
 	}
+	p.each(len(batch), func(i int) {
+		if rerr := p.recordDeployment(ctx, batch[i], name, outcomes[i], err); rerr != nil {
+			errs.add(&TargetError{[]string{batch[i].Name}, "recording its deployment to " + name + ", which will be repeated", rerr})
+		}
+	})
 	if err == nil {
 		p.Log.Info("deployed", "deployment", name, "certs", strings.Join(targets, " "), "took", time.Since(began).Round(time.Millisecond))
 	} else if ctx.Err() == nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -24,10 +25,14 @@ var challenge = acme.Challenge{Type: acme.HTTP01, Identifier: "a.test", Token: t
 // newSolver returns a Solver on a port of its own, and the port's address.
 func newSolver(t *testing.T) (*Solver, string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	addr := l.Addr().String()
-	must(t, l.Close())
+	// A port below those that systems give to connections.
+	addr := ""
+	for addr == "" {
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.N(12000))); err == nil {
+			addr = l.Addr().String()
+			must(t, l.Close())
+		}
+	}
 	s := &Solver{Dir: filepath.Join(t.TempDir(), "http-01"), Listen: addr, Log: slog.New(slog.DiscardHandler)}
 	t.Cleanup(s.Close)
 	return s, addr

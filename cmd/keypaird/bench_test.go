@@ -21,10 +21,12 @@ import (
 //
 //	go test -tags lean -run '^$' -bench . ./cmd/keypaird
 
-// BenchmarkIssue is one new http-01 certificate: account, order, store.
+// BenchmarkIssue is new http-01 certificates: account, orders, sixteen at once,
+// store, and the files of a deployment.
 func BenchmarkIssue(b *testing.B) {
 	b.Run("one", func(b *testing.B) { benchIssue(b, 1) })
 	b.Run("fifty", func(b *testing.B) { benchIssue(b, 50) })
+	b.Run("fivehundred", func(b *testing.B) { benchIssue(b, 500) })
 }
 
 func benchIssue(b *testing.B, targets int) {
@@ -114,16 +116,24 @@ func (g *bench) names(turn, n int) []string {
 func (g *bench) configure(b *testing.B, state string, names []string) string {
 	b.Helper()
 	var text strings.Builder
+	tls := filepath.Join(g.dir, "tls")
+	if err := os.MkdirAll(tls, 0o755); err != nil {
+		b.Fatal(err)
+	}
 	fmt.Fprintf(&text, `state     = %q
 sign_with = ["pebble"]
+parallel  = 16
 [ca.pebble]
 directory = %q
 roots     = %q
 [http-01]
 listen = %q
-`, filepath.Join(g.dir, state), g.ca.Directory, g.ca.Roots, net.JoinHostPort("127.0.0.1", strconv.Itoa(g.ca.HTTPPort)))
+[deploy.files]
+chain = "%s/{name}.crt"
+key   = "%s/{name}.key"
+`, filepath.Join(g.dir, state), g.ca.Directory, g.ca.Roots, net.JoinHostPort("127.0.0.1", strconv.Itoa(g.ca.HTTPPort)), tls, tls)
 	for _, name := range names {
-		fmt.Fprintf(&text, "[cert.%q]\nhttp-01 = [%q]\n", name, name)
+		fmt.Fprintf(&text, "[cert.%q]\nhttp-01 = [%q]\ndeploy = [\"files\"]\n", name, name)
 	}
 	path := filepath.Join(g.dir, "keypaird.toml")
 	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
@@ -148,7 +158,7 @@ func (g *bench) run(b *testing.B, status int, program string, args ...string) {
 }
 
 // floor is a program: DIRECTORY ROOTS PORT NAME..., the bare loop over lego's
-// api.Core with eight workers, as many as keypaird has.
+// api.Core with sixteen workers, as many as keypaird has.
 func floor() {
 	args := os.Args[1:]
 	err := func() error {
@@ -165,7 +175,7 @@ func floor() {
 			return err
 		}
 		defer tokens.Close()
-		return acmetest.Floor(context.Background(), core, tokens, args[3:], 8)
+		return acmetest.Floor(context.Background(), core, tokens, args[3:], 16)
 	}()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "floor:", err)
