@@ -220,11 +220,16 @@ func (r *relayd) reload(first string) {
 	r.d.Reload = []string{script(r.t, body)}
 }
 
-// place puts p where the keypair name is looked for.
+// place puts p where the keypair name is looked for. A reload may be under way:
+// whole files only, or relayd ends over half of one.
 func (r *relayd) place(name string, p *keypair.Pair) {
 	r.t.Helper()
-	write(r.t, r.crt(name), string(p.FullChain()))
-	write(r.t, r.key(name), string(p.Key()))
+	for path, data := range map[string][]byte{r.crt(name): p.FullChain(), r.key(name): p.Key()} {
+		write(r.t, path+".new", string(data))
+		if err := os.Rename(path+".new", path); err != nil {
+			r.t.Fatal(err)
+		}
+	}
 }
 
 func (r *relayd) crt(name string) string { return filepath.Join(r.ssl, name+".crt") }
