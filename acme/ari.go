@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -18,7 +19,7 @@ import (
 // 4.2).
 type RenewalInfo struct {
 	Start, End  time.Time // the window; End is after Start
-	Explanation string    // URL of a page for people; "" if there is none
+	Explanation string    // https URL of a page for people; "" if there is none
 	Next        time.Time // when to ask again
 }
 
@@ -28,7 +29,11 @@ const (
 	minAsk     = time.Minute
 	maxAsk     = 24 * time.Hour
 	defaultAsk = 6 * time.Hour // section 4.3.3
+
+	askTimeout = 20 * time.Second // for one answer, the directory included
 )
+
+var errSlowAdvice = errors.New("no answer in 20 s")
 
 // ErrNoRenewalInfo is the answer of CAs that give no such advice.
 var ErrNoRenewalInfo = errors.New("the CA gives no renewal information")
@@ -51,9 +56,72 @@ func CertID(leaf *x509.Certificate) (string, error) {
 	return b64(leaf.AuthorityKeyId) + "." + b64(serial.Bytes), nil
 }
 
-// RenewalInfo asks when leaf is to be replaced. Every malformed answer is an
-// error, and so no advice: ErrNoRenewalInfo where the CA never gives any.
-func (c *Client) RenewalInfo(ctx context.Context, leaf *x509.Certificate) (RenewalInfo, error) {
+// An AdviceError reports a CA from which no advice was to be had. Without it a
+// certificate is replaced by its age, so this is no reason for alarm.
+type AdviceError struct {
+	CA        string
+	Err       error
+	Next      time.Time // when to ask again; zero if that is left to the caller, of a temporary error
+	Temporary bool      // ask again soon, and then ever later
+}
+
+func (e *AdviceError) Error() string {
+	return e.CA + ": no renewal information: " + oneLine(strings.TrimPrefix(e.Err.Error(), e.CA+": "), maxDetail)
+}
+
+func (e *AdviceError) Unwrap() error { return e.Err }
+
+// Earliest is when another try may succeed; zero if that is not known.
+func (e *AdviceError) Earliest() time.Time { return e.Next }
+
+// RenewalInfo asks when leaf is to be replaced. The error is ErrNoRenewalInfo
+// where the CA never says, an *AdviceError where it could not be asked or its
+// answer makes no sense, or the reason ctx ended. It takes 20 seconds at most.
+func (c *Client) RenewalInfo(ctx context.Context, leaf *x509.Certificate) (info RenewalInfo, err error) {
+	defer recoverTo(&err, c.log)
+	limited, cancel := context.WithTimeoutCause(ctx, askTimeout, errSlowAdvice)
+	defer cancel()
+	info, err = c.askRenewalInfo(limited, leaf)
+	switch {
+	case err == nil:
+		return info, nil
+	case ctx.Err() != nil:
+		return RenewalInfo{}, context.Cause(ctx)
+	case errors.Is(err, ErrNoRenewalInfo):
+		return RenewalInfo{}, err
+	}
+	return RenewalInfo{}, c.noAdvice(err, time.Now())
+}
+
+// noAdvice tells what passes soon from what does not (section 4.3.3).
+func (c *Client) noAdvice(err error, now time.Time) *AdviceError {
+	e := &AdviceError{CA: c.ca.Name, Err: err}
+	var p *Problem
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.As(err, &p):
+		e.Temporary = p.Status >= 500
+	case errors.Is(err, errSlow), errors.Is(err, errSlowAdvice), errors.As(err, &timeout) && timeout.Timeout():
+		e.Temporary = true
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		e.Temporary = true // broken off, as it happens
+	}
+	switch {
+	case p != nil && !p.RetryAt.IsZero():
+		e.Next = bounded(p.RetryAt, now)
+	case !e.Temporary:
+		e.Next = now.Add(defaultAsk).UTC()
+	}
+	return e
+}
+
+// bounded holds what a CA wants to the bounds of section 4.3.2.
+func bounded(at, now time.Time) time.Time {
+	return now.Add(min(max(at.Sub(now), minAsk), maxAsk)).UTC()
+}
+
+// askRenewalInfo is one question.
+func (c *Client) askRenewalInfo(ctx context.Context, leaf *x509.Certificate) (RenewalInfo, error) {
 	id, err := CertID(leaf)
 	if err != nil {
 		return RenewalInfo{}, err
@@ -65,32 +133,27 @@ func (c *Client) RenewalInfo(ctx context.Context, leaf *x509.Certificate) (Renew
 	if dir.RenewalInfo == "" {
 		return RenewalInfo{}, ErrNoRenewalInfo
 	}
-	g := &guard{base: c.transport, directory: &c.directory}
-	g.begin(ctx)
-	url := strings.TrimSuffix(dir.RenewalInfo, "/") + "/" + id
-	req, err := http.NewRequest(http.MethodGet, url, nil)
+	at := strings.TrimSuffix(dir.RenewalInfo, "/") + "/" + id
+	req, err := http.NewRequest(http.MethodGet, at, nil)
 	if err != nil || req.URL.Scheme != "https" {
-		return RenewalInfo{}, fmt.Errorf("%s: renewal information is not at an https URL", c.ca.Name)
+		return RenewalInfo{}, errors.New("it is not at an https URL")
 	}
+	g := c.newGuard(ctx)
 	req.Header.Set("User-Agent", c.agent)
 	resp, err := (&http.Client{Transport: g, CheckRedirect: sameHost}).Do(req)
-	if ctx.Err() != nil {
-		return RenewalInfo{}, context.Cause(ctx)
-	}
 	if err != nil {
 		return RenewalInfo{}, &UnreachableError{c.ca.Name, c.ca.Directory, err}
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body) // bounded by the guard
+	body, err := io.ReadAll(resp.Body) // read and bounded by the guard
 	if err != nil {
 		return RenewalInfo{}, &UnreachableError{c.ca.Name, c.ca.Directory, err}
 	}
+	a := g.answer(req.URL.String())
 	if resp.StatusCode != http.StatusOK {
-		return RenewalInfo{}, &Problem{
-			CA: c.ca.Name, Status: resp.StatusCode, RetryAt: g.answer(url).retryAfter, Detail: "it gives no renewal information for " + id,
-		}
+		return RenewalInfo{}, &Problem{CA: c.ca.Name, Status: resp.StatusCode, RetryAt: a.retryAfter, Detail: "asked for " + id}
 	}
-	return parseRenewalInfo(body, g.answer(url).retryAfter, time.Now())
+	return parseRenewalInfo(body, a.retryAfter, time.Now())
 }
 
 // parseRenewalInfo reads the object of section 4.2.
@@ -108,12 +171,12 @@ func parseRenewalInfo(body []byte, again, now time.Time) (RenewalInfo, error) {
 	if in.Window.Start.IsZero() || !in.Window.End.After(in.Window.Start) {
 		return RenewalInfo{}, errors.New("renewal information has no window")
 	}
-	wait := defaultAsk
+	next := now.Add(defaultAsk).UTC()
 	if !again.IsZero() {
-		wait = min(max(again.Sub(now), minAsk), maxAsk)
+		next = bounded(again, now)
 	}
 	return RenewalInfo{
-		Start: in.Window.Start.UTC(), End: in.Window.End.UTC(),
-		Explanation: oneLine(in.Explanation, maxDetail), Next: now.Add(wait).UTC(),
+		Start: in.Window.Start.UTC(), End: in.Window.End.UTC(), Next: next,
+		Explanation: webPage.FindString(in.Explanation[:min(len(in.Explanation), maxText)]),
 	}, nil
 }

@@ -12,23 +12,25 @@ type CA struct {
 	Roots     *x509.CertPool // for the CA's own TLS; nil means the system's
 	EABKeyID  string         // external account binding, section 7.3.4; "" means none
 	EABHMAC   string         // base64url, as the CA hands it out
+	Orders    int            // it allows an account in three hours, and some less; zero means that this is not known
 }
 
 // builtIn are the public CAs that need no table of their own.
-var builtIn = map[string]string{
-	"letsencrypt":         "https://acme-v02.api.letsencrypt.org/directory",
-	"letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
-	"zerossl":             "https://acme.zerossl.com/v2/DV90",
-	"google":              "https://dv.acme-v02.api.pki.goog/directory",
-	"buypass-free":        "https://api.buypass.com/acme/directory",
-	"sslcom":              "https://acme.ssl.com/sslcom-dv-rsa",
-	"actalis":             "https://acme-api.actalis.com/acme/directory",
+var builtIn = map[string]CA{
+	"letsencrypt":         {Directory: "https://acme-v02.api.letsencrypt.org/directory", Orders: 280},          // of 300
+	"letsencrypt-staging": {Directory: "https://acme-staging-v02.api.letsencrypt.org/directory", Orders: 1400}, // of 1500
+	"zerossl":             {Directory: "https://acme.zerossl.com/v2/DV90"},
+	"google":              {Directory: "https://dv.acme-v02.api.pki.goog/directory"},
+	"buypass-free":        {Directory: "https://api.buypass.com/acme/directory"},
+	"sslcom":              {Directory: "https://acme.ssl.com/sslcom-dv-rsa"},
+	"actalis":             {Directory: "https://acme-api.actalis.com/acme/directory"},
 }
 
 // BuiltIn returns the public CA known by name.
 func BuiltIn(name string) (CA, bool) {
-	url, ok := builtIn[name]
-	return CA{Name: name, Directory: url}, ok
+	ca, ok := builtIn[name]
+	ca.Name = name
+	return ca, ok
 }
 
 // BuiltInNames lists the names BuiltIn knows, sorted.

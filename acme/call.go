@@ -19,23 +19,19 @@ const (
 	maxOwnPause = 5 * time.Second        // a longer Retry-After is the caller's to wait for
 )
 
-// call runs one request of lego's api. A nonce that the CA no longer knows is
-// replaced at once (RFC 8555, section 6.5); a stumbling CA is asked up to n
-// times.
+// call runs one request of lego's api. A stumbling CA is asked up to n times.
 func call[T any](ctx context.Context, s *session, n int, request func() (T, error)) (T, error) {
-	nonces := 0
+	return again(ctx, n, func() (T, error) { return once(ctx, s, request) })
+}
+
+// again tries up to n times while it is worth it and the CA does not ask for a
+// long wait.
+func again[T any](ctx context.Context, n int, request func() (T, error)) (T, error) {
 	for try := 1; ; try++ {
 		v, err := request()
-		var d *legoacme.ProblemDetails
-		if errors.As(err, &d) && d.Type == badNonce && nonces < badNonces && ctx.Err() == nil {
-			nonces++
-			try--
-			continue
-		}
 		if err == nil {
 			return v, nil
 		}
-		err = s.typed(ctx, err)
 		pause := pauseAfter(err, try)
 		if try >= n || !transient(err) || pause > maxOwnPause {
 			return v, err
@@ -43,6 +39,22 @@ func call[T any](ctx context.Context, s *session, n int, request func() (T, erro
 		if err := sleep(ctx, pause); err != nil {
 			return v, err
 		}
+	}
+}
+
+// once runs one request. A nonce that the CA no longer knows is replaced at once
+// (RFC 8555, section 6.5).
+func once[T any](ctx context.Context, s *session, request func() (T, error)) (T, error) {
+	for nonces := 0; ; nonces++ {
+		v, err := request()
+		var d *legoacme.ProblemDetails
+		if errors.As(err, &d) && d.Type == badNonce && nonces < badNonces && ctx.Err() == nil {
+			continue
+		}
+		if err != nil {
+			err = s.typed(ctx, err)
+		}
+		return v, err
 	}
 }
 
@@ -63,6 +75,14 @@ func (s *session) typed(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	ca, directory := s.client.ca.Name, s.client.ca.Directory
+	var own *unsentError
+	if errors.As(err, &own) {
+		return own.err
+	}
+	var g *garbledError
+	if errors.As(err, &g) {
+		return &AnswerError{CA: ca, Err: g, Garbled: true}
+	}
 	var d *legoacme.ProblemDetails
 	if errors.As(err, &d) {
 		return s.client.problem(d, s.guard.answer(d.URL))
@@ -79,15 +99,19 @@ func (s *session) typed(ctx context.Context, err error) error {
 		}
 		return &UnreachableError{ca, directory, errors.New(why)}
 	}
-	return &AnswerError{ca, err}
+	// lego puts whole answers into its errors; who keeps ours need not keep them.
+	return &AnswerError{CA: ca, Err: errors.New(oneLine(err.Error(), maxDetail))}
 }
 
 // transient reports whether the same request may succeed a little later: the
-// CA stumbled, or the connection did.
+// CA stumbled, or the connection did, or something between.
 func transient(err error) bool {
 	var p *Problem
 	if errors.As(err, &p) {
 		return p.Status >= 500
+	}
+	if isGarbledAnswer(err) {
+		return true
 	}
 	var u *UnreachableError
 	return errors.As(err, &u) && !untrusted(u.Err)
@@ -115,8 +139,10 @@ func (e *UnreachableError) Remedy() string {
 
 // An AnswerError reports a CA whose answer makes no sense.
 type AnswerError struct {
-	CA  string
-	Err error
+	CA      string
+	Err     error
+	Garbled bool // not of its kind at all: cut off, or of a proxy; it may be better later
+	Whole   bool // it is about the CA or our account as a whole, not about one order
 }
 
 func (e *AnswerError) Error() string {

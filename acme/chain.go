@@ -54,7 +54,7 @@ func (e *ClockError) Remedy() string {
 // and fits the key.
 func (j *job) fetch(ctx context.Context) (*keypair.Pair, error) {
 	j.step("fetching the certificate")
-	chain, err := j.download(ctx, j.order.Certificate)
+	chain, err := j.download(ctx, j.order.Certificate, tries)
 	if err != nil {
 		return nil, fmt.Errorf("fetching: %w", err)
 	}
@@ -93,7 +93,8 @@ func (j *job) check(chain []byte) (*keypair.Pair, error) {
 }
 
 // download returns the chain at url as the CA sent it.
-func (j *job) download(ctx context.Context, url string) ([]byte, error) {
+func (j *job) download(ctx context.Context, url string, tries int) ([]byte, error) {
+	j.session.guard.is(url, resCert)
 	return call(ctx, j.session, tries, func() ([]byte, error) {
 		chain, _, err := j.session.core.Certificates.Get(url, true)
 		return chain, err
@@ -106,7 +107,7 @@ func (j *job) download(ctx context.Context, url string) ([]byte, error) {
 // than a wish.
 func (j *job) preferred(ctx context.Context, a answer) *keypair.Pair {
 	for _, alt := range alternates(j.order.Certificate, a.header) {
-		chain, err := j.download(ctx, alt)
+		chain, err := j.download(ctx, alt, 1)
 		if err == nil && topIssuer(chain) != j.req.PreferredChain {
 			continue
 		}

@@ -4,6 +4,9 @@
 //
 //	account -> order -> prove each name, side by side -> finalize -> fetch -> check
 //
+// Nothing is ordered that a ledger beside the account does not allow: whatever
+// fault there is elsewhere, the limits of the CA are kept ([BudgetError]).
+//
 // Make a [Client] for each CA with [NewClient] and call [Client.Obtain]. The
 // package does not know how a challenge is answered (see [Prover]) nor where the
 // pair is kept; a killed Obtain goes on where it was when called again with the
@@ -11,6 +14,7 @@
 package acme
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"errors"
@@ -30,6 +34,9 @@ type Options struct {
 	Email     string       // contact of the account; "" leaves it as it is
 	UserAgent string       // "" means "keypaird"
 	Log       *slog.Logger // required
+
+	Orders  int            // in three hours, a bound against our own faults; zero means that of the CA, or 3000
+	Observe func(Exchange) // told of each request, concurrently; may be nil
 }
 
 // A Client is one account at one CA. Its methods may be called concurrently.
@@ -41,6 +48,8 @@ type Client struct {
 	log       *slog.Logger
 	transport *http.Transport
 	directory directoryCache
+	watch     *watch
+	ledger    *ledger
 
 	opening chan struct{} // holds one value while the account is read or registered
 	opened  account       // owned by who holds opening
@@ -65,6 +74,8 @@ func NewClient(o Options) *Client {
 	return &Client{
 		ca: o.CA, dir: o.Dir, email: o.Email, agent: agent, log: o.Log,
 		transport: newTransport(o.CA), directory: directoryCache{url: o.CA.Directory},
+		watch:   &watch{ca: o.CA.Name, log: o.Log, observe: o.Observe},
+		ledger:  newLedger(o.CA.Name, o.Dir, cmp.Or(o.Orders, o.CA.Orders, defaultOrders)),
 		opening: make(chan struct{}, 1),
 	}
 }
@@ -135,20 +146,27 @@ func (c *Client) done(s *session) {
 
 // open makes a session for a.
 func (c *Client) open(ctx context.Context, a account) (*session, error) {
-	s := &session{
-		client: c, account: a, born: time.Now(),
-		guard: &guard{base: c.transport, directory: &c.directory},
-	}
-	s.guard.begin(ctx)
+	s := &session{client: c, account: a, born: time.Now(), guard: c.newGuard(ctx)}
 	client := &http.Client{Transport: s.guard, CheckRedirect: sameHost}
 	core, err := call(ctx, s, tries, func() (*api.Core, error) {
 		return api.New(client, c.agent, c.ca.Directory, a.url, a.key)
 	})
+	var bad *AnswerError
+	if errors.As(err, &bad) {
+		bad.Whole = true
+	}
 	if err != nil {
 		return nil, err
 	}
 	s.core = core
 	return s, nil
+}
+
+// newGuard returns what is between a job and the network.
+func (c *Client) newGuard(ctx context.Context) *guard {
+	g := &guard{base: c.transport, directory: &c.directory, watch: c.watch}
+	g.begin(ctx)
+	return g
 }
 
 // sameHost lets a CA redirect within itself only.

@@ -95,6 +95,7 @@ func (j *job) keep(ctx context.Context) error {
 	o := pendingOrder{
 		CA: j.client.ca.Name, Directory: j.client.ca.Directory, Account: j.session.account.url,
 		URL: j.url, Names: j.req.Names, KeyType: j.req.KeyType, Profile: j.req.Profile,
+		Begun: j.begun, Forced: j.forced,
 	}
 	if slowToMake(o.KeyType) {
 		if err := j.pending.save(o); err != nil {
@@ -155,6 +156,7 @@ func (j *job) finalize(ctx context.Context, n int) error {
 	if err != nil {
 		return fmt.Errorf("making the request to sign: %w", err)
 	}
+	j.session.guard.is(j.order.Finalize, resFinalize)
 	order, err := call(ctx, j.session, 1, func() (legoacme.ExtendedOrder, error) {
 		return j.session.core.Orders.UpdateForCSR(j.order.Finalize, der)
 	})
@@ -163,14 +165,15 @@ func (j *job) finalize(ctx context.Context, n int) error {
 		return nil
 	}
 	var p *Problem
-	var garbled *AnswerError
+	var nonsense *AnswerError // the CA may have done it nevertheless
 	notReady := errors.As(err, &p) && p.Type == "orderNotReady"
-	if n == tries || !notReady && !transient(err) && !errors.As(err, &garbled) {
+	pause := pauseAfter(err, n)
+	if n == tries || pause > maxOwnPause || !notReady && !transient(err) && !errors.As(err, &nonsense) {
 		return fmt.Errorf("finalizing: %w", err)
 	}
 	j.log.Debug("finalize unanswered", "err", err)
 	if !notReady {
-		if err := sleep(ctx, pauseAfter(err, n)); err != nil {
+		if err := sleep(ctx, pause); err != nil {
 			return err
 		}
 	}

@@ -12,7 +12,7 @@ import (
 func TestRequestsStayAtTheCA(t *testing.T) {
 	d := &directoryCache{url: "https://ca.example/dir"}
 	req := httptest.NewRequest(http.MethodGet, d.url, nil)
-	d.keep(req, answer{status: 200, body: []byte(`{"newNonce":"https://ca.example/n","newAccount":"https://ca.example/a","newOrder":"https://orders.example:8443/o"}`)})
+	d.keep(req, http.StatusOK, []byte(`{"newNonce":"https://ca.example/n","newAccount":"https://ca.example/a","newOrder":"https://orders.example:8443/o"}`))
 	for _, tt := range []struct {
 		url  string
 		want bool
@@ -32,7 +32,7 @@ func TestRequestsStayAtTheCA(t *testing.T) {
 		}
 	}
 	asked := false
-	g := &guard{directory: d, base: roundTripper(func(*http.Request) { asked = true })}
+	g := &guard{directory: d, watch: new(watch), base: roundTripper(func(*http.Request) { asked = true })}
 	g.begin(t.Context())
 	_, err := g.RoundTrip(httptest.NewRequest(http.MethodPost, "https://192.168.1.1/admin", nil))
 	if err == nil || !strings.Contains(err.Error(), "192.168.1.1") || asked {

@@ -42,15 +42,16 @@ func TestLimits(t *testing.T) {
 			soon.Format("2006-01-02 15:04:05 MST")+": see https://letsencrypt.org/docs/rate-limits/"), soon, "try again after " + soon.Format(time.RFC3339), ""},
 		{"not said", refusal(429, "", "rateLimited", "too many"), time.Time{}, "wait some hours", ""},
 		{"nonsense", refusal(429, "soon", "rateLimited", "too many"), time.Time{}, "wait some hours", ""},
-		{"by a proxy, without a type", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Retry-After", "10800")
-			w.WriteHeader(429)
-		}), soon, "try again after", ""},
+		{"by a proxy, without a type", acmetest.Say(429, "", "Retry-After: 10800")(nil), soon, "try again after", ""},
 		{"paused", refusal(429, "", "rateLimited", "Your account is temporarily prevented from requesting certificates for a.test and possibly others. Please visit: "+unpause+"."),
 			time.Time{}, "then open " + unpause, unpause},
 		{"paused, with a page that would steer the terminal", refusal(429, "", "rateLimited", "visit https://portal.example/unpause?\x1b[2J"),
 			time.Time{}, "then open https://portal.example/unpause?", "https://portal.example/unpause?"},
 		{"new terms of service", refusal(403, "", "userActionRequired", "terms have changed"), time.Time{}, "open https://ca.example/terms/v2", "https://ca.example/terms/v2"},
+		{"busy until a date", refusal(503, soon.Format(http.TimeFormat), "serverInternal", "down for maintenance"), soon, "the CA has a fault", ""},
+		{"busy by a proxy", acmetest.Say(503, "<html>", "Retry-After: "+soon.Format(http.TimeFormat))(nil), soon, "the CA has a fault", ""},
+		{"by a CA whose clock is a year ahead", acmetest.Say(429, "", "Retry-After: "+soon.AddDate(1, 0, 0).Format(http.TimeFormat),
+			"Date: "+time.Now().AddDate(1, 0, 0).UTC().Format(http.TimeFormat))(nil), soon, "try again after", ""},
 		{"busy for long", refusal(503, "10800", "serverInternal", "down for maintenance"), soon, "the CA has a fault", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -142,7 +143,7 @@ func TestCAThatKeepsStumbling(t *testing.T) {
 
 // A page of a hotel's network is not taken for the CA's directory for an hour.
 func TestGarbledDirectoryIsNotKept(t *testing.T) {
-	g := newGround(t, acmetest.Options{Wrap: acmetest.Instead(acmetest.PathDirectory, 1, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	g := newGround(t, acmetest.Options{Wrap: acmetest.Instead(acmetest.PathDirectory, 3, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Write([]byte("<html>log in first</html>"))
 	}))})
 	c := g.client(t)

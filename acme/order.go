@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"runtime/debug"
 	"time"
 
@@ -26,6 +27,7 @@ type Request struct {
 	Replaces       string            // certificate identifier (RFC 9773, section 4.1); "" means none
 	Pending        string            // required; directory that keeps the order under way, made if missing
 	Current        *x509.Certificate // what is stored now; nil means nothing
+	Forced         bool              // a person wants it: however many certificates for these names there are
 	Step           func(step string) // told of each step, concurrently; may be nil
 }
 
@@ -64,6 +66,9 @@ type job struct {
 	url     string // of the order
 	order   legoacme.Order
 	resumed bool          // a killed run placed it
+	begun   time.Time     // when it was placed; zero if that is not known
+	forced  bool          // by a person, now or when it was placed
+	paid    bool          // the request for an order that is being sent is in the ledger
 	onDisk  chan struct{} // closed when the order can be resumed
 	key     crypto.Signer // the order is finalized with; nil until there is one
 }
@@ -80,13 +85,14 @@ func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, e
 		return nil, err
 	}
 	defer c.done(s)
-	j := &job{client: c, session: s, req: req, pending: pending{req.Pending}, log: c.log}
+	j := &job{client: c, session: s, req: req, pending: pending{req.Pending}, log: c.log, forced: req.Forced}
+	s.guard.charge(j.pay)
 	if j.resumed, err = j.resume(ctx); err == nil {
 		pair, err = j.drive(ctx)
 	}
-	if j.resumed && over(err) { // what spoilt it may have happened before we were killed
+	if j.resumed && (over(err) || j.stale() && unclear(err)) { // what spoilt it may have happened before we were killed
 		j.log.Info("resumed in vain", "ca", c.ca.Name, "order", j.url, "err", err)
-		j.resumed = false
+		j.resumed, j.forced = false, req.Forced
 		pair, err = j.drive(ctx)
 	}
 	if over(err) {
@@ -126,13 +132,18 @@ func over(err error) bool {
 		switch p.Type {
 		case "accountDoesNotExist", "userActionRequired", "badNonce": // not the order's fault
 			return false
+		case "": // nor said by the CA
+			return p.Status == 0
 		}
 		return !transient(err) && !p.limited()
 	}
-	var w *WrongCertificateError
 	var a *AnswerError
+	if errors.As(err, &a) {
+		return !a.Garbled
+	}
+	var w *WrongCertificateError
 	var n *NotOfferedError
-	return errors.As(err, &w) || errors.As(err, &a) || errors.As(err, &n)
+	return errors.As(err, &w) || errors.As(err, &n)
 }
 
 // step tells whoever is waiting what is being done.
@@ -147,69 +158,67 @@ func (j *job) step(format string, args ...any) {
 // begin places an order.
 func (j *job) begin(ctx context.Context) error {
 	j.step("ordering at %s", j.client.ca.Name)
-	order, err := j.place(ctx, j.req.Replaces)
-	var p *Problem
-	if j.req.Replaces != "" && errors.As(err, &p) && !p.limited() && !transient(err) {
+	replaces := j.req.Replaces
+	if j.session.core.GetDirectory().RenewalInfo == "" {
+		replaces = "" // RFC 9773, section 5
+	}
+	order, err := j.place(ctx, replaces)
+	if replaces != "" && mayBeReplaces(err) {
 		j.log.Warn("replaces refused, ordering without", "ca", j.client.ca.Name, "err", err)
 		order, err = j.place(ctx, "") // RFC 9773, section 5
 	}
 	if err != nil {
 		return err
 	}
-	j.url, j.order, j.key = order.Location, order.Order, nil
+	j.url, j.order, j.key, j.begun = order.Location, order.Order, nil, time.Now().UTC().Truncate(time.Second)
 	if j.url == "" {
 		return j.nonsense("it gave no order url")
+	}
+	if !j.client.directory.isAt(j.url) {
+		return j.nonsense("the order is at %q, which its directory does not name", oneLine(j.url, maxDetail))
 	}
 	j.log.Info("ordered", "ca", j.client.ca.Name, "order", j.url, "names", j.req.Names)
 	return nil
 }
 
+// mayBeReplaces reports whether an order was refused for what it replaces. The
+// CAs' words for that differ; Pebble's, of a certificate that it does not know,
+// are that it has a fault.
+func mayBeReplaces(err error) bool {
+	var p *Problem
+	if !errors.As(err, &p) || p.limited() {
+		return false
+	}
+	return !Everyone(err) || p.Status == http.StatusInternalServerError && p.Type == "serverInternal"
+}
+
 func (j *job) place(ctx context.Context, replaces string) (legoacme.ExtendedOrder, error) {
-	return call(ctx, j.session, orderTries, func() (legoacme.ExtendedOrder, error) {
-		return j.session.core.Orders.NewWithOptions(j.req.Names, &api.OrderOptions{
-			Profile: j.req.Profile, ReplacesCertID: replaces,
+	return again(ctx, orderTries, func() (legoacme.ExtendedOrder, error) {
+		j.paid = false // each try may reach the CA
+		return once(ctx, j.session, func() (legoacme.ExtendedOrder, error) {
+			return j.session.core.Orders.NewWithOptions(j.req.Names, &api.OrderOptions{
+				Profile: j.req.Profile, ReplacesCertID: replaces,
+			})
 		})
 	})
 }
 
-// resume takes up the order under way. It is not worth it when that is for
-// something else, or the CA has forgotten it or found it invalid.
-func (j *job) resume(ctx context.Context) (bool, error) {
-	o, err := j.pending.load()
-	if err != nil || !o.matches(j.session, j.req) || o.stored(j.req.Current) {
-		return false, err
+// pay has the ledger note what is about to be sent. A request that is sent once
+// more for its nonce alone is the same.
+func (j *job) pay(ctx context.Context, what cost) error {
+	p := purchase{names: j.req.Names, forced: j.forced, current: j.req.Current}
+	if what == aCertificate {
+		p.order = j.url
+		return j.client.ledger.certificate(ctx, p)
 	}
-	j.step("resuming the order at %s", j.client.ca.Name)
-	j.url, j.key = o.URL, o.key()
-	err = j.look(ctx)
-	if over(err) {
-		return false, nil
+	if j.paid {
+		return nil
 	}
-	if err != nil {
-		return false, fmt.Errorf("resuming: %w", err)
-	}
-	if j.order.Status != legoacme.StatusPending {
-		j.withdrawAll(ctx)
-	}
-	late := j.order.Status == legoacme.StatusProcessing || j.order.Status == legoacme.StatusValid
-	if j.order.Status == legoacme.StatusInvalid || late && j.key == nil { // nothing can be done with its certificate
-		return false, nil
-	}
-	j.log.Info("resumed", "ca", j.client.ca.Name, "order", j.url, "status", oneLine(j.order.Status, 32))
-	return true, nil
-}
-
-// look fetches the order.
-func (j *job) look(ctx context.Context) error {
-	order, err := call(ctx, j.session, tries, func() (legoacme.ExtendedOrder, error) {
-		return j.session.core.Orders.Get(j.url)
-	})
-	if err == nil {
-		j.order = order.Order
-	}
+	err := j.client.ledger.order(ctx, p)
+	j.paid = err == nil
 	return err
 }
 
 func (j *job) nonsense(format string, args ...any) error {
-	return &AnswerError{j.client.ca.Name, fmt.Errorf(format, args...)}
+	return &AnswerError{CA: j.client.ca.Name, Err: fmt.Errorf(format, args...)}
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+	"time"
 
 	"keypaird/renew/keypair"
 )
@@ -29,6 +30,9 @@ type pendingOrder struct {
 	KeyType   string   `json:"key_type"`
 	Profile   string   `json:"profile,omitempty"`
 	Key       string   `json:"key,omitempty"` // PEM; "" while it is being made
+
+	Begun  time.Time `json:"begun,omitzero"`
+	Forced bool      `json:"forced,omitempty"` // by a person
 }
 
 // pending keeps an order under way in a directory.
@@ -71,6 +75,7 @@ func (p pending) clear() error { return os.RemoveAll(p.dir) }
 // matches reports whether the order is the one we would place now.
 func (o pendingOrder) matches(s *session, req Request) bool {
 	return o.CA == s.client.ca.Name && o.Directory == s.client.ca.Directory && o.Account == s.account.url &&
+		s.client.directory.isAt(o.URL) &&
 		slices.Equal(o.Names, req.Names) && o.KeyType == req.KeyType && o.Profile == req.Profile
 }
 

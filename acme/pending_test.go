@@ -193,16 +193,3 @@ func TestPendingThatCannotBeWritten(t *testing.T) {
 		}
 	}
 }
-
-// A CA that does not want to hear of the certificate to replace still gives one.
-func TestReplacesRefused(t *testing.T) {
-	g := newGround(t, acmetest.Options{})
-	req := g.request("a.test")
-	req.Replaces = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
-	if _, err := g.client(t).Obtain(t.Context(), req); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(g.log.String(), "replaces refused") {
-		t.Error("the CA was not told what is replaced, or took it")
-	}
-}

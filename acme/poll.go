@@ -13,13 +13,18 @@ const (
 )
 
 // retryAfter reads a Retry-After header: seconds or a date (RFC 9110, section
-// 10.2.3). Nonsense, and what lies in the past, is no header.
+// 10.2.3), which is one of the CA's clock if that is told. Nonsense, and what
+// lies in the past, is no header.
 func retryAfter(h http.Header, now time.Time) time.Time {
 	v := h.Get("Retry-After")
 	if s, err := strconv.ParseUint(v, 10, 31); err == nil && s > 0 {
 		return now.Add(time.Duration(s) * time.Second)
 	}
-	if t, err := http.ParseTime(v); err == nil && t.After(now) {
+	t, err := http.ParseTime(v)
+	if date, e := http.ParseTime(h.Get("Date")); err == nil && e == nil {
+		t = now.Add(t.Sub(date))
+	}
+	if err == nil && t.After(now) {
 		return t
 	}
 	return time.Time{}

@@ -94,6 +94,7 @@ var remedies = map[string]string{
 	"unauthorized":            "check that the name's records point here, that every address of it is this machine's, and that CAA allows it; keypaird check -live tries each",
 	"unsupportedContact":      "correct email in the configuration",
 	"unsupportedIdentifier":   "this CA does not certify identifiers of this kind",
+	"alreadyReplaced":         "the CA has a successor of this certificate already",
 	"userActionRequired":      "the CA wants something agreed to on its web site first",
 }
 
@@ -146,13 +147,10 @@ func (c *Client) problem(d *legoacme.ProblemDetails, a answer) *Problem {
 }
 
 func problemType(urn string) string {
-	switch urn {
-	case badNonce:
-		return "badNonce"
-	case "about:blank":
+	if urn == "about:blank" {
 		return ""
 	}
-	return oneLine(strings.TrimPrefix(urn, errNS), 64)
+	return oneLine(strings.TrimPrefix(strings.TrimPrefix(urn, ownNS), errNS), 64)
 }
 
 // Elsewhere reports whether another CA may well succeed where this one failed:
@@ -169,6 +167,10 @@ func Elsewhere(err error) bool {
 		}
 		return true
 	}
+	var budget *BudgetError
+	if errors.As(err, &budget) {
+		return budget.Whole // these names have been certified more than enough
+	}
 	var unreachable *UnreachableError
 	var nonsense *AnswerError
 	var wrong *WrongCertificateError
@@ -176,4 +178,28 @@ func Elsewhere(err error) bool {
 	var account *AccountError
 	return errors.As(err, &unreachable) || errors.As(err, &nonsense) || errors.As(err, &wrong) ||
 		errors.As(err, &notOffered) || errors.As(err, &account)
+}
+
+// Everyone reports whether err concerns the CA, or our account there, as a
+// whole: other names would fare no better now.
+func Everyone(err error) bool {
+	var p *Problem
+	if errors.As(err, &p) {
+		switch p.Type {
+		case "accountDoesNotExist", "userActionRequired", "externalAccountRequired", "badNonce":
+			return true
+		}
+		return p.Status >= 500
+	}
+	var answer *AnswerError
+	if errors.As(err, &answer) {
+		return answer.Whole
+	}
+	var budget *BudgetError
+	if errors.As(err, &budget) {
+		return budget.Whole
+	}
+	var unreachable *UnreachableError
+	var account *AccountError
+	return errors.As(err, &unreachable) || errors.As(err, &account)
 }

@@ -35,11 +35,11 @@ func TestProblem(t *testing.T) {
 			{Type: errNS + "rejectedIdentifier", Detail: "policy forbids", Identifier: legoacme.Identifier{Value: "bank.test"}},
 		}}, answer{status: 400}, "", "le: bank.test: rejectedIdentifier: some identifiers; bank.test: policy forbids", "does not certify this name", true, true},
 		{"busy", legoacme.ProblemDetails{Type: errNS + "serverInternal", Detail: "try later"}, answer{status: 503}, "", "le: serverInternal: try later", "the CA has a fault", false, true},
-		{"no problem type", legoacme.ProblemDetails{Type: "about:blank", Detail: "Forbidden"}, answer{status: 403}, "", "le: http status 403: Forbidden", "check -live", true, true},
+		{"by a proxy, without a type", legoacme.ProblemDetails{Type: "about:blank", Detail: "Forbidden"}, answer{status: 403}, "", "le: http status 403: Forbidden", "check -live", false, true},
 		{"limit", legoacme.ProblemDetails{Type: errNS + "rateLimited", Detail: "too many"}, answer{status: 429}, "", "le: rateLimited: too many", "second CA", false, true},
 		{"no nonce is good", legoacme.ProblemDetails{Type: badNonce, Detail: "bad"}, answer{status: 400}, "", "le: badNonce: bad", "none of its own nonces", false, true},
 		{"lines and escapes", legoacme.ProblemDetails{Type: "x\ny\x1b[2J", Detail: "a\r\nb\x1b]0;c\u202ed"}, answer{status: 400}, "", "le: x y [2J: a b ]0;c d", "", true, true},
-		{"megabytes", legoacme.ProblemDetails{Detail: strings.Repeat("é", 1<<19), SubProblems: make([]legoacme.SubProblem, 10000)}, answer{status: 400}, "", "é...", "", true, true},
+		{"megabytes", legoacme.ProblemDetails{Detail: strings.Repeat("é", 1<<19), SubProblems: make([]legoacme.SubProblem, 10000)}, answer{status: 400}, "", "é...", "", false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := c.problem(&tt.d, tt.a)
@@ -78,6 +78,40 @@ func TestElsewhere(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := Elsewhere(fmt.Errorf("ordering: %w", tt.err)); got != tt.want {
 				t.Errorf("Elsewhere = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestEveryone(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"out of reach", &UnreachableError{Err: errors.New("refused")}, true},
+		{"CA has a fault", &Problem{Type: "serverInternal", Status: 500}, true},
+		{"CA is busy", &Problem{Status: 503}, true},
+		{"account forgotten", &Problem{Type: "accountDoesNotExist", Status: 400}, true},
+		{"new terms", &Problem{Type: "userActionRequired", Status: 403}, true},
+		{"external account wanted", &Problem{Type: "externalAccountRequired", Status: 403}, true},
+		{"no nonce is good", &Problem{Type: "badNonce", Status: 400}, true},
+		{"no directory", &AnswerError{Err: errors.New("html"), Garbled: true, Whole: true}, true},
+		{"account damaged", &AccountError{Err: errors.New("no key")}, true},
+		{"orders of all names", &BudgetError{Whole: true}, true},
+		{"orders of these names", &BudgetError{Names: []string{"a.test"}}, false},
+		{"garbled order", &AnswerError{Err: errors.New("html"), Garbled: true}, false},
+		{"limit", &Problem{Type: "rateLimited", Status: 429}, false},
+		{"CAA", &Problem{Type: "caa", Status: 403}, false},
+		{"port 80 closed", &Problem{Type: "connection", Identifier: "a.test"}, false},
+		{"wrong certificate", &WrongCertificateError{Err: errors.New("other key")}, false},
+		{"slow", &TimeoutError{}, false},
+		{"our own trouble", errors.New("no space left on device"), false},
+		{"one of several names met a fault of the CA", &UnprovenError{[]error{&Problem{Type: "connection"}, &UnreachableError{Err: errors.New("reset")}}}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Everyone(fmt.Errorf("ordering: %w", tt.err)); got != tt.want {
+				t.Errorf("Everyone = %v, want %v", got, tt.want)
 			}
 		})
 	}

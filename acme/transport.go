@@ -4,27 +4,21 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"sync"
 	"time"
-
-	legoacme "github.com/go-acme/lego/v4/acme"
 )
 
 const (
 	maxBody        = 1 << 20          // no answer of a CA needs more
+	maxHeader      = 64 << 10         // nor of its headers
+	maxKept        = 32 << 10         // of an answer that is looked at later
 	requestTimeout = 90 * time.Second // one request and its answer
 )
-
-// badNonce is what the transport turns the CA's badNonce into. lego would wait
-// at least 200 ms before it signs again, deaf to contexts; we sign again at once.
-const badNonce = "urn:keypaird:badNonce"
 
 // newTransport returns the connections to one CA. Orders run side by side, so
 // more than net/http's two idle connections are kept.
@@ -34,60 +28,99 @@ func newTransport(ca CA) *http.Transport {
 	t.ForceAttemptHTTP2 = false // measured: orders side by side share one connection badly
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 64, 64
 	t.ResponseHeaderTimeout = requestTimeout
+	t.MaxResponseHeaderBytes = maxHeader
 	return t
 }
 
 // An answer is what lego's api does not pass on of a response.
 type answer struct {
 	status     int
-	body       []byte
-	header     http.Header
-	retryAfter time.Time // zero: none given
+	body       []byte      // nil if it is longer than maxKept
+	header     http.Header // Date and Link
+	retryAfter time.Time   // zero: none given
 }
 
-// A guard is the RoundTripper of one session. lego's api knows no contexts,
-// trusts the form of answers and hides their headers; the guard gives every
-// request the job's context and a deadline, bounds bodies, makes every error a
-// well-formed problem document, and remembers the last answer of each URL.
+// A guard is the RoundTripper of one session, and nothing goes to the CA but
+// through it. lego's api knows no contexts, trusts the form of answers and hides
+// their headers; the guard gives every request the job's context and a deadline,
+// bounds bodies, makes every error a well-formed problem document, and remembers
+// the last answer of each URL. It lets no order pass that is not in the ledger.
 type guard struct {
 	base      http.RoundTripper
 	directory *directoryCache
+	watch     *watch
 
-	mu      sync.Mutex
-	ctx     context.Context   // of the job that holds the session
-	answers map[string]answer // by URL
+	mu        sync.Mutex
+	ctx       context.Context   // of the job that holds the session
+	pay       payer             // of that job; nil: it may order nothing
+	answers   map[string]answer // by URL
+	resources map[string]string // by URL, as the job calls them
 }
+
+// A payer notes what a request costs before it is sent, or says why it may not
+// be.
+type payer func(ctx context.Context, what cost) error
 
 // begin gives the session to a job.
 func (g *guard) begin(ctx context.Context) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.ctx, g.answers = ctx, map[string]answer{}
+	g.ctx, g.pay, g.answers, g.resources = ctx, nil, map[string]answer{}, map[string]string{}
 }
 
 // end lets go of what the job was told.
 func (g *guard) end() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.pay = nil
 	clear(g.answers)
+	clear(g.resources)
+}
+
+// charge lets the job order: pay is asked first.
+func (g *guard) charge(pay payer) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pay = pay
+}
+
+// is says what is at a URL, spelled as the CA spelled it, before it is asked.
+func (g *guard) is(spelled, resource string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.resources[normal(spelled)] = resource
 }
 
 // answer returns the last answer of url, spelled as the CA spelled it.
 func (g *guard) answer(spelled string) answer {
-	u, err := url.Parse(spelled)
-	if err != nil {
-		return answer{}
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.answers[u.String()]
+	return g.answers[normal(spelled)]
+}
+
+// normal is a URL as requests carry it.
+func normal(spelled string) string {
+	u, err := url.Parse(spelled)
+	if err != nil {
+		return ""
+	}
+	return u.String()
+}
+
+// job is what the guard knows of a request: whose it is and what it asks for.
+func (g *guard) job(req *http.Request) (ctx context.Context, pay payer, resource string) {
+	g.mu.Lock()
+	ctx, pay, resource = g.ctx, g.pay, g.resources[req.URL.String()]
+	g.mu.Unlock()
+	if resource == "" {
+		resource = g.directory.resource(req.URL.String())
+	}
+	return ctx, pay, resource
 }
 
 // RoundTrip implements http.RoundTripper.
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
-	g.mu.Lock()
-	parent := g.ctx
-	g.mu.Unlock()
+	parent, pay, resource := g.job(req)
 	if err := parent.Err(); err != nil {
 		return nil, err
 	}
@@ -97,34 +130,85 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !g.directory.serves(req.URL) {
 		return nil, fmt.Errorf("the CA sends us to %q, which its directory does not name", oneLine(req.URL.Host, 253))
 	}
+	if what := g.costs(req, resource); what != free {
+		if pay == nil {
+			return nil, &unsentError{errors.New("nothing was to be ordered")}
+		}
+		if err := pay(parent, what); err != nil {
+			return nil, &unsentError{err}
+		}
+	}
+	began := time.Now()
+	status, resp, err := g.exchange(parent, req, resource)
+	if parent.Err() == nil { // an interrupt says nothing of the CA
+		g.watch.observed(Exchange{Method: req.Method, Resource: resource, Status: status, Took: time.Since(began)})
+	}
+	return resp, err
+}
+
+// costs says what a request costs.
+func (g *guard) costs(req *http.Request, resource string) cost {
+	switch {
+	case req.Method != http.MethodPost:
+		return free
+	case g.directory.orders(req.URL.String()):
+		return anOrder
+	case resource == resFinalize:
+		return aCertificate
+	}
+	return free
+}
+
+// exchange sends a request and reads the answer. Without a status there was
+// none, or not all of it.
+func (g *guard) exchange(parent context.Context, req *http.Request, resource string) (int, *http.Response, error) {
 	ctx, cancel := context.WithTimeoutCause(parent, requestTimeout, errSlow)
 	defer cancel()
+	sent := time.Now()
 	resp, err := g.base.RoundTrip(req.WithContext(ctx))
 	if err != nil {
-		return nil, cause(ctx, err)
+		return 0, nil, cause(ctx, err)
 	}
 	defer resp.Body.Close()
+	g.watch.compare(resp.Header, sent, time.Now())
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
-		return nil, cause(ctx, fmt.Errorf("reading the answer of %s: %w", req.URL.Host, err))
+		return 0, nil, cause(ctx, fmt.Errorf("reading the answer of %s: %w", req.URL.Host, err))
 	}
 	if len(body) > maxBody {
-		return nil, fmt.Errorf("answer of %s is longer than %d bytes", req.URL.Host, maxBody)
+		return 0, nil, fmt.Errorf("answer of %s is longer than %d bytes", req.URL.Host, maxBody)
 	}
+	location := resp.Header.Get("Location")
 	if resp.StatusCode/100 == 3 && req.Method == http.MethodPost {
-		return nil, fmt.Errorf("%s answers with a redirect to %q", req.URL.Host, oneLine(resp.Header.Get("Location"), maxDetail))
+		return resp.StatusCode, nil, fmt.Errorf("%s answers with a redirect to %q", req.URL.Host, oneLine(location, maxDetail))
 	}
+	aside := resp.StatusCode < 200 || resp.StatusCode/100 == 3 && location == "" // lego takes it for success
+	if aside || resp.StatusCode/100 == 2 && isGarbled(resource, body) {
+		return resp.StatusCode, nil, &garbledError{req.URL.Host, resource, oneLine(string(body[:min(len(body), 64)]), 64)}
+	}
+	g.directory.keep(req, resp.StatusCode, body)
 	if resp.StatusCode >= 400 {
 		body = problemBody(resp.StatusCode, body)
 	}
-	a := answer{resp.StatusCode, body, resp.Header, retryAfter(resp.Header, time.Now())}
-	g.mu.Lock()
-	g.answers[req.URL.String()] = a
-	g.mu.Unlock()
-	g.directory.keep(req, a)
+	g.remember(req, resp, body)
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	resp.ContentLength = int64(len(body))
-	return resp, nil
+	return resp.StatusCode, resp, nil
+}
+
+// remember keeps of an answer what is looked at later, and no more: an order
+// of many names has many.
+func (g *guard) remember(req *http.Request, resp *http.Response, body []byte) {
+	a := answer{
+		status: resp.StatusCode, retryAfter: retryAfter(resp.Header, time.Now()),
+		header: http.Header{"Date": resp.Header["Date"], "Link": resp.Header["Link"]},
+	}
+	if len(body) <= maxKept {
+		a.body = body
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.answers[req.URL.String()] = a
 }
 
 var errSlow = errors.New("no answer in 90 s")
@@ -137,89 +221,8 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-// problemBody returns body as a problem document (RFC 7807) that lego can read
-// whatever the CA, or a proxy before it, really sent: HTML, null, numbers as
-// text. The status is that of the response.
-func problemBody(status int, body []byte) []byte {
-	var fields map[string]json.RawMessage
-	_ = json.Unmarshal(body, &fields) // not an object: no fields
-	p := map[string]any{"status": status, "type": "about:blank"}
-	for _, key := range []string{"type", "detail", "instance"} {
-		var s string
-		if json.Unmarshal(fields[key], &s) == nil && s != "" {
-			p[key] = s
-		}
-	}
-	if p["type"] == errNS+"badNonce" {
-		p["type"] = badNonce
-	}
-	var subs []struct {
-		Type       string `json:"type"`
-		Detail     string `json:"detail"`
-		Identifier struct {
-			Type  string `json:"type"`
-			Value string `json:"value"`
-		} `json:"identifier"`
-	}
-	if json.Unmarshal(fields["subproblems"], &subs) == nil && len(subs) > 0 {
-		p["subproblems"] = subs
-	}
-	if p["detail"] == nil {
-		p["detail"] = http.StatusText(status)
-	}
-	out, _ := json.Marshal(p) // strings and numbers always marshal
-	return out
-}
+// An unsentError reports a request that was not sent, for a reason of ours.
+type unsentError struct{ err error }
 
-// A directoryCache spares each session its own look at the directory. What is
-// no directory is never kept.
-type directoryCache struct {
-	url string
-
-	mu    sync.Mutex
-	body  []byte
-	at    time.Time
-	hosts []string // that the directory names
-}
-
-// serves reports whether requests may go to u: to the directory's host, and to
-// those the directory names, by https. What we sign is for no other.
-func (d *directoryCache) serves(u *url.URL) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	own, err := url.Parse(d.url)
-	return err == nil && u.Scheme == "https" && (u.Host == own.Host || slices.Contains(d.hosts, u.Host))
-}
-
-const directoryLife = time.Hour
-
-// response answers a request for a directory that is known, or returns nil.
-func (d *directoryCache) response(req *http.Request) *http.Response {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if req.Method != http.MethodGet || req.URL.String() != d.url || d.body == nil || time.Since(d.at) > directoryLife {
-		return nil
-	}
-	return &http.Response{
-		StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"Content-Type": {"application/json"}}, Request: req,
-		Body: io.NopCloser(bytes.NewReader(d.body)), ContentLength: int64(len(d.body)),
-	}
-}
-
-// keep remembers a good answer to a request for the directory.
-func (d *directoryCache) keep(req *http.Request, a answer) {
-	var dir legoacme.Directory
-	if req.Method != http.MethodGet || req.URL.String() != d.url || a.status != http.StatusOK ||
-		json.Unmarshal(a.body, &dir) != nil || dir.NewAccountURL == "" || dir.NewOrderURL == "" {
-		return
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.body, d.at, d.hosts = a.body, time.Now(), nil
-	for _, s := range []string{dir.NewNonceURL, dir.NewAccountURL, dir.NewOrderURL, dir.RevokeCertURL, dir.KeyChangeURL, dir.RenewalInfo} {
-		if u, err := url.Parse(s); err == nil {
-			d.hosts = append(d.hosts, u.Host)
-		}
-	}
-}
+func (e *unsentError) Error() string { return "not sent: " + e.err.Error() }
+func (e *unsentError) Unwrap() error { return e.err }

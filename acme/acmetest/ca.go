@@ -1,7 +1,7 @@
 package acmetest
 
 import (
-	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -73,11 +75,14 @@ type CA struct {
 	served  chan error
 	conns   atomic.Int64
 	tempDir string
+	issuer  *issuer // of the CA's own TLS certificate
+	end     func() error
 }
 
 // StartCA starts a CA. The caller closes it.
 func StartCA(o Options) (*CA, error) {
 	c := &CA{HTTPPort: o.HTTPPort, served: make(chan error, 1)}
+	c.end = sync.OnceValue(c.close)
 	dir := o.Dir
 	if dir == "" {
 		var err error
@@ -107,11 +112,17 @@ func (c *CA) start(o Options, dir string) error {
 			return err
 		}
 	}
-	tlsConfig, roots, err := serverTLS(dir)
+	if c.issuer, err = newIssuer(); err != nil {
+		return err
+	}
+	pair, err := c.issuer.issue(Genuine)
 	if err != nil {
 		return err
 	}
-	c.Roots = roots
+	c.Roots = filepath.Join(dir, "roots.pem")
+	if err := os.WriteFile(c.Roots, certPEM(c.issuer.root.Raw), 0o644); err != nil {
+		return err
+	}
 	if c.pebble, err = newPebble(o, c.HTTPPort, logger); err != nil {
 		return err
 	}
@@ -126,20 +137,21 @@ func (c *CA) start(o Options, dir string) error {
 	c.Directory = "https://" + ln.Addr().String() + PathDirectory
 	c.server = &http.Server{
 		Handler:           handler,
-		TLSConfig:         tlsConfig, // HTTP/2 and HTTP/1.1
+		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, // HTTP/2 and HTTP/1.1
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          logger,
 		ConnState:         c.count,
-		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			return context.WithValue(ctx, connKey{}, conn)
-		},
+		ConnContext:       rememberConn,
 	}
 	go func() { c.served <- c.server.ServeTLS(ln, "", "") }()
 	return nil
 }
 
-// Close ends the CA: connections break, and all it knew is lost.
-func (c *CA) Close() error {
+// Close ends the CA: connections break, and all it knew is lost. It may be called
+// again.
+func (c *CA) Close() error { return c.end() }
+
+func (c *CA) close() error {
 	err := c.server.Close()
 	if serr := <-c.served; !errors.Is(serr, http.ErrServerClosed) {
 		err = errors.Join(err, serr)

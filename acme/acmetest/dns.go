@@ -29,10 +29,11 @@ type DNSOptions struct {
 type DNS struct {
 	Addr string // host:port, UDP and TCP
 
-	zones   []string // canonical, longest first
-	keys    map[string]TSIGKey
-	servers []*dns.Server
-	served  chan error
+	zones     []string // canonical, longest first
+	keys      map[string]TSIGKey
+	servers   []*dns.Server
+	served    chan error
+	closeOnce func() error
 
 	mu      sync.Mutex
 	delay   time.Duration
@@ -53,6 +54,7 @@ func StartDNS(o DNSOptions) (*DNS, error) {
 		delay:   o.Delay,
 		records: make(map[string][]record),
 	}
+	d.closeOnce = sync.OnceValue(d.close)
 	for _, k := range o.Keys {
 		d.keys[dns.CanonicalName(k.Name)] = k
 	}
@@ -130,8 +132,10 @@ func accept(h dns.Header) dns.MsgAcceptAction {
 	return dns.DefaultMsgAcceptFunc(h)
 }
 
-// Close ends the server.
-func (d *DNS) Close() error {
+// Close ends the server. It may be called again.
+func (d *DNS) Close() error { return d.closeOnce() }
+
+func (d *DNS) close() error {
 	var err error
 	for _, srv := range d.servers {
 		err = errors.Join(err, srv.Shutdown())

@@ -13,7 +13,9 @@
 // Nothing is made easy for the client: one good nonce in twenty is refused,
 // challenges are looked up and compared, and what is asked of the CA beyond
 // that (stalls, resets, refusals, the speed of a real one) goes in
-// [Options.Wrap], a layer in front of the CA.
+// [Options.Wrap], a layer in front of the CA. A [Proxy] between client and CA
+// has such faults, too, and those of connections, and changes them while both
+// go on.
 //
 // The package knows nothing of keypaird. What it starts runs until it is
 // closed, like a [net/http/httptest.Server].

@@ -1,6 +1,7 @@
 package acmetest
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"io"
@@ -135,6 +136,10 @@ func Stall() http.Handler {
 
 // connKey is where a request's context keeps its connection.
 type connKey struct{}
+
+func rememberConn(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
 
 // Reset breaks the connection with a TCP reset, and every other request on it
 // too. It goes into [Instead].

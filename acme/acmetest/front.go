@@ -23,6 +23,7 @@ type Front struct {
 	dir    string
 	server *http.Server
 	served chan error
+	end    func() error
 
 	mu    sync.Mutex
 	pairs []tls.Certificate
@@ -33,6 +34,7 @@ type Front struct {
 // NAME/live/fullchain.pem with NAME/live/privkey.pem. The caller closes it.
 func StartFront(addr, dir string) (*Front, error) {
 	f := &Front{dir: dir, served: make(chan error, 1)}
+	f.end = sync.OnceValue(f.close)
 	if err := f.Reload(); err != nil {
 		return nil, fmt.Errorf("starting front: %w", err)
 	}
@@ -106,8 +108,10 @@ func (f *Front) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return nil, fmt.Errorf("no pair for %q", hello.ServerName)
 }
 
-// Close ends the server.
-func (f *Front) Close() error {
+// Close ends the server. It may be called again.
+func (f *Front) Close() error { return f.end() }
+
+func (f *Front) close() error {
 	err := f.server.Close()
 	if serr := <-f.served; !errors.Is(serr, http.ErrServerClosed) {
 		err = errors.Join(err, serr)

@@ -3,12 +3,14 @@ package acmetest
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/letsencrypt/pebble/v2/core"
 	"github.com/letsencrypt/pebble/v2/db"
 )
 
@@ -19,8 +21,8 @@ import (
 // the signer asks for the write lock in between. And an authorization that is
 // looked at holds its own lock while it waits for the store's, as a new order
 // does the other way round. So the gate lets one request at a time see an
-// order, none while it is being signed, and none see an authorization while an
-// order is made or read. No answer is changed; a client sees an order as
+// order, none while it is being signed and entered into the store, and none see
+// an authorization while an order is made or read. No answer is changed; a client sees an order as
 // "processing" once, in the answer to its own finalize request.
 type gate struct {
 	next   http.Handler
@@ -79,8 +81,34 @@ func (g *gate) signing(id string) bool {
 		return false
 	}
 	o.RLock()
+	began, cert, failed, replaces := o.BeganProcessing, o.CertificateObject, o.Error != nil, o.Replaces
+	o.RUnlock()
+	return began && !failed && (cert == nil || !g.entered(cert.ID, replaces))
+}
+
+// entered reports whether a certificate can be found by its serial number, and
+// the one that it replaces is marked so. Pebble does that after it has told the
+// client, and looks at the mark without a lock.
+func (g *gate) entered(serial, replaces string) bool {
+	if _, err := g.db.GetOrderByIssuedSerial(serial); err != nil {
+		return false
+	}
+	_, b64, _ := strings.Cut(replaces, ".")
+	of, err := base64.RawURLEncoding.DecodeString(b64)
+	if err != nil || len(of) == 0 {
+		return true
+	}
+	id, err := core.NewCertID(of, []byte{})
+	if err != nil {
+		return true
+	}
+	o, err := g.db.GetOrderByIssuedSerial(id.SerialHex())
+	if err != nil {
+		return true
+	}
+	o.RLock()
 	defer o.RUnlock()
-	return o.BeganProcessing && o.CertificateObject == nil && o.Error == nil
+	return o.IsReplaced
 }
 
 // wait waits for d and reports whether ctx lasted as long.

@@ -72,9 +72,7 @@ func (s *slowCA) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !wait(r.Context(), s.RTT/2) {
 		return
 	}
-	maps.Copy(w.Header(), a.header)
-	w.WriteHeader(a.status)
-	w.Write(a.body.Bytes())
+	a.send(w)
 }
 
 // hold learns from an answer and puts an earlier one in its place if it comes

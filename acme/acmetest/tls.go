@@ -2,6 +2,7 @@ package acmetest
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,55 +14,114 @@ import (
 	"math/big"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 )
 
-// serverTLS makes a root, a certificate of it for this machine, and a file with
-// the root in dir.
-func serverTLS(dir string) (conf *tls.Config, roots string, err error) {
+// An Identity is what a server of the CA shows of itself.
+type Identity string
+
+// The identities of a CA. [CA.Roots] leads to all but Stranger.
+const (
+	Genuine   Identity = ""                // the CA's own
+	Stranger  Identity = "stranger"        // of a root that nobody knows
+	OtherName Identity = "another host"    // for another host
+	Expired   Identity = "expired"         // no longer valid
+	Early     Identity = "not yet valid"   // not valid before tomorrow
+	ForClient Identity = "not of a server" // that may not be used by servers
+	Cut       Identity = "cut chain"       // signed by an intermediate that is not sent
+)
+
+// An issuer signs the certificates of a CA's own servers.
+type issuer struct {
+	root *x509.Certificate
+	key  crypto.Signer
+}
+
+func newIssuer() (*issuer, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	root, err := sign(authority("acmetest throw-away root"), nil, key, key)
+	return &issuer{root, key}, err
+}
+
+// authority is what the certificate of an issuer says.
+func authority(name string) *x509.Certificate {
 	now := time.Now()
-	root := &x509.Certificate{
+	return &x509.Certificate{
 		SerialNumber:          big.NewInt(now.UnixNano()),
-		Subject:               pkix.Name{CommonName: "acmetest throw-away root"},
-		NotBefore:             now.Add(-time.Hour),
-		NotAfter:              now.Add(24 * time.Hour),
+		Subject:               pkix.Name{CommonName: name},
+		NotBefore:             now.Add(-48 * time.Hour),
+		NotAfter:              now.Add(48 * time.Hour),
 		KeyUsage:              x509.KeyUsageCertSign,
 		BasicConstraintsValid: true,
 		IsCA:                  true,
 	}
+}
+
+// sign signs a certificate; one without a parent signs itself.
+func sign(t, parent *x509.Certificate, holder, signer crypto.Signer) (*x509.Certificate, error) {
+	if parent == nil {
+		parent = t
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, parent, holder.Public(), signer)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+// issue makes a certificate for this machine, or what an identity has instead.
+func (i *issuer) issue(as Identity) (tls.Certificate, error) {
+	now := time.Now()
 	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(now.UnixNano() + 1),
+		SerialNumber: big.NewInt(now.UnixNano()),
 		Subject:      pkix.Name{CommonName: "acmetest CA"},
 		DNSNames:     []string{"localhost"},
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-		NotBefore:    root.NotBefore,
-		NotAfter:     root.NotAfter,
+		NotBefore:    now.Add(-time.Hour),
+		NotAfter:     now.Add(24 * time.Hour),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	rootKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, "", err
+		return tls.Certificate{}, err
 	}
-	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	by := i
+	switch as {
+	case Stranger:
+		by, err = newIssuer()
+	case Cut:
+		by, err = i.intermediate()
+	case OtherName:
+		leaf.DNSNames, leaf.IPAddresses = []string{"other.example"}, nil
+	case Expired:
+		leaf.NotBefore, leaf.NotAfter = now.Add(-24*time.Hour), now.Add(-time.Hour)
+	case Early:
+		leaf.NotBefore = now.Add(23 * time.Hour)
+	case ForClient:
+		leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	}
 	if err != nil {
-		return nil, "", err
+		return tls.Certificate{}, err
 	}
-	rootDER, err := x509.CreateCertificate(rand.Reader, root, root, rootKey.Public(), rootKey)
+	cert, err := sign(leaf, by.root, key, by.key)
 	if err != nil {
-		return nil, "", err
+		return tls.Certificate{}, err
 	}
-	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, root, leafKey.Public(), rootKey)
+	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, nil
+}
+
+// intermediate is an issuer whose certificate the issuer signed.
+func (i *issuer) intermediate() (*issuer, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	roots = filepath.Join(dir, "roots.pem")
-	if err := os.WriteFile(roots, certPEM(rootDER), 0o644); err != nil {
-		return nil, "", err
-	}
-	pair := tls.Certificate{Certificate: [][]byte{leafDER}, PrivateKey: leafKey}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, roots, nil
+	cert, err := sign(authority("acmetest intermediate"), i.root, key, i.key)
+	return &issuer{cert, key}, err
 }
 
 // Pool is the pool of the certificates in a file, such as [CA.Roots].

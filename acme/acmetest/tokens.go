@@ -15,6 +15,7 @@ import (
 type Tokens struct {
 	server *http.Server
 	served chan error
+	end    func() error
 	keys   sync.Map // token to key authorization
 }
 
@@ -25,6 +26,7 @@ func StartTokens(port int) (*Tokens, error) {
 		return nil, err
 	}
 	t := &Tokens{served: make(chan error, 1)}
+	t.end = sync.OnceValue(t.close)
 	t.server = &http.Server{Handler: t, ReadHeaderTimeout: 10 * time.Second}
 	go func() { t.served <- t.server.Serve(ln) }()
 	return t, nil
@@ -46,8 +48,10 @@ func (t *Tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.NotFound(w, r)
 }
 
-// Close ends the responder.
-func (t *Tokens) Close() error {
+// Close ends the responder. It may be called again.
+func (t *Tokens) Close() error { return t.end() }
+
+func (t *Tokens) close() error {
 	err := t.server.Close()
 	if serr := <-t.served; !errors.Is(serr, http.ErrServerClosed) {
 		err = errors.Join(err, serr)

@@ -1,0 +1,133 @@
+package acme
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// What is damaged in the file is passed over, and nothing that is written after
+// it is lost.
+func TestDamagedBook(t *testing.T) {
+	p := purchase{names: []string{"a.test"}}
+	set := nameSet(p.names)
+	now := time.Now().UTC().Truncate(time.Second)
+	line := entry{now, aCertificate, set, 1}.String()
+	for _, tt := range []struct {
+		name, text string
+		left       int // certificates that may still be ordered
+	}{
+		{"empty", "", 2},
+		{"one", line, 1},
+		{"one that is cut off", line[:len(line)-20], 2},
+		{"one without its end", line[:len(line)-1], 1},
+		{"one twice", line + line, 1},
+		{"an unknown line between", line + "2026 hello\n" + entry{now, aCertificate, set, 2}.String(), 0},
+		{"a line of megabytes between", line + strings.Repeat("x", 3<<20) + "\n" + entry{now, aCertificate, set, 2}.String(), 0},
+		{"zeros, as of a power failure", line + strings.Repeat("\x00", 4096), 1},
+		{"no order named", entry{now, aCertificate, set, 0}.String() + entry{now, aCertificate, set, 0}.String(), 0},
+		{"of another kind", strings.ReplaceAll(line, "cert", "party"), 2},
+		{"of another set", entry{now, aCertificate, nameSet([]string{"b.test"}), 1}.String(), 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := &buyer{ledger: newLedger("ca", t.TempDir(), defaultOrders)}
+			if err := os.WriteFile(b.path, []byte(tt.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 4 {
+				b.ledger = newLedger("ca", strings.TrimSuffix(b.path, "/orders.log"), defaultOrders)
+				if err := b.buy(t, p); (err == nil) != (i < tt.left) {
+					t.Errorf("certificate %d: %v, want %d", i, err, tt.left)
+				}
+			}
+		})
+	}
+}
+
+// The file does not grow for ever, and what it is made smaller by is of the past.
+func TestBookIsMadeSmaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &buyer{ledger: newLedger("ca", t.TempDir(), defaultOrders)}
+		var most int64
+		for i := range 12_000 {
+			if err := b.buy(t, purchase{names: []string{fmt.Sprintf("n%d.test", i)}}); err != nil {
+				t.Fatal(err)
+			}
+			info, err := os.Stat(b.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			most = max(most, info.Size())
+			<-time.After(10 * time.Minute)
+		}
+		// In a week there are 1008 of them, of 84 bytes each.
+		if most > 4*1008*84 {
+			t.Errorf("orders.log grew to %d bytes", most)
+		}
+		again := newLedger("ca", strings.TrimSuffix(b.path, "/orders.log"), defaultOrders)
+		if err := again.order(t.Context(), purchase{names: []string{"a.test"}}); err != nil {
+			t.Fatal(err)
+		}
+		for i := 12_000 - 1007; i < 12_000; i++ {
+			if n := len(again.book.others(nameSet([]string{fmt.Sprintf("n%d.test", i)}), 0)); n != 1 {
+				t.Fatalf("%d certificates %d are known", n, i)
+			}
+		}
+		if n := len(b.book.certs); n > 4*1008 {
+			t.Errorf("%d sets in memory", n)
+		}
+	})
+}
+
+// A file that somebody filled is not read whole.
+func TestHugeBook(t *testing.T) {
+	l := newLedger("ca", t.TempDir(), defaultOrders)
+	f, err := os.Create(l.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(1 << 34); err != nil { // gigabytes of nothing
+		t.Fatal(err)
+	}
+	p := purchase{names: []string{"a.test"}}
+	var end bytes.Buffer
+	end.WriteString("\n")
+	for i := range 2 {
+		end.WriteString(entry{time.Now(), aCertificate, nameSet(p.names), uint64(i + 1)}.String())
+	}
+	if _, err := f.WriteAt(end.Bytes(), 1<<34); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err = l.order(t.Context(), p)
+	runtime.ReadMemStats(&after)
+	if err == nil || !strings.Contains(err.Error(), "2 certificates") {
+		t.Errorf("error = %v, want what the end of the file says", err)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 1<<20 {
+		t.Errorf("%d bytes allocated", took)
+	}
+}
+
+func FuzzParseEntry(f *testing.F) {
+	f.Add("2026-11-23T20:17:02Z cert 8f434346648f6b96df89dda901c5176b 2c26b46b68ffc68f")
+	f.Add("2026-11-23T20:17:00Z order 8f434346648f6b96df89dda901c5176b")
+	f.Add("\x00 order 8f")
+	f.Fuzz(func(t *testing.T, line string) {
+		e, ok := parseEntry(line)
+		if !ok {
+			return
+		}
+		again, ok := parseEntry(e.String())
+		if !ok || again.what != e.what || again.set != e.set || again.order != e.order || again.at.Sub(e.at).Abs() >= time.Second {
+			t.Errorf("%q is %+v, then %+v", line, e, again)
+		}
+	})
+}

@@ -1,0 +1,108 @@
+package acme
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	legoacme "github.com/go-acme/lego/v4/acme"
+)
+
+// A directoryCache spares each session its own look at the directory. What is
+// no directory is never kept.
+type directoryCache struct {
+	url string
+
+	mu        sync.Mutex
+	body      []byte
+	at        time.Time
+	hosts     []string          // that the directory names
+	resources map[string]string // by URL
+	newOrder  string            // URL
+	advice    string            // what the URLs of renewal information begin with; "" if there is none
+}
+
+// serves reports whether requests may go to u: to the directory's host, and to
+// those the directory names, by https. What we sign is for no other.
+func (d *directoryCache) serves(u *url.URL) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	own, err := url.Parse(d.url)
+	return err == nil && u.Scheme == "https" && (u.Host == own.Host || slices.Contains(d.hosts, u.Host))
+}
+
+// isAt reports whether spelled is a URL that requests may go to.
+func (d *directoryCache) isAt(spelled string) bool {
+	u, err := url.Parse(spelled)
+	return err == nil && d.serves(u)
+}
+
+// orders reports whether new orders are placed at a URL.
+func (d *directoryCache) orders(at string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return at == d.newOrder
+}
+
+// resource says what the directory has at a URL.
+func (d *directoryCache) resource(at string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if r := d.resources[at]; r != "" {
+		return r
+	}
+	switch {
+	case at == normal(d.url):
+		return resDirectory
+	case d.advice != "" && strings.HasPrefix(at, d.advice):
+		return resRenewalInfo
+	}
+	return resOther
+}
+
+const directoryLife = time.Hour
+
+// response answers a request for a directory that is known, or returns nil.
+func (d *directoryCache) response(req *http.Request) *http.Response {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if req.Method != http.MethodGet || req.URL.String() != d.url || d.body == nil || time.Since(d.at) > directoryLife {
+		return nil
+	}
+	return &http.Response{
+		StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"application/json"}}, Request: req,
+		Body: io.NopCloser(bytes.NewReader(d.body)), ContentLength: int64(len(d.body)),
+	}
+}
+
+// keep remembers a good answer to a request for the directory.
+func (d *directoryCache) keep(req *http.Request, status int, body []byte) {
+	var dir legoacme.Directory
+	if req.Method != http.MethodGet || req.URL.String() != d.url || status != http.StatusOK ||
+		json.Unmarshal(body, &dir) != nil || dir.NewAccountURL == "" || dir.NewOrderURL == "" {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.body, d.at, d.hosts, d.resources = body, time.Now(), nil, map[string]string{}
+	d.newOrder, d.advice = normal(dir.NewOrderURL), ""
+	if dir.RenewalInfo != "" {
+		d.advice = strings.TrimSuffix(normal(dir.RenewalInfo), "/") + "/"
+	}
+	for _, r := range []struct{ spelled, resource string }{
+		{dir.NewNonceURL, resNonce}, {dir.NewAccountURL, resAccount}, {dir.NewOrderURL, resOrder},
+		{dir.RevokeCertURL, resRevoke}, {dir.KeyChangeURL, resOther}, {dir.RenewalInfo, resRenewalInfo},
+	} {
+		if u, err := url.Parse(r.spelled); err == nil && u.Host != "" {
+			d.hosts = append(d.hosts, u.Host)
+			d.resources[u.String()] = r.resource
+		}
+	}
+}

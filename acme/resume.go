@@ -1,0 +1,76 @@
+package acme
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	legoacme "github.com/go-acme/lego/v4/acme"
+)
+
+// orderLife is how long an order is worth waiting for, if the CA neither ends it
+// nor says anything sensible about it.
+const orderLife = 24 * time.Hour
+
+// stale reports whether the order is older than that, by whichever clock.
+func (j *job) stale() bool {
+	return !j.begun.IsZero() && time.Since(j.begun).Abs() > orderLife
+}
+
+// resume takes up the order under way. It is not worth it when that is for
+// something else, or the CA has forgotten it, found it invalid, or does not come
+// to an end with it.
+func (j *job) resume(ctx context.Context) (bool, error) {
+	o, err := j.pending.load()
+	if err != nil || !o.matches(j.session, j.req) || o.stored(j.req.Current) {
+		return false, err
+	}
+	j.step("resuming the order at %s", j.client.ca.Name)
+	j.url, j.key, j.begun = o.URL, o.key(), o.Begun
+	err = j.look(ctx)
+	if over(err) || isGone(err) || j.stale() && unclear(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("resuming: %w", err)
+	}
+	if j.order.Status != legoacme.StatusPending {
+		j.withdrawAll(ctx)
+	}
+	status := j.order.Status
+	open := status == legoacme.StatusPending || status == legoacme.StatusProcessing
+	late := status == legoacme.StatusProcessing || status == legoacme.StatusValid
+	if status == legoacme.StatusInvalid || open && j.stale() || late && j.key == nil { // nothing can be done with its certificate
+		return false, nil
+	}
+	j.forced = j.forced || o.Forced
+	j.log.Info("resumed", "ca", j.client.ca.Name, "order", j.url, "status", oneLine(status, 32))
+	return true, nil
+}
+
+// look fetches the order.
+func (j *job) look(ctx context.Context) error {
+	j.session.guard.is(j.url, resOrder)
+	order, err := call(ctx, j.session, tries, func() (legoacme.ExtendedOrder, error) {
+		return j.session.core.Orders.Get(j.url)
+	})
+	if err == nil {
+		j.order = order.Order
+	}
+	return err
+}
+
+// unclear reports whether nobody who knows the order said what is with it.
+func unclear(err error) bool {
+	var p *Problem
+	return transient(err) || errors.As(err, &p) && p.Type == "" && p.Status != 0
+}
+
+// isGone reports whether there is nothing at a URL any more. Some CAs have no
+// words for it.
+func isGone(err error) bool {
+	var p *Problem
+	return errors.As(err, &p) && (p.Status == http.StatusNotFound || p.Status == http.StatusGone)
+}
