@@ -24,6 +24,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,6 +49,7 @@ type Account struct {
 	Port   string   // of the authoritative servers; empty: "53"
 
 	extra   time.Duration // zero: presentExtra
+	bound   time.Duration // zero: endLimit
 	mu      sync.Mutex
 	current *child              // takes new requests; nil: none
 	alive   map[*child]struct{} // all that have not exited
@@ -61,7 +64,6 @@ const (
 	openLimit    = time.Minute
 	presentExtra = 2 * time.Minute // on top of the longest propagation, for providers that wait themselves
 	cleanLimit   = 2 * time.Minute
-	endLimit     = 2*time.Minute + 15*time.Second // the child gives itself 2 minutes
 )
 
 // presents serialises what is published at one name, whichever account does it.
@@ -137,30 +139,50 @@ func txtValue(keyAuth string) string {
 }
 
 // Close ends the child, if there is one, and waits until it has cleaned up and
-// exited. If ctx ends first the child goes on by itself.
+// exited. If ctx ends first a child that is still cleaning up goes on by itself,
+// for two minutes at most; one that does not heed the end of its input is
+// killed, so that it does not outlive us.
 func (a *Account) Close(ctx context.Context) error {
 	a.mu.Lock()
 	a.current = nil
-	var alive []*child
-	for k := range a.alive {
-		alive = append(alive, k)
-	}
+	alive := slices.Collect(maps.Keys(a.alive))
 	a.mu.Unlock()
-	var errs []error
 	for _, k := range alive {
 		k.end()
 	}
+	if !allGone(ctx.Done(), alive) {
+		for _, k := range alive {
+			k.forsake()
+		}
+		// Those that were killed are waited for.
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), termGrace+termGrace/2)
+		defer cancel()
+		allGone(limit.Done(), slices.DeleteFunc(slices.Clone(alive), (*child).parting))
+	}
+	var errs []error
 	for _, k := range alive {
 		select {
 		case <-k.gone:
 			if k.err != nil {
 				errs = append(errs, a.failed("ending", "", k.err))
 			}
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for the clean-up of DNS account %q: %w", a.Name, context.Cause(ctx))
+		default:
+			errs = append(errs, fmt.Errorf("waiting for the clean-up of DNS account %q: %w", a.Name, context.Cause(ctx)))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// allGone waits for the end of children, or for done, and says which it was.
+func allGone(done <-chan struct{}, children []*child) bool {
+	for _, k := range children {
+		select {
+		case <-k.gone:
+		case <-done:
+			return false
+		}
+	}
+	return true
 }
 
 // join gives the child to use and counts its user.

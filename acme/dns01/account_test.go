@@ -45,7 +45,9 @@ func leanChild(t testing.TB) string {
 			return
 		}
 		lean.path = filepath.Join(lean.dir, childName)
-		out, err := exec.Command("go", "build", "-tags", "lean", "-o", lean.path, "keypaird/cmd/keypaird-dns").CombinedOutput()
+		build := exec.Command("go", "build", "-tags", "lean", "-o", lean.path, "keypaird/cmd/keypaird-dns")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
+		out, err := build.CombinedOutput()
 		if err != nil {
 			lean.err = fmt.Errorf("%w: %s", err, out)
 		}
@@ -228,8 +230,10 @@ func checkEnviron(t *testing.T, pid int, env map[string]string) {
 	}
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil {
-		t.Error(err)
-		return
+		if os.Geteuid() == 0 || !errors.Is(err, os.ErrPermission) {
+			t.Error(err)
+		}
+		return // the child has closed its memory to all but root
 	}
 	for pair := range strings.SplitSeq(strings.TrimSuffix(string(data), "\x00"), "\x00") {
 		name, value, _ := strings.Cut(pair, "=")

@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/exec"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -31,6 +29,8 @@ type answer struct {
 	KeepsSeveral bool   `json:"keeps_several"`
 	Error        string `json:"error"`
 	Remedy       string `json:"remedy"`
+	Confinement  string `json:"confinement"`
+	Ending       bool   `json:"ending"` // answers no request
 }
 
 const maxLine = 64 << 10
@@ -75,8 +75,8 @@ type child struct {
 	cmd    *exec.Cmd
 	in     *os.File // its standard input
 	words  *lastWords
-	log    *slog.Logger
 	opened *call
+	bound  time.Duration // from the end of its input to its own
 	users  int           // owned by Account.mu
 	stuck  chan struct{} // closed when a request takes too long
 	gone   chan struct{} // closed when the process has exited
@@ -86,13 +86,15 @@ type child struct {
 	queue []*call     // sent, not yet answered, oldest first
 	watch *time.Timer // runs while there is a queue
 	ended bool        // its input is closed
+	parts bool        // it has said that it is ending
+	alone bool        // nobody will come after it
 	over  bool        // gone, or about to be
-	dying *time.Timer // kills it when it does not end
+	dying *time.Timer // stops it when it does not end
 }
 
 // begin starts the process. Its reader ends with the process: end sees to that,
 // and gone tells.
-func begin(cmd *exec.Cmd, words *lastWords, log *slog.Logger, exited func(*child)) (*child, error) {
+func begin(cmd *exec.Cmd, words *lastWords, bound time.Duration, exited func(*child)) (*child, error) {
 	childIn, in, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -112,7 +114,7 @@ func begin(cmd *exec.Cmd, words *lastWords, log *slog.Logger, exited func(*child
 		out.Close()
 		return nil, err
 	}
-	k := &child{cmd: cmd, in: in, words: words, log: log, stuck: make(chan struct{}), gone: make(chan struct{})}
+	k := &child{cmd: cmd, in: in, words: words, bound: bound, stuck: make(chan struct{}), gone: make(chan struct{})}
 	go func() {
 		k.read(out)
 		exited(k)
@@ -128,7 +130,7 @@ func (k *child) usable() bool {
 	case <-k.stuck:
 		return false
 	default:
-		return !k.ended && !k.over
+		return !k.ended && !k.parts && !k.over
 	}
 }
 
@@ -207,30 +209,6 @@ func (k *child) hang() {
 	}
 }
 
-// end closes the child's input: it cleans up and exits. It is killed if it
-// takes too long.
-func (k *child) end() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.ended {
-		return
-	}
-	k.ended = true
-	k.in.Close()
-	if !k.over {
-		k.dying = time.AfterFunc(endLimit, k.kill)
-	}
-}
-
-func (k *child) kill() {
-	select {
-	case <-k.gone:
-	default:
-		// The whole group: a provider may have started programs.
-		_ = syscall.Kill(-k.cmd.Process.Pid, syscall.SIGKILL)
-	}
-}
-
 // read hands out answers until the child has exited.
 func (k *child) read(out io.ReadCloser) {
 	defer out.Close()
@@ -266,6 +244,11 @@ func (k *child) deliver(line []byte) error {
 		return fmt.Errorf("not an answer: %q", cut(k.words.clean(string(line)), 80))
 	}
 	k.mu.Lock()
+	if a.Ending {
+		k.parts = true
+		k.mu.Unlock()
+		return nil
+	}
 	if len(k.queue) == 0 {
 		k.mu.Unlock()
 		return fmt.Errorf("not asked for: %q", cut(k.words.clean(string(line)), 80))

@@ -115,7 +115,7 @@ func (p *proof) clean(k *child, again bool) {
 			p.unlock()
 		case k.err == nil:
 			p.unlock() // it ended in good order: nothing is left
-		case again:
+		case again && !k.last():
 			p.sweep()
 		default:
 			p.lost(c.err)

@@ -11,7 +11,7 @@ import (
 
 // Whatever a child says, no secret of the account gets into an error.
 func TestChildTellsSecrets(t *testing.T) {
-	const secret = "hunter/22+x&y"
+	const secret, inFile = "hunter/22+x&y", "hunter in a file"
 	long := strings.Repeat("x", 2000)
 	for _, tt := range []struct{ name, script, want string }{
 		{"nonsense", "echo '" + secret + "'; exec sleep 60", `not an answer: "[X_TOKEN]"`},
@@ -20,6 +20,7 @@ func TestChildTellsSecrets(t *testing.T) {
 		{"refuses in a URL", `read l; echo '{"error":"Get https://api.example/` + url.PathEscape(secret) + `?a=b: no"}'; cat >/dev/null`,
 			`Get https://api.example/[X_TOKEN]?…`},
 		{"refuses at length", `read l; echo '{"error":"` + long + `","remedy":"` + long + `"}'; cat >/dev/null`, "opening _acme-challenge.example.org.: xxx"},
+		{"last words from a file", "echo 'panic: " + inFile + "' >&2; exit 2", "exit status 2; its last words: panic: [X_KEY]"},
 		{"last words", "echo " + strings.Repeat("-", keepBytes-8) + "'" + secret + "' >&2; exit 1", "exit status 1; its last words"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -27,7 +28,11 @@ func TestChildTellsSecrets(t *testing.T) {
 			if err := os.WriteFile(path, []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			a := &Account{Name: "api", Provider: "httpreq", Child: path, Log: logOf(t), Env: map[string]string{"X_TOKEN": secret}}
+			file := filepath.Join(t.TempDir(), "key")
+			if err := os.WriteFile(file, []byte(inFile+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			a := &Account{Name: "api", Provider: "httpreq", Child: path, Log: logOf(t), Env: map[string]string{"X_TOKEN": secret, "X_KEY_FILE": file}}
 			closed(t, a)
 			err := a.Prove(t.Context(), challenge("example.org", "token"), accept)
 			var failed *ProviderError

@@ -1,6 +1,7 @@
 package dns01
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"keypaird/acme/dns01/secrets"
 )
 
 // start runs the child and opens the account in it. Called with mu held.
@@ -25,14 +28,14 @@ func (a *Account) start() (*child, error) {
 	if err != nil {
 		return nil, a.failed("starting", "", err)
 	}
-	cmd := exec.Command(path)
+	cmd := exec.Command(path, "-for", a.Provider) // so that it can confine itself before it hears from us
 	cmd.Dir = "/"
 	cmd.Env = a.environ()
 	if cmd.SysProcAttr, err = runAs(a.User); err != nil {
 		return nil, a.failed("starting", "", err)
 	}
-	words := &lastWords{log: a.log(), secrets: a.secrets()}
-	k, err := begin(cmd, words, a.log(), a.exited)
+	words := &lastWords{log: a.log(), hide: secrets.Of(a.variables())}
+	k, err := begin(cmd, words, cmp.Or(a.bound, endLimit), a.exited)
 	if err != nil {
 		return nil, a.failed("starting", "", err)
 	}
@@ -44,7 +47,11 @@ func (a *Account) start() (*child, error) {
 	if len(resolvers) == 0 {
 		resolvers = a.System
 	}
-	k.opened = k.post(request{Op: "open", Provider: a.Provider, Resolvers: resolvers}, openLimit, nil)
+	k.opened = k.post(request{Op: "open", Provider: a.Provider, Resolvers: resolvers}, openLimit, func(c *call) {
+		if c.err == nil {
+			a.log().Debug("opened", "confinement", words.clean(c.answer.Confinement))
+		}
+	})
 	return k, nil
 }
 
@@ -70,10 +77,16 @@ func (a *Account) environ() []string {
 			env = append(env, name+"="+value)
 		}
 	}
+	return append(env, a.variables()...) // of equal names the last one counts
+}
+
+// variables are the account's own.
+func (a *Account) variables() []string {
+	var list []string
 	for name, value := range a.Env {
-		env = append(env, name+"="+value)
+		list = append(list, name+"="+value)
 	}
-	return env // of equal names the last one counts
+	return list
 }
 
 // runAs is how to start a program as another user, or, if we are not root or

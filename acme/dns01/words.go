@@ -6,12 +6,14 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+
+	"keypaird/acme/dns01/secrets"
 )
 
 // lastWords keeps the last lines a child writes to standard error.
 type lastWords struct {
-	log     *slog.Logger
-	secrets []string // old, new for strings.NewReplacer
+	log  *slog.Logger
+	hide secrets.Veil
 
 	mu    sync.Mutex
 	rest  []byte // of a line not yet complete
@@ -57,15 +59,21 @@ func (w *lastWords) line(text string) {
 // clean makes text fit for a message: one line, no control characters, no
 // secret of the account, no query of a URL, and not endless.
 func (w *lastWords) clean(text string) string {
-	hide := strings.NewReplacer(w.secrets...)
-	text = withoutQueries(hide.Replace(text))
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
 			return ' '
 		}
 		return r
-	}, strings.ToValidUTF8(text, "?"))
-	return cut(strings.TrimSpace(hide.Replace(text)), mostBytes)
+	}, strings.ToValidUTF8(w.hide.Hide(text), "?"))
+	return cut(strings.TrimSpace(w.hide.Hide(text)), mostBytes)
+}
+
+// cut shortens a text to at most n bytes, more than 3.
+func cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	return strings.ToValidUTF8(text[:n-len("…")], "") + "…"
 }
 
 func (w *lastWords) String() string {

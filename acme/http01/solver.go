@@ -26,16 +26,19 @@ const (
 	tokenLife = 24 * time.Hour // a token older than this was left by a killed process
 )
 
-// A Solver proves names by http-01. It is an acme.Prover. It listens from the
-// first proof until Close.
+// A Solver proves names by http-01. It is an acme.Prover. It listens from Start,
+// or from the first proof, until Close.
 type Solver struct {
 	Dir     string       // required; of tokens, made if missing
 	Listen  string       // see Listen; "" never listens: another process serves Dir
 	Webroot string       // directory a web server shows as Path; if set, tokens go there and nothing is listened on
 	Log     *slog.Logger // required
 
+	peer string // where a keypaird would be found that was passed a socket; empty: localhost:80
+
 	mu      sync.Mutex
 	started bool
+	tried   time.Time // when a peer's place was last asked for
 	servers []*http.Server
 	served  sync.WaitGroup
 }
@@ -47,13 +50,14 @@ func (s *Solver) Prove(ctx context.Context, c acme.Challenge, validate func(cont
 		return err
 	}
 	defer s.withdraw(filepath.Join(dir, c.Token))
-	if err := s.start(ctx, c); err != nil {
-		var busy *BusyError
-		if !errors.As(err, &busy) || !s.heldByPeer(ctx, c) {
-			return err
-		}
+	err := s.start(ctx, c)
+	switch {
+	case err == nil:
+		return validate(ctx)
+	case mayBeHeld(err) && s.heldByPeer(ctx, c):
+		return s.lean(ctx, c, validate)
 	}
-	return validate(ctx)
+	return err
 }
 
 // place is where tokens go, and who may read them.
@@ -101,6 +105,17 @@ func (e *PublishError) Unwrap() error { return e.Err }
 // Remedy says what the operator can do about it.
 func (e *PublishError) Remedy() string {
 	return "make the directory exist and writable for keypaird, or correct [http-01] webroot"
+}
+
+// Start listens at once instead of at the first proof, unless the configuration
+// says that others do. It is for a daemon: other processes that prove names over
+// the same directory lean on it, and nobody waits at a socket of the service
+// manager that is not served yet.
+func (s *Solver) Start(ctx context.Context) error {
+	if s.Webroot != "" || s.Listen == "" {
+		return nil
+	}
+	return s.start(ctx, acme.Challenge{})
 }
 
 // start tidies up and listens, unless the configuration says that others do.
@@ -176,20 +191,6 @@ func (s *Solver) sweep(dir, end string) {
 			s.withdraw(filepath.Join(dir, e.Name()))
 		}
 	}
-}
-
-// heldByPeer reports whether whoever holds the port serves our directory, as
-// another keypaird does.
-func (s *Solver) heldByPeer(ctx context.Context, c acme.Challenge) bool {
-	host, port, err := net.SplitHostPort(s.Listen)
-	if err != nil {
-		return false
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost"
-	}
-	body, err := Get(ctx, net.JoinHostPort(host, port), c.Identifier, c.Token)
-	return err == nil && body == c.KeyAuth
 }
 
 const getTimeout = 10 * time.Second

@@ -72,6 +72,24 @@ func TestProve(t *testing.T) {
 	}
 }
 
+// A daemon that has started serves what a command writes, before it proves
+// anything itself.
+func TestStart(t *testing.T) {
+	s, addr := newSolver(t)
+	must(t, s.Start(t.Context()))
+	must(t, s.Start(t.Context()))
+	command := &Solver{Dir: s.Dir, Listen: addr, Log: s.Log}
+	must(t, command.Prove(t.Context(), challenge, served(addr)))
+	if command.started {
+		t.Error("the command listens, too")
+	}
+	for _, never := range []*Solver{{Listen: addr, Webroot: t.TempDir()}, {}} {
+		if err := never.Start(t.Context()); err != nil || never.started {
+			t.Errorf("Start = %v, listens: %v", err, never.started)
+		}
+	}
+}
+
 // A token is withdrawn even if what asks the CA panics.
 func TestPanicWithdraws(t *testing.T) {
 	s, _ := newSolver(t)

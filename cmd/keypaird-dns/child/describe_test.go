@@ -55,6 +55,11 @@ func TestDescriptionsAreLegos(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	for code := range needs {
+		if _, err := find(code); err != nil {
+			t.Error(err)
+		}
+	}
 	for code := range notes {
 		if _, err := find(code); err != nil {
 			t.Error(err)
@@ -62,10 +67,13 @@ func TestDescriptionsAreLegos(t *testing.T) {
 	}
 }
 
+// notConfined leaves the process of the tests alone.
+func notConfined(string) (string, error) { return "", nil }
+
 func run(t *testing.T, p Program, args ...string) (out string, err error) {
 	t.Helper()
 	var b, e bytes.Buffer
-	err = p.run(t.Context(), args, strings.NewReader(""), &b, &e)
+	err = p.run(t.Context(), args, strings.NewReader(""), &b, &e, notConfined)
 	return b.String(), err
 }
 
@@ -134,8 +142,8 @@ func TestProviders(t *testing.T) {
 }
 
 // The full program is built once, here: it takes minutes the first time. Each
-// provider is opened without any variables, and may complain of anything but
-// that it does not exist.
+// provider is opened, in a process confined for it, without any variables, and
+// may complain of anything but that it does not exist, or may not do something.
 func TestFullProgramHasAllProviders(t *testing.T) {
 	if testing.Short() {
 		t.Skip("building all providers takes minutes: not with -short")
@@ -167,15 +175,16 @@ func TestFullProgramHasAllProviders(t *testing.T) {
 func opens(t *testing.T, path, code string) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path)
+	cmd := exec.CommandContext(ctx, path, "-for", code)
 	// Two look for the machine's own credentials in the network.
 	cmd.Env = []string{"GCE_METADATA_HOST=127.0.0.1:1", "AZURE_AUTH_METHOD=env"}
 	cmd.Stdin = strings.NewReader(`{"op":"open","provider":"` + code + `","resolvers":["127.0.0.1:1"]}` + "\n")
 	out, err := cmd.Output()
+	out = bytes.ReplaceAll(out, []byte("{\"ending\":true}\n"), nil)
 	if err != nil || !json.Valid(out) {
 		t.Errorf("%s: %v, answer %q", code, err, out)
 	}
-	for _, bad := range []string{"no such", "unrecognized", "not in this build", "panic"} {
+	for _, bad := range []string{"has no such", "unrecognized", "not in this build", "panic", "permission denied", "operation not permitted"} {
 		if strings.Contains(string(out), bad) {
 			t.Errorf("%s: %s", code, out)
 		}

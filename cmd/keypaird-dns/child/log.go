@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"sync"
+
+	"keypaird/acme/dns01/secrets"
 )
 
 // A lineLog writes each message as a single line. It stands in for lego's
@@ -12,15 +14,12 @@ import (
 type lineLog struct {
 	mu   sync.Mutex
 	w    io.Writer
-	hide *strings.Replacer // secrets; nil: there are none
+	hide secrets.Veil
 }
 
 // tidy makes a provider's text fit for the parent: no secrets, one line.
 func (l *lineLog) tidy(text string) string {
-	if l.hide != nil {
-		text = l.hide.Replace(text)
-	}
-	return oneLine(withoutQueries(text))
+	return oneLine(l.hide.Hide(text))
 }
 
 func (l *lineLog) Printf(format string, args ...any) { l.Print(fmt.Sprintf(format, args...)) }

@@ -5,7 +5,7 @@
 // Each request is one line of JSON, and so is each answer, in order:
 //
 //	{"op":"open","provider":"rfc2136","resolvers":["192.0.2.53:53"]}
-//	{}
+//	{"confinement":"Landlock, version 7"}
 //	{"op":"locate","domain":"example.org","token":"t","key_auth":"t.k"}
 //	{"fqdn":"_acme-challenge.example.org.","value":"...","keeps_several":true}
 //	{"op":"present","domain":"example.org","token":"t","key_auth":"t.k"}
@@ -14,10 +14,15 @@
 //	{"fqdn":"_acme-challenge.example.org.","value":"...","keeps_several":true}
 //
 // or, for any of them, {"error":"...","remedy":"..."}. The first request must
-// be open. At the end of input, and at SIGINT, SIGTERM and SIGHUP, a request
-// under way is finished, what is still present is cleaned up, and the program
-// exits: with status 0 if nothing was left behind. That takes two minutes at
-// most, even if the provider hangs.
+// be open. At the end of input, and at SIGINT, SIGTERM and SIGHUP, the program
+// says {"ending":true}, a request under way is finished, what is still present
+// is cleaned up, and it exits: with status 0 if nothing was left behind. That
+// takes two minutes at most, even if the provider hangs.
+//
+// Before it reads the first request the program confines itself, as package
+// confine can on this system: no core dumps, no writing, no running of programs,
+// and of the file system only what name resolution, TLS and the variables name,
+// or the provider given by -for is known to need.
 //
 // The package knows no ACME and no provider by name but one, rfc2136, which it
 // replaces: lego's removes what other hosts have published at the same name.
@@ -29,12 +34,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/go-acme/lego/v4/challenge"
 	legolog "github.com/go-acme/lego/v4/log"
+
+	"keypaird/acme/dns01/secrets"
 )
 
 // A Program is keypaird-dns with the providers that were built into it.
@@ -57,7 +65,9 @@ func (p Program) Main(args []string) int {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	err := p.run(ctx, args, in, out, os.Stderr)
+	// Not by the C library, which loads others and asks daemons.
+	net.DefaultResolver.PreferGo = true
+	err := p.run(ctx, args, in, out, os.Stderr, confineFor)
 	switch {
 	case err == nil:
 		return 0
@@ -68,12 +78,15 @@ func (p Program) Main(args []string) int {
 	return 1
 }
 
-func (p Program) run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) error {
+// run is the program; confine takes from the process what a provider does not
+// need, and tells what it has done.
+func (p Program) run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer, confine func(code string) (string, error)) error {
 	flags := flag.NewFlagSet("keypaird-dns", flag.ContinueOnError)
 	flags.SetOutput(errw)
 	list := flags.Bool("list", false, "list the providers that are built in, one a line")
 	describe := flags.String("describe", "", "say which variables `PROVIDER` reads")
 	asJSON := flags.Bool("json", false, "answer -list and -describe in JSON")
+	only := flags.String("for", "", "open no other `PROVIDER`, and keep the process from what that one does not need")
 	if err := flags.Parse(args); err != nil {
 		return flag.ErrHelp
 	}
@@ -85,8 +98,12 @@ func (p Program) run(ctx context.Context, args []string, in io.Reader, out, errw
 	case *describe != "":
 		return p.describe(out, *describe, *asJSON)
 	}
-	l := &lineLog{w: errw, hide: secrets(os.Environ())}
+	told, err := confine(*only)
+	if err != nil {
+		return err
+	}
+	l := &lineLog{w: errw, hide: secrets.Of(os.Environ())}
 	legolog.Logger = l
-	s := &server{open: p.provider, out: out, log: l, patience: patience, bound: bound}
+	s := &server{open: p.provider, only: canonical(*only), confinement: told, out: out, log: l, patience: patience, bound: bound}
 	return s.serve(ctx, in)
 }

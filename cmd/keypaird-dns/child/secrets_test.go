@@ -51,7 +51,7 @@ func TestSecretsAreHidden(t *testing.T) {
 	var errs strings.Builder
 	ended := make(chan error, 1)
 	p := Program{Open: func(string) (challenge.Provider, error) { return said, nil }}
-	go func() { ended <- p.run(t.Context(), nil, inR, outW, &errs) }()
+	go func() { ended <- p.run(t.Context(), nil, inR, outW, &errs, notConfined) }()
 	answers := bufio.NewReader(outR)
 	answered := ""
 	for _, line := range []string{open, op("present", "a.example")} {

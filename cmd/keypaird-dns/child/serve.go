@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/go-acme/lego/v4/challenge"
@@ -37,6 +38,8 @@ type answer struct {
 	KeepsSeveral bool   `json:"keeps_several,omitempty"`
 	Error        string `json:"error,omitempty"`
 	Remedy       string `json:"remedy,omitempty"`
+	Confinement  string `json:"confinement,omitempty"`
+	Ending       bool   `json:"ending,omitempty"` // answers no request
 }
 
 // A record is one that was presented, or may have been.
@@ -48,7 +51,8 @@ type record struct {
 
 type server struct {
 	open            func(code string) (challenge.Provider, error)
-	out             io.Writer
+	only            string // provider; empty: any
+	confinement     string // what was done about it
 	log             *lineLog
 	patience, bound time.Duration
 
@@ -56,6 +60,9 @@ type server struct {
 	code      string
 	resolvers []string
 	outside   []*record // published and not yet withdrawn, oldest first
+
+	mu  sync.Mutex // a line at a time
+	out io.Writer
 }
 
 // serve answers requests until the input ends or ctx does, then cleans up.
@@ -71,6 +78,7 @@ func (s *server) serve(ctx context.Context, in io.Reader) error {
 	defer context.AfterFunc(ctx, func() {
 		time.AfterFunc(s.patience, late)
 		time.AfterFunc(s.bound, over)
+		_ = s.say(answer{Ending: true}) // the parent may be gone
 	})()
 	lines := make(chan []byte, 1024)
 	// The input is read on its own so that its end is noticed while a provider
@@ -127,13 +135,19 @@ func (s *server) reply(ctx, work context.Context, line []byte) error {
 			a.Remedy = s.log.tidy(r.Remedy())
 		}
 	}
+	return s.say(a)
+}
+
+func (s *server) say(a answer) error {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(a); err != nil {
 		return err
 	}
-	_, err = s.out.Write(b.Bytes())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.out.Write(b.Bytes())
 	return err
 }
 
@@ -146,7 +160,7 @@ func (s *server) handle(ctx, work context.Context, line []byte) (answer, error) 
 	}
 	switch {
 	case r.Op == "open" && s.provider == nil:
-		return answer{}, s.openProvider(work, r)
+		return answer{Confinement: s.confinement}, s.openProvider(work, r)
 	case r.Op == "open":
 		return answer{}, errors.New("an account is open already")
 	case s.provider == nil:
@@ -166,6 +180,9 @@ func (s *server) handle(ctx, work context.Context, line []byte) (answer, error) 
 }
 
 func (s *server) openProvider(work context.Context, r request) error {
+	if s.only != "" && canonical(r.Provider) != s.only {
+		return fmt.Errorf("started for provider %q, not for %q", s.only, r.Provider)
+	}
 	if err := s.setResolvers(r.Resolvers); err != nil {
 		return err
 	}

@@ -75,6 +75,7 @@ func (f *fake) published() string {
 // A session is a server as its parent sees it.
 type session struct {
 	t      *testing.T
+	srv    *server
 	in     *io.PipeWriter
 	out    *bufio.Reader
 	errs   strings.Builder
@@ -93,14 +94,14 @@ func start(t *testing.T, f *fake) *session {
 	legolog.Logger = l
 	var ctx context.Context
 	ctx, s.signal = context.WithCancel(t.Context())
-	srv := &server{open: func(code string) (challenge.Provider, error) {
+	s.srv = &server{open: func(code string) (challenge.Provider, error) {
 		if code == "refused" {
 			return nil, &configError{"wrong\ncredential", "correct it"}
 		}
 		return f, nil
 	}, out: outW, log: l, patience: patience, bound: bound}
 	go func() {
-		s.ended <- srv.serve(ctx, inR)
+		s.ended <- s.srv.serve(ctx, inR)
 		outW.Close()
 	}()
 	return s
@@ -115,14 +116,19 @@ func (s *session) send(line string) {
 
 func (s *session) receive() (a answer) {
 	s.t.Helper()
-	line, err := s.out.ReadBytes('\n')
-	if err != nil {
-		s.t.Fatal(err)
+	for {
+		line, err := s.out.ReadBytes('\n')
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		a = answer{}
+		if err := json.Unmarshal(line, &a); err != nil {
+			s.t.Fatalf("%s: %v", line, err)
+		}
+		if !a.Ending {
+			return a
+		}
 	}
-	if err := json.Unmarshal(line, &a); err != nil {
-		s.t.Fatalf("%s: %v", line, err)
-	}
-	return a
 }
 
 func (s *session) ask(line string) answer {

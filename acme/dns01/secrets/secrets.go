@@ -1,4 +1,9 @@
-package child
+// Package secrets keeps the credentials of a DNS account out of messages. Both
+// ends use it: keypaird-dns for what it answers, and keypaird for whatever else
+// a child of its says, the last words of one that crashed among them.
+//
+// The package knows variables and texts, and nothing else of either end.
+package secrets
 
 import (
 	"encoding/base64"
@@ -10,17 +15,30 @@ import (
 	"strings"
 )
 
-// secrets makes what hides the values of an environment, and those in the files
-// that its NAME_FILE variables name, in texts for the parent.
-func secrets(environ []string) *strings.Replacer {
-	type pair struct{ text, name string }
-	var all []pair
+// A Veil hides secrets in texts. The zero Veil knows none, and takes away the
+// queries of URLs only.
+type Veil struct{ hide *strings.Replacer }
+
+// least is the length of the shortest value that counts as a secret: what is
+// shorter turns up by chance.
+const least = 6
+
+// Of makes a veil over the values of an environment's variables ("NAME=VALUE"),
+// and over what is in the files that its NAME_FILE variables name, as far as we
+// may read them. Of several variables of one name the last one counts.
+func Of(environ []string) Veil {
+	values := map[string]string{}
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
+		values[name] = value
+	}
+	type pair struct{ text, name string }
+	var all []pair
+	for name, value := range values {
 		if plain, ok := strings.CutSuffix(name, "_FILE"); ok {
 			name, value = plain, contents(value)
 		}
-		if len(value) < 6 || !secretName(name) {
+		if len(value) < least || !secretName(name) {
 			continue
 		}
 		for _, text := range forms(value) {
@@ -38,8 +56,19 @@ func secrets(environ []string) *strings.Replacer {
 	for _, p := range all {
 		list = append(list, p.text, "["+p.name+"]")
 	}
-	return strings.NewReplacer(list...)
+	return Veil{strings.NewReplacer(list...)}
 }
+
+// Hide puts the names of variables in place of their values, and takes away the
+// queries of URLs, where some providers put their secrets.
+func (v Veil) Hide(text string) string {
+	if v.hide != nil {
+		text = v.hide.Replace(text)
+	}
+	return queries.ReplaceAllString(text, "$1?…")
+}
+
+var queries = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s"?]*)\?(?:\\.|[^\s"\\])+`)
 
 // contents is what a file begins with, or nothing. What is not a file, a pipe
 // say, is left to the provider: it can be read only once.
@@ -77,8 +106,3 @@ func forms(value string) []string {
 		base64.URLEncoding.EncodeToString(b), base64.RawURLEncoding.EncodeToString(b),
 	}
 }
-
-// queries are those of URLs, where some providers put their secrets.
-var queries = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s"?]*)\?(?:\\.|[^\s"\\])+`)
-
-func withoutQueries(text string) string { return queries.ReplaceAllString(text, "$1?…") }

@@ -1,0 +1,15 @@
+package confine
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// notDumpable is about the memory, which all threads share.
+func notDumpable() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("closing the memory to other processes: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,173 @@
+package dns01
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A deafChild refuses its account, as the test needs it to be up, and then does
+// not heed the end of its input. It writes its process id to the file pids, and
+// that of a program it runs.
+const deafChild = `#!/bin/sh
+cd "$X_DIR"
+%s
+sleep 1000 &
+echo $$ $! >pids.new && mv pids.new pids
+read request
+echo '{"error":"no"}'
+while :; do sleep 1000 & wait $!; done
+`
+
+// deafAccount starts such a child, which does something on SIGTERM, and leaves
+// it with its input closed.
+func deafAccount(t *testing.T, onTerm string, bound time.Duration) (a *Account, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	path := filepath.Join(dir, "child")
+	if err := os.WriteFile(path, fmt.Appendf(nil, deafChild, onTerm), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	a = &Account{
+		Name: "deaf", Provider: "httpreq", Child: path, Log: logOf(t), bound: bound,
+		Env: map[string]string{"X_DIR": dir},
+	}
+	closed(t, a)
+	var failed *ProviderError
+	if err := a.Prove(t.Context(), challenge("example.org", "token"), accept); !errors.As(err, &failed) {
+		t.Fatalf("Prove = %v", err)
+	}
+	return a, dir
+}
+
+// alive lists the processes of a deaf child that are there.
+func alive(t *testing.T, dir string) (list []int) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "pids"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for word := range strings.FieldsSeq(string(text)) {
+		var pid int
+		if _, err := fmt.Sscan(word, &pid); err != nil {
+			t.Fatal(err)
+		}
+		// Whoever inherited a dead one may not have buried it yet.
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err == nil && strings.Contains(string(stat), ") Z ") {
+			continue
+		}
+		if syscall.Kill(pid, 0) == nil {
+			list = append(list, pid)
+		}
+	}
+	return list
+}
+
+// What does not heed the end of its input is killed with all it has started,
+// and does not outlive us.
+func TestDeafChildIsKilledByClose(t *testing.T) {
+	a, dir := deafAccount(t, "trap '' TERM", 0)
+	if list := alive(t, dir); len(list) != 2 {
+		t.Fatalf("%d processes, want the child and its program", len(list))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	err := a.Close(ctx)
+	if err == nil || !strings.Contains(err.Error(), `DNS account "deaf" (httpreq): ending: keypaird-dns ended: signal: killed`) {
+		t.Errorf("Close = %v", err)
+	}
+	eventually(t, "the end of all of it", func() bool { return len(alive(t, dir)) == 0 })
+}
+
+// It is asked politely first.
+func TestDeafChildIsTerminatedFirst(t *testing.T) {
+	a, dir := deafAccount(t, "trap 'echo >asked; kill $!; exit 3' TERM", 0)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	err := a.Close(ctx)
+	if err == nil || !strings.Contains(err.Error(), "exit status 3") {
+		t.Errorf("Close = %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "asked")); err != nil {
+		t.Error(err)
+	}
+}
+
+// Nobody need call Close for that.
+func TestDeafChildIsKilledAfterABound(t *testing.T) {
+	_, dir := deafAccount(t, "trap '' TERM", 10*time.Millisecond)
+	eventually(t, "the end of all of it", func() bool { return len(alive(t, dir)) == 0 })
+}
+
+// A child that is killed with its record out is not followed by another one that
+// outlives us: the record is reported.
+func TestNoneAfterTheLast(t *testing.T) {
+	var log lockedBuffer
+	path := filepath.Join(t.TempDir(), "child")
+	const script = `#!/bin/sh
+trap '' TERM
+echo >>"$X_DIR/started"
+n='"fqdn":"_acme-challenge.example.org.","value":"%s"'
+read l; echo '{}'
+read l; echo "{$n}"
+read l; echo "{$n}"
+while :; do sleep 1000; done
+`
+	c := challenge("example.org", "token")
+	dir := t.TempDir()
+	if err := os.WriteFile(path, fmt.Appendf(nil, script, txtValue(c.KeyAuth)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	a := &Account{
+		Name: "deaf", Provider: "httpreq", Child: path, Log: log.logger(), Resolvers: []string{freePort(t)},
+		Env: map[string]string{"X_DIR": dir},
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for !strings.Contains(log.String(), "presented") && ctx.Err() == nil {
+			<-time.After(time.Millisecond)
+		}
+		cancel()
+	}()
+	if err := a.Prove(ctx, c, accept); !errors.Is(err, context.Canceled) {
+		t.Errorf("Prove = %v", err)
+	}
+	if err := a.Close(ctx); err == nil || !strings.Contains(err.Error(), "signal: killed") {
+		t.Errorf("Close = %v", err)
+	}
+	eventually(t, "the report", func() bool { return strings.Contains(log.String(), "a TXT record may be left") })
+	if text, err := os.ReadFile(filepath.Join(dir, "started")); err != nil || string(text) != "\n" {
+		t.Errorf("started %q, %v; want one child", text, err)
+	}
+}
+
+// A lockedBuffer is a log that is read while it is written.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func (b *lockedBuffer) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}

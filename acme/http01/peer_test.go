@@ -1,0 +1,137 @@
+package http01
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// eventually polls until check finds no fault.
+func eventually(ctx context.Context, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for {
+		err := check(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+// A peer, another keypaird over the same directory, goes away while the CA
+// looks: all proofs that lean on it go on.
+func TestPeerGoesAway(t *testing.T) {
+	s, addr := newSolver(t)
+	l, err := net.Listen("tcp", addr)
+	must(t, err)
+	peer := NewServer(s.Dir)
+	var serving, proofs, leaning sync.WaitGroup
+	serving.Go(func() { _ = peer.Serve(l) })
+	const proven = 20
+	leaning.Add(proven)
+	for i := range proven {
+		c := challenge
+		c.Token = fmt.Sprintf("%s-%d", token, i)
+		c.KeyAuth = c.Token + strings.TrimPrefix(keyAuth, token)
+		proofs.Go(func() {
+			err := s.Prove(t.Context(), c, func(ctx context.Context) error {
+				leaning.Done()
+				leaning.Wait()
+				peer.Close()
+				return eventually(ctx, func(ctx context.Context) error {
+					body, err := Get(ctx, addr, c.Identifier, c.Token)
+					if err == nil && body != c.KeyAuth {
+						err = fmt.Errorf("%s serves %q", addr, body)
+					}
+					return err
+				})
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	proofs.Wait()
+	serving.Wait()
+	s.Close()
+	if _, err := net.Dial("tcp", addr); err == nil {
+		t.Error("still listening after Close")
+	}
+}
+
+// A peer that stays is not disturbed.
+func TestPeerStays(t *testing.T) {
+	s, addr := newSolver(t)
+	l, err := net.Listen("tcp", addr)
+	must(t, err)
+	peer := NewServer(s.Dir)
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = peer.Serve(l) })
+	must(t, s.Prove(t.Context(), challenge, func(ctx context.Context) error {
+		if err := eventually(ctx, func(context.Context) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.tried.IsZero() {
+				return errors.New("the place of the peer was not asked for")
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		return served(addr)(ctx)
+	}))
+	if s.started {
+		t.Error("the solver listens")
+	}
+	peer.Close()
+	serving.Wait()
+}
+
+// Whoever was passed no socket may find that the daemon was.
+func TestPeerHasTheSocket(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		peer func(dir string) http.Handler
+		ok   bool
+	}{
+		{"another keypaird", func(dir string) http.Handler { return Responder{dir} }, true},
+		{"a web server", func(string) http.Handler { return http.NotFoundHandler() }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, _ := newSolver(t)
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			must(t, err)
+			srv := &http.Server{Handler: tt.peer(s.Dir)}
+			var serving sync.WaitGroup
+			serving.Go(func() { _ = srv.Serve(l) })
+			defer serving.Wait()
+			defer srv.Close()
+			s.Listen, s.peer = "fd:http", l.Addr().String()
+			err = s.Prove(t.Context(), challenge, served(s.peer))
+			var none *NoSocketError
+			if tt.ok && err != nil || !tt.ok && !errors.As(err, &none) {
+				t.Errorf("Prove = %v", err)
+			}
+		})
+	}
+}
+
+func TestMayBeHeld(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want bool
+	}{
+		{&BusyError{}, true}, {&DeniedError{}, true}, {fmt.Errorf("x: %w", &NoSocketError{}), true}, {errors.New("missing port"), false},
+	} {
+		if got := mayBeHeld(tt.err); got != tt.want {
+			t.Errorf("mayBeHeld(%T) = %v", tt.err, got)
+		}
+	}
+}
