@@ -203,13 +203,13 @@ func TestEnvironment(t *testing.T) {
 		want []string
 	}{
 		{"nothing", Event{}, nil},
-		{"one target", Event{EventDeploy, []string{"example.org"}, "example.org", "/s/certs/example.org/v000001", "ab12", not, ""}, []string{
+		{"one target", Event{EventDeploy, []string{"example.org"}, "example.org", "/s/certs/example.org/v000001", "ab12", not, "", ""}, []string{
 			"KEYPAIRD_EVENT=deploy", "KEYPAIRD_NAMES=example.org", "KEYPAIRD_NAME=example.org",
 			"KEYPAIRD_DIR=/s/certs/example.org/v000001", "KEYPAIRD_FULLCHAIN=/s/certs/example.org/v000001/fullchain.pem",
 			"KEYPAIRD_KEY=/s/certs/example.org/v000001/privkey.pem", "KEYPAIRD_FINGERPRINT=ab12",
 			"KEYPAIRD_NOT_AFTER=2027-03-01T11:00:00Z"}},
-		{"several targets", Event{Kind: EventRollback, Names: []string{"a.example", "*.b.example"}, Error: "two\nlines\x00 \x1b[1mbold"}, []string{
-			"KEYPAIRD_EVENT=rollback", "KEYPAIRD_NAMES=a.example *.b.example", "KEYPAIRD_ERROR=two lines bold"}},
+		{"several targets", Event{Kind: EventRollback, Names: []string{"a.example", "*.b.example"}, Error: "two\nlines\x00 \x1b[1mbold", Remedy: "mend\nit"}, []string{
+			"KEYPAIRD_EVENT=rollback", "KEYPAIRD_NAMES=a.example *.b.example", "KEYPAIRD_ERROR=two lines bold", "KEYPAIRD_REMEDY=mend it"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var log strings.Builder

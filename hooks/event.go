@@ -26,7 +26,9 @@ type Event struct {
 	Dir         string    // KEYPAIRD_DIR, of the version, and with it KEYPAIRD_FULLCHAIN and KEYPAIRD_KEY
 	Fingerprint string    // KEYPAIRD_FINGERPRINT
 	NotAfter    time.Time // KEYPAIRD_NOT_AFTER, RFC 3339 in UTC
-	Error       string    // KEYPAIRD_ERROR, made one line
+
+	Error  string // KEYPAIRD_ERROR, made one line
+	Remedy string // KEYPAIRD_REMEDY, likewise
 }
 
 // environ writes the whole environment of a command.
@@ -50,6 +52,7 @@ func (ev Event) environ() []string {
 		set("NOT_AFTER", ev.NotAfter.UTC().Format(time.RFC3339))
 	}
 	set("ERROR", oneLine(ev.Error))
+	set("REMEDY", oneLine(ev.Remedy))
 	return env
 }
 

@@ -1,13 +1,8 @@
 package renew
 
 import (
-	"crypto/ecdsa"
-	"crypto/rsa"
 	"crypto/x509"
-	"fmt"
-	"net"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -34,16 +29,12 @@ type Mood int
 
 // Moods.
 const (
-	Patient Mood = iota // the daemon: backoff and budget hold
-	Asked               // a person asked: no backoff is waited for
+	Patient Mood = iota // the daemon: backoff, budget and window hold
+	Asked               // a person asked: neither backoff nor window are waited for
 	Forced              // a person insists: a new certificate now, whatever the budget
 )
 
-const (
-	budget       = 2 // certificates for one exact set of names
-	budgetPeriod = 24 * time.Hour
-	shortLived   = 10 * 24 * time.Hour
-)
+const shortLived = 10 * 24 * time.Hour
 
 // A State is what is on disk of a target.
 type State struct {
@@ -51,20 +42,28 @@ type State struct {
 	Version     string            // of Leaf
 	Fingerprint string            // of Leaf
 	Live        bool              // the newest version is the live one
+	InUse       *x509.Certificate // of the live version; nil if there is none
 	Record      Record
+	Opens       time.Time // deployments may begin; zero: now
 }
 
 // Decide says what to do about a target at now. The rules, in order:
 //
 //   - a new certificate is needed if there is none, if names, key type, CA or
-//     profile are not the configured ones, or if it is due: at a third of its
-//     lifetime left, half if it lives under ten days;
-//   - at most two certificates for one exact set of names are had in a day
-//     unless a person forces it (Let's Encrypt grants five in seven days);
+//     profile are not the configured ones, or if it is due: at the instant chosen
+//     within the window that its CA suggests, but with a fifth of its lifetime
+//     left at the latest; where the CA suggests none, at a third of its lifetime
+//     left, half if it lives under ten days;
+//   - at most two certificates for one exact set of names are had in a day, and
+//     four in a week, unless a person forces it (Let's Encrypt grants five in
+//     seven days);
 //   - a deployment is needed where the newest is not in use and verified, or the
 //     newest was stored and not made live before a crash. It does not wait for a
-//     new certificate that cannot be had yet;
-//   - what failed is tried again after its backoff, or when a person asks.
+//     new certificate that cannot be had yet, but for the window of deployments,
+//     unless less than a quarter of the lifetime is left of what is in use;
+//   - what failed is tried again after its backoff, or when a person asks. A CA
+//     that failed three times in a row, or once when time runs short, is left for
+//     the next one.
 func Decide(now time.Time, t Target, s State, mood Mood) Decision {
 	why := needsCertificate(now, t, s, mood)
 	if why == "" {
@@ -91,45 +90,52 @@ func decideMeanwhile(now time.Time, t Target, s State, mood Mood) (Decision, boo
 
 // decideIssue says whether the certificate that is needed may be ordered.
 func decideIssue(now time.Time, t Target, s State, mood Mood, why string) Decision {
-	spent := s.Record.spent(t.Names, now)
-	switch {
-	case mood == Forced:
-	case len(spent) >= budget:
-		return Decision{
-			Wait, fmt.Sprintf("%s, but %d certificates for these names were issued within a day", why, len(spent)),
-			spent[len(spent)-budget].Add(budgetPeriod),
+	if mood != Forced {
+		if spent, until := s.overdrawn(now, t); spent != "" {
+			return Decision{Wait, why + ", but " + spent, until}
 		}
-	case mood == Patient && s.Record.Order.waits(now):
-		return Decision{Wait, why + ", but the last try failed", s.Record.Order.Next}
 	}
-	return Decision{Issue, why, s.due()}
+	if cas, next := s.open(now, t, mood); len(cas) == 0 {
+		return Decision{Wait, why + ", but the last try failed", next}
+	}
+	return Decision{Issue, why, s.Due()}
 }
 
 // decideDeploy says whether the newest certificate is to be put in use.
 func decideDeploy(now time.Time, t Target, s State, mood Mood) Decision {
-	waiting := Decision{None, "not due", s.due()}
+	d := whatToDeploy(now, t, s, mood)
+	if d.Action == Deploy && mood == Patient && s.Opens.After(now) && !s.urgent(now) {
+		return Decision{Wait, d.Why + "; the window for deployments is closed", s.Opens}
+	}
+	return d
+}
+
+func whatToDeploy(now time.Time, t Target, s State, mood Mood) Decision {
+	waiting := Decision{None, "not due", s.Due()}
 	for _, name := range t.Deploy {
 		d := s.Record.Deployments[name]
 		if d.done(s.Fingerprint, t.Manner[name]) {
 			continue
 		}
 		if mood == Patient && d.Attempt.waits(now) {
-			waiting = Decision{Wait, "deployment to " + name + " failed", d.Attempt.Next}
+			if waiting.Action == None || d.Attempt.Next.Before(waiting.At) {
+				waiting = Decision{Wait, "deployment to " + name + " failed", d.Attempt.Next}
+			}
 			continue
 		}
 		switch {
 		case d.Deployed != s.Fingerprint:
 		case t.Manner[name].Lost:
-			return Decision{Deploy, "a file of deployment " + name + " is gone", s.due()}
+			return Decision{Deploy, "a file of deployment " + name + " is gone", s.Due()}
 		case d.Manner != t.Manner[name].Sum:
-			return Decision{Deploy, "deployment " + name + " was changed", s.due()}
+			return Decision{Deploy, "deployment " + name + " was changed", s.Due()}
 		default:
-			return Decision{Deploy, "deployed to " + name + " but not verified", s.due()}
+			return Decision{Deploy, "deployed to " + name + " but not verified", s.Due()}
 		}
-		return Decision{Deploy, "stored but not deployed", s.due()}
+		return Decision{Deploy, "stored but not deployed", s.Due()}
 	}
 	if waiting.Action == None && !s.Live {
-		return Decision{Deploy, "stored but not live", s.due()}
+		return Decision{Deploy, "stored but not live", s.Due()}
 	}
 	return waiting
 }
@@ -139,15 +145,28 @@ func (d Deployment) done(fingerprint string, m Manner) bool {
 	return d.Verified == fingerprint && d.Manner == m.Sum && !m.Lost
 }
 
-// due is when the newest certificate is to be replaced; zero if there is none.
-func (s State) due() time.Time {
+// Due is when the newest certificate is to be replaced; zero if there is none.
+func (s State) Due() time.Time {
 	if s.Leaf == nil {
 		return time.Time{}
 	}
-	return Due(s.Leaf)
+	if !s.advised() {
+		return Due(s.Leaf)
+	}
+	last := s.Leaf.NotAfter.Add(-s.Leaf.NotAfter.Sub(s.Leaf.NotBefore) / 5)
+	if s.Record.Advice.Chosen.Before(last) {
+		return s.Record.Advice.Chosen
+	}
+	return last
 }
 
-// Due is when a certificate is to be replaced.
+// advised reports whether the CA said when it wants the newest replaced.
+func (s State) advised() bool {
+	a := s.Record.Advice
+	return a.Fingerprint == s.Fingerprint && !a.Chosen.IsZero()
+}
+
+// Due is when a certificate is to be replaced of which the CA says nothing.
 func Due(leaf *x509.Certificate) time.Time {
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
 	left := life / 3
@@ -155,6 +174,13 @@ func Due(leaf *x509.Certificate) time.Time {
 		left = life / 2
 	}
 	return leaf.NotAfter.Add(-left)
+}
+
+// Concern is when a live certificate that was not replaced is a reason for
+// concern: half of what was left when it was due is gone.
+func Concern(leaf *x509.Certificate) time.Time {
+	due := Due(leaf)
+	return due.Add(leaf.NotAfter.Sub(due) / 2)
 }
 
 // needsCertificate says why a new certificate is needed, or "".
@@ -176,40 +202,10 @@ func needsCertificate(now time.Time, t Target, s State, mood Mood) string {
 		return "profile changed"
 	case !now.Before(s.Leaf.NotAfter):
 		return "expired"
-	case !now.Before(Due(s.Leaf)):
-		return "due"
+	case now.Before(s.Due()):
+		return ""
+	case s.advised() && now.Before(Due(s.Leaf)):
+		return "its CA asks for it"
 	}
-	return ""
-}
-
-// names lists what a certificate is for, in the form that canonical returns.
-func names(leaf *x509.Certificate) []string {
-	all := slices.Clone(leaf.DNSNames)
-	for _, ip := range leaf.IPAddresses {
-		all = append(all, ip.String())
-	}
-	return canonical(all)
-}
-
-// canonical returns names sorted, in one spelling and each once.
-func canonical(names []string) []string {
-	out := make([]string, len(names))
-	for i, name := range names {
-		out[i] = strings.ToLower(name)
-		if ip := net.ParseIP(name); ip != nil {
-			out[i] = ip.String()
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-func keyType(leaf *x509.Certificate) string {
-	switch key := leaf.PublicKey.(type) {
-	case *ecdsa.PublicKey:
-		return fmt.Sprintf("ec%d", key.Curve.Params().BitSize)
-	case *rsa.PublicKey:
-		return fmt.Sprintf("rsa%d", key.N.BitLen())
-	}
-	return ""
+	return "due"
 }

@@ -64,7 +64,7 @@ func TestDecide(t *testing.T) {
 	rsaLeaf := ours(day, 90*day)
 	rsaLeaf.PublicKey = &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 2047)}
 	failedOrder := func(next time.Duration) Record {
-		return with(func(r *Record) { r.Order = Attempt{Failures: 3, Next: now.Add(next)} })
+		return with(func(r *Record) { r.Orders = map[string]Attempt{"le": {Failures: 3, Next: now.Add(next)}} })
 	}
 	failedDeploy := func(deployed, verified string, next time.Duration) Record {
 		return with(func(r *Record) {
@@ -77,6 +77,16 @@ func TestDecide(t *testing.T) {
 			for _, age := range ages {
 				r.Issued = append(r.Issued, now.Add(-age))
 			}
+		})
+	}
+	advised := func(chosen time.Duration) Record {
+		return with(func(r *Record) {
+			r.Advice = Advice{Fingerprint: "f", Start: now, End: now.Add(time.Hour), Chosen: now.Add(chosen)}
+		})
+	}
+	failedAt := func(failures int, elsewhere bool) Record {
+		return with(func(r *Record) {
+			r.Orders = map[string]Attempt{"le": {Failures: failures, Elsewhere: elsewhere, Next: now.Add(time.Hour)}}
 		})
 	}
 	both := target(func(t *Target) { t.Deploy = []string{"relayd", "postfix"} })
@@ -130,6 +140,33 @@ func TestDecide(t *testing.T) {
 		{"two certificates for other names", target(func(t *Target) { t.Names = []string{"a.test"} }), ours(day, 90*day), spent(time.Hour, time.Hour), Patient, false, Issue, "names changed"},
 		{"two certificates by a clock in the far future", otherKey, ours(day, 90*day), spent(-400*day, -400*day), Patient, false, Issue, "key type changed"},
 
+		{"three certificates in a week", otherKey, ours(day, 90*day), spent(6*day, 5*day, 3*day), Patient, false, Issue, "key type changed"},
+		{"four certificates in a week", otherKey, ours(day, 90*day), spent(6*day, 5*day, 4*day, 3*day), Patient, false, Wait, "4 certificates for these names were issued within a week"},
+		{"four in a week, of those that live a day", otherKey, ours(time.Hour, day), spent(6*day, 5*day, 4*day, 3*day), Patient, false, Issue, "key type changed"},
+
+		{"two in a day, of those that live an hour", otherKey, ours(time.Minute, time.Hour), spent(40*time.Minute, 20*time.Minute), Patient, false, Issue, "key type changed"},
+
+		{"the CA wants it earlier", chat, ours(day, 90*day), advised(-time.Minute), Patient, false, Issue, "its CA asks for it"},
+		{"the CA wants it later", chat, ours(61*day, 90*day), advised(5 * day), Patient, false, None, "not due"},
+		{"the instant chosen has come", chat, ours(61*day, 90*day), advised(0), Patient, false, Issue, "due"},
+		{"the CA wants it never", chat, ours(72*day, 90*day), advised(1000 * day), Patient, false, Issue, "due"},
+		{"the CA spoke of another certificate", chat, ours(day, 90*day), with(func(r *Record) {
+			r.Advice = Advice{Fingerprint: "old", Start: now, End: now, Chosen: now.Add(-day)}
+		}), Patient, false, None, "not due"},
+		{"the CA asks, and backoff runs", chat, ours(day, 90*day), with(func(r *Record) {
+			r.Advice = Advice{Fingerprint: "f", Chosen: now.Add(-day)}
+			r.Orders = map[string]Attempt{"le": {Failures: 1, Next: now.Add(time.Hour)}}
+		}), Patient, false, Wait, "the last try failed"},
+		{"the CA asks, and the budget is spent", chat, ours(day, 90*day), with(func(r *Record) {
+			r.Advice = Advice{Fingerprint: "f", Chosen: now.Add(-day)}
+			r.For, r.Issued = "*.example.org example.org", []time.Time{now.Add(-time.Hour), now.Add(-time.Hour)}
+		}), Patient, false, Wait, "its CA asks for it, but 2 certificates"},
+
+		{"the first CA failed twice", chat, ours(61*day, 90*day), failedAt(2, true), Patient, false, Wait, "the last try failed"},
+		{"the first CA keeps failing", chat, ours(61*day, 90*day), failedAt(3, true), Patient, false, Issue, "due"},
+		{"the first CA failed once, and time runs short", chat, ours(80*day, 90*day), failedAt(1, true), Patient, false, Issue, "due"},
+		{"the name cannot be proven anywhere", chat, ours(80*day, 90*day), failedAt(9, false), Patient, false, Wait, "the last try failed"},
+
 		{"stored, not deployed", chat, ours(day, 90*day), with(func(r *Record) { r.Deployments = nil }), Patient, true, Deploy, "stored but not deployed"},
 		{"reload failed, backoff runs", chat, ours(day, 90*day), failedDeploy("old", "old", time.Minute), Patient, true, Wait, "deployment to relayd failed"},
 		{"reload failed, backoff over", chat, ours(day, 90*day), failedDeploy("old", "old", 0), Patient, true, Deploy, "stored but not deployed"},
@@ -152,20 +189,23 @@ func TestDecide(t *testing.T) {
 		{"record lost", chat, ours(day, 90*day), Record{}, Patient, false, Deploy, "stored but not deployed"},
 
 		{"due, the CA is down, and what is stored is not deployed", chat, ours(61*day, 90*day), with(func(r *Record) {
-			r.Order, r.Deployments = Attempt{Failures: 1, Next: now.Add(time.Hour)}, nil
+			r.Orders, r.Deployments = map[string]Attempt{"le": {Failures: 1, Next: now.Add(time.Hour)}}, nil
 		}), Patient, true, Deploy, "stored but not deployed"},
 		{"expired, the CA is down, and what is stored is not deployed", chat, ours(91*day, 90*day), with(func(r *Record) {
-			r.Order, r.Deployments = Attempt{Failures: 1, Next: now.Add(time.Hour)}, nil
+			r.Orders, r.Deployments = map[string]Attempt{"le": {Failures: 1, Next: now.Add(time.Hour)}}, nil
 		}), Patient, true, Wait, "the last try failed"},
 		{"due and not deployed: one reload less", chat, ours(61*day, 90*day), with(func(r *Record) { r.Deployments = nil }), Patient, true, Issue, "due"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := State{Leaf: tt.leaf, Version: "v000001", Fingerprint: "f", Live: !tt.notLive, Record: tt.rec}
+			if s.Live {
+				s.InUse = tt.leaf
+			}
 			got := Decide(now, tt.target, s, tt.mood)
 			if got.Action != tt.want || !strings.Contains(got.Why, tt.why) {
 				t.Errorf("Decide = %v (%s), want %v (%s)", got.Action, got.Why, tt.want, tt.why)
 			}
-			if got.Action == Wait && !got.At.After(now) || got.Action == None && !got.At.Equal(Due(tt.leaf)) {
+			if got.Action == Wait && !got.At.After(now) || got.Action == None && !got.At.Equal(s.Due()) {
 				t.Errorf("at %v", got.At)
 			}
 		})
@@ -177,5 +217,32 @@ func TestBudgetSaysWhen(t *testing.T) {
 	got := Decide(now, chat, State{Record: rec}, Patient)
 	if want := now.Add(4 * time.Hour); got.Action != Wait || !got.At.Equal(want) {
 		t.Errorf("Decide = %+v, want to wait until %v", got, want)
+	}
+}
+
+// Deployments wait for their window, but not until a certificate ends.
+func TestWindow(t *testing.T) {
+	rec := with(func(r *Record) { r.Deployments = nil })
+	for _, tt := range []struct {
+		name  string
+		inUse *x509.Certificate
+		opens time.Duration
+		mood  Mood
+		want  Action
+	}{
+		{"closed", ours(61*day, 90*day), time.Hour, Patient, Wait},
+		{"open", ours(61*day, 90*day), 0, Patient, Deploy},
+		{"closed, a person asks", ours(61*day, 90*day), time.Hour, Asked, Deploy},
+		{"closed, time runs short", ours(70*day, 90*day), time.Hour, Patient, Deploy},
+		{"closed, what is in use has ended", ours(91*day, 90*day), time.Hour, Patient, Deploy},
+		{"closed, nothing is in use", nil, time.Hour, Patient, Deploy},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := State{Leaf: ours(day, 90*day), Fingerprint: "f", InUse: tt.inUse, Record: rec, Opens: now.Add(tt.opens)}
+			got := Decide(now, chat, s, tt.mood)
+			if got.Action != tt.want || got.Action == Wait && !got.At.Equal(s.Opens) {
+				t.Errorf("Decide = %+v, want %v", got, tt.want)
+			}
+		})
 	}
 }

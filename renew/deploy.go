@@ -5,25 +5,54 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"keypaird/renew/keypair"
 )
 
-// deployAll takes every pair that is not in use yet to its deployments, each
+// together is how long a pair waits at most for others of its pass, so that one
+// reload does for all, and an order that hangs does not hold them up.
+const together = time.Minute
+
+// deployAll takes the pairs of jobs to their deployments as they come, many at a
+// time.
+func (p *Pass) deployAll(ctx context.Context, jobs <-chan *job, errs *failures) {
+	var batch []*job
+	var patience <-chan time.Time
+	for open := true; open; {
+		select {
+		case j, ok := <-jobs:
+			if open = ok; open {
+				batch = append(batch, j)
+			}
+			if len(batch) == 1 && open {
+				patience = time.After(together)
+			}
+			if open {
+				continue
+			}
+		case <-patience:
+		}
+		slices.SortFunc(batch, func(a, b *job) int { return a.place - b.place }) // not by who was first done
+		p.deployBatch(ctx, batch, errs)
+		batch, patience = nil, nil
+	}
+}
+
+// deployBatch takes every pair that is not in use yet to its deployments, each
 // deployment once. Where no new pair could be had, the one before it may still
 // be waiting.
-func (p *Pass) deployAll(ctx context.Context, jobs []*job, errs *failures) {
+func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 	arrived := make([]*arrival, len(jobs))
 	p.each(len(jobs), func(i int) {
 		j := jobs[i]
+		now := p.now()
+		j.state.Opens = p.opens(now)
 		// What may not be deployed yet does not become live: live is what is in use.
-		d, ok := decideMeanwhile(time.Now(), j.Target, j.state, p.Mood)
-		if !ok || ctx.Err() != nil {
+		d, ok := decideMeanwhile(now, j.Target, j.state, p.Mood)
+		if !ok || p.yielding(ctx) {
 			return
 		}
 		if j.failed && j.ca == "" {
@@ -36,7 +65,7 @@ func (p *Pass) deployAll(ctx context.Context, jobs []*job, errs *failures) {
 	})
 	ready := slices.DeleteFunc(arrived, func(a *arrival) bool { return a == nil })
 	for _, name := range deployments(ready) {
-		if ctx.Err() != nil {
+		if p.yielding(ctx) {
 			break
 		}
 		p.deploy(ctx, name, ready, errs)
@@ -52,19 +81,15 @@ func (p *Pass) deployAll(ctx context.Context, jobs []*job, errs *failures) {
 	})
 }
 
-// each calls do for 0 to n-1, as many at once as orders: what waits for the disk
-// waits together.
-func (p *Pass) each(n int, do func(i int)) {
-	slots := make(chan struct{}, max(p.Parallel, 1))
-	var wg sync.WaitGroup
-	for i := range n {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			do(i)
-		})
+// yielding reports whether nothing more is to be begun. A deployment that was
+// begun is brought to its end, unless the whole process ends.
+func (p *Pass) yielding(ctx context.Context) bool {
+	select {
+	case <-p.Yield:
+		return true
+	default:
+		return ctx.Err() != nil
 	}
-	wg.Wait()
 }
 
 // An arrival is a target whose newest version is to be deployed.
@@ -155,7 +180,7 @@ func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *
 		if !slices.Contains(a.Deploy, name) || d.done(a.state.Fingerprint, a.Manner[name]) {
 			continue
 		}
-		if p.Mood == Patient && d.Attempt.waits(time.Now()) {
+		if p.Mood == Patient && d.Attempt.waits(p.now()) {
 			continue
 		}
 		c, err := p.change(a, name, d)
@@ -169,7 +194,7 @@ func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *
 	if len(changes) == 0 {
 		return
 	}
-	began := time.Now()
+	began := p.now()
 	outcomes, err := p.callDeployer(ctx, name, changes)
 	var failed []string
 	for i, a := range batch {
@@ -183,7 +208,7 @@ func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *
 		}
 	})
 	if err == nil {
-		p.Log.Info("deployed", "deployment", name, "certs", strings.Join(targets, " "), "took", time.Since(began).Round(time.Millisecond))
+		p.Log.Info("deployed", "deployment", name, "certs", strings.Join(targets, " "), "took", p.now().Sub(began).Round(time.Millisecond))
 	} else if ctx.Err() == nil {
 		errs.add(&TargetError{failed, "deploying to " + name, err})
 	}
@@ -193,13 +218,10 @@ func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *
 // all Verified, and with one at least one is not.
 func (p *Pass) callDeployer(ctx context.Context, name string, changes []Change) (outcomes []Outcome, err error) {
 	unknown := slices.Repeat([]Outcome{Placed}, len(changes))
-	defer func() {
-		if v := recover(); v != nil {
-			p.Log.Error("panicked", "deployment", name, "value", v, "stack", string(debug.Stack()))
-			outcomes, err = unknown, fmt.Errorf("internal fault: %v", v)
-		}
+	outcomes, err = func() (outcomes []Outcome, err error) {
+		defer p.recovered(&err, "deployment", name)
+		return p.Deployer.Deploy(ctx, name, changes)
 	}()
-	outcomes, err = p.Deployer.Deploy(ctx, name, changes)
 	unverified := slices.ContainsFunc(outcomes, func(o Outcome) bool { return o != Verified })
 	switch {
 	case err == nil:
@@ -242,7 +264,7 @@ func (p *Pass) recordDeployment(ctx context.Context, a *arrival, name string, ou
 	if err != nil && ctx.Err() != nil {
 		return nil
 	}
-	now := time.Now()
+	now := p.now()
 	d := a.state.Record.Deployments[name]
 	if outcome == Verified || outcome == InUse {
 		d.Deployed, d.Manner = a.state.Fingerprint, a.Manner[name].Sum
@@ -251,11 +273,11 @@ func (p *Pass) recordDeployment(ctx context.Context, a *arrival, name string, ou
 		d.Verified, d.At, d.Attempt = a.state.Fingerprint, now.UTC().Truncate(time.Second), Attempt{}
 		a.moved = true
 	} else {
-		d.Attempt = d.Attempt.failed(err, now)
+		d.Attempt = d.Attempt.failed(err, now, a.state.ends())
 	}
 	if a.state.Record.Deployments == nil {
 		a.state.Record.Deployments = map[string]Deployment{}
 	}
 	a.state.Record.Deployments[name] = d
-	return a.state.Record.save(p.Store, a.Name)
+	return p.save(a.job)
 }

@@ -51,7 +51,7 @@ func TestDeployFailsThenSucceeds(t *testing.T) {
 		if w.counts() != [2]int{2, 1} {
 			t.Errorf("at once: CA and proxy asked %v times", w.counts())
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(jitterless(time.Minute))
 		w.deploy = nil
 		done, errs := w.pass(t.Context(), Patient, named("a", "b")...)
 		wantErrors(t, errs)

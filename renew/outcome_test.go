@@ -122,7 +122,7 @@ func TestRenewalWhileDeploymentWaits(t *testing.T) {
 		if len(done) != 1 || live.ID != "v000001" || len(w.deployed) != calls {
 			t.Errorf("done %+v, live %s, %d deployments; want one certificate and nothing else", done, live.ID, len(w.deployed)-calls)
 		}
-		time.Sleep(day)
+		time.Sleep(jitterless(day))
 		_, errs = w.pass(t.Context(), Patient, other)
 		wantErrors(t, errs)
 		if live, err := w.store.Live("chat"); err != nil || live.Pair.Check(other.Names, time.Now()) != nil || len(w.deployed) != calls+1 {

@@ -2,12 +2,12 @@ package renew
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,15 +15,42 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// A Pass is one look at every target. Whoever runs it holds the state's lock.
+// A Pass looks at targets and does what each needs. Whoever runs it holds the
+// state's lock. It may be run again and again, not twice at a time.
 type Pass struct {
-	Store    *keypair.Store            // required
-	Obtainer Obtainer                  // required
-	Deployer Deployer                  // required
-	Parallel int                       // orders at once; zero means 1
-	Mood     Mood                      // zero means Patient
-	Log      *slog.Logger              // required
-	Step     func(target, step string) // told what is being done; "" means done with the target; may be nil
+	Store    *keypair.Store                // required
+	Obtainer Obtainer                      // required
+	Deployer Deployer                      // required
+	Advisor  Advisor                       // nil: no CA is asked when it wants certificates replaced
+	Crier    *Crier                        // nil: nobody is told
+	Observer Observer                      // nil: nobody counts
+	Parallel int                           // orders at once; zero means 1
+	Mood     Mood                          // zero means Patient
+	Window   func(now time.Time) time.Time // when deployments may begin, zero: now; nil: always
+	Clock    func() time.Time              // the wall clock; nil means time.Now
+	Yield    <-chan struct{}               // closed when the pass is to end early, with no harm done; may be nil
+	Log      *slog.Logger                  // required
+	Step     func(target, step string)     // told what is being done; "" means done with the target; may be nil
+
+	mu      sync.Mutex
+	unsaved map[string]Record // by target: what the disk did not take
+	shut    map[string]error  // by CA: why no order can succeed there in this pass
+}
+
+// An Observer counts what passes do.
+type Observer interface {
+	Ordered(ca string, took time.Duration, err error)
+	Deployed(deployment string, took time.Duration, err error)
+}
+
+// ErrYield is the cause of a pass that ended early because it was to.
+var ErrYield = errors.New("somebody else wants to work")
+
+// A Report is what a pass did.
+type Report struct {
+	Done []Done
+	Errs []error              // *TargetError; an interrupt, or ErrYield, is the last
+	Next map[string]time.Time // by target: when it should be looked at again
 }
 
 // Done is what a pass did to one target, for the report.
@@ -73,58 +100,148 @@ func (e *BudgetError) Remedy() string {
 // A job is one target on its way through a pass.
 type job struct {
 	Target
+	place    int // among the targets of the pass
 	state    State
 	decision Decision
 	ca       string // that issued in this pass
 	failed   bool   // obtaining did
 	moved    bool   // something now uses the newest version
+	broken   error  // its state cannot be read
 }
 
-// Run looks at targets and does what each needs. It returns what was changed
-// and, as *TargetError, what failed; one failure does not hold up another
-// target. An interrupt is the last of the errors.
-func (p *Pass) Run(ctx context.Context, targets []Target) ([]Done, []error) {
+// Run looks at targets and does what each needs. One failure does not hold up
+// another target.
+func (p *Pass) Run(ctx context.Context, targets []Target) Report {
+	p.shut = map[string]error{}
 	var errs failures
-	active := p.lookAll(ctx, targets, &errs)
-	p.obtainAll(ctx, active, &errs)
-	p.deployAll(ctx, active, &errs)
-	if ctx.Err() != nil {
-		errs.add(context.Cause(ctx))
+	orders, stop := p.polite(ctx)
+	defer stop()
+	jobs := p.lookAll(ctx, targets, &errs)
+	p.adviseAll(orders, jobs)
+	active := p.decideAll(jobs, &errs)
+	p.deployAll(ctx, p.obtainAll(orders, active, &errs), &errs)
+	p.refresh(active)
+	p.adviseAll(orders, slices.DeleteFunc(slices.Clone(active), func(j *job) bool { return j.ca == "" }))
+	if ctx.Err() == nil {
+		p.cry(ctx, jobs)
 	}
-	var done []Done
+	if orders.Err() != nil {
+		errs.add(context.Cause(orders))
+	}
+	r := Report{Errs: errs.list, Next: p.nextAll(jobs)}
 	for _, j := range active {
 		p.step(j.Name, "")
 		if j.ca != "" || j.moved {
-			done = append(done, Done{j.Name, j.decision.Action, j.ca, j.state.Leaf.NotAfter.UTC(), j.decision.Why})
+			r.Done = append(r.Done, Done{j.Name, j.decision.Action, j.ca, j.state.Leaf.NotAfter.UTC(), j.decision.Why})
 		}
 	}
-	return done, errs.list
+	return r
 }
 
-// lookAll decides about each target and returns those that need something.
+// polite returns a context that ends when the pass is to yield, too.
+func (p *Pass) polite(ctx context.Context) (context.Context, func()) {
+	orders, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-p.Yield: // never, if there is none
+			cancel(ErrYield)
+		case <-orders.Done():
+		}
+	})
+	return orders, func() {
+		cancel(nil)
+		watch.Wait()
+	}
+}
+
+// lookAll reads the state of each target.
 func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []*job {
-	var active []*job
-	for _, t := range targets {
+	jobs := make([]*job, 0, len(targets))
+	for i, t := range targets {
 		if ctx.Err() != nil {
 			break
 		}
-		s, err := Look(p.Store, t.Name)
-		if err != nil {
-			errs.add(&TargetError{[]string{t.Name}, "reading its state", err})
+		j := &job{Target: t, place: i}
+		if j.state, j.broken = Look(p.Store, t.Name); j.broken != nil {
+			errs.add(&TargetError{[]string{t.Name}, "reading its state", j.broken})
+		}
+		p.remember(j)
+		jobs = append(jobs, j)
+	}
+	return jobs
+}
+
+// decideAll returns the jobs that need something.
+func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
+	var active []*job
+	for _, j := range jobs {
+		if j.broken != nil {
 			continue
 		}
-		d := Decide(time.Now(), t, s, p.Mood)
+		now := p.now()
+		j.state.Opens = p.opens(now)
+		d := Decide(now, j.Target, j.state, p.Mood)
+		j.decision = d
 		if d.Action == Issue || d.Action == Deploy {
-			p.Log.Info("decided", "cert", t.Name, "action", string(d.Action), "why", d.Why)
-			active = append(active, &job{Target: t, state: s, decision: d})
+			p.Log.Info("decided", "cert", j.Name, "action", string(d.Action), "why", d.Why)
+			active = append(active, j)
 			continue
 		}
-		p.Log.Debug("decided", "cert", t.Name, "action", string(d.Action), "why", d.Why, "at", d.At)
+		p.Log.Debug("decided", "cert", j.Name, "action", string(d.Action), "why", d.Why, "at", d.At)
 		if d.Action == Wait && p.Mood == Asked { // for the budget: nobody who asks waits for a backoff
-			errs.add(&TargetError{[]string{t.Name}, "obtaining", &BudgetError{t.Name, d.Why, d.At}})
+			errs.add(&TargetError{[]string{j.Name}, "obtaining", &BudgetError{j.Name, d.Why, d.At}})
 		}
 	}
 	return active
+}
+
+// refresh looks again at what was worked on.
+func (p *Pass) refresh(jobs []*job) {
+	for _, j := range jobs {
+		if s, err := Look(p.Store, j.Name); err == nil && s.Leaf != nil {
+			s.Record = j.state.Record
+			j.state = s
+		}
+	}
+}
+
+// nextAll says when each target should be looked at again.
+func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
+	now, next := p.now(), make(map[string]time.Time, len(jobs))
+	soon := now.Add(time.Minute)
+	for _, j := range jobs {
+		if j.broken != nil {
+			continue // at the next scheduled look
+		}
+		j.state.Opens = p.opens(now)
+		at := soon // what is to be done now could not be
+		if d := Decide(now, j.Target, j.state, Patient); d.Action == Wait || d.Action == None {
+			at = d.At
+		}
+		if _, ask := j.state.wanted(now, j.Target); p.Advisor != nil && !ask.IsZero() {
+			at = earlier(at, later(ask, soon))
+		}
+		if tell := j.state.tellAt(now, j.Target); p.Crier != nil && !tell.IsZero() {
+			at = earlier(at, later(tell, soon))
+		}
+		next[j.Name] = later(at, now.Add(time.Second))
+	}
+	return next
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // failures collects errors of jobs that run side by side.
@@ -156,93 +273,80 @@ func Look(store *keypair.Store, name string) (State, error) {
 	}
 	s.Leaf, s.Version, s.Fingerprint = leaf, version, fingerprint
 	live, err := store.LiveID(name)
-	s.Live = err == nil && live == version
+	if s.Live = err == nil && live == version; s.Live {
+		s.InUse = leaf
+	} else if leaf, _, _, err := store.LiveLeaf(name); err == nil {
+		s.InUse = leaf
+	}
 	return s, nil
 }
 
-// obtainAll gets what is to be issued, up to Parallel at once.
-func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) {
+// save keeps a record; one that the disk does not take is kept in memory, so
+// that backoff and budget hold while this process lives.
+func (p *Pass) save(j *job) error {
+	err := j.state.Record.save(p.Store, j.Name)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.unsaved, j.Name)
+	if err != nil {
+		if p.unsaved == nil {
+			p.unsaved = map[string]Record{}
+		}
+		p.unsaved[j.Name] = j.state.Record
+	}
+	return err
+}
+
+// remember puts back what the disk did not take, and tries to write it again.
+func (p *Pass) remember(j *job) {
+	if len(p.unsaved) == 0 {
+		return
+	}
+	if r, ok := p.unsaved[j.Name]; ok && j.broken == nil {
+		j.state.Record = r
+		if err := p.save(j); err != nil {
+			p.Log.Warn("record not written", "cert", j.Name, "err", err)
+		}
+	}
+}
+
+// recovered turns a panic into an error: one target must not end the process
+// that keeps the others alive.
+func (p *Pass) recovered(err *error, key, value string) {
+	if v := recover(); v != nil {
+		p.Log.Error("panicked", key, value, "value", v, "stack", string(debug.Stack()))
+		*err = fmt.Errorf("internal fault: %v", v)
+	}
+}
+
+// each calls do for 0 to n-1, as many at once as orders: what waits for the disk
+// waits together.
+func (p *Pass) each(n int, do func(i int)) {
 	slots := make(chan struct{}, max(p.Parallel, 1))
 	var wg sync.WaitGroup
-	for _, j := range jobs {
-		if j.decision.Action != Issue {
-			continue
-		}
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-		}
-		if ctx.Err() != nil {
-			j.failed = true
-			continue
-		}
+	for i := range n {
+		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if err := p.obtain(ctx, j); err != nil {
-				j.failed = true
-				if ctx.Err() == nil { // an interrupt is not a failure
-					errs.add(&TargetError{[]string{j.Name}, "obtaining", err})
-				}
-			}
-			p.step(j.Name, "")
+			do(i)
 		})
 	}
 	wg.Wait()
 }
 
-// obtain gets a certificate and stores it. Nothing in use changes yet.
-func (p *Pass) obtain(ctx context.Context, j *job) error {
-	began := time.Now()
-	pair, ca, err := p.callObtainer(ctx, j)
-	if err != nil {
-		return p.recordFailure(ctx, j, err)
+func (p *Pass) now() time.Time {
+	if p.Clock != nil {
+		return p.Clock()
 	}
-	v, err := p.Store.Add(j.Name, pair)
-	if err != nil {
-		return p.recordFailure(ctx, j, fmt.Errorf("storing: %w", err))
-	}
-	j.ca, j.state.Live = ca, false
-	j.state.Leaf, j.state.Version, j.state.Fingerprint = pair.Leaf, v.ID, pair.Fingerprint()
-	j.state.Record.issued(j.Target, ca, pair.Fingerprint(), time.Now())
-	if err := j.state.Record.save(p.Store, j.Name); err != nil {
-		return fmt.Errorf("recording: %w", err)
-	}
-	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "ca", ca, "fingerprint", j.state.Fingerprint[:16],
-		"not_after", pair.Leaf.NotAfter.UTC(), "took", time.Since(began).Round(time.Millisecond))
-	p.settle(j, pair.Leaf)
-	return nil
+	return time.Now().Round(0) // without the monotonic clock, which stands still in suspend
 }
 
-// settle removes what is left of the order that ended in leaf.
-func (p *Pass) settle(j *job, leaf *x509.Certificate) {
-	if err := p.Obtainer.Settle(j.Target, leaf); err != nil {
-		p.Log.Warn("order not forgotten", "cert", j.Name, "err", err)
+// opens is when deployments may begin; zero: now.
+func (p *Pass) opens(now time.Time) time.Time {
+	if p.Window == nil {
+		return time.Time{}
 	}
-}
-
-func (p *Pass) callObtainer(ctx context.Context, j *job) (pair *keypair.Pair, ca string, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			p.Log.Error("panicked", "cert", j.Name, "value", v, "stack", string(debug.Stack()))
-			err = fmt.Errorf("internal fault: %v", v)
-		}
-	}()
-	if err := p.Store.Tidy(j.Name); err != nil {
-		return nil, "", err
-	}
-	return p.Obtainer.Obtain(ctx, j.Target, j.state.Leaf, func(step string) { p.step(j.Name, step) })
-}
-
-// recordFailure keeps the failure of an order for the backoff and for status.
-func (p *Pass) recordFailure(ctx context.Context, j *job, err error) error {
-	if ctx.Err() != nil {
-		return err
-	}
-	j.state.Record.Order = j.state.Record.Order.failed(err, time.Now())
-	if rerr := j.state.Record.save(p.Store, j.Name); rerr != nil {
-		p.Log.Warn("failure not recorded", "cert", j.Name, "err", rerr)
-	}
-	return err
+	return p.Window(now)
 }
 
 func (p *Pass) step(target, step string) {
@@ -250,3 +354,8 @@ func (p *Pass) step(target, step string) {
 		p.Step(target, step)
 	}
 }
+
+func contains(list []string, s string) bool { return slices.Contains(list, s) }
+
+// oneLine makes an error fit for a record.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -69,12 +69,12 @@ func TestObtainingFails(t *testing.T) {
 			}
 			w.obtain = nil
 			w.pass(t.Context(), Patient, targets...) // in vain: the backoff runs
-			if r, err := LoadRecord(w.store, "b"); err != nil || r.Order.Failures != 1 || r.Order.Error == "" || len(w.obtained) != 3 {
-				t.Errorf("record %+v, %v; obtained %v", r.Order, err, w.obtained)
+			if r, err := LoadRecord(w.store, "b"); err != nil || r.Orders["le"].Failures != 1 || r.Orders["le"].Error == "" || len(w.obtained) != 3 {
+				t.Errorf("record %+v, %v; obtained %v", r.Orders["le"], err, w.obtained)
 			}
 			w.pass(t.Context(), Asked, targets...)
-			if r, err := LoadRecord(w.store, "b"); err != nil || r.Order.Failures != 0 || len(w.obtained) != 4 {
-				t.Errorf("after success: record %+v, %v; obtained %v", r.Order, err, w.obtained)
+			if r, err := LoadRecord(w.store, "b"); err != nil || r.Orders["le"].Failures != 0 || len(w.obtained) != 4 {
+				t.Errorf("after success: record %+v, %v; obtained %v", r.Orders["le"], err, w.obtained)
 			}
 		})
 	}
@@ -115,7 +115,7 @@ func TestInterrupt(t *testing.T) {
 			}
 			r, err := LoadRecord(w.store, "chat")
 			must(t, err)
-			if r.Order.Failures != 0 || r.Deployments["relayd"].Attempt.Failures != 0 || r.Deployments["relayd"].Deployed != "" {
+			if r.Orders["le"].Failures != 0 || r.Deployments["relayd"].Attempt.Failures != 0 || r.Deployments["relayd"].Deployed != "" {
 				t.Errorf("recorded: %+v", r)
 			}
 			w.obtain, w.deploy = nil, nil
@@ -257,9 +257,13 @@ func TestBackoffOverDays(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 		}
-		want := []time.Duration{0, time.Minute, 11 * time.Minute, 111 * time.Minute, day + 111*time.Minute, 2*day + 111*time.Minute}
-		if !slices.Equal(at, want) {
-			t.Errorf("asked after %v, want %v", at, want)
+		if len(at) != 6 {
+			t.Fatalf("asked after %v, want six times", at)
+		}
+		for i, want := range []time.Duration{time.Minute, 10 * time.Minute, 100 * time.Minute, day, day} {
+			if got := at[i+1] - at[i]; got < want || got > jitterless(want)+time.Minute {
+				t.Errorf("asked after %v: wait %d is %v, want %v", at, i, got, want)
+			}
 		}
 	})
 }

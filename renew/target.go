@@ -1,17 +1,19 @@
 // Package renew decides which certificates need work and carries each one
 // through the same short line of steps:
 //
-//	decide -> obtain -> store -> install -> reload -> verify -> record
+//	look -> decide -> obtain -> store -> install -> reload -> verify -> record
 //
-// [Decide] is a pure function; a [Pass] looks at every target once and does what
-// was decided. The package knows nothing of ACME, DNS or proxies: it calls them
-// through the small interfaces [Obtainer] and [Deployer], which
-// cmd/keypaird fills in from the configuration.
+// [Decide] is a pure function; a [Pass] looks at targets once and does what was
+// decided; a [Loop] makes passes for years. The package knows nothing of ACME,
+// DNS or proxies: it calls them through the small interfaces [Obtainer],
+// [Advisor], [Deployer] and [Notifier], which cmd/keypaird fills in from the
+// configuration.
 package renew
 
 import (
 	"context"
 	"crypto/x509"
+	"time"
 
 	"keypaird/renew/keypair"
 )
@@ -34,16 +36,51 @@ type Manner struct {
 	Lost bool   // a file that the deployment wrote is not there
 }
 
+// An Order is what one CA is asked for.
+type Order struct {
+	Target   Target
+	CA       string
+	Have     *x509.Certificate // what is stored now; nil means nothing
+	Replaces bool              // Have is this CA's, and replaced by what is ordered
+	Forced   bool              // whatever the budget
+	Step     func(string)      // told what is being done
+}
+
 // An Obtainer gets certificates.
 type Obtainer interface {
-	// Obtain returns a new pair for t and the name of the CA that issued it.
-	// have is what is stored now, or nil; step is told what is being done. An
-	// interrupted Obtain is resumed by the next one.
-	Obtain(ctx context.Context, t Target, have *x509.Certificate, step func(string)) (*keypair.Pair, string, error)
+	// Obtain returns a new pair, or an error, an *OrderError if that says
+	// something of other orders. An interrupted Obtain is resumed by the next.
+	Obtain(ctx context.Context, o Order) (*keypair.Pair, error)
 
 	// Settle removes what is left of an order that ended in have, when the
 	// process was killed between storing the pair and forgetting the order.
 	Settle(t Target, have *x509.Certificate) error
+}
+
+// An OrderError is a failure of one CA.
+type OrderError struct {
+	Elsewhere bool // another CA may do better
+	Everyone  bool // every order at this CA would fail now
+	Err       error
+}
+
+func (e *OrderError) Error() string { return e.Err.Error() }
+
+func (e *OrderError) Unwrap() error { return e.Err }
+
+// An Advisor asks a CA when it wants a certificate replaced (RFC 9773).
+type Advisor interface {
+	// Advise returns the window that ca suggests for leaf. Without a window it
+	// gives no such advice. An error that is Temporary is one of the moment; one
+	// that knows the Earliest time says when to ask again.
+	Advise(ctx context.Context, ca string, leaf *x509.Certificate) (Window, error)
+}
+
+// A Window is when a CA wants a certificate replaced.
+type Window struct {
+	Start, End  time.Time // zero: the CA does not say
+	Explanation string    // URL of a page for people; may be ""
+	Next        time.Time // when to ask again
 }
 
 // A Deployer takes pairs to the programs that serve them.

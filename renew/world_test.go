@@ -27,11 +27,22 @@ type world struct {
 
 	mu       sync.Mutex
 	obtained []string   // targets, in the order they were asked for
+	asked    []string   // CAs, likewise
 	deployed [][]Change // each call
 	settled  []string   // targets, with the serial number of what they have
 
 	obtain func(ctx context.Context, t Target) error
+	at     func(ca string) error
 	deploy func(ctx context.Context, deployment string, changes []Change) ([]Outcome, error)
+	advice func(ca string, leaf *x509.Certificate) (Window, error) // nil: no CA is asked
+
+	notifier Notifier // nil: nobody is told
+	crier    Crier
+	yield    chan struct{}
+}
+
+func (w *world) Advise(_ context.Context, ca string, leaf *x509.Certificate) (Window, error) {
+	return w.advice(ca, leaf)
 }
 
 func newWorld(t testing.TB) *world {
@@ -51,18 +62,23 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func (w *world) Obtain(ctx context.Context, t Target, _ *x509.Certificate, step func(string)) (*keypair.Pair, string, error) {
+func (w *world) Obtain(ctx context.Context, o Order) (*keypair.Pair, error) {
+	t := o.Target
 	w.mu.Lock()
-	w.obtained = append(w.obtained, t.Name)
+	w.obtained, w.asked = append(w.obtained, t.Name), append(w.asked, o.CA)
 	w.mu.Unlock()
-	step("ordering")
+	o.Step("ordering")
 	if w.obtain != nil {
 		if err := w.obtain(ctx, t); err != nil {
-			return nil, "", err
+			return nil, err
 		}
 	}
-	pair, err := issue(t.Names, time.Now(), 90*day)
-	return pair, t.CAs[0], err
+	if w.at != nil {
+		if err := w.at(o.CA); err != nil {
+			return nil, err
+		}
+	}
+	return issue(t.Names, time.Now(), 90*day)
 }
 
 func (w *world) Settle(t Target, have *x509.Certificate) error {
@@ -84,7 +100,19 @@ func (w *world) Deploy(ctx context.Context, deployment string, changes []Change)
 
 // pass is one look at targets.
 func (w *world) pass(ctx context.Context, mood Mood, targets ...Target) ([]Done, []error) {
-	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Parallel: 4, Mood: mood, Log: w.log}
+	r := w.report(ctx, mood, targets...)
+	return r.Done, r.Errs
+}
+
+func (w *world) report(ctx context.Context, mood Mood, targets ...Target) Report {
+	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Parallel: 4, Mood: mood, Yield: w.yield, Log: w.log}
+	if w.notifier != nil {
+		p.Crier = &w.crier
+		p.Crier.Notifier = w.notifier
+	}
+	if w.advice != nil {
+		p.Advisor = w
+	}
 	return p.Run(ctx, targets)
 }
 

@@ -10,20 +10,25 @@ import (
 // arrows says which packages of ours each may import: cmd knows all, and
 // renew/keypair nobody.
 var arrows = map[string][]string{
-	"cmd/keypaird":           {"acme", "acme/dns01", "acme/http01", "hooks", "hooks/probe", "renew", "renew/keypair", "renew/status"},
+	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/confine", "acme/http01", "hooks", "hooks/probe", "renew", "renew/keypair", "renew/status"},
 	"cmd/keypaird-dns":       {"cmd/keypaird-dns/child"},
-	"cmd/keypaird-dns/child": {},
+	"cmd/keypaird-dns/child": {"acme/dns01/confine", "acme/dns01/secrets"},
 	"cmd/keypaird-dns/gen":   {"cmd/keypaird-dns/child"},
 	"acme":                   {"renew/keypair"},
 	"acme/http01":            {"acme", "renew/keypair"},
-	"acme/dns01":             {"acme", "renew/keypair"},
+	"acme/dns01":             {"acme", "acme/dns01/secrets", "renew/keypair"},
+	"acme/dns01/confine":     {},
+	"acme/dns01/secrets":     {},
 	"acme/acmetest":          {},
 	"renew":                  {"renew/keypair"},
 	"renew/keypair":          {},
 	"renew/status":           {"renew", "renew/keypair"},
 	"hooks":                  {"hooks/probe", "renew/keypair"},
+	"hooks/discover":         {"hooks/probe"},
 	"hooks/probe":            {},
 	"examples/quickstart":    {"acme/acmetest"},
+	"examples/rc.d":          {},
+	"examples/systemd":       {},
 }
 
 // heavy may be imported by the packages named and no others: the process that
@@ -35,7 +40,10 @@ var heavy = map[string][]string{
 	"github.com/letsencrypt/pebble":        {"acme/acmetest"},
 	"github.com/BurntSushi/toml":           {"cmd/keypaird", "cmd/keypaird-dns/gen"},
 	"github.com/robfig/cron":               {"cmd/keypaird"},
-	"github.com/miekg/dns":                 {"acme/dns01", "acme/acmetest", "cmd/keypaird-dns/child"},
+	"github.com/miekg/dns":                 {"acme/dns01", "acme/acmetest", "cmd/keypaird-dns/child", "hooks/discover"},
+	"github.com/coreos/go-systemd":         {"acme/http01", "cmd/keypaird"},
+	"github.com/prometheus/client_golang":  {"renew/status"},
+	"github.com/landlock-lsm/go-landlock":  {"acme/dns01/confine"},
 }
 
 func TestArrows(t *testing.T) {

@@ -35,13 +35,13 @@ func (a *app) check(ctx context.Context, args []string) error {
 			return err
 		}
 		defer lock.Release()
-		defer w.close()
-		found = slices.Concat(found, idle(cfg), w.checkLive(ctx))
+		defer w.end(ctx)
+		found = slices.Concat(found, checkPage(cfg), w.checkLive(ctx))
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 	} else {
-		found = slices.Concat(found, idle(cfg), checkProviders(ctx, cfg), checkFiles(cfg))
+		found = slices.Concat(found, checkPage(cfg), checkProviders(ctx, cfg), checkFiles(cfg))
 	}
 	if *asJSON {
 		if err := a.printJSON(found); err != nil {
@@ -129,24 +129,17 @@ func (a *app) printFindings(found []Finding) {
 	}
 }
 
-// idle warns of what is configured and has no effect before there is a daemon.
-func idle(cfg *Config) []Finding {
-	var found []Finding
-	for _, k := range []struct {
-		key string
-		set bool
-	}{
-		{"schedule", cfg.Schedule != scheduleDefault}, {"window", cfg.Window != ""},
-		{"notify.command", len(cfg.Notify.Command) > 0}, {"status.listen", cfg.Status.Listen != ""},
-	} {
-		if k.set {
-			found = append(found, Finding{
-				Check: "configuration", Subject: k.key, Result: Warning, Detail: "is for the daemon, which is still to come, and has no effect yet",
-				Remedy: "have cron run keypaird issue, and look at its exit status",
-			})
-		}
+// checkPage warns of a status page that others can see. There are no secrets on
+// it; what there is helps whoever means harm.
+func checkPage(cfg *Config) []Finding {
+	addr := cfg.Status.Listen
+	if onLoopback(addr) {
+		return nil
 	}
-	return found
+	return []Finding{{
+		Check: "configuration", Subject: "status.listen", Result: Warning, Detail: fmt.Sprintf("%q can be reached from other machines, and asks nobody who he is", addr),
+		Remedy: `write "127.0.0.1:8403", and have a web server that asks for a password pass it on`,
+	}}
 }
 
 // checkFiles warns of what the configuration cannot see: files beside ours that

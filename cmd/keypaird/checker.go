@@ -8,9 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/robfig/cron/v3"
 
 	"keypaird/acme"
 )
@@ -72,13 +69,7 @@ func (c *checker) top() {
 		c.wrong(path{"key"}, "write one of: "+strings.Join(keyTypes, " "), "is empty")
 	}
 	c.settings(nil, cfg.Key, cfg.SignWith, cfg.Profile)
-	c.cron(path{"schedule"}, cfg.Schedule, `write a cron line of five fields, or "@every 30m"`)
-	switch remedy := `write the minutes as a cron line of five fields: "* 3 * * *"`; {
-	case strings.HasPrefix(cfg.Window, "@"):
-		c.wrong(path{"window"}, remedy, "%q names no minutes", cfg.Window)
-	case cfg.Window != "":
-		c.cron(path{"window"}, cfg.Window, remedy)
-	}
+	c.schedules()
 }
 
 // isMailAddress tells whether s can stand behind "mailto:" (RFC 8555, section
@@ -140,31 +131,4 @@ func suggest(word string, known []string) string {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return "write one of: " + strings.Join(known, " ")
-}
-
-// cron refuses schedules that the library panics on, spins on or never fires.
-func (c *checker) cron(p path, spec, remedy string) {
-	if strings.Contains(spec, "TZ=") {
-		c.wrong(p, "leave the time zone out: local time counts", "%q sets a time zone", spec)
-		return
-	}
-	s, err := cron.ParseStandard(spec)
-	if err != nil {
-		why, _, _ := strings.Cut(err.Error(), ": ") // what follows is for programmers
-		why = strings.NewReplacer("failed to parse int from", "no number:", "failed to parse duration", "no duration:").Replace(why)
-		if strings.HasSuffix(why, "(7) above maximum (6)") {
-			remedy = "write 0 for Sunday"
-		}
-		c.wrong(p, remedy, "%q is not a schedule: %s", spec, why)
-		return
-	}
-	if every, ok := strings.CutPrefix(spec, "@every "); ok {
-		if d, err := time.ParseDuration(every); err != nil || d < time.Minute {
-			c.wrong(p, `write at least "@every 1m"`, "%q is too often", spec)
-		}
-		return
-	}
-	if s.Next(time.Now()).IsZero() {
-		c.wrong(p, remedy, "%q never comes: there is no such day", spec)
-	}
 }

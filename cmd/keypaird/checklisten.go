@@ -11,15 +11,11 @@ import (
 )
 
 func (c *checker) http01() {
-	h, p := c.cfg.HTTP01, path{"http-01", "listen"}
-	name, inherited := strings.CutPrefix(h.Listen, "fd:")
-	switch {
-	case inherited && !plainToken.MatchString(name), inherited && name == "":
-		c.wrong(p, `write the name of a socket of the service manager: "fd:http"`, "%q is not the name of a socket", name)
-	case h.Listen != "" && !inherited:
-		c.listen(p, h.Listen)
+	h := c.cfg.HTTP01
+	if h.Listen != "" {
+		c.socket(path{"http-01", "listen"}, h.Listen, "fd:http")
 	}
-	p = path{"http-01", "webroot"}
+	p := path{"http-01", "webroot"}
 	if h.Webroot == "" || !c.absolute(p, h.Webroot, "write the path from / on") {
 		return
 	}
@@ -36,18 +32,34 @@ func (c *checker) http01() {
 
 func (c *checker) notify() { c.program(path{"notify", "command"}, c.cfg.Notify.Command) }
 
+// maxSocket is how long the path of a unix socket may be, everywhere.
+const maxSocket = 103
+
 func (c *checker) status() {
 	addr, p := c.cfg.Status.Listen, path{"status", "listen"}
 	if addr == "" {
 		return
 	}
 	if file, ok := strings.CutPrefix(addr, "unix:"); ok {
-		c.absolute(p, file, `write "unix:/run/keypaird.sock"`)
+		if c.absolute(p, file, `write "unix:/run/keypaird.sock"`) && len(file) > maxSocket {
+			c.wrong(p, "choose a shorter one", "the path of a socket has %d characters at most", maxSocket)
+		}
 		return
 	}
-	c.listen(p, addr)
-	if c.cfg.HTTP01.Webroot == "" && clash(addr, c.cfg.HTTP01.Listen) {
+	c.socket(p, addr, "fd:status")
+	if c.cfg.HTTP01.Webroot == "" && (clash(addr, c.cfg.HTTP01.Listen) || addr == c.cfg.HTTP01.Listen) {
 		c.wrong(p, `choose another port: "127.0.0.1:8403"`, "%q is taken by [http-01], which listens on %q", addr, c.cfg.HTTP01.Listen)
+	}
+}
+
+// socket checks "host:port", ":port" and "fd:NAME".
+func (c *checker) socket(p path, addr, example string) {
+	name, inherited := strings.CutPrefix(addr, "fd:")
+	switch {
+	case !inherited:
+		c.listen(p, addr)
+	case name == "" || !plainToken.MatchString(name):
+		c.wrong(p, "write the name of a socket of the service manager: "+strconv.Quote(example), "%q is not the name of a socket", name)
 	}
 }
 
@@ -82,4 +94,14 @@ func clash(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
 	return errA == nil && errB == nil && portA == portB && (hostA == hostB || hostA == "" || hostB == "")
+}
+
+// onLoopback reports whether only this machine gets to an address to listen on.
+func onLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil || host == "localhost" {
+		return true // a socket
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
 }

@@ -29,11 +29,16 @@ type Config struct {
 	SignWith []string `toml:"sign_with"`
 
 	// When the daemon looks at every target: a cron line of five fields, or
-	// "@every" and a duration of at least one minute. Default: "@every 30m".
+	// "@every" and a duration from "1m" to "744h". What a target needs in
+	// between, it gets in between. A cron line is of local time, unless
+	// "TZ=Europe/Berlin " or the like stands before it, and each daemon adds up
+	// to half a minute of its own. Default: "@every 30m".
 	Schedule string `toml:"schedule"`
 
 	// Minutes in which the daemon may deploy, as a cron line: "* 3 * * *" is
-	// from three to four in the morning. Default: any.
+	// from three to four in the morning. A pair that is not in use yet, or ends
+	// soon, is not kept waiting, and neither is a person who runs keypaird
+	// issue. Default: any.
 	Window string `toml:"window"`
 
 	// Type of key: ec256, ec384, rsa2048, rsa3072 or rsa4096. Default: ec256.
@@ -217,15 +222,27 @@ type DeployConfig struct {
 
 // NotifyConfig is the [notify] table.
 type NotifyConfig struct {
-	// A program and its arguments, told of failures that need a person, of an
-	// expiry that comes near, and of recovery. Default: none.
+	// A program and its arguments that the daemon runs to tell a person, as
+	// $KEYPAIRD_EVENT says: failing, after the third failure or when less than a
+	// quarter of the lifetime is left; expiring, when what is in use was not
+	// replaced in time; recovered, when that is over. The first two come again
+	// daily while they last. KEYPAIRD_NAMES are the targets, KEYPAIRD_ERROR is
+	// what is wrong and KEYPAIRD_REMEDY what can be done. With one target there
+	// are also KEYPAIRD_NAME, and of what is in use KEYPAIRD_DIR,
+	// KEYPAIRD_FULLCHAIN, KEYPAIRD_KEY, KEYPAIRD_FINGERPRINT and
+	// KEYPAIRD_NOT_AFTER. It has a minute; if it fails, it is run again later.
+	// keypaird issue tells nobody: whoever runs it sees its output and its exit
+	// status. Default: none.
 	Command []string `toml:"command"`
 }
 
 // StatusConfig is the [status] table.
 type StatusConfig struct {
 	// Where the daemon serves its page, /status.json, /metrics and /healthz:
-	// "host:port" or "unix:/path". Default: nowhere.
+	// "host:port"; "unix:/path" for a socket that only the user keypaird runs as
+	// can use; or "fd:NAME" for a socket of the service manager, whose unit says
+	// who can. Nobody is asked for a password, so let it be 127.0.0.1 or [::1].
+	// Default: nowhere.
 	Listen string `toml:"listen"`
 }
 

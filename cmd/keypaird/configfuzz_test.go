@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/BurntSushi/toml"
@@ -78,17 +79,47 @@ func unknownKeys(p path, table map[string]any, t reflect.Type) []path {
 	return unknown
 }
 
-// Schedules that the library takes do not stop or starve the daemon.
+// Schedules and windows that are taken go on for ever, and what is refused is
+// refused with a reason: nothing that stands there stops or starves the daemon.
 func FuzzSchedule(f *testing.F) {
-	for _, seed := range []string{"@every 30m", "* 3 * * *", "TZ=UTC", "CRON_TZ=Europe/Berlin 1 2 3 4 5", "@daily", "*/0 * * * *", "1-5/2,7 * * JAN-DEC MON", "0 0 31 2 *", "@every 1ns", "? ? ? ? ?"} {
+	for _, seed := range []string{
+		"@every 30m", "* 3 * * *", "TZ=UTC", "TZ=UTC ", "TZ= * * * * *", "CRON_TZ=Europe/Berlin 1 2 3 4 5", "@daily", "*/0 * * * *",
+		"1-5/2,7 * * JAN-DEC MON", "0 0 31 2 *", "@every 1ns", "@every 999999h", "? ? ? ? ?", ", * * * *", "* * , * ,", "TZ=UTC @every 1s",
+		"TZ=America/Sao_Paulo 0 0 1 * *", "TZ=Australia/Lord_Howe 0 2 * * *", "TZ=../UTC 0 0 * * *", "5/9223372036854775807 * * * *", "0 0 29 2 1",
+	} {
 		f.Add(seed)
 	}
+	start := time.Date(2026, 11, 23, 1, 2, 3, 4, time.UTC)
 	f.Fuzz(func(t *testing.T, spec string) {
-		c := &checker{reader: &reader{file: "f", text: ""}}
-		c.cron(path{"schedule"}, spec, "x")
+		c := &checker{reader: &reader{file: "f", text: ""}, cfg: &Config{Schedule: spec, Window: spec}}
+		c.schedules()
+		refused := map[string]bool{}
 		for _, m := range c.mistakes {
-			if m.Remedy == "" || strings.ContainsFunc(m.Problem, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			refused[m.Key] = true
+			if m.Remedy == "" || strings.ContainsFunc(m.Problem+m.Remedy, func(r rune) bool { return !unicode.IsPrint(r) }) {
 				t.Errorf("%q: %+v", spec, m)
+			}
+		}
+		if !refused["schedule"] {
+			table, err := newTimetable(spec, 30*time.Second)
+			if err != nil {
+				t.Fatalf("%q: taken, and then: %v", spec, err)
+			}
+			for at, i := start, 0; i < 20; i++ {
+				next := table.next(at)
+				if next.Sub(at) <= 0 || next.Sub(at) > 9*366*24*time.Hour {
+					t.Fatalf("%q: after %v comes %v", spec, at, next)
+				}
+				at = next
+			}
+		}
+		if spec != "" && !refused["window"] {
+			o, err := newOpening(spec)
+			if err != nil {
+				t.Fatalf("%q: taken, and then: %v", spec, err)
+			}
+			if at := o.opens(start); !at.IsZero() && (!at.After(start) || !o.opens(at).IsZero()) {
+				t.Fatalf("%q: opens at %v, and then %v", spec, at, o.opens(at))
 			}
 		}
 	})

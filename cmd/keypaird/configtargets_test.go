@@ -1,6 +1,11 @@
 package main
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"keypaird/hooks"
+)
 
 func TestTargetMistakes(t *testing.T) { testMistakes(t, targetsMistakes) }
 
@@ -73,7 +78,7 @@ provider = "rfc2136"`, `
 7: identity."example.org".deploy: there is no deployment "ngnix"
 -> did you mean "nginx"? (or add a table [deploy.NAME])
 7: identity."example.org".deploy: there is no deployment "exim"
--> write one of: haproxy nginx relayd (or add a table [deploy.NAME])
+-> write one of: ` + strings.Join(hooks.Presets(), " ") + ` (or add a table [deploy.NAME])
 7: identity."example.org".deploy: "nginx" stands twice
 -> name it once
 8: identity."example.org".key: "rsa" is not a type of key

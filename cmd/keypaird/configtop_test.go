@@ -64,16 +64,48 @@ var topMistakes = []mistaken{
 -> put each item in quotes: ["...", "..."]
 `},
 	{"a day that never comes", `schedule = "0 0 31 2 *"`, `
-1: schedule: "0 0 31 2 *" never comes: there is no such day
+1: schedule: "0 0 31 2 *" never comes: no time fits it
 -> write a cron line of five fields, or "@every 30m"
 `},
 	{"time zone that makes the library panic", `schedule = "TZ=UTC"`, `
-1: schedule: "TZ=UTC" sets a time zone
--> leave the time zone out: local time counts
+1: schedule: "TZ=UTC" names a time zone and no times
+-> write a cron line of five fields, or "@every 30m"
 `},
-	{"time zone", `schedule = "CRON_TZ=UTC * * * * *"`, `
-1: schedule: "CRON_TZ=UTC * * * * *" sets a time zone
--> leave the time zone out: local time counts
+	{"another", `window = "CRON_TZ=Europe/Berlin "`, `
+1: window: "CRON_TZ=Europe/Berlin " names a time zone and no times
+-> write the minutes as a cron line of five fields: "* 3 * * *"
+`},
+	{"unknown time zone", `schedule = "CRON_TZ=Europe/Berlyn 0 3 * * *"`, `
+1: schedule: "Europe/Berlyn" is no time zone that this machine knows
+-> write it as in "TZ=Europe/Berlin 0 3 * * *", or leave it out: local time counts
+`},
+	{"time zone left empty", `schedule = "TZ= 0 3 * * *"`, `
+1: schedule: "" is no time zone that this machine knows
+-> write it as in "TZ=Europe/Berlin 0 3 * * *", or leave it out: local time counts
+`},
+	{"time zone, and a day that never comes", `schedule = "TZ=UTC 0 0 30 2 *"`, `
+1: schedule: "TZ=UTC 0 0 30 2 *" never comes: no time fits it
+-> write a cron line of five fields, or "@every 30m"
+`},
+	{"too often in a time zone", `schedule = "TZ=UTC @every 1s"`, `
+1: schedule: "TZ=UTC @every 1s" is too often
+-> write at least "@every 1m"
+`},
+	{"a second that the library would make a minute less", `schedule = "@every 59.9s"`, `
+1: schedule: "@every 59.9s" is too often
+-> write at least "@every 1m"
+`},
+	{"hardly ever", `schedule = "@every 20000h"`, `
+1: schedule: "@every 20000h" is too seldom
+-> write at most "@every 744h"
+`},
+	{"minutes that are none", `schedule = ", * * * *"`, `
+1: schedule: ", * * * *" never comes: no time fits it
+-> write a cron line of five fields, or "@every 30m"
+`},
+	{"a number that no field holds", `schedule = "99999999999999999999 * * * *"`, `
+1: schedule: "99999999999999999999 * * * *" is not a schedule: no number: 99999999999999999999
+-> write a cron line of five fields, or "@every 30m"
 `},
 	{"far too often", `schedule = "@every 1s"`, `
 1: schedule: "@every 1s" is too often
@@ -119,12 +151,16 @@ var topMistakes = []mistaken{
 1: window: "@every 5m" names no minutes
 -> write the minutes as a cron line of five fields: "* 3 * * *"
 `},
+	{"window that is an interval in a time zone", `window = "TZ=UTC @daily"`, `
+1: window: "TZ=UTC @daily" names no minutes
+-> write the minutes as a cron line of five fields: "* 3 * * *"
+`},
 	{"window of hours", `window = "3-4"`, `
 1: window: "3-4" is not a schedule: expected exactly 5 fields, found 1
 -> write the minutes as a cron line of five fields: "* 3 * * *"
 `},
 	{"window that never opens", `window = "0 0 30 2 *"`, `
-1: window: "0 0 30 2 *" never comes: there is no such day
+1: window: "0 0 30 2 *" never comes: no time fits it
 -> write the minutes as a cron line of five fields: "* 3 * * *"
 `},
 	{"key type that is not to be had", `key = "ed25519"`, `

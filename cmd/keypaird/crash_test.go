@@ -2,19 +2,16 @@ package main
 
 import (
 	"bytes"
-	"crypto/tls"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"keypaird/acme/acmetest"
-	"keypaird/renew/keypair"
 )
 
 // A crash is keypaird killed with -9, again and again, in one world.
@@ -66,8 +63,10 @@ func TestKilledAtEachRequest(t *testing.T) {
 	}
 }
 
-// Killed at any time: the moments are spread over a whole run, from start to
-// deployment.
+// Killed at any time: 200 times, at moments between start and deployment, as a
+// command and as a daemon, and put right by one or the other. All the while a
+// client that knows the CA's root connects to the proxy every 100 ms, for either
+// name. It never sees anything but a certificate that is valid.
 func TestKilledAtAnyTime(t *testing.T) {
 	t.Parallel()
 	if !inOwnWorld(t) {
@@ -78,17 +77,22 @@ func TestKilledAtAnyTime(t *testing.T) {
 	start := time.Now()
 	c.run(0)
 	whole := time.Since(start)
-	moments := 24
+	moments := 200
 	if testing.Short() {
-		moments = 6
+		moments = 12
 	}
+	stop := c.watch()
+	var killed, ended int
 	for i := range moments {
 		c.begin()
 		cmd, out := c.issue()
+		if i%4 == 1 {
+			cmd, out = c.daemon()
+		}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		moment := whole * time.Duration(i) / time.Duration(moments)
+		moment := rand.N(whole)
 		timer := time.AfterFunc(moment, func() { cmd.Process.Kill() })
 		err := cmd.Wait()
 		timer.Stop()
@@ -96,7 +100,20 @@ func TestKilledAtAnyTime(t *testing.T) {
 		if errors.As(err, &exit) && exit.Exited() {
 			t.Fatalf("killed after %v: %v\n%s", moment, err, out)
 		}
-		c.end(fmt.Sprintf("killed after %v of %v", moment, whole))
+		if err == nil {
+			ended++
+		} else {
+			killed++
+		}
+		if i%4 == 2 {
+			c.keep()
+		}
+		c.end(fmt.Sprintf("round %d, killed after %v of %v", i, moment, whole))
+	}
+	seen := stop()
+	t.Logf("%d killed, %d ended before that; the client connected %d times", killed, ended, seen)
+	if killed < moments/2 || seen == 0 {
+		t.Errorf("%d killed of %d, and %d connections: that proves nothing", killed, moments, seen)
 	}
 }
 
@@ -133,8 +150,8 @@ func newCrash(t *testing.T) *crash {
 	return c
 }
 
-// begin makes new certificates necessary: by the other type of key. Without a
-// record there is no budget to hold them back.
+// begin makes new certificates necessary: by the other type of key. Without
+// records there is no budget to hold them back.
 func (c *crash) begin() {
 	c.Helper()
 	c.round++
@@ -143,8 +160,12 @@ func (c *crash) begin() {
 	if err := os.WriteFile(c.vars["KEYPAIRD_CONFIG"], []byte(text), 0o600); err != nil {
 		c.Fatal(err)
 	}
+	forget := []string{c.file("state/accounts/pebble/orders.log")}
 	for _, name := range crashNames {
-		if err := os.RemoveAll(c.file("state/certs", name, "record.json")); err != nil {
+		forget = append(forget, c.file("state/certs", name, "record.json"))
+	}
+	for _, file := range forget {
+		if err := os.RemoveAll(file); err != nil {
 			c.Fatal(err)
 		}
 	}
@@ -155,8 +176,13 @@ func (c *crash) begin() {
 }
 
 // issue is one run, not yet started.
-func (c *crash) issue() (*exec.Cmd, *bytes.Buffer) {
-	cmd := exec.CommandContext(c.Context(), c.program, "-config", c.vars["KEYPAIRD_CONFIG"], "issue", "-v")
+func (c *crash) issue() (*exec.Cmd, *bytes.Buffer) { return c.command("issue", "-v") }
+
+// daemon is one that does not end by itself, likewise.
+func (c *crash) daemon() (*exec.Cmd, *bytes.Buffer) { return c.command("run", "-v") }
+
+func (c *crash) command(args ...string) (*exec.Cmd, *bytes.Buffer) {
+	cmd := exec.CommandContext(c.Context(), c.program, append([]string{"-config", c.vars["KEYPAIRD_CONFIG"]}, args...)...)
 	out := new(bytes.Buffer)
 	cmd.Stdout, cmd.Stderr = out, out
 	return cmd, out
@@ -211,47 +237,6 @@ func (c *crash) end(what string) {
 		}
 		return err
 	}))
-	for _, path := range c.crumbs {
-		if _, err := os.Lstat(path); err == nil {
-			c.Errorf("%s: left over by the round before: %s", what, path)
-		}
-	}
-	// What was being thrown away when keypaird died may wait for the next order.
-	c.crumbs, _ = filepath.Glob(c.file("state/certs/*/.tmp-gone-*"))
-	for _, pattern := range []string{"state/http-01/*", "state/certs/*/pending", "state/certs/*/.*", "tls/.*"} {
-		left, _ := filepath.Glob(c.file(pattern))
-		for _, path := range left {
-			if slices.Contains(c.crumbs, path) || strings.HasPrefix(filepath.Base(path), ".token-") {
-				continue // half a token, which nobody is shown, is swept a day later
-			}
-			c.Errorf("%s: left over: %s", what, path)
-			os.RemoveAll(path)
-		}
-	}
+	c.swept(what)
 	c.run(2)
-}
-
-// whole fails unless these are a pair.
-func (c *crash) whole(chain, key string) error {
-	chainPEM, err := os.ReadFile(chain)
-	if err != nil {
-		return err
-	}
-	keyPEM, err := os.ReadFile(key)
-	if err != nil {
-		return err
-	}
-	_, err = keypair.Parse(chainPEM, keyPEM)
-	return err
-}
-
-// shows is the certificate that the proxy serves for a name, as certificate
-// gives it. A handshake with it proves that it has the key too.
-func (c *crash) shows(name string) (string, error) {
-	conn, err := tls.Dial("tcp", c.vars["PROXY"], &tls.Config{ServerName: name, InsecureSkipVerify: true})
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	return certificate(pemOf(conn.ConnectionState().PeerCertificates[0])), nil
 }

@@ -48,8 +48,8 @@ func (a *app) issue(ctx context.Context, args []string) error {
 		w.close()
 		return err
 	}
-	defer lock.Release() // after close: children may still be removing their records
-	defer w.close()
+	defer lock.Release() // after the end: children may still be removing their records
+	defer w.end(ctx)
 	targets, err := w.choose(flags.Args())
 	if err != nil {
 		return err
@@ -63,9 +63,9 @@ func (a *app) issue(ctx context.Context, args []string) error {
 		stop := show.start()
 		defer stop()
 	}
-	done, errs := pass.Run(ctx, targets)
+	report := pass.Run(ctx, targets)
 	show.finish()
-	return a.issued(done, errs, *asJSON)
+	return a.issued(report.Done, report.Errs, *asJSON)
 }
 
 // lock takes the state's lock, and says so if it has to wait for it.
@@ -138,13 +138,22 @@ func sentence(d renew.Done) string {
 // choose returns the targets called names, or all.
 func (w *wiring) choose(names []string) ([]renew.Target, error) {
 	names = normalNames(names)
-	var chosen []renew.Target
-	for _, s := range w.subjects {
-		if len(names) == 0 || slices.Contains(names, s.Name) {
-			chosen = append(chosen, s.Target)
+	var wanted map[string]bool
+	for _, name := range names {
+		if wanted == nil {
+			wanted = map[string]bool{}
 		}
+		wanted[name] = true
 	}
-	return chosen, w.known(names)
+	return targets(w.standing(wanted)), w.known(names)
+}
+
+func targets(subjects []status.Subject) []renew.Target {
+	list := make([]renew.Target, len(subjects))
+	for i, s := range subjects {
+		list[i] = s.Target
+	}
+	return list
 }
 
 // normalNames takes names as the configuration does: in any case, with a dot.

@@ -15,7 +15,9 @@ import (
 	"os/signal"
 	"syscall"
 
+	"keypaird/acme/dns01/confine"
 	"keypaird/acme/http01"
+	"keypaird/renew/status"
 )
 
 func main() {
@@ -31,6 +33,8 @@ type app struct {
 	stdout io.Writer // results
 	stderr io.Writer // everything else
 	config string    // -config
+
+	metrics *status.Metrics // nil: nobody counts
 }
 
 // run is the program.
@@ -44,7 +48,8 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 }
 
 func dispatch(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) error {
-	syscall.Umask(0o077) // whatever a mistake of ours would create
+	syscall.Umask(0o077)      // whatever a mistake of ours would create
+	_ = confine.NoCoreDumps() // there are keys in memory; where that cannot be, work goes on
 	http01.Guard()
 	a := &app{env: env, stdout: stdout, stderr: stderr}
 	flags := a.flags("keypaird")
@@ -71,6 +76,7 @@ type command struct {
 
 func commands() []command {
 	return []command{
+		{"run", "[-v]", "keep every target alive, in the foreground, until it is told to end", (*app).run},
 		{"issue", "[-force] [-v] [-json] [NAME...]", "obtain and deploy now what is missing, due or changed", (*app).issue},
 		{"check", "[-live] [-json]", "find every mistake of the configuration; -live tries what issuing needs", (*app).check},
 		{"status", "[-json] [NAME...]", "say what is live, until when, and what comes next", (*app).status},

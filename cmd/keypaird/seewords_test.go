@@ -188,7 +188,7 @@ func certificate(text string) string {
 	return strings.TrimSpace(base64)
 }
 
-var signals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "USR2": syscall.SIGUSR2}
+var signals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "PIPE": syscall.SIGPIPE, "USR2": syscall.SIGUSR2}
 
 // signalled looks for the program in /proc, where a world of its own has only
 // the processes of its story.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"keypaird/acme/acmetest"
@@ -21,6 +23,7 @@ func (s *story) ca(_ bool, args []string) {
 	profiles := f.Bool("profiles", false, "offer classic and shortlived")
 	alternates := f.Int("alternates", 0, "offer so many more chains; the root of the last is $NAME_ROOT")
 	refuse := f.String("refuse", "", "refuse with `KIND=PROBLEM`, such as order=rateLimited")
+	soon := f.Duration("soon", 0, "want the first certificate replaced after so long")
 	again := f.Bool("again", false, "end the one of this name, and start one in its place that knows nothing")
 	down := f.Bool("down", false, "end at once")
 	s.Check(f.Parse(args))
@@ -43,6 +46,9 @@ func (s *story) ca(_ bool, args []string) {
 		o.Wrap = acmetest.Instead(kinds[kind], -1, acmetest.Problem{
 			Status: http.StatusTooManyRequests, Type: problem, Detail: "refused by the story", RetryAfter: time.Hour})
 	}
+	if *soon > 0 {
+		o.Wrap = renewSoon(*soon)
+	}
 	a, err := s.startCA(name, o)
 	s.Check(err)
 	if *alternates > 0 {
@@ -52,6 +58,43 @@ func (s *story) ca(_ bool, args []string) {
 		a.end()
 	}
 	s.publish()
+}
+
+// renewSoon is a CA that wants the first certificate it is asked about replaced
+// after a while, as in an incident, and leaves the others alone.
+func renewSoon(after time.Duration) func(http.Handler) http.Handler {
+	var mu sync.Mutex
+	var first string
+	var start time.Time
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if kindOf(r.URL.Path) != "advice" {
+				next.ServeHTTP(w, r)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if first == "" {
+				first, start = r.URL.Path, time.Now().UTC().Add(after)
+			}
+			if r.URL.Path != first {
+				next.ServeHTTP(w, r)
+				return
+			}
+			fmt.Fprintf(w, `{"suggestedWindow":{"start":%q,"end":%q},"explanationURL":"https://ca.example.net/incident"}`,
+				start.Format(time.RFC3339Nano), start.Add(time.Second).Format(time.RFC3339Nano))
+		})
+	}
+}
+
+// edit changes a file in place, as time or a person would.
+func (s *story) edit(_ bool, args []string) {
+	text := s.ReadFile(args[0])
+	changed := regexp.MustCompile(args[1]).ReplaceAllString(text, args[2])
+	if changed == text {
+		s.Fatalf("%q is not in %s:\n%s", args[1], args[0], text)
+	}
+	s.Check(os.WriteFile(s.MkAbs(args[0]), []byte(changed), 0o600))
 }
 
 func (s *story) dns(_ bool, args []string) {

@@ -28,11 +28,9 @@ func (a *app) status(_ context.Context, args []string) error {
 	if err := w.known(names); err != nil {
 		return err
 	}
-	subjects := w.subjects
+	subjects := w.standing(nil)
 	if len(names) > 0 {
-		subjects = slices.DeleteFunc(slices.Clone(subjects), func(s status.Subject) bool {
-			return !slices.Contains(names, s.Name)
-		})
+		subjects = slices.DeleteFunc(subjects, func(s status.Subject) bool { return !slices.Contains(names, s.Name) })
 	}
 	doc, err := status.Collect(w.store, subjects, time.Now())
 	if err != nil {

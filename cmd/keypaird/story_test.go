@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,6 +33,8 @@ func TestMain(m *testing.M) {
 		"floor":         floor,
 		"front":         front,
 		"relayd-double": relaydDouble,
+		"fetch":         fetch,
+		"activate":      activate,
 	})
 }
 
@@ -59,7 +62,7 @@ func TestStories(t *testing.T) {
 	}
 	notice(t, append(files,
 		"../keypaird-dns/*.go", "../keypaird-dns/child/*.go",
-		"../../README.md", "../../examples/[^q]*/*")...)
+		"../../README.md", "../../examples/[^q]*/*", "../../examples/rc.d/*/*")...)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			t.Parallel()
@@ -80,7 +83,7 @@ func notice(t *testing.T, patterns ...string) {
 	for _, pattern := range patterns {
 		files, err := filepath.Glob(pattern)
 		for _, file := range files {
-			if _, rerr := os.ReadFile(file); rerr != nil {
+			if _, rerr := os.ReadFile(file); rerr != nil && !errors.Is(rerr, syscall.EISDIR) {
 				err = rerr
 			}
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -11,7 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
+	"sync"
 	"time"
 
 	"keypaird/acme"
@@ -42,6 +41,7 @@ type wiring struct {
 	accounts    map[string]*dns01.Account // by name of the [dns] table
 	persist     *dns01.Persist
 	deployments map[string]*hooks.Deployment
+	window      *opening // nil: deployments may begin at any time
 }
 
 // wire makes the parts. It touches nothing but the state directory.
@@ -59,8 +59,12 @@ func (a *app) wire(cfg *Config, log *slog.Logger) (*wiring, error) {
 			Dir: filepath.Join(cfg.State, "http-01"), Listen: cfg.HTTP01.Listen, Webroot: cfg.HTTP01.Webroot, Log: log,
 		},
 	}
+	if w.window, err = newOpening(cfg.Window); err != nil {
+		store.Close()
+		return nil, fmt.Errorf("window: %w", err)
+	}
 	for _, t := range cfg.Targets() {
-		if err := w.add(t); err != nil {
+		if err := w.add(t, a.metrics); err != nil {
 			store.Close()
 			return nil, err
 		}
@@ -69,10 +73,10 @@ func (a *app) wire(cfg *Config, log *slog.Logger) (*wiring, error) {
 }
 
 // add wires one target and whatever it needs that is not there yet.
-func (w *wiring) add(t TargetConfig) error {
+func (w *wiring) add(t TargetConfig, m *status.Metrics) error {
 	s := status.Subject{
-		Target: renew.Target{Name: t.Name, KeyType: t.Key, CAs: t.SignWith, Profile: t.Profile, Deploy: t.Deploy, Manner: map[string]renew.Manner{}},
-		Proofs: map[string]string{}, Verifies: map[string]bool{},
+		Target: renew.Target{Name: t.Name, KeyType: t.Key, CAs: t.SignWith, Profile: t.Profile, Deploy: t.Deploy},
+		Proofs: map[string]string{}, Verifies: map[string]bool{}, Endpoints: map[string][]string{}, Window: w.opens(),
 	}
 	for _, p := range t.Proofs {
 		s.Names = append(s.Names, p.Name)
@@ -82,7 +86,7 @@ func (w *wiring) add(t TargetConfig) error {
 		}
 	}
 	for _, name := range t.SignWith {
-		if err := w.addCA(name); err != nil {
+		if err := w.addCA(name, m); err != nil {
 			return err
 		}
 	}
@@ -92,26 +96,61 @@ func (w *wiring) add(t TargetConfig) error {
 			d.Log = w.log
 			w.deployments[name] = &d
 		}
-		s.Verifies[name] = len(w.deployments[name].Verify) > 0
-		s.Manner[name] = manner(w.deployments[name], t.Name)
+		for _, e := range w.deployments[name].Verify {
+			s.Verifies[name] = true
+			s.Endpoints[name] = append(s.Endpoints[name], e.String())
+		}
 	}
 	w.targets[t.Name] = t
 	w.subjects = append(w.subjects, s)
 	return nil
 }
 
-// manner sums up how a deployment is done for a target, so that a changed
-// [deploy] table is carried out, and a lost file is put back, without an order.
-func manner(d *hooks.Deployment, target string) renew.Manner {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %o %o %q %q %q %v", d.Chain, d.Key, d.Combined,
+// opens is the window of deployments as others know it.
+func (w *wiring) opens() func(time.Time) time.Time {
+	if w.window == nil {
+		return nil
+	}
+	return w.window.opens
+}
+
+// standing returns the subjects as they are now: the manners of their
+// deployments tell of files that have gone. With names, only those.
+func (w *wiring) standing(names map[string]bool) []status.Subject {
+	sums := make(map[string]string, len(w.deployments))
+	for name, d := range w.deployments {
+		sums[name] = sum(d)
+	}
+	var list []status.Subject
+	for _, s := range w.subjects {
+		if names != nil && !names[s.Name] {
+			continue
+		}
+		s.Manner = make(map[string]renew.Manner, len(s.Deploy))
+		for _, name := range s.Deploy {
+			s.Manner[name] = renew.Manner{Sum: sums[name], Lost: lost(w.deployments[name], s.Name)}
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// sum sums up how a deployment is done, so that a changed [deploy] table is
+// carried out without an order.
+func sum(d *hooks.Deployment) string {
+	h := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %o %o %q %q %q %v", d.Chain, d.Key, d.Combined,
 		d.Owner, d.Group, d.ChainMode, d.KeyMode, d.Check, d.Reload, d.Socket, d.Verify))
-	m := renew.Manner{Sum: hex.EncodeToString(sum[:8])}
+	return hex.EncodeToString(h[:8])
+}
+
+// lost reports whether a file of a deployment is gone, to be put back.
+func lost(d *hooks.Deployment, target string) bool {
 	for _, file := range d.Paths(target) {
 		if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
-			m.Lost = true
+			return true
 		}
 	}
-	return m
+	return false
 }
 
 func (w *wiring) addAccount(name string) {
@@ -125,7 +164,7 @@ func (w *wiring) addAccount(name string) {
 	}
 }
 
-func (w *wiring) addCA(name string) error {
+func (w *wiring) addCA(name string, m *status.Metrics) error {
 	if w.cas[name] != nil {
 		return nil
 	}
@@ -133,31 +172,50 @@ func (w *wiring) addCA(name string) error {
 	if err != nil {
 		return err
 	}
-	w.cas[name] = acme.NewClient(acme.Options{
+	o := acme.Options{
 		CA: ca, Dir: filepath.Join(w.cfg.State, "accounts", name), Email: w.cfg.Email,
 		UserAgent: "keypaird/" + programVersion().Version, Log: w.log,
-	})
+	}
+	if m != nil {
+		o.Observe = func(x acme.Exchange) { m.Request(x.CA, x.Resource, x.Status, x.Took) }
+	}
+	w.cas[name] = acme.NewClient(o)
 	return nil
 }
 
-// endLimit is how long the end of the program waits for DNS children that still
-// remove their records.
-const endLimit = 8 * time.Second
+// endLimit is how long the end of a pass waits for DNS children that still
+// remove their records; those that hang take a second more.
+const endLimit = 7 * time.Second
 
-// close ends what the parts have running.
-func (w *wiring) close() {
-	w.http01.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), endLimit)
+// rest ends what a pass that was interrupted has left running: DNS children,
+// which others end by themselves, with their last clean-up.
+func (w *wiring) rest(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endLimit)
 	defer cancel()
+	var ends sync.WaitGroup
 	for name, a := range w.accounts {
-		if err := a.Close(ctx); err != nil {
-			w.log.Warn("dns account not ended in time; its child goes on alone", "account", name, "err", err)
-		}
+		ends.Go(func() {
+			if err := a.Close(ctx); err != nil {
+				w.log.Warn("dns account not ended well", "account", name, "err", err, "remedy", renew.Remedy(err))
+			}
+		})
 	}
+	ends.Wait()
+}
+
+// close lets go of everything, when no pass runs.
+func (w *wiring) close() {
 	for _, c := range w.cas {
 		c.Close()
 	}
 	w.store.Close()
+}
+
+// end is rest and close, for commands.
+func (w *wiring) end(ctx context.Context) {
+	w.http01.Close()
+	w.rest(ctx)
+	w.close()
 }
 
 func (w *wiring) lockPath() string { return filepath.Join(w.cfg.State, "lock") }
@@ -165,100 +223,6 @@ func (w *wiring) lockPath() string { return filepath.Join(w.cfg.State, "lock") }
 // pass returns one look at the targets.
 func (w *wiring) pass(mood renew.Mood) *renew.Pass {
 	return &renew.Pass{
-		Store: w.store, Obtainer: w, Deployer: w, Parallel: w.cfg.Parallel, Mood: mood, Log: w.log,
+		Store: w.store, Obtainer: w, Deployer: w, Advisor: w, Parallel: w.cfg.Parallel, Mood: mood, Window: w.opens(), Log: w.log,
 	}
-}
-
-// prover returns what answers the challenges of one name.
-func (w *wiring) prover(p NameProof) acme.Prover {
-	switch p.Type {
-	case acme.DNS01:
-		return w.accounts[p.Account]
-	case acme.DNSPersist01:
-		return w.persist
-	}
-	return w.http01
-}
-
-// Obtain implements renew.Obtainer: the CAs of a target are tried in order, as
-// long as the next may do better.
-func (w *wiring) Obtain(ctx context.Context, t renew.Target, have *x509.Certificate, step func(string)) (*keypair.Pair, string, error) {
-	cfg := w.targets[t.Name]
-	req := acme.Request{
-		Names: t.Names, KeyType: t.KeyType, Profile: t.Profile, PreferredChain: cfg.PreferredChain,
-		Current: have, Step: step,
-		Proofs: map[string]acme.Proof{},
-	}
-	for _, p := range cfg.Proofs {
-		req.Proofs[p.Name] = acme.Proof{Type: p.Type, Prover: w.prover(p)}
-	}
-	var first error
-	for i, name := range t.CAs {
-		req.Pending = w.pendingDir(t, name) // each CA has its own: falling back must not lose what the first may have issued
-		pair, err := w.cas[name].Obtain(ctx, req)
-		if err == nil {
-			return pair, name, nil
-		}
-		if first == nil {
-			first = err
-		} else {
-			w.log.Warn("this CA failed too", "cert", t.Name, "ca", name, "err", err)
-		}
-		if i == len(t.CAs)-1 || !acme.Elsewhere(err) || ctx.Err() != nil {
-			break
-		}
-		w.log.Warn("trying the next CA", "cert", t.Name, "failed", name, "next", t.CAs[i+1], "err", err)
-	}
-	return nil, "", first
-}
-
-// pendingDir keeps the order of a target under way at one CA.
-func (w *wiring) pendingDir(t renew.Target, ca string) string {
-	return filepath.Join(w.store.Dir(t.Name), "pending", ca)
-}
-
-// Settle implements renew.Obtainer.
-func (w *wiring) Settle(t renew.Target, have *x509.Certificate) error {
-	for _, ca := range t.CAs {
-		settled, err := acme.Settle(w.pendingDir(t, ca), have)
-		if err != nil {
-			return err
-		}
-		if settled { // what was begun at other CAs on the way there is not wanted any more
-			return os.RemoveAll(filepath.Join(w.store.Dir(t.Name), "pending"))
-		}
-	}
-	return nil
-}
-
-// Deploy implements renew.Deployer.
-func (w *wiring) Deploy(ctx context.Context, name string, changes []renew.Change) ([]renew.Outcome, error) {
-	batch := make([]hooks.Change, len(changes))
-	for i, c := range changes {
-		batch[i] = hooks.Change(c)
-	}
-	err := w.deployments[name].Deploy(ctx, batch)
-	var failed *hooks.Error
-	if !errors.As(err, &failed) {
-		return nil, err
-	}
-	outcomes := make([]renew.Outcome, len(changes))
-	for i, c := range changes {
-		outcomes[i] = outcome(failed, c.Name)
-	}
-	return outcomes, err
-}
-
-// outcome says how far one target got in a deployment that failed.
-func outcome(e *hooks.Error, target string) renew.Outcome {
-	untouched := e.Step == hooks.StepInstall && e.RollbackErr == nil
-	switch {
-	case !slices.Contains(e.Failed, target):
-		return renew.Verified
-	case e.Installed:
-		return renew.InUse
-	case e.RolledBack || untouched:
-		return renew.TakenBack
-	}
-	return renew.Placed
 }

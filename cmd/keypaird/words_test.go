@@ -50,6 +50,9 @@ func words() map[string]func(*testscript.TestScript, bool, []string) {
 		"fill":      (*story).fill,      // DIR: fill its disk
 		"at":        (*story).at,        // [-ca NAME] KIND fill DIR: when the CA gets the next such request
 		"signal":    (*story).signal,    // SIGNAL PROGRAM: by its name
+		"daemon":    (*story).daemon,    // [-state DIR] SIGNAL: to the daemon that works there
+		"manager":   (*story).manager,   // [DURATION]: be the service manager; what it is told is in the file manager
+		"edit":      (*story).edit,      // FILE REGEXP REPLACEMENT: there is at least one match
 		"clock":     (*story).clock,     // [DURATION]: start, or fail when more has passed
 	}
 	cmds := map[string]func(*testscript.TestScript, bool, []string){}

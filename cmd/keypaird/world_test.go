@@ -35,6 +35,7 @@ import (
 //	CA         directory of the CA, CA_ROOTS a file to trust it by
 //	PROXY      host:port of the proxy, PROXY_PORT its port, RELAYD a double of
 //	           relayd(8), FRONT one of any server that reloads on SIGHUP
+//	PAGE       host:port for [status], and TAKEN another one
 //	TREE       the source tree
 //	WORLD      head of a configuration: email, state, CA, http-01 port, [dns.ns]
 //	DEPLOY     a [deploy.proxy] table for the proxy
@@ -54,7 +55,7 @@ type world struct {
 func newWorld(t testscript.T, dir string) (*world, error) {
 	w := &world{t: t, own: inside(), dir: dir, cas: map[string]*authority{}, seen: map[string]int{}}
 	w.vars = map[string]string{
-		"HTTP": ":80", "DNS": "127.0.0.1:53", "RESOLVERS": "", "PROXY": "127.0.0.1:443",
+		"HTTP": ":80", "DNS": "127.0.0.1:53", "RESOLVERS": "", "PROXY": "127.0.0.1:443", "PAGE": "127.0.0.1:8403", "TAKEN": "127.0.0.1:8499",
 		"KEYPAIRD_CONFIG": filepath.Join(dir, "keypaird.toml"),
 	}
 	defer func() {
@@ -68,7 +69,7 @@ func newWorld(t testscript.T, dir string) (*world, error) {
 	if w.own {
 		return w, nil
 	}
-	for _, name := range []string{"HTTP", "DNS", "PROXY"} {
+	for _, name := range []string{"HTTP", "DNS", "PROXY", "PAGE", "TAKEN"} {
 		port, err := acmetest.FreePort()
 		if err != nil {
 			return nil, err
@@ -224,6 +225,7 @@ var kinds = map[string]string{
 	"finalize":    acmetest.PathFinalize,
 	"poll":        acmetest.PathOrder,
 	"certificate": acmetest.PathCertificate,
+	"advice":      acmetest.PathRenewalInfo,
 }
 
 func kindOf(path string) string {

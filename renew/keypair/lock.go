@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 // left behind means nothing.
 type Lock struct {
 	file *os.File
+	path string
 }
 
 // A HeldError reports a lock that somebody else held until we stopped waiting.
@@ -54,19 +56,58 @@ func lockFailure(path string, err error) error {
 // and waits for it until ctx ends: a [*HeldError] then. If it has to wait,
 // waiting, unless nil, is called once with who holds it. The file stays; only
 // its content, which is for people, comes and goes.
+//
+// It is for whoever is waited for by a person: while it waits, [Lock.Wanted] of
+// the holder says so, and [AcquireLast] stands back.
 func AcquireLock(ctx context.Context, path string, waiting func(holder string)) (*Lock, error) {
+	var place turn
+	defer place.leave()
+	return acquire(ctx, path, waiting, func() (*os.File, string, error) {
+		file, holder, err := tryLock(path)
+		if file == nil && err == nil {
+			place.take(path)
+		}
+		return file, holder, err
+	})
+}
+
+// AcquireLast is AcquireLock for a daemon: everybody who waits with AcquireLock
+// goes first, and nobody makes way for it.
+func AcquireLast(ctx context.Context, path string, waiting func(holder string)) (*Lock, error) {
+	return acquire(ctx, path, waiting, func() (*os.File, string, error) {
+		if wanted(path) {
+			return nil, "", nil
+		}
+		return tryLock(path)
+	})
+}
+
+// TryLock takes the lock at path, or returns a [*HeldError] at once.
+func TryLock(path string) (*Lock, error) {
+	file, holder, err := tryLock(path)
+	switch {
+	case err != nil:
+		return nil, lockFailure(path, err)
+	case file == nil:
+		return nil, &HeldError{Path: path, Holder: cmp.Or(holder, "another process"), Err: syscall.EWOULDBLOCK}
+	}
+	return &Lock{file, path}, nil
+}
+
+// acquire tries until it has the lock or ctx ends.
+func acquire(ctx context.Context, path string, waiting func(holder string), try func() (*os.File, string, error)) (*Lock, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
 	for {
-		file, holder, err := tryLock(path)
+		file, holder, err := try()
 		if err != nil {
 			return nil, lockFailure(path, err)
 		}
 		if file != nil {
-			return &Lock{file}, nil
+			return &Lock{file, path}, nil
 		}
 		if waiting != nil && holder != "" {
 			waiting(holder)
@@ -82,6 +123,9 @@ func AcquireLock(ctx context.Context, path string, waiting func(holder string)) 
 	}
 }
 
+// Wanted reports whether somebody waits for the lock in AcquireLock.
+func (l *Lock) Wanted() bool { return wanted(l.path) }
+
 // Release gives the lock back.
 func (l *Lock) Release() error {
 	_ = l.file.Truncate(0)
@@ -91,10 +135,7 @@ func (l *Lock) Release() error {
 // tryLock takes the lock and returns its file, or who holds it, or neither if
 // the file was exchanged meanwhile.
 func tryLock(path string) (held *os.File, holder string, err error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
-	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.EMLINK) {
-		return nil, "", errors.New("is a symbolic link: remove it")
-	}
+	file, info, err := openLock(path)
 	if err != nil {
 		return nil, "", err
 	}
@@ -103,14 +144,7 @@ func tryLock(path string) (held *os.File, holder string, err error) {
 			file.Close()
 		}
 	}()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, "", err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, "", errors.New("is not a regular file: remove it")
-	}
-	err = flock(file)
+	err = flock(file, syscall.LOCK_EX)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, readHolder(file), nil
 	}
@@ -134,14 +168,75 @@ func tryLock(path string) (held *os.File, holder string, err error) {
 	return file, "", nil
 }
 
-func flock(file *os.File) error {
+// openLock opens the file of a lock, and makes it if it is missing.
+func openLock(path string) (*os.File, fs.FileInfo, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.EMLINK) {
+		return nil, nil, errors.New("is a symbolic link: remove it")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("is not a regular file: remove it")
+	}
+	if err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	return file, info, nil
+}
+
+// A turn is a place among those who wait for a lock: a shared flock(2) on a file
+// beside it. It ends with the process that holds it, too.
+type turn struct{ file *os.File }
+
+func turnPath(path string) string { return path + ".turn" }
+
+// take takes a place, if there is none yet. It is a courtesy: without one, what
+// is waited for takes longer.
+func (t *turn) take(path string) {
+	if t.file != nil {
+		return
+	}
+	file, _, err := openLock(turnPath(path))
+	if err != nil {
+		return
+	}
+	if flock(file, syscall.LOCK_SH) != nil { // somebody looks who waits, just now
+		file.Close()
+		return
+	}
+	t.file = file
+}
+
+func (t *turn) leave() {
+	if t.file != nil {
+		t.file.Close()
+	}
+}
+
+// wanted reports whether somebody has a place among those who wait for the lock
+// at path.
+func wanted(path string) bool {
+	file, _, err := openLock(turnPath(path))
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	return errors.Is(flock(file, syscall.LOCK_EX), syscall.EWOULDBLOCK)
+}
+
+// flock locks the file as how says, or fails at once.
+func flock(file *os.File, how int) error {
 	conn, err := file.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var locked error
 	err = conn.Control(func(fd uintptr) {
-		locked = retry(func() error { return syscall.Flock(int(fd), syscall.LOCK_EX|syscall.LOCK_NB) })
+		locked = retry(func() error { return syscall.Flock(int(fd), how|syscall.LOCK_NB) })
 	})
 	if err != nil {
 		return err

@@ -15,9 +15,14 @@ import (
 	"time"
 )
 
-// helpLock takes the lock, says so, and holds it until its input ends.
+// helpLock takes the lock, says so, and holds it until its input ends. With the
+// word "wait" it waits for the lock as a command does, and says that.
 func helpLock(args []string) error {
-	lock, err := tryAcquire(args[0])
+	if len(args) > 1 && args[1] == "wait" {
+		_, err := AcquireLock(context.Background(), args[0], func(string) { fmt.Println("waiting") })
+		return err
+	}
+	lock, err := TryLock(args[0])
 	if err != nil {
 		return err
 	}
@@ -39,7 +44,13 @@ func tryAcquire(path string) (*Lock, error) {
 // hold has another process hold the lock; end ends that process.
 func hold(t *testing.T, path string) (pid int, end func(kill bool)) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], path, "no release")
+	return other(t, "locked\n", path, "no release")
+}
+
+// other has another process say a word; end ends it.
+func other(t *testing.T, word string, args ...string) (pid int, end func(kill bool)) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = helperEnviron("lock")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -47,7 +58,7 @@ func hold(t *testing.T, path string) (pid int, end func(kill bool)) {
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "locked\n" {
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != word {
 		t.Fatalf("holder says %q, %v", line, err)
 	}
 	return cmd.Process.Pid, func(kill bool) {
@@ -61,13 +72,13 @@ func hold(t *testing.T, path string) (pid int, end func(kill bool)) {
 
 func TestLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	lock, err := tryAcquire(path)
+	lock, err := TryLock(path)
 	must(t, err)
-	if _, err := tryAcquire(path); err == nil {
+	if _, err := TryLock(path); err == nil {
 		t.Fatal("locked twice")
 	}
 	must(t, lock.Release())
-	lock, err = tryAcquire(path)
+	lock, err = TryLock(path)
 	must(t, err)
 	must(t, lock.Release())
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 || info.Size() != 0 {
@@ -116,7 +127,7 @@ func TestLockPlanted(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "lock")
 			must(t, tt.plant(path))
-			lock, err := tryAcquire(path)
+			lock, err := TryLock(path)
 			if tt.want != "" {
 				if err == nil || !strings.Contains(err.Error(), path+": "+tt.want) {
 					t.Errorf("AcquireLock: %v, want %q", err, tt.want)
@@ -125,7 +136,7 @@ func TestLockPlanted(t *testing.T) {
 			}
 			must(t, err)
 			damage(t, path, []byte("\x1b[2Jhello\nworld"))
-			_, err = tryAcquire(path)
+			_, err = TryLock(path)
 			var held *HeldError
 			if !errors.As(err, &held) || held.Holder != "[2Jhello" {
 				t.Errorf("AcquireLock: %q, want the holder without control characters", err)
@@ -149,10 +160,98 @@ func TestLockRemoved(t *testing.T) {
 			t.Fatal("the other process did not open the lock")
 		}
 	}
-	lock, err := tryAcquire(path)
+	lock, err := TryLock(path)
 	must(t, err)
 	if err := cmd.Wait(); err == nil || out.String() != "" {
 		t.Errorf("it said %q, %v: both of us hold the lock", out.String(), err)
+	}
+	must(t, lock.Release())
+}
+
+// eventually waits until ok.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !ok(); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatal("never: " + what)
+		}
+	}
+}
+
+// A daemon holds the lock. A person's command is heard of, gets the lock when the
+// daemon lets go of it, and the daemon stands back until then.
+func TestPersonFirst(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	daemon, err := AcquireLast(t.Context(), path, nil)
+	must(t, err)
+	if daemon.Wanted() {
+		t.Error("wanted by nobody")
+	}
+	got := make(chan *Lock)
+	go func() {
+		command, err := AcquireLock(t.Context(), path, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- command
+	}()
+	eventually(t, "the command is heard of", daemon.Wanted)
+	// Nobody holds the lock, and somebody waits for it.
+	var place turn
+	eventually(t, "there is another place", func() bool { place.take(path); return place.file != nil })
+	must(t, daemon.Release())
+	command := <-got
+	if command == nil {
+		t.FailNow()
+	}
+	must(t, command.Release())
+	short, cancel := context.WithTimeout(t.Context(), 3*poll)
+	defer cancel()
+	var held *HeldError
+	if _, err := AcquireLast(short, path, nil); !errors.As(err, &held) {
+		t.Errorf("AcquireLast while somebody waits: %v, want a HeldError", err)
+	}
+	place.leave()
+	daemon, err = AcquireLast(t.Context(), path, nil)
+	must(t, err)
+	if daemon.Wanted() {
+		t.Error("still wanted: the command did not give its place up")
+	}
+	must(t, daemon.Release())
+}
+
+// A command that is killed as it waits does not keep the daemon waiting.
+func TestPersonDies(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	daemon, err := AcquireLast(t.Context(), path, nil)
+	must(t, err)
+	_, end := other(t, "waiting\n", path, "wait")
+	eventually(t, "the command is heard of", daemon.Wanted)
+	end(true)
+	if daemon.Wanted() {
+		t.Error("wanted by the dead")
+	}
+	must(t, daemon.Release())
+}
+
+// A daemon does not make others yield, however long it waits.
+func TestDaemonWaits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	lock, err := TryLock(path)
+	must(t, err)
+	waiting, cancel := context.WithCancel(t.Context())
+	_, err = AcquireLast(waiting, path, func(holder string) {
+		if lock.Wanted() || !strings.Contains(holder, fmt.Sprint("process ", os.Getpid())) {
+			t.Errorf("waiting for %q, wanted %v", holder, lock.Wanted())
+		}
+		cancel()
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("AcquireLast: %v", err)
+	}
+	var held *HeldError
+	if _, err := TryLock(path); !errors.As(err, &held) || !strings.Contains(held.Error(), fmt.Sprint("held by process ", os.Getpid())) {
+		t.Errorf("TryLock: %v, want a HeldError", err)
 	}
 	must(t, lock.Release())
 }

@@ -67,9 +67,9 @@ func BenchmarkStatus(b *testing.B) {
 // nobody fails the benchmark if a pass finds something to do.
 type nobody struct{ b *testing.B }
 
-func (n nobody) Obtain(context.Context, renew.Target, *x509.Certificate, func(string)) (*keypair.Pair, string, error) {
+func (n nobody) Obtain(context.Context, renew.Order) (*keypair.Pair, error) {
 	n.b.Error("the CA was asked")
-	return nil, "", io.EOF
+	return nil, io.EOF
 }
 
 func (n nobody) Settle(renew.Target, *x509.Certificate) error { return nil }
@@ -90,8 +90,31 @@ func BenchmarkIdlePass(b *testing.B) {
 	p := renew.Pass{Store: store, Obtainer: nobody{b}, Deployer: nobody{b}, Log: slog.New(slog.DiscardHandler)}
 	b.ReportAllocs()
 	for b.Loop() {
-		if done, errs := p.Run(b.Context(), targets); len(done)+len(errs) > 0 {
-			b.Fatal(done, errs)
+		if r := p.Run(b.Context(), targets); len(r.Done)+len(r.Errs) > 0 {
+			b.Fatal(r.Done, r.Errs)
 		}
 	}
+}
+
+// BenchmarkPage is the page of 1,000 targets, once they were collected.
+func BenchmarkPage(b *testing.B) { benchmarkServer(b, "/") }
+
+// BenchmarkScrape is /metrics of 1,000 targets, once they were collected.
+func BenchmarkScrape(b *testing.B) { benchmarkServer(b, "/metrics") }
+
+// BenchmarkStatusJSON is /status.json of 1,000 targets, once they were
+// collected.
+func BenchmarkStatusJSON(b *testing.B) { benchmarkServer(b, "/status.json") }
+
+func benchmarkServer(b *testing.B, path string) {
+	store, subjects := many(b, 1000)
+	doc, err := Collect(store, subjects, time.Now())
+	must(b, err)
+	s := serving(doc)
+	size := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		size = len(get(b, s, path))
+	}
+	b.ReportMetric(float64(size), "B/page")
 }

@@ -1,6 +1,9 @@
 // Package status says how every target stands: what is live, until when, what
 // comes next and why. It reads the state on disk and needs no daemon. Call
 // [Collect] and print the [Document] with [Document.WriteText] or as JSON.
+//
+// A daemon shows the same to browsers and monitoring with a [Server], and counts
+// what it does with [Metrics].
 package status
 
 import (
@@ -10,91 +13,26 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
 
-// A Document is the answer of "keypaird status -json". Times are UTC, RFC 3339;
-// fields may be added, none is renamed or removed.
-type Document struct {
-	Time    time.Time `json:"time"`
-	Targets []Target  `json:"targets"`
-}
-
-// A Target is one certificate that is to be kept alive.
-type Target struct {
-	Name        string       `json:"name"`
-	Names       []Name       `json:"names"`
-	State       string       `json:"state"`            // "ok", "due", "pending", "failing", "missing", "expired", "damaged"
-	Live        *Certificate `json:"live,omitempty"`   // what is in use
-	Newest      *Certificate `json:"newest,omitempty"` // what is stored, if it is not what is in use
-	Due         *time.Time   `json:"due,omitempty"`    // when the next certificate is ordered
-	Next        Next         `json:"next"`
-	Order       *Failure     `json:"order,omitempty"`  // of obtaining, if the last try failed
-	Damage      *Damage      `json:"damage,omitempty"` // of the files, if they are not what they should be
-	Deployments []Deployment `json:"deployments,omitempty"`
-}
-
-// A Name is a name on the certificate and the challenge type that proves it.
-type Name struct {
-	Name  string `json:"name"`
-	Proof string `json:"proof"`
-}
-
-// A Certificate is one stored version.
-type Certificate struct {
-	Version     string    `json:"version"`
-	Fingerprint string    `json:"fingerprint"` // SHA-256 of the leaf, hexadecimal
-	Issuer      string    `json:"issuer"`      // common name
-	CA          string    `json:"ca,omitempty"`
-	Dir         string    `json:"dir"`
-	NotBefore   time.Time `json:"not_before"`
-	NotAfter    time.Time `json:"not_after"`
-}
-
-// Next is what the next pass would do.
-type Next struct {
-	Action renew.Action `json:"action"`
-	Why    string       `json:"why"`
-	At     *time.Time   `json:"at,omitempty"`
-}
-
-// A Failure is the last failure of something that has not succeeded since.
-type Failure struct {
-	Failures int       `json:"failures"` // in a row
-	At       time.Time `json:"at"`
-	Next     time.Time `json:"next"` // try of the daemon
-	Error    string    `json:"error"`
-	Remedy   string    `json:"remedy,omitempty"`
-}
-
-// A Damage is what keeps a target's files from being read.
-type Damage struct {
-	Error  string `json:"error"`
-	Remedy string `json:"remedy,omitempty"`
-}
-
-// A Deployment is how far the newest certificate got in one deployment.
-type Deployment struct {
-	Name    string     `json:"name"`
-	State   string     `json:"state"`             // "verified": seen served; "deployed": reloaded, no endpoint to look at; "unverified": reloaded, not seen served; "pending"
-	At      *time.Time `json:"at,omitempty"`      // of the last success
-	Failure *Failure   `json:"failure,omitempty"` // of the last try, if it failed
-}
-
-// A Subject is a target and how its names are proven.
+// A Subject is a target and what else the configuration says of it.
 type Subject struct {
 	renew.Target
-	Proofs   map[string]string // challenge type by name
-	Verifies map[string]bool   // the deployments with endpoints to look at
+	Proofs    map[string]string             // challenge type by name
+	Verifies  map[string]bool               // the deployments with endpoints to look at; those in Endpoints need not be here
+	Endpoints map[string][]string           // where to look, by deployment; may be nil
+	Window    func(now time.Time) time.Time // when deployments may begin, zero: now; nil: always
 }
 
 // Collect reads how subjects stand at now. Files of a target that are damaged
 // are part of the answer; a state that may not be read is an error.
 func Collect(store *keypair.Store, subjects []Subject, now time.Time) (Document, error) {
-	doc := Document{Time: now.UTC().Truncate(time.Second), Targets: []Target{}}
+	doc := Document{Time: second(now), Healthy: true, Targets: []Target{}}
 	for _, s := range subjects {
 		t, err := collect(store, s, now)
 		var broken *keypair.BrokenError
@@ -104,19 +42,24 @@ func Collect(store *keypair.Store, subjects []Subject, now time.Time) (Document,
 			return doc, fmt.Errorf("cert %q: reading its state: %w", s.Name, err)
 		}
 		t.State = t.summary(now)
+		t.Attention = t.attention(now)
+		doc.Healthy = doc.Healthy && t.unhealthy(now) == ""
 		doc.Targets = append(doc.Targets, t)
 	}
 	return doc, nil
 }
 
 func collect(store *keypair.Store, s Subject, now time.Time) (Target, error) {
-	t := Target{Name: s.Name}
+	t := Target{Name: s.Name, SignWith: s.CAs}
 	for _, name := range s.Names {
 		t.Names = append(t.Names, Name{name, s.Proofs[name]})
 	}
 	state, err := renew.Look(store, s.Name)
 	if err != nil {
 		return t, err
+	}
+	if s.Window != nil {
+		state.Opens = s.Window(now)
 	}
 	t.decide(s, state, now)
 	leaf, id, fp := state.Leaf, state.Version, state.Fingerprint
@@ -127,14 +70,18 @@ func collect(store *keypair.Store, s Subject, now time.Time) (Target, error) {
 	}
 	if err == nil && leaf != nil {
 		t.Live = certificate(store, s.Name, id, fp, leaf)
+		t.Concern = second(renew.Concern(leaf))
 	}
 	newest := t.Live
 	if state.Leaf != nil && !state.Live {
 		newest = certificate(store, s.Name, state.Version, state.Fingerprint, state.Leaf)
 		t.Newest = newest
 	}
-	if newest != nil && newest.Fingerprint == state.Record.Fingerprint {
-		newest.CA = state.Record.CA
+	if rec := state.Record; newest != nil && newest.Fingerprint == rec.Fingerprint {
+		newest.CA = rec.CA
+		if n := len(rec.Issued); n > 0 {
+			t.Issued = second(rec.Issued[n-1])
+		}
 	}
 	return t, err
 }
@@ -142,20 +89,62 @@ func collect(store *keypair.Store, s Subject, now time.Time) (Target, error) {
 // decide notes what comes next, and what went wrong before.
 func (t *Target) decide(s Subject, state renew.State, now time.Time) {
 	if state.Leaf != nil {
-		due := renew.Due(state.Leaf).UTC().Truncate(time.Second)
+		due := second(state.Due())
 		t.Due = &due
 	}
 	d := renew.Decide(now, s.Target, state, renew.Patient)
 	t.Next = Next{Action: d.Action, Why: d.Why}
 	if !d.At.IsZero() {
-		at := d.At.UTC().Truncate(time.Second)
+		at := second(d.At)
 		t.Next.At = &at
 	}
-	t.Order = failure(state.Record.Order)
+	t.Renewal = renewal(state)
+	if wanted(s, state, now) {
+		t.orders(s, state.Record.Orders)
+	}
 	for _, name := range s.Deploy {
-		t.Deployments = append(t.Deployments, deployment(name, s.Verifies[name], state.Record.Deployments[name], state.Fingerprint))
+		t.Deployments = append(t.Deployments, deployment(name, s, state))
 	}
 }
+
+// wanted reports whether a new certificate is needed, be it that it cannot be
+// had yet. Without one, an order that once failed is history.
+func wanted(s Subject, state renew.State, now time.Time) bool {
+	s.Deploy, state.Live = nil, true // whatever there is to deploy
+	d := renew.Decide(now, s.Target, state, renew.Patient)
+	return d.Action == renew.Issue || d.Action == renew.Wait
+}
+
+// orders notes the CAs that failed. What one did that is not to be asked any
+// more is history, too.
+func (t *Target) orders(s Subject, orders map[string]renew.Attempt) {
+	for _, ca := range s.CAs {
+		f := failure(orders[ca])
+		if f == nil {
+			continue
+		}
+		f.CA = ca
+		t.Orders = append(t.Orders, *f)
+		if t.Order == nil || f.At.After(t.Order.At) {
+			t.Order = f
+		}
+	}
+}
+
+// renewal is what the CA said of the newest certificate, nil if nothing.
+func renewal(state renew.State) *Renewal {
+	a := state.Record.Advice
+	if state.Leaf == nil || a.Fingerprint != state.Fingerprint || a.Start.IsZero() && a.Error == "" {
+		return nil
+	}
+	return &Renewal{
+		Start: second(a.Start), End: second(a.End), Chosen: second(a.Chosen), Explanation: a.Explanation,
+		NextAsk: second(a.Next), Error: a.Error,
+	}
+}
+
+// second is how times are shown: UTC, whole seconds.
+func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
 func certificate(store *keypair.Store, name, id, fp string, leaf *x509.Certificate) *Certificate {
 	return &Certificate{
@@ -168,42 +157,77 @@ func failure(a renew.Attempt) *Failure {
 	if a.Failures <= 0 {
 		return nil
 	}
-	return &Failure{a.Failures, a.At, a.Next, a.Error, a.Remedy}
+	return &Failure{Failures: a.Failures, At: second(a.At), Next: second(a.Next), Error: a.Error, Remedy: a.Remedy}
 }
 
-func deployment(name string, verifies bool, d renew.Deployment, newest string) Deployment {
-	out := Deployment{Name: name, State: "pending", Failure: failure(d.Attempt)}
+func deployment(name string, s Subject, state renew.State) Deployment {
+	d, m, newest := state.Record.Deployments[name], s.Manner[name], state.Fingerprint
+	out := Deployment{Name: name, State: Undeployed, Failure: failure(d.Attempt)}
 	switch {
-	case newest != "" && d.Verified == newest:
-		out.State = "deployed"
-		if verifies {
-			out.State = "verified"
-		}
-	case newest != "" && d.Deployed == newest:
-		out.State = "unverified"
+	case newest == "", d.Manner != m.Sum, m.Lost: // what was done is not what is to be
+	case d.Verified == newest && (s.Verifies[name] || len(s.Endpoints[name]) > 0):
+		out.State = Verified
+	case d.Verified == newest:
+		out.State = Deployed
+	case d.Deployed == newest:
+		out.State = Unverified
+	}
+	if out.State == Verified || out.State == Deployed { // what once failed is history
+		out.Failure = nil
 	}
 	if !d.At.IsZero() {
-		out.At = &d.At
+		at := second(d.At)
+		out.At = &at
+	}
+	for _, e := range s.Endpoints[name] {
+		out.Endpoints = append(out.Endpoints, Endpoint{e, out.at(e)})
 	}
 	return out
 }
 
+// at is how things stand at one endpoint. A failed verification names the first
+// endpoint that it did not find in order: "verifying: HOST:PORT serves ...".
+func (d Deployment) at(endpoint string) string {
+	if d.Failure == nil {
+		return d.State
+	}
+	rest, verifying := strings.CutPrefix(d.Failure.Error, "verifying: "+endpoint)
+	if verifying && (strings.HasPrefix(rest, " ") || strings.HasPrefix(rest, ": ")) {
+		return Refuted
+	}
+	return d.State
+}
+
+// failures lists what failed and has not succeeded since.
+func (t Target) failures() []Failure {
+	list := slices.Clone(t.Orders)
+	for _, d := range t.Deployments {
+		if d.Failure != nil {
+			list = append(list, *d.Failure)
+		}
+	}
+	return list
+}
+
 // summary is the state in a word.
 func (t Target) summary(now time.Time) string {
-	failing := t.Order != nil || slices.ContainsFunc(t.Deployments, func(d Deployment) bool { return d.Failure != nil })
 	switch {
 	case t.Damage != nil:
-		return "damaged"
+		return Damaged
 	case t.Live == nil:
-		return "missing"
+		return Missing
 	case !now.Before(t.Live.NotAfter):
-		return "expired"
-	case failing:
-		return "failing"
+		return Expired
+	case len(t.failures()) > 0:
+		return Failing
 	case t.Next.Action == renew.Deploy:
-		return "pending"
-	case t.Next.Action == renew.Issue, t.Next.Action == renew.Wait: // for the budget: after a failure it is failing
-		return "due"
+		return Pending
+	case t.Next.Action == renew.Issue:
+		return Due
+	case t.Next.Action == renew.Wait && t.undeployed(): // for the window
+		return Pending
+	case t.Next.Action == renew.Wait: // for the budget: after a failure it is failing
+		return Due
 	}
-	return "ok"
+	return OK
 }

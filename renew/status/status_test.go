@@ -11,7 +11,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"math/big"
 	"os"
@@ -20,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
 
@@ -68,108 +66,6 @@ func pairFrom(t testing.TB, from time.Time, issuer string, names ...string) *key
 	return p
 }
 
-// A desk has targets in every state there is.
-type desk struct {
-	t        *testing.T
-	store    *keypair.Store
-	subjects []Subject
-	known    []string // what is random, and what stands in for it
-}
-
-// add makes a target whose versions are pairs, of which the first so many are
-// live one after another.
-func (d *desk) add(name string, live int, rec func(fps []string) renew.Record, pairs ...*keypair.Pair) {
-	d.t.Helper()
-	d.subjects = append(d.subjects, Subject{
-		Target:   renew.Target{Name: name, Names: []string{name + ".example"}, KeyType: "ec256", CAs: []string{"letsencrypt"}, Deploy: []string{"relayd", "postfix"}},
-		Proofs:   map[string]string{name + ".example": "http-01"},
-		Verifies: map[string]bool{"relayd": true},
-	})
-	var fps []string
-	for i, p := range pairs {
-		v, err := d.store.Add(name, p)
-		must(d.t, err)
-		if i < live {
-			must(d.t, d.store.SetLive(name, v))
-		}
-		fps = append(fps, p.Fingerprint())
-		stand := fmt.Sprintf("%016x", len(d.known)+1)
-		d.known = append(d.known, p.Fingerprint(), strings.Repeat(stand, 4), p.Fingerprint()[:16], stand)
-	}
-	if rec != nil {
-		data, err := json.Marshal(rec(fps))
-		must(d.t, err)
-		must(d.t, d.store.WriteFile(name, "record.json", data))
-	}
-}
-
-// deployed is the record of a version that is in use everywhere.
-func deployed(fp string) renew.Record {
-	at := now.Add(-30 * aDay)
-	return renew.Record{Fingerprint: fp, CA: "letsencrypt", Deployments: map[string]renew.Deployment{
-		"relayd": {Deployed: fp, Verified: fp, At: at}, "postfix": {Deployed: fp, Verified: fp, At: at},
-	}}
-}
-
-// failed is something that failed n times.
-func failed(n int, text, remedy string) renew.Attempt {
-	return renew.Attempt{Failures: n, At: now.Add(-time.Hour), Next: now.Add(40 * time.Minute), Error: text, Remedy: remedy}
-}
-
-func newDesk(t *testing.T) *desk {
-	d := &desk{t: t, store: open(t)}
-	fine := func(fps []string) renew.Record { return deployed(fps[len(fps)-1]) }
-	d.add("fine", 1, fine, pair(t, 10*aDay, "R10", "fine.example"))
-	d.add("due", 1, fine, pair(t, 61*aDay, "R10", "due.example"))
-	d.add("expired", 1, func(fps []string) renew.Record {
-		r := deployed(fps[0])
-		r.Order = failed(7, "letsencrypt: caa: CAA record prevents issuance", "add a CAA record\nor another CA")
-		return r
-	}, pair(t, 91*aDay, "R10", "expired.example"))
-	d.add("missing", 0, func([]string) renew.Record {
-		return renew.Record{Order: failed(1, "letsencrypt: http-01: missing.example: connection: refused", "open port 80")}
-	})
-	d.add("never-tried", 0, nil)
-	d.add("renewed-not-deployed", 1, func(fps []string) renew.Record {
-		r := deployed(fps[0])
-		r.Fingerprint = fps[1]
-		r.Deployments["relayd"] = renew.Deployment{Deployed: fps[0], Verified: fps[0], At: now.Add(-30 * aDay), Attempt: failed(2, `"relayd -n": exit status 1`, "")}
-		r.Deployments["postfix"] = renew.Deployment{Deployed: fps[1], Verified: fps[0], At: now.Add(-30 * aDay), Attempt: failed(1, "serves another", "")}
-		return r
-	}, pair(t, 60*aDay, "R10", "renewed-not-deployed.example"), pair(t, 0, "R11", "renewed-not-deployed.example"))
-	d.add("killed-before-deploying", 1, func(fps []string) renew.Record {
-		r := deployed(fps[0])
-		r.Fingerprint = fps[1]
-		return r
-	}, pair(t, 60*aDay, "R10", "killed-before-deploying.example"), pair(t, 0, "R11", "killed-before-deploying.example"))
-	d.add("budget-spent", 1, func(fps []string) renew.Record {
-		r := deployed(fps[0])
-		r.For, r.Issued = "budget-spent.example", []time.Time{now.Add(-2 * time.Hour), now.Add(-time.Hour)}
-		return r
-	}, pair(t, 10*aDay, "R10", "other.example"))
-	d.add("hostile-issuer", 1, fine, pair(t, 89*aDay+23*time.Hour, "R10\x1b[2J\nok", "hostile-issuer.example"))
-	d.add("damaged", 1, fine, pair(t, 10*aDay, "R10", "damaged.example"))
-	must(t, os.WriteFile(filepath.Join(d.store.Dir("damaged"), "v000001", "fullchain.pem"), []byte("-----BEGIN"), 0o600))
-	d.known = append(d.known, filepath.Dir(filepath.Dir(d.store.Dir("x"))), "/var/lib/keypaird")
-	return d
-}
-
-// golden compares got with a file of testdata, random parts replaced.
-func (d *desk) golden(file string, got []byte) {
-	d.t.Helper()
-	got = []byte(strings.NewReplacer(d.known...).Replace(string(got)))
-	path := filepath.Join("testdata", file)
-	if *update {
-		must(d.t, os.MkdirAll("testdata", 0o755))
-		must(d.t, os.WriteFile(path, got, 0o644))
-	}
-	want, err := os.ReadFile(path)
-	must(d.t, err)
-	if !bytes.Equal(got, want) {
-		d.t.Errorf("%s differs; go test ./renew/status -update writes what is printed now:\n%s", path, got)
-	}
-}
-
 func TestDocument(t *testing.T) {
 	d := newDesk(t)
 	doc, err := Collect(d.store, d.subjects, now)
@@ -188,7 +84,7 @@ func TestDocument(t *testing.T) {
 func TestNothingConfigured(t *testing.T) {
 	doc, err := Collect(open(t), nil, now)
 	must(t, err)
-	if data, err := json.Marshal(doc); err != nil || string(data) != `{"time":"2026-03-01T12:00:00Z","targets":[]}` {
+	if data, err := json.Marshal(doc); err != nil || string(data) != `{"time":"2026-03-01T12:00:00Z","healthy":true,"targets":[]}` {
 		t.Errorf("%s, %v", data, err)
 	}
 	must(t, doc.WriteText(io.Discard))

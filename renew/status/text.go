@@ -7,7 +7,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"keypaird/renew"
 )
@@ -15,6 +14,7 @@ import (
 // WriteText prints the document for people.
 func (doc Document) WriteText(out io.Writer) error {
 	w := bufio.NewWriter(out) // keeps the first error for Flush
+	fmt.Fprintf(w, "%s\n\n", doc.Summary())
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "TARGET\tSTATE\tVALID UNTIL\tLEFT\tNEXT")
 	for _, t := range doc.Targets {
@@ -28,34 +28,18 @@ func (doc Document) WriteText(out io.Writer) error {
 		return err
 	}
 	for _, t := range doc.Targets {
-		t.writeDetails(w)
+		t.writeDetails(w, doc.Time)
 	}
 	return w.Flush()
 }
 
-// next says what comes next, in words.
-func (t Target) next() string {
-	at := "-"
-	if t.Next.At != nil {
-		at = day(*t.Next.At)
-	}
-	switch t.Next.Action {
-	case renew.Issue:
-		return "order now: " + t.Next.Why
-	case renew.Deploy:
-		return "deploy now: " + t.Next.Why
-	case renew.Wait:
-		return "wait until " + at + ": " + t.Next.Why
-	case renew.None:
-		return "order at " + at
-	}
-	return "-" // not known of a damaged one
-}
-
 // writeDetails prints what does not fit a line: what a target is for, where it
 // is used, and what went wrong.
-func (t Target) writeDetails(w io.Writer) {
+func (t Target) writeDetails(w io.Writer, now time.Time) {
 	fmt.Fprintf(w, "\n%s\n", t.Name)
+	if t.Attention != "" {
+		fmt.Fprintf(w, "  needs you: %s\n", t.Attention)
+	}
 	for _, n := range t.Names {
 		fmt.Fprintf(w, "  %s by %s\n", n.Name, n.Proof)
 	}
@@ -65,56 +49,58 @@ func (t Target) writeDetails(w io.Writer) {
 	if t.Newest != nil {
 		fmt.Fprintf(w, "  newest %.16s, issued by %s, is not live, in %s\n", t.Newest.Fingerprint, printable(t.Newest.Issuer), t.Newest.Dir)
 	}
+	t.Renewal.write(w, t.Due)
 	if t.Damage != nil {
 		fmt.Fprintf(w, "  damaged: %s\n", printable(t.Damage.Error))
 		writeRemedy(w, "  ", t.Damage.Remedy)
 	}
 	for _, d := range t.Deployments {
 		fmt.Fprintf(w, "  deployment %s: %s\n", d.Name, d.State)
-		writeFailure(w, "    ", "failed", d.Failure)
+		for _, e := range d.Endpoints {
+			fmt.Fprintf(w, "    %s: %s\n", e.Endpoint, e.State)
+		}
+		t.writeFailure(w, "    ", "failed", d.Failure)
 	}
-	writeFailure(w, "  ", "ordering failed", t.Order)
+	for _, f := range t.Orders {
+		t.writeFailure(w, "  ", "ordering at "+f.CA+" failed", &f)
+	}
+	if t.Next.Action == renew.Wait && t.Next.At != nil {
+		fmt.Fprintf(w, "  next try at %s, in %s, because: %s\n", day(*t.Next.At), span(t.Next.At.Sub(now)), t.Next.Why)
+	}
 }
 
-func writeFailure(w io.Writer, indent, what string, f *Failure) {
+// write prints when the CA wants a certificate replaced.
+func (r *Renewal) write(w io.Writer, due *time.Time) {
+	if r == nil {
+		return
+	}
+	if !r.Start.IsZero() {
+		fmt.Fprintf(w, "  the CA wants it replaced between %s and %s; chosen: %s\n", day(r.Start), day(r.End), day(r.Chosen))
+		if due != nil && due.Before(r.Chosen) {
+			fmt.Fprintf(w, "  that leaves too little time: ordered at %s\n", day(*due))
+		}
+	}
+	if r.Explanation != "" {
+		fmt.Fprintf(w, "  the CA says why: %s\n", printable(r.Explanation))
+	}
+	if r.Error != "" {
+		fmt.Fprintf(w, "  asking the CA when to replace it failed: %s; asked again at %s\n", printable(r.Error), day(r.NextAsk))
+	}
+}
+
+func (t Target) writeFailure(w io.Writer, indent, what string, f *Failure) {
 	if f == nil {
 		return
 	}
-	times := "once"
-	if f.Failures > 1 {
-		times = fmt.Sprintf("%d times", f.Failures)
-	}
-	fmt.Fprintf(w, "%s%s %s, last %s: %s\n", indent, what, times, day(f.At), printable(f.Error))
+	fmt.Fprintf(w, "%s%s %s, last at %s: %s\n", indent, what, times(f.Failures), day(f.At), printable(f.Error))
 	writeRemedy(w, indent, f.Remedy)
+	if t.ownTime(*f) {
+		fmt.Fprintf(w, "%snext try at %s\n", indent, day(f.Next))
+	}
 }
 
 func writeRemedy(w io.Writer, indent, remedy string) {
 	for line := range strings.Lines(remedy) {
 		fmt.Fprintf(w, "%sremedy: %s\n", indent, printable(line))
 	}
-}
-
-// printable keeps what CAs and files say from steering the terminal.
-func printable(s string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s))
-}
-
-func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04Z") }
-
-// span prints what is left in the unit that tells most.
-func span(d time.Duration) string {
-	switch {
-	case d < 0:
-		return "0"
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	}
-	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }

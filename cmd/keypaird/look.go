@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"keypaird/renew"
+	"keypaird/renew/keypair"
+	"keypaird/renew/status"
+)
+
+const (
+	heedEvery = 200 * time.Millisecond // how often a pass looks whether a command waits
+	tryAgain  = time.Minute            // when no pass could be made
+	apart     = 5 * time.Minute        // by which two clocks differ, to be worth a word
+)
+
+var errLate = errors.New("the last pass did not end in time; what it was at is put right by the next run")
+
+// look is one look at the targets that are due, at all if due is nil.
+func (k *keeper) look(ctx context.Context, due map[string]bool) map[string]time.Time {
+	next := map[string]time.Time{}
+	for {
+		k.adopt()
+		report, yielded := k.turn(ctx, due)
+		maps.Copy(next, report.Next)
+		k.seen(report, due)
+		if !yielded || ctx.Err() != nil {
+			return next
+		}
+	}
+}
+
+// turn makes one pass, if nobody else works on the state meanwhile. It reports
+// whether a command was let through and the pass is to be made again.
+func (k *keeper) turn(ctx context.Context, due map[string]bool) (r renew.Report, yielded bool) {
+	lock, err := keypair.AcquireLast(ctx, k.parts.lockPath(), func(holder string) {
+		k.log.Info("waiting for another keypaird", "holder", holder)
+	})
+	if err != nil {
+		return k.hindered(ctx, err, due), false
+	}
+	k.trouble = nil
+	defer lock.Release() // after the rest: children may still be removing their records
+	defer k.parts.http01.Close()
+	stop := make(chan struct{})
+	yield := sync.OnceFunc(func() { close(stop) })
+	k.pass.Yield = stop
+	k.mu.Lock()
+	k.yield = yield
+	k.mu.Unlock()
+	defer func() {
+		k.mu.Lock()
+		k.yield = nil
+		k.mu.Unlock()
+	}()
+	if k.offers() {
+		return r, false
+	}
+	heeding, cancel := context.WithCancel(ctx)
+	var heed sync.WaitGroup
+	heed.Go(func() { yielded = wantedBefore(heeding, lock, yield) })
+	began := time.Now()
+	r = k.pass.Run(ctx, targets(k.parts.standing(due)))
+	cancel()
+	heed.Wait()
+	if n := len(r.Errs); ctx.Err() != nil || n > 0 && errors.Is(r.Errs[n-1], renew.ErrYield) {
+		k.parts.rest(ctx)
+	} else {
+		k.app.metrics.Passed(time.Since(began), n)
+	}
+	return r, yielded
+}
+
+// wantedBefore has a pass yield when a command waits for its lock, before ctx
+// ends.
+func wantedBefore(ctx context.Context, lock *keypair.Lock, yield func()) bool {
+	ticker := time.NewTicker(heedEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-ticker.C:
+		}
+		if lock.Wanted() {
+			yield()
+			return true
+		}
+	}
+}
+
+// offers reports whether there is something to be taken over first.
+func (k *keeper) offers() bool {
+	k.changing.Lock()
+	defer k.changing.Unlock()
+	return k.offered != nil
+}
+
+// hindered notes that no pass could be made, and has it tried again.
+func (k *keeper) hindered(ctx context.Context, err error, due map[string]bool) renew.Report {
+	if ctx.Err() != nil {
+		return renew.Report{}
+	}
+	if k.trouble == nil || k.trouble.Error() != err.Error() {
+		k.log.Error("no pass could be made", "err", err, "remedy", renew.Remedy(err))
+	}
+	k.trouble = err
+	r := renew.Report{Next: map[string]time.Time{}}
+	for _, s := range k.parts.subjects {
+		if due == nil || due[s.Name] {
+			r.Next[s.Name] = time.Now().Round(0).Add(tryAgain)
+		}
+	}
+	return r
+}
+
+// An outlook is what the daemon expects, in a word for the service manager.
+type outlook struct {
+	next    map[string]time.Time // by target
+	planned time.Time            // look at all
+	failing map[string]bool
+	told    bool // of all, in the log
+}
+
+// seen takes in what a pass has seen.
+func (k *keeper) seen(r renew.Report, due map[string]bool) {
+	suspects := maps.Clone(due)
+	if suspects == nil {
+		suspects = map[string]bool{}
+	}
+	for _, err := range r.Errs {
+		var failed *renew.TargetError
+		if !errors.As(err, &failed) {
+			continue // ended early
+		}
+		k.log.Error("failed", "certs", strings.Join(failed.Targets, " "), "step", failed.Step, "err", failed.Err, "remedy", renew.Remedy(failed.Err))
+		for _, name := range failed.Targets {
+			suspects[name] = true
+		}
+	}
+	now := time.Now().Round(0)
+	o := &k.outlook
+	if due == nil {
+		clear(o.next)
+	}
+	maps.Copy(o.next, r.Next)
+	if due == nil || !o.planned.After(now) {
+		o.planned = k.schedule(now)
+	}
+	k.suspect(suspects)
+	next := o.planned
+	for _, at := range o.next {
+		if at.Before(next) {
+			next = at
+		}
+	}
+	log := k.log.Debug
+	if !o.told {
+		log, o.told = k.log.Info, true
+	}
+	log("looked", "targets", len(k.parts.subjects), "failing", len(o.failing), "next", next.UTC().Format(time.RFC3339))
+	k.manager.tell("STATUS=" + k.note(k.sentence(next)))
+}
+
+// suspect looks which targets fail: of all when it is called first, then of
+// those that are suspects or failed before.
+func (k *keeper) suspect(names map[string]bool) {
+	failing := k.outlook.failing
+	for _, s := range k.parts.subjects {
+		if !k.outlook.told || names[s.Name] || failing[s.Name] {
+			failing[s.Name] = k.fails(s)
+		}
+	}
+	maps.DeleteFunc(failing, func(name string, fails bool) bool { return !fails || k.parts.targets[name].Name == "" })
+}
+
+func (k *keeper) fails(s status.Subject) bool {
+	state, err := renew.Look(k.parts.store, s.Name)
+	return err != nil || state.Trouble(time.Now(), s.Target).Failures > 0
+}
+
+// sentence says how the daemon stands.
+func (k *keeper) sentence(next time.Time) string {
+	text := certificates(len(k.parts.subjects)) + ", next look at " + next.UTC().Format(time.RFC3339)
+	if n := len(k.outlook.failing); n > 0 {
+		text += fmt.Sprintf("; %d failing", n)
+	}
+	for _, name := range slices.Sorted(maps.Keys(k.parts.cas)) {
+		ahead, known := k.parts.cas[name].Clock()
+		if !known {
+			continue
+		}
+		k.app.metrics.Clock(name, ahead)
+		switch ahead = ahead.Round(time.Second); {
+		case ahead > apart:
+			text += fmt.Sprintf("; our clock is %v behind that of %s", ahead, name)
+		case ahead < -apart:
+			text += fmt.Sprintf("; our clock is %v ahead of that of %s", -ahead, name)
+		}
+	}
+	return text
+}
+
+// note is a sentence for the service manager, with what is wrong with the
+// configuration on disk. "" stands for the last sentence.
+func (k *keeper) note(sentence string) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if sentence != "" {
+		k.said = sentence
+	}
+	if k.refused == "" {
+		return k.said
+	}
+	return k.said + "; " + k.refused
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"keypaird/renew"
+	"keypaird/renew/keypair"
+)
+
+// An offer is what a configuration was turned into.
+type offer struct {
+	parts *wiring
+	times timetable
+	page  *page // nil: nothing is shown
+}
+
+// drop lets go of what was made of a configuration, save for what is kept.
+func (o *offer) drop(keep *page) {
+	o.parts.close()
+	if o.page != nil && o.page != keep {
+		o.page.close()
+	}
+}
+
+// read reads the configuration and makes the parts. Nothing is in use yet; what
+// shows the status goes on where it is to be shown at the same address.
+func (k *keeper) read(ctx context.Context) (*offer, error) {
+	cfg, err := k.app.load()
+	if err != nil {
+		return nil, err
+	}
+	if k.parts != nil && cfg.State != k.parts.cfg.State {
+		return nil, &StateMovedError{k.parts.cfg.State, cfg.State}
+	}
+	times, err := newTimetable(cfg.Schedule, k.spread)
+	if err != nil {
+		return nil, fmt.Errorf("schedule: %w", err)
+	}
+	parts, err := k.app.wire(cfg, k.log)
+	if err != nil {
+		return nil, err
+	}
+	o := &offer{parts: parts, times: times}
+	for _, p := range []*page{k.pageOffered(), k.page} {
+		if p != nil && p.addr == cfg.Status.Listen {
+			o.page = p
+			return o, nil
+		}
+	}
+	if o.page, err = openPage(ctx, cfg.Status.Listen); err != nil {
+		parts.close()
+		return nil, err
+	}
+	return o, nil
+}
+
+func (k *keeper) pageOffered() *page {
+	if k.offered == nil {
+		return nil
+	}
+	return k.offered.page
+}
+
+// reload reads the configuration again and offers what it says. If it is wrong,
+// all stays as it is.
+func (k *keeper) reload(ctx context.Context) {
+	k.manager.reloading()
+	k.log.Info("reading the configuration")
+	k.changing.Lock()
+	defer k.changing.Unlock()
+	o, err := k.read(ctx)
+	if err != nil {
+		k.refuse(err)
+		k.manager.ready(k.note(""))
+		return
+	}
+	if k.offered != nil { // and not taken over yet
+		if k.offered.page == k.page {
+			k.offered.page = nil
+		}
+		k.offered.drop(o.page)
+	}
+	k.offered = o
+	k.mu.Lock()
+	if k.yield != nil {
+		k.yield()
+	}
+	k.mu.Unlock()
+	k.wake()
+}
+
+// refuse says what is wrong with a configuration that is not taken over.
+func (k *keeper) refuse(err error) {
+	var mistakes Mistakes
+	n := 1
+	if errors.As(err, &mistakes) {
+		n = len(mistakes)
+		for _, m := range mistakes {
+			k.log.Error("configuration is wrong", "file", m.File, "line", m.Line, "key", m.Key, "problem", m.Problem, "remedy", m.Remedy)
+		}
+	} else {
+		k.log.Error("configuration not taken over", "err", err, "remedy", renew.Remedy(err))
+	}
+	k.log.Warn("the configuration in use stays", "mistakes", n)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.refused = fmt.Sprintf("the configuration on disk is not in use: %v", err)
+}
+
+// adopt takes over what a reload offers.
+func (k *keeper) adopt() {
+	k.changing.Lock()
+	defer k.changing.Unlock()
+	if k.offered == nil {
+		return
+	}
+	old := k.offer
+	k.take(k.offered)
+	k.offered = nil
+	old.drop(k.page)
+	k.mu.Lock()
+	k.refused = ""
+	k.mu.Unlock()
+	k.outlook.told = false
+	n := len(k.parts.subjects)
+	k.log.Info("configuration taken over", "targets", n, "schedule", k.parts.cfg.Schedule)
+	k.manager.ready(k.note(certificates(n) + ", looking at all"))
+}
+
+// take puts what was made of a configuration to use.
+func (k *keeper) take(o *offer) {
+	k.inUse.Lock()
+	k.offer = *o
+	k.inUse.Unlock()
+	if o.page != nil {
+		o.page.serve(k.show(o.page.addr))
+	}
+	// The pass stays the same: it knows what the disk did not take.
+	fresh := o.parts.pass(renew.Patient)
+	p := &k.pass
+	p.Store, p.Obtainer, p.Deployer, p.Advisor, p.Log = fresh.Store, fresh.Obtainer, fresh.Deployer, fresh.Advisor, fresh.Log
+	p.Parallel, p.Mood, p.Window = fresh.Parallel, fresh.Mood, fresh.Window
+	p.Observer, p.Crier = k.app.metrics, nil
+	if len(o.parts.cfg.Notify.Command) > 0 {
+		k.crier.Notifier = teller{o.parts, k.app.metrics}
+		p.Crier = &k.crier
+	}
+}
+
+// A StateMovedError reports a configuration that names another state directory
+// than the one the daemon works in.
+type StateMovedError struct{ Now, Then string }
+
+func (e *StateMovedError) Error() string {
+	return fmt.Sprintf("the state directory cannot change while the daemon runs: it is %s, not %s", e.Now, e.Then)
+}
+
+// Remedy says what the operator can do about it.
+func (e *StateMovedError) Remedy() string { return "stop keypaird, move the directory, start keypaird" }
+
+// A RunningError reports another daemon on the same state directory.
+type RunningError struct {
+	State string
+	Err   *keypair.HeldError
+}
+
+func (e *RunningError) Error() string {
+	return fmt.Sprintf("another keypaird run works on %s: %s", e.State, e.Err.Holder)
+}
+
+func (e *RunningError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *RunningError) Remedy() string {
+	return "stop that one first, or have it read a changed configuration: kill -HUP its process"
+}
+
+// otherDaemon makes a RunningError of a lock that is held.
+func otherDaemon(state string, err error) error {
+	var held *keypair.HeldError
+	if errors.As(err, &held) {
+		return &RunningError{state, held}
+	}
+	return err
+}

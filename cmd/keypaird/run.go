@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"keypaird/renew"
+	"keypaird/renew/keypair"
+	"keypaird/renew/status"
+)
+
+// run keeps every target alive until it is told to end.
+func (a *app) run(ctx context.Context, args []string) error {
+	flags := a.flags("run")
+	verbose := flags.Bool("v", false, "log every step")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return &UsageError{"run takes no names"}
+	}
+	level := slog.LevelInfo
+	if *verbose {
+		level = slog.LevelDebug
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1)
+	defer signal.Stop(signals)
+	// Whoever reads our log may go away. That must end neither us nor, as an
+	// ignored signal would, the habits of the programs we start.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
+	a.metrics = status.NewMetrics(programVersion().Version)
+	return newKeeper(a, a.daemonLogger(level)).run(ctx, signals)
+}
+
+// stopLimit is how long the daemon takes at most to end.
+const stopLimit = 9500 * time.Millisecond
+
+// A keeper is the daemon. Its loop makes one pass after another with the parts
+// that the configuration was turned into. A reload makes new parts and offers
+// them; they are taken over between two passes.
+type keeper struct {
+	app     *app
+	log     *slog.Logger
+	manager *serviceManager
+	spread  time.Duration
+	wanted  chan struct{} // somebody wants all targets to be looked at
+
+	// Owned by the loop.
+	pass    renew.Pass
+	crier   renew.Crier
+	outlook outlook
+	trouble error // why the last pass could not be made
+
+	changing sync.Mutex // held to offer, and to take over
+	offered  *offer
+
+	inUse sync.RWMutex // held to use what follows; written by the loop
+	offer
+
+	mu      sync.Mutex
+	yield   func() // has the pass that runs end early; nil: none runs
+	refused string // why the configuration on disk is not the one in use
+	said    string // to the service manager
+}
+
+func newKeeper(a *app, log *slog.Logger) *keeper {
+	return &keeper{
+		app: a, log: log, manager: newServiceManager(log), spread: rand.N(maxSpread), wanted: make(chan struct{}, 1),
+		outlook: outlook{next: map[string]time.Time{}, failing: map[string]bool{}},
+	}
+}
+
+// run returns when ctx ends, and all that was begun has.
+func (k *keeper) run(ctx context.Context, signals <-chan os.Signal) error {
+	first, err := k.read(ctx)
+	if err != nil {
+		return err
+	}
+	alone, err := keypair.TryLock(filepath.Join(first.parts.cfg.State, "daemon"))
+	if err != nil {
+		first.drop(nil)
+		return otherDaemon(first.parts.cfg.State, err)
+	}
+	defer alone.Release()
+	k.take(first)
+	n := len(first.parts.subjects)
+	k.manager.ready(k.note(certificates(n) + ", looking at all"))
+	k.log.Info("started", "targets", n, "state", first.parts.cfg.State, "schedule", first.parts.cfg.Schedule)
+	loop := renew.Loop{Look: k.look, Schedule: k.schedule, Now: k.wanted, Beat: k.manager.alive, Log: k.log}
+	var work sync.WaitGroup
+	ended := make(chan struct{})
+	work.Go(func() {
+		defer close(ended)
+		loop.Run(ctx)
+	})
+	work.Go(func() { k.manager.watchdog(ctx) })
+	if err := k.attend(ctx, signals, ended); err != nil {
+		return err
+	}
+	work.Wait()
+	k.end()
+	k.log.Info("stopped")
+	return nil
+}
+
+// attend hears signals until the loop has ended, or takes too long to.
+func (k *keeper) attend(ctx context.Context, signals <-chan os.Signal, ended <-chan struct{}) error {
+	stop := ctx.Done()
+	var late <-chan time.Time
+	for {
+		select {
+		case <-ended:
+			return nil
+		case <-late:
+			return errLate
+		case <-stop:
+			k.log.Info("stopping")
+			k.manager.tell("STOPPING=1", "STATUS=stopping")
+			stop, late = nil, time.After(stopLimit)
+		case s := <-signals:
+			if stop == nil {
+				continue
+			}
+			if s == syscall.SIGHUP {
+				k.reload(ctx)
+			} else {
+				k.wake()
+			}
+		}
+	}
+}
+
+// wake has all targets looked at.
+func (k *keeper) wake() {
+	select {
+	case k.wanted <- struct{}{}:
+	default: // that is wanted already
+	}
+}
+
+func (k *keeper) schedule(after time.Time) time.Time {
+	k.inUse.RLock()
+	defer k.inUse.RUnlock()
+	return k.times.next(after)
+}
+
+// end lets go of everything.
+func (k *keeper) end() {
+	k.changing.Lock()
+	defer k.changing.Unlock()
+	if k.offered != nil {
+		k.offered.drop(k.page)
+		k.offered = nil
+	}
+	k.inUse.Lock()
+	defer k.inUse.Unlock()
+	k.offer.drop(nil)
+}
+
+func certificates(n int) string {
+	return fmt.Sprintf("%d %s", n, plural(n, "certificate", "certificates"))
+}

@@ -1,0 +1,22 @@
+//go:build !netbsd
+
+package main
+
+import (
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// notify tells the service manager, if there is one.
+func notify(text string) error {
+	_, err := daemon.SdNotify(false, text)
+	return err
+}
+
+// monotonic is the assignment that goes with RELOADING=1.
+func monotonic() string { return daemon.SdNotifyMonotonicUsec() }
+
+// watchdogInterval is within what the service manager wants to hear of us; zero
+// if it does not.
+func watchdogInterval() (time.Duration, error) { return daemon.SdWatchdogEnabled(false) }

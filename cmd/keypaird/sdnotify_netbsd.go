@@ -1,0 +1,11 @@
+package main
+
+import "time"
+
+// NetBSD has no service manager that listens, and go-systemd does not build there.
+
+func notify(string) error { return nil }
+
+func monotonic() string { return "" }
+
+func watchdogInterval() (time.Duration, error) { return 0, nil }

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"keypaird/acme"
+	"keypaird/hooks"
+	"keypaird/renew"
+	"keypaird/renew/keypair"
+	"keypaird/renew/status"
+)
+
+// The parts as package renew knows them: a wiring is its Obtainer, its Advisor,
+// its Deployer and its Notifier.
+
+// prover returns what answers the challenges of one name.
+func (w *wiring) prover(p NameProof) acme.Prover {
+	switch p.Type {
+	case acme.DNS01:
+		return w.accounts[p.Account]
+	case acme.DNSPersist01:
+		return w.persist
+	}
+	return w.http01
+}
+
+// Obtain implements renew.Obtainer.
+func (w *wiring) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error) {
+	cfg := w.targets[o.Target.Name]
+	req := acme.Request{
+		Names: o.Target.Names, KeyType: o.Target.KeyType, Profile: o.Target.Profile, PreferredChain: cfg.PreferredChain,
+		Current: o.Have, Step: o.Step, Forced: o.Forced,
+		Pending: w.pendingDir(o.Target, o.CA), // each CA has its own: falling back must not lose what the first may have issued
+		Proofs:  map[string]acme.Proof{},
+	}
+	if o.Replaces {
+		req.Replaces, _ = acme.CertID(o.Have) // what has none is replaced without
+	}
+	for _, p := range cfg.Proofs {
+		req.Proofs[p.Name] = acme.Proof{Type: p.Type, Prover: w.prover(p)}
+	}
+	pair, err := w.cas[o.CA].Obtain(ctx, req)
+	if err != nil {
+		return nil, &renew.OrderError{Elsewhere: acme.Elsewhere(err), Everyone: acme.Everyone(err), Err: err}
+	}
+	return pair, nil
+}
+
+// adviceLife is how long no advice is asked of a CA that gives none.
+const adviceLife = 24 * time.Hour
+
+// Advise implements renew.Advisor.
+func (w *wiring) Advise(ctx context.Context, ca string, leaf *x509.Certificate) (renew.Window, error) {
+	info, err := w.cas[ca].RenewalInfo(ctx, leaf)
+	if errors.Is(err, acme.ErrNoRenewalInfo) {
+		return renew.Window{Next: time.Now().Add(adviceLife)}, nil
+	}
+	return renew.Window(info), err
+}
+
+// pendingDir keeps the order of a target under way at one CA.
+func (w *wiring) pendingDir(t renew.Target, ca string) string {
+	return filepath.Join(w.store.Dir(t.Name), "pending", ca)
+}
+
+// Settle implements renew.Obtainer.
+func (w *wiring) Settle(t renew.Target, have *x509.Certificate) error {
+	for _, ca := range t.CAs {
+		settled, err := acme.Settle(w.pendingDir(t, ca), have)
+		if err != nil {
+			return err
+		}
+		if settled { // what was begun at other CAs on the way there is not wanted any more
+			return os.RemoveAll(filepath.Join(w.store.Dir(t.Name), "pending"))
+		}
+	}
+	return nil
+}
+
+// Deploy implements renew.Deployer.
+func (w *wiring) Deploy(ctx context.Context, name string, changes []renew.Change) ([]renew.Outcome, error) {
+	batch := make([]hooks.Change, len(changes))
+	for i, c := range changes {
+		batch[i] = hooks.Change(c)
+	}
+	err := w.deployments[name].Deploy(ctx, batch)
+	var failed *hooks.Error
+	if !errors.As(err, &failed) {
+		return nil, err
+	}
+	outcomes := make([]renew.Outcome, len(changes))
+	for i, c := range changes {
+		outcomes[i] = outcome(failed, c.Name)
+	}
+	return outcomes, err
+}
+
+// outcome says how far one target got in a deployment that failed.
+func outcome(e *hooks.Error, target string) renew.Outcome {
+	untouched := e.Step == hooks.StepInstall && e.RollbackErr == nil
+	switch {
+	case !slices.Contains(e.Failed, target):
+		return renew.Verified
+	case e.Installed:
+		return renew.InUse
+	case e.RolledBack || untouched:
+		return renew.TakenBack
+	}
+	return renew.Placed
+}
+
+// Limits of one call of the command that tells a person: its time, and the
+// length of the names, as no variable may have more than 128 KiB.
+const (
+	tellLimit = time.Minute
+	tellNames = 100 << 10
+)
+
+// Notify implements renew.Notifier.
+func (w *wiring) Notify(ctx context.Context, notices []renew.Notice) error {
+	ev := hooks.Event{Kind: string(notices[0].Kind), Error: notices[0].Error, Remedy: notices[0].Remedy}
+	if n := notices[0]; len(notices) == 1 {
+		ev.Name, ev.Fingerprint, ev.NotAfter = n.Target, n.Fingerprint, n.NotAfter
+		if n.Version != "" {
+			ev.Dir = filepath.Join(w.store.Dir(n.Target), n.Version)
+		}
+	}
+	command := hooks.Command{Argv: w.cfg.Notify.Command, Timeout: tellLimit, Log: w.log}
+	var errs []error
+	for length := 0; len(notices) > 0; notices = notices[len(ev.Names):] {
+		ev.Names, length = nil, 0
+		for _, n := range notices {
+			if length += len(n.Target) + 1; length > tellNames {
+				break
+			}
+			ev.Names = append(ev.Names, n.Target)
+		}
+		errs = append(errs, command.Run(ctx, ev))
+	}
+	return errors.Join(errs...)
+}
+
+// A teller is the Notifier of a daemon, which counts.
+type teller struct {
+	*wiring
+	metrics *status.Metrics
+}
+
+// Notify implements renew.Notifier.
+func (t teller) Notify(ctx context.Context, notices []renew.Notice) error {
+	err := t.wiring.Notify(ctx, notices)
+	if ctx.Err() == nil {
+		t.metrics.Told(string(notices[0].Kind), err)
+	}
+	return err
+}

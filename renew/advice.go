@@ -1,0 +1,149 @@
+package renew
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Advice is what a CA said of when it wants a certificate replaced, and the
+// instant within that we chose.
+type Advice struct {
+	Fingerprint string    `json:"fingerprint,omitempty"` // of the certificate
+	Start       time.Time `json:"start,omitzero"`        // of the window; zero: the CA did not say
+	End         time.Time `json:"end,omitzero"`
+	Chosen      time.Time `json:"chosen,omitzero"` // drawn once for a window (RFC 9773, section 4.2)
+	Explanation string    `json:"explanation,omitempty"`
+	Next        time.Time `json:"next,omitzero"` // when to ask again
+	Failures    int       `json:"failures,omitempty"`
+	Error       string    `json:"error,omitempty"`
+}
+
+// How long until a CA is asked again that could not answer; what it wants
+// itself is between a minute and a day.
+var askAgain = []time.Duration{time.Minute, 10 * time.Minute, 100 * time.Minute, 6 * time.Hour}
+
+const (
+	maxAsk     = 24 * time.Hour
+	askTimeout = 30 * time.Second // for one answer
+)
+
+// wanted reports whether a CA is to be asked at now, and else when.
+func (s State) wanted(now time.Time, t Target) (bool, time.Time) {
+	rec := s.Record
+	if s.Leaf == nil || rec.CA == "" || rec.Fingerprint != s.Fingerprint || !now.Before(s.Leaf.NotAfter) {
+		return false, time.Time{} // nothing to ask about, nobody to ask, or too late (section 4.3)
+	}
+	if !contains(t.CAs, rec.CA) {
+		return false, time.Time{}
+	}
+	a := rec.Advice
+	if a.Fingerprint != s.Fingerprint || !a.Next.After(now) || a.Next.Sub(now) > maxAsk+time.Minute { // a clock that was wrong
+		return true, now
+	}
+	return false, a.Next
+}
+
+// heard takes in an answer about the certificate with fingerprint. What was
+// chosen stays chosen while the window stays.
+func (a Advice) heard(fingerprint string, w Window, now time.Time) Advice {
+	b := Advice{Fingerprint: fingerprint, Start: w.Start, End: w.End, Explanation: w.Explanation, Next: within(w.Next, now)}
+	if !b.Start.IsZero() && !b.End.After(b.Start) { // is as good as none
+		b.Start, b.End = time.Time{}, time.Time{}
+	}
+	switch {
+	case b.Start.IsZero():
+	case a.Fingerprint == fingerprint && a.Start.Equal(b.Start) && a.End.Equal(b.End) && !a.Chosen.IsZero():
+		b.Chosen = a.Chosen
+	default:
+		b.Chosen = b.Start.Add(rand.N(b.End.Sub(b.Start))).UTC().Truncate(time.Second)
+	}
+	return b
+}
+
+// missed takes in a failure to hear. What was heard before holds on.
+func (a Advice) missed(fingerprint string, err error, now time.Time) Advice {
+	if a.Fingerprint != fingerprint {
+		a = Advice{Fingerprint: fingerprint}
+	}
+	a.Failures, a.Error = max(a.Failures, 0)+1, oneLine(err)
+	wait := askAgain[len(askAgain)-1]
+	var moment interface{ Temporary() bool }
+	var limited interface{ Earliest() time.Time }
+	switch {
+	case errors.As(err, &moment) && moment.Temporary():
+		wait = askAgain[min(a.Failures, len(askAgain))-1]
+	case errors.As(err, &limited) && limited.Earliest().After(now):
+		wait = limited.Earliest().Sub(now)
+	}
+	a.Next = within(now.Add(jitter(wait)), now)
+	return a
+}
+
+// within bounds when to ask again.
+func within(next, now time.Time) time.Time {
+	wait := min(max(next.Sub(now), time.Minute), maxAsk)
+	return now.Add(wait).UTC().Truncate(time.Second)
+}
+
+// adviseAll asks about every certificate for which it is time. A CA that cannot
+// answer at the moment is not asked about the others.
+func (p *Pass) adviseAll(ctx context.Context, jobs []*job) {
+	if p.Advisor == nil {
+		return
+	}
+	var asks []*job
+	for _, j := range jobs {
+		if ask, _ := j.state.wanted(p.now(), j.Target); ask {
+			asks = append(asks, j)
+		}
+	}
+	var mu sync.Mutex
+	deaf := map[string]bool{}
+	p.each(len(asks), func(i int) {
+		j, ca := asks[i], asks[i].state.Record.CA
+		mu.Lock()
+		skip := deaf[ca] || ctx.Err() != nil
+		mu.Unlock()
+		if skip {
+			return
+		}
+		if err := p.advise(ctx, j); err != nil {
+			var moment interface{ Temporary() bool }
+			mu.Lock()
+			deaf[ca] = deaf[ca] || errors.As(err, &moment) && moment.Temporary()
+			mu.Unlock()
+		}
+	})
+}
+
+// advise asks about one certificate and keeps the answer.
+func (p *Pass) advise(ctx context.Context, j *job) (err error) {
+	defer p.recovered(&err, "cert", j.Name)
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	w, err := p.Advisor.Advise(asking, j.state.Record.CA, j.state.Leaf)
+	if ctx.Err() != nil {
+		return nil
+	}
+	before, now := j.state.Record.Advice, p.now()
+	if err != nil {
+		j.state.Record.Advice = before.missed(j.state.Fingerprint, err, now)
+		p.Log.Info("no renewal information", "cert", j.Name, "ca", j.state.Record.CA, "err", err, "next", j.state.Record.Advice.Next)
+	} else {
+		j.state.Record.Advice = before.heard(j.state.Fingerprint, w, now)
+	}
+	if a := j.state.Record.Advice; !a.Chosen.Equal(before.Chosen) && !a.Chosen.IsZero() {
+		log := p.Log.Info
+		if a.Explanation != "" {
+			log = p.Log.Warn // something out of the ordinary, which people may read
+		}
+		log("window of renewal", "cert", j.Name, "start", a.Start, "end", a.End, "chosen", a.Chosen, "explanation", a.Explanation)
+	}
+	if serr := p.save(j); serr != nil {
+		p.Log.Warn("renewal information not recorded", "cert", j.Name, "err", serr)
+	}
+	return err
+}

@@ -1,0 +1,121 @@
+package renew
+
+import (
+	"crypto/x509"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// moment is an error that passes.
+type moment struct{ error }
+
+func (moment) Temporary() bool { return true }
+
+func TestAdvice(t *testing.T) {
+	w := Window{Start: now.Add(time.Hour), End: now.Add(2 * time.Hour), Next: now.Add(6 * time.Hour)}
+	kept := Advice{Fingerprint: "f", Start: w.Start, End: w.End, Chosen: now.Add(90 * time.Minute), Failures: 3, Error: "down"}
+	a := Advice{}.heard("f", w, now)
+	if a.Chosen.Before(w.Start) || !a.Chosen.Before(w.End) {
+		t.Errorf("chosen %v, want it between %v and %v", a.Chosen, w.Start, w.End)
+	}
+	if a := kept.heard("f", w, now); !a.Chosen.Equal(kept.Chosen) || a.Failures != 0 {
+		t.Errorf("the window stays: %+v, want what was chosen before", a)
+	}
+	moved := w
+	moved.End = w.End.Add(-45 * time.Minute)
+	if a := kept.heard("f", moved, now); !a.Chosen.Before(moved.End) {
+		t.Errorf("the window moved: chosen %v, want it before %v", a.Chosen, moved.End)
+	}
+	if a := kept.heard("g", w, now); a.Chosen.Equal(kept.Chosen) {
+		t.Error("another certificate has the instant of the one before") // within a second, by a chance of one in 3,600
+	}
+	for _, tt := range []struct {
+		name string
+		w    Window
+		next time.Duration
+	}{
+		{"no window", Window{Next: now.Add(time.Hour)}, time.Hour},
+		{"an empty window", Window{Start: now, End: now, Next: now.Add(time.Hour)}, time.Hour},
+		{"a window that ends before it starts", Window{Start: now, End: now.Add(-day)}, time.Minute},
+		{"asked again at once", Window{Next: now}, time.Minute},
+		{"asked again in a year", Window{Next: now.Add(365 * day)}, day},
+	} {
+		a := kept.heard("f", tt.w, now)
+		if !a.Chosen.IsZero() || !a.Start.IsZero() || a.Next.Sub(now) != tt.next {
+			t.Errorf("%s: %+v, want no window and %v", tt.name, a, tt.next)
+		}
+	}
+}
+
+func TestAdviceMissed(t *testing.T) {
+	a := Advice{Fingerprint: "f", Chosen: now.Add(day)}
+	for i, want := range []time.Duration{time.Minute, 10 * time.Minute, 100 * time.Minute, 6 * time.Hour, 6 * time.Hour} {
+		a = a.missed("f", moment{errors.New("no\nanswer")}, now)
+		if got := a.Next.Sub(now); got < want || got > jitterless(want) || a.Failures != i+1 || a.Error != "no; answer" {
+			t.Errorf("failure %d: %+v, want to ask after %v", i, a, want)
+		}
+	}
+	if !a.Chosen.Equal(now.Add(day)) {
+		t.Error("what was heard before is forgotten")
+	}
+	if a := a.missed("g", errors.New("nonsense"), now); !a.Chosen.IsZero() || a.Next.Sub(now) < 6*time.Hour {
+		t.Errorf("nonsense about another certificate: %+v", a)
+	}
+	if a := a.missed("f", limited{now.Add(2 * time.Hour)}, now); a.Next.Sub(now) < 2*time.Hour || a.Next.Sub(now) > jitterless(2*time.Hour) {
+		t.Errorf("asks after %v, want the two hours the CA said", a.Next.Sub(now))
+	}
+}
+
+// A window is asked for right after the order, then as the CA wants, and the
+// certificate is replaced at the very instant chosen, in one order.
+func TestAdvisedRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		asked := 0
+		w.advice = func(_ string, leaf *x509.Certificate) (Window, error) {
+			asked++
+			start := leaf.NotBefore.Add(5 * day)
+			return Window{Start: start, End: start.Add(3 * time.Hour), Next: time.Now().Add(6 * time.Hour)}, nil
+		}
+		r := w.report(t.Context(), Patient, chat)
+		if asked != 1 {
+			t.Fatalf("asked %d times after the order", asked)
+		}
+		w.pass(t.Context(), Patient, chat)
+		if asked != 1 {
+			t.Errorf("asked %d times at once", asked)
+		}
+		began := time.Now()
+		for len(w.obtained) < 2 {
+			wait := time.Until(r.Next["chat"])
+			if wait <= 0 || wait > 6*time.Hour {
+				t.Fatalf("to be looked at again after %v", wait)
+			}
+			time.Sleep(wait)
+			r = w.report(t.Context(), Patient, chat)
+		}
+		s, err := Look(w.store, "chat")
+		must(t, err)
+		if at := time.Since(began); at < 5*day || at > 5*day+3*time.Hour || asked > 24 {
+			t.Errorf("replaced after %v, asked %d times; next %v", at, asked, s.Record.Advice)
+		}
+	})
+}
+
+// One CA that cannot answer is not asked about every certificate.
+func TestDeafCA(t *testing.T) {
+	w := newWorld(t)
+	asked := 0
+	w.advice = func(string, *x509.Certificate) (Window, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		asked++
+		return Window{}, moment{errors.New("timed out")}
+	}
+	_, errs := w.pass(t.Context(), Patient, named("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")...)
+	if wantErrors(t, errs); asked > 4 { // Parallel
+		t.Errorf("asked %d times", asked)
+	}
+}

@@ -1,0 +1,160 @@
+package renew
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"keypaird/renew/keypair"
+)
+
+// obtainAll gets what is to be issued, up to Parallel at once. It returns the
+// jobs as they are done with; what needs no certificate comes first.
+func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-chan *job {
+	done := make(chan *job, len(jobs)) // nobody waits for the receiver
+	var orders []*job
+	for _, j := range jobs {
+		if j.decision.Action == Issue {
+			orders = append(orders, j)
+		} else {
+			done <- j
+		}
+	}
+	go func() { // ends when the receiver has seen the end
+		defer close(done)
+		p.each(len(orders), func(i int) {
+			j := orders[i]
+			if err := p.obtain(ctx, j); err != nil {
+				j.failed = true
+				if ctx.Err() == nil { // an interrupt is not a failure
+					errs.add(&TargetError{[]string{j.Name}, "obtaining", err})
+				}
+			}
+			p.step(j.Name, "")
+			done <- j
+		})
+	}()
+	return done
+}
+
+// obtain gets a certificate from one CA or the next, and stores it. Nothing in
+// use changes yet. The error is the first CA's.
+func (p *Pass) obtain(ctx context.Context, j *job) error {
+	var first error
+	var tried []string
+	for {
+		ca := p.nextCA(j, tried)
+		if ca == "" || ctx.Err() != nil {
+			return cmp.Or(first, context.Cause(ctx))
+		}
+		tried = append(tried, ca)
+		err := p.obtainAt(ctx, j, ca)
+		if err == nil {
+			return nil
+		}
+		if first == nil {
+			first = err
+		} else {
+			p.Log.Warn("this CA failed too", "cert", j.Name, "ca", ca, "err", err)
+		}
+		var failed *OrderError
+		if !errors.As(err, &failed) || !failed.Elsewhere {
+			return first
+		}
+		if next := p.nextCA(j, tried); next != "" && ctx.Err() == nil {
+			p.Log.Warn("trying the next CA", "cert", j.Name, "failed", ca, "next", next, "err", err)
+		}
+	}
+}
+
+// nextCA is the CA to ask now that was not tried yet, or "".
+func (p *Pass) nextCA(j *job, tried []string) string {
+	cas, _ := j.state.open(p.now(), j.Target, p.Mood)
+	for _, ca := range cas {
+		if !slices.Contains(tried, ca) {
+			return ca
+		}
+	}
+	return ""
+}
+
+// obtainAt gets a certificate from ca and stores it.
+func (p *Pass) obtainAt(ctx context.Context, j *job, ca string) error {
+	began := p.now()
+	pair, err := p.order(ctx, j, ca)
+	if ctx.Err() == nil && p.Observer != nil {
+		p.Observer.Ordered(ca, p.now().Sub(began), err)
+	}
+	if err != nil {
+		return p.recordFailure(ctx, j, ca, err)
+	}
+	v, err := p.Store.Add(j.Name, pair)
+	if err != nil {
+		return p.recordFailure(ctx, j, ca, fmt.Errorf("storing: %w", err))
+	}
+	j.ca, j.state.Live = ca, false
+	j.state.Leaf, j.state.Version, j.state.Fingerprint = pair.Leaf, v.ID, pair.Fingerprint()
+	j.state.Record.issued(j.Target, ca, pair.Fingerprint(), p.now())
+	if err := p.save(j); err != nil {
+		return fmt.Errorf("recording: %w", err)
+	}
+	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "ca", ca, "fingerprint", j.state.Fingerprint[:16],
+		"not_after", pair.Leaf.NotAfter.UTC(), "took", p.now().Sub(began).Round(time.Millisecond))
+	p.settle(j, pair.Leaf)
+	return nil
+}
+
+// settle removes what is left of the order that ended in leaf.
+func (p *Pass) settle(j *job, leaf *x509.Certificate) {
+	if err := p.Obtainer.Settle(j.Target, leaf); err != nil {
+		p.Log.Warn("order not forgotten", "cert", j.Name, "err", err)
+	}
+}
+
+// order asks ca, unless it turned out in this pass that no order can succeed
+// there.
+func (p *Pass) order(ctx context.Context, j *job, ca string) (pair *keypair.Pair, err error) {
+	p.mu.Lock()
+	shut := p.shut[ca]
+	p.mu.Unlock()
+	if shut != nil {
+		return nil, &OrderError{Elsewhere: true, Everyone: true, Err: fmt.Errorf("not asked, as another order failed there: %w", shut)}
+	}
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		var failed *OrderError
+		switch {
+		case err == nil:
+			delete(p.shut, ca)
+		case errors.As(err, &failed) && failed.Everyone && ctx.Err() == nil:
+			p.shut[ca] = failed.Err
+		}
+	}()
+	defer p.recovered(&err, "cert", j.Name)
+	if err := p.Store.Tidy(j.Name); err != nil {
+		return nil, err
+	}
+	rec := j.state.Record
+	return p.Obtainer.Obtain(ctx, Order{
+		Target: j.Target, CA: ca, Have: j.state.Leaf, Forced: p.Mood == Forced,
+		Replaces: j.state.Leaf != nil && rec.CA == ca && rec.Fingerprint == j.state.Fingerprint,
+		Step:     func(step string) { p.step(j.Name, step) },
+	})
+}
+
+// recordFailure keeps the failure of an order for the backoff and for status.
+func (p *Pass) recordFailure(ctx context.Context, j *job, ca string, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	j.state.Record.failedOrder(ca, j.state.Record.Orders[ca].failed(err, p.now(), j.state.ends()))
+	if rerr := p.save(j); rerr != nil {
+		p.Log.Warn("failure not recorded", "cert", j.Name, "err", rerr)
+	}
+	return err
+}

@@ -1,0 +1,201 @@
+package renew
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Near its end, a certificate is tried for more often, but not so often that the
+// CA takes offence.
+func TestHurry(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		left  time.Duration
+		fails int
+		want  time.Duration
+	}{
+		{"a month left", 30 * day, 9, day},
+		{"five days left", 5 * day, 9, 6 * time.Hour},
+		{"five days left, first failure", 5 * day, 1, time.Minute},
+		{"a day left", day, 9, 72 * time.Minute},
+		{"an hour left", time.Hour, 9, hurry},
+		{"expired", -time.Hour, 9, time.Hour},
+		{"expired, second failure", -time.Hour, 2, 10 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := Attempt{Failures: tt.fails - 1}.failed(errors.New("no"), now, now.Add(tt.left))
+			if got := a.Next.Sub(now); got < tt.want || got > jitterless(tt.want) {
+				t.Errorf("next try after %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// elsewhere is a failure of one CA that another may do better.
+func elsewhere(everyone bool) error {
+	return &OrderError{Elsewhere: true, Everyone: everyone, Err: errors.New("down")}
+}
+
+// A patient pass stays with its CA, a person is helped at once; both come back to
+// the first.
+func TestFallback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		two := target(func(t *Target) { t.Deploy = nil })
+		w.pass(t.Context(), Patient, two)
+		time.Sleep(61 * day)
+		w.at = func(ca string) error {
+			if ca == "le" {
+				return elsewhere(true)
+			}
+			return nil
+		}
+		var tries []string
+		for range 12 * 60 {
+			w.asked = nil
+			w.pass(t.Context(), Patient, two)
+			tries = append(tries, w.asked...)
+			time.Sleep(time.Minute)
+		}
+		if want := []string{"le", "le", "le", "zerossl"}; !slices.Equal(tries, want) {
+			t.Errorf("asked %v, want %v", tries, want)
+		}
+		time.Sleep(61 * day)
+		w.at, w.asked = nil, nil
+		w.pass(t.Context(), Patient, two)
+		if want := []string{"le"}; !slices.Equal(w.asked, want) {
+			t.Errorf("two months later asked %v, want %v", w.asked, want)
+		}
+	})
+}
+
+// When no order can succeed at a CA, it is asked once in a pass.
+func TestCAThatIsDown(t *testing.T) {
+	w := newWorld(t)
+	w.at = func(string) error { return elsewhere(true) }
+	var names []string
+	for i := range 100 {
+		names = append(names, fmt.Sprintf("t%d", i))
+	}
+	_, errs := w.pass(t.Context(), Patient, named(names...)...)
+	if len(w.asked) > 4 || len(errs) != 100 { // Parallel is 4
+		t.Errorf("the CA was asked %d times, %d errors", len(w.asked), len(errs))
+	}
+	for _, name := range names {
+		if r, err := LoadRecord(w.store, name); err != nil || r.Orders["le"].Failures != 1 || !strings.Contains(r.Orders["le"].Error, "down") {
+			t.Fatalf("record of %s: %+v, %v", name, r, err)
+		}
+	}
+}
+
+// What was not asked of one target's names is asked of another's.
+func TestCAThatRefusesOne(t *testing.T) {
+	w := newWorld(t)
+	w.obtain = func(_ context.Context, t Target) error {
+		if t.Name == "a" {
+			return elsewhere(false)
+		}
+		return nil
+	}
+	done, errs := w.pass(t.Context(), Patient, named("a", "b", "c")...)
+	if wantErrors(t, errs, `cert "a": obtaining: down`); len(done) != 2 {
+		t.Errorf("done %+v", done)
+	}
+}
+
+// An order that hangs holds up neither other orders nor their deployment for
+// longer than a minute.
+func TestOrderThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		began := time.Now()
+		var deployed time.Duration
+		w.obtain = func(ctx context.Context, t Target) error {
+			if t.Name == "a" {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return nil
+		}
+		w.deploy = func(context.Context, string, []Change) ([]Outcome, error) {
+			deployed = time.Since(began)
+			return nil, nil
+		}
+		ctx, stop := context.WithTimeout(t.Context(), time.Hour)
+		defer stop()
+		done, _ := w.pass(ctx, Patient, named("a", "b", "c")...)
+		if len(done) != 2 || deployed != time.Minute || len(w.deployed) != 1 {
+			t.Errorf("done %+v after %v in %d deployments; want two in one after a minute", done, deployed, len(w.deployed))
+		}
+	})
+}
+
+// A pass that is to yield ends its orders, finishes the deployment that was
+// begun, and begins no other. Nothing of that is a failure.
+func TestYield(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		yield := make(chan struct{})
+		w.yield = yield
+		w.obtain = func(ctx context.Context, t Target) error {
+			if t.Name == "slow" {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return nil
+		}
+		w.deploy = func(ctx context.Context, name string, _ []Change) ([]Outcome, error) {
+			close(yield)
+			time.Sleep(10 * time.Second)
+			return nil, ctx.Err()
+		}
+		targets := named("fast", "slow")
+		targets[0].Deploy = []string{"relayd", "postfix"}
+		r := w.report(t.Context(), Patient, targets...)
+		if len(r.Errs) != 1 || !errors.Is(r.Errs[0], ErrYield) || len(w.deployed) != 1 {
+			t.Fatalf("errors %v, %d deployments; want ErrYield and one", r.Errs, len(w.deployed))
+		}
+		if rec, err := LoadRecord(w.store, "slow"); err != nil || len(rec.Orders) > 0 {
+			t.Errorf("record of what was interrupted: %+v, %v", rec, err)
+		}
+		for name, at := range r.Next {
+			if time.Until(at) > time.Minute {
+				t.Errorf("%s is looked at again after %v", name, time.Until(at))
+			}
+		}
+		w.yield, w.obtain, w.deploy = nil, nil, nil
+		done, errs := w.pass(t.Context(), Patient, targets...)
+		if wantErrors(t, errs); len(done) != 2 || w.counts() != [2]int{3, 3} {
+			t.Errorf("afterwards: done %+v, asked %v times", done, w.counts())
+		}
+	})
+}
+
+// Backoff holds while the process lives, although the disk does not take it.
+func TestRecordThatCannotBeWritten(t *testing.T) {
+	w := newWorld(t)
+	lost := newWorld(t)
+	lost.store.Close()
+	p := &Pass{Store: lost.store, Log: w.log}
+	failed := &job{Target: chat}
+	failed.state.Record.failedOrder("le", Attempt{Failures: 2, Error: "down"})
+	if err := p.save(failed); err == nil {
+		t.Fatal("a closed store takes a record")
+	}
+	next := &job{Target: chat}
+	p.remember(next)
+	if next.state.Record.Orders["le"].Failures != 2 {
+		t.Errorf("remembered %+v", next.state.Record)
+	}
+	p.Store = w.store // there is room again
+	p.remember(&job{Target: chat})
+	if r, err := LoadRecord(w.store, "chat"); err != nil || r.Orders["le"].Failures != 2 || len(p.unsaved) > 0 {
+		t.Errorf("written: %+v, %v; %d are unsaved", r, err, len(p.unsaved))
+	}
+}

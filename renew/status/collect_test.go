@@ -1,0 +1,151 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"keypaird/renew/keypair"
+)
+
+// Whoever asks, and however often: what is slow is done once at a time, and no
+// more than every two seconds.
+func TestCollectedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var running, runs atomic.Int32
+		s := serving(Document{})
+		s.Collect = func() (Document, error) {
+			if running.Add(1) > 1 {
+				t.Error("collected twice at a time")
+			}
+			defer running.Add(-1)
+			runs.Add(1)
+			time.Sleep(5 * time.Second)
+			return Document{Time: now, Healthy: true}, nil
+		}
+		var all sync.WaitGroup
+		for range 25 {
+			for _, path := range paths() {
+				all.Go(func() { get(t, s, path) })
+			}
+		}
+		all.Wait()
+		if runs.Load() != 1 {
+			t.Errorf("collected %d times for requests that came together", runs.Load())
+		}
+		time.Sleep(fresh - time.Millisecond)
+		get(t, s, "/healthz")
+		if runs.Load() != 1 {
+			t.Error("what is fresh is not shown again")
+		}
+		time.Sleep(time.Millisecond)
+		get(t, s, "/healthz")
+		if runs.Load() != 2 {
+			t.Error("what is old is shown again")
+		}
+	})
+}
+
+// A disk that hangs holds up one request, and the others only for a while. Who
+// goes away does not wait.
+func TestCollectHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, release := serving(Document{}), make(chan struct{})
+		s.Collect = func() (Document, error) { <-release; return Document{Time: now}, nil }
+		var first sync.WaitGroup
+		first.Go(func() { get(t, s, "/status.json") })
+		synctest.Wait()
+		began := time.Now()
+		for _, path := range []string{"/", "/status.json", "/healthz"} {
+			w := ask(s, "GET", path)
+			if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "is its disk slow?") {
+				t.Errorf("%s: %d %s", path, w.Code, w.Body)
+			}
+		}
+		if took := time.Since(began); took != 3*patient {
+			t.Errorf("three requests waited %v", took)
+		}
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "http://localhost/", nil).WithContext(gone))
+		if !strings.Contains(get(t, s, "/metrics"), "keypaird_state_readable 0") {
+			t.Error("metrics do not say that nothing is known")
+		}
+		close(release)
+		first.Wait()
+		get(t, s, "/")
+	})
+}
+
+// A state that cannot be read is said so wherever somebody looks, with what
+// helps.
+func TestCollectFails(t *testing.T) {
+	d := newDesk(t)
+	must(t, os.Chmod(d.store.Dir("fine"), 0o777))
+	_, unsafe := Collect(d.store, d.subjects, now)
+	var as *keypair.UnsafeError
+	if !errors.As(unsafe, &as) {
+		t.Fatalf("error = %v", unsafe)
+	}
+	for _, tt := range []struct {
+		name    string
+		collect func() (Document, error)
+		want    string
+	}{
+		{"others may write it", func() (Document, error) { return Document{}, unsafe }, `reading its state: `},
+		{"hostile", func() (Document, error) { return Document{}, errors.New(hostile) }, "owned"},
+		{"a panic", func() (Document, error) { panic("index out of range") }, "internal fault: index out of range"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := serving(Document{})
+			s.Collect = tt.collect
+			for _, path := range []string{"/", "/status.json", "/healthz"} {
+				w := ask(s, "GET", path)
+				if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), tt.want) {
+					t.Errorf("%s: %d %s, want %q", path, w.Code, w.Body, tt.want)
+				}
+				if path != "/healthz" && tt.name == "others may write it" && !strings.Contains(w.Body.String(), "chmod go-w ") {
+					t.Errorf("%s does not say what helps:\n%s", path, w.Body)
+				}
+				markup := path != "/healthz" && strings.Contains(w.Body.String(), "<script") // there it is plain text
+				if markup || strings.ContainsAny(w.Body.String(), "\x1b\a") {
+					t.Errorf("%s repeats what it should not:\n%q", path, w.Body)
+				}
+			}
+			if !strings.Contains(get(t, s, "/metrics"), "keypaird_state_readable 0\n") {
+				t.Error("/metrics does not say it")
+			}
+		})
+	}
+}
+
+// One fault is logged once, not with every look at the page.
+func TestFaultLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		s := serving(Document{})
+		s.Log = slog.New(slog.NewTextHandler(&log, nil))
+		fault := errors.New("permission denied")
+		s.Collect = func() (Document, error) { return Document{}, fault }
+		look := func() {
+			ask(s, "GET", "/healthz")
+			time.Sleep(time.Minute)
+		}
+		look()
+		look()
+		fault = errors.New("no such file")
+		look()
+		if got := strings.Count(log.String(), "level=ERROR"); got != 2 {
+			t.Errorf("two faults are logged %d times:\n%s", got, log.String())
+		}
+	})
+}
