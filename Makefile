@@ -22,7 +22,7 @@ test: servers lint cross
 # that they are left out.
 servers:
 	@if [ -f /etc/debian_version ] && [ "$$(id -u)" = 0 ]; then \
-		for p in nginx haproxy bind9 dnsutils openssl iproute2 strace procps; do \
+		for p in nginx haproxy bind9 dnsutils openssl iproute2 strace procps chromium prometheus systemd; do \
 			dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; \
 		done; \
 		if [ -n "$$missing" ]; then \
