@@ -132,7 +132,7 @@ func TestBudgetOfUnreachableCA(t *testing.T) {
 
 // An order that is sent again for its nonce alone is one.
 func TestBudgetOfBadNonces(t *testing.T) {
-	g := newGround(t, acmetest.Options{NonceReject: 80})
+	g := newGround(t, acmetest.Options{NonceReject: 50})
 	if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package keypair
 
 import (
+	"cmp"
 	"bytes"
 	"errors"
 	"fmt"
@@ -55,7 +56,10 @@ func Open(dir string) (*Store, error) {
 // makeDir makes the directory at path and those above it that are missing.
 func makeDir(path string) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
+		if err != nil { // the kernel may refuse what CheckDir can tell the reason of
+			return cmp.Or(CheckDir(path), err)
+		}
+		return nil
 	}
 	if err := makeDir(filepath.Dir(path)); err != nil {
 		return err
