@@ -61,6 +61,7 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 		var err error
 		if arrived[i], err = p.arrive(j); err != nil {
 			errs.add(&TargetError{[]string{j.Name}, "switching to its new version", err})
+			p.recordNoArrival(j, err)
 		}
 	})
 	ready := slices.DeleteFunc(arrived, func(a *arrival) bool { return a == nil })
@@ -133,6 +134,23 @@ func (p *Pass) arrive(j *job) (*arrival, error) {
 	}
 	a.moved = len(deployments([]*arrival{a})) == 0 // nothing but the switch was missing
 	return a, nil
+}
+
+// recordNoArrival keeps that the newest version could not be made live: each
+// deployment that waits for it has failed once more.
+func (p *Pass) recordNoArrival(j *job, err error) {
+	now := p.now()
+	for _, name := range deployments([]*arrival{{job: j}}) {
+		d := j.state.Record.Deployments[name]
+		if p.Mood == Patient && d.Attempt.waits(now) {
+			continue
+		}
+		d.Attempt = d.Attempt.failed(fmt.Errorf("switching to the new version: %w", err), now, j.state.ends())
+		j.state.Record.deployment(name, d)
+	}
+	if err := p.save(j); err != nil {
+		p.Log.Warn("failure not recorded", "cert", j.Name, "err", err)
+	}
 }
 
 // goBack makes the version before live again where every deployment went back
@@ -275,9 +293,6 @@ func (p *Pass) recordDeployment(ctx context.Context, a *arrival, name string, ou
 	} else {
 		d.Attempt = d.Attempt.failed(err, now, a.state.ends())
 	}
-	if a.state.Record.Deployments == nil {
-		a.state.Record.Deployments = map[string]Deployment{}
-	}
-	a.state.Record.Deployments[name] = d
+	a.state.Record.deployment(name, d)
 	return p.save(a.job)
 }

@@ -99,12 +99,13 @@ func (p *Pass) obtainAt(ctx context.Context, j *job, ca string) error {
 	j.ca, j.state.Live = ca, false
 	j.state.Leaf, j.state.Version, j.state.Fingerprint = pair.Leaf, v.ID, pair.Fingerprint()
 	j.state.Record.issued(j.Target, ca, pair.Fingerprint(), p.now())
-	if err := p.save(j); err != nil {
-		return fmt.Errorf("recording: %w", err)
-	}
+	unrecorded := p.save(j)
 	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "ca", ca, "fingerprint", j.state.Fingerprint[:16],
 		"not_after", pair.Leaf.NotAfter.UTC(), "took", p.now().Sub(began).Round(time.Millisecond))
 	p.settle(j, pair.Leaf)
+	if unrecorded != nil {
+		return fmt.Errorf("recording: %w", unrecorded)
+	}
 	return nil
 }
 

@@ -33,8 +33,8 @@ type Pass struct {
 	Step     func(target, step string)     // told what is being done; "" means done with the target; may be nil
 
 	mu      sync.Mutex
-	unsaved map[string]Record // by target: what the disk did not take
-	shut    map[string]error  // by CA: why no order can succeed there in this pass
+	unsaved map[string]unsaved // by target: what the disk did not take
+	shut    map[string]error   // by CA: why no order can succeed there in this pass
 }
 
 // An Observer counts what passes do.
@@ -264,9 +264,8 @@ func Look(store *keypair.Store, name string) (State, error) {
 		return s, err
 	}
 	leaf, version, fingerprint, err := store.NewestLeaf(name)
-	var broken *keypair.BrokenError
-	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &broken) {
-		return s, nil // no version that could be used: as good as none
+	if err != nil && none(err) {
+		return s, nil // as good as no version at all
 	}
 	if err != nil {
 		return s, err
@@ -275,39 +274,25 @@ func Look(store *keypair.Store, name string) (State, error) {
 	live, err := store.LiveID(name)
 	if s.Live = err == nil && live == version; s.Live {
 		s.InUse = leaf
-	} else if leaf, _, _, err := store.LiveLeaf(name); err == nil {
+		return s, nil
+	}
+	if err == nil {
+		leaf, _, _, err = store.LiveLeaf(name)
+	}
+	switch {
+	case err == nil:
 		s.InUse = leaf
+	case !none(err):
+		return s, err // it may well be there
 	}
 	return s, nil
 }
 
-// save keeps a record; one that the disk does not take is kept in memory, so
-// that backoff and budget hold while this process lives.
-func (p *Pass) save(j *job) error {
-	err := j.state.Record.save(p.Store, j.Name)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.unsaved, j.Name)
-	if err != nil {
-		if p.unsaved == nil {
-			p.unsaved = map[string]Record{}
-		}
-		p.unsaved[j.Name] = j.state.Record
-	}
-	return err
-}
-
-// remember puts back what the disk did not take, and tries to write it again.
-func (p *Pass) remember(j *job) {
-	if len(p.unsaved) == 0 {
-		return
-	}
-	if r, ok := p.unsaved[j.Name]; ok && j.broken == nil {
-		j.state.Record = r
-		if err := p.save(j); err != nil {
-			p.Log.Warn("record not written", "cert", j.Name, "err", err)
-		}
-	}
+// none reports whether there is nothing that could be used. That the disk keeps
+// it from us is another matter.
+func none(err error) bool {
+	var broken *keypair.BrokenError
+	return errors.Is(err, fs.ErrNotExist) || errors.As(err, &broken)
 }
 
 // recovered turns a panic into an error: one target must not end the process

@@ -72,15 +72,6 @@ func (a Attempt) failed(err error, now, until time.Time) Attempt {
 	return a
 }
 
-// Remedy returns what err says the operator can do, or "".
-func Remedy(err error) string {
-	var r interface{ Remedy() string }
-	if errors.As(err, &r) {
-		return r.Remedy()
-	}
-	return ""
-}
-
 const (
 	budget     = 2 // certificates for one exact set of names in a day
 	budgetWeek = 4 // and in a week: Let's Encrypt grants five

@@ -92,3 +92,11 @@ func (r *Record) failedOrder(ca string, a Attempt) {
 	}
 	r.Orders[ca] = a
 }
+
+// deployment keeps how far a deployment got.
+func (r *Record) deployment(name string, d Deployment) {
+	if r.Deployments == nil {
+		r.Deployments = map[string]Deployment{}
+	}
+	r.Deployments[name] = d
+}

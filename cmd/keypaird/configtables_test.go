@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestTableMistakes(t *testing.T) { testMistakes(t, tablesMistakes) }
 
@@ -199,6 +202,23 @@ listen = "127.0.0.1:80"`, `
 listen = "unix:run/status"`, `
 2: status.listen: "run/status" is not an absolute path
 -> write "unix:/run/keypaird.sock"
+`},
+	{"status page on a socket with a long name", `[status]
+listen = "unix:/` + strings.Repeat("x", 103) + `"`, `
+2: status.listen: the path of a socket has 103 characters at most
+-> choose a shorter one
+`},
+	{"status page on a socket without a name", `[status]
+listen = "fd:"`, `
+2: status.listen: "" is not the name of a socket
+-> write the name of a socket of the service manager: "fd:status"
+`},
+	{"status page on the socket of http-01", `[http-01]
+listen = "fd:http"
+[status]
+listen = "fd:http"`, `
+4: status.listen: "fd:http" is taken by [http-01], which listens on "fd:http"
+-> choose another port: "127.0.0.1:8403"
 `},
 	{"status page without a port", `[status]
 listen = "localhost"`, `

@@ -2,14 +2,18 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -68,6 +72,28 @@ func (s *story) manager(_ bool, args []string) {
 		s.Check(err)
 		s.Setenv("WATCHDOG_USEC", strconv.FormatInt(every.Microseconds(), 10))
 	}
+}
+
+// sink takes whatever is sent to it. What claims to be JSON has to be.
+func (s *story) sink(_ bool, _ []string) {
+	file := s.MkAbs("sink")
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		var value any
+		if r.Header.Get("Content-Type") == "application/json" && err == nil {
+			err = json.Unmarshal(body, &value)
+		}
+		text := fmt.Sprintf("%s %s\n", r.Method, r.URL.Path)
+		for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+			text += fmt.Sprintf("%s: %s\n", name, r.Header.Get(name))
+		}
+		text += fmt.Sprintf("\n%s\n%v\n", body, value)
+		if err != nil || os.WriteFile(file, []byte(text), 0o644) != nil {
+			http.Error(w, fmt.Sprint(err), http.StatusBadRequest)
+		}
+	}))
+	s.later(srv.Close)
+	s.Setenv("SINK", srv.URL)
 }
 
 // fetch is a program: it asks for a URL, and prints status and body.

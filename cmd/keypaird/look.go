@@ -138,7 +138,7 @@ func (k *keeper) seen(r renew.Report, due map[string]bool) {
 	for _, err := range r.Errs {
 		var failed *renew.TargetError
 		if !errors.As(err, &failed) {
-			continue // ended early
+			continue // it ended early
 		}
 		k.log.Error("failed", "certs", strings.Join(failed.Targets, " "), "step", failed.Step, "err", failed.Err, "remedy", renew.Remedy(failed.Err))
 		for _, name := range failed.Targets {
@@ -155,6 +155,10 @@ func (k *keeper) seen(r renew.Report, due map[string]bool) {
 		o.planned = k.schedule(now)
 	}
 	k.suspect(suspects)
+	var failed *renew.TargetError
+	if n := len(r.Errs); n > 0 && !errors.As(r.Errs[n-1], &failed) {
+		return // it ended early, and another one comes, or none
+	}
 	next := o.planned
 	for _, at := range o.next {
 		if at.Before(next) {

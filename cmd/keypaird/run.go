@@ -104,7 +104,11 @@ func (k *keeper) run(ctx context.Context, signals <-chan os.Signal) error {
 		defer close(ended)
 		loop.Run(ctx)
 	})
-	work.Go(func() { k.manager.watchdog(ctx) })
+	interval, err := watchdogInterval()
+	if err != nil {
+		k.log.Warn("no watchdog", "err", err)
+	}
+	work.Go(func() { k.manager.watchdog(ctx, interval) })
 	if err := k.attend(ctx, signals, ended); err != nil {
 		return err
 	}

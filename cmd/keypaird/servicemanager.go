@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -14,23 +15,24 @@ import (
 // A serviceManager is told how the daemon is, if it listens (sd_notify(3)).
 type serviceManager struct {
 	log  *slog.Logger
+	send func(text string) error
 	beat atomic.Int64 // when the loop was last seen to go round, by the clock that stands still in suspend
 	born time.Time
 }
 
 func newServiceManager(log *slog.Logger) *serviceManager {
-	m := &serviceManager{log: log, born: time.Now()}
+	m := &serviceManager{log: log, send: notify, born: time.Now()}
 	m.alive()
 	return m
 }
 
 // tell sends assignments; nobody may be there to hear them.
 func (m *serviceManager) tell(assignments ...string) {
-	var text string
+	var text strings.Builder
 	for _, a := range assignments {
-		text += a + "\n"
+		fmt.Fprintln(&text, printable(a, maxMessage))
 	}
-	if err := notify(text); err != nil {
+	if err := m.send(text.String()); err != nil {
 		m.log.Debug("service manager not told", "err", err)
 	}
 }
@@ -39,7 +41,7 @@ func (m *serviceManager) ready(status string) { m.tell("READY=1", "STATUS="+stat
 
 // reloading begins what ready ends.
 func (m *serviceManager) reloading() {
-	m.tell("RELOADING=1\n" + monotonic() + "STATUS=reading the configuration")
+	m.tell("RELOADING=1", strings.TrimSpace(monotonic()), "STATUS=reading the configuration")
 }
 
 // alive notes that the loop goes round.
@@ -49,13 +51,9 @@ func (m *serviceManager) alive() { m.beat.Store(int64(time.Since(m.born))) }
 // minute.
 const lively = 2 * time.Minute
 
-// watchdog tells the manager that all is well, as often as that wants, until ctx
-// ends or the loop does not go round any more.
-func (m *serviceManager) watchdog(ctx context.Context) {
-	interval, err := watchdogInterval()
-	if err != nil {
-		m.log.Warn("no watchdog", "err", err)
-	}
+// watchdog tells the manager, which wants to hear of us within an interval, that
+// all is well, until ctx ends. It is silent while the loop does not go round.
+func (m *serviceManager) watchdog(ctx context.Context, interval time.Duration) {
 	if interval <= 0 {
 		return
 	}

@@ -24,6 +24,7 @@ func (s *story) ca(_ bool, args []string) {
 	alternates := f.Int("alternates", 0, "offer so many more chains; the root of the last is $NAME_ROOT")
 	refuse := f.String("refuse", "", "refuse with `KIND=PROBLEM`, such as order=rateLimited")
 	soon := f.Duration("soon", 0, "want the first certificate replaced after so long")
+	ahead := f.Duration("ahead", 0, "have a clock that is ahead by so much")
 	again := f.Bool("again", false, "end the one of this name, and start one in its place that knows nothing")
 	down := f.Bool("down", false, "end at once")
 	s.Check(f.Parse(args))
@@ -48,6 +49,14 @@ func (s *story) ca(_ bool, args []string) {
 	}
 	if *soon > 0 {
 		o.Wrap = renewSoon(*soon)
+	}
+	if *ahead > 0 {
+		o.Wrap = func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Date", time.Now().Add(*ahead).UTC().Format(http.TimeFormat))
+				next.ServeHTTP(w, r)
+			})
+		}
 	}
 	a, err := s.startCA(name, o)
 	s.Check(err)

@@ -52,6 +52,7 @@ func words() map[string]func(*testscript.TestScript, bool, []string) {
 		"signal":    (*story).signal,    // SIGNAL PROGRAM: by its name
 		"daemon":    (*story).daemon,    // [-state DIR] SIGNAL: to the daemon that works there
 		"manager":   (*story).manager,   // [DURATION]: be the service manager; what it is told is in the file manager
+		"sink":      (*story).sink,      // start a web server, at $SINK, that writes what it is told to the file sink
 		"edit":      (*story).edit,      // FILE REGEXP REPLACEMENT: there is at least one match
 		"clock":     (*story).clock,     // [DURATION]: start, or fail when more has passed
 	}

@@ -24,39 +24,6 @@ type FileMode struct {
 	UID, GID int         // -1: leave
 }
 
-// A WriteError reports something that could not be written. What was there
-// before is still there, unless Done.
-type WriteError struct {
-	Path string
-	Done bool  // the new content is in place, but may not survive a power failure
-	Err  error // what the system said
-}
-
-func (e *WriteError) Error() string {
-	if e.Done {
-		return fmt.Sprintf("making %s durable: %v", e.Path, e.Err)
-	}
-	return fmt.Sprintf("writing %s: %v", e.Path, e.Err)
-}
-
-func (e *WriteError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *WriteError) Remedy() string {
-	dir := filepath.Dir(e.Path)
-	switch {
-	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, syscall.EDQUOT), errors.Is(e.Err, syscall.EFBIG):
-		return "free some space for " + dir + " (df shows it; inodes too), then run this again"
-	case errors.Is(e.Err, fs.ErrPermission):
-		return "run this as root, or let the user who runs this write " + dir
-	case errors.Is(e.Err, syscall.EROFS):
-		return "mount the file system of " + dir + " for writing, or choose another directory"
-	case errors.Is(e.Err, fs.ErrExist), errors.Is(e.Err, syscall.EISDIR), errors.Is(e.Err, syscall.ENOTDIR):
-		return "move " + e.Path + " out of the way, then run this again"
-	}
-	return "look at the kernel's messages about the disk of " + dir + ", then run this again"
-}
-
 // WriteFile replaces the file at path, durably and in one step: whoever reads
 // it sees the old content or the new. Mode and owner are those of m from before
 // the first byte. A symbolic link at path is replaced, not followed. The

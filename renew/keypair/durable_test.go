@@ -90,18 +90,3 @@ func TestWriteFileOwner(t *testing.T) {
 		t.Errorf("owner %d:%d, mode %v", st.Uid, st.Gid, info.Mode())
 	}
 }
-
-func TestWriteErrorRemedy(t *testing.T) {
-	for err, want := range map[error]string{
-		syscall.ENOSPC: "free some space for /d ",
-		syscall.EDQUOT: "free some space for /d ",
-		syscall.EACCES: "run this as root",
-		syscall.EROFS:  "for writing",
-		syscall.EIO:    "kernel's messages",
-	} {
-		e := &WriteError{Path: "/d/f", Err: err}
-		if !strings.Contains(e.Remedy(), want) || !errors.Is(e, err) {
-			t.Errorf("remedy of %v: %s", e, e.Remedy())
-		}
-	}
-}

@@ -39,7 +39,7 @@ func openFolder(path string, sticky bool) (*folder, error) {
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
-		return nil, err
+		return nil, &ReadError{path, cause(err), "opening"}
 	}
 	f := &folder{root, path}
 	opened, err := f.lstat(".")
@@ -68,7 +68,7 @@ func (f *folder) sub(name string) (*folder, error) {
 	}
 	root, err := f.root.OpenRoot(name)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", path, cause(err))
+		return nil, &ReadError{path, cause(err), "opening"}
 	}
 	return &folder{root, path}, nil
 }
@@ -98,7 +98,7 @@ func (f *folder) lstat(name string) (info fs.FileInfo, err error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("looking at %s: %w", f.at(name), cause(err))
+		return nil, &ReadError{f.at(name), cause(err), "looking at"}
 	}
 	return info, nil
 }
@@ -113,12 +113,12 @@ func (f *folder) open(name string) (*os.File, error) {
 func (f *folder) names() ([]string, error) {
 	d, err := f.open(".")
 	if err != nil {
-		return nil, fmt.Errorf("listing %s: %w", f.path, cause(err))
+		return nil, &ReadError{f.path, cause(err), "listing"}
 	}
 	defer d.Close()
 	names, err := d.Readdirnames(-1)
 	if err != nil {
-		return nil, fmt.Errorf("listing %s: %w", f.path, cause(err))
+		return nil, &ReadError{f.path, cause(err), "listing"}
 	}
 	return names, nil
 }
@@ -137,14 +137,14 @@ func (f *folder) read(name string, limit int) ([]byte, error) {
 	}
 	file, err := f.open(name)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", f.at(name), cause(err))
+		return nil, &ReadError{f.at(name), cause(err), "reading"}
 	}
 	defer file.Close()
 	size := int(info.Size())
 	buf := make([]byte, size+1)
 	n, err := io.ReadAtLeast(file, buf, size)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", f.at(name), cause(err))
+		return nil, &ReadError{f.at(name), cause(err), "reading"}
 	}
 	if n > size {
 		return nil, fmt.Errorf("reading %s: it grew meanwhile", f.at(name))

@@ -152,7 +152,11 @@ func tryLock(path string) (held *os.File, holder string, err error) {
 		return nil, "", err
 	}
 	// Whoever removed the file in between may let somebody else lock a new one.
-	if now, err := os.Lstat(path); err != nil || !os.SameFile(now, info) {
+	now, err := os.Lstat(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, "", err
+	}
+	if err != nil || !os.SameFile(now, info) {
 		return nil, "", nil
 	}
 	if info.Mode().Perm() != private.Perm { // the umask was odd

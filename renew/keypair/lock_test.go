@@ -171,7 +171,9 @@ func TestLockRemoved(t *testing.T) {
 // eventually waits until ok.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); runtime.Gosched() {
+	tick := time.NewTicker(poll / 10) // looking takes the file's lock for a moment
+	defer tick.Stop()
+	for end := time.Now().Add(10 * time.Second); !ok(); <-tick.C {
 		if time.Now().After(end) {
 			t.Fatal("never: " + what)
 		}
@@ -182,14 +184,16 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // daemon lets go of it, and the daemon stands back until then.
 func TestPersonFirst(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	daemon, err := AcquireLast(t.Context(), path, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	daemon, err := AcquireLast(ctx, path, nil)
 	must(t, err)
 	if daemon.Wanted() {
 		t.Error("wanted by nobody")
 	}
 	got := make(chan *Lock)
 	go func() {
-		command, err := AcquireLock(t.Context(), path, nil)
+		command, err := AcquireLock(ctx, path, nil)
 		if err != nil {
 			t.Error(err)
 		}
@@ -205,14 +209,14 @@ func TestPersonFirst(t *testing.T) {
 		t.FailNow()
 	}
 	must(t, command.Release())
-	short, cancel := context.WithTimeout(t.Context(), 3*poll)
-	defer cancel()
+	short, end := context.WithTimeout(ctx, 3*poll)
+	defer end()
 	var held *HeldError
 	if _, err := AcquireLast(short, path, nil); !errors.As(err, &held) {
-		t.Errorf("AcquireLast while somebody waits: %v, want a HeldError", err)
+		t.Fatalf("AcquireLast while somebody waits: %v, want a HeldError", err)
 	}
 	place.leave()
-	daemon, err = AcquireLast(t.Context(), path, nil)
+	daemon, err = AcquireLast(ctx, path, nil)
 	must(t, err)
 	if daemon.Wanted() {
 		t.Error("still wanted: the command did not give its place up")

@@ -219,12 +219,12 @@ func (f *folder) live() (string, error) {
 	target, err := f.root.Readlink(liveLink)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("reading %s: %w", path, cause(err))
+		return "", &ReadError{path, cause(err), "reading"}
 	case err != nil:
 		if info, e := f.lstat(liveLink); e == nil && info.Mode().Type() != fs.ModeSymlink {
 			return "", &BrokenError{path, errors.New("is not a symbolic link")}
 		}
-		return "", fmt.Errorf("reading %s: %w", path, cause(err))
+		return "", &ReadError{path, cause(err), "reading"}
 	case number(target) == 0:
 		return "", &BrokenError{path, fmt.Errorf("points to %.100q, not to a version", target)}
 	}

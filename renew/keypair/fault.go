@@ -1,0 +1,84 @@
+package keypair
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"syscall"
+)
+
+// A WriteError reports something that could not be written. What was there
+// before is still there, unless Done.
+type WriteError struct {
+	Path string
+	Done bool  // the new content is in place, but may not survive a power failure; Path is the directory
+	Err  error // what the system said
+}
+
+func (e *WriteError) Error() string {
+	if e.Done {
+		return fmt.Sprintf("making %s durable: %v", e.Path, e.Err)
+	}
+	return fmt.Sprintf("writing %s: %v", e.Path, e.Err)
+}
+
+func (e *WriteError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *WriteError) Remedy() string {
+	dir := filepath.Dir(e.Path)
+	if e.Done {
+		dir = e.Path
+	}
+	switch {
+	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, syscall.EDQUOT), errors.Is(e.Err, syscall.EFBIG):
+		return "free some space for " + dir + " (df shows it; inodes too), then run this again"
+	case errors.Is(e.Err, fs.ErrPermission):
+		return "run this as root, or let the user who runs this write " + dir
+	case errors.Is(e.Err, syscall.EROFS):
+		return "mount the file system of " + dir + " for writing, or choose another directory"
+	case errors.Is(e.Err, fs.ErrExist), errors.Is(e.Err, syscall.EISDIR), errors.Is(e.Err, syscall.ENOTDIR):
+		return "move " + e.Path + " out of the way, then run this again"
+	}
+	return remedyOf(e.Err, dir)
+}
+
+// A ReadError reports something that could not be read or looked at. It wraps
+// fs.ErrNotExist if it is not there.
+type ReadError struct {
+	Path string
+	Err  error // what the system said
+
+	doing string // "" means "reading"
+}
+
+func (e *ReadError) Error() string {
+	return fmt.Sprintf("%s %s: %v", cmp.Or(e.doing, "reading"), e.Path, e.Err)
+}
+
+func (e *ReadError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it; "" where nothing is there to
+// be read.
+func (e *ReadError) Remedy() string {
+	switch {
+	case errors.Is(e.Err, fs.ErrNotExist):
+		return ""
+	case errors.Is(e.Err, fs.ErrPermission):
+		return "run this as root, or let the user who runs this read " + e.Path
+	}
+	return remedyOf(e.Err, e.Path)
+}
+
+// remedyOf is what can be done where neither a file nor its rights are at fault.
+func remedyOf(err error, where string) string {
+	switch {
+	case errors.Is(err, syscall.EMFILE):
+		return "let this have more files open (ulimit -n; LimitNOFILE in a systemd unit, openfiles in login.conf), then run this again"
+	case errors.Is(err, syscall.ENFILE):
+		return "see who has so many files open (lsof or fstat), or raise the system's limit (fs.file-max or kern.maxfiles), then run this again"
+	}
+	return "look at the kernel's messages about the disk of " + where + ", then run this again"
+}

@@ -1,0 +1,47 @@
+package keypair
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// What the disk or the system refuses is said in one line, with what to do about
+// it.
+func TestRemedies(t *testing.T) {
+	const files = "let this have more files open"
+	for _, tt := range []struct {
+		name       string
+		err        error
+		text, what string
+	}{
+		{"full", &WriteError{Path: "/d/f", Err: syscall.ENOSPC}, "writing /d/f: no space left on device", "free some space for /d "},
+		{"over quota", &WriteError{Path: "/d/f", Err: syscall.EDQUOT}, "writing /d/f: ", "free some space for /d "},
+		{"not ours", &WriteError{Path: "/d/f", Err: syscall.EACCES}, "writing /d/f: permission denied", "run this as root"},
+		{"read-only", &WriteError{Path: "/d/f", Err: syscall.EROFS}, "writing /d/f: read-only file system", "of /d for writing"},
+		{"broken", &WriteError{Path: "/d/f", Err: syscall.EIO}, "writing /d/f: input/output error", "about the disk of /d,"},
+		{"broken directory, of a disk of its own", &WriteError{Path: "/d", Done: true, Err: syscall.EIO}, "making /d durable: input/output error", "about the disk of /d,"},
+		{"too many files", &WriteError{Path: "/d/f", Err: syscall.EMFILE}, "writing /d/f: too many open files", files},
+		{"too many files of everybody", &WriteError{Path: "/d/f", Err: syscall.ENFILE}, "writing /d/f: ", "raise the system's limit"},
+		{"unreadable", &ReadError{Path: "/d/f", Err: syscall.EIO}, "reading /d/f: input/output error", "about the disk of /d/f,"},
+		{"unreadable directory", &ReadError{"/d", syscall.EIO, "listing"}, "listing /d: input/output error", "about the disk of /d,"},
+		{"not ours to read", &ReadError{Path: "/d/f", Err: syscall.EACCES}, "reading /d/f: permission denied", "run this as root"},
+		{"too many files to read one more", &ReadError{Path: "/d/f", Err: syscall.EMFILE}, "reading /d/f: too many open files", files},
+		{"not there", &ReadError{Path: "/d/f", Err: syscall.ENOENT}, "reading /d/f: no such file or directory", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var help interface{ Remedy() string }
+			if !errors.As(tt.err, &help) || !strings.Contains(help.Remedy(), tt.what) || (tt.what == "") != (help.Remedy() == "") {
+				t.Errorf("remedy of %v: %v, want %q", tt.err, help, tt.what)
+			}
+			if !strings.HasPrefix(tt.err.Error(), tt.text) || strings.Contains(tt.err.Error(), "\n") {
+				t.Errorf("error %q, want %q", tt.err, tt.text)
+			}
+		})
+	}
+	if !errors.Is(&ReadError{Path: "/d/f", Err: syscall.ENOENT}, fs.ErrNotExist) {
+		t.Error("what is not there is not fs.ErrNotExist")
+	}
+}
