@@ -21,14 +21,7 @@ test: servers lint cross
 # The servers that are tested against. Elsewhere than on Debian their tests say
 # that they are left out.
 servers:
-	@if [ -f /etc/debian_version ] && [ "$$(id -u)" = 0 ]; then \
-		for p in nginx haproxy bind9 dnsutils openssl iproute2 strace procps chromium prometheus systemd; do \
-			dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; \
-		done; \
-		if [ -n "$$missing" ]; then \
-			apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $$missing; \
-		fi; \
-	fi
+	@sh .ci/servers
 
 lint:
 	@test -z "$$(gofmt -l acme cmd examples hooks renew)" || { gofmt -l acme cmd examples hooks renew; exit 1; }

@@ -18,6 +18,7 @@ type run struct {
 	back   []state // to go back to; without a pair if nothing is known to work
 
 	touched bool // something is not as it was when we came
+	up      bool // the server was seen to serve all that there is to go back to
 }
 
 // Deploy brings all changes into use: each pair is verified by itself, the
@@ -34,6 +35,9 @@ type run struct {
 //   - Reload fails: the files are put back, checked, and loaded again.
 //   - Verification fails: likewise, but only for the targets that are not
 //     served. One that is misconfigured must not keep back the others.
+//
+// A server that served the previous pairs before, and does not after it has
+// loaded them again, is restarted, if the deployment says how.
 //
 // A target that has nothing to go back to keeps the new pair: it is whole and
 // valid, while a missing file keeps a server from starting. Only if the check
@@ -88,13 +92,29 @@ func (r *run) forward(ctx context.Context) (step string, failing []int, err erro
 	if err := r.run(ctx, r.Check, ev); err != nil {
 		return StepCheck, all, err
 	}
-	if err := r.load(ctx, all, r.next, ev); err != nil {
-		return StepReload, all, err
+	r.up = len(r.Restart) > 0 && r.serves(ctx, r.back)
+	return r.use(ctx, all, r.next, ev)
+}
+
+// use makes the server use the states of the changes which, and looks whether
+// all are served. It returns as forward does.
+func (r *run) use(ctx context.Context, which []int, states []state, ev Event) (step string, failing []int, err error) {
+	for n := 1; ; n++ {
+		if err := r.load(ctx, which, states, ev); err != nil {
+			return StepReload, which, err
+		}
+		p := untilDeadline
+		if n < r.Reloads {
+			p = aWhile
+		}
+		if failing, err = r.verify(ctx, states, p); err == nil {
+			return "", nil, nil
+		}
+		if n >= r.Reloads || ctx.Err() != nil {
+			return StepVerify, failing, r.explained(err, failing)
+		}
+		r.log.Info("reloaded again, since not everything is served", "err", err)
 	}
-	if failing, err := r.verify(ctx, r.next, untilDeadline); err != nil {
-		return StepVerify, failing, err
-	}
-	return "", nil, nil
 }
 
 // prepare makes the plan, and refuses one that could not succeed.
@@ -124,7 +144,10 @@ func (r *run) prepare(now time.Time) error {
 		r.next, r.before = append(r.next, next), append(r.before, before)
 		r.back = append(r.back, r.backOf(c, before, owner, now))
 	}
-	names := remembering(namesIn) // one look at a directory for all targets
+	look := looks{remembering(namesIn), remembering(r.certificates)} // once for all targets
+	if r.Single && len(r.changes) > 1 {
+		r.log.Warn("server presents one certificate only: set one_certificate", "targets", targets)
+	}
 	for _, c := range r.changes {
 		want := c.Names
 		if len(want) == 0 {
@@ -133,7 +156,7 @@ func (r *run) prepare(now time.Time) error {
 		if err := c.New.Check(want, now); err != nil {
 			return fmt.Errorf("target %q: %w", c.Name, err)
 		}
-		for _, w := range r.warnings(c.Name, names) {
+		for _, w := range r.warnings(c.Name, want, look) {
 			r.log.Warn(w)
 		}
 	}
@@ -143,6 +166,9 @@ func (r *run) prepare(now time.Time) error {
 // backOf decides what c would go back to.
 func (r *run) backOf(c Change, before state, owner ids, now time.Time) state {
 	other := func(s state) bool { return s.valid(now) && s.pair.Fingerprint() != c.New.Fingerprint() }
+	if c.Previous != nil && before.pair != nil && before.pair.Fingerprint() == c.Previous.Fingerprint() && other(before) {
+		return before // with owner and modes as they were, which worked
+	}
 	if c.Previous != nil {
 		if s := r.planned(c.Name, c.Previous, owner); other(s) && (r.writes() || c.Restore != nil) {
 			return s

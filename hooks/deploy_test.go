@@ -154,39 +154,6 @@ func TestReloadFails(t *testing.T) {
 	r.shows(p)
 }
 
-// The files are the previous pair's again, whatever the server makes of it.
-func TestRollbackFailsToo(t *testing.T) {
-	const onlyOnce = `[ "$KEYPAIRD_EVENT" = deploy ] || { echo no such proxy; exit 1; }`
-	old, p := good(t, plain), good(t, plain)
-	for _, tt := range []struct {
-		name   string
-		set    func(*relayd)
-		step   string
-		failed string
-	}{
-		{"reload", func(r *relayd) { r.reload("echo no such proxy; exit 1") }, StepReload, "reloading it failed too: hook "},
-		{"check", func(r *relayd) {
-			r.reload("exit 1")
-			r.d.Check = []string{script(r.t, onlyOnce)}
-		}, StepReload, "reloading it failed too: hook "},
-		{"verification", func(r *relayd) {
-			r.d.Verify = []probe.Endpoint{freePort(r.t)}
-			r.d.Timeout = time.Second
-		}, StepVerify, "verifying it failed too: "},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := startRelayd(t, []string{plain}, old)
-			tt.set(r)
-			e := failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}), tt.step)
-			if !e.RolledBack || e.Installed || e.RollbackErr == nil || !strings.Contains(e.Error(), "; the previous pair is back in place, but "+tt.failed) {
-				t.Errorf("RolledBack %v, Installed %v, RollbackErr %v: %v", e.RolledBack, e.Installed, e.RollbackErr, e)
-			}
-			r.holds(plain, old)
-		})
-	}
-}
-
 func TestOnlyVerificationIsMissing(t *testing.T) {
 	t.Parallel()
 	p := good(t, plain)

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -49,24 +50,37 @@ func (s state) equal(t state) bool {
 	})
 }
 
+// A writing is one kind of file a deployment writes.
+type writing struct {
+	what, template string
+	mode           fs.FileMode
+	data           func(*keypair.Pair) []byte
+}
+
+// writings lists them in the order in which they are written.
+func (d *Deployment) writings() []writing {
+	var list []writing
+	for _, w := range []writing{
+		{"key", d.Key, cmp.Or(d.KeyMode, 0o600), (*keypair.Pair).Key},
+		{"chain", d.Chain, cmp.Or(d.ChainMode, 0o644), (*keypair.Pair).FullChain},
+		{"combined", d.Combined, cmp.Or(d.KeyMode, 0o600), (*keypair.Pair).Combined},
+	} {
+		if w.template != "" {
+			list = append(list, w)
+		}
+	}
+	return list
+}
+
 // planned is the state of a target that has p in place.
 func (d *Deployment) planned(name string, p *keypair.Pair, owner ids) state {
 	s := state{pair: p}
-	add := func(template string, data []byte, mode, usual fs.FileMode) {
-		if template == "" {
-			return
-		}
-		if mode == 0 {
-			mode = usual
-		}
+	for _, w := range d.writings() {
 		s.files = append(s.files, file{
-			path: expand(template, name), data: data,
-			mode: keypair.FileMode{Perm: mode, UID: owner.uid, GID: owner.gid},
+			path: expand(w.template, name), data: w.data(p),
+			mode: keypair.FileMode{Perm: w.mode, UID: owner.uid, GID: owner.gid},
 		})
 	}
-	add(d.Key, p.Key(), d.KeyMode, 0o600)
-	add(d.Chain, p.FullChain(), d.ChainMode, 0o644)
-	add(d.Combined, p.Combined(), d.KeyMode, 0o600)
 	return s
 }
 

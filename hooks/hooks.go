@@ -1,8 +1,9 @@
 // Package hooks brings new pairs to the servers that use them, and back again
 // if that goes wrong.
 //
-// A [Deployment] describes one server; [Preset] knows some. [Deployment.Deploy]
-// carries any number of targets' pairs there in one go:
+// A [Deployment] describes one server; [Preset] knows some, and [Servers] says
+// what is known of them. [Deployment.Deploy] carries any number of targets'
+// pairs there in one go:
 //
 //	write files -> check -> reload -> verify
 //
@@ -44,10 +45,26 @@ type Deployment struct {
 	Check  []string // a program and its arguments, run with the new files in place; empty: none
 	Reload []string // likewise, to make the server read them; empty: it notices by itself
 	Socket string   // haproxy's stats socket, absolute, with level admin; tried before Reload; empty: none
+	// Reloads is how often Reload may have to be run until the server has read
+	// everything; it is run again only if Verify shows that it was not enough.
+	// Zero means once.
+	Reloads int
+	// Restart is run on the way back, if the previous pair is not served after
+	// Reload but was served before: some servers do not survive a pair they
+	// cannot use. Without Verify nobody knows, and it is not run. Empty: none.
+	Restart []string
 
-	Verify  []probe.Endpoint // where the new leaf must be served, for every name; empty: nowhere
-	Timeout time.Duration    // of each command, and of verification, which takes at most 15 s; zero means DefaultTimeout
-	Log     *slog.Logger     // nil: nothing is logged
+	// Single: the server presents one certificate whatever name it is asked for.
+	Single bool
+	// Scans is how deep the server looks for certificates beside Chain or
+	// Combined: 1 in that directory only, 3 two levels below it too. An old one
+	// there may be served instead of the new one. Zero: it takes those it is told.
+	Scans int
+
+	Verify   []probe.Endpoint // where the new leaf must be served, for every name; empty: nowhere
+	Patience time.Duration    // with a server that does not serve it; zero means 15 s, or Timeout if that is less
+	Timeout  time.Duration    // of each command; zero means DefaultTimeout
+	Log      *slog.Logger     // nil: nothing is logged
 }
 
 // A Change is one target's new pair on its way to a deployment.
@@ -85,6 +102,7 @@ type Error struct {
 	// The previous pairs are in place again. If the server had been told of
 	// the new ones, it has been told of that too, unless RollbackErr.
 	RolledBack  bool
+	Restarted   bool  // Reload was not enough for that, Restart was
 	RollbackErr error // what failed on the way back
 	// Files and reload took effect and were not taken back: only verification
 	// is missing.
@@ -104,6 +122,8 @@ func (e *Error) Error() string {
 		return s + "; the previous pair is back in place, but " + e.RollbackErr.Error()
 	case e.RollbackErr != nil:
 		return s + "; going back to the previous pair failed too: " + e.RollbackErr.Error()
+	case e.Restarted:
+		return s + "; the previous pair is back in place, and the server was restarted for it"
 	case e.RolledBack:
 		return s + "; the previous pair is back in place"
 	case e.Installed:

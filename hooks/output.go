@@ -75,9 +75,20 @@ func oneLine(s string) string {
 	return cut(strings.ReplaceAll(clean(s), "\n", " "))
 }
 
-// lastLine returns the last line of a clean output, no longer than maxLine.
+// summaries are the lines of some servers that say only that the lines before
+// say what is wrong.
+var summaries = regexp.MustCompile(`(^nginx: configuration file .* test failed|: Error\(s\) found in configuration file : .*|: Fatal errors found in configuration\.|^Action '.*' failed\.|^The Apache error log may have more information\.)$`)
+
+// lastLine returns the last line of a clean output that says something, no
+// longer than maxLine.
 func lastLine(s string) string {
-	return cut(s[strings.LastIndexByte(s, '\n')+1:])
+	lines := strings.Split(s, "\n")
+	for i := len(lines) - 1; i >= 0; i-- {
+		if !summaries.MatchString(lines[i]) {
+			return cut(lines[i])
+		}
+	}
+	return cut(lines[len(lines)-1])
 }
 
 // cut shortens s to maxLine bytes of whole characters.

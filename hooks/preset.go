@@ -1,46 +1,174 @@
 package hooks
 
 import (
+	"cmp"
+	"fmt"
+	"io/fs"
 	"runtime"
+	"slices"
+	"strings"
+	"time"
 )
 
+// A Server is what is known of one kind of server: its preset, and what its
+// administrator has to know to use it.
+type Server struct {
+	Name   string     // of the preset
+	Preset Deployment // as it is usual on this system; Verify is left open
+
+	// Lines of the server's own configuration that make it use the files. NAME
+	// is a target's name, STATE keypaird's state directory.
+	Setup []string
+	// What a person should have read before trusting the server with a renewal,
+	// a sentence or two each.
+	Notes []string
+}
+
+// Servers returns all servers there are presets for, by name.
+func Servers() []Server { return servers(runtime.GOOS) }
+
 // Presets returns the names that Preset knows.
-func Presets() []string { return []string{"haproxy", "nginx", "relayd"} }
+func Presets() []string {
+	var names []string
+	for _, r := range slices.Concat(tables()...) {
+		names = append(names, r.name)
+	}
+	slices.Sort(names)
+	return names
+}
 
 // Preset returns the deployment called name, as it is usual on this system,
 // and whether there is one. Verify is left to the caller: it depends on where
 // the server listens.
 func Preset(name string) (Deployment, bool) { return preset(name, runtime.GOOS) }
 
-// preset is Preset for any system.
+// Files says what is written, in the order in which it is, one file a string:
+// purpose, path, owner and mode. None: the server reads the store itself.
+func (s Server) Files() []string {
+	var list []string
+	for _, w := range s.Preset.writings() {
+		list = append(list, fmt.Sprintf("%s %s %s:%s %04o", w.what, w.template, s.Preset.Owner, s.Preset.Group, w.mode))
+	}
+	return list
+}
+
+// A row is a server in the tables. In what it says of files and commands,
+// "{etc}" is where the packages of a system keep configurations.
+type row struct {
+	name                 string
+	chain, key, combined string
+	group                by[string] // of the files, whose owner is root; empty: group 0
+	keyMode              fs.FileMode
+	check                by[[]string]
+	reload               by[[]string]
+	restart              by[[]string]
+	single               bool
+	scans, reloads       int
+	patience             time.Duration
+	setup, notes         []string
+}
+
+// by is something by GOOS; what is said for "" is said for all others.
+type by[T any] map[string]T
+
+func (b by[T]) on(goos string) T {
+	if v, ok := b[goos]; ok {
+		return v
+	}
+	return b[""]
+}
+
+// always is the same command on every system.
+func always(argv ...string) by[[]string] { return by[[]string]{"": argv} }
+
+// service asks the usual service manager of a system to do something with a
+// service. macOS has none that can: there, it has to be configured.
+func service(verb, name string) by[[]string] {
+	return by[[]string]{
+		"linux":   {"systemctl", verb, name},
+		"openbsd": {"rcctl", verb, name},
+		"freebsd": {"service", name, verb},
+		"netbsd":  {"service", name, verb},
+	}
+}
+
+// but is b with other commands on some systems.
+func but(b, others by[[]string]) by[[]string] {
+	for goos, argv := range others {
+		b[goos] = argv
+	}
+	return b
+}
+
+// tables hold all servers.
+func tables() [][]row { return [][]row{webServers, chatServers, mailServers, voiceServers} }
+
+// servers is Servers for any system.
+func servers(goos string) []Server {
+	var list []Server
+	for _, r := range slices.Concat(tables()...) {
+		list = append(list, Server{Name: r.name, Preset: r.deployment(goos), Setup: r.lines(r.setup, goos), Notes: slices.Clone(r.notes)})
+	}
+	slices.SortFunc(list, func(a, b Server) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+// preset is Preset for any system. It is asked for every target, and there may
+// be thousands.
 func preset(name, goos string) (Deployment, bool) {
-	switch name {
-	case "relayd":
-		// relayd finds files by name and opens them as root. Regular files,
-		// not links into the store: links have been reported not to work.
-		return Deployment{
-			Name:  name,
-			Chain: "/etc/ssl/{name}.crt", Key: "/etc/ssl/private/{name}.key",
-			Owner: "root", Group: rootGroup(goos), ChainMode: 0o644, KeyMode: 0o600,
-			Check: []string{"relayd", "-n"}, Reload: reload("relayd", goos),
-		}, true
-	case "nginx":
-		// The master process reads the store as root, so there is nothing to
-		// write. It is its own messenger on every system.
-		return Deployment{
-			Name:  name,
-			Check: []string{"nginx", "-t"}, Reload: []string{"nginx", "-s", "reload"},
-		}, true
-	case "haproxy":
-		return Deployment{
-			Name:     name,
-			Combined: "/etc/haproxy/certs/{name}.pem",
-			Owner:    "root", Group: rootGroup(goos), KeyMode: 0o600,
-			Check:  []string{"haproxy", "-c", "-f", haproxyConfig(goos)},
-			Reload: reload("haproxy", goos),
-		}, true
+	for _, table := range tables() {
+		for i := range table {
+			if table[i].name == name {
+				return table[i].deployment(goos), true
+			}
+		}
 	}
 	return Deployment{}, false
+}
+
+// deployment is what a row says for a system.
+func (r *row) deployment(goos string) Deployment {
+	d := Deployment{
+		Name:  r.name,
+		Chain: in(r.chain, goos), Key: in(r.key, goos), Combined: in(r.combined, goos),
+		Check:   r.lines(r.check.on(goos), goos),
+		Reload:  r.lines(r.reload.on(goos), goos),
+		Restart: r.lines(r.restart.on(goos), goos),
+		Single:  r.single, Scans: r.scans, Reloads: r.reloads, Patience: r.patience,
+	}
+	if !d.writes() {
+		return d
+	}
+	d.Owner, d.Group = "root", r.group.on(goos)
+	if d.Group == "" {
+		d.Group = rootGroup(goos)
+	}
+	d.KeyMode = r.keyMode
+	if d.Chain != "" {
+		d.ChainMode = 0o644
+	}
+	return d
+}
+
+// lines is list with places of the system in it.
+func (r *row) lines(list []string, goos string) []string {
+	var out []string
+	for _, s := range list {
+		out = append(out, in(s, goos))
+	}
+	return out
+}
+
+// in fills in the places of a system.
+func in(s, goos string) string {
+	etc := "/etc"
+	switch goos {
+	case "freebsd", "darwin":
+		etc = "/usr/local/etc"
+	case "netbsd":
+		etc = "/usr/pkg/etc"
+	}
+	return strings.ReplaceAll(s, "{etc}", etc)
 }
 
 // rootGroup is the name of group 0.
@@ -49,29 +177,4 @@ func rootGroup(goos string) string {
 		return "root"
 	}
 	return "wheel"
-}
-
-// reload asks the usual service manager of a system to reload a service. macOS
-// has none that can: there, reload has to be configured.
-func reload(service, goos string) []string {
-	switch goos {
-	case "openbsd":
-		return []string{"rcctl", "reload", service}
-	case "freebsd", "netbsd":
-		return []string{"service", service, "reload"}
-	case "linux":
-		return []string{"systemctl", "reload", service}
-	}
-	return nil
-}
-
-// haproxyConfig is where the packages of a system keep haproxy's configuration.
-func haproxyConfig(goos string) string {
-	switch goos {
-	case "freebsd":
-		return "/usr/local/etc/haproxy.conf"
-	case "netbsd":
-		return "/usr/pkg/etc/haproxy.cfg"
-	}
-	return "/etc/haproxy/haproxy.cfg"
 }

@@ -2,6 +2,8 @@ package hooks
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -25,6 +27,25 @@ func TestPresets(t *testing.T) {
 		{"haproxy", "freebsd", "/etc/haproxy/certs/N.pem", "root:wheel 0000 0600", "haproxy -c -f /usr/local/etc/haproxy.conf", "service haproxy reload"},
 		{"haproxy", "netbsd", "/etc/haproxy/certs/N.pem", "root:wheel 0000 0600", "haproxy -c -f /usr/pkg/etc/haproxy.cfg", "service haproxy reload"},
 		{"haproxy", "darwin", "/etc/haproxy/certs/N.pem", "root:wheel 0000 0600", "haproxy -c -f /etc/haproxy/haproxy.cfg", ""},
+		{"httpd", "openbsd", "/etc/ssl/N.crt /etc/ssl/private/N.key", "root:wheel 0644 0600", "httpd -n", "rcctl reload httpd"},
+		{"apache", "linux", "", ": 0000 0000", "apachectl configtest", "systemctl reload apache2"},
+		{"apache", "openbsd", "", ": 0000 0000", "apachectl2 configtest", "apachectl2 graceful"},
+		{"apache", "freebsd", "", ": 0000 0000", "apachectl configtest", "service apache24 reload"},
+		{"caddy", "linux", "/etc/caddy/N.crt /etc/caddy/N.key", "root:caddy 0644 0640", "", "systemctl reload caddy"},
+		{"caddy", "freebsd", "/usr/local/etc/caddy/N.crt /usr/local/etc/caddy/N.key", "root:www 0644 0640", "", "caddy reload --config /usr/local/etc/caddy/Caddyfile --force"},
+		{"prosody", "linux", "/etc/prosody/certs/N.crt /etc/prosody/certs/N.key", "root:prosody 0644 0640", "", "systemctl reload prosody"},
+		{"prosody", "openbsd", "/etc/prosody/certs/N.crt /etc/prosody/certs/N.key", "root:_prosody 0644 0640", "", "rcctl reload prosody"},
+		{"prosody", "netbsd", "/usr/pkg/etc/prosody/certs/N.crt /usr/pkg/etc/prosody/certs/N.key", "root:prosody 0644 0640", "", "service prosody reload"},
+		{"ejabberd", "linux", "/etc/ejabberd/N.pem", "root:ejabberd 0000 0640", "", "systemctl reload ejabberd"},
+		{"ejabberd", "freebsd", "/usr/local/etc/ejabberd/N.pem", "root:ejabberd 0000 0640", "", "ejabberdctl reload_config"},
+		{"synapse", "linux", "/etc/ssl/synapse/N.crt /etc/ssl/synapse/N.key", "root:matrix-synapse 0644 0640", "", "systemctl reload matrix-synapse"},
+		{"dendrite", "openbsd", "/etc/ssl/dendrite/N.crt /etc/ssl/dendrite/N.key", "root:_dendrite 0644 0640", "", "rcctl restart dendrite"},
+		{"tuwunel", "linux", "/etc/ssl/tuwunel/N.crt /etc/ssl/tuwunel/N.key", "root:tuwunel 0644 0640", "", "systemctl restart tuwunel"},
+		{"dovecot", "linux", "", ": 0000 0000", "doveconf -h base_dir", "doveadm reload"},
+		{"coturn", "linux", "/etc/ssl/coturn/N.crt /etc/ssl/coturn/N.key", "root:turnserver 0644 0640", "", "systemctl kill -s USR2 coturn"},
+		{"coturn", "openbsd", "/etc/ssl/coturn/N.crt /etc/ssl/coturn/N.key", "root:_turnserver 0644 0640", "", "pkill -USR2 -x turnserver"},
+		{"mumble", "linux", "/etc/ssl/mumble/N.crt /etc/ssl/mumble/N.key", "root:mumble-server 0644 0640", "", "systemctl kill -s USR1 mumble-server"},
+		{"mumble", "freebsd", "/etc/ssl/mumble/N.crt /etc/ssl/mumble/N.key", "root:murmur 0644 0640", "", "service murmur reload"},
 	} {
 		t.Run(tt.name+" on "+tt.goos, func(t *testing.T) {
 			d, ok := preset(tt.name, tt.goos)
@@ -48,21 +69,117 @@ func TestPresets(t *testing.T) {
 }
 
 func TestPresetNames(t *testing.T) {
-	if !slices.IsSorted(Presets()) {
-		t.Error("not in order")
+	want := "apache caddy coturn dendrite dovecot ejabberd haproxy httpd mumble nginx postfix prosody relayd synapse tuwunel"
+	if got := strings.Join(Presets(), " "); got != want {
+		t.Errorf("Presets = %s\nwant      %s", got, want)
 	}
 	for _, name := range Presets() {
 		if _, ok := Preset(name); !ok {
 			t.Errorf("no preset %q", name)
 		}
 	}
-	if d, ok := Preset("apache"); ok || !reflect.DeepEqual(d, Deployment{}) {
+	if d, ok := Preset("lighttpd"); ok || !reflect.DeepEqual(d, Deployment{}) {
 		t.Errorf("Preset of none = %+v, %v", d, ok)
 	}
 	a, _ := Preset("relayd")
 	a.Check[0] = "changed"
 	if b, _ := Preset("relayd"); b.Check[0] == "changed" {
 		t.Error("presets share what they hold")
+	}
+	Servers()[0].Notes[0] = "changed"
+	if Servers()[0].Notes[0] == "changed" {
+		t.Error("servers share what they hold")
+	}
+}
+
+// What is said of every server, on every system, has to be whole.
+func TestServers(t *testing.T) {
+	for _, goos := range []string{"linux", "openbsd", "freebsd", "netbsd", "darwin"} {
+		for _, s := range servers(goos) {
+			said := strings.Join(append(slices.Clone(s.Setup), s.Notes...), "\n")
+			problem := func(what string) { t.Errorf("%s on %s: %s", s.Name, goos, what) }
+			if all := fmt.Sprint(s); strings.Contains(all, "{etc}") || strings.Contains(all, "%!") {
+				problem("something is not filled in: " + all)
+			}
+			if len(s.Setup) == 0 || len(s.Notes) == 0 {
+				problem("is not said how to set it up")
+			}
+			if len(s.Preset.Reload) == 0 && goos != "darwin" {
+				problem("has no reload")
+			}
+			if s.Preset.Single != strings.Contains(said, "one_certificate") {
+				problem("one_certificate is said of those that need it, and of no others")
+			}
+			if (s.Preset.Scans > 0) != strings.Contains(said, "instead") && (s.Preset.Scans > 0) != strings.Contains(said, "any may be served") {
+				problem("is not said what old files do")
+			}
+			if s.Preset.writes() != (s.Preset.Owner != "") || s.Preset.writes() == strings.Contains(said, "nothing is written") {
+				problem("is not said whether files are written")
+			}
+			if err := s.Preset.sound("example.org"); err != nil {
+				problem(err.Error())
+			}
+			for _, w := range s.Preset.Warnings("example.org") {
+				problem(w)
+			}
+			for _, n := range s.Notes {
+				if !strings.HasSuffix(n, ".") && !strings.HasSuffix(n, "].") {
+					problem("a note is no sentence: " + n)
+				}
+			}
+		}
+	}
+}
+
+func TestServerFiles(t *testing.T) {
+	for _, s := range servers("linux") {
+		want, ok := map[string]string{
+			"relayd":   "key /etc/ssl/private/{name}.key root:root 0600; chain /etc/ssl/{name}.crt root:root 0644",
+			"ejabberd": "combined /etc/ejabberd/{name}.pem root:ejabberd 0640",
+			"nginx":    "",
+		}[s.Name]
+		if got := strings.Join(s.Files(), "; "); ok && got != want {
+			t.Errorf("files of %s = %s, want %s", s.Name, got, want)
+		}
+	}
+}
+
+// The reload of Postfix makes the maps for SNI anew that are files, and those
+// only.
+func TestReloadOfPostfix(t *testing.T) {
+	for _, tt := range []struct {
+		name, maps string
+		ran, err   string
+	}{
+		{"no maps", "", "postfix reload", ""},
+		{"one", "hash:/etc/postfix/sni", "postmap -F hash:/etc/postfix/sni, postfix reload", ""},
+		{"several, with commas", "lmdb:/a, cdb:/b", "postmap -F lmdb:/a, postmap -F cdb:/b, postfix reload", ""},
+		{"not a file", "inline:{x=/y} texthash:/a", "postfix reload", ""},
+		{"cannot be made", "hash:/fails", "postmap -F hash:/fails", "exit status 1: no such file"},
+		{"postfix is silent", "btree:/silent", "postmap -F btree:/silent, postfix reload", "exit status 1: postfix reload: see the mail log"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := safeDir(t)
+			program := func(name, body string) {
+				path := filepath.Join(dir, name)
+				write(t, path, "#!/bin/sh\n"+body+"\n")
+				if err := os.Chmod(path, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			program("postconf", "[ \"$*\" = '-hx tls_server_sni_maps' ] && echo '"+tt.maps+"'")
+			program("postmap", "echo postmap $* >>"+dir+"/ran; [ \"$2\" != hash:/fails ] || { echo no such file; exit 1; }")
+			program("postfix", "echo postfix $* >>"+dir+"/ran; ! grep -q silent "+dir+"/ran")
+			d, _ := preset("postfix", "linux")
+			argv := append([]string{"env", "PATH=" + dir + ":" + Path}, d.Reload...)
+			err := (&Command{Argv: argv}).Run(t.Context(), Event{})
+			if (err == nil) != (tt.err == "") || err != nil && !strings.HasSuffix(err.Error(), tt.err) {
+				t.Errorf("reload = %v, want %q", err, tt.err)
+			}
+			if got := strings.ReplaceAll(strings.TrimSpace(text(t, dir+"/ran")), "\n", ", "); got != tt.ran {
+				t.Errorf("ran %q, want %q", got, tt.ran)
+			}
+		})
 	}
 }
 

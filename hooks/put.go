@@ -162,6 +162,9 @@ func syncDir(dir string) error {
 		err = h.Sync()
 		h.Close()
 	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
 	if err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
 		return &keypair.WriteError{Path: dir, Done: true, Err: err}
 	}

@@ -99,14 +99,33 @@ func (r *run) rollBack(ctx context.Context, e *Error, failing []int) (bool, erro
 		}
 	}
 	ev := r.event(EventRollback, now, e.Err)
-	if err = r.run(ctx, r.Check, ev); err == nil {
-		err = r.load(ctx, which, now, ev)
-	}
-	if err != nil {
+	if err = r.run(ctx, r.Check, ev); err != nil {
 		return true, fmt.Errorf("reloading it failed too: %w", err)
 	}
-	if _, err = r.verify(ctx, now, untilDeadline); err != nil {
-		return true, fmt.Errorf("verifying it failed too: %w", err)
+	if err = r.reloaded(ctx, which, now, ev); err == nil || !r.up || ctx.Err() != nil {
+		return true, err
 	}
+	r.log.Warn("server is restarted, since it does not serve the previous pair", "err", err)
+	if failed := r.run(ctx, r.Restart, ev); failed != nil {
+		return true, fmt.Errorf("%w; restarting failed too: %w", err, failed)
+	}
+	if _, failed := r.verify(ctx, now, untilDeadline); failed != nil {
+		return true, fmt.Errorf("%w; restarting did not help: %w", err, failed)
+	}
+	e.Restarted = true
 	return true, nil
+}
+
+// reloaded is the last of the way back: the server serves the states now, of
+// which those of the changes which are not what it knows. A server that refuses
+// to be reloaded may be serving them still, and more is not wanted.
+func (r *run) reloaded(ctx context.Context, which []int, now []state, ev Event) error {
+	step, _, err := r.use(ctx, which, now, ev)
+	switch {
+	case err == nil || step == StepReload && r.serves(ctx, now):
+		return nil
+	case step == StepReload:
+		return fmt.Errorf("reloading it failed too: %w", err)
+	}
+	return fmt.Errorf("verifying it failed too: %w", err)
 }

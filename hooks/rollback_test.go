@@ -50,15 +50,19 @@ func TestRollback(t *testing.T) {
 	}
 }
 
-// Files of another client come back as they were: their readers rely on it.
+// Files come back as they were, with the owner and the modes that worked: their
+// readers rely on it, whether another client put them there or we did.
 func TestRollbackKeepsModes(t *testing.T) {
 	old, p := good(t, plain), good(t, plain)
-	r := startRelayd(t, []string{plain}, old)
-	os.Chmod(r.key(plain), 0o640)
-	r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || exit 1`)
-	failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: p}}), StepReload).stands(t, true, false, plain)
-	if fi, err := os.Stat(r.key(plain)); err != nil || fi.Mode() != 0o640 {
-		t.Errorf("mode = %v, want 0640", fi.Mode())
+	for _, previous := range []*keypair.Pair{nil, old} {
+		r := startRelayd(t, []string{plain}, old)
+		os.Chmod(r.key(plain), 0o640)
+		r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || exit 1`)
+		c := Change{Name: plain, New: p, Previous: previous}
+		failure(t, r.d.Deploy(t.Context(), []Change{c}), StepReload).stands(t, true, false, plain)
+		if fi, err := os.Stat(r.key(plain)); err != nil || fi.Mode() != 0o640 {
+			t.Errorf("mode = %v, want 0640", fi.Mode())
+		}
 	}
 }
 
@@ -161,6 +165,42 @@ func TestRetreatInTheLog(t *testing.T) {
 			if len(lines) != 1 || !strings.Contains(lines[0], "level=WARN "+tt.want) {
 				t.Errorf("log above Debug = %q\nwant level=WARN %s", lines, tt.want)
 			}
+		})
+	}
+}
+
+// The files are the previous pair's again, whatever the server makes of it.
+func TestRollbackFailsToo(t *testing.T) {
+	const onlyOnce = `[ "$KEYPAIRD_EVENT" = deploy ] || { echo no such proxy; exit 1; }`
+	old, p := good(t, plain), good(t, plain)
+	for _, tt := range []struct {
+		name   string
+		set    func(*relayd)
+		step   string
+		failed string
+	}{
+		{"reload", func(r *relayd) {
+			r.reload("echo no such proxy; exit 1")
+			r.d.Verify = nil // or it would be seen to go on with the previous pair
+		}, StepReload, "reloading it failed too: hook "},
+		{"check", func(r *relayd) {
+			r.reload("exit 1")
+			r.d.Check = []string{script(r.t, onlyOnce)}
+		}, StepReload, "reloading it failed too: hook "},
+		{"verification", func(r *relayd) {
+			r.d.Verify = []probe.Endpoint{freePort(r.t)}
+			r.d.Timeout = time.Second
+		}, StepVerify, "verifying it failed too: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := startRelayd(t, []string{plain}, old)
+			tt.set(r)
+			e := failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}), tt.step)
+			if !e.RolledBack || e.Installed || e.RollbackErr == nil || !strings.Contains(e.Error(), "; the previous pair is back in place, but "+tt.failed) {
+				t.Errorf("RolledBack %v, Installed %v, RollbackErr %v: %v", e.RolledBack, e.Installed, e.RollbackErr, e)
+			}
+			r.holds(plain, old)
 		})
 	}
 }

@@ -11,10 +11,12 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// Verification: how long at most, how long one visit, how many at a time, and
+// Verification: how long at most, how long if there is another reload to try,
+// how long one visit, how many at a time, and
 // how long between two looks at first and at most.
 const (
 	maxVerify  = 15 * time.Second
+	someVerify = 2 * time.Second
 	maxVisit   = 8 * time.Second // postscreen holds its greeting back for 6
 	visitors   = 8
 	firstPause = 10 * time.Millisecond
@@ -22,12 +24,25 @@ const (
 )
 
 // patience says how often to look.
-type patience bool
+type patience int
 
 const (
-	once          patience = false
-	untilDeadline patience = true
+	once   patience = iota
+	aWhile          // for some seconds
+	untilDeadline
 )
+
+// limit is how long looking may take.
+func (d *Deployment) limit(p patience) time.Duration {
+	limit := d.Patience
+	if limit <= 0 {
+		limit = min(d.timeout(), maxVerify)
+	}
+	if p == aWhile {
+		limit = min(limit, someVerify)
+	}
+	return limit
+}
 
 // A sight is one look that has to be taken: an endpoint and a name.
 type sight struct {
@@ -42,7 +57,7 @@ type sight struct {
 // server takes a moment to follow a reload, and says nothing when it has.
 func (r *run) verify(ctx context.Context, states []state, p patience) (failing []int, err error) {
 	pending := r.sights(states)
-	limited, cancel := context.WithTimeout(ctx, min(r.timeout(), maxVerify))
+	limited, cancel := context.WithTimeout(ctx, r.limit(p))
 	defer cancel()
 	for pause := firstPause; len(pending) > 0; pause = min(2*pause, maxPause) {
 		pending = look(limited, pending, states)
@@ -68,10 +83,20 @@ func (r *run) verify(ctx context.Context, states []state, p patience) (failing [
 	}
 }
 
+// serves tells whether all pairs there are in states are served, and there is
+// an endpoint to say so.
+func (r *run) serves(ctx context.Context, states []state) bool {
+	_, err := r.verify(ctx, states, once)
+	return err == nil && len(r.sights(states)) > 0
+}
+
 // sights lists all looks, by change.
 func (r *run) sights(states []state) []sight {
 	var list []sight
 	for i, s := range states {
+		if s.pair == nil {
+			continue
+		}
 		for _, name := range s.pair.Names() {
 			for _, e := range r.Verify {
 				list = append(list, sight{change: i, endpoint: e, name: name})

@@ -10,17 +10,33 @@ import (
 )
 
 // Warnings tells what would make a deployment of the target name ineffective
-// or unwise without being an error.
-func (d *Deployment) Warnings(name string) []string { return d.warnings(name, namesIn) }
+// or unwise without being an error. For many targets, use [Deployment.Warner].
+func (d *Deployment) Warnings(name string) []string { return d.Warner()(name) }
 
-// warnings is Warnings with a way to list a directory.
-func (d *Deployment) warnings(name string, names func(dir string) []string) []string {
+// Warner returns a function that does as Warnings and looks into each directory
+// once.
+func (d *Deployment) Warner() func(name string) []string {
+	look := looks{remembering(namesIn), remembering(d.certificates)}
+	return func(name string) []string { return d.warnings(name, append(d.inPlace(name), name), look) }
+}
+
+// looks are ways to look into a directory.
+type looks struct {
+	names        func(dir string) []string
+	certificates func(dir string) map[string][]string // files by the names they are for
+}
+
+// warnings is Warnings for a target that is for the given names.
+func (d *Deployment) warnings(name string, names []string, look looks) []string {
 	var list []string
 	if d.ofRelayd() && strings.HasSuffix(d.Chain, "/{name}.crt") {
 		chain := expand(d.Chain, name)
-		for _, other := range withPorts(chain, names) {
+		for _, other := range withPorts(chain, look.names) {
 			list = append(list, fmt.Sprintf("%s exists, and on that port relayd prefers it to %s: remove it, or set chain and key of [deploy.%s] to names with the port", other, chain, d.Name))
 		}
+	}
+	for _, other := range d.strays(name, names, look.certificates) {
+		list = append(list, fmt.Sprintf("%s holds a certificate for a name of %q, and the server of [deploy.%s] may serve it instead: remove it", other, name, d.Name))
 	}
 	if (d.Key != "" || d.Combined != "") && d.KeyMode&0o007 != 0 {
 		list = append(list, fmt.Sprintf("key_mode %04o of [deploy.%s] lets every user of this machine at the private key: use 0640 and a group", d.KeyMode, d.Name))
@@ -69,9 +85,9 @@ func namesIn(dir string) []string {
 }
 
 // remembering calls f once for each argument.
-func remembering(f func(string) []string) func(string) []string {
-	known := map[string][]string{}
-	return func(arg string) []string {
+func remembering[T any](f func(string) T) func(string) T {
+	known := map[string]T{}
+	return func(arg string) T {
 		v, ok := known[arg]
 		if !ok {
 			v = f(arg)

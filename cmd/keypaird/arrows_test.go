@@ -10,7 +10,7 @@ import (
 // arrows says which packages of ours each may import: cmd knows all, and
 // renew/keypair nobody.
 var arrows = map[string][]string{
-	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/confine", "acme/http01", "hooks", "hooks/probe", "renew", "renew/keypair", "renew/status"},
+	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/confine", "acme/http01", "hooks", "hooks/discover", "hooks/probe", "renew", "renew/keypair", "renew/status"},
 	"cmd/keypaird-dns":       {"cmd/keypaird-dns/child"},
 	"cmd/keypaird-dns/child": {"acme/dns01/confine", "acme/dns01/secrets"},
 	"cmd/keypaird-dns/gen":   {"cmd/keypaird-dns/child"},
@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"hooks":                  {"hooks/probe", "renew/keypair"},
 	"hooks/discover":         {"hooks/probe"},
 	"hooks/probe":            {},
+	"hooks/servers":          {},
 	"examples/quickstart":    {"acme/acmetest"},
 	"examples/rc.d":          {},
 	"examples/systemd":       {},

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"keypaird/hooks"
 )
 
 // check reads the configuration and reports every mistake; with -live it also
@@ -142,19 +144,40 @@ func checkPage(cfg *Config) []Finding {
 	}}
 }
 
+// fits reports what a deployment needs and this machine does not have.
+func fits(name string, d *hooks.Deployment) []Finding {
+	var found []Finding
+	for _, err := range d.Misfits() {
+		found = append(found, finding("deploy", name, "", err))
+	}
+	if err := d.Runnable(); err != nil && len(found) == 0 {
+		found = append(found, finding("deploy", name, "", err))
+	}
+	return found
+}
+
 // checkFiles warns of what the configuration cannot see: files beside ours that
 // a server would prefer.
 func checkFiles(cfg *Config) []Finding {
 	var found []Finding
-	told := map[string]bool{}
+	targets := map[string][]string{} // by deployment
+	warnings := map[string]func(target string) []string{}
 	for _, t := range cfg.Targets() {
 		for _, name := range t.Deploy {
 			d := cfg.Deployment(name)
-			if err := d.Runnable(); err != nil && !told[name] {
-				told[name] = true
-				found = append(found, finding("deploy", name, "", err))
+			if targets[name] == nil {
+				found = append(found, fits(name, &d)...)
+				warnings[name] = d.Warner()
 			}
-			for _, text := range d.Warnings(t.Name) {
+			targets[name] = append(targets[name], t.Name)
+			if n := len(targets[name]); d.Single && n == 2 {
+				found = append(found, Finding{
+					Check: "deploy", Subject: name, Result: Warning,
+					Detail: fmt.Sprintf("the server presents one certificate only, and is to have those of %q and %q", targets[name][0], t.Name),
+					Remedy: "set one_certificate = true in the [identity], or list all its names in one [cert]",
+				})
+			}
+			for _, text := range warnings[name](t.Name) {
 				found = append(found, Finding{Check: "deploy", Subject: name, Result: Warning, Detail: text})
 			}
 		}

@@ -140,7 +140,7 @@ type IdentityConfig struct {
 	// How the host is proven: "" by http-01, or as dns.
 	HostDNS string `toml:"host_dns"`
 
-	// Deployments: presets (relayd, nginx, haproxy) or [deploy] tables.
+	// Deployments: presets (keypaird deploy -list) or [deploy] tables.
 	Deploy []string `toml:"deploy"`
 
 	// One target, called DOMAIN, with all the names, for servers that cannot
@@ -165,7 +165,7 @@ type CertConfig struct {
 	// The [dns] table for the dns-01 names. Required if there are any.
 	DNS string `toml:"dns"`
 
-	// Deployments: presets (relayd, nginx, haproxy) or [deploy] tables.
+	// Deployments: presets (keypaird deploy -list) or [deploy] tables.
 	Deploy []string `toml:"deploy"`
 
 	// Each may override the top.
@@ -178,8 +178,9 @@ type CertConfig struct {
 // DeployConfig is a [deploy.NAME] table: one server that uses pairs. A preset
 // needs no table; a table may override any field of it, with "" or [] too.
 type DeployConfig struct {
-	// The preset to begin with: relayd, nginx, haproxy. Default: NAME, if that
-	// is a preset, else none.
+	// The preset to begin with: apache, caddy, coturn, dendrite, dovecot,
+	// ejabberd, haproxy, httpd, mumble, nginx, postfix, prosody, relayd, synapse
+	// or tuwunel. Default: NAME, if that is a preset, else none.
 	Preset string `toml:"preset"`
 
 	// Files to write, absolute; {name} stands for the target's name. chain is
@@ -204,7 +205,8 @@ type DeployConfig struct {
 	// run without a shell when the new files are in place, before the reload.
 	Check *[]string `toml:"check"`
 
-	// Likewise, to make the server use them.
+	// Likewise, to make the server use them. It also takes the preset's restart
+	// away, which is for a server that does not survive a reload.
 	Reload *[]string `toml:"reload"`
 
 	// haproxy's stats socket (level admin): pairs are changed through it, and

@@ -93,6 +93,7 @@ func TestDeployments(t *testing.T) {
 		{"preset emptied", "[deploy.relayd]\nchain = \"\"\nkey = \"\"\nowner = \"\"\ngroup = \"\"\ncheck = []\nreload = [\"true\"]", "relayd", func() hooks.Deployment {
 			d := preset("relayd")
 			d.Chain, d.Key, d.Owner, d.Group, d.Check, d.Reload = "", "", "", "", []string{}, []string{"true"}
+			d.Restart = nil // is the preset's own, as its reload was
 			return d
 		}},
 		{"table of its own", "[deploy.x]\nchain = \"/c/{name}\"\nkey = \"/k/{name}\"\nowner = \"0\"\ngroup = \"0\"\nchain_mode = \"0640\"\nkey_mode = \"640\"\ntimeout = \"90s\"", "x", func() hooks.Deployment {
@@ -148,9 +149,10 @@ func TestAccepted(t *testing.T) {
 	dir := configDir(t)
 	for _, text := range []string{
 		`schedule = "*/10 * * * *"`, `schedule = "@hourly"`, `schedule = "@every 1m"`, `schedule = "@every 1h30m"`, `schedule = "0 3 * * MON-FRI"`, `schedule = "0 0 29 2 *"`,
+		`schedule = "TZ=Europe/Berlin 0 3 * * *"`, `schedule = "CRON_TZ=UTC @every 5m"`, `schedule = "@every 744h"`, `window = "TZ=America/New_York * 3 * * *"`,
 		`window = "* 2-4 * * 0,6"`, `email = "ann+acme@example.org"`, `email = "ann@bücher.example"`,
 		"[http-01]\nlisten = \"\"", "[http-01]\nlisten = \"[::1]:8402\"", "[http-01]\nlisten = \"localhost:8402\"", "[http-01]\nlisten = \"fd:http\"",
-		"[status]\nlisten = \"127.0.0.1:8403\"", "[status]\nlisten = \"unix:/run/keypaird.sock\"",
+		"[status]\nlisten = \"127.0.0.1:8403\"", "[status]\nlisten = \"unix:/run/keypaird.sock\"", "[status]\nlisten = \"fd:status\"",
 		"[status]\nlisten = \"127.0.0.1:80\"\n[http-01]\nlisten = \"127.0.0.2:80\"", "[status]\nlisten = \":80\"\n[http-01]\nwebroot = \"$DIR\"",
 		"[notify]\ncommand = []", "[notify]\ncommand = [\"logger\", \"a b\", \"\"]",
 		"[deploy.x]\nverify = [\"[::1]:443\", \"smtp:127.0.0.1:25\"]", "[deploy.x]\nchain = \"/x/{name}/{name}.pem\"", "[deploy.x]\nkey = \"/x\"\nkey_mode = \"0440\"",

@@ -81,6 +81,7 @@ func commands() []command {
 		{"check", "[-live] [-json]", "find every mistake of the configuration; -live tries what issuing needs", (*app).check},
 		{"status", "[-json] [NAME...]", "say what is live, until when, and what comes next", (*app).status},
 		{"verify", "[-json] [NAME...]", "ask every endpoint whether it serves the live pair", (*app).verify},
+		{"deploy", "-list [-json] [PRESET...]", "say what is known of the servers there are presets for", (*app).deploy},
 		{"dns", "[-json] [PROVIDER]", "list DNS providers, or the variables of one", (*app).dns},
 		{"version", "[-json]", "say which program this is", (*app).version},
 	}

@@ -57,6 +57,9 @@ func (c *Config) Deployment(name string) hooks.Deployment {
 	override(&d.Socket, t.Socket)
 	override(&d.Check, t.Check)
 	override(&d.Reload, t.Reload)
+	if t.Reload != nil {
+		d.Reloads, d.Restart = 0, nil // they are about the preset's
+	}
 	if t.ChainMode != nil {
 		d.ChainMode = fileMode(*t.ChainMode)
 	}

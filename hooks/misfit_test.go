@@ -1,0 +1,74 @@
+package hooks
+
+import (
+	"errors"
+	"os"
+	"os/user"
+	"strings"
+	"testing"
+)
+
+func TestMisfits(t *testing.T) {
+	dir := safeDir(t)
+	me, err := user.LookupId("0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hook := script(t, "exit 1")
+	for _, tt := range []struct {
+		name string
+		d    Deployment
+		want string // kind, what and setting of each
+	}{
+		{"fits", Deployment{Chain: dir + "/{name}.crt", Owner: me.Username, Group: "0", Check: []string{"sh"}, Reload: []string{hook}}, ""},
+		{"server is not installed", Deployment{
+			Chain: dir + "/x/{name}.crt", Key: dir + "/x/{name}.key", Owner: "no-such-user", Group: "no-such-group", KeyMode: 0o640,
+			Check: []string{"no-such-program", "-n"}, Reload: []string{"no-such-program"}, Restart: []string{hook + ".none"},
+		}, "user no-such-user owner; group no-such-group group; directory " + dir + "/x key; program no-such-program check; program " + hook + ".none restart"},
+		{"reads the store", Deployment{Owner: "no-such-user", Group: "no-such-group", Reload: []string{"sh"}}, ""},
+		{"a directory a target", Deployment{Combined: dir + "/{name}/all.pem"}, ""},
+		{"a program that is there", Deployment{Reload: []string{dir}}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.d.Name = "x"
+			var got []string
+			for _, err := range tt.d.Misfits() {
+				e, ok := errors.AsType[*MisfitError](err)
+				if !ok || e.Deployment != "x" || !strings.Contains(e.Remedy(), "[deploy.x]") || !strings.HasSuffix(e.Error(), e.What) {
+					t.Errorf("%v (%+v)", err, e)
+					continue
+				}
+				got = append(got, e.Kind+" "+e.What+" "+e.Setting)
+			}
+			if strings.Join(got, "; ") != tt.want {
+				t.Errorf("Misfits = %q\nwant      %q", strings.Join(got, "; "), tt.want)
+			}
+		})
+	}
+}
+
+// The remedy for a directory is a command that helps.
+func TestMisfitOfADirectory(t *testing.T) {
+	dir := safeDir(t)
+	for _, tt := range []struct {
+		d    Deployment
+		want string
+	}{
+		{Deployment{Key: dir + "/x/k", Owner: "root", Group: "prosody", KeyMode: 0o640}, "install -d -o root -g prosody -m 0750 " + dir + "/x, or set key of [deploy.y]"},
+		{Deployment{Key: dir + "/x/k", KeyMode: 0o600}, "install -d -m 0755 " + dir + "/x, or set key of [deploy.y]"},
+	} {
+		tt.d.Name = "y"
+		var got string
+		for _, err := range tt.d.Misfits() {
+			if e, ok := errors.AsType[*MisfitError](err); ok && e.Kind == "directory" {
+				got = e.Remedy()
+			}
+		}
+		if got != tt.want {
+			t.Errorf("remedy = %q, want %q", got, tt.want)
+		}
+	}
+	if err := os.Remove(dir + "/x"); err == nil {
+		t.Error("the directory was made")
+	}
+}

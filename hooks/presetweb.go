@@ -1,0 +1,116 @@
+package hooks
+
+// webServers are the presets of servers that speak HTTP before all, and of
+// proxies.
+var webServers = []row{
+	{
+		// relayd finds files by name and opens them as root. Regular files,
+		// not links into the store: links have been reported not to work.
+		name:  "relayd",
+		chain: "/etc/ssl/{name}.crt", key: "/etc/ssl/private/{name}.key", keyMode: 0o600,
+		check:   always("relayd", "-n"),
+		reload:  service("reload", "relayd"),
+		restart: service("restart", "relayd"),
+		setup:   []string{`tls keypair "NAME"    # in a protocol, one line a target`},
+		notes: []string{
+			"Without SNI, or with an unknown name, the first keypair of the protocol is served.",
+			"A reload ends every session, and one that fails leaves no relays at all: if it does, the previous pair is put back and relayd is restarted.",
+			"A file NAME:PORT.crt beside NAME.crt is preferred to it on that port.",
+			"The check opens the files but does not compare key and certificate; keypaird does, before it writes them.",
+		},
+	},
+	{
+		name:  "httpd",
+		chain: "/etc/ssl/{name}.crt", key: "/etc/ssl/private/{name}.key", keyMode: 0o600,
+		check:   always("httpd", "-n"),
+		reload:  service("reload", "httpd"),
+		restart: service("restart", "httpd"),
+		setup: []string{
+			`tls certificate "/etc/ssl/NAME.crt"            # in the server block of that name`,
+			`tls key         "/etc/ssl/private/NAME.key"`,
+		},
+		notes: []string{
+			"This is httpd(8) of OpenBSD. For Apache, which some systems call httpd too, use the preset apache.",
+			"One server block a name, each with its own certificate and key; without SNI the first is served.",
+			"The files are opened by the parent as root, outside the chroot.",
+		},
+	},
+	{
+		// The master process reads the store as root, so there is nothing to
+		// write. It is its own messenger on every system.
+		name:   "nginx",
+		check:  always("nginx", "-t"),
+		reload: always("nginx", "-s", "reload"),
+		setup: []string{
+			"ssl_certificate     STATE/certs/NAME/live/fullchain.pem;    # in the server block of that name",
+			"ssl_certificate_key STATE/certs/NAME/live/privkey.pem;",
+		},
+		notes: []string{
+			"Reads the store as root: nothing is written, and switching to a new version is one rename.",
+			"Without SNI, or with an unknown name, the first server block that listens there is served.",
+			"What fails after the reload was asked for, such as a port that is taken, keeps the old workers: only verify can tell.",
+			"A path with a variable ($ssl_server_name.crt) is read by a worker at every handshake, which has no access to the store.",
+		},
+	},
+	{
+		name:     "haproxy",
+		combined: "/etc/haproxy/certs/{name}.pem", keyMode: 0o600, scans: 1,
+		check: by[[]string]{
+			"":        {"haproxy", "-c", "-f", "{etc}/haproxy/haproxy.cfg"},
+			"freebsd": {"haproxy", "-c", "-f", "{etc}/haproxy.conf"},
+			"netbsd":  {"haproxy", "-c", "-f", "{etc}/haproxy.cfg"},
+			"darwin":  {"haproxy", "-c", "-f", "/etc/haproxy/haproxy.cfg"},
+		},
+		reload: service("reload", "haproxy"),
+		setup:  []string{"bind :443 ssl crt /etc/haproxy/certs/    # the whole directory"},
+		notes: []string{
+			"Every file in the directory is loaded but those with a leading dot: one that holds no certificate keeps haproxy from starting, and an old pair for the same name may be served instead.",
+			"Without SNI the first file by name is served; strict-sni refuses instead.",
+			"With socket (level admin), pairs are exchanged without a reload; a name that is new needs a reload all the same.",
+		},
+	},
+	{
+		name:  "apache",
+		check: by[[]string]{"": {"apachectl", "configtest"}, "openbsd": {"apachectl2", "configtest"}},
+		reload: but(service("reload", "apache2"), by[[]string]{
+			"openbsd": {"apachectl2", "graceful"}, // its rc script has no reload
+			"freebsd": {"service", "apache24", "reload"},
+			"netbsd":  {"service", "apache", "reload"},
+		}),
+		restart: but(service("restart", "apache2"), by[[]string]{
+			"freebsd": {"service", "apache24", "restart"},
+			"netbsd":  {"service", "apache", "restart"},
+		}),
+		setup: []string{
+			"SSLCertificateFile    STATE/certs/NAME/live/fullchain.pem    # in the virtual host of that name",
+			"SSLCertificateKeyFile STATE/certs/NAME/live/privkey.pem",
+		},
+		notes: []string{
+			"Reads the store as root: nothing is written, and switching to a new version is one rename.",
+			"A pair that it cannot use ends the whole server at the reload (AH02565, AH02562), and configtest says nothing of it. keypaird compares key and certificate before; if Apache ends all the same, the previous pair is put back and Apache is restarted.",
+			"A virtual host with a broken pair of another origin ends it just so, whatever keypaird deploys.",
+			"Without SNI, or with an unknown name, the first virtual host is served.",
+			`Where the service is called httpd (Fedora, RHEL): reload = ["systemctl", "reload", "httpd"].`,
+		},
+	},
+	{
+		// No check: validate, run as root, opens the log files that the
+		// configuration names, and those it creates are root's from then on.
+		// A reload is a transaction anyway.
+		name:  "caddy",
+		chain: "{etc}/caddy/{name}.crt", key: "{etc}/caddy/{name}.key", keyMode: 0o640,
+		group: by[string]{"": "caddy", "openbsd": "_caddy", "freebsd": "www"},
+		reload: by[[]string]{
+			"":        {"caddy", "reload", "--config", "{etc}/caddy/Caddyfile", "--force"},
+			"linux":   {"systemctl", "reload", "caddy"},
+			"openbsd": {"rcctl", "reload", "caddy"},
+		},
+		setup: []string{"tls {etc}/caddy/NAME.crt {etc}/caddy/NAME.key    # in the site of that name"},
+		notes: []string{
+			"The reload has to say --force, as the units of Debian and of Caddy itself do: without it, a configuration that has not changed is not loaded again, and the old certificate stays.",
+			"A reload that fails changes nothing, and says why.",
+			"Without SNI, or with an unknown name, the handshake fails unless default_sni is set.",
+			"There is no check on purpose: caddy validate, run as root, creates the log files of the configuration as root's, and Caddy can then not write them.",
+		},
+	},
+}

@@ -1,0 +1,127 @@
+package hooks
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxStrays bounds how many files are read in search of certificates.
+const maxStrays = 5000
+
+// A strayError reports a deployment whose server does not serve the new pair,
+// where a certificate lies beside it that the server may serve instead.
+type strayError struct {
+	err   error // what is served
+	files []string
+}
+
+func (e *strayError) Error() string {
+	return fmt.Sprintf("%v; %s is for the same name", e.err, e.files[0])
+}
+
+func (e *strayError) Unwrap() error { return e.err }
+
+// Remedy says what the operator can do about it.
+func (e *strayError) Remedy() string {
+	return "the server takes certificates from that directory by itself: remove " + strings.Join(e.files, ", ") + ", then: keypaird issue"
+}
+
+// explained is err, why pairs of the changes which are not served, with the
+// files that may be the reason.
+func (r *run) explained(err error, which []int) error {
+	index := remembering(r.certificates)
+	for _, i := range which {
+		if files := r.strays(r.changes[i].Name, r.next[i].pair.Names(), index); len(files) > 0 {
+			return &strayError{err, files}
+		}
+	}
+	return err
+}
+
+// strays returns the files that are not of the target name and hold a
+// certificate for one of names, where the server looks for certificates.
+func (d *Deployment) strays(name string, names []string, certificates func(dir string) map[string][]string) []string {
+	template := d.Chain
+	if template == "" {
+		template = d.Combined
+	}
+	if d.Scans == 0 || template == "" {
+		return nil
+	}
+	ours := d.Paths(name)
+	var found []string
+	index := certificates(filepath.Dir(expand(template, name)))
+	for _, host := range names {
+		for _, f := range index[host] {
+			if !slices.Contains(ours, f) && !slices.Contains(found, f) {
+				found = append(found, f)
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// certificates lists the files that hold a certificate by the names it is for,
+// as deep below dir as the server looks. One that has expired counts as none.
+func (d *Deployment) certificates(dir string) map[string][]string {
+	index := map[string][]string{}
+	left, now := maxStrays, time.Now()
+	filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		rel, _ := filepath.Rel(dir, path)
+		depth := strings.Count(rel, "/")
+		switch {
+		case err != nil || path == dir:
+			return nil
+		case left == 0:
+			return fs.SkipAll
+		case entry.IsDir() && (depth+1 >= d.Scans || strings.HasPrefix(entry.Name(), ".")):
+			return fs.SkipDir
+		case entry.IsDir(), strings.HasPrefix(entry.Name(), "."):
+			return nil
+		}
+		left--
+		if leaf := leafOf(path); leaf != nil && now.Before(leaf.NotAfter) {
+			for _, name := range leaf.DNSNames {
+				index[name] = append(index[name], path)
+			}
+		}
+		return nil
+	})
+	return index
+}
+
+// leafOf returns the first certificate in the file path, or nil.
+func leafOf(path string) *x509.Certificate {
+	f, ok, err := read(path)
+	if !ok || err != nil {
+		return nil
+	}
+	for block, rest := pem.Decode(f.data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			leaf, _ := x509.ParseCertificate(block.Bytes)
+			return leaf
+		}
+	}
+	return nil
+}
+
+// inPlace returns the names of the certificate that the target name has in
+// place.
+func (d *Deployment) inPlace(name string) []string {
+	for _, template := range []string{d.Chain, d.Combined} {
+		if template == "" {
+			continue
+		}
+		if leaf := leafOf(expand(template, name)); leaf != nil {
+			return leaf.DNSNames
+		}
+	}
+	return nil
+}
