@@ -77,7 +77,7 @@ each needs a certificate of its own. All that follows is on loopback and in
 	if err := w.issue(ctx, out, nothing); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nThat is all, in %.1f s. On a real host it is the first part of that\nconfiguration, and keypaird issue from cron.\n", time.Since(start).Seconds())
+	fmt.Fprintf(out, "\nThat is all, in %.1f s. On a real host it is the first part of that\nconfiguration, and keypaird run, the daemon.\n", time.Since(start).Seconds())
 	return nil
 }
 
