@@ -1,0 +1,165 @@
+package discover
+
+import (
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"time"
+
+	"keypaird/hooks/probe"
+)
+
+// A State says what is known of a row.
+type State string
+
+// The states of a row. What is Absent or Disabled is known to be so; what is
+// Undetermined may be anything, and nothing is concluded from it.
+const (
+	Found        State = "found"
+	Absent       State = "absent"       // no such name, or no such record or document
+	Disabled     State = "disabled"     // a record says that there is no such service
+	Undetermined State = "undetermined" // whoever knows did not answer
+)
+
+// A Strictness says what becomes of a peer that is shown another name.
+type Strictness string
+
+// The degrees of strictness.
+const (
+	Must   Strictness = "must"   // it goes away
+	Should Strictness = "should" // some do, or all do under circumstances that Requirement.When names
+	Info   Strictness = "info"   // nobody minds today
+)
+
+// A Requirement is one row of an Answer: some peers go to an endpoint and want
+// to see a name there.
+type Requirement struct {
+	Service  string `json:"service"`             // one of Services
+	Role     string `json:"role"`                // what is there, such as "federation"
+	Identity string `json:"identity"`            // the domain or component whose service it is
+	Step     string `json:"step,omitempty"`      // of Matrix server discovery, such as "3.2"
+	State    State  `json:"state"`               //
+	Why      string `json:"why,omitempty"`       // the state is not Found
+	When     string `json:"when,omitempty"`      // peers come here only then; empty: always
+	Default  bool   `json:"default,omitempty"`   // nothing names this endpoint: peers try it for lack of a record
+	Endpoint Place  `json:"endpoint"`            // zero when there is none to name
+	Addrs    []Addr `json:"addresses,omitempty"` // where each is to be looked at
+
+	SNI         string     `json:"sni,omitempty"`         // empty: none is sent
+	Accept      []string   `json:"accept,omitempty"`      // the certificate is for any of these; empty: names do not matter
+	AlsoSome    []string   `json:"also_some,omitempty"`   // peers that trust DNSSEC take these too; not to be relied upon
+	NoWildcard  bool       `json:"no_wildcard,omitempty"` // "*.example.org" does not do
+	ALPN        []string   `json:"alpn,omitempty"`
+	HostHeader  string     `json:"host_header,omitempty"`
+	TLSA        []TLSA     `json:"tlsa,omitempty"` // DANE: the certificate matches one of these
+	CheckedBy   string     `json:"checked_by,omitempty"`
+	Enforcement Strictness `json:"enforcement,omitempty"`
+
+	Evidence []Evidence `json:"evidence"` // what led here, in the order it was asked
+}
+
+// A Place is where an endpoint is, and how to get to TLS there.
+type Place probe.Endpoint
+
+// String writes the place as probe.ParseEndpoint reads it, empty for none.
+func (p Place) String() string {
+	if p.Host == "" {
+		return ""
+	}
+	return probe.Endpoint(p).String()
+}
+
+// MarshalText is String.
+func (p Place) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// An Addr is an address of an endpoint's host.
+type Addr = netip.Addr
+
+// Evidence is one record or document that was looked for.
+type Evidence struct {
+	What   string        // "SRV _matrix._tcp.example.org", a URL, or a default
+	State  State         // empty: a rule or a default, that is always there
+	Says   string        // its content, or why there is none
+	Lasts  time.Duration // peers that have seen it may go on with it for so long
+	Secure bool          // the resolver vouches for it by DNSSEC
+	From   string        // the resolver or address that was asked
+	Spec   string        // where it is written that peers look there
+}
+
+// MarshalJSON writes the time as whole seconds.
+func (e Evidence) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		What   string `json:"what"`
+		State  State  `json:"state,omitempty"`
+		Says   string `json:"says"`
+		Lasts  int64  `json:"lasts_seconds"`
+		Secure bool   `json:"secure,omitempty"`
+		From   string `json:"from,omitempty"`
+		Spec   string `json:"spec,omitempty"`
+	}{e.What, e.State, e.Says, int64(e.Lasts / time.Second), e.Secure, e.From, e.Spec})
+}
+
+// A Problem is something about the records or documents that a person should
+// know, whatever certificate is served.
+type Problem struct {
+	Service string `json:"service"`
+	Error   bool   `json:"error"` // some peers are turned away by it; else it is only a warning
+	Text    string `json:"text"`
+	Remedy  string `json:"remedy,omitempty"`
+
+	unsure bool // it is about something that may be otherwise for others
+}
+
+// An Answer is what one domain needs.
+type Answer struct {
+	Domain       string        `json:"domain"`
+	Services     []string      `json:"services"`
+	Components   []string      `json:"components,omitempty"`
+	Time         time.Time     `json:"time"`
+	Resolvers    []string      `json:"resolvers"`
+	Requirements []Requirement `json:"requirements"`
+	Documents    []Document    `json:"documents,omitempty"` // every one that was fetched
+	Problems     []Problem     `json:"problems,omitempty"`
+}
+
+// A Need is a name that some row accepts.
+type Need struct {
+	Name string        `json:"name"`
+	For  []Requirement `json:"for"` // strictest first
+}
+
+// Needs turns the rows around: what each name is needed for. Rows without an
+// endpoint and rows that accept any name are left out.
+func (a Answer) Needs() []Need {
+	var list []Need
+	for _, r := range a.Requirements {
+		if r.Endpoint.Host == "" || r.State == Disabled {
+			continue
+		}
+		for _, name := range r.Accept {
+			i := slices.IndexFunc(list, func(n Need) bool { return n.Name == name })
+			if i < 0 {
+				i = len(list)
+				list = append(list, Need{Name: name})
+			}
+			list[i].For = append(list[i].For, r)
+		}
+	}
+	for _, n := range list {
+		slices.SortStableFunc(n.For, func(a, b Requirement) int { return rank(a.Enforcement) - rank(b.Enforcement) })
+	}
+	return list
+}
+
+func rank(s Strictness) int {
+	return slices.Index([]Strictness{Must, Should, Info}, s)
+}
+
+// Target is the row's endpoint as probe dials it.
+func (r Requirement) Target() probe.Endpoint { return probe.Endpoint(r.Endpoint) }
+
+// same tells whether two rows ask the same of an endpoint.
+func (r Requirement) same(o Requirement) bool {
+	return r.Endpoint == o.Endpoint && r.SNI == o.SNI && slices.Equal(r.Accept, o.Accept) &&
+		r.HostHeader == o.HostHeader && slices.Equal(r.ALPN, o.ALPN) && len(r.TLSA) == len(o.TLSA)
+}

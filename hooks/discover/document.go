@@ -1,0 +1,271 @@
+package discover
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A Document is a well-known one, as each address of its host serves it.
+type Document struct {
+	Service string  `json:"service"`
+	URL     string  `json:"url"`
+	State   State   `json:"state"` // Found: some address serves a valid one; Absent: none does
+	Why     string  `json:"why,omitempty"`
+	Split   bool    `json:"split,omitempty"` // the addresses do not agree
+	Visits  []Visit `json:"visits,omitempty"`
+
+	site site
+}
+
+// A Visit is what one address served.
+type Visit struct {
+	Addr      netip.Addr
+	State     State    // Found: a valid document; Absent: peers cannot use it; Undetermined: others may see another
+	Says      string   // what it says, in short
+	Why       string   // the state is not Found
+	Status    int      // zero: no answer
+	Redirects []string // where they led
+	Untrusted string   // why its certificate is not trusted
+	Lasts     time.Duration
+
+	page
+	value any // what it says
+}
+
+// MarshalJSON leaves out what was not parsed.
+func (v Visit) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Addr      netip.Addr `json:"address"`
+		State     State      `json:"state"`
+		Says      string     `json:"says,omitempty"`
+		Why       string     `json:"why,omitempty"`
+		Status    int        `json:"status,omitempty"`
+		Redirects []string   `json:"redirects,omitempty"`
+		Untrusted string     `json:"untrusted,omitempty"`
+		Lasts     int64      `json:"lasts_seconds"`
+	}{v.Addr, v.State, v.Says, v.Why, v.Status, v.Redirects, v.Untrusted, int64(v.Lasts / time.Second)})
+}
+
+// A reader reads a document: says is it in one line, value as it is needed.
+// An error means that peers cannot use it.
+type reader func(p page) (says string, value any, err error)
+
+// errStatus is a document with another status than 200.
+type errStatus int
+
+func (e errStatus) Error() string { return "answers " + strconv.Itoa(int(e)) }
+
+// fetch gets a document from every address of its host.
+func (r *run) fetch(ctx context.Context, s *section, host, path string, follow bool, most int64, read reader) Document {
+	from := &url.URL{Scheme: "https", Host: hostPort(host, 443), Path: path}
+	d := Document{Service: s.service, URL: from.String(), site: r.addresses(ctx, host)}
+	if d.site.state != Found {
+		d.State, d.Why = d.site.state, d.site.why
+		s.documents = append(s.documents, d)
+		return d
+	}
+	d.Visits = make([]Visit, len(d.site.addrs))
+	var wg sync.WaitGroup
+	for i, addr := range d.site.addrs {
+		wg.Go(func() { d.Visits[i] = judged(addr, r.visit(ctx, errand{from, "", addr, follow, most}), read) })
+	}
+	wg.Wait()
+	d.conclude()
+	s.documents = append(s.documents, d)
+	return d
+}
+
+// judged says what peers make of a page.
+func judged(addr netip.Addr, p page, read reader) Visit {
+	v := Visit{Addr: addr, page: p, Status: p.status, Untrusted: clean(p.untrusted), State: Absent}
+	for _, h := range p.hops()[1:] {
+		v.Redirects = append(v.Redirects, clean(h.url.String()))
+	}
+	if p.err != nil {
+		if v.Why = clean(p.err.Error()); p.unclear {
+			v.State = Undetermined
+		}
+		return v
+	}
+	says, value, err := read(p)
+	switch {
+	case err != nil:
+		v.Why = clean(err.Error())
+	case p.untrusted != "":
+		v.Why = "its certificate is not trusted: " + v.Untrusted
+		v.Says, v.value = clean(says), value // what peers miss
+	default:
+		v.State, v.Says, v.value = Found, clean(says), value
+	}
+	return v
+}
+
+// conclude says what the visits amount to.
+func (d *Document) conclude() {
+	d.State = Undetermined
+	var judged []Visit
+	for _, v := range d.Visits {
+		switch {
+		case v.State == Found:
+			d.State = Found
+		case v.State == Absent && d.State == Undetermined:
+			d.State = Absent
+		}
+		if v.State != Undetermined {
+			judged = append(judged, v)
+		}
+	}
+	for _, v := range judged {
+		if v.State != judged[0].State || v.State == Found && v.Says != judged[0].Says {
+			d.Split = true
+		}
+	}
+	if d.State != Found {
+		i := slices.IndexFunc(d.Visits, func(v Visit) bool { return v.State == d.State })
+		d.Why = d.Visits[i].Why
+	}
+}
+
+// good are the visits that found it, one for each thing it says.
+func (d *Document) good() []Visit {
+	var list []Visit
+	for _, v := range d.Visits {
+		if v.State == Found && !slices.ContainsFunc(list, func(o Visit) bool { return o.Says == v.Says }) {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+// hidden is a visit that would have found it but for the certificate, or nil.
+func (d *Document) hidden() *Visit {
+	i := slices.IndexFunc(d.Visits, func(v Visit) bool { return v.State == Absent && v.Untrusted != "" && v.value != nil })
+	if i < 0 {
+		return nil
+	}
+	return &d.Visits[i]
+}
+
+// unjudged are the addresses that could not be looked at.
+func (d *Document) unjudged() []string {
+	var list []string
+	for _, v := range d.Visits {
+		if v.State == Undetermined {
+			list = append(list, v.Addr.String()+": "+v.Why)
+		}
+	}
+	return list
+}
+
+// evidence is what was asked and what came back.
+func (d *Document) evidence(spec string) Evidence {
+	e := Evidence{What: d.URL, State: d.State, Says: d.Why, Spec: spec}
+	for i, v := range d.good() {
+		if e.From, e.Says = v.Addr.String(), v.Says; i > 0 {
+			e.From, e.Says = "", "its addresses do not agree"
+		}
+	}
+	for _, v := range d.Visits {
+		e.Lasts = max(e.Lasts, v.Lasts)
+	}
+	return e
+}
+
+// each lists what every address says, for a message.
+func (d *Document) each() string {
+	var list []string
+	for _, v := range d.Visits {
+		list = append(list, v.Addr.String()+": "+cmp.Or(v.Why, v.Says))
+	}
+	return strings.Join(list, "; ")
+}
+
+// reports notes what is wrong with a document whatever it says.
+func (d *Document) reports(s *section) {
+	if d.Split {
+		s.fail("serve the same document on every address, or take the address out of DNS",
+			"split brain: the addresses of %s do not agree: %s", d.URL, d.each())
+	}
+	if v := d.hidden(); v != nil {
+		s.fail("renew or correct the certificate of that host",
+			"%s is there, but peers do not take it from %s: its certificate is not trusted: %s", d.URL, v.Addr, v.Untrusted)
+	}
+	if list := d.unjudged(); len(list) > 0 {
+		s.doubt("look again from elsewhere", "%s could not be judged from here: %s", d.URL, strings.Join(list, "; "))
+	}
+	if d.site.partly != "" {
+		s.doubt("ask again, or ask another resolver", "not all addresses of %s are known: %s", d.URL, d.site.partly)
+	}
+}
+
+// redirected adds a row for every host that a redirect led to: each shows a
+// certificate of its own.
+func (d *Document) redirected(ctx context.Context, r *run, s *section, row Requirement) {
+	for _, v := range d.Visits {
+		hops := v.hops()
+		for i, h := range hops {
+			host := h.url.Hostname()
+			if i == 0 || host == hops[0].url.Hostname() {
+				continue
+			}
+			port, _ := portOf(h.url) // it was looked at before
+			led := row
+			led.Role += " redirect"
+			led.SNI, led.Accept, led.HostHeader = sni(host), []string{host}, hostPort(host, port)
+			led.Evidence = append(slices.Clone(row.Evidence), Evidence{
+				What: clean(hops[i-1].url.String()), Says: fmt.Sprintf("%d, redirects to %s", hops[i-1].status, clean(h.url.String())), From: v.Addr.String(), Spec: "RFC 9110, 15.4",
+			})
+			r.locate(ctx, s, led, "https", host, port)
+		}
+	}
+}
+
+// sni is what is sent for a host: nothing for an IP address (RFC 6066, 3).
+func sni(host string) string {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return ""
+	}
+	return host
+}
+
+// freshness is for how long headers let a document be kept (RFC 9111, section
+// 4.2.1); known is false if they do not say.
+func freshness(h http.Header, now time.Time) (d time.Duration, known bool) {
+	for part := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		switch strings.ToLower(name) {
+		case "no-store":
+			return 0, true
+		case "max-age":
+			n, err := strconv.ParseInt(strings.Trim(value, `"`), 10, 64)
+			if errors.Is(err, strconv.ErrRange) && n > 0 || n > int64(100*365*24*time.Hour/time.Second) {
+				n, err = int64(100*365*24*time.Hour/time.Second), nil
+			}
+			if err == nil && !known {
+				d, known = max(0, time.Duration(n)*time.Second), true
+			}
+		}
+	}
+	if known {
+		return d, true
+	}
+	at, err := http.ParseTime(h.Get("Expires"))
+	if err != nil {
+		return 0, h.Get("Expires") != "" // "0" and nonsense mean already stale (RFC 9111, 5.3)
+	}
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = date
+	}
+	return max(0, at.Sub(now)), true
+}

@@ -1,0 +1,185 @@
+package discover
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+const hostMetaSpec = "XEP-0156"
+
+// A link is one way to connect that a host-meta document names.
+type link struct {
+	rel string
+	url *url.URL // of websocket and BOSH
+
+	// of XEP-0487, which is experimental
+	port  uint16
+	sni   string
+	addrs []netip.Addr
+}
+
+const altConnections = "urn:xmpp:alt-connections:"
+
+// hostMeta finds the connection managers that clients in browsers use. Their
+// certificate is for the host of the URL or for the XMPP domain.
+func (r *run) hostMeta(ctx context.Context, s *section, name ServerName, _ []string) {
+	for _, f := range []struct {
+		name string
+		read reader
+	}{{"host-meta", readXRD}, {"host-meta.json", readJRD}} {
+		row := Requirement{
+			Role: f.name, CheckedBy: "XMPP clients", Enforcement: Info,
+			SNI: name.Host, Accept: []string{name.Host}, HostHeader: name.Host,
+		}
+		doc := r.fetch(ctx, s, name.Host, "/.well-known/"+f.name, true, maxDocument, f.read)
+		doc.row(s, row, hostMetaSpec)
+		doc.reports(s)
+		strict := row
+		strict.Enforcement = Must
+		doc.redirected(ctx, r, s, strict)
+		for _, v := range doc.good() {
+			for _, l := range v.value.([]link) {
+				r.linkRow(ctx, s, l, name.Host, doc.evidence(hostMetaSpec))
+			}
+		}
+	}
+}
+
+func (r *run) linkRow(ctx context.Context, s *section, l link, domain string, led Evidence) {
+	row := Requirement{CheckedBy: "XMPP clients", Enforcement: Must, Evidence: []Evidence{led}}
+	kind := strings.TrimPrefix(l.rel, altConnections)
+	if l.url != nil {
+		host := l.url.Hostname()
+		port, _ := portOf(l.url)
+		row.Role, row.SNI, row.HostHeader, row.Accept = kind, sni(host), hostPort(host, port), []string{host}
+		if host != domain {
+			row.Accept = append(row.Accept, domain)
+		}
+		r.locate(ctx, s, row, "https", host, port)
+		return
+	}
+	row.Role, row.SNI, row.Accept, row.Enforcement = kind+" by host-meta", l.sni, []string{l.sni}, Info
+	if l.sni != domain {
+		row.Accept = append(row.Accept, domain)
+	}
+	row.ALPN = []string{"xmpp-client"}
+	if strings.HasPrefix(kind, "s2s-") {
+		row.ALPN, row.CheckedBy = []string{"xmpp-server"}, "XMPP servers"
+	}
+	row.Endpoint, row.State, row.Addrs = Place{"tls", l.sni, l.port}, Found, l.addrs
+	row.Evidence[0].Spec = "XEP-0487, experimental"
+	s.add(row)
+}
+
+// readXRD reads host-meta (RFC 6415).
+func readXRD(p page) (string, any, error) {
+	if p.status != http.StatusOK {
+		return "", nil, errStatus(p.status)
+	}
+	return linksSay(parseXRD(p.body))
+}
+
+func parseXRD(body []byte) ([]link, error) {
+	var doc struct {
+		XMLName xml.Name `xml:"XRD"`
+		Links   []struct {
+			Rel  string `xml:"rel,attr"`
+			Href string `xml:"href,attr"`
+		} `xml:"Link"`
+	}
+	if err := xml.NewDecoder(bytes.NewReader(body)).Decode(&doc); err != nil {
+		return nil, errors.New("not an XRD document")
+	}
+	var list []link
+	for _, l := range doc.Links {
+		list = appendLink(list, l.Rel, l.Href)
+	}
+	return list, nil
+}
+
+// appendLink adds the link of a method of XEP-0156 if it is protected by TLS,
+// as that demands.
+func appendLink(list []link, rel, href string) []link {
+	if rel != altConnections+"websocket" && rel != altConnections+"xbosh" || len(list) >= maxRecords {
+		return list
+	}
+	u, err := parseURL(href, "https", "wss")
+	if err != nil {
+		return list
+	}
+	return append(list, link{rel: rel, url: u})
+}
+
+// readJRD reads host-meta.json (RFC 6415, appendix A).
+func readJRD(p page) (string, any, error) {
+	if p.status != http.StatusOK {
+		return "", nil, errStatus(p.status)
+	}
+	return linksSay(parseJRD(p.body))
+}
+
+func parseJRD(body []byte) ([]link, error) {
+	fields, err := object(body)
+	if err != nil {
+		return nil, err
+	}
+	var links []struct {
+		Rel  string   `json:"rel"`
+		Href string   `json:"href"`
+		Port int      `json:"port"`
+		SNI  string   `json:"sni"`
+		IPs  []string `json:"ips"`
+	}
+	if raw, ok := fields["links"]; ok && json.Unmarshal(raw, &links) != nil {
+		return nil, errors.New(`"links" are not links`)
+	}
+	var list []link
+	for _, l := range links {
+		list = appendLink(list, l.Rel, l.Href)
+		direct := l.Rel == altConnections+"tls" || l.Rel == altConnections+"s2s-tls"
+		if !direct || l.Port < 1 || l.Port > 65535 || notHost(l.SNI, false) != "" || len(list) >= maxRecords {
+			continue
+		}
+		one := link{rel: l.Rel, port: uint16(l.Port), sni: strings.ToLower(l.SNI)}
+		for _, text := range l.IPs[:min(len(l.IPs), maxAddrs)] {
+			if ip, err := netip.ParseAddr(text); err == nil && ip.Zone() == "" && !ip.IsUnspecified() {
+				one.addrs = append(one.addrs, ip)
+			}
+		}
+		if len(one.addrs) > 0 {
+			list = append(list, one)
+		}
+	}
+	return list, nil
+}
+
+var errNoLinks = errors.New("names no way to connect to XMPP")
+
+// linksSay puts links in words, the same whatever their order.
+func linksSay(list []link, err error) (string, any, error) {
+	if err == nil && len(list) == 0 {
+		err = errNoLinks
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	var texts []string
+	for _, l := range list {
+		text := strings.TrimPrefix(l.rel, altConnections) + " "
+		if l.url != nil {
+			texts = append(texts, text+l.url.String())
+		} else {
+			texts = append(texts, text+hostPort(l.sni, l.port))
+		}
+	}
+	slices.Sort(texts)
+	return strings.Join(texts, ", "), list, nil
+}

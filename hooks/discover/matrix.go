@@ -1,0 +1,228 @@
+package discover
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+	"unicode/utf8"
+)
+
+// federationPort is where homeservers are without SRV records.
+const federationPort = 8448
+
+// Life of a well-known document at peers (Matrix server-server API, server
+// discovery, step 3).
+const (
+	wellKnownDefault = 24 * time.Hour
+	wellKnownMost    = 48 * time.Hour
+	wellKnownError   = time.Hour
+)
+
+// inStep names a step of server discovery.
+func inStep(step string) string { return "Matrix server-server API, server discovery, step " + step }
+
+// A supposition replaces a domain's well-known documents, to see what would be.
+type supposition struct {
+	server *ServerName // m.server; nil: there is no document
+	base   string      // base_url of the client document; empty: as it is
+}
+
+// federation follows the steps by which homeservers find each other.
+func (r *run) federation(ctx context.Context, s *section, name ServerName, _ []string) {
+	row := Requirement{Role: "federation", CheckedBy: "Matrix servers", Enforcement: Must}
+	switch {
+	case name.IP.IsValid():
+		r.direct(ctx, s, row, "1", name)
+	case name.Port != 0:
+		r.direct(ctx, s, row, "2", name)
+	default:
+		r.delegation(ctx, s, row, name.Host)
+	}
+	if r.asks && len(r.supposed) == 0 {
+		r.askWho(ctx, s, name)
+	}
+}
+
+// direct adds the row of a server name that says it all.
+func (r *run) direct(ctx context.Context, s *section, row Requirement, step string, name ServerName) {
+	row.Step, row.SNI, row.Accept, row.HostHeader = step, sni(name.Host), []string{name.Host}, name.String()
+	port := name.Port
+	says := "names the port"
+	if port == 0 {
+		port, says = federationPort, "names no port: 8448"
+	}
+	row.Evidence = append(slices.Clone(row.Evidence), Evidence{What: "server name " + name.String(), Says: says, Spec: inStep(step)})
+	r.locate(ctx, s, row, "https", name.Host, port)
+}
+
+// delegation is steps 3 to 6.
+func (r *run) delegation(ctx context.Context, s *section, row Requirement, host string) {
+	doc := r.serverDocument(ctx, s, host)
+	led := doc.evidence(inStep("3"))
+	row.Evidence = []Evidence{led}
+	for _, v := range doc.good() {
+		one := row
+		if doc.Split {
+			one.When = "a peer reaches an address that serves this document"
+		}
+		r.delegated(ctx, s, one, v.value.(ServerName))
+	}
+	missing := slices.ContainsFunc(doc.Visits, func(v Visit) bool { return v.State == Absent })
+	switch {
+	case doc.State == Found && missing:
+		row.When = "a peer reaches an address that does not serve the well-known document"
+	case doc.State == Found:
+		row.When, row.Enforcement = "the well-known document cannot be had", Should
+	case doc.State == Undetermined:
+		row.When = "the well-known document cannot be had, which is not known"
+	}
+	r.bySRV(ctx, s, row, host, [3]string{"4", "5", "6"})
+}
+
+// delegated is steps 3.1 to 3.5.
+func (r *run) delegated(ctx context.Context, s *section, row Requirement, to ServerName) {
+	switch {
+	case to.IP.IsValid():
+		r.direct(ctx, s, row, "3.1", to)
+	case to.Port != 0:
+		r.direct(ctx, s, row, "3.2", to)
+	default:
+		r.bySRV(ctx, s, row, to.Host, [3]string{"3.3", "3.4", "3.5"})
+	}
+}
+
+// bySRV finds the servers of a name by SRV records, the registered service
+// before the deprecated one, or at the default port. The certificate is for
+// the name in each case, never for a target.
+func (r *run) bySRV(ctx context.Context, s *section, row Requirement, host string, steps [3]string) {
+	row.SNI, row.Accept, row.HostHeader = host, []string{host}, host
+	for i, service := range []string{"_matrix-fed._tcp.", "_matrix._tcp."} {
+		row.Step = steps[i]
+		set := r.srv(ctx, service+host)
+		if set.stop() {
+			if i == 1 && set.state == Found {
+				s.warn("publish the same records for _matrix-fed._tcp."+host+" too",
+					"SRV %s%s is deprecated: peers of the future may not ask for it", service, host)
+			}
+			r.follow(ctx, s, row, "https", set, inStep(steps[i]))
+			return
+		}
+		row.Evidence = append(slices.Clone(row.Evidence), set.evidence(inStep(steps[i])))
+	}
+	row.Step, row.Default = steps[2], true
+	row.Evidence = append(row.Evidence, Evidence{What: "default of " + host, Says: fmt.Sprintf("port %d", federationPort), Spec: inStep(steps[2])})
+	r.locate(ctx, s, row, "https", host, federationPort)
+}
+
+// serverDocument gets /.well-known/matrix/server and adds the rows of the hosts
+// that serve it.
+func (r *run) serverDocument(ctx context.Context, s *section, host string) Document {
+	row := Requirement{
+		Role: "well-known", Step: "3", CheckedBy: "Matrix servers", Enforcement: Info,
+		SNI: host, Accept: []string{host}, HostHeader: host,
+	}
+	if sup, ok := r.supposed[host]; ok {
+		doc := suppose(r.addresses(ctx, host), host, sup)
+		doc.row(s, row, inStep("3"))
+		return doc
+	}
+	doc := r.fetch(ctx, s, host, "/.well-known/matrix/server", true, maxDocument, readServer)
+	for i := range doc.Visits {
+		v := &doc.Visits[i]
+		v.Lasts = wellKnownLife(*v, time.Now())
+	}
+	doc.row(s, row, inStep("3"))
+	doc.reports(s)
+	row.Enforcement = Must
+	doc.redirected(ctx, r, s, row)
+	for _, v := range doc.Visits {
+		for _, h := range v.via {
+			if h.status == http.StatusPermanentRedirect {
+				s.warn("answer 301 instead", "%s redirects with 308, which some homeservers do not follow", h.url)
+			}
+		}
+	}
+	return doc
+}
+
+// row adds the row of the host that serves a document.
+func (d *Document) row(s *section, row Requirement, spec string) {
+	row.Endpoint, row.Addrs = Place{"https", row.Accept[0], 443}, d.site.addrs
+	row.State, row.Why = d.State, d.Why
+	if d.State == Found || d.hidden() != nil {
+		row.Enforcement = Must
+	}
+	row.Evidence = slices.Concat(row.Evidence, d.site.evidence, []Evidence{d.evidence(spec)})
+	s.add(row)
+}
+
+// suppose makes up a document.
+func suppose(at site, host string, sup supposition) Document {
+	d := Document{URL: "https://" + host + "/.well-known/matrix/server", State: Absent, Why: "supposed not to be there", site: at}
+	if sup.server != nil {
+		v := Visit{State: Found, Says: "m.server " + sup.server.String() + ", supposed", value: *sup.server, Lasts: wellKnownDefault}
+		d.State, d.Why, d.Visits = Found, "", []Visit{v}
+	}
+	return d
+}
+
+// readServer reads the federation document.
+func readServer(p page) (string, any, error) {
+	if p.status != http.StatusOK {
+		return "", nil, errStatus(p.status)
+	}
+	name, err := parseDelegation(p.body)
+	if err != nil {
+		return "", nil, err
+	}
+	return "m.server " + name.String(), name, nil
+}
+
+// parseDelegation reads m.server. Peers take the body for JSON whatever its
+// type.
+func parseDelegation(body []byte) (ServerName, error) {
+	fields, err := object(body)
+	if err != nil {
+		return ServerName{}, err
+	}
+	raw, ok := fields["m.server"]
+	if !ok {
+		return ServerName{}, errors.New(`no "m.server" in it`)
+	}
+	var server string
+	if err := json.Unmarshal(raw, &server); err != nil || string(raw) == "null" {
+		return ServerName{}, errors.New(`"m.server" is not a string`)
+	}
+	name, err := ParseServerName(server)
+	if err != nil {
+		return ServerName{}, fmt.Errorf("m.server: %w", err)
+	}
+	return name, nil
+}
+
+// object reads a JSON object by its exact keys.
+func object(body []byte) (map[string]json.RawMessage, error) {
+	var fields map[string]json.RawMessage
+	switch err := json.Unmarshal(body, &fields); {
+	case !utf8.Valid(body), err != nil, fields == nil:
+		return nil, errors.New("not a JSON object")
+	}
+	return fields, nil
+}
+
+// wellKnownLife is for how long homeservers that follow the recommendations
+// keep what they were served.
+func wellKnownLife(v Visit, now time.Time) time.Duration {
+	if v.State != Found {
+		return wellKnownError
+	}
+	d, known := freshness(v.header, now)
+	if !known {
+		return wellKnownDefault
+	}
+	return min(d, wellKnownMost)
+}

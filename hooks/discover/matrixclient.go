@@ -1,0 +1,183 @@
+package discover
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+const clientSpec = "Matrix client-server API, well-known URIs"
+
+// A clientDocument is /.well-known/matrix/client as clients read it.
+type clientDocument struct {
+	base     *url.URL
+	identity *url.URL   // nil: none
+	foci     []*url.URL // of calls; not in the specification yet (MSC4143)
+}
+
+// matrixClient follows the steps by which clients find their homeserver.
+func (r *run) matrixClient(ctx context.Context, s *section, name ServerName, _ []string) {
+	row := Requirement{
+		Role: "client well-known", CheckedBy: "Matrix clients", Enforcement: Info,
+		SNI: sni(name.Host), Accept: []string{name.Host}, HostHeader: hostPort(name.Host, 443),
+	}
+	var doc Document
+	if sup, ok := r.supposed[name.Host]; ok && sup.base != "" {
+		doc = supposeClient(r.addresses(ctx, name.Host), name.Host, sup.base)
+	} else {
+		doc = r.fetch(ctx, s, name.Host, "/.well-known/matrix/client", true, maxDocument, readClient)
+	}
+	doc.row(s, row, clientSpec+", 3")
+	doc.reports(s)
+	for _, v := range doc.Visits {
+		r.clientVisit(s, v)
+	}
+	row.Enforcement = Must
+	doc.redirected(ctx, r, s, row)
+	for _, v := range doc.good() {
+		c := v.value.(clientDocument)
+		led := doc.evidence(clientSpec + ", 3")
+		r.webRow(ctx, s, "client", Must, "Matrix clients", c.base, led)
+		r.webRow(ctx, s, "identity server", Should, "Matrix clients", c.identity, led)
+		for _, u := range c.foci {
+			r.webRow(ctx, s, "rtc focus", Should, "Matrix clients", u, led)
+		}
+		if r.asks && len(r.supposed) == 0 {
+			r.askVersions(ctx, s, c.base)
+		}
+	}
+}
+
+// clientVisit reports what keeps clients from using what one address serves.
+func (r *run) clientVisit(s *section, v Visit) {
+	if len(v.via) > 0 {
+		s.warn("serve the document at that URL itself",
+			"%s redirects: clients follow that only since Matrix 1.20", v.via[0].url)
+	}
+	if v.State == Absent && v.Status != 0 && v.Status != http.StatusNotFound && v.value == nil {
+		s.fail("serve a valid document, or answer 404",
+			"%s on %s: clients stop with an error: %s", v.url, v.Addr, v.Why)
+	}
+	for _, h := range v.hops() {
+		if v.State == Found && h.header != nil && h.header.Get("Access-Control-Allow-Origin") == "" {
+			s.warn("send Access-Control-Allow-Origin: *", "%s has no CORS headers: clients in browsers cannot read it", h.url)
+		}
+	}
+}
+
+// supposeClient makes up a client document.
+func supposeClient(at site, host, base string) Document {
+	d := Document{URL: "https://" + host + "/.well-known/matrix/client", State: Found, site: at}
+	u, err := parseURL(base, "https")
+	if err != nil {
+		d.State, d.Why = Absent, err.Error()
+		return d
+	}
+	d.Visits = []Visit{{State: Found, Says: "base_url " + base + ", supposed", value: clientDocument{base: u}}}
+	return d
+}
+
+// webRow adds the row of a URL; nil: none.
+func (r *run) webRow(ctx context.Context, s *section, role string, how Strictness, who string, u *url.URL, led Evidence) {
+	if u == nil {
+		return
+	}
+	port, _ := portOf(u) // parseURL has seen it
+	host := u.Hostname()
+	r.locate(ctx, s, Requirement{
+		Role: role, Enforcement: how, CheckedBy: who, SNI: sni(host), Accept: []string{host},
+		HostHeader: hostPort(host, port), Evidence: []Evidence{led},
+	}, "https", host, port)
+}
+
+// readClient reads the client document.
+func readClient(p page) (string, any, error) {
+	if p.status != http.StatusOK {
+		return "", nil, errStatus(p.status)
+	}
+	c, err := parseClient(p.body)
+	if err != nil {
+		return "", nil, err
+	}
+	says := "base_url " + c.base.String()
+	for _, u := range append([]*url.URL{c.identity}, c.foci...) {
+		if u != nil {
+			says += ", " + u.String()
+		}
+	}
+	return says, c, nil
+}
+
+func parseClient(body []byte) (c clientDocument, err error) {
+	fields, err := object(body)
+	if err != nil {
+		return c, err
+	}
+	base, found, err := urlIn(fields, "m.homeserver", "base_url")
+	switch {
+	case err != nil:
+		return c, err
+	case !found:
+		return c, errors.New(`no "m.homeserver" with a "base_url" in it`)
+	}
+	c.base = base
+	if _, there := fields["m.identity_server"]; there {
+		switch c.identity, found, err = urlIn(fields, "m.identity_server", "base_url"); {
+		case err != nil:
+			return c, err
+		case !found:
+			return c, errors.New(`"m.identity_server" has no "base_url"`)
+		}
+	}
+	var foci []map[string]json.RawMessage
+	if json.Unmarshal(fields["org.matrix.msc4143.rtc_foci"], &foci) == nil {
+		for _, f := range foci[:min(len(foci), maxRecords)] {
+			if u, found, err := urlOf(f["livekit_service_url"]); found && err == nil {
+				c.foci = append(c.foci, u)
+			}
+		}
+	}
+	return c, nil
+}
+
+// urlIn reads a URL in an object in an object.
+func urlIn(fields map[string]json.RawMessage, outer, inner string) (*url.URL, bool, error) {
+	in, err := object(fields[outer])
+	if err != nil {
+		return nil, false, nil
+	}
+	u, found, err := urlOf(in[inner])
+	if err != nil {
+		err = fmt.Errorf("%q of %q: %w", inner, outer, err)
+	}
+	return u, found, err
+}
+
+func urlOf(raw json.RawMessage) (u *url.URL, found bool, err error) {
+	var text string
+	if json.Unmarshal(raw, &text) != nil || text == "" {
+		return nil, false, nil
+	}
+	u, err = parseURL(text, "https")
+	return u, err == nil, err
+}
+
+// parseURL reads a URL of one of the schemes that TLS protects.
+func parseURL(text string, schemes ...string) (*url.URL, error) {
+	u, err := url.Parse(strings.TrimSpace(text))
+	switch {
+	case err != nil || u.Host == "":
+		return nil, fmt.Errorf("%.200q is not a URL", text)
+	case !slices.Contains(schemes, u.Scheme):
+		return nil, fmt.Errorf("%.200q is not an %s URL", text, strings.Join(schemes, " or "))
+	case notURLHost(u):
+		return nil, fmt.Errorf("%.200q has no host that can be visited", text)
+	}
+	u.User, u.Host = nil, strings.ToLower(u.Host)
+	return u, nil
+}

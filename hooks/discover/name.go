@@ -1,0 +1,175 @@
+package discover
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// A NameError reports a domain or server name that is none.
+type NameError struct {
+	Name string
+	Why  string
+}
+
+func (e *NameError) Error() string { return fmt.Sprintf("name %.300q: %s", e.Name, e.Why) }
+
+// Remedy says how to write it.
+func (e *NameError) Remedy() string {
+	return "write the part behind the colon of a Matrix user or behind the @ of an address, such as example.org"
+}
+
+// A ServerName is what stands behind the colon in "@ann:example.org", and in
+// m.server of a well-known document.
+type ServerName struct {
+	Host string     // in lower case; an IP address without brackets
+	IP   netip.Addr // valid if Host is an IP literal
+	Port uint16     // zero: none was given
+}
+
+// ParseServerName reads a server name by the grammar of the Matrix
+// specification, appendix "Server Name". Labels are held to the usual rules of
+// host names, which the grammar leaves open: no peer could resolve others.
+func ParseServerName(s string) (ServerName, error) {
+	n, err := parseServerName(s)
+	if err != nil {
+		return ServerName{}, &NameError{Name: s, Why: err.Error()}
+	}
+	return n, nil
+}
+
+func parseServerName(s string) (n ServerName, err error) {
+	host, port, hasPort := s, "", false
+	if rest, ok := strings.CutPrefix(s, "["); ok {
+		inner, after, ok := strings.Cut(rest, "]")
+		if !ok {
+			return n, errors.New("no closing bracket")
+		}
+		if n.IP, err = parseIPv6(inner); err != nil {
+			return n, err
+		}
+		host = n.IP.String()
+		if after != "" {
+			if port, hasPort = strings.CutPrefix(after, ":"); !hasPort {
+				return n, errors.New("only a port may follow the bracket")
+			}
+		}
+	} else {
+		host, port, hasPort = strings.Cut(s, ":")
+		if strings.Contains(port, ":") {
+			return n, errors.New("an IPv6 address stands in brackets")
+		}
+	}
+	if hasPort {
+		if n.Port, err = parsePort(port); err != nil {
+			return n, err
+		}
+	}
+	if n.IP.IsValid() {
+		n.Host = host
+		return n, nil
+	}
+	if dotted(host) {
+		if n.IP, err = netip.ParseAddr(host); err != nil {
+			return n, errors.New("four numbers, but not an IPv4 address")
+		}
+	} else if why := notHost(host, false); why != "" {
+		return n, errors.New(why)
+	}
+	n.Host = strings.ToLower(host)
+	return n, nil
+}
+
+func parseIPv6(s string) (netip.Addr, error) {
+	for _, r := range s { // no zones
+		if !strings.ContainsRune("0123456789abcdefABCDEF:.", r) {
+			return netip.Addr{}, fmt.Errorf("%q cannot be in an IPv6 address", r)
+		}
+	}
+	ip, err := netip.ParseAddr(s)
+	if err != nil || !ip.Is6() {
+		return netip.Addr{}, errors.New("not an IPv6 address between the brackets")
+	}
+	return ip, nil
+}
+
+// parsePort: one to five digits, and a port there is.
+func parsePort(s string) (uint16, error) {
+	n, err := strconv.ParseUint(s, 10, 17)
+	if len(s) == 0 || len(s) > 5 || err != nil || n == 0 || n > 65535 || strings.Trim(s, "0123456789") != "" {
+		return 0, errors.New("a port is a number from 1 to 65535")
+	}
+	return uint16(n), nil
+}
+
+// dotted tells whether s has the form of an IPv4 address.
+func dotted(s string) bool {
+	parts := strings.Split(s, ".")
+	for _, p := range parts {
+		if p == "" || len(p) > 3 || strings.Trim(p, "0123456789") != "" {
+			return false
+		}
+	}
+	return len(parts) == 4
+}
+
+// notHost says why s is not a host name, or "". DNS has names with
+// underscores that hosts do not have (RFC 8552) but sometimes do.
+func notHost(s string, underscores bool) string {
+	switch {
+	case s == "":
+		return "no host"
+	case len(s) > 253:
+		return fmt.Sprintf("%d characters: at most 253", len(s))
+	}
+	for _, r := range s {
+		switch {
+		case r >= 0x80:
+			return "write it in its ASCII form (xn--…)"
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '.':
+		case r == '_' && underscores:
+		default:
+			return fmt.Sprintf("%q cannot be in a host name", r)
+		}
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") {
+			return fmt.Sprintf("%q is not a label of a host name", label)
+		}
+	}
+	return ""
+}
+
+// String writes the name as the grammar has it.
+func (n ServerName) String() string {
+	host := n.Host
+	if n.IP.Is6() {
+		host = "[" + host + "]"
+	}
+	if n.Port != 0 {
+		return host + ":" + strconv.Itoa(int(n.Port))
+	}
+	return host
+}
+
+// hostPort writes a URL's authority: the port only if it is not 443.
+func hostPort(host string, port uint16) string {
+	if port == 443 {
+		if strings.Contains(host, ":") {
+			return "[" + host + "]"
+		}
+		return host
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
+
+// within tells whether name is domain or a name below it.
+func within(name, domain string) bool {
+	return name == domain || strings.HasSuffix(name, "."+domain)
+}
+
+// canonical is a DNS name as we write it: in lower case, without the last dot.
+func canonical(s string) string { return strings.ToLower(strings.TrimSuffix(s, ".")) }

@@ -1,0 +1,269 @@
+package discover
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// The ways by which a Matrix domain can delegate.
+const (
+	ToWellKnown = "well-known"
+	ToSRV       = "srv"
+)
+
+// A Goal is what a Matrix domain is to move to.
+type Goal struct {
+	To string // ToWellKnown or ToSRV
+
+	// Server is the homeserver, "host:port", as other homeservers are to
+	// reach it. Empty: where they go today.
+	Server string
+
+	// Since is when records and documents became what they are now. Zero: just
+	// now, so that nothing has been waited for.
+	Since time.Time
+}
+
+// A GoalError reports a move that cannot be planned.
+type GoalError struct{ Why, How string }
+
+func (e *GoalError) Error() string { return "planning: " + e.Why }
+
+// Remedy says what is missing.
+func (e *GoalError) Remedy() string { return e.How }
+
+// A Change is a row that a move makes, ends, or changes in strictness.
+type Change struct {
+	Kind string      `json:"kind"` // "new", "gone", "stricter", "eased" or "same"
+	Was  Strictness  `json:"was,omitempty"`
+	Row  Requirement `json:"row"` // as it will be; as it was if it is gone
+}
+
+// A File is a document to publish.
+type File struct {
+	URL     string            `json:"url"`
+	Headers map[string]string `json:"headers"`
+	Body    string            `json:"body"`
+}
+
+// A Wait is a time that caches need.
+type Wait struct {
+	For  time.Duration
+	Text string // with the time in words
+}
+
+// MarshalJSON writes the time as whole seconds.
+func (w Wait) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Seconds int64  `json:"seconds"`
+		Text    string `json:"text"`
+	}{int64(w.For / time.Second), w.Text})
+}
+
+// A Plan is a move of the federation of a Matrix domain. Other services are in
+// it as well, as they may need the same names.
+type Plan struct {
+	Domain string `json:"domain"`
+	To     string `json:"to"`
+	Server string `json:"server"` // the homeserver
+
+	Now   Answer `json:"now"`   // its Needs are what each name is needed for today
+	After Answer `json:"after"` // what would be if the move were made
+
+	Changes []Change `json:"changes"` // of Matrix
+	Publish []File   `json:"publish,omitempty"`
+	Records []string `json:"records,omitempty"` // to publish, as lines of a zone file
+	Remove  []string `json:"remove,omitempty"`  // in the end
+	Waits   []Wait   `json:"waits"`             // one after the other, from when all is published or removed
+
+	// Drop are the names that need not be on a certificate any more once the
+	// plan is Safe, with what remains of the need; Keep is what the same names
+	// are needed for all the same.
+	Drop  []string `json:"drop"`
+	Keep  []string `json:"keep,omitempty"`
+	Notes []string `json:"notes,omitempty"` // what else a person should know
+
+	// Safe: the move is made, every address agrees, and all waits are over. It
+	// is never so while Blockers remain.
+	Safe     bool      `json:"safe"`
+	Blockers []string  `json:"blockers,omitempty"`
+	When     time.Time `json:"when,omitzero"` // the waits end; zero if Since was not given
+}
+
+// Wait is all waits together.
+func (p *Plan) Wait() time.Duration {
+	var sum time.Duration
+	for _, w := range p.Waits {
+		sum += w.For
+	}
+	return sum
+}
+
+// Plan says what a move of a Matrix domain would change, and whether the
+// certificate that it makes superfluous can be dropped. It asks DNS and the
+// domain's web server as Discover does, and the homeservers found who they
+// are. It changes nothing.
+func (d *Discoverer) Plan(ctx context.Context, domain string, goal Goal) (Plan, error) {
+	if goal.To != ToWellKnown && goal.To != ToSRV {
+		return Plan{}, &GoalError{fmt.Sprintf("a move to %q", goal.To), "one of " + ToWellKnown + ", " + ToSRV}
+	}
+	r, err := d.begin(domain, nil, nil)
+	if err != nil {
+		return Plan{}, err
+	}
+	r.asks = true
+	if r.name.Port != 0 || r.name.IP.IsValid() {
+		return Plan{}, &GoalError{domain + " is a server name with a port or an address: homeservers ask for neither documents nor SRV records", "nothing can be moved"}
+	}
+	limited, cancel := context.WithTimeout(ctx, 2*orElse(d.Limit, DefaultLimit))
+	defer cancel()
+	p := Plan{Domain: r.name.Host, To: goal.To, Now: r.answer(limited)}
+	server, err := p.server(goal)
+	if err == nil {
+		p.Server = server.String()
+		p.After = p.with(r.supposing(p, server).answer(limited))
+	}
+	if ctx.Err() != nil {
+		return Plan{}, context.Cause(ctx)
+	}
+	if err != nil {
+		return Plan{}, err
+	}
+	p.compare()
+	if goal.To == ToWellKnown {
+		p.toWellKnown(server)
+	} else {
+		p.toSRV(server)
+	}
+	p.keep(server)
+	p.judge(goal, time.Now())
+	return p, nil
+}
+
+// with is an answer for Matrix together with what there is today for the rest.
+func (p *Plan) with(after Answer) Answer {
+	after.Services, after.Problems = p.Now.Services, nil // problems are of today
+	for _, row := range p.Now.Requirements {
+		if row.Service != "matrix" {
+			after.Requirements = append(after.Requirements, row)
+		}
+	}
+	for _, doc := range p.Now.Documents {
+		if doc.Service != "matrix" {
+			after.Documents = append(after.Documents, doc)
+		}
+	}
+	return after
+}
+
+// server is the homeserver: as given, or where most peers go today.
+func (p *Plan) server(goal Goal) (ServerName, error) {
+	if goal.Server != "" {
+		name, err := ParseServerName(goal.Server)
+		switch {
+		case err != nil:
+			return name, err
+		case name.Port == 0:
+			return name, &GoalError{goal.Server + " has no port", "write it with the port, such as " + goal.Server + ":8448: without one, homeservers look for SRV records again"}
+		case goal.To == ToSRV && name.IP.IsValid():
+			return name, &GoalError{"SRV records name hosts, not addresses", "give a host name"}
+		}
+		return name, nil
+	}
+	for _, row := range p.federation() {
+		host := row.Endpoint.Host
+		ip, err := netip.ParseAddr(host)
+		if named := err != nil && notHost(host, false) == ""; host != p.Domain && (named || err == nil && goal.To == ToWellKnown) {
+			return ServerName{Host: host, IP: ip, Port: row.Endpoint.Port}, nil
+		}
+	}
+	return ServerName{}, &GoalError{"nothing names another host than " + p.Domain, "say where the homeserver is: its host and port"}
+}
+
+// federation are the rows of homeservers with an endpoint, today.
+func (p *Plan) federation() []Requirement {
+	return slices.DeleteFunc(slices.Clone(p.Now.Requirements), func(r Requirement) bool {
+		return r.Role != "federation" || r.Endpoint.Host == ""
+	})
+}
+
+// supposing is a run in a world where the move is made.
+func (r *run) supposing(p Plan, server ServerName) *run {
+	after := &run{
+		d: r.d, name: r.name, domain: r.domain, services: services[:1], from: r.from,
+		resolveTo: r.resolveTo, log: r.log, slots: r.slots, visits: r.visits, replies: maps.Clone(r.replies),
+	}
+	sup := supposition{}
+	if p.To == ToWellKnown {
+		sup.server = &server
+		if p.document("client") == nil {
+			sup.base = "https://" + (ServerName{Host: server.Host, IP: server.IP}).String()
+		}
+	} else {
+		for _, service := range []string{"_matrix-fed._tcp.", "_matrix._tcp."} {
+			name := service + r.name.Host
+			srv := &dns.SRV{Hdr: dns.RR_Header{Name: dns.Fqdn(name), Rrtype: dns.TypeSRV, Class: dns.ClassINET}, Priority: 10, Port: server.Port, Target: dns.Fqdn(server.Host)}
+			done := make(chan struct{})
+			close(done)
+			after.replies[question{name, dns.TypeSRV}] = &onceReply{done, reply{name: name, kind: dns.TypeSRV, state: Found, rrs: []dns.RR{srv}, from: "supposed"}}
+		}
+	}
+	after.supposed = map[string]supposition{r.name.Host: sup}
+	return after
+}
+
+// document is today's well-known document for "server" or "client" if it can
+// be had, else nil.
+func (p *Plan) document(kind string) *Document {
+	for i, d := range p.Now.Documents {
+		if d.URL == "https://"+p.Domain+"/.well-known/matrix/"+kind && d.State == Found {
+			return &p.Now.Documents[i]
+		}
+	}
+	return nil
+}
+
+// matrixOnly are the rows of Matrix.
+func matrixOnly(a Answer) []Requirement {
+	return slices.DeleteFunc(slices.Clone(a.Requirements), func(r Requirement) bool { return r.Service != "matrix" })
+}
+
+// compare lists what the move changes.
+func (p *Plan) compare() {
+	match := func(list []Requirement, row Requirement) *Requirement {
+		i := slices.IndexFunc(list, func(o Requirement) bool {
+			return o.Role == row.Role && o.Endpoint == row.Endpoint && o.SNI == row.SNI && slices.Equal(o.Accept, row.Accept)
+		})
+		if i < 0 {
+			return nil
+		}
+		return &list[i]
+	}
+	for _, row := range matrixOnly(p.After) {
+		c := Change{Kind: "new", Row: row}
+		if old := match(p.Now.Requirements, row); old != nil {
+			c.Was = old.Enforcement
+			switch d := rank(row.Enforcement) - rank(old.Enforcement); {
+			case d < 0:
+				c.Kind = "stricter"
+			case d > 0:
+				c.Kind = "eased"
+			default:
+				c.Kind = "same"
+			}
+		}
+		p.Changes = append(p.Changes, c)
+	}
+	for _, row := range matrixOnly(p.Now) {
+		if match(p.After.Requirements, row) == nil {
+			p.Changes = append(p.Changes, Change{Kind: "gone", Was: row.Enforcement, Row: row})
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package discover
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Times that homeservers keep what they know of well-known documents beyond
+// what the specification recommends: Synapse varies its times by a tenth, and
+// remembers for two hours that there was a document.
+const (
+	missingKept = wellKnownError + wellKnownError/10
+	hadOne      = 2 * time.Hour
+)
+
+// toWellKnown says how to move from SRV records to a document.
+func (p *Plan) toWellKnown(server ServerName) {
+	base := "https://" + (ServerName{Host: server.Host, IP: server.IP}).String()
+	client := map[string]any{"m.homeserver": map[string]any{"base_url": base}}
+	if doc := p.document("client"); doc != nil { // what there is stays
+		_ = json.Unmarshal(doc.good()[0].body, &client)
+	} else {
+		p.note("base_url %s is a guess, as nothing names it today: check where clients are to go", base)
+	}
+	p.severalTargets()
+	p.Publish = []File{
+		p.file("server", map[string]any{"m.server": server.String()}),
+		p.file("client", client),
+	}
+	switch doc := p.document("server"); {
+	case doc != nil && !p.serves(doc, server):
+		p.wait(wellKnownMost, "homeservers may keep the document that was there before")
+	case doc != nil:
+		p.note("if the document said something else before, homeservers may go by that for %s", words(wellKnownMost))
+	}
+	p.wait(missingKept, "homeservers may go on without the document they did not find")
+	ttl := time.Duration(0)
+	for _, e := range p.records() {
+		if e.State == Found {
+			ttl = max(ttl, e.Lasts)
+			p.Remove = append(p.Remove, e.What+": optional; without it, homeservers that cannot get the document go to "+p.Domain+":8448")
+		}
+	}
+	p.wait(ttl, "resolvers keep the SRV records")
+	for _, row := range p.After.Requirements {
+		if row.Role == "federation" && row.Enforcement == Should && row.State == Found {
+			p.Drop = append(p.Drop, fmt.Sprintf("%s on %s: then only wanted by homeservers that cannot get the document; keep it if you can", p.Domain, row.Endpoint))
+		}
+	}
+}
+
+// severalTargets: a document with a port names one host only.
+func (p *Plan) severalTargets() {
+	var list []string
+	for _, row := range p.federation() {
+		if e := hostPort(row.Endpoint.Host, row.Endpoint.Port); (row.Step == "4" || row.Step == "5") && !slices.Contains(list, e) {
+			list = append(list, e)
+		}
+	}
+	if len(list) > 1 {
+		p.note("the SRV records name %d endpoints, %s: a document with a port names only one, so publish SRV records for that host and leave the port out if you need them all", len(list), strings.Join(list, ", "))
+	}
+}
+
+// keep lists what the names that may be dropped somewhere are needed for all
+// the same, for any service.
+func (p *Plan) keep(server ServerName) {
+	for _, row := range p.After.Requirements {
+		spare := row.Role == "federation" && row.Enforcement == Should // it is in Drop
+		if row.Endpoint.Host == "" || row.State != Found && row.State != Undetermined || row.Default || row.Enforcement == Info || spare {
+			continue
+		}
+		if !slices.Contains(row.Accept, p.Domain) && !slices.Contains(row.Accept, server.Host) {
+			continue
+		}
+		text := fmt.Sprintf("%s on %s: %s, for %s", strings.Join(row.Accept, " or "), row.Endpoint, row.Role, row.CheckedBy)
+		if row.When != "" {
+			text += ", when " + row.When
+		}
+		if row.State == Undetermined {
+			text += ", as far as is known: " + row.Why
+		}
+		if !slices.Contains(p.Keep, text) {
+			p.Keep = append(p.Keep, text)
+		}
+	}
+}
+
+func (p *Plan) note(format string, args ...any) {
+	p.Notes = append(p.Notes, fmt.Sprintf(format, args...))
+}
+
+// toSRV says how to move from a document to SRV records.
+func (p *Plan) toSRV(server ServerName) {
+	for _, service := range []string{"_matrix-fed._tcp", "_matrix._tcp"} {
+		p.Records = append(p.Records, fmt.Sprintf("%s.%s. 3600 IN SRV 10 0 %d %s.", service, p.Domain, server.Port, server.Host))
+	}
+	p.Remove = []string{fmt.Sprintf("https://%s/.well-known/matrix/server: answer 404, on every address", p.Domain)}
+	negative := time.Duration(0)
+	for _, e := range p.records() {
+		negative = max(negative, e.Lasts)
+	}
+	p.wait(negative, "resolvers keep what the SRV records were, or that there were none; let this pass before the document is removed")
+	p.wait(wellKnownMost, "homeservers may keep the document")
+	p.wait(hadOne, "Synapse remembers that there was one, and goes on asking for it")
+	for _, c := range p.Changes {
+		if c.Kind == "gone" && c.Row.Role == "federation" && !slices.Contains(c.Row.Accept, p.Domain) && !p.stillNeeds(c.Row) {
+			p.Drop = append(p.Drop, fmt.Sprintf("%s on %s: no homeserver looks for it then", strings.Join(c.Row.Accept, ", "), c.Row.Endpoint))
+		}
+	}
+	for _, row := range p.After.Requirements {
+		if row.Role == "federation" && row.State == Found {
+			p.Drop = append(p.Drop, fmt.Sprintf("names other than %s on %s, as far as homeservers go", p.Domain, row.Endpoint))
+		}
+	}
+}
+
+// stillNeeds tells whether a name is wanted by others at the same endpoint.
+func (p *Plan) stillNeeds(gone Requirement) bool {
+	return slices.ContainsFunc(p.After.Requirements, func(r Requirement) bool {
+		return r.Endpoint == gone.Endpoint && slices.Equal(r.Accept, gone.Accept)
+	})
+}
+
+// file is a document with the headers it needs. While things move, peers are to
+// ask again soon.
+func (p *Plan) file(kind string, content map[string]any) File {
+	body, err := json.MarshalIndent(content, "", "  ")
+	if err != nil { // it was read from JSON
+		body = nil
+	}
+	return File{
+		URL: "https://" + p.Domain + "/.well-known/matrix/" + kind,
+		Headers: map[string]string{
+			"Content-Type":                "application/json",
+			"Access-Control-Allow-Origin": "*",
+			"Cache-Control":               "max-age=3600",
+		},
+		Body: string(body) + "\n",
+	}
+}
+
+func (p *Plan) wait(d time.Duration, text string) {
+	if d > 0 {
+		p.Waits = append(p.Waits, Wait{d, words(d) + ": " + text})
+	}
+}
+
+// records are the domain's own SRV records of Matrix that were asked for.
+func (p *Plan) records() []Evidence {
+	var list []Evidence
+	for _, row := range p.Now.Requirements {
+		for _, e := range row.Evidence {
+			asked := e.What == "SRV _matrix-fed._tcp."+p.Domain || e.What == "SRV _matrix._tcp."+p.Domain
+			if asked && !slices.Contains(list, e) {
+				list = append(list, e)
+			}
+		}
+	}
+	return list
+}
+
+// serves tells whether a document names the server on every address that could
+// be judged.
+func (p *Plan) serves(d *Document, server ServerName) bool {
+	good := d.good()
+	return !d.Split && len(good) == 1 && good[0].value.(ServerName) == server
+}
+
+// judge says what stands in the way of calling the plan safe.
+func (p *Plan) judge(goal Goal, now time.Time) {
+	server, _ := ParseServerName(p.Server)
+	doc := p.document("server")
+	if p.To == ToWellKnown && (doc == nil || !p.serves(doc, server)) {
+		p.block("the document with m.server %s is not served by every address of %s", p.Server, p.Domain)
+	}
+	if p.To == ToSRV {
+		if doc != nil {
+			p.block("the document is still served")
+		}
+		p.needRecords(server)
+	}
+	for _, d := range p.Now.Documents {
+		if d.Service == "matrix" && d.State == Undetermined {
+			p.block("%s could not be judged: %s", d.URL, d.Why)
+		}
+	}
+	for _, problem := range p.Now.Problems {
+		if (problem.Error || problem.unsure) && problem.Service == "matrix" {
+			p.block("%s", problem.Text)
+		}
+	}
+	for _, row := range slices.Concat(matrixOnly(p.Now), matrixOnly(p.After)) {
+		if row.Role != "client well-known" && (row.State == Undetermined || row.State == Absent && row.Role == "federation" && row.Enforcement == Must && row.Endpoint.Host != "") {
+			p.block("%s", sentence(row.Role+" "+row.Endpoint.String(), row.Why))
+		}
+	}
+	ends := now.Add(p.Wait())
+	if !goal.Since.IsZero() {
+		ends = goal.Since.Add(p.Wait())
+		p.When = ends
+	}
+	if now.Before(ends) {
+		p.block("peers may go by what they knew before for another %s", words(ends.Sub(now).Round(time.Second)))
+	}
+	p.Safe = len(p.Blockers) == 0
+}
+
+// needRecords: SRV records that lead to the server are published.
+func (p *Plan) needRecords(server ServerName) {
+	if !slices.ContainsFunc(p.federation(), func(r Requirement) bool {
+		return (r.Step == "4" || r.Step == "5") && r.Endpoint.Host == server.Host && r.Endpoint.Port == server.Port
+	}) {
+		p.block("no SRV record of %s leads to %s", p.Domain, p.Server)
+	}
+}
+
+func (p *Plan) block(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(p.Blockers, text) {
+		p.Blockers = append(p.Blockers, text)
+	}
+}
+
+// words writes a duration without the zeros.
+func words(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

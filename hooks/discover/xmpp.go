@@ -1,0 +1,106 @@
+package discover
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// A side is one of the two kinds of peers of an XMPP server.
+type side struct {
+	name string // of the SRV service, of probe's protocol and of ALPN
+	role string
+	who  string
+	port uint16 // by default
+}
+
+var xmppSides = []side{
+	{"xmpp-client", "c2s", "XMPP clients", 5222},
+	{"xmpp-server", "s2s", "XMPP servers", 5269},
+}
+
+// direct is the SRV name of XEP-0368, plain that of RFC 6120.
+func (at side) direct(domain string) string {
+	return "_xmpps" + strings.TrimPrefix(at.name, "xmpp") + "._tcp." + domain
+}
+func (at side) plain(domain string) string { return "_" + at.name + "._tcp." + domain }
+
+// xmpp finds where clients and other servers connect. Components are domains
+// of their own for other servers; clients do not connect to them.
+func (r *run) xmpp(ctx context.Context, s *section, name ServerName, components []string) {
+	var names []string
+	for _, at := range xmppSides {
+		names = append(names, at.direct(name.Host), at.plain(name.Host))
+	}
+	for _, c := range components {
+		names = append(names, xmppSides[1].direct(c), xmppSides[1].plain(c))
+	}
+	r.ahead(ctx, dns.TypeSRV, names...)
+	for _, at := range xmppSides {
+		r.xmppDomain(ctx, s, at, name.Host)
+	}
+	for _, c := range components {
+		r.xmppDomain(ctx, s, xmppSides[1], c)
+	}
+}
+
+// xmppDomain finds the endpoints of a domain. The name is the domain's
+// whatever the records say (RFC 6120, section 13.7.2.1, and XEP-0368 for
+// direct TLS): SRV targets do only for peers that trust DNSSEC (RFC 7673).
+func (r *run) xmppDomain(ctx context.Context, s *section, at side, domain string) {
+	row := Requirement{
+		Role: at.role, Identity: domain, SNI: domain, Accept: []string{domain},
+		CheckedBy: at.who, Enforcement: Must,
+	}
+	direct, plain := r.srv(ctx, at.direct(domain)), r.srv(ctx, at.plain(domain))
+	r.prefetch(ctx, direct, plain)
+
+	overTLS := row
+	overTLS.Role, overTLS.ALPN = at.role+" direct TLS", []string{at.name}
+	r.xmppRecords(ctx, s, overTLS, "tls", direct, "XEP-0368")
+	if plain.stop() {
+		r.xmppRecords(ctx, s, row, at.name, plain, "RFC 6120, 3.2.1")
+		return
+	}
+	row.Evidence = []Evidence{direct.evidence("XEP-0368"), plain.evidence("RFC 6120, 3.2.1")}
+	const fallback = "RFC 6120, 3.2.2"
+	switch direct.state {
+	case Absent:
+	case Found:
+		// Peers that do not know XEP-0368 see no records at all.
+		row.Enforcement, row.When = Info, "a peer does not know XEP-0368"
+	case Disabled:
+		s.none(row, Absent, plain.whyNot()+`, and the target "." of `+direct.name+" forbids the default port")
+		return
+	default:
+		s.none(row, Undetermined, direct.whyNot())
+		return
+	}
+	row.Default = true
+	row.Evidence = append(row.Evidence, Evidence{What: "default of " + domain, Says: fmt.Sprintf("port %d", at.port), Spec: fallback})
+	r.locate(ctx, s, row, at.name, domain, at.port)
+}
+
+// xmppRecords adds the rows of an SRV set that is not absent.
+func (r *run) xmppRecords(ctx context.Context, s *section, row Requirement, proto string, set srvSet, spec string) {
+	if set.state == Absent {
+		return // most domains have one of the two
+	}
+	if set.secure {
+		for _, t := range set.targets {
+			one := set
+			one.targets = []target{t}
+			secured := row
+			if t.host != row.SNI {
+				secured.AlsoSome = []string{t.host}
+			}
+			r.follow(ctx, s, secured, proto, one, spec)
+		}
+		if len(set.targets) > 0 {
+			return
+		}
+	}
+	r.follow(ctx, s, row, proto, set, spec)
+}
