@@ -15,6 +15,13 @@ import (
 // section 4.5.3.1.5), IMAP greetings with capabilities are longer.
 const maxLine = 4 << 10
 
+// ErrInjected says that something stood between the go-ahead for TLS and the
+// handshake.
+var ErrInjected = errors.New("broken server, or somebody injects them")
+
+// ErrNoTLS says that a server speaks the protocol, and no TLS.
+var ErrNoTLS = errors.New("the server does not offer STARTTLS")
+
 // A chat is the plain text spoken before TLS.
 type chat struct {
 	conn net.Conn
@@ -32,7 +39,7 @@ func (c *chat) run(p *protocol, name string) error {
 		return fmt.Errorf("before TLS: %w", err)
 	}
 	if n := c.r.Buffered(); n > 0 {
-		return fmt.Errorf("before TLS: %d bytes came with the go-ahead: broken server, or somebody injects them", n)
+		return fmt.Errorf("before TLS: %d bytes came with the go-ahead: %w", n, ErrInjected)
 	}
 	return nil
 }
@@ -90,7 +97,7 @@ func smtp(c *chat, _ string) error {
 			return err
 		}
 	}
-	return errors.New("the server does not offer STARTTLS")
+	return ErrNoTLS
 }
 
 // smtpReply reads one reply of several lines, which must have the code, and
@@ -192,7 +199,7 @@ func sieve(c *chat, _ string) error {
 		offered = offered || hasWord(l, `"STARTTLS"`)
 	}
 	if !offered {
-		return errors.New("the server does not offer STARTTLS")
+		return ErrNoTLS
 	}
 	if err := c.send("STARTTLS\r\n"); err != nil {
 		return err

@@ -1,12 +1,14 @@
-// Package probe dials an endpoint and says which certificate it serves.
+// Package probe dials an endpoint and says which certificate it serves, and what
+// is wrong with it.
 //
-// An [Endpoint] is where to look and how to get to TLS there; [Dial] goes
-// there and returns the chain it is shown, [Verify] compares that with the
-// certificate that should be there.
+// An [Endpoint] is where to look and how to get to TLS there. [Look.See] goes to
+// one address of it, with SNI or without, and returns the chain it is shown;
+// [Dial] is that in short, and [Verify] compares the outcome with the
+// certificate that should be there. What a chain lacks for peers that do not
+// know the certificate they expect is what [Judge] says: a function of the
+// chain and of an [Expect], which dials nobody.
 //
-// The package decides nothing about trust. It never asks whether a chain leads
-// to a root: the caller knows the very certificate it expects, and comparing
-// that is the stronger question.
+// Who these peers are, and how strict, the package does not know.
 package probe
 
 import (

@@ -115,7 +115,7 @@ func TestVerify(t *testing.T) {
 			if !ok {
 				t.Fatalf("Verify of another certificate = %v, want *StaleError", err)
 			}
-			want := StaleError{e, stale.ServerName, fingerprint(now.Leaf), fingerprint(old.Leaf), now.Leaf.NotAfter}
+			want := StaleError{e, stale.ServerName, Fingerprint(now.Leaf), Fingerprint(old.Leaf), now.Leaf.NotAfter}
 			if *stale != want {
 				t.Errorf("StaleError = %+v, want %+v", *stale, want)
 			}
@@ -149,20 +149,13 @@ func TestServerWithoutTheKey(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free := netip.MustParseAddrPort(ln.Addr().String()).Port()
-	ln.Close()
-	nobody := func(proto string) Endpoint { return Endpoint{proto, "127.0.0.1", free} }
 	for _, tt := range []struct {
 		name string
 		e    Endpoint
 		want string
 	}{
-		{"nobody listens", nobody("tls"), "connection refused"},
-		{"unknown protocol", nobody("ftp"), `unknown protocol "ftp"`},
+		{"nobody listens", closed(t, "tls"), "connection refused"},
+		{"unknown protocol", closed(t, "ftp"), `unknown protocol "ftp"`},
 		{"plain HTTP", serve(t, "tls", say("HTTP/1.1 400 Bad Request\r\n\r\n")), "not TLS: check port and protocol"},
 		{"hangs up", serve(t, "tls", func(net.Conn) {}), "TLS handshake"},
 		{"hangs up before its greeting", serve(t, "smtp", func(net.Conn) {}), "before TLS: greeting: "},

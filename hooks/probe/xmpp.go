@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -38,7 +37,7 @@ func (c *chat) xmpp(name, xmlns string) error {
 		return refused("stream to "+to, features[i:])
 	}
 	if !strings.Contains(features, nsTLS) {
-		return errors.New("the server does not offer STARTTLS")
+		return ErrNoTLS
 	}
 	if err := c.send("<starttls xmlns='" + nsTLS + "'/>"); err != nil {
 		return err
