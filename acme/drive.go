@@ -19,7 +19,11 @@ const verdictTimeout = 5 * time.Minute
 // 8555, section 7.1.6). One that is not resumed is placed first.
 func (j *job) drive(ctx context.Context) (*keypair.Pair, error) {
 	if !j.resumed {
+		if err := j.reserve(); err != nil {
+			return nil, fmt.Errorf("keeping the order: %w", err)
+		}
 		if err := j.begin(ctx); err != nil {
+			j.forget()
 			return nil, fmt.Errorf("ordering: %w", err)
 		}
 	}
@@ -84,6 +88,22 @@ func (j *job) keepSafely(ctx context.Context) (err error) {
 	return j.keep(ctx)
 }
 
+// reserve writes what will be kept of the order before there is one: where that
+// cannot be done now, the order would be lost.
+func (j *job) reserve() error {
+	j.url, j.begun = "", time.Time{}
+	return j.pending.reserve(j.underWay())
+}
+
+// underWay is what is kept of the order, but for its key.
+func (j *job) underWay() pendingOrder {
+	return pendingOrder{
+		CA: j.client.ca.Name, Directory: j.client.ca.Directory, Account: j.session.account.url,
+		URL: j.url, Names: j.req.Names, KeyType: j.req.KeyType, Profile: j.req.Profile,
+		Begun: j.begun, Forced: j.forced, Had: leafSum(j.req.Current),
+	}
+}
+
 // keep has the order's URL and key on disk. The order is not finalized before:
 // no certificate is issued that we could not fetch and use.
 func (j *job) keep(ctx context.Context) error {
@@ -92,20 +112,19 @@ func (j *job) keep(ctx context.Context) error {
 		saved()
 		return nil
 	}
-	o := pendingOrder{
-		CA: j.client.ca.Name, Directory: j.client.ca.Directory, Account: j.session.account.url,
-		URL: j.url, Names: j.req.Names, KeyType: j.req.KeyType, Profile: j.req.Profile,
-		Begun: j.begun, Forced: j.forced,
-	}
-	if slowToMake(o.KeyType) {
+	o := j.underWay()
+	key := j.req.Key
+	if key == nil && slowToMake(o.KeyType) {
 		if err := j.pending.save(o); err != nil {
 			return err
 		}
 		saved()
 	}
-	key, err := newKeyUntil(ctx, o.KeyType)
-	if err != nil {
-		return err
+	if key == nil {
+		var err error
+		if key, err = keypair.NewKey(ctx, o.KeyType); err != nil {
+			return err
+		}
 	}
 	data, err := keypair.MarshalKey(key)
 	if err != nil {

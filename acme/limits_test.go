@@ -61,12 +61,12 @@ func TestLimits(t *testing.T) {
 			}})
 			began := time.Now()
 			_, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
-			if took := time.Since(began); took > 5*time.Second {
+			if took := time.Since(began); took > time.Minute {
 				t.Errorf("took %v", took)
 			}
 			wantError(t, err, "ordering: pebble: ", tt.help)
 			var p *acme.Problem
-			if !errors.As(err, &p) || p.Earliest().Sub(tt.at).Abs() > 5*time.Second {
+			if !errors.As(err, &p) || p.Earliest().Sub(tt.at).Abs() > 5*time.Minute {
 				t.Errorf("next try at %v, want %v", p.Earliest(), tt.at)
 			}
 			if p.Page != tt.page {
@@ -173,11 +173,13 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 			if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err != nil {
 				t.Fatal(err)
 			}
-			if took := time.Since(began); took < time.Second || took > 3*time.Second {
+			took := time.Since(began)
+			if took < time.Second {
 				t.Errorf("took %v, want a little more than 1s", took)
 			}
-			if got := n.Count(tt.path); got > 3 { // the first before there is anything to wait for
-				t.Errorf("%d looks, want at most 3", got)
+			// The first is before there is anything to wait for.
+			if got, most := n.Count(tt.path), 2+int(took/time.Second); got > most {
+				t.Errorf("%d looks in %v, want at most %d", got, took, most)
 			}
 		})
 	}

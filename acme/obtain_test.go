@@ -158,8 +158,8 @@ func TestInterruptEndsEveryWait(t *testing.T) {
 				if !errors.Is(err, context.Canceled) {
 					t.Errorf("error = %v, want context canceled", err)
 				}
-			case <-time.After(time.Second):
-				t.Error("still waiting a second after the interrupt")
+			case <-time.After(30 * time.Second):
+				t.Error("still waiting long after the interrupt")
 			}
 		})
 	}

@@ -22,6 +22,7 @@ type Request struct {
 	Names          []string          // required; normalised, without duplicates
 	Proofs         map[string]Proof  // required; one for each of Names
 	KeyType        string            // required; ec256 ec384 rsa2048 rsa3072 rsa4096
+	Key            crypto.Signer     // to certify, of KeyType; nil: a new one
 	Profile        string            // "" lets the CA choose
 	PreferredChain string            // common name of the root wanted; "" means the CA's default chain
 	Replaces       string            // certificate identifier (RFC 9773, section 4.1); "" means none
@@ -96,11 +97,16 @@ func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, e
 		pair, err = j.drive(ctx)
 	}
 	if over(err) {
-		if err := j.pending.clear(); err != nil {
-			j.log.Warn("order not forgotten", "dir", req.Pending, "err", err)
-		}
+		j.forget()
 	}
 	return pair, err
+}
+
+// forget removes what is kept of the order, which is of no use any more.
+func (j *job) forget() {
+	if err := j.pending.clear(); err != nil {
+		j.log.Warn("order not forgotten", "dir", j.req.Pending, "err", err)
+	}
 }
 
 // Forget removes what Obtain kept in dir, once its pair is stored.

@@ -2,7 +2,9 @@ package acme
 
 import (
 	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,6 +35,10 @@ type pendingOrder struct {
 
 	Begun  time.Time `json:"begun,omitzero"`
 	Forced bool      `json:"forced,omitempty"` // by a person
+
+	// What was stored when the order was placed, by the SHA-256 of the leaf: it
+	// may have the key of the order already.
+	Had string `json:"had,omitempty"`
 }
 
 // pending keeps an order under way in a directory.
@@ -59,14 +65,46 @@ func (p pending) load() (o pendingOrder, err error) {
 }
 
 func (p pending) save(o pendingOrder) error {
-	data, err := json.MarshalIndent(o, "", "\t")
+	data, err := p.room(o)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+	return keypair.WriteFile(p.file(), data, ownFile)
+}
+
+// reserve is save for an order that is not yet placed: in place of what nobody
+// needs any more, and not durably, which takes as long as placing the order.
+func (p pending) reserve(o pendingOrder) error {
+	data, err := p.room(o)
+	if err != nil {
 		return err
 	}
-	return keypair.WriteFile(p.file(), append(data, '\n'), ownFile)
+	if err := keypair.CheckDir(p.dir); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(p.file(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, ownFile.Perm)
+	if err != nil {
+		return unwritten(err)
+	}
+	_, err = f.Write(data)
+	return unwritten(errors.Join(err, f.Close()))
+}
+
+// room makes the directory, and what is to be written there.
+func (p pending) room(o pendingOrder) ([]byte, error) {
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+		return nil, unwritten(err)
+	}
+	data, err := json.MarshalIndent(o, "", "\t")
+	return append(data, '\n'), err
+}
+
+// unwritten says of an error of the os package what can be done about it.
+func unwritten(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return &keypair.WriteError{Path: e.Path, Err: e.Err}
+	}
+	return err
 }
 
 // clear forgets the order under way.
@@ -88,15 +126,40 @@ func (o pendingOrder) key() crypto.Signer {
 	return key
 }
 
-// stored reports whether current has the key of the order: then it ended well
-// and only its traces are left.
+// stored reports whether current, with the key of the order, came from it: then
+// it ended well and only its traces are left.
 func (o pendingOrder) stored(current *x509.Certificate) bool {
 	key := o.key()
-	if current == nil || key == nil {
-		return false
+	return current != nil && key != nil && same(key, current.PublicKey) && o.Had != leafSum(current)
+}
+
+// useful is the key that the order can be gone on with when this one is asked
+// for; nil if that is not on disk, or any does. The order may have been finalized
+// with the key of current: renewing with the same key does no harm.
+func (o pendingOrder) useful(req Request, finalized bool) crypto.Signer {
+	key := o.key()
+	switch {
+	case key == nil, req.Key == nil, same(key, req.Key.Public()):
+		return key
+	case finalized && req.Current != nil && same(key, req.Current.PublicKey):
+		return key
 	}
+	return nil
+}
+
+// same reports whether a public key is that of key.
+func same(key crypto.Signer, public crypto.PublicKey) bool {
 	pub, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
-	return ok && pub.Equal(current.PublicKey)
+	return ok && pub.Equal(public)
+}
+
+// leafSum is the SHA-256 of a certificate; "" of none.
+func leafSum(leaf *x509.Certificate) string {
+	if leaf == nil {
+		return ""
+	}
+	sum := sha256.Sum256(leaf.Raw)
+	return hex.EncodeToString(sum[:])
 }
 
 const maxOwnFile = 1 << 20

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,8 +152,8 @@ func TestOrderSpoiltBeforeTheKill(t *testing.T) {
 	}
 }
 
-// Without a safe place for its key no certificate is asked for, even if the CA
-// wants no proof first.
+// Without a safe place for it and its key nothing is ordered, and no certificate
+// asked for, even if the CA wants no proof first.
 func TestPendingThatCannotBeWritten(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -174,22 +175,59 @@ func TestPendingThatCannotBeWritten(t *testing.T) {
 				var tr traffic
 				g := newGround(t, acmetest.Options{AuthzReuse: 100, Wrap: tr.wrap})
 				req := g.request("a.test")
-				before := req
-				if before.Pending = filepath.Join(g.dir, "before"); proven {
-					if _, err := g.client(t).Obtain(t.Context(), before); err != nil {
+				other := req
+				if other.Pending = filepath.Join(g.dir, "before"); proven {
+					if _, err := g.client(t).Obtain(t.Context(), other); err != nil {
 						t.Fatal(err)
 					}
 				}
-				asked := tr.asked(acmetest.PathFinalize)
+				asked := func() int { return tr.asked(acmetest.PathNewOrder) + tr.asked(acmetest.PathFinalize) }
+				before := asked()
 				if err := tt.spoil(req.Pending); err != nil {
 					t.Fatal(err)
 				}
 				_, err := g.client(t).Obtain(t.Context(), req)
 				wantError(t, err, tt.want, "")
-				if n := tr.asked(acmetest.PathFinalize) - asked; n != 0 {
-					t.Errorf("asked for a certificate %d times", n)
+				if n := asked() - before; n != 0 {
+					t.Errorf("asked for an order or a certificate %d times", n)
 				}
 			})
 		}
+	}
+}
+
+// What is written before an order is placed is gone when there is none, and of
+// no use when the process was killed then.
+func TestOrderThatIsNotPlaced(t *testing.T) {
+	var down atomic.Bool
+	g := newGround(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if down.Load() && strings.HasPrefix(r.URL.Path, acmetest.PathNewOrder) {
+				http.Error(w, "no", http.StatusTeapot)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}})
+	req := g.request("a.test")
+	var kept string
+	req.Step = func(string) { kept = underWay(req) }
+	down.Store(true)
+	if _, err := g.client(t).Obtain(t.Context(), req); err == nil || underWay(req) != "none" || !strings.Contains(kept, `"a.test"`) {
+		t.Errorf("error %v, kept before: %q, and after: %q", err, kept, underWay(req))
+	}
+	down.Store(false)
+	if err := os.MkdirAll(req.Pending, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(req.Pending, "order.json"), []byte(kept), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	req.Step = nil
+	if _, err := g.client(t).Obtain(t.Context(), req); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(g.log.String(), "resumed") {
+		t.Error("it was resumed")
 	}
 }

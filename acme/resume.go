@@ -28,7 +28,7 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	j.step("resuming the order at %s", j.client.ca.Name)
-	j.url, j.key, j.begun = o.URL, o.key(), o.Begun
+	j.url, j.begun = o.URL, o.Begun
 	err = j.look(ctx)
 	if over(err) || isGone(err) || j.stale() && unclear(err) {
 		return false, nil
@@ -42,6 +42,7 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 	status := j.order.Status
 	open := status == legoacme.StatusPending || status == legoacme.StatusProcessing
 	late := status == legoacme.StatusProcessing || status == legoacme.StatusValid
+	j.key = o.useful(j.req, late)
 	if status == legoacme.StatusInvalid || open && j.stale() || late && j.key == nil { // nothing can be done with its certificate
 		return false, nil
 	}

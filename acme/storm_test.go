@@ -101,7 +101,7 @@ func weather(t *testing.T, met <-chan struct{}, try func(context.Context) error)
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- try(ctx) }()
-	watchdog := time.After(30 * time.Second)
+	watchdog := time.After(2 * time.Minute)
 	for {
 		select {
 		case err := <-ended:
@@ -109,7 +109,7 @@ func weather(t *testing.T, met <-chan struct{}, try func(context.Context) error)
 		case <-met:
 			met = nil
 			defer time.AfterFunc(patience, cancel).Stop()
-			watchdog = time.After(patience + 5*time.Second)
+			watchdog = time.After(time.Minute)
 		case <-watchdog:
 			t.Fatal("still waiting long after the interrupt")
 		}
@@ -135,7 +135,7 @@ func (s *shelter) wantSane(t *testing.T, err error) {
 // had, and that no more certificates were signed than that.
 func (s *shelter) wantCertificate(t *testing.T, c *acme.Client, account string, signed int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	pair, err := c.Obtain(ctx, s.req)
 	if err != nil {

@@ -80,6 +80,9 @@ func (c *Command) Run(ctx context.Context, ev Event) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	if _, more := ev.names(); more > 0 {
+		logger(c.Log).Warn("more targets than fit into KEYPAIRD_NAMES", "hook", c.Argv[0], "left_out", more)
+	}
 	var out tail
 	cmd := exec.Command(program, c.Argv[1:]...)
 	cmd.Args[0] = c.Argv[0]

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -165,7 +166,7 @@ func (r *run) prepare(now time.Time) error {
 
 // backOf decides what c would go back to.
 func (r *run) backOf(c Change, before state, owner ids, now time.Time) state {
-	other := func(s state) bool { return s.valid(now) && s.pair.Fingerprint() != c.New.Fingerprint() }
+	other := func(s state) bool { return s.valid(now) && !bytes.Equal(s.pair.FullChain(), c.New.FullChain()) }
 	if c.Previous != nil && before.pair != nil && before.pair.Fingerprint() == c.Previous.Fingerprint() && other(before) {
 		return before // with owner and modes as they were, which worked
 	}

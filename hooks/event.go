@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -15,11 +16,19 @@ const (
 	EventRecovered = "recovered" // what was failing is not any more
 )
 
+// MaxNames is how long KEYPAIRD_NAMES becomes at most. Linux starts no program
+// with a variable of 128 KiB or more, and NetBSD none with more than 256 KiB of
+// all of them and the arguments together.
+const MaxNames = 100 << 10
+
 // An Event is what a command is told, through its environment. A field that is
 // zero sets no variable.
 type Event struct {
-	Kind  string   // KEYPAIRD_EVENT
-	Names []string // KEYPAIRD_NAMES: the targets, separated by spaces
+	Kind string // KEYPAIRD_EVENT
+	// KEYPAIRD_NAMES: the targets, separated by spaces. Those that would make it
+	// longer than MaxNames, some thousand targets on, are left out, and
+	// KEYPAIRD_MORE says how many they are; else that is not set.
+	Names []string
 
 	// When it is about one target:
 	Name        string    // KEYPAIRD_NAME
@@ -40,7 +49,11 @@ func (ev Event) environ() []string {
 		}
 	}
 	set("EVENT", ev.Kind)
-	set("NAMES", strings.Join(ev.Names, " "))
+	names, more := ev.names()
+	set("NAMES", names)
+	if more > 0 {
+		set("MORE", strconv.Itoa(more))
+	}
 	set("NAME", ev.Name)
 	if ev.Dir != "" {
 		set("DIR", ev.Dir)
@@ -54,6 +67,18 @@ func (ev Event) environ() []string {
 	set("ERROR", oneLine(ev.Error))
 	set("REMEDY", oneLine(ev.Remedy))
 	return env
+}
+
+// names returns the first of Names, whole, that MaxNames has room for, and how
+// many more there are.
+func (ev Event) names() (value string, more int) {
+	length := -1 // there is no space before the first
+	for i, name := range ev.Names {
+		if length += 1 + len(name); length > MaxNames {
+			return strings.Join(ev.Names[:i], " "), len(ev.Names) - i
+		}
+	}
+	return strings.Join(ev.Names, " "), 0
 }
 
 // oneValue drops the one character that ends a variable early.

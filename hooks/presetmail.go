@@ -16,13 +16,16 @@ var mailServers = []row{
 		check:  always("postconf", "-M"), // "postfix check" tells the mail log only
 		reload: always("sh", "-c", reloadPostfix),
 		setup: []string{
-			"smtpd_tls_chain_files = STATE/certs/NAME/live/combined.pem    # the key comes first in it",
-			"tls_server_sni_maps = hash:{etc}/postfix/sni                  # for more names: lines \"NAME STATE/certs/NAME/live/combined.pem\"",
+			"# instead of smtpd_tls_cert_file and smtpd_tls_key_file; the key comes first in it",
+			"smtpd_tls_chain_files = STATE/certs/NAME/live/combined.pem",
+			"# for more names, a file of lines: NAME STATE/certs/NAME/live/combined.pem",
+			"tls_server_sni_maps = hash:{etc}/postfix/sni",
 		},
 		notes: []string{
 			"Reads the store as root: nothing is written, and switching to a new version is one rename.",
 			"A map for SNI embeds the files, keys and all: keep its source mode 0600, the mode of the map itself. The reload makes the maps that tls_server_sni_maps names anew (postmap -F) and then reloads Postfix.",
 			"A pair that it cannot use ends STARTTLS, and no check of Postfix's says anything of it: only verify can tell.",
+			"While main.cf cannot be read, no new smtpd starts, and for a minute after that Postfix may not try again: what is deployed then is taken back, and deployed later.",
 			"A service that has smtpd_tls_chain_files of its own (-o in master.cf) is reloaded just so.",
 		},
 	},
@@ -31,9 +34,10 @@ var mailServers = []row{
 		check:  always("doveconf", "-h", "base_dir"), // reads everything, and shows nothing but that
 		reload: always("doveadm", "reload"),
 		setup: []string{
-			"ssl_cert = <STATE/certs/NAME/live/fullchain.pem    # 2.4: ssl_server_cert_file = STATE/...",
-			"ssl_key  = <STATE/certs/NAME/live/privkey.pem      # 2.4: ssl_server_key_file = STATE/...",
-			"local_name NAME { ssl_cert = <... ssl_key = <... }  # for more names",
+			"# for more names, the same lines in a block: local_name NAME {",
+			"# 2.4 calls them ssl_server_cert_file and ssl_server_key_file, and wants no <",
+			"ssl_cert = <STATE/certs/NAME/live/fullchain.pem",
+			"ssl_key = <STATE/certs/NAME/live/privkey.pem",
 		},
 		notes: []string{
 			"Reads the store as root: nothing is written, and switching to a new version is one rename.",

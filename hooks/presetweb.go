@@ -61,11 +61,13 @@ var webServers = []row{
 			"netbsd":  {"haproxy", "-c", "-f", "{etc}/haproxy.cfg"},
 			"darwin":  {"haproxy", "-c", "-f", "/etc/haproxy/haproxy.cfg"},
 		},
-		reload: service("reload", "haproxy"),
-		setup:  []string{"bind :443 ssl crt /etc/haproxy/certs/    # the whole directory"},
+		reload: service("reload", "haproxy"), reloads: 2,
+		setup: []string{"bind :443 ssl crt /etc/haproxy/certs/    # the whole directory"},
 		notes: []string{
 			"Every file in the directory is loaded but those with a leading dot: one that holds no certificate keeps haproxy from starting, and an old pair for the same name may be served instead.",
 			"Without SNI the first file by name is served; strict-sni refuses instead.",
+			"A pair that it cannot load keeps the old worker. The reload of Debian's unit looks first and fails; where it is a bare SIGUSR2, only verify can tell.",
+			"A reload that is asked for while it starts from the last one is lost. With verify, keypaird sees that and reloads again.",
 			"With socket (level admin), pairs are exchanged without a reload; a name that is new needs a reload all the same.",
 		},
 	},
@@ -82,7 +84,8 @@ var webServers = []row{
 			"netbsd":  {"service", "apache", "restart"},
 		}),
 		setup: []string{
-			"SSLCertificateFile    STATE/certs/NAME/live/fullchain.pem    # in the virtual host of that name",
+			"# in the virtual host of that name",
+			"SSLCertificateFile    STATE/certs/NAME/live/fullchain.pem",
 			"SSLCertificateKeyFile STATE/certs/NAME/live/privkey.pem",
 		},
 		notes: []string{
@@ -108,7 +111,7 @@ var webServers = []row{
 		setup: []string{"tls {etc}/caddy/NAME.crt {etc}/caddy/NAME.key    # in the site of that name"},
 		notes: []string{
 			"The reload has to say --force, as the units of Debian and of Caddy itself do: without it, a configuration that has not changed is not loaded again, and the old certificate stays.",
-			"A reload that fails changes nothing, and says why.",
+			"A reload that fails changes nothing. Under systemd, its journal says why.",
 			"Without SNI, or with an unknown name, the handshake fails unless default_sni is set.",
 			"There is no check on purpose: caddy validate, run as root, creates the log files of the configuration as root's, and Caddy can then not write them.",
 		},

@@ -1,9 +1,12 @@
 package hooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+
+	"keypaird/renew/keypair"
 )
 
 // retreat takes the changes failing back as far as that is wise, and tells e
@@ -36,23 +39,35 @@ func (r *run) retreat(ctx context.Context, e *Error, failing []int) {
 }
 
 // restore brings the states of the changes which about, of those that have
-// one, and tells whether there were any.
-func (r *run) restore(which []int, states []state) (some bool, err error) {
+// one, and tells whether there were any and they are in place. They may be, and
+// the error be that a power failure may undo it.
+func (r *run) restore(which []int, states []state) (back bool, err error) {
 	var files []state
+	var failed, undurable error
+	note := func(err error) {
+		written, ok := errors.AsType[*keypair.WriteError](err)
+		switch {
+		case ok && written.Done:
+			undurable = cmp.Or(undurable, err)
+		case err != nil:
+			failed = cmp.Or(failed, err)
+		}
+	}
 	for _, i := range which {
 		switch s := states[i]; {
 		case r.writes() && len(s.files) > 0:
 			files = append(files, s)
 		case !r.writes() && s.pair != nil:
-			some = true
-			err = errors.Join(err, r.changes[i].Restore())
+			back = true
+			note(r.changes[i].Restore())
 		}
 	}
 	if len(files) > 0 {
-		some = true
-		_, err = put(files)
+		back = true
+		_, err := put(files)
+		note(err)
 	}
-	return some, err
+	return back && failed == nil, cmp.Or(failed, undurable)
 }
 
 // putBack is the way back while the server knows nothing yet: files only.
@@ -69,25 +84,25 @@ func (r *run) putBack(ctx context.Context, e *Error, failing []int) (bool, error
 			lone = append(lone, i)
 		}
 	}
-	some, err := r.restore(failing, back)
-	if err != nil || !some || len(lone) == 0 || e.Step != StepCheck || ctx.Err() != nil {
-		return some && err == nil, err
+	done, err := r.restore(failing, back)
+	if err != nil || !done || len(lone) == 0 || e.Step != StepCheck || ctx.Err() != nil {
+		return done, err
 	}
 	// Was it the new files that the check minded? If it minds as much without
 	// them, they are better than nothing.
 	if r.run(ctx, r.Check, r.event(EventRollback, back, e.Err)) == nil || ctx.Err() != nil {
 		return true, nil
 	}
-	_, err = r.restore(lone, r.next)
-	return len(lone) < len(failing) && err == nil, err
+	done, err = r.restore(lone, r.next)
+	return len(lone) < len(failing) && done, err
 }
 
 // rollBack is the way back from what the server may have been told. Once the
 // files are back it is true, whatever becomes of the rest.
 func (r *run) rollBack(ctx context.Context, e *Error, failing []int) (bool, error) {
-	some, err := r.restore(failing, r.back)
-	if !some || err != nil {
-		return false, err
+	back, undurable := r.restore(failing, r.back)
+	if !back {
+		return false, undurable
 	}
 	now := make([]state, len(r.changes))
 	copy(now, r.next)
@@ -99,10 +114,14 @@ func (r *run) rollBack(ctx context.Context, e *Error, failing []int) (bool, erro
 		}
 	}
 	ev := r.event(EventRollback, now, e.Err)
-	if err = r.run(ctx, r.Check, ev); err != nil {
+	if err := r.run(ctx, r.Check, ev); err != nil {
 		return true, fmt.Errorf("reloading it failed too: %w", err)
 	}
-	if err = r.reloaded(ctx, which, now, ev); err == nil || !r.up || ctx.Err() != nil {
+	err := r.reloaded(ctx, which, now, ev)
+	if err == nil {
+		return true, undurable
+	}
+	if !r.up || ctx.Err() != nil {
 		return true, err
 	}
 	r.log.Warn("server is restarted, since it does not serve the previous pair", "err", err)
@@ -113,7 +132,7 @@ func (r *run) rollBack(ctx context.Context, e *Error, failing []int) (bool, erro
 		return true, fmt.Errorf("%w; restarting did not help: %w", err, failed)
 	}
 	e.Restarted = true
-	return true, nil
+	return true, undurable
 }
 
 // reloaded is the last of the way back: the server serves the states now, of

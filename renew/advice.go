@@ -59,6 +59,9 @@ func (a Advice) heard(fingerprint string, w Window, now time.Time) Advice {
 		b.Chosen = a.Chosen
 	default:
 		b.Chosen = b.Start.Add(rand.N(b.End.Sub(b.Start))).UTC().Truncate(time.Second)
+		if b.Chosen.Before(b.Start) { // which may lie within a second
+			b.Chosen = b.Start
+		}
 	}
 	return b
 }

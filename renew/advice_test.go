@@ -31,6 +31,10 @@ func TestAdvice(t *testing.T) {
 	if a := kept.heard("g", w, now); a.Chosen.Equal(kept.Chosen) {
 		t.Error("another certificate has the instant of the one before") // within a second, by a chance of one in 3,600
 	}
+	narrow := Window{Start: now.Add(999 * time.Millisecond), End: now.Add(time.Second)}
+	if a := kept.heard("f", narrow, now); a.Chosen.Before(narrow.Start) || a.Chosen.After(narrow.End) {
+		t.Errorf("a window of less than a second: chosen %v, want it between %v and %v", a.Chosen, narrow.Start, narrow.End)
+	}
 	for _, tt := range []struct {
 		name string
 		w    Window

@@ -1,6 +1,7 @@
 package renew
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -55,9 +56,9 @@ const daily = 24 * time.Hour
 func alarm(now time.Time, t Target, s State) (Kind, Attempt) {
 	last := s.Trouble(now, t)
 	switch {
-	case s.InUse != nil && !now.Before(Concern(s.InUse)):
+	case s.InUse != nil && !now.Before(t.Concern(s.InUse)):
 		return Expiring, last
-	case last.Failures >= stubborn, last.Failures > 0 && s.InUse != nil && s.urgent(now):
+	case last.Failures >= stubborn, last.Failures > 0 && s.InUse != nil && s.urgent(now) && t.External == nil: // who replaces a bought one does so late, and file by file
 		return Failing, last
 	}
 	return "", last
@@ -67,6 +68,9 @@ func alarm(now time.Time, t Target, s State) (Kind, Attempt) {
 // still matter.
 func (s State) Trouble(now time.Time, t Target) Attempt {
 	_, worst := s.Failing(now, t)
+	if refused := s.Record.Dane.Attempt; len(t.TLSA) > 0 && refused.Failures > worst.Failures {
+		worst = refused
+	}
 	for _, name := range t.Deploy {
 		d := s.Record.Deployments[name]
 		if d.Attempt.Failures > worst.Failures && !d.done(s.Fingerprint, t.Manner[name]) {
@@ -80,6 +84,12 @@ func (s State) Trouble(now time.Time, t Target) Attempt {
 // where no certificate is needed any more: the clock was set right, or the
 // configuration.
 func (s State) Failing(now time.Time, t Target) (ca string, last Attempt) {
+	if t.External != nil {
+		if needsFiles(now, t, s, Patient) == "" {
+			return "", Attempt{}
+		}
+		return "", s.Record.External.Attempt
+	}
 	if needsCertificate(now, t, s, Patient) == "" {
 		return "", Attempt{}
 	}
@@ -102,6 +112,10 @@ func notice(now time.Time, t Target, s State) (Notice, bool) {
 	switch kind {
 	case Expiring:
 		n.Error = "what is in use was not replaced in time"
+		if t.External != nil {
+			n.Error = "the bought certificate in use ends at " + n.NotAfter.UTC().Format(time.RFC3339)
+			n.Remedy = cmp.Or(n.Remedy, t.External.replace())
+		}
 		if cause.Failures > 0 {
 			n.Error += ": " + cause.Error
 		}

@@ -29,13 +29,15 @@ func BenchmarkTick(b *testing.B) {
 			}
 			now := make(chan struct{}, 1)
 			l.Now = now
+			timer := time.NewTimer(tick)
+			defer timer.Stop()
 			b.ReportAllocs()
 			for b.Loop() {
 				if due := l.due(wall); len(due) > 0 {
 					b.Fatal(due)
 				}
 				now <- struct{}{} // instead of the minute's wait
-				l.wait(b.Context())
+				l.wait(b.Context(), timer)
 			}
 		})
 	}

@@ -13,6 +13,7 @@ type Action string
 const (
 	None   Action = "none"   // all is as configured
 	Issue  Action = "issue"  // a new certificate, then deploy it
+	Take   Action = "take"   // a bought certificate's files changed; take them, then deploy it
 	Deploy Action = "deploy" // the newest certificate is not in use everywhere
 	Wait   Action = "wait"   // something is to be done, but not yet: see At
 )
@@ -44,7 +45,8 @@ type State struct {
 	Live        bool              // the newest version is the live one
 	InUse       *x509.Certificate // of the live version; nil if there is none
 	Record      Record
-	Opens       time.Time // deployments may begin; zero: now
+	Opens       time.Time  // deployments may begin; zero: now
+	Next        *Announced // key of the next certificate, if its record is to be published first; nil: none
 }
 
 // Decide says what to do about a target at now. The rules, in order:
@@ -61,10 +63,16 @@ type State struct {
 //     newest was stored and not made live before a crash. It does not wait for a
 //     new certificate that cannot be had yet, but for the window of deployments,
 //     unless less than a quarter of the lifetime is left of what is in use;
+//   - peers that know a key by TLSA records are heeded: see ChooseKey;
 //   - what failed is tried again after its backoff, or when a person asks. A CA
 //     that failed three times in a row, or once when time runs short, is left for
 //     the next one.
+//
+// A bought certificate is never ordered: see [External].
 func Decide(now time.Time, t Target, s State, mood Mood) Decision {
+	if t.External != nil {
+		return decideExternal(now, t, s, mood)
+	}
 	why := needsCertificate(now, t, s, mood)
 	if why == "" {
 		return decideDeploy(now, t, s, mood)
@@ -90,6 +98,9 @@ func decideMeanwhile(now time.Time, t Target, s State, mood Mood) (Decision, boo
 
 // decideIssue says whether the certificate that is needed may be ordered.
 func decideIssue(now time.Time, t Target, s State, mood Mood, why string) Decision {
+	if held := s.Held(now, t); held != "" {
+		return Decision{Wait, why + ", but " + held, s.Record.Dane.Look}
+	}
 	if mood != Forced {
 		if spent, until := s.overdrawn(now, t); spent != "" {
 			return Decision{Wait, why + ", but " + spent, until}
@@ -194,7 +205,7 @@ func needsCertificate(now time.Time, t Target, s State, mood Mood) string {
 		return "forced"
 	case !slices.Equal(names(s.Leaf), canonical(t.Names)):
 		return "names changed"
-	case keyType(s.Leaf) != t.KeyType:
+	case keyType(s.Leaf) != t.KeyType && (len(t.TLSA) == 0 || s.rolls(now, t)):
 		return "key type changed"
 	case known && !slices.Contains(t.CAs, rec.CA):
 		return "issued by " + rec.CA + ", which sign_with no longer names"

@@ -55,7 +55,7 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 		if !ok || p.yielding(ctx) {
 			return
 		}
-		if j.failed && j.ca == "" {
+		if j.ca == "" && !j.taken { // what was needed could not be had, or was there
 			j.decision = d
 		}
 		var err error
@@ -253,7 +253,7 @@ func (p *Pass) callDeployer(ctx context.Context, name string, changes []Change) 
 // change describes the way from what a deployment uses to the newest version.
 func (p *Pass) change(a *arrival, name string, d Deployment) (Change, error) {
 	c := Change{
-		Name: a.Name, Names: a.Names, New: a.newest.Pair, Dir: a.newest.Dir,
+		Name: a.Name, Names: a.wanted(), New: a.newest.Pair, Dir: a.newest.Dir,
 		Deployed: d.Deployed == a.state.Fingerprint && d.Manner == a.Manner[name].Sum && !a.Manner[name].Lost,
 	}
 	previous := a.before

@@ -36,13 +36,15 @@ const (
 func (l *Loop) Run(ctx context.Context) {
 	l.next = map[string]time.Time{}
 	wall, mono := l.wall(), time.Now()
+	timer := time.NewTimer(tick)
+	defer timer.Stop()
 	all := true
 	for ctx.Err() == nil {
 		if due := l.due(wall); all || len(due) > 0 {
 			l.look(ctx, all, due)
 			l.plan()
 		}
-		all = l.wait(ctx)
+		all = l.wait(ctx, timer)
 		passed, elapsed := l.wall().Sub(wall), time.Since(mono)
 		wall, mono = l.wall(), time.Now()
 		if by := passed - elapsed; by.Abs() >= stepSize {
@@ -55,15 +57,14 @@ func (l *Loop) Run(ctx context.Context) {
 
 // wait waits for what comes first, a tick at most. It reports whether somebody
 // wants all to be looked at.
-func (l *Loop) wait(ctx context.Context) bool {
+func (l *Loop) wait(ctx context.Context, timer *time.Timer) bool {
 	l.beat()
 	wall := l.wall()
 	wait := min(tick, l.scheduled.Sub(wall))
 	for _, at := range l.next {
 		wait = min(wait, at.Sub(wall))
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
+	timer.Reset(wait)
 	select {
 	case <-ctx.Done():
 	case <-l.Now:
@@ -73,11 +74,14 @@ func (l *Loop) wait(ctx context.Context) bool {
 	return false
 }
 
-// due lists the targets to look at.
+// due lists the targets to look at; nil: there are none.
 func (l *Loop) due(wall time.Time) map[string]bool {
-	due := map[string]bool{}
+	var due map[string]bool
 	for name, at := range l.next {
 		if !wall.Before(at) {
+			if due == nil {
+				due = map[string]bool{}
+			}
 			due[name] = true
 		}
 	}

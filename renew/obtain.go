@@ -18,7 +18,7 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 	done := make(chan *job, len(jobs)) // nobody waits for the receiver
 	var orders []*job
 	for _, j := range jobs {
-		if j.decision.Action == Issue {
+		if j.decision.Action == Issue || j.decision.Action == Take {
 			orders = append(orders, j)
 		} else {
 			done <- j
@@ -31,7 +31,11 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 			if err := p.obtain(ctx, j); err != nil {
 				j.failed = true
 				if ctx.Err() == nil { // an interrupt is not a failure
-					errs.add(&TargetError{[]string{j.Name}, "obtaining", err})
+					step := "obtaining"
+					if j.External != nil {
+						step = "taking its files"
+					}
+					errs.add(&TargetError{[]string{j.Name}, step, err})
 				}
 			}
 			p.step(j.Name, "")
@@ -44,6 +48,9 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 // obtain gets a certificate from one CA or the next, and stores it. Nothing in
 // use changes yet. The error is the first CA's.
 func (p *Pass) obtain(ctx context.Context, j *job) error {
+	if j.External != nil {
+		return p.take(ctx, j)
+	}
 	var first error
 	var tried []string
 	for {
@@ -96,6 +103,7 @@ func (p *Pass) obtainAt(ctx context.Context, j *job, ca string) error {
 	if err != nil {
 		return p.recordFailure(ctx, j, ca, fmt.Errorf("storing: %w", err))
 	}
+	before := j.state.Leaf
 	j.ca, j.state.Live = ca, false
 	j.state.Leaf, j.state.Version, j.state.Fingerprint = pair.Leaf, v.ID, pair.Fingerprint()
 	j.state.Record.issued(j.Target, ca, pair.Fingerprint(), p.now())
@@ -103,6 +111,7 @@ func (p *Pass) obtainAt(ctx context.Context, j *job, ca string) error {
 	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "ca", ca, "fingerprint", j.state.Fingerprint[:16],
 		"not_after", pair.Leaf.NotAfter.UTC(), "took", p.now().Sub(began).Round(time.Millisecond))
 	p.settle(j, pair.Leaf)
+	p.rolled(ctx, j, before)
 	if unrecorded != nil {
 		return fmt.Errorf("recording: %w", unrecorded)
 	}
@@ -140,9 +149,16 @@ func (p *Pass) order(ctx context.Context, j *job, ca string) (pair *keypair.Pair
 	if err := p.Store.Tidy(j.Name); err != nil {
 		return nil, err
 	}
-	rec := j.state.Record
+	key, err := p.keyFor(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	rec, t := j.state.Record, j.Target
+	if key != nil {
+		t.KeyType = keypair.KeyType(key.Public())
+	}
 	return p.Obtainer.Obtain(ctx, Order{
-		Target: j.Target, CA: ca, Have: j.state.Leaf, Forced: p.Mood == Forced,
+		Target: t, CA: ca, Have: j.state.Leaf, Key: key, Forced: p.Mood == Forced,
 		Replaces: j.state.Leaf != nil && rec.CA == ca && rec.Fingerprint == j.state.Fingerprint,
 		Step:     func(step string) { p.step(j.Name, step) },
 	})

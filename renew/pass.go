@@ -22,6 +22,7 @@ type Pass struct {
 	Obtainer Obtainer                      // required
 	Deployer Deployer                      // required
 	Advisor  Advisor                       // nil: no CA is asked when it wants certificates replaced
+	Viewer   Viewer                        // nil: no TLSA record is looked at
 	Crier    *Crier                        // nil: nobody is told
 	Observer Observer                      // nil: nobody counts
 	Parallel int                           // orders at once; zero means 1
@@ -105,6 +106,7 @@ type job struct {
 	decision Decision
 	ca       string // that issued in this pass
 	failed   bool   // obtaining did
+	taken    bool   // from its files in this pass
 	moved    bool   // something now uses the newest version
 	broken   error  // its state cannot be read
 }
@@ -118,6 +120,7 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	defer stop()
 	jobs := p.lookAll(ctx, targets, &errs)
 	p.adviseAll(orders, jobs)
+	p.watchAll(orders, jobs)
 	active := p.decideAll(jobs, &errs)
 	p.deployAll(ctx, p.obtainAll(orders, active, &errs), &errs)
 	p.refresh(active)
@@ -131,7 +134,7 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	r := Report{Errs: errs.list, Next: p.nextAll(jobs)}
 	for _, j := range active {
 		p.step(j.Name, "")
-		if j.ca != "" || j.moved {
+		if j.ca != "" || j.taken || j.moved {
 			r.Done = append(r.Done, Done{j.Name, j.decision.Action, j.ca, j.state.Leaf.NotAfter.UTC(), j.decision.Why})
 		}
 	}
@@ -183,14 +186,14 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 		j.state.Opens = p.opens(now)
 		d := Decide(now, j.Target, j.state, p.Mood)
 		j.decision = d
-		if d.Action == Issue || d.Action == Deploy {
+		if d.Action == Issue || d.Action == Take || d.Action == Deploy {
 			p.Log.Info("decided", "cert", j.Name, "action", string(d.Action), "why", d.Why)
 			active = append(active, j)
 			continue
 		}
 		p.Log.Debug("decided", "cert", j.Name, "action", string(d.Action), "why", d.Why, "at", d.At)
-		if d.Action == Wait && p.Mood == Asked { // for the budget: nobody who asks waits for a backoff
-			errs.add(&TargetError{[]string{j.Name}, "obtaining", &BudgetError{j.Name, d.Why, d.At}})
+		if d.Action == Wait && p.Mood != Patient { // for the budget, or a record: nobody who asks waits for a backoff
+			errs.add(&TargetError{[]string{j.Name}, "obtaining", j.refusal(d, now)})
 		}
 	}
 	return active
@@ -200,7 +203,7 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 func (p *Pass) refresh(jobs []*job) {
 	for _, j := range jobs {
 		if s, err := Look(p.Store, j.Name); err == nil && s.Leaf != nil {
-			s.Record = j.state.Record
+			s.Record, s.Next = j.state.Record, j.state.Next
 			j.state = s
 		}
 	}
@@ -221,6 +224,9 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 		}
 		if _, ask := j.state.wanted(now, j.Target); p.Advisor != nil && !ask.IsZero() {
 			at = earlier(at, later(ask, soon))
+		}
+		if look := j.state.Record.Dane.Look; p.Viewer != nil && len(j.TLSA) > 0 {
+			at = earlier(at, later(look, soon))
 		}
 		if tell := j.state.tellAt(now, j.Target); p.Crier != nil && !tell.IsZero() {
 			at = earlier(at, later(tell, soon))

@@ -24,6 +24,8 @@ type Record struct {
 	Advice      Advice                `json:"ari,omitzero"`          // of the CA, when to replace the newest
 	Deployments map[string]Deployment `json:"deployments,omitempty"` // by name
 	Told        Told                  `json:"told,omitzero"`         // to a person
+	Dane        Dane                  `json:"dane,omitzero"`         // what was seen of TLSA records
+	External    Taken                 `json:"external,omitzero"`     // of the files, if the certificate is bought
 }
 
 // A Deployment is how far the newest version got in one deployment.

@@ -12,6 +12,7 @@ package renew
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"time"
 
@@ -27,6 +28,11 @@ type Target struct {
 	Profile string            // "" lets the CA choose
 	Deploy  []string          // deployments, by name; may be empty
 	Manner  map[string]Manner // by deployment; may be empty
+	TLSA    []string          // names of TLSA records by which peers know the key; may be empty
+
+	// External: the certificate is bought, and never ordered. Names, KeyType, CAs
+	// and Profile say nothing then. nil: it is ordered.
+	External *External
 }
 
 // A Manner is how a deployment is done: where it is not how the last one was
@@ -42,6 +48,7 @@ type Order struct {
 	CA       string
 	Have     *x509.Certificate // what is stored now; nil means nothing
 	Replaces bool              // Have is this CA's, and replaced by what is ordered
+	Key      crypto.Signer     // to certify, of the target's type; nil: a new one
 	Forced   bool              // whatever the budget
 	Step     func(string)      // told what is being done
 }

@@ -2,6 +2,7 @@ package renew
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -10,6 +11,7 @@ import (
 	"encoding/pem"
 	"log/slog"
 	"math/big"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -141,6 +143,30 @@ func wantErrors(t *testing.T, errs []error, texts ...string) {
 	}
 }
 
+// memory returns a directory of the test's own, in memory where there is such a
+// place: years of changes made durable on a disk take it as long as all the rest.
+func memory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "keypaird-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	return dir
+}
+
+// threeInTheMorning is the window "* 3 * * *".
+func threeInTheMorning(now time.Time) time.Time {
+	if now.Hour() == 3 {
+		return time.Time{}
+	}
+	opens := time.Date(now.Year(), now.Month(), now.Day(), 3, 0, 0, 0, now.Location())
+	if !opens.After(now) {
+		opens = opens.AddDate(0, 0, 1)
+	}
+	return opens
+}
+
 // A root signs the certificates of all tests.
 var root = sync.OnceValue(func() *authority {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -173,6 +199,11 @@ func issue(names []string, from time.Time, life time.Duration) (*keypair.Pair, e
 	if err != nil {
 		return nil, err
 	}
+	return issueFor(key, names, from, life)
+}
+
+// issueFor makes the pair of a key.
+func issueFor(key crypto.Signer, names []string, from time.Time, life time.Duration) (*keypair.Pair, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 64))
 	if err != nil {
 		return nil, err

@@ -169,8 +169,9 @@ func TestBINDValidationFails(t *testing.T) {
 func TestBINDApexAndWildcardAtOnce(t *testing.T) {
 	b := startBIND(t)
 	a := b.account(t, "host")
-	var both, all sync.WaitGroup
+	var both, looked, all sync.WaitGroup
 	both.Add(2)
+	looked.Add(2)
 	for i := range 2 {
 		c := challenge("example.org", fmt.Sprint("token", i))
 		c.Wildcard = i == 1
@@ -181,6 +182,8 @@ func TestBINDApexAndWildcardAtOnce(t *testing.T) {
 				if during := b.txt(t, "_acme-challenge.example.org."); strings.Count(during, "|") != 2 {
 					t.Errorf("while the CA looked: %q", during)
 				}
+				looked.Done()
+				looked.Wait() // who is first takes its record away
 				return nil
 			})
 			if err != nil {

@@ -145,8 +145,8 @@ func TestBINDStopped(t *testing.T) {
 				tt.stop(k, cancel)
 			}()
 			err := a.Prove(ctx, challenge("example.org", "token"), func(context.Context) error { return nil })
-			if took := time.Since(begun); !errors.Is(err, context.Canceled) || took > time.Second {
-				t.Errorf("Prove = %v after %v, want an end within a second", err, took)
+			if took := time.Since(begun); !errors.Is(err, context.Canceled) || took > 20*time.Second {
+				t.Errorf("Prove = %v after %v, want an end before long", err, took)
 			}
 			if err := a.Close(t.Context()); err != nil {
 				t.Error(err)

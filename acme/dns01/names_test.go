@@ -30,7 +30,11 @@ func TestNameLocks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			limit := 50 * time.Millisecond // in which the first one holds on
+			if tt.together {
+				limit = time.Minute
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			second, err := locks.lock(ctx, nil, tt.second.name, tt.second.value, tt.second.share)
 			if (err == nil) != tt.together {

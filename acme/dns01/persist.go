@@ -23,6 +23,8 @@ type Persist struct {
 	System    []string     // host:port; find the authoritative servers; empty: resolv.conf's
 	Port      string       // of the authoritative servers; empty: "53"
 	Log       *slog.Logger // nil: nothing is logged
+
+	grace time.Duration // of the Checker
 }
 
 // Prove looks for the record and has the CA validate. Without the record,
@@ -44,7 +46,7 @@ func (p *Persist) Prove(ctx context.Context, c acme.Challenge, validate func(con
 // Check looks for the record only.
 func (p *Persist) Check(ctx context.Context, c acme.Challenge) error {
 	fqdn := persistName(c.Identifier)
-	check := Checker{Resolvers: p.Resolvers, System: p.System, Port: p.Port, Log: p.Log}
+	check := Checker{Resolvers: p.Resolvers, System: p.System, Port: p.Port, Grace: p.grace, Log: p.Log}
 	err := check.await(ctx, fqdn, 0, func(txts []string) bool {
 		return slices.ContainsFunc(txts, func(txt string) bool { return permits(txt, c, time.Now()) })
 	})

@@ -30,6 +30,7 @@ func (c Checker) exchange(ctx context.Context, name string, qtype uint16, addr s
 	m := new(dns.Msg)
 	m.SetQuestion(name, qtype)
 	m.RecursionDesired = recurse
+	m.AuthenticatedData = recurse // tell whether DNSSEC vouches for it (RFC 6840, section 5.7)
 	in, err := c.once(ctx, m, "udp", addr)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

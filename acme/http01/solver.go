@@ -79,6 +79,11 @@ func (s *Solver) publish(dir string, mode fs.FileMode, c acme.Challenge) error {
 	if err == nil {
 		err = write(dir, c.Token, c.KeyAuth, mode)
 	}
+	if err == nil { // the CA asks once, and then the order is spoilt
+		if _, err = read(dir, c.Token); err != nil {
+			s.withdraw(filepath.Join(dir, c.Token))
+		}
+	}
 	var open *keypair.UnsafeError
 	if err == nil || errors.As(err, &open) {
 		return err

@@ -252,3 +252,22 @@ func TestDirectoryThatCannotBeUsed(t *testing.T) {
 		})
 	}
 }
+
+// What we could not serve is not asked for: the CA would ask once, and spoil the
+// order.
+func TestTokenThatCannotBeRead(t *testing.T) {
+	s, _ := newSolver(t)
+	c := challenge
+	c.KeyAuth = strings.Repeat("x", maxKeyAuth)
+	err := s.Prove(t.Context(), c, func(context.Context) error {
+		t.Error("it was asked for")
+		return nil
+	})
+	var failed *PublishError
+	if !errors.As(err, &failed) {
+		t.Errorf("error = %v, want a PublishError", err)
+	}
+	if left, err := os.ReadDir(s.Dir); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}

@@ -38,12 +38,13 @@ func (a *app) check(ctx context.Context, args []string) error {
 		}
 		defer lock.Release()
 		defer w.end(ctx)
-		found = slices.Concat(found, checkPage(cfg), w.checkLive(ctx))
+		found = slices.Concat(found, checkPage(cfg), checkBought(cfg, true), w.checkLive(ctx))
+		found = append(found, w.checkIdentities(ctx, found)...)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 	} else {
-		found = slices.Concat(found, checkPage(cfg), checkProviders(ctx, cfg), checkFiles(cfg))
+		found = slices.Concat(found, checkPage(cfg), checkBought(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg))
 	}
 	if *asJSON {
 		if err := a.printJSON(found); err != nil {
@@ -99,7 +100,7 @@ func (a *app) mistaken(err error, asJSON bool) error {
 
 // A Finding is the result of one check.
 type Finding struct {
-	Check   string `json:"check"`   // "ca", "account", "http-01", "dns-01", "dns-persist-01", "caa", "deploy", "configuration"
+	Check   string `json:"check"`   // "ca", "account", "http-01", "dns-01", "dns-persist-01", "external", "caa", "tlsa", "deploy", "identity", "configuration"
 	Subject string `json:"subject"` // what was checked
 	Result  Result `json:"result"`
 	Detail  string `json:"detail,omitempty"`

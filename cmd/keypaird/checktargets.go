@@ -148,10 +148,15 @@ func (c *checker) certs() {
 }
 
 func (c *checker) cert(p path, cert CertConfig) CertConfig {
+	if c.isSet(p.in("external")) {
+		c.boughtCert(p, cert)
+		return cert
+	}
 	cert.HTTP01 = c.names(p.in("http-01"), cert.HTTP01, acme.HTTP01)
 	cert.DNS01 = c.names(p.in("dns-01"), cert.DNS01, acme.DNS01)
 	cert.DNSPersist01 = c.names(p.in("dns-persist-01"), cert.DNSPersist01, acme.DNSPersist01)
 	c.once(p, cert)
+	cert.TLSA = c.tlsa(p.in("tlsa"), cert)
 	if len(cert.HTTP01)+len(cert.DNS01)+len(cert.DNSPersist01) == 0 && !c.wrongIn(p) {
 		c.wrong(p, `list names by their proof: http-01 = ["mail.example.org"]`, "certifies no name")
 	}

@@ -13,7 +13,8 @@ import (
 func (c *checker) together() {
 	writers, told := map[string]written{}, map[string]bool{}
 	seen := map[string]TargetConfig{}
-	for _, t := range c.cfg.Targets() {
+	targets := c.cfg.Targets()
+	for _, t := range targets {
 		if t.Name == "" { // a host that is none
 			continue
 		}
@@ -25,6 +26,9 @@ func (c *checker) together() {
 		seen[t.Name] = t
 		c.certifiable(p, t)
 		c.files(p, t, writers, told)
+	}
+	for _, t := range targets {
+		c.boughtApart(c.place(t), t, writers)
 	}
 }
 

@@ -165,14 +165,54 @@ type CertConfig struct {
 	// The [dns] table for the dns-01 names. Required if there are any.
 	DNS string `toml:"dns"`
 
+	// Instead of all of these: a certificate that you buy, or make with a CA of
+	// your own. It is deployed, verified and told of like the others, and never
+	// ordered: external = { chain = "/root/bought.pem", key = "/root/bought.key" }
+	External ExternalConfig `toml:"external"`
+
+	// Names of TLSA records by which peers know the key (DANE), each
+	// "_port._proto.host" with a host that is certified here:
+	// ["_25._tcp.mx1.example.org"]. keypaird then makes each key long before it is
+	// used. keypaird status shows two records, of the key in use and of the next
+	// one: publish both. A renewal has the next key when its record was visible at
+	// every name server of the zone for two of its TTLs, and the same key as before
+	// otherwise; -force changes nothing in that. Resolvers of the [dns] table are
+	// asked instead of the name servers. An [identity] has none: which key is
+	// shown at a name depends on its SNI, so list its host in a [cert]. Default:
+	// none; each certificate has a new key.
+	TLSA []string `toml:"tlsa"`
+
 	// Deployments: presets (keypaird deploy -list) or [deploy] tables.
 	Deploy []string `toml:"deploy"`
 
-	// Each may override the top.
+	// Each may override the top; not beside external.
 	Key            string   `toml:"key"`
 	Profile        *string  `toml:"profile"`
 	SignWith       []string `toml:"sign_with"`
 	PreferredChain *string  `toml:"preferred_chain"`
+}
+
+// ExternalConfig is external of a [cert] table: files that you, or a program of
+// yours, put there and replace in time. The daemon sees within seconds that they
+// have changed, keypaird issue looks at once. A pair that is whole is copied into
+// the state directory and deployed from there; for one that is not, such as half
+// of a new one, nothing changes: it is read again after a minute, ten minutes and
+// so on, and whenever it changes, and the third failure is told of. The end is
+// told of from 30 days before it, or from a sixth of the lifetime if that is
+// less.
+//
+// To have keypaird take over, write http-01 or dns-01 in place of external. With
+// the same names and type of key, what you bought is used until it is due; else
+// the first order is placed at once, and what is there stays in use until then.
+type ExternalConfig struct {
+	// PEM file with the certificate first, then the intermediates, that others
+	// cannot write. Absolute, not in the state directory, and no file that a
+	// deployment writes. Required.
+	Chain string `toml:"chain"`
+
+	// PEM file with its private key, without a passphrase, that others than the
+	// owner and his group can do nothing with. Likewise. Required.
+	Key string `toml:"key"`
 }
 
 // DeployConfig is a [deploy.NAME] table: one server that uses pairs. A preset

@@ -64,6 +64,11 @@ key     = "rsa2048"
 profile = "shortlived"
 sign_with = ["internal"]
 dns-persist-01 = ["example.net"]
+tlsa    = ["_25._tcp.mail.example.org"]
+
+[cert.shop]
+external = { chain = "/root/shop.pem", key = "/root/shop.key" }
+deploy   = ["postfix"]
 
 [deploy.relayd]
 preset  = "relayd"

@@ -106,7 +106,7 @@ domains = ["a.example.org"]`, `
 3: cert.a.dns01: unknown key
 -> did you mean "dns-01"?
 4: cert.a.domains: unknown key
--> known in [cert.a]: deploy dns dns-01 dns-persist-01 http-01 key preferred_chain profile sign_with
+-> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
 `},
 	{"in a deployment", `[deploy.nginx]
 fullchain = "/x"
@@ -162,16 +162,16 @@ http-01 = ["a.example.org"]
 "\u001b[31mred\u202eder\u0085" = 5
 'sin"gle' = 6`, `
 3: cert.a."x,y": unknown key
--> known in [cert.a]: deploy dns dns-01 dns-persist-01 http-01 key preferred_chain profile sign_with
+-> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
 4: cert.a.-: unknown key
--> known in [cert.a]: deploy dns dns-01 dns-persist-01 http-01 key preferred_chain profile sign_with
+-> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
 5: cert.a."": unknown key
--> known in [cert.a]: deploy dns dns-01 dns-persist-01 http-01 key preferred_chain profile sign_with
+-> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
 6: cert.a."back\\slash": unknown key
--> known in [cert.a]: deploy dns dns-01 dns-persist-01 http-01 key preferred_chain profile sign_with
+-> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
 7: cert.a."\x1b[31mred\u202eder\u0085": unknown key
--> known in [cert.a]: deploy dns dns-01 dns-persist-01 http-01 key preferred_chain profile sign_with
+-> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
 8: cert.a."sin\"gle": unknown key
--> known in [cert.a]: deploy dns dns-01 dns-persist-01 http-01 key preferred_chain profile sign_with
+-> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
 `},
 }

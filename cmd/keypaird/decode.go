@@ -143,7 +143,7 @@ func unknownRemedy(p path, key, near string, value any, fields map[string]reflec
 	switch {
 	case near != "":
 		return fmt.Sprintf("did you mean %q?", near)
-	case isTable && len(p) == 2:
+	case isTable && len(p) == 2 && len(homesOf(key)) == 0:
 		return "put a name with dots in quotes: [" + path{p[0], p[1] + "." + key}.String() + "]"
 	case len(p) == 2 && p[0] == "dns" && variable.MatchString(key):
 		return "put the provider's variables into env: env = { " + key + ` = "..." }`

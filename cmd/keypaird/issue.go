@@ -129,7 +129,10 @@ func results(done []renew.Done, errs []error) []targetResult {
 
 func sentence(d renew.Done) string {
 	until := d.NotAfter.Format(time.RFC3339)
-	if d.Action == renew.Issue {
+	switch d.Action {
+	case renew.Take:
+		return fmt.Sprintf("%s: taken from its files, valid until %s (%s)", d.Target, until, d.Why)
+	case renew.Issue:
 		return fmt.Sprintf("%s: issued by %s, valid until %s (%s)", d.Target, d.CA, until, d.Why)
 	}
 	return fmt.Sprintf("%s: deployed, valid until %s (%s)", d.Target, until, d.Why)

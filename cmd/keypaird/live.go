@@ -47,6 +47,7 @@ func (w *wiring) checkLive(ctx context.Context) []Finding {
 	found = append(found, sideBySide(tasks)...)
 	for _, s := range w.subjects {
 		found = append(found, c.advice(ctx, s)...)
+		found = append(found, c.w.checkTLSA(ctx, s)...)
 		for _, d := range s.Deploy {
 			found = append(found, deployable(w.deployments[d], s.Name)...)
 		}

@@ -27,7 +27,7 @@ var errLate = errors.New("the last pass did not end in time; what it was at is p
 func (k *keeper) look(ctx context.Context, due map[string]bool) map[string]time.Time {
 	next := map[string]time.Time{}
 	for {
-		k.adopt()
+		k.adopt(ctx)
 		report, yielded := k.turn(ctx, due)
 		maps.Copy(next, report.Next)
 		k.seen(report, due)
@@ -48,7 +48,9 @@ func (k *keeper) turn(ctx context.Context, due map[string]bool) (r renew.Report,
 	}
 	k.trouble = nil
 	defer lock.Release() // after the rest: children may still be removing their records
-	defer k.parts.http01.Close()
+	if !k.parts.activated() {
+		defer k.parts.http01.Close()
+	}
 	stop := make(chan struct{})
 	yield := sync.OnceFunc(func() { close(stop) })
 	k.pass.Yield = stop

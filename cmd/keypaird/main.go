@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -21,6 +22,9 @@ import (
 )
 
 func main() {
+	// We say nothing through the standard logger. net/http does: it would repeat,
+	// among our lines, what a server sends that it was not asked for.
+	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := exitStatus(os.Stderr, run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 	stop()
@@ -80,7 +84,8 @@ func commands() []command {
 		{"issue", "[-force] [-v] [-json] [NAME...]", "obtain and deploy now what is missing, due or changed", (*app).issue},
 		{"check", "[-live] [-json]", "find every mistake of the configuration; -live tries what issuing needs", (*app).check},
 		{"status", "[-json] [NAME...]", "say what is live, until when, and what comes next", (*app).status},
-		{"verify", "[-json] [NAME...]", "ask every endpoint whether it serves the live pair", (*app).verify},
+		{"verify", "[OPTION] [NAME|DOMAIN...]", "look what every endpoint serves, and say which peers that breaks", (*app).verify},
+		{"discover", "[-plan] [OPTION...] DOMAIN", "say which endpoints and names the services of a domain need", (*app).discover},
 		{"deploy", "-list [-json] [PRESET...]", "say what is known of the servers there are presets for", (*app).deploy},
 		{"dns", "[-json] [PROVIDER]", "list DNS providers, or the variables of one", (*app).dns},
 		{"version", "[-json]", "say which program this is", (*app).version},

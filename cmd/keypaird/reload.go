@@ -18,6 +18,7 @@ type offer struct {
 
 // drop lets go of what was made of a configuration, save for what is kept.
 func (o *offer) drop(keep *page) {
+	o.parts.http01.Close()
 	o.parts.close()
 	if o.page != nil && o.page != keep {
 		o.page.close()
@@ -110,7 +111,7 @@ func (k *keeper) refuse(err error) {
 }
 
 // adopt takes over what a reload offers.
-func (k *keeper) adopt() {
+func (k *keeper) adopt(ctx context.Context) {
 	k.changing.Lock()
 	defer k.changing.Unlock()
 	if k.offered == nil {
@@ -119,6 +120,7 @@ func (k *keeper) adopt() {
 	old := k.offer
 	k.take(k.offered)
 	k.offered = nil
+	k.answer(ctx)
 	old.drop(k.page)
 	k.mu.Lock()
 	k.refused = ""
@@ -140,7 +142,7 @@ func (k *keeper) take(o *offer) {
 	// The pass stays the same: it knows what the disk did not take.
 	fresh := o.parts.pass(renew.Patient)
 	p := &k.pass
-	p.Store, p.Obtainer, p.Deployer, p.Advisor, p.Log = fresh.Store, fresh.Obtainer, fresh.Deployer, fresh.Advisor, fresh.Log
+	p.Store, p.Obtainer, p.Deployer, p.Advisor, p.Viewer, p.Log = fresh.Store, fresh.Obtainer, fresh.Deployer, fresh.Advisor, fresh.Viewer, fresh.Log
 	p.Parallel, p.Mood, p.Window = fresh.Parallel, fresh.Mood, fresh.Window
 	p.Observer, p.Crier = k.app.metrics, nil
 	if len(o.parts.cfg.Notify.Command) > 0 {

@@ -94,6 +94,7 @@ func (k *keeper) run(ctx context.Context, signals <-chan os.Signal) error {
 	}
 	defer alone.Release()
 	k.take(first)
+	k.answer(ctx)
 	n := len(first.parts.subjects)
 	k.manager.ready(k.note(certificates(n) + ", looking at all"))
 	k.log.Info("started", "targets", n, "state", first.parts.cfg.State, "schedule", first.parts.cfg.Schedule)
@@ -109,6 +110,7 @@ func (k *keeper) run(ctx context.Context, signals <-chan os.Signal) error {
 		k.log.Warn("no watchdog", "err", err)
 	}
 	work.Go(func() { k.manager.watchdog(ctx, interval) })
+	work.Go(func() { k.watchFiles(ctx, watchEvery) })
 	if err := k.attend(ctx, signals, ended); err != nil {
 		return err
 	}
@@ -142,6 +144,17 @@ func (k *keeper) attend(ctx context.Context, signals <-chan os.Signal, ended <-c
 				k.wake()
 			}
 		}
+	}
+}
+
+// answer has tokens served between orders, too, where the service manager holds
+// the socket open: who connects is let in, and must not wait for the next order.
+func (k *keeper) answer(ctx context.Context) {
+	if !k.parts.activated() {
+		return
+	}
+	if err := k.parts.http01.Start(ctx); err != nil {
+		k.log.Warn("http-01 not answered", "err", err, "remedy", renew.Remedy(err))
 	}
 }
 

@@ -115,6 +115,43 @@ func TestDaemonLeavesNothing(t *testing.T) {
 	}
 }
 
+// What a reload offers comes first: no pass is begun with what a daemon was told
+// to forget while it waited for its turn.
+func TestOfferComesFirst(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "keypaird.toml")
+	write := func(target string) {
+		text := fmt.Sprintf("state = %q\nsign_with = [\"down\"]\n[ca.down]\ndirectory = \"https://127.0.0.1:1/\"\n[http-01]\nwebroot = %q\n[cert.%s]\nhttp-01 = [\"%[3]s.example.org\"]\n",
+			filepath.Join(dir, "state"), dir, target)
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := new(journal)
+	k := newKeeper(&app{env: os.Getenv, stdout: io.Discard, stderr: out, config: config, metrics: status.NewMetrics("test")}, slog.New(slog.NewTextHandler(out, nil)))
+	write("old")
+	first, err := k.read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.take(first)
+	defer k.end()
+	write("new")
+	k.reload(t.Context()) // no pass runs that could yield
+	if r, yielded := k.turn(t.Context(), nil); yielded || len(r.Errs) > 0 || strings.Contains(out.String(), "decided") {
+		t.Errorf("a pass was made: %v, %v\n%s", r.Errs, yielded, out)
+	}
+	select {
+	case <-k.wanted:
+	default:
+		t.Error("nobody wants the pass that was not made")
+	}
+	k.look(t.Context(), nil)
+	if text := out.String(); strings.Contains(text, "cert=old") || !strings.Contains(text, "msg=decided cert=new") {
+		t.Errorf("after that:\n%s", text)
+	}
+}
+
 // askPage asks for all that a status page has.
 func askPage(t *testing.T, url string) {
 	t.Helper()

@@ -35,7 +35,7 @@ func (w *wiring) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 	cfg := w.targets[o.Target.Name]
 	req := acme.Request{
 		Names: o.Target.Names, KeyType: o.Target.KeyType, Profile: o.Target.Profile, PreferredChain: cfg.PreferredChain,
-		Current: o.Have, Step: o.Step, Forced: o.Forced,
+		Current: o.Have, Key: o.Key, Step: o.Step, Forced: o.Forced,
 		Pending: w.pendingDir(o.Target, o.CA), // each CA has its own: falling back must not lose what the first may have issued
 		Proofs:  map[string]acme.Proof{},
 	}
@@ -115,12 +115,8 @@ func outcome(e *hooks.Error, target string) renew.Outcome {
 	return renew.Placed
 }
 
-// Limits of one call of the command that tells a person: its time, and the
-// length of the names, as no variable may have more than 128 KiB.
-const (
-	tellLimit = time.Minute
-	tellNames = 100 << 10
-)
+// tellLimit is how long one call of the command that tells a person may take.
+const tellLimit = time.Minute
 
 // Notify implements renew.Notifier.
 func (w *wiring) Notify(ctx context.Context, notices []renew.Notice) error {
@@ -136,7 +132,7 @@ func (w *wiring) Notify(ctx context.Context, notices []renew.Notice) error {
 	for length := 0; len(notices) > 0; notices = notices[len(ev.Names):] {
 		ev.Names, length = nil, 0
 		for _, n := range notices {
-			if length += len(n.Target) + 1; length > tellNames {
+			if length += len(n.Target) + 1; length > hooks.MaxNames { // then in one more call
 				break
 			}
 			ev.Names = append(ev.Names, n.Target)

@@ -17,8 +17,10 @@ type TargetConfig struct {
 	PreferredChain string
 	SignWith       []string
 	Deploy         []string
-	Identity       string   // the plain domain it belongs to; "" for a [cert]
-	Services       []string // of the identity
+	Identity       string         // the plain domain it belongs to; "" for a [cert]
+	Services       []string       // of the identity
+	External       ExternalConfig // zero: it is ordered
+	TLSA           []string       // names of records
 }
 
 // A NameProof is a name and how it is proven.
@@ -99,7 +101,11 @@ func proofBy(dns, name string) NameProof {
 }
 
 func (c *Config) certTarget(name string, cert CertConfig) TargetConfig {
+	if cert.External != (ExternalConfig{}) {
+		return TargetConfig{Name: name, Deploy: cert.Deploy, External: cert.External}
+	}
 	t := c.target(name, cert.Key, cert.Profile, cert.PreferredChain, cert.SignWith, cert.Deploy)
+	t.TLSA = cert.TLSA
 	for _, n := range cert.HTTP01 {
 		t.Proofs = append(t.Proofs, NameProof{Name: n, Type: acme.HTTP01})
 	}

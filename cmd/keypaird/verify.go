@@ -2,166 +2,216 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
-	"text/tabwriter"
+	"os"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
-	"keypaird/hooks/probe"
+	"keypaird/hooks/discover"
 	"keypaird/renew"
 )
 
-// A Sight is one endpoint asked for one name, a row of "keypaird verify".
-type Sight struct {
-	Target     string `json:"target"`
-	Deployment string `json:"deployment"`
-	Endpoint   string `json:"endpoint"`
-	Name       string `json:"name"`
-	OK         bool   `json:"ok"`
-	Error      string `json:"error,omitempty"`
-	Remedy     string `json:"remedy,omitempty"`
-}
-
-// verify dials every endpoint of every deployment and compares what it serves
-// with the live pair.
+// verify dials the endpoints of deployments, and those that the peers of a
+// domain find, and compares what is served with what should be.
 func (a *app) verify(ctx context.Context, args []string) error {
 	flags := a.flags("verify")
 	asJSON := flags.Bool("json", false, "print the rows as JSON")
+	asTAP := flags.Bool("tap", false, "print the rows in the Test Anything Protocol, version 14")
+	roots := flags.String("roots", "", "trust the CAs in this PEM `file` too")
+	look := addLookFlags(flags)
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	cfg, err := a.load()
+	if *asJSON && *asTAP {
+		return &UsageError{"-json and -tap exclude each other"}
+	}
+	v, err := a.verifier(flags.Args(), look, *roots)
 	if err != nil {
 		return err
 	}
-	w, err := a.wire(cfg, a.logger(levelQuiet))
+	defer v.close()
+	rows, err := v.all(ctx)
 	if err != nil {
 		return err
-	}
-	defer w.close()
-	targets, err := w.choose(flags.Args())
-	if err != nil {
-		return err
-	}
-	rows := []Sight{}
-	for _, t := range targets {
-		rows = append(rows, w.sights(ctx, t)...)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if *asJSON {
-		if err := a.printJSON(rows); err != nil {
-			return err
-		}
-	} else if err := a.printSights(rows); err != nil {
+	if len(rows) == 0 {
+		return errNowhere{}
+	}
+	switch {
+	case *asJSON:
+		err = a.printJSON(rows)
+	case *asTAP:
+		err = writeTAP(a.stdout, rows)
+	case tally(rows)[Nothing] < len(rows):
+		err = writeSights(a.stdout, rows)
+	}
+	if err != nil {
 		return err
 	}
 	return verdict(rows)
 }
 
-// sights looks at a target from everywhere it is deployed to.
-func (w *wiring) sights(ctx context.Context, t renew.Target) []Sight {
-	leaf, _, _, err := w.store.LiveLeaf(t.Name)
+// A verifier is one verify under way.
+type verifier struct {
+	w       *wiring             // nil: there is no configuration
+	byName  map[string][]string // targets by what they are for
+	targets []renew.Target      // that are asked about
+	domains []domainWish        //
+	roots   *x509.CertPool      // trusted
+	lookup  discover.Discoverer
+	looks   *looker
+	now     time.Time
+}
+
+// A domainWish is a domain whose peers' way is followed.
+type domainWish struct {
+	domain     string
+	services   []string // none: all
+	components []string
+	names      []string // only what peers want these names for; none: all
+	configured bool     // the services are known to be there
+}
+
+// verifier finds out what is asked for. A name that is a target's is that
+// target; any other name with a dot is a domain, for which no configuration is
+// needed.
+func (a *app) verifier(names []string, look *lookFlags, roots string) (*verifier, error) {
+	for _, name := range names {
+		if strings.HasPrefix(name, "-") {
+			return nil, &UsageError{fmt.Sprintf("%s stands after a name: options go before names", name)}
+		}
+	}
+	d, err := look.discoverer(a.logger(levelQuiet))
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = errNoPair
-		}
-		return []Sight{{Target: t.Name, Error: err.Error(), Remedy: "keypaird issue"}}
+		return nil, err
 	}
-	var rows []Sight
-	for _, d := range t.Deploy {
-		for _, e := range w.deployments[d].Verify {
-			for _, name := range t.Names {
-				row := Sight{Target: t.Name, Deployment: d, Endpoint: e.String(), Name: name, OK: true}
-				if err := patiently(ctx, func() error { return probe.Verify(ctx, e, name, leaf) }); err != nil {
-					row.OK, row.Error, row.Remedy = false, err.Error(), renew.Remedy(err)
-				}
-				rows = append(rows, row)
+	v := &verifier{lookup: *d, looks: newLooker(), now: time.Now()}
+	cfg, err := a.verifyConfig(names)
+	if err != nil {
+		return nil, err
+	}
+	if v.roots, err = a.trustedRoots(cfg, roots); err != nil {
+		return nil, err
+	}
+	v.lookup.Roots = v.roots
+	if cfg != nil {
+		v.w, err = a.wire(cfg, a.logger(levelQuiet))
+		if err != nil && (len(names) == 0 || slices.ContainsFunc(names, cfg.hasTarget)) {
+			return nil, err
+		}
+		if err != nil {
+			fmt.Fprintf(a.stderr, "keypaird: pairs of ours are not recognised: %v\n", err)
+		}
+	}
+	if v.w != nil {
+		v.byName = map[string][]string{}
+		for _, s := range v.w.standing(nil) {
+			for _, name := range s.Names {
+				v.byName[name] = append(v.byName[name], s.Name)
 			}
 		}
 	}
-	return rows
+	if err := v.choose(names); err != nil {
+		v.close()
+		return nil, err
+	}
+	return v, nil
 }
 
-// A server that has just reloaded may have an old worker that still accepts: a
-// wrong pair is looked at again for this long.
-const (
-	lookAgain  = time.Second
-	firstPause = 20 * time.Millisecond
-)
-
-// patiently calls look until it succeeds or a second is over.
-func patiently(ctx context.Context, look func() error) error {
-	began := time.Now()
-	for pause := firstPause; ; pause *= 2 {
-		err := look()
-		var stale *probe.StaleError
-		if !errors.As(err, &stale) || time.Since(began)+pause > lookAgain {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(pause):
-		}
+func (v *verifier) close() {
+	if v.w != nil {
+		v.w.close()
 	}
 }
 
-var errNoPair = errors.New("no pair is live")
-
-func (a *app) printSights(rows []Sight) error {
-	tw := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "TARGET\tENDPOINT\tNAME\tSERVES")
-	for _, r := range rows {
-		serves := "the live pair"
-		if !r.OK {
-			serves = r.Error
-		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", r.Target, r.Endpoint, r.Name, serves)
-	}
-	return tw.Flush()
+// hasTarget tells whether a name as a person writes it is a target's.
+func (c *Config) hasTarget(name string) bool {
+	name = normalNames([]string{name})[0]
+	return slices.ContainsFunc(c.Targets(), func(t TargetConfig) bool { return t.Name == name })
 }
 
-// A VerdictError says how many rows were wrong.
-type VerdictError struct {
-	Wrong, Of int
-	Hint      string
-}
-
-func (e *VerdictError) Error() string {
-	return fmt.Sprintf("%d of %d checks failed", e.Wrong, e.Of)
-}
-
-// Remedy is that of the first wrong row.
-func (e *VerdictError) Remedy() string { return e.Hint }
-
-// errNowhere is the answer where no deployment says where to look.
-type errNowhere struct{}
-
-func (errNowhere) Error() string { return "nothing to verify" }
-
-// Remedy says what the operator can do about it.
-func (errNowhere) Remedy() string {
-	return `name the endpoints of a deployment: verify = ["127.0.0.1:443"] in its [deploy] table`
-}
-
-func verdict(rows []Sight) error {
-	if len(rows) == 0 {
-		return errNowhere{}
-	}
-	v := &VerdictError{Of: len(rows)}
-	for _, r := range rows {
-		if !r.OK {
-			if v.Wrong == 0 {
-				v.Hint = r.Remedy
-			}
-			v.Wrong++
+// verifyConfig reads the configuration. Domains are verified without one that
+// is not there or not ours to read, unless it was asked for by name.
+func (a *app) verifyConfig(names []string) (*Config, error) {
+	if len(names) > 0 && a.config == "" && a.env(configVariable) == "" {
+		switch f, err := os.Open(configDefault); {
+		case errors.Is(err, os.ErrNotExist):
+			return nil, nil
+		case errors.Is(err, os.ErrPermission):
+			fmt.Fprintf(a.stderr, "keypaird: pairs of ours are not recognised: %v\n", err)
+			return nil, nil
+		case err == nil:
+			f.Close()
 		}
 	}
-	if v.Wrong == 0 {
+	return a.load()
+}
+
+// choose sorts names into targets and domains.
+func (v *verifier) choose(names []string) error {
+	if len(names) == 0 {
+		v.targets = targets(v.w.standing(nil))
+		v.wishes(v.targets, true)
 		return nil
 	}
-	return v
+	for _, name := range names {
+		normal := normalNames([]string{name})[0]
+		if v.w != nil && v.w.known([]string{normal}) == nil {
+			mine := targets(v.w.standing(map[string]bool{normal: true}))
+			v.targets = append(v.targets, mine...)
+			v.wishes(mine, false)
+			continue
+		}
+		if v.w != nil && !strings.ContainsAny(normal, ".:") {
+			return v.w.known([]string{normal})
+		}
+		v.domains = append(v.domains, domainWish{domain: lookName(name)})
+	}
+	return nil
+}
+
+// wishes adds the domains of identities whose services are configured. Who asks
+// for the host's target alone is not told of what other names are needed for.
+func (v *verifier) wishes(list []renew.Target, all bool) {
+	for _, t := range list {
+		domain := v.w.targets[t.Name].Identity
+		id, ok := v.w.cfg.Identity[domain]
+		if !ok || len(id.Services) == 0 {
+			continue
+		}
+		wish := domainWish{domain: domain, services: id.Services, components: id.Components, configured: true}
+		if t.Name != domain && !all {
+			wish.names = t.Names
+		}
+		same := func(o domainWish) bool { return o.domain == domain && len(o.names) == len(wish.names) }
+		if !slices.ContainsFunc(v.domains, same) {
+			v.domains = append(v.domains, wish)
+		}
+	}
+}
+
+// all looks at everything that is asked for.
+func (v *verifier) all(ctx context.Context) ([]Sight, error) {
+	deployed := make([][]Sight, len(v.targets))
+	var wg sync.WaitGroup
+	for i, t := range v.targets {
+		wg.Go(func() { deployed[i] = v.deployed(ctx, t) })
+	}
+	wg.Wait()
+	rows := slices.Concat(deployed...)
+	for _, d := range v.domains {
+		found, err := v.found(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, found...)
+	}
+	return rows, nil
 }

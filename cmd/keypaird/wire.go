@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,6 +43,7 @@ type wiring struct {
 	persist     *dns01.Persist
 	deployments map[string]*hooks.Deployment
 	window      *opening // nil: deployments may begin at any time
+	files       watch
 }
 
 // wire makes the parts. It touches nothing but the state directory.
@@ -69,13 +71,14 @@ func (a *app) wire(cfg *Config, log *slog.Logger) (*wiring, error) {
 			return nil, err
 		}
 	}
+	w.files.settled(w.subjects) // as they are before anybody takes them
 	return w, nil
 }
 
 // add wires one target and whatever it needs that is not there yet.
 func (w *wiring) add(t TargetConfig, m *status.Metrics) error {
 	s := status.Subject{
-		Target: renew.Target{Name: t.Name, KeyType: t.Key, CAs: t.SignWith, Profile: t.Profile, Deploy: t.Deploy},
+		Target: renew.Target{Name: t.Name, KeyType: t.Key, CAs: t.SignWith, Profile: t.Profile, Deploy: t.Deploy, TLSA: t.TLSA},
 		Proofs: map[string]string{}, Verifies: map[string]bool{}, Endpoints: map[string][]string{}, Window: w.opens(),
 	}
 	for _, p := range t.Proofs {
@@ -101,6 +104,7 @@ func (w *wiring) add(t TargetConfig, m *status.Metrics) error {
 			s.Endpoints[name] = append(s.Endpoints[name], e.String())
 		}
 	}
+	s.External = t.source()
 	w.targets[t.Name] = t
 	w.subjects = append(w.subjects, s)
 	return nil
@@ -125,6 +129,9 @@ func (w *wiring) standing(names map[string]bool) []status.Subject {
 	for _, s := range w.subjects {
 		if names != nil && !names[s.Name] {
 			continue
+		}
+		if s.External != nil {
+			s = w.bought(s)
 		}
 		s.Manner = make(map[string]renew.Manner, len(s.Deploy))
 		for _, name := range s.Deploy {
@@ -218,11 +225,14 @@ func (w *wiring) end(ctx context.Context) {
 	w.close()
 }
 
+// activated reports whether the service manager holds the socket for http-01.
+func (w *wiring) activated() bool { return strings.HasPrefix(w.cfg.HTTP01.Listen, "fd:") }
+
 func (w *wiring) lockPath() string { return filepath.Join(w.cfg.State, "lock") }
 
 // pass returns one look at the targets.
 func (w *wiring) pass(mood renew.Mood) *renew.Pass {
 	return &renew.Pass{
-		Store: w.store, Obtainer: w, Deployer: w, Advisor: w, Parallel: w.cfg.Parallel, Mood: mood, Window: w.opens(), Log: w.log,
+		Store: w.store, Obtainer: w, Deployer: w, Advisor: w, Viewer: w, Parallel: w.cfg.Parallel, Mood: mood, Window: w.opens(), Log: w.log,
 	}
 }

@@ -21,7 +21,7 @@ type story struct {
 type worldKey struct{}
 
 // words are what a story may say beside testscript's own commands. Those that
-// wait do so for ten seconds at most.
+// wait do so for a minute at most.
 func words() map[string]func(*testscript.TestScript, bool, []string) {
 	all := map[string]func(*story, bool, []string){
 		"need":      (*story).need,      // PROGRAM...|own: leave the story out where that cannot be had
@@ -36,6 +36,7 @@ func words() map[string]func(*testscript.TestScript, bool, []string) {
 		"requests":  (*story).requests,  // [-ca NAME] [N]: so many since the last time
 		"orders":    (*story).orders,    // [-ca NAME] PLACED FINALIZED: so many in all
 		"proofs":    (*story).proofs,    // [-state DIR] TARGET NAME=TYPE...: how the CA saw them proven
+		"paper":     (*story).paper,     // [-ended] [-alone] FILE NAME...: a pair by another CA, whose root is paper.pem
 		"served":    (*story).served,    // NAME CERTIFICATE [ADDRESS]: what openssl s_client sees
 		"matching":  (*story).matching,  // CHAIN KEY: these are a pair
 		"modes":     (*story).modes,     // MODE FILE...
@@ -53,7 +54,9 @@ func words() map[string]func(*testscript.TestScript, bool, []string) {
 		"daemon":    (*story).daemon,    // [-state DIR] SIGNAL: to the daemon that works there
 		"manager":   (*story).manager,   // [DURATION]: be the service manager; what it is told is in the file manager
 		"sink":      (*story).sink,      // start a web server, at $SINK, that writes what it is told to the file sink
+		"site":      (*story).site,      // ADDRESS[:PORT] HOST[,HOST...] DIR: start nginx that shows it as https://HOST/, and trust it
 		"edit":      (*story).edit,      // FILE REGEXP REPLACEMENT: there is at least one match
+		"buy":       (*story).buy,       // [-days N] [-ago N] DIR NAME...: a pair of a CA without ACME, into DIR/{chain,key,cert}.pem
 		"clock":     (*story).clock,     // [DURATION]: start, or fail when more has passed
 	}
 	cmds := map[string]func(*testscript.TestScript, bool, []string){}
@@ -65,7 +68,7 @@ func words() map[string]func(*testscript.TestScript, bool, []string) {
 	return cmds
 }
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // publish tells the script what has been started.
 func (s *story) publish() {

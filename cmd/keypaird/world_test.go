@@ -48,6 +48,8 @@ type world struct {
 	second     *acmetest.DNS // that lags behind ns
 	cas        map[string]*authority
 	seen       map[string]int // requests counted so far, by CA
+	seller     *seller        // nil until something is bought
+	paperCA    *paperCA       // nil: nothing was asked of it
 	clockStart time.Time
 	closers    []func()
 }

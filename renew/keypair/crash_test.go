@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -60,7 +61,9 @@ func helpIssue(args []string) error {
 type crash struct {
 	t          *testing.T
 	strace     string
-	template   string // a store with three versions, the last one live
+	tmp        string       // where there is room for runs
+	runs       atomic.Int32 // so far
+	template   string       // a store with three versions, the last one live
 	chain, key string
 	want       string // fingerprint of the pair that is added
 	before     string // fingerprint of the pair that is live
@@ -118,8 +121,8 @@ func findStrace(t *testing.T) string {
 
 func newCrash(t *testing.T, strace string) *crash {
 	ca := newCA(t)
-	tmp := t.TempDir()
-	c := &crash{t: t, strace: strace, template: tmp + "/state", chain: tmp + "/chain", key: tmp + "/key"}
+	tmp := memory(t)
+	c := &crash{t: t, strace: strace, tmp: tmp, template: tmp + "/state", chain: tmp + "/chain", key: tmp + "/key"}
 	s := open(t, c.template)
 	for range 3 {
 		v := add(t, s, name, ca.pair(t, name))
@@ -187,8 +190,8 @@ func keys(m map[int]bool) func(func(int) bool) {
 // run runs the helper once on a copy of the store, with the fault at the n-th
 // call if there is one, then looks at what is there, and returns the trace.
 func (c *crash) run(t *testing.T, fault string, n int) string {
-	tmp, err := os.MkdirTemp(t.TempDir(), "")
-	must(t, err)
+	tmp := c.tmp + fmt.Sprint("/", c.runs.Add(1))
+	must(t, os.Mkdir(tmp, 0o700))
 	dir := tmp + "/state"
 	must(t, copyTree(c.template, dir))
 	var inject []string

@@ -39,6 +39,19 @@ func helperEnviron(helper string) []string {
 	return append(os.Environ(), helperEnv+"="+helper, "GORACE=atexit_sleep_ms=0")
 }
 
+// memory returns a directory of the test's own, in memory where there is such a
+// place: for tests that make thousands of files durable, which disks take their
+// time for, and prove nothing about disks.
+func memory(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "keypair-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	return dir
+}
+
 func open(t testing.TB, dir string) *Store {
 	t.Helper()
 	s, err := Open(dir)

@@ -2,9 +2,6 @@ package keypair
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/pem"
@@ -72,20 +69,4 @@ func parseKeyBlock(b *pem.Block) (crypto.Signer, error) {
 
 // KeyType is the configuration's word for the key: ec256, ec384, rsa2048,
 // rsa3072 or rsa4096; empty for any other.
-func (p *Pair) KeyType() string {
-	switch pub := p.Leaf.PublicKey.(type) {
-	case *ecdsa.PublicKey:
-		switch pub.Curve {
-		case elliptic.P256():
-			return "ec256"
-		case elliptic.P384():
-			return "ec384"
-		}
-	case *rsa.PublicKey:
-		switch bits := pub.N.BitLen(); bits {
-		case 2048, 3072, 4096:
-			return fmt.Sprintf("rsa%d", bits)
-		}
-	}
-	return ""
-}
+func (p *Pair) KeyType() string { return KeyType(p.Leaf.PublicKey) }

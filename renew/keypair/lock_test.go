@@ -99,7 +99,7 @@ func TestLockOfAnotherProcess(t *testing.T) {
 		if !errors.As(err, &held) || !errors.Is(err, context.Canceled) || held.Remedy() == "" {
 			t.Fatalf("AcquireLock: %v, want a HeldError", err)
 		}
-		if d := time.Since(start); d > 2*time.Second {
+		if d := time.Since(start); d > 20*time.Second {
 			t.Errorf("giving up took %v", d)
 		}
 		who := fmt.Sprintf(`^process %d since 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$`, pid)

@@ -9,24 +9,25 @@ import (
 // A traced line is one system call of the helper's thread.
 type traced struct{ thread, call, line string }
 
-var traceLine = regexp.MustCompile(`(?m)^(\d+) +([a-z0-9_]+)\(.*$`)
-
 // all returns the calls of the thread that works on the store, and which of
 // them is the first one after the begin mark; -1 if it did not come so far.
 func (c *crash) all(trace string) (lines []traced, first int) {
 	thread := ""
-	if at := regexp.MustCompile(`(?m)^(\d+) .*"` + beginMark).FindStringSubmatch(trace); at != nil {
-		thread = at[1]
+	if before, _, ok := strings.Cut(trace, `"`+beginMark); ok {
+		thread, _, _ = strings.Cut(before[strings.LastIndexByte(before, '\n')+1:], " ")
 	}
 	first = -1
-	for _, m := range traceLine.FindAllStringSubmatch(trace, -1) {
-		if m[1] != thread {
-			continue
+	for line := range strings.Lines(trace) {
+		line = strings.TrimSuffix(line, "\n")
+		id, rest, _ := strings.Cut(line, " ")
+		call, _, ok := strings.Cut(strings.TrimLeft(rest, " "), "(")
+		if id != thread || !ok || strings.Trim(call, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+			continue // of another thread, or no call: a signal, an exit
 		}
-		if strings.Contains(m[0], beginMark) {
+		if strings.Contains(line, beginMark) {
 			first = len(lines) + 1
 		}
-		lines = append(lines, traced{m[1], m[2], m[0]})
+		lines = append(lines, traced{id, call, line})
 	}
 	return lines, first
 }

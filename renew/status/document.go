@@ -20,6 +20,7 @@ type Target struct {
 	Name        string       `json:"name"`
 	Names       []Name       `json:"names"`
 	SignWith    []string     `json:"sign_with"`           // CAs, in the order they are asked
+	External    *External    `json:"external,omitempty"`  // the certificate is bought, not ordered
 	State       string       `json:"state"`               // one of States
 	Attention   string       `json:"attention,omitempty"` // why a person is needed; "": keypaird gets along
 	Live        *Certificate `json:"live,omitempty"`      // what is in use
@@ -31,6 +32,7 @@ type Target struct {
 	Next        Next         `json:"next"`
 	Order       *Failure     `json:"order,omitempty"`  // of obtaining, if the last try failed and a certificate is still wanted
 	Orders      []Failure    `json:"orders,omitempty"` // likewise at each CA that failed, in the order they are asked
+	TLSA        *TLSA        `json:"tlsa,omitempty"`   // records by which peers know the key, if it has any
 	Damage      *Damage      `json:"damage,omitempty"` // of the files, if they are not what they should be
 	Deployments []Deployment `json:"deployments,omitempty"`
 }
@@ -52,7 +54,7 @@ func States() []string { return []string{OK, Due, Pending, Failing, Missing, Exp
 // A Name is a name on the certificate and the challenge type that proves it.
 type Name struct {
 	Name  string `json:"name"`
-	Proof string `json:"proof"`
+	Proof string `json:"proof"` // or "external"
 }
 
 // A Certificate is one stored version.

@@ -20,6 +20,7 @@ func (s *Server) metrics(w http.ResponseWriter, req *http.Request) {
 		s.Metrics.expect(doc)
 		g.targets(doc)
 		g.orders(doc)
+		g.externals(doc)
 		g.deployments(doc)
 	}
 	promhttp.HandlerFor(prometheus.Gatherers{s.Metrics.registry, g.registry}, promhttp.HandlerOpts{
@@ -115,6 +116,21 @@ func (g gauges) orders(doc Document) {
 			failures(float64(f.Failures), t.Name, f.CA)
 			next(float64(f.Next.Unix()), t.Name, f.CA)
 		}
+	}
+}
+
+// externals sets how it fares with the files of bought certificates.
+func (g gauges) externals(doc Document) {
+	failures := g.vec("external_failures", "How often in a row the files of a bought certificate could not be taken, while they are to be.", "target")
+	for _, t := range doc.Targets {
+		if t.External == nil {
+			continue
+		}
+		n := 0
+		if t.External.Failure != nil {
+			n = t.External.Failure.Failures
+		}
+		failures(float64(n), t.Name)
 	}
 }
 

@@ -65,15 +65,16 @@ type group struct {
 // A card is one target on a page.
 type card struct {
 	Target
-	Class string // bad, busy or good
-	Sign  string // the same, as a character
-	Plea  string // Attention, unless what failed says just that
-	Left  string // of the lifetime of what is live
-	Then  string // what comes next
-	Fold  bool
-	Bar   *bar
-	Tries []try
-	Doors []door
+	Class   string // bad, busy or good
+	Sign    string // the same, as a character
+	Plea    string // Attention, unless what failed says just that
+	Left    string // of the lifetime of what is live
+	Then    string // what comes next
+	Rolling string // which key comes next
+	Fold    bool
+	Bar     *bar
+	Tries   []try
+	Doors   []door
 }
 
 // A try is something that failed, on a page.
@@ -158,9 +159,13 @@ func newCard(t Target, now time.Time) card {
 	if t.Live != nil {
 		c.Left = left(t.Live.NotAfter, now)
 	}
+	if t.TLSA != nil {
+		c.Rolling = t.TLSA.says(now)
+	}
 	for _, f := range t.Orders {
 		c.Tries = append(c.Tries, newTry(t, "Ordering at "+f.CA, f))
 	}
+	c.Tries = append(c.Tries, t.taking()...)
 	for _, d := range t.Deployments {
 		c.Doors = append(c.Doors, newDoor(d))
 		if d.Failure != nil {
@@ -216,6 +221,8 @@ func (t Target) then(now time.Time) string {
 	switch t.Next.Action {
 	case renew.Issue:
 		return "a certificate is ordered in the next pass, because: " + t.Next.Why
+	case renew.Take:
+		return "its files are taken in the next pass, because: " + t.Next.Why
 	case renew.Deploy:
 		return "the newest certificate is deployed in the next pass, because: " + t.Next.Why
 	case renew.Wait:
@@ -224,7 +231,7 @@ func (t Target) then(now time.Time) string {
 		}
 		return "tried again at " + at + ", because: " + t.Next.Why
 	case renew.None:
-		return "the next certificate is ordered at " + at
+		return t.unless("the next certificate is ordered at "+at, when)
 	}
 	return "not known while its files cannot be used"
 }

@@ -50,7 +50,7 @@ func Collect(store *keypair.Store, subjects []Subject, now time.Time) (Document,
 }
 
 func collect(store *keypair.Store, s Subject, now time.Time) (Target, error) {
-	t := Target{Name: s.Name, SignWith: s.CAs}
+	t := Target{Name: s.Name, SignWith: append([]string{}, s.CAs...), Names: []Name{}}
 	for _, name := range s.Names {
 		t.Names = append(t.Names, Name{name, s.Proofs[name]})
 	}
@@ -61,6 +61,10 @@ func collect(store *keypair.Store, s Subject, now time.Time) (Target, error) {
 	if s.Window != nil {
 		state.Opens = s.Window(now)
 	}
+	if err := renew.LookNext(store, s.Target, &state); err != nil {
+		return t, err
+	}
+	t.TLSA = newTLSA(s, state, now)
 	t.decide(s, state, now)
 	leaf, id, fp := state.Leaf, state.Version, state.Fingerprint
 	if !state.Live {
@@ -70,7 +74,7 @@ func collect(store *keypair.Store, s Subject, now time.Time) (Target, error) {
 	}
 	if err == nil && leaf != nil {
 		t.Live = certificate(store, s.Name, id, fp, leaf)
-		t.Concern = second(renew.Concern(leaf))
+		t.Concern = second(s.Concern(leaf))
 	}
 	newest := t.Live
 	if state.Leaf != nil && !state.Live {
@@ -99,7 +103,8 @@ func (t *Target) decide(s Subject, state renew.State, now time.Time) {
 		t.Next.At = &at
 	}
 	t.Renewal = renewal(state)
-	if wanted(s, state, now) {
+	t.external(s, state, now)
+	if t.External == nil && wanted(s, state, now) {
 		t.orders(s, state.Record.Orders)
 	}
 	for _, name := range s.Deploy {
@@ -201,6 +206,9 @@ func (d Deployment) at(endpoint string) string {
 // failures lists what failed and has not succeeded since.
 func (t Target) failures() []Failure {
 	list := slices.Clone(t.Orders)
+	if t.External != nil && t.External.Failure != nil {
+		list = append(list, *t.External.Failure)
+	}
 	for _, d := range t.Deployments {
 		if d.Failure != nil {
 			list = append(list, *d.Failure)
@@ -220,9 +228,9 @@ func (t Target) summary(now time.Time) string {
 		return Expired
 	case len(t.failures()) > 0:
 		return Failing
-	case t.Next.Action == renew.Deploy:
+	case t.Next.Action == renew.Deploy, t.Next.Action == renew.Take:
 		return Pending
-	case t.Next.Action == renew.Issue:
+	case t.Next.Action == renew.Issue, t.External != nil && !now.Before(t.Concern):
 		return Due
 	case t.Next.Action == renew.Wait && t.undeployed(): // for the window
 		return Pending

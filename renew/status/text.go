@@ -41,6 +41,10 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 		fmt.Fprintf(w, "  needs you: %s\n", t.Attention)
 	}
 	for _, n := range t.Names {
+		if t.External != nil {
+			fmt.Fprintf(w, "  %s\n", n.Name)
+			continue
+		}
 		fmt.Fprintf(w, "  %s by %s\n", n.Name, n.Proof)
 	}
 	if t.Live != nil {
@@ -49,7 +53,12 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 	if t.Newest != nil {
 		fmt.Fprintf(w, "  newest %.16s, issued by %s, is not live, in %s\n", t.Newest.Fingerprint, printable(t.Newest.Issuer), t.Newest.Dir)
 	}
+	if t.External != nil {
+		fmt.Fprintf(w, "  bought: from %s and %s\n", t.External.Chain, t.External.Key)
+		t.writeFailure(w, "  ", "taking them failed", t.External.Failure)
+	}
 	t.Renewal.write(w, t.Due)
+	t.TLSA.write(w, now)
 	if t.Damage != nil {
 		fmt.Fprintf(w, "  damaged: %s\n", printable(t.Damage.Error))
 		writeRemedy(w, "  ", t.Damage.Remedy)

@@ -28,15 +28,21 @@ func (t Target) attention(now time.Time) string {
 	switch {
 	case t.Damage != nil:
 		return "its files cannot be used"
+	case t.Live == nil && t.TLSA != nil && t.TLSA.Held != "":
+		return "there is no certificate in use: " + t.TLSA.Held
 	case t.Live == nil && failures > 0:
 		return "there is no certificate in use" + because
 	case t.Live == nil:
 		return "" // to be obtained for the first time
+	case t.External != nil && t.Newest == nil && !now.Before(t.Concern):
+		return t.bought(now)
 	case !now.Before(t.Live.NotAfter):
 		return "the certificate in use has expired" + because
 	case !now.Before(t.Concern):
 		return "the certificate in use should have been replaced by now" + because
-	case failures >= stubborn, failures > 0 && t.urgent(now):
+	case t.TLSA != nil && t.TLSA.Refused:
+		return "peers that heed TLSA records refuse the key in use"
+	case failures >= stubborn, failures > 0 && t.urgent(now) && t.External == nil:
 		return trouble
 	}
 	return ""
@@ -48,6 +54,9 @@ func (t Target) trouble() (what string, failures int) {
 		if f.Failures > failures {
 			what, failures = "ordering at "+f.CA, f.Failures
 		}
+	}
+	if t.External != nil && t.External.Failure != nil {
+		what, failures = "taking its files", t.External.Failure.Failures
 	}
 	for _, d := range t.Deployments {
 		if d.Failure != nil && d.Failure.Failures > failures {
@@ -113,12 +122,14 @@ func (t Target) next() string {
 	switch t.Next.Action {
 	case renew.Issue:
 		return "order now: " + t.Next.Why
+	case renew.Take:
+		return "take its files now: " + t.Next.Why
 	case renew.Deploy:
 		return "deploy now: " + t.Next.Why
 	case renew.Wait:
 		return "wait until " + at + ": " + t.Next.Why
 	case renew.None:
-		return "order at " + at
+		return t.unless("order at "+at, day)
 	}
 	return "-" // not known of a damaged one
 }

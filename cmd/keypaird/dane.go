@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"keypaird/acme/dns01"
+	"keypaird/renew"
+	"keypaird/renew/status"
+)
+
+// viewTimeout bounds one look at TLSA records.
+const viewTimeout = 20 * time.Second
+
+var errNoView = errors.New("the name servers do not answer in time")
+
+// View implements renew.Viewer.
+func (w *wiring) View(ctx context.Context, t renew.Target, name string) (renew.View, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, viewTimeout, errNoView)
+	defer cancel()
+	checker := dns01.Checker{Log: w.log}
+	for _, p := range w.targets[t.Name].Proofs {
+		if a := w.accounts[p.Account]; a != nil {
+			checker.Resolvers = a.Resolvers
+		}
+	}
+	set, err := checker.TLSA(ctx, name)
+	return renew.View(set), err
+}
+
+// tlsa checks the names of TLSA records.
+func (c *checker) tlsa(p path, cert CertConfig) []string {
+	var out []string
+	for _, s := range cert.TLSA {
+		name, host, why := tlsaName(s)
+		switch {
+		case why != "":
+			c.wrong(p, `write port, protocol and host: "_25._tcp.mx1.example.org"`, "%q %s", s, why)
+		case slices.Contains(out, name):
+			c.wrong(p, "name it once", "%q stands twice", s)
+		case !certifies(cert, host):
+			c.wrong(p, "name a host that stands under http-01, dns-01 or dns-persist-01 here", "%q is about %q, which this certificate is not for", s, host)
+		default:
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// tlsaName takes the name of TLSA records apart (RFC 6698, section 3).
+func tlsaName(s string) (name, host, why string) {
+	port, rest, _ := strings.Cut(strings.TrimSpace(s), ".")
+	proto, rest, _ := strings.Cut(rest, ".")
+	proto = strings.ToLower(proto)
+	digits, underscore := strings.CutPrefix(port, "_")
+	n, err := strconv.ParseUint(digits, 10, 16)
+	switch {
+	case !underscore || err != nil || n == 0 || strings.HasPrefix(digits, "0"):
+		return "", "", "does not begin with a port such as _25"
+	case !slices.Contains([]string{"_tcp", "_udp", "_sctp"}, proto):
+		return "", "", "has no protocol, _tcp, _udp or _sctp, in second place"
+	}
+	host, err = normalName(rest)
+	switch {
+	case err != nil:
+		return "", "", fmt.Sprintf("is about %q, which %v", rest, err)
+	case isAddress(host), strings.HasPrefix(host, "*."):
+		return "", "", fmt.Sprintf("is about %q, which is no host", rest)
+	}
+	return strings.Join([]string{port, proto, host}, "."), host, ""
+}
+
+// certifies reports whether a host is among the names of a certificate.
+func certifies(cert CertConfig, host string) bool {
+	names := slices.Concat(cert.HTTP01, cert.DNS01, cert.DNSPersist01)
+	_, parent, _ := strings.Cut(host, ".")
+	return slices.Contains(names, host) || slices.Contains(names, "*."+parent)
+}
+
+// checkTLSA compares the TLSA records of a target with its keys.
+func (w *wiring) checkTLSA(ctx context.Context, s status.Subject) []Finding {
+	if len(s.TLSA) == 0 {
+		return nil
+	}
+	state, err := renew.Look(w.store, s.Name)
+	if err == nil {
+		err = renew.LookNext(w.store, s.Target, &state)
+	}
+	if err != nil {
+		return []Finding{finding("tlsa", s.Name, "", err)}
+	}
+	var found []Finding
+	for _, name := range s.TLSA {
+		v, err := w.View(ctx, s.Target, name)
+		if err != nil {
+			f := finding("tlsa", name, "", err)
+			f.Remedy = "see that the name servers of the zone answer; nothing follows from this, but the key is not changed"
+			found = append(found, f)
+			continue
+		}
+		found = append(found, compareTLSA(name, v, state))
+		if len(v.Records) > 0 && !v.Secure {
+			found = append(found, Finding{Check: "tlsa", Subject: name, Result: Warning,
+				Detail: "the resolver does not say that DNSSEC vouches for the records: peers heed them only if it does",
+				Remedy: "sign the zone; or, if it is signed, ask a resolver that validates, such as unbound on this machine",
+			})
+		}
+	}
+	return found
+}
+
+// compareTLSA says what is missing of the records at a name.
+func compareTLSA(name string, v renew.View, s renew.State) Finding {
+	f := Finding{Check: "tlsa", Subject: name, Result: Good, Detail: "the records of the key in use and of the next key are there"}
+	refused, missing := s.Compare(name, v)
+	switch {
+	case s.Leaf == nil && len(missing) == 0:
+		f.Detail = "no key was made yet: keypaird issue makes two and says which records to publish"
+	case refused:
+		f.Result, f.Detail = Failed, "none of the records is that of the key in use: peers that heed them refuse it"
+	case len(missing) > 0:
+		f.Result, f.Detail = Warning, "not all records are there: the next renewal keeps the key"
+	}
+	if len(missing) > 0 {
+		f.Remedy = "publish this: " + strings.Join(missing, "\n")
+	}
+	return f
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"keypaird/hooks/probe"
+)
+
+// Bounds on what a domain may make us do.
+const (
+	lookers   = 16              // visits under way at a time
+	lookLimit = 3 * time.Minute // for all of them
+	maxLooks  = 500
+)
+
+// A looker visits endpoints, each once whatever rows want to know of it, and
+// each address by one visit at a time: mail servers do not like more.
+type looker struct {
+	slots chan struct{}
+
+	mu    sync.Mutex
+	seen  map[string]*sightOnce
+	doors map[string]*door
+}
+
+// A sightOnce is a visit that several rows wait for.
+type sightOnce struct {
+	once sync.Once
+	probe.Sight
+	err error
+}
+
+// A door is an address with its port.
+type door struct {
+	mu   sync.Mutex
+	dead error // nobody was reached there
+}
+
+func newLooker() *looker {
+	return &looker{slots: make(chan struct{}, lookers), seen: map[string]*sightOnce{}, doors: map[string]*door{}}
+}
+
+// errTooMany is the end of what is done for one command.
+var errTooMany = errors.New("not looked at: there are too many endpoints")
+
+// see takes a look, unless it was taken.
+func (l *looker) see(ctx context.Context, look probe.Look) (probe.Sight, error) {
+	key := fmt.Sprintf("%s %s %q %q %q", look.Endpoint, look.Addr, look.SNI, look.To, look.ALPN)
+	l.mu.Lock()
+	s, known := l.seen[key]
+	if !known && len(l.seen) >= maxLooks {
+		l.mu.Unlock()
+		return probe.Sight{}, errTooMany
+	}
+	if !known {
+		s = &sightOnce{}
+		l.seen[key] = s
+	}
+	at := netip.AddrPortFrom(look.Addr, look.Endpoint.Port).String()
+	d := l.doors[at]
+	if d == nil {
+		d = &door{}
+		l.doors[at] = d
+	}
+	l.mu.Unlock()
+	s.once.Do(func() { s.Sight, s.err = l.visit(ctx, d, look) })
+	return s.Sight, s.err
+}
+
+// visit goes there when it is its turn.
+func (l *looker) visit(ctx context.Context, d *door, look probe.Look) (probe.Sight, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dead != nil {
+		return probe.Sight{}, d.dead
+	}
+	s, err := l.again(ctx, look)
+	var v *probe.VisitError
+	if errors.As(err, &v) && v.Stage == probe.Connecting && ctx.Err() == nil {
+		d.dead = err
+	}
+	return s, err
+}
+
+// again takes a look whether it was taken or not.
+func (l *looker) again(ctx context.Context, look probe.Look) (probe.Sight, error) {
+	select {
+	case l.slots <- struct{}{}:
+		defer func() { <-l.slots }()
+		return look.See(ctx)
+	case <-ctx.Done():
+		return probe.Sight{}, context.Cause(ctx)
+	}
+}
+
+// A server that has just reloaded may have an old worker that still accepts: a
+// wrong pair is looked at again for this long.
+const (
+	lookAgain  = time.Second
+	firstPause = 20 * time.Millisecond
+)
+
+// patiently calls look until it says that it is settled or a second is over.
+func patiently(ctx context.Context, look func() (settled bool)) {
+	began := time.Now()
+	for pause := firstPause; !look() && time.Since(began)+pause <= lookAgain; pause *= 2 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}

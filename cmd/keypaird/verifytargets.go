@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"keypaird/hooks/probe"
+	"keypaird/renew"
+)
+
+var errNoPair = errors.New("no pair is live")
+
+// deployed looks at a target from everywhere it is deployed to: every address
+// of every endpoint must serve the live pair for every name.
+func (v *verifier) deployed(ctx context.Context, t renew.Target) []Sight {
+	leaf, _, _, err := v.w.store.LiveLeaf(t.Name)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errNoPair
+		}
+		return []Sight{{Target: t.Name, Result: Wrong, Error: err.Error(), Remedy: "keypaird issue"}}
+	}
+	var list []deployedLook
+	for _, d := range t.Deploy {
+		for _, e := range v.w.deployments[d].Verify {
+			addrs := v.addressesOf(ctx, e.Host)
+			for _, name := range t.Names {
+				list = append(list, deployedLook{Sight{Target: t.Name, Deployment: d, Endpoint: e.String(), Name: name}, e, addrs})
+			}
+		}
+	}
+	rows := make([][]Sight, len(list))
+	var wg sync.WaitGroup
+	for i, l := range list {
+		wg.Go(func() { rows[i] = v.deployedRows(ctx, l, leaf) })
+	}
+	wg.Wait()
+	return slices.Concat(rows...)
+}
+
+// A deployedLook is an endpoint of a deployment and a name.
+type deployedLook struct {
+	row      Sight
+	endpoint probe.Endpoint
+	addrs    []netip.Addr // none: the system shall find them
+}
+
+// addressesOf are the addresses of a host that is none itself.
+func (v *verifier) addressesOf(ctx context.Context, host string) []netip.Addr {
+	if given, ok := v.lookup.Resolve[host]; ok {
+		return given
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return nil
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil // the visit says why
+	}
+	for i, a := range addrs {
+		addrs[i] = a.Unmap()
+	}
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return slices.Compact(addrs)
+}
+
+// deployedRows looks at all addresses. Where some serve what they should, one
+// at which nobody listens is worth a warning only.
+func (v *verifier) deployedRows(ctx context.Context, l deployedLook, want *x509.Certificate) []Sight {
+	if len(l.addrs) < 2 {
+		var addr netip.Addr
+		if len(l.addrs) == 1 {
+			addr = l.addrs[0]
+		}
+		row := l.row
+		v.deployedRow(ctx, &row, probe.Look{Endpoint: l.endpoint, Addr: addr, SNI: row.Name}, want)
+		return []Sight{row}
+	}
+	rows := make([]Sight, len(l.addrs))
+	dead, well := make([]bool, len(rows)), false
+	var wg sync.WaitGroup
+	for i, addr := range l.addrs {
+		rows[i] = l.row
+		rows[i].Address = addr.String()
+		wg.Go(func() {
+			dead[i] = v.deployedRow(ctx, &rows[i], probe.Look{Endpoint: l.endpoint, Addr: addr, SNI: l.row.Name}, want)
+		})
+	}
+	wg.Wait()
+	for i := range rows {
+		well = well || !dead[i]
+	}
+	for i := range rows {
+		if well && dead[i] {
+			rows[i].settle(Warned)
+		}
+	}
+	return rows
+}
+
+// deployedRow takes one look and says what it amounts to; dead: nobody is
+// there.
+func (v *verifier) deployedRow(ctx context.Context, row *Sight, look probe.Look, want *x509.Certificate) (dead bool) {
+	var s probe.Sight
+	var err error
+	patiently(ctx, func() bool {
+		s, err = v.looks.again(ctx, look)
+		return err != nil || s.Chain[0].Equal(want)
+	})
+	if err != nil {
+		row.settle(Wrong)
+		row.Error, row.Remedy = err.Error(), renew.Remedy(err)
+		var visit *probe.VisitError
+		return errors.As(err, &visit) && visit.Stage == probe.Connecting
+	}
+	leaf := s.Chain[0]
+	v.show(row, s)
+	row.settle(Well)
+	row.Serves = "the live pair"
+	if !leaf.Equal(want) {
+		stale := &probe.StaleError{
+			Endpoint: look.Endpoint, ServerName: look.SNI, NotAfter: leaf.NotAfter,
+			Got: probe.Fingerprint(leaf), Want: probe.Fingerprint(want),
+		}
+		row.settle(Wrong)
+		row.Serves = row.Pair.inWords(leaf, row.Target, v.now)
+		row.Error, row.Remedy = stale.Error(), stale.Remedy()
+	}
+	for _, f := range probe.Judge(s, probe.Expect{Now: v.now, Names: []string{}, Roots: v.roots, Known: v.chainOf(row.Pair)}) {
+		v.deployedFlaw(row, f)
+	}
+	v.unnamed(ctx, row, look, s)
+	return false
+}
+
+// deployedFlaw notes what is wrong with a pair where it is deployed. Who trusts
+// its CA is not asked there, and when it ends is the business of "status".
+func (v *verifier) deployedFlaw(row *Sight, f probe.Finding) {
+	flaw := Flaw{f.Fault, f.Text, Warned}
+	switch f.Fault {
+	case probe.Incomplete, probe.Expired:
+		flaw.Result = Wrong
+	case probe.Untrusted, probe.EndsSoon, probe.NotClient:
+		return
+	}
+	if f.Fault == probe.Incomplete && row.Pair.Whose == other {
+		return // the pair is the fault
+	}
+	row.Flaws = append(row.Flaws, flaw)
+	if worse[flaw.Result] > worse[row.Result] {
+		row.settle(flaw.Result)
+		row.Error, row.Remedy = fmt.Sprintf("%s serves a certificate that %s", row.Endpoint, f.Text), remedies[f.Fault]
+	}
+}
+
+// chainOf are the intermediates that belong to a pair of ours.
+func (v *verifier) chainOf(o *Ownership) []*x509.Certificate {
+	if o == nil {
+		return nil
+	}
+	return o.chain
+}

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// textWidth is how wide sentences are printed.
+const textWidth = 100
+
+// writeSights prints rows for people: what is deployed, then what the peers of
+// each domain find.
+func writeSights(w io.Writer, rows []Sight) error {
+	var b strings.Builder
+	own, rest := partition(rows, func(s Sight) bool { return s.Target != "" })
+	if len(own) > 0 {
+		writeDeployed(&b, own)
+	}
+	for len(rest) > 0 {
+		domain := rest[0].Domain
+		var mine []Sight
+		mine, rest = partition(rest, func(s Sight) bool { return s.Domain == domain })
+		if b.Len() > 0 {
+			b.WriteString("\n")
+		}
+		writeDomain(&b, domain, mine)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// partition parts rows in those that are and those that are not.
+func partition(rows []Sight, is func(Sight) bool) (yes, no []Sight) {
+	for _, r := range rows {
+		if is(r) {
+			yes = append(yes, r)
+		} else {
+			no = append(no, r)
+		}
+	}
+	return yes, no
+}
+
+// writeDeployed is the table of deployments.
+func writeDeployed(b *strings.Builder, rows []Sight) {
+	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "TARGET\tENDPOINT\tNAME\tSERVES")
+	for _, r := range rows {
+		serves := "the live pair"
+		if r.Error != "" {
+			serves = r.Error
+		}
+		if r.Result == Warned {
+			serves = "warning: " + serves
+		}
+		endpoint := r.Endpoint
+		if r.Address != "" {
+			endpoint += " at " + r.Address
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", r.Target, endpoint, r.Name, serves)
+		if !r.OK && r.Shown != nil {
+			fmt.Fprintf(tw, "\t\t\tthat is %s\n", r.Serves)
+		}
+	}
+	tw.Flush()
+}
+
+// marks are what stands first on a line.
+var marks = map[Outcome]string{Well: "ok", Warned: "warn", Wrong: "FAIL", Unknown: "?"}
+
+// writeDomain prints what was found for a domain: a block for each endpoint,
+// a line in it for each address, and below a line what is wrong there.
+func writeDomain(b *strings.Builder, domain string, rows []Sight) {
+	fmt.Fprintf(b, "%s, as its peers find it\n\n", domain)
+	blocks, loose := blocksOf(rows)
+	width := 0
+	for _, block := range blocks {
+		width = max(width, len(block[0].Endpoint))
+	}
+	for _, block := range blocks {
+		writeBlock(b, block, width)
+	}
+	absent := writeLoose(b, blocks, loose)
+	if len(absent) > 0 {
+		paragraph(b, "\nnot there: ", strings.Join(absent, ", "))
+	}
+	writeRemarks(b, rows)
+	n := tally(rows)
+	fmt.Fprintf(b, "\n%d checks: %d ok", n[Well]+n[Warned]+n[Wrong]+n[Unknown], n[Well])
+	for _, o := range []struct {
+		Outcome
+		word string
+	}{{Wrong, "failed"}, {Warned, "with a warning"}, {Unknown, "undetermined"}} {
+		if n[o.Outcome] > 0 {
+			fmt.Fprintf(b, ", %d %s", n[o.Outcome], o.word)
+		}
+	}
+	b.WriteString("\n")
+}
+
+// writeLoose prints rows of which no address was looked at, and returns what is
+// not there.
+func writeLoose(b *strings.Builder, blocks [][]Sight, loose []Sight) (absent []string) {
+	var told []Sight
+	for _, r := range loose {
+		has := func(k []Sight) bool { return strings.Contains(k[0].whatFor(), r.whatFor()) }
+		switch {
+		case r.Result != Nothing:
+			told = append(told, r)
+		case !slices.ContainsFunc(blocks, has):
+			absent = append(absent, r.whatFor())
+		}
+	}
+	for i, r := range told {
+		head := r.whatFor()
+		if r.Endpoint != "" {
+			head += " at " + r.Endpoint
+		}
+		paragraph(b, fmt.Sprintf("%-6s", marks[r.Result]), head+": "+r.Error)
+		if i+1 < len(told) && told[i+1].Remedy == r.Remedy && len(r.Breaks) == 0 {
+			continue // it is said once, below the last
+		}
+		writeDetails(b, r)
+	}
+	slices.Sort(absent)
+	return slices.Compact(absent)
+}
+
+// blocksOf puts the addresses of an endpoint together. Rows that nobody looked
+// at stay loose.
+func blocksOf(rows []Sight) (blocks [][]Sight, loose []Sight) {
+	for _, r := range rows {
+		if r.Address == "" || r.Result == Nothing {
+			loose = append(loose, r)
+			continue
+		}
+		if n := len(blocks) - 1; n >= 0 && blocks[n][0].Endpoint == r.Endpoint && blocks[n][0].Name == r.Name && blocks[n][0].whatFor() == r.whatFor() {
+			blocks[n] = append(blocks[n], r)
+			continue
+		}
+		blocks = append(blocks, []Sight{r})
+	}
+	return blocks, loose
+}
+
+// writeBlock prints an endpoint. Addresses at which all is the same share a
+// line.
+func writeBlock(b *strings.Builder, rows []Sight, width int) {
+	head := rows[0]
+	worst := Nothing
+	for _, r := range rows {
+		worst = most(worst, r.Result)
+	}
+	line := fmt.Sprintf("%-6s%-*s  %s  ", marks[worst], width, head.Endpoint, orNone(head.Name))
+	if len(line)+len(head.whatFor()) > textWidth+20 {
+		fmt.Fprintf(b, "%s\n", strings.TrimRight(line, " "))
+		paragraph(b, "      ", "for "+head.whatFor())
+	} else {
+		b.WriteString(line + head.whatFor() + "\n")
+	}
+	kinds := alike(rows)
+	for _, list := range kinds {
+		mark := ""
+		if len(kinds) > 1 {
+			mark = fmt.Sprintf("%-6s", marks[list[0].Result])
+		}
+		var addresses []string
+		for _, r := range list {
+			addresses = append(addresses, r.Address)
+		}
+		serves := list[0].Serves
+		if serves == "" {
+			serves = list[0].Error
+		}
+		paragraph(b, "      "+mark, strings.Join(addresses, ", ")+": "+serves)
+		writeDetails(b, list[0])
+	}
+}
+
+// alike puts rows together of which the same is to be said.
+func alike(rows []Sight) (kinds [][]Sight) {
+	says := func(r Sight) string {
+		flaws := slices.DeleteFunc(slices.Clone(r.Flaws), func(f Flaw) bool { return f.Result == Well })
+		return fmt.Sprint(r.Result, r.Serves, r.Error, flaws, r.Breaks)
+	}
+	for _, r := range rows {
+		i := slices.IndexFunc(kinds, func(k []Sight) bool { return says(k[0]) == says(r) })
+		if i < 0 {
+			i = len(kinds)
+			kinds = append(kinds, nil)
+		}
+		kinds[i] = append(kinds[i], r)
+	}
+	return kinds
+}
+
+// writeDetails prints what is wrong with a row.
+func writeDetails(b *strings.Builder, r Sight) {
+	const indent = "          "
+	for _, f := range r.Flaws {
+		if f.Result != Well {
+			paragraph(b, indent, "it "+f.Text)
+		}
+	}
+	for i, s := range r.Breaks {
+		label := "breaks: "
+		if i > 0 {
+			label = "        "
+		}
+		paragraph(b, indent+label, s)
+	}
+	if r.Remedy != "" && r.Result != Well {
+		paragraph(b, indent+"remedy: ", r.Remedy)
+	}
+}
+
+// writeRemarks prints what few mind, once.
+func writeRemarks(b *strings.Builder, rows []Sight) {
+	var said []string
+	for _, r := range rows {
+		for _, f := range r.Flaws {
+			if f.Result != Well || f.Fault == noSNIFault {
+				continue
+			}
+			text := fmt.Sprintf("%s as %s: it %s", r.Endpoint, orNone(r.Name), f.Text)
+			if !slices.Contains(said, text) {
+				said = append(said, text)
+				paragraph(b, "      note: ", text)
+			}
+		}
+	}
+}
+
+// whatFor lists what an endpoint is used for.
+func (s *Sight) whatFor() string {
+	var list []string
+	for _, u := range s.Uses {
+		text := u.Role
+		if u.Service != strings.ToLower(u.Role) && !slices.Contains([]string{"imap", "caldav", "sip"}, u.Service) {
+			text = u.Service + " " + u.Role
+		}
+		if u.Step != "" {
+			text += " (step " + u.Step + ")"
+		}
+		if !slices.Contains(list, text) {
+			list = append(list, text)
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// paragraph prints a paragraph behind its head.
+func paragraph(b *strings.Builder, head, text string) {
+	line := head
+	indent := strings.Repeat(" ", len(strings.TrimLeft(head, "\n")))
+	empty := true
+	for word := range strings.FieldsSeq(text) {
+		if !empty && len(line)+1+len(word) > textWidth {
+			b.WriteString(strings.TrimRight(line, " ") + "\n")
+			line, empty = indent, true
+		}
+		if !empty {
+			line += " "
+		}
+		line, empty = line+word, false
+	}
+	b.WriteString(strings.TrimRight(line, " ") + "\n")
+}

@@ -1,0 +1,298 @@
+package renew
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"keypaird/renew/keypair"
+)
+
+// A zone is what the name servers show of a target, and how often they were asked.
+type zone struct {
+	mu      sync.Mutex
+	records map[string][]string
+	ttl     time.Duration
+	err     error
+	looks   int
+}
+
+func (z *zone) View(_ context.Context, _ Target, name string) (View, error) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.looks++
+	return View{Records: z.records[name], TTL: z.ttl}, z.err
+}
+
+// publish has every name show just these records.
+func (z *zone) publish(records ...string) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.records = map[string][]string{mx: records, mx2: records}
+}
+
+// A daneWorld is a world with a zone, and a CA that certifies the key it is given.
+type daneWorld struct {
+	*world
+	zone *zone
+	log  bytes.Buffer
+	keys []crypto.Signer // of the orders
+	dead error           // of the CA
+}
+
+func newDaneWorld(t *testing.T) *daneWorld {
+	return &daneWorld{world: newWorld(t), zone: &zone{ttl: time.Hour}}
+}
+
+func (w *daneWorld) Obtain(_ context.Context, o Order) (*keypair.Pair, error) {
+	w.keys = append(w.keys, o.Key)
+	if w.dead != nil {
+		return nil, w.dead
+	}
+	if o.Key == nil {
+		return issue(o.Target.Names, time.Now(), 90*day)
+	}
+	return issueFor(o.Key, o.Target.Names, time.Now(), 90*day)
+}
+
+func (w *daneWorld) run(t *testing.T, mood Mood) Report {
+	t.Helper()
+	w.log.Reset()
+	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Viewer: w.zone, Mood: mood, Log: slog.New(slog.NewTextHandler(&w.log, nil))}
+	return p.Run(t.Context(), []Target{dane})
+}
+
+// state is what is on disk.
+func (w *daneWorld) state(t *testing.T) State {
+	t.Helper()
+	s, err := Look(w.store, dane.Name)
+	must(t, err)
+	must(t, LookNext(w.store, dane, &s))
+	return s
+}
+
+func (w *daneWorld) used(t *testing.T) string {
+	return TLSA(w.state(t).Leaf.RawSubjectPublicKeyInfo)
+}
+
+// The whole life: the first key, a renewal without the record of the next, one
+// with it, and what may be removed then.
+func TestDaneLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newDaneWorld(t)
+		w.run(t, Patient)
+		first, next := w.used(t), w.state(t).Next.TLSA()
+		if first == next || !strings.Contains(w.log.String(), ZoneLine(mx2, first)) || !strings.Contains(w.log.String(), ZoneLine(mx, next)) {
+			t.Fatalf("key %s, next %s; told:\n%s", first, next, w.log.String())
+		}
+		w.zone.publish(first)
+		time.Sleep(60 * day)
+		if r := w.run(t, Patient); len(r.Done) != 1 || w.used(t) != first || w.state(t).Next.TLSA() != next {
+			t.Fatalf("without the record: %+v, key %s", r, w.used(t))
+		}
+		if !strings.Contains(w.log.String(), "key kept") || strings.Contains(w.log.String(), ZoneLine(mx, first)) || !strings.Contains(w.log.String(), ZoneLine(mx, next)) {
+			t.Errorf("told:\n%s", w.log.String())
+		}
+		w.zone.publish(first, next)
+		w.run(t, Asked)
+		time.Sleep(2*time.Hour - time.Second)
+		w.run(t, Forced)
+		if w.used(t) != first {
+			t.Fatal("rolled a second before two TTLs were over")
+		}
+		time.Sleep(time.Second)
+		w.run(t, Forced)
+		s := w.state(t)
+		if w.used(t) != next || s.Next.TLSA() == next || strings.Contains(w.log.String(), "key kept") {
+			t.Fatalf("not rolled after two TTLs:\n%s", w.log.String())
+		}
+		w.run(t, Asked)
+		if old, now := w.state(t).Removable(dane, mx); !slices.Equal(old, []string{first}) || !now {
+			t.Errorf("may be removed: %q, now %t", old, now)
+		}
+		if w.state(t).Rolls(dane) != (time.Time{}) {
+			t.Error("the key after the next can be trusted in at once")
+		}
+	})
+}
+
+// Nobody is asked more often than makes sense, and the loop wakes in time.
+func TestDaneLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newDaneWorld(t)
+		w.zone.ttl = time.Second
+		w.run(t, Patient)
+		w.zone.looks = 0
+		r := w.run(t, Patient)
+		if at := r.Next[dane.Name]; w.zone.looks != 2 || time.Until(at) < lookSoon-time.Second {
+			t.Errorf("%d looks after a roll, next in %v", w.zone.looks, time.Until(at))
+		}
+		for range 60 {
+			w.run(t, Patient)
+			time.Sleep(time.Minute)
+		}
+		if n := w.zone.looks; n != 2+2*12-2 {
+			t.Errorf("%d looks in an hour", n)
+		}
+		w.zone.looks = 0
+		w.zone.publish(w.used(t), w.state(t).Next.TLSA())
+		w.run(t, Asked)
+		for range 60 {
+			time.Sleep(time.Minute)
+			w.run(t, Patient)
+		}
+		if n := w.zone.looks; n != 2*2 {
+			t.Errorf("%d looks in an hour at what is in order", n)
+		}
+	})
+}
+
+// A name server that cannot be asked keeps the key, and does not keep from
+// renewing; a first certificate waits.
+func TestDaneUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newDaneWorld(t)
+		w.zone.err = errors.New("no answer")
+		r := w.run(t, Forced)
+		wantErrors(t, r.Errs, "not ordered, it is not known which TLSA records there are: "+mx+": no answer")
+		if len(w.keys) != 0 || w.state(t).Trouble(time.Now(), dane).Failures != 1 {
+			t.Fatal("ordered, or nobody knows")
+		}
+		w.zone.err = nil
+		w.run(t, Patient) // the look is not due
+		time.Sleep(lookAgain)
+		w.run(t, Patient)
+		first := w.used(t)
+		w.zone.publish(first, w.state(t).Next.TLSA())
+		w.run(t, Asked)
+		time.Sleep(70 * day)
+		w.zone.err = errors.New("no answer")
+		if r := w.run(t, Patient); len(r.Done) != 1 || w.used(t) != first {
+			t.Errorf("%+v, rolled %t", r, w.used(t) != first)
+		}
+		w.zone.err = nil
+		if w.run(t, Forced); w.used(t) == first {
+			t.Error("not rolled, although it was seen before and after")
+		}
+	})
+}
+
+// What peers refuse is told of, and that it is over.
+func TestDaneRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newDaneWorld(t)
+		w.run(t, Patient)
+		w.zone.publish(TLSA(spki("another")))
+		for i := range stubborn {
+			w.run(t, Asked)
+			if told := strings.Contains(w.log.String(), "not in harmony with TLSA records"); told != (i == 0) {
+				t.Errorf("look %d: told %t", i, told)
+			}
+		}
+		s := w.state(t)
+		kind, cause := alarm(time.Now(), dane, s)
+		if kind != Failing || !strings.Contains(cause.Remedy, ZoneLine(mx, w.used(t))) || !slices.Equal(s.Refused(dane), dane.TLSA) {
+			t.Errorf("%v: %+v", kind, cause)
+		}
+		w.zone.publish(w.used(t))
+		w.run(t, Asked)
+		if kind, _ := alarm(time.Now(), dane, w.state(t)); kind != "" {
+			t.Errorf("still %v", kind)
+		}
+	})
+}
+
+// Wherever we are killed, no key is used whose record was not seen, and the key of
+// what was stored is never taken for the next one.
+func TestDaneKilled(t *testing.T) {
+	next := func(w *daneWorld) string { return filepath.Join(w.store.Dir(dane.Name), nextKeyFile) }
+	for _, tt := range []struct {
+		name string
+		harm func(t *testing.T, w *daneWorld, before []byte)
+	}{
+		{"before the next key was made", func(t *testing.T, w *daneWorld, before []byte) {
+			must(t, w.store.WriteFile(dane.Name, nextKeyFile, before))
+		}},
+		{"and the record is of before, too", func(t *testing.T, w *daneWorld, before []byte) {
+			must(t, w.store.WriteFile(dane.Name, nextKeyFile, before))
+			must(t, w.store.RemoveAll(dane.Name, recordFile))
+		}},
+		{"the next key is gone", func(t *testing.T, w *daneWorld, _ []byte) { must(t, os.Remove(next(w))) }},
+		{"the next key is half there", func(t *testing.T, w *daneWorld, _ []byte) { must(t, os.Truncate(next(w), 40)) }},
+		{"the next key is empty", func(t *testing.T, w *daneWorld, _ []byte) { must(t, os.Truncate(next(w), 0)) }},
+		{"the record is gone", func(t *testing.T, w *daneWorld, _ []byte) { must(t, w.store.RemoveAll(dane.Name, recordFile)) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newDaneWorld(t)
+				w.run(t, Patient)
+				one, two := w.used(t), w.state(t).Next.TLSA()
+				w.zone.publish(one, two)
+				w.run(t, Asked)
+				time.Sleep(day)
+				before, err := w.store.ReadFile(dane.Name, nextKeyFile)
+				must(t, err)
+				w.run(t, Forced)
+				if w.used(t) != two {
+					t.Fatal("not rolled")
+				}
+				tt.harm(t, w, before)
+				w.run(t, Forced)
+				s := w.state(t)
+				if w.used(t) != two || s.Next == nil || s.Next.TLSA() == two || s.Record.Dane.Key != s.Next.TLSA() {
+					t.Errorf("rolled %t, next %v", w.used(t) != two, s.Next.TLSA())
+				}
+			})
+		})
+	}
+}
+
+// The order fails after the record was seen: the next try has the same key.
+func TestDaneOrderFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newDaneWorld(t)
+		w.run(t, Patient)
+		next := w.state(t).Next
+		w.zone.publish(w.used(t), next.TLSA())
+		w.run(t, Asked)
+		time.Sleep(day)
+		w.keys, w.dead = nil, errors.New("down")
+		w.run(t, Forced)
+		w.dead = nil
+		w.run(t, Forced)
+		if len(w.keys) != 2 || w.used(t) != next.TLSA() {
+			t.Fatalf("%d orders, rolled %t", len(w.keys), w.used(t) == next.TLSA())
+		}
+		for _, key := range w.keys {
+			if a, err := newAnnounced(key); err != nil || a.TLSA() != next.TLSA() {
+				t.Errorf("an order for another key, %v", err)
+			}
+		}
+	})
+}
+
+// A disk that does not take the next key keeps no certificate from being renewed.
+func TestDaneKeyNotWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newDaneWorld(t)
+		w.run(t, Patient)
+		first := w.used(t)
+		file := filepath.Join(w.store.Dir(dane.Name), nextKeyFile)
+		must(t, os.Remove(file))
+		must(t, os.MkdirAll(filepath.Join(file, "in the way"), 0o700))
+		time.Sleep(70 * day)
+		if r := w.run(t, Patient); len(r.Done) != 1 || w.used(t) != first || !strings.Contains(w.log.String(), "no next key") {
+			t.Errorf("%+v\n%s", r, w.log.String())
+		}
+	})
+}

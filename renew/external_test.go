@@ -1,0 +1,255 @@
+package renew
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"keypaird/renew/keypair"
+)
+
+// A shop is the two files of a bought certificate.
+type shop struct {
+	t testing.TB
+	keypair.Source
+	n int // writes
+}
+
+func newShop(t testing.TB) *shop {
+	t.Helper()
+	dir := t.TempDir()
+	return &shop{t: t, Source: keypair.Source{Chain: filepath.Join(dir, "chain.pem"), Key: filepath.Join(dir, "key.pem")}}
+}
+
+// deliver puts something into one of the files. Each time is another one, as in
+// the world outside of a test it would be.
+func (s *shop) deliver(file string, data []byte) {
+	s.t.Helper()
+	must(s.t, os.WriteFile(file, data, 0o600))
+	s.n++
+	at := time.Unix(1700000000+int64(s.n), 0)
+	must(s.t, os.Chtimes(file, at, at))
+}
+
+// sell makes a pair and puts it into both files.
+func (s *shop) sell(life time.Duration, names ...string) *keypair.Pair {
+	s.t.Helper()
+	p, err := issue(names, time.Now(), life)
+	must(s.t, err)
+	s.deliver(s.Chain, p.FullChain())
+	s.deliver(s.Key, p.Key())
+	return p
+}
+
+// target is the bought one as it is now.
+func (s *shop) target() Target {
+	return Target{Name: "shop", Deploy: []string{"relayd"}, External: &External{s.Source, s.Mark()}}
+}
+
+// live checks which pair is live.
+func (w *world) live(t *testing.T, want *keypair.Pair) {
+	t.Helper()
+	v, err := w.store.Live("shop")
+	must(t, err)
+	if v.Pair.Fingerprint() != want.Fingerprint() {
+		t.Errorf("%s is live, which is another pair", v.ID)
+	}
+}
+
+// A bought pair is taken when it is whole, deployed, and nothing is ordered. Half
+// of its successor changes nothing, and nobody is told of it at once; with the
+// other half, it is taken without a wait.
+func TestExternalReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s, e := newWorld(t), newShop(t), &ear{}
+		w.notifier = e
+		w.advice = func(string, *x509.Certificate) (Window, error) { return Window{}, errors.New("asked") }
+		first := s.sell(90*day, "shop.test", "*.shop.test")
+		done, errs := w.pass(t.Context(), Patient, s.target())
+		wantErrors(t, errs)
+		if len(done) != 1 || done[0].Action != Take || done[0].CA != "" || !done[0].NotAfter.Equal(first.Leaf.NotAfter) {
+			t.Errorf("done = %+v", done)
+		}
+		if c := w.deployed[0][0]; strings.Join(c.Names, " ") != "*.shop.test shop.test" {
+			t.Errorf("deployed for the names %q", c.Names)
+		}
+		w.live(t, first)
+		done, errs = w.pass(t.Context(), Asked, s.target())
+		wantErrors(t, errs)
+		if len(done) != 0 || w.counts() != [2]int{0, 1} {
+			t.Errorf("second pass: %+v, counts %v", done, w.counts())
+		}
+
+		time.Sleep(70 * day) // little time is left, as always when somebody buys another
+		second, err := issue([]string{"shop.test", "*.shop.test"}, time.Now(), 90*day)
+		must(t, err)
+		s.deliver(s.Chain, second.FullChain())
+		_, errs = w.pass(t.Context(), Patient, s.target())
+		wantErrors(t, errs, `cert "shop": taking its files: `+s.Key+": is not the key of the certificate in "+s.Chain)
+		w.live(t, first)
+		_, errs = w.pass(t.Context(), Patient, s.target())
+		wantErrors(t, errs)
+		e.wants(t)
+		s.deliver(s.Key, second.Key())
+		done, errs = w.pass(t.Context(), Patient, s.target())
+		wantErrors(t, errs)
+		if len(done) != 1 || done[0].Why != "its files changed" {
+			t.Errorf("done = %+v", done)
+		}
+		w.live(t, second)
+		e.wants(t)
+		if r, err := LoadRecord(w.store, "shop"); err != nil || r.External != (Taken{Mark: s.Mark(), Fingerprint: second.Fingerprint()}) {
+			t.Errorf("record %+v, %v", r.External, err)
+		}
+		if w.counts() != [2]int{0, 2} {
+			t.Errorf("counts %v", w.counts())
+		}
+	})
+}
+
+// Files that stay broken are told of after the third failure, an end that comes
+// near is told of daily, and what was put right is recovered. Nothing that was
+// written is written again.
+func TestExternalTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s, e := newWorld(t), newShop(t), &ear{}
+		w.notifier = e
+		pass := func() { w.pass(t.Context(), Patient, s.target()) }
+		first := s.sell(90*day, "shop.test")
+		pass()
+		must(t, os.Chmod(s.Key, 0o644))
+		for _, wait := range []time.Duration{2 * time.Minute, 12 * time.Minute} {
+			pass()
+			time.Sleep(wait)
+		}
+		e.wants(t)
+		pass()
+		e.wants(t, "failing shop: "+s.Key+": can be used by others (mode 0644)")
+		must(t, os.Chmod(s.Key, 0o600))
+		pass()
+		e.wants(t, "recovered shop: ")
+		v, err := w.store.Live("shop")
+		must(t, err)
+		if v.ID != "v000001" {
+			t.Errorf("what is unchanged was stored again, as %s", v.ID)
+		}
+
+		end := "the bought certificate in use ends at " + first.Leaf.NotAfter.UTC().Format(time.RFC3339)
+		r := w.report(t.Context(), Patient, s.target())
+		if at := r.Next["shop"]; !at.Equal(first.Leaf.NotAfter.Add(-15 * day)) { // a sixth
+			t.Errorf("looked at next at %v", at)
+		}
+		time.Sleep(time.Until(r.Next["shop"]))
+		pass()
+		e.wants(t, "expiring shop: "+end)
+		time.Sleep(day)
+		r = w.report(t.Context(), Patient, s.target())
+		e.wants(t, "expiring shop: "+end)
+		if at := time.Until(r.Next["shop"]); at < day-time.Minute || at > day {
+			t.Errorf("looked at next in %v", at)
+		}
+		time.Sleep(14 * day)
+		pass()
+		e.wants(t, "expiring shop: "+end+": "+s.Chain+": the certificate expired at "+first.Leaf.NotAfter.UTC().Format(time.RFC3339)+
+			", it is "+time.Now().UTC().Format(time.RFC3339))
+		r = w.report(t.Context(), Patient, s.target())
+		if at := time.Until(r.Next["shop"]); at < 30*time.Second {
+			t.Errorf("looked at next in %v", at)
+		}
+		s.sell(90*day, "shop.test")
+		pass()
+		e.wants(t, "recovered shop: ")
+	})
+}
+
+// The same certificate with another chain, an intermediate that was forgotten, is
+// deployed as well, whatever is lost when the process dies: before the chain is
+// stored, the record says that it is not deployed.
+func TestExternalOtherChain(t *testing.T) {
+	w, s := newWorld(t), newShop(t)
+	p := s.sell(90*day, "shop.test")
+	s.deliver(s.Chain, p.Cert())
+	w.pass(t.Context(), Patient, s.target())
+	s.deliver(s.Chain, p.FullChain())
+	var steps []string
+	step := func(_, step string) {
+		steps = append(steps, step)
+		r, err := LoadRecord(w.store, "shop")
+		must(t, err)
+		if d := r.Deployments["relayd"]; step == "storing them" && (d.Deployed != "" || d.Verified != "") {
+			t.Errorf("when it is stored, the record says %+v", d)
+		}
+	}
+	pass := Pass{Store: w.store, Obtainer: w, Deployer: w, Log: w.log, Step: step}
+	r := pass.Run(t.Context(), []Target{s.target()})
+	done, errs := r.Done, r.Errs
+	wantErrors(t, errs)
+	if !slices.Contains(steps, "storing them") {
+		t.Errorf("steps = %q", steps)
+	}
+	if len(done) != 1 || len(w.deployed) != 2 || !bytes.Equal(w.deployed[1][0].New.FullChain(), p.FullChain()) {
+		t.Errorf("done %+v, %d deployments", done, len(w.deployed))
+	}
+	v, err := w.store.Live("shop")
+	must(t, err)
+	if v.ID != "v000002" || !bytes.Equal(v.Pair.FullChain(), p.FullChain()) {
+		t.Errorf("live is %s", v.ID)
+	}
+	done, errs = w.pass(t.Context(), Asked, s.target())
+	wantErrors(t, errs)
+	if len(done) != 0 {
+		t.Errorf("done again: %+v", done)
+	}
+}
+
+// A process that dies between storing a pair and recording it reads the files
+// again, and deploys what it finds stored.
+func TestExternalKilled(t *testing.T) {
+	w, s := newWorld(t), newShop(t)
+	s.sell(90*day, "shop.test")
+	w.pass(t.Context(), Patient, s.target())
+	p := s.sell(90*day, "shop.test")
+	_, err := w.store.Add("shop", p)
+	must(t, err)
+	done, errs := w.pass(t.Context(), Patient, s.target())
+	wantErrors(t, errs)
+	if len(done) != 1 || done[0].Action != Deploy {
+		t.Errorf("done = %+v", done)
+	}
+	w.live(t, p)
+	if v, err := w.store.Live("shop"); err != nil || v.ID != "v000002" {
+		t.Errorf("live is %s, %v", v.ID, err)
+	}
+}
+
+// A deployment that fails goes back to the pair before, and is tried again
+// without another look at the files.
+func TestExternalRolledBack(t *testing.T) {
+	w, s := newWorld(t), newShop(t)
+	first := s.sell(90*day, "shop.test")
+	w.pass(t.Context(), Patient, s.target())
+	second := s.sell(90*day, "shop.test", "more.shop.test")
+	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) {
+		return []Outcome{TakenBack}, errors.New("no such proxy")
+	}
+	target := s.target()
+	_, errs := w.pass(t.Context(), Patient, target)
+	wantErrors(t, errs, "deploying to relayd: no such proxy")
+	w.live(t, first)
+	w.deploy = nil
+	must(t, os.Remove(s.Key))
+	done, errs := w.pass(t.Context(), Asked, target)
+	wantErrors(t, errs)
+	if len(done) != 1 || done[0].Action != Deploy {
+		t.Errorf("done = %+v", done)
+	}
+	w.live(t, second)
+}

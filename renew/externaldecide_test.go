@@ -1,0 +1,65 @@
+package renew
+
+import (
+	"crypto/x509"
+	"strings"
+	"testing"
+	"time"
+
+	"keypaird/renew/keypair"
+)
+
+func TestDecideExternal(t *testing.T) {
+	bought := Target{Name: "shop", Deploy: []string{"relayd"}, External: &External{keypair.Source{Chain: "/c", Key: "/k"}, "m"}}
+	taken := func(change func(*Record)) Record {
+		return with(func(r *Record) {
+			r.CA, r.Fingerprint, r.External = "", "", Taken{Mark: "m", Fingerprint: "f"}
+			change(r)
+		})
+	}
+	same := taken(func(*Record) {})
+	failed := func(tried string, next time.Duration) Record {
+		return taken(func(r *Record) {
+			r.External = Taken{Mark: "before", Fingerprint: "f", Tried: tried, Attempt: Attempt{Failures: 1, Next: now.Add(next)}}
+		})
+	}
+	for _, tt := range []struct {
+		name string
+		leaf *x509.Certificate
+		rec  Record
+		mood Mood
+		want Action
+		why  string
+		at   time.Duration // from now
+	}{
+		{"never seen", nil, Record{}, Patient, Take, "no certificate", 0},
+		{"taken", ours(day, 200*day), same, Patient, None, "bought", 199*day - 30*day},
+		{"a third left", ours(70*day, 90*day), same, Patient, None, "bought", 5 * day},
+		{"a concern", ours(89*day, 90*day), same, Patient, None, "bought", day},
+		{"expired", ours(90*day, 90*day), same, Patient, Take, "expired", 0},
+		{"files changed", ours(day, 90*day), taken(func(r *Record) { r.External.Mark = "before" }), Patient, Take, "its files changed", 0},
+		{"of a CA until now", ours(day, 90*day), done(), Patient, Take, "a bought certificate takes its place", 0},
+		{"forced", ours(day, 90*day), same, Forced, Take, "forced", 0},
+		{"asked for nothing", ours(day, 90*day), same, Asked, None, "bought", 74 * day},
+		{"cannot be used, backoff runs", ours(day, 90*day), failed("m", time.Hour), Patient, Wait, "cannot be used", time.Hour},
+		{"cannot be used, a person asks", ours(day, 90*day), failed("m", time.Hour), Asked, Take, "its files changed", 0},
+		{"cannot be used, backoff over", ours(day, 90*day), failed("m", 0), Patient, Take, "its files changed", 0},
+		{"could not be used, changed since", ours(day, 90*day), failed("half", time.Hour), Patient, Take, "its files changed", 0},
+		{"cannot be used, and the one before is not deployed", ours(day, 90*day), func() Record {
+			r := failed("m", time.Hour)
+			r.Deployments = nil
+			return r
+		}(), Patient, Deploy, "stored but not deployed", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := State{Leaf: tt.leaf, InUse: tt.leaf, Fingerprint: "f", Live: tt.leaf != nil, Record: tt.rec}
+			got := Decide(now, bought, s, tt.mood)
+			if got.Action != tt.want || !strings.Contains(got.Why, tt.why) {
+				t.Errorf("Decide = %v (%s), want %v (%s)", got.Action, got.Why, tt.want, tt.why)
+			}
+			if tt.at != 0 && !got.At.Equal(now.Add(tt.at)) {
+				t.Errorf("at %v, want %v", got.At.Sub(now), tt.at)
+			}
+		})
+	}
+}

@@ -1,0 +1,86 @@
+package renew
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"keypaird/renew/keypair"
+)
+
+// The day the target is given a proof, what was bought is used until it is due;
+// for other names, or another type of key, until there is something else. No CA
+// is asked about what it did not issue, or told that it is replaced.
+func TestExternalTakenOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := newWorld(t), newShop(t)
+		w.advice = func(ca string, leaf *x509.Certificate) (Window, error) {
+			if leaf.NotAfter.Sub(leaf.NotBefore) != 90*day {
+				t.Error("a CA was asked about what it did not issue")
+			}
+			return Window{}, nil
+		}
+		w.obtain = func(context.Context, Target) error { return errors.New("down") }
+		bought := s.sell(200*day, "shop.test")
+		w.pass(t.Context(), Patient, s.target())
+		proven := named("shop")[0]
+		for _, mood := range []Mood{Patient, Asked} {
+			done, errs := w.pass(t.Context(), mood, proven)
+			wantErrors(t, errs)
+			if len(done) != 0 || w.counts() != [2]int{0, 1} {
+				t.Errorf("with the same names: done %+v, counts %v", done, w.counts())
+			}
+		}
+		more := proven
+		more.Names = []string{"shop.test", "more.shop.test"}
+		_, errs := w.pass(t.Context(), Patient, more)
+		wantErrors(t, errs, "obtaining: down")
+		w.live(t, bought)
+		time.Sleep(134 * day) // less than a third is left
+		_, errs = w.pass(t.Context(), Patient, proven)
+		wantErrors(t, errs, "obtaining: down")
+		w.live(t, bought)
+		time.Sleep(day)
+		w.obtain = nil
+		done, errs := w.pass(t.Context(), Patient, proven)
+		wantErrors(t, errs)
+		if len(done) != 1 || done[0].Why != "due" || done[0].CA != "le" {
+			t.Errorf("done = %+v", done)
+		}
+
+		// And back: the old files are there still.
+		done, errs = w.pass(t.Context(), Patient, s.target())
+		wantErrors(t, errs)
+		if len(done) != 1 || done[0].Why != "a bought certificate takes its place" {
+			t.Errorf("done = %+v", done)
+		}
+		w.live(t, bought)
+	})
+}
+
+// What is ordered after a takeover replaces nothing that the CA knows.
+func TestExternalReplacesNothing(t *testing.T) {
+	w, s := newWorld(t), newShop(t)
+	s.sell(200*day, "other.test")
+	w.pass(t.Context(), Patient, s.target())
+	var orders []Order
+	p := Pass{Store: w.store, Obtainer: taking{w, &orders}, Deployer: w, Log: w.log}
+	p.Run(t.Context(), named("shop"))
+	if len(orders) != 1 || orders[0].Replaces || orders[0].Have == nil {
+		t.Errorf("orders = %+v", orders)
+	}
+}
+
+// taking is a CA that keeps what it was asked.
+type taking struct {
+	*world
+	orders *[]Order
+}
+
+func (a taking) Obtain(ctx context.Context, o Order) (*keypair.Pair, error) {
+	*a.orders = append(*a.orders, o)
+	return a.world.Obtain(ctx, o)
+}

@@ -1,0 +1,242 @@
+package keypair
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A Source is two files in which somebody else leaves a pair: the chain, leaf
+// first, and the private key of its leaf. Nothing is ever written there.
+type Source struct {
+	Chain, Key string // absolute paths
+}
+
+// Mark sums up how the two files are without reading them: it is another one
+// when one of them was written, replaced, removed or given other permissions.
+func (s Source) Mark() string {
+	h := sha256.New()
+	for _, path := range []string{s.Chain, s.Key} {
+		markFile(h, path)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+func markFile(h hash.Hash, path string) {
+	info, err := os.Stat(path)
+	if err != nil {
+		fmt.Fprintf(h, "%q %q\n", path, cause(err))
+		return
+	}
+	fmt.Fprintf(h, "%q %v %d %d", path, info.Mode(), info.Size(), info.ModTime().UnixNano())
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		fmt.Fprintf(h, " %d %d %d %d", st.Dev, st.Ino, st.Uid, st.Gid)
+	}
+	fmt.Fprintln(h)
+}
+
+// errChanging is why files cannot be read that somebody writes just then.
+var errChanging = errors.New("changed while it was read")
+
+// Read returns the pair in the files, if it is one that a server can use at the
+// instant now, and the mark of what was read. An error is a [*SourceError].
+func (s Source) Read(now time.Time) (p *Pair, mark string, err error) {
+	mark = s.Mark()
+	chain, err := readSource(s.Chain, maxChainBytes, 0o002)
+	if err != nil {
+		return nil, mark, &SourceError{s.Chain, err, remedyOfChain(s, err)}
+	}
+	key, err := readSource(s.Key, maxKeyBytes, 0o007)
+	if err != nil {
+		return nil, mark, &SourceError{s.Key, err, remedyOfKey(s, err)}
+	}
+	if s.Mark() != mark {
+		return nil, mark, &SourceError{s.Chain, errChanging, "wait until whatever writes there has ended"}
+	}
+	p, err = s.parse(chain, key)
+	if err == nil {
+		err = s.usable(p, now)
+	}
+	return p, mark, err
+}
+
+// readSource returns the content of a regular file of at most limit bytes of
+// which others have none of the permissions in forbidden. It waits for nobody.
+func readSource(path string, limit int64, forbidden fs.FileMode) ([]byte, error) {
+	info, err := os.Stat(path) // opening alone does something to some devices
+	if err != nil {
+		return nil, cause(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errNotRegular
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return nil, cause(err)
+	}
+	defer f.Close()
+	if info, err = f.Stat(); err != nil {
+		return nil, cause(err)
+	}
+	switch perm := info.Mode().Perm(); {
+	case !info.Mode().IsRegular():
+		return nil, errNotRegular
+	case perm&forbidden != 0:
+		return nil, &openError{perm, forbidden}
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	switch {
+	case err != nil:
+		return nil, cause(err)
+	case int64(len(data)) > limit:
+		return nil, fmt.Errorf("is larger than %d KiB", limit>>10)
+	}
+	return data, nil
+}
+
+// An openError reports a file that others may do too much with.
+type openError struct{ perm, forbidden fs.FileMode }
+
+func (e *openError) Error() string {
+	what := "used"
+	if e.forbidden&0o004 == 0 {
+		what = "written"
+	}
+	return fmt.Sprintf("can be %s by others (mode %04o)", what, e.perm)
+}
+
+// parse makes a pair of what is in the files, and says in which of them a fault
+// is.
+func (s Source) parse(chain, key []byte) (*Pair, error) {
+	certs, err := parseCertificates(chain)
+	if err != nil {
+		return nil, &SourceError{s.Chain, err, remedyOfChain(s, err)}
+	}
+	signer, err := ParseKey(key)
+	if err != nil {
+		return nil, &SourceError{s.Key, err, remedyOfKey(s, err)}
+	}
+	if !slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return matches(signer, []*x509.Certificate{c}) == nil }) {
+		return nil, &SourceError{
+			s.Key, errors.New("is not the key of the certificate in " + s.Chain),
+			"put the key there that the certificate was asked for with, or its certificate into " + s.Chain,
+		}
+	}
+	p, err := Parse(chain, key)
+	if err != nil {
+		return nil, &SourceError{s.Chain, err, "put the certificate for the server first, then the one that signed it, and so on"}
+	}
+	return p, nil
+}
+
+// usable says why a server could not use p.
+func (s Source) usable(p *Pair, now time.Time) error {
+	leaf := p.Leaf
+	ask := "ask whoever issued it for a certificate for a web server, with its names as subject alternative names"
+	early := leaf.NotBefore.After(now.Add(skew))
+	switch {
+	case early || !now.Before(leaf.NotAfter):
+		fix := "put its successor and that one's key into " + s.Chain + " and " + s.Key + ", or have keypaird obtain one: http-01 or dns-01 instead of external"
+		if early {
+			fix = "see that the clock of this machine is right, or wait until then"
+		}
+		return &SourceError{s.Chain, &DateError{NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, Now: now}, fix}
+	case len(leaf.DNSNames)+len(leaf.IPAddresses) == 0:
+		return &SourceError{s.Chain, errors.New("the certificate is for no name"), ask}
+	case len(leaf.EmailAddresses)+len(leaf.URIs) > 0:
+		return &SourceError{s.Chain, errors.New("the certificate is for mail addresses or URIs, too"), ask}
+	case slices.ContainsFunc(leaf.DNSNames, oddName):
+		return &SourceError{s.Chain, errors.New("the certificate is for a name that is not one of a host"), ask}
+	case !forServers(leaf):
+		return &SourceError{s.Chain, errors.New("the certificate is not for servers"), ask}
+	}
+	return nil
+}
+
+// oddName reports whether a name is one that no host has.
+func oddName(name string) bool {
+	rest := strings.ToLower(strings.TrimPrefix(name, "*."))
+	return rest == "" || len(name) > maxName || strings.Trim(rest, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != ""
+}
+
+// forServers reports whether leaf may be used for TLS servers (RFC 5280, section
+// 4.2.1.12): nothing, or that, is said.
+func forServers(leaf *x509.Certificate) bool {
+	return len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) == 0 ||
+		slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageServerAuth) || slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
+}
+
+// Alone reports whether the chain of p ends with its leaf although somebody else
+// signed that: most clients want to be shown by whom.
+func (p *Pair) Alone() bool {
+	return len(p.Chain) == 0 && !bytes.Equal(p.Leaf.RawIssuer, p.Leaf.RawSubject)
+}
+
+// A SourceError reports a file of a [Source] that cannot be used.
+type SourceError struct {
+	Path string
+	Err  error
+
+	fix string
+}
+
+func (e *SourceError) Error() string {
+	var dates *DateError
+	if errors.As(e.Err, &dates) {
+		return fmt.Sprintf("%s: the %v", e.Path, e.Err)
+	}
+	return fmt.Sprintf("%s: %v", e.Path, e.Err)
+}
+
+func (e *SourceError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *SourceError) Remedy() string { return e.fix }
+
+// remedyOfChain is what can be done about a chain that cannot be read.
+func remedyOfChain(s Source, err error) string {
+	if fix := remedyOfFile(s.Chain, err); fix != "" {
+		return fix
+	}
+	return "leave nothing there but certificates in PEM: the one for the server first, then each intermediate"
+}
+
+// remedyOfKey is what can be done about a key that cannot be read.
+func remedyOfKey(s Source, err error) string {
+	if fix := remedyOfFile(s.Key, err); fix != "" {
+		return fix
+	}
+	return "leave nothing there but the private key in PEM, without a passphrase (openssl pkey takes it off)"
+}
+
+// remedyOfFile is what can be done where not the content is at fault, or "".
+func remedyOfFile(path string, err error) string {
+	var open *openError
+	var system syscall.Errno
+	switch {
+	case errors.As(err, &open) && open.forbidden&0o004 == 0:
+		return "chmod o-w " + path
+	case errors.As(err, &open):
+		return "chmod o= " + path
+	case errors.Is(err, fs.ErrNotExist):
+		return "put it there, or correct external in the configuration"
+	case errors.Is(err, fs.ErrPermission):
+		return "let the user who runs keypaird read " + path + " and pass through its directories"
+	case errors.Is(err, errNotRegular):
+		return "name the file itself in external in the configuration"
+	case errors.As(err, &system):
+		return remedyOf(err, path)
+	}
+	return ""
+}

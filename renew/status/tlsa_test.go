@@ -1,0 +1,142 @@
+package status
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"keypaird/renew"
+	"keypaird/renew/keypair"
+)
+
+const mx = "_25._tcp.mail.example"
+
+// recordOf is the record of a pair's key.
+func recordOf(p *keypair.Pair) string { return renew.TLSA(p.Leaf.RawSubjectPublicKeyInfo) }
+
+// mailDesk has one target with TLSA records, of which dane tells what was seen,
+// given the records of the keys of its pairs and of the next one.
+func mailDesk(t *testing.T, live int, dane func(keys []string, next string) renew.Dane, pairs ...*keypair.Pair) Document {
+	t.Helper()
+	d := &desk{t: t, store: open(t)}
+	s := subject("mail")
+	s.TLSA = []string{mx}
+	next := pair(t, 0, "next", "mail.example")
+	must(t, d.store.WriteFile("mail", "nextkey.pem", next.Key()))
+	var keys []string
+	for _, p := range pairs {
+		keys = append(keys, recordOf(p))
+	}
+	d.addSubject(s, live, func(fps []string) renew.Record {
+		var r renew.Record
+		if len(fps) > 0 {
+			r = deployed(fps[max(live, 1)-1])
+			r.Fingerprint = fps[len(fps)-1]
+		}
+		r.Dane = dane(keys, recordOf(next))
+		return r
+	}, pairs...)
+	doc, err := Collect(d.store, d.subjects, now)
+	must(t, err)
+	return doc
+}
+
+// How TLSA records stand is said to people, to programs and on the page alike.
+func TestTLSA(t *testing.T) {
+	other := "3 1 1 " + strings.Repeat("0", 64)
+	seen := func(next string, since time.Duration, records ...string) renew.Dane {
+		g := renew.Sighting{At: now, Records: records, TTL: time.Hour, TTLAt: now, Secure: true}
+		if since > 0 {
+			g.Since = now.Add(-since)
+		}
+		return renew.Dane{Key: next, Former: []string{other}, Names: map[string]renew.Sighting{mx: g}}
+	}
+	one, two := pair(t, 10*aDay, "R10", "mail.example"), pair(t, 0, "R10", "mail.example")
+	for _, tt := range []struct {
+		name  string
+		live  int
+		pairs []*keypair.Pair
+		dane  func(keys []string, next string) renew.Dane
+		want  []string
+		plea  string
+	}{
+		{"all is there", 1, []*keypair.Pair{one}, func(k []string, next string) renew.Dane { return seen(next, 3*time.Hour, k[0], next) },
+			[]string{recordOf(one) + ": the key in use", ": the next key", "the next renewal has the next key", mx + ": 2 records, at 2026-03-01 12:00Z\n"}, ""},
+		{"since an hour", 1, []*keypair.Pair{one}, func(k []string, next string) renew.Dane { return seen(next, time.Hour, k[0], next) },
+			[]string{"renewals have the next key from 2026-03-01 13:00Z on"}, ""},
+		{"the next one is missing", 1, []*keypair.Pair{one}, func(k []string, next string) renew.Dane { return seen(next, 0, k[0]) },
+			[]string{"renewals keep the key until the record of the next key was visible everywhere for two TTLs", "publish: " + mx + ". IN TLSA 3 1 1 "}, ""},
+		{"an old one is left", 1, []*keypair.Pair{one}, func(k []string, next string) renew.Dane { return seen(next, 0, k[0], other) },
+			[]string{"    may be removed: " + mx + ". IN TLSA " + other + "\n"}, ""},
+		{"an old one is left, and the newest not deployed", 1, []*keypair.Pair{one, two}, func(k []string, next string) renew.Dane { return seen(next, 0, k[0], k[1], other) },
+			[]string{"    may be removed once the newest is in use everywhere: " + mx + ". IN TLSA " + other + "\n", recordOf(two) + ": the key of the newest certificate"}, ""},
+		{"the one in use is missing", 1, []*keypair.Pair{one}, func(_ []string, next string) renew.Dane { return seen(next, 0, other) },
+			[]string{"publish: " + mx + ". IN TLSA " + recordOf(one)}, "peers that heed TLSA records refuse the key in use"},
+		{"nobody has looked", 1, []*keypair.Pair{one}, func(_ []string, next string) renew.Dane { return renew.Dane{Key: next} },
+			[]string{mx + ": not looked at yet\n"}, ""},
+		{"the last look failed", 1, []*keypair.Pair{one}, func(k []string, next string) renew.Dane {
+			d := seen(next, 3*time.Hour, k[0], next)
+			g := d.Names[mx]
+			g.Error, g.Secure, g.Partly = "no answer\x1b[2J", false, []string{other}
+			d.Names[mx] = g
+			return d
+		}, []string{"renewals keep the key", mx + ": 2 records, at 2026-03-01 12:00Z; 1 more at some servers only; DNSSEC does not vouch for them, says the resolver: peers ignore such; the last look failed: no answer [2J"}, ""},
+		{"no certificate, no records", 0, nil, func(_ []string, next string) renew.Dane { return seen(next, 0) },
+			[]string{"the first certificate has the next key", mx + ": no records, at 2026-03-01 12:00Z"}, ""},
+		{"no certificate, and records of others", 0, nil, func(_ []string, next string) renew.Dane { return seen(next, 0, other) },
+			[]string{"no certificate is ordered: none of the TLSA records of " + mx + " is that of its key"}, "there is no certificate in use: none of the TLSA records"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			doc := mailDesk(t, tt.live, tt.dane, tt.pairs...)
+			var out bytes.Buffer
+			must(t, doc.WriteText(&out))
+			shown := text(parse(t, get(t, serving(doc), "/")))
+			for _, want := range tt.want {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("%q is not said:\n%s", want, out.String())
+				}
+				what, record, isRecord := strings.Cut(strings.TrimSpace(want), ": ")
+				if isRecord && strings.HasPrefix(what, "3 ") {
+					what, record = record, what
+				}
+				for _, part := range []string{what, record} {
+					if !strings.Contains(shown, part) {
+						t.Errorf("%q is not on the page:\n%s", part, shown)
+					}
+				}
+			}
+			if got := doc.Targets[0].Attention; got != tt.plea && (tt.plea == "" || !strings.HasPrefix(got, tt.plea)) {
+				t.Errorf("needs you: %q, want %q", got, tt.plea)
+			}
+			data, err := json.Marshal(doc)
+			must(t, err)
+			var v any
+			must(t, json.Unmarshal(data, &v))
+			schema := readSchema(t)
+			for _, wrong := range schema.check(schema, "document", v) {
+				t.Error(wrong)
+			}
+		})
+	}
+}
+
+// A next key that is damaged, or is in use already, is none.
+func TestTLSAWithoutNext(t *testing.T) {
+	d := &desk{t: t, store: open(t)}
+	s := subject("mail")
+	s.TLSA = []string{mx}
+	p := pair(t, 10*aDay, "R10", "mail.example")
+	d.addSubject(s, 1, fine, p)
+	for _, key := range [][]byte{nil, []byte("-----BEGIN"), p.Key()} {
+		if key != nil {
+			must(t, d.store.WriteFile("mail", "nextkey.pem", key))
+		}
+		doc, err := Collect(d.store, d.subjects, now)
+		must(t, err)
+		if tlsa := doc.Targets[0].TLSA; tlsa == nil || tlsa.Next != "" || tlsa.Live != recordOf(p) || tlsa.Rolls != nil {
+			t.Errorf("%q: %+v", key, tlsa)
+		}
+	}
+}
