@@ -104,16 +104,34 @@ func (a *app) flags(name string) *flag.FlagSet {
 	return f
 }
 
-// parse reads args. A mistake in them is a UsageError, -h is flag.ErrHelp.
+// parse reads args. A mistake in them is a UsageError, -h a helpWanted.
 func parse(f *flag.FlagSet, args []string) error {
 	err := f.Parse(args)
 	if err == nil {
 		return nil
 	}
 	if errors.Is(err, flag.ErrHelp) {
-		return err
+		return &helpWanted{f}
 	}
 	return &UsageError{err.Error()}
+}
+
+// A helpWanted says that -h was given to the command whose flags these are.
+type helpWanted struct{ flags *flag.FlagSet }
+
+func (*helpWanted) Error() string { return "help was asked for" }
+
+// print writes how the command is used, or what commands there are.
+func (h *helpWanted) print(w io.Writer) {
+	for _, c := range commands() {
+		if c.name == h.flags.Name() {
+			fmt.Fprintf(w, "usage: keypaird %s %s\n%s\n", c.name, c.args, c.does)
+			h.flags.SetOutput(w)
+			h.flags.PrintDefaults()
+			return
+		}
+	}
+	fmt.Fprint(w, usage())
 }
 
 func usage() string {

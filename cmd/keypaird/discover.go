@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -57,13 +56,7 @@ func (o *discoverOptions) wrong(names int) error {
 func (a *app) discover(ctx context.Context, args []string) error {
 	flags, o := a.flags("discover"), &discoverOptions{}
 	o.add(flags)
-	switch err := parse(flags, args); {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintln(a.stdout, "usage: keypaird discover [OPTION...] DOMAIN")
-		flags.SetOutput(a.stdout)
-		flags.PrintDefaults()
-		return nil
-	case err != nil:
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	if err := o.wrong(flags.NArg()); err != nil {

@@ -8,7 +8,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -44,8 +43,9 @@ type app struct {
 // run is the program.
 func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) error {
 	err := dispatch(ctx, args, env, stdout, stderr)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, usage())
+	var help *helpWanted
+	if errors.As(err, &help) {
+		help.print(stdout)
 		return nil
 	}
 	return err
