@@ -171,6 +171,9 @@ func parseRenewalInfo(body []byte, again, now time.Time) (RenewalInfo, error) {
 	if in.Window.Start.IsZero() || !in.Window.End.After(in.Window.Start) {
 		return RenewalInfo{}, errors.New("renewal information has no window")
 	}
+	if in.Window.Start.UTC().Year() < 1 || in.Window.End.UTC().Year() > 9999 { // which no JSON can hold
+		return RenewalInfo{}, errors.New("renewal information has a window beyond all calendars")
+	}
 	next := now.Add(defaultAsk).UTC()
 	if !again.IsZero() {
 		next = bounded(again, now)

@@ -42,6 +42,8 @@ func TestParseRenewalInfo(t *testing.T) {
 		{"a problem with status 200", `{"type":"x","detail":"y"}`, time.Time{}, 0},
 		{"upside down", window("2026-12-02T00:00:00Z", "2026-12-01T00:00:00Z"), time.Time{}, 0},
 		{"no time at all", window("2026-12-02T00:00:00Z", "2026-12-02T00:00:00Z"), time.Time{}, 0},
+		{"the year 10000 in UTC", window("2026-12-01T00:00:00Z", "9999-12-31T23:59:59-01:00"), time.Time{}, 0},
+		{"the year 0 in UTC", window("0001-01-01T00:00:00+01:00", "2026-12-02T00:00:00Z"), time.Time{}, 0},
 		{"not a time", window("soon", "later"), time.Time{}, 0},
 		{"html", `<html>`, time.Time{}, 0},
 		{"cut off", good[:40], time.Time{}, 0},

@@ -26,6 +26,7 @@ type book struct {
 	certs  map[setID][]signing
 
 	as      fs.FileInfo // of the file as it was when we last read or wrote it; nil: not at all
+	now     time.Time   // by which it was read: what was of the past then may not be for a clock that was set
 	whole   bool        // the file ends with its last line
 	compact int64       // size of the file when it was last read from its start or written anew
 }
@@ -75,13 +76,16 @@ func parseEntry(line string) (e entry, ok bool) {
 	return e, e.what == anOrder || e.what == aCertificate
 }
 
+// kept is how many periods an event is kept for: the clock may be wrong by one.
+const kept = 2
+
 // add enters what still counts, or will: a clock that shows the past now may be
 // set right again.
 func (b *book) add(e entry, now time.Time) {
 	switch {
-	case e.what == anOrder && now.Sub(e.at) < orderPeriod:
+	case e.what == anOrder && now.Sub(e.at) < kept*orderPeriod:
 		b.orders = append(b.orders, e.at)
-	case e.what == aCertificate && now.Sub(e.at) < longPeriod:
+	case e.what == aCertificate && now.Sub(e.at) < kept*longPeriod:
 		of := b.certs[e.set]
 		if i := slices.IndexFunc(of, func(s signing) bool { return e.order != 0 && s.order == e.order }); i >= 0 {
 			of[i].at = e.at
@@ -124,10 +128,10 @@ const (
 
 // read takes in a file, unless it is as we know it.
 func (b *book) read(f *os.File, info fs.FileInfo, now time.Time) error {
-	if b.as != nil && os.SameFile(b.as, info) && b.as.Size() == info.Size() && b.as.ModTime().Equal(info.ModTime()) {
+	if b.as != nil && os.SameFile(b.as, info) && b.as.Size() == info.Size() && b.as.ModTime().Equal(info.ModTime()) && !now.Before(b.now) {
 		return nil
 	}
-	*b = book{whole: true}
+	*b = book{whole: true, now: now}
 	begin := max(info.Size()-maxBook, 0)
 	r := bufio.NewReaderSize(io.NewSectionReader(f, begin, maxBook), maxBookLine)
 	for long := false; ; {
@@ -179,9 +183,9 @@ func (b *book) grown() bool {
 
 // prune drops what is of the past.
 func (b *book) prune(now time.Time) {
-	b.orders = slices.DeleteFunc(b.orders, func(t time.Time) bool { return now.Sub(t) >= orderPeriod })
+	b.orders = slices.DeleteFunc(b.orders, func(t time.Time) bool { return now.Sub(t) >= kept*orderPeriod })
 	for set, of := range b.certs {
-		of = slices.DeleteFunc(of, func(s signing) bool { return now.Sub(s.at) >= longPeriod })
+		of = slices.DeleteFunc(of, func(s signing) bool { return now.Sub(s.at) >= kept*longPeriod })
 		if b.certs[set] = of; len(of) == 0 {
 			delete(b.certs, set)
 		}

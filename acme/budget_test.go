@@ -34,7 +34,7 @@ func TestBudget(t *testing.T) {
 			}
 			continue
 		}
-		wantError(t, err, "ordering: pebble: a.test and 1 more names: held back: 2 certificates", "keypaird issue -force")
+		wantError(t, err, "ordering: pebble: a.test and 1 more name: held back: 2 certificates", "keypaird issue -force")
 		var b *acme.BudgetError
 		if !errors.As(err, &b) || b.Next.Before(time.Now().Add(23*time.Hour)) || b.Next.After(time.Now().Add(24*time.Hour)) {
 			t.Errorf("next at %v, want a day from now", b.Next)

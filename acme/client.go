@@ -155,6 +155,10 @@ func (c *Client) open(ctx context.Context, a account) (*session, error) {
 	if errors.As(err, &bad) {
 		bad.Whole = true
 	}
+	var p *Problem
+	if errors.As(err, &p) {
+		p.directory = c.ca.Directory
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,8 @@ const (
 	shortMost   = 2
 	longPeriod  = 7 * 24 * time.Hour
 	longMost    = 4
+
+	longestLife = 100 * 365 * 24 * time.Hour // of a certificate, to reckon with
 )
 
 // A cost is what a request may take from what a CA allows.
@@ -51,7 +53,7 @@ func (e *BudgetError) Error() string {
 	if !e.Whole {
 		about = e.Names[0] + ": "
 		if n := len(e.Names) - 1; n > 0 {
-			about = fmt.Sprintf("%s and %d more names: ", e.Names[0], n)
+			about = fmt.Sprintf("%s and %s: ", e.Names[0], moreNames(n))
 		}
 	}
 	return e.CA + ": " + about + "held back: " + e.Why
@@ -91,7 +93,7 @@ func newLedger(ca, dir string, most int) *ledger {
 type purchase struct {
 	names   []string
 	forced  bool              // by a person
-	current *x509.Certificate // that is to be replaced; nil means none
+	current *x509.Certificate // of this CA that is to be replaced; nil means none
 	order   string            // URL; "" while there is none
 }
 
@@ -156,7 +158,7 @@ func allowed(current *x509.Certificate) (short, long int) {
 	if current == nil || !current.NotAfter.After(current.NotBefore) {
 		return short, long
 	}
-	life := max(current.NotAfter.Sub(current.NotBefore)+time.Second, time.Hour)
+	life := max(min(current.NotAfter.Sub(current.NotBefore), longestLife)+time.Second, time.Hour)
 	twice := func(period time.Duration) int { return int((2*period + life - 1) / life) }
 	return max(short, twice(shortPeriod)), max(long, twice(longPeriod))
 }

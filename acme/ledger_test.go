@@ -46,6 +46,28 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
+// What a CA allows does not depend on how long the certificates of others live,
+// nor on one that claims to live for ever.
+func TestAllowedByItsOwn(t *testing.T) {
+	now := time.Now()
+	hourly := &x509.Certificate{NotBefore: now, NotAfter: now.Add(time.Hour)}
+	for _, tt := range []struct {
+		name    string
+		current *x509.Certificate
+		foreign bool
+		aDay    int
+	}{
+		{"an hour, of this CA", hourly, false, 48},
+		{"an hour, of another CA", hourly, true, shortMost},
+		{"until the end of all calendars", &x509.Certificate{NotBefore: now, NotAfter: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)}, false, shortMost},
+	} {
+		j := &job{req: Request{Current: tt.current, Foreign: tt.foreign}}
+		if short, _ := allowed(j.purchase().current); short != tt.aDay {
+			t.Errorf("%s: %d a day, want %d", tt.name, short, tt.aDay)
+		}
+	}
+}
+
 func TestNameSet(t *testing.T) {
 	set := nameSet([]string{"b.test", "a.test", "2001:db8::1"})
 	for _, same := range [][]string{{"a.test", "b.test", "2001:db8::1"}, {"2001:0DB8:0:0::1", "A.test", "b.TEST"}, {"a.test", "a.test", "b.test", "2001:db8::1"}} {
@@ -99,7 +121,7 @@ func TestBudgetOfNames(t *testing.T) {
 			if err := b.buy(t, p); err == nil {
 				bought = append(bought, time.Now())
 			} else if len(bought) == 2 {
-				wantBudget(t, err, "ca: a.test and 1 more names: held back: 2 certificates for exactly these names in the last 24 hours", bought[0].Add(24*time.Hour))
+				wantBudget(t, err, "ca: a.test and 1 more name: held back: 2 certificates for exactly these names in the last 24 hours", bought[0].Add(24*time.Hour))
 			} else if len(bought) == 4 {
 				wantBudget(t, err, "4 certificates for exactly these names in the last 7 days", bought[0].Add(7*24*time.Hour))
 			}

@@ -28,6 +28,7 @@ type Request struct {
 	Replaces       string            // certificate identifier (RFC 9773, section 4.1); "" means none
 	Pending        string            // required; directory that keeps the order under way, made if missing
 	Current        *x509.Certificate // what is stored now; nil means nothing
+	Foreign        bool              // Current is of another CA, and says nothing of how often this one is asked
 	Forced         bool              // a person wants it: however many certificates for these names there are
 	Step           func(step string) // told of each step, concurrently; may be nil
 }
@@ -212,7 +213,7 @@ func (j *job) place(ctx context.Context, replaces string) (legoacme.ExtendedOrde
 // pay has the ledger note what is about to be sent. A request that is sent once
 // more for its nonce alone is the same.
 func (j *job) pay(ctx context.Context, what cost) error {
-	p := purchase{names: j.req.Names, forced: j.forced, current: j.req.Current}
+	p := j.purchase()
 	if what == aCertificate {
 		p.order = j.url
 		return j.client.ledger.certificate(ctx, p)
@@ -223,6 +224,15 @@ func (j *job) pay(ctx context.Context, what cost) error {
 	err := j.client.ledger.order(ctx, p)
 	j.paid = err == nil
 	return err
+}
+
+// purchase is what the ledger is told of.
+func (j *job) purchase() purchase {
+	p := purchase{names: j.req.Names, forced: j.forced}
+	if !j.req.Foreign {
+		p.current = j.req.Current
+	}
+	return p
 }
 
 func (j *job) nonsense(format string, args ...any) error {

@@ -24,6 +24,8 @@ type Problem struct {
 	Challenge  string    // the challenge type that failed, if one did
 	RetryAt    time.Time // the CA wants no other try before; zero if it does not say
 	Page       string    // of the CA's web site, that a person must open: to let a paused account go on, to agree to new terms
+
+	directory string // that was asked for; "" if something else was
 }
 
 // Error implements error.
@@ -72,6 +74,9 @@ func (p *Problem) Remedy() string {
 	}
 	if p.Status >= 500 {
 		return "the CA has a fault; try again later, or name a second CA in sign_with"
+	}
+	if p.directory != "" && p.Type == "" {
+		return "see that " + p.directory + " is the URL of an ACME directory, and correct directory in [ca." + p.CA + "]"
 	}
 	return "see what the CA says; keypaird check -live tests what issuing needs"
 }

@@ -60,6 +60,27 @@ func TestProblem(t *testing.T) {
 	}
 }
 
+// What is not found at the URL of the directory is told by that URL, and not
+// explained by the check that may just have said so.
+func TestWrongDirectory(t *testing.T) {
+	for _, tt := range []struct {
+		name, directory, kind, help string
+		status                      int
+	}{
+		{"no page", "https://ca.test/acme/dir", "", "see that https://ca.test/acme/dir is the URL of an ACME directory, and correct directory in [ca.le]", 404},
+		{"down", "https://ca.test/acme/dir", "", "the CA has a fault", 503},
+		{"refused by the CA itself", "https://ca.test/acme/dir", "malformed", "see what the CA says", 400},
+		{"something else", "", "", "see what the CA says", 404},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := &Problem{CA: "le", Type: tt.kind, Status: tt.status, directory: tt.directory}
+			if got := p.Remedy(); !strings.HasPrefix(got, tt.help) {
+				t.Errorf("remedy = %q, want %q", got, tt.help)
+			}
+		})
+	}
+}
+
 func TestElsewhere(t *testing.T) {
 	for _, tt := range []struct {
 		name string

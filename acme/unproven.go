@@ -28,7 +28,14 @@ type UnprovenError struct {
 }
 
 func (e *UnprovenError) Error() string {
-	return fmt.Sprintf("%v (and %d more names)", e.Errs[0], len(e.Errs)-1)
+	return fmt.Sprintf("%v (and %s)", e.Errs[0], moreNames(len(e.Errs)-1))
+}
+
+func moreNames(n int) string {
+	if n == 1 {
+		return "1 more name"
+	}
+	return fmt.Sprintf("%d more names", n)
 }
 
 func (e *UnprovenError) Unwrap() []error { return e.Errs }

@@ -146,7 +146,7 @@ func (c Checker) watch(ctx context.Context, server int, addr, name string, match
 			return
 		}
 		s, cached := c.look(ctx, addr, name, match)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || s.state == silent && late(ctx) {
 			return
 		}
 		s.server, s.addr = server, addr
@@ -160,6 +160,13 @@ func (c Checker) watch(ctx context.Context, server int, addr, name string, match
 		}
 		pause.Reset(pace(time.Since(begun), cached))
 	}
+}
+
+// late reports whether the deadline of ctx has passed: a query may find that out
+// before ctx does, and takes it for silence.
+func late(ctx context.Context) bool {
+	at, ok := ctx.Deadline()
+	return ok && !time.Now().Before(at)
 }
 
 func pace(elapsed, cached time.Duration) time.Duration {
@@ -187,10 +194,8 @@ func (c Checker) look(ctx context.Context, addr, name string, match func([]strin
 	switch {
 	case match(txts):
 		return sighting{state: shown}, 0
-	case in.Rcode != dns.RcodeSuccess && in.Rcode != dns.RcodeNameError:
-		return sighting{state: silent, saw: "it answers " + dns.RcodeToString[in.Rcode]}, 0
-	case !recurse && !in.Authoritative:
-		return sighting{state: silent, saw: "it does not answer as an authoritative server of the name"}, 0
+	case tells(in, recurse) != nil:
+		return sighting{state: silent, saw: tells(in, recurse).Error()}, 0
 	}
 	if !in.Authoritative {
 		cached = negativeTTL(in)

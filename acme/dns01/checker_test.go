@@ -44,7 +44,7 @@ func newWorld(t *testing.T, servers ...*nameServer) *world {
 	w := &world{resolver: r, servers: servers, warned: &strings.Builder{}}
 	w.checker = Checker{
 		System: []string{serve(t, r, "127.0.0.1", "")}, Port: port,
-		Timeout: 500 * time.Millisecond, Grace: 2 * time.Second,
+		Timeout: time.Second, Grace: 2 * time.Second,
 		Log: slog.New(slog.NewTextHandler(w.warned, nil)),
 	}
 	return w

@@ -20,7 +20,7 @@ type nameServer struct {
 
 	authoritative bool
 	secure        bool   // DNSSEC vouches for its answers, and it says so to who asks
-	mode          string // "", "silent", "refused", "truncated" (over UDP), "lame", "tcp" (silent over UDP)
+	mode          string // "", "silent", "refused", "truncated" (over UDP), "lame", "referral", "other" (question), "tcp" (silent over UDP)
 	after         int    // questions for TXT that are answered as if there was none
 }
 
@@ -72,6 +72,10 @@ func (s *nameServer) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 		m.Rcode = dns.RcodeRefused
 	case s.mode == "lame":
 		m.Authoritative = false
+	case s.mode == "referral":
+		m.Ns = []dns.RR{&dns.NS{Hdr: dns.RR_Header{Name: "org.", Rrtype: dns.TypeNS, Class: dns.ClassINET}, Ns: "ns.example.net."}}
+	case s.mode == "other":
+		m.Question = []dns.Question{{Name: "other." + question.Name, Qtype: question.Qtype, Qclass: question.Qclass}}
 	case s.mode == "truncated" && !tcp:
 		m.Truncated = true
 	default:

@@ -35,10 +35,16 @@ func (c Checker) exchange(ctx context.Context, name string, qtype uint16, addr s
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	if err == nil {
+		err = fits(in, name, qtype)
+	}
 	if err == nil && !in.Truncated {
 		return in, nil
 	}
 	whole, tcpErr := c.once(ctx, m, "tcp", addr)
+	if tcpErr == nil {
+		tcpErr = fits(whole, name, qtype)
+	}
 	switch {
 	case tcpErr == nil:
 		return whole, nil
@@ -93,11 +99,11 @@ func (c Checker) resolve(ctx context.Context, name string, qtype uint16) (*dns.M
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if err == nil && (in.Rcode == dns.RcodeSuccess || in.Rcode == dns.RcodeNameError) {
-			return in, nil
+		if err == nil {
+			err = tells(in, true)
 		}
 		if err == nil {
-			err = fmt.Errorf("it answers %s", dns.RcodeToString[in.Rcode])
+			return in, nil
 		}
 		last = fmt.Errorf("asking %s for %s of %s: %w", addr, dns.TypeToString[qtype], name, err)
 	}
@@ -238,19 +244,6 @@ func soaOwner(in *dns.Msg, name string) string {
 	return ""
 }
 
-// negativeTTL is how long a resolver keeps a "no" (RFC 2308, section 5).
-func negativeTTL(in *dns.Msg) time.Duration {
-	for _, rr := range in.Ns {
-		if soa, ok := rr.(*dns.SOA); ok {
-			return time.Duration(min(soa.Hdr.Ttl, soa.Minttl)) * time.Second
-		}
-	}
-	return 0
-}
-
-// joined is the value of a TXT record: its strings make one.
-func joined(parts []string) string { return strings.Join(parts, "") }
-
 // Addresses gives the A and AAAA records of a name as the resolvers know them:
 // Resolvers, System or resolv.conf's. The hosts file does not count, for a CA
 // cannot see it. A name without any is an error.
@@ -271,7 +264,7 @@ func (c Checker) Addresses(ctx context.Context, name string) ([]netip.Addr, erro
 	if err := cmp.Or(errs[0], errs[1]); err != nil {
 		return nil, err
 	}
-	return nil, fmt.Errorf("%s has no address", name)
+	return nil, fmt.Errorf("%s has no address (asked: %s)", name, strings.Join(c.system(), ", "))
 }
 
 func (c Checker) addresses(ctx context.Context, name string, qtype uint16) (list []netip.Addr, err error) {

@@ -18,7 +18,7 @@ type tally struct {
 	once    bool      // the first thing a server shows counts
 	all     bool      // no server is passed over
 	seen    map[place]sighting
-	tries   map[place]int
+	quiet   map[place]int // silences in a row
 }
 
 type place struct {
@@ -26,16 +26,19 @@ type place struct {
 	addr   string
 }
 
-// fairTries is how often a server must have been silent to be passed over.
+// fairTries is how often in a row a server must have been silent to be passed
+// over.
 const fairTries = 2
 
 func (t *tally) add(s sighting) {
 	if t.seen == nil {
-		t.seen, t.tries = map[place]sighting{}, map[place]int{}
+		t.seen, t.quiet = map[place]sighting{}, map[place]int{}
 	}
 	at := place{s.server, s.addr}
 	t.seen[at] = s
-	t.tries[at]++
+	if t.quiet[at]++; s.state != silent {
+		t.quiet[at] = 0
+	}
 }
 
 // of sums up one server: missing if any address misses the record, else shown
@@ -55,7 +58,7 @@ func (t *tally) of(i int, now time.Time) (s sighting, known bool) {
 			s = one
 		case s.state == silent:
 			s = one
-			known = known && t.tries[place{i, addr}] >= fairTries
+			known = known && t.quiet[place{i, addr}] >= fairTries
 		}
 	}
 	if s.state == shown {

@@ -2,7 +2,6 @@ package dns01
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,7 +44,33 @@ func (c Checker) TLSA(ctx context.Context, name string) (TLSASet, error) {
 	if err != nil {
 		return TLSASet{}, err
 	}
-	return merge(viewOf(in), told, len(c.Resolvers) > 0), nil
+	set := merge(viewOf(in), told, len(c.Resolvers) > 0)
+	if err := set.bounded(name); err != nil {
+		return TLSASet{}, err
+	}
+	return set, nil
+}
+
+// Bounds on what a name may have: what is beyond them cannot be kept, and nobody
+// has it who means well.
+const (
+	maxTLSA      = 32       // records
+	maxTLSABytes = 16 << 10 // of all, as in a zone file
+)
+
+// bounded says why a set is too large to work with.
+func (s TLSASet) bounded(name string) error {
+	size, n := 0, 0
+	for _, r := range slices.Concat(s.Records, s.Partly) {
+		size, n = size+len(r), n+1
+	}
+	switch {
+	case n > maxTLSA:
+		return fmt.Errorf("%s has %d TLSA records, more than %d", strings.TrimSuffix(name, "."), n, maxTLSA)
+	case size > maxTLSABytes:
+		return fmt.Errorf("%s has TLSA records of %d bytes, more than %d", strings.TrimSuffix(name, "."), size, maxTLSABytes)
+	}
+	return nil
 }
 
 // A tlsaView is one answer.
@@ -64,13 +89,10 @@ func (c Checker) tlsaAt(ctx context.Context, name string, addrs []string) ([]tls
 	for i, addr := range addrs {
 		wg.Go(func() {
 			in, err := c.exchange(ctx, name, dns.TypeTLSA, addr, recurse)
-			switch {
-			case err != nil:
-			case in.Rcode != dns.RcodeSuccess && in.Rcode != dns.RcodeNameError:
-				err = errors.New("it answers " + dns.RcodeToString[in.Rcode])
-			case !recurse && !in.Authoritative:
-				err = errors.New("it does not answer as an authoritative server of the name")
-			default:
+			if err == nil {
+				err = tells(in, recurse)
+			}
+			if err == nil {
 				v := viewOf(in)
 				views[i] = &v
 				return

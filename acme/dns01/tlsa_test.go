@@ -1,6 +1,7 @@
 package dns01
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -16,6 +17,23 @@ const (
 
 func lines(text ...string) []string { return append([]string{soa}, text...) }
 
+// many is that many records, each with the data and a number.
+func many(n int, data string) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprintf("%s 5 IN TLSA 3 1 0 %s%02x", mx, data, i))
+	}
+	return list
+}
+
+// texts is what a set has of records.
+func texts(records []string) (list []string) {
+	for _, r := range records {
+		_, text, _ := strings.Cut(r, " TLSA ")
+		list = append(list, text)
+	}
+	return list
+}
+
 func TestTLSA(t *testing.T) {
 	one := mx + " 600 IN TLSA 3 1 1 " + hashA
 	two := mx + " 600 IN TLSA 3 1 1 " + strings.ToUpper(hashB)
@@ -27,6 +45,10 @@ func TestTLSA(t *testing.T) {
 		warn     string
 		err      string
 	}{
+		{"as many as can be kept", [][]string{lines(many(32, hashA)...)}, nil, TLSASet{Records: texts(many(32, hashA)), TTL: time.Minute}, "", ""},
+		{"too many", [][]string{lines(many(33, hashA)...)}, nil, TLSASet{}, "", "_25._tcp.mx1.example.org has 33 TLSA records, more than 32"},
+		{"too many, at one server each", [][]string{lines(many(20, hashA)...), lines(many(20, hashB)...)}, nil, TLSASet{}, "", "has 40 TLSA records"},
+		{"too long", [][]string{lines(many(9, strings.Repeat("ab", 1000))...)}, nil, TLSASet{}, "", "has TLSA records of 18072 bytes, more than 16384"},
 		{"both servers show both", [][]string{lines(one, two), lines(two, one)}, nil,
 			TLSASet{Records: []string{"3 1 1 " + hashA, "3 1 1 " + hashB}, TTL: 10 * time.Minute}, "", ""},
 		{"one lags behind", [][]string{lines(one, two), lines(one)}, nil,
@@ -93,6 +115,9 @@ func TestTLSAResolvers(t *testing.T) {
 		{"one does not", &nameServer{secure: true}, &nameServer{}, false, false},
 		{"the first does not", &nameServer{}, &nameServer{secure: true}, false, false},
 		{"one is silent", &nameServer{secure: true}, &nameServer{mode: "silent"}, false, true},
+		{"one refers to other servers", &nameServer{secure: true}, &nameServer{mode: "referral"}, false, true},
+		{"one knows nothing, and says nothing", &nameServer{mode: "lame", authoritative: true}, &nameServer{secure: true}, false, true},
+		{"one answers another question", &nameServer{mode: "other"}, &nameServer{secure: true}, false, true},
 		{"DNSSEC is broken", &nameServer{secure: true}, &nameServer{mode: "refused"}, false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
