@@ -21,7 +21,10 @@ const DefaultTimeout = time.Minute
 const (
 	grace     = 400 * time.Millisecond
 	waitDelay = 250 * time.Millisecond
+	burial    = 5 * time.Second // from SIGKILL to the end; the kernel may keep a process in a call, of a dead file server say
 )
+
+var errStays = errors.New("it does not end although it was killed: does it wait for a disk or a file server?")
 
 // A Command is a program to run when something has happened.
 //
@@ -65,7 +68,8 @@ func (e *CommandError) Remedy() string {
 }
 
 // Run runs the command and returns nil, or a *CommandError. If ctx ends, so
-// does the command, within a second, and errors.Is finds ctx's error.
+// does the command, within a second, and errors.Is finds ctx's error. What does not
+// end although it was killed is left to itself after five.
 func (c *Command) Run(ctx context.Context, ev Event) error {
 	if len(c.Argv) == 0 {
 		return &CommandError{Err: errors.New("no program")}
@@ -83,16 +87,17 @@ func (c *Command) Run(ctx context.Context, ev Event) error {
 	if _, more := ev.names(); more > 0 {
 		logger(c.Log).Warn("more targets than fit into KEYPAIRD_NAMES", "hook", c.Argv[0], "left_out", more)
 	}
-	var out tail
+	out := new(tail) // a process that stays goes on writing
 	cmd := exec.Command(program, c.Argv[1:]...)
 	cmd.Args[0] = c.Argv[0]
 	cmd.Dir = "/"
 	cmd.Env = ev.environ()
-	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = waitDelay
 	began := time.Now()
 	err = runGroup(limited, cmd)
+	stays := errors.Is(err, errStays)
 	switch {
 	case err == nil:
 		logger(c.Log).Debug("ran", "hook", c.Argv[0], "args", c.Argv[1:], "took", time.Since(began).Round(time.Millisecond), "output", out.String())
@@ -101,6 +106,9 @@ func (c *Command) Run(ctx context.Context, ev Event) error {
 		err = ctx.Err()
 	case limited.Err() != nil:
 		err = fmt.Errorf("timed out after %s", timeout)
+	}
+	if stays {
+		err = fmt.Errorf("%w; %w", err, errStays)
 	}
 	e := &CommandError{Program: c.Argv[0], Err: err, Output: out.String()}
 	logger(c.Log).Debug("hook failed", "hook", c.Argv[0], "args", c.Argv[1:], "err", err, "output", e.Output)
@@ -147,7 +155,13 @@ func runGroup(ctx context.Context, cmd *exec.Cmd) error {
 			alive = false
 		}
 	}
-	<-done
+	buried := time.NewTimer(burial)
+	defer buried.Stop()
+	select {
+	case <-done:
+	case <-buried.C:
+		return errStays
+	}
 	return ctx.Err() // whatever it made of the signal, it did not finish
 }
 

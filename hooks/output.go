@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -16,11 +17,14 @@ const (
 
 // A tail keeps the last maxOutput bytes written to it.
 type tail struct {
+	mu  sync.Mutex
 	buf []byte
 	cut bool // there was more
 }
 
 func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	n := len(p)
 	if len(p) > maxOutput {
 		p, t.buf, t.cut = p[len(p)-maxOutput:], t.buf[:0], true
@@ -35,6 +39,8 @@ func (t *tail) Write(p []byte) (int, error) {
 // String returns what was kept, clean; if the beginning is missing, it starts
 // with a whole line where there is one.
 func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	s := string(t.buf)
 	if t.cut {
 		if _, rest, ok := strings.Cut(s, "\n"); ok && strings.TrimSpace(rest) != "" {

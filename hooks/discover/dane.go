@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"keypaird/hooks/probe"
 )
 
 // A TLSA is one record of DANE (RFC 6698). Peers accept a certificate that
@@ -100,13 +102,9 @@ func tlsaOf(rr *dns.TLSA) TLSA {
 		Matching: rr.MatchingType, Data: strings.ToLower(rr.Certificate),
 	}
 	raw, err := hex.DecodeString(t.Data)
-	switch {
-	case t.Usage < 2:
-		t.Why = "usage 0 and 1 are not for SMTP (RFC 7672, 3.1.3)"
-	case t.Usage > 3 || t.Selector > 1 || t.Matching > 2:
-		t.Why = "unknown usage, selector or matching type"
-	case err != nil || len(raw) == 0 || t.Matching == 1 && len(raw) != 32 || t.Matching == 2 && len(raw) != 64:
-		t.Why = "the data do not have the length of the hash"
+	if err != nil {
+		raw = nil
 	}
+	t.Why = probe.TLSA{Usage: t.Usage, Selector: t.Selector, Matching: t.Matching, Data: raw}.Unusable()
 	return t
 }

@@ -184,8 +184,8 @@ func extended(in *dns.Msg) string {
 	return ""
 }
 
-// referral tells an answer "ask those" from "there is none" (RFC 2308,
-// section 2.2).
+// referral tells an answer "ask those", or nothing at all, from "there is none"
+// (RFC 2308, section 2.2).
 func referral(in *dns.Msg) bool {
 	if in.Rcode != dns.RcodeSuccess || in.Authoritative || len(in.Answer) > 0 {
 		return false
@@ -194,10 +194,10 @@ func referral(in *dns.Msg) bool {
 	for _, rr := range in.Ns {
 		switch rr.(type) {
 		case *dns.SOA:
-			return false
+			return !in.RecursionAvailable
 		case *dns.NS:
 			servers = true
 		}
 	}
-	return servers
+	return servers || !in.RecursionAvailable
 }

@@ -34,6 +34,7 @@ func TestTruncated(t *testing.T) {
 	serveDNS(t, addr, func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg)
 		m.SetReply(q)
+		m.RecursionAvailable = true
 		if w.RemoteAddr().Network() == "udp" {
 			m.Truncated = true
 		} else {
@@ -95,6 +96,7 @@ func TestNoAnswer(t *testing.T) {
 		return func(w dns.ResponseWriter, q *dns.Msg) {
 			m := new(dns.Msg)
 			m.SetRcode(q, rcode)
+			m.RecursionAvailable = true
 			if e := q.IsEdns0(); e != nil && rcode == dns.RcodeServerFailure {
 				m.SetEdns0(1232, false)
 				m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeDNSBogus})
@@ -105,8 +107,14 @@ func TestNoAnswer(t *testing.T) {
 	refer := func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg)
 		m.SetReply(q)
+		m.RecursionAvailable = true
 		ns, _ := dns.NewRR("test. 60 IN NS ns.elsewhere.test.")
 		m.Ns = append(m.Ns, ns)
+		w.WriteMsg(m)
+	}
+	shrug := func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg)
+		m.SetReply(q)
 		w.WriteMsg(m)
 	}
 	for i, tt := range []struct {
@@ -119,6 +127,7 @@ func TestNoAnswer(t *testing.T) {
 		{"REFUSED", refuse(dns.RcodeRefused), Undetermined, "REFUSED"},
 		{"NXDOMAIN", refuse(dns.RcodeNameError), Absent, "NXDOMAIN"},
 		{"no data", refuse(dns.RcodeSuccess), Absent, "no such record"},
+		{"nothing, from no resolver", shrug, Undetermined, "not a resolver for that name"},
 		{"a referral", refer, Undetermined, "refers to other servers"},
 		{"silence", func(dns.ResponseWriter, *dns.Msg) {}, Undetermined, "no answer"},
 		{"circles", records("a.test. 60 IN CNAME b.test.\nb.test. 60 IN CNAME a.test.\n"), Undetermined, "in circles"},
@@ -146,6 +155,7 @@ func TestNoAnswer(t *testing.T) {
 func circles(w dns.ResponseWriter, q *dns.Msg) {
 	m := new(dns.Msg)
 	m.SetReply(q)
+	m.RecursionAvailable = true
 	to := map[string]string{"a.test.": "b.test.", "b.test.": "a.test."}[q.Question[0].Name]
 	rr, _ := dns.NewRR(q.Question[0].Name + " 60 IN CNAME " + to)
 	m.Answer = append(m.Answer, rr)
@@ -158,6 +168,7 @@ func TestAliasIsFollowed(t *testing.T) {
 	serveDNS(t, addr, func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg)
 		m.SetReply(q)
+		m.RecursionAvailable = true
 		text := map[string]string{"a.test.": "a.test. 300 IN CNAME b.test.", "b.test.": "b.test. 20 IN CNAME c.test.", "c.test.": "c.test. 60 IN A 192.0.2.1"}[q.Question[0].Name]
 		if rr, err := dns.NewRR(text); err == nil {
 			m.Answer = append(m.Answer, rr)
@@ -179,6 +190,7 @@ func TestNextResolver(t *testing.T) {
 	serveDNS(t, bad, func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg)
 		m.SetRcode(q, dns.RcodeServerFailure)
+		m.RecursionAvailable = true
 		w.WriteMsg(m)
 	})
 	serveDNS(t, good, records("a.test. 60 IN A 192.0.2.1\n"))
@@ -194,6 +206,7 @@ func TestOtherQuestion(t *testing.T) {
 	serveDNS(t, addr, func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg)
 		m.SetReply(q)
+		m.RecursionAvailable = true
 		m.Question[0].Name = "b.test."
 		rr, _ := dns.NewRR("a.test. 60 IN A 192.0.2.1")
 		m.Answer = append(m.Answer, rr)
@@ -210,6 +223,7 @@ func TestNegativeTTL(t *testing.T) {
 	serveDNS(t, addr, func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg)
 		m.SetRcode(q, dns.RcodeNameError)
+		m.RecursionAvailable = true
 		rr, _ := dns.NewRR("test. 900 IN SOA ns.test. h.test. 1 2 3 4 120")
 		m.Ns = append(m.Ns, rr)
 		w.WriteMsg(m)

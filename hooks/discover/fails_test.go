@@ -22,6 +22,7 @@ func failing(lines string, questions ...string) dns.HandlerFunc {
 		}
 		m := new(dns.Msg)
 		m.SetRcode(q, dns.RcodeServerFailure)
+		m.RecursionAvailable = true
 		w.WriteMsg(m)
 	}
 }

@@ -214,6 +214,7 @@ func TestHostileZone(t *testing.T) {
 		questions.Add(1)
 		m := new(dns.Msg)
 		m.SetReply(q)
+		m.RecursionAvailable = true
 		name := q.Question[0].Name
 		switch {
 		case name == "hostile.test." && q.Question[0].Qtype == dns.TypeMX:

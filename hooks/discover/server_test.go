@@ -111,6 +111,7 @@ func records(lines string) dns.HandlerFunc {
 	return func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg)
 		m.SetReply(q)
+		m.RecursionAvailable = true
 		m.Rcode = dns.RcodeNameError
 		z := dns.NewZoneParser(strings.NewReader(lines), ".", "")
 		for rr, ok := z.Next(); ok; rr, ok = z.Next() {

@@ -16,11 +16,18 @@ type TLSA struct {
 	Names                     []string // usage 2: the certificate is for one of these
 }
 
-// Usable tells whether peers can do anything with the record.
-func (t TLSA) Usable() bool {
+// Unusable says why peers can do nothing with the record, "" if they can.
+func (t TLSA) Unusable() string {
 	length := map[uint8]int{1: sha256.Size, 2: sha512.Size}[t.Matching]
-	return (t.Usage == 2 || t.Usage == 3) && t.Selector < 2 && t.Matching < 3 &&
-		len(t.Data) > 0 && (length == 0 || len(t.Data) == length)
+	switch {
+	case t.Usage < 2:
+		return "usage 0 and 1 are not for SMTP (RFC 7672, 3.1.3)"
+	case t.Usage > 3 || t.Selector > 1 || t.Matching > 2:
+		return "unknown usage, selector or matching type"
+	case len(t.Data) == 0 || length != 0 && len(t.Data) != length:
+		return "the data do not have the length of the hash"
+	}
+	return ""
 }
 
 // Matches tells whether the record is about a certificate.
@@ -45,7 +52,7 @@ func (t TLSA) Matches(c *x509.Certificate) bool {
 // (RFC 7672, section 3.1.1).
 func judgeDANE(chain []*x509.Certificate, e Expect) (found []Finding, strict bool) {
 	for _, t := range e.TLSA {
-		if !t.Usable() {
+		if t.Unusable() != "" {
 			continue
 		}
 		strict = true
