@@ -28,6 +28,7 @@ var askAgain = []time.Duration{time.Minute, 10 * time.Minute, 100 * time.Minute,
 const (
 	maxAsk     = 24 * time.Hour
 	askTimeout = 30 * time.Second // for one answer
+	askAll     = time.Minute      // for all: orders wait for them
 )
 
 // wanted reports whether a CA is to be asked at now, and else when.
@@ -92,7 +93,8 @@ func within(next, now time.Time) time.Time {
 }
 
 // adviseAll asks about every certificate for which it is time. A CA that cannot
-// answer at the moment is not asked about the others.
+// answer at the moment is not asked about the others, and what one that is slow
+// leaves no time for is asked in the next pass.
 func (p *Pass) adviseAll(ctx context.Context, jobs []*job) {
 	if p.Advisor == nil {
 		return
@@ -103,6 +105,8 @@ func (p *Pass) adviseAll(ctx context.Context, jobs []*job) {
 			asks = append(asks, j)
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, askAll)
+	defer cancel()
 	var mu sync.Mutex
 	deaf := map[string]bool{}
 	p.each(len(asks), func(i int) {

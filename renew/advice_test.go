@@ -1,8 +1,10 @@
 package renew
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,4 +124,66 @@ func TestDeafCA(t *testing.T) {
 	if wantErrors(t, errs); asked > 4 { // Parallel
 		t.Errorf("asked %d times", asked)
 	}
+}
+
+// A CA that takes its time holds up a pass for about a minute, and all are asked
+// about in the end.
+func TestSlowCA(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var names []string
+		for i := range 30 {
+			names = append(names, fmt.Sprint("t", i))
+		}
+		all := named(names...)
+		w.pass(t.Context(), Patient, all...)
+		asked := map[string]bool{}
+		w.advice = func(_ string, leaf *x509.Certificate) (Window, error) {
+			time.Sleep(19 * time.Second)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			asked[leaf.DNSNames[0]] = true
+			return Window{Next: time.Now().Add(6 * time.Hour)}, nil
+		}
+		for range 3 {
+			began := time.Now()
+			r := w.report(t.Context(), Patient, all...)
+			if took := time.Since(began); took > 80*time.Second {
+				t.Errorf("a pass took %v", took)
+			}
+			for name, at := range r.Next {
+				if !asked[name+".test"] && time.Until(at) > time.Minute {
+					t.Errorf("%s is asked about after %v", name, time.Until(at))
+				}
+			}
+		}
+		if len(asked) != len(all) {
+			t.Errorf("%d were asked about, want %d", len(asked), len(all))
+		}
+	})
+}
+
+// The first certificate does not wait for what a CA says of others.
+func TestFirstCertificateGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.pass(t.Context(), Patient, named("old")...)
+		w.advice = func(string, *x509.Certificate) (Window, error) {
+			time.Sleep(19 * time.Second)
+			return Window{Next: time.Now().Add(6 * time.Hour)}, nil
+		}
+		began := time.Now()
+		w.obtain = func(context.Context, Target) error {
+			if wait := time.Since(began); wait > 0 {
+				t.Errorf("it is ordered after %v", wait)
+			}
+			return nil
+		}
+		w.pass(t.Context(), Patient, named("old", "new")...)
+		for _, name := range []string{"old", "new"} {
+			if r, err := LoadRecord(w.store, name); err != nil || r.Advice.Next.IsZero() {
+				t.Errorf("%s was not asked about: %+v, %v", name, r.Advice, err)
+			}
+		}
+	})
 }

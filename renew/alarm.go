@@ -39,7 +39,7 @@ type Notifier interface {
 type Crier struct {
 	Notifier Notifier // required
 
-	unread map[string]time.Time // by target whose record cannot be used: when that was told
+	unread map[string]Told // by target whose record could not be used: what was told of that
 }
 
 // Told is what a person was told of a target since all was well.
@@ -56,7 +56,7 @@ const daily = 24 * time.Hour
 func alarm(now time.Time, t Target, s State) (Kind, Attempt) {
 	last := s.Trouble(now, t)
 	switch {
-	case s.InUse != nil && !now.Before(t.Concern(s.InUse)):
+	case s.InUse != nil && !now.Before(s.Concern(t)):
 		return Expiring, last
 	case last.Failures >= stubborn, last.Failures > 0 && s.InUse != nil && s.urgent(now) && t.External == nil: // who replaces a bought one does so late, and file by file
 		return Failing, last
@@ -67,17 +67,28 @@ func alarm(now time.Time, t Target, s State) (Kind, Attempt) {
 // Trouble is the failure of a target that happened most often, of those that
 // still matter.
 func (s State) Trouble(now time.Time, t Target) Attempt {
-	_, worst := s.Failing(now, t)
+	_, worst := s.trouble(now, t)
+	return worst
+}
+
+// trouble is Trouble, and where it is: what is in trouble there, other targets
+// are in for the same reason, in other words perhaps.
+func (s State) trouble(now time.Time, t Target) (where string, worst Attempt) {
+	ca, worst := s.Failing(now, t)
+	where = "obtaining " + ca
+	if t.External != nil {
+		where = "files of " + t.Name
+	}
 	if refused := s.Record.Dane.Attempt; len(t.TLSA) > 0 && refused.Failures > worst.Failures {
-		worst = refused
+		where, worst = "tlsa", refused
 	}
 	for _, name := range t.Deploy {
 		d := s.Record.Deployments[name]
 		if d.Attempt.Failures > worst.Failures && !d.done(s.Fingerprint, t.Manner[name]) {
-			worst = d.Attempt
+			where, worst = "deploying "+name, d.Attempt
 		}
 	}
-	return worst
+	return where, worst
 }
 
 // Failing returns the last failure of obtaining and the CA it was at. It is none
@@ -144,111 +155,17 @@ func (r *Record) told(n Notice, now time.Time) {
 	}
 }
 
-// cry tells what is to be told of jobs. It is told at least once: what could not
-// be recorded is told again.
-func (p *Pass) cry(ctx context.Context, jobs []*job) {
-	if p.Crier == nil {
-		return
+// tellAt is when a person is to be told of a job next; zero if that is not known.
+func (p *Pass) tellAt(now time.Time, j *job) time.Time {
+	told := j.state.Record.Told
+	if _, ok := notice(now, j.Target, j.state); ok || p.readAgain(j) { // what could not be told, or had no turn yet
+		return later(told.Attempt.Next, now)
 	}
-	type saying struct {
-		kind          Kind
-		error, remedy string
-	}
-	var order []saying
-	groups := map[saying][]*job{}
-	for _, j := range jobs {
-		n, ok := p.notice(j)
-		if !ok {
-			continue
-		}
-		s := saying{n.Kind, n.Error, n.Remedy}
-		if groups[s] == nil {
-			order = append(order, s)
-		}
-		groups[s] = append(groups[s], j)
-	}
-	for _, s := range order {
-		p.tell(ctx, groups[s])
-	}
-}
-
-// notice says what is to be told of a job now.
-func (p *Pass) notice(j *job) (Notice, bool) {
-	now := p.now()
-	if j.broken != nil {
-		n := Notice{Kind: Failing, Target: j.Name, Error: "reading its state: " + oneLine(j.broken), Remedy: Remedy(j.broken)}
-		return n, recent(p.Crier.unread[j.Name], now)
-	}
-	n, ok := notice(now, j.Target, j.state)
-	if id, err := p.Store.LiveID(j.Name); ok && err == nil {
-		n.Version = id
-		if j.state.Live {
-			n.Fingerprint = j.state.Fingerprint
-		}
-	}
-	return n, ok && !j.state.Record.Told.Attempt.waits(now)
-}
-
-// tell tells of jobs for one reason, and remembers.
-func (p *Pass) tell(ctx context.Context, jobs []*job) {
-	notices := make([]Notice, len(jobs))
-	names := make([]string, len(jobs))
-	for i, j := range jobs {
-		notices[i], _ = p.notice(j)
-		names[i] = j.Name
-	}
-	err := p.notify(ctx, notices)
-	if ctx.Err() != nil {
-		return // told again by the next run
-	}
-	var again Attempt // for all of them together
-	if err != nil {
-		again = jobs[0].state.Record.Told.Attempt.failed(err, p.now(), time.Time{})
-		p.Log.Error("nobody told", "event", string(notices[0].Kind), "certs", quoted(names), "err", err)
-	} else {
-		p.Log.Info("told", "event", string(notices[0].Kind), "certs", quoted(names))
-	}
-	for i, j := range jobs {
-		p.keepTold(j, notices[i], again)
-	}
-}
-
-// keepTold records that n was told, or when it is tried again.
-func (p *Pass) keepTold(j *job, n Notice, again Attempt) {
-	switch {
-	case j.broken != nil && again.Failures > 0:
-		return
-	case j.broken != nil:
-		if p.Crier.unread == nil {
-			p.Crier.unread = map[string]time.Time{}
-		}
-		p.Crier.unread[j.Name] = p.now()
-		return
-	case again.Failures > 0:
-		j.state.Record.Told.Attempt = again
-	default:
-		j.state.Record.told(n, p.now())
-	}
-	if err := p.save(j); err != nil {
-		p.Log.Warn("what was told is not recorded", "cert", j.Name, "err", err)
-	}
-}
-
-func (p *Pass) notify(ctx context.Context, notices []Notice) (err error) {
-	defer p.recovered(&err, "event", string(notices[0].Kind))
-	return p.Crier.Notifier.Notify(ctx, notices)
-}
-
-// tellAt is when a person is to be told of s next; zero if that is not known.
-func (s State) tellAt(now time.Time, t Target) time.Time {
-	if _, ok := notice(now, t, s); ok {
-		return s.Record.Told.Attempt.Next // what could not be told
-	}
-	switch kind, _ := alarm(now, t, s); kind {
+	switch kind, _ := alarm(now, j.Target, j.state); kind {
 	case Failing:
-		return s.Record.Told.Failing.Add(daily)
+		return told.Failing.Add(daily)
 	case Expiring:
-		return s.Record.Told.Expiring.Add(daily)
+		return told.Expiring.Add(daily)
 	}
 	return time.Time{}
 }

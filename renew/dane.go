@@ -2,13 +2,8 @@ package renew
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
-	"crypto/x509"
-	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -24,7 +19,9 @@ import (
 //     there: it is never held up, not even if a person forces it or the
 //     configuration wants another type of key;
 //   - the first certificate may have a key without a record where there are no
-//     TLSA records at all. Where there are, it waits for its own.
+//     TLSA records that peers can use. Where there are, it waits for its own;
+//   - a key that is lost holds nothing up either: with a quarter of the lifetime
+//     left, the next key takes its place.
 
 // A Viewer looks at TLSA records.
 type Viewer interface {
@@ -47,6 +44,7 @@ type View struct {
 type Dane struct {
 	Used   string              `json:"used,omitempty"`   // record of the key of the newest version
 	Key    string              `json:"key,omitempty"`    // record of the next key
+	Made   time.Time           `json:"made,omitzero"`    // the next key: the newest version was issued before that, by the clock of its CA
 	Former []string            `json:"former,omitempty"` // records of keys that were one or the other; the last ones
 	Names  map[string]Sighting `json:"names,omitempty"`
 	Look   time.Time           `json:"look,omitzero"` // when to look again
@@ -64,46 +62,6 @@ type Sighting struct {
 	TTLAt   time.Time     `json:"ttl_at,omitzero"` // when that was seen last
 	Since   time.Time     `json:"since,omitzero"`  // the record of the next key has been seen; zero: it is not there
 	Error   string        `json:"error,omitempty"` // of the last look, if it did not find out
-}
-
-// TLSA returns the record that names a public key and nothing else: DANE-EE,
-// SPKI, SHA-256.
-func TLSA(spki []byte) string {
-	if len(spki) == 0 {
-		return ""
-	}
-	sum := sha256.Sum256(spki)
-	return "3 1 1 " + hex.EncodeToString(sum[:])
-}
-
-// matches reports whether a record names a thing: with selector 0 a whole
-// certificate, with 1 a public key. Usage 1 asks for a CA's word besides.
-func matches(record string, selector int, thing []byte) bool {
-	short, long := sha256.Sum256(thing), sha512.Sum512(thing)
-	for _, usage := range []int{3, 1} {
-		for matching, data := range [][]byte{thing, short[:], long[:]} {
-			if record == fmt.Sprintf("%d %d %d %x", usage, selector, matching, data) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// namesKey reports whether one of records names a public key.
-func namesKey(records []string, spki []byte) bool {
-	return slices.ContainsFunc(records, func(r string) bool { return matches(r, 1, spki) })
-}
-
-// refuses reports whether peers refuse a certificate by these records: there are
-// some, none names it or its key, and none is of a CA's, of which we cannot say.
-func refuses(records []string, leaf *x509.Certificate) bool {
-	for _, r := range records {
-		if strings.HasPrefix(r, "0 ") || strings.HasPrefix(r, "2 ") || matches(r, 0, leaf.Raw) || matches(r, 1, leaf.RawSubjectPublicKeyInfo) {
-			return false
-		}
-	}
-	return len(records) > 0
 }
 
 // maxTTL is the longest that caches keep anything (RFC 8767, section 4).
@@ -142,9 +100,22 @@ func (g Sighting) trusted() time.Time {
 	return g.Since.Add(2 * g.TTL)
 }
 
-// empty reports whether a look found that there are no records.
+// empty reports whether a look found that there are no records to go by.
 func (g Sighting) empty() bool {
-	return !g.At.IsZero() && g.Error == "" && len(g.Records)+len(g.Partly) == 0
+	return !g.At.IsZero() && g.Error == "" && !slices.ContainsFunc(slices.Concat(g.Records, g.Partly), Usable)
+}
+
+// again is g without a first sighting that was before the key was made: the clock
+// was wrong then, so the two TTLs begin anew.
+func (g Sighting) again(made, now time.Time) Sighting {
+	if g.Since.IsZero() || !g.Since.Before(made) {
+		return g
+	}
+	g.Since = time.Time{}
+	if g.TTLAt.Before(made) {
+		g.TTLAt = now.UTC().Truncate(time.Second)
+	}
+	return g
 }
 
 // Rolls is when the next certificate may have the next key; zero if that is not
@@ -157,7 +128,7 @@ func (s State) Rolls(t Target) time.Time {
 	var at time.Time
 	for _, name := range t.TLSA {
 		g := d.Names[name]
-		if g.Since.IsZero() || g.Error != "" {
+		if g.Since.IsZero() || g.Since.Before(d.Made) || g.Error != "" {
 			return time.Time{}
 		}
 		at = later(at, g.trusted())
@@ -198,7 +169,7 @@ func ChooseKey(now time.Time, t Target, s State) KeyChoice {
 	return NoKey
 }
 
-// free reports whether no name has any TLSA record.
+// free reports whether no name has any TLSA record that peers can use.
 func (s State) free(t Target) bool {
 	for _, name := range t.TLSA {
 		if !s.Record.Dane.Names[name].empty() {
@@ -276,6 +247,30 @@ func (d Dane) follow(used, next string) Dane {
 	}
 	d.Used, d.Key = used, next
 	return d
+}
+
+// maxSeen bounds, in bytes, the records that are kept of all names of a target.
+const maxSeen = 256 << 10
+
+// room says why what was seen at a name of a target cannot be kept.
+func (d Dane) room(t Target, name string, v View) error {
+	size := length(v.Records, v.Partly)
+	for _, other := range t.TLSA {
+		if other != name {
+			size += length(d.Names[other].Records, d.Names[other].Partly)
+		}
+	}
+	if size > maxSeen {
+		return fmt.Errorf("the TLSA records of all names have %d bytes, more than %d", size, maxSeen)
+	}
+	return nil
+}
+
+func length(lists ...[]string) (n int) {
+	for _, s := range slices.Concat(lists...) {
+		n += len(s)
+	}
+	return n
 }
 
 // maxFormer is how many keys are remembered that are no longer used.

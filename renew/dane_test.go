@@ -62,6 +62,9 @@ func TestChooseKey(t *testing.T) {
 		{"no records at all", both(Sighting{At: now, TTL: time.Minute}), nil, SameKey, NextKey},
 		{"no records at one name", map[string]Sighting{mx: {At: now}, mx2: foreign}, nil, SameKey, NoKey},
 		{"no records everywhere, some somewhere", both(Sighting{At: now, Partly: foreign.Records}), nil, SameKey, NoKey},
+		{"no records that peers can use", both(Sighting{At: now, Records: []string{"1" + TLSA(spki("another"))[1:]}, Partly: []string{"3 1 1 abcd"}}), nil, SameKey, NextKey},
+		{"seen before the key was made, by a clock that was wrong", both(there(day, time.Hour)), func(s *State, _ *Target) { s.Record.Dane.Made = now.Add(-time.Hour) }, SameKey, NoKey},
+		{"seen when the key was just made", both(there(day, time.Hour)), func(s *State, _ *Target) { s.Record.Dane.Made = now.Add(-day) }, NextKey, NextKey},
 		{"no records, but the last look failed", both(Sighting{At: now, Error: "no answer"}), nil, SameKey, NoKey},
 		{"seen by a clock that was ahead", both(there(-day, time.Hour)), nil, SameKey, NoKey},
 		{"what was seen is of another key", both(there(day, time.Hour)), func(s *State, _ *Target) { s.Next.SPKI = spki("k3") }, SameKey, NoKey},
@@ -176,12 +179,16 @@ func TestRefuses(t *testing.T) {
 		{[]string{other, TLSA(spki("k1"))}, true, false},
 		{[]string{fmt.Sprintf("3 1 2 %x", long)}, true, false},
 		{[]string{fmt.Sprintf("3 1 0 %x", spki("k1"))}, true, false},
-		{[]string{fmt.Sprintf("1 1 1 %x", short)}, true, false},
-		{[]string{fmt.Sprintf("3 0 1 %x", whole)}, false, false}, // until the next renewal
+		{[]string{fmt.Sprintf("1 1 1 %x", short)}, false, false},       // nothing that SMTP peers go by
+		{[]string{fmt.Sprintf("1 1 1 %x", short), other}, false, true}, // but this is
+		{[]string{fmt.Sprintf("3 0 1 %x", whole)}, false, false},       // until the next renewal
 		{[]string{fmt.Sprintf("3 0 1 %x", short)}, false, true},
 		{[]string{fmt.Sprintf("2 1 1 %x", short)}, false, false}, // of a CA, perhaps
-		{[]string{fmt.Sprintf("0 0 1 %x", short), other}, false, false},
-		{[]string{fmt.Sprintf("3 1 3 %x", short)}, false, true},
+		{[]string{fmt.Sprintf("0 0 1 %x", short), other}, false, true},
+		{[]string{fmt.Sprintf("3 1 3 %x", short)}, false, false},
+		{[]string{fmt.Sprintf("3 2 1 %x", short)}, false, false},
+		{[]string{fmt.Sprintf("3 1 2 %x", short)}, false, false},
+		{[]string{"3 1 1 abcd", "3 1 1 xy", "3 1 1", "3 1 0 "}, false, false},
 	} {
 		if got := namesKey(tt.records, spki("k1")); got != tt.named {
 			t.Errorf("%q name the key: %t, want %t", tt.records, got, tt.named)

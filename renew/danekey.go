@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"keypaird/renew/keypair"
 )
@@ -75,12 +76,19 @@ func (p *Pass) announce(ctx context.Context, j *job) error {
 			return fmt.Errorf("making the next key: %w", err)
 		}
 	}
-	used := ""
+	used, made := "", j.state.Record.Dane.Made
 	if j.state.Leaf != nil {
 		used = TLSA(j.state.Leaf.RawSubjectPublicKeyInfo)
 	}
 	if d := &j.state.Record.Dane; d.Used != used || d.Key != j.state.Next.TLSA() {
+		if d.Key != j.state.Next.TLSA() {
+			made = time.Time{}
+			if j.state.Leaf != nil {
+				made = j.state.Leaf.NotBefore.UTC()
+			}
+		}
 		*d = d.follow(used, j.state.Next.TLSA())
+		d.Made = made
 		if err := p.save(j); err != nil {
 			p.Log.Warn("next key not recorded", "cert", j.Name, "err", err)
 		}
@@ -125,11 +133,64 @@ func (p *Pass) keyFor(ctx context.Context, j *job) (crypto.Signer, error) {
 		return nil, j.hold(p.now())
 	}
 	v, err := p.Store.Newest(j.Name)
+	if err == nil && TLSA(v.Pair.Leaf.RawSubjectPublicKeyInfo) == TLSA(j.state.Leaf.RawSubjectPublicKeyInfo) {
+		return keypair.ParseKey(v.Pair.Key())
+	}
+	if err == nil {
+		err = append(v.Skipped, fs.ErrNotExist)[0]
+	}
+	return p.instead(j, &LostKeyError{err})
+}
+
+// instead is the key to order a certificate for when the one that is kept cannot
+// be read: none while there is time to repair that, but better refused by some
+// peers than expired for all. The disk may only be at odds for a moment.
+func (p *Pass) instead(j *job, lost *LostKeyError) (crypto.Signer, error) {
+	now := p.now()
+	if now.Before(j.state.Leaf.NotAfter) && !(none(lost.Err) && j.state.urgent(now)) {
+		return nil, lost
+	}
+	if next := j.state.Next; next != nil {
+		p.Log.Error("key lost, the next one takes its place", "cert", j.Name, "err", lost)
+		return next.key, nil
+	}
+	p.Log.Error("key lost, a new one takes its place", "cert", j.Name, "err", lost)
+	return nil, nil
+}
+
+// A LostKeyError reports that the key cannot be read that the TLSA records name.
+type LostKeyError struct{ Err error }
+
+func (e *LostKeyError) Error() string { return "reading the key that is kept: " + e.Err.Error() }
+
+func (e *LostKeyError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *LostKeyError) Remedy() string {
+	if !none(e.Err) {
+		return Remedy(e.Err)
+	}
+	return "restore it from a backup; or publish the TLSA record of the next key, which is used when that was visible for two TTLs, and in any case when a quarter of the lifetime is left"
+}
+
+// forget removes the next key of a target that has no TLSA records any more, and
+// what is known of them: should it have some again, the key may have been in
+// anybody's hands.
+func (p *Pass) forget(j *job) {
+	if len(j.TLSA) > 0 || j.broken != nil || !j.state.Record.Dane.known() {
+		return
+	}
+	err := p.Store.RemoveAll(j.Name, nextKeyFile)
+	if err == nil {
+		j.state.Record.Dane = Dane{}
+		err = p.save(j)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the key that is kept: %w", err)
+		p.Log.Warn("next key not removed", "cert", j.Name, "err", err, "remedy", Remedy(err))
 	}
-	if TLSA(v.Pair.Leaf.RawSubjectPublicKeyInfo) != TLSA(j.state.Leaf.RawSubjectPublicKeyInfo) {
-		return nil, fmt.Errorf("reading the key that is kept: %w", append(v.Skipped, fs.ErrNotExist)[0])
-	}
-	return keypair.ParseKey(v.Pair.Key())
+}
+
+// known reports whether there is anything in d.
+func (d Dane) known() bool {
+	return d.Used != "" || d.Key != "" || len(d.Former) > 0 || len(d.Names) > 0 || !d.Look.IsZero()
 }

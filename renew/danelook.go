@@ -26,6 +26,9 @@ var errLookTimeout = errors.New("no answer in time")
 // watchAll sees that each target with TLSA records has a next key, and looks at
 // the records of those for which it is time.
 func (p *Pass) watchAll(ctx context.Context, jobs []*job) {
+	for _, j := range jobs {
+		p.forget(j)
+	}
 	jobs = slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return len(j.TLSA) == 0 || j.broken != nil })
 	p.each(len(jobs), func(i int) {
 		if err := p.announce(ctx, jobs[i]); err != nil && ctx.Err() == nil {
@@ -79,7 +82,10 @@ func (p *Pass) note(j *job, name string, v View, err error) {
 	if d.Names == nil {
 		d.Names = map[string]Sighting{}
 	}
-	before := d.Names[name]
+	before := d.Names[name].again(d.Made, p.now())
+	if err == nil {
+		err = d.room(j.Target, name, v)
+	}
 	if err != nil {
 		d.Names[name] = before.missed(err)
 		p.Log.Info("TLSA records not seen", "cert", j.Name, "name", name, "err", err)
@@ -154,14 +160,18 @@ func (j *job) lookAt(now time.Time) time.Time {
 	return now.Add(wait)
 }
 
-// rolled makes the next key after an order that replaced before, and says which
-// records are to be published now.
-func (p *Pass) rolled(ctx context.Context, j *job, before *x509.Certificate) {
+// rolled makes the next key after an order that began and replaced before, and
+// says which records are to be published now.
+func (p *Pass) rolled(ctx context.Context, j *job, began time.Time, before *x509.Certificate) {
 	if len(j.TLSA) == 0 {
 		return
 	}
 	if before != nil && TLSA(before.RawSubjectPublicKeyInfo) == TLSA(j.state.Leaf.RawSubjectPublicKeyInfo) {
-		p.Log.Warn("key kept", "cert", j.Name, "why", "the TLSA record of the next key was not visible everywhere for two TTLs")
+		why := "the TLSA record of the next key was not visible everywhere for two TTLs"
+		if j.state.rolls(began, j.Target) {
+			why = "it is that of an order that was under way before"
+		}
+		p.Log.Warn("key kept", "cert", j.Name, "why", why)
 	}
 	if err := p.announce(ctx, j); err != nil {
 		p.Log.Error("no next key", "cert", j.Name, "err", err, "remedy", Remedy(err))
@@ -213,7 +223,8 @@ func ZoneLine(name, record string) string { return name + ". IN TLSA " + record 
 
 // hold is why a first certificate is not ordered.
 func (j *job) hold(now time.Time) error {
-	return &HeldError{Why: j.state.Held(now, j.Target), Records: j.missing()}
+	unknown := slices.ContainsFunc(j.TLSA, func(name string) bool { return j.state.Record.Dane.Names[name].Error != "" })
+	return &HeldError{Why: j.state.Held(now, j.Target), Unknown: unknown, Records: j.missing()}
 }
 
 // refusal is why what is needed is not ordered.
@@ -228,6 +239,7 @@ func (j *job) refusal(d Decision, now time.Time) error {
 // records there are.
 type HeldError struct {
 	Why     string
+	Unknown bool     // it could not be found out which there are
 	Records []string // to publish
 }
 
@@ -235,6 +247,9 @@ func (e *HeldError) Error() string { return "not ordered, " + e.Why }
 
 // Remedy says what the operator can do about it.
 func (e *HeldError) Remedy() string {
+	if e.Unknown {
+		return "see that the name servers answer, or correct resolvers in the [dns.*] table of that zone; or take tlsa out to go on without"
+	}
 	if len(e.Records) == 0 {
 		return "wait: the records are there, and are to be visible for two TTLs"
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto"
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,8 +66,7 @@ func (w *daneWorld) Obtain(_ context.Context, o Order) (*keypair.Pair, error) {
 
 func (w *daneWorld) run(t *testing.T, mood Mood) Report {
 	t.Helper()
-	w.log.Reset()
-	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Viewer: w.zone, Mood: mood, Log: slog.New(slog.NewTextHandler(&w.log, nil))}
+	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Viewer: w.zone, Mood: mood, Log: w.logger()}
 	return p.Run(t.Context(), []Target{dane})
 }
 
@@ -165,6 +163,9 @@ func TestDaneUnknown(t *testing.T) {
 		w.zone.err = errors.New("no answer")
 		r := w.run(t, Forced)
 		wantErrors(t, r.Errs, "not ordered, it is not known which TLSA records there are: "+mx+": no answer")
+		if fix := Remedy(r.Errs[0]); !strings.HasPrefix(fix, "see that the name servers answer, or correct resolvers in ") {
+			t.Errorf("remedy: %s", fix)
+		}
 		if len(w.keys) != 0 || w.state(t).Trouble(time.Now(), dane).Failures != 1 {
 			t.Fatal("ordered, or nobody knows")
 		}

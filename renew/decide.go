@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"slices"
 	"time"
+
+	"keypaird/renew/keypair"
 )
 
 // An Action is what a target needs.
@@ -164,11 +166,12 @@ func (s State) Due() time.Time {
 	if !s.advised() {
 		return Due(s.Leaf)
 	}
-	last := s.Leaf.NotAfter.Add(-s.Leaf.NotAfter.Sub(s.Leaf.NotBefore) / 5)
-	if s.Record.Advice.Chosen.Before(last) {
-		return s.Record.Advice.Chosen
-	}
-	return last
+	return earlier(s.Record.Advice.Chosen, lastDue(s.Leaf))
+}
+
+// lastDue is when a certificate is to be replaced, whatever the CA says.
+func lastDue(leaf *x509.Certificate) time.Time {
+	return leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 5)
 }
 
 // advised reports whether the CA said when it wants the newest replaced.
@@ -187,11 +190,32 @@ func Due(leaf *x509.Certificate) time.Time {
 	return leaf.NotAfter.Add(-left)
 }
 
-// Concern is when a live certificate that was not replaced is a reason for
-// concern: half of what was left when it was due is gone.
-func Concern(leaf *x509.Certificate) time.Time {
-	due := Due(leaf)
+// Concern is when a live certificate of which the CA says nothing is a reason for
+// concern, as it was not replaced.
+func Concern(leaf *x509.Certificate) time.Time { return halfway(Due(leaf), leaf) }
+
+// halfway is when half of what was left of leaf when it was due is gone.
+func halfway(due time.Time, leaf *x509.Certificate) time.Time {
 	return due.Add(leaf.NotAfter.Sub(due) / 2)
+}
+
+// Concern is when it is a reason for concern that what is in use was not
+// replaced: half of what was left when it was due is gone. Zero: nothing is in
+// use. What has a successor was due when that was made at the latest: what its
+// CA said of it is forgotten by then.
+func (s State) Concern(t Target) time.Time {
+	switch {
+	case s.InUse == nil:
+		return time.Time{}
+	case t.External != nil:
+		return t.Concern(s.InUse)
+	case s.Live:
+		return halfway(s.Due(), s.InUse)
+	case s.Leaf == nil:
+		return Concern(s.InUse)
+	}
+	due := later(Due(s.InUse), earlier(s.Leaf.NotBefore, lastDue(s.InUse)))
+	return halfway(due, s.InUse)
 }
 
 // needsCertificate says why a new certificate is needed, or "".
@@ -203,9 +227,9 @@ func needsCertificate(now time.Time, t Target, s State, mood Mood) string {
 		return "no certificate"
 	case mood == Forced:
 		return "forced"
-	case !slices.Equal(names(s.Leaf), canonical(t.Names)):
+	case !slices.Equal(Names(s.Leaf), canonical(t.Names)):
 		return "names changed"
-	case keyType(s.Leaf) != t.KeyType && (len(t.TLSA) == 0 || s.rolls(now, t)):
+	case keypair.KeyType(s.Leaf.PublicKey) != t.KeyType && (len(t.TLSA) == 0 || s.rolls(now, t)):
 		return "key type changed"
 	case known && !slices.Contains(t.CAs, rec.CA):
 		return "issued by " + rec.CA + ", which sign_with no longer names"

@@ -212,8 +212,12 @@ func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *
 	if len(changes) == 0 {
 		return
 	}
+	p.each(len(batch), func(i int) { p.begin(batch[i], name, changes[i]) })
 	began := p.now()
 	outcomes, err := p.callDeployer(ctx, name, changes)
+	if ctx.Err() == nil && p.Observer != nil {
+		p.Observer.Deployed(name, p.now().Sub(began), err)
+	}
 	var failed []string
 	for i, a := range batch {
 		if outcomes[i] != Verified {
@@ -272,27 +276,4 @@ func (p *Pass) change(a *arrival, name string, d Deployment) (Change, error) {
 		c.Restore = func() error { return p.Store.SetLive(a.Name, previous) }
 	}
 	return c, nil
-}
-
-// recordDeployment keeps how far a target got, so that the next pass does only
-// what is missing. An interrupt is not a failure, and nothing is known of what
-// it interrupted: that is done again.
-func (p *Pass) recordDeployment(ctx context.Context, a *arrival, name string, outcome Outcome, err error) error {
-	a.placed = a.placed || outcome != TakenBack
-	if err != nil && ctx.Err() != nil {
-		return nil
-	}
-	now := p.now()
-	d := a.state.Record.Deployments[name]
-	if outcome == Verified || outcome == InUse {
-		d.Deployed, d.Manner = a.state.Fingerprint, a.Manner[name].Sum
-	}
-	if outcome == Verified {
-		d.Verified, d.At, d.Attempt = a.state.Fingerprint, now.UTC().Truncate(time.Second), Attempt{}
-		a.moved = true
-	} else {
-		d.Attempt = d.Attempt.failed(err, now, a.state.ends())
-	}
-	a.state.Record.deployment(name, d)
-	return p.save(a.job)
 }

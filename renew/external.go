@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -23,11 +25,17 @@ type External struct {
 
 // Taken is what a record knows of the files of an external certificate.
 type Taken struct {
-	Mark        string  `json:"mark,omitempty"`        // of the files that were taken last
-	Fingerprint string  `json:"fingerprint,omitempty"` // of the version they became
-	Tried       string  `json:"tried,omitempty"`       // mark of the files that could not be taken
-	Attempt     Attempt `json:"attempt,omitzero"`      // of taking them, since the last success
+	Mark        string    `json:"mark,omitempty"`        // of the files that were taken last
+	Fingerprint string    `json:"fingerprint,omitempty"` // of the version they became
+	Again       time.Time `json:"again,omitzero"`        // they took the place of others, of the same source
+	Tried       string    `json:"tried,omitempty"`       // mark of the files that could not be taken
+	Attempt     Attempt   `json:"attempt,omitzero"`      // of taking them, since the last success
 }
+
+// takePause is how long the daemon leaves files alone that took the place of
+// others: where two programs write there in turn, the servers are not reloaded
+// all the time.
+const takePause = time.Minute
 
 // longNotice is how long before its end a bought certificate is a concern at the
 // earliest: long enough to buy another, not so long that nobody listens any more.
@@ -46,7 +54,8 @@ func (t Target) Concern(leaf *x509.Certificate) time.Time {
 // decideExternal is Decide for a bought certificate:
 //
 //   - its files are taken when they have changed since they were last; those that
-//     cannot be used are read again after a backoff, or when they change again;
+//     cannot be taken are tried again after a backoff, or when they change again,
+//     and those that follow others at once have to wait a little;
 //   - a deployment is needed as for any other.
 func decideExternal(now time.Time, t Target, s State, mood Mood) Decision {
 	why := needsFiles(now, t, s, mood)
@@ -60,14 +69,28 @@ func decideExternal(now time.Time, t Target, s State, mood Mood) Decision {
 		}
 		return d
 	}
-	last := s.Record.External
-	if mood != Patient || last.Tried != t.External.Mark || !last.Attempt.waits(now) {
+	but, until := s.keepsOff(now, t)
+	if mood != Patient || but == "" {
 		return Decision{Take, why, time.Time{}}
 	}
 	if meanwhile, ok := decideMeanwhile(now, t, s, mood); ok {
 		return meanwhile
 	}
-	return Decision{Wait, why + ", but its files cannot be used", last.Attempt.Next}
+	return Decision{Wait, why + ", but " + but, until}
+}
+
+// keepsOff says why files that are to be taken are left alone at now, and until
+// when; "" if nothing does.
+func (s State) keepsOff(now time.Time, t Target) (why string, until time.Time) {
+	last := s.Record.External
+	if last.Tried == t.External.Mark && last.Attempt.waits(now) {
+		return "the last try failed", last.Attempt.Next
+	}
+	age := now.Sub(last.Again) // below zero if the clock was put back
+	if s.Leaf != nil && now.Before(s.Leaf.NotAfter) && last.Fingerprint == s.Fingerprint && age >= 0 && age < takePause {
+		return "others were taken just now", last.Again.Add(takePause)
+	}
+	return "", time.Time{}
 }
 
 // needsFiles says why the files of a bought certificate are to be read, or "".
@@ -98,7 +121,37 @@ func (t Target) worry(now time.Time, leaf *x509.Certificate) time.Time {
 
 // replace is what can be done about a bought certificate that ends.
 func (x *External) replace() string {
-	return "put its successor and that one's key into " + x.Chain + " and " + x.Key + ", or have keypaird obtain one: http-01 or dns-01 instead of external"
+	return x.Replace() + ", or have keypaird obtain one: http-01 or dns-01 instead of external"
+}
+
+// Read is that of the [keypair.Source], with remedies that name what can be
+// written in the configuration.
+func (x *External) Read(now time.Time) (*keypair.Pair, string, error) {
+	p, mark, err := x.Source.Read(now)
+	if err != nil {
+		err = &filesError{err, x}
+	}
+	return p, mark, err
+}
+
+// A filesError is an error of files that the configuration names.
+type filesError struct {
+	error
+	files *External
+}
+
+func (e *filesError) Unwrap() error { return e.error }
+
+// Remedy says what the operator can do about it.
+func (e *filesError) Remedy() string {
+	var dates *keypair.DateError
+	switch {
+	case errors.As(e.error, &dates) && !dates.Now.Before(dates.NotAfter):
+		return e.files.replace()
+	case errors.Is(e.error, fs.ErrNotExist):
+		return "put it there, or correct external in the configuration"
+	}
+	return Remedy(e.error)
 }
 
 // take copies the files of a bought certificate into the store. Nothing in use
@@ -128,7 +181,7 @@ func (p *Pass) readFiles(j *job) (pair *keypair.Pair, mark string, err error) {
 // keep stores what was read of the files of a bought certificate, unless it is
 // stored already.
 func (p *Pass) keep(j *job, pair *keypair.Pair, mark string) error {
-	taken := Taken{Mark: mark, Fingerprint: pair.Fingerprint()}
+	taken := Taken{Mark: mark, Fingerprint: pair.Fingerprint(), Again: j.state.Record.External.Again}
 	newest, err := p.Store.Newest(j.Name)
 	if err != nil && !none(err) {
 		return err
@@ -145,6 +198,9 @@ func (p *Pass) keep(j *job, pair *keypair.Pair, mark string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if last := j.state.Record.External.Fingerprint; last != "" && last == j.state.Fingerprint {
+		taken.Again = p.now().UTC().Truncate(time.Second)
 	}
 	p.step(j.Name, "storing them")
 	if err := p.Store.Tidy(j.Name); err != nil {
@@ -229,7 +285,3 @@ func (p *Pass) remark(j *job, before *x509.Certificate, pair *keypair.Pair) {
 		p.Log.Warn("the new certificate ends before the one that it replaces", "cert", j.Name, "not_after", pair.Leaf.NotAfter.UTC(), "before", before.NotAfter.UTC())
 	}
 }
-
-// Names lists the DNS names and addresses that a certificate is for: sorted, in
-// one spelling and each once.
-func Names(leaf *x509.Certificate) []string { return names(leaf) }

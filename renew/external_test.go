@@ -106,7 +106,7 @@ func TestExternalReplaced(t *testing.T) {
 		}
 		w.live(t, second)
 		e.wants(t)
-		if r, err := LoadRecord(w.store, "shop"); err != nil || r.External != (Taken{Mark: s.Mark(), Fingerprint: second.Fingerprint()}) {
+		if r, err := LoadRecord(w.store, "shop"); err != nil || r.External != (Taken{Mark: s.Mark(), Fingerprint: second.Fingerprint(), Again: time.Now().UTC()}) {
 			t.Errorf("record %+v, %v", r.External, err)
 		}
 		if w.counts() != [2]int{0, 2} {
@@ -252,4 +252,28 @@ func TestExternalRolledBack(t *testing.T) {
 		t.Errorf("done = %+v", done)
 	}
 	w.live(t, second)
+}
+
+// Files that two programs write in turn are taken once a minute, not each time;
+// what is there when they rest is taken.
+func TestExternalFlaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := newWorld(t), newShop(t)
+		pairs := []*keypair.Pair{s.sell(90*day, "shop.test"), s.sell(90*day, "shop.test")}
+		var r Report
+		for i := range 25 { // two minutes
+			p := pairs[i%2]
+			s.deliver(s.Chain, p.FullChain())
+			s.deliver(s.Key, p.Key())
+			r = w.report(t.Context(), Patient, s.target())
+			wantErrors(t, r.Errs)
+			time.Sleep(5 * time.Second)
+		}
+		if got := w.counts(); got != [2]int{0, 3} { // the first, its successor at once, one after a minute
+			t.Errorf("counts %v", got)
+		}
+		time.Sleep(time.Until(r.Next["shop"]))
+		w.report(t.Context(), Patient, s.target())
+		w.live(t, pairs[0])
+	})
 }

@@ -23,6 +23,9 @@ func TestDecideExternal(t *testing.T) {
 			r.External = Taken{Mark: "before", Fingerprint: "f", Tried: tried, Attempt: Attempt{Failures: 1, Next: now.Add(next)}}
 		})
 	}
+	again := func(at time.Duration) Record {
+		return taken(func(r *Record) { r.External.Mark, r.External.Again = "before", now.Add(at) })
+	}
 	for _, tt := range []struct {
 		name string
 		leaf *x509.Certificate
@@ -41,10 +44,15 @@ func TestDecideExternal(t *testing.T) {
 		{"of a CA until now", ours(day, 90*day), done(), Patient, Take, "a bought certificate takes its place", 0},
 		{"forced", ours(day, 90*day), same, Forced, Take, "forced", 0},
 		{"asked for nothing", ours(day, 90*day), same, Asked, None, "bought", 74 * day},
-		{"cannot be used, backoff runs", ours(day, 90*day), failed("m", time.Hour), Patient, Wait, "cannot be used", time.Hour},
+		{"cannot be used, backoff runs", ours(day, 90*day), failed("m", time.Hour), Patient, Wait, "its files changed, but the last try failed", time.Hour},
 		{"cannot be used, a person asks", ours(day, 90*day), failed("m", time.Hour), Asked, Take, "its files changed", 0},
 		{"cannot be used, backoff over", ours(day, 90*day), failed("m", 0), Patient, Take, "its files changed", 0},
 		{"could not be used, changed since", ours(day, 90*day), failed("half", time.Hour), Patient, Take, "its files changed", 0},
+		{"again, at once", ours(day, 90*day), again(0), Patient, Wait, "its files changed, but others were taken just now", time.Minute},
+		{"again, in a minute", ours(day, 90*day), again(-time.Minute), Patient, Take, "its files changed", 0},
+		{"again, says a clock that was put back", ours(day, 90*day), again(time.Hour), Patient, Take, "its files changed", 0},
+		{"again, and a person asks", ours(day, 90*day), again(0), Asked, Take, "its files changed", 0},
+		{"again, and what was there has ended", ours(90*day, 90*day), again(0), Patient, Take, "its files changed", 0},
 		{"cannot be used, and the one before is not deployed", ours(day, 90*day), func() Record {
 			r := failed("m", time.Hour)
 			r.Deployments = nil

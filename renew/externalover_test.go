@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,4 +85,29 @@ type taking struct {
 func (a taking) Obtain(ctx context.Context, o Order) (*keypair.Pair, error) {
 	*a.orders = append(*a.orders, o)
 	return a.world.Obtain(ctx, o)
+}
+
+// What can be done about files is said in words of the configuration.
+func TestExternalRemedies(t *testing.T) {
+	s := newShop(t)
+	s.sell(90*day, "shop.test")
+	x := s.target().External
+	for _, tt := range []struct {
+		name string
+		do   func()
+		at   time.Time
+		want string
+	}{
+		{"expired", func() {}, time.Now().Add(91 * day), "put its successor and that one's key into " + s.Chain + " and " + s.Key + ", or have keypaird obtain one: "},
+		{"not valid yet", func() {}, time.Now().Add(-day), "see that the clock of this machine is right"},
+		{"open", func() { must(t, os.Chmod(s.Key, 0o644)) }, time.Now(), "chmod o= " + s.Key},
+		{"gone", func() { must(t, os.Remove(s.Key)) }, time.Now(), "put it there, or correct external in the configuration"},
+	} {
+		tt.do()
+		_, _, err := x.Read(tt.at)
+		var failed *keypair.SourceError
+		if !errors.As(err, &failed) || !strings.HasPrefix(Remedy(err), tt.want) {
+			t.Errorf("%s: %v: remedy %q, want %q", tt.name, err, Remedy(err), tt.want)
+		}
+	}
 }

@@ -1,17 +1,15 @@
 package renew
 
 import (
-	"crypto/ecdsa"
-	"crypto/rsa"
 	"crypto/x509"
-	"fmt"
 	"net"
 	"slices"
 	"strings"
 )
 
-// names lists what a certificate is for, in the form that canonical returns.
-func names(leaf *x509.Certificate) []string {
+// Names lists the DNS names and addresses that a certificate is for: sorted, in
+// one spelling and each once.
+func Names(leaf *x509.Certificate) []string {
 	all := slices.Clone(leaf.DNSNames)
 	for _, ip := range leaf.IPAddresses {
 		all = append(all, ip.String())
@@ -30,14 +28,4 @@ func canonical(names []string) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-func keyType(leaf *x509.Certificate) string {
-	switch key := leaf.PublicKey.(type) {
-	case *ecdsa.PublicKey:
-		return fmt.Sprintf("ec%d", key.Curve.Params().BitSize)
-	case *rsa.PublicKey:
-		return fmt.Sprintf("rsa%d", key.N.BitLen())
-	}
-	return ""
 }

@@ -111,7 +111,7 @@ func (p *Pass) obtainAt(ctx context.Context, j *job, ca string) error {
 	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "ca", ca, "fingerprint", j.state.Fingerprint[:16],
 		"not_after", pair.Leaf.NotAfter.UTC(), "took", p.now().Sub(began).Round(time.Millisecond))
 	p.settle(j, pair.Leaf)
-	p.rolled(ctx, j, before)
+	p.rolled(ctx, j, began, before)
 	if unrecorded != nil {
 		return fmt.Errorf("recording: %w", unrecorded)
 	}
@@ -160,6 +160,7 @@ func (p *Pass) order(ctx context.Context, j *job, ca string) (pair *keypair.Pair
 	return p.Obtainer.Obtain(ctx, Order{
 		Target: t, CA: ca, Have: j.state.Leaf, Key: key, Forced: p.Mood == Forced,
 		Replaces: j.state.Leaf != nil && rec.CA == ca && rec.Fingerprint == j.state.Fingerprint,
+		Foreign:  j.state.Leaf != nil && j.state.foreign(ca),
 		Step:     func(step string) { p.step(j.Name, step) },
 	})
 }

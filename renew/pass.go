@@ -109,6 +109,7 @@ type job struct {
 	taken    bool   // from its files in this pass
 	moved    bool   // something now uses the newest version
 	broken   error  // its state cannot be read
+	hindered bool   // no state can: broken is why
 }
 
 // Run looks at targets and does what each needs. One failure does not hold up
@@ -119,12 +120,16 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	orders, stop := p.polite(ctx)
 	defer stop()
 	jobs := p.lookAll(ctx, targets, &errs)
-	p.adviseAll(orders, jobs)
+	// Who has no certificate does not wait for what a CA says of others.
+	late := p.Mood == Patient && slices.ContainsFunc(jobs, func(j *job) bool { return j.broken == nil && j.state.Leaf == nil })
+	if !late {
+		p.adviseAll(orders, jobs)
+	}
 	p.watchAll(orders, jobs)
 	active := p.decideAll(jobs, &errs)
 	p.deployAll(ctx, p.obtainAll(orders, active, &errs), &errs)
 	p.refresh(active)
-	p.adviseAll(orders, slices.DeleteFunc(slices.Clone(active), func(j *job) bool { return j.ca == "" }))
+	p.adviseAll(orders, slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !late && j.ca == "" }))
 	if ctx.Err() == nil {
 		p.cry(ctx, jobs)
 	}
@@ -228,7 +233,7 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 		if look := j.state.Record.Dane.Look; p.Viewer != nil && len(j.TLSA) > 0 {
 			at = earlier(at, later(look, soon))
 		}
-		if tell := j.state.tellAt(now, j.Target); p.Crier != nil && !tell.IsZero() {
+		if tell := p.tellAt(now, j); p.Crier != nil && !tell.IsZero() {
 			at = earlier(at, later(tell, soon))
 		}
 		next[j.Name] = later(at, now.Add(time.Second))

@@ -86,7 +86,7 @@ func (s State) overdrawn(now time.Time, t Target) (why string, until time.Time) 
 		period time.Duration
 		words  string
 	}{{budget, longest, "a day"}, {budgetWeek, week, "a week"}} {
-		most := s.atMost(limit.least, limit.period)
+		most := s.atMost(t, limit.least, limit.period)
 		if spent := s.Record.spent(t.Names, now, limit.period); len(spent) >= most {
 			why = fmt.Sprintf("%d certificates for these names were issued within %s", len(spent), limit.words)
 			return why, spent[len(spent)-most].Add(limit.period)
@@ -96,13 +96,21 @@ func (s State) overdrawn(now time.Time, t Target) (why string, until time.Time) 
 }
 
 // atMost is how many certificates a period may see: least, but two for each
-// lifetime, as those of private CAs may live for hours only.
-func (s State) atMost(least int, period time.Duration) int {
-	if s.Leaf == nil {
+// lifetime, as those of private CAs may live for hours only. Of that of a CA that
+// is not asked any more, nothing follows.
+func (s State) atMost(t Target, least int, period time.Duration) int {
+	if s.Leaf == nil || s.foreign(t.CAs...) {
 		return least
 	}
-	life := max(s.Leaf.NotAfter.Sub(s.Leaf.NotBefore), time.Minute)
+	life := min(max(s.Leaf.NotAfter.Sub(s.Leaf.NotBefore), time.Minute), longestLife)
 	return max(least, int((2*period+life-1)/life))
+}
+
+const longestLife = 100 * 365 * 24 * time.Hour // to reckon with
+
+// foreign reports whether the newest certificate is known to be none of cas.
+func (s State) foreign(cas ...string) bool {
+	return s.Record.Fingerprint != "" && s.Record.Fingerprint == s.Fingerprint && !contains(cas, s.Record.CA)
 }
 
 // open lists the CAs that may be asked at now; if there is none, next is when

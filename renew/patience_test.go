@@ -2,6 +2,7 @@ package renew
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -197,5 +198,42 @@ func TestRecordThatCannotBeWritten(t *testing.T) {
 	p.remember(&job{Target: chat})
 	if r, err := LoadRecord(w.store, "chat"); err != nil || r.Orders["le"].Failures != 2 || len(p.unsaved) > 0 {
 		t.Errorf("written: %+v, %v; %d are unsaved", r, err, len(p.unsaved))
+	}
+}
+
+// How many certificates may be had follows from how long those live that are had
+// now, not from one of a CA that is not asked any more or that lives for ever.
+func TestBudgetOfItsOwn(t *testing.T) {
+	issued := func(ca string) func(*Record) {
+		return func(r *Record) { r.CA = ca }
+	}
+	for _, tt := range []struct {
+		name string
+		leaf *x509.Certificate
+		rec  Record
+		want int
+	}{
+		{"an hour", ours(0, time.Hour), done(), 48},
+		{"an hour, of a CA not asked any more", ours(0, time.Hour), with(issued("private")), budget},
+		{"an hour, by nobody knows whom", ours(0, time.Hour), Record{}, 48},
+		{"until the end of all calendars", ours(0, 290*365*day), done(), budget},
+	} {
+		s := State{Leaf: tt.leaf, Fingerprint: "f", Record: tt.rec}
+		if got := s.atMost(chat, budget, longest); got != tt.want {
+			t.Errorf("%s: %d a day, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+// Who obtains a certificate is told whether the one before is of another CA.
+func TestForeign(t *testing.T) {
+	for _, tt := range []struct {
+		name, fingerprint, ca string
+		want                  bool
+	}{{"its own", "f", "le", false}, {"another's", "f", "private", true}, {"nobody knows", "", "", false}, {"of an older one", "e", "private", false}} {
+		s := State{Fingerprint: "f", Record: Record{Fingerprint: tt.fingerprint, CA: tt.ca}}
+		if got := s.foreign("le"); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
 	}
 }

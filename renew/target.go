@@ -4,10 +4,11 @@
 //	look -> decide -> obtain -> store -> install -> reload -> verify -> record
 //
 // [Decide] is a pure function; a [Pass] looks at targets once and does what was
-// decided; a [Loop] makes passes for years. The package knows nothing of ACME,
-// DNS or proxies: it calls them through the small interfaces [Obtainer],
-// [Advisor], [Deployer] and [Notifier], which cmd/keypaird fills in from the
-// configuration.
+// decided; a [Loop] makes passes for years. The package speaks neither ACME nor
+// DNS, and knows no proxies: it calls them through the small interfaces
+// [Obtainer], [Advisor], [Viewer], [Deployer] and [Notifier], which cmd/keypaird
+// fills in from the configuration. What it does know is what TLSA records mean for
+// a key, and which words of the configuration a remedy has to name.
 package renew
 
 import (
@@ -48,6 +49,7 @@ type Order struct {
 	CA       string
 	Have     *x509.Certificate // what is stored now; nil means nothing
 	Replaces bool              // Have is this CA's, and replaced by what is ordered
+	Foreign  bool              // Have is known to be another CA's
 	Key      crypto.Signer     // to certify, of the target's type; nil: a new one
 	Forced   bool              // whatever the budget
 	Step     func(string)      // told what is being done

@@ -38,13 +38,13 @@ func (a *app) check(ctx context.Context, args []string) error {
 		}
 		defer lock.Release()
 		defer w.end(ctx)
-		found = slices.Concat(found, checkPage(cfg), checkBought(cfg, true), w.checkLive(ctx))
+		found = slices.Concat(found, checkPage(cfg), checkNotify(cfg), checkBought(cfg, true), w.checkStored(), w.checkLive(ctx))
 		found = append(found, w.checkIdentities(ctx, found)...)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 	} else {
-		found = slices.Concat(found, checkPage(cfg), checkBought(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg))
+		found = slices.Concat(found, checkPage(cfg), checkNotify(cfg), checkBought(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg))
 	}
 	if *asJSON {
 		if err := a.printJSON(found); err != nil {
@@ -100,7 +100,7 @@ func (a *app) mistaken(err error, asJSON bool) error {
 
 // A Finding is the result of one check.
 type Finding struct {
-	Check   string `json:"check"`   // "ca", "account", "http-01", "dns-01", "dns-persist-01", "external", "caa", "tlsa", "deploy", "identity", "configuration"
+	Check   string `json:"check"`   // "ca", "account", "store", "http-01", "dns-01", "dns-persist-01", "external", "caa", "tlsa", "deploy", "identity", "configuration"
 	Subject string `json:"subject"` // what was checked
 	Result  Result `json:"result"`
 	Detail  string `json:"detail,omitempty"`
@@ -145,11 +145,17 @@ func checkPage(cfg *Config) []Finding {
 	}}
 }
 
-// fits reports what a deployment needs and this machine does not have.
-func fits(name string, d *hooks.Deployment) []Finding {
+// fits reports what a deployment needs and this machine does not have. set tells
+// which of its settings the configuration gives, so that nobody is told to.
+func fits(name string, d *hooks.Deployment, set func(setting string) bool) []Finding {
 	var found []Finding
 	for _, err := range d.Misfits() {
-		found = append(found, finding("deploy", name, "", err))
+		f := finding("deploy", name, "", err)
+		var misfit *hooks.MisfitError
+		if errors.As(err, &misfit) && misfit.Kind == "program" && set(misfit.Setting) {
+			f.Remedy = "install " + misfit.What + ", or correct " + misfit.Setting + " of [" + path{"deploy", name}.String() + "]"
+		}
+		found = append(found, f)
 	}
 	if err := d.Runnable(); err != nil && len(found) == 0 {
 		found = append(found, finding("deploy", name, "", err))
@@ -167,7 +173,7 @@ func checkFiles(cfg *Config) []Finding {
 		for _, name := range t.Deploy {
 			d := cfg.Deployment(name)
 			if targets[name] == nil {
-				found = append(found, fits(name, &d)...)
+				found = append(found, fits(name, &d, cfg.Deploy[name].sets)...)
 				warnings[name] = d.Warner()
 			}
 			targets[name] = append(targets[name], t.Name)

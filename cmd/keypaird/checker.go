@@ -18,6 +18,7 @@ type checker struct {
 	*reader
 	cfg    *Config
 	secret bool // nobody but the owner can read the configuration
+	sealed bool // files with secrets, and roots, are not opened
 
 	tableOf map[string]path  // an identity by its normal name, as it is spelt in the file
 	unsound map[string]bool  // deployments whose files are not known for sure

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -27,9 +29,12 @@ func (c *checker) secretFile(p path, file string) ([]byte, bool) {
 		c.wrong(p, "put the secret in a file, and write the path of the file from / on", "is not an absolute path")
 		return nil, false
 	}
+	if c.sealed {
+		return nil, true
+	}
 	data, info, err := readFile(file, maxSmall)
 	if err != nil {
-		c.wrong(p, "put the secret there, readable for whoever runs keypaird and nobody else", "%s: %v", file, err)
+		c.wrong(p, secretRemedy(err), "%s: %v", file, err)
 		return nil, false
 	}
 	if perm := info.Mode().Perm(); perm&0o007 != 0 {
@@ -37,6 +42,14 @@ func (c *checker) secretFile(p path, file string) ([]byte, bool) {
 		return nil, false
 	}
 	return data, true
+}
+
+// secretRemedy is for a file with a secret that cannot be read.
+func secretRemedy(err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "run this as root or the user keypaird runs as, or let that user read the file, by its group (mode 0640), and pass through its directories"
+	}
+	return "put the secret there, readable for whoever runs keypaird and nobody else"
 }
 
 const nameRemedy = "use a-z 0-9 . _ - and begin with a letter or digit"

@@ -39,6 +39,20 @@ type UsageError struct{ Problem string }
 
 func (e *UsageError) Error() string { return e.Problem }
 
+// A slipError is a UsageError in the line of a command, whose usage alone is
+// printed.
+type slipError struct {
+	command command
+	error
+}
+
+func (e *slipError) Unwrap() error { return e.error }
+
+// usage is what to type instead.
+func (e *slipError) usage() string {
+	return fmt.Sprintf("usage: keypaird %s %s\nkeypaird: more: keypaird %s -h\n", e.command.name, e.command.args, e.command.name)
+}
+
 // Errors are the failures of one command, printed one after another.
 type Errors []error
 
@@ -82,6 +96,11 @@ func report(w io.Writer, err error) {
 		return
 	}
 	fmt.Fprintf(w, "keypaird: %v\n", err)
+	var slip *slipError
+	if errors.As(err, &slip) {
+		fmt.Fprint(w, slip.usage())
+		return
+	}
 	var misused *UsageError
 	if errors.As(err, &misused) {
 		fmt.Fprint(w, usage())
@@ -137,8 +156,12 @@ func (h *helpWanted) print(w io.Writer) {
 func usage() string {
 	var b strings.Builder
 	b.WriteString("usage: keypaird [-config FILE] COMMAND, where COMMAND is one of\n")
+	width := 0
 	for _, c := range commands() {
-		fmt.Fprintf(&b, "  %-8s %-26s %s\n", c.name, c.args, c.does)
+		width = max(width, len(c.args))
+	}
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %-8s %-*s %s\n", c.name, width, c.args, c.does)
 	}
 	return b.String()
 }

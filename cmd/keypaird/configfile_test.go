@@ -165,8 +165,8 @@ func TestFilesOfOthers(t *testing.T) {
 	}
 	for _, tt := range []struct{ file, want, remedy string }{
 		{"/etc/theirs", "DIR/etc/theirs: belongs to user 54321, neither root nor the user who runs this (0)", "chown 0 DIR/etc/theirs"},
-		{"/theirs/ours", "DIR/theirs/ours: DIR/theirs belongs to user 54321, neither root nor the user who runs this (0)", "chown 0 DIR/theirs"},
-		{"/tmp/ours", "DIR/tmp/ours: DIR/tmp belongs to user 54321, neither root nor the user who runs this (0)", "chown 0 DIR/tmp"},
+		{"/theirs/ours", "DIR/theirs/ours: DIR/theirs belongs to user 54321, neither root nor the user who runs this (0)", "run this as user 54321 (runuser"},
+		{"/tmp/ours", "DIR/tmp/ours: DIR/tmp belongs to user 54321, neither root nor the user who runs this (0)", "run this as user 54321 (runuser"},
 		{"/etc/link", "DIR/etc/link: is a symbolic link of user 54321", "name the file itself with -config or $KEYPAIRD_CONFIG"},
 	} {
 		_, err := LoadConfig(dir+tt.file, noEnv)

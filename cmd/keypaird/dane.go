@@ -23,19 +23,30 @@ var errNoView = errors.New("the name servers do not answer in time")
 func (w *wiring) View(ctx context.Context, t renew.Target, name string) (renew.View, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, viewTimeout, errNoView)
 	defer cancel()
-	checker := dns01.Checker{Log: w.log}
-	for _, p := range w.targets[t.Name].Proofs {
-		if a := w.accounts[p.Account]; a != nil {
-			checker.Resolvers = a.Resolvers
-		}
-	}
+	checker := dns01.Checker{Resolvers: w.resolversOf(w.targets[t.Name], name), Log: w.log}
 	set, err := checker.TLSA(ctx, name)
 	return renew.View(set), err
+}
+
+// resolversOf are whom to ask about the TLSA records of a host: those of the
+// account that proves it, for they may know no other zone. None: its authoritative
+// servers.
+func (w *wiring) resolversOf(t TargetConfig, name string) (resolvers []string) {
+	_, host, _ := tlsaName(name)
+	for _, p := range t.Proofs {
+		if a := w.accounts[p.Account]; a != nil && covers(p.Name, host, false) {
+			if resolvers = a.Resolvers; p.Name == host {
+				break
+			}
+		}
+	}
+	return resolvers
 }
 
 // tlsa checks the names of TLSA records.
 func (c *checker) tlsa(p path, cert CertConfig) []string {
 	var out []string
+	names := slices.Concat(cert.HTTP01, cert.DNS01, cert.DNSPersist01)
 	for _, s := range cert.TLSA {
 		name, host, why := tlsaName(s)
 		switch {
@@ -43,7 +54,7 @@ func (c *checker) tlsa(p path, cert CertConfig) []string {
 			c.wrong(p, `write port, protocol and host: "_25._tcp.mx1.example.org"`, "%q %s", s, why)
 		case slices.Contains(out, name):
 			c.wrong(p, "name it once", "%q stands twice", s)
-		case !certifies(cert, host):
+		case !slices.ContainsFunc(names, func(n string) bool { return covers(n, host, false) }):
 			c.wrong(p, "name a host that stands under http-01, dns-01 or dns-persist-01 here", "%q is about %q, which this certificate is not for", s, host)
 		default:
 			out = append(out, name)
@@ -75,13 +86,6 @@ func tlsaName(s string) (name, host, why string) {
 	return strings.Join([]string{port, proto, host}, "."), host, ""
 }
 
-// certifies reports whether a host is among the names of a certificate.
-func certifies(cert CertConfig, host string) bool {
-	names := slices.Concat(cert.HTTP01, cert.DNS01, cert.DNSPersist01)
-	_, parent, _ := strings.Cut(host, ".")
-	return slices.Contains(names, host) || slices.Contains(names, "*."+parent)
-}
-
 // checkTLSA compares the TLSA records of a target with its keys.
 func (w *wiring) checkTLSA(ctx context.Context, s status.Subject) []Finding {
 	if len(s.TLSA) == 0 {
@@ -99,7 +103,7 @@ func (w *wiring) checkTLSA(ctx context.Context, s status.Subject) []Finding {
 		v, err := w.View(ctx, s.Target, name)
 		if err != nil {
 			f := finding("tlsa", name, "", err)
-			f.Remedy = "see that the name servers of the zone answer; nothing follows from this, but the key is not changed"
+			f.Remedy = "see that the name servers of the zone answer, or correct resolvers in its [dns.*] table; nothing follows from this, but the key is not changed"
 			found = append(found, f)
 			continue
 		}
@@ -121,6 +125,8 @@ func compareTLSA(name string, v renew.View, s renew.State) Finding {
 	switch {
 	case s.Leaf == nil && len(missing) == 0:
 		f.Detail = "no key was made yet: keypaird issue makes two and says which records to publish"
+	case len(v.Records) > 0 && !slices.ContainsFunc(v.Records, renew.Usable):
+		f.Result, f.Detail = Warning, "none of the records can be used: peers encrypt, but check nothing"
 	case refused:
 		f.Result, f.Detail = Failed, "none of the records is that of the key in use: peers that heed them refuse it"
 	case len(missing) > 0:

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os/exec"
 	"slices"
+	"strings"
 
 	"keypaird/acme/dns01"
 )
@@ -39,7 +40,7 @@ func (a *app) dns(ctx context.Context, args []string) error {
 	if err := cmd.Run(); err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
-			printRemedy(a.stderr, "name one of: keypaird dns")
+			printRemedy(a.stderr, providerRemedy(ctx, child, flags.Arg(0)))
 			return errSaid // by the child, on standard error
 		}
 		return fmt.Errorf("running %s: %w", child, err)
@@ -64,7 +65,7 @@ func checkProviders(ctx context.Context, cfg *Config) []Finding {
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.DNS)) {
 		provider := cfg.DNS[name].Provider
-		f := Finding{Check: "dns", Subject: name, Result: Failed, Remedy: "name one of: keypaird dns"}
+		f := Finding{Check: "dns", Subject: name, Result: Failed}
 		out, err := askChild(ctx, child, "-json", "-describe", provider).Output()
 		var known struct {
 			BuiltIn bool `json:"built_in"`
@@ -72,6 +73,7 @@ func checkProviders(ctx context.Context, cfg *Config) []Finding {
 		switch {
 		case err != nil:
 			f.Detail = fmt.Sprintf("lego has no provider %q", provider)
+			f.Remedy = providerRemedy(ctx, child, provider)
 		case json.Unmarshal(out, &known) == nil && !known.BuiltIn:
 			f.Detail = fmt.Sprintf("the provider %q is not built into %s", provider, child)
 			f.Remedy = "build keypaird-dns without -tags lean"
@@ -81,4 +83,22 @@ func checkProviders(ctx context.Context, cfg *Config) []Finding {
 		found = append(found, f)
 	}
 	return found
+}
+
+// providerRemedy is for a provider that the child does not know.
+func providerRemedy(ctx context.Context, child, provider string) string {
+	out, err := askChild(ctx, child, "-list").Output()
+	if err != nil {
+		return "name one of: keypaird dns"
+	}
+	var list []string
+	for line := range strings.Lines(string(out)) {
+		if fields := strings.Fields(line); len(fields) > 0 {
+			list = append(list, fields[0])
+		}
+	}
+	if near := nearest(provider, list); near != "" {
+		return fmt.Sprintf("did you mean %q? keypaird dns lists all", near)
+	}
+	return "name one of: keypaird dns"
 }

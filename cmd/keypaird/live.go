@@ -45,6 +45,7 @@ func (w *wiring) checkLive(ctx context.Context) []Finding {
 		}
 	}
 	found = append(found, sideBySide(tasks)...)
+	found = append(found, c.caa(ctx)...)
 	for _, s := range w.subjects {
 		found = append(found, c.advice(ctx, s)...)
 		found = append(found, c.w.checkTLSA(ctx, s)...)
@@ -116,7 +117,7 @@ func (c *liveCheck) profiles(ca string, dir legoacme.Directory) []Finding {
 	return found
 }
 
-// name tries to prove one name to ourselves, and looks at its CAA records.
+// name tries to prove one name to ourselves.
 func (c *liveCheck) name(ctx context.Context, t TargetConfig, p NameProof) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
@@ -135,9 +136,6 @@ func (c *liveCheck) name(ctx context.Context, t TargetConfig, p NameProof) []Fin
 	case acme.DNSPersist01:
 		found = c.tryPersist(ctx, t, challenge)
 	}
-	if net.ParseIP(p.Name) == nil {
-		found = append(found, c.caa(ctx, t, p)...)
-	}
 	return found
 }
 
@@ -151,7 +149,7 @@ func (c *liveCheck) tryHTTP(ctx context.Context, ch acme.Challenge) []Finding {
 	if err != nil {
 		f := finding(acme.HTTP01, ch.Identifier, "", err)
 		if f.Remedy == "" {
-			f.Remedy = "see that the name is right, and that it has an A or AAAA record"
+			f.Remedy = addressRemedy(err)
 		}
 		return []Finding{f}
 	}
@@ -189,6 +187,15 @@ func (c *liveCheck) passOn() string {
 	return "another server answers there: correct the record if it is not this machine's, or have that server pass " + http01.Path + " on to [http-01] listen"
 }
 
+// addressRemedy is for a name whose addresses could not be had.
+func addressRemedy(err error) string {
+	var unheard net.Error
+	if errors.As(err, &unheard) {
+		return "no resolver answers: see that those in /etc/resolv.conf can be reached from this machine"
+	}
+	return "see that the name is right, that it has an A or AAAA record, and that the resolvers in /etc/resolv.conf know it"
+}
+
 var errOtherAnswer = fmt.Errorf("something else than our token is served")
 
 type noAddressError struct{ name string }
@@ -216,37 +223,6 @@ func (c *liveCheck) tryPersist(ctx context.Context, t TargetConfig, ch acme.Chal
 		}
 		err := c.w.persist.Check(ctx, ch)
 		found = append(found, finding(acme.DNSPersist01, ch.Identifier, "the record for "+ca+" is there", err))
-	}
-	return found
-}
-
-// caa compares the CAA records that hold for a name with each CA (RFC 8659,
-// and RFC 8657 for accounturi and validationmethods).
-func (c *liveCheck) caa(ctx context.Context, t TargetConfig, p NameProof) []Finding {
-	records, at, err := c.dns.CAA(ctx, strings.TrimPrefix(p.Name, "*."))
-	if err != nil {
-		f := finding("caa", p.Name, "", err)
-		if f.Remedy == "" {
-			f.Remedy = "CAs refuse to issue when CAA cannot be looked up: see that the zone's servers answer CAA queries"
-		}
-		return []Finding{f}
-	}
-	var found []Finding
-	for _, ca := range t.SignWith {
-		dir, ok := c.directories[ca]
-		if !ok {
-			continue
-		}
-		applicant := dns01.Applicant{
-			Issuers: dir.Meta.CaaIdentities, AccountURL: c.accounts[ca], Method: p.Type, Wildcard: strings.HasPrefix(p.Name, "*."),
-		}
-		why := dns01.Refusal(records, applicant)
-		f := Finding{Check: "caa", Subject: p.Name, Result: Good, Detail: ca + " may issue"}
-		if why != "" {
-			f.Result, f.Detail = Failed, fmt.Sprintf("the records at %s do not let %s issue: %s", at, ca, why)
-			f.Remedy = "add this record, or change the one there: " + dns01.Permission(at, applicant)
-		}
-		found = append(found, f)
 	}
 	return found
 }

@@ -20,6 +20,17 @@ const (
 // names, or else /etc/keypaird/keypaird.toml. Everything in it is checked and
 // normalised. The error is Mistakes if it can be read and is wrong.
 func LoadConfig(path string, env func(string) string) (*Config, error) {
+	return loadConfig(path, env, decode)
+}
+
+// loadSealed is LoadConfig for those who only look at the state: what the
+// configuration names for issuing alone, secrets and the roots of CAs, is not
+// opened. Whoever may not read it, or broke it, can look nevertheless.
+func loadSealed(path string, env func(string) string) (*Config, error) {
+	return loadConfig(path, env, decodeSealed)
+}
+
+func loadConfig(path string, env func(string) string, decode decoder) (*Config, error) {
 	if path == "" {
 		path = env(configVariable)
 	}
@@ -37,18 +48,31 @@ func LoadConfig(path string, env func(string) string) (*Config, error) {
 	return cfg, nil
 }
 
-// decode takes the text of the file over into cfg and checks the outcome. mode
+// A decoder takes the text of the file over into cfg and checks the outcome. mode
 // says who can read the file.
+type decoder func(file, text string, mode fs.FileMode, cfg *Config) (*Config, Mistakes)
+
+// decode is the decoder that checks everything.
 func decode(file, text string, mode fs.FileMode, cfg *Config) (*Config, Mistakes) {
+	return (&checker{cfg: cfg, secret: mode&0o077 == 0}).take(file, text)
+}
+
+// decodeSealed is the decoder that opens no secrets.
+func decodeSealed(file, text string, mode fs.FileMode, cfg *Config) (*Config, Mistakes) {
+	return (&checker{cfg: cfg, secret: mode&0o077 == 0, sealed: true}).take(file, text)
+}
+
+// take reads the text into the checker's configuration and checks that.
+func (c *checker) take(file, text string) (*Config, Mistakes) {
 	r := &reader{file: file, text: text}
 	if !r.parse() {
 		return nil, r.mistakes
 	}
-	r.takeStruct(nil, r.values, reflect.ValueOf(cfg).Elem())
-	c := &checker{reader: r, cfg: cfg, secret: mode&0o077 == 0}
+	r.takeStruct(nil, r.values, reflect.ValueOf(c.cfg).Elem())
+	c.reader = r
 	c.check()
 	slices.SortStableFunc(r.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
-	return cfg, r.mistakes
+	return c.cfg, r.mistakes
 }
 
 // defaults is the configuration of an empty file.

@@ -18,6 +18,7 @@ import (
 const (
 	heedEvery = 200 * time.Millisecond // how often a pass looks whether a command waits
 	tryAgain  = time.Minute            // when no pass could be made
+	hopeless  = 10                     // tries to make a pass, then a person is told
 	apart     = 5 * time.Minute        // by which two clocks differ, to be worth a word
 )
 
@@ -28,6 +29,7 @@ func (k *keeper) look(ctx context.Context, due map[string]bool) map[string]time.
 	next := map[string]time.Time{}
 	for {
 		k.adopt(ctx)
+		k.showLate(ctx)
 		report, yielded := k.turn(ctx, due)
 		maps.Copy(next, report.Next)
 		k.seen(report, due)
@@ -40,14 +42,15 @@ func (k *keeper) look(ctx context.Context, due map[string]bool) map[string]time.
 // turn makes one pass, if nobody else works on the state meanwhile. It reports
 // whether a command was let through and the pass is to be made again.
 func (k *keeper) turn(ctx context.Context, due map[string]bool) (r renew.Report, yielded bool) {
-	lock, err := keypair.AcquireLast(ctx, k.parts.lockPath(), func(holder string) {
-		k.log.Info("waiting for another keypaird", "holder", holder)
-	})
+	lock, err := k.acquire(ctx)
 	if err != nil {
 		return k.hindered(ctx, err, due), false
 	}
-	k.trouble = nil
 	defer lock.Release() // after the rest: children may still be removing their records
+	if err := k.follow(ctx); err != nil {
+		return k.hindered(ctx, err, due), false
+	}
+	k.trouble, k.tries = nil, 0
 	if !k.parts.activated() {
 		defer k.parts.http01.Close()
 	}
@@ -114,6 +117,12 @@ func (k *keeper) hindered(ctx context.Context, err error, due map[string]bool) r
 		k.log.Error("no pass could be made", "err", err, "remedy", renew.Remedy(err))
 	}
 	k.trouble = err
+	k.tries++
+	var stuck *StuckError
+	if k.tries >= hopeless || errors.As(err, &stuck) {
+		k.pass.Yield = nil // whoever the last pass made way for
+		k.pass.Hindered(ctx, targets(k.parts.subjects), err)
+	}
 	r := renew.Report{Next: map[string]time.Time{}}
 	for _, s := range k.parts.subjects {
 		if due == nil || due[s.Name] {
@@ -167,11 +176,15 @@ func (k *keeper) seen(r renew.Report, due map[string]bool) {
 			next = at
 		}
 	}
-	log := k.log.Debug
-	if !o.told {
-		log, o.told = k.log.Info, true
+	if k.trouble == nil {
+		log := k.log.Debug
+		if !o.told {
+			log, o.told = k.log.Info, true
+		}
+		log("looked", "targets", len(k.parts.subjects), "failing", len(o.failing), "next", next.UTC().Format(time.RFC3339))
+	} else {
+		k.log.Debug("not looked", "err", k.trouble, "next", next.UTC().Format(time.RFC3339))
 	}
-	log("looked", "targets", len(k.parts.subjects), "failing", len(o.failing), "next", next.UTC().Format(time.RFC3339))
 	k.manager.tell("STATUS=" + k.note(k.sentence(next)))
 }
 
@@ -179,16 +192,19 @@ func (k *keeper) seen(r renew.Report, due map[string]bool) {
 // those that are suspects or failed before.
 func (k *keeper) suspect(names map[string]bool) {
 	failing := k.outlook.failing
-	for _, s := range k.parts.subjects {
-		if !k.outlook.told || names[s.Name] || failing[s.Name] {
-			failing[s.Name] = k.fails(s)
-		}
+	which := maps.Clone(failing)
+	maps.Copy(which, names)
+	if !k.outlook.told {
+		which = nil
+	}
+	for _, s := range k.parts.standing(which) {
+		failing[s.Name] = k.fails(s)
 	}
 	maps.DeleteFunc(failing, func(name string, fails bool) bool { return !fails || k.parts.targets[name].Name == "" })
 }
 
 func (k *keeper) fails(s status.Subject) bool {
-	state, err := renew.Look(k.parts.store, s.Name)
+	state, err := k.pass.Look(k.parts.store, s.Name)
 	return err != nil || state.Trouble(time.Now(), s.Target).Failures > 0
 }
 
@@ -197,6 +213,9 @@ func (k *keeper) sentence(next time.Time) string {
 	text := certificates(len(k.parts.subjects)) + ", next look at " + next.UTC().Format(time.RFC3339)
 	if n := len(k.outlook.failing); n > 0 {
 		text += fmt.Sprintf("; %d failing", n)
+	}
+	if k.trouble != nil {
+		text += "; no pass could be made: " + k.trouble.Error()
 	}
 	for _, name := range slices.Sorted(maps.Keys(k.parts.cas)) {
 		ahead, known := k.parts.cas[name].Clock()

@@ -66,7 +66,12 @@ func dispatch(ctx context.Context, args []string, env func(string) string, stdou
 	name, rest := flags.Arg(0), flags.Args()[1:]
 	for _, c := range commands() {
 		if c.name == name {
-			return c.run(a, ctx, rest)
+			err := c.run(a, ctx, rest)
+			var misused *UsageError
+			if errors.As(err, &misused) {
+				return &slipError{c, err}
+			}
+			return err
 		}
 	}
 	return &UsageError{fmt.Sprintf("no command %q", name)}

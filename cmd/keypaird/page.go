@@ -45,7 +45,7 @@ func openPage(ctx context.Context, addr string) (*page, error) {
 		ls, err = http01.Listen(ctx, addr)
 	}
 	if err != nil {
-		return nil, &PageError{addr, err}
+		return nil, &PageError{Addr: addr, Err: err}
 	}
 	return &page{addr: addr, ls: ls}, nil
 }
@@ -56,9 +56,30 @@ func (p *page) serve(h http.Handler) {
 		return
 	}
 	p.server = status.NewServer(h)
+	p.server.SetKeepAlivesEnabled(false) // who idles keeps others out
 	for _, l := range p.ls {
 		p.served.Go(func() { _ = p.server.Serve(netutil.LimitListener(l, maxReaders)) })
 	}
+}
+
+// showLate shows the status where that could not be done so far.
+func (k *keeper) showLate(ctx context.Context) {
+	k.changing.Lock()
+	defer k.changing.Unlock()
+	if k.unshown == nil || k.offered != nil {
+		return
+	}
+	addr := k.parts.cfg.Status.Listen
+	p, err := openPage(ctx, addr)
+	if err != nil {
+		k.log.Debug("status not shown", "err", err)
+		return
+	}
+	k.inUse.Lock()
+	k.page, k.unshown = p, nil
+	k.inUse.Unlock()
+	p.serve(k.show(addr))
+	k.log.Info("status shown", "listen", addr)
 }
 
 // close stops listening and waits until it has.
@@ -81,7 +102,11 @@ func (k *keeper) show(addr string) http.Handler {
 func (k *keeper) collect() (status.Document, error) {
 	k.inUse.RLock()
 	defer k.inUse.RUnlock()
-	return status.Collect(k.parts.store, k.parts.standing(nil), time.Now())
+	doc, err := status.CollectWith(k.pass.Look, k.parts.store, k.parts.standing(nil), time.Now())
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	doc.Refused = k.refusal
+	return doc, err
 }
 
 // listenUnix listens at a path that only we can use. What a process that died
@@ -133,6 +158,7 @@ func removeStale(ctx context.Context, file string) error {
 type PageError struct {
 	Addr string
 	Err  error
+	Own  bool // it is the page of before that is in the way
 }
 
 func (e *PageError) Error() string {
@@ -151,6 +177,8 @@ func (e *PageError) Unwrap() error { return e.Err }
 func (e *PageError) Remedy() string {
 	var none *http01.NoSocketError
 	switch {
+	case e.Own:
+		return "this daemon's own page still has the port: choose another port, or restart keypaird"
 	case errors.As(e.Err, &none):
 		return "start keypaird through a socket unit with FileDescriptorName=" + none.Name + ", or set [status] listen to an address"
 	case errors.Is(e.Err, syscall.EADDRINUSE):

@@ -4,16 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"syscall"
 
+	"keypaird/acme/http01"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
 
 // An offer is what a configuration was turned into.
 type offer struct {
-	parts *wiring
-	times timetable
-	page  *page // nil: nothing is shown
+	parts   *wiring
+	times   timetable
+	page    *page // nil: nothing is shown
+	unshown error // why not, if something is to be
 }
 
 // drop lets go of what was made of a configuration, save for what is kept.
@@ -50,11 +54,37 @@ func (k *keeper) read(ctx context.Context) (*offer, error) {
 			return o, nil
 		}
 	}
-	if o.page, err = openPage(ctx, cfg.Status.Listen); err != nil {
+	o.page, err = openPage(ctx, cfg.Status.Listen)
+	switch {
+	case err == nil:
+	case k.later(cfg, err):
+		o.unshown = err
+	default:
 		parts.close()
-		return nil, err
+		return nil, k.ownPort(err)
 	}
 	return o, nil
+}
+
+// later reports whether a page that cannot be shown now comes later: nobody who
+// holds its place keeps the daemon from starting, or from reading what else has
+// changed. A socket that we are to be given does not come any more.
+func (k *keeper) later(cfg *Config, err error) bool {
+	var none *http01.NoSocketError
+	first := k.parts == nil
+	return !errors.As(err, &none) && (first || k.page == nil && k.parts.cfg.Status.Listen == cfg.Status.Listen)
+}
+
+// ownPort has err say so if it is the present page that is in the way.
+func (k *keeper) ownPort(err error) error {
+	var failed *PageError
+	if k.page == nil || !errors.As(err, &failed) || !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	_, ours, err1 := net.SplitHostPort(k.page.addr)
+	_, wanted, err2 := net.SplitHostPort(failed.Addr)
+	failed.Own = err1 == nil && err2 == nil && ours == wanted
+	return err
 }
 
 func (k *keeper) pageOffered() *page {
@@ -108,6 +138,8 @@ func (k *keeper) refuse(err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.refused = fmt.Sprintf("the configuration on disk is not in use: %v", err)
+	k.refusal = refusal(k.refusal, err)
+	k.app.metrics.Configured(false)
 }
 
 // adopt takes over what a reload offers.
@@ -123,7 +155,8 @@ func (k *keeper) adopt(ctx context.Context) {
 	k.answer(ctx)
 	old.drop(k.page)
 	k.mu.Lock()
-	k.refused = ""
+	k.refused, k.refusal = "", nil
+	k.app.metrics.Configured(true)
 	k.mu.Unlock()
 	k.outlook.told = false
 	n := len(k.parts.subjects)
@@ -138,6 +171,9 @@ func (k *keeper) take(o *offer) {
 	k.inUse.Unlock()
 	if o.page != nil {
 		o.page.serve(k.show(o.page.addr))
+	}
+	if o.unshown != nil {
+		k.log.Error("status not shown", "err", o.unshown, "remedy", renew.Remedy(o.unshown))
 	}
 	// The pass stays the same: it knows what the disk did not take.
 	fresh := o.parts.pass(renew.Patient)

@@ -39,6 +39,12 @@ func (c *Config) Authority(name string) (acme.CA, error) {
 	return ca, nil
 }
 
+// sets reports whether the table gives the command called key itself; else it is
+// a preset's.
+func (d DeployConfig) sets(key string) bool {
+	return key == "check" && d.Check != nil || key == "reload" && d.Reload != nil
+}
+
 // Deployment returns the deployment called name: a preset, a table, or a preset
 // of which a table overrides some fields.
 func (c *Config) Deployment(name string) hooks.Deployment {

@@ -61,6 +61,7 @@ type keeper struct {
 	crier   renew.Crier
 	outlook outlook
 	trouble error // why the last pass could not be made
+	tries   int   // to make one, since
 
 	changing sync.Mutex // held to offer, and to take over
 	offered  *offer
@@ -69,9 +70,10 @@ type keeper struct {
 	offer
 
 	mu      sync.Mutex
-	yield   func() // has the pass that runs end early; nil: none runs
-	refused string // why the configuration on disk is not the one in use
-	said    string // to the service manager
+	yield   func()          // has the pass that runs end early; nil: none runs
+	refused string          // why the configuration on disk is not the one in use
+	refusal *status.Refusal // likewise, for the page; nil: it is
+	said    string          // to the service manager
 }
 
 func newKeeper(a *app, log *slog.Logger) *keeper {
@@ -141,6 +143,7 @@ func (k *keeper) attend(ctx context.Context, signals <-chan os.Signal, ended <-c
 			if s == syscall.SIGHUP {
 				k.reload(ctx)
 			} else {
+				k.log.Info("looking at every target")
 				k.wake()
 			}
 		}

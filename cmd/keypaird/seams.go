@@ -35,7 +35,7 @@ func (w *wiring) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 	cfg := w.targets[o.Target.Name]
 	req := acme.Request{
 		Names: o.Target.Names, KeyType: o.Target.KeyType, Profile: o.Target.Profile, PreferredChain: cfg.PreferredChain,
-		Current: o.Have, Key: o.Key, Step: o.Step, Forced: o.Forced,
+		Current: o.Have, Foreign: o.Foreign, Key: o.Key, Step: o.Step, Forced: o.Forced,
 		Pending: w.pendingDir(o.Target, o.CA), // each CA has its own: falling back must not lose what the first may have issued
 		Proofs:  map[string]acme.Proof{},
 	}

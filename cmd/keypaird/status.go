@@ -15,11 +15,11 @@ func (a *app) status(_ context.Context, args []string) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	cfg, err := a.load()
+	cfg, err := loadSealed(a.config, a.env)
 	if err != nil {
 		return err
 	}
-	w, err := a.wire(cfg, a.logger(levelQuiet))
+	w, err := a.wireToLook(cfg, a.logger(levelQuiet))
 	if err != nil {
 		return err
 	}
@@ -36,6 +36,7 @@ func (a *app) status(_ context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	doc.Daemon = daemonOf(cfg.State)
 	if *asJSON {
 		return a.printJSON(doc)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -48,6 +49,9 @@ func (p program) Run() int {
 			fmt.Fprintln(os.Stderr, "a world of our own:", err)
 			return 1
 		}
+	}
+	if signal.Ignored(os.Interrupt) { // in the background of a shell: what stories start would ignore it, too
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	}
 	// Where servers are, which is not in everybody's path.
 	os.Setenv("PATH", os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin")
@@ -169,7 +173,7 @@ func inOwnWorld(t *testing.T) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, "-test.v", "-test.run", "^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.timeout", "5m")
+	cmd := exec.CommandContext(t.Context(), self, "-test.v", "-test.run", "^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.timeout", "15m")
 	cmd.Env = append(os.Environ(), insideEnv+"=own", builtEnv+"="+builtDir())
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

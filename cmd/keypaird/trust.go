@@ -70,7 +70,7 @@ func ours(info fs.FileInfo) (uid int, ok bool) {
 // that are run and files that are written. info is of the file that was read.
 func trusted(path string, info fs.FileInfo) error {
 	if uid, ok := ours(info); !ok {
-		return &FileError{path, fmt.Sprintf("belongs to user %d, neither root nor the user who runs this (%d)", uid, os.Geteuid()), fmt.Sprintf("chown %d %s", os.Geteuid(), path)}
+		return &FileError{path, fmt.Sprintf("belongs to user %d, neither root nor the user who runs this (%d)", uid, os.Geteuid()), fmt.Sprintf("run this as user %d, or: chown %d %s", uid, os.Geteuid(), path)}
 	}
 	if perm := info.Mode().Perm(); perm&0o022 != 0 {
 		return &FileError{path, fmt.Sprintf("can be written by others (mode %04o)", perm), "chmod go-w " + path}

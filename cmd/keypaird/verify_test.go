@@ -289,3 +289,27 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 }
+
+// A pair of ours that is served everywhere and has ended is not well.
+func TestDeployedAndEnded(t *testing.T) {
+	p := newPairs(t)
+	for _, tt := range []struct {
+		name, serves, says string
+		shown              *tls.Certificate
+		result             Outcome
+	}{
+		{"in time", "the live pair", "", p.plain, Well},
+		{"ended", ", ended ", "ended on ", p.ended, Wrong},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			at := shownBy(t, nil, always(tt.shown))
+			v := &verifier{roots: x509.NewCertPool(), looks: newLooker(), now: time.Now()}
+			row := Sight{Target: "example.org", Endpoint: at.String(), Name: "example.org"}
+			endpoint := probe.Endpoint{Proto: "tls", Host: at.Addr().String(), Port: at.Port()}
+			v.deployedRow(t.Context(), &row, probe.Look{Endpoint: endpoint, SNI: "example.org"}, tt.shown.Leaf)
+			if row.Result != tt.result || !strings.Contains(row.Serves, tt.serves) || !strings.Contains(row.Error, tt.says) {
+				t.Errorf("%s: serves %q, error %q; want %s, %q, %q", row.Result, row.Serves, row.Error, tt.result, tt.serves, tt.says)
+			}
+		})
+	}
+}

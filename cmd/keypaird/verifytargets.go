@@ -124,6 +124,9 @@ func (v *verifier) deployedRow(ctx context.Context, row *Sight, look probe.Look,
 	v.show(row, s)
 	row.settle(Well)
 	row.Serves = "the live pair"
+	if v.now.After(leaf.NotAfter) {
+		row.Serves = row.Pair.inWords(leaf, row.Target, v.now)
+	}
 	if !leaf.Equal(want) {
 		stale := &probe.StaleError{
 			Endpoint: look.Endpoint, ServerName: look.SNI, NotAfter: leaf.NotAfter,

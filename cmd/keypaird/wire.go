@@ -48,6 +48,19 @@ type wiring struct {
 
 // wire makes the parts. It touches nothing but the state directory.
 func (a *app) wire(cfg *Config, log *slog.Logger) (*wiring, error) {
+	return a.wired(cfg, log, (*wiring).addCA)
+}
+
+// wireToLook is wire for those who only look at the state: there are no CAs,
+// whose secrets and roots would have to be read.
+func (a *app) wireToLook(cfg *Config, log *slog.Logger) (*wiring, error) {
+	return a.wired(cfg, log, func(*wiring, string, *status.Metrics) error { return nil })
+}
+
+// An adder adds what goes by a name, if it is not there yet.
+type adder func(w *wiring, name string, m *status.Metrics) error
+
+func (a *app) wired(cfg *Config, log *slog.Logger, ca adder) (*wiring, error) {
 	store, err := keypair.Open(cfg.State)
 	if err != nil {
 		return nil, fmt.Errorf("opening the state directory: %w", err)
@@ -66,7 +79,7 @@ func (a *app) wire(cfg *Config, log *slog.Logger) (*wiring, error) {
 		return nil, fmt.Errorf("window: %w", err)
 	}
 	for _, t := range cfg.Targets() {
-		if err := w.add(t, a.metrics); err != nil {
+		if err := w.add(t, ca, a.metrics); err != nil {
 			store.Close()
 			return nil, err
 		}
@@ -76,7 +89,7 @@ func (a *app) wire(cfg *Config, log *slog.Logger) (*wiring, error) {
 }
 
 // add wires one target and whatever it needs that is not there yet.
-func (w *wiring) add(t TargetConfig, m *status.Metrics) error {
+func (w *wiring) add(t TargetConfig, ca adder, m *status.Metrics) error {
 	s := status.Subject{
 		Target: renew.Target{Name: t.Name, KeyType: t.Key, CAs: t.SignWith, Profile: t.Profile, Deploy: t.Deploy, TLSA: t.TLSA},
 		Proofs: map[string]string{}, Verifies: map[string]bool{}, Endpoints: map[string][]string{}, Window: w.opens(),
@@ -89,7 +102,7 @@ func (w *wiring) add(t TargetConfig, m *status.Metrics) error {
 		}
 	}
 	for _, name := range t.SignWith {
-		if err := w.addCA(name, m); err != nil {
+		if err := ca(w, name, m); err != nil {
 			return err
 		}
 	}

@@ -72,16 +72,21 @@ func (s Source) Read(now time.Time) (p *Pair, mark string, err error) {
 }
 
 // readSource returns the content of a regular file of at most limit bytes of
-// which others have none of the permissions in forbidden. It waits for nobody.
+// which others have none of the permissions in forbidden. It waits for nobody,
+// and reads nothing that somebody who may not read it chose: see checkFile.
 func readSource(path string, limit int64, forbidden fs.FileMode) ([]byte, error) {
-	info, err := os.Stat(path) // opening alone does something to some devices
+	path, err := checkFile(path)
+	if err != nil {
+		return nil, cause(err)
+	}
+	info, err := os.Lstat(path) // opening alone does something to some devices
 	if err != nil {
 		return nil, cause(err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, errNotRegular
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, cause(err)
 	}
@@ -147,7 +152,7 @@ func (s Source) usable(p *Pair, now time.Time) error {
 	early := leaf.NotBefore.After(now.Add(skew))
 	switch {
 	case early || !now.Before(leaf.NotAfter):
-		fix := "put its successor and that one's key into " + s.Chain + " and " + s.Key + ", or have keypaird obtain one: http-01 or dns-01 instead of external"
+		fix := s.Replace()
 		if early {
 			fix = "see that the clock of this machine is right, or wait until then"
 		}
@@ -162,6 +167,11 @@ func (s Source) usable(p *Pair, now time.Time) error {
 		return &SourceError{s.Chain, errors.New("the certificate is not for servers"), ask}
 	}
 	return nil
+}
+
+// Replace is what a person does about a pair that ends.
+func (s Source) Replace() string {
+	return "put its successor and that one's key into " + s.Chain + " and " + s.Key
 }
 
 // oddName reports whether a name is one that no host has.
@@ -223,18 +233,21 @@ func remedyOfKey(s Source, err error) string {
 // remedyOfFile is what can be done where not the content is at fault, or "".
 func remedyOfFile(path string, err error) string {
 	var open *openError
+	var unsafe *UnsafeError
 	var system syscall.Errno
 	switch {
+	case errors.As(err, &unsafe):
+		return "put it where only root and the user who runs this can write; or " + unsafe.Remedy()
 	case errors.As(err, &open) && open.forbidden&0o004 == 0:
 		return "chmod o-w " + path
 	case errors.As(err, &open):
 		return "chmod o= " + path
 	case errors.Is(err, fs.ErrNotExist):
-		return "put it there, or correct external in the configuration"
+		return "put it there"
 	case errors.Is(err, fs.ErrPermission):
 		return "let the user who runs keypaird read " + path + " and pass through its directories"
 	case errors.Is(err, errNotRegular):
-		return "name the file itself in external in the configuration"
+		return "name the file itself"
 	case errors.As(err, &system):
 		return remedyOf(err, path)
 	}

@@ -117,6 +117,86 @@ func TestSourceRead(t *testing.T) {
 	}
 }
 
+// Nobody has us read for him what he may not read: who else can write a directory
+// on the way, or made a link on it, chooses the file. Links of root's or ours in
+// directories of root's or ours are fine, as certbot makes them.
+func TestSourceChosenByOthers(t *testing.T) {
+	ca, key := newCA(t), newKey(t)
+	chain, private := pems(ca.leaf(t, key, "example.org"), ca.inter), keyPEM(t, key)
+	type row struct {
+		name   string
+		do     func(dir string) (file string)
+		want   string // D is the directory; "" if it can be read
+		remedy string
+	}
+	link := func(target, file string) string { must(t, os.Symlink(target, file)); return file }
+	rows := []row{
+		{"as certbot has it", func(d string) string {
+			must(t, os.MkdirAll(d+"/live/x", 0o755))
+			return link("../../secret", d+"/live/x/file")
+		}, "", ""},
+		{"directory that everybody may write", func(d string) string { must(t, mkdir(d+"/open", 0o777)); return link(d+"/secret", d+"/open/file") },
+			"D/open can be written by everyone (mode 0777)", "chmod go-w D/open"},
+		{"directory that its group may write", func(d string) string { must(t, mkdir(d+"/open", 0o775)); return link(d+"/secret", d+"/open/file") },
+			"D/open can be written by its group (mode 0775)", "chmod go-w D/open"},
+		{"file itself in such a directory", func(d string) string {
+			must(t, mkdir(d+"/open", 0o777))
+			must(t, os.Link(d+"/secret", d+"/open/file"))
+			return d + "/open/file"
+		}, "D/open can be written by everyone (mode 0777)", "chmod go-w D/open"},
+		{"file in one like /tmp", func(d string) string {
+			must(t, mkdir(d+"/open", 0o777|os.ModeSticky))
+			must(t, os.Link(d+"/secret", d+"/open/file"))
+			return d + "/open/file"
+		}, "D/open can be written by everyone (mode 0777)", "chmod go-w D/open"},
+		{"on a way through such a directory", func(d string) string {
+			must(t, mkdir(d+"/open", 0o777))
+			link(d, d+"/open/on")
+			return d + "/open/on/secret"
+		}, "D/open can be written by everyone (mode 0777)", "chmod go-w D/open"},
+	}
+	if os.Geteuid() == 0 {
+		rows = append(rows, row{"somebody's directory", func(d string) string {
+			must(t, mkdir(d+"/bob", 0o755))
+			must(t, os.Lchown(d+"/bob", 12345, 12345))
+			return link(d+"/secret", d+"/bob/file")
+		}, "D/bob belongs to user 12345", "put it where only root and the user who runs this can write; or run this as user 12345"}, row{"somebody's link in one like /tmp", func(d string) string {
+			must(t, mkdir(d+"/tmp", 0o777|os.ModeSticky))
+			must(t, os.Lchown(link(d+"/secret", d+"/tmp/file"), 12345, 12345))
+			return d + "/tmp/file"
+		}, "D/tmp/file is a symbolic link of user 12345", "remove D/tmp/file, or name what it stands for"})
+	}
+	for _, tt := range rows {
+		for _, which := range []string{"chain", "key"} {
+			t.Run(tt.name+", "+which, func(t *testing.T) {
+				s := bought(t)
+				put(t, s.Chain, chain, 0o644)
+				put(t, s.Key, private, 0o600)
+				dir, err := filepath.EvalSymlinks(filepath.Dir(s.Key))
+				must(t, err)
+				file := &s.Key
+				if which == "chain" {
+					file = &s.Chain
+				}
+				must(t, os.Rename(*file, filepath.Join(dir, "secret")))
+				*file = tt.do(dir)
+				_, _, err = s.Read(time.Now())
+				if tt.want == "" {
+					must(t, err)
+					return
+				}
+				var failed *SourceError
+				if want := *file + ": " + strings.ReplaceAll(tt.want, "D", dir); !errors.As(err, &failed) || !strings.HasPrefix(err.Error(), want) {
+					t.Fatalf("error = %v, want a SourceError with %q", err, want)
+				}
+				if want := strings.ReplaceAll(tt.remedy, "D", dir); !strings.Contains(failed.Remedy(), want) {
+					t.Errorf("remedy = %q, want it with %q", failed.Remedy(), want)
+				}
+			})
+		}
+	}
+}
+
 // Root may read everything.
 func TestSourceForbidden(t *testing.T) {
 	remedy := remedyOfFile("/x", syscall.EACCES)

@@ -33,6 +33,8 @@ func (e *WriteError) Remedy() string {
 		dir = e.Path
 	}
 	switch {
+	case errors.Is(e.Err, errTooLarge):
+		return "split the certificate into several, each with fewer names and deployments: what is kept of it has grown with them"
 	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, syscall.EDQUOT), errors.Is(e.Err, syscall.EFBIG):
 		return "free some space for " + dir + " (df shows it; inodes too), then run this again"
 	case errors.Is(e.Err, fs.ErrPermission):

@@ -198,10 +198,16 @@ type turn struct{ file *os.File }
 
 func turnPath(path string) string { return path + ".turn" }
 
-// take takes a place, if there is none yet. It is a courtesy: without one, what
-// is waited for takes longer.
+// alive is how long ago whoever waits touched its place at most. One that was
+// stopped (Ctrl-Z) keeps the place, and must not keep the daemon from its work.
+const alive = 5 * time.Second
+
+// take takes a place, if there is none yet, and shows that we live. It is a
+// courtesy: without one, what is waited for takes longer.
 func (t *turn) take(path string) {
 	if t.file != nil {
+		now := time.Now()
+		_ = os.Chtimes(turnPath(path), now, now)
 		return
 	}
 	file, _, err := openLock(turnPath(path))
@@ -213,6 +219,7 @@ func (t *turn) take(path string) {
 		return
 	}
 	t.file = file
+	t.take(path)
 }
 
 func (t *turn) leave() {
@@ -221,15 +228,15 @@ func (t *turn) leave() {
 	}
 }
 
-// wanted reports whether somebody has a place among those who wait for the lock
-// at path.
+// wanted reports whether somebody who lives has a place among those who wait for
+// the lock at path.
 func wanted(path string) bool {
-	file, _, err := openLock(turnPath(path))
+	file, info, err := openLock(turnPath(path))
 	if err != nil {
 		return false
 	}
 	defer file.Close()
-	return errors.Is(flock(file, syscall.LOCK_EX), syscall.EWOULDBLOCK)
+	return time.Since(info.ModTime()).Abs() < alive && errors.Is(flock(file, syscall.LOCK_EX), syscall.EWOULDBLOCK)
 }
 
 // flock locks the file as how says, or fails at once.

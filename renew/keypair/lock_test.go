@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -209,6 +210,7 @@ func TestPersonFirst(t *testing.T) {
 		t.FailNow()
 	}
 	must(t, command.Release())
+	place.take(path) // it still lives
 	short, end := context.WithTimeout(ctx, 3*poll)
 	defer end()
 	var held *HeldError
@@ -258,4 +260,29 @@ func TestDaemonWaits(t *testing.T) {
 		t.Errorf("TryLock: %v, want a HeldError", err)
 	}
 	must(t, lock.Release())
+}
+
+// A command that is stopped (Ctrl-Z) as it waits does not keep the daemon waiting,
+// and is heard of again when it goes on.
+func TestPersonStops(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	daemon, err := AcquireLast(t.Context(), path, nil)
+	must(t, err)
+	pid, end := other(t, "waiting\n", path, "wait")
+	defer end(true)
+	eventually(t, "the command is heard of", daemon.Wanted)
+	must(t, syscall.Kill(pid, syscall.SIGSTOP))
+	long := time.Now().Add(-time.Minute)
+	eventually(t, "a command that stands still is not heard of", func() bool {
+		must(t, os.Chtimes(turnPath(path), long, long)) // once more if it stops after that
+		return !daemon.Wanted()
+	})
+	must(t, daemon.Release())
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	daemon, err = AcquireLast(ctx, path, nil)
+	must(t, err)
+	must(t, syscall.Kill(pid, syscall.SIGCONT))
+	eventually(t, "the command is heard of when it goes on", daemon.Wanted)
+	must(t, daemon.Release())
 }

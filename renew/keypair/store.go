@@ -10,8 +10,10 @@ import (
 	"path/filepath"
 )
 
-// maxStateFile bounds what ReadFile returns.
+// maxStateFile bounds what ReadFile returns, and so what WriteFile takes.
 const maxStateFile = 1 << 20
+
+var errTooLarge = errors.New("too large to be read back")
 
 // A Store keeps versions of pairs in a state directory:
 //
@@ -79,6 +81,21 @@ func makeDir(path string) error {
 
 // Close lets go of the directory.
 func (s *Store) Close() error { return s.certs.root.Close() }
+
+// Moved reports whether something else is where the store was opened: it was
+// restored from a backup, say, or mounted over. The error is fs.ErrNotExist if
+// nothing is there.
+func (s *Store) Moved() (bool, error) {
+	ours, err := s.certs.lstat(".")
+	if err != nil {
+		return false, err
+	}
+	now, err := os.Lstat(s.certs.path)
+	if err != nil {
+		return false, err
+	}
+	return !os.SameFile(ours, now), nil
+}
 
 // Dir is the absolute path of the directory of name. For a name that
 // [CheckName] refuses it is a path that does not exist.
@@ -229,7 +246,7 @@ func (s *Store) WriteFile(name, file string, data []byte) error {
 		return err
 	}
 	if len(data) > maxStateFile {
-		return fmt.Errorf("writing %s of %s: %d bytes, which ReadFile would refuse", file, name, len(data))
+		return &WriteError{Path: filepath.Join(s.Dir(name), file), Err: fmt.Errorf("%w: %d bytes, more than %d", errTooLarge, len(data), maxStateFile)}
 	}
 	dir, err := dirName(name)
 	if err != nil {

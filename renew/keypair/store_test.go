@@ -130,3 +130,26 @@ func TestManyNamesAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// A store that something else was put in the place of is told from one that is
+// where it was.
+func TestMoved(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	s := open(t, dir)
+	check := func(what string, want bool) {
+		t.Helper()
+		if moved, err := s.Moved(); moved != want || err != nil {
+			t.Errorf("%s: %v, %v", what, moved, err)
+		}
+	}
+	check("as it was", false)
+	must(t, os.Rename(dir, dir+".old"))
+	if _, err := s.Moved(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("nothing there: %v", err)
+	}
+	must(t, os.CopyFS(dir, os.DirFS(dir+".old")))
+	check("a copy", true)
+	must(t, os.RemoveAll(dir))
+	must(t, os.Symlink(dir+".old", dir))
+	check("back again, behind a link", false)
+}

@@ -39,50 +39,75 @@ func CheckDir(path string) error {
 // Nothing it has passed can be exchanged behind its back: only root and we can
 // write the directories, and what lies in a sticky one is root's or ours.
 func checkDir(path string, sticky bool) (fs.FileInfo, error) {
+	at, info, err := walk(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := changeable(at, info, sticky); err != nil {
+		return nil, err
+	}
+	return info, nil
+}
+
+// checkFile returns the path without symbolic links of the file at path, which
+// need not be a regular one, if only root and we decide which file that is: who
+// else could write a directory on the way, even a sticky one that holds the file,
+// could put a link to another's file there.
+func checkFile(path string) (string, error) {
+	at, info, err := walk(path)
+	if err != nil || info.IsDir() {
+		return at, err
+	}
+	dir := filepath.Dir(at)
+	if info, err = os.Lstat(dir); err != nil {
+		return "", err
+	}
+	return at, changeable(dir, info, false)
+}
+
+// walk goes to path from the root of the file system through directories that
+// only root and we can change, the last one excepted, or to a file. It returns
+// where it arrived, a path without symbolic links, and what is there.
+func walk(path string) (at string, info fs.FileInfo, err error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	at := "/"
-	info, err := os.Lstat(at)
-	if err != nil {
-		return nil, err
-	}
+	at = "/"
 	todo := strings.Split(abs, "/")
 	for links := 0; ; {
-		if e := changeable(at, info, len(todo) > 0 || sticky); e != nil {
-			return nil, e
+		if info, err = os.Lstat(at); err != nil {
+			return "", nil, err
+		}
+		for len(todo) > 0 && (todo[0] == "" || todo[0] == ".") {
+			todo = todo[1:]
 		}
 		if len(todo) == 0 {
-			return info, nil
+			return at, info, nil
 		}
-		step := todo[0]
+		if err := changeable(at, info, true); err != nil {
+			return "", nil, err
+		}
+		next := filepath.Join(at, todo[0]) // at holds no links, so ".." is its parent
 		todo = todo[1:]
-		if step == "" || step == "." {
-			continue
-		}
-		next := filepath.Join(at, step) // at holds no links, so ".." is its parent
 		if info, err = os.Lstat(next); err != nil {
-			return nil, err
+			return "", nil, err
 		}
 		if info.Mode().Type() != fs.ModeSymlink {
 			at = next
 			continue
 		}
 		if links++; links > 40 {
-			return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
+			return "", nil, &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
 		}
 		target, err := followable(next, info)
 		if err != nil {
-			return nil, err
+			return "", nil, err
 		}
 		if filepath.IsAbs(target) {
 			at = "/"
 		}
 		todo = append(strings.Split(target, "/"), todo...)
-		if info, err = os.Lstat(at); err != nil {
-			return nil, err
-		}
 	}
 }
 
@@ -96,7 +121,7 @@ func changeable(path string, info fs.FileInfo, sticky bool) error {
 		return &UnsafeError{
 			Path: path,
 			Why:  fmt.Sprintf("belongs to user %d, neither root nor the user who runs this (%d)", uid, os.Geteuid()),
-			fix:  fmt.Sprintf("run this as user %d, or choose another directory, or: chown %d %s", uid, os.Geteuid(), path),
+			fix:  ownerRemedy(uid, os.Geteuid(), path),
 		}
 	}
 	mode := info.Mode()
@@ -114,13 +139,22 @@ func changeable(path string, info fs.FileInfo, sticky bool) error {
 	}
 }
 
+// ownerRemedy is for a directory of user uid that user me is to use. Root is not
+// told to take it: a daemon that runs as uid could not use it any more.
+func ownerRemedy(uid, me int, path string) string {
+	if me == 0 {
+		return fmt.Sprintf("run this as user %d (runuser -u USER -- keypaird ..., or su -m USER -c), or choose another directory", uid)
+	}
+	return fmt.Sprintf("run this as user %d, or choose another directory, or: chown %d %s", uid, me, path)
+}
+
 // followable returns the target of a symbolic link of root or of ours.
 func followable(path string, info fs.FileInfo) (string, error) {
 	if uid, ours := owner(info); !ours {
 		return "", &UnsafeError{
 			Path: path,
 			Why:  fmt.Sprintf("is a symbolic link of user %d, neither root nor the user who runs this (%d)", uid, os.Geteuid()),
-			fix:  "remove " + path + ", or name the directory it stands for",
+			fix:  "remove " + path + ", or name what it stands for",
 		}
 	}
 	return os.Readlink(path)

@@ -135,3 +135,13 @@ func TestOpenMakesDirectories(t *testing.T) {
 		t.Errorf("directory holds %q", got)
 	}
 }
+
+// Root is not told to take a directory from the user whose daemon works in it.
+func TestRemedyOfOwner(t *testing.T) {
+	if got := ownerRemedy(64, 0, "/var/lib/keypaird"); !strings.HasPrefix(got, "run this as user 64 ") || strings.Contains(got, "chown") {
+		t.Errorf("root: %q", got)
+	}
+	if got := ownerRemedy(0, 64, "/home/x/state"); !strings.Contains(got, "chown 64 /home/x/state") {
+		t.Errorf("user 64: %q", got)
+	}
+}

@@ -13,6 +13,9 @@ type Document struct {
 	Time    time.Time `json:"time"`
 	Healthy bool      `json:"healthy"` // every target has a live certificate that is not past its point of concern
 	Targets []Target  `json:"targets"`
+
+	Daemon  *Daemon  `json:"daemon,omitempty"`  // whether one runs; nil: a daemon tells this
+	Refused *Refusal `json:"refused,omitempty"` // the daemon goes on with another configuration than the one on disk
 }
 
 // A Target is one certificate that is to be kept alive.

@@ -52,7 +52,7 @@ func (t Target) bought(now time.Time) string {
 	}
 	text += day(t.Live.NotAfter) + ": put another into " + t.External.Chain + " and its key into " + t.External.Key
 	if f := t.External.Failure; f != nil {
-		text += "; what is there cannot be used"
+		text += "; taking what is there failed"
 	}
 	return text
 }

@@ -30,6 +30,7 @@ type Metrics struct {
 	passFailures  prometheus.Counter
 	passTime      prometheus.Histogram
 	lastPass      prometheus.Gauge
+	configuration prometheus.Gauge
 }
 
 var _ renew.Observer = (*Metrics)(nil)
@@ -63,12 +64,15 @@ func NewMetrics(version string) *Metrics {
 			Name: prefix + "pass_duration_seconds", Help: "How long passes took.", Buckets: prometheus.ExponentialBuckets(0.01, 4, 10)}),
 		lastPass: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: prefix + "last_pass_timestamp_seconds", Help: "When the last pass ended; 0 before the first."}),
+		configuration: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: prefix + "configuration_ok", Help: "Whether the last configuration that was to be read again is in use: 0 means that it was refused."}),
 	}
+	m.configuration.Set(1)
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: prefix + "build_info", Help: "Which program this is; always 1."}, []string{"version", "goversion"})
 	build.WithLabelValues(valid(version), runtime.Version()).Set(1)
 	m.registry.MustRegister(m.orders, m.orderTime, m.deployments, m.deployTime, m.requests, m.requestTime, m.notifications,
-		m.clock, m.passes, m.passFailures, m.passTime, m.lastPass, build,
+		m.clock, m.passes, m.passFailures, m.passTime, m.lastPass, m.configuration, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, event := range events() {
 		m.notifications.WithLabelValues(event, success)
@@ -140,6 +144,9 @@ func (m *Metrics) Passed(took time.Duration, failures int) {
 	m.passTime.Observe(took.Seconds())
 	m.lastPass.SetToCurrentTime()
 }
+
+// Configured notes whether the daemon took over what it was told to read.
+func (m *Metrics) Configured(ok bool) { m.configuration.Set(truth(ok)) }
 
 func events() []string {
 	return []string{string(renew.Failing), string(renew.Expiring), string(renew.Recovered)}

@@ -63,6 +63,7 @@ func expected() []string {
 		`keypaird_passes_total 2`,
 		`keypaird_pass_failures_total 1`,
 		`keypaird_pass_duration_seconds_sum 3`,
+		`keypaird_configuration_ok 1`,
 		`keypaird_state_readable 1`,
 		`keypaird_certificate_not_after_timestamp_seconds{target="fine"} 1.7792784e+09`,
 		`keypaird_certificate_not_before_timestamp_seconds{target="fine"} 1.7715024e+09`,

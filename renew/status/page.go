@@ -54,6 +54,7 @@ type sheet struct {
 	Time    time.Time
 	Groups  []group
 	Fault   *Damage // nothing could be collected
+	Refused string  // what is wrong with the configuration on disk
 }
 
 // A group is targets that concern a person alike.
@@ -112,7 +113,11 @@ func (p *paper) write(machine string, doc Document) ([]byte, error) {
 	slices.SortStableFunc(groups[1].Cards, soonest)
 	slices.SortStableFunc(groups[2].Cards, func(a, b card) int { return strings.Compare(a.Name, b.Name) })
 	groups = slices.DeleteFunc(groups, func(g group) bool { return len(g.Cards) == 0 })
-	return p.print(sheet{Machine: machine, Summary: doc.Summary(), Mood: mood, Time: doc.Time, Groups: groups})
+	s := sheet{Machine: machine, Summary: doc.Summary(), Mood: mood, Time: doc.Time, Groups: groups}
+	if doc.Refused != nil {
+		s.Refused = doc.Refused.says()
+	}
+	return p.print(s)
 }
 
 // writeFault writes the page of when nothing can be shown.
@@ -235,44 +240,6 @@ func (t Target) then(now time.Time) string {
 	}
 	return "not known while its files cannot be used"
 }
-
-// left says how long it is until an end.
-func left(end, now time.Time) string {
-	if d := end.Sub(now); d > 0 {
-		return long(d) + " left"
-	}
-	return "ended " + ahead(end, now)
-}
-
-// ahead says how far t is from now.
-func ahead(t, now time.Time) string {
-	if d := t.Sub(now); d >= 0 {
-		return "in " + long(d)
-	}
-	return long(now.Sub(t)) + " ago"
-}
-
-// long is span in words.
-func long(d time.Duration) string {
-	n, unit := d/(24*time.Hour), "day"
-	switch {
-	case d < 2*time.Hour:
-		n, unit = d/time.Minute, "minute"
-	case d < 48*time.Hour:
-		n, unit = d/time.Hour, "hour"
-	}
-	if n != 1 {
-		unit += "s"
-	}
-	return fmt.Sprintf("%d %s", n, unit)
-}
-
-func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
-
-func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
-
-// stamp is a time for programs that read the page.
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // percent is a place in a bar.
 func percent(p float64) string { return fmt.Sprintf("%.2f%%", p) }

@@ -32,9 +32,18 @@ type Subject struct {
 // Collect reads how subjects stand at now. Files of a target that are damaged
 // are part of the answer; a state that may not be read is an error.
 func Collect(store *keypair.Store, subjects []Subject, now time.Time) (Document, error) {
+	return CollectWith(renew.Look, store, subjects, now)
+}
+
+// A Look reads the state of a target. That of a renew.Pass knows more than the
+// disk, when that is full.
+type Look func(store *keypair.Store, name string) (renew.State, error)
+
+// CollectWith is Collect with states as look reads them.
+func CollectWith(look Look, store *keypair.Store, subjects []Subject, now time.Time) (Document, error) {
 	doc := Document{Time: second(now), Healthy: true, Targets: []Target{}}
 	for _, s := range subjects {
-		t, err := collect(store, s, now)
+		t, err := collect(look, store, s, now)
 		var broken *keypair.BrokenError
 		if errors.As(err, &broken) {
 			t.Damage = &Damage{err.Error(), renew.Remedy(err)}
@@ -49,12 +58,12 @@ func Collect(store *keypair.Store, subjects []Subject, now time.Time) (Document,
 	return doc, nil
 }
 
-func collect(store *keypair.Store, s Subject, now time.Time) (Target, error) {
+func collect(look Look, store *keypair.Store, s Subject, now time.Time) (Target, error) {
 	t := Target{Name: s.Name, SignWith: append([]string{}, s.CAs...), Names: []Name{}}
 	for _, name := range s.Names {
 		t.Names = append(t.Names, Name{name, s.Proofs[name]})
 	}
-	state, err := renew.Look(store, s.Name)
+	state, err := look(store, s.Name)
 	if err != nil {
 		return t, err
 	}
@@ -74,7 +83,8 @@ func collect(store *keypair.Store, s Subject, now time.Time) (Target, error) {
 	}
 	if err == nil && leaf != nil {
 		t.Live = certificate(store, s.Name, id, fp, leaf)
-		t.Concern = second(s.Concern(leaf))
+		state.InUse = leaf
+		t.Concern = second(state.Concern(s.Target))
 	}
 	newest := t.Live
 	if state.Leaf != nil && !state.Live {
@@ -97,7 +107,7 @@ func (t *Target) decide(s Subject, state renew.State, now time.Time) {
 		t.Due = &due
 	}
 	d := renew.Decide(now, s.Target, state, renew.Patient)
-	t.Next = Next{Action: d.Action, Why: d.Why}
+	t.Next = Next{Action: d.Action, Why: printable(d.Why)}
 	if !d.At.IsZero() {
 		at := second(d.At)
 		t.Next.At = &at

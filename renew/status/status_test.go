@@ -121,11 +121,22 @@ func TestSpan(t *testing.T) {
 		d    time.Duration
 		want string
 	}{
-		{-time.Hour, "0"}, {0, "0m"}, {59 * time.Second, "0m"}, {119 * time.Minute, "119m"}, {2 * time.Hour, "2h"},
+		{-time.Hour, "0"}, {0, "under a minute"}, {59 * time.Second, "under a minute"}, {time.Minute, "1m"}, {119 * time.Minute, "119m"}, {2 * time.Hour, "2h"},
 		{47 * time.Hour, "47h"}, {2 * aDay, "2d"}, {90*aDay - time.Second, "89d"},
 	} {
 		if got := span(tt.d); got != tt.want {
 			t.Errorf("span(%v) = %s, want %s", tt.d, got, tt.want)
+		}
+	}
+	for _, tt := range []struct {
+		end  time.Duration
+		want string
+	}{
+		{59 * time.Second, "under a minute left"}, {time.Minute, "1 minute left"}, {3 * time.Hour, "3 hours left"},
+		{-time.Second, "ended under a minute ago"}, {-2 * time.Minute, "ended 2 minutes ago"},
+	} {
+		if got := left(now.Add(tt.end), now); got != tt.want {
+			t.Errorf("left %v: %q, want %q", tt.end, got, tt.want)
 		}
 	}
 }

@@ -14,7 +14,11 @@ import (
 // WriteText prints the document for people.
 func (doc Document) WriteText(out io.Writer) error {
 	w := bufio.NewWriter(out) // keeps the first error for Flush
-	fmt.Fprintf(w, "%s\n\n", doc.Summary())
+	fmt.Fprintln(w, doc.Summary())
+	if doc.Daemon != nil {
+		fmt.Fprintln(w, doc.Daemon.says())
+	}
+	fmt.Fprintln(w)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "TARGET\tSTATE\tVALID UNTIL\tLEFT\tNEXT")
 	for _, t := range doc.Targets {

@@ -2,11 +2,14 @@ package status
 
 import (
 	"context"
+	"crypto/x509"
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/keypair"
 )
 
 // A told person remembers of which targets.
@@ -19,6 +22,19 @@ func (p told) Notify(_ context.Context, notices []renew.Notice) error {
 	return nil
 }
 
+// A useless CA and proxy do nothing: what failed often enough has failed before.
+type useless struct{}
+
+var errUseless = errors.New("out of order")
+
+func (useless) Obtain(context.Context, renew.Order) (*keypair.Pair, error) { return nil, errUseless }
+
+func (useless) Settle(renew.Target, *x509.Certificate) error { return nil }
+
+func (useless) Deploy(_ context.Context, _ string, changes []renew.Change) ([]renew.Outcome, error) {
+	return make([]renew.Outcome, len(changes)), errUseless // all taken back
+}
+
 // What is said to need a person is what [notify] tells a person of.
 func TestAttentionIsWhatPeopleAreTold(t *testing.T) {
 	d := newDesk(t)
@@ -27,11 +43,9 @@ func TestAttentionIsWhatPeopleAreTold(t *testing.T) {
 	for _, s := range d.subjects {
 		targets = append(targets, s.Target)
 	}
-	yield := make(chan struct{})
-	close(yield) // so that the pass does nothing but tell
 	people := told{}
 	pass := renew.Pass{
-		Store: d.store, Crier: &renew.Crier{Notifier: people}, Yield: yield,
+		Store: d.store, Obtainer: useless{}, Deployer: useless{}, Crier: &renew.Crier{Notifier: people},
 		Clock: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
 	}
 	pass.Run(t.Context(), targets)

@@ -102,9 +102,9 @@ func (doc Document) Summary() string {
 	case need > 0:
 		return fmt.Sprintf("%d of %d need you", need, all)
 	case busy > 0 && all == 1:
-		return "nothing needs you, keypaird works on the certificate"
+		return "nothing needs you, " + doc.works() + " on the certificate"
 	case busy > 0:
-		return fmt.Sprintf("nothing needs you, keypaird works on %d of %d", busy, all)
+		return fmt.Sprintf("nothing needs you, %s on %d of %d", doc.works(), busy, all)
 	case all == 1:
 		return "the certificate is well"
 	case all == 2:
@@ -169,19 +169,4 @@ func printable(s string) string {
 		}
 		return ' '
 	}, s))
-}
-
-func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04Z") }
-
-// span prints what is left in the unit that tells most.
-func span(d time.Duration) string {
-	switch {
-	case d < 0:
-		return "0"
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	}
-	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }

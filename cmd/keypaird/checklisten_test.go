@@ -1,0 +1,34 @@
+package main
+
+import "testing"
+
+// Only what other machines can get to is warned of.
+func TestPageForOthers(t *testing.T) {
+	for _, tt := range []struct {
+		name, addr string
+		own        bool
+	}{
+		{"no page", "", true},
+		{"loopback", "127.0.0.1:8403", true},
+		{"all of 127.0.0.0/8 is loopback", "127.9.8.7:8403", true},
+		{"loopback by IPv6", "[::1]:8403", true},
+		{"loopback by name", "localhost:8403", true},
+		{"unix socket", "unix:/run/keypaird/status.sock", true},
+		{"unix socket with a colon in its name", "unix:/run/a:80", true},
+		{"socket of the service manager", "fd:page", true},
+		{"every address", ":8403", false},
+		{"every address of IPv4", "0.0.0.0:8403", false},
+		{"every address of IPv6", "[::]:8403", false},
+		{"one of a network", "192.0.2.1:8403", false},
+		{"a name", "status.example.org:8403", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := onLoopback(tt.addr); got != tt.own {
+				t.Errorf("onLoopback(%q) = %v, want %v", tt.addr, got, tt.own)
+			}
+			if n := len(checkPage(&Config{Status: StatusConfig{Listen: tt.addr}})); (n == 0) != tt.own {
+				t.Errorf("%d warnings of %q", n, tt.addr)
+			}
+		})
+	}
+}

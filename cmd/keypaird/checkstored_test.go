@@ -1,0 +1,123 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"keypaird/hooks"
+)
+
+// The program of [notify] is found as those of deployments are.
+func TestNotifyIsThere(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "tell-admin")
+	for _, tt := range []struct {
+		name, program, want string
+	}{
+		{"none wanted", "", ""},
+		{"in the path", "true", ""},
+		{"not in the path", "tell-admin-of-nobody", "is not in "},
+		{"not at its place", missing, "does not exist"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := &Config{}
+			if tt.program != "" {
+				cfg.Notify.Command = []string{tt.program, "argument"}
+			}
+			found := checkNotify(cfg)
+			if tt.want == "" {
+				if len(found) > 0 {
+					t.Errorf("%+v", found)
+				}
+				return
+			}
+			if len(found) != 1 || found[0].Result != Failed || !strings.Contains(found[0].Detail, tt.want) || !strings.HasPrefix(found[0].Remedy, "install it") {
+				t.Fatalf("%+v, want one failure that %s", found, tt.want)
+			}
+		})
+	}
+}
+
+// Who has set a command is told to correct it, and nobody is told to set what is
+// set.
+func TestRemedyOfMissingCommand(t *testing.T) {
+	argv := []string{"/nowhere/reload"}
+	for _, tt := range []struct {
+		name  string
+		table DeployConfig
+		want  string
+	}{
+		{"of the table", DeployConfig{Reload: &argv}, "install /nowhere/reload, or correct reload of [deploy.proxy]"},
+		{"of a preset", DeployConfig{}, "install the server, or set reload of [deploy.proxy]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			found := fits("proxy", &hooks.Deployment{Name: "proxy", Reload: argv}, tt.table.sets)
+			if len(found) != 1 || found[0].Remedy != tt.want {
+				t.Errorf("%+v, want the remedy %q", found, tt.want)
+			}
+		})
+	}
+}
+
+// Whoever may not read a secret is not told to put it there.
+func TestRemedyOfUnreadableSecret(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{fs.ErrNotExist, "put the secret there"},
+		{syscall.EACCES, "run this as root or the user keypaird runs as"},
+		{errTooLong, "put the secret there"},
+	} {
+		if got := secretRemedy(tt.err); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%v: %q, want %q", tt.err, got, tt.want)
+		}
+	}
+}
+
+// A resolver that is down is not the fault of the name.
+func TestRemedyOfNoAddress(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("asking 127.0.0.5:53 for A of host.test.: %w", fmt.Errorf("no answer over UDP or TCP: %w", refused)), "no resolver answers"},
+		{errors.New("host.test. has no address (asked: 127.0.0.1:53)"), "see that the name is right"},
+		{errors.New("asking 127.0.0.1:53 for A of host.test.: it answers SERVFAIL"), "see that the name is right"},
+	} {
+		if got := addressRemedy(tt.err); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%v: %q, want %q", tt.err, got, tt.want)
+		}
+	}
+}
+
+// One record serves all names of one owner, whatever way each is proven.
+func TestOneRecordForAnOwner(t *testing.T) {
+	of := func(name, method, at string, err error, cas ...string) *grant {
+		return &grant{target: TargetConfig{SignWith: cas}, proof: NameProof{Name: name, Type: method}, at: at, err: err}
+	}
+	all := []*grant{
+		of("example.org", "dns-01", "example.org.", nil, "le"),
+		of("matrix.example.org", "http-01", "example.org.", nil, "le", "own"),
+		of("www.example.org", "http-01", "example.org.", nil, "le"),
+		of("*.example.org", "dns-persist-01", "example.org.", nil, "le"),
+		of("chat.example.org", "tls-alpn-01", "chat.example.org.", nil, "le"),
+		of("gone.example.org", "tls-alpn-01", "example.org.", errors.New("SERVFAIL"), "le"),
+	}
+	for _, tt := range []struct {
+		i        int
+		ca, want string
+	}{
+		{0, "le", "dns-01,http-01"}, {1, "le", "dns-01,http-01"}, {1, "own", "http-01"}, {3, "le", "dns-persist-01"}, {4, "le", "tls-alpn-01"},
+	} {
+		if got := methods(all[tt.i], tt.ca, all); got != tt.want {
+			t.Errorf("%s by %s: %q, want %q", all[tt.i].proof.Name, tt.ca, got, tt.want)
+		}
+	}
+}

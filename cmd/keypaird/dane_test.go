@@ -1,0 +1,97 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"keypaird/acme"
+	"keypaird/acme/dns01"
+	"keypaird/hooks/probe"
+	"keypaird/renew"
+)
+
+// The resolvers of an account are asked about the hosts that it proves, and of no
+// others: they may know no other zone.
+func TestTLSAResolvers(t *testing.T) {
+	w := &wiring{accounts: map[string]*dns01.Account{
+		"a": {Name: "a", Resolvers: []string{"192.0.2.1:53"}},
+		"b": {Name: "b", Resolvers: []string{"192.0.2.2:53"}},
+	}}
+	target := TargetConfig{Proofs: []NameProof{
+		{"mx2.example.org", acme.DNS01, "b"}, {"*.example.org", acme.DNS01, "a"},
+		{"mx.example.net", acme.HTTP01, ""},
+	}}
+	for _, tt := range []struct{ host, want string }{
+		{"mx1.example.org", "192.0.2.1:53"},
+		{"mx2.example.org", "192.0.2.2:53"},
+		{"mx.example.net", ""},
+		{"mx1.example.com", ""},
+	} {
+		if got := strings.Join(w.resolversOf(target, "_25._tcp."+tt.host), " "); got != tt.want {
+			t.Errorf("for %s, %q is asked, want %q", tt.host, got, tt.want)
+		}
+	}
+}
+
+// What is held against TLSA records when a key is chosen is what peers are found
+// to do when they are looked at.
+func TestTLSARulesAgree(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	try(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	leaf, err := certify(template, template, &key.PublicKey, key)
+	try(t, err)
+	sum := func(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
+	things := []string{
+		sum(leaf.Raw), sum(leaf.RawSubjectPublicKeyInfo), sum(nil), sum(nil) + sum(nil), "abcd",
+		hex.EncodeToString(leaf.Raw), hex.EncodeToString(leaf.RawSubjectPublicKeyInfo),
+	}
+	var list []probe.TLSA
+	for usage := range uint8(5) {
+		for selector := range uint8(3) {
+			for matching := range uint8(4) {
+				for _, thing := range things {
+					data, err := hex.DecodeString(thing)
+					try(t, err)
+					list = append(list, probe.TLSA{Usage: usage, Selector: selector, Matching: matching, Data: data})
+				}
+			}
+		}
+	}
+	other := probe.TLSA{Usage: 3, Selector: 1, Matching: 1, Data: make([]byte, sha256.Size)}
+	outcomes := map[bool]int{}
+	for _, one := range list {
+		for _, set := range [][]probe.TLSA{{one}, {one, other}} {
+			if one.Usage == 2 && one.Unusable() == "" {
+				continue // of a CA, of which nothing is known when a key is chosen
+			}
+			var view renew.View
+			for _, r := range set {
+				text := fmt.Sprintf("%d %d %d %x", r.Usage, r.Selector, r.Matching, r.Data)
+				if got := renew.Usable(text); got != (r.Unusable() == "") {
+					t.Errorf("%s can be used: %t, want %t", text, got, !got)
+				}
+				view.Records = append(view.Records, text)
+			}
+			found := probe.Judge(probe.Sight{Chain: []*x509.Certificate{leaf}}, probe.Expect{Now: time.Now(), TLSA: set, Roots: x509.NewCertPool()})
+			want := slices.ContainsFunc(found, func(f probe.Finding) bool { return f.Fault == probe.NoTLSA })
+			outcomes[want]++
+			if got, _ := (renew.State{InUse: leaf}).Compare("_25._tcp.mx", view); got != want {
+				t.Errorf("%q refuse: %t, want %t", view.Records, got, want)
+			}
+		}
+	}
+	if outcomes[true] == 0 || outcomes[false] == 0 {
+		t.Errorf("outcomes %v", outcomes)
+	}
+}

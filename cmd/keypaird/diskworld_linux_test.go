@@ -1,0 +1,155 @@
+//go:build amd64 || arm64
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"keypaird/acme/acmetest"
+)
+
+// A disk is a world in which keypaird has trouble with its files.
+//
+// While a fault lasts, what is served stays as it is, or becomes the new pair as
+// a whole; the account stays; nothing is ordered that is not kept. When it is
+// over, the next run ends what was begun: each name has cost one order, however
+// often it was tried.
+type disk struct {
+	*crash
+	registered atomic.Int32 // accounts at the CA
+	account    string       // account.json
+	top        string       // of the configuration
+}
+
+// newDisk starts a world in which nothing was issued yet.
+func newDisk(t *testing.T) *disk {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w, err := newWorld(nil, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.close)
+	d := &disk{crash: &crash{T: t, world: w}}
+	if d.program, err = built("keypaird"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = built("keypaird-dns"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.startDNS(); err != nil {
+		t.Fatal(err)
+	}
+	if d.ca, err = w.startCA("CA", acmetest.Options{AuthzReuse: -1, Wrap: d.newAccounts}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.startProxy(crashNames); err != nil {
+		t.Fatal(err)
+	}
+	d.want()
+	return d
+}
+
+// newAccounts is a CA that counts them.
+func (d *disk) newAccounts(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := &statusWriter{ResponseWriter: w}
+		next.ServeHTTP(s, r)
+		if strings.HasPrefix(r.URL.Path, acmetest.PathNewAccount) && s.status == http.StatusCreated {
+			d.registered.Add(1)
+		}
+	})
+}
+
+// want makes new certificates necessary, as time would: by the other type of
+// key. What the records tell of deployments stays.
+func (d *disk) want() {
+	d.Helper()
+	records := map[string][]byte{}
+	for _, name := range crashNames {
+		path := d.file("state/certs", name, "record.json")
+		if data, err := os.ReadFile(path); err == nil {
+			records[path] = data
+		}
+	}
+	d.begin()
+	for path, data := range records {
+		var record map[string]json.RawMessage
+		err := json.Unmarshal(data, &record)
+		for _, budget := range []string{"issued", "for", "orders"} {
+			delete(record, budget)
+		}
+		if err == nil {
+			data, err = json.Marshal(record)
+		}
+		if err == nil {
+			err = os.WriteFile(path, data, 0o600)
+		}
+		if err != nil {
+			d.Fatal(err)
+		}
+	}
+	path := d.vars["KEYPAIRD_CONFIG"]
+	text, err := os.ReadFile(path)
+	if err != nil {
+		d.Fatal(err)
+	}
+	text = fmt.Appendf([]byte(d.top), "%s[status]\nlisten = %q\n", text, d.vars["PAGE"])
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		d.Fatal(err)
+	}
+}
+
+// issued has the first certificates.
+func (d *disk) issued() {
+	d.Helper()
+	d.run(0)
+	account, err := os.ReadFile(d.file("state/accounts/pebble/account.json"))
+	if err != nil {
+		d.Fatal(err)
+	}
+	d.account = string(account)
+}
+
+// watched has a client look at the proxy all the time, once that has nothing but
+// valid pairs, until the end.
+func (d *disk) watched() (end func()) {
+	d.Helper()
+	pid, err := os.ReadFile(d.vars["PROXY_PID"])
+	if err != nil {
+		d.Fatal(err)
+	}
+	workers := regexp.MustCompile(`\) [A-Z] ` + strings.TrimSpace(string(pid)) + " ")
+	if err := within(patience, func() error { // those before the reload have placeholders
+		n := 0
+		stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+		for _, path := range stats {
+			if text, err := os.ReadFile(path); err == nil && workers.Match(text) {
+				n++
+			}
+		}
+		if n != 1 {
+			return fmt.Errorf("%d workers", n)
+		}
+		return nil
+	}); err != nil {
+		d.Fatal(err)
+	}
+	stop := d.watch()
+	return func() {
+		if seen := stop(); seen == 0 {
+			d.Error("nobody looked at the proxy")
+		}
+	}
+}

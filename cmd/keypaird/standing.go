@@ -1,0 +1,45 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"keypaird/renew/keypair"
+	"keypaird/renew/status"
+)
+
+// daemonOf tells how it stands with the daemon of a state directory; nil: that
+// cannot be seen.
+func daemonOf(state string) *status.Daemon {
+	h, err := keypair.ReadHolder(filepath.Join(state, "daemon"))
+	d := &status.Daemon{State: status.Stopped, Process: h.Process, Since: h.Since}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.State = status.Never
+	case err != nil:
+		return nil
+	case h.Lives:
+		d.State = status.Running
+	case h.Process != 0:
+		d.State = status.Killed
+	}
+	return d
+}
+
+// refusal is what the page says of a configuration that is not taken over for
+// err, since another one was refused perhaps. What is wrong with the file is in
+// the log, and is told by check: it may be more than others are to read.
+func refusal(before *status.Refusal, err error) *status.Refusal {
+	r := &status.Refusal{Since: time.Now().UTC().Truncate(time.Second), Error: err.Error()}
+	var mistakes Mistakes
+	if errors.As(err, &mistakes) {
+		r.Error = fmt.Sprintf("%d %s, see: keypaird check", len(mistakes), plural(len(mistakes), "mistake", "mistakes"))
+	}
+	if before != nil {
+		r.Since = before.Since
+	}
+	return r
+}

@@ -1,0 +1,74 @@
+package renew
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// TLSA returns the record that names a public key and nothing else: DANE-EE,
+// SPKI, SHA-256.
+func TLSA(spki []byte) string {
+	if len(spki) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256(spki)
+	return "3 1 1 " + hex.EncodeToString(sum[:])
+}
+
+// Usable reports whether peers can do anything with a record: usage 0 and 1 ask
+// for a CA's word besides, and are not for SMTP (RFC 7672, section 3.1.3).
+func Usable(record string) bool {
+	f := strings.Fields(record)
+	if len(f) != 4 || f[0] != "2" && f[0] != "3" || f[1] != "0" && f[1] != "1" {
+		return false
+	}
+	data, err := hex.DecodeString(f[3])
+	switch f[2] {
+	case "0":
+		return err == nil && len(data) > 0
+	case "1":
+		return err == nil && len(data) == sha256.Size
+	case "2":
+		return err == nil && len(data) == sha512.Size
+	}
+	return false
+}
+
+// matches reports whether a record names a thing: with selector 0 a whole
+// certificate, with 1 a public key.
+func matches(record string, selector int, thing []byte) bool {
+	short, long := sha256.Sum256(thing), sha512.Sum512(thing)
+	for matching, data := range [][]byte{thing, short[:], long[:]} {
+		if record == fmt.Sprintf("3 %d %d %x", selector, matching, data) {
+			return true
+		}
+	}
+	return false
+}
+
+// namesKey reports whether one of records names a public key.
+func namesKey(records []string, spki []byte) bool {
+	return slices.ContainsFunc(records, func(r string) bool { return matches(r, 1, spki) })
+}
+
+// refuses reports whether peers refuse a certificate by these records: there are
+// some that can be used, none names it or its key, and none is of a CA's, of which
+// we cannot say.
+func refuses(records []string, leaf *x509.Certificate) bool {
+	some := false
+	for _, r := range records {
+		if !Usable(r) {
+			continue
+		}
+		if strings.HasPrefix(r, "2 ") || matches(r, 0, leaf.Raw) || matches(r, 1, leaf.RawSubjectPublicKeyInfo) {
+			return false
+		}
+		some = true
+	}
+	return some
+}

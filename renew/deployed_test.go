@@ -1,0 +1,185 @@
+package renew
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// mannered is chat, deployed as m says.
+func mannered(m Manner) Target {
+	return target(func(t *Target) { t.Manner = map[string]Manner{"relayd": m} })
+}
+
+// What is deployed again, in another way or since a file was lost, and fails is
+// not taken for done because it once was: it is tried again after its backoff,
+// from the start unless only the look at it was missing, and also where the
+// configuration is then put back.
+func TestDeployedAgainFails(t *testing.T) {
+	for _, again := range []struct {
+		name        string
+		first, then Manner
+	}{
+		{"in another way", Manner{Sum: "old"}, Manner{Sum: "new"}},
+		{"since a file was lost", Manner{Sum: "old"}, Manner{Sum: "old", Lost: true}},
+	} {
+		for _, tt := range []struct {
+			name    string
+			outcome Outcome
+			looks   bool // next time, first
+		}{
+			{"taken back", TakenBack, false},
+			{"placed, and not reloaded", Placed, false},
+			{"in use, and not seen", InUse, true},
+		} {
+			t.Run(again.name+", "+tt.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					w.pass(t.Context(), Patient, mannered(again.first))
+					w.gets(map[string]Outcome{"relayd": tt.outcome})
+					_, errs := w.pass(t.Context(), Patient, mannered(again.then))
+					wantErrors(t, errs, "deploying to relayd")
+					whole := mannered(Manner{Sum: again.then.Sum}) // the files are there
+					s, err := Look(w.store, "chat")
+					must(t, err)
+					if d := s.Record.Deployments["relayd"]; d.done(s.Fingerprint, whole.Manner["relayd"]) || s.Trouble(time.Now(), whole).Failures != 1 {
+						t.Errorf("record = %+v, taken for done", d)
+					}
+					if _, errs = w.pass(t.Context(), Patient, whole); len(w.deployed) != 2 {
+						t.Errorf("tried again before its time: %v", errs)
+					}
+					w.gets(map[string]Outcome{"relayd": Verified})
+					time.Sleep(jitterless(time.Minute))
+					_, errs = w.pass(t.Context(), Patient, whole)
+					wantErrors(t, errs)
+					if len(w.deployed) != 3 || w.deployed[2][0].Deployed != tt.looks {
+						t.Fatalf("%d deployments, want a third one, that looks first: %t", len(w.deployed), tt.looks)
+					}
+					if done, errs := w.pass(t.Context(), Asked, whole); len(done)+len(errs) > 0 || w.counts() != [2]int{1, 3} {
+						t.Errorf("then: done %v, errors %v", done, errs)
+					}
+				})
+			})
+		}
+	}
+}
+
+// What was in use and only not seen, and then could not be reloaded, is done from
+// the start.
+func TestReloadIsMissingAgain(t *testing.T) {
+	w := newWorld(t)
+	for _, tt := range []struct {
+		outcome Outcome
+		looks   bool
+	}{{InUse, false}, {Placed, true}, {InUse, false}, {TakenBack, true}, {Verified, false}} {
+		w.gets(map[string]Outcome{"relayd": tt.outcome})
+		w.pass(t.Context(), Asked, chat)
+		if c := w.deployed[len(w.deployed)-1][0]; c.Deployed != tt.looks {
+			t.Errorf("call %d looks first: %t", len(w.deployed), c.Deployed)
+		}
+	}
+	if len(w.deployed) != 5 {
+		t.Errorf("%d deployments", len(w.deployed))
+	}
+}
+
+// What was changed, failed and was changed back is done again: nobody knows what
+// the server made of it.
+func TestChangedBack(t *testing.T) {
+	w := newWorld(t)
+	w.pass(t.Context(), Patient, mannered(Manner{Sum: "old"}))
+	w.gets(map[string]Outcome{"relayd": Placed})
+	w.pass(t.Context(), Patient, mannered(Manner{Sum: "new"}))
+	w.deploy = nil
+	done, errs := w.pass(t.Context(), Asked, mannered(Manner{Sum: "old"}))
+	if wantErrors(t, errs); len(done) != 1 || len(w.deployed) != 3 || w.deployed[2][0].Deployed {
+		t.Errorf("done %v after %d deployments, want a third one from the start", done, len(w.deployed))
+	}
+}
+
+// A deployment that is done again and interrupted or killed is not done: the file
+// that was lost is there again, the reload may not have been.
+func TestDeployedAgainEndsEarly(t *testing.T) {
+	w := newWorld(t)
+	w.pass(t.Context(), Patient, mannered(Manner{Sum: "a"}))
+	ctx, cancel := context.WithCancel(t.Context())
+	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) {
+		s, err := Look(w.store, "chat") // what a kill would leave
+		must(t, err)
+		if d := s.Record.Deployments["relayd"]; d.has(s.Fingerprint) {
+			t.Errorf("a kill would leave %+v", d)
+		}
+		cancel()
+		return nil, ctx.Err()
+	}
+	w.pass(ctx, Patient, mannered(Manner{Sum: "a", Lost: true}))
+	w.deploy = nil
+	done, errs := w.pass(t.Context(), Patient, mannered(Manner{Sum: "a"}))
+	if wantErrors(t, errs); len(done) != 1 || len(w.deployed) != 3 || w.deployed[2][0].Deployed {
+		t.Errorf("done %v after %d deployments, want a third one from the start", done, len(w.deployed))
+	}
+}
+
+// A renewal that is taken back leaves what is known of the pair before, which is
+// in place and live.
+func TestTakenBackKeepsTheOneBefore(t *testing.T) {
+	for _, outcome := range []Outcome{TakenBack, Placed} {
+		w := newWorld(t)
+		w.pass(t.Context(), Patient, chat)
+		before, err := Look(w.store, "chat")
+		must(t, err)
+		w.gets(map[string]Outcome{"relayd": outcome})
+		w.pass(t.Context(), Forced, chat)
+		s, err := Look(w.store, "chat")
+		must(t, err)
+		d := s.Record.Deployments["relayd"]
+		if d.Deployed != before.Fingerprint || d.Verified != before.Fingerprint || d.Attempt.Failures != 1 || s.Fingerprint == before.Fingerprint {
+			t.Errorf("outcome %v: record = %+v", outcome, d)
+		}
+		if back := outcome == TakenBack; back != s.InUse.Equal(before.Leaf) || back == s.Live {
+			t.Errorf("outcome %v: live is the newest: %t", outcome, s.Live)
+		}
+	}
+}
+
+// A tally is an Observer.
+type tally struct{ ordered, deployed []string }
+
+func (c *tally) Ordered(ca string, _ time.Duration, err error) {
+	c.ordered = append(c.ordered, fmt.Sprint(ca, " ", err))
+}
+
+func (c *tally) Deployed(deployment string, took time.Duration, err error) {
+	c.deployed = append(c.deployed, fmt.Sprint(deployment, " ", took, " ", err))
+}
+
+// Each run of a deployment is counted, for any number of targets, and one that
+// was interrupted is none.
+func TestDeploymentsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, count := newWorld(t), new(tally)
+		p := Pass{Store: w.store, Obtainer: w, Deployer: w, Observer: count, Mood: Asked, Log: w.log}
+		ctx, cancel := context.WithCancel(t.Context())
+		for _, end := range []func() error{
+			func() error { return errors.New("no such proxy") },
+			func() error { cancel(); return ctx.Err() },
+			func() error { return nil },
+		} {
+			w.deploy = func(context.Context, string, []Change) ([]Outcome, error) {
+				time.Sleep(time.Second)
+				return nil, end()
+			}
+			p.Run(ctx, named("a", "b"))
+			if ctx.Err() != nil {
+				ctx = t.Context()
+			}
+		}
+		if want := []string{"relayd 1s no such proxy", "relayd 1s <nil>"}; !slices.Equal(count.deployed, want) {
+			t.Errorf("counted %q, want %q", count.deployed, want)
+		}
+	})
+}

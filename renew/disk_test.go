@@ -1,0 +1,117 @@
+package renew
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A live link that cannot be switched is a failure like any other: it is tried
+// again with a backoff, a person is told, and it costs no order.
+func TestLiveCannotBeSwitched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		told := &ear{}
+		w.notifier = told
+		_, errs := w.pass(t.Context(), Patient, chat)
+		wantErrors(t, errs)
+		link := filepath.Join(w.store.Dir("chat"), "live")
+		must(t, os.Remove(link))
+		must(t, os.MkdirAll(filepath.Join(link, "x"), 0o700))
+		time.Sleep(61 * day)
+		_, errs = w.pass(t.Context(), Patient, chat)
+		wantErrors(t, errs, `cert "chat": switching to its new version: writing `)
+		if !strings.Contains(Remedy(errs[0]), "out of the way") {
+			t.Errorf("remedy = %q", Remedy(errs[0]))
+		}
+		_, errs = w.pass(t.Context(), Patient, chat) // the backoff runs
+		wantErrors(t, errs)
+		for range 3 {
+			time.Sleep(2 * time.Hour)
+			w.pass(t.Context(), Patient, chat)
+		}
+		s, err := Look(w.store, "chat")
+		must(t, err)
+		if last := s.Trouble(time.Now(), chat); last.Failures < stubborn || !strings.Contains(last.Error, "switching to the new version") {
+			t.Errorf("trouble = %+v", last)
+		}
+		if len(told.heard) == 0 || !strings.HasPrefix(told.heard[0], "failing chat: switching to the new version") {
+			t.Errorf("told %q, want that it fails", told.heard)
+		}
+		must(t, os.RemoveAll(link))
+		time.Sleep(2 * day)
+		_, errs = w.pass(t.Context(), Patient, chat)
+		if wantErrors(t, errs); w.counts() != [2]int{2, 2} {
+			t.Errorf("CA and proxy asked %v times", w.counts())
+		}
+		if live, err := w.store.Live("chat"); err != nil || live.ID != "v000002" {
+			t.Errorf("live: %v, %v", live.ID, err)
+		}
+	})
+}
+
+// What the disk did not take is not written over what a command has recorded
+// since.
+func TestUnsavedRecordIsOlder(t *testing.T) {
+	w, lost := newWorld(t), newWorld(t)
+	lost.store.Close()
+	p := &Pass{Store: lost.store, Log: w.log}
+	failed := &job{Target: chat}
+	failed.state.Record.failedOrder("le", Attempt{Failures: 2, Error: "down"})
+	if err := p.save(failed); err == nil {
+		t.Fatal("a closed store takes a record")
+	}
+	p.Store = w.store
+	must(t, Record{CA: "le"}.save(w.store, "chat"))
+	next := &job{Target: chat}
+	next.state.Record.CA = "le"
+	p.remember(next)
+	r, err := LoadRecord(w.store, "chat")
+	if err != nil || r.CA != "le" || r.Orders != nil || next.state.Record.Orders != nil || len(p.unsaved) > 0 {
+		t.Errorf("recorded %+v, %v; in use %+v; %d unsaved", r, err, next.state.Record, len(p.unsaved))
+	}
+}
+
+// What the machine refuses is to be put right there, whatever was being done.
+func TestRemedyOfTheMachine(t *testing.T) {
+	file := func(err error) error { return &fs.PathError{Op: "open", Path: "/d/token", Err: err} }
+	for _, tt := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"another's error", limited{}, "wait"},
+		{"no files left for a connection", os.NewSyscallError("socket", syscall.EMFILE), "ulimit -n"},
+		{"no files left on the machine", os.NewSyscallError("socket", syscall.ENFILE), "system's limit"},
+		{"full", file(syscall.ENOSPC), "free some space for /d "},
+		{"full, at a rename", &os.LinkError{Op: "rename", Old: "/d/tmp", New: "/d/token", Err: syscall.ENOSPC}, "free some space for /d "},
+		{"read-only", file(syscall.EROFS), "mount the file system of /d "},
+		{"broken", file(syscall.EIO), "about the disk of /d/token,"},
+		{"full, and nobody knows where", syscall.ENOSPC, ""},
+		{"not there", file(syscall.ENOENT), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, err := range []error{tt.err, fmt.Errorf("listening: %w", tt.err), errors.Join(tt.err, errors.New("and more"))} {
+				if got := Remedy(err); !strings.Contains(got, tt.want) || (tt.want == "") != (got == "") {
+					t.Errorf("Remedy(%v) = %q, want %q", err, got, tt.want)
+				}
+			}
+			if got := Remedy(&wrapped{tt.err}); tt.want != "" && tt.want != "wait" && !strings.Contains(got, tt.want) {
+				t.Errorf("the guess of an error that wraps it stands before it: %q", got)
+			}
+		})
+	}
+}
+
+// wrapped is an error that knows less than what it wraps.
+type wrapped struct{ error }
+
+func (e *wrapped) Unwrap() error  { return e.error }
+func (e *wrapped) Remedy() string { return "check the address" }
