@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"time"
 
 	"keypaird/renew/keypair"
@@ -189,6 +188,9 @@ func (p *Pass) keep(j *job, pair *keypair.Pair, mark string) error {
 	if err == nil && newest.ID == j.state.Version && bytes.Equal(newest.Pair.FullChain(), pair.FullChain()) {
 		return p.keepMark(j, taken)
 	}
+	if err := p.meant(j, pair); err != nil {
+		return err
+	}
 	// The same certificate with other intermediates is known by the same
 	// fingerprint. Where it is in use it must be deployed all the same, also if we
 	// die before it is recorded that it was stored.
@@ -266,22 +268,4 @@ func (a *arrival) wanted() []string {
 		return a.newest.Pair.Names()
 	}
 	return a.Names
-}
-
-// remark says what a person may not have meant.
-func (p *Pass) remark(j *job, before *x509.Certificate, pair *keypair.Pair) {
-	if pair.Alone() {
-		p.Log.Warn("the chain holds the certificate alone: clients that do not know its issuer refuse it", "cert", j.Name, "chain", j.External.Chain)
-	}
-	if before == nil {
-		return
-	}
-	have := Names(pair.Leaf)
-	lost := slices.DeleteFunc(Names(before), func(name string) bool { return slices.Contains(have, name) })
-	if len(lost) > 0 {
-		p.Log.Warn("the new certificate is not for all names that the one before was for", "cert", j.Name, "lost", quoted(lost))
-	}
-	if pair.Leaf.NotAfter.Before(before.NotAfter) {
-		p.Log.Warn("the new certificate ends before the one that it replaces", "cert", j.Name, "not_after", pair.Leaf.NotAfter.UTC(), "before", before.NotAfter.UTC())
-	}
 }

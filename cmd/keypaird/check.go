@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"keypaird/hooks"
 )
@@ -13,7 +14,7 @@ import (
 // tries what issuing needs. It orders nothing.
 func (a *app) check(ctx context.Context, args []string) error {
 	flags := a.flags("check")
-	live := flags.Bool("live", false, "try what issuing needs: CAs, DNS accounts, http-01, CAA, files")
+	live := flags.Bool("live", false, "try what issuing needs: CAs, DNS accounts, http-01, CAA, files, TLSA records; and see which names peers need")
 	asJSON := flags.Bool("json", false, "print the findings as JSON")
 	if err := parse(flags, args); err != nil {
 		return err
@@ -38,7 +39,7 @@ func (a *app) check(ctx context.Context, args []string) error {
 		}
 		defer lock.Release()
 		defer w.end(ctx)
-		found = slices.Concat(found, checkPage(cfg), checkNotify(cfg), checkBought(cfg, true), w.checkStored(), w.checkLive(ctx))
+		found = slices.Concat(found, checkPage(cfg), checkNotify(cfg), checkBought(cfg, true), w.checkLost(), w.checkStored(), w.checkLive(ctx))
 		found = append(found, w.checkIdentities(ctx, found)...)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -127,7 +128,7 @@ func (a *app) printFindings(found []Finding) {
 		}
 		fmt.Fprintln(a.stdout)
 		if f.Remedy != "" {
-			fmt.Fprintf(a.stdout, "        remedy: %s\n", f.Remedy)
+			fmt.Fprintf(a.stdout, "        remedy: %s\n", strings.ReplaceAll(f.Remedy, "\n", "\n          "))
 		}
 	}
 }

@@ -3,6 +3,9 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"slices"
+	"strings"
+	"time"
 
 	"keypaird/hooks"
 	"keypaird/renew/keypair"
@@ -16,6 +19,35 @@ func checkNotify(cfg *Config) []Finding {
 		return []Finding{finding("configuration", "notify.command", "", err)}
 	}
 	return nil
+}
+
+// checkLost warns of bought certificates that are not for all names of the ones in
+// use: they may have been meant for somebody else.
+func (w *wiring) checkLost() []Finding {
+	var found []Finding
+	for _, s := range w.subjects {
+		if s.External == nil {
+			continue
+		}
+		live, err := w.store.Live(s.Name)
+		if err != nil {
+			continue
+		}
+		next, _, err := s.External.Read(time.Now())
+		if err != nil {
+			continue
+		}
+		have := next.Names()
+		lost := slices.DeleteFunc(live.Pair.Names(), func(name string) bool { return slices.Contains(have, name) })
+		if len(lost) > 0 {
+			found = append(found, Finding{
+				Check: proofExternal, Subject: s.Name, Result: Warning,
+				Detail: "the certificate in " + s.External.Chain + " is not for " + strings.Join(lost, " ") + ", which the one in use is for",
+				Remedy: "see that it is the right one: keypaird takes it as it is",
+			})
+		}
+	}
+	return found
 }
 
 // checkStored looks whether the pairs that are live are whole, keys included,

@@ -66,13 +66,12 @@ func (e *PlanError) Error() string {
 	return fmt.Sprintf("%s: not safe to drop anything: %d %s in the way", e.Plan.Domain, n, plural(n, "thing is", "things are"))
 }
 
-// Remedy says when to ask again, and how.
+// Remedy says when to ask again, and how. A time that was given stands as long as
+// only time is in the way: while something is still to be done, it was too early.
 func (e *PlanError) Remedy() string {
-	since, when := "TIME", "when all that is listed is done"
-	if e.flags.since != "" {
-		since = e.Plan.When.Add(-e.Plan.Wait()).UTC().Format(time.RFC3339)
-	}
+	since, when := "TIME", "when all that is listed is done, since TIME such as 2026-11-03T14:00"
 	if len(e.Plan.Blockers) == 1 && time.Now().Before(e.Plan.When) {
+		since = e.Plan.When.Add(-e.Plan.Wait()).UTC().Format(time.RFC3339)
 		when = "after " + e.Plan.When.UTC().Format("2006-01-02 15:04 UTC")
 	}
 	return fmt.Sprintf("%s, ask again: keypaird discover -plan -to %s -server %s -since %s %s", when, e.Plan.To, e.Plan.Server, since, e.Plan.Domain)

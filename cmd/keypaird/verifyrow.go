@@ -186,6 +186,8 @@ func (c *check) unseen(row *Sight, err error) {
 		}
 		row.Remedy, row.Breaks = "see what the server's log says of it", c.breaks(probe.WrongName, nil)
 		switch alert := v.Err.Error(); {
+		case errors.Is(err, probe.ErrNoTLS):
+			row.Remedy = "give the server a certificate for that port, and see that it offers STARTTLS to anybody"
 		case strings.HasSuffix(alert, "no application protocol"):
 			row.Error += fmt.Sprintf(": it refuses the ALPN protocol that peers offer, %s", strings.Join(c.alpn, " "))
 			row.Remedy = "let the server accept that ALPN protocol, or any"

@@ -89,7 +89,8 @@ func writeDomain(b *strings.Builder, domain string, rows []Sight) {
 	}
 	writeRemarks(b, rows)
 	n := tally(rows)
-	fmt.Fprintf(b, "\n%d checks: %d ok", n[Well]+n[Warned]+n[Wrong]+n[Unknown], n[Well])
+	looked := n[Well] + n[Warned] + n[Wrong] + n[Unknown]
+	fmt.Fprintf(b, "\n%d %s: %d ok", looked, plural(looked, "check", "checks"), n[Well])
 	for _, o := range []struct {
 		Outcome
 		word string

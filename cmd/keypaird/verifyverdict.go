@@ -106,7 +106,7 @@ type VerdictError struct {
 }
 
 func (e *VerdictError) Error() string {
-	return fmt.Sprintf("%d of %d checks failed", e.Wrong, e.Of)
+	return fmt.Sprintf("%d of %d %s failed", e.Wrong, e.Of, plural(e.Of, "check", "checks"))
 }
 
 // Remedy is that of the first wrong row.
@@ -155,7 +155,7 @@ func verdict(rows []Sight) error {
 		seen = seen || r.Shown != nil
 	}
 	if seen {
-		return nil
+		return strangers(rows)
 	}
 	for _, r := range rows {
 		if r.Result != Nothing {
@@ -163,6 +163,21 @@ func verdict(rows []Sight) error {
 		}
 	}
 	return &NoServiceError{rows[0].Domain}
+}
+
+// strangers is the error for a domain of which nothing at all is there: others
+// that are well do not make up for a name that is mistyped.
+func strangers(rows []Sight) error {
+	there := map[string]bool{}
+	for _, r := range rows {
+		there[r.Domain] = there[r.Domain] || r.Result != Nothing
+	}
+	for _, r := range rows {
+		if !there[r.Domain] {
+			return &NoServiceError{r.Domain}
+		}
+	}
+	return nil
 }
 
 // tally counts rows by outcome.

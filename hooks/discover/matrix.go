@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -140,6 +141,9 @@ func (r *run) serverDocument(ctx context.Context, s *section, host string) Docum
 	row.Enforcement = Must
 	doc.redirected(ctx, r, s, row)
 	for _, v := range doc.Visits {
+		if v.State == Absent && v.Status == http.StatusOK && v.Untrusted == "" && !bytes.HasPrefix(bytes.TrimSpace(v.body), []byte("<")) {
+			s.warn("correct it, or answer 404", "%s on %s is no document for homeservers, which go on without it: %s", doc.URL, v.Addr, v.Why)
+		}
 		for _, h := range v.via {
 			if h.status == http.StatusPermanentRedirect {
 				s.warn("answer 301 instead", "%s redirects with 308, which some homeservers do not follow", h.url)

@@ -264,6 +264,7 @@ func documentStory(name, spec, body, conf string) story {
 	}
 	if body != "" {
 		st.web[0].files = map[string]string{"/.well-known/matrix/server": body}
+		st.says = "is no document for homeservers"
 	}
 	return st
 }

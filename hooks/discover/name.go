@@ -42,6 +42,9 @@ func ParseServerName(s string) (ServerName, error) {
 }
 
 func parseServerName(s string) (n ServerName, err error) {
+	if strings.Contains(s, "/") {
+		return n, errors.New("a name is wanted, without https:// and without a path")
+	}
 	host, port, hasPort := s, "", false
 	if rest, ok := strings.CutPrefix(s, "["); ok {
 		inner, after, ok := strings.Cut(rest, "]")

@@ -1,6 +1,9 @@
 package discover
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // web is the plain web server of a domain, and of "www" if there is one.
 func (r *run) web(ctx context.Context, s *section, name ServerName, _ []string) {
@@ -12,6 +15,9 @@ func (r *run) web(ctx context.Context, s *section, name ServerName, _ []string) 
 		}
 		if at := r.addresses(ctx, host); at.state != Found {
 			s.none(row, at.state, at.why, at.evidence...)
+			if at.state == Absent && host == name.Host && strings.HasSuffix(at.why, "(NXDOMAIN)") {
+				s.fail("see that it is spelled right, and registered", "%s", at.why)
+			}
 			continue
 		}
 		r.locate(ctx, s, row, "https", host, 443)

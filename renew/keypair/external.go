@@ -94,9 +94,12 @@ func readSource(path string, limit int64, forbidden fs.FileMode) ([]byte, error)
 	if info, err = f.Stat(); err != nil {
 		return nil, cause(err)
 	}
+	uid, ours := owner(info)
 	switch perm := info.Mode().Perm(); {
 	case !info.Mode().IsRegular():
 		return nil, errNotRegular
+	case !ours: // who may change it as its directory's owner might
+		return nil, &foreignError{uid}
 	case perm&forbidden != 0:
 		return nil, &openError{perm, forbidden}
 	}
@@ -108,6 +111,13 @@ func readSource(path string, limit int64, forbidden fs.FileMode) ([]byte, error)
 		return nil, fmt.Errorf("is larger than %d KiB", limit>>10)
 	}
 	return data, nil
+}
+
+// A foreignError reports a file that its owner may write, and is not root's or ours.
+type foreignError struct{ uid int }
+
+func (e *foreignError) Error() string {
+	return fmt.Sprintf("belongs to user %d, neither root nor the user who runs this (%d)", e.uid, os.Geteuid())
 }
 
 // An openError reports a file that others may do too much with.
@@ -233,11 +243,14 @@ func remedyOfKey(s Source, err error) string {
 // remedyOfFile is what can be done where not the content is at fault, or "".
 func remedyOfFile(path string, err error) string {
 	var open *openError
+	var foreign *foreignError
 	var unsafe *UnsafeError
 	var system syscall.Errno
 	switch {
 	case errors.As(err, &unsafe):
 		return "put it where only root and the user who runs this can write; or " + unsafe.Remedy()
+	case errors.As(err, &foreign):
+		return fmt.Sprintf("chown %d %s", os.Geteuid(), path)
 	case errors.As(err, &open) && open.forbidden&0o004 == 0:
 		return "chmod o-w " + path
 	case errors.As(err, &open):
