@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -8,9 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"keypaird/acme/acmetest"
 )
@@ -73,6 +77,64 @@ func BenchmarkStatus(b *testing.B) {
 			g.run(b, 0, g.program, "-config", config, "status")
 		}
 	})
+}
+
+// BenchmarkResident is the memory of a daemon with a hundred targets that has
+// looked at them once.
+func BenchmarkResident(b *testing.B) {
+	if runtime.GOOS != "linux" {
+		b.Skip("reads /proc, which is Linux's")
+	}
+	g := newBench(b)
+	config := g.configure(b, "state", g.names(0, 100))
+	g.run(b, statusChanged, g.program, "-config", config, "issue")
+	total, turns := 0, 0
+	for b.Loop() {
+		total += g.resident(b, config)
+		turns++
+	}
+	b.ReportMetric(float64(total)/float64(turns)/1e3, "MB")
+}
+
+// resident runs the daemon to the end of its first look, and returns how many kB
+// of it are in memory by then.
+func (g *bench) resident(b *testing.B, config string) int {
+	b.Helper()
+	cmd := exec.CommandContext(b.Context(), g.program, "-config", config, "run")
+	says, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	limit := time.AfterFunc(2*patience, func() { cmd.Process.Kill() })
+	defer limit.Stop()
+	var log strings.Builder
+	kB := 0
+	for lines := bufio.NewScanner(says); lines.Scan(); {
+		fmt.Fprintln(&log, lines.Text())
+		if strings.Contains(lines.Text(), "msg=looked") && kB == 0 {
+			kB = vmRSS(cmd.Process.Pid)
+			cmd.Process.Signal(syscall.SIGTERM)
+		}
+	}
+	if err := cmd.Wait(); err != nil || kB == 0 || !strings.Contains(log.String(), "targets=100 failing=0") {
+		b.Fatalf("run: %v, %d kB resident\n%s", err, kB, log.String())
+	}
+	return kB
+}
+
+// vmRSS is what of a process is in memory, in kB; 0 if the system does not say.
+func vmRSS(pid int) int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), "\nVmRSS:")
+	kB := 0
+	fmt.Sscan(rest, &kB)
+	return kB
 }
 
 // A bench is a CA, its DNS, and the real program.
