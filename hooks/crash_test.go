@@ -1,11 +1,16 @@
 package hooks
 
 import (
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
+	"keypaird/hooks/probe"
 	"keypaird/renew/keypair"
 )
 
@@ -32,6 +37,12 @@ func TestKilled(t *testing.T) {
 			d.Reload = []string{script(r.t, r.d.Reload[0]+"; kill -9 $PPID")}
 			return d
 		}},
+		{"while it looks at what is served", func(r *relayd) Deployment {
+			d, pid := r.d, filepath.Join(r.t.TempDir(), "pid")
+			d.Reload = []string{script(r.t, r.d.Reload[0]+"; echo $PPID >"+pid)}
+			d.Verify = []probe.Endpoint{deadly(r.t, pid)}
+			return d
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := startRelayd(t, []string{plain}, old)
@@ -48,6 +59,41 @@ func TestKilled(t *testing.T) {
 			r.holds(plain, p)
 		})
 	}
+}
+
+// deadly is a place at which nobody lives who looks: as soon as it is dialled,
+// the process whose id is in a file is killed.
+func deadly(t *testing.T, pid string) probe.Endpoint {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := probe.ParseEndpoint(ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		conn, err := ln.Accept()
+		if err != nil {
+			return // nobody came
+		}
+		defer conn.Close()
+		id, err := os.ReadFile(pid)
+		var process int
+		if err == nil {
+			process, err = strconv.Atoi(strings.TrimSpace(string(id)))
+		}
+		if err == nil {
+			err = syscall.Kill(process, syscall.SIGKILL)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { ln.Close(); waiting.Wait() })
+	return at
 }
 
 // A kill between the two renames cannot be timed; this is what it leaves.

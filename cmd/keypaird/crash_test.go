@@ -74,21 +74,22 @@ func TestKilledAtAnyTime(t *testing.T) {
 	}
 	c := newCrash(t)
 	c.begin()
-	start := time.Now()
+	began := time.Now()
 	c.run(0)
-	whole := time.Since(start)
+	whole := time.Since(began)
 	moments := 200
 	if testing.Short() {
 		moments = 12
 	}
 	stop := c.watch()
 	var killed, ended int
-	for i := range moments {
+	for i := 0; killed < moments && i < 2*moments; i++ {
 		c.begin()
 		cmd, out := c.issue()
 		if i%4 == 1 {
 			cmd, out = c.daemon()
 		}
+		start := time.Now()
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -102,6 +103,7 @@ func TestKilledAtAnyTime(t *testing.T) {
 		}
 		if err == nil {
 			ended++
+			whole = (whole + time.Since(start)) / 2 // the first may have been slow
 		} else {
 			killed++
 		}
@@ -112,8 +114,8 @@ func TestKilledAtAnyTime(t *testing.T) {
 	}
 	seen := stop()
 	t.Logf("%d killed, %d ended before that; the client connected %d times", killed, ended, seen)
-	if killed < moments/2 || seen == 0 {
-		t.Errorf("%d killed of %d, and %d connections: that proves nothing", killed, moments, seen)
+	if killed < moments || seen == 0 {
+		t.Errorf("%d killed, want %d, and %d connections: that proves nothing", killed, moments, seen)
 	}
 }
 
@@ -167,8 +169,8 @@ func newCrash(t *testing.T) *crash {
 	return c
 }
 
-// begin makes new certificates necessary: by the other type of key. Without
-// records there is no budget to hold them back.
+// begin makes new certificates necessary, as time would: by the other type of
+// key. What the records tell of deployments stays, but not the budget.
 func (c *crash) begin() {
 	c.Helper()
 	c.round++
@@ -177,14 +179,11 @@ func (c *crash) begin() {
 	if err := os.WriteFile(c.vars["KEYPAIRD_CONFIG"], []byte(text), 0o600); err != nil {
 		c.Fatal(err)
 	}
-	forget := []string{c.file("state/accounts/pebble/orders.log")}
 	for _, name := range crashNames {
-		forget = append(forget, c.file("state/certs", name, "record.json"))
+		c.unspent(c.file("state/certs", name, "record.json"))
 	}
-	for _, file := range forget {
-		if err := os.RemoveAll(file); err != nil {
-			c.Fatal(err)
-		}
+	if err := os.RemoveAll(c.file("state/accounts/pebble/orders.log")); err != nil {
+		c.Fatal(err)
 	}
 	c.ca.mu.Lock()
 	defer c.ca.mu.Unlock()

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -72,34 +71,10 @@ func (d *disk) newAccounts(next http.Handler) http.Handler {
 	})
 }
 
-// want makes new certificates necessary, as time would: by the other type of
-// key. What the records tell of deployments stays.
+// want makes new certificates necessary, and has the daemon show its page.
 func (d *disk) want() {
 	d.Helper()
-	records := map[string][]byte{}
-	for _, name := range crashNames {
-		path := d.file("state/certs", name, "record.json")
-		if data, err := os.ReadFile(path); err == nil {
-			records[path] = data
-		}
-	}
 	d.begin()
-	for path, data := range records {
-		var record map[string]json.RawMessage
-		err := json.Unmarshal(data, &record)
-		for _, budget := range []string{"issued", "for", "orders"} {
-			delete(record, budget)
-		}
-		if err == nil {
-			data, err = json.Marshal(record)
-		}
-		if err == nil {
-			err = os.WriteFile(path, data, 0o600)
-		}
-		if err != nil {
-			d.Fatal(err)
-		}
-	}
 	path := d.vars["KEYPAIRD_CONFIG"]
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -150,6 +150,31 @@ func evidence(t *testing.T, a Answer, want []string) {
 	}
 }
 
+// checks are the roles at which each kind of peer looks.
+var checks = map[string][]string{
+	"sending mail servers":   {"mx", "mx DANE", "mta-sts policy"},
+	"mail programs":          {"submission", "submission STARTTLS", "imap", "imap STARTTLS", "pop3", "pop3 STARTTLS", "sieve", "autoconfig", "autodiscover", "autodiscover by SRV"},
+	"calendar programs":      {"CalDAV", "CardDAV"},
+	"Matrix servers":         {"federation", "well-known"},
+	"Matrix clients":         {"client well-known", "client", "identity server", "rtc focus"},
+	"XMPP clients":           {"c2s", "c2s direct TLS", "host-meta", "host-meta.json", "websocket", "xbosh"},
+	"XMPP servers":           {"s2s", "s2s direct TLS", "s2s-tls by host-meta"},
+	"SIP servers and phones": {"sips"},
+	"browsers":               {"web"},
+}
+
+// checker is who looks at the certificate of a role, and where that redirects;
+// "" for an unknown one.
+func checker(role string) string {
+	role = strings.TrimSuffix(role, " redirect")
+	for who, roles := range checks {
+		if slices.Contains(roles, role) {
+			return who
+		}
+	}
+	return ""
+}
+
 // explained: every row has evidence, every row that is not found says why, and
 // every row with an endpoint says who checks it and has an address.
 func explained(t *testing.T, a Answer) {
@@ -163,6 +188,9 @@ func explained(t *testing.T, a Answer) {
 		}
 		if r.Endpoint.Host != "" && (r.CheckedBy == "" || r.Enforcement == "" || r.State == Found && len(r.Addrs) == 0) {
 			t.Errorf("incomplete: %+v", r)
+		}
+		if who := checker(r.Role); r.Endpoint.Host != "" && r.CheckedBy != who {
+			t.Errorf("%s is checked by %q, want %q", line(a.Domain, r), r.CheckedBy, who)
 		}
 		if r.Endpoint.Host != "" && !slices.Contains(probe.Protos(), r.Endpoint.Proto) {
 			t.Errorf("probe cannot dial %s", r.Endpoint)

@@ -110,6 +110,7 @@ const notServed = "verifying: "
 type troubles struct {
 	pair          string // a key of another is in place when the server is told
 	owner         string // the files belong to root alone
+	harmless      bool   // the files belong to a stranger alone: it reads them as root
 	weak          string // OpenSSL does not want the key of what was bought
 	configuration string // its configuration cannot be read
 	unread        bool   // of its configuration, nothing is read until it starts again
@@ -141,6 +142,12 @@ func (r *rig) trouble(want troubles) {
 	if want.owner != "" {
 		r.refused("owner", want.owner, "group = \"root\"\nkey_mode = \"0600\"\n", r.targets, "issue", "-force")
 		r.mended("owner")
+	}
+	if want.harmless {
+		r.configure("owner = \"nobody\"\ngroup = \"nogroup\"\nkey_mode = \"0600\"\n")
+		r.renew("owner")
+		r.configure("")
+		r.renew("owner, as it was")
 	}
 	if want.weak != "" {
 		r.buyWeak()

@@ -23,7 +23,8 @@ func TestFullDisk(t *testing.T) {
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
 	out, err := cmd.CombinedOutput()
-	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || strings.HasPrefix(string(out), mayNotMount) {
+	cannot := errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || strings.HasPrefix(string(out), mayNotMount)
+	if cannot && (os.Getenv("CI") != "true" || os.Geteuid() != 0) { // the servers' tests, too, mount there
 		t.Skipf("nothing can be mounted here (%v, %s); TestFileSizeLimit and TestEverySystemCall stand in", err, out)
 	}
 	if err != nil {
