@@ -3,6 +3,7 @@ package acme_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -103,6 +104,7 @@ func TestObserveFaults(t *testing.T) {
 		var s seen
 		ctx, cancel := context.WithCancel(t.Context())
 		g := newGround(t, acmetest.Options{Wrap: acmetest.Instead(acmetest.PathNewOrder, -1, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body) // before its end nobody sees that the client has gone
 			cancel()
 			<-r.Context().Done()
 		}))})

@@ -1,10 +1,11 @@
 package renew
 
 import (
+	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"keypaird/renew/leaktest"
 )
 
 // Nothing that a pass or a loop starts outlives it.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"keypaird/acme"
+	"keypaird/renew/leaktest"
 )
 
 func TestMain(m *testing.M) {
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) {
 		parent(config)
 		return
 	}
-	code := m.Run()
+	code := leaktest.Run(m)
 	if lean.dir != "" {
 		os.RemoveAll(lean.dir)
 	}

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"keypaird/renew/leaktest"
 )
 
 func TestListenOnBothFamilies(t *testing.T) {
@@ -187,7 +189,7 @@ func TestHostOfAnAddress(t *testing.T) {
 // TestMain is also the program that is started with sockets passed to it.
 func TestMain(m *testing.M) {
 	if os.Getenv("HTTP01_TEST_ACTIVATED") == "" {
-		os.Exit(m.Run())
+		os.Exit(leaktest.Run(m))
 	}
 	if err := activated(); err != nil {
 		fmt.Println(err)

@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"acme/acmetest":          {},
 	"renew":                  {"renew/keypair"},
 	"renew/keypair":          {},
+	"renew/leaktest":         {},
 	"renew/status":           {"renew", "renew/keypair"},
 	"hooks":                  {"hooks/probe", "renew/keypair"},
 	"hooks/discover":         {"hooks/probe"},

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"runtime"
 	"testing"
+
+	"keypaird/renew/leaktest"
 )
 
 // The tests need the ports that peers use. As root on Linux they run in a
@@ -28,7 +30,7 @@ func TestMain(m *testing.M) {
 			os.Exit(again())
 		}
 	}
-	os.Exit(m.Run())
+	os.Exit(leaktest.Run(m))
 }
 
 // again runs this program in a network of its own.

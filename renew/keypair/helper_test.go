@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"keypaird/renew/leaktest"
 )
 
 const helperEnv = "KEYPAIR_TEST_HELPER"
@@ -30,7 +32,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	syscall.Umask(0o022) // or the tests' own directories may be open to the group
-	os.Exit(m.Run())
+	os.Exit(leaktest.Run(m))
 }
 
 // helperEnviron is the environment that makes the test binary a helper. The

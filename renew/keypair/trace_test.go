@@ -46,10 +46,13 @@ func (c *crash) window(trace string) []traced {
 }
 
 // hit returns which of the calls in the window the fault met, -1 if none, and
-// how many such calls there were before the window.
+// how many such calls there were before the window, -1 if it was not reached.
 func (c *crash) hit(trace, call, fault string) (hit, before int) {
 	lines, first := c.all(trace)
-	for i := range max(first, 0) {
+	if first < 0 {
+		return -1, -1
+	}
+	for i := range first {
 		if lines[i].call == call {
 			before++
 		}

@@ -48,6 +48,7 @@ func TestSecretsAreHidden(t *testing.T) {
 	}
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
+	defer outR.Close() // or the word that it is ending waits for a reader for ever
 	var errs strings.Builder
 	ended := make(chan error, 1)
 	p := Program{Open: func(string) (challenge.Provider, error) { return said, nil }}

@@ -1,0 +1,16 @@
+package acme_test
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"keypaird/renew/leaktest"
+)
+
+// Nothing that a client starts outlives it. Pebble never ends the loop that
+// takes what is to be validated: it is made to run until its process ends.
+func TestMain(m *testing.M) {
+	os.Exit(leaktest.Run(m, goleak.IgnoreTopFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks")))
+}
