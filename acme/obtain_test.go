@@ -152,9 +152,11 @@ func TestInterruptEndsEveryWait(t *testing.T) {
 				ended <- err
 			}()
 			<-asked
+			interrupted := time.Now()
 			cancel()
 			select {
 			case err := <-ended:
+				t.Logf("ended %v after the interrupt", time.Since(interrupted))
 				if !errors.Is(err, context.Canceled) {
 					t.Errorf("error = %v, want context canceled", err)
 				}

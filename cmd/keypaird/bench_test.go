@@ -79,6 +79,26 @@ func BenchmarkStatus(b *testing.B) {
 	})
 }
 
+// BenchmarkDue is five hundred certificates that have to be replaced at once, by
+// those of another type of key, by the rules of a renewal.
+func BenchmarkDue(b *testing.B) {
+	g := newBench(b)
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		config := g.configure(b, fmt.Sprintf("state%d", i), g.names(i, 500))
+		g.run(b, statusChanged, g.program, "-config", config, "issue")
+		text, err := os.ReadFile(config)
+		if err == nil {
+			err = os.WriteFile(config, append([]byte("key = \"ec384\"\n"), text...), 0o600)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		g.run(b, statusChanged, g.program, "-config", config, "issue")
+	}
+}
+
 // BenchmarkResident is the memory of a daemon with a hundred targets that has
 // looked at them once.
 func BenchmarkResident(b *testing.B) {
