@@ -2,21 +2,29 @@ module keypaird
 
 go 1.26.0
 
+// The process that holds keys. lego is used for acme/api.Core alone there.
 require (
 	github.com/BurntSushi/toml v1.6.0
 	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/go-acme/lego/v4 v4.35.2
-	github.com/landlock-lsm/go-landlock v0.11.0
-	github.com/letsencrypt/pebble/v2 v2.10.1
 	github.com/miekg/dns v1.1.73
 	github.com/prometheus/client_golang v1.23.2
 	github.com/robfig/cron/v3 v3.0.1
-	github.com/rogpeppe/go-internal v1.16.0
-	go.uber.org/goleak v1.3.0
 	golang.org/x/net v0.62.0
 	golang.org/x/sync v0.24.0
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0
+)
+
+// keypaird-dns, which confines itself and links lego's DNS providers: nearly
+// all indirect requirements below are theirs.
+require github.com/landlock-lsm/go-landlock v0.11.0
+
+// Tests.
+require (
+	github.com/letsencrypt/pebble/v2 v2.10.1
+	github.com/rogpeppe/go-internal v1.16.0
+	go.uber.org/goleak v1.3.0
 )
 
 require (
