@@ -68,7 +68,7 @@ func (j *job) fetch(ctx context.Context) (*keypair.Pair, error) {
 	pair, err := j.check(chain)
 	var dates *keypair.DateError
 	if errors.As(err, &dates) {
-		if at, e := http.ParseTime(a.header.Get("Date")); e == nil && pair.Check(j.req.Names, at) == nil {
+		if at, e := http.ParseTime(a.header.Get("Date")); e == nil && pair.CheckNew(j.req.Names, at) == nil {
 			return nil, &ClockError{j.client.ca.Name, at, err}
 		}
 	}
@@ -89,7 +89,7 @@ func (j *job) check(chain []byte) (*keypair.Pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pair, pair.Check(j.req.Names, time.Now())
+	return pair, pair.CheckNew(j.req.Names, time.Now())
 }
 
 // download returns the chain at url as the CA sent it.

@@ -103,6 +103,7 @@ type forgery struct {
 	names     []string         // nil means the same
 	notBefore time.Time        // zero means the same
 	notAfter  time.Time        // likewise
+	change    func(*x509.Certificate)
 }
 
 // forge returns a chain that is in order, with another leaf and issuer.
@@ -138,6 +139,9 @@ func forge(chain []byte, f forgery) []byte {
 	if !f.notAfter.IsZero() {
 		leaf.NotAfter = f.notAfter
 	}
+	if f.change != nil {
+		f.change(leaf)
+	}
 	key := f.key
 	if key == nil {
 		other, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -169,6 +173,9 @@ func leafKey(chain []byte) crypto.PublicKey {
 
 func TestWrongCertificate(t *testing.T) {
 	day := 24 * time.Hour
+	changed := func(change func(*x509.Certificate)) func([]byte) []byte {
+		return func(c []byte) []byte { return forge(c, forgery{key: leafKey(c), change: change}) }
+	}
 	for _, tt := range []struct {
 		name   string
 		change func(chain []byte) []byte
@@ -187,6 +194,18 @@ func TestWrongCertificate(t *testing.T) {
 		{"not valid before next week", func(c []byte) []byte {
 			return forge(c, forgery{key: leafKey(c), notBefore: time.Now().Add(7 * day)})
 		}, "not valid before"},
+		{"for clients only", changed(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }), "lacks serverAuth"},
+		{"with a wrong key usage", changed(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }), "lacks digitalSignature"},
+		{"of a CA", changed(func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true }), "CA:true"},
+		{"with an unknown critical extension", changed(func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{{Id: []int{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
+		}), "critical extension"},
+		{"with dates reversed", changed(func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = time.Now().Add(40*time.Minute), time.Now().Add(30*time.Minute)
+		}), "is never valid"},
+		{"on its last day", changed(func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = time.Now().Add(-90*day), time.Now().Add(time.Hour)
+		}), "has almost ended"},
 		{"chain the wrong way round", reversed, "out of order"},
 		{"leaf of the chain left out", func(c []byte) []byte { _, rest := pem.Decode(c); return rest }, "private key"},
 	} {

@@ -1,6 +1,8 @@
 package keypair
 
 import (
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -31,6 +33,54 @@ func (p *Pair) Check(names []string, now time.Time) error {
 	}
 	if p.Leaf.NotBefore.After(now.Add(skew)) || !now.Before(p.Leaf.NotAfter) {
 		return &DateError{NotBefore: p.Leaf.NotBefore, NotAfter: p.Leaf.NotAfter, Now: now}
+	}
+	return nil
+}
+
+// A new certificate has almost ended when less than a twentieth of its lifetime
+// is left and less than a day: a CA's certificate of five minutes is refused in
+// its last 15 seconds, one of 90 days on its last day.
+const (
+	minLifePart = 20
+	minLife     = 24 * time.Hour
+)
+
+// CheckNew reports whether p may take the place of another pair: it passes
+// [Pair.Check], TLS servers may use it, and it has not almost ended. Pairs in the
+// store are not held to it: what is served goes on being served.
+func (p *Pair) CheckNew(names []string, now time.Time) error {
+	if err := p.Check(names, now); err != nil {
+		return err
+	}
+	if err := checkServerUse(p.Leaf); err != nil {
+		return err
+	}
+	return checkLife(p.Leaf, now)
+}
+
+// checkServerUse says why clients refuse leaf as the certificate of a TLS server
+// (RFC 5280, section 4.2), or nil. A leaf that does not say what it is for may
+// be used for everything.
+func checkServerUse(leaf *x509.Certificate) error {
+	server := func(u x509.ExtKeyUsage) bool { return u == x509.ExtKeyUsageServerAuth || u == x509.ExtKeyUsageAny }
+	switch {
+	case leaf.IsCA:
+		return errors.New("the certificate is one of a CA (CA:true), not of a server")
+	case len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) > 0 && !slices.ContainsFunc(leaf.ExtKeyUsage, server):
+		return errors.New("the certificate is not for servers: its extended key usage lacks serverAuth")
+	case leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0:
+		return errors.New("the certificate is not for servers: its key usage lacks digitalSignature")
+	case len(leaf.UnhandledCriticalExtensions) > 0:
+		return fmt.Errorf("the certificate has a critical extension that clients do not know: %v", leaf.UnhandledCriticalExtensions[0])
+	}
+	return nil
+}
+
+// checkLife returns a [*DateError] if leaf is never valid or has almost ended.
+func checkLife(leaf *x509.Certificate, now time.Time) error {
+	life := leaf.NotAfter.Sub(leaf.NotBefore)
+	if life <= 0 || leaf.NotAfter.Sub(now) < min(life/minLifePart, minLife) {
+		return &DateError{NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, Now: now}
 	}
 	return nil
 }
@@ -108,22 +158,28 @@ func (e *NamesError) Remedy() string {
 	return "order a certificate for the names in the configuration: keypaird issue"
 }
 
-// A DateError reports a certificate outside of its validity.
+// A DateError reports a certificate outside of its validity, or too close to its
+// end to be put into use.
 type DateError struct {
 	NotBefore, NotAfter time.Time
 	Now                 time.Time // when it was looked at
 }
 
 func (e *DateError) Error() string {
-	if e.early() {
+	switch {
+	case !e.NotBefore.Before(e.NotAfter):
+		return fmt.Sprintf("certificate is never valid: it ends at %s and begins at %s", stamp(e.NotAfter), stamp(e.NotBefore))
+	case e.early():
 		return fmt.Sprintf("certificate is not valid before %s, it is %s", stamp(e.NotBefore), stamp(e.Now))
+	case e.Now.Before(e.NotAfter):
+		return fmt.Sprintf("certificate has almost ended: it is valid until %s, it is %s", stamp(e.NotAfter), stamp(e.Now))
 	}
 	return fmt.Sprintf("certificate expired at %s, it is %s", stamp(e.NotAfter), stamp(e.Now))
 }
 
 // Remedy says what the operator can do about it.
 func (e *DateError) Remedy() string {
-	if e.early() {
+	if e.NotBefore.Before(e.NotAfter) && e.early() {
 		return "set the clock of this machine"
 	}
 	return "order another: keypaird issue"

@@ -155,28 +155,31 @@ func (s Source) parse(chain, key []byte) (*Pair, error) {
 	return p, nil
 }
 
-// usable says why a server could not use p.
+// usable says why a server could not use p: the rules are those of
+// [Pair.CheckNew], and p says itself what it is for.
 func (s Source) usable(p *Pair, now time.Time) error {
 	leaf := p.Leaf
-	ask := "ask whoever issued it for a certificate for a web server, with its names as subject alternative names"
-	early := leaf.NotBefore.After(now.Add(skew))
+	var wrong error
 	switch {
-	case early || !now.Before(leaf.NotAfter):
-		fix := s.Replace()
-		if early {
-			fix = "see that the clock of this machine is right, or wait until then"
-		}
-		return &SourceError{s.Chain, &DateError{NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, Now: now}, fix}
 	case len(leaf.DNSNames)+len(leaf.IPAddresses) == 0:
-		return &SourceError{s.Chain, errors.New("the certificate is for no name"), ask}
+		wrong = errors.New("the certificate is for no name")
 	case len(leaf.EmailAddresses)+len(leaf.URIs) > 0:
-		return &SourceError{s.Chain, errors.New("the certificate is for mail addresses or URIs, too"), ask}
+		wrong = errors.New("the certificate is for mail addresses or URIs, too")
 	case slices.ContainsFunc(leaf.DNSNames, oddName):
-		return &SourceError{s.Chain, errors.New("the certificate is for a name that is not one of a host"), ask}
-	case !forServers(leaf):
-		return &SourceError{s.Chain, errors.New("the certificate is not for servers"), ask}
+		wrong = errors.New("the certificate is for a name that is not one of a host")
+	default:
+		wrong = p.CheckNew(p.Names(), now)
 	}
-	return nil
+	var dates *DateError
+	switch {
+	case wrong == nil:
+		return nil
+	case !errors.As(wrong, &dates):
+		return &SourceError{s.Chain, wrong, "ask whoever issued it for a certificate for a web server, with its names as subject alternative names"}
+	case dates.early() && leaf.NotBefore.Before(leaf.NotAfter):
+		return &SourceError{s.Chain, wrong, "see that the clock of this machine is right, or wait until then"}
+	}
+	return &SourceError{s.Chain, wrong, s.Replace()}
 }
 
 // Replace is what a person does about a pair that ends.
@@ -188,13 +191,6 @@ func (s Source) Replace() string {
 func oddName(name string) bool {
 	rest := strings.ToLower(strings.TrimPrefix(name, "*."))
 	return rest == "" || len(name) > maxName || strings.Trim(rest, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != ""
-}
-
-// forServers reports whether leaf may be used for TLS servers (RFC 5280, section
-// 4.2.1.12): nothing, or that, is said.
-func forServers(leaf *x509.Certificate) bool {
-	return len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) == 0 ||
-		slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageServerAuth) || slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
 }
 
 // Alone reports whether the chain of p ends with its leaf although somebody else

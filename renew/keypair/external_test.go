@@ -85,6 +85,15 @@ func TestSourceRead(t *testing.T) {
 		{"of a person", func(s Source) {
 			put(t, s.Chain, certified(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }), 0o600)
 		}, now, "is not for servers", "ask whoever issued it"},
+		{"of a CA", func(s Source) {
+			put(t, s.Chain, certified(func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true }), 0o600)
+		}, now, "CA:true", "ask whoever issued it"},
+		{"on its last day", func(Source) {}, leaf.NotAfter.Add(-time.Hour), "/chain.pem: the certificate has almost ended", "put its successor"},
+		{"with dates reversed", func(s Source) {
+			put(t, s.Chain, certified(func(c *x509.Certificate) {
+				c.NotBefore, c.NotAfter = now.Add(40*time.Minute), now.Add(30*time.Minute)
+			}), 0o600)
+		}, now, "/chain.pem: the certificate is never valid", "put its successor"},
 		{"of a server", func(s Source) {
 			put(t, s.Chain, certified(func(c *x509.Certificate) {
 				c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}

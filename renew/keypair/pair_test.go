@@ -9,6 +9,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"math/big"
 	"slices"
@@ -222,6 +224,71 @@ func TestCheck(t *testing.T) {
 			var r interface{ Remedy() string }
 			if !errors.As(err, &r) || r.Remedy() == "" {
 				t.Errorf("%v has no remedy", err)
+			}
+		})
+	}
+}
+
+// What clients refuse, or what has almost ended, takes no pair's place. A pair in
+// the store that is so goes on being served: Check lets it.
+func TestCheckNew(t *testing.T) {
+	ca, key := newCA(t), newKey(t)
+	now := time.Now().Truncate(time.Second)
+	lives := func(life, left time.Duration) func(*x509.Certificate) {
+		return func(c *x509.Certificate) { c.NotBefore, c.NotAfter = now.Add(left-life), now.Add(left) }
+	}
+	usage := func(u x509.KeyUsage, ext ...x509.ExtKeyUsage) func(*x509.Certificate) {
+		return func(c *x509.Certificate) { c.KeyUsage, c.ExtKeyUsage = u, ext }
+	}
+	const day = 24 * time.Hour
+	for _, tt := range []struct {
+		name   string
+		change func(*x509.Certificate)
+		want   string // part of the error; "" if there is none
+	}{
+		{"nothing said", func(*x509.Certificate) {}, ""},
+		{"for servers", usage(x509.KeyUsageDigitalSignature, x509.ExtKeyUsageServerAuth), ""},
+		{"for servers and clients", usage(x509.KeyUsageDigitalSignature, x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth), ""},
+		{"for everything", usage(x509.KeyUsageDigitalSignature, x509.ExtKeyUsageAny), ""},
+		{"RSA's two key usages", usage(x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment), ""},
+		{"for clients", usage(x509.KeyUsageDigitalSignature, x509.ExtKeyUsageClientAuth), "lacks serverAuth"},
+		{"for something unknown", func(c *x509.Certificate) { c.UnknownExtKeyUsage = []asn1.ObjectIdentifier{{1, 2, 3}} }, "lacks serverAuth"},
+		{"to sign lists", usage(x509.KeyUsageCRLSign, x509.ExtKeyUsageServerAuth), "lacks digitalSignature"},
+		{"to encipher keys", usage(x509.KeyUsageKeyEncipherment), "lacks digitalSignature"},
+		{"of a CA", func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true }, "CA:true"},
+		{"unknown extension", func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{{Id: []int{1, 2, 3, 4}, Value: []byte{5, 0}}}
+		}, ""},
+		{"unknown critical extension", func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{{Id: []int{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
+		}, "critical extension that clients do not know: 1.2.3.4"},
+		{"dates reversed", func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = now.Add(40*time.Minute), now.Add(30*time.Minute)
+		}, "is never valid"},
+		{"90 days, a day left", lives(90*day, day), ""},
+		{"90 days, its last day", lives(90*day, day-time.Second), "has almost ended"},
+		{"10 days, 12 hours left", lives(10*day, 12*time.Hour), ""},
+		{"10 days, less than 12 hours left", lives(10*day, 12*time.Hour-time.Second), "has almost ended"},
+		{"5 minutes, new", lives(5*time.Minute, 5*time.Minute), ""},
+		{"5 minutes, dated back by an hour", lives(65*time.Minute, 5*time.Minute), ""},
+		{"5 minutes, 15 seconds left", lives(5*time.Minute, 15*time.Second), ""},
+		{"5 minutes, 14 seconds left", lives(5*time.Minute, 14*time.Second), "has almost ended"},
+		{"expired", lives(90*day, -time.Second), "expired at"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			leaf := ca.odd(t, key, tt.change)
+			p, err := Parse(pems(leaf, ca.inter), keyPEM(t, key))
+			must(t, err)
+			err = p.CheckNew(leaf.DNSNames, now)
+			if tt.want == "" {
+				must(t, err)
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("CheckNew: %v, want %q", err, tt.want)
+			}
+			if stored := p.Check(leaf.DNSNames, now); stored != nil && tt.name != "expired" {
+				t.Errorf("stored: %v", stored)
 			}
 		})
 	}
