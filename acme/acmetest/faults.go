@@ -2,12 +2,17 @@ package acmetest
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"io"
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -132,6 +137,60 @@ func Stall() http.Handler {
 		io.Copy(io.Discard, io.LimitReader(r.Body, maxBody))
 		<-r.Context().Done()
 	})
+}
+
+// Reissue has change alter what the leaf of each certificate says before the
+// client gets it. An issuer of its own signs it, for the key that was ordered. A
+// certificate for which change returns false is left as it is. It goes into
+// [Options.Wrap].
+func Reissue(change func(leaf *x509.Certificate) bool) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !strings.HasPrefix(r.URL.Path, PathCertificate) {
+				next.ServeHTTP(w, r)
+				return
+			}
+			answer := httptest.NewRecorder()
+			next.ServeHTTP(answer, r)
+			body := answer.Body.Bytes()
+			if answer.Code == http.StatusOK {
+				var err error
+				if body, err = reissue(body, change); err != nil {
+					http.Error(w, err.Error(), http.StatusInternalServerError)
+					return
+				}
+			}
+			maps.Copy(w.Header(), answer.Header())
+			w.Header().Del("Content-Length")
+			w.WriteHeader(answer.Code)
+			w.Write(body)
+		})
+	}
+}
+
+func reissue(chain []byte, change func(*x509.Certificate) bool) ([]byte, error) {
+	block, _ := pem.Decode(chain)
+	if block == nil {
+		return nil, errors.New("the CA gave no certificate")
+	}
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	key := leaf.PublicKey
+	leaf.SignatureAlgorithm, leaf.AuthorityKeyId = 0, nil
+	if !change(leaf) {
+		return chain, nil
+	}
+	by, err := newIssuer()
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, by.root, key, by.key)
+	if err != nil {
+		return nil, err
+	}
+	return append(certPEM(der), certPEM(by.root.Raw)...), nil
 }
 
 // connKey is where a request's context keeps its connection.

@@ -29,6 +29,8 @@ func (s *story) buy(_ bool, args []string) {
 	f := flag.NewFlagSet("buy", flag.ContinueOnError)
 	days := f.Int("days", 200, "")
 	ago := f.Int("ago", 0, "")
+	left := f.Duration("left", 0, "ends after so long")
+	clients := f.Bool("clients", false, "for clients only")
 	s.Check(f.Parse(args))
 	if s.world.seller == nil {
 		s.world.seller = &seller{}
@@ -36,9 +38,16 @@ func (s *story) buy(_ bool, args []string) {
 	}
 	dir := s.MkAbs(f.Arg(0))
 	from := time.Now().Add(-time.Minute).AddDate(0, 0, -*ago)
+	until, usage := from.AddDate(0, 0, *days), x509.ExtKeyUsageServerAuth
+	if *left > 0 {
+		until = time.Now().Add(*left)
+	}
+	if *clients {
+		usage = x509.ExtKeyUsageClientAuth
+	}
 	s.Check(errors.Join(
 		os.MkdirAll(dir, 0o755),
-		s.world.seller.sell(dir, from, from.AddDate(0, 0, *days), f.Args()[1:])))
+		s.world.seller.sell(dir, from, until, usage, f.Args()[1:])))
 }
 
 // open makes the CA, and adds its root to those that are trusted.
@@ -68,14 +77,14 @@ func (c *seller) open(trust string) (err error) {
 	return errors.Join(err, file.Close())
 }
 
-func (c *seller) sell(dir string, from, until time.Time, names []string) error {
+func (c *seller) sell(dir string, from, until time.Time, usage x509.ExtKeyUsage, names []string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
 	}
 	leaf, err := certify(&x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names,
-		NotBefore: from, NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		NotBefore: from, NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{usage},
 	}, c.inter, &key.PublicKey, c.interKey)
 	if err != nil {
 		return err

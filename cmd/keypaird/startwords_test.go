@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"flag"
 	"fmt"
 	"io"
@@ -25,6 +27,7 @@ func (s *story) ca(_ bool, args []string) {
 	refuse := f.String("refuse", "", "refuse with `KIND=PROBLEM`, such as order=rateLimited")
 	soon := f.Duration("soon", 0, "want the first certificate replaced after so long")
 	ahead := f.Duration("ahead", 0, "have a clock that is ahead by so much")
+	unfit := f.String("unfit", "", "give certificates with the fault that `FILE` names, if it is there")
 	again := f.Bool("again", false, "end the one of this name, and start one in its place that knows nothing")
 	down := f.Bool("down", false, "end at once")
 	s.Check(f.Parse(args))
@@ -50,6 +53,9 @@ func (s *story) ca(_ bool, args []string) {
 	if *soon > 0 {
 		o.Wrap = renewSoon(*soon)
 	}
+	if *unfit != "" {
+		o.Wrap = acmetest.Reissue(unfitAs(s.MkAbs(*unfit)))
+	}
 	if *ahead > 0 {
 		o.Wrap = func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -67,6 +73,32 @@ func (s *story) ca(_ bool, args []string) {
 		a.end()
 	}
 	s.publish()
+}
+
+// unfitAs gives a certificate the fault that a file names, or none.
+func unfitAs(file string) func(*x509.Certificate) bool {
+	return func(leaf *x509.Certificate) bool {
+		fault, err := os.ReadFile(file)
+		if err != nil {
+			return false
+		}
+		now := time.Now()
+		switch strings.TrimSpace(string(fault)) {
+		case "clients only":
+			leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		case "key usage":
+			leaf.KeyUsage = x509.KeyUsageCRLSign
+		case "CA":
+			leaf.IsCA, leaf.BasicConstraintsValid = true, true
+		case "critical extension":
+			leaf.ExtraExtensions = []pkix.Extension{{Id: []int{1, 3, 6, 1, 4, 1, 99999, 1}, Critical: true, Value: []byte{5, 0}}}
+		case "reversed dates":
+			leaf.NotBefore, leaf.NotAfter = now.Add(40*time.Minute), now.Add(30*time.Minute)
+		case "last day":
+			leaf.NotBefore, leaf.NotAfter = now.AddDate(0, 0, -90), now.Add(time.Hour)
+		}
+		return true
+	}
 }
 
 // renewSoon is a CA that wants the first certificate it is asked about replaced

@@ -56,7 +56,7 @@ func words() map[string]func(*testscript.TestScript, bool, []string) {
 		"sink":      (*story).sink,      // start a web server, at $SINK, that writes what it is told to the file sink
 		"site":      (*story).site,      // ADDRESS[:PORT] HOST[,HOST...] DIR: start nginx that shows it as https://HOST/, and trust it
 		"edit":      (*story).edit,      // FILE REGEXP REPLACEMENT: there is at least one match
-		"buy":       (*story).buy,       // [-days N] [-ago N] DIR NAME...: a pair of a CA without ACME, into DIR/{chain,key,cert}.pem
+		"buy":       (*story).buy,       // [-days N] [-ago N] [-left DURATION] [-clients] DIR NAME...: a pair of a CA without ACME, into DIR/{chain,key,cert}.pem
 		"clock":     (*story).clock,     // [DURATION]: start, or fail when more has passed
 	}
 	cmds := map[string]func(*testscript.TestScript, bool, []string){}
