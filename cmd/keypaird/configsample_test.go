@@ -158,6 +158,7 @@ func TestSampleIsComplete(t *testing.T) {
 }
 
 // The examples load once the files that they name are there.
+// Each deployment is verified: many a reload succeeds without the certificate.
 func TestExamples(t *testing.T) {
 	files, err := filepath.Glob("../../examples/*/keypaird.toml")
 	if err != nil || len(files) < 4 {
@@ -176,6 +177,14 @@ func TestExamples(t *testing.T) {
 			}
 			if len(cfg.Targets()) == 0 || len(cfg.Targets()[0].Deploy) == 0 {
 				t.Errorf("targets: %+v", cfg.Targets())
+			}
+			for name, d := range cfg.Deploy {
+				if len(d.Verify) == 0 {
+					t.Errorf("[deploy.%s] has no verify", name)
+				}
+			}
+			if len(cfg.Deploy) == 0 {
+				t.Error("no [deploy] table, and so no verify")
 			}
 		})
 	}

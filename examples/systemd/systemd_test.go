@@ -106,6 +106,16 @@ func TestSocketName(t *testing.T) {
 	}
 }
 
+// What installs the service does not enable the socket with it: that would take
+// port 80 from a web server at the next boot.
+func TestSocketIsAskedFor(t *testing.T) {
+	for _, file := range []string{"keypaird.service", "../../README.md"} {
+		if regexp.MustCompile(`enable --now .*keypaird-http.socket.*keypaird.service`).MatchString(strings.ReplaceAll(text(t, file), "&& systemctl restart", "\n")) {
+			t.Errorf("%s enables the socket with the service", file)
+		}
+	}
+}
+
 // Whoever is confined by these units may still confine the DNS child.
 func TestLandlockIsAllowed(t *testing.T) {
 	for _, call := range []string{"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"} {
