@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -191,4 +193,17 @@ func checkFiles(cfg *Config) []Finding {
 		}
 	}
 	return found
+}
+
+// onLoopback reports whether only this machine gets to an address to listen on.
+func onLoopback(addr string) bool {
+	if addr == "" || strings.HasPrefix(addr, "unix:") || strings.HasPrefix(addr, "fd:") {
+		return true // nowhere, or a socket whose unit says who gets to it
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil || host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
 }

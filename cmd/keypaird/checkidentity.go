@@ -231,14 +231,3 @@ func (c *identityCheck) names(t TargetConfig) []string {
 	}
 	return names
 }
-
-// covers tells whether a certificate for one name does for another (RFC 6125,
-// section 6.4.3).
-func covers(certified, name string, noWildcard bool) bool {
-	if certified == name {
-		return true
-	}
-	parent, wildcard := strings.CutPrefix(certified, "*.")
-	_, rest, _ := strings.Cut(name, ".")
-	return wildcard && !noWildcard && rest == parent
-}

@@ -95,16 +95,3 @@ func clash(a, b string) bool {
 	hostB, portB, errB := net.SplitHostPort(b)
 	return errA == nil && errB == nil && portA == portB && (hostA == hostB || hostA == "" || hostB == "")
 }
-
-// onLoopback reports whether only this machine gets to an address to listen on.
-func onLoopback(addr string) bool {
-	if addr == "" || strings.HasPrefix(addr, "unix:") || strings.HasPrefix(addr, "fd:") {
-		return true // nowhere, or a socket whose unit says who gets to it
-	}
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil || host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
-}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"path/filepath"
 	"strings"
@@ -61,22 +60,6 @@ func TestRemedyOfMissingCommand(t *testing.T) {
 				t.Errorf("%+v, want the remedy %q", found, tt.want)
 			}
 		})
-	}
-}
-
-// Whoever may not read a secret is not told to put it there.
-func TestRemedyOfUnreadableSecret(t *testing.T) {
-	for _, tt := range []struct {
-		err  error
-		want string
-	}{
-		{fs.ErrNotExist, "put the secret there"},
-		{syscall.EACCES, "run this as root or the user keypaird runs as"},
-		{errTooLong, "put the secret there"},
-	} {
-		if got := secretRemedy(tt.err); !strings.HasPrefix(got, tt.want) {
-			t.Errorf("%v: %q, want %q", tt.err, got, tt.want)
-		}
 	}
 }
 

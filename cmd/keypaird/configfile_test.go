@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -16,14 +16,6 @@ import (
 
 // correct is a configuration without mistakes.
 const correct = okCert
-
-// try does something that must work.
-func try(t *testing.T, errs ...error) {
-	t.Helper()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // writeFile writes a file with a mode, whatever the umask.
 func writeFile(t *testing.T, file, text string, mode os.FileMode) {
@@ -189,7 +181,7 @@ const loadAs = "KEYPAIRD_TEST_LOAD_AS"
 func TestUnreadableFile(t *testing.T) {
 	if file := os.Getenv(loadAs); file != "" { // we are that user
 		_, err := LoadConfig(file, noEnv)
-		exitStatus(os.Stdout, err)
+		fmt.Printf("%v\n%s\n", err, renew.Remedy(err))
 		return
 	}
 	dir, err := os.MkdirTemp("", "keypaird-test-")
@@ -212,7 +204,7 @@ func TestUnreadableFile(t *testing.T) {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54321, Gid: 54321}}
 		}
 		out, err := cmd.CombinedOutput()
-		want := "keypaird: " + file + ": permission denied\nkeypaird: remedy: run keypaird as root or as the user it belongs to, or let that user read the file and pass through its directories\n"
+		want := file + ": permission denied\nrun keypaird as root or as the user it belongs to, or let that user read the file and pass through its directories\n"
 		if err != nil || !strings.HasPrefix(string(out), want) {
 			t.Errorf("%v\n%s\nwant:\n%s", err, out, want)
 		}

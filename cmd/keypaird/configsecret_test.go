@@ -2,11 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -129,5 +131,21 @@ func TestEveryProvidersSecretsAreSecret(t *testing.T) {
 	slices.Sort(missed)
 	if len(missed) > 0 {
 		t.Errorf("taken for no secrets:\n%s", strings.Join(missed, "\n"))
+	}
+}
+
+// Whoever may not read a secret is not told to put it there.
+func TestRemedyOfUnreadableSecret(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{fs.ErrNotExist, "put the secret there"},
+		{syscall.EACCES, "run this as root or the user keypaird runs as"},
+		{errTooLong, "put the secret there"},
+	} {
+		if got := secretRemedy(tt.err); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%v: %q, want %q", tt.err, got, tt.want)
+		}
 	}
 }

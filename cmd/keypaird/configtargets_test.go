@@ -1,10 +1,12 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"keypaird/hooks"
+	"keypaird/hooks/discover"
 )
 
 func TestTargetMistakes(t *testing.T) { testMistakes(t, targetsMistakes) }
@@ -278,4 +280,11 @@ sign_with = ["letsencrypt", "google"]`, `
 3: cert.a.sign_with: google wants an external account
 -> add [ca.google] with eab_kid and eab_hmac_file, from gcloud publicca external-account-keys create
 `},
+}
+
+// What an identity may offer is what can be discovered.
+func TestServicesCanBeDiscovered(t *testing.T) {
+	if got, want := slices.Sorted(slices.Values(services)), discover.Services(); !slices.Equal(got, want) {
+		t.Errorf("services = %q, want %q", got, want)
+	}
 }

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"slices"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,13 +14,6 @@ import (
 	"keypaird/acme"
 	"keypaird/hooks/discover"
 )
-
-// What an identity may offer is what can be discovered.
-func TestServicesCanBeDiscovered(t *testing.T) {
-	if got, want := slices.Sorted(slices.Values(services)), discover.Services(); !slices.Equal(got, want) {
-		t.Errorf("services = %q, want %q", got, want)
-	}
-}
 
 func TestLookFlags(t *testing.T) {
 	for _, tt := range []struct {
@@ -125,9 +119,12 @@ func TestTables(t *testing.T) {
 		if text == "" && tt.want == "" {
 			continue
 		}
-		cfg, mistakes := decode("test", text+"\n[dns.ns]\nprovider = \"exec\"\n", 0o600, defaults(func(string) string { return "" }, "linux"))
-		for _, m := range mistakes {
-			t.Errorf("%s: %v in\n%s", tt.name, m, text)
+		file := filepath.Join(t.TempDir(), "keypaird.toml")
+		try(t, os.WriteFile(file, []byte(text+"\n[dns.ns]\nprovider = \"exec\"\n"), 0o600))
+		cfg, err := LoadConfig(file, func(string) string { return "" })
+		if err != nil {
+			t.Errorf("%s: %v in\n%s", tt.name, err, text)
+			continue
 		}
 		var got []string
 		for _, target := range cfg.Targets() {
@@ -180,25 +177,6 @@ func TestPaper(t *testing.T) {
 	for line := range strings.Lines(text) {
 		if len(line) > paperWidth+1 && !strings.Contains(line, "xxx") {
 			t.Errorf("%d wide: %s", len(line), line)
-		}
-	}
-}
-
-func TestCovers(t *testing.T) {
-	for _, tt := range []struct {
-		certified, name string
-		noWildcard      bool
-		want            bool
-	}{
-		{"example.org", "example.org", true, true},
-		{"example.org", "matrix.example.org", false, false},
-		{"*.example.org", "matrix.example.org", false, true},
-		{"*.example.org", "matrix.example.org", true, false},
-		{"*.example.org", "example.org", false, false},
-		{"*.example.org", "a.b.example.org", false, false},
-	} {
-		if got := covers(tt.certified, tt.name, tt.noWildcard); got != tt.want {
-			t.Errorf("covers(%s, %s, %v) = %v", tt.certified, tt.name, tt.noWildcard, got)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"testing"
 
 	"keypaird/renew/keypair"
 )
@@ -142,4 +143,12 @@ func (r relay) serve(pairs [][2][]byte) (stop func(), err error) {
 		}
 	}()
 	return func() { ln.Close(); <-served }, nil
+}
+
+// try does something that must work.
+func try(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -143,3 +143,14 @@ func remedyOf(err error) string {
 	}
 	return ""
 }
+
+// covers tells whether a certificate for one name does for another (RFC 6125,
+// section 6.4.3).
+func covers(certified, name string, noWildcard bool) bool {
+	if certified == name {
+		return true
+	}
+	parent, wildcard := strings.CutPrefix(certified, "*.")
+	_, rest, _ := strings.Cut(name, ".")
+	return wildcard && !noWildcard && rest == parent
+}

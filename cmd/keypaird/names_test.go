@@ -169,3 +169,22 @@ func FuzzNormalName(f *testing.F) {
 		}
 	})
 }
+
+func TestCovers(t *testing.T) {
+	for _, tt := range []struct {
+		certified, name string
+		noWildcard      bool
+		want            bool
+	}{
+		{"example.org", "example.org", true, true},
+		{"example.org", "matrix.example.org", false, false},
+		{"*.example.org", "matrix.example.org", false, true},
+		{"*.example.org", "matrix.example.org", true, false},
+		{"*.example.org", "example.org", false, false},
+		{"*.example.org", "a.b.example.org", false, false},
+	} {
+		if got := covers(tt.certified, tt.name, tt.noWildcard); got != tt.want {
+			t.Errorf("covers(%s, %s, %v) = %v", tt.certified, tt.name, tt.noWildcard, got)
+		}
+	}
+}

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -69,38 +66,4 @@ func (o *opening) opens(now time.Time) time.Time {
 		return o.next
 	}
 	return time.Time{} // never, which the configuration refuses, is as good as always
-}
-
-// zonePrefixes are how a schedule says in whose time it is.
-var zonePrefixes = []string{"CRON_TZ=", "TZ="}
-
-// cutZone takes the time zone off a schedule, if there is one.
-func cutZone(spec string) (zone, times string, found bool) {
-	for _, prefix := range zonePrefixes {
-		if rest, ok := strings.CutPrefix(spec, prefix); ok {
-			zone, times, _ = strings.Cut(rest, " ")
-			return zone, strings.TrimSpace(times), true
-		}
-	}
-	return "", spec, false
-}
-
-var (
-	errNoTimes = errors.New("there are no times behind the time zone")
-	errNoZone  = errors.New("there is no such time zone")
-)
-
-// parseCron is cron.ParseStandard of v3.0.1, without its panic about a time zone
-// that nothing follows.
-func parseCron(spec string) (cron.Schedule, error) {
-	zone, times, found := cutZone(spec)
-	if found {
-		if times == "" {
-			return nil, errNoTimes
-		}
-		if _, err := time.LoadLocation(zone); err != nil || zone == "" || zone == "Local" {
-			return nil, fmt.Errorf("%w: %s", errNoZone, zone)
-		}
-	}
-	return cron.ParseStandard(spec)
 }

@@ -103,7 +103,7 @@ func (a *app) verifier(names []string, look *lookFlags, roots string) (*verifier
 	v.lookup.Roots = v.roots
 	if cfg != nil {
 		v.w, err = a.wire(cfg, a.logger(levelQuiet))
-		if err != nil && (len(names) == 0 || slices.ContainsFunc(names, cfg.hasTarget)) {
+		if err != nil && (len(names) == 0 || hasAnyTarget(cfg, names)) {
 			return nil, err
 		}
 		if err != nil {
@@ -131,10 +131,11 @@ func (v *verifier) close() {
 	}
 }
 
-// hasTarget tells whether a name as a person writes it is a target's.
-func (c *Config) hasTarget(name string) bool {
-	name = normalNames([]string{name})[0]
-	return slices.ContainsFunc(c.Targets(), func(t TargetConfig) bool { return t.Name == name })
+// hasAnyTarget reports whether the configuration has a target of one of the names,
+// as an operator types them.
+func hasAnyTarget(cfg *Config, names []string) bool {
+	names = normalNames(names)
+	return slices.ContainsFunc(cfg.Targets(), func(t TargetConfig) bool { return slices.Contains(names, t.Name) })
 }
 
 // verifyConfig reads the configuration. Domains are verified without one that

@@ -117,7 +117,7 @@ func (w *wiring) add(t TargetConfig, ca adder, m *status.Metrics) error {
 			s.Endpoints[name] = append(s.Endpoints[name], e.String())
 		}
 	}
-	s.External = t.source()
+	s.External = externalOf(t)
 	w.targets[t.Name] = t
 	w.subjects = append(w.subjects, s)
 	return nil
