@@ -10,7 +10,8 @@ import (
 // arrows says which packages of ours each may import: cmd knows all, and
 // renew/keypair nobody.
 var arrows = map[string][]string{
-	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/confine", "acme/http01", "hooks", "hooks/discover", "hooks/probe", "renew", "renew/keypair", "renew/status"},
+	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/confine", "acme/http01", "cmd/keypaird/config", "hooks", "hooks/discover", "hooks/probe", "renew", "renew/keypair", "renew/status"},
+	"cmd/keypaird/config":    {"acme", "acme/dns01", "hooks", "hooks/probe", "renew/keypair"},
 	"cmd/keypaird-dns":       {"cmd/keypaird-dns/child"},
 	"cmd/keypaird-dns/child": {"acme/dns01/confine", "acme/dns01/secrets"},
 	"cmd/keypaird-dns/gen":   {"cmd/keypaird-dns/child"},
@@ -71,8 +72,8 @@ var heavy = map[string][]string{
 	"github.com/go-acme/lego/v4/challenge": {"cmd/keypaird-dns", "cmd/keypaird-dns/child"},
 	"github.com/go-acme/lego/v4/acme":      {"acme", "acme/acmetest", "cmd/keypaird"},
 	"github.com/letsencrypt/pebble":        {"acme/acmetest"},
-	"github.com/BurntSushi/toml":           {"cmd/keypaird", "cmd/keypaird-dns/gen"},
-	"github.com/robfig/cron":               {"cmd/keypaird"},
+	"github.com/BurntSushi/toml":           {"cmd/keypaird/config", "cmd/keypaird-dns/gen"},
+	"github.com/robfig/cron":               {"cmd/keypaird/config"},
 	"github.com/miekg/dns":                 {"acme/dns01", "acme/acmetest", "cmd/keypaird-dns/child", "hooks/discover"},
 	"github.com/coreos/go-systemd":         {"acme/http01", "cmd/keypaird"},
 	"github.com/prometheus/client_golang":  {"renew/status"},

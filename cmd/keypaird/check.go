@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
 )
 
@@ -81,8 +82,8 @@ func plural(n int, one, many string) string {
 
 // mistaken reports a wrong configuration; as JSON if a program asked.
 func (a *app) mistaken(err error, asJSON bool) error {
-	var mistakes Mistakes
-	var file *FileError
+	var mistakes config.Mistakes
+	var file *config.FileError
 	found := []Finding{}
 	switch {
 	case !asJSON:
@@ -137,7 +138,7 @@ func (a *app) printFindings(found []Finding) {
 
 // checkPage warns of a status page that others can see. There are no secrets on
 // it; what there is helps whoever means harm.
-func checkPage(cfg *Config) []Finding {
+func checkPage(cfg *config.Config) []Finding {
 	addr := cfg.Status.Listen
 	if onLoopback(addr) {
 		return nil
@@ -156,7 +157,7 @@ func fits(name string, d *hooks.Deployment, set func(setting string) bool) []Fin
 		f := finding("deploy", name, "", err)
 		var misfit *hooks.MisfitError
 		if errors.As(err, &misfit) && misfit.Kind == "program" && set(misfit.Setting) {
-			f.Remedy = "install " + misfit.What + ", or correct " + misfit.Setting + " of [" + path{"deploy", name}.String() + "]"
+			f.Remedy = "install " + misfit.What + ", or correct " + misfit.Setting + " of " + config.TableHeader("deploy", name)
 		}
 		found = append(found, f)
 	}
@@ -168,7 +169,7 @@ func fits(name string, d *hooks.Deployment, set func(setting string) bool) []Fin
 
 // checkFiles warns of what the configuration cannot see: files beside ours that
 // a server would prefer.
-func checkFiles(cfg *Config) []Finding {
+func checkFiles(cfg *config.Config) []Finding {
 	var found []Finding
 	targets := map[string][]string{} // by deployment
 	warnings := map[string]func(target string) []string{}
@@ -176,7 +177,7 @@ func checkFiles(cfg *Config) []Finding {
 		for _, name := range t.Deploy {
 			d := cfg.Deployment(name)
 			if targets[name] == nil {
-				found = append(found, fits(name, &d, cfg.Deploy[name].sets)...)
+				found = append(found, fits(name, &d, cfg.Deploy[name].Sets)...)
 				warnings[name] = d.Warner()
 			}
 			targets[name] = append(targets[name], t.Name)

@@ -11,6 +11,7 @@ import (
 
 	"keypaird/acme"
 	"keypaird/acme/dns01"
+	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/discover"
 )
 
@@ -34,7 +35,7 @@ func (w *wiring) checkIdentities(ctx context.Context, before []Finding) []Findin
 	}
 	var tasks []func() []Finding
 	for _, s := range w.subjects {
-		for _, p := range w.targets[s.Name].Proofs {
+		for _, p := range w.targets[s.Name].Challenges {
 			if p.Type == acme.HTTP01 {
 				tasks = append(tasks, func() []Finding { return c.pointing(ctx, w.targets[s.Name], p.Name) })
 			}
@@ -59,8 +60,8 @@ func (c *identityCheck) ours(a netip.Addr) bool { return c.here[a] || a.IsLoopba
 
 // pointing warns of a name proven by http-01 that is elsewhere. An address at
 // which our token is served does, wherever it is.
-func (c *identityCheck) pointing(ctx context.Context, t TargetConfig, name string) []Finding {
-	if isAddress(name) {
+func (c *identityCheck) pointing(ctx context.Context, t config.Target, name string) []Finding {
+	if config.IsAddress(name) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
@@ -94,7 +95,7 @@ func (c *identityCheck) pointing(ctx context.Context, t TargetConfig, name strin
 // plain tells whether there is a name below this one to certify.
 func (c *identityCheck) plain(name string) bool {
 	for _, t := range c.w.targets {
-		for _, p := range t.Proofs {
+		for _, p := range t.Challenges {
 			if p.Name != name && below(p.Name, name) {
 				return true
 			}
@@ -104,7 +105,7 @@ func (c *identityCheck) plain(name string) bool {
 }
 
 // identity warns of names that peers of an identity need and no target has.
-func (c *identityCheck) identity(ctx context.Context, domain string, id IdentityConfig) []Finding {
+func (c *identityCheck) identity(ctx context.Context, domain string, id config.Identity) []Finding {
 	limited, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
 	answer, err := (&discover.Discoverer{}).Discover(limited, domain, id.Services, hosts(id.Components))
@@ -196,7 +197,7 @@ func (c *identityCheck) lacking(domain string, a discover.Answer) []Finding {
 			Remedy: fmt.Sprintf("add a target: [cert.%q] with http-01 = [%q]", name, name),
 		}
 		switch {
-		case isAddress(name):
+		case config.IsAddress(name):
 			f.Remedy += ", at a CA that certifies addresses"
 		case r.Endpoint.Host != name:
 			f.Remedy = fmt.Sprintf("add it to components in [identity.%q]", domain)
@@ -212,7 +213,7 @@ func (c *identityCheck) lacking(domain string, a discover.Answer) []Finding {
 func (c *identityCheck) has(r discover.Requirement) bool {
 	for _, t := range c.w.targets {
 		for _, name := range c.names(t) {
-			if slices.ContainsFunc(r.Accept, func(n string) bool { return covers(name, n, r.NoWildcard) }) {
+			if slices.ContainsFunc(r.Accept, func(n string) bool { return config.Covers(name, n, r.NoWildcard) }) {
 				return true
 			}
 		}
@@ -221,12 +222,12 @@ func (c *identityCheck) has(r discover.Requirement) bool {
 }
 
 // names is what a target's certificate is for: a bought one says it itself.
-func (c *identityCheck) names(t TargetConfig) []string {
-	if t.External != (ExternalConfig{}) {
+func (c *identityCheck) names(t config.Target) []string {
+	if t.External != (config.External{}) {
 		return c.w.boughtNames(t.Name)
 	}
 	var names []string
-	for _, p := range t.Proofs {
+	for _, p := range t.Challenges {
 		names = append(names, p.Name)
 	}
 	return names

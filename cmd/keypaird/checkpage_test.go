@@ -1,5 +1,7 @@
 package main
 
+import "keypaird/cmd/keypaird/config"
+
 import "testing"
 
 // Only what other machines can get to is warned of.
@@ -26,7 +28,7 @@ func TestPageForOthers(t *testing.T) {
 			if got := onLoopback(tt.addr); got != tt.own {
 				t.Errorf("onLoopback(%q) = %v, want %v", tt.addr, got, tt.own)
 			}
-			if n := len(checkPage(&Config{Status: StatusConfig{Listen: tt.addr}})); (n == 0) != tt.own {
+			if n := len(checkPage(&config.Config{Status: config.Status{Listen: tt.addr}})); (n == 0) != tt.own {
 				t.Errorf("%d warnings of %q", n, tt.addr)
 			}
 		})

@@ -7,13 +7,14 @@ import (
 	"strings"
 	"time"
 
+	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
 	"keypaird/renew/keypair"
 )
 
 // checkNotify looks for the program of [notify], as for those of deployments:
 // that it is not there would else be noticed when it is needed.
-func checkNotify(cfg *Config) []Finding {
+func checkNotify(cfg *config.Config) []Finding {
 	d := hooks.Deployment{Reload: cfg.Notify.Command}
 	if err := d.Runnable(); err != nil {
 		return []Finding{finding("configuration", "notify.command", "", err)}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
 )
 
@@ -24,7 +25,7 @@ func TestNotifyIsThere(t *testing.T) {
 		{"not at its place", missing, "does not exist"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg := &Config{}
+			cfg := &config.Config{}
 			if tt.program != "" {
 				cfg.Notify.Command = []string{tt.program, "argument"}
 			}
@@ -48,14 +49,14 @@ func TestRemedyOfMissingCommand(t *testing.T) {
 	argv := []string{"/nowhere/reload"}
 	for _, tt := range []struct {
 		name  string
-		table DeployConfig
+		table config.Deploy
 		want  string
 	}{
-		{"of the table", DeployConfig{Reload: &argv}, "install /nowhere/reload, or correct reload of [deploy.proxy]"},
-		{"of a preset", DeployConfig{}, "install the server, or set reload of [deploy.proxy]"},
+		{"of the table", config.Deploy{Reload: &argv}, "install /nowhere/reload, or correct reload of [deploy.proxy]"},
+		{"of a preset", config.Deploy{}, "install the server, or set reload of [deploy.proxy]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			found := fits("proxy", &hooks.Deployment{Name: "proxy", Reload: argv}, tt.table.sets)
+			found := fits("proxy", &hooks.Deployment{Name: "proxy", Reload: argv}, tt.table.Sets)
 			if len(found) != 1 || found[0].Remedy != tt.want {
 				t.Errorf("%+v, want the remedy %q", found, tt.want)
 			}
@@ -83,7 +84,7 @@ func TestRemedyOfNoAddress(t *testing.T) {
 // One record serves all names of one owner, whatever way each is proven.
 func TestOneRecordForAnOwner(t *testing.T) {
 	of := func(name, method, at string, err error, cas ...string) *grant {
-		return &grant{target: TargetConfig{SignWith: cas}, proof: NameProof{Name: name, Type: method}, at: at, err: err}
+		return &grant{target: config.Target{SignWith: cas}, proof: config.Challenge{Name: name, Type: method}, at: at, err: err}
 	}
 	all := []*grant{
 		of("example.org", "dns-01", "example.org.", nil, "le"),

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"keypaird/cmd/keypaird/config"
 	"keypaird/renew"
 )
 
@@ -83,7 +84,7 @@ func report(w io.Writer, err error) {
 		}
 		return
 	}
-	var mistakes Mistakes
+	var mistakes config.Mistakes
 	if errors.As(err, &mistakes) {
 		for _, m := range mistakes {
 			fmt.Fprintf(w, "keypaird: %v\n", m)

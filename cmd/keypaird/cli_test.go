@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"keypaird/cmd/keypaird/config"
 )
 
 // What is printed, to the letter.
@@ -13,7 +15,7 @@ func TestMistakesPrinted(t *testing.T) {
 	text := "email = \"nobody\"\n\n[identity.\"example.org\"]\nhost = \"m.example.org\"\ndsn = \"persist\"\n"
 	file := filepath.Join(dir, "keypaird.toml")
 	try(t, os.WriteFile(file, []byte(text), 0o600))
-	_, err := LoadConfig(file, os.Getenv)
+	_, err := config.Load(file, os.Getenv)
 	var out bytes.Buffer
 	if status := exitStatus(&out, err); status != 1 {
 		t.Errorf("exit status %d, want 1", status)

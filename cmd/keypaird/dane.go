@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keypaird/acme/dns01"
+	"keypaird/cmd/keypaird/config"
 	"keypaird/renew"
 	"keypaird/renew/status"
 )
@@ -29,10 +30,10 @@ func (w *wiring) View(ctx context.Context, t renew.Target, name string) (renew.V
 // resolversOf are whom to ask about the TLSA records of a host: those of the
 // account that proves it, for they may know no other zone. None: its authoritative
 // servers.
-func (w *wiring) resolversOf(t TargetConfig, name string) (resolvers []string) {
-	_, host, _ := tlsaName(name)
-	for _, p := range t.Proofs {
-		if a := w.accounts[p.Account]; a != nil && covers(p.Name, host, false) {
+func (w *wiring) resolversOf(t config.Target, name string) (resolvers []string) {
+	_, host, _ := config.TLSAName(name)
+	for _, p := range t.Challenges {
+		if a := w.accounts[p.Account]; a != nil && config.Covers(p.Name, host, false) {
 			if resolvers = a.Resolvers; p.Name == host {
 				break
 			}

@@ -16,6 +16,7 @@ import (
 
 	"keypaird/acme"
 	"keypaird/acme/dns01"
+	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/probe"
 	"keypaird/renew"
 )
@@ -27,9 +28,9 @@ func TestTLSAResolvers(t *testing.T) {
 		"a": {Name: "a", Resolvers: []string{"192.0.2.1:53"}},
 		"b": {Name: "b", Resolvers: []string{"192.0.2.2:53"}},
 	}}
-	target := TargetConfig{Proofs: []NameProof{
-		{"mx2.example.org", acme.DNS01, "b"}, {"*.example.org", acme.DNS01, "a"},
-		{"mx.example.net", acme.HTTP01, ""},
+	target := config.Target{Challenges: []config.Challenge{
+		{Name: "mx2.example.org", Type: acme.DNS01, Account: "b"}, {Name: "*.example.org", Type: acme.DNS01, Account: "a"},
+		{Name: "mx.example.net", Type: acme.HTTP01},
 	}}
 	for _, tt := range []struct{ host, want string }{
 		{"mx1.example.org", "192.0.2.1:53"},

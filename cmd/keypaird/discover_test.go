@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keypaird/acme"
+	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/discover"
 )
 
@@ -121,7 +122,7 @@ func TestTables(t *testing.T) {
 		}
 		file := filepath.Join(t.TempDir(), "keypaird.toml")
 		try(t, os.WriteFile(file, []byte(text+"\n[dns.ns]\nprovider = \"exec\"\n"), 0o600))
-		cfg, err := LoadConfig(file, func(string) string { return "" })
+		cfg, err := config.Load(file, func(string) string { return "" })
 		if err != nil {
 			t.Errorf("%s: %v in\n%s", tt.name, err, text)
 			continue
@@ -129,7 +130,7 @@ func TestTables(t *testing.T) {
 		var got []string
 		for _, target := range cfg.Targets() {
 			s := target.Name + ":"
-			for _, p := range target.Proofs {
+			for _, p := range target.Challenges {
 				s += " " + p.Name + "=" + p.Type
 			}
 			got = append(got, s)

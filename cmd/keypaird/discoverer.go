@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/discover"
 )
 
@@ -32,7 +33,7 @@ func addLookFlags(f *flag.FlagSet) *lookFlags {
 func (l *lookFlags) addResolver(s string) error {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		host, port = bracketless(s), "53"
+		host, port = config.TrimBrackets(s), "53"
 	}
 	if _, err := netip.ParseAddr(host); err != nil {
 		return errors.New("a resolver is an IP address, with or without a port: 192.0.2.53 or [2001:db8::53]:5353")
@@ -49,7 +50,7 @@ func (l *lookFlags) addResolve(s string) error {
 	if !ok || name == "" {
 		return errors.New("write NAME=ADDRESS, such as matrix.example.org=192.0.2.7")
 	}
-	host, err := toASCII.ToASCII(strings.TrimSuffix(name, "."))
+	host, err := config.ToASCII(strings.TrimSuffix(name, "."))
 	if err != nil && !strings.Contains(name, "_") { // hosts sometimes have one, whatever the rules say
 		return fmt.Errorf("%q is no name", name)
 	}
@@ -57,7 +58,7 @@ func (l *lookFlags) addResolve(s string) error {
 		host = strings.ToLower(strings.TrimSuffix(name, "."))
 	}
 	for text := range strings.SplitSeq(addresses, ",") {
-		addr, err := netip.ParseAddr(bracketless(text))
+		addr, err := netip.ParseAddr(config.TrimBrackets(text))
 		if err != nil {
 			return fmt.Errorf("%q is no IP address", text)
 		}
@@ -76,7 +77,7 @@ func (l *lookFlags) discoverer(log *slog.Logger) (*discover.Discoverer, error) {
 // lookName is a domain as a person types it in the form DNS has it. What is no
 // domain is left as it is, for discover to complain of.
 func lookName(s string) string {
-	if ascii, err := toASCII.ToASCII(s); err == nil {
+	if ascii, err := config.ToASCII(s); err == nil {
 		return strings.TrimSuffix(ascii, ".")
 	}
 	return s

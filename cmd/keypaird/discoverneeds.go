@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"keypaird/acme"
+	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/discover"
 )
 
@@ -103,7 +104,7 @@ func hostOf(a discover.Answer) string {
 	domain := domainOf(a)
 	for _, r := range a.Requirements {
 		h := r.Endpoint.Host
-		if h != "" && h != domain && r.State == discover.Found && slices.Contains(hosting, r.Role) && !isAddress(h) {
+		if h != "" && h != domain && r.State == discover.Found && slices.Contains(hosting, r.Role) && !config.IsAddress(h) {
 			return h
 		}
 	}
@@ -135,7 +136,7 @@ func proofOf(a discover.Answer, name, host string) (proof, why string) {
 	plain := name == domain || slices.Contains(a.Components, name)
 	elsewhere := slices.ContainsFunc(at, func(addr netip.Addr) bool { return !slices.Contains(placesOf(a, host), addr) })
 	switch {
-	case isAddress(name):
+	case config.IsAddress(name):
 		return acme.HTTP01, "an address; few CAs certify them"
 	case plain && host != "" && len(at) == 0:
 		return acme.DNS01, "works wherever the name points"
@@ -165,7 +166,7 @@ func tablesFor(a discover.Answer, needs []nameNeed) string {
 	host, domain := hostOf(a), domainOf(a)
 	var b strings.Builder
 	switch {
-	case isAddress(domain):
+	case config.IsAddress(domain):
 		return ""
 	case host == "":
 		return ownTable(domain, needs)

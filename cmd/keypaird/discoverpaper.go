@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/discover"
 )
 
@@ -32,7 +33,7 @@ func (p *paper) line(indent int, format string, args ...any) {
 func (p *paper) hang(lead string, indent int, text string) {
 	p.b.WriteString(lead)
 	at, first := utf8.RuneCountInString(lead), true
-	for word := range strings.FieldsSeq(printable(text, maxShownLine)) {
+	for word := range strings.FieldsSeq(config.Printable(text, maxShownLine)) {
 		n := utf8.RuneCountInString(word)
 		switch {
 		case first:

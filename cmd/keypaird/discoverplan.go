@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/discover"
 )
 
@@ -131,11 +132,11 @@ func (p *paper) steps(plan discover.Plan) {
 			p.line(4, "%s: %s", name, f.Headers[name])
 		}
 		for line := range strings.Lines(f.Body) {
-			p.b.WriteString("      " + printable(strings.TrimRight(line, "\n"), maxShownLine) + "\n")
+			p.b.WriteString("      " + config.Printable(strings.TrimRight(line, "\n"), maxShownLine) + "\n")
 		}
 	}
 	for _, r := range plan.Records {
-		p.b.WriteString("  " + printable(r, maxShownLine) + "\n")
+		p.b.WriteString("  " + config.Printable(r, maxShownLine) + "\n")
 	}
 	p.listed("remove, in the end", plan.Remove)
 	p.blank()

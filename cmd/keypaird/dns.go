@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"keypaird/acme/dns01"
+	"keypaird/cmd/keypaird/config"
 )
 
 // dns lists lego's providers, or tells the variables of one. Only the child
@@ -57,7 +58,7 @@ func askChild(ctx context.Context, child string, argv ...string) *exec.Cmd {
 
 // checkProviders asks the child whether it knows the provider of each account:
 // the configuration alone cannot tell.
-func checkProviders(ctx context.Context, cfg *Config) []Finding {
+func checkProviders(ctx context.Context, cfg *config.Config) []Finding {
 	var found []Finding
 	child, err := dns01.FindChild()
 	if err != nil && len(cfg.DNS) > 0 {
@@ -97,7 +98,7 @@ func providerRemedy(ctx context.Context, child, provider string) string {
 			list = append(list, fields[0])
 		}
 	}
-	if near := nearest(provider, list); near != "" {
+	if near := config.Nearest(provider, list); near != "" {
 		return fmt.Sprintf("did you mean %q? keypaird dns lists all", near)
 	}
 	return "name one of: keypaird dns"

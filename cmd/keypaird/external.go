@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/cmd/keypaird/config"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/status"
@@ -17,8 +18,8 @@ import (
 const proofExternal = "external"
 
 // externalOf is where a bought certificate is; nil: the target is ordered.
-func externalOf(t TargetConfig) *renew.External {
-	if t.External == (ExternalConfig{}) {
+func externalOf(t config.Target) *renew.External {
+	if t.External == (config.External{}) {
 		return nil
 	}
 	return &renew.External{Source: keypair.Source{Chain: t.External.Chain, Key: t.External.Key}}
@@ -47,7 +48,7 @@ func (w *wiring) boughtNames(target string) []string {
 
 // checkBought reads the files of bought certificates. With all, it also says
 // which are right.
-func checkBought(cfg *Config, all bool) []Finding {
+func checkBought(cfg *config.Config, all bool) []Finding {
 	var found []Finding
 	for _, t := range cfg.Targets() {
 		x := externalOf(t)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"keypaird/cmd/keypaird/config"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/status"
@@ -163,7 +164,7 @@ func targets(subjects []status.Subject) []renew.Target {
 func normalNames(names []string) []string {
 	out := slices.Clone(names)
 	for i, s := range out {
-		if name, err := normalName(s); err == nil {
+		if name, err := config.NormalName(s); err == nil {
 			out[i] = name
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"keypaird/acme"
 	"keypaird/acme/dns01"
 	"keypaird/acme/http01"
+	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
 	"keypaird/renew"
 	"keypaird/renew/status"
@@ -40,7 +41,7 @@ func (w *wiring) checkLive(ctx context.Context) []Finding {
 	var tasks []func() []Finding
 	for _, s := range w.subjects {
 		t := w.targets[s.Name]
-		for _, p := range t.Proofs {
+		for _, p := range t.Challenges {
 			tasks = append(tasks, func() []Finding { return c.name(ctx, t, p) })
 		}
 	}
@@ -118,7 +119,7 @@ func (c *liveCheck) profiles(ca string, dir legoacme.Directory) []Finding {
 }
 
 // name tries to prove one name to ourselves.
-func (c *liveCheck) name(ctx context.Context, t TargetConfig, p NameProof) []Finding {
+func (c *liveCheck) name(ctx context.Context, t config.Target, p config.Challenge) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
 	challenge := acme.Challenge{
@@ -208,7 +209,7 @@ func (e *noAddressError) Remedy() string {
 }
 
 // tryPersist looks for the record that lets each CA's account certify a name.
-func (c *liveCheck) tryPersist(ctx context.Context, t TargetConfig, ch acme.Challenge) []Finding {
+func (c *liveCheck) tryPersist(ctx context.Context, t config.Target, ch acme.Challenge) []Finding {
 	var found []Finding
 	for _, ca := range t.SignWith {
 		dir, ok := c.directories[ca]

@@ -8,12 +8,13 @@ import (
 	"strings"
 
 	"keypaird/acme/dns01"
+	"keypaird/cmd/keypaird/config"
 )
 
 // A grant is what CAA records say of one name: which there are, and where.
 type grant struct {
-	target  TargetConfig
-	proof   NameProof
+	target  config.Target
+	proof   config.Challenge
 	records []dns01.CAA
 	at      string // their owner
 	err     error
@@ -28,7 +29,7 @@ func (c *liveCheck) caa(ctx context.Context) []Finding {
 	var tasks []func() []Finding
 	for _, s := range c.w.subjects {
 		t := c.w.targets[s.Name]
-		for _, p := range t.Proofs {
+		for _, p := range t.Challenges {
 			if net.ParseIP(p.Name) != nil {
 				continue
 			}

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"keypaird/acme/http01"
+	"keypaird/cmd/keypaird/config"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
@@ -15,7 +16,7 @@ import (
 // An offer is what a configuration was turned into.
 type offer struct {
 	parts   *wiring
-	times   timetable
+	times   config.Schedule
 	page    *page // nil: nothing is shown
 	unshown error // why not, if something is to be
 }
@@ -39,7 +40,7 @@ func (k *keeper) read(ctx context.Context) (*offer, error) {
 	if k.parts != nil && cfg.State != k.parts.cfg.State {
 		return nil, &StateMovedError{k.parts.cfg.State, cfg.State}
 	}
-	times, err := newTimetable(cfg.Schedule, k.spread)
+	times, err := config.NewSchedule(cfg.Schedule, k.spread)
 	if err != nil {
 		return nil, fmt.Errorf("schedule: %w", err)
 	}
@@ -69,7 +70,7 @@ func (k *keeper) read(ctx context.Context) (*offer, error) {
 // later reports whether a page that cannot be shown now comes later: nobody who
 // holds its place keeps the daemon from starting, or from reading what else has
 // changed. A socket that we are to be given does not come any more.
-func (k *keeper) later(cfg *Config, err error) bool {
+func (k *keeper) later(cfg *config.Config, err error) bool {
 	var none *http01.NoSocketError
 	first := k.parts == nil
 	return !errors.As(err, &none) && (first || k.page == nil && k.parts.cfg.Status.Listen == cfg.Status.Listen)
@@ -124,7 +125,7 @@ func (k *keeper) reload(ctx context.Context) {
 
 // refuse says what is wrong with a configuration that is not taken over.
 func (k *keeper) refuse(err error) {
-	var mistakes Mistakes
+	var mistakes config.Mistakes
 	n := 1
 	if errors.As(err, &mistakes) {
 		n = len(mistakes)

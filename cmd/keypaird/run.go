@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"keypaird/cmd/keypaird/config"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/status"
@@ -78,7 +79,7 @@ type keeper struct {
 
 func newKeeper(a *app, log *slog.Logger) *keeper {
 	return &keeper{
-		app: a, log: log, manager: newServiceManager(log), spread: rand.N(maxSpread), wanted: make(chan struct{}, 1),
+		app: a, log: log, manager: newServiceManager(log), spread: rand.N(config.MaxSpread), wanted: make(chan struct{}, 1),
 		outlook: outlook{next: map[string]time.Time{}, failing: map[string]bool{}},
 	}
 }
@@ -172,7 +173,7 @@ func (k *keeper) wake() {
 func (k *keeper) schedule(after time.Time) time.Time {
 	k.inUse.RLock()
 	defer k.inUse.RUnlock()
-	return k.times.next(after)
+	return k.times.Next(after)
 }
 
 // end lets go of everything.

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"keypaird/acme/acmetest"
+	"keypaird/cmd/keypaird/config"
 	"keypaird/renew"
 	"keypaird/renew/status"
 )
@@ -261,7 +262,7 @@ func TestJournaled(t *testing.T) {
 // In an incident there are more names than a variable holds.
 func TestManyNotices(t *testing.T) {
 	told := filepath.Join(t.TempDir(), "told")
-	w := &wiring{cfg: &Config{Notify: NotifyConfig{Command: []string{"/bin/sh", "-c", "echo $KEYPAIRD_NAMES | wc -w >>" + told}}}, log: slog.New(slog.DiscardHandler)}
+	w := &wiring{cfg: &config.Config{Notify: config.Notify{Command: []string{"/bin/sh", "-c", "echo $KEYPAIRD_NAMES | wc -w >>" + told}}}, log: slog.New(slog.DiscardHandler)}
 	var notices []renew.Notice
 	for i := range 3000 {
 		notices = append(notices, renew.Notice{Kind: renew.Failing, Target: fmt.Sprintf("%060d.example.org", i), Error: "x"})

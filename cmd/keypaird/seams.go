@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keypaird/acme"
+	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
@@ -20,7 +21,7 @@ import (
 // its Deployer and its Notifier.
 
 // prover returns what answers the challenges of one name.
-func (w *wiring) prover(p NameProof) acme.Prover {
+func (w *wiring) prover(p config.Challenge) acme.Prover {
 	switch p.Type {
 	case acme.DNS01:
 		return w.accounts[p.Account]
@@ -42,7 +43,7 @@ func (w *wiring) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 	if o.Replaces {
 		req.Replaces, _ = acme.CertID(o.Have) // what has none is replaced without
 	}
-	for _, p := range cfg.Proofs {
+	for _, p := range cfg.Challenges {
 		req.Proofs[p.Name] = acme.Proof{Type: p.Type, Prover: w.prover(p)}
 	}
 	pair, err := w.cas[o.CA].Obtain(ctx, req)

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"keypaird/cmd/keypaird/config"
 )
 
 // A serviceManager is told how the daemon is, if it listens (sd_notify(3)).
@@ -26,11 +28,14 @@ func newServiceManager(log *slog.Logger) *serviceManager {
 	return m
 }
 
+// maxAssignment is how many characters of one assignment are sent.
+const maxAssignment = 1000
+
 // tell sends assignments; nobody may be there to hear them.
 func (m *serviceManager) tell(assignments ...string) {
 	var text strings.Builder
 	for _, a := range assignments {
-		fmt.Fprintln(&text, printable(a, maxMessage))
+		fmt.Fprintln(&text, config.Printable(a, maxAssignment))
 	}
 	if err := m.send(text.String()); err != nil {
 		m.log.Debug("service manager not told", "err", err)

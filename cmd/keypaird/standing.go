@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"keypaird/cmd/keypaird/config"
 	"keypaird/renew/keypair"
 	"keypaird/renew/status"
 )
@@ -34,7 +35,7 @@ func daemonOf(state string) *status.Daemon {
 // the log, and is told by check: it may be more than others are to read.
 func refusal(before *status.Refusal, err error) *status.Refusal {
 	r := &status.Refusal{Since: time.Now().UTC().Truncate(time.Second), Error: err.Error()}
-	var mistakes Mistakes
+	var mistakes config.Mistakes
 	if errors.As(err, &mistakes) {
 		r.Error = fmt.Sprintf("%d %s, see: keypaird check", len(mistakes), plural(len(mistakes), "mistake", "mistakes"))
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"keypaird/cmd/keypaird/config"
 	"keypaird/renew/status"
 )
 
@@ -77,7 +78,7 @@ func TestRefusalIsKept(t *testing.T) {
 	if r := refused(); r != nil {
 		t.Errorf("at first: %+v", r)
 	}
-	k.refuse(Mistakes{{File: "keypaird.toml", Key: "key", Problem: "secret"}, {}})
+	k.refuse(config.Mistakes{{File: "keypaird.toml", Key: "key", Problem: "secret"}, {}})
 	first := refused()
 	if first == nil || first.Error != "2 mistakes, see: keypaird check" || strings.Contains(first.Error, "secret") || first.Since.Nanosecond() != 0 {
 		t.Fatalf("refused: %+v", first)

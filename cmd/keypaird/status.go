@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"keypaird/cmd/keypaird/config"
 	"keypaird/renew/status"
 )
 
@@ -15,7 +16,7 @@ func (a *app) status(_ context.Context, args []string) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	cfg, err := loadSealed(a.config, a.env)
+	cfg, err := config.LoadWithoutSecrets(a.config, a.env)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/discover"
 	"keypaird/renew"
 )
@@ -133,16 +134,16 @@ func (v *verifier) close() {
 
 // hasAnyTarget reports whether the configuration has a target of one of the names,
 // as an operator types them.
-func hasAnyTarget(cfg *Config, names []string) bool {
+func hasAnyTarget(cfg *config.Config, names []string) bool {
 	names = normalNames(names)
-	return slices.ContainsFunc(cfg.Targets(), func(t TargetConfig) bool { return slices.Contains(names, t.Name) })
+	return slices.ContainsFunc(cfg.Targets(), func(t config.Target) bool { return slices.Contains(names, t.Name) })
 }
 
 // verifyConfig reads the configuration. Domains are verified without one that
 // is not there or not ours to read, unless it was asked for by name.
-func (a *app) verifyConfig(names []string) (*Config, error) {
-	if len(names) > 0 && a.config == "" && a.env(configVariable) == "" {
-		switch f, err := os.Open(configDefault); {
+func (a *app) verifyConfig(names []string) (*config.Config, error) {
+	if len(names) > 0 && a.config == "" && a.env(config.PathVariable) == "" {
+		switch f, err := os.Open(config.DefaultPath); {
 		case errors.Is(err, os.ErrNotExist):
 			return nil, nil
 		case errors.Is(err, os.ErrPermission):

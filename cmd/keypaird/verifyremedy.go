@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/probe"
 )
 
@@ -55,7 +56,7 @@ func (v *verifier) remedy(c *check, row *Sight, f probe.Fault, leaf *x509.Certif
 
 // trustedRoots are the system's, those of the configured CAs, and those of a
 // file.
-func (a *app) trustedRoots(cfg *Config, file string) (*x509.CertPool, error) {
+func (a *app) trustedRoots(cfg *config.Config, file string) (*x509.CertPool, error) {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool()
@@ -65,7 +66,7 @@ func (a *app) trustedRoots(cfg *Config, file string) (*x509.CertPool, error) {
 			if ca.Roots == "" {
 				continue
 			}
-			pem, _, err := readFile(ca.Roots, maxSmall)
+			pem, err := config.ReadFile(ca.Roots)
 			if err != nil {
 				return nil, fmt.Errorf("reading roots of [ca.%s]: %s: %w", name, ca.Roots, err)
 			}
@@ -73,7 +74,7 @@ func (a *app) trustedRoots(cfg *Config, file string) (*x509.CertPool, error) {
 		}
 	}
 	if file != "" {
-		pem, _, err := readFile(file, maxSmall)
+		pem, err := config.ReadFile(file)
 		if err == nil && !pool.AppendCertsFromPEM(pem) {
 			err = errors.New("no certificate in it")
 		}

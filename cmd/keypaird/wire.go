@@ -17,6 +17,7 @@ import (
 	"keypaird/acme"
 	"keypaird/acme/dns01"
 	"keypaird/acme/http01"
+	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
@@ -27,54 +28,54 @@ import (
 const levelQuiet = slog.LevelError + 4
 
 // load reads the configuration.
-func (a *app) load() (*Config, error) { return LoadConfig(a.config, a.env) }
+func (a *app) load() (*config.Config, error) { return config.Load(a.config, a.env) }
 
 // A wiring is the configuration turned into parts that work together, each name
 // in it resolved once.
 type wiring struct {
-	cfg         *Config
+	cfg         *config.Config
 	log         *slog.Logger
 	store       *keypair.Store
 	subjects    []status.Subject // sorted by name
-	targets     map[string]TargetConfig
+	targets     map[string]config.Target
 	cas         map[string]*acme.Client
 	http01      *http01.Solver
 	accounts    map[string]*dns01.Account // by name of the [dns] table
 	persist     *dns01.Persist
 	deployments map[string]*hooks.Deployment
-	window      *opening // nil: deployments may begin at any time
+	window      *config.DeployWindow // nil: deployments may begin at any time
 	files       watch
 }
 
 // wire makes the parts. It touches nothing but the state directory.
-func (a *app) wire(cfg *Config, log *slog.Logger) (*wiring, error) {
+func (a *app) wire(cfg *config.Config, log *slog.Logger) (*wiring, error) {
 	return a.wired(cfg, log, (*wiring).addCA)
 }
 
 // wireToLook is wire for those who only look at the state: there are no CAs,
 // whose secrets and roots would have to be read.
-func (a *app) wireToLook(cfg *Config, log *slog.Logger) (*wiring, error) {
+func (a *app) wireToLook(cfg *config.Config, log *slog.Logger) (*wiring, error) {
 	return a.wired(cfg, log, func(*wiring, string, *status.Metrics) error { return nil })
 }
 
 // An adder adds what goes by a name, if it is not there yet.
 type adder func(w *wiring, name string, m *status.Metrics) error
 
-func (a *app) wired(cfg *Config, log *slog.Logger, ca adder) (*wiring, error) {
+func (a *app) wired(cfg *config.Config, log *slog.Logger, ca adder) (*wiring, error) {
 	store, err := keypair.Open(cfg.State)
 	if err != nil {
 		return nil, fmt.Errorf("opening the state directory: %w", err)
 	}
 	w := &wiring{
 		cfg: cfg, log: log, store: store,
-		targets: map[string]TargetConfig{}, cas: map[string]*acme.Client{},
+		targets: map[string]config.Target{}, cas: map[string]*acme.Client{},
 		accounts: map[string]*dns01.Account{}, deployments: map[string]*hooks.Deployment{},
 		persist: &dns01.Persist{Log: log},
 		http01: &http01.Solver{
 			Dir: filepath.Join(cfg.State, "http-01"), Listen: cfg.HTTP01.Listen, Webroot: cfg.HTTP01.Webroot, Log: log,
 		},
 	}
-	if w.window, err = newOpening(cfg.Window); err != nil {
+	if w.window, err = config.NewDeployWindow(cfg.Window); err != nil {
 		store.Close()
 		return nil, fmt.Errorf("window: %w", err)
 	}
@@ -89,12 +90,12 @@ func (a *app) wired(cfg *Config, log *slog.Logger, ca adder) (*wiring, error) {
 }
 
 // add wires one target and whatever it needs that is not there yet.
-func (w *wiring) add(t TargetConfig, ca adder, m *status.Metrics) error {
+func (w *wiring) add(t config.Target, ca adder, m *status.Metrics) error {
 	s := status.Subject{
 		Target: renew.Target{Name: t.Name, KeyType: t.Key, CAs: t.SignWith, Profile: t.Profile, Deploy: t.Deploy, TLSA: t.TLSA},
 		Proofs: map[string]string{}, Verifies: map[string]bool{}, Endpoints: map[string][]string{}, Window: w.opens(),
 	}
-	for _, p := range t.Proofs {
+	for _, p := range t.Challenges {
 		s.Names = append(s.Names, p.Name)
 		s.Proofs[p.Name] = p.Type
 		if p.Type == acme.DNS01 {
@@ -128,7 +129,7 @@ func (w *wiring) opens() func(time.Time) time.Time {
 	if w.window == nil {
 		return nil
 	}
-	return w.window.opens
+	return w.window.Next
 }
 
 // standing returns the subjects as they are now: the manners of their

@@ -1,0 +1,132 @@
+package config
+
+import (
+	"io/fs"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"keypaird/hooks"
+	"keypaird/hooks/probe"
+)
+
+// deploy checks a [deploy] table.
+func (c *checker) deploy(name string, d Deploy) {
+	p := path{"deploy", name}
+	c.tableName(p, name)
+	if d.Preset != "" {
+		c.oneOf(p.in("preset"), d.Preset, hooks.Presets(), "is not a preset")
+	}
+	for _, f := range []struct {
+		key      string
+		template *string
+	}{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}, {"socket", d.Socket}} {
+		if f.template != nil && *f.template != "" {
+			c.template(p.in(f.key), *f.template, f.key != "socket")
+		}
+	}
+	c.unsound[name] = c.wrongIn(p)
+	if d.ChainMode != nil {
+		c.mode(p.in("chain_mode"), *d.ChainMode, 0o004)
+	}
+	if d.KeyMode != nil {
+		c.mode(p.in("key_mode"), *d.KeyMode, 0)
+	}
+	if d.Check != nil {
+		c.program(p.in("check"), *d.Check)
+	}
+	if d.Reload != nil {
+		c.program(p.in("reload"), *d.Reload)
+	}
+	for _, v := range d.Verify {
+		if _, err := probe.ParseEndpoint(v); err != nil {
+			c.wrong(p.in("verify"), `write "[proto:]host:port": "127.0.0.1:443", "xmpp-server:127.0.0.1:5269"`, "%v", err)
+		}
+	}
+	c.whole(p, c.cfg.Deployment(name))
+}
+
+// whole checks what a table and its preset make together.
+func (c *checker) whole(p path, d hooks.Deployment) {
+	c.owners(p.in("owner"), p.in("group"), d)
+	switch {
+	case c.wrongIn(p):
+	case d.Chain+d.Key+d.Combined == "" && len(d.Check)+len(d.Reload)+len(d.Verify) == 0:
+		c.wrong(p, "set chain and key, or combined, or reload, or preset", "does nothing")
+	case d.Socket != "" && d.Combined == "":
+		c.wrong(p.in("socket"), "set combined: haproxy knows a certificate by that file", "needs combined")
+	}
+}
+
+// template checks a path that may hold {name}.
+func (c *checker) template(p path, s string, named bool) {
+	bare := strings.ReplaceAll(s, "{name}", "")
+	switch {
+	case !c.absolute(p, s, "write the path from / on"):
+	case !named && bare != s:
+		c.wrong(p, "write the path of the one socket", "%q differs by target", s)
+	case strings.ContainsAny(bare, "{}"):
+		c.wrong(p, "{name}, the target's name, is the only one there is", "%q holds an unknown placeholder", s)
+	case strings.HasSuffix(s, "/"):
+		c.wrong(p, "write the path of a file: "+filepath.Join(s, "{name}.pem"), "%q is a directory", s)
+	case filepath.Clean(s) != s:
+		c.wrong(p, "write it as "+filepath.Clean(s), "%q goes a roundabout way", s)
+	}
+}
+
+// mode checks permissions, of which others than owner and group may have only
+// some.
+func (c *checker) mode(p path, s string, others uint64) {
+	m, err := strconv.ParseUint(s, 8, 16)
+	remedy := `write "0600", or "0640" for the server's group`
+	if others != 0 {
+		remedy = `write "0644", or less`
+	}
+	switch {
+	case err != nil || m > 0o7777:
+		c.wrong(p, remedy, "%q is not a file mode in octal", s)
+	case m&0o400 == 0:
+		c.wrong(p, remedy, "%q keeps the owner from reading", s)
+	case m&0o7111 != 0:
+		c.wrong(p, remedy, "%q is for programs", s)
+	case m&0o022 != 0:
+		c.wrong(p, remedy, "%q lets others write", s)
+	case m&0o007&^others != 0:
+		c.wrong(p, remedy, "%q lets everybody read a private key", s)
+	}
+}
+
+// owners looks owner and group up.
+func (c *checker) owners(owner, group path, d hooks.Deployment) {
+	hint := "in [" + path{"deploy", d.Name}.String() + "], by name or number"
+	if !c.exists("user", d.Owner) {
+		c.wrong(owner, "set owner "+hint, "there is no user %q", d.Owner)
+	}
+	if !c.exists("group", d.Group) {
+		c.wrong(group, "set group "+hint, "there is no group %q", d.Group)
+	}
+}
+
+// exists tells whether there is such a user or group. Each is looked up once.
+func (c *checker) exists(what, name string) bool {
+	if _, err := strconv.ParseUint(name, 10, 31); name == "" || err == nil {
+		return true
+	}
+	err, known := c.lookups[what+" "+name]
+	if !known {
+		if what == "user" {
+			_, err = user.Lookup(name)
+		} else {
+			_, err = user.LookupGroup(name)
+		}
+		c.lookups[what+" "+name] = err
+	}
+	return err == nil
+}
+
+// fileMode reads permissions that have been checked.
+func fileMode(s string) fs.FileMode {
+	m, _ := strconv.ParseUint(s, 8, 16)
+	return fs.FileMode(m)
+}

@@ -1,0 +1,276 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// A reader turns the text of a configuration into a Config and collects every
+// mistake on the way. The TOML library stops at the first value of a wrong type
+// and passes over unknown keys, so the values are taken over one by one.
+type reader struct {
+	file     string
+	text     string
+	values   map[string]any // as decoded
+	mistakes Mistakes
+	places   []path // of the mistakes
+	unread   []path // of values that could not be taken over
+
+	// For the lines of mistakes; owned by undecoded.
+	meta   toml.MetaData
+	keys   []toml.Key
+	tables map[string]map[string]toml.Primitive
+}
+
+// misread notes that the value at p could not be taken over. What would follow
+// from its absence is not told.
+func (r *reader) misread(p path, remedy, problem string, args ...any) {
+	r.wrong(p, remedy, problem, args...)
+	r.unread = append(r.unread, p)
+}
+
+// isSet reports whether the file has a value at p.
+func (r *reader) isSet(p path) bool {
+	var v any = r.values
+	for _, key := range p {
+		table, ok := v.(map[string]any)
+		if !ok {
+			return false
+		}
+		if v, ok = table[key]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// take stores data, the value at p, in v.
+func (r *reader) take(p path, data any, v reflect.Value) {
+	if _, ok := v.Interface().(Duration); ok {
+		r.takeDuration(p, data, v)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		r.take(p, data, v.Elem())
+	case reflect.Struct:
+		if table, ok := data.(map[string]any); ok {
+			r.takeStruct(p, table, v)
+		} else {
+			r.misread(p, "write ["+p.String()+"] and its keys on lines below", "is %s, not a table", kind(data))
+		}
+	case reflect.Map:
+		r.takeMap(p, data, v)
+	case reflect.Slice:
+		r.takeList(p, data, v)
+	case reflect.String:
+		if s, ok := data.(string); ok {
+			v.SetString(s)
+		} else {
+			r.misread(p, `write it in quotes: "..."`, "is %s, not a string", kind(data))
+		}
+	case reflect.Int:
+		if n, ok := data.(int64); ok {
+			v.SetInt(n)
+		} else {
+			r.misread(p, "write digits without quotes", "is %s, not a whole number", kind(data))
+		}
+	case reflect.Bool:
+		if b, ok := data.(bool); ok {
+			v.SetBool(b)
+		} else {
+			r.misread(p, "write true or false without quotes", "is %s, not true or false", kind(data))
+		}
+	}
+}
+
+// kind names the kind of a value. The value itself may be a secret.
+func kind(data any) string {
+	switch data.(type) {
+	case string:
+		return "a string"
+	case int64:
+		return "a number"
+	case float64:
+		return "a number with a fraction"
+	case bool:
+		return "true or false"
+	case []any:
+		return "a list"
+	case []map[string]any:
+		return "a list of tables"
+	case map[string]any:
+		return "a table"
+	}
+	return "a date or time"
+}
+
+// fieldsOf returns the fields of a struct by their TOML keys.
+func fieldsOf(v reflect.Value) map[string]reflect.Value {
+	fields := map[string]reflect.Value{}
+	for i := range v.NumField() {
+		fields[v.Type().Field(i).Tag.Get("toml")] = v.Field(i)
+	}
+	return fields
+}
+
+func (r *reader) takeStruct(p path, table map[string]any, v reflect.Value) {
+	fields := fieldsOf(v)
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		if field, ok := fields[key]; ok {
+			r.take(p.in(key), table[key], field)
+		} else {
+			near := Nearest(key, slices.Collect(maps.Keys(fields)))
+			r.misread(p.in(key), unknownRemedy(p, key, near, table[key], fields), "unknown key")
+			if near != "" && !r.isSet(p.in(near)) {
+				r.unread = append(r.unread, p.in(near)) // it is not missing as well
+			}
+		}
+	}
+}
+
+// unknownRemedy says what may have been meant by an unknown key of the table p.
+// near is the known key that is most like it, or "".
+func unknownRemedy(p path, key, near string, value any, fields map[string]reflect.Value) string {
+	_, isTable := value.(map[string]any)
+	switch {
+	case near != "":
+		return fmt.Sprintf("did you mean %q?", near)
+	case isTable && len(p) == 2 && len(homesOf(key)) == 0:
+		return "put a name with dots in quotes: [" + path{p[0], p[1] + "." + key}.String() + "]"
+	case len(p) == 2 && p[0] == "dns" && variable.MatchString(key):
+		return "put the provider's variables into env: env = { " + key + ` = "..." }`
+	}
+	if homes := homesOf(key); len(homes) > 0 {
+		return "its place is " + strings.Join(homes, " or ")
+	}
+	where := "in [" + p.String() + "]"
+	if len(p) == 0 {
+		where = "at the top"
+	}
+	return "known " + where + ": " + strings.Join(slices.Sorted(maps.Keys(fields)), " ")
+}
+
+// homesOf returns where a key is known: a table after whose header it was
+// written by mistake ends only with the next header.
+func homesOf(key string) []string {
+	var homes []string
+	top := fieldsOf(reflect.ValueOf(Config{}))
+	if _, ok := top[key]; ok {
+		homes = append(homes, "at the top of the file, before the first [table]")
+	}
+	for _, table := range slices.Sorted(maps.Keys(top)) {
+		home, t := "in ["+table+"]", top[table].Type()
+		if t.Kind() == reflect.Map {
+			home, t = "in ["+table+".NAME]", t.Elem()
+		}
+		if t.Kind() != reflect.Struct {
+			continue
+		}
+		if _, ok := fieldsOf(reflect.New(t).Elem())[key]; ok {
+			homes = append(homes, home)
+		}
+	}
+	return homes
+}
+
+// takeMap fills a map from names to tables, or that of a DNS account's
+// variables.
+func (r *reader) takeMap(p path, data any, v reflect.Value) {
+	elem := v.Type().Elem()
+	tables := elem.Kind() == reflect.Struct
+	remedy := "write " + p[len(p)-1] + ` = { VARIABLE = "..." }`
+	if tables {
+		remedy = "give each table a name: [" + p.String() + ".NAME]"
+		if elem == reflect.TypeFor[Identity]() {
+			remedy = "give each table the name of its domain: [" + p.String() + `."example.org"]`
+		}
+	}
+	table, ok := data.(map[string]any)
+	if !ok {
+		r.misread(p, remedy, "is %s, not a table", kind(data))
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	stray := false
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		value := reflect.New(elem).Elem()
+		inner, isTable := table[key].(map[string]any)
+		switch {
+		case tables && !isTable && !stray:
+			r.misread(p.in(key), remedy, "stands in [%v] itself", p)
+			stray = true
+		case tables && !isTable:
+		case tables && r.unquoted(p.in(key), inner, fieldsOf(value)):
+		default:
+			r.take(p.in(key), table[key], value)
+			v.SetMapIndex(reflect.ValueOf(key), value)
+		}
+	}
+}
+
+// unquoted finds [identity.example.org], in which TOML sees three tables. It
+// reports whether the table at p has nothing but such names in it.
+func (r *reader) unquoted(p path, table map[string]any, fields map[string]reflect.Value) bool {
+	known := slices.Collect(maps.Keys(fields))
+	for key, value := range table {
+		if _, isTable := value.(map[string]any); !isTable || slices.Contains(known, key) || Nearest(key, known) != "" {
+			return false
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		if inner := table[key].(map[string]any); !r.unquoted(p.in(key), inner, fields) {
+			name := path{p[0], strings.Join(p.in(key)[1:], ".")}
+			r.misread(p.in(key), "put it in quotes: ["+name.String()+"]", "a name with dots stands without quotes")
+		}
+	}
+	return len(table) > 0
+}
+
+func (r *reader) takeList(p path, data any, v reflect.Value) {
+	list, ok := data.([]any)
+	if !ok {
+		r.misread(p, `write a list: ["...", "..."]`, "is %s, not a list", kind(data))
+		return
+	}
+	out := reflect.MakeSlice(v.Type(), 0, len(list))
+	for i, item := range list {
+		s, ok := item.(string)
+		if !ok {
+			r.misread(p, `put each item in quotes: ["...", "..."]`, "item %d is %s, not a string", i+1, kind(item))
+			return
+		}
+		out = reflect.Append(out, reflect.ValueOf(s))
+	}
+	v.Set(out)
+}
+
+// maxDuration bounds every wait that can be configured.
+const maxDuration = 24 * time.Hour
+
+func (r *reader) takeDuration(p path, data any, v reflect.Value) {
+	const remedy = `write a number and a unit: "90s", "2m", "1h30m"`
+	s, ok := data.(string)
+	if !ok {
+		r.misread(p, remedy, "is %s, not a duration in quotes", kind(data))
+		return
+	}
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil:
+		r.misread(p, remedy, "%q is not a duration", s)
+	case d <= 0:
+		r.misread(p, "write more than that, or leave the key out for its default", "%q is no time at all", s)
+	case d > maxDuration:
+		r.misread(p, `write at most "24h"`, "%q is too long", s)
+	default:
+		v.Set(reflect.ValueOf(Duration{d}))
+	}
+}

@@ -1,0 +1,192 @@
+package config
+
+import "testing"
+
+func TestDeploymentMistakes(t *testing.T) { testMistakes(t, deployMistakes) }
+
+var deployMistakes = []mistaken{
+	{"deployment that does nothing", `[deploy.x]`, `
+1: deploy.x: does nothing
+-> set chain and key, or combined, or reload, or preset
+`},
+	{"preset misspelt", `[deploy.x]
+preset = "ngnix"`, `
+2: deploy.x.preset: "ngnix" is not a preset
+-> did you mean "nginx"?
+`},
+	{"everything wrong with a deployment", `[deploy.x]
+chain = "a"
+key = "/etc/{nam}.key"
+combined = "/etc/../x.pem"
+socket = "/run/{name}"
+owner = "nobody-at-all"
+group = "nobody-at-all"
+chain_mode = "0666"
+key_mode = "0644"
+check = "nginx -t"
+reload = ["curl -H hunter2"]
+verify = ["imap:localhost", "https://x.org"]
+timeout = "x"`, `
+2: deploy.x.chain: "a" is not an absolute path
+-> write the path from / on
+3: deploy.x.key: "/etc/{nam}.key" holds an unknown placeholder
+-> {name}, the target's name, is the only one there is
+4: deploy.x.combined: "/etc/../x.pem" goes a roundabout way
+-> write it as /x.pem
+5: deploy.x.socket: "/run/{name}" differs by target
+-> write the path of the one socket
+6: deploy.x.owner: there is no user "nobody-at-all"
+-> set owner in [deploy.x], by name or number
+7: deploy.x.group: there is no group "nobody-at-all"
+-> set group in [deploy.x], by name or number
+8: deploy.x.chain_mode: "0666" lets others write
+-> write "0644", or less
+9: deploy.x.key_mode: "0644" lets everybody read a private key
+-> write "0600", or "0640" for the server's group
+10: deploy.x.check: is a string, not a list
+-> write a list: ["...", "..."]
+11: deploy.x.reload: "curl" and what follows it stand in one string
+-> write the program and each argument as a string of its own: ["rcctl", "reload", "relayd"]
+12: deploy.x.verify: endpoint "imap:localhost": no port: write "imap:localhost:143"
+-> write "[proto:]host:port": "127.0.0.1:443", "xmpp-server:127.0.0.1:5269"
+12: deploy.x.verify: endpoint "https://x.org": a URL, not an endpoint: write "https:x.org:443"
+-> write "[proto:]host:port": "127.0.0.1:443", "xmpp-server:127.0.0.1:5269"
+13: deploy.x.timeout: "x" is not a duration
+-> write a number and a unit: "90s", "2m", "1h30m"
+`},
+	{"modes", `[deploy.a]
+chain = "/a/"
+chain_mode = "755"
+key_mode = "660"
+[deploy.b]
+key = "/b"
+chain_mode = 640
+key_mode = "0o640"
+[deploy.c]
+key = "/c"
+chain_mode = "644 "
+key_mode = "0200"
+[deploy.d]
+key = "/d"
+chain_mode = "4644"
+key_mode = "0604"`, `
+2: deploy.a.chain: "/a/" is a directory
+-> write the path of a file: /a/{name}.pem
+3: deploy.a.chain_mode: "755" is for programs
+-> write "0644", or less
+4: deploy.a.key_mode: "660" lets others write
+-> write "0600", or "0640" for the server's group
+7: deploy.b.chain_mode: is a number, not a string
+-> write it in quotes: "..."
+8: deploy.b.key_mode: "0o640" is not a file mode in octal
+-> write "0600", or "0640" for the server's group
+11: deploy.c.chain_mode: "644 " is not a file mode in octal
+-> write "0644", or less
+12: deploy.c.key_mode: "0200" keeps the owner from reading
+-> write "0600", or "0640" for the server's group
+15: deploy.d.chain_mode: "4644" is for programs
+-> write "0644", or less
+16: deploy.d.key_mode: "0604" lets everybody read a private key
+-> write "0600", or "0640" for the server's group
+`},
+	{"commands", `[deploy.a]
+check = [""]
+reload = ["echo", "{name}"]
+[deploy.b]
+check = ["a\u0000"]
+reload = ["./reload"]`, `
+2: deploy.a.check: the program is empty
+-> name a program
+3: deploy.a.reload: {name} is not filled in here
+-> have the program read $KEYPAIRD_NAMES: it runs once for all targets
+5: deploy.b.check: an argument holds a null character
+-> leave it out
+6: deploy.b.reload: "./reload" is neither a bare name nor an absolute path
+-> write the path from / on, or the bare name
+`},
+	{"socket without the file it is about", `[deploy.x]
+socket = "/run/haproxy.sock"
+reload = ["true"]`, `
+2: deploy.x.socket: needs combined
+-> set combined: haproxy knows a certificate by that file
+`},
+	{"chain and key in one file", `[deploy.x]
+chain = "/a/c.pem"
+key = "/a//c.pem"
+[deploy.y]
+chain = "/b/c.pem"
+key = "/b/c.pem"
+[cert.a]
+http-01 = ["a.example.org"]
+deploy = ["x", "y"]`, `
+3: deploy.x.key: "/a//c.pem" goes a roundabout way
+-> write it as /a/c.pem
+6: deploy.y.key: /b/c.pem would hold both chain and key
+-> give each a file of its own, or use combined for key and chain in one
+`},
+	{"three targets in one file", `[deploy.x]
+chain = "/a/c.pem"
+key = "/a/k.pem"
+[cert.a]
+http-01 = ["a.example.org"]
+deploy = ["x"]
+[cert.b]
+http-01 = ["b.example.org"]
+deploy = ["x"]
+[cert.c]
+http-01 = ["c.example.org"]
+deploy = ["x"]`, `
+2: deploy.x.chain: /a/c.pem would be written for the targets "a" and "b"
+-> put {name} into the path: each target needs a file of its own
+3: deploy.x.key: /a/k.pem would be written for the targets "a" and "b"
+-> put {name} into the path: each target needs a file of its own
+`},
+	{"two deployments in one file", `[deploy.x]
+chain = "/a/{name}.pem"
+[deploy.y]
+key = "/a/{name}.pem"
+[cert.a]
+http-01 = ["a.example.org"]
+deploy = ["x", "y"]`, `
+4: deploy.y.key: /a/a.pem would be written for [deploy.x] and [deploy.y]
+-> give each deployment files of its own
+`},
+	{"two targets in one file by way of two deployments", `[deploy.x]
+chain = "/a/{name}.pem"
+[deploy.y]
+chain = "/a/a.pem"
+[cert.a]
+http-01 = ["a.example.org"]
+deploy = ["x"]
+[cert.b]
+http-01 = ["b.example.org"]
+deploy = ["y"]`, `
+4: deploy.y.chain: /a/a.pem would be written for the targets "a" and "b"
+-> put {name} into the path: each target needs a file of its own
+`},
+	{"a table and the preset under it in one file", `[deploy.web]
+preset = "haproxy"
+owner = ""
+group = ""
+[deploy.haproxy]
+owner = ""
+group = ""
+[cert.a]
+http-01 = ["a.example.org"]
+deploy = ["web", "haproxy"]`, `
+5: deploy.haproxy: /etc/haproxy/certs/a.pem would be written for [deploy.web] and [deploy.haproxy]
+-> give each deployment files of its own
+`},
+	{"files of keypaird's own", `state = "$DIR/state"
+[deploy.x]
+chain = "$DIR/state/{name}.pem"
+key = "$DIR/keypaird.toml"
+[cert.a]
+http-01 = ["a.example.org"]
+deploy = ["x"]`, `
+3: deploy.x.chain: $DIR/state/a.pem lies in the state directory, which is keypaird's own
+-> write elsewhere, or let the server read $DIR/state/certs/a/live
+4: deploy.x.key: $DIR/keypaird.toml is the configuration itself
+-> write elsewhere
+`},
+}

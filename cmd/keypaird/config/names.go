@@ -1,0 +1,159 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+)
+
+// A nameError says what is wrong with a name, and what would be right.
+type nameError struct{ problem, remedy string }
+
+func (e *nameError) Error() string { return e.problem }
+
+// profile maps names as people write them to A-labels: UTS 46 as for looking
+// up, and strictly what IDNA 2008 (RFC 5891) lets into a label.
+var profile = idna.New(
+	idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(), idna.CheckHyphens(true), idna.CheckJoiners(true),
+	idna.StrictDomainName(true), idna.VerifyDNSLength(true),
+)
+
+// ToASCII returns a name with its labels as A-labels.
+func ToASCII(name string) (string, error) { return profile.ToASCII(name) }
+
+// NormalName returns a name to certify in the one form used from here on: lower
+// case, A-labels, no final dot, addresses as RFC 5952 writes them.
+func NormalName(s string) (string, error) {
+	name := strings.TrimSpace(s)
+	switch {
+	case name == "":
+		return "", &nameError{"is empty", "write a name such as example.org, or leave it out"}
+	case len(name) > 4*maxName:
+		return "", &nameError{"is longer than 253 characters", "shorten it"}
+	case strings.Contains(name, "://"):
+		return "", &nameError{"is a URL", "write the name alone: example.org"}
+	case strings.Contains(name, "@"):
+		return "", &nameError{"is an address of a person", "write what follows the @"}
+	case strings.ContainsRune(name, utf8.RuneError): // or not UTF-8
+		return "", &nameError{"has a character that got lost", "save the file in UTF-8"}
+	case strings.ContainsAny(name, "/\\"):
+		return "", &nameError{"is a path or a network", "write the name or address alone: example.org"}
+	}
+	if ip, err := netip.ParseAddr(TrimBrackets(name)); err == nil {
+		if ip.Zone() != "" {
+			return "", &nameError{"has a zone", "leave out what follows the %: CAs certify global addresses only"}
+		}
+		return ip.Unmap().String(), nil
+	}
+	if host, port, ok := strings.Cut(name, ":"); ok {
+		return "", &nameError{"has a port", fmt.Sprintf("write %q without %q", host, ":"+port)}
+	}
+	return dnsName(name)
+}
+
+// maxName is how long a DNS name can be.
+const maxName = 253
+
+// TrimBrackets is an address as URLs write it without its brackets.
+func TrimBrackets(s string) string {
+	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {
+		return strings.TrimSuffix(inner, "]")
+	}
+	return s
+}
+
+// dnsName is NormalName for what is no address.
+func dnsName(name string) (string, error) {
+	rest, wildcard := strings.CutPrefix(name, "*.")
+	if strings.Contains(rest, "*") {
+		return "", &nameError{"has a * that is not its whole first label", "write *.example.org"}
+	}
+	ascii, err := ToASCII(rest)
+	if err != nil {
+		return "", &nameError{"is not a DNS name: " + reason(rest, err), "use letters, digits and inner hyphens, at most 63 to a label and 253 in all"}
+	}
+	ascii = strings.TrimSuffix(ascii, ".")
+	switch last := ascii[strings.LastIndex(ascii, ".")+1:]; {
+	case last == "":
+		return "", &nameError{"is not a DNS name: it has an empty label", "take out the dots too many"}
+	case strings.Trim(last, "0123456789") == "":
+		return "", &nameError{"ends in a number, as no DNS name does", "write a whole IP address or a DNS name"}
+	}
+	if wildcard {
+		ascii = "*." + ascii
+	}
+	if len(ascii) > maxName {
+		return "", &nameError{"is longer than 253 characters", "shorten it"}
+	}
+	return ascii, nil
+}
+
+// reason says in plain words why a name is none.
+func reason(name string, err error) string {
+	name = strings.NewReplacer("\u3002", ".", "\uff0e", ".", "\uff61", ".").Replace(name) // the dots of UTS 46
+	for label := range strings.SplitSeq(strings.TrimSuffix(name, "."), ".") {
+		ascii := strings.IndexFunc(label, func(c rune) bool { return c > unicode.MaxASCII }) < 0
+		switch {
+		case label == "":
+			return "it has an empty label"
+		case encodedLen(label) > 63:
+			return "a label is longer than 63 characters, encoded"
+		case strings.HasPrefix(label, "-"), strings.HasSuffix(label, "-"):
+			return fmt.Sprintf("label %q begins or ends with a hyphen", label)
+		case strings.ContainsFunc(label, unicode.IsSpace):
+			return "it contains a space"
+		case strings.Contains(label, "_"):
+			return "it contains an underscore"
+		case strings.HasPrefix(strings.ToLower(label), "xn--"):
+			if _, err := ToASCII(label); err != nil {
+				return fmt.Sprintf("label %q is no encoded name; write it as it is spoken", label)
+			}
+		case ascii && len(label) > 3 && label[2:4] == "--":
+			return fmt.Sprintf("label %q has hyphens in third and fourth place, which only encoded names have", label)
+		}
+	}
+	if len(name) > maxName {
+		return "it is longer than 253 characters"
+	}
+	return strings.TrimPrefix(err.Error(), "idna: ")
+}
+
+// encodedLen is the length of a label as an A-label.
+func encodedLen(label string) int {
+	ascii, err := idna.Punycode.ToASCII(label)
+	if err != nil {
+		return len(label)
+	}
+	return len(ascii)
+}
+
+// IsAddress reports whether a normal name is an IP address.
+func IsAddress(name string) bool {
+	_, err := netip.ParseAddr(name)
+	return err == nil
+}
+
+// remedyOf returns the remedy of a nameError.
+func remedyOf(err error) string {
+	var n *nameError
+	if errors.As(err, &n) {
+		return n.remedy
+	}
+	return ""
+}
+
+// Covers tells whether a certificate for one name does for another (RFC 6125,
+// section 6.4.3).
+func Covers(certified, name string, noWildcard bool) bool {
+	if certified == name {
+		return true
+	}
+	parent, wildcard := strings.CutPrefix(certified, "*.")
+	_, rest, _ := strings.Cut(name, ".")
+	return wildcard && !noWildcard && rest == parent
+}
