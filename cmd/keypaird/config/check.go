@@ -1,15 +1,22 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"net"
 	"net/mail"
+	"net/netip"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"keypaird/acme"
+	"keypaird/renew/keypair"
 )
 
 // A checker looks for mistakes in a decoded configuration and brings its values
@@ -132,4 +139,173 @@ func suggest(word string, known []string) string {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return "write one of: " + strings.Join(known, " ")
+}
+
+func (c *checker) http01() {
+	h := c.cfg.HTTP01
+	if h.Listen != "" {
+		c.socket(path{"http-01", "listen"}, h.Listen, "fd:http")
+	}
+	p := path{"http-01", "webroot"}
+	if h.Webroot == "" || !c.absolute(p, h.Webroot, "write the path from / on") {
+		return
+	}
+	info, err := os.Stat(h.Webroot)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.wrong(p, "make the directory, and have the web server show it as /.well-known/acme-challenge/", "there is no directory %q", h.Webroot)
+	case err != nil:
+		c.wrong(p, "see that whoever runs keypaird can get there", "%s: %v", h.Webroot, plain(err))
+	case !info.IsDir():
+		c.wrong(p, "name the directory that the web server shows as /.well-known/acme-challenge/", "%s is not a directory", h.Webroot)
+	}
+}
+
+func (c *checker) notify() { c.program(path{"notify", "command"}, c.cfg.Notify.Command) }
+
+// maxSocket is how long the path of a unix socket may be, everywhere.
+const maxSocket = 103
+
+func (c *checker) status() {
+	addr, p := c.cfg.Status.Listen, path{"status", "listen"}
+	if addr == "" {
+		return
+	}
+	if file, ok := strings.CutPrefix(addr, "unix:"); ok {
+		if c.absolute(p, file, `write "unix:/run/keypaird.sock"`) && len(file) > maxSocket {
+			c.wrong(p, "choose a shorter one", "the path of a socket has %d characters at most", maxSocket)
+		}
+		return
+	}
+	c.socket(p, addr, "fd:status")
+	if c.cfg.HTTP01.Webroot == "" && (clash(addr, c.cfg.HTTP01.Listen) || addr == c.cfg.HTTP01.Listen) {
+		c.wrong(p, `choose another port: "127.0.0.1:8403"`, "%q is taken by [http-01], which listens on %q", addr, c.cfg.HTTP01.Listen)
+	}
+}
+
+// socket checks "host:port", ":port" and "fd:NAME".
+func (c *checker) socket(p path, addr, example string) {
+	name, inherited := strings.CutPrefix(addr, "fd:")
+	switch {
+	case !inherited:
+		c.listen(p, addr)
+	case name == "" || !plainToken.MatchString(name):
+		c.wrong(p, "write the name of a socket of the service manager: "+strconv.Quote(example), "%q is not the name of a socket", name)
+	}
+}
+
+// listen checks "host:port" and ":port".
+func (c *checker) listen(p path, addr string) {
+	host, port, err := net.SplitHostPort(addr)
+	n, perr := strconv.ParseUint(port, 10, 16)
+	if err == nil && perr == nil && n > 0 && isHost(host) {
+		return
+	}
+	remedy := `write "127.0.0.1:8402", "[::1]:8402", or ":80" for all addresses`
+	if strings.HasPrefix(addr, "*:") {
+		remedy = "leave the * out: " + strconv.Quote(addr[1:])
+	}
+	c.wrong(p, remedy, "%q is not an address to listen on", addr)
+}
+
+// isHost tells whether a server can be found by s: "" is every address.
+func isHost(s string) bool {
+	if s == "" {
+		return true
+	}
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	name, err := NormalName(s)
+	return err == nil && !strings.HasPrefix(name, "*") && !IsAddress(name)
+}
+
+// clash tells whether two addresses to listen on are one.
+func clash(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	return errA == nil && errB == nil && portA == portB && (hostA == hostB || hostA == "" || hostB == "")
+}
+
+// absolute reports whether a path is one from the root on, and notes if not.
+func (c *checker) absolute(p path, file, remedy string) bool {
+	switch {
+	case !filepath.IsAbs(file):
+		c.wrong(p, remedy, "%q is not an absolute path", file)
+	case strings.ContainsRune(file, 0):
+		c.wrong(p, "leave it out", "%q holds a null character", file)
+	default:
+		return true
+	}
+	return false
+}
+
+// secretFile reads a file that holds a secret. What is no path may be the secret
+// itself, and is not repeated.
+func (c *checker) secretFile(p path, file string) ([]byte, bool) {
+	if !filepath.IsAbs(file) || strings.ContainsRune(file, 0) {
+		c.wrong(p, "put the secret in a file, and write the path of the file from / on", "is not an absolute path")
+		return nil, false
+	}
+	if c.sealed {
+		return nil, true
+	}
+	data, info, err := readFile(file, maxSmall)
+	if err != nil {
+		c.wrong(p, secretRemedy(err), "%s: %v", file, err)
+		return nil, false
+	}
+	if perm := info.Mode().Perm(); perm&0o007 != 0 {
+		c.wrong(p, "chmod o= "+file, "%s can be used by others (mode %04o)", file, perm)
+		return nil, false
+	}
+	return data, true
+}
+
+// secretRemedy is for a file with a secret that cannot be read.
+func secretRemedy(err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "run this as root or the user keypaird runs as, or let that user read the file, by its group (mode 0640), and pass through its directories"
+	}
+	return "put the secret there, readable for whoever runs keypaird and nobody else"
+}
+
+const nameRemedy = "use a-z 0-9 . _ - and begin with a letter or digit"
+
+// tableName checks a name that becomes a directory or a reference.
+func (c *checker) tableName(p path, name string) {
+	if !isTableName(name) || strings.HasPrefix(name, "*") {
+		c.wrong(p, nameRemedy, "%q cannot be the name of a table", name)
+	}
+}
+
+// isTableName tells whether a name can be part of a path, and whether programs
+// will take that for a path.
+func isTableName(name string) bool {
+	return keypair.CheckName(name) == nil && !strings.HasPrefix(name, "-")
+}
+
+// program checks an argument list. Arguments may hold secrets, and so may a
+// whole command line that was written as one string.
+func (c *checker) program(p path, argv []string) {
+	if len(argv) == 0 {
+		return
+	}
+	name := strings.Fields(argv[0] + " ")
+	switch {
+	case len(name) == 0:
+		c.wrong(p, "name a program", "the program is empty")
+	case strings.ContainsAny(argv[0], " \t\n"):
+		c.wrong(p, `write the program and each argument as a string of its own: ["rcctl", "reload", "relayd"]`, "%q and what follows it stand in one string", name[0])
+	case strings.Contains(argv[0], "/") && !filepath.IsAbs(argv[0]):
+		c.wrong(p, "write the path from / on, or the bare name", "%q is neither a bare name nor an absolute path", argv[0])
+	}
+	for _, arg := range argv {
+		switch {
+		case strings.ContainsRune(arg, 0):
+			c.wrong(p, "leave it out", "an argument holds a null character")
+		case strings.Contains(arg, "{name}"):
+			c.wrong(p, "have the program read $KEYPAIRD_NAMES: it runs once for all targets", "{name} is not filled in here")
+		}
+	}
 }

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,4 +69,108 @@ func (o *DeployWindow) Next(now time.Time) time.Time {
 		return o.next
 	}
 	return time.Time{} // never, which the configuration refuses, is as good as always
+}
+
+const (
+	scheduleRemedy = `write a cron line of five fields, or "@every 30m"`
+	windowRemedy   = `write the minutes as a cron line of five fields: "* 3 * * *"`
+)
+
+// Bounds of "@every". What is due sooner is seen sooner, whatever the schedule.
+const (
+	shortestInterval = time.Minute
+	longestInterval  = 31 * 24 * time.Hour
+)
+
+// schedules refuses times that the library panics on, spins on or never comes
+// to.
+func (c *checker) schedules() {
+	c.cron(path{"schedule"}, c.cfg.Schedule, scheduleRemedy)
+	p, window := path{"window"}, c.cfg.Window
+	switch _, times, _ := cutZone(window); {
+	case strings.HasPrefix(times, "@"):
+		c.wrong(p, windowRemedy, "%q names no minutes", window)
+	case window != "":
+		c.cron(p, window, windowRemedy)
+	}
+}
+
+func (c *checker) cron(p path, spec, remedy string) {
+	s, err := parseCron(spec)
+	switch {
+	case errors.Is(err, errNoTimes):
+		c.wrong(p, remedy, "%q names a time zone and no times", spec)
+		return
+	case errors.Is(err, errNoZone):
+		zone, times, _ := cutZone(spec)
+		c.wrong(p, `write it as in "TZ=Europe/Berlin `+times+`", or leave it out: local time counts`, "%q is no time zone that this machine knows", zone)
+		return
+	case err != nil:
+		c.notSchedule(p, spec, remedy, err)
+		return
+	}
+	every, interval := s.(cron.ConstantDelaySchedule)
+	switch {
+	case interval && wish(spec) < shortestInterval:
+		c.wrong(p, `write at least "@every 1m"`, "%q is too often", spec)
+	case interval && every.Delay > longestInterval:
+		c.wrong(p, `write at most "@every 744h"`, "%q is too seldom", spec)
+	case !interval && s.Next(time.Now()).IsZero():
+		c.wrong(p, remedy, "%q never comes: no time fits it", spec)
+	}
+}
+
+// wish is the interval that a schedule asks for; the library makes a second of
+// what is shorter.
+func wish(spec string) time.Duration {
+	_, times, _ := cutZone(spec)
+	d, err := time.ParseDuration(strings.TrimPrefix(times, "@every "))
+	if err != nil {
+		return 0
+	}
+	return d
+}
+
+// notSchedule notes what the library says, without what is for programmers.
+func (c *checker) notSchedule(p path, spec, remedy string, err error) {
+	why, _, _ := strings.Cut(err.Error(), ": ")
+	why = strings.NewReplacer("failed to parse int from", "no number:", "failed to parse duration", "no duration:").Replace(why)
+	if strings.HasSuffix(why, "(7) above maximum (6)") {
+		remedy = "write 0 for Sunday"
+	}
+	c.wrong(p, remedy, "%q is not a schedule: %s", spec, why)
+}
+
+// zonePrefixes are how a schedule says in whose time it is.
+var zonePrefixes = []string{"CRON_TZ=", "TZ="}
+
+// cutZone takes the time zone off a schedule, if there is one.
+func cutZone(spec string) (zone, times string, found bool) {
+	for _, prefix := range zonePrefixes {
+		if rest, ok := strings.CutPrefix(spec, prefix); ok {
+			zone, times, _ = strings.Cut(rest, " ")
+			return zone, strings.TrimSpace(times), true
+		}
+	}
+	return "", spec, false
+}
+
+var (
+	errNoTimes = errors.New("there are no times behind the time zone")
+	errNoZone  = errors.New("there is no such time zone")
+)
+
+// parseCron is cron.ParseStandard of v3.0.1, without its panic about a time zone
+// that nothing follows.
+func parseCron(spec string) (cron.Schedule, error) {
+	zone, times, found := cutZone(spec)
+	if found {
+		if times == "" {
+			return nil, errNoTimes
+		}
+		if _, err := time.LoadLocation(zone); err != nil || zone == "" || zone == "Local" {
+			return nil, fmt.Errorf("%w: %s", errNoZone, zone)
+		}
+	}
+	return cron.ParseStandard(spec)
 }

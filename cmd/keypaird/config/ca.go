@@ -98,3 +98,32 @@ func hasCertificate(data []byte) error {
 	}
 	return errors.New("holds no certificate")
 }
+
+// Authority returns the CA called name: built in, or of a [ca] table, or built
+// in with a table that completes it.
+func (c *Config) Authority(name string) (acme.CA, error) {
+	ca, _ := acme.BuiltIn(name)
+	t := c.CA[name]
+	ca.Name, ca.EABKeyID = name, t.EABKid
+	if t.Directory != "" {
+		ca.Directory = t.Directory
+	}
+	if t.Roots != "" {
+		pem, err := ReadFile(t.Roots)
+		if err != nil {
+			return ca, fmt.Errorf("reading roots of [ca.%s]: %s: %w", name, t.Roots, err)
+		}
+		ca.Roots = x509.NewCertPool()
+		if !ca.Roots.AppendCertsFromPEM(pem) {
+			return ca, fmt.Errorf("reading roots of [ca.%s]: %s: no certificate in it", name, t.Roots)
+		}
+	}
+	if t.EABHMACFile != "" {
+		hmac, err := ReadFile(t.EABHMACFile)
+		if err != nil {
+			return ca, fmt.Errorf("reading eab_hmac_file of [ca.%s]: %s: %w", name, t.EABHMACFile, err)
+		}
+		ca.EABHMAC = strings.TrimSpace(string(hmac))
+	}
+	return ca, nil
+}

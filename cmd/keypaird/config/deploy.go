@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -129,4 +130,113 @@ func (c *checker) exists(what, name string) bool {
 func fileMode(s string) fs.FileMode {
 	m, _ := strconv.ParseUint(s, 8, 16)
 	return fs.FileMode(m)
+}
+
+// A written is a file and who writes it.
+type written struct{ target, deployment, key string }
+
+// files notes where a target is deployed to, and refuses a file that two
+// targets or deployments would write, or that is not theirs to write.
+func (c *checker) files(p path, t Target, writers map[string]written, told map[string]bool) {
+	for i, name := range t.Deploy {
+		if c.unsound[name] || slices.Contains(t.Deploy[:i], name) {
+			continue
+		}
+		d := c.cfg.Deployment(name)
+		for _, f := range []struct{ key, template string }{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}} {
+			for _, file := range (&hooks.Deployment{Chain: f.template}).Paths(t.Name) {
+				by := written{t.Name, name, f.key}
+				if remedy, problem := c.clashes(file, by, writers); problem != "" && !told[name+" "+f.key] {
+					c.wrong(c.settingOf(p, by), remedy, "%s", problem)
+					told[name+" "+f.key] = true // for one of perhaps thousands of targets
+				}
+			}
+		}
+	}
+}
+
+// clashes says what is wrong with writing a file, or nothing.
+func (c *checker) clashes(file string, by written, writers map[string]written) (remedy, problem string) {
+	first, taken := writers[file]
+	if !taken {
+		writers[file] = by
+	}
+	self, _ := filepath.Abs(c.file)
+	switch {
+	case taken && first.target == by.target && first.deployment == by.deployment:
+		return "give each a file of its own, or use combined for key and chain in one", file + " would hold both " + first.key + " and " + by.key
+	case taken && first.target == by.target:
+		return "give each deployment files of its own", file + " would be written for [deploy." + first.deployment + "] and [deploy." + by.deployment + "]"
+	case taken:
+		return "put {name} into the path: each target needs a file of its own", file + " would be written for the targets " + strconv.Quote(first.target) + " and " + strconv.Quote(by.target)
+	case strings.HasPrefix(file, c.cfg.State+"/"):
+		return "write elsewhere, or let the server read " + filepath.Join(c.cfg.State, "certs", by.target, "live"), file + " lies in the state directory, which is keypaird's own"
+	case file == self:
+		return "write elsewhere", file + " is the configuration itself"
+	}
+	return "", ""
+}
+
+// settingOf returns where the file says what a deployment writes: in its table,
+// or where a target names a preset.
+func (c *checker) settingOf(target path, by written) path {
+	table := path{"deploy", by.deployment}
+	switch {
+	case c.isSet(table.in(by.key)):
+		return table.in(by.key)
+	case c.isSet(table):
+		return table
+	}
+	return target.in("deploy")
+}
+
+// Sets reports whether the table gives the command called key itself; else it is
+// a preset's.
+func (d Deploy) Sets(key string) bool {
+	return key == "check" && d.Check != nil || key == "reload" && d.Reload != nil
+}
+
+// Deployment returns the deployment called name: a preset, a table, or a preset
+// of which a table overrides some fields.
+func (c *Config) Deployment(name string) hooks.Deployment {
+	t := c.Deploy[name]
+	preset := t.Preset
+	if preset == "" {
+		preset = name
+	}
+	d, _ := hooks.Preset(preset)
+	d.Name = name
+	override(&d.Chain, t.Chain)
+	override(&d.Key, t.Key)
+	override(&d.Combined, t.Combined)
+	override(&d.Owner, t.Owner)
+	override(&d.Group, t.Group)
+	override(&d.Socket, t.Socket)
+	override(&d.Check, t.Check)
+	override(&d.Reload, t.Reload)
+	if t.Reload != nil {
+		d.Reloads, d.Restart = 0, nil // they are about the preset's
+	}
+	if t.ChainMode != nil {
+		d.ChainMode = fileMode(*t.ChainMode)
+	}
+	if t.KeyMode != nil {
+		d.KeyMode = fileMode(*t.KeyMode)
+	}
+	for _, s := range t.Verify {
+		if e, err := probe.ParseEndpoint(s); err == nil { // checked when it was loaded
+			d.Verify = append(d.Verify, e)
+		}
+	}
+	if t.Timeout.Duration > 0 {
+		d.Timeout = t.Timeout.Duration
+	}
+	return d
+}
+
+// override sets dst to what a table says, if it says anything.
+func override[T any](dst *T, v *T) {
+	if v != nil {
+		*dst = *v
+	}
 }
