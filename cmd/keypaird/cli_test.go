@@ -15,7 +15,7 @@ func TestMistakesPrinted(t *testing.T) {
 	text := "email = \"nobody\"\n\n[identity.\"example.org\"]\nhost = \"m.example.org\"\ndsn = \"persist\"\n"
 	file := filepath.Join(dir, "keypaird.toml")
 	try(t, os.WriteFile(file, []byte(text), 0o600))
-	_, err := config.Load(file, os.Getenv)
+	_, err := config.Load(config.Options{Path: file, Getenv: os.Getenv})
 	var out bytes.Buffer
 	if status := exitStatus(&out, err); status != 1 {
 		t.Errorf("exit status %d, want 1", status)

@@ -122,7 +122,7 @@ func TestTables(t *testing.T) {
 		}
 		file := filepath.Join(t.TempDir(), "keypaird.toml")
 		try(t, os.WriteFile(file, []byte(text+"\n[dns.ns]\nprovider = \"exec\"\n"), 0o600))
-		cfg, err := config.Load(file, func(string) string { return "" })
+		cfg, err := config.Load(config.Options{Path: file, Getenv: func(string) string { return "" }})
 		if err != nil {
 			t.Errorf("%s: %v in\n%s", tt.name, err, text)
 			continue

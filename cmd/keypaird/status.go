@@ -16,7 +16,7 @@ func (a *app) status(_ context.Context, args []string) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	cfg, err := config.LoadWithoutSecrets(a.config, a.env)
+	cfg, err := config.Load(config.Options{Path: a.config, Getenv: a.env, NoSecrets: true})
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func (c *checker) ca(name string, ca CA) {
 	case ca.Directory != "" && !isDirectory(ca.Directory):
 		c.wrong(p.in("directory"), `write it as "https://ca.example.net/acme/directory", without a user name`, "is not the https URL of an ACME directory")
 	}
-	if ca.Roots != "" && c.absolute(p.in("roots"), ca.Roots, "write the path from / on") && !c.sealed {
+	if ca.Roots != "" && c.absolute(p.in("roots"), ca.Roots, "write the path from / on") && !c.noSecrets {
 		c.roots(p.in("roots"), ca.Roots)
 	}
 	remedy := "set both, as the CA hands them out, or none"
@@ -49,7 +49,7 @@ func (c *checker) ca(name string, ca CA) {
 	case ca.EABKid != "" && ca.EABHMACFile == "":
 		c.wrong(p.in("eab_hmac_file"), remedy, "is missing beside eab_kid")
 	}
-	if ca.EABHMACFile == "" || c.sealed {
+	if ca.EABHMACFile == "" || c.noSecrets {
 		return
 	}
 	if text, ok := c.secretFile(p.in("eab_hmac_file"), ca.EABHMACFile); ok && !isHMACKey(text) {

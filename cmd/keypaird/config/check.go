@@ -23,9 +23,9 @@ import (
 // into the one form used from here on.
 type checker struct {
 	*reader
-	cfg    *Config
-	secret bool // nobody but the owner can read the configuration
-	sealed bool // files with secrets, and roots, are not opened
+	cfg       *Config
+	private   bool // only the owner can read the configuration
+	noSecrets bool // as in Options
 
 	tableOf map[string]path  // an identity by its normal name, as it is spelt in the file
 	unsound map[string]bool  // deployments whose files are not known for sure
@@ -247,7 +247,7 @@ func (c *checker) secretFile(p path, file string) ([]byte, bool) {
 		c.wrong(p, "put the secret in a file, and write the path of the file from / on", "is not an absolute path")
 		return nil, false
 	}
-	if c.sealed {
+	if c.noSecrets {
 		return nil, true
 	}
 	data, info, err := readFile(file, maxSmall)

@@ -20,7 +20,7 @@ func loadText(t *testing.T, dir, text string) (*Config, error) {
 	if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, "$DIR", dir)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return Load(file, noEnv)
+	return Load(Options{Path: file, Getenv: noEnv})
 }
 
 // tell writes the mistakes of a configuration as "line: key: problem" and

@@ -53,26 +53,26 @@ func (r *reader) isSet(p path) bool {
 	return true
 }
 
-// take stores data, the value at p, in v.
-func (r *reader) take(p path, data any, v reflect.Value) {
+// decode stores data, the value at p, in v.
+func (r *reader) decode(p path, data any, v reflect.Value) {
 	if _, ok := v.Interface().(Duration); ok {
-		r.takeDuration(p, data, v)
+		r.decodeDuration(p, data, v)
 		return
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
-		r.take(p, data, v.Elem())
+		r.decode(p, data, v.Elem())
 	case reflect.Struct:
 		if table, ok := data.(map[string]any); ok {
-			r.takeStruct(p, table, v)
+			r.decodeStruct(p, table, v)
 		} else {
 			r.misread(p, "write ["+p.String()+"] and its keys on lines below", "is %s, not a table", kind(data))
 		}
 	case reflect.Map:
-		r.takeMap(p, data, v)
+		r.decodeMap(p, data, v)
 	case reflect.Slice:
-		r.takeList(p, data, v)
+		r.decodeList(p, data, v)
 	case reflect.String:
 		if s, ok := data.(string); ok {
 			v.SetString(s)
@@ -124,11 +124,11 @@ func fieldsOf(v reflect.Value) map[string]reflect.Value {
 	return fields
 }
 
-func (r *reader) takeStruct(p path, table map[string]any, v reflect.Value) {
+func (r *reader) decodeStruct(p path, table map[string]any, v reflect.Value) {
 	fields := fieldsOf(v)
 	for _, key := range slices.Sorted(maps.Keys(table)) {
 		if field, ok := fields[key]; ok {
-			r.take(p.in(key), table[key], field)
+			r.decode(p.in(key), table[key], field)
 		} else {
 			near := Nearest(key, slices.Collect(maps.Keys(fields)))
 			r.misread(p.in(key), unknownRemedy(p, key, near, table[key], fields), "unknown key")
@@ -184,9 +184,9 @@ func homesOf(key string) []string {
 	return homes
 }
 
-// takeMap fills a map from names to tables, or that of a DNS account's
+// decodeMap fills a map from names to tables, or that of a DNS account's
 // variables.
-func (r *reader) takeMap(p path, data any, v reflect.Value) {
+func (r *reader) decodeMap(p path, data any, v reflect.Value) {
 	elem := v.Type().Elem()
 	tables := elem.Kind() == reflect.Struct
 	remedy := "write " + p[len(p)-1] + ` = { VARIABLE = "..." }`
@@ -213,7 +213,7 @@ func (r *reader) takeMap(p path, data any, v reflect.Value) {
 		case tables && !isTable:
 		case tables && r.unquoted(p.in(key), inner, fieldsOf(value)):
 		default:
-			r.take(p.in(key), table[key], value)
+			r.decode(p.in(key), table[key], value)
 			v.SetMapIndex(reflect.ValueOf(key), value)
 		}
 	}
@@ -237,7 +237,7 @@ func (r *reader) unquoted(p path, table map[string]any, fields map[string]reflec
 	return len(table) > 0
 }
 
-func (r *reader) takeList(p path, data any, v reflect.Value) {
+func (r *reader) decodeList(p path, data any, v reflect.Value) {
 	list, ok := data.([]any)
 	if !ok {
 		r.misread(p, `write a list: ["...", "..."]`, "is %s, not a list", kind(data))
@@ -258,7 +258,7 @@ func (r *reader) takeList(p path, data any, v reflect.Value) {
 // maxDuration bounds every wait that can be configured.
 const maxDuration = 24 * time.Hour
 
-func (r *reader) takeDuration(p path, data any, v reflect.Value) {
+func (r *reader) decodeDuration(p path, data any, v reflect.Value) {
 	const remedy = `write a number and a unit: "90s", "2m", "1h30m"`
 	s, ok := data.(string)
 	if !ok {

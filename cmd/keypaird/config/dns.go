@@ -74,7 +74,7 @@ func (c *checker) variable(p path, d DNS, key, value string) {
 		c.secretFile(p, value)
 	case strings.ContainsRune(value, 0):
 		c.wrong(p, "leave it out", "the value holds a null character")
-	case value != "" && !c.secret && isSecret(key, value):
+	case value != "" && !c.private && isSecret(key, value):
 		c.wrong(p, fmt.Sprintf("chmod go= %s, or put the value in a file and write %s_FILE", c.file, key), "holds a secret, and others can read the configuration")
 	}
 }

@@ -4,7 +4,7 @@
 //
 // A file is read in this order:
 //
-//	load -> parse -> decode -> check
+//	read -> parse -> decode -> check
 //
 // The result has every default filled in and every name in one form: lower case,
 // A-labels. [Config.Targets] returns the certificates that it asks for,

@@ -112,7 +112,7 @@ func loadInTime(t *testing.T, file string) (*Config, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		cfg, err := Load(file, noEnv)
+		cfg, err := Load(Options{Path: file, Getenv: noEnv})
 		done <- result{cfg, err}
 	}()
 	select {
@@ -132,19 +132,19 @@ func TestTrustedFiles(t *testing.T) {
 	writeFile(t, sticky+"/in-tmp", correct, 0o600)
 	try(t, os.Symlink("plain", dir+"/link"), os.Symlink(dir+"/link", dir+"/link-to-a-link"), os.Symlink("sticky", dir+"/dir"))
 	for _, file := range []string{"plain", "link", "link-to-a-link", "sticky/in-tmp", "dir/in-tmp", "sticky/../plain"} {
-		if _, err := Load(filepath.Join(dir, ".")+"/"+file, noEnv); err != nil {
+		if _, err := Load(Options{Path: filepath.Join(dir, ".") + "/" + file, Getenv: noEnv}); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
 	t.Chdir(dir)
-	if _, err := Load("plain", noEnv); err != nil {
+	if _, err := Load(Options{Path: "plain", Getenv: noEnv}); err != nil {
 		t.Errorf("by a relative path: %v", err)
 	}
 	env := func(key string) string { return map[string]string{"KEYPAIRD_CONFIG": dir + "/plain"}[key] }
-	if _, err := Load("", env); err != nil {
+	if _, err := Load(Options{Path: "", Getenv: env}); err != nil {
 		t.Errorf("by $KEYPAIRD_CONFIG: %v", err)
 	}
-	if _, err := Load("missing", env); err == nil {
+	if _, err := Load(Options{Path: "missing", Getenv: env}); err == nil {
 		t.Error("$KEYPAIRD_CONFIG outranks -config")
 	}
 }
@@ -170,7 +170,7 @@ func TestFilesOfOthers(t *testing.T) {
 		{"/tmp/ours", "DIR/tmp/ours: DIR/tmp belongs to user 54321, neither root nor the user who runs this (0)", "run this as user 54321 (runuser"},
 		{"/etc/link", "DIR/etc/link: is a symbolic link of user 54321", "name the file itself with -config or $KEYPAIRD_CONFIG"},
 	} {
-		_, err := Load(dir+tt.file, noEnv)
+		_, err := Load(Options{Path: dir + tt.file, Getenv: noEnv})
 		if err == nil {
 			t.Errorf("%s: loaded", tt.file)
 			continue
@@ -189,7 +189,7 @@ const loadAs = "KEYPAIRD_TEST_LOAD_AS"
 // What an ordinary user may not read is told as that, not as missing.
 func TestUnreadableFile(t *testing.T) {
 	if file := os.Getenv(loadAs); file != "" { // we are that user
-		_, err := Load(file, noEnv)
+		_, err := Load(Options{Path: file, Getenv: noEnv})
 		fmt.Printf("%v\n%s\n", err, renew.Remedy(err))
 		return
 	}

@@ -22,7 +22,7 @@ func FuzzLoadConfig(f *testing.F) {
 	}
 	f.Add(sample)
 	f.Fuzz(func(t *testing.T, text string) {
-		cfg, mistakes := decode("keypaird.toml", text, 0o644, defaults(noEnv, "linux"))
+		cfg, mistakes := Options{}.parse("keypaird.toml", text, 0o644, defaults(noEnv, "linux"))
 		last := 1 + strings.Count(text, "\n")
 		told := map[string]bool{}
 		for _, m := range mistakes {

@@ -122,7 +122,7 @@ func BenchmarkLoadConfig(b *testing.B) {
 				fmt.Fprintf(&text, "[identity.\"example%d.org\"]\nhost = \"www.example%[1]d.org\"\ndns = %q\ndeploy = [\"nginx\"]\n", i, bm.account)
 			}
 			for b.Loop() {
-				cfg, mistakes := decode("f", text.String(), 0o600, defaults(noEnv, "linux"))
+				cfg, mistakes := Options{}.parse("f", text.String(), 0o600, defaults(noEnv, "linux"))
 				if (bm.account == "ns") != (len(mistakes) == 0) {
 					b.Fatal(mistakes)
 				}

@@ -23,23 +23,22 @@ const (
 	maxConfig       = 16 << 20 // some 100,000 targets
 )
 
-// Load reads the configuration: path, or else what $KEYPAIRD_CONFIG
-// names, or else /etc/keypaird/keypaird.toml. Everything in it is checked and
-// normalised. The error is Mistakes if it can be read and is wrong.
-func Load(path string, env func(string) string) (*Config, error) {
-	return load(path, env, decode)
+// Options name the file to load and say how much of it to check.
+type Options struct {
+	Path   string              // "" means $KEYPAIRD_CONFIG, and DefaultPath if that is not set
+	Getenv func(string) string // required; os.Getenv
+	// NoSecrets leaves unread the files that only issuing needs: secrets and
+	// roots of CAs. Commands that only read the state set it, so that they work
+	// for users who cannot read those files, and while one of them is broken.
+	NoSecrets bool
 }
 
-// LoadWithoutSecrets is Load for those who only look at the state: what the
-// configuration names for issuing alone, secrets and the roots of CAs, is not
-// opened. Whoever may not read it, or broke it, can look nevertheless.
-func LoadWithoutSecrets(path string, env func(string) string) (*Config, error) {
-	return load(path, env, decodeSealed)
-}
-
-func load(path string, env func(string) string, decode decoder) (*Config, error) {
+// Load reads the configuration, checks all of it and brings every value into one
+// form. The error is Mistakes if the file can be read and is wrong.
+func Load(o Options) (*Config, error) {
+	path := o.Path
 	if path == "" {
-		path = env(PathVariable)
+		path = o.Getenv(PathVariable)
 	}
 	if path == "" {
 		path = DefaultPath
@@ -48,38 +47,25 @@ func load(path string, env func(string) string, decode decoder) (*Config, error)
 	if err != nil {
 		return nil, err
 	}
-	cfg, mistakes := decode(path, text, mode, defaults(env, runtime.GOOS))
+	cfg, mistakes := o.parse(path, text, mode, defaults(o.Getenv, runtime.GOOS))
 	if len(mistakes) > 0 {
 		return nil, mistakes
 	}
 	return cfg, nil
 }
 
-// A decoder takes the text of the file over into cfg and checks the outcome. mode
-// says who can read the file.
-type decoder func(file, text string, mode fs.FileMode, cfg *Config) (*Config, Mistakes)
-
-// decode is the decoder that checks everything.
-func decode(file, text string, mode fs.FileMode, cfg *Config) (*Config, Mistakes) {
-	return (&checker{cfg: cfg, secret: mode&0o077 == 0}).take(file, text)
-}
-
-// decodeSealed is the decoder that opens no secrets.
-func decodeSealed(file, text string, mode fs.FileMode, cfg *Config) (*Config, Mistakes) {
-	return (&checker{cfg: cfg, secret: mode&0o077 == 0, sealed: true}).take(file, text)
-}
-
-// take reads the text into the checker's configuration and checks that.
-func (c *checker) take(file, text string) (*Config, Mistakes) {
+// parse reads the text of a file into cfg, which holds the defaults, and checks
+// the result. mode is the file's permissions.
+func (o Options) parse(file, text string, mode fs.FileMode, cfg *Config) (*Config, Mistakes) {
 	r := &reader{file: file, text: text}
 	if !r.parse() {
 		return nil, r.mistakes
 	}
-	r.takeStruct(nil, r.values, reflect.ValueOf(c.cfg).Elem())
-	c.reader = r
+	r.decodeStruct(nil, r.values, reflect.ValueOf(cfg).Elem())
+	c := &checker{reader: r, cfg: cfg, private: mode&0o077 == 0, noSecrets: o.NoSecrets}
 	c.check()
 	slices.SortStableFunc(r.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
-	return c.cfg, r.mistakes
+	return cfg, r.mistakes
 }
 
 // defaults is the configuration of an empty file.

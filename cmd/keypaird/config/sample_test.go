@@ -208,11 +208,11 @@ func TestDefaults(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "keypaird.toml")
 	writeFile(t, file, okCert, 0o600)
-	_, err := Load(file, func(key string) string { return map[string]string{"STATE_DIRECTORY": "state"}[key] })
+	_, err := Load(Options{Path: file, Getenv: func(key string) string { return map[string]string{"STATE_DIRECTORY": "state"}[key] }})
 	if err == nil || err.Error() != file+`: state: "state" is not an absolute path` {
 		t.Errorf("relative $STATE_DIRECTORY: %v", err)
 	}
-	cfg, mistakes := decode("f", okCert, 0o600, defaults(noEnv, "linux"))
+	cfg, mistakes := Options{}.parse("f", okCert, 0o600, defaults(noEnv, "linux"))
 	if len(mistakes) > 0 || cfg.Schedule != "@every 30m" || cfg.Key != "ec256" || cfg.Parallel != 8 || cfg.HTTP01.Listen != ":80" || !slices.Equal(cfg.SignWith, []string{"letsencrypt"}) {
 		t.Errorf("defaults: %+v, %v", cfg, mistakes)
 	}

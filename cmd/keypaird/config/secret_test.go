@@ -39,7 +39,7 @@ func TestSecretsInTheConfiguration(t *testing.T) {
 			dir := t.TempDir()
 			file := filepath.Join(dir, "keypaird.toml")
 			writeFile(t, file, "[dns.ns]\nprovider = \"x\"\n[dns.ns.env]\n"+tt.variable+okCert, tt.mode)
-			_, err := Load(file, noEnv)
+			_, err := Load(Options{Path: file, Getenv: noEnv})
 			key, _, _ := strings.Cut(tt.variable, " ")
 			want := ""
 			if tt.refused {

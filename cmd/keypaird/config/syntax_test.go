@@ -70,7 +70,7 @@ func TestSyntaxInOurWords(t *testing.T) {
 		"a = 12:60:00", "a = 1.e5", "a = 1_.5", "[a]]", "[]", "[ . ]", "[[]]", "[a", "[[a", "a.", "a . = 1", "\"a", "'a", "\"a\\q\" = 1", "a = t", "a = \"\\x1\"",
 		"a.b = 1\na = 2", "a = 1\na.b = 2", "[a]\nb = 1\n[a.b]", "a = []\n[[a]]", "[[a]]\n[a]", "a = {b = 1}\n[a.c]", "a = {b = 1}\na.c = 1", "a=\"\\ \"",
 	} {
-		_, mistakes := decode("f", text, 0o600, defaults(noEnv, "linux"))
+		_, mistakes := Options{}.parse("f", text, 0o600, defaults(noEnv, "linux"))
 		if len(mistakes) == 0 {
 			t.Errorf("%q: no mistake", text)
 			continue

@@ -68,7 +68,7 @@ func TestHostileFileName(t *testing.T) {
 		if text != "" {
 			writeFile(t, file, text, mode)
 		}
-		_, err := Load(file, noEnv)
+		_, err := Load(Options{Path: file, Getenv: noEnv})
 		if err == nil || Printable(err.Error(), maxMessage) != err.Error() || Printable(renew.Remedy(err), maxMessage) != renew.Remedy(err) {
 			t.Errorf("%q, %q", err, renew.Remedy(err))
 		}
