@@ -21,58 +21,58 @@ var needEAB = map[string]string{
 	"actalis": "the account page of actalis.com",
 }
 
-// external misses the external account of a CA that wants one.
-func (c *checker) external(p path, ca string) {
+// checkEAB reports a CA that requires an external account and has none.
+func (c *checker) checkEAB(p path, ca string) {
 	t := c.cfg.CA[ca]
 	if from, ok := needEAB[ca]; ok && t.EABKid == "" && t.EABHMACFile == "" && t.Directory == "" {
-		c.wrong(p, fmt.Sprintf("add [ca.%s] with eab_kid and eab_hmac_file, from %s", ca, from), "%s wants an external account", ca)
+		c.report(p, fmt.Sprintf("add [ca.%s] with eab_kid and eab_hmac_file, from %s", ca, from), "%s wants an external account", ca)
 	}
 }
 
-func (c *checker) ca(name string, ca CA) {
+func (c *checker) checkCA(name string, ca CA) {
 	p := path{"ca", name}
-	c.tableName(p, name)
+	c.checkTableName(p, name)
 	_, known := acme.BuiltIn(name)
 	switch {
 	case ca.Directory == "" && !known:
-		c.wrong(p.in("directory"), `write the URL of its ACME directory: "https://ca.example.net/acme/directory"`, "is missing")
+		c.report(p.child("directory"), `write the URL of its ACME directory: "https://ca.example.net/acme/directory"`, "is missing")
 	case ca.Directory != "" && !isDirectory(ca.Directory):
-		c.wrong(p.in("directory"), `write it as "https://ca.example.net/acme/directory", without a user name`, "is not the https URL of an ACME directory")
+		c.report(p.child("directory"), `write it as "https://ca.example.net/acme/directory", without a user name`, "is not the https URL of an ACME directory")
 	}
-	if ca.Roots != "" && c.absolute(p.in("roots"), ca.Roots, "write the path from / on") && !c.noSecrets {
-		c.roots(p.in("roots"), ca.Roots)
+	if ca.Roots != "" && c.checkAbsolute(p.child("roots"), ca.Roots, "write the path from / on") && !c.noSecrets {
+		c.checkRoots(p.child("roots"), ca.Roots)
 	}
 	remedy := "set both, as the CA hands them out, or none"
 	switch {
 	case ca.EABKid == "" && ca.EABHMACFile != "":
-		c.wrong(p.in("eab_kid"), remedy, "is missing beside eab_hmac_file")
+		c.report(p.child("eab_kid"), remedy, "is missing beside eab_hmac_file")
 	case ca.EABKid != "" && ca.EABHMACFile == "":
-		c.wrong(p.in("eab_hmac_file"), remedy, "is missing beside eab_kid")
+		c.report(p.child("eab_hmac_file"), remedy, "is missing beside eab_kid")
 	}
 	if ca.EABHMACFile == "" || c.noSecrets {
 		return
 	}
-	if text, ok := c.secretFile(p.in("eab_hmac_file"), ca.EABHMACFile); ok && !isHMACKey(text) {
-		c.wrong(p.in("eab_hmac_file"), "put the key there as the CA hands it out, in base64, and nothing else", "%s does not hold an HMAC key", ca.EABHMACFile)
+	if text, ok := c.readSecret(p.child("eab_hmac_file"), ca.EABHMACFile); ok && !isHMACKey(text) {
+		c.report(p.child("eab_hmac_file"), "put the key there as the CA hands it out, in base64, and nothing else", "%s does not hold an HMAC key", ca.EABHMACFile)
 	}
 }
 
-// isDirectory tells whether a URL can be that of an ACME directory. It is not
+// isDirectory reports whether a URL can be that of an ACME directory. It is not
 // repeated in messages: a user name may come with a password.
 func isDirectory(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil && u.Fragment == ""
 }
 
-// isHMACKey tells whether text is a key in base64, of either alphabet.
+// isHMACKey reports whether text is a key in base64, of either alphabet.
 func isHMACKey(text []byte) bool {
 	s := strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(strings.TrimSpace(string(text)), "="))
 	key, err := base64.RawURLEncoding.DecodeString(s)
 	return err == nil && len(key) > 0 && !strings.ContainsAny(s, "\r\n")
 }
 
-// roots looks for certificates in a PEM file.
-func (c *checker) roots(p path, file string) {
+// checkRoots looks for certificates in a PEM file.
+func (c *checker) checkRoots(p path, file string) {
 	remedy := "name a PEM file with the root certificate of the CA's own TLS"
 	data, info, err := readFile(file, maxSmall)
 	if err == nil && info.Mode().Perm()&0o022 != 0 {
@@ -82,7 +82,7 @@ func (c *checker) roots(p path, file string) {
 		err = hasCertificate(data)
 	}
 	if err != nil {
-		c.wrong(p, remedy, "%s: %v", file, err)
+		c.report(p, remedy, "%s: %v", file, err)
 	}
 }
 

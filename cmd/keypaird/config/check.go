@@ -27,9 +27,9 @@ type checker struct {
 	private   bool // only the owner can read the configuration
 	noSecrets bool // as in Options
 
-	tableOf map[string]path  // an identity by its normal name, as it is spelt in the file
-	unsound map[string]bool  // deployments whose files are not known for sure
-	lookups map[string]error // owners and groups looked up
+	identityPaths map[string]path  // an identity by its normal name, as it is spelt in the file
+	badDeploys    map[string]bool  // deployments whose files are not known for sure
+	lookups       map[string]error // owners and groups looked up
 }
 
 var (
@@ -39,48 +39,48 @@ var (
 
 // check looks at everything.
 func (c *checker) check() {
-	c.tableOf, c.unsound, c.lookups = map[string]path{}, map[string]bool{}, map[string]error{}
-	c.top()
+	c.identityPaths, c.badDeploys, c.lookups = map[string]path{}, map[string]bool{}, map[string]error{}
+	c.checkTop()
 	for _, name := range slices.Sorted(maps.Keys(c.cfg.CA)) {
-		c.ca(name, c.cfg.CA[name])
+		c.checkCA(name, c.cfg.CA[name])
 	}
-	c.http01()
+	c.checkHTTP01()
 	for _, name := range slices.Sorted(maps.Keys(c.cfg.DNS)) {
-		c.dns(name, c.cfg.DNS[name])
+		c.checkDNS(name, c.cfg.DNS[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.cfg.Deploy)) {
-		c.deploy(name, c.cfg.Deploy[name])
+		c.checkDeploy(name, c.cfg.Deploy[name])
 	}
-	c.identities()
-	c.certs()
-	c.notify()
-	c.status()
-	c.together()
+	c.checkIdentities()
+	c.checkCerts()
+	c.checkNotify()
+	c.checkStatus()
+	c.checkTargets()
 	if len(c.cfg.Identity)+len(c.cfg.Cert)+len(c.mistakes) == 0 {
-		c.wrong(nil, `add a table [identity."example.org"] or [cert.NAME]; the examples are a start`, "no certificate is configured")
+		c.report(nil, `add a table [identity."example.org"] or [cert.NAME]; the examples are a start`, "no certificate is configured")
 	}
 }
 
-func (c *checker) top() {
+func (c *checker) checkTop() {
 	cfg := c.cfg
 	if cfg.Email != "" && !isMailAddress(cfg.Email) {
-		c.wrong(path{"email"}, `write one address and nothing else: "hostmaster@example.org"`, "%q is not a mail address", cfg.Email)
+		c.report(path{"email"}, `write one address and nothing else: "hostmaster@example.org"`, "%q is not a mail address", cfg.Email)
 	}
-	c.state()
+	c.checkState()
 	if cfg.Parallel < 1 || cfg.Parallel > 64 {
-		c.wrong(path{"parallel"}, "write a number from 1 to 64", "%d is out of range", cfg.Parallel)
+		c.report(path{"parallel"}, "write a number from 1 to 64", "%d is out of range", cfg.Parallel)
 	}
 	if len(cfg.SignWith) == 0 {
-		c.wrong(path{"sign_with"}, `name a CA: ["letsencrypt"]`, "names no CA")
+		c.report(path{"sign_with"}, `name a CA: ["letsencrypt"]`, "names no CA")
 	}
 	if cfg.Key == "" {
-		c.wrong(path{"key"}, "write one of: "+strings.Join(keyTypes, " "), "is empty")
+		c.report(path{"key"}, "write one of: "+strings.Join(keyTypes, " "), "is empty")
 	}
-	c.settings(nil, cfg.Key, cfg.SignWith, cfg.Profile)
-	c.schedules()
+	c.checkSettings(nil, cfg.Key, cfg.SignWith, cfg.Profile)
+	c.checkSchedules()
 }
 
-// isMailAddress tells whether s can stand behind "mailto:" (RFC 8555, section
+// isMailAddress reports whether s can stand behind "mailto:" (RFC 8555, section
 // 7.3: one address, no header fields).
 func isMailAddress(s string) bool {
 	a, err := mail.ParseAddress(s)
@@ -91,45 +91,45 @@ func isMailAddress(s string) bool {
 	return err == nil && !strings.HasPrefix(name, "*")
 }
 
-func (c *checker) state() {
+func (c *checker) checkState() {
 	from, remedy := c.cfg.State, "write the path from / on"
 	if !c.isSet(path{"state"}) {
 		remedy = `$STATE_DIRECTORY says so: correct it, or set state`
 	}
-	if c.absolute(path{"state"}, from, remedy) && filepath.Clean(from) == "/" {
-		c.wrong(path{"state"}, `give keypaird a directory of its own: "/var/lib/keypaird"`, "is the root directory")
+	if c.checkAbsolute(path{"state"}, from, remedy) && filepath.Clean(from) == "/" {
+		c.report(path{"state"}, `give keypaird a directory of its own: "/var/lib/keypaird"`, "is the root directory")
 	}
 	c.cfg.State = filepath.Clean(from)
 }
 
-// settings checks what may stand at the top and in a target.
-func (c *checker) settings(p path, key string, signWith []string, profile string) {
+// checkSettings checks what may stand at the top and in a target.
+func (c *checker) checkSettings(p path, key string, signWith []string, profile string) {
 	if key != "" {
-		c.oneOf(p.in("key"), key, keyTypes, "is not a type of key")
+		c.checkOneOf(p.child("key"), key, keyTypes, "is not a type of key")
 	}
 	if !plainToken.MatchString(profile) {
-		c.wrong(p.in("profile"), "write the profile's name as the CA lists it", "%q is not a profile", profile)
+		c.report(p.child("profile"), "write the profile's name as the CA lists it", "%q is not a profile", profile)
 	}
-	list := p.in("sign_with")
+	list := p.child("sign_with")
 	known := append(acme.BuiltInNames(), slices.Sorted(maps.Keys(c.cfg.CA))...)
 	for i, name := range signWith {
 		switch {
 		case slices.Contains(signWith[:i], name):
-			c.wrong(list, "name it once", "%q stands twice", name)
+			c.report(list, "name it once", "%q stands twice", name)
 		case slices.Contains(known, name):
-			c.external(list, name)
+			c.checkEAB(list, name)
 		default:
-			c.wrong(list, suggest(name, known)+" (or add a table [ca.NAME])", "no CA is called %q", name)
+			c.report(list, suggest(name, known)+" (or add a table [ca.NAME])", "no CA is called %q", name)
 		}
 	}
 }
 
 var plainToken = regexp.MustCompile(`^[A-Za-z0-9._-]{0,64}$`)
 
-// oneOf refuses a word that is not known.
-func (c *checker) oneOf(p path, word string, known []string, problem string) {
+// checkOneOf refuses a word that is not known.
+func (c *checker) checkOneOf(p path, word string, known []string, problem string) {
 	if !slices.Contains(known, word) {
-		c.wrong(p, suggest(word, known), "%q "+problem, word)
+		c.report(p, suggest(word, known), "%q "+problem, word)
 	}
 }
 
@@ -141,61 +141,61 @@ func suggest(word string, known []string) string {
 	return "write one of: " + strings.Join(known, " ")
 }
 
-func (c *checker) http01() {
+func (c *checker) checkHTTP01() {
 	h := c.cfg.HTTP01
 	if h.Listen != "" {
-		c.socket(path{"http-01", "listen"}, h.Listen, "fd:http")
+		c.checkSocket(path{"http-01", "listen"}, h.Listen, "fd:http")
 	}
 	p := path{"http-01", "webroot"}
-	if h.Webroot == "" || !c.absolute(p, h.Webroot, "write the path from / on") {
+	if h.Webroot == "" || !c.checkAbsolute(p, h.Webroot, "write the path from / on") {
 		return
 	}
 	info, err := os.Stat(h.Webroot)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		c.wrong(p, "make the directory, and have the web server show it as /.well-known/acme-challenge/", "there is no directory %q", h.Webroot)
+		c.report(p, "make the directory, and have the web server show it as /.well-known/acme-challenge/", "there is no directory %q", h.Webroot)
 	case err != nil:
-		c.wrong(p, "see that whoever runs keypaird can get there", "%s: %v", h.Webroot, plain(err))
+		c.report(p, "see that whoever runs keypaird can get there", "%s: %v", h.Webroot, withoutPath(err))
 	case !info.IsDir():
-		c.wrong(p, "name the directory that the web server shows as /.well-known/acme-challenge/", "%s is not a directory", h.Webroot)
+		c.report(p, "name the directory that the web server shows as /.well-known/acme-challenge/", "%s is not a directory", h.Webroot)
 	}
 }
 
-func (c *checker) notify() { c.program(path{"notify", "command"}, c.cfg.Notify.Command) }
+func (c *checker) checkNotify() { c.checkProgram(path{"notify", "command"}, c.cfg.Notify.Command) }
 
 // maxSocket is how long the path of a unix socket may be, everywhere.
 const maxSocket = 103
 
-func (c *checker) status() {
+func (c *checker) checkStatus() {
 	addr, p := c.cfg.Status.Listen, path{"status", "listen"}
 	if addr == "" {
 		return
 	}
 	if file, ok := strings.CutPrefix(addr, "unix:"); ok {
-		if c.absolute(p, file, `write "unix:/run/keypaird.sock"`) && len(file) > maxSocket {
-			c.wrong(p, "choose a shorter one", "the path of a socket has %d characters at most", maxSocket)
+		if c.checkAbsolute(p, file, `write "unix:/run/keypaird.sock"`) && len(file) > maxSocket {
+			c.report(p, "choose a shorter one", "the path of a socket has %d characters at most", maxSocket)
 		}
 		return
 	}
-	c.socket(p, addr, "fd:status")
-	if c.cfg.HTTP01.Webroot == "" && (clash(addr, c.cfg.HTTP01.Listen) || addr == c.cfg.HTTP01.Listen) {
-		c.wrong(p, `choose another port: "127.0.0.1:8403"`, "%q is taken by [http-01], which listens on %q", addr, c.cfg.HTTP01.Listen)
+	c.checkSocket(p, addr, "fd:status")
+	if c.cfg.HTTP01.Webroot == "" && (sameListener(addr, c.cfg.HTTP01.Listen) || addr == c.cfg.HTTP01.Listen) {
+		c.report(p, `choose another port: "127.0.0.1:8403"`, "%q is taken by [http-01], which listens on %q", addr, c.cfg.HTTP01.Listen)
 	}
 }
 
-// socket checks "host:port", ":port" and "fd:NAME".
-func (c *checker) socket(p path, addr, example string) {
+// checkSocket checks "host:port", ":port" and "fd:NAME".
+func (c *checker) checkSocket(p path, addr, example string) {
 	name, inherited := strings.CutPrefix(addr, "fd:")
 	switch {
 	case !inherited:
-		c.listen(p, addr)
+		c.checkListen(p, addr)
 	case name == "" || !plainToken.MatchString(name):
-		c.wrong(p, "write the name of a socket of the service manager: "+strconv.Quote(example), "%q is not the name of a socket", name)
+		c.report(p, "write the name of a socket of the service manager: "+strconv.Quote(example), "%q is not the name of a socket", name)
 	}
 }
 
-// listen checks "host:port" and ":port".
-func (c *checker) listen(p path, addr string) {
+// checkListen checks "host:port" and ":port".
+func (c *checker) checkListen(p path, addr string) {
 	host, port, err := net.SplitHostPort(addr)
 	n, perr := strconv.ParseUint(port, 10, 16)
 	if err == nil && perr == nil && n > 0 && isHost(host) {
@@ -205,10 +205,10 @@ func (c *checker) listen(p path, addr string) {
 	if strings.HasPrefix(addr, "*:") {
 		remedy = "leave the * out: " + strconv.Quote(addr[1:])
 	}
-	c.wrong(p, remedy, "%q is not an address to listen on", addr)
+	c.report(p, remedy, "%q is not an address to listen on", addr)
 }
 
-// isHost tells whether a server can be found by s: "" is every address.
+// isHost reports whether a server can be found by s: "" is every address.
 func isHost(s string) bool {
 	if s == "" {
 		return true
@@ -220,31 +220,31 @@ func isHost(s string) bool {
 	return err == nil && !strings.HasPrefix(name, "*") && !IsAddress(name)
 }
 
-// clash tells whether two addresses to listen on are one.
-func clash(a, b string) bool {
+// sameListener reports whether two addresses cannot both be listened on.
+func sameListener(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
 	return errA == nil && errB == nil && portA == portB && (hostA == hostB || hostA == "" || hostB == "")
 }
 
-// absolute reports whether a path is one from the root on, and notes if not.
-func (c *checker) absolute(p path, file, remedy string) bool {
+// checkAbsolute reports whether a path is one from the root on, and records a mistake if it is not.
+func (c *checker) checkAbsolute(p path, file, remedy string) bool {
 	switch {
 	case !filepath.IsAbs(file):
-		c.wrong(p, remedy, "%q is not an absolute path", file)
+		c.report(p, remedy, "%q is not an absolute path", file)
 	case strings.ContainsRune(file, 0):
-		c.wrong(p, "leave it out", "%q holds a null character", file)
+		c.report(p, "leave it out", "%q holds a null character", file)
 	default:
 		return true
 	}
 	return false
 }
 
-// secretFile reads a file that holds a secret. What is no path may be the secret
+// readSecret reads a file that holds a secret. What is no path may be the secret
 // itself, and is not repeated.
-func (c *checker) secretFile(p path, file string) ([]byte, bool) {
+func (c *checker) readSecret(p path, file string) ([]byte, bool) {
 	if !filepath.IsAbs(file) || strings.ContainsRune(file, 0) {
-		c.wrong(p, "put the secret in a file, and write the path of the file from / on", "is not an absolute path")
+		c.report(p, "put the secret in a file, and write the path of the file from / on", "is not an absolute path")
 		return nil, false
 	}
 	if c.noSecrets {
@@ -252,11 +252,11 @@ func (c *checker) secretFile(p path, file string) ([]byte, bool) {
 	}
 	data, info, err := readFile(file, maxSmall)
 	if err != nil {
-		c.wrong(p, secretRemedy(err), "%s: %v", file, err)
+		c.report(p, secretRemedy(err), "%s: %v", file, err)
 		return nil, false
 	}
 	if perm := info.Mode().Perm(); perm&0o007 != 0 {
-		c.wrong(p, "chmod o= "+file, "%s can be used by others (mode %04o)", file, perm)
+		c.report(p, "chmod o= "+file, "%s can be used by others (mode %04o)", file, perm)
 		return nil, false
 	}
 	return data, true
@@ -272,40 +272,40 @@ func secretRemedy(err error) string {
 
 const nameRemedy = "use a-z 0-9 . _ - and begin with a letter or digit"
 
-// tableName checks a name that becomes a directory or a reference.
-func (c *checker) tableName(p path, name string) {
+// checkTableName checks a name that becomes a directory or a reference.
+func (c *checker) checkTableName(p path, name string) {
 	if !isTableName(name) || strings.HasPrefix(name, "*") {
-		c.wrong(p, nameRemedy, "%q cannot be the name of a table", name)
+		c.report(p, nameRemedy, "%q cannot be the name of a table", name)
 	}
 }
 
-// isTableName tells whether a name can be part of a path, and whether programs
+// isTableName reports whether a name can be part of a path, and whether programs
 // will take that for a path.
 func isTableName(name string) bool {
 	return keypair.CheckName(name) == nil && !strings.HasPrefix(name, "-")
 }
 
-// program checks an argument list. Arguments may hold secrets, and so may a
+// checkProgram checks an argument list. Arguments may hold secrets, and so may a
 // whole command line that was written as one string.
-func (c *checker) program(p path, argv []string) {
+func (c *checker) checkProgram(p path, argv []string) {
 	if len(argv) == 0 {
 		return
 	}
 	name := strings.Fields(argv[0] + " ")
 	switch {
 	case len(name) == 0:
-		c.wrong(p, "name a program", "the program is empty")
+		c.report(p, "name a program", "the program is empty")
 	case strings.ContainsAny(argv[0], " \t\n"):
-		c.wrong(p, `write the program and each argument as a string of its own: ["rcctl", "reload", "relayd"]`, "%q and what follows it stand in one string", name[0])
+		c.report(p, `write the program and each argument as a string of its own: ["rcctl", "reload", "relayd"]`, "%q and what follows it stand in one string", name[0])
 	case strings.Contains(argv[0], "/") && !filepath.IsAbs(argv[0]):
-		c.wrong(p, "write the path from / on, or the bare name", "%q is neither a bare name nor an absolute path", argv[0])
+		c.report(p, "write the path from / on, or the bare name", "%q is neither a bare name nor an absolute path", argv[0])
 	}
 	for _, arg := range argv {
 		switch {
 		case strings.ContainsRune(arg, 0):
-			c.wrong(p, "leave it out", "an argument holds a null character")
+			c.report(p, "leave it out", "an argument holds a null character")
 		case strings.Contains(arg, "{name}"):
-			c.wrong(p, "have the program read $KEYPAIRD_NAMES: it runs once for all targets", "{name} is not filled in here")
+			c.report(p, "have the program read $KEYPAIRD_NAMES: it runs once for all targets", "{name} is not filled in here")
 		}
 	}
 }

@@ -18,12 +18,12 @@ import (
 // mistake on the way. The TOML library stops at the first value of a wrong type
 // and passes over unknown keys, so the values are taken over one by one.
 type reader struct {
-	file     string
-	text     string
-	values   map[string]any // as decoded
-	mistakes Mistakes
-	places   []path // of the mistakes
-	unread   []path // of values that could not be taken over
+	file           string
+	text           string
+	values         map[string]any // as decoded
+	mistakes       Mistakes
+	mistakePaths   []path // of the mistakes
+	undecodedPaths []path // of values that could not be taken over
 
 	// For the lines of mistakes; owned by undecoded.
 	meta   toml.MetaData
@@ -31,11 +31,11 @@ type reader struct {
 	tables map[string]map[string]toml.Primitive
 }
 
-// misread notes that the value at p could not be taken over. What would follow
-// from its absence is not told.
-func (r *reader) misread(p path, remedy, problem string, args ...any) {
-	r.wrong(p, remedy, problem, args...)
-	r.unread = append(r.unread, p)
+// reportUndecoded records that the value at p cannot be decoded. Mistakes that
+// would follow from its absence are then not reported.
+func (r *reader) reportUndecoded(p path, remedy, problem string, args ...any) {
+	r.report(p, remedy, problem, args...)
+	r.undecodedPaths = append(r.undecodedPaths, p)
 }
 
 // isSet reports whether the file has a value at p.
@@ -67,7 +67,7 @@ func (r *reader) decode(p path, data any, v reflect.Value) {
 		if table, ok := data.(map[string]any); ok {
 			r.decodeStruct(p, table, v)
 		} else {
-			r.misread(p, "write ["+p.String()+"] and its keys on lines below", "is %s, not a table", kind(data))
+			r.reportUndecoded(p, "write ["+p.String()+"] and its keys on lines below", "is %s, not a table", kindOf(data))
 		}
 	case reflect.Map:
 		r.decodeMap(p, data, v)
@@ -77,25 +77,25 @@ func (r *reader) decode(p path, data any, v reflect.Value) {
 		if s, ok := data.(string); ok {
 			v.SetString(s)
 		} else {
-			r.misread(p, `write it in quotes: "..."`, "is %s, not a string", kind(data))
+			r.reportUndecoded(p, `write it in quotes: "..."`, "is %s, not a string", kindOf(data))
 		}
 	case reflect.Int:
 		if n, ok := data.(int64); ok {
 			v.SetInt(n)
 		} else {
-			r.misread(p, "write digits without quotes", "is %s, not a whole number", kind(data))
+			r.reportUndecoded(p, "write digits without quotes", "is %s, not a whole number", kindOf(data))
 		}
 	case reflect.Bool:
 		if b, ok := data.(bool); ok {
 			v.SetBool(b)
 		} else {
-			r.misread(p, "write true or false without quotes", "is %s, not true or false", kind(data))
+			r.reportUndecoded(p, "write true or false without quotes", "is %s, not true or false", kindOf(data))
 		}
 	}
 }
 
-// kind names the kind of a value. The value itself may be a secret.
-func kind(data any) string {
+// kindOf names the kind of a value. The value itself may be a secret.
+func kindOf(data any) string {
 	switch data.(type) {
 	case string:
 		return "a string"
@@ -128,12 +128,12 @@ func (r *reader) decodeStruct(p path, table map[string]any, v reflect.Value) {
 	fields := fieldsOf(v)
 	for _, key := range slices.Sorted(maps.Keys(table)) {
 		if field, ok := fields[key]; ok {
-			r.decode(p.in(key), table[key], field)
+			r.decode(p.child(key), table[key], field)
 		} else {
 			near := Nearest(key, slices.Collect(maps.Keys(fields)))
-			r.misread(p.in(key), unknownRemedy(p, key, near, table[key], fields), "unknown key")
-			if near != "" && !r.isSet(p.in(near)) {
-				r.unread = append(r.unread, p.in(near)) // it is not missing as well
+			r.reportUndecoded(p.child(key), unknownRemedy(p, key, near, table[key], fields), "unknown key")
+			if near != "" && !r.isSet(p.child(near)) {
+				r.undecodedPaths = append(r.undecodedPaths, p.child(near)) // it is not missing as well
 			}
 		}
 	}
@@ -146,12 +146,12 @@ func unknownRemedy(p path, key, near string, value any, fields map[string]reflec
 	switch {
 	case near != "":
 		return fmt.Sprintf("did you mean %q?", near)
-	case isTable && len(p) == 2 && len(homesOf(key)) == 0:
+	case isTable && len(p) == 2 && len(tablesWith(key)) == 0:
 		return "put a name with dots in quotes: [" + path{p[0], p[1] + "." + key}.String() + "]"
-	case len(p) == 2 && p[0] == "dns" && variable.MatchString(key):
+	case len(p) == 2 && p[0] == "dns" && variablePattern.MatchString(key):
 		return "put the provider's variables into env: env = { " + key + ` = "..." }`
 	}
-	if homes := homesOf(key); len(homes) > 0 {
+	if homes := tablesWith(key); len(homes) > 0 {
 		return "its place is " + strings.Join(homes, " or ")
 	}
 	where := "in [" + p.String() + "]"
@@ -161,9 +161,9 @@ func unknownRemedy(p path, key, near string, value any, fields map[string]reflec
 	return "known " + where + ": " + strings.Join(slices.Sorted(maps.Keys(fields)), " ")
 }
 
-// homesOf returns where a key is known: a table after whose header it was
+// tablesWith returns where a key is known: a table after whose header it was
 // written by mistake ends only with the next header.
-func homesOf(key string) []string {
+func tablesWith(key string) []string {
 	var homes []string
 	top := fieldsOf(reflect.ValueOf(Config{}))
 	if _, ok := top[key]; ok {
@@ -198,7 +198,7 @@ func (r *reader) decodeMap(p path, data any, v reflect.Value) {
 	}
 	table, ok := data.(map[string]any)
 	if !ok {
-		r.misread(p, remedy, "is %s, not a table", kind(data))
+		r.reportUndecoded(p, remedy, "is %s, not a table", kindOf(data))
 		return
 	}
 	v.Set(reflect.MakeMap(v.Type()))
@@ -208,12 +208,12 @@ func (r *reader) decodeMap(p path, data any, v reflect.Value) {
 		inner, isTable := table[key].(map[string]any)
 		switch {
 		case tables && !isTable && !stray:
-			r.misread(p.in(key), remedy, "stands in [%v] itself", p)
+			r.reportUndecoded(p.child(key), remedy, "stands in [%v] itself", p)
 			stray = true
 		case tables && !isTable:
-		case tables && r.unquoted(p.in(key), inner, fieldsOf(value)):
+		case tables && r.unquoted(p.child(key), inner, fieldsOf(value)):
 		default:
-			r.decode(p.in(key), table[key], value)
+			r.decode(p.child(key), table[key], value)
 			v.SetMapIndex(reflect.ValueOf(key), value)
 		}
 	}
@@ -229,9 +229,9 @@ func (r *reader) unquoted(p path, table map[string]any, fields map[string]reflec
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(table)) {
-		if inner := table[key].(map[string]any); !r.unquoted(p.in(key), inner, fields) {
-			name := path{p[0], strings.Join(p.in(key)[1:], ".")}
-			r.misread(p.in(key), "put it in quotes: ["+name.String()+"]", "a name with dots stands without quotes")
+		if inner := table[key].(map[string]any); !r.unquoted(p.child(key), inner, fields) {
+			name := path{p[0], strings.Join(p.child(key)[1:], ".")}
+			r.reportUndecoded(p.child(key), "put it in quotes: ["+name.String()+"]", "a name with dots stands without quotes")
 		}
 	}
 	return len(table) > 0
@@ -240,14 +240,14 @@ func (r *reader) unquoted(p path, table map[string]any, fields map[string]reflec
 func (r *reader) decodeList(p path, data any, v reflect.Value) {
 	list, ok := data.([]any)
 	if !ok {
-		r.misread(p, `write a list: ["...", "..."]`, "is %s, not a list", kind(data))
+		r.reportUndecoded(p, `write a list: ["...", "..."]`, "is %s, not a list", kindOf(data))
 		return
 	}
 	out := reflect.MakeSlice(v.Type(), 0, len(list))
 	for i, item := range list {
 		s, ok := item.(string)
 		if !ok {
-			r.misread(p, `put each item in quotes: ["...", "..."]`, "item %d is %s, not a string", i+1, kind(item))
+			r.reportUndecoded(p, `put each item in quotes: ["...", "..."]`, "item %d is %s, not a string", i+1, kindOf(item))
 			return
 		}
 		out = reflect.Append(out, reflect.ValueOf(s))
@@ -262,17 +262,17 @@ func (r *reader) decodeDuration(p path, data any, v reflect.Value) {
 	const remedy = `write a number and a unit: "90s", "2m", "1h30m"`
 	s, ok := data.(string)
 	if !ok {
-		r.misread(p, remedy, "is %s, not a duration in quotes", kind(data))
+		r.reportUndecoded(p, remedy, "is %s, not a duration in quotes", kindOf(data))
 		return
 	}
 	d, err := time.ParseDuration(s)
 	switch {
 	case err != nil:
-		r.misread(p, remedy, "%q is not a duration", s)
+		r.reportUndecoded(p, remedy, "%q is not a duration", s)
 	case d <= 0:
-		r.misread(p, "write more than that, or leave the key out for its default", "%q is no time at all", s)
+		r.reportUndecoded(p, "write more than that, or leave the key out for its default", "%q is no time at all", s)
 	case d > maxDuration:
-		r.misread(p, `write at most "24h"`, "%q is too long", s)
+		r.reportUndecoded(p, `write at most "24h"`, "%q is too long", s)
 	default:
 		v.Set(reflect.ValueOf(Duration{d}))
 	}
@@ -288,7 +288,7 @@ const maxBrackets = 1_000_000
 // the only mistake then.
 func (r *reader) parse() bool {
 	r.text = strings.TrimPrefix(r.text, byteOrderMark)
-	if at := strayByte(r.text); at >= 0 {
+	if at := invalidByte(r.text); at >= 0 {
 		r.syntaxMistake(at, "", "not text in UTF-8, or a control character", "save the file as plain text in UTF-8")
 		return false
 	}
@@ -316,8 +316,8 @@ func (r *reader) syntaxMistake(offset int, key, problem, remedy string) {
 	})
 }
 
-// strayByte returns the offset of the first byte that no TOML file has, or -1.
-func strayByte(text string) int {
+// invalidByte returns the offset of the first byte that no TOML file has, or -1.
+func invalidByte(text string) int {
 	for i, c := range text {
 		switch {
 		case c == utf8.RuneError && !strings.HasPrefix(text[i:], string(utf8.RuneError)):

@@ -12,73 +12,73 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// deploy checks a [deploy] table.
-func (c *checker) deploy(name string, d Deploy) {
+// checkDeploy checks a [deploy] table.
+func (c *checker) checkDeploy(name string, d Deploy) {
 	p := path{"deploy", name}
-	c.tableName(p, name)
+	c.checkTableName(p, name)
 	if d.Preset != "" {
-		c.oneOf(p.in("preset"), d.Preset, hooks.Presets(), "is not a preset")
+		c.checkOneOf(p.child("preset"), d.Preset, hooks.Presets(), "is not a preset")
 	}
 	for _, f := range []struct {
 		key      string
 		template *string
 	}{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}, {"socket", d.Socket}} {
 		if f.template != nil && *f.template != "" {
-			c.template(p.in(f.key), *f.template, f.key != "socket")
+			c.checkTemplate(p.child(f.key), *f.template, f.key != "socket")
 		}
 	}
-	c.unsound[name] = c.wrongIn(p)
+	c.badDeploys[name] = c.reportedUnder(p)
 	if d.ChainMode != nil {
-		c.mode(p.in("chain_mode"), *d.ChainMode, 0o004)
+		c.checkMode(p.child("chain_mode"), *d.ChainMode, 0o004)
 	}
 	if d.KeyMode != nil {
-		c.mode(p.in("key_mode"), *d.KeyMode, 0)
+		c.checkMode(p.child("key_mode"), *d.KeyMode, 0)
 	}
 	if d.Check != nil {
-		c.program(p.in("check"), *d.Check)
+		c.checkProgram(p.child("check"), *d.Check)
 	}
 	if d.Reload != nil {
-		c.program(p.in("reload"), *d.Reload)
+		c.checkProgram(p.child("reload"), *d.Reload)
 	}
 	for _, v := range d.Verify {
 		if _, err := probe.ParseEndpoint(v); err != nil {
-			c.wrong(p.in("verify"), `write "[proto:]host:port": "127.0.0.1:443", "xmpp-server:127.0.0.1:5269"`, "%v", err)
+			c.report(p.child("verify"), `write "[proto:]host:port": "127.0.0.1:443", "xmpp-server:127.0.0.1:5269"`, "%v", err)
 		}
 	}
-	c.whole(p, c.cfg.Deployment(name))
+	c.checkComplete(p, c.cfg.Deployment(name))
 }
 
-// whole checks what a table and its preset make together.
-func (c *checker) whole(p path, d hooks.Deployment) {
-	c.owners(p.in("owner"), p.in("group"), d)
+// checkComplete checks the deployment that a table and its preset make together.
+func (c *checker) checkComplete(p path, d hooks.Deployment) {
+	c.checkOwners(p.child("owner"), p.child("group"), d)
 	switch {
-	case c.wrongIn(p):
+	case c.reportedUnder(p):
 	case d.Chain+d.Key+d.Combined == "" && len(d.Check)+len(d.Reload)+len(d.Verify) == 0:
-		c.wrong(p, "set chain and key, or combined, or reload, or preset", "does nothing")
+		c.report(p, "set chain and key, or combined, or reload, or preset", "does nothing")
 	case d.Socket != "" && d.Combined == "":
-		c.wrong(p.in("socket"), "set combined: haproxy knows a certificate by that file", "needs combined")
+		c.report(p.child("socket"), "set combined: haproxy knows a certificate by that file", "needs combined")
 	}
 }
 
-// template checks a path that may hold {name}.
-func (c *checker) template(p path, s string, named bool) {
+// checkTemplate checks a path that may hold {name}.
+func (c *checker) checkTemplate(p path, s string, named bool) {
 	bare := strings.ReplaceAll(s, "{name}", "")
 	switch {
-	case !c.absolute(p, s, "write the path from / on"):
+	case !c.checkAbsolute(p, s, "write the path from / on"):
 	case !named && bare != s:
-		c.wrong(p, "write the path of the one socket", "%q differs by target", s)
+		c.report(p, "write the path of the one socket", "%q differs by target", s)
 	case strings.ContainsAny(bare, "{}"):
-		c.wrong(p, "{name}, the target's name, is the only one there is", "%q holds an unknown placeholder", s)
+		c.report(p, "{name}, the target's name, is the only one there is", "%q holds an unknown placeholder", s)
 	case strings.HasSuffix(s, "/"):
-		c.wrong(p, "write the path of a file: "+filepath.Join(s, "{name}.pem"), "%q is a directory", s)
+		c.report(p, "write the path of a file: "+filepath.Join(s, "{name}.pem"), "%q is a directory", s)
 	case filepath.Clean(s) != s:
-		c.wrong(p, "write it as "+filepath.Clean(s), "%q goes a roundabout way", s)
+		c.report(p, "write it as "+filepath.Clean(s), "%q goes a roundabout way", s)
 	}
 }
 
-// mode checks permissions, of which others than owner and group may have only
-// some.
-func (c *checker) mode(p path, s string, others uint64) {
+// checkMode checks permissions. others are those that users beside owner and group
+// may have.
+func (c *checker) checkMode(p path, s string, others uint64) {
 	m, err := strconv.ParseUint(s, 8, 16)
 	remedy := `write "0600", or "0640" for the server's group`
 	if others != 0 {
@@ -86,31 +86,31 @@ func (c *checker) mode(p path, s string, others uint64) {
 	}
 	switch {
 	case err != nil || m > 0o7777:
-		c.wrong(p, remedy, "%q is not a file mode in octal", s)
+		c.report(p, remedy, "%q is not a file mode in octal", s)
 	case m&0o400 == 0:
-		c.wrong(p, remedy, "%q keeps the owner from reading", s)
+		c.report(p, remedy, "%q keeps the owner from reading", s)
 	case m&0o7111 != 0:
-		c.wrong(p, remedy, "%q is for programs", s)
+		c.report(p, remedy, "%q is for programs", s)
 	case m&0o022 != 0:
-		c.wrong(p, remedy, "%q lets others write", s)
+		c.report(p, remedy, "%q lets others write", s)
 	case m&0o007&^others != 0:
-		c.wrong(p, remedy, "%q lets everybody read a private key", s)
+		c.report(p, remedy, "%q lets everybody read a private key", s)
 	}
 }
 
-// owners looks owner and group up.
-func (c *checker) owners(owner, group path, d hooks.Deployment) {
+// checkOwners looks owner and group up.
+func (c *checker) checkOwners(owner, group path, d hooks.Deployment) {
 	hint := "in [" + path{"deploy", d.Name}.String() + "], by name or number"
-	if !c.exists("user", d.Owner) {
-		c.wrong(owner, "set owner "+hint, "there is no user %q", d.Owner)
+	if !c.accountExists("user", d.Owner) {
+		c.report(owner, "set owner "+hint, "there is no user %q", d.Owner)
 	}
-	if !c.exists("group", d.Group) {
-		c.wrong(group, "set group "+hint, "there is no group %q", d.Group)
+	if !c.accountExists("group", d.Group) {
+		c.report(group, "set group "+hint, "there is no group %q", d.Group)
 	}
 }
 
-// exists tells whether there is such a user or group. Each is looked up once.
-func (c *checker) exists(what, name string) bool {
+// accountExists reports whether there is such a user or group. Each is looked up once.
+func (c *checker) accountExists(what, name string) bool {
 	if _, err := strconv.ParseUint(name, 10, 31); name == "" || err == nil {
 		return true
 	}
@@ -133,21 +133,21 @@ func fileMode(s string) fs.FileMode {
 }
 
 // A written is a file and who writes it.
-type written struct{ target, deployment, key string }
+type output struct{ target, deployment, key string }
 
-// files notes where a target is deployed to, and refuses a file that two
+// checkOutputs notes where a target is deployed to, and refuses a file that two
 // targets or deployments would write, or that is not theirs to write.
-func (c *checker) files(p path, t Target, writers map[string]written, told map[string]bool) {
+func (c *checker) checkOutputs(p path, t Target, writers map[string]output, told map[string]bool) {
 	for i, name := range t.Deploy {
-		if c.unsound[name] || slices.Contains(t.Deploy[:i], name) {
+		if c.badDeploys[name] || slices.Contains(t.Deploy[:i], name) {
 			continue
 		}
 		d := c.cfg.Deployment(name)
 		for _, f := range []struct{ key, template string }{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}} {
 			for _, file := range (&hooks.Deployment{Chain: f.template}).Paths(t.Name) {
-				by := written{t.Name, name, f.key}
-				if remedy, problem := c.clashes(file, by, writers); problem != "" && !told[name+" "+f.key] {
-					c.wrong(c.settingOf(p, by), remedy, "%s", problem)
+				by := output{t.Name, name, f.key}
+				if remedy, problem := c.outputConflict(file, by, writers); problem != "" && !told[name+" "+f.key] {
+					c.report(c.outputPath(p, by), remedy, "%s", problem)
 					told[name+" "+f.key] = true // for one of perhaps thousands of targets
 				}
 			}
@@ -155,8 +155,8 @@ func (c *checker) files(p path, t Target, writers map[string]written, told map[s
 	}
 }
 
-// clashes says what is wrong with writing a file, or nothing.
-func (c *checker) clashes(file string, by written, writers map[string]written) (remedy, problem string) {
+// outputConflict returns the problem with writing a file, or "".
+func (c *checker) outputConflict(file string, by output, writers map[string]output) (remedy, problem string) {
 	first, taken := writers[file]
 	if !taken {
 		writers[file] = by
@@ -177,17 +177,17 @@ func (c *checker) clashes(file string, by written, writers map[string]written) (
 	return "", ""
 }
 
-// settingOf returns where the file says what a deployment writes: in its table,
+// outputPath returns where the file says what a deployment writes: in its table,
 // or where a target names a preset.
-func (c *checker) settingOf(target path, by written) path {
+func (c *checker) outputPath(target path, by output) path {
 	table := path{"deploy", by.deployment}
 	switch {
-	case c.isSet(table.in(by.key)):
-		return table.in(by.key)
+	case c.isSet(table.child(by.key)):
+		return table.child(by.key)
 	case c.isSet(table):
 		return table
 	}
-	return target.in("deploy")
+	return target.child("deploy")
 }
 
 // Sets reports whether the table gives the command called key itself; else it is
@@ -206,14 +206,14 @@ func (c *Config) Deployment(name string) hooks.Deployment {
 	}
 	d, _ := hooks.Preset(preset)
 	d.Name = name
-	override(&d.Chain, t.Chain)
-	override(&d.Key, t.Key)
-	override(&d.Combined, t.Combined)
-	override(&d.Owner, t.Owner)
-	override(&d.Group, t.Group)
-	override(&d.Socket, t.Socket)
-	override(&d.Check, t.Check)
-	override(&d.Reload, t.Reload)
+	setIfGiven(&d.Chain, t.Chain)
+	setIfGiven(&d.Key, t.Key)
+	setIfGiven(&d.Combined, t.Combined)
+	setIfGiven(&d.Owner, t.Owner)
+	setIfGiven(&d.Group, t.Group)
+	setIfGiven(&d.Socket, t.Socket)
+	setIfGiven(&d.Check, t.Check)
+	setIfGiven(&d.Reload, t.Reload)
 	if t.Reload != nil {
 		d.Reloads, d.Restart = 0, nil // they are about the preset's
 	}
@@ -234,8 +234,8 @@ func (c *Config) Deployment(name string) hooks.Deployment {
 	return d
 }
 
-// override sets dst to what a table says, if it says anything.
-func override[T any](dst *T, v *T) {
+// setIfGiven sets dst to the value of a table, if it has one.
+func setIfGiven[T any](dst *T, v *T) {
 	if v != nil {
 		*dst = *v
 	}

@@ -52,11 +52,11 @@ func (m Mistakes) Remedy() string { return m[0].Remedy }
 // A path is the way to a value: table names and the key.
 type path []string
 
-// in returns the path of a key below p.
-func (p path) in(key ...string) path { return append(slices.Clone(p), key...) }
+// child returns the path of a key below p.
+func (p path) child(key ...string) path { return append(slices.Clone(p), key...) }
 
-// within reports whether p is top or below it.
-func (p path) within(top path) bool { return len(p) >= len(top) && slices.Equal(p[:len(top)], top) }
+// isUnder reports whether p is top or is below it.
+func (p path) isUnder(top path) bool { return len(p) >= len(top) && slices.Equal(p[:len(top)], top) }
 
 // String writes the path as TOML does.
 func (p path) String() string {
@@ -89,8 +89,8 @@ func cut(s string, n int) string {
 	return s
 }
 
-// Printable is cut for text that is shown as it is: what would not be seen, or
-// would be obeyed by a terminal, is written as Go does in strings.
+// Printable returns s, cut to n characters, with invisible and control characters
+// escaped as in Go strings.
 func Printable(s string, n int) string {
 	s = cut(s, n)
 	if !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) }) && utf8.ValidString(s) {
@@ -107,10 +107,10 @@ func Printable(s string, n int) string {
 	return b.String()
 }
 
-// wrong notes a mistake at p, unless the value there could not be read, which
-// has been noted.
-func (r *reader) wrong(p path, remedy, problem string, args ...any) {
-	if slices.ContainsFunc(r.unread, p.within) {
+// report records a mistake at p, unless the value there could not be decoded:
+// that has been reported.
+func (r *reader) report(p path, remedy, problem string, args ...any) {
+	if slices.ContainsFunc(r.undecodedPaths, p.isUnder) {
 		return
 	}
 	for i, arg := range args {
@@ -118,16 +118,16 @@ func (r *reader) wrong(p path, remedy, problem string, args ...any) {
 			args[i] = cut(s, maxShown)
 		}
 	}
-	r.places = append(r.places, p)
+	r.mistakePaths = append(r.mistakePaths, p)
 	r.mistakes = append(r.mistakes, Mistake{
 		File: Printable(r.file, maxMessage), Line: r.line(p), Key: p.String(),
 		Problem: Printable(fmt.Sprintf(problem, args...), maxMessage), Remedy: Printable(remedy, maxMessage),
 	})
 }
 
-// wrongIn reports whether a mistake at p or below has been noted.
-func (r *reader) wrongIn(p path) bool {
-	return slices.ContainsFunc(r.places, func(place path) bool { return place.within(p) })
+// reportedUnder reports whether there is a mistake at p or below.
+func (r *reader) reportedUnder(p path) bool {
+	return slices.ContainsFunc(r.mistakePaths, func(place path) bool { return place.isUnder(p) })
 }
 
 // line returns the line of p, or of what holds it, or 0.
@@ -140,7 +140,7 @@ func (r *reader) line(p path) int {
 			continue
 		}
 		for _, key := range r.keys { // [a.b] begins the table a as well
-			if path(key).within(p) && r.lineOf(path(key)) > 0 {
+			if path(key).isUnder(p) && r.lineOf(path(key)) > 0 {
 				return r.lineOf(path(key))
 			}
 		}
@@ -195,16 +195,16 @@ func (r *reader) undecoded(p path) map[string]toml.Primitive {
 	return table
 }
 
-// Nearest returns what of the known words is most like a word, or "".
+// Nearest returns the known word that is most like a word, or "".
 func Nearest(word string, known []string) string {
 	if len(word) > 64 {
 		return ""
 	}
 	known = slices.Sorted(slices.Values(known))
-	w := folded(word)
+	w := foldWord(word)
 	best, least := "", max(min(1, len(w)-1), len(w)/3)+1
 	for _, k := range known {
-		if d := distance(w, folded(k)); d < least {
+		if d := editDistance(w, foldWord(k)); d < least {
 			best, least = k, d
 		}
 	}
@@ -212,23 +212,23 @@ func Nearest(word string, known []string) string {
 		return best
 	}
 	for _, k := range known { // certificates, host_name, http, notification
-		f := folded(k)
+		f := foldWord(k)
 		alike := strings.Contains(w, f) || strings.Contains(f, w) || len(w) > 3 && strings.HasPrefix(f, w[:4])
-		if alike && len(f) > len(folded(best)) && len(w) > 2 && len(f) > 2 {
+		if alike && len(f) > len(foldWord(best)) && len(w) > 2 && len(f) > 2 {
 			best = k
 		}
 	}
 	return best
 }
 
-// folded is a word without what is easily mistaken.
-func folded(s string) string {
+// foldWord returns a word in lower case without separators.
+func foldWord(s string) string {
 	return strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(s))
 }
 
-// distance is the number of letters to change, add or leave out, or pairs to
+// editDistance is the number of letters to change, add or leave out, or pairs to
 // swap, to make a of b.
-func distance(a, b string) int {
+func editDistance(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {
 		rows[i] = make([]int, len(b)+1)

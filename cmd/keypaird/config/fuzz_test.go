@@ -71,9 +71,9 @@ func unknownKeys(p path, table map[string]any, t reflect.Type) []path {
 			}
 		}
 		if inner == nil {
-			unknown = append(unknown, p.in(key))
+			unknown = append(unknown, p.child(key))
 		} else if sub, ok := value.(map[string]any); ok && (inner.Kind() == reflect.Map || inner.Kind() == reflect.Struct) && inner != reflect.TypeFor[Duration]() {
-			unknown = append(unknown, unknownKeys(p.in(key), sub, inner)...)
+			unknown = append(unknown, unknownKeys(p.child(key), sub, inner)...)
 		}
 	}
 	return unknown
@@ -92,7 +92,7 @@ func FuzzSchedule(f *testing.F) {
 	start := time.Date(2026, 11, 23, 1, 2, 3, 4, time.UTC)
 	f.Fuzz(func(t *testing.T, spec string) {
 		c := &checker{reader: &reader{file: "f", text: ""}, cfg: &Config{Schedule: spec, Window: spec}}
-		c.schedules()
+		c.checkSchedules()
 		refused := map[string]bool{}
 		for _, m := range c.mistakes {
 			refused[m.Key] = true

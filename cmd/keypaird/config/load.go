@@ -99,16 +99,16 @@ func (e *FileError) Remedy() string { return Printable(e.Hint, maxMessage) }
 func readConfig(path string) (string, fs.FileMode, error) {
 	text, info, err := readFile(path, maxConfig)
 	if err != nil {
-		return "", 0, unreadable(path, err)
+		return "", 0, readError(path, err)
 	}
-	if err := trusted(path, info); err != nil {
+	if err := checkTrusted(path, info); err != nil {
 		return "", 0, err
 	}
 	return string(text), info.Mode().Perm(), nil
 }
 
-// unreadable says why a configuration cannot be read.
-func unreadable(path string, err error) error {
+// readError explains why a configuration cannot be read.
+func readError(path string, err error) error {
 	hint := "name the configuration with -config or $" + PathVariable
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -118,7 +118,7 @@ func unreadable(path string, err error) error {
 	case errors.Is(err, errTooLong):
 		hint = "see that it is the configuration of keypaird, or name another file with -config or $" + PathVariable
 	}
-	return &FileError{path, plain(err).Error(), hint}
+	return &FileError{path, withoutPath(err).Error(), hint}
 }
 
 // maxSmall bounds the files that the configuration names: secrets, roots.
@@ -130,18 +130,18 @@ var (
 	errTooLong    = errors.New("is too long")
 )
 
-// readFile reads a regular file of at most limit bytes. It waits for nobody: a
-// pipe has no end until somebody writes to it.
+// readFile reads a regular file of at most limit bytes. It never
+// blocks: a pipe would, until a process writes to it.
 func readFile(path string, limit int64) ([]byte, fs.FileInfo, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
-		return nil, nil, plain(err)
+		return nil, nil, withoutPath(err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		return nil, nil, plain(err)
+		return nil, nil, withoutPath(err)
 	case info.IsDir():
 		return nil, nil, errDirectory
 	case !info.Mode().IsRegular():
@@ -149,7 +149,7 @@ func readFile(path string, limit int64) ([]byte, fs.FileInfo, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
-		return nil, nil, plain(err)
+		return nil, nil, withoutPath(err)
 	}
 	if int64(len(data)) > limit {
 		return nil, nil, fmt.Errorf("%w: more than %d MiB", errTooLong, limit>>20)
@@ -163,8 +163,8 @@ func ReadFile(path string) ([]byte, error) {
 	return data, err
 }
 
-// plain takes operation and path off an error that is printed beside the path.
-func plain(err error) error {
+// withoutPath returns an error without operation and path, to print beside the path.
+func withoutPath(err error) error {
 	var pe *os.PathError
 	if errors.As(err, &pe) {
 		return pe.Err
@@ -172,8 +172,8 @@ func plain(err error) error {
 	return err
 }
 
-// ours reports whether a file belongs to root or to whoever we are.
-func ours(info fs.FileInfo) (uid int, ok bool) {
+// ownedByUs reports whether a file belongs to root or to the current user.
+func ownedByUs(info fs.FileInfo) (uid int, ok bool) {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return -1, false
@@ -181,10 +181,10 @@ func ours(info fs.FileInfo) (uid int, ok bool) {
 	return int(st.Uid), st.Uid == 0 || int(st.Uid) == os.Geteuid()
 }
 
-// trusted refuses a configuration that others can change: it names commands
+// checkTrusted refuses a configuration that others can change: it names commands
 // that are run and files that are written. info is of the file that was read.
-func trusted(path string, info fs.FileInfo) error {
-	if uid, ok := ours(info); !ok {
+func checkTrusted(path string, info fs.FileInfo) error {
+	if uid, ok := ownedByUs(info); !ok {
 		return &FileError{path, fmt.Sprintf("belongs to user %d, neither root nor the user who runs this (%d)", uid, os.Geteuid()), fmt.Sprintf("run this as user %d, or: chown %d %s", uid, os.Geteuid(), path)}
 	}
 	if perm := info.Mode().Perm(); perm&0o022 != 0 {
@@ -192,34 +192,34 @@ func trusted(path string, info fs.FileInfo) error {
 	}
 	at := path
 	for range 40 { // symbolic links
-		if err := safeDir(filepath.Dir(at)); err != nil {
+		if err := checkSafeDir(filepath.Dir(at)); err != nil {
 			return fmt.Errorf("%s: %w", Printable(path, maxMessage), err)
 		}
 		link, err := os.Lstat(at)
 		if err != nil {
-			return unreadable(path, err)
+			return readError(path, err)
 		}
 		if link.Mode().Type() != fs.ModeSymlink {
 			return nil
 		}
-		if uid, ok := ours(link); !ok {
+		if uid, ok := ownedByUs(link); !ok {
 			return &FileError{path, fmt.Sprintf("is a symbolic link of user %d", uid), "name the file itself with -config or $" + PathVariable}
 		}
 		to, err := os.Readlink(at)
 		if err != nil {
-			return unreadable(path, err)
+			return readError(path, err)
 		}
 		if !filepath.IsAbs(to) {
 			to = filepath.Join(filepath.Dir(at), to)
 		}
 		at = to
 	}
-	return unreadable(path, syscall.ELOOP)
+	return readError(path, syscall.ELOOP)
 }
 
-// safeDir refuses a directory in which others could replace a file of ours. In
+// checkSafeDir refuses a directory in which others could replace a file of ours. In
 // /tmp and its like they cannot.
-func safeDir(dir string) error {
+func checkSafeDir(dir string) error {
 	err := keypair.CheckDir(dir)
 	var unsafe *keypair.UnsafeError
 	if !errors.As(err, &unsafe) {
@@ -230,7 +230,7 @@ func safeDir(dir string) error {
 	if serr != nil || lerr != nil || !os.SameFile(info, found) || info.Mode()&fs.ModeSticky == 0 {
 		return err
 	}
-	if _, ok := ours(info); !ok {
+	if _, ok := ownedByUs(info); !ok {
 		return err
 	}
 	return nil

@@ -59,7 +59,7 @@ func NormalName(s string) (string, error) {
 // maxName is how long a DNS name can be.
 const maxName = 253
 
-// TrimBrackets is an address as URLs write it without its brackets.
+// TrimBrackets returns an address without the brackets that URLs have.
 func TrimBrackets(s string) string {
 	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {
 		return strings.TrimSuffix(inner, "]")
@@ -147,7 +147,7 @@ func remedyOf(err error) string {
 	return ""
 }
 
-// Covers tells whether a certificate for one name does for another (RFC 6125,
+// Covers reports whether a certificate for one name is valid for another (RFC 6125,
 // section 6.4.3).
 func Covers(certified, name string, noWildcard bool) bool {
 	if certified == name {

@@ -10,17 +10,17 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// MaxSpread is by how much at most a look comes after what a cron line says, so
-// that machines of one configuration do not ask a CA at the same instant.
+// MaxSpread bounds the delay after the time of a cron line, so that machines with
+// the same configuration do not ask a CA at the same instant.
 const MaxSpread = 30 * time.Second
 
-// A Schedule is what schedule says.
+// A Schedule says when the daemon runs its passes.
 type Schedule struct {
 	times  cron.Schedule
 	spread time.Duration // added to each time of a cron line
 }
 
-// NewSchedule makes a Schedule of a schedule that has been checked.
+// NewSchedule parses a schedule. spread is added to the times of a cron line.
 func NewSchedule(spec string, spread time.Duration) (Schedule, error) {
 	times, err := parseCron(spec)
 	if _, interval := times.(cron.ConstantDelaySchedule); interval {
@@ -29,7 +29,7 @@ func NewSchedule(spec string, spread time.Duration) (Schedule, error) {
 	return Schedule{times, spread}, err
 }
 
-// Next is the first time after one; zero if there is none.
+// Next returns the first time after a given one; zero if there is none.
 func (t Schedule) Next(after time.Time) time.Time {
 	at := t.times.Next(after.Add(-t.spread))
 	if at.IsZero() {
@@ -38,7 +38,7 @@ func (t Schedule) Next(after time.Time) time.Time {
 	return at.Add(t.spread)
 }
 
-// A DeployWindow is what window says: the minutes in which deployments may begin.
+// A DeployWindow says in which minutes deployments may begin.
 type DeployWindow struct {
 	times cron.Schedule
 
@@ -57,7 +57,7 @@ func NewDeployWindow(spec string) (*DeployWindow, error) {
 	return &DeployWindow{times: times}, err
 }
 
-// Next is when deployments may begin; zero: now.
+// Next returns when deployments may begin; zero means now.
 func (o *DeployWindow) Next(now time.Time) time.Time {
 	minute := now.Truncate(time.Minute)
 	o.mu.Lock()
@@ -82,47 +82,47 @@ const (
 	longestInterval  = 31 * 24 * time.Hour
 )
 
-// schedules refuses times that the library panics on, spins on or never comes
+// checkSchedules refuses times that the library panics on, spins on or never comes
 // to.
-func (c *checker) schedules() {
-	c.cron(path{"schedule"}, c.cfg.Schedule, scheduleRemedy)
+func (c *checker) checkSchedules() {
+	c.checkCron(path{"schedule"}, c.cfg.Schedule, scheduleRemedy)
 	p, window := path{"window"}, c.cfg.Window
 	switch _, times, _ := cutZone(window); {
 	case strings.HasPrefix(times, "@"):
-		c.wrong(p, windowRemedy, "%q names no minutes", window)
+		c.report(p, windowRemedy, "%q names no minutes", window)
 	case window != "":
-		c.cron(p, window, windowRemedy)
+		c.checkCron(p, window, windowRemedy)
 	}
 }
 
-func (c *checker) cron(p path, spec, remedy string) {
+func (c *checker) checkCron(p path, spec, remedy string) {
 	s, err := parseCron(spec)
 	switch {
 	case errors.Is(err, errNoTimes):
-		c.wrong(p, remedy, "%q names a time zone and no times", spec)
+		c.report(p, remedy, "%q names a time zone and no times", spec)
 		return
 	case errors.Is(err, errNoZone):
 		zone, times, _ := cutZone(spec)
-		c.wrong(p, `write it as in "TZ=Europe/Berlin `+times+`", or leave it out: local time counts`, "%q is no time zone that this machine knows", zone)
+		c.report(p, `write it as in "TZ=Europe/Berlin `+times+`", or leave it out: local time counts`, "%q is no time zone that this machine knows", zone)
 		return
 	case err != nil:
-		c.notSchedule(p, spec, remedy, err)
+		c.reportSchedule(p, spec, remedy, err)
 		return
 	}
 	every, interval := s.(cron.ConstantDelaySchedule)
 	switch {
-	case interval && wish(spec) < shortestInterval:
-		c.wrong(p, `write at least "@every 1m"`, "%q is too often", spec)
+	case interval && cronInterval(spec) < shortestInterval:
+		c.report(p, `write at least "@every 1m"`, "%q is too often", spec)
 	case interval && every.Delay > longestInterval:
-		c.wrong(p, `write at most "@every 744h"`, "%q is too seldom", spec)
+		c.report(p, `write at most "@every 744h"`, "%q is too seldom", spec)
 	case !interval && s.Next(time.Now()).IsZero():
-		c.wrong(p, remedy, "%q never comes: no time fits it", spec)
+		c.report(p, remedy, "%q never comes: no time fits it", spec)
 	}
 }
 
-// wish is the interval that a schedule asks for; the library makes a second of
+// cronInterval returns the interval that a schedule asks for; the library makes a second of
 // what is shorter.
-func wish(spec string) time.Duration {
+func cronInterval(spec string) time.Duration {
 	_, times, _ := cutZone(spec)
 	d, err := time.ParseDuration(strings.TrimPrefix(times, "@every "))
 	if err != nil {
@@ -131,14 +131,14 @@ func wish(spec string) time.Duration {
 	return d
 }
 
-// notSchedule notes what the library says, without what is for programmers.
-func (c *checker) notSchedule(p path, spec, remedy string, err error) {
+// reportSchedule notes what the library says, without what is for programmers.
+func (c *checker) reportSchedule(p path, spec, remedy string, err error) {
 	why, _, _ := strings.Cut(err.Error(), ": ")
 	why = strings.NewReplacer("failed to parse int from", "no number:", "failed to parse duration", "no duration:").Replace(why)
 	if strings.HasSuffix(why, "(7) above maximum (6)") {
 		remedy = "write 0 for Sunday"
 	}
-	c.wrong(p, remedy, "%q is not a schedule: %s", spec, why)
+	c.report(p, remedy, "%q is not a schedule: %s", spec, why)
 }
 
 // zonePrefixes are how a schedule says in whose time it is.

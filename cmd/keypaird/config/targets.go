@@ -23,7 +23,7 @@ type Target struct {
 	TLSA           []string // names of records
 }
 
-// A Challenge is a name and how it is proven.
+// A Challenge is a name and the challenge by which the CA validates it.
 type Challenge struct {
 	Name    string
 	Type    string // challenge type

@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// tlsa checks the names of TLSA records.
-func (c *checker) tlsa(p path, cert Cert) []string {
+// checkTLSA checks the names of TLSA records.
+func (c *checker) checkTLSA(p path, cert Cert) []string {
 	var out []string
 	names := slices.Concat(cert.HTTP01, cert.DNS01, cert.DNSPersist01)
 	for _, s := range cert.TLSA {
 		name, host, why := TLSAName(s)
 		switch {
 		case why != "":
-			c.wrong(p, `write port, protocol and host: "_25._tcp.mx1.example.org"`, "%q %s", s, why)
+			c.report(p, `write port, protocol and host: "_25._tcp.mx1.example.org"`, "%q %s", s, why)
 		case slices.Contains(out, name):
-			c.wrong(p, "name it once", "%q stands twice", s)
+			c.report(p, "name it once", "%q stands twice", s)
 		case !slices.ContainsFunc(names, func(n string) bool { return Covers(n, host, false) }):
-			c.wrong(p, "name a host that stands under http-01, dns-01 or dns-persist-01 here", "%q is about %q, which this certificate is not for", s, host)
+			c.report(p, "name a host that stands under http-01, dns-01 or dns-persist-01 here", "%q is about %q, which this certificate is not for", s, host)
 		default:
 			out = append(out, name)
 		}
@@ -27,7 +27,8 @@ func (c *checker) tlsa(p path, cert Cert) []string {
 	return out
 }
 
-// TLSAName takes the name of TLSA records apart (RFC 6698, section 3).
+// TLSAName parses the name of TLSA records (RFC 6698, section 3). why is not empty
+// if it is none.
 func TLSAName(s string) (name, host, why string) {
 	port, rest, _ := strings.Cut(strings.TrimSpace(s), ".")
 	proto, rest, _ := strings.Cut(rest, ".")
