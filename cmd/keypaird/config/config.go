@@ -6,17 +6,15 @@ import (
 
 // Config is the configuration file, and its manual. The file is TOML; it is
 // looked for at -config, then $KEYPAIRD_CONFIG, then
-// /etc/keypaird/keypaird.toml. Nobody but its owner (root or whoever runs
-// keypaird) may be able to write it or to put another in its place. An unknown
-// key is a mistake.
+// /etc/keypaird/keypaird.toml. Only its owner, root or the user who runs keypaird,
+// may be able to write or replace it. An unknown key is an error.
 //
 // Durations are Go durations: "90s", "2m", "1h30m". Names of tables, such as
-// "ns" in [dns.ns], are of the characters a-z 0-9 . _ - and begin with a letter
-// or digit; what TOML wants in quotes, such as names with dots, stands in
-// quotes: [identity."example.org"]. Names to certify may be written as people
-// do, in any case and in any script: what is used is their ASCII form.
+// "ns" in [dns.ns], have the characters a-z 0-9 . _ - and begin with a letter
+// or digit. Names with dots need quotes in TOML: [identity."example.org"]. Names to
+// certify may be written in any case and in any script; their ASCII form is used.
 type Config struct {
-	// Contact that CAs may write to. Default: none.
+	// Mail address that CAs may write to. Default: "", none.
 	Email string `toml:"email"`
 
 	// Directory that keypaird keeps everything in. Default: $STATE_DIRECTORY
@@ -28,17 +26,17 @@ type Config struct {
 	// Default: ["letsencrypt"].
 	SignWith []string `toml:"sign_with"`
 
-	// When the daemon looks at every target: a cron line of five fields, or
-	// "@every" and a duration from "1m" to "744h". What a target needs in
-	// between, it gets in between. A cron line is of local time, unless
-	// "TZ=Europe/Berlin " or the like stands before it, and each daemon adds up
-	// to half a minute of its own. Default: "@every 30m".
+	// When the daemon checks every target: a cron line of five fields, or
+	// "@every" and a duration from "1m" to "744h". A target that is due earlier is
+	// processed earlier. A cron line is in local time, unless it begins with a time
+	// zone such as "TZ=Europe/Berlin "; each daemon adds a delay of its own of up to
+	// 30 seconds. Default: "@every 30m".
 	Schedule string `toml:"schedule"`
 
 	// Minutes in which the daemon may deploy, as a cron line: "* 3 * * *" is
-	// from three to four in the morning. A pair that is not in use yet, or ends
-	// soon, is not kept waiting, and neither is a person who runs keypaird
-	// issue. Default: any.
+	// from 3:00 to 3:59. A pair that is not in use yet, or that replaces one which
+	// expires soon, is deployed at once; so is every pair by keypaird issue.
+	// Default: "", any minute.
 	Window string `toml:"window"`
 
 	// Type of key: ec256, ec384, rsa2048, rsa3072 or rsa4096. Default: ec256.
@@ -51,7 +49,7 @@ type Config struct {
 	// CA's default chain.
 	PreferredChain string `toml:"preferred_chain"`
 
-	// Orders at once, 1 to 64. Default: 8.
+	// Orders in progress at the same time, 1 to 64. Default: 8.
 	Parallel int `toml:"parallel"`
 
 	CA       map[string]CA       `toml:"ca"`
@@ -64,32 +62,32 @@ type Config struct {
 	Status   Status              `toml:"status"`
 }
 
-// CA is a [ca.NAME] table: a CA of your own, or what a built-in one
-// lacks, such as its external account.
+// CA is a [ca.NAME] table: a CA of your own, or settings that a
+// built-in one needs, such as its external account.
 type CA struct {
 	// URL of the ACME directory, https. Required unless NAME is built in.
 	Directory string `toml:"directory"`
 
-	// PEM file of root certificates for the CA's own TLS, that nobody else can
-	// write. Default: the system's.
+	// PEM file with root certificates for the CA's own TLS. Group and others must not
+	// be able to write it. Default: the system's roots.
 	Roots string `toml:"roots"`
 
 	// External account binding: key identifier, and the file that holds the
-	// HMAC key in base64url as the CA handed it out. Both or none.
+	// HMAC key in base64url as the CA issued it. Both or none.
 	EABKid      string `toml:"eab_kid"`
 	EABHMACFile string `toml:"eab_hmac_file"`
 }
 
 // HTTP01 is the [http-01] table.
 type HTTP01 struct {
-	// Where challenges are answered, while an order needs it: "host:port",
+	// Address that challenges are answered on, while an order needs it: "host:port",
 	// ":port" for every address of both families, "fd:NAME" for a socket of
-	// the service manager, or "" to leave it to a web server that shows
+	// the service manager, or "" to leave it to a web server that serves
 	// STATE/http-01. CAs ask on port 80. Default: ":80".
 	Listen string `toml:"listen"`
 
-	// Directory that a web server shows as /.well-known/acme-challenge/:
-	// tokens are written straight into it, and nothing is listened on.
+	// Directory that a web server serves as /.well-known/acme-challenge/. Tokens are
+	// written into it, and keypaird does not listen.
 	// Default: none.
 	Webroot string `toml:"webroot"`
 }
@@ -101,20 +99,20 @@ type DNS struct {
 	Provider string `toml:"provider"`
 
 	// The provider's variables: "keypaird dns PROVIDER" lists them. Each may be
-	// given as VARIABLE_FILE, the file that holds the value. A secret may stand
-	// here only if nobody else can read the configuration, and others than the
-	// owner and his group may not read its file.
+	// given as VARIABLE_FILE, the file that holds the value. A secret may be
+	// written here only if the owner alone can read the configuration; a file with a
+	// secret must not be readable for users beside its owner and group.
 	Env map[string]string `toml:"env"`
 
-	// Resolvers, "address" or "address:port", that are asked whether a record
-	// has spread. Default: the authoritative servers are asked.
+	// Resolvers, "address" or "address:port", that are queried until a record is
+	// visible. Default: the authoritative servers are queried.
 	Resolvers []string `toml:"resolvers"`
 
-	// Longest wait for a record to spread. Default: 2m.
+	// Longest wait for a record to become visible, at most "24h". Default: "2m".
 	Propagation Duration `toml:"propagation"`
 
 	// The user keypaird-dns runs as when keypaird is root. Files named in env
-	// must be readable for that user. Default: ourselves.
+	// must be readable for that user. Default: the user keypaird runs as.
 	User string `toml:"user"`
 }
 
@@ -130,14 +128,15 @@ type Identity struct {
 	// mail, smtp, imap, caldav, sip, web. Default: none.
 	Services []string `toml:"services"`
 
-	// More names on the plain domain's certificate, proven as it is.
+	// More names on the plain domain's certificate, validated as the domain is.
+	// Default: none.
 	Components []string `toml:"components"`
 
-	// How the plain domain is proven: the name of a [dns] table, or "persist"
+	// How the plain domain is validated: the name of a [dns] table, or "persist"
 	// for dns-persist-01, which takes one record and no account. Required.
 	DNS string `toml:"dns"`
 
-	// How the host is proven: "" by http-01, or as dns.
+	// How the host is validated: "" by http-01, or a value as for dns. Default: "".
 	HostDNS string `toml:"host_dns"`
 
 	// Deployments: presets (keypaird deploy -list) or [deploy] tables.
@@ -156,8 +155,8 @@ type Identity struct {
 
 // Cert is a [cert.NAME] table: any other certificate.
 type Cert struct {
-	// The names, by the way each is proven. IP addresses are proven by http-01
-	// only, wildcards never by http-01.
+	// The names, by challenge. IP addresses can only use http-01, wildcards cannot
+	// use it.
 	HTTP01       []string `toml:"http-01"`
 	DNS01        []string `toml:"dns-01"`
 	DNSPersist01 []string `toml:"dns-persist-01"`
@@ -165,21 +164,22 @@ type Cert struct {
 	// The [dns] table for the dns-01 names. Required if there are any.
 	DNS string `toml:"dns"`
 
-	// Instead of all of these: a certificate that you buy, or make with a CA of
-	// your own. It is deployed, verified and told of like the others, and never
-	// ordered: external = { chain = "/root/bought.pem", key = "/root/bought.key" }
+	// Instead of all of these: a certificate that is made elsewhere, bought or by a
+	// CA of your own. It is deployed and verified like the others, with the same
+	// notifications, and never ordered:
+	// external = { chain = "/root/external.pem", key = "/root/external.key" }
 	External External `toml:"external"`
 
 	// Names of TLSA records by which peers know the key (DANE), each
 	// "_port._proto.host" with a host that is certified here:
 	// ["_25._tcp.mx1.example.org"]. keypaird then makes each key long before it is
-	// used. keypaird status shows two records, of the key in use and of the next
-	// one: publish both. A renewal has the next key when its record was visible at
-	// every name server of the zone for two of its TTLs, and the same key as before
-	// otherwise; -force changes nothing in that. Resolvers of the [dns] table are
-	// asked instead of the name servers. An [identity] has none: which key is
-	// shown at a name depends on its SNI, so list its host in a [cert]. Default:
-	// none; each certificate has a new key.
+	// used. keypaird status shows two records, for the key in use and for the next
+	// one: publish both. A renewal uses the next key if its record has been visible at
+	// every name server of the zone for two of its TTLs, and keeps the key otherwise,
+	// even with -force. Resolvers of the [dns] table are queried instead of the name
+	// servers. An [identity] has no tlsa, since the key that a server shows there
+	// depends on SNI: list the host in a [cert]. Default: none; each certificate has a
+	// new key.
 	TLSA []string `toml:"tlsa"`
 
 	// Deployments: presets (keypaird deploy -list) or [deploy] tables.
@@ -193,30 +193,31 @@ type Cert struct {
 }
 
 // External is external of a [cert] table: files that you, or a program of
-// yours, put there and replace in time. The daemon sees within seconds that they
-// have changed, keypaird issue looks at once. A pair that is whole is copied into
-// the state directory and deployed from there; for one that is not, such as half
-// of a new one, nothing changes: it is read again after a minute, ten minutes and
-// so on, and whenever it changes, and the third failure is told of. The end is
-// told of from 30 days before it, or from a sixth of the lifetime if that is
-// less.
+// yours, write and replace in time. The daemon imports changed files within
+// seconds, keypaird issue at once: a complete pair is copied into the state
+// directory and deployed from there. An incomplete one, such as a new chain with the
+// old key, changes nothing; it is read again after a minute, ten minutes and so on,
+// and whenever it changes, and the third failure is notified. The expiry is
+// notified from 30 days before it, or from a sixth of the lifetime if that is
+// shorter.
 //
-// To have keypaird take over, write http-01 or dns-01 in place of external. With
-// the same names and type of key, what you bought is used until it is due; else
-// the first order is placed at once, and what is there stays in use until then.
+// To let keypaird obtain the certificate, write http-01 or dns-01 in place of
+// external. With the same names and type of key, the external certificate is used
+// until it is due; otherwise the first order is placed at once, and the external
+// certificate is used until that is done.
 type External struct {
-	// PEM file with the certificate first, then the intermediates, that others
-	// cannot write. Absolute, not in the state directory, and no file that a
-	// deployment writes. Required.
+	// PEM file with the certificate first, then the intermediates. Other users must
+	// not be able to write it. The path is absolute, outside the state directory, and
+	// not one that a deployment writes. Required.
 	Chain string `toml:"chain"`
 
-	// PEM file with its private key, without a passphrase, that others than the
-	// owner and his group can do nothing with. Likewise. Required.
+	// PEM file with its private key, without a passphrase. Users beside its owner
+	// and group must have no permissions on it. The path is as for chain. Required.
 	Key string `toml:"key"`
 }
 
 // Deploy is a [deploy.NAME] table: one server that uses pairs. A preset
-// needs no table; a table may override any field of it, with "" or [] too.
+// needs no table; a table may override any of its fields, also by "" or [].
 type Deploy struct {
 	// The preset to begin with: apache, caddy, coturn, dendrite, dovecot,
 	// ejabberd, haproxy, httpd, mumble, nginx, postfix, prosody, relayd, synapse
@@ -231,13 +232,13 @@ type Deploy struct {
 	Key      *string `toml:"key"`
 	Combined *string `toml:"combined"`
 
-	// Owner and group of the files, by name or number. Default: whoever runs
-	// keypaird.
+	// Owner and group of the files, by name or number. Default: the user and group
+	// keypaird runs as.
 	Owner *string `toml:"owner"`
 	Group *string `toml:"group"`
 
 	// Permissions, octal. Default: "0644" for chain, "0600" for key and
-	// combined, which others may never read. None may be written by others.
+	// combined, which other users may never read. Group and others can write none.
 	ChainMode *string `toml:"chain_mode"`
 	KeyMode   *string `toml:"key_mode"`
 
@@ -245,12 +246,13 @@ type Deploy struct {
 	// run without a shell when the new files are in place, before the reload.
 	Check *[]string `toml:"check"`
 
-	// Likewise, to make the server use them. It also takes the preset's restart
-	// away, which is for a server that does not survive a reload.
+	// A program and its arguments, as for check, that makes the server use the new
+	// files. It also replaces the preset's restart, which is for servers that do not
+	// survive a reload.
 	Reload *[]string `toml:"reload"`
 
 	// haproxy's stats socket (level admin): pairs are changed through it, and
-	// reload is for what it cannot do. Default: none.
+	// reload is run for changes that it cannot make. Default: "", none.
 	Socket *string `toml:"socket"`
 
 	// Endpoints, "[proto:]host:port", that must serve the new certificate for
@@ -258,33 +260,34 @@ type Deploy struct {
 	// xmpp-server, smtp, imap, pop3, sieve.
 	Verify []string `toml:"verify"`
 
-	// For each command, and for the verification. Default: 1m.
+	// Time limit for each command, and for the verification. At most "24h".
+	// Default: "1m".
 	Timeout Duration `toml:"timeout"`
 }
 
 // Notify is the [notify] table.
 type Notify struct {
-	// A program and its arguments that the daemon runs to tell a person, as
-	// $KEYPAIRD_EVENT says: failing, after the third failure or when less than a
-	// quarter of the lifetime is left; expiring, when what is in use was not
-	// replaced in time; recovered, when that is over. The first two come again
-	// daily while they last. KEYPAIRD_NAMES are the targets, KEYPAIRD_ERROR is
-	// what is wrong and KEYPAIRD_REMEDY what can be done. With one target there
-	// are also KEYPAIRD_NAME, and of what is in use KEYPAIRD_DIR,
-	// KEYPAIRD_FULLCHAIN, KEYPAIRD_KEY, KEYPAIRD_FINGERPRINT and
-	// KEYPAIRD_NOT_AFTER. It has a minute; if it fails, it is run again later.
-	// keypaird issue tells nobody: whoever runs it sees its output and its exit
-	// status. Default: none.
+	// A program and its arguments that the daemon runs to notify the operator. Its
+	// environment has KEYPAIRD_EVENT: failing, after the third failure or when less
+	// than a quarter of the lifetime is left; expiring, when the pair in use was not
+	// replaced in time; recovered, when that is over. The first two are repeated
+	// daily while they last. KEYPAIRD_NAMES has the targets, KEYPAIRD_ERROR the
+	// problem and KEYPAIRD_REMEDY the remedy. For one target there are also
+	// KEYPAIRD_NAME, and about the pair in use KEYPAIRD_DIR, KEYPAIRD_FULLCHAIN,
+	// KEYPAIRD_KEY, KEYPAIRD_FINGERPRINT and KEYPAIRD_NOT_AFTER. The program is
+	// killed after a minute; if it fails, it is run again later. keypaird issue
+	// sends no notifications: its output and exit status are there to see.
+	// Default: none.
 	Command []string `toml:"command"`
 }
 
 // Status is the [status] table.
 type Status struct {
-	// Where the daemon serves its page, /status.json, /metrics and /healthz:
+	// Address that the daemon serves its page on, /status.json, /metrics and /healthz:
 	// "host:port"; "unix:/path" for a socket that only the user keypaird runs as
-	// can use; or "fd:NAME" for a socket of the service manager, whose unit says
-	// who can. Nobody is asked for a password, so let it be 127.0.0.1 or [::1].
-	// Default: nowhere.
+	// can use; or "fd:NAME" for a socket of the service manager, whose unit sets the
+	// permissions. There is no authentication: use 127.0.0.1 or [::1]. Default: "",
+	// it is not served.
 	Listen string `toml:"listen"`
 }
 
