@@ -28,7 +28,9 @@ import (
 const levelQuiet = slog.LevelError + 4
 
 // load reads the configuration.
-func (a *app) load() (*config.Config, error) { return config.Load(config.Options{Path: a.config, Getenv: a.env}) }
+func (a *app) load() (*config.Config, error) {
+	return config.Load(config.Options{Path: a.config, Getenv: a.env})
+}
 
 // A wiring is the configuration turned into parts that work together, each name
 // in it resolved once.

@@ -12,8 +12,8 @@ import (
 	"keypaird/acme"
 )
 
-// needEAB are the built-in CAs that want an external account, and where it is
-// to be had.
+// needEAB has the built-in CAs that require an external account, and where to get
+// one.
 var needEAB = map[string]string{
 	"zerossl": "app.zerossl.com/developer",
 	"google":  "gcloud publicca external-account-keys create",
@@ -25,7 +25,7 @@ var needEAB = map[string]string{
 func (c *checker) checkEAB(p path, ca string) {
 	t := c.cfg.CA[ca]
 	if from, ok := needEAB[ca]; ok && t.EABKid == "" && t.EABHMACFile == "" && t.Directory == "" {
-		c.report(p, fmt.Sprintf("add [ca.%s] with eab_kid and eab_hmac_file, from %s", ca, from), "%s wants an external account", ca)
+		c.report(p, fmt.Sprintf("add [ca.%s] with eab_kid and eab_hmac_file, from %s", ca, from), "%s requires an external account", ca)
 	}
 }
 

@@ -155,7 +155,7 @@ func (c *checker) checkHTTP01() {
 	case errors.Is(err, fs.ErrNotExist):
 		c.report(p, "make the directory, and have the web server show it as /.well-known/acme-challenge/", "there is no directory %q", h.Webroot)
 	case err != nil:
-		c.report(p, "see that whoever runs keypaird can get there", "%s: %v", h.Webroot, withoutPath(err))
+		c.report(p, "let the user who runs keypaird enter its directories", "%s: %v", h.Webroot, withoutPath(err))
 	case !info.IsDir():
 		c.report(p, "name the directory that the web server shows as /.well-known/acme-challenge/", "%s is not a directory", h.Webroot)
 	}
@@ -267,7 +267,7 @@ func secretRemedy(err error) string {
 	if errors.Is(err, fs.ErrPermission) {
 		return "run this as root or the user keypaird runs as, or let that user read the file, by its group (mode 0640), and pass through its directories"
 	}
-	return "put the secret there, readable for whoever runs keypaird and nobody else"
+	return "put the secret there, readable only for the user who runs keypaird"
 }
 
 const nameRemedy = "use a-z 0-9 . _ - and begin with a letter or digit"

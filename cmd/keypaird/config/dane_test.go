@@ -59,8 +59,8 @@ tlsa = ["_25._tcp.mx1.example.org"]`, `
 	{"of a bought certificate", `[cert.mail]
 external = { chain = "/root/chain.pem", key = "/root/key.pem" }
 tlsa = ["_25._tcp.mx1.example.org"]`, `
-3: cert.mail.tlsa: stands beside external
--> leave it out: a bought certificate is not ordered
+3: cert.mail.tlsa: cannot be used with external
+-> remove it: an external certificate is not ordered
 `},
 }
 

@@ -270,7 +270,7 @@ func (r *reader) decodeDuration(p path, data any, v reflect.Value) {
 	case err != nil:
 		r.reportUndecoded(p, remedy, "%q is not a duration", s)
 	case d <= 0:
-		r.reportUndecoded(p, "write more than that, or leave the key out for its default", "%q is no time at all", s)
+		r.reportUndecoded(p, "write more than that, or leave the key out for its default", "%q is not a positive duration", s)
 	case d > maxDuration:
 		r.reportUndecoded(p, `write at most "24h"`, "%q is too long", s)
 	default:
@@ -350,7 +350,7 @@ var syntaxErrors = []struct {
 	{"key name appears blank", false, "a value without a key", plainKey},
 	{"keys cannot start with a '.'", false, "a key that begins with a dot", plainKey},
 	{"unexpected '='", false, "a key without a name", plainKey},
-	{"unexpected '.'", false, "a dot too many", `put names with dots in quotes: "example.org"`},
+	{"unexpected '.'", false, "an extra dot", `put names with dots in quotes: "example.org"`},
 	{"comma", true, "a list or inline table with a comma missing or too many, or not closed", `write ["one", "two"] or { KEY = "one", OTHER = "two" }`},
 	{"escape", true, noEscape, literal},
 	{"hexadecimal digits after", true, noEscape, literal},

@@ -72,7 +72,7 @@ func (c *checker) checkTemplate(p path, s string, named bool) {
 	case strings.HasSuffix(s, "/"):
 		c.report(p, "write the path of a file: "+filepath.Join(s, "{name}.pem"), "%q is a directory", s)
 	case filepath.Clean(s) != s:
-		c.report(p, "write it as "+filepath.Clean(s), "%q goes a roundabout way", s)
+		c.report(p, "write it as "+filepath.Clean(s), "%q is not in its shortest form", s)
 	}
 }
 
@@ -90,7 +90,7 @@ func (c *checker) checkMode(p path, s string, others uint64) {
 	case m&0o400 == 0:
 		c.report(p, remedy, "%q keeps the owner from reading", s)
 	case m&0o7111 != 0:
-		c.report(p, remedy, "%q is for programs", s)
+		c.report(p, remedy, "%q has execute or special bits", s)
 	case m&0o022 != 0:
 		c.report(p, remedy, "%q lets others write", s)
 	case m&0o007&^others != 0:

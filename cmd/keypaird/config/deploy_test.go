@@ -31,7 +31,7 @@ timeout = "x"`, `
 -> write the path from / on
 3: deploy.x.key: "/etc/{nam}.key" holds an unknown placeholder
 -> {name}, the target's name, is the only one there is
-4: deploy.x.combined: "/etc/../x.pem" goes a roundabout way
+4: deploy.x.combined: "/etc/../x.pem" is not in its shortest form
 -> write it as /x.pem
 5: deploy.x.socket: "/run/{name}" differs by target
 -> write the path of the one socket
@@ -72,7 +72,7 @@ chain_mode = "4644"
 key_mode = "0604"`, `
 2: deploy.a.chain: "/a/" is a directory
 -> write the path of a file: /a/{name}.pem
-3: deploy.a.chain_mode: "755" is for programs
+3: deploy.a.chain_mode: "755" has execute or special bits
 -> write "0644", or less
 4: deploy.a.key_mode: "660" lets others write
 -> write "0600", or "0640" for the server's group
@@ -84,7 +84,7 @@ key_mode = "0604"`, `
 -> write "0644", or less
 12: deploy.c.key_mode: "0200" keeps the owner from reading
 -> write "0600", or "0640" for the server's group
-15: deploy.d.chain_mode: "4644" is for programs
+15: deploy.d.chain_mode: "4644" has execute or special bits
 -> write "0644", or less
 16: deploy.d.key_mode: "0604" lets everybody read a private key
 -> write "0600", or "0640" for the server's group
@@ -119,7 +119,7 @@ key = "/b/c.pem"
 [cert.a]
 http-01 = ["a.example.org"]
 deploy = ["x", "y"]`, `
-3: deploy.x.key: "/a//c.pem" goes a roundabout way
+3: deploy.x.key: "/a//c.pem" is not in its shortest form
 -> write it as /a/c.pem
 6: deploy.y.key: /b/c.pem would hold both chain and key
 -> give each a file of its own, or use combined for key and chain in one

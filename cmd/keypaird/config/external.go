@@ -9,17 +9,17 @@ import (
 func (c *checker) checkExternal(p path, cert Cert) {
 	for _, key := range []string{"http-01", "dns-01", "dns-persist-01"} {
 		if c.isSet(p.child(key)) {
-			c.report(p.child(key), "leave it out: a bought certificate says itself what it is for; or leave external out, and keypaird obtains one", "stands beside external")
+			c.report(p.child(key), "remove it: an external certificate has its own names; or remove external, and keypaird obtains one", "cannot be used with external")
 		}
 	}
 	for _, key := range []string{"dns", "key", "profile", "sign_with", "preferred_chain", "tlsa"} {
 		if c.isSet(p.child(key)) {
-			c.report(p.child(key), "leave it out: a bought certificate is not ordered", "stands beside external")
+			c.report(p.child(key), "remove it: an external certificate is not ordered", "cannot be used with external")
 		}
 	}
 	at := p.child("external")
-	c.checkExternalFile(at.child("chain"), cert.External.Chain, `name the file with the certificate and its intermediates: chain = "/root/bought/chain.pem"`)
-	c.checkExternalFile(at.child("key"), cert.External.Key, `name the file with its private key: key = "/root/bought/key.pem"`)
+	c.checkExternalFile(at.child("chain"), cert.External.Chain, `name the file with the certificate and its intermediates: chain = "/root/external/chain.pem"`)
+	c.checkExternalFile(at.child("key"), cert.External.Key, `name the file with its private key: key = "/root/external/key.pem"`)
 	if x := cert.External; x.Key != "" && filepath.Clean(x.Key) == filepath.Clean(x.Chain) {
 		c.report(at.child("key"), "put key and certificates into files of their own", "is the file of chain, too")
 	}
@@ -45,7 +45,7 @@ func (c *checker) checkExternalFile(p path, file, remedy string) {
 func (c *checker) checkExternalNotWritten(p path, t Target, writers map[string]output) {
 	for _, f := range []struct{ key, file string }{{"chain", t.External.Chain}, {"key", t.External.Key}} {
 		if by, taken := writers[filepath.Clean(f.file)]; taken && f.file != "" {
-			c.report(p.child("external", f.key), "keep what you bought elsewhere: it is copied to where the server reads it",
+			c.report(p.child("external", f.key), "keep the external files elsewhere: keypaird copies them to where the server reads them",
 				"%s is written by [deploy.%s] for the target %q", f.file, by.deployment, by.target)
 		}
 	}

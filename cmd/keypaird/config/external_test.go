@@ -7,8 +7,8 @@ import (
 func TestExternalMistakes(t *testing.T) { testMistakes(t, externalMistakes) }
 
 const (
-	noProof = "leave it out: a bought certificate says itself what it is for; or leave external out, and keypaird obtains one"
-	noOrder = "leave it out: a bought certificate is not ordered"
+	noProof = "remove it: an external certificate has its own names; or remove external, and keypaird obtains one"
+	noOrder = "remove it: an external certificate is not ordered"
 )
 
 var externalMistakes = []mistaken{
@@ -24,36 +24,36 @@ sign_with = ["nobody"]
 preferred_chain = "Root"
 tlsa = ["_25._tcp.shop.example.org"]
 deploy = ["nginx"]`, `
-3: cert.shop.http-01: stands beside external
+3: cert.shop.http-01: cannot be used with external
 -> ` + noProof + `
-4: cert.shop.dns-01: stands beside external
+4: cert.shop.dns-01: cannot be used with external
 -> ` + noProof + `
-5: cert.shop.dns-persist-01: stands beside external
+5: cert.shop.dns-persist-01: cannot be used with external
 -> ` + noProof + `
-6: cert.shop.dns: stands beside external
+6: cert.shop.dns: cannot be used with external
 -> ` + noOrder + `
-7: cert.shop.key: stands beside external
+7: cert.shop.key: cannot be used with external
 -> ` + noOrder + `
-8: cert.shop.profile: stands beside external
+8: cert.shop.profile: cannot be used with external
 -> ` + noOrder + `
-9: cert.shop.sign_with: stands beside external
+9: cert.shop.sign_with: cannot be used with external
 -> ` + noOrder + `
-10: cert.shop.preferred_chain: stands beside external
+10: cert.shop.preferred_chain: cannot be used with external
 -> ` + noOrder + `
-11: cert.shop.tlsa: stands beside external
+11: cert.shop.tlsa: cannot be used with external
 -> ` + noOrder + `
 `},
 	{"nothing", `[cert.shop]
 external = {}`, `
 2: cert.shop.external.chain: is missing
--> name the file with the certificate and its intermediates: chain = "/root/bought/chain.pem"
+-> name the file with the certificate and its intermediates: chain = "/root/external/chain.pem"
 2: cert.shop.external.key: is missing
--> name the file with its private key: key = "/root/bought/key.pem"
+-> name the file with its private key: key = "/root/external/key.pem"
 `},
 	{"half, as a table of its own", `[cert.shop.external]
 chain = "/root/shop.pem"`, `
 1: cert.shop.external.key: is missing
--> name the file with its private key: key = "/root/bought/key.pem"
+-> name the file with its private key: key = "/root/external/key.pem"
 `},
 	{"a string", `[cert.shop]
 external = "/root/shop.pem"`, `
@@ -94,9 +94,9 @@ key = "/etc/ssl/mail.key"
 http-01 = ["mail.example.org"]
 deploy = ["x"]`, `
 7: cert.shop.external.chain: /etc/ssl/shop.crt is written by [deploy.x] for the target "shop"
--> keep what you bought elsewhere: it is copied to where the server reads it
+-> keep the external files elsewhere: keypaird copies them to where the server reads them
 8: cert.shop.external.key: /etc/ssl/mail.key is written by [deploy.x] for the target "mail"
--> keep what you bought elsewhere: it is copied to where the server reads it
+-> keep the external files elsewhere: keypaird copies them to where the server reads them
 `},
 	{"a key that is none, a deployment that is none", `[cert.shop]
 external = { chain = "/root/shop.pem", keys = "/root/shop.key" }

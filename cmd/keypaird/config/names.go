@@ -38,9 +38,9 @@ func NormalName(s string) (string, error) {
 	case strings.Contains(name, "://"):
 		return "", &nameError{"is a URL", "write the name alone: example.org"}
 	case strings.Contains(name, "@"):
-		return "", &nameError{"is an address of a person", "write what follows the @"}
+		return "", &nameError{"is a mail address", "write what follows the @"}
 	case strings.ContainsRune(name, utf8.RuneError): // or not UTF-8
-		return "", &nameError{"has a character that got lost", "save the file in UTF-8"}
+		return "", &nameError{"has a character that is not valid UTF-8", "save the file in UTF-8"}
 	case strings.ContainsAny(name, "/\\"):
 		return "", &nameError{"is a path or a network", "write the name or address alone: example.org"}
 	}
@@ -80,7 +80,7 @@ func dnsName(name string) (string, error) {
 	ascii = strings.TrimSuffix(ascii, ".")
 	switch last := ascii[strings.LastIndex(ascii, ".")+1:]; {
 	case last == "":
-		return "", &nameError{"is not a DNS name: it has an empty label", "take out the dots too many"}
+		return "", &nameError{"is not a DNS name: it has an empty label", "remove the extra dots"}
 	case strings.Trim(last, "0123456789") == "":
 		return "", &nameError{"ends in a number, as no DNS name does", "write a whole IP address or a DNS name"}
 	}
@@ -111,7 +111,7 @@ func reason(name string, err error) string {
 			return "it contains an underscore"
 		case strings.HasPrefix(strings.ToLower(label), "xn--"):
 			if _, err := ToASCII(label); err != nil {
-				return fmt.Sprintf("label %q is no encoded name; write it as it is spoken", label)
+				return fmt.Sprintf("label %q is not valid Punycode; write the Unicode name", label)
 			}
 		case ascii && len(label) > 3 && label[2:4] == "--":
 			return fmt.Sprintf("label %q has hyphens in third and fourth place, which only encoded names have", label)

@@ -99,11 +99,11 @@ func (c *checker) checkCron(p path, spec, remedy string) {
 	s, err := parseCron(spec)
 	switch {
 	case errors.Is(err, errNoTimes):
-		c.report(p, remedy, "%q names a time zone and no times", spec)
+		c.report(p, remedy, "%q is a time zone without a cron expression", spec)
 		return
 	case errors.Is(err, errNoZone):
 		zone, times, _ := cutZone(spec)
-		c.report(p, `write it as in "TZ=Europe/Berlin `+times+`", or leave it out: local time counts`, "%q is no time zone that this machine knows", zone)
+		c.report(p, `write it as in "TZ=Europe/Berlin `+times+`", or leave it out: local time counts`, "%q is not a time zone known on this machine", zone)
 		return
 	case err != nil:
 		c.reportSchedule(p, spec, remedy, err)
@@ -116,7 +116,7 @@ func (c *checker) checkCron(p path, spec, remedy string) {
 	case interval && every.Delay > longestInterval:
 		c.report(p, `write at most "@every 744h"`, "%q is too seldom", spec)
 	case !interval && s.Next(time.Now()).IsZero():
-		c.report(p, remedy, "%q never comes: no time fits it", spec)
+		c.report(p, remedy, "%q never happens: no time matches it", spec)
 	}
 }
 
@@ -156,7 +156,7 @@ func cutZone(spec string) (zone, times string, found bool) {
 }
 
 var (
-	errNoTimes = errors.New("there are no times behind the time zone")
+	errNoTimes = errors.New("time zone without a cron expression")
 	errNoZone  = errors.New("there is no such time zone")
 )
 

@@ -55,7 +55,7 @@ func TestSecretsInTheConfiguration(t *testing.T) {
 
 // Files that hold secrets are there, and closed to others.
 func TestSecretFiles(t *testing.T) {
-	const rest = "put the secret there, readable for whoever runs keypaird and nobody else"
+	const rest = "put the secret there, readable only for the user who runs keypaird"
 	for _, tt := range []struct {
 		name         string
 		make         func(t *testing.T, file string)

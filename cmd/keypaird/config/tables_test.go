@@ -173,7 +173,7 @@ propagation = "48h"`, `
 -> write it in quotes: "..."
 6: dns.b.propagation: is a number, not a duration in quotes
 -> write a number and a unit: "90s", "2m", "1h30m"
-9: dns.c.propagation: "0s" is no time at all
+9: dns.c.propagation: "0s" is not a positive duration
 -> write more than that, or leave the key out for its default
 12: dns.d.propagation: "48h" is too long
 -> write at most "24h"

@@ -237,7 +237,7 @@ http-01 = [
 ]`, `
 2: cert.a.http-01: "https://example.org/" is a URL
 -> write the name alone: example.org
-2: cert.a.http-01: "ann@example.org" is an address of a person
+2: cert.a.http-01: "ann@example.org" is a mail address
 -> write what follows the @
 2: cert.a.http-01: "example.org:443" has a port
 -> write "example.org" without ":443"
@@ -274,10 +274,10 @@ dns-persist-01 = ["*.example.org", "example.org", "www.example.org", "a.www.exam
 2: cert.a.dns-persist-01: "www.example.org" and "*.example.org" stand on one certificate, which CAs refuse as redundant
 -> leave one of them out
 `},
-	{"CA of its own that wants an external account", `[cert.a]
+	{"CA of its own that requires an external account", `[cert.a]
 http-01 = ["a.example.org"]
 sign_with = ["letsencrypt", "google"]`, `
-3: cert.a.sign_with: google wants an external account
+3: cert.a.sign_with: google requires an external account
 -> add [ca.google] with eab_kid and eab_hmac_file, from gcloud publicca external-account-keys create
 `},
 }

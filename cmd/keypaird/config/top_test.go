@@ -54,7 +54,7 @@ var topMistakes = []mistaken{
 -> write a list: ["...", "..."]
 `},
 	{"CA named twice, and wanting an external account", `sign_with = ["zerossl", "zerossl"]`, `
-1: sign_with: zerossl wants an external account
+1: sign_with: zerossl requires an external account
 -> add [ca.zerossl] with eab_kid and eab_hmac_file, from app.zerossl.com/developer
 1: sign_with: "zerossl" stands twice
 -> name it once
@@ -64,27 +64,27 @@ var topMistakes = []mistaken{
 -> put each item in quotes: ["...", "..."]
 `},
 	{"a day that never comes", `schedule = "0 0 31 2 *"`, `
-1: schedule: "0 0 31 2 *" never comes: no time fits it
+1: schedule: "0 0 31 2 *" never happens: no time matches it
 -> write a cron line of five fields, or "@every 30m"
 `},
 	{"time zone that makes the library panic", `schedule = "TZ=UTC"`, `
-1: schedule: "TZ=UTC" names a time zone and no times
+1: schedule: "TZ=UTC" is a time zone without a cron expression
 -> write a cron line of five fields, or "@every 30m"
 `},
 	{"another", `window = "CRON_TZ=Europe/Berlin "`, `
-1: window: "CRON_TZ=Europe/Berlin " names a time zone and no times
+1: window: "CRON_TZ=Europe/Berlin " is a time zone without a cron expression
 -> write the minutes as a cron line of five fields: "* 3 * * *"
 `},
 	{"unknown time zone", `schedule = "CRON_TZ=Europe/Berlyn 0 3 * * *"`, `
-1: schedule: "Europe/Berlyn" is no time zone that this machine knows
+1: schedule: "Europe/Berlyn" is not a time zone known on this machine
 -> write it as in "TZ=Europe/Berlin 0 3 * * *", or leave it out: local time counts
 `},
 	{"time zone left empty", `schedule = "TZ= 0 3 * * *"`, `
-1: schedule: "" is no time zone that this machine knows
+1: schedule: "" is not a time zone known on this machine
 -> write it as in "TZ=Europe/Berlin 0 3 * * *", or leave it out: local time counts
 `},
 	{"time zone, and a day that never comes", `schedule = "TZ=UTC 0 0 30 2 *"`, `
-1: schedule: "TZ=UTC 0 0 30 2 *" never comes: no time fits it
+1: schedule: "TZ=UTC 0 0 30 2 *" never happens: no time matches it
 -> write a cron line of five fields, or "@every 30m"
 `},
 	{"too often in a time zone", `schedule = "TZ=UTC @every 1s"`, `
@@ -100,7 +100,7 @@ var topMistakes = []mistaken{
 -> write at most "@every 744h"
 `},
 	{"minutes that are none", `schedule = ", * * * *"`, `
-1: schedule: ", * * * *" never comes: no time fits it
+1: schedule: ", * * * *" never happens: no time matches it
 -> write a cron line of five fields, or "@every 30m"
 `},
 	{"a number that no field holds", `schedule = "99999999999999999999 * * * *"`, `
@@ -160,7 +160,7 @@ var topMistakes = []mistaken{
 -> write the minutes as a cron line of five fields: "* 3 * * *"
 `},
 	{"window that never opens", `window = "0 0 30 2 *"`, `
-1: window: "0 0 30 2 *" never comes: no time fits it
+1: window: "0 0 30 2 *" never happens: no time matches it
 -> write the minutes as a cron line of five fields: "* 3 * * *"
 `},
 	{"key type that is not to be had", `key = "ed25519"`, `
