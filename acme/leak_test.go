@@ -6,11 +6,11 @@ import (
 
 	"go.uber.org/goleak"
 
-	"keypaird/renew/leaktest"
+	"keypaird/renew/testutil"
 )
 
 // Nothing that a client starts outlives it. Pebble never ends the loop that
 // takes what is to be validated: it is made to run until its process ends.
 func TestMain(m *testing.M) {
-	os.Exit(leaktest.Run(m, goleak.IgnoreTopFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks")))
+	os.Exit(testutil.Run(m, goleak.IgnoreTopFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks")))
 }

@@ -18,7 +18,7 @@ import (
 
 	"keypaird/hooks/probe"
 	"keypaird/renew/keypair"
-	"keypaird/renew/leaktest"
+	"keypaird/renew/testutil"
 )
 
 // The test binary is also the programs that the tests need: started with one
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 			deployAsProcess(os.Args[2])
 		}
 	}
-	os.Exit(leaktest.Run(m))
+	os.Exit(testutil.Run(m))
 }
 
 // self returns the path of the test binary.

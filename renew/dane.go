@@ -215,7 +215,7 @@ func (s State) Refused(t Target) []string {
 func (s State) Removable(t Target, name string) (records []string, now bool) {
 	now = s.Live
 	for _, d := range t.Deploy {
-		now = now && s.Record.Deployments[d].done(s.Fingerprint, t.Manner[d])
+		now = now && s.Record.Deployments[d].Done(s.Fingerprint, t.Manner[d])
 	}
 	g := s.Record.Dane.Names[name]
 	for _, r := range slices.Concat(g.Records, g.Partly) {

@@ -147,7 +147,7 @@ func (p *Pass) keyFor(ctx context.Context, j *job) (crypto.Signer, error) {
 // peers than expired for all. The disk may only be at odds for a moment.
 func (p *Pass) instead(j *job, lost *LostKeyError) (crypto.Signer, error) {
 	now := p.now()
-	if now.Before(j.state.Leaf.NotAfter) && !(none(lost.Err) && j.state.urgent(now)) {
+	if now.Before(j.state.Leaf.NotAfter) && !(none(lost.Err) && j.state.Urgent(now)) {
 		return nil, lost
 	}
 	if next := j.state.Next; next != nil {

@@ -121,7 +121,7 @@ func (p *Pass) watched(j *job) {
 		if d.Attempt.Failures == 0 && (p.Mood == Patient || !errors.As(err, &held)) {
 			p.Log.Warn("not in harmony with TLSA records", "cert", j.Name, "err", err, "remedy", Remedy(err))
 		}
-		d.Attempt = d.Attempt.failed(err, now, time.Time{})
+		d.Attempt = d.Attempt.Failed(err, now, time.Time{})
 	} else {
 		d.Attempt = Attempt{}
 	}

@@ -73,7 +73,7 @@ func (w *daneWorld) run(t *testing.T, mood Mood) Report {
 // state is what is on disk.
 func (w *daneWorld) state(t *testing.T) State {
 	t.Helper()
-	s, err := Look(w.store, dane.Name)
+	s, err := LoadState(w.store, dane.Name)
 	must(t, err)
 	must(t, LookNext(w.store, dane, &s))
 	return s
@@ -166,7 +166,7 @@ func TestDaneUnknown(t *testing.T) {
 		if fix := Remedy(r.Errs[0]); !strings.HasPrefix(fix, "see that the name servers answer, or correct resolvers in ") {
 			t.Errorf("remedy: %s", fix)
 		}
-		if len(w.keys) != 0 || w.state(t).Trouble(time.Now(), dane).Failures != 1 {
+		if len(w.keys) != 0 || w.state(t).Record.Dane.Attempt.Failures != 1 {
 			t.Fatal("ordered, or nobody knows")
 		}
 		w.zone.err = nil
@@ -201,13 +201,13 @@ func TestDaneRefused(t *testing.T) {
 			}
 		}
 		s := w.state(t)
-		kind, cause := alarm(time.Now(), dane, s)
-		if kind != Failing || !strings.Contains(cause.Remedy, ZoneLine(mx, w.used(t))) || !slices.Equal(s.Refused(dane), dane.TLSA) {
-			t.Errorf("%v: %+v", kind, cause)
+		cause := s.Record.Dane.Attempt
+		if cause.Failures != stubborn || !strings.Contains(cause.Remedy, ZoneLine(mx, w.used(t))) || !slices.Equal(s.Refused(dane), dane.TLSA) {
+			t.Errorf("%+v", cause)
 		}
 		w.zone.publish(w.used(t))
 		w.run(t, Asked)
-		if kind, _ := alarm(time.Now(), dane, w.state(t)); kind != "" {
+		if kind := w.state(t).Record.Dane.Attempt.Failures; kind != 0 {
 			t.Errorf("still %v", kind)
 		}
 	})

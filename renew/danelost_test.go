@@ -93,7 +93,7 @@ func TestDaneKeyUnread(t *testing.T) {
 		after time.Duration
 		held  bool
 	}{{89 * day, true}, {90 * day, false}} {
-		p := Pass{Log: w.world.log, Clock: func() time.Time { return time.Now().Add(tt.after) }}
+		p := Pass{Records: new(Records), Log: w.world.log, Clock: func() time.Time { return time.Now().Add(tt.after) }}
 		if key, err := p.instead(j, odd); (err != nil) != tt.held || (key == nil) != tt.held {
 			t.Errorf("after %v: %v, %v", tt.after, key, err)
 		}
@@ -138,7 +138,7 @@ func TestDaneNotTakenOut(t *testing.T) {
 	out.TLSA = nil
 	j := &job{Target: out, state: w.state(t)}
 	must(t, w.store.Close())
-	p := Pass{Store: w.store, Log: w.world.log}
+	p := Pass{Store: w.store, Records: new(Records), Log: w.world.log}
 	p.forget(j)
 	if !j.state.Record.Dane.known() {
 		t.Error("forgotten, although the key is there")
@@ -192,7 +192,7 @@ func TestDaneKeptBy(t *testing.T) {
 		j := &job{Target: dane, state: w.state(t)}
 		j.state.Record.Dane.Names = both(Sighting{At: time.Now(), Since: time.Now().Add(-tt.seen), TTL: time.Hour})
 		j.state.Record.Dane.Made = time.Time{}
-		p := Pass{Store: w.store, Log: w.logger()}
+		p := Pass{Store: w.store, Records: new(Records), Log: w.logger()}
 		p.rolled(t.Context(), j, time.Now(), j.state.Leaf)
 		if !strings.Contains(w.log.String(), tt.want) {
 			t.Errorf("seen %v ago: %s", tt.seen, w.log.String())

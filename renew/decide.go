@@ -117,7 +117,7 @@ func decideIssue(now time.Time, t Target, s State, mood Mood, why string) Decisi
 // decideDeploy says whether the newest certificate is to be put in use.
 func decideDeploy(now time.Time, t Target, s State, mood Mood) Decision {
 	d := whatToDeploy(now, t, s, mood)
-	if d.Action == Deploy && mood == Patient && s.Opens.After(now) && !s.urgent(now) {
+	if d.Action == Deploy && mood == Patient && s.Opens.After(now) && !s.Urgent(now) {
 		return Decision{Wait, d.Why + "; the window for deployments is closed", s.Opens}
 	}
 	return d
@@ -127,10 +127,10 @@ func whatToDeploy(now time.Time, t Target, s State, mood Mood) Decision {
 	waiting := Decision{None, "not due", s.Due()}
 	for _, name := range t.Deploy {
 		d := s.Record.Deployments[name]
-		if d.done(s.Fingerprint, t.Manner[name]) {
+		if d.Done(s.Fingerprint, t.Manner[name]) {
 			continue
 		}
-		if mood == Patient && d.Attempt.waits(now) {
+		if mood == Patient && d.Attempt.Waits(now) {
 			if waiting.Action == None || d.Attempt.Next.Before(waiting.At) {
 				waiting = Decision{Wait, "deployment to " + name + " failed", d.Attempt.Next}
 			}
@@ -153,8 +153,8 @@ func whatToDeploy(now time.Time, t Target, s State, mood Mood) Decision {
 	return waiting
 }
 
-// done reports whether nothing is missing for a certificate in a deployment.
-func (d Deployment) done(fingerprint string, m Manner) bool {
+// Done reports whether nothing is missing for a certificate in a deployment.
+func (d Deployment) Done(fingerprint string, m Manner) bool {
 	return d.Verified == fingerprint && d.Manner == m.Sum && !m.Lost
 }
 
@@ -190,29 +190,29 @@ func Due(leaf *x509.Certificate) time.Time {
 	return leaf.NotAfter.Add(-left)
 }
 
-// Concern is when a live certificate of which the CA says nothing is a reason for
-// concern, as it was not replaced.
-func Concern(leaf *x509.Certificate) time.Time { return halfway(Due(leaf), leaf) }
+// OverdueAt is when a live certificate of which the CA says nothing is overdue: it
+// should have been replaced by then.
+func OverdueAt(leaf *x509.Certificate) time.Time { return halfway(Due(leaf), leaf) }
 
 // halfway is when half of what was left of leaf when it was due is gone.
 func halfway(due time.Time, leaf *x509.Certificate) time.Time {
 	return due.Add(leaf.NotAfter.Sub(due) / 2)
 }
 
-// Concern is when it is a reason for concern that what is in use was not
-// replaced: half of what was left when it was due is gone. Zero: nothing is in
-// use. What has a successor was due when that was made at the latest: what its
-// CA said of it is forgotten by then.
-func (s State) Concern(t Target) time.Time {
+// OverdueAt is when the certificate in use is overdue: half of what was left when
+// it was due is gone. Zero: nothing is in use. A certificate that has a successor
+// was due, at the latest, when that was made: what its CA said of it is forgotten
+// by then.
+func (s State) OverdueAt(t Target) time.Time {
 	switch {
 	case s.InUse == nil:
 		return time.Time{}
 	case t.External != nil:
-		return t.Concern(s.InUse)
+		return t.overdueAt(s.InUse)
 	case s.Live:
 		return halfway(s.Due(), s.InUse)
 	case s.Leaf == nil:
-		return Concern(s.InUse)
+		return OverdueAt(s.InUse)
 	}
 	due := later(Due(s.InUse), earlier(s.Leaf.NotBefore, lastDue(s.InUse)))
 	return halfway(due, s.InUse)
@@ -243,4 +243,25 @@ func needsCertificate(now time.Time, t Target, s State, mood Mood) string {
 		return "its CA asks for it"
 	}
 	return "due"
+}
+
+// Failing returns the last failure of obtaining and the CA it was at. It is none
+// where no certificate is needed any more: the clock was set right, or the
+// configuration.
+func (s State) Failing(now time.Time, t Target) (ca string, last Attempt) {
+	if t.External != nil {
+		if needsFiles(now, t, s, Patient) == "" {
+			return "", Attempt{}
+		}
+		return "", s.Record.External.Attempt
+	}
+	if needsCertificate(now, t, s, Patient) == "" {
+		return "", Attempt{}
+	}
+	for name, a := range s.Record.Orders {
+		if a.Failures > 0 && contains(t.CAs, name) && (last.Failures == 0 || a.At.After(last.At) || a.At.Equal(last.At) && name < ca) {
+			ca, last = name, a
+		}
+	}
+	return ca, last
 }

@@ -142,10 +142,10 @@ func (p *Pass) recordNoArrival(j *job, err error) {
 	now := p.now()
 	for _, name := range deployments([]*arrival{{job: j}}) {
 		d := j.state.Record.Deployments[name]
-		if p.Mood == Patient && d.Attempt.waits(now) {
+		if p.Mood == Patient && d.Attempt.Waits(now) {
 			continue
 		}
-		d.Attempt = d.Attempt.failed(fmt.Errorf("switching to the new version: %w", err), now, j.state.ends())
+		d.Attempt = d.Attempt.Failed(fmt.Errorf("switching to the new version: %w", err), now, j.state.ends())
 		j.state.Record.deployment(name, d)
 	}
 	if err := p.save(j); err != nil {
@@ -180,7 +180,7 @@ func deployments(ready []*arrival) []string {
 	var names []string
 	for _, a := range ready {
 		for _, name := range a.Deploy {
-			if !a.state.Record.Deployments[name].done(a.state.Fingerprint, a.Manner[name]) && !slices.Contains(names, name) {
+			if !a.state.Record.Deployments[name].Done(a.state.Fingerprint, a.Manner[name]) && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
@@ -195,10 +195,10 @@ func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *
 	var targets []string
 	for _, a := range ready {
 		d := a.state.Record.Deployments[name]
-		if !slices.Contains(a.Deploy, name) || d.done(a.state.Fingerprint, a.Manner[name]) {
+		if !slices.Contains(a.Deploy, name) || d.Done(a.state.Fingerprint, a.Manner[name]) {
 			continue
 		}
-		if p.Mood == Patient && d.Attempt.waits(p.now()) {
+		if p.Mood == Patient && d.Attempt.Waits(p.now()) {
 			continue
 		}
 		c, err := p.change(a, name, d)

@@ -58,7 +58,7 @@ func TestDeployFailsThenSucceeds(t *testing.T) {
 		if w.counts() != [2]int{2, 2} || len(done) != 2 || done[0].Action != Deploy || done[0].CA != "" {
 			t.Errorf("a minute later: CA and proxy asked %v times, done %+v", w.counts(), done)
 		}
-		s, err := Look(w.store, "a")
+		s, err := LoadState(w.store, "a")
 		must(t, err)
 		if a := s.Record.Deployments["relayd"].Attempt; a != (Attempt{}) {
 			t.Errorf("the failure is still on record: %+v", a)
@@ -189,7 +189,7 @@ func TestPrevious(t *testing.T) {
 			versions[live.Pair.Fingerprint()] = live.ID
 			tt.between(t, w)
 			mood := Asked
-			if s, err := Look(w.store, "chat"); err == nil && s.Version == "v000001" {
+			if s, err := LoadState(w.store, "chat"); err == nil && s.Version == "v000001" {
 				mood = Forced
 			}
 			w.deploy = reloadFails

@@ -54,7 +54,7 @@ func (p *Pass) recordDeployment(ctx context.Context, a *arrival, name string, ou
 		d.Verified, d.At, d.Attempt = a.state.Fingerprint, now.UTC().Truncate(time.Second), Attempt{}
 		a.moved = true
 	} else {
-		d.Attempt = d.Attempt.failed(err, now, a.state.ends())
+		d.Attempt = d.Attempt.Failed(err, now, a.state.ends())
 	}
 	a.state.Record.deployment(name, d)
 	return p.save(a.job)

@@ -44,9 +44,9 @@ func TestDeployedAgainFails(t *testing.T) {
 					_, errs := w.pass(t.Context(), Patient, mannered(again.then))
 					wantErrors(t, errs, "deploying to relayd")
 					whole := mannered(Manner{Sum: again.then.Sum}) // the files are there
-					s, err := Look(w.store, "chat")
+					s, err := LoadState(w.store, "chat")
 					must(t, err)
-					if d := s.Record.Deployments["relayd"]; d.done(s.Fingerprint, whole.Manner["relayd"]) || s.Trouble(time.Now(), whole).Failures != 1 {
+					if d := s.Record.Deployments["relayd"]; d.Done(s.Fingerprint, whole.Manner["relayd"]) || d.Attempt.Failures != 1 {
 						t.Errorf("record = %+v, taken for done", d)
 					}
 					if _, errs = w.pass(t.Context(), Patient, whole); len(w.deployed) != 2 {
@@ -108,7 +108,7 @@ func TestDeployedAgainEndsEarly(t *testing.T) {
 	w.pass(t.Context(), Patient, mannered(Manner{Sum: "a"}))
 	ctx, cancel := context.WithCancel(t.Context())
 	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) {
-		s, err := Look(w.store, "chat") // what a kill would leave
+		s, err := LoadState(w.store, "chat") // what a kill would leave
 		must(t, err)
 		if d := s.Record.Deployments["relayd"]; d.has(s.Fingerprint) {
 			t.Errorf("a kill would leave %+v", d)
@@ -130,11 +130,11 @@ func TestTakenBackKeepsTheOneBefore(t *testing.T) {
 	for _, outcome := range []Outcome{TakenBack, Placed} {
 		w := newWorld(t)
 		w.pass(t.Context(), Patient, chat)
-		before, err := Look(w.store, "chat")
+		before, err := LoadState(w.store, "chat")
 		must(t, err)
 		w.gets(map[string]Outcome{"relayd": outcome})
 		w.pass(t.Context(), Forced, chat)
-		s, err := Look(w.store, "chat")
+		s, err := LoadState(w.store, "chat")
 		must(t, err)
 		d := s.Record.Deployments["relayd"]
 		if d.Deployed != before.Fingerprint || d.Verified != before.Fingerprint || d.Attempt.Failures != 1 || s.Fingerprint == before.Fingerprint {

@@ -40,10 +40,10 @@ const takePause = time.Minute
 // earliest: long enough to buy another, not so long that nobody listens any more.
 const longNotice = 30 * 24 * time.Hour
 
-// Concern is when it is a reason for concern that leaf, which is live, was not
-// replaced. Of a bought one nothing but its end is known.
-func (t Target) Concern(leaf *x509.Certificate) time.Time {
-	at := Concern(leaf)
+// overdueAt is when leaf, which is live, is overdue. Of an external certificate
+// nothing but its end is known.
+func (t Target) overdueAt(leaf *x509.Certificate) time.Time {
+	at := OverdueAt(leaf)
 	if t.External == nil {
 		return at
 	}
@@ -82,7 +82,7 @@ func decideExternal(now time.Time, t Target, s State, mood Mood) Decision {
 // when; "" if nothing does.
 func (s State) keepsOff(now time.Time, t Target) (why string, until time.Time) {
 	last := s.Record.External
-	if last.Tried == t.External.Mark && last.Attempt.waits(now) {
+	if last.Tried == t.External.Mark && last.Attempt.Waits(now) {
 		return "the last try failed", last.Attempt.Next
 	}
 	age := now.Sub(last.Again) // below zero if the clock was put back
@@ -112,14 +112,14 @@ func needsFiles(now time.Time, t Target, s State, mood Mood) string {
 
 // worry is when a person may have to be told of leaf next.
 func (t Target) worry(now time.Time, leaf *x509.Certificate) time.Time {
-	if at := t.Concern(leaf); now.Before(at) {
+	if at := t.overdueAt(leaf); now.Before(at) {
 		return at
 	}
 	return leaf.NotAfter
 }
 
-// replace is what can be done about a bought certificate that ends.
-func (x *External) replace() string {
+// ReplaceRemedy is what can be done about an external certificate that ends.
+func (x *External) ReplaceRemedy() string {
 	return x.Replace() + ", or have keypaird obtain one: http-01 or dns-01 instead of external"
 }
 
@@ -146,7 +146,7 @@ func (e *filesError) Remedy() string {
 	var dates *keypair.DateError
 	switch {
 	case errors.As(e.error, &dates) && !dates.Now.Before(dates.NotAfter):
-		return e.files.replace()
+		return e.files.ReplaceRemedy()
 	case errors.Is(e.error, fs.ErrNotExist):
 		return "put it there, or correct external in the configuration"
 	}
@@ -165,7 +165,7 @@ func (p *Pass) take(ctx context.Context, j *job) error {
 		return err
 	}
 	last := &j.state.Record.External
-	last.Tried, last.Attempt = mark, last.Attempt.failed(err, p.now(), j.state.ends())
+	last.Tried, last.Attempt = mark, last.Attempt.Failed(err, p.now(), j.state.ends())
 	if rerr := p.save(j); rerr != nil {
 		p.Log.Warn("failure not recorded", "cert", j.Name, "err", rerr)
 	}

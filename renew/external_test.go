@@ -65,12 +65,11 @@ func (w *world) live(t *testing.T, want *keypair.Pair) {
 }
 
 // A bought pair is taken when it is whole, deployed, and nothing is ordered. Half
-// of its successor changes nothing, and nobody is told of it at once; with the
-// other half, it is taken without a wait.
+// of its successor changes nothing; with the other half, it is taken without a
+// wait.
 func TestExternalReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s, e := newWorld(t), newShop(t), &ear{}
-		w.notifier = e
+		w, s := newWorld(t), newShop(t)
 		w.advice = func(string, *x509.Certificate) (Window, error) { return Window{}, errors.New("asked") }
 		first := s.sell(90*day, "shop.test", "*.shop.test")
 		done, errs := w.pass(t.Context(), Patient, s.target())
@@ -97,7 +96,6 @@ func TestExternalReplaced(t *testing.T) {
 		w.live(t, first)
 		_, errs = w.pass(t.Context(), Patient, s.target())
 		wantErrors(t, errs)
-		e.wants(t)
 		s.deliver(s.Key, second.Key())
 		done, errs = w.pass(t.Context(), Patient, s.target())
 		wantErrors(t, errs)
@@ -105,68 +103,12 @@ func TestExternalReplaced(t *testing.T) {
 			t.Errorf("done = %+v", done)
 		}
 		w.live(t, second)
-		e.wants(t)
 		if r, err := LoadRecord(w.store, "shop"); err != nil || r.External != (Taken{Mark: s.Mark(), Fingerprint: second.Fingerprint(), Again: time.Now().UTC()}) {
 			t.Errorf("record %+v, %v", r.External, err)
 		}
 		if w.counts() != [2]int{0, 2} {
 			t.Errorf("counts %v", w.counts())
 		}
-	})
-}
-
-// Files that stay broken are told of after the third failure, an end that comes
-// near is told of daily, and what was put right is recovered. Nothing that was
-// written is written again.
-func TestExternalTold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w, s, e := newWorld(t), newShop(t), &ear{}
-		w.notifier = e
-		pass := func() { w.pass(t.Context(), Patient, s.target()) }
-		first := s.sell(90*day, "shop.test")
-		pass()
-		must(t, os.Chmod(s.Key, 0o644))
-		for _, wait := range []time.Duration{2 * time.Minute, 12 * time.Minute} {
-			pass()
-			time.Sleep(wait)
-		}
-		e.wants(t)
-		pass()
-		e.wants(t, "failing shop: "+s.Key+": can be used by others (mode 0644)")
-		must(t, os.Chmod(s.Key, 0o600))
-		pass()
-		e.wants(t, "recovered shop: ")
-		v, err := w.store.Live("shop")
-		must(t, err)
-		if v.ID != "v000001" {
-			t.Errorf("what is unchanged was stored again, as %s", v.ID)
-		}
-
-		end := "the bought certificate in use ends at " + first.Leaf.NotAfter.UTC().Format(time.RFC3339)
-		r := w.report(t.Context(), Patient, s.target())
-		if at := r.Next["shop"]; !at.Equal(first.Leaf.NotAfter.Add(-15 * day)) { // a sixth
-			t.Errorf("looked at next at %v", at)
-		}
-		time.Sleep(time.Until(r.Next["shop"]))
-		pass()
-		e.wants(t, "expiring shop: "+end)
-		time.Sleep(day)
-		r = w.report(t.Context(), Patient, s.target())
-		e.wants(t, "expiring shop: "+end)
-		if at := time.Until(r.Next["shop"]); at < day-time.Minute || at > day {
-			t.Errorf("looked at next in %v", at)
-		}
-		time.Sleep(14 * day)
-		pass()
-		e.wants(t, "expiring shop: "+end+": "+s.Chain+": the certificate expired at "+first.Leaf.NotAfter.UTC().Format(time.RFC3339)+
-			", it is "+time.Now().UTC().Format(time.RFC3339))
-		r = w.report(t.Context(), Patient, s.target())
-		if at := time.Until(r.Next["shop"]); at < 30*time.Second {
-			t.Errorf("looked at next in %v", at)
-		}
-		s.sell(90*day, "shop.test")
-		pass()
-		e.wants(t, "recovered shop: ")
 	})
 }
 

@@ -134,7 +134,7 @@ func (l *Loop) plan() {
 	wall := l.wall()
 	next := l.Schedule(wall)
 	if !next.After(wall) { // never; the configuration refuses such
-		next = wall.Add(daily)
+		next = wall.Add(24 * time.Hour)
 	}
 	if !wall.Before(l.scheduled) || next.Before(l.scheduled) { // else a look in between
 		l.scheduled = next

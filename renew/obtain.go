@@ -170,7 +170,7 @@ func (p *Pass) recordFailure(ctx context.Context, j *job, ca string, err error) 
 	if ctx.Err() != nil {
 		return err
 	}
-	j.state.Record.failedOrder(ca, j.state.Record.Orders[ca].failed(err, p.now(), j.state.ends()))
+	j.state.Record.failedOrder(ca, j.state.Record.Orders[ca].Failed(err, p.now(), j.state.ends()))
 	if rerr := p.save(j); rerr != nil {
 		p.Log.Warn("failure not recorded", "cert", j.Name, "err", rerr)
 	}

@@ -90,7 +90,7 @@ func TestOutcomesByTarget(t *testing.T) {
 			_, errs := w.pass(t.Context(), Patient, named("a", "b")...)
 			wantErrors(t, errs, tt.failed)
 			for i, name := range []string{"a", "b"} {
-				s, err := Look(w.store, name)
+				s, err := LoadState(w.store, name)
 				must(t, err)
 				d := s.Record.Deployments["relayd"]
 				if (d.Verified == s.Fingerprint) != tt.verified[i] || (d.Deployed == s.Fingerprint) != tt.deployed[i] || (d.Attempt.Failures == 0) != tt.verified[i] {

@@ -23,7 +23,7 @@ type Pass struct {
 	Deployer Deployer                      // required
 	Advisor  Advisor                       // nil: no CA is asked when it wants certificates replaced
 	Viewer   Viewer                        // nil: no TLSA record is looked at
-	Crier    *Crier                        // nil: nobody is told
+	Records  *Records                      // shared with who shows them; nil: this pass alone uses them
 	Observer Observer                      // nil: nobody counts
 	Parallel int                           // orders at once; zero means 1
 	Mood     Mood                          // zero means Patient
@@ -33,9 +33,8 @@ type Pass struct {
 	Log      *slog.Logger                  // required
 	Step     func(target, step string)     // told what is being done; "" means done with the target; may be nil
 
-	mu      sync.Mutex
-	unsaved map[string]unsaved // by target: what the disk did not take
-	shut    map[string]error   // by CA: why no order can succeed there in this pass
+	mu   sync.Mutex
+	shut map[string]error // by CA: why no order can succeed there in this pass
 }
 
 // An Observer counts what passes do.
@@ -58,13 +57,15 @@ type job struct {
 	taken    bool   // from its files in this pass
 	moved    bool   // something now uses the newest version
 	broken   error  // its state cannot be read
-	hindered bool   // no state can: broken is why
 }
 
 // Run looks at targets and does what each needs. One failure does not hold up
 // another target.
 func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	p.shut = map[string]error{}
+	if p.Records == nil {
+		p.Records = new(Records)
+	}
 	var errs failures
 	orders, stop := p.polite(ctx)
 	defer stop()
@@ -79,13 +80,13 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	p.deployAll(ctx, p.obtainAll(orders, active, &errs), &errs)
 	p.refresh(active)
 	p.adviseAll(orders, slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !late && j.ca == "" }))
-	if ctx.Err() == nil {
-		p.cry(ctx, jobs)
-	}
 	if orders.Err() != nil {
 		errs.add(context.Cause(orders))
 	}
 	r := Report{Errs: errs.list, Next: p.nextAll(jobs)}
+	for _, j := range jobs {
+		r.Targets = append(r.Targets, TargetState{j.Target, j.state, j.broken})
+	}
 	for _, j := range active {
 		p.step(j.Name, "")
 		if j.ca != "" || j.taken || j.moved {
@@ -120,10 +121,11 @@ func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []
 			break
 		}
 		j := &job{Target: t, place: i}
-		if j.state, j.broken = Look(p.Store, t.Name); j.broken != nil {
+		if j.state, j.broken = p.Records.LoadState(p.Store, t.Name); j.broken != nil {
 			errs.add(&TargetError{[]string{t.Name}, "reading its state", j.broken})
+		} else {
+			p.retrySave(j)
 		}
-		p.remember(j)
 		jobs = append(jobs, j)
 	}
 	return jobs
@@ -156,7 +158,7 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 // refresh looks again at what was worked on.
 func (p *Pass) refresh(jobs []*job) {
 	for _, j := range jobs {
-		if s, err := Look(p.Store, j.Name); err == nil && s.Leaf != nil {
+		if s, err := LoadState(p.Store, j.Name); err == nil && s.Leaf != nil {
 			s.Record, s.Next = j.state.Record, j.state.Next
 			j.state = s
 		}
@@ -182,9 +184,6 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 		if look := j.state.Record.Dane.Look; p.Viewer != nil && len(j.TLSA) > 0 {
 			at = earlier(at, later(look, soon))
 		}
-		if tell := p.tellAt(now, j); p.Crier != nil && !tell.IsZero() {
-			at = earlier(at, later(tell, soon))
-		}
 		next[j.Name] = later(at, now.Add(time.Second))
 	}
 	return next
@@ -204,8 +203,23 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Look reads what is on disk of a target.
-func Look(store *keypair.Store, name string) (State, error) {
+// save writes the record of a job.
+func (p *Pass) save(j *job) error { return p.Records.Save(p.Store, j.Name, j.state.Record) }
+
+// retrySave writes a record again that the disk did not take.
+func (p *Pass) retrySave(j *job) {
+	rec, unsaved := p.Records.pending(p.Store, j.Name)
+	if !unsaved {
+		return
+	}
+	j.state.Record = rec
+	if err := p.save(j); err != nil {
+		p.Log.Warn("record not saved", "cert", j.Name, "err", err)
+	}
+}
+
+// LoadState reads what is on disk of a target.
+func LoadState(store *keypair.Store, name string) (State, error) {
 	var s State
 	var err error
 	if s.Record, err = LoadRecord(store, name); err != nil {

@@ -24,7 +24,7 @@ func TestFirstPass(t *testing.T) {
 	}
 	live, err := w.store.Live("chat")
 	must(t, err)
-	s, err := Look(w.store, "chat")
+	s, err := LoadState(w.store, "chat")
 	must(t, err)
 	d := s.Record.Deployments["relayd"]
 	if fp := live.Pair.Fingerprint(); s.Fingerprint != fp || !s.Live || s.Record.Fingerprint != fp || s.Record.CA != "le" || d.Deployed != fp || d.Verified != fp {

@@ -30,9 +30,9 @@ const (
 	stubborn = 3                // failures after which a CA keeps failing
 )
 
-// waits reports whether the next try is to come later. A time further off than
+// Waits reports whether the next try is to come later. A time further off than
 // any backoff was written by a clock that was wrong.
-func (a Attempt) waits(now time.Time) bool {
+func (a Attempt) Waits(now time.Time) bool {
 	return a.Next.After(now) && a.Next.Sub(now) <= longest+maxJitter
 }
 
@@ -47,10 +47,10 @@ func jitter(wait time.Duration) time.Duration {
 	return wait + rand.N(min(wait/jitterPart, maxJitter)+1)
 }
 
-// failed counts one more failure at now of something that is wanted before
+// Failed counts one more failure at now of something that is wanted before
 // until; zero: nothing ends. An err that knows the Earliest time at which another
 // try makes sense is heeded, for a day.
-func (a Attempt) failed(err error, now, until time.Time) Attempt {
+func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 	a.Failures = max(a.Failures, 0) + 1
 	wait := backoff[min(a.Failures, len(backoff))-1]
 	if left := until.Sub(now); !until.IsZero() { // near the end, a day is too long
@@ -119,7 +119,7 @@ func (s State) foreign(cas ...string) bool {
 func (s State) open(now time.Time, t Target, mood Mood) (cas []string, next time.Time) {
 	for _, ca := range t.CAs {
 		a := s.Record.Orders[ca]
-		if mood != Patient || !a.waits(now) {
+		if mood != Patient || !a.Waits(now) {
 			cas = append(cas, ca)
 			if mood == Patient {
 				break
@@ -129,16 +129,16 @@ func (s State) open(now time.Time, t Target, mood Mood) (cas []string, next time
 		if next.IsZero() || a.Next.Before(next) {
 			next = a.Next
 		}
-		if !a.Elsewhere || a.Failures < stubborn && !s.urgent(now) {
+		if !a.Elsewhere || a.Failures < stubborn && !s.Urgent(now) {
 			break
 		}
 	}
 	return cas, next
 }
 
-// urgent reports whether less than a quarter of the lifetime is left of what is
+// Urgent reports whether less than a quarter of the lifetime is left of what is
 // in use.
-func (s State) urgent(now time.Time) bool {
+func (s State) Urgent(now time.Time) bool {
 	if s.InUse == nil {
 		return true
 	}

@@ -30,7 +30,7 @@ func TestHurry(t *testing.T) {
 		{"expired, second failure", -time.Hour, 2, 10 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := Attempt{Failures: tt.fails - 1}.failed(errors.New("no"), now, now.Add(tt.left))
+			a := Attempt{Failures: tt.fails - 1}.Failed(errors.New("no"), now, now.Add(tt.left))
 			if got := a.Next.Sub(now); got < tt.want || got > jitterless(tt.want) {
 				t.Errorf("next try after %v, want %v", got, tt.want)
 			}
@@ -183,21 +183,21 @@ func TestRecordThatCannotBeWritten(t *testing.T) {
 	w := newWorld(t)
 	lost := newWorld(t)
 	lost.store.Close()
-	p := &Pass{Store: lost.store, Log: w.log}
+	p := &Pass{Store: lost.store, Records: new(Records), Log: w.log}
 	failed := &job{Target: chat}
 	failed.state.Record.failedOrder("le", Attempt{Failures: 2, Error: "down"})
 	if err := p.save(failed); err == nil {
 		t.Fatal("a closed store takes a record")
 	}
 	next := &job{Target: chat}
-	p.remember(next)
+	p.retrySave(next)
 	if next.state.Record.Orders["le"].Failures != 2 {
 		t.Errorf("remembered %+v", next.state.Record)
 	}
 	p.Store = w.store // there is room again
-	p.remember(&job{Target: chat})
-	if r, err := LoadRecord(w.store, "chat"); err != nil || r.Orders["le"].Failures != 2 || len(p.unsaved) > 0 {
-		t.Errorf("written: %+v, %v; %d are unsaved", r, err, len(p.unsaved))
+	p.retrySave(&job{Target: chat})
+	if r, err := LoadRecord(w.store, "chat"); err != nil || r.Orders["le"].Failures != 2 || len(p.Records.unsaved) > 0 {
+		t.Errorf("written: %+v, %v; %d are unsaved", r, err, len(p.Records.unsaved))
 	}
 }
 

@@ -23,7 +23,7 @@ type Record struct {
 	Orders      map[string]Attempt    `json:"orders,omitempty"`      // obtaining, by CA, since the last success
 	Advice      Advice                `json:"ari,omitzero"`          // of the CA, when to replace the newest
 	Deployments map[string]Deployment `json:"deployments,omitempty"` // by name
-	Told        Told                  `json:"told,omitzero"`         // to a person
+	Notified    Notified              `json:"notified,omitzero"`     // what the operator was notified of
 	Dane        Dane                  `json:"dane,omitzero"`         // what was seen of TLSA records
 	External    Taken                 `json:"external,omitzero"`     // of the files, if the certificate is bought
 }
@@ -35,6 +35,13 @@ type Deployment struct {
 	At       time.Time `json:"at,omitzero"`        // of Verified
 	Manner   string    `json:"manner,omitempty"`   // sum of how it was done
 	Attempt  Attempt   `json:"attempt,omitzero"`
+}
+
+// Notified is what the operator was notified of since all was well.
+type Notified struct {
+	Failing  time.Time `json:"failing,omitzero"`  // last; zero: not notified
+	Expiring time.Time `json:"expiring,omitzero"` // likewise
+	Attempt  Attempt   `json:"attempt,omitzero"`  // to notify
 }
 
 const recordFile = "record.json"

@@ -23,7 +23,7 @@ func jitterless(wait time.Duration) time.Duration { return wait + wait/jitterPar
 func TestBackoff(t *testing.T) {
 	var a Attempt
 	for i, want := range []time.Duration{time.Minute, 10 * time.Minute, 100 * time.Minute, day, day, day} {
-		a = a.failed(errors.New("no\nanswer"), now, time.Time{})
+		a = a.Failed(errors.New("no\nanswer"), now, time.Time{})
 		if got := a.Next.Sub(now); got < want || got > jitterless(want) || a.Failures != i+1 {
 			t.Errorf("failure %d: next try after %v, want %v", a.Failures, got, want)
 		}
@@ -41,7 +41,7 @@ func TestBackoff(t *testing.T) {
 		{"in a week", 7 * day, day},
 		{"in the past", -day, time.Minute},
 	} {
-		a := Attempt{}.failed(fmt.Errorf("ordering: %w", limited{now.Add(tt.after)}), now, time.Time{})
+		a := Attempt{}.Failed(fmt.Errorf("ordering: %w", limited{now.Add(tt.after)}), now, time.Time{})
 		if got := a.Next.Sub(now); got < tt.want || got > tt.want+time.Minute+time.Second || a.Remedy != "wait" {
 			t.Errorf("%s: next try after %v (%s), want %v", tt.name, got, a.Remedy, tt.want)
 		}
@@ -92,6 +92,6 @@ func FuzzLoadRecord(f *testing.F) {
 				t.Errorf("waits until %v", d.At)
 			}
 		}
-		r.Orders["le"].failed(errors.New("x"), now, time.Time{})
+		r.Orders["le"].Failed(errors.New("x"), now, time.Time{})
 	})
 }

@@ -12,6 +12,15 @@ type Report struct {
 	Done []Done
 	Errs []error              // *TargetError; an interrupt, or ErrYield, is the last
 	Next map[string]time.Time // by target: when it should be looked at again
+
+	Targets []TargetState // of all targets of the pass, as it left them
+}
+
+// A TargetState is a target and what is known of it.
+type TargetState struct {
+	Target
+	State State // zero if Err is set
+	Err   error // the state cannot be read
 }
 
 // Done is what a pass did to one target, for the report.

@@ -2,16 +2,8 @@ package renew
 
 import (
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,6 +11,8 @@ import (
 	"time"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/keypair/pairtest"
+	"keypaird/renew/testutil"
 )
 
 // A world is a store, a CA and a proxy. Both do as they are told by their
@@ -38,9 +32,7 @@ type world struct {
 	deploy func(ctx context.Context, deployment string, changes []Change) ([]Outcome, error)
 	advice func(ca string, leaf *x509.Certificate) (Window, error) // nil: no CA is asked
 
-	notifier Notifier // nil: nobody is told
-	crier    Crier
-	yield    chan struct{}
+	yield chan struct{}
 }
 
 func (w *world) Advise(_ context.Context, ca string, leaf *x509.Certificate) (Window, error) {
@@ -57,12 +49,11 @@ func newWorld(t testing.TB) *world {
 	return &world{store: store, log: slog.New(slog.DiscardHandler)}
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var (
+	must     = testutil.Must
+	issue    = pairtest.Issue
+	issueFor = pairtest.IssueFor
+)
 
 func (w *world) Obtain(ctx context.Context, o Order) (*keypair.Pair, error) {
 	t := o.Target
@@ -108,10 +99,6 @@ func (w *world) pass(ctx context.Context, mood Mood, targets ...Target) ([]Done,
 
 func (w *world) report(ctx context.Context, mood Mood, targets ...Target) Report {
 	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Parallel: 4, Mood: mood, Yield: w.yield, Log: w.log}
-	if w.notifier != nil {
-		p.Crier = &w.crier
-		p.Crier.Notifier = w.notifier
-	}
 	if w.advice != nil {
 		p.Advisor = w
 	}
@@ -143,18 +130,6 @@ func wantErrors(t *testing.T, errs []error, texts ...string) {
 	}
 }
 
-// memory returns a directory of the test's own, in memory where there is such a
-// place: years of changes made durable on a disk take it as long as all the rest.
-func memory(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "keypaird-test-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	return dir
-}
-
 // threeInTheMorning is the window "* 3 * * *".
 func threeInTheMorning(now time.Time) time.Time {
 	if now.Hour() == 3 {
@@ -165,60 +140,4 @@ func threeInTheMorning(now time.Time) time.Time {
 		opens = opens.AddDate(0, 0, 1)
 	}
 	return opens
-}
-
-// A root signs the certificates of all tests.
-var root = sync.OnceValue(func() *authority {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test Root"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<32, 0), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		panic(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		panic(err)
-	}
-	return &authority{cert, key}
-})
-
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-// issue makes a pair.
-func issue(names []string, from time.Time, life time.Duration) (*keypair.Pair, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	return issueFor(key, names, from, life)
-}
-
-// issueFor makes the pair of a key.
-func issueFor(key crypto.Signer, names []string, from time.Time, life time.Duration) (*keypair.Pair, error) {
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 64))
-	if err != nil {
-		return nil, err
-	}
-	template := &x509.Certificate{
-		SerialNumber: serial, DNSNames: names, NotBefore: from, NotAfter: from.Add(life), KeyUsage: x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, root().cert, key.Public(), root().key)
-	if err != nil {
-		return nil, err
-	}
-	keyPEM, err := keypair.MarshalKey(key)
-	if err != nil {
-		return nil, err
-	}
-	chain := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return keypair.Parse(append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root().cert.Raw})...), keyPEM)
 }

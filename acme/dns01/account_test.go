@@ -17,7 +17,7 @@ import (
 	"testing"
 
 	"keypaird/acme"
-	"keypaird/renew/leaktest"
+	"keypaird/renew/testutil"
 )
 
 func TestMain(m *testing.M) {
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		parent(config)
 		return
 	}
-	code := leaktest.Run(m)
+	code := testutil.Run(m)
 	if lean.dir != "" {
 		os.RemoveAll(lean.dir)
 	}

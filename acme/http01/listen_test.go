@@ -18,7 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"keypaird/renew/leaktest"
+	"keypaird/renew/testutil"
 )
 
 func TestListenOnBothFamilies(t *testing.T) {
@@ -189,7 +189,7 @@ func TestHostOfAnAddress(t *testing.T) {
 // TestMain is also the program that is started with sockets passed to it.
 func TestMain(m *testing.M) {
 	if os.Getenv("HTTP01_TEST_ACTIVATED") == "" {
-		os.Exit(leaktest.Run(m))
+		os.Exit(testutil.Run(m))
 	}
 	if err := activated(); err != nil {
 		fmt.Println(err)

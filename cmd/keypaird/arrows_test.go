@@ -10,7 +10,7 @@ import (
 // arrows says which packages of ours each may import: cmd knows all, and
 // renew/keypair nobody.
 var arrows = map[string][]string{
-	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/confine", "acme/http01", "cmd/keypaird/config", "hooks", "hooks/discover", "hooks/probe", "renew", "renew/keypair", "renew/status"},
+	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/confine", "acme/http01", "cmd/keypaird/config", "hooks", "hooks/discover", "hooks/probe", "renew", "renew/keypair", "renew/notify", "renew/status"},
 	"cmd/keypaird/config":    {"acme", "acme/dns01", "hooks", "hooks/probe", "renew/keypair"},
 	"cmd/keypaird-dns":       {"cmd/keypaird-dns/child"},
 	"cmd/keypaird-dns/child": {"acme/dns01/confine", "acme/dns01/secrets"},
@@ -23,8 +23,10 @@ var arrows = map[string][]string{
 	"acme/acmetest":          {},
 	"renew":                  {"renew/keypair"},
 	"renew/keypair":          {},
-	"renew/leaktest":         {},
-	"renew/status":           {"renew", "renew/keypair"},
+	"renew/testutil":         {},
+	"renew/keypair/pairtest": {"renew/keypair"},
+	"renew/notify":           {"renew", "renew/keypair"},
+	"renew/status":           {"renew", "renew/keypair", "renew/notify"},
 	"hooks":                  {"hooks/probe", "renew/keypair"},
 	"hooks/discover":         {"hooks/probe"},
 	"hooks/probe":            {},

@@ -47,7 +47,7 @@ func (w *wiring) checkTLSA(ctx context.Context, s status.Subject) []Finding {
 	if len(s.TLSA) == 0 {
 		return nil
 	}
-	state, err := renew.Look(w.store, s.Name)
+	state, err := renew.LoadState(w.store, s.Name)
 	if err == nil {
 		err = renew.LookNext(w.store, s.Target, &state)
 	}

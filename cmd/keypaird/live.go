@@ -230,7 +230,7 @@ func (c *liveCheck) tryPersist(ctx context.Context, t config.Target, ch acme.Cha
 
 // advice is when the CA wants the live certificate replaced (RFC 9773).
 func (c *liveCheck) advice(ctx context.Context, s status.Subject) []Finding {
-	state, err := renew.Look(c.w.store, s.Name)
+	state, err := renew.LoadState(c.w.store, s.Name)
 	if err != nil || state.Leaf == nil || c.directories[state.Record.CA].RenewalInfo == "" {
 		return nil // nothing is stored, or its CA gives no advice
 	}

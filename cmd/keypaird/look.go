@@ -12,12 +12,13 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/notify"
 	"keypaird/renew/status"
 )
 
 const (
 	heedEvery = 200 * time.Millisecond // how often a pass looks whether a command waits
-	tryAgain  = time.Minute            // when no pass could be made
+	tryAgain  = time.Minute            // after a pass failed
 	hopeless  = 10                     // tries to make a pass, then a person is told
 	apart     = 5 * time.Minute        // by which two clocks differ, to be worth a word
 )
@@ -56,7 +57,7 @@ func (k *keeper) turn(ctx context.Context, due map[string]bool) (r renew.Report,
 	}
 	stop := make(chan struct{})
 	yield := sync.OnceFunc(func() { close(stop) })
-	k.pass.Yield = stop
+	k.pass.Yield, k.notifier.Yield = stop, stop
 	k.mu.Lock()
 	k.yield = yield
 	k.mu.Unlock()
@@ -73,6 +74,9 @@ func (k *keeper) turn(ctx context.Context, due map[string]bool) (r renew.Report,
 	heed.Go(func() { yielded = wantedBefore(heeding, lock, yield) })
 	began := time.Now()
 	r = k.pass.Run(ctx, targets(k.parts.standing(due)))
+	if k.notifier.Sender != nil && ctx.Err() == nil {
+		k.notifier.Notify(ctx, &r)
+	}
 	cancel()
 	heed.Wait()
 	if n := len(r.Errs); ctx.Err() != nil || n > 0 && errors.Is(r.Errs[n-1], renew.ErrYield) {
@@ -108,20 +112,22 @@ func (k *keeper) offers() bool {
 	return k.offered != nil
 }
 
-// hindered notes that no pass could be made, and has it tried again.
+// hindered notes that the pass failed, and has it tried again.
 func (k *keeper) hindered(ctx context.Context, err error, due map[string]bool) renew.Report {
 	if ctx.Err() != nil {
 		return renew.Report{}
 	}
 	if k.trouble == nil || k.trouble.Error() != err.Error() {
-		k.log.Error("no pass could be made", "err", err, "remedy", renew.Remedy(err))
+		k.log.Error("pass failed", "err", err, "remedy", renew.Remedy(err))
 	}
 	k.trouble = err
 	k.tries++
 	var stuck *StuckError
 	if k.tries >= hopeless || errors.As(err, &stuck) {
-		k.pass.Yield = nil // whoever the last pass made way for
-		k.pass.Hindered(ctx, targets(k.parts.subjects), err)
+		if k.notifier.Sender != nil {
+			k.notifier.Yield = nil // of the last pass
+			k.notifier.PassFailed(ctx, targets(k.parts.subjects), err)
+		}
 	}
 	r := renew.Report{Next: map[string]time.Time{}}
 	for _, s := range k.parts.subjects {
@@ -204,8 +210,12 @@ func (k *keeper) suspect(names map[string]bool) {
 }
 
 func (k *keeper) fails(s status.Subject) bool {
-	state, err := k.pass.Look(k.parts.store, s.Name)
-	return err != nil || state.Trouble(time.Now(), s.Target).Failures > 0
+	state, err := k.records.LoadState(k.parts.store, s.Name)
+	if err != nil {
+		return true
+	}
+	_, last := notify.Failure(time.Now(), s.Target, state)
+	return last.Failures > 0
 }
 
 // sentence says how the daemon stands.
@@ -215,7 +225,7 @@ func (k *keeper) sentence(next time.Time) string {
 		text += fmt.Sprintf("; %d failing", n)
 	}
 	if k.trouble != nil {
-		text += "; no pass could be made: " + k.trouble.Error()
+		text += "; pass failed: " + k.trouble.Error()
 	}
 	for _, name := range slices.Sorted(maps.Keys(k.parts.cas)) {
 		ahead, known := k.parts.cas[name].Clock()

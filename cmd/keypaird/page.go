@@ -102,7 +102,7 @@ func (k *keeper) show(addr string) http.Handler {
 func (k *keeper) collect() (status.Document, error) {
 	k.inUse.RLock()
 	defer k.inUse.RUnlock()
-	doc, err := status.CollectWith(k.pass.Look, k.parts.store, k.parts.standing(nil), time.Now())
+	doc, err := status.CollectWith(k.records.LoadState, k.parts.store, k.parts.standing(nil), time.Now())
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	doc.Refused = k.refusal

@@ -176,15 +176,15 @@ func (k *keeper) take(o *offer) {
 	if o.unshown != nil {
 		k.log.Error("status not shown", "err", o.unshown, "remedy", renew.Remedy(o.unshown))
 	}
-	// The pass stays the same: it knows what the disk did not take.
 	fresh := o.parts.pass(renew.Patient)
 	p := &k.pass
 	p.Store, p.Obtainer, p.Deployer, p.Advisor, p.Viewer, p.Log = fresh.Store, fresh.Obtainer, fresh.Deployer, fresh.Advisor, fresh.Viewer, fresh.Log
 	p.Parallel, p.Mood, p.Window = fresh.Parallel, fresh.Mood, fresh.Window
-	p.Observer, p.Crier = k.app.metrics, nil
+	p.Observer, p.Records = k.app.metrics, &k.records
+	n := &k.notifier
+	n.Sender, n.Store, n.Records, n.Log = nil, o.parts.store, &k.records, k.log
 	if len(o.parts.cfg.Notify.Command) > 0 {
-		k.crier.Notifier = teller{o.parts, k.app.metrics}
-		p.Crier = &k.crier
+		n.Sender = countingSender{o.parts, k.app.metrics}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/notify"
 	"keypaird/renew/status"
 )
 
@@ -58,11 +59,12 @@ type keeper struct {
 	wanted  chan struct{} // somebody wants all targets to be looked at
 
 	// Owned by the loop.
-	pass    renew.Pass
-	crier   renew.Crier
-	outlook outlook
-	trouble error // why the last pass could not be made
-	tries   int   // to make one, since
+	pass     renew.Pass
+	records  renew.Records
+	notifier notify.Notifier // its Sender is nil without a [notify] command
+	outlook  outlook
+	trouble  error // why the last pass could not be made
+	tries    int   // to make one, since
 
 	changing sync.Mutex // held to offer, and to take over
 	offered  *offer

@@ -20,7 +20,7 @@ import (
 
 	"keypaird/acme/acmetest"
 	"keypaird/cmd/keypaird/config"
-	"keypaird/renew"
+	"keypaird/renew/notify"
 	"keypaird/renew/status"
 )
 
@@ -263,11 +263,11 @@ func TestJournaled(t *testing.T) {
 func TestManyNotices(t *testing.T) {
 	told := filepath.Join(t.TempDir(), "told")
 	w := &wiring{cfg: &config.Config{Notify: config.Notify{Command: []string{"/bin/sh", "-c", "echo $KEYPAIRD_NAMES | wc -w >>" + told}}}, log: slog.New(slog.DiscardHandler)}
-	var notices []renew.Notice
+	var notices []notify.Notice
 	for i := range 3000 {
-		notices = append(notices, renew.Notice{Kind: renew.Failing, Target: fmt.Sprintf("%060d.example.org", i), Error: "x"})
+		notices = append(notices, notify.Notice{Kind: notify.Failing, Target: fmt.Sprintf("%060d.example.org", i), Error: "x"})
 	}
-	if err := w.Notify(t.Context(), notices); err != nil {
+	if err := w.Send(t.Context(), notices); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(told)

@@ -8,8 +8,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// notify tells the service manager, if there is one.
-func notify(text string) error {
+// sdNotify tells the service manager, if there is one.
+func sdNotify(text string) error {
 	_, err := daemon.SdNotify(false, text)
 	return err
 }

@@ -4,7 +4,7 @@ import "time"
 
 // NetBSD has no service manager that listens, and go-systemd does not build there.
 
-func notify(string) error { return nil }
+func sdNotify(string) error { return nil }
 
 func monotonic() string { return "" }
 

@@ -14,6 +14,7 @@ import (
 	"keypaird/hooks"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/notify"
 	"keypaird/renew/status"
 )
 
@@ -116,11 +117,11 @@ func outcome(e *hooks.Error, target string) renew.Outcome {
 	return renew.Placed
 }
 
-// tellLimit is how long one call of the command that tells a person may take.
-const tellLimit = time.Minute
+// notifyTimeout bounds one call of the [notify] command.
+const notifyTimeout = time.Minute
 
-// Notify implements renew.Notifier.
-func (w *wiring) Notify(ctx context.Context, notices []renew.Notice) error {
+// Send implements notify.Sender.
+func (w *wiring) Send(ctx context.Context, notices []notify.Notice) error {
 	ev := hooks.Event{Kind: string(notices[0].Kind), Error: notices[0].Error, Remedy: notices[0].Remedy}
 	if n := notices[0]; len(notices) == 1 {
 		ev.Name, ev.Fingerprint, ev.NotAfter = n.Target, n.Fingerprint, n.NotAfter
@@ -128,7 +129,7 @@ func (w *wiring) Notify(ctx context.Context, notices []renew.Notice) error {
 			ev.Dir = filepath.Join(w.store.Dir(n.Target), n.Version)
 		}
 	}
-	command := hooks.Command{Argv: w.cfg.Notify.Command, Timeout: tellLimit, Log: w.log}
+	command := hooks.Command{Argv: w.cfg.Notify.Command, Timeout: notifyTimeout, Log: w.log}
 	var errs []error
 	for length := 0; len(notices) > 0; notices = notices[len(ev.Names):] {
 		ev.Names, length = nil, 0
@@ -143,17 +144,17 @@ func (w *wiring) Notify(ctx context.Context, notices []renew.Notice) error {
 	return errors.Join(errs...)
 }
 
-// A teller is the Notifier of a daemon, which counts.
-type teller struct {
+// A countingSender is the Sender of a daemon, which counts notifications.
+type countingSender struct {
 	*wiring
 	metrics *status.Metrics
 }
 
-// Notify implements renew.Notifier.
-func (t teller) Notify(ctx context.Context, notices []renew.Notice) error {
-	err := t.wiring.Notify(ctx, notices)
+// Send implements notify.Sender.
+func (t countingSender) Send(ctx context.Context, notices []notify.Notice) error {
+	err := t.wiring.Send(ctx, notices)
 	if ctx.Err() == nil {
-		t.metrics.Told(string(notices[0].Kind), err)
+		t.metrics.Notified(string(notices[0].Kind), err)
 	}
 	return err
 }

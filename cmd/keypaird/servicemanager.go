@@ -23,7 +23,7 @@ type serviceManager struct {
 }
 
 func newServiceManager(log *slog.Logger) *serviceManager {
-	m := &serviceManager{log: log, send: notify, born: time.Now()}
+	m := &serviceManager{log: log, send: sdNotify, born: time.Now()}
 	m.alive()
 	return m
 }

@@ -92,13 +92,13 @@ func TestNoPassIsTold(t *testing.T) {
 			t.Errorf("after %d tries, told %q", i+1, told)
 		}
 	}
-	if want := "failing mail: no pass could be made: locking: writing " + lock; !strings.HasPrefix(d.told(), want) || strings.Count(d.told(), "\n") != 1 {
+	if want := "failing mail: pass failed: locking: writing " + lock; !strings.HasPrefix(d.told(), want) || strings.Count(d.told(), "\n") != 1 {
 		t.Errorf("told %q, want one line: %q", d.told(), want)
 	}
-	if text := d.sentence(time.Now()); !strings.Contains(text, "; no pass could be made: locking: ") {
+	if text := d.sentence(time.Now()); !strings.Contains(text, "; pass failed: locking: ") {
 		t.Errorf("the service manager is told %q", text)
 	}
-	if n := strings.Count(d.out.String(), "no pass could be made"); n != 1 || strings.Contains(d.out.String(), "msg=looked") {
+	if n := strings.Count(d.out.String(), "pass failed"); n != 1 || strings.Contains(d.out.String(), "msg=looked") {
 		t.Errorf("log:\n%s", d.out)
 	}
 	if err := os.Remove(lock); err != nil {
@@ -130,7 +130,7 @@ func TestStuckCommand(t *testing.T) {
 		}
 		d.hindered(t.Context(), err, nil)
 	})
-	want := fmt.Sprintf("failing mail: no pass could be made: another keypaird has been at work for more than an hour: %s is held by process %d since ",
+	want := fmt.Sprintf("failing mail: pass failed: another keypaird has been at work for more than an hour: %s is held by process %d since ",
 		d.parts.lockPath(), os.Getpid())
 	if !strings.HasPrefix(d.told(), want) {
 		t.Errorf("told %q, want %q", d.told(), want)

@@ -8,7 +8,7 @@ import (
 	"runtime"
 	"testing"
 
-	"keypaird/renew/leaktest"
+	"keypaird/renew/testutil"
 )
 
 // The tests need the ports that peers use. As root on Linux they run in a
@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 			os.Exit(again())
 		}
 	}
-	os.Exit(leaktest.Run(m))
+	os.Exit(testutil.Run(m))
 }
 
 // again runs this program in a network of its own.

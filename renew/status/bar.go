@@ -12,7 +12,7 @@ type bar struct {
 	NotLive    bool // it is that of a certificate not in use
 	Now        float64
 	Due        *mark // nil: another certificate is to be replaced, or nothing is known
-	Concern    *mark
+	Overdue    *mark
 	Window     *stretch // nil: the CA suggests none
 	Label      string   // all of it in words
 }
@@ -50,8 +50,8 @@ func newBar(t Target, now time.Time) *bar {
 		b.window(t.Renewal)
 	}
 	if t.Live != nil {
-		b.Concern = b.mark(t.Concern)
-		b.Label += ", a concern from " + when(t.Concern)
+		b.Overdue = b.mark(t.OverdueAt)
+		b.Label += ", overdue from " + when(t.OverdueAt)
 	}
 	return b
 }

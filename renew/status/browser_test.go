@@ -262,7 +262,7 @@ func TestThousandInBrowser(t *testing.T) {
 	defer srv.Close()
 	out := calmly(t, "--dump-dom", srv.URL)
 	root := parse(t, out)
-	if n := len(all(root, "h3")); n != 1000 || !regexp.MustCompile(`^\d+ of 1000 need you`).MatchString(text(all(root, "title")[0])) {
+	if n := len(all(root, "h3")); n != 1000 || !regexp.MustCompile(`^action required for \d+ of 1000 certificates`).MatchString(text(all(root, "title")[0])) {
 		t.Errorf("%d targets, title %q", n, text(all(root, "title")[0]))
 	}
 }

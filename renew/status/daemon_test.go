@@ -21,10 +21,10 @@ func TestDaemonIsTold(t *testing.T) {
 		daemon Daemon
 		want   string
 	}{
-		{Daemon{Running, 3243, since}, "nothing needs you, keypaird works on 1 of 2\ndaemon: process 3243 since 2026-03-01 11:00Z\n"},
-		{Daemon{Killed, 3243, since}, "nothing needs you, the next keypaird issue works on 1 of 2\ndaemon: not running (process 3243 of 2026-03-01 11:00Z was killed)\n"},
-		{Daemon{State: Stopped}, "nothing needs you, the next keypaird issue works on 1 of 2\ndaemon: stopped; start keypaird run, or issue from cron\n"},
-		{Daemon{State: Never}, "nothing needs you, the next keypaird issue works on 1 of 2\ndaemon: none has run; start keypaird run, or issue from cron\n"},
+		{Daemon{Running, 3243, since}, "no action required, keypaird works on 1 of 2\ndaemon: process 3243 since 2026-03-01 11:00Z\n"},
+		{Daemon{Killed, 3243, since}, "no action required, the next keypaird issue works on 1 of 2\ndaemon: not running (process 3243 of 2026-03-01 11:00Z was killed)\n"},
+		{Daemon{State: Stopped}, "no action required, the next keypaird issue works on 1 of 2\ndaemon: stopped; start keypaird run, or issue from cron\n"},
+		{Daemon{State: Never}, "no action required, the next keypaird issue works on 1 of 2\ndaemon: none has run; start keypaird run, or issue from cron\n"},
 	} {
 		doc := Document{Time: now, Healthy: true, Daemon: &tt.daemon, Targets: []Target{
 			{Name: "a", Names: []Name{}, SignWith: []string{}, State: OK}, {Name: "b", Names: []Name{}, SignWith: []string{}, State: Due},

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/notify"
 )
 
 // A Document is the answer of "keypaird status -json" and of /status.json. It
@@ -11,7 +12,7 @@ import (
 // may be added, none is renamed or removed.
 type Document struct {
 	Time    time.Time `json:"time"`
-	Healthy bool      `json:"healthy"` // every target has a live certificate that is not past its point of concern
+	Healthy bool      `json:"healthy"` // every target has a live certificate that is not overdue
 	Targets []Target  `json:"targets"`
 
 	Daemon  *Daemon  `json:"daemon,omitempty"`  // whether one runs; nil: a daemon tells this
@@ -20,24 +21,26 @@ type Document struct {
 
 // A Target is one certificate that is to be kept alive.
 type Target struct {
-	Name        string       `json:"name"`
-	Names       []Name       `json:"names"`
-	SignWith    []string     `json:"sign_with"`           // CAs, in the order they are asked
-	External    *External    `json:"external,omitempty"`  // the certificate is bought, not ordered
-	State       string       `json:"state"`               // one of States
-	Attention   string       `json:"attention,omitempty"` // why a person is needed; "": keypaird gets along
-	Live        *Certificate `json:"live,omitempty"`      // what is in use
-	Newest      *Certificate `json:"newest,omitempty"`    // what is stored, if it is not what is in use
-	Issued      time.Time    `json:"issued,omitzero"`     // when the newest was obtained, if that is known
-	Due         *time.Time   `json:"due,omitempty"`       // when the next certificate is ordered
-	Concern     time.Time    `json:"concern,omitzero"`    // from when on it is a concern that what is live was not replaced
-	Renewal     *Renewal     `json:"renewal,omitempty"`   // what the CA says of when to replace the newest
-	Next        Next         `json:"next"`
-	Order       *Failure     `json:"order,omitempty"`  // of obtaining, if the last try failed and a certificate is still wanted
-	Orders      []Failure    `json:"orders,omitempty"` // likewise at each CA that failed, in the order they are asked
-	TLSA        *TLSA        `json:"tlsa,omitempty"`   // records by which peers know the key, if it has any
-	Damage      *Damage      `json:"damage,omitempty"` // of the files, if they are not what they should be
-	Deployments []Deployment `json:"deployments,omitempty"`
+	Name           string       `json:"name"`
+	Names          []Name       `json:"names"`
+	SignWith       []string     `json:"sign_with"`                 // CAs, in the order they are asked
+	External       *External    `json:"external,omitempty"`        // the certificate is bought, not ordered
+	State          string       `json:"state"`                     // one of States
+	ActionRequired string       `json:"action_required,omitempty"` // why the operator has to act; "": no action is required
+	Live           *Certificate `json:"live,omitempty"`            // what is in use
+	Newest         *Certificate `json:"newest,omitempty"`          // what is stored, if it is not what is in use
+	Issued         time.Time    `json:"issued,omitzero"`           // when the newest was obtained, if that is known
+	Due            *time.Time   `json:"due,omitempty"`             // when the next certificate is ordered
+	OverdueAt      time.Time    `json:"overdue_at,omitzero"`       // when the live certificate is overdue: it should have been replaced by then
+	Renewal        *Renewal     `json:"renewal,omitempty"`         // what the CA says of when to replace the newest
+	Next           Next         `json:"next"`
+	Order          *Failure     `json:"order,omitempty"`  // of obtaining, if the last try failed and a certificate is still wanted
+	Orders         []Failure    `json:"orders,omitempty"` // likewise at each CA that failed, in the order they are asked
+	TLSA           *TLSA        `json:"tlsa,omitempty"`   // records by which peers know the key, if it has any
+	Damage         *Damage      `json:"damage,omitempty"` // of the files, if they are not what they should be
+	Deployments    []Deployment `json:"deployments,omitempty"`
+
+	alert notify.Alert // behind ActionRequired
 }
 
 // States of a target.

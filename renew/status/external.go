@@ -44,8 +44,8 @@ func (t Target) taking() []try {
 	return []try{newTry(t, "Taking its files", *t.External.Failure)}
 }
 
-// bought says why a bought certificate in use is a concern: nobody replaced it.
-func (t Target) bought(now time.Time) string {
+// replaceExternal says that the external certificate in use is to be replaced.
+func (t Target) replaceExternal(now time.Time) string {
 	text := "the certificate in use is bought and ends "
 	if !now.Before(t.Live.NotAfter) {
 		text = "the certificate in use is bought and ended "

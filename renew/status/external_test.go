@@ -48,7 +48,7 @@ func TestBought(t *testing.T) {
 		{"ends-soon-and-fails", "n", 80 * aDay, unusable, Failing, false, "; taking what is there failed", "wait until 2026-03-01 12:40Z: its files changed, but the last try failed"},
 		{"ended", "m", 91 * aDay, renew.Attempt{}, Expired, false, "is bought and ended 2026-02-28 12:00Z: put another", "take its files now: expired"},
 		{"changed", "other", aDay, renew.Attempt{}, Pending, true, "", "take its files now: its files changed"},
-		{"fails", "n", 70 * aDay, unusable, Failing, true, "taking its files failed 3 times", "wait until 2026-03-01 12:40Z: its files changed, but the last try failed"},
+		{"fails", "n", 70 * aDay, unusable, Failing, true, "reading its files failed 3 times", "wait until 2026-03-01 12:40Z: its files changed, but the last try failed"},
 		{"fails-once", "n", 70 * aDay, failed(1, "half", ""), Failing, true, "", "wait until"},
 		{"failed-before", "m", aDay, unusable, OK, true, "", "bought: replace it before"},
 		{"never-seen", "m", 0, renew.Attempt{}, Missing, false, "", "take its files now: no certificate"},
@@ -66,8 +66,8 @@ func TestBought(t *testing.T) {
 			if got.State != tt.state || doc.Healthy != tt.healthy || !strings.HasPrefix(got.next(), tt.next) {
 				t.Errorf("%s, healthy %v, %q; want %s, %v, %q", got.State, doc.Healthy, got.next(), tt.state, tt.healthy, tt.next)
 			}
-			if (tt.needs == "") != (got.Attention == "") || !strings.Contains(got.Attention, tt.needs) {
-				t.Errorf("needs a person: %q, want %q", got.Attention, tt.needs)
+			if (tt.needs == "") != (got.ActionRequired == "") || !strings.Contains(got.ActionRequired, tt.needs) {
+				t.Errorf("needs a person: %q, want %q", got.ActionRequired, tt.needs)
 			}
 			if got.Due != nil || got.Order != nil || len(got.Orders)+len(got.SignWith) > 0 {
 				t.Errorf("orders are told of: %+v", got)

@@ -69,12 +69,12 @@ func (g gauges) targets(doc Document) {
 		}
 	}
 	state := g.vec("target_state", "1 for the state a target is in, 0 for the others.", "target", "state")
-	attention := g.vec("target_needs_person", "Whether a target needs a person.", "target")
-	healthy := g.vec("target_healthy", "Whether a target has a live certificate that is not past its point of concern.", "target")
+	action := g.vec("target_action_required", "Whether the operator has to act on a target.", "target")
+	healthy := g.vec("target_healthy", "Whether a target has a live certificate that is not overdue.", "target")
 	next := instant("target_next_timestamp_seconds", "When something is next done for a target.")
 	notBefore := instant("certificate_not_before_timestamp_seconds", "Begin of the live certificate's validity.")
 	notAfter := instant("certificate_not_after_timestamp_seconds", "End of the live certificate's validity.")
-	concern := instant("certificate_concern_timestamp_seconds", "From when on it is a concern that the live certificate was not replaced.")
+	overdue := instant("certificate_overdue_timestamp_seconds", "When the live certificate is overdue: it should have been replaced by then.")
 	due := instant("certificate_due_timestamp_seconds", "When the newest certificate is to be replaced.")
 	issued := instant("certificate_last_success_timestamp_seconds", "When the newest certificate was obtained.")
 	from := instant("certificate_renewal_window_start_timestamp_seconds", "Begin of the window in which its CA wants the newest certificate replaced.")
@@ -83,7 +83,7 @@ func (g gauges) targets(doc Document) {
 		for _, name := range States() {
 			state(truth(t.State == name), t.Name, name)
 		}
-		attention(truth(t.Attention != ""), t.Name)
+		action(truth(t.ActionRequired != ""), t.Name)
 		healthy(truth(t.unhealthy(doc.Time) == ""), t.Name)
 		if t.Next.At != nil {
 			next(t, *t.Next.At)
@@ -92,7 +92,7 @@ func (g gauges) targets(doc Document) {
 			notBefore(t, t.Live.NotBefore)
 			notAfter(t, t.Live.NotAfter)
 		}
-		concern(t, t.Concern)
+		overdue(t, t.OverdueAt)
 		if t.Due != nil {
 			due(t, *t.Due)
 		}

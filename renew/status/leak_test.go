@@ -4,8 +4,8 @@ import (
 	"os"
 	"testing"
 
-	"keypaird/renew/leaktest"
+	"keypaird/renew/testutil"
 )
 
 // Nothing that the page, its listener or a scrape starts outlives it.
-func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(testutil.Run(m)) }

@@ -77,7 +77,7 @@ func TestBar(t *testing.T) {
 	due := at(60)
 	live := &Certificate{NotBefore: begin, NotAfter: at(100)}
 	target := Target{
-		Live: live, Due: &due, Concern: at(80),
+		Live: live, Due: &due, OverdueAt: at(80),
 		Renewal: &Renewal{Start: at(55), End: at(65)},
 	}
 	for _, tt := range []struct {
@@ -106,8 +106,8 @@ func TestBar(t *testing.T) {
 				if b.Due != nil {
 					got += fmt.Sprintf(" due %v", b.Due.Place)
 				}
-				if b.Concern != nil {
-					got += fmt.Sprintf(" concern %v", b.Concern.Place)
+				if b.Overdue != nil {
+					got += fmt.Sprintf(" concern %v", b.Overdue.Place)
 				}
 				if b.Window != nil {
 					got += fmt.Sprintf(" window %.4g+%.4g", b.Window.Place, b.Window.Width)

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"keypaird/renew"
+	"keypaird/renew/notify"
 )
 
 // Metrics counts what a daemon does, for [Server]. It is a renew.Observer. Its
@@ -55,7 +56,7 @@ func NewMetrics(version string) *Metrics {
 		deployTime:    spans("deployment_duration_seconds", "How long runs of a deployment took that succeeded.", deployBuckets(), "deployment"),
 		requests:      counts("acme_requests_total", "Requests to CAs. The code none is for those without an answer.", "ca", "resource", "code"),
 		requestTime:   spans("acme_request_duration_seconds", "How long CAs took to answer.", requestBuckets(), "ca", "resource"),
-		notifications: counts("notifications_total", "Times a person was told of something.", "event", "result"),
+		notifications: counts("notifications_total", "Notifications of the operator.", "event", "result"),
 		clock: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: prefix + "clock_difference_seconds", Help: "How far the clock of a CA is ahead of ours, as of its last answer."}, []string{"ca"}),
 		passes:       count("passes_total", "Looks of the daemon at its targets."),
@@ -126,8 +127,8 @@ func (m *Metrics) Request(ca, resource string, status int, took time.Duration) {
 	}
 }
 
-// Told counts that a person was told of an event, or not, for err.
-func (m *Metrics) Told(kind string, err error) {
+// Notified counts a notification of the operator, or its failure.
+func (m *Metrics) Notified(kind string, err error) {
 	m.notifications.WithLabelValues(known(kind, events()), result(err)).Inc()
 }
 
@@ -149,7 +150,7 @@ func (m *Metrics) Passed(took time.Duration, failures int) {
 func (m *Metrics) Configured(ok bool) { m.configuration.Set(truth(ok)) }
 
 func events() []string {
-	return []string{string(renew.Failing), string(renew.Expiring), string(renew.Recovered)}
+	return []string{string(notify.Failing), string(notify.Expiring), string(notify.Recovered)}
 }
 
 // resources are what requests to a CA can be about.

@@ -24,8 +24,8 @@ func busyMetrics() *Metrics {
 	m.Request("letsencrypt", "order", 201, 70*time.Millisecond)
 	m.Request("letsencrypt", "order", 429, 30*time.Millisecond)
 	m.Request("letsencrypt", "nonce", 0, 10*time.Second)
-	m.Told("failing", nil)
-	m.Told("failing", err)
+	m.Notified("failing", nil)
+	m.Notified("failing", err)
 	m.Clock("letsencrypt", -90*time.Second)
 	m.Passed(2*time.Second, 1)
 	m.Passed(time.Second, 0)
@@ -68,15 +68,15 @@ func expected() []string {
 		`keypaird_certificate_not_after_timestamp_seconds{target="fine"} 1.7792784e+09`,
 		`keypaird_certificate_not_before_timestamp_seconds{target="fine"} 1.7715024e+09`,
 		`keypaird_certificate_due_timestamp_seconds{target="fine"} 1.7766864e+09`,
-		`keypaird_certificate_concern_timestamp_seconds{target="fine"} 1.7779824e+09`,
+		`keypaird_certificate_overdue_timestamp_seconds{target="fine"} 1.7779824e+09`,
 		`keypaird_certificate_last_success_timestamp_seconds{target="incident"} 1.7715024e+09`,
 		`keypaird_certificate_renewal_window_start_timestamp_seconds{target="incident"} 1.7723628e+09`,
 		`keypaird_certificate_renewal_window_end_timestamp_seconds{target="incident"} 1.7724528e+09`,
 		`keypaird_target_next_timestamp_seconds{target="expired"} 1.7723688e+09`,
 		`keypaird_target_state{state="expired",target="expired"} 1`,
 		`keypaird_target_state{state="ok",target="expired"} 0`,
-		`keypaird_target_needs_person{target="two-cas"} 1`,
-		`keypaird_target_needs_person{target="due"} 0`,
+		`keypaird_target_action_required{target="two-cas"} 1`,
+		`keypaird_target_action_required{target="due"} 0`,
 		`keypaird_target_healthy{target="two-cas"} 1`,
 		`keypaird_target_healthy{target="never-tried"} 0`,
 		`keypaird_order_failures{ca="letsencrypt",target="expired"} 7`,
@@ -104,7 +104,7 @@ func TestMetrics(t *testing.T) {
 	}
 	for _, never := range []string{
 		`keypaird_certificate_not_after_timestamp_seconds{target="missing"}`, // nothing is live
-		`keypaird_certificate_concern_timestamp_seconds{target="missing"}`,
+		`keypaird_certificate_overdue_timestamp_seconds{target="missing"}`,
 		`keypaird_certificate_last_success_timestamp_seconds{target="fine"}`, // not known
 		`target="failure-that-is-history"} 4`,
 		`ca="gone"`,
@@ -176,7 +176,7 @@ func TestMetricsBounded(t *testing.T) {
 	m := busyMetrics()
 	for i := range 2000 {
 		m.Request("letsencrypt", fmt.Sprintf("resource-%d\x1b\n\"", i), i-100, time.Second)
-		m.Told(fmt.Sprintf("kind-%d", i), errors.New(hostile))
+		m.Notified(fmt.Sprintf("kind-%d", i), errors.New(hostile))
 		m.Ordered("letsencrypt", time.Second, fmt.Errorf("%d %s", i, hostile))
 	}
 	s := serving(Document{Time: now})
@@ -241,7 +241,7 @@ func TestMetricsTogether(t *testing.T) {
 				m.Ordered("letsencrypt", time.Second, nil)
 				m.Deployed("relayd", time.Second, nil)
 				m.Request("letsencrypt", "order", 200, time.Second)
-				m.Told("failing", nil)
+				m.Notified("failing", nil)
 				m.Clock("letsencrypt", time.Second)
 				m.Passed(time.Second, 0)
 			}

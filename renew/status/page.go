@@ -57,7 +57,7 @@ type sheet struct {
 	Refused string  // what is wrong with the configuration on disk
 }
 
-// A group is targets that concern a person alike.
+// A group is targets of one severity.
 type group struct {
 	ID, Title string
 	Cards     []card
@@ -68,7 +68,7 @@ type card struct {
 	Target
 	Class   string // bad, busy or good
 	Sign    string // the same, as a character
-	Plea    string // Attention, unless what failed says just that
+	Action  string // ActionRequired, unless what failed says just that
 	Left    string // of the lifetime of what is live
 	Then    string // what comes next
 	Rolling string // which key comes next
@@ -96,7 +96,7 @@ type door struct {
 type row struct{ Endpoint, Class, Sign, Says string }
 
 func (p *paper) write(machine string, doc Document) ([]byte, error) {
-	groups := []group{{ID: "needs-you", Title: "Needs you"}, {ID: "in-progress", Title: "In progress"}, {ID: "well", Title: "Well"}}
+	groups := []group{{ID: "action-required", Title: "Action required"}, {ID: "in-progress", Title: "In progress"}, {ID: "ok", Title: "OK"}}
 	for _, t := range doc.Targets {
 		c := newCard(t, doc.Time)
 		g := &groups[slices.Index([]string{"bad", "busy", "good"}, c.Class)]
@@ -152,11 +152,11 @@ func soonest(a, b card) int {
 
 func newCard(t Target, now time.Time) card {
 	c := card{Target: t, Class: "busy", Sign: "…", Then: t.then(now), Bar: newBar(t, now)}
-	if trouble, _ := t.trouble(); t.Attention != trouble {
-		c.Plea = t.Attention
+	if t.ActionRequired != t.failing() {
+		c.Action = t.ActionRequired
 	}
 	switch {
-	case t.Attention != "":
+	case t.ActionRequired != "":
 		c.Class, c.Sign = "bad", "✕"
 	case t.State == OK:
 		c.Class, c.Sign = "good", "✓"

@@ -94,8 +94,8 @@ func TestPageSaysAll(t *testing.T) {
 // said is what there is to say of a target.
 func said(t Target) []string {
 	list := []string{t.State}
-	if t.Attention != "" {
-		list = append(list, t.Attention)
+	if t.ActionRequired != "" {
+		list = append(list, t.ActionRequired)
 	}
 	for _, n := range t.Names {
 		list = append(list, n.Name+" by "+n.Proof)
@@ -106,7 +106,7 @@ func said(t Target) []string {
 		}
 	}
 	if t.Live != nil {
-		list = append(list, "a concern from "+when(t.Concern))
+		list = append(list, "overdue from "+when(t.OverdueAt))
 	}
 	if t.Due != nil && t.Newest == nil {
 		list = append(list, "due "+when(*t.Due))
@@ -149,8 +149,8 @@ func TestPageOrder(t *testing.T) {
 	root := parse(t, get(t, serving(doc), "/"))
 	_, order := cards(t, root)
 	want := []string{
-		"damaged", "missing", "expired", "hostile-issuer", "late", "hostile", "two-cas", "not-served", // need a person
-		"never-tried", "due", "killed-before-deploying", "renewed-not-deployed", "window-closed", "budget-spent", "table-changed", // in progress
+		"damaged", "expired", "hostile-issuer", "late", "hostile", "two-cas", "not-served", // action required
+		"missing", "never-tried", "due", "killed-before-deploying", "renewed-not-deployed", "window-closed", "budget-spent", "table-changed", // in progress
 		"*.served.example", "advised", "advised-too-late", "failure-that-is-history", "fine", "incident", "not-deployed-anywhere", "table-changed-back", // well
 	}
 	if !slices.Equal(order, want) {
@@ -160,29 +160,29 @@ func TestPageOrder(t *testing.T) {
 	for _, n := range all(root, "h2") {
 		titles = append(titles, text(n))
 	}
-	if want := []string{"Needs you (8)", "In progress (7)", "Well (8)"}; !slices.Equal(titles, want) {
+	if want := []string{"Action required (7)", "In progress (8)", "OK (8)"}; !slices.Equal(titles, want) {
 		t.Errorf("titles %q, want %q", titles, want)
 	}
-	if got := text(all(root, "title")[0]); got != "8 of 23 need you · keypaird on matrix" {
+	if got := text(all(root, "title")[0]); got != "action required for 7 of 23 certificates · keypaird on matrix" {
 		t.Errorf("title %q", got)
 	}
 }
 
 func TestSummary(t *testing.T) {
-	well, busy, bad := Target{State: OK}, Target{State: Due}, Target{State: Expired, Attention: "expired"}
+	well, busy, bad := Target{State: OK}, Target{State: Due}, Target{State: Expired, ActionRequired: "expired"}
 	for _, tt := range []struct {
 		targets []Target
 		want    string
 	}{
 		{nil, "no certificate is configured"},
-		{[]Target{well}, "the certificate is well"},
-		{[]Target{well, well}, "both certificates are well"},
-		{[]Target{well, well, well}, "all 3 certificates are well"},
-		{[]Target{busy}, "nothing needs you, keypaird works on the certificate"},
-		{[]Target{well, busy}, "nothing needs you, keypaird works on 1 of 2"},
-		{[]Target{bad}, "the certificate needs you"},
-		{[]Target{well, bad, busy}, "1 of 3 needs you"},
-		{[]Target{well, bad, bad}, "2 of 3 need you"},
+		{[]Target{well}, "1 certificate ok"},
+		{[]Target{well, well}, "2 certificates ok"},
+		{[]Target{well, well, well}, "3 certificates ok"},
+		{[]Target{busy}, "no action required, keypaird works on the certificate"},
+		{[]Target{well, busy}, "no action required, keypaird works on 1 of 2"},
+		{[]Target{bad}, "action required for the certificate"},
+		{[]Target{well, bad, busy}, "action required for 1 of 3 certificates"},
+		{[]Target{well, bad, bad}, "action required for 2 of 3 certificates"},
 	} {
 		if got := (Document{Targets: tt.targets}).Summary(); got != tt.want {
 			t.Errorf("Summary = %q, want %q", got, tt.want)

@@ -172,6 +172,9 @@ func (s *schema) whole(t *testing.T, typ reflect.Type, seen map[string]bool) {
 	}
 	documented := len(def.Properties)
 	for field := range typ.Fields() {
+		if !field.IsExported() {
+			continue
+		}
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		p := def.Properties[name]
 		if p == nil || p.Description == "" {

@@ -170,7 +170,7 @@ func TestHealth(t *testing.T) {
 	}
 	var well Document
 	for _, target := range doc.Targets {
-		concern := target.Live == nil || !now.Before(target.Concern)
+		concern := target.Live == nil || !now.Before(target.OverdueAt)
 		if listed := strings.Contains(w.Body.String(), target.Name+": "); listed != concern && target.Name != "hostile-issuer" {
 			t.Errorf("%s is listed: %t, want %t", target.Name, listed, concern)
 		}

@@ -18,6 +18,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/notify"
 )
 
 // A Subject is a target and what else the configuration says of it.
@@ -32,18 +33,18 @@ type Subject struct {
 // Collect reads how subjects stand at now. Files of a target that are damaged
 // are part of the answer; a state that may not be read is an error.
 func Collect(store *keypair.Store, subjects []Subject, now time.Time) (Document, error) {
-	return CollectWith(renew.Look, store, subjects, now)
+	return CollectWith(renew.LoadState, store, subjects, now)
 }
 
-// A Look reads the state of a target. That of a renew.Pass knows more than the
-// disk, when that is full.
-type Look func(store *keypair.Store, name string) (renew.State, error)
+// A LoadState reads the state of a target. That of a renew.Records knows what the
+// disk did not take.
+type LoadState func(store *keypair.Store, name string) (renew.State, error)
 
-// CollectWith is Collect with states as look reads them.
-func CollectWith(look Look, store *keypair.Store, subjects []Subject, now time.Time) (Document, error) {
+// CollectWith is Collect with states as load reads them.
+func CollectWith(load LoadState, store *keypair.Store, subjects []Subject, now time.Time) (Document, error) {
 	doc := Document{Time: second(now), Healthy: true, Targets: []Target{}}
 	for _, s := range subjects {
-		t, err := collect(look, store, s, now)
+		t, err := collect(load, store, s, now)
 		var broken *keypair.BrokenError
 		if errors.As(err, &broken) {
 			t.Damage = &Damage{err.Error(), renew.Remedy(err)}
@@ -51,19 +52,19 @@ func CollectWith(look Look, store *keypair.Store, subjects []Subject, now time.T
 			return doc, fmt.Errorf("cert %q: reading its state: %w", s.Name, err)
 		}
 		t.State = t.summary(now)
-		t.Attention = t.attention(now)
+		t.ActionRequired = t.actionRequired(now)
 		doc.Healthy = doc.Healthy && t.unhealthy(now) == ""
 		doc.Targets = append(doc.Targets, t)
 	}
 	return doc, nil
 }
 
-func collect(look Look, store *keypair.Store, s Subject, now time.Time) (Target, error) {
+func collect(load LoadState, store *keypair.Store, s Subject, now time.Time) (Target, error) {
 	t := Target{Name: s.Name, SignWith: append([]string{}, s.CAs...), Names: []Name{}}
 	for _, name := range s.Names {
 		t.Names = append(t.Names, Name{name, s.Proofs[name]})
 	}
-	state, err := look(store, s.Name)
+	state, err := load(store, s.Name)
 	if err != nil {
 		return t, err
 	}
@@ -84,8 +85,9 @@ func collect(look Look, store *keypair.Store, s Subject, now time.Time) (Target,
 	if err == nil && leaf != nil {
 		t.Live = certificate(store, s.Name, id, fp, leaf)
 		state.InUse = leaf
-		t.Concern = second(state.Concern(s.Target))
+		t.OverdueAt = second(state.OverdueAt(s.Target))
 	}
+	t.alert = notify.Check(now, s.Target, state)
 	newest := t.Live
 	if state.Leaf != nil && !state.Live {
 		newest = certificate(store, s.Name, state.Version, state.Fingerprint, state.Leaf)
@@ -240,7 +242,7 @@ func (t Target) summary(now time.Time) string {
 		return Failing
 	case t.Next.Action == renew.Deploy, t.Next.Action == renew.Take:
 		return Pending
-	case t.Next.Action == renew.Issue, t.External != nil && !now.Before(t.Concern):
+	case t.Next.Action == renew.Issue, t.External != nil && !now.Before(t.OverdueAt):
 		return Due
 	case t.Next.Action == renew.Wait && t.undeployed(): // for the window
 		return Pending

@@ -41,8 +41,8 @@ func (doc Document) WriteText(out io.Writer) error {
 // is used, and what went wrong.
 func (t Target) writeDetails(w io.Writer, now time.Time) {
 	fmt.Fprintf(w, "\n%s\n", t.Name)
-	if t.Attention != "" {
-		fmt.Fprintf(w, "  needs you: %s\n", t.Attention)
+	if t.ActionRequired != "" {
+		fmt.Fprintf(w, "  action required: %s\n", t.ActionRequired)
 	}
 	for _, n := range t.Names {
 		if t.External != nil {

@@ -72,7 +72,7 @@ func TestTLSA(t *testing.T) {
 			[]string{"    may be removed: " + mx + ". IN TLSA " + other + "\n"}, ""},
 		{"an old one is left, and the newest not deployed", 1, []*keypair.Pair{one, two}, func(k []string, next string) renew.Dane { return seen(next, 0, k[0], k[1], other) },
 			[]string{"    may be removed once the newest is in use everywhere: " + mx + ". IN TLSA " + other + "\n", recordOf(two) + ": the key of the newest certificate"}, ""},
-		{"the one in use is missing", 1, []*keypair.Pair{one}, func(_ []string, next string) renew.Dane { return seen(next, 0, other) },
+		{"the one in use is missing", 1, []*keypair.Pair{one}, func(_ []string, next string) renew.Dane { return mismatched(seen(next, 0, other)) },
 			[]string{"publish: " + mx + ". IN TLSA " + recordOf(one)}, "peers that heed TLSA records refuse the key in use"},
 		{"nobody has looked", 1, []*keypair.Pair{one}, func(_ []string, next string) renew.Dane { return renew.Dane{Key: next} },
 			[]string{mx + ": not looked at yet\n"}, ""},
@@ -85,7 +85,7 @@ func TestTLSA(t *testing.T) {
 		}, []string{"renewals keep the key", mx + ": 2 records, at 2026-03-01 12:00Z; 1 more at some servers only; DNSSEC does not vouch for them, says the resolver: peers ignore such; the last look failed: no answer [2J"}, ""},
 		{"no certificate, no records", 0, nil, func(_ []string, next string) renew.Dane { return seen(next, 0) },
 			[]string{"the first certificate has the next key", mx + ": no records, at 2026-03-01 12:00Z"}, ""},
-		{"no certificate, and records of others", 0, nil, func(_ []string, next string) renew.Dane { return seen(next, 0, other) },
+		{"no certificate, and records of others", 0, nil, func(_ []string, next string) renew.Dane { return mismatched(seen(next, 0, other)) },
 			[]string{"no certificate is ordered: none of the TLSA records of " + mx + " is that of its key"}, "there is no certificate in use: none of the TLSA records"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestTLSA(t *testing.T) {
 					}
 				}
 			}
-			if got := doc.Targets[0].Attention; got != tt.plea && (tt.plea == "" || !strings.HasPrefix(got, tt.plea)) {
+			if got := doc.Targets[0].ActionRequired; got != tt.plea && (tt.plea == "" || !strings.HasPrefix(got, tt.plea)) {
 				t.Errorf("needs you: %q, want %q", got, tt.plea)
 			}
 			data, err := json.Marshal(doc)
@@ -120,6 +120,12 @@ func TestTLSA(t *testing.T) {
 			}
 		})
 	}
+}
+
+// mismatched is d after a pass found that the records do not match.
+func mismatched(d renew.Dane) renew.Dane {
+	d.Attempt = renew.Attempt{Failures: 1}
+	return d
 }
 
 // A next key that is damaged, or is in use already, is none.

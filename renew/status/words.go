@@ -7,66 +7,43 @@ import (
 	"unicode"
 
 	"keypaird/renew"
+	"keypaird/renew/notify"
 )
 
-// stubborn is how often something fails before a person is needed, and urgent
-// reports whether so little of the lifetime is left that one failure is enough:
-// the rules by which renew tells people.
-const stubborn = 3
-
-func (t Target) urgent(now time.Time) bool {
-	return t.Live == nil || t.Live.NotAfter.Sub(now) < t.Live.NotAfter.Sub(t.Live.NotBefore)/4
-}
-
-// attention says why a person is needed, or "".
-func (t Target) attention(now time.Time) string {
-	trouble, failures := t.trouble()
-	because := ": " + trouble
-	if failures == 0 {
+// actionRequired says why the operator has to act, or "". Whether he has to is
+// decided by [notify.Check].
+func (t Target) actionRequired(now time.Time) string {
+	because := ": " + t.failing()
+	if t.alert.Failure.Failures == 0 {
 		because = ", and nothing has failed: does keypaird run?"
 	}
 	switch {
 	case t.Damage != nil:
 		return "its files cannot be used"
+	case t.alert.Kind == "":
+		return ""
 	case t.Live == nil && t.TLSA != nil && t.TLSA.Held != "":
 		return "there is no certificate in use: " + t.TLSA.Held
-	case t.Live == nil && failures > 0:
-		return "there is no certificate in use" + because
 	case t.Live == nil:
-		return "" // to be obtained for the first time
-	case t.External != nil && t.Newest == nil && !now.Before(t.Concern):
-		return t.bought(now)
+		return "there is no certificate in use" + because
+	case t.External != nil && t.Newest == nil && t.alert.Kind == notify.Expiring:
+		return t.replaceExternal(now)
 	case !now.Before(t.Live.NotAfter):
 		return "the certificate in use has expired" + because
-	case !now.Before(t.Concern):
+	case t.alert.Kind == notify.Expiring:
 		return "the certificate in use should have been replaced by now" + because
 	case t.TLSA != nil && t.TLSA.Refused:
 		return "peers that heed TLSA records refuse the key in use"
-	case failures >= stubborn, failures > 0 && t.urgent(now) && t.External == nil:
-		return trouble
 	}
-	return ""
+	return t.failing()
 }
 
-// trouble says what failed most often, and how often.
-func (t Target) trouble() (what string, failures int) {
-	for _, f := range t.Orders {
-		if f.Failures > failures {
-			what, failures = "ordering at "+f.CA, f.Failures
-		}
-	}
-	if t.External != nil && t.External.Failure != nil {
-		what, failures = "taking its files", t.External.Failure.Failures
-	}
-	for _, d := range t.Deployments {
-		if d.Failure != nil && d.Failure.Failures > failures {
-			what, failures = "deploying to "+d.Name, d.Failure.Failures
-		}
-	}
-	return what + " failed " + times(failures), failures
+// failing says which step failed most often, and how often.
+func (t Target) failing() string {
+	return t.alert.Step + " failed " + times(t.alert.Failure.Failures)
 }
 
-// unhealthy says why a target is a concern, whoever cares for it already; or "".
+// unhealthy says why a target has no live certificate that is not overdue, or "".
 func (t Target) unhealthy(now time.Time) string {
 	switch {
 	case t.Live == nil && t.Damage != nil:
@@ -75,8 +52,8 @@ func (t Target) unhealthy(now time.Time) string {
 		return "nothing is live; " + t.next()
 	case !now.Before(t.Live.NotAfter):
 		return fmt.Sprintf("ended %s; %s", day(t.Live.NotAfter), t.next())
-	case !now.Before(t.Concern):
-		return fmt.Sprintf("ends %s, should have been replaced by %s; %s", day(t.Live.NotAfter), day(t.Concern), t.next())
+	case !now.Before(t.OverdueAt):
+		return fmt.Sprintf("ends %s, should have been replaced by %s; %s", day(t.Live.NotAfter), day(t.OverdueAt), t.next())
 	}
 	return ""
 }
@@ -86,7 +63,7 @@ func (doc Document) Summary() string {
 	all, need, busy := len(doc.Targets), 0, 0
 	for _, t := range doc.Targets {
 		switch {
-		case t.Attention != "":
+		case t.ActionRequired != "":
 			need++
 		case t.State != OK:
 			busy++
@@ -96,21 +73,17 @@ func (doc Document) Summary() string {
 	case all == 0:
 		return "no certificate is configured"
 	case need > 0 && all == 1:
-		return "the certificate needs you"
+		return "action required for the certificate"
 	case need == 1:
-		return fmt.Sprintf("1 of %d needs you", all)
+		return fmt.Sprintf("action required for 1 of %d certificates", all)
 	case need > 0:
-		return fmt.Sprintf("%d of %d need you", need, all)
+		return fmt.Sprintf("action required for %d of %d certificates", need, all)
 	case busy > 0 && all == 1:
-		return "nothing needs you, " + doc.works() + " on the certificate"
+		return "no action required, " + doc.works() + " on the certificate"
 	case busy > 0:
-		return fmt.Sprintf("nothing needs you, %s on %d of %d", doc.works(), busy, all)
-	case all == 1:
-		return "the certificate is well"
-	case all == 2:
-		return "both certificates are well"
+		return fmt.Sprintf("no action required, %s on %d of %d", doc.works(), busy, all)
 	}
-	return fmt.Sprintf("all %d certificates are well", all)
+	return fmt.Sprintf("%d %s ok", all, plural(all, "certificate", "certificates"))
 }
 
 // next says what comes next, in words.

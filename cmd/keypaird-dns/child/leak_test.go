@@ -4,8 +4,8 @@ import (
 	"os"
 	"testing"
 
-	"keypaird/renew/leaktest"
+	"keypaird/renew/testutil"
 )
 
 // Nothing that a request or the end starts outlives the child.
-func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(testutil.Run(m)) }

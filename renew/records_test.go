@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"keypaird/renew/keypair"
 )
@@ -17,7 +16,7 @@ func fullDisk(t *testing.T, w *world) *Pass {
 	shut, err := keypair.Open(filepath.Dir(filepath.Dir(w.store.Dir("chat"))))
 	must(t, err)
 	must(t, shut.Close())
-	return &Pass{Store: shut, Log: w.log}
+	return &Pass{Store: shut, Records: new(Records), Log: w.log}
 }
 
 // What the disk did not take is shown, as long as the disk has nothing newer.
@@ -30,15 +29,15 @@ func TestLookKnowsWhatIsUnsaved(t *testing.T) {
 	if err := p.save(j); err == nil {
 		t.Fatal("the disk takes a record")
 	}
-	s, err := p.Look(w.store, "chat")
-	if must(t, err); s.Trouble(time.Now(), chat).Failures != 2 {
-		t.Errorf("trouble = %+v, want that of the record that was not saved", s.Trouble(time.Now(), chat))
+	s, err := p.Records.LoadState(w.store, "chat")
+	if must(t, err); s.Record.Orders["le"].Failures != 2 {
+		t.Errorf("record = %+v, want the one that was not saved", s.Record)
 	}
 	must(t, Record{CA: "other"}.save(w.store, "chat")) // a command
-	if s, err = p.Look(w.store, "chat"); err != nil || s.Record.CA != "other" {
+	if s, err = p.Records.LoadState(w.store, "chat"); err != nil || s.Record.CA != "other" {
 		t.Errorf("record = %+v, %v; want that of the command", s.Record, err)
 	}
-	if s, err = p.Look(w.store, "mail"); err != nil || s.Record.CA != "" {
+	if s, err = p.Records.LoadState(w.store, "mail"); err != nil || s.Record.CA != "" {
 		t.Errorf("record of another target = %+v, %v", s.Record, err)
 	}
 }
@@ -68,11 +67,11 @@ func TestShownIsACopy(t *testing.T) {
 		t.Fatal("the disk takes a record")
 	}
 	fails(first, 2) // and is not saved yet
-	s, err := p.Look(w.store, "chat")
+	s, err := p.Records.LoadState(w.store, "chat")
 	must(t, err)
 	shows(s, 1)
 	next := &job{Target: chat}
-	p.remember(next)
+	p.retrySave(next)
 	fails(next, 3)
 	shows(s, 1)
 }
@@ -86,7 +85,7 @@ func TestLookDuringPass(t *testing.T) {
 	done := make(chan struct{})
 	page.Go(func() {
 		for {
-			s, err := p.Look(w.store, "chat")
+			s, err := p.Records.LoadState(w.store, "chat")
 			if err != nil || s.Record.Orders["le"].Failures > 50 {
 				t.Error(s.Record, err)
 			}
@@ -105,7 +104,7 @@ func TestLookDuringPass(t *testing.T) {
 	})
 	for i := range 50 {
 		j := &job{Target: chat}
-		p.remember(j)
+		p.retrySave(j)
 		j.state.Record.failedOrder("le", Attempt{Failures: i})
 		j.state.Record.deployment(fmt.Sprint(i), Deployment{})
 		if j.state.Record.Dane.Names == nil {
@@ -118,7 +117,7 @@ func TestLookDuringPass(t *testing.T) {
 	}
 	close(done)
 	page.Wait()
-	s, err := p.Look(w.store, "chat")
+	s, err := p.Records.LoadState(w.store, "chat")
 	if err != nil || len(s.Record.Deployments) != 50 {
 		t.Errorf("%d deployments, %v; want what was remembered each time", len(s.Record.Deployments), err)
 	}

@@ -1,4 +1,4 @@
-package renew
+package years
 
 import (
 	"context"
@@ -12,40 +12,46 @@ import (
 	"testing/synctest"
 	"time"
 
+	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/notify"
+	"keypaird/renew/testutil"
 )
 
 func TestTwoYears(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, err := keypair.Open(filepath.Join(memory(t), "state"))
-		must(t, err)
+		store, err := keypair.Open(filepath.Join(testutil.Memory(t), "state"))
+		testutil.Must(t, err)
 		defer store.Close()
 		y := &years{
 			t: t, store: store, born: time.Now().Round(0), issued: map[string][]stamp{}, windows: map[string]answer{},
-			serves: map[string]*x509.Certificate{}, worst: map[string]float64{}, told: map[Kind]int{},
+			serves: map[string]*x509.Certificate{}, worst: map[string]float64{}, told: map[notify.Kind]int{},
 		}
 		y.awake = y.born
-		var targets []Target
+		var targets []renew.Target
 		for name := range lives {
-			targets = append(targets, Target{Name: name, Names: []string{name + ".test"}, KeyType: "ec256", CAs: []string{"le", "zerossl"}, Deploy: []string{"relayd"}})
+			targets = append(targets, renew.Target{Name: name, Names: []string{name + ".test"}, KeyType: "ec256", CAs: []string{"le", "zerossl"}, Deploy: []string{"relayd"}})
 		}
-		passes := 0
-		pass := &Pass{
-			Store: store, Obtainer: y, Deployer: y, Advisor: y, Crier: &Crier{Notifier: y}, Parallel: 4, Clock: y.wall,
+		passes, records := 0, new(renew.Records)
+		notifier := &notify.Notifier{Sender: y, Store: store, Records: records, Clock: y.wall, Log: slog.New(slog.DiscardHandler)}
+		pass := &renew.Pass{
+			Store: store, Obtainer: y, Deployer: y, Advisor: y, Records: records, Parallel: 4, Clock: y.wall,
 			Window: threeInTheMorning, Log: slog.New(slog.DiscardHandler),
 		}
-		loop := &Loop{
+		loop := &renew.Loop{
 			Clock: y.wall, Log: slog.New(slog.DiscardHandler),
 			Schedule: func(after time.Time) time.Time { return after.Add(day) }, // seldom, as it would make good what else goes wrong
 			Look: func(ctx context.Context, due map[string]bool) map[string]time.Time {
 				passes++
-				var some []Target
+				var some []renew.Target
 				for _, target := range targets {
 					if due == nil || due[target.Name] {
 						some = append(some, target)
 					}
 				}
-				return pass.Run(ctx, some).Next
+				report := pass.Run(ctx, some)
+				notifier.Notify(ctx, &report)
+				return report.Next
 			},
 		}
 		ctx, stop := context.WithCancel(t.Context())
@@ -56,6 +62,13 @@ func TestTwoYears(t *testing.T) {
 		daemon.Wait()
 		y.judge(passes)
 	})
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // judge reports what happened, and fails if anything expired, the budget was
@@ -73,7 +86,7 @@ func (y *years) judge(passes int) {
 	for name, list := range y.issued {
 		y.judgeTarget(name, list)
 	}
-	if sum := y.told[Failing] + y.told[Expiring]; y.told[Failing] == 0 || y.told[Recovered] == 0 || sum > 20 {
+	if sum := y.told[notify.Failing] + y.told[notify.Expiring]; y.told[notify.Failing] == 0 || y.told[notify.Recovered] == 0 || sum > 20 {
 		y.t.Errorf("told %v: want each, and a person left alone otherwise", y.told)
 	}
 	y.t.Logf("%d passes, %d questions for windows, %d orders while the CA was down, told: %v", passes, y.asked, y.vain, y.told)
@@ -113,4 +126,16 @@ func (y *years) judgeTarget(name string, list []stamp) {
 		y.t.Errorf("%s: %d orders, want %d at most", name, len(list), most)
 	}
 	y.t.Logf("%s: %d certificates in two years, at least %.0f%% of the lifetime left at any time, on days %s", name, len(list), 100*y.worst[name], strings.Join(at, " "))
+}
+
+// threeInTheMorning is the window "* 3 * * *".
+func threeInTheMorning(now time.Time) time.Time {
+	if now.Hour() == 3 {
+		return time.Time{}
+	}
+	opens := time.Date(now.Year(), now.Month(), now.Day(), 3, 0, 0, 0, now.Location())
+	if !opens.After(now) {
+		opens = opens.AddDate(0, 0, 1)
+	}
+	return opens
 }

@@ -7,9 +7,9 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// What is in use becomes a concern when half of what was left when it was due is
+// A certificate in use is overdue when half of what was left when it was due is
 // gone, whoever said when it was due; never before.
-func TestConcern(t *testing.T) {
+func TestOverdueAt(t *testing.T) {
 	advised := func(chosen time.Duration) func(*State) {
 		return func(s *State) {
 			s.Record.Advice = Advice{Fingerprint: "f", Start: now, End: now, Chosen: s.Leaf.NotBefore.Add(chosen)}
@@ -40,27 +40,21 @@ func TestConcern(t *testing.T) {
 			inUse := ours(0, tt.life)
 			s := State{Leaf: inUse, InUse: inUse, Live: true, Fingerprint: "f"}
 			tt.change(&s)
-			got := s.Concern(chat)
+			got := s.OverdueAt(chat)
 			if want := inUse.NotBefore.Add(tt.want); !got.Equal(want) {
-				t.Errorf("concern after %v, want %v", got.Sub(inUse.NotBefore), tt.want)
+				t.Errorf("overdue after %v, want %v", got.Sub(inUse.NotBefore), tt.want)
 			}
 			if s.Live && got.Before(s.Due()) {
-				t.Errorf("concern at %v, due at %v", got, s.Due())
-			}
-			if kind, _ := alarm(got.Add(-time.Second), chat, s); kind == Expiring {
-				t.Error("told before")
-			}
-			if kind, _ := alarm(got, chat, s); kind != Expiring {
-				t.Errorf("then told %q", kind)
+				t.Errorf("overdue at %v, due at %v", got, s.Due())
 			}
 		})
 	}
-	if !(State{}).Concern(chat).IsZero() {
-		t.Error("nothing in use is a concern")
+	if !(State{}).OverdueAt(chat).IsZero() {
+		t.Error("nothing in use is overdue")
 	}
 	bought := target(func(t *Target) { t.External = &External{Source: keypair.Source{Chain: "/c", Key: "/k"}} })
 	inUse := ours(0, 365*day)
-	if got := (State{Leaf: inUse, InUse: inUse, Live: true}).Concern(bought); !got.Equal(inUse.NotAfter.Add(-longNotice)) {
-		t.Errorf("concern of a bought one at %v", got)
+	if got := (State{Leaf: inUse, InUse: inUse, Live: true}).OverdueAt(bought); !got.Equal(inUse.NotAfter.Add(-longNotice)) {
+		t.Errorf("external one overdue at %v", got)
 	}
 }

@@ -1,4 +1,4 @@
-package renew
+package years
 
 import (
 	"context"
@@ -9,8 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/keypair/pairtest"
+	"keypaird/renew/notify"
 )
+
+const day = 24 * time.Hour
 
 // Years are a world in which years pass in seconds: CAs with windows of renewal,
 // limits and bad days, a proxy with a bad day, a machine that sleeps, and a clock
@@ -34,7 +39,7 @@ type years struct {
 	refused int       // deployments on it
 	expiry  []string  // what peers saw
 	worst   map[string]float64
-	told    map[Kind]int
+	told    map[notify.Kind]int
 	asked   int
 }
 
@@ -96,17 +101,17 @@ func (y *years) down(ca string) bool { return ca == "le" && y.onDay(caDown, caDo
 // Obtain is a CA: it refuses what the ledger of keypaird/acme would not even ask
 // for. That had better not be tried: only a clock that is wrong loses
 // certificates, and with them the count.
-func (y *years) Obtain(_ context.Context, o Order) (*keypair.Pair, error) {
+func (y *years) Obtain(_ context.Context, o renew.Order) (*keypair.Pair, error) {
 	down, now, local := y.down(o.CA), y.trueTime().Truncate(time.Second), y.wall()
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	if down {
 		y.vain++
-		return nil, &OrderError{Elsewhere: true, Everyone: true, Err: caError{"down"}}
+		return nil, &renew.OrderError{Elsewhere: true, Everyone: true, Err: caError{"down"}}
 	}
 	name, daily, weekly := o.Target.Name, 0, 0
 	for _, s := range y.issued[name] {
-		if age := now.Sub(s.at); age < week {
+		if age := now.Sub(s.at); age < 7*day {
 			weekly++
 			if age < day {
 				daily++
@@ -117,9 +122,9 @@ func (y *years) Obtain(_ context.Context, o Order) (*keypair.Pair, error) {
 		if on := y.day(now); on < wrongClock || on >= wrongClock+7 {
 			y.over = append(y.over, fmt.Sprintf("%s on day %.1f, after %d within a day, %d within a week", name, on, daily, weekly))
 		}
-		return nil, &OrderError{Err: errors.New("the ledger does not let us")}
+		return nil, &renew.OrderError{Err: errors.New("the ledger does not let us")}
 	}
-	pair, err := issue(o.Target.Names, now.Add(-time.Hour), lives[name])
+	pair, err := pairtest.Issue(o.Target.Names, now.Add(-time.Hour), lives[name])
 	if err != nil {
 		return nil, err
 	}
@@ -130,13 +135,13 @@ func (y *years) Obtain(_ context.Context, o Order) (*keypair.Pair, error) {
 	return pair, err
 }
 
-func (y *years) Settle(Target, *x509.Certificate) error { return nil }
+func (y *years) Settle(renew.Target, *x509.Certificate) error { return nil }
 
 // Advise is the CA's renewal information: two thirds into the lifetime, half for
 // the short-lived, a hundredth of it wide on both sides.
-func (y *years) Advise(_ context.Context, ca string, leaf *x509.Certificate) (Window, error) {
+func (y *years) Advise(_ context.Context, ca string, leaf *x509.Certificate) (renew.Window, error) {
 	if y.down(ca) {
-		return Window{}, caError{"down"}
+		return renew.Window{}, caError{"down"}
 	}
 	now := y.trueTime()
 	y.mu.Lock()
@@ -145,11 +150,11 @@ func (y *years) Advise(_ context.Context, ca string, leaf *x509.Certificate) (Wi
 	next := y.wallLocked().Add(12 * time.Hour)
 	on, made := y.day(now), y.day(leaf.NotBefore)
 	if made < incident && on >= incident || confusion <= on && on < confusion+3 {
-		return Window{now.Add(-time.Hour), now.Add(-30 * time.Minute), "https://ca.example/incident", next}, nil
+		return renew.Window{Start: now.Add(-time.Hour), End: now.Add(-30 * time.Minute), Explanation: "https://ca.example/incident", Next: next}, nil
 	}
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
 	middle := leaf.NotBefore.Add(life * 2 / 3)
-	if life < shortLived {
+	if life < 10*day {
 		middle = leaf.NotBefore.Add(life / 2)
 	}
 	moved := moveFrom <= on && on < moveUntil
@@ -158,13 +163,13 @@ func (y *years) Advise(_ context.Context, ca string, leaf *x509.Certificate) (Wi
 	}
 	a := answer{middle.Add(-life / 100), middle.Add(life / 100), now, moved}
 	y.windows[leaf.SerialNumber.String()] = a
-	return Window{a.start, a.end, "", next}, nil
+	return renew.Window{Start: a.start, End: a.end, Next: next}, nil
 }
 
 func (y *years) wallLocked() time.Time { return time.Now().Add(y.slept + y.wrong).Round(0) }
 
 // Deploy is a proxy that serves what it is given, and refuses for a day.
-func (y *years) Deploy(_ context.Context, _ string, changes []Change) ([]Outcome, error) {
+func (y *years) Deploy(_ context.Context, _ string, changes []renew.Change) ([]renew.Outcome, error) {
 	now := y.trueTime()
 	y.mu.Lock()
 	defer y.mu.Unlock()
@@ -173,7 +178,7 @@ func (y *years) Deploy(_ context.Context, _ string, changes []Change) ([]Outcome
 	}
 	if age := now.Sub(y.refuses); 0 <= age && age < day {
 		y.refused++
-		return make([]Outcome, len(changes)), errors.New("no such proxy") // all taken back
+		return make([]renew.Outcome, len(changes)), errors.New("no such proxy") // all taken back
 	}
 	for _, c := range changes {
 		y.serves[c.Name] = c.New.Leaf
@@ -181,7 +186,7 @@ func (y *years) Deploy(_ context.Context, _ string, changes []Change) ([]Outcome
 	return nil, nil
 }
 
-func (y *years) Notify(_ context.Context, notices []Notice) error {
+func (y *years) Send(_ context.Context, notices []notify.Notice) error {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.told[notices[0].Kind]++

@@ -1,0 +1,144 @@
+package notify
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"keypaird/renew"
+)
+
+// A Kind says what a notice is about.
+type Kind string
+
+// Kinds.
+const (
+	Failing   Kind = "failing"   // a step fails again and again, or when time runs short
+	Expiring  Kind = "expiring"  // the certificate in use ends soon and was not replaced
+	Recovered Kind = "recovered" // the target of an earlier notice is ok again
+)
+
+// After is how many failures in a row a step may have before the operator has to
+// act.
+const After = 3
+
+// An Alert says why the operator has to act on a target. The zero value says that
+// no action is required.
+type Alert struct {
+	Kind    Kind          // Failing or Expiring; "": no action is required
+	Step    string        // that fails most, such as "ordering at letsencrypt"; "" if none does
+	Failure renew.Attempt // of Step
+}
+
+// Check says whether the operator has to act on a target at now, in this order:
+//
+//   - Expiring: the certificate in use is overdue, see [renew.State.OverdueAt];
+//   - Failing: the TLSA records do not match, which only the operator can mend: peers
+//     refuse the key in use, or would refuse the first certificate;
+//   - Failing: a step failed After times in a row, or once when less than a
+//     quarter of the lifetime is left. The files of an external certificate are
+//     replaced late, and one by one, so they get their After tries.
+func Check(now time.Time, t renew.Target, s renew.State) Alert {
+	a := Alert{}
+	a.Step, a.Failure = Failure(now, t, s)
+	switch {
+	case s.InUse != nil && !now.Before(s.OverdueAt(t)):
+		a.Kind = Expiring
+	case a.Step == stepTLSA && !tlsaUnknown(t, s),
+		a.Failure.Failures >= After, a.Failure.Failures > 0 && s.InUse != nil && s.Urgent(now) && t.External == nil:
+		a.Kind = Failing
+	}
+	return a
+}
+
+// Failure returns the step of a target that failed most often, of those that are
+// still needed, and its last failure.
+func Failure(now time.Time, t renew.Target, s renew.State) (step string, worst renew.Attempt) {
+	ca, worst := s.Failing(now, t)
+	switch {
+	case worst.Failures == 0:
+	case t.External != nil:
+		step = "reading its files"
+	default:
+		step = "ordering at " + ca
+	}
+	if refused := s.Record.Dane.Attempt; len(t.TLSA) > 0 && refused.Failures > worst.Failures {
+		step, worst = stepTLSA, refused
+	}
+	for _, name := range t.Deploy {
+		d := s.Record.Deployments[name]
+		if d.Attempt.Failures > worst.Failures && !d.Done(s.Fingerprint, t.Manner[name]) {
+			step, worst = "deploying to "+name, d.Attempt
+		}
+	}
+	return step, worst
+}
+
+const stepTLSA = "comparing TLSA records"
+
+// tlsaUnknown reports whether the last query for some TLSA records failed.
+func tlsaUnknown(t renew.Target, s renew.State) bool {
+	return slices.ContainsFunc(t.TLSA, func(name string) bool { return s.Record.Dane.Names[name].Error != "" })
+}
+
+// A Notice is what the operator is notified of.
+type Notice struct {
+	Kind        Kind
+	Target      string
+	Version     string    // in use; "" if there is none
+	Fingerprint string    // of Version
+	NotAfter    time.Time // of Version
+	Error       string    // one line
+	Remedy      string    // may be ""
+}
+
+const daily = 24 * time.Hour
+
+// notice returns the notice that is due for a target at now, if one is.
+func notice(now time.Time, t renew.Target, s renew.State) (n Notice, due bool) {
+	alert, sent := Check(now, t, s), s.Record.Notified
+	n = Notice{Kind: alert.Kind, Target: t.Name, Error: alert.Failure.Error, Remedy: alert.Failure.Remedy}
+	if s.InUse != nil {
+		n.NotAfter = s.InUse.NotAfter
+	}
+	switch alert.Kind {
+	case Expiring:
+		n.Error = "the certificate in use was not replaced in time"
+		if t.External != nil {
+			n.Error = "the external certificate in use ends at " + n.NotAfter.UTC().Format(time.RFC3339)
+			n.Remedy = cmp.Or(n.Remedy, t.External.ReplaceRemedy())
+		}
+		if alert.Failure.Failures > 0 {
+			n.Error += ": " + alert.Failure.Error
+		}
+		return n, dayAgo(sent.Expiring, now)
+	case Failing:
+		return n, dayAgo(sent.Failing, now)
+	}
+	n.Kind = Recovered
+	return n, alert.Failure.Failures == 0 && (!sent.Failing.IsZero() || !sent.Expiring.IsZero())
+}
+
+// dayAgo reports whether a notice sent at last is to be repeated. A time to come
+// was written by a clock that was wrong.
+func dayAgo(last, now time.Time) bool { return now.Sub(last).Abs() >= daily }
+
+// sent records that n was sent at now.
+func sent(r *renew.Notified, n Notice, now time.Time) {
+	at := now.UTC().Truncate(time.Second)
+	r.Attempt = renew.Attempt{}
+	switch n.Kind {
+	case Failing:
+		r.Failing = at
+	case Expiring:
+		r.Expiring = at
+	default:
+		*r = renew.Notified{}
+	}
+}
+
+// unreadable is the notice for a target whose state cannot be read.
+func unreadable(target, what string, err error) Notice {
+	return Notice{Kind: Failing, Target: target, Error: fmt.Sprintf("%s: %s", what, oneLine(err)), Remedy: renew.Remedy(err)}
+}

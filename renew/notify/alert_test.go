@@ -1,0 +1,89 @@
+package notify
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/x509"
+	"keypaird/renew"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestNotice(t *testing.T) {
+	failed := func(n int) func(*renew.Record) {
+		return func(r *renew.Record) {
+			r.Orders = map[string]renew.Attempt{"le": {Failures: n, At: now, Next: now.Add(time.Hour), Error: "no", Remedy: "mend it"}}
+		}
+	}
+	refused := func(n int) func(*renew.Record) {
+		return func(r *renew.Record) {
+			r.Deployments["relayd"] = renew.Deployment{Deployed: "old", Attempt: renew.Attempt{Failures: n, Error: "no such proxy"}}
+		}
+	}
+	sent := func(d renew.Notified, more ...func(*renew.Record)) func(*renew.Record) {
+		return func(r *renew.Record) {
+			for _, change := range more {
+				change(r)
+			}
+			r.Notified = d
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		inUse  *x509.Certificate
+		change func(*renew.Record)
+		want   Kind // "": nothing is sent
+		text   string
+	}{
+		{"ok", ours(day, 90*day), func(*renew.Record) {}, "", ""},
+		{"two failures", ours(61*day, 90*day), failed(2), "", ""},
+		{"three failures", ours(61*day, 90*day), failed(3), Failing, "no"},
+		{"one failure, less than a quarter left", ours(68*day, 90*day), failed(1), Failing, "no"},
+		{"three failures of what is not needed any more", ours(day, 90*day), failed(3), "", ""},
+		{"three failures of the first certificate", nil, failed(3), Failing, "no"},
+		{"two failures of the first certificate", nil, failed(2), "", ""},
+		{"three failures to deploy", ours(day, 90*day), refused(3), Failing, "no such proxy"},
+		{"half of what was left is gone", ours(76*day, 90*day), func(*renew.Record) {}, Expiring, "not replaced in time"},
+		{"expired, and why", ours(91*day, 90*day), failed(9), Expiring, "not replaced in time: no"},
+		{"six-day, half of what was left is gone", ours(5*day, 6*day), func(*renew.Record) {}, Expiring, "not replaced"},
+		{"failing, notified an hour ago", ours(61*day, 90*day), sent(renew.Notified{Failing: now.Add(-time.Hour)}, failed(4)), "", ""},
+		{"failing, notified a day ago", ours(61*day, 90*day), sent(renew.Notified{Failing: now.Add(-day)}, failed(4)), Failing, "no"},
+		{"failing, notified in the future", ours(61*day, 90*day), sent(renew.Notified{Failing: now.Add(9 * day)}, failed(4)), Failing, "no"},
+		{"expiring, notified that it fails", ours(80*day, 90*day), sent(renew.Notified{Failing: now.Add(-time.Hour)}, failed(4)), Expiring, "no"},
+		{"recovered", ours(day, 90*day), sent(renew.Notified{Failing: now.Add(-time.Hour)}), Recovered, ""},
+		{"recovered from expiring", ours(day, 90*day), sent(renew.Notified{Expiring: now.Add(-time.Hour)}), Recovered, ""},
+		{"failing less often is not recovered", ours(61*day, 90*day), sent(renew.Notified{Failing: now.Add(-time.Hour)}, failed(1)), "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := renew.State{Leaf: tt.inUse, InUse: tt.inUse, Fingerprint: "f", Live: tt.inUse != nil, Record: with(tt.change)}
+			n, ok := notice(now, chat, s)
+			if ok != (tt.want != "") || ok && (n.Kind != tt.want || !strings.Contains(n.Error, tt.text)) {
+				t.Errorf("notice = %+v, %v; want %q with %q", n, ok, tt.want, tt.text)
+			}
+		})
+	}
+}
+
+var (
+	now  = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	chat = renew.Target{Name: "chat", Names: []string{"example.org", "*.example.org"}, KeyType: "ec256", CAs: []string{"le", "zerossl"}, Deploy: []string{"relayd"}}
+)
+
+// ours is a certificate of chat of which so much has passed.
+func ours(passed, life time.Duration) *x509.Certificate {
+	return &x509.Certificate{
+		NotBefore: now.Add(-passed), NotAfter: now.Add(life - passed), DNSNames: []string{"*.example.org", "example.org"},
+		PublicKey: &ecdsa.PublicKey{Curve: elliptic.P256()},
+	}
+}
+
+// with changes the record of a target for which all is done.
+func with(change func(*renew.Record)) renew.Record {
+	r := renew.Record{
+		Fingerprint: "f", CA: "le",
+		Deployments: map[string]renew.Deployment{"relayd": {Deployed: "f", Verified: "f"}},
+	}
+	change(&r)
+	return r
+}

@@ -1,0 +1,286 @@
+package notify
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"keypaird/renew"
+	"keypaird/renew/keypair"
+)
+
+// A Sender takes notices to the operator.
+type Sender interface {
+	// Send sends notices that differ only in their target. It is called again
+	// for those for which it returned an error.
+	Send(ctx context.Context, notices []Notice) error
+}
+
+// A Notifier sends the notices that are due and records that it did.
+type Notifier struct {
+	Sender  Sender         // required
+	Store   *keypair.Store // required
+	Records *renew.Records // required
+	Log     *slog.Logger   // required
+
+	// Yield is closed when nothing more is to be begun: what is due then is sent
+	// after the next pass. It may be nil.
+	Yield <-chan struct{}
+
+	Clock func() time.Time // the wall clock; nil means time.Now
+
+	unreadable map[string]renew.Notified // by target whose state could not be read
+}
+
+// A group is targets that have the same alert.
+type group struct {
+	kind    Kind
+	step    string
+	targets []*target
+}
+
+// A target is one target while its notice is sent.
+type target struct {
+	renew.TargetState
+	failed string // what failed if Err is set
+}
+
+// Notify sends what is due after a pass, at least once each: a notice that could
+// not be recorded is sent again. One call of the Sender takes all targets with
+// the same kind of alert and the same failing step. When one fails, the others
+// are sent after the next pass. A target whose next notice is due before its next
+// turn gets an earlier turn in the report.
+func (n *Notifier) Notify(ctx context.Context, report *renew.Report) {
+	targets := make([]*target, len(report.Targets))
+	for i, s := range report.Targets {
+		targets[i] = &target{s, "reading its state"}
+	}
+	n.send(ctx, targets)
+	soonest := n.now().Add(time.Minute)
+	for _, t := range targets {
+		at := n.next(t)
+		if at.IsZero() {
+			continue
+		}
+		if at.Before(soonest) {
+			at = soonest
+		}
+		if next, ok := report.Next[t.Name]; !ok || at.Before(next) {
+			report.Next[t.Name] = at
+		}
+	}
+}
+
+// PassFailed notifies that no pass can be made, at most daily.
+func (n *Notifier) PassFailed(ctx context.Context, targets []renew.Target, err error) {
+	list := make([]*target, len(targets))
+	for i, t := range targets {
+		list[i] = &target{renew.TargetState{Target: t, Err: err}, "pass failed"}
+	}
+	n.send(ctx, list)
+}
+
+// send sends the notices of targets that are due, one call a group.
+func (n *Notifier) send(ctx context.Context, targets []*target) {
+	var groups []*group
+	for _, t := range targets {
+		notice, due := n.notice(t)
+		if !due {
+			continue
+		}
+		step := n.step(t, notice.Kind)
+		var g *group
+		for _, other := range groups {
+			if other.kind == notice.Kind && other.step == step {
+				g = other
+			}
+		}
+		if g == nil {
+			g = &group{kind: notice.Kind, step: step}
+			groups = append(groups, g)
+		}
+		g.targets = append(g.targets, t)
+	}
+	for _, g := range groups {
+		if n.yielding(ctx) || !n.sendGroup(ctx, g) {
+			return
+		}
+	}
+}
+
+func (n *Notifier) yielding(ctx context.Context) bool {
+	select {
+	case <-n.Yield:
+		return true
+	default:
+		return ctx.Err() != nil
+	}
+}
+
+// step is what targets of one group have in common: the step that fails. The
+// files of an external certificate are its own.
+func (n *Notifier) step(t *target, kind Kind) string {
+	switch {
+	case t.Err != nil:
+		return t.failed
+	case kind == Recovered:
+		return ""
+	}
+	step, _ := Failure(n.now(), t.Target, t.State)
+	if t.External != nil {
+		step += " " + t.Name
+	}
+	return step
+}
+
+// notice returns the notice of a target, and whether it is to be sent now.
+func (n *Notifier) notice(t *target) (Notice, bool) {
+	now, before := n.now(), n.unreadable[t.Name]
+	if t.Err != nil {
+		return unreadable(t.Name, t.failed, t.Err), dayAgo(before.Failing, now) && !before.Attempt.Waits(now)
+	}
+	notice, due := notice(now, t.Target, t.State)
+	due = due || n.readable(t)
+	if id, err := n.Store.LiveID(t.Name); due && err == nil {
+		notice.Version = id
+		if leaf := t.State.InUse; leaf != nil {
+			notice.Fingerprint = fmt.Sprintf("%x", sha256.Sum256(leaf.Raw))
+		}
+	}
+	return notice, due && !t.State.Record.Notified.Attempt.Waits(now)
+}
+
+// readable reports whether a state that was unreadable can be read again and is
+// ok, which the operator does not know yet.
+func (n *Notifier) readable(t *target) bool {
+	if n.unreadable[t.Name].Failing.IsZero() {
+		return false
+	}
+	alert := Check(n.now(), t.Target, t.State)
+	return alert.Kind == "" && alert.Failure.Failures == 0
+}
+
+// next is when a notice of a target is due; zero if that is not known.
+func (n *Notifier) next(t *target) time.Time {
+	if t.Err != nil {
+		return time.Time{}
+	}
+	now, sent := n.now(), t.State.Record.Notified
+	if _, due := notice(now, t.Target, t.State); due || n.readable(t) { // not sent, or had no turn yet
+		if sent.Attempt.Next.After(now) {
+			return sent.Attempt.Next
+		}
+		return now
+	}
+	switch Check(now, t.Target, t.State).Kind {
+	case Failing:
+		return sent.Failing.Add(daily)
+	case Expiring:
+		return sent.Expiring.Add(daily)
+	}
+	return time.Time{}
+}
+
+// sendGroup sends one group and records it. It reports whether it was sent.
+func (n *Notifier) sendGroup(ctx context.Context, g *group) bool {
+	notices := make([]Notice, len(g.targets))
+	names := make([]string, len(g.targets))
+	for i, t := range g.targets {
+		notices[i], _ = n.notice(t)
+		names[i] = t.Name
+	}
+	mergeErrors(notices)
+	err := n.call(ctx, notices)
+	if ctx.Err() != nil {
+		return false // sent again by the next run
+	}
+	var retry renew.Attempt // for all of them together
+	if err != nil {
+		now := n.now() // with no time left, the longest wait is an hour
+		retry = n.notified(g.targets[0]).Attempt.Failed(err, now, now)
+		n.Log.Error("notification failed", "event", string(g.kind), "certs", strings.Join(names, " "), "err", err, "remedy", renew.Remedy(err))
+	} else {
+		n.Log.Info("notified", "event", string(g.kind), "certs", strings.Join(names, " "))
+	}
+	for i, t := range g.targets {
+		n.record(t, notices[i], retry)
+	}
+	return err == nil
+}
+
+// call calls the Sender. A panic of one call must not end the process.
+func (n *Notifier) call(ctx context.Context, notices []Notice) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			n.Log.Error("panicked", "event", string(notices[0].Kind), "value", v, "stack", string(debug.Stack()))
+			err = fmt.Errorf("internal fault: %v", v)
+		}
+	}()
+	return n.Sender.Send(ctx, notices)
+}
+
+// notified is what the operator was notified of, as far as that is recorded.
+func (n *Notifier) notified(t *target) renew.Notified {
+	if t.Err != nil {
+		return n.unreadable[t.Name]
+	}
+	return t.State.Record.Notified
+}
+
+// record keeps that notice was sent or, after a failure, when to send it again.
+func (n *Notifier) record(t *target, notice Notice, retry renew.Attempt) {
+	if t.Err != nil {
+		before := n.unreadable[t.Name]
+		if before.Attempt = retry; retry.Failures == 0 {
+			before.Failing = n.now()
+		}
+		if n.unreadable == nil {
+			n.unreadable = map[string]renew.Notified{}
+		}
+		n.unreadable[t.Name] = before
+		return
+	}
+	if retry.Failures > 0 {
+		t.State.Record.Notified.Attempt = retry
+	} else {
+		sent(&t.State.Record.Notified, notice, n.now())
+		delete(n.unreadable, t.Name)
+	}
+	if err := n.Records.Save(n.Store, t.Name, t.State.Record); err != nil {
+		n.Log.Warn("record not saved", "cert", t.Name, "step", "notifying", "err", err)
+	}
+}
+
+func (n *Notifier) now() time.Time {
+	if n.Clock != nil {
+		return n.Clock()
+	}
+	return time.Now().Round(0) // without the monotonic clock, which stands still in suspend
+}
+
+// localPort is that of a connection of ours, another one each time.
+var localPort = regexp.MustCompile(`:[0-9]+->`)
+
+// mergeErrors gives notices one error, the first, and says how many targets have
+// another one.
+func mergeErrors(notices []Notice) {
+	texts := map[string]bool{}
+	for _, n := range notices {
+		texts[localPort.ReplaceAllString(n.Error, "->")] = true
+	}
+	first := notices[0]
+	if more := len(texts) - 1; more > 0 {
+		first.Error += fmt.Sprintf("; and %d more, which keypaird status shows", more)
+	}
+	for i := range notices {
+		notices[i].Error, notices[i].Remedy = first.Error, first.Remedy
+	}
+}
+
+// oneLine makes an error fit for a notice.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

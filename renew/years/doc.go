@@ -1,0 +1,4 @@
+// Package years has no code but a test: two simulated years of a daemon, with
+// short and long certificates, CAs and proxies that fail, a machine that sleeps
+// and clocks that are set. It takes longer than all other tests of package renew.
+package years

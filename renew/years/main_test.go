@@ -1,0 +1,10 @@
+package years
+
+import (
+	"os"
+	"testing"
+
+	"keypaird/renew/testutil"
+)
+
+func TestMain(m *testing.M) { os.Exit(testutil.Run(m)) }
