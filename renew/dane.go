@@ -3,6 +3,7 @@ package renew
 import (
 	"context"
 	"fmt"
+	"keypaird/renew/tlsa"
 	"slices"
 	"time"
 )
@@ -76,7 +77,7 @@ func (g Sighting) seen(v View, next []byte, now time.Time) Sighting {
 	if age := now.Sub(g.TTLAt); ttl >= g.TTL || age > g.TTL || age < 0 {
 		n.TTL, n.TTLAt = ttl, now
 	}
-	if next != nil && namesKey(v.Records, next) {
+	if next != nil && tlsa.NamesKey(v.Records, next) {
 		n.Since = g.Since
 		if n.Since.IsZero() || n.Since.After(now) {
 			n.Since = now
@@ -102,7 +103,7 @@ func (g Sighting) trusted() time.Time {
 
 // empty reports whether a look found that there are no records to go by.
 func (g Sighting) empty() bool {
-	return !g.At.IsZero() && g.Error == "" && !slices.ContainsFunc(slices.Concat(g.Records, g.Partly), Usable)
+	return !g.At.IsZero() && g.Error == "" && !slices.ContainsFunc(slices.Concat(g.Records, g.Partly), tlsa.Usable)
 }
 
 // again is g without a first sighting that was before the key was made: the clock
@@ -202,7 +203,7 @@ func (s State) Held(now time.Time, t Target) string {
 func (s State) Refused(t Target) []string {
 	var names []string
 	for _, name := range t.TLSA {
-		if g := s.Record.Dane.Names[name]; s.InUse != nil && refuses(g.Records, s.InUse) {
+		if g := s.Record.Dane.Names[name]; s.InUse != nil && tlsa.Refuses(g.Records, s.InUse) {
 			names = append(names, name)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/sha512"
 	"crypto/x509"
 	"fmt"
+	"keypaird/renew/tlsa"
 	"slices"
 	"strings"
 	"testing"
@@ -27,7 +28,7 @@ func daneState(names map[string]Sighting) State {
 	l := ours(day, 90*day)
 	l.RawSubjectPublicKeyInfo = spki("k1")
 	rec := done()
-	rec.Dane = Dane{Used: TLSA(spki("k1")), Key: TLSA(spki("k2")), Names: names}
+	rec.Dane = Dane{Used: tlsa.Record(spki("k1")), Key: tlsa.Record(spki("k2")), Names: names}
 	return State{Leaf: l, Fingerprint: "f", Live: true, InUse: l, Record: rec, Next: &Announced{Type: "ec256", SPKI: spki("k2")}}
 }
 
@@ -36,9 +37,9 @@ func both(g Sighting) map[string]Sighting { return map[string]Sighting{mx: g, mx
 
 func TestChooseKey(t *testing.T) {
 	there := func(since, ttl time.Duration) Sighting {
-		return Sighting{At: now, Records: []string{TLSA(spki("k1")), TLSA(spki("k2"))}, Since: now.Add(-since), TTL: ttl}
+		return Sighting{At: now, Records: []string{tlsa.Record(spki("k1")), tlsa.Record(spki("k2"))}, Since: now.Add(-since), TTL: ttl}
 	}
-	foreign := Sighting{At: now, Records: []string{TLSA(spki("another"))}, TTL: time.Hour}
+	foreign := Sighting{At: now, Records: []string{tlsa.Record(spki("another"))}, TTL: time.Hour}
 	erring := there(day, time.Hour)
 	erring.Error = "no answer"
 	for _, tt := range []struct {
@@ -62,7 +63,7 @@ func TestChooseKey(t *testing.T) {
 		{"no records at all", both(Sighting{At: now, TTL: time.Minute}), nil, SameKey, NextKey},
 		{"no records at one name", map[string]Sighting{mx: {At: now}, mx2: foreign}, nil, SameKey, NoKey},
 		{"no records everywhere, some somewhere", both(Sighting{At: now, Partly: foreign.Records}), nil, SameKey, NoKey},
-		{"no records that peers can use", both(Sighting{At: now, Records: []string{"1" + TLSA(spki("another"))[1:]}, Partly: []string{"3 1 1 abcd"}}), nil, SameKey, NextKey},
+		{"no records that peers can use", both(Sighting{At: now, Records: []string{"1" + tlsa.Record(spki("another"))[1:]}, Partly: []string{"3 1 1 abcd"}}), nil, SameKey, NextKey},
 		{"seen before the key was made, by a clock that was wrong", both(there(day, time.Hour)), func(s *State, _ *Target) { s.Record.Dane.Made = now.Add(-time.Hour) }, SameKey, NoKey},
 		{"seen when the key was just made", both(there(day, time.Hour)), func(s *State, _ *Target) { s.Record.Dane.Made = now.Add(-day) }, NextKey, NextKey},
 		{"no records, but the last look failed", both(Sighting{At: now, Error: "no answer"}), nil, SameKey, NoKey},
@@ -108,7 +109,7 @@ func TestChooseKey(t *testing.T) {
 func TestKeyTypeOfDane(t *testing.T) {
 	target := dane
 	target.KeyType = "rsa2048"
-	s := daneState(both(Sighting{At: now, Records: []string{TLSA(spki("k2"))}, Since: now.Add(-day), TTL: time.Hour}))
+	s := daneState(both(Sighting{At: now, Records: []string{tlsa.Record(spki("k2"))}, Since: now.Add(-day), TTL: time.Hour}))
 	if d := Decide(now, target, s, Patient); d.Action != None {
 		t.Errorf("the next key is of the old type: %v", d)
 	}
@@ -122,7 +123,7 @@ func TestKeyTypeOfDane(t *testing.T) {
 }
 
 func TestSeen(t *testing.T) {
-	one, two := TLSA(spki("k1")), TLSA(spki("k2"))
+	one, two := tlsa.Record(spki("k1")), tlsa.Record(spki("k2"))
 	look := func(g Sighting, after, ttl time.Duration, records ...string) Sighting {
 		return g.seen(View{Records: records, TTL: ttl}, spki("k2"), now.Add(after))
 	}
@@ -168,7 +169,7 @@ func TestRefuses(t *testing.T) {
 	leaf := &x509.Certificate{Raw: []byte("certificate"), RawSubjectPublicKeyInfo: spki("k1")}
 	short, long := sha256.Sum256(spki("k1")), sha512.Sum512(spki("k1"))
 	whole := sha256.Sum256(leaf.Raw)
-	other := TLSA(spki("another"))
+	other := tlsa.Record(spki("another"))
 	for _, tt := range []struct {
 		records []string
 		named   bool
@@ -176,7 +177,7 @@ func TestRefuses(t *testing.T) {
 	}{
 		{nil, false, false},
 		{[]string{other}, false, true},
-		{[]string{other, TLSA(spki("k1"))}, true, false},
+		{[]string{other, tlsa.Record(spki("k1"))}, true, false},
 		{[]string{fmt.Sprintf("3 1 2 %x", long)}, true, false},
 		{[]string{fmt.Sprintf("3 1 0 %x", spki("k1"))}, true, false},
 		{[]string{fmt.Sprintf("1 1 1 %x", short)}, false, false},       // nothing that SMTP peers go by
@@ -190,10 +191,10 @@ func TestRefuses(t *testing.T) {
 		{[]string{fmt.Sprintf("3 1 2 %x", short)}, false, false},
 		{[]string{"3 1 1 abcd", "3 1 1 xy", "3 1 1", "3 1 0 "}, false, false},
 	} {
-		if got := namesKey(tt.records, spki("k1")); got != tt.named {
+		if got := tlsa.NamesKey(tt.records, spki("k1")); got != tt.named {
 			t.Errorf("%q name the key: %t, want %t", tt.records, got, tt.named)
 		}
-		if got := refuses(tt.records, leaf); got != tt.refused {
+		if got := tlsa.Refuses(tt.records, leaf); got != tt.refused {
 			t.Errorf("%q refuse it: %t, want %t", tt.records, got, tt.refused)
 		}
 	}
@@ -235,7 +236,7 @@ func TestTLSA(t *testing.T) {
 	if got := a.TLSA(); a.Type != "ec256" || !strings.HasPrefix(got, "3 1 1 ") || len(got) != 6+64 {
 		t.Errorf("%s key: %s", a.Type, got)
 	}
-	if (*Announced)(nil).TLSA() != "" || TLSA(nil) != "" {
+	if (*Announced)(nil).TLSA() != "" || tlsa.Record(nil) != "" {
 		t.Error("no key has a record")
 	}
 }

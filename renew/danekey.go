@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/tlsa"
 )
 
 // nextKeyFile holds the key of the certificate after the newest, in PEM. It is
@@ -29,7 +30,7 @@ func (a *Announced) TLSA() string {
 	if a == nil {
 		return ""
 	}
-	return TLSA(a.SPKI)
+	return tlsa.Record(a.SPKI)
 }
 
 func newAnnounced(key crypto.Signer) (*Announced, error) {
@@ -58,7 +59,7 @@ func LookNext(store *keypair.Store, t Target, s *State) error {
 	if err != nil {
 		return nil
 	}
-	if s.Next, err = newAnnounced(key); err == nil && s.Leaf != nil && s.Next.TLSA() == TLSA(s.Leaf.RawSubjectPublicKeyInfo) {
+	if s.Next, err = newAnnounced(key); err == nil && s.Leaf != nil && s.Next.TLSA() == tlsa.Record(s.Leaf.RawSubjectPublicKeyInfo) {
 		s.Next = nil // it was used
 	}
 	return err
@@ -78,7 +79,7 @@ func (p *Pass) announce(ctx context.Context, j *job) error {
 	}
 	used, made := "", j.state.Record.Dane.Made
 	if j.state.Leaf != nil {
-		used = TLSA(j.state.Leaf.RawSubjectPublicKeyInfo)
+		used = tlsa.Record(j.state.Leaf.RawSubjectPublicKeyInfo)
 	}
 	if d := &j.state.Record.Dane; d.Used != used || d.Key != j.state.Next.TLSA() {
 		if d.Key != j.state.Next.TLSA() {
@@ -133,7 +134,7 @@ func (p *Pass) keyFor(ctx context.Context, j *job) (crypto.Signer, error) {
 		return nil, j.hold(p.now())
 	}
 	v, err := p.Store.Newest(j.Name)
-	if err == nil && TLSA(v.Pair.Leaf.RawSubjectPublicKeyInfo) == TLSA(j.state.Leaf.RawSubjectPublicKeyInfo) {
+	if err == nil && tlsa.Record(v.Pair.Leaf.RawSubjectPublicKeyInfo) == tlsa.Record(j.state.Leaf.RawSubjectPublicKeyInfo) {
 		return keypair.ParseKey(v.Pair.Key())
 	}
 	if err == nil {

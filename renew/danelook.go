@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"keypaird/renew/tlsa"
 	"slices"
 	"strings"
 	"time"
@@ -104,7 +105,7 @@ func (p *Pass) note(j *job, name string, v View, err error) {
 	case before.Since.IsZero() && !g.Since.IsZero():
 		p.Log.Info("TLSA record of the next key seen", "cert", j.Name, "name", name, "trusted", g.trusted())
 	case !before.Since.IsZero() && g.Since.IsZero():
-		p.Log.Warn("TLSA record of the next key is gone", "cert", j.Name, "record", ZoneLine(name, j.state.Next.TLSA()))
+		p.Log.Warn("TLSA record of the next key is gone", "cert", j.Name, "record", tlsa.ZoneLine(name, j.state.Next.TLSA()))
 	}
 }
 
@@ -135,7 +136,7 @@ func (p *Pass) watched(j *job) {
 // in use, or would refuse the first certificate.
 func (j *job) unwelcome(now time.Time) error {
 	if names := j.state.Refused(j.Target); len(names) > 0 {
-		return &RefusedError{Names: names, Record: TLSA(j.state.InUse.RawSubjectPublicKeyInfo), Rolls: j.state.rolls(now, j.Target), Target: j.Name}
+		return &RefusedError{Names: names, Record: tlsa.Record(j.state.InUse.RawSubjectPublicKeyInfo), Rolls: j.state.rolls(now, j.Target), Target: j.Name}
 	}
 	if j.state.Held(now, j.Target) != "" && len(j.missing()) > 0 {
 		return j.hold(now)
@@ -166,7 +167,7 @@ func (p *Pass) rolled(ctx context.Context, j *job, began time.Time, before *x509
 	if len(j.TLSA) == 0 {
 		return
 	}
-	if before != nil && TLSA(before.RawSubjectPublicKeyInfo) == TLSA(j.state.Leaf.RawSubjectPublicKeyInfo) {
+	if before != nil && tlsa.Record(before.RawSubjectPublicKeyInfo) == tlsa.Record(j.state.Leaf.RawSubjectPublicKeyInfo) {
 		why := "the TLSA record of the next key was not visible everywhere for two TTLs"
 		if j.state.rolls(began, j.Target) {
 			why = "it is that of an order that was under way before"
@@ -205,7 +206,7 @@ func (s State) lacking(name string, records []string) []string {
 	}
 	var lines []string
 	for _, spki := range keys {
-		if line := ZoneLine(name, TLSA(spki)); !namesKey(records, spki) && !contains(lines, line) {
+		if line := tlsa.ZoneLine(name, tlsa.Record(spki)); !tlsa.NamesKey(records, spki) && !contains(lines, line) {
 			lines = append(lines, line)
 		}
 	}
@@ -215,11 +216,8 @@ func (s State) lacking(name string, records []string) []string {
 // Compare says whether peers that heed these records at a name refuse what is in
 // use, and which are to be published besides.
 func (s State) Compare(name string, v View) (refused bool, missing []string) {
-	return s.InUse != nil && refuses(v.Records, s.InUse), s.lacking(name, v.Records)
+	return s.InUse != nil && tlsa.Refuses(v.Records, s.InUse), s.lacking(name, v.Records)
 }
-
-// ZoneLine is a record as a zone file has it.
-func ZoneLine(name, record string) string { return name + ". IN TLSA " + record }
 
 // hold is why a first certificate is not ordered.
 func (j *job) hold(now time.Time) error {
@@ -272,7 +270,7 @@ func (e *RefusedError) Error() string {
 func (e *RefusedError) Remedy() string {
 	lines := make([]string, len(e.Names))
 	for i, name := range e.Names {
-		lines[i] = ZoneLine(name, e.Record)
+		lines[i] = tlsa.ZoneLine(name, e.Record)
 	}
 	text := "publish this: " + strings.Join(lines, "\n")
 	if e.Rolls {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/tlsa"
 )
 
 // A zone is what the name servers show of a target, and how often they were asked.
@@ -80,7 +81,7 @@ func (w *daneWorld) state(t *testing.T) State {
 }
 
 func (w *daneWorld) used(t *testing.T) string {
-	return TLSA(w.state(t).Leaf.RawSubjectPublicKeyInfo)
+	return tlsa.Record(w.state(t).Leaf.RawSubjectPublicKeyInfo)
 }
 
 // The whole life: the first key, a renewal without the record of the next, one
@@ -90,7 +91,7 @@ func TestDaneLife(t *testing.T) {
 		w := newDaneWorld(t)
 		w.run(t, Patient)
 		first, next := w.used(t), w.state(t).Next.TLSA()
-		if first == next || !strings.Contains(w.log.String(), ZoneLine(mx2, first)) || !strings.Contains(w.log.String(), ZoneLine(mx, next)) {
+		if first == next || !strings.Contains(w.log.String(), tlsa.ZoneLine(mx2, first)) || !strings.Contains(w.log.String(), tlsa.ZoneLine(mx, next)) {
 			t.Fatalf("key %s, next %s; told:\n%s", first, next, w.log.String())
 		}
 		w.zone.publish(first)
@@ -98,7 +99,7 @@ func TestDaneLife(t *testing.T) {
 		if r := w.run(t, Patient); len(r.Done) != 1 || w.used(t) != first || w.state(t).Next.TLSA() != next {
 			t.Fatalf("without the record: %+v, key %s", r, w.used(t))
 		}
-		if !strings.Contains(w.log.String(), "key kept") || strings.Contains(w.log.String(), ZoneLine(mx, first)) || !strings.Contains(w.log.String(), ZoneLine(mx, next)) {
+		if !strings.Contains(w.log.String(), "key kept") || strings.Contains(w.log.String(), tlsa.ZoneLine(mx, first)) || !strings.Contains(w.log.String(), tlsa.ZoneLine(mx, next)) {
 			t.Errorf("told:\n%s", w.log.String())
 		}
 		w.zone.publish(first, next)
@@ -193,7 +194,7 @@ func TestDaneRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newDaneWorld(t)
 		w.run(t, Patient)
-		w.zone.publish(TLSA(spki("another")))
+		w.zone.publish(tlsa.Record(spki("another")))
 		for i := range stubborn {
 			w.run(t, Asked)
 			if told := strings.Contains(w.log.String(), "not in harmony with TLSA records"); told != (i == 0) {
@@ -202,7 +203,7 @@ func TestDaneRefused(t *testing.T) {
 		}
 		s := w.state(t)
 		cause := s.Record.Dane.Attempt
-		if cause.Failures != stubborn || !strings.Contains(cause.Remedy, ZoneLine(mx, w.used(t))) || !slices.Equal(s.Refused(dane), dane.TLSA) {
+		if cause.Failures != stubborn || !strings.Contains(cause.Remedy, tlsa.ZoneLine(mx, w.used(t))) || !slices.Equal(s.Refused(dane), dane.TLSA) {
 			t.Errorf("%+v", cause)
 		}
 		w.zone.publish(w.used(t))

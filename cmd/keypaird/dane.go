@@ -11,6 +11,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/renew"
 	"keypaird/renew/status"
+	"keypaird/renew/tlsa"
 )
 
 // viewTimeout bounds one look at TLSA records.
@@ -81,7 +82,7 @@ func compareTLSA(name string, v renew.View, s renew.State) Finding {
 	switch {
 	case s.Leaf == nil && len(missing) == 0:
 		f.Detail = "no key was made yet: keypaird issue makes two and says which records to publish"
-	case len(v.Records) > 0 && !slices.ContainsFunc(v.Records, renew.Usable):
+	case len(v.Records) > 0 && !slices.ContainsFunc(v.Records, tlsa.Usable):
 		f.Result, f.Detail = Warning, "none of the records can be used: peers encrypt, but check nothing"
 	case refused:
 		f.Result, f.Detail = Failed, "none of the records is that of the key in use: peers that heed them refuse it"

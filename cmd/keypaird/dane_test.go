@@ -19,6 +19,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/probe"
 	"keypaird/renew"
+	"keypaird/renew/tlsa"
 )
 
 // The resolvers of an account are asked about the hosts that it proves, and of no
@@ -79,7 +80,7 @@ func TestTLSARulesAgree(t *testing.T) {
 			var view renew.View
 			for _, r := range set {
 				text := fmt.Sprintf("%d %d %d %x", r.Usage, r.Selector, r.Matching, r.Data)
-				if got := renew.Usable(text); got != (r.Unusable() == "") {
+				if got := tlsa.Usable(text); got != (r.Unusable() == "") {
 					t.Errorf("%s can be used: %t, want %t", text, got, !got)
 				}
 				view.Records = append(view.Records, text)

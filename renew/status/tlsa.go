@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/tlsa"
 )
 
 // A TLSA is how the records stand by which peers know a target's key (DANE).
@@ -41,10 +42,10 @@ func newTLSA(s Subject, state renew.State, now time.Time) *TLSA {
 	}
 	t := &TLSA{Next: state.Next.TLSA(), Refused: len(state.Refused(s.Target)) > 0, Held: state.Held(now, s.Target), Names: []TLSAName{}}
 	if state.InUse != nil {
-		t.Live = renew.TLSA(state.InUse.RawSubjectPublicKeyInfo)
+		t.Live = tlsa.Record(state.InUse.RawSubjectPublicKeyInfo)
 	}
 	if state.Leaf != nil {
-		t.Newest = renew.TLSA(state.Leaf.RawSubjectPublicKeyInfo)
+		t.Newest = tlsa.Record(state.Leaf.RawSubjectPublicKeyInfo)
 	}
 	if t.Newest == t.Live {
 		t.Newest = ""
@@ -68,7 +69,7 @@ func newTLSAName(name string, s Subject, state renew.State) TLSAName {
 	_, n.Publish = state.Compare(name, renew.View{Records: g.Records})
 	records, now := state.Removable(s.Target, name)
 	for _, r := range records {
-		line := renew.ZoneLine(name, r)
+		line := tlsa.ZoneLine(name, r)
 		if now {
 			n.Remove = append(n.Remove, line)
 		} else {

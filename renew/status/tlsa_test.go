@@ -9,12 +9,13 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/tlsa"
 )
 
 const mx = "_25._tcp.mail.example"
 
 // recordOf is the record of a pair's key.
-func recordOf(p *keypair.Pair) string { return renew.TLSA(p.Leaf.RawSubjectPublicKeyInfo) }
+func recordOf(p *keypair.Pair) string { return tlsa.Record(p.Leaf.RawSubjectPublicKeyInfo) }
 
 // mailDesk has one target with TLSA records, of which dane tells what was seen,
 // given the records of the keys of its pairs and of the next one.

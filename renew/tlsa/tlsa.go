@@ -1,4 +1,7 @@
-package renew
+// Package tlsa reads and makes TLSA records, by which peers know a key (DANE, RFC
+// 6698 and 7671). A record is written as in a zone file: three numbers and
+// hexadecimal in lower case.
+package tlsa
 
 import (
 	"crypto/sha256"
@@ -10,9 +13,9 @@ import (
 	"strings"
 )
 
-// TLSA returns the record that names a public key and nothing else: DANE-EE,
-// SPKI, SHA-256.
-func TLSA(spki []byte) string {
+// Record returns the record that names a public key and nothing else: DANE-EE,
+// SPKI, SHA-256. It is "" for no key.
+func Record(spki []byte) string {
 	if len(spki) == 0 {
 		return ""
 	}
@@ -51,15 +54,15 @@ func matches(record string, selector int, thing []byte) bool {
 	return false
 }
 
-// namesKey reports whether one of records names a public key.
-func namesKey(records []string, spki []byte) bool {
+// NamesKey reports whether one of records names a public key.
+func NamesKey(records []string, spki []byte) bool {
 	return slices.ContainsFunc(records, func(r string) bool { return matches(r, 1, spki) })
 }
 
-// refuses reports whether peers refuse a certificate by these records: there are
+// Refuses reports whether peers refuse a certificate by these records: there are
 // some that can be used, none names it or its key, and none is of a CA's, of which
 // we cannot say.
-func refuses(records []string, leaf *x509.Certificate) bool {
+func Refuses(records []string, leaf *x509.Certificate) bool {
 	some := false
 	for _, r := range records {
 		if !Usable(r) {
@@ -72,3 +75,6 @@ func refuses(records []string, leaf *x509.Certificate) bool {
 	}
 	return some
 }
+
+// ZoneLine is a record at a name as a zone file has it.
+func ZoneLine(name, record string) string { return name + ". IN TLSA " + record }
