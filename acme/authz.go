@@ -120,7 +120,7 @@ func (j *job) withdrawAll(ctx context.Context) {
 
 func (j *job) authorization(ctx context.Context, url string) (legoacme.Authorization, error) {
 	j.session.guard.is(url, resAuthz)
-	return call(ctx, j.session, tries, func() (legoacme.Authorization, error) {
+	return ask(ctx, j, tries, func() (legoacme.Authorization, error) {
 		return j.session.core.Authorizations.Get(url)
 	})
 }
@@ -174,7 +174,7 @@ func (j *job) describe(url, name string, lc legoacme.Challenge) (Challenge, erro
 func (j *job) validate(ctx context.Context, url, name string, challenge legoacme.Challenge) error {
 	waiting := pace{time.Now()}
 	j.session.guard.is(challenge.URL, resChallenge)
-	_, err := call(ctx, j.session, tries, func() (legoacme.ExtendedChallenge, error) {
+	_, err := ask(ctx, j, tries, func() (legoacme.ExtendedChallenge, error) {
 		return j.session.core.Challenges.New(challenge.URL)
 	})
 	// malformed: perhaps a challenge answered before we were killed, which the

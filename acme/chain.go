@@ -54,7 +54,8 @@ func (e *ClockError) Remedy() string {
 // and fits the key.
 func (j *job) fetch(ctx context.Context) (*keypair.Pair, error) {
 	j.step("fetching the certificate")
-	chain, err := j.download(ctx, j.order.Certificate, tries)
+	j.session.guard.is(j.order.Certificate, resCert)
+	chain, err := ask(ctx, j, tries, func() ([]byte, error) { return j.get(j.order.Certificate) })
 	if err != nil {
 		return nil, fmt.Errorf("fetching: %w", err)
 	}
@@ -93,12 +94,14 @@ func (j *job) check(chain []byte) (*keypair.Pair, error) {
 }
 
 // download returns the chain at url as the CA sent it.
-func (j *job) download(ctx context.Context, url string, tries int) ([]byte, error) {
+func (j *job) download(ctx context.Context, url string) ([]byte, error) {
 	j.session.guard.is(url, resCert)
-	return call(ctx, j.session, tries, func() ([]byte, error) {
-		chain, _, err := j.session.core.Certificates.Get(url, true)
-		return chain, err
-	})
+	return call(ctx, j.session, 1, func() ([]byte, error) { return j.get(url) })
+}
+
+func (j *job) get(url string) ([]byte, error) {
+	chain, _, err := j.session.core.Certificates.Get(url, true)
+	return chain, err
 }
 
 // preferred returns a pair whose chain leads to the root that the configuration
@@ -107,7 +110,7 @@ func (j *job) download(ctx context.Context, url string, tries int) ([]byte, erro
 // than a wish.
 func (j *job) preferred(ctx context.Context, a answer) *keypair.Pair {
 	for _, alt := range alternates(j.order.Certificate, a.header) {
-		chain, err := j.download(ctx, alt, 1)
+		chain, err := j.download(ctx, alt)
 		if err == nil && topIssuer(chain) != j.req.PreferredChain {
 			continue
 		}

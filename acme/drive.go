@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -43,9 +44,14 @@ func (j *job) drive(ctx context.Context) (*keypair.Pair, error) {
 			err = j.finalize(ctx, finalized)
 			waiting = pace{time.Now()}
 		case legoacme.StatusProcessing:
+			j.issuing = true
 			err = j.wait(ctx, waiting, "issuing")
 		case legoacme.StatusValid:
-			return j.fetch(ctx)
+			j.issuing = true
+			if j.order.Certificate != "" {
+				return j.fetch(ctx)
+			}
+			err = j.wait(ctx, waiting, "naming the certificate of a valid order")
 		case legoacme.StatusInvalid:
 			err = j.invalid()
 		default:
@@ -181,13 +187,17 @@ func (j *job) finalize(ctx context.Context, n int) error {
 	})
 	if err == nil {
 		j.order = order.Order
+		if j.order.Status == legoacme.StatusReady {
+			return j.stillReady(ctx, n)
+		}
 		return nil
 	}
 	var p *Problem
 	var nonsense *AnswerError // the CA may have done it nevertheless
 	notReady := errors.As(err, &p) && p.Type == "orderNotReady"
+	lags := p != nil && p.Status == http.StatusNotFound
 	pause := pauseAfter(err, n)
-	if n == tries || pause > maxOwnPause || !notReady && !transient(err) && !errors.As(err, &nonsense) {
+	if n >= tries || pause > maxOwnPause || !notReady && !lags && !transient(err) && !errors.As(err, &nonsense) {
 		return fmt.Errorf("finalizing: %w", err)
 	}
 	j.log.Debug("finalize unanswered", "err", err)
@@ -197,6 +207,33 @@ func (j *job) finalize(ctx context.Context, n int) error {
 		}
 	}
 	err = j.look(ctx)
+	if transient(err) {
+		return nil
+	}
+	return err
+}
+
+// finalizeTries is how often a CA is asked that answers each time that the order
+// is ready: for about half a minute.
+const finalizeTries = 8
+
+// stillReady lets time pass after the n-th request to finalize that changed
+// nothing, and looks again.
+func (j *job) stillReady(ctx context.Context, n int) error {
+	if n >= finalizeTries {
+		return &TimeoutError{j.client.ca.Name, fmt.Sprintf("finalizing: after %d requests the order is still ready", n), time.Since(j.asked).Round(time.Second)}
+	}
+	if n == 1 {
+		j.asked = time.Now()
+	}
+	pause := retryPause << (n - 1)
+	if d := time.Until(j.session.guard.answer(j.order.Finalize).retryAfter); d > pause {
+		pause = min(d, maxRetryAfter)
+	}
+	if err := sleep(ctx, pause); err != nil {
+		return err
+	}
+	err := j.look(ctx)
 	if transient(err) {
 		return nil
 	}

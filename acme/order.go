@@ -68,9 +68,12 @@ type job struct {
 	url     string // of the order
 	order   legoacme.Order
 	resumed bool          // a killed run placed it
+	known   bool          // the CA answered 2xx for it a short while ago
+	issuing bool          // finalize was accepted: there is, or will be, a certificate
 	begun   time.Time     // when it was placed; zero if that is not known
 	forced  bool          // by a person, now or when it was placed
 	paid    bool          // the request for an order that is being sent is in the ledger
+	asked   time.Time     // when finalize was first answered with status ready
 	onDisk  chan struct{} // closed when the order can be resumed
 	key     crypto.Signer // the order is finalized with; nil until there is one
 }
@@ -92,15 +95,28 @@ func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, e
 	if j.resumed, err = j.resume(ctx); err == nil {
 		pair, err = j.drive(ctx)
 	}
-	if j.resumed && (over(err) || j.stale() && unclear(err)) { // what spoilt it may have happened before we were killed
+	if j.resumed && (j.ended(err) || j.stale() && unclear(err)) { // what spoilt it may have happened before we were killed
 		j.log.Info("resumed in vain", "ca", c.ca.Name, "order", j.url, "err", err)
-		j.resumed, j.forced = false, req.Forced
+		j.resumed, j.known, j.issuing, j.forced = false, false, false, req.Forced
 		pair, err = j.drive(ctx)
 	}
-	if over(err) {
+	if j.ended(err) {
 		j.forget()
 	}
 	return pair, err
+}
+
+// ended reports whether err ends the order. One that was finalized has a
+// certificate, or will have: it is given up only if the CA says that the order
+// is invalid, if the certificate is another one, or after a day.
+func (j *job) ended(err error) bool {
+	if !over(err) {
+		return false
+	}
+	if _, wrong := errors.AsType[*WrongCertificateError](err); wrong || !j.issuing || j.stale() {
+		return true
+	}
+	return j.order.Status == legoacme.StatusInvalid
 }
 
 // forget removes what is kept of the order, which is of no use any more.
@@ -177,6 +193,7 @@ func (j *job) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	j.known = true
 	j.url, j.order, j.key, j.begun = order.Location, order.Order, nil, time.Now().UTC().Truncate(time.Second)
 	if j.url == "" {
 		return j.nonsense("it gave no order url")

@@ -29,6 +29,7 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 	}
 	j.step("resuming the order at %s", j.client.ca.Name)
 	j.url, j.begun = o.URL, o.Begun
+	j.known = time.Since(j.begun).Abs() < lagLimit
 	err = j.look(ctx)
 	if over(err) || isGone(err) || j.stale() && unclear(err) {
 		return false, nil
@@ -54,14 +55,38 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 // look fetches the order.
 func (j *job) look(ctx context.Context) error {
 	j.session.guard.is(j.url, resOrder)
-	order, err := call(ctx, j.session, tries, func() (legoacme.ExtendedOrder, error) {
+	order, err := ask(ctx, j, tries, func() (legoacme.ExtendedOrder, error) {
 		return j.session.core.Orders.Get(j.url)
 	})
 	if err == nil {
-		j.order = order.Order
+		j.order, j.known = order.Order, true
 	}
 	return err
 }
+
+// lagLimit is how long a resource of an order that the CA knows may be missing.
+const lagLimit = 30 * time.Second
+
+// ask is call for a resource of the order. Where the CA has answered for the
+// order already, a 404 comes from a replica that lags, and is waited out.
+func ask[T any](ctx context.Context, j *job, n int, request func() (T, error)) (T, error) {
+	waiting := pace{time.Now()}
+	for {
+		v, err := call(ctx, j.session, n, request)
+		now := time.Now()
+		p, _ := errors.AsType[*Problem](err)
+		if p == nil || p.Status != http.StatusNotFound || !j.known || now.Sub(waiting.since) >= lagLimit {
+			return v, err
+		}
+		pause := max(waiting.next(now, answer{retryAfter: p.RetryAt}), lagPause)
+		if err := sleep(ctx, pause); err != nil {
+			return v, err
+		}
+	}
+}
+
+// lagPause is the shortest time between two requests for what is missing.
+const lagPause = 50 * time.Millisecond
 
 // unclear reports whether nobody who knows the order said what is with it.
 func unclear(err error) bool {
