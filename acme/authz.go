@@ -12,11 +12,13 @@ import (
 	legoacme "github.com/go-acme/lego/v4/acme"
 )
 
-// maxProving is how many names are being proven at once.
-const maxProving = 32
+// maxAsking is how many names the CA is asked about at once.
+const maxAsking = 32
 
-// proveAll proves every name of the order, side by side. All are tried even if
-// one fails: what the CA finds valid it need not be shown again.
+// proveAll proves every name of the order, side by side: all responses are
+// published and seen before the CA is asked to look at any, since its resolver
+// may cache what it sees. All are tried even if one fails: what the CA finds
+// valid it need not be shown again.
 func (j *job) proveAll(ctx context.Context) error {
 	urls := j.order.Authorizations
 	if len(urls) == 0 || len(urls) > len(j.req.Names) {
@@ -24,13 +26,12 @@ func (j *job) proveAll(ctx context.Context) error {
 	}
 	errs := make([]error, len(urls))
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, maxProving)
+	together := newTogether(len(urls))
 	for i, url := range urls {
-		slots <- struct{}{}
 		wg.Go(func() {
-			defer func() { <-slots }()
+			defer together.set(i, ended)
 			defer recoverTo(&errs[i], j.log)
-			errs[i] = j.prove(ctx, url)
+			errs[i] = j.prove(ctx, url, turn{together, i})
 		})
 	}
 	wg.Wait()
@@ -41,8 +42,12 @@ func (j *job) proveAll(ctx context.Context) error {
 }
 
 // prove brings one authorization to valid.
-func (j *job) prove(ctx context.Context, url string) error {
-	authz, err := j.authorization(ctx, url)
+func (j *job) prove(ctx context.Context, url string, t turn) error {
+	var authz legoacme.Authorization
+	err := t.asking(ctx, func() (err error) {
+		authz, err = j.authorization(ctx, url)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -74,9 +79,10 @@ func (j *job) prove(ctx context.Context, url string) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	c.Queued = t.queued
 	j.step("proving %s by %s", name, proof.Type)
 	err = proof.Prover.Prove(ctx, c, func(ctx context.Context) error {
-		return j.validate(ctx, url, name, challenge)
+		return t.validate(ctx, func() error { return j.validate(ctx, url, name, challenge) })
 	})
 	if err == nil || ctx.Err() != nil {
 		return err

@@ -11,6 +11,11 @@ type Challenge struct {
 	KeyAuth    string   // key authorization: token, ".", thumbprint of the account key
 	Issuers    []string // issuer domain names a dns-persist-01 record may name
 	AccountURL string   // the account that asks
+
+	// Queued is told when the challenge begins to wait until another one is
+	// removed, and when that wait is over. The other challenges of its order are
+	// validated meanwhile: they may be what it waits for. May be nil.
+	Queued func(bool)
 }
 
 // Challenge types, in the spelling of the ACME registry.
@@ -24,7 +29,8 @@ const (
 type Prover interface {
 	// Prove publishes the response to c, calls validate, which asks the CA to
 	// look and waits for its verdict, and withdraws the response whatever
-	// happened. It may be called concurrently for different challenges.
+	// happened. It is called concurrently for all challenges of an order, and
+	// validate returns once all that are published have a verdict.
 	Prove(ctx context.Context, c Challenge, validate func(context.Context) error) error
 }
 

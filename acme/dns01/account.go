@@ -112,7 +112,7 @@ func (a *Account) Prove(ctx context.Context, c acme.Challenge, validate func(con
 	if several {
 		share = a
 	}
-	unlock, err := presents.lock(ctx, k.stuck, p.fqdn, p.want, share)
+	unlock, err := presents.lock(ctx, k.stuck, p.fqdn, p.want, share, c.Queued)
 	switch {
 	case errors.Is(err, errInVain):
 		// Whoever holds the name may wait for this child to end, and it ends

@@ -26,7 +26,7 @@ func TestNameLocks(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var locks nameLocks
-			unlock, err := locks.lock(t.Context(), nil, tt.first.name, tt.first.value, tt.first.share)
+			unlock, err := locks.lock(t.Context(), nil, tt.first.name, tt.first.value, tt.first.share, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -36,13 +36,13 @@ func TestNameLocks(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
-			second, err := locks.lock(ctx, nil, tt.second.name, tt.second.value, tt.second.share)
+			second, err := locks.lock(ctx, nil, tt.second.name, tt.second.value, tt.second.share, nil)
 			if (err == nil) != tt.together {
 				t.Fatalf("second lock: %v, want together %v", err, tt.together)
 			}
 			unlock()
 			if err != nil {
-				if second, err = locks.lock(t.Context(), nil, tt.second.name, tt.second.value, tt.second.share); err != nil {
+				if second, err = locks.lock(t.Context(), nil, tt.second.name, tt.second.value, tt.second.share, nil); err != nil {
 					t.Fatal(err)
 				}
 			}
