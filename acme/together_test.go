@@ -6,7 +6,9 @@ import (
 	"encoding/base64"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"keypaird/acme"
 	"keypaird/acme/acmetest"
@@ -17,6 +19,7 @@ type shared struct {
 	mu     sync.Mutex
 	dns    *acmetest.DNS
 	values map[string]bool
+	begun  atomic.Int32
 }
 
 const sharedName = "_acme-challenge.a.test."
@@ -24,11 +27,24 @@ const sharedName = "_acme-challenge.a.test."
 func (p *shared) Prove(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 	sum := sha256.Sum256([]byte(c.KeyAuth))
 	value := base64.RawURLEncoding.EncodeToString(sum[:])
+	if err := p.slowly(ctx); err != nil {
+		return err
+	}
 	if err := p.change(value, true); err != nil {
 		return err
 	}
 	defer p.change(value, false)
 	return validate(ctx)
+}
+
+// slowly lets a while pass, longer for each proof: a provider takes its time.
+func (p *shared) slowly(ctx context.Context) error {
+	select {
+	case <-time.After(time.Duration(p.begun.Add(1)) * 200 * time.Millisecond):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (p *shared) change(value string, there bool) error {
@@ -72,7 +88,7 @@ func TestResolverThatCaches(t *testing.T) {
 			t.Cleanup(func() { cache.Close() })
 			var n acmetest.Counter
 			g.ca.Close()
-			g.ca, err = acmetest.StartCA(acmetest.Options{DNS: cache.Addr, AuthzReuse: -1, Wrap: n.Wrap})
+			g.ca, err = acmetest.StartCA(acmetest.Options{DNS: cache.Addr, AuthzReuse: -1, NonceReject: -1, Wrap: n.Wrap})
 			if err != nil {
 				t.Fatal(err)
 			}
