@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/rollover"
 )
 
 // An Action is what a target needs.
@@ -47,8 +48,8 @@ type State struct {
 	Live        bool              // the newest version is the live one
 	InUse       *x509.Certificate // of the live version; nil if there is none
 	Record      Record
-	Opens       time.Time  // deployments may begin; zero: now
-	Next        *Announced // key of the next certificate, if its record is to be published first; nil: none
+	Opens       time.Time     // deployments may begin; zero: now
+	Next        *rollover.Key // key of the next certificate, if its record is to be published first; nil: none
 }
 
 // Decide says what to do about a target at now. The rules, in order:
@@ -65,7 +66,7 @@ type State struct {
 //     newest was stored and not made live before a crash. It does not wait for a
 //     new certificate that cannot be had yet, but for the window of deployments,
 //     unless less than a quarter of the lifetime is left of what is in use;
-//   - peers that know a key by TLSA records are heeded: see ChooseKey;
+//   - peers that know a key by TLSA records are heeded: see package rollover;
 //   - what failed is tried again after its backoff, or when a person asks. A CA
 //     that failed three times in a row, or once when time runs short, is left for
 //     the next one.
@@ -100,8 +101,8 @@ func decideMeanwhile(now time.Time, t Target, s State, mood Mood) (Decision, boo
 
 // decideIssue says whether the certificate that is needed may be ordered.
 func decideIssue(now time.Time, t Target, s State, mood Mood, why string) Decision {
-	if held := s.Held(now, t); held != "" {
-		return Decision{Wait, why + ", but " + held, s.Record.Dane.Look}
+	if held := s.Rollover(t).Held(now); held != "" {
+		return Decision{Wait, why + ", but " + held, s.Record.TLSA.QueryAt}
 	}
 	if mood != Forced {
 		if spent, until := s.overdrawn(now, t); spent != "" {
@@ -229,7 +230,7 @@ func needsCertificate(now time.Time, t Target, s State, mood Mood) string {
 		return "forced"
 	case !slices.Equal(Names(s.Leaf), canonical(t.Names)):
 		return "names changed"
-	case keypair.KeyType(s.Leaf.PublicKey) != t.KeyType && (len(t.TLSA) == 0 || s.rolls(now, t)):
+	case keypair.KeyType(s.Leaf.PublicKey) != t.KeyType && (len(t.TLSA) == 0 || s.Rollover(t).Ready(now)):
 		return "key type changed"
 	case known && !slices.Contains(t.CAs, rec.CA):
 		return "issued by " + rec.CA + ", which sign_with no longer names"

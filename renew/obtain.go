@@ -111,7 +111,7 @@ func (p *Pass) obtainAt(ctx context.Context, j *job, ca string) error {
 	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "ca", ca, "fingerprint", j.state.Fingerprint[:16],
 		"not_after", pair.Leaf.NotAfter.UTC(), "took", p.now().Sub(began).Round(time.Millisecond))
 	p.settle(j, pair.Leaf)
-	p.rolled(ctx, j, began, before)
+	p.afterOrder(ctx, j, began, before)
 	if unrecorded != nil {
 		return fmt.Errorf("recording: %w", unrecorded)
 	}

@@ -22,7 +22,7 @@ type Pass struct {
 	Obtainer Obtainer                      // required
 	Deployer Deployer                      // required
 	Advisor  Advisor                       // nil: no CA is asked when it wants certificates replaced
-	Viewer   Viewer                        // nil: no TLSA record is looked at
+	Resolver Resolver                      // nil: no TLSA records are queried
 	Records  *Records                      // shared with who shows them; nil: this pass alone uses them
 	Observer Observer                      // nil: nobody counts
 	Parallel int                           // orders at once; zero means 1
@@ -75,7 +75,7 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	if !late {
 		p.adviseAll(orders, jobs)
 	}
-	p.watchAll(orders, jobs)
+	p.queryTLSA(orders, jobs)
 	active := p.decideAll(jobs, &errs)
 	p.deployAll(ctx, p.obtainAll(orders, active, &errs), &errs)
 	p.refresh(active)
@@ -149,7 +149,7 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 		}
 		p.Log.Debug("decided", "cert", j.Name, "action", string(d.Action), "why", d.Why, "at", d.At)
 		if d.Action == Wait && p.Mood != Patient { // for the budget, or a record: nobody who asks waits for a backoff
-			errs.add(&TargetError{[]string{j.Name}, "obtaining", j.refusal(d, now)})
+			errs.add(&TargetError{[]string{j.Name}, "obtaining", j.refusedError(d, now)})
 		}
 	}
 	return active
@@ -181,8 +181,8 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 		if _, ask := j.state.wanted(now, j.Target); p.Advisor != nil && !ask.IsZero() {
 			at = earlier(at, later(ask, soon))
 		}
-		if look := j.state.Record.Dane.Look; p.Viewer != nil && len(j.TLSA) > 0 {
-			at = earlier(at, later(look, soon))
+		if query := j.state.Record.TLSA.QueryAt; p.Resolver != nil && len(j.TLSA) > 0 {
+			at = earlier(at, later(query, soon))
 		}
 		next[j.Name] = later(at, now.Add(time.Second))
 	}

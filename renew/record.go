@@ -24,7 +24,7 @@ type Record struct {
 	Advice      Advice                `json:"ari,omitzero"`          // of the CA, when to replace the newest
 	Deployments map[string]Deployment `json:"deployments,omitempty"` // by name
 	Notified    Notified              `json:"notified,omitzero"`     // what the operator was notified of
-	Dane        Dane                  `json:"dane,omitzero"`         // what was seen of TLSA records
+	TLSA        TLSARecord            `json:"tlsa,omitzero"`         // records by which peers know the key
 	External    Taken                 `json:"external,omitzero"`     // of the files, if the certificate is bought
 }
 

@@ -70,7 +70,7 @@ func (r *Records) pending(store *keypair.Store, name string) (Record, bool) {
 
 // clone returns a record that shares nothing with r that could be changed.
 func (r Record) clone() Record {
-	r.Orders, r.Deployments, r.Dane.Names = maps.Clone(r.Orders), maps.Clone(r.Deployments), maps.Clone(r.Dane.Names)
+	r.Orders, r.Deployments, r.TLSA.Names = maps.Clone(r.Orders), maps.Clone(r.Deployments), maps.Clone(r.TLSA.Names)
 	return r
 }
 

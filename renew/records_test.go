@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/rollover"
 )
 
 // fullDisk returns a pass whose records the disk does not take, as long as its
@@ -49,15 +50,15 @@ func TestShownIsACopy(t *testing.T) {
 	fails := func(j *job, n int) {
 		j.state.Record.failedOrder("le", Attempt{Failures: n})
 		j.state.Record.deployment("relayd", Deployment{Attempt: Attempt{Failures: n}})
-		if j.state.Record.Dane.Names == nil {
-			j.state.Record.Dane.Names = map[string]Sighting{}
+		if j.state.Record.TLSA.Names == nil {
+			j.state.Record.TLSA.Names = map[string]rollover.Observation{}
 		}
-		j.state.Record.Dane.Names["x"] = Sighting{Error: fmt.Sprint(n)}
+		j.state.Record.TLSA.Names["x"] = rollover.Observation{Error: fmt.Sprint(n)}
 	}
 	shows := func(s State, n int) {
 		t.Helper()
 		r := s.Record
-		if r.Orders["le"].Failures != n || r.Deployments["relayd"].Attempt.Failures != n || r.Dane.Names["x"].Error != fmt.Sprint(n) {
+		if r.Orders["le"].Failures != n || r.Deployments["relayd"].Attempt.Failures != n || r.TLSA.Names["x"].Error != fmt.Sprint(n) {
 			t.Errorf("shown: %+v, want %d everywhere", r, n)
 		}
 	}
@@ -92,7 +93,7 @@ func TestLookDuringPass(t *testing.T) {
 			for name, d := range s.Record.Deployments {
 				_ = name + d.Deployed
 			}
-			for name, seen := range s.Record.Dane.Names {
+			for name, seen := range s.Record.TLSA.Names {
 				_ = name + seen.Error
 			}
 			select {
@@ -107,10 +108,10 @@ func TestLookDuringPass(t *testing.T) {
 		p.retrySave(j)
 		j.state.Record.failedOrder("le", Attempt{Failures: i})
 		j.state.Record.deployment(fmt.Sprint(i), Deployment{})
-		if j.state.Record.Dane.Names == nil {
-			j.state.Record.Dane.Names = map[string]Sighting{}
+		if j.state.Record.TLSA.Names == nil {
+			j.state.Record.TLSA.Names = map[string]rollover.Observation{}
 		}
-		j.state.Record.Dane.Names[fmt.Sprint(i)] = Sighting{}
+		j.state.Record.TLSA.Names[fmt.Sprint(i)] = rollover.Observation{}
 		if p.save(j) == nil {
 			t.Fatal("the disk takes a record")
 		}

@@ -6,9 +6,8 @@
 // [Decide] is a pure function; a [Pass] looks at targets once and does what was
 // decided; a [Loop] makes passes for years. The package speaks neither ACME nor
 // DNS, and knows no proxies: it calls them through the small interfaces
-// [Obtainer], [Advisor], [Viewer], [Deployer] and [Notifier], which cmd/keypaird
-// fills in from the configuration. What it does know is what TLSA records mean for
-// a key, and which words of the configuration a remedy has to name.
+// [Obtainer], [Advisor], [Resolver] and [Deployer], which cmd/keypaird
+// fills in from the configuration. What it does know is which words of the configuration a remedy has to name.
 package renew
 
 import (

@@ -10,6 +10,7 @@ import (
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/renew"
+	"keypaird/renew/rollover"
 	"keypaird/renew/status"
 	"keypaird/renew/tlsa"
 )
@@ -19,13 +20,13 @@ const viewTimeout = 20 * time.Second
 
 var errNoView = errors.New("the name servers do not answer in time")
 
-// View implements renew.Viewer.
-func (w *wiring) View(ctx context.Context, t renew.Target, name string) (renew.View, error) {
+// TLSA implements renew.Resolver.
+func (w *wiring) TLSA(ctx context.Context, t renew.Target, name string) (rollover.RecordSet, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, viewTimeout, errNoView)
 	defer cancel()
 	checker := dns01.Checker{Resolvers: w.resolversOf(w.targets[t.Name], name), Log: w.log}
 	set, err := checker.TLSA(ctx, name)
-	return renew.View(set), err
+	return rollover.RecordSet(set), err
 }
 
 // resolversOf are whom to ask about the TLSA records of a host: those of the
@@ -50,21 +51,21 @@ func (w *wiring) checkTLSA(ctx context.Context, s status.Subject) []Finding {
 	}
 	state, err := renew.LoadState(w.store, s.Name)
 	if err == nil {
-		err = renew.LookNext(w.store, s.Target, &state)
+		err = renew.LoadNextKey(w.store, s.Target, &state)
 	}
 	if err != nil {
 		return []Finding{finding("tlsa", s.Name, "", err)}
 	}
 	var found []Finding
 	for _, name := range s.TLSA {
-		v, err := w.View(ctx, s.Target, name)
+		v, err := w.TLSA(ctx, s.Target, name)
 		if err != nil {
 			f := finding("tlsa", name, "", err)
 			f.Remedy = "see that the name servers of the zone answer, or correct resolvers in its [dns.*] table; nothing follows from this, but the key is not changed"
 			found = append(found, f)
 			continue
 		}
-		found = append(found, compareTLSA(name, v, state))
+		found = append(found, compareTLSA(name, v, state.Rollover(s.Target)))
 		if len(v.Records) > 0 && !v.Secure {
 			found = append(found, Finding{Check: "tlsa", Subject: name, Result: Warning,
 				Detail: "the resolver does not say that DNSSEC vouches for the records: peers heed them only if it does",
@@ -76,11 +77,11 @@ func (w *wiring) checkTLSA(ctx context.Context, s status.Subject) []Finding {
 }
 
 // compareTLSA says what is missing of the records at a name.
-func compareTLSA(name string, v renew.View, s renew.State) Finding {
+func compareTLSA(name string, v rollover.RecordSet, s rollover.State) Finding {
 	f := Finding{Check: "tlsa", Subject: name, Result: Good, Detail: "the records of the key in use and of the next key are there"}
-	refused, missing := s.Compare(name, v)
+	refused, missing := s.InUse != nil && tlsa.Refuses(v.Records, s.InUse), s.MissingAt(name, v.Records)
 	switch {
-	case s.Leaf == nil && len(missing) == 0:
+	case s.Newest == nil && len(missing) == 0:
 		f.Detail = "no key was made yet: keypaird issue makes two and says which records to publish"
 	case len(v.Records) > 0 && !slices.ContainsFunc(v.Records, tlsa.Usable):
 		f.Result, f.Detail = Warning, "none of the records can be used: peers encrypt, but check nothing"

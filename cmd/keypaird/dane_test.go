@@ -18,7 +18,7 @@ import (
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/probe"
-	"keypaird/renew"
+	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
 )
 
@@ -77,7 +77,7 @@ func TestTLSARulesAgree(t *testing.T) {
 			if one.Usage == 2 && one.Unusable() == "" {
 				continue // of a CA, of which nothing is known when a key is chosen
 			}
-			var view renew.View
+			var view rollover.RecordSet
 			for _, r := range set {
 				text := fmt.Sprintf("%d %d %d %x", r.Usage, r.Selector, r.Matching, r.Data)
 				if got := tlsa.Usable(text); got != (r.Unusable() == "") {
@@ -88,7 +88,7 @@ func TestTLSARulesAgree(t *testing.T) {
 			found := probe.Judge(probe.Sight{Chain: []*x509.Certificate{leaf}}, probe.Expect{Now: time.Now(), TLSA: set, Roots: x509.NewCertPool()})
 			want := slices.ContainsFunc(found, func(f probe.Finding) bool { return f.Fault == probe.NoTLSA })
 			outcomes[want]++
-			if got, _ := (renew.State{InUse: leaf}).Compare("_25._tcp.mx", view); got != want {
+			if got := tlsa.Refuses(view.Records, leaf); got != want {
 				t.Errorf("%q refuse: %t, want %t", view.Records, got, want)
 			}
 		}

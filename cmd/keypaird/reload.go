@@ -178,7 +178,7 @@ func (k *keeper) take(o *offer) {
 	}
 	fresh := o.parts.pass(renew.Patient)
 	p := &k.pass
-	p.Store, p.Obtainer, p.Deployer, p.Advisor, p.Viewer, p.Log = fresh.Store, fresh.Obtainer, fresh.Deployer, fresh.Advisor, fresh.Viewer, fresh.Log
+	p.Store, p.Obtainer, p.Deployer, p.Advisor, p.Resolver, p.Log = fresh.Store, fresh.Obtainer, fresh.Deployer, fresh.Advisor, fresh.Resolver, fresh.Log
 	p.Parallel, p.Mood, p.Window = fresh.Parallel, fresh.Mood, fresh.Window
 	p.Observer, p.Records = k.app.metrics, &k.records
 	n := &k.notifier

@@ -249,6 +249,6 @@ func (w *wiring) lockPath() string { return filepath.Join(w.cfg.State, "lock") }
 // pass returns one look at the targets.
 func (w *wiring) pass(mood renew.Mood) *renew.Pass {
 	return &renew.Pass{
-		Store: w.store, Obtainer: w, Deployer: w, Advisor: w, Viewer: w, Parallel: w.cfg.Parallel, Mood: mood, Window: w.opens(), Log: w.log,
+		Store: w.store, Obtainer: w, Deployer: w, Advisor: w, Resolver: w, Parallel: w.cfg.Parallel, Mood: mood, Window: w.opens(), Log: w.log,
 	}
 }

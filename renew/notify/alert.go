@@ -3,7 +3,6 @@ package notify
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"keypaird/renew"
@@ -45,7 +44,7 @@ func Check(now time.Time, t renew.Target, s renew.State) Alert {
 	switch {
 	case s.InUse != nil && !now.Before(s.OverdueAt(t)):
 		a.Kind = Expiring
-	case a.Step == stepTLSA && !tlsaUnknown(t, s),
+	case a.Step == stepTLSA && !s.Rollover(t).Unknown(),
 		a.Failure.Failures >= After, a.Failure.Failures > 0 && s.InUse != nil && s.Urgent(now) && t.External == nil:
 		a.Kind = Failing
 	}
@@ -63,7 +62,7 @@ func Failure(now time.Time, t renew.Target, s renew.State) (step string, worst r
 	default:
 		step = "ordering at " + ca
 	}
-	if refused := s.Record.Dane.Attempt; len(t.TLSA) > 0 && refused.Failures > worst.Failures {
+	if refused := s.Record.TLSA.Attempt; len(t.TLSA) > 0 && refused.Failures > worst.Failures {
 		step, worst = stepTLSA, refused
 	}
 	for _, name := range t.Deploy {
@@ -76,11 +75,6 @@ func Failure(now time.Time, t renew.Target, s renew.State) (step string, worst r
 }
 
 const stepTLSA = "comparing TLSA records"
-
-// tlsaUnknown reports whether the last query for some TLSA records failed.
-func tlsaUnknown(t renew.Target, s renew.State) bool {
-	return slices.ContainsFunc(t.TLSA, func(name string) bool { return s.Record.Dane.Names[name].Error != "" })
-}
 
 // A Notice is what the operator is notified of.
 type Notice struct {

@@ -71,7 +71,7 @@ func collect(load LoadState, store *keypair.Store, s Subject, now time.Time) (Ta
 	if s.Window != nil {
 		state.Opens = s.Window(now)
 	}
-	if err := renew.LookNext(store, s.Target, &state); err != nil {
+	if err := renew.LoadNextKey(store, s.Target, &state); err != nil {
 		return t, err
 	}
 	t.TLSA = newTLSA(s, state, now)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
 )
 
@@ -40,7 +41,8 @@ func newTLSA(s Subject, state renew.State, now time.Time) *TLSA {
 	if len(s.TLSA) == 0 {
 		return nil
 	}
-	t := &TLSA{Next: state.Next.TLSA(), Refused: len(state.Refused(s.Target)) > 0, Held: state.Held(now, s.Target), Names: []TLSAName{}}
+	r := state.Rollover(s.Target)
+	t := &TLSA{Next: state.Next.TLSA(), Refused: len(r.Mismatched()) > 0, Held: r.Held(now), Names: []TLSAName{}}
 	if state.InUse != nil {
 		t.Live = tlsa.Record(state.InUse.RawSubjectPublicKeyInfo)
 	}
@@ -50,24 +52,24 @@ func newTLSA(s Subject, state renew.State, now time.Time) *TLSA {
 	if t.Newest == t.Live {
 		t.Newest = ""
 	}
-	if at := state.Rolls(s.Target); !at.IsZero() {
+	if at := r.RolloverAt(); !at.IsZero() {
 		at = second(at)
 		t.Rolls = &at
 	}
 	for _, name := range s.TLSA {
-		t.Names = append(t.Names, newTLSAName(name, s, state))
+		t.Names = append(t.Names, newTLSAName(name, r))
 	}
 	return t
 }
 
-func newTLSAName(name string, s Subject, state renew.State) TLSAName {
-	g := state.Record.Dane.Names[name]
+func newTLSAName(name string, s rollover.State) TLSAName {
+	o := s.Record.Names[name]
 	n := TLSAName{
-		Name: name, SeenAt: second(g.At), Records: g.Records, Partly: g.Partly, TTL: int(g.TTL / time.Second), Secure: g.Secure,
-		NextSince: second(g.Since), Error: g.Error,
+		Name: name, SeenAt: second(o.At), Records: o.Records, Partly: o.Partly, TTL: int(o.TTL / time.Second), Secure: o.Secure,
+		NextSince: second(o.Since), Error: o.Error,
 	}
-	_, n.Publish = state.Compare(name, renew.View{Records: g.Records})
-	records, now := state.Removable(s.Target, name)
+	n.Publish = s.MissingAt(name, o.Records)
+	records, now := s.Removable(name)
 	for _, r := range records {
 		line := tlsa.ZoneLine(name, r)
 		if now {

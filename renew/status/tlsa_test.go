@@ -9,6 +9,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
 )
 
@@ -19,7 +20,7 @@ func recordOf(p *keypair.Pair) string { return tlsa.Record(p.Leaf.RawSubjectPubl
 
 // mailDesk has one target with TLSA records, of which dane tells what was seen,
 // given the records of the keys of its pairs and of the next one.
-func mailDesk(t *testing.T, live int, dane func(keys []string, next string) renew.Dane, pairs ...*keypair.Pair) Document {
+func mailDesk(t *testing.T, live int, dane func(keys []string, next string) renew.TLSARecord, pairs ...*keypair.Pair) Document {
 	t.Helper()
 	d := &desk{t: t, store: open(t)}
 	s := subject("mail")
@@ -36,7 +37,7 @@ func mailDesk(t *testing.T, live int, dane func(keys []string, next string) rene
 			r = deployed(fps[max(live, 1)-1])
 			r.Fingerprint = fps[len(fps)-1]
 		}
-		r.Dane = dane(keys, recordOf(next))
+		r.TLSA = dane(keys, recordOf(next))
 		return r
 	}, pairs...)
 	doc, err := Collect(d.store, d.subjects, now)
@@ -47,46 +48,48 @@ func mailDesk(t *testing.T, live int, dane func(keys []string, next string) rene
 // How TLSA records stand is said to people, to programs and on the page alike.
 func TestTLSA(t *testing.T) {
 	other := "3 1 1 " + strings.Repeat("0", 64)
-	seen := func(next string, since time.Duration, records ...string) renew.Dane {
-		g := renew.Sighting{At: now, Records: records, TTL: time.Hour, TTLAt: now, Secure: true}
+	seen := func(next string, since time.Duration, records ...string) renew.TLSARecord {
+		g := rollover.Observation{At: now, Records: records, TTL: time.Hour, TTLAt: now, Secure: true}
 		if since > 0 {
 			g.Since = now.Add(-since)
 		}
-		return renew.Dane{Key: next, Former: []string{other}, Names: map[string]renew.Sighting{mx: g}}
+		return renew.TLSARecord{Record: rollover.Record{Next: next, Retired: []string{other}, Names: map[string]rollover.Observation{mx: g}}}
 	}
 	one, two := pair(t, 10*aDay, "R10", "mail.example"), pair(t, 0, "R10", "mail.example")
 	for _, tt := range []struct {
 		name  string
 		live  int
 		pairs []*keypair.Pair
-		dane  func(keys []string, next string) renew.Dane
+		dane  func(keys []string, next string) renew.TLSARecord
 		want  []string
 		plea  string
 	}{
-		{"all is there", 1, []*keypair.Pair{one}, func(k []string, next string) renew.Dane { return seen(next, 3*time.Hour, k[0], next) },
+		{"all is there", 1, []*keypair.Pair{one}, func(k []string, next string) renew.TLSARecord { return seen(next, 3*time.Hour, k[0], next) },
 			[]string{recordOf(one) + ": the key in use", ": the next key", "the next renewal has the next key", mx + ": 2 records, at 2026-03-01 12:00Z\n"}, ""},
-		{"since an hour", 1, []*keypair.Pair{one}, func(k []string, next string) renew.Dane { return seen(next, time.Hour, k[0], next) },
+		{"since an hour", 1, []*keypair.Pair{one}, func(k []string, next string) renew.TLSARecord { return seen(next, time.Hour, k[0], next) },
 			[]string{"renewals have the next key from 2026-03-01 13:00Z on"}, ""},
-		{"the next one is missing", 1, []*keypair.Pair{one}, func(k []string, next string) renew.Dane { return seen(next, 0, k[0]) },
+		{"the next one is missing", 1, []*keypair.Pair{one}, func(k []string, next string) renew.TLSARecord { return seen(next, 0, k[0]) },
 			[]string{"renewals keep the key until the record of the next key was visible everywhere for two TTLs", "publish: " + mx + ". IN TLSA 3 1 1 "}, ""},
-		{"an old one is left", 1, []*keypair.Pair{one}, func(k []string, next string) renew.Dane { return seen(next, 0, k[0], other) },
+		{"an old one is left", 1, []*keypair.Pair{one}, func(k []string, next string) renew.TLSARecord { return seen(next, 0, k[0], other) },
 			[]string{"    may be removed: " + mx + ". IN TLSA " + other + "\n"}, ""},
-		{"an old one is left, and the newest not deployed", 1, []*keypair.Pair{one, two}, func(k []string, next string) renew.Dane { return seen(next, 0, k[0], k[1], other) },
+		{"an old one is left, and the newest not deployed", 1, []*keypair.Pair{one, two}, func(k []string, next string) renew.TLSARecord { return seen(next, 0, k[0], k[1], other) },
 			[]string{"    may be removed once the newest is in use everywhere: " + mx + ". IN TLSA " + other + "\n", recordOf(two) + ": the key of the newest certificate"}, ""},
-		{"the one in use is missing", 1, []*keypair.Pair{one}, func(_ []string, next string) renew.Dane { return mismatched(seen(next, 0, other)) },
+		{"the one in use is missing", 1, []*keypair.Pair{one}, func(_ []string, next string) renew.TLSARecord { return mismatched(seen(next, 0, other)) },
 			[]string{"publish: " + mx + ". IN TLSA " + recordOf(one)}, "peers that heed TLSA records refuse the key in use"},
-		{"nobody has looked", 1, []*keypair.Pair{one}, func(_ []string, next string) renew.Dane { return renew.Dane{Key: next} },
+		{"nobody has looked", 1, []*keypair.Pair{one}, func(_ []string, next string) renew.TLSARecord {
+			return renew.TLSARecord{Record: rollover.Record{Next: next}}
+		},
 			[]string{mx + ": not looked at yet\n"}, ""},
-		{"the last look failed", 1, []*keypair.Pair{one}, func(k []string, next string) renew.Dane {
+		{"the last look failed", 1, []*keypair.Pair{one}, func(k []string, next string) renew.TLSARecord {
 			d := seen(next, 3*time.Hour, k[0], next)
 			g := d.Names[mx]
 			g.Error, g.Secure, g.Partly = "no answer\x1b[2J", false, []string{other}
 			d.Names[mx] = g
 			return d
 		}, []string{"renewals keep the key", mx + ": 2 records, at 2026-03-01 12:00Z; 1 more at some servers only; DNSSEC does not vouch for them, says the resolver: peers ignore such; the last look failed: no answer [2J"}, ""},
-		{"no certificate, no records", 0, nil, func(_ []string, next string) renew.Dane { return seen(next, 0) },
+		{"no certificate, no records", 0, nil, func(_ []string, next string) renew.TLSARecord { return seen(next, 0) },
 			[]string{"the first certificate has the next key", mx + ": no records, at 2026-03-01 12:00Z"}, ""},
-		{"no certificate, and records of others", 0, nil, func(_ []string, next string) renew.Dane { return mismatched(seen(next, 0, other)) },
+		{"no certificate, and records of others", 0, nil, func(_ []string, next string) renew.TLSARecord { return mismatched(seen(next, 0, other)) },
 			[]string{"no certificate is ordered: none of the TLSA records of " + mx + " is that of its key"}, "there is no certificate in use: none of the TLSA records"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -124,7 +127,7 @@ func TestTLSA(t *testing.T) {
 }
 
 // mismatched is d after a pass found that the records do not match.
-func mismatched(d renew.Dane) renew.Dane {
+func mismatched(d renew.TLSARecord) renew.TLSARecord {
 	d.Attempt = renew.Attempt{Failures: 1}
 	return d
 }

@@ -3,6 +3,7 @@ package renew
 import (
 	"errors"
 	"fmt"
+	"keypaird/renew/rollover"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -41,7 +42,7 @@ func TestDaneFlood(t *testing.T) {
 		if n := len(s.Record.Issued); n != 1 || w.used(t) != first {
 			t.Errorf("%d renewals recorded, rolled %t", n, w.used(t) != first)
 		}
-		if g := s.Record.Dane.Names[mx2]; !strings.HasPrefix(g.Error, "the TLSA records of all names have ") {
+		if g := s.Record.TLSA.Names[mx2]; !strings.HasPrefix(g.Error, "the TLSA records of all names have ") {
 			t.Errorf("error %q", g.Error)
 		}
 	})
@@ -75,7 +76,7 @@ func TestDaneKeyLost(t *testing.T) {
 				}
 				time.Sleep(day)
 				w.run(t, Asked)
-				if got := w.used(t); got == first || (got == next) != tt.next || !strings.Contains(w.log.String(), "key lost") {
+				if got := w.used(t); got == first || (got == next) != tt.next || !strings.Contains(w.log.String(), "key unreadable") {
 					t.Errorf("renewed %t, with the next key %t\n%s", got != first, got == next, w.log.String())
 				}
 			})
@@ -94,7 +95,7 @@ func TestDaneKeyUnread(t *testing.T) {
 		held  bool
 	}{{89 * day, true}, {90 * day, false}} {
 		p := Pass{Records: new(Records), Log: w.world.log, Clock: func() time.Time { return time.Now().Add(tt.after) }}
-		if key, err := p.instead(j, odd); (err != nil) != tt.held || (key == nil) != tt.held {
+		if key, err := p.replaceLostKey(j, odd); (err != nil) != tt.held || (key == nil) != tt.held {
 			t.Errorf("after %v: %v, %v", tt.after, key, err)
 		}
 	}
@@ -111,7 +112,7 @@ func TestDaneTakenOut(t *testing.T) {
 		out := dane
 		out.TLSA = nil
 		pass := func(mood Mood, target Target) {
-			p := Pass{Store: w.store, Obtainer: w, Deployer: w, Viewer: w.zone, Mood: mood, Log: w.world.log}
+			p := Pass{Store: w.store, Obtainer: w, Deployer: w, Resolver: w.zone, Mood: mood, Log: w.world.log}
 			p.Run(t.Context(), []Target{target})
 		}
 		file := filepath.Join(w.store.Dir(dane.Name), nextKeyFile)
@@ -119,7 +120,7 @@ func TestDaneTakenOut(t *testing.T) {
 		if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the key: %v", err)
 		}
-		if d := w.state(t).Record.Dane; d.known() || !d.Made.IsZero() {
+		if d := w.state(t).Record.TLSA; !d.Empty() || !d.Made.IsZero() {
 			t.Errorf("the record: %+v", d)
 		}
 		time.Sleep(day)
@@ -139,8 +140,8 @@ func TestDaneNotTakenOut(t *testing.T) {
 	j := &job{Target: out, state: w.state(t)}
 	must(t, w.store.Close())
 	p := Pass{Store: w.store, Records: new(Records), Log: w.world.log}
-	p.forget(j)
-	if !j.state.Record.Dane.known() {
+	p.dropNextKey(j)
+	if j.state.Record.TLSA.Empty() {
 		t.Error("forgotten, although the key is there")
 	}
 }
@@ -155,13 +156,13 @@ func TestDaneClockSet(t *testing.T) {
 		wrong := -10 * 365 * day
 		pass := func(mood Mood) {
 			p := Pass{
-				Store: w.store, Obtainer: w, Deployer: w, Viewer: w.zone, Mood: mood, Log: w.world.log,
+				Store: w.store, Obtainer: w, Deployer: w, Resolver: w.zone, Mood: mood, Log: w.world.log,
 				Clock: func() time.Time { return time.Now().Add(wrong) },
 			}
 			p.Run(t.Context(), []Target{dane})
 		}
 		pass(Asked)
-		if w.state(t).Record.Dane.Names[mx].Since.IsZero() {
+		if w.state(t).Record.TLSA.Names[mx].Since.IsZero() {
 			t.Fatal("the record was not seen")
 		}
 		wrong = 0
@@ -174,8 +175,8 @@ func TestDaneClockSet(t *testing.T) {
 		}
 		time.Sleep(2 * time.Hour)
 		pass(Asked)
-		if s := w.state(t); !s.rolls(time.Now(), dane) {
-			t.Errorf("not trusted after two TTLs: %+v", s.Record.Dane)
+		if s := w.state(t); !s.Rollover(dane).Ready(time.Now()) {
+			t.Errorf("not trusted after two TTLs: %+v", s.Record.TLSA)
 		}
 	})
 }
@@ -190,10 +191,10 @@ func TestDaneKeptBy(t *testing.T) {
 		w := newDaneWorld(t)
 		w.run(t, Patient)
 		j := &job{Target: dane, state: w.state(t)}
-		j.state.Record.Dane.Names = both(Sighting{At: time.Now(), Since: time.Now().Add(-tt.seen), TTL: time.Hour})
-		j.state.Record.Dane.Made = time.Time{}
+		j.state.Record.TLSA.Names = both(rollover.Observation{At: time.Now(), Since: time.Now().Add(-tt.seen), TTL: time.Hour})
+		j.state.Record.TLSA.Made = time.Time{}
 		p := Pass{Store: w.store, Records: new(Records), Log: w.logger()}
-		p.rolled(t.Context(), j, time.Now(), j.state.Leaf)
+		p.afterOrder(t.Context(), j, time.Now(), j.state.Leaf)
 		if !strings.Contains(w.log.String(), tt.want) {
 			t.Errorf("seen %v ago: %s", tt.seen, w.log.String())
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
 )
 
@@ -27,11 +28,11 @@ type zone struct {
 	looks   int
 }
 
-func (z *zone) View(_ context.Context, _ Target, name string) (View, error) {
+func (z *zone) TLSA(_ context.Context, _ Target, name string) (rollover.RecordSet, error) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.looks++
-	return View{Records: z.records[name], TTL: z.ttl}, z.err
+	return rollover.RecordSet{Records: z.records[name], TTL: z.ttl}, z.err
 }
 
 // publish has every name show just these records.
@@ -67,7 +68,7 @@ func (w *daneWorld) Obtain(_ context.Context, o Order) (*keypair.Pair, error) {
 
 func (w *daneWorld) run(t *testing.T, mood Mood) Report {
 	t.Helper()
-	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Viewer: w.zone, Mood: mood, Log: w.logger()}
+	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Resolver: w.zone, Mood: mood, Log: w.logger()}
 	return p.Run(t.Context(), []Target{dane})
 }
 
@@ -76,7 +77,7 @@ func (w *daneWorld) state(t *testing.T) State {
 	t.Helper()
 	s, err := LoadState(w.store, dane.Name)
 	must(t, err)
-	must(t, LookNext(w.store, dane, &s))
+	must(t, LoadNextKey(w.store, dane, &s))
 	return s
 }
 
@@ -116,10 +117,10 @@ func TestDaneLife(t *testing.T) {
 			t.Fatalf("not rolled after two TTLs:\n%s", w.log.String())
 		}
 		w.run(t, Asked)
-		if old, now := w.state(t).Removable(dane, mx); !slices.Equal(old, []string{first}) || !now {
+		if old, now := w.state(t).Rollover(dane).Removable(mx); !slices.Equal(old, []string{first}) || !now {
 			t.Errorf("may be removed: %q, now %t", old, now)
 		}
-		if w.state(t).Rolls(dane) != (time.Time{}) {
+		if w.state(t).Rollover(dane).RolloverAt() != (time.Time{}) {
 			t.Error("the key after the next can be trusted in at once")
 		}
 	})
@@ -133,7 +134,7 @@ func TestDaneLooks(t *testing.T) {
 		w.run(t, Patient)
 		w.zone.looks = 0
 		r := w.run(t, Patient)
-		if at := r.Next[dane.Name]; w.zone.looks != 2 || time.Until(at) < lookSoon-time.Second {
+		if at := r.Next[dane.Name]; w.zone.looks != 2 || time.Until(at) < 5*time.Minute-time.Second {
 			t.Errorf("%d looks after a roll, next in %v", w.zone.looks, time.Until(at))
 		}
 		for range 60 {
@@ -167,12 +168,12 @@ func TestDaneUnknown(t *testing.T) {
 		if fix := Remedy(r.Errs[0]); !strings.HasPrefix(fix, "see that the name servers answer, or correct resolvers in ") {
 			t.Errorf("remedy: %s", fix)
 		}
-		if len(w.keys) != 0 || w.state(t).Record.Dane.Attempt.Failures != 1 {
+		if len(w.keys) != 0 || w.state(t).Record.TLSA.Attempt.Failures != 1 {
 			t.Fatal("ordered, or nobody knows")
 		}
 		w.zone.err = nil
 		w.run(t, Patient) // the look is not due
-		time.Sleep(lookAgain)
+		time.Sleep(rollover.RetryAfterMismatch)
 		w.run(t, Patient)
 		first := w.used(t)
 		w.zone.publish(first, w.state(t).Next.TLSA())
@@ -197,18 +198,18 @@ func TestDaneRefused(t *testing.T) {
 		w.zone.publish(tlsa.Record(spki("another")))
 		for i := range stubborn {
 			w.run(t, Asked)
-			if told := strings.Contains(w.log.String(), "not in harmony with TLSA records"); told != (i == 0) {
+			if told := strings.Contains(w.log.String(), "TLSA records do not match"); told != (i == 0) {
 				t.Errorf("look %d: told %t", i, told)
 			}
 		}
 		s := w.state(t)
-		cause := s.Record.Dane.Attempt
-		if cause.Failures != stubborn || !strings.Contains(cause.Remedy, tlsa.ZoneLine(mx, w.used(t))) || !slices.Equal(s.Refused(dane), dane.TLSA) {
+		cause := s.Record.TLSA.Attempt
+		if cause.Failures != stubborn || !strings.Contains(cause.Remedy, tlsa.ZoneLine(mx, w.used(t))) || !slices.Equal(s.Rollover(dane).Mismatched(), dane.TLSA) {
 			t.Errorf("%+v", cause)
 		}
 		w.zone.publish(w.used(t))
 		w.run(t, Asked)
-		if kind := w.state(t).Record.Dane.Attempt.Failures; kind != 0 {
+		if kind := w.state(t).Record.TLSA.Attempt.Failures; kind != 0 {
 			t.Errorf("still %v", kind)
 		}
 	})
@@ -251,7 +252,7 @@ func TestDaneKilled(t *testing.T) {
 				tt.harm(t, w, before)
 				w.run(t, Forced)
 				s := w.state(t)
-				if w.used(t) != two || s.Next == nil || s.Next.TLSA() == two || s.Record.Dane.Key != s.Next.TLSA() {
+				if w.used(t) != two || s.Next == nil || s.Next.TLSA() == two || s.Record.TLSA.Next != s.Next.TLSA() {
 					t.Errorf("rolled %t, next %v", w.used(t) != two, s.Next.TLSA())
 				}
 			})
@@ -276,7 +277,7 @@ func TestDaneOrderFails(t *testing.T) {
 			t.Fatalf("%d orders, rolled %t", len(w.keys), w.used(t) == next.TLSA())
 		}
 		for _, key := range w.keys {
-			if a, err := newAnnounced(key); err != nil || a.TLSA() != next.TLSA() {
+			if a, err := rollover.NewKey(key); err != nil || a.TLSA() != next.TLSA() {
 				t.Errorf("an order for another key, %v", err)
 			}
 		}

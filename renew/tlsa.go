@@ -1,0 +1,245 @@
+package renew
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"keypaird/renew/rollover"
+	"keypaird/renew/tlsa"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Resolver queries TLSA records.
+type Resolver interface {
+	// TLSA returns what is published at a name of t's TLSA records. An error
+	// means that it is not known.
+	TLSA(ctx context.Context, t Target, name string) (rollover.RecordSet, error)
+}
+
+// A TLSARecord is what is kept of the TLSA records of a target.
+type TLSARecord struct {
+	rollover.Record
+	Attempt Attempt `json:"attempt,omitzero"` // passes in a row that found a mismatch
+}
+
+// Rollover is the state of a target as the rules for its next key see it.
+func (s State) Rollover(t Target) rollover.State {
+	deployed := s.Live
+	for _, d := range t.Deploy {
+		deployed = deployed && s.Record.Deployments[d].Done(s.Fingerprint, t.Manner[d])
+	}
+	return rollover.State{
+		Names: t.TLSA, KeyType: t.KeyType, InUse: s.InUse, Newest: s.Leaf, Next: s.Next, Deployed: deployed, Record: s.Record.TLSA.Record,
+	}
+}
+
+func (j *job) rollover() rollover.State { return j.state.Rollover(j.Target) }
+
+// queryTimeout bounds all queries of a pass for TLSA records.
+const queryTimeout = time.Minute
+
+var errQueryTimeout = errors.New("no answer in time")
+
+// queryTLSA ensures that each target with TLSA records has a next key, and queries
+// the records that are due.
+func (p *Pass) queryTLSA(ctx context.Context, jobs []*job) {
+	for _, j := range jobs {
+		p.dropNextKey(j)
+	}
+	jobs = slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return len(j.TLSA) == 0 || j.broken != nil })
+	p.each(len(jobs), func(i int) {
+		if err := p.ensureNextKey(ctx, jobs[i]); err != nil && ctx.Err() == nil {
+			p.Log.Error("no next key", "cert", jobs[i].Name, "err", err, "remedy", Remedy(err))
+		}
+	})
+	type query struct {
+		job  *job
+		name string
+		set  rollover.RecordSet
+		err  error
+	}
+	var queries []*query
+	for _, j := range jobs {
+		if p.Resolver != nil && p.tlsaDue(j) {
+			for _, name := range j.TLSA {
+				queries = append(queries, &query{job: j, name: name})
+			}
+		}
+	}
+	querying, cancel := context.WithTimeoutCause(ctx, queryTimeout, errQueryTimeout)
+	defer cancel()
+	p.each(len(queries), func(i int) {
+		q := queries[i]
+		defer p.recovered(&q.err, "cert", q.job.Name)
+		q.set, q.err = p.Resolver.TLSA(querying, q.job.Target, q.name)
+	})
+	if ctx.Err() != nil {
+		return
+	}
+	for _, q := range queries {
+		p.observe(q.job, q.name, q.set, q.err)
+	}
+	for i, q := range queries {
+		if i == 0 || queries[i-1].job != q.job {
+			p.evaluateTLSA(q.job)
+		}
+	}
+}
+
+// tlsaDue reports whether the records of a target are to be queried now: when it
+// is time, when the operator asks, and before an order.
+func (p *Pass) tlsaDue(j *job) bool {
+	now, at := p.now(), j.state.Record.TLSA.QueryAt
+	return p.Mood != Patient || !at.After(now) || at.Sub(now) > rollover.MaxQueryInterval+time.Minute || needsCertificate(now, j.Target, j.state, p.Mood) != ""
+}
+
+// observe records what one query found.
+func (p *Pass) observe(j *job, name string, set rollover.RecordSet, err error) {
+	d := &j.state.Record.TLSA
+	if d.Names == nil {
+		d.Names = map[string]rollover.Observation{}
+	}
+	before := d.Names[name].Unsettled(d.Made, p.now())
+	if err == nil {
+		err = d.CheckSize(j.TLSA, name, set)
+	}
+	if err != nil {
+		d.Names[name] = before.Failed(err)
+		p.Log.Info("TLSA query failed", "cert", j.Name, "name", name, "err", err)
+		return
+	}
+	o := before.Answered(set, j.state.Next, p.now())
+	d.Names[name] = o
+	if len(o.Records) > 0 && !o.Secure && (before.Secure || len(before.Records) == 0) {
+		p.Log.Warn("TLSA records are not DNSSEC-validated, peers ignore them", "cert", j.Name, "name", name)
+	}
+	switch {
+	case before.Since.IsZero() && !o.Since.IsZero():
+		p.Log.Info("TLSA record of the next key seen", "cert", j.Name, "name", name, "trusted_from", o.TrustedFrom())
+	case !before.Since.IsZero() && o.Since.IsZero():
+		p.Log.Warn("TLSA record of the next key is gone", "cert", j.Name, "record", tlsa.ZoneLine(name, j.state.Next.TLSA()))
+	}
+}
+
+// evaluateTLSA records whether the records of a target match, and when to query
+// again.
+func (p *Pass) evaluateTLSA(j *job) {
+	now, d := p.now(), &j.state.Record.TLSA
+	for name := range d.Names { // that are no longer configured
+		if !contains(j.TLSA, name) {
+			delete(d.Names, name)
+		}
+	}
+	if err := j.tlsaMismatch(now); err != nil {
+		var held *HeldError // which a manual pass returns anyway
+		if d.Attempt.Failures == 0 && (p.Mood == Patient || !errors.As(err, &held)) {
+			p.Log.Warn("TLSA records do not match", "cert", j.Name, "err", err, "remedy", Remedy(err))
+		}
+		d.Attempt = d.Attempt.Failed(err, now, time.Time{})
+	} else {
+		d.Attempt = Attempt{}
+	}
+	d.QueryAt = j.rollover().NextQuery(now, d.Attempt.Failures > 0).UTC().Truncate(time.Second)
+	if err := p.save(j); err != nil {
+		p.Log.Warn("record not saved", "cert", j.Name, "step", "querying TLSA records", "err", err)
+	}
+}
+
+// tlsaMismatch says why the observed records need the operator: peers refuse the
+// certificate in use, or would refuse the first one.
+func (j *job) tlsaMismatch(now time.Time) error {
+	r := j.rollover()
+	if names := r.Mismatched(); len(names) > 0 {
+		return &MismatchError{Names: names, Record: tlsa.Record(j.state.InUse.RawSubjectPublicKeyInfo), NextReady: r.Ready(now), Target: j.Name}
+	}
+	if r.Held(now) != "" && len(r.Missing()) > 0 {
+		return j.heldError(now)
+	}
+	return nil
+}
+
+// afterOrder makes the next key after an order that began and replaced before, and
+// logs which records are to be published now.
+func (p *Pass) afterOrder(ctx context.Context, j *job, began time.Time, before *x509.Certificate) {
+	if len(j.TLSA) == 0 {
+		return
+	}
+	if before != nil && tlsa.Record(before.RawSubjectPublicKeyInfo) == tlsa.Record(j.state.Leaf.RawSubjectPublicKeyInfo) {
+		why := "the TLSA record of the next key was not visible everywhere for two TTLs"
+		if j.rollover().Ready(began) {
+			why = "it is that of an order that was under way before"
+		}
+		p.Log.Warn("key kept", "cert", j.Name, "why", why)
+	}
+	if err := p.ensureNextKey(ctx, j); err != nil {
+		p.Log.Error("no next key", "cert", j.Name, "err", err, "remedy", Remedy(err))
+		return
+	}
+	for _, line := range j.rollover().Missing() {
+		p.Log.Warn("TLSA record to publish", "cert", j.Name, "record", line)
+	}
+}
+
+// heldError is why a first certificate is not ordered.
+func (j *job) heldError(now time.Time) error {
+	r := j.rollover()
+	return &HeldError{Why: r.Held(now), Unknown: r.Unknown(), Records: r.Missing()}
+}
+
+// refusedError is why a needed certificate is not ordered.
+func (j *job) refusedError(d Decision, now time.Time) error {
+	if j.rollover().Held(now) != "" {
+		return j.heldError(now)
+	}
+	return &BudgetError{j.Name, d.Why, d.At}
+}
+
+// A HeldError reports a first certificate that peers would refuse for the TLSA
+// records there are.
+type HeldError struct {
+	Why     string
+	Unknown bool     // it could not be found out which there are
+	Records []string // to publish
+}
+
+func (e *HeldError) Error() string { return "not ordered, " + e.Why }
+
+// Remedy says what the operator can do about it.
+func (e *HeldError) Remedy() string {
+	if e.Unknown {
+		return "see that the name servers answer, or correct resolvers in the [dns.*] table of that zone; or take tlsa out to go on without"
+	}
+	if len(e.Records) == 0 {
+		return "wait: the records are there, and are to be visible for two TTLs"
+	}
+	return "publish this beside the records that are there, and keypaird goes on when it was visible for two TTLs: " + strings.Join(e.Records, "\n")
+}
+
+// A MismatchError reports TLSA records that make peers refuse the certificate in
+// use.
+type MismatchError struct {
+	Target    string
+	Names     []string
+	Record    string // of the key in use
+	NextReady bool   // all caches have the record of the next key
+}
+
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("none of the TLSA records of %s is that of the key in use: peers that heed them refuse it", strings.Join(e.Names, ", "))
+}
+
+// Remedy says what the operator can do about it.
+func (e *MismatchError) Remedy() string {
+	lines := make([]string, len(e.Names))
+	for i, name := range e.Names {
+		lines[i] = tlsa.ZoneLine(name, e.Record)
+	}
+	text := "publish this: " + strings.Join(lines, "\n")
+	if e.NextReady {
+		text += "\nor have the next key used, whose record is there: keypaird issue -force " + e.Target
+	}
+	return text
+}
