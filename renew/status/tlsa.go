@@ -139,7 +139,7 @@ func (n TLSAName) Says() string {
 			text += fmt.Sprintf("; %d more at some servers only", len(n.Partly))
 		}
 		if !n.Secure {
-			text += "; DNSSEC does not vouch for them, says the resolver: peers ignore such"
+			text += "; not DNSSEC-validated: peers ignore them"
 		}
 	}
 	if n.Error != "" {

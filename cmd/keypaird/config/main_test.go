@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"keypaird/renew/leaktest"
+	"keypaird/renew/testutil"
 )
 
-func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(testutil.Run(m)) }
