@@ -173,7 +173,7 @@ func findProgram(name string) (string, error) {
 		if strings.ContainsRune(name, '/') || name == "" {
 			return "", &programError{name, "is neither an absolute path nor a bare name", "write its absolute path"}
 		}
-		if path = searchPath(name); path == "" {
+		if path = SearchPath(name); path == "" {
 			return "", &programError{name, "is not in " + Path, "install it, or write its absolute path"}
 		}
 	}

@@ -50,23 +50,25 @@ func (s state) equal(t state) bool {
 	})
 }
 
-// A writing is one kind of file a deployment writes.
-type writing struct {
-	what, template string
-	mode           fs.FileMode
-	data           func(*keypair.Pair) []byte
+// An Output is one kind of file that a deployment writes for each target.
+type Output struct {
+	Purpose  string // key, chain or combined
+	Template string // its path, with {name} for the target's name
+	Mode     fs.FileMode
+	data     func(*keypair.Pair) []byte
 }
 
-// writings lists them in the order in which they are written.
-func (d *Deployment) writings() []writing {
-	var list []writing
-	for _, w := range []writing{
+// Outputs returns the files that are written, in that order. A deployment
+// without outputs reads the store itself.
+func (d *Deployment) Outputs() []Output {
+	var list []Output
+	for _, o := range []Output{
 		{"key", d.Key, cmp.Or(d.KeyMode, 0o600), (*keypair.Pair).Key},
 		{"chain", d.Chain, cmp.Or(d.ChainMode, 0o644), (*keypair.Pair).FullChain},
 		{"combined", d.Combined, cmp.Or(d.KeyMode, 0o600), (*keypair.Pair).Combined},
 	} {
-		if w.template != "" {
-			list = append(list, w)
+		if o.Template != "" {
+			list = append(list, o)
 		}
 	}
 	return list
@@ -75,10 +77,10 @@ func (d *Deployment) writings() []writing {
 // planned is the state of a target that has p in place.
 func (d *Deployment) planned(name string, p *keypair.Pair, owner ids) state {
 	s := state{pair: p}
-	for _, w := range d.writings() {
+	for _, o := range d.Outputs() {
 		s.files = append(s.files, file{
-			path: expand(w.template, name), data: w.data(p),
-			mode: keypair.FileMode{Perm: w.mode, UID: owner.uid, GID: owner.gid},
+			path: expand(o.Template, name), data: o.data(p),
+			mode: keypair.FileMode{Perm: o.Mode, UID: owner.uid, GID: owner.gid},
 		})
 	}
 	return s

@@ -50,9 +50,8 @@ frontend f
 `, socket, level, h.at.Addr(), h.certs))
 	p := daemon(t, program, "-W", "-db", "-f", conf)
 	eventually(t, "haproxy serves", func() bool { return serves(t, h.at, first) == nil })
-	h.d, _ = preset("haproxy", "linux")
+	h.d = Deployment{Name: "haproxy", KeyMode: 0o600, Scans: 1, Reloads: 2} // as the preset
 	h.d.Combined = filepath.Join(h.certs, "{name}.pem")
-	h.d.Owner, h.d.Group = "", ""
 	h.d.Check = []string{"haproxy", "-c", "-f", conf}
 	h.d.Reload = []string{script(t, "echo x >>"+h.reloads+"; kill -USR2 "+strconv.Itoa(p.Process.Pid))}
 	h.d.Verify = []probe.Endpoint{h.at}

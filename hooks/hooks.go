@@ -1,9 +1,8 @@
 // Package hooks brings new pairs to the servers that use them, and back again
 // if that goes wrong.
 //
-// A [Deployment] describes one server; [Preset] knows some, and [Servers] says
-// what is known of them. [Deployment.Deploy] carries any number of targets'
-// pairs there in one go:
+// A [Deployment] describes one server; package preset has some ready.
+// [Deployment.Deploy] carries any number of targets' pairs there in one go:
 //
 //	write files -> check -> reload -> verify
 //

@@ -221,7 +221,7 @@ func freePort(t *testing.T) probe.Endpoint {
 // suite is to run, it has to be there.
 func server(t *testing.T, name string) string {
 	t.Helper()
-	if path := searchPath(name); path != "" {
+	if path := SearchPath(name); path != "" {
 		return path
 	}
 	if _, err := os.Stat("/etc/debian_version"); err == nil || os.Getenv("CI") == "true" {

@@ -79,9 +79,9 @@ http {
 `, home, at.Addr(), n.dir))
 	daemon(t, program, "-c", conf, "-e", home+"/error.log")
 	n.conf, n.at = conf, at
-	n.d, _ = preset("nginx", "linux")
-	n.d.Check = append(n.d.Check, "-c", conf, "-e", home+"/error.log")
-	n.d.Reload = append(n.d.Reload, "-c", conf, "-e", home+"/error.log")
+	n.d.Name = "nginx"
+	n.d.Check = []string{"nginx", "-t", "-c", conf, "-e", home + "/error.log"}
+	n.d.Reload = []string{"nginx", "-s", "reload", "-c", conf, "-e", home + "/error.log"}
 	n.d.Verify = []probe.Endpoint{at, {Proto: "https", Host: at.Host, Port: at.Port}}
 	eventually(t, "nginx serves", func() bool { return serves(t, at, n.pairs[0]) == nil })
 	return n

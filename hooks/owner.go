@@ -19,32 +19,44 @@ import (
 // ids are the owner and group of files; -1: whatever we are.
 type ids struct{ uid, gid int }
 
-// owner looks Owner and Group up.
+// owner returns the ids of Owner and Group.
 func (d *Deployment) owner() (ids, error) {
-	id := ids{-1, -1}
-	if d.Owner != "" {
-		text := d.Owner
-		if u, err := user.Lookup(d.Owner); err == nil {
-			text = u.Uid
-		}
-		n, err := strconv.ParseUint(text, 10, 31)
-		if err != nil {
-			return id, &settingError{fmt.Sprintf("owner %q: no such user", d.Owner), "name a user of this machine, or a number"}
-		}
-		id.uid = int(n)
+	uid, err := LookupUser(d.Owner)
+	if err != nil {
+		return ids{-1, -1}, err
 	}
-	if d.Group != "" {
-		text := d.Group
-		if g, err := user.LookupGroup(d.Group); err == nil {
-			text = g.Gid
-		}
-		n, err := strconv.ParseUint(text, 10, 31)
-		if err != nil {
-			return id, &settingError{fmt.Sprintf("group %q: no such group", d.Group), "name a group of this machine, or a number"}
-		}
-		id.gid = int(n)
+	gid, err := LookupGroup(d.Group)
+	return ids{uid, gid}, err
+}
+
+// LookupUser returns the id of a user given by name or number; -1 for "".
+func LookupUser(name string) (int, error) {
+	text := name
+	if u, err := user.Lookup(name); err == nil {
+		text = u.Uid
 	}
-	return id, nil
+	return parseID("owner", "user", name, text)
+}
+
+// LookupGroup returns the id of a group given by name or number; -1 for "".
+func LookupGroup(name string) (int, error) {
+	text := name
+	if g, err := user.LookupGroup(name); err == nil {
+		text = g.Gid
+	}
+	return parseID("group", "group", name, text)
+}
+
+// parseID returns the id in text, which the user or group called name has.
+func parseID(setting, kind, name, text string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return -1, &settingError{fmt.Sprintf("%s %q: no such %s", setting, name, kind), "name a " + kind + " of this machine, or a number"}
+	}
+	return int(n), nil
 }
 
 // A settingError reports a deployment that cannot work as it is configured.

@@ -18,8 +18,8 @@ const Path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 // maxLinks bounds the symbolic links followed to a program.
 const maxLinks = 20
 
-// searchPath returns the first executable file called name in Path, or "".
-func searchPath(name string) string {
+// SearchPath returns the first executable file called name in [Path], or "".
+func SearchPath(name string) string {
 	for _, dir := range filepath.SplitList(Path) {
 		path := filepath.Join(dir, name)
 		if fi, err := os.Stat(path); err == nil && fi.Mode().IsRegular() && fi.Mode().Perm()&0o111 != 0 {

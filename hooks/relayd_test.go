@@ -196,13 +196,12 @@ func startRelayd(t *testing.T, names []string, have ...*keypair.Pair) *relayd {
 		})
 	}
 	r.configure(names...)
-	r.d, _ = preset("relayd", "openbsd")
+	r.d = Deployment{Name: "relayd", ChainMode: 0o644, KeyMode: 0o600} // as the preset
 	r.d.Chain = filepath.Join(r.ssl, "{name}.crt")
 	r.d.Key = filepath.Join(r.ssl, "private", "{name}.key")
 	r.d.Owner, r.d.Group = strconv.Itoa(os.Geteuid()), strconv.Itoa(os.Getegid())
 	r.d.Check = []string{self(t), "relayd-double", "-n", r.config}
 	r.reload("")
-	r.d.Restart = nil // would be rcctl
 	r.d.Verify = []probe.Endpoint{r.at}
 	r.d.Log = textLog(r.log)
 	return r

@@ -10,6 +10,11 @@ import (
 // arrows says which packages of ours each may import: cmd knows all, and
 // renew/keypair nobody.
 var arrows = map[string][]string{
+	"cmd/keypaird": {"acme", "acme/dns01", "acme/dns01/confine", "acme/http01", "cmd/keypaird/config", "hooks", "hooks/discover", "hooks/preset", "hooks/probe", "renew", "renew/keypair", "renew/notify", "renew/status", "renew/tlsa"},
+	"cmd/keypaird/config": {"acme", "acme/dns01", "hooks", "hooks/preset", "hooks/probe", "renew/keypair"},
+	"cmd/keypaird-dns": {"cmd/keypaird-dns/child"},
+	"cmd/keypaird-dns/child": {"acme/dns01/confine", "acme/dns01/secrets"},
+	"cmd/keypaird-dns/gen": {"cmd/keypaird-dns/child"},
 	"acme":                   {"renew/keypair"},
 	"acme/acmetest":          {},
 	"acme/dns01":             {"acme", "acme/dns01/secrets", "renew/keypair"},
@@ -26,6 +31,7 @@ var arrows = map[string][]string{
 	"examples/systemd":       {},
 	"hooks":                  {"hooks/probe", "renew/keypair"},
 	"hooks/discover":         {"hooks/probe"},
+	"hooks/preset":           {"hooks"},
 	"hooks/probe":            {},
 	"hooks/servers":          {},
 	"renew":                  {"renew/keypair", "renew/rollover", "renew/tlsa"},

@@ -11,6 +11,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
+	"keypaird/hooks/preset"
 )
 
 // check reads the configuration and reports every mistake; with -live it also
@@ -153,11 +154,11 @@ func checkPage(cfg *config.Config) []Finding {
 // which of its settings the configuration gives, so that nobody is told to.
 func fits(name string, d *hooks.Deployment, set func(setting string) bool) []Finding {
 	var found []Finding
-	for _, err := range d.Misfits() {
+	for _, err := range preset.Missing(d) {
 		f := finding("deploy", name, "", err)
-		var misfit *hooks.MisfitError
-		if errors.As(err, &misfit) && misfit.Kind == "program" && set(misfit.Setting) {
-			f.Remedy = "install " + misfit.What + ", or correct " + misfit.Setting + " of " + config.TableHeader("deploy", name)
+		var missing *preset.MissingError
+		if errors.As(err, &missing) && missing.Kind == "program" && set(missing.Setting) {
+			f.Remedy = "install " + missing.What + ", or correct " + missing.Setting + " of " + config.TableHeader("deploy", name)
 		}
 		found = append(found, f)
 	}

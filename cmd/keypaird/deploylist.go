@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"keypaird/hooks"
+	"keypaird/hooks/preset"
 	"keypaird/renew"
 )
 
@@ -37,12 +37,12 @@ func (a *app) deploy(_ context.Context, args []string) error {
 	}
 	names := flags.Args()
 	for _, name := range names {
-		if !slices.Contains(hooks.Presets(), name) {
+		if !slices.Contains(preset.Names(), name) {
 			return &UsageError{fmt.Sprintf("there is no preset %q: keypaird deploy -list", name)}
 		}
 	}
 	views := []presetView{}
-	for _, s := range hooks.Servers() {
+	for _, s := range preset.Servers() {
 		if len(names) == 0 || slices.Contains(names, s.Name) {
 			views = append(views, viewOf(s, len(names) > 0))
 		}
@@ -61,13 +61,13 @@ func (a *app) deploy(_ context.Context, args []string) error {
 
 // viewOf says all of a preset; what this machine lacks only if it was asked
 // for: nobody has all servers.
-func viewOf(s hooks.Server, asked bool) presetView {
+func viewOf(s preset.Server, asked bool) presetView {
 	v := presetView{
-		Name: s.Name, Files: append([]string{}, s.Files()...), Check: s.Preset.Check, Reload: s.Preset.Reload,
-		Restart: s.Preset.Restart, Single: s.Preset.Single, Setup: s.Setup, Notes: s.Notes,
+		Name: s.Name, Files: append([]string{}, s.Files()...), Check: s.Deployment.Check, Reload: s.Deployment.Reload,
+		Restart: s.Deployment.Restart, Single: s.Deployment.Single, Setup: s.Setup, Notes: s.Notes,
 	}
 	if asked {
-		for _, err := range s.Preset.Misfits() {
+		for _, err := range preset.Missing(&s.Deployment) {
 			v.Missing = append(v.Missing, err.Error())
 			v.Remedy = append(v.Remedy, renew.Remedy(err))
 		}

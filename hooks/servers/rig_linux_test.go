@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"keypaird/hooks"
+	"keypaird/hooks/preset"
 	"keypaird/renew/keypair"
 )
 
@@ -21,7 +21,7 @@ type target struct {
 // A rig is a server at work, with keypaird beside it.
 type rig struct {
 	t       *testing.T
-	server  hooks.Server
+	server  preset.Server
 	unit    unit
 	head    string // of keypaird's configuration
 	targets []target
@@ -37,19 +37,19 @@ type rig struct {
 
 // newRig starts a CA and a DNS server, and prepares what the preset's server
 // needs.
-func newRig(t *testing.T, preset string, u unit, doors ...door) *rig {
+func newRig(t *testing.T, name string, u unit, doors ...door) *rig {
 	t.Helper()
-	servers := hooks.Servers()
-	i := slices.IndexFunc(servers, func(s hooks.Server) bool { return s.Name == preset })
+	servers := preset.Servers()
+	i := slices.IndexFunc(servers, func(s preset.Server) bool { return s.Name == name })
 	if i < 0 {
-		t.Fatalf("no preset %q", preset)
+		t.Fatalf("no preset %q", name)
 	}
 	located(t, "openssl")
 	startDNS(t)
 	r := &rig{t: t, server: servers[i], unit: u, doors: doors, head: startCA(t), haste: 8 * time.Second,
 		live: map[string]string{}, seen: map[string]bool{}}
 	r.targets = []target{{plain, []string{plain}}, {host, []string{host}}}
-	if r.server.Preset.Single {
+	if r.server.Deployment.Single {
 		r.targets = []target{{plain, []string{host, plain}}}
 	}
 	u.prepare(t)
@@ -81,11 +81,11 @@ func (r *rig) certificates() string {
 	bought := cert(plain, "external = { chain = "+quote(boughtChain)+", key = "+quote(boughtKey)+" }")
 	identity := "[identity." + quote(plain) + "]\nhost = " + quote(host) + "\ndns = \"ns\"\n" + deploy
 	switch {
-	case r.bought && r.server.Preset.Single:
+	case r.bought && r.server.Deployment.Single:
 		return bought
 	case r.bought:
 		return bought + cert(host, "http-01 = ["+quote(host)+"]")
-	case r.server.Preset.Single:
+	case r.server.Deployment.Single:
 		return identity + "one_certificate = true\n"
 	case len(r.targets) == 1: // the host is to come
 		return cert(plain, "dns = \"ns\"\ndns-01 = ["+quote(plain)+"]")
@@ -160,14 +160,14 @@ func (r *rig) isLive(fingerprint string) bool {
 
 // readsStore tells whether the server reads keypaird's store itself.
 func (r *rig) readsStore() bool {
-	p := r.server.Preset
+	p := r.server.Deployment
 	return p.Chain+p.Key+p.Combined == ""
 }
 
 // paths are where the server has its keys: files of key alone, and of key and
 // chain.
 func (r *rig) paths(name string) (key, combined string) {
-	p := r.server.Preset
+	p := r.server.Deployment
 	in := func(template string) string { return strings.ReplaceAll(template, "{name}", name) }
 	if r.readsStore() {
 		live := filepath.Join(state, "certs", name, "live")

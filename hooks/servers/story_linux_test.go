@@ -221,7 +221,7 @@ func (r *rig) meddle() {
 // intercept has the command that tells the server wait for the one who meddles.
 func (r *rig) intercept() {
 	r.t.Helper()
-	program, first := r.server.Preset.Reload[0], r.server.Preset.Reload[1]
+	program, first := r.server.Deployment.Reload[0], r.server.Deployment.Reload[1]
 	if program == "sh" { // Postfix: what its script does first
 		program, first = "postconf", "-hx"
 	}

@@ -43,7 +43,7 @@ func (r *rig) beside() {
 // they are.
 func (r *rig) copyOf(target, name string) (files []string) {
 	r.t.Helper()
-	p := r.server.Preset
+	p := r.server.Deployment
 	for _, template := range []string{p.Chain, p.Key, p.Combined} {
 		if template == "" {
 			continue

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"keypaird/acme"
-	"keypaird/hooks"
+	"keypaird/hooks/preset"
 )
 
 // checkIdentities checks the [identity] tables and keys them by the normal form of
@@ -119,13 +119,13 @@ func (c *checker) checkTargetSettings(p path, key string, profile *string, signW
 		text = *profile
 	}
 	c.checkSettings(p, key, signWith, text)
-	known := append(hooks.Presets(), slices.Collect(maps.Keys(c.cfg.Deploy))...)
+	known := append(preset.Names(), slices.Collect(maps.Keys(c.cfg.Deploy))...)
 	p = p.child("deploy")
 	for i, name := range deploy {
 		_, table := c.cfg.Deploy[name]
-		_, preset := hooks.Preset(name)
+		_, isPreset := preset.Lookup(name)
 		switch {
-		case !table && !preset:
+		case !table && !isPreset:
 			c.report(p, suggest(name, known)+" (or add a table [deploy.NAME])", "there is no deployment %q", name)
 		case slices.Contains(deploy[:i], name):
 			c.report(p, "name it once", "%q stands twice", name)

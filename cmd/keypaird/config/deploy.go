@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"io/fs"
 	"os/user"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"keypaird/hooks"
+	"keypaird/hooks/preset"
 	"keypaird/hooks/probe"
 )
 
@@ -17,7 +19,7 @@ func (c *checker) checkDeploy(name string, d Deploy) {
 	p := path{"deploy", name}
 	c.checkTableName(p, name)
 	if d.Preset != "" {
-		c.checkOneOf(p.child("preset"), d.Preset, hooks.Presets(), "is not a preset")
+		c.checkOneOf(p.child("preset"), d.Preset, preset.Names(), "is not a preset")
 	}
 	for _, f := range []struct {
 		key      string
@@ -200,11 +202,7 @@ func (d Deploy) Sets(key string) bool {
 // of which a table overrides some fields.
 func (c *Config) Deployment(name string) hooks.Deployment {
 	t := c.Deploy[name]
-	preset := t.Preset
-	if preset == "" {
-		preset = name
-	}
-	d, _ := hooks.Preset(preset)
+	d, _ := preset.Lookup(cmp.Or(t.Preset, name))
 	d.Name = name
 	setIfGiven(&d.Chain, t.Chain)
 	setIfGiven(&d.Key, t.Key)

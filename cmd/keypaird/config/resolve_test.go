@@ -8,6 +8,7 @@ import (
 
 	"keypaird/acme"
 	"keypaird/hooks"
+	"keypaird/hooks/preset"
 )
 
 // mustLoad loads a configuration without mistakes.
@@ -76,22 +77,22 @@ func TestTargets(t *testing.T) {
 
 func TestDeployments(t *testing.T) {
 	dir := t.TempDir()
-	preset := func(name string) hooks.Deployment { d, _ := hooks.Preset(name); return d }
+	lookup := func(name string) hooks.Deployment { d, _ := preset.Lookup(name); return d }
 	for _, tt := range []struct {
 		name, text, deployment string
 		want                   func() hooks.Deployment
 	}{
-		{"preset without a table", "", "relayd", func() hooks.Deployment { return preset("relayd") }},
+		{"preset without a table", "", "relayd", func() hooks.Deployment { return lookup("relayd") }},
 		{"preset by the name of its table", "[deploy.nginx]\nverify = [\"127.0.0.1:443\"]", "nginx", func() hooks.Deployment {
-			return preset("nginx")
+			return lookup("nginx")
 		}},
 		{"preset under another name", "[deploy.edge]\npreset = \"haproxy\"\ngroup = \"$GROUP\"\nsocket = \"/run/s\"", "edge", func() hooks.Deployment {
-			d := preset("haproxy")
+			d := lookup("haproxy")
 			d.Name, d.Group, d.Socket = "edge", "$GROUP", "/run/s"
 			return d
 		}},
 		{"preset emptied", "[deploy.relayd]\nchain = \"\"\nkey = \"\"\nowner = \"\"\ngroup = \"\"\ncheck = []\nreload = [\"true\"]", "relayd", func() hooks.Deployment {
-			d := preset("relayd")
+			d := lookup("relayd")
 			d.Chain, d.Key, d.Owner, d.Group, d.Check, d.Reload = "", "", "", "", []string{}, []string{"true"}
 			d.Restart = nil // is the preset's own, as its reload was
 			return d

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"keypaird/hooks"
 	"keypaird/hooks/discover"
+	"keypaird/hooks/preset"
 )
 
 func TestTargetMistakes(t *testing.T) { testMistakes(t, targetsMistakes) }
@@ -80,7 +80,7 @@ provider = "rfc2136"`, `
 7: identity."example.org".deploy: there is no deployment "ngnix"
 -> did you mean "nginx"? (or add a table [deploy.NAME])
 7: identity."example.org".deploy: there is no deployment "exim"
--> write one of: ` + strings.Join(hooks.Presets(), " ") + ` (or add a table [deploy.NAME])
+-> write one of: ` + strings.Join(preset.Names(), " ") + ` (or add a table [deploy.NAME])
 7: identity."example.org".deploy: "nginx" stands twice
 -> name it once
 8: identity."example.org".key: "rsa" is not a type of key

@@ -1,4 +1,4 @@
-package hooks
+package preset
 
 // reloadPostfix makes Postfix read pairs again. A map of names for SNI holds
 // the contents of the files, so each that is an indexed file is made anew.

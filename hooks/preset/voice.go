@@ -1,4 +1,4 @@
-package hooks
+package preset
 
 // voiceServers are the presets of servers for calls.
 var voiceServers = []row{

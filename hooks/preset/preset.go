@@ -1,4 +1,11 @@
-package hooks
+// Package preset is the table of servers that keypaird knows: the files each
+// needs, the commands that check and reload it, its set-up and its pitfalls.
+//
+// [Lookup] returns a preset as a [hooks.Deployment], [Servers] everything that
+// is known of each server, and [Missing] what a deployment needs and this
+// machine does not have. A preset is one entry in the table of its family:
+// web.go, mail.go, chat.go or voice.go.
+package preset
 
 import (
 	"cmp"
@@ -8,27 +15,28 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"keypaird/hooks"
 )
 
-// A Server is what is known of one kind of server: its preset, and what its
-// administrator has to know to use it.
+// A Server describes one kind of server: its preset, and what its administrator
+// has to know to use it.
 type Server struct {
-	Name   string     // of the preset
-	Preset Deployment // as it is usual on this system; Verify is left open
+	Name       string           // of the preset
+	Deployment hooks.Deployment // the defaults on this system; Verify is not set
 
 	// Lines of the server's own configuration that make it use the files. NAME
 	// is a target's name, STATE keypaird's state directory.
 	Setup []string
-	// What a person should have read before trusting the server with a renewal,
-	// a sentence or two each.
+	// Pitfalls that an operator should know, a sentence or two each.
 	Notes []string
 }
 
 // Servers returns all servers there are presets for, by name.
 func Servers() []Server { return servers(runtime.GOOS) }
 
-// Presets returns the names that Preset knows.
-func Presets() []string {
+// Names returns the names of all presets, sorted.
+func Names() []string {
 	var names []string
 	for _, r := range slices.Concat(tables()...) {
 		names = append(names, r.name)
@@ -37,17 +45,17 @@ func Presets() []string {
 	return names
 }
 
-// Preset returns the deployment called name, as it is usual on this system,
-// and whether there is one. Verify is left to the caller: it depends on where
-// the server listens.
-func Preset(name string) (Deployment, bool) { return preset(name, runtime.GOOS) }
+// Lookup returns the preset called name with the defaults of this system, and
+// reports whether there is one. Verify is left to the caller: it depends on
+// where the server listens.
+func Lookup(name string) (hooks.Deployment, bool) { return lookup(name, runtime.GOOS) }
 
-// Files says what is written, in the order in which it is, one file a string:
-// purpose, path, owner and mode. None: the server reads the store itself.
+// Files describes the files that are written, in that order: purpose, path,
+// owner and mode of each. A server without files reads the store itself.
 func (s Server) Files() []string {
 	var list []string
-	for _, w := range s.Preset.writings() {
-		list = append(list, fmt.Sprintf("%s %s %s:%s %04o", w.what, w.template, s.Preset.Owner, s.Preset.Group, w.mode))
+	for _, o := range s.Deployment.Outputs() {
+		list = append(list, fmt.Sprintf("%s %s %s:%s %04o", o.Purpose, o.Template, s.Deployment.Owner, s.Deployment.Group, o.Mode))
 	}
 	return list
 }
@@ -107,15 +115,15 @@ func tables() [][]row { return [][]row{webServers, chatServers, mailServers, voi
 func servers(goos string) []Server {
 	var list []Server
 	for _, r := range slices.Concat(tables()...) {
-		list = append(list, Server{Name: r.name, Preset: r.deployment(goos), Setup: r.lines(r.setup, goos), Notes: slices.Clone(r.notes)})
+		list = append(list, Server{Name: r.name, Deployment: r.deployment(goos), Setup: r.lines(r.setup, goos), Notes: slices.Clone(r.notes)})
 	}
 	slices.SortFunc(list, func(a, b Server) int { return cmp.Compare(a.Name, b.Name) })
 	return list
 }
 
-// preset is Preset for any system. It is asked for every target, and there may
+// lookup is Lookup for any system. It is called for every target, and there may
 // be thousands.
-func preset(name, goos string) (Deployment, bool) {
+func lookup(name, goos string) (hooks.Deployment, bool) {
 	for _, table := range tables() {
 		for i := range table {
 			if table[i].name == name {
@@ -123,12 +131,12 @@ func preset(name, goos string) (Deployment, bool) {
 			}
 		}
 	}
-	return Deployment{}, false
+	return hooks.Deployment{}, false
 }
 
-// deployment is what a row says for a system.
-func (r *row) deployment(goos string) Deployment {
-	d := Deployment{
+// deployment returns the preset of r for a system.
+func (r *row) deployment(goos string) hooks.Deployment {
+	d := hooks.Deployment{
 		Name:  r.name,
 		Chain: in(r.chain, goos), Key: in(r.key, goos), Combined: in(r.combined, goos),
 		Check:   r.lines(r.check.on(goos), goos),
@@ -136,7 +144,7 @@ func (r *row) deployment(goos string) Deployment {
 		Restart: r.lines(r.restart.on(goos), goos),
 		Single:  r.single, Scans: r.scans, Reloads: r.reloads, Patience: r.patience,
 	}
-	if !d.writes() {
+	if len(d.Outputs()) == 0 {
 		return d
 	}
 	d.Owner, d.Group = "root", r.group.on(goos)

@@ -1,4 +1,4 @@
-package hooks
+package preset
 
 // webServers are the presets of servers that speak HTTP before all, and of
 // proxies.

@@ -1,4 +1,4 @@
-package hooks
+package preset
 
 import (
 	"errors"
@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"keypaird/hooks"
 )
 
-// A MisfitError reports something that a deployment needs and this machine
+// A MissingError reports something that a deployment needs and this machine
 // does not have.
-type MisfitError struct {
+type MissingError struct {
 	Deployment string
 	Kind       string // user, group, directory or program
 	What       string // the one that is missing
@@ -21,47 +23,48 @@ type MisfitError struct {
 	remedy string
 }
 
-func (e *MisfitError) Error() string {
+func (e *MissingError) Error() string {
 	return fmt.Sprintf("%s: there is no %s %s", e.Setting, e.Kind, e.What)
 }
 
 // Remedy says what the operator can do about it.
-func (e *MisfitError) Remedy() string { return e.remedy }
+func (e *MissingError) Remedy() string { return e.remedy }
 
-// Misfits returns what the deployment needs and this machine does not have: a
-// *[MisfitError] for each. A preset says how things are usual, and an
-// administrator's choice may be another. Nothing is changed or run.
-func (d *Deployment) Misfits() []error {
+// Missing returns what a deployment needs and this machine does not have: a
+// *[MissingError] for each. A preset holds the defaults of a system, and the
+// administrator may have chosen otherwise. Nothing is changed or run.
+func Missing(d *hooks.Deployment) []error {
 	var list []error
 	add := func(kind, what, setting, remedy string) {
-		list = append(list, &MisfitError{Deployment: d.Name, Kind: kind, What: what, Setting: setting, remedy: remedy})
+		list = append(list, &MissingError{Deployment: d.Name, Kind: kind, What: what, Setting: setting, remedy: remedy})
 	}
 	table := "[deploy." + d.Name + "]"
-	if d.writes() {
-		if _, err := (&Deployment{Owner: d.Owner}).owner(); err != nil {
+	outputs := d.Outputs()
+	if len(outputs) > 0 {
+		if _, err := hooks.LookupUser(d.Owner); err != nil {
 			add("user", d.Owner, "owner", "install the server, or set owner of "+table+" to the user it runs as")
 		}
-		if _, err := (&Deployment{Group: d.Group}).owner(); err != nil {
+		if _, err := hooks.LookupGroup(d.Group); err != nil {
 			add("group", d.Group, "group", "install the server, or set group of "+table+" to the group it runs in")
 		}
 	}
-	told := map[string]bool{}
-	for _, w := range d.writings() {
-		dir := filepath.Dir(w.template)
-		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) || told[dir] || strings.Contains(dir, "{") {
+	reported := map[string]bool{}
+	for _, o := range outputs {
+		dir := filepath.Dir(o.Template)
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) || reported[dir] || strings.Contains(dir, "{") {
 			continue
 		}
-		told[dir] = true
-		add("directory", dir, w.what, d.mkdir(dir)+", or set "+w.what+" of "+table)
+		reported[dir] = true
+		add("directory", dir, o.Purpose, mkdir(d, dir)+", or set "+o.Purpose+" of "+table)
 	}
 	for _, c := range []struct {
 		setting string
 		argv    []string
 	}{{"check", d.Check}, {"reload", d.Reload}, {"restart", d.Restart}} {
-		if len(c.argv) == 0 || told[c.argv[0]] || !missing(c.argv[0]) {
+		if len(c.argv) == 0 || reported[c.argv[0]] || !programMissing(c.argv[0]) {
 			continue
 		}
-		told[c.argv[0]] = true
+		reported[c.argv[0]] = true
 		remedy := "install the server, or set " + c.setting + " of " + table
 		if slices.Contains(managers, c.argv[0]) {
 			remedy = "set " + c.setting + " of " + table + " to what this machine does that with"
@@ -74,11 +77,11 @@ func (d *Deployment) Misfits() []error {
 // managers are the programs that presets manage services with.
 var managers = []string{"systemctl", "rcctl", "service", "pkill"}
 
-// mkdir is the command that makes a directory for the files of d.
-func (d *Deployment) mkdir(dir string) string {
+// mkdir returns the command that makes a directory for the files of d.
+func mkdir(d *hooks.Deployment, dir string) string {
 	owner, group, mode := d.Owner, d.Group, "0755"
 	if d.KeyMode&0o040 != 0 {
-		mode = "0750" // whoever may read the key reads the directory
+		mode = "0750" // the directory is for those who may read the key
 	}
 	command := "install -d"
 	if owner != "" {
@@ -90,12 +93,12 @@ func (d *Deployment) mkdir(dir string) string {
 	return command + " -m " + mode + " " + dir
 }
 
-// missing tells whether a program is not there. One that is there and cannot
-// be run is for [Deployment.Runnable] to report.
-func missing(name string) bool {
+// programMissing reports whether a program does not exist. One that exists and
+// cannot be run is for [hooks.Deployment.Runnable] to report.
+func programMissing(name string) bool {
 	if filepath.IsAbs(name) {
 		_, err := os.Stat(name)
 		return errors.Is(err, fs.ErrNotExist)
 	}
-	return searchPath(name) == ""
+	return hooks.SearchPath(name) == ""
 }

@@ -1,4 +1,4 @@
-package hooks
+package preset
 
 import (
 	"errors"
@@ -6,9 +6,11 @@ import (
 	"os/user"
 	"strings"
 	"testing"
+
+	"keypaird/hooks"
 )
 
-func TestMisfits(t *testing.T) {
+func TestMissing(t *testing.T) {
 	dir := safeDir(t)
 	me, err := user.LookupId("0")
 	if err != nil {
@@ -17,23 +19,23 @@ func TestMisfits(t *testing.T) {
 	hook := script(t, "exit 1")
 	for _, tt := range []struct {
 		name string
-		d    Deployment
+		d    hooks.Deployment
 		want string // kind, what and setting of each
 	}{
-		{"fits", Deployment{Chain: dir + "/{name}.crt", Owner: me.Username, Group: "0", Check: []string{"sh"}, Reload: []string{hook}}, ""},
-		{"server is not installed", Deployment{
+		{"fits", hooks.Deployment{Chain: dir + "/{name}.crt", Owner: me.Username, Group: "0", Check: []string{"sh"}, Reload: []string{hook}}, ""},
+		{"server is not installed", hooks.Deployment{
 			Chain: dir + "/x/{name}.crt", Key: dir + "/x/{name}.key", Owner: "no-such-user", Group: "no-such-group", KeyMode: 0o640,
 			Check: []string{"no-such-program", "-n"}, Reload: []string{"no-such-program"}, Restart: []string{hook + ".none"},
 		}, "user no-such-user owner; group no-such-group group; directory " + dir + "/x key; program no-such-program check; program " + hook + ".none restart"},
-		{"reads the store", Deployment{Owner: "no-such-user", Group: "no-such-group", Reload: []string{"sh"}}, ""},
-		{"a directory a target", Deployment{Combined: dir + "/{name}/all.pem"}, ""},
-		{"a program that is there", Deployment{Reload: []string{dir}}, ""},
+		{"reads the store", hooks.Deployment{Owner: "no-such-user", Group: "no-such-group", Reload: []string{"sh"}}, ""},
+		{"a directory a target", hooks.Deployment{Combined: dir + "/{name}/all.pem"}, ""},
+		{"a program that is there", hooks.Deployment{Reload: []string{dir}}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.d.Name = "x"
 			var got []string
-			for _, err := range tt.d.Misfits() {
-				e, ok := errors.AsType[*MisfitError](err)
+			for _, err := range Missing(&tt.d) {
+				e, ok := errors.AsType[*MissingError](err)
 				if !ok || e.Deployment != "x" || !strings.Contains(e.Remedy(), "[deploy.x]") || !strings.HasSuffix(e.Error(), e.What) {
 					t.Errorf("%v (%+v)", err, e)
 					continue
@@ -41,26 +43,26 @@ func TestMisfits(t *testing.T) {
 				got = append(got, e.Kind+" "+e.What+" "+e.Setting)
 			}
 			if strings.Join(got, "; ") != tt.want {
-				t.Errorf("Misfits = %q\nwant      %q", strings.Join(got, "; "), tt.want)
+				t.Errorf("Missing = %q\nwant      %q", strings.Join(got, "; "), tt.want)
 			}
 		})
 	}
 }
 
 // The remedy for a directory is a command that helps.
-func TestMisfitOfADirectory(t *testing.T) {
+func TestMissingDirectory(t *testing.T) {
 	dir := safeDir(t)
 	for _, tt := range []struct {
-		d    Deployment
+		d    hooks.Deployment
 		want string
 	}{
-		{Deployment{Key: dir + "/x/k", Owner: "root", Group: "prosody", KeyMode: 0o640}, "install -d -o root -g prosody -m 0750 " + dir + "/x, or set key of [deploy.y]"},
-		{Deployment{Key: dir + "/x/k", KeyMode: 0o600}, "install -d -m 0755 " + dir + "/x, or set key of [deploy.y]"},
+		{hooks.Deployment{Key: dir + "/x/k", Owner: "root", Group: "prosody", KeyMode: 0o640}, "install -d -o root -g prosody -m 0750 " + dir + "/x, or set key of [deploy.y]"},
+		{hooks.Deployment{Key: dir + "/x/k", KeyMode: 0o600}, "install -d -m 0755 " + dir + "/x, or set key of [deploy.y]"},
 	} {
 		tt.d.Name = "y"
 		var got string
-		for _, err := range tt.d.Misfits() {
-			if e, ok := errors.AsType[*MisfitError](err); ok && e.Kind == "directory" {
+		for _, err := range Missing(&tt.d) {
+			if e, ok := errors.AsType[*MissingError](err); ok && e.Kind == "directory" {
 				got = e.Remedy()
 			}
 		}

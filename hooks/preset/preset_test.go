@@ -1,4 +1,4 @@
-package hooks
+package preset
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"keypaird/hooks"
 )
 
 func TestPresets(t *testing.T) {
@@ -48,9 +50,9 @@ func TestPresets(t *testing.T) {
 		{"mumble", "freebsd", "/etc/ssl/mumble/N.crt /etc/ssl/mumble/N.key", "root:murmur 0644 0640", "", "service murmur reload"},
 	} {
 		t.Run(tt.name+" on "+tt.goos, func(t *testing.T) {
-			d, ok := preset(tt.name, tt.goos)
+			d, ok := lookup(tt.name, tt.goos)
 			if !ok || d.Name != tt.name {
-				t.Fatalf("preset = %q, %v", d.Name, ok)
+				t.Fatalf("lookup = %q, %v", d.Name, ok)
 			}
 			if got := strings.Join(d.Paths("N"), " "); got != tt.paths {
 				t.Errorf("paths = %s, want %s", got, tt.paths)
@@ -68,22 +70,22 @@ func TestPresets(t *testing.T) {
 	}
 }
 
-func TestPresetNames(t *testing.T) {
-	want := "apache caddy coturn dendrite dovecot ejabberd haproxy httpd mumble nginx postfix prosody relayd synapse tuwunel"
-	if got := strings.Join(Presets(), " "); got != want {
-		t.Errorf("Presets = %s\nwant      %s", got, want)
+func TestLookup(t *testing.T) {
+	names := Names()
+	if !slices.IsSorted(names) || len(slices.Compact(slices.Clone(names))) != len(names) {
+		t.Errorf("Names = %s: not sorted, or one twice", names)
 	}
-	for _, name := range Presets() {
-		if _, ok := Preset(name); !ok {
-			t.Errorf("no preset %q", name)
+	for _, name := range names {
+		if d, ok := Lookup(name); !ok || d.Name != name {
+			t.Errorf("Lookup(%q) = %q, %v", name, d.Name, ok)
 		}
 	}
-	if d, ok := Preset("lighttpd"); ok || !reflect.DeepEqual(d, Deployment{}) {
-		t.Errorf("Preset of none = %+v, %v", d, ok)
+	if d, ok := Lookup("lighttpd"); ok || !reflect.DeepEqual(d, hooks.Deployment{}) {
+		t.Errorf("Lookup of none = %+v, %v", d, ok)
 	}
-	a, _ := Preset("relayd")
+	a, _ := Lookup("relayd")
 	a.Check[0] = "changed"
-	if b, _ := Preset("relayd"); b.Check[0] == "changed" {
+	if b, _ := Lookup("relayd"); b.Check[0] == "changed" {
 		t.Error("presets share what they hold")
 	}
 	Servers()[0].Notes[0] = "changed"
@@ -104,22 +106,24 @@ func TestServers(t *testing.T) {
 			if len(s.Setup) == 0 || len(s.Notes) == 0 {
 				problem("is not said how to set it up")
 			}
-			if len(s.Preset.Reload) == 0 && goos != "darwin" {
+			if len(s.Deployment.Reload) == 0 && goos != "darwin" {
 				problem("has no reload")
 			}
-			if s.Preset.Single != strings.Contains(said, "one_certificate") {
+			if s.Deployment.Single != strings.Contains(said, "one_certificate") {
 				problem("one_certificate is said of those that need it, and of no others")
 			}
-			if (s.Preset.Scans > 0) != strings.Contains(said, "instead") && (s.Preset.Scans > 0) != strings.Contains(said, "any may be served") {
+			if (s.Deployment.Scans > 0) != strings.Contains(said, "instead") && (s.Deployment.Scans > 0) != strings.Contains(said, "any may be served") {
 				problem("is not said what old files do")
 			}
-			if s.Preset.writes() != (s.Preset.Owner != "") || s.Preset.writes() == strings.Contains(said, "nothing is written") {
+			if (len(s.Deployment.Outputs()) > 0) != (s.Deployment.Owner != "") || (len(s.Deployment.Outputs()) > 0) == strings.Contains(said, "nothing is written") {
 				problem("is not said whether files are written")
 			}
-			if err := s.Preset.sound("example.org"); err != nil {
-				problem(err.Error())
+			for i, path := range s.Deployment.Paths("example.org") {
+				if !filepath.IsAbs(path) || slices.Contains(s.Deployment.Paths("example.org")[:i], path) {
+					problem("path is not absolute, or used twice: " + path)
+				}
 			}
-			for _, w := range s.Preset.Warnings("example.org") {
+			for _, w := range s.Deployment.Warnings("example.org") {
 				problem(w)
 			}
 			for _, n := range s.Notes {
@@ -160,37 +164,22 @@ func TestReloadOfPostfix(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := safeDir(t)
-			program := func(name, body string) {
-				path := filepath.Join(dir, name)
-				write(t, path, "#!/bin/sh\n"+body+"\n")
-				if err := os.Chmod(path, 0o755); err != nil {
-					t.Fatal(err)
-				}
-			}
-			program("postconf", "[ \"$*\" = '-hx tls_server_sni_maps' ] && echo '"+tt.maps+"'")
-			program("postmap", "echo postmap $* >>"+dir+"/ran; [ \"$2\" != hash:/fails ] || { echo no such file; exit 1; }")
-			program("postfix", "echo postfix $* >>"+dir+"/ran; ! grep -q silent "+dir+"/ran")
-			d, _ := preset("postfix", "linux")
-			argv := append([]string{"env", "PATH=" + dir + ":" + Path}, d.Reload...)
-			err := (&Command{Argv: argv}).Run(t.Context(), Event{})
+			program(t, dir+"/postconf", "[ \"$*\" = '-hx tls_server_sni_maps' ] && echo '"+tt.maps+"'")
+			program(t, dir+"/postmap", "echo postmap $* >>"+dir+"/ran; [ \"$2\" != hash:/fails ] || { echo no such file; exit 1; }")
+			program(t, dir+"/postfix", "echo postfix $* >>"+dir+"/ran; ! grep -q silent "+dir+"/ran")
+			d, _ := lookup("postfix", "linux")
+			argv := append([]string{"env", "PATH=" + dir + ":" + hooks.Path}, d.Reload...)
+			err := (&hooks.Command{Argv: argv}).Run(t.Context(), hooks.Event{})
 			if (err == nil) != (tt.err == "") || err != nil && !strings.HasSuffix(err.Error(), tt.err) {
 				t.Errorf("reload = %v, want %q", err, tt.err)
 			}
-			if got := strings.ReplaceAll(strings.TrimSpace(text(t, dir+"/ran")), "\n", ", "); got != tt.ran {
+			ran, err := os.ReadFile(dir + "/ran")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.ReplaceAll(strings.TrimSpace(string(ran)), "\n", ", "); got != tt.ran {
 				t.Errorf("ran %q, want %q", got, tt.ran)
 			}
 		})
-	}
-}
-
-func TestPaths(t *testing.T) {
-	d := Deployment{Chain: "/etc/ssl/{name}.crt", Key: "/etc/ssl//private/{name}.key", Combined: "/x/{name}/{name}.pem"}
-	for name, want := range map[string]string{
-		"example.org":   "/etc/ssl/example.org.crt /etc/ssl/private/example.org.key /x/example.org/example.org.pem",
-		"*.example.org": "/etc/ssl/_wildcard.example.org.crt /etc/ssl/private/_wildcard.example.org.key /x/_wildcard.example.org/_wildcard.example.org.pem",
-	} {
-		if got := strings.Join(d.Paths(name), " "); got != want {
-			t.Errorf("Paths(%q) = %s\nwant %s", name, got, want)
-		}
 	}
 }
