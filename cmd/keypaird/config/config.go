@@ -219,9 +219,8 @@ type External struct {
 // Deploy is a [deploy.NAME] table: one server that uses pairs. A preset
 // needs no table; a table may override any of its fields, also by "" or [].
 type Deploy struct {
-	// The preset to begin with: apache, caddy, coturn, dendrite, dovecot,
-	// ejabberd, haproxy, httpd, mumble, nginx, postfix, prosody, relayd, synapse
-	// or tuwunel. Default: NAME, if that is a preset, else none.
+	// The preset to begin with, one of those that keypaird deploy -list prints.
+	// Default: NAME, if that is a preset, else none.
 	Preset string `toml:"preset"`
 
 	// Files to write, absolute; {name} stands for the target's name. chain is
