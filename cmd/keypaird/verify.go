@@ -8,12 +8,9 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"keypaird/cmd/keypaird/config"
-	"keypaird/hooks/discover"
-	"keypaird/renew"
+	"keypaird/hooks/verify"
 )
 
 // verify dials the endpoints of deployments, and those that the peers of a
@@ -35,55 +32,39 @@ func (a *app) verify(ctx context.Context, args []string) error {
 		return err
 	}
 	defer v.close()
-	rows, err := v.all(ctx)
+	rows, err := v.with.Verify(ctx, v.targets, v.domains)
 	if err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if len(rows) == 0 {
-		return errNowhere{}
-	}
 	switch {
-	case *asJSON:
+	case *asJSON && len(rows) > 0:
 		err = a.printJSON(rows)
-	case *asTAP:
-		err = writeTAP(a.stdout, rows)
-	case tally(rows)[Nothing] < len(rows):
-		err = writeSights(a.stdout, rows)
+	case *asTAP && len(rows) > 0:
+		err = verify.WriteTAP(a.stdout, rows)
+	default:
+		err = verify.WriteText(a.stdout, rows)
 	}
 	if err != nil {
 		return err
 	}
-	return verdict(rows)
+	return verify.Verdict(rows)
 }
 
-// A verifier is one verify under way.
-type verifier struct {
-	w       *wiring             // nil: there is no configuration
-	byName  map[string][]string // targets by what they are for
-	targets []renew.Target      // that are asked about
-	domains []domainWish        //
-	roots   *x509.CertPool      // trusted
-	lookup  discover.Discoverer
-	looks   *looker
-	now     time.Time
-}
-
-// A domainWish is a domain whose peers' way is followed.
-type domainWish struct {
-	domain     string
-	services   []string // none: all
-	components []string
-	names      []string // only what peers want these names for; none: all
-	configured bool     // the services are known to be there
+// A verifyRequest is what one verify is asked for.
+type verifyRequest struct {
+	w       *wiring // nil: there is no configuration
+	targets []verify.Target
+	domains []verify.Domain
+	with    verify.Verifier
 }
 
 // verifier finds out what is asked for. A name that is a target's is that
 // target; any other name with a dot is a domain, for which no configuration is
 // needed.
-func (a *app) verifier(names []string, look *lookFlags, roots string) (*verifier, error) {
+func (a *app) verifier(names []string, look *lookFlags, roots string) (*verifyRequest, error) {
 	for _, name := range names {
 		if strings.HasPrefix(name, "-") {
 			return nil, &UsageError{fmt.Sprintf("%s stands after a name: options go before names", name)}
@@ -93,15 +74,15 @@ func (a *app) verifier(names []string, look *lookFlags, roots string) (*verifier
 	if err != nil {
 		return nil, err
 	}
-	v := &verifier{lookup: *d, looks: newLooker(), now: time.Now()}
+	v := &verifyRequest{with: verify.Verifier{Lookup: *d}}
 	cfg, err := a.verifyConfig(names)
 	if err != nil {
 		return nil, err
 	}
-	if v.roots, err = a.trustedRoots(cfg, roots); err != nil {
+	if v.with.Roots, err = a.trustedRoots(cfg, roots); err != nil {
 		return nil, err
 	}
-	v.lookup.Roots = v.roots
+	v.with.Lookup.Roots = v.with.Roots
 	if cfg != nil {
 		v.w, err = a.wire(cfg, a.logger(levelQuiet))
 		if err != nil && (len(names) == 0 || hasAnyTarget(cfg, names)) {
@@ -112,12 +93,7 @@ func (a *app) verifier(names []string, look *lookFlags, roots string) (*verifier
 		}
 	}
 	if v.w != nil {
-		v.byName = map[string][]string{}
-		for _, s := range v.w.standing(nil) {
-			for _, name := range s.Names {
-				v.byName[name] = append(v.byName[name], s.Name)
-			}
-		}
+		v.with.Store, v.with.Stored = v.w.store, v.w.verifyTargets(nil)
 	}
 	if err := v.choose(names); err != nil {
 		v.close()
@@ -126,10 +102,23 @@ func (a *app) verifier(names []string, look *lookFlags, roots string) (*verifier
 	return v, nil
 }
 
-func (v *verifier) close() {
+func (v *verifyRequest) close() {
 	if v.w != nil {
 		v.w.close()
 	}
+}
+
+// verifyTargets returns the targets called names, or all, as verify takes them.
+func (w *wiring) verifyTargets(names map[string]bool) []verify.Target {
+	var list []verify.Target
+	for _, s := range w.standing(names) {
+		t := verify.Target{Name: s.Name, Names: s.Names}
+		for _, name := range s.Deploy {
+			t.Deployments = append(t.Deployments, verify.Deployment{Name: name, Endpoints: w.deployments[name].Verify})
+		}
+		list = append(list, t)
+	}
+	return list
 }
 
 // hasAnyTarget reports whether the configuration has a target of one of the names,
@@ -157,16 +146,16 @@ func (a *app) verifyConfig(names []string) (*config.Config, error) {
 }
 
 // choose sorts names into targets and domains.
-func (v *verifier) choose(names []string) error {
+func (v *verifyRequest) choose(names []string) error {
 	if len(names) == 0 {
-		v.targets = targets(v.w.standing(nil))
+		v.targets = v.w.verifyTargets(nil)
 		v.wishes(v.targets, true)
 		return nil
 	}
 	for _, name := range names {
 		normal := normalNames([]string{name})[0]
 		if v.w != nil && v.w.known([]string{normal}) == nil {
-			mine := targets(v.w.standing(map[string]bool{normal: true}))
+			mine := v.w.verifyTargets(map[string]bool{normal: true})
 			v.targets = append(v.targets, mine...)
 			v.wishes(mine, false)
 			continue
@@ -174,46 +163,62 @@ func (v *verifier) choose(names []string) error {
 		if v.w != nil && !strings.ContainsAny(normal, ".:") {
 			return v.w.known([]string{normal})
 		}
-		v.domains = append(v.domains, domainWish{domain: lookName(name)})
+		v.domains = append(v.domains, verify.Domain{Name: lookName(name)})
 	}
 	return nil
 }
 
 // wishes adds the domains of identities whose services are configured. Who asks
 // for the host's target alone is not told of what other names are needed for.
-func (v *verifier) wishes(list []renew.Target, all bool) {
+func (v *verifyRequest) wishes(list []verify.Target, all bool) {
 	for _, t := range list {
 		domain := v.w.targets[t.Name].Identity
 		id, ok := v.w.cfg.Identity[domain]
 		if !ok || len(id.Services) == 0 {
 			continue
 		}
-		wish := domainWish{domain: domain, services: id.Services, components: id.Components, configured: true}
+		wish := verify.Domain{Name: domain, Services: id.Services, Components: id.Components, Configured: true}
 		if t.Name != domain && !all {
-			wish.names = t.Names
+			wish.Names = t.Names
 		}
-		same := func(o domainWish) bool { return o.domain == domain && len(o.names) == len(wish.names) }
+		same := func(o verify.Domain) bool { return o.Name == domain && len(o.Names) == len(wish.Names) }
 		if !slices.ContainsFunc(v.domains, same) {
 			v.domains = append(v.domains, wish)
 		}
 	}
 }
 
-// all looks at everything that is asked for.
-func (v *verifier) all(ctx context.Context) ([]Sight, error) {
-	deployed := make([][]Sight, len(v.targets))
-	var wg sync.WaitGroup
-	for i, t := range v.targets {
-		wg.Go(func() { deployed[i] = v.deployed(ctx, t) })
+// trustedRoots are the system's, those of the configured CAs, and those of a
+// file.
+func (a *app) trustedRoots(cfg *config.Config, file string) (*x509.CertPool, error) {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
 	}
-	wg.Wait()
-	rows := slices.Concat(deployed...)
-	for _, d := range v.domains {
-		found, err := v.found(ctx, d)
-		if err != nil {
-			return nil, err
+	if cfg != nil {
+		for name, ca := range cfg.CA {
+			if ca.Roots == "" {
+				continue
+			}
+			pem, err := config.ReadFile(ca.Roots)
+			if err != nil {
+				return nil, fmt.Errorf("reading roots of [ca.%s]: %s: %w", name, ca.Roots, err)
+			}
+			pool.AppendCertsFromPEM(pem)
 		}
-		rows = append(rows, found...)
 	}
-	return rows, nil
+	if file != "" {
+		pem, err := config.ReadFile(file)
+		if err == nil && !pool.AppendCertsFromPEM(pem) {
+			err = errors.New("no certificate in it")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading -roots: %s: %w", file, err)
+		}
+	}
+	if pool.Equal(x509.NewCertPool()) {
+		fmt.Fprintln(a.stderr, "keypaird: this machine has no root certificates: no chain can lead to one")
+		printRemedy(a.stderr, "install them (on Debian the package ca-certificates), or name a file: -roots FILE")
+	}
+	return pool, nil
 }

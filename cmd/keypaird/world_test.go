@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"keypaird/acme/acmetest"
+	"keypaird/hooks/verify/testca"
 )
 
 // A world is what surrounds keypaird in one story. It begins empty: a story
@@ -49,7 +50,7 @@ type world struct {
 	cas        map[string]*authority
 	seen       map[string]int // requests counted so far, by CA
 	seller     *seller        // nil until something is bought
-	paperCA    *paperCA       // nil: nothing was asked of it
+	paperCA    *testca.CA     // nil: nothing was asked of it
 	clockStart time.Time
 	closers    []func()
 }

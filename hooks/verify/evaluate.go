@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"context"
@@ -20,23 +20,23 @@ const (
 )
 
 // show notes what was seen.
-func (v *verifier) show(row *Sight, s probe.Sight) {
+func (v *Verifier) show(row *Sight, s probe.Sight) {
 	leaf := s.Chain[0]
-	row.Pair, row.Shown, row.TLS = v.owner(leaf), certificateOf(leaf), tls.VersionName(s.Version)
+	row.Pair, row.Shown, row.TLS = v.matcher.owner(leaf), certificateOf(leaf), tls.VersionName(s.Version)
 	row.Serves = row.Pair.inWords(leaf, row.Target+row.Domain, v.now)
 	whole := !slices.ContainsFunc(
-		probe.Judge(s, probe.Expect{Now: v.now, Roots: v.roots, Known: v.chainOf(row.Pair)}),
+		probe.Judge(s, probe.Expect{Now: v.now, Roots: v.Roots, Known: row.Pair.intermediates()}),
 		func(f probe.Finding) bool { return f.Fault == probe.Incomplete })
 	row.Complete = &whole
 }
 
 // unnamed looks again without SNI and notes what is shown then.
-func (v *verifier) unnamed(ctx context.Context, row *Sight, look probe.Look, named probe.Sight) (probe.Sight, error) {
+func (v *Verifier) unnamed(ctx context.Context, row *Sight, look probe.Look, named probe.Sight) (probe.Sight, error) {
 	if look.To == "" {
 		look.To = look.SNI
 	}
 	look.SNI = ""
-	s, err := v.looks.see(ctx, look)
+	s, err := v.prober.see(ctx, look)
 	row.WithoutSNI = &Unnamed{}
 	if err != nil {
 		row.WithoutSNI.Error = err.Error()
@@ -44,7 +44,7 @@ func (v *verifier) unnamed(ctx context.Context, row *Sight, look probe.Look, nam
 	}
 	leaf := s.Chain[0]
 	row.WithoutSNI.Same, row.WithoutSNI.Fingerprint = leaf.Equal(named.Chain[0]), probe.Fingerprint(leaf)
-	if o := v.owner(leaf); o != nil {
+	if o := v.matcher.owner(leaf); o != nil {
 		row.WithoutSNI.Whose = o.Whose
 	}
 	return s, nil
@@ -53,7 +53,7 @@ func (v *verifier) unnamed(ctx context.Context, row *Sight, look probe.Look, nam
 // withoutSNI looks without SNI. XMPP has the name in the stream, so that many
 // peers send none (RFC 7590, section 3.5); of mail servers and programs some do
 // not; the others always do.
-func (v *verifier) withoutSNI(ctx context.Context, c *check, row *Sight, look probe.Look, named probe.Sight, e probe.Expect) {
+func (v *Verifier) withoutSNI(ctx context.Context, c *check, row *Sight, look probe.Look, named probe.Sight, e probe.Expect) {
 	s, err := v.unnamed(ctx, row, look, named)
 	var visit *probe.VisitError
 	f := probe.Finding{Fault: noSNIFault}
@@ -137,7 +137,7 @@ func (c *check) note(row *Sight, f probe.Finding, grade Outcome, leaf *x509.Cert
 }
 
 // conclude sums a row up by its worst flaw.
-func (c *check) conclude(row *Sight, v *verifier, leaf *x509.Certificate) {
+func (c *check) conclude(row *Sight, v *Verifier, leaf *x509.Certificate) {
 	if row.Result == Well {
 		return
 	}

@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"encoding/json"
@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// writeTAP prints rows as the Test Anything Protocol, version 14, has them. What
+// WriteTAP prints rows as the Test Anything Protocol, version 14, has them. What
 // could not be looked at is skipped; what is not there at all is left out.
-func writeTAP(w io.Writer, rows []Sight) error {
+func WriteTAP(w io.Writer, rows []Sight) error {
 	var b strings.Builder
 	b.WriteString("TAP version 14\n")
 	n := 0

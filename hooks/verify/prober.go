@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"context"
@@ -18,9 +18,9 @@ const (
 	maxLooks  = 500
 )
 
-// A looker visits endpoints, each once whatever rows want to know of it, and
+// A prober visits endpoints, each once whatever rows want to know of it, and
 // each address by one visit at a time: mail servers do not like more.
-type looker struct {
+type prober struct {
 	slots chan struct{}
 
 	mu    sync.Mutex
@@ -41,15 +41,15 @@ type door struct {
 	dead error // nobody was reached there
 }
 
-func newLooker() *looker {
-	return &looker{slots: make(chan struct{}, lookers), seen: map[string]*sightOnce{}, doors: map[string]*door{}}
+func newProber() *prober {
+	return &prober{slots: make(chan struct{}, lookers), seen: map[string]*sightOnce{}, doors: map[string]*door{}}
 }
 
 // errTooMany is the end of what is done for one command.
 var errTooMany = errors.New("not looked at: there are too many endpoints")
 
 // see takes a look, unless it was taken.
-func (l *looker) see(ctx context.Context, look probe.Look) (probe.Sight, error) {
+func (l *prober) see(ctx context.Context, look probe.Look) (probe.Sight, error) {
 	key := fmt.Sprintf("%s %s %q %q %q", look.Endpoint, look.Addr, look.SNI, look.To, look.ALPN)
 	l.mu.Lock()
 	s, known := l.seen[key]
@@ -73,7 +73,7 @@ func (l *looker) see(ctx context.Context, look probe.Look) (probe.Sight, error) 
 }
 
 // visit goes there when it is its turn.
-func (l *looker) visit(ctx context.Context, d *door, look probe.Look) (probe.Sight, error) {
+func (l *prober) visit(ctx context.Context, d *door, look probe.Look) (probe.Sight, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead != nil {
@@ -88,7 +88,7 @@ func (l *looker) visit(ctx context.Context, d *door, look probe.Look) (probe.Sig
 }
 
 // again takes a look whether it was taken or not.
-func (l *looker) again(ctx context.Context, look probe.Look) (probe.Sight, error) {
+func (l *prober) again(ctx context.Context, look probe.Look) (probe.Sight, error) {
 	select {
 	case l.slots <- struct{}{}:
 		defer func() { <-l.slots }()

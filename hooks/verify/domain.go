@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"context"
@@ -28,8 +28,8 @@ type check struct {
 }
 
 // found follows the way of a domain's peers and looks where it ends.
-func (v *verifier) found(ctx context.Context, wish domainWish) ([]Sight, error) {
-	answer, err := v.lookup.Discover(ctx, wish.domain, wish.services, wish.components)
+func (v *Verifier) found(ctx context.Context, wish Domain) ([]Sight, error) {
+	answer, err := v.Lookup.Discover(ctx, wish.Name, wish.Services, wish.Components)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (v *verifier) found(ctx context.Context, wish domainWish) ([]Sight, error) 
 	var checks []*check
 	for _, r := range answer.Requirements {
 		switch {
-		case wish.names != nil && !slices.ContainsFunc(r.Accept, func(n string) bool { return slices.Contains(wish.names, n) }):
+		case wish.Names != nil && !slices.ContainsFunc(r.Accept, func(n string) bool { return slices.Contains(wish.Names, n) }):
 		case len(r.Addrs) > 0:
 			checks = mergeCheck(checks, r, wish)
 		default:
@@ -53,11 +53,11 @@ func (v *verifier) found(ctx context.Context, wish domainWish) ([]Sight, error) 
 	}
 	wg.Wait()
 	rows = append(slices.Concat(looked...), rows...)
-	if wish.names == nil {
+	if wish.Names == nil {
 		for _, p := range answer.Problems {
 			said := slices.ContainsFunc(rows, func(r Sight) bool { return r.Result == Unknown && strings.Contains(r.Error, p.Text) })
 			if p.Error || !said {
-				rows = append(rows, problemRow(p, wish.domain))
+				rows = append(rows, problemRow(p, wish.Name))
 			}
 		}
 	}
@@ -66,7 +66,7 @@ func (v *verifier) found(ctx context.Context, wish domainWish) ([]Sight, error) 
 
 // mergeCheck adds a row of discovery to the check that asks the same, if there is
 // one.
-func mergeCheck(checks []*check, r discover.Requirement, wish domainWish) []*check {
+func mergeCheck(checks []*check, r discover.Requirement, wish Domain) []*check {
 	for _, c := range checks {
 		first := c.uses[0]
 		if c.endpoint == r.Target() && c.sni == r.SNI && slices.Equal(first.Accept, r.Accept) && slices.Equal(c.addrs, r.Addrs) &&
@@ -77,21 +77,21 @@ func mergeCheck(checks []*check, r discover.Requirement, wish domainWish) []*che
 		}
 	}
 	return append(checks, &check{
-		domain: wish.domain, endpoint: r.Target(), addrs: r.Addrs, sni: r.SNI, to: r.SNI, alpn: r.ALPN,
+		domain: wish.Name, endpoint: r.Target(), addrs: r.Addrs, sni: r.SNI, to: r.SNI, alpn: r.ALPN,
 		uses: []discover.Requirement{r}, guessed: guessed(r, wish), optional: optional(r, wish),
 	})
 }
 
 // guessed tells whether peers try an endpoint although nothing says that the
 // service exists.
-func guessed(r discover.Requirement, wish domainWish) bool {
-	return unused(r) || r.Default && !wish.configured
+func guessed(r discover.Requirement, wish Domain) bool {
+	return unused(r) || r.Default && !wish.Configured
 }
 
 // optional tells whether a domain does well without: not every address has a
 // web server.
-func optional(r discover.Requirement, wish domainWish) bool {
-	return guessed(r, wish) || r.Service == "web" && !wish.configured
+func optional(r discover.Requirement, wish Domain) bool {
+	return guessed(r, wish) || r.Service == "web" && !wish.Configured
 }
 
 // unused tells whether a row is about a document that is not there: peers ask
@@ -101,8 +101,8 @@ func unused(r discover.Requirement) bool {
 }
 
 // withoutAddress is the row of what has no address to look at.
-func withoutAddress(r discover.Requirement, wish domainWish) Sight {
-	s := Sight{Domain: wish.domain, Uses: []Use{useOf(r)}, Endpoint: r.Endpoint.String(), Name: r.SNI, Accept: r.Accept, Error: r.Why}
+func withoutAddress(r discover.Requirement, wish Domain) Sight {
+	s := Sight{Domain: wish.Name, Uses: []Use{useOf(r)}, Endpoint: r.Endpoint.String(), Name: r.SNI, Accept: r.Accept, Error: r.Why}
 	named := r.Endpoint.Host != "" && !r.Default
 	switch {
 	case r.State == discover.Undetermined:
@@ -110,10 +110,10 @@ func withoutAddress(r discover.Requirement, wish domainWish) Sight {
 		s.Remedy = "ask again, or ask another resolver: -resolver ADDRESS"
 	case named && r.Enforcement == discover.Must:
 		s.settle(Wrong)
-		s.Remedy, s.Breaks = "publish its address, or correct the record that names it", []string{sentenceOf(r, wish.domain)}
+		s.Remedy, s.Breaks = "publish its address, or correct the record that names it", []string{sentenceOf(r, wish.Name)}
 	case named && r.Enforcement == discover.Should:
 		s.settle(Warned)
-		s.Remedy, s.Breaks = "publish its address, or correct the record that names it", []string{sentenceOf(r, wish.domain)}
+		s.Remedy, s.Breaks = "publish its address, or correct the record that names it", []string{sentenceOf(r, wish.Name)}
 	default:
 		s.settle(Nothing)
 	}
@@ -138,7 +138,7 @@ func useOf(r discover.Requirement) Use {
 }
 
 // check looks at every address.
-func (v *verifier) check(ctx context.Context, c *check) []Sight {
+func (v *Verifier) check(ctx context.Context, c *check) []Sight {
 	rows := make([]Sight, len(c.addrs))
 	var wg sync.WaitGroup
 	for i, addr := range c.addrs {
@@ -157,10 +157,10 @@ func (v *verifier) check(ctx context.Context, c *check) []Sight {
 }
 
 // expect is what the peers of a check want of a certificate.
-func (v *verifier) expect(c *check, o *Ownership) probe.Expect {
+func (v *Verifier) expect(c *check, o *Ownership) probe.Expect {
 	r := c.uses[0]
 	e := probe.Expect{
-		Now: v.now, Names: r.Accept, NoWildcard: r.NoWildcard, Roots: v.roots, Known: v.chainOf(o),
+		Now: v.now, Names: r.Accept, NoWildcard: r.NoWildcard, Roots: v.Roots, Known: o.intermediates(),
 		Client: r.Role == "s2s" || strings.HasPrefix(r.Role, "s2s "),
 	}
 	for _, t := range r.TLSA {
@@ -172,9 +172,9 @@ func (v *verifier) expect(c *check, o *Ownership) probe.Expect {
 }
 
 // checkAt looks at one address and says what that amounts to.
-func (v *verifier) checkAt(ctx context.Context, c *check, row *Sight, addr netip.Addr) {
+func (v *Verifier) checkAt(ctx context.Context, c *check, row *Sight, addr netip.Addr) {
 	look := probe.Look{Endpoint: c.endpoint, Addr: addr, SNI: c.sni, To: c.to, ALPN: c.alpn}
-	s, err := v.looks.see(ctx, look)
+	s, err := v.prober.see(ctx, look)
 	if err != nil {
 		c.unseen(row, err)
 		return
@@ -182,7 +182,7 @@ func (v *verifier) checkAt(ctx context.Context, c *check, row *Sight, addr netip
 	v.show(row, s)
 	if row.Pair != nil && row.Pair.Whose == previous { // perhaps by an old worker
 		patiently(ctx, func() bool {
-			if now, err := v.looks.again(ctx, look); err == nil {
+			if now, err := v.prober.again(ctx, look); err == nil {
 				s = now
 				v.show(row, s)
 			}
@@ -203,7 +203,7 @@ func (v *verifier) checkAt(ctx context.Context, c *check, row *Sight, addr netip
 }
 
 // ownership notes a pair of ours that should have been replaced there.
-func (v *verifier) ownership(c *check, row *Sight, leaf *x509.Certificate) {
+func (v *Verifier) ownership(c *check, row *Sight, leaf *x509.Certificate) {
 	if row.Pair == nil {
 		return
 	}

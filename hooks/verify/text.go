@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"fmt"
@@ -11,9 +11,12 @@ import (
 // textWidth is how wide sentences are printed.
 const textWidth = 100
 
-// writeSights prints rows for people: what is deployed, then what the peers of
+// WriteText prints rows for people: what is deployed, then what the peers of
 // each domain find.
-func writeSights(w io.Writer, rows []Sight) error {
+func WriteText(w io.Writer, rows []Sight) error {
+	if tally(rows)[Nothing] == len(rows) {
+		return nil // the error says it all
+	}
 	var b strings.Builder
 	own, rest := partition(rows, func(s Sight) bool { return s.Target != "" })
 	if len(own) > 0 {

@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"encoding/json"
@@ -54,7 +54,7 @@ not there: sips
 4 checks: 1 ok, 1 failed, 1 with a warning, 1 undetermined
 `
 	var b strings.Builder
-	if err := writeSights(&b, someRows()); err != nil {
+	if err := WriteText(&b, someRows()); err != nil {
 		t.Fatal(err)
 	}
 	if b.String() != want {
@@ -71,7 +71,7 @@ not there: sips
 // block of YAML, and nothing else.
 func TestWriteTAP(t *testing.T) {
 	var b strings.Builder
-	if err := writeTAP(&b, someRows()); err != nil {
+	if err := WriteTAP(&b, someRows()); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")

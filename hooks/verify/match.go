@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"crypto/x509"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keypaird/hooks/probe"
+	"keypaird/renew/keypair"
 )
 
 // An Ownership says whose certificate it is that an endpoint serves.
@@ -27,20 +28,36 @@ const (
 	other    = "other"
 )
 
+// A matcher finds the stored pair that a certificate is of.
+type matcher struct {
+	store  *keypair.Store      // nil: nothing is known
+	byName map[string][]string // targets by what they are for
+}
+
+func newMatcher(store *keypair.Store, targets []Target) matcher {
+	m := matcher{store, map[string][]string{}}
+	for _, t := range targets {
+		for _, name := range t.Names {
+			m.byName[name] = append(m.byName[name], t.Name)
+		}
+	}
+	return m
+}
+
 // owner finds out whether a certificate is ours, and which. Without a
 // configuration nothing is known: nil.
-func (v *verifier) owner(leaf *x509.Certificate) *Ownership {
-	if v.w == nil {
+func (m matcher) owner(leaf *x509.Certificate) *Ownership {
+	if m.store == nil {
 		return nil
 	}
 	fp := probe.Fingerprint(leaf)
-	for _, target := range v.candidates(leaf) {
-		found, err := v.w.store.Find(target, fp)
+	for _, target := range m.candidates(leaf) {
+		found, err := m.store.Find(target, fp)
 		if err != nil { // not there, or nothing can be said of it
 			continue
 		}
 		o := &Ownership{previous, target, found.ID, found.Pair.Chain}
-		id, err := v.w.store.LiveID(target)
+		id, err := m.store.LiveID(target)
 		switch {
 		case err == nil && id == found.ID:
 			o.Whose = live
@@ -53,13 +70,13 @@ func (v *verifier) owner(leaf *x509.Certificate) *Ownership {
 }
 
 // candidates are the targets that a certificate may be of, by its names.
-func (v *verifier) candidates(leaf *x509.Certificate) (list []string) {
+func (m matcher) candidates(leaf *x509.Certificate) (list []string) {
 	names := slices.Clone(leaf.DNSNames)
 	for _, ip := range leaf.IPAddresses {
 		names = append(names, ip.String())
 	}
 	for _, name := range names {
-		for _, target := range v.byName[strings.ToLower(name)] {
+		for _, target := range m.byName[strings.ToLower(name)] {
 			if !slices.Contains(list, target) {
 				list = append(list, target)
 			}
@@ -69,11 +86,11 @@ func (v *verifier) candidates(leaf *x509.Certificate) (list []string) {
 }
 
 // keeperOf is the target that is for one of names, or "".
-func (v *verifier) keeperOf(names []string) string {
+func (m matcher) keeperOf(names []string) string {
 	for _, name := range names {
 		_, parent, _ := strings.Cut(name, ".")
 		for _, n := range []string{name, "*." + parent} {
-			if targets := v.byName[n]; len(targets) > 0 {
+			if targets := m.byName[n]; len(targets) > 0 {
 				return targets[0]
 			}
 		}
@@ -103,4 +120,12 @@ func (o *Ownership) inWords(leaf *x509.Certificate, target string, now time.Time
 		return fmt.Sprintf("a pair of ours%s that is not live, %s%s", of, o.Version, left)
 	}
 	return "somebody else's certificate, by " + probe.Issuer(leaf) + left
+}
+
+// intermediates are those that belong to a pair of ours.
+func (o *Ownership) intermediates() []*x509.Certificate {
+	if o == nil {
+		return nil
+	}
+	return o.chain
 }

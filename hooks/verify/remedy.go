@@ -1,14 +1,12 @@
-package main
+package verify
 
 import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 
-	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/probe"
 )
 
@@ -28,11 +26,11 @@ var remedies = map[probe.Fault]string{
 }
 
 // remedy says what can be done about a row's worst fault.
-func (v *verifier) remedy(c *check, row *Sight, f probe.Fault, leaf *x509.Certificate) string {
+func (v *Verifier) remedy(c *check, row *Sight, f probe.Fault, leaf *x509.Certificate) string {
 	ours := row.Pair != nil && row.Pair.Target != ""
 	switch f {
 	case probe.WrongName:
-		if t := v.keeperOf(row.Accept); t != "" {
+		if t := v.matcher.keeperOf(row.Accept); t != "" {
 			return fmt.Sprintf("let the server choose the pair of %s there for the name %s", t, orNone(c.sni))
 		}
 		return fmt.Sprintf("serve a certificate for %s there", strings.Join(row.Accept, " or "))
@@ -52,39 +50,4 @@ func (v *verifier) remedy(c *check, row *Sight, f probe.Fault, leaf *x509.Certif
 		}
 	}
 	return remedies[f]
-}
-
-// trustedRoots are the system's, those of the configured CAs, and those of a
-// file.
-func (a *app) trustedRoots(cfg *config.Config, file string) (*x509.CertPool, error) {
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if cfg != nil {
-		for name, ca := range cfg.CA {
-			if ca.Roots == "" {
-				continue
-			}
-			pem, err := config.ReadFile(ca.Roots)
-			if err != nil {
-				return nil, fmt.Errorf("reading roots of [ca.%s]: %s: %w", name, ca.Roots, err)
-			}
-			pool.AppendCertsFromPEM(pem)
-		}
-	}
-	if file != "" {
-		pem, err := config.ReadFile(file)
-		if err == nil && !pool.AppendCertsFromPEM(pem) {
-			err = errors.New("no certificate in it")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading -roots: %s: %w", file, err)
-		}
-	}
-	if pool.Equal(x509.NewCertPool()) {
-		fmt.Fprintln(a.stderr, "keypaird: this machine has no root certificates: no chain can lead to one")
-		printRemedy(a.stderr, "install them (on Debian the package ca-certificates), or name a file: -roots FILE")
-	}
-	return pool, nil
 }

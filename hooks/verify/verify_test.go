@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"crypto/sha256"
@@ -15,6 +15,7 @@ import (
 
 	"keypaird/hooks/discover"
 	"keypaird/hooks/probe"
+	"keypaird/hooks/verify/testca"
 )
 
 // What a person reads of the peers that a wrong certificate turns away.
@@ -124,22 +125,22 @@ type checkCase struct {
 
 // pairs are what the servers of these tests have.
 type pairs struct {
-	ca                       *paperCA
+	ca                       *testca.CA
 	plain, host, ended, wild *tls.Certificate
 }
 
 func newPairs(t *testing.T) (p pairs) {
 	t.Helper()
-	ca, err := newPaperCA()
+	ca, err := testca.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	pair := func(ended bool, names ...string) *tls.Certificate {
-		leaf, key, err := ca.issue(ended, names...)
+		leaf, key, err := ca.Issue(ended, names...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &tls.Certificate{Certificate: [][]byte{leaf.Raw, ca.intermediate.Raw}, PrivateKey: key, Leaf: leaf}
+		return &tls.Certificate{Certificate: [][]byte{leaf.Raw, ca.Intermediate.Raw}, PrivateKey: key, Leaf: leaf}
 	}
 	return pairs{ca, pair(false, "example.org"), pair(false, "matrix.example.org"), pair(true, "example.org"), pair(false, "*.example.org")}
 }
@@ -163,8 +164,8 @@ func (tt checkCase) look(t *testing.T, p pairs) {
 	if tt.row.Accept == nil {
 		tt.row.Accept = []string{"example.org"}
 	}
-	v := &verifier{roots: x509.NewCertPool(), looks: newLooker(), now: time.Now()}
-	v.roots.AddCert(p.ca.root)
+	v := &Verifier{Roots: x509.NewCertPool(), prober: newProber(), now: time.Now()}
+	v.Roots.AddCert(p.ca.Root)
 	c := &check{
 		domain: "example.org", endpoint: probe.Endpoint{Proto: tt.proto, Host: "host.test", Port: at.Port()}, addrs: []netip.Addr{at.Addr()},
 		sni: "example.org", to: "example.org", uses: []discover.Requirement{tt.row}, guessed: tt.guessed,
@@ -245,7 +246,7 @@ func TestCheckByService(t *testing.T) {
 func TestLooks(t *testing.T) {
 	visits := make(chan string, 10)
 	at := shownBy(t, nil, func(sni string) *tls.Certificate { visits <- sni; return nil })
-	l := newLooker()
+	l := newProber()
 	look := probe.Look{Endpoint: probe.Endpoint{Proto: "tls", Host: "host.test", Port: at.Port()}, Addr: at.Addr(), SNI: "example.org"}
 	for range 3 {
 		if _, err := l.see(t.Context(), look); err == nil {
@@ -281,7 +282,7 @@ func TestVerdict(t *testing.T) {
 		{"nothing there", []Sight{{Result: Nothing, Domain: "example.org"}}, "no service of example.org can be found"},
 	} {
 		got := ""
-		if err := verdict(tt.rows); err != nil {
+		if err := Verdict(tt.rows); err != nil {
 			got = err.Error()
 		}
 		if got != tt.want {
@@ -303,7 +304,7 @@ func TestDeployedAndEnded(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			at := shownBy(t, nil, always(tt.shown))
-			v := &verifier{roots: x509.NewCertPool(), looks: newLooker(), now: time.Now()}
+			v := &Verifier{Roots: x509.NewCertPool(), prober: newProber(), now: time.Now()}
 			row := Sight{Target: "example.org", Endpoint: at.String(), Name: "example.org"}
 			endpoint := probe.Endpoint{Proto: "tls", Host: at.Addr().String(), Port: at.Port()}
 			v.deployedRow(t.Context(), &row, probe.Look{Endpoint: endpoint, SNI: "example.org"}, tt.shown.Leaf)

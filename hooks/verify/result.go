@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"crypto/x509"
@@ -144,9 +144,12 @@ func (errNowhere) Remedy() string {
 	return `name the endpoints of a deployment: verify = ["127.0.0.1:443"] in its [deploy] table`
 }
 
-// verdict is the error for the rows, if any. That nothing at all was seen is no
+// Verdict is the error for the rows, if any. That nothing at all was seen is no
 // good news.
-func verdict(rows []Sight) error {
+func Verdict(rows []Sight) error {
+	if len(rows) == 0 {
+		return errNowhere{}
+	}
 	n, seen := tally(rows), false
 	for _, r := range rows {
 		if r.Result == Wrong {
@@ -187,4 +190,12 @@ func tally(rows []Sight) map[Outcome]int {
 		n[r.Result]++
 	}
 	return n
+}
+
+// plural returns the word for n things.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
 }

@@ -1,4 +1,4 @@
-package main
+package verify
 
 import (
 	"context"
@@ -19,8 +19,8 @@ var errNoPair = errors.New("no pair is live")
 
 // deployed looks at a target from everywhere it is deployed to: every address
 // of every endpoint must serve the live pair for every name.
-func (v *verifier) deployed(ctx context.Context, t renew.Target) []Sight {
-	leaf, _, _, err := v.w.store.LiveLeaf(t.Name)
+func (v *Verifier) deployed(ctx context.Context, t Target) []Sight {
+	leaf, _, _, err := v.Store.LiveLeaf(t.Name)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errNoPair
@@ -28,11 +28,11 @@ func (v *verifier) deployed(ctx context.Context, t renew.Target) []Sight {
 		return []Sight{{Target: t.Name, Result: Wrong, Error: err.Error(), Remedy: "keypaird issue"}}
 	}
 	var list []deployedLook
-	for _, d := range t.Deploy {
-		for _, e := range v.w.deployments[d].Verify {
+	for _, d := range t.Deployments {
+		for _, e := range d.Endpoints {
 			addrs := v.addressesOf(ctx, e.Host)
 			for _, name := range t.Names {
-				list = append(list, deployedLook{Sight{Target: t.Name, Deployment: d, Endpoint: e.String(), Name: name}, e, addrs})
+				list = append(list, deployedLook{Sight{Target: t.Name, Deployment: d.Name, Endpoint: e.String(), Name: name}, e, addrs})
 			}
 		}
 	}
@@ -53,8 +53,8 @@ type deployedLook struct {
 }
 
 // addressesOf are the addresses of a host that is none itself.
-func (v *verifier) addressesOf(ctx context.Context, host string) []netip.Addr {
-	if given, ok := v.lookup.Resolve[host]; ok {
+func (v *Verifier) addressesOf(ctx context.Context, host string) []netip.Addr {
+	if given, ok := v.Lookup.Resolve[host]; ok {
 		return given
 	}
 	if _, err := netip.ParseAddr(host); err == nil {
@@ -73,7 +73,7 @@ func (v *verifier) addressesOf(ctx context.Context, host string) []netip.Addr {
 
 // deployedRows looks at all addresses. Where some serve what they should, one
 // at which nobody listens is worth a warning only.
-func (v *verifier) deployedRows(ctx context.Context, l deployedLook, want *x509.Certificate) []Sight {
+func (v *Verifier) deployedRows(ctx context.Context, l deployedLook, want *x509.Certificate) []Sight {
 	if len(l.addrs) < 2 {
 		var addr netip.Addr
 		if len(l.addrs) == 1 {
@@ -107,11 +107,11 @@ func (v *verifier) deployedRows(ctx context.Context, l deployedLook, want *x509.
 
 // deployedRow takes one look and says what it amounts to; dead: nobody is
 // there.
-func (v *verifier) deployedRow(ctx context.Context, row *Sight, look probe.Look, want *x509.Certificate) (dead bool) {
+func (v *Verifier) deployedRow(ctx context.Context, row *Sight, look probe.Look, want *x509.Certificate) (dead bool) {
 	var s probe.Sight
 	var err error
 	patiently(ctx, func() bool {
-		s, err = v.looks.again(ctx, look)
+		s, err = v.prober.again(ctx, look)
 		return err != nil || s.Chain[0].Equal(want)
 	})
 	if err != nil {
@@ -136,7 +136,7 @@ func (v *verifier) deployedRow(ctx context.Context, row *Sight, look probe.Look,
 		row.Serves = row.Pair.inWords(leaf, row.Target, v.now)
 		row.Error, row.Remedy = stale.Error(), stale.Remedy()
 	}
-	for _, f := range probe.Judge(s, probe.Expect{Now: v.now, Names: []string{}, Roots: v.roots, Known: v.chainOf(row.Pair)}) {
+	for _, f := range probe.Judge(s, probe.Expect{Now: v.now, Names: []string{}, Roots: v.Roots, Known: row.Pair.intermediates()}) {
 		v.deployedFlaw(row, f)
 	}
 	v.unnamed(ctx, row, look, s)
@@ -145,7 +145,7 @@ func (v *verifier) deployedRow(ctx context.Context, row *Sight, look probe.Look,
 
 // deployedFlaw notes what is wrong with a pair where it is deployed. Who trusts
 // its CA is not asked there, and when it ends is the business of "status".
-func (v *verifier) deployedFlaw(row *Sight, f probe.Finding) {
+func (v *Verifier) deployedFlaw(row *Sight, f probe.Finding) {
 	flaw := Flaw{f.Fault, f.Text, Warned}
 	switch f.Fault {
 	case probe.Incomplete, probe.Expired:
@@ -161,12 +161,4 @@ func (v *verifier) deployedFlaw(row *Sight, f probe.Finding) {
 		row.settle(flaw.Result)
 		row.Error, row.Remedy = fmt.Sprintf("%s serves a certificate that %s", row.Endpoint, f.Text), remedies[f.Fault]
 	}
-}
-
-// chainOf are the intermediates that belong to a pair of ours.
-func (v *verifier) chainOf(o *Ownership) []*x509.Certificate {
-	if o == nil {
-		return nil
-	}
-	return o.chain
 }

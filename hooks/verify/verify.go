@@ -1,0 +1,68 @@
+package verify
+
+import (
+	"context"
+	"crypto/x509"
+	"slices"
+	"sync"
+	"time"
+
+	"keypaird/hooks/discover"
+	"keypaird/hooks/probe"
+	"keypaird/renew/keypair"
+)
+
+// A Target is a certificate and the servers it is deployed to.
+type Target struct {
+	Name        string // of the target in the store
+	Names       []string
+	Deployments []Deployment
+}
+
+// A Deployment is a server with the endpoints at which it serves its targets.
+type Deployment struct {
+	Name      string
+	Endpoints []probe.Endpoint
+}
+
+// A Domain is a domain whose endpoints are found as its peers find them.
+type Domain struct {
+	Name       string
+	Services   []string // none: all
+	Components []string // further XMPP domains
+	Names      []string // only endpoints that need one of these names; none: all
+	Configured bool     // the services are known to exist
+}
+
+// A Verifier verifies targets and domains.
+type Verifier struct {
+	Lookup discover.Discoverer // finds the endpoints of domains
+	Roots  *x509.CertPool      // trusted; required
+	Store  *keypair.Store      // of the live pairs; nil: certificates are not compared with stored ones
+	Stored []Target            // all targets of Store, to find a certificate's by its names
+
+	matcher matcher
+	prober  *prober
+	now     time.Time
+}
+
+// Verify probes the endpoints of targets and domains, and returns one Result
+// for each address and name. An error means that nothing could be asked.
+func (v *Verifier) Verify(ctx context.Context, targets []Target, domains []Domain) ([]Sight, error) {
+	v.matcher, v.prober, v.now = newMatcher(v.Store, v.Stored), newProber(), time.Now()
+	deployed := make([][]Sight, len(targets))
+	var wg sync.WaitGroup
+	for i, t := range targets {
+		wg.Go(func() { deployed[i] = v.deployed(ctx, t) })
+	}
+	wg.Wait()
+	rows := slices.Concat(deployed...)
+	for _, d := range domains {
+		found, err := v.found(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, found...)
+	}
+	return rows, nil
+}
