@@ -18,7 +18,7 @@ import (
 func (a *app) verify(ctx context.Context, args []string) error {
 	flags := a.flags("verify")
 	asJSON := flags.Bool("json", false, "print the rows as JSON")
-	asTAP := flags.Bool("tap", false, "print the rows in the Test Anything Protocol, version 14")
+	asTAP := flags.Bool("tap", false, "print the rows in the Test Anything Protocol, version 13")
 	roots := flags.String("roots", "", "trust the CAs in this PEM `file` too")
 	look := addLookFlags(flags)
 	if err := parse(flags, args); err != nil {
@@ -50,7 +50,7 @@ func (a *app) verify(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return verify.Verdict(rows)
+	return verify.Err(rows)
 }
 
 // A verifyRequest is what one verify is asked for.

@@ -14,84 +14,84 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// A check is one endpoint and what it should serve to one name. Several kinds
+// An endpoint is one endpoint of a domain and what it should serve to one name. Several kinds
 // of peers may want the same.
-type check struct {
+type endpoint struct {
 	domain   string
 	endpoint probe.Endpoint
 	addrs    []netip.Addr
 	sni, to  string
 	alpn     []string
-	uses     []discover.Requirement // at least one
+	uses     []discover.Requirement // at minResult one
 	guessed  bool                   // nothing says that there is such a service
 	optional bool                   // nor that it is missed if nobody is there
 }
 
 // found follows the way of a domain's peers and looks where it ends.
-func (v *Verifier) found(ctx context.Context, wish Domain) ([]Sight, error) {
-	answer, err := v.Lookup.Discover(ctx, wish.Name, wish.Services, wish.Components)
+func (v *Verifier) found(ctx context.Context, d Domain) ([]Check, error) {
+	answer, err := v.Lookup.Discover(ctx, d.Name, d.Services, d.Components)
 	if err != nil {
 		return nil, err
 	}
-	var rows []Sight
-	var checks []*check
+	var rows []Check
+	var checks []*endpoint
 	for _, r := range answer.Requirements {
 		switch {
-		case wish.Names != nil && !slices.ContainsFunc(r.Accept, func(n string) bool { return slices.Contains(wish.Names, n) }):
+		case d.Names != nil && !slices.ContainsFunc(r.Accept, func(n string) bool { return slices.Contains(d.Names, n) }):
 		case len(r.Addrs) > 0:
-			checks = mergeCheck(checks, r, wish)
+			checks = mergeEndpoint(checks, r, d)
 		default:
-			rows = append(rows, withoutAddress(r, wish))
+			rows = append(rows, withoutAddress(r, d))
 		}
 	}
-	within, cancel := context.WithTimeout(ctx, lookLimit)
+	within, cancel := context.WithTimeout(ctx, domainLimit)
 	defer cancel()
-	looked := make([][]Sight, len(checks))
+	looked := make([][]Check, len(checks))
 	var wg sync.WaitGroup
 	for i, c := range checks {
 		wg.Go(func() { looked[i] = v.check(within, c) })
 	}
 	wg.Wait()
 	rows = append(slices.Concat(looked...), rows...)
-	if wish.Names == nil {
+	if d.Names == nil {
 		for _, p := range answer.Problems {
-			said := slices.ContainsFunc(rows, func(r Sight) bool { return r.Result == Unknown && strings.Contains(r.Error, p.Text) })
+			said := slices.ContainsFunc(rows, func(r Check) bool { return r.Result == Unknown && strings.Contains(r.Error, p.Text) })
 			if p.Error || !said {
-				rows = append(rows, problemRow(p, wish.Name))
+				rows = append(rows, problemRow(p, d.Name))
 			}
 		}
 	}
 	return rows, nil
 }
 
-// mergeCheck adds a row of discovery to the check that asks the same, if there is
+// mergeEndpoint adds a row of discovery to the check that asks the same, if there is
 // one.
-func mergeCheck(checks []*check, r discover.Requirement, wish Domain) []*check {
+func mergeEndpoint(checks []*endpoint, r discover.Requirement, d Domain) []*endpoint {
 	for _, c := range checks {
 		first := c.uses[0]
 		if c.endpoint == r.Target() && c.sni == r.SNI && slices.Equal(first.Accept, r.Accept) && slices.Equal(c.addrs, r.Addrs) &&
 			slices.Equal(c.alpn, r.ALPN) && first.NoWildcard == r.NoWildcard && len(first.TLSA) == 0 && len(r.TLSA) == 0 && first.Identity == r.Identity {
 			c.uses = append(c.uses, r)
-			c.guessed, c.optional = c.guessed && guessed(r, wish), c.optional && optional(r, wish)
+			c.guessed, c.optional = c.guessed && guessed(r, d), c.optional && optional(r, d)
 			return checks
 		}
 	}
-	return append(checks, &check{
-		domain: wish.Name, endpoint: r.Target(), addrs: r.Addrs, sni: r.SNI, to: r.SNI, alpn: r.ALPN,
-		uses: []discover.Requirement{r}, guessed: guessed(r, wish), optional: optional(r, wish),
+	return append(checks, &endpoint{
+		domain: d.Name, endpoint: r.Target(), addrs: r.Addrs, sni: r.SNI, to: r.SNI, alpn: r.ALPN,
+		uses: []discover.Requirement{r}, guessed: guessed(r, d), optional: optional(r, d),
 	})
 }
 
 // guessed tells whether peers try an endpoint although nothing says that the
 // service exists.
-func guessed(r discover.Requirement, wish Domain) bool {
-	return unused(r) || r.Default && !wish.Configured
+func guessed(r discover.Requirement, d Domain) bool {
+	return unused(r) || r.Default && !d.Configured
 }
 
 // optional tells whether a domain does well without: not every address has a
 // web server.
-func optional(r discover.Requirement, wish Domain) bool {
-	return guessed(r, wish) || r.Service == "web" && !wish.Configured
+func optional(r discover.Requirement, d Domain) bool {
+	return guessed(r, d) || r.Service == "web" && !d.Configured
 }
 
 // unused tells whether a row is about a document that is not there: peers ask
@@ -101,53 +101,53 @@ func unused(r discover.Requirement) bool {
 }
 
 // withoutAddress is the row of what has no address to look at.
-func withoutAddress(r discover.Requirement, wish Domain) Sight {
-	s := Sight{Domain: wish.Name, Uses: []Use{useOf(r)}, Endpoint: r.Endpoint.String(), Name: r.SNI, Accept: r.Accept, Error: r.Why}
+func withoutAddress(r discover.Requirement, d Domain) Check {
+	s := Check{Domain: d.Name, Peers: []Peer{peerOf(r)}, Endpoint: r.Endpoint.String(), Name: r.SNI, Accept: r.Accept, Error: r.Why}
 	named := r.Endpoint.Host != "" && !r.Default
 	switch {
 	case r.State == discover.Undetermined:
-		s.settle(Unknown)
+		s.setResult(Unknown)
 		s.Remedy = "ask again, or ask another resolver: -resolver ADDRESS"
 	case named && r.Enforcement == discover.Must:
-		s.settle(Wrong)
-		s.Remedy, s.Breaks = "publish its address, or correct the record that names it", []string{sentenceOf(r, wish.Name)}
+		s.setResult(Failed)
+		s.Remedy, s.Affects = "publish its address, or correct the record that names it", []string{effectOf(r, d.Name)}
 	case named && r.Enforcement == discover.Should:
-		s.settle(Warned)
-		s.Remedy, s.Breaks = "publish its address, or correct the record that names it", []string{sentenceOf(r, wish.Name)}
+		s.setResult(Warning)
+		s.Remedy, s.Affects = "publish its address, or correct the record that names it", []string{effectOf(r, d.Name)}
 	default:
-		s.settle(Nothing)
+		s.setResult(Absent)
 	}
 	return s
 }
 
 // problemRow is the row of what is wrong with records and documents.
-func problemRow(p discover.Problem, domain string) Sight {
-	s := Sight{Domain: domain, Uses: []Use{{Service: p.Service, Role: "records"}}, Error: p.Text, Remedy: p.Remedy}
-	s.settle(Warned)
+func problemRow(p discover.Problem, domain string) Check {
+	s := Check{Domain: domain, Peers: []Peer{{Service: p.Service, Role: "records"}}, Error: p.Text, Remedy: p.Remedy}
+	s.setResult(Warning)
 	if p.Error {
-		s.settle(Wrong)
+		s.setResult(Failed)
 	}
 	return s
 }
 
-func useOf(r discover.Requirement) Use {
-	return Use{
+func peerOf(r discover.Requirement) Peer {
+	return Peer{
 		Service: r.Service, Role: r.Role, Identity: r.Identity, Step: r.Step, When: r.When,
 		CheckedBy: r.CheckedBy, Enforcement: string(r.Enforcement),
 	}
 }
 
 // check looks at every address.
-func (v *Verifier) check(ctx context.Context, c *check) []Sight {
-	rows := make([]Sight, len(c.addrs))
+func (v *Verifier) check(ctx context.Context, c *endpoint) []Check {
+	rows := make([]Check, len(c.addrs))
 	var wg sync.WaitGroup
 	for i, addr := range c.addrs {
-		rows[i] = Sight{
+		rows[i] = Check{
 			Domain: c.domain, Endpoint: c.endpoint.String(), Address: addr.String(), Name: c.sni, Accept: c.uses[0].Accept,
 		}
 		for _, r := range c.uses {
 			if !unused(r) || !slices.ContainsFunc(c.uses, func(r discover.Requirement) bool { return !unused(r) }) {
-				rows[i].Uses = append(rows[i].Uses, useOf(r))
+				rows[i].Peers = append(rows[i].Peers, peerOf(r))
 			}
 		}
 		wg.Go(func() { v.checkAt(ctx, c, &rows[i], addr) })
@@ -157,7 +157,7 @@ func (v *Verifier) check(ctx context.Context, c *check) []Sight {
 }
 
 // expect is what the peers of a check want of a certificate.
-func (v *Verifier) expect(c *check, o *Ownership) probe.Expect {
+func (v *Verifier) expect(c *endpoint, o *Match) probe.Expect {
 	r := c.uses[0]
 	e := probe.Expect{
 		Now: v.now, Names: r.Accept, NoWildcard: r.NoWildcard, Roots: v.Roots, Known: o.intermediates(),
@@ -172,45 +172,45 @@ func (v *Verifier) expect(c *check, o *Ownership) probe.Expect {
 }
 
 // checkAt looks at one address and says what that amounts to.
-func (v *Verifier) checkAt(ctx context.Context, c *check, row *Sight, addr netip.Addr) {
+func (v *Verifier) checkAt(ctx context.Context, c *endpoint, row *Check, addr netip.Addr) {
 	look := probe.Look{Endpoint: c.endpoint, Addr: addr, SNI: c.sni, To: c.to, ALPN: c.alpn}
-	s, err := v.prober.see(ctx, look)
+	s, err := v.prober.probe(ctx, look)
 	if err != nil {
-		c.unseen(row, err)
+		c.probeFailed(row, err)
 		return
 	}
 	v.show(row, s)
-	if row.Pair != nil && row.Pair.Whose == previous { // perhaps by an old worker
-		patiently(ctx, func() bool {
+	if row.Pair != nil && row.Pair.Source == previous { // perhaps by an old worker
+		retry(ctx, func() bool {
 			if now, err := v.prober.again(ctx, look); err == nil {
 				s = now
 				v.show(row, s)
 			}
-			return row.Pair.Whose != previous
+			return row.Pair.Source != previous
 		})
 	}
-	row.settle(Well)
+	row.setResult(OK)
 	leaf := s.Chain[0]
 	expect := v.expect(c, row.Pair)
 	for _, f := range probe.Judge(s, expect) {
-		c.note(row, f, c.grade(f.Fault), leaf)
+		c.addIssue(row, f, c.resultOf(f.Fault), leaf)
 	}
 	v.ownership(c, row, leaf)
 	if c.sni != "" {
 		v.withoutSNI(ctx, c, row, look, s, expect)
 	}
-	c.conclude(row, v, leaf)
+	c.summarize(row, v, leaf)
 }
 
 // ownership notes a pair of ours that should have been replaced there.
-func (v *Verifier) ownership(c *check, row *Sight, leaf *x509.Certificate) {
+func (v *Verifier) ownership(c *endpoint, row *Check, leaf *x509.Certificate) {
 	if row.Pair == nil {
 		return
 	}
-	switch row.Pair.Whose {
+	switch row.Pair.Source {
 	case previous:
-		c.note(row, probe.Finding{Fault: staleFault, Text: "is not the live pair: the server there has not loaded what was deployed last"}, Wrong, leaf)
+		c.addIssue(row, probe.Finding{Fault: staleFault, Text: "is not the live pair: the server there has not loaded what was deployed last"}, Failed, leaf)
 	case newer:
-		c.note(row, probe.Finding{Fault: staleFault, Text: "is not the live pair: " + fmt.Sprintf("%s of %s was not made live, or was taken back", row.Pair.Version, row.Pair.Target)}, Warned, leaf)
+		c.addIssue(row, probe.Finding{Fault: staleFault, Text: "is not the live pair: " + fmt.Sprintf("%s of %s was not made live, or was taken back", row.Pair.Version, row.Pair.Target)}, Warning, leaf)
 	}
 }

@@ -20,10 +20,10 @@ const (
 )
 
 // show notes what was seen.
-func (v *Verifier) show(row *Sight, s probe.Sight) {
+func (v *Verifier) show(row *Check, s probe.Sight) {
 	leaf := s.Chain[0]
-	row.Pair, row.Shown, row.TLS = v.matcher.owner(leaf), certificateOf(leaf), tls.VersionName(s.Version)
-	row.Serves = row.Pair.inWords(leaf, row.Target+row.Domain, v.now)
+	row.Pair, row.Shown, row.TLS = v.matcher.match(leaf), certificateOf(leaf), tls.VersionName(s.Version)
+	row.Serves = row.Pair.describe(leaf, row.Target+row.Domain, v.now)
 	whole := !slices.ContainsFunc(
 		probe.Judge(s, probe.Expect{Now: v.now, Roots: v.Roots, Known: row.Pair.intermediates()}),
 		func(f probe.Finding) bool { return f.Fault == probe.Incomplete })
@@ -31,21 +31,21 @@ func (v *Verifier) show(row *Sight, s probe.Sight) {
 }
 
 // unnamed looks again without SNI and notes what is shown then.
-func (v *Verifier) unnamed(ctx context.Context, row *Sight, look probe.Look, named probe.Sight) (probe.Sight, error) {
+func (v *Verifier) unnamed(ctx context.Context, row *Check, look probe.Look, named probe.Sight) (probe.Sight, error) {
 	if look.To == "" {
 		look.To = look.SNI
 	}
 	look.SNI = ""
-	s, err := v.prober.see(ctx, look)
-	row.WithoutSNI = &Unnamed{}
+	s, err := v.prober.probe(ctx, look)
+	row.WithoutSNI = &NoSNI{}
 	if err != nil {
 		row.WithoutSNI.Error = err.Error()
 		return s, err
 	}
 	leaf := s.Chain[0]
 	row.WithoutSNI.Same, row.WithoutSNI.Fingerprint = leaf.Equal(named.Chain[0]), probe.Fingerprint(leaf)
-	if o := v.matcher.owner(leaf); o != nil {
-		row.WithoutSNI.Whose = o.Whose
+	if o := v.matcher.match(leaf); o != nil {
+		row.WithoutSNI.Source = o.Source
 	}
 	return s, nil
 }
@@ -53,7 +53,7 @@ func (v *Verifier) unnamed(ctx context.Context, row *Sight, look probe.Look, nam
 // withoutSNI looks without SNI. XMPP has the name in the stream, so that many
 // peers send none (RFC 7590, section 3.5); of mail servers and programs some do
 // not; the others always do.
-func (v *Verifier) withoutSNI(ctx context.Context, c *check, row *Sight, look probe.Look, named probe.Sight, e probe.Expect) {
+func (v *Verifier) withoutSNI(ctx context.Context, c *endpoint, row *Check, look probe.Look, named probe.Sight, e probe.Expect) {
 	s, err := v.unnamed(ctx, row, look, named)
 	var visit *probe.VisitError
 	f := probe.Finding{Fault: noSNIFault}
@@ -71,87 +71,87 @@ func (v *Verifier) withoutSNI(ctx context.Context, c *check, row *Sight, look pr
 		}
 		f.Text = "is not shown to those who send no SNI; theirs " + list[0].Text
 	}
-	grade := Well
+	grade := OK
 	switch c.endpoint.Proto {
 	case "xmpp-client", "xmpp-server":
-		grade = c.strict()
+		grade = c.severity()
 	case "smtp", "imap", "pop3", "sieve":
-		grade = least(c.strict(), Warned)
+		grade = minResult(c.severity(), Warning)
 	}
-	c.note(row, f, grade, named.Chain[0])
+	c.addIssue(row, f, grade, named.Chain[0])
 }
 
 // strict is what a certificate that peers refuse amounts to.
-func (c *check) strict() Outcome {
-	o := Well
+func (c *endpoint) severity() Result {
+	o := OK
 	for _, r := range c.uses {
 		switch r.Enforcement {
 		case discover.Must:
-			o = Wrong
+			o = Failed
 		case discover.Should:
-			o = most(o, Warned)
+			o = maxResult(o, Warning)
 		}
 	}
 	if c.guessed {
-		return least(o, Warned)
+		return minResult(o, Warning)
 	}
 	return o
 }
 
 // grade is what a fault amounts to.
-func (c *check) grade(f probe.Fault) Outcome {
+func (c *endpoint) resultOf(f probe.Fault) Result {
 	switch f.Weight() {
 	case probe.Fatal:
-		return c.strict()
+		return c.severity()
 	case probe.Risk:
-		return least(c.strict(), Warned)
+		return minResult(c.severity(), Warning)
 	}
-	return Well
+	return OK
 }
 
-func least(a, b Outcome) Outcome {
-	if worse[a] < worse[b] {
+func minResult(a, b Result) Result {
+	if severity[a] < severity[b] {
 		return a
 	}
 	return b
 }
 
-func most(a, b Outcome) Outcome {
-	if worse[a] > worse[b] {
+func maxResult(a, b Result) Result {
+	if severity[a] > severity[b] {
 		return a
 	}
 	return b
 }
 
 // note adds a flaw to a row, and which peers it breaks.
-func (c *check) note(row *Sight, f probe.Finding, grade Outcome, leaf *x509.Certificate) {
-	row.Flaws = append(row.Flaws, Flaw{f.Fault, f.Text, grade})
-	row.settle(most(row.Result, grade))
-	if grade != Well {
-		for _, b := range c.breaks(f.Fault, leaf) {
-			if !slices.Contains(row.Breaks, b) {
-				row.Breaks = append(row.Breaks, b)
+func (c *endpoint) addIssue(row *Check, f probe.Finding, grade Result, leaf *x509.Certificate) {
+	row.Issues = append(row.Issues, Issue{f.Fault, f.Text, grade})
+	row.setResult(maxResult(row.Result, grade))
+	if grade != OK {
+		for _, b := range c.affects(f.Fault, leaf) {
+			if !slices.Contains(row.Affects, b) {
+				row.Affects = append(row.Affects, b)
 			}
 		}
 	}
 }
 
 // conclude sums a row up by its worst flaw.
-func (c *check) conclude(row *Sight, v *Verifier, leaf *x509.Certificate) {
-	if row.Result == Well {
+func (c *endpoint) summarize(row *Check, v *Verifier, leaf *x509.Certificate) {
+	if row.Result == OK {
 		return
 	}
-	i := slices.IndexFunc(row.Flaws, func(f Flaw) bool { return f.Result == row.Result })
-	row.Error = "the certificate " + row.Flaws[i].Text
-	row.Remedy = v.remedy(c, row, row.Flaws[i].Fault, leaf)
+	i := slices.IndexFunc(row.Issues, func(f Issue) bool { return f.Result == row.Result })
+	row.Error = "the certificate " + row.Issues[i].Text
+	row.Remedy = v.remedy(c, row, row.Issues[i].Fault, leaf)
 }
 
 // unseen is what becomes of a row when nothing was seen. Nobody is blamed for
 // what cannot be reached from where we are.
-func (c *check) unseen(row *Sight, err error) {
+func (c *endpoint) probeFailed(row *Check, err error) {
 	var v *probe.VisitError
 	if !errors.As(err, &v) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		row.settle(Unknown)
+		row.setResult(Unknown)
 		row.Error = "there was no time left to look"
 		if errors.Is(err, errTooMany) {
 			row.Error = err.Error()
@@ -163,28 +163,28 @@ func (c *check) unseen(row *Sight, err error) {
 	row.Error = v.Err.Error()
 	switch {
 	case c.optional && v.Stage == probe.Connecting, c.guessed && !injected && v.Stage == probe.Talking:
-		row.settle(Nothing)
+		row.setResult(Absent)
 	case v.Stage == probe.Connecting:
-		row.settle(Warned)
-		if c.strict() == Well { // whether anybody comes there is not known
-			row.settle(Unknown)
+		row.setResult(Warning)
+		if c.severity() == OK { // whether anybody comes there is not known
+			row.setResult(Unknown)
 		}
 		row.Error, row.Remedy = "cannot be reached from here: "+row.Error, remedyUnreachable
 	case v.TimedOut, mail && v.Stage == probe.Talking && !injected && !errors.Is(err, probe.ErrNoTLS):
-		row.settle(Unknown)
+		row.setResult(Unknown)
 		row.Error, row.Remedy = "cannot tell: "+row.Error, "look again later, or from another network"
 	case injected:
-		row.settle(Wrong)
-		row.Remedy, row.Breaks = "find out who stands between: look from another network, and at the server itself", c.breaks(probe.WrongName, nil)
+		row.setResult(Failed)
+		row.Remedy, row.Affects = "find out who stands between: look from another network, and at the server itself", c.affects(probe.WrongName, nil)
 	default:
-		row.settle(most(c.strict(), Nothing))
+		row.setResult(maxResult(c.severity(), Absent))
 		if mail {
-			row.settle(most(row.Result, Warned)) // it comes in plain text
+			row.setResult(maxResult(row.Result, Warning)) // it comes in plain text
 		}
-		if row.Result == Well {
-			row.settle(Nothing)
+		if row.Result == OK {
+			row.setResult(Absent)
 		}
-		row.Remedy, row.Breaks = "see what the server's log says of it", c.breaks(probe.WrongName, nil)
+		row.Remedy, row.Affects = "see what the server's log says of it", c.affects(probe.WrongName, nil)
 		switch alert := v.Err.Error(); {
 		case errors.Is(err, probe.ErrNoTLS):
 			row.Remedy = "give the server a certificate for that port, and see that it offers STARTTLS to anybody"

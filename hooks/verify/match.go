@@ -11,9 +11,9 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// An Ownership says whose certificate it is that an endpoint serves.
-type Ownership struct {
-	Whose   string `json:"whose"`             // live, previous or newer, which are ours, or other
+// An Match says whose certificate it is that an endpoint serves.
+type Match struct {
+	Source  string `json:"source"`            // live, previous or newer, which are ours, or other
 	Target  string `json:"target,omitempty"`  // of ours
 	Version string `json:"version,omitempty"` // of its store
 
@@ -46,7 +46,7 @@ func newMatcher(store *keypair.Store, targets []Target) matcher {
 
 // owner finds out whether a certificate is ours, and which. Without a
 // configuration nothing is known: nil.
-func (m matcher) owner(leaf *x509.Certificate) *Ownership {
+func (m matcher) match(leaf *x509.Certificate) *Match {
 	if m.store == nil {
 		return nil
 	}
@@ -56,17 +56,17 @@ func (m matcher) owner(leaf *x509.Certificate) *Ownership {
 		if err != nil { // not there, or nothing can be said of it
 			continue
 		}
-		o := &Ownership{previous, target, found.ID, found.Pair.Chain}
+		o := &Match{previous, target, found.ID, found.Pair.Chain}
 		id, err := m.store.LiveID(target)
 		switch {
 		case err == nil && id == found.ID:
-			o.Whose = live
+			o.Source = live
 		case err != nil || found.ID > id:
-			o.Whose = newer
+			o.Source = newer
 		}
 		return o
 	}
-	return &Ownership{Whose: other}
+	return &Match{Source: other}
 }
 
 // candidates are the targets that a certificate may be of, by its names.
@@ -85,8 +85,8 @@ func (m matcher) candidates(leaf *x509.Certificate) (list []string) {
 	return list
 }
 
-// keeperOf is the target that is for one of names, or "".
-func (m matcher) keeperOf(names []string) string {
+// targetFor is the target that is for one of names, or "".
+func (m matcher) targetFor(names []string) string {
 	for _, name := range names {
 		_, parent, _ := strings.Cut(name, ".")
 		for _, n := range []string{name, "*." + parent} {
@@ -98,9 +98,9 @@ func (m matcher) keeperOf(names []string) string {
 	return ""
 }
 
-// inWords says what is served to those asked for a name, in the words of a
+// describe says what is served to those asked for a name, in the words of a
 // table.
-func (o *Ownership) inWords(leaf *x509.Certificate, target string, now time.Time) string {
+func (o *Match) describe(leaf *x509.Certificate, target string, now time.Time) string {
 	left := fmt.Sprintf(", %s left", probe.Days(leaf.NotAfter.Sub(now)))
 	if now.After(leaf.NotAfter) {
 		left = fmt.Sprintf(", ended %s ago", probe.Days(now.Sub(leaf.NotAfter)))
@@ -112,18 +112,18 @@ func (o *Ownership) inWords(leaf *x509.Certificate, target string, now time.Time
 	switch {
 	case o == nil:
 		return "a certificate by " + probe.Issuer(leaf) + left
-	case o.Whose == live:
+	case o.Source == live:
 		return "the live pair" + of + left
-	case o.Whose == previous:
+	case o.Source == previous:
 		return fmt.Sprintf("our previous pair%s, %s%s", of, o.Version, left)
-	case o.Whose == newer:
+	case o.Source == newer:
 		return fmt.Sprintf("a pair of ours%s that is not live, %s%s", of, o.Version, left)
 	}
 	return "somebody else's certificate, by " + probe.Issuer(leaf) + left
 }
 
 // intermediates are those that belong to a pair of ours.
-func (o *Ownership) intermediates() []*x509.Certificate {
+func (o *Match) intermediates() []*x509.Certificate {
 	if o == nil {
 		return nil
 	}

@@ -20,13 +20,13 @@ const (
 )
 
 // breaks says which peers a fault breaks, in sentences.
-func (c *check) breaks(f probe.Fault, leaf *x509.Certificate) []string {
+func (c *endpoint) affects(f probe.Fault, leaf *x509.Certificate) []string {
 	var list []string
 	for _, r := range c.uses {
 		if r.Enforcement != discover.Must && r.Enforcement != discover.Should {
 			continue
 		}
-		s := sentenceOf(r, c.domain)
+		s := effectOf(r, c.domain)
 		switch f {
 		case probe.EndsSoon, staleFault:
 			s = fmt.Sprintf("nobody yet; from %s on, %s", leaf.NotAfter.UTC().Format("2006-01-02 15:04 MST"), s)
@@ -44,9 +44,9 @@ func (c *check) breaks(f probe.Fault, leaf *x509.Certificate) []string {
 	return list
 }
 
-// sentenceOf says what becomes of the peers of a row that are shown a wrong
+// effectOf says what becomes of the peers of a row that are shown a wrong
 // certificate.
-func sentenceOf(r discover.Requirement, domain string) string {
+func effectOf(r discover.Requirement, domain string) string {
 	who, do := peersOf(r, domain)
 	s := who + " " + do
 	if r.When != "" {

@@ -13,9 +13,9 @@ import (
 
 // Bounds on what a domain may make us do.
 const (
-	lookers   = 16              // visits under way at a time
-	lookLimit = 3 * time.Minute // for all of them
-	maxLooks  = 500
+	maxProbes    = 16              // visits under way at a time
+	domainLimit  = 3 * time.Minute // for all of them
+	maxEndpoints = 500
 )
 
 // A prober visits endpoints, each once whatever rows want to know of it, and
@@ -24,48 +24,48 @@ type prober struct {
 	slots chan struct{}
 
 	mu    sync.Mutex
-	seen  map[string]*sightOnce
-	doors map[string]*door
+	seen  map[string]*cachedResult
+	hosts map[string]*hostPort
 }
 
-// A sightOnce is a visit that several rows wait for.
-type sightOnce struct {
+// A cachedResult is a visit that several rows wait for.
+type cachedResult struct {
 	once sync.Once
 	probe.Sight
 	err error
 }
 
-// A door is an address with its port.
-type door struct {
-	mu   sync.Mutex
-	dead error // nobody was reached there
+// A hostPort is an address with its port.
+type hostPort struct {
+	mu          sync.Mutex
+	unreachable error // nobody was reached there
 }
 
 func newProber() *prober {
-	return &prober{slots: make(chan struct{}, lookers), seen: map[string]*sightOnce{}, doors: map[string]*door{}}
+	return &prober{slots: make(chan struct{}, maxProbes), seen: map[string]*cachedResult{}, hosts: map[string]*hostPort{}}
 }
 
 // errTooMany is the end of what is done for one command.
 var errTooMany = errors.New("not looked at: there are too many endpoints")
 
 // see takes a look, unless it was taken.
-func (l *prober) see(ctx context.Context, look probe.Look) (probe.Sight, error) {
+func (l *prober) probe(ctx context.Context, look probe.Look) (probe.Sight, error) {
 	key := fmt.Sprintf("%s %s %q %q %q", look.Endpoint, look.Addr, look.SNI, look.To, look.ALPN)
 	l.mu.Lock()
 	s, known := l.seen[key]
-	if !known && len(l.seen) >= maxLooks {
+	if !known && len(l.seen) >= maxEndpoints {
 		l.mu.Unlock()
 		return probe.Sight{}, errTooMany
 	}
 	if !known {
-		s = &sightOnce{}
+		s = &cachedResult{}
 		l.seen[key] = s
 	}
 	at := netip.AddrPortFrom(look.Addr, look.Endpoint.Port).String()
-	d := l.doors[at]
+	d := l.hosts[at]
 	if d == nil {
-		d = &door{}
-		l.doors[at] = d
+		d = &hostPort{}
+		l.hosts[at] = d
 	}
 	l.mu.Unlock()
 	s.once.Do(func() { s.Sight, s.err = l.visit(ctx, d, look) })
@@ -73,16 +73,16 @@ func (l *prober) see(ctx context.Context, look probe.Look) (probe.Sight, error) 
 }
 
 // visit goes there when it is its turn.
-func (l *prober) visit(ctx context.Context, d *door, look probe.Look) (probe.Sight, error) {
+func (l *prober) visit(ctx context.Context, d *hostPort, look probe.Look) (probe.Sight, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.dead != nil {
-		return probe.Sight{}, d.dead
+	if d.unreachable != nil {
+		return probe.Sight{}, d.unreachable
 	}
 	s, err := l.again(ctx, look)
 	var v *probe.VisitError
 	if errors.As(err, &v) && v.Stage == probe.Connecting && ctx.Err() == nil {
-		d.dead = err
+		d.unreachable = err
 	}
 	return s, err
 }
@@ -101,14 +101,14 @@ func (l *prober) again(ctx context.Context, look probe.Look) (probe.Sight, error
 // A server that has just reloaded may have an old worker that still accepts: a
 // wrong pair is looked at again for this long.
 const (
-	lookAgain  = time.Second
+	retryFor   = time.Second
 	firstPause = 20 * time.Millisecond
 )
 
-// patiently calls look until it says that it is settled or a second is over.
-func patiently(ctx context.Context, look func() (settled bool)) {
+// retry calls look until it says that it is settled or a second is over.
+func retry(ctx context.Context, look func() (settled bool)) {
 	began := time.Now()
-	for pause := firstPause; !look() && time.Since(began)+pause <= lookAgain; pause *= 2 {
+	for pause := firstPause; !look() && time.Since(began)+pause <= retryFor; pause *= 2 {
 		select {
 		case <-ctx.Done():
 			return

@@ -19,25 +19,25 @@ var remedies = map[probe.Fault]string{
 	probe.Incomplete: "serve fullchain.pem: the certificate, then its intermediates",
 	probe.Untrusted:  "have it signed by a CA that the peers trust; a private root is named by -roots FILE",
 	probe.WrongUsage: "have it issued for servers",
-	probe.WeakKey:    "have it issued for another key: ec256, or rsa2048 at least",
+	probe.WeakKey:    "have it issued for another key: ec256, or rsa2048 at minResult",
 	probe.EndsSoon:   "see why it was not renewed: keypaird status",
 	probe.Disorder:   "serve fullchain.pem: the certificate, then its intermediates, and nothing else",
 	probe.OldTLS:     "let the server speak TLS 1.2 and 1.3",
 }
 
 // remedy says what can be done about a row's worst fault.
-func (v *Verifier) remedy(c *check, row *Sight, f probe.Fault, leaf *x509.Certificate) string {
+func (v *Verifier) remedy(c *endpoint, row *Check, f probe.Fault, leaf *x509.Certificate) string {
 	ours := row.Pair != nil && row.Pair.Target != ""
 	switch f {
 	case probe.WrongName:
-		if t := v.matcher.keeperOf(row.Accept); t != "" {
+		if t := v.matcher.targetFor(row.Accept); t != "" {
 			return fmt.Sprintf("let the server choose the pair of %s there for the name %s", t, orNone(c.sni))
 		}
 		return fmt.Sprintf("serve a certificate for %s there", strings.Join(row.Accept, " or "))
 	case noSNIFault:
 		return fmt.Sprintf("make the certificate for %s the server's default", strings.Join(row.Accept, " or "))
 	case staleFault:
-		if row.Pair.Whose == newer {
+		if row.Pair.Source == newer {
 			return "keypaird issue " + row.Pair.Target
 		}
 		return fmt.Sprintf("reload the server that answers at %s, and see that its configuration names the deployed files", row.Address)

@@ -8,52 +8,52 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// An Outcome is what is to be said of one row.
-type Outcome string
+// An Result is what is to be said of one row.
+type Result string
 
-// Outcomes. Nothing is concluded from silence: what could not be looked at is
+// Outcomes. Absent is concluded from silence: what could not be looked at is
 // Unknown, neither well nor wrong.
 const (
-	Well    Outcome = "ok"
-	Warned  Outcome = "warning"      // no peer that matters is turned away today
-	Wrong   Outcome = "failed"       // peers are turned away, or what was deployed is not served
-	Unknown Outcome = "undetermined" // it could not be found out from here
-	Nothing Outcome = "absent"       // there is no such service
+	OK      Result = "ok"
+	Warning Result = "warning"      // no peer that matters is turned away today
+	Failed  Result = "failed"       // peers are turned away, or what was deployed is not served
+	Unknown Result = "undetermined" // it could not be found out from here
+	Absent  Result = "absent"       // there is no such service
 )
 
-// worse orders outcomes.
-var worse = map[Outcome]int{Nothing: 0, Well: 1, Unknown: 2, Warned: 3, Wrong: 4}
+// severity orders outcomes.
+var severity = map[Result]int{Absent: 0, OK: 1, Unknown: 2, Warning: 3, Failed: 4}
 
-// A Sight is one row of "keypaird verify": one address of an endpoint asked for
+// A Check is one row of "keypaird verify": one address of an endpoint asked for
 // one name.
-type Sight struct {
+type Check struct {
 	Target     string `json:"target,omitempty"`     // whose deployment it is of
 	Deployment string `json:"deployment,omitempty"` //
 	Domain     string `json:"domain,omitempty"`     // or whose peers come here
-	Uses       []Use  `json:"uses,omitempty"`       // what for
+	Peers      []Peer `json:"peers,omitempty"`      // what for
 
 	Endpoint string   `json:"endpoint,omitempty"`
 	Address  string   `json:"address,omitempty"`
 	Name     string   `json:"name,omitempty"`   // that is asked for, as SNI or in the stream
 	Accept   []string `json:"accept,omitempty"` // names that peers would take
 
-	Result Outcome `json:"result"`
-	OK     bool    `json:"ok"` // false: it makes the exit status 1
-	Serves string  `json:"serves,omitempty"`
-	Error  string  `json:"error,omitempty"`
-	Remedy string  `json:"remedy,omitempty"`
+	Result Result `json:"result"`
+	OK     bool   `json:"ok"` // false: it makes the exit status 1
+	Serves string `json:"serves,omitempty"`
+	Error  string `json:"error,omitempty"`
+	Remedy string `json:"remedy,omitempty"`
 
-	Pair       *Ownership   `json:"pair,omitempty"` // whose certificate it is
+	Pair       *Match       `json:"pair,omitempty"` // whose certificate it is
 	Shown      *Certificate `json:"certificate,omitempty"`
 	Complete   *bool        `json:"chain_complete,omitempty"`
 	TLS        string       `json:"tls,omitempty"`
-	WithoutSNI *Unnamed     `json:"without_sni,omitempty"`
-	Flaws      []Flaw       `json:"flaws,omitempty"`
-	Breaks     []string     `json:"breaks,omitempty"`
+	WithoutSNI *NoSNI       `json:"without_sni,omitempty"`
+	Issues     []Issue      `json:"issues,omitempty"`
+	Affects    []string     `json:"affects,omitempty"`
 }
 
-// A Use is one kind of peers that come to an endpoint.
-type Use struct {
+// A Peer is one kind of peers that come to an endpoint.
+type Peer struct {
 	Service     string `json:"service"`
 	Role        string `json:"role"`
 	Identity    string `json:"identity,omitempty"`
@@ -72,19 +72,19 @@ type Certificate struct {
 	NotAfter    time.Time `json:"not_after"`
 }
 
-// Unnamed is what is shown to those who send no SNI.
-type Unnamed struct {
+// NoSNI is what is shown to those who send no SNI.
+type NoSNI struct {
 	Same        bool   `json:"same"` // as with SNI
 	Error       string `json:"error,omitempty"`
-	Whose       string `json:"whose,omitempty"` // as of pair
+	Source      string `json:"source,omitempty"` // as of pair
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
-// A Flaw is a finding and what it amounts to here.
-type Flaw struct {
+// A Issue is a finding and what it amounts to here.
+type Issue struct {
 	Fault  probe.Fault `json:"fault"`
 	Text   string      `json:"text"`
-	Result Outcome     `json:"result"`
+	Result Result      `json:"result"`
 }
 
 func certificateOf(c *x509.Certificate) *Certificate {
@@ -94,31 +94,31 @@ func certificateOf(c *x509.Certificate) *Certificate {
 	}
 }
 
-// settle makes the row one of that outcome.
-func (s *Sight) settle(o Outcome) {
-	s.Result, s.OK = o, o != Wrong
+// setResult makes the row one of that outcome.
+func (s *Check) setResult(o Result) {
+	s.Result, s.OK = o, o != Failed
 }
 
-// A VerdictError says how many rows were wrong.
-type VerdictError struct {
-	Wrong, Of int
-	Hint      string
+// A FailedError says how many rows were wrong.
+type FailedError struct {
+	Failed, Of int
+	Hint       string
 }
 
-func (e *VerdictError) Error() string {
-	return fmt.Sprintf("%d of %d %s failed", e.Wrong, e.Of, plural(e.Of, "check", "checks"))
+func (e *FailedError) Error() string {
+	return fmt.Sprintf("%d of %d %s failed", e.Failed, e.Of, plural(e.Of, "check", "checks"))
 }
 
 // Remedy is that of the first wrong row.
-func (e *VerdictError) Remedy() string { return e.Hint }
+func (e *FailedError) Remedy() string { return e.Hint }
 
-// A BlindError says that nothing at all could be found out.
-type BlindError struct{ Why string }
+// A NothingReachableError says that nothing at all could be found out.
+type NothingReachableError struct{ Why string }
 
-func (e *BlindError) Error() string { return "nothing could be verified: " + e.Why }
+func (e *NothingReachableError) Error() string { return "nothing could be verified: " + e.Why }
 
 // Remedy says what the operator can do about it.
-func (e *BlindError) Remedy() string {
+func (e *NothingReachableError) Remedy() string {
 	return "see that this machine has a network and a resolver, or name one: -resolver ADDRESS"
 }
 
@@ -134,46 +134,46 @@ func (e *NoServiceError) Remedy() string {
 	return "see that the name is right: keypaird discover " + e.Domain
 }
 
-// errNowhere is the answer where no deployment says where to look.
-type errNowhere struct{}
+// noEndpointsError is the answer where no deployment says where to look.
+type noEndpointsError struct{}
 
-func (errNowhere) Error() string { return "nothing to verify" }
+func (noEndpointsError) Error() string { return "nothing to verify" }
 
 // Remedy says what the operator can do about it.
-func (errNowhere) Remedy() string {
+func (noEndpointsError) Remedy() string {
 	return `name the endpoints of a deployment: verify = ["127.0.0.1:443"] in its [deploy] table`
 }
 
-// Verdict is the error for the rows, if any. That nothing at all was seen is no
+// Err is the error for the rows, if any. That nothing at all was seen is no
 // good news.
-func Verdict(rows []Sight) error {
+func Err(rows []Check) error {
 	if len(rows) == 0 {
-		return errNowhere{}
+		return noEndpointsError{}
 	}
-	n, seen := tally(rows), false
+	n, seen := count(rows), false
 	for _, r := range rows {
-		if r.Result == Wrong {
-			return &VerdictError{n[Wrong], n[Well] + n[Warned] + n[Wrong] + n[Unknown], r.Remedy}
+		if r.Result == Failed {
+			return &FailedError{n[Failed], n[OK] + n[Warning] + n[Failed] + n[Unknown], r.Remedy}
 		}
 		seen = seen || r.Shown != nil
 	}
 	if seen {
-		return strangers(rows)
+		return missingDomain(rows)
 	}
 	for _, r := range rows {
-		if r.Result != Nothing {
-			return &BlindError{r.Error}
+		if r.Result != Absent {
+			return &NothingReachableError{r.Error}
 		}
 	}
 	return &NoServiceError{rows[0].Domain}
 }
 
-// strangers is the error for a domain of which nothing at all is there: others
+// missingDomain is the error for a domain of which nothing at all is there: others
 // that are well do not make up for a name that is mistyped.
-func strangers(rows []Sight) error {
+func missingDomain(rows []Check) error {
 	there := map[string]bool{}
 	for _, r := range rows {
-		there[r.Domain] = there[r.Domain] || r.Result != Nothing
+		there[r.Domain] = there[r.Domain] || r.Result != Absent
 	}
 	for _, r := range rows {
 		if !there[r.Domain] {
@@ -183,9 +183,9 @@ func strangers(rows []Sight) error {
 	return nil
 }
 
-// tally counts rows by outcome.
-func tally(rows []Sight) map[Outcome]int {
-	n := map[Outcome]int{}
+// count counts rows by outcome.
+func count(rows []Check) map[Result]int {
+	n := map[Result]int{}
 	for _, r := range rows {
 		n[r.Result]++
 	}

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// WriteTAP prints rows as the Test Anything Protocol, version 14, has them. What
+// WriteTAP prints rows as the Test Anything Protocol, version 13, has them. What
 // could not be looked at is skipped; what is not there at all is left out.
-func WriteTAP(w io.Writer, rows []Sight) error {
+func WriteTAP(w io.Writer, rows []Check) error {
 	var b strings.Builder
-	b.WriteString("TAP version 14\n")
+	b.WriteString("TAP version 13\n")
 	n := 0
 	var points strings.Builder
 	for _, r := range rows {
-		if r.Result == Nothing {
+		if r.Result == Absent {
 			continue
 		}
 		n++
@@ -27,17 +27,17 @@ func WriteTAP(w io.Writer, rows []Sight) error {
 }
 
 // point is one test point.
-func (s *Sight) point(b *strings.Builder, n int) {
+func (s *Check) point(b *strings.Builder, n int) {
 	unseen := s.Shown == nil && s.Endpoint != ""
 	switch {
-	case s.Result == Wrong:
+	case s.Result == Failed:
 		fmt.Fprintf(b, "not ok %d - %s\n", n, escapeTAP(s.title()))
 	case unseen:
 		fmt.Fprintf(b, "ok %d - %s # SKIP %s\n", n, escapeTAP(s.title()), escapeTAP(s.Error))
 	default:
 		fmt.Fprintf(b, "ok %d - %s\n", n, escapeTAP(s.title()))
 	}
-	if s.Result == Well {
+	if s.Result == OK {
 		return
 	}
 	b.WriteString("  ---\n")
@@ -53,8 +53,8 @@ func (s *Sight) point(b *strings.Builder, n int) {
 	if s.Shown != nil {
 		field("fingerprint", s.Shown.Fingerprint)
 	}
-	if len(s.Breaks) > 0 {
-		field("breaks", s.Breaks)
+	if len(s.Affects) > 0 {
+		field("affects", s.Affects)
 	}
 	if s.Remedy != "" {
 		field("remedy", s.Remedy)
@@ -63,7 +63,7 @@ func (s *Sight) point(b *strings.Builder, n int) {
 }
 
 // title says what was looked at.
-func (s *Sight) title() string {
+func (s *Check) title() string {
 	var b strings.Builder
 	b.WriteString(s.Domain + s.Target)
 	if f := s.whatFor(); f != "" {

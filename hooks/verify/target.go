@@ -19,24 +19,24 @@ var errNoPair = errors.New("no pair is live")
 
 // deployed looks at a target from everywhere it is deployed to: every address
 // of every endpoint must serve the live pair for every name.
-func (v *Verifier) deployed(ctx context.Context, t Target) []Sight {
+func (v *Verifier) deployed(ctx context.Context, t Target) []Check {
 	leaf, _, _, err := v.Store.LiveLeaf(t.Name)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errNoPair
 		}
-		return []Sight{{Target: t.Name, Result: Wrong, Error: err.Error(), Remedy: "keypaird issue"}}
+		return []Check{{Target: t.Name, Result: Failed, Error: err.Error(), Remedy: "keypaird issue"}}
 	}
-	var list []deployedLook
+	var list []deployedProbe
 	for _, d := range t.Deployments {
 		for _, e := range d.Endpoints {
 			addrs := v.addressesOf(ctx, e.Host)
 			for _, name := range t.Names {
-				list = append(list, deployedLook{Sight{Target: t.Name, Deployment: d.Name, Endpoint: e.String(), Name: name}, e, addrs})
+				list = append(list, deployedProbe{Check{Target: t.Name, Deployment: d.Name, Endpoint: e.String(), Name: name}, e, addrs})
 			}
 		}
 	}
-	rows := make([][]Sight, len(list))
+	rows := make([][]Check, len(list))
 	var wg sync.WaitGroup
 	for i, l := range list {
 		wg.Go(func() { rows[i] = v.deployedRows(ctx, l, leaf) })
@@ -45,9 +45,9 @@ func (v *Verifier) deployed(ctx context.Context, t Target) []Sight {
 	return slices.Concat(rows...)
 }
 
-// A deployedLook is an endpoint of a deployment and a name.
-type deployedLook struct {
-	row      Sight
+// A deployedProbe is an endpoint of a deployment and a name.
+type deployedProbe struct {
+	row      Check
 	endpoint probe.Endpoint
 	addrs    []netip.Addr // none: the system shall find them
 }
@@ -73,7 +73,7 @@ func (v *Verifier) addressesOf(ctx context.Context, host string) []netip.Addr {
 
 // deployedRows looks at all addresses. Where some serve what they should, one
 // at which nobody listens is worth a warning only.
-func (v *Verifier) deployedRows(ctx context.Context, l deployedLook, want *x509.Certificate) []Sight {
+func (v *Verifier) deployedRows(ctx context.Context, l deployedProbe, want *x509.Certificate) []Check {
 	if len(l.addrs) < 2 {
 		var addr netip.Addr
 		if len(l.addrs) == 1 {
@@ -81,84 +81,84 @@ func (v *Verifier) deployedRows(ctx context.Context, l deployedLook, want *x509.
 		}
 		row := l.row
 		v.deployedRow(ctx, &row, probe.Look{Endpoint: l.endpoint, Addr: addr, SNI: row.Name}, want)
-		return []Sight{row}
+		return []Check{row}
 	}
-	rows := make([]Sight, len(l.addrs))
-	dead, well := make([]bool, len(rows)), false
+	rows := make([]Check, len(l.addrs))
+	unreachable, well := make([]bool, len(rows)), false
 	var wg sync.WaitGroup
 	for i, addr := range l.addrs {
 		rows[i] = l.row
 		rows[i].Address = addr.String()
 		wg.Go(func() {
-			dead[i] = v.deployedRow(ctx, &rows[i], probe.Look{Endpoint: l.endpoint, Addr: addr, SNI: l.row.Name}, want)
+			unreachable[i] = v.deployedRow(ctx, &rows[i], probe.Look{Endpoint: l.endpoint, Addr: addr, SNI: l.row.Name}, want)
 		})
 	}
 	wg.Wait()
 	for i := range rows {
-		well = well || !dead[i]
+		well = well || !unreachable[i]
 	}
 	for i := range rows {
-		if well && dead[i] {
-			rows[i].settle(Warned)
+		if well && unreachable[i] {
+			rows[i].setResult(Warning)
 		}
 	}
 	return rows
 }
 
-// deployedRow takes one look and says what it amounts to; dead: nobody is
+// deployedRow takes one look and says what it amounts to; unreachable: nobody is
 // there.
-func (v *Verifier) deployedRow(ctx context.Context, row *Sight, look probe.Look, want *x509.Certificate) (dead bool) {
+func (v *Verifier) deployedRow(ctx context.Context, row *Check, look probe.Look, want *x509.Certificate) (unreachable bool) {
 	var s probe.Sight
 	var err error
-	patiently(ctx, func() bool {
+	retry(ctx, func() bool {
 		s, err = v.prober.again(ctx, look)
 		return err != nil || s.Chain[0].Equal(want)
 	})
 	if err != nil {
-		row.settle(Wrong)
+		row.setResult(Failed)
 		row.Error, row.Remedy = err.Error(), renew.Remedy(err)
 		var visit *probe.VisitError
 		return errors.As(err, &visit) && visit.Stage == probe.Connecting
 	}
 	leaf := s.Chain[0]
 	v.show(row, s)
-	row.settle(Well)
+	row.setResult(OK)
 	row.Serves = "the live pair"
 	if v.now.After(leaf.NotAfter) {
-		row.Serves = row.Pair.inWords(leaf, row.Target, v.now)
+		row.Serves = row.Pair.describe(leaf, row.Target, v.now)
 	}
 	if !leaf.Equal(want) {
 		stale := &probe.StaleError{
 			Endpoint: look.Endpoint, ServerName: look.SNI, NotAfter: leaf.NotAfter,
 			Got: probe.Fingerprint(leaf), Want: probe.Fingerprint(want),
 		}
-		row.settle(Wrong)
-		row.Serves = row.Pair.inWords(leaf, row.Target, v.now)
+		row.setResult(Failed)
+		row.Serves = row.Pair.describe(leaf, row.Target, v.now)
 		row.Error, row.Remedy = stale.Error(), stale.Remedy()
 	}
 	for _, f := range probe.Judge(s, probe.Expect{Now: v.now, Names: []string{}, Roots: v.Roots, Known: row.Pair.intermediates()}) {
-		v.deployedFlaw(row, f)
+		v.addDeployedIssue(row, f)
 	}
 	v.unnamed(ctx, row, look, s)
 	return false
 }
 
-// deployedFlaw notes what is wrong with a pair where it is deployed. Who trusts
+// addDeployedIssue notes what is wrong with a pair where it is deployed. Who trusts
 // its CA is not asked there, and when it ends is the business of "status".
-func (v *Verifier) deployedFlaw(row *Sight, f probe.Finding) {
-	flaw := Flaw{f.Fault, f.Text, Warned}
+func (v *Verifier) addDeployedIssue(row *Check, f probe.Finding) {
+	flaw := Issue{f.Fault, f.Text, Warning}
 	switch f.Fault {
 	case probe.Incomplete, probe.Expired:
-		flaw.Result = Wrong
+		flaw.Result = Failed
 	case probe.Untrusted, probe.EndsSoon, probe.NotClient:
 		return
 	}
-	if f.Fault == probe.Incomplete && row.Pair.Whose == other {
+	if f.Fault == probe.Incomplete && row.Pair.Source == other {
 		return // the pair is the fault
 	}
-	row.Flaws = append(row.Flaws, flaw)
-	if worse[flaw.Result] > worse[row.Result] {
-		row.settle(flaw.Result)
+	row.Issues = append(row.Issues, flaw)
+	if severity[flaw.Result] > severity[row.Result] {
+		row.setResult(flaw.Result)
 		row.Error, row.Remedy = fmt.Sprintf("%s serves a certificate that %s", row.Endpoint, f.Text), remedies[f.Fault]
 	}
 }

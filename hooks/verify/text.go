@@ -13,19 +13,19 @@ const textWidth = 100
 
 // WriteText prints rows for people: what is deployed, then what the peers of
 // each domain find.
-func WriteText(w io.Writer, rows []Sight) error {
-	if tally(rows)[Nothing] == len(rows) {
+func WriteText(w io.Writer, rows []Check) error {
+	if count(rows)[Absent] == len(rows) {
 		return nil // the error says it all
 	}
 	var b strings.Builder
-	own, rest := partition(rows, func(s Sight) bool { return s.Target != "" })
+	own, rest := partition(rows, func(s Check) bool { return s.Target != "" })
 	if len(own) > 0 {
 		writeDeployed(&b, own)
 	}
 	for len(rest) > 0 {
 		domain := rest[0].Domain
-		var mine []Sight
-		mine, rest = partition(rest, func(s Sight) bool { return s.Domain == domain })
+		var mine []Check
+		mine, rest = partition(rest, func(s Check) bool { return s.Domain == domain })
 		if b.Len() > 0 {
 			b.WriteString("\n")
 		}
@@ -36,7 +36,7 @@ func WriteText(w io.Writer, rows []Sight) error {
 }
 
 // partition parts rows in those that are and those that are not.
-func partition(rows []Sight, is func(Sight) bool) (yes, no []Sight) {
+func partition(rows []Check, is func(Check) bool) (yes, no []Check) {
 	for _, r := range rows {
 		if is(r) {
 			yes = append(yes, r)
@@ -48,7 +48,7 @@ func partition(rows []Sight, is func(Sight) bool) (yes, no []Sight) {
 }
 
 // writeDeployed is the table of deployments.
-func writeDeployed(b *strings.Builder, rows []Sight) {
+func writeDeployed(b *strings.Builder, rows []Check) {
 	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "TARGET\tENDPOINT\tNAME\tSERVES")
 	for _, r := range rows {
@@ -56,7 +56,7 @@ func writeDeployed(b *strings.Builder, rows []Sight) {
 		if r.Error != "" {
 			serves = r.Error
 		}
-		if r.Result == Warned {
+		if r.Result == Warning {
 			serves = "warning: " + serves
 		}
 		endpoint := r.Endpoint
@@ -72,11 +72,11 @@ func writeDeployed(b *strings.Builder, rows []Sight) {
 }
 
 // marks are what stands first on a line.
-var marks = map[Outcome]string{Well: "ok", Warned: "warn", Wrong: "FAIL", Unknown: "?"}
+var marks = map[Result]string{OK: "ok", Warning: "warn", Failed: "FAIL", Unknown: "?"}
 
 // writeDomain prints what was found for a domain: a block for each endpoint,
 // a line in it for each address, and below a line what is wrong there.
-func writeDomain(b *strings.Builder, domain string, rows []Sight) {
+func writeDomain(b *strings.Builder, domain string, rows []Check) {
 	fmt.Fprintf(b, "%s, as its peers find it\n\n", domain)
 	blocks, loose := blocksOf(rows)
 	width := 0
@@ -91,15 +91,15 @@ func writeDomain(b *strings.Builder, domain string, rows []Sight) {
 		paragraph(b, "\nnot there: ", strings.Join(absent, ", "))
 	}
 	writeRemarks(b, rows)
-	n := tally(rows)
-	looked := n[Well] + n[Warned] + n[Wrong] + n[Unknown]
-	fmt.Fprintf(b, "\n%d %s: %d ok", looked, plural(looked, "check", "checks"), n[Well])
+	n := count(rows)
+	looked := n[OK] + n[Warning] + n[Failed] + n[Unknown]
+	fmt.Fprintf(b, "\n%d %s: %d ok", looked, plural(looked, "check", "checks"), n[OK])
 	for _, o := range []struct {
-		Outcome
+		Result
 		word string
-	}{{Wrong, "failed"}, {Warned, "with a warning"}, {Unknown, "undetermined"}} {
-		if n[o.Outcome] > 0 {
-			fmt.Fprintf(b, ", %d %s", n[o.Outcome], o.word)
+	}{{Failed, "failed"}, {Warning, "with a warning"}, {Unknown, "undetermined"}} {
+		if n[o.Result] > 0 {
+			fmt.Fprintf(b, ", %d %s", n[o.Result], o.word)
 		}
 	}
 	b.WriteString("\n")
@@ -107,12 +107,12 @@ func writeDomain(b *strings.Builder, domain string, rows []Sight) {
 
 // writeLoose prints rows of which no address was looked at, and returns what is
 // not there.
-func writeLoose(b *strings.Builder, blocks [][]Sight, loose []Sight) (absent []string) {
-	var told []Sight
+func writeLoose(b *strings.Builder, blocks [][]Check, loose []Check) (absent []string) {
+	var told []Check
 	for _, r := range loose {
-		has := func(k []Sight) bool { return strings.Contains(k[0].whatFor(), r.whatFor()) }
+		has := func(k []Check) bool { return strings.Contains(k[0].whatFor(), r.whatFor()) }
 		switch {
-		case r.Result != Nothing:
+		case r.Result != Absent:
 			told = append(told, r)
 		case !slices.ContainsFunc(blocks, has):
 			absent = append(absent, r.whatFor())
@@ -124,7 +124,7 @@ func writeLoose(b *strings.Builder, blocks [][]Sight, loose []Sight) (absent []s
 			head += " at " + r.Endpoint
 		}
 		paragraph(b, fmt.Sprintf("%-6s", marks[r.Result]), head+": "+r.Error)
-		if i+1 < len(told) && told[i+1].Remedy == r.Remedy && len(r.Breaks) == 0 {
+		if i+1 < len(told) && told[i+1].Remedy == r.Remedy && len(r.Affects) == 0 {
 			continue // it is said once, below the last
 		}
 		writeDetails(b, r)
@@ -135,9 +135,9 @@ func writeLoose(b *strings.Builder, blocks [][]Sight, loose []Sight) (absent []s
 
 // blocksOf puts the addresses of an endpoint together. Rows that nobody looked
 // at stay loose.
-func blocksOf(rows []Sight) (blocks [][]Sight, loose []Sight) {
+func blocksOf(rows []Check) (blocks [][]Check, loose []Check) {
 	for _, r := range rows {
-		if r.Address == "" || r.Result == Nothing {
+		if r.Address == "" || r.Result == Absent {
 			loose = append(loose, r)
 			continue
 		}
@@ -145,18 +145,18 @@ func blocksOf(rows []Sight) (blocks [][]Sight, loose []Sight) {
 			blocks[n] = append(blocks[n], r)
 			continue
 		}
-		blocks = append(blocks, []Sight{r})
+		blocks = append(blocks, []Check{r})
 	}
 	return blocks, loose
 }
 
 // writeBlock prints an endpoint. Addresses at which all is the same share a
 // line.
-func writeBlock(b *strings.Builder, rows []Sight, width int) {
+func writeBlock(b *strings.Builder, rows []Check, width int) {
 	head := rows[0]
-	worst := Nothing
+	worst := Absent
 	for _, r := range rows {
-		worst = most(worst, r.Result)
+		worst = maxResult(worst, r.Result)
 	}
 	line := fmt.Sprintf("%-6s%-*s  %s  ", marks[worst], width, head.Endpoint, orNone(head.Name))
 	if len(line)+len(head.whatFor()) > textWidth+20 {
@@ -165,7 +165,7 @@ func writeBlock(b *strings.Builder, rows []Sight, width int) {
 	} else {
 		b.WriteString(line + head.whatFor() + "\n")
 	}
-	kinds := alike(rows)
+	kinds := groupEqual(rows)
 	for _, list := range kinds {
 		mark := ""
 		if len(kinds) > 1 {
@@ -184,14 +184,14 @@ func writeBlock(b *strings.Builder, rows []Sight, width int) {
 	}
 }
 
-// alike puts rows together of which the same is to be said.
-func alike(rows []Sight) (kinds [][]Sight) {
-	says := func(r Sight) string {
-		flaws := slices.DeleteFunc(slices.Clone(r.Flaws), func(f Flaw) bool { return f.Result == Well })
-		return fmt.Sprint(r.Result, r.Serves, r.Error, flaws, r.Breaks)
+// groupEqual puts rows together of which the same is to be said.
+func groupEqual(rows []Check) (kinds [][]Check) {
+	says := func(r Check) string {
+		flaws := slices.DeleteFunc(slices.Clone(r.Issues), func(f Issue) bool { return f.Result == OK })
+		return fmt.Sprint(r.Result, r.Serves, r.Error, flaws, r.Affects)
 	}
 	for _, r := range rows {
-		i := slices.IndexFunc(kinds, func(k []Sight) bool { return says(k[0]) == says(r) })
+		i := slices.IndexFunc(kinds, func(k []Check) bool { return says(k[0]) == says(r) })
 		if i < 0 {
 			i = len(kinds)
 			kinds = append(kinds, nil)
@@ -202,31 +202,31 @@ func alike(rows []Sight) (kinds [][]Sight) {
 }
 
 // writeDetails prints what is wrong with a row.
-func writeDetails(b *strings.Builder, r Sight) {
+func writeDetails(b *strings.Builder, r Check) {
 	const indent = "          "
-	for _, f := range r.Flaws {
-		if f.Result != Well {
+	for _, f := range r.Issues {
+		if f.Result != OK {
 			paragraph(b, indent, "it "+f.Text)
 		}
 	}
-	for i, s := range r.Breaks {
-		label := "breaks: "
+	for i, s := range r.Affects {
+		label := "affects: "
 		if i > 0 {
-			label = "        "
+			label = "         "
 		}
 		paragraph(b, indent+label, s)
 	}
-	if r.Remedy != "" && r.Result != Well {
+	if r.Remedy != "" && r.Result != OK {
 		paragraph(b, indent+"remedy: ", r.Remedy)
 	}
 }
 
 // writeRemarks prints what few mind, once.
-func writeRemarks(b *strings.Builder, rows []Sight) {
+func writeRemarks(b *strings.Builder, rows []Check) {
 	var said []string
 	for _, r := range rows {
-		for _, f := range r.Flaws {
-			if f.Result != Well || f.Fault == noSNIFault {
+		for _, f := range r.Issues {
+			if f.Result != OK || f.Fault == noSNIFault {
 				continue
 			}
 			text := fmt.Sprintf("%s as %s: it %s", r.Endpoint, orNone(r.Name), f.Text)
@@ -239,9 +239,9 @@ func writeRemarks(b *strings.Builder, rows []Sight) {
 }
 
 // whatFor lists what an endpoint is used for.
-func (s *Sight) whatFor() string {
+func (s *Check) whatFor() string {
 	var list []string
-	for _, u := range s.Uses {
+	for _, u := range s.Peers {
 		text := u.Role
 		if u.Service != strings.ToLower(u.Role) && !slices.Contains([]string{"imap", "caldav", "sip"}, u.Service) {
 			text = u.Service + " " + u.Role

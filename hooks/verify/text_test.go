@@ -12,24 +12,24 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// someRows have one of every kind, with what strangers may write.
-func someRows() []Sight {
-	fed := []Use{{Service: "matrix", Role: "federation", Step: "5"}}
+// someChecks have one of every kind, with what missingDomain may write.
+func someChecks() []Check {
+	fed := []Peer{{Service: "matrix", Role: "federation", Step: "5"}}
 	shown := &Certificate{Fingerprint: strings.Repeat("ab", 32), NotAfter: time.Unix(0, 0)}
-	return []Sight{
-		{Target: "example.org", Endpoint: "127.0.0.1:443", Name: "example.org", Result: Well, OK: true, Serves: "the live pair", Shown: shown},
-		{Domain: "example.org", Uses: fed, Endpoint: "https:matrix.example.org:8448", Address: "192.0.2.10", Name: "example.org", Result: Well, OK: true, Serves: "the live pair, 61 days left", Shown: shown,
-			Flaws: []Flaw{{probe.NotClient, "is not for clients: some servers refuse the connections that this one makes", Well}}},
-		{Domain: "example.org", Uses: fed, Endpoint: "https:matrix.example.org:8448", Address: "2001:db8::10", Name: "example.org", Result: Wrong, Serves: `a certificate by "evil # \ CA", 61 days left`, Shown: shown,
-			Error: "the certificate is for #\n..., \\ not for example.org", Flaws: []Flaw{{probe.WrongName, "is for matrix.example.org, not for example.org", Wrong}},
-			Breaks: []string{"Matrix servers that follow SRV (Synapse, Dendrite, tuwunel) refuse @ann:example.org"}, Remedy: "serve a certificate for example.org there"},
-		{Domain: "example.org", Uses: []Use{{Service: "smtp", Role: "mx"}, {Service: "web", Role: "web"}}, Endpoint: "smtp:mx.example.org:25", Address: "192.0.2.1", Name: "mx.example.org", Result: Unknown, OK: true, Error: "cannot tell: gave up # after 45s"},
-		{Domain: "example.org", Uses: []Use{{Service: "smtp", Role: "records"}}, Result: Warned, OK: true, Error: "no MTA-STS", Remedy: "publish one"},
-		{Domain: "example.org", Uses: []Use{{Service: "sip", Role: "sips"}}, Result: Nothing, OK: true, Error: "NXDOMAIN"},
+	return []Check{
+		{Target: "example.org", Endpoint: "127.0.0.1:443", Name: "example.org", Result: OK, OK: true, Serves: "the live pair", Shown: shown},
+		{Domain: "example.org", Peers: fed, Endpoint: "https:matrix.example.org:8448", Address: "192.0.2.10", Name: "example.org", Result: OK, OK: true, Serves: "the live pair, 61 days left", Shown: shown,
+			Issues: []Issue{{probe.NotClient, "is not for clients: some servers refuse the connections that this one makes", OK}}},
+		{Domain: "example.org", Peers: fed, Endpoint: "https:matrix.example.org:8448", Address: "2001:db8::10", Name: "example.org", Result: Failed, Serves: `a certificate by "evil # \ CA", 61 days left`, Shown: shown,
+			Error: "the certificate is for #\n..., \\ not for example.org", Issues: []Issue{{probe.WrongName, "is for matrix.example.org, not for example.org", Failed}},
+			Affects: []string{"Matrix servers that follow SRV (Synapse, Dendrite, tuwunel) refuse @ann:example.org"}, Remedy: "serve a certificate for example.org there"},
+		{Domain: "example.org", Peers: []Peer{{Service: "smtp", Role: "mx"}, {Service: "web", Role: "web"}}, Endpoint: "smtp:mx.example.org:25", Address: "192.0.2.1", Name: "mx.example.org", Result: Unknown, OK: true, Error: "cannot tell: gave up # after 45s"},
+		{Domain: "example.org", Peers: []Peer{{Service: "smtp", Role: "records"}}, Result: Warning, OK: true, Error: "no MTA-STS", Remedy: "publish one"},
+		{Domain: "example.org", Peers: []Peer{{Service: "sip", Role: "sips"}}, Result: Absent, OK: true, Error: "NXDOMAIN"},
 	}
 }
 
-func TestWriteSights(t *testing.T) {
+func TestWriteText(t *testing.T) {
 	const want = `TARGET       ENDPOINT       NAME         SERVES
 example.org  127.0.0.1:443  example.org  the live pair
 
@@ -39,8 +39,8 @@ FAIL  https:matrix.example.org:8448  example.org  matrix federation (step 5)
       ok    192.0.2.10: the live pair, 61 days left
       FAIL  2001:db8::10: a certificate by "evil # \ CA", 61 days left
           it is for matrix.example.org, not for example.org
-          breaks: Matrix servers that follow SRV (Synapse, Dendrite, tuwunel) refuse
-                  @ann:example.org
+          affects: Matrix servers that follow SRV (Synapse, Dendrite, tuwunel) refuse
+                   @ann:example.org
           remedy: serve a certificate for example.org there
 ?     smtp:mx.example.org:25         mx.example.org  smtp mx, web
       192.0.2.1: cannot tell: gave up # after 45s
@@ -54,7 +54,7 @@ not there: sips
 4 checks: 1 ok, 1 failed, 1 with a warning, 1 undetermined
 `
 	var b strings.Builder
-	if err := WriteText(&b, someRows()); err != nil {
+	if err := WriteText(&b, someChecks()); err != nil {
 		t.Fatal(err)
 	}
 	if b.String() != want {
@@ -67,15 +67,15 @@ not there: sips
 	}
 }
 
-// TAP 14: a version, a plan, a point for each number, each perhaps with one
+// TAP 13: a version, a plan, a point for each number, each perhaps with one
 // block of YAML, and nothing else.
 func TestWriteTAP(t *testing.T) {
 	var b strings.Builder
-	if err := WriteTAP(&b, someRows()); err != nil {
+	if err := WriteTAP(&b, someChecks()); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
-	if lines[0] != "TAP version 14" || lines[1] != "1..5" {
+	if lines[0] != "TAP version 13" || lines[1] != "1..5" {
 		t.Fatalf("it begins with %q, %q", lines[0], lines[1])
 	}
 	point := regexp.MustCompile(`^(ok|not ok) (\d+) - ((?:[^#\\]|\\#|\\\\)*?)( # SKIP .*)?$`)
@@ -112,15 +112,15 @@ func TestWriteTAP(t *testing.T) {
 }
 
 // Whatever is in a row, a program can read it.
-func TestSightJSON(t *testing.T) {
-	data, err := json.Marshal(someRows())
+func TestCheckJSON(t *testing.T) {
+	data, err := json.Marshal(someChecks())
 	if err != nil {
 		t.Fatal(err)
 	}
 	var rows []struct {
 		Result, Endpoint, Address string
 		OK                        *bool
-		Breaks                    []string
+		Affects                   []string
 		Certificate               *struct{ Fingerprint string }
 	}
 	if err := json.Unmarshal(data, &rows); err != nil {
@@ -131,7 +131,7 @@ func TestSightJSON(t *testing.T) {
 			t.Errorf("row %d: %+v", i, r)
 		}
 	}
-	if len(rows[2].Breaks) != 1 || rows[2].Certificate == nil || rows[2].Address != "2001:db8::10" {
+	if len(rows[2].Affects) != 1 || rows[2].Certificate == nil || rows[2].Address != "2001:db8::10" {
 		t.Errorf("%+v", rows[2])
 	}
 }

@@ -48,9 +48,9 @@ type Verifier struct {
 
 // Verify probes the endpoints of targets and domains, and returns one Result
 // for each address and name. An error means that nothing could be asked.
-func (v *Verifier) Verify(ctx context.Context, targets []Target, domains []Domain) ([]Sight, error) {
+func (v *Verifier) Verify(ctx context.Context, targets []Target, domains []Domain) ([]Check, error) {
 	v.matcher, v.prober, v.now = newMatcher(v.Store, v.Stored), newProber(), time.Now()
-	deployed := make([][]Sight, len(targets))
+	deployed := make([][]Check, len(targets))
 	var wg sync.WaitGroup
 	for i, t := range targets {
 		wg.Go(func() { deployed[i] = v.deployed(ctx, t) })

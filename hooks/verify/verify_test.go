@@ -19,7 +19,7 @@ import (
 )
 
 // What a person reads of the peers that a wrong certificate turns away.
-func TestWhatBreaks(t *testing.T) {
+func TestEffects(t *testing.T) {
 	at := discover.Place{Proto: "tls", Host: "host.test", Port: 1}
 	for _, tt := range []struct {
 		r    discover.Requirement
@@ -55,7 +55,7 @@ func TestWhatBreaks(t *testing.T) {
 		if tt.r.Identity == "" {
 			tt.r.Identity = "example.org"
 		}
-		if got := sentenceOf(tt.r, "example.org"); got != tt.want {
+		if got := effectOf(tt.r, "example.org"); got != tt.want {
 			t.Errorf("%s %s: %q, want %q", tt.r.Service, tt.r.Role, got, tt.want)
 		}
 	}
@@ -117,7 +117,7 @@ type checkCase struct {
 	proto   string
 	before  func(net.Conn)
 	shown   func(sni string) *tls.Certificate
-	result  Outcome
+	result  Result
 	says    string // in the row's error
 	breaks  string
 	remedy  string
@@ -166,18 +166,18 @@ func (tt checkCase) look(t *testing.T, p pairs) {
 	}
 	v := &Verifier{Roots: x509.NewCertPool(), prober: newProber(), now: time.Now()}
 	v.Roots.AddCert(p.ca.Root)
-	c := &check{
+	c := &endpoint{
 		domain: "example.org", endpoint: probe.Endpoint{Proto: tt.proto, Host: "host.test", Port: at.Port()}, addrs: []netip.Addr{at.Addr()},
 		sni: "example.org", to: "example.org", uses: []discover.Requirement{tt.row}, guessed: tt.guessed,
 	}
 	row := v.check(t.Context(), c)[0]
-	if row.Result != tt.result || row.OK != (tt.result != Wrong) {
-		t.Fatalf("%s, %v: %s %v; want %s", row.Result, row.OK, row.Error, row.Flaws, tt.result)
+	if row.Result != tt.result || row.OK != (tt.result != Failed) {
+		t.Fatalf("%s, %v: %s %v; want %s", row.Result, row.OK, row.Error, row.Issues, tt.result)
 	}
-	if tt.result != Nothing && !strings.Contains(row.Error, tt.says) || tt.result == Well && row.Error != "" {
+	if tt.result != Absent && !strings.Contains(row.Error, tt.says) || tt.result == OK && row.Error != "" {
 		t.Errorf("error %q, want %q", row.Error, tt.says)
 	}
-	if got := strings.Join(row.Breaks, "; "); !strings.Contains(got, tt.breaks) || tt.breaks == "" && got != "" {
+	if got := strings.Join(row.Affects, "; "); !strings.Contains(got, tt.breaks) || tt.breaks == "" && got != "" {
 		t.Errorf("breaks %q, want %q", got, tt.breaks)
 	}
 	if !strings.Contains(row.Remedy, tt.remedy) {
@@ -196,17 +196,17 @@ func TestCheck(t *testing.T) {
 	s2s := discover.Requirement{Service: "xmpp", Role: "s2s", Enforcement: discover.Must}
 	mx := discover.Requirement{Service: "smtp", Role: "mx", Enforcement: discover.Must}
 	for _, tt := range []checkCase{
-		{"well", federation, false, "https", nil, p.bySNI, Well, "", "", ""},
-		{"the host's for the plain domain", federation, false, "https", nil, always(p.host), Wrong, "the certificate is for matrix.example.org, not for example.org",
+		{"well", federation, false, "https", nil, p.bySNI, OK, "", "", ""},
+		{"the host's for the plain domain", federation, false, "https", nil, always(p.host), Failed, "the certificate is for matrix.example.org, not for example.org",
 			"Matrix servers that follow SRV (Synapse, Dendrite, tuwunel) refuse @ann:example.org", "serve a certificate for example.org there"},
-		{"that only some mind", as(federation, discover.Should), false, "https", nil, always(p.host), Warned, "is for matrix.example.org", "Matrix servers", "serve"},
-		{"that nobody minds", as(federation, discover.Info), false, "https", nil, always(p.host), Well, "", "", ""},
-		{"at an endpoint that nothing names", federation, true, "https", nil, always(p.host), Warned, "is for matrix.example.org", "Matrix servers", "serve"},
-		{"ended", federation, false, "https", nil, always(p.ended), Wrong, "the certificate ended on ", "Matrix servers", "renew it"},
-		{"hangs up", federation, false, "tls", mute, p.bySNI, Wrong, "TLS handshake for \"example.org\": ", "Matrix servers", "log"},
-		{"hangs up, and nothing names it", federation, true, "tls", mute, p.bySNI, Warned, "TLS handshake", "Matrix servers", ""},
-		{"hangs up before TLS", s2s, false, "xmpp-server", mute, p.bySNI, Wrong, "before TLS: stream: ", "XMPP servers", ""},
-		{"hangs up before TLS, and nothing names it", s2s, true, "xmpp-server", mute, p.bySNI, Nothing, "", "", ""},
+		{"that only some mind", as(federation, discover.Should), false, "https", nil, always(p.host), Warning, "is for matrix.example.org", "Matrix servers", "serve"},
+		{"that nobody minds", as(federation, discover.Info), false, "https", nil, always(p.host), OK, "", "", ""},
+		{"at an endpoint that nothing names", federation, true, "https", nil, always(p.host), Warning, "is for matrix.example.org", "Matrix servers", "serve"},
+		{"ended", federation, false, "https", nil, always(p.ended), Failed, "the certificate ended on ", "Matrix servers", "renew it"},
+		{"hangs up", federation, false, "tls", mute, p.bySNI, Failed, "TLS handshake for \"example.org\": ", "Matrix servers", "log"},
+		{"hangs up, and nothing names it", federation, true, "tls", mute, p.bySNI, Warning, "TLS handshake", "Matrix servers", ""},
+		{"hangs up before TLS", s2s, false, "xmpp-server", mute, p.bySNI, Failed, "before TLS: stream: ", "XMPP servers", ""},
+		{"hangs up before TLS, and nothing names it", s2s, true, "xmpp-server", mute, p.bySNI, Absent, "", "", ""},
 		{"mail server that does not want us", mx, false, "smtp", mute, p.bySNI, Unknown, "cannot tell: before TLS: greeting: ", "", "another network"},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.look(t, p) })
@@ -226,42 +226,42 @@ func TestCheckByService(t *testing.T) {
 			TLSA: []discover.TLSA{{Name: "_25._tcp.example.org", Usage: 3, Selector: 1, Matching: 1, Data: sum(c)}}}
 	}
 	for _, tt := range []checkCase{
-		{"XMPP", s2s, false, "xmpp-server", xmppTalk, always(p.plain), Well, "", "", ""},
-		{"XMPP without SNI", s2s, false, "xmpp-server", xmppTalk, p.bySNI, Wrong, "the certificate is not shown to those who send no SNI; theirs is for matrix.example.org, not for example.org",
+		{"XMPP", s2s, false, "xmpp-server", xmppTalk, always(p.plain), OK, "", "", ""},
+		{"XMPP without SNI", s2s, false, "xmpp-server", xmppTalk, p.bySNI, Failed, "the certificate is not shown to those who send no SNI; theirs is for matrix.example.org, not for example.org",
 			"peers that send no SNI: XMPP servers that follow SRV (ejabberd, Prosody) refuse ann@example.org", "make the certificate for example.org the server's default"},
 
-		{"DANE", dane(p.plain), false, "tls", nil, always(p.plain), Well, "", "", ""},
-		{"DANE: neither names nor dates", dane(p.ended), false, "tls", nil, always(p.ended), Well, "", "", ""},
-		{"DANE, another key", dane(p.host), false, "tls", nil, always(p.plain), Wrong, "the certificate matches none of the 1 TLSA records",
+		{"DANE", dane(p.plain), false, "tls", nil, always(p.plain), OK, "", "", ""},
+		{"DANE: neither names nor dates", dane(p.ended), false, "tls", nil, always(p.ended), OK, "", "", ""},
+		{"DANE, another key", dane(p.host), false, "tls", nil, always(p.plain), Failed, "the certificate matches none of the 1 TLSA records",
 			"mail servers that check DANE", "publish the key that is served, at _25._tcp.example.org: 3 1 1 " + sum(p.plain)},
 
 		{"wildcard where none does", discover.Requirement{Service: "sip", Role: "sips", Enforcement: discover.Must, NoWildcard: true, Accept: []string{"sip.example.org"}},
-			false, "tls", nil, always(p.wild), Wrong, "these peers take no wildcard", "refuse sip:ann@example.org", ""},
+			false, "tls", nil, always(p.wild), Failed, "these peers take no wildcard", "refuse sip:ann@example.org", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.look(t, p) })
 	}
 }
 
 // Each endpoint is visited once, and one that is away is not tried again.
-func TestLooks(t *testing.T) {
+func TestProber(t *testing.T) {
 	visits := make(chan string, 10)
 	at := shownBy(t, nil, func(sni string) *tls.Certificate { visits <- sni; return nil })
 	l := newProber()
 	look := probe.Look{Endpoint: probe.Endpoint{Proto: "tls", Host: "host.test", Port: at.Port()}, Addr: at.Addr(), SNI: "example.org"}
 	for range 3 {
-		if _, err := l.see(t.Context(), look); err == nil {
+		if _, err := l.probe(t.Context(), look); err == nil {
 			t.Error("see = nil")
 		}
 	}
 	if len(visits) != 1 {
 		t.Errorf("%d visits", len(visits))
 	}
-	for i := range maxLooks {
+	for i := range maxEndpoints {
 		look.To = string(rune('a'+i%26)) + string(rune('a'+i/26))
-		l.seen[look.To] = &sightOnce{}
+		l.seen[look.To] = &cachedResult{}
 	}
 	look.To = "one more"
-	if _, err := l.see(t.Context(), look); !errors.Is(err, errTooMany) {
+	if _, err := l.probe(t.Context(), look); !errors.Is(err, errTooMany) {
 		t.Errorf("see = %v, want errTooMany", err)
 	}
 }
@@ -270,19 +270,19 @@ func TestVerdict(t *testing.T) {
 	seen := &Certificate{}
 	for _, tt := range []struct {
 		name string
-		rows []Sight
+		rows []Check
 		want string
 	}{
-		{"all is well", []Sight{{Result: Well, Shown: seen}}, ""},
-		{"a warning", []Sight{{Result: Well, Shown: seen}, {Result: Warned}, {Result: Nothing}, {Result: Unknown}}, ""},
-		{"one is wrong", []Sight{{Result: Well, Shown: seen}, {Result: Wrong}, {Result: Nothing}, {Result: Unknown}}, "1 of 3 checks failed"},
-		{"wrong, and nothing seen", []Sight{{Result: Unknown}, {Result: Wrong}}, "1 of 2 checks failed"},
-		{"nothing seen", []Sight{{Result: Nothing}, {Result: Unknown, Error: "SERVFAIL"}}, "nothing could be verified: SERVFAIL"},
-		{"nothing reached", []Sight{{Result: Warned, Error: "refused"}}, "nothing could be verified: refused"},
-		{"nothing there", []Sight{{Result: Nothing, Domain: "example.org"}}, "no service of example.org can be found"},
+		{"all is well", []Check{{Result: OK, Shown: seen}}, ""},
+		{"a warning", []Check{{Result: OK, Shown: seen}, {Result: Warning}, {Result: Absent}, {Result: Unknown}}, ""},
+		{"one is wrong", []Check{{Result: OK, Shown: seen}, {Result: Failed}, {Result: Absent}, {Result: Unknown}}, "1 of 3 checks failed"},
+		{"wrong, and nothing seen", []Check{{Result: Unknown}, {Result: Failed}}, "1 of 2 checks failed"},
+		{"nothing seen", []Check{{Result: Absent}, {Result: Unknown, Error: "SERVFAIL"}}, "nothing could be verified: SERVFAIL"},
+		{"nothing reached", []Check{{Result: Warning, Error: "refused"}}, "nothing could be verified: refused"},
+		{"nothing there", []Check{{Result: Absent, Domain: "example.org"}}, "no service of example.org can be found"},
 	} {
 		got := ""
-		if err := Verdict(tt.rows); err != nil {
+		if err := Err(tt.rows); err != nil {
 			got = err.Error()
 		}
 		if got != tt.want {
@@ -297,15 +297,15 @@ func TestDeployedAndEnded(t *testing.T) {
 	for _, tt := range []struct {
 		name, serves, says string
 		shown              *tls.Certificate
-		result             Outcome
+		result             Result
 	}{
-		{"in time", "the live pair", "", p.plain, Well},
-		{"ended", ", ended ", "ended on ", p.ended, Wrong},
+		{"in time", "the live pair", "", p.plain, OK},
+		{"ended", ", ended ", "ended on ", p.ended, Failed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			at := shownBy(t, nil, always(tt.shown))
 			v := &Verifier{Roots: x509.NewCertPool(), prober: newProber(), now: time.Now()}
-			row := Sight{Target: "example.org", Endpoint: at.String(), Name: "example.org"}
+			row := Check{Target: "example.org", Endpoint: at.String(), Name: "example.org"}
 			endpoint := probe.Endpoint{Proto: "tls", Host: at.Addr().String(), Port: at.Port()}
 			v.deployedRow(t.Context(), &row, probe.Look{Endpoint: endpoint, SNI: "example.org"}, tt.shown.Leaf)
 			if row.Result != tt.result || !strings.Contains(row.Serves, tt.serves) || !strings.Contains(row.Error, tt.says) {
