@@ -29,10 +29,10 @@ type discoverOptions struct {
 func (o *discoverOptions) add(f *flag.FlagSet) {
 	o.look = addLookFlags(f)
 	f.BoolVar(&o.json, "json", false, "print the answer as JSON")
-	f.BoolVar(&o.verbose, "v", false, "log what resolvers do not answer")
-	f.BoolVar(&o.ask, "ask", false, "ask the homeservers found whose they are")
+	f.BoolVar(&o.verbose, "v", false, "log unanswered DNS queries")
+	f.BoolVar(&o.ask, "ask", false, "query the homeservers' version endpoint")
 	f.BoolVar(&o.plan, "plan", false, "plan the move of the Matrix federation")
-	f.Var(&o.services, "service", "look for this `service` only; may be given several times")
+	f.Var(&o.services, "service", "find this `service` only; may be given several times")
 	f.Var(&o.components, "component", "a further XMPP `domain`, such as conference.example.org; may be given several times")
 	o.goal.add(f)
 }

@@ -21,7 +21,7 @@ type goalFlags struct {
 func (g *goalFlags) add(f *flag.FlagSet) {
 	f.StringVar(&g.to, "to", "", "with -plan: move to `well-known`, the default, or to srv")
 	f.StringVar(&g.server, "server", "", "with -plan: the homeserver, `HOST:PORT`; default: where homeservers go today")
-	f.StringVar(&g.since, "since", "", "with -plan: the `time` since when all is published or removed, to have the caches counted from then")
+	f.StringVar(&g.since, "since", "", "with -plan: `time` at which the change was published, to work out when caches expire")
 }
 
 func (g goalFlags) given() bool { return g != goalFlags{} }

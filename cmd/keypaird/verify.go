@@ -17,8 +17,8 @@ import (
 // domain find, and compares what is served with what should be.
 func (a *app) verify(ctx context.Context, args []string) error {
 	flags := a.flags("verify")
-	asJSON := flags.Bool("json", false, "print the rows as JSON")
-	asTAP := flags.Bool("tap", false, "print the rows in the Test Anything Protocol, version 13")
+	asJSON := flags.Bool("json", false, "print the checks as JSON")
+	asTAP := flags.Bool("tap", false, "print the checks in the Test Anything Protocol, version 13")
 	roots := flags.String("roots", "", "trust the CAs in this PEM `file` too")
 	look := addLookFlags(flags)
 	if err := parse(flags, args); err != nil {
@@ -89,7 +89,7 @@ func (a *app) verifier(names []string, look *lookFlags, roots string) (*verifyRe
 			return nil, err
 		}
 		if err != nil {
-			fmt.Fprintf(a.stderr, "keypaird: pairs of ours are not recognised: %v\n", err)
+			fmt.Fprintf(a.stderr, "keypaird: cannot compare with stored certificates: %v\n", err)
 		}
 	}
 	if v.w != nil {
@@ -136,7 +136,7 @@ func (a *app) verifyConfig(names []string) (*config.Config, error) {
 		case errors.Is(err, os.ErrNotExist):
 			return nil, nil
 		case errors.Is(err, os.ErrPermission):
-			fmt.Fprintf(a.stderr, "keypaird: pairs of ours are not recognised: %v\n", err)
+			fmt.Fprintf(a.stderr, "keypaird: cannot compare with stored certificates: %v\n", err)
 			return nil, nil
 		case err == nil:
 			f.Close()

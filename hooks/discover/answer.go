@@ -51,7 +51,8 @@ type Requirement struct {
 	NoWildcard  bool       `json:"no_wildcard,omitempty"` // "*.example.org" does not do
 	ALPN        []string   `json:"alpn,omitempty"`
 	HostHeader  string     `json:"host_header,omitempty"`
-	TLSA        []TLSA     `json:"tlsa,omitempty"` // DANE: the certificate matches one of these
+	ClientAuth  bool       `json:"client_auth,omitempty"` // the server uses its certificate as a client too
+	TLSA        []TLSA     `json:"tlsa,omitempty"`        // DANE: the certificate matches one of these
 	CheckedBy   string     `json:"checked_by,omitempty"`
 	Enforcement Strictness `json:"enforcement,omitempty"`
 

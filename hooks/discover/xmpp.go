@@ -14,11 +14,13 @@ type side struct {
 	role string
 	who  string
 	port uint16 // by default
+
+	clientAuth bool // its certificate is used as a client's too
 }
 
 var xmppSides = []side{
-	{"xmpp-client", "c2s", "XMPP clients", 5222},
-	{"xmpp-server", "s2s", "XMPP servers", 5269},
+	{"xmpp-client", "c2s", "XMPP clients", 5222, false},
+	{"xmpp-server", "s2s", "XMPP servers", 5269, true},
 }
 
 // direct is the SRV name of XEP-0368, plain that of RFC 6120.
@@ -52,7 +54,7 @@ func (r *run) xmpp(ctx context.Context, s *section, name ServerName, components 
 func (r *run) xmppDomain(ctx context.Context, s *section, at side, domain string) {
 	row := Requirement{
 		Role: at.role, Identity: domain, SNI: domain, Accept: []string{domain},
-		CheckedBy: at.who, Enforcement: Must,
+		CheckedBy: at.who, Enforcement: Must, ClientAuth: at.clientAuth,
 	}
 	direct, plain := r.srv(ctx, at.direct(domain)), r.srv(ctx, at.plain(domain))
 	r.prefetch(ctx, direct, plain)

@@ -70,7 +70,7 @@ func mergeEndpoint(checks []*endpoint, r discover.Requirement, d Domain) []*endp
 	for _, c := range checks {
 		first := c.uses[0]
 		if c.endpoint == r.Target() && c.sni == r.SNI && slices.Equal(first.Accept, r.Accept) && slices.Equal(c.addrs, r.Addrs) &&
-			slices.Equal(c.alpn, r.ALPN) && first.NoWildcard == r.NoWildcard && len(first.TLSA) == 0 && len(r.TLSA) == 0 && first.Identity == r.Identity {
+			slices.Equal(c.alpn, r.ALPN) && first.NoWildcard == r.NoWildcard && first.ClientAuth == r.ClientAuth && len(first.TLSA) == 0 && len(r.TLSA) == 0 && first.Identity == r.Identity {
 			c.uses = append(c.uses, r)
 			c.guessed, c.optional = c.guessed && guessed(r, d), c.optional && optional(r, d)
 			return checks
@@ -161,7 +161,7 @@ func (v *Verifier) expect(c *endpoint, o *Match) probe.Expect {
 	r := c.uses[0]
 	e := probe.Expect{
 		Now: v.now, Names: r.Accept, NoWildcard: r.NoWildcard, Roots: v.Roots, Known: o.intermediates(),
-		Client: r.Role == "s2s" || strings.HasPrefix(r.Role, "s2s "),
+		Client: r.ClientAuth,
 	}
 	for _, t := range r.TLSA {
 		if data, err := hex.DecodeString(t.Data); err == nil {
