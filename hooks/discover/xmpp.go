@@ -14,13 +14,11 @@ type side struct {
 	role string
 	who  string
 	port uint16 // by default
-
-	clientAuth bool // its certificate is used as a client's too
 }
 
 var xmppSides = []side{
-	{"xmpp-client", "c2s", "XMPP clients", 5222, false},
-	{"xmpp-server", "s2s", "XMPP servers", 5269, true},
+	{"xmpp-client", "c2s", "XMPP clients", 5222},
+	{"xmpp-server", "s2s", "XMPP servers", 5269},
 }
 
 // direct is the SRV name of XEP-0368, plain that of RFC 6120.
@@ -54,11 +52,10 @@ func (r *run) xmpp(ctx context.Context, s *section, name ServerName, components 
 func (r *run) xmppDomain(ctx context.Context, s *section, at side, domain string) {
 	row := Requirement{
 		Role: at.role, Identity: domain, SNI: domain, Accept: []string{domain},
-		CheckedBy: at.who, Enforcement: Must, ClientAuth: at.clientAuth,
+		CheckedBy: at.who, Enforcement: Must, ClientAuth: at.name == "xmpp-server",
 	}
 	direct, plain := r.srv(ctx, at.direct(domain)), r.srv(ctx, at.plain(domain))
 	r.prefetch(ctx, direct, plain)
-
 	overTLS := row
 	overTLS.Role, overTLS.ALPN = at.role+" direct TLS", []string{at.name}
 	r.xmppRecords(ctx, s, overTLS, "tls", direct, "XEP-0368")

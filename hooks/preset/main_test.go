@@ -6,10 +6,10 @@ import (
 	"syscall"
 	"testing"
 
-	"keypaird/renew/leaktest"
+	"keypaird/renew/testutil"
 )
 
-func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(testutil.Run(m)) }
 
 // safeDir returns a new directory that others cannot write, whatever the umask.
 func safeDir(t *testing.T) string {

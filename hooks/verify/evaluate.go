@@ -13,13 +13,7 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// Faults that a look at the chain does not show.
-const (
-	staleFault probe.Fault = "stale"  // it is ours, but not the live one
-	noSNIFault probe.Fault = "no-sni" // it is shown only to those who ask for it
-)
-
-// show notes what was seen.
+// show sets what the row says of the certificate served.
 func (v *Verifier) show(row *Check, s probe.Sight) {
 	leaf := s.Chain[0]
 	row.Pair, row.Shown, row.TLS = v.matcher.match(leaf), certificateOf(leaf), tls.VersionName(s.Version)
@@ -30,7 +24,7 @@ func (v *Verifier) show(row *Check, s probe.Sight) {
 	row.Complete = &whole
 }
 
-// unnamed looks again without SNI and notes what is shown then.
+// unnamed probes again without SNI and sets what is served then.
 func (v *Verifier) unnamed(ctx context.Context, row *Check, look probe.Look, named probe.Sight) (probe.Sight, error) {
 	if look.To == "" {
 		look.To = look.SNI
@@ -50,7 +44,7 @@ func (v *Verifier) unnamed(ctx context.Context, row *Check, look probe.Look, nam
 	return s, nil
 }
 
-// withoutSNI looks without SNI. XMPP has the name in the stream, so that many
+// withoutSNI probes without SNI. XMPP has the name in the stream, so that many
 // peers send none (RFC 7590, section 3.5); of mail servers and programs some do
 // not; the others always do.
 func (v *Verifier) withoutSNI(ctx context.Context, c *endpoint, row *Check, look probe.Look, named probe.Sight, e probe.Expect) {
@@ -71,17 +65,17 @@ func (v *Verifier) withoutSNI(ctx context.Context, c *endpoint, row *Check, look
 		}
 		f.Text = "is not shown to those who send no SNI; theirs " + list[0].Text
 	}
-	grade := OK
+	result := OK
 	switch c.endpoint.Proto {
 	case "xmpp-client", "xmpp-server":
-		grade = c.severity()
+		result = c.severity()
 	case "smtp", "imap", "pop3", "sieve":
-		grade = minResult(c.severity(), Warning)
+		result = minResult(c.severity(), Warning)
 	}
-	c.addIssue(row, f, grade, named.Chain[0])
+	c.addIssue(row, f, result, named.Chain[0])
 }
 
-// strict is what a certificate that peers refuse amounts to.
+// severity returns the result of a certificate that peers refuse.
 func (c *endpoint) severity() Result {
 	o := OK
 	for _, r := range c.uses {
@@ -98,7 +92,7 @@ func (c *endpoint) severity() Result {
 	return o
 }
 
-// grade is what a fault amounts to.
+// resultOf returns the result of a fault.
 func (c *endpoint) resultOf(f probe.Fault) Result {
 	switch f.Weight() {
 	case probe.Fatal:
@@ -109,26 +103,12 @@ func (c *endpoint) resultOf(f probe.Fault) Result {
 	return OK
 }
 
-func minResult(a, b Result) Result {
-	if severity[a] < severity[b] {
-		return a
-	}
-	return b
-}
-
-func maxResult(a, b Result) Result {
-	if severity[a] > severity[b] {
-		return a
-	}
-	return b
-}
-
-// note adds a flaw to a row, and which peers it breaks.
-func (c *endpoint) addIssue(row *Check, f probe.Finding, grade Result, leaf *x509.Certificate) {
-	row.Issues = append(row.Issues, Issue{f.Fault, f.Text, grade})
-	row.setResult(maxResult(row.Result, grade))
-	if grade != OK {
-		for _, b := range c.affects(f.Fault, leaf) {
+// addIssue adds an issue to a row, and the peers it affects.
+func (c *endpoint) addIssue(row *Check, f probe.Finding, result Result, leaf *x509.Certificate) {
+	row.Issues = append(row.Issues, Issue{f.Fault, f.Text, result})
+	row.setResult(maxResult(row.Result, result))
+	if result != OK {
+		for _, b := range affects(c.uses, c.domain, f.Fault, leaf) {
 			if !slices.Contains(row.Affects, b) {
 				row.Affects = append(row.Affects, b)
 			}
@@ -136,18 +116,18 @@ func (c *endpoint) addIssue(row *Check, f probe.Finding, grade Result, leaf *x50
 	}
 }
 
-// conclude sums a row up by its worst flaw.
+// summarize sets the error and remedy of a row from its worst issue.
 func (c *endpoint) summarize(row *Check, v *Verifier, leaf *x509.Certificate) {
 	if row.Result == OK {
 		return
 	}
 	i := slices.IndexFunc(row.Issues, func(f Issue) bool { return f.Result == row.Result })
 	row.Error = "the certificate " + row.Issues[i].Text
-	row.Remedy = v.remedy(c, row, row.Issues[i].Fault, leaf)
+	row.Remedy = v.matcher.remedy(row, row.Issues[i].Fault, leaf, c.uses[0].TLSA)
 }
 
-// unseen is what becomes of a row when nothing was seen. Nobody is blamed for
-// what cannot be reached from where we are.
+// probeFailed sets the result of a row whose probe failed. An endpoint that this
+// machine cannot reach is not a failure: others may reach it.
 func (c *endpoint) probeFailed(row *Check, err error) {
 	var v *probe.VisitError
 	if !errors.As(err, &v) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -175,7 +155,7 @@ func (c *endpoint) probeFailed(row *Check, err error) {
 		row.Error, row.Remedy = "cannot tell: "+row.Error, "look again later, or from another network"
 	case injected:
 		row.setResult(Failed)
-		row.Remedy, row.Affects = "find out who stands between: look from another network, and at the server itself", c.affects(probe.WrongName, nil)
+		row.Remedy, row.Affects = "find out who stands between: look from another network, and at the server itself", affects(c.uses, c.domain, probe.WrongName, nil)
 	default:
 		row.setResult(maxResult(c.severity(), Absent))
 		if mail {
@@ -184,7 +164,7 @@ func (c *endpoint) probeFailed(row *Check, err error) {
 		if row.Result == OK {
 			row.setResult(Absent)
 		}
-		row.Remedy, row.Affects = "see what the server's log says of it", c.affects(probe.WrongName, nil)
+		row.Remedy, row.Affects = "see what the server's log says of it", affects(c.uses, c.domain, probe.WrongName, nil)
 		switch alert := v.Err.Error(); {
 		case errors.Is(err, probe.ErrNoTLS):
 			row.Remedy = "give the server a certificate for that port, and see that it offers STARTTLS to anybody"
@@ -195,12 +175,4 @@ func (c *endpoint) probeFailed(row *Check, err error) {
 			row.Remedy = "see that the server has a pair for " + orNone(c.sni)
 		}
 	}
-}
-
-// orNone names those who ask for a name, or for none.
-func orNone(name string) string {
-	if name == "" {
-		return "(no name)"
-	}
-	return name
 }

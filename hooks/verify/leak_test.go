@@ -4,8 +4,8 @@ import (
 	"os"
 	"testing"
 
-	"keypaird/renew/leaktest"
+	"keypaird/renew/testutil"
 )
 
 // No goroutine that a probe starts outlives it.
-func TestMain(m *testing.M) { os.Exit(leaktest.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(testutil.Run(m)) }

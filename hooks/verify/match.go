@@ -11,20 +11,20 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// An Match says whose certificate it is that an endpoint serves.
+// A Match is the stored pair that a served certificate is of, if any.
 type Match struct {
-	Source  string `json:"source"`            // live, previous or newer, which are ours, or other
-	Target  string `json:"target,omitempty"`  // of ours
-	Version string `json:"version,omitempty"` // of its store
+	Source  string `json:"source"` // live, previous or newer if it is stored, else other
+	Target  string `json:"target,omitempty"`
+	Version string `json:"version,omitempty"`
 
 	chain []*x509.Certificate // that belongs to it
 }
 
-// Whose a pair is.
+// Sources of a certificate.
 const (
 	live     = "live"
 	previous = "previous"
-	newer    = "newer" // than the live one: what was deployed is not live, or was taken back
+	newer    = "newer" // than the live pair: never made live, or rolled back
 	other    = "other"
 )
 
@@ -34,18 +34,7 @@ type matcher struct {
 	byName map[string][]string // targets by what they are for
 }
 
-func newMatcher(store *keypair.Store, targets []Target) matcher {
-	m := matcher{store, map[string][]string{}}
-	for _, t := range targets {
-		for _, name := range t.Names {
-			m.byName[name] = append(m.byName[name], t.Name)
-		}
-	}
-	return m
-}
-
-// owner finds out whether a certificate is ours, and which. Without a
-// configuration nothing is known: nil.
+// match returns the stored pair that a certificate is of; nil without a store.
 func (m matcher) match(leaf *x509.Certificate) *Match {
 	if m.store == nil {
 		return nil

@@ -19,14 +19,14 @@ const (
 	calendars     = "calendar programs (DAVx5, Thunderbird, Evolution)"
 )
 
-// breaks says which peers a fault breaks, in sentences.
-func (c *endpoint) affects(f probe.Fault, leaf *x509.Certificate) []string {
+// affects returns sentences on the peers of a domain that a fault affects.
+func affects(uses []discover.Requirement, domain string, f probe.Fault, leaf *x509.Certificate) []string {
 	var list []string
-	for _, r := range c.uses {
+	for _, r := range uses {
 		if r.Enforcement != discover.Must && r.Enforcement != discover.Should {
 			continue
 		}
-		s := effectOf(r, c.domain)
+		s := effectOf(r, domain)
 		switch f {
 		case probe.EndsSoon, staleFault:
 			s = fmt.Sprintf("nobody yet; from %s on, %s", leaf.NotAfter.UTC().Format("2006-01-02 15:04 MST"), s)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"keypaird/hooks/discover"
 	"keypaird/hooks/probe"
 )
 
@@ -25,13 +26,13 @@ var remedies = map[probe.Fault]string{
 	probe.OldTLS:     "let the server speak TLS 1.2 and 1.3",
 }
 
-// remedy says what can be done about a row's worst fault.
-func (v *Verifier) remedy(c *endpoint, row *Check, f probe.Fault, leaf *x509.Certificate) string {
+// remedy returns what the operator can do about a fault of a row.
+func (m matcher) remedy(row *Check, f probe.Fault, leaf *x509.Certificate, tlsa []discover.TLSA) string {
 	ours := row.Pair != nil && row.Pair.Target != ""
 	switch f {
 	case probe.WrongName:
-		if t := v.matcher.targetFor(row.Accept); t != "" {
-			return fmt.Sprintf("let the server choose the pair of %s there for the name %s", t, orNone(c.sni))
+		if t := m.targetFor(row.Accept); t != "" {
+			return fmt.Sprintf("let the server choose the pair of %s there for the name %s", t, orNone(row.Name))
 		}
 		return fmt.Sprintf("serve a certificate for %s there", strings.Join(row.Accept, " or "))
 	case noSNIFault:
@@ -43,7 +44,7 @@ func (v *Verifier) remedy(c *endpoint, row *Check, f probe.Fault, leaf *x509.Cer
 		return fmt.Sprintf("reload the server that answers at %s, and see that its configuration names the deployed files", row.Address)
 	case probe.NoTLSA:
 		sum := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
-		return fmt.Sprintf("publish the key that is served, at %s: 3 1 1 %s", c.uses[0].TLSA[0].Name, hex.EncodeToString(sum[:]))
+		return fmt.Sprintf("publish the key that is served, at %s: 3 1 1 %s", tlsa[0].Name, hex.EncodeToString(sum[:]))
 	case probe.Expired, probe.EndsSoon:
 		if !ours {
 			return "renew it, and see why that was not done in time"

@@ -8,7 +8,7 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// An Result is what is to be said of one row.
+// A Result is the outcome of a check.
 type Result string
 
 // Outcomes. Absent is concluded from silence: what could not be looked at is
@@ -52,7 +52,7 @@ type Check struct {
 	Affects    []string     `json:"affects,omitempty"`
 }
 
-// A Peer is one kind of peers that come to an endpoint.
+// A Peer is one kind of peers that use an endpoint.
 type Peer struct {
 	Service     string `json:"service"`
 	Role        string `json:"role"`
@@ -80,7 +80,7 @@ type NoSNI struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
-// A Issue is a finding and what it amounts to here.
+// An Issue is a finding and what it amounts to here.
 type Issue struct {
 	Fault  probe.Fault `json:"fault"`
 	Text   string      `json:"text"`
@@ -198,4 +198,32 @@ func plural(n int, one, many string) string {
 		return one
 	}
 	return many
+}
+
+// Faults beyond those of the chain.
+const (
+	staleFault probe.Fault = "stale"  // it is ours, but not the live one
+	noSNIFault probe.Fault = "no-sni" // it is shown only to those who ask for it
+)
+
+func minResult(a, b Result) Result {
+	if severity[a] < severity[b] {
+		return a
+	}
+	return b
+}
+
+func maxResult(a, b Result) Result {
+	if severity[a] > severity[b] {
+		return a
+	}
+	return b
+}
+
+// orNone returns a name, or what stands for none.
+func orNone(name string) string {
+	if name == "" {
+		return "(no name)"
+	}
+	return name
 }

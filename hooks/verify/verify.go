@@ -66,3 +66,14 @@ func (v *Verifier) Verify(ctx context.Context, targets []Target, domains []Domai
 	}
 	return rows, nil
 }
+
+// newMatcher returns the matcher of a store with these targets.
+func newMatcher(store *keypair.Store, targets []Target) matcher {
+	m := matcher{store, map[string][]string{}}
+	for _, t := range targets {
+		for _, name := range t.Names {
+			m.byName[name] = append(m.byName[name], t.Name)
+		}
+	}
+	return m
+}
