@@ -1,9 +1,11 @@
 package acme
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"strings"
+
+	"keypaird/renew/problem"
 )
 
 // A NotOfferedError reports a name that the CA does not let us prove the way
@@ -42,11 +44,7 @@ func (e *UnprovenError) Unwrap() []error { return e.Errs }
 
 // Remedy is that of the first.
 func (e *UnprovenError) Remedy() string {
-	var r interface{ Remedy() string }
-	if errors.As(e.Errs[0], &r) {
-		return r.Remedy()
-	}
-	return "correct each name's error, then: keypaird issue"
+	return cmp.Or(problem.Remedy(e.Errs[0]), "correct each name's error, then: keypaird issue")
 }
 
 func firstOf(errs []error) error {

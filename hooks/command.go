@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"keypaird/renew/problem"
 )
 
 // DefaultTimeout is how long a command may take when nothing else is said.
@@ -58,13 +61,7 @@ func (e *CommandError) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
 func (e *CommandError) Remedy() string {
-	if r, ok := errors.AsType[interface {
-		error
-		Remedy() string
-	}](e.Err); ok {
-		return r.Remedy()
-	}
-	return "run the command by hand, fix what it complains about, then: keypaird issue"
+	return cmp.Or(problem.Remedy(e.Err), "run the command by hand, fix what it complains about, then: keypaird issue")
 }
 
 // Run runs the command and returns nil, or a *CommandError. If ctx ends, so
@@ -171,10 +168,10 @@ func findProgram(name string) (string, error) {
 	path := name
 	if !filepath.IsAbs(name) {
 		if strings.ContainsRune(name, '/') || name == "" {
-			return "", &programError{name, "is neither an absolute path nor a bare name", "write its absolute path"}
+			return "", problem.New(name+" is neither an absolute path nor a bare name", "write its absolute path")
 		}
 		if path = SearchPath(name); path == "" {
-			return "", &programError{name, "is not in " + Path, "install it, or write its absolute path"}
+			return "", problem.New(name+" is not in "+Path, "install it, or write its absolute path")
 		}
 	}
 	if err := safeProgram(path); err != nil {
@@ -182,9 +179,3 @@ func findProgram(name string) (string, error) {
 	}
 	return path, nil
 }
-
-// A programError reports a program that is not there or must not be run.
-type programError struct{ path, why, remedy string }
-
-func (e *programError) Error() string  { return e.path + " " + e.why }
-func (e *programError) Remedy() string { return e.remedy }

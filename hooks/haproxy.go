@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"keypaird/renew/problem"
 )
 
 // Limits on one exchange with haproxy.
@@ -21,31 +23,26 @@ const (
 	maxAnswer     = 64 << 10
 )
 
-// A socketError reports haproxy's refusal of a command on its stats socket.
-type socketError struct{ command, answer string }
-
-func (e *socketError) Error() string {
-	return fmt.Sprintf("haproxy: %s: %s", e.command, oneLine(e.answer))
-}
-
-// Remedy says what the operator can do about it.
-func (e *socketError) Remedy() string {
-	switch a := strings.ToLower(e.answer); {
+// socketError returns the error for haproxy's refusal of a command on its stats
+// socket.
+func socketError(command, answer string) error {
+	remedy := "give the command to the socket by hand, or configure reload instead"
+	switch a := strings.ToLower(answer); {
 	case strings.Contains(a, "not referenced"), strings.Contains(a, "can't replace"):
-		return "name the file in haproxy's configuration and reload haproxy once, or configure reload"
+		remedy = "name the file in haproxy's configuration and reload haproxy once, or configure reload"
 	case strings.Contains(a, "permission denied"):
-		return "give the stats socket \"level admin\" in haproxy's configuration"
+		remedy = "give the stats socket \"level admin\" in haproxy's configuration"
 	case strings.Contains(a, "ongoing transaction"):
-		return "abort what somebody has left unfinished: echo 'abort ssl cert FILE' | socat stdio SOCKET"
+		remedy = "abort what somebody has left unfinished: echo 'abort ssl cert FILE' | socat stdio SOCKET"
 	}
-	return "give the command to the socket by hand, or configure reload instead"
+	return problem.Newf(remedy, "haproxy: %s: %s", command, oneLine(answer))
 }
 
 // update replaces a certificate in the running haproxy. The file at path has
 // been written before: the running process forgets on its next reload.
 func (d *Deployment) update(ctx context.Context, path string, pem []byte) error {
 	if strings.ContainsAny(path, " \t\n;\\<") {
-		return &settingError{fmt.Sprintf("%q cannot be given to haproxy's socket", path), "use a path without spaces and special characters, or leave socket out"}
+		return problem.Newf("use a path without spaces and special characters, or leave socket out", "%q cannot be given to haproxy's socket", path)
 	}
 	if err := safeSocket(d.Socket); err != nil {
 		return err
@@ -61,7 +58,7 @@ func (d *Deployment) update(ctx context.Context, path string, pem []byte) error 
 	case err != nil:
 		return fmt.Errorf("haproxy: %s: %w", set, err)
 	case !strings.Contains(answer, "ransaction created") && !strings.Contains(answer, "ransaction updated"):
-		return &socketError{set, answer}
+		return socketError(set, answer)
 	}
 	commit := "commit ssl cert " + path
 	answer, err = d.ask(ctx, commit+"\n")
@@ -78,7 +75,7 @@ func (d *Deployment) update(ctx context.Context, path string, pem []byte) error 
 	if err != nil {
 		return fmt.Errorf("haproxy: %s: %w", commit, err)
 	}
-	return &socketError{commit, answer}
+	return socketError(commit, answer)
 }
 
 // ask gives haproxy one command and returns the answer.
@@ -128,7 +125,7 @@ func safeSocket(path string) error {
 		return err
 	}
 	if fi.Mode()&fs.ModeSocket == 0 {
-		return &settingError{path + " is not a socket", "name haproxy's stats socket"}
+		return problem.New(path+" is not a socket", "name haproxy's stats socket")
 	}
 	dir := filepath.Dir(path)
 	di, err := os.Stat(dir)
@@ -138,7 +135,7 @@ func safeSocket(path string) error {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	trusted := ok && (st.Uid == 0 || int(st.Uid) == os.Geteuid())
 	if di.Mode().Perm()&0o002 != 0 && !(di.Mode()&fs.ModeSticky != 0 && trusted) {
-		return &settingError{fmt.Sprintf("%s: everybody can write %s, and this socket is to be given a private key", path, dir), "put the socket into a directory of root's or haproxy's, such as /run/haproxy"}
+		return problem.Newf("put the socket into a directory of root's or haproxy's, such as /run/haproxy", "%s: everybody can write %s, and this socket is to be given a private key", path, dir)
 	}
 	return nil
 }

@@ -14,7 +14,6 @@
 package hooks
 
 import (
-	"errors"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
@@ -23,6 +22,7 @@ import (
 
 	"keypaird/hooks/probe"
 	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 )
 
 // A Deployment is one server that uses pairs: its files, how it is told that
@@ -135,11 +135,8 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
 func (e *Error) Remedy() string {
-	if r, ok := errors.AsType[interface {
-		error
-		Remedy() string
-	}](e.Err); ok {
-		return r.Remedy()
+	if remedy := problem.Remedy(e.Err); remedy != "" {
+		return remedy
 	}
 	if e.Step == StepVerify {
 		return "see in the server's log whether it took the new pair, and whether it listens where verify of [deploy." + e.Deployment + "] says, then: keypaird issue"

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 )
 
 // ids are the owner and group of files; -1: whatever we are.
@@ -54,34 +55,28 @@ func parseID(setting, kind, name, text string) (int, error) {
 	}
 	n, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
-		return -1, &settingError{fmt.Sprintf("%s %q: no such %s", setting, name, kind), "name a " + kind + " of this machine, or a number"}
+		return -1, problem.Newf("name a "+kind+" of this machine, or a number", "%s %q: no such %s", setting, name, kind)
 	}
 	return int(n), nil
 }
-
-// A settingError reports a deployment that cannot work as it is configured.
-type settingError struct{ what, remedy string }
-
-func (e *settingError) Error() string  { return e.what }
-func (e *settingError) Remedy() string { return e.remedy }
 
 // sound checks what the configuration says about the files of the targets:
 // absolute, one for each purpose.
 func (d *Deployment) sound(names ...string) error {
 	if d.Socket != "" && d.Combined == "" {
-		return &settingError{"socket needs combined, the one file haproxy knows a certificate by", "set combined"}
+		return problem.New("socket needs combined, the one file haproxy knows a certificate by", "set combined")
 	}
 	all := map[string]bool{}
 	for _, name := range names {
 		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
-			return &settingError{fmt.Sprintf("target name %q cannot be part of a path", name), "choose another name"}
+			return problem.Newf("choose another name", "target name %q cannot be part of a path", name)
 		}
 		for _, p := range d.Paths(name) {
 			if !filepath.IsAbs(p) {
-				return &settingError{fmt.Sprintf("%s is not an absolute path", p), "write it from / on"}
+				return problem.Newf("write it from / on", "%s is not an absolute path", p)
 			}
 			if all[p] {
-				return &settingError{fmt.Sprintf("%s is to hold two things", p), "use {name} in the path, and combined for key and chain in one file"}
+				return problem.Newf("use {name} in the path, and combined for key and chain in one file", "%s is to hold two things", p)
 			}
 			all[p] = true
 		}
@@ -111,7 +106,7 @@ func (d *Deployment) Writable(name string) error {
 		err := keypair.CheckDir(dir)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return &settingError{fmt.Sprintf("%s: directory %s does not exist", p, dir), "create it, or correct the path"}
+			return problem.Newf("create it, or correct the path", "%s: directory %s does not exist", p, dir)
 		case err != nil:
 			return fmt.Errorf("%s: %w", p, err)
 		}
@@ -119,7 +114,7 @@ func (d *Deployment) Writable(name string) error {
 			return &keypair.WriteError{Path: p, Err: err}
 		}
 		if fi, err := os.Lstat(p); err == nil && fi.IsDir() {
-			return &settingError{p + " is a directory: a file is to be written there", "correct the path"}
+			return problem.New(p+" is a directory: a file is to be written there", "correct the path")
 		}
 	}
 	return nil
@@ -131,14 +126,14 @@ func mayGive(d *Deployment, id ids) error {
 		return nil
 	}
 	if id.uid != -1 && id.uid != os.Geteuid() {
-		return &settingError{fmt.Sprintf("owner %q: only root can give files away", d.Owner), "run keypaird as root, or leave owner out"}
+		return problem.Newf("run keypaird as root, or leave owner out", "owner %q: only root can give files away", d.Owner)
 	}
 	groups, err := os.Getgroups()
 	if err != nil {
 		return err
 	}
 	if id.gid != -1 && id.gid != os.Getegid() && !slices.Contains(groups, id.gid) {
-		return &settingError{fmt.Sprintf("group %q: user %d is not in it", d.Group, os.Geteuid()), "run keypaird as root, or add its user to the group"}
+		return problem.Newf("run keypaird as root, or add its user to the group", "group %q: user %d is not in it", d.Group, os.Geteuid())
 	}
 	return nil
 }

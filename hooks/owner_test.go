@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 )
 
 func TestOwner(t *testing.T) {
@@ -91,10 +92,7 @@ func TestWritable(t *testing.T) {
 			if tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("Writable = %v, want %q", err, tt.want)
 			}
-			if _, ok := errors.AsType[interface {
-				error
-				Remedy() string
-			}](err); err != nil && !ok {
+			if err != nil && problem.Remedy(err) == "" {
 				t.Errorf("%v has no remedy", err)
 			}
 		})

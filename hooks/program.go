@@ -2,13 +2,13 @@ package hooks
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 )
 
 // Path is where programs with a bare name are looked for, and the PATH that
@@ -40,7 +40,7 @@ func safeProgram(path string) error {
 		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return &programError{path, "does not exist", "install it, or correct its path in the configuration"}
+			return problem.New(path+" does not exist", "install it, or correct its path in the configuration")
 		case err != nil:
 			return err
 		case fi.Mode()&fs.ModeSymlink == 0:
@@ -55,7 +55,7 @@ func safeProgram(path string) error {
 		}
 		path = to
 	}
-	return &programError{path, "is behind too many symbolic links", "write the path they lead to"}
+	return problem.New(path+" is behind too many symbolic links", "write the path they lead to")
 }
 
 // safeFile is safeProgram for the file itself.
@@ -64,13 +64,13 @@ func safeFile(path string, fi fs.FileInfo) error {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	switch {
 	case !fi.Mode().IsRegular():
-		return &programError{path, "is not a regular file", "name a program"}
+		return problem.New(path+" is not a regular file", "name a program")
 	case perm&0o111 == 0:
-		return &programError{path, "is not executable", "chmod 755 " + path}
+		return problem.New(path+" is not executable", "chmod 755 "+path)
 	case ok && st.Uid != 0 && int(st.Uid) != os.Geteuid():
-		return &programError{path, fmt.Sprintf("belongs to user %d, who could replace it", st.Uid), "chown root " + path}
+		return problem.Newf("chown root "+path, "%s belongs to user %d, who could replace it", path, st.Uid)
 	case perm&0o022 != 0:
-		return &programError{path, fmt.Sprintf("can be written by others (mode %04o)", perm), "chmod go-w " + path}
+		return problem.Newf("chmod go-w "+path, "%s can be written by others (mode %04o)", path, perm)
 	}
 	return nil
 }

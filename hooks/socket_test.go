@@ -1,7 +1,6 @@
 package hooks
 
 import (
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -9,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"keypaird/renew/problem"
 )
 
 // What a socket may answer that is not what haproxy answers.
@@ -110,7 +111,7 @@ func TestSocketsThatAreNotUsed(t *testing.T) {
 	}
 	d := Deployment{Socket: filepath.Join(open, "s")}
 	err = d.update(t.Context(), "/etc/a b.pem", nil)
-	if _, ok := errors.AsType[*settingError](err); !ok {
+	if problem.Remedy(err) == "" {
 		t.Errorf("a path with a space: %v", err)
 	}
 }

@@ -3,34 +3,17 @@ package hooks
 import (
 	"crypto/x509"
 	"encoding/pem"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"keypaird/renew/problem"
 )
 
 // maxStrays bounds how many files are read in search of certificates.
 const maxStrays = 5000
-
-// A strayError reports a deployment whose server does not serve the new pair,
-// where a certificate lies beside it that the server may serve instead.
-type strayError struct {
-	err   error // what is served
-	files []string
-}
-
-func (e *strayError) Error() string {
-	return fmt.Sprintf("%v; %s is for the same name", e.err, e.files[0])
-}
-
-func (e *strayError) Unwrap() error { return e.err }
-
-// Remedy says what the operator can do about it.
-func (e *strayError) Remedy() string {
-	return "the server takes certificates from that directory by itself: remove " + strings.Join(e.files, ", ") + ", then: keypaird issue"
-}
 
 // explained is err, why pairs of the changes which are not served, with the
 // files that may be the reason.
@@ -38,7 +21,8 @@ func (r *run) explained(err error, which []int) error {
 	index := remembering(r.certificates)
 	for _, i := range which {
 		if files := r.strays(r.changes[i].Name, r.next[i].pair.Names(), index); len(files) > 0 {
-			return &strayError{err, files}
+			remedy := "the server takes certificates from that directory by itself: remove " + strings.Join(files, ", ") + ", then: keypaird issue"
+			return problem.Newf(remedy, "%w; %s is for the same name", err, files[0])
 		}
 	}
 	return err

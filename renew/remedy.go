@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 )
 
 // Remedy returns what err says the operator can do about it, or "".
@@ -14,11 +15,7 @@ func Remedy(err error) string {
 	if text := machineRemedy(err); text != "" {
 		return text
 	}
-	var r interface{ Remedy() string }
-	if errors.As(err, &r) {
-		return r.Remedy()
-	}
-	return ""
+	return problem.Remedy(err)
 }
 
 // machineRemedy is what can be done where the machine is at fault, its disk or

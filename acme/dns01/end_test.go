@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"keypaird/renew/problem"
 )
 
 // A deafChild refuses its account, as the test needs it to be up, and then does
@@ -41,8 +43,7 @@ func deafAccount(t *testing.T, onTerm string, bound time.Duration) (a *Account, 
 		Env: map[string]string{"X_DIR": dir},
 	}
 	closed(t, a)
-	var failed *ProviderError
-	if err := a.Prove(t.Context(), challenge("example.org", "token"), accept); !errors.As(err, &failed) {
+	if err := a.Prove(t.Context(), challenge("example.org", "token"), accept); problem.Remedy(err) == "" {
 		t.Fatalf("Prove = %v", err)
 	}
 	return a, dir

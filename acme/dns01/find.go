@@ -8,13 +8,17 @@ import (
 	"syscall"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 )
 
 const childName = "keypaird-dns"
 
+var errNoChild = problem.New("cannot find "+childName,
+	"install "+childName+" beside keypaird or in /usr/local/libexec/keypaird; PATH counts only when keypaird does not run as root")
+
 // FindChild looks for keypaird-dns beside the running program, in the libexec
 // directories of a package, and, unless we are root, in PATH. One that others
-// can exchange is refused with an *UnsafeChildError.
+// can replace is refused.
 func FindChild() (string, error) {
 	var dirs []string
 	if self, err := os.Executable(); err == nil {
@@ -45,7 +49,7 @@ func findChild(dirs []string, usePath bool) (string, error) {
 			return checked(path)
 		}
 	}
-	return "", &NoChildError{}
+	return "", errNoChild
 }
 
 func checked(path string) (string, error) {
@@ -59,51 +63,31 @@ func checked(path string) (string, error) {
 // program, what leads to it, and where it is.
 func safeChild(path string) error {
 	if err := keypair.CheckDir(filepath.Dir(path)); err != nil {
-		return &UnsafeChildError{path, err}
+		return unsafeChild(path, err)
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return &UnsafeChildError{path, err}
+		return unsafeChild(path, err)
 	}
 	if err := keypair.CheckDir(filepath.Dir(real)); err != nil {
-		return &UnsafeChildError{path, err}
+		return unsafeChild(path, err)
 	}
 	fi, err := os.Lstat(real)
 	if err != nil {
-		return &UnsafeChildError{path, err}
+		return unsafeChild(path, err)
 	}
 	if owner := fi.Sys().(*syscall.Stat_t).Uid; owner != 0 && int(owner) != os.Geteuid() {
-		return &UnsafeChildError{path, fmt.Errorf("%s belongs to user %d", real, owner)}
+		return unsafeChild(path, fmt.Errorf("%s belongs to user %d", real, owner))
 	}
 	if fi.Mode()&0o022 != 0 {
-		return &UnsafeChildError{path, fmt.Errorf("%s can be written by others: mode %#o", real, fi.Mode().Perm())}
+		return unsafeChild(path, fmt.Errorf("%s can be written by others: mode %#o", real, fi.Mode().Perm()))
 	}
 	return nil
 }
 
-// A NoChildError reports that keypaird-dns is not installed.
-type NoChildError struct{}
-
-func (e *NoChildError) Error() string { return "cannot find " + childName }
-
-// Remedy says where it is looked for.
-func (e *NoChildError) Remedy() string {
-	return "install " + childName + " beside keypaird or in /usr/local/libexec/keypaird; PATH counts only when keypaird does not run as root"
-}
-
-// An UnsafeChildError reports a keypaird-dns that somebody else could exchange.
-type UnsafeChildError struct {
-	Path string
-	Err  error // what is wrong with it or with its directory
-}
-
-func (e *UnsafeChildError) Error() string {
-	return fmt.Sprintf("%s is not run, others can change it: %v", e.Path, e.Err)
-}
-
-func (e *UnsafeChildError) Unwrap() error { return e.Err }
-
-// Remedy says whose it must be.
-func (e *UnsafeChildError) Remedy() string {
-	return fmt.Sprintf("let %s and all directories above it belong to root, or to the user keypaird runs as, and be writable by nobody else: chmod go-w", e.Path)
+// unsafeChild returns the error for a keypaird-dns that another user could
+// replace; err is what is wrong with it or with its directory.
+func unsafeChild(path string, err error) error {
+	remedy := fmt.Sprintf("let %s and all directories above it belong to root, or to the user keypaird runs as, and be writable by no one else: chmod go-w", path)
+	return problem.Newf(remedy, "%s is not run, others can change it: %w", path, err)
 }

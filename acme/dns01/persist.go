@@ -27,9 +27,9 @@ type Persist struct {
 	grace time.Duration // of the Checker
 }
 
-// Prove looks for the record and has the CA validate. Without the record,
-// or if nobody can tell, validate is not called and the error is a
-// *MissingRecordError.
+// Prove looks for the record and has the CA validate. Without the record, or
+// if no server tells, validate is not called and the error's remedy is the
+// record to add.
 func (p *Persist) Prove(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 	if len(c.Issuers) == 0 {
 		return fmt.Errorf("the CA names no issuer domain for dns-persist-01 of %s", c.Identifier)
@@ -54,10 +54,7 @@ func (p *Persist) Check(ctx context.Context, c acme.Challenge) error {
 	if !errors.As(err, &unseen) {
 		return err
 	}
-	return &MissingRecordError{
-		FQDN: fqdn, Server: unseen.Server, Saw: unseen.Saw, Blocked: unseen.Blocked,
-		Record: Record(c.Identifier, c.Wildcard, c.Issuers[0], c.AccountURL),
-	}
+	return missingRecord(unseen, Record(c.Identifier, c.Wildcard, c.Issuers[0], c.AccountURL))
 }
 
 func persistName(domain string) string { return "_validation-persist." + dns.Fqdn(domain) }

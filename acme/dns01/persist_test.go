@@ -2,12 +2,12 @@ package dns01
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"keypaird/acme"
+	"keypaird/renew/problem"
 
 	"github.com/miekg/dns"
 )
@@ -128,11 +128,10 @@ func TestPersistProve(t *testing.T) {
 			if !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("Prove = %v, want %q", err, tt.err)
 			}
-			var missing *MissingRecordError
 			want := "add this record: " + Record("example.org", true, "authority.example", account)
-			if !errors.As(err, &missing) || !strings.HasSuffix(missing.Remedy(), want) || strings.Contains(missing.Remedy(), "[dns]") ||
-				tt.mode == "" && missing.Remedy() != want {
-				t.Errorf("Prove = %#v, want remedy %q", err, want)
+			remedy := problem.Remedy(err)
+			if !strings.HasSuffix(remedy, want) || strings.Contains(remedy, "[dns]") || tt.mode == "" && remedy != want {
+				t.Errorf("Prove = %v, remedy %q, want remedy %q", err, remedy, want)
 			}
 		})
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"keypaird/acme/dns01/secrets"
+	"keypaird/renew/problem"
 )
 
 func TestChildRunsAsUser(t *testing.T) {
@@ -67,14 +68,12 @@ func TestStrangeChild(t *testing.T) {
 func TestFindChild(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("PATH", dir)
-	var none *NoChildError
-	if path, err := FindChild(); !errors.As(err, &none) {
+	if path, err := FindChild(); !errors.Is(err, errNoChild) {
 		t.Skipf("one is installed on this system: %s, %v", path, err)
 	}
 	err := (&Account{Name: "ns", Provider: "rfc2136"}).Prove(t.Context(), challenge("example.org", "token"), nil)
-	var failed *ProviderError
-	if !errors.As(err, &failed) || !strings.Contains(err.Error(), `DNS account "ns" (rfc2136): starting: cannot find keypaird-dns`) ||
-		!strings.Contains(failed.Remedy(), "install keypaird-dns beside keypaird") {
+	if err == nil || !strings.Contains(err.Error(), `DNS account "ns" (rfc2136): starting: cannot find keypaird-dns`) ||
+		!strings.Contains(problem.Remedy(err), "install keypaird-dns beside keypaird") {
 		t.Errorf("Prove = %v", err)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/renew/problem"
+
 	"github.com/go-acme/lego/v4/challenge"
 	"github.com/go-acme/lego/v4/challenge/dns01"
 )
@@ -129,11 +131,7 @@ func (s *server) drain(ctx, work context.Context, lines <-chan []byte) {
 func (s *server) reply(ctx, work context.Context, line []byte) error {
 	a, err := s.handle(ctx, work, line)
 	if err != nil {
-		a = answer{Error: s.log.tidy(err.Error())}
-		var r interface{ Remedy() string }
-		if errors.As(err, &r) {
-			a.Remedy = s.log.tidy(r.Remedy())
-		}
+		a = answer{Error: s.log.tidy(err.Error()), Remedy: s.log.tidy(problem.Remedy(err))}
 	}
 	return s.say(a)
 }

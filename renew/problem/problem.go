@@ -1,0 +1,70 @@
+// Package problem makes errors that come with a remedy: what the operator can
+// do about them.
+//
+//	return problem.New("port 80 is in use", "stop what uses it, or set [http-01] listen")
+//	return problem.Wrap(fmt.Errorf("reloading %s: %w", name, err), "run the command by hand")
+//
+// Message and remedy are one line each, lower case, without a full stop. An
+// error has a type of its own only where a caller branches on it or reads its
+// facts; such a type takes part by a method Remedy() string.
+package problem
+
+import (
+	"errors"
+	"fmt"
+)
+
+// problem is an error with its remedy.
+type problem struct {
+	err    error
+	remedy string
+}
+
+func (p *problem) Error() string  { return p.err.Error() }
+func (p *problem) Unwrap() error  { return p.err }
+func (p *problem) Remedy() string { return p.remedy }
+
+// New returns an error with a remedy.
+func New(message, remedy string) error {
+	return &problem{errors.New(message), remedy}
+}
+
+// Newf returns an error with a remedy and a message as fmt.Errorf makes it; %w
+// wraps. The remedy comes first and is used as it is.
+func Newf(remedy, format string, args ...any) error {
+	return &problem{fmt.Errorf(format, args...), remedy}
+}
+
+// Wrap returns err with a remedy, which takes precedence over the remedies of
+// what err wraps. Where it is only a guess, let those win:
+//
+//	problem.Wrap(err, cmp.Or(problem.Remedy(err), "run the command by hand"))
+//
+// Wrap of nil is nil.
+func Wrap(err error, remedy string) error {
+	if err == nil {
+		return nil
+	}
+	return &problem{err, remedy}
+}
+
+// Remedy returns the outermost remedy in err's tree that is not empty, or "".
+// The tree is walked as errors.As walks it.
+func Remedy(err error) string {
+	if r, ok := err.(interface{ Remedy() string }); ok {
+		if text := r.Remedy(); text != "" {
+			return text
+		}
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return Remedy(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			if text := Remedy(err); text != "" {
+				return text
+			}
+		}
+	}
+	return ""
+}
