@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"keypaird/renew/textfmt"
 )
 
 // RenewalInfo is a CA's advice when to replace a certificate (RFC 9773, section
@@ -66,7 +68,7 @@ type AdviceError struct {
 }
 
 func (e *AdviceError) Error() string {
-	return e.CA + ": no renewal information: " + oneLine(strings.TrimPrefix(e.Err.Error(), e.CA+": "), maxDetail)
+	return e.CA + ": no renewal information: " + textfmt.OneLine(strings.TrimPrefix(e.Err.Error(), e.CA+": "), maxDetail)
 }
 
 func (e *AdviceError) Unwrap() error { return e.Err }
@@ -166,7 +168,7 @@ func parseRenewalInfo(body []byte, again, now time.Time) (RenewalInfo, error) {
 		Explanation string `json:"explanationURL"`
 	}
 	if err := json.Unmarshal(body, &in); err != nil {
-		return RenewalInfo{}, fmt.Errorf("renewal information cannot be read: %s", oneLine(err.Error(), maxDetail))
+		return RenewalInfo{}, fmt.Errorf("renewal information cannot be read: %s", textfmt.OneLine(err.Error(), maxDetail))
 	}
 	if in.Window.Start.IsZero() || !in.Window.End.After(in.Window.Start) {
 		return RenewalInfo{}, errors.New("renewal information has no window")

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/renew/textfmt"
+
 	legoacme "github.com/go-acme/lego/v4/acme"
 )
 
@@ -54,7 +56,7 @@ func (j *job) prove(ctx context.Context, url string, t turn) error {
 	name := authzName(authz)
 	proof, ok := j.req.Proofs[name]
 	if !ok {
-		return j.nonsense("it wants %q proven, which was not ordered", oneLine(name, 253))
+		return j.nonsense("it wants %q proven, which was not ordered", textfmt.OneLine(name, 253))
 	}
 	if j.resumed && authz.Status != legoacme.StatusPending {
 		j.withdraw(ctx, url, name, proof, authz)
@@ -150,7 +152,7 @@ func (j *job) challenge(a legoacme.Authorization, name, kind string) (legoacme.C
 		if c.Type == kind {
 			return c, nil
 		}
-		offered = append(offered, oneLine(c.Type, 32))
+		offered = append(offered, textfmt.OneLine(c.Type, 32))
 	}
 	return legoacme.Challenge{}, &NotOfferedError{j.client.ca.Name, name, kind, offered}
 }
@@ -230,12 +232,12 @@ func (j *job) refused(name, kind string, authz legoacme.Authorization) error {
 	for _, c := range authz.Challenges {
 		if c.Error != nil {
 			p := j.client.problem(c.Error, answer{})
-			p.Identifier, p.Challenge = name, oneLine(c.Type, 32)
+			p.Identifier, p.Challenge = name, textfmt.OneLine(c.Type, 32)
 			return p
 		}
 	}
 	return &Problem{
 		CA: j.client.ca.Name, Type: "unauthorized", Identifier: name, Challenge: kind,
-		Detail: "the authorization is " + oneLine(authz.Status, 32),
+		Detail: "the authorization is " + textfmt.OneLine(authz.Status, 32),
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"keypaird/renew/textfmt"
+
 	legoacme "github.com/go-acme/lego/v4/acme"
 )
 
@@ -100,7 +102,7 @@ func (s *session) typed(ctx context.Context, err error) error {
 		return &UnreachableError{ca, directory, errors.New(why)}
 	}
 	// lego puts whole answers into its errors; who keeps ours need not keep them.
-	return &AnswerError{CA: ca, Err: errors.New(oneLine(err.Error(), maxDetail))}
+	return &AnswerError{CA: ca, Err: errors.New(textfmt.OneLine(err.Error(), maxDetail))}
 }
 
 // transient reports whether the same request may succeed a little later: the
@@ -124,7 +126,7 @@ type UnreachableError struct {
 }
 
 func (e *UnreachableError) Error() string {
-	return fmt.Sprintf("%s: %s", e.CA, oneLine(e.Err.Error(), maxDetail))
+	return fmt.Sprintf("%s: %s", e.CA, textfmt.OneLine(e.Err.Error(), maxDetail))
 }
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
@@ -146,7 +148,7 @@ type AnswerError struct {
 }
 
 func (e *AnswerError) Error() string {
-	return fmt.Sprintf("%s: %s", e.CA, oneLine(e.Err.Error(), maxDetail))
+	return fmt.Sprintf("%s: %s", e.CA, textfmt.OneLine(e.Err.Error(), maxDetail))
 }
 
 func (e *AnswerError) Unwrap() error { return e.Err }

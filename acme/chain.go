@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/textfmt"
 )
 
 // A WrongCertificateError reports a CA that did not certify what was ordered.
@@ -21,7 +22,7 @@ type WrongCertificateError struct {
 }
 
 func (e *WrongCertificateError) Error() string {
-	return fmt.Sprintf("%s: the CA gave another certificate than was ordered: %s", e.CA, oneLine(e.Err.Error(), maxDetail))
+	return fmt.Sprintf("%s: the CA gave another certificate than was ordered: %s", e.CA, textfmt.OneLine(e.Err.Error(), maxDetail))
 }
 
 func (e *WrongCertificateError) Unwrap() error { return e.Err }
@@ -64,7 +65,7 @@ func (j *job) fetch(ctx context.Context) (*keypair.Pair, error) {
 		if pair := j.preferred(ctx, a); pair != nil {
 			return pair, nil
 		}
-		j.log.Warn("preferred chain not to be had", "ca", j.client.ca.Name, "wanted", want, "used", oneLine(topIssuer(chain), 64))
+		j.log.Warn("preferred chain not to be had", "ca", j.client.ca.Name, "wanted", want, "used", textfmt.OneLine(topIssuer(chain), 64))
 	}
 	pair, err := j.check(chain)
 	var dates *keypair.DateError
@@ -124,7 +125,7 @@ func (j *job) preferred(ctx context.Context, a answer) *keypair.Pair {
 		if ctx.Err() != nil {
 			return nil
 		}
-		j.log.Warn("alternate chain not usable", "url", oneLine(alt, maxDetail), "err", err)
+		j.log.Warn("alternate chain not usable", "url", textfmt.OneLine(alt, maxDetail), "err", err)
 	}
 	return nil
 }

@@ -23,6 +23,8 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/renew/textfmt"
+
 	legoacme "github.com/go-acme/lego/v4/acme"
 	"github.com/go-acme/lego/v4/acme/api"
 )
@@ -179,7 +181,7 @@ func sameHost(req *http.Request, via []*http.Request) error {
 		return errors.New("more than five redirects")
 	}
 	if req.URL.Host != via[0].URL.Host {
-		return errors.New("redirected to another host: " + oneLine(req.URL.Host, 253))
+		return errors.New("redirected to another host: " + textfmt.OneLine(req.URL.Host, 253))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	legoacme "github.com/go-acme/lego/v4/acme"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/textfmt"
 )
 
 // verdictTimeout bounds each wait for the CA to come to an end with something.
@@ -55,7 +56,7 @@ func (j *job) drive(ctx context.Context) (*keypair.Pair, error) {
 		case legoacme.StatusInvalid:
 			err = j.invalid()
 		default:
-			err = j.nonsense("the order has the unknown status %q", oneLine(j.order.Status, 32))
+			err = j.nonsense("the order has the unknown status %q", textfmt.OneLine(j.order.Status, 32))
 		}
 		if err != nil {
 			return nil, err

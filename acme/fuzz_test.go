@@ -43,19 +43,6 @@ func FuzzProblemBody(f *testing.F) {
 	})
 }
 
-func FuzzOneLine(f *testing.F) {
-	f.Add("a\r\nb\x1b[2J\u202e\xff", 5)
-	f.Add(strings.Repeat("é", 100), 51)
-	f.Fuzz(func(t *testing.T, s string, limit int) {
-		limit = min(max(limit, 0), 1<<16)
-		got := oneLine(s, limit)
-		if strings.ContainsFunc(got, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }) ||
-			!utf8.ValidString(got) || len(got) > limit+len("...") || strings.Contains(got, "  ") {
-			t.Errorf("oneLine(%q, %d) = %q", s, limit, got)
-		}
-	})
-}
-
 func FuzzRetryAfter(f *testing.F) {
 	for _, s := range []string{"", "120", "-1", "Sun, 01 Mar 2026 12:05:00 GMT", "99999999999999999999"} {
 		f.Add(s)

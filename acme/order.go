@@ -15,6 +15,7 @@ import (
 	"github.com/go-acme/lego/v4/acme/api"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/textfmt"
 )
 
 // A Request says what to certify and how each name is proven.
@@ -199,7 +200,7 @@ func (j *job) begin(ctx context.Context) error {
 		return j.nonsense("it gave no order url")
 	}
 	if !j.client.directory.isAt(j.url) {
-		return j.nonsense("the order is at %q, which its directory does not name", oneLine(j.url, maxDetail))
+		return j.nonsense("the order is at %q, which its directory does not name", textfmt.OneLine(j.url, maxDetail))
 	}
 	j.log.Info("ordered", "ca", j.client.ca.Name, "order", j.url, "names", j.req.Names)
 	return nil

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"keypaird/renew/textfmt"
+
 	legoacme "github.com/go-acme/lego/v4/acme"
 )
 
@@ -127,27 +129,27 @@ var (
 // to the same request, which tells the true status and Retry-After.
 func (c *Client) problem(d *legoacme.ProblemDetails, a answer) *Problem {
 	p := &Problem{CA: c.ca.Name, Type: problemType(d.Type), Status: a.status, RetryAt: a.retryAfter}
-	detail := oneLine(d.Detail, maxText)
+	detail := textfmt.OneLine(d.Detail, maxText)
 	for _, s := range d.SubProblems { // section 6.7.1
 		if p.Identifier == "" {
-			p.Identifier = oneLine(s.Identifier.Value, 253)
+			p.Identifier = textfmt.OneLine(s.Identifier.Value, 253)
 		}
 		if kind := problemType(s.Type); remedies[p.Type] == "" && kind != "" {
 			p.Type = kind
 		}
 		if len(detail) < maxText {
-			detail += oneLine("; "+s.Identifier.Value+": "+s.Detail, maxText)
+			detail += textfmt.OneLine("; "+s.Identifier.Value+": "+s.Detail, maxText)
 		}
 	}
 	if p.limited() {
 		p.Page = strings.TrimRight(unpausePage.FindString(detail), ".,;)")
 	} else if p.Type == "userActionRequired" {
-		p.Page = webPage.FindString(oneLine(d.Instance, maxText)) // section 7.3.3
+		p.Page = webPage.FindString(textfmt.OneLine(d.Instance, maxText)) // section 7.3.3
 	}
 	if m := retryTime.FindStringSubmatch(detail); m != nil && p.RetryAt.IsZero() {
 		p.RetryAt, _ = time.Parse("2006-01-02 15:04:05 MST", m[1])
 	}
-	p.Detail = oneLine(detail, maxDetail)
+	p.Detail = textfmt.OneLine(detail, maxDetail)
 	return p
 }
 
@@ -155,7 +157,7 @@ func problemType(urn string) string {
 	if urn == "about:blank" {
 		return ""
 	}
-	return oneLine(strings.TrimPrefix(strings.TrimPrefix(urn, ownNS), errNS), 64)
+	return textfmt.OneLine(strings.TrimPrefix(strings.TrimPrefix(urn, ownNS), errNS), 64)
 }
 
 // Elsewhere reports whether another CA may well succeed where this one failed:

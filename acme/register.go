@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"keypaird/renew/textfmt"
+
 	legoacme "github.com/go-acme/lego/v4/acme"
 )
 
@@ -45,7 +47,7 @@ func (c *Client) register(ctx context.Context, key crypto.Signer) (accountFile, 
 	}
 	if u, err := url.Parse(registered.Location); err != nil || u.Host == "" { // it would be kept for good
 		return accountFile{}, fmt.Errorf("registering: %w", &AnswerError{
-			CA: c.ca.Name, Err: fmt.Errorf("the account url is none: %q", oneLine(registered.Location, maxDetail)), Whole: true,
+			CA: c.ca.Name, Err: fmt.Errorf("the account url is none: %q", textfmt.OneLine(registered.Location, maxDetail)), Whole: true,
 		})
 	}
 	file := accountFile{
@@ -55,7 +57,7 @@ func (c *Client) register(ctx context.Context, key crypto.Signer) (accountFile, 
 	if err := c.saveAccount(file); err != nil {
 		return accountFile{}, fmt.Errorf("keeping the account: %w", err)
 	}
-	c.log.Info("registered", "ca", c.ca.Name, "account", file.URL, "terms_of_service", oneLine(file.Terms, maxDetail))
+	c.log.Info("registered", "ca", c.ca.Name, "account", file.URL, "terms_of_service", textfmt.OneLine(file.Terms, maxDetail))
 	return file, nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"keypaird/renew/textfmt"
+
 	legoacme "github.com/go-acme/lego/v4/acme"
 )
 
@@ -48,7 +50,7 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	j.forced = j.forced || o.Forced
-	j.log.Info("resumed", "ca", j.client.ca.Name, "order", j.url, "status", oneLine(status, 32))
+	j.log.Info("resumed", "ca", j.client.ca.Name, "order", j.url, "status", textfmt.OneLine(status, 32))
 	return true, nil
 }
 

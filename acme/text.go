@@ -5,33 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
-	"unicode"
 )
 
 const (
 	maxDetail = 512  // of what a CA says; it is not ours to print at length
 	maxText   = 4096 // of what is looked through
 )
-
-// oneLine makes foreign text fit to print: no control characters, one line, cut
-// at limit bytes.
-func oneLine(s string, limit int) string {
-	cut := len(s) > limit
-	if cut {
-		s = s[:limit]
-	}
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == unicode.ReplacementChar || unicode.Is(unicode.Cf, r) {
-			return ' '
-		}
-		return r
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if cut {
-		s += "..."
-	}
-	return s
-}
 
 // issuers reads the issuer domain names of a dns-persist-01 challenge, which
 // lego does not know. What is no domain name cannot stand in a record.

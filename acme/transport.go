@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"keypaird/renew/textfmt"
 )
 
 const (
@@ -128,7 +130,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	if !g.directory.serves(req.URL) {
-		return nil, fmt.Errorf("the CA sends us to %q, which its directory does not name", oneLine(req.URL.Host, 253))
+		return nil, fmt.Errorf("the CA sends us to %q, which its directory does not name", textfmt.OneLine(req.URL.Host, 253))
 	}
 	if what := g.costs(req, resource); what != free {
 		if pay == nil {
@@ -180,11 +182,11 @@ func (g *guard) exchange(parent context.Context, req *http.Request, resource str
 	}
 	location := resp.Header.Get("Location")
 	if resp.StatusCode/100 == 3 && req.Method == http.MethodPost {
-		return resp.StatusCode, nil, fmt.Errorf("%s answers with a redirect to %q", req.URL.Host, oneLine(location, maxDetail))
+		return resp.StatusCode, nil, fmt.Errorf("%s answers with a redirect to %q", req.URL.Host, textfmt.OneLine(location, maxDetail))
 	}
 	aside := resp.StatusCode < 200 || resp.StatusCode/100 == 3 && location == "" // lego takes it for success
 	if aside || resp.StatusCode/100 == 2 && isGarbled(resource, body) {
-		return resp.StatusCode, nil, &garbledError{req.URL.Host, resource, oneLine(string(body[:min(len(body), 64)]), 64)}
+		return resp.StatusCode, nil, &garbledError{req.URL.Host, resource, textfmt.OneLine(string(body[:min(len(body), 64)]), 64)}
 	}
 	g.directory.keep(req, resp.StatusCode, body)
 	if resp.StatusCode >= 400 {

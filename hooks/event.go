@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"keypaird/renew/textfmt"
 )
 
 // What a command is run for, in KEYPAIRD_EVENT.
@@ -64,8 +66,8 @@ func (ev Event) environ() []string {
 	if !ev.NotAfter.IsZero() {
 		set("NOT_AFTER", ev.NotAfter.UTC().Format(time.RFC3339))
 	}
-	set("ERROR", oneLine(ev.Error))
-	set("REMEDY", oneLine(ev.Remedy))
+	set("ERROR", textfmt.OneLine(ev.Error, maxLine))
+	set("REMEDY", textfmt.OneLine(ev.Remedy, maxLine))
 	return env
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"keypaird/renew/problem"
+	"keypaird/renew/textfmt"
 )
 
 // Limits on one exchange with haproxy.
@@ -35,7 +36,7 @@ func socketError(command, answer string) error {
 	case strings.Contains(a, "ongoing transaction"):
 		remedy = "abort what somebody has left unfinished: echo 'abort ssl cert FILE' | socat stdio SOCKET"
 	}
-	return problem.Newf(remedy, "haproxy: %s: %s", command, oneLine(answer))
+	return problem.Newf(remedy, "haproxy: %s: %s", command, textfmt.OneLine(answer, maxLine))
 }
 
 // update replaces a certificate in the running haproxy. The file at path has

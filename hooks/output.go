@@ -5,8 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"unicode"
-	"unicode/utf8"
+
+	"keypaird/renew/textfmt"
 )
 
 // Output of a command: what is kept, and how much of it is shown in an error.
@@ -36,7 +36,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// String returns what was kept, clean; if the beginning is missing, it starts
+// String returns what was kept, printable; if the beginning is missing, it starts
 // with a whole line where there is one.
 func (t *tail) String() string {
 	t.mu.Lock()
@@ -47,66 +47,23 @@ func (t *tail) String() string {
 			s = rest
 		}
 	}
-	return clean(s)
-}
-
-// escapes are the sequences that colour a terminal, move its cursor or set
-// its title.
-var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(\x07|\x1b\\)?|[@-Z\\^_])`)
-
-// clean removes what could change a terminal or forge a line of the log.
-// Lines are kept apart by "\n", and empty ones dropped.
-func clean(s string) string {
-	s = escapes.ReplaceAllString(strings.ToValidUTF8(s, "\uFFFD"), "")
-	var lines []string
-	for _, l := range strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }) {
-		l = strings.Map(func(r rune) rune {
-			switch {
-			case r == '\t':
-				return ' '
-			case !unicode.IsPrint(r):
-				return -1
-			}
-			return r
-		}, l)
-		if l = strings.TrimSpace(l); l != "" {
-			lines = append(lines, l)
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
-// oneLine is clean for a text that has to fit into a line or a variable.
-func oneLine(s string) string {
-	return cut(strings.ReplaceAll(clean(s), "\n", " "))
+	return textfmt.Lines(s)
 }
 
 // summaries are the lines of some servers that say only that the lines before
 // say what is wrong.
 var summaries = regexp.MustCompile(`(^nginx: configuration file .* test failed|: Error\(s\) found in configuration file : .*|: Fatal errors found in configuration\.|^Action '.*' failed\.|^The Apache error log may have more information\.)$`)
 
-// lastLine returns the last line of a clean output that says something, no
+// lastLine returns the last line of a printable output that says something, no
 // longer than maxLine.
 func lastLine(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := len(lines) - 1; i >= 0; i-- {
 		if !summaries.MatchString(lines[i]) {
-			return cut(lines[i])
+			return textfmt.Cut(lines[i], maxLine)
 		}
 	}
-	return cut(lines[len(lines)-1])
-}
-
-// cut shortens s to maxLine bytes of whole characters.
-func cut(s string) string {
-	if len(s) <= maxLine {
-		return s
-	}
-	n := maxLine
-	for !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
+	return textfmt.Cut(lines[len(lines)-1], maxLine)
 }
 
 // logger returns l, or one that discards.

@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"sync"
 	"time"
+
+	"keypaird/renew/textfmt"
 )
 
 // The protocol is described in keypaird/cmd/keypaird-dns/child.
@@ -241,7 +243,7 @@ func (k *child) read(out io.ReadCloser) {
 func (k *child) deliver(line []byte) error {
 	var a answer
 	if err := json.Unmarshal(line, &a); err != nil {
-		return fmt.Errorf("not an answer: %q", cut(k.words.clean(string(line)), 80))
+		return fmt.Errorf("not an answer: %q", textfmt.Cut(k.words.clean(string(line)), 80))
 	}
 	k.mu.Lock()
 	if a.Ending {
@@ -251,7 +253,7 @@ func (k *child) deliver(line []byte) error {
 	}
 	if len(k.queue) == 0 {
 		k.mu.Unlock()
-		return fmt.Errorf("not asked for: %q", cut(k.words.clean(string(line)), 80))
+		return fmt.Errorf("not asked for: %q", textfmt.Cut(k.words.clean(string(line)), 80))
 	}
 	c := k.queue[0]
 	k.queue = k.queue[1:]

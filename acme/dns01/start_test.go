@@ -83,7 +83,7 @@ func TestLastWords(t *testing.T) {
 	w := &lastWords{log: slog.New(slog.NewTextHandler(io.Discard, nil)), hide: secrets.Of(a.variables())}
 	fmt.Fprintf(w, "one\ntwo\nthree\nfour\nwith hunter22, \x1b[31mhost.example and /etc/se")
 	fmt.Fprintf(w, "cret\nthe end, without a line break")
-	want := "four / with [X_API_TOKEN],  [31mhost.example and /etc/secret / the end, without a line break"
+	want := "four / with [X_API_TOKEN], host.example and /etc/secret / the end, without a line break"
 	if got := w.String(); !strings.HasSuffix(got, want) || strings.Contains(got, "one") {
 		t.Errorf("last words %q, want %q", got, want)
 	}

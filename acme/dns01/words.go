@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"keypaird/acme/dns01/secrets"
+	"keypaird/renew/textfmt"
 )
 
 // lastWords keeps the last lines a child writes to standard error.
@@ -46,7 +47,7 @@ func (w *lastWords) Write(b []byte) (int, error) {
 }
 
 func (w *lastWords) line(text string) {
-	if text = cut(w.clean(text), keepBytes); text == "" {
+	if text = textfmt.Cut(w.clean(text), keepBytes); text == "" {
 		return
 	}
 	w.log.Debug("keypaird-dns says", "text", text)
@@ -56,24 +57,12 @@ func (w *lastWords) line(text string) {
 	w.lines = append(w.lines, text)
 }
 
-// clean makes text fit for a message: one line, no control characters, no
-// secret of the account, no query of a URL, and not endless.
+// clean makes text fit for a message: one printable line without secrets of
+// the account and queries of URLs, of bounded length. Secrets are replaced again
+// once control characters no longer part them.
 func (w *lastWords) clean(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(w.hide.Hide(text), "?"))
-	return cut(strings.TrimSpace(w.hide.Hide(text)), mostBytes)
-}
-
-// cut shortens a text to at most n bytes, more than 3.
-func cut(text string, n int) string {
-	if len(text) <= n {
-		return text
-	}
-	return strings.ToValidUTF8(text[:n-len("…")], "") + "…"
+	text = textfmt.OneLine(w.hide.Hide(text), 0)
+	return textfmt.Cut(w.hide.Hide(text), mostBytes)
 }
 
 func (w *lastWords) String() string {

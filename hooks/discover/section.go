@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
+
+	"keypaird/renew/textfmt"
 )
 
 // A section is what one finder found, in its order. It is used by one
@@ -34,7 +35,7 @@ func (s *section) doubt(remedy, format string, args ...any) {
 }
 
 func (s *section) problem(p Problem) {
-	p.Text = printable(p.Text)
+	p.Text = textfmt.OneLine(p.Text, 0)
 	if !slices.Contains(s.problems, p) {
 		s.problems = append(s.problems, p)
 	}
@@ -131,20 +132,5 @@ func sentence(reasons ...string) string {
 	return strings.Join(slices.DeleteFunc(slices.Clone(reasons), func(s string) bool { return s == "" }), "; ")
 }
 
-// clean makes what strangers wrote short, and fit for a terminal.
-func clean(s string) string {
-	if len(s) > 500 {
-		s = s[:500] + "…"
-	}
-	return printable(s)
-}
-
-// printable makes one line of s that cannot write to a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, strings.ToValidUTF8(s, string(unicode.ReplacementChar)))
-}
+// clean makes one short, printable line of another machine's text.
+func clean(s string) string { return textfmt.OneLine(s, 500) }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"keypaird/renew/textfmt"
 )
 
 // maxPath bounds how many certificates of a chain are followed.
@@ -51,7 +53,7 @@ func trust(chain []*x509.Certificate, e Expect, roots *x509.CertPool) []Finding 
 	case len(path) == 1:
 		return []Finding{{Incomplete, fmt.Sprintf("is signed by %s, which is neither sent nor a root of this machine", Issuer(leaf))}}
 	case !rootless(err):
-		return []Finding{{Untrusted, "does not verify: " + Printable(err.Error(), 200)}}
+		return []Finding{{Untrusted, "does not verify: " + textfmt.OneLine(err.Error(), 200)}}
 	}
 	return []Finding{{Untrusted, fmt.Sprintf("leads to %s, signed by %s, which is neither sent nor a root of this machine", Subject(top), Issuer(top))}}
 }

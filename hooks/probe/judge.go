@@ -9,7 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
+
+	"keypaird/renew/textfmt"
 )
 
 // Expect is what peers want of a certificate.
@@ -154,7 +155,7 @@ func ListNames(leaf *x509.Certificate) string {
 		list, more = list[:maxListed], fmt.Sprintf(" and %d more", n)
 	}
 	for i, name := range list {
-		list[i] = Printable(name, 253)
+		list[i] = textfmt.OneLine(name, 253)
 	}
 	return strings.Join(list, ", ") + more
 }
@@ -168,26 +169,12 @@ func Subject(c *x509.Certificate) string {
 	if name == "" {
 		return ListNames(c)
 	}
-	return fmt.Sprintf("%q", Printable(name, 64))
+	return fmt.Sprintf("%q", textfmt.OneLine(name, 64))
 }
 
 // Issuer names who signed a certificate.
 func Issuer(c *x509.Certificate) string {
 	return Subject(&x509.Certificate{Subject: c.Issuer})
-}
-
-// Printable makes one line of what a stranger wrote, not longer than limit,
-// that cannot write to a terminal.
-func Printable(s string, limit int) string {
-	if len(s) > limit {
-		s = s[:limit] + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, strings.ToValidUTF8(s, string(unicode.ReplacementChar)))
 }
 
 // dates compares a certificate with the clock.

@@ -102,7 +102,7 @@ func TestCollectFails(t *testing.T) {
 		want    string
 	}{
 		{"others may write it", func() (Document, error) { return Document{}, unsafe }, `reading its state: `},
-		{"hostile", func() (Document, error) { return Document{}, errors.New(hostile) }, "owned"},
+		{"hostile", func() (Document, error) { return Document{}, errors.New(hostile) }, "EVERSED"},
 		{"a panic", func() (Document, error) { panic("index out of range") }, "internal fault: index out of range"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

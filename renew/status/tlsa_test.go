@@ -86,7 +86,7 @@ func TestTLSA(t *testing.T) {
 			g.Error, g.Secure, g.Partly = "no answer\x1b[2J", false, []string{other}
 			d.Names[mx] = g
 			return d
-		}, []string{"renewals keep the key", mx + ": 2 records, at 2026-03-01 12:00Z; 1 more at some servers only; not DNSSEC-validated: peers ignore them; the last look failed: no answer [2J"}, ""},
+		}, []string{"renewals keep the key", mx + ": 2 records, at 2026-03-01 12:00Z; 1 more at some servers only; not DNSSEC-validated: peers ignore them; the last look failed: no answer"}, ""},
 		{"no certificate, no records", 0, nil, func(_ []string, next string) renew.TLSARecord { return seen(next, 0) },
 			[]string{"the first certificate has the next key", mx + ": no records, at 2026-03-01 12:00Z"}, ""},
 		{"no certificate, and records of others", 0, nil, func(_ []string, next string) renew.TLSARecord { return mismatched(seen(next, 0, other)) },

@@ -2,12 +2,11 @@ package status
 
 import (
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
 
 	"keypaird/renew"
 	"keypaird/renew/notify"
+	"keypaird/renew/textfmt"
 )
 
 // actionRequired says why the operator has to act, or "". Whether he has to is
@@ -133,13 +132,5 @@ func times(n int) string {
 	return fmt.Sprintf("%d times", n)
 }
 
-// printable keeps what CAs and files say from steering the terminal, and text
-// from running backwards.
-func printable(s string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s))
-}
+// printable makes one printable line of what a CA or a file says.
+func printable(s string) string { return textfmt.OneLine(s, 0) }

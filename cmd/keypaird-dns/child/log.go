@@ -3,11 +3,14 @@ package child
 import (
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 
 	"keypaird/acme/dns01/secrets"
+	"keypaird/renew/textfmt"
 )
+
+// maxLogLine bounds a line of the log, in bytes.
+const maxLogLine = 2048
 
 // A lineLog writes each message as a single line. It stands in for lego's
 // global logger, whose Fatal would end the process with records left behind.
@@ -18,8 +21,9 @@ type lineLog struct {
 }
 
 // tidy makes a provider's text fit for the parent: no secrets, one line.
+// Secrets are replaced again once escape sequences no longer part them.
 func (l *lineLog) tidy(text string) string {
-	return oneLine(l.hide.Hide(text))
+	return textfmt.Cut(l.hide.Hide(textfmt.OneLine(l.hide.Hide(text), 0)), maxLogLine)
 }
 
 func (l *lineLog) Printf(format string, args ...any) { l.Print(fmt.Sprintf(format, args...)) }
@@ -44,21 +48,4 @@ func (l *lineLog) Fatal(args ...any) {
 	text := l.tidy(fmt.Sprint(args...))
 	l.Print("fatal: ", text)
 	panic(fatal(text))
-}
-
-// oneLine makes a provider's text fit for a log line: no line breaks, no
-// control characters, not endless.
-func oneLine(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-	text = strings.Join(strings.Fields(text), " ")
-	const most = 2048
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "..."
-	}
-	return text
 }

@@ -43,6 +43,7 @@ import (
 	legolog "github.com/go-acme/lego/v4/log"
 
 	"keypaird/acme/dns01/secrets"
+	"keypaird/renew/textfmt"
 )
 
 // A Program is keypaird-dns with the providers that were built into it.
@@ -74,7 +75,7 @@ func (p Program) Main(args []string) int {
 	case errors.Is(err, flag.ErrHelp):
 		return 2
 	}
-	fmt.Fprintf(os.Stderr, "keypaird-dns: %s\n", oneLine(err.Error()))
+	fmt.Fprintf(os.Stderr, "keypaird-dns: %s\n", textfmt.OneLine(err.Error(), maxLogLine))
 	return 1
 }
 

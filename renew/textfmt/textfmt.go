@@ -1,0 +1,96 @@
+// Package textfmt makes text of other programs and machines fit to be printed,
+// and sets text in lines.
+//
+// One rule holds for every text: white space of any kind becomes one space, the
+// escape sequences that control a terminal are removed, and what is not
+// printable (control characters, the marks that reverse the direction of text,
+// bytes that are not UTF-8) becomes U+FFFD. So no text can write to a terminal,
+// forge a line of a log, or hide that something was there.
+package textfmt
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// escapes are the sequences that colour a terminal, move its cursor or set its
+// title (ECMA-48: CSI, OSC and the two-character ones).
+var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(\x07|\x1b\\)|[@-Z\\^_])`)
+
+// OneLine returns text as one printable line of at most limit bytes, without
+// space at either end. If something is cut off, the line ends in "…". A limit
+// of 0 means none.
+func OneLine(text string, limit int) string {
+	var b strings.Builder
+	last := ' '
+	for _, r := range escapes.ReplaceAllString(text, "") {
+		switch {
+		case unicode.IsSpace(r):
+			r = ' '
+		case !unicode.IsPrint(r): // and invalid UTF-8, of which range makes U+FFFD
+			r = utf8.RuneError
+		}
+		if r == last && (r == ' ' || r == utf8.RuneError) {
+			continue
+		}
+		b.WriteRune(r)
+		last = r
+	}
+	return Cut(strings.TrimSuffix(b.String(), " "), limit)
+}
+
+// Lines is OneLine for each line of text; empty lines are dropped.
+func Lines(text string) string {
+	var lines []string
+	text = escapes.ReplaceAllString(text, "")
+	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if line = OneLine(line, 0); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Cut returns text, or so many of its first characters that they and "…" are
+// at most limit bytes. A limit of 0 means none.
+func Cut(text string, limit int) string {
+	const mark = "…"
+	if limit <= 0 || len(text) <= limit {
+		return text
+	}
+	end := max(0, limit-len(mark))
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	if limit < len(mark) {
+		return ""
+	}
+	return strings.TrimSuffix(text[:end], " ") + mark
+}
+
+// Wrap returns the words of text behind lead, in lines of at most width
+// characters but for words that are longer. Lines after the first begin with
+// indent spaces; each line ends in "\n". The words are used as they are.
+func Wrap(lead, text string, width, indent int) string {
+	var b strings.Builder
+	b.WriteString(lead)
+	at := utf8.RuneCountInString(lead[strings.LastIndexByte(lead, '\n')+1:])
+	first := true
+	for word := range strings.FieldsSeq(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case first:
+		case at+1+n > width:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		default:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at, first = at+n, false
+	}
+	return strings.TrimRight(b.String(), " ") + "\n"
+}
