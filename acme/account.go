@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 )
 
@@ -159,7 +160,7 @@ func (c *Client) newAccountKey() (crypto.Signer, error) {
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the account's directory: %w", err)
 	}
-	return key, keypair.WriteFile(c.keyPath(), data, ownFile)
+	return key, durable.WriteFile(c.keyPath(), data, ownFile)
 }
 
 func (c *Client) saveAccount(file accountFile) error {
@@ -167,5 +168,5 @@ func (c *Client) saveAccount(file accountFile) error {
 	if err != nil {
 		return err
 	}
-	return keypair.WriteFile(c.accountPath(), append(data, '\n'), ownFile)
+	return durable.WriteFile(c.accountPath(), append(data, '\n'), ownFile)
 }

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 )
 
 const (
@@ -55,7 +55,7 @@ func (l *ledger) note(ctx context.Context, what cost, p purchase) error {
 // rewrite replaces the file by what still matters of it.
 func (l *ledger) rewrite(ctx context.Context, now time.Time) error {
 	l.book.prune(now)
-	if err := keypair.WriteFile(l.path, l.book.lines(), ownFile); err != nil {
+	if err := durable.WriteFile(l.path, l.book.lines(), ownFile); err != nil {
 		return l.unusable(ctx, err)
 	}
 	l.book.as = nil // it is read anew
@@ -68,17 +68,17 @@ func (l *ledger) unusable(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	if errors.Is(err, errBookHeld) {
-		return fmt.Errorf("noting the order: %w", &keypair.HeldError{Path: l.path, Holder: "another process", Err: err})
+		return fmt.Errorf("noting the order: %w", &durable.HeldError{Path: l.path, Holder: "another process", Err: err})
 	}
-	var written *keypair.WriteError
-	var unsafe *keypair.UnsafeError
+	var written *durable.WriteError
+	var unsafe *durable.UnsafeError
 	var path *fs.PathError
 	switch {
 	case errors.As(err, &written), errors.As(err, &unsafe):
 	case errors.As(err, &path):
-		err = &keypair.WriteError{Path: l.path, Err: path.Err}
+		err = &durable.WriteError{Path: l.path, Err: path.Err}
 	default:
-		err = &keypair.WriteError{Path: l.path, Err: err}
+		err = &durable.WriteError{Path: l.path, Err: err}
 	}
 	return fmt.Errorf("noting the order: %w", err)
 }
@@ -91,7 +91,7 @@ func (l *ledger) open(ctx context.Context) (*os.File, fs.FileInfo, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, err
 	}
-	if err := keypair.CheckDir(dir); err != nil {
+	if err := durable.CheckDir(dir); err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, bookWait, errBookHeld)

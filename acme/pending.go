@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 )
 
@@ -44,7 +45,7 @@ type pendingOrder struct {
 // pending keeps an order under way in a directory.
 type pending struct{ dir string }
 
-var ownFile = keypair.FileMode{Perm: 0o600, UID: -1, GID: -1}
+var ownFile = durable.FileMode{Perm: 0o600, UID: -1, GID: -1}
 
 func (p pending) file() string { return filepath.Join(p.dir, "order.json") }
 
@@ -69,7 +70,7 @@ func (p pending) save(o pendingOrder) error {
 	if err != nil {
 		return err
 	}
-	return keypair.WriteFile(p.file(), data, ownFile)
+	return durable.WriteFile(p.file(), data, ownFile)
 }
 
 // reserve is save for an order that is not yet placed: in place of what nobody
@@ -79,7 +80,7 @@ func (p pending) reserve(o pendingOrder) error {
 	if err != nil {
 		return err
 	}
-	if err := keypair.CheckDir(p.dir); err != nil {
+	if err := durable.CheckDir(p.dir); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(p.file(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, ownFile.Perm)
@@ -102,7 +103,7 @@ func (p pending) room(o pendingOrder) ([]byte, error) {
 // unwritten says of an error of the os package what can be done about it.
 func unwritten(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return &keypair.WriteError{Path: e.Path, Err: e.Err}
+		return &durable.WriteError{Path: e.Path, Err: e.Err}
 	}
 	return err
 }
@@ -167,7 +168,7 @@ const maxOwnFile = 1 << 20
 // readOwn reads a file that only we write. A directory that others can change
 // is refused, and a symbolic link is not followed.
 func readOwn(path string) ([]byte, error) {
-	err := keypair.CheckDir(filepath.Dir(path))
+	err := durable.CheckDir(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"keypaird/hooks/probe"
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 )
 
 // Whatever a killed process leaves, the next deployment puts right, without
@@ -141,7 +141,7 @@ func TestInstallFailsHalfWay(t *testing.T) {
 	old, p := good(t, plain), good(t, plain)
 	r := startRelayd(t, []string{plain}, old)
 	states := []state{r.d.planned(plain, p, ids{-1, -1})}
-	states[0].files = append(states[0].files, file{path: filepath.Join(r.ssl, "in-the-way"), data: []byte("x"), mode: keypair.FileMode{Perm: 0o600, UID: -1, GID: -1}})
+	states[0].files = append(states[0].files, file{path: filepath.Join(r.ssl, "in-the-way"), data: []byte("x"), mode: durable.FileMode{Perm: 0o600, UID: -1, GID: -1}})
 	if err := os.MkdirAll(filepath.Join(r.ssl, "in-the-way", "x"), 0o700); err != nil {
 		t.Fatal(err)
 	}

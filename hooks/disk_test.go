@@ -4,7 +4,7 @@ import (
 	"syscall"
 	"testing"
 
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 )
 
 // A directory that cannot be synced does not keep the previous pair from being
@@ -12,8 +12,8 @@ import (
 func TestBackButNotDurable(t *testing.T) {
 	t.Parallel()
 	const secondTime = `[ "$KEYPAIRD_EVENT" = rollback ]`
-	undurable := &keypair.WriteError{Path: "/d", Done: true, Err: syscall.EIO}
-	full := &keypair.WriteError{Path: "/d/live", Err: syscall.ENOSPC}
+	undurable := &durable.WriteError{Path: "/d", Done: true, Err: syscall.EIO}
+	full := &durable.WriteError{Path: "/d/live", Err: syscall.ENOSPC}
 	for _, tt := range []struct {
 		name          string
 		check, reload string

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 )
 
@@ -23,7 +24,7 @@ const maxFile = 1 << 20
 type file struct {
 	path string
 	data []byte
-	mode keypair.FileMode
+	mode durable.FileMode
 	gone bool // there is none
 }
 
@@ -80,7 +81,7 @@ func (d *Deployment) planned(name string, p *keypair.Pair, owner ids) state {
 	for _, o := range d.Outputs() {
 		s.files = append(s.files, file{
 			path: expand(o.Template, name), data: o.data(p),
-			mode: keypair.FileMode{Perm: o.Mode, UID: owner.uid, GID: owner.gid},
+			mode: durable.FileMode{Perm: o.Mode, UID: owner.uid, GID: owner.gid},
 		})
 	}
 	return s
@@ -185,7 +186,7 @@ func read(path string) (f file, ok bool, err error) {
 	if !ok || !fi.Mode().IsRegular() || fi.Size() > maxFile || fi.Mode().Perm() == 0 {
 		return f, false, nil
 	}
-	f.mode = keypair.FileMode{Perm: fi.Mode().Perm(), UID: int(st.Uid), GID: int(st.Gid)}
+	f.mode = durable.FileMode{Perm: fi.Mode().Perm(), UID: int(st.Uid), GID: int(st.Gid)}
 	f.data, err = io.ReadAll(io.LimitReader(h, maxFile))
 	return f, err == nil, nil
 }

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 )
 
@@ -103,7 +103,7 @@ func (d *Deployment) Writable(name string) error {
 	}
 	for _, p := range d.Paths(name) {
 		dir := filepath.Dir(p)
-		err := keypair.CheckDir(dir)
+		err := durable.CheckDir(dir)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return problem.Newf("create it, or correct the path", "%s: directory %s does not exist", p, dir)
@@ -111,7 +111,7 @@ func (d *Deployment) Writable(name string) error {
 			return fmt.Errorf("%s: %w", p, err)
 		}
 		if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
-			return &keypair.WriteError{Path: p, Err: err}
+			return &durable.WriteError{Path: p, Err: err}
 		}
 		if fi, err := os.Lstat(p); err == nil && fi.IsDir() {
 			return problem.New(p+" is a directory: a file is to be written there", "correct the path")

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 )
 
@@ -110,8 +110,8 @@ func TestOwnerAndGroupAreSet(t *testing.T) {
 	err := d.Deploy(t.Context(), []Change{{Name: plain, New: good(t, plain)}})
 	if os.Geteuid() != 0 {
 		e := failure(t, err, StepInstall)
-		if _, ok := errors.AsType[*keypair.WriteError](err); !ok || e.RolledBack {
-			t.Errorf("Deploy = %v, want a *keypair.WriteError", err)
+		if _, ok := errors.AsType[*durable.WriteError](err); !ok || e.RolledBack {
+			t.Errorf("Deploy = %v, want a *durable.WriteError", err)
 		}
 		if names := namesIn(dir); len(names) != 0 {
 			t.Errorf("left over: %q", names)
@@ -122,7 +122,7 @@ func TestOwnerAndGroupAreSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	f, ok, err := read(filepath.Join(dir, plain+".key"))
-	if want := (keypair.FileMode{Perm: 0o640, UID: 12345, GID: 12345}); !ok || err != nil || f.mode != want {
+	if want := (durable.FileMode{Perm: 0o640, UID: 12345, GID: 12345}); !ok || err != nil || f.mode != want {
 		t.Errorf("owner and mode = %+v, want %+v", f.mode, want)
 	}
 }

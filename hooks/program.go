@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 )
 
@@ -33,7 +33,7 @@ func SearchPath(name string) string {
 // replace: by writing the file, its directory, or those of the links to it.
 func safeProgram(path string) error {
 	for range maxLinks {
-		err := keypair.CheckDir(filepath.Dir(path))
+		err := durable.CheckDir(filepath.Dir(path))
 		var fi fs.FileInfo
 		if err == nil {
 			fi, err = os.Lstat(path)

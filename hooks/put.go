@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 )
 
 // stagers is how many files are written at a time: a disk syncs many files
@@ -72,7 +72,7 @@ func (f file) there() bool {
 	if f.gone {
 		return errors.Is(err, fs.ErrNotExist)
 	}
-	if err != nil || fi.Mode() != f.mode.Perm || keypair.CheckDir(filepath.Dir(f.path)) != nil {
+	if err != nil || fi.Mode() != f.mode.Perm || durable.CheckDir(filepath.Dir(f.path)) != nil {
 		return false
 	}
 	want := f.mode
@@ -95,9 +95,9 @@ func staged(path string) string {
 
 // stage writes f, whole and durable, under its temporary name. That the name is
 // durable too is not needed before the rename, and one sync of the directory
-// does for all: so this is not [keypair.WriteFile].
+// does for all: so this is not [durable.WriteFile].
 func stage(f file) error {
-	if err := keypair.CheckDir(filepath.Dir(f.path)); err != nil {
+	if err := durable.CheckDir(filepath.Dir(f.path)); err != nil {
 		return fmt.Errorf("writing %s: %w", f.path, err)
 	}
 	tmp := staged(f.path)
@@ -108,7 +108,7 @@ func stage(f file) error {
 	}
 	if err != nil {
 		os.Remove(tmp)
-		return &keypair.WriteError{Path: f.path, Err: err} // the name that means something
+		return &durable.WriteError{Path: f.path, Err: err} // the name that means something
 	}
 	return nil
 }
@@ -150,7 +150,7 @@ func place(f file) error {
 		if e, ok := errors.AsType[*os.LinkError](err); ok {
 			err = e.Err
 		}
-		return &keypair.WriteError{Path: f.path, Err: err}
+		return &durable.WriteError{Path: f.path, Err: err}
 	}
 	return nil
 }
@@ -166,7 +166,7 @@ func syncDir(dir string) error {
 		err = e.Err
 	}
 	if err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
-		return &keypair.WriteError{Path: dir, Done: true, Err: err}
+		return &durable.WriteError{Path: dir, Done: true, Err: err}
 	}
 	return nil
 }

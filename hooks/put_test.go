@@ -6,13 +6,13 @@ import (
 	"path/filepath"
 	"testing"
 
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 )
 
 // What is there already is not written again, or going back to it would need
 // what writing needs.
 func TestPutLeavesAlone(t *testing.T) {
-	private := keypair.FileMode{Perm: 0o600, UID: -1, GID: -1}
+	private := durable.FileMode{Perm: 0o600, UID: -1, GID: -1}
 	for _, tt := range []struct {
 		name  string
 		spoil func(path string) error
@@ -64,10 +64,10 @@ func TestPutLooksAtTheDirectory(t *testing.T) {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	mode := keypair.FileMode{Perm: 0o600, UID: -1, GID: -1}
+	mode := durable.FileMode{Perm: 0o600, UID: -1, GID: -1}
 	_, err := put([]state{{files: []file{{path: path, data: []byte("x"), mode: mode}}}})
-	if _, ok := errors.AsType[*keypair.UnsafeError](err); !ok {
-		t.Errorf("put = %v, want *keypair.UnsafeError", err)
+	if _, ok := errors.AsType[*durable.UnsafeError](err); !ok {
+		t.Errorf("put = %v, want *durable.UnsafeError", err)
 	}
 }
 

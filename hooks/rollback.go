@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 )
 
 // retreat takes the changes failing back as far as that is wise, and tells e
@@ -45,7 +45,7 @@ func (r *run) restore(which []int, states []state) (back bool, err error) {
 	var files []state
 	var failed, undurable error
 	note := func(err error) {
-		written, ok := errors.AsType[*keypair.WriteError](err)
+		written, ok := errors.AsType[*durable.WriteError](err)
 		switch {
 		case ok && written.Done:
 			undurable = cmp.Or(undurable, err)

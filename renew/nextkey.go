@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"time"
 
+	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
@@ -89,7 +90,7 @@ func (p *Pass) makeNextKey(ctx context.Context, j *job) error {
 		return err
 	}
 	err = p.Store.WriteFile(j.Name, nextKeyFile, data)
-	var written *keypair.WriteError
+	var written *durable.WriteError
 	if err != nil && !(errors.As(err, &written) && written.Done) {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 )
 
@@ -253,7 +254,7 @@ func LoadState(store *keypair.Store, name string) (State, error) {
 // none reports whether there is nothing that could be used. That the disk keeps
 // it from us is another matter.
 func none(err error) bool {
-	var broken *keypair.BrokenError
+	var broken *durable.BrokenError
 	return errors.Is(err, fs.ErrNotExist) || errors.As(err, &broken)
 }
 

@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 )
 
 func TestFirstPass(t *testing.T) {
@@ -277,7 +277,7 @@ func TestDamagedTarget(t *testing.T) {
 	must(t, os.Remove(filepath.Join(w.store.Dir("a"), "record.json")))
 	_, errs = w.pass(t.Context(), Patient, named("a", "b")...)
 	wantErrors(t, errs, `cert "a": switching to its new version: `)
-	var broken *keypair.BrokenError
+	var broken *durable.BrokenError
 	if !errors.As(errs[0], &broken) || Remedy(errs[0]) == "" {
 		t.Errorf("error = %#v, want BrokenError", errs[0])
 	}

@@ -6,7 +6,7 @@ import (
 	"os"
 	"syscall"
 
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 )
 
@@ -21,14 +21,14 @@ func Remedy(err error) string {
 // machineRemedy is what can be done where the machine is at fault, its disk or
 // its limits: then nothing else helps, whatever was being done.
 func machineRemedy(err error) string {
-	var written *keypair.WriteError
-	var read *keypair.ReadError
+	var written *durable.WriteError
+	var read *durable.ReadError
 	if errors.As(err, &written) || errors.As(err, &read) {
 		return "" // they know
 	}
 	for _, fault := range []error{syscall.EMFILE, syscall.ENFILE} {
 		if errors.Is(err, fault) {
-			return (&keypair.WriteError{Err: fault}).Remedy()
+			return (&durable.WriteError{Err: fault}).Remedy()
 		}
 	}
 	path := pathOf(err)
@@ -37,11 +37,11 @@ func machineRemedy(err error) string {
 	}
 	for _, fault := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS} {
 		if errors.Is(err, fault) {
-			return (&keypair.WriteError{Path: path, Err: fault}).Remedy()
+			return (&durable.WriteError{Path: path, Err: fault}).Remedy()
 		}
 	}
 	if errors.Is(err, syscall.EIO) {
-		return (&keypair.ReadError{Path: path, Err: syscall.EIO}).Remedy()
+		return (&durable.ReadError{Path: path, Err: syscall.EIO}).Remedy()
 	}
 	return ""
 }

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 )
 
@@ -62,14 +62,14 @@ func checked(path string) (string, error) {
 // safeChild reports whether only root and we can change what is run: the
 // program, what leads to it, and where it is.
 func safeChild(path string) error {
-	if err := keypair.CheckDir(filepath.Dir(path)); err != nil {
+	if err := durable.CheckDir(filepath.Dir(path)); err != nil {
 		return unsafeChild(path, err)
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return unsafeChild(path, err)
 	}
-	if err := keypair.CheckDir(filepath.Dir(real)); err != nil {
+	if err := durable.CheckDir(filepath.Dir(real)); err != nil {
 		return unsafeChild(path, err)
 	}
 	fi, err := os.Lstat(real)

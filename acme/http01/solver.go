@@ -18,7 +18,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"keypaird/acme"
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 )
 
 const (
@@ -74,7 +74,7 @@ func (s *Solver) publish(dir string, mode fs.FileMode, c acme.Challenge) error {
 		err = os.MkdirAll(dir, 0o700)
 	}
 	if err == nil {
-		err = keypair.CheckDir(dir)
+		err = durable.CheckDir(dir)
 	}
 	if err == nil {
 		err = write(dir, c.Token, c.KeyAuth, mode)
@@ -84,7 +84,7 @@ func (s *Solver) publish(dir string, mode fs.FileMode, c acme.Challenge) error {
 			s.withdraw(filepath.Join(dir, c.Token))
 		}
 	}
-	var open *keypair.UnsafeError
+	var open *durable.UnsafeError
 	if err == nil || errors.As(err, &open) {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"keypaird/acme"
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 )
 
 var challenge = acme.Challenge{Type: acme.HTTP01, Identifier: "a.test", Token: token, KeyAuth: keyAuth}
@@ -238,7 +238,7 @@ func TestDirectoryThatCannotBeUsed(t *testing.T) {
 			tt.spoil(t, s)
 			err := s.Prove(t.Context(), challenge, func(context.Context) error { return errors.New("the CA was asked") })
 			var published *PublishError
-			var open *keypair.UnsafeError
+			var open *durable.UnsafeError
 			help := ""
 			switch {
 			case errors.As(err, &published):

@@ -9,7 +9,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 )
 
 // checkNotify looks for the program of [notify], as for those of deployments:
@@ -61,7 +61,7 @@ func (w *wiring) checkStored() []Finding {
 			continue
 		}
 		f := finding("store", s.Name, "", err)
-		var broken *keypair.BrokenError
+		var broken *durable.BrokenError
 		if errors.As(err, &broken) && s.External == nil {
 			f.Remedy = "restore it from a backup, or get another: keypaird issue -force " + s.Name
 		}

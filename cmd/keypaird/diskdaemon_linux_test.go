@@ -12,7 +12,7 @@ import (
 	"strings"
 	"syscall"
 
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 )
 
 // A patient is a daemon whose system calls may fail.
@@ -62,7 +62,7 @@ func (p *patient) renew(wrong func()) string {
 	p.log.says(p.T, 1, "msg=looked")
 	ctx, cancel := context.WithTimeout(p.Context(), patience)
 	defer cancel()
-	lock, err := keypair.AcquireLock(ctx, p.file("state/lock"), nil)
+	lock, err := durable.AcquireLock(ctx, p.file("state/lock"), nil)
 	if err != nil {
 		p.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/renew"
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 	"keypaird/renew/status"
 )
 
@@ -70,8 +70,8 @@ func (a *app) issue(ctx context.Context, args []string) error {
 }
 
 // lock takes the state's lock, and says so if it has to wait for it.
-func (a *app) lock(ctx context.Context, w *wiring) (*keypair.Lock, error) {
-	return keypair.AcquireLock(ctx, w.lockPath(), func(holder string) {
+func (a *app) lock(ctx context.Context, w *wiring) (*durable.Lock, error) {
+	return durable.AcquireLock(ctx, w.lockPath(), func(holder string) {
 		fmt.Fprintf(a.stderr, "keypaird: waiting for another keypaird: %s\n", holder)
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"keypaird/renew"
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 	"keypaird/renew/notify"
 	"keypaird/renew/status"
 )
@@ -89,7 +89,7 @@ func (k *keeper) turn(ctx context.Context, due map[string]bool) (r renew.Report,
 
 // wantedBefore has a pass yield when a command waits for its lock, before ctx
 // ends.
-func wantedBefore(ctx context.Context, lock *keypair.Lock, yield func()) bool {
+func wantedBefore(ctx context.Context, lock *durable.Lock, yield func()) bool {
 	ticker := time.NewTicker(heedEvery)
 	defer ticker.Stop()
 	for {

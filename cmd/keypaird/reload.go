@@ -10,7 +10,7 @@ import (
 	"keypaird/acme/http01"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/renew"
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 )
 
 // An offer is what a configuration was turned into.
@@ -202,7 +202,7 @@ func (e *StateMovedError) Remedy() string { return "stop keypaird, move the dire
 // A RunningError reports another daemon on the same state directory.
 type RunningError struct {
 	State string
-	Err   *keypair.HeldError
+	Err   *durable.HeldError
 }
 
 func (e *RunningError) Error() string {
@@ -218,7 +218,7 @@ func (e *RunningError) Remedy() string {
 
 // otherDaemon makes a RunningError of a lock that is held.
 func otherDaemon(state string, err error) error {
-	var held *keypair.HeldError
+	var held *durable.HeldError
 	if errors.As(err, &held) {
 		return &RunningError{state, held}
 	}

@@ -14,7 +14,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/renew"
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 	"keypaird/renew/notify"
 	"keypaird/renew/status"
 )
@@ -92,7 +92,7 @@ func (k *keeper) run(ctx context.Context, signals <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	alone, err := keypair.TryLock(filepath.Join(first.parts.cfg.State, "daemon"))
+	alone, err := durable.TryLock(filepath.Join(first.parts.cfg.State, "daemon"))
 	if err != nil {
 		first.drop(nil)
 		return otherDaemon(first.parts.cfg.State, err)

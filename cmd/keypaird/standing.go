@@ -8,14 +8,14 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/config"
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 	"keypaird/renew/status"
 )
 
 // daemonOf tells how it stands with the daemon of a state directory; nil: that
 // cannot be seen.
 func daemonOf(state string) *status.Daemon {
-	h, err := keypair.ReadHolder(filepath.Join(state, "daemon"))
+	h, err := durable.ReadHolder(filepath.Join(state, "daemon"))
 	d := &status.Daemon{State: status.Stopped, Process: h.Process, Since: h.Since}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"time"
 
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 )
 
 // longWait is how long the daemon waits for a command, none of which works so
@@ -15,13 +15,13 @@ import (
 const longWait = time.Hour
 
 // acquire waits for its turn, but not for ever.
-func (k *keeper) acquire(ctx context.Context) (*keypair.Lock, error) {
+func (k *keeper) acquire(ctx context.Context) (*durable.Lock, error) {
 	waiting, cancel := context.WithTimeout(ctx, longWait)
 	defer cancel()
-	lock, err := keypair.AcquireLast(waiting, k.parts.lockPath(), func(holder string) {
+	lock, err := durable.AcquireLast(waiting, k.parts.lockPath(), func(holder string) {
 		k.log.Info("waiting for another keypaird", "holder", holder)
 	})
-	var held *keypair.HeldError
+	var held *durable.HeldError
 	if errors.As(err, &held) {
 		return nil, &StuckError{held}
 	}
@@ -71,7 +71,7 @@ func (e *ExchangedError) Remedy() string {
 }
 
 // A StuckError reports another keypaird that does not come to an end.
-type StuckError struct{ Held *keypair.HeldError }
+type StuckError struct{ Held *durable.HeldError }
 
 func (e *StuckError) Error() string {
 	return fmt.Sprintf("another keypaird has been at work for more than an hour: %s is held by %s", e.Held.Path, e.Held.Holder)

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"keypaird/renew"
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 	"keypaird/renew/status"
 )
 
@@ -114,7 +114,7 @@ func TestNoPassIsTold(t *testing.T) {
 // hour, not waited for silently.
 func TestStuckCommand(t *testing.T) {
 	d := newIdler(t, "")
-	held, err := keypair.TryLock(d.parts.lockPath())
+	held, err := durable.TryLock(d.parts.lockPath())
 	if err != nil {
 		t.Fatal(err)
 	}

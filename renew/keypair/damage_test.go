@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"keypaird/renew/durable"
 )
 
 // damages are what a bad disk or a hand can do to a version in directory d.
@@ -103,7 +105,7 @@ func TestDamage(t *testing.T) {
 }
 
 func isBroken(err error) bool {
-	var broken *BrokenError
+	var broken *durable.BrokenError
 	return errors.As(err, &broken) && !errors.Is(err, fs.ErrNotExist) && broken.Remedy() != ""
 }
 
@@ -133,7 +135,7 @@ func TestLiveLink(t *testing.T) {
 				t.Errorf("LiveLeaf: %v, want a BrokenError", err)
 			}
 			err := s.SetLive(name, v)
-			var failed *WriteError
+			var failed *durable.WriteError
 			if tt.wrong {
 				if !errors.As(err, &failed) || !strings.Contains(failed.Remedy(), "out of the way") {
 					t.Errorf("SetLive: %v", err)

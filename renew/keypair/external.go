@@ -8,13 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"keypaird/renew/durable"
 )
 
 // A Source is two files in which somebody else leaves a pair: the chain, leaf
@@ -36,7 +37,7 @@ func (s Source) Mark() string {
 func markFile(h hash.Hash, path string) {
 	info, err := os.Stat(path)
 	if err != nil {
-		fmt.Fprintf(h, "%q %q\n", path, cause(err))
+		fmt.Fprintf(h, "%q %q\n", path, durable.Cause(err))
 		return
 	}
 	fmt.Fprintf(h, "%q %v %d %d", path, info.Mode(), info.Size(), info.ModTime().UnixNano())
@@ -72,43 +73,25 @@ func (s Source) Read(now time.Time) (p *Pair, mark string, err error) {
 }
 
 // readSource returns the content of a regular file of at most limit bytes of
-// which others have none of the permissions in forbidden. It waits for nobody,
-// and reads nothing that somebody who may not read it chose: see checkFile.
-func readSource(path string, limit int64, forbidden fs.FileMode) ([]byte, error) {
-	path, err := checkFile(path)
+// which others have none of the permissions in forbidden. It reads nothing that
+// somebody who may not read it chose: see [durable.CheckFile].
+func readSource(path string, limit int, forbidden fs.FileMode) ([]byte, error) {
+	path, err := durable.CheckFile(path)
 	if err != nil {
-		return nil, cause(err)
+		return nil, durable.Cause(err)
 	}
-	info, err := os.Lstat(path) // opening alone does something to some devices
+	data, info, err := durable.ReadFile(path, limit, durable.NoLink)
+	if info != nil && info.Mode().IsRegular() {
+		uid, ours := durable.Owner(info)
+		switch perm := info.Mode().Perm(); {
+		case !ours: // who may change it as its directory's owner might
+			return nil, &foreignError{uid}
+		case perm&forbidden != 0:
+			return nil, &openError{perm, forbidden}
+		}
+	}
 	if err != nil {
-		return nil, cause(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errNotRegular
-	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, cause(err)
-	}
-	defer f.Close()
-	if info, err = f.Stat(); err != nil {
-		return nil, cause(err)
-	}
-	uid, ours := owner(info)
-	switch perm := info.Mode().Perm(); {
-	case !info.Mode().IsRegular():
-		return nil, errNotRegular
-	case !ours: // who may change it as its directory's owner might
-		return nil, &foreignError{uid}
-	case perm&forbidden != 0:
-		return nil, &openError{perm, forbidden}
-	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	switch {
-	case err != nil:
-		return nil, cause(err)
-	case int64(len(data)) > limit:
-		return nil, fmt.Errorf("is larger than %d KiB", limit>>10)
+		return nil, durable.Cause(err)
 	}
 	return data, nil
 }
@@ -240,7 +223,7 @@ func remedyOfKey(s Source, err error) string {
 func remedyOfFile(path string, err error) string {
 	var open *openError
 	var foreign *foreignError
-	var unsafe *UnsafeError
+	var unsafe *durable.UnsafeError
 	var system syscall.Errno
 	switch {
 	case errors.As(err, &unsafe):
@@ -255,10 +238,10 @@ func remedyOfFile(path string, err error) string {
 		return "put it there"
 	case errors.Is(err, fs.ErrPermission):
 		return "let the user who runs keypaird read " + path + " and pass through its directories"
-	case errors.Is(err, errNotRegular):
+	case errors.Is(err, durable.ErrNotRegular):
 		return "name the file itself"
 	case errors.As(err, &system):
-		return remedyOf(err, path)
+		return durable.RemedyOf(err, path)
 	}
 	return ""
 }

@@ -21,7 +21,6 @@ func TestMain(m *testing.M) {
 		"fsize": helpFileSize,
 		"files": helpOpenFiles,
 		"disk":  helpFullDisk,
-		"lock":  helpLock,
 		"umask": helpUmask,
 	}
 	if help, ok := helpers[os.Getenv(helperEnv)]; ok {

@@ -4,16 +4,18 @@ import (
 	"crypto/x509"
 	"errors"
 	"io/fs"
+
+	"keypaird/renew/durable"
 )
 
 // leaf reads the leaf of version id and sees that the rest of it is there.
-func (f *folder) leaf(id string) (leaf *x509.Certificate, fp string, err error) {
-	v, err := f.version(id)
+func (d nameDir) leaf(id string) (leaf *x509.Certificate, fp string, err error) {
+	v, err := d.version(id)
 	if err != nil {
 		return nil, "", err
 	}
-	defer v.close()
-	chain, err := v.part(fullChainFile, maxChainBytes)
+	defer v.Close()
+	chain, err := readPart(v, fullChainFile, maxChainBytes)
 	if err != nil {
 		return nil, "", err
 	}
@@ -22,39 +24,41 @@ func (f *folder) leaf(id string) (leaf *x509.Certificate, fp string, err error) 
 		leaf, err = parseCertificate(spans[0])
 	}
 	if err != nil {
-		return nil, "", &BrokenError{v.at(fullChainFile), err}
+		return nil, "", &durable.BrokenError{Path: v.At(fullChainFile), Err: err}
 	}
-	info, err := v.lstat(keyFile)
+	info, err := v.Lstat(keyFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, "", &BrokenError{v.at(keyFile), errMissing}
+		return nil, "", &durable.BrokenError{Path: v.At(keyFile), Err: errMissing}
 	case err != nil:
 		return nil, "", err
 	case !info.Mode().IsRegular():
-		return nil, "", &BrokenError{v.at(keyFile), errNotRegular}
+		return nil, "", &durable.BrokenError{Path: v.At(keyFile), Err: durable.ErrNotRegular}
 	case info.Size() == 0:
-		return nil, "", &BrokenError{v.at(keyFile), errors.New("is empty")}
+		return nil, "", &durable.BrokenError{Path: v.At(keyFile), Err: errors.New("is empty")}
 	}
 	return leaf, fingerprint(leaf), nil
 }
 
 // version opens the directory of version id.
-func (f *folder) version(id string) (*folder, error) {
-	v, err := f.sub(id)
-	return v, f.broken(id, err)
+func (d nameDir) version(id string) (*durable.Dir, error) {
+	v, err := d.Sub(id)
+	return v, broken(d.Dir, id, err)
 }
 
-// part reads one file of a version.
-func (f *folder) part(name string, limit int) ([]byte, error) {
-	data, err := f.read(name, limit)
-	return data, f.broken(name, err)
+// readPart reads one file of a version.
+func readPart(v *durable.Dir, name string, limit int) ([]byte, error) {
+	data, err := v.Read(name, limit)
+	return data, broken(v, name, err)
 }
+
+var errMissing = errors.New("is missing")
 
 // broken turns a missing part into damage; an error that only means that we
 // cannot tell stays what it is.
-func (f *folder) broken(name string, err error) error {
+func broken(d *durable.Dir, name string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return &BrokenError{f.at(name), errMissing}
+		return &durable.BrokenError{Path: d.At(name), Err: errMissing}
 	}
 	return err
 }

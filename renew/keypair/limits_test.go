@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"keypaird/renew/durable"
 )
 
 // TestFileSizeLimit cuts writes short at every hundredth byte, also where no
@@ -74,7 +76,7 @@ func helpFileSize(args []string) error {
 			return fmt.Errorf("files of at most %d bytes: %w", limit, err)
 		}
 		for write, err := range map[string]error{
-			"WriteFile":       WriteFile(args[0]+"/x.pem", make([]byte, largest+1000), FileMode{0o600, -1, -1}),
+			"WriteFile":       durable.WriteFile(args[0]+"/x.pem", make([]byte, largest+1000), durable.Private),
 			"Store.WriteFile": s.WriteFile(name, "record.json", make([]byte, largest+1000)),
 		} {
 			if names := append(list(args[0]), list(s.Dir(name))...); !errors.Is(err, syscall.EFBIG) || strings.Contains(fmt.Sprint(names), ".tmp") {
@@ -149,13 +151,13 @@ func assign[T int64 | uint64](p *T, n int) { *p = T(n) }
 // tryAdd adds p and makes it live. If that fails, it has to be for want, and
 // the state has to be as before to the byte.
 func tryAdd(s *Store, p *Pair, want error) (added bool, err error) {
-	before, err := snapshot(s.certs.path)
+	before, err := snapshot(s.certs.Path())
 	if err != nil {
 		return false, err
 	}
 	v, err := s.Add(name, p)
 	if err == nil {
-		if before, err = snapshot(s.certs.path); err != nil { // the version is there to stay
+		if before, err = snapshot(s.certs.Path()); err != nil { // the version is there to stay
 			return false, err
 		}
 		err = s.SetLive(name, v)
@@ -167,11 +169,11 @@ func tryAdd(s *Store, p *Pair, want error) (added bool, err error) {
 		}
 		return true, err
 	}
-	var failed *WriteError
-	if !errors.As(err, &failed) || !errors.Is(err, want) || !strings.HasPrefix(failed.Path, s.certs.path) || failed.Done {
+	var failed *durable.WriteError
+	if !errors.As(err, &failed) || !errors.Is(err, want) || !strings.HasPrefix(failed.Path, s.certs.Path()) || failed.Done {
 		return false, fmt.Errorf("failed with %w, want %w about a path in the store", err, want)
 	}
-	after, err := snapshot(s.certs.path)
+	after, err := snapshot(s.certs.Path())
 	if err == nil && before != after {
 		err = fmt.Errorf("state was\n%s and is\n%s", before, after)
 	}

@@ -10,9 +10,6 @@ const (
 	maxName  = 253 // octets of a DNS name
 	wildcard = "_wildcard."
 	liveLink = "live"
-	// temporary begins what Add and SetLive make on the way and what is being
-	// removed. The dot keeps servers that read a whole directory away from it.
-	temporary = ".tmp-"
 )
 
 // A NameError reports a name that cannot be that of a directory or file in a

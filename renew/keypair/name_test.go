@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"keypaird/renew/durable"
 )
 
 func TestNames(t *testing.T) {
@@ -37,7 +39,7 @@ func TestNames(t *testing.T) {
 		{long + "a", "", "longer than 253"},
 		{"*." + long[2:], "", "too long for a wildcard"},
 	} {
-		s := &Store{&folder{path: "/certs"}}
+		s := &Store{new(durable.Dir).As("/certs")}
 		err := CheckName(tt.name)
 		if tt.why == "" {
 			if err != nil || s.Dir(tt.name) != "/certs/"+tt.dir {

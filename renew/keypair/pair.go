@@ -1,13 +1,3 @@
-// Package keypair holds private keys with their certificate chains, and keeps
-// them on disk so that at every instant one whole, matching pair is live.
-//
-// In order of use: [AcquireLock] the state directory, [Open] the store, [Store.Tidy]
-// a name before working on it, [Parse] what a CA sent, [Pair.Check] it against what
-// was wanted, [Store.Add] it, [Store.SetLive] it, [Store.Prune] what is too old.
-// Reading needs no lock. [WriteFile] is the same care for files outside the store.
-//
-// The package knows nothing of ACME, configuration or proxies, and imports the
-// standard library only.
 package keypair
 
 import (

@@ -81,7 +81,7 @@ func (c *crash) lookLive(s *Store, o outcome) error {
 	if err != nil {
 		return err
 	}
-	defer f.close()
+	defer f.Close()
 	ids, err := f.versions()
 	for _, n := range ids {
 		_, e := f.load(versionID(n))

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"keypaird/renew/durable"
 )
 
 // Prune removes old versions of name. It keeps the live one, the newest whole
@@ -19,7 +21,7 @@ func (s *Store) Prune(name string, keep ...string) error {
 	if err != nil {
 		return err
 	}
-	defer f.close()
+	defer f.Close()
 	ids, err := f.versions()
 	if err != nil {
 		return err
@@ -32,7 +34,7 @@ func (s *Store) Prune(name string, keep ...string) error {
 		if kept[n] {
 			continue
 		}
-		if err := f.discard(versionID(n)); err != nil {
+		if err := f.Discard(versionID(n)); err != nil {
 			return err
 		}
 	}
@@ -40,12 +42,12 @@ func (s *Store) Prune(name string, keep ...string) error {
 }
 
 // kept are the versions of ids, which descend, that Prune does not remove.
-func (f *folder) kept(ids []int, fingerprints []string) (map[int]bool, error) {
+func (d nameDir) kept(ids []int, fingerprints []string) (map[int]bool, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
 	live := 0
-	switch id, err := f.live(); {
+	switch id, err := d.live(); {
 	case err == nil:
 		live = number(id)
 	case !errors.Is(err, fs.ErrNotExist):
@@ -54,8 +56,8 @@ func (f *folder) kept(ids []int, fingerprints []string) (map[int]bool, error) {
 	kept := map[int]bool{ids[0]: true, live: true}
 	var newer, older int // whole versions before the newest, before the live one
 	for _, n := range ids {
-		v, err := f.load(versionID(n))
-		var broken *BrokenError
+		v, err := d.load(versionID(n))
+		var broken *durable.BrokenError
 		switch {
 		case errors.As(err, &broken):
 			continue
@@ -87,34 +89,17 @@ func (s *Store) Tidy(name string) error {
 	if err != nil {
 		return err
 	}
-	defer f.close()
-	if err := f.tidy(); err != nil {
+	defer f.Close()
+	if err := f.Tidy(); err != nil {
 		return err
 	}
-	pending, err := f.sub("pending")
+	pending, err := f.Sub("pending")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer pending.close()
-	return pending.tidy()
-}
-
-func (f *folder) tidy() error {
-	names, err := f.names()
-	if err != nil {
-		return err
-	}
-	var failed error
-	for _, name := range names {
-		if !strings.HasPrefix(name, temporary) && !isTemp(name) {
-			continue
-		}
-		if err := f.removeAll(name); err != nil && failed == nil {
-			failed = err
-		}
-	}
-	return failed
+	defer pending.Close()
+	return pending.Tidy()
 }

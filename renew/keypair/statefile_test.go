@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -23,7 +24,7 @@ func TestStateFiles(t *testing.T) {
 			t.Errorf("ReadFile(%s) = %q, %v, want %q", file, got, err, want)
 		}
 	}
-	must(t, modes(s.certs.path))
+	must(t, modes(s.certs.Path()))
 	must(t, s.RemoveAll(name, "pending/none"))
 	must(t, s.RemoveAll(name, "pending"))
 	must(t, s.RemoveAll(name, "pending/key.pem"))
@@ -37,8 +38,9 @@ func TestStateFiles(t *testing.T) {
 	if _, err := s.ReadFile(name, "record.json"); !isBroken(err) {
 		t.Errorf("ReadFile of a huge file: %v", err)
 	}
-	if err := s.WriteFile(name, "record.json", make([]byte, maxStateFile+1)); err == nil {
-		t.Error("WriteFile wrote what ReadFile refuses")
+	err := s.WriteFile(name, "record.json", make([]byte, maxStateFile+1))
+	if want := "writing " + s.Dir(name) + "/record.json: too large to be read back: 1048577 bytes"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("WriteFile wrote what ReadFile refuses: %v, want %q", err, want)
 	}
 }
 

@@ -2,18 +2,17 @@ package keypair
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"keypaird/renew/durable"
 )
 
 // maxStateFile bounds what ReadFile returns, and so what WriteFile takes.
 const maxStateFile = 1 << 20
-
-var errTooLarge = errors.New("too large to be read back")
 
 // A Store keeps versions of pairs in a state directory:
 //
@@ -27,70 +26,46 @@ var errTooLarge = errors.New("too large to be read back")
 // given again. Directories have mode 0700 and files 0600 whatever the umask.
 //
 // Methods for different names may run at once. Of those that write for one
-// name, one at a time, under the state directory's [Lock].
+// name, one at a time, under the state directory's [durable.Lock].
 type Store struct {
-	certs *folder
+	certs *durable.Dir
 }
 
 // Open opens the store in dir and makes it if it is not there. A directory
-// that somebody else could change is refused with an [*UnsafeError], see
-// [CheckDir].
+// that somebody else could change is refused with an [*durable.UnsafeError], see
+// [durable.CheckDir].
 func Open(dir string) (*Store, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := makeDir(abs); err != nil {
+	if err := durable.MakeDir(abs); err != nil {
 		return nil, fmt.Errorf("opening store: %w", err)
 	}
-	state, err := openFolder(abs, false)
+	state, err := durable.Open(abs)
 	if err != nil {
 		return nil, fmt.Errorf("opening store: %w", err)
 	}
-	defer state.close()
-	certs, err := state.subMake("certs")
+	defer state.Close()
+	certs, err := state.SubMake("certs")
 	if err != nil {
 		return nil, fmt.Errorf("opening store: %w", err)
 	}
 	return &Store{certs}, nil
 }
 
-// makeDir makes the directory at path and those above it that are missing.
-func makeDir(path string) error {
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		if err != nil { // the kernel may refuse what CheckDir can tell the reason of
-			return cmp.Or(CheckDir(path), err)
-		}
-		return nil
-	}
-	if err := makeDir(filepath.Dir(path)); err != nil {
-		return err
-	}
-	parent, err := openFolder(filepath.Dir(path), true)
-	if err != nil {
-		return err
-	}
-	defer parent.close()
-	made, err := parent.subMake(filepath.Base(path))
-	if err != nil {
-		return err
-	}
-	made.close()
-	return nil
-}
-
 // Close lets go of the directory.
-func (s *Store) Close() error { return s.certs.root.Close() }
+func (s *Store) Close() error { return s.certs.Close() }
 
 // Moved reports whether something else is where the store was opened: it was
 // restored from a backup, say, or mounted over. The error is fs.ErrNotExist if
 // nothing is there.
 func (s *Store) Moved() (bool, error) {
-	ours, err := s.certs.lstat(".")
+	ours, err := s.certs.Lstat(".")
 	if err != nil {
 		return false, err
 	}
-	now, err := os.Lstat(s.certs.path)
+	now, err := os.Lstat(s.certs.Path())
 	if err != nil {
 		return false, err
 	}
@@ -104,17 +79,31 @@ func (s *Store) Dir(name string) string {
 	if err != nil {
 		dir = ".refused"
 	}
-	return filepath.Join(s.certs.path, dir)
+	return filepath.Join(s.certs.Path(), dir)
 }
 
 // open opens the directory of name; fs.ErrNotExist if there is none.
-func (s *Store) open(name string) (*folder, error) {
+func (s *Store) open(name string) (nameDir, error) {
 	dir, err := dirName(name)
 	if err != nil {
-		return nil, err
+		return nameDir{}, err
 	}
-	return s.certs.sub(dir)
+	d, err := s.certs.Sub(dir)
+	return nameDir{d}, err
 }
+
+// create is open for a directory that is made if it is missing.
+func (s *Store) create(name string) (nameDir, error) {
+	dir, err := dirName(name)
+	if err != nil {
+		return nameDir{}, err
+	}
+	d, err := s.certs.SubMake(dir)
+	return nameDir{d}, err
+}
+
+// A nameDir is the open directory of a name.
+type nameDir struct{ *durable.Dir }
 
 // Add writes p as a new version of name, durably, and reads it back. It does
 // not make it live: [Store.SetLive] does. After a crash between the two
@@ -123,21 +112,17 @@ func (s *Store) Add(name string, p *Pair) (Version, error) {
 	if !p.valid() {
 		return Version{}, errors.New("adding a pair that Parse did not make")
 	}
-	dir, err := dirName(name)
+	f, err := s.create(name)
 	if err != nil {
 		return Version{}, err
 	}
-	f, err := s.certs.subMake(dir)
-	if err != nil {
-		return Version{}, err
-	}
-	defer f.close()
+	defer f.Close()
 	n, err := f.highest()
 	if err != nil {
 		return Version{}, err
 	}
 	if n == 0 { // a crash may have come before the directory itself was durable
-		if err := s.certs.sync(); err != nil {
+		if err := s.certs.Sync(); err != nil {
 			return Version{}, err
 		}
 	}
@@ -145,74 +130,67 @@ func (s *Store) Add(name string, p *Pair) (Version, error) {
 	if err := f.addVersion(id, p); err != nil {
 		return Version{}, err
 	}
-	return Version{ID: id, Dir: f.at(id), Pair: p}, nil
+	return Version{ID: id, Dir: f.At(id), Pair: p}, nil
 }
 
-// addVersion writes p as version id of f.
-func (f *folder) addVersion(id string, p *Pair) error {
-	tmp := temporary + id + "-" + random()
-	err := f.writeVersion(tmp, id, p)
-	if err == nil {
-		err = f.rename(tmp, id)
-	}
-	if err != nil {
-		_ = f.root.RemoveAll(tmp) // if this fails too, Tidy does it
+// addVersion writes p as version id.
+func (d nameDir) addVersion(id string, p *Pair) error {
+	tmp := durable.TempName(id)
+	if err := d.writeVersion(tmp, id, p); err != nil {
+		_ = d.RemoveAll(tmp) // if this fails too, Tidy does it
 		return err
 	}
-	return f.settle()
+	return d.Publish(tmp, id)
 }
 
 // writeVersion writes the files of version id to the directory tmp.
-func (f *folder) writeVersion(tmp, id string, p *Pair) error {
-	if _, err := f.mkdir(tmp); err != nil {
+func (d nameDir) writeVersion(tmp, id string, p *Pair) error {
+	if _, err := d.Mkdir(tmp); err != nil {
 		return err
 	}
-	v, err := f.sub(tmp)
+	v, err := d.Sub(tmp)
 	if err != nil {
 		return err
 	}
-	defer v.close()
-	v.path = f.at(id) // what messages should name
+	defer v.Close()
+	v = v.As(d.At(id)) // what messages should name
 	for _, file := range p.files() {
-		if err := v.create(file.name, file.data, private); err != nil {
+		if err := v.Create(file.name, file.data, durable.Private); err != nil {
 			return err
 		}
-		back, err := v.read(file.name, maxStateFile)
+		back, err := v.Read(file.name, maxStateFile)
 		if err != nil {
 			return err
 		}
 		if !bytes.Equal(back, file.data) {
-			return v.failed(file.name, errors.New("reads back differently"))
+			return v.Failed(file.name, errors.New("reads back differently"))
 		}
 	}
-	return v.sync()
+	return v.Sync()
 }
 
 // SetLive makes v the live version of name, in one step: the symbolic link is
 // live for the old pair until it is for the new one. The version is read and
-// verified first. If the error is a [*WriteError] with Done, v is live already.
+// verified first. If the error is a [*durable.WriteError] with Done, v is live already.
 func (s *Store) SetLive(name string, v Version) error {
 	f, err := s.open(name)
 	if err != nil {
 		return err
 	}
-	defer f.close()
+	defer f.Close()
 	if number(v.ID) == 0 {
 		return &NameError{v.ID, "is not that of a version"}
 	}
 	if _, err := f.load(v.ID); err != nil {
 		return err
 	}
-	tmp := temporary + liveLink + "-" + random()
-	err = retry(func() error { return f.root.Symlink(v.ID, tmp) })
-	if err != nil {
-		return f.failed(liveLink, err)
-	}
-	if err := f.rename(tmp, liveLink); err != nil {
-		_ = f.root.Remove(tmp)
+	tmp := durable.TempName(liveLink)
+	var failed *durable.WriteError
+	if err := f.Symlink(v.ID, tmp); errors.As(err, &failed) {
+		failed.Path = f.At(liveLink) // the name that means something
 		return err
 	}
-	return f.settle()
+	return f.Publish(tmp, liveLink)
 }
 
 // ReadFile returns a small file that others keep beside the versions of name,
@@ -226,16 +204,16 @@ func (s *Store) ReadFile(name, file string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.close()
+	defer f.Close()
 	if parent != "" {
-		sub, err := f.sub(parent)
+		sub, err := f.Sub(parent)
 		if err != nil {
 			return nil, err
 		}
-		defer sub.close()
-		f = sub
+		defer sub.Close()
+		return sub.Read(base, maxStateFile)
 	}
-	return f.read(base, maxStateFile)
+	return f.Read(base, maxStateFile)
 }
 
 // WriteFile replaces such a file durably, in one step, and makes the
@@ -246,26 +224,22 @@ func (s *Store) WriteFile(name, file string, data []byte) error {
 		return err
 	}
 	if len(data) > maxStateFile {
-		return &WriteError{Path: filepath.Join(s.Dir(name), file), Err: fmt.Errorf("%w: %d bytes, more than %d", errTooLarge, len(data), maxStateFile)}
+		return &durable.WriteError{Path: filepath.Join(s.Dir(name), file), Err: fmt.Errorf("%w: %d bytes, more than %d", durable.ErrTooLarge, len(data), maxStateFile)}
 	}
-	dir, err := dirName(name)
+	f, err := s.create(name)
 	if err != nil {
 		return err
 	}
-	f, err := s.certs.subMake(dir)
-	if err != nil {
-		return err
-	}
-	defer f.close()
+	defer f.Close()
 	if parent != "" {
-		sub, err := f.subMake(parent)
+		sub, err := f.SubMake(parent)
 		if err != nil {
 			return err
 		}
-		defer sub.close()
-		f = sub
+		defer sub.Close()
+		return sub.Replace(base, data, durable.Private)
 	}
-	return f.replace(base, data, private)
+	return f.Replace(base, data, durable.Private)
 }
 
 // RemoveAll removes such a file or directory, with what is in it; after a
@@ -277,20 +251,18 @@ func (s *Store) RemoveAll(name, file string) error {
 	}
 	f, err := s.open(name)
 	if err == nil {
-		defer f.close()
-		if parent != "" {
-			var sub *folder
-			if sub, err = f.sub(parent); err == nil {
-				defer sub.close()
-				f = sub
-			}
+		defer f.Close()
+		if parent == "" {
+			return f.Discard(base)
+		}
+		var sub *durable.Dir
+		if sub, err = f.Sub(parent); err == nil {
+			defer sub.Close()
+			return sub.Discard(base)
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	return f.discard(base)
+	return err
 }

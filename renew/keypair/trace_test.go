@@ -96,7 +96,7 @@ func (c *crash) steps(window []traced, want []string) {
 				kind[fd] = "NAME"
 			case path == "certs":
 				kind[fd] = "CERTS"
-			case strings.HasPrefix(path, temporary):
+			case strings.HasPrefix(path, ".tmp-"):
 				kind[fd] = "TMP"
 			default:
 				kind[fd] = ""
@@ -112,7 +112,7 @@ func (c *crash) steps(window []traced, want []string) {
 		case "mkdirat", "symlinkat", "renameat":
 			step := l.call
 			for _, m := range names.FindAllStringSubmatch(l.line, -1) {
-				if strings.HasPrefix(m[1], temporary) {
+				if strings.HasPrefix(m[1], ".tmp-") {
 					m[1] = "TMP"
 				}
 				step += " " + m[1]

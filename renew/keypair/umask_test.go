@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"keypaird/renew/durable"
 )
 
 func TestUmask(t *testing.T) {
@@ -53,7 +55,7 @@ func helpUmask(args []string) error {
 	if err := s.SetLive("example.org", v); err != nil {
 		return err
 	}
-	lock, err := tryAcquire(filepath.Join(args[0], "lock"))
+	lock, err := durable.TryLock(filepath.Join(args[0], "lock"))
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"keypaird/renew/durable"
 )
 
 // A Version is one stored pair.
@@ -17,24 +19,8 @@ type Version struct {
 	Pair *Pair
 
 	// Skipped are the versions after this one that Newest passed over, each a
-	// *BrokenError.
+	// *durable.BrokenError.
 	Skipped []error
-}
-
-// A BrokenError reports a file of a store that does not hold what it should.
-// It never wraps fs.ErrNotExist: the store is damaged, not empty.
-type BrokenError struct {
-	Path string
-	Err  error
-}
-
-func (e *BrokenError) Error() string { return fmt.Sprintf("%s: %v", e.Path, e.Err) }
-
-func (e *BrokenError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *BrokenError) Remedy() string {
-	return "move " + e.Path + " out of the way or restore it from a backup, then: keypaird issue"
 }
 
 const (
@@ -59,13 +45,13 @@ func (p *Pair) files() []pemFile {
 }
 
 // Live returns the live version of name: fs.ErrNotExist if there is none, a
-// [*BrokenError] if what is live is not a whole, matching pair.
+// [*durable.BrokenError] if what is live is not a whole, matching pair.
 func (s *Store) Live(name string) (Version, error) {
 	f, err := s.open(name)
 	if err != nil {
 		return Version{}, err
 	}
-	defer f.close()
+	defer f.Close()
 	id, err := f.live()
 	if err != nil {
 		return Version{}, err
@@ -74,7 +60,7 @@ func (s *Store) Live(name string) (Version, error) {
 }
 
 // Newest returns the newest version of name that is a whole, matching pair:
-// fs.ErrNotExist if there is no version at all, a [*BrokenError] if all are
+// fs.ErrNotExist if there is no version at all, a [*durable.BrokenError] if all are
 // broken. Broken ones it passes over are named in Skipped. A disk or a
 // permission that keeps it from looking is an error: no reason to do without
 // a version that may be good.
@@ -83,7 +69,7 @@ func (s *Store) Newest(name string) (Version, error) {
 	if err != nil {
 		return Version{}, err
 	}
-	defer f.close()
+	defer f.Close()
 	var found Version
 	skipped, err := f.newest(func(id string) (err error) {
 		found, err = f.load(id)
@@ -100,7 +86,7 @@ func (s *Store) Find(name, fingerprint string) (Version, error) {
 	if err != nil {
 		return Version{}, err
 	}
-	defer f.close()
+	defer f.Close()
 	ids, err := f.versions()
 	if err != nil {
 		return Version{}, err
@@ -114,12 +100,12 @@ func (s *Store) Find(name, fingerprint string) (Version, error) {
 		if err == nil {
 			found, err = f.load(versionID(n))
 		}
-		var broken *BrokenError
+		var broken *durable.BrokenError
 		if !errors.As(err, &broken) {
 			return found, err
 		}
 	}
-	return Version{}, fmt.Errorf("%s holds no version with fingerprint %.16s: %w", f.path, fingerprint, fs.ErrNotExist)
+	return Version{}, fmt.Errorf("%s holds no version with fingerprint %.16s: %w", f.Path(), fingerprint, fs.ErrNotExist)
 }
 
 // LiveLeaf is the cheap look at the live version of name, for passes over
@@ -130,7 +116,7 @@ func (s *Store) LiveLeaf(name string) (leaf *x509.Certificate, version, fingerpr
 	if err != nil {
 		return nil, "", "", err
 	}
-	defer f.close()
+	defer f.Close()
 	version, err = f.live()
 	if err != nil {
 		return nil, "", "", err
@@ -147,7 +133,7 @@ func (s *Store) NewestLeaf(name string) (leaf *x509.Certificate, version, finger
 	if err != nil {
 		return nil, "", "", err
 	}
-	defer f.close()
+	defer f.Close()
 	_, err = f.newest(func(id string) (err error) {
 		version = id
 		leaf, fingerprint, err = f.leaf(id)
@@ -160,14 +146,14 @@ func (s *Store) NewestLeaf(name string) (leaf *x509.Certificate, version, finger
 }
 
 // newest calls look for each version, newest first, until one is not broken.
-func (f *folder) newest(look func(id string) error) (skipped []error, err error) {
-	ids, err := f.versions()
+func (d nameDir) newest(look func(id string) error) (skipped []error, err error) {
+	ids, err := d.versions()
 	if err != nil {
 		return nil, err
 	}
 	for _, n := range ids {
 		err := look(versionID(n))
-		var broken *BrokenError
+		var broken *durable.BrokenError
 		if !errors.As(err, &broken) {
 			return skipped, err
 		}
@@ -176,12 +162,12 @@ func (f *folder) newest(look func(id string) error) (skipped []error, err error)
 	if len(skipped) > 0 {
 		return nil, skipped[0]
 	}
-	return nil, fmt.Errorf("%s holds no version: %w", f.path, fs.ErrNotExist)
+	return nil, fmt.Errorf("%s holds no version: %w", d.Path(), fs.ErrNotExist)
 }
 
 // versions are the numbers of all versions, highest first.
-func (f *folder) versions() ([]int, error) {
-	names, err := f.names()
+func (d nameDir) versions() ([]int, error) {
+	names, err := d.Names()
 	if err != nil {
 		return nil, err
 	}
@@ -197,8 +183,8 @@ func (f *folder) versions() ([]int, error) {
 }
 
 // highest is the highest number that was ever given to a version.
-func (f *folder) highest() (int, error) {
-	ids, err := f.versions()
+func (d nameDir) highest() (int, error) {
+	ids, err := d.versions()
 	if err != nil {
 		return 0, err
 	}
@@ -207,59 +193,59 @@ func (f *folder) highest() (int, error) {
 		n = ids[0]
 	}
 	// What is live had a number even if somebody removed it.
-	if target, err := f.root.Readlink(liveLink); err == nil {
+	if target, err := d.Readlink(liveLink); err == nil {
 		n = max(n, number(target))
 	}
 	return n, nil
 }
 
 // live is the ID that the live link names.
-func (f *folder) live() (string, error) {
-	path := f.at(liveLink)
-	target, err := f.root.Readlink(liveLink)
+func (d nameDir) live() (string, error) {
+	path := d.At(liveLink)
+	target, err := d.Readlink(liveLink)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", &ReadError{path, cause(err), "reading"}
+		return "", &durable.ReadError{Path: path, Err: durable.Cause(err)}
 	case err != nil:
-		if info, e := f.lstat(liveLink); e == nil && info.Mode().Type() != fs.ModeSymlink {
-			return "", &BrokenError{path, errors.New("is not a symbolic link")}
+		if info, e := d.Lstat(liveLink); e == nil && info.Mode().Type() != fs.ModeSymlink {
+			return "", &durable.BrokenError{Path: path, Err: errors.New("is not a symbolic link")}
 		}
-		return "", &ReadError{path, cause(err), "reading"}
+		return "", &durable.ReadError{Path: path, Err: durable.Cause(err)}
 	case number(target) == 0:
-		return "", &BrokenError{path, fmt.Errorf("points to %.100q, not to a version", target)}
+		return "", &durable.BrokenError{Path: path, Err: fmt.Errorf("points to %.100q, not to a version", target)}
 	}
 	return target, nil
 }
 
 // load reads and verifies version id.
-func (f *folder) load(id string) (Version, error) {
-	v, err := f.version(id)
+func (d nameDir) load(id string) (Version, error) {
+	v, err := d.version(id)
 	if err != nil {
 		return Version{}, err
 	}
-	defer v.close()
-	chain, err := v.part(fullChainFile, maxChainBytes)
+	defer v.Close()
+	chain, err := readPart(v, fullChainFile, maxChainBytes)
 	if err != nil {
 		return Version{}, err
 	}
-	key, err := v.part(keyFile, maxKeyBytes)
+	key, err := readPart(v, keyFile, maxKeyBytes)
 	if err != nil {
 		return Version{}, err
 	}
 	p, err := Parse(chain, key)
 	if err != nil {
-		return Version{}, &BrokenError{v.path, err}
+		return Version{}, &durable.BrokenError{Path: v.Path(), Err: err}
 	}
 	for _, file := range p.files()[2:] {
-		data, err := v.part(file.name, maxStateFile)
+		data, err := readPart(v, file.name, maxStateFile)
 		if err != nil {
 			return Version{}, err
 		}
 		if !bytes.Equal(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), file.data) {
-			return Version{}, &BrokenError{v.at(file.name), errors.New("does not belong to " + fullChainFile + " and " + keyFile)}
+			return Version{}, &durable.BrokenError{Path: v.At(file.name), Err: errors.New("does not belong to " + fullChainFile + " and " + keyFile)}
 		}
 	}
-	return Version{ID: id, Dir: v.path, Pair: p}, nil
+	return Version{ID: id, Dir: v.Path(), Pair: p}, nil
 }
 
 // LiveID is the ID of the live version of name: fs.ErrNotExist if there is
@@ -269,6 +255,6 @@ func (s *Store) LiveID(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.close()
+	defer f.Close()
 	return f.live()
 }

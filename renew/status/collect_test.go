@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 )
 
 // Whoever asks, and however often: what is slow is done once at a time, and no
@@ -92,7 +92,7 @@ func TestCollectFails(t *testing.T) {
 	d := newDesk(t)
 	must(t, os.Chmod(d.store.Dir("fine"), 0o777))
 	_, unsafe := Collect(d.store, d.subjects, now)
-	var as *keypair.UnsafeError
+	var as *durable.UnsafeError
 	if !errors.As(unsafe, &as) {
 		t.Fatalf("error = %v", unsafe)
 	}

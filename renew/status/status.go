@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/notify"
 )
@@ -45,7 +46,7 @@ func CollectWith(load LoadState, store *keypair.Store, subjects []Subject, now t
 	doc := Document{Time: second(now), Healthy: true, Targets: []Target{}}
 	for _, s := range subjects {
 		t, err := collect(load, store, s, now)
-		var broken *keypair.BrokenError
+		var broken *durable.BrokenError
 		if errors.As(err, &broken) {
 			t.Damage = &Damage{err.Error(), renew.Remedy(err)}
 		} else if err != nil {

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 )
 
@@ -95,7 +96,7 @@ func TestUnsafeState(t *testing.T) {
 	d := newDesk(t)
 	must(t, os.Chmod(d.store.Dir("fine"), 0o777))
 	_, err := Collect(d.store, d.subjects, now)
-	var open *keypair.UnsafeError
+	var open *durable.UnsafeError
 	if !errors.As(err, &open) || !strings.HasPrefix(err.Error(), `cert "fine": reading its state: `) {
 		t.Errorf("error = %v, want UnsafeError of cert \"fine\"", err)
 	}

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"syscall"
 
-	"keypaird/renew/keypair"
+	"keypaird/renew/durable"
 )
 
 const (
@@ -220,8 +220,8 @@ func checkTrusted(path string, info fs.FileInfo) error {
 // checkSafeDir refuses a directory in which others could replace a file of ours. In
 // /tmp and its like they cannot.
 func checkSafeDir(dir string) error {
-	err := keypair.CheckDir(dir)
-	var unsafe *keypair.UnsafeError
+	err := durable.CheckDir(dir)
+	var unsafe *durable.UnsafeError
 	if !errors.As(err, &unsafe) {
 		return err
 	}

@@ -1,4 +1,4 @@
-package keypair
+package durable
 
 import (
 	"cmp"
@@ -8,6 +8,25 @@ import (
 	"path/filepath"
 	"syscall"
 )
+
+// ErrTooLarge is in a [WriteError] for more than can be read back.
+var ErrTooLarge = errors.New("too large to be read back")
+
+// A BrokenError reports a file that does not hold what it should. It never wraps
+// fs.ErrNotExist: what is kept is damaged, not empty.
+type BrokenError struct {
+	Path string
+	Err  error
+}
+
+func (e *BrokenError) Error() string { return fmt.Sprintf("%s: %v", e.Path, e.Err) }
+
+func (e *BrokenError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *BrokenError) Remedy() string {
+	return "move " + e.Path + " out of the way or restore it from a backup, then: keypaird issue"
+}
 
 // A WriteError reports something that could not be written. What was there
 // before is still there, unless Done.
@@ -33,7 +52,7 @@ func (e *WriteError) Remedy() string {
 		dir = e.Path
 	}
 	switch {
-	case errors.Is(e.Err, errTooLarge):
+	case errors.Is(e.Err, ErrTooLarge):
 		return "split the certificate into several, each with fewer names and deployments: what is kept of it has grown with them"
 	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, syscall.EDQUOT), errors.Is(e.Err, syscall.EFBIG):
 		return "free some space for " + dir + " (df shows it; inodes too), then run this again"
@@ -44,7 +63,7 @@ func (e *WriteError) Remedy() string {
 	case errors.Is(e.Err, fs.ErrExist), errors.Is(e.Err, syscall.EISDIR), errors.Is(e.Err, syscall.ENOTDIR):
 		return "move " + e.Path + " out of the way, then run this again"
 	}
-	return remedyOf(e.Err, dir)
+	return RemedyOf(e.Err, dir)
 }
 
 // A ReadError reports something that could not be read or looked at. It wraps
@@ -71,11 +90,11 @@ func (e *ReadError) Remedy() string {
 	case errors.Is(e.Err, fs.ErrPermission):
 		return "run this as root, or let the user who runs this read " + e.Path
 	}
-	return remedyOf(e.Err, e.Path)
+	return RemedyOf(e.Err, e.Path)
 }
 
-// remedyOf is what can be done where neither a file nor its rights are at fault.
-func remedyOf(err error, where string) string {
+// RemedyOf is what can be done where neither a file nor its rights are at fault.
+func RemedyOf(err error, where string) string {
 	switch {
 	case errors.Is(err, syscall.EMFILE):
 		return "let this have more files open (ulimit -n; LimitNOFILE in a systemd unit, openfiles in login.conf), then run this again"

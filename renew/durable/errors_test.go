@@ -1,4 +1,4 @@
-package keypair
+package durable
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ func TestRemedies(t *testing.T) {
 		{"full", &WriteError{Path: "/d/f", Err: syscall.ENOSPC}, "writing /d/f: no space left on device", "free some space for /d "},
 		{"over quota", &WriteError{Path: "/d/f", Err: syscall.EDQUOT}, "writing /d/f: ", "free some space for /d "},
 		{"not ours", &WriteError{Path: "/d/f", Err: syscall.EACCES}, "writing /d/f: permission denied", "run this as root"},
-		{"larger than is read", (&Store{certs: &folder{path: "/d"}}).WriteFile("x", "f", make([]byte, maxStateFile+1)), "writing /d/x/f: too large to be read back: 1048577 bytes", "split the certificate into several"},
+		{"larger than is read", &WriteError{Path: "/d/f", Err: ErrTooLarge}, "writing /d/f: too large to be read back", "split the certificate into several"},
 		{"read-only", &WriteError{Path: "/d/f", Err: syscall.EROFS}, "writing /d/f: read-only file system", "of /d for writing"},
 		{"broken", &WriteError{Path: "/d/f", Err: syscall.EIO}, "writing /d/f: input/output error", "about the disk of /d,"},
 		{"broken directory, of a disk of its own", &WriteError{Path: "/d", Done: true, Err: syscall.EIO}, "making /d durable: input/output error", "about the disk of /d,"},

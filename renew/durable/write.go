@@ -1,4 +1,4 @@
-package keypair
+package durable
 
 import (
 	"crypto/rand"
@@ -12,11 +12,11 @@ import (
 	"syscall"
 )
 
-// dirMode is the mode of the directories of a store.
+// dirMode is the mode of the directories that are made.
 const dirMode fs.FileMode = 0o700
 
-// private is how the files of a store are written.
-var private = FileMode{Perm: 0o600, UID: -1, GID: -1}
+// Private is for files of our own.
+var Private = FileMode{Perm: 0o600, UID: -1, GID: -1}
 
 // A FileMode is the mode and owner of a file to write.
 type FileMode struct {
@@ -37,44 +37,36 @@ func WriteFile(path string, data []byte, m FileMode) error {
 	if base == "." || base == ".." || base == "/" || strings.HasSuffix(path, "/") {
 		return fmt.Errorf("writing %s: not the name of a file", path)
 	}
-	f, err := openFolder(filepath.Dir(path), false)
+	d, err := Open(filepath.Dir(path))
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	defer f.close()
-	if err := f.replace(base, data, m); err != nil {
+	defer d.Close()
+	if err := d.Replace(base, data, m); err != nil {
 		return err
 	}
-	f.removeLeftovers(base)
+	d.removeLeftovers(base)
 	return nil
 }
 
-// replace writes a file durably in place of what is there:
-//
-//	openat(".NAME.RANDOM.tmp", O_CREAT|O_EXCL)  fchown  fchmod  write  fsync  close
-//	renameat(".NAME.RANDOM.tmp", "NAME")  fsync(directory)
-func (f *folder) replace(name string, data []byte, m FileMode) error {
+// Replace writes a file durably in place of what is there, see the package's
+// documentation.
+func (d *Dir) Replace(name string, data []byte, m FileMode) error {
 	tmp := tempPrefix(name) + random() + tempSuffix
-	err := f.create(tmp, data, m)
+	err := d.Create(tmp, data, m)
 	if err == nil {
-		if err = f.rename(tmp, name); err != nil {
-			_ = f.root.Remove(tmp)
-		}
+		err = d.Publish(tmp, name)
 	}
-	var failed *WriteError
-	if errors.As(err, &failed) {
-		failed.Path = f.at(name) // the name that means something
+	if failed, ok := errors.AsType[*WriteError](err); ok && !failed.Done {
+		failed.Path = d.At(name) // the name that means something
 	}
-	if err != nil {
-		return err
-	}
-	return f.settle()
+	return err
 }
 
-// removeLeftovers removes what a killed replace of name left. It is a
+// removeLeftovers removes what a killed Replace of name left. It is a
 // courtesy: failing to is no failure of the write.
-func (f *folder) removeLeftovers(name string) {
-	names, err := f.names()
+func (d *Dir) removeLeftovers(name string) {
+	names, err := d.Names()
 	if err != nil {
 		return
 	}
@@ -82,10 +74,37 @@ func (f *folder) removeLeftovers(name string) {
 		if !isTemp(n) || !strings.HasPrefix(n, tempPrefix(name)) || len(n) != len(tempPrefix(name))+16+len(tempSuffix) {
 			continue
 		}
-		if info, err := f.lstat(n); err == nil && info.Mode().IsRegular() {
-			_ = f.root.Remove(n)
+		if info, err := d.Lstat(n); err == nil && info.Mode().IsRegular() {
+			_ = d.root.Remove(n)
 		}
 	}
+}
+
+// temporary begins the names that [TempName] makes up. The dot keeps servers
+// that read a whole directory away from them.
+const temporary = ".tmp-"
+
+// TempName makes up a name for something unfinished, or no longer wanted, that
+// [Dir.Tidy] removes if a crash leaves it behind.
+func TempName(name string) string { return temporary + name + "-" + random() }
+
+// Tidy removes what a crash left of unfinished writes. It must not run while
+// something is being written there.
+func (d *Dir) Tidy() error {
+	names, err := d.Names()
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, name := range names {
+		if !strings.HasPrefix(name, temporary) && !isTemp(name) {
+			continue
+		}
+		if err := d.RemoveAll(name); err != nil && failed == nil {
+			failed = err
+		}
+	}
+	return failed
 }
 
 // tempSuffix ends the temporary name of a file, .NAME.RANDOM.tmp.
@@ -99,7 +118,7 @@ func tempPrefix(name string) string {
 	return "." + name + "."
 }
 
-// isTemp reports whether name is one that replace makes up.
+// isTemp reports whether name is one that Replace makes up.
 func isTemp(name string) bool {
 	rest, ok := strings.CutSuffix(name, tempSuffix)
 	if !ok || !strings.HasPrefix(name, ".") || len(rest) < 18 || rest[len(rest)-17] != '.' {

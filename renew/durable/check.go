@@ -1,4 +1,4 @@
-package keypair
+package durable
 
 import (
 	"fmt"
@@ -49,11 +49,11 @@ func checkDir(path string, sticky bool) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// checkFile returns the path without symbolic links of the file at path, which
+// CheckFile returns the path without symbolic links of the file at path, which
 // need not be a regular one, if only root and we decide which file that is: who
 // else could write a directory on the way, even a sticky one that holds the file,
 // could put a link to another's file there.
-func checkFile(path string) (string, error) {
+func CheckFile(path string) (string, error) {
 	at, info, err := walk(path)
 	if err != nil || info.IsDir() {
 		return at, err
@@ -117,7 +117,7 @@ func changeable(path string, info fs.FileInfo, sticky bool) error {
 	if !info.IsDir() {
 		return &fs.PathError{Op: "open", Path: path, Err: syscall.ENOTDIR}
 	}
-	if uid, ours := owner(info); !ours {
+	if uid, ours := Owner(info); !ours {
 		return &UnsafeError{
 			Path: path,
 			Why:  fmt.Sprintf("belongs to user %d, neither root nor the user who runs this (%d)", uid, os.Geteuid()),
@@ -150,7 +150,7 @@ func ownerRemedy(uid, me int, path string) string {
 
 // followable returns the target of a symbolic link of root or of ours.
 func followable(path string, info fs.FileInfo) (string, error) {
-	if uid, ours := owner(info); !ours {
+	if uid, ours := Owner(info); !ours {
 		return "", &UnsafeError{
 			Path: path,
 			Why:  fmt.Sprintf("is a symbolic link of user %d, neither root nor the user who runs this (%d)", uid, os.Geteuid()),
@@ -160,8 +160,8 @@ func followable(path string, info fs.FileInfo) (string, error) {
 	return os.Readlink(path)
 }
 
-// owner returns who owns a file, and whether that is root or this user.
-func owner(info fs.FileInfo) (uid int, ours bool) {
+// Owner returns who owns a file, and whether that is root or this user.
+func Owner(info fs.FileInfo) (uid int, ours bool) {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return -1, false

@@ -1,4 +1,4 @@
-package keypair
+package durable
 
 import (
 	"cmp"
@@ -159,8 +159,8 @@ func tryLock(path string) (held *os.File, holder string, err error) {
 	if err != nil || !os.SameFile(now, info) {
 		return nil, "", nil
 	}
-	if info.Mode().Perm() != private.Perm { // the umask was odd
-		if err := file.Chmod(private.Perm); err != nil {
+	if info.Mode().Perm() != Private.Perm { // the umask was odd
+		if err := file.Chmod(Private.Perm); err != nil {
 			return nil, "", err
 		}
 	}

@@ -1,4 +1,4 @@
-package keypair
+package durable
 
 import (
 	"errors"

@@ -1,0 +1,324 @@
+package durable
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+var errNotDir = errors.New("is not a directory")
+
+// A Dir is an open directory that nobody but root and us can change. Its
+// entries are reached by their own name only, and no symbolic link among them
+// is followed: looking at an entry before opening it is enough, since nobody
+// else can exchange it in between.
+type Dir struct {
+	root *os.Root
+	path string // for messages
+}
+
+// Open opens the directory at path if it passes [CheckDir].
+func Open(path string) (*Dir, error) { return open(path, false) }
+
+// open is Open; with sticky, the directory may be one like /tmp, too.
+func open(path string, sticky bool) (*Dir, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	checked, err := checkDir(path, sticky)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, &ReadError{path, cause(err), "opening"}
+	}
+	d := &Dir{root, path}
+	opened, err := d.Lstat(".")
+	if err == nil && !os.SameFile(checked, opened) {
+		err = fmt.Errorf("%s changed while it was opened", path)
+	}
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// MakeDir makes the directory at path and those above it that are missing,
+// durably.
+func MakeDir(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		if err != nil { // the kernel may refuse what CheckDir can tell the reason of
+			return cmp.Or(CheckDir(path), err)
+		}
+		return nil
+	}
+	if err := MakeDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	parent, err := open(filepath.Dir(path), true)
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	made, err := parent.SubMake(filepath.Base(path))
+	if err != nil {
+		return err
+	}
+	return made.Close()
+}
+
+// Sub opens the directory name in d.
+func (d *Dir) Sub(name string) (*Dir, error) {
+	info, err := d.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	path := d.At(name)
+	if !info.IsDir() {
+		return nil, &BrokenError{path, errNotDir}
+	}
+	if err := changeable(path, info, false); err != nil {
+		return nil, err
+	}
+	root, err := d.root.OpenRoot(name)
+	if err != nil {
+		return nil, &ReadError{path, cause(err), "opening"}
+	}
+	return &Dir{root, path}, nil
+}
+
+// SubMake opens the directory name in d, and makes it if it is not there.
+func (d *Dir) SubMake(name string) (*Dir, error) {
+	created, err := d.Mkdir(name)
+	if err != nil {
+		return nil, err
+	}
+	if created {
+		if err := d.Sync(); err != nil {
+			return nil, err
+		}
+	}
+	return d.Sub(name)
+}
+
+// At is the path of an entry, for messages.
+func (d *Dir) At(name string) string { return strings.TrimSuffix(d.path, "/") + "/" + name }
+
+// Path is the absolute path of the directory.
+func (d *Dir) Path() string { return d.path }
+
+// As returns d as if it were at path: messages name that.
+func (d *Dir) As(path string) *Dir { return &Dir{d.root, path} }
+
+// Close lets go of the directory.
+func (d *Dir) Close() error { return d.root.Close() }
+
+// Lstat looks at an entry; a symbolic link is not followed.
+func (d *Dir) Lstat(name string) (info fs.FileInfo, err error) {
+	err = retry(func() error {
+		info, err = d.root.Lstat(name)
+		return err
+	})
+	if err != nil {
+		return nil, &ReadError{d.At(name), cause(err), "looking at"}
+	}
+	return info, nil
+}
+
+// openFile opens an entry for reading. A regular file or a directory never blocks;
+// saying so spares the os package four system calls to find out.
+func (d *Dir) openFile(name string) (*os.File, error) {
+	return d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+// Names lists the directory.
+func (d *Dir) Names() ([]string, error) {
+	h, err := d.openFile(".")
+	if err != nil {
+		return nil, &ReadError{d.path, cause(err), "listing"}
+	}
+	defer h.Close()
+	names, err := h.Readdirnames(-1)
+	if err != nil {
+		return nil, &ReadError{d.path, cause(err), "listing"}
+	}
+	return names, nil
+}
+
+// Read returns the content of a regular file of at most limit bytes.
+func (d *Dir) Read(name string, limit int) ([]byte, error) {
+	info, err := d.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &BrokenError{d.At(name), ErrNotRegular}
+	}
+	if info.Size() > int64(limit) {
+		return nil, &BrokenError{d.At(name), tooLarge(limit)}
+	}
+	file, err := d.openFile(name)
+	if err != nil {
+		return nil, &ReadError{d.At(name), cause(err), "reading"}
+	}
+	defer file.Close()
+	size := int(info.Size())
+	buf := make([]byte, size+1)
+	n, err := io.ReadAtLeast(file, buf, size)
+	if err != nil {
+		return nil, &ReadError{d.At(name), cause(err), "reading"}
+	}
+	if n > size {
+		return nil, fmt.Errorf("reading %s: it grew meanwhile", d.At(name))
+	}
+	return buf[:n], nil
+}
+
+// Mkdir makes the directory name, of mode 0700 whatever the umask, if it is
+// not there yet.
+func (d *Dir) Mkdir(name string) (created bool, err error) {
+	err = d.root.Mkdir(name, dirMode)
+	created = err == nil
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return false, d.Failed(name, err)
+	}
+	info, err := d.Lstat(name)
+	if err != nil {
+		return created, err
+	}
+	// One that a crash left behind before its mode was put right is closed to
+	// us; any other mode was somebody's choice.
+	if perm := info.Mode().Perm(); info.IsDir() && perm != dirMode && (created || perm&dirMode != dirMode) {
+		if err := d.root.Chmod(name, dirMode); err != nil {
+			return created, d.Failed(name, err)
+		}
+	}
+	return created, nil
+}
+
+// Create writes a new file. Owner and mode are set before there is content.
+func (d *Dir) Create(name string, data []byte, m FileMode) error {
+	file, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return d.Failed(name, err)
+	}
+	if m.UID != -1 || m.GID != -1 {
+		err = file.Chown(m.UID, m.GID)
+	}
+	if err == nil {
+		err = file.Chmod(m.Perm)
+	}
+	if err == nil {
+		_, err = file.Write(data)
+	}
+	// After a failed fsync the kernel may have dropped the data and forgotten
+	// the error, so it is never tried twice on one file.
+	if err == nil {
+		err = file.Sync()
+	}
+	if e := file.Close(); err == nil && !errors.Is(e, syscall.EINTR) { // EINTR: closed all the same
+		err = e
+	}
+	if err != nil {
+		_ = d.root.Remove(name)
+		return d.Failed(name, err)
+	}
+	return nil
+}
+
+// Symlink makes a symbolic link.
+func (d *Dir) Symlink(target, name string) error {
+	err := retry(func() error { return d.root.Symlink(target, name) })
+	if err != nil {
+		return d.Failed(name, err)
+	}
+	return nil
+}
+
+// Readlink returns where a symbolic link points to. The error is the os package's.
+func (d *Dir) Readlink(name string) (string, error) { return d.root.Readlink(name) }
+
+// Publish gives what was made as tmp its own name, durably and in one step. On
+// failure tmp is removed; if that fails too, [Dir.Tidy] does it.
+func (d *Dir) Publish(tmp, name string) error {
+	if err := d.rename(tmp, name); err != nil {
+		_ = d.root.RemoveAll(tmp)
+		return err
+	}
+	return d.syncDir()
+}
+
+func (d *Dir) rename(from, to string) error {
+	err := retry(func() error { return d.root.Rename(from, to) })
+	if err != nil {
+		return d.Failed(to, err)
+	}
+	return nil
+}
+
+// Sync makes the directory's entries durable.
+func (d *Dir) Sync() error {
+	h, err := d.openFile(".")
+	if err == nil {
+		err = h.Sync()
+		h.Close()
+	}
+	// Some network file systems have no such thing.
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		return nil
+	}
+	if err != nil {
+		return &WriteError{Path: d.path, Err: cause(err)}
+	}
+	return nil
+}
+
+// syncDir is Sync after the step that made a change visible. The change stays
+// if it fails: taking it back could fail as well, and halfway.
+func (d *Dir) syncDir() error {
+	err := d.Sync()
+	var failed *WriteError
+	if errors.As(err, &failed) {
+		failed.Done = true
+	}
+	return err
+}
+
+// Discard takes name away in one step, then removes it at leisure: a kill
+// leaves nothing half removed under its own name.
+func (d *Dir) Discard(name string) error {
+	trash := TempName("gone")
+	err := d.rename(name, trash)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.syncDir(); err != nil {
+		return err
+	}
+	return d.RemoveAll(trash)
+}
+
+// RemoveAll removes an entry with all that is in it.
+func (d *Dir) RemoveAll(name string) error {
+	if err := d.root.RemoveAll(name); err != nil {
+		return fmt.Errorf("removing %s: %w", d.At(name), cause(err))
+	}
+	return nil
+}
+
+// Failed is the error for an entry that could not be written.
+func (d *Dir) Failed(name string, err error) error {
+	return &WriteError{Path: d.At(name), Err: cause(err)}
+}

@@ -1,0 +1,77 @@
+package durable
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"keypaird/renew/leaktest"
+)
+
+const helperEnv = "DURABLE_TEST_HELPER"
+
+// TestMain lets the test binary stand in for a process that holds a lock.
+func TestMain(m *testing.M) {
+	if os.Getenv(helperEnv) == "lock" {
+		if err := helpLock(os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	syscall.Umask(0o022) // or the tests' own directories may be open to the group
+	os.Exit(leaktest.Run(m))
+}
+
+// helperEnviron is the environment that makes the test binary a helper. The
+// race detector would have each of them sleep for a second before it ends.
+func helperEnviron(helper string) []string {
+	return append(os.Environ(), helperEnv+"="+helper, "GORACE=atexit_sleep_ms=0")
+}
+
+// findStrace returns strace(1). Where it has to be, on the project's own
+// machines, it is an error if it is not.
+func findStrace(t *testing.T) string {
+	strace, err := exec.LookPath("strace")
+	if err == nil {
+		err = exec.Command(strace, "-f", "-o", os.DevNull, "-e", "inject=fsync:error=EIO:when=1000", "true").Run()
+	}
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatalf("strace is needed: %v", err)
+	}
+	if err != nil {
+		t.Skipf("strace cannot be used here: %v", err)
+	}
+	return strace
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// damage writes over a file, as a bad disk would.
+func damage(t testing.TB, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// entries lists what is in a directory.
+func entries(t testing.TB, dir string) []string {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{}
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return names
+}
