@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -165,24 +164,8 @@ func leafSum(leaf *x509.Certificate) string {
 
 const maxOwnFile = 1 << 20
 
-// readOwn reads a file that only we write. A directory that others can change
-// is refused, and a symbolic link is not followed.
+// readOwn reads a file that only we write.
 func readOwn(path string) ([]byte, error) {
-	err := durable.CheckDir(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxOwnFile {
-		return nil, fmt.Errorf("%s is not a regular file of at most %d KiB", path, maxOwnFile>>10)
-	}
-	return io.ReadAll(io.LimitReader(f, maxOwnFile))
+	data, _, err := durable.ReadFile(path, maxOwnFile, durable.Owned)
+	return data, err
 }

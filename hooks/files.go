@@ -6,9 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -166,27 +164,20 @@ func parse(chain, key []byte) *keypair.Pair {
 // one. Not ok: there is something that could not be put back as it is.
 func read(path string) (f file, ok bool, err error) {
 	f.path = path
-	h, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a fifo must not hang us
-	if errors.Is(err, fs.ErrNotExist) {
+	data, info, err := durable.ReadFile(path, maxFile, durable.Any)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		f.gone = true
 		return f, true, nil
-	}
-	if err != nil {
-		return f, false, nil
-	}
-	defer h.Close()
-	fi, err := h.Stat()
-	if err != nil {
-		return f, false, nil
-	}
-	if fi.IsDir() {
+	case info != nil && info.IsDir():
 		return f, false, fmt.Errorf("%s is a directory: a file is to be written there", path)
-	}
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	if !ok || !fi.Mode().IsRegular() || fi.Size() > maxFile || fi.Mode().Perm() == 0 {
+	case err != nil || info.Mode().Perm() == 0:
 		return f, false, nil
 	}
-	f.mode = durable.FileMode{Perm: fi.Mode().Perm(), UID: int(st.Uid), GID: int(st.Gid)}
-	f.data, err = io.ReadAll(io.LimitReader(h, maxFile))
-	return f, err == nil, nil
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return f, false, nil
+	}
+	f.data, f.mode = data, durable.FileMode{Perm: info.Mode().Perm(), UID: int(st.Uid), GID: int(st.Gid)}
+	return f, true, nil
 }

@@ -5,11 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -57,7 +55,7 @@ func put(states []state) (touched bool, err error) {
 		}
 	}
 	for dir := range dirs {
-		if e := syncDir(dir); err == nil && e != nil {
+		if e := durable.SyncDir(dir); err == nil && e != nil {
 			err = e
 		}
 	}
@@ -96,47 +94,7 @@ func staged(path string) string {
 // stage writes f, whole and durable, under its temporary name. That the name is
 // durable too is not needed before the rename, and one sync of the directory
 // does for all: so this is not [durable.WriteFile].
-func stage(f file) error {
-	if err := durable.CheckDir(filepath.Dir(f.path)); err != nil {
-		return fmt.Errorf("writing %s: %w", f.path, err)
-	}
-	tmp := staged(f.path)
-	os.Remove(tmp) // of a run that was killed
-	err := f.create(tmp)
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		err = e.Err
-	}
-	if err != nil {
-		os.Remove(tmp)
-		return &durable.WriteError{Path: f.path, Err: err} // the name that means something
-	}
-	return nil
-}
-
-// create writes f as the new file path, whose owner and mode are set before
-// there is content.
-func (f file) create(path string) error {
-	h, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return err
-	}
-	if f.mode.UID != -1 || f.mode.GID != -1 {
-		err = h.Chown(f.mode.UID, f.mode.GID)
-	}
-	if err == nil {
-		err = h.Chmod(f.mode.Perm)
-	}
-	if err == nil {
-		_, err = h.Write(f.data)
-	}
-	if err == nil {
-		err = h.Sync()
-	}
-	if e := h.Close(); err == nil && !errors.Is(e, syscall.EINTR) { // EINTR: closed all the same
-		err = e
-	}
-	return err
-}
+func stage(f file) error { return durable.Stage(f.path, staged(f.path), f.data, f.mode) }
 
 // place takes a staged file to its own name.
 func place(f file) error {
@@ -151,22 +109,6 @@ func place(f file) error {
 			err = e.Err
 		}
 		return &durable.WriteError{Path: f.path, Err: err}
-	}
-	return nil
-}
-
-// syncDir makes renames in dir durable.
-func syncDir(dir string) error {
-	h, err := os.Open(dir)
-	if err == nil {
-		err = h.Sync()
-		h.Close()
-	}
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		err = e.Err
-	}
-	if err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
-		return &durable.WriteError{Path: dir, Done: true, Err: err}
 	}
 	return nil
 }

@@ -9,16 +9,15 @@ package http01
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"keypaird/acme"
+	"keypaird/renew/durable"
 )
 
 // Path is where a CA looks for a token.
@@ -69,23 +68,11 @@ var errNotToken = errors.New("not the file of a token")
 // read returns the key authorization of a live token. Only a plain file that
 // begins with the token counts; symbolic links are not followed.
 func read(dir, token string) ([]byte, error) {
-	f, err := os.OpenFile(filepath.Join(dir, token), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	data, _, err := durable.ReadFile(filepath.Join(dir, token), maxKeyAuth, durable.NoLink)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errNotToken
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyAuth+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxKeyAuth || !strings.HasPrefix(string(data), token+".") {
+	if !strings.HasPrefix(string(data), token+".") {
 		return nil, errNotToken
 	}
 	return data, nil

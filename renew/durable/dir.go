@@ -207,29 +207,14 @@ func (d *Dir) Mkdir(name string) (created bool, err error) {
 
 // Create writes a new file. Owner and mode are set before there is content.
 func (d *Dir) Create(name string, data []byte, m FileMode) error {
-	file, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return d.Failed(name, err)
-	}
-	if m.UID != -1 || m.GID != -1 {
-		err = file.Chown(m.UID, m.GID)
-	}
+	file, err := d.root.OpenFile(name, newFile, 0o600)
 	if err == nil {
-		err = file.Chmod(m.Perm)
-	}
-	if err == nil {
-		_, err = file.Write(data)
-	}
-	// After a failed fsync the kernel may have dropped the data and forgotten
-	// the error, so it is never tried twice on one file.
-	if err == nil {
-		err = file.Sync()
-	}
-	if e := file.Close(); err == nil && !errors.Is(e, syscall.EINTR) { // EINTR: closed all the same
-		err = e
+		err = fill(file, data, m)
+		if err != nil {
+			_ = d.root.Remove(name)
+		}
 	}
 	if err != nil {
-		_ = d.root.Remove(name)
 		return d.Failed(name, err)
 	}
 	return nil
@@ -272,26 +257,11 @@ func (d *Dir) Sync() error {
 		err = h.Sync()
 		h.Close()
 	}
-	// Some network file systems have no such thing.
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		return nil
-	}
-	if err != nil {
-		return &WriteError{Path: d.path, Err: cause(err)}
-	}
-	return nil
+	return syncError(d.path, err)
 }
 
-// syncDir is Sync after the step that made a change visible. The change stays
-// if it fails: taking it back could fail as well, and halfway.
-func (d *Dir) syncDir() error {
-	err := d.Sync()
-	var failed *WriteError
-	if errors.As(err, &failed) {
-		failed.Done = true
-	}
-	return err
-}
+// syncDir is Sync after the step that made a change visible.
+func (d *Dir) syncDir() error { return done(d.Sync()) }
 
 // Discard takes name away in one step, then removes it at leisure: a kill
 // leaves nothing half removed under its own name.

@@ -22,19 +22,11 @@ type Holder struct {
 // moment: whoever wants it then is not refused. The error is fs.ErrNotExist where
 // nobody ever held it.
 func ReadHolder(path string) (Holder, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	data, info, err := ReadFile(path, 1<<10, NoLink)
 	if err != nil {
 		return Holder{}, err
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("is not a regular file")
-	}
-	if err != nil {
-		return Holder{}, err
-	}
-	h, ok := parseHolder(readHolder(file))
+	h, ok := parseHolder(holderLine(data))
 	if ok {
 		h.Lives = lives(h.Process, info)
 	}

@@ -258,7 +258,11 @@ func flock(file *os.File, how int) error {
 // readHolder returns the first line of the lock file, fit for a message.
 func readHolder(file *os.File) string {
 	data, _ := io.ReadAll(io.LimitReader(file, 100))
-	line, _, _ := strings.Cut(string(data), "\n")
+	return holderLine(data)
+}
+
+func holderLine(data []byte) string {
+	line, _, _ := strings.Cut(string(data[:min(len(data), 100)]), "\n")
 	line = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return -1

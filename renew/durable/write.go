@@ -63,6 +63,80 @@ func (d *Dir) Replace(name string, data []byte, m FileMode) error {
 	return err
 }
 
+// Stage writes, whole and durable, what is to be renamed to path, as the new file
+// tmp in the same directory, which must pass [CheckDir]. What a killed run left
+// there is removed. [SyncDir] makes the names durable after the renames, for all
+// files of a directory at once. The error is a [*WriteError] for path.
+func Stage(path, tmp string, data []byte, m FileMode) error {
+	if err := CheckDir(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	os.Remove(tmp)
+	file, err := os.OpenFile(tmp, newFile, 0o600)
+	if err == nil {
+		err = fill(file, data, m)
+	}
+	if err != nil {
+		os.Remove(tmp)
+		return &WriteError{Path: path, Err: cause(err)} // the name that means something
+	}
+	return nil
+}
+
+// SyncDir makes the names in the directory at path durable.
+func SyncDir(path string) error {
+	h, err := os.Open(path)
+	if err == nil {
+		err = h.Sync()
+		h.Close()
+	}
+	return done(syncError(path, err))
+}
+
+// newFile opens a file that is not there yet.
+const newFile = os.O_WRONLY | os.O_CREATE | os.O_EXCL | syscall.O_NOFOLLOW
+
+// fill gives a new file its owner and mode, and only then its content, makes it
+// durable and closes it.
+func fill(file *os.File, data []byte, m FileMode) (err error) {
+	if m.UID != -1 || m.GID != -1 {
+		err = file.Chown(m.UID, m.GID)
+	}
+	if err == nil {
+		err = file.Chmod(m.Perm)
+	}
+	if err == nil {
+		_, err = file.Write(data)
+	}
+	// After a failed fsync the kernel may have dropped the data and forgotten
+	// the error, so it is never tried twice on one file.
+	if err == nil {
+		err = file.Sync()
+	}
+	if e := file.Close(); err == nil && !errors.Is(e, syscall.EINTR) { // EINTR: closed all the same
+		err = e
+	}
+	return err
+}
+
+// syncError is what the sync of a directory ended with. Some network file
+// systems have no such thing.
+func syncError(path string, err error) error {
+	if err == nil || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		return nil
+	}
+	return &WriteError{Path: path, Err: cause(err)}
+}
+
+// done marks the error of a sync after the step that made a change visible. The
+// change stays: taking it back could fail as well, and halfway.
+func done(err error) error {
+	if failed, ok := errors.AsType[*WriteError](err); ok {
+		failed.Done = true
+	}
+	return err
+}
+
 // removeLeftovers removes what a killed Replace of name left. It is a
 // courtesy: failing to is no failure of the write.
 func (d *Dir) removeLeftovers(name string) {

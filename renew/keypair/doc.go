@@ -9,4 +9,3 @@
 // The package knows nothing of ACME, configuration or proxies. How files are
 // written is in renew/durable.
 package keypair
-
