@@ -16,7 +16,7 @@ func (p *Pass) begin(a *arrival, name string, c Change) {
 	}
 	d.undo(a.state.Fingerprint)
 	a.state.Record.deployment(name, d)
-	if err := p.save(a.job); err != nil {
+	if err := p.saveDurably(a.job); err != nil {
 		p.Log.Warn("begin of a deployment not recorded", "cert", a.Name, "err", err)
 	}
 }

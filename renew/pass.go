@@ -207,6 +207,11 @@ func later(a, b time.Time) time.Time {
 // save writes the record of a job.
 func (p *Pass) save(j *job) error { return p.Records.Save(p.Store, j.Name, j.state.Record) }
 
+// saveDurably is save for what must survive a power failure.
+func (p *Pass) saveDurably(j *job) error {
+	return p.Records.SaveDurably(p.Store, j.Name, j.state.Record)
+}
+
 // retrySave writes a record again that the disk did not take.
 func (p *Pass) retrySave(j *job) {
 	rec, unsaved := p.Records.pending(p.Store, j.Name)

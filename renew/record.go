@@ -63,12 +63,16 @@ func LoadRecord(s *keypair.Store, name string) (Record, error) {
 	return r, nil
 }
 
-func (r Record) save(s *keypair.Store, name string) error {
+// save writes the record. After a power failure the one before may be there
+// again: what is done twice then is a reload.
+func (r Record) save(s *keypair.Store, name string) error { return r.write(s.WriteHint, name) }
+
+func (r Record) write(write func(name, file string, data []byte) error, name string) error {
 	data, err := json.MarshalIndent(r, "", "\t")
 	if err != nil {
 		return err
 	}
-	return s.WriteFile(name, recordFile, append(data, '\n'))
+	return write(name, recordFile, append(data, '\n'))
 }
 
 // issued notes a new certificate and counts it against the budget of its names.

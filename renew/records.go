@@ -25,9 +25,19 @@ type unsavedRecord struct {
 	replaces fs.FileInfo // of the file on disk; nil: none that can be read
 }
 
-// Save writes the record of a target.
+// Save writes the record of a target. After a power failure, the one before may
+// be there again.
 func (r *Records) Save(store *keypair.Store, name string, rec Record) error {
-	err := rec.save(store, name)
+	return r.saved(store, name, rec, rec.save(store, name))
+}
+
+// SaveDurably is Save for what must survive a power failure.
+func (r *Records) SaveDurably(store *keypair.Store, name string, rec Record) error {
+	return r.saved(store, name, rec, rec.write(store.WriteFile, name))
+}
+
+// saved keeps a record in memory if writing it ended in err.
+func (r *Records) saved(store *keypair.Store, name string, rec Record, err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.unsaved, name)

@@ -19,8 +19,9 @@ var errNotDir = errors.New("is not a directory")
 // is followed: looking at an entry before opening it is enough, since nobody
 // else can exchange it in between.
 type Dir struct {
-	root *os.Root
-	path string // for messages
+	root  *os.Root
+	path  string // for messages
+	syncs *syncs
 }
 
 // Open opens the directory at path if it passes [CheckDir].
@@ -40,7 +41,7 @@ func open(path string, sticky bool) (*Dir, error) {
 	if err != nil {
 		return nil, &ReadError{path, cause(err), "opening"}
 	}
-	d := &Dir{root, path}
+	d := &Dir{root, path, new(syncs)}
 	opened, err := d.Lstat(".")
 	if err == nil && !os.SameFile(checked, opened) {
 		err = fmt.Errorf("%s changed while it was opened", path)
@@ -93,7 +94,7 @@ func (d *Dir) Sub(name string) (*Dir, error) {
 	if err != nil {
 		return nil, &ReadError{path, cause(err), "opening"}
 	}
-	return &Dir{root, path}, nil
+	return &Dir{root, path, new(syncs)}, nil
 }
 
 // SubMake opens the directory name in d, and makes it if it is not there.
@@ -117,7 +118,7 @@ func (d *Dir) At(name string) string { return strings.TrimSuffix(d.path, "/") + 
 func (d *Dir) Path() string { return d.path }
 
 // As returns d as if it were at path: messages name that.
-func (d *Dir) As(path string) *Dir { return &Dir{d.root, path} }
+func (d *Dir) As(path string) *Dir { return &Dir{d.root, path, d.syncs} }
 
 // Close lets go of the directory.
 func (d *Dir) Close() error { return d.root.Close() }
@@ -250,14 +251,17 @@ func (d *Dir) rename(from, to string) error {
 	return nil
 }
 
-// Sync makes the directory's entries durable.
+// Sync makes the directory's entries durable. Callers that arrive while it runs
+// share the next one.
 func (d *Dir) Sync() error {
-	h, err := d.openFile(".")
-	if err == nil {
-		err = h.Sync()
-		h.Close()
-	}
-	return syncError(d.path, err)
+	return d.syncs.share(func() error {
+		h, err := d.openFile(".")
+		if err == nil {
+			err = h.Sync()
+			h.Close()
+		}
+		return syncError(d.path, err)
+	})
 }
 
 // syncDir is Sync after the step that made a change visible.

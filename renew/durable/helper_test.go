@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"keypaird/renew/leaktest"
+	"keypaird/renew/testutil"
 )
 
 const helperEnv = "DURABLE_TEST_HELPER"
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	syscall.Umask(0o022) // or the tests' own directories may be open to the group
-	os.Exit(leaktest.Run(m))
+	os.Exit(testutil.Run(m))
 }
 
 // helperEnviron is the environment that makes the test binary a helper. The

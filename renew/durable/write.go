@@ -52,12 +52,23 @@ func WriteFile(path string, data []byte, m FileMode) error {
 // Replace writes a file durably in place of what is there, see the package's
 // documentation.
 func (d *Dir) Replace(name string, data []byte, m FileMode) error {
+	if err := d.ReplaceHint(name, data, m); err != nil {
+		return err
+	}
+	return d.syncDir()
+}
+
+// ReplaceHint is Replace for what may be lost: after a power failure the old
+// content may be there again, as a whole. The next sync of the directory ends that.
+func (d *Dir) ReplaceHint(name string, data []byte, m FileMode) error {
 	tmp := tempPrefix(name) + random() + tempSuffix
 	err := d.Create(tmp, data, m)
 	if err == nil {
-		err = d.Publish(tmp, name)
+		if err = d.rename(tmp, name); err != nil {
+			_ = d.root.Remove(tmp)
+		}
 	}
-	if failed, ok := errors.AsType[*WriteError](err); ok && !failed.Done {
+	if failed, ok := errors.AsType[*WriteError](err); ok {
 		failed.Path = d.At(name) // the name that means something
 	}
 	return err

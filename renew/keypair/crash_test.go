@@ -48,7 +48,7 @@ func helpIssue(args []string) error {
 		return err
 	}
 	os.Stdout.WriteString("live ")
-	if err := s.WriteFile(name, "record.json", []byte("new")); err != nil {
+	if err := s.WriteHint(name, "record.json", []byte("new")); err != nil {
 		return err
 	}
 	if err := s.RemoveAll(name, "pending"); err != nil {
@@ -82,7 +82,8 @@ func TestEverySystemCall(t *testing.T) {
 	}
 	file := []string{"create FILE", "fchmod FILE", "write FILE", "fsync FILE", "close FILE"}
 	c.steps(window, slices.Concat([]string{"mkdirat TMP"}, file, file, file, file, file,
-		[]string{"fsync TMP", "renameat TMP v000004", "fsync NAME", "symlinkat v000004 TMP", "renameat TMP live", "fsync NAME"}))
+		[]string{"fsync TMP", "renameat TMP v000004", "fsync NAME", "symlinkat v000004 TMP", "renameat TMP live", "fsync NAME"},
+		file, []string{"renameat TMP record.json", "renameat pending TMP", "fsync NAME"}))
 	for call := range counts {
 		_, before[call] = c.hit(trace, call, "")
 	}

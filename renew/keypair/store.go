@@ -219,6 +219,16 @@ func (s *Store) ReadFile(name, file string) ([]byte, error) {
 // WriteFile replaces such a file durably, in one step, and makes the
 // directories it needs.
 func (s *Store) WriteFile(name, file string, data []byte) error {
+	return s.writeFile(name, file, data, (*durable.Dir).Replace)
+}
+
+// WriteHint is WriteFile for what may be lost: after a power failure the old
+// content may be there again, as a whole.
+func (s *Store) WriteHint(name, file string, data []byte) error {
+	return s.writeFile(name, file, data, (*durable.Dir).ReplaceHint)
+}
+
+func (s *Store) writeFile(name, file string, data []byte, replace func(*durable.Dir, string, []byte, durable.FileMode) error) error {
 	parent, base, err := stateFile(file)
 	if err != nil {
 		return err
@@ -237,9 +247,9 @@ func (s *Store) WriteFile(name, file string, data []byte) error {
 			return err
 		}
 		defer sub.Close()
-		return sub.Replace(base, data, durable.Private)
+		return replace(sub, base, data, durable.Private)
 	}
-	return f.Replace(base, data, durable.Private)
+	return replace(f.Dir, base, data, durable.Private)
 }
 
 // RemoveAll removes such a file or directory, with what is in it; after a

@@ -112,7 +112,7 @@ func (c *crash) steps(window []traced, want []string) {
 		case "mkdirat", "symlinkat", "renameat":
 			step := l.call
 			for _, m := range names.FindAllStringSubmatch(l.line, -1) {
-				if strings.HasPrefix(m[1], ".tmp-") {
+				if strings.HasPrefix(m[1], ".") {
 					m[1] = "TMP"
 				}
 				step += " " + m[1]
