@@ -141,6 +141,6 @@ func floor(b *testing.B, g *ground) (core *api.Core, tokens *acmetest.Tokens) {
 func (g *ground) unbounded(b *testing.B) *acme.Client {
 	b.Helper()
 	o := g.options(b)
-	o.Orders = 1 << 30
+	o.CA.Orders = 1 << 30
 	return start(b, o)
 }

@@ -4,8 +4,8 @@
 //
 //	account -> order -> prove each name, side by side -> finalize -> fetch -> check
 //
-// Nothing is ordered that a ledger beside the account does not allow: whatever
-// fault there is elsewhere, the limits of the CA are kept ([BudgetError]).
+// Nothing is ordered that the log beside the account does not allow: whatever
+// fault there is elsewhere, the limits of the CA are kept ([OrderLog]).
 //
 // Make a [Client] for each CA with [NewClient] and call [Client.Obtain]. The
 // package does not know how a challenge is answered (see [Prover]) nor where the
@@ -14,7 +14,6 @@
 package acme
 
 import (
-	"cmp"
 	"context"
 	"crypto"
 	"errors"
@@ -27,6 +26,8 @@ import (
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 	"github.com/go-acme/lego/v4/acme/api"
+
+	"keypaird/acme/orderlog"
 )
 
 // Options configure a Client.
@@ -37,8 +38,26 @@ type Options struct {
 	UserAgent string       // "" means "keypaird"
 	Log       *slog.Logger // required
 
-	Orders  int            // in three hours, a bound against our own faults; zero means that of the CA, or 3000
-	Observe func(Exchange) // told of each request, concurrently; may be nil
+	OrderLog OrderLog       // nil means orders.log in Dir, with the limit of the CA
+	Observe  func(Exchange) // told of each request, concurrently; may be nil
+}
+
+// An OrderLog knows what was ordered at one CA, and whether one more certificate
+// is allowed. Its methods may be called concurrently. The file is [orderlog.Log].
+type OrderLog interface {
+	// Reserve notes that a request is about to be sent, durably enough that the
+	// end of this process does not lose it. With an error, an
+	// *orderlog.RateLimitError if a limit is reached, it is not sent.
+	Reserve(ctx context.Context, kind orderlog.Kind, r orderlog.Request) error
+
+	// Limit returns the *orderlog.RateLimitError with which Reserve would refuse
+	// a new order now, nil if it would not. It notes nothing.
+	Limit(r orderlog.Request) error
+}
+
+// NewOrderLog returns the file beside the account that is kept in dir.
+func NewOrderLog(ca CA, dir string) *orderlog.Log {
+	return orderlog.New(orderlog.Options{CA: ca.Name, Dir: dir, MaxOrders: ca.Orders})
 }
 
 // A Client is one account at one CA. Its methods may be called concurrently.
@@ -51,7 +70,7 @@ type Client struct {
 	transport *http.Transport
 	directory directoryCache
 	watch     *watch
-	ledger    *ledger
+	orderLog  OrderLog
 
 	opening chan struct{} // holds one value while the account is read or registered
 	opened  account       // owned by who holds opening
@@ -73,12 +92,15 @@ func NewClient(o Options) *Client {
 	if agent == "" {
 		agent = "keypaird"
 	}
+	if o.OrderLog == nil {
+		o.OrderLog = NewOrderLog(o.CA, o.Dir)
+	}
 	return &Client{
 		ca: o.CA, dir: o.Dir, email: o.Email, agent: agent, log: o.Log,
 		transport: newTransport(o.CA), directory: directoryCache{url: o.CA.Directory},
-		watch:   &watch{ca: o.CA.Name, log: o.Log, observe: o.Observe},
-		ledger:  newLedger(o.CA.Name, o.Dir, cmp.Or(o.Orders, o.CA.Orders, defaultOrders)),
-		opening: make(chan struct{}, 1),
+		watch:    &watch{ca: o.CA.Name, log: o.Log, observe: o.Observe},
+		orderLog: o.OrderLog,
+		opening:  make(chan struct{}, 1),
 	}
 }
 

@@ -63,7 +63,7 @@ func TestGivenKey(t *testing.T) {
 			if settled, err := acme.Settle(req.Pending, stored.Leaf); settled || err != nil {
 				t.Fatalf("the order under way is forgotten: %t, %v", settled, err)
 			}
-			req.Key, req.Forced = tt.then, tt.orders > 1 // the ledger would refuse a third certificate
+			req.Key, req.Forced = tt.then, tt.orders > 1 // the order log would refuse a third certificate
 			pair, err := g.client(t).Obtain(t.Context(), req)
 			if err != nil {
 				t.Fatal(err)

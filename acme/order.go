@@ -14,6 +14,7 @@ import (
 	legoacme "github.com/go-acme/lego/v4/acme"
 	"github.com/go-acme/lego/v4/acme/api"
 
+	"keypaird/acme/orderlog"
 	"keypaird/renew/keypair"
 	"keypaird/renew/textfmt"
 )
@@ -73,7 +74,7 @@ type job struct {
 	issuing bool          // finalize was accepted: there is, or will be, a certificate
 	begun   time.Time     // when it was placed; zero if that is not known
 	forced  bool          // by a person, now or when it was placed
-	paid    bool          // the request for an order that is being sent is in the ledger
+	noted   bool          // the newOrder request that is being sent is in the order log
 	asked   time.Time     // when finalize was first answered with status ready
 	onDisk  chan struct{} // closed when the order can be resumed
 	key     crypto.Signer // the order is finalized with; nil until there is one
@@ -92,7 +93,7 @@ func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, e
 	}
 	defer c.done(s)
 	j := &job{client: c, session: s, req: req, pending: pending{req.Pending}, log: c.log, forced: req.Forced}
-	s.guard.charge(j.pay)
+	s.guard.reserveWith(j.reserveRequest)
 	if j.resumed, err = j.resume(ctx); err == nil {
 		pair, err = j.drive(ctx)
 	}
@@ -219,7 +220,7 @@ func mayBeReplaces(err error) bool {
 
 func (j *job) place(ctx context.Context, replaces string) (legoacme.ExtendedOrder, error) {
 	return again(ctx, orderTries, func() (legoacme.ExtendedOrder, error) {
-		j.paid = false // each try may reach the CA
+		j.noted = false // each try may reach the CA
 		return once(ctx, j.session, func() (legoacme.ExtendedOrder, error) {
 			return j.session.core.Orders.NewWithOptions(j.req.Names, &api.OrderOptions{
 				Profile: j.req.Profile, ReplacesCertID: replaces,
@@ -228,29 +229,23 @@ func (j *job) place(ctx context.Context, replaces string) (legoacme.ExtendedOrde
 	})
 }
 
-// pay has the ledger note what is about to be sent. A request that is sent once
-// more for its nonce alone is the same.
-func (j *job) pay(ctx context.Context, what cost) error {
-	p := j.purchase()
-	if what == aCertificate {
-		p.order = j.url
-		return j.client.ledger.certificate(ctx, p)
+// reserveRequest notes in the order log what is about to be sent. A newOrder
+// request that is sent once more for its nonce alone is the same.
+func (j *job) reserveRequest(ctx context.Context, kind orderlog.Kind) error {
+	r := orderlog.Request{Names: j.req.Names, Force: j.forced}
+	if !j.req.Foreign {
+		r.Current = j.req.Current
 	}
-	if j.paid {
+	if kind == orderlog.Finalize {
+		r.Order = j.url
+		return j.client.orderLog.Reserve(ctx, kind, r)
+	}
+	if j.noted {
 		return nil
 	}
-	err := j.client.ledger.order(ctx, p)
-	j.paid = err == nil
+	err := j.client.orderLog.Reserve(ctx, kind, r)
+	j.noted = err == nil
 	return err
-}
-
-// purchase is what the ledger is told of.
-func (j *job) purchase() purchase {
-	p := purchase{names: j.req.Names, forced: j.forced}
-	if !j.req.Foreign {
-		p.current = j.req.Current
-	}
-	return p
 }
 
 func (j *job) nonsense(format string, args ...any) error {

@@ -11,6 +11,8 @@ import (
 	"keypaird/renew/textfmt"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
+
+	"keypaird/acme/orderlog"
 )
 
 const errNS = "urn:ietf:params:acme:error:"
@@ -174,9 +176,9 @@ func Elsewhere(err error) bool {
 		}
 		return true
 	}
-	var budget *BudgetError
-	if errors.As(err, &budget) {
-		return budget.Whole // these names have been certified more than enough
+	var limit *orderlog.RateLimitError
+	if errors.As(err, &limit) {
+		return limit.Account // these names were certified more than often enough
 	}
 	var unreachable *UnreachableError
 	var nonsense *AnswerError
@@ -202,9 +204,9 @@ func Everyone(err error) bool {
 	if errors.As(err, &answer) {
 		return answer.Whole
 	}
-	var budget *BudgetError
-	if errors.As(err, &budget) {
-		return budget.Whole
+	var limit *orderlog.RateLimitError
+	if errors.As(err, &limit) {
+		return limit.Account
 	}
 	var unreachable *UnreachableError
 	var account *AccountError

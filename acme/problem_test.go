@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
+
+	"keypaird/acme/orderlog"
 )
 
 func TestProblem(t *testing.T) {
@@ -119,8 +121,8 @@ func TestEveryone(t *testing.T) {
 		{"no nonce is good", &Problem{Type: "badNonce", Status: 400}, true},
 		{"no directory", &AnswerError{Err: errors.New("html"), Garbled: true, Whole: true}, true},
 		{"account damaged", &AccountError{Err: errors.New("no key")}, true},
-		{"orders of all names", &BudgetError{Whole: true}, true},
-		{"orders of these names", &BudgetError{Names: []string{"a.test"}}, false},
+		{"orders of all names", &orderlog.RateLimitError{Account: true}, true},
+		{"orders of these names", &orderlog.RateLimitError{}, false},
 		{"garbled order", &AnswerError{Err: errors.New("html"), Garbled: true}, false},
 		{"limit", &Problem{Type: "rateLimited", Status: 429}, false},
 		{"CAA", &Problem{Type: "caa", Status: 403}, false},

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/acme/orderlog"
 	"keypaird/renew/textfmt"
 )
 
@@ -46,7 +47,7 @@ type answer struct {
 // through it. lego's api knows no contexts, trusts the form of answers and hides
 // their headers; the guard gives every request the job's context and a deadline,
 // bounds bodies, makes every error a well-formed problem document, and remembers
-// the last answer of each URL. It lets no order pass that is not in the ledger.
+// the last answer of each URL. It sends no order that is not in the order log.
 type guard struct {
 	base      http.RoundTripper
 	directory *directoryCache
@@ -54,36 +55,35 @@ type guard struct {
 
 	mu        sync.Mutex
 	ctx       context.Context   // of the job that holds the session
-	pay       payer             // of that job; nil: it may order nothing
+	reserve   reserver          // of that job; nil: it may order nothing
 	answers   map[string]answer // by URL
 	resources map[string]string // by URL, as the job calls them
 }
 
-// A payer notes what a request costs before it is sent, or says why it may not
-// be.
-type payer func(ctx context.Context, what cost) error
+// A reserver notes a request before it is sent, or returns why it may not be.
+type reserver func(ctx context.Context, kind orderlog.Kind) error
 
 // begin gives the session to a job.
 func (g *guard) begin(ctx context.Context) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.ctx, g.pay, g.answers, g.resources = ctx, nil, map[string]answer{}, map[string]string{}
+	g.ctx, g.reserve, g.answers, g.resources = ctx, nil, map[string]answer{}, map[string]string{}
 }
 
 // end lets go of what the job was told.
 func (g *guard) end() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.pay = nil
+	g.reserve = nil
 	clear(g.answers)
 	clear(g.resources)
 }
 
-// charge lets the job order: pay is asked first.
-func (g *guard) charge(pay payer) {
+// reserveWith lets the job order: reserve is called first.
+func (g *guard) reserveWith(reserve reserver) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.pay = pay
+	g.reserve = reserve
 }
 
 // is says what is at a URL, spelled as the CA spelled it, before it is asked.
@@ -110,19 +110,19 @@ func normal(spelled string) string {
 }
 
 // job is what the guard knows of a request: whose it is and what it asks for.
-func (g *guard) job(req *http.Request) (ctx context.Context, pay payer, resource string) {
+func (g *guard) job(req *http.Request) (ctx context.Context, reserve reserver, resource string) {
 	g.mu.Lock()
-	ctx, pay, resource = g.ctx, g.pay, g.resources[req.URL.String()]
+	ctx, reserve, resource = g.ctx, g.reserve, g.resources[req.URL.String()]
 	g.mu.Unlock()
 	if resource == "" {
 		resource = g.directory.resource(req.URL.String())
 	}
-	return ctx, pay, resource
+	return ctx, reserve, resource
 }
 
 // RoundTrip implements http.RoundTripper.
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
-	parent, pay, resource := g.job(req)
+	parent, reserve, resource := g.job(req)
 	if err := parent.Err(); err != nil {
 		return nil, err
 	}
@@ -132,11 +132,11 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !g.directory.serves(req.URL) {
 		return nil, fmt.Errorf("the CA sends us to %q, which its directory does not name", textfmt.OneLine(req.URL.Host, 253))
 	}
-	if what := g.costs(req, resource); what != free {
-		if pay == nil {
+	if kind := g.counted(req, resource); kind != "" {
+		if reserve == nil {
 			return nil, &unsentError{errors.New("nothing was to be ordered")}
 		}
-		if err := pay(parent, what); err != nil {
+		if err := reserve(parent, kind); err != nil {
 			return nil, &unsentError{err}
 		}
 	}
@@ -148,17 +148,17 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// costs says what a request costs.
-func (g *guard) costs(req *http.Request, resource string) cost {
+// counted returns the kind of a request that the order log counts, "" for others.
+func (g *guard) counted(req *http.Request, resource string) orderlog.Kind {
 	switch {
 	case req.Method != http.MethodPost:
-		return free
+		return ""
 	case g.directory.orders(req.URL.String()):
-		return anOrder
+		return orderlog.NewOrder
 	case resource == resFinalize:
-		return aCertificate
+		return orderlog.Finalize
 	}
-	return free
+	return ""
 }
 
 // exchange sends a request and reads the answer. Without a status there was

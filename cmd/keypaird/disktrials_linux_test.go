@@ -60,8 +60,8 @@ func stateTrials() []trial {
 		{name: "nothing in state can be opened", fault: about("open create", broken, "^state"), fails: true, remedy: kernel},
 		{name: "nothing in state can be removed", fault: about("remove", broken, "^state"), orders: true, new: true, litters: true, daemon: true},
 		{name: "no lock", fault: about("create", broken, "^state/lock$"), fails: true, remedy: kernel, daemon: true},
-		{name: "no room for the ledger", fault: about("write", full, "^state/accounts/pebble/orders.log$"), fails: true, remedy: room, daemon: true},
-		{name: "ledger unreadable", fault: about("read", broken, "^state/accounts/pebble/orders.log$"), fails: true, remedy: kernel},
+		{name: "no room for the order log", fault: about("write", full, "^state/accounts/pebble/orders.log$"), fails: true, remedy: room, daemon: true},
+		{name: "order log unreadable", fault: about("read", broken, "^state/accounts/pebble/orders.log$"), fails: true, remedy: kernel},
 		{name: "account unreadable", fault: about("read", broken, "^state/accounts/pebble/account.json$"), fails: true, remedy: kernel},
 		{name: "account's key cannot be opened", fault: about("open", broken, "^state/accounts/pebble/key.pem$"), fails: true, remedy: kernel},
 	}

@@ -13,10 +13,11 @@ import (
 
 	"keypaird/acme"
 	"keypaird/acme/acmetest"
+	"keypaird/acme/orderlog"
 )
 
 // Whatever is asked of us, the CA is not asked for a third certificate.
-func TestBudget(t *testing.T) {
+func TestOrderLimit(t *testing.T) {
 	var tr traffic
 	g := newGround(t, acmetest.Options{Wrap: tr.wrap})
 	obtain := func(req acme.Request) error {
@@ -34,8 +35,8 @@ func TestBudget(t *testing.T) {
 			}
 			continue
 		}
-		wantError(t, err, "ordering: pebble: a.test and 1 more name: held back: 2 certificates", "keypaird issue -force")
-		var b *acme.BudgetError
+		wantError(t, err, "ordering: pebble: own limit reached: 2 certificates", "keypaird issue -force")
+		var b *orderlog.RateLimitError
 		if !errors.As(err, &b) || b.Next.Before(time.Now().Add(23*time.Hour)) || b.Next.After(time.Now().Add(24*time.Hour)) {
 			t.Errorf("next at %v, want a day from now", b.Next)
 		}
@@ -60,7 +61,7 @@ func TestBudget(t *testing.T) {
 }
 
 // What a person forced is gone on with by whoever comes next.
-func TestBudgetOfForcedOrder(t *testing.T) {
+func TestForcedOrderIsResumed(t *testing.T) {
 	s := newStorm(t)
 	sh := s.shelter(t)
 	for range 2 {
@@ -85,7 +86,7 @@ func TestBudgetOfForcedOrder(t *testing.T) {
 }
 
 // However many order the same at once, in however many processes.
-func TestBudgetSideBySide(t *testing.T) {
+func TestOrderLimitSideBySide(t *testing.T) {
 	var tr traffic
 	g := newGround(t, acmetest.Options{Wrap: tr.wrap})
 	if _, err := g.client(t).Account(t.Context()); err != nil {
@@ -98,7 +99,7 @@ func TestBudgetSideBySide(t *testing.T) {
 			req := g.request("a.test")
 			req.Pending += fmt.Sprint(i)
 			_, err := clients[i%len(clients)].Obtain(t.Context(), req)
-			var b *acme.BudgetError
+			var b *orderlog.RateLimitError
 			if err != nil && !errors.As(err, &b) {
 				t.Error(err)
 			}
@@ -111,10 +112,10 @@ func TestBudgetSideBySide(t *testing.T) {
 }
 
 // A CA that cannot be reached was asked for nothing.
-func TestBudgetOfUnreachableCA(t *testing.T) {
+func TestUnreachableCAIsNotCounted(t *testing.T) {
 	s := newStorm(t)
 	sh := s.shelter(t)
-	sh.options.Orders = 3
+	sh.options.CA.Orders = 3
 	c := start(t, sh.options)
 	if _, err := c.Account(t.Context()); err != nil {
 		t.Fatal(err)
@@ -131,19 +132,19 @@ func TestBudgetOfUnreachableCA(t *testing.T) {
 }
 
 // An order that is sent again for its nonce alone is one.
-func TestBudgetOfBadNonces(t *testing.T) {
+func TestBadNoncesAreNotCounted(t *testing.T) {
 	g := newGround(t, acmetest.Options{NonceReject: 50})
 	if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err != nil {
 		t.Fatal(err)
 	}
 	log := string(readFile(t, filepath.Join(g.accountDir(), "orders.log")))
-	if strings.Count(log, " order ") != 1 || strings.Count(log, " cert ") != 1 {
+	if strings.Count(log, " newOrder ") != 1 || strings.Count(log, " finalize ") != 1 {
 		t.Errorf("orders.log = %q, want one order and one certificate", log)
 	}
 }
 
 // Resuming is not ordering.
-func TestBudgetOfResumedOrders(t *testing.T) {
+func TestResumedOrderIsNotCounted(t *testing.T) {
 	var tr traffic
 	g := newGround(t, acmetest.Options{Wrap: tr.wrap})
 	for range 5 {
@@ -156,8 +157,8 @@ func TestBudgetOfResumedOrders(t *testing.T) {
 	}
 }
 
-// Without a ledger nothing is ordered.
-func TestNoLedger(t *testing.T) {
+// Nothing is ordered if it cannot be noted.
+func TestUnusableOrderLog(t *testing.T) {
 	for _, kind := range []string{"order", "certificate"} {
 		t.Run(kind, func(t *testing.T) {
 			var tr traffic
