@@ -51,7 +51,8 @@ type OrderLog interface {
 	Reserve(ctx context.Context, kind orderlog.Kind, r orderlog.Request) error
 
 	// Limit returns the *orderlog.RateLimitError with which Reserve would refuse
-	// a new order now, nil if it would not. It notes nothing.
+	// the next request now, newOrder if there is no order yet, or nil. It notes
+	// nothing.
 	Limit(r orderlog.Request) error
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"keypaird/acme/orderlog"
+	"keypaird/renew/keypair"
 )
 
 // A requestLog is an OrderLog in memory, without limits.
@@ -17,7 +18,10 @@ func (l *requestLog) Reserve(_ context.Context, _ orderlog.Kind, r orderlog.Requ
 	return nil
 }
 
-func (l *requestLog) Limit(orderlog.Request) error { return nil }
+func (l *requestLog) Limit(r orderlog.Request) error {
+	*l = append(*l, r)
+	return nil
+}
 
 // The limit at a CA does not depend on how long the certificates of other CAs
 // live. Each newOrder request is noted once, each finalize request every time.
@@ -45,5 +49,48 @@ func TestOwnLimitIsNotTheCAs(t *testing.T) {
 	var err error = &unsentError{&orderlog.RateLimitError{CA: "ca"}}
 	if over(err) || transient(err) || Elsewhere(err) || Everyone(err) || errors.Unwrap(err) == nil {
 		t.Error("taken for the CA's fault")
+	}
+}
+
+// An order under way is resumed, and so does not count as another one.
+func TestOwnLimit(t *testing.T) {
+	key, err := keypair.NewKey(t.Context(), "ec256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pem, err := keypair.MarshalKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	current := &x509.Certificate{PublicKey: key.Public(), Raw: []byte("current")}
+	names, url := []string{"a.test"}, "https://ca.test/order/1"
+	for _, tt := range []struct {
+		name   string
+		order  *pendingOrder
+		resume bool
+		force  bool
+	}{
+		{"none", nil, false, false},
+		{"under way", &pendingOrder{URL: url, Names: names}, true, false},
+		{"forced when it was placed", &pendingOrder{URL: url, Names: names, Forced: true}, true, true},
+		{"for other names", &pendingOrder{URL: url, Names: []string{"b.test"}, Forced: true}, false, false},
+		{"not yet placed", &pendingOrder{Names: names, Forced: true}, false, false},
+		{"its certificate is stored", &pendingOrder{URL: url, Names: names, Forced: true, Key: string(pem)}, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if tt.order != nil {
+				if err := (pending{dir}).save(*tt.order); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var log requestLog
+			if err := OwnLimit(&log, dir, orderlog.Request{Names: names, Current: current}); err != nil {
+				t.Fatal(err)
+			}
+			if got := log[0]; (got.Order == url) != tt.resume || got.Force != tt.force {
+				t.Errorf("asked for %+v, want the order %v, forced %v", got, tt.resume, tt.force)
+			}
+		})
 	}
 }

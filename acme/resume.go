@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"keypaird/renew/textfmt"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
+
+	"keypaird/acme/orderlog"
 )
 
 // orderLife is how long an order is worth waiting for, if the CA neither ends it
@@ -19,6 +22,17 @@ const orderLife = 24 * time.Hour
 // stale reports whether the order is older than that, by whichever clock.
 func (j *job) stale() bool {
 	return !j.begun.IsZero() && time.Since(j.begun).Abs() > orderLife
+}
+
+// OwnLimit returns the limit that Obtain would reach now, the error of log.Limit;
+// nil if there is none. dir is the Pending directory: an order under way there is
+// resumed, and does not count as another one.
+func OwnLimit(log OrderLog, dir string, r orderlog.Request) error {
+	o, err := pending{dir}.load()
+	if err == nil && o.URL != "" && slices.Equal(o.Names, r.Names) && !o.stored(r.Current) {
+		r.Order, r.Force = o.URL, r.Force || o.Forced
+	}
+	return log.Limit(r)
 }
 
 // resume takes up the order under way. It is not worth it when that is for

@@ -17,7 +17,11 @@ const (
 	weekPeriod = 7 * 24 * time.Hour
 	maxWeek    = 4
 
-	minLife = time.Hour // of a certificate, to divide by
+	// Or so many in a lifetime of the current one, if that is more. A certificate
+	// is renewed at half its life, which is earlier for us if the CA backdates it:
+	// step-ca by a minute, a sixth of the life of one that is issued for five.
+	perLife = 3
+	minLife = time.Minute // of a certificate, to divide by
 	maxLife = 100 * 365 * 24 * time.Hour
 )
 
@@ -89,13 +93,12 @@ func reachedAt(now time.Time, times []time.Time, period time.Duration, most int)
 }
 
 // allowed returns how many certificates for one set of names may be issued in a
-// day and in a week: two a lifetime of the current one where that is more, since
-// those of private CAs may live for minutes.
+// day and in a week: those of private CAs may live for minutes.
 func allowed(current *x509.Certificate) (day, week int) {
 	if current == nil || !current.NotAfter.After(current.NotBefore) {
 		return maxDay, maxWeek
 	}
 	life := max(min(current.NotAfter.Sub(current.NotBefore), maxLife)+time.Second, minLife) // RFC 5280, section 4.1.2.5: both ends included
-	twice := func(period time.Duration) int { return int((2*period + life - 1) / life) }
-	return max(maxDay, twice(dayPeriod)), max(maxWeek, twice(weekPeriod))
+	most := func(period time.Duration) int { return int((perLife*period + life - 1) / life) }
+	return max(maxDay, most(dayPeriod)), max(maxWeek, most(weekPeriod))
 }

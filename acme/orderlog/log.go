@@ -107,8 +107,8 @@ func (l *Log) rewrite(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// Limit returns the [RateLimitError] with which Reserve would refuse a new order,
-// nil if it would not. A file that cannot be read limits nothing here: Reserve
+// Limit returns the [RateLimitError] with which Reserve would refuse the next
+// request, newOrder if there is no order yet, or nil. It notes nothing. A file that cannot be read limits nothing here: Reserve
 // then fails and says why.
 func (l *Log) Limit(r Request) error {
 	l.mu.Lock()
@@ -116,6 +116,9 @@ func (l *Log) Limit(r Request) error {
 	now := l.now()
 	if l.readUnlocked(now) != nil {
 		return nil
+	}
+	if r.Order != "" {
+		return l.exceeded(now, Finalize, r)
 	}
 	return l.exceeded(now, NewOrder, r)
 }

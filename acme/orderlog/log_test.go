@@ -26,11 +26,13 @@ func TestAllowed(t *testing.T) {
 		{"none", 0, 2, 4, 0},
 		{"ninety days", 90 * day, 2, 4, 2. / 90},
 		{"six days", 160 * time.Hour, 2, 4, 48. / 160},
-		{"three days", 3 * day, 2, 5, 2. / 3},
-		{"a day", day, 2, 14, 2},
-		{"eight hours", 8 * time.Hour, 6, 42, 6},
-		{"an hour", time.Hour, 48, 336, 48},
-		{"a minute, which is nonsense", time.Minute, 48, 336, 48},
+		{"three days", 3 * day, 2, 7, 2. / 3},
+		{"a day", day, 3, 21, 2},
+		{"eight hours", 8 * time.Hour, 9, 63, 6},
+		{"an hour", time.Hour, 72, 504, 48},
+		{"five minutes", 5 * time.Minute, 864, 6048, 576},
+		{"a minute", time.Minute, 4320, 30240, 2880},
+		{"ten seconds, which is nonsense", 10 * time.Second, 4320, 30240, 2880},
 		{"none at all", -day, 2, 4, 0},
 		{"290 years", 290 * 365 * day, 2, 4, 0},
 	} {
@@ -289,6 +291,61 @@ func TestLockedFile(t *testing.T) {
 		err = l.Reserve(t.Context(), NewOrder, Request{Names: []string{"a.test"}})
 		if err == nil || !strings.Contains(err.Error(), "held by another process") || time.Since(began) > 11*time.Second {
 			t.Errorf("error = %v after %v, want one about another process after 10s", err, time.Since(began))
+		}
+	})
+}
+
+// Limit says what Reserve would, leaves no trace, and does not count the order that
+// is under way.
+func TestLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "account")
+		b := &client{Log: New(Options{CA: "ca", Dir: dir})}
+		other := New(Options{CA: "ca", Dir: dir}) // another process, with status perhaps
+		r := Request{Names: []string{"a.test"}}
+		began := time.Now()
+		for i := range 2 {
+			if err := other.Limit(r); err != nil {
+				t.Fatalf("after %d certificates: %v", i, err)
+			}
+			if _, err := os.Lstat(dir); i == 0 && err == nil {
+				t.Error("asking made the directory")
+			}
+			if err := b.certify(t, r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before, err := os.ReadFile(b.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantLimit(t, other.Limit(r), "2 certificates", began.Add(24*time.Hour))
+		wantLimit(t, b.Reserve(t.Context(), NewOrder, r), "2 certificates", began.Add(24*time.Hour))
+		if after, err := os.ReadFile(b.path); err != nil || string(after) != string(before) {
+			t.Errorf("%v; orders.log = %q, want it unchanged: %q", err, after, before)
+		}
+		underWay := r
+		underWay.Order = "https://ca.test/order/2"
+		if err := other.Limit(underWay); err != nil {
+			t.Errorf("the second order, under way: %v", err)
+		}
+		forced := r
+		forced.Force = true
+		if err := other.Limit(forced); err != nil {
+			t.Errorf("forced: %v", err)
+		}
+		<-time.After(24 * time.Hour)
+		if err := other.Limit(r); err != nil {
+			t.Errorf("a day later: %v", err)
+		}
+		if err := os.WriteFile(b.path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(os.Remove(b.path), os.Mkdir(b.path, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Limit(r); err != nil {
+			t.Errorf("a file that cannot be read: %v, want what Reserve says", err)
 		}
 	})
 }
