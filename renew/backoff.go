@@ -2,7 +2,6 @@ package renew
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -26,8 +25,8 @@ const (
 	longest = 24 * time.Hour // backoff, and longest that a CA can have us wait
 	// Let's Encrypt lets a name fail five times in an hour, once in twelve
 	// minutes thereafter.
-	hurry    = 15 * time.Minute // shortest backoff after the first failures
-	stubborn = 3                // failures after which a CA keeps failing
+	minBackoffNearExpiry = 15 * time.Minute // after the first failures
+	notifyAfter          = 3                // failures after which a CA keeps failing
 )
 
 // Waits reports whether the next try is to come later. A time further off than
@@ -54,7 +53,7 @@ func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 	a.Failures = max(a.Failures, 0) + 1
 	wait := backoff[min(a.Failures, len(backoff))-1]
 	if left := until.Sub(now); !until.IsZero() { // near the end, a day is too long
-		wait = min(wait, max(left/20, hurry))
+		wait = min(wait, max(left/20, minBackoffNearExpiry))
 		if left <= 0 {
 			wait = min(backoff[min(a.Failures, len(backoff))-1], time.Hour)
 		}
@@ -72,68 +71,58 @@ func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 	return a
 }
 
-const (
-	budget     = 2 // certificates for one exact set of names in a day
-	budgetWeek = 4 // and in a week: Let's Encrypt grants five
-	week       = 7 * 24 * time.Hour
-)
-
-// overdrawn says why no certificate for t may be ordered at now, and until
-// when. The budget is kept whatever the reason for ordering.
-func (s State) overdrawn(now time.Time, t Target) (why string, until time.Time) {
-	for _, limit := range []struct {
-		least  int
-		period time.Duration
-		words  string
-	}{{budget, longest, "a day"}, {budgetWeek, week, "a week"}} {
-		most := s.atMost(t, limit.least, limit.period)
-		if spent := s.Record.spent(t.Names, now, limit.period); len(spent) >= most {
-			why = fmt.Sprintf("%d certificates for these names were issued within %s", len(spent), limit.words)
-			return why, spent[len(spent)-most].Add(limit.period)
-		}
-	}
-	return "", time.Time{}
+// foreign reports whether the newest certificate is known to be another CA's.
+func (s State) foreign(ca string) bool {
+	return s.Record.Fingerprint != "" && s.Record.Fingerprint == s.Fingerprint && s.Record.CA != ca
 }
 
-// atMost is how many certificates a period may see: least, but two for each
-// lifetime, as those of private CAs may live for hours only. Of that of a CA that
-// is not asked any more, nothing follows.
-func (s State) atMost(t Target, least int, period time.Duration) int {
-	if s.Leaf == nil || s.foreign(t.CAs...) {
-		return least
-	}
-	life := min(max(s.Leaf.NotAfter.Sub(s.Leaf.NotBefore), time.Minute), longestLife)
-	return max(least, int((2*period+life-1)/life))
-}
-
-const longestLife = 100 * 365 * 24 * time.Hour // to reckon with
-
-// foreign reports whether the newest certificate is known to be none of cas.
-func (s State) foreign(cas ...string) bool {
-	return s.Record.Fingerprint != "" && s.Record.Fingerprint == s.Fingerprint && !contains(cas, s.Record.CA)
-}
-
-// open lists the CAs that may be asked at now; if there is none, next is when
-// one may be. A patient pass stays with a CA until that keeps failing or time
-// runs short.
-func (s State) open(now time.Time, t Target, mood Mood) (cas []string, next time.Time) {
+// availableCAs lists the CAs that may be asked at now. If there is none, next is
+// when one may be, and why says what keeps it until then. A scheduled pass stays
+// with a CA until that keeps failing or time runs short.
+func (s State) availableCAs(now time.Time, t Target, mood Mood) (cas []string, why error, next time.Time) {
 	for _, ca := range t.CAs {
-		a := s.Record.Orders[ca]
-		if mood != Patient || !a.Waits(now) {
+		last, limit := s.Record.Orders[ca], s.Limits[ca]
+		waits := mood == Patient && last.Waits(now)
+		limited := mood != Forced && limit.Until.After(now)
+		if !waits && !limited {
 			cas = append(cas, ca)
 			if mood == Patient {
 				break
 			}
 			continue
 		}
-		if next.IsZero() || a.Next.Before(next) {
-			next = a.Next
+		at, because := last.Next, errLastTry
+		if limited && (!waits || limit.Until.After(at)) {
+			at, because = limit.Until, limit.Err
 		}
-		if !a.Elsewhere || a.Failures < stubborn && !s.Urgent(now) {
+		if next.IsZero() || at.Before(next) {
+			next, why = at, because
+		}
+		keepsFailing := last.Elsewhere && last.Failures >= notifyAfter
+		if !keepsFailing && !(s.Urgent(now) && (last.Elsewhere || limited)) {
 			break
 		}
 	}
-	return cas, next
+	return cas, why, next
+}
+
+var errLastTry = errors.New("the last try failed")
+
+// LoadLimits completes the state of t by the CAs that may not be asked for one
+// more certificate. A nil limiter knows none.
+func LoadLimits(limiter Limiter, t Target, s *State) {
+	s.Limits = nil
+	if limiter == nil || t.External != nil {
+		return
+	}
+	s.Limits = make(map[string]Limit, len(t.CAs))
+	for _, ca := range t.CAs {
+		current := s.Leaf
+		if s.foreign(ca) {
+			current = nil
+		}
+		s.Limits[ca] = limiter.Limit(t, ca, current)
+	}
 }
 
 // Urgent reports whether less than a quarter of the lifetime is left of what is

@@ -2,7 +2,6 @@ package renew
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,7 +13,7 @@ import (
 
 // Near its end, a certificate is tried for more often, but not so often that the
 // CA takes offence.
-func TestHurry(t *testing.T) {
+func TestBackoffNearExpiry(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		left  time.Duration
@@ -25,7 +24,7 @@ func TestHurry(t *testing.T) {
 		{"five days left", 5 * day, 9, 6 * time.Hour},
 		{"five days left, first failure", 5 * day, 1, time.Minute},
 		{"a day left", day, 9, 72 * time.Minute},
-		{"an hour left", time.Hour, 9, hurry},
+		{"an hour left", time.Hour, 9, minBackoffNearExpiry},
 		{"expired", -time.Hour, 9, time.Hour},
 		{"expired, second failure", -time.Hour, 2, 10 * time.Minute},
 	} {
@@ -198,30 +197,6 @@ func TestRecordThatCannotBeWritten(t *testing.T) {
 	p.retrySave(&job{Target: chat})
 	if r, err := LoadRecord(w.store, "chat"); err != nil || r.Orders["le"].Failures != 2 || len(p.Records.unsaved) > 0 {
 		t.Errorf("written: %+v, %v; %d are unsaved", r, err, len(p.Records.unsaved))
-	}
-}
-
-// How many certificates may be had follows from how long those live that are had
-// now, not from one of a CA that is not asked any more or that lives for ever.
-func TestBudgetOfItsOwn(t *testing.T) {
-	issued := func(ca string) func(*Record) {
-		return func(r *Record) { r.CA = ca }
-	}
-	for _, tt := range []struct {
-		name string
-		leaf *x509.Certificate
-		rec  Record
-		want int
-	}{
-		{"an hour", ours(0, time.Hour), done(), 48},
-		{"an hour, of a CA not asked any more", ours(0, time.Hour), with(issued("private")), budget},
-		{"an hour, by nobody knows whom", ours(0, time.Hour), Record{}, 48},
-		{"until the end of all calendars", ours(0, 290*365*day), done(), budget},
-	} {
-		s := State{Leaf: tt.leaf, Fingerprint: "f", Record: tt.rec}
-		if got := s.atMost(chat, budget, longest); got != tt.want {
-			t.Errorf("%s: %d a day, want %d", tt.name, got, tt.want)
-		}
 	}
 }
 

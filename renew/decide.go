@@ -33,9 +33,9 @@ type Mood int
 
 // Moods.
 const (
-	Patient Mood = iota // the daemon: backoff, budget and window hold
+	Patient Mood = iota // the daemon: backoff, limits and window hold
 	Asked               // a person asked: neither backoff nor window are waited for
-	Forced              // a person insists: a new certificate now, whatever the budget
+	Forced              // a person insists: a new certificate now, whatever the limits
 )
 
 const shortLived = 10 * 24 * time.Hour
@@ -48,8 +48,9 @@ type State struct {
 	Live        bool              // the newest version is the live one
 	InUse       *x509.Certificate // of the live version; nil if there is none
 	Record      Record
-	Opens       time.Time     // deployments may begin; zero: now
-	Next        *rollover.Key // key of the next certificate, if its record is to be published first; nil: none
+	Limits      map[string]Limit // by CA, where our own limit is reached; may be nil
+	Opens       time.Time        // deployments may begin; zero: now
+	Next        *rollover.Key    // key of the next certificate, if its record is to be published first; nil: none
 }
 
 // Decide says what to do about a target at now. The rules, in order:
@@ -59,9 +60,8 @@ type State struct {
 //     within the window that its CA suggests, but with a fifth of its lifetime
 //     left at the latest; where the CA suggests none, at a third of its lifetime
 //     left, half if it lives under ten days;
-//   - at most two certificates for one exact set of names are had in a day, and
-//     four in a week, unless a person forces it (Let's Encrypt grants five in
-//     seven days);
+//   - a CA whose order log allows no more certificates for these names is not asked
+//     before it does, unless the operator forces it;
 //   - a deployment is needed where the newest is not in use and verified, or the
 //     newest was stored and not made live before a crash. It does not wait for a
 //     new certificate that cannot be had yet, but for the window of deployments,
@@ -69,7 +69,7 @@ type State struct {
 //   - peers that know a key by TLSA records are heeded: see package rollover;
 //   - what failed is tried again after its backoff, or when a person asks. A CA
 //     that failed three times in a row, or once when time runs short, is left for
-//     the next one.
+//     the next one, and so is one whose limit is reached when time runs short.
 //
 // A bought certificate is never ordered: see [External].
 func Decide(now time.Time, t Target, s State, mood Mood) Decision {
@@ -104,13 +104,8 @@ func decideIssue(now time.Time, t Target, s State, mood Mood, why string) Decisi
 	if held := s.Rollover(t).Held(now); held != "" {
 		return Decision{Wait, why + ", but " + held, s.Record.TLSA.QueryAt}
 	}
-	if mood != Forced {
-		if spent, until := s.overdrawn(now, t); spent != "" {
-			return Decision{Wait, why + ", but " + spent, until}
-		}
-	}
-	if cas, next := s.open(now, t, mood); len(cas) == 0 {
-		return Decision{Wait, why + ", but the last try failed", next}
+	if cas, but, next := s.availableCAs(now, t, mood); len(cas) == 0 {
+		return Decision{Wait, why + ", but " + but.Error(), next}
 	}
 	return Decision{Issue, why, s.Due()}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
+	"errors"
 	"math/big"
 	"net"
 	"strings"
@@ -71,14 +72,6 @@ func TestDecide(t *testing.T) {
 			r.Deployments["relayd"] = Deployment{Deployed: deployed, Verified: verified, Attempt: Attempt{Failures: 1, Next: now.Add(next)}}
 		})
 	}
-	spent := func(ages ...time.Duration) Record {
-		return with(func(r *Record) {
-			r.For = "*.example.org example.org"
-			for _, age := range ages {
-				r.Issued = append(r.Issued, now.Add(-age))
-			}
-		})
-	}
 	advised := func(chosen time.Duration) Record {
 		return with(func(r *Record) {
 			r.Advice = Advice{Fingerprint: "f", Start: now, End: now.Add(time.Hour), Chosen: now.Add(chosen)}
@@ -133,19 +126,6 @@ func TestDecide(t *testing.T) {
 		{"order failed by a clock in the far future", chat, ours(61*day, 90*day), failedOrder(10 * 365 * day), Patient, false, Issue, "due"},
 		{"expired, backoff runs", chat, ours(91*day, 90*day), failedOrder(time.Hour), Patient, false, Wait, "the last try failed"},
 
-		{"two certificates in a day, first one lost", chat, nil, spent(23*time.Hour, time.Hour), Patient, false, Wait, "2 certificates for these names"},
-		{"two certificates in a day, a person asks", otherKey, ours(day, 90*day), spent(23*time.Hour, time.Hour), Asked, false, Wait, "key type changed, but 2"},
-		{"two certificates in a day, forced", otherKey, ours(day, 90*day), spent(23*time.Hour, time.Hour), Forced, false, Issue, "forced"},
-		{"one of two a day old", otherKey, ours(day, 90*day), spent(24*time.Hour, time.Hour), Patient, false, Issue, "key type changed"},
-		{"two certificates for other names", target(func(t *Target) { t.Names = []string{"a.test"} }), ours(day, 90*day), spent(time.Hour, time.Hour), Patient, false, Issue, "names changed"},
-		{"two certificates by a clock in the far future", otherKey, ours(day, 90*day), spent(-400*day, -400*day), Patient, false, Issue, "key type changed"},
-
-		{"three certificates in a week", otherKey, ours(day, 90*day), spent(6*day, 5*day, 3*day), Patient, false, Issue, "key type changed"},
-		{"four certificates in a week", otherKey, ours(day, 90*day), spent(6*day, 5*day, 4*day, 3*day), Patient, false, Wait, "4 certificates for these names were issued within a week"},
-		{"four in a week, of those that live a day", otherKey, ours(time.Hour, day), spent(6*day, 5*day, 4*day, 3*day), Patient, false, Issue, "key type changed"},
-
-		{"two in a day, of those that live an hour", otherKey, ours(time.Minute, time.Hour), spent(40*time.Minute, 20*time.Minute), Patient, false, Issue, "key type changed"},
-
 		{"the CA wants it earlier", chat, ours(day, 90*day), advised(-time.Minute), Patient, false, Issue, "its CA asks for it"},
 		{"the CA wants it later", chat, ours(61*day, 90*day), advised(5 * day), Patient, false, None, "not due"},
 		{"the instant chosen has come", chat, ours(61*day, 90*day), advised(0), Patient, false, Issue, "due"},
@@ -157,11 +137,6 @@ func TestDecide(t *testing.T) {
 			r.Advice = Advice{Fingerprint: "f", Chosen: now.Add(-day)}
 			r.Orders = map[string]Attempt{"le": {Failures: 1, Next: now.Add(time.Hour)}}
 		}), Patient, false, Wait, "the last try failed"},
-		{"the CA asks, and the budget is spent", chat, ours(day, 90*day), with(func(r *Record) {
-			r.Advice = Advice{Fingerprint: "f", Chosen: now.Add(-day)}
-			r.For, r.Issued = "*.example.org example.org", []time.Time{now.Add(-time.Hour), now.Add(-time.Hour)}
-		}), Patient, false, Wait, "its CA asks for it, but 2 certificates"},
-
 		{"the first CA failed twice", chat, ours(61*day, 90*day), failedAt(2, true), Patient, false, Wait, "the last try failed"},
 		{"the first CA keeps failing", chat, ours(61*day, 90*day), failedAt(3, true), Patient, false, Issue, "due"},
 		{"the first CA failed once, and time runs short", chat, ours(80*day, 90*day), failedAt(1, true), Patient, false, Issue, "due"},
@@ -212,11 +187,56 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestBudgetSaysWhen(t *testing.T) {
-	rec := Record{For: "*.example.org example.org", Issued: []time.Time{now.Add(-30 * time.Hour), now.Add(-20 * time.Hour), now.Add(-time.Hour)}}
-	got := Decide(now, chat, State{Record: rec}, Patient)
-	if want := now.Add(4 * time.Hour); got.Action != Wait || !got.At.Equal(want) {
-		t.Errorf("Decide = %+v, want to wait until %v", got, want)
+// A CA whose limit is reached is not asked. The next one is asked instead only when
+// time runs short.
+func TestDecideWithLimits(t *testing.T) {
+	otherKey := target(func(t *Target) { t.KeyType = "ec384" })
+	failed := func(failures int, elsewhere bool, next time.Duration) Record {
+		return with(func(r *Record) {
+			r.Orders = map[string]Attempt{"le": {Failures: failures, Elsewhere: elsewhere, Next: now.Add(next)}}
+		})
+	}
+	hours := func(le, zerossl time.Duration) map[string]time.Duration {
+		return map[string]time.Duration{"le": le * time.Hour, "zerossl": zerossl * time.Hour}
+	}
+	fresh, ending := ours(day, 90*day), ours(80*day, 90*day)
+	for _, tt := range []struct {
+		name   string
+		target Target
+		leaf   *x509.Certificate
+		rec    Record
+		limits map[string]time.Duration // after now
+		mood   Mood
+		want   Action
+		why    string
+		at     time.Duration // Wait: after now
+	}{
+		{"no limit", otherKey, fresh, done(), hours(0, 0), Patient, Issue, "key type changed", 0},
+		{"a limit that has passed", otherKey, fresh, done(), hours(-1, 0), Patient, Issue, "key type changed", 0},
+		{"the first CA is limited, there is time", otherKey, fresh, done(), hours(4, 0), Patient, Wait, "key type changed, but le: own limit", 4 * time.Hour},
+		{"the first CA is limited, a person asks", otherKey, fresh, done(), hours(4, 0), Asked, Wait, "key type changed, but le: own limit", 4 * time.Hour},
+		{"the first CA is limited, forced", otherKey, fresh, done(), hours(4, 4), Forced, Issue, "forced", 0},
+		{"the first CA is limited, time runs short", chat, ending, done(), hours(4, 0), Patient, Issue, "due", 0},
+		{"the first CA is limited, nothing is in use", chat, nil, done(), hours(4, 0), Patient, Issue, "no certificate", 0},
+		{"both are limited, nothing is in use", chat, nil, done(), hours(4, 3), Patient, Wait, "no certificate, but zerossl: own limit", 3 * time.Hour},
+		{"both are limited, nothing is in use, a person asks", chat, nil, done(), hours(4, 3), Asked, Wait, "no certificate, but zerossl: own limit", 3 * time.Hour},
+		{"the second CA is limited", otherKey, fresh, done(), hours(0, 4), Patient, Issue, "key type changed", 0},
+		{"limited longer than the backoff", otherKey, fresh, failed(1, false, time.Hour), hours(4, 0), Patient, Wait, "own limit", 4 * time.Hour},
+		{"backoff longer than the limit", otherKey, fresh, failed(1, false, 5*time.Hour), hours(4, 0), Patient, Wait, "the last try failed", 5 * time.Hour},
+		{"limited, and kept failing before", otherKey, fresh, failed(3, true, 0), hours(4, 0), Patient, Issue, "key type changed", 0},
+		{"limited, and kept failing before, a person asks", otherKey, fresh, failed(3, true, time.Hour), hours(4, 0), Asked, Issue, "key type changed", 0},
+		{"not due", chat, fresh, done(), hours(4, 4), Patient, None, "not due", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := State{Leaf: tt.leaf, InUse: tt.leaf, Fingerprint: "f", Live: true, Record: tt.rec, Limits: map[string]Limit{}}
+			for ca, after := range tt.limits {
+				s.Limits[ca] = Limit{now.Add(after), errors.New(ca + ": own limit")}
+			}
+			got := Decide(now, tt.target, s, tt.mood)
+			if got.Action != tt.want || !strings.Contains(got.Why, tt.why) || got.Action == Wait && !got.At.Equal(now.Add(tt.at)) {
+				t.Errorf("Decide = %+v, want %v (%s) at %v", got, tt.want, tt.why, now.Add(tt.at))
+			}
+		})
 	}
 }
 

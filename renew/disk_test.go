@@ -37,7 +37,7 @@ func TestLiveCannotBeSwitched(t *testing.T) {
 		}
 		s, err := LoadState(w.store, "chat")
 		must(t, err)
-		if last := s.Record.Deployments["relayd"].Attempt; last.Failures < stubborn || !strings.Contains(last.Error, "switching to the new version") {
+		if last := s.Record.Deployments["relayd"].Attempt; last.Failures < notifyAfter || !strings.Contains(last.Error, "switching to the new version") {
 			t.Errorf("last failure = %+v", last)
 		}
 		must(t, os.RemoveAll(link))

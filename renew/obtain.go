@@ -80,7 +80,7 @@ func (p *Pass) obtain(ctx context.Context, j *job) error {
 
 // nextCA is the CA to ask now that was not tried yet, or "".
 func (p *Pass) nextCA(j *job, tried []string) string {
-	cas, _ := j.state.open(p.now(), j.Target, p.Mood)
+	cas, _, _ := j.state.availableCAs(p.now(), j.Target, p.Mood)
 	for _, ca := range cas {
 		if !slices.Contains(tried, ca) {
 			return ca

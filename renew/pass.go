@@ -22,6 +22,7 @@ type Pass struct {
 	Store    *keypair.Store                // required
 	Obtainer Obtainer                      // required
 	Deployer Deployer                      // required
+	Limiter  Limiter                       // nil: only the Obtainer knows limits
 	Advisor  Advisor                       // nil: no CA is asked when it wants certificates replaced
 	Resolver Resolver                      // nil: no TLSA records are queried
 	Records  *Records                      // shared with who shows them; nil: this pass alone uses them
@@ -141,6 +142,7 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 		}
 		now := p.now()
 		j.state.Opens = p.opens(now)
+		LoadLimits(p.Limiter, j.Target, &j.state)
 		d := Decide(now, j.Target, j.state, p.Mood)
 		j.decision = d
 		if d.Action == Issue || d.Action == Take || d.Action == Deploy {
@@ -149,8 +151,8 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 			continue
 		}
 		p.Log.Debug("decided", "cert", j.Name, "action", string(d.Action), "why", d.Why, "at", d.At)
-		if d.Action == Wait && p.Mood != Patient { // for the budget, or a record: nobody who asks waits for a backoff
-			errs.add(&TargetError{[]string{j.Name}, "obtaining", j.refusedError(d, now)})
+		if d.Action == Wait && p.Mood != Patient { // for a limit or a TLSA record: a manual pass does not wait for a backoff
+			errs.add(&TargetError{[]string{j.Name}, "obtaining", p.refusedError(j, now)})
 		}
 	}
 	return active
@@ -175,6 +177,7 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 			continue // at the next scheduled look
 		}
 		j.state.Opens = p.opens(now)
+		LoadLimits(p.Limiter, j.Target, &j.state)
 		at := soon // what is to be done now could not be
 		if d := Decide(now, j.Target, j.state, Patient); d.Action == Wait || d.Action == None {
 			at = d.At

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"slices"
-	"strings"
 	"time"
 
 	"keypaird/renew/keypair"
@@ -14,11 +12,10 @@ import (
 // A Record is record.json of a target: what cannot be seen in its files. It is
 // a hint. Losing it costs a reload, never a certificate.
 type Record struct {
-	Fingerprint string      `json:"fingerprint,omitempty"` // of the version that CA and Profile tell of
-	CA          string      `json:"ca,omitempty"`          // that issued it
-	Profile     string      `json:"profile,omitempty"`     // it was asked for
-	Issued      []time.Time `json:"issued,omitempty"`      // certificates for the present names in the last week; oldest first
-	For         string      `json:"for,omitempty"`         // the names Issued counts, space separated
+	Fingerprint string    `json:"fingerprint,omitempty"` // of the version that CA and Profile tell of
+	CA          string    `json:"ca,omitempty"`          // that issued it
+	Profile     string    `json:"profile,omitempty"`     // it was asked for
+	IssuedAt    time.Time `json:"issued_at,omitzero"`    // when it was obtained
 
 	Orders      map[string]Attempt    `json:"orders,omitempty"`      // obtaining, by CA, since the last success
 	Advice      Advice                `json:"ari,omitzero"`          // of the CA, when to replace the newest
@@ -75,27 +72,10 @@ func (r Record) write(write func(name, file string, data []byte) error, name str
 	return write(name, recordFile, append(data, '\n'))
 }
 
-// issued notes a new certificate and counts it against the budget of its names.
+// issued notes a new certificate.
 func (r *Record) issued(t Target, ca, fingerprint string, now time.Time) {
 	r.Fingerprint, r.CA, r.Profile, r.Orders, r.Advice = fingerprint, ca, t.Profile, nil, Advice{}
-	r.Issued = append(r.spent(t.Names, now, week), now.UTC().Truncate(time.Second))
-	r.For = strings.Join(canonical(t.Names), " ")
-}
-
-// spent returns the times within a period at which certificates for just these
-// names were issued.
-func (r *Record) spent(names []string, now time.Time, period time.Duration) []time.Time {
-	if r.For != strings.Join(canonical(names), " ") {
-		return nil
-	}
-	var recent []time.Time
-	for _, t := range r.Issued {
-		if age := now.Sub(t); age.Abs() < period { // the clock may have been put back
-			recent = append(recent, t)
-		}
-	}
-	slices.SortFunc(recent, time.Time.Compare)
-	return recent
+	r.IssuedAt = now.UTC().Truncate(time.Second)
 }
 
 // failedOrder keeps the failure of an order at ca.

@@ -53,20 +53,6 @@ func quoted(names []string) string {
 	return strings.Join(q, ", ")
 }
 
-// A BudgetError reports a certificate that is needed and may not be ordered
-// yet.
-type BudgetError struct {
-	Target, Why string
-	Next        time.Time
-}
-
-func (e *BudgetError) Error() string { return e.Why }
-
-// Remedy says what the operator can do about it.
-func (e *BudgetError) Remedy() string {
-	return fmt.Sprintf("wait until %s, or: keypaird issue -force %s", e.Next.UTC().Format(time.RFC3339), e.Target)
-}
-
 // failures collects errors of jobs that run side by side.
 type failures struct {
 	mu   sync.Mutex

@@ -6,7 +6,7 @@
 // [Decide] is a pure function; a [Pass] looks at targets once and does what was
 // decided; a [Loop] makes passes for years. The package speaks neither ACME nor
 // DNS, and knows no proxies: it calls them through the small interfaces
-// [Obtainer], [Advisor], [Resolver] and [Deployer], which cmd/keypaird
+// [Obtainer], [Limiter], [Advisor], [Resolver] and [Deployer], which cmd/keypaird
 // fills in from the configuration. What it does know is which words of the configuration a remedy has to name.
 package renew
 
@@ -50,7 +50,7 @@ type Order struct {
 	Replaces bool              // Have is this CA's, and replaced by what is ordered
 	Foreign  bool              // Have is known to be another CA's
 	Key      crypto.Signer     // to certify, of the target's type; nil: a new one
-	Forced   bool              // whatever the budget
+	Forced   bool              // whatever the limit for its names
 	Step     func(string)      // told what is being done
 }
 
@@ -75,6 +75,21 @@ type OrderError struct {
 func (e *OrderError) Error() string { return e.Err.Error() }
 
 func (e *OrderError) Unwrap() error { return e.Err }
+
+// A Limiter knows how often certificates were ordered.
+type Limiter interface {
+	// Limit returns the limit that an order of t's names at ca would exceed now;
+	// the zero value if there is none. current is the certificate of ca that the
+	// order would replace; nil means none.
+	Limit(t Target, ca string, current *x509.Certificate) Limit
+}
+
+// A Limit says that a CA is not asked for a certificate because it was asked often
+// enough.
+type Limit struct {
+	Until time.Time // when it may be asked; zero: now
+	Err   error     // why; knows a Remedy
+}
 
 // An Advisor asks a CA when it wants a certificate replaced (RFC 9773).
 type Advisor interface {

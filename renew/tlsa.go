@@ -190,11 +190,12 @@ func (j *job) heldError(now time.Time) error {
 }
 
 // refusedError is why a needed certificate is not ordered.
-func (j *job) refusedError(d Decision, now time.Time) error {
+func (p *Pass) refusedError(j *job, now time.Time) error {
 	if j.rollover().Held(now) != "" {
 		return j.heldError(now)
 	}
-	return &BudgetError{j.Name, d.Why, d.At}
+	_, but, _ := j.state.availableCAs(now, j.Target, p.Mood)
+	return fmt.Errorf("%s, but %w", needsCertificate(now, j.Target, j.state, p.Mood), but)
 }
 
 // A HeldError reports a first certificate that peers would refuse for the TLSA

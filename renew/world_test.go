@@ -33,10 +33,18 @@ type world struct {
 	advice func(ca string, leaf *x509.Certificate) (Window, error) // nil: no CA is asked
 
 	yield chan struct{}
+	limit func(ca string) Limit // nil: there is none
 }
 
 func (w *world) Advise(_ context.Context, ca string, leaf *x509.Certificate) (Window, error) {
 	return w.advice(ca, leaf)
+}
+
+func (w *world) Limit(_ Target, ca string, _ *x509.Certificate) Limit {
+	if w.limit == nil {
+		return Limit{}
+	}
+	return w.limit(ca)
 }
 
 func newWorld(t testing.TB) *world {
@@ -98,7 +106,7 @@ func (w *world) pass(ctx context.Context, mood Mood, targets ...Target) ([]Done,
 }
 
 func (w *world) report(ctx context.Context, mood Mood, targets ...Target) Report {
-	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Parallel: 4, Mood: mood, Yield: w.yield, Log: w.log}
+	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Limiter: w, Parallel: 4, Mood: mood, Yield: w.yield, Log: w.log}
 	if w.advice != nil {
 		p.Advisor = w
 	}

@@ -170,7 +170,7 @@ func newCrash(t *testing.T) *crash {
 }
 
 // begin makes new certificates necessary, as time would: by the other type of
-// key. What the records tell of deployments stays, but not the budget.
+// key. The records of deployments stay; backoff and the order log are removed.
 func (c *crash) begin() {
 	c.Helper()
 	c.round++
@@ -180,7 +180,7 @@ func (c *crash) begin() {
 		c.Fatal(err)
 	}
 	for _, name := range crashNames {
-		c.unspent(c.file("state/certs", name, "record.json"))
+		c.forgetFailures(c.file("state/certs", name, "record.json"))
 	}
 	if err := os.RemoveAll(c.file("state/accounts/pebble/orders.log")); err != nil {
 		c.Fatal(err)

@@ -84,8 +84,8 @@ func (c *crash) keep() {
 	}
 }
 
-// unspent takes what counts against the budget out of a record, if there is one.
-func (c *crash) unspent(path string) {
+// forgetFailures removes failed orders from a record, if there is one.
+func (c *crash) forgetFailures(path string) {
 	c.Helper()
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -95,9 +95,7 @@ func (c *crash) unspent(path string) {
 	if err == nil {
 		err = json.Unmarshal(data, &record)
 	}
-	for _, budget := range []string{"issued", "for", "orders"} {
-		delete(record, budget)
-	}
+	delete(record, "orders")
 	if err == nil {
 		data, err = json.Marshal(record)
 	}

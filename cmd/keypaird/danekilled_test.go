@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -89,8 +88,8 @@ func (c *daneCrash) read(file string) []byte {
 	return data
 }
 
-// begin makes a new certificate necessary: for other names. No budget holds it
-// back.
+// begin makes a new certificate necessary: for other names. No limit stands
+// against it.
 func (c *daneCrash) begin() {
 	c.Helper()
 	c.round++
@@ -101,15 +100,6 @@ func (c *daneCrash) begin() {
 	text := c.head() + "[cert.mail]\nhttp-01 = [" + names + "]\ntlsa = [\"_25._tcp.mail.example.org\"]\n"
 	try(c.T, os.WriteFile(c.vars["KEYPAIRD_CONFIG"], []byte(text), 0o600))
 	try(c.T, os.RemoveAll(c.file("state/accounts/pebble/orders.log")))
-	path := c.file("state/certs/mail/record.json")
-	if data, err := os.ReadFile(path); err == nil {
-		var rec map[string]any
-		try(c.T, json.Unmarshal(data, &rec))
-		delete(rec, "issued")
-		data, err = json.Marshal(rec)
-		try(c.T, err)
-		try(c.T, os.WriteFile(path, data, 0o600))
-	}
 	c.ca.mu.Lock()
 	defer c.ca.mu.Unlock()
 	c.ca.placed = 0

@@ -18,7 +18,7 @@ import (
 // issue is one pass now: for a person, or for cron.
 func (a *app) issue(ctx context.Context, args []string) error {
 	flags := a.flags("issue")
-	force := flags.Bool("force", false, "order even what is not due, whatever the budget")
+	force := flags.Bool("force", false, "renew even if not due, ignoring the limit for these names")
 	asJSON := flags.Bool("json", false, "print what was done as JSON")
 	verbose := flags.Bool("v", false, "log every step")
 	if err := parse(flags, args); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keypaird/acme"
+	"keypaird/acme/orderlog"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
 	"keypaird/renew"
@@ -18,8 +19,8 @@ import (
 	"keypaird/renew/status"
 )
 
-// The parts as package renew knows them: a wiring is its Obtainer, its Advisor,
-// its Deployer and its Notifier.
+// The parts as package renew knows them: a wiring is its Obtainer, its Limiter,
+// its Advisor, its Deployer and its Notifier.
 
 // prover returns what answers the challenges of one name.
 func (w *wiring) prover(p config.Challenge) acme.Prover {
@@ -52,6 +53,15 @@ func (w *wiring) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 		return nil, &renew.OrderError{Elsewhere: acme.Elsewhere(err), Everyone: acme.Everyone(err), Err: err}
 	}
 	return pair, nil
+}
+
+// Limit implements renew.Limiter.
+func (w *wiring) Limit(t renew.Target, ca string, current *x509.Certificate) renew.Limit {
+	err := acme.OwnLimit(w.orderLogs[ca], w.pendingDir(t, ca), orderlog.Request{Names: t.Names, Current: current})
+	if reached, ok := errors.AsType[*orderlog.RateLimitError](err); ok {
+		return renew.Limit{Until: reached.Next, Err: reached}
+	}
+	return renew.Limit{}
 }
 
 // adviceLife is how long no advice is asked of a CA that gives none.

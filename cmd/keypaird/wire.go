@@ -17,6 +17,7 @@ import (
 	"keypaird/acme"
 	"keypaird/acme/dns01"
 	"keypaird/acme/http01"
+	"keypaird/acme/orderlog"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
 	"keypaird/renew"
@@ -41,6 +42,7 @@ type wiring struct {
 	subjects    []status.Subject // sorted by name
 	targets     map[string]config.Target
 	cas         map[string]*acme.Client
+	orderLogs   map[string]*orderlog.Log // by CA
 	http01      *http01.Solver
 	accounts    map[string]*dns01.Account // by name of the [dns] table
 	persist     *dns01.Persist
@@ -70,7 +72,7 @@ func (a *app) wired(cfg *config.Config, log *slog.Logger, ca adder) (*wiring, er
 	}
 	w := &wiring{
 		cfg: cfg, log: log, store: store,
-		targets: map[string]config.Target{}, cas: map[string]*acme.Client{},
+		targets: map[string]config.Target{}, cas: map[string]*acme.Client{}, orderLogs: map[string]*orderlog.Log{},
 		accounts: map[string]*dns01.Account{}, deployments: map[string]*hooks.Deployment{},
 		persist: &dns01.Persist{Log: log},
 		http01: &http01.Solver{
@@ -95,7 +97,7 @@ func (a *app) wired(cfg *config.Config, log *slog.Logger, ca adder) (*wiring, er
 func (w *wiring) add(t config.Target, ca adder, m *status.Metrics) error {
 	s := status.Subject{
 		Target: renew.Target{Name: t.Name, KeyType: t.Key, CAs: t.SignWith, Profile: t.Profile, Deploy: t.Deploy, TLSA: t.TLSA},
-		Proofs: map[string]string{}, Verifies: map[string]bool{}, Endpoints: map[string][]string{}, Window: w.opens(),
+		Proofs: map[string]string{}, Verifies: map[string]bool{}, Endpoints: map[string][]string{}, Limiter: w, Window: w.opens(),
 	}
 	for _, p := range t.Challenges {
 		s.Names = append(s.Names, p.Name)
@@ -105,6 +107,7 @@ func (w *wiring) add(t config.Target, ca adder, m *status.Metrics) error {
 		}
 	}
 	for _, name := range t.SignWith {
+		w.addOrderLog(name)
 		if err := ca(w, name, m); err != nil {
 			return err
 		}
@@ -187,6 +190,15 @@ func (w *wiring) addAccount(name string) {
 	}
 }
 
+func (w *wiring) addOrderLog(ca string) {
+	if w.orderLogs[ca] == nil {
+		known, _ := acme.BuiltIn(ca)
+		w.orderLogs[ca] = acme.NewOrderLog(known, w.accountDir(ca))
+	}
+}
+
+func (w *wiring) accountDir(ca string) string { return filepath.Join(w.cfg.State, "accounts", ca) }
+
 func (w *wiring) addCA(name string, m *status.Metrics) error {
 	if w.cas[name] != nil {
 		return nil
@@ -196,7 +208,7 @@ func (w *wiring) addCA(name string, m *status.Metrics) error {
 		return err
 	}
 	o := acme.Options{
-		CA: ca, Dir: filepath.Join(w.cfg.State, "accounts", name), Email: w.cfg.Email,
+		CA: ca, Dir: w.accountDir(name), OrderLog: w.orderLogs[name], Email: w.cfg.Email,
 		UserAgent: "keypaird/" + programVersion().Version, Log: w.log,
 	}
 	if m != nil {
@@ -249,6 +261,6 @@ func (w *wiring) lockPath() string { return filepath.Join(w.cfg.State, "lock") }
 // pass returns one look at the targets.
 func (w *wiring) pass(mood renew.Mood) *renew.Pass {
 	return &renew.Pass{
-		Store: w.store, Obtainer: w, Deployer: w, Advisor: w, Resolver: w, Parallel: w.cfg.Parallel, Mood: mood, Window: w.opens(), Log: w.log,
+		Store: w.store, Obtainer: w, Deployer: w, Limiter: w, Advisor: w, Resolver: w, Parallel: w.cfg.Parallel, Mood: mood, Window: w.opens(), Log: w.log,
 	}
 }

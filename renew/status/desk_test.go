@@ -2,7 +2,9 @@ package status
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -117,9 +119,11 @@ func (d *desk) addUsual() {
 		r.Fingerprint = fps[1]
 		return r
 	}, pair(t, 60*aDay, "R10", "killed-before-deploying.example"), pair(t, 0, "R11", "killed-before-deploying.example"))
-	d.add("budget-spent", 1, func(fps []string) renew.Record {
+	limited := subject("limit-reached")
+	limited.Limiter = limiter{now.Add(22 * time.Hour)}
+	d.addSubject(limited, 1, func(fps []string) renew.Record {
 		r := deployed(fps[0])
-		r.For, r.Issued = "budget-spent.example", []time.Time{now.Add(-2 * time.Hour), now.Add(-time.Hour)}
+		r.IssuedAt = now.Add(-time.Hour)
 		return r
 	}, pair(t, 10*aDay, "R10", "other.example"))
 	d.add("hostile-issuer", 1, fine, pair(t, 89*aDay+23*time.Hour, "R10\x1b[2J\nok", "hostile-issuer.example"))
@@ -133,6 +137,13 @@ func (d *desk) addUsual() {
 	}, pair(t, 10*aDay, "R10", "failure-that-is-history.example"))
 }
 
+// A limiter allows no order for a while.
+type limiter struct{ until time.Time }
+
+func (l limiter) Limit(renew.Target, string, *x509.Certificate) renew.Limit {
+	return renew.Limit{Until: l.until, Err: errors.New("letsencrypt: own limit reached: 2 certificates for exactly these names in the last 24 hours")}
+}
+
 // addAdvised adds what CAs have a say in.
 func (d *desk) addAdvised() {
 	t := d.t
@@ -140,7 +151,7 @@ func (d *desk) addAdvised() {
 		return func(fps []string) renew.Record {
 			r := deployed(fps[0])
 			a.Fingerprint, a.Next = fps[0], now.Add(6*time.Hour)
-			r.Advice, r.Issued, r.For = a, []time.Time{now.Add(-10 * aDay)}, "advised.example"
+			r.Advice, r.IssuedAt = a, now.Add(-10*aDay)
 			return r
 		}
 	}

@@ -46,7 +46,7 @@ type Target struct {
 // States of a target.
 const (
 	OK      = "ok"
-	Due     = "due"     // a certificate is to be ordered, now or when the budget allows
+	Due     = "due"     // a certificate is to be ordered, now or when the limit of orders allows
 	Pending = "pending" // a certificate is to be deployed
 	Failing = "failing" // the last try of something failed
 	Missing = "missing" // nothing is live

@@ -150,7 +150,7 @@ func TestPageOrder(t *testing.T) {
 	_, order := cards(t, root)
 	want := []string{
 		"damaged", "expired", "hostile-issuer", "late", "hostile", "two-cas", "not-served", // action required
-		"missing", "never-tried", "due", "killed-before-deploying", "renewed-not-deployed", "window-closed", "budget-spent", "table-changed", // in progress
+		"missing", "never-tried", "due", "killed-before-deploying", "renewed-not-deployed", "window-closed", "limit-reached", "table-changed", // in progress
 		"*.served.example", "advised", "advised-too-late", "failure-that-is-history", "fine", "incident", "not-deployed-anywhere", "table-changed-back", // well
 	}
 	if !slices.Equal(order, want) {

@@ -28,6 +28,7 @@ type Subject struct {
 	Proofs    map[string]string             // challenge type by name
 	Verifies  map[string]bool               // the deployments with endpoints to look at; those in Endpoints need not be here
 	Endpoints map[string][]string           // where to look, by deployment; may be nil
+	Limiter   renew.Limiter                 // nil: no limit of orders is known
 	Window    func(now time.Time) time.Time // when deployments may begin, zero: now; nil: always
 }
 
@@ -75,6 +76,7 @@ func collect(load LoadState, store *keypair.Store, s Subject, now time.Time) (Ta
 	if err := renew.LoadNextKey(store, s.Target, &state); err != nil {
 		return t, err
 	}
+	renew.LoadLimits(s.Limiter, s.Target, &state)
 	t.TLSA = newTLSA(s, state, now)
 	t.decide(s, state, now)
 	leaf, id, fp := state.Leaf, state.Version, state.Fingerprint
@@ -96,9 +98,7 @@ func collect(load LoadState, store *keypair.Store, s Subject, now time.Time) (Ta
 	}
 	if rec := state.Record; newest != nil && newest.Fingerprint == rec.Fingerprint {
 		newest.CA = rec.CA
-		if n := len(rec.Issued); n > 0 {
-			t.Issued = second(rec.Issued[n-1])
-		}
+		t.Issued = second(rec.IssuedAt)
 	}
 	return t, err
 }
@@ -247,7 +247,7 @@ func (t Target) summary(now time.Time) string {
 		return Due
 	case t.Next.Action == renew.Wait && t.undeployed(): // for the window
 		return Pending
-	case t.Next.Action == renew.Wait: // for the budget: after a failure it is failing
+	case t.Next.Action == renew.Wait: // for a limit: after a failure it is failing
 		return Due
 	}
 	return OK

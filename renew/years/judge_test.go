@@ -20,7 +20,8 @@ import (
 
 func TestTwoYears(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, err := keypair.Open(filepath.Join(testutil.Memory(t), "state"))
+		dir := testutil.Memory(t)
+		store, err := keypair.Open(filepath.Join(dir, "state"))
 		testutil.Must(t, err)
 		defer store.Close()
 		y := &years{
@@ -28,6 +29,7 @@ func TestTwoYears(t *testing.T) {
 			serves: map[string]*x509.Certificate{}, worst: map[string]float64{}, told: map[notify.Kind]int{},
 		}
 		y.awake = y.born
+		y.logs = orderLogs{dir: filepath.Join(dir, "accounts"), clock: y.wall}
 		var targets []renew.Target
 		for name := range lives {
 			targets = append(targets, renew.Target{Name: name, Names: []string{name + ".test"}, KeyType: "ec256", CAs: []string{"le", "zerossl"}, Deploy: []string{"relayd"}})
@@ -35,7 +37,7 @@ func TestTwoYears(t *testing.T) {
 		passes, records := 0, new(renew.Records)
 		notifier := &notify.Notifier{Sender: y, Store: store, Records: records, Clock: y.wall, Log: slog.New(slog.DiscardHandler)}
 		pass := &renew.Pass{
-			Store: store, Obtainer: y, Deployer: y, Advisor: y, Records: records, Parallel: 4, Clock: y.wall,
+			Store: store, Obtainer: y, Deployer: y, Limiter: &y.logs, Advisor: y, Records: records, Parallel: 4, Clock: y.wall,
 			Window: threeInTheMorning, Log: slog.New(slog.DiscardHandler),
 		}
 		loop := &renew.Loop{
@@ -71,14 +73,14 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// judge reports what happened, and fails if anything expired, the budget was
+// judge reports what happened, and fails if anything expired, a limit was
 // exceeded, or what was to happen did not.
 func (y *years) judge(passes int) {
 	for _, e := range y.expiry {
 		y.t.Errorf("expired: %s", e)
 	}
 	for _, o := range y.over {
-		y.t.Errorf("asked for more than the budget: %s", o)
+		y.t.Errorf("asked for more than the limit: %s", o)
 	}
 	if y.vain == 0 || y.refused == 0 {
 		y.t.Errorf("%d orders while the CA was down, %d deployments while the proxy was: want some", y.vain, y.refused)
@@ -120,7 +122,7 @@ func (y *years) judgeTarget(name string, list []stamp) {
 		y.t.Errorf("%s: not replaced within a day of the incident", name)
 	}
 	if confused < 2 {
-		y.t.Errorf("%s: %d certificates while the CA wanted each replaced at once, want what the budget grants", name, confused)
+		y.t.Errorf("%s: %d certificates while the CA wanted each replaced at once, want what the limit allows", name, confused)
 	}
 	if most := int(730*day/(lives[name]/2)) + 12; len(list) > most {
 		y.t.Errorf("%s: %d orders, want %d at most", name, len(list), most)

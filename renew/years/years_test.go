@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"keypaird/acme/orderlog"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
@@ -24,6 +25,7 @@ const day = 24 * time.Hour
 type years struct {
 	t     *testing.T
 	store *keypair.Store
+	logs  orderLogs
 	born  time.Time
 
 	mu      sync.Mutex
@@ -98,11 +100,19 @@ func (e caError) Temporary() bool { return true }
 
 func (y *years) down(ca string) bool { return ca == "le" && y.onDay(caDown, caDown+7) }
 
-// Obtain is a CA: it refuses what the ledger of keypaird/acme would not even ask
-// for. That had better not be tried: only a clock that is wrong loses
-// certificates, and with them the count.
-func (y *years) Obtain(_ context.Context, o renew.Order) (*keypair.Pair, error) {
+// Obtain is a CA, asked only for what its order log allows. It refuses more
+// certificates than that, and none may be asked for while the clock is right.
+func (y *years) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error) {
 	down, now, local := y.down(o.CA), y.trueTime().Truncate(time.Second), y.wall()
+	if err := y.logs.reserve(ctx, o, orderlog.NewOrder); err != nil {
+		y.t.Errorf("%s on day %.1f: a pass orders although the log does not allow it: %v", o.Target.Name, y.day(now), err)
+		return nil, err
+	}
+	if !down {
+		if err := y.logs.reserve(ctx, o, orderlog.Finalize); err != nil {
+			return nil, err
+		}
+	}
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	if down {
@@ -122,7 +132,7 @@ func (y *years) Obtain(_ context.Context, o renew.Order) (*keypair.Pair, error) 
 		if on := y.day(now); on < wrongClock || on >= wrongClock+7 {
 			y.over = append(y.over, fmt.Sprintf("%s on day %.1f, after %d within a day, %d within a week", name, on, daily, weekly))
 		}
-		return nil, &renew.OrderError{Err: errors.New("the ledger does not let us")}
+		return nil, &renew.OrderError{Err: errors.New("too many certificates")}
 	}
 	pair, err := pairtest.Issue(o.Target.Names, now.Add(-time.Hour), lives[name])
 	if err != nil {
