@@ -181,6 +181,9 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 		at := soon // what is to be done now could not be
 		if d := Decide(now, j.Target, j.state, Patient); d.Action == Wait || d.Action == None {
 			at = d.At
+			if meanwhile, _ := decideMeanwhile(now, j.Target, j.state, Patient); meanwhile.Action == Wait {
+				at = earlier(at, meanwhile.At) // what is stored need not wait for the next order
+			}
 		}
 		if _, ask := j.state.wanted(now, j.Target); p.Advisor != nil && !ask.IsZero() {
 			at = earlier(at, later(ask, soon))

@@ -190,6 +190,34 @@ func TestOwnLimit(t *testing.T) {
 	}
 }
 
+// While no certificate may be ordered, what is stored is deployed as soon as the
+// window opens.
+func TestWindowOpensBeforeTheLimitEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		pass := func() Report {
+			opens := threeInTheMorning // what is in use is far from its end
+			p := Pass{Store: w.store, Obtainer: w, Deployer: w, Limiter: w, Window: opens, Log: w.log}
+			return p.Run(t.Context(), []Target{target(func(t *Target) {
+				t.KeyType = []string{"ec256", "ec384"}[min(len(w.obtained), 1)] // the pairs here are all ec256
+			})})
+		}
+		time.Sleep(4 * time.Hour) // it is four in the morning
+		pass()
+		w.deployed = nil
+		pass() // stores another
+		w.limit = func(string) Limit { return Limit{time.Now().Add(3 * day), limited{}} }
+		next := pass().Next["chat"]
+		if wait := time.Until(next); wait != 23*time.Hour || len(w.deployed) > 0 {
+			t.Fatalf("next after %v, %d deployments; want 23h, when the window opens, and none", wait, len(w.deployed))
+		}
+		time.Sleep(time.Until(next))
+		if pass(); len(w.deployed) != 1 {
+			t.Errorf("%d deployments in the window, want 1", len(w.deployed))
+		}
+	})
+}
+
 // A record that cannot be written must not lead to order after order.
 func TestRecordCannotBeSaved(t *testing.T) {
 	w := newWorld(t)
