@@ -1,6 +1,7 @@
 package renew
 
 import (
+	"crypto/x509"
 	"errors"
 	"math/rand/v2"
 	"strings"
@@ -98,8 +99,8 @@ func (s State) availableCAs(now time.Time, t Target, mood Mood) (cas []string, w
 		if next.IsZero() || at.Before(next) {
 			next, why = at, because
 		}
-		keepsFailing := last.Elsewhere && last.Failures >= notifyAfter
-		if !keepsFailing && !(s.Urgent(now) && (last.Elsewhere || limited)) {
+		failing := last.Elsewhere && (last.Failures >= notifyAfter || s.Urgent(now))
+		if !failing && !(limited && endsSoon(s.Leaf, now)) {
 			break
 		}
 	}
@@ -127,12 +128,12 @@ func LoadLimits(limiter Limiter, t Target, s *State) {
 
 // Urgent reports whether less than a quarter of the lifetime is left of what is
 // in use.
-func (s State) Urgent(now time.Time) bool {
-	if s.InUse == nil {
-		return true
-	}
-	life := s.InUse.NotAfter.Sub(s.InUse.NotBefore)
-	return s.InUse.NotAfter.Sub(now) < life/4
+func (s State) Urgent(now time.Time) bool { return endsSoon(s.InUse, now) }
+
+// endsSoon reports whether less than a quarter of the lifetime of leaf is left, or
+// there is none.
+func endsSoon(leaf *x509.Certificate, now time.Time) bool {
+	return leaf == nil || leaf.NotAfter.Sub(now) < leaf.NotAfter.Sub(leaf.NotBefore)/4
 }
 
 // ends is when the service ends if nothing is done; zero if there is none.

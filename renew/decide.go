@@ -69,7 +69,8 @@ type State struct {
 //   - peers that know a key by TLSA records are heeded: see package rollover;
 //   - what failed is tried again after its backoff, or when a person asks. A CA
 //     that failed three times in a row, or once when time runs short, is left for
-//     the next one, and so is one whose limit is reached when time runs short.
+//     the next one, and so is one whose limit is reached when less than a quarter
+//     of the lifetime is left of the newest.
 //
 // A bought certificate is never ordered: see [External].
 func Decide(now time.Time, t Target, s State, mood Mood) Decision {

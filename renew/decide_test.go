@@ -240,6 +240,14 @@ func TestDecideWithLimits(t *testing.T) {
 	}
 }
 
+// When what is in use ends soon, what is stored is put in use: no other CA is asked.
+func TestLimitWithAnotherStored(t *testing.T) {
+	s := State{Leaf: ours(day, 90*day), InUse: ours(80*day, 90*day), Fingerprint: "f", Record: done(), Limits: map[string]Limit{"le": {now.Add(time.Hour), limited{}}}}
+	if got := Decide(now, target(func(t *Target) { t.KeyType = "ec384" }), s, Patient); got.Action != Deploy {
+		t.Errorf("Decide = %+v, want %v", got, Deploy)
+	}
+}
+
 // Deployments wait for their window, but not until a certificate ends.
 func TestWindow(t *testing.T) {
 	rec := with(func(r *Record) { r.Deployments = nil })

@@ -130,7 +130,7 @@ func (y *years) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error
 	}
 	if daily >= 2 || weekly >= 4 {
 		if on := y.day(now); on < wrongClock || on >= wrongClock+7 {
-			y.over = append(y.over, fmt.Sprintf("%s on day %.1f, after %d within a day, %d within a week", name, on, daily, weekly))
+			y.over = append(y.over, fmt.Sprintf("%s at %s on day %.1f, after %d within a day, %d within a week", name, o.CA, on, daily, weekly))
 		}
 		return nil, &renew.OrderError{Err: errors.New("too many certificates")}
 	}
