@@ -10,13 +10,14 @@ import (
 // arrows says which packages of ours each may import: cmd knows all, and
 // renew/durable nobody.
 var arrows = map[string][]string{
-	"acme":                   {"renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
+	"acme":                   {"acme/orderlog", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
 	"acme/acmetest":          {},
 	"acme/dns01":             {"acme", "acme/dns01/secrets", "renew/durable", "renew/problem", "renew/textfmt"},
 	"acme/dns01/confine":     {},
 	"acme/dns01/secrets":     {},
 	"acme/http01":            {"acme", "renew/durable"},
-	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/confine", "acme/http01", "cmd/keypaird/config", "hooks", "hooks/discover", "hooks/preset", "hooks/verify", "renew", "renew/durable", "renew/keypair", "renew/notify", "renew/rollover", "renew/status", "renew/tlsa"},
+	"acme/orderlog":          {"renew/durable"},
+	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/confine", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "hooks", "hooks/discover", "hooks/preset", "hooks/verify", "renew", "renew/durable", "renew/keypair", "renew/notify", "renew/rollover", "renew/status", "renew/tlsa"},
 	"cmd/keypaird-dns":       {"cmd/keypaird-dns/child"},
 	"cmd/keypaird-dns/child": {"acme/dns01/confine", "acme/dns01/secrets", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird-dns/gen":   {},
