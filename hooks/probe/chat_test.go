@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -116,7 +117,9 @@ func TestInjectedBytes(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	hostUnknown := "<?xml version='1.0'?><stream:stream><stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+	streamError := func(condition string) string {
+		return "<?xml version='1.0'?><stream:stream><stream:error><" + condition + " xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+	}
 	for _, tt := range []struct {
 		name, proto string
 		script      []turn
@@ -135,7 +138,9 @@ func TestRefusals(t *testing.T) {
 		{"sieve without TLS", "sieve", []turn{{"", "\"SIEVE\" \"x\"\r\nOK\r\n"}}, "does not offer STARTTLS"},
 		{"sieve ends", "sieve", []turn{{"", "BYE \"busy\"\r\n"}}, `answers "BYE \"busy\""`},
 		{"sieve changes its mind", "sieve", []turn{{"", sieveCap}, {"STARTTLS\r\n", "NO\r\n"}}, `STARTTLS: the server answers "NO"`},
-		{"xmpp name not hosted", "xmpp-client", []turn{{openClient, hostUnknown}}, "host-unknown"},
+		{"xmpp name not hosted", "xmpp-client", []turn{{openClient, streamError("host-unknown")}}, ErrHostUnknown.Error()},
+		{"xmpp name not hosted any more", "xmpp-server", []turn{{openServer, streamError("host-gone")}}, ErrHostUnknown.Error()},
+		{"xmpp server is full", "xmpp-client", []turn{{openClient, streamError("resource-constraint")}}, "resource-constraint"},
 		{"xmpp without TLS", "xmpp-server", []turn{{openServer, "<stream:stream><stream:features/>"}}, "does not offer STARTTLS"},
 		{"xmpp says no", "xmpp-client", []turn{{openClient, features}, {starttls, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"}}, "<failure"},
 		{"xmpp, look-alike", "xmpp-client", []turn{{openClient, features}, {starttls, "<proceeds xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"}}, "<proceeds"},
@@ -151,6 +156,9 @@ func TestRefusals(t *testing.T) {
 			_, err := Dial(t.Context(), e, "example.org")
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Dial = %v, want %q", err, tt.want)
+			}
+			if unknown := tt.want == ErrHostUnknown.Error(); errors.Is(err, ErrHostUnknown) != unknown {
+				t.Errorf("%v is ErrHostUnknown: %t, want %t", err, !unknown, unknown)
 			}
 		})
 	}

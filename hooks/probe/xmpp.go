@@ -1,12 +1,17 @@
 package probe
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 )
 
 const nsTLS = "urn:ietf:params:xml:ns:xmpp-tls"
+
+// ErrHostUnknown says that an XMPP server is not one for the domain it was
+// asked for (RFC 6120, sections 4.9.3.5 and 4.9.3.6).
+var ErrHostUnknown = errors.New("the server does not host this domain (host-unknown)")
 
 // xmppClient: RFC 6120, section 5.4, as a client.
 func xmppClient(c *chat, name string) error {
@@ -34,6 +39,9 @@ func (c *chat) xmpp(name, xmlns string) error {
 		return fmt.Errorf("stream: %w", err)
 	}
 	if i := strings.Index(features, "<stream:error"); i >= 0 {
+		if strings.Contains(features[i:], "<host-unknown") || strings.Contains(features[i:], "<host-gone") {
+			return fmt.Errorf("stream to %s: %w", to, ErrHostUnknown)
+		}
 		return refused("stream to "+to, features[i:])
 	}
 	if !strings.Contains(features, nsTLS) {
