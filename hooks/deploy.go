@@ -142,7 +142,7 @@ func (r *run) prepare(now time.Time) error {
 		if err != nil {
 			return err
 		}
-		r.next, r.before = append(r.next, next), append(r.before, before)
+		r.next, r.before = append(r.next, next.replacing(before)), append(r.before, before)
 		r.back = append(r.back, r.backOf(c, before, owner, now))
 	}
 	look := looks{remembering(namesIn), remembering(r.certificates)} // once for all targets
@@ -171,7 +171,7 @@ func (r *run) backOf(c Change, before state, owner ids, now time.Time) state {
 		return before // with owner and modes as they were, which worked
 	}
 	if c.Previous != nil {
-		if s := r.planned(c.Name, c.Previous, owner); other(s) && (r.writes() || c.Restore != nil) {
+		if s := r.planned(c.Name, c.Previous, owner).replacing(before); other(s) && (r.writes() || c.Restore != nil) {
 			return s
 		}
 	}

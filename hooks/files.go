@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -23,7 +24,20 @@ type file struct {
 	path string
 	data []byte
 	mode durable.FileMode
-	gone bool // there is none
+	acl  acl
+	// Lists that the directory has for new files do not count: the file gets
+	// acl, or none.
+	exact bool
+	gone  bool // there is none
+}
+
+// carrying is f with the list of the file whose place it takes: it still grants
+// named users and groups what it did.
+func (f file) carrying(list acl) file {
+	if f.acl = list.withMode(f.mode.Perm); f.acl != nil {
+		f.mode.Perm = f.acl.shown(f.mode.Perm)
+	}
+	return f
 }
 
 // A state is what one target has in place.
@@ -71,6 +85,17 @@ func (d *Deployment) Outputs() []Output {
 		}
 	}
 	return list
+}
+
+// replacing is s with what the files that are in place grant to named users and
+// groups.
+func (s state) replacing(before state) state {
+	files := make([]file, len(s.files))
+	for i, f := range s.files {
+		files[i] = f.carrying(before.files[i].acl)
+	}
+	s.files = files
+	return s
 }
 
 // planned is the state of a target that has p in place.
@@ -178,6 +203,21 @@ func read(path string) (f file, ok bool, err error) {
 	if !ok {
 		return f, false, nil
 	}
+	f.acl, f.exact = aclOf(path, info), true
 	f.data, f.mode = data, durable.FileMode{Perm: info.Mode().Perm(), UID: int(st.Uid), GID: int(st.Gid)}
 	return f, true, nil
+}
+
+// aclOf returns the list of the file that info is of. That of another file, or of
+// none that can be opened, is of an unknown form.
+func aclOf(path string, info fs.FileInfo) acl {
+	h, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return acl{}
+	}
+	defer h.Close()
+	if fi, err := h.Stat(); err != nil || !os.SameFile(fi, info) {
+		return acl{}
+	}
+	return readACL(h)
 }

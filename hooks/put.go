@@ -81,7 +81,8 @@ func (f file) there() bool {
 		want.GID = os.Getegid()
 	}
 	got, ok, err := read(f.path)
-	return err == nil && ok && !got.gone && got.mode == want && bytes.Equal(got.data, f.data)
+	sameACL := bytes.Equal(got.acl, f.acl) || f.acl == nil && !f.exact
+	return err == nil && ok && !got.gone && got.mode == want && sameACL && bytes.Equal(got.data, f.data)
 }
 
 // staged is the temporary name of path. A name that starts with a dot and ends
@@ -94,7 +95,26 @@ func staged(path string) string {
 // stage writes f, whole and durable, under its temporary name. That the name is
 // durable too is not needed before the rename, and one sync of the directory
 // does for all: so this is not [durable.WriteFile].
-func stage(f file) error { return durable.Stage(f.path, staged(f.path), f.data, f.mode) }
+func stage(f file) error { return durable.Stage(f.path, staged(f.path), f.data, f.protect) }
+
+// protect sets owner and permissions of f on h, its new file. Where the list
+// cannot be set, nobody gets more by the mode alone.
+func (f file) protect(h *os.File) error {
+	if f.mode.UID != -1 || f.mode.GID != -1 {
+		if err := h.Chown(f.mode.UID, f.mode.GID); err != nil {
+			return err
+		}
+	}
+	if len(f.acl) > 0 && writeACL(h, f.acl) == nil {
+		return nil // the mode is part of it
+	}
+	if f.exact {
+		if err := writeACL(h, nil); err != nil {
+			return err
+		}
+	}
+	return h.Chmod(f.acl.without(f.mode.Perm))
+}
 
 // place takes a staged file to its own name.
 func place(f file) error {

@@ -210,7 +210,7 @@ func (d *Dir) Mkdir(name string) (created bool, err error) {
 func (d *Dir) Create(name string, data []byte, m FileMode) error {
 	file, err := d.root.OpenFile(name, newFile, 0o600)
 	if err == nil {
-		err = fill(file, data, m)
+		err = fill(file, data, m.protect)
 		if err != nil {
 			_ = d.root.Remove(name)
 		}

@@ -75,17 +75,18 @@ func (d *Dir) ReplaceHint(name string, data []byte, m FileMode) error {
 }
 
 // Stage writes, whole and durable, what is to be renamed to path, as the new file
-// tmp in the same directory, which must pass [CheckDir]. What a killed run left
+// tmp in the same directory, which must pass [CheckDir]. It calls protect, which
+// sets owner and permissions, before the file has content. What a killed run left
 // there is removed. [SyncDir] makes the names durable after the renames, for all
 // files of a directory at once. The error is a [*WriteError] for path.
-func Stage(path, tmp string, data []byte, m FileMode) error {
+func Stage(path, tmp string, data []byte, protect func(*os.File) error) error {
 	if err := CheckDir(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	os.Remove(tmp)
 	file, err := os.OpenFile(tmp, newFile, 0o600)
 	if err == nil {
-		err = fill(file, data, m)
+		err = fill(file, data, protect)
 	}
 	if err != nil {
 		os.Remove(tmp)
@@ -107,15 +108,20 @@ func SyncDir(path string) error {
 // newFile opens a file that is not there yet.
 const newFile = os.O_WRONLY | os.O_CREATE | os.O_EXCL | syscall.O_NOFOLLOW
 
-// fill gives a new file its owner and mode, and only then its content, makes it
-// durable and closes it.
-func fill(file *os.File, data []byte, m FileMode) (err error) {
+// protect gives a new file its owner and mode.
+func (m FileMode) protect(file *os.File) error {
 	if m.UID != -1 || m.GID != -1 {
-		err = file.Chown(m.UID, m.GID)
+		if err := file.Chown(m.UID, m.GID); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = file.Chmod(m.Perm)
-	}
+	return file.Chmod(m.Perm)
+}
+
+// fill protects a new file, and only then gives it its content, makes it durable
+// and closes it.
+func fill(file *os.File, data []byte, protect func(*os.File) error) error {
+	err := protect(file)
 	if err == nil {
 		_, err = file.Write(data)
 	}
