@@ -61,8 +61,8 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// deadly is a place at which nobody lives who looks: as soon as it is dialled,
-// the process whose id is in a file is killed.
+// deadly is a place at which nobody lives who looks: as soon as it is dialled and
+// the file is there, the process whose id is in it is killed.
 func deadly(t *testing.T, pid string) probe.Endpoint {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -75,16 +75,22 @@ func deadly(t *testing.T, pid string) probe.Endpoint {
 	}
 	var waiting sync.WaitGroup
 	waiting.Go(func() {
-		conn, err := ln.Accept()
-		if err != nil {
-			return // nobody came
+		var id []byte
+		for len(id) == 0 {
+			conn, err := ln.Accept()
+			if err != nil {
+				return // nobody came
+			}
+			defer conn.Close()
+			if id, err = os.ReadFile(pid); err != nil && !os.IsNotExist(err) {
+				t.Error(err)
+				return
+			}
+			if len(id) == 0 {
+				conn.Close() // it looks before it begins
+			}
 		}
-		defer conn.Close()
-		id, err := os.ReadFile(pid)
-		var process int
-		if err == nil {
-			process, err = strconv.Atoi(strings.TrimSpace(string(id)))
-		}
+		process, err := strconv.Atoi(strings.TrimSpace(string(id)))
 		if err == nil {
 			err = syscall.Kill(process, syscall.SIGKILL)
 		}

@@ -3,6 +3,7 @@ package hooks
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -11,31 +12,40 @@ import (
 // A run is one call of Deploy.
 type run struct {
 	*Deployment
-	log     *slog.Logger
-	changes []Change
-	// By change:
-	next   []state // to be in place
-	before []state // in place when we came
-	back   []state // to go back to; without a pair if nothing is known to work
+	log      *slog.Logger
+	targets  []*target  // that can be deployed
+	failures []*Failure // of the others, and of those that came to nothing
+	touched  bool       // something is not as it was when the run began
+}
 
-	touched bool // something is not as it was when we came
-	up      bool // the server was seen to serve all that there is to go back to
+// A target is a change on its way.
+type target struct {
+	Change
+	next    state // to be in place
+	before  state // in place when the run began
+	back    state // to go back to; without a pair if nothing is known to work
+	current state // in place now, or as good as
+	queries []*query
 }
 
 // Deploy brings all changes into use: each pair is verified by itself, the
-// files are written, check and reload run once, and every endpoint must serve
-// the new leaf for every name. It returns nil or an *Error.
+// files are written, check and reload run once, and the endpoints must serve
+// the new leaves (see [Deployment.Verify]). It returns nil or an *Error.
 //
-// When a step fails, each target goes back to Previous if that is still valid,
-// or else to the files that were there if they are a valid pair:
+// A change that cannot be deployed is left out, and does not hold up the others.
+//
+// When a later step fails, a target goes back to Previous, or else to the files
+// that were there if they are a valid pair, but to none that ends before NextTry:
 //
 //   - Check fails: the server has not been told of anything, so the files are
 //     put back and nothing is reloaded. A reload with a configuration that
 //     does not pass its check can end a server; relayd drops what it has
 //     before it reads the new.
-//   - Reload fails: the files are put back, checked, and loaded again.
-//   - Verification fails: likewise, but only for the targets that are not
-//     served. One that is misconfigured must not keep back the others.
+//   - Reload fails: the files are put back, checked, and loaded again, unless
+//     the target was served nowhere before, where endpoints can tell.
+//   - Verification fails: likewise, but only for the targets of which something
+//     was served well before and is not now. An endpoint that was down before,
+//     or serves the same, would do no better with the previous pair.
 //
 // A server that served the previous pairs before, and does not after it has
 // loaded them again, is restarted, if the deployment says how.
@@ -50,123 +60,181 @@ func (d *Deployment) Deploy(ctx context.Context, changes []Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	r := &run{Deployment: d, changes: changes, log: logger(d.Log).With("deployment", d.Name)}
-	step, failing, err := r.forward(ctx)
-	if err == nil {
+	r := &run{Deployment: d, log: logger(d.Log).With("deployment", d.Name)}
+	r.prepare(changes, time.Now())
+	if len(r.targets) > 0 {
+		failures := r.forward(ctx)
+		if len(failures) > 0 && r.touched {
+			failures = r.rollback(ctx, failures)
+		}
+		r.failures = append(r.failures, failures...)
+	}
+	if len(r.failures) == 0 {
 		return nil
 	}
-	e := &Error{Deployment: d.Name, Step: step, Err: err}
-	for _, i := range failing {
-		e.Failed = append(e.Failed, changes[i].Name)
-	}
-	r.retreat(ctx, e, failing)
-	return e
+	return &Error{Failures: r.failures}
 }
 
-// forward does the steps in order. On failure it returns the step and the
-// changes that are to be taken back.
-func (r *run) forward(ctx context.Context) (step string, failing []int, err error) {
-	all := make([]int, len(r.changes))
-	for i := range all {
-		all[i] = i
-	}
-	if err := r.prepare(time.Now()); err != nil {
-		return StepInstall, all, err
-	}
-	if len(r.Verify) > 0 && r.installed() { // else nobody knows what is served
-		if _, err := r.verify(ctx, r.next, once); err == nil {
+// forward does the steps in order, and returns what failed.
+func (r *run) forward(ctx context.Context) []*Failure {
+	r.probeBefore(ctx)
+	if r.installed() { // then only a probe may be missing
+		if failures := r.judge(); len(failures) == 0 {
 			r.log.Info("verified what was deployed before")
-			return "", nil, nil
+			return nil
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return StepInstall, all, err
+		return r.all(StepInstall, err)
 	}
 	if r.writes() {
-		touched, err := put(r.next)
-		r.touched = touched || err == nil // even where a run that was killed had put them there
-		if err != nil {
-			return StepInstall, all, err
+		if err := r.install(); err != nil {
+			return r.all(StepInstall, err)
+		}
+		if len(r.targets) == 0 {
+			return nil
 		}
 	}
-	ev := r.event(EventDeploy, r.next, nil)
+	ev := r.event(EventDeploy, nil)
 	if err := r.run(ctx, r.Check, ev); err != nil {
-		return StepCheck, all, err
+		return r.all(StepCheck, err)
 	}
-	r.up = len(r.Restart) > 0 && r.serves(ctx, r.back)
-	return r.use(ctx, all, r.next, ev)
+	var failures []*Failure
+	step, err := r.use(ctx, r.targets, ev, func(p patience) error {
+		failures = r.verify(ctx, p)
+		return joined(failures)
+	})
+	if step == StepReload {
+		return r.all(StepReload, err)
+	}
+	r.explain(failures)
+	return failures
 }
 
-// use makes the server use the states of the changes which, and looks whether
-// all are served. It returns as forward does.
-func (r *run) use(ctx context.Context, which []int, states []state, ev Event) (step string, failing []int, err error) {
+// install writes the files. A target whose files cannot be written is left out.
+func (r *run) install() error {
+	fit := r.targets[:0:0]
+	for i, err := range stage(nexts(r.targets)) {
+		if t := r.targets[i]; err != nil {
+			r.failures = append(r.failures, r.failure(StepInstall, err, t))
+		} else {
+			t.current = t.next
+			fit = append(fit, t)
+		}
+	}
+	r.targets = fit
+	touched, err := place(nexts(fit))
+	r.touched = touched || err == nil // even where a run that was killed had put them there
+	return err
+}
+
+// nexts lists what is to be in place.
+func nexts(targets []*target) []state {
+	list := make([]state, len(targets))
+	for i, t := range targets {
+		list[i] = t.next
+	}
+	return list
+}
+
+// use makes the server use what is in place for the targets which, until
+// verify says that it does. It returns the step that failed.
+func (r *run) use(ctx context.Context, which []*target, ev Event, verify func(patience) error) (step string, err error) {
 	for n := 1; ; n++ {
-		if err := r.load(ctx, which, states, ev); err != nil {
-			return StepReload, which, err
+		if err := r.load(ctx, which, ev); err != nil {
+			return StepReload, err
 		}
 		p := untilDeadline
 		if n < r.Reloads {
 			p = aWhile
 		}
-		if failing, err = r.verify(ctx, states, p); err == nil {
-			return "", nil, nil
+		err := verify(p)
+		if err == nil {
+			return "", nil
 		}
 		if n >= r.Reloads || ctx.Err() != nil {
-			return StepVerify, failing, r.explained(err, failing)
+			return StepVerify, err
 		}
 		r.log.Info("reloaded again, since not everything is served", "err", err)
 	}
 }
 
-// prepare makes the plan, and refuses one that could not succeed.
-func (r *run) prepare(now time.Time) error {
-	var targets []string
-	for _, c := range r.changes {
-		if c.New == nil {
-			return fmt.Errorf("target %q: no pair to deploy", c.Name)
-		}
-		targets = append(targets, c.Name)
-	}
+// prepare finds the targets that can be deployed.
+func (r *run) prepare(changes []Change, now time.Time) {
 	r.touched = !r.writes() // the store has been switched already
 	var owner ids
-	err := r.sound(targets...)
-	if err == nil && r.writes() {
-		owner, err = r.owner()
-	}
-	if err != nil {
-		return err
-	}
-	for _, c := range r.changes {
-		next := r.planned(c.Name, c.New, owner)
-		before, err := r.found(next)
-		if err != nil {
-			return err
+	if r.writes() {
+		var err error
+		if owner, err = r.owner(); err != nil {
+			f := &Failure{Deployment: r.Name, Step: StepInstall, Err: err}
+			for _, c := range changes {
+				f.Targets = append(f.Targets, c.Name)
+			}
+			r.failures = append(r.failures, f)
+			return
 		}
-		r.next, r.before = append(r.next, next.replacing(before)), append(r.before, before)
-		r.back = append(r.back, r.backOf(c, before, owner, now))
 	}
 	look := looks{remembering(namesIn), remembering(r.certificates)} // once for all targets
-	if r.Single && len(r.changes) > 1 {
-		r.log.Warn("server presents one certificate only: set one_certificate", "targets", targets)
-	}
-	for _, c := range r.changes {
-		want := c.Names
-		if len(want) == 0 {
-			want = c.New.Names()
+	taken := map[string]bool{}
+	var names []string
+	for _, c := range changes {
+		t, err := r.target(c, owner, taken, now)
+		if err != nil {
+			r.failures = append(r.failures, r.failure(StepInstall, err, t))
+			continue
 		}
-		if err := c.New.Check(want, now); err != nil {
-			return fmt.Errorf("target %q: %w", c.Name, err)
-		}
-		for _, w := range r.warnings(c.Name, want, look) {
+		r.targets, names = append(r.targets, t), append(names, c.Name)
+		for _, w := range r.warnings(c.Name, t.wanted(), look) {
 			r.log.Warn(w)
 		}
 	}
-	return nil
+	if r.Single && len(names) > 1 {
+		r.log.Warn("server presents one certificate only: set one_certificate", "targets", names)
+	}
+}
+
+// target plans what to do for one change, and refuses one that could not
+// succeed.
+func (r *run) target(c Change, owner ids, taken map[string]bool, now time.Time) (*target, error) {
+	t := &target{Change: c}
+	if c.New == nil {
+		return t, errors.New("no pair to deploy")
+	}
+	if err := r.claim(c.Name, taken); err != nil {
+		return t, err
+	}
+	t.next = r.planned(c.Name, c.New, owner)
+	var err error
+	if t.before, err = r.found(t.next); err != nil {
+		return t, err
+	}
+	if err := c.New.Check(t.wanted(), now); err != nil {
+		return t, fmt.Errorf("target %q: %w", c.Name, err)
+	}
+	t.next = t.next.replacing(t.before)
+	t.back = r.backOf(c, t.before, owner, now)
+	t.current = t.next
+	t.queries = r.queriesFor(t)
+	return t, nil
+}
+
+// wanted are the names that the new pair has to be for.
+func (t *target) wanted() []string {
+	if len(t.Names) > 0 {
+		return t.Names
+	}
+	return t.New.Names()
 }
 
 // backOf decides what c would go back to.
 func (r *run) backOf(c Change, before state, owner ids, now time.Time) state {
-	other := func(s state) bool { return s.valid(now) && !bytes.Equal(s.pair.FullChain(), c.New.FullChain()) }
+	until := c.NextTry
+	if until.IsZero() {
+		until = now.Add(leastLeft)
+	}
+	other := func(s state) bool {
+		return s.valid(now) && s.valid(until) && !bytes.Equal(s.pair.FullChain(), c.New.FullChain())
+	}
 	if c.Previous != nil && before.pair != nil && before.pair.Fingerprint() == c.Previous.Fingerprint() && other(before) {
 		return before // with owner and modes as they were, which worked
 	}
@@ -181,15 +249,15 @@ func (r *run) backOf(c Change, before state, owner ids, now time.Time) state {
 	return state{}
 }
 
-// installed tells whether all that is missing is a look: every change was
-// deployed before, and its files are still there.
+// installed reports whether all that is missing is a probe: every change was
+// deployed before, its files are still there, and there is an endpoint.
 func (r *run) installed() bool {
-	for i, c := range r.changes {
-		if !c.Deployed || !r.before[i].equal(r.next[i]) {
+	for _, t := range r.targets {
+		if !t.Deployed || !t.before.equal(t.next) {
 			return false
 		}
 	}
-	return true
+	return len(r.Verify) > 0
 }
 
 // run runs one of the deployment's commands, if there is one.
@@ -201,14 +269,14 @@ func (r *run) run(ctx context.Context, argv []string, ev Event) error {
 	return c.Run(ctx, ev)
 }
 
-// load makes the server use the states of the changes which.
-func (r *run) load(ctx context.Context, which []int, states []state, ev Event) error {
+// load makes the server use what is in place for the targets which.
+func (r *run) load(ctx context.Context, which []*target, ev Event) error {
 	if r.Socket == "" {
 		return r.run(ctx, r.Reload, ev)
 	}
 	var err error
-	for _, i := range which {
-		if err = r.update(ctx, expand(r.Combined, r.changes[i].Name), states[i].pair.Combined()); err != nil {
+	for _, t := range which {
+		if err = r.update(ctx, expand(r.Combined, t.Name), t.current.pair.Combined()); err != nil {
 			break
 		}
 	}
@@ -220,22 +288,23 @@ func (r *run) load(ctx context.Context, which []int, states []state, ev Event) e
 }
 
 // event is what the commands of a run are told.
-func (r *run) event(kind string, states []state, cause error) Event {
+func (r *run) event(kind string, cause error) Event {
 	ev := Event{Kind: kind}
 	if cause != nil {
 		ev.Error = cause.Error()
 	}
-	for _, c := range r.changes {
-		ev.Names = append(ev.Names, c.Name)
+	for _, t := range r.targets {
+		ev.Names = append(ev.Names, t.Name)
 	}
-	if len(r.changes) > 1 {
+	if len(r.targets) > 1 {
 		return ev
 	}
-	ev.Name = r.changes[0].Name
+	t := r.targets[0]
+	ev.Name = t.Name
 	if kind == EventDeploy {
-		ev.Dir = r.changes[0].Dir // on the way back there is no version to name
+		ev.Dir = t.Dir // on the way back there is no version to name
 	}
-	if p := states[0].pair; p != nil {
+	if p := t.current.pair; p != nil {
 		ev.Fingerprint, ev.NotAfter = p.Fingerprint(), p.Leaf.NotAfter
 	}
 	return ev

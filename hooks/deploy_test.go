@@ -17,28 +17,29 @@ import (
 
 const plain, host = "example.org", "matrix.example.org"
 
-// failure returns the *Error in err, which has to have this step.
-func failure(t *testing.T, err error, step string) *Error {
+// failure returns the one *Failure in err, which has to have this step.
+func failure(t *testing.T, err error, step string) *Failure {
 	t.Helper()
 	e, ok := errors.AsType[*Error](err)
-	if !ok {
-		t.Fatalf("Deploy = %v, want *Error", err)
+	if !ok || len(e.Failures) != 1 {
+		t.Fatalf("Deploy = %v, want *Error with one failure", err)
 	}
-	if e.Step != step {
-		t.Fatalf("step = %s (%v), want %s", e.Step, err, step)
+	f := e.Failures[0]
+	if f.Step != step {
+		t.Fatalf("step = %s (%v), want %s", f.Step, err, step)
 	}
-	if e.Remedy() == "" || strings.Contains(err.Error(), "\n") {
-		t.Errorf("message %q, remedy %q", err, e.Remedy())
+	if f.Remedy() == "" || strings.Contains(err.Error(), "\n") {
+		t.Errorf("message %q, remedy %q", err, f.Remedy())
 	}
-	return e
+	return f
 }
 
-// stands fails unless e says that things stand so.
-func (e *Error) stands(t *testing.T, rolledBack, installed bool, failed ...string) {
+// stands fails unless f says that things stand so.
+func (f *Failure) stands(t *testing.T, rolledBack, installed bool, failed ...string) {
 	t.Helper()
-	if e.RolledBack != rolledBack || e.Installed != installed || e.RollbackErr != nil || strings.Join(e.Failed, " ") != strings.Join(failed, " ") {
-		t.Errorf("RolledBack %v, RollbackErr %v, Installed %v, Failed %q (%v)\nwant %v, nil, %v, %q",
-			e.RolledBack, e.RollbackErr, e.Installed, e.Failed, e, rolledBack, installed, failed)
+	if f.RolledBack != rolledBack || f.Installed != installed || f.RollbackErr != nil || strings.Join(f.Targets, " ") != strings.Join(failed, " ") {
+		t.Errorf("RolledBack %v, RollbackErr %v, Installed %v, Targets %q (%v)\nwant %v, nil, %v, %q",
+			f.RolledBack, f.RollbackErr, f.Installed, f.Targets, f, rolledBack, installed, failed)
 	}
 }
 

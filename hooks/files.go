@@ -29,6 +29,8 @@ type file struct {
 	// acl, or none.
 	exact bool
 	gone  bool // there is none
+
+	inPlace bool // as it is to be, when it was staged
 }
 
 // carrying is f with the list of the file whose place it takes: it still grants
@@ -203,14 +205,14 @@ func read(path string) (f file, ok bool, err error) {
 	if !ok {
 		return f, false, nil
 	}
-	f.acl, f.exact = aclOf(path, info), true
+	f.acl, f.exact = aclOfFile(path, info), true
 	f.data, f.mode = data, durable.FileMode{Perm: info.Mode().Perm(), UID: int(st.Uid), GID: int(st.Gid)}
 	return f, true, nil
 }
 
-// aclOf returns the list of the file that info is of. That of another file, or of
+// aclOfFile returns the list of the file that info is of. That of another file, or of
 // none that can be opened, is of an unknown form.
-func aclOf(path string, info fs.FileInfo) acl {
+func aclOfFile(path string, info fs.FileInfo) acl {
 	h, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return acl{}

@@ -22,7 +22,6 @@ import (
 
 	"keypaird/hooks/probe"
 	"keypaird/renew/keypair"
-	"keypaird/renew/problem"
 )
 
 // A Deployment is one server that uses pairs: its files, how it is told that
@@ -60,11 +59,18 @@ type Deployment struct {
 	// there may be served instead of the new one. Zero: it takes those it is told.
 	Scans int
 
-	Verify   []probe.Endpoint // where the new leaf must be served, for every name; empty: nowhere
-	Patience time.Duration    // with a server that does not serve it; zero means 15 s, or Timeout if that is less
-	Timeout  time.Duration    // of each command; zero means DefaultTimeout
-	Log      *slog.Logger     // nil: nothing is logged
+	// Verify is where the new leaf must be served, for every name. A name is not
+	// demanded at an endpoint that does not know it, and did not before the
+	// deployment; but each must serve some. Empty: nowhere.
+	Verify   []probe.Endpoint
+	Patience time.Duration // with a server that does not serve it; zero means 15 s, or Timeout if that is less
+	Timeout  time.Duration // of each command; zero means DefaultTimeout
+	Log      *slog.Logger  // nil: nothing is logged
 }
+
+// leastLeft is how long a pair must be good for to go back to, where nobody says
+// when the next try comes.
+const leastLeft = 15 * time.Minute
 
 // A Change is one target's new pair on its way to a deployment.
 type Change struct {
@@ -78,70 +84,16 @@ type Change struct {
 	// Restore makes Previous the live version again. It is called instead of
 	// writing files by a deployment that writes none; may be nil.
 	Restore func() error
+	// WasVerified: Previous was verified in this deployment, so that endpoints
+	// which know none of the names are no news.
+	WasVerified bool
+	// NextTry is when this deployment is tried again if it fails. A pair that
+	// ends before that is not gone back to. Zero means in 15 minutes.
+	NextTry time.Time
 
 	// This pair was installed and reloaded before and only not verified: look
 	// first, and do the rest only if it is not served.
 	Deployed bool
-}
-
-// The steps of a deployment, in order.
-const (
-	StepInstall = "install" // verify the pair, write the files
-	StepCheck   = "check"
-	StepReload  = "reload" // or haproxy's socket
-	StepVerify  = "verify"
-)
-
-// An Error reports a deployment that failed, and how things stand now.
-type Error struct {
-	Deployment string
-	Step       string
-	Err        error // what failed
-
-	// The previous pairs are in place again. If the server had been told of
-	// the new ones, it has been told of that too, unless RollbackErr.
-	RolledBack  bool
-	Restarted   bool  // Reload was not enough for that, Restart was
-	RollbackErr error // what failed on the way back
-	// Files and reload took effect and were not taken back: only verification
-	// is missing.
-	Installed bool
-	// The targets that failed. After StepVerify, others of the same call may
-	// be in place and verified.
-	Failed []string
-}
-
-func (e *Error) Error() string {
-	s := e.Err.Error()
-	if e.Step == StepVerify {
-		s = "verifying: " + s
-	}
-	switch {
-	case e.RolledBack && e.RollbackErr != nil:
-		return s + "; the previous pair is back in place, but " + e.RollbackErr.Error()
-	case e.RollbackErr != nil:
-		return s + "; going back to the previous pair failed too: " + e.RollbackErr.Error()
-	case e.Restarted:
-		return s + "; the previous pair is back in place, and the server was restarted for it"
-	case e.RolledBack:
-		return s + "; the previous pair is back in place"
-	case e.Installed:
-		return s + "; the new pair stays in place"
-	}
-	return s
-}
-
-func (e *Error) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *Error) Remedy() string {
-	if remedy := problem.Remedy(e.Err); remedy != "" {
-		return remedy
-	}
-	if e.Step == StepVerify {
-		return "see in the server's log whether it took the new pair, and whether it listens where verify of [deploy." + e.Deployment + "] says, then: keypaird issue"
-	}
-	return "correct [deploy." + e.Deployment + "] in the configuration, then: keypaird issue"
 }
 
 // Paths returns every file the deployment writes for the target name.

@@ -60,26 +60,38 @@ func parseID(setting, kind, name, text string) (int, error) {
 	return int(n), nil
 }
 
-// sound checks what the configuration says about the files of the targets:
-// absolute, one for each purpose.
+// sound checks what the configuration says about the files of targets.
 func (d *Deployment) sound(names ...string) error {
+	taken := map[string]bool{}
+	for _, name := range names {
+		if err := d.claim(name, taken); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// claim checks what the configuration says about the files of a target:
+// absolute, one for each purpose, none of those taken by others. They are taken
+// then.
+func (d *Deployment) claim(name string, taken map[string]bool) error {
 	if d.Socket != "" && d.Combined == "" {
 		return problem.New("socket needs combined, the one file haproxy knows a certificate by", "set combined")
 	}
-	all := map[string]bool{}
-	for _, name := range names {
-		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
-			return problem.Newf("choose another name", "target name %q cannot be part of a path", name)
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+		return problem.Newf("choose another name", "target name %q cannot be part of a path", name)
+	}
+	paths := d.Paths(name)
+	for i, p := range paths {
+		if !filepath.IsAbs(p) {
+			return problem.Newf("write it from / on", "%s is not an absolute path", p)
 		}
-		for _, p := range d.Paths(name) {
-			if !filepath.IsAbs(p) {
-				return problem.Newf("write it from / on", "%s is not an absolute path", p)
-			}
-			if all[p] {
-				return problem.Newf("use {name} in the path, and combined for key and chain in one file", "%s is to hold two things", p)
-			}
-			all[p] = true
+		if taken[p] || slices.Contains(paths[:i], p) {
+			return problem.Newf("use {name} in the path, and combined for key and chain in one file", "%s is to hold two things", p)
 		}
+	}
+	for _, p := range paths {
+		taken[p] = true
 	}
 	return nil
 }

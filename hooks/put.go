@@ -2,12 +2,14 @@ package hooks
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,41 +20,74 @@ import (
 // hardly slower than one.
 const stagers = 16
 
-// put brings states about: every file is first written, whole and durable,
-// under a temporary name beside its own, and only then all are renamed, key
-// and chain of a pair back to back. Until touched, everything is as it was. A
-// file that is there already is left alone, so that going back to one that
-// could not be written succeeds.
+// put brings states about, all or, until touched, none.
 func put(states []state) (touched bool, err error) {
-	var files []file
-	for _, s := range states {
-		files = append(files, s.files...)
+	for _, err := range stage(states) {
+		if err != nil {
+			unstage(states)
+			return false, err
+		}
 	}
-	there := make([]bool, len(files))
+	return place(states)
+}
+
+// stage writes every file, whole and durable, under a temporary name beside its
+// own, and says by state what failed: nothing is left then of the files of that
+// state. A file that is there already is left alone, so that going back to one
+// that could not be written succeeds.
+func stage(states []state) []error {
+	errs := make([]error, len(states))
 	var g errgroup.Group
 	g.SetLimit(stagers)
-	for i, f := range files {
-		g.Go(func() error {
-			if there[i] = f.there(); !there[i] && !f.gone {
-				return stage(f)
-			}
-			os.Remove(staged(f.path)) // of a run that was killed
-			return nil
-		})
+	var mu sync.Mutex
+	for i := range states {
+		for k := range states[i].files {
+			f := &states[i].files[k]
+			g.Go(func() error {
+				err := f.stage()
+				mu.Lock()
+				defer mu.Unlock()
+				errs[i] = cmp.Or(errs[i], err)
+				return nil
+			})
+		}
 	}
-	err = g.Wait()
+	g.Wait()
+	for i, err := range errs {
+		if err != nil {
+			unstage(states[i : i+1])
+		}
+	}
+	return errs
+}
+
+// unstage removes the temporary files.
+func unstage(states []state) {
+	for _, s := range states {
+		for _, f := range s.files {
+			os.Remove(staged(f.path))
+		}
+	}
+}
+
+// place takes staged files to their own names, key and chain of a pair back to
+// back. Until touched, everything is as it was.
+func place(states []state) (touched bool, err error) {
 	dirs := map[string]bool{} // of files that are there, too: who put them there may have been killed before this
-	for i, f := range files {
-		if err == nil {
+	for _, s := range states {
+		for _, f := range s.files {
+			if err != nil {
+				break
+			}
 			dirs[filepath.Dir(f.path)] = true
-			if !there[i] {
-				err = place(f)
+			if !f.inPlace {
+				err = f.place()
 				touched = true
 			}
 		}
-		if err != nil {
-			os.Remove(staged(f.path))
-		}
+	}
+	if err != nil {
+		unstage(states)
 	}
 	for dir := range dirs {
 		if e := durable.SyncDir(dir); err == nil && e != nil {
@@ -92,10 +127,18 @@ func staged(path string) string {
 	return filepath.Join(filepath.Dir(path), ".keypaird-"+hex.EncodeToString(sum[:6])+".tmp")
 }
 
-// stage writes f, whole and durable, under its temporary name. That the name is
+// stage writes f, whole and durable, under its temporary name, unless it is there
+// already. That the name is
 // durable too is not needed before the rename, and one sync of the directory
 // does for all: so this is not [durable.WriteFile].
-func stage(f file) error { return durable.Stage(f.path, staged(f.path), f.data, f.protect) }
+func (f *file) stage() error {
+	tmp := staged(f.path)
+	os.Remove(tmp) // of a run that was killed
+	if f.inPlace = f.there(); f.inPlace || f.gone {
+		return nil
+	}
+	return durable.Stage(f.path, tmp, f.data, f.protect)
+}
 
 // protect sets owner and permissions of f on h, its new file. Where the list
 // cannot be set, nobody gets more by the mode alone.
@@ -117,7 +160,7 @@ func (f file) protect(h *os.File) error {
 }
 
 // place takes a staged file to its own name.
-func place(f file) error {
+func (f file) place() error {
 	if f.gone {
 		if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

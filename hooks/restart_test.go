@@ -97,7 +97,7 @@ func TestRestart(t *testing.T) {
 		}, "reload reload restart", `remote error: tls: internal error`},
 		{"did not run before", func(t *testing.T, f *frail) {
 			write(t, f.in("dead"), "")
-		}, "reload reload", "exit status 1"},
+		}, "reload", "exit status 1"},
 		{"nobody can see whether it runs", func(t *testing.T, f *frail) {
 			f.d.Reload = f.command(t, "reload", "exit 1")
 			f.d.Verify = nil
@@ -116,8 +116,11 @@ func TestRestart(t *testing.T) {
 			f := startFrail(t, old)
 			tt.set(t, f)
 			err := f.d.Deploy(t.Context(), []Change{{Name: plain, New: good(t, plain), Previous: old}})
-			e, ok := errors.AsType[*Error](err)
-			if !ok || !e.RolledBack || e.Restarted != (e.RollbackErr == nil && strings.HasSuffix(tt.ran, "restart")) {
+			e, ok := errors.AsType[*Failure](err)
+			if !ok {
+				t.Fatalf("Deploy = %v, want a *Failure", err)
+			}
+			if e.RolledBack != (tt.ran != "reload") || e.Restarted != (e.RollbackErr == nil && strings.HasSuffix(tt.ran, "restart")) {
 				t.Fatalf("Deploy = %v (%+v)", err, e)
 			}
 			want := strings.ReplaceAll(tt.want, "HOOK", f.d.Reload[0])
@@ -130,8 +133,8 @@ func TestRestart(t *testing.T) {
 			if got := strings.Join(strings.Fields(text(t, f.ran)), " "); got != tt.ran {
 				t.Errorf("ran %q, want %q", got, tt.ran)
 			}
-			if text(t, f.in("crt")) != string(old.FullChain()) {
-				t.Error("the previous pair is not back")
+			if back := text(t, f.in("crt")) == string(old.FullChain()); back != e.RolledBack {
+				t.Errorf("the previous pair is back: %t", back)
 			}
 		})
 	}

@@ -5,43 +5,78 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"keypaird/renew/durable"
 )
 
-// retreat takes the changes failing back as far as that is wise, and tells e
-// how things stand.
-func (r *run) retreat(ctx context.Context, e *Error, failing []int) {
-	interrupted := ctx.Err() != nil
+// rollback takes the targets that failed back as far as that is better, and
+// returns the failures with how things stand.
+func (r *run) rollback(ctx context.Context, failures []*Failure) []*Failure {
+	step := failures[0].Step
+	var back, stay []*Failure
 	switch {
-	case !r.touched:
-		return
-	case e.Step == StepInstall, e.Step == StepCheck:
-		e.RolledBack, e.RollbackErr = r.putBack(ctx, e, failing)
-	case interrupted:
-		e.Installed = e.Step == StepVerify
-		return
+	case step == StepInstall, step == StepCheck:
+		back = r.putBack(ctx, failures[0])
+	case ctx.Err() != nil:
+		stay = failures
 	default:
-		e.RolledBack, e.RollbackErr = r.rollBack(ctx, e, failing)
-		e.Installed = e.Step == StepVerify && !e.RolledBack && e.RollbackErr == nil
+		back, stay = r.split(failures, func(t *target) bool { return r.wasBetter(t, step) })
+		r.rollBack(ctx, back)
 	}
-	log := r.log.With("step", e.Step)
-	switch {
-	case e.RolledBack:
-		log.Warn("previous pair put back")
-	case e.RollbackErr != nil:
-		log.Warn("going back failed", "err", e.RollbackErr)
-	case e.Installed:
-		log.Warn("new pair stays", "why", "it is in use, only not verified")
-	default:
-		log.Warn("new pair stays", "why", "nothing to go back to")
+	for _, f := range stay {
+		f.Installed = step == StepVerify
+	}
+	all := slices.Concat(back, stay)
+	if ctx.Err() == nil || len(back) > 0 {
+		r.logRollback(step, all)
+	}
+	return all
+}
+
+// logRollback says what became of the pairs that failed.
+func (r *run) logRollback(step string, failures []*Failure) {
+	for _, f := range failures {
+		log := r.log.With("step", step)
+		if len(r.targets) > 1 {
+			log = log.With("certs", f.Targets)
+		}
+		switch {
+		case f.RolledBack:
+			log.Warn("previous pair put back")
+		case f.RollbackErr != nil:
+			log.Warn("going back failed", "err", f.RollbackErr)
+		case f.targets[0].back.pair != nil:
+			log.Warn("new pair stays", "why", "the previous one would do no better")
+		case f.Installed:
+			log.Warn("new pair stays", "why", "it is in use, only not verified")
+		default:
+			log.Warn("new pair stays", "why", "nothing to go back to")
+		}
 	}
 }
 
-// restore brings the states of the changes which about, of those that have
-// one, and tells whether there were any and they are in place. They may be, and
-// the error be that a power failure may undo it.
-func (r *run) restore(which []int, states []state) (back bool, err error) {
+// wasBetter reports whether a target has something to go back to that does
+// better than the new pair: something was served well before, and is not now or,
+// where the reload failed, may not be for long. Where there are no endpoints,
+// nobody knows.
+func (r *run) wasBetter(t *target, step string) bool {
+	if t.back.pair == nil {
+		return false
+	}
+	now := time.Now()
+	return len(r.Verify) == 0 || slices.ContainsFunc(t.queries, func(q *query) bool {
+		if step == StepReload {
+			return q.before.fits(q.name, now)
+		}
+		return q.judge(now) == worse
+	})
+}
+
+// restore brings states about, and reports whether they are in place. They may be,
+// and the error be that a power failure may undo it.
+func (r *run) restore(targets []*target, states func(*target) state) (done bool, err error) {
 	var files []state
 	var failed, undurable error
 	note := func(err error) {
@@ -53,98 +88,141 @@ func (r *run) restore(which []int, states []state) (back bool, err error) {
 			failed = cmp.Or(failed, err)
 		}
 	}
-	for _, i := range which {
-		switch s := states[i]; {
-		case r.writes() && len(s.files) > 0:
-			files = append(files, s)
-		case !r.writes() && s.pair != nil:
-			back = true
-			note(r.changes[i].Restore())
+	for _, t := range targets {
+		if r.writes() {
+			files = append(files, states(t))
+		} else {
+			note(t.Restore())
 		}
 	}
 	if len(files) > 0 {
-		back = true
 		_, err := put(files)
 		note(err)
 	}
-	return back && failed == nil, cmp.Or(failed, undurable)
+	if failed == nil {
+		for _, t := range targets {
+			t.current = states(t)
+		}
+	}
+	return failed == nil, cmp.Or(failed, undurable)
 }
 
 // putBack is the way back while the server knows nothing yet: files only.
-func (r *run) putBack(ctx context.Context, e *Error, failing []int) (bool, error) {
-	if len(r.back) < len(r.changes) {
-		return false, nil
-	}
-	back := make([]state, len(r.changes))
-	var lone []int // nothing to go back to, but how it was can be had again
-	for i := range r.changes {
-		back[i] = r.back[i]
-		if b := r.before[i]; back[i].pair == nil && r.writes() && (b.pair != nil || b.absent()) && !b.equal(r.next[i]) {
-			back[i] = b
-			lone = append(lone, i)
+func (r *run) putBack(ctx context.Context, f *Failure) []*Failure {
+	way := map[*target]state{}
+	var first []*target // that had nothing before, which can be had again
+	for _, t := range f.targets {
+		switch {
+		case t.back.pair != nil:
+			way[t] = t.back
+		case r.writes() && t.before.absent():
+			way[t] = t.before
+			first = append(first, t)
 		}
 	}
-	done, err := r.restore(failing, back)
-	if err != nil || !done || len(lone) == 0 || e.Step != StepCheck || ctx.Err() != nil {
-		return done, err
+	back, stay := r.split([]*Failure{f}, func(t *target) bool { _, ok := way[t]; return ok })
+	if len(back) == 0 {
+		return stay
+	}
+	b := back[0]
+	b.RolledBack, b.RollbackErr = r.restore(b.targets, func(t *target) state { return way[t] })
+	if b.RollbackErr != nil || len(first) == 0 || f.Step != StepCheck || ctx.Err() != nil {
+		return append(back, stay...)
 	}
 	// Was it the new files that the check minded? If it minds as much without
 	// them, they are better than nothing.
-	if r.run(ctx, r.Check, r.event(EventRollback, back, e.Err)) == nil || ctx.Err() != nil {
-		return true, nil
+	if r.run(ctx, r.Check, r.event(EventRollback, f.Err)) == nil || ctx.Err() != nil {
+		return append(back, stay...)
 	}
-	done, err = r.restore(lone, r.next)
-	return len(lone) < len(failing) && done, err
+	again, back := r.split(back, func(t *target) bool { return slices.Contains(first, t) })
+	_, again[0].RollbackErr = r.restore(first, func(t *target) state { return t.next })
+	for _, b := range back {
+		b.RolledBack = true
+	}
+	return slices.Concat(back, again, stay)
 }
 
 // rollBack is the way back from what the server may have been told. Once the
 // files are back it is true, whatever becomes of the rest.
-func (r *run) rollBack(ctx context.Context, e *Error, failing []int) (bool, error) {
-	back, undurable := r.restore(failing, r.back)
-	if !back {
-		return false, undurable
+func (r *run) rollBack(ctx context.Context, failures []*Failure) {
+	if len(failures) == 0 {
+		return
 	}
-	now := make([]state, len(r.changes))
-	copy(now, r.next)
-	var which []int
-	for _, i := range failing {
-		if r.back[i].pair != nil {
-			now[i] = r.back[i]
-			which = append(which, i)
+	var which []*target
+	for _, f := range failures {
+		which = append(which, f.targets...)
+	}
+	done, err := r.restore(which, func(t *target) state { return t.back })
+	restarted := false
+	if done {
+		var failed error
+		if restarted, failed = r.reloadBack(ctx, which, r.event(EventRollback, joined(failures))); failed != nil {
+			err = failed
 		}
 	}
-	ev := r.event(EventRollback, now, e.Err)
+	for _, f := range failures {
+		f.RolledBack, f.RollbackErr, f.Restarted = done, err, restarted
+	}
+}
+
+// reloadBack makes the server use the previous pairs of the targets which.
+func (r *run) reloadBack(ctx context.Context, which []*target, ev Event) (restarted bool, err error) {
 	if err := r.run(ctx, r.Check, ev); err != nil {
-		return true, fmt.Errorf("reloading it failed too: %w", err)
+		return false, fmt.Errorf("reloading it failed too: %w", err)
 	}
-	err := r.reloaded(ctx, which, now, ev)
-	if err == nil {
-		return true, undurable
+	demanded := r.demandedBack(which)
+	step, err := r.use(ctx, which, ev, func(p patience) error { return r.verifyBack(ctx, demanded, p) })
+	switch {
+	case err == nil:
+		return false, nil
+	case step == StepReload && len(demanded) > 0 && r.verifyBack(ctx, demanded, once) == nil:
+		return false, nil // it refuses to be reloaded, but serves them still
+	case step == StepReload:
+		err = fmt.Errorf("reloading it failed too: %w", err)
+	default:
+		err = fmt.Errorf("verifying it failed too: %w", err)
 	}
-	if !r.up || ctx.Err() != nil {
-		return true, err
+	if len(r.Restart) == 0 || len(demanded) == 0 || ctx.Err() != nil {
+		return false, err
 	}
 	r.log.Warn("server is restarted, since it does not serve the previous pair", "err", err)
 	if failed := r.run(ctx, r.Restart, ev); failed != nil {
-		return true, fmt.Errorf("%w; restarting failed too: %w", err, failed)
+		return false, fmt.Errorf("%w; restarting failed too: %w", err, failed)
 	}
-	if _, failed := r.verify(ctx, now, untilDeadline); failed != nil {
-		return true, fmt.Errorf("%w; restarting did not help: %w", err, failed)
+	if failed := r.verifyBack(ctx, demanded, untilDeadline); failed != nil {
+		return false, fmt.Errorf("%w; restarting did not help: %w", err, failed)
 	}
-	e.Restarted = true
-	return true, undurable
+	return true, nil
 }
 
-// reloaded is the last of the way back: the server serves the states now, of
-// which those of the changes which are not what it knows. A server that refuses
-// to be reloaded may be serving them still, and more is not wanted.
-func (r *run) reloaded(ctx context.Context, which []int, now []state, ev Event) error {
-	step, _, err := r.use(ctx, which, now, ev)
-	switch {
-	case err == nil || step == StepReload && r.serves(ctx, now):
-		return nil
-	case step == StepReload:
-		return fmt.Errorf("reloading it failed too: %w", err)
+// demandedBack lists what has to be served after the way back: what was well
+// before the deployment, and of the targets that keep their new pair, what was
+// well with that.
+func (r *run) demandedBack(which []*target) []*query {
+	now := time.Now()
+	return r.queries(func(q *query) bool {
+		if slices.Contains(which, q.target) {
+			return q.before.fits(q.name, now)
+		}
+		return q.now.is(q.New)
+	})
+}
+
+// verifyBack probes until what is demanded is served as it was, or from the pair
+// that is in place now.
+func (r *run) verifyBack(ctx context.Context, demanded []*query, p patience) error {
+	well := func(q *query) bool {
+		same := q.before.leaf != nil && q.now.leaf != nil && q.now.leaf.Equal(q.before.leaf)
+		return q.now.is(q.current.pair) || same && q.current.pair != q.New
 	}
-	return fmt.Errorf("verifying it failed too: %w", err)
+	left := slices.Clone(demanded)
+	n := r.poll(ctx, left, p, well, func() bool { return false })
+	if err := ctx.Err(); err != nil || n == 0 {
+		return err
+	}
+	var missing []error
+	for _, q := range left[:n] {
+		missing = append(missing, q.failure(q.current.pair))
+	}
+	return newUnserved(missing)
 }

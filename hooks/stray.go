@@ -15,17 +15,18 @@ import (
 // maxStrays bounds how many files are read in search of certificates.
 const maxStrays = 5000
 
-// explained is err, why pairs of the changes which are not served, with the
-// files that may be the reason.
-func (r *run) explained(err error, which []int) error {
+// explain adds to failures of verification the files that may be the reason.
+func (r *run) explain(failures []*Failure) {
 	index := remembering(r.certificates)
-	for _, i := range which {
-		if files := r.strays(r.changes[i].Name, r.next[i].pair.Names(), index); len(files) > 0 {
-			remedy := "the server takes certificates from that directory by itself: remove " + strings.Join(files, ", ") + ", then: keypaird issue"
-			return problem.Newf(remedy, "%w; %s is for the same name", err, files[0])
+	for _, f := range failures {
+		for _, t := range f.targets {
+			if files := r.strays(t.Name, t.New.Names(), index); len(files) > 0 {
+				remedy := "the server takes certificates from that directory by itself: remove " + strings.Join(files, ", ") + ", then: keypaird issue"
+				f.Err = problem.Newf(remedy, "%w; %s is for the same name", f.Err, files[0])
+				break
+			}
 		}
 	}
-	return err
 }
 
 // strays returns the files that are not of the target name and hold a

@@ -2,13 +2,16 @@ package hooks
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"keypaird/hooks/probe"
+	"keypaird/renew/keypair"
 )
 
 // Verification: how long at most, how long if there is another reload to try,
@@ -44,96 +47,260 @@ func (d *Deployment) limit(p patience) time.Duration {
 	return limit
 }
 
-// A sight is one look that has to be taken: an endpoint and a name.
-type sight struct {
-	change   int
+// A query is one endpoint asked for one name of a target.
+type query struct {
+	*target
 	endpoint probe.Endpoint
 	name     string
-	err      error // of the last look
+	before   reply // before the first change
+	now      reply // the last one
 }
 
-// verify looks until every endpoint serves the leaves of states for all their
-// names, and returns the changes that are not served and the first reason. A
-// server takes a moment to follow a reload, and says nothing when it has.
-func (r *run) verify(ctx context.Context, states []state, p patience) (failing []int, err error) {
-	pending := r.sights(states)
-	limited, cancel := context.WithTimeout(ctx, r.limit(p))
-	defer cancel()
-	for pause := firstPause; len(pending) > 0; pause = min(2*pause, maxPause) {
-		pending = look(limited, pending, states)
-		if len(pending) == 0 || p == once || !wait(limited, pause) {
-			break
+// A reply is what an endpoint served, or why it served nothing.
+type reply struct {
+	leaf *x509.Certificate
+	err  error
+}
+
+// is reports whether the pair p was served.
+func (a reply) is(p *keypair.Pair) bool { return a.leaf != nil && p != nil && a.leaf.Equal(p.Leaf) }
+
+// fits reports whether a certificate was served that clients take at now for
+// the name, as far as dates and names go.
+func (a reply) fits(name string, now time.Time) bool {
+	return a.current(now) && probe.IsFor(a.leaf, name, false)
+}
+
+// current reports whether a certificate was served that has not ended.
+func (a reply) current(now time.Time) bool {
+	return a.leaf != nil && !now.Before(a.leaf.NotBefore) && !now.After(a.leaf.NotAfter)
+}
+
+// disowns reports whether the endpoint is up and not one for the name: an XMPP
+// server says so, others serve the certificate of other names.
+func (a reply) disowns(name string, now time.Time) bool {
+	return errors.Is(a.err, probe.ErrHostUnknown) || a.current(now) && !probe.IsFor(a.leaf, name, false)
+}
+
+// A verdict is what follows from the answers to a query.
+type verdict int
+
+const (
+	served    verdict = iota // the new pair is
+	elsewhere                // another's certificate or none, as before: the name is not served here
+	failing                  // the new pair is not served, and the previous one was not either
+	worse                    // the new pair is not served, and something was before
+)
+
+// judge compares the answers.
+func (q *query) judge(now time.Time) verdict {
+	wasFit, wasOurs := q.before.fits(q.name, now), q.ours(q.before)
+	switch {
+	case q.now.is(q.New):
+		return served
+	case wasFit && (wasOurs || !q.now.fits(q.name, now)):
+		return worse
+	case q.others(q.before, now) && q.others(q.now, now):
+		return elsewhere
+	case errors.Is(q.now.err, probe.ErrHostUnknown): // that is sure, whatever was before
+		return elsewhere
+	}
+	return failing
+}
+
+// ours reports whether a is a pair of the target from before.
+func (q *query) ours(a reply) bool {
+	return a.is(q.Previous) || a.is(q.back.pair) || a.is(q.target.before.pair)
+}
+
+// others reports whether the endpoint serves the name not at all, or with
+// another target's certificate: not with an older or a twin of the new one,
+// which is for the same names.
+func (q *query) others(a reply, now time.Time) bool {
+	if visit, ok := errors.AsType[*probe.VisitError](a.err); ok && visit.Stage == probe.Handshaking && !visit.TimedOut {
+		return true // some servers refuse the handshake for names they do not know
+	}
+	if a.leaf == nil {
+		return errors.Is(a.err, probe.ErrHostUnknown)
+	}
+	return a.current(now) && !a.is(q.New) && !q.ours(a) && !sameNames(a.leaf, q.New.Leaf)
+}
+
+// sameNames reports whether two certificates are for the same names.
+func sameNames(a, b *x509.Certificate) bool {
+	set := func(c *x509.Certificate) []string {
+		list := slices.Clone(c.DNSNames)
+		for _, ip := range c.IPAddresses {
+			list = append(list, ip.String())
 		}
+		slices.Sort(list)
+		return slices.Compact(list)
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	return slices.Equal(set(a), set(b))
+}
+
+// failure says why the pair want is not served.
+func (q *query) failure(want *keypair.Pair) error {
+	if q.now.err != nil {
+		return q.now.err
 	}
-	for _, s := range pending {
-		if len(failing) == 0 || failing[len(failing)-1] != s.change {
-			failing = append(failing, s.change)
-		}
-	}
-	switch n := len(pending) - 1; {
-	case n < 0:
-		return nil, nil
-	case n == 0:
-		return failing, pending[0].err
-	default:
-		return failing, fmt.Errorf("%w (and %d more)", pending[0].err, n)
+	return &probe.StaleError{
+		Endpoint: q.endpoint, ServerName: q.name, NotAfter: q.now.leaf.NotAfter,
+		Got: probe.Fingerprint(q.now.leaf), Want: want.Fingerprint(),
 	}
 }
 
-// serves tells whether all pairs there are in states are served, and there is
-// an endpoint to say so.
-func (r *run) serves(ctx context.Context, states []state) bool {
-	_, err := r.verify(ctx, states, once)
-	return err == nil && len(r.sights(states)) > 0
+// queriesFor lists what to ask about a target: at every endpoint, for every name.
+func (r *run) queriesFor(t *target) []*query {
+	names := t.New.Names()
+	if t.back.pair != nil {
+		for _, name := range t.back.pair.Names() {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	var list []*query
+	for _, name := range names {
+		for _, e := range r.Verify {
+			list = append(list, &query{target: t, endpoint: e, name: name})
+		}
+	}
+	return list
 }
 
-// sights lists all looks, by change.
-func (r *run) sights(states []state) []sight {
-	var list []sight
-	for i, s := range states {
-		if s.pair == nil {
-			continue
-		}
-		for _, name := range s.pair.Names() {
-			for _, e := range r.Verify {
-				list = append(list, sight{change: i, endpoint: e, name: name})
+// queries lists those of all targets that are wanted.
+func (r *run) queries(want func(*query) bool) []*query {
+	var list []*query
+	for _, t := range r.targets {
+		for _, q := range t.queries {
+			if want(q) {
+				list = append(list, q)
 			}
 		}
 	}
 	return list
 }
 
-// look takes one look at each and returns those that did not show what they
-// should.
-func look(ctx context.Context, pending []sight, states []state) []sight {
+// isNew reports whether the new pair is for the name that is asked for.
+func isNew(q *query) bool { return slices.Contains(q.New.Names(), q.name) }
+
+// probeBefore asks what is served before the first change.
+func (r *run) probeBefore(ctx context.Context) {
+	all := r.queries(func(*query) bool { return true })
+	limited, cancel := context.WithTimeout(ctx, r.limit(untilDeadline))
+	defer cancel()
+	probeAll(limited, all)
+	for _, q := range all {
+		q.before = q.now
+	}
+}
+
+// verify probes until the new pairs are served, and returns the targets that
+// are not. A server takes a moment to follow a reload, and says nothing when it
+// has.
+func (r *run) verify(ctx context.Context, p patience) []*Failure {
+	list := r.queries(isNew)
+	var failures []*Failure
+	left := r.poll(ctx, list, p, func(q *query) bool { return q.now.is(q.New) }, func() bool {
+		failures = r.judge()
+		return len(failures) == 0
+	})
+	if err := ctx.Err(); err != nil {
+		return r.all(StepVerify, err)
+	}
+	if left == 0 {
+		return nil
+	}
+	failures = r.judge()
+	if len(failures) == 0 {
+		r.warnElsewhere()
+	}
+	return failures
+}
+
+// poll probes each query of list until it is answered well, time is up, or, when
+// some time has passed, enough holds. It returns how many are left.
+func (r *run) poll(ctx context.Context, list []*query, p patience, well func(*query) bool, enough func() bool) (left int) {
+	limited, cancel := context.WithTimeout(ctx, r.limit(p))
+	defer cancel()
+	began := time.Now()
+	for pause := firstPause; len(list) > 0; pause = min(2*pause, maxPause) {
+		probeAll(limited, list)
+		list = slices.DeleteFunc(list, well)
+		if len(list) == 0 || p == once || time.Since(began) >= r.limit(aWhile) && enough() || !wait(limited, pause) {
+			break
+		}
+	}
+	return len(list)
+}
+
+// judge returns the targets that are not verified by the last answers, each with
+// all that is missing.
+//
+// A name that is not served at an endpoint, and was not before, is not demanded
+// there. But something has to be served at each endpoint, unless nothing was when
+// the previous pair was verified; and a target that is served nowhere has to be
+// unknown everywhere, not served with another certificate.
+func (r *run) judge() []*Failure {
+	now := time.Now()
+	seenAt, seen := map[probe.Endpoint]bool{}, map[*target]bool{}
+	list := r.queries(isNew)
+	for _, q := range list {
+		if q.judge(now) == served {
+			seenAt[q.endpoint], seen[q.target] = true, true
+		}
+	}
+	var failures []*Failure
+	missing := map[*target][]error{}
+	for _, q := range list {
+		switch v := q.judge(now); {
+		case v == served:
+		case v == elsewhere && (seenAt[q.endpoint] || q.WasVerified) && (seen[q.target] || q.now.disowns(q.name, now)):
+		default:
+			missing[q.target] = append(missing[q.target], q.failure(q.New))
+		}
+	}
+	for _, t := range r.targets {
+		if len(missing[t]) > 0 {
+			failures = append(failures, r.failure(StepVerify, newUnserved(missing[t]), t))
+		}
+	}
+	return failures
+}
+
+// warnElsewhere warns of the names that endpoints do not serve.
+func (r *run) warnElsewhere() {
+	now := time.Now()
+	for _, q := range r.queries(isNew) {
+		if q.judge(now) == elsewhere {
+			r.log.Warn("name not served at endpoint, as before", "cert", q.Name, "name", q.name, "endpoint", q.endpoint, "err", q.failure(q.New))
+		}
+	}
+}
+
+// probeAll asks each query once.
+func probeAll(ctx context.Context, list []*query) {
 	var g errgroup.Group
 	g.SetLimit(visitors)
-	for i := range pending {
+	for _, q := range list {
 		g.Go(func() error {
-			s := &pending[i]
 			visit, cancel := context.WithTimeout(ctx, maxVisit)
 			defer cancel()
-			err := probe.Verify(visit, s.endpoint, s.name, states[s.change].pair.Leaf)
+			chain, err := probe.Dial(visit, q.endpoint, q.name)
 			if errors.Is(err, context.DeadlineExceeded) {
-				err = fmt.Errorf("%s does not answer for %q in time", s.endpoint, s.name)
+				err = fmt.Errorf("%s does not answer for %q in time", q.endpoint, q.name)
 			}
-			if err == nil || s.err == nil || ctx.Err() == nil {
-				s.err = err // but a look that our deadline ended says less than the one before
+			switch {
+			case err == nil:
+				q.now = reply{leaf: chain[0]}
+			case q.now.leaf == nil && q.now.err == nil || ctx.Err() == nil: // an answer that our deadline ended says less than the one before
+				q.now = reply{err: err}
 			}
 			return nil
 		})
 	}
 	g.Wait()
-	var still []sight
-	for _, s := range pending {
-		if s.err != nil {
-			still = append(still, s)
-		}
-	}
-	return still
 }
 
 // wait waits for d and tells whether ctx has not ended.

@@ -47,18 +47,32 @@ func jitter(wait time.Duration) time.Duration {
 	return wait + rand.N(min(wait/jitterPart, maxJitter)+1)
 }
 
+// wait is how long the next try is put off, before jitter, if one more fails at
+// now of something that is wanted before until.
+func (a Attempt) wait(now, until time.Time) time.Duration {
+	wait := backoff[min(max(a.Failures, 0), len(backoff)-1)]
+	left := until.Sub(now)
+	switch {
+	case until.IsZero():
+		return wait
+	case left <= 0:
+		return min(wait, time.Hour)
+	}
+	return min(wait, max(left/20, minBackoffNearExpiry)) // near the end, a day is too long
+}
+
+// latest is when the next try comes at the latest if one more fails at now.
+func (a Attempt) latest(now, until time.Time) time.Time {
+	wait := a.wait(now, until)
+	return now.Add(wait + min(wait/jitterPart, maxJitter))
+}
+
 // Failed counts one more failure at now of something that is wanted before
 // until; zero: nothing ends. An err that knows the Earliest time at which another
 // try makes sense is heeded, for a day.
 func (a Attempt) Failed(err error, now, until time.Time) Attempt {
+	wait := a.wait(now, until)
 	a.Failures = max(a.Failures, 0) + 1
-	wait := backoff[min(a.Failures, len(backoff))-1]
-	if left := until.Sub(now); !until.IsZero() { // near the end, a day is too long
-		wait = min(wait, max(left/20, minBackoffNearExpiry))
-		if left <= 0 {
-			wait = min(backoff[min(a.Failures, len(backoff))-1], time.Hour)
-		}
-	}
 	a.At = now.UTC().Truncate(time.Second)
 	a.Next = a.At.Add(jitter(wait)).Truncate(time.Second)
 	var limited interface{ Earliest() time.Time }

@@ -218,22 +218,63 @@ func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *
 	if ctx.Err() == nil && p.Observer != nil {
 		p.Observer.Deployed(name, p.now().Sub(began), err)
 	}
-	var failed []string
-	for i, a := range batch {
-		if outcomes[i] != Verified {
-			failed = append(failed, a.Name)
-		}
-	}
+	reasons := reasonsOf(targets, outcomes, err)
 	p.each(len(batch), func(i int) {
-		if rerr := p.recordDeployment(ctx, batch[i], name, outcomes[i], err); rerr != nil {
+		if rerr := p.recordDeployment(ctx, batch[i], name, outcomes[i], reasons[targets[i]]); rerr != nil {
 			errs.add(&TargetError{[]string{batch[i].Name}, "recording its deployment to " + name + ", which will be repeated", rerr})
 		}
 	})
-	if err == nil {
-		p.Log.Info("deployed", "deployment", name, "certs", strings.Join(targets, " "), "took", p.now().Sub(began).Round(time.Millisecond))
-	} else if ctx.Err() == nil {
-		errs.add(&TargetError{failed, "deploying to " + name, err})
+	verified := slices.DeleteFunc(slices.Clone(targets), func(t string) bool { return reasons[t] != nil })
+	if len(verified) > 0 {
+		p.Log.Info("deployed", "deployment", name, "certs", strings.Join(verified, " "), "took", p.now().Sub(began).Round(time.Millisecond))
 	}
+	if ctx.Err() == nil {
+		for _, f := range failuresOf(targets, outcomes, err) {
+			errs.add(&TargetError{f.Targets, "deploying to " + name, f.Err})
+		}
+	}
+}
+
+// failuresOf says what failed for which targets: each that is not Verified, in
+// one failure.
+func failuresOf(targets []string, outcomes []Outcome, err error) []DeployFailure {
+	var list []DeployFailure
+	var others []string // of which the error says nothing special
+	left := map[string]bool{}
+	for i, t := range targets {
+		left[t] = outcomes[i] != Verified
+	}
+	if several, ok := errors.AsType[*DeployError](err); ok {
+		for _, f := range several.Failures {
+			f.Targets = slices.DeleteFunc(slices.Clone(f.Targets), func(t string) bool { return !left[t] })
+			for _, t := range f.Targets {
+				left[t] = false
+			}
+			if len(f.Targets) > 0 {
+				list = append(list, f)
+			}
+		}
+	}
+	for _, t := range targets {
+		if left[t] {
+			others = append(others, t)
+		}
+	}
+	if len(others) > 0 {
+		list = append(list, DeployFailure{others, err})
+	}
+	return list
+}
+
+// reasonsOf are those of the failures, by target.
+func reasonsOf(targets []string, outcomes []Outcome, err error) map[string]error {
+	reasons := map[string]error{}
+	for _, f := range failuresOf(targets, outcomes, err) {
+		for _, t := range f.Targets {
+			reasons[t] = f.Err
+		}
+	}
+	return reasons
 }
 
 // callDeployer returns an outcome for each change: if there is no error they are
@@ -260,6 +301,10 @@ func (p *Pass) change(a *arrival, name string, d Deployment) (Change, error) {
 		Name: a.Name, Names: a.wanted(), New: a.newest.Pair, Dir: a.newest.Dir,
 		Deployed: d.Deployed == a.state.Fingerprint && d.Manner == a.Manner[name].Sum && !a.Manner[name].Lost,
 	}
+	c.NextTry = d.Attempt.latest(p.now(), a.state.ends())
+	if opens := p.opens(c.NextTry); !opens.IsZero() {
+		c.NextTry = opens
+	}
 	previous := a.before
 	if d.Deployed != "" && d.Deployed != a.state.Fingerprint {
 		v, err := p.Store.Find(a.Name, d.Deployed)
@@ -273,6 +318,7 @@ func (p *Pass) change(a *arrival, name string, d Deployment) (Change, error) {
 	if previous.ID != "" {
 		a.back = previous
 		c.Previous = previous.Pair
+		c.WasVerified = d.Verified == previous.Pair.Fingerprint()
 		c.Restore = func() error { return p.Store.SetLive(a.Name, previous) }
 	}
 	return c, nil

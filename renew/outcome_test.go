@@ -137,3 +137,55 @@ func TestRemedyIsThatOfTheCause(t *testing.T) {
 		t.Errorf("remedies = %q, %q", Remedy(err), Remedy(errors.New("x")))
 	}
 }
+
+// Targets of one deployment may fail for reasons of their own: each is reported
+// and recorded with its own.
+func TestFailuresByTarget(t *testing.T) {
+	lacks, refused := errors.New("lacks a name"), errors.New("refused")
+	w := newWorld(t)
+	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) {
+		return []Outcome{TakenBack, Verified, InUse, InUse}, &DeployError{[]DeployFailure{
+			{[]string{"a"}, lacks}, {[]string{"b"}, errors.New("not said, since it is verified")}, {[]string{"c", "d"}, refused},
+		}}
+	}
+	_, errs := w.pass(t.Context(), Patient, named("a", "b", "c", "d")...)
+	wantErrors(t, errs, `cert "a": deploying to relayd: lacks a name`, `cert "c", "d": deploying to relayd: refused`)
+	for name, want := range map[string]string{"a": "lacks a name", "b": "", "c": "refused", "d": "refused"} {
+		s, err := LoadState(w.store, name)
+		must(t, err)
+		if got := s.Record.Deployments["relayd"].Attempt.Error; got != want {
+			t.Errorf("%s: recorded %q, want %q", name, got, want)
+		}
+	}
+}
+
+// A deployment is told when its next try comes at the latest, which is not while
+// the window is shut, and whether the pair to go back to was verified.
+func TestNextTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.pass(t.Context(), Patient, chat)
+		time.Sleep(time.Second)
+		w.gets(map[string]Outcome{"relayd": TakenBack})
+		for range 3 {
+			w.pass(t.Context(), Forced, chat)
+			c := w.deployed[len(w.deployed)-1][0]
+			r, err := LoadRecord(w.store, "chat")
+			must(t, err)
+			next, wait := r.Deployments["relayd"].Attempt.Next, time.Until(c.NextTry)
+			if c.NextTry.Before(next) || wait > time.Until(next)*9/8+time.Second || !c.WasVerified {
+				t.Errorf("next try at %s, told %s; previous was verified: %t", next, c.NextTry, c.WasVerified)
+			}
+		}
+		p := Pass{Store: w.store, Obtainer: w, Deployer: w, Mood: Forced, Log: w.log, Window: func(at time.Time) time.Time {
+			if at.After(time.Now()) {
+				return at.Add(time.Hour)
+			}
+			return time.Time{}
+		}}
+		p.Run(t.Context(), []Target{chat})
+		if c := w.deployed[len(w.deployed)-1][0]; time.Until(c.NextTry) < time.Hour {
+			t.Errorf("next try in %s, want it in the window", time.Until(c.NextTry))
+		}
+	})
+}

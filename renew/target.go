@@ -14,6 +14,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"strings"
 	"time"
 
 	"keypaird/renew/keypair"
@@ -109,8 +110,37 @@ type Window struct {
 // A Deployer takes pairs to the programs that serve them.
 type Deployer interface {
 	// Deploy installs the changes and reloads once. Without an error all are
-	// Verified; with one the outcomes tell, by change, how far each got.
+	// Verified; with one the outcomes tell, by change, how far each got. Where
+	// targets failed for reasons of their own, the error is a *DeployError.
 	Deploy(ctx context.Context, deployment string, changes []Change) ([]Outcome, error)
+}
+
+// A DeployError is a deployment that failed in more than one way.
+type DeployError struct {
+	Failures []DeployFailure // at least one; a target is in one at most
+}
+
+// A DeployFailure is what failed for some targets of a deployment.
+type DeployFailure struct {
+	Targets []string // by name; at least one
+	Err     error
+}
+
+func (e *DeployError) Error() string {
+	list := make([]string, len(e.Failures))
+	for i, f := range e.Failures {
+		list[i] = f.Err.Error()
+	}
+	return strings.Join(list, "; ")
+}
+
+// Unwrap lists the reasons.
+func (e *DeployError) Unwrap() []error {
+	list := make([]error, len(e.Failures))
+	for i, f := range e.Failures {
+		list[i] = f.Err
+	}
+	return list
 }
 
 // An Outcome is how far a change got in a deployment.
@@ -132,5 +162,8 @@ type Change struct {
 	Dir      string        // of the new version
 	Previous *keypair.Pair // what to go back to; nil: nothing
 	Restore  func() error  // switches live back to Previous; nil: nothing to switch
-	Deployed bool          // was installed and reloaded before; only verification is missing
+	// WasVerified: Previous was seen served by this deployment.
+	WasVerified bool
+	NextTry     time.Time // of this deployment, if it fails
+	Deployed    bool      // was installed and reloaded before; only verification is missing
 }

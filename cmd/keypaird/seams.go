@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"keypaird/acme"
@@ -108,20 +107,23 @@ func (w *wiring) Deploy(ctx context.Context, name string, changes []renew.Change
 	}
 	outcomes := make([]renew.Outcome, len(changes))
 	for i, c := range changes {
-		outcomes[i] = outcome(failed, c.Name)
+		outcomes[i] = outcome(failed.Failed(c.Name))
 	}
-	return outcomes, err
+	several := new(renew.DeployError)
+	for _, f := range failed.Failures {
+		several.Failures = append(several.Failures, renew.DeployFailure{Targets: f.Targets, Err: f})
+	}
+	return outcomes, several
 }
 
-// outcome says how far one target got in a deployment that failed.
-func outcome(e *hooks.Error, target string) renew.Outcome {
-	untouched := e.Step == hooks.StepInstall && e.RollbackErr == nil
+// outcome says how far one target got in a deployment; nil: nothing failed.
+func outcome(f *hooks.Failure) renew.Outcome {
 	switch {
-	case !slices.Contains(e.Failed, target):
+	case f == nil:
 		return renew.Verified
-	case e.Installed:
+	case f.Installed:
 		return renew.InUse
-	case e.RolledBack || untouched:
+	case f.RolledBack, f.Step == hooks.StepInstall && f.RollbackErr == nil: // untouched
 		return renew.TakenBack
 	}
 	return renew.Placed

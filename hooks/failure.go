@@ -1,0 +1,194 @@
+package hooks
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"keypaird/hooks/probe"
+	"keypaird/renew/problem"
+)
+
+// The steps of a deployment, in order.
+const (
+	StepInstall = "install" // verify the pair, write the files
+	StepCheck   = "check"
+	StepReload  = "reload" // or haproxy's socket
+	StepVerify  = "verify"
+)
+
+// An Error reports a deployment that failed for some of its targets. Those it
+// does not name are in place and verified.
+type Error struct {
+	Failures []*Failure // at least one; a target is in one at most
+}
+
+func (e *Error) Error() string {
+	if len(e.Failures) == 1 {
+		return e.Failures[0].Error()
+	}
+	var list []string
+	for _, f := range e.Failures {
+		list = append(list, fmt.Sprintf("%q: %v", f.Targets, f))
+	}
+	return strings.Join(list, "; ")
+}
+
+func (e *Error) Unwrap() []error {
+	list := make([]error, len(e.Failures))
+	for i, f := range e.Failures {
+		list[i] = f
+	}
+	return list
+}
+
+// Failed returns what failed for a target; nil: nothing.
+func (e *Error) Failed(target string) *Failure {
+	for _, f := range e.Failures {
+		if slices.Contains(f.Targets, target) {
+			return f
+		}
+	}
+	return nil
+}
+
+// A Failure is what failed for targets that share it, and how things stand for
+// them now.
+type Failure struct {
+	Deployment string
+	Targets    []string // at least one
+	Step       string
+	Err        error // what failed
+
+	// The previous pairs are in place again. If the server had been told of
+	// the new ones, it has been told of that too, unless RollbackErr.
+	RolledBack  bool
+	Restarted   bool  // Reload was not enough for that, Restart was
+	RollbackErr error // what failed on the way back
+	// Files and reload took effect and were not taken back: only verification
+	// is missing.
+	Installed bool
+
+	targets []*target
+}
+
+func (f *Failure) Error() string {
+	s := f.Err.Error()
+	if f.Step == StepVerify {
+		s = "verifying: " + s
+	}
+	switch {
+	case f.RolledBack && f.RollbackErr != nil:
+		return s + "; the previous pair is back in place, but " + f.RollbackErr.Error()
+	case f.RollbackErr != nil:
+		return s + "; going back to the previous pair failed too: " + f.RollbackErr.Error()
+	case f.Restarted:
+		return s + "; the previous pair is back in place, and the server was restarted for it"
+	case f.RolledBack:
+		return s + "; the previous pair is back in place"
+	case f.Installed:
+		return s + "; the new pair stays in place"
+	}
+	return s
+}
+
+func (f *Failure) Unwrap() error { return f.Err }
+
+// Remedy says what the operator can do about it.
+func (f *Failure) Remedy() string {
+	if remedy := problem.Remedy(f.Err); remedy != "" {
+		return remedy
+	}
+	if f.Step == StepVerify {
+		return "see in the server's log whether it took the new pair, and whether it listens where verify of [deploy." + f.Deployment + "] says, then: keypaird issue"
+	}
+	return "correct [deploy." + f.Deployment + "] in the configuration, then: keypaird issue"
+}
+
+// failure is one of the given targets.
+func (r *run) failure(step string, err error, targets ...*target) *Failure {
+	f := &Failure{Deployment: r.Name, Step: step, Err: err, targets: targets}
+	for _, t := range targets {
+		f.Targets = append(f.Targets, t.Name)
+	}
+	return f
+}
+
+// all is the failure that all targets share.
+func (r *run) all(step string, err error) []*Failure {
+	return []*Failure{r.failure(step, err, r.targets...)}
+}
+
+// joined is what failed, as one error; nil: nothing.
+func joined(failures []*Failure) error {
+	if len(failures) == 0 {
+		return nil
+	}
+	return &Error{Failures: failures}
+}
+
+// split returns the failures of some targets, and those of the others: one that
+// both share is split.
+func (r *run) split(failures []*Failure, of func(*target) bool) (with, without []*Failure) {
+	for _, f := range failures {
+		var in, out []*target
+		for _, t := range f.targets {
+			if of(t) {
+				in = append(in, t)
+			} else {
+				out = append(out, t)
+			}
+		}
+		if len(in) > 0 {
+			with = append(with, r.failure(f.Step, f.Err, in...))
+		}
+		if len(out) > 0 {
+			without = append(without, r.failure(f.Step, f.Err, out...))
+		}
+	}
+	return with, without
+}
+
+// An unservedError reports the endpoints and names of one target at which its
+// new pair is not served, all of them.
+type unservedError struct{ errs []error }
+
+func newUnserved(errs []error) error {
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return &unservedError{errs}
+}
+
+// Error says each reason once, and names together that are served with one
+// certificate.
+func (e *unservedError) Error() string {
+	var parts []string
+	var stale []*probe.StaleError
+	for _, err := range e.errs {
+		s, ok := errors.AsType[*probe.StaleError](err)
+		if !ok {
+			if text := err.Error(); !slices.Contains(parts, text) {
+				parts = append(parts, text)
+			}
+			continue
+		}
+		stale = append(stale, s)
+	}
+	for len(stale) > 0 {
+		first := stale[0]
+		var names []string
+		stale = slices.DeleteFunc(stale, func(s *probe.StaleError) bool {
+			same := s.Endpoint == first.Endpoint && s.Got == first.Got
+			if same {
+				names = append(names, fmt.Sprintf("%q", s.ServerName))
+			}
+			return same
+		})
+		parts = append(parts, fmt.Sprintf("%s serves certificate %.16s for %s, not %.16s", first.Endpoint, first.Got, strings.Join(names, ", "), first.Want))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (e *unservedError) Unwrap() []error { return e.errs }
