@@ -209,7 +209,7 @@ func TestEnvironment(t *testing.T) {
 			"KEYPAIRD_KEY=/s/certs/example.org/v000001/privkey.pem", "KEYPAIRD_FINGERPRINT=ab12",
 			"KEYPAIRD_NOT_AFTER=2027-03-01T11:00:00Z"}},
 		{"several targets", Event{Kind: EventRollback, Names: []string{"a.example", "*.b.example"}, Error: "two\nlines\x00 \x1b[1mbold", Remedy: "mend\nit"}, []string{
-			"KEYPAIRD_EVENT=rollback", "KEYPAIRD_NAMES=a.example *.b.example", "KEYPAIRD_ERROR=two lines bold", "KEYPAIRD_REMEDY=mend it"}},
+			"KEYPAIRD_EVENT=rollback", "KEYPAIRD_NAMES=a.example *.b.example", "KEYPAIRD_ERROR=two lines� bold", "KEYPAIRD_REMEDY=mend it"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var log strings.Builder
