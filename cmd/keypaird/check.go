@@ -32,21 +32,8 @@ func (a *app) check(ctx context.Context, args []string) error {
 	}
 	found := []Finding{}
 	if *live {
-		w, err := a.wire(cfg, a.logger(levelQuiet))
-		if err != nil {
+		if found, err = a.checkWithEngine(ctx, cfg); err != nil {
 			return err
-		}
-		lock, err := a.lock(ctx, w)
-		if err != nil {
-			w.close()
-			return err
-		}
-		defer lock.Release()
-		defer w.end(ctx)
-		found = slices.Concat(found, checkPage(cfg), checkNotify(cfg), checkBought(cfg, true), w.checkLost(), w.checkStored(), w.checkLive(ctx))
-		found = append(found, w.checkIdentities(ctx, found)...)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
 		}
 	} else {
 		found = slices.Concat(found, checkPage(cfg), checkNotify(cfg), checkBought(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg))
@@ -72,6 +59,32 @@ func (a *app) check(ctx context.Context, args []string) error {
 		fmt.Fprintf(a.stdout, "configuration is correct: %d %s\n", n, plural(n, "target", "targets"))
 	}
 	return nil
+}
+
+// checkWithEngine is check -live: it tries what issuing needs.
+func (a *app) checkWithEngine(ctx context.Context, cfg *config.Config) ([]Finding, error) {
+	w, err := a.engine(cfg, a.logger(levelQuiet))
+	if err != nil {
+		return nil, err
+	}
+	cas, err := w.CAs()
+	if err != nil {
+		w.Close()
+		return nil, err
+	}
+	lock, err := a.lock(ctx, w)
+	if err != nil {
+		w.Close()
+		return nil, err
+	}
+	defer lock.Release()
+	defer w.Shutdown(ctx)
+	found := slices.Concat(checkPage(cfg), checkNotify(cfg), checkBought(cfg, true), checkLost(w), checkStored(w), checkLive(ctx, w, cas))
+	found = append(found, checkIdentities(ctx, w, found)...)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return found, nil
 }
 
 func plural(n int, one, many string) string {

@@ -12,13 +12,14 @@ import (
 	"keypaird/acme"
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks/discover"
 )
 
 // checkIdentities compares the identities with what peers would find, and the
 // names proven by http-01 with where they point. It warns and never fails:
 // discovery informs and does not decide. before are the findings so far.
-func (w *wiring) checkIdentities(ctx context.Context, before []Finding) []Finding {
+func checkIdentities(ctx context.Context, w *engine.Engine, before []Finding) []Finding {
 	c := &identityCheck{w: w, here: map[netip.Addr]bool{}}
 	for _, f := range before {
 		_, at, _ := strings.Cut(f.Subject, " at ")
@@ -34,15 +35,15 @@ func (w *wiring) checkIdentities(ctx context.Context, before []Finding) []Findin
 		}
 	}
 	var tasks []func() []Finding
-	for _, s := range w.subjects {
-		for _, p := range w.targets[s.Name].Challenges {
+	for _, s := range w.Subjects {
+		for _, p := range w.Targets[s.Name].Challenges {
 			if p.Type == acme.HTTP01 {
-				tasks = append(tasks, func() []Finding { return c.pointing(ctx, w.targets[s.Name], p.Name) })
+				tasks = append(tasks, func() []Finding { return c.pointing(ctx, w.Targets[s.Name], p.Name) })
 			}
 		}
 	}
-	for _, domain := range slices.Sorted(maps.Keys(w.cfg.Identity)) {
-		if id := w.cfg.Identity[domain]; len(id.Services) > 0 {
+	for _, domain := range slices.Sorted(maps.Keys(w.Config.Identity)) {
+		if id := w.Config.Identity[domain]; len(id.Services) > 0 {
 			tasks = append(tasks, func() []Finding { return c.identity(ctx, domain, id) })
 		}
 	}
@@ -51,7 +52,7 @@ func (w *wiring) checkIdentities(ctx context.Context, before []Finding) []Findin
 
 // An identityCheck looks at identities as peers do.
 type identityCheck struct {
-	w    *wiring
+	w    *engine.Engine
 	here map[netip.Addr]bool // addresses of this machine, or that lead to it
 }
 
@@ -94,7 +95,7 @@ func (c *identityCheck) pointing(ctx context.Context, t config.Target, name stri
 
 // plain tells whether there is a name below this one to certify.
 func (c *identityCheck) plain(name string) bool {
-	for _, t := range c.w.targets {
+	for _, t := range c.w.Targets {
 		for _, p := range t.Challenges {
 			if p.Name != name && below(p.Name, name) {
 				return true
@@ -211,7 +212,7 @@ func (c *identityCheck) lacking(domain string, a discover.Answer) []Finding {
 
 // has tells whether a target has one of the names that do for a row.
 func (c *identityCheck) has(r discover.Requirement) bool {
-	for _, t := range c.w.targets {
+	for _, t := range c.w.Targets {
 		for _, name := range c.names(t) {
 			if slices.ContainsFunc(r.Accept, func(n string) bool { return config.Covers(name, n, r.NoWildcard) }) {
 				return true
@@ -224,7 +225,7 @@ func (c *identityCheck) has(r discover.Requirement) bool {
 // names is what a target's certificate is for: a bought one says it itself.
 func (c *identityCheck) names(t config.Target) []string {
 	if t.External != (config.External{}) {
-		return c.w.boughtNames(t.Name)
+		return c.w.ExternalNames(t.Name)
 	}
 	var names []string
 	for _, p := range t.Challenges {

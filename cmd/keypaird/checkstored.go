@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks"
 	"keypaird/renew/durable"
 )
@@ -24,13 +25,13 @@ func checkNotify(cfg *config.Config) []Finding {
 
 // checkLost warns of bought certificates that are not for all names of the ones in
 // use: they may have been meant for somebody else.
-func (w *wiring) checkLost() []Finding {
+func checkLost(w *engine.Engine) []Finding {
 	var found []Finding
-	for _, s := range w.subjects {
+	for _, s := range w.Subjects {
 		if s.External == nil {
 			continue
 		}
-		live, err := w.store.Live(s.Name)
+		live, err := w.Store.Live(s.Name)
 		if err != nil {
 			continue
 		}
@@ -42,7 +43,7 @@ func (w *wiring) checkLost() []Finding {
 		lost := slices.DeleteFunc(live.Pair.Names(), func(name string) bool { return slices.Contains(have, name) })
 		if len(lost) > 0 {
 			found = append(found, Finding{
-				Check: proofExternal, Subject: s.Name, Result: Warning,
+				Check: engine.TypeExternal, Subject: s.Name, Result: Warning,
 				Detail: "the certificate in " + s.External.Chain + " is not for " + strings.Join(lost, " ") + ", which the one in use is for",
 				Remedy: "see that it is the right one: keypaird takes it as it is",
 			})
@@ -53,10 +54,10 @@ func (w *wiring) checkLost() []Finding {
 
 // checkStored looks whether the pairs that are live are whole, keys included,
 // which the daemon does not read as long as nothing is to be deployed.
-func (w *wiring) checkStored() []Finding {
+func checkStored(w *engine.Engine) []Finding {
 	var found []Finding
-	for _, s := range w.subjects {
-		_, err := w.store.Live(s.Name)
+	for _, s := range w.Subjects {
+		_, err := w.Store.Live(s.Name)
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -10,7 +10,9 @@ import (
 	"log/slog"
 	"strings"
 
+	"keypaird/acme"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
 )
 
@@ -188,4 +190,21 @@ func logTo(w io.Writer, level slog.Level) *slog.Logger {
 			return attr
 		},
 	}))
+}
+
+// levelQuiet is above every event: for commands that print results only.
+const levelQuiet = slog.LevelError + 4
+
+// load reads the configuration.
+func (a *app) load() (*config.Config, error) {
+	return config.Load(config.Options{Path: a.config, Getenv: a.env})
+}
+
+// engine makes the parts that a configuration describes.
+func (a *app) engine(cfg *config.Config, log *slog.Logger) (*engine.Engine, error) {
+	o := engine.Options{Log: log, UserAgent: "keypaird/" + programVersion().Version}
+	if m := a.metrics; m != nil {
+		o.Observe = func(x acme.Exchange) { m.Request(x.CA, x.Resource, x.Status, x.Took) }
+	}
+	return engine.New(cfg, o)
 }

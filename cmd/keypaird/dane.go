@@ -2,56 +2,24 @@ package main
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
-	"time"
 
-	"keypaird/acme/dns01"
-	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
 	"keypaird/renew/rollover"
 	"keypaird/renew/status"
 	"keypaird/renew/tlsa"
 )
 
-// viewTimeout bounds one look at TLSA records.
-const viewTimeout = 20 * time.Second
-
-var errNoView = errors.New("the name servers do not answer in time")
-
-// TLSA implements renew.Resolver.
-func (w *wiring) TLSA(ctx context.Context, t renew.Target, name string) (rollover.RecordSet, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, viewTimeout, errNoView)
-	defer cancel()
-	checker := dns01.Checker{Resolvers: w.resolversOf(w.targets[t.Name], name), Log: w.log}
-	set, err := checker.TLSA(ctx, name)
-	return rollover.RecordSet(set), err
-}
-
-// resolversOf are whom to ask about the TLSA records of a host: those of the
-// account that proves it, for they may know no other zone. None: its authoritative
-// servers.
-func (w *wiring) resolversOf(t config.Target, name string) (resolvers []string) {
-	_, host, _ := config.TLSAName(name)
-	for _, p := range t.Challenges {
-		if a := w.accounts[p.Account]; a != nil && config.Covers(p.Name, host, false) {
-			if resolvers = a.Resolvers; p.Name == host {
-				break
-			}
-		}
-	}
-	return resolvers
-}
-
 // checkTLSA compares the TLSA records of a target with its keys.
-func (w *wiring) checkTLSA(ctx context.Context, s status.Subject) []Finding {
+func checkTLSA(ctx context.Context, w *engine.Engine, s status.Subject) []Finding {
 	if len(s.TLSA) == 0 {
 		return nil
 	}
-	state, err := renew.LoadState(w.store, s.Name)
+	state, err := renew.LoadState(w.Store, s.Name)
 	if err == nil {
-		err = renew.LoadNextKey(w.store, s.Target, &state)
+		err = renew.LoadNextKey(w.Store, s.Target, &state)
 	}
 	if err != nil {
 		return []Finding{finding("tlsa", s.Name, "", err)}

@@ -8,65 +8,32 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
-	"keypaird/renew/keypair"
 	"keypaird/renew/status"
 )
-
-// proofExternal stands where others have the type of challenge that proves a
-// name.
-const proofExternal = "external"
-
-// externalOf is where a bought certificate is; nil: the target is ordered.
-func externalOf(t config.Target) *renew.External {
-	if t.External == (config.External{}) {
-		return nil
-	}
-	return &renew.External{Source: keypair.Source{Chain: t.External.Chain, Key: t.External.Key}}
-}
-
-// bought completes the subject of a bought certificate with what only its files
-// know: how they are now, and the names of what was taken from them.
-func (w *wiring) bought(s status.Subject) status.Subject {
-	s.External = &renew.External{Source: s.External.Source, Mark: s.External.Source.Mark()}
-	s.Names, s.Proofs = w.boughtNames(s.Name), map[string]string{}
-	for _, name := range s.Names {
-		s.Proofs[name] = proofExternal
-	}
-	return s
-}
-
-// boughtNames is what the bought certificate of a target is for, none if there is
-// none yet. Who needs more of it than that finds out why.
-func (w *wiring) boughtNames(target string) []string {
-	leaf, _, _, err := w.store.NewestLeaf(target)
-	if err != nil {
-		return nil
-	}
-	return renew.Names(leaf)
-}
 
 // checkBought reads the files of bought certificates. With all, it also says
 // which are right.
 func checkBought(cfg *config.Config, all bool) []Finding {
 	var found []Finding
 	for _, t := range cfg.Targets() {
-		x := externalOf(t)
+		x := engine.ExternalOf(t)
 		if x == nil {
 			continue
 		}
 		p, _, err := x.Read(time.Now())
 		switch {
 		case err != nil:
-			found = append(found, finding(proofExternal, t.Name, "", err))
+			found = append(found, finding(engine.TypeExternal, t.Name, "", err))
 		case p.Alone():
 			found = append(found, Finding{
-				Check: proofExternal, Subject: t.Name, Result: Warning, Detail: x.Chain + " holds the certificate alone: clients that do not know its issuer refuse it",
+				Check: engine.TypeExternal, Subject: t.Name, Result: Warning, Detail: x.Chain + " holds the certificate alone: clients that do not know its issuer refuse it",
 				Remedy: "add the intermediate certificates, which its seller provides, after it",
 			})
 		case all:
 			detail := fmt.Sprintf("for %s, valid until %s", strings.Join(renew.Names(p.Leaf), " "), p.Leaf.NotAfter.UTC().Format(time.RFC3339))
-			found = append(found, finding(proofExternal, t.Name, detail, nil))
+			found = append(found, finding(engine.TypeExternal, t.Name, detail, nil))
 		}
 	}
 	return found
@@ -118,9 +85,9 @@ func (k *keeper) watchFiles(ctx context.Context, every time.Duration) {
 		case <-ticker.C:
 		}
 		k.inUse.RLock()
-		parts := k.parts
+		parts, files := k.parts, k.files
 		k.inUse.RUnlock()
-		if parts.files.settled(parts.subjects) {
+		if files.settled(parts.Subjects) {
 			k.log.Info("files of a bought certificate changed")
 			k.wake()
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
 	"keypaird/renew/durable"
 	"keypaird/renew/status"
@@ -40,22 +41,26 @@ func (a *app) issue(ctx context.Context, args []string) error {
 	if terminal {
 		log = logTo(show, level)
 	}
-	w, err := a.wire(cfg, log)
+	w, err := a.engine(cfg, log)
 	if err != nil {
+		return err
+	}
+	if _, err := w.CAs(); err != nil {
+		w.Close()
 		return err
 	}
 	lock, err := a.lock(ctx, w)
 	if err != nil {
-		w.close()
+		w.Close()
 		return err
 	}
 	defer lock.Release() // after the end: children may still be removing their records
-	defer w.end(ctx)
-	targets, err := w.choose(flags.Args())
+	defer w.Shutdown(ctx)
+	targets, err := choose(w, flags.Args())
 	if err != nil {
 		return err
 	}
-	pass := w.pass(renew.Asked)
+	pass := w.Pass(renew.Asked)
 	if *force {
 		pass.Mood = renew.Forced
 	}
@@ -70,8 +75,8 @@ func (a *app) issue(ctx context.Context, args []string) error {
 }
 
 // lock takes the state's lock, and says so if it has to wait for it.
-func (a *app) lock(ctx context.Context, w *wiring) (*durable.Lock, error) {
-	return durable.AcquireLock(ctx, w.lockPath(), func(holder string) {
+func (a *app) lock(ctx context.Context, w *engine.Engine) (*durable.Lock, error) {
+	return durable.AcquireLock(ctx, w.LockPath(), func(holder string) {
 		fmt.Fprintf(a.stderr, "keypaird: waiting for another keypaird: %s\n", holder)
 	})
 }
@@ -140,7 +145,7 @@ func sentence(d renew.Done) string {
 }
 
 // choose returns the targets called names, or all.
-func (w *wiring) choose(names []string) ([]renew.Target, error) {
+func choose(w *engine.Engine, names []string) ([]renew.Target, error) {
 	names = normalNames(names)
 	var wanted map[string]bool
 	for _, name := range names {
@@ -149,7 +154,7 @@ func (w *wiring) choose(names []string) ([]renew.Target, error) {
 		}
 		wanted[name] = true
 	}
-	return targets(w.standing(wanted)), w.known(names)
+	return targets(w.Current(wanted)), known(w, names)
 }
 
 func targets(subjects []status.Subject) []renew.Target {
@@ -172,13 +177,13 @@ func normalNames(names []string) []string {
 }
 
 // known refuses a name that is no target.
-func (w *wiring) known(names []string) error {
+func known(w *engine.Engine, names []string) error {
 	for _, name := range names {
 		if strings.HasPrefix(name, "-") {
 			return &UsageError{fmt.Sprintf("%s stands after a name: options go before names", name)}
 		}
-		if !slices.ContainsFunc(w.subjects, func(s status.Subject) bool { return s.Name == name }) {
-			return &NoTargetError{name, w.subjects}
+		if !slices.ContainsFunc(w.Subjects, func(s status.Subject) bool { return s.Name == name }) {
+			return &NoTargetError{name, w.Subjects}
 		}
 	}
 	return nil

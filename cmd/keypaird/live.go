@@ -18,6 +18,7 @@ import (
 	"keypaird/acme/dns01"
 	"keypaird/acme/http01"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks"
 	"keypaird/renew"
 	"keypaird/renew/status"
@@ -28,30 +29,31 @@ const liveTimeout = 3 * time.Minute
 
 // A liveCheck tries what issuing needs without ordering anything.
 type liveCheck struct {
-	w           *wiring
+	w           *engine.Engine
+	cas         map[string]*acme.Client
 	dns         dns01.Checker
 	directories map[string]legoacme.Directory // of the CAs that answered
 	accounts    map[string]string             // account URLs, likewise
 }
 
 // checkLive runs every check, those of one kind side by side.
-func (w *wiring) checkLive(ctx context.Context) []Finding {
-	c := &liveCheck{w: w, directories: map[string]legoacme.Directory{}, accounts: map[string]string{}}
+func checkLive(ctx context.Context, w *engine.Engine, cas map[string]*acme.Client) []Finding {
+	c := &liveCheck{w: w, cas: cas, directories: map[string]legoacme.Directory{}, accounts: map[string]string{}}
 	found := c.authorities(ctx)
 	var tasks []func() []Finding
-	for _, s := range w.subjects {
-		t := w.targets[s.Name]
+	for _, s := range w.Subjects {
+		t := w.Targets[s.Name]
 		for _, p := range t.Challenges {
 			tasks = append(tasks, func() []Finding { return c.name(ctx, t, p) })
 		}
 	}
 	found = append(found, sideBySide(tasks)...)
 	found = append(found, c.caa(ctx)...)
-	for _, s := range w.subjects {
+	for _, s := range w.Subjects {
 		found = append(found, c.advice(ctx, s)...)
-		found = append(found, c.w.checkTLSA(ctx, s)...)
+		found = append(found, checkTLSA(ctx, c.w, s)...)
 		for _, d := range s.Deploy {
-			found = append(found, deployable(w.deployments[d], s.Name)...)
+			found = append(found, deployable(w.Deployments[d], s.Name)...)
 		}
 	}
 	return found
@@ -85,14 +87,14 @@ func finding(check, subject, detail string, err error) Finding {
 // dns-persist-01 records name the account.
 func (c *liveCheck) authorities(ctx context.Context) []Finding {
 	var found []Finding
-	for _, name := range slices.Sorted(maps.Keys(c.w.cas)) {
+	for _, name := range slices.Sorted(maps.Keys(c.cas)) {
 		ctx, cancel := context.WithTimeout(ctx, liveTimeout)
-		dir, err := c.w.cas[name].Directory(ctx)
+		dir, err := c.cas[name].Directory(ctx)
 		found = append(found, finding("ca", name, "answers", err))
 		if err == nil {
 			c.directories[name] = dir
 			found = append(found, c.profiles(name, dir)...)
-			url, err := c.w.cas[name].Account(ctx)
+			url, err := c.cas[name].Account(ctx)
 			found = append(found, finding("account", name, url, err))
 			c.accounts[name] = url
 		}
@@ -104,7 +106,7 @@ func (c *liveCheck) authorities(ctx context.Context) []Finding {
 // profiles compares the profiles configured with those the CA offers.
 func (c *liveCheck) profiles(ca string, dir legoacme.Directory) []Finding {
 	var found []Finding
-	for _, s := range c.w.subjects {
+	for _, s := range c.w.Subjects {
 		if s.Profile == "" || !slices.Contains(s.CAs, ca) {
 			continue
 		}
@@ -132,7 +134,7 @@ func (c *liveCheck) name(ctx context.Context, t config.Target, p config.Challeng
 	case acme.HTTP01:
 		found = c.tryHTTP(ctx, challenge)
 	case acme.DNS01:
-		err := c.w.accounts[p.Account].Prove(ctx, challenge, func(context.Context) error { return nil })
+		err := c.w.Accounts[p.Account].Prove(ctx, challenge, func(context.Context) error { return nil })
 		found = []Finding{finding(acme.DNS01, p.Name, "record published, seen and removed through account "+p.Account, err)}
 	case acme.DNSPersist01:
 		found = c.tryPersist(ctx, t, challenge)
@@ -155,7 +157,7 @@ func (c *liveCheck) tryHTTP(ctx context.Context, ch acme.Challenge) []Finding {
 		return []Finding{f}
 	}
 	var found []Finding
-	err = c.w.http01.Prove(ctx, ch, func(ctx context.Context) error {
+	err = c.w.HTTP01.Prove(ctx, ch, func(ctx context.Context) error {
 		for _, a := range addresses {
 			addr := net.JoinHostPort(a.String(), "80")
 			body, err := http01.Get(ctx, addr, ch.Identifier, ch.Token)
@@ -182,7 +184,7 @@ func (c *liveCheck) tryHTTP(ctx context.Context, ch acme.Challenge) []Finding {
 
 // passOn is what the server on port 80 has to do, and does not.
 func (c *liveCheck) passOn() string {
-	if root := c.w.cfg.HTTP01.Webroot; root != "" {
+	if root := c.w.Config.HTTP01.Webroot; root != "" {
 		return "another server answers there: correct the record if it is not this machine's, or have that server show the files of " + root + " as " + http01.Path
 	}
 	return "another server answers there: correct the record if it is not this machine's, or have that server pass " + http01.Path + " on to [http-01] listen"
@@ -222,7 +224,7 @@ func (c *liveCheck) tryPersist(ctx context.Context, t config.Target, ch acme.Cha
 				Detail: ca + " does not say its issuer domain name, so the record cannot be checked"})
 			continue
 		}
-		err := c.w.persist.Check(ctx, ch)
+		err := c.w.Persist.Check(ctx, ch)
 		found = append(found, finding(acme.DNSPersist01, ch.Identifier, "the record for "+ca+" is there", err))
 	}
 	return found
@@ -230,13 +232,13 @@ func (c *liveCheck) tryPersist(ctx context.Context, t config.Target, ch acme.Cha
 
 // advice is when the CA wants the live certificate replaced (RFC 9773).
 func (c *liveCheck) advice(ctx context.Context, s status.Subject) []Finding {
-	state, err := renew.LoadState(c.w.store, s.Name)
+	state, err := renew.LoadState(c.w.Store, s.Name)
 	if err != nil || state.Leaf == nil || c.directories[state.Record.CA].RenewalInfo == "" {
 		return nil // nothing is stored, or its CA gives no advice
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
-	info, err := c.w.cas[state.Record.CA].RenewalInfo(ctx, state.Leaf)
+	info, err := c.cas[state.Record.CA].RenewalInfo(ctx, state.Leaf)
 	if err != nil {
 		return []Finding{{Check: "renewal-info", Subject: s.Name, Result: Warning, Detail: err.Error()}}
 	}

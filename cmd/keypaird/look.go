@@ -52,8 +52,8 @@ func (k *keeper) turn(ctx context.Context, due map[string]bool) (r renew.Report,
 		return k.hindered(ctx, err, due), false
 	}
 	k.trouble, k.tries = nil, 0
-	if !k.parts.activated() {
-		defer k.parts.http01.Close()
+	if !k.parts.SocketActivated() {
+		defer k.parts.HTTP01.Close()
 	}
 	stop := make(chan struct{})
 	yield := sync.OnceFunc(func() { close(stop) })
@@ -73,14 +73,14 @@ func (k *keeper) turn(ctx context.Context, due map[string]bool) (r renew.Report,
 	var heed sync.WaitGroup
 	heed.Go(func() { yielded = wantedBefore(heeding, lock, yield) })
 	began := time.Now()
-	r = k.pass.Run(ctx, targets(k.parts.standing(due)))
+	r = k.pass.Run(ctx, targets(k.parts.Current(due)))
 	if k.notifier.Sender != nil && ctx.Err() == nil {
 		k.notifier.Notify(ctx, &r)
 	}
 	cancel()
 	heed.Wait()
 	if n := len(r.Errs); ctx.Err() != nil || n > 0 && errors.Is(r.Errs[n-1], renew.ErrYield) {
-		k.parts.rest(ctx)
+		k.parts.CloseAccounts(ctx)
 	} else {
 		k.app.metrics.Passed(time.Since(began), n)
 	}
@@ -126,11 +126,11 @@ func (k *keeper) hindered(ctx context.Context, err error, due map[string]bool) r
 	if k.tries >= hopeless || errors.As(err, &stuck) {
 		if k.notifier.Sender != nil {
 			k.notifier.Yield = nil // of the last pass
-			k.notifier.PassFailed(ctx, targets(k.parts.subjects), err)
+			k.notifier.PassFailed(ctx, targets(k.parts.Subjects), err)
 		}
 	}
 	r := renew.Report{Next: map[string]time.Time{}}
-	for _, s := range k.parts.subjects {
+	for _, s := range k.parts.Subjects {
 		if due == nil || due[s.Name] {
 			r.Next[s.Name] = time.Now().Round(0).Add(tryAgain)
 		}
@@ -187,7 +187,7 @@ func (k *keeper) seen(r renew.Report, due map[string]bool) {
 		if !o.told {
 			log, o.told = k.log.Info, true
 		}
-		log("looked", "targets", len(k.parts.subjects), "failing", len(o.failing), "next", next.UTC().Format(time.RFC3339))
+		log("looked", "targets", len(k.parts.Subjects), "failing", len(o.failing), "next", next.UTC().Format(time.RFC3339))
 	} else {
 		k.log.Debug("not looked", "err", k.trouble, "next", next.UTC().Format(time.RFC3339))
 	}
@@ -203,14 +203,14 @@ func (k *keeper) suspect(names map[string]bool) {
 	if !k.outlook.told {
 		which = nil
 	}
-	for _, s := range k.parts.standing(which) {
+	for _, s := range k.parts.Current(which) {
 		failing[s.Name] = k.fails(s)
 	}
-	maps.DeleteFunc(failing, func(name string, fails bool) bool { return !fails || k.parts.targets[name].Name == "" })
+	maps.DeleteFunc(failing, func(name string, fails bool) bool { return !fails || k.parts.Targets[name].Name == "" })
 }
 
 func (k *keeper) fails(s status.Subject) bool {
-	state, err := k.records.LoadState(k.parts.store, s.Name)
+	state, err := k.records.LoadState(k.parts.Store, s.Name)
 	if err != nil {
 		return true
 	}
@@ -220,15 +220,16 @@ func (k *keeper) fails(s status.Subject) bool {
 
 // sentence says how the daemon stands.
 func (k *keeper) sentence(next time.Time) string {
-	text := certificates(len(k.parts.subjects)) + ", next look at " + next.UTC().Format(time.RFC3339)
+	text := certificates(len(k.parts.Subjects)) + ", next look at " + next.UTC().Format(time.RFC3339)
 	if n := len(k.outlook.failing); n > 0 {
 		text += fmt.Sprintf("; %d failing", n)
 	}
 	if k.trouble != nil {
 		text += "; pass failed: " + k.trouble.Error()
 	}
-	for _, name := range slices.Sorted(maps.Keys(k.parts.cas)) {
-		ahead, known := k.parts.cas[name].Clock()
+	cas, _ := k.parts.CAs() // all were made when the configuration was read
+	for _, name := range slices.Sorted(maps.Keys(cas)) {
+		ahead, known := cas[name].Clock()
 		if !known {
 			continue
 		}

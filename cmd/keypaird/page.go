@@ -69,7 +69,7 @@ func (k *keeper) showLate(ctx context.Context) {
 	if k.unshown == nil || k.offered != nil {
 		return
 	}
-	addr := k.parts.cfg.Status.Listen
+	addr := k.parts.Config.Status.Listen
 	p, err := openPage(ctx, addr)
 	if err != nil {
 		k.log.Debug("status not shown", "err", err)
@@ -102,7 +102,7 @@ func (k *keeper) show(addr string) http.Handler {
 func (k *keeper) collect() (status.Document, error) {
 	k.inUse.RLock()
 	defer k.inUse.RUnlock()
-	doc, err := status.CollectWith(k.records.LoadState, k.parts.store, k.parts.standing(nil), time.Now())
+	doc, err := status.CollectWith(k.records.LoadState, k.parts.Store, k.parts.Current(nil), time.Now())
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	doc.Refused = k.refusal

@@ -9,13 +9,17 @@ import (
 
 	"keypaird/acme/http01"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
 	"keypaird/renew/durable"
+	"keypaird/renew/notify"
+	"keypaird/renew/status"
 )
 
 // An offer is what a configuration was turned into.
 type offer struct {
-	parts   *wiring
+	parts   *engine.Engine
+	files   *watch
 	times   config.Schedule
 	page    *page // nil: nothing is shown
 	unshown error // why not, if something is to be
@@ -23,8 +27,8 @@ type offer struct {
 
 // drop lets go of what was made of a configuration, save for what is kept.
 func (o *offer) drop(keep *page) {
-	o.parts.http01.Close()
-	o.parts.close()
+	o.parts.HTTP01.Close()
+	o.parts.Close()
 	if o.page != nil && o.page != keep {
 		o.page.close()
 	}
@@ -37,18 +41,23 @@ func (k *keeper) read(ctx context.Context) (*offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if k.parts != nil && cfg.State != k.parts.cfg.State {
-		return nil, &StateMovedError{k.parts.cfg.State, cfg.State}
+	if k.parts != nil && cfg.State != k.parts.Config.State {
+		return nil, &StateMovedError{k.parts.Config.State, cfg.State}
 	}
 	times, err := config.NewSchedule(cfg.Schedule, k.spread)
 	if err != nil {
 		return nil, fmt.Errorf("schedule: %w", err)
 	}
-	parts, err := k.app.wire(cfg, k.log)
+	parts, err := k.app.engine(cfg, k.log)
 	if err != nil {
 		return nil, err
 	}
-	o := &offer{parts: parts, times: times}
+	if _, err := parts.CAs(); err != nil {
+		parts.Close()
+		return nil, err
+	}
+	o := &offer{parts: parts, times: times, files: new(watch)}
+	o.files.settled(parts.Subjects) // as they are before anybody takes them
 	for _, p := range []*page{k.pageOffered(), k.page} {
 		if p != nil && p.addr == cfg.Status.Listen {
 			o.page = p
@@ -61,7 +70,7 @@ func (k *keeper) read(ctx context.Context) (*offer, error) {
 	case k.later(cfg, err):
 		o.unshown = err
 	default:
-		parts.close()
+		parts.Close()
 		return nil, k.ownPort(err)
 	}
 	return o, nil
@@ -73,7 +82,7 @@ func (k *keeper) read(ctx context.Context) (*offer, error) {
 func (k *keeper) later(cfg *config.Config, err error) bool {
 	var none *http01.NoSocketError
 	first := k.parts == nil
-	return !errors.As(err, &none) && (first || k.page == nil && k.parts.cfg.Status.Listen == cfg.Status.Listen)
+	return !errors.As(err, &none) && (first || k.page == nil && k.parts.Config.Status.Listen == cfg.Status.Listen)
 }
 
 // ownPort has err say so if it is the present page that is in the way.
@@ -160,8 +169,8 @@ func (k *keeper) adopt(ctx context.Context) {
 	k.app.metrics.Configured(true)
 	k.mu.Unlock()
 	k.outlook.told = false
-	n := len(k.parts.subjects)
-	k.log.Info("configuration taken over", "targets", n, "schedule", k.parts.cfg.Schedule)
+	n := len(k.parts.Subjects)
+	k.log.Info("configuration taken over", "targets", n, "schedule", k.parts.Config.Schedule)
 	k.manager.ready(k.note(certificates(n) + ", looking at all"))
 }
 
@@ -176,14 +185,14 @@ func (k *keeper) take(o *offer) {
 	if o.unshown != nil {
 		k.log.Error("status not shown", "err", o.unshown, "remedy", renew.Remedy(o.unshown))
 	}
-	fresh := o.parts.pass(renew.Patient)
+	fresh := o.parts.Pass(renew.Patient)
 	p := &k.pass
 	p.Store, p.Obtainer, p.Deployer, p.Advisor, p.Resolver, p.Log = fresh.Store, fresh.Obtainer, fresh.Deployer, fresh.Advisor, fresh.Resolver, fresh.Log
 	p.Parallel, p.Mood, p.Window = fresh.Parallel, fresh.Mood, fresh.Window
 	p.Observer, p.Records = k.app.metrics, &k.records
 	n := &k.notifier
-	n.Sender, n.Store, n.Records, n.Log = nil, o.parts.store, &k.records, k.log
-	if len(o.parts.cfg.Notify.Command) > 0 {
+	n.Sender, n.Store, n.Records, n.Log = nil, o.parts.Store, &k.records, k.log
+	if len(o.parts.Config.Notify.Command) > 0 {
 		n.Sender = countingSender{o.parts, k.app.metrics}
 	}
 }
@@ -221,6 +230,21 @@ func otherDaemon(state string, err error) error {
 	var held *durable.HeldError
 	if errors.As(err, &held) {
 		return &RunningError{state, held}
+	}
+	return err
+}
+
+// A countingSender is the Sender of a daemon, which counts notifications.
+type countingSender struct {
+	*engine.Engine
+	metrics *status.Metrics
+}
+
+// Send implements notify.Sender.
+func (t countingSender) Send(ctx context.Context, notices []notify.Notice) error {
+	err := t.Engine.Send(ctx, notices)
+	if ctx.Err() == nil {
+		t.metrics.Notified(string(notices[0].Kind), err)
 	}
 	return err
 }

@@ -92,17 +92,17 @@ func (k *keeper) run(ctx context.Context, signals <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	alone, err := durable.TryLock(filepath.Join(first.parts.cfg.State, "daemon"))
+	alone, err := durable.TryLock(filepath.Join(first.parts.Config.State, "daemon"))
 	if err != nil {
 		first.drop(nil)
-		return otherDaemon(first.parts.cfg.State, err)
+		return otherDaemon(first.parts.Config.State, err)
 	}
 	defer alone.Release()
 	k.take(first)
 	k.answer(ctx)
-	n := len(first.parts.subjects)
+	n := len(first.parts.Subjects)
 	k.manager.ready(k.note(certificates(n) + ", looking at all"))
-	k.log.Info("started", "targets", n, "state", first.parts.cfg.State, "schedule", first.parts.cfg.Schedule)
+	k.log.Info("started", "targets", n, "state", first.parts.Config.State, "schedule", first.parts.Config.Schedule)
 	loop := renew.Loop{Look: k.look, Schedule: k.schedule, Now: k.wanted, Beat: k.manager.alive, Log: k.log}
 	var work sync.WaitGroup
 	ended := make(chan struct{})
@@ -156,10 +156,10 @@ func (k *keeper) attend(ctx context.Context, signals <-chan os.Signal, ended <-c
 // answer has tokens served between orders, too, where the service manager holds
 // the socket open: who connects is let in, and must not wait for the next order.
 func (k *keeper) answer(ctx context.Context) {
-	if !k.parts.activated() {
+	if !k.parts.SocketActivated() {
 		return
 	}
-	if err := k.parts.http01.Start(ctx); err != nil {
+	if err := k.parts.HTTP01.Start(ctx); err != nil {
 		k.log.Warn("http-01 not answered", "err", err, "remedy", renew.Remedy(err))
 	}
 }

@@ -19,8 +19,6 @@ import (
 	"go.uber.org/goleak"
 
 	"keypaird/acme/acmetest"
-	"keypaird/cmd/keypaird/config"
-	"keypaird/renew/notify"
 	"keypaird/renew/status"
 )
 
@@ -256,28 +254,5 @@ func TestJournaled(t *testing.T) {
 		if got := journaled(tt.out, tt.stream); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}
-	}
-}
-
-// In an incident there are more names than a variable holds.
-func TestManyNotices(t *testing.T) {
-	told := filepath.Join(t.TempDir(), "told")
-	w := &wiring{cfg: &config.Config{Notify: config.Notify{Command: []string{"/bin/sh", "-c", "echo $KEYPAIRD_NAMES | wc -w >>" + told}}}, log: slog.New(slog.DiscardHandler)}
-	var notices []notify.Notice
-	for i := range 3000 {
-		notices = append(notices, notify.Notice{Kind: notify.Failing, Target: fmt.Sprintf("%060d.example.org", i), Error: "x"})
-	}
-	if err := w.Send(t.Context(), notices); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(told)
-	sum := 0
-	for _, field := range strings.Fields(string(text)) {
-		n := 0
-		fmt.Sscan(field, &n)
-		sum += n
-	}
-	if err != nil || sum != len(notices) {
-		t.Errorf("told of %d names, %v: %q", sum, err, text)
 	}
 }

@@ -44,12 +44,12 @@ func TestHistoryIsNotFailing(t *testing.T) {
 		name, manner string
 		want         int
 	}{
-		{"as the configuration says", sum(k.parts.deployments["proxy"]), 0},
+		{"as the configuration says", k.parts.Current(nil)[0].Manner["proxy"].Sum, 0},
 		{"in another way", "other", 1},
-		{"as the configuration says again", sum(k.parts.deployments["proxy"]), 0},
+		{"as the configuration says again", k.parts.Current(nil)[0].Manner["proxy"].Sum, 0},
 	} {
 		record := fmt.Sprintf(`{"deployments":{"proxy":{"manner":%q,"attempt":{"failures":2,"error":"no such proxy"}}}}`, tt.manner)
-		if err := k.parts.store.WriteFile("mail", "record.json", []byte(record)); err != nil {
+		if err := k.parts.Store.WriteFile("mail", "record.json", []byte(record)); err != nil {
 			t.Fatal(err)
 		}
 		k.suspect(map[string]bool{"mail": true})

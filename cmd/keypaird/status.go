@@ -20,20 +20,20 @@ func (a *app) status(_ context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	w, err := a.wireToLook(cfg, a.logger(levelQuiet))
+	w, err := a.engine(cfg, a.logger(levelQuiet))
 	if err != nil {
 		return err
 	}
-	defer w.close()
+	defer w.Close()
 	names := normalNames(flags.Args())
-	if err := w.known(names); err != nil {
+	if err := known(w, names); err != nil {
 		return err
 	}
-	subjects := w.standing(nil)
+	subjects := w.Current(nil)
 	if len(names) > 0 {
 		subjects = slices.DeleteFunc(subjects, func(s status.Subject) bool { return !slices.Contains(names, s.Name) })
 	}
-	doc, err := status.Collect(w.store, subjects, time.Now())
+	doc, err := status.Collect(w.Store, subjects, time.Now())
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ const longWait = time.Hour
 func (k *keeper) acquire(ctx context.Context) (*durable.Lock, error) {
 	waiting, cancel := context.WithTimeout(ctx, longWait)
 	defer cancel()
-	lock, err := durable.AcquireLast(waiting, k.parts.lockPath(), func(holder string) {
+	lock, err := durable.AcquireLast(waiting, k.parts.LockPath(), func(holder string) {
 		k.log.Info("waiting for another keypaird", "holder", holder)
 	})
 	var held *durable.HeldError
@@ -31,9 +31,9 @@ func (k *keeper) acquire(ctx context.Context) (*durable.Lock, error) {
 // follow has the daemon work on what is at the path of the state directory, if
 // that was exchanged: what is held open is in no backup, and served by nobody.
 func (k *keeper) follow(ctx context.Context) error {
-	moved, err := k.parts.store.Moved()
+	moved, err := k.parts.Store.Moved()
 	if err != nil {
-		return &ExchangedError{k.parts.cfg.State, err}
+		return &ExchangedError{k.parts.Config.State, err}
 	}
 	if !moved || k.offers() {
 		return nil
@@ -41,7 +41,7 @@ func (k *keeper) follow(ctx context.Context) error {
 	k.log.Warn("the state directory was exchanged")
 	k.reload(ctx)
 	if !k.offers() {
-		return &ExchangedError{State: k.parts.cfg.State}
+		return &ExchangedError{State: k.parts.Config.State}
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func (d *idler) told() string {
 // can.
 func TestNoPassIsTold(t *testing.T) {
 	d := newIdler(t, "")
-	lock := d.parts.lockPath()
+	lock := d.parts.LockPath()
 	if err := os.Mkdir(lock, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestNoPassIsTold(t *testing.T) {
 // hour, not waited for silently.
 func TestStuckCommand(t *testing.T) {
 	d := newIdler(t, "")
-	held, err := durable.TryLock(d.parts.lockPath())
+	held, err := durable.TryLock(d.parts.LockPath())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestStuckCommand(t *testing.T) {
 		d.hindered(t.Context(), err, nil)
 	})
 	want := fmt.Sprintf("failing mail: pass failed: another keypaird has been at work for more than an hour: %s is held by process %d since ",
-		d.parts.lockPath(), os.Getpid())
+		d.parts.LockPath(), os.Getpid())
 	if !strings.HasPrefix(d.told(), want) {
 		t.Errorf("told %q, want %q", d.told(), want)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks/verify"
 )
 
@@ -55,7 +56,7 @@ func (a *app) verify(ctx context.Context, args []string) error {
 
 // A verifyRequest is what one verify is asked for.
 type verifyRequest struct {
-	w       *wiring // nil: there is no configuration
+	w       *engine.Engine // nil: there is no configuration
 	targets []verify.Target
 	domains []verify.Domain
 	with    verify.Verifier
@@ -84,7 +85,7 @@ func (a *app) verifier(names []string, look *lookFlags, roots string) (*verifyRe
 	}
 	v.with.Lookup.Roots = v.with.Roots
 	if cfg != nil {
-		v.w, err = a.wire(cfg, a.logger(levelQuiet))
+		v.w, err = a.engine(cfg, a.logger(levelQuiet))
 		if err != nil && (len(names) == 0 || hasAnyTarget(cfg, names)) {
 			return nil, err
 		}
@@ -93,7 +94,7 @@ func (a *app) verifier(names []string, look *lookFlags, roots string) (*verifyRe
 		}
 	}
 	if v.w != nil {
-		v.with.Store, v.with.Stored = v.w.store, v.w.verifyTargets(nil)
+		v.with.Store, v.with.Stored = v.w.Store, verifyTargets(v.w, nil)
 	}
 	if err := v.choose(names); err != nil {
 		v.close()
@@ -104,17 +105,17 @@ func (a *app) verifier(names []string, look *lookFlags, roots string) (*verifyRe
 
 func (v *verifyRequest) close() {
 	if v.w != nil {
-		v.w.close()
+		v.w.Close()
 	}
 }
 
 // verifyTargets returns the targets called names, or all, as verify takes them.
-func (w *wiring) verifyTargets(names map[string]bool) []verify.Target {
+func verifyTargets(w *engine.Engine, names map[string]bool) []verify.Target {
 	var list []verify.Target
-	for _, s := range w.standing(names) {
+	for _, s := range w.Current(names) {
 		t := verify.Target{Name: s.Name, Names: s.Names}
 		for _, name := range s.Deploy {
-			t.Deployments = append(t.Deployments, verify.Deployment{Name: name, Endpoints: w.deployments[name].Verify})
+			t.Deployments = append(t.Deployments, verify.Deployment{Name: name, Endpoints: w.Deployments[name].Verify})
 		}
 		list = append(list, t)
 	}
@@ -148,20 +149,20 @@ func (a *app) verifyConfig(names []string) (*config.Config, error) {
 // choose sorts names into targets and domains.
 func (v *verifyRequest) choose(names []string) error {
 	if len(names) == 0 {
-		v.targets = v.w.verifyTargets(nil)
+		v.targets = verifyTargets(v.w, nil)
 		v.wishes(v.targets, true)
 		return nil
 	}
 	for _, name := range names {
 		normal := normalNames([]string{name})[0]
-		if v.w != nil && v.w.known([]string{normal}) == nil {
-			mine := v.w.verifyTargets(map[string]bool{normal: true})
+		if v.w != nil && known(v.w, []string{normal}) == nil {
+			mine := verifyTargets(v.w, map[string]bool{normal: true})
 			v.targets = append(v.targets, mine...)
 			v.wishes(mine, false)
 			continue
 		}
 		if v.w != nil && !strings.ContainsAny(normal, ".:") {
-			return v.w.known([]string{normal})
+			return known(v.w, []string{normal})
 		}
 		v.domains = append(v.domains, verify.Domain{Name: lookName(name)})
 	}
@@ -172,8 +173,8 @@ func (v *verifyRequest) choose(names []string) error {
 // for the host's target alone is not told of what other names are needed for.
 func (v *verifyRequest) wishes(list []verify.Target, all bool) {
 	for _, t := range list {
-		domain := v.w.targets[t.Name].Identity
-		id, ok := v.w.cfg.Identity[domain]
+		domain := v.w.Targets[t.Name].Identity
+		id, ok := v.w.Config.Identity[domain]
 		if !ok || len(id.Services) == 0 {
 			continue
 		}

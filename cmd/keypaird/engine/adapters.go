@@ -1,4 +1,4 @@
-package main
+package engine
 
 import (
 	"context"
@@ -15,39 +15,42 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/notify"
-	"keypaird/renew/status"
 )
 
-// The parts as package renew knows them: a wiring is its Obtainer, its Limiter,
+// The parts as package renew knows them: an Engine is its Obtainer, its Limiter,
 // its Advisor, its Deployer and its Notifier.
 
 // prover returns what answers the challenges of one name.
-func (w *wiring) prover(p config.Challenge) acme.Prover {
+func (e *Engine) prover(p config.Challenge) acme.Prover {
 	switch p.Type {
 	case acme.DNS01:
-		return w.accounts[p.Account]
+		return e.Accounts[p.Account]
 	case acme.DNSPersist01:
-		return w.persist
+		return e.Persist
 	}
-	return w.http01
+	return e.HTTP01
 }
 
 // Obtain implements renew.Obtainer.
-func (w *wiring) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error) {
-	cfg := w.targets[o.Target.Name]
+func (e *Engine) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error) {
+	cfg := e.Targets[o.Target.Name]
 	req := acme.Request{
 		Names: o.Target.Names, KeyType: o.Target.KeyType, Profile: o.Target.Profile, PreferredChain: cfg.PreferredChain,
 		Current: o.Have, Foreign: o.Foreign, Key: o.Key, Step: o.Step, Forced: o.Forced,
-		Pending: w.pendingDir(o.Target, o.CA), // each CA has its own: falling back must not lose what the first may have issued
+		Pending: e.pendingDir(o.Target, o.CA), // each CA has its own: falling back must not lose what the first may have issued
 		Proofs:  map[string]acme.Proof{},
 	}
 	if o.Replaces {
 		req.Replaces, _ = acme.CertID(o.Have) // what has none is replaced without
 	}
 	for _, p := range cfg.Challenges {
-		req.Proofs[p.Name] = acme.Proof{Type: p.Type, Prover: w.prover(p)}
+		req.Proofs[p.Name] = acme.Proof{Type: p.Type, Prover: e.prover(p)}
 	}
-	pair, err := w.cas[o.CA].Obtain(ctx, req)
+	ca, err := e.CA(o.CA)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := ca.Obtain(ctx, req)
 	if err != nil {
 		return nil, &renew.OrderError{Elsewhere: acme.Elsewhere(err), Everyone: acme.Everyone(err), Err: err}
 	}
@@ -55,8 +58,8 @@ func (w *wiring) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 }
 
 // Limit implements renew.Limiter.
-func (w *wiring) Limit(t renew.Target, ca string, current *x509.Certificate) renew.Limit {
-	err := acme.OwnLimit(w.orderLogs[ca], w.pendingDir(t, ca), orderlog.Request{Names: t.Names, Current: current})
+func (e *Engine) Limit(t renew.Target, ca string, current *x509.Certificate) renew.Limit {
+	err := acme.OwnLimit(e.orderLogs[ca], e.pendingDir(t, ca), orderlog.Request{Names: t.Names, Current: current})
 	if reached, ok := errors.AsType[*orderlog.RateLimitError](err); ok {
 		return renew.Limit{Until: reached.Next, Err: reached}
 	}
@@ -67,8 +70,12 @@ func (w *wiring) Limit(t renew.Target, ca string, current *x509.Certificate) ren
 const adviceLife = 24 * time.Hour
 
 // Advise implements renew.Advisor.
-func (w *wiring) Advise(ctx context.Context, ca string, leaf *x509.Certificate) (renew.Window, error) {
-	info, err := w.cas[ca].RenewalInfo(ctx, leaf)
+func (e *Engine) Advise(ctx context.Context, ca string, leaf *x509.Certificate) (renew.Window, error) {
+	client, err := e.CA(ca)
+	if err != nil {
+		return renew.Window{}, err
+	}
+	info, err := client.RenewalInfo(ctx, leaf)
 	if errors.Is(err, acme.ErrNoRenewalInfo) {
 		return renew.Window{Next: time.Now().Add(adviceLife)}, nil
 	}
@@ -76,31 +83,31 @@ func (w *wiring) Advise(ctx context.Context, ca string, leaf *x509.Certificate) 
 }
 
 // pendingDir keeps the order of a target under way at one CA.
-func (w *wiring) pendingDir(t renew.Target, ca string) string {
-	return filepath.Join(w.store.Dir(t.Name), "pending", ca)
+func (e *Engine) pendingDir(t renew.Target, ca string) string {
+	return filepath.Join(e.Store.Dir(t.Name), "pending", ca)
 }
 
 // Settle implements renew.Obtainer.
-func (w *wiring) Settle(t renew.Target, have *x509.Certificate) error {
+func (e *Engine) Settle(t renew.Target, have *x509.Certificate) error {
 	for _, ca := range t.CAs {
-		settled, err := acme.Settle(w.pendingDir(t, ca), have)
+		settled, err := acme.Settle(e.pendingDir(t, ca), have)
 		if err != nil {
 			return err
 		}
 		if settled { // what was begun at other CAs on the way there is not wanted any more
-			return os.RemoveAll(filepath.Join(w.store.Dir(t.Name), "pending"))
+			return os.RemoveAll(filepath.Join(e.Store.Dir(t.Name), "pending"))
 		}
 	}
 	return nil
 }
 
 // Deploy implements renew.Deployer.
-func (w *wiring) Deploy(ctx context.Context, name string, changes []renew.Change) ([]renew.Outcome, error) {
+func (e *Engine) Deploy(ctx context.Context, name string, changes []renew.Change) ([]renew.Outcome, error) {
 	batch := make([]hooks.Change, len(changes))
 	for i, c := range changes {
 		batch[i] = hooks.Change(c)
 	}
-	err := w.deployments[name].Deploy(ctx, batch)
+	err := e.Deployments[name].Deploy(ctx, batch)
 	var failed *hooks.Error
 	if !errors.As(err, &failed) {
 		return nil, err
@@ -133,15 +140,15 @@ func outcome(f *hooks.Failure) renew.Outcome {
 const notifyTimeout = time.Minute
 
 // Send implements notify.Sender.
-func (w *wiring) Send(ctx context.Context, notices []notify.Notice) error {
+func (e *Engine) Send(ctx context.Context, notices []notify.Notice) error {
 	ev := hooks.Event{Kind: string(notices[0].Kind), Error: notices[0].Error, Remedy: notices[0].Remedy}
 	if n := notices[0]; len(notices) == 1 {
 		ev.Name, ev.Fingerprint, ev.NotAfter = n.Target, n.Fingerprint, n.NotAfter
 		if n.Version != "" {
-			ev.Dir = filepath.Join(w.store.Dir(n.Target), n.Version)
+			ev.Dir = filepath.Join(e.Store.Dir(n.Target), n.Version)
 		}
 	}
-	command := hooks.Command{Argv: w.cfg.Notify.Command, Timeout: notifyTimeout, Log: w.log}
+	command := hooks.Command{Argv: e.Config.Notify.Command, Timeout: notifyTimeout, Log: e.options.Log}
 	var errs []error
 	for length := 0; len(notices) > 0; notices = notices[len(ev.Names):] {
 		ev.Names, length = nil, 0
@@ -154,19 +161,4 @@ func (w *wiring) Send(ctx context.Context, notices []notify.Notice) error {
 		errs = append(errs, command.Run(ctx, ev))
 	}
 	return errors.Join(errs...)
-}
-
-// A countingSender is the Sender of a daemon, which counts notifications.
-type countingSender struct {
-	*wiring
-	metrics *status.Metrics
-}
-
-// Send implements notify.Sender.
-func (t countingSender) Send(ctx context.Context, notices []notify.Notice) error {
-	err := t.wiring.Send(ctx, notices)
-	if ctx.Err() == nil {
-		t.metrics.Notified(string(notices[0].Kind), err)
-	}
-	return err
 }
