@@ -41,7 +41,7 @@ func TestOrderLimit(t *testing.T) {
 			t.Errorf("next at %v, want a day from now", b.Next)
 		}
 		if acme.Elsewhere(err) || acme.Everyone(err) {
-			t.Error("another CA is tried, or other names are held back")
+			t.Error("another CA is tried, or other names are not ordered")
 		}
 	}
 	if n := tr.asked(acmetest.PathNewOrder); n != 2 {

@@ -45,7 +45,7 @@ func (e *RateLimitError) Remedy() string {
 	if e.Account {
 		return "wait until " + at + ", or name a second CA in sign_with"
 	}
-	return "wait until " + at + " and find out why these names were ordered so often; to order now: keypaird issue -force"
+	return "wait until " + at + " and find out why these names were ordered so often; to order now: keypaird issue -force NAME"
 }
 
 // exceeded returns the limit that a request would exceed, of several that which
