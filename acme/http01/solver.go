@@ -109,6 +109,10 @@ func (e *PublishError) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
 func (e *PublishError) Remedy() string {
+	var unreadable *durable.ReadError
+	if errors.As(e.Err, &unreadable) {
+		return unreadable.Remedy()
+	}
 	return "make the directory exist and writable for keypaird, or correct [http-01] webroot"
 }
 
