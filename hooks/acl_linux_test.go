@@ -9,17 +9,19 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"keypaird/hooks/acl"
 )
 
 // newACL is the list of a file: the rights of owner, group and all others, and
 // of a named user within a mask.
-func newACL(owner, group, user, mask, other byte) acl {
-	a := binary.LittleEndian.AppendUint32(nil, aclVersion)
+func newACL(owner, group, user, mask, other byte) acl.List {
+	a := binary.LittleEndian.AppendUint32(nil, 2)
 	for _, e := range []struct {
 		tag  uint16
 		perm byte
 		id   uint32
-	}{{aclUserObj, owner, 1<<32 - 1}, {0x02, user, 12345}, {aclGroupObj, group, 1<<32 - 1}, {aclMask, mask, 1<<32 - 1}, {aclOther, other, 1<<32 - 1}} {
+	}{{0x01, owner, 1<<32 - 1}, {0x02, user, 12345}, {0x04, group, 1<<32 - 1}, {0x10, mask, 1<<32 - 1}, {0x20, other, 1<<32 - 1}} {
 		a = binary.LittleEndian.AppendUint16(a, e.tag)
 		a = binary.LittleEndian.AppendUint16(a, uint16(e.perm))
 		a = binary.LittleEndian.AppendUint32(a, e.id)
@@ -27,8 +29,10 @@ func newACL(owner, group, user, mask, other byte) acl {
 	return a
 }
 
+const accessList = "system.posix_acl_access"
+
 // setACL gives a file or directory a list. Some file systems keep none.
-func setACL(t *testing.T, path, name string, a acl) {
+func setACL(t *testing.T, path, name string, a acl.List) {
 	t.Helper()
 	if err := unix.Setxattr(path, name, a, 0); errors.Is(err, unix.ENOTSUP) {
 		t.Skipf("%s: its file system has no access control lists", path)
@@ -38,7 +42,7 @@ func setACL(t *testing.T, path, name string, a acl) {
 }
 
 // aclOf is the list of a file, and its mode.
-func aclOf(t *testing.T, path string) (acl, fs.FileMode) {
+func aclOf(t *testing.T, path string) (acl.List, fs.FileMode) {
 	t.Helper()
 	f, ok, err := read(path)
 	if err != nil || !ok || f.gone {
@@ -63,7 +67,7 @@ func TestACL(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			old, p := good(t, plain), good(t, plain)
 			r := startRelayd(t, []string{plain}, old)
-			setACL(t, r.key(plain), aclName, list)
+			setACL(t, r.key(plain), accessList, list)
 			r.reload(tt.reload)
 			c := Change{Name: plain, New: p, Previous: old}
 			want := p
@@ -112,7 +116,7 @@ func TestPutSeesACL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	setACL(t, path, aclName, newACL(6, 0, 4, 0, 0)) // shows 0600
+	setACL(t, path, accessList, newACL(6, 0, 4, 0, 0)) // shows 0600
 	if f.there() {
 		t.Error("taken for the file without a list")
 	}
@@ -121,5 +125,27 @@ func TestPutSeesACL(t *testing.T) {
 	}
 	if got, mode := aclOf(t, path); got != nil || mode != 0o600 {
 		t.Errorf("mode %04o, list %x; want 0600 and none", mode, got)
+	}
+}
+
+// A file behind a symbolic link comes back with its mode and its list.
+func TestACLBehindLink(t *testing.T) {
+	for _, list := range []acl.List{nil, newACL(6, 0, 4, 4, 0)} {
+		old, p := good(t, plain), good(t, plain)
+		r := startRelayd(t, []string{plain}, old)
+		real := filepath.Join(safeDir(t), "key")
+		if err := errors.Join(os.Rename(r.key(plain), real), os.Symlink(real, r.key(plain)), os.Chmod(real, 0o640)); err != nil {
+			t.Fatal(err)
+		}
+		if list != nil {
+			setACL(t, real, accessList, list)
+		}
+		r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || exit 1`)
+		if err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}); err == nil {
+			t.Fatal("Deploy did not fail")
+		}
+		if got, mode := aclOf(t, r.key(plain)); string(got) != string(list) || mode != 0o640 {
+			t.Errorf("mode %04o, list %x; want 0640, %x", mode, got, list)
+		}
 	}
 }

@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"syscall"
 	"time"
 
+	"keypaird/hooks/acl"
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 )
@@ -24,7 +24,7 @@ type file struct {
 	path string
 	data []byte
 	mode durable.FileMode
-	acl  acl
+	acl  acl.List
 	// Lists that the directory has for new files do not count: the file gets
 	// acl, or none.
 	exact bool
@@ -35,9 +35,9 @@ type file struct {
 
 // carrying is f with the list of the file whose place it takes: it still grants
 // named users and groups what it did.
-func (f file) carrying(list acl) file {
-	if f.acl = list.withMode(f.mode.Perm); f.acl != nil {
-		f.mode.Perm = f.acl.shown(f.mode.Perm)
+func (f file) carrying(list acl.List) file {
+	if f.acl = list.WithMode(f.mode.Perm); f.acl != nil {
+		f.mode.Perm = f.acl.Shown(f.mode.Perm)
 	}
 	return f
 }
@@ -205,21 +205,7 @@ func read(path string) (f file, ok bool, err error) {
 	if !ok {
 		return f, false, nil
 	}
-	f.acl, f.exact = aclOfFile(path, info), true
+	f.acl, f.exact = acl.Of(path, info), true
 	f.data, f.mode = data, durable.FileMode{Perm: info.Mode().Perm(), UID: int(st.Uid), GID: int(st.Gid)}
 	return f, true, nil
-}
-
-// aclOfFile returns the list of the file that info is of. That of another file, or of
-// none that can be opened, is of an unknown form.
-func aclOfFile(path string, info fs.FileInfo) acl {
-	h, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return acl{}
-	}
-	defer h.Close()
-	if fi, err := h.Stat(); err != nil || !os.SameFile(fi, info) {
-		return acl{}
-	}
-	return readACL(h)
 }

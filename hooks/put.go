@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"keypaird/hooks/acl"
 	"keypaird/renew/durable"
 )
 
@@ -148,15 +149,15 @@ func (f file) protect(h *os.File) error {
 			return err
 		}
 	}
-	if len(f.acl) > 0 && writeACL(h, f.acl) == nil {
+	if len(f.acl) > 0 && acl.Write(h, f.acl) == nil {
 		return nil // the mode is part of it
 	}
 	if f.exact {
-		if err := writeACL(h, nil); err != nil {
+		if err := acl.Write(h, nil); err != nil {
 			return err
 		}
 	}
-	return h.Chmod(f.acl.without(f.mode.Perm))
+	return h.Chmod(f.acl.Without(f.mode.Perm))
 }
 
 // place takes a staged file to its own name.
