@@ -251,3 +251,12 @@ func TestEachFailureCanBeRead(t *testing.T) {
 		}
 	}
 }
+
+// What is down for all targets is said once for all.
+func TestSameFailureIsSharedByTargets(t *testing.T) {
+	t.Parallel()
+	f := startFrail(t, good(t, plain))
+	d := Deployment{Name: "x", Combined: f.in("{name}.pem"), Verify: []probe.Endpoint{freePort(t)}, Timeout: time.Second}
+	err := d.Deploy(t.Context(), []Change{{Name: plain, New: good(t, plain)}, {Name: host, New: good(t, host)}})
+	failure(t, err, StepVerify).stands(t, false, true, plain, host)
+}

@@ -262,9 +262,15 @@ func (r *run) judge() []*Failure {
 		}
 	}
 	for _, t := range r.targets {
-		if len(missing[t]) > 0 {
-			failures = append(failures, r.failure(StepVerify, newUnserved(missing[t]), t))
+		if len(missing[t]) == 0 {
+			continue
 		}
+		err := newUnserved(missing[t])
+		if i := slices.IndexFunc(failures, func(f *Failure) bool { return f.Err.Error() == err.Error() }); i >= 0 {
+			failures[i] = r.failure(StepVerify, err, append(failures[i].targets, t)...) // an endpoint that is down is said once
+			continue
+		}
+		failures = append(failures, r.failure(StepVerify, err, t))
 	}
 	return failures
 }
