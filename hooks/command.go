@@ -22,12 +22,12 @@ const DefaultTimeout = time.Minute
 // How long the end of a command may take: from SIGTERM to SIGKILL, and from
 // its exit to the end of output that a process it left behind keeps open.
 const (
-	grace     = 400 * time.Millisecond
-	waitDelay = 250 * time.Millisecond
-	burial    = 5 * time.Second // from SIGKILL to the end; the kernel may keep a process in a call, of a dead file server say
+	grace       = 400 * time.Millisecond
+	waitDelay   = 250 * time.Millisecond
+	killTimeout = 5 * time.Second // from SIGKILL to the end; the kernel may keep a process in a call, of a dead file server say
 )
 
-var errStays = errors.New("it does not end although it was killed: does it wait for a disk or a file server?")
+var errStays = errors.New("still running after SIGKILL (blocked on I/O?)")
 
 // A Command is a program to run when something has happened.
 //
@@ -84,7 +84,7 @@ func (c *Command) Run(ctx context.Context, ev Event) error {
 	if _, more := ev.names(); more > 0 {
 		logger(c.Log).Warn("more targets than fit into KEYPAIRD_NAMES", "hook", c.Argv[0], "left_out", more)
 	}
-	out := new(tail) // a process that stays goes on writing
+	out := new(tail) // a process that stays may write on
 	cmd := exec.Command(program, c.Argv[1:]...)
 	cmd.Args[0] = c.Argv[0]
 	cmd.Dir = "/"
@@ -152,11 +152,11 @@ func runGroup(ctx context.Context, cmd *exec.Cmd) error {
 			alive = false
 		}
 	}
-	buried := time.NewTimer(burial)
-	defer buried.Stop()
+	killTimer := time.NewTimer(killTimeout)
+	defer killTimer.Stop()
 	select {
 	case <-done:
-	case <-buried.C:
+	case <-killTimer.C:
 		return errStays
 	}
 	return ctx.Err() // whatever it made of the signal, it did not finish

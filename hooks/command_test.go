@@ -51,7 +51,7 @@ func TestCommandFails(t *testing.T) {
 	}
 }
 
-// gone tells whether a process has ended. One that nobody has waited for yet
+// gone reports whether a process has ended. One that nobody has waited for yet
 // counts as ended.
 func gone(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {

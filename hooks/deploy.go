@@ -37,12 +37,12 @@ type target struct {
 // When a later step fails, a target goes back to Previous, or else to the files
 // that were there if they are a valid pair, but to none that ends before NextTry:
 //
-//   - Check fails: the server has not been told of anything, so the files are
+//   - Check fails: the server does not know the new files yet, so the files are
 //     put back and nothing is reloaded. A reload with a configuration that
 //     does not pass its check can end a server; relayd drops what it has
 //     before it reads the new.
 //   - Reload fails: the files are put back, checked, and loaded again, unless
-//     the target was served nowhere before, where endpoints can tell.
+//     the target was not served anywhere before, as far as the endpoints show.
 //   - Verification fails: likewise, but only for the targets of which something
 //     was served well before and is not now. An endpoint that was down before,
 //     or serves the same, would do no better with the previous pair.
@@ -79,7 +79,7 @@ func (d *Deployment) Deploy(ctx context.Context, changes []Change) error {
 func (r *run) forward(ctx context.Context) []*Failure {
 	r.probeBefore(ctx)
 	if r.installed() { // then only a probe may be missing
-		if failures := r.judge(); len(failures) == 0 {
+		if failures := r.evaluate(); len(failures) == 0 {
 			r.log.Info("verified what was deployed before")
 			return nil
 		}
@@ -283,11 +283,11 @@ func (r *run) load(ctx context.Context, which []*target, ev Event) error {
 	if err == nil || ctx.Err() != nil || len(r.Reload) == 0 {
 		return err
 	}
-	r.log.Warn("haproxy is reloaded, since its socket did not do", "err", err)
+	r.log.Warn("haproxy socket update failed, reloading", "err", err)
 	return r.run(ctx, r.Reload, ev)
 }
 
-// event is what the commands of a run are told.
+// event is what the commands of a run get in their environment.
 func (r *run) event(kind string, cause error) Event {
 	ev := Event{Kind: kind}
 	if cause != nil {

@@ -23,7 +23,7 @@ const (
 // all of them and the arguments together.
 const MaxNames = 100 << 10
 
-// An Event is what a command is told, through its environment. A field that is
+// An Event is what a command gets in its environment. A field that is
 // zero sets no variable.
 type Event struct {
 	Kind string // KEYPAIRD_EVENT

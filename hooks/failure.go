@@ -61,8 +61,8 @@ type Failure struct {
 	Step       string
 	Err        error // what failed
 
-	// The previous pairs are in place again. If the server had been told of
-	// the new ones, it has been told of that too, unless RollbackErr.
+	// The previous pairs are in place again. If the server was reloaded
+	// with the new ones, it was reloaded again, unless RollbackErr.
 	RolledBack  bool
 	Restarted   bool  // Reload was not enough for that, Restart was
 	RollbackErr error // what failed on the way back

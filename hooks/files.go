@@ -33,7 +33,7 @@ type file struct {
 	inPlace bool // as it is to be, when it was staged
 }
 
-// carrying is f with the list of the file whose place it takes: it still grants
+// carrying is f with the list of the file that it replaces: it still grants
 // named users and groups what it did.
 func (f file) carrying(list acl.List) file {
 	if f.acl = list.WithMode(f.mode.Perm); f.acl != nil {
@@ -48,17 +48,17 @@ type state struct {
 	files []file        // those that are written first come first
 }
 
-// valid tells whether s is a pair that may be served now.
+// valid reports whether s is a pair that may be served now.
 func (s state) valid(now time.Time) bool {
 	return s.pair != nil && s.pair.Check(s.pair.Names(), now) == nil
 }
 
-// absent tells whether s is that nothing is there.
+// absent reports whether s is that nothing is there.
 func (s state) absent() bool {
 	return !slices.ContainsFunc(s.files, func(f file) bool { return !f.gone })
 }
 
-// equal tells whether t has the same files.
+// equal reports whether t has the same files.
 func (s state) equal(t state) bool {
 	return slices.EqualFunc(s.files, t.files, func(a, b file) bool {
 		return a.path == b.path && a.gone == b.gone && bytes.Equal(a.data, b.data)
@@ -113,7 +113,7 @@ func (d *Deployment) planned(name string, p *keypair.Pair, owner ids) state {
 }
 
 // found is the state that the files of a target are in. Files it cannot use
-// are no error, but what is in the way of writing is.
+// are no error, but what prevents writing is.
 func (d *Deployment) found(like state) (state, error) {
 	s := state{}
 	whole := true

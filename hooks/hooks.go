@@ -24,7 +24,7 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// A Deployment is one server that uses pairs: its files, how it is told that
+// A Deployment is one server that uses pairs: its files, how it learns that
 // they have changed, and where it can be seen to serve them.
 type Deployment struct {
 	Name string // for messages
@@ -56,12 +56,12 @@ type Deployment struct {
 	Single bool
 	// Scans is how deep the server looks for certificates beside Chain or
 	// Combined: 1 in that directory only, 3 two levels below it too. An old one
-	// there may be served instead of the new one. Zero: it takes those it is told.
+	// there may be served instead of the new one. Zero: it uses those it is given.
 	Scans int
 
 	// Verify is where the new leaf must be served, for every name. A name is not
 	// demanded at an endpoint that does not know it, and did not before the
-	// deployment; but each must serve some. Empty: nowhere.
+	// deployment; but each must serve some. Empty: none.
 	Verify   []probe.Endpoint
 	Patience time.Duration // with a server that does not serve it; zero means 15 s, or Timeout if that is less
 	Timeout  time.Duration // of each command; zero means DefaultTimeout
@@ -82,7 +82,7 @@ type Change struct {
 	// What to go back to; nil: nothing is known.
 	Previous *keypair.Pair
 	// Restore makes Previous the live version again. It is called instead of
-	// writing files by a deployment that writes none; may be nil.
+	// written files of a deployment that writes none; may be nil.
 	Restore func() error
 	// WasVerified: Previous was verified in this deployment, so that endpoints
 	// which know none of the names are no news.
@@ -107,7 +107,7 @@ func (d *Deployment) Paths(name string) []string {
 	return paths
 }
 
-// writes tells whether the deployment has files of its own.
+// writes reports whether the deployment has files of its own.
 func (d *Deployment) writes() bool { return d.Chain != "" || d.Key != "" || d.Combined != "" }
 
 // timeout is Timeout or its default.

@@ -35,7 +35,7 @@ func TestJudge(t *testing.T) {
 		{"unknown", reply{err: fmt.Errorf("stream: %w", probe.ErrHostUnknown)}},
 	}
 	// By reply before: the verdicts on each reply after, in the same order.
-	want := map[string]string{ // s: served, e: elsewhere, f: failing, w: worse
+	want := map[string]string{ // s: served, e: notServed, f: failing, w: worse
 		"previous":  "w s w w w w w w w",
 		"new":       "f s f f w w w w w",
 		"twin":      "f s f f w w w w w",
@@ -49,7 +49,7 @@ func TestJudge(t *testing.T) {
 	for _, before := range replies {
 		for i, after := range replies {
 			q := &query{target: &target{Change: Change{Name: "x", New: p, Previous: old}}, name: plain, before: before.reply, now: after.reply}
-			got := string("sefw"[q.judge(now)])
+			got := string("sefw"[q.evaluate(now)])
 			if w := strings.Fields(want[before.name])[i]; got != w {
 				t.Errorf("%s, then %s: %s, want %s", before.name, after.name, got, w)
 			}

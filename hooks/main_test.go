@@ -231,7 +231,7 @@ func server(t *testing.T, name string) string {
 	return ""
 }
 
-// serves tells whether e serves p for each of its names.
+// serves reports whether e serves p for each of its names.
 func serves(t *testing.T, e probe.Endpoint, p *keypair.Pair) error {
 	t.Helper()
 	for _, name := range p.Names() {

@@ -96,7 +96,7 @@ func (d *Deployment) claim(name string, taken map[string]bool) error {
 	return nil
 }
 
-// Writable tells whether the files of the target name could be written: the
+// Writable reports whether the files of the target name could be written: the
 // directories are there and nobody else can change them, owner and group exist
 // and may be set. Nothing is changed.
 func (d *Deployment) Writable(name string) error {
@@ -132,7 +132,7 @@ func (d *Deployment) Writable(name string) error {
 	return nil
 }
 
-// mayGive tells whether we may give files away to id.
+// mayGive reports whether we may give files away to id.
 func mayGive(d *Deployment, id ids) error {
 	if os.Geteuid() == 0 {
 		return nil
@@ -150,7 +150,7 @@ func mayGive(d *Deployment, id ids) error {
 	return nil
 }
 
-// Runnable tells whether the programs of Check and Reload are there and safe
+// Runnable reports whether the programs of Check and Reload are there and safe
 // to run. Nothing is run.
 func (d *Deployment) Runnable() error {
 	for _, argv := range [][]string{d.Check, d.Reload} {

@@ -30,7 +30,7 @@ func SearchPath(name string) string {
 }
 
 // safeProgram refuses a program that somebody else than root or us could
-// replace: by writing the file, its directory, or those of the links to it.
+// replace: the file, its directory, or those of the links to it.
 func safeProgram(path string) error {
 	for range maxLinks {
 		err := durable.CheckDir(filepath.Dir(path))

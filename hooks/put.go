@@ -98,7 +98,7 @@ func place(states []state) (touched bool, err error) {
 	return touched, err
 }
 
-// there tells whether f is in place already: the same bytes under the name
+// there reports whether f is in place already: the same bytes under the name
 // itself, with the mode and owner they would get, where nobody else can change
 // them.
 func (f file) there() bool {

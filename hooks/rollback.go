@@ -44,15 +44,15 @@ func (r *run) logRollback(step string, failures []*Failure) {
 		}
 		switch {
 		case f.RolledBack:
-			log.Warn("previous pair put back")
+			log.Warn("rolled back")
 		case f.RollbackErr != nil:
-			log.Warn("going back failed", "err", f.RollbackErr)
+			log.Warn("rollback failed", "err", f.RollbackErr)
 		case f.targets[0].back.pair != nil:
-			log.Warn("new pair stays", "why", "the previous one would do no better")
+			log.Warn("rollback skipped", "why", "the previous one would do no better")
 		case f.Installed:
-			log.Warn("new pair stays", "why", "it is in use, only not verified")
+			log.Warn("rollback skipped", "why", "it is in use, only not verified")
 		default:
-			log.Warn("new pair stays", "why", "nothing to go back to")
+			log.Warn("rollback skipped", "why", "nothing to go back to")
 		}
 	}
 }
@@ -70,7 +70,7 @@ func (r *run) wasBetter(t *target, step string) bool {
 		if step == StepReload {
 			return q.before.fits(q.name, now)
 		}
-		return q.judge(now) == worse
+		return q.evaluate(now) == worse
 	})
 }
 
@@ -142,7 +142,7 @@ func (r *run) putBack(ctx context.Context, f *Failure) []*Failure {
 	return slices.Concat(back, again, stay)
 }
 
-// rollBack is the way back from what the server may have been told. Once the
+// rollBack is the way back from what the server may have loaded. Once the
 // files are back it is true, whatever becomes of the rest.
 func (r *run) rollBack(ctx context.Context, failures []*Failure) {
 	if len(failures) == 0 {

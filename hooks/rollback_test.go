@@ -141,14 +141,14 @@ func TestRetreatInTheLog(t *testing.T) {
 		set   func(*relayd)
 		want  string
 	}{
-		{"put back", []*keypair.Pair{old}, func(r *relayd) { r.d.Reload = []string{"false"} }, `msg="previous pair put back" deployment=relayd step=reload`},
-		{"nothing to go back to", nil, func(r *relayd) { r.d.Reload = []string{"false"} }, `msg="new pair stays" deployment=relayd step=reload why="nothing to go back to"`},
+		{"put back", []*keypair.Pair{old}, func(r *relayd) { r.d.Reload = []string{"false"} }, `msg="rolled back" deployment=relayd step=reload`},
+		{"nothing to go back to", nil, func(r *relayd) { r.d.Reload = []string{"false"} }, `msg="rollback skipped" deployment=relayd step=reload why="nothing to go back to"`},
 		{"not verified", nil, func(r *relayd) {
 			r.d.Verify, r.d.Timeout = []probe.Endpoint{freePort(r.t)}, time.Second
-		}, `msg="new pair stays" deployment=relayd step=verify why="it is in use, only not verified"`},
+		}, `msg="rollback skipped" deployment=relayd step=verify why="it is in use, only not verified"`},
 		{"cannot go back", []*keypair.Pair{old}, func(r *relayd) {
 			r.d.Reload = []string{script(r.t, "rm -r "+r.crt(plain)+" && mkdir -p "+r.crt(plain)+"/x; exit 1")}
-		}, `msg="going back failed" deployment=relayd step=reload err="writing `},
+		}, `msg="rollback failed" deployment=relayd step=reload err="writing `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := startRelayd(t, []string{plain}, tt.there...)

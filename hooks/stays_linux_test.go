@@ -51,7 +51,7 @@ echo $tracer >` + file + `.new; mv ` + file + `.new ` + file + `; while :; do re
 		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), errStays.Error()) {
 			t.Errorf("error = %v, want that it stays", err)
 		}
-	case <-time.After(burial + 30*time.Second):
+	case <-time.After(killTimeout + 30*time.Second):
 		t.Error("it holds us up")
 	}
 }

@@ -15,12 +15,12 @@ import (
 )
 
 // Verification: how long at most, how long if there is another reload to try,
-// how long one visit, how many at a time, and
+// how long one probe, how many at a time, and
 // how long between two looks at first and at most.
 const (
 	maxVerify  = 15 * time.Second
 	someVerify = 2 * time.Second
-	maxVisit   = 8 * time.Second // postscreen holds its greeting back for 6
+	maxProbe   = 8 * time.Second // postscreen holds its greeting back for 6
 	visitors   = 8
 	firstPause = 10 * time.Millisecond
 	maxPause   = 500 * time.Millisecond
@@ -87,13 +87,13 @@ type verdict int
 
 const (
 	served    verdict = iota // the new pair is
-	elsewhere                // another's certificate or none, as before: the name is not served here
+	notServed                // another's certificate or none, as before: the name is not served here
 	failing                  // the new pair is not served, and the previous one was not either
 	worse                    // the new pair is not served, and something was before
 )
 
-// judge compares the answers.
-func (q *query) judge(now time.Time) verdict {
+// evaluate compares the answers.
+func (q *query) evaluate(now time.Time) verdict {
 	wasFit, wasOurs := q.before.fits(q.name, now), q.ours(q.before)
 	switch {
 	case q.now.is(q.New):
@@ -101,9 +101,9 @@ func (q *query) judge(now time.Time) verdict {
 	case wasFit && (wasOurs || !q.now.fits(q.name, now)):
 		return worse
 	case q.others(q.before, now) && q.others(q.now, now):
-		return elsewhere
+		return notServed
 	case errors.Is(q.now.err, probe.ErrHostUnknown): // that is sure, whatever was before
-		return elsewhere
+		return notServed
 	}
 	return failing
 }
@@ -117,7 +117,7 @@ func (q *query) ours(a reply) bool {
 // another target's certificate: not with an older or a twin of the new one,
 // which is for the same names.
 func (q *query) others(a reply, now time.Time) bool {
-	if visit, ok := errors.AsType[*probe.VisitError](a.err); ok && visit.Stage == probe.Handshaking && !visit.TimedOut {
+	if failed, ok := errors.AsType[*probe.VisitError](a.err); ok && failed.Stage == probe.Handshaking && !failed.TimedOut {
 		return true // some servers refuse the handshake for names they do not know
 	}
 	if a.leaf == nil {
@@ -203,7 +203,7 @@ func (r *run) verify(ctx context.Context, p patience) []*Failure {
 	list := r.queries(isNew)
 	var failures []*Failure
 	left := r.poll(ctx, list, p, func(q *query) bool { return q.now.is(q.New) }, func() bool {
-		failures = r.judge()
+		failures = r.evaluate()
 		return len(failures) == 0
 	})
 	if err := ctx.Err(); err != nil {
@@ -212,7 +212,7 @@ func (r *run) verify(ctx context.Context, p patience) []*Failure {
 	if left == 0 {
 		return nil
 	}
-	failures = r.judge()
+	failures = r.evaluate()
 	if len(failures) == 0 {
 		r.warnElsewhere()
 	}
@@ -235,28 +235,28 @@ func (r *run) poll(ctx context.Context, list []*query, p patience, well func(*qu
 	return len(list)
 }
 
-// judge returns the targets that are not verified by the last answers, each with
+// evaluate returns the targets that are not verified by the last answers, each with
 // all that is missing.
 //
 // A name that is not served at an endpoint, and was not before, is not demanded
 // there. But something has to be served at each endpoint, unless nothing was when
 // the previous pair was verified; and a target that is served nowhere has to be
 // unknown everywhere, not served with another certificate.
-func (r *run) judge() []*Failure {
+func (r *run) evaluate() []*Failure {
 	now := time.Now()
 	seenAt, seen := map[probe.Endpoint]bool{}, map[*target]bool{}
 	list := r.queries(isNew)
 	for _, q := range list {
-		if q.judge(now) == served {
+		if q.evaluate(now) == served {
 			seenAt[q.endpoint], seen[q.target] = true, true
 		}
 	}
 	var failures []*Failure
 	missing := map[*target][]error{}
 	for _, q := range list {
-		switch v := q.judge(now); {
+		switch v := q.evaluate(now); {
 		case v == served:
-		case v == elsewhere && (seenAt[q.endpoint] || q.WasVerified) && (seen[q.target] || q.now.disowns(q.name, now)):
+		case v == notServed && (seenAt[q.endpoint] || q.WasVerified) && (seen[q.target] || q.now.disowns(q.name, now)):
 		default:
 			missing[q.target] = append(missing[q.target], q.failure(q.New))
 		}
@@ -279,7 +279,7 @@ func (r *run) judge() []*Failure {
 func (r *run) warnElsewhere() {
 	now := time.Now()
 	for _, q := range r.queries(isNew) {
-		if q.judge(now) == elsewhere {
+		if q.evaluate(now) == notServed {
 			r.log.Warn("name not served at endpoint, as before", "cert", q.Name, "name", q.name, "endpoint", q.endpoint, "err", q.failure(q.New))
 		}
 	}
@@ -291,9 +291,9 @@ func probeAll(ctx context.Context, list []*query) {
 	g.SetLimit(visitors)
 	for _, q := range list {
 		g.Go(func() error {
-			visit, cancel := context.WithTimeout(ctx, maxVisit)
+			probing, cancel := context.WithTimeout(ctx, maxProbe)
 			defer cancel()
-			chain, err := probe.Dial(visit, q.endpoint, q.name)
+			chain, err := probe.Dial(probing, q.endpoint, q.name)
 			if errors.Is(err, context.DeadlineExceeded) {
 				err = fmt.Errorf("%s does not answer for %q in time", q.endpoint, q.name)
 			}
@@ -309,7 +309,7 @@ func probeAll(ctx context.Context, list []*query) {
 	g.Wait()
 }
 
-// wait waits for d and tells whether ctx has not ended.
+// wait waits for d and reports whether ctx has not ended.
 func wait(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

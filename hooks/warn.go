@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Warnings tells what would make a deployment of the target name ineffective
+// Warnings lists what would make a deployment of the target name ineffective
 // or unwise without being an error. For many targets, use [Deployment.Warner].
 func (d *Deployment) Warnings(name string) []string { return d.Warner()(name) }
 
@@ -44,7 +44,7 @@ func (d *Deployment) warnings(name string, names []string, look looks) []string 
 	return list
 }
 
-// ofRelayd tells whether the deployment is for relayd(8).
+// ofRelayd reports whether the deployment is for relayd(8).
 func (d *Deployment) ofRelayd() bool {
 	for _, arg := range append(slices.Clone(d.Check), d.Reload...) {
 		if base := filepath.Base(arg); base == "relayd" || base == "relayctl" {

@@ -18,7 +18,7 @@ var chatServers = []row{
 			"After a reload, STARTTLS, direct TLS with SNI and https serve the new certificate. Direct TLS (5223, 5281) without SNI keeps the old one until a restart.",
 			"When a file is new, one reload may not be enough: the directory may be looked through after the certificates are loaded. With verify, keypaird sees that and reloads again.",
 			"A pair that it cannot use or cannot read ends STARTTLS at the reload; going back brings it again.",
-			"If its configuration cannot be read, a reload reads no certificates either, and says nothing of it: only verify can tell.",
+			"If its configuration cannot be read, a reload reads no certificates either, and says nothing of it: only verify shows it.",
 			"A component (conference.NAME) needs its own name on a certificate, or peers refuse it: list it in components.",
 		},
 	},
@@ -33,7 +33,7 @@ var chatServers = []row{
 		setup: []string{"certfiles:", `  - "{etc}/ejabberd/NAME.pem"`},
 		notes: []string{
 			"Certificates are chosen by the names they are for. With a glob in certfiles (*.pem), an old file for the same name may be served instead of the new one.",
-			"The reload reports success whatever becomes of the certificate: only verify can tell. A pair that it cannot use or cannot read ends STARTTLS; going back brings it again.",
+			"The reload reports success whatever becomes of the certificate: only verify shows it. A pair that it cannot use or cannot read ends STARTTLS; going back brings it again.",
 			"A component (conference.NAME) needs its own name on a certificate, or peers refuse it: list it in components.",
 			"Versions before 25.08 refuse peers whose certificate is for servers only (no clientAuth), as public CAs issue them now.",
 		},

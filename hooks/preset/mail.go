@@ -13,7 +13,7 @@ postfix reload || { echo "postfix reload: see the mail log" >&2; exit 1; }`
 var mailServers = []row{
 	{
 		name:   "postfix",
-		check:  always("postconf", "-M"), // "postfix check" tells the mail log only
+		check:  always("postconf", "-M"), // "postfix check" writes to the mail log only
 		reload: always("sh", "-c", reloadPostfix),
 		setup: []string{
 			"# instead of smtpd_tls_cert_file and smtpd_tls_key_file; the key comes first in it",
@@ -24,7 +24,7 @@ var mailServers = []row{
 		notes: []string{
 			"Reads the store as root: nothing is written, and switching to a new version is one rename.",
 			"A map for SNI embeds the files, keys and all: keep its source mode 0600, the mode of the map itself. The reload makes the maps that tls_server_sni_maps names anew (postmap -F) and then reloads Postfix.",
-			"A pair that it cannot use ends STARTTLS, and no check of Postfix's says anything of it: only verify can tell.",
+			"A pair that it cannot use ends STARTTLS, and no check of Postfix's says anything of it: only verify shows it.",
 			"While main.cf cannot be read, no new smtpd starts, and for a minute after that Postfix may not try again: what is deployed then is taken back, and deployed later.",
 			"A service that has smtpd_tls_chain_files of its own (-o in master.cf) is reloaded just so.",
 		},
@@ -41,7 +41,7 @@ var mailServers = []row{
 		},
 		notes: []string{
 			"Reads the store as root: nothing is written, and switching to a new version is one rename.",
-			"A pair that it cannot use, if it is the default one, ends TLS for every name, and doveconf says nothing of it: only verify can tell.",
+			"A pair that it cannot use, if it is the default one, ends TLS for every name, and doveconf says nothing of it: only verify shows it.",
 		},
 	},
 }

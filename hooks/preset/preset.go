@@ -65,7 +65,7 @@ func (s Server) Files() []string {
 type row struct {
 	name                 string
 	chain, key, combined string
-	group                by[string] // of the files, whose owner is root; empty: group 0
+	group                by[string] // of the files; their owner is root; empty: group 0
 	keyMode              fs.FileMode
 	check                by[[]string]
 	reload               by[[]string]

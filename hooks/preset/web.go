@@ -48,7 +48,7 @@ var webServers = []row{
 		notes: []string{
 			"Reads the store as root: nothing is written, and switching to a new version is one rename.",
 			"Without SNI, or with an unknown name, the first server block that listens there is served.",
-			"What fails after the reload was asked for, such as a port that is taken, keeps the old workers: only verify can tell.",
+			"What fails after the reload was asked for, such as a port that is taken, keeps the old workers: only verify shows it.",
 			"A path with a variable ($ssl_server_name.crt) is read by a worker at every handshake, which has no access to the store.",
 		},
 	},
@@ -66,7 +66,7 @@ var webServers = []row{
 		notes: []string{
 			"Every file in the directory is loaded but those with a leading dot: one that holds no certificate keeps haproxy from starting, and an old pair for the same name may be served instead.",
 			"Without SNI the first file by name is served; strict-sni refuses instead.",
-			"A pair that it cannot load keeps the old worker. The reload of Debian's unit looks first and fails; where it is a bare SIGUSR2, only verify can tell.",
+			"A pair that it cannot load keeps the old worker. The reload of Debian's unit looks first and fails; where it is a bare SIGUSR2, only verify shows it.",
 			"A reload that is asked for while it starts from the last one is lost. With verify, keypaird sees that and reloads again.",
 			"With socket (level admin), pairs are exchanged without a reload; a name that is new needs a reload all the same.",
 		},

@@ -82,19 +82,19 @@ func mergeEndpoint(checks []*endpoint, r discover.Requirement, d Domain) []*endp
 	})
 }
 
-// guessed tells whether peers try an endpoint although nothing says that the
+// guessed reports whether peers try an endpoint although nothing says that the
 // service exists.
 func guessed(r discover.Requirement, d Domain) bool {
 	return unused(r) || r.Default && !d.Configured
 }
 
-// optional tells whether a domain does well without: not every address has a
+// optional reports whether a domain does well without: not every address has a
 // web server.
 func optional(r discover.Requirement, d Domain) bool {
 	return guessed(r, d) || r.Service == "web" && !d.Configured
 }
 
-// unused tells whether a row is about a document that is not there: peers ask
+// unused reports whether a row is about a document that is not there: peers ask
 // for it and go on without it.
 func unused(r discover.Requirement) bool {
 	return r.Enforcement == discover.Info && r.State == discover.Absent

@@ -49,13 +49,13 @@ func (v *Verifier) unnamed(ctx context.Context, row *Check, look probe.Look, nam
 // not; the others always do.
 func (v *Verifier) withoutSNI(ctx context.Context, c *endpoint, row *Check, look probe.Look, named probe.Sight, e probe.Expect) {
 	s, err := v.unnamed(ctx, row, look, named)
-	var visit *probe.VisitError
+	var failed *probe.VisitError
 	f := probe.Finding{Fault: noSNIFault}
 	switch {
-	case err != nil && (!errors.As(err, &visit) || visit.TimedOut || visit.Stage != probe.Handshaking):
+	case err != nil && (!errors.As(err, &failed) || failed.TimedOut || failed.Stage != probe.Handshaking):
 		return // nothing new is known
 	case err != nil:
-		f.Text = "is not shown to those who send no SNI: " + visit.Err.Error()
+		f.Text = "is not shown to those who send no SNI: " + failed.Err.Error()
 	case row.WithoutSNI.Same:
 		return
 	default:

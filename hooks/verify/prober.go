@@ -13,13 +13,13 @@ import (
 
 // Bounds on what a domain may make us do.
 const (
-	maxProbes    = 16              // visits under way at a time
+	maxProbes    = 16              // probes under way at a time
 	domainLimit  = 3 * time.Minute // for all of them
 	maxEndpoints = 500
 )
 
-// A prober visits endpoints, each once whatever rows want to know of it, and
-// each address by one visit at a time: mail servers do not like more.
+// A prober probes endpoints, each once however many rows ask for it, and each
+// address once at a time: mail servers do not like more.
 type prober struct {
 	slots chan struct{}
 
@@ -28,7 +28,7 @@ type prober struct {
 	hosts map[string]*hostPort
 }
 
-// A cachedResult is a visit that several rows wait for.
+// A cachedResult is a probe that several rows wait for.
 type cachedResult struct {
 	once sync.Once
 	probe.Sight
@@ -68,12 +68,12 @@ func (l *prober) probe(ctx context.Context, look probe.Look) (probe.Sight, error
 		l.hosts[at] = d
 	}
 	l.mu.Unlock()
-	s.once.Do(func() { s.Sight, s.err = l.visit(ctx, d, look) })
+	s.once.Do(func() { s.Sight, s.err = l.dial(ctx, d, look) })
 	return s.Sight, s.err
 }
 
-// visit goes there when it is its turn.
-func (l *prober) visit(ctx context.Context, d *hostPort, look probe.Look) (probe.Sight, error) {
+// dial probes an endpoint when it is its turn.
+func (l *prober) dial(ctx context.Context, d *hostPort, look probe.Look) (probe.Sight, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.unreachable != nil {
@@ -105,8 +105,8 @@ const (
 	firstPause = 20 * time.Millisecond
 )
 
-// retry calls look until it says that it is settled or a second is over.
-func retry(ctx context.Context, look func() (settled bool)) {
+// retry calls look until it is done or a second has passed.
+func retry(ctx context.Context, look func() (done bool)) {
 	began := time.Now()
 	for pause := firstPause; !look() && time.Since(began)+pause <= retryFor; pause *= 2 {
 		select {

@@ -27,9 +27,9 @@ var severity = map[Result]int{Absent: 0, OK: 1, Unknown: 2, Warning: 3, Failed: 
 // A Check is one row of "keypaird verify": one address of an endpoint asked for
 // one name.
 type Check struct {
-	Target     string `json:"target,omitempty"`     // whose deployment it is of
+	Target     string `json:"target,omitempty"`     // that has the deployment
 	Deployment string `json:"deployment,omitempty"` //
-	Domain     string `json:"domain,omitempty"`     // or whose peers come here
+	Domain     string `json:"domain,omitempty"`     // or domain, the peers of which connect
 	Peers      []Peer `json:"peers,omitempty"`      // what for
 
 	Endpoint string   `json:"endpoint,omitempty"`
@@ -43,7 +43,7 @@ type Check struct {
 	Error  string `json:"error,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
 
-	Pair       *Match       `json:"pair,omitempty"` // whose certificate it is
+	Pair       *Match       `json:"pair,omitempty"` // that has the certificate
 	Shown      *Certificate `json:"certificate,omitempty"`
 	Complete   *bool        `json:"chain_complete,omitempty"`
 	TLS        string       `json:"tls,omitempty"`

@@ -62,7 +62,7 @@ func (v *Verifier) addressesOf(ctx context.Context, host string) []netip.Addr {
 	}
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
-		return nil // the visit says why
+		return nil // the probe says why
 	}
 	for i, a := range addrs {
 		addrs[i] = a.Unmap()
@@ -117,8 +117,8 @@ func (v *Verifier) deployedRow(ctx context.Context, row *Check, look probe.Look,
 	if err != nil {
 		row.setResult(Failed)
 		row.Error, row.Remedy = err.Error(), renew.Remedy(err)
-		var visit *probe.VisitError
-		return errors.As(err, &visit) && visit.Stage == probe.Connecting
+		var failed *probe.VisitError
+		return errors.As(err, &failed) && failed.Stage == probe.Connecting
 	}
 	leaf := s.Chain[0]
 	v.show(row, s)
@@ -146,19 +146,19 @@ func (v *Verifier) deployedRow(ctx context.Context, row *Check, look probe.Look,
 // addDeployedIssue notes what is wrong with a pair where it is deployed. Who trusts
 // its CA is not asked there, and when it ends is the business of "status".
 func (v *Verifier) addDeployedIssue(row *Check, f probe.Finding) {
-	flaw := Issue{f.Fault, f.Text, Warning}
+	issue := Issue{f.Fault, f.Text, Warning}
 	switch f.Fault {
 	case probe.Incomplete, probe.Expired:
-		flaw.Result = Failed
+		issue.Result = Failed
 	case probe.Untrusted, probe.EndsSoon, probe.NotClient:
 		return
 	}
 	if f.Fault == probe.Incomplete && row.Pair.Source == other {
 		return // the pair is the fault
 	}
-	row.Issues = append(row.Issues, flaw)
-	if severity[flaw.Result] > severity[row.Result] {
-		row.setResult(flaw.Result)
+	row.Issues = append(row.Issues, issue)
+	if severity[issue.Result] > severity[row.Result] {
+		row.setResult(issue.Result)
 		row.Error, row.Remedy = fmt.Sprintf("%s serves a certificate that %s", row.Endpoint, f.Text), remedies[f.Fault]
 	}
 }

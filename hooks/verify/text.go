@@ -108,23 +108,23 @@ func writeDomain(b *strings.Builder, domain string, rows []Check) {
 // writeLoose prints rows of which no address was looked at, and returns what is
 // not there.
 func writeLoose(b *strings.Builder, blocks [][]Check, loose []Check) (absent []string) {
-	var told []Check
+	var shown []Check
 	for _, r := range loose {
 		has := func(k []Check) bool { return strings.Contains(k[0].whatFor(), r.whatFor()) }
 		switch {
 		case r.Result != Absent:
-			told = append(told, r)
+			shown = append(shown, r)
 		case !slices.ContainsFunc(blocks, has):
 			absent = append(absent, r.whatFor())
 		}
 	}
-	for i, r := range told {
+	for i, r := range shown {
 		head := r.whatFor()
 		if r.Endpoint != "" {
 			head += " at " + r.Endpoint
 		}
 		paragraph(b, fmt.Sprintf("%-6s", marks[r.Result]), head+": "+r.Error)
-		if i+1 < len(told) && told[i+1].Remedy == r.Remedy && len(r.Affects) == 0 {
+		if i+1 < len(shown) && shown[i+1].Remedy == r.Remedy && len(r.Affects) == 0 {
 			continue // it is said once, below the last
 		}
 		writeDetails(b, r)
@@ -187,8 +187,8 @@ func writeBlock(b *strings.Builder, rows []Check, width int) {
 // groupEqual puts rows together of which the same is to be said.
 func groupEqual(rows []Check) (kinds [][]Check) {
 	says := func(r Check) string {
-		flaws := slices.DeleteFunc(slices.Clone(r.Issues), func(f Issue) bool { return f.Result == OK })
-		return fmt.Sprint(r.Result, r.Serves, r.Error, flaws, r.Affects)
+		issues := slices.DeleteFunc(slices.Clone(r.Issues), func(f Issue) bool { return f.Result == OK })
+		return fmt.Sprint(r.Result, r.Serves, r.Error, issues, r.Affects)
 	}
 	for _, r := range rows {
 		i := slices.IndexFunc(kinds, func(k []Check) bool { return says(k[0]) == says(r) })
