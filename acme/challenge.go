@@ -1,6 +1,16 @@
 package acme
 
-import "context"
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	legoacme "github.com/go-acme/lego/v4/acme"
+
+	"keypaird/renew/textfmt"
+)
 
 // A Challenge is one challenge of an authorization, ready to be answered.
 type Challenge struct {
@@ -48,4 +58,114 @@ func IsToken(s string) bool {
 		}
 	}
 	return true
+}
+
+// challenge picks the challenge of the configured type. Types we do not know
+// are passed over.
+func (j *job) challenge(a legoacme.Authorization, name, kind string) (legoacme.Challenge, error) {
+	var offered []string
+	for _, c := range a.Challenges {
+		if c.Type == kind {
+			return c, nil
+		}
+		offered = append(offered, textfmt.OneLine(c.Type, 32))
+	}
+	return legoacme.Challenge{}, &NotOfferedError{j.client.ca.Name, name, kind, offered}
+}
+
+// describe makes a Challenge of what the CA sent. Tokens end up in file names
+// and URLs, so they are held to their alphabet (RFC 8555, section 8.1).
+func (j *job) describe(url, name string, lc legoacme.Challenge) (Challenge, error) {
+	identifier, wildcard := strings.CutPrefix(name, "*.")
+	c := Challenge{
+		Type: lc.Type, Identifier: identifier, Wildcard: wildcard,
+		Token: lc.Token, AccountURL: j.session.account.url,
+	}
+	if lc.Type == DNSPersist01 {
+		c.Token, c.Issuers = "", issuers(j.session.guard.answer(url).body, lc.URL)
+		return c, nil
+	}
+	if !IsToken(c.Token) {
+		return c, j.nonsense("it sent a malformed token")
+	}
+	var err error
+	c.KeyAuth, err = j.session.core.GetKeyAuthorization(c.Token)
+	return c, err
+}
+
+// validate asks the CA to look at the published response and waits for its
+// verdict.
+func (j *job) validate(ctx context.Context, url, name string, challenge legoacme.Challenge) error {
+	waiting := pace{time.Now()}
+	j.session.guard.is(challenge.URL, resChallenge)
+	_, err := ask(ctx, j, tries, func() (legoacme.ExtendedChallenge, error) {
+		return j.session.core.Challenges.New(challenge.URL)
+	})
+	// malformed: perhaps a challenge answered before we were killed, which the
+	// authorization tells.
+	var again *Problem
+	if err != nil && !transient(err) && !(errors.As(err, &again) && again.Type == "malformed") {
+		return err
+	}
+	asked := j.session.guard.answer(challenge.URL)
+	for {
+		now := time.Now()
+		if now.Sub(waiting.since) > verdictTimeout {
+			return &TimeoutError{j.client.ca.Name, "validating " + name, verdictTimeout}
+		}
+		if err := sleep(ctx, waiting.next(now, asked)); err != nil {
+			return err
+		}
+		authz, err := j.authorization(ctx, url)
+		asked = j.session.guard.answer(url)
+		switch {
+		case transient(err):
+			continue // still the CA's turn
+		case err != nil:
+			return err
+		case authz.Status == legoacme.StatusValid:
+			return nil
+		case authz.Status != legoacme.StatusPending:
+			return j.refused(name, challenge.Type, authz)
+		case again != nil && untouched(authz, challenge.URL):
+			return again
+		}
+	}
+}
+
+// untouched reports whether the CA has not begun to look at a challenge.
+func untouched(a legoacme.Authorization, challengeURL string) bool {
+	for _, c := range a.Challenges {
+		if c.URL == challengeURL {
+			return c.Status == legoacme.StatusPending
+		}
+	}
+	return false
+}
+
+// issuers reads the issuer domain names of a dns-persist-01 challenge, which
+// lego does not know. What is no domain name cannot stand in a record.
+func issuers(authz []byte, challengeURL string) []string {
+	var a struct {
+		Challenges []struct {
+			URL     string   `json:"url"`
+			Issuers []string `json:"issuer-domain-names"`
+		} `json:"challenges"`
+	}
+	if json.Unmarshal(authz, &a) != nil {
+		return nil
+	}
+	var names []string
+	for _, c := range a.Challenges {
+		for _, name := range c.Issuers {
+			if c.URL == challengeURL && isDomain(name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+func isDomain(s string) bool {
+	return s != "" && len(s) <= 253 && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789.-") == ""
 }

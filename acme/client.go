@@ -1,31 +1,15 @@
-// Package acme obtains certificates from CAs that speak RFC 8555. It is the only
-// package that knows lego's ACME, of which it uses the lowest layer: requests
-// and their signatures. The order of things is its own:
-//
-//	account -> order -> prove each name, side by side -> finalize -> fetch -> check
-//
-// Nothing is ordered that the log beside the account does not allow: whatever
-// fault there is elsewhere, the limits of the CA are kept ([OrderLog]).
-//
-// Make a [Client] for each CA with [NewClient] and call [Client.Obtain]. The
-// package does not know how a challenge is answered (see [Prover]) nor where the
-// pair is kept; a killed Obtain goes on where it was when called again with the
-// same Pending directory.
 package acme
 
 import (
 	"context"
-	"crypto"
-	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
-	"keypaird/renew/textfmt"
-
 	legoacme "github.com/go-acme/lego/v4/acme"
-	"github.com/go-acme/lego/v4/acme/api"
 
 	"keypaird/acme/orderlog"
 )
@@ -80,13 +64,6 @@ type Client struct {
 	idle []*session
 }
 
-// An account is what signs requests. Without a URL it signs by its key alone,
-// and without a key not at all.
-type account struct {
-	key crypto.Signer
-	url string
-}
-
 // NewClient returns a Client. It touches neither network nor disk.
 func NewClient(o Options) *Client {
 	agent := o.UserAgent
@@ -123,88 +100,19 @@ func (c *Client) Directory(ctx context.Context) (legoacme.Directory, error) {
 	return s.core.GetDirectory(), nil
 }
 
-// A session is one job's way to the CA: lego's core, whose requests obey the
-// job's context. A session is used by one job at a time and kept for the next,
-// since it holds fresh nonces.
-type session struct {
-	client  *Client
-	account account
-	guard   *guard
-	core    *api.Core
-	born    time.Time
+// Clock says how far the CA's clock was ahead of ours when it last answered; a
+// negative duration means behind. It is not known before the first answer.
+func (c *Client) Clock() (ahead time.Duration, known bool) {
+	c.watch.mu.Lock()
+	defer c.watch.mu.Unlock()
+	return c.watch.ahead, c.watch.known
 }
 
-// session returns a session signed by the account. Give it back with done.
-func (c *Client) session(ctx context.Context) (*session, error) {
-	a, err := c.account(ctx)
-	if err != nil {
-		return nil, err
+// recoverTo turns a panic, of ours or of lego's, into an error: one order must
+// not end the process that keeps the others alive.
+func recoverTo(err *error, log *slog.Logger) {
+	if v := recover(); v != nil {
+		log.Error("panicked", "value", v, "stack", string(debug.Stack()))
+		*err = fmt.Errorf("internal fault: %v", v)
 	}
-	if s := c.takeIdle(); s != nil {
-		s.guard.begin(ctx)
-		return s, nil
-	}
-	return c.open(ctx, a)
-}
-
-// takeIdle returns a session that is not in use, or nil. Old ones are dropped:
-// lego never looks at the CA's directory again.
-func (c *Client) takeIdle() *session {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for n := len(c.idle); n > 0; n-- {
-		s := c.idle[n-1]
-		c.idle = c.idle[:n-1]
-		if time.Since(s.born) < directoryLife {
-			return s
-		}
-	}
-	return nil
-}
-
-func (c *Client) done(s *session) {
-	s.guard.end()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.idle = append(c.idle, s)
-}
-
-// open makes a session for a.
-func (c *Client) open(ctx context.Context, a account) (*session, error) {
-	s := &session{client: c, account: a, born: time.Now(), guard: c.newGuard(ctx)}
-	client := &http.Client{Transport: s.guard, CheckRedirect: sameHost}
-	core, err := call(ctx, s, tries, func() (*api.Core, error) {
-		return api.New(client, c.agent, c.ca.Directory, a.url, a.key)
-	})
-	var bad *AnswerError
-	if errors.As(err, &bad) {
-		bad.Whole = true
-	}
-	var p *Problem
-	if errors.As(err, &p) {
-		p.directory = c.ca.Directory
-	}
-	if err != nil {
-		return nil, err
-	}
-	s.core = core
-	return s, nil
-}
-
-// newGuard returns what is between a job and the network.
-func (c *Client) newGuard(ctx context.Context) *guard {
-	g := &guard{base: c.transport, directory: &c.directory, watch: c.watch}
-	g.begin(ctx)
-	return g
-}
-
-// sameHost lets a CA redirect within itself only.
-func sameHost(req *http.Request, via []*http.Request) error {
-	if len(via) > 5 {
-		return errors.New("more than five redirects")
-	}
-	if req.URL.Host != via[0].URL.Host {
-		return errors.New("redirected to another host: " + textfmt.OneLine(req.URL.Host, 253))
-	}
-	return nil
 }

@@ -8,7 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
+	"strings"
+	"sync"
 	"time"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
@@ -43,21 +44,6 @@ type Proof struct {
 
 // orderTimeout bounds the whole of Obtain; what is left is resumed.
 const orderTimeout = 30 * time.Minute
-
-// A TimeoutError reports a CA that did not come to an end in time.
-type TimeoutError struct {
-	CA, What string
-	After    time.Duration
-}
-
-func (e *TimeoutError) Error() string {
-	return fmt.Sprintf("%s: %s: no end after %s", e.CA, e.What, e.After)
-}
-
-// Remedy says what the operator can do about it.
-func (e *TimeoutError) Remedy() string {
-	return "nothing is lost: the order is kept and the next run goes on with it"
-}
 
 // A job is one run of Obtain.
 type job struct {
@@ -128,58 +114,6 @@ func (j *job) forget() {
 	}
 }
 
-// Forget removes what Obtain kept in dir, once its pair is stored.
-func Forget(dir string) error { return pending{dir}.clear() }
-
-// Settle is Forget if the order kept in dir is the one that ended in leaf: the
-// pair was stored, and the process killed before it could forget.
-func Settle(dir string, leaf *x509.Certificate) (settled bool, err error) {
-	o, err := pending{dir}.load()
-	if err != nil || !o.stored(leaf) {
-		return false, err
-	}
-	return true, Forget(dir)
-}
-
-// recoverTo turns a panic, of ours or of lego's, into an error: one order must
-// not end the process that keeps the others alive.
-func recoverTo(err *error, log *slog.Logger) {
-	if v := recover(); v != nil {
-		log.Error("panicked", "value", v, "stack", string(debug.Stack()))
-		*err = fmt.Errorf("internal fault: %v", v)
-	}
-}
-
-// over reports whether err ends the order, so that resuming it is pointless.
-func over(err error) bool {
-	var p *Problem
-	if errors.As(err, &p) {
-		switch p.Type {
-		case "accountDoesNotExist", "userActionRequired", "badNonce": // not the order's fault
-			return false
-		case "": // nor said by the CA
-			return p.Status == 0
-		}
-		return !transient(err) && !p.limited()
-	}
-	var a *AnswerError
-	if errors.As(err, &a) {
-		return !a.Garbled
-	}
-	var w *WrongCertificateError
-	var n *NotOfferedError
-	return errors.As(err, &w) || errors.As(err, &n)
-}
-
-// step tells whoever is waiting what is being done.
-func (j *job) step(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	j.log.Debug("step", "step", text)
-	if j.req.Step != nil {
-		j.req.Step(text)
-	}
-}
-
 // begin places an order.
 func (j *job) begin(ctx context.Context) error {
 	j.step("ordering at %s", j.client.ca.Name)
@@ -246,6 +180,187 @@ func (j *job) reserveRequest(ctx context.Context, kind orderlog.Kind) error {
 	err := j.client.orderLog.Reserve(ctx, kind, r)
 	j.noted = err == nil
 	return err
+}
+
+// verdictTimeout bounds each wait for the CA to come to an end with something.
+const verdictTimeout = 5 * time.Minute
+
+// drive takes the order from whatever state it is in to a checked pair (RFC
+// 8555, section 7.1.6). One that is not resumed is placed first.
+func (j *job) drive(ctx context.Context) (*keypair.Pair, error) {
+	if !j.resumed {
+		if err := j.reserve(); err != nil {
+			return nil, fmt.Errorf("keeping the order: %w", err)
+		}
+		if err := j.begin(ctx); err != nil {
+			j.forget()
+			return nil, fmt.Errorf("ordering: %w", err)
+		}
+	}
+	if err := j.prepare(ctx); err != nil {
+		return nil, err
+	}
+	waiting := pace{time.Now()}
+	finalized := 0
+	for {
+		var err error
+		switch j.order.Status {
+		case legoacme.StatusPending:
+			err = j.wait(ctx, waiting, "making the order ready")
+		case legoacme.StatusReady:
+			j.step("finalizing")
+			finalized++
+			err = j.finalize(ctx, finalized)
+			waiting = pace{time.Now()}
+		case legoacme.StatusProcessing:
+			j.issuing = true
+			err = j.wait(ctx, waiting, "issuing")
+		case legoacme.StatusValid:
+			j.issuing = true
+			if j.order.Certificate != "" {
+				return j.fetch(ctx)
+			}
+			err = j.wait(ctx, waiting, "naming the certificate of a valid order")
+		case legoacme.StatusInvalid:
+			err = j.invalid()
+		default:
+			err = j.nonsense("the order has the unknown status %q", textfmt.OneLine(j.order.Status, 32))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// prepare proves the names and, at the same time, makes the key: RSA keys take
+// long. Nothing is published before the order is on disk; after prepare the key
+// is there too, and the order can be finalized.
+func (j *job) prepare(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	j.onDisk = make(chan struct{})
+	var unkept error
+	var keeping sync.WaitGroup
+	keeping.Go(func() {
+		if unkept = j.keepSafely(ctx); unkept != nil {
+			unkept = fmt.Errorf("keeping the order: %w", unkept)
+			cancel(unkept)
+		}
+	})
+	err := j.proven(ctx)
+	if err != nil {
+		cancel(err)
+	}
+	keeping.Wait()
+	if err == nil {
+		err = unkept
+	}
+	return err
+}
+
+func (j *job) keepSafely(ctx context.Context) (err error) {
+	defer recoverTo(&err, j.log)
+	return j.keep(ctx)
+}
+
+// reserve writes what will be kept of the order before there is one: where that
+// cannot be done now, the order would be lost.
+func (j *job) reserve() error {
+	j.url, j.begun = "", time.Time{}
+	return j.pending.reserve(j.underWay())
+}
+
+// underWay is what is kept of the order, but for its key.
+func (j *job) underWay() pendingOrder {
+	return pendingOrder{
+		CA: j.client.ca.Name, Directory: j.client.ca.Directory, Account: j.session.account.url,
+		URL: j.url, Names: j.req.Names, KeyType: j.req.KeyType, Profile: j.req.Profile,
+		Begun: j.begun, Forced: j.forced, Had: leafSum(j.req.Current),
+	}
+}
+
+// keep has the order's URL and key on disk. The order is not finalized before:
+// no certificate is issued that we could not fetch and use.
+func (j *job) keep(ctx context.Context) error {
+	saved := sync.OnceFunc(func() { close(j.onDisk) })
+	if j.key != nil { // resumed
+		saved()
+		return nil
+	}
+	o := j.underWay()
+	key := j.req.Key
+	if key == nil && slowToMake(o.KeyType) {
+		if err := j.pending.save(o); err != nil {
+			return err
+		}
+		saved()
+	}
+	if key == nil {
+		var err error
+		if key, err = keypair.NewKey(ctx, o.KeyType); err != nil {
+			return err
+		}
+	}
+	data, err := keypair.MarshalKey(key)
+	if err != nil {
+		return err
+	}
+	j.key, o.Key = key, string(data)
+	err = j.pending.save(o)
+	if err == nil {
+		saved()
+	}
+	return err
+}
+
+// slowToMake reports whether making a key takes more than an instant: up to
+// seconds.
+func slowToMake(keyType string) bool { return strings.HasPrefix(keyType, "rsa") }
+
+// proven proves the names of an order that waits for it. CAs make the order
+// ready when the last name is; asking whether they have would cost a request.
+func (j *job) proven(ctx context.Context) error {
+	if j.order.Status != legoacme.StatusPending {
+		return nil
+	}
+	if err := j.proveAll(ctx); err != nil {
+		return err
+	}
+	j.order.Status = legoacme.StatusReady
+	return nil
+}
+
+// wait lets the CA work for as long as it asks, and looks again.
+func (j *job) wait(ctx context.Context, p pace, what string) error {
+	now := time.Now()
+	if now.Sub(p.since) > verdictTimeout {
+		return &TimeoutError{j.client.ca.Name, what, verdictTimeout}
+	}
+	if err := sleep(ctx, p.next(now, j.session.guard.answer(j.url))); err != nil {
+		return err
+	}
+	err := j.look(ctx)
+	if transient(err) {
+		return nil // still the CA's turn
+	}
+	return err
+}
+
+// invalid says why the CA gave the order up.
+func (j *job) invalid() error {
+	if j.order.Error != nil {
+		return j.client.problem(j.order.Error, answer{})
+	}
+	return &Problem{CA: j.client.ca.Name, Type: "orderInvalid", Detail: "the CA gave the order up without a reason"}
+}
+
+// step tells whoever is waiting what is being done.
+func (j *job) step(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	j.log.Debug("step", "step", text)
+	if j.req.Step != nil {
+		j.req.Step(text)
+	}
 }
 
 func (j *job) nonsense(format string, args ...any) error {

@@ -1,21 +1,22 @@
 package acme
 
 import (
+	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"regexp"
 	"strings"
 	"time"
 
-	"keypaird/renew/textfmt"
-
 	legoacme "github.com/go-acme/lego/v4/acme"
 
 	"keypaird/acme/orderlog"
+	"keypaird/renew/problem"
+	"keypaird/renew/textfmt"
 )
-
-const errNS = "urn:ietf:params:acme:error:"
 
 // A Problem is a CA's refusal: a problem document (RFC 8555, section 6.7) with
 // the facts an operator needs.
@@ -84,6 +85,9 @@ func (p *Problem) Remedy() string {
 	}
 	return "see what the CA says; keypaird check -live tests what issuing needs"
 }
+
+// anew is the last resort, and what it costs.
+const anew = "move the directory away to register a new account (CAA accounturi and dns-persist-01 records must then change)"
 
 // remedies by problem type, RFC 8555 section 6.7 and the registry it opened.
 var remedies = map[string]string{
@@ -162,6 +166,168 @@ func problemType(urn string) string {
 	return textfmt.OneLine(strings.TrimPrefix(strings.TrimPrefix(urn, ownNS), errNS), 64)
 }
 
+// An UnreachableError reports a CA that gave no answer.
+type UnreachableError struct {
+	CA, Directory string
+	Err           error
+}
+
+func (e *UnreachableError) Error() string {
+	return fmt.Sprintf("%s: %s", e.CA, textfmt.OneLine(e.Err.Error(), maxDetail))
+}
+
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *UnreachableError) Remedy() string {
+	if untrusted(e.Err) {
+		return "the CA's own TLS certificate is not trusted here: set roots in its [ca] table, or correct this machine's clock or root store"
+	}
+	return "check that " + e.Directory + " can be reached from this machine, then: keypaird issue"
+}
+
+// An AnswerError reports a CA whose answer makes no sense.
+type AnswerError struct {
+	CA      string
+	Err     error
+	Garbled bool // not of its kind at all: cut off, or of a proxy; it may be better later
+	Whole   bool // it is about the CA or our account as a whole, not about one order
+}
+
+func (e *AnswerError) Error() string {
+	return fmt.Sprintf("%s: %s", e.CA, textfmt.OneLine(e.Err.Error(), maxDetail))
+}
+
+func (e *AnswerError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *AnswerError) Remedy() string {
+	return "see that the directory of the CA is that of an ACME server and that no proxy changes its answers; else tell the CA, or name another one in sign_with"
+}
+
+// An AccountError reports an account that cannot be used, as it lies on disk or
+// as the CA sees it.
+type AccountError struct {
+	CA, Path string
+	Err      error
+	Hint     string
+}
+
+func (e *AccountError) Error() string {
+	return fmt.Sprintf("%s: account %s: %v", e.CA, e.Path, e.Err)
+}
+
+func (e *AccountError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *AccountError) Remedy() string { return e.Hint }
+
+// A TimeoutError reports a CA that did not come to an end in time.
+type TimeoutError struct {
+	CA, What string
+	After    time.Duration
+}
+
+func (e *TimeoutError) Error() string {
+	return fmt.Sprintf("%s: %s: no end after %s", e.CA, e.What, e.After)
+}
+
+// Remedy says what the operator can do about it.
+func (e *TimeoutError) Remedy() string {
+	return "nothing is lost: the order is kept and the next run goes on with it"
+}
+
+// A WrongCertificateError reports a CA that did not certify what was ordered.
+type WrongCertificateError struct {
+	CA  string
+	Err error
+}
+
+func (e *WrongCertificateError) Error() string {
+	return fmt.Sprintf("%s: the CA gave another certificate than was ordered: %s", e.CA, textfmt.OneLine(e.Err.Error(), maxDetail))
+}
+
+func (e *WrongCertificateError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *WrongCertificateError) Remedy() string {
+	return "the pair in use was left as it is; tell the CA, or name another one in sign_with"
+}
+
+// A ClockError reports a certificate that is valid now by the CA's clock and
+// not by ours.
+type ClockError struct {
+	CA      string
+	CAsTime time.Time
+	Err     error
+}
+
+func (e *ClockError) Error() string {
+	return fmt.Sprintf("%s: %v, but %s by the CA's clock", e.CA, e.Err, e.CAsTime.UTC().Format(time.RFC3339))
+}
+
+func (e *ClockError) Unwrap() error { return e.Err }
+
+// Remedy says what the operator can do about it.
+func (e *ClockError) Remedy() string {
+	return "set this machine's clock; the certificate is kept at the CA and fetched by the next run"
+}
+
+// A NotOfferedError reports a name that the CA does not let us prove the way
+// the configuration says.
+type NotOfferedError struct {
+	CA, Name, Type string
+	Offered        []string
+}
+
+func (e *NotOfferedError) Error() string {
+	return fmt.Sprintf("%s: %s: the CA does not offer %s, only: %s", e.CA, e.Name, e.Type, strings.Join(e.Offered, " "))
+}
+
+// Remedy says what the operator can do about it.
+func (e *NotOfferedError) Remedy() string {
+	return "prove the name another way, or name another CA in sign_with"
+}
+
+// An UnprovenError reports that several names could not be proven.
+type UnprovenError struct {
+	Errs []error
+}
+
+func (e *UnprovenError) Error() string {
+	return fmt.Sprintf("%v (and %s)", e.Errs[0], moreNames(len(e.Errs)-1))
+}
+
+func moreNames(n int) string {
+	if n == 1 {
+		return "1 more name"
+	}
+	return fmt.Sprintf("%d more names", n)
+}
+
+func (e *UnprovenError) Unwrap() []error { return e.Errs }
+
+// Remedy is that of the first.
+func (e *UnprovenError) Remedy() string {
+	return cmp.Or(problem.Remedy(e.Errs[0]), "correct each name's error, then: keypaird issue")
+}
+
+func firstOf(errs []error) error {
+	var some []error
+	for _, err := range errs {
+		if err != nil {
+			some = append(some, err)
+		}
+	}
+	switch len(some) {
+	case 0:
+		return nil
+	case 1:
+		return some[0]
+	}
+	return &UnprovenError{some}
+}
+
 // Elsewhere reports whether another CA may well succeed where this one failed:
 // it was out of reach, over its limits or unwilling. A name that could not be
 // proven is not proven elsewhere either.
@@ -211,4 +377,64 @@ func Everyone(err error) bool {
 	var unreachable *UnreachableError
 	var account *AccountError
 	return errors.As(err, &unreachable) || errors.As(err, &account)
+}
+
+// over reports whether err ends the order, so that resuming it is pointless.
+func over(err error) bool {
+	var p *Problem
+	if errors.As(err, &p) {
+		switch p.Type {
+		case "accountDoesNotExist", "userActionRequired", "badNonce": // not the order's fault
+			return false
+		case "": // nor said by the CA
+			return p.Status == 0
+		}
+		return !transient(err) && !p.limited()
+	}
+	var a *AnswerError
+	if errors.As(err, &a) {
+		return !a.Garbled
+	}
+	var w *WrongCertificateError
+	var n *NotOfferedError
+	return errors.As(err, &w) || errors.As(err, &n)
+}
+
+// unclear reports whether nobody who knows the order said what is with it.
+func unclear(err error) bool {
+	var p *Problem
+	return transient(err) || errors.As(err, &p) && p.Type == "" && p.Status != 0
+}
+
+// transient reports whether the same request may succeed a little later: the
+// CA stumbled, or the connection did, or something between.
+func transient(err error) bool {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p.Status >= 500
+	}
+	if isGarbledAnswer(err) {
+		return true
+	}
+	var u *UnreachableError
+	return errors.As(err, &u) && !untrusted(u.Err)
+}
+
+// isGarbledAnswer reports whether err is about a garbled answer.
+func isGarbledAnswer(err error) bool {
+	var a *AnswerError
+	return errors.As(err, &a) && a.Garbled
+}
+
+// untrusted reports a TLS certificate that could not be verified.
+func untrusted(err error) bool {
+	var v *tls.CertificateVerificationError
+	return errors.As(err, &v)
+}
+
+// isGone reports whether there is nothing at a URL any more. Some CAs have no
+// words for it.
+func isGone(err error) bool {
+	var p *Problem
+	return errors.As(err, &p) && (p.Status == http.StatusNotFound || p.Status == http.StatusGone)
 }

@@ -2,17 +2,27 @@ package acme
 
 import (
 	"context"
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
-
-	"keypaird/renew/textfmt"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
 	"keypaird/acme/orderlog"
+	"keypaird/renew/durable"
+	"keypaird/renew/keypair"
+	"keypaird/renew/textfmt"
 )
 
 // orderLife is how long an order is worth waiting for, if the CA neither ends it
@@ -104,15 +114,166 @@ func ask[T any](ctx context.Context, j *job, n int, request func() (T, error)) (
 // lagPause is the shortest time between two requests for what is missing.
 const lagPause = 50 * time.Millisecond
 
-// unclear reports whether nobody who knows the order said what is with it.
-func unclear(err error) bool {
-	var p *Problem
-	return transient(err) || errors.As(err, &p) && p.Type == "" && p.Status != 0
+// A pendingOrder is order.json in a Pending directory: an order that was placed
+// and has not yet ended in a stored pair, with the key it is finalized with. One
+// file, so that neither is ever there for another of the other: the certificate
+// the CA issued while we were killed can still be used.
+type pendingOrder struct {
+	CA        string   `json:"ca"`
+	Directory string   `json:"directory"`
+	Account   string   `json:"account"`
+	URL       string   `json:"url"`
+	Names     []string `json:"names"`
+	KeyType   string   `json:"key_type"`
+	Profile   string   `json:"profile,omitempty"`
+	Key       string   `json:"key,omitempty"` // PEM; "" while it is being made
+
+	Begun  time.Time `json:"begun,omitzero"`
+	Forced bool      `json:"forced,omitempty"` // by a person
+
+	// What was stored when the order was placed, by the SHA-256 of the leaf: it
+	// may have the key of the order already.
+	Had string `json:"had,omitempty"`
 }
 
-// isGone reports whether there is nothing at a URL any more. Some CAs have no
-// words for it.
-func isGone(err error) bool {
-	var p *Problem
-	return errors.As(err, &p) && (p.Status == http.StatusNotFound || p.Status == http.StatusGone)
+// pending keeps an order under way in a directory.
+type pending struct{ dir string }
+
+var ownFile = durable.FileMode{Perm: 0o600, UID: -1, GID: -1}
+
+func (p pending) file() string { return filepath.Join(p.dir, "order.json") }
+
+// load returns the order under way, the zero value if there is none. What cannot
+// be read as one is none.
+func (p pending) load() (o pendingOrder, err error) {
+	data, err := readOwn(p.file())
+	if errors.Is(err, fs.ErrNotExist) {
+		return o, nil
+	}
+	if err != nil {
+		return o, fmt.Errorf("reading the order under way: %w", err)
+	}
+	if json.Unmarshal(data, &o) != nil || o.URL == "" {
+		return pendingOrder{}, nil
+	}
+	return o, nil
+}
+
+func (p pending) save(o pendingOrder) error {
+	data, err := p.room(o)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(p.file(), data, ownFile)
+}
+
+// reserve is save for an order that is not yet placed: in place of what nobody
+// needs any more, and not durably, which takes as long as placing the order.
+func (p pending) reserve(o pendingOrder) error {
+	data, err := p.room(o)
+	if err != nil {
+		return err
+	}
+	if err := durable.CheckDir(p.dir); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(p.file(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, ownFile.Perm)
+	if err != nil {
+		return unwritten(err)
+	}
+	_, err = f.Write(data)
+	return unwritten(errors.Join(err, f.Close()))
+}
+
+// room makes the directory, and what is to be written there.
+func (p pending) room(o pendingOrder) ([]byte, error) {
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+		return nil, unwritten(err)
+	}
+	data, err := json.MarshalIndent(o, "", "\t")
+	return append(data, '\n'), err
+}
+
+// unwritten says of an error of the os package what can be done about it.
+func unwritten(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return &durable.WriteError{Path: e.Path, Err: e.Err}
+	}
+	return err
+}
+
+// clear forgets the order under way.
+func (p pending) clear() error { return os.RemoveAll(p.dir) }
+
+// matches reports whether the order is the one we would place now.
+func (o pendingOrder) matches(s *session, req Request) bool {
+	return o.CA == s.client.ca.Name && o.Directory == s.client.ca.Directory && o.Account == s.account.url &&
+		s.client.directory.isAt(o.URL) &&
+		slices.Equal(o.Names, req.Names) && o.KeyType == req.KeyType && o.Profile == req.Profile
+}
+
+// key returns the key of the order, nil if there is none that can be read.
+func (o pendingOrder) key() crypto.Signer {
+	key, err := keypair.ParseKey([]byte(o.Key))
+	if err != nil {
+		return nil
+	}
+	return key
+}
+
+// stored reports whether current, with the key of the order, came from it: then
+// it ended well and only its traces are left.
+func (o pendingOrder) stored(current *x509.Certificate) bool {
+	key := o.key()
+	return current != nil && key != nil && same(key, current.PublicKey) && o.Had != leafSum(current)
+}
+
+// useful is the key that the order can be gone on with when this one is asked
+// for; nil if that is not on disk, or any does. The order may have been finalized
+// with the key of current: renewing with the same key does no harm.
+func (o pendingOrder) useful(req Request, finalized bool) crypto.Signer {
+	key := o.key()
+	switch {
+	case key == nil, req.Key == nil, same(key, req.Key.Public()):
+		return key
+	case finalized && req.Current != nil && same(key, req.Current.PublicKey):
+		return key
+	}
+	return nil
+}
+
+// same reports whether a public key is that of key.
+func same(key crypto.Signer, public crypto.PublicKey) bool {
+	pub, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && pub.Equal(public)
+}
+
+// leafSum is the SHA-256 of a certificate; "" of none.
+func leafSum(leaf *x509.Certificate) string {
+	if leaf == nil {
+		return ""
+	}
+	sum := sha256.Sum256(leaf.Raw)
+	return hex.EncodeToString(sum[:])
+}
+
+const maxOwnFile = 1 << 20
+
+// readOwn reads a file that only we write.
+func readOwn(path string) ([]byte, error) {
+	data, _, err := durable.ReadFile(path, maxOwnFile, durable.Owned)
+	return data, err
+}
+
+// Forget removes what Obtain kept in dir, once its pair is stored.
+func Forget(dir string) error { return pending{dir}.clear() }
+
+// Settle is Forget if the order kept in dir is the one that ended in leaf: the
+// pair was stored, and the process killed before it could forget.
+func Settle(dir string, leaf *x509.Certificate) (settled bool, err error) {
+	o, err := pending{dir}.load()
+	if err != nil || !o.stored(leaf) {
+		return false, err
+	}
+	return true, Forget(dir)
 }

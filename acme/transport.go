@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -21,6 +26,11 @@ const (
 	maxHeader      = 64 << 10         // nor of its headers
 	maxKept        = 32 << 10         // of an answer that is looked at later
 	requestTimeout = 90 * time.Second // one request and its answer
+)
+
+const (
+	maxDetail = 512  // of what a CA says; it is not ours to print at length
+	maxText   = 4096 // of what is looked through
 )
 
 // newTransport returns the connections to one CA. Orders run side by side, so
@@ -227,4 +237,197 @@ func cause(ctx context.Context, err error) error {
 type unsentError struct{ err error }
 
 func (e *unsentError) Error() string { return "not sent: " + e.err.Error() }
+
 func (e *unsentError) Unwrap() error { return e.err }
+
+// An Exchange is one request to a CA and what became of it.
+type Exchange struct {
+	CA       string
+	Method   string
+	Resource string        // directory nonce account order authz challenge finalize cert renewal-info revoke other
+	Status   int           // of HTTP; 0: no answer, or not all of it
+	Took     time.Duration // until the answer was read
+}
+
+// What an Exchange can be about.
+const (
+	resDirectory   = "directory"
+	resNonce       = "nonce"
+	resAccount     = "account"
+	resOrder       = "order"
+	resAuthz       = "authz"
+	resChallenge   = "challenge"
+	resFinalize    = "finalize"
+	resCert        = "cert"
+	resRenewalInfo = "renewal-info"
+	resRevoke      = "revoke"
+	resOther       = "other"
+)
+
+// maxApart is how far two clocks may be apart without a word: certificates are
+// valid from up to an hour before they are issued, and no human sets a clock by
+// the second.
+const maxApart = 5 * time.Minute
+
+// A watch looks at what passes between a client and its CA.
+type watch struct {
+	ca      string
+	log     *slog.Logger
+	observe func(Exchange) // may be nil
+
+	mu    sync.Mutex
+	ahead time.Duration
+	known bool
+	apart bool // and so it was said
+}
+
+func (w *watch) observed(x Exchange) {
+	if w.observe != nil {
+		x.CA = w.ca
+		w.observe(x)
+	}
+}
+
+// compare looks at the Date (RFC 9110, section 6.6.1) of an answer to a request
+// that was sent and answered at these times by our clock. The warning is said
+// once, until the clocks agree again.
+func (w *watch) compare(h http.Header, sent, answered time.Time) {
+	date, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return
+	}
+	ahead := difference(date, sent, answered)
+	w.mu.Lock()
+	was := w.apart
+	w.ahead, w.known, w.apart = ahead, true, ahead.Abs() > maxApart
+	now := w.apart
+	w.mu.Unlock()
+	switch {
+	case now && !was:
+		w.log.Warn("clock differs", "ca", w.ca, "by", ahead)
+	case was && !now:
+		w.log.Info("clock agrees again", "ca", w.ca)
+	}
+}
+
+// difference is how far a clock that showed date is ahead of one that showed
+// sent before and answered after, as far as that is certain: Date has whole
+// seconds, and nobody knows how long the answer was on its way.
+func difference(date, sent, answered time.Time) time.Duration {
+	if d := date.Sub(answered.Round(0)); d > 0 {
+		return d
+	}
+	if d := date.Add(time.Second).Sub(sent.Round(0)); d < 0 {
+		return d
+	}
+	return 0
+}
+
+// retryAfter reads a Retry-After header: seconds or a date (RFC 9110, section
+// 10.2.3), which is one of the CA's clock if that is told. Nonsense, and what
+// lies in the past, is no header.
+func retryAfter(h http.Header, now time.Time) time.Time {
+	v := h.Get("Retry-After")
+	if s, err := strconv.ParseUint(v, 10, 31); err == nil && s > 0 {
+		return now.Add(time.Duration(s) * time.Second)
+	}
+	t, err := http.ParseTime(v)
+	if date, e := http.ParseTime(h.Get("Date")); err == nil && e == nil {
+		t = now.Add(t.Sub(date))
+	}
+	if err == nil && t.After(now) {
+		return t
+	}
+	return time.Time{}
+}
+
+// A garbledError reports a good status with an answer that is not of its kind
+// at all: cut off, or the page of a proxy. The CA may well have done what it was
+// asked, and the same request may be answered later.
+type garbledError struct {
+	host, resource, begins string
+}
+
+func (e *garbledError) Error() string {
+	return fmt.Sprintf("the answer of %s is no %s: %q", e.host, e.resource, e.begins)
+}
+
+// isGarbled reports whether the body of a good answer is none of its resource.
+func isGarbled(resource string, body []byte) bool {
+	switch resource {
+	case resDirectory, resAccount, resChallenge:
+		return !json.Valid(body) || bytes.TrimLeft(body, " \t\r\n")[0] != '{'
+	case resOrder, resAuthz, resFinalize:
+		var object struct{ Status string } // RFC 8555, sections 7.1.3 and 7.1.4
+		return json.Unmarshal(body, &object) != nil || object.Status == ""
+	case resCert:
+		return !hasWholeBlocks(body)
+	}
+	return false
+}
+
+// hasWholeBlocks reports whether there are PEM blocks, and none of them is cut
+// off.
+func hasWholeBlocks(data []byte) bool {
+	block, rest := pem.Decode(data)
+	found := block != nil
+	for block != nil {
+		data = rest
+		block, rest = pem.Decode(data)
+	}
+	return found && len(bytes.TrimSpace(data)) == 0
+}
+
+const (
+	maxProblem     = 64 << 10 // a problem document that is longer is none
+	maxSubproblems = 100
+)
+
+// ownNS begins the types of problems that lego must not know: it would send the
+// request again by itself, after a wait that is deaf to contexts and without a
+// word to us.
+const (
+	ownNS    = "urn:keypaird:"
+	badNonce = ownNS + "badNonce"
+)
+
+// keptFromLego are those.
+var keptFromLego = []string{"badNonce", "alreadyReplaced"}
+
+// problemBody returns body as a problem document (RFC 7807) that lego can read
+// whatever the CA, or a proxy before it, really sent: HTML, null, numbers as
+// text. The status is that of the response.
+func problemBody(status int, body []byte) []byte {
+	var fields map[string]json.RawMessage
+	if len(body) <= maxProblem {
+		_ = json.Unmarshal(body, &fields) // not an object: no fields
+	}
+	p := map[string]any{"status": status, "type": "about:blank"}
+	for _, key := range []string{"type", "detail", "instance"} {
+		var s string
+		if json.Unmarshal(fields[key], &s) == nil && s != "" {
+			p[key] = s
+		}
+	}
+	if i := slices.IndexFunc(keptFromLego, func(kind string) bool { return p["type"] == errNS+kind }); i >= 0 {
+		p["type"] = ownNS + keptFromLego[i]
+	}
+	var subs []struct {
+		Type       string `json:"type"`
+		Detail     string `json:"detail"`
+		Identifier struct {
+			Type  string `json:"type"`
+			Value string `json:"value"`
+		} `json:"identifier"`
+	}
+	if json.Unmarshal(fields["subproblems"], &subs) == nil && len(subs) > 0 {
+		p["subproblems"] = subs[:min(len(subs), maxSubproblems)]
+	}
+	if p["detail"] == nil {
+		p["detail"] = http.StatusText(status)
+	}
+	out, _ := json.Marshal(p) // strings and numbers always marshal
+	return out
+}
+
+const errNS = "urn:ietf:params:acme:error:"

@@ -2,53 +2,103 @@ package acme
 
 import (
 	"context"
+	"crypto"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"time"
 
+	legoacme "github.com/go-acme/lego/v4/acme"
+
 	"keypaird/renew/keypair"
 	"keypaird/renew/textfmt"
 )
 
-// A WrongCertificateError reports a CA that did not certify what was ordered.
-type WrongCertificateError struct {
-	CA  string
-	Err error
+// finalize sends the request to sign, for the n-th time. If the answer is lost,
+// or the CA finds the order not ready after all, its state decides what comes
+// next.
+func (j *job) finalize(ctx context.Context, n int) error {
+	der, err := csr(j.key, j.req.Names)
+	if err != nil {
+		return fmt.Errorf("making the request to sign: %w", err)
+	}
+	j.session.guard.is(j.order.Finalize, resFinalize)
+	order, err := call(ctx, j.session, 1, func() (legoacme.ExtendedOrder, error) {
+		return j.session.core.Orders.UpdateForCSR(j.order.Finalize, der)
+	})
+	if err == nil {
+		j.order = order.Order
+		if j.order.Status == legoacme.StatusReady {
+			return j.stillReady(ctx, n)
+		}
+		return nil
+	}
+	var p *Problem
+	var nonsense *AnswerError // the CA may have done it nevertheless
+	notReady := errors.As(err, &p) && p.Type == "orderNotReady"
+	lags := p != nil && p.Status == http.StatusNotFound
+	pause := pauseAfter(err, n)
+	if n >= tries || pause > maxOwnPause || !notReady && !lags && !transient(err) && !errors.As(err, &nonsense) {
+		return fmt.Errorf("finalizing: %w", err)
+	}
+	j.log.Debug("finalize unanswered", "err", err)
+	if !notReady {
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+	err = j.look(ctx)
+	if transient(err) {
+		return nil
+	}
+	return err
 }
 
-func (e *WrongCertificateError) Error() string {
-	return fmt.Sprintf("%s: the CA gave another certificate than was ordered: %s", e.CA, textfmt.OneLine(e.Err.Error(), maxDetail))
+// finalizeTries is how often a CA is asked that answers each time that the order
+// is ready: for about half a minute.
+const finalizeTries = 8
+
+// stillReady lets time pass after the n-th request to finalize that changed
+// nothing, and looks again.
+func (j *job) stillReady(ctx context.Context, n int) error {
+	if n >= finalizeTries {
+		return &TimeoutError{j.client.ca.Name, fmt.Sprintf("finalizing: after %d requests the order is still ready", n), time.Since(j.asked).Round(time.Second)}
+	}
+	if n == 1 {
+		j.asked = time.Now()
+	}
+	pause := retryPause << (n - 1)
+	if d := time.Until(j.session.guard.answer(j.order.Finalize).retryAfter); d > pause {
+		pause = min(d, maxRetryAfter)
+	}
+	if err := sleep(ctx, pause); err != nil {
+		return err
+	}
+	err := j.look(ctx)
+	if transient(err) {
+		return nil
+	}
+	return err
 }
 
-func (e *WrongCertificateError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *WrongCertificateError) Remedy() string {
-	return "the pair in use was left as it is; tell the CA, or name another one in sign_with"
-}
-
-// A ClockError reports a certificate that is valid now by the CA's clock and
-// not by ours.
-type ClockError struct {
-	CA      string
-	CAsTime time.Time
-	Err     error
-}
-
-func (e *ClockError) Error() string {
-	return fmt.Sprintf("%s: %v, but %s by the CA's clock", e.CA, e.Err, e.CAsTime.UTC().Format(time.RFC3339))
-}
-
-func (e *ClockError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *ClockError) Remedy() string {
-	return "set this machine's clock; the certificate is kept at the CA and fetched by the next run"
+// csr asks for a certificate of exactly names. It has no common name: CAs that
+// still set one take it from the names (RFC 8555, section 7.4).
+func csr(key crypto.Signer, names []string) ([]byte, error) {
+	var t x509.CertificateRequest
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			t.IPAddresses = append(t.IPAddresses, ip)
+		} else {
+			t.DNSNames = append(t.DNSNames, name)
+		}
+	}
+	return x509.CreateCertificateRequest(rand.Reader, &t, key)
 }
 
 // fetch downloads the chain, and hands it out only if it is what was ordered

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
+	"slices"
 	"sync"
-	"time"
-
-	"keypaird/renew/textfmt"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
+
+	"keypaird/renew/textfmt"
 )
 
 // maxAsking is how many names the CA is asked about at once.
@@ -144,89 +143,6 @@ func authzName(a legoacme.Authorization) string {
 	return a.Identifier.Value
 }
 
-// challenge picks the challenge of the configured type. Types we do not know
-// are passed over.
-func (j *job) challenge(a legoacme.Authorization, name, kind string) (legoacme.Challenge, error) {
-	var offered []string
-	for _, c := range a.Challenges {
-		if c.Type == kind {
-			return c, nil
-		}
-		offered = append(offered, textfmt.OneLine(c.Type, 32))
-	}
-	return legoacme.Challenge{}, &NotOfferedError{j.client.ca.Name, name, kind, offered}
-}
-
-// describe makes a Challenge of what the CA sent. Tokens end up in file names
-// and URLs, so they are held to their alphabet (RFC 8555, section 8.1).
-func (j *job) describe(url, name string, lc legoacme.Challenge) (Challenge, error) {
-	identifier, wildcard := strings.CutPrefix(name, "*.")
-	c := Challenge{
-		Type: lc.Type, Identifier: identifier, Wildcard: wildcard,
-		Token: lc.Token, AccountURL: j.session.account.url,
-	}
-	if lc.Type == DNSPersist01 {
-		c.Token, c.Issuers = "", issuers(j.session.guard.answer(url).body, lc.URL)
-		return c, nil
-	}
-	if !IsToken(c.Token) {
-		return c, j.nonsense("it sent a malformed token")
-	}
-	var err error
-	c.KeyAuth, err = j.session.core.GetKeyAuthorization(c.Token)
-	return c, err
-}
-
-// validate asks the CA to look at the published response and waits for its
-// verdict.
-func (j *job) validate(ctx context.Context, url, name string, challenge legoacme.Challenge) error {
-	waiting := pace{time.Now()}
-	j.session.guard.is(challenge.URL, resChallenge)
-	_, err := ask(ctx, j, tries, func() (legoacme.ExtendedChallenge, error) {
-		return j.session.core.Challenges.New(challenge.URL)
-	})
-	// malformed: perhaps a challenge answered before we were killed, which the
-	// authorization tells.
-	var again *Problem
-	if err != nil && !transient(err) && !(errors.As(err, &again) && again.Type == "malformed") {
-		return err
-	}
-	asked := j.session.guard.answer(challenge.URL)
-	for {
-		now := time.Now()
-		if now.Sub(waiting.since) > verdictTimeout {
-			return &TimeoutError{j.client.ca.Name, "validating " + name, verdictTimeout}
-		}
-		if err := sleep(ctx, waiting.next(now, asked)); err != nil {
-			return err
-		}
-		authz, err := j.authorization(ctx, url)
-		asked = j.session.guard.answer(url)
-		switch {
-		case transient(err):
-			continue // still the CA's turn
-		case err != nil:
-			return err
-		case authz.Status == legoacme.StatusValid:
-			return nil
-		case authz.Status != legoacme.StatusPending:
-			return j.refused(name, challenge.Type, authz)
-		case again != nil && untouched(authz, challenge.URL):
-			return again
-		}
-	}
-}
-
-// untouched reports whether the CA has not begun to look at a challenge.
-func untouched(a legoacme.Authorization, challengeURL string) bool {
-	for _, c := range a.Challenges {
-		if c.URL == challengeURL {
-			return c.Status == legoacme.StatusPending
-		}
-	}
-	return false
-}
-
 // refused is the CA's verdict against a name.
 func (j *job) refused(name, kind string, authz legoacme.Authorization) error {
 	for _, c := range authz.Challenges {
@@ -240,4 +156,102 @@ func (j *job) refused(name, kind string, authz legoacme.Authorization) error {
 		CA: j.client.ca.Name, Type: "unauthorized", Identifier: name, Challenge: kind,
 		Detail: "the authorization is " + textfmt.OneLine(authz.Status, 32),
 	}
+}
+
+// together keeps the proofs of one order in step: none is validated while
+// another is being published, and none is removed while another is validated.
+// One that is queued behind another challenge at the same place is not waited
+// for. So each proof that is waited for can go on by itself.
+type together struct {
+	asks chan struct{} // holds a value for each proof that asks the CA
+
+	mu      sync.Mutex
+	stages  []stage
+	changed chan struct{} // closed when a stage does
+}
+
+// A stage is how far a proof has come.
+type stage int
+
+const (
+	publishing stage = iota // until it is seen
+	queued                  // until another challenge is removed
+	published
+	ended // by a verdict or an error
+)
+
+func newTogether(proofs int) *together {
+	return &together{
+		asks: make(chan struct{}, maxAsking), stages: make([]stage, proofs), changed: make(chan struct{}),
+	}
+}
+
+func (g *together) set(i int, s stage) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.stages[i] == ended {
+		return
+	}
+	g.stages[i] = s
+	close(g.changed)
+	g.changed = make(chan struct{})
+}
+
+// await waits until no proof is in one of the stages.
+func (g *together) await(ctx context.Context, stages ...stage) error {
+	for {
+		g.mu.Lock()
+		busy := slices.ContainsFunc(g.stages, func(s stage) bool { return slices.Contains(stages, s) })
+		changed := g.changed
+		g.mu.Unlock()
+		if !busy {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// A turn is one proof of those.
+type turn struct {
+	all *together
+	i   int
+}
+
+// asking calls f while few enough others ask the CA.
+func (t turn) asking(ctx context.Context, f func() error) error {
+	select {
+	case t.all.asks <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-t.all.asks }()
+	return f()
+}
+
+// queued is for Challenge.Queued.
+func (t turn) queued(waits bool) {
+	if waits {
+		t.all.set(t.i, queued)
+	} else {
+		t.all.set(t.i, publishing)
+	}
+}
+
+// validate calls f, which validates the proof, once all are published, and
+// returns when all of them may be removed.
+func (t turn) validate(ctx context.Context, f func() error) error {
+	t.all.set(t.i, published)
+	if err := t.all.await(ctx, publishing); err != nil {
+		return err
+	}
+	err := t.asking(ctx, f)
+	t.all.set(t.i, ended)
+	if ctx.Err() == nil {
+		_ = t.all.await(ctx, published) // an end of ctx is no verdict on this proof
+	}
+	return err
 }

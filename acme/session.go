@@ -1,0 +1,231 @@
+package acme
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	legoacme "github.com/go-acme/lego/v4/acme"
+	"github.com/go-acme/lego/v4/acme/api"
+
+	"keypaird/renew/textfmt"
+)
+
+// A session is one job's way to the CA: lego's core, whose requests obey the
+// job's context. A session is used by one job at a time and kept for the next,
+// since it holds fresh nonces.
+type session struct {
+	client  *Client
+	account account
+	guard   *guard
+	core    *api.Core
+	born    time.Time
+}
+
+// An account is what signs requests. Without a URL it signs by its key alone,
+// and without a key not at all.
+type account struct {
+	key crypto.Signer
+	url string
+}
+
+// session returns a session signed by the account. Give it back with done.
+func (c *Client) session(ctx context.Context) (*session, error) {
+	a, err := c.account(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s := c.takeIdle(); s != nil {
+		s.guard.begin(ctx)
+		return s, nil
+	}
+	return c.open(ctx, a)
+}
+
+// takeIdle returns a session that is not in use, or nil. Old ones are dropped:
+// lego never looks at the CA's directory again.
+func (c *Client) takeIdle() *session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for n := len(c.idle); n > 0; n-- {
+		s := c.idle[n-1]
+		c.idle = c.idle[:n-1]
+		if time.Since(s.born) < directoryLife {
+			return s
+		}
+	}
+	return nil
+}
+
+func (c *Client) done(s *session) {
+	s.guard.end()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = append(c.idle, s)
+}
+
+// open makes a session for a.
+func (c *Client) open(ctx context.Context, a account) (*session, error) {
+	s := &session{client: c, account: a, born: time.Now(), guard: c.newGuard(ctx)}
+	client := &http.Client{Transport: s.guard, CheckRedirect: sameHost}
+	core, err := call(ctx, s, tries, func() (*api.Core, error) {
+		return api.New(client, c.agent, c.ca.Directory, a.url, a.key)
+	})
+	var bad *AnswerError
+	if errors.As(err, &bad) {
+		bad.Whole = true
+	}
+	var p *Problem
+	if errors.As(err, &p) {
+		p.directory = c.ca.Directory
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.core = core
+	return s, nil
+}
+
+// newGuard returns what is between a job and the network.
+func (c *Client) newGuard(ctx context.Context) *guard {
+	g := &guard{base: c.transport, directory: &c.directory, watch: c.watch}
+	g.begin(ctx)
+	return g
+}
+
+// sameHost lets a CA redirect within itself only.
+func sameHost(req *http.Request, via []*http.Request) error {
+	if len(via) > 5 {
+		return errors.New("more than five redirects")
+	}
+	if req.URL.Host != via[0].URL.Host {
+		return errors.New("redirected to another host: " + textfmt.OneLine(req.URL.Host, 253))
+	}
+	return nil
+}
+
+const (
+	tries       = 3                      // of a request that may be repeated
+	orderTries  = 2                      // of one that places an order: the first may have reached the CA
+	badNonces   = 20                     // in a row, then the CA is at fault
+	retryPause  = 250 * time.Millisecond // before the second try; the third waits four times that
+	maxOwnPause = 5 * time.Second        // a longer Retry-After is the caller's to wait for
+)
+
+// call runs one request of lego's api. A stumbling CA is asked up to n times.
+func call[T any](ctx context.Context, s *session, n int, request func() (T, error)) (T, error) {
+	return again(ctx, n, func() (T, error) { return once(ctx, s, request) })
+}
+
+// again tries up to n times while it is worth it and the CA does not ask for a
+// long wait.
+func again[T any](ctx context.Context, n int, request func() (T, error)) (T, error) {
+	for try := 1; ; try++ {
+		v, err := request()
+		if err == nil {
+			return v, nil
+		}
+		pause := pauseAfter(err, try)
+		if try >= n || !transient(err) || pause > maxOwnPause {
+			return v, err
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return v, err
+		}
+	}
+}
+
+// once runs one request. A nonce that the CA no longer knows is replaced at once
+// (RFC 8555, section 6.5).
+func once[T any](ctx context.Context, s *session, request func() (T, error)) (T, error) {
+	for nonces := 0; ; nonces++ {
+		v, err := request()
+		var d *legoacme.ProblemDetails
+		if errors.As(err, &d) && d.Type == badNonce && nonces < badNonces && ctx.Err() == nil {
+			continue
+		}
+		if err != nil {
+			err = s.typed(ctx, err)
+		}
+		return v, err
+	}
+}
+
+// pauseAfter is how long to wait after the n-th transient failure: as long as
+// the CA asks, or a little more each time.
+func pauseAfter(err error, n int) time.Duration {
+	var p *Problem
+	if errors.As(err, &p) && !p.RetryAt.IsZero() {
+		return min(time.Until(p.RetryAt), maxRetryAfter)
+	}
+	return retryPause << (2 * (n - 1))
+}
+
+// typed turns an error of lego's api into one of ours. An interrupt stays what
+// it is.
+func (s *session) typed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	ca, directory := s.client.ca.Name, s.client.ca.Directory
+	var own *unsentError
+	if errors.As(err, &own) {
+		return own.err
+	}
+	var g *garbledError
+	if errors.As(err, &g) {
+		return &AnswerError{CA: ca, Err: g, Garbled: true}
+	}
+	var d *legoacme.ProblemDetails
+	if errors.As(err, &d) {
+		return s.client.problem(d, s.guard.answer(d.URL))
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		return &UnreachableError{ca, directory, u}
+	}
+	// The library that signs keeps no more of a failure to fetch a nonce than
+	// its text.
+	if _, why, ok := strings.Cut(err.Error(), "Error generating nonce: "); ok {
+		if a := s.guard.answer(s.core.GetDirectory().NewNonceURL); a.status >= 400 {
+			return &Problem{CA: ca, Status: a.status, RetryAt: a.retryAfter, Detail: "it gives out no nonces"}
+		}
+		return &UnreachableError{ca, directory, errors.New(why)}
+	}
+	// lego puts whole answers into its errors; who keeps ours need not keep them.
+	return &AnswerError{CA: ca, Err: errors.New(textfmt.OneLine(err.Error(), maxDetail))}
+}
+
+const (
+	maxRetryAfter = time.Minute // between two looks at one object, whatever the CA asks
+	maxPoll       = 5 * time.Second
+)
+
+// A pace says how long to wait before the next look at an object that is not
+// ready. Where the CA gives no Retry-After the pace grows with the time already
+// waited: a CA that needs milliseconds is asked again after one, and one that
+// needs seconds is overshot by about a thirtieth of them.
+type pace struct{ since time.Time }
+
+func (p pace) next(now time.Time, a answer) time.Duration {
+	if d := a.retryAfter.Sub(now); d > 0 {
+		return min(d, maxRetryAfter)
+	}
+	return min(max(now.Sub(p.since)/16, time.Millisecond), maxPoll)
+}
+
+// sleep waits for d or the end of ctx.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
