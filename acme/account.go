@@ -186,10 +186,10 @@ func (c *Client) register(ctx context.Context, key crypto.Signer) (accountFile, 
 		return accountFile{}, fmt.Errorf("registering: %w", c.unregistered(err))
 	}
 	if registered.Location == "" {
-		return accountFile{}, fmt.Errorf("registering: %w", &AnswerError{CA: c.ca.Name, Err: errors.New("the CA gave no account url"), Whole: true})
+		return accountFile{}, fmt.Errorf("registering: %w", &ProtocolError{CA: c.ca.Name, Err: errors.New("the CA gave no account url"), Whole: true})
 	}
 	if u, err := url.Parse(registered.Location); err != nil || u.Host == "" { // it would be kept for good
-		return accountFile{}, fmt.Errorf("registering: %w", &AnswerError{
+		return accountFile{}, fmt.Errorf("registering: %w", &ProtocolError{
 			CA: c.ca.Name, Err: fmt.Errorf("the account url is none: %q", textfmt.OneLine(registered.Location, maxDetail)), Whole: true,
 		})
 	}
@@ -238,7 +238,7 @@ func (c *Client) unregistered(err error) error {
 func (c *Client) updateContact(ctx context.Context, key crypto.Signer, file accountFile) {
 	s, err := c.open(ctx, account{key, file.URL})
 	if err == nil {
-		s.guard.is(file.URL, resAccount)
+		s.transport.label(file.URL, resAccount)
 		_, err = call(ctx, s, 1, func() (legoacme.Account, error) {
 			return s.core.Accounts.Update(file.URL, legoacme.Account{Contact: []string{"mailto:" + c.email}})
 		})

@@ -215,7 +215,7 @@ func TestExternalAccount(t *testing.T) {
 				return
 			}
 			wantError(t, err, tt.want, tt.help)
-			if !acme.Elsewhere(err) {
+			if !acme.TryNextCA(err) {
 				t.Error("no other CA is tried")
 			}
 		})

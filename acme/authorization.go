@@ -16,23 +16,23 @@ import (
 // maxAsking is how many names the CA is asked about at once.
 const maxAsking = 32
 
-// proveAll proves every name of the order, side by side: all responses are
+// authorizeNames proves every name of the order, side by side: all responses are
 // published and seen before the CA is asked to look at any, since its resolver
 // may cache what it sees. All are tried even if one fails: what the CA finds
 // valid it need not be shown again.
-func (j *job) proveAll(ctx context.Context) error {
+func (j *job) authorizeNames(ctx context.Context) error {
 	urls := j.order.Authorizations
 	if len(urls) == 0 || len(urls) > len(j.req.Names) {
-		return j.nonsense("the order has %d authorizations for %d names", len(urls), len(j.req.Names))
+		return j.protocolError("the order has %d authorizations for %d names", len(urls), len(j.req.Names))
 	}
 	errs := make([]error, len(urls))
 	var wg sync.WaitGroup
-	together := newTogether(len(urls))
+	barrier := newBarrier(len(urls))
 	for i, url := range urls {
 		wg.Go(func() {
-			defer together.set(i, ended)
+			defer barrier.set(i, ended)
 			defer recoverTo(&errs[i], j.log)
-			errs[i] = j.prove(ctx, url, turn{together, i})
+			errs[i] = j.authorizeName(ctx, url, slot{barrier, i})
 		})
 	}
 	wg.Wait()
@@ -42,8 +42,8 @@ func (j *job) proveAll(ctx context.Context) error {
 	return firstOf(errs)
 }
 
-// prove brings one authorization to valid.
-func (j *job) prove(ctx context.Context, url string, t turn) error {
+// authorizeName brings one authorization to valid.
+func (j *job) authorizeName(ctx context.Context, url string, t slot) error {
 	var authz legoacme.Authorization
 	err := t.asking(ctx, func() (err error) {
 		authz, err = j.authorization(ctx, url)
@@ -53,21 +53,21 @@ func (j *job) prove(ctx context.Context, url string, t turn) error {
 		return err
 	}
 	name := authzName(authz)
-	proof, ok := j.req.Proofs[name]
+	method, ok := j.req.Methods[name]
 	if !ok {
-		return j.nonsense("it wants %q proven, which was not ordered", textfmt.OneLine(name, 253))
+		return j.protocolError("it wants %q proven, which was not ordered", textfmt.OneLine(name, 253))
 	}
 	if j.resumed && authz.Status != legoacme.StatusPending {
-		j.withdraw(ctx, url, name, proof, authz)
+		j.withdraw(ctx, url, name, method, authz)
 	}
 	switch authz.Status {
 	case legoacme.StatusValid:
 		return nil
 	case legoacme.StatusPending:
 	default:
-		return j.refused(name, proof.Type, authz)
+		return j.refused(name, method.Type, authz)
 	}
-	challenge, err := j.challenge(authz, name, proof.Type)
+	challenge, err := j.challenge(authz, name, method.Type)
 	if err != nil {
 		return err
 	}
@@ -81,8 +81,8 @@ func (j *job) prove(ctx context.Context, url string, t turn) error {
 		return context.Cause(ctx)
 	}
 	c.Queued = t.queued
-	j.step("proving %s by %s", name, proof.Type)
-	err = proof.Prover.Prove(ctx, c, func(ctx context.Context) error {
+	j.step("proving %s by %s", name, method.Type)
+	err = method.Solver.Solve(ctx, c, func(ctx context.Context) error {
 		return t.validate(ctx, func() error { return j.validate(ctx, url, name, challenge) })
 	})
 	if err == nil || ctx.Err() != nil {
@@ -92,22 +92,22 @@ func (j *job) prove(ctx context.Context, url string, t turn) error {
 	if errors.As(err, &p) && p.Identifier != "" {
 		return err // names the name itself
 	}
-	return fmt.Errorf("%s: %s: %w", name, proof.Type, err)
+	return fmt.Errorf("%s: %s: %w", name, method.Type, err)
 }
 
 // withdraw takes back the token that a killed run may have left: publishing the
 // same one again, without asking the CA for anything, ends in its removal. DNS
 // records need no such care, since the child outlives a killed run.
-func (j *job) withdraw(ctx context.Context, url, name string, proof Proof, authz legoacme.Authorization) {
-	if proof.Type != HTTP01 {
+func (j *job) withdraw(ctx context.Context, url, name string, method Method, authz legoacme.Authorization) {
+	if method.Type != HTTP01 {
 		return
 	}
-	lc, err := j.challenge(authz, name, proof.Type)
+	lc, err := j.challenge(authz, name, method.Type)
 	if err != nil {
 		return // it was proven in another way
 	}
 	if c, err := j.describe(url, name, lc); err == nil {
-		err = proof.Prover.Prove(ctx, c, func(context.Context) error { return nil })
+		err = method.Solver.Solve(ctx, c, func(context.Context) error { return nil })
 		j.log.Debug("token withdrawn", "name", name, "err", err)
 	}
 }
@@ -119,14 +119,14 @@ func (j *job) withdrawAll(ctx context.Context) {
 		if err != nil {
 			return // a token that stays is swept a day later
 		}
-		if proof, ok := j.req.Proofs[authzName(authz)]; ok {
-			j.withdraw(ctx, url, authzName(authz), proof, authz)
+		if method, ok := j.req.Methods[authzName(authz)]; ok {
+			j.withdraw(ctx, url, authzName(authz), method, authz)
 		}
 	}
 }
 
 func (j *job) authorization(ctx context.Context, url string) (legoacme.Authorization, error) {
-	j.session.guard.is(url, resAuthz)
+	j.session.transport.label(url, resAuthz)
 	return ask(ctx, j, tries, func() (legoacme.Authorization, error) {
 		return j.session.core.Authorizations.Get(url)
 	})
@@ -162,7 +162,7 @@ func (j *job) refused(name, kind string, authz legoacme.Authorization) error {
 // another is being published, and none is removed while another is validated.
 // One that is queued behind another challenge at the same place is not waited
 // for. So each proof that is waited for can go on by itself.
-type together struct {
+type barrier struct {
 	asks chan struct{} // holds a value for each proof that asks the CA
 
 	mu      sync.Mutex
@@ -180,13 +180,13 @@ const (
 	ended // by a verdict or an error
 )
 
-func newTogether(proofs int) *together {
-	return &together{
+func newBarrier(proofs int) *barrier {
+	return &barrier{
 		asks: make(chan struct{}, maxAsking), stages: make([]stage, proofs), changed: make(chan struct{}),
 	}
 }
 
-func (g *together) set(i int, s stage) {
+func (g *barrier) set(i int, s stage) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.stages[i] == ended {
@@ -198,7 +198,7 @@ func (g *together) set(i int, s stage) {
 }
 
 // await waits until no proof is in one of the stages.
-func (g *together) await(ctx context.Context, stages ...stage) error {
+func (g *barrier) await(ctx context.Context, stages ...stage) error {
 	for {
 		g.mu.Lock()
 		busy := slices.ContainsFunc(g.stages, func(s stage) bool { return slices.Contains(stages, s) })
@@ -216,13 +216,13 @@ func (g *together) await(ctx context.Context, stages ...stage) error {
 }
 
 // A turn is one proof of those.
-type turn struct {
-	all *together
+type slot struct {
+	all *barrier
 	i   int
 }
 
 // asking calls f while few enough others ask the CA.
-func (t turn) asking(ctx context.Context, f func() error) error {
+func (t slot) asking(ctx context.Context, f func() error) error {
 	select {
 	case t.all.asks <- struct{}{}:
 	case <-ctx.Done():
@@ -233,7 +233,7 @@ func (t turn) asking(ctx context.Context, f func() error) error {
 }
 
 // queued is for Challenge.Queued.
-func (t turn) queued(waits bool) {
+func (t slot) queued(waits bool) {
 	if waits {
 		t.all.set(t.i, queued)
 	} else {
@@ -243,7 +243,7 @@ func (t turn) queued(waits bool) {
 
 // validate calls f, which validates the proof, once all are published, and
 // returns when all of them may be removed.
-func (t turn) validate(ctx context.Context, f func() error) error {
+func (t slot) validate(ctx context.Context, f func() error) error {
 	t.all.set(t.i, published)
 	if err := t.all.await(ctx, publishing); err != nil {
 		return err

@@ -36,7 +36,7 @@ func rootName(t *testing.T, ca *acmetest.CA, n int) string {
 }
 
 func TestPreferredChain(t *testing.T) {
-	garbled := func(_ string, _ http.Header, _ []byte) []byte { return []byte("<html>") }
+	malformed := func(_ string, _ http.Header, _ []byte) []byte { return []byte("<html>") }
 	for _, tt := range []struct {
 		name    string
 		prefer  func(t *testing.T, g *ground) string
@@ -47,13 +47,13 @@ func TestPreferredChain(t *testing.T) {
 		{"none", func(*testing.T, *ground) string { return "" }, nil, 0, ""},
 		{"that of the CA itself", func(t *testing.T, g *ground) string { return rootName(t, g.ca, 0) }, nil, 0, ""},
 		{"the last alternate", func(t *testing.T, g *ground) string { return rootName(t, g.ca, 2) }, nil, 2, ""},
-		{"not offered", func(*testing.T, *ground) string { return "DST Root CA X3" }, nil, 0, `preferred chain not to be had`},
+		{"not offered", func(*testing.T, *ground) string { return "DST Root CA X3" }, nil, 0, `preferred chain not offered`},
 		{"an alternate that cannot be fetched", func(t *testing.T, g *ground) string { return rootName(t, g.ca, 2) },
 			only("/alternate/1", acmetest.Problem{Status: 404, Type: "malformed", Detail: "gone"}), 2, "alternate chain not usable"},
 		{"the wanted one cannot be fetched", func(t *testing.T, g *ground) string { return rootName(t, g.ca, 2) },
-			only("/alternate/2", acmetest.Problem{Status: 404, Type: "malformed", Detail: "gone"}), 0, "preferred chain not to be had"},
+			only("/alternate/2", acmetest.Problem{Status: 404, Type: "malformed", Detail: "gone"}), 0, "preferred chain not offered"},
 		{"the alternates are no certificates", func(t *testing.T, g *ground) string { return rootName(t, g.ca, 2) },
-			onlyRewrite("/alternate/", garbled), 0, "preferred chain not to be had"},
+			onlyRewrite("/alternate/", malformed), 0, "preferred chain not offered"},
 		{"the wanted one is a chain for another key", func(t *testing.T, g *ground) string { return rootName(t, g.ca, 2) },
 			onlyRewrite("/alternate/2", func(_ string, _ http.Header, body []byte) []byte { return forge(body, forgery{}) }), 0, "alternate chain not usable"},
 	} {
@@ -216,7 +216,7 @@ func TestWrongCertificate(t *testing.T) {
 			req := g.request("a.test")
 			_, err := g.client(t).Obtain(t.Context(), req)
 			var w *acme.WrongCertificateError
-			if !errors.As(err, &w) || !acme.Elsewhere(err) {
+			if !errors.As(err, &w) || !acme.TryNextCA(err) {
 				t.Fatalf("error = %#v, want WrongCertificateError and another CA to be tried", err)
 			}
 			wantError(t, err, tt.want, "the pair in use was left as it is")
@@ -263,7 +263,7 @@ func TestWrongClock(t *testing.T) {
 			for range 2 {
 				_, err := g.client(t).Obtain(t.Context(), req)
 				var c *acme.ClockError
-				if !errors.As(err, &c) || acme.Elsewhere(err) {
+				if !errors.As(err, &c) || acme.TryNextCA(err) {
 					t.Fatalf("error = %#v, want ClockError and no other CA to be tried", err)
 				}
 				wantError(t, err, "by the CA's clock", "set this machine's clock")

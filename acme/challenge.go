@@ -35,13 +35,13 @@ const (
 	DNSPersist01 = "dns-persist-01"
 )
 
-// A Prover answers challenges of one type.
-type Prover interface {
-	// Prove publishes the response to c, calls validate, which asks the CA to
+// A Solver answers challenges of one type.
+type Solver interface {
+	// Solve publishes the response to c, calls validate, which asks the CA to
 	// look and waits for its verdict, and withdraws the response whatever
 	// happened. It is called concurrently for all challenges of an order, and
 	// validate returns once all that are published have a verdict.
-	Prove(ctx context.Context, c Challenge, validate func(context.Context) error) error
+	Solve(ctx context.Context, c Challenge, validate func(context.Context) error) error
 }
 
 // IsToken reports whether s is a token: base64url characters, 128 bits or more
@@ -70,7 +70,7 @@ func (j *job) challenge(a legoacme.Authorization, name, kind string) (legoacme.C
 		}
 		offered = append(offered, textfmt.OneLine(c.Type, 32))
 	}
-	return legoacme.Challenge{}, &NotOfferedError{j.client.ca.Name, name, kind, offered}
+	return legoacme.Challenge{}, &NoChallengeError{j.client.ca.Name, name, kind, offered}
 }
 
 // describe makes a Challenge of what the CA sent. Tokens end up in file names
@@ -82,11 +82,11 @@ func (j *job) describe(url, name string, lc legoacme.Challenge) (Challenge, erro
 		Token: lc.Token, AccountURL: j.session.account.url,
 	}
 	if lc.Type == DNSPersist01 {
-		c.Token, c.Issuers = "", issuers(j.session.guard.answer(url).body, lc.URL)
+		c.Token, c.Issuers = "", issuers(j.session.transport.answer(url).body, lc.URL)
 		return c, nil
 	}
 	if !IsToken(c.Token) {
-		return c, j.nonsense("it sent a malformed token")
+		return c, j.protocolError("it sent a malformed token")
 	}
 	var err error
 	c.KeyAuth, err = j.session.core.GetKeyAuthorization(c.Token)
@@ -97,7 +97,7 @@ func (j *job) describe(url, name string, lc legoacme.Challenge) (Challenge, erro
 // verdict.
 func (j *job) validate(ctx context.Context, url, name string, challenge legoacme.Challenge) error {
 	waiting := pace{time.Now()}
-	j.session.guard.is(challenge.URL, resChallenge)
+	j.session.transport.label(challenge.URL, resChallenge)
 	_, err := ask(ctx, j, tries, func() (legoacme.ExtendedChallenge, error) {
 		return j.session.core.Challenges.New(challenge.URL)
 	})
@@ -107,7 +107,7 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 	if err != nil && !transient(err) && !(errors.As(err, &again) && again.Type == "malformed") {
 		return err
 	}
-	asked := j.session.guard.answer(challenge.URL)
+	asked := j.session.transport.answer(challenge.URL)
 	for {
 		now := time.Now()
 		if now.Sub(waiting.since) > verdictTimeout {
@@ -117,7 +117,7 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 			return err
 		}
 		authz, err := j.authorization(ctx, url)
-		asked = j.session.guard.answer(url)
+		asked = j.session.transport.answer(url)
 		switch {
 		case transient(err):
 			continue // still the CA's turn

@@ -75,7 +75,7 @@ func NewClient(o Options) *Client {
 	}
 	return &Client{
 		ca: o.CA, dir: o.Dir, email: o.Email, agent: agent, log: o.Log,
-		transport: newTransport(o.CA), directory: directoryCache{url: o.CA.Directory},
+		transport: newHTTPTransport(o.CA), directory: directoryCache{url: o.CA.Directory},
 		watch:    &watch{ca: o.CA.Name, log: o.Log, observe: o.Observe},
 		orderLog: o.OrderLog,
 		opening:  make(chan struct{}, 1),

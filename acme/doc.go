@@ -8,7 +8,7 @@
 // fault there is elsewhere, the limits of the CA are kept ([OrderLog]).
 //
 // Make a [Client] for each CA with [NewClient] and call [Client.Obtain]. The
-// package does not know how a challenge is answered (see [Prover]) nor where the
+// package does not know how a challenge is answered (see [Solver]) nor where the
 // pair is kept; a killed Obtain goes on where it was when called again with the
 // same Pending directory.
 package acme

@@ -28,7 +28,7 @@ func (j *job) finalize(ctx context.Context, n int) error {
 	if err != nil {
 		return fmt.Errorf("making the request to sign: %w", err)
 	}
-	j.session.guard.is(j.order.Finalize, resFinalize)
+	j.session.transport.label(j.order.Finalize, resFinalize)
 	order, err := call(ctx, j.session, 1, func() (legoacme.ExtendedOrder, error) {
 		return j.session.core.Orders.UpdateForCSR(j.order.Finalize, der)
 	})
@@ -40,7 +40,7 @@ func (j *job) finalize(ctx context.Context, n int) error {
 		return nil
 	}
 	var p *Problem
-	var nonsense *AnswerError // the CA may have done it nevertheless
+	var nonsense *ProtocolError // the CA may have done it nevertheless
 	notReady := errors.As(err, &p) && p.Type == "orderNotReady"
 	lags := p != nil && p.Status == http.StatusNotFound
 	pause := pauseAfter(err, n)
@@ -53,7 +53,7 @@ func (j *job) finalize(ctx context.Context, n int) error {
 			return err
 		}
 	}
-	err = j.look(ctx)
+	err = j.fetchOrder(ctx)
 	if transient(err) {
 		return nil
 	}
@@ -74,13 +74,13 @@ func (j *job) stillReady(ctx context.Context, n int) error {
 		j.asked = time.Now()
 	}
 	pause := retryPause << (n - 1)
-	if d := time.Until(j.session.guard.answer(j.order.Finalize).retryAfter); d > pause {
+	if d := time.Until(j.session.transport.answer(j.order.Finalize).retryAfter); d > pause {
 		pause = min(d, maxRetryAfter)
 	}
 	if err := sleep(ctx, pause); err != nil {
 		return err
 	}
-	err := j.look(ctx)
+	err := j.fetchOrder(ctx)
 	if transient(err) {
 		return nil
 	}
@@ -101,21 +101,21 @@ func csr(key crypto.Signer, names []string) ([]byte, error) {
 	return x509.CreateCertificateRequest(rand.Reader, &t, key)
 }
 
-// fetch downloads the chain, and hands it out only if it is what was ordered
+// fetchCertificate downloads the chain, and hands it out only if it is what was ordered
 // and fits the key.
-func (j *job) fetch(ctx context.Context) (*keypair.Pair, error) {
+func (j *job) fetchCertificate(ctx context.Context) (*keypair.Pair, error) {
 	j.step("fetching the certificate")
-	j.session.guard.is(j.order.Certificate, resCert)
+	j.session.transport.label(j.order.Certificate, resCert)
 	chain, err := ask(ctx, j, tries, func() ([]byte, error) { return j.get(j.order.Certificate) })
 	if err != nil {
 		return nil, fmt.Errorf("fetching: %w", err)
 	}
-	a := j.session.guard.answer(j.order.Certificate)
+	a := j.session.transport.answer(j.order.Certificate)
 	if want := j.req.PreferredChain; want != "" && topIssuer(chain) != want {
 		if pair := j.preferred(ctx, a); pair != nil {
 			return pair, nil
 		}
-		j.log.Warn("preferred chain not to be had", "ca", j.client.ca.Name, "wanted", want, "used", textfmt.OneLine(topIssuer(chain), 64))
+		j.log.Warn("preferred chain not offered", "ca", j.client.ca.Name, "wanted", want, "used", textfmt.OneLine(topIssuer(chain), 64))
 	}
 	pair, err := j.check(chain)
 	var dates *keypair.DateError
@@ -146,7 +146,7 @@ func (j *job) check(chain []byte) (*keypair.Pair, error) {
 
 // download returns the chain at url as the CA sent it.
 func (j *job) download(ctx context.Context, url string) ([]byte, error) {
-	j.session.guard.is(url, resCert)
+	j.session.transport.label(url, resCert)
 	return call(ctx, j.session, 1, func() ([]byte, error) { return j.get(url) })
 }
 

@@ -60,7 +60,7 @@ func TestGivenKey(t *testing.T) {
 				t.Fatal(err)
 			}
 			// We are killed before it is stored.
-			if settled, err := acme.Settle(req.Pending, stored.Leaf); settled || err != nil {
+			if settled, err := acme.ForgetIfStored(req.Pending, stored.Leaf); settled || err != nil {
 				t.Fatalf("the order under way is forgotten: %t, %v", settled, err)
 			}
 			req.Key, req.Forced = tt.then, tt.orders > 1 // the order log would refuse a third certificate
@@ -71,7 +71,7 @@ func TestGivenKey(t *testing.T) {
 			if n := tr.granted(acmetest.PathNewOrder) - before; n != tt.orders || !certifies(pair, tt.want) || pair.Leaf.Equal(stored.Leaf) {
 				t.Errorf("%d orders, want %d; the right key %t", n, tt.orders, certifies(pair, tt.want))
 			}
-			if settled, err := acme.Settle(req.Pending, pair.Leaf); !settled || err != nil {
+			if settled, err := acme.ForgetIfStored(req.Pending, pair.Leaf); !settled || err != nil {
 				t.Errorf("the order that ended well is not forgotten: %v", err)
 			}
 		})
@@ -86,7 +86,7 @@ func TestGivenKeyChanges(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	req := g.request("a.test")
 	req.Key = one
-	req.Proofs["a.test"] = acme.Proof{Type: acme.HTTP01, Prover: proverFunc(func(context.Context, acme.Challenge, func(context.Context) error) error {
+	req.Methods["a.test"] = acme.Method{Type: acme.HTTP01, Solver: solverFunc(func(context.Context, acme.Challenge, func(context.Context) error) error {
 		cancel()
 		return context.Canceled
 	})}

@@ -114,11 +114,11 @@ func start(t testing.TB, o acme.Options) *acme.Client {
 // request asks for names, all by http-01.
 func (g *ground) request(names ...string) acme.Request {
 	req := acme.Request{
-		Names: names, KeyType: "ec256", Proofs: map[string]acme.Proof{},
+		Names: names, KeyType: "ec256", Methods: map[string]acme.Method{},
 		Pending: filepath.Join(g.dir, "pending-"+strings.NewReplacer("*", "_", ":", "_").Replace(names[0])),
 	}
 	for _, name := range names {
-		req.Proofs[name] = acme.Proof{Type: acme.HTTP01, Prover: g.solver}
+		req.Methods[name] = acme.Method{Type: acme.HTTP01, Solver: g.solver}
 	}
 	return req
 }

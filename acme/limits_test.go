@@ -72,7 +72,7 @@ func TestLimits(t *testing.T) {
 			if p.Page != tt.page {
 				t.Errorf("page to open = %q, want %q", p.Page, tt.page)
 			}
-			if !acme.Elsewhere(err) {
+			if !acme.TryNextCA(err) {
 				t.Error("no other CA is tried")
 			}
 			if n := tr.asked(acmetest.PathNewOrder); n != 1 {
@@ -142,7 +142,7 @@ func TestCAThatKeepsStumbling(t *testing.T) {
 }
 
 // A page of a hotel's network is not taken for the CA's directory for an hour.
-func TestGarbledDirectoryIsNotKept(t *testing.T) {
+func TestMalformedDirectoryIsNotKept(t *testing.T) {
 	g := newGround(t, acmetest.Options{Wrap: acmetest.Instead(acmetest.PathDirectory, 3, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Write([]byte("<html>log in first</html>"))
 	}))})

@@ -84,7 +84,7 @@ func TestObserveFaults(t *testing.T) {
 		{"cut off", acmetest.Truncate(), "pebble POST order 0"},
 		{"without end", acmetest.Endless(200), "pebble POST order 0"},
 		{"refused", acmetest.Say(403, ""), "pebble POST order 403"},
-		{"garbled", acmetest.Say(200, "<html>"), "pebble POST order 200"},
+		{"malformed", acmetest.Say(200, "<html>"), "pebble POST order 200"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var s seen

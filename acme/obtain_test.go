@@ -85,7 +85,7 @@ func TestFaults(t *testing.T) {
 		{"null problem on an authorization", acmetest.PathAuthz, -1, raw(500, "null"), "http status 500: Internal Server Error", "the CA has a fault"},
 		{"html instead of a problem", acmetest.PathNewOrder, -1, raw(403, "<html>no</html>"), "http status 403: Forbidden", "check -live"},
 		{"one lost answer to finalize", acmetest.PathFinalize, 1, acmetest.Reset(), "", ""},
-		{"one garbled answer to finalize", acmetest.PathFinalize, 1, raw(200, "<html>"), "", ""},
+		{"one malformed answer to finalize", acmetest.PathFinalize, 1, raw(200, "<html>"), "", ""},
 		{"status as text", acmetest.PathNewOrder, -1, raw(400, `{"type":7,"status":"400","detail":"x\u001b[2Jy"}`), "http status 400: x [2Jy", ""},
 		{"rate limited", acmetest.PathNewOrder, -1, problem(429, "rateLimited", "too many", time.Hour), "rateLimited: too many", "try again after"},
 		{"paused", acmetest.PathNewOrder, -1, problem(429, "rateLimited", "paused, visit: https://portal.example/sfe/v1/unpause?jwt=abc", 0), "rateLimited", "https://portal.example/sfe/v1/unpause?jwt=abc"},
@@ -123,7 +123,7 @@ func TestUnreachableHost(t *testing.T) {
 	if !errors.As(err, &p) || p.Type != "connection" || p.Identifier != "a.test" || p.Challenge != acme.HTTP01 {
 		t.Fatalf("error = %v, want a connection problem of a.test by http-01", err)
 	}
-	if acme.Elsewhere(err) {
+	if acme.TryNextCA(err) {
 		t.Error("another CA is tried although the name cannot be reached")
 	}
 }

@@ -23,7 +23,7 @@ import (
 // A Request says what to certify and how each name is proven.
 type Request struct {
 	Names          []string          // required; normalised, without duplicates
-	Proofs         map[string]Proof  // required; one for each of Names
+	Methods        map[string]Method // required; one for each of Names
 	KeyType        string            // required; ec256 ec384 rsa2048 rsa3072 rsa4096
 	Key            crypto.Signer     // to certify, of KeyType; nil: a new one
 	Profile        string            // "" lets the CA choose
@@ -36,10 +36,10 @@ type Request struct {
 	Step           func(step string) // told of each step, concurrently; may be nil
 }
 
-// A Proof is the way one name is proven.
-type Proof struct {
+// A Method is the way one name is proven.
+type Method struct {
 	Type   string // challenge type
-	Prover Prover
+	Solver Solver
 }
 
 // orderTimeout bounds the whole of Obtain; what is left is resumed.
@@ -79,14 +79,14 @@ func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, e
 	}
 	defer c.done(s)
 	j := &job{client: c, session: s, req: req, pending: pending{req.Pending}, log: c.log, forced: req.Forced}
-	s.guard.reserveWith(j.reserveRequest)
+	s.transport.reserveWith(j.reserveRequest)
 	if j.resumed, err = j.resume(ctx); err == nil {
-		pair, err = j.drive(ctx)
+		pair, err = j.run(ctx)
 	}
-	if j.resumed && (j.ended(err) || j.stale() && unclear(err)) { // what spoilt it may have happened before we were killed
-		j.log.Info("resumed in vain", "ca", c.ca.Name, "order", j.url, "err", err)
+	if j.resumed && (j.ended(err) || j.stale() && inconclusive(err)) { // what spoilt it may have happened before we were killed
+		j.log.Info("resumed order failed, starting over", "ca", c.ca.Name, "order", j.url, "err", err)
 		j.resumed, j.known, j.issuing, j.forced = false, false, false, req.Forced
-		pair, err = j.drive(ctx)
+		pair, err = j.run(ctx)
 	}
 	if j.ended(err) {
 		j.forget()
@@ -98,7 +98,7 @@ func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, e
 // certificate, or will have: it is given up only if the CA says that the order
 // is invalid, if the certificate is another one, or after a day.
 func (j *job) ended(err error) bool {
-	if !over(err) {
+	if !final(err) {
 		return false
 	}
 	if _, wrong := errors.AsType[*WrongCertificateError](err); wrong || !j.issuing || j.stale() {
@@ -114,17 +114,17 @@ func (j *job) forget() {
 	}
 }
 
-// begin places an order.
-func (j *job) begin(ctx context.Context) error {
+// placeOrder places an order.
+func (j *job) placeOrder(ctx context.Context) error {
 	j.step("ordering at %s", j.client.ca.Name)
 	replaces := j.req.Replaces
 	if j.session.core.GetDirectory().RenewalInfo == "" {
 		replaces = "" // RFC 9773, section 5
 	}
-	order, err := j.place(ctx, replaces)
+	order, err := j.sendNewOrder(ctx, replaces)
 	if replaces != "" && mayBeReplaces(err) {
 		j.log.Warn("replaces refused, ordering without", "ca", j.client.ca.Name, "err", err)
-		order, err = j.place(ctx, "") // RFC 9773, section 5
+		order, err = j.sendNewOrder(ctx, "") // RFC 9773, section 5
 	}
 	if err != nil {
 		return err
@@ -132,10 +132,10 @@ func (j *job) begin(ctx context.Context) error {
 	j.known = true
 	j.url, j.order, j.key, j.begun = order.Location, order.Order, nil, time.Now().UTC().Truncate(time.Second)
 	if j.url == "" {
-		return j.nonsense("it gave no order url")
+		return j.protocolError("it gave no order url")
 	}
 	if !j.client.directory.isAt(j.url) {
-		return j.nonsense("the order is at %q, which its directory does not name", textfmt.OneLine(j.url, maxDetail))
+		return j.protocolError("the order is at %q, which its directory does not name", textfmt.OneLine(j.url, maxDetail))
 	}
 	j.log.Info("ordered", "ca", j.client.ca.Name, "order", j.url, "names", j.req.Names)
 	return nil
@@ -149,10 +149,10 @@ func mayBeReplaces(err error) bool {
 	if !errors.As(err, &p) || p.limited() {
 		return false
 	}
-	return !Everyone(err) || p.Status == http.StatusInternalServerError && p.Type == "serverInternal"
+	return !CAWide(err) || p.Status == http.StatusInternalServerError && p.Type == "serverInternal"
 }
 
-func (j *job) place(ctx context.Context, replaces string) (legoacme.ExtendedOrder, error) {
+func (j *job) sendNewOrder(ctx context.Context, replaces string) (legoacme.ExtendedOrder, error) {
 	return again(ctx, orderTries, func() (legoacme.ExtendedOrder, error) {
 		j.noted = false // each try may reach the CA
 		return once(ctx, j.session, func() (legoacme.ExtendedOrder, error) {
@@ -185,14 +185,14 @@ func (j *job) reserveRequest(ctx context.Context, kind orderlog.Kind) error {
 // verdictTimeout bounds each wait for the CA to come to an end with something.
 const verdictTimeout = 5 * time.Minute
 
-// drive takes the order from whatever state it is in to a checked pair (RFC
+// run takes the order from whatever state it is in to a checked pair (RFC
 // 8555, section 7.1.6). One that is not resumed is placed first.
-func (j *job) drive(ctx context.Context) (*keypair.Pair, error) {
+func (j *job) run(ctx context.Context) (*keypair.Pair, error) {
 	if !j.resumed {
 		if err := j.reserve(); err != nil {
 			return nil, fmt.Errorf("keeping the order: %w", err)
 		}
-		if err := j.begin(ctx); err != nil {
+		if err := j.placeOrder(ctx); err != nil {
 			j.forget()
 			return nil, fmt.Errorf("ordering: %w", err)
 		}
@@ -218,13 +218,13 @@ func (j *job) drive(ctx context.Context) (*keypair.Pair, error) {
 		case legoacme.StatusValid:
 			j.issuing = true
 			if j.order.Certificate != "" {
-				return j.fetch(ctx)
+				return j.fetchCertificate(ctx)
 			}
 			err = j.wait(ctx, waiting, "naming the certificate of a valid order")
 		case legoacme.StatusInvalid:
 			err = j.invalid()
 		default:
-			err = j.nonsense("the order has the unknown status %q", textfmt.OneLine(j.order.Status, 32))
+			err = j.protocolError("the order has the unknown status %q", textfmt.OneLine(j.order.Status, 32))
 		}
 		if err != nil {
 			return nil, err
@@ -247,7 +247,7 @@ func (j *job) prepare(ctx context.Context) error {
 			cancel(unkept)
 		}
 	})
-	err := j.proven(ctx)
+	err := j.authorize(ctx)
 	if err != nil {
 		cancel(err)
 	}
@@ -267,11 +267,11 @@ func (j *job) keepSafely(ctx context.Context) (err error) {
 // cannot be done now, the order would be lost.
 func (j *job) reserve() error {
 	j.url, j.begun = "", time.Time{}
-	return j.pending.reserve(j.underWay())
+	return j.pending.reserve(j.pendingOrder())
 }
 
-// underWay is what is kept of the order, but for its key.
-func (j *job) underWay() pendingOrder {
+// pendingOrder returns what is kept of the order, without its key.
+func (j *job) pendingOrder() pendingOrder {
 	return pendingOrder{
 		CA: j.client.ca.Name, Directory: j.client.ca.Directory, Account: j.session.account.url,
 		URL: j.url, Names: j.req.Names, KeyType: j.req.KeyType, Profile: j.req.Profile,
@@ -287,7 +287,7 @@ func (j *job) keep(ctx context.Context) error {
 		saved()
 		return nil
 	}
-	o := j.underWay()
+	o := j.pendingOrder()
 	key := j.req.Key
 	if key == nil && slowToMake(o.KeyType) {
 		if err := j.pending.save(o); err != nil {
@@ -319,11 +319,11 @@ func slowToMake(keyType string) bool { return strings.HasPrefix(keyType, "rsa") 
 
 // proven proves the names of an order that waits for it. CAs make the order
 // ready when the last name is; asking whether they have would cost a request.
-func (j *job) proven(ctx context.Context) error {
+func (j *job) authorize(ctx context.Context) error {
 	if j.order.Status != legoacme.StatusPending {
 		return nil
 	}
-	if err := j.proveAll(ctx); err != nil {
+	if err := j.authorizeNames(ctx); err != nil {
 		return err
 	}
 	j.order.Status = legoacme.StatusReady
@@ -336,10 +336,10 @@ func (j *job) wait(ctx context.Context, p pace, what string) error {
 	if now.Sub(p.since) > verdictTimeout {
 		return &TimeoutError{j.client.ca.Name, what, verdictTimeout}
 	}
-	if err := sleep(ctx, p.next(now, j.session.guard.answer(j.url))); err != nil {
+	if err := sleep(ctx, p.next(now, j.session.transport.answer(j.url))); err != nil {
 		return err
 	}
-	err := j.look(ctx)
+	err := j.fetchOrder(ctx)
 	if transient(err) {
 		return nil // still the CA's turn
 	}
@@ -363,6 +363,6 @@ func (j *job) step(format string, args ...any) {
 	}
 }
 
-func (j *job) nonsense(format string, args ...any) error {
-	return &AnswerError{CA: j.client.ca.Name, Err: fmt.Errorf(format, args...)}
+func (j *job) protocolError(format string, args ...any) error {
+	return &ProtocolError{CA: j.client.ca.Name, Err: fmt.Errorf(format, args...)}
 }

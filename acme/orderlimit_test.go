@@ -40,7 +40,7 @@ func TestOrderLimit(t *testing.T) {
 		if !errors.As(err, &b) || b.Next.Before(time.Now().Add(23*time.Hour)) || b.Next.After(time.Now().Add(24*time.Hour)) {
 			t.Errorf("next at %v, want a day from now", b.Next)
 		}
-		if acme.Elsewhere(err) || acme.Everyone(err) {
+		if acme.TryNextCA(err) || acme.CAWide(err) {
 			t.Error("another CA is tried, or other names are not ordered")
 		}
 	}
@@ -184,7 +184,7 @@ func TestUnusableOrderLog(t *testing.T) {
 			}
 			_, err := g.client(t).Obtain(t.Context(), req)
 			wantError(t, err, "noting the order: writing "+path+": is a directory", "out of the way")
-			if acme.Elsewhere(err) {
+			if acme.TryNextCA(err) {
 				t.Error("another CA is tried")
 			}
 			orders, signed := tr.asked(acmetest.PathNewOrder), tr.asked(acmetest.PathFinalize)

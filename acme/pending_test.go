@@ -119,7 +119,7 @@ func TestSettle(t *testing.T) {
 	}
 	for range 2 { // the second time there is nothing left
 		for _, dir := range []string{req.Pending, other.Pending} {
-			if _, err := acme.Settle(dir, pair.Leaf); err != nil {
+			if _, err := acme.ForgetIfStored(dir, pair.Leaf); err != nil {
 				t.Error(err)
 			}
 		}
@@ -137,7 +137,7 @@ func TestOrderSpoiltBeforeTheKill(t *testing.T) {
 	g := newGround(t, acmetest.Options{AuthzReuse: -1, Wrap: func(next http.Handler) http.Handler { return slow.Wrap(tr.wrap(next)) }})
 	ctx, cancel := context.WithCancel(t.Context())
 	req := g.request("a.test")
-	req.Proofs["a.test"] = acme.Proof{Type: acme.HTTP01, Prover: proverFunc(func(ctx context.Context, _ acme.Challenge, validate func(context.Context) error) error {
+	req.Methods["a.test"] = acme.Method{Type: acme.HTTP01, Solver: solverFunc(func(ctx context.Context, _ acme.Challenge, validate func(context.Context) error) error {
 		time.AfterFunc(100*time.Millisecond, cancel)
 		return validate(ctx) // with nothing published
 	})}
@@ -147,8 +147,8 @@ func TestOrderSpoiltBeforeTheKill(t *testing.T) {
 	if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err != nil {
 		t.Fatal(err)
 	}
-	if n := tr.granted(acmetest.PathNewOrder); n != 2 || !strings.Contains(g.log.String(), "resumed in vain") {
-		t.Errorf("%d orders, want 2, the second after the first was resumed in vain", n)
+	if n := tr.granted(acmetest.PathNewOrder); n != 2 || !strings.Contains(g.log.String(), "resumed order failed, starting over") {
+		t.Errorf("%d orders, want 2, the second after the first failed", n)
 	}
 }
 

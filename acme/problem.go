@@ -186,22 +186,22 @@ func (e *UnreachableError) Remedy() string {
 	return "check that " + e.Directory + " can be reached from this machine, then: keypaird issue"
 }
 
-// An AnswerError reports a CA whose answer makes no sense.
-type AnswerError struct {
-	CA      string
-	Err     error
-	Garbled bool // not of its kind at all: cut off, or of a proxy; it may be better later
-	Whole   bool // it is about the CA or our account as a whole, not about one order
+// An ProtocolError reports a CA whose answer makes no sense.
+type ProtocolError struct {
+	CA        string
+	Err       error
+	Malformed bool // not of its kind at all: cut off, or of a proxy; it may be better later
+	Whole     bool // it is about the CA or our account as a whole, not about one order
 }
 
-func (e *AnswerError) Error() string {
+func (e *ProtocolError) Error() string {
 	return fmt.Sprintf("%s: %s", e.CA, textfmt.OneLine(e.Err.Error(), maxDetail))
 }
 
-func (e *AnswerError) Unwrap() error { return e.Err }
+func (e *ProtocolError) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
-func (e *AnswerError) Remedy() string {
+func (e *ProtocolError) Remedy() string {
 	return "see that the directory of the CA is that of an ACME server and that no proxy changes its answers; else tell the CA, or name another one in sign_with"
 }
 
@@ -273,28 +273,28 @@ func (e *ClockError) Remedy() string {
 	return "set this machine's clock; the certificate is kept at the CA and fetched by the next run"
 }
 
-// A NotOfferedError reports a name that the CA does not let us prove the way
+// A NoChallengeError reports a name that the CA does not let us prove the way
 // the configuration says.
-type NotOfferedError struct {
+type NoChallengeError struct {
 	CA, Name, Type string
 	Offered        []string
 }
 
-func (e *NotOfferedError) Error() string {
+func (e *NoChallengeError) Error() string {
 	return fmt.Sprintf("%s: %s: the CA does not offer %s, only: %s", e.CA, e.Name, e.Type, strings.Join(e.Offered, " "))
 }
 
 // Remedy says what the operator can do about it.
-func (e *NotOfferedError) Remedy() string {
+func (e *NoChallengeError) Remedy() string {
 	return "prove the name another way, or name another CA in sign_with"
 }
 
-// An UnprovenError reports that several names could not be proven.
-type UnprovenError struct {
+// An AuthorizationError reports that several names could not be proven.
+type AuthorizationError struct {
 	Errs []error
 }
 
-func (e *UnprovenError) Error() string {
+func (e *AuthorizationError) Error() string {
 	return fmt.Sprintf("%v (and %s)", e.Errs[0], moreNames(len(e.Errs)-1))
 }
 
@@ -305,10 +305,10 @@ func moreNames(n int) string {
 	return fmt.Sprintf("%d more names", n)
 }
 
-func (e *UnprovenError) Unwrap() []error { return e.Errs }
+func (e *AuthorizationError) Unwrap() []error { return e.Errs }
 
 // Remedy is that of the first.
-func (e *UnprovenError) Remedy() string {
+func (e *AuthorizationError) Remedy() string {
 	return cmp.Or(problem.Remedy(e.Errs[0]), "correct each name's error, then: keypaird issue")
 }
 
@@ -325,13 +325,13 @@ func firstOf(errs []error) error {
 	case 1:
 		return some[0]
 	}
-	return &UnprovenError{some}
+	return &AuthorizationError{some}
 }
 
-// Elsewhere reports whether another CA may well succeed where this one failed:
+// TryNextCA reports whether another CA may well succeed where this one failed:
 // it was out of reach, over its limits or unwilling. A name that could not be
 // proven is not proven elsewhere either.
-func Elsewhere(err error) bool {
+func TryNextCA(err error) bool {
 	var p *Problem
 	if errors.As(err, &p) {
 		switch p.Type {
@@ -347,17 +347,17 @@ func Elsewhere(err error) bool {
 		return limit.Account // these names were certified more than often enough
 	}
 	var unreachable *UnreachableError
-	var nonsense *AnswerError
+	var nonsense *ProtocolError
 	var wrong *WrongCertificateError
-	var notOffered *NotOfferedError
+	var notOffered *NoChallengeError
 	var account *AccountError
 	return errors.As(err, &unreachable) || errors.As(err, &nonsense) || errors.As(err, &wrong) ||
 		errors.As(err, &notOffered) || errors.As(err, &account)
 }
 
-// Everyone reports whether err concerns the CA, or our account there, as a
+// CAWide reports whether err concerns the CA, or our account there, as a
 // whole: other names would fare no better now.
-func Everyone(err error) bool {
+func CAWide(err error) bool {
 	var p *Problem
 	if errors.As(err, &p) {
 		switch p.Type {
@@ -366,7 +366,7 @@ func Everyone(err error) bool {
 		}
 		return p.Status >= 500
 	}
-	var answer *AnswerError
+	var answer *ProtocolError
 	if errors.As(err, &answer) {
 		return answer.Whole
 	}
@@ -379,8 +379,8 @@ func Everyone(err error) bool {
 	return errors.As(err, &unreachable) || errors.As(err, &account)
 }
 
-// over reports whether err ends the order, so that resuming it is pointless.
-func over(err error) bool {
+// final reports whether err ends the order, so that resuming it is pointless.
+func final(err error) bool {
 	var p *Problem
 	if errors.As(err, &p) {
 		switch p.Type {
@@ -391,17 +391,17 @@ func over(err error) bool {
 		}
 		return !transient(err) && !p.limited()
 	}
-	var a *AnswerError
+	var a *ProtocolError
 	if errors.As(err, &a) {
-		return !a.Garbled
+		return !a.Malformed
 	}
 	var w *WrongCertificateError
-	var n *NotOfferedError
+	var n *NoChallengeError
 	return errors.As(err, &w) || errors.As(err, &n)
 }
 
-// unclear reports whether nobody who knows the order said what is with it.
-func unclear(err error) bool {
+// inconclusive reports whether nobody who knows the order said what is with it.
+func inconclusive(err error) bool {
 	var p *Problem
 	return transient(err) || errors.As(err, &p) && p.Type == "" && p.Status != 0
 }
@@ -413,17 +413,17 @@ func transient(err error) bool {
 	if errors.As(err, &p) {
 		return p.Status >= 500
 	}
-	if isGarbledAnswer(err) {
+	if isMalformedAnswer(err) {
 		return true
 	}
 	var u *UnreachableError
 	return errors.As(err, &u) && !untrusted(u.Err)
 }
 
-// isGarbledAnswer reports whether err is about a garbled answer.
-func isGarbledAnswer(err error) bool {
-	var a *AnswerError
-	return errors.As(err, &a) && a.Garbled
+// isMalformedAnswer reports whether err is about a malformed answer.
+func isMalformedAnswer(err error) bool {
+	var a *ProtocolError
+	return errors.As(err, &a) && a.Malformed
 }
 
 // untrusted reports a TLS certificate that could not be verified.

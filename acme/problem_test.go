@@ -55,8 +55,8 @@ func TestProblem(t *testing.T) {
 				t.Errorf("remedy = %q, want %q", got, tt.help)
 			}
 			err := fmt.Errorf("ordering: %w", p)
-			if over(err) != tt.final || Elsewhere(err) != tt.another {
-				t.Errorf("over = %v, Elsewhere = %v; want %v, %v", over(err), Elsewhere(err), tt.final, tt.another)
+			if final(err) != tt.final || TryNextCA(err) != tt.another {
+				t.Errorf("final = %v, TryNextCA = %v; want %v, %v", final(err), TryNextCA(err), tt.final, tt.another)
 			}
 		})
 	}
@@ -83,30 +83,30 @@ func TestWrongDirectory(t *testing.T) {
 	}
 }
 
-func TestElsewhere(t *testing.T) {
+func TestTryNextCA(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		err  error
 		want bool
 	}{
 		{"out of reach", &UnreachableError{Err: errors.New("refused")}, true},
-		{"no ACME server", &AnswerError{Err: errors.New("html")}, true},
+		{"no ACME server", &ProtocolError{Err: errors.New("html")}, true},
 		{"wrong certificate", &WrongCertificateError{Err: errors.New("other key")}, true},
-		{"challenge not offered", &NotOfferedError{}, true},
+		{"challenge not offered", &NoChallengeError{}, true},
 		{"account damaged", &AccountError{Err: errors.New("no key")}, true},
 		{"our clock", &ClockError{Err: errors.New("expired")}, false},
 		{"slow CA, whose order is kept", &TimeoutError{}, false},
 		{"our own trouble", errors.New("no space left on device"), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := Elsewhere(fmt.Errorf("ordering: %w", tt.err)); got != tt.want {
-				t.Errorf("Elsewhere = %v, want %v", got, tt.want)
+			if got := TryNextCA(fmt.Errorf("ordering: %w", tt.err)); got != tt.want {
+				t.Errorf("TryNextCA = %v, want %v", got, tt.want)
 			}
 		})
 	}
 }
 
-func TestEveryone(t *testing.T) {
+func TestCAWide(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		err  error
@@ -119,22 +119,22 @@ func TestEveryone(t *testing.T) {
 		{"new terms", &Problem{Type: "userActionRequired", Status: 403}, true},
 		{"external account wanted", &Problem{Type: "externalAccountRequired", Status: 403}, true},
 		{"no nonce is good", &Problem{Type: "badNonce", Status: 400}, true},
-		{"no directory", &AnswerError{Err: errors.New("html"), Garbled: true, Whole: true}, true},
+		{"no directory", &ProtocolError{Err: errors.New("html"), Malformed: true, Whole: true}, true},
 		{"account damaged", &AccountError{Err: errors.New("no key")}, true},
 		{"orders of all names", &orderlog.RateLimitError{Account: true}, true},
 		{"orders of these names", &orderlog.RateLimitError{}, false},
-		{"garbled order", &AnswerError{Err: errors.New("html"), Garbled: true}, false},
+		{"malformed order", &ProtocolError{Err: errors.New("html"), Malformed: true}, false},
 		{"limit", &Problem{Type: "rateLimited", Status: 429}, false},
 		{"CAA", &Problem{Type: "caa", Status: 403}, false},
 		{"port 80 closed", &Problem{Type: "connection", Identifier: "a.test"}, false},
 		{"wrong certificate", &WrongCertificateError{Err: errors.New("other key")}, false},
 		{"slow", &TimeoutError{}, false},
 		{"our own trouble", errors.New("no space left on device"), false},
-		{"one of several names met a fault of the CA", &UnprovenError{[]error{&Problem{Type: "connection"}, &UnreachableError{Err: errors.New("reset")}}}, false},
+		{"one of several names met a fault of the CA", &AuthorizationError{[]error{&Problem{Type: "connection"}, &UnreachableError{Err: errors.New("reset")}}}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := Everyone(fmt.Errorf("ordering: %w", tt.err)); got != tt.want {
-				t.Errorf("Everyone = %v, want %v", got, tt.want)
+			if got := CAWide(fmt.Errorf("ordering: %w", tt.err)); got != tt.want {
+				t.Errorf("CAWide = %v, want %v", got, tt.want)
 			}
 		})
 	}

@@ -35,7 +35,7 @@ const (
 	askTimeout = 20 * time.Second // for one answer, the directory included
 )
 
-var errSlowAdvice = errors.New("no answer in 20 s")
+var errSlowRenewalInfo = errors.New("no answer in 20 s")
 
 // ErrNoRenewalInfo is the answer of CAs that give no such advice.
 var ErrNoRenewalInfo = errors.New("the CA gives no renewal information")
@@ -58,30 +58,30 @@ func CertID(leaf *x509.Certificate) (string, error) {
 	return b64(leaf.AuthorityKeyId) + "." + b64(serial.Bytes), nil
 }
 
-// An AdviceError reports a CA from which no advice was to be had. Without it a
+// An RenewalInfoError reports a CA from which no advice was to be had. Without it a
 // certificate is replaced by its age, so this is no reason for alarm.
-type AdviceError struct {
+type RenewalInfoError struct {
 	CA        string
 	Err       error
 	Next      time.Time // when to ask again; zero if that is left to the caller, of a temporary error
 	Temporary bool      // ask again soon, and then ever later
 }
 
-func (e *AdviceError) Error() string {
+func (e *RenewalInfoError) Error() string {
 	return e.CA + ": no renewal information: " + textfmt.OneLine(strings.TrimPrefix(e.Err.Error(), e.CA+": "), maxDetail)
 }
 
-func (e *AdviceError) Unwrap() error { return e.Err }
+func (e *RenewalInfoError) Unwrap() error { return e.Err }
 
 // Earliest is when another try may succeed; zero if that is not known.
-func (e *AdviceError) Earliest() time.Time { return e.Next }
+func (e *RenewalInfoError) Earliest() time.Time { return e.Next }
 
 // RenewalInfo asks when leaf is to be replaced. The error is ErrNoRenewalInfo
-// where the CA never says, an *AdviceError where it could not be asked or its
+// where the CA never says, an *RenewalInfoError where it could not be asked or its
 // answer makes no sense, or the reason ctx ended. It takes 20 seconds at most.
 func (c *Client) RenewalInfo(ctx context.Context, leaf *x509.Certificate) (info RenewalInfo, err error) {
 	defer recoverTo(&err, c.log)
-	limited, cancel := context.WithTimeoutCause(ctx, askTimeout, errSlowAdvice)
+	limited, cancel := context.WithTimeoutCause(ctx, askTimeout, errSlowRenewalInfo)
 	defer cancel()
 	info, err = c.askRenewalInfo(limited, leaf)
 	switch {
@@ -92,18 +92,18 @@ func (c *Client) RenewalInfo(ctx context.Context, leaf *x509.Certificate) (info 
 	case errors.Is(err, ErrNoRenewalInfo):
 		return RenewalInfo{}, err
 	}
-	return RenewalInfo{}, c.noAdvice(err, time.Now())
+	return RenewalInfo{}, c.renewalInfoError(err, time.Now())
 }
 
-// noAdvice tells what passes soon from what does not (section 4.3.3).
-func (c *Client) noAdvice(err error, now time.Time) *AdviceError {
-	e := &AdviceError{CA: c.ca.Name, Err: err}
+// renewalInfoError tells what passes soon from what does not (section 4.3.3).
+func (c *Client) renewalInfoError(err error, now time.Time) *RenewalInfoError {
+	e := &RenewalInfoError{CA: c.ca.Name, Err: err}
 	var p *Problem
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.As(err, &p):
 		e.Temporary = p.Status >= 500
-	case errors.Is(err, errSlow), errors.Is(err, errSlowAdvice), errors.As(err, &timeout) && timeout.Timeout():
+	case errors.Is(err, errSlow), errors.Is(err, errSlowRenewalInfo), errors.As(err, &timeout) && timeout.Timeout():
 		e.Temporary = true
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		e.Temporary = true // broken off, as it happens
@@ -140,7 +140,7 @@ func (c *Client) askRenewalInfo(ctx context.Context, leaf *x509.Certificate) (Re
 	if err != nil || req.URL.Scheme != "https" {
 		return RenewalInfo{}, errors.New("it is not at an https URL")
 	}
-	g := c.newGuard(ctx)
+	g := c.newTransport(ctx)
 	req.Header.Set("User-Agent", c.agent)
 	resp, err := (&http.Client{Transport: g, CheckRedirect: sameHost}).Do(req)
 	if err != nil {

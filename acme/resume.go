@@ -56,8 +56,8 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 	j.step("resuming the order at %s", j.client.ca.Name)
 	j.url, j.begun = o.URL, o.Begun
 	j.known = time.Since(j.begun).Abs() < lagLimit
-	err = j.look(ctx)
-	if over(err) || isGone(err) || j.stale() && unclear(err) {
+	err = j.fetchOrder(ctx)
+	if final(err) || isGone(err) || j.stale() && inconclusive(err) {
 		return false, nil
 	}
 	if err != nil {
@@ -69,7 +69,7 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 	status := j.order.Status
 	open := status == legoacme.StatusPending || status == legoacme.StatusProcessing
 	late := status == legoacme.StatusProcessing || status == legoacme.StatusValid
-	j.key = o.useful(j.req, late)
+	j.key = o.usableKey(j.req, late)
 	if status == legoacme.StatusInvalid || open && j.stale() || late && j.key == nil { // nothing can be done with its certificate
 		return false, nil
 	}
@@ -78,9 +78,9 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// look fetches the order.
-func (j *job) look(ctx context.Context) error {
-	j.session.guard.is(j.url, resOrder)
+// fetchOrder fetches the order.
+func (j *job) fetchOrder(ctx context.Context) error {
+	j.session.transport.label(j.url, resOrder)
 	order, err := ask(ctx, j, tries, func() (legoacme.ExtendedOrder, error) {
 		return j.session.core.Orders.Get(j.url)
 	})
@@ -228,10 +228,10 @@ func (o pendingOrder) stored(current *x509.Certificate) bool {
 	return current != nil && key != nil && same(key, current.PublicKey) && o.Had != leafSum(current)
 }
 
-// useful is the key that the order can be gone on with when this one is asked
+// usableKey returns the key that the order can be gone on with when this one is asked
 // for; nil if that is not on disk, or any does. The order may have been finalized
 // with the key of current: renewing with the same key does no harm.
-func (o pendingOrder) useful(req Request, finalized bool) crypto.Signer {
+func (o pendingOrder) usableKey(req Request, finalized bool) crypto.Signer {
 	key := o.key()
 	switch {
 	case key == nil, req.Key == nil, same(key, req.Key.Public()):
@@ -268,9 +268,9 @@ func readOwn(path string) ([]byte, error) {
 // Forget removes what Obtain kept in dir, once its pair is stored.
 func Forget(dir string) error { return pending{dir}.clear() }
 
-// Settle is Forget if the order kept in dir is the one that ended in leaf: the
+// ForgetIfStored is Forget if the order kept in dir is the one that ended in leaf: the
 // pair was stored, and the process killed before it could forget.
-func Settle(dir string, leaf *x509.Certificate) (settled bool, err error) {
+func ForgetIfStored(dir string, leaf *x509.Certificate) (settled bool, err error) {
 	o, err := pending{dir}.load()
 	if err != nil || !o.stored(leaf) {
 		return false, err

@@ -19,11 +19,11 @@ import (
 // job's context. A session is used by one job at a time and kept for the next,
 // since it holds fresh nonces.
 type session struct {
-	client  *Client
-	account account
-	guard   *guard
-	core    *api.Core
-	born    time.Time
+	client    *Client
+	account   account
+	transport *transport
+	core      *api.Core
+	born      time.Time
 }
 
 // An account is what signs requests. Without a URL it signs by its key alone,
@@ -40,7 +40,7 @@ func (c *Client) session(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	if s := c.takeIdle(); s != nil {
-		s.guard.begin(ctx)
+		s.transport.attach(ctx)
 		return s, nil
 	}
 	return c.open(ctx, a)
@@ -62,7 +62,7 @@ func (c *Client) takeIdle() *session {
 }
 
 func (c *Client) done(s *session) {
-	s.guard.end()
+	s.transport.detach()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.idle = append(c.idle, s)
@@ -70,12 +70,12 @@ func (c *Client) done(s *session) {
 
 // open makes a session for a.
 func (c *Client) open(ctx context.Context, a account) (*session, error) {
-	s := &session{client: c, account: a, born: time.Now(), guard: c.newGuard(ctx)}
-	client := &http.Client{Transport: s.guard, CheckRedirect: sameHost}
+	s := &session{client: c, account: a, born: time.Now(), transport: c.newTransport(ctx)}
+	client := &http.Client{Transport: s.transport, CheckRedirect: sameHost}
 	core, err := call(ctx, s, tries, func() (*api.Core, error) {
 		return api.New(client, c.agent, c.ca.Directory, a.url, a.key)
 	})
-	var bad *AnswerError
+	var bad *ProtocolError
 	if errors.As(err, &bad) {
 		bad.Whole = true
 	}
@@ -90,10 +90,10 @@ func (c *Client) open(ctx context.Context, a account) (*session, error) {
 	return s, nil
 }
 
-// newGuard returns what is between a job and the network.
-func (c *Client) newGuard(ctx context.Context) *guard {
-	g := &guard{base: c.transport, directory: &c.directory, watch: c.watch}
-	g.begin(ctx)
+// newTransport returns what is between a job and the network.
+func (c *Client) newTransport(ctx context.Context) *transport {
+	g := &transport{base: c.transport, directory: &c.directory, watch: c.watch}
+	g.attach(ctx)
 	return g
 }
 
@@ -176,13 +176,13 @@ func (s *session) typed(ctx context.Context, err error) error {
 	if errors.As(err, &own) {
 		return own.err
 	}
-	var g *garbledError
+	var g *malformedError
 	if errors.As(err, &g) {
-		return &AnswerError{CA: ca, Err: g, Garbled: true}
+		return &ProtocolError{CA: ca, Err: g, Malformed: true}
 	}
 	var d *legoacme.ProblemDetails
 	if errors.As(err, &d) {
-		return s.client.problem(d, s.guard.answer(d.URL))
+		return s.client.problem(d, s.transport.answer(d.URL))
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -191,13 +191,13 @@ func (s *session) typed(ctx context.Context, err error) error {
 	// The library that signs keeps no more of a failure to fetch a nonce than
 	// its text.
 	if _, why, ok := strings.Cut(err.Error(), "Error generating nonce: "); ok {
-		if a := s.guard.answer(s.core.GetDirectory().NewNonceURL); a.status >= 400 {
+		if a := s.transport.answer(s.core.GetDirectory().NewNonceURL); a.status >= 400 {
 			return &Problem{CA: ca, Status: a.status, RetryAt: a.retryAfter, Detail: "it gives out no nonces"}
 		}
 		return &UnreachableError{ca, directory, errors.New(why)}
 	}
 	// lego puts whole answers into its errors; who keeps ours need not keep them.
-	return &AnswerError{CA: ca, Err: errors.New(textfmt.OneLine(err.Error(), maxDetail))}
+	return &ProtocolError{CA: ca, Err: errors.New(textfmt.OneLine(err.Error(), maxDetail))}
 }
 
 const (

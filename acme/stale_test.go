@@ -59,8 +59,8 @@ func TestOldOrders(t *testing.T) {
 		{"processing since the day after tomorrow", processing, -2 * day, 2},
 		{"unknown for an hour", acmetest.Say(500, ""), time.Hour, 1},
 		{"unknown for two days", acmetest.Say(500, ""), 2 * day, 2},
-		{"garbled for an hour", acmetest.Say(200, page), time.Hour, 1},
-		{"garbled for two days", acmetest.Say(200, page), 2 * day, 2},
+		{"malformed for an hour", acmetest.Say(200, page), time.Hour, 1},
+		{"malformed for two days", acmetest.Say(200, page), 2 * day, 2},
 		{"refused by a proxy for an hour", acmetest.Say(403, page), time.Hour, 1},
 		{"refused by a proxy for two days", acmetest.Say(403, page), 2 * day, 2},
 	} {

@@ -97,7 +97,7 @@ type txt struct {
 	record func(c acme.Challenge) (name, value string)
 }
 
-func (p txt) Prove(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
+func (p txt) Solve(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 	name, value := p.record(c)
 	if err := p.dns.Add(name + ` 1 TXT "` + value + `"`); err != nil {
 		return err
@@ -105,9 +105,9 @@ func (p txt) Prove(ctx context.Context, c acme.Challenge, validate func(context.
 	return validate(ctx)
 }
 
-// proverFunc is a Prover made of a function.
-type proverFunc func(context.Context, acme.Challenge, func(context.Context) error) error
+// solverFunc is a Solver made of a function.
+type solverFunc func(context.Context, acme.Challenge, func(context.Context) error) error
 
-func (f proverFunc) Prove(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
+func (f solverFunc) Solve(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 	return f(ctx, c, validate)
 }

@@ -33,9 +33,9 @@ const (
 	maxText   = 4096 // of what is looked through
 )
 
-// newTransport returns the connections to one CA. Orders run side by side, so
+// newHTTPTransport returns the connections to one CA. Orders run side by side, so
 // more than net/http's two idle connections are kept.
-func newTransport(ca CA) *http.Transport {
+func newHTTPTransport(ca CA) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = &tls.Config{RootCAs: ca.Roots, MinVersion: tls.VersionTLS12}
 	t.ForceAttemptHTTP2 = false // measured: orders side by side share one connection badly
@@ -53,12 +53,12 @@ type answer struct {
 	retryAfter time.Time   // zero: none given
 }
 
-// A guard is the RoundTripper of one session, and nothing goes to the CA but
+// A transport is the RoundTripper of one session, and nothing goes to the CA but
 // through it. lego's api knows no contexts, trusts the form of answers and hides
 // their headers; the guard gives every request the job's context and a deadline,
 // bounds bodies, makes every error a well-formed problem document, and remembers
 // the last answer of each URL. It sends no order that is not in the order log.
-type guard struct {
+type transport struct {
 	base      http.RoundTripper
 	directory *directoryCache
 	watch     *watch
@@ -73,15 +73,15 @@ type guard struct {
 // A reserver notes a request before it is sent, or returns why it may not be.
 type reserver func(ctx context.Context, kind orderlog.Kind) error
 
-// begin gives the session to a job.
-func (g *guard) begin(ctx context.Context) {
+// attach gives the session to a job.
+func (g *transport) attach(ctx context.Context) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.ctx, g.reserve, g.answers, g.resources = ctx, nil, map[string]answer{}, map[string]string{}
 }
 
-// end lets go of what the job was told.
-func (g *guard) end() {
+// detach forgets what belongs to the job.
+func (g *transport) detach() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.reserve = nil
@@ -90,21 +90,21 @@ func (g *guard) end() {
 }
 
 // reserveWith lets the job order: reserve is called first.
-func (g *guard) reserveWith(reserve reserver) {
+func (g *transport) reserveWith(reserve reserver) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.reserve = reserve
 }
 
-// is says what is at a URL, spelled as the CA spelled it, before it is asked.
-func (g *guard) is(spelled, resource string) {
+// label names the resource at a URL, spelled as the CA spelled it, before it is requested.
+func (g *transport) label(spelled, resource string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.resources[normal(spelled)] = resource
 }
 
 // answer returns the last answer of url, spelled as the CA spelled it.
-func (g *guard) answer(spelled string) answer {
+func (g *transport) answer(spelled string) answer {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.answers[normal(spelled)]
@@ -120,7 +120,7 @@ func normal(spelled string) string {
 }
 
 // job is what the guard knows of a request: whose it is and what it asks for.
-func (g *guard) job(req *http.Request) (ctx context.Context, reserve reserver, resource string) {
+func (g *transport) job(req *http.Request) (ctx context.Context, reserve reserver, resource string) {
 	g.mu.Lock()
 	ctx, reserve, resource = g.ctx, g.reserve, g.resources[req.URL.String()]
 	g.mu.Unlock()
@@ -131,7 +131,7 @@ func (g *guard) job(req *http.Request) (ctx context.Context, reserve reserver, r
 }
 
 // RoundTrip implements http.RoundTripper.
-func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
+func (g *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	parent, reserve, resource := g.job(req)
 	if err := parent.Err(); err != nil {
 		return nil, err
@@ -159,7 +159,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // counted returns the kind of a request that the order log counts, "" for others.
-func (g *guard) counted(req *http.Request, resource string) orderlog.Kind {
+func (g *transport) counted(req *http.Request, resource string) orderlog.Kind {
 	switch {
 	case req.Method != http.MethodPost:
 		return ""
@@ -173,7 +173,7 @@ func (g *guard) counted(req *http.Request, resource string) orderlog.Kind {
 
 // exchange sends a request and reads the answer. Without a status there was
 // none, or not all of it.
-func (g *guard) exchange(parent context.Context, req *http.Request, resource string) (int, *http.Response, error) {
+func (g *transport) exchange(parent context.Context, req *http.Request, resource string) (int, *http.Response, error) {
 	ctx, cancel := context.WithTimeoutCause(parent, requestTimeout, errSlow)
 	defer cancel()
 	sent := time.Now()
@@ -195,8 +195,8 @@ func (g *guard) exchange(parent context.Context, req *http.Request, resource str
 		return resp.StatusCode, nil, fmt.Errorf("%s answers with a redirect to %q", req.URL.Host, textfmt.OneLine(location, maxDetail))
 	}
 	aside := resp.StatusCode < 200 || resp.StatusCode/100 == 3 && location == "" // lego takes it for success
-	if aside || resp.StatusCode/100 == 2 && isGarbled(resource, body) {
-		return resp.StatusCode, nil, &garbledError{req.URL.Host, resource, textfmt.OneLine(string(body[:min(len(body), 64)]), 64)}
+	if aside || resp.StatusCode/100 == 2 && isMalformed(resource, body) {
+		return resp.StatusCode, nil, &malformedError{req.URL.Host, resource, textfmt.OneLine(string(body[:min(len(body), 64)]), 64)}
 	}
 	g.directory.keep(req, resp.StatusCode, body)
 	if resp.StatusCode >= 400 {
@@ -210,7 +210,7 @@ func (g *guard) exchange(parent context.Context, req *http.Request, resource str
 
 // remember keeps of an answer what is looked at later, and no more: an order
 // of many names has many.
-func (g *guard) remember(req *http.Request, resp *http.Response, body []byte) {
+func (g *transport) remember(req *http.Request, resp *http.Response, body []byte) {
 	a := answer{
 		status: resp.StatusCode, retryAfter: retryAfter(resp.Header, time.Now()),
 		header: http.Header{"Date": resp.Header["Date"], "Link": resp.Header["Link"]},
@@ -341,19 +341,19 @@ func retryAfter(h http.Header, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// A garbledError reports a good status with an answer that is not of its kind
+// A malformedError reports a good status with an answer that is not of its kind
 // at all: cut off, or the page of a proxy. The CA may well have done what it was
 // asked, and the same request may be answered later.
-type garbledError struct {
+type malformedError struct {
 	host, resource, begins string
 }
 
-func (e *garbledError) Error() string {
+func (e *malformedError) Error() string {
 	return fmt.Sprintf("the answer of %s is no %s: %q", e.host, e.resource, e.begins)
 }
 
-// isGarbled reports whether the body of a good answer is none of its resource.
-func isGarbled(resource string, body []byte) bool {
+// isMalformed reports whether the body of a good answer is none of its resource.
+func isMalformed(resource string, body []byte) bool {
 	switch resource {
 	case resDirectory, resAccount, resChallenge:
 		return !json.Valid(body) || bytes.TrimLeft(body, " \t\r\n")[0] != '{'

@@ -2,12 +2,12 @@
 // that holds the credentials of one account at a DNS provider, and
 // dns-persist-01 challenges by looking for the record a person has published.
 //
-// An [Account] is made by filling in its fields. Each Prove
+// An [Account] is made by filling in its fields. Each Solve
 //
 //	locates the challenge name -> waits for its turn at that name -> presents
 //	-> waits for propagation -> has the CA validate -> cleans up
 //
-// The child is started by the first Prove, shared by those that run at the same
+// The child is started by the first Solve, shared by those that run at the same
 // time, and ended by the last: its input ends, it removes what is still there,
 // and it exits. So it does when this process is killed. Close waits for it.
 //
@@ -91,10 +91,10 @@ func (a *Account) log() *slog.Logger {
 	return a.Log.With("account", a.Name)
 }
 
-// Prove publishes the TXT record that answers c, waits until it shows, calls
-// validate, and removes the record. When ctx ends Prove returns at once and
+// Solve publishes the TXT record that answers c, waits until it shows, calls
+// validate, and removes the record. When ctx ends Solve returns at once and
 // the child removes the record on its own: see Close.
-func (a *Account) Prove(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
+func (a *Account) Solve(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 	k, err := a.join()
 	if err != nil {
 		return err

@@ -77,7 +77,7 @@ func parent(config string) {
 		panic(err)
 	}
 	fmt.Println("proving")
-	err := a.Prove(context.Background(), challenge("example.org", "killed"), func(context.Context) error {
+	err := a.Solve(context.Background(), challenge("example.org", "killed"), func(context.Context) error {
 		fmt.Println("validating")
 		select {}
 	})
@@ -132,7 +132,7 @@ func TestBINDPresentsAndCleansUp(t *testing.T) {
 			a := b.account(t, "host")
 			c := challenge(tt.domain, "token")
 			during := ""
-			err := a.Prove(t.Context(), c, func(context.Context) error {
+			err := a.Solve(t.Context(), c, func(context.Context) error {
 				during = b.txt(t, tt.at)
 				return nil
 			})
@@ -156,9 +156,9 @@ func TestBINDPresentsAndCleansUp(t *testing.T) {
 func TestBINDValidationFails(t *testing.T) {
 	b := startBIND(t)
 	refused := errors.New("the CA says no")
-	err := b.account(t, "host").Prove(t.Context(), challenge("example.org", "token"), func(context.Context) error { return refused })
+	err := b.account(t, "host").Solve(t.Context(), challenge("example.org", "token"), func(context.Context) error { return refused })
 	if !errors.Is(err, refused) {
-		t.Errorf("Prove = %v", err)
+		t.Errorf("Solve = %v", err)
 	}
 	if after := b.txt(t, "_acme-challenge.example.org."); after != "of another host" {
 		t.Errorf("after: %q", after)
@@ -177,7 +177,7 @@ func TestBINDApexAndWildcardAtOnce(t *testing.T) {
 		c := challenge("example.org", fmt.Sprint("token", i))
 		c.Wildcard = i == 1
 		all.Go(func() {
-			err := a.Prove(t.Context(), c, func(context.Context) error {
+			err := a.Solve(t.Context(), c, func(context.Context) error {
 				both.Done()
 				both.Wait()
 				if during := b.txt(t, "_acme-challenge.example.org."); strings.Count(during, "|") != 2 {
@@ -206,7 +206,7 @@ func TestBINDTwoAccountsOfOneProvider(t *testing.T) {
 		a := b.account(t, key)
 		a.Env["SECRET_OF"] = key
 		all.Go(func() {
-			err := a.Prove(t.Context(), challenge(domain, "token"), func(context.Context) error {
+			err := a.Solve(t.Context(), challenge(domain, "token"), func(context.Context) error {
 				both.Done()
 				both.Wait() // both children live
 				a.mu.Lock()

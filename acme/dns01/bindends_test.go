@@ -47,12 +47,12 @@ func TestBINDRefuses(t *testing.T) {
 				a.Env[name] = value
 			}
 			before := b.txt(t, "_acme-challenge.example.org.")
-			err := a.Prove(t.Context(), challenge(tt.domain, "token"), func(context.Context) error {
+			err := a.Solve(t.Context(), challenge(tt.domain, "token"), func(context.Context) error {
 				t.Error("the CA was asked")
 				return nil
 			})
 			if err == nil || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "\n") {
-				t.Fatalf("Prove = %v, want %q", err, tt.err)
+				t.Fatalf("Solve = %v, want %q", err, tt.err)
 			}
 			if got := problem.Remedy(err); !strings.Contains(got, tt.remedy) {
 				t.Errorf("remedy %q, want %q", got, tt.remedy)
@@ -74,7 +74,7 @@ func TestBINDRefuses(t *testing.T) {
 func TestBINDChildKilled(t *testing.T) {
 	b := startBIND(t)
 	a := b.account(t, "host")
-	err := a.Prove(t.Context(), challenge("example.org", "token"), func(context.Context) error {
+	err := a.Solve(t.Context(), challenge("example.org", "token"), func(context.Context) error {
 		a.mu.Lock()
 		k := a.current
 		a.mu.Unlock()
@@ -86,7 +86,7 @@ func TestBINDChildKilled(t *testing.T) {
 		return nil
 	})
 	if err != nil {
-		t.Errorf("Prove = %v, though the CA was content", err)
+		t.Errorf("Solve = %v, though the CA was content", err)
 	}
 	if after := b.txt(t, "_acme-challenge.example.org."); after != "of another host" {
 		t.Errorf("after: %q", after)
@@ -145,9 +145,9 @@ func TestBINDStopped(t *testing.T) {
 				begun = time.Now()
 				tt.stop(k, cancel)
 			}()
-			err := a.Prove(ctx, challenge("example.org", "token"), func(context.Context) error { return nil })
+			err := a.Solve(ctx, challenge("example.org", "token"), func(context.Context) error { return nil })
 			if took := time.Since(begun); !errors.Is(err, context.Canceled) || took > 20*time.Second {
-				t.Errorf("Prove = %v after %v, want an end before long", err, took)
+				t.Errorf("Solve = %v after %v, want an end before long", err, took)
 			}
 			if err := a.Close(t.Context()); err != nil {
 				t.Error(err)

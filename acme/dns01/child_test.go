@@ -93,10 +93,10 @@ func TestProviderHangs(t *testing.T) {
 	a := p.account(t)
 	a.Propagation, a.extra = time.Second, time.Second
 	begun := time.Now()
-	err := a.Prove(t.Context(), challenge("example.org", "token"), accept)
+	err := a.Solve(t.Context(), challenge("example.org", "token"), accept)
 	want := `DNS account "api" (httpreq): presenting _acme-challenge.example.org.: keypaird-dns does not answer: the provider hangs`
 	if err == nil || !strings.HasPrefix(err.Error(), want) || problem.Remedy(err) == "" {
-		t.Errorf("Prove = %v, want %q", err, want)
+		t.Errorf("Solve = %v, want %q", err, want)
 	}
 	if took := time.Since(begun); took > 40*time.Second {
 		t.Errorf("took %v, allowed were 2s", took)
@@ -117,9 +117,9 @@ func TestCancelledWhilePresenting(t *testing.T) {
 	defer cancel()
 	var all sync.WaitGroup
 	all.Go(func() {
-		err := a.Prove(ctx, challenge("example.org", "token"), accept)
+		err := a.Solve(ctx, challenge("example.org", "token"), accept)
 		if !errors.Is(err, context.Canceled) {
-			t.Errorf("Prove = %v", err)
+			t.Errorf("Solve = %v", err)
 		}
 	})
 	<-p.began
@@ -127,7 +127,7 @@ func TestCancelledWhilePresenting(t *testing.T) {
 	cancel()
 	all.Wait()
 	if took := time.Since(begun); took > 20*time.Second {
-		t.Errorf("Prove returned after %v, want at once", took)
+		t.Errorf("Solve returned after %v, want at once", took)
 	}
 	short, cancelClose := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancelClose()
@@ -166,10 +166,10 @@ func TestChildKilledWhilePresenting(t *testing.T) {
 		defer a.mu.Unlock()
 		_ = a.current.cmd.Process.Kill()
 	}()
-	err := a.Prove(t.Context(), challenge("example.org", "token"), accept)
+	err := a.Solve(t.Context(), challenge("example.org", "token"), accept)
 	want := `DNS account "api" (httpreq): presenting _acme-challenge.example.org.: keypaird-dns ended: signal: killed`
 	if err == nil || !strings.HasPrefix(err.Error(), want) || problem.Remedy(err) == "" {
-		t.Errorf("Prove = %v, want %q", err, want)
+		t.Errorf("Solve = %v, want %q", err, want)
 	}
 	if got := p.calls(); got != "/cleanup" {
 		t.Errorf("the provider was told %s", got)
@@ -190,7 +190,7 @@ func TestOneAtATime(t *testing.T) {
 			a = other
 		}
 		all.Go(func() {
-			if err := a.Prove(t.Context(), challenge(domain, fmt.Sprint("token", i)), accept); err != nil {
+			if err := a.Solve(t.Context(), challenge(domain, fmt.Sprint("token", i)), accept); err != nil {
 				t.Error(err)
 			}
 		})
@@ -210,7 +210,7 @@ func TestChildIsSharedAndEnds(t *testing.T) {
 	var children [2]*child
 	for i := range 2 {
 		all.Go(func() {
-			err := a.Prove(t.Context(), challenge(fmt.Sprintf("n%d.example.org", i), "token"), func(context.Context) error {
+			err := a.Solve(t.Context(), challenge(fmt.Sprintf("n%d.example.org", i), "token"), func(context.Context) error {
 				both.Done()
 				both.Wait()
 				a.mu.Lock()

@@ -37,7 +37,7 @@ func TestBINDChildIsConfined(t *testing.T) {
 	var log lockedBuffer
 	a.Log = log.logger()
 	landlock := hasLandlock(t)
-	err := a.Prove(t.Context(), challenge("example.org", "token"), func(context.Context) error {
+	err := a.Solve(t.Context(), challenge("example.org", "token"), func(context.Context) error {
 		pid := a.current.cmd.Process.Pid
 		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
 		if err != nil || !strings.Contains(string(limits), "Max core file size        0 ") {
@@ -58,7 +58,7 @@ func TestBINDChildIsConfined(t *testing.T) {
 	// No variable of its own names this file by an absolute path.
 	other := b.account(t, "mail")
 	other.Env["RFC2136_TSIG_FILE"] = strings.TrimPrefix(b.dir, "/") + "/mail.key"
-	err = other.Prove(t.Context(), challenge("mail.example.org", "token"), accept)
+	err = other.Solve(t.Context(), challenge("mail.example.org", "token"), accept)
 	if landlock && (err == nil || !strings.Contains(err.Error(), "mail.key: permission denied")) {
 		t.Errorf("a secret that is none of its own: %v", err)
 	}
@@ -75,7 +75,7 @@ func TestChildIsClosedToItsUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = a.Prove(t.Context(), challenge("example.org", "token"), func(ctx context.Context) error {
+	err = a.Solve(t.Context(), challenge("example.org", "token"), func(ctx context.Context) error {
 		for _, tt := range []struct {
 			pid  int
 			want bool
@@ -116,9 +116,9 @@ func TestAcmeDNSKeepsItsAccounts(t *testing.T) {
 	a.Provider, a.Env = "acme-dns", map[string]string{
 		"ACME_DNS_API_BASE": srv.URL, "ACME_DNS_STORAGE_PATH": store, "NO_PROXY": "*",
 	}
-	err := a.Prove(t.Context(), challenge("example.org", "token"), accept)
+	err := a.Solve(t.Context(), challenge("example.org", "token"), accept)
 	if err == nil || !strings.Contains(err.Error(), "CNAME") {
-		t.Errorf("Prove = %v, want the CNAME to add", err)
+		t.Errorf("Solve = %v, want the CNAME to add", err)
 	}
 	if text, err := os.ReadFile(store); err != nil || !strings.Contains(string(text), "f.auth.example") {
 		t.Errorf("kept %s, %v", text, err)

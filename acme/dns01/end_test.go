@@ -43,8 +43,8 @@ func deafAccount(t *testing.T, onTerm string, bound time.Duration) (a *Account, 
 		Env: map[string]string{"X_DIR": dir},
 	}
 	closed(t, a)
-	if err := a.Prove(t.Context(), challenge("example.org", "token"), accept); problem.Remedy(err) == "" {
-		t.Fatalf("Prove = %v", err)
+	if err := a.Solve(t.Context(), challenge("example.org", "token"), accept); problem.Remedy(err) == "" {
+		t.Fatalf("Solve = %v", err)
 	}
 	return a, dir
 }
@@ -139,8 +139,8 @@ while :; do sleep 1000; done
 		}
 		cancel()
 	}()
-	if err := a.Prove(ctx, c, accept); !errors.Is(err, context.Canceled) {
-		t.Errorf("Prove = %v", err)
+	if err := a.Solve(ctx, c, accept); !errors.Is(err, context.Canceled) {
+		t.Errorf("Solve = %v", err)
 	}
 	if err := a.Close(ctx); err == nil || !strings.Contains(err.Error(), "signal: killed") {
 		t.Errorf("Close = %v", err)

@@ -19,16 +19,16 @@ func TestProviderHangsWithAnotherWaiting(t *testing.T) {
 	var all sync.WaitGroup
 	for _, token := range []string{"apex", "wildcard"} {
 		all.Go(func() {
-			err := a.Prove(ctx, challenge("example.org", token), accept)
+			err := a.Solve(ctx, challenge("example.org", token), accept)
 			if err == nil || !strings.Contains(err.Error(), "the provider hangs") {
-				t.Errorf("%s: Prove = %v", token, err)
+				t.Errorf("%s: Solve = %v", token, err)
 			}
 		})
 	}
 	all.Wait()
 	close(p.stall)
 	a.Propagation, a.extra = 0, 0
-	if err := a.Prove(ctx, challenge("example.org", "again"), accept); err != nil {
+	if err := a.Solve(ctx, challenge("example.org", "again"), accept); err != nil {
 		t.Errorf("once the provider is back: %v", err)
 	}
 	if got, want := p.calls(), "/present /cleanup /present /cleanup"; got != want {

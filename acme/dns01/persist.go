@@ -27,10 +27,10 @@ type Persist struct {
 	grace time.Duration // of the Checker
 }
 
-// Prove looks for the record and has the CA validate. Without the record, or
+// Solve looks for the record and has the CA validate. Without the record, or
 // if no server tells, validate is not called and the error's remedy is the
 // record to add.
-func (p *Persist) Prove(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
+func (p *Persist) Solve(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 	if len(c.Issuers) == 0 {
 		return fmt.Errorf("the CA names no issuer domain for dns-persist-01 of %s", c.Identifier)
 	}

@@ -118,20 +118,20 @@ func TestPersistProve(t *testing.T) {
 			}
 			c := acme.Challenge{Identifier: "example.org", Wildcard: true, Issuers: []string{"authority.example"}, AccountURL: account}
 			validated := false
-			err := p.Prove(t.Context(), c, func(context.Context) error { validated = true; return nil })
+			err := p.Solve(t.Context(), c, func(context.Context) error { validated = true; return nil })
 			if validated != (tt.err == "") || (err == nil) != validated {
-				t.Fatalf("Prove = %v, validated %v", err, validated)
+				t.Fatalf("Solve = %v, validated %v", err, validated)
 			}
 			if err == nil {
 				return
 			}
 			if !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "\n") {
-				t.Errorf("Prove = %v, want %q", err, tt.err)
+				t.Errorf("Solve = %v, want %q", err, tt.err)
 			}
 			want := "add this record: " + Record("example.org", true, "authority.example", account)
 			remedy := problem.Remedy(err)
 			if !strings.HasSuffix(remedy, want) || strings.Contains(remedy, "[dns]") || tt.mode == "" && remedy != want {
-				t.Errorf("Prove = %v, remedy %q, want remedy %q", err, remedy, want)
+				t.Errorf("Solve = %v, remedy %q, want remedy %q", err, remedy, want)
 			}
 		})
 	}

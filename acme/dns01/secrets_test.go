@@ -35,9 +35,9 @@ func TestChildTellsSecrets(t *testing.T) {
 			}
 			a := &Account{Name: "api", Provider: "httpreq", Child: path, Log: logOf(t), Env: map[string]string{"X_TOKEN": secret, "X_KEY_FILE": file}}
 			closed(t, a)
-			err := a.Prove(t.Context(), challenge("example.org", "token"), accept)
+			err := a.Solve(t.Context(), challenge("example.org", "token"), accept)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Fatalf("Prove = %v, want %q", err, tt.want)
+				t.Fatalf("Solve = %v, want %q", err, tt.want)
 			}
 			for _, text := range []string{err.Error(), problem.Remedy(err)} {
 				if strings.Contains(text, "hunter") || strings.Contains(text, "a=b") {

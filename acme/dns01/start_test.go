@@ -24,7 +24,7 @@ func TestChildRunsAsUser(t *testing.T) {
 	p := startProvider(t, nil)
 	a := p.account(t)
 	a.User = "nobody"
-	err := a.Prove(t.Context(), challenge("example.org", "token"), func(context.Context) error {
+	err := a.Solve(t.Context(), challenge("example.org", "token"), func(context.Context) error {
 		fi, err := os.Stat(fmt.Sprintf("/proc/%d", a.current.cmd.Process.Pid))
 		if err != nil {
 			return err
@@ -38,8 +38,8 @@ func TestChildRunsAsUser(t *testing.T) {
 		t.Error(err)
 	}
 	a.User = "no-such-user"
-	if err := a.Prove(t.Context(), challenge("example.org", "token"), accept); err == nil || !strings.Contains(err.Error(), "unknown user no-such-user") {
-		t.Errorf("Prove = %v", err)
+	if err := a.Solve(t.Context(), challenge("example.org", "token"), accept); err == nil || !strings.Contains(err.Error(), "unknown user no-such-user") {
+		t.Errorf("Solve = %v", err)
 	}
 }
 
@@ -57,9 +57,9 @@ func TestStrangeChild(t *testing.T) {
 			}
 			a := &Account{Name: "api", Provider: "httpreq", Child: path, Log: logOf(t)}
 			closed(t, a)
-			err := a.Prove(t.Context(), challenge("example.org", "token"), accept)
+			err := a.Solve(t.Context(), challenge("example.org", "token"), accept)
 			if want := `DNS account "api" (httpreq): ` + tt.want; err == nil || !strings.HasPrefix(err.Error(), want) {
-				t.Errorf("Prove = %v, want %q", err, want)
+				t.Errorf("Solve = %v, want %q", err, want)
 			}
 		})
 	}
@@ -71,10 +71,10 @@ func TestFindChild(t *testing.T) {
 	if path, err := FindChild(); !errors.Is(err, errNoChild) {
 		t.Skipf("one is installed on this system: %s, %v", path, err)
 	}
-	err := (&Account{Name: "ns", Provider: "rfc2136"}).Prove(t.Context(), challenge("example.org", "token"), nil)
+	err := (&Account{Name: "ns", Provider: "rfc2136"}).Solve(t.Context(), challenge("example.org", "token"), nil)
 	if err == nil || !strings.Contains(err.Error(), `DNS account "ns" (rfc2136): starting: cannot find keypaird-dns`) ||
 		!strings.Contains(problem.Remedy(err), "install keypaird-dns beside keypaird") {
-		t.Errorf("Prove = %v", err)
+		t.Errorf("Solve = %v", err)
 	}
 }
 

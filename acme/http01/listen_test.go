@@ -149,7 +149,7 @@ func TestSlowPeersAreCut(t *testing.T) {
 
 func TestConnectionsAreBounded(t *testing.T) {
 	s, addr := newSolver(t)
-	must(t, s.Prove(t.Context(), challenge, func(ctx context.Context) error {
+	must(t, s.Solve(t.Context(), challenge, func(ctx context.Context) error {
 		var idle []net.Conn
 		defer func() {
 			for _, c := range idle {
@@ -202,7 +202,7 @@ func TestMain(m *testing.M) {
 func activated() error {
 	s := &Solver{Dir: os.Getenv("HTTP01_TEST_DIR"), Listen: "fd:http", Log: slog.New(slog.DiscardHandler)}
 	for range 2 {
-		err := s.Prove(context.Background(), challenge, func(ctx context.Context) error {
+		err := s.Solve(context.Background(), challenge, func(ctx context.Context) error {
 			runtime.GC()
 			if exec.Command("sh", "-c", ": <&4").Run() == nil {
 				return errors.New("a command that we run holds the socket")
@@ -217,7 +217,7 @@ func activated() error {
 		runtime.GC()
 	}
 	s.Listen = "fd:https"
-	err := s.Prove(context.Background(), challenge, func(context.Context) error { return nil })
+	err := s.Solve(context.Background(), challenge, func(context.Context) error { return nil })
 	var none *NoSocketError
 	if !errors.As(err, &none) || none.Given != "unused:http" || !strings.Contains(none.Remedy(), "FileDescriptorName=https") {
 		return fmt.Errorf("error = %v, want NoSocketError", err)

@@ -41,7 +41,7 @@ func TestPeerGoesAway(t *testing.T) {
 		c.Token = fmt.Sprintf("%s-%d", token, i)
 		c.KeyAuth = c.Token + strings.TrimPrefix(keyAuth, token)
 		proofs.Go(func() {
-			err := s.Prove(t.Context(), c, func(ctx context.Context) error {
+			err := s.Solve(t.Context(), c, func(ctx context.Context) error {
 				leaning.Done()
 				leaning.Wait()
 				peer.Close()
@@ -74,7 +74,7 @@ func TestPeerStays(t *testing.T) {
 	peer := NewServer(s.Dir)
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = peer.Serve(l) })
-	must(t, s.Prove(t.Context(), challenge, func(ctx context.Context) error {
+	must(t, s.Solve(t.Context(), challenge, func(ctx context.Context) error {
 		if err := eventually(ctx, func(context.Context) error {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -114,10 +114,10 @@ func TestPeerHasTheSocket(t *testing.T) {
 			defer serving.Wait()
 			defer srv.Close()
 			s.Listen, s.peer = "fd:http", l.Addr().String()
-			err = s.Prove(t.Context(), challenge, served(s.peer))
+			err = s.Solve(t.Context(), challenge, served(s.peer))
 			var none *NoSocketError
 			if tt.ok && err != nil || !tt.ok && !errors.As(err, &none) {
-				t.Errorf("Prove = %v", err)
+				t.Errorf("Solve = %v", err)
 			}
 		})
 	}

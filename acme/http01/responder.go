@@ -3,7 +3,7 @@
 // authorization. Any process may add one; whoever holds the port serves them
 // all, so a one-shot command and a daemon do not fight over port 80.
 //
-// A [Solver] proves names: it is an acme.Prover. A [Responder] is the handler
+// A [Solver] proves names: it is an acme.Solver. A [Responder] is the handler
 // alone.
 package http01
 

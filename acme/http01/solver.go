@@ -26,7 +26,7 @@ const (
 	tokenLife = 24 * time.Hour // a token older than this was left by a killed process
 )
 
-// A Solver proves names by http-01. It is an acme.Prover. It listens from Start,
+// A Solver proves names by http-01. It is an acme.Solver. It listens from Start,
 // or from the first proof, until Close.
 type Solver struct {
 	Dir     string       // required; of tokens, made if missing
@@ -43,8 +43,8 @@ type Solver struct {
 	served  sync.WaitGroup
 }
 
-// Prove implements acme.Prover.
-func (s *Solver) Prove(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
+// Solve implements acme.Solver.
+func (s *Solver) Solve(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 	dir, mode := s.place()
 	if err := s.publish(dir, mode, c); err != nil {
 		return err

@@ -53,7 +53,7 @@ func TestProve(t *testing.T) {
 	s, addr := newSolver(t)
 	for range 3 { // Close, and prove again
 		for range 2 {
-			must(t, s.Prove(t.Context(), challenge, served(addr)))
+			must(t, s.Solve(t.Context(), challenge, served(addr)))
 		}
 		if _, err := Get(t.Context(), addr, "a.test", token); err == nil || !strings.Contains(err.Error(), "404") {
 			t.Errorf("after the proof: %v, want 404", err)
@@ -64,7 +64,7 @@ func TestProve(t *testing.T) {
 		}
 	}
 	refused := errors.New("refused by the CA")
-	if err := s.Prove(t.Context(), challenge, func(context.Context) error { return refused }); !errors.Is(err, refused) {
+	if err := s.Solve(t.Context(), challenge, func(context.Context) error { return refused }); !errors.Is(err, refused) {
 		t.Errorf("error = %v, want that of the CA", err)
 	}
 	if left, err := os.ReadDir(s.Dir); err != nil || len(left) != 0 {
@@ -79,7 +79,7 @@ func TestStart(t *testing.T) {
 	must(t, s.Start(t.Context()))
 	must(t, s.Start(t.Context()))
 	command := &Solver{Dir: s.Dir, Listen: addr, Log: s.Log}
-	must(t, command.Prove(t.Context(), challenge, served(addr)))
+	must(t, command.Solve(t.Context(), challenge, served(addr)))
 	if command.started {
 		t.Error("the command listens, too")
 	}
@@ -95,7 +95,7 @@ func TestPanicWithdraws(t *testing.T) {
 	s, _ := newSolver(t)
 	func() {
 		defer func() { _ = recover() }()
-		_ = s.Prove(t.Context(), challenge, func(context.Context) error { panic("x") })
+		_ = s.Solve(t.Context(), challenge, func(context.Context) error { panic("x") })
 	}()
 	if left, err := os.ReadDir(s.Dir); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
@@ -122,7 +122,7 @@ func TestPortIsTaken(t *testing.T) {
 			srv := &http.Server{Handler: tt.holder(s.Dir)}
 			go srv.Serve(l)
 			asked := false
-			err = s.Prove(t.Context(), challenge, func(ctx context.Context) error {
+			err = s.Solve(t.Context(), challenge, func(ctx context.Context) error {
 				asked = true
 				return served(addr)(ctx)
 			})
@@ -136,7 +136,7 @@ func TestPortIsTaken(t *testing.T) {
 				t.Errorf("error = %#v, CA asked: %v; want BusyError before the CA is asked", err, asked)
 			}
 			// The port is free again: the next proof takes it.
-			must(t, s.Prove(t.Context(), challenge, served(addr)))
+			must(t, s.Solve(t.Context(), challenge, served(addr)))
 		})
 	}
 }
@@ -144,7 +144,7 @@ func TestPortIsTaken(t *testing.T) {
 func TestWebroot(t *testing.T) {
 	s, addr := newSolver(t)
 	s.Webroot = t.TempDir()
-	must(t, s.Prove(t.Context(), challenge, func(context.Context) error {
+	must(t, s.Solve(t.Context(), challenge, func(context.Context) error {
 		info, err := os.Lstat(filepath.Join(s.Webroot, token))
 		if err != nil || info.Mode() != fs.FileMode(0o644) {
 			return fmt.Errorf("%v, %w; want a file that a web server can read", info, err)
@@ -162,7 +162,7 @@ func TestWebroot(t *testing.T) {
 func TestNeverListens(t *testing.T) {
 	s, addr := newSolver(t)
 	s.Listen = ""
-	must(t, s.Prove(t.Context(), challenge, func(context.Context) error {
+	must(t, s.Solve(t.Context(), challenge, func(context.Context) error {
 		if _, err := net.Dial("tcp", addr); err == nil {
 			return errors.New("something listens")
 		}
@@ -211,7 +211,7 @@ func TestSweep(t *testing.T) {
 			}
 			at := time.Now().Add(-tt.age)
 			must(t, os.Chtimes(path, at, at))
-			must(t, s.Prove(t.Context(), challenge, func(context.Context) error { return nil }))
+			must(t, s.Solve(t.Context(), challenge, func(context.Context) error { return nil }))
 			if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) != tt.swept {
 				t.Errorf("swept: %v, want %v", err != nil, tt.swept)
 			}
@@ -236,7 +236,7 @@ func TestDirectoryThatCannotBeUsed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s, _ := newSolver(t)
 			tt.spoil(t, s)
-			err := s.Prove(t.Context(), challenge, func(context.Context) error { return errors.New("the CA was asked") })
+			err := s.Solve(t.Context(), challenge, func(context.Context) error { return errors.New("the CA was asked") })
 			var published *PublishError
 			var open *durable.UnsafeError
 			help := ""
@@ -259,7 +259,7 @@ func TestTokenThatCannotBeRead(t *testing.T) {
 	s, _ := newSolver(t)
 	c := challenge
 	c.KeyAuth = strings.Repeat("x", maxKeyAuth)
-	err := s.Prove(t.Context(), c, func(context.Context) error {
+	err := s.Solve(t.Context(), c, func(context.Context) error {
 		t.Error("it was asked for")
 		return nil
 	})

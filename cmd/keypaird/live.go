@@ -134,7 +134,7 @@ func (c *liveCheck) name(ctx context.Context, t config.Target, p config.Challeng
 	case acme.HTTP01:
 		found = c.tryHTTP(ctx, challenge)
 	case acme.DNS01:
-		err := c.w.Accounts[p.Account].Prove(ctx, challenge, func(context.Context) error { return nil })
+		err := c.w.Accounts[p.Account].Solve(ctx, challenge, func(context.Context) error { return nil })
 		found = []Finding{finding(acme.DNS01, p.Name, "record published, seen and removed through account "+p.Account, err)}
 	case acme.DNSPersist01:
 		found = c.tryPersist(ctx, t, challenge)

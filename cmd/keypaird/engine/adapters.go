@@ -20,8 +20,8 @@ import (
 // The parts as package renew knows them: an Engine is its Obtainer, its Limiter,
 // its Advisor, its Deployer and its Notifier.
 
-// prover returns what answers the challenges of one name.
-func (e *Engine) prover(p config.Challenge) acme.Prover {
+// solver returns what answers the challenges of one name.
+func (e *Engine) solver(p config.Challenge) acme.Solver {
 	switch p.Type {
 	case acme.DNS01:
 		return e.Accounts[p.Account]
@@ -38,13 +38,13 @@ func (e *Engine) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 		Names: o.Target.Names, KeyType: o.Target.KeyType, Profile: o.Target.Profile, PreferredChain: cfg.PreferredChain,
 		Current: o.Have, Foreign: o.Foreign, Key: o.Key, Step: o.Step, Forced: o.Forced,
 		Pending: e.pendingDir(o.Target, o.CA), // each CA has its own: falling back must not lose what the first may have issued
-		Proofs:  map[string]acme.Proof{},
+		Methods: map[string]acme.Method{},
 	}
 	if o.Replaces {
 		req.Replaces, _ = acme.CertID(o.Have) // what has none is replaced without
 	}
 	for _, p := range cfg.Challenges {
-		req.Proofs[p.Name] = acme.Proof{Type: p.Type, Prover: e.prover(p)}
+		req.Methods[p.Name] = acme.Method{Type: p.Type, Solver: e.solver(p)}
 	}
 	ca, err := e.CA(o.CA)
 	if err != nil {
@@ -52,7 +52,7 @@ func (e *Engine) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 	}
 	pair, err := ca.Obtain(ctx, req)
 	if err != nil {
-		return nil, &renew.OrderError{Elsewhere: acme.Elsewhere(err), Everyone: acme.Everyone(err), Err: err}
+		return nil, &renew.OrderError{Elsewhere: acme.TryNextCA(err), Everyone: acme.CAWide(err), Err: err}
 	}
 	return pair, nil
 }
@@ -90,7 +90,7 @@ func (e *Engine) pendingDir(t renew.Target, ca string) string {
 // Settle implements renew.Obtainer.
 func (e *Engine) Settle(t renew.Target, have *x509.Certificate) error {
 	for _, ca := range t.CAs {
-		settled, err := acme.Settle(e.pendingDir(t, ca), have)
+		settled, err := acme.ForgetIfStored(e.pendingDir(t, ca), have)
 		if err != nil {
 			return err
 		}

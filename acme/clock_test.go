@@ -103,9 +103,9 @@ func TestSlowAdvice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		_, err := c.RenewalInfo(t.Context(), &x509.Certificate{AuthorityKeyId: []byte{1}, SerialNumber: big.NewInt(1)})
-		var a *AdviceError
+		var a *RenewalInfoError
 		if !errors.As(err, &a) || !a.Temporary || !a.Next.IsZero() {
-			t.Errorf("error = %#v, want a temporary AdviceError", err)
+			t.Errorf("error = %#v, want a temporary RenewalInfoError", err)
 		}
 		if took := time.Since(began); took != 20*time.Second {
 			t.Errorf("took %v, want 20s", took)
@@ -121,7 +121,7 @@ func TestSilence(t *testing.T) {
 		began := time.Now()
 		_, err := c.Obtain(t.Context(), Request{Names: []string{"a.test"}, Pending: t.TempDir()})
 		var u *UnreachableError
-		if !errors.As(err, &u) || !Everyone(err) {
+		if !errors.As(err, &u) || !CAWide(err) {
 			t.Errorf("error = %v, want an UnreachableError", err)
 		}
 		if took := time.Since(began); took > 5*time.Minute {
@@ -132,9 +132,9 @@ func TestSilence(t *testing.T) {
 }
 
 func TestNoAdviceWithoutAnIdentity(t *testing.T) {
-	var a *AdviceError
+	var a *RenewalInfoError
 	_, err := silent(t).RenewalInfo(t.Context(), &x509.Certificate{SerialNumber: big.NewInt(1)})
 	if !errors.As(err, &a) || a.Temporary || a.Next.IsZero() {
-		t.Errorf("error = %#v, want a lasting AdviceError", err)
+		t.Errorf("error = %#v, want a lasting RenewalInfoError", err)
 	}
 }

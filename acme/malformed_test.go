@@ -12,7 +12,7 @@ import (
 
 // What is no certificate at all was not the CA's, or not all of it. The order is
 // kept, and the certificate that was issued for it is fetched later.
-func TestGarbledCertificate(t *testing.T) {
+func TestMalformedCertificate(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(chain []byte) []byte
@@ -37,7 +37,7 @@ func TestGarbledCertificate(t *testing.T) {
 			req := g.request("a.test")
 			_, err := g.client(t).Obtain(t.Context(), req)
 			wantError(t, err, "is no cert: ", "no proxy changes its answers")
-			if !acme.Elsewhere(err) || acme.Everyone(err) {
+			if !acme.TryNextCA(err) || acme.CAWide(err) {
 				t.Error("want another CA to be tried, for these names only")
 			}
 			healed.Store(true)

@@ -84,9 +84,9 @@ func TestBadAdvice(t *testing.T) {
 			c := start(t, sh.options)
 			began := time.Now()
 			info, err := c.RenewalInfo(t.Context(), first.Leaf)
-			var a *acme.AdviceError
+			var a *acme.RenewalInfoError
 			if !errors.As(err, &a) || !info.Start.IsZero() {
-				t.Fatalf("RenewalInfo = %v, %v; want an AdviceError", info, err)
+				t.Fatalf("RenewalInfo = %v, %v; want an RenewalInfoError", info, err)
 			}
 			if text := err.Error(); strings.ContainsAny(text, "\n\x1b") || len(text) > 1000 || !strings.HasPrefix(text, "pebble: no renewal information: ") || strings.Count(text, "pebble: ") != 1 {
 				t.Errorf("error = %q, want one line", text)
@@ -170,9 +170,9 @@ func TestNoAdvice(t *testing.T) {
 		t.Errorf("error = %v, want context canceled", err)
 	}
 	sh.strike(acmetest.PathDirectory, acmetest.Say(200, page))
-	var a *acme.AdviceError
+	var a *acme.RenewalInfoError
 	if _, err := start(t, sh.options).RenewalInfo(t.Context(), pair.Leaf); !errors.As(err, &a) || a.Temporary {
-		t.Errorf("error = %v, want a lasting AdviceError", err)
+		t.Errorf("error = %v, want a lasting RenewalInfoError", err)
 	}
 }
 

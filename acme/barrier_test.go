@@ -24,7 +24,7 @@ type shared struct {
 
 const sharedName = "_acme-challenge.a.test."
 
-func (p *shared) Prove(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
+func (p *shared) Solve(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 	sum := sha256.Sum256([]byte(c.KeyAuth))
 	value := base64.RawURLEncoding.EncodeToString(sum[:])
 	if err := p.slowly(ctx); err != nil {
@@ -96,7 +96,7 @@ func TestResolverThatCaches(t *testing.T) {
 			req.Pending = filepath.Join(g.dir, "pending")
 			p := &shared{dns: g.dns, values: map[string]bool{}}
 			for _, name := range tt.names {
-				req.Proofs[name] = acme.Proof{Type: acme.DNS01, Prover: p}
+				req.Methods[name] = acme.Method{Type: acme.DNS01, Solver: p}
 			}
 			if _, err := g.client(t).Obtain(t.Context(), req); err != nil {
 				t.Fatal(err)
@@ -118,7 +118,7 @@ func TestResolverThatCaches(t *testing.T) {
 func TestOneValueAtATime(t *testing.T) {
 	g := newGround(t, acmetest.Options{AuthzReuse: -1})
 	turn := make(chan struct{}, 1)
-	one := proverFunc(func(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
+	one := solverFunc(func(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 		c.Queued(true)
 		select {
 		case turn <- struct{}{}:
@@ -127,11 +127,11 @@ func TestOneValueAtATime(t *testing.T) {
 		}
 		c.Queued(false)
 		defer func() { <-turn }()
-		return g.byDNS().Prover.Prove(ctx, c, validate)
+		return g.byDNS().Solver.Solve(ctx, c, validate)
 	})
 	req := g.request("*.a.test", "a.test", "b.test")
-	for name := range req.Proofs {
-		req.Proofs[name] = acme.Proof{Type: acme.DNS01, Prover: one}
+	for name := range req.Methods {
+		req.Methods[name] = acme.Method{Type: acme.DNS01, Solver: one}
 	}
 	if _, err := g.client(t).Obtain(t.Context(), req); err != nil {
 		t.Fatal(err)

@@ -19,16 +19,16 @@ import (
 
 // byDNS proves names by records made up from the challenge alone (RFC 8555,
 // section 8.4).
-func (g *ground) byDNS() acme.Proof {
-	return acme.Proof{Type: acme.DNS01, Prover: txt{g.dns, func(c acme.Challenge) (string, string) {
+func (g *ground) byDNS() acme.Method {
+	return acme.Method{Type: acme.DNS01, Solver: txt{g.dns, func(c acme.Challenge) (string, string) {
 		sum := sha256.Sum256([]byte(c.KeyAuth))
 		return "_acme-challenge." + c.Identifier + ".", base64.RawURLEncoding.EncodeToString(sum[:])
 	}}}
 }
 
 // byPersistent proves names by the record that the challenge describes.
-func (g *ground) byPersistent() acme.Proof {
-	return acme.Proof{Type: acme.DNSPersist01, Prover: txt{g.dns, func(c acme.Challenge) (string, string) {
+func (g *ground) byPersistent() acme.Method {
+	return acme.Method{Type: acme.DNSPersist01, Solver: txt{g.dns, func(c acme.Challenge) (string, string) {
 		value := strings.Join(c.Issuers, " or ") + "; accounturi=" + c.AccountURL
 		if c.Wildcard {
 			value += "; policy=wildcard"
@@ -60,9 +60,9 @@ func TestProofs(t *testing.T) {
 			for name, kind := range tt.proofs {
 				switch kind {
 				case acme.DNS01:
-					req.Proofs[name] = g.byDNS()
+					req.Methods[name] = g.byDNS()
 				case acme.DNSPersist01:
-					req.Proofs[name] = g.byPersistent()
+					req.Methods[name] = g.byPersistent()
 				}
 			}
 			pair, err := g.client(t).Obtain(t.Context(), req)
@@ -82,9 +82,9 @@ func TestProofs(t *testing.T) {
 func TestNotOffered(t *testing.T) {
 	g := newGround(t, acmetest.Options{})
 	_, err := g.client(t).Obtain(t.Context(), g.request("*.a.test"))
-	var n *acme.NotOfferedError
+	var n *acme.NoChallengeError
 	if !errors.As(err, &n) || n.Name != "*.a.test" || n.Type != acme.HTTP01 || !slices.Contains(n.Offered, acme.DNS01) {
-		t.Fatalf("error = %#v, want NotOfferedError", err)
+		t.Fatalf("error = %#v, want NoChallengeError", err)
 	}
 	wantError(t, err, "does not offer http-01, only:", "another way")
 }
@@ -114,9 +114,9 @@ func TestNamesAreProvenSideBySide(t *testing.T) {
 	g := newGround(t, acmetest.Options{AuthzReuse: -1})
 	req := g.request("a.test", "b.test", "c.test")
 	arrived, all := make(chan struct{}, len(req.Names)), make(chan struct{})
-	for name, proof := range req.Proofs {
-		solver := proof.Prover
-		req.Proofs[name] = acme.Proof{Type: acme.HTTP01, Prover: proverFunc(func(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
+	for name, method := range req.Methods {
+		solver := method.Solver
+		req.Methods[name] = acme.Method{Type: acme.HTTP01, Solver: solverFunc(func(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 			if arrived <- struct{}{}; len(arrived) == cap(arrived) {
 				close(all)
 			}
@@ -125,7 +125,7 @@ func TestNamesAreProvenSideBySide(t *testing.T) {
 			case <-time.After(time.Minute):
 				return errors.New("alone")
 			}
-			return solver.Prove(ctx, c, validate)
+			return solver.Solve(ctx, c, validate)
 		})}
 	}
 	if _, err := g.client(t).Obtain(t.Context(), req); err != nil {
@@ -136,7 +136,7 @@ func TestNamesAreProvenSideBySide(t *testing.T) {
 func TestProversThatFail(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		prover proverFunc
+		prover solverFunc
 		want   string
 	}{
 		{"panics", func(context.Context, acme.Challenge, func(context.Context) error) error { panic("nil map") }, "internal fault: nil map"},
@@ -154,10 +154,10 @@ func TestProversThatFail(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newGround(t, acmetest.Options{AuthzReuse: -1})
 			req := g.request("a.test", "b.test")
-			req.Proofs["b.test"] = acme.Proof{Type: acme.HTTP01, Prover: tt.prover}
+			req.Methods["b.test"] = acme.Method{Type: acme.HTTP01, Solver: tt.prover}
 			_, err := g.client(t).Obtain(t.Context(), req)
 			wantError(t, err, tt.want, "")
-			if acme.Elsewhere(err) {
+			if acme.TryNextCA(err) {
 				t.Error("another CA is tried")
 			}
 			// Once what went wrong is put right, the same state serves.

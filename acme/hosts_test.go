@@ -32,8 +32,8 @@ func TestRequestsStayAtTheCA(t *testing.T) {
 		}
 	}
 	asked := false
-	g := &guard{directory: d, watch: new(watch), base: roundTripper(func(*http.Request) { asked = true })}
-	g.begin(t.Context())
+	g := &transport{directory: d, watch: new(watch), base: roundTripper(func(*http.Request) { asked = true })}
+	g.attach(t.Context())
 	_, err := g.RoundTrip(httptest.NewRequest(http.MethodPost, "https://192.168.1.1/admin", nil))
 	if err == nil || !strings.Contains(err.Error(), "192.168.1.1") || asked {
 		t.Errorf("RoundTrip to another host: %v, asked %v; want a refusal that names it", err, asked)
