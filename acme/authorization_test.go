@@ -100,9 +100,9 @@ func TestProfiles(t *testing.T) {
 	if life := pair.Leaf.NotAfter.Sub(pair.Leaf.NotBefore).Round(time.Hour); life != 160*time.Hour {
 		t.Errorf("certificate lives %v, want 160h", life)
 	}
-	dir, err := g.client(t).Directory(t.Context())
-	if err != nil || dir.Meta.Profiles["shortlived"] == "" {
-		t.Errorf("Directory = %+v, %v; want the profile in it", dir.Meta, err)
+	info, err := g.client(t).Info(t.Context())
+	if err != nil || info.Profiles["shortlived"] == "" {
+		t.Errorf("Info = %+v, %v; want the profile in it", info, err)
 	}
 	req = g.request("b.test")
 	req.Profile = "longlived"

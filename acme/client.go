@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	legoacme "github.com/go-acme/lego/v4/acme"
-
 	"keypaird/acme/orderlog"
 )
 
@@ -91,13 +89,21 @@ func (c *Client) Account(ctx context.Context) (string, error) {
 	return a.url, err
 }
 
-// Directory returns what the CA says of itself.
-func (c *Client) Directory(ctx context.Context) (legoacme.Directory, error) {
+// Info is what a CA's directory says of the CA.
+type Info struct {
+	Profiles    map[string]string // their descriptions by name
+	Identities  []string          // issuer domain names of its CAA records
+	RenewalInfo bool              // it answers RenewalInfo
+}
+
+// Info fetches the CA's directory. It needs no account.
+func (c *Client) Info(ctx context.Context) (Info, error) {
 	s, err := c.open(ctx, account{})
 	if err != nil {
-		return legoacme.Directory{}, err
+		return Info{}, err
 	}
-	return s.core.GetDirectory(), nil
+	dir := s.core.GetDirectory()
+	return Info{dir.Meta.Profiles, dir.Meta.CaaIdentities, dir.RenewalInfo != ""}, nil
 }
 
 // Clock says how far the CA's clock was ahead of ours when it last answered; a

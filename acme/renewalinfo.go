@@ -128,14 +128,15 @@ func (c *Client) askRenewalInfo(ctx context.Context, leaf *x509.Certificate) (Re
 	if err != nil {
 		return RenewalInfo{}, err
 	}
-	dir, err := c.Directory(ctx)
+	s, err := c.open(ctx, account{})
 	if err != nil {
 		return RenewalInfo{}, err
 	}
-	if dir.RenewalInfo == "" {
+	base := s.core.GetDirectory().RenewalInfo
+	if base == "" {
 		return RenewalInfo{}, ErrNoRenewalInfo
 	}
-	at := strings.TrimSuffix(dir.RenewalInfo, "/") + "/" + id
+	at := strings.TrimSuffix(base, "/") + "/" + id
 	req, err := http.NewRequest(http.MethodGet, at, nil)
 	if err != nil || req.URL.Scheme != "https" {
 		return RenewalInfo{}, errors.New("it is not at an https URL")

@@ -84,7 +84,7 @@ var targetArrows = map[string][]string{
 var heavy = map[string][]string{
 	"github.com/go-acme/lego/v4/providers": {"cmd/keypaird-dns", "cmd/keypaird-dns/child"},
 	"github.com/go-acme/lego/v4/challenge": {"cmd/keypaird-dns", "cmd/keypaird-dns/child"},
-	"github.com/go-acme/lego/v4/acme":      {"acme", "acme/acmetest", "cmd/keypaird"},
+	"github.com/go-acme/lego/v4/acme":      {"acme", "acme/acmetest"},
 	"github.com/letsencrypt/pebble":        {"acme/acmetest"},
 	"github.com/BurntSushi/toml":           {"cmd/keypaird/config", "cmd/keypaird-dns/gen"},
 	"github.com/robfig/cron":               {"cmd/keypaird/config"},

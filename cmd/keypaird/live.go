@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	legoacme "github.com/go-acme/lego/v4/acme"
-
 	"keypaird/acme"
 	"keypaird/acme/dns01"
 	"keypaird/acme/http01"
@@ -29,16 +27,16 @@ const liveTimeout = 3 * time.Minute
 
 // A liveCheck tries what issuing needs without ordering anything.
 type liveCheck struct {
-	w           *engine.Engine
-	cas         map[string]*acme.Client
-	dns         dns01.Checker
-	directories map[string]legoacme.Directory // of the CAs that answered
-	accounts    map[string]string             // account URLs, likewise
+	w        *engine.Engine
+	cas      map[string]*acme.Client
+	dns      dns01.Checker
+	infos    map[string]acme.Info // of the CAs that answered
+	accounts map[string]string    // account URLs, likewise
 }
 
 // checkLive runs every check, those of one kind side by side.
 func checkLive(ctx context.Context, w *engine.Engine, cas map[string]*acme.Client) []Finding {
-	c := &liveCheck{w: w, cas: cas, directories: map[string]legoacme.Directory{}, accounts: map[string]string{}}
+	c := &liveCheck{w: w, cas: cas, infos: map[string]acme.Info{}, accounts: map[string]string{}}
 	found := c.authorities(ctx)
 	var tasks []func() []Finding
 	for _, s := range w.Subjects {
@@ -89,11 +87,11 @@ func (c *liveCheck) authorities(ctx context.Context) []Finding {
 	var found []Finding
 	for _, name := range slices.Sorted(maps.Keys(c.cas)) {
 		ctx, cancel := context.WithTimeout(ctx, liveTimeout)
-		dir, err := c.cas[name].Directory(ctx)
+		info, err := c.cas[name].Info(ctx)
 		found = append(found, finding("ca", name, "answers", err))
 		if err == nil {
-			c.directories[name] = dir
-			found = append(found, c.profiles(name, dir)...)
+			c.infos[name] = info
+			found = append(found, c.profiles(name, info)...)
 			url, err := c.cas[name].Account(ctx)
 			found = append(found, finding("account", name, url, err))
 			c.accounts[name] = url
@@ -104,16 +102,16 @@ func (c *liveCheck) authorities(ctx context.Context) []Finding {
 }
 
 // profiles compares the profiles configured with those the CA offers.
-func (c *liveCheck) profiles(ca string, dir legoacme.Directory) []Finding {
+func (c *liveCheck) profiles(ca string, info acme.Info) []Finding {
 	var found []Finding
 	for _, s := range c.w.Subjects {
 		if s.Profile == "" || !slices.Contains(s.CAs, ca) {
 			continue
 		}
-		if _, ok := dir.Meta.Profiles[s.Profile]; !ok {
+		if _, ok := info.Profiles[s.Profile]; !ok {
 			found = append(found, Finding{
 				Check: "ca", Subject: ca, Result: Failed, Detail: fmt.Sprintf("does not offer the profile %q of target %q", s.Profile, s.Name),
-				Remedy: "set profile to one of: " + strings.Join(slices.Sorted(maps.Keys(dir.Meta.Profiles)), " "),
+				Remedy: "set profile to one of: " + strings.Join(slices.Sorted(maps.Keys(info.Profiles)), " "),
 			})
 		}
 	}
@@ -214,11 +212,11 @@ func (e *noAddressError) Remedy() string {
 func (c *liveCheck) tryPersist(ctx context.Context, t config.Target, ch acme.Challenge) []Finding {
 	var found []Finding
 	for _, ca := range t.SignWith {
-		dir, ok := c.directories[ca]
+		info, ok := c.infos[ca]
 		if !ok || c.accounts[ca] == "" {
 			continue // reported already
 		}
-		ch.Issuers, ch.AccountURL = dir.Meta.CaaIdentities, c.accounts[ca]
+		ch.Issuers, ch.AccountURL = info.Identities, c.accounts[ca]
 		if len(ch.Issuers) == 0 {
 			found = append(found, Finding{Check: acme.DNSPersist01, Subject: ch.Identifier, Result: Warning,
 				Detail: ca + " does not say its issuer domain name, so the record cannot be checked"})
@@ -233,7 +231,7 @@ func (c *liveCheck) tryPersist(ctx context.Context, t config.Target, ch acme.Cha
 // advice is when the CA wants the live certificate replaced (RFC 9773).
 func (c *liveCheck) advice(ctx context.Context, s status.Subject) []Finding {
 	state, err := renew.LoadState(c.w.Store, s.Name)
-	if err != nil || state.Leaf == nil || c.directories[state.Record.CA].RenewalInfo == "" {
+	if err != nil || state.Leaf == nil || !c.infos[state.Record.CA].RenewalInfo {
 		return nil // nothing is stored, or its CA gives no advice
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)

@@ -62,12 +62,12 @@ func (c *liveCheck) granted(g *grant, all []*grant) []Finding {
 	}
 	var found []Finding
 	for _, ca := range g.target.SignWith {
-		dir, ok := c.directories[ca]
+		info, ok := c.infos[ca]
 		if !ok {
 			continue
 		}
 		applicant := dns01.Applicant{
-			Issuers: dir.Meta.CaaIdentities, AccountURL: c.accounts[ca], Method: g.proof.Type, Wildcard: g.wildcard(),
+			Issuers: info.Identities, AccountURL: c.accounts[ca], Method: g.proof.Type, Wildcard: g.wildcard(),
 		}
 		why := dns01.Refusal(g.records, applicant)
 		f := Finding{Check: "caa", Subject: g.proof.Name, Result: Good, Detail: ca + " may issue"}
