@@ -83,10 +83,10 @@ func TestNotOffered(t *testing.T) {
 	g := newGround(t, acmetest.Options{})
 	_, err := g.client(t).Obtain(t.Context(), g.request("*.a.test"))
 	var n *acme.NoChallengeError
-	if !errors.As(err, &n) || n.Name != "*.a.test" || n.Type != acme.HTTP01 || !slices.Contains(n.Offered, acme.DNS01) {
+	if !errors.As(err, &n) || n.Name != "*.a.test" || n.Type != acme.HTTP01 || !slices.Contains(n.Available, acme.DNS01) {
 		t.Fatalf("error = %#v, want NoChallengeError", err)
 	}
-	wantError(t, err, "does not offer http-01, only:", "another way")
+	wantError(t, err, "has no http-01 challenge for this name, only:", "another challenge type")
 }
 
 func TestProfiles(t *testing.T) {

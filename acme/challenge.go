@@ -63,14 +63,14 @@ func IsToken(s string) bool {
 // challenge picks the challenge of the configured type. Types we do not know
 // are passed over.
 func (j *job) challenge(a legoacme.Authorization, name, kind string) (legoacme.Challenge, error) {
-	var offered []string
+	var available []string
 	for _, c := range a.Challenges {
 		if c.Type == kind {
 			return c, nil
 		}
-		offered = append(offered, textfmt.OneLine(c.Type, 32))
+		available = append(available, textfmt.OneLine(c.Type, 32))
 	}
-	return legoacme.Challenge{}, &NoChallengeError{j.client.ca.Name, name, kind, offered}
+	return legoacme.Challenge{}, &NoChallengeError{j.client.ca.Name, name, kind, available}
 }
 
 // describe makes a Challenge of what the CA sent. Tokens end up in file names
@@ -111,7 +111,7 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 	for {
 		now := time.Now()
 		if now.Sub(waiting.since) > verdictTimeout {
-			return &TimeoutError{j.client.ca.Name, "validating " + name, verdictTimeout}
+			return timeout(j.client.ca.Name, "validating "+name, verdictTimeout)
 		}
 		if err := sleep(ctx, waiting.next(now, asked)); err != nil {
 			return err

@@ -68,7 +68,7 @@ const finalizeTries = 8
 // nothing, and looks again.
 func (j *job) stillReady(ctx context.Context, n int) error {
 	if n >= finalizeTries {
-		return &TimeoutError{j.client.ca.Name, fmt.Sprintf("finalizing: after %d requests the order is still ready", n), time.Since(j.asked).Round(time.Second)}
+		return timeout(j.client.ca.Name, fmt.Sprintf("finalizing: after %d requests the order is still ready", n), time.Since(j.asked).Round(time.Second))
 	}
 	if n == 1 {
 		j.asked = time.Now()
@@ -121,7 +121,7 @@ func (j *job) fetchCertificate(ctx context.Context) (*keypair.Pair, error) {
 	var dates *keypair.DateError
 	if errors.As(err, &dates) {
 		if at, e := http.ParseTime(a.header.Get("Date")); e == nil && pair.CheckNew(j.req.Names, at) == nil {
-			return nil, &ClockError{j.client.ca.Name, at, err}
+			return nil, clockError(j.client.ca.Name, at, err)
 		}
 	}
 	if err != nil {

@@ -71,7 +71,7 @@ type job struct {
 // directory with [Forget] once the pair is safely stored.
 func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, err error) {
 	defer recoverTo(&err, c.log)
-	ctx, cancel := context.WithTimeoutCause(ctx, orderTimeout, &TimeoutError{c.ca.Name, "ordering", orderTimeout})
+	ctx, cancel := context.WithTimeoutCause(ctx, orderTimeout, timeout(c.ca.Name, "ordering", orderTimeout))
 	defer cancel()
 	s, err := c.session(ctx)
 	if err != nil {
@@ -232,35 +232,30 @@ func (j *job) run(ctx context.Context) (*keypair.Pair, error) {
 	}
 }
 
-// prepare proves the names and, at the same time, makes the key: RSA keys take
-// long. Nothing is published before the order is on disk; after prepare the key
-// is there too, and the order can be finalized.
+// prepare authorizes the names and makes the key at the same time, since RSA keys
+// take long. Nothing is published before the order is saved; after prepare the
+// key is saved too, and the order can be finalized.
 func (j *job) prepare(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	j.onDisk = make(chan struct{})
-	var unkept error
-	var keeping sync.WaitGroup
-	keeping.Go(func() {
-		if unkept = j.keepSafely(ctx); unkept != nil {
-			unkept = fmt.Errorf("keeping the order: %w", unkept)
-			cancel(unkept)
+	var saveErr error
+	var saving sync.WaitGroup
+	saving.Go(func() {
+		if saveErr = j.saveOrder(ctx); saveErr != nil {
+			saveErr = fmt.Errorf("keeping the order: %w", saveErr)
+			cancel(saveErr)
 		}
 	})
 	err := j.authorize(ctx)
 	if err != nil {
 		cancel(err)
 	}
-	keeping.Wait()
+	saving.Wait()
 	if err == nil {
-		err = unkept
+		err = saveErr
 	}
 	return err
-}
-
-func (j *job) keepSafely(ctx context.Context) (err error) {
-	defer recoverTo(&err, j.log)
-	return j.keep(ctx)
 }
 
 // reserve writes what will be kept of the order before there is one: where that
@@ -279,9 +274,10 @@ func (j *job) pendingOrder() pendingOrder {
 	}
 }
 
-// keep has the order's URL and key on disk. The order is not finalized before:
-// no certificate is issued that we could not fetch and use.
-func (j *job) keep(ctx context.Context) error {
+// saveOrder saves the order's URL and key. The order is not finalized before: no
+// certificate is issued that could not be fetched and used.
+func (j *job) saveOrder(ctx context.Context) (err error) {
+	defer recoverTo(&err, j.log)
 	saved := sync.OnceFunc(func() { close(j.onDisk) })
 	if j.key != nil { // resumed
 		saved()
@@ -296,7 +292,6 @@ func (j *job) keep(ctx context.Context) error {
 		saved()
 	}
 	if key == nil {
-		var err error
 		if key, err = keypair.NewKey(ctx, o.KeyType); err != nil {
 			return err
 		}
@@ -317,8 +312,8 @@ func (j *job) keep(ctx context.Context) error {
 // seconds.
 func slowToMake(keyType string) bool { return strings.HasPrefix(keyType, "rsa") }
 
-// proven proves the names of an order that waits for it. CAs make the order
-// ready when the last name is; asking whether they have would cost a request.
+// authorize authorizes the names of a pending order. CAs make the order ready
+// with the last name; asking for its status would cost a request.
 func (j *job) authorize(ctx context.Context) error {
 	if j.order.Status != legoacme.StatusPending {
 		return nil
@@ -334,7 +329,7 @@ func (j *job) authorize(ctx context.Context) error {
 func (j *job) wait(ctx context.Context, p pace, what string) error {
 	now := time.Now()
 	if now.Sub(p.since) > verdictTimeout {
-		return &TimeoutError{j.client.ca.Name, what, verdictTimeout}
+		return timeout(j.client.ca.Name, what, verdictTimeout)
 	}
 	if err := sleep(ctx, p.next(now, j.session.transport.answer(j.url))); err != nil {
 		return err

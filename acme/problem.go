@@ -222,19 +222,9 @@ func (e *AccountError) Unwrap() error { return e.Err }
 // Remedy says what the operator can do about it.
 func (e *AccountError) Remedy() string { return e.Hint }
 
-// A TimeoutError reports a CA that did not come to an end in time.
-type TimeoutError struct {
-	CA, What string
-	After    time.Duration
-}
-
-func (e *TimeoutError) Error() string {
-	return fmt.Sprintf("%s: %s: no end after %s", e.CA, e.What, e.After)
-}
-
-// Remedy says what the operator can do about it.
-func (e *TimeoutError) Remedy() string {
-	return "nothing is lost: the order is kept and the next run goes on with it"
+// timeout returns the error for a CA that did not finish what in time.
+func timeout(ca, what string, after time.Duration) error {
+	return problem.Newf("the order is kept, and the next run resumes it", "%s: %s: not finished after %s", ca, what, after)
 }
 
 // A WrongCertificateError reports a CA that did not certify what was ordered.
@@ -254,42 +244,30 @@ func (e *WrongCertificateError) Remedy() string {
 	return "the pair in use was left as it is; tell the CA, or name another one in sign_with"
 }
 
-// A ClockError reports a certificate that is valid now by the CA's clock and
-// not by ours.
-type ClockError struct {
-	CA      string
-	CAsTime time.Time
-	Err     error
+// clockError returns the error for a certificate that is valid by the CA's clock
+// and not by this machine's, as err says.
+func clockError(ca string, casTime time.Time, err error) error {
+	return problem.Newf("set this machine's clock; the CA keeps the certificate, and the next run fetches it",
+		"%s: %w, but %s by the CA's clock", ca, err, casTime.UTC().Format(time.RFC3339))
 }
 
-func (e *ClockError) Error() string {
-	return fmt.Sprintf("%s: %v, but %s by the CA's clock", e.CA, e.Err, e.CAsTime.UTC().Format(time.RFC3339))
-}
-
-func (e *ClockError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *ClockError) Remedy() string {
-	return "set this machine's clock; the certificate is kept at the CA and fetched by the next run"
-}
-
-// A NoChallengeError reports a name that the CA does not let us prove the way
-// the configuration says.
+// A NoChallengeError reports an authorization that has no challenge of the
+// configured type.
 type NoChallengeError struct {
 	CA, Name, Type string
-	Offered        []string
+	Available      []string
 }
 
 func (e *NoChallengeError) Error() string {
-	return fmt.Sprintf("%s: %s: the CA does not offer %s, only: %s", e.CA, e.Name, e.Type, strings.Join(e.Offered, " "))
+	return fmt.Sprintf("%s: %s: the CA has no %s challenge for this name, only: %s", e.CA, e.Name, e.Type, strings.Join(e.Available, " "))
 }
 
 // Remedy says what the operator can do about it.
 func (e *NoChallengeError) Remedy() string {
-	return "prove the name another way, or name another CA in sign_with"
+	return "set another challenge type for the name, or name another CA in sign_with"
 }
 
-// An AuthorizationError reports that several names could not be proven.
+// An AuthorizationError reports several names whose authorization failed.
 type AuthorizationError struct {
 	Errs []error
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
@@ -94,8 +95,8 @@ func TestTryNextCA(t *testing.T) {
 		{"wrong certificate", &WrongCertificateError{Err: errors.New("other key")}, true},
 		{"challenge not offered", &NoChallengeError{}, true},
 		{"account damaged", &AccountError{Err: errors.New("no key")}, true},
-		{"our clock", &ClockError{Err: errors.New("expired")}, false},
-		{"slow CA, whose order is kept", &TimeoutError{}, false},
+		{"our clock", clockError("le", time.Now(), errors.New("expired")), false},
+		{"slow CA, whose order is kept", timeout("le", "ordering", time.Minute), false},
 		{"our own trouble", errors.New("no space left on device"), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -128,7 +129,7 @@ func TestCAWide(t *testing.T) {
 		{"CAA", &Problem{Type: "caa", Status: 403}, false},
 		{"port 80 closed", &Problem{Type: "connection", Identifier: "a.test"}, false},
 		{"wrong certificate", &WrongCertificateError{Err: errors.New("other key")}, false},
-		{"slow", &TimeoutError{}, false},
+		{"slow", timeout("le", "ordering", time.Minute), false},
 		{"our own trouble", errors.New("no space left on device"), false},
 		{"one of several names met a fault of the CA", &AuthorizationError{[]error{&Problem{Type: "connection"}, &UnreachableError{Err: errors.New("reset")}}}, false},
 	} {

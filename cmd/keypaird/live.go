@@ -155,7 +155,7 @@ func (c *liveCheck) tryHTTP(ctx context.Context, ch acme.Challenge) []Finding {
 		return []Finding{f}
 	}
 	var found []Finding
-	err = c.w.HTTP01.Prove(ctx, ch, func(ctx context.Context) error {
+	err = c.w.HTTP01.Solve(ctx, ch, func(ctx context.Context) error {
 		for _, a := range addresses {
 			addr := net.JoinHostPort(a.String(), "80")
 			body, err := http01.Get(ctx, addr, ch.Identifier, ch.Token)
