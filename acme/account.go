@@ -251,3 +251,13 @@ func (c *Client) updateContact(ctx context.Context, key crypto.Signer, file acco
 		c.log.Warn("contact not updated", "ca", c.ca.Name, "email", c.email, "err", err)
 	}
 }
+
+var ownFile = durable.FileMode{Perm: 0o600, UID: -1, GID: -1}
+
+const maxOwnFile = 1 << 20
+
+// readOwn reads a file that only we write.
+func readOwn(path string) ([]byte, error) {
+	data, _, err := durable.ReadFile(path, maxOwnFile, durable.Owned)
+	return data, err
+}

@@ -147,7 +147,7 @@ func authzName(a legoacme.Authorization) string {
 func (j *job) refused(name, kind string, authz legoacme.Authorization) error {
 	for _, c := range authz.Challenges {
 		if c.Error != nil {
-			p := j.client.problem(c.Error, answer{})
+			p := newProblem(j.client.ca.Name, c.Error, answer{})
 			p.Identifier, p.Challenge = name, textfmt.OneLine(c.Type, 32)
 			return p
 		}

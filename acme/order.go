@@ -344,7 +344,7 @@ func (j *job) wait(ctx context.Context, p pace, what string) error {
 // invalid says why the CA gave the order up.
 func (j *job) invalid() error {
 	if j.order.Error != nil {
-		return j.client.problem(j.order.Error, answer{})
+		return newProblem(j.client.ca.Name, j.order.Error, answer{})
 	}
 	return &Problem{CA: j.client.ca.Name, Type: "orderInvalid", Detail: "the CA gave the order up without a reason"}
 }

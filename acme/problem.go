@@ -131,10 +131,10 @@ var (
 	retryTime   = regexp.MustCompile(`retry after (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC)`)
 )
 
-// problem makes a Problem of what lego returned for a request; a is the answer
-// to the same request, which tells the true status and Retry-After.
-func (c *Client) problem(d *legoacme.ProblemDetails, a answer) *Problem {
-	p := &Problem{CA: c.ca.Name, Type: problemType(d.Type), Status: a.status, RetryAt: a.retryAfter}
+// newProblem makes a Problem from the one that lego read; a is the answer to the
+// same request, with the true status and Retry-After.
+func newProblem(ca string, d *legoacme.ProblemDetails, a answer) *Problem {
+	p := &Problem{CA: ca, Type: problemType(d.Type), Status: a.status, RetryAt: a.retryAfter}
 	detail := textfmt.OneLine(d.Detail, maxText)
 	for _, s := range d.SubProblems { // section 6.7.1
 		if p.Identifier == "" {

@@ -139,8 +139,6 @@ type pendingOrder struct {
 // pending keeps an order under way in a directory.
 type pending struct{ dir string }
 
-var ownFile = durable.FileMode{Perm: 0o600, UID: -1, GID: -1}
-
 func (p pending) file() string { return filepath.Join(p.dir, "order.json") }
 
 // load returns the order under way, the zero value if there is none. What cannot
@@ -255,14 +253,6 @@ func leafSum(leaf *x509.Certificate) string {
 	}
 	sum := sha256.Sum256(leaf.Raw)
 	return hex.EncodeToString(sum[:])
-}
-
-const maxOwnFile = 1 << 20
-
-// readOwn reads a file that only we write.
-func readOwn(path string) ([]byte, error) {
-	data, _, err := durable.ReadFile(path, maxOwnFile, durable.Owned)
-	return data, err
 }
 
 // Forget removes what Obtain kept in dir, once its pair is stored.

@@ -182,7 +182,7 @@ func (s *session) typed(ctx context.Context, err error) error {
 	}
 	var d *legoacme.ProblemDetails
 	if errors.As(err, &d) {
-		return s.client.problem(d, s.transport.answer(d.URL))
+		return newProblem(ca, d, s.transport.answer(d.URL))
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
