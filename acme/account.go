@@ -36,9 +36,34 @@ type accountFile struct {
 	Created   time.Time `json:"created"`
 }
 
-func (c *Client) accountPath() string { return filepath.Join(c.dir, "account.json") }
+// An accountStore keeps the two parts of an account, accountPart and keyPart.
+type accountStore interface {
+	// load returns a part, or an error that is fs.ErrNotExist.
+	load(part string) ([]byte, error)
+	// save returns once the part survives a crash of the machine.
+	save(part string, data []byte) error
+	// where names a part in messages, or with "" the whole.
+	where(part string) string
+}
 
-func (c *Client) keyPath() string { return filepath.Join(c.dir, "key.pem") }
+const (
+	accountPart = "account.json"
+	keyPart     = "key.pem"
+)
+
+// An accountDir is a directory as accountStore: each part is a file.
+type accountDir string
+
+func (d accountDir) where(part string) string { return filepath.Join(string(d), part) }
+
+func (d accountDir) load(part string) ([]byte, error) { return readOwn(d.where(part)) }
+
+func (d accountDir) save(part string, data []byte) error {
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return fmt.Errorf("making the account's directory: %w", err)
+	}
+	return durable.WriteFile(d.where(part), data, ownFile)
+}
 
 // account returns the account; it registers one only where there was none.
 func (c *Client) account(ctx context.Context) (account, error) {
@@ -74,7 +99,7 @@ func (c *Client) account(ctx context.Context) (account, error) {
 
 // loadAccount reads account.json, if it is known already.
 func (c *Client) loadAccount() (file accountFile, known bool, err error) {
-	data, err := readOwn(c.accountPath())
+	data, err := c.accounts.load(accountPart)
 	if errors.Is(err, fs.ErrNotExist) {
 		return file, false, nil
 	}
@@ -83,13 +108,13 @@ func (c *Client) loadAccount() (file accountFile, known bool, err error) {
 	}
 	if json.Unmarshal(data, &file) != nil || file.URL == "" {
 		return file, false, &AccountError{
-			c.ca.Name, c.accountPath(), errors.New("not readable as an account"),
+			c.ca.Name, c.accounts.where(accountPart), errors.New("not readable as an account"),
 			"restore it from a backup; without one, remove account.json and keep key.pem: the CA finds the account by its key",
 		}
 	}
 	if file.Directory != c.ca.Directory {
 		return file, false, &AccountError{
-			c.ca.Name, c.accountPath(), fmt.Errorf("belongs to %q, not to %s", file.Directory, c.ca.Directory),
+			c.ca.Name, c.accounts.where(accountPart), fmt.Errorf("belongs to %q, not to %s", file.Directory, c.ca.Directory),
 			"give the CA in the configuration another name, or move this directory away to register anew",
 		}
 	}
@@ -101,11 +126,11 @@ func (c *Client) loadAccount() (file accountFile, known bool, err error) {
 // cut off, and the CA returns the same account for the same key (RFC 8555,
 // section 7.3.1).
 func (c *Client) accountKey(known bool) (crypto.Signer, error) {
-	data, err := readOwn(c.keyPath())
+	data, err := c.accounts.load(keyPart)
 	if errors.Is(err, fs.ErrNotExist) {
 		if known {
 			return nil, &AccountError{
-				c.ca.Name, c.accountPath(), errors.New("its key.pem is missing"), "restore key.pem from a backup; without one, " + anew,
+				c.ca.Name, c.accounts.where(accountPart), errors.New("its key.pem is missing"), "restore key.pem from a backup; without one, " + anew,
 			}
 		}
 		return c.newAccountKey()
@@ -118,7 +143,7 @@ func (c *Client) accountKey(known bool) (crypto.Signer, error) {
 		err = errors.New("not of a kind that signs requests here: P-256, P-384 or RSA")
 	}
 	if err != nil {
-		return nil, &AccountError{c.ca.Name, c.keyPath(), err, "restore key.pem from a backup; without one, " + anew}
+		return nil, &AccountError{c.ca.Name, c.accounts.where(keyPart), err, "restore key.pem from a backup; without one, " + anew}
 	}
 	return key, nil
 }
@@ -144,10 +169,7 @@ func (c *Client) newAccountKey() (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(c.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the account's directory: %w", err)
-	}
-	return key, durable.WriteFile(c.keyPath(), data, ownFile)
+	return key, c.accounts.save(keyPart, data)
 }
 
 func (c *Client) saveAccount(file accountFile) error {
@@ -155,7 +177,7 @@ func (c *Client) saveAccount(file accountFile) error {
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(c.accountPath(), append(data, '\n'), ownFile)
+	return c.accounts.save(accountPart, append(data, '\n'))
 }
 
 // register asks for an account for key, or for the URL of the one it has.
@@ -213,7 +235,7 @@ func (c *Client) externalKey() (string, error) {
 	key := strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(strings.TrimSpace(c.ca.EABHMAC))
 	if _, err := base64.RawURLEncoding.DecodeString(key); err != nil || key == "" {
 		return "", &AccountError{
-			c.ca.Name, c.dir, errors.New("the external account key is not base64url"),
+			c.ca.Name, c.accounts.where(""), errors.New("the external account key is not base64url"),
 			"copy the HMAC key from the CA's web site again into the file that eab_hmac_file names",
 		}
 	}
@@ -230,7 +252,7 @@ func (c *Client) unregistered(err error) error {
 	if c.ca.EABKeyID != "" {
 		hint = "check eab_kid and eab_hmac_file in the [ca] table against the CA's web site; some CAs let each be used once only"
 	}
-	return &AccountError{c.ca.Name, c.dir, err, hint}
+	return &AccountError{c.ca.Name, c.accounts.where(""), err, hint}
 }
 
 // updateContact tells the CA of a changed address. Failing costs nothing but a

@@ -46,7 +46,7 @@ func NewOrderLog(ca CA, dir string) *orderlog.Log {
 // A Client is one account at one CA. Its methods may be called concurrently.
 type Client struct {
 	ca        CA
-	dir       string
+	accounts  accountStore
 	email     string
 	agent     string
 	log       *slog.Logger
@@ -72,7 +72,7 @@ func NewClient(o Options) *Client {
 		o.OrderLog = NewOrderLog(o.CA, o.Dir)
 	}
 	return &Client{
-		ca: o.CA, dir: o.Dir, email: o.Email, agent: agent, log: o.Log,
+		ca: o.CA, accounts: accountDir(o.Dir), email: o.Email, agent: agent, log: o.Log,
 		transport: newHTTPTransport(o.CA), directory: directoryCache{url: o.CA.Directory},
 		watch:    &watch{ca: o.CA.Name, log: o.Log, observe: o.Observe},
 		orderLog: o.OrderLog,

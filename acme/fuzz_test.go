@@ -25,7 +25,6 @@ func FuzzProblemBody(f *testing.F) {
 	} {
 		f.Add(403, []byte(s))
 	}
-	c := &Client{ca: CA{Name: "ca"}}
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		var d *legoacme.ProblemDetails
 		if err := json.Unmarshal(problemBody(status, body), &d); err != nil || d == nil {
@@ -34,7 +33,7 @@ func FuzzProblemBody(f *testing.F) {
 		if d.HTTPStatus != status {
 			t.Errorf("status %d, want that of the response, %d", d.HTTPStatus, status)
 		}
-		p := c.problem(d, answer{status: status})
+		p := newProblem("ca", d, answer{status: status})
 		for _, s := range []string{p.Error(), p.Remedy(), p.Page} {
 			if strings.ContainsFunc(s, unicode.IsControl) || len(s) > 4*maxText || !utf8.ValidString(s) {
 				t.Errorf("not fit to print: %q", s)

@@ -50,7 +50,7 @@ type job struct {
 	client  *Client
 	session *session
 	req     Request
-	pending pending
+	store   orderStore
 	log     *slog.Logger
 
 	url     string // of the order
@@ -78,7 +78,7 @@ func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, e
 		return nil, err
 	}
 	defer c.done(s)
-	j := &job{client: c, session: s, req: req, pending: pending{req.Pending}, log: c.log, forced: req.Forced}
+	j := &job{client: c, session: s, req: req, store: orderDir(req.Pending), log: c.log, forced: req.Forced}
 	s.transport.reserveWith(j.reserveRequest)
 	if j.resumed, err = j.resume(ctx); err == nil {
 		pair, err = j.run(ctx)
@@ -109,7 +109,7 @@ func (j *job) ended(err error) bool {
 
 // forget removes what is kept of the order, which is of no use any more.
 func (j *job) forget() {
-	if err := j.pending.clear(); err != nil {
+	if err := j.store.clear(); err != nil {
 		j.log.Warn("order not forgotten", "dir", j.req.Pending, "err", err)
 	}
 }
@@ -262,7 +262,7 @@ func (j *job) prepare(ctx context.Context) error {
 // cannot be done now, the order would be lost.
 func (j *job) reserve() error {
 	j.url, j.begun = "", time.Time{}
-	return j.pending.reserve(j.pendingOrder())
+	return j.store.save(j.pendingOrder())
 }
 
 // pendingOrder returns what is kept of the order, without its key.
@@ -286,7 +286,7 @@ func (j *job) saveOrder(ctx context.Context) (err error) {
 	o := j.pendingOrder()
 	key := j.req.Key
 	if key == nil && slowToMake(o.KeyType) {
-		if err := j.pending.save(o); err != nil {
+		if err := j.store.save(o); err != nil {
 			return err
 		}
 		saved()
@@ -301,7 +301,7 @@ func (j *job) saveOrder(ctx context.Context) (err error) {
 		return err
 	}
 	j.key, o.Key = key, string(data)
-	err = j.pending.save(o)
+	err = j.store.save(o)
 	if err == nil {
 		saved()
 	}

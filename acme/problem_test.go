@@ -13,7 +13,6 @@ import (
 )
 
 func TestProblem(t *testing.T) {
-	c := &Client{ca: CA{Name: "le"}}
 	for _, tt := range []struct {
 		name           string
 		d              legoacme.ProblemDetails
@@ -45,7 +44,7 @@ func TestProblem(t *testing.T) {
 		{"megabytes", legoacme.ProblemDetails{Detail: strings.Repeat("é", 1<<19), SubProblems: make([]legoacme.SubProblem, 10000)}, answer{status: 400}, "", "é…", "", false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := c.problem(&tt.d, tt.a)
+			p := newProblem("le", &tt.d, tt.a)
 			if tt.challenge != "" {
 				p.Identifier, p.Challenge = "a.test", tt.challenge
 			}

@@ -80,7 +80,7 @@ func TestOwnLimit(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
 			if tt.order != nil {
-				if err := (pending{dir}).save(*tt.order); err != nil {
+				if err := orderDir(dir).save(*tt.order); err != nil {
 					t.Fatal(err)
 				}
 			}

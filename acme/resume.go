@@ -38,7 +38,7 @@ func (j *job) stale() bool {
 // nil if there is none. dir is the Pending directory: an order under way there is
 // resumed, and does not count as another one.
 func OwnLimit(log OrderLog, dir string, r orderlog.Request) error {
-	o, err := pending{dir}.load()
+	o, err := orderDir(dir).load()
 	if err == nil && o.URL != "" && slices.Equal(o.Names, r.Names) && !o.stored(r.Current) {
 		r.Order, r.Force = o.URL, r.Force || o.Forced
 	}
@@ -49,7 +49,7 @@ func OwnLimit(log OrderLog, dir string, r orderlog.Request) error {
 // something else, or the CA has forgotten it, found it invalid, or does not come
 // to an end with it.
 func (j *job) resume(ctx context.Context) (bool, error) {
-	o, err := j.pending.load()
+	o, err := j.store.load()
 	if err != nil || !o.matches(j.session, j.req) || o.stored(j.req.Current) {
 		return false, err
 	}
@@ -136,15 +136,26 @@ type pendingOrder struct {
 	Had string `json:"had,omitempty"`
 }
 
-// pending keeps an order under way in a directory.
-type pending struct{ dir string }
+// An orderStore keeps the one order that is not finished.
+type orderStore interface {
+	// load returns the order, the zero value if there is none.
+	load() (pendingOrder, error)
+	// save returns once the order survives a crash of the machine. One without a
+	// URL is not placed yet, and only has to prove that it can be saved.
+	save(o pendingOrder) error
+	// clear removes the order.
+	clear() error
+}
 
-func (p pending) file() string { return filepath.Join(p.dir, "order.json") }
+// An orderDir is a directory as orderStore: the order is in order.json.
+type orderDir string
+
+func (d orderDir) file() string { return filepath.Join(string(d), "order.json") }
 
 // load returns the order under way, the zero value if there is none. What cannot
 // be read as one is none.
-func (p pending) load() (o pendingOrder, err error) {
-	data, err := readOwn(p.file())
+func (d orderDir) load() (o pendingOrder, err error) {
+	data, err := readOwn(d.file())
 	if errors.Is(err, fs.ErrNotExist) {
 		return o, nil
 	}
@@ -157,25 +168,24 @@ func (p pending) load() (o pendingOrder, err error) {
 	return o, nil
 }
 
-func (p pending) save(o pendingOrder) error {
-	data, err := p.room(o)
+func (d orderDir) save(o pendingOrder) error {
+	data, err := d.encode(o)
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(p.file(), data, ownFile)
+	if o.URL == "" {
+		return d.reserve(data)
+	}
+	return durable.WriteFile(d.file(), data, ownFile)
 }
 
-// reserve is save for an order that is not yet placed: in place of what nobody
-// needs any more, and not durably, which takes as long as placing the order.
-func (p pending) reserve(o pendingOrder) error {
-	data, err := p.room(o)
-	if err != nil {
+// reserve writes data over what is no longer needed, and not durably, which takes
+// as long as placing the order.
+func (d orderDir) reserve(data []byte) error {
+	if err := durable.CheckDir(string(d)); err != nil {
 		return err
 	}
-	if err := durable.CheckDir(p.dir); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(p.file(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, ownFile.Perm)
+	f, err := os.OpenFile(d.file(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, ownFile.Perm)
 	if err != nil {
 		return unwritten(err)
 	}
@@ -183,9 +193,9 @@ func (p pending) reserve(o pendingOrder) error {
 	return unwritten(errors.Join(err, f.Close()))
 }
 
-// room makes the directory, and what is to be written there.
-func (p pending) room(o pendingOrder) ([]byte, error) {
-	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+// encode makes the directory and returns the contents of the file.
+func (d orderDir) encode(o pendingOrder) ([]byte, error) {
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
 		return nil, unwritten(err)
 	}
 	data, err := json.MarshalIndent(o, "", "\t")
@@ -201,7 +211,7 @@ func unwritten(err error) error {
 }
 
 // clear forgets the order under way.
-func (p pending) clear() error { return os.RemoveAll(p.dir) }
+func (d orderDir) clear() error { return os.RemoveAll(string(d)) }
 
 // matches reports whether the order is the one we would place now.
 func (o pendingOrder) matches(s *session, req Request) bool {
@@ -256,12 +266,12 @@ func leafSum(leaf *x509.Certificate) string {
 }
 
 // Forget removes what Obtain kept in dir, once its pair is stored.
-func Forget(dir string) error { return pending{dir}.clear() }
+func Forget(dir string) error { return orderDir(dir).clear() }
 
 // ForgetIfStored is Forget if the order kept in dir is the one that ended in leaf: the
 // pair was stored, and the process killed before it could forget.
 func ForgetIfStored(dir string, leaf *x509.Certificate) (settled bool, err error) {
-	o, err := pending{dir}.load()
+	o, err := orderDir(dir).load()
 	if err != nil || !o.stored(leaf) {
 		return false, err
 	}
