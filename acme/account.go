@@ -27,7 +27,7 @@ import (
 
 // accountFile is account.json, beside key.pem. The URL is the account's
 // identity: CAA accounturi (RFC 8657) and dns-persist-01 records name it, so it
-// is kept, and never replaced without a person.
+// is kept, and only the operator may replace it.
 type accountFile struct {
 	Directory string    `json:"directory"`
 	URL       string    `json:"url"`
@@ -121,10 +121,9 @@ func (c *Client) loadAccount() (file accountFile, known bool, err error) {
 	return file, true, nil
 }
 
-// accountKey reads the account's key. Only where there is no account yet it may
-// be made; a key that is there without one is that of a registration that was
-// cut off, and the CA returns the same account for the same key (RFC 8555,
-// section 7.3.1).
+// accountKey reads the account's key, and makes one only if there is no account
+// yet. A key without an account is left by an interrupted registration; the CA
+// returns the same account for the same key (RFC 8555, section 7.3.1).
 func (c *Client) accountKey(known bool) (crypto.Signer, error) {
 	data, err := c.accounts.load(keyPart)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -159,7 +158,7 @@ func signsRequests(key crypto.Signer) bool {
 	return false
 }
 
-// newAccountKey makes a key and has it on disk before any CA sees it.
+// newAccountKey makes a key and saves it before it is used.
 func (c *Client) newAccountKey() (crypto.Signer, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -242,7 +241,7 @@ func (c *Client) externalKey() (string, error) {
 	return key, nil
 }
 
-// unregistered says more of why the CA refused to register the account.
+// unregistered adds a remedy to the error of a refused registration.
 func (c *Client) unregistered(err error) error {
 	var p *Problem
 	if !errors.As(err, &p) || p.Type != "unauthorized" && p.Type != "malformed" {
@@ -255,8 +254,8 @@ func (c *Client) unregistered(err error) error {
 	return &AccountError{c.ca.Name, c.accounts.where(""), err, hint}
 }
 
-// updateContact tells the CA of a changed address. Failing costs nothing but a
-// line in the log: no certificate depends on it.
+// updateContact sends a changed address to the CA. A failure is only logged: no
+// certificate depends on it.
 func (c *Client) updateContact(ctx context.Context, key crypto.Signer, file accountFile) {
 	s, err := c.open(ctx, account{key, file.URL})
 	if err == nil {
@@ -278,7 +277,7 @@ var ownFile = durable.FileMode{Perm: 0o600, UID: -1, GID: -1}
 
 const maxOwnFile = 1 << 20
 
-// readOwn reads a file that only we write.
+// readOwn reads a file that only keypaird writes.
 func readOwn(path string) ([]byte, error) {
 	data, _, err := durable.ReadFile(path, maxOwnFile, durable.Owned)
 	return data, err

@@ -13,13 +13,13 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// maxAsking is how many names the CA is asked about at once.
+// maxAsking bounds the requests about names that are under way at the same time.
 const maxAsking = 32
 
-// authorizeNames proves every name of the order, side by side: all responses are
-// published and seen before the CA is asked to look at any, since its resolver
-// may cache what it sees. All are tried even if one fails: what the CA finds
-// valid it need not be shown again.
+// authorizeNames authorizes all names of the order concurrently. All responses
+// are published and visible before the CA validates any, since its resolver may
+// cache what it finds. A failure does not stop the others: authorizations that
+// become valid are reused by the next order.
 func (j *job) authorizeNames(ctx context.Context) error {
 	urls := j.order.Authorizations
 	if len(urls) == 0 || len(urls) > len(j.req.Names) {
@@ -45,7 +45,7 @@ func (j *job) authorizeNames(ctx context.Context) error {
 // authorizeName brings one authorization to valid.
 func (j *job) authorizeName(ctx context.Context, url string, t slot) error {
 	var authz legoacme.Authorization
-	err := t.asking(ctx, func() (err error) {
+	err := t.limited(ctx, func() (err error) {
 		authz, err = j.authorization(ctx, url)
 		return err
 	})
@@ -55,7 +55,7 @@ func (j *job) authorizeName(ctx context.Context, url string, t slot) error {
 	name := authzName(authz)
 	method, ok := j.req.Methods[name]
 	if !ok {
-		return j.protocolError("it wants %q proven, which was not ordered", textfmt.OneLine(name, 253))
+		return j.protocolError("it wants an authorization for %q, which was not ordered", textfmt.OneLine(name, 253))
 	}
 	if j.resumed && authz.Status != legoacme.StatusPending {
 		j.withdraw(ctx, url, name, method, authz)
@@ -76,12 +76,12 @@ func (j *job) authorizeName(ctx context.Context, url string, t slot) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	select {
-	case <-j.onDisk: // from here on a killed run leaves traces, which the next one finds by the order
+	case <-j.onDisk: // the next run finds by the order what a killed one leaves published
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 	c.Queued = t.queued
-	j.step("proving %s by %s", name, method.Type)
+	j.step("validating %s by %s", name, method.Type)
 	err = method.Solver.Solve(ctx, c, func(ctx context.Context) error {
 		return t.validate(ctx, func() error { return j.validate(ctx, url, name, challenge) })
 	})
@@ -95,16 +95,16 @@ func (j *job) authorizeName(ctx context.Context, url string, t slot) error {
 	return fmt.Errorf("%s: %s: %w", name, method.Type, err)
 }
 
-// withdraw takes back the token that a killed run may have left: publishing the
-// same one again, without asking the CA for anything, ends in its removal. DNS
-// records need no such care, since the child outlives a killed run.
+// withdraw removes the token that a killed run may have left: the solver publishes
+// it again and removes it, and the CA is not asked. DNS records are removed by the
+// child, which outlives a killed run.
 func (j *job) withdraw(ctx context.Context, url, name string, method Method, authz legoacme.Authorization) {
 	if method.Type != HTTP01 {
 		return
 	}
 	lc, err := j.challenge(authz, name, method.Type)
 	if err != nil {
-		return // it was proven in another way
+		return // another challenge was solved
 	}
 	if c, err := j.describe(url, name, lc); err == nil {
 		err = method.Solver.Solve(ctx, c, func(context.Context) error { return nil })
@@ -112,12 +112,12 @@ func (j *job) withdraw(ctx context.Context, url, name string, method Method, aut
 	}
 }
 
-// withdrawAll does so for an order that has no name left to prove.
+// withdrawAll withdraws the tokens of an order whose names are all authorized.
 func (j *job) withdrawAll(ctx context.Context) {
 	for _, url := range j.order.Authorizations[:min(len(j.order.Authorizations), len(j.req.Names))] {
 		authz, err := j.authorization(ctx, url)
 		if err != nil {
-			return // a token that stays is swept a day later
+			return // the token is swept a day later
 		}
 		if method, ok := j.req.Methods[authzName(authz)]; ok {
 			j.withdraw(ctx, url, authzName(authz), method, authz)
@@ -132,7 +132,7 @@ func (j *job) authorization(ctx context.Context, url string) (legoacme.Authoriza
 	})
 }
 
-// authzName is the name as it was ordered.
+// authzName returns the name as it was ordered.
 func authzName(a legoacme.Authorization) string {
 	if ip := net.ParseIP(a.Identifier.Value); ip != nil {
 		return ip.String()
@@ -143,7 +143,7 @@ func authzName(a legoacme.Authorization) string {
 	return a.Identifier.Value
 }
 
-// refused is the CA's verdict against a name.
+// refused returns the error of an authorization that the CA refused.
 func (j *job) refused(name, kind string, authz legoacme.Authorization) error {
 	for _, c := range authz.Challenges {
 		if c.Error != nil {
@@ -158,52 +158,52 @@ func (j *job) refused(name, kind string, authz legoacme.Authorization) error {
 	}
 }
 
-// together keeps the proofs of one order in step: none is validated while
-// another is being published, and none is removed while another is validated.
-// One that is queued behind another challenge at the same place is not waited
-// for. So each proof that is waited for can go on by itself.
+// A barrier keeps the challenges of one order in step: the CA validates none
+// while another is being published, and none is removed while another is being
+// validated. No challenge waits for one that is queued behind another challenge
+// at the same place, so none waits forever.
 type barrier struct {
-	asks chan struct{} // holds a value for each proof that asks the CA
+	asks chan struct{} // holds a value for each request under way
 
 	mu      sync.Mutex
 	stages  []stage
 	changed chan struct{} // closed when a stage does
 }
 
-// A stage is how far a proof has come.
+// A stage is the state of a challenge.
 type stage int
 
 const (
-	publishing stage = iota // until it is seen
+	publishing stage = iota // until it is visible
 	queued                  // until another challenge is removed
 	published
 	ended // by a verdict or an error
 )
 
-func newBarrier(proofs int) *barrier {
+func newBarrier(challenges int) *barrier {
 	return &barrier{
-		asks: make(chan struct{}, maxAsking), stages: make([]stage, proofs), changed: make(chan struct{}),
+		asks: make(chan struct{}, maxAsking), stages: make([]stage, challenges), changed: make(chan struct{}),
 	}
 }
 
-func (g *barrier) set(i int, s stage) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.stages[i] == ended {
+func (b *barrier) set(i int, s stage) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stages[i] == ended {
 		return
 	}
-	g.stages[i] = s
-	close(g.changed)
-	g.changed = make(chan struct{})
+	b.stages[i] = s
+	close(b.changed)
+	b.changed = make(chan struct{})
 }
 
-// await waits until no proof is in one of the stages.
-func (g *barrier) await(ctx context.Context, stages ...stage) error {
+// await waits until no challenge is in one of the stages.
+func (b *barrier) await(ctx context.Context, stages ...stage) error {
 	for {
-		g.mu.Lock()
-		busy := slices.ContainsFunc(g.stages, func(s stage) bool { return slices.Contains(stages, s) })
-		changed := g.changed
-		g.mu.Unlock()
+		b.mu.Lock()
+		busy := slices.ContainsFunc(b.stages, func(s stage) bool { return slices.Contains(stages, s) })
+		changed := b.changed
+		b.mu.Unlock()
 		if !busy {
 			return nil
 		}
@@ -215,14 +215,14 @@ func (g *barrier) await(ctx context.Context, stages ...stage) error {
 	}
 }
 
-// A turn is one proof of those.
+// A slot is the place of one challenge in a barrier.
 type slot struct {
 	all *barrier
 	i   int
 }
 
-// asking calls f while few enough others ask the CA.
-func (t slot) asking(ctx context.Context, f func() error) error {
+// limited calls f when fewer than maxAsking others are being called.
+func (t slot) limited(ctx context.Context, f func() error) error {
 	select {
 	case t.all.asks <- struct{}{}:
 	case <-ctx.Done():
@@ -241,17 +241,17 @@ func (t slot) queued(waits bool) {
 	}
 }
 
-// validate calls f, which validates the proof, once all are published, and
+// validate calls f, which validates the challenge, once all are published, and
 // returns when all of them may be removed.
 func (t slot) validate(ctx context.Context, f func() error) error {
 	t.all.set(t.i, published)
 	if err := t.all.await(ctx, publishing); err != nil {
 		return err
 	}
-	err := t.asking(ctx, f)
+	err := t.limited(ctx, f)
 	t.all.set(t.i, ended)
 	if ctx.Err() == nil {
-		_ = t.all.await(ctx, published) // an end of ctx is no verdict on this proof
+		_ = t.all.await(ctx, published) // the end of ctx does not fail this challenge
 	}
 	return err
 }

@@ -15,16 +15,17 @@ import (
 // A Challenge is one challenge of an authorization, ready to be answered.
 type Challenge struct {
 	Type       string   // HTTP01, DNS01 or DNSPersist01
-	Identifier string   // the DNS name, without "*.", or the IP address to prove
+	Identifier string   // the DNS name, without "*.", or the IP address
 	Wildcard   bool     // the authorization is for "*." + Identifier
 	Token      string   // RFC 8555, section 8.1; base64url characters only
 	KeyAuth    string   // key authorization: token, ".", thumbprint of the account key
 	Issuers    []string // issuer domain names a dns-persist-01 record may name
-	AccountURL string   // the account that asks
+	AccountURL string   // the account that ordered
 
-	// Queued is told when the challenge begins to wait until another one is
-	// removed, and when that wait is over. The other challenges of its order are
-	// validated meanwhile: they may be what it waits for. May be nil.
+	// Queued is called with true when the challenge begins to wait for the removal
+	// of another one, and with false when that wait is over. The other challenges
+	// of its order are validated meanwhile, since it may wait for one of them. May
+	// be nil.
 	Queued func(bool)
 }
 
@@ -35,12 +36,12 @@ const (
 	DNSPersist01 = "dns-persist-01"
 )
 
-// A Solver answers challenges of one type.
+// A Solver solves challenges of one type.
 type Solver interface {
 	// Solve publishes the response to c, calls validate, which asks the CA to
-	// look and waits for its verdict, and withdraws the response whatever
-	// happened. It is called concurrently for all challenges of an order, and
-	// validate returns once all that are published have a verdict.
+	// validate it and waits for the result, and removes the response in any case.
+	// It is called concurrently for all challenges of an order, and validate
+	// returns once all that are published have a result.
 	Solve(ctx context.Context, c Challenge, validate func(context.Context) error) error
 }
 
@@ -60,8 +61,7 @@ func IsToken(s string) bool {
 	return true
 }
 
-// challenge picks the challenge of the configured type. Types we do not know
-// are passed over.
+// challenge returns the challenge of the configured type.
 func (j *job) challenge(a legoacme.Authorization, name, kind string) (legoacme.Challenge, error) {
 	var available []string
 	for _, c := range a.Challenges {
@@ -73,8 +73,8 @@ func (j *job) challenge(a legoacme.Authorization, name, kind string) (legoacme.C
 	return legoacme.Challenge{}, &NoChallengeError{j.client.ca.Name, name, kind, available}
 }
 
-// describe makes a Challenge of what the CA sent. Tokens end up in file names
-// and URLs, so they are held to their alphabet (RFC 8555, section 8.1).
+// describe returns what the CA sent as a Challenge. Tokens become file names and
+// parts of URLs, so their alphabet is enforced (RFC 8555, section 8.1).
 func (j *job) describe(url, name string, lc legoacme.Challenge) (Challenge, error) {
 	identifier, wildcard := strings.CutPrefix(name, "*.")
 	c := Challenge{
@@ -93,16 +93,15 @@ func (j *job) describe(url, name string, lc legoacme.Challenge) (Challenge, erro
 	return c, err
 }
 
-// validate asks the CA to look at the published response and waits for its
-// verdict.
+// validate asks the CA to validate the published response and waits for the
+// result.
 func (j *job) validate(ctx context.Context, url, name string, challenge legoacme.Challenge) error {
 	waiting := pace{time.Now()}
 	j.session.transport.label(challenge.URL, resChallenge)
 	_, err := ask(ctx, j, tries, func() (legoacme.ExtendedChallenge, error) {
 		return j.session.core.Challenges.New(challenge.URL)
 	})
-	// malformed: perhaps a challenge answered before we were killed, which the
-	// authorization tells.
+	// malformed: perhaps a killed run has asked already; the authorization shows it.
 	var again *Problem
 	if err != nil && !transient(err) && !(errors.As(err, &again) && again.Type == "malformed") {
 		return err
@@ -110,8 +109,8 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 	asked := j.session.transport.answer(challenge.URL)
 	for {
 		now := time.Now()
-		if now.Sub(waiting.since) > verdictTimeout {
-			return timeout(j.client.ca.Name, "validating "+name, verdictTimeout)
+		if now.Sub(waiting.since) > statusTimeout {
+			return timeout(j.client.ca.Name, "validating "+name, statusTimeout)
 		}
 		if err := sleep(ctx, waiting.next(now, asked)); err != nil {
 			return err
@@ -120,7 +119,7 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 		asked = j.session.transport.answer(url)
 		switch {
 		case transient(err):
-			continue // still the CA's turn
+			continue // the CA is not finished
 		case err != nil:
 			return err
 		case authz.Status == legoacme.StatusValid:
@@ -133,7 +132,7 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 	}
 }
 
-// untouched reports whether the CA has not begun to look at a challenge.
+// untouched reports whether the CA has not begun to validate a challenge.
 func untouched(a legoacme.Authorization, challengeURL string) bool {
 	for _, c := range a.Challenges {
 		if c.URL == challengeURL {

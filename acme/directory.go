@@ -14,8 +14,8 @@ import (
 	legoacme "github.com/go-acme/lego/v4/acme"
 )
 
-// A directoryCache spares each session its own look at the directory. What is
-// no directory is never kept.
+// A directoryCache saves each session the request for the directory. It keeps
+// valid directories only.
 type directoryCache struct {
 	url string
 
@@ -25,7 +25,7 @@ type directoryCache struct {
 	hosts     []string          // that the directory names
 	resources map[string]string // by URL
 	newOrder  string            // URL
-	advice    string            // what the URLs of renewal information begin with; "" if there is none
+	renewal   string            // prefix of the URLs of renewal information; "" if there is none
 }
 
 // serves reports whether requests may go to u: to the directory's host, and to
@@ -50,7 +50,7 @@ func (d *directoryCache) orders(at string) bool {
 	return at == d.newOrder
 }
 
-// resource says what the directory has at a URL.
+// resource returns the resource that the directory has at a URL.
 func (d *directoryCache) resource(at string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -60,7 +60,7 @@ func (d *directoryCache) resource(at string) string {
 	switch {
 	case at == normal(d.url):
 		return resDirectory
-	case d.advice != "" && strings.HasPrefix(at, d.advice):
+	case d.renewal != "" && strings.HasPrefix(at, d.renewal):
 		return resRenewalInfo
 	}
 	return resOther
@@ -92,9 +92,9 @@ func (d *directoryCache) keep(req *http.Request, status int, body []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.body, d.at, d.hosts, d.resources = body, time.Now(), nil, map[string]string{}
-	d.newOrder, d.advice = normal(dir.NewOrderURL), ""
+	d.newOrder, d.renewal = normal(dir.NewOrderURL), ""
 	if dir.RenewalInfo != "" {
-		d.advice = strings.TrimSuffix(normal(dir.RenewalInfo), "/") + "/"
+		d.renewal = strings.TrimSuffix(normal(dir.RenewalInfo), "/") + "/"
 	}
 	for _, r := range []struct{ spelled, resource string }{
 		{dir.NewNonceURL, resNonce}, {dir.NewAccountURL, resAccount}, {dir.NewOrderURL, resOrder},

@@ -1,14 +1,15 @@
 // Package acme obtains certificates from CAs that speak RFC 8555. It is the only
 // package that knows lego's ACME, of which it uses the lowest layer: requests
-// and their signatures. The order of things is its own:
+// and their signatures. An order takes these steps, each in the file of its name:
 //
-//	account -> order -> prove each name, side by side -> finalize -> fetch -> check
+//	account -> order -> authorization, challenge (concurrently) -> finalize
 //
-// Nothing is ordered that the log beside the account does not allow: whatever
-// fault there is elsewhere, the limits of the CA are kept ([OrderLog]).
+// No request places or finalizes an order unless the log beside the account
+// allows it: the limits of the CA are kept whatever fails in other packages
+// ([OrderLog]).
 //
 // Make a [Client] for each CA with [NewClient] and call [Client.Obtain]. The
-// package does not know how a challenge is answered (see [Solver]) nor where the
-// pair is kept; a killed Obtain goes on where it was when called again with the
-// same Pending directory.
+// package does not know how challenges are solved (see [Solver]) nor where pairs
+// are stored. After a crash, Obtain with the same Pending directory resumes the
+// order.
 package acme

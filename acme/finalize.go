@@ -40,11 +40,11 @@ func (j *job) finalize(ctx context.Context, n int) error {
 		return nil
 	}
 	var p *Problem
-	var nonsense *ProtocolError // the CA may have done it nevertheless
+	var malformed *ProtocolError // the CA may have finalized the order nevertheless
 	notReady := errors.As(err, &p) && p.Type == "orderNotReady"
 	lags := p != nil && p.Status == http.StatusNotFound
 	pause := pauseAfter(err, n)
-	if n >= tries || pause > maxOwnPause || !notReady && !lags && !transient(err) && !errors.As(err, &nonsense) {
+	if n >= tries || pause > maxOwnPause || !notReady && !lags && !transient(err) && !errors.As(err, &malformed) {
 		return fmt.Errorf("finalizing: %w", err)
 	}
 	j.log.Debug("finalize unanswered", "err", err)
@@ -60,12 +60,12 @@ func (j *job) finalize(ctx context.Context, n int) error {
 	return err
 }
 
-// finalizeTries is how often a CA is asked that answers each time that the order
-// is ready: for about half a minute.
+// finalizeTries bounds the requests to a CA that answers each with status ready:
+// they take about half a minute.
 const finalizeTries = 8
 
-// stillReady lets time pass after the n-th request to finalize that changed
-// nothing, and looks again.
+// stillReady waits after the n-th request to finalize that left the order ready,
+// and fetches the order again.
 func (j *job) stillReady(ctx context.Context, n int) error {
 	if n >= finalizeTries {
 		return timeout(j.client.ca.Name, fmt.Sprintf("finalizing: after %d requests the order is still ready", n), time.Since(j.asked).Round(time.Second))
@@ -87,7 +87,7 @@ func (j *job) stillReady(ctx context.Context, n int) error {
 	return err
 }
 
-// csr asks for a certificate of exactly names. It has no common name: CAs that
+// csr returns a certificate signing request for exactly names. It has no common name: CAs that
 // still set one take it from the names (RFC 8555, section 7.4).
 func csr(key crypto.Signer, names []string) ([]byte, error) {
 	var t x509.CertificateRequest
@@ -101,8 +101,8 @@ func csr(key crypto.Signer, names []string) ([]byte, error) {
 	return x509.CreateCertificateRequest(rand.Reader, &t, key)
 }
 
-// fetchCertificate downloads the chain, and hands it out only if it is what was ordered
-// and fits the key.
+// fetchCertificate downloads the chain and checks that it is for the ordered names
+// and the key.
 func (j *job) fetchCertificate(ctx context.Context) (*keypair.Pair, error) {
 	j.step("fetching the certificate")
 	j.session.transport.label(j.order.Certificate, resCert)
@@ -144,8 +144,8 @@ func (j *job) check(chain []byte) (*keypair.Pair, error) {
 	return pair, pair.CheckNew(j.req.Names, time.Now())
 }
 
-// download returns the chain at url as the CA sent it.
-func (j *job) download(ctx context.Context, url string) ([]byte, error) {
+// downloadAlternate returns the chain at url as the CA sent it.
+func (j *job) downloadAlternate(ctx context.Context, url string) ([]byte, error) {
 	j.session.transport.label(url, resCert)
 	return call(ctx, j.session, 1, func() ([]byte, error) { return j.get(url) })
 }
@@ -157,11 +157,10 @@ func (j *job) get(url string) ([]byte, error) {
 
 // preferred returns a pair whose chain leads to the root that the configuration
 // names, from the alternates in the answer a (RFC 8555, section 7.4.2); nil if
-// there is none. Then the default is used: a valid certificate is worth more
-// than a wish.
+// there is none. Then the default chain is used.
 func (j *job) preferred(ctx context.Context, a answer) *keypair.Pair {
 	for _, alt := range alternates(j.order.Certificate, a.header) {
-		chain, err := j.download(ctx, alt)
+		chain, err := j.downloadAlternate(ctx, alt)
 		if err == nil && topIssuer(chain) != j.req.PreferredChain {
 			continue
 		}

@@ -20,7 +20,7 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// A Request says what to certify and how each name is proven.
+// A Request describes the certificate and how each name is validated.
 type Request struct {
 	Names          []string          // required; normalised, without duplicates
 	Methods        map[string]Method // required; one for each of Names
@@ -29,20 +29,20 @@ type Request struct {
 	Profile        string            // "" lets the CA choose
 	PreferredChain string            // common name of the root wanted; "" means the CA's default chain
 	Replaces       string            // certificate identifier (RFC 9773, section 4.1); "" means none
-	Pending        string            // required; directory that keeps the order under way, made if missing
+	Pending        string            // required; directory of the unfinished order, made if missing
 	Current        *x509.Certificate // what is stored now; nil means nothing
-	Foreign        bool              // Current is of another CA, and says nothing of how often this one is asked
-	Forced         bool              // a person wants it: however many certificates for these names there are
-	Step           func(step string) // told of each step, concurrently; may be nil
+	Foreign        bool              // Current is of another CA, and does not count against the limit of this one
+	Forced         bool              // requested by the operator: the limit of certificates for these names does not apply
+	Step           func(step string) // called with each step, concurrently; may be nil
 }
 
-// A Method is the way one name is proven.
+// A Method says how the CA validates one name.
 type Method struct {
 	Type   string // challenge type
 	Solver Solver
 }
 
-// orderTimeout bounds the whole of Obtain; what is left is resumed.
+// orderTimeout bounds Obtain; the next call resumes the order.
 const orderTimeout = 30 * time.Minute
 
 // A job is one run of Obtain.
@@ -55,20 +55,20 @@ type job struct {
 
 	url     string // of the order
 	order   legoacme.Order
-	resumed bool          // a killed run placed it
+	resumed bool          // a previous run placed it
 	known   bool          // the CA answered 2xx for it a short while ago
 	issuing bool          // finalize was accepted: there is, or will be, a certificate
 	begun   time.Time     // when it was placed; zero if that is not known
-	forced  bool          // by a person, now or when it was placed
+	forced  bool          // by the operator, now or when it was placed
 	noted   bool          // the newOrder request that is being sent is in the order log
 	asked   time.Time     // when finalize was first answered with status ready
 	onDisk  chan struct{} // closed when the order can be resumed
 	key     crypto.Signer // the order is finalized with; nil until there is one
 }
 
-// Obtain returns a pair for exactly the names of req. It goes on with the order
-// under way in req.Pending if that is for the same thing; the caller empties the
-// directory with [Forget] once the pair is safely stored.
+// Obtain returns a pair for exactly the names of req. It resumes the order
+// in req.Pending if that is for the same certificate. The caller empties the
+// directory with [Forget] once the pair is stored.
 func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, err error) {
 	defer recoverTo(&err, c.log)
 	ctx, cancel := context.WithTimeoutCause(ctx, orderTimeout, timeout(c.ca.Name, "ordering", orderTimeout))
@@ -83,7 +83,7 @@ func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, e
 	if j.resumed, err = j.resume(ctx); err == nil {
 		pair, err = j.run(ctx)
 	}
-	if j.resumed && (j.ended(err) || j.stale() && inconclusive(err)) { // what spoilt it may have happened before we were killed
+	if j.resumed && (j.ended(err) || j.stale() && inconclusive(err)) { // the cause may be older than this run
 		j.log.Info("resumed order failed, starting over", "ca", c.ca.Name, "order", j.url, "err", err)
 		j.resumed, j.known, j.issuing, j.forced = false, false, false, req.Forced
 		pair, err = j.run(ctx)
@@ -94,9 +94,9 @@ func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, e
 	return pair, err
 }
 
-// ended reports whether err ends the order. One that was finalized has a
-// certificate, or will have: it is given up only if the CA says that the order
-// is invalid, if the certificate is another one, or after a day.
+// ended reports whether err ends the order. A finalized order has a certificate
+// or will have one: it ends only if the CA calls it invalid, if the certificate is
+// a wrong one, or after a day.
 func (j *job) ended(err error) bool {
 	if !final(err) {
 		return false
@@ -107,7 +107,7 @@ func (j *job) ended(err error) bool {
 	return j.order.Status == legoacme.StatusInvalid
 }
 
-// forget removes what is kept of the order, which is of no use any more.
+// forget removes the saved order.
 func (j *job) forget() {
 	if err := j.store.clear(); err != nil {
 		j.log.Warn("order not forgotten", "dir", j.req.Pending, "err", err)
@@ -141,9 +141,9 @@ func (j *job) placeOrder(ctx context.Context) error {
 	return nil
 }
 
-// mayBeReplaces reports whether an order was refused for what it replaces. The
-// CAs' words for that differ; Pebble's, of a certificate that it does not know,
-// are that it has a fault.
+// mayBeReplaces reports whether the replaces field may be why an order was
+// refused. CAs use different problem types for that; Pebble answers
+// serverInternal if it does not know the certificate.
 func mayBeReplaces(err error) bool {
 	var p *Problem
 	if !errors.As(err, &p) || p.limited() {
@@ -163,8 +163,8 @@ func (j *job) sendNewOrder(ctx context.Context, replaces string) (legoacme.Exten
 	})
 }
 
-// reserveRequest notes in the order log what is about to be sent. A newOrder
-// request that is sent once more for its nonce alone is the same.
+// reserveRequest adds the request that is about to be sent to the order log. A
+// newOrder request that is repeated with a new nonce is added once.
 func (j *job) reserveRequest(ctx context.Context, kind orderlog.Kind) error {
 	r := orderlog.Request{Names: j.req.Names, Force: j.forced}
 	if !j.req.Foreign {
@@ -182,11 +182,11 @@ func (j *job) reserveRequest(ctx context.Context, kind orderlog.Kind) error {
 	return err
 }
 
-// verdictTimeout bounds each wait for the CA to come to an end with something.
-const verdictTimeout = 5 * time.Minute
+// statusTimeout bounds each wait for an object at the CA to change its status.
+const statusTimeout = 5 * time.Minute
 
-// run takes the order from whatever state it is in to a checked pair (RFC
-// 8555, section 7.1.6). One that is not resumed is placed first.
+// run places the order unless it is resumed, and takes it from any status to a
+// checked pair (RFC 8555, section 7.1.6).
 func (j *job) run(ctx context.Context) (*keypair.Pair, error) {
 	if !j.resumed {
 		if err := j.reserve(); err != nil {
@@ -258,14 +258,14 @@ func (j *job) prepare(ctx context.Context) error {
 	return err
 }
 
-// reserve writes what will be kept of the order before there is one: where that
-// cannot be done now, the order would be lost.
+// reserve saves the order before it is placed: an order that cannot be saved
+// would be lost.
 func (j *job) reserve() error {
 	j.url, j.begun = "", time.Time{}
 	return j.store.save(j.pendingOrder())
 }
 
-// pendingOrder returns what is kept of the order, without its key.
+// pendingOrder returns the order as it is saved, without its key.
 func (j *job) pendingOrder() pendingOrder {
 	return pendingOrder{
 		CA: j.client.ca.Name, Directory: j.client.ca.Directory, Account: j.session.account.url,
@@ -308,8 +308,7 @@ func (j *job) saveOrder(ctx context.Context) (err error) {
 	return err
 }
 
-// slowToMake reports whether making a key takes more than an instant: up to
-// seconds.
+// slowToMake reports whether generating a key can take seconds.
 func slowToMake(keyType string) bool { return strings.HasPrefix(keyType, "rsa") }
 
 // authorize authorizes the names of a pending order. CAs make the order ready
@@ -325,31 +324,31 @@ func (j *job) authorize(ctx context.Context) error {
 	return nil
 }
 
-// wait lets the CA work for as long as it asks, and looks again.
+// wait waits as long as the CA asks, and fetches the order again.
 func (j *job) wait(ctx context.Context, p pace, what string) error {
 	now := time.Now()
-	if now.Sub(p.since) > verdictTimeout {
-		return timeout(j.client.ca.Name, what, verdictTimeout)
+	if now.Sub(p.since) > statusTimeout {
+		return timeout(j.client.ca.Name, what, statusTimeout)
 	}
 	if err := sleep(ctx, p.next(now, j.session.transport.answer(j.url))); err != nil {
 		return err
 	}
 	err := j.fetchOrder(ctx)
 	if transient(err) {
-		return nil // still the CA's turn
+		return nil // the CA is not finished
 	}
 	return err
 }
 
-// invalid says why the CA gave the order up.
+// invalid returns the reason why the CA made the order invalid.
 func (j *job) invalid() error {
 	if j.order.Error != nil {
 		return newProblem(j.client.ca.Name, j.order.Error, answer{})
 	}
-	return &Problem{CA: j.client.ca.Name, Type: "orderInvalid", Detail: "the CA gave the order up without a reason"}
+	return &Problem{CA: j.client.ca.Name, Type: "orderInvalid", Detail: "the CA made the order invalid without a reason"}
 }
 
-// step tells whoever is waiting what is being done.
+// step reports the current step.
 func (j *job) step(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	j.log.Debug("step", "step", text)
@@ -358,6 +357,7 @@ func (j *job) step(format string, args ...any) {
 	}
 }
 
+// protocolError returns the error of an answer that RFC 8555 does not allow.
 func (j *job) protocolError(format string, args ...any) error {
 	return &ProtocolError{CA: j.client.ca.Name, Err: fmt.Errorf(format, args...)}
 }

@@ -285,7 +285,7 @@ func moreNames(n int) string {
 
 func (e *AuthorizationError) Unwrap() []error { return e.Errs }
 
-// Remedy is that of the first.
+// Remedy returns the remedy of the first.
 func (e *AuthorizationError) Remedy() string {
 	return cmp.Or(problem.Remedy(e.Errs[0]), "correct each name's error, then: keypaird issue")
 }
@@ -306,9 +306,9 @@ func firstOf(errs []error) error {
 	return &AuthorizationError{some}
 }
 
-// TryNextCA reports whether another CA may well succeed where this one failed:
-// it was out of reach, over its limits or unwilling. A name that could not be
-// proven is not proven elsewhere either.
+// TryNextCA reports whether another CA may succeed where this one failed: it was
+// unreachable, over its limits or refused the order. A name that failed its
+// validation would fail at another CA too.
 func TryNextCA(err error) bool {
 	var p *Problem
 	if errors.As(err, &p) {
@@ -322,19 +322,19 @@ func TryNextCA(err error) bool {
 	}
 	var limit *orderlog.RateLimitError
 	if errors.As(err, &limit) {
-		return limit.Account // these names were certified more than often enough
+		return limit.Account // else the limit is on certificates for these names
 	}
 	var unreachable *UnreachableError
-	var nonsense *ProtocolError
+	var protocol *ProtocolError
 	var wrong *WrongCertificateError
-	var notOffered *NoChallengeError
+	var noChallenge *NoChallengeError
 	var account *AccountError
-	return errors.As(err, &unreachable) || errors.As(err, &nonsense) || errors.As(err, &wrong) ||
-		errors.As(err, &notOffered) || errors.As(err, &account)
+	return errors.As(err, &unreachable) || errors.As(err, &protocol) || errors.As(err, &wrong) ||
+		errors.As(err, &noChallenge) || errors.As(err, &account)
 }
 
 // CAWide reports whether err concerns the CA, or our account there, as a
-// whole: other names would fare no better now.
+// whole: orders for other names would fail now too.
 func CAWide(err error) bool {
 	var p *Problem
 	if errors.As(err, &p) {
@@ -378,7 +378,7 @@ func final(err error) bool {
 	return errors.As(err, &w) || errors.As(err, &n)
 }
 
-// inconclusive reports whether nobody who knows the order said what is with it.
+// inconclusive reports whether err leaves the status of the order open.
 func inconclusive(err error) bool {
 	var p *Problem
 	return transient(err) || errors.As(err, &p) && p.Type == "" && p.Status != 0
@@ -410,8 +410,8 @@ func untrusted(err error) bool {
 	return errors.As(err, &v)
 }
 
-// isGone reports whether there is nothing at a URL any more. Some CAs have no
-// words for it.
+// isGone reports whether there is nothing at a URL any more, with or without a
+// problem document.
 func isGone(err error) bool {
 	var p *Problem
 	return errors.As(err, &p) && (p.Status == http.StatusNotFound || p.Status == http.StatusGone)

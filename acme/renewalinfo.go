@@ -17,8 +17,8 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// RenewalInfo is a CA's advice when to replace a certificate (RFC 9773, section
-// 4.2).
+// RenewalInfo says when the CA suggests to replace a certificate (RFC 9773,
+// section 4.2).
 type RenewalInfo struct {
 	Start, End  time.Time // the window; End is after Start
 	Explanation string    // https URL of a page for people; "" if there is none
@@ -37,7 +37,7 @@ const (
 
 var errSlowRenewalInfo = errors.New("no answer in 20 s")
 
-// ErrNoRenewalInfo is the answer of CAs that give no such advice.
+// ErrNoRenewalInfo is the error for CAs without renewal information.
 var ErrNoRenewalInfo = errors.New("the CA gives no renewal information")
 
 // CertID names a certificate in renewal information and in replaces (section
@@ -58,13 +58,13 @@ func CertID(leaf *x509.Certificate) (string, error) {
 	return b64(leaf.AuthorityKeyId) + "." + b64(serial.Bytes), nil
 }
 
-// An RenewalInfoError reports a CA from which no advice was to be had. Without it a
-// certificate is replaced by its age, so this is no reason for alarm.
+// A RenewalInfoError reports a CA whose renewal information could not be fetched.
+// The certificate is then replaced by its age.
 type RenewalInfoError struct {
 	CA        string
 	Err       error
 	Next      time.Time // when to ask again; zero if that is left to the caller, of a temporary error
-	Temporary bool      // ask again soon, and then ever later
+	Temporary bool      // ask again soon, then with growing pauses
 }
 
 func (e *RenewalInfoError) Error() string {
@@ -77,8 +77,8 @@ func (e *RenewalInfoError) Unwrap() error { return e.Err }
 func (e *RenewalInfoError) Earliest() time.Time { return e.Next }
 
 // RenewalInfo asks when leaf is to be replaced. The error is ErrNoRenewalInfo
-// where the CA never says, an *RenewalInfoError where it could not be asked or its
-// answer makes no sense, or the reason ctx ended. It takes 20 seconds at most.
+// where the CA never says, a *RenewalInfoError where it could not be
+// fetched or read, or the reason ctx ended. It takes 20 seconds at most.
 func (c *Client) RenewalInfo(ctx context.Context, leaf *x509.Certificate) (info RenewalInfo, err error) {
 	defer recoverTo(&err, c.log)
 	limited, cancel := context.WithTimeoutCause(ctx, askTimeout, errSlowRenewalInfo)
@@ -95,7 +95,7 @@ func (c *Client) RenewalInfo(ctx context.Context, leaf *x509.Certificate) (info 
 	return RenewalInfo{}, c.renewalInfoError(err, time.Now())
 }
 
-// renewalInfoError tells what passes soon from what does not (section 4.3.3).
+// renewalInfoError separates temporary errors from others (section 4.3.3).
 func (c *Client) renewalInfoError(err error, now time.Time) *RenewalInfoError {
 	e := &RenewalInfoError{CA: c.ca.Name, Err: err}
 	var p *Problem
@@ -148,7 +148,7 @@ func (c *Client) askRenewalInfo(ctx context.Context, leaf *x509.Certificate) (Re
 		return RenewalInfo{}, &UnreachableError{c.ca.Name, c.ca.Directory, err}
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body) // read and bounded by the guard
+	body, err := io.ReadAll(resp.Body) // read and bounded by the transport
 	if err != nil {
 		return RenewalInfo{}, &UnreachableError{c.ca.Name, c.ca.Directory, err}
 	}

@@ -25,18 +25,19 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// orderLife is how long an order is worth waiting for, if the CA neither ends it
-// nor says anything sensible about it.
+// orderLife is the age at which an order is given up although the CA has not
+// ended it.
 const orderLife = 24 * time.Hour
 
-// stale reports whether the order is older than that, by whichever clock.
+// stale reports whether the order is older than orderLife, even if the clock was
+// set back.
 func (j *job) stale() bool {
 	return !j.begun.IsZero() && time.Since(j.begun).Abs() > orderLife
 }
 
 // OwnLimit returns the limit that Obtain would reach now, the error of log.Limit;
-// nil if there is none. dir is the Pending directory: an order under way there is
-// resumed, and does not count as another one.
+// nil if there is none. dir is the Pending directory: an unfinished order
+// there is resumed, and does not count as another one.
 func OwnLimit(log OrderLog, dir string, r orderlog.Request) error {
 	o, err := orderDir(dir).load()
 	if err == nil && o.URL != "" && slices.Equal(o.Names, r.Names) && !o.stored(r.Current) {
@@ -45,9 +46,9 @@ func OwnLimit(log OrderLog, dir string, r orderlog.Request) error {
 	return log.Limit(r)
 }
 
-// resume takes up the order under way. It is not worth it when that is for
-// something else, or the CA has forgotten it, found it invalid, or does not come
-// to an end with it.
+// resume loads the saved order and its status. It reports false where a new order
+// is needed: the saved one is for another certificate, the CA does not know it any
+// more or calls it invalid, or it is stale.
 func (j *job) resume(ctx context.Context) (bool, error) {
 	o, err := j.store.load()
 	if err != nil || !o.matches(j.session, j.req) || o.stored(j.req.Current) {
@@ -93,8 +94,8 @@ func (j *job) fetchOrder(ctx context.Context) error {
 // lagLimit is how long a resource of an order that the CA knows may be missing.
 const lagLimit = 30 * time.Second
 
-// ask is call for a resource of the order. Where the CA has answered for the
-// order already, a 404 comes from a replica that lags, and is waited out.
+// ask is call for a resource of the order. If the CA has answered for the order
+// already, a 404 comes from a replica that lags, and ask tries again.
 func ask[T any](ctx context.Context, j *job, n int, request func() (T, error)) (T, error) {
 	waiting := pace{time.Now()}
 	for {
@@ -115,9 +116,9 @@ func ask[T any](ctx context.Context, j *job, n int, request func() (T, error)) (
 const lagPause = 50 * time.Millisecond
 
 // A pendingOrder is order.json in a Pending directory: an order that was placed
-// and has not yet ended in a stored pair, with the key it is finalized with. One
-// file, so that neither is ever there for another of the other: the certificate
-// the CA issued while we were killed can still be used.
+// and whose pair is not stored yet, with the key that finalizes it. URL and key
+// are written together, so that a certificate which the CA issued after keypaird
+// was killed can still be used.
 type pendingOrder struct {
 	CA        string   `json:"ca"`
 	Directory string   `json:"directory"`
@@ -129,7 +130,7 @@ type pendingOrder struct {
 	Key       string   `json:"key,omitempty"` // PEM; "" while it is being made
 
 	Begun  time.Time `json:"begun,omitzero"`
-	Forced bool      `json:"forced,omitempty"` // by a person
+	Forced bool      `json:"forced,omitempty"` // by the operator
 
 	// What was stored when the order was placed, by the SHA-256 of the leaf: it
 	// may have the key of the order already.
@@ -141,7 +142,7 @@ type orderStore interface {
 	// load returns the order, the zero value if there is none.
 	load() (pendingOrder, error)
 	// save returns once the order survives a crash of the machine. One without a
-	// URL is not placed yet, and only has to prove that it can be saved.
+	// URL is not placed yet, and save only checks that it can be saved.
 	save(o pendingOrder) error
 	// clear removes the order.
 	clear() error
@@ -152,8 +153,7 @@ type orderDir string
 
 func (d orderDir) file() string { return filepath.Join(string(d), "order.json") }
 
-// load returns the order under way, the zero value if there is none. What cannot
-// be read as one is none.
+// load returns the zero value for a file that is not an order.
 func (d orderDir) load() (o pendingOrder, err error) {
 	data, err := readOwn(d.file())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -179,8 +179,8 @@ func (d orderDir) save(o pendingOrder) error {
 	return durable.WriteFile(d.file(), data, ownFile)
 }
 
-// reserve writes data over what is no longer needed, and not durably, which takes
-// as long as placing the order.
+// reserve overwrites the file without a sync, which takes as long as placing the
+// order.
 func (d orderDir) reserve(data []byte) error {
 	if err := durable.CheckDir(string(d)); err != nil {
 		return err
@@ -202,7 +202,7 @@ func (d orderDir) encode(o pendingOrder) ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// unwritten says of an error of the os package what can be done about it.
+// unwritten returns an error of package os as a WriteError, which has a remedy.
 func unwritten(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return &durable.WriteError{Path: e.Path, Err: e.Err}
@@ -210,17 +210,16 @@ func unwritten(err error) error {
 	return err
 }
 
-// clear forgets the order under way.
 func (d orderDir) clear() error { return os.RemoveAll(string(d)) }
 
-// matches reports whether the order is the one we would place now.
+// matches reports whether req would place the same order.
 func (o pendingOrder) matches(s *session, req Request) bool {
 	return o.CA == s.client.ca.Name && o.Directory == s.client.ca.Directory && o.Account == s.account.url &&
 		s.client.directory.isAt(o.URL) &&
 		slices.Equal(o.Names, req.Names) && o.KeyType == req.KeyType && o.Profile == req.Profile
 }
 
-// key returns the key of the order, nil if there is none that can be read.
+// key returns the key of the order, or nil.
 func (o pendingOrder) key() crypto.Signer {
 	key, err := keypair.ParseKey([]byte(o.Key))
 	if err != nil {
@@ -229,16 +228,15 @@ func (o pendingOrder) key() crypto.Signer {
 	return key
 }
 
-// stored reports whether current, with the key of the order, came from it: then
-// it ended well and only its traces are left.
+// stored reports whether current came from the order: then the order is finished
+// and only its file is left.
 func (o pendingOrder) stored(current *x509.Certificate) bool {
 	key := o.key()
 	return current != nil && key != nil && same(key, current.PublicKey) && o.Had != leafSum(current)
 }
 
-// usableKey returns the key that the order can be gone on with when this one is asked
-// for; nil if that is not on disk, or any does. The order may have been finalized
-// with the key of current: renewing with the same key does no harm.
+// usableKey returns the saved key if it fits req, else nil. A finalized order may
+// have the key of the current certificate: renewing with the same key is harmless.
 func (o pendingOrder) usableKey(req Request, finalized bool) crypto.Signer {
 	key := o.key()
 	switch {
@@ -250,13 +248,13 @@ func (o pendingOrder) usableKey(req Request, finalized bool) crypto.Signer {
 	return nil
 }
 
-// same reports whether a public key is that of key.
+// same reports whether public belongs to key.
 func same(key crypto.Signer, public crypto.PublicKey) bool {
 	pub, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
 	return ok && pub.Equal(public)
 }
 
-// leafSum is the SHA-256 of a certificate; "" of none.
+// leafSum returns the SHA-256 of a certificate, or "".
 func leafSum(leaf *x509.Certificate) string {
 	if leaf == nil {
 		return ""
@@ -268,9 +266,9 @@ func leafSum(leaf *x509.Certificate) string {
 // Forget removes what Obtain kept in dir, once its pair is stored.
 func Forget(dir string) error { return orderDir(dir).clear() }
 
-// ForgetIfStored is Forget if the order kept in dir is the one that ended in leaf: the
-// pair was stored, and the process killed before it could forget.
-func ForgetIfStored(dir string, leaf *x509.Certificate) (settled bool, err error) {
+// ForgetIfStored calls Forget if leaf came from the order in dir: the process was
+// killed between storing the pair and Forget.
+func ForgetIfStored(dir string, leaf *x509.Certificate) (forgotten bool, err error) {
 	o, err := orderDir(dir).load()
 	if err != nil || !o.stored(leaf) {
 		return false, err

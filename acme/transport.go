@@ -55,7 +55,7 @@ type answer struct {
 
 // A transport is the RoundTripper of one session, and nothing goes to the CA but
 // through it. lego's api knows no contexts, trusts the form of answers and hides
-// their headers; the guard gives every request the job's context and a deadline,
+// their headers; the transport gives every request the job's context and a deadline,
 // bounds bodies, makes every error a well-formed problem document, and remembers
 // the last answer of each URL. It sends no order that is not in the order log.
 type transport struct {
@@ -96,7 +96,8 @@ func (g *transport) reserveWith(reserve reserver) {
 	g.reserve = reserve
 }
 
-// label names the resource at a URL, spelled as the CA spelled it, before it is requested.
+// label names the resource at a URL, spelled as the CA spelled it, before it is
+// requested.
 func (g *transport) label(spelled, resource string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -119,8 +120,8 @@ func normal(spelled string) string {
 	return u.String()
 }
 
-// job is what the guard knows of a request: whose it is and what it asks for.
-func (g *transport) job(req *http.Request) (ctx context.Context, reserve reserver, resource string) {
+// context returns the job of a request and the resource that it is about.
+func (g *transport) context(req *http.Request) (ctx context.Context, reserve reserver, resource string) {
 	g.mu.Lock()
 	ctx, reserve, resource = g.ctx, g.reserve, g.resources[req.URL.String()]
 	g.mu.Unlock()
@@ -132,7 +133,7 @@ func (g *transport) job(req *http.Request) (ctx context.Context, reserve reserve
 
 // RoundTrip implements http.RoundTripper.
 func (g *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	parent, reserve, resource := g.job(req)
+	parent, reserve, resource := g.context(req)
 	if err := parent.Err(); err != nil {
 		return nil, err
 	}
@@ -324,8 +325,8 @@ func difference(date, sent, answered time.Time) time.Duration {
 }
 
 // retryAfter reads a Retry-After header: seconds or a date (RFC 9110, section
-// 10.2.3), which is one of the CA's clock if that is told. Nonsense, and what
-// lies in the past, is no header.
+// 10.2.3), which is by the CA's clock if Date is there. It is zero for a header
+// that is invalid or in the past.
 func retryAfter(h http.Header, now time.Time) time.Time {
 	v := h.Get("Retry-After")
 	if s, err := strconv.ParseUint(v, 10, 31); err == nil && s > 0 {
