@@ -177,7 +177,7 @@ func TestSeveralNamesFail(t *testing.T) {
 
 // A step that panics ends the order, not the process.
 func TestStepPanics(t *testing.T) {
-	for _, at := range []string{"ordering", "proving", "finalizing"} {
+	for _, at := range []string{"ordering", "validating", "finalizing"} {
 		t.Run(at, func(t *testing.T) {
 			g := newGround(t, acmetest.Options{})
 			req := g.request("a.test")
@@ -196,7 +196,7 @@ func TestMalformedChallenges(t *testing.T) {
 	for _, tt := range []struct{ name, old, with, want string }{
 		{"token with a path in it", `"token": "`, `"token": "../../etc/passwd`, "malformed token"},
 		{"short token", `"token": "`, `"token": "abc", "x": "`, "malformed token"},
-		{"a name nobody ordered", `"value": "a.test"`, `"value": "evil.test\u001b[2J"`, `wants "evil.test [2J" proven`},
+		{"a name nobody ordered", `"value": "a.test"`, `"value": "evil.test\u001b[2J"`, `it wants an authorization for "evil.test"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newGround(t, acmetest.Options{Wrap: rewrite(acmetest.PathAuthz, func(_ string, _ http.Header, body []byte) []byte {

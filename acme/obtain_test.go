@@ -86,7 +86,7 @@ func TestFaults(t *testing.T) {
 		{"html instead of a problem", acmetest.PathNewOrder, -1, raw(403, "<html>no</html>"), "http status 403: Forbidden", "check -live"},
 		{"one lost answer to finalize", acmetest.PathFinalize, 1, acmetest.Reset(), "", ""},
 		{"one malformed answer to finalize", acmetest.PathFinalize, 1, raw(200, "<html>"), "", ""},
-		{"status as text", acmetest.PathNewOrder, -1, raw(400, `{"type":7,"status":"400","detail":"x\u001b[2Jy"}`), "http status 400: x [2Jy", ""},
+		{"status as text", acmetest.PathNewOrder, -1, raw(400, `{"type":7,"status":"400","detail":"x\u001b[2Jy"}`), "http status 400: xy", ""},
 		{"rate limited", acmetest.PathNewOrder, -1, problem(429, "rateLimited", "too many", time.Hour), "rateLimited: too many", "try again after"},
 		{"paused", acmetest.PathNewOrder, -1, problem(429, "rateLimited", "paused, visit: https://portal.example/sfe/v1/unpause?jwt=abc", 0), "rateLimited", "https://portal.example/sfe/v1/unpause?jwt=abc"},
 		{"caa", acmetest.PathFinalize, -1, problem(403, "caa", "CAA forbids", 0), "caa: CAA forbids", "CAA record"},
