@@ -39,7 +39,7 @@ func (a *app) plan(ctx context.Context, d *discover.Discoverer, domain string, g
 			return &UsageError{"-since: " + err.Error()}
 		}
 	}
-	plan, err := d.Plan(ctx, domain, goal)
+	plan, err := discover.MakePlan(ctx, d, domain, goal)
 	if err != nil {
 		return err
 	}

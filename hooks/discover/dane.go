@@ -32,12 +32,12 @@ func (t TLSA) String() string {
 // dane adds the row of a mail host that has TLSA records. Senders look for them
 // only where DNSSEC vouches for the addresses (RFC 7672, section 2.2.2); where
 // it does not vouch for the MX records, some do (section 2.2.1).
-func (r *run) dane(ctx context.Context, s *section, row Requirement, host string, at site, mx mxSet) {
+func addDANE(ctx context.Context, l *lookup, s *section, row Requirement, host string, at site, mx mxSet) {
 	if at.state != Found {
 		return
 	}
-	_, given := r.resolveTo[host]
-	base, rep := r.tlsa(ctx, host, at)
+	given := l.isGiven(host)
+	base, rep := findTLSA(ctx, l, host, at)
 	secured := at.secure || given
 	row.Role, row.SNI, row.Accept, row.Enforcement = "mx DANE", base, nil, Should
 	if mx.secure {
@@ -81,18 +81,18 @@ func (r *run) dane(ctx context.Context, s *section, row Requirement, host string
 	case strict:
 		row.Accept = names
 	}
-	r.locate(ctx, s, row, "smtp", host, smtpPort)
+	addLocated(ctx, l, s, row, "smtp", host, smtpPort)
 }
 
 // tlsa looks for the records of a mail host: at its real name first if it is an
 // alias (RFC 7672, section 2.2.3).
-func (r *run) tlsa(ctx context.Context, host string, at site) (base string, rep reply) {
+func findTLSA(ctx context.Context, l *lookup, host string, at site) (base string, rep reply) {
 	if at.alias != "" && at.secure {
-		if rep := r.resolve(ctx, "_25._tcp."+at.alias, dns.TypeTLSA); rep.state != Absent {
+		if rep := l.resolve(ctx, "_25._tcp."+at.alias, dns.TypeTLSA); rep.state != Absent {
 			return at.alias, rep
 		}
 	}
-	return host, r.resolve(ctx, "_25._tcp."+host, dns.TypeTLSA)
+	return host, l.resolve(ctx, "_25._tcp."+host, dns.TypeTLSA)
 }
 
 // tlsaOf reads a record and says whether senders can use it.

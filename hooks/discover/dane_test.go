@@ -140,11 +140,11 @@ var securedStories = []story{
 func TestDANE(t *testing.T) {
 	w := newWorld(t, daneStories)
 	w.resolver = validator
-	tell(t, w, daneStories, []service{{"smtp", []finder{(*run).smtp}}})
+	tell(t, w, daneStories, "smtp", findSMTP)
 }
 
 func TestSecured(t *testing.T) {
 	w := newWorld(t, securedStories)
 	w.resolver = validator
-	tell(t, w, securedStories, []service{{"xmpp", []finder{(*run).xmpp}}})
+	tell(t, w, securedStories, "xmpp", findXMPP)
 }

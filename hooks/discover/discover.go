@@ -1,24 +1,3 @@
-// Package discover finds out who looks where for the services of a domain, and
-// which name each of them expects there on the certificate.
-//
-// A [Discoverer] asks DNS and fetches the few public documents that lead peers
-// on, exactly as the peers do: [Discoverer.Discover] returns an [Answer] of
-// [Requirement] rows, each with the evidence that led to it. [Discoverer.Plan]
-// says what would change if a Matrix domain moved from SRV records to a
-// well-known document, or back. What a row's endpoint really serves is the
-// business of hooks/probe.
-//
-// The package goes where the domain asked about sends it, also to private
-// addresses: records, documents and redirects decide which hosts are visited.
-// It sends nothing but GET requests over TLS (and the start of a handshake),
-// without credentials, cookies or client certificates, through no proxy, and
-// shows what comes back in parsed form only. A service that discovers domains
-// on behalf of strangers should run it where nothing private can be reached.
-// Time and memory are bounded whatever the other side does.
-//
-// Nothing is concluded from silence: NXDOMAIN, no such record, the target "."
-// and a resolver that fails are different answers, and the last one is said to
-// be undetermined.
 package discover
 
 import (
@@ -61,7 +40,7 @@ type Discoverer struct {
 }
 
 // A finder finds the rows of one service.
-type finder func(r *run, ctx context.Context, s *section, name ServerName, components []string)
+type finder func(ctx context.Context, l *lookup, s *section)
 
 // service is one that can be asked for by name.
 type service struct {
@@ -71,13 +50,13 @@ type service struct {
 
 // services in the order of an Answer. "mail" is "smtp" and "imap" together.
 var services = []service{
-	{"matrix", []finder{(*run).federation, (*run).matrixClient}},
-	{"xmpp", []finder{(*run).xmpp, (*run).hostMeta}},
-	{"smtp", []finder{(*run).smtp}},
-	{"imap", []finder{(*run).mailAccess, (*run).autoconfig}},
-	{"caldav", []finder{(*run).dav}},
-	{"sip", []finder{(*run).sip}},
-	{"web", []finder{(*run).web}},
+	{"matrix", []finder{findFederation, findMatrixClient}},
+	{"xmpp", []finder{findXMPP, findHostMeta}},
+	{"smtp", []finder{findSMTP}},
+	{"imap", []finder{findMailAccess, findAutoconfig}},
+	{"caldav", []finder{findDAV}},
+	{"sip", []finder{findSIP}},
+	{"web", []finder{findWeb}},
 }
 
 // Services returns what may be asked for.
@@ -104,70 +83,45 @@ func (e *ServiceError) Remedy() string { return "one of " + strings.Join(Service
 // address. An error means that the question was wrong or ctx has ended: what
 // cannot be found out is in the Answer.
 func (d *Discoverer) Discover(ctx context.Context, domain string, names, components []string) (Answer, error) {
-	r, err := d.begin(domain, names, components)
+	s, err := d.Begin(domain, names, components)
 	if err != nil {
 		return Answer{}, err
 	}
-	limited, cancel := context.WithTimeout(ctx, orElse(d.Limit, DefaultLimit))
-	defer cancel()
-	a := r.answer(limited)
-	if ctx.Err() != nil { // an interrupt is not an answer
-		return Answer{}, context.Cause(ctx)
-	}
-	return a, nil
+	return s.Answer(ctx)
 }
 
-// A run is one Discover under way.
-type run struct {
-	d          *Discoverer
-	name       ServerName
-	domain     string
-	services   []service
-	components []string
-	asks       bool // homeservers, who they are
-
-	from      []string // resolvers
-	resolveTo map[string][]netip.Addr
-	supposed  map[string]supposition // by host
-	log       *slog.Logger
-	slots     chan struct{} // DNS questions under way
-	visits    chan struct{} // documents under way
-
-	mu      sync.Mutex
-	asked   int
-	fetched int
-	replies map[question]*onceReply
+// A Session is the discovery of one domain. It asks no question twice.
+type Session struct {
+	lookup
+	d        *Discoverer
+	services []service
+	limit    time.Duration
 }
 
-// begin checks what is asked for.
-func (d *Discoverer) begin(domain string, names, components []string) (*run, error) {
-	r := &run{
-		d: d, asks: d.Ask, from: d.resolvers(), resolveTo: map[string][]netip.Addr{},
-		log: d.Log, slots: make(chan struct{}, 16), visits: make(chan struct{}, 16),
-		replies: map[question]*onceReply{},
+// Begin checks what is asked for, and asks nothing yet.
+func (d *Discoverer) Begin(domain string, names, components []string) (*Session, error) {
+	log := d.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
-	if r.log == nil {
-		r.log = slog.New(slog.DiscardHandler)
-	}
-	for name, addrs := range d.Resolve {
-		r.resolveTo[canonical(name)] = addrs
-	}
+	s := &Session{d: d, limit: orElse(d.Limit, DefaultLimit)}
+	s.asks = d.Ask
+	s.Resolver = newResolver(d.Resolvers, d.Resolve, orElse(d.Query, DefaultQuery), log)
+	s.Fetcher = newFetcher(s.Resolver, d.Roots, orElse(d.Fetch, DefaultFetch), log)
 	var err error
-	if r.name, err = ParseServerName(strings.TrimSuffix(domain, ".")); err != nil {
+	if s.name, err = ParseServerName(strings.TrimSuffix(domain, ".")); err != nil {
 		return nil, err
 	}
-	r.domain = r.name.String()
-	if r.services, err = chosen(names); err != nil {
+	if s.services, err = chosen(names); err != nil {
 		return nil, err
 	}
-	if len(names) == 0 && (r.name.Port != 0 || r.name.IP.IsValid()) {
-		r.services = services[:1]
+	literal := s.name.Port != 0 || s.name.IP.IsValid()
+	if literal && len(names) == 0 {
+		s.services = services[:1]
 	}
-	if r.name.Port != 0 || r.name.IP.IsValid() {
-		for _, s := range r.services {
-			if s.name != "matrix" {
-				return nil, &NameError{domain, fmt.Sprintf("%q needs a domain, without a port", s.name)}
-			}
+	for _, svc := range s.services {
+		if literal && svc.name != "matrix" {
+			return nil, &NameError{domain, fmt.Sprintf("%q needs a domain, without a port", svc.name)}
 		}
 	}
 	for _, c := range components {
@@ -175,11 +129,29 @@ func (d *Discoverer) begin(domain string, names, components []string) (*run, err
 		if why := notHost(c, false); why != "" {
 			return nil, &NameError{c, why}
 		}
-		if c != r.name.Host && !slices.Contains(r.components, c) {
-			r.components = append(r.components, c)
+		if c != s.name.Host && !slices.Contains(s.components, c) {
+			s.components = append(s.components, c)
 		}
 	}
-	return r, nil
+	return s, nil
+}
+
+// Name returns the domain.
+func (s *Session) Name() ServerName { return s.name }
+
+// Suppose returns a Session for the Matrix services of the domain as they would
+// be. It goes by the replies of DNS that s has got.
+func (s *Session) Suppose(sup Supposition) *Session {
+	var names []string
+	var to ServerName
+	if sup.SRV != nil {
+		to, names = *sup.SRV, []string{"_matrix-fed._tcp." + s.name.Host, "_matrix._tcp." + s.name.Host}
+	}
+	after := &Session{d: s.d, limit: s.limit, services: services[:1]}
+	after.name, after.supposed = s.name, &sup
+	after.Resolver = s.supposeSRV(names, to.Host, to.Port)
+	after.Fetcher = s.Fetcher.with(after.Resolver)
+	return after
 }
 
 // chosen returns the services by their names, in our order.
@@ -203,29 +175,33 @@ func chosen(names []string) ([]service, error) {
 	return list, nil
 }
 
-// answer runs all finders at once and puts what they find in order.
-func (r *run) answer(ctx context.Context) Answer {
-	a := Answer{Domain: r.domain, Components: r.components, Time: time.Now().UTC(), Resolvers: r.from}
+// Answer runs all finders at once and puts what they find in order. An error
+// means that ctx has ended.
+func (s *Session) Answer(ctx context.Context) (Answer, error) {
+	limited, cancel := context.WithTimeout(ctx, s.limit)
+	defer cancel()
+	a := Answer{Domain: s.name.String(), Components: s.components, Time: time.Now().UTC(), Resolvers: s.serverList()}
 	var sections []*section
 	var wg sync.WaitGroup
-	for _, svc := range r.services {
+	for _, svc := range s.services {
 		a.Services = append(a.Services, svc.name)
 		for _, find := range svc.finders {
-			s := &section{service: svc.name, identity: r.name.Host}
-			sections = append(sections, s)
-			wg.Go(func() { find(r, ctx, s, r.name, r.components) })
+			one := &section{service: svc.name, identity: s.name.Host}
+			sections = append(sections, one)
+			wg.Go(func() { find(limited, &s.lookup, one) })
 		}
 	}
 	wg.Wait()
-	for _, s := range sections {
-		a.Requirements = append(a.Requirements, s.rows...)
-		a.Documents = append(a.Documents, s.documents...)
-		a.Problems = append(a.Problems, s.problems...)
+	for _, one := range sections {
+		a.Requirements = append(a.Requirements, one.rows...)
+		a.Documents = append(a.Documents, one.documents...)
+		a.Problems = append(a.Problems, one.problems...)
 	}
-	return a
+	if ctx.Err() != nil { // an interrupt is not an answer
+		return Answer{}, context.Cause(ctx)
+	}
+	return a, nil
 }
-
-func (d *Discoverer) queryTimeout() time.Duration { return orElse(d.Query, DefaultQuery) }
 
 func orElse(d, other time.Duration) time.Duration {
 	if d <= 0 {

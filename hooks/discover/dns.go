@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -22,9 +27,8 @@ const (
 // asUDP is how long an answer over UDP may be (DNS flag day 2020).
 const asUDP = 1232
 
-// resolvers are whom to ask: those chosen, or resolv.conf's.
-func (d *Discoverer) resolvers() []string {
-	list := d.Resolvers
+// serverAddrs returns the servers with their ports; none: those of resolv.conf.
+func serverAddrs(list []string) []string {
 	if len(list) == 0 {
 		conf, err := dns.ClientConfigFromFile("/etc/resolv.conf")
 		if err != nil || len(conf.Servers) == 0 {
@@ -47,9 +51,61 @@ func (d *Discoverer) resolvers() []string {
 	return whole
 }
 
+// A Resolver asks DNS servers, each question once, and keeps the replies. Its
+// bounds are those of one discovery.
+type Resolver struct {
+	servers []string
+	given   map[string][]netip.Addr
+	timeout time.Duration // of one try at one server
+	log     *slog.Logger
+	slots   chan struct{} // questions under way
+
+	mu      sync.Mutex
+	asked   int
+	replies map[question]*onceReply
+}
+
+// newResolver returns a Resolver that asks the servers, or those of
+// /etc/resolv.conf if there are none. The names given are at those addresses
+// whatever DNS says.
+func newResolver(servers []string, given map[string][]netip.Addr, timeout time.Duration, log *slog.Logger) *Resolver {
+	r := &Resolver{
+		servers: serverAddrs(servers), given: map[string][]netip.Addr{}, timeout: timeout, log: log,
+		slots: make(chan struct{}, 16), replies: map[question]*onceReply{},
+	}
+	for name, addrs := range given {
+		r.given[canonical(name)] = addrs
+	}
+	return r
+}
+
+// serverList returns the servers that are asked, in order.
+func (r *Resolver) serverList() []string { return r.servers }
+
+// isGiven reports whether the addresses of a host do not come from DNS.
+func (r *Resolver) isGiven(host string) bool {
+	_, ok := r.given[host]
+	return ok
+}
+
+// supposeSRV returns a Resolver with the same replies, but for SRV records of
+// the names, which lead to one host.
+func (r *Resolver) supposeSRV(names []string, host string, port uint16) *Resolver {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	after := &Resolver{servers: r.servers, given: r.given, timeout: r.timeout, log: r.log, slots: r.slots, replies: maps.Clone(r.replies)}
+	for _, name := range names {
+		srv := &dns.SRV{Hdr: dns.RR_Header{Name: dns.Fqdn(name), Rrtype: dns.TypeSRV, Class: dns.ClassINET}, Priority: 10, Port: port, Target: dns.Fqdn(host)}
+		done := make(chan struct{})
+		close(done)
+		after.replies[question{name, dns.TypeSRV}] = &onceReply{done, reply{name: name, kind: dns.TypeSRV, state: Found, rrs: []dns.RR{srv}, from: "supposed"}}
+	}
+	return after
+}
+
 // ask puts one question to one resolver after the other until one knows. An
 // answer is NOERROR or NXDOMAIN: everything else is no answer.
-func (r *run) ask(ctx context.Context, name string, kind uint16) (in *dns.Msg, from string, err error) {
+func (r *Resolver) ask(ctx context.Context, name string, kind uint16) (in *dns.Msg, from string, err error) {
 	if err := r.countQuestion(); err != nil {
 		return nil, "", err
 	}
@@ -61,7 +117,7 @@ func (r *run) ask(ctx context.Context, name string, kind uint16) (in *dns.Msg, f
 	}
 	var last error
 	for round, network := range []string{"udp", "tcp"} { // UDP may be lost or forbidden
-		for _, addr := range r.from {
+		for _, addr := range r.servers {
 			in, err := r.exchange(ctx, name, kind, network, addr)
 			if ctx.Err() != nil {
 				return nil, "", errLate
@@ -71,7 +127,7 @@ func (r *run) ask(ctx context.Context, name string, kind uint16) (in *dns.Msg, f
 			}
 			r.log.Debug("no answer from resolver", "resolver", addr, "name", name, "type", dns.TypeToString[kind], "error", err)
 			last = fmt.Errorf("resolver %s: %w", addr, err)
-			if _, final := errors.AsType[*rcodeError](err); final && len(r.from) == 1 && round == 0 {
+			if _, final := errors.AsType[*rcodeError](err); final && len(r.servers) == 1 && round == 0 {
 				return nil, "", last // it would say so again
 			}
 		}
@@ -83,7 +139,7 @@ var errLate = errors.New("no answer in time")
 
 var errTooManyQuestions = fmt.Errorf("gave up after %d DNS questions", maxQuestions)
 
-func (r *run) countQuestion() error {
+func (r *Resolver) countQuestion() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.asked++; r.asked > maxQuestions {
@@ -116,7 +172,7 @@ var (
 
 // exchange asks one resolver, and over TCP if the answer is cut off.
 // A server that does not understand EDNS is asked without (RFC 6891, section 7).
-func (r *run) exchange(ctx context.Context, name string, kind uint16, network, addr string) (*dns.Msg, error) {
+func (r *Resolver) exchange(ctx context.Context, name string, kind uint16, network, addr string) (*dns.Msg, error) {
 	m := new(dns.Msg)
 	m.SetQuestion(name, kind)
 	m.AuthenticatedData = true // tell whether DNSSEC vouches for it (RFC 6840, section 5.7)
@@ -144,8 +200,8 @@ func (r *run) exchange(ctx context.Context, name string, kind uint16, network, a
 	return in, nil
 }
 
-func (r *run) once(ctx context.Context, m *dns.Msg, network, addr string) (*dns.Msg, error) {
-	client := dns.Client{Net: network, Timeout: r.d.queryTimeout(), UDPSize: asUDP}
+func (r *Resolver) once(ctx context.Context, m *dns.Msg, network, addr string) (*dns.Msg, error) {
+	client := dns.Client{Net: network, Timeout: r.timeout, UDPSize: asUDP}
 	conn, err := client.DialContext(ctx, addr)
 	if err != nil {
 		return nil, err

@@ -19,9 +19,9 @@ func freeAddr(t *testing.T, last int) string {
 	return fmt.Sprintf("127.2.0.%d:53", last)
 }
 
-func lookup(t *testing.T, d Discoverer, name string, kind uint16) reply {
+func query(t *testing.T, d Discoverer, name string, kind uint16) reply {
 	t.Helper()
-	r, err := patiently(d).begin("example.org", nil, nil)
+	r, err := patiently(d).Begin("example.org", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestTruncated(t *testing.T) {
 		}
 		w.WriteMsg(m)
 	})
-	if rep := lookup(t, Discoverer{Resolvers: []string{addr}}, "long.test", dns.TypeTXT); rep.state != Found || len(rep.rrs) != maxRecords {
+	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "long.test", dns.TypeTXT); rep.state != Found || len(rep.rrs) != maxRecords {
 		t.Errorf("%s %s with %d records, want %d", rep.state, rep.why, len(rep.rrs), maxRecords)
 	}
 }
@@ -67,7 +67,7 @@ func TestNoUDP(t *testing.T) {
 		ln.Close()
 		<-done
 	})
-	if rep := lookup(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA); rep.state != Found {
+	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA); rep.state != Found {
 		t.Errorf("%s %s", rep.state, rep.why)
 	}
 }
@@ -85,7 +85,7 @@ func TestWithoutEDNS(t *testing.T) {
 		}
 		plain(w, q)
 	})
-	if rep := lookup(t, Discoverer{Resolvers: []string{addr}}, "old.test", dns.TypeA); rep.state != Found {
+	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "old.test", dns.TypeA); rep.state != Found {
 		t.Errorf("%s %s", rep.state, rep.why)
 	}
 }
@@ -143,7 +143,7 @@ func TestNoAnswer(t *testing.T) {
 			if tt.name == "silence" {
 				d.Query = 50 * time.Millisecond
 			}
-			rep := lookup(t, d, "a.test", dns.TypeA)
+			rep := query(t, d, "a.test", dns.TypeA)
 			if rep.state != tt.state || !strings.Contains(rep.why, tt.why) {
 				t.Errorf("%s, %q, want %s, %q", rep.state, rep.why, tt.state, tt.why)
 			}
@@ -175,7 +175,7 @@ func TestAliasIsFollowed(t *testing.T) {
 		}
 		w.WriteMsg(m)
 	})
-	rep := lookup(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA)
+	rep := query(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA)
 	if rep.state != Found || rep.owner() != "c.test" || rep.lasts != 20*time.Second {
 		t.Errorf("%+v", rep)
 	}
@@ -194,7 +194,7 @@ func TestNextResolver(t *testing.T) {
 		w.WriteMsg(m)
 	})
 	serveDNS(t, good, records("a.test. 60 IN A 192.0.2.1\n"))
-	rep := lookup(t, Discoverer{Resolvers: []string{"127.2.0.4", good}}, "a.test", dns.TypeA)
+	rep := query(t, Discoverer{Resolvers: []string{"127.2.0.4", good}}, "a.test", dns.TypeA)
 	if rep.state != Found || rep.from != good {
 		t.Errorf("%s by %s: %s", rep.state, rep.from, rep.why)
 	}
@@ -212,7 +212,7 @@ func TestOtherQuestion(t *testing.T) {
 		m.Answer = append(m.Answer, rr)
 		w.WriteMsg(m)
 	})
-	if rep := lookup(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA); rep.state != Undetermined || !strings.Contains(rep.why, "another question") {
+	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA); rep.state != Undetermined || !strings.Contains(rep.why, "another question") {
 		t.Errorf("%s, %q", rep.state, rep.why)
 	}
 }
@@ -228,7 +228,7 @@ func TestNegativeTTL(t *testing.T) {
 		m.Ns = append(m.Ns, rr)
 		w.WriteMsg(m)
 	})
-	if rep := lookup(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA); rep.lasts != 2*time.Minute {
+	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA); rep.lasts != 2*time.Minute {
 		t.Errorf("lasts %s, want 2m", rep.lasts)
 	}
 }
@@ -236,10 +236,10 @@ func TestNegativeTTL(t *testing.T) {
 func TestResolvers(t *testing.T) {
 	d := Discoverer{Resolvers: []string{"192.0.2.1", "192.0.2.2:5353", "2001:db8::1", "[2001:db8::2]", "[2001:db8::3]:54", "dns.example.org"}}
 	want := "192.0.2.1:53 192.0.2.2:5353 [2001:db8::1]:53 [2001:db8::2]:53 [2001:db8::3]:54 dns.example.org:53"
-	if got := strings.Join(d.resolvers(), " "); got != want {
+	if got := strings.Join(serverAddrs(d.Resolvers), " "); got != want {
 		t.Errorf("resolvers = %s, want %s", got, want)
 	}
-	for _, addr := range (&Discoverer{}).resolvers() {
+	for _, addr := range serverAddrs(nil) {
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			t.Error(err)
 		}

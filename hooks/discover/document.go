@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -66,23 +65,30 @@ type errStatus int
 
 func (e errStatus) Error() string { return "answers " + strconv.Itoa(int(e)) }
 
-// fetch gets a document from every address of its host.
-func (r *run) fetch(ctx context.Context, s *section, host, path string, follow bool, most int64, read reader) Document {
+// document gets a document from every address of its host.
+func (f *Fetcher) document(ctx context.Context, host, path string, follow bool, most int64, read reader) Document {
 	from := &url.URL{Scheme: "https", Host: hostPort(host, 443), Path: path}
-	d := Document{Service: s.service, URL: from.String(), site: r.addresses(ctx, host)}
-	if d.site.state != Found {
-		d.State, d.Why = d.site.state, d.site.why
-		s.documents = append(s.documents, d)
-		return d
+	at := f.resolver.addresses(ctx, host)
+	if at.state != Found {
+		return Document{URL: from.String(), State: at.state, Why: at.why, site: at}
 	}
-	d.Visits = make([]Visit, len(d.site.addrs))
+	d := f.documentAt(ctx, at.addrs, errand{url: from, follow: follow, most: most}, read)
+	d.site = at
+	return d
+}
+
+// documentAt gets a document from each of the addresses, of which there is one
+// at least.
+func (f *Fetcher) documentAt(ctx context.Context, addrs []netip.Addr, e errand, read reader) Document {
+	d := Document{URL: e.url.String(), Visits: make([]Visit, len(addrs))}
 	var wg sync.WaitGroup
-	for i, addr := range d.site.addrs {
-		wg.Go(func() { d.Visits[i] = judged(addr, r.visit(ctx, errand{from, "", addr, follow, most}), read) })
+	for i, addr := range addrs {
+		one := e
+		one.addr = addr
+		wg.Go(func() { d.Visits[i] = judged(addr, f.visit(ctx, one), read) })
 	}
 	wg.Wait()
 	d.conclude()
-	s.documents = append(s.documents, d)
 	return d
 }
 
@@ -189,54 +195,6 @@ func (d *Document) each() string {
 		list = append(list, v.Addr.String()+": "+cmp.Or(v.Why, v.Says))
 	}
 	return strings.Join(list, "; ")
-}
-
-// reports notes what is wrong with a document whatever it says.
-func (d *Document) reports(s *section) {
-	if d.Split {
-		s.fail("serve the same document on every address, or take the address out of DNS",
-			"split brain: the addresses of %s do not agree: %s", d.URL, d.each())
-	}
-	if v := d.hidden(); v != nil {
-		s.fail("renew or correct the certificate of that host",
-			"%s is there, but peers do not take it from %s: its certificate is not trusted: %s", d.URL, v.Addr, v.Untrusted)
-	}
-	if list := d.unjudged(); len(list) > 0 {
-		s.doubt("look again from elsewhere", "%s could not be judged from here: %s", d.URL, strings.Join(list, "; "))
-	}
-	if d.site.partly != "" {
-		s.doubt("ask again, or ask another resolver", "not all addresses of %s are known: %s", d.URL, d.site.partly)
-	}
-}
-
-// redirected adds a row for every host that a redirect led to: each shows a
-// certificate of its own.
-func (d *Document) redirected(ctx context.Context, r *run, s *section, row Requirement) {
-	for _, v := range d.Visits {
-		hops := v.hops()
-		for i, h := range hops {
-			host := h.url.Hostname()
-			if i == 0 || host == hops[0].url.Hostname() {
-				continue
-			}
-			port, _ := portOf(h.url) // it was looked at before
-			led := row
-			led.Role += " redirect"
-			led.SNI, led.Accept, led.HostHeader = sni(host), []string{host}, hostPort(host, port)
-			led.Evidence = append(slices.Clone(row.Evidence), Evidence{
-				What: clean(hops[i-1].url.String()), Says: fmt.Sprintf("%d, redirects to %s", hops[i-1].status, clean(h.url.String())), From: v.Addr.String(), Spec: "RFC 9110, 15.4",
-			})
-			r.locate(ctx, s, led, "https", host, port)
-		}
-	}
-}
-
-// sni is what is sent for a host: nothing for an IP address (RFC 6066, 3).
-func sni(host string) string {
-	if _, err := netip.ParseAddr(host); err == nil {
-		return ""
-	}
-	return host
 }
 
 // freshness is for how long headers let a document be kept (RFC 9111, section

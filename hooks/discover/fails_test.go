@@ -80,11 +80,11 @@ func TestTooMany(t *testing.T) {
 	slices.Reverse(zone)
 	serveDNS(t, "127.4.1.2:53", records(strings.Join(zone, "")))
 	d := patiently(Discoverer{Resolvers: []string{"127.4.1.1"}})
-	one := lookup(t, *d, "d.test", dns.TypeMX).evidence("").Says
-	if other := lookup(t, Discoverer{Resolvers: []string{"127.4.1.2"}}, "d.test", dns.TypeMX).evidence("").Says; one != other {
+	one := query(t, *d, "d.test", dns.TypeMX).evidence("").Says
+	if other := query(t, Discoverer{Resolvers: []string{"127.4.1.2"}}, "d.test", dns.TypeMX).evidence("").Says; one != other {
 		t.Errorf("one and the other order:\n%s\n%s", one, other)
 	}
-	r, err := d.begin("d.test", nil, nil)
+	r, err := d.Begin("d.test", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestAddresses(t *testing.T) {
 	needNetwork(t)
 	serveDNS(t, "127.4.2.1:53", failing("a.test. 60 IN A 192.0.2.1\n", "A x.test."))
 	d := patiently(Discoverer{Resolvers: []string{"127.4.2.1"}, Resolve: map[string][]netip.Addr{"Given.test.": {addr("127.0.0.9")}, "none.test": {}}})
-	r, err := d.begin("none.test", []string{"matrix"}, nil)
+	r, err := d.Begin("none.test", []string{"matrix"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	// A host that is supposed to have no address serves no documents.
-	if a := r.answer(t.Context()); len(a.Documents) != 2 || a.Documents[0].State != Absent {
+	if a := answered(t, r); len(a.Documents) != 2 || a.Documents[0].State != Absent {
 		t.Errorf("documents %+v", a.Documents)
 	}
 }

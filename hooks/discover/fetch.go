@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -27,6 +29,28 @@ const (
 	maxHeader    = 64 << 10
 	maxTries     = 4 // addresses of a host that was redirected to
 )
+
+// A Fetcher gets documents over TLS. Its bounds are those of one discovery.
+type Fetcher struct {
+	resolver *Resolver
+	roots    *x509.CertPool // nil: the system's
+	timeout  time.Duration  // of one document with its redirects
+	log      *slog.Logger
+	slots    chan struct{} // requests under way
+
+	mu      sync.Mutex
+	fetched int
+}
+
+// newFetcher returns a Fetcher that trusts the roots, or the system's for nil.
+func newFetcher(resolver *Resolver, roots *x509.CertPool, timeout time.Duration, log *slog.Logger) *Fetcher {
+	return &Fetcher{resolver: resolver, roots: roots, timeout: timeout, log: log, slots: make(chan struct{}, 16)}
+}
+
+// with returns a Fetcher with the same bounds that finds hosts by resolver.
+func (f *Fetcher) with(resolver *Resolver) *Fetcher {
+	return newFetcher(resolver, f.roots, f.timeout, f.log)
+}
 
 // An errand is one document to get from one address.
 type errand struct {
@@ -57,14 +81,14 @@ type page struct {
 // visit runs an errand. Redirects are followed by https only and never from a
 // host whose certificate is not trusted. The whole visit has one time limit,
 // whatever is sent how slowly.
-func (r *run) visit(ctx context.Context, e errand) page {
-	within, cancel := context.WithTimeout(ctx, orElse(r.d.Fetch, DefaultFetch))
+func (f *Fetcher) visit(ctx context.Context, e errand) page {
+	within, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	p := page{hop: hop{url: e.url}}
 	for {
-		addrs, err := r.whereTo(ctx, e, &p)
+		addrs, err := f.whereTo(ctx, e, &p)
 		if err == nil {
-			err = r.get(within, e, &p, addrs)
+			err = f.get(within, e, &p, addrs)
 		}
 		if err != nil {
 			if p.err = err; within.Err() != nil {
@@ -102,11 +126,11 @@ func refuse(next *url.URL, via []hop) (err error, unclear bool) {
 
 // whereTo gives the addresses to try for the page's URL: the one that is being
 // looked at while it is on its host.
-func (r *run) whereTo(ctx context.Context, e errand, p *page) ([]netip.Addr, error) {
+func (f *Fetcher) whereTo(ctx context.Context, e errand, p *page) ([]netip.Addr, error) {
 	if p.url.Hostname() == e.url.Hostname() {
 		return []netip.Addr{e.addr}, nil
 	}
-	at := r.addresses(ctx, p.url.Hostname())
+	at := f.resolver.addresses(ctx, p.url.Hostname())
 	switch at.state {
 	case Found:
 		return at.addrs[:min(len(at.addrs), maxTries)], nil
@@ -150,14 +174,14 @@ func portOf(u *url.URL) (uint16, error) {
 }
 
 // get makes one request, to the first of the addresses that takes it.
-func (r *run) get(ctx context.Context, e errand, p *page, addrs []netip.Addr) error {
-	if !r.countFetch() {
+func (f *Fetcher) get(ctx context.Context, e errand, p *page, addrs []netip.Addr) error {
+	if !f.countFetch() {
 		p.unclear = true
 		return fmt.Errorf("gave up after %d requests", maxFetches)
 	}
 	select {
-	case r.visits <- struct{}{}:
-		defer func() { <-r.visits }()
+	case f.slots <- struct{}{}:
+		defer func() { <-f.slots }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -174,7 +198,7 @@ func (r *run) get(ctx context.Context, e errand, p *page, addrs []netip.Addr) er
 	transport := &http.Transport{
 		// Transport would let a dial go on without the request, for ever.
 		DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
-			return r.connect(ctx, to, addrs, &distrust)
+			return f.connect(ctx, to, addrs, &distrust)
 		},
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
@@ -196,21 +220,21 @@ func (r *run) get(ctx context.Context, e errand, p *page, addrs []netip.Addr) er
 		p.body = nil
 		return fmt.Errorf("more than %d bytes", e.most)
 	}
-	r.log.Debug("fetched", "url", p.url.String(), "address", addrs[0], "status", p.status, "bytes", len(p.body), "untrusted", p.untrusted)
+	f.log.Debug("fetched", "url", p.url.String(), "address", addrs[0], "status", p.status, "bytes", len(p.body), "untrusted", p.untrusted)
 	return nil
 }
 
-func (r *run) countFetch() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.fetched++
-	return r.fetched <= maxFetches
+func (f *Fetcher) countFetch() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fetched++
+	return f.fetched <= maxFetches
 }
 
 // connect dials one address after the other and does the handshake. A
 // certificate that is not trusted is noted and no error: what is behind it
 // says what peers miss.
-func (r *run) connect(ctx context.Context, to *url.URL, addrs []netip.Addr, distrust *atomic.Pointer[string]) (net.Conn, error) {
+func (f *Fetcher) connect(ctx context.Context, to *url.URL, addrs []netip.Addr, distrust *atomic.Pointer[string]) (net.Conn, error) {
 	port, err := portOf(to)
 	if err != nil {
 		return nil, err
@@ -220,25 +244,25 @@ func (r *run) connect(ctx context.Context, to *url.URL, addrs []netip.Addr, dist
 	for i, addr := range addrs {
 		try, cancel := ctx, context.CancelFunc(func() {})
 		if i < len(addrs)-1 {
-			try, cancel = context.WithTimeout(ctx, orElse(r.d.Fetch, DefaultFetch)/time.Duration(len(addrs)))
+			try, cancel = context.WithTimeout(ctx, f.timeout/time.Duration(len(addrs)))
 		}
 		conn, err := d.DialContext(try, "tcp", net.JoinHostPort(addr.String(), strconv.Itoa(int(port))))
 		cancel()
 		if err == nil {
-			return r.handshake(ctx, conn, to.Hostname(), distrust)
+			return f.handshake(ctx, conn, to.Hostname(), distrust)
 		}
 		last = err
 	}
 	return nil, last
 }
 
-func (r *run) handshake(ctx context.Context, conn net.Conn, host string, distrust *atomic.Pointer[string]) (net.Conn, error) {
+func (f *Fetcher) handshake(ctx context.Context, conn net.Conn, host string, distrust *atomic.Pointer[string]) (net.Conn, error) {
 	tc := tls.Client(conn, &tls.Config{
 		ServerName:         host, // an IP address is not sent
 		NextProtos:         []string{"http/1.1"},
 		InsecureSkipVerify: true, // verified here:
 		VerifyConnection: func(cs tls.ConnectionState) error {
-			if why := untrusted(cs.PeerCertificates, r.d.Roots, host); why != "" {
+			if why := untrusted(cs.PeerCertificates, f.roots, host); why != "" {
 				distrust.Store(&why)
 			}
 			return nil

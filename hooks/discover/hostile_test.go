@@ -286,7 +286,7 @@ func TestInterrupt(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v", err)
 	}
-	_, err = (&Discoverer{Resolvers: []string{"127.3.5.1"}}).Plan(ctx, "hostile.test", Goal{To: ToSRV})
+	_, err = MakePlan(ctx, &Discoverer{Resolvers: []string{"127.3.5.1"}}, "hostile.test", Goal{To: ToSRV})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("plan: error = %v", err)
 	}

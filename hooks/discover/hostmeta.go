@@ -30,51 +30,51 @@ const altConnections = "urn:xmpp:alt-connections:"
 
 // hostMeta finds the connection managers that clients in browsers use. Their
 // certificate is for the host of the URL or for the XMPP domain.
-func (r *run) hostMeta(ctx context.Context, s *section, name ServerName, _ []string) {
+func findHostMeta(ctx context.Context, l *lookup, s *section) {
 	for _, f := range []struct {
 		name string
 		read reader
 	}{{"host-meta", readXRD}, {"host-meta.json", readJRD}} {
 		row := Requirement{
 			Role: f.name, CheckedBy: "XMPP clients", Enforcement: Info,
-			SNI: name.Host, Accept: []string{name.Host}, HostHeader: name.Host,
+			SNI: l.name.Host, Accept: []string{l.name.Host}, HostHeader: l.name.Host,
 		}
-		doc := r.fetch(ctx, s, name.Host, "/.well-known/"+f.name, true, maxDocument, f.read)
-		doc.row(s, row, hostMetaSpec)
-		doc.reports(s)
+		doc := fetch(ctx, l, s, l.name.Host, "/.well-known/"+f.name, f.read)
+		addDocument(s, doc, row, hostMetaSpec)
+		reportDocument(s, doc)
 		strict := row
 		strict.Enforcement = Must
-		doc.redirected(ctx, r, s, strict)
+		addRedirects(ctx, l, s, doc, strict)
 		for _, v := range doc.good() {
-			for _, l := range v.value.([]link) {
-				r.linkRow(ctx, s, l, name.Host, doc.evidence(hostMetaSpec))
+			for _, one := range v.value.([]link) {
+				addLink(ctx, l, s, one, l.name.Host, doc.evidence(hostMetaSpec))
 			}
 		}
 	}
 }
 
-func (r *run) linkRow(ctx context.Context, s *section, l link, domain string, led Evidence) {
+func addLink(ctx context.Context, l *lookup, s *section, to link, domain string, led Evidence) {
 	row := Requirement{CheckedBy: "XMPP clients", Enforcement: Must, Evidence: []Evidence{led}}
-	kind := strings.TrimPrefix(l.rel, altConnections)
-	if l.url != nil {
-		host := l.url.Hostname()
-		port, _ := portOf(l.url)
+	kind := strings.TrimPrefix(to.rel, altConnections)
+	if to.url != nil {
+		host := to.url.Hostname()
+		port, _ := portOf(to.url)
 		row.Role, row.SNI, row.HostHeader, row.Accept = kind, sni(host), hostPort(host, port), []string{host}
 		if host != domain {
 			row.Accept = append(row.Accept, domain)
 		}
-		r.locate(ctx, s, row, "https", host, port)
+		addLocated(ctx, l, s, row, "https", host, port)
 		return
 	}
-	row.Role, row.SNI, row.Accept, row.Enforcement = kind+" by host-meta", l.sni, []string{l.sni}, Info
-	if l.sni != domain {
+	row.Role, row.SNI, row.Accept, row.Enforcement = kind+" by host-meta", to.sni, []string{to.sni}, Info
+	if to.sni != domain {
 		row.Accept = append(row.Accept, domain)
 	}
 	row.ALPN = []string{"xmpp-client"}
 	if strings.HasPrefix(kind, "s2s-") {
 		row.ALPN, row.CheckedBy = []string{"xmpp-server"}, "XMPP servers"
 	}
-	row.Endpoint, row.State, row.Addrs = Place{"tls", l.sni, l.port}, Found, l.addrs
+	row.Endpoint, row.State, row.Addrs = Place{"tls", to.sni, to.port}, Found, to.addrs
 	row.Evidence[0].Spec = "XEP-0487, experimental"
 	s.add(row)
 }

@@ -130,7 +130,7 @@ var smtpStories = []story{
 
 func TestSMTP(t *testing.T) {
 	w := newWorld(t, smtpStories)
-	tell(t, w, smtpStories, []service{{"smtp", []finder{(*run).smtp}}})
+	tell(t, w, smtpStories, "smtp", findSMTP)
 }
 
 var accessStories = []story{
@@ -167,7 +167,7 @@ var accessStories = []story{
 
 func TestMailAccess(t *testing.T) {
 	w := newWorld(t, accessStories)
-	tell(t, w, accessStories, []service{{"imap", []finder{(*run).mailAccess}}})
+	tell(t, w, accessStories, "imap", findMailAccess)
 }
 
 var autoconfigStories = []story{
@@ -182,5 +182,5 @@ var autoconfigStories = []story{
 
 func TestAutoconfig(t *testing.T) {
 	w := newWorld(t, autoconfigStories)
-	tell(t, w, autoconfigStories, []service{{"imap", []finder{(*run).autoconfig}}})
+	tell(t, w, autoconfigStories, "imap", findAutoconfig)
 }

@@ -21,37 +21,37 @@ var accessServices = []struct{ service, role, proto, spec string }{
 // mailAccess finds where mail programs connect. Most check the host they
 // connect to; those that keep to RFC 6186 and found it by insecure DNS check
 // the mail domain. Without records there is no rule: programs ask their user.
-func (r *run) mailAccess(ctx context.Context, s *section, name ServerName, _ []string) {
+func findMailAccess(ctx context.Context, l *lookup, s *section) {
 	var names []string
 	for _, a := range accessServices {
-		names = append(names, a.service+"._tcp."+name.Host)
+		names = append(names, a.service+"._tcp."+l.name.Host)
 	}
-	r.ahead(ctx, dns.TypeSRV, names...)
+	l.ahead(ctx, dns.TypeSRV, names...)
 	for _, a := range accessServices {
-		set := r.srv(ctx, a.service+"._tcp."+name.Host)
+		set := l.srv(ctx, a.service+"._tcp."+l.name.Host)
 		row := Requirement{Role: a.role, CheckedBy: "mail programs", Enforcement: Must}
-		r.byHostOrDomain(ctx, s, row, a.proto, set, name.Host, a.spec)
+		addByHostOrDomain(ctx, l, s, row, a.proto, set, l.name.Host, a.spec)
 	}
 }
 
 // byHostOrDomain adds two rows for each target: peers that check the host they
 // connect to, and those that check the domain they asked about.
-func (r *run) byHostOrDomain(ctx context.Context, s *section, row Requirement, proto string, set srvSet, domain, spec string) {
+func addByHostOrDomain(ctx context.Context, l *lookup, s *section, row Requirement, proto string, set srvSet, domain, spec string) {
 	row.Evidence = []Evidence{set.evidence(spec)}
-	r.faults(s, set)
+	reportSet(s, set)
 	if set.state != Found {
 		s.none(row, set.state, set.whyNot())
 		return
 	}
-	r.prefetch(ctx, set)
+	l.prefetch(ctx, set)
 	for _, t := range set.targets {
 		host := row
 		host.SNI, host.Accept = t.host, []string{t.host}
 		if proto == "https" {
 			host.HostHeader = hostPort(t.host, t.port)
 		}
-		at := r.locate(ctx, s, host, proto, t.host, t.port)
-		r.targetFaults(s, "SRV "+set.name, t.host, at, "RFC 2782")
+		at := addLocated(ctx, l, s, host, proto, t.host, t.port)
+		reportTarget(s, "SRV "+set.name, t.host, at, "RFC 2782")
 		if t.host == domain {
 			continue
 		}
@@ -61,28 +61,28 @@ func (r *run) byHostOrDomain(ctx context.Context, s *section, row Requirement, p
 		if set.secure {
 			plain.AlsoSome = []string{t.host}
 		}
-		r.locate(ctx, s, plain, proto, t.host, t.port)
+		addLocated(ctx, l, s, plain, proto, t.host, t.port)
 	}
 }
 
 // autoconfig finds the hosts that mail programs ask for settings.
-func (r *run) autoconfig(ctx context.Context, s *section, name ServerName, _ []string) {
+func findAutoconfig(ctx context.Context, l *lookup, s *section) {
 	for _, sub := range []string{"autoconfig", "autodiscover"} {
-		host := sub + "." + name.Host
+		host := sub + "." + l.name.Host
 		row := Requirement{
 			Role: sub, CheckedBy: "mail programs", Enforcement: Should,
 			SNI: host, Accept: []string{host}, HostHeader: host,
 		}
-		at := r.addresses(ctx, host)
+		at := l.addresses(ctx, host)
 		if at.state == Found {
-			r.locate(ctx, s, row, "https", host, 443)
+			addLocated(ctx, l, s, row, "https", host, 443)
 		} else {
 			s.none(row, at.state, at.why, at.evidence...)
 		}
 	}
-	set := r.srv(ctx, "_autodiscover._tcp."+name.Host)
+	set := l.srv(ctx, "_autodiscover._tcp."+l.name.Host)
 	row := Requirement{Role: "autodiscover by SRV", CheckedBy: "mail programs", Enforcement: Should, Evidence: []Evidence{set.evidence("MS-OXDISCO")}}
-	r.faults(s, set)
+	reportSet(s, set)
 	if set.state != Found {
 		s.none(row, set.state, set.whyNot())
 		return
@@ -90,7 +90,7 @@ func (r *run) autoconfig(ctx context.Context, s *section, name ServerName, _ []s
 	for _, t := range set.targets {
 		one := row
 		one.SNI, one.Accept, one.HostHeader = t.host, []string{t.host}, hostPort(t.host, t.port)
-		at := r.locate(ctx, s, one, "https", t.host, t.port)
-		r.targetFaults(s, "SRV "+set.name, t.host, at, "RFC 2782")
+		at := addLocated(ctx, l, s, one, "https", t.host, t.port)
+		reportTarget(s, "SRV "+set.name, t.host, at, "RFC 2782")
 	}
 }

@@ -26,30 +26,24 @@ const (
 // inStep names a step of server discovery.
 func inStep(step string) string { return "Matrix server-server API, server discovery, step " + step }
 
-// A supposition replaces a domain's well-known documents, to see what would be.
-type supposition struct {
-	server *ServerName // m.server; nil: there is no document
-	base   string      // base_url of the client document; empty: as it is
-}
-
 // federation follows the steps by which homeservers find each other.
-func (r *run) federation(ctx context.Context, s *section, name ServerName, _ []string) {
+func findFederation(ctx context.Context, l *lookup, s *section) {
 	row := Requirement{Role: "federation", CheckedBy: "Matrix servers", Enforcement: Must}
 	switch {
-	case name.IP.IsValid():
-		r.direct(ctx, s, row, "1", name)
-	case name.Port != 0:
-		r.direct(ctx, s, row, "2", name)
+	case l.name.IP.IsValid():
+		addServerName(ctx, l, s, row, "1", l.name)
+	case l.name.Port != 0:
+		addServerName(ctx, l, s, row, "2", l.name)
 	default:
-		r.delegation(ctx, s, row, name.Host)
+		addDelegation(ctx, l, s, row, l.name.Host)
 	}
-	if r.asks && len(r.supposed) == 0 {
-		r.askWho(ctx, s, name)
+	if l.asks && l.supposed == nil {
+		checkKeys(ctx, l, s)
 	}
 }
 
 // direct adds the row of a server name that says it all.
-func (r *run) direct(ctx context.Context, s *section, row Requirement, step string, name ServerName) {
+func addServerName(ctx context.Context, l *lookup, s *section, row Requirement, step string, name ServerName) {
 	row.Step, row.SNI, row.Accept, row.HostHeader = step, sni(name.Host), []string{name.Host}, name.String()
 	port := name.Port
 	says := "names the port"
@@ -57,12 +51,12 @@ func (r *run) direct(ctx context.Context, s *section, row Requirement, step stri
 		port, says = federationPort, "names no port: 8448"
 	}
 	row.Evidence = append(slices.Clone(row.Evidence), Evidence{What: "server name " + name.String(), Says: says, Spec: inStep(step)})
-	r.locate(ctx, s, row, "https", name.Host, port)
+	addLocated(ctx, l, s, row, "https", name.Host, port)
 }
 
 // delegation is steps 3 to 6.
-func (r *run) delegation(ctx context.Context, s *section, row Requirement, host string) {
-	doc := r.serverDocument(ctx, s, host)
+func addDelegation(ctx context.Context, l *lookup, s *section, row Requirement, host string) {
+	doc := fetchDelegation(ctx, l, s, host)
 	led := doc.evidence(inStep("3"))
 	row.Evidence = []Evidence{led}
 	for _, v := range doc.good() {
@@ -70,7 +64,7 @@ func (r *run) delegation(ctx context.Context, s *section, row Requirement, host 
 		if doc.Split {
 			one.When = "a peer reaches an address that serves this document"
 		}
-		r.delegated(ctx, s, one, v.value.(ServerName))
+		addDelegated(ctx, l, s, one, v.value.(ServerName))
 	}
 	missing := slices.ContainsFunc(doc.Visits, func(v Visit) bool { return v.State == Absent })
 	switch {
@@ -81,65 +75,65 @@ func (r *run) delegation(ctx context.Context, s *section, row Requirement, host 
 	case doc.State == Undetermined:
 		row.When = "the well-known document cannot be had, which is not known"
 	}
-	r.bySRV(ctx, s, row, host, [3]string{"4", "5", "6"})
+	addBySRV(ctx, l, s, row, host, [3]string{"4", "5", "6"})
 }
 
 // delegated is steps 3.1 to 3.5.
-func (r *run) delegated(ctx context.Context, s *section, row Requirement, to ServerName) {
+func addDelegated(ctx context.Context, l *lookup, s *section, row Requirement, to ServerName) {
 	switch {
 	case to.IP.IsValid():
-		r.direct(ctx, s, row, "3.1", to)
+		addServerName(ctx, l, s, row, "3.1", to)
 	case to.Port != 0:
-		r.direct(ctx, s, row, "3.2", to)
+		addServerName(ctx, l, s, row, "3.2", to)
 	default:
-		r.bySRV(ctx, s, row, to.Host, [3]string{"3.3", "3.4", "3.5"})
+		addBySRV(ctx, l, s, row, to.Host, [3]string{"3.3", "3.4", "3.5"})
 	}
 }
 
 // bySRV finds the servers of a name by SRV records, the registered service
 // before the deprecated one, or at the default port. The certificate is for
 // the name in each case, never for a target.
-func (r *run) bySRV(ctx context.Context, s *section, row Requirement, host string, steps [3]string) {
+func addBySRV(ctx context.Context, l *lookup, s *section, row Requirement, host string, steps [3]string) {
 	row.SNI, row.Accept, row.HostHeader = host, []string{host}, host
 	for i, service := range []string{"_matrix-fed._tcp.", "_matrix._tcp."} {
 		row.Step = steps[i]
-		set := r.srv(ctx, service+host)
+		set := l.srv(ctx, service+host)
 		if set.stop() {
 			if i == 1 && set.state == Found {
 				s.warn("publish the same records for _matrix-fed._tcp."+host+" too",
 					"SRV %s%s is deprecated: peers of the future may not ask for it", service, host)
 			}
-			r.follow(ctx, s, row, "https", set, inStep(steps[i]))
+			addTargets(ctx, l, s, row, "https", set, inStep(steps[i]))
 			return
 		}
 		row.Evidence = append(slices.Clone(row.Evidence), set.evidence(inStep(steps[i])))
 	}
 	row.Step, row.Default = steps[2], true
 	row.Evidence = append(row.Evidence, Evidence{What: "default of " + host, Says: fmt.Sprintf("port %d", federationPort), Spec: inStep(steps[2])})
-	r.locate(ctx, s, row, "https", host, federationPort)
+	addLocated(ctx, l, s, row, "https", host, federationPort)
 }
 
 // serverDocument gets /.well-known/matrix/server and adds the rows of the hosts
 // that serve it.
-func (r *run) serverDocument(ctx context.Context, s *section, host string) Document {
+func fetchDelegation(ctx context.Context, l *lookup, s *section, host string) *Document {
 	row := Requirement{
 		Role: "well-known", Step: "3", CheckedBy: "Matrix servers", Enforcement: Info,
 		SNI: host, Accept: []string{host}, HostHeader: host,
 	}
-	if sup, ok := r.supposed[host]; ok {
-		doc := suppose(r.addresses(ctx, host), host, sup)
-		doc.row(s, row, inStep("3"))
+	if l.supposed != nil && host == l.name.Host {
+		doc := suppose(l.addresses(ctx, host), host, *l.supposed)
+		addDocument(s, doc, row, inStep("3"))
 		return doc
 	}
-	doc := r.fetch(ctx, s, host, "/.well-known/matrix/server", true, maxDocument, readServer)
+	doc := fetch(ctx, l, s, host, "/.well-known/matrix/server", readServer)
 	for i := range doc.Visits {
 		v := &doc.Visits[i]
 		v.Lasts = wellKnownLife(*v, time.Now())
 	}
-	doc.row(s, row, inStep("3"))
-	doc.reports(s)
+	addDocument(s, doc, row, inStep("3"))
+	reportDocument(s, doc)
 	row.Enforcement = Must
-	doc.redirected(ctx, r, s, row)
+	addRedirects(ctx, l, s, doc, row)
 	for _, v := range doc.Visits {
 		if v.State == Absent && v.Status == http.StatusOK && v.Untrusted == "" && !bytes.HasPrefix(bytes.TrimSpace(v.body), []byte("<")) {
 			s.warn("correct it, or answer 404", "%s on %s is no document for homeservers, which go on without it: %s", doc.URL, v.Addr, v.Why)
@@ -153,22 +147,11 @@ func (r *run) serverDocument(ctx context.Context, s *section, host string) Docum
 	return doc
 }
 
-// row adds the row of the host that serves a document.
-func (d *Document) row(s *section, row Requirement, spec string) {
-	row.Endpoint, row.Addrs = Place{"https", row.Accept[0], 443}, d.site.addrs
-	row.State, row.Why = d.State, d.Why
-	if d.State == Found || d.hidden() != nil {
-		row.Enforcement = Must
-	}
-	row.Evidence = slices.Concat(row.Evidence, d.site.evidence, []Evidence{d.evidence(spec)})
-	s.add(row)
-}
-
 // suppose makes up a document.
-func suppose(at site, host string, sup supposition) Document {
-	d := Document{URL: "https://" + host + "/.well-known/matrix/server", State: Absent, Why: "supposed not to be there", site: at}
-	if sup.server != nil {
-		v := Visit{State: Found, Says: "m.server " + sup.server.String() + ", supposed", value: *sup.server, Lasts: wellKnownDefault}
+func suppose(at site, host string, sup Supposition) *Document {
+	d := &Document{URL: "https://" + host + "/.well-known/matrix/server", State: Absent, Why: "supposed not to be there", site: at}
+	if sup.Document != nil {
+		v := Visit{State: Found, Says: "m.server " + sup.Document.String() + ", supposed", value: *sup.Document, Lasts: wellKnownDefault}
 		d.State, d.Why, d.Visits = Found, "", []Visit{v}
 	}
 	return d

@@ -271,7 +271,7 @@ func documentStory(name, spec, body, conf string) story {
 
 func testFederation(t *testing.T, stories []story) {
 	w := newWorld(t, stories)
-	tell(t, w, stories, []service{{"matrix", []finder{(*run).federation}}})
+	tell(t, w, stories, "matrix", findFederation)
 }
 
 func TestFederation(t *testing.T)         { testFederation(t, federationStories) }

@@ -21,40 +21,40 @@ type clientDocument struct {
 }
 
 // matrixClient follows the steps by which clients find their homeserver.
-func (r *run) matrixClient(ctx context.Context, s *section, name ServerName, _ []string) {
+func findMatrixClient(ctx context.Context, l *lookup, s *section) {
 	row := Requirement{
 		Role: "client well-known", CheckedBy: "Matrix clients", Enforcement: Info,
-		SNI: sni(name.Host), Accept: []string{name.Host}, HostHeader: hostPort(name.Host, 443),
+		SNI: sni(l.name.Host), Accept: []string{l.name.Host}, HostHeader: hostPort(l.name.Host, 443),
 	}
-	var doc Document
-	if sup, ok := r.supposed[name.Host]; ok && sup.base != "" {
-		doc = supposeClient(r.addresses(ctx, name.Host), name.Host, sup.base)
+	var doc *Document
+	if l.supposed != nil && l.supposed.Client != "" {
+		doc = supposeClient(l.addresses(ctx, l.name.Host), l.name.Host, l.supposed.Client)
 	} else {
-		doc = r.fetch(ctx, s, name.Host, "/.well-known/matrix/client", true, maxDocument, readClient)
+		doc = fetch(ctx, l, s, l.name.Host, "/.well-known/matrix/client", readClient)
 	}
-	doc.row(s, row, clientSpec+", 3")
-	doc.reports(s)
+	addDocument(s, doc, row, clientSpec+", 3")
+	reportDocument(s, doc)
 	for _, v := range doc.Visits {
-		r.clientVisit(s, v)
+		reportClient(s, v)
 	}
 	row.Enforcement = Must
-	doc.redirected(ctx, r, s, row)
+	addRedirects(ctx, l, s, doc, row)
 	for _, v := range doc.good() {
 		c := v.value.(clientDocument)
 		led := doc.evidence(clientSpec + ", 3")
-		r.webRow(ctx, s, "client", Must, "Matrix clients", c.base, led)
-		r.webRow(ctx, s, "identity server", Should, "Matrix clients", c.identity, led)
+		addURL(ctx, l, s, "client", Must, "Matrix clients", c.base, led)
+		addURL(ctx, l, s, "identity server", Should, "Matrix clients", c.identity, led)
 		for _, u := range c.foci {
-			r.webRow(ctx, s, "rtc focus", Should, "Matrix clients", u, led)
+			addURL(ctx, l, s, "rtc focus", Should, "Matrix clients", u, led)
 		}
-		if r.asks && len(r.supposed) == 0 {
-			r.askVersions(ctx, s, c.base)
+		if l.asks && l.supposed == nil {
+			checkVersions(ctx, l, s, c.base)
 		}
 	}
 }
 
 // clientVisit reports what keeps clients from using what one address serves.
-func (r *run) clientVisit(s *section, v Visit) {
+func reportClient(s *section, v Visit) {
 	if len(v.via) > 0 {
 		s.warn("serve the document at that URL itself",
 			"%s redirects: clients follow that only since Matrix 1.20", v.via[0].url)
@@ -71,8 +71,8 @@ func (r *run) clientVisit(s *section, v Visit) {
 }
 
 // supposeClient makes up a client document.
-func supposeClient(at site, host, base string) Document {
-	d := Document{URL: "https://" + host + "/.well-known/matrix/client", State: Found, site: at}
+func supposeClient(at site, host, base string) *Document {
+	d := &Document{URL: "https://" + host + "/.well-known/matrix/client", State: Found, site: at}
 	u, err := parseURL(base, "https")
 	if err != nil {
 		d.State, d.Why = Absent, err.Error()
@@ -83,13 +83,13 @@ func supposeClient(at site, host, base string) Document {
 }
 
 // webRow adds the row of a URL; nil: none.
-func (r *run) webRow(ctx context.Context, s *section, role string, how Strictness, who string, u *url.URL, led Evidence) {
+func addURL(ctx context.Context, l *lookup, s *section, role string, how Strictness, who string, u *url.URL, led Evidence) {
 	if u == nil {
 		return
 	}
 	port, _ := portOf(u) // parseURL has seen it
 	host := u.Hostname()
-	r.locate(ctx, s, Requirement{
+	addLocated(ctx, l, s, Requirement{
 		Role: role, Enforcement: how, CheckedBy: who, SNI: sni(host), Accept: []string{host},
 		HostHeader: hostPort(host, port), Evidence: []Evidence{led},
 	}, "https", host, port)

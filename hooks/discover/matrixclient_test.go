@@ -99,5 +99,5 @@ var clientStories = []story{
 
 func TestMatrixClient(t *testing.T) {
 	w := newWorld(t, clientStories)
-	tell(t, w, clientStories, []service{{"matrix", []finder{(*run).matrixClient}}})
+	tell(t, w, clientStories, "matrix", findMatrixClient)
 }

@@ -42,7 +42,7 @@ var davStories = []story{
 
 func TestDAV(t *testing.T) {
 	w := newWorld(t, davStories)
-	tell(t, w, davStories, []service{{"caldav", []finder{(*run).dav}}})
+	tell(t, w, davStories, "caldav", findDAV)
 }
 
 var sipStories = []story{
@@ -72,7 +72,7 @@ var sipStories = []story{
 
 func TestSIP(t *testing.T) {
 	w := newWorld(t, sipStories)
-	tell(t, w, sipStories, []service{{"sip", []finder{(*run).sip}}})
+	tell(t, w, sipStories, "sip", findSIP)
 }
 
 var webStories = []story{
@@ -91,5 +91,5 @@ var webStories = []story{
 
 func TestWeb(t *testing.T) {
 	w := newWorld(t, webStories)
-	tell(t, w, webStories, []service{{"web", []finder{(*run).web}}})
+	tell(t, w, webStories, "web", findWeb)
 }

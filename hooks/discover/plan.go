@@ -4,12 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
-
-	"github.com/miekg/dns"
 )
 
 // The ways by which a Matrix domain can delegate.
@@ -106,36 +103,38 @@ func (p *Plan) Wait() time.Duration {
 	return sum
 }
 
-// Plan says what a move of a Matrix domain would change, and whether the
+// MakePlan says what a move of a Matrix domain would change, and whether the
 // certificate that it makes superfluous can be dropped. It asks DNS and the
 // domain's web server as Discover does, and the homeservers found who they
 // are. It changes nothing.
-func (d *Discoverer) Plan(ctx context.Context, domain string, goal Goal) (Plan, error) {
+func MakePlan(ctx context.Context, d *Discoverer, domain string, goal Goal) (Plan, error) {
 	if goal.To != ToWellKnown && goal.To != ToSRV {
 		return Plan{}, &GoalError{fmt.Sprintf("a move to %q", goal.To), "one of " + ToWellKnown + ", " + ToSRV}
 	}
-	r, err := d.begin(domain, nil, nil)
+	asking := *d
+	asking.Ask = true
+	s, err := asking.Begin(domain, nil, nil)
 	if err != nil {
 		return Plan{}, err
 	}
-	r.asks = true
-	if r.name.Port != 0 || r.name.IP.IsValid() {
+	name := s.Name()
+	if name.Port != 0 || name.IP.IsValid() {
 		return Plan{}, &GoalError{domain + " is a server name with a port or an address: homeservers ask for neither documents nor SRV records", "nothing can be moved"}
 	}
-	limited, cancel := context.WithTimeout(ctx, 2*orElse(d.Limit, DefaultLimit))
-	defer cancel()
-	p := Plan{Domain: r.name.Host, To: goal.To, Now: r.answer(limited)}
+	p := Plan{Domain: name.Host, To: goal.To}
+	if p.Now, err = s.Answer(ctx); err != nil {
+		return Plan{}, err
+	}
 	server, err := p.server(goal)
-	if err == nil {
-		p.Server = server.String()
-		p.After = p.with(r.supposing(p, server).answer(limited))
-	}
-	if ctx.Err() != nil {
-		return Plan{}, context.Cause(ctx)
-	}
 	if err != nil {
 		return Plan{}, err
 	}
+	p.Server = server.String()
+	after, err := s.Suppose(p.supposition(server)).Answer(ctx)
+	if err != nil {
+		return Plan{}, err
+	}
+	p.After = p.with(after)
 	p.compare()
 	if goal.To == ToWellKnown {
 		p.toWellKnown(server)
@@ -194,29 +193,16 @@ func (p *Plan) federation() []Requirement {
 	})
 }
 
-// supposing is a run in a world where the move is made.
-func (r *run) supposing(p Plan, server ServerName) *run {
-	after := &run{
-		d: r.d, name: r.name, domain: r.domain, services: services[:1], from: r.from,
-		resolveTo: r.resolveTo, log: r.log, slots: r.slots, visits: r.visits, replies: maps.Clone(r.replies),
+// supposition is the world where the move is made.
+func (p *Plan) supposition(server ServerName) Supposition {
+	if p.To == ToSRV {
+		return Supposition{SRV: &server}
 	}
-	sup := supposition{}
-	if p.To == ToWellKnown {
-		sup.server = &server
-		if p.document("client") == nil {
-			sup.base = "https://" + (ServerName{Host: server.Host, IP: server.IP}).String()
-		}
-	} else {
-		for _, service := range []string{"_matrix-fed._tcp.", "_matrix._tcp."} {
-			name := service + r.name.Host
-			srv := &dns.SRV{Hdr: dns.RR_Header{Name: dns.Fqdn(name), Rrtype: dns.TypeSRV, Class: dns.ClassINET}, Priority: 10, Port: server.Port, Target: dns.Fqdn(server.Host)}
-			done := make(chan struct{})
-			close(done)
-			after.replies[question{name, dns.TypeSRV}] = &onceReply{done, reply{name: name, kind: dns.TypeSRV, state: Found, rrs: []dns.RR{srv}, from: "supposed"}}
-		}
+	sup := Supposition{Document: &server}
+	if p.document("client") == nil {
+		sup.Client = "https://" + (ServerName{Host: server.Host, IP: server.IP}).String()
 	}
-	after.supposed = map[string]supposition{r.name.Host: sup}
-	return after
+	return sup
 }
 
 // document is today's well-known document for "server" or "client" if it can

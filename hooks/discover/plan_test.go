@@ -76,7 +76,7 @@ func expired(server string) []site9 {
 
 func plan(t *testing.T, w *world, domain string, g Goal) Plan {
 	t.Helper()
-	p, err := w.discoverer().Plan(t.Context(), domain, g)
+	p, err := MakePlan(t.Context(), w.discoverer(), domain, g)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func TestPlanOthers(t *testing.T) {
 		t.Errorf("then several.test is needed on %s", got)
 	}
 	// Where an address is delegated to, there is no host to write into SRV records.
-	if _, err := w.discoverer().Plan(t.Context(), "moved-to-address.test", Goal{To: ToSRV}); err == nil || !strings.Contains(err.Error(), "nothing names another host") {
+	if _, err := MakePlan(t.Context(), w.discoverer(), "moved-to-address.test", Goal{To: ToSRV}); err == nil || !strings.Contains(err.Error(), "nothing names another host") {
 		t.Errorf("error %v", err)
 	}
 	if p = plan(t, w, "moved-to-address.test", Goal{To: ToWellKnown, Since: time.Now().Add(-1000 * time.Hour)}); !p.Safe || p.Server != "127.1.17.2:8448" {
@@ -75,7 +75,7 @@ func TestPlanErrors(t *testing.T) {
 		{"founding.test", Goal{To: ToSRV, Server: "a b:1"}, "cannot be in a host name"},
 		{"nothing-at-all.test", Goal{To: ToWellKnown}, "nothing names another host"},
 	} {
-		_, err := w.discoverer().Plan(t.Context(), tt.domain, tt.goal)
+		_, err := MakePlan(t.Context(), w.discoverer(), tt.domain, tt.goal)
 		var remedy interface{ Remedy() string }
 		if !errors.As(err, &remedy) || remedy.Remedy() == "" || !strings.Contains(err.Error(), tt.part) {
 			t.Errorf("%s %+v: %v", tt.domain, tt.goal, err)

@@ -25,7 +25,7 @@ type reply struct {
 }
 
 // resolve asks DNS, once for each question in one Discover.
-func (r *run) resolve(ctx context.Context, name string, kind uint16) reply {
+func (r *Resolver) resolve(ctx context.Context, name string, kind uint16) reply {
 	key := question{canonical(name), kind}
 	r.mu.Lock()
 	once := r.replies[key]
@@ -54,7 +54,7 @@ type onceReply struct {
 
 // chase follows aliases that the resolver has not followed itself, as an
 // authoritative server does not when they lead out of its zones.
-func (r *run) chase(ctx context.Context, name string, kind uint16) reply {
+func (r *Resolver) chase(ctx context.Context, name string, kind uint16) reply {
 	rep := reply{name: name, kind: kind, lasts: -1, secure: true}
 	for range maxAliases {
 		owner := rep.owner()

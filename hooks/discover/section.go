@@ -3,11 +3,29 @@ package discover
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"keypaird/renew/textfmt"
 )
+
+// A lookup is what finders look things up with, and for whom.
+type lookup struct {
+	*Resolver
+	*Fetcher
+	name       ServerName // the domain
+	components []string
+	asks       bool // homeservers, who they are
+	supposed   *Supposition
+}
+
+// A Supposition is what would be published, in place of what is.
+type Supposition struct {
+	Document *ServerName // m.server; nil: there is no such document
+	Client   string      // base_url of the client document; empty: as it is
+	SRV      *ServerName // where the SRV records of Matrix lead; nil: as they are
+}
 
 // A section is what one finder found, in its order. It is used by one
 // goroutine at a time.
@@ -68,8 +86,8 @@ func (s *section) none(row Requirement, state State, why string, led ...Evidence
 }
 
 // locate adds a row for an endpoint that something named, with its addresses.
-func (r *run) locate(ctx context.Context, s *section, row Requirement, proto, host string, port uint16) site {
-	at := r.addresses(ctx, host)
+func addLocated(ctx context.Context, l *lookup, s *section, row Requirement, proto, host string, port uint16) site {
+	at := l.addresses(ctx, host)
 	row.Endpoint = Place{Proto: proto, Host: host, Port: port}
 	row.State, row.Why, row.Addrs = at.state, at.why, at.addrs
 	row.Evidence = append(slices.Clone(row.Evidence), at.evidence...)
@@ -83,21 +101,21 @@ func (r *run) locate(ctx context.Context, s *section, row Requirement, proto, ho
 // follow adds a row for each target of an SRV set that was found, and says
 // what is wrong with them. An SRV set that was not found gives one row that
 // says so.
-func (r *run) follow(ctx context.Context, s *section, row Requirement, proto string, set srvSet, spec string) {
+func addTargets(ctx context.Context, l *lookup, s *section, row Requirement, proto string, set srvSet, spec string) {
 	row.Evidence = append(slices.Clone(row.Evidence), set.evidence(spec))
-	r.faults(s, set)
+	reportSet(s, set)
 	if set.state != Found {
 		s.none(row, set.state, set.whyNot())
 		return
 	}
-	r.prefetch(ctx, set)
+	l.prefetch(ctx, set)
 	for _, t := range set.targets {
-		at := r.locate(ctx, s, row, proto, t.host, t.port)
-		r.targetFaults(s, "SRV "+set.name, t.host, at, "RFC 2782")
+		at := addLocated(ctx, l, s, row, proto, t.host, t.port)
+		reportTarget(s, "SRV "+set.name, t.host, at, "RFC 2782")
 	}
 }
 
-func (r *run) faults(s *section, set srvSet) {
+func reportSet(s *section, set srvSet) {
 	for _, f := range set.faults {
 		s.fail("correct the record", "%s", f)
 	}
@@ -108,13 +126,76 @@ func (r *run) faults(s *section, set srvSet) {
 
 // targetFaults: the target of SRV and MX records has an address and is not an
 // alias.
-func (r *run) targetFaults(s *section, record, host string, at site, rfc string) {
+func reportTarget(s *section, record, host string, at site, rfc string) {
 	switch {
 	case at.alias != "":
 		s.warn(fmt.Sprintf("name %s in the record", at.alias),
 			"%s names %s, which is an alias of %s: %s forbids it and some peers refuse it", record, host, at.alias, rfc)
 	case at.state == Absent:
 		s.fail("publish its address or correct the record", "%s names %s: %s", record, host, at.why)
+	}
+}
+
+// fetch gets a well-known document of a host and keeps it.
+func fetch(ctx context.Context, l *lookup, s *section, host, path string, read reader) *Document {
+	return s.keep(l.document(ctx, host, path, true, maxDocument, read))
+}
+
+// keep adds a document.
+func (s *section) keep(d Document) *Document {
+	d.Service = s.service
+	s.documents = append(s.documents, d)
+	return &d
+}
+
+// addDocument adds the row of the host that serves a document.
+func addDocument(s *section, d *Document, row Requirement, spec string) {
+	row.Endpoint, row.Addrs = Place{"https", row.Accept[0], 443}, d.site.addrs
+	row.State, row.Why = d.State, d.Why
+	if d.State == Found || d.hidden() != nil {
+		row.Enforcement = Must
+	}
+	row.Evidence = slices.Concat(row.Evidence, d.site.evidence, []Evidence{d.evidence(spec)})
+	s.add(row)
+}
+
+// reportDocument notes what is wrong with a document whatever it says.
+func reportDocument(s *section, d *Document) {
+	if d.Split {
+		s.fail("serve the same document on every address, or take the address out of DNS",
+			"split brain: the addresses of %s do not agree: %s", d.URL, d.each())
+	}
+	if v := d.hidden(); v != nil {
+		s.fail("renew or correct the certificate of that host",
+			"%s is there, but peers do not take it from %s: its certificate is not trusted: %s", d.URL, v.Addr, v.Untrusted)
+	}
+	if list := d.unjudged(); len(list) > 0 {
+		s.doubt("look again from elsewhere", "%s could not be judged from here: %s", d.URL, strings.Join(list, "; "))
+	}
+	if d.site.partly != "" {
+		s.doubt("ask again, or ask another resolver", "not all addresses of %s are known: %s", d.URL, d.site.partly)
+	}
+}
+
+// addRedirects adds a row for every host that a redirect led to: each shows a
+// certificate of its own.
+func addRedirects(ctx context.Context, l *lookup, s *section, d *Document, row Requirement) {
+	for _, v := range d.Visits {
+		hops := v.hops()
+		for i, h := range hops {
+			host := h.url.Hostname()
+			if i == 0 || host == hops[0].url.Hostname() {
+				continue
+			}
+			port, _ := portOf(h.url) // it was looked at before
+			led := row
+			led.Role += " redirect"
+			led.SNI, led.Accept, led.HostHeader = sni(host), []string{host}, hostPort(host, port)
+			led.Evidence = append(slices.Clone(row.Evidence), Evidence{
+				What: clean(hops[i-1].url.String()), Says: fmt.Sprintf("%d, redirects to %s", hops[i-1].status, clean(h.url.String())), From: v.Addr.String(), Spec: "RFC 9110, 15.4",
+			})
+			addLocated(ctx, l, s, led, "https", host, port)
+		}
 	}
 }
 
@@ -134,3 +215,11 @@ func sentence(reasons ...string) string {
 
 // clean makes one short, printable line of another machine's text.
 func clean(s string) string { return textfmt.OneLine(s, 500) }
+
+// sni is what is sent for a host: nothing for an IP address (RFC 6066, 3).
+func sni(host string) string {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return ""
+	}
+	return host
+}

@@ -136,13 +136,13 @@ func TestFederationByName(t *testing.T) {
 		{"[2001:db8::7]:8449", "step 1: IPv6 with a port", "federation/1 https:[2001:db8::7]:8449 accept=2001:db8::7 host=[2001:db8::7]:8449 must found"},
 		{"named.test:8448", "step 2: host and port: no document, no SRV; Host with the port, certificate for the host", "federation/2 https:named.test:8448 sni=named.test accept=named.test host=named.test:8448 must found"},
 	} {
-		r, err := w.discoverer().begin(tt.name, nil, nil)
+		r, err := w.discoverer().Begin(tt.name, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.services = []service{{"matrix", []finder{(*run).federation}}}
-		a := r.answer(t.Context())
-		if len(a.Requirements) != 1 || line(r.name.Host, a.Requirements[0]) != tt.want {
+		r.only("matrix", findFederation)
+		a := answered(t, r)
+		if len(a.Requirements) != 1 || line(r.Name().Host, a.Requirements[0]) != tt.want {
 			t.Errorf("%s (%s): %+v, want %s", tt.name, tt.spec, a.Requirements, tt.want)
 		}
 		if len(a.Documents) > 0 {

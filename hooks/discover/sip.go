@@ -11,37 +11,37 @@ const sipsPort = 5061
 
 // sip finds where SIP over TLS connects (RFC 3263, section 4). The certificate
 // is for the domain of the SIP URI, and no wildcard (RFC 5922, 7.1 and 7.2).
-func (r *run) sip(ctx context.Context, s *section, name ServerName, _ []string) {
+func findSIP(ctx context.Context, l *lookup, s *section) {
 	row := Requirement{
 		Role: "sips", CheckedBy: "SIP servers and phones", Enforcement: Must,
-		SNI: name.Host, Accept: []string{name.Host}, NoWildcard: true,
+		SNI: l.name.Host, Accept: []string{l.name.Host}, NoWildcard: true,
 	}
-	naptr := r.resolve(ctx, name.Host, dns.TypeNAPTR)
+	naptr := l.resolve(ctx, l.name.Host, dns.TypeNAPTR)
 	row.Evidence = []Evidence{naptr.evidence("RFC 3263, 4.1")}
 	if naptr.state == Undetermined {
-		s.warn("ask again, or ask another resolver", "NAPTR %s: %s", name.Host, naptr.why)
-		s.none(row, Undetermined, "NAPTR "+name.Host+": "+naptr.why)
+		s.warn("ask again, or ask another resolver", "NAPTR %s: %s", l.name.Host, naptr.why)
+		s.none(row, Undetermined, "NAPTR "+l.name.Host+": "+naptr.why)
 		return
 	}
 	services := sipServices(naptr)
 	if len(services) == 0 {
 		if naptr.state == Found && namesSIP(naptr) {
-			s.none(row, Absent, "NAPTR "+name.Host+" names no service over TLS")
+			s.none(row, Absent, "NAPTR "+l.name.Host+" names no service over TLS")
 			return
 		}
-		services = []string{"_sips._tcp." + name.Host}
+		services = []string{"_sips._tcp." + l.name.Host}
 	}
 	for _, service := range services {
-		set := r.srv(ctx, service)
+		set := l.srv(ctx, service)
 		if set.stop() {
-			r.follow(ctx, s, row, "tls", set, "RFC 3263, 4.1 and 4.2")
+			addTargets(ctx, l, s, row, "tls", set, "RFC 3263, 4.1 and 4.2")
 			continue
 		}
 		one := row
 		one.Default = true
 		one.Evidence = append(one.Evidence, set.evidence("RFC 3263, 4.1"),
-			Evidence{What: "default of " + name.Host, Says: "port 5061", Spec: "RFC 3263, 4.2"})
-		r.locate(ctx, s, one, "tls", name.Host, sipsPort)
+			Evidence{What: "default of " + l.name.Host, Says: "port 5061", Spec: "RFC 3263, 4.2"})
+		addLocated(ctx, l, s, one, "tls", l.name.Host, sipsPort)
 	}
 }
 

@@ -22,17 +22,17 @@ type mxSet struct {
 
 // smtp finds where mail for the domain is sent. Nobody checks the names there
 // unless the domain asks for it, by MTA-STS (RFC 8461) or DANE (RFC 7672).
-func (r *run) smtp(ctx context.Context, s *section, name ServerName, _ []string) {
-	policy := r.mtaSTS(ctx, s, name.Host)
-	mx := r.mx(ctx, s, name.Host)
+func findSMTP(ctx context.Context, l *lookup, s *section) {
+	policy := findPolicy(ctx, l, s, l.name.Host)
+	mx := findMX(ctx, l, s, l.name.Host)
 	row := Requirement{Role: "mx", CheckedBy: "sending mail servers", Evidence: []Evidence{mx.evidence("RFC 5321, 5.1")}}
 	if mx.state != Found {
-		s.none(row, mx.state, "MX "+name.Host+": "+mx.why)
+		s.none(row, mx.state, "MX "+l.name.Host+": "+mx.why)
 		return
 	}
 	if mx.implicit {
 		row.Default = true
-		row.Evidence = append(row.Evidence, Evidence{What: "default of " + name.Host, Says: "the domain is its own mail server", Spec: "RFC 5321, 5.1"})
+		row.Evidence = append(row.Evidence, Evidence{What: "default of " + l.name.Host, Says: "the domain is its own mail server", Spec: "RFC 5321, 5.1"})
 	}
 	if policy.led.What != "" {
 		row.Evidence = append(row.Evidence, policy.led)
@@ -42,23 +42,23 @@ func (r *run) smtp(ctx context.Context, s *section, name ServerName, _ []string)
 		one.SNI, one.Accept = t.host, []string{t.host}
 		one.Enforcement, one.When = policy.strictness()
 		policy.judge(s, t.host)
-		at := r.locate(ctx, s, one, "smtp", t.host, smtpPort)
+		at := addLocated(ctx, l, s, one, "smtp", t.host, smtpPort)
 		if !mx.implicit {
-			r.targetFaults(s, "MX "+name.Host, t.host, at, "RFC 5321, 5.1")
+			reportTarget(s, "MX "+l.name.Host, t.host, at, "RFC 5321, 5.1")
 		}
-		r.dane(ctx, s, row, t.host, at, mx)
+		addDANE(ctx, l, s, row, t.host, at, mx)
 	}
 }
 
 // mx finds the mail hosts, all of them.
-func (r *run) mx(ctx context.Context, s *section, domain string) mxSet {
-	set := mxSet{reply: r.resolve(ctx, domain, dns.TypeMX)}
+func findMX(ctx context.Context, l *lookup, s *section, domain string) mxSet {
+	set := mxSet{reply: l.resolve(ctx, domain, dns.TypeMX)}
 	set.state = set.reply.state
 	switch {
 	case set.state == Undetermined:
 		s.warn("ask again, or ask another resolver", "MX %s: %s", domain, set.why)
 	case set.state == Absent && !strings.HasPrefix(set.why, "NXDOMAIN"):
-		at := r.addresses(ctx, domain)
+		at := l.addresses(ctx, domain)
 		set.implicit = true
 		set.state, set.why = at.state, sentence(set.why, at.why)
 		set.hosts = []target{{host: domain}}
@@ -106,13 +106,13 @@ const (
 )
 
 // mtaSTS finds the policy of a domain and the row of the host that serves it.
-func (r *run) mtaSTS(ctx context.Context, s *section, domain string) stsState {
+func findPolicy(ctx context.Context, l *lookup, s *section, domain string) stsState {
 	host := "mta-sts." + domain
 	row := Requirement{
 		Role: "mta-sts policy", CheckedBy: "sending mail servers", Enforcement: Info,
 		SNI: host, Accept: []string{host}, HostHeader: host,
 	}
-	txt := r.resolve(ctx, "_mta-sts."+domain, dns.TypeTXT)
+	txt := l.resolve(ctx, "_mta-sts."+domain, dns.TypeTXT)
 	row.Evidence = []Evidence{txt.evidence("RFC 8461, 3.1")}
 	if txt.state == Undetermined {
 		s.warn("ask again, or ask another resolver", "TXT _mta-sts.%s: %s", domain, txt.why)
@@ -126,14 +126,14 @@ func (r *run) mtaSTS(ctx context.Context, s *section, domain string) stsState {
 		s.none(row, Absent, "TXT _mta-sts."+domain+": "+why)
 		return stsState{}
 	}
-	doc := r.fetch(ctx, s, host, "/.well-known/mta-sts.txt", false, maxPolicy, readPolicy)
+	doc := s.keep(l.document(ctx, host, "/.well-known/mta-sts.txt", false, maxPolicy, readPolicy))
 	for i := range doc.Visits {
 		if p, ok := doc.Visits[i].value.(*stsPolicy); ok {
 			doc.Visits[i].Lasts = p.maxAge
 		}
 	}
-	doc.row(s, row, "RFC 8461, 3.2 and 3.3")
-	doc.reports(s)
+	addDocument(s, doc, row, "RFC 8461, 3.2 and 3.3")
+	reportDocument(s, doc)
 	if doc.State == Absent {
 		s.fail("serve the policy, with status 200 and a trusted certificate",
 			"MTA-STS: the policy of %s cannot be had: senders that do not know it yet act as if there were none: %s", domain, doc.Why)

@@ -62,16 +62,16 @@ func line(domain string, r Requirement) string {
 
 // tell looks for the services of every story and compares the rows with what
 // the story wants, all of them and in order.
-func tell(t *testing.T, w *world, stories []story, services []service) {
+func tell(t *testing.T, w *world, stories []story, service string, find finder) {
 	t.Helper()
 	for _, st := range stories {
 		t.Run(st.name, func(t *testing.T) {
-			r, err := w.discoverer().begin(st.domain, nil, st.components)
+			r, err := w.discoverer().Begin(st.domain, nil, st.components)
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.services = services
-			a := r.answer(t.Context())
+			r.only(service, find)
+			a := answered(t, r)
 			var got []string
 			for _, row := range a.Requirements {
 				got = append(got, line(st.domain, row))
@@ -218,4 +218,17 @@ func TestProblemsArePrintable(t *testing.T) {
 	if got := clean(strings.Repeat("ü", 1000)); len(got) > 500 {
 		t.Errorf("%d bytes", len(got))
 	}
+}
+
+// only has s run one finder.
+func (s *Session) only(name string, find finder) { s.services = []service{{name, []finder{find}}} }
+
+// answered is the answer of a session.
+func answered(t *testing.T, s *Session) Answer {
+	t.Helper()
+	a, err := s.Answer(context.WithoutCancel(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }

@@ -29,38 +29,38 @@ func (at side) plain(domain string) string { return "_" + at.name + "._tcp." + d
 
 // xmpp finds where clients and other servers connect. Components are domains
 // of their own for other servers; clients do not connect to them.
-func (r *run) xmpp(ctx context.Context, s *section, name ServerName, components []string) {
+func findXMPP(ctx context.Context, l *lookup, s *section) {
 	var names []string
 	for _, at := range xmppSides {
-		names = append(names, at.direct(name.Host), at.plain(name.Host))
+		names = append(names, at.direct(l.name.Host), at.plain(l.name.Host))
 	}
-	for _, c := range components {
+	for _, c := range l.components {
 		names = append(names, xmppSides[1].direct(c), xmppSides[1].plain(c))
 	}
-	r.ahead(ctx, dns.TypeSRV, names...)
+	l.ahead(ctx, dns.TypeSRV, names...)
 	for _, at := range xmppSides {
-		r.xmppDomain(ctx, s, at, name.Host)
+		addXMPPDomain(ctx, l, s, at, l.name.Host)
 	}
-	for _, c := range components {
-		r.xmppDomain(ctx, s, xmppSides[1], c)
+	for _, c := range l.components {
+		addXMPPDomain(ctx, l, s, xmppSides[1], c)
 	}
 }
 
 // xmppDomain finds the endpoints of a domain. The name is the domain's
 // whatever the records say (RFC 6120, section 13.7.2.1, and XEP-0368 for
 // direct TLS): SRV targets do only for peers that trust DNSSEC (RFC 7673).
-func (r *run) xmppDomain(ctx context.Context, s *section, at side, domain string) {
+func addXMPPDomain(ctx context.Context, l *lookup, s *section, at side, domain string) {
 	row := Requirement{
 		Role: at.role, Identity: domain, SNI: domain, Accept: []string{domain},
 		CheckedBy: at.who, Enforcement: Must, ClientAuth: at.name == "xmpp-server",
 	}
-	direct, plain := r.srv(ctx, at.direct(domain)), r.srv(ctx, at.plain(domain))
-	r.prefetch(ctx, direct, plain)
+	direct, plain := l.srv(ctx, at.direct(domain)), l.srv(ctx, at.plain(domain))
+	l.prefetch(ctx, direct, plain)
 	overTLS := row
 	overTLS.Role, overTLS.ALPN = at.role+" direct TLS", []string{at.name}
-	r.xmppRecords(ctx, s, overTLS, "tls", direct, "XEP-0368")
+	addXMPPTargets(ctx, l, s, overTLS, "tls", direct, "XEP-0368")
 	if plain.stop() {
-		r.xmppRecords(ctx, s, row, at.name, plain, "RFC 6120, 3.2.1")
+		addXMPPTargets(ctx, l, s, row, at.name, plain, "RFC 6120, 3.2.1")
 		return
 	}
 	row.Evidence = []Evidence{direct.evidence("XEP-0368"), plain.evidence("RFC 6120, 3.2.1")}
@@ -79,11 +79,11 @@ func (r *run) xmppDomain(ctx context.Context, s *section, at side, domain string
 	}
 	row.Default = true
 	row.Evidence = append(row.Evidence, Evidence{What: "default of " + domain, Says: fmt.Sprintf("port %d", at.port), Spec: fallback})
-	r.locate(ctx, s, row, at.name, domain, at.port)
+	addLocated(ctx, l, s, row, at.name, domain, at.port)
 }
 
 // xmppRecords adds the rows of an SRV set that is not absent.
-func (r *run) xmppRecords(ctx context.Context, s *section, row Requirement, proto string, set srvSet, spec string) {
+func addXMPPTargets(ctx context.Context, l *lookup, s *section, row Requirement, proto string, set srvSet, spec string) {
 	if set.state == Absent {
 		return // most domains have one of the two
 	}
@@ -95,11 +95,11 @@ func (r *run) xmppRecords(ctx context.Context, s *section, row Requirement, prot
 			if t.host != row.SNI {
 				secured.AlsoSome = []string{t.host}
 			}
-			r.follow(ctx, s, secured, proto, one, spec)
+			addTargets(ctx, l, s, secured, proto, one, spec)
 		}
 		if len(set.targets) > 0 {
 			return
 		}
 	}
-	r.follow(ctx, s, row, proto, set, spec)
+	addTargets(ctx, l, s, row, proto, set, spec)
 }

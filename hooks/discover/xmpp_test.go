@@ -67,7 +67,7 @@ var xmppStories = []story{
 
 func TestXMPP(t *testing.T) {
 	w := newWorld(t, xmppStories)
-	tell(t, w, xmppStories, []service{{"xmpp", []finder{(*run).xmpp}}})
+	tell(t, w, xmppStories, "xmpp", findXMPP)
 }
 
 const xrd = `<?xml version='1.0' encoding='utf-8'?>
@@ -111,5 +111,5 @@ var hostMetaStories = []story{
 
 func TestHostMeta(t *testing.T) {
 	w := newWorld(t, hostMetaStories)
-	tell(t, w, hostMetaStories, []service{{"xmpp", []finder{(*run).hostMeta}}})
+	tell(t, w, hostMetaStories, "xmpp", findHostMeta)
 }

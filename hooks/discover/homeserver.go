@@ -8,13 +8,12 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"sync"
 )
 
 // askWho asks the homeservers found for their keys, as peers do, and says which
 // of them are not the domain's. The name of the keys is the domain's whatever
 // the certificate is for.
-func (r *run) askWho(ctx context.Context, s *section, name ServerName) {
+func checkKeys(ctx context.Context, l *lookup, s *section) {
 	for _, row := range slices.Clone(s.rows) {
 		if row.Role != "federation" || row.State != Found {
 			continue
@@ -23,7 +22,7 @@ func (r *run) askWho(ctx context.Context, s *section, name ServerName) {
 			Scheme: "https", Path: "/_matrix/key/v2/server",
 			Host: hostPort(row.Accept[0], row.Endpoint.Port),
 		}
-		doc := r.askEach(ctx, s, row, u, readKeys)
+		doc := fetchEach(ctx, l, s, row, u, readKeys)
 		for _, v := range doc.Visits {
 			what := row.Endpoint.String() + " on " + v.Addr.String()
 			complain, doubt := s.fail, s.doubt
@@ -35,20 +34,20 @@ func (r *run) askWho(ctx context.Context, s *section, name ServerName) {
 				doubt("look again from elsewhere", "%s could not be asked for its keys: %s", what, v.Why)
 			case v.State != Found:
 				complain("check the proxy in front of the homeserver", "%s does not give the keys of a homeserver for %s: %s", what, row.HostHeader, v.Why)
-			case v.Says != name.String():
-				complain("check where the records and documents lead", "%s is the homeserver of %s, not of %s", what, v.Says, name)
+			case v.Says != l.name.String():
+				complain("check where the records and documents lead", "%s is the homeserver of %s, not of %s", what, v.Says, l.name)
 			}
 		}
 	}
 }
 
 // askVersions does as clients do with the base URL they were given.
-func (r *run) askVersions(ctx context.Context, s *section, base *url.URL) {
+func checkVersions(ctx context.Context, l *lookup, s *section, base *url.URL) {
 	u := base.JoinPath("_matrix/client/versions")
 	port, _ := portOf(base)
-	at := r.addresses(ctx, base.Hostname())
+	at := l.addresses(ctx, base.Hostname())
 	row := Requirement{Endpoint: Place{"https", base.Hostname(), port}, Addrs: at.addrs}
-	doc := r.askEach(ctx, s, row, u, readVersions)
+	doc := fetchEach(ctx, l, s, row, u, readVersions)
 	for _, v := range doc.Visits {
 		switch v.State {
 		case Undetermined:
@@ -59,23 +58,12 @@ func (r *run) askVersions(ctx context.Context, s *section, base *url.URL) {
 	}
 }
 
-// askEach gets a URL from every address of a row.
-func (r *run) askEach(ctx context.Context, s *section, row Requirement, u *url.URL, read reader) Document {
-	d := Document{Service: s.service, URL: u.String(), Visits: make([]Visit, len(row.Addrs))}
+// fetchEach gets a URL from every address of a row.
+func fetchEach(ctx context.Context, l *lookup, s *section, row Requirement, u *url.URL, read reader) *Document {
 	if len(row.Addrs) == 0 {
-		d.State, d.Why = row.State, row.Why
-		return d
+		return &Document{Service: s.service, URL: u.String(), State: row.State, Why: row.Why}
 	}
-	var wg sync.WaitGroup
-	for i, addr := range row.Addrs {
-		wg.Go(func() {
-			d.Visits[i] = judged(addr, r.visit(ctx, errand{u, row.HostHeader, addr, false, maxDocument}), read)
-		})
-	}
-	wg.Wait()
-	d.conclude()
-	s.documents = append(s.documents, d)
-	return d
+	return s.keep(l.documentAt(ctx, row.Addrs, errand{url: u, host: row.HostHeader, most: maxDocument}, read))
 }
 
 // readKeys reads whose keys they are. Signatures are the peers' business.

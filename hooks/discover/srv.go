@@ -57,11 +57,11 @@ type site struct {
 }
 
 // addresses finds out where a host is: as it was told, or else by DNS.
-func (r *run) addresses(ctx context.Context, host string) site {
+func (r *Resolver) addresses(ctx context.Context, host string) site {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return site{state: Found, addrs: []netip.Addr{ip}}
 	}
-	if given, ok := r.resolveTo[host]; ok && len(given) == 0 {
+	if given, ok := r.given[host]; ok && len(given) == 0 {
 		return site{state: Absent, why: host + " is supposed to have no address", evidence: []Evidence{{What: "address of " + host, State: Absent, Says: "none", From: "given"}}}
 	} else if ok {
 		texts := make([]string, 0, len(given))
@@ -81,7 +81,7 @@ func (r *run) addresses(ctx context.Context, host string) site {
 
 // prefetch looks up the addresses of all targets at once, so that time-outs
 // do not add up.
-func (r *run) prefetch(ctx context.Context, sets ...srvSet) {
+func (r *Resolver) prefetch(ctx context.Context, sets ...srvSet) {
 	var wg sync.WaitGroup
 	for _, set := range sets {
 		for _, t := range set.targets {
@@ -93,7 +93,7 @@ func (r *run) prefetch(ctx context.Context, sets ...srvSet) {
 
 // ahead asks several questions at once, so that the answers are there when they
 // are needed one after the other.
-func (r *run) ahead(ctx context.Context, kind uint16, names ...string) {
+func (r *Resolver) ahead(ctx context.Context, kind uint16, names ...string) {
 	var wg sync.WaitGroup
 	for _, name := range names {
 		wg.Go(func() { r.resolve(ctx, name, kind) })
@@ -182,7 +182,7 @@ type srvSet struct {
 }
 
 // srv looks up the targets of a service, all of them: each must serve.
-func (r *run) srv(ctx context.Context, name string) srvSet {
+func (r *Resolver) srv(ctx context.Context, name string) srvSet {
 	set := srvSet{reply: r.resolve(ctx, name, dns.TypeSRV)}
 	set.state = set.reply.state
 	if set.state != Found {
