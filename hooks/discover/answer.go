@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"keypaird/hooks/discover/records"
+	"keypaird/hooks/discover/web"
 	"keypaird/hooks/probe"
 )
 
@@ -21,16 +23,16 @@ const (
 // A Requirement is one row of an Answer: some peers go to an endpoint and want
 // to see a name there.
 type Requirement struct {
-	Service  string `json:"service"`             // one of Services
-	Role     string `json:"role"`                // what is there, such as "federation"
-	Identity string `json:"identity"`            // the domain or component whose service it is
-	Step     string `json:"step,omitempty"`      // of Matrix server discovery, such as "3.2"
-	State    State  `json:"state"`               //
-	Why      string `json:"why,omitempty"`       // the state is not Found
-	When     string `json:"when,omitempty"`      // peers come here only then; empty: always
-	Default  bool   `json:"default,omitempty"`   // nothing names this endpoint: peers try it for lack of a record
-	Endpoint Place  `json:"endpoint"`            // zero when there is none to name
-	Addrs    []Addr `json:"addresses,omitempty"` // where each is to be looked at
+	Service  string        `json:"service"`             // one of Services
+	Role     string        `json:"role"`                // what is there, such as "federation"
+	Identity string        `json:"identity"`            // the domain or component whose service it is
+	Step     string        `json:"step,omitempty"`      // of Matrix server discovery, such as "3.2"
+	State    records.State `json:"state"`               //
+	Why      string        `json:"why,omitempty"`       // the state is not Found
+	When     string        `json:"when,omitempty"`      // peers come here only then; empty: always
+	Default  bool          `json:"default,omitempty"`   // nothing names this endpoint: peers try it for lack of a record
+	Endpoint Place         `json:"endpoint"`            // zero when there is none to name
+	Addrs    []Addr        `json:"addresses,omitempty"` // where each is to be looked at
 
 	SNI         string     `json:"sni,omitempty"`         // empty: none is sent
 	Accept      []string   `json:"accept,omitempty"`      // the certificate is for any of these; empty: names do not matter
@@ -43,7 +45,7 @@ type Requirement struct {
 	CheckedBy   string     `json:"checked_by,omitempty"`
 	Enforcement Strictness `json:"enforcement,omitempty"`
 
-	Evidence []Evidence `json:"evidence"` // what led here, in the order it was asked
+	Evidence []records.Evidence `json:"evidence"` // what led here, in the order it was asked
 }
 
 // A Place is where an endpoint is, and how to get to TLS there.
@@ -76,14 +78,14 @@ type Problem struct {
 
 // An Answer is what one domain needs.
 type Answer struct {
-	Domain       string        `json:"domain"`
-	Services     []string      `json:"services"`
-	Components   []string      `json:"components,omitempty"`
-	Time         time.Time     `json:"time"`
-	Resolvers    []string      `json:"resolvers"`
-	Requirements []Requirement `json:"requirements"`
-	Documents    []Document    `json:"documents,omitempty"` // every one that was fetched
-	Problems     []Problem     `json:"problems,omitempty"`
+	Domain       string         `json:"domain"`
+	Services     []string       `json:"services"`
+	Components   []string       `json:"components,omitempty"`
+	Time         time.Time      `json:"time"`
+	Resolvers    []string       `json:"resolvers"`
+	Requirements []Requirement  `json:"requirements"`
+	Documents    []web.Document `json:"documents,omitempty"` // every one that was fetched
+	Problems     []Problem      `json:"problems,omitempty"`
 }
 
 // A Need is a name that some row accepts.
@@ -97,7 +99,7 @@ type Need struct {
 func (a Answer) Needs() []Need {
 	var list []Need
 	for _, r := range a.Requirements {
-		if r.Endpoint.Host == "" || r.State == Disabled {
+		if r.Endpoint.Host == "" || r.State == records.Disabled {
 			continue
 		}
 		for _, name := range r.Accept {
@@ -127,3 +129,23 @@ func (r Requirement) same(o Requirement) bool {
 	return r.Endpoint == o.Endpoint && r.SNI == o.SNI && slices.Equal(r.Accept, o.Accept) &&
 		r.HostHeader == o.HostHeader && slices.Equal(r.ALPN, o.ALPN) && len(r.TLSA) == len(o.TLSA)
 }
+
+// Parts of an Answer that the packages below make.
+type (
+	State      = records.State
+	Evidence   = records.Evidence
+	ServerName = records.ServerName
+	NameError  = records.NameError
+	Document   = web.Document
+)
+
+// The states of a row.
+const (
+	Found        = records.Found
+	Absent       = records.Absent
+	Disabled     = records.Disabled
+	Undetermined = records.Undetermined
+)
+
+// ParseServerName reads a server name as records.ParseServerName does.
+func ParseServerName(s string) (ServerName, error) { return records.ParseServerName(s) }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"keypaird/hooks/discover/records"
 	"keypaird/hooks/probe"
 )
 
@@ -38,14 +39,14 @@ func TestNeeds(t *testing.T) {
 	for _, n := range a.Needs() {
 		last := 0
 		for _, r := range n.For {
-			if r.State == Found && r.Enforcement == Must && !r.Default {
+			if r.State == records.Found && r.Enforcement == Must && !r.Default {
 				got[n.Name] = append(got[n.Name], r.Endpoint.String())
 			}
 			if rank(r.Enforcement) < last {
 				t.Errorf("%s: not strictest first", n.Name)
 			}
 			last = rank(r.Enforcement)
-			if !slices.Contains(r.Accept, n.Name) || r.State == Disabled {
+			if !slices.Contains(r.Accept, n.Name) || r.State == records.Disabled {
 				t.Errorf("%s is not for %s", n.Name, line(a.Domain, r))
 			}
 		}

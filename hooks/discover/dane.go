@@ -9,6 +9,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"keypaird/hooks/discover/records"
 	"keypaird/hooks/probe"
 )
 
@@ -29,42 +30,42 @@ func (t TLSA) String() string {
 	return fmt.Sprintf("%d %d %d %s", t.Usage, t.Selector, t.Matching, t.Data)
 }
 
-// dane adds the row of a mail host that has TLSA records. Senders look for them
+// addDANE adds the row of a mail host that has TLSA records. Senders look for them
 // only where DNSSEC vouches for the addresses (RFC 7672, section 2.2.2); where
 // it does not vouch for the MX records, some do (section 2.2.1).
-func addDANE(ctx context.Context, l *lookup, s *section, row Requirement, host string, at site, mx mxSet) {
-	if at.state != Found {
+func addDANE(ctx context.Context, l *lookup, s *section, row Requirement, host string, at records.Site, mx mxSet) {
+	if at.State != records.Found {
 		return
 	}
-	given := l.isGiven(host)
+	given := l.Given(host)
 	base, rep := findTLSA(ctx, l, host, at)
-	secured := at.secure || given
+	secured := at.Secure || given
 	row.Role, row.SNI, row.Accept, row.Enforcement = "mx DANE", base, nil, Should
-	if mx.secure {
+	if mx.Secure {
 		row.Enforcement = Must
 	}
-	row.Evidence = append(slices.Clone(row.Evidence), rep.evidence("RFC 7672, 2.2.3"))
+	row.Evidence = append(slices.Clone(row.Evidence), rep.Evidence("RFC 7672, 2.2.3"))
 	switch {
-	case rep.state == Absent, rep.state == Undetermined && !secured:
+	case rep.State == records.Absent, rep.State == records.Undetermined && !secured:
 		return
-	case rep.state == Undetermined:
-		s.fail("repair the DNSSEC of that zone", "TLSA %s: %s: senders that do DANE hold mail back", rep.name, rep.why)
-		s.none(row, Undetermined, "TLSA "+rep.name+": "+rep.why)
+	case rep.State == records.Undetermined:
+		s.fail("repair the DNSSEC of that zone", "TLSA %s: %s: senders that do DANE hold mail back", rep.Name, rep.Why)
+		s.none(row, records.Undetermined, "TLSA "+rep.Name+": "+rep.Why)
 		return
-	case !rep.secure || !secured:
+	case !rep.Secure || !secured:
 		s.warn("sign the zones of the mail host, or ask a resolver that validates",
-			"TLSA %s is published, but the resolver does not vouch for it and the host's addresses by DNSSEC: senders ignore it", rep.name)
+			"TLSA %s is published, but the resolver does not vouch for it and the host's addresses by DNSSEC: senders ignore it", rep.Name)
 		return
 	}
 	usable := false
 	names := []string{base} // RFC 7672, section 3.2.2
-	if mx.secure {
-		names = append(names, mx.name, mx.owner())
+	if mx.Secure {
+		names = append(names, mx.Name, mx.Owner())
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
 	strict := true
-	for _, rr := range rep.rrs {
+	for _, rr := range rep.RRs {
 		t := tlsaOf(rr.(*dns.TLSA))
 		if t.Usage == 2 {
 			t.Accept = names
@@ -77,28 +78,28 @@ func addDANE(ctx context.Context, l *lookup, s *section, row Requirement, host s
 	switch {
 	case !usable:
 		row.Enforcement = Info
-		s.warn("publish 3 1 1 records", "TLSA %s: no record can be used: senders encrypt, but check nothing", rep.name)
+		s.warn("publish 3 1 1 records", "TLSA %s: no record can be used: senders encrypt, but check nothing", rep.Name)
 	case strict:
 		row.Accept = names
 	}
 	addLocated(ctx, l, s, row, "smtp", host, smtpPort)
 }
 
-// tlsa looks for the records of a mail host: at its real name first if it is an
+// findTLSA looks for the records of a mail host: at its real name first if it is an
 // alias (RFC 7672, section 2.2.3).
-func findTLSA(ctx context.Context, l *lookup, host string, at site) (base string, rep reply) {
-	if at.alias != "" && at.secure {
-		if rep := l.resolve(ctx, "_25._tcp."+at.alias, dns.TypeTLSA); rep.state != Absent {
-			return at.alias, rep
+func findTLSA(ctx context.Context, l *lookup, host string, at records.Site) (base string, rep records.Reply) {
+	if at.Alias != "" && at.Secure {
+		if rep := l.Query(ctx, "_25._tcp."+at.Alias, dns.TypeTLSA); rep.State != records.Absent {
+			return at.Alias, rep
 		}
 	}
-	return host, l.resolve(ctx, "_25._tcp."+host, dns.TypeTLSA)
+	return host, l.Query(ctx, "_25._tcp."+host, dns.TypeTLSA)
 }
 
 // tlsaOf reads a record and says whether senders can use it.
 func tlsaOf(rr *dns.TLSA) TLSA {
 	t := TLSA{
-		Name: canonical(rr.Hdr.Name), Usage: rr.Usage, Selector: rr.Selector,
+		Name: records.Canonical(rr.Hdr.Name), Usage: rr.Usage, Selector: rr.Selector,
 		Matching: rr.MatchingType, Data: strings.ToLower(rr.Certificate),
 	}
 	raw, err := hex.DecodeString(t.Data)

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"keypaird/hooks/discover/records"
+	"keypaird/hooks/discover/web"
 )
 
 // Bounds that a Discoverer has when none are given.
@@ -106,10 +109,10 @@ func (d *Discoverer) Begin(domain string, names, components []string) (*Session,
 	}
 	s := &Session{d: d, limit: orElse(d.Limit, DefaultLimit)}
 	s.asks = d.Ask
-	s.Resolver = newResolver(d.Resolvers, d.Resolve, orElse(d.Query, DefaultQuery), log)
-	s.Fetcher = newFetcher(s.Resolver, d.Roots, orElse(d.Fetch, DefaultFetch), log)
+	s.Resolver = records.NewResolver(d.Resolvers, d.Resolve, orElse(d.Query, DefaultQuery), log)
+	s.Fetcher = web.NewFetcher(s.Resolver, d.Roots, orElse(d.Fetch, DefaultFetch), log)
 	var err error
-	if s.name, err = ParseServerName(strings.TrimSuffix(domain, ".")); err != nil {
+	if s.name, err = records.ParseServerName(strings.TrimSuffix(domain, ".")); err != nil {
 		return nil, err
 	}
 	if s.services, err = chosen(names); err != nil {
@@ -121,13 +124,13 @@ func (d *Discoverer) Begin(domain string, names, components []string) (*Session,
 	}
 	for _, svc := range s.services {
 		if literal && svc.name != "matrix" {
-			return nil, &NameError{domain, fmt.Sprintf("%q needs a domain, without a port", svc.name)}
+			return nil, &records.NameError{Name: domain, Why: fmt.Sprintf("%q needs a domain, without a port", svc.name)}
 		}
 	}
 	for _, c := range components {
-		c = canonical(c)
-		if why := notHost(c, false); why != "" {
-			return nil, &NameError{c, why}
+		c = records.Canonical(c)
+		if why := records.HostFault(c, false); why != "" {
+			return nil, &records.NameError{Name: c, Why: why}
 		}
 		if c != s.name.Host && !slices.Contains(s.components, c) {
 			s.components = append(s.components, c)
@@ -137,20 +140,20 @@ func (d *Discoverer) Begin(domain string, names, components []string) (*Session,
 }
 
 // Name returns the domain.
-func (s *Session) Name() ServerName { return s.name }
+func (s *Session) Name() records.ServerName { return s.name }
 
 // Suppose returns a Session for the Matrix services of the domain as they would
 // be. It goes by the replies of DNS that s has got.
 func (s *Session) Suppose(sup Supposition) *Session {
 	var names []string
-	var to ServerName
+	var to records.ServerName
 	if sup.SRV != nil {
 		to, names = *sup.SRV, []string{"_matrix-fed._tcp." + s.name.Host, "_matrix._tcp." + s.name.Host}
 	}
 	after := &Session{d: s.d, limit: s.limit, services: services[:1]}
 	after.name, after.supposed = s.name, &sup
-	after.Resolver = s.supposeSRV(names, to.Host, to.Port)
-	after.Fetcher = s.Fetcher.with(after.Resolver)
+	after.Resolver = s.SupposeSRV(names, to.Host, to.Port)
+	after.Fetcher = s.Fetcher.With(after.Resolver)
 	return after
 }
 
@@ -180,7 +183,7 @@ func chosen(names []string) ([]service, error) {
 func (s *Session) Answer(ctx context.Context) (Answer, error) {
 	limited, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
-	a := Answer{Domain: s.name.String(), Components: s.components, Time: time.Now().UTC(), Resolvers: s.serverList()}
+	a := Answer{Domain: s.name.String(), Components: s.components, Time: time.Now().UTC(), Resolvers: s.Servers()}
 	var sections []*section
 	var wg sync.WaitGroup
 	for _, svc := range s.services {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"keypaird/hooks/discover/records"
 )
 
 // freeAddr is where a test's DNS server listens: port 53 of an address of its
@@ -19,13 +21,13 @@ func freeAddr(t *testing.T, last int) string {
 	return fmt.Sprintf("127.2.0.%d:53", last)
 }
 
-func query(t *testing.T, d Discoverer, name string, kind uint16) reply {
+func query(t *testing.T, d Discoverer, name string, kind uint16) records.Reply {
 	t.Helper()
 	r, err := patiently(d).Begin("example.org", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.resolve(t.Context(), name, kind)
+	return r.Query(t.Context(), name, kind)
 }
 
 // What is long comes over TCP.
@@ -45,8 +47,8 @@ func TestTruncated(t *testing.T) {
 		}
 		w.WriteMsg(m)
 	})
-	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "long.test", dns.TypeTXT); rep.state != Found || len(rep.rrs) != maxRecords {
-		t.Errorf("%s %s with %d records, want %d", rep.state, rep.why, len(rep.rrs), maxRecords)
+	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "long.test", dns.TypeTXT); rep.State != records.Found || len(rep.RRs) != records.MaxRecords {
+		t.Errorf("%s %s with %d records, want %d", rep.State, rep.Why, len(rep.RRs), records.MaxRecords)
 	}
 }
 
@@ -57,7 +59,7 @@ func TestNoUDP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &dns.Server{Listener: ln, Handler: records("a.test. 60 IN A 192.0.2.1\n")}
+	s := &dns.Server{Listener: ln, Handler: fromZone("a.test. 60 IN A 192.0.2.1\n")}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -67,15 +69,15 @@ func TestNoUDP(t *testing.T) {
 		ln.Close()
 		<-done
 	})
-	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA); rep.state != Found {
-		t.Errorf("%s %s", rep.state, rep.why)
+	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA); rep.State != records.Found {
+		t.Errorf("%s %s", rep.State, rep.Why)
 	}
 }
 
 // Old servers do not understand EDNS (RFC 6891, section 7).
 func TestWithoutEDNS(t *testing.T) {
 	addr := freeAddr(t, 2)
-	plain := records("old.test. 60 IN A 192.0.2.1\n")
+	plain := fromZone("old.test. 60 IN A 192.0.2.1\n")
 	serveDNS(t, addr, func(w dns.ResponseWriter, q *dns.Msg) {
 		if q.IsEdns0() != nil {
 			m := new(dns.Msg)
@@ -85,8 +87,8 @@ func TestWithoutEDNS(t *testing.T) {
 		}
 		plain(w, q)
 	})
-	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "old.test", dns.TypeA); rep.state != Found {
-		t.Errorf("%s %s", rep.state, rep.why)
+	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "old.test", dns.TypeA); rep.State != records.Found {
+		t.Errorf("%s %s", rep.State, rep.Why)
 	}
 }
 
@@ -120,17 +122,17 @@ func TestNoAnswer(t *testing.T) {
 	for i, tt := range []struct {
 		name  string
 		serve dns.HandlerFunc
-		state State
+		state records.State
 		why   string
 	}{
-		{"SERVFAIL", refuse(dns.RcodeServerFailure), Undetermined, "SERVFAIL (DNSSEC Bogus)"},
-		{"REFUSED", refuse(dns.RcodeRefused), Undetermined, "REFUSED"},
-		{"NXDOMAIN", refuse(dns.RcodeNameError), Absent, "NXDOMAIN"},
-		{"no data", refuse(dns.RcodeSuccess), Absent, "no such record"},
-		{"nothing, from no resolver", shrug, Undetermined, "not a resolver for that name"},
-		{"a referral", refer, Undetermined, "refers to other servers"},
-		{"silence", func(dns.ResponseWriter, *dns.Msg) {}, Undetermined, "no answer"},
-		{"circles", records("a.test. 60 IN CNAME b.test.\nb.test. 60 IN CNAME a.test.\n"), Undetermined, "in circles"},
+		{"SERVFAIL", refuse(dns.RcodeServerFailure), records.Undetermined, "SERVFAIL (DNSSEC Bogus)"},
+		{"REFUSED", refuse(dns.RcodeRefused), records.Undetermined, "REFUSED"},
+		{"NXDOMAIN", refuse(dns.RcodeNameError), records.Absent, "NXDOMAIN"},
+		{"no data", refuse(dns.RcodeSuccess), records.Absent, "no such record"},
+		{"nothing, from no resolver", shrug, records.Undetermined, "not a resolver for that name"},
+		{"a referral", refer, records.Undetermined, "refers to other servers"},
+		{"silence", func(dns.ResponseWriter, *dns.Msg) {}, records.Undetermined, "no answer"},
+		{"circles", fromZone("a.test. 60 IN CNAME b.test.\nb.test. 60 IN CNAME a.test.\n"), records.Undetermined, "in circles"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			addr := freeAddr(t, 10+i)
@@ -144,8 +146,8 @@ func TestNoAnswer(t *testing.T) {
 				d.Query = 50 * time.Millisecond
 			}
 			rep := query(t, d, "a.test", dns.TypeA)
-			if rep.state != tt.state || !strings.Contains(rep.why, tt.why) {
-				t.Errorf("%s, %q, want %s, %q", rep.state, rep.why, tt.state, tt.why)
+			if rep.State != tt.state || !strings.Contains(rep.Why, tt.why) {
+				t.Errorf("%s, %q, want %s, %q", rep.State, rep.Why, tt.state, tt.why)
 			}
 		})
 	}
@@ -176,10 +178,10 @@ func TestAliasIsFollowed(t *testing.T) {
 		w.WriteMsg(m)
 	})
 	rep := query(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA)
-	if rep.state != Found || rep.owner() != "c.test" || rep.lasts != 20*time.Second {
+	if rep.State != records.Found || rep.Owner() != "c.test" || rep.TTL != 20*time.Second {
 		t.Errorf("%+v", rep)
 	}
-	if e := rep.evidence(""); e.Says != "alias of c.test: 192.0.2.1" {
+	if e := rep.Evidence(""); e.Says != "alias of c.test: 192.0.2.1" {
 		t.Errorf("evidence = %+v", e)
 	}
 }
@@ -193,10 +195,10 @@ func TestNextResolver(t *testing.T) {
 		m.RecursionAvailable = true
 		w.WriteMsg(m)
 	})
-	serveDNS(t, good, records("a.test. 60 IN A 192.0.2.1\n"))
+	serveDNS(t, good, fromZone("a.test. 60 IN A 192.0.2.1\n"))
 	rep := query(t, Discoverer{Resolvers: []string{"127.2.0.4", good}}, "a.test", dns.TypeA)
-	if rep.state != Found || rep.from != good {
-		t.Errorf("%s by %s: %s", rep.state, rep.from, rep.why)
+	if rep.State != records.Found || rep.From != good {
+		t.Errorf("%s by %s: %s", rep.State, rep.From, rep.Why)
 	}
 }
 
@@ -212,8 +214,8 @@ func TestOtherQuestion(t *testing.T) {
 		m.Answer = append(m.Answer, rr)
 		w.WriteMsg(m)
 	})
-	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA); rep.state != Undetermined || !strings.Contains(rep.why, "another question") {
-		t.Errorf("%s, %q", rep.state, rep.why)
+	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA); rep.State != records.Undetermined || !strings.Contains(rep.Why, "another question") {
+		t.Errorf("%s, %q", rep.State, rep.Why)
 	}
 }
 
@@ -228,18 +230,18 @@ func TestNegativeTTL(t *testing.T) {
 		m.Ns = append(m.Ns, rr)
 		w.WriteMsg(m)
 	})
-	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA); rep.lasts != 2*time.Minute {
-		t.Errorf("lasts %s, want 2m", rep.lasts)
+	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA); rep.TTL != 2*time.Minute {
+		t.Errorf("lasts %s, want 2m", rep.TTL)
 	}
 }
 
 func TestResolvers(t *testing.T) {
 	d := Discoverer{Resolvers: []string{"192.0.2.1", "192.0.2.2:5353", "2001:db8::1", "[2001:db8::2]", "[2001:db8::3]:54", "dns.example.org"}}
 	want := "192.0.2.1:53 192.0.2.2:5353 [2001:db8::1]:53 [2001:db8::2]:53 [2001:db8::3]:54 dns.example.org:53"
-	if got := strings.Join(serverAddrs(d.Resolvers), " "); got != want {
+	if got := strings.Join(records.ServerAddrs(d.Resolvers), " "); got != want {
 		t.Errorf("resolvers = %s, want %s", got, want)
 	}
-	for _, addr := range serverAddrs(nil) {
+	for _, addr := range records.ServerAddrs(nil) {
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			t.Error(err)
 		}

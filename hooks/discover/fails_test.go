@@ -8,12 +8,14 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"keypaird/hooks/discover/records"
 )
 
 // failing answers from zone file lines, but for the questions it cannot answer,
 // such as "MX example.org.".
 func failing(lines string, questions ...string) dns.HandlerFunc {
-	answer := records(lines)
+	answer := fromZone(lines)
 	return func(w dns.ResponseWriter, q *dns.Msg) {
 		asked := dns.TypeToString[q.Question[0].Qtype] + " " + strings.ToLower(q.Question[0].Name)
 		if !slices.Contains(questions, asked) {
@@ -76,24 +78,24 @@ func TestTooMany(t *testing.T) {
 	for i := range 40 {
 		zone = append(zone, fmt.Sprintf("d.test. 60 IN A 192.0.2.%d\nd.test. 60 IN MX 10 mx%02d.d.test.\n", 100-i, i))
 	}
-	serveDNS(t, "127.4.1.1:53", records(strings.Join(zone, "")))
+	serveDNS(t, "127.4.1.1:53", fromZone(strings.Join(zone, "")))
 	slices.Reverse(zone)
-	serveDNS(t, "127.4.1.2:53", records(strings.Join(zone, "")))
+	serveDNS(t, "127.4.1.2:53", fromZone(strings.Join(zone, "")))
 	d := patiently(Discoverer{Resolvers: []string{"127.4.1.1"}})
-	one := query(t, *d, "d.test", dns.TypeMX).evidence("").Says
-	if other := query(t, Discoverer{Resolvers: []string{"127.4.1.2"}}, "d.test", dns.TypeMX).evidence("").Says; one != other {
+	one := query(t, *d, "d.test", dns.TypeMX).Evidence("").Says
+	if other := query(t, Discoverer{Resolvers: []string{"127.4.1.2"}}, "d.test", dns.TypeMX).Evidence("").Says; one != other {
 		t.Errorf("one and the other order:\n%s\n%s", one, other)
 	}
 	r, err := d.Begin("d.test", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := r.addresses(t.Context(), "d.test")
-	if at.state != Found || len(at.addrs) != maxAddrs || at.partly != "there are more than the 16 that are looked at" {
+	at := r.Addresses(t.Context(), "d.test")
+	if at.State != records.Found || len(at.Addrs) != records.MaxAddrs || at.Incomplete != "there are more than the 16 that are looked at" {
 		t.Errorf("%+v", at)
 	}
-	if !slices.IsSortedFunc(at.addrs, netip.Addr.Compare) {
-		t.Errorf("addresses %v", at.addrs)
+	if !slices.IsSortedFunc(at.Addrs, netip.Addr.Compare) {
+		t.Errorf("addresses %v", at.Addrs)
 	}
 	a := ask(t, d, "d.test", "smtp")
 	if !slices.ContainsFunc(a.Problems, func(p Problem) bool { return p.Text == "MX d.test has 40 records: only 32 are looked at" }) {
@@ -112,25 +114,25 @@ func TestAddresses(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		host  string
-		state State
+		state records.State
 		addrs string
 		why   string
 	}{
-		{"a.test", Found, "192.0.2.1", ""},
-		{"192.0.2.9", Found, "192.0.2.9", ""},
-		{"2001:db8::9", Found, "2001:db8::9", ""},
-		{"given.test", Found, "127.0.0.9", ""},
-		{"none.test", Absent, "", "none.test is supposed to have no address"},
-		{"gone.test", Absent, "", "gone.test does not exist (NXDOMAIN)"},
-		{"x.test", Undetermined, "", "A of x.test: resolver 127.4.2.1:53: SERVFAIL"},
+		{"a.test", records.Found, "192.0.2.1", ""},
+		{"192.0.2.9", records.Found, "192.0.2.9", ""},
+		{"2001:db8::9", records.Found, "2001:db8::9", ""},
+		{"given.test", records.Found, "127.0.0.9", ""},
+		{"none.test", records.Absent, "", "none.test is supposed to have no address"},
+		{"gone.test", records.Absent, "", "gone.test does not exist (NXDOMAIN)"},
+		{"x.test", records.Undetermined, "", "A of x.test: resolver 127.4.2.1:53: SERVFAIL"},
 	} {
-		at := r.addresses(t.Context(), tt.host)
-		if at.state != tt.state || strings.Join(texts(at.addrs), ",") != tt.addrs || at.why != tt.why {
+		at := r.Addresses(t.Context(), tt.host)
+		if at.State != tt.state || strings.Join(texts(at.Addrs), ",") != tt.addrs || at.Why != tt.why {
 			t.Errorf("%s: %+v", tt.host, at)
 		}
 	}
 	// A host that is supposed to have no address serves no documents.
-	if a := answered(t, r); len(a.Documents) != 2 || a.Documents[0].State != Absent {
+	if a := answered(t, r); len(a.Documents) != 2 || a.Documents[0].State != records.Absent {
 		t.Errorf("documents %+v", a.Documents)
 	}
 }

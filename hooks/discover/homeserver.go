@@ -8,19 +8,22 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+
+	"keypaird/hooks/discover/records"
+	"keypaird/hooks/discover/web"
 )
 
-// askWho asks the homeservers found for their keys, as peers do, and says which
+// checkKeys asks the homeservers found for their keys, as peers do, and says which
 // of them are not the domain's. The name of the keys is the domain's whatever
 // the certificate is for.
 func checkKeys(ctx context.Context, l *lookup, s *section) {
 	for _, row := range slices.Clone(s.rows) {
-		if row.Role != "federation" || row.State != Found {
+		if row.Role != "federation" || row.State != records.Found {
 			continue
 		}
 		u := &url.URL{
 			Scheme: "https", Path: "/_matrix/key/v2/server",
-			Host: hostPort(row.Accept[0], row.Endpoint.Port),
+			Host: records.HostPort(row.Accept[0], row.Endpoint.Port),
 		}
 		doc := fetchEach(ctx, l, s, row, u, readKeys)
 		for _, v := range doc.Visits {
@@ -30,9 +33,9 @@ func checkKeys(ctx context.Context, l *lookup, s *section) {
 				complain, doubt = s.warn, s.warn
 			}
 			switch {
-			case v.State == Undetermined, v.Status == 0 && row.Default:
+			case v.State == records.Undetermined, v.Status == 0 && row.Default:
 				doubt("look again from elsewhere", "%s could not be asked for its keys: %s", what, v.Why)
-			case v.State != Found:
+			case v.State != records.Found:
 				complain("check the proxy in front of the homeserver", "%s does not give the keys of a homeserver for %s: %s", what, row.HostHeader, v.Why)
 			case v.Says != l.name.String():
 				complain("check where the records and documents lead", "%s is the homeserver of %s, not of %s", what, v.Says, l.name)
@@ -41,53 +44,53 @@ func checkKeys(ctx context.Context, l *lookup, s *section) {
 	}
 }
 
-// askVersions does as clients do with the base URL they were given.
+// checkVersions does as clients do with the base URL they were given.
 func checkVersions(ctx context.Context, l *lookup, s *section, base *url.URL) {
 	u := base.JoinPath("_matrix/client/versions")
-	port, _ := portOf(base)
-	at := l.addresses(ctx, base.Hostname())
-	row := Requirement{Endpoint: Place{"https", base.Hostname(), port}, Addrs: at.addrs}
+	port, _ := web.PortOf(base)
+	at := l.Addresses(ctx, base.Hostname())
+	row := Requirement{Endpoint: Place{"https", base.Hostname(), port}, Addrs: at.Addrs}
 	doc := fetchEach(ctx, l, s, row, u, readVersions)
 	for _, v := range doc.Visits {
 		switch v.State {
-		case Undetermined:
+		case records.Undetermined:
 			s.warn("look again from elsewhere", "%s could not be asked on %s: %s", u, v.Addr, v.Why)
-		case Absent:
+		case records.Absent:
 			s.fail("check base_url and the proxy in front of the homeserver", "%s on %s: clients stop with an error: %s", u, v.Addr, v.Why)
 		}
 	}
 }
 
 // fetchEach gets a URL from every address of a row.
-func fetchEach(ctx context.Context, l *lookup, s *section, row Requirement, u *url.URL, read reader) *Document {
+func fetchEach(ctx context.Context, l *lookup, s *section, row Requirement, u *url.URL, read web.Parser) *web.Document {
 	if len(row.Addrs) == 0 {
-		return &Document{Service: s.service, URL: u.String(), State: row.State, Why: row.Why}
+		return &web.Document{Service: s.service, URL: u.String(), State: row.State, Why: row.Why}
 	}
-	return s.keep(l.documentAt(ctx, row.Addrs, errand{url: u, host: row.HostHeader, most: maxDocument}, read))
+	return s.keep(l.DocumentAt(ctx, row.Addrs, web.FetchRequest{URL: u, Host: row.HostHeader, MaxBytes: web.MaxDocument}, read))
 }
 
 // readKeys reads whose keys they are. Signatures are the peers' business.
-func readKeys(p page) (string, any, error) {
-	if p.status != http.StatusOK {
-		return "", nil, errStatus(p.status)
+func readKeys(p web.Response) (string, any, error) {
+	if p.Code != http.StatusOK {
+		return "", nil, web.StatusError(p.Code)
 	}
-	fields, err := object(p.body)
+	fields, err := object(p.Body)
 	var name string
 	if err != nil || json.Unmarshal(fields["server_name"], &name) != nil {
 		return "", nil, errors.New(`no "server_name" in it`)
 	}
-	if _, err := ParseServerName(name); err != nil {
+	if _, err := records.ParseServerName(name); err != nil {
 		return "", nil, err
 	}
 	return name, name, nil
 }
 
 // readVersions reads the list of versions a client looks for.
-func readVersions(p page) (string, any, error) {
-	if p.status != http.StatusOK {
-		return "", nil, errStatus(p.status)
+func readVersions(p web.Response) (string, any, error) {
+	if p.Code != http.StatusOK {
+		return "", nil, web.StatusError(p.Code)
 	}
-	fields, err := object(p.body)
+	fields, err := object(p.Body)
 	var versions []string
 	if err != nil || json.Unmarshal(fields["versions"], &versions) != nil || len(versions) == 0 {
 		return "", nil, errors.New(`no "versions" in it`)

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"keypaird/hooks/discover/records"
 )
 
 // swallow reads a request, so that the answer is not before the question.
@@ -57,8 +59,8 @@ func trickle(c net.Conn, text string) {
 }
 
 // patience is short only where time is what ends it.
-func patience(s State) time.Duration {
-	if s == Undetermined {
+func patience(s records.State) time.Duration {
+	if s == records.Undetermined {
 		return 300 * time.Millisecond
 	}
 	return 30 * time.Second
@@ -71,36 +73,36 @@ func TestHostileServers(t *testing.T) {
 	for i, tt := range []struct {
 		name  string
 		serve func(c net.Conn)
-		state State
+		state records.State
 		why   string
 	}{
-		{"a gigabyte", func(c net.Conn) { io.WriteString(c, ok+"Content-Length: 1073741824\r\n\r\n"); pour(c, " ", &poured) }, Absent, "more than 51200 bytes"},
-		{"no end", func(c net.Conn) { io.WriteString(c, ok+"\r\n"); pour(c, "{", &poured) }, Absent, "more than 51200 bytes"},
+		{"a gigabyte", func(c net.Conn) { io.WriteString(c, ok+"Content-Length: 1073741824\r\n\r\n"); pour(c, " ", &poured) }, records.Absent, "more than 51200 bytes"},
+		{"no end", func(c net.Conn) { io.WriteString(c, ok+"\r\n"); pour(c, "{", &poured) }, records.Absent, "more than 51200 bytes"},
 		{"chunks", func(c net.Conn) {
 			io.WriteString(c, ok+"Transfer-Encoding: chunked\r\n\r\n")
 			pour(c, "1;ext="+strings.Repeat("e", 1000)+"\r\nx\r\n", &poured)
-		}, Absent, ""},
-		{"headers", func(c net.Conn) { io.WriteString(c, ok); pour(c, "X-Header: x\r\n", &poured) }, Absent, "header"},
-		{"one header", func(c net.Conn) { io.WriteString(c, ok+"X-Header: "); pour(c, "x", &poured) }, Absent, "header"},
-		{"status line", func(c net.Conn) { pour(c, "HTTP/1.1 ", &poured) }, Absent, ""},
-		{"early hints", func(c net.Conn) { pour(c, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", &poured) }, Absent, ""},
-		{"slow headers", func(c net.Conn) { trickle(c, ok+"X-Header: ") }, Undetermined, "no whole answer in time"},
-		{"slow body", func(c net.Conn) { trickle(c, ok+"\r\n{") }, Undetermined, "no whole answer in time"},
-		{"silence", func(c net.Conn) { io.Copy(io.Discard, c) }, Undetermined, "no whole answer in time"},
-		{"hangs up", func(net.Conn) {}, Absent, ""},
+		}, records.Absent, ""},
+		{"headers", func(c net.Conn) { io.WriteString(c, ok); pour(c, "X-Header: x\r\n", &poured) }, records.Absent, "header"},
+		{"one header", func(c net.Conn) { io.WriteString(c, ok+"X-Header: "); pour(c, "x", &poured) }, records.Absent, "header"},
+		{"status line", func(c net.Conn) { pour(c, "HTTP/1.1 ", &poured) }, records.Absent, ""},
+		{"early hints", func(c net.Conn) { pour(c, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", &poured) }, records.Absent, ""},
+		{"slow headers", func(c net.Conn) { trickle(c, ok+"X-Header: ") }, records.Undetermined, "no whole answer in time"},
+		{"slow body", func(c net.Conn) { trickle(c, ok+"\r\n{") }, records.Undetermined, "no whole answer in time"},
+		{"silence", func(c net.Conn) { io.Copy(io.Discard, c) }, records.Undetermined, "no whole answer in time"},
+		{"hangs up", func(net.Conn) {}, records.Absent, ""},
 		{"gzip unasked", func(c net.Conn) {
 			io.WriteString(c, ok+"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x00")
-		}, Absent, "not a JSON object"},
+		}, records.Absent, "not a JSON object"},
 		{"terminal", func(c net.Conn) {
 			io.WriteString(c, ok+"Content-Length: 36\r\n\r\n{\"m.server\": \"\\u001b[2Jm\\n\\u009b31m\"}")
-		}, Absent, "server name"},
+		}, records.Absent, "server name"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			needNetwork(t)
 			w := &world{t: t, ca: newCA(t)}
 			at := fmt.Sprintf("127.3.0.%d", i+1)
 			w.serveRaw(at+":443", func(c net.Conn) { swallow(c); tt.serve(c) }, "hostile.test")
-			serveDNS(t, at+":53", records("hostile.test. 60 IN A "+at+"\n"))
+			serveDNS(t, at+":53", fromZone("hostile.test. 60 IN A "+at+"\n"))
 			d := patiently(Discoverer{Resolvers: []string{at}, Roots: w.ca.roots, Fetch: patience(tt.state)})
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
@@ -130,11 +132,11 @@ func TestHostileBeforeTLS(t *testing.T) {
 	for i, tt := range []struct {
 		name  string
 		serve func(c net.Conn)
-		state State
+		state records.State
 	}{
-		{"plain text", func(c net.Conn) { io.WriteString(c, "220 mail.test ESMTP\r\n") }, Absent},
-		{"silence", func(c net.Conn) { io.Copy(io.Discard, c) }, Undetermined},
-		{"records without end", func(c net.Conn) { var n atomic.Int64; pour(c, "\x16\x03\x03\x00\x04\x02\x00\x00\x00", &n) }, Absent},
+		{"plain text", func(c net.Conn) { io.WriteString(c, "220 mail.test ESMTP\r\n") }, records.Absent},
+		{"silence", func(c net.Conn) { io.Copy(io.Discard, c) }, records.Undetermined},
+		{"records without end", func(c net.Conn) { var n atomic.Int64; pour(c, "\x16\x03\x03\x00\x04\x02\x00\x00\x00", &n) }, records.Absent},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			at := fmt.Sprintf("127.3.1.%d", i+1)
@@ -153,7 +155,7 @@ func TestHostileBeforeTLS(t *testing.T) {
 				}
 			})
 			t.Cleanup(func() { ln.Close(); wg.Wait() })
-			serveDNS(t, at+":53", records("hostile.test. 60 IN A "+at+"\n"))
+			serveDNS(t, at+":53", fromZone("hostile.test. 60 IN A "+at+"\n"))
 			a := ask(t, patiently(Discoverer{Resolvers: []string{at}, Fetch: patience(tt.state)}), "hostile.test", "matrix")
 			if v := a.Documents[0].Visits[0]; v.State != tt.state {
 				t.Errorf("%s, %q, want %s", v.State, v.Why, tt.state)
@@ -184,7 +186,7 @@ func TestNothingIsGivenAway(t *testing.T) {
 			w.WriteHeader(http.StatusFound)
 		}
 	}), "hostile.test", "other.hostile.test")
-	serveDNS(t, "127.3.2.1:53", records("hostile.test. 60 IN A 127.3.2.1\nother.hostile.test. 60 IN A 127.3.2.1\n"))
+	serveDNS(t, "127.3.2.1:53", fromZone("hostile.test. 60 IN A 127.3.2.1\nother.hostile.test. 60 IN A 127.3.2.1\n"))
 	a := ask(t, patiently(Discoverer{Resolvers: []string{"127.3.2.1"}, Roots: w.ca.roots}), "hostile.test", "matrix")
 	if data, err := json.Marshal(a); err != nil || strings.Contains(string(data), "secret") {
 		t.Errorf("the answer tells the password: %v", err)
@@ -209,7 +211,7 @@ func TestHostileZone(t *testing.T) {
 	for i := range 400 {
 		fmt.Fprintf(&zone, "hostile.test. 60 IN MX %d mx%d.hostile.test.\n", i, i)
 	}
-	answer := records(zone.String())
+	answer := fromZone(zone.String())
 	serveDNS(t, "127.3.3.1:53", func(w dns.ResponseWriter, q *dns.Msg) {
 		questions.Add(1)
 		m := new(dns.Msg)
@@ -234,7 +236,7 @@ func TestHostileZone(t *testing.T) {
 			}
 		}
 		if w.RemoteAddr().Network() == "udp" {
-			m.Truncate(asUDP)
+			m.Truncate(1232)
 		}
 		w.WriteMsg(m)
 	})
@@ -246,7 +248,7 @@ func TestHostileZone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := questions.Load(); n > 2*maxQuestions { // UDP, then TCP
+	if n := questions.Load(); n > 2*records.MaxQuestions { // UDP, then TCP
 		t.Errorf("%d questions", n)
 	}
 	explained(t, a)
@@ -266,7 +268,7 @@ func TestNobodyAnswers(t *testing.T) {
 		d.Resolvers = []string{"127.3.4.1"}
 		a := ask(t, d, "hostile.test")
 		for _, r := range a.Requirements {
-			if r.State != Undetermined {
+			if r.State != records.Undetermined {
 				t.Errorf("%s: %s", line("hostile.test", r), r.Why)
 			}
 		}

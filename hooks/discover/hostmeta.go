@@ -11,6 +11,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"keypaird/hooks/discover/records"
+	"keypaird/hooks/discover/web"
 )
 
 const hostMetaSpec = "XEP-0156"
@@ -28,12 +31,12 @@ type link struct {
 
 const altConnections = "urn:xmpp:alt-connections:"
 
-// hostMeta finds the connection managers that clients in browsers use. Their
+// findHostMeta finds the connection managers that clients in browsers use. Their
 // certificate is for the host of the URL or for the XMPP domain.
 func findHostMeta(ctx context.Context, l *lookup, s *section) {
 	for _, f := range []struct {
 		name string
-		read reader
+		read web.Parser
 	}{{"host-meta", readXRD}, {"host-meta.json", readJRD}} {
 		row := Requirement{
 			Role: f.name, CheckedBy: "XMPP clients", Enforcement: Info,
@@ -45,21 +48,21 @@ func findHostMeta(ctx context.Context, l *lookup, s *section) {
 		strict := row
 		strict.Enforcement = Must
 		addRedirects(ctx, l, s, doc, strict)
-		for _, v := range doc.good() {
-			for _, one := range v.value.([]link) {
-				addLink(ctx, l, s, one, l.name.Host, doc.evidence(hostMetaSpec))
+		for _, v := range doc.Good() {
+			for _, one := range v.Value.([]link) {
+				addLink(ctx, l, s, one, l.name.Host, doc.Evidence(hostMetaSpec))
 			}
 		}
 	}
 }
 
-func addLink(ctx context.Context, l *lookup, s *section, to link, domain string, led Evidence) {
-	row := Requirement{CheckedBy: "XMPP clients", Enforcement: Must, Evidence: []Evidence{led}}
+func addLink(ctx context.Context, l *lookup, s *section, to link, domain string, led records.Evidence) {
+	row := Requirement{CheckedBy: "XMPP clients", Enforcement: Must, Evidence: []records.Evidence{led}}
 	kind := strings.TrimPrefix(to.rel, altConnections)
 	if to.url != nil {
 		host := to.url.Hostname()
-		port, _ := portOf(to.url)
-		row.Role, row.SNI, row.HostHeader, row.Accept = kind, sni(host), hostPort(host, port), []string{host}
+		port, _ := web.PortOf(to.url)
+		row.Role, row.SNI, row.HostHeader, row.Accept = kind, sni(host), records.HostPort(host, port), []string{host}
 		if host != domain {
 			row.Accept = append(row.Accept, domain)
 		}
@@ -74,17 +77,17 @@ func addLink(ctx context.Context, l *lookup, s *section, to link, domain string,
 	if strings.HasPrefix(kind, "s2s-") {
 		row.ALPN, row.CheckedBy = []string{"xmpp-server"}, "XMPP servers"
 	}
-	row.Endpoint, row.State, row.Addrs = Place{"tls", to.sni, to.port}, Found, to.addrs
+	row.Endpoint, row.State, row.Addrs = Place{"tls", to.sni, to.port}, records.Found, to.addrs
 	row.Evidence[0].Spec = "XEP-0487, experimental"
 	s.add(row)
 }
 
 // readXRD reads host-meta (RFC 6415).
-func readXRD(p page) (string, any, error) {
-	if p.status != http.StatusOK {
-		return "", nil, errStatus(p.status)
+func readXRD(p web.Response) (string, any, error) {
+	if p.Code != http.StatusOK {
+		return "", nil, web.StatusError(p.Code)
 	}
-	return linksSay(parseXRD(p.body))
+	return linksSay(parseXRD(p.Body))
 }
 
 func parseXRD(body []byte) ([]link, error) {
@@ -108,7 +111,7 @@ func parseXRD(body []byte) ([]link, error) {
 // appendLink adds the link of a method of XEP-0156 if it is protected by TLS,
 // as that demands.
 func appendLink(list []link, rel, href string) []link {
-	if rel != altConnections+"websocket" && rel != altConnections+"xbosh" || len(list) >= maxRecords {
+	if rel != altConnections+"websocket" && rel != altConnections+"xbosh" || len(list) >= records.MaxRecords {
 		return list
 	}
 	u, err := parseURL(href, "https", "wss")
@@ -119,11 +122,11 @@ func appendLink(list []link, rel, href string) []link {
 }
 
 // readJRD reads host-meta.json (RFC 6415, appendix A).
-func readJRD(p page) (string, any, error) {
-	if p.status != http.StatusOK {
-		return "", nil, errStatus(p.status)
+func readJRD(p web.Response) (string, any, error) {
+	if p.Code != http.StatusOK {
+		return "", nil, web.StatusError(p.Code)
 	}
-	return linksSay(parseJRD(p.body))
+	return linksSay(parseJRD(p.Body))
 }
 
 func parseJRD(body []byte) ([]link, error) {
@@ -145,11 +148,11 @@ func parseJRD(body []byte) ([]link, error) {
 	for _, l := range links {
 		list = appendLink(list, l.Rel, l.Href)
 		direct := l.Rel == altConnections+"tls" || l.Rel == altConnections+"s2s-tls"
-		if !direct || l.Port < 1 || l.Port > 65535 || notHost(l.SNI, false) != "" || len(list) >= maxRecords {
+		if !direct || l.Port < 1 || l.Port > 65535 || records.HostFault(l.SNI, false) != "" || len(list) >= records.MaxRecords {
 			continue
 		}
 		one := link{rel: l.Rel, port: uint16(l.Port), sni: strings.ToLower(l.SNI)}
-		for _, text := range l.IPs[:min(len(l.IPs), maxAddrs)] {
+		for _, text := range l.IPs[:min(len(l.IPs), records.MaxAddrs)] {
 			if ip, err := netip.ParseAddr(text); err == nil && ip.Zone() == "" && !ip.IsUnspecified() {
 				one.addrs = append(one.addrs, ip)
 			}
@@ -177,7 +180,7 @@ func linksSay(list []link, err error) (string, any, error) {
 		if l.url != nil {
 			texts = append(texts, text+l.url.String())
 		} else {
-			texts = append(texts, text+hostPort(l.sni, l.port))
+			texts = append(texts, text+records.HostPort(l.sni, l.port))
 		}
 	}
 	slices.Sort(texts)

@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"keypaird/hooks/discover/records"
+	"keypaird/hooks/discover/web"
 )
 
 // Matrix server-server API, server discovery, step 3: headers are respected;
@@ -14,37 +17,37 @@ func TestWellKnownLife(t *testing.T) {
 	at := func(d time.Duration) string { return now.Add(d).Format(http.TimeFormat) }
 	for _, tt := range []struct {
 		name    string
-		state   State
+		state   records.State
 		headers [][2]string
 		want    time.Duration
 	}{
-		{"no headers", Found, nil, 24 * time.Hour},
-		{"an hour", Found, [][2]string{{"Cache-Control", "public, max-age=3600"}}, time.Hour},
-		{"spaces and case", Found, [][2]string{{"Cache-Control", "public , Max-Age=3600"}}, time.Hour},
-		{"in quotes", Found, [][2]string{{"Cache-Control", `max-age="3600"`}}, time.Hour},
-		{"two headers", Found, [][2]string{{"Cache-Control", "public"}, {"Cache-Control", "max-age=60"}}, time.Minute},
-		{"the first one", Found, [][2]string{{"Cache-Control", "max-age=60, max-age=3600"}}, time.Minute},
-		{"for shared caches only", Found, [][2]string{{"Cache-Control", "s-maxage=60"}}, 24 * time.Hour},
-		{"a week", Found, [][2]string{{"Cache-Control", "max-age=604800"}}, 48 * time.Hour},
-		{"for ever", Found, [][2]string{{"Cache-Control", "max-age=99999999999999999999999"}}, 48 * time.Hour},
-		{"not at all", Found, [][2]string{{"Cache-Control", "no-store"}}, 0},
-		{"not at all, first", Found, [][2]string{{"Cache-Control", "max-age=60, no-store"}}, 0},
-		{"nonsense", Found, [][2]string{{"Cache-Control", "max-age=soon"}}, 24 * time.Hour},
-		{"negative", Found, [][2]string{{"Cache-Control", "max-age=-1"}}, 0},
-		{"expires", Found, [][2]string{{"Expires", at(2 * time.Hour)}}, 2 * time.Hour},
-		{"expires by their clock", Found, [][2]string{{"Date", at(time.Hour)}, {"Expires", at(3 * time.Hour)}}, 2 * time.Hour},
-		{"expired", Found, [][2]string{{"Expires", at(-time.Hour)}}, 0},
-		{"expires 0", Found, [][2]string{{"Expires", "0"}}, 0},
-		{"max-age before expires", Found, [][2]string{{"Expires", at(time.Hour)}, {"Cache-Control", "max-age=60"}}, time.Minute},
-		{"an error", Absent, [][2]string{{"Cache-Control", "max-age=86400"}}, time.Hour},
-		{"nobody knows", Undetermined, nil, time.Hour},
+		{"no headers", records.Found, nil, 24 * time.Hour},
+		{"an hour", records.Found, [][2]string{{"Cache-Control", "public, max-age=3600"}}, time.Hour},
+		{"spaces and case", records.Found, [][2]string{{"Cache-Control", "public , Max-Age=3600"}}, time.Hour},
+		{"in quotes", records.Found, [][2]string{{"Cache-Control", `max-age="3600"`}}, time.Hour},
+		{"two headers", records.Found, [][2]string{{"Cache-Control", "public"}, {"Cache-Control", "max-age=60"}}, time.Minute},
+		{"the first one", records.Found, [][2]string{{"Cache-Control", "max-age=60, max-age=3600"}}, time.Minute},
+		{"for shared caches only", records.Found, [][2]string{{"Cache-Control", "s-maxage=60"}}, 24 * time.Hour},
+		{"a week", records.Found, [][2]string{{"Cache-Control", "max-age=604800"}}, 48 * time.Hour},
+		{"for ever", records.Found, [][2]string{{"Cache-Control", "max-age=99999999999999999999999"}}, 48 * time.Hour},
+		{"not at all", records.Found, [][2]string{{"Cache-Control", "no-store"}}, 0},
+		{"not at all, first", records.Found, [][2]string{{"Cache-Control", "max-age=60, no-store"}}, 0},
+		{"nonsense", records.Found, [][2]string{{"Cache-Control", "max-age=soon"}}, 24 * time.Hour},
+		{"negative", records.Found, [][2]string{{"Cache-Control", "max-age=-1"}}, 0},
+		{"expires", records.Found, [][2]string{{"Expires", at(2 * time.Hour)}}, 2 * time.Hour},
+		{"expires by their clock", records.Found, [][2]string{{"Date", at(time.Hour)}, {"Expires", at(3 * time.Hour)}}, 2 * time.Hour},
+		{"expired", records.Found, [][2]string{{"Expires", at(-time.Hour)}}, 0},
+		{"expires 0", records.Found, [][2]string{{"Expires", "0"}}, 0},
+		{"max-age before expires", records.Found, [][2]string{{"Expires", at(time.Hour)}, {"Cache-Control", "max-age=60"}}, time.Minute},
+		{"an error", records.Absent, [][2]string{{"Cache-Control", "max-age=86400"}}, time.Hour},
+		{"nobody knows", records.Undetermined, nil, time.Hour},
 	} {
 		h := http.Header{}
 		for _, kv := range tt.headers {
 			h.Add(kv[0], kv[1])
 		}
-		v := Visit{State: tt.state}
-		v.header = h
+		v := web.Fetch{State: tt.state}
+		v.Header = h
 		if got := wellKnownLife(v, now); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}

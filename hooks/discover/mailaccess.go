@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/miekg/dns"
+
+	"keypaird/hooks/discover/records"
 )
 
 // accessServices are the ways to a mailbox (RFC 6186, RFC 8314 for
@@ -18,7 +20,7 @@ var accessServices = []struct{ service, role, proto, spec string }{
 	{"_sieve", "sieve", "sieve", "RFC 5804, 1.8"},
 }
 
-// mailAccess finds where mail programs connect. Most check the host they
+// findMailAccess finds where mail programs connect. Most check the host they
 // connect to; those that keep to RFC 6186 and found it by insecure DNS check
 // the mail domain. Without records there is no rule: programs ask their user.
 func findMailAccess(ctx context.Context, l *lookup, s *section) {
@@ -26,46 +28,46 @@ func findMailAccess(ctx context.Context, l *lookup, s *section) {
 	for _, a := range accessServices {
 		names = append(names, a.service+"._tcp."+l.name.Host)
 	}
-	l.ahead(ctx, dns.TypeSRV, names...)
+	l.Prefetch(ctx, dns.TypeSRV, names...)
 	for _, a := range accessServices {
-		set := l.srv(ctx, a.service+"._tcp."+l.name.Host)
+		set := l.SRV(ctx, a.service+"._tcp."+l.name.Host)
 		row := Requirement{Role: a.role, CheckedBy: "mail programs", Enforcement: Must}
 		addByHostOrDomain(ctx, l, s, row, a.proto, set, l.name.Host, a.spec)
 	}
 }
 
-// byHostOrDomain adds two rows for each target: peers that check the host they
+// addByHostOrDomain adds two rows for each target: peers that check the host they
 // connect to, and those that check the domain they asked about.
-func addByHostOrDomain(ctx context.Context, l *lookup, s *section, row Requirement, proto string, set srvSet, domain, spec string) {
-	row.Evidence = []Evidence{set.evidence(spec)}
+func addByHostOrDomain(ctx context.Context, l *lookup, s *section, row Requirement, proto string, set records.SRVSet, domain, spec string) {
+	row.Evidence = []records.Evidence{set.Evidence(spec)}
 	reportSet(s, set)
-	if set.state != Found {
-		s.none(row, set.state, set.whyNot())
+	if set.State != records.Found {
+		s.none(row, set.State, set.Reason())
 		return
 	}
-	l.prefetch(ctx, set)
-	for _, t := range set.targets {
+	l.PrefetchTargets(ctx, set)
+	for _, t := range set.Targets {
 		host := row
-		host.SNI, host.Accept = t.host, []string{t.host}
+		host.SNI, host.Accept = t.Host, []string{t.Host}
 		if proto == "https" {
-			host.HostHeader = hostPort(t.host, t.port)
+			host.HostHeader = records.HostPort(t.Host, t.Port)
 		}
-		at := addLocated(ctx, l, s, host, proto, t.host, t.port)
-		reportTarget(s, "SRV "+set.name, t.host, at, "RFC 2782")
-		if t.host == domain {
+		at := addLocated(ctx, l, s, host, proto, t.Host, t.Port)
+		reportTarget(s, "SRV "+set.Name, t.Host, at, "RFC 2782")
+		if t.Host == domain {
 			continue
 		}
 		plain := row
 		plain.SNI, plain.Accept, plain.Enforcement = domain, []string{domain}, Should
 		plain.HostHeader, plain.When = host.HostHeader, "a program checks the domain it was given, not the host it was sent to"
-		if set.secure {
-			plain.AlsoSome = []string{t.host}
+		if set.Secure {
+			plain.AlsoSome = []string{t.Host}
 		}
-		addLocated(ctx, l, s, plain, proto, t.host, t.port)
+		addLocated(ctx, l, s, plain, proto, t.Host, t.Port)
 	}
 }
 
-// autoconfig finds the hosts that mail programs ask for settings.
+// findAutoconfig finds the hosts that mail programs ask for settings.
 func findAutoconfig(ctx context.Context, l *lookup, s *section) {
 	for _, sub := range []string{"autoconfig", "autodiscover"} {
 		host := sub + "." + l.name.Host
@@ -73,24 +75,24 @@ func findAutoconfig(ctx context.Context, l *lookup, s *section) {
 			Role: sub, CheckedBy: "mail programs", Enforcement: Should,
 			SNI: host, Accept: []string{host}, HostHeader: host,
 		}
-		at := l.addresses(ctx, host)
-		if at.state == Found {
+		at := l.Addresses(ctx, host)
+		if at.State == records.Found {
 			addLocated(ctx, l, s, row, "https", host, 443)
 		} else {
-			s.none(row, at.state, at.why, at.evidence...)
+			s.none(row, at.State, at.Why, at.Evidence...)
 		}
 	}
-	set := l.srv(ctx, "_autodiscover._tcp."+l.name.Host)
-	row := Requirement{Role: "autodiscover by SRV", CheckedBy: "mail programs", Enforcement: Should, Evidence: []Evidence{set.evidence("MS-OXDISCO")}}
+	set := l.SRV(ctx, "_autodiscover._tcp."+l.name.Host)
+	row := Requirement{Role: "autodiscover by SRV", CheckedBy: "mail programs", Enforcement: Should, Evidence: []records.Evidence{set.Evidence("MS-OXDISCO")}}
 	reportSet(s, set)
-	if set.state != Found {
-		s.none(row, set.state, set.whyNot())
+	if set.State != records.Found {
+		s.none(row, set.State, set.Reason())
 		return
 	}
-	for _, t := range set.targets {
+	for _, t := range set.Targets {
 		one := row
-		one.SNI, one.Accept, one.HostHeader = t.host, []string{t.host}, hostPort(t.host, t.port)
-		at := addLocated(ctx, l, s, one, "https", t.host, t.port)
-		reportTarget(s, "SRV "+set.name, t.host, at, "RFC 2782")
+		one.SNI, one.Accept, one.HostHeader = t.Host, []string{t.Host}, records.HostPort(t.Host, t.Port)
+		at := addLocated(ctx, l, s, one, "https", t.Host, t.Port)
+		reportTarget(s, "SRV "+set.Name, t.Host, at, "RFC 2782")
 	}
 }

@@ -10,6 +10,9 @@ import (
 	"slices"
 	"time"
 	"unicode/utf8"
+
+	"keypaird/hooks/discover/records"
+	"keypaird/hooks/discover/web"
 )
 
 // federationPort is where homeservers are without SRV records.
@@ -26,7 +29,7 @@ const (
 // inStep names a step of server discovery.
 func inStep(step string) string { return "Matrix server-server API, server discovery, step " + step }
 
-// federation follows the steps by which homeservers find each other.
+// findFederation follows the steps by which homeservers find each other.
 func findFederation(ctx context.Context, l *lookup, s *section) {
 	row := Requirement{Role: "federation", CheckedBy: "Matrix servers", Enforcement: Must}
 	switch {
@@ -42,44 +45,44 @@ func findFederation(ctx context.Context, l *lookup, s *section) {
 	}
 }
 
-// direct adds the row of a server name that says it all.
-func addServerName(ctx context.Context, l *lookup, s *section, row Requirement, step string, name ServerName) {
+// addServerName adds the row of a server name that says it all.
+func addServerName(ctx context.Context, l *lookup, s *section, row Requirement, step string, name records.ServerName) {
 	row.Step, row.SNI, row.Accept, row.HostHeader = step, sni(name.Host), []string{name.Host}, name.String()
 	port := name.Port
 	says := "names the port"
 	if port == 0 {
 		port, says = federationPort, "names no port: 8448"
 	}
-	row.Evidence = append(slices.Clone(row.Evidence), Evidence{What: "server name " + name.String(), Says: says, Spec: inStep(step)})
+	row.Evidence = append(slices.Clone(row.Evidence), records.Evidence{What: "server name " + name.String(), Says: says, Spec: inStep(step)})
 	addLocated(ctx, l, s, row, "https", name.Host, port)
 }
 
-// delegation is steps 3 to 6.
+// addDelegation is steps 3 to 6.
 func addDelegation(ctx context.Context, l *lookup, s *section, row Requirement, host string) {
 	doc := fetchDelegation(ctx, l, s, host)
-	led := doc.evidence(inStep("3"))
-	row.Evidence = []Evidence{led}
-	for _, v := range doc.good() {
+	led := doc.Evidence(inStep("3"))
+	row.Evidence = []records.Evidence{led}
+	for _, v := range doc.Good() {
 		one := row
 		if doc.Split {
 			one.When = "a peer reaches an address that serves this document"
 		}
-		addDelegated(ctx, l, s, one, v.value.(ServerName))
+		addDelegated(ctx, l, s, one, v.Value.(records.ServerName))
 	}
-	missing := slices.ContainsFunc(doc.Visits, func(v Visit) bool { return v.State == Absent })
+	missing := slices.ContainsFunc(doc.Visits, func(v web.Fetch) bool { return v.State == records.Absent })
 	switch {
-	case doc.State == Found && missing:
+	case doc.State == records.Found && missing:
 		row.When = "a peer reaches an address that does not serve the well-known document"
-	case doc.State == Found:
+	case doc.State == records.Found:
 		row.When, row.Enforcement = "the well-known document cannot be had", Should
-	case doc.State == Undetermined:
+	case doc.State == records.Undetermined:
 		row.When = "the well-known document cannot be had, which is not known"
 	}
 	addBySRV(ctx, l, s, row, host, [3]string{"4", "5", "6"})
 }
 
-// delegated is steps 3.1 to 3.5.
-func addDelegated(ctx context.Context, l *lookup, s *section, row Requirement, to ServerName) {
+// addDelegated is steps 3.1 to 3.5.
+func addDelegated(ctx context.Context, l *lookup, s *section, row Requirement, to records.ServerName) {
 	switch {
 	case to.IP.IsValid():
 		addServerName(ctx, l, s, row, "3.1", to)
@@ -90,38 +93,38 @@ func addDelegated(ctx context.Context, l *lookup, s *section, row Requirement, t
 	}
 }
 
-// bySRV finds the servers of a name by SRV records, the registered service
+// addBySRV finds the servers of a name by SRV records, the registered service
 // before the deprecated one, or at the default port. The certificate is for
 // the name in each case, never for a target.
 func addBySRV(ctx context.Context, l *lookup, s *section, row Requirement, host string, steps [3]string) {
 	row.SNI, row.Accept, row.HostHeader = host, []string{host}, host
 	for i, service := range []string{"_matrix-fed._tcp.", "_matrix._tcp."} {
 		row.Step = steps[i]
-		set := l.srv(ctx, service+host)
-		if set.stop() {
-			if i == 1 && set.state == Found {
+		set := l.SRV(ctx, service+host)
+		if set.Decisive() {
+			if i == 1 && set.State == records.Found {
 				s.warn("publish the same records for _matrix-fed._tcp."+host+" too",
 					"SRV %s%s is deprecated: peers of the future may not ask for it", service, host)
 			}
 			addTargets(ctx, l, s, row, "https", set, inStep(steps[i]))
 			return
 		}
-		row.Evidence = append(slices.Clone(row.Evidence), set.evidence(inStep(steps[i])))
+		row.Evidence = append(slices.Clone(row.Evidence), set.Evidence(inStep(steps[i])))
 	}
 	row.Step, row.Default = steps[2], true
-	row.Evidence = append(row.Evidence, Evidence{What: "default of " + host, Says: fmt.Sprintf("port %d", federationPort), Spec: inStep(steps[2])})
+	row.Evidence = append(row.Evidence, records.Evidence{What: "default of " + host, Says: fmt.Sprintf("port %d", federationPort), Spec: inStep(steps[2])})
 	addLocated(ctx, l, s, row, "https", host, federationPort)
 }
 
-// serverDocument gets /.well-known/matrix/server and adds the rows of the hosts
+// fetchDelegation gets /.well-known/matrix/server and adds the rows of the hosts
 // that serve it.
-func fetchDelegation(ctx context.Context, l *lookup, s *section, host string) *Document {
+func fetchDelegation(ctx context.Context, l *lookup, s *section, host string) *web.Document {
 	row := Requirement{
 		Role: "well-known", Step: "3", CheckedBy: "Matrix servers", Enforcement: Info,
 		SNI: host, Accept: []string{host}, HostHeader: host,
 	}
 	if l.supposed != nil && host == l.name.Host {
-		doc := suppose(l.addresses(ctx, host), host, *l.supposed)
+		doc := suppose(l.Addresses(ctx, host), host, *l.supposed)
 		addDocument(s, doc, row, inStep("3"))
 		return doc
 	}
@@ -135,12 +138,12 @@ func fetchDelegation(ctx context.Context, l *lookup, s *section, host string) *D
 	row.Enforcement = Must
 	addRedirects(ctx, l, s, doc, row)
 	for _, v := range doc.Visits {
-		if v.State == Absent && v.Status == http.StatusOK && v.Untrusted == "" && !bytes.HasPrefix(bytes.TrimSpace(v.body), []byte("<")) {
+		if v.State == records.Absent && v.Status == http.StatusOK && v.Untrusted == "" && !bytes.HasPrefix(bytes.TrimSpace(v.Body), []byte("<")) {
 			s.warn("correct it, or answer 404", "%s on %s is no document for homeservers, which go on without it: %s", doc.URL, v.Addr, v.Why)
 		}
-		for _, h := range v.via {
-			if h.status == http.StatusPermanentRedirect {
-				s.warn("answer 301 instead", "%s redirects with 308, which some homeservers do not follow", h.url)
+		for _, h := range v.Via {
+			if h.Code == http.StatusPermanentRedirect {
+				s.warn("answer 301 instead", "%s redirects with 308, which some homeservers do not follow", h.URL)
 			}
 		}
 	}
@@ -148,21 +151,21 @@ func fetchDelegation(ctx context.Context, l *lookup, s *section, host string) *D
 }
 
 // suppose makes up a document.
-func suppose(at site, host string, sup Supposition) *Document {
-	d := &Document{URL: "https://" + host + "/.well-known/matrix/server", State: Absent, Why: "supposed not to be there", site: at}
+func suppose(at records.Site, host string, sup Supposition) *web.Document {
+	d := &web.Document{URL: "https://" + host + "/.well-known/matrix/server", State: records.Absent, Why: "supposed not to be there", Site: at}
 	if sup.Document != nil {
-		v := Visit{State: Found, Says: "m.server " + sup.Document.String() + ", supposed", value: *sup.Document, Lasts: wellKnownDefault}
-		d.State, d.Why, d.Visits = Found, "", []Visit{v}
+		v := web.Fetch{State: records.Found, Says: "m.server " + sup.Document.String() + ", supposed", Value: *sup.Document, Lasts: wellKnownDefault}
+		d.State, d.Why, d.Visits = records.Found, "", []web.Fetch{v}
 	}
 	return d
 }
 
 // readServer reads the federation document.
-func readServer(p page) (string, any, error) {
-	if p.status != http.StatusOK {
-		return "", nil, errStatus(p.status)
+func readServer(p web.Response) (string, any, error) {
+	if p.Code != http.StatusOK {
+		return "", nil, web.StatusError(p.Code)
 	}
-	name, err := parseDelegation(p.body)
+	name, err := parseDelegation(p.Body)
 	if err != nil {
 		return "", nil, err
 	}
@@ -171,22 +174,22 @@ func readServer(p page) (string, any, error) {
 
 // parseDelegation reads m.server. Peers take the body for JSON whatever its
 // type.
-func parseDelegation(body []byte) (ServerName, error) {
+func parseDelegation(body []byte) (records.ServerName, error) {
 	fields, err := object(body)
 	if err != nil {
-		return ServerName{}, err
+		return records.ServerName{}, err
 	}
 	raw, ok := fields["m.server"]
 	if !ok {
-		return ServerName{}, errors.New(`no "m.server" in it`)
+		return records.ServerName{}, errors.New(`no "m.server" in it`)
 	}
 	var server string
 	if err := json.Unmarshal(raw, &server); err != nil || string(raw) == "null" {
-		return ServerName{}, errors.New(`"m.server" is not a string`)
+		return records.ServerName{}, errors.New(`"m.server" is not a string`)
 	}
-	name, err := ParseServerName(server)
+	name, err := records.ParseServerName(server)
 	if err != nil {
-		return ServerName{}, fmt.Errorf("m.server: %w", err)
+		return records.ServerName{}, fmt.Errorf("m.server: %w", err)
 	}
 	return name, nil
 }
@@ -203,11 +206,11 @@ func object(body []byte) (map[string]json.RawMessage, error) {
 
 // wellKnownLife is for how long homeservers that follow the recommendations
 // keep what they were served.
-func wellKnownLife(v Visit, now time.Time) time.Duration {
-	if v.State != Found {
+func wellKnownLife(v web.Fetch, now time.Time) time.Duration {
+	if v.State != records.Found {
 		return wellKnownError
 	}
-	d, known := freshness(v.header, now)
+	d, known := web.Freshness(v.Header, now)
 	if !known {
 		return wellKnownDefault
 	}

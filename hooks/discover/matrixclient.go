@@ -9,6 +9,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"keypaird/hooks/discover/records"
+	"keypaird/hooks/discover/web"
 )
 
 const clientSpec = "Matrix client-server API, well-known URIs"
@@ -20,15 +23,15 @@ type clientDocument struct {
 	foci     []*url.URL // of calls; not in the specification yet (MSC4143)
 }
 
-// matrixClient follows the steps by which clients find their homeserver.
+// findMatrixClient follows the steps by which clients find their homeserver.
 func findMatrixClient(ctx context.Context, l *lookup, s *section) {
 	row := Requirement{
 		Role: "client well-known", CheckedBy: "Matrix clients", Enforcement: Info,
-		SNI: sni(l.name.Host), Accept: []string{l.name.Host}, HostHeader: hostPort(l.name.Host, 443),
+		SNI: sni(l.name.Host), Accept: []string{l.name.Host}, HostHeader: records.HostPort(l.name.Host, 443),
 	}
-	var doc *Document
+	var doc *web.Document
 	if l.supposed != nil && l.supposed.Client != "" {
-		doc = supposeClient(l.addresses(ctx, l.name.Host), l.name.Host, l.supposed.Client)
+		doc = supposeClient(l.Addresses(ctx, l.name.Host), l.name.Host, l.supposed.Client)
 	} else {
 		doc = fetch(ctx, l, s, l.name.Host, "/.well-known/matrix/client", readClient)
 	}
@@ -39,9 +42,9 @@ func findMatrixClient(ctx context.Context, l *lookup, s *section) {
 	}
 	row.Enforcement = Must
 	addRedirects(ctx, l, s, doc, row)
-	for _, v := range doc.good() {
-		c := v.value.(clientDocument)
-		led := doc.evidence(clientSpec + ", 3")
+	for _, v := range doc.Good() {
+		c := v.Value.(clientDocument)
+		led := doc.Evidence(clientSpec + ", 3")
 		addURL(ctx, l, s, "client", Must, "Matrix clients", c.base, led)
 		addURL(ctx, l, s, "identity server", Should, "Matrix clients", c.identity, led)
 		for _, u := range c.foci {
@@ -53,54 +56,54 @@ func findMatrixClient(ctx context.Context, l *lookup, s *section) {
 	}
 }
 
-// clientVisit reports what keeps clients from using what one address serves.
-func reportClient(s *section, v Visit) {
-	if len(v.via) > 0 {
+// reportClient reports what keeps clients from using what one address serves.
+func reportClient(s *section, v web.Fetch) {
+	if len(v.Via) > 0 {
 		s.warn("serve the document at that URL itself",
-			"%s redirects: clients follow that only since Matrix 1.20", v.via[0].url)
+			"%s redirects: clients follow that only since Matrix 1.20", v.Via[0].URL)
 	}
-	if v.State == Absent && v.Status != 0 && v.Status != http.StatusNotFound && v.value == nil {
+	if v.State == records.Absent && v.Status != 0 && v.Status != http.StatusNotFound && v.Value == nil {
 		s.fail("serve a valid document, or answer 404",
-			"%s on %s: clients stop with an error: %s", v.url, v.Addr, v.Why)
+			"%s on %s: clients stop with an error: %s", v.URL, v.Addr, v.Why)
 	}
-	for _, h := range v.hops() {
-		if v.State == Found && h.header != nil && h.header.Get("Access-Control-Allow-Origin") == "" {
-			s.warn("send Access-Control-Allow-Origin: *", "%s has no CORS headers: clients in browsers cannot read it", h.url)
+	for _, h := range v.Hops() {
+		if v.State == records.Found && h.Header != nil && h.Header.Get("Access-Control-Allow-Origin") == "" {
+			s.warn("send Access-Control-Allow-Origin: *", "%s has no CORS headers: clients in browsers cannot read it", h.URL)
 		}
 	}
 }
 
 // supposeClient makes up a client document.
-func supposeClient(at site, host, base string) *Document {
-	d := &Document{URL: "https://" + host + "/.well-known/matrix/client", State: Found, site: at}
+func supposeClient(at records.Site, host, base string) *web.Document {
+	d := &web.Document{URL: "https://" + host + "/.well-known/matrix/client", State: records.Found, Site: at}
 	u, err := parseURL(base, "https")
 	if err != nil {
-		d.State, d.Why = Absent, err.Error()
+		d.State, d.Why = records.Absent, err.Error()
 		return d
 	}
-	d.Visits = []Visit{{State: Found, Says: "base_url " + base + ", supposed", value: clientDocument{base: u}}}
+	d.Visits = []web.Fetch{{State: records.Found, Says: "base_url " + base + ", supposed", Value: clientDocument{base: u}}}
 	return d
 }
 
-// webRow adds the row of a URL; nil: none.
-func addURL(ctx context.Context, l *lookup, s *section, role string, how Strictness, who string, u *url.URL, led Evidence) {
+// addURL adds the row of a URL; nil: none.
+func addURL(ctx context.Context, l *lookup, s *section, role string, how Strictness, who string, u *url.URL, led records.Evidence) {
 	if u == nil {
 		return
 	}
-	port, _ := portOf(u) // parseURL has seen it
+	port, _ := web.PortOf(u) // parseURL has seen it
 	host := u.Hostname()
 	addLocated(ctx, l, s, Requirement{
 		Role: role, Enforcement: how, CheckedBy: who, SNI: sni(host), Accept: []string{host},
-		HostHeader: hostPort(host, port), Evidence: []Evidence{led},
+		HostHeader: records.HostPort(host, port), Evidence: []records.Evidence{led},
 	}, "https", host, port)
 }
 
 // readClient reads the client document.
-func readClient(p page) (string, any, error) {
-	if p.status != http.StatusOK {
-		return "", nil, errStatus(p.status)
+func readClient(p web.Response) (string, any, error) {
+	if p.Code != http.StatusOK {
+		return "", nil, web.StatusError(p.Code)
 	}
-	c, err := parseClient(p.body)
+	c, err := parseClient(p.Body)
 	if err != nil {
 		return "", nil, err
 	}
@@ -136,7 +139,7 @@ func parseClient(body []byte) (c clientDocument, err error) {
 	}
 	var foci []map[string]json.RawMessage
 	if json.Unmarshal(fields["org.matrix.msc4143.rtc_foci"], &foci) == nil {
-		for _, f := range foci[:min(len(foci), maxRecords)] {
+		for _, f := range foci[:min(len(foci), records.MaxRecords)] {
 			if u, found, err := urlOf(f["livekit_service_url"]); found && err == nil {
 				c.foci = append(c.foci, u)
 			}
@@ -175,7 +178,7 @@ func parseURL(text string, schemes ...string) (*url.URL, error) {
 		return nil, fmt.Errorf("%.200q is not a URL", text)
 	case !slices.Contains(schemes, u.Scheme):
 		return nil, fmt.Errorf("%.200q is not an %s URL", text, strings.Join(schemes, " or "))
-	case notURLHost(u):
+	case web.NotURLHost(u):
 		return nil, fmt.Errorf("%.200q has no host that can be visited", text)
 	}
 	u.User, u.Host = nil, strings.ToLower(u.Host)

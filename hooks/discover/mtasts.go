@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"keypaird/hooks/discover/records"
+	"keypaird/hooks/discover/web"
 )
 
 // maxPolicy is how long a policy may be (RFC 8461, section 3.3).
@@ -95,7 +98,7 @@ func parsePolicy(body []byte) (*stsPolicy, error) {
 			return nil, fmt.Errorf("line %d: %.100q is not \"key: value\"", n+1, line)
 		}
 		if key == "mx" {
-			if notHost(strings.TrimPrefix(value, "*."), false) != "" {
+			if records.HostFault(strings.TrimPrefix(value, "*."), false) != "" {
 				return nil, fmt.Errorf("line %d: %.100q is not a pattern of mail hosts", n+1, value)
 			}
 			p.mx = append(p.mx, strings.ToLower(value))
@@ -123,11 +126,11 @@ func parsePolicy(body []byte) (*stsPolicy, error) {
 
 // readPolicy reads the policy as senders do: redirects are not followed and
 // nothing but 200 counts (RFC 8461, section 3.3).
-func readPolicy(p page) (string, any, error) {
-	if p.status != http.StatusOK {
-		return "", nil, errStatus(p.status)
+func readPolicy(p web.Response) (string, any, error) {
+	if p.Code != http.StatusOK {
+		return "", nil, web.StatusError(p.Code)
 	}
-	policy, err := parsePolicy(p.body)
+	policy, err := parsePolicy(p.Body)
 	if err != nil {
 		return "", nil, err
 	}

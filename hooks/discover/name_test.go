@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"keypaird/hooks/discover/records"
+	"keypaird/hooks/discover/web"
 )
 
 // The examples and the rules of the Matrix specification, appendix "Server
@@ -15,21 +18,21 @@ import (
 func TestParseServerName(t *testing.T) {
 	for _, tt := range []struct {
 		in   string
-		want ServerName
+		want records.ServerName
 	}{
-		{"matrix.org", ServerName{Host: "matrix.org"}},
-		{"matrix.org:8888", ServerName{Host: "matrix.org", Port: 8888}},
-		{"1.2.3.4", ServerName{Host: "1.2.3.4", IP: addr("1.2.3.4")}},
-		{"1.2.3.4:1234", ServerName{Host: "1.2.3.4", IP: addr("1.2.3.4"), Port: 1234}},
-		{"[1234:5678::abcd]", ServerName{Host: "1234:5678::abcd", IP: addr("1234:5678::abcd")}},
-		{"[1234:5678::ABCD]:5678", ServerName{Host: "1234:5678::abcd", IP: addr("1234:5678::abcd"), Port: 5678}},
-		{"[::ffff:1.2.3.4]", ServerName{Host: "::ffff:1.2.3.4", IP: addr("::ffff:1.2.3.4")}},
-		{"Example.ORG", ServerName{Host: "example.org"}},
-		{"localhost:00443", ServerName{Host: "localhost", Port: 443}},
-		{"1.2.3.4.5", ServerName{Host: "1.2.3.4.5"}},
-		{"xn--bcher-kva.example", ServerName{Host: "xn--bcher-kva.example"}},
+		{"matrix.org", records.ServerName{Host: "matrix.org"}},
+		{"matrix.org:8888", records.ServerName{Host: "matrix.org", Port: 8888}},
+		{"1.2.3.4", records.ServerName{Host: "1.2.3.4", IP: addr("1.2.3.4")}},
+		{"1.2.3.4:1234", records.ServerName{Host: "1.2.3.4", IP: addr("1.2.3.4"), Port: 1234}},
+		{"[1234:5678::abcd]", records.ServerName{Host: "1234:5678::abcd", IP: addr("1234:5678::abcd")}},
+		{"[1234:5678::ABCD]:5678", records.ServerName{Host: "1234:5678::abcd", IP: addr("1234:5678::abcd"), Port: 5678}},
+		{"[::ffff:1.2.3.4]", records.ServerName{Host: "::ffff:1.2.3.4", IP: addr("::ffff:1.2.3.4")}},
+		{"Example.ORG", records.ServerName{Host: "example.org"}},
+		{"localhost:00443", records.ServerName{Host: "localhost", Port: 443}},
+		{"1.2.3.4.5", records.ServerName{Host: "1.2.3.4.5"}},
+		{"xn--bcher-kva.example", records.ServerName{Host: "xn--bcher-kva.example"}},
 	} {
-		if got, err := ParseServerName(tt.in); err != nil || got != tt.want {
+		if got, err := records.ParseServerName(tt.in); err != nil || got != tt.want {
 			t.Errorf("%q: %+v, %v, want %+v", tt.in, got, err, tt.want)
 		}
 	}
@@ -39,8 +42,8 @@ func TestParseServerName(t *testing.T) {
 		"::1", "[::1", "[1.2.3.4]", "[fe80::1%eth0]", "[::1]8448", "[::1]:", "[]", "-a.org", "a-.org", "a..org", ".org", "example.org.",
 		"bücher.example", strings.Repeat("a", 64) + ".org", strings.Repeat("a.", 127) + "org", "a\x00b", "example.org\n",
 	} {
-		got, err := ParseServerName(in)
-		var remedy *NameError
+		got, err := records.ParseServerName(in)
+		var remedy *records.NameError
 		if !errors.As(err, &remedy) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q is taken for %+v, %v", in, got, err)
 		}
@@ -55,7 +58,7 @@ func FuzzServerName(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		n, err := ParseServerName(s)
+		n, err := records.ParseServerName(s)
 		if err != nil {
 			if strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' }) {
 				t.Errorf("error %q", err)
@@ -65,7 +68,7 @@ func FuzzServerName(f *testing.F) {
 		if !grammar.MatchString(s) {
 			t.Errorf("%q is not in the grammar", s)
 		}
-		if again, err := ParseServerName(n.String()); err != nil || again != n {
+		if again, err := records.ParseServerName(n.String()); err != nil || again != n {
 			t.Errorf("%q: %+v is written %q, which is %+v, %v", s, n, n, again, err)
 		}
 		if ip, err := netip.ParseAddr(n.Host); (err == nil) != n.IP.IsValid() || err == nil && ip != n.IP {
@@ -105,7 +108,7 @@ func FuzzClientDocument(f *testing.F) {
 			if u == nil && c.base != nil {
 				continue
 			}
-			if _, err := portOf(u); err != nil || u.Scheme != "https" || u.User != nil || notURLHost(u) {
+			if _, err := web.PortOf(u); err != nil || u.Scheme != "https" || u.User != nil || web.NotURLHost(u) {
 				t.Errorf("%q gives %v", body, u)
 			}
 		}

@@ -7,6 +7,9 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"keypaird/hooks/discover/records"
+	"keypaird/hooks/discover/web"
 )
 
 // The ways by which a Matrix domain can delegate.
@@ -163,9 +166,9 @@ func (p *Plan) with(after Answer) Answer {
 }
 
 // server is the homeserver: as given, or where most peers go today.
-func (p *Plan) server(goal Goal) (ServerName, error) {
+func (p *Plan) server(goal Goal) (records.ServerName, error) {
 	if goal.Server != "" {
-		name, err := ParseServerName(goal.Server)
+		name, err := records.ParseServerName(goal.Server)
 		switch {
 		case err != nil:
 			return name, err
@@ -179,11 +182,11 @@ func (p *Plan) server(goal Goal) (ServerName, error) {
 	for _, row := range p.federation() {
 		host := row.Endpoint.Host
 		ip, err := netip.ParseAddr(host)
-		if named := err != nil && notHost(host, false) == ""; host != p.Domain && (named || err == nil && goal.To == ToWellKnown) {
-			return ServerName{Host: host, IP: ip, Port: row.Endpoint.Port}, nil
+		if named := err != nil && records.HostFault(host, false) == ""; host != p.Domain && (named || err == nil && goal.To == ToWellKnown) {
+			return records.ServerName{Host: host, IP: ip, Port: row.Endpoint.Port}, nil
 		}
 	}
-	return ServerName{}, &GoalError{"nothing names another host than " + p.Domain, "say where the homeserver is: its host and port"}
+	return records.ServerName{}, &GoalError{"nothing names another host than " + p.Domain, "say where the homeserver is: its host and port"}
 }
 
 // federation are the rows of homeservers with an endpoint, today.
@@ -194,22 +197,22 @@ func (p *Plan) federation() []Requirement {
 }
 
 // supposition is the world where the move is made.
-func (p *Plan) supposition(server ServerName) Supposition {
+func (p *Plan) supposition(server records.ServerName) Supposition {
 	if p.To == ToSRV {
 		return Supposition{SRV: &server}
 	}
 	sup := Supposition{Document: &server}
 	if p.document("client") == nil {
-		sup.Client = "https://" + (ServerName{Host: server.Host, IP: server.IP}).String()
+		sup.Client = "https://" + (records.ServerName{Host: server.Host, IP: server.IP}).String()
 	}
 	return sup
 }
 
 // document is today's well-known document for "server" or "client" if it can
 // be had, else nil.
-func (p *Plan) document(kind string) *Document {
+func (p *Plan) document(kind string) *web.Document {
 	for i, d := range p.Now.Documents {
-		if d.URL == "https://"+p.Domain+"/.well-known/matrix/"+kind && d.State == Found {
+		if d.URL == "https://"+p.Domain+"/.well-known/matrix/"+kind && d.State == records.Found {
 			return &p.Now.Documents[i]
 		}
 	}

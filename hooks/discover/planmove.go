@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"keypaird/hooks/discover/records"
+	"keypaird/hooks/discover/web"
 )
 
 // Times that homeservers keep what they know of well-known documents beyond
@@ -17,11 +20,11 @@ const (
 )
 
 // toWellKnown says how to move from SRV records to a document.
-func (p *Plan) toWellKnown(server ServerName) {
-	base := "https://" + (ServerName{Host: server.Host, IP: server.IP}).String()
+func (p *Plan) toWellKnown(server records.ServerName) {
+	base := "https://" + (records.ServerName{Host: server.Host, IP: server.IP}).String()
 	client := map[string]any{"m.homeserver": map[string]any{"base_url": base}}
 	if doc := p.document("client"); doc != nil { // what there is stays
-		_ = json.Unmarshal(doc.good()[0].body, &client)
+		_ = json.Unmarshal(doc.Good()[0].Body, &client)
 	} else {
 		p.note("base_url %s is a guess, as nothing names it today: check where clients are to go", base)
 	}
@@ -39,14 +42,14 @@ func (p *Plan) toWellKnown(server ServerName) {
 	p.wait(missingKept, "homeservers may go on without the document they did not find")
 	ttl := time.Duration(0)
 	for _, e := range p.records() {
-		if e.State == Found {
+		if e.State == records.Found {
 			ttl = max(ttl, e.Lasts)
 			p.Remove = append(p.Remove, e.What+": optional; without it, homeservers that cannot get the document go to "+p.Domain+":8448")
 		}
 	}
 	p.wait(ttl, "resolvers keep the SRV records")
 	for _, row := range p.After.Requirements {
-		if row.Role == "federation" && row.Enforcement == Should && row.State == Found {
+		if row.Role == "federation" && row.Enforcement == Should && row.State == records.Found {
 			p.Drop = append(p.Drop, fmt.Sprintf("%s on %s: then only wanted by homeservers that cannot get the document; keep it if you can", p.Domain, row.Endpoint))
 		}
 	}
@@ -56,7 +59,7 @@ func (p *Plan) toWellKnown(server ServerName) {
 func (p *Plan) severalTargets() {
 	var list []string
 	for _, row := range p.federation() {
-		if e := hostPort(row.Endpoint.Host, row.Endpoint.Port); (row.Step == "4" || row.Step == "5") && !slices.Contains(list, e) {
+		if e := records.HostPort(row.Endpoint.Host, row.Endpoint.Port); (row.Step == "4" || row.Step == "5") && !slices.Contains(list, e) {
 			list = append(list, e)
 		}
 	}
@@ -67,10 +70,10 @@ func (p *Plan) severalTargets() {
 
 // keep lists what the names that may be dropped somewhere are needed for all
 // the same, for any service.
-func (p *Plan) keep(server ServerName) {
+func (p *Plan) keep(server records.ServerName) {
 	for _, row := range p.After.Requirements {
 		spare := row.Role == "federation" && row.Enforcement == Should // it is in Drop
-		if row.Endpoint.Host == "" || row.State != Found && row.State != Undetermined || row.Default || row.Enforcement == Info || spare {
+		if row.Endpoint.Host == "" || row.State != records.Found && row.State != records.Undetermined || row.Default || row.Enforcement == Info || spare {
 			continue
 		}
 		if !slices.Contains(row.Accept, p.Domain) && !slices.Contains(row.Accept, server.Host) {
@@ -80,7 +83,7 @@ func (p *Plan) keep(server ServerName) {
 		if row.When != "" {
 			text += ", when " + row.When
 		}
-		if row.State == Undetermined {
+		if row.State == records.Undetermined {
 			text += ", as far as is known: " + row.Why
 		}
 		if !slices.Contains(p.Keep, text) {
@@ -94,7 +97,7 @@ func (p *Plan) note(format string, args ...any) {
 }
 
 // toSRV says how to move from a document to SRV records.
-func (p *Plan) toSRV(server ServerName) {
+func (p *Plan) toSRV(server records.ServerName) {
 	for _, service := range []string{"_matrix-fed._tcp", "_matrix._tcp"} {
 		p.Records = append(p.Records, fmt.Sprintf("%s.%s. 3600 IN SRV 10 0 %d %s.", service, p.Domain, server.Port, server.Host))
 	}
@@ -112,7 +115,7 @@ func (p *Plan) toSRV(server ServerName) {
 		}
 	}
 	for _, row := range p.After.Requirements {
-		if row.Role == "federation" && row.State == Found {
+		if row.Role == "federation" && row.State == records.Found {
 			p.Drop = append(p.Drop, fmt.Sprintf("names other than %s on %s, as far as homeservers go", p.Domain, row.Endpoint))
 		}
 	}
@@ -150,8 +153,8 @@ func (p *Plan) wait(d time.Duration, text string) {
 }
 
 // records are the domain's own SRV records of Matrix that were asked for.
-func (p *Plan) records() []Evidence {
-	var list []Evidence
+func (p *Plan) records() []records.Evidence {
+	var list []records.Evidence
 	for _, row := range p.Now.Requirements {
 		for _, e := range row.Evidence {
 			asked := e.What == "SRV _matrix-fed._tcp."+p.Domain || e.What == "SRV _matrix._tcp."+p.Domain
@@ -165,14 +168,14 @@ func (p *Plan) records() []Evidence {
 
 // serves tells whether a document names the server on every address that could
 // be judged.
-func (p *Plan) serves(d *Document, server ServerName) bool {
-	good := d.good()
-	return !d.Split && len(good) == 1 && good[0].value.(ServerName) == server
+func (p *Plan) serves(d *web.Document, server records.ServerName) bool {
+	good := d.Good()
+	return !d.Split && len(good) == 1 && good[0].Value.(records.ServerName) == server
 }
 
 // judge says what stands in the way of calling the plan safe.
 func (p *Plan) judge(goal Goal, now time.Time) {
-	server, _ := ParseServerName(p.Server)
+	server, _ := records.ParseServerName(p.Server)
 	doc := p.document("server")
 	if p.To == ToWellKnown && (doc == nil || !p.serves(doc, server)) {
 		p.block("the document with m.server %s is not served by every address of %s", p.Server, p.Domain)
@@ -184,7 +187,7 @@ func (p *Plan) judge(goal Goal, now time.Time) {
 		p.needRecords(server)
 	}
 	for _, d := range p.Now.Documents {
-		if d.Service == "matrix" && d.State == Undetermined {
+		if d.Service == "matrix" && d.State == records.Undetermined {
 			p.block("%s could not be judged: %s", d.URL, d.Why)
 		}
 	}
@@ -194,7 +197,7 @@ func (p *Plan) judge(goal Goal, now time.Time) {
 		}
 	}
 	for _, row := range slices.Concat(matrixOnly(p.Now), matrixOnly(p.After)) {
-		if row.Role != "client well-known" && (row.State == Undetermined || row.State == Absent && row.Role == "federation" && row.Enforcement == Must && row.Endpoint.Host != "") {
+		if row.Role != "client well-known" && (row.State == records.Undetermined || row.State == records.Absent && row.Role == "federation" && row.Enforcement == Must && row.Endpoint.Host != "") {
 			p.block("%s", sentence(row.Role+" "+row.Endpoint.String(), row.Why))
 		}
 	}
@@ -210,7 +213,7 @@ func (p *Plan) judge(goal Goal, now time.Time) {
 }
 
 // needRecords: SRV records that lead to the server are published.
-func (p *Plan) needRecords(server ServerName) {
+func (p *Plan) needRecords(server records.ServerName) {
 	if !slices.ContainsFunc(p.federation(), func(r Requirement) bool {
 		return (r.Step == "4" || r.Step == "5") && r.Endpoint.Host == server.Host && r.Endpoint.Port == server.Port
 	}) {

@@ -7,14 +7,16 @@ import (
 	"slices"
 	"strings"
 
+	"keypaird/hooks/discover/records"
+	"keypaird/hooks/discover/web"
 	"keypaird/renew/textfmt"
 )
 
 // A lookup is what finders look things up with, and for whom.
 type lookup struct {
-	*Resolver
-	*Fetcher
-	name       ServerName // the domain
+	*records.Resolver
+	*web.Fetcher
+	name       records.ServerName // the domain
 	components []string
 	asks       bool // homeservers, who they are
 	supposed   *Supposition
@@ -22,9 +24,9 @@ type lookup struct {
 
 // A Supposition is what would be published, in place of what is.
 type Supposition struct {
-	Document *ServerName // m.server; nil: there is no such document
-	Client   string      // base_url of the client document; empty: as it is
-	SRV      *ServerName // where the SRV records of Matrix lead; nil: as they are
+	Document *records.ServerName // m.server; nil: there is no such document
+	Client   string              // base_url of the client document; empty: as it is
+	SRV      *records.ServerName // where the SRV records of Matrix lead; nil: as they are
 }
 
 // A section is what one finder found, in its order. It is used by one
@@ -33,7 +35,7 @@ type section struct {
 	service   string
 	identity  string
 	rows      []Requirement
-	documents []Document
+	documents []web.Document
 	problems  []Problem
 }
 
@@ -78,143 +80,131 @@ func (s *section) add(row Requirement) {
 }
 
 // none adds the row of a service that has no endpoint.
-func (s *section) none(row Requirement, state State, why string, led ...Evidence) {
+func (s *section) none(row Requirement, state records.State, why string, led ...records.Evidence) {
 	row.State, row.Why, row.Endpoint = state, why, Place{}
 	row.Evidence = append(slices.Clone(row.Evidence), led...)
 	row.SNI, row.Accept, row.HostHeader, row.ALPN, row.Enforcement, row.CheckedBy = "", nil, "", nil, "", ""
 	s.add(row)
 }
 
-// locate adds a row for an endpoint that something named, with its addresses.
-func addLocated(ctx context.Context, l *lookup, s *section, row Requirement, proto, host string, port uint16) site {
-	at := l.addresses(ctx, host)
+// addLocated adds a row for an endpoint that something named, with its addresses.
+func addLocated(ctx context.Context, l *lookup, s *section, row Requirement, proto, host string, port uint16) records.Site {
+	at := l.Addresses(ctx, host)
 	row.Endpoint = Place{Proto: proto, Host: host, Port: port}
-	row.State, row.Why, row.Addrs = at.state, at.why, at.addrs
-	row.Evidence = append(slices.Clone(row.Evidence), at.evidence...)
+	row.State, row.Why, row.Addrs = at.State, at.Why, at.Addrs
+	row.Evidence = append(slices.Clone(row.Evidence), at.Evidence...)
 	s.add(row)
-	if at.partly != "" {
-		s.doubt("ask again, or ask another resolver", "not all addresses of %s are known: %s", host, at.partly)
+	if at.Incomplete != "" {
+		s.doubt("ask again, or ask another resolver", "not all addresses of %s are known: %s", host, at.Incomplete)
 	}
 	return at
 }
 
-// follow adds a row for each target of an SRV set that was found, and says
+// addTargets adds a row for each target of an SRV set that was found, and says
 // what is wrong with them. An SRV set that was not found gives one row that
 // says so.
-func addTargets(ctx context.Context, l *lookup, s *section, row Requirement, proto string, set srvSet, spec string) {
-	row.Evidence = append(slices.Clone(row.Evidence), set.evidence(spec))
+func addTargets(ctx context.Context, l *lookup, s *section, row Requirement, proto string, set records.SRVSet, spec string) {
+	row.Evidence = append(slices.Clone(row.Evidence), set.Evidence(spec))
 	reportSet(s, set)
-	if set.state != Found {
-		s.none(row, set.state, set.whyNot())
+	if set.State != records.Found {
+		s.none(row, set.State, set.Reason())
 		return
 	}
-	l.prefetch(ctx, set)
-	for _, t := range set.targets {
-		at := addLocated(ctx, l, s, row, proto, t.host, t.port)
-		reportTarget(s, "SRV "+set.name, t.host, at, "RFC 2782")
+	l.PrefetchTargets(ctx, set)
+	for _, t := range set.Targets {
+		at := addLocated(ctx, l, s, row, proto, t.Host, t.Port)
+		reportTarget(s, "SRV "+set.Name, t.Host, at, "RFC 2782")
 	}
 }
 
-func reportSet(s *section, set srvSet) {
-	for _, f := range set.faults {
+func reportSet(s *section, set records.SRVSet) {
+	for _, f := range set.Faults {
 		s.fail("correct the record", "%s", f)
 	}
-	if set.state == Undetermined {
-		s.warn("ask again, or ask another resolver", "%s", set.whyNot())
+	if set.State == records.Undetermined {
+		s.warn("ask again, or ask another resolver", "%s", set.Reason())
 	}
 }
 
 // targetFaults: the target of SRV and MX records has an address and is not an
 // alias.
-func reportTarget(s *section, record, host string, at site, rfc string) {
+func reportTarget(s *section, record, host string, at records.Site, rfc string) {
 	switch {
-	case at.alias != "":
-		s.warn(fmt.Sprintf("name %s in the record", at.alias),
-			"%s names %s, which is an alias of %s: %s forbids it and some peers refuse it", record, host, at.alias, rfc)
-	case at.state == Absent:
-		s.fail("publish its address or correct the record", "%s names %s: %s", record, host, at.why)
+	case at.Alias != "":
+		s.warn(fmt.Sprintf("name %s in the record", at.Alias),
+			"%s names %s, which is an alias of %s: %s forbids it and some peers refuse it", record, host, at.Alias, rfc)
+	case at.State == records.Absent:
+		s.fail("publish its address or correct the record", "%s names %s: %s", record, host, at.Why)
 	}
 }
 
 // fetch gets a well-known document of a host and keeps it.
-func fetch(ctx context.Context, l *lookup, s *section, host, path string, read reader) *Document {
-	return s.keep(l.document(ctx, host, path, true, maxDocument, read))
+func fetch(ctx context.Context, l *lookup, s *section, host, path string, read web.Parser) *web.Document {
+	return s.keep(l.Document(ctx, host, path, true, web.MaxDocument, read))
 }
 
 // keep adds a document.
-func (s *section) keep(d Document) *Document {
+func (s *section) keep(d web.Document) *web.Document {
 	d.Service = s.service
 	s.documents = append(s.documents, d)
 	return &d
 }
 
 // addDocument adds the row of the host that serves a document.
-func addDocument(s *section, d *Document, row Requirement, spec string) {
-	row.Endpoint, row.Addrs = Place{"https", row.Accept[0], 443}, d.site.addrs
+func addDocument(s *section, d *web.Document, row Requirement, spec string) {
+	row.Endpoint, row.Addrs = Place{"https", row.Accept[0], 443}, d.Site.Addrs
 	row.State, row.Why = d.State, d.Why
-	if d.State == Found || d.hidden() != nil {
+	if d.State == records.Found || d.Untrusted() != nil {
 		row.Enforcement = Must
 	}
-	row.Evidence = slices.Concat(row.Evidence, d.site.evidence, []Evidence{d.evidence(spec)})
+	row.Evidence = slices.Concat(row.Evidence, d.Site.Evidence, []records.Evidence{d.Evidence(spec)})
 	s.add(row)
 }
 
 // reportDocument notes what is wrong with a document whatever it says.
-func reportDocument(s *section, d *Document) {
+func reportDocument(s *section, d *web.Document) {
 	if d.Split {
 		s.fail("serve the same document on every address, or take the address out of DNS",
-			"split brain: the addresses of %s do not agree: %s", d.URL, d.each())
+			"split brain: the addresses of %s do not agree: %s", d.URL, d.Summary())
 	}
-	if v := d.hidden(); v != nil {
+	if v := d.Untrusted(); v != nil {
 		s.fail("renew or correct the certificate of that host",
 			"%s is there, but peers do not take it from %s: its certificate is not trusted: %s", d.URL, v.Addr, v.Untrusted)
 	}
-	if list := d.unjudged(); len(list) > 0 {
+	if list := d.Undetermined(); len(list) > 0 {
 		s.doubt("look again from elsewhere", "%s could not be judged from here: %s", d.URL, strings.Join(list, "; "))
 	}
-	if d.site.partly != "" {
-		s.doubt("ask again, or ask another resolver", "not all addresses of %s are known: %s", d.URL, d.site.partly)
+	if d.Site.Incomplete != "" {
+		s.doubt("ask again, or ask another resolver", "not all addresses of %s are known: %s", d.URL, d.Site.Incomplete)
 	}
 }
 
 // addRedirects adds a row for every host that a redirect led to: each shows a
 // certificate of its own.
-func addRedirects(ctx context.Context, l *lookup, s *section, d *Document, row Requirement) {
+func addRedirects(ctx context.Context, l *lookup, s *section, d *web.Document, row Requirement) {
 	for _, v := range d.Visits {
-		hops := v.hops()
+		hops := v.Hops()
 		for i, h := range hops {
-			host := h.url.Hostname()
-			if i == 0 || host == hops[0].url.Hostname() {
+			host := h.URL.Hostname()
+			if i == 0 || host == hops[0].URL.Hostname() {
 				continue
 			}
-			port, _ := portOf(h.url) // it was looked at before
+			port, _ := web.PortOf(h.URL) // it was looked at before
 			led := row
 			led.Role += " redirect"
-			led.SNI, led.Accept, led.HostHeader = sni(host), []string{host}, hostPort(host, port)
-			led.Evidence = append(slices.Clone(row.Evidence), Evidence{
-				What: clean(hops[i-1].url.String()), Says: fmt.Sprintf("%d, redirects to %s", hops[i-1].status, clean(h.url.String())), From: v.Addr.String(), Spec: "RFC 9110, 15.4",
+			led.SNI, led.Accept, led.HostHeader = sni(host), []string{host}, records.HostPort(host, port)
+			led.Evidence = append(slices.Clone(row.Evidence), records.Evidence{
+				What: web.Clean(hops[i-1].URL.String()), Says: fmt.Sprintf("%d, redirects to %s", hops[i-1].Code, web.Clean(h.URL.String())), From: v.Addr.String(), Spec: "RFC 9110, 15.4",
 			})
 			addLocated(ctx, l, s, led, "https", host, port)
 		}
 	}
 }
 
-// whyNot says why there are no targets.
-func (set srvSet) whyNot() string {
-	return fmt.Sprintf("SRV %s: %s", set.name, set.why)
-}
-
-// stop tells whether a look-up settles the matter: only what is known to be
-// absent lets peers look further.
-func (set srvSet) stop() bool { return set.state != Absent }
-
 // sentence makes one of several reasons.
 func sentence(reasons ...string) string {
 	return strings.Join(slices.DeleteFunc(slices.Clone(reasons), func(s string) bool { return s == "" }), "; ")
 }
-
-// clean makes one short, printable line of another machine's text.
-func clean(s string) string { return textfmt.OneLine(s, 500) }
 
 // sni is what is sent for a host: nothing for an IP address (RFC 6066, 3).
 func sni(host string) string {

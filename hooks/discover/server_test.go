@@ -107,7 +107,7 @@ func serveDNS(t *testing.T, addr string, f dns.HandlerFunc) {
 
 // records answers from zone file lines; a name that is not there does not
 // exist.
-func records(lines string) dns.HandlerFunc {
+func fromZone(lines string) dns.HandlerFunc {
 	return func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg)
 		m.SetReply(q)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"keypaird/hooks/discover/records"
+	"keypaird/hooks/discover/web"
 	"keypaird/hooks/probe"
 )
 
@@ -183,10 +185,10 @@ func explained(t *testing.T, a Answer) {
 		if len(r.Evidence) == 0 {
 			t.Errorf("no evidence for %s", line(a.Domain, r))
 		}
-		if r.State != Found && r.Why == "" {
+		if r.State != records.Found && r.Why == "" {
 			t.Errorf("not said why %s", line(a.Domain, r))
 		}
-		if r.Endpoint.Host != "" && (r.CheckedBy == "" || r.Enforcement == "" || r.State == Found && len(r.Addrs) == 0) {
+		if r.Endpoint.Host != "" && (r.CheckedBy == "" || r.Enforcement == "" || r.State == records.Found && len(r.Addrs) == 0) {
 			t.Errorf("incomplete: %+v", r)
 		}
 		if who := checker(r.Role); r.Endpoint.Host != "" && r.CheckedBy != who {
@@ -215,7 +217,7 @@ func TestProblemsArePrintable(t *testing.T) {
 	if got, want := s.problems[0].Text, "a \uFFFD31m \uFFFD b\uFFFD"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got := clean(strings.Repeat("ü", 1000)); len(got) > 500 {
+	if got := web.Clean(strings.Repeat("ü", 1000)); len(got) > 500 {
 		t.Errorf("%d bytes", len(got))
 	}
 }

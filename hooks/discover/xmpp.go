@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"keypaird/hooks/discover/records"
 )
 
 // A side is one of the two kinds of peers of an XMPP server.
@@ -27,7 +29,7 @@ func (at side) direct(domain string) string {
 }
 func (at side) plain(domain string) string { return "_" + at.name + "._tcp." + domain }
 
-// xmpp finds where clients and other servers connect. Components are domains
+// findXMPP finds where clients and other servers connect. Components are domains
 // of their own for other servers; clients do not connect to them.
 func findXMPP(ctx context.Context, l *lookup, s *section) {
 	var names []string
@@ -37,7 +39,7 @@ func findXMPP(ctx context.Context, l *lookup, s *section) {
 	for _, c := range l.components {
 		names = append(names, xmppSides[1].direct(c), xmppSides[1].plain(c))
 	}
-	l.ahead(ctx, dns.TypeSRV, names...)
+	l.Prefetch(ctx, dns.TypeSRV, names...)
 	for _, at := range xmppSides {
 		addXMPPDomain(ctx, l, s, at, l.name.Host)
 	}
@@ -46,7 +48,7 @@ func findXMPP(ctx context.Context, l *lookup, s *section) {
 	}
 }
 
-// xmppDomain finds the endpoints of a domain. The name is the domain's
+// addXMPPDomain finds the endpoints of a domain. The name is the domain's
 // whatever the records say (RFC 6120, section 13.7.2.1, and XEP-0368 for
 // direct TLS): SRV targets do only for peers that trust DNSSEC (RFC 7673).
 func addXMPPDomain(ctx context.Context, l *lookup, s *section, at side, domain string) {
@@ -54,50 +56,50 @@ func addXMPPDomain(ctx context.Context, l *lookup, s *section, at side, domain s
 		Role: at.role, Identity: domain, SNI: domain, Accept: []string{domain},
 		CheckedBy: at.who, Enforcement: Must, ClientAuth: at.name == "xmpp-server",
 	}
-	direct, plain := l.srv(ctx, at.direct(domain)), l.srv(ctx, at.plain(domain))
-	l.prefetch(ctx, direct, plain)
+	direct, plain := l.SRV(ctx, at.direct(domain)), l.SRV(ctx, at.plain(domain))
+	l.PrefetchTargets(ctx, direct, plain)
 	overTLS := row
 	overTLS.Role, overTLS.ALPN = at.role+" direct TLS", []string{at.name}
 	addXMPPTargets(ctx, l, s, overTLS, "tls", direct, "XEP-0368")
-	if plain.stop() {
+	if plain.Decisive() {
 		addXMPPTargets(ctx, l, s, row, at.name, plain, "RFC 6120, 3.2.1")
 		return
 	}
-	row.Evidence = []Evidence{direct.evidence("XEP-0368"), plain.evidence("RFC 6120, 3.2.1")}
+	row.Evidence = []records.Evidence{direct.Evidence("XEP-0368"), plain.Evidence("RFC 6120, 3.2.1")}
 	const fallback = "RFC 6120, 3.2.2"
-	switch direct.state {
-	case Absent:
-	case Found:
+	switch direct.State {
+	case records.Absent:
+	case records.Found:
 		// Peers that do not know XEP-0368 see no records at all.
 		row.Enforcement, row.When = Info, "a peer does not know XEP-0368"
-	case Disabled:
-		s.none(row, Absent, plain.whyNot()+`, and the target "." of `+direct.name+" forbids the default port")
+	case records.Disabled:
+		s.none(row, records.Absent, plain.Reason()+`, and the target "." of `+direct.Name+" forbids the default port")
 		return
 	default:
-		s.none(row, Undetermined, direct.whyNot())
+		s.none(row, records.Undetermined, direct.Reason())
 		return
 	}
 	row.Default = true
-	row.Evidence = append(row.Evidence, Evidence{What: "default of " + domain, Says: fmt.Sprintf("port %d", at.port), Spec: fallback})
+	row.Evidence = append(row.Evidence, records.Evidence{What: "default of " + domain, Says: fmt.Sprintf("port %d", at.port), Spec: fallback})
 	addLocated(ctx, l, s, row, at.name, domain, at.port)
 }
 
-// xmppRecords adds the rows of an SRV set that is not absent.
-func addXMPPTargets(ctx context.Context, l *lookup, s *section, row Requirement, proto string, set srvSet, spec string) {
-	if set.state == Absent {
+// addXMPPTargets adds the rows of an SRV set that is not absent.
+func addXMPPTargets(ctx context.Context, l *lookup, s *section, row Requirement, proto string, set records.SRVSet, spec string) {
+	if set.State == records.Absent {
 		return // most domains have one of the two
 	}
-	if set.secure {
-		for _, t := range set.targets {
+	if set.Secure {
+		for _, t := range set.Targets {
 			one := set
-			one.targets = []target{t}
+			one.Targets = []records.Target{t}
 			secured := row
-			if t.host != row.SNI {
-				secured.AlsoSome = []string{t.host}
+			if t.Host != row.SNI {
+				secured.AlsoSome = []string{t.Host}
 			}
 			addTargets(ctx, l, s, secured, proto, one, spec)
 		}
-		if len(set.targets) > 0 {
+		if len(set.Targets) > 0 {
 			return
 		}
 	}

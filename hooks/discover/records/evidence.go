@@ -1,4 +1,4 @@
-package discover
+package records
 
 import (
 	"encoding/json"

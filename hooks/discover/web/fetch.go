@@ -1,4 +1,4 @@
-package discover
+package web
 
 import (
 	"context"
@@ -19,20 +19,22 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"keypaird/hooks/discover/records"
 )
 
 // Bounds on what a web server may make us do.
 const (
 	maxRedirects = 10
 	maxFetches   = 150      // requests in one Discover
-	maxDocument  = 50 << 10 // as Synapse has it; the Matrix specification names no bound
+	MaxDocument  = 50 << 10 // as Synapse has it; the Matrix specification names no bound
 	maxHeader    = 64 << 10
 	maxTries     = 4 // addresses of a host that was redirected to
 )
 
 // A Fetcher gets documents over TLS. Its bounds are those of one discovery.
 type Fetcher struct {
-	resolver *Resolver
+	resolver *records.Resolver
 	roots    *x509.CertPool // nil: the system's
 	timeout  time.Duration  // of one document with its redirects
 	log      *slog.Logger
@@ -42,49 +44,49 @@ type Fetcher struct {
 	fetched int
 }
 
-// newFetcher returns a Fetcher that trusts the roots, or the system's for nil.
-func newFetcher(resolver *Resolver, roots *x509.CertPool, timeout time.Duration, log *slog.Logger) *Fetcher {
+// NewFetcher returns a Fetcher that trusts the roots, or the system's for nil.
+func NewFetcher(resolver *records.Resolver, roots *x509.CertPool, timeout time.Duration, log *slog.Logger) *Fetcher {
 	return &Fetcher{resolver: resolver, roots: roots, timeout: timeout, log: log, slots: make(chan struct{}, 16)}
 }
 
-// with returns a Fetcher with the same bounds that finds hosts by resolver.
-func (f *Fetcher) with(resolver *Resolver) *Fetcher {
-	return newFetcher(resolver, f.roots, f.timeout, f.log)
+// With returns a Fetcher with the same bounds that finds hosts by resolver.
+func (f *Fetcher) With(resolver *records.Resolver) *Fetcher {
+	return NewFetcher(resolver, f.roots, f.timeout, f.log)
 }
 
-// An errand is one document to get from one address.
-type errand struct {
-	url    *url.URL
-	host   string // Host header; empty: the URL's
-	addr   netip.Addr
-	follow bool  // redirects
-	most   int64 // bytes
+// A FetchRequest is one document to get from one address.
+type FetchRequest struct {
+	URL      *url.URL
+	Host     string // Host header; empty: the URL's
+	addr     netip.Addr
+	follow   bool  // redirects
+	MaxBytes int64 // bytes
 }
 
-// A hop is a page that redirected.
-type hop struct {
-	url    *url.URL
-	status int
-	header http.Header
+// A Redirect is a page that redirected.
+type Redirect struct {
+	URL    *url.URL
+	Code   int
+	Header http.Header
 }
 
-// A page is what came back from one address.
-type page struct {
-	hop              // the last one
-	via       []hop  // the ones before
-	body      []byte //
-	untrusted string // why the certificate of url is not trusted; empty: it is
-	err       error  // there is no page
-	unclear   bool   // err may be ours alone: others may see the page
+// A Response is what came back from one address.
+type Response struct {
+	Redirect             // the last one
+	Via       []Redirect // the ones before
+	Body      []byte     //
+	untrusted string     // why the certificate of url is not trusted; empty: it is
+	err       error      // there is no page
+	unclear   bool       // err may be ours alone: others may see the page
 }
 
-// visit runs an errand. Redirects are followed by https only and never from a
+// fetch runs an errand. Redirects are followed by https only and never from a
 // host whose certificate is not trusted. The whole visit has one time limit,
 // whatever is sent how slowly.
-func (f *Fetcher) visit(ctx context.Context, e errand) page {
+func (f *Fetcher) fetch(ctx context.Context, e FetchRequest) Response {
 	within, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	p := page{hop: hop{url: e.url}}
+	p := Response{Redirect: Redirect{URL: e.URL}}
 	for {
 		addrs, err := f.whereTo(ctx, e, &p)
 		if err == nil {
@@ -94,29 +96,29 @@ func (f *Fetcher) visit(ctx context.Context, e errand) page {
 			if p.err = err; within.Err() != nil {
 				p.err, p.unclear = errors.New("no whole answer in time"), true
 			}
-			p.unclear = p.unclear || notOurs(err)
+			p.unclear = p.unclear || maybeLocal(err)
 			return p
 		}
 		next := location(&p)
 		if !e.follow || next == nil || p.untrusted != "" {
 			return p
 		}
-		p.via = append(p.via, p.hop)
-		if p.err, p.unclear = refuse(next, p.via); p.err != nil {
+		p.Via = append(p.Via, p.Redirect)
+		if p.err, p.unclear = refuse(next, p.Via); p.err != nil {
 			return p
 		}
-		p.hop = hop{url: next}
+		p.Redirect = Redirect{URL: next}
 	}
 }
 
 // refuse says why a redirect is not followed; unclear if some peers do it.
-func refuse(next *url.URL, via []hop) (err error, unclear bool) {
+func refuse(next *url.URL, via []Redirect) (err error, unclear bool) {
 	switch {
 	case next.Scheme != "https":
 		return fmt.Errorf("redirects to %.200q, which is not https: some peers follow it and some do not", next.String()), true
-	case notURLHost(next):
+	case NotURLHost(next):
 		return fmt.Errorf("redirects to %.200q, which is no host", next.Host), false
-	case slices.ContainsFunc(via, func(h hop) bool { return h.url.String() == next.String() }):
+	case slices.ContainsFunc(via, func(h Redirect) bool { return h.URL.String() == next.String() }):
 		return fmt.Errorf("redirects in circles, at %.200q", next.String()), false
 	case len(via) > maxRedirects:
 		return fmt.Errorf("more than %d redirects", maxRedirects), false
@@ -126,29 +128,29 @@ func refuse(next *url.URL, via []hop) (err error, unclear bool) {
 
 // whereTo gives the addresses to try for the page's URL: the one that is being
 // looked at while it is on its host.
-func (f *Fetcher) whereTo(ctx context.Context, e errand, p *page) ([]netip.Addr, error) {
-	if p.url.Hostname() == e.url.Hostname() {
+func (f *Fetcher) whereTo(ctx context.Context, e FetchRequest, p *Response) ([]netip.Addr, error) {
+	if p.URL.Hostname() == e.URL.Hostname() {
 		return []netip.Addr{e.addr}, nil
 	}
-	at := f.resolver.addresses(ctx, p.url.Hostname())
-	switch at.state {
-	case Found:
-		return at.addrs[:min(len(at.addrs), maxTries)], nil
-	case Undetermined:
+	at := f.resolver.Addresses(ctx, p.URL.Hostname())
+	switch at.State {
+	case records.Found:
+		return at.Addrs[:min(len(at.Addrs), maxTries)], nil
+	case records.Undetermined:
 		p.unclear = true
 	}
-	return nil, fmt.Errorf("redirected to %s: %s", p.url.Hostname(), at.why)
+	return nil, fmt.Errorf("redirected to %s: %s", p.URL.Hostname(), at.Why)
 }
 
 // location is where a page redirects to.
-func location(p *page) *url.URL {
-	switch p.status {
+func location(p *Response) *url.URL {
+	switch p.Code {
 	case 301, 302, 303, 307, 308:
 	default:
 		return nil
 	}
-	next, err := p.url.Parse(p.header.Get("Location"))
-	if err != nil || p.header.Get("Location") == "" {
+	next, err := p.URL.Parse(p.Header.Get("Location"))
+	if err != nil || p.Header.Get("Location") == "" {
 		return nil
 	}
 	next.User, next.Fragment = nil, "" // nobody's credentials are sent
@@ -156,25 +158,25 @@ func location(p *page) *url.URL {
 	return next
 }
 
-// notURLHost tells whether a URL's host is none we go to.
-func notURLHost(u *url.URL) bool {
-	_, err := portOf(u)
+// NotURLHost tells whether a URL's host is none we go to.
+func NotURLHost(u *url.URL) bool {
+	_, err := PortOf(u)
 	if ip, ipErr := netip.ParseAddr(u.Hostname()); ipErr == nil {
 		return err != nil || ip.Zone() != "" || ip.IsUnspecified()
 	}
-	return err != nil || notHost(u.Hostname(), true) != ""
+	return err != nil || records.HostFault(u.Hostname(), true) != ""
 }
 
-// portOf is a URL's port, 443 if there is none.
-func portOf(u *url.URL) (uint16, error) {
+// PortOf is a URL's port, 443 if there is none.
+func PortOf(u *url.URL) (uint16, error) {
 	if u.Port() == "" {
 		return 443, nil
 	}
-	return parsePort(u.Port())
+	return records.ParsePort(u.Port())
 }
 
 // get makes one request, to the first of the addresses that takes it.
-func (f *Fetcher) get(ctx context.Context, e errand, p *page, addrs []netip.Addr) error {
+func (f *Fetcher) get(ctx context.Context, e FetchRequest, p *Response, addrs []netip.Addr) error {
 	if !f.countFetch() {
 		p.unclear = true
 		return fmt.Errorf("gave up after %d requests", maxFetches)
@@ -185,15 +187,15 @@ func (f *Fetcher) get(ctx context.Context, e errand, p *page, addrs []netip.Addr
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.URL.String(), nil)
 	if err != nil {
 		return err
 	}
 	req.Header.Set("User-Agent", "keypaird")
-	if req.Host = p.url.Host; e.host != "" {
-		req.Host = e.host
+	if req.Host = p.URL.Host; e.Host != "" {
+		req.Host = e.Host
 	}
-	to := p.url
+	to := p.URL
 	var distrust atomic.Pointer[string] // a dial may outlive its request a little
 	transport := &http.Transport{
 		// Transport would let a dial go on without the request, for ever.
@@ -206,21 +208,21 @@ func (f *Fetcher) get(ctx context.Context, e errand, p *page, addrs []netip.Addr
 	}
 	res, err := transport.RoundTrip(req)
 	if err != nil {
-		return plainer(err)
+		return records.PlainError(err)
 	}
 	defer res.Body.Close()
-	p.status, p.header, p.untrusted = res.StatusCode, res.Header, ""
+	p.Code, p.Header, p.untrusted = res.StatusCode, res.Header, ""
 	if why := distrust.Load(); why != nil {
 		p.untrusted = *why
 	}
-	if p.body, err = io.ReadAll(io.LimitReader(res.Body, e.most+1)); err != nil {
-		return fmt.Errorf("reading: %w", plainer(err))
+	if p.Body, err = io.ReadAll(io.LimitReader(res.Body, e.MaxBytes+1)); err != nil {
+		return fmt.Errorf("reading: %w", records.PlainError(err))
 	}
-	if int64(len(p.body)) > e.most {
-		p.body = nil
-		return fmt.Errorf("more than %d bytes", e.most)
+	if int64(len(p.Body)) > e.MaxBytes {
+		p.Body = nil
+		return fmt.Errorf("more than %d bytes", e.MaxBytes)
 	}
-	f.log.Debug("fetched", "url", p.url.String(), "address", addrs[0], "status", p.status, "bytes", len(p.body), "untrusted", p.untrusted)
+	f.log.Debug("fetched", "url", p.URL.String(), "address", addrs[0], "status", p.Code, "bytes", len(p.Body), "untrusted", p.untrusted)
 	return nil
 }
 
@@ -235,7 +237,7 @@ func (f *Fetcher) countFetch() bool {
 // certificate that is not trusted is noted and no error: what is behind it
 // says what peers miss.
 func (f *Fetcher) connect(ctx context.Context, to *url.URL, addrs []netip.Addr, distrust *atomic.Pointer[string]) (net.Conn, error) {
-	port, err := portOf(to)
+	port, err := PortOf(to)
 	if err != nil {
 		return nil, err
 	}
@@ -270,7 +272,7 @@ func (f *Fetcher) handshake(ctx context.Context, conn net.Conn, host string, dis
 	})
 	if err := tc.HandshakeContext(ctx); err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("TLS handshake: %w", plainer(err))
+		return nil, fmt.Errorf("TLS handshake: %w", records.PlainError(err))
 	}
 	return tc, nil
 }
@@ -293,7 +295,7 @@ func untrusted(chain []*x509.Certificate, roots *x509.CertPool, host string) str
 
 // notOurs tells whether a failure may be due to where we are, so that others
 // may fare better.
-func notOurs(err error) bool {
+func maybeLocal(err error) bool {
 	var timeout interface{ Timeout() bool }
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return true
@@ -309,11 +311,11 @@ func notOurs(err error) bool {
 	return false
 }
 
-// hops are all pages on the way, the last one included; none if the page is
+// Hops are all pages on the way, the last one included; none if the page is
 // supposed.
-func (p *page) hops() []hop {
-	if p.url == nil {
+func (p *Response) Hops() []Redirect {
+	if p.URL == nil {
 		return nil
 	}
-	return append(slices.Clone(p.via), p.hop)
+	return append(slices.Clone(p.Via), p.Redirect)
 }

@@ -1,4 +1,4 @@
-package discover
+package records
 
 import (
 	"context"
@@ -18,17 +18,17 @@ import (
 
 // Bounds on what DNS may make us do.
 const (
-	maxQuestions = 600 // in one Discover
+	MaxQuestions = 600 // in one Discover
 	maxAliases   = 8   // of one name
-	maxRecords   = 32  // of one set that are looked at
-	maxAddrs     = 16  // of one host
+	MaxRecords   = 32  // of one set that are looked at
+	MaxAddrs     = 16  // of one host
 )
 
 // asUDP is how long an answer over UDP may be (DNS flag day 2020).
-const asUDP = 1232
+const udpSize = 1232
 
 // serverAddrs returns the servers with their ports; none: those of resolv.conf.
-func serverAddrs(list []string) []string {
+func ServerAddrs(list []string) []string {
 	if len(list) == 0 {
 		conf, err := dns.ClientConfigFromFile("/etc/resolv.conf")
 		if err != nil || len(conf.Servers) == 0 {
@@ -65,32 +65,32 @@ type Resolver struct {
 	replies map[question]*onceReply
 }
 
-// newResolver returns a Resolver that asks the servers, or those of
+// NewResolver returns a Resolver that asks the servers, or those of
 // /etc/resolv.conf if there are none. The names given are at those addresses
 // whatever DNS says.
-func newResolver(servers []string, given map[string][]netip.Addr, timeout time.Duration, log *slog.Logger) *Resolver {
+func NewResolver(servers []string, given map[string][]netip.Addr, timeout time.Duration, log *slog.Logger) *Resolver {
 	r := &Resolver{
-		servers: serverAddrs(servers), given: map[string][]netip.Addr{}, timeout: timeout, log: log,
+		servers: ServerAddrs(servers), given: map[string][]netip.Addr{}, timeout: timeout, log: log,
 		slots: make(chan struct{}, 16), replies: map[question]*onceReply{},
 	}
 	for name, addrs := range given {
-		r.given[canonical(name)] = addrs
+		r.given[Canonical(name)] = addrs
 	}
 	return r
 }
 
-// serverList returns the servers that are asked, in order.
-func (r *Resolver) serverList() []string { return r.servers }
+// Servers returns the servers that are asked, in order.
+func (r *Resolver) Servers() []string { return r.servers }
 
-// isGiven reports whether the addresses of a host do not come from DNS.
-func (r *Resolver) isGiven(host string) bool {
+// Given reports whether the addresses of a host do not come from DNS.
+func (r *Resolver) Given(host string) bool {
 	_, ok := r.given[host]
 	return ok
 }
 
-// supposeSRV returns a Resolver with the same replies, but for SRV records of
+// SupposeSRV returns a Resolver with the same replies, but for SRV records of
 // the names, which lead to one host.
-func (r *Resolver) supposeSRV(names []string, host string, port uint16) *Resolver {
+func (r *Resolver) SupposeSRV(names []string, host string, port uint16) *Resolver {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	after := &Resolver{servers: r.servers, given: r.given, timeout: r.timeout, log: r.log, slots: r.slots, replies: maps.Clone(r.replies)}
@@ -98,7 +98,7 @@ func (r *Resolver) supposeSRV(names []string, host string, port uint16) *Resolve
 		srv := &dns.SRV{Hdr: dns.RR_Header{Name: dns.Fqdn(name), Rrtype: dns.TypeSRV, Class: dns.ClassINET}, Priority: 10, Port: port, Target: dns.Fqdn(host)}
 		done := make(chan struct{})
 		close(done)
-		after.replies[question{name, dns.TypeSRV}] = &onceReply{done, reply{name: name, kind: dns.TypeSRV, state: Found, rrs: []dns.RR{srv}, from: "supposed"}}
+		after.replies[question{name, dns.TypeSRV}] = &onceReply{done, Reply{Name: name, kind: dns.TypeSRV, State: Found, RRs: []dns.RR{srv}, From: "supposed"}}
 	}
 	return after
 }
@@ -137,12 +137,12 @@ func (r *Resolver) ask(ctx context.Context, name string, kind uint16) (in *dns.M
 
 var errLate = errors.New("no answer in time")
 
-var errTooManyQuestions = fmt.Errorf("gave up after %d DNS questions", maxQuestions)
+var errTooManyQuestions = fmt.Errorf("gave up after %d DNS questions", MaxQuestions)
 
 func (r *Resolver) countQuestion() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.asked++; r.asked > maxQuestions {
+	if r.asked++; r.asked > MaxQuestions {
 		return errTooManyQuestions
 	}
 	return nil
@@ -176,20 +176,20 @@ func (r *Resolver) exchange(ctx context.Context, name string, kind uint16, netwo
 	m := new(dns.Msg)
 	m.SetQuestion(name, kind)
 	m.AuthenticatedData = true // tell whether DNSSEC vouches for it (RFC 6840, section 5.7)
-	m.SetEdns0(asUDP, false)
-	in, err := r.once(ctx, m, network, addr)
+	m.SetEdns0(udpSize, false)
+	in, err := r.roundTrip(ctx, m, network, addr)
 	if err == nil && (in.Rcode == dns.RcodeFormatError || in.Rcode == dns.RcodeNotImplemented) {
 		m.Extra = nil
-		in, err = r.once(ctx, m, network, addr)
+		in, err = r.roundTrip(ctx, m, network, addr)
 	}
 	if err == nil && in.Truncated {
-		if in, err = r.once(ctx, m, "tcp", addr); err != nil {
+		if in, err = r.roundTrip(ctx, m, "tcp", addr); err != nil {
 			return nil, fmt.Errorf("its answer is cut off, and over TCP: %w", err)
 		}
 	}
 	switch {
 	case err != nil:
-		return nil, plainer(err)
+		return nil, PlainError(err)
 	case in.Rcode != dns.RcodeSuccess && in.Rcode != dns.RcodeNameError:
 		return nil, &rcodeError{in.Rcode, extended(in)}
 	case len(in.Question) != 1 || !strings.EqualFold(in.Question[0].Name, name) || in.Question[0].Qtype != kind:
@@ -200,8 +200,8 @@ func (r *Resolver) exchange(ctx context.Context, name string, kind uint16, netwo
 	return in, nil
 }
 
-func (r *Resolver) once(ctx context.Context, m *dns.Msg, network, addr string) (*dns.Msg, error) {
-	client := dns.Client{Net: network, Timeout: r.timeout, UDPSize: asUDP}
+func (r *Resolver) roundTrip(ctx context.Context, m *dns.Msg, network, addr string) (*dns.Msg, error) {
+	client := dns.Client{Net: network, Timeout: r.timeout, UDPSize: udpSize}
 	conn, err := client.DialContext(ctx, addr)
 	if err != nil {
 		return nil, err
@@ -212,8 +212,8 @@ func (r *Resolver) once(ctx context.Context, m *dns.Msg, network, addr string) (
 	return in, err
 }
 
-// plainer drops what net says of sockets.
-func plainer(err error) error {
+// PlainError drops what net says of sockets.
+func PlainError(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		if op.Timeout() {
 			return errors.New("no answer")

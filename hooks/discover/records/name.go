@@ -1,4 +1,4 @@
-package discover
+package records
 
 import (
 	"errors"
@@ -67,7 +67,7 @@ func parseServerName(s string) (n ServerName, err error) {
 		}
 	}
 	if hasPort {
-		if n.Port, err = parsePort(port); err != nil {
+		if n.Port, err = ParsePort(port); err != nil {
 			return n, err
 		}
 	}
@@ -79,7 +79,7 @@ func parseServerName(s string) (n ServerName, err error) {
 		if n.IP, err = netip.ParseAddr(host); err != nil {
 			return n, errors.New("four numbers, but not an IPv4 address")
 		}
-	} else if why := notHost(host, false); why != "" {
+	} else if why := HostFault(host, false); why != "" {
 		return n, errors.New(why)
 	}
 	n.Host = strings.ToLower(host)
@@ -100,7 +100,7 @@ func parseIPv6(s string) (netip.Addr, error) {
 }
 
 // parsePort: one to five digits, and a port there is.
-func parsePort(s string) (uint16, error) {
+func ParsePort(s string) (uint16, error) {
 	n, err := strconv.ParseUint(s, 10, 17)
 	if len(s) == 0 || len(s) > 5 || err != nil || n == 0 || n > 65535 || strings.Trim(s, "0123456789") != "" {
 		return 0, errors.New("a port is a number from 1 to 65535")
@@ -119,9 +119,9 @@ func dotted(s string) bool {
 	return len(parts) == 4
 }
 
-// notHost says why s is not a host name, or "". DNS has names with
+// HostFault says why s is not a host name, or "". DNS has names with
 // underscores that hosts do not have (RFC 8552) but sometimes do.
-func notHost(s string, underscores bool) string {
+func HostFault(s string, underscores bool) string {
 	switch {
 	case s == "":
 		return "no host"
@@ -158,8 +158,8 @@ func (n ServerName) String() string {
 	return host
 }
 
-// hostPort writes a URL's authority: the port only if it is not 443.
-func hostPort(host string, port uint16) string {
+// HostPort writes a URL's authority: the port only if it is not 443.
+func HostPort(host string, port uint16) string {
 	if port == 443 {
 		if strings.Contains(host, ":") {
 			return "[" + host + "]"
@@ -169,10 +169,10 @@ func hostPort(host string, port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
-// within tells whether name is domain or a name below it.
-func within(name, domain string) bool {
+// Within tells whether name is domain or a name below it.
+func Within(name, domain string) bool {
 	return name == domain || strings.HasSuffix(name, "."+domain)
 }
 
-// canonical is a DNS name as we write it: in lower case, without the last dot.
-func canonical(s string) string { return strings.ToLower(strings.TrimSuffix(s, ".")) }
+// Canonical is a DNS name as we write it: in lower case, without the last dot.
+func Canonical(s string) string { return strings.ToLower(strings.TrimSuffix(s, ".")) }
