@@ -17,7 +17,7 @@ var arrows = map[string][]string{
 	"acme/dns01/secrets":     {},
 	"acme/http01":            {"acme", "renew/durable"},
 	"acme/orderlog":          {"renew/durable"},
-	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/confine", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks", "hooks/discover", "hooks/preset", "hooks/verify", "renew", "renew/durable", "renew/notify", "renew/rollover", "renew/status", "renew/tlsa"},
+	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/confine", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks", "hooks/discover", "hooks/preset", "hooks/verify", "renew", "renew/durable", "renew/notify", "renew/rollover", "renew/status", "renew/textfmt", "renew/tlsa"},
 	"cmd/keypaird-dns":       {"cmd/keypaird-dns/child"},
 	"cmd/keypaird-dns/child": {"acme/dns01/confine", "acme/dns01/secrets", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird-dns/gen":   {},

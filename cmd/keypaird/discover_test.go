@@ -100,7 +100,7 @@ func TestTables(t *testing.T) {
 		name       string
 		rows       []discover.Requirement
 		components []string
-		want       string // targets and proofs
+		want       string // targets and challenges
 	}{
 		{"a server elsewhere", []discover.Requirement{
 			found("matrix", "federation", "matrix.example.org:8448", "example.org", "192.0.2.7"),
@@ -147,20 +147,20 @@ func TestProofs(t *testing.T) {
 		found("web", "web", "example.org:443", "example.org", "192.0.2.7"),
 	}
 	a := discover.Answer{Domain: "example.org", Services: []string{"matrix", "web"}, Requirements: rows}
-	if proof, why := proofOf(a, "example.org", "matrix.example.org"); proof != acme.DNS01 || !strings.HasPrefix(why, "or http-01") {
-		t.Errorf("on one machine: %s, %s", proof, why)
+	if challenge, why := challengeFor(a, "example.org", "matrix.example.org"); challenge != acme.DNS01 || !strings.HasPrefix(why, "or http-01") {
+		t.Errorf("on one machine: %s, %s", challenge, why)
 	}
 	a.Requirements[1] = found("web", "web", "example.org:443", "example.org", "192.0.2.7", "2001:db8::1")
-	if proof, why := proofOf(a, "example.org", "matrix.example.org"); proof != acme.DNS01 || !strings.HasPrefix(why, "it points to") {
-		t.Errorf("partly elsewhere: %s, %s", proof, why)
+	if challenge, why := challengeFor(a, "example.org", "matrix.example.org"); challenge != acme.DNS01 || !strings.HasPrefix(why, "it points to") {
+		t.Errorf("partly elsewhere: %s, %s", challenge, why)
 	}
 	// Where DNS says nothing of the plain domain, DNS can prove it all the same.
 	a.Requirements = rows[:1]
-	if proof, _ := proofOf(a, "example.org", "matrix.example.org"); proof != acme.DNS01 {
-		t.Errorf("address not known: %s", proof)
+	if challenge, _ := challengeFor(a, "example.org", "matrix.example.org"); challenge != acme.DNS01 {
+		t.Errorf("address not known: %s", challenge)
 	}
-	if proof, why := proofOf(a, "matrix.example.org", "matrix.example.org"); proof != acme.HTTP01 {
-		t.Errorf("the host: %s, %s", proof, why)
+	if challenge, why := challengeFor(a, "matrix.example.org", "matrix.example.org"); challenge != acme.HTTP01 {
+		t.Errorf("the host: %s, %s", challenge, why)
 	}
 }
 

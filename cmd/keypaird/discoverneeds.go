@@ -14,9 +14,9 @@ import (
 // A nameNeed is a name that a certificate needs, and how keypaird would get it.
 type nameNeed struct {
 	Name        string              `json:"name"`
-	Enforcement discover.Strictness `json:"enforcement"`     // the strictest there is
-	At          []useOfName         `json:"at"`              // nowhere: for whoever is told the name
-	Proof       string              `json:"proof,omitempty"` // challenge type; empty: not for us to prove
+	Enforcement discover.Strictness `json:"enforcement"`         // the strictest there is
+	At          []useOfName         `json:"at"`                  // nowhere: for whoever is told the name
+	Challenge   string              `json:"challenge,omitempty"` // type; empty: not for keypaird to solve
 	Why         string              `json:"why"`
 }
 
@@ -29,7 +29,7 @@ type useOfName struct {
 }
 
 // needsOf turns an answer around: the names, where each has to be shown, and
-// how it would be proven. Names that nobody minds come last.
+// how it would be validated. Names that nobody minds come last.
 func needsOf(a discover.Answer) []nameNeed {
 	host := hostOf(a)
 	needs := []nameNeed{}
@@ -47,13 +47,13 @@ func needsOf(a discover.Answer) []nameNeed {
 		if len(need.At) == 0 {
 			continue
 		}
-		need.Proof, need.Why = proofOf(a, n.Name, host)
+		need.Challenge, need.Why = challengeFor(a, n.Name, host)
 		slices.SortStableFunc(need.At, useOfName.compare)
 		needs = append(needs, need)
 	}
 	if host != "" && !slices.ContainsFunc(needs, func(n nameNeed) bool { return n.Name == host }) {
 		need := nameNeed{Name: host, Enforcement: discover.Should, At: []useOfName{}}
-		need.Proof, need.Why = proofOf(a, host, host)
+		need.Challenge, need.Why = challengeFor(a, host, host)
 		needs = append(needs, need)
 	}
 	slices.SortStableFunc(needs, func(a, b nameNeed) int { return degree(a.Enforcement) - degree(b.Enforcement) })
@@ -129,9 +129,9 @@ func placesOf(a discover.Answer, host string) []netip.Addr {
 	return nil
 }
 
-// proofOf says how keypaird would prove a name: the host by http-01, and by
-// DNS what is elsewhere.
-func proofOf(a discover.Answer, name, host string) (proof, why string) {
+// challengeFor returns the challenge by which keypaird would validate a name:
+// http-01 for the host, dns-01 for what is elsewhere.
+func challengeFor(a discover.Answer, name, host string) (challenge, why string) {
 	domain, at := domainOf(a), placesOf(a, name)
 	plain := name == domain || slices.Contains(a.Components, name)
 	elsewhere := slices.ContainsFunc(at, func(addr netip.Addr) bool { return !slices.Contains(placesOf(a, host), addr) })
@@ -188,7 +188,7 @@ func tablesFor(a discover.Answer, needs []nameNeed) string {
 	b.WriteString("deploy     = [\"nginx\"] # or another server: keypaird deploy -list\n")
 	for _, n := range needs {
 		others := n.Name != domain && n.Name != host && !slices.Contains(a.Components, n.Name)
-		if others && n.Enforcement != discover.Info && n.Proof == acme.HTTP01 && meet(placesOf(a, n.Name), placesOf(a, host)) {
+		if others && n.Enforcement != discover.Info && n.Challenge == acme.HTTP01 && meet(placesOf(a, n.Name), placesOf(a, host)) {
 			fmt.Fprintf(&b, "\n[cert.%q]\nhttp-01 = [%q]\ndeploy  = [\"nginx\"]\n", n.Name, n.Name)
 		}
 	}
@@ -199,7 +199,7 @@ func tablesFor(a discover.Answer, needs []nameNeed) string {
 func ownTable(domain string, needs []nameNeed) string {
 	var names []string
 	for _, n := range needs {
-		if n.Enforcement != discover.Info && n.Proof == acme.HTTP01 && below(n.Name, domain) {
+		if n.Enforcement != discover.Info && n.Challenge == acme.HTTP01 && below(n.Name, domain) {
 			names = append(names, n.Name)
 		}
 	}
@@ -234,7 +234,7 @@ func (p *paper) needs(a discover.Answer, needs []nameNeed, config string) {
 		p.line(0, "needs: no name is known to be needed")
 		return
 	}
-	p.line(0, "needs: the names, where a certificate has to show them, and how keypaird proves them")
+	p.line(0, "needs: the names, where a certificate has to show them, and the challenge for each")
 	var idle []string
 	for _, n := range needs {
 		if n.Enforcement == discover.Info {
@@ -242,7 +242,7 @@ func (p *paper) needs(a discover.Answer, needs []nameNeed, config string) {
 			continue
 		}
 		p.uses(n)
-		p.hang("    proof    ", 13, n.Proof+": "+n.Why)
+		p.hang("    challenge ", 14, n.Challenge+": "+n.Why)
 	}
 	if len(idle) > 0 {
 		p.line(2, "nobody minds today: %s", strings.Join(idle, ", "))

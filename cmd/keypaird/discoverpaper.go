@@ -8,10 +8,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/discover"
+	"keypaird/renew/textfmt"
 )
 
 // paperWidth is how wide a paper is, but for what cannot be broken.
@@ -31,23 +30,7 @@ func (p *paper) line(indent int, format string, args ...any) {
 
 // hang writes words after a lead; what does not fit goes on after an indent.
 func (p *paper) hang(lead string, indent int, text string) {
-	p.b.WriteString(lead)
-	at, first := utf8.RuneCountInString(lead), true
-	for word := range strings.FieldsSeq(config.Printable(text, maxShownLine)) {
-		n := utf8.RuneCountInString(word)
-		switch {
-		case first:
-		case at+1+n > paperWidth:
-			p.b.WriteString("\n" + strings.Repeat(" ", indent))
-			at = indent
-		default:
-			p.b.WriteByte(' ')
-			at++
-		}
-		p.b.WriteString(word)
-		at, first = at+n, false
-	}
-	p.b.WriteByte('\n')
+	p.b.WriteString(textfmt.Wrap(lead, textfmt.OneLine(text, maxShownLine), paperWidth, indent))
 }
 
 // maxShownLine bounds what strangers can have shown of one record.
