@@ -83,7 +83,7 @@ func (p *paper) service(domain string, rows []discover.Requirement) {
 			continue
 		}
 		p.row(domain, r)
-		led := because(r)
+		led := evidenceLines(r)
 		if slices.Equal(led, said) {
 			continue // it has just been said
 		}
@@ -230,21 +230,19 @@ func shown(r discover.Requirement) string {
 	return strings.Join(parts, "; ")
 }
 
-// because is what led to a row, but for addresses, which the row has.
-func because(r discover.Requirement) []string {
+// evidenceLines returns the evidence, without addresses and defaults.
+func evidenceLines(r discover.Requirement) []string {
 	var texts []string
 	for _, e := range r.Evidence {
-		switch kind, _, _ := strings.Cut(e.What, " "); kind {
-		case "A", "AAAA", "address", "default": // the row itself says so
-		default:
-			texts = append(texts, e.What+": "+e.Says+lasting(e))
+		if e.Kind == discover.KindOther { // the row shows the others
+			texts = append(texts, e.What+": "+e.Says+ttlNote(e))
 		}
 	}
 	return texts
 }
 
-// lasting says for how long peers go on with what they have seen.
-func lasting(e discover.Evidence) string {
+// ttlNote says for how long peers go on with what they have seen.
+func ttlNote(e discover.Evidence) string {
 	var parts []string
 	if e.State == discover.Undetermined {
 		parts = append(parts, unknown)

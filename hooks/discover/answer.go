@@ -139,8 +139,9 @@ type (
 	Document   = web.Document
 )
 
-// The states of a row.
+// The states of a row, and the kind of evidence that a row does not show.
 const (
+	KindOther    = records.KindOther
 	Found        = records.Found
 	Absent       = records.Absent
 	Disabled     = records.Disabled

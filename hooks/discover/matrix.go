@@ -112,7 +112,7 @@ func addBySRV(ctx context.Context, l *lookup, s *section, row Requirement, host 
 		row.Evidence = append(slices.Clone(row.Evidence), set.Evidence(inStep(steps[i])))
 	}
 	row.Step, row.Default = steps[2], true
-	row.Evidence = append(row.Evidence, records.Evidence{What: "default of " + host, Says: fmt.Sprintf("port %d", federationPort), Spec: inStep(steps[2])})
+	row.Evidence = append(row.Evidence, records.Evidence{Kind: records.KindDefault, What: "default of " + host, Says: fmt.Sprintf("port %d", federationPort), Spec: inStep(steps[2])})
 	addLocated(ctx, l, s, row, "https", host, federationPort)
 }
 

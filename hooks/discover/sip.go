@@ -42,7 +42,7 @@ func findSIP(ctx context.Context, l *lookup, s *section) {
 		one := row
 		one.Default = true
 		one.Evidence = append(one.Evidence, set.Evidence("RFC 3263, 4.1"),
-			records.Evidence{What: "default of " + l.name.Host, Says: "port 5061", Spec: "RFC 3263, 4.2"})
+			records.Evidence{Kind: records.KindDefault, What: "default of " + l.name.Host, Says: "port 5061", Spec: "RFC 3263, 4.2"})
 		addLocated(ctx, l, s, one, "tls", l.name.Host, sipsPort)
 	}
 }

@@ -34,7 +34,7 @@ func findSMTP(ctx context.Context, l *lookup, s *section) {
 	}
 	if mx.implicit {
 		row.Default = true
-		row.Evidence = append(row.Evidence, records.Evidence{What: "default of " + l.name.Host, Says: "the domain is its own mail server", Spec: "RFC 5321, 5.1"})
+		row.Evidence = append(row.Evidence, records.Evidence{Kind: records.KindDefault, What: "default of " + l.name.Host, Says: "the domain is its own mail server", Spec: "RFC 5321, 5.1"})
 	}
 	if policy.led.What != "" {
 		row.Evidence = append(row.Evidence, policy.led)

@@ -80,7 +80,7 @@ func addXMPPDomain(ctx context.Context, l *lookup, s *section, at side, domain s
 		return
 	}
 	row.Default = true
-	row.Evidence = append(row.Evidence, records.Evidence{What: "default of " + domain, Says: fmt.Sprintf("port %d", at.port), Spec: fallback})
+	row.Evidence = append(row.Evidence, records.Evidence{Kind: records.KindDefault, What: "default of " + domain, Says: fmt.Sprintf("port %d", at.port), Spec: fallback})
 	addLocated(ctx, l, s, row, at.name, domain, at.port)
 }
 

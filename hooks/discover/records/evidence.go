@@ -17,8 +17,19 @@ const (
 	Undetermined State = "undetermined" // whoever knows did not answer
 )
 
+// A Kind tells evidence that a Requirement itself shows from the rest.
+type Kind int
+
+// The kinds of evidence.
+const (
+	KindOther   Kind = iota
+	KindAddress      // addresses of a host
+	KindDefault      // an endpoint that nothing names
+)
+
 // Evidence is one record or document that was looked for.
 type Evidence struct {
+	Kind   Kind          // of What; not in JSON
 	What   string        // "SRV _matrix._tcp.example.org", a URL, or a default
 	State  State         // empty: a rule or a default, that is always there
 	Says   string        // its content, or why there is none

@@ -29,9 +29,17 @@ func (rep Reply) Evidence(spec string) Evidence {
 		}
 	}
 	return Evidence{
-		What: dns.TypeToString[rep.kind] + " " + rep.Name, State: rep.State, Says: says,
+		Kind: kindOf(rep.kind), What: dns.TypeToString[rep.kind] + " " + rep.Name, State: rep.State, Says: says,
 		Lasts: max(rep.TTL, 0), Secure: rep.Secure, From: rep.From, Spec: spec,
 	}
+}
+
+// kindOf returns the kind of evidence that records of a type are.
+func kindOf(rrtype uint16) Kind {
+	if rrtype == dns.TypeA || rrtype == dns.TypeAAAA {
+		return KindAddress
+	}
+	return KindOther
 }
 
 // rdata is a record without its owner, as a zone file has it. The dns package
@@ -62,13 +70,13 @@ func (r *Resolver) Addresses(ctx context.Context, host string) Site {
 		return Site{State: Found, Addrs: []netip.Addr{ip}}
 	}
 	if given, ok := r.given[host]; ok && len(given) == 0 {
-		return Site{State: Absent, Why: host + " is supposed to have no address", Evidence: []Evidence{{What: "address of " + host, State: Absent, Says: "none", From: "given"}}}
+		return Site{State: Absent, Why: host + " is supposed to have no address", Evidence: []Evidence{{Kind: KindAddress, What: "address of " + host, State: Absent, Says: "none", From: "given"}}}
 	} else if ok {
 		texts := make([]string, 0, len(given))
 		for _, a := range given {
 			texts = append(texts, a.String())
 		}
-		return Site{State: Found, Addrs: given, Evidence: []Evidence{{What: "address of " + host, State: Found, Says: strings.Join(texts, ", "), From: "given"}}}
+		return Site{State: Found, Addrs: given, Evidence: []Evidence{{Kind: KindAddress, What: "address of " + host, State: Found, Says: strings.Join(texts, ", "), From: "given"}}}
 	}
 	var replies [2]Reply
 	var wg sync.WaitGroup
