@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"keypaird/acme/dns01/secrets"
+	"keypaird/acme/dns01/redact"
 )
 
 // start runs the child and opens the account in it. Called with mu held.
@@ -34,7 +34,7 @@ func (a *Account) start() (*child, error) {
 	if cmd.SysProcAttr, err = runAs(a.User); err != nil {
 		return nil, a.failed("starting", "", err)
 	}
-	words := &lastWords{log: a.log(), hide: secrets.Of(a.variables())}
+	words := &lastWords{log: a.log(), redactor: redact.Of(a.variables())}
 	k, err := begin(cmd, words, cmp.Or(a.bound, endLimit), a.exited)
 	if err != nil {
 		return nil, a.failed("starting", "", err)

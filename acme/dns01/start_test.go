@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"testing"
 
-	"keypaird/acme/dns01/secrets"
+	"keypaird/acme/dns01/redact"
 	"keypaird/renew/problem"
 )
 
@@ -80,7 +80,7 @@ func TestFindChild(t *testing.T) {
 
 func TestLastWords(t *testing.T) {
 	a := &Account{Env: map[string]string{"X_API_TOKEN": "hunter22", "X_SECRET_FILE": "/etc/secret", "X_TSIG_KEY": "host.example"}}
-	w := &lastWords{log: slog.New(slog.NewTextHandler(io.Discard, nil)), hide: secrets.Of(a.variables())}
+	w := &lastWords{log: slog.New(slog.NewTextHandler(io.Discard, nil)), redactor: redact.Of(a.variables())}
 	fmt.Fprintf(w, "one\ntwo\nthree\nfour\nwith hunter22, \x1b[31mhost.example and /etc/se")
 	fmt.Fprintf(w, "cret\nthe end, without a line break")
 	want := "four / with [X_API_TOKEN], host.example and /etc/secret / the end, without a line break"

@@ -7,14 +7,14 @@ import (
 	"strings"
 	"sync"
 
-	"keypaird/acme/dns01/secrets"
+	"keypaird/acme/dns01/redact"
 	"keypaird/renew/textfmt"
 )
 
 // lastWords keeps the last lines a child writes to standard error.
 type lastWords struct {
-	log  *slog.Logger
-	hide secrets.Veil
+	log      *slog.Logger
+	redactor redact.Redactor
 
 	mu    sync.Mutex
 	rest  []byte // of a line not yet complete
@@ -61,8 +61,8 @@ func (w *lastWords) line(text string) {
 // the account and queries of URLs, of bounded length. Secrets are replaced again
 // once control characters no longer part them.
 func (w *lastWords) clean(text string) string {
-	text = textfmt.OneLine(w.hide.Hide(text), 0)
-	return textfmt.Cut(w.hide.Hide(text), mostBytes)
+	text = textfmt.OneLine(w.redactor.Redact(text), 0)
+	return textfmt.Cut(w.redactor.Redact(text), mostBytes)
 }
 
 func (w *lastWords) String() string {

@@ -15,7 +15,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"keypaird/acme/dns01/confine"
+	"keypaird/acme/dns01/sandbox"
 	"keypaird/acme/http01"
 	"keypaird/renew/status"
 )
@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 
 func dispatch(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) error {
 	syscall.Umask(0o077)      // whatever a mistake of ours would create
-	_ = confine.NoCoreDumps() // there are keys in memory; where that cannot be, work goes on
+	_ = sandbox.NoCoreDumps() // there are keys in memory; where that cannot be, work goes on
 	http01.Guard()
 	a := &app{env: env, stdout: stdout, stderr: stderr}
 	flags := a.flags("keypaird")

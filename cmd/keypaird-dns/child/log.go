@@ -5,7 +5,7 @@ import (
 	"io"
 	"sync"
 
-	"keypaird/acme/dns01/secrets"
+	"keypaird/acme/dns01/redact"
 	"keypaird/renew/textfmt"
 )
 
@@ -15,15 +15,15 @@ const maxLogLine = 2048
 // A lineLog writes each message as a single line. It stands in for lego's
 // global logger, whose Fatal would end the process with records left behind.
 type lineLog struct {
-	mu   sync.Mutex
-	w    io.Writer
-	hide secrets.Veil
+	mu       sync.Mutex
+	w        io.Writer
+	redactor redact.Redactor
 }
 
 // tidy makes a provider's text fit for the parent: no secrets, one line.
 // Secrets are replaced again once escape sequences no longer part them.
 func (l *lineLog) tidy(text string) string {
-	return textfmt.Cut(l.hide.Hide(textfmt.OneLine(l.hide.Hide(text), 0)), maxLogLine)
+	return textfmt.Cut(l.redactor.Redact(textfmt.OneLine(l.redactor.Redact(text), 0)), maxLogLine)
 }
 
 func (l *lineLog) Printf(format string, args ...any) { l.Print(fmt.Sprintf(format, args...)) }

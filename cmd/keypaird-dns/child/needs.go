@@ -11,7 +11,7 @@ import (
 	"github.com/go-acme/lego/v4/platform/config/env"
 	"github.com/miekg/dns"
 
-	"keypaird/acme/dns01/confine"
+	"keypaird/acme/dns01/sandbox"
 )
 
 // Unconfined is the variable of an account that keeps its child from confining
@@ -60,13 +60,13 @@ func unconfined(code string) (why string) {
 // and tells what it has done.
 func confineFor(code string) (told string, err error) {
 	code = canonical(code)
-	if err := confine.NoCoreDumps(); err != nil {
+	if err := sandbox.NoCoreDumps(); err != nil {
 		return "", fmt.Errorf("cannot confine itself: %w", err)
 	}
 	if why := unconfined(code); why != "" {
 		return "none: " + why, nil
 	}
-	means, err := confine.Process(keep(code))
+	means, err := sandbox.Process(keep(code))
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("cannot confine itself (%s=true in the account's env leaves it out): %w", Unconfined, err)
@@ -77,7 +77,7 @@ func confineFor(code string) (told string, err error) {
 }
 
 // keep lists what is left to the process, and makes what cannot be made later.
-func keep(code string) confine.Keep {
+func keep(code string) sandbox.Keep {
 	n := needs[code]
 	if code == "rfc2136" && dns.CanonicalName(dnsUpdateEnv("TSIG_ALGORITHM")) != gssTSIG {
 		n = need{}
@@ -88,7 +88,7 @@ func keep(code string) confine.Keep {
 	if u, err := user.Current(); err == nil && home == "" {
 		home = u.HomeDir
 	}
-	k := confine.Keep{Read: confine.Named(os.Environ(), home)}
+	k := sandbox.Keep{Read: sandbox.Named(os.Environ(), home)}
 	for _, path := range n.read {
 		path = strings.ReplaceAll(path, "{uid}", strconv.Itoa(os.Getuid()))
 		below, ok := strings.CutPrefix(path, "~/")

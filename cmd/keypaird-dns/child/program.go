@@ -42,7 +42,7 @@ import (
 	"github.com/go-acme/lego/v4/challenge"
 	legolog "github.com/go-acme/lego/v4/log"
 
-	"keypaird/acme/dns01/secrets"
+	"keypaird/acme/dns01/redact"
 	"keypaird/renew/textfmt"
 )
 
@@ -103,7 +103,7 @@ func (p Program) run(ctx context.Context, args []string, in io.Reader, out, errw
 	if err != nil {
 		return err
 	}
-	l := &lineLog{w: errw, hide: secrets.Of(os.Environ())}
+	l := &lineLog{w: errw, redactor: redact.Of(os.Environ())}
 	legolog.Logger = l
 	s := &server{open: p.provider, only: canonical(*only), confinement: told, out: out, log: l, patience: patience, bound: bound}
 	return s.serve(ctx, in)

@@ -1,5 +1,5 @@
 //go:build !linux
 
-package confine
+package sandbox
 
 func notDumpable() error { return nil }

@@ -1,4 +1,4 @@
-package confine
+package sandbox
 
 import (
 	"fmt"
@@ -40,7 +40,7 @@ func restrict(k Keep) (means string, err error) {
 		rules = append(rules, landlock.PathAccess(access, path).IgnoreIfMissing())
 	}
 	for _, dir := range certDirs() {
-		for _, path := range public(dir) {
+		for _, path := range worldReadable(dir) {
 			rules = append(rules, landlock.PathAccess(readFile, path).IgnoreIfMissing())
 		}
 		if fi, err := os.Stat(dir); err == nil && fi.IsDir() {

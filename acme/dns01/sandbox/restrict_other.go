@@ -1,5 +1,5 @@
 //go:build !linux && !openbsd
 
-package confine
+package sandbox
 
 func restrict(Keep) (means string, err error) { return "", nil }

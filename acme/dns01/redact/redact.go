@@ -1,9 +1,9 @@
-// Package secrets keeps the credentials of a DNS account out of messages. Both
+// Package redact keeps the credentials of a DNS account out of messages. Both
 // ends use it: keypaird-dns for what it answers, and keypaird for whatever else
 // a child of its says, the last words of one that crashed among them.
 //
 // The package knows variables and texts, and nothing else of either end.
-package secrets
+package redact
 
 import (
 	"encoding/base64"
@@ -15,18 +15,18 @@ import (
 	"strings"
 )
 
-// A Veil hides secrets in texts. The zero Veil knows none, and takes away the
+// A Redactor hides secrets in texts. The zero Redactor knows none, and takes away the
 // queries of URLs only.
-type Veil struct{ hide *strings.Replacer }
+type Redactor struct{ hide *strings.Replacer }
 
 // least is the length of the shortest value that counts as a secret: what is
 // shorter turns up by chance.
 const least = 6
 
-// Of makes a veil over the values of an environment's variables ("NAME=VALUE"),
+// Of makes a Redactor of the values of an environment's variables ("NAME=VALUE"),
 // and over what is in the files that its NAME_FILE variables name, as far as we
 // may read them. Of several variables of one name the last one counts.
-func Of(environ []string) Veil {
+func Of(environ []string) Redactor {
 	values := map[string]string{}
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
@@ -56,12 +56,12 @@ func Of(environ []string) Veil {
 	for _, p := range all {
 		list = append(list, p.text, "["+p.name+"]")
 	}
-	return Veil{strings.NewReplacer(list...)}
+	return Redactor{strings.NewReplacer(list...)}
 }
 
-// Hide puts the names of variables in place of their values, and takes away the
+// Redact puts the names of variables in place of their values, and takes away the
 // queries of URLs, where some providers put their secrets.
-func (v Veil) Hide(text string) string {
+func (v Redactor) Redact(text string) string {
 	if v.hide != nil {
 		text = v.hide.Replace(text)
 	}

@@ -1,6 +1,6 @@
 //go:build !linux && !openbsd
 
-package confine
+package sandbox
 
 import "testing"
 

@@ -1,8 +1,8 @@
-// Package confine takes from a process what it does not need for its work, so
+// Package sandbox takes from a process what it does not need for its work, so
 // that code in it that is faulty, or worse, finds little:
 //
-//	err := confine.NoCoreDumps()
-//	means, err := confine.Process(confine.Keep{Read: confine.Named(os.Environ(), home)})
+//	err := sandbox.NoCoreDumps()
+//	means, err := sandbox.Process(sandbox.Keep{Read: sandbox.Named(os.Environ(), home)})
 //
 // On Linux that is done by Landlock, as far as the kernel has it, and on OpenBSD
 // by pledge(2) and unveil(2); elsewhere Process does nothing. It is for a
@@ -12,7 +12,7 @@
 //
 // The package knows no provider and no account. It was seen at work on Linux
 // only; what it does on OpenBSD follows the manual pages.
-package confine
+package sandbox
 
 import (
 	"os"
@@ -86,9 +86,9 @@ func certDirs() []string {
 	return []string{"/etc/ssl/certs", "/etc/pki/tls/certs"}
 }
 
-// public lists the files of a directory that everybody may read anyway, each
+// worldReadable lists the files of a directory that everybody may read anyway, each
 // once, whatever links there are to it.
-func public(dir string) []string {
+func worldReadable(dir string) []string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil

@@ -1,4 +1,4 @@
-package secrets
+package redact
 
 import (
 	"encoding/base64"
@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestHide(t *testing.T) {
+func TestRedact(t *testing.T) {
 	const secret = "hunter/22+x&y z"
 	dir := t.TempDir()
 	file := func(name, text string) string {
@@ -19,7 +19,7 @@ func TestHide(t *testing.T) {
 		}
 		return path
 	}
-	v := Of([]string{
+	r := Of([]string{
 		"A_TOKEN=" + secret, "B_TOKEN_FILE=" + file("b", "in the file\n"), "C_PASSWORD=short", "D_ZONE=zone.example",
 		"E_TSIG_KEY=host.example", "F_KEY_FILE=" + dir, "G_KEY_FILE=/nonexistent/key", "NOT_A_VARIABLE",
 		"H_SECRET=the first", "H_SECRET=the second", "I_TOKEN=" + secret + " and more",
@@ -38,11 +38,11 @@ func TestHide(t *testing.T) {
 		{"the last one counts", "the first the second", "the first [H_SECRET]"},
 		{"query of a URL", `Get "https://api.example/x?user=me&sig=\"q\"": no`, `Get "https://api.example/x?…": no`},
 	} {
-		if got := v.Hide(tt.text); got != tt.want {
+		if got := r.Redact(tt.text); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
-	if got := (Veil{}).Hide("https://a.example/?b " + secret); !strings.HasPrefix(got, "https://a.example/?… hunter") {
-		t.Errorf("the zero Veil: %q", got)
+	if got := (Redactor{}).Redact("https://a.example/?b " + secret); !strings.HasPrefix(got, "https://a.example/?… hunter") {
+		t.Errorf("the zero Redactor: %q", got)
 	}
 }
