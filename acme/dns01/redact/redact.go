@@ -1,8 +1,10 @@
-// Package redact keeps the credentials of a DNS account out of messages. Both
-// ends use it: keypaird-dns for what it answers, and keypaird for whatever else
-// a child of its says, the last words of one that crashed among them.
+// Package redact removes the credentials of a DNS account from messages:
 //
-// The package knows variables and texts, and nothing else of either end.
+//	r := redact.Of(os.Environ())
+//	text = r.Redact(text)
+//
+// keypaird-dns uses it for its answers and its log, keypaird for everything it
+// reads from keypaird-dns, such as the panic of one that crashed.
 package redact
 
 import (
@@ -15,17 +17,17 @@ import (
 	"strings"
 )
 
-// A Redactor hides secrets in texts. The zero Redactor knows none, and takes away the
-// queries of URLs only.
-type Redactor struct{ hide *strings.Replacer }
+// A Redactor replaces secrets in texts. The zero Redactor knows no secret and
+// removes only the queries of URLs.
+type Redactor struct{ secrets *strings.Replacer }
 
-// least is the length of the shortest value that counts as a secret: what is
-// shorter turns up by chance.
-const least = 6
+// minSecret is the length of the shortest value treated as a secret: shorter ones
+// occur in texts by chance.
+const minSecret = 6
 
-// Of makes a Redactor of the values of an environment's variables ("NAME=VALUE"),
-// and over what is in the files that its NAME_FILE variables name, as far as we
-// may read them. Of several variables of one name the last one counts.
+// Of returns a Redactor for the secrets in an environment ("NAME=VALUE"), and for
+// the contents of readable files that its NAME_FILE variables name. If a variable
+// occurs more than once, the last value is used.
 func Of(environ []string) Redactor {
 	values := map[string]string{}
 	for _, variable := range environ {
@@ -36,16 +38,16 @@ func Of(environ []string) Redactor {
 	var all []pair
 	for name, value := range values {
 		if plain, ok := strings.CutSuffix(name, "_FILE"); ok {
-			name, value = plain, contents(value)
+			name, value = plain, readSecret(value)
 		}
-		if len(value) < least || !secretName(name) {
+		if len(value) < minSecret || !secretName(name) {
 			continue
 		}
-		for _, text := range forms(value) {
+		for _, text := range encodings(value) {
 			all = append(all, pair{text, name})
 		}
 	}
-	// Of several that match, the first one counts.
+	// The replacer uses the first of several matches: longer ones come first.
 	slices.SortFunc(all, func(x, y pair) int {
 		if n := len(y.text) - len(x.text); n != 0 {
 			return n
@@ -59,20 +61,20 @@ func Of(environ []string) Redactor {
 	return Redactor{strings.NewReplacer(list...)}
 }
 
-// Redact puts the names of variables in place of their values, and takes away the
-// queries of URLs, where some providers put their secrets.
-func (v Redactor) Redact(text string) string {
-	if v.hide != nil {
-		text = v.hide.Replace(text)
+// Redact replaces each secret by its variable's name in brackets and removes the
+// queries of URLs, where some providers put secrets.
+func (r Redactor) Redact(text string) string {
+	if r.secrets != nil {
+		text = r.secrets.Replace(text)
 	}
 	return queries.ReplaceAllString(text, "$1?…")
 }
 
 var queries = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s"?]*)\?(?:\\.|[^\s"\\])+`)
 
-// contents is what a file begins with, or nothing. What is not a file, a pipe
-// say, is left to the provider: it can be read only once.
-func contents(path string) string {
+// readSecret returns the first 4 KiB of a regular file, or "". A pipe is left to
+// the provider, since it can be read only once.
+func readSecret(path string) string {
 	if fi, err := os.Stat(path); err != nil || !fi.Mode().IsRegular() {
 		return ""
 	}
@@ -88,8 +90,8 @@ func contents(path string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// secretName says whether a variable holds a secret. The name of a TSIG key is
-// none.
+// secretName reports whether a variable of that name holds a secret. The name of
+// a TSIG key is not secret.
 func secretName(name string) bool {
 	name = strings.ToUpper(name)
 	return !strings.HasSuffix(name, "TSIG_KEY") && slices.ContainsFunc(
@@ -97,8 +99,8 @@ func secretName(name string) bool {
 		func(part string) bool { return strings.Contains(name, part) })
 }
 
-// forms are those in which a value may turn up.
-func forms(value string) []string {
+// encodings returns the forms in which a value may occur in a text.
+func encodings(value string) []string {
 	b := []byte(value)
 	return []string{
 		value, strings.Join(strings.Fields(value), " "), url.QueryEscape(value), url.PathEscape(value),

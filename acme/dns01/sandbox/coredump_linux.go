@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notDumpable is about the memory, which all threads share.
+// notDumpable applies to all threads, since they share the memory.
 func notDumpable() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("closing the memory to other processes: %w", err)

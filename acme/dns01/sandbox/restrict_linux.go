@@ -14,16 +14,16 @@ const (
 	writeFile landlock.AccessFSSet = readFile | syscall.AccessFSWriteFile | syscall.AccessFSTruncate
 )
 
-// restrict allows what the rules say and nothing else: no writing, no running of
-// programs, no unix sockets, no signals to others. Of the network it denies what
-// binds a TCP port; MPTCP sockets are out of the kernel's reach so far. A kernel
-// that knows less denies less.
+// restrict uses Landlock to deny writing files, reading others than those listed,
+// running programs, connecting to unix sockets, signals to other processes and
+// binding a TCP port. Landlock does not restrict MPTCP sockets yet, and an older
+// kernel denies less.
 //
-// A rule is for what is there now, whatever becomes of its name.
-func restrict(k Keep) (means string, err error) {
+// A rule applies to the file that has the name now, even if it is renamed later.
+func restrict(k Keep) (mechanism string, err error) {
 	abi, err := syscall.LandlockGetABIVersion()
 	if err != nil {
-		return "", nil // the kernel has none, or a sandbox around us keeps it from us
+		return "", nil // not in this kernel, or denied by an outer sandbox
 	}
 	c := landlock.V11
 	c.HandledAccessNet &= syscall.AccessNetBindTCP

@@ -6,10 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// restrict follows unveil(2) and pledge(2). The promise "error" makes a call
-// that is not allowed fail; without it the process would be killed, with
-// records left behind.
-func restrict(k Keep) (means string, err error) {
+// restrict uses unveil(2) and pledge(2). With the promise "error" a forbidden call
+// fails; without it the process would be killed and could not remove its records.
+func restrict(k Keep) (mechanism string, err error) {
 	read := append(basics(), bundles()...)
 	for _, path := range append(append(read, certDirs()...), k.Read...) {
 		_ = unix.Unveil(path, "r") // what cannot be unveiled stays hidden
@@ -22,7 +21,7 @@ func restrict(k Keep) (means string, err error) {
 	if err := unix.UnveilBlock(); err != nil {
 		return "", fmt.Errorf("unveil: %w", err)
 	}
-	// Not the promises of programs: there is none to run.
+	// There are no execpromises: the process runs no programs.
 	if err := unix.PledgePromises(promises); err != nil {
 		return "", fmt.Errorf("pledge %q: %w", promises, err)
 	}

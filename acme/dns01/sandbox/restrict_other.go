@@ -2,4 +2,4 @@
 
 package sandbox
 
-func restrict(Keep) (means string, err error) { return "", nil }
+func restrict(Keep) (mechanism string, err error) { return "", nil }

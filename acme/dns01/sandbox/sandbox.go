@@ -1,17 +1,15 @@
-// Package sandbox takes from a process what it does not need for its work, so
-// that code in it that is faulty, or worse, finds little:
+// Package sandbox drops privileges that a process does not need, to limit what
+// faulty or malicious code in it can do:
 //
 //	err := sandbox.NoCoreDumps()
 //	means, err := sandbox.Process(sandbox.Keep{Read: sandbox.Named(os.Environ(), home)})
 //
-// On Linux that is done by Landlock, as far as the kernel has it, and on OpenBSD
-// by pledge(2) and unveil(2); elsewhere Process does nothing. It is for a
-// process that asks name servers and talks TLS to others: it goes on doing so,
-// and reads the files that this takes, but no others. It runs no programs and
-// listens to nobody.
+// Process uses Landlock on Linux, as far as the kernel supports it, and pledge(2)
+// and unveil(2) on OpenBSD; elsewhere it does nothing. It is made for a client of
+// DNS and TLS servers: the process may still connect to them and read the files
+// this needs, but read no other files, run no programs and listen on no port.
 //
-// The package knows no provider and no account. It was seen at work on Linux
-// only; what it does on OpenBSD follows the manual pages.
+// Only the Linux part has been run; the OpenBSD part follows the manual pages.
 package sandbox
 
 import (
@@ -22,32 +20,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Keep is what is left to a process, besides names, TLS and time. What does
-// not exist when the process is confined is passed over, and may not be read
-// when it comes to exist.
+// A Keep lists the files a process keeps access to, besides those needed for
+// name resolution, TLS and local time. Files that do not exist when Process is
+// called are ignored and remain inaccessible if they are created later.
 type Keep struct {
 	Read  []string // files, and directories with all that is below them
-	Write []string // files, which may also be read; not made, and not removed
+	Write []string // files; may also be read, but not created or removed
 }
 
-// Process confines the process, all of its threads, for good. It says by what
-// means; the empty string if this system has none.
-func Process(k Keep) (means string, err error) { return restrict(k) }
+// Process restricts all threads of the process, irreversibly. It returns the name
+// of the mechanism, or "" if this system has none.
+func Process(k Keep) (mechanism string, err error) { return restrict(k) }
 
-// Named lists what the variables of an environment ("NAME=VALUE") name: values
-// that are the absolute path of a file, or one below home if written with ~/.
+// Named returns the existing files that an environment ("NAME=VALUE") names: by an
+// absolute path, or by one that begins with ~/ and is below home.
 func Named(environ []string, home string) []string {
 	var list []string
 	for _, variable := range environ {
 		_, path, _ := strings.Cut(variable, "=")
-		path = strings.TrimPrefix(path, "FILE:") // Kerberos writes its caches so
+		path = strings.TrimPrefix(path, "FILE:") // form of Kerberos caches
 		if below, ok := strings.CutPrefix(path, "~/"); ok && home != "" {
 			path = filepath.Join(home, below)
 		}
 		if !filepath.IsAbs(path) {
 			continue
 		}
-		// A pipe behind /dev/fd has no path of its own.
+		// A pipe in /dev/fd has no path of its own.
 		real, err := filepath.EvalSymlinks(path)
 		if err != nil {
 			continue
@@ -59,7 +57,7 @@ func Named(environ []string, home string) []string {
 	return list
 }
 
-// basics are the files behind names, protocols and local time.
+// basics returns the files of name resolution, protocols and local time.
 func basics() []string {
 	return []string{
 		"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf",
@@ -68,8 +66,8 @@ func basics() []string {
 	}
 }
 
-// bundles are the files with the certificates of CAs, as crypto/x509 looks for
-// them. SSL_CERT_FILE is a variable as any other.
+// bundles returns the files in which crypto/x509 looks for CA certificates. The
+// file of SSL_CERT_FILE comes from Named.
 func bundles() []string {
 	return []string{
 		"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
@@ -77,8 +75,8 @@ func bundles() []string {
 	}
 }
 
-// certDirs are the directories with certificates of CAs, and sometimes with more
-// than that: people keep private keys there, too.
+// certDirs returns the directories in which crypto/x509 looks for CA certificates.
+// They may also contain private keys.
 func certDirs() []string {
 	if dirs := os.Getenv("SSL_CERT_DIR"); dirs != "" {
 		return strings.Split(dirs, ":")
@@ -86,8 +84,8 @@ func certDirs() []string {
 	return []string{"/etc/ssl/certs", "/etc/pki/tls/certs"}
 }
 
-// worldReadable lists the files of a directory that everybody may read anyway, each
-// once, whatever links there are to it.
+// worldReadable returns the files of a directory that every user may read, each
+// once, however many links lead to it.
 func worldReadable(dir string) []string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
