@@ -39,7 +39,7 @@ var notes = map[string]string{
 	"azuredns": "AZURE_AUTH_METHOD=cli runs the program az. keypaird-dns is not confined then.",
 	"gcloud":   "credentials that a program fetches need KEYPAIRD_DNS_UNCONFINED=true.",
 	"route53":  "a credential_process in ~/.aws/config needs KEYPAIRD_DNS_UNCONFINED=true.",
-	"rfc2136":  "each variable may be spelled RFC2136_ instead of DNSUPDATE_. Values of others at the same name are left alone.",
+	"rfc2136":  "each variable may be spelled RFC2136_ instead of DNSUPDATE_. Values of others at the same name are left alone. The TTL is 10 seconds unless DNSUPDATE_TTL is set.",
 	"acme-dns": "the file of ACME_DNS_STORAGE_PATH must be writable by the user keypaird-dns runs as.",
 }
 

@@ -16,6 +16,11 @@ import (
 
 const gssTSIG = "gss-tsig." // left to lego
 
+// defaultTTL is the TTL of a TXT record in seconds, unless RFC2136_TTL is set. The
+// record exists for less than a minute, and a resolver that has cached it hides
+// the value of the next challenge at that name for as long as this.
+const defaultTTL = 10
+
 // A dnsUpdate is a DNS provider by RFC 2136. Unlike lego's it adds to the values
 // at a name and takes away its own only.
 type dnsUpdate struct {
@@ -35,7 +40,7 @@ func dnsUpdateEnv(name string) string {
 func newDNSUpdate() (challenge.Provider, error) {
 	u := &dnsUpdate{
 		server:  dnsUpdateEnv("NAMESERVER"),
-		ttl:     uint32(env.GetOneWithFallback("DNSUPDATE_TTL", dns01.DefaultTTL, parseTTL, "RFC2136_TTL")),
+		ttl:     uint32(env.GetOneWithFallback("DNSUPDATE_TTL", defaultTTL, parseTTL, "RFC2136_TTL")),
 		timeout: env.GetOneWithFallback("DNSUPDATE_DNS_TIMEOUT", 10*time.Second, env.ParseSecond, "RFC2136_DNS_TIMEOUT"),
 	}
 	if u.server == "" {

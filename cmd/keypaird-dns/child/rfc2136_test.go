@@ -103,11 +103,11 @@ func TestDNSUpdate(t *testing.T) {
 		want   string // of Present: network, zone, record
 		err    string
 	}{
-		{"not signed", &updated{}, nil, "udp example.org. _acme-challenge.a.example.org. 120 IN TXT", ""},
-		{"signed", &updated{}, signed, "udp example.org. _acme-challenge.a.example.org. 120 IN TXT", ""},
-		{"UDP gets no answer", &updated{drop: true}, signed, "tcp example.org. _acme-challenge.a.example.org. 120 IN TXT", ""},
-		{"own lifetime, by its other name", &updated{}, map[string]string{"RFC2136_TTL": "7"}, "udp example.org. _acme-challenge.a.example.org. 7 IN TXT", ""},
-		{"zones given", &updated{}, map[string]string{"RFC2136_ZONES": "org, a.Example.org,xample.org"}, "udp a.example.org. _acme-challenge.a.example.org. 120 IN TXT", ""},
+		{"not signed", &updated{}, nil, "udp example.org. _acme-challenge.a.example.org. 10 IN TXT", ""},
+		{"signed", &updated{}, signed, "udp example.org. _acme-challenge.a.example.org. 10 IN TXT", ""},
+		{"UDP gets no answer", &updated{drop: true}, signed, "tcp example.org. _acme-challenge.a.example.org. 10 IN TXT", ""},
+		{"own TTL, by its other name", &updated{}, map[string]string{"RFC2136_TTL": "7"}, "udp example.org. _acme-challenge.a.example.org. 7 IN TXT", ""},
+		{"zones given", &updated{}, map[string]string{"RFC2136_ZONES": "org, a.Example.org,xample.org"}, "udp a.example.org. _acme-challenge.a.example.org. 10 IN TXT", ""},
 		{"in none of the zones", &updated{}, map[string]string{"RFC2136_ZONES": "ample.org"}, "", "is in none of the zones ample.org."},
 		{"not its zone", &updated{origin: "example.net."}, nil, "", "knows no zone that _acme-challenge.a.example.org. is in"},
 		{"answer without signature", &updated{plain: true}, signed, "udp example.org.", "answers a signed update without a signature"},
