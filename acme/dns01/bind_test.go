@@ -174,7 +174,7 @@ func (b *bind) txt(t *testing.T, name string) string {
 	var list []string
 	for _, rr := range in.Answer {
 		if txt, ok := rr.(*dns.TXT); ok {
-			list = append(list, joined(txt.Txt))
+			list = append(list, strings.Join(txt.Txt, ""))
 		}
 	}
 	return strings.Join(list, "|")

@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
+
+	"keypaird/acme/dns01/dnsquery"
 
 	"github.com/miekg/dns"
 )
@@ -177,7 +180,7 @@ func pace(elapsed, cached time.Duration) time.Duration {
 // look asks once. cached is how long a negative answer will not change.
 func (c Checker) look(ctx context.Context, addr, name string, match func([]string) bool) (s sighting, cached time.Duration) {
 	recurse := len(c.Resolvers) > 0
-	in, err := c.exchange(ctx, name, dns.TypeTXT, addr, recurse)
+	in, err := c.query(ctx, name, dns.TypeTXT, addr, recurse)
 	if err != nil {
 		return sighting{state: silent, saw: err.Error()}, 0
 	}
@@ -186,19 +189,19 @@ func (c Checker) look(ctx context.Context, addr, name string, match func([]strin
 	for _, rr := range in.Answer {
 		switch rr := rr.(type) {
 		case *dns.TXT:
-			txts = append(txts, joined(rr.Txt))
+			txts = append(txts, strings.Join(rr.Txt, ""))
 		case *dns.CNAME:
 			alias = rr.Target
 		}
 	}
-	switch {
-	case match(txts):
+	if match(txts) {
 		return sighting{state: shown}, 0
-	case tells(in, recurse) != nil:
-		return sighting{state: silent, saw: tells(in, recurse).Error()}, 0
+	}
+	if err := dnsquery.Check(in, recurse); err != nil {
+		return sighting{state: silent, saw: err.Error()}, 0
 	}
 	if !in.Authoritative {
-		cached = negativeTTL(in)
+		cached = dnsquery.NegativeTTL(in)
 	}
 	return sighting{state: missing, saw: describe(in, txts, alias)}, cached
 }

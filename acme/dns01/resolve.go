@@ -12,13 +12,13 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/acme/dns01/dnsquery"
+
 	"github.com/miekg/dns"
 )
 
-// exchange asks one server over UDP and, if the answer is cut off or there is
-// none, over TCP. There is no EDNS in the query, which old servers do not
-// understand; what is too long comes over TCP.
-func (c Checker) exchange(ctx context.Context, name string, qtype uint16, addr string, recurse bool) (*dns.Msg, error) {
+// query asks one server, when one of the call's slots is free.
+func (c Checker) query(ctx context.Context, name string, qtype uint16, addr string, recurse bool) (*dns.Msg, error) {
 	if c.slots != nil {
 		select {
 		case c.slots <- struct{}{}:
@@ -27,46 +27,7 @@ func (c Checker) exchange(ctx context.Context, name string, qtype uint16, addr s
 			return nil, context.Cause(ctx)
 		}
 	}
-	m := new(dns.Msg)
-	m.SetQuestion(name, qtype)
-	m.RecursionDesired = recurse
-	m.AuthenticatedData = recurse // tell whether DNSSEC vouches for it (RFC 6840, section 5.7)
-	in, err := c.once(ctx, m, "udp", addr)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	if err == nil {
-		err = fits(in, name, qtype)
-	}
-	if err == nil && !in.Truncated {
-		return in, nil
-	}
-	whole, tcpErr := c.once(ctx, m, "tcp", addr)
-	if tcpErr == nil {
-		tcpErr = fits(whole, name, qtype)
-	}
-	switch {
-	case tcpErr == nil:
-		return whole, nil
-	case err == nil:
-		return nil, fmt.Errorf("its answer is cut off, and over TCP: %w", tcpErr)
-	}
-	return nil, fmt.Errorf("no answer over UDP or TCP: %w", tcpErr)
-}
-
-func (c Checker) once(ctx context.Context, m *dns.Msg, network, addr string) (*dns.Msg, error) {
-	client := dns.Client{Net: network, Timeout: c.Timeout}
-	if client.Timeout <= 0 {
-		client.Timeout = 2 * time.Second
-	}
-	conn, err := client.DialContext(ctx, addr)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	in, _, err := client.ExchangeWithConnContext(ctx, m, conn)
-	return in, err
+	return dnsquery.Query{Server: addr, Name: name, Type: qtype, Recurse: recurse, Timeout: c.Timeout}.Do(ctx)
 }
 
 // system is whom to ask about everything but the record itself.
@@ -77,30 +38,19 @@ func (c Checker) system() []string {
 	if len(c.System) > 0 {
 		return c.System
 	}
-	path := c.ResolvConf
-	if path == "" {
-		path = "/etc/resolv.conf"
-	}
-	conf, err := dns.ClientConfigFromFile(path)
-	if err != nil || len(conf.Servers) == 0 {
-		return []string{"127.0.0.1:53", "[::1]:53"} // resolv.conf(5)
-	}
-	for i, s := range conf.Servers {
-		conf.Servers[i] = net.JoinHostPort(s, conf.Port)
-	}
-	return conf.Servers
+	return dnsquery.SystemResolvers(cmp.Or(c.ResolvConf, "/etc/resolv.conf"))
 }
 
 // resolve asks one resolver after the other until one knows.
 func (c Checker) resolve(ctx context.Context, name string, qtype uint16) (*dns.Msg, error) {
 	var last error
 	for _, addr := range c.system() {
-		in, err := c.exchange(ctx, name, qtype, addr, true)
+		in, err := c.query(ctx, name, qtype, addr, true)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 		if err == nil {
-			err = tells(in, true)
+			err = dnsquery.Check(in, true)
 		}
 		if err == nil {
 			return in, nil

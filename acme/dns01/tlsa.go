@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/acme/dns01/dnsquery"
+
 	"github.com/miekg/dns"
 )
 
@@ -88,9 +90,9 @@ func (c Checker) tlsaAt(ctx context.Context, name string, addrs []string) ([]tls
 	var wg sync.WaitGroup
 	for i, addr := range addrs {
 		wg.Go(func() {
-			in, err := c.exchange(ctx, name, dns.TypeTLSA, addr, recurse)
+			in, err := c.query(ctx, name, dns.TypeTLSA, addr, recurse)
 			if err == nil {
-				err = tells(in, recurse)
+				err = dnsquery.Check(in, recurse)
 			}
 			if err == nil {
 				v := viewOf(in)
@@ -122,7 +124,7 @@ func (c Checker) tlsaAt(ctx context.Context, name string, addrs []string) ([]tls
 
 // viewOf reads one answer.
 func viewOf(in *dns.Msg) tlsaView {
-	v := tlsaView{secure: in.AuthenticatedData, ttl: negativeTTL(in)}
+	v := tlsaView{secure: in.AuthenticatedData, ttl: dnsquery.NegativeTTL(in)}
 	for _, rr := range in.Answer {
 		switch rr := rr.(type) {
 		case *dns.CNAME:

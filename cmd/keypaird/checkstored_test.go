@@ -73,7 +73,7 @@ func TestRemedyOfNoAddress(t *testing.T) {
 	}{
 		{fmt.Errorf("asking 127.0.0.5:53 for A of host.test.: %w", fmt.Errorf("no answer over UDP or TCP: %w", refused)), "no resolver answers"},
 		{errors.New("host.test. has no address (asked: 127.0.0.1:53)"), "see that the name is right"},
-		{errors.New("asking 127.0.0.1:53 for A of host.test.: it answers SERVFAIL"), "see that the name is right"},
+		{errors.New("asking 127.0.0.1:53 for A of host.test.: answered SERVFAIL"), "see that the name is right"},
 	} {
 		if got := addressRemedy(tt.err); !strings.HasPrefix(got, tt.want) {
 			t.Errorf("%v: %q, want %q", tt.err, got, tt.want)

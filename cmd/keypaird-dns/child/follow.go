@@ -1,12 +1,15 @@
 package child
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"keypaird/acme/dns01/dnsquery"
 
 	"github.com/go-acme/lego/v4/challenge/dns01"
 	"github.com/miekg/dns"
@@ -20,22 +23,10 @@ func (s *server) setResolvers(given []string) error {
 			return fmt.Errorf("resolver %q is not host:port", r)
 		}
 	}
-	s.resolvers = resolvers(given)
+	if s.resolvers = given; len(given) == 0 {
+		s.resolvers = dnsquery.SystemResolvers("/etc/resolv.conf")
+	}
 	return dns01.AddRecursiveNameservers(s.resolvers)(nil)
-}
-
-func resolvers(given []string) []string {
-	if len(given) > 0 {
-		return given
-	}
-	conf, err := dns.ClientConfigFromFile("/etc/resolv.conf")
-	if err != nil || len(conf.Servers) == 0 {
-		return []string{"127.0.0.1:53", "[::1]:53"} // resolv.conf(5)
-	}
-	for i, s := range conf.Servers {
-		conf.Servers[i] = net.JoinHostPort(s, conf.Port)
-	}
-	return conf.Servers
 }
 
 // A lookupError reports that nobody could say where a challenge name leads.
@@ -54,12 +45,12 @@ func (e *lookupError) Remedy() string {
 
 // follow is lego's search for the name at the end of the CNAMEs, with an error
 // where lego takes a lookup that fails for a name without CNAME.
-func (s *server) follow(domain, keyAuth string) (dns01.ChallengeInfo, error) {
+func (s *server) follow(ctx context.Context, domain, keyAuth string) (dns01.ChallengeInfo, error) {
 	info := dns01.GetChallengeInfo(domain, keyAuth)
 	if off, _ := strconv.ParseBool(os.Getenv("LEGO_DISABLE_CNAME_SUPPORT")); off {
 		return info, nil
 	}
-	target, err := s.cname(info.EffectiveFQDN)
+	target, err := s.cname(ctx, info.EffectiveFQDN)
 	if err != nil {
 		return info, &lookupError{info.EffectiveFQDN, err}
 	}
@@ -70,16 +61,15 @@ func (s *server) follow(domain, keyAuth string) (dns01.ChallengeInfo, error) {
 }
 
 // cname asks one resolver after the other for the CNAME of a name.
-func (s *server) cname(fqdn string) (target string, err error) {
-	m := new(dns.Msg)
-	m.SetQuestion(fqdn, dns.TypeCNAME)
+func (s *server) cname(ctx context.Context, fqdn string) (target string, err error) {
 	for _, resolver := range s.resolvers {
 		var in *dns.Msg
-		in, err = exchange(m, resolver, 5*time.Second)
-		if err == nil && in.Rcode != dns.RcodeSuccess && in.Rcode != dns.RcodeNameError {
-			err = fmt.Errorf("%s answers %s", resolver, dns.RcodeToString[in.Rcode])
+		in, err = dnsquery.Query{Server: resolver, Name: fqdn, Type: dns.TypeCNAME, Recurse: true, Timeout: 5 * time.Second}.Do(ctx)
+		if err == nil {
+			err = dnsquery.Check(in, true)
 		}
 		if err != nil {
+			err = fmt.Errorf("resolver %s: %w", resolver, err)
 			continue
 		}
 		for _, rr := range in.Answer {
@@ -90,16 +80,4 @@ func (s *server) cname(fqdn string) (target string, err error) {
 		return "", nil
 	}
 	return "", err
-}
-
-// exchange asks over UDP and, if that brings nothing whole, over TCP.
-func exchange(m *dns.Msg, server string, timeout time.Duration) (*dns.Msg, error) {
-	udp := &dns.Client{Net: "udp", Timeout: min(timeout, 3*time.Second)}
-	in, _, err := udp.Exchange(m, server)
-	if err == nil && !in.Truncated {
-		return in, nil
-	}
-	tcp := &dns.Client{Net: "tcp", Timeout: timeout}
-	in, _, err = tcp.Exchange(m, server)
-	return in, err
 }

@@ -1,12 +1,15 @@
 package child
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net"
 	"strconv"
 	"strings"
 	"time"
+
+	"keypaird/acme/dns01/dnsquery"
 
 	"github.com/go-acme/lego/v4/challenge"
 	"github.com/go-acme/lego/v4/challenge/dns01"
@@ -140,10 +143,8 @@ func (u *dnsUpdate) zone(fqdn string) (string, error) {
 
 func (u *dnsUpdate) findZone(fqdn string) (string, error) {
 	for i, more := 0, false; !more; i, more = dns.NextLabel(fqdn, i) {
-		m := new(dns.Msg)
-		m.SetQuestion(fqdn[i:], dns.TypeSOA)
-		m.RecursionDesired = false // only what the server is primary of can be updated
-		in, err := exchange(m, u.server, u.timeout)
+		// No recursion: only zones that the server is primary of can be updated.
+		in, err := dnsquery.Query{Server: u.server, Name: fqdn[i:], Type: dns.TypeSOA, Timeout: u.timeout}.Do(context.Background())
 		if err != nil {
 			return "", &silentError{u.server, err}
 		}

@@ -246,14 +246,14 @@ func TestFollow(t *testing.T) {
 		{"a CNAME", "a.example.org", []string{alive}, "there.example.net.", ""},
 		{"none", "b.example.org", []string{alive}, "_acme-challenge.b.example.org.", ""},
 		{"one resolver is broken", "b.example.org", []string{broken, alive}, "_acme-challenge.b.example.org.", ""},
-		{"all are broken", "a.example.org", []string{broken}, "", "cannot find out whether _acme-challenge.a.example.org. is a CNAME: " + broken + " answers SERVFAIL"},
+		{"all are broken", "a.example.org", []string{broken}, "", "cannot find out whether _acme-challenge.a.example.org. is a CNAME: resolver " + broken + ": answered SERVFAIL"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &server{}
 			if err := s.setResolvers(tt.resolvers); err != nil {
 				t.Fatal(err)
 			}
-			info, err := s.follow(tt.domain, "t.k")
+			info, err := s.follow(t.Context(), tt.domain, "t.k")
 			if tt.err != "" {
 				if err == nil || err.Error() != tt.err {
 					t.Errorf("follow = %v, want %q", err, tt.err)

@@ -199,7 +199,7 @@ func (s *server) openProvider(work context.Context, r request) error {
 func (s *server) locate(work context.Context, r request) (answer, error) {
 	var info dns01.ChallengeInfo
 	err := s.call(work, func() (err error) {
-		info, err = s.follow(r.Domain, r.KeyAuth)
+		info, err = s.follow(work, r.Domain, r.KeyAuth)
 		return err
 	})
 	return answer{FQDN: info.EffectiveFQDN, Value: info.Value, KeepsSeveral: keepsSeveral[s.code]}, err

@@ -1,0 +1,77 @@
+package dnsquery
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+var (
+	errOther    = errors.New("answered a different question")
+	errReferral = errors.New("referred to other servers: it is not a resolver for that name")
+	errNotAuth  = errors.New("did not answer as an authoritative server of the name")
+)
+
+// matchQuestion returns an error if an answer is to another question. An answer
+// that is an error may leave out the question.
+func matchQuestion(in *dns.Msg, name string, qtype uint16) error {
+	if !conclusive(in) && len(in.Question) == 0 {
+		return nil
+	}
+	if len(in.Question) != 1 || !strings.EqualFold(in.Question[0].Name, name) || in.Question[0].Qtype != qtype {
+		return errOther
+	}
+	return nil
+}
+
+// conclusive reports whether an answer has the records of the name, or says that
+// there are none.
+func conclusive(in *dns.Msg) bool {
+	return in.Rcode == dns.RcodeSuccess || in.Rcode == dns.RcodeNameError
+}
+
+// Check returns an error if an answer does not tell which records exist: because
+// it is an error, or comes from a server that does not know. recurse: the server
+// was asked as a resolver, not as an authoritative server.
+func Check(in *dns.Msg, recurse bool) error {
+	switch {
+	case !conclusive(in):
+		return errors.New("answered " + dns.RcodeToString[in.Rcode])
+	case !recurse && !in.Authoritative:
+		return errNotAuth
+	case recurse && isReferral(in):
+		return errReferral
+	}
+	return nil
+}
+
+// isReferral reports whether an answer without records is a referral, or empty,
+// rather than a statement that there are none (RFC 2308, section 2.2).
+func isReferral(in *dns.Msg) bool {
+	if in.Rcode != dns.RcodeSuccess || in.Authoritative || len(in.Answer) > 0 {
+		return false
+	}
+	servers := false
+	for _, rr := range in.Ns {
+		switch rr.(type) {
+		case *dns.SOA:
+			return !in.RecursionAvailable
+		case *dns.NS:
+			servers = true
+		}
+	}
+	return servers || !in.RecursionAvailable
+}
+
+// NegativeTTL returns how long a resolver caches the answer that there are no
+// records (RFC 2308, section 5).
+func NegativeTTL(in *dns.Msg) time.Duration {
+	for _, rr := range in.Ns {
+		if soa, ok := rr.(*dns.SOA); ok {
+			return time.Duration(min(soa.Hdr.Ttl, soa.Minttl)) * time.Second
+		}
+	}
+	return 0
+}
