@@ -1,20 +1,3 @@
-// Package dns01 answers dns-01 challenges through keypaird-dns, a child process
-// that holds the credentials of one account at a DNS provider, and
-// dns-persist-01 challenges by looking for the record a person has published.
-//
-// An [Account] is made by filling in its fields. Each Solve
-//
-//	locates the challenge name -> waits for its turn at that name -> presents
-//	-> waits for propagation -> has the CA validate -> cleans up
-//
-// The child is started by the first Solve, shared by those that run at the same
-// time, and ended by the last: its input ends, it removes what is still there,
-// and it exits. So it does when this process is killed. Close waits for it.
-//
-// A [Checker] asks DNS servers directly, and is of use by itself.
-//
-// The package refuses to know providers: their code and their quirks stay in
-// the child.
 package dns01
 
 import (

@@ -3,6 +3,7 @@ package dns01
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -36,4 +37,90 @@ func (c Checker) CAA(ctx context.Context, name string) (records []CAA, at string
 		}
 	}
 	return nil, "", nil
+}
+
+// An Applicant is a CA that wants to issue, and how.
+type Applicant struct {
+	Issuers    []string // issuer domain names the CA answers to
+	AccountURL string   // "" is compared with nothing
+	Method     string   // challenge type
+	Wildcard   bool     // the name begins with "*."
+}
+
+// Refusal says why CAA records keep an applicant from issuing, or "". A CA that
+// does not tell its issuer domain names is given the benefit of the doubt.
+func Refusal(records []CAA, a Applicant) string {
+	tag := "issue"
+	if a.Wildcard && slices.ContainsFunc(records, func(r CAA) bool { return r.Tag == "issuewild" }) {
+		tag = "issuewild" // RFC 8659, section 4.3
+	}
+	known := []string{"issue", "issuewild", "iodef", "issuemail", "issuevmc", "contactemail", "contactphone"}
+	for _, r := range records {
+		if r.Critical && !slices.Contains(known, r.Tag) {
+			return fmt.Sprintf("critical tag %q", r.Tag)
+		}
+	}
+	why, asked := "", false
+	for _, r := range records {
+		if r.Tag != tag {
+			continue
+		}
+		asked = true
+		reason := mismatch(r.Value, a)
+		if reason == "" {
+			return ""
+		}
+		if why == "" || !strings.HasPrefix(reason, "only") {
+			why = reason
+		}
+	}
+	if !asked || len(a.Issuers) == 0 {
+		return ""
+	}
+	return why
+}
+
+// mismatch says why the value of one record does not let a issue (RFC 8659,
+// section 4.2, with the parameters of RFC 8657).
+func mismatch(value string, a Applicant) string {
+	issuer, rest, _ := strings.Cut(value, ";")
+	issuer = strings.TrimSpace(issuer)
+	if !slices.ContainsFunc(a.Issuers, func(s string) bool { return strings.EqualFold(s, issuer) }) {
+		if issuer == "" {
+			return "only nobody may"
+		}
+		return "only " + issuer + " may"
+	}
+	for param := range strings.SplitSeq(rest, ";") {
+		tag, v, _ := strings.Cut(param, "=")
+		v = strings.TrimSpace(v)
+		switch strings.ToLower(strings.TrimSpace(tag)) {
+		case "accounturi":
+			if a.AccountURL != "" && v != a.AccountURL {
+				return "accounturi is " + v + ", ours is " + a.AccountURL
+			}
+		case "validationmethods":
+			if !slices.Contains(strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' }), a.Method) {
+				return "validationmethods are " + v + ", not " + a.Method
+			}
+		}
+	}
+	return ""
+}
+
+// Permission is the record that lets an applicant issue, in zone file form.
+func Permission(at string, a Applicant) string {
+	tag := "issue"
+	if a.Wildcard {
+		tag = "issuewild"
+	}
+	issuer := "the CA's issuer domain name"
+	if len(a.Issuers) > 0 {
+		issuer = a.Issuers[0]
+	}
+	value := issuer
+	if a.AccountURL != "" {
+		value += "; accounturi=" + a.AccountURL
+	}
+	return fmt.Sprintf("%s IN CAA 0 %s %q", at, tag, value+"; validationmethods="+a.Method)
 }
