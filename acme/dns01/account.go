@@ -22,10 +22,10 @@ type Account struct {
 	Name        string            // in messages
 	Provider    string            // lego's code; required
 	Env         map[string]string // the provider's variables; the child gets these, PATH, TZ and proxy settings
-	Resolvers   []string          // host:port; they follow CNAMEs, and all of them must show a record; empty: resolv.conf's follow CNAMEs, the authoritative servers must show it
-	Propagation time.Duration     // longest wait for a record to show; zero: DefaultPropagation
+	Resolvers   []string          // host:port; follow CNAMEs, and all of them must have the record; empty: resolv.conf's follow CNAMEs, the authoritative servers must have the record
+	Propagation time.Duration     // longest wait for a record to be visible; zero: DefaultPropagation
 	Child       string            // path of keypaird-dns; empty: FindChild
-	User        string            // whom the child runs as when we are root; empty: ourselves
+	User        string            // the child's user if this process is root; empty: the same user
 	Log         *slog.Logger      // nil: nothing is logged
 
 	System []string // host:port; used in place of resolv.conf's
@@ -38,18 +38,18 @@ type Account struct {
 	alive   map[*child]struct{} // all that have not exited
 }
 
-// DefaultPropagation is how long a record may take to show.
+// DefaultPropagation is the longest wait for a record to be visible.
 const DefaultPropagation = 2 * time.Minute
 
-// Deadlines. That for a present begins when the child takes it up, so that one
-// slow name does not fail those queued behind it.
+// Timeouts of requests. Each starts when the child begins with the request, so that
+// a slow name does not fail those queued after it.
 const (
 	openLimit    = time.Minute
-	presentExtra = 2 * time.Minute // on top of the longest propagation, for providers that wait themselves
+	presentExtra = 2 * time.Minute // added to the longest propagation, since some providers wait for it themselves
 	cleanLimit   = 2 * time.Minute
 )
 
-// presents serialises what is published at one name, whichever account does it.
+// presents serialises challenges at one name, across accounts.
 var presents nameLocks
 
 func (a *Account) propagation() time.Duration {
@@ -59,7 +59,7 @@ func (a *Account) propagation() time.Duration {
 	return DefaultPropagation
 }
 
-// presentLimit is how long a provider may take over one record.
+// presentLimit returns the timeout for publishing one record.
 func (a *Account) presentLimit() time.Duration {
 	if a.extra > 0 {
 		return a.propagation() + a.extra
@@ -74,20 +74,20 @@ func (a *Account) log() *slog.Logger {
 	return a.Log.With("account", a.Name)
 }
 
-// Solve publishes the TXT record that answers c, waits until it shows, calls
-// validate, and removes the record. When ctx ends Solve returns at once and
-// the child removes the record on its own: see Close.
+// Solve publishes the TXT record for c, waits until it is visible, calls validate,
+// and removes the record. When ctx ends, Solve returns immediately and the child
+// removes the record: see Close.
 func (a *Account) Solve(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 	k, err := a.join()
 	if err != nil {
 		return err
 	}
 	defer a.leave(k)
-	p := &proof{
+	t := &attempt{
 		account: a, child: k, fqdn: "_acme-challenge." + dns.Fqdn(c.Identifier), want: txtValue(c.KeyAuth),
 		ask: request{Domain: c.Identifier, Token: c.Token, KeyAuth: c.KeyAuth}, done: make(chan struct{}),
 	}
-	several, err := p.locate(ctx)
+	several, err := t.locate(ctx)
 	if err != nil {
 		return err
 	}
@@ -95,36 +95,36 @@ func (a *Account) Solve(ctx context.Context, c acme.Challenge, validate func(con
 	if several {
 		share = a
 	}
-	unlock, err := presents.lock(ctx, k.stuck, p.fqdn, p.want, share, c.Queued)
+	unlock, err := presents.lock(ctx, k.stuck, t.fqdn, t.want, share, c.Queued)
 	switch {
-	case errors.Is(err, errInVain):
-		// Whoever holds the name may wait for this child to end, and it ends
-		// when we, too, have left it.
-		return a.failed("presenting", p.fqdn, k.hangs())
+	case errors.Is(err, errStuck):
+		// The holder of the name may wait for this child to exit, and it exits
+		// only after this user has left it, too.
+		return a.failed("presenting", t.fqdn, k.timeoutError())
 	case err != nil:
-		return fmt.Errorf("waiting for another challenge at %s: %w", p.fqdn, err)
+		return fmt.Errorf("waiting for another challenge at %s: %w", t.fqdn, err)
 	}
-	p.unlock = sync.OnceFunc(func() { unlock(); close(p.done) })
-	if err := p.present(ctx); err != nil {
+	t.unlock = sync.OnceFunc(func() { unlock(); close(t.done) })
+	if err := t.present(ctx); err != nil {
 		return err
 	}
-	defer p.withdraw(ctx)
-	if err := p.show(ctx); err != nil {
+	defer t.withdraw(ctx)
+	if err := t.awaitRecord(ctx); err != nil {
 		return err
 	}
 	return validate(ctx)
 }
 
-// txtValue is RFC 8555, section 8.4.
+// txtValue returns the value of the TXT record (RFC 8555, section 8.4).
 func txtValue(keyAuth string) string {
 	sum := sha256.Sum256([]byte(keyAuth))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// Close ends the child, if there is one, and waits until it has cleaned up and
-// exited. If ctx ends first a child that is still cleaning up goes on by itself,
-// for two minutes at most; one that does not heed the end of its input is
-// killed, so that it does not outlive us.
+// Close closes the child's input, if there is a child, and waits until it has
+// cleaned up and exited. If ctx ends first, a child that is still cleaning up
+// continues on its own, for two minutes at most; one that does not react to the end
+// of its input is killed.
 func (a *Account) Close(ctx context.Context) error {
 	a.mu.Lock()
 	a.current = nil
@@ -135,12 +135,12 @@ func (a *Account) Close(ctx context.Context) error {
 	}
 	if !allGone(ctx.Done(), alive) {
 		for _, k := range alive {
-			k.forsake()
+			k.abandon()
 		}
-		// Those that were killed are waited for.
+		// Wait for those that were killed.
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), termGrace+termGrace/2)
 		defer cancel()
-		allGone(limit.Done(), slices.DeleteFunc(slices.Clone(alive), (*child).parting))
+		allGone(limit.Done(), slices.DeleteFunc(slices.Clone(alive), (*child).isExiting))
 	}
 	var errs []error
 	for _, k := range alive {
@@ -150,13 +150,14 @@ func (a *Account) Close(ctx context.Context) error {
 				errs = append(errs, a.failed("ending", "", k.err))
 			}
 		default:
-			errs = append(errs, fmt.Errorf("waiting for the clean-up of DNS account %q: %w", a.Name, context.Cause(ctx)))
+			errs = append(errs, fmt.Errorf("DNS helper is still cleaning up for DNS account %q: %w", a.Name, context.Cause(ctx)))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// allGone waits for the end of children, or for done, and says which it was.
+// allGone waits until all children have exited, and reports false if done closes
+// first.
 func allGone(done <-chan struct{}, children []*child) bool {
 	for _, k := range children {
 		select {
@@ -168,7 +169,7 @@ func allGone(done <-chan struct{}, children []*child) bool {
 	return true
 }
 
-// join gives the child to use and counts its user.
+// join returns the child to use, started if necessary, and counts the user.
 func (a *Account) join() (*child, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -186,7 +187,7 @@ func (a *Account) join() (*child, error) {
 	return a.current, nil
 }
 
-// leave ends the child with its last user.
+// leave closes the child's input when its last user leaves.
 func (a *Account) leave(k *child) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

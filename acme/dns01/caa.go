@@ -9,23 +9,23 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A CAA is a record that says who may issue certificates, RFC 8659.
+// A CAA is a record that authorises CAs to issue certificates (RFC 8659).
 type CAA struct {
 	Critical   bool   // a CA that does not understand Tag must not issue
 	Tag, Value string // Tag in lower case
 }
 
-// CAA finds the CAA records that count for a name, with or without "*.": its
-// own, or else those of the nearest ancestor that has any (RFC 8659, section
-// 3). at is where they were found; without any it is empty, and everybody may
-// issue. An error means that a CA could not find out either, and must refuse.
+// CAA returns the CAA records that apply to a name, with or without "*.": its own,
+// or else those of the nearest ancestor that has any (RFC 8659, section 3). at is
+// the name that has them. If there are none, at is empty and every CA may issue. An
+// error means that a CA would not find them either, and must refuse.
 func (c Checker) CAA(ctx context.Context, name string) (records []CAA, at string, err error) {
 	c = c.bounded()
 	name = dns.CanonicalName(strings.TrimPrefix(name, "*."))
 	for i, end := 0, false; !end; i, end = dns.NextLabel(name, i) {
 		in, err := c.resolve(ctx, name[i:], dns.TypeCAA)
 		if err != nil {
-			return nil, "", fmt.Errorf("looking for CAA: %w", err)
+			return nil, "", fmt.Errorf("querying CAA records: %w", err)
 		}
 		for _, rr := range in.Answer {
 			if caa, ok := rr.(*dns.CAA); ok {
@@ -39,16 +39,16 @@ func (c Checker) CAA(ctx context.Context, name string) (records []CAA, at string
 	return nil, "", nil
 }
 
-// An Applicant is a CA that wants to issue, and how.
+// An Applicant is a CA that is to issue, with account and method.
 type Applicant struct {
-	Issuers    []string // issuer domain names the CA answers to
-	AccountURL string   // "" is compared with nothing
+	Issuers    []string // the CA's issuer domain names
+	AccountURL string   // "": not compared
 	Method     string   // challenge type
 	Wildcard   bool     // the name begins with "*."
 }
 
-// Refusal says why CAA records keep an applicant from issuing, or "". A CA that
-// does not tell its issuer domain names is given the benefit of the doubt.
+// Refusal returns why CAA records forbid an applicant to issue, or "". A CA whose
+// issuer domain names are unknown is assumed to be allowed.
 func Refusal(records []CAA, a Applicant) string {
 	tag := "issue"
 	if a.Wildcard && slices.ContainsFunc(records, func(r CAA) bool { return r.Tag == "issuewild" }) {
@@ -80,8 +80,8 @@ func Refusal(records []CAA, a Applicant) string {
 	return why
 }
 
-// mismatch says why the value of one record does not let a issue (RFC 8659,
-// section 4.2, with the parameters of RFC 8657).
+// mismatch returns why the value of one record does not allow a to issue, or "" (RFC
+// 8659, section 4.2, with the parameters of RFC 8657).
 func mismatch(value string, a Applicant) string {
 	issuer, rest, _ := strings.Cut(value, ";")
 	issuer = strings.TrimSpace(issuer)
@@ -108,7 +108,8 @@ func mismatch(value string, a Applicant) string {
 	return ""
 }
 
-// Permission is the record that lets an applicant issue, in zone file form.
+// Permission returns the record that allows an applicant to issue, as a line of a
+// zone file.
 func Permission(at string, a Applicant) string {
 	tag := "issue"
 	if a.Wildcard {

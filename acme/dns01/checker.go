@@ -13,28 +13,28 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A Checker asks DNS servers directly. Its zero value asks the authoritative
-// servers of each name, found through the resolvers of resolv.conf.
+// A Checker queries DNS servers directly. Its zero value queries the authoritative
+// servers of each name, which it finds with the resolvers of resolv.conf.
 type Checker struct {
-	Resolvers  []string      // host:port; asked instead of authoritative servers, and for everything else
+	Resolvers  []string      // host:port; queried instead of authoritative servers, and for everything else
 	System     []string      // host:port; find the authoritative servers; empty: resolv.conf's
 	ResolvConf string        // path, read at each use; empty: /etc/resolv.conf
 	Port       string        // of authoritative servers; empty: "53"
-	Timeout    time.Duration // of one query over UDP, and again over TCP; zero: 2s
-	Grace      time.Duration // how long a server may be silent before it is passed over; zero: 5s
+	Timeout    time.Duration // of one attempt, over UDP at most 3s; zero: 2s
+	Grace      time.Duration // how long to wait for a silent server before it is skipped; zero: 5s
 	Log        *slog.Logger  // nil: nothing is logged
 
-	slots chan struct{} // holds a value for each query under way; nil: no bound
+	slots chan struct{} // holds a value for each running query; nil: no limit
 }
 
-// What answers of others make us do has bounds.
+// Limits on the work that answers can cause.
 const (
 	maxServers = 13 // of a zone
 	maxAddrs   = 4  // of a name server
 	maxQueries = 64 // at the same time, of one call
 )
 
-// bounded is c for one call.
+// bounded returns c with the limits of one call.
 func (c Checker) bounded() Checker {
 	if c.slots == nil {
 		c.slots = make(chan struct{}, maxQueries)
@@ -56,11 +56,10 @@ func (c Checker) log() *slog.Logger {
 	return c.Log
 }
 
-// Await waits until value is among the TXT records of fqdn: at every
-// authoritative server, or at every one of Resolvers. Of a server's addresses
-// one that answers is enough; a server none of whose addresses answers is
-// passed over with a warning if another one shows the value, but no resolver
-// is. After limit the error is a *PropagationError.
+// Await waits until value is among the TXT records of fqdn at every authoritative
+// server, or at every one of Resolvers. One address of a server that answers is
+// enough. An authoritative server that does not answer is skipped with a warning if
+// another one has the value. After limit the error is a *PropagationError.
 func (c Checker) Await(ctx context.Context, fqdn, value string, limit time.Duration) error {
 	return c.await(ctx, fqdn, limit, func(txts []string) bool {
 		for _, txt := range txts {
@@ -72,8 +71,8 @@ func (c Checker) Await(ctx context.Context, fqdn, value string, limit time.Durat
 	})
 }
 
-// await waits until the TXT records of fqdn match. With no limit what a server
-// shows first counts, and only silence is given time.
+// await waits until the TXT records of fqdn match. Without a limit the first answer
+// of each server is final, and await only waits for silent servers.
 func (c Checker) await(ctx context.Context, fqdn string, limit time.Duration, match func([]string) bool) error {
 	c = c.bounded()
 	begun := time.Now()
@@ -87,59 +86,59 @@ func (c Checker) await(ctx context.Context, fqdn string, limit time.Duration, ma
 	name, servers, err := c.servers(watch, fqdn, begun)
 	if err != nil {
 		if ctx.Err() != nil {
-			return fmt.Errorf("looking at %s: %w", fqdn, context.Cause(ctx))
+			return fmt.Errorf("checking TXT records of %s: %w", fqdn, context.Cause(ctx))
 		}
-		return &PropagationError{FQDN: fqdn, Saw: err.Error(), After: time.Since(begun), Blocked: true}
+		return &PropagationError{FQDN: fqdn, Found: err.Error(), After: time.Since(begun), Blocked: true}
 	}
-	sightings := make(chan sighting)
+	answers := make(chan txtAnswer)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
 	for i, s := range servers {
 		for _, addr := range s.addrs {
-			wg.Go(func() { c.watch(watch, i, addr, name, match, begun, sightings) })
+			wg.Go(func() { c.poll(watch, i, addr, name, match, begun, answers) })
 		}
 	}
-	over := time.NewTimer(time.Until(begun.Add(grace)) + time.Millisecond)
-	defer over.Stop()
-	t := tally{servers: servers, fair: begun.Add(grace), once: limit == 0, all: len(c.Resolvers) > 0}
+	graceOver := time.NewTimer(time.Until(begun.Add(grace)) + time.Millisecond)
+	defer graceOver.Stop()
+	t := summary{servers: servers, graceEnd: begun.Add(grace), single: limit == 0, requireAll: len(c.Resolvers) > 0}
 	for {
-		if t.verdict(time.Now()) {
+		if t.decided(time.Now()) {
 			return t.result(fqdn, begun, c.log())
 		}
 		select {
-		case s := <-sightings:
+		case s := <-answers:
 			t.add(s)
-		case <-over.C: // of the grace: who was silent may be passed over now
+		case <-graceOver.C: // silent servers may be skipped now
 		case <-watch.Done():
 			if ctx.Err() != nil {
-				return fmt.Errorf("looking at %s: %w", fqdn, context.Cause(ctx))
+				return fmt.Errorf("checking TXT records of %s: %w", fqdn, context.Cause(ctx))
 			}
 			return t.failure(fqdn, begun)
 		}
 	}
 }
 
-// A sighting is what one address of a server shows.
-type sighting struct {
+// A txtAnswer is the state of the record at one address of a server.
+type txtAnswer struct {
 	server int
 	addr   string
 	state  state
-	saw    string
+	found  string
 }
 
 type state int
 
 const (
-	silent  state = iota // no answer, or none that tells anything
-	missing              // an answer without what is wanted
-	shown
+	silent  state = iota // no answer, or an inconclusive one
+	missing              // an answer without the record
+	visible
 )
 
-// watch asks one address until it shows what is wanted. The pace starts at 15
-// ms and slows down with the time that has passed. A resolver's "no" comes from
-// its cache until the time it states is over: asking earlier is no use.
-func (c Checker) watch(ctx context.Context, server int, addr, name string, match func([]string) bool, begun time.Time, out chan<- sighting) {
+// poll queries one address until the record is visible there, every 15 ms at first,
+// then more slowly. A negative answer of a resolver comes from its cache until its
+// TTL is over, so the next query waits for that.
+func (c Checker) poll(ctx context.Context, server int, addr, name string, match func([]string) bool, begun time.Time, out chan<- txtAnswer) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	for {
@@ -148,7 +147,7 @@ func (c Checker) watch(ctx context.Context, server int, addr, name string, match
 		case <-ctx.Done():
 			return
 		}
-		s, cached := c.look(ctx, addr, name, match)
+		s, cached := c.queryTXT(ctx, addr, name, match)
 		if ctx.Err() != nil || s.state == silent && late(ctx) {
 			return
 		}
@@ -158,15 +157,15 @@ func (c Checker) watch(ctx context.Context, server int, addr, name string, match
 		case <-ctx.Done():
 			return
 		}
-		if s.state == shown {
+		if s.state == visible {
 			return
 		}
 		pause.Reset(pace(time.Since(begun), cached))
 	}
 }
 
-// late reports whether the deadline of ctx has passed: a query may find that out
-// before ctx does, and takes it for silence.
+// late reports whether the deadline of ctx has passed. A query can fail for that
+// reason shortly before ctx is done.
 func late(ctx context.Context) bool {
 	at, ok := ctx.Deadline()
 	return ok && !time.Now().Before(at)
@@ -177,12 +176,12 @@ func pace(elapsed, cached time.Duration) time.Duration {
 	return min(max(elapsed/8, first, cached), last)
 }
 
-// look asks once. cached is how long a negative answer will not change.
-func (c Checker) look(ctx context.Context, addr, name string, match func([]string) bool) (s sighting, cached time.Duration) {
+// queryTXT sends one query. cached is the remaining TTL of a negative answer.
+func (c Checker) queryTXT(ctx context.Context, addr, name string, match func([]string) bool) (s txtAnswer, cached time.Duration) {
 	recurse := len(c.Resolvers) > 0
 	in, err := c.query(ctx, name, dns.TypeTXT, addr, recurse)
 	if err != nil {
-		return sighting{state: silent, saw: err.Error()}, 0
+		return txtAnswer{state: silent, found: err.Error()}, 0
 	}
 	var txts []string
 	var alias string
@@ -195,30 +194,30 @@ func (c Checker) look(ctx context.Context, addr, name string, match func([]strin
 		}
 	}
 	if match(txts) {
-		return sighting{state: shown}, 0
+		return txtAnswer{state: visible}, 0
 	}
 	if err := dnsquery.Check(in, recurse); err != nil {
-		return sighting{state: silent, saw: err.Error()}, 0
+		return txtAnswer{state: silent, found: err.Error()}, 0
 	}
 	if !in.Authoritative {
 		cached = dnsquery.NegativeTTL(in)
 	}
-	return sighting{state: missing, saw: describe(in, txts, alias)}, cached
+	return txtAnswer{state: missing, found: describe(in, txts, alias)}, cached
 }
 
 func describe(in *dns.Msg, txts []string, alias string) string {
 	switch {
 	case len(txts) > 0:
-		return fmt.Sprintf("it shows only %s", quoteSome(txts))
+		return fmt.Sprintf("found only %s", quoteSome(txts))
 	case alias != "":
-		return fmt.Sprintf("it shows a CNAME to %s", alias)
+		return fmt.Sprintf("found a CNAME to %s", alias)
 	case in.Rcode == dns.RcodeNameError:
-		return "it knows no such name"
+		return "no such name"
 	}
-	return "it has no TXT record there"
+	return "no TXT record"
 }
 
-// quoteSome shows a few values, which anybody may have published.
+// quoteSome quotes up to three values, cut to a bounded length.
 func quoteSome(txts []string) string {
 	text := ""
 	for i, txt := range txts {

@@ -70,8 +70,8 @@ func TestAwait(t *testing.T) {
 		{"one server does not have the zone", []*nameServer{{mode: "refused"}, {}}, "ns1.example.net.", "", ""},
 		{"one server is lame", []*nameServer{{mode: "lame"}, {}}, "ns1.example.net.", "", ""},
 		{"a secondary never gets it", []*nameServer{{}, {after: 1e6}}, "",
-			`does not show at ns2.example.net. (127.0.0.2:`, "dig TXT " + name + " @ns2.example.net."},
-		{"something else is there", []*nameServer{other()}, "", `it shows only "left by somebody"`, "raise propagation"},
+			`not visible at ns2.example.net. (127.0.0.2:`, "dig TXT " + name + " @ns2.example.net."},
+		{"something else is there", []*nameServer{other()}, "", `found only "left by somebody"`, "raise propagation"},
 		{"all are down", []*nameServer{{mode: "silent"}, {mode: "silent"}}, "", "no answer over UDP or TCP", "port 53"},
 		{"all refuse", []*nameServer{{mode: "refused"}}, "", "answered REFUSED", "port 53"},
 		{"a server misses it and another is down", []*nameServer{{mode: "silent"}, {after: 1e6}}, "",
@@ -144,7 +144,7 @@ func TestAwaitResolvers(t *testing.T) {
 		err       string
 	}{
 		{"both show it", []*nameServer{{}, {after: 2}}, ""},
-		{"one never shows it", []*nameServer{{}, {after: 1e6}}, "it knows no such name"},
+		{"one never shows it", []*nameServer{{}, {after: 1e6}}, "no such name"},
 		{"one is down", []*nameServer{{}, {mode: "silent"}}, "no answer over UDP or TCP"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

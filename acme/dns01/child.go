@@ -37,17 +37,17 @@ type answer struct {
 
 const maxLine = 64 << 10
 
-// A call is a request and what became of it.
+// A call is a request and its result.
 type call struct {
 	request
-	limit  time.Duration // from when the child takes it up
+	limit  time.Duration // from when the child begins with it
 	then   func(*call)   // called when done; may be nil; must not block
 	done   chan struct{} // closed when answer and err are set
 	answer answer
-	err    error // the child's refusal, or its end
+	err    error // a *refusal, or how the child exited
 }
 
-// refused tells a child that said no from one that said nothing.
+// refused reports whether the child answered with an error.
 func (c *call) refused() bool {
 	select {
 	case <-c.done:
@@ -66,7 +66,7 @@ func (c *call) finish(a answer, err error) {
 	}
 }
 
-// A refusal is an error the child answered.
+// A refusal is an error answered by the child.
 type refusal struct{ text, remedy string }
 
 func (e *refusal) Error() string  { return e.text }
@@ -76,27 +76,27 @@ func (e *refusal) Remedy() string { return e.remedy }
 type child struct {
 	cmd    *exec.Cmd
 	in     *os.File // its standard input
-	words  *lastWords
+	stderr *stderrTail
 	opened *call
-	bound  time.Duration // from the end of its input to its own
+	bound  time.Duration // from the end of its input to its exit
 	users  int           // owned by Account.mu
 	stuck  chan struct{} // closed when a request takes too long
 	gone   chan struct{} // closed when the process has exited
-	err    error         // how it ended, nil: in good order; set before gone is closed
+	err    error         // how it exited, nil: without error; set before gone is closed
 
-	mu    sync.Mutex
-	queue []*call     // sent, not yet answered, oldest first
-	watch *time.Timer // runs while there is a queue
-	ended bool        // its input is closed
-	parts bool        // it has said that it is ending
-	alone bool        // nobody will come after it
-	over  bool        // gone, or about to be
-	dying *time.Timer // stops it when it does not end
+	mu        sync.Mutex
+	queue     []*call     // sent, not yet answered, oldest first
+	watch     *time.Timer // timeout of the oldest call
+	ended     bool        // its input is closed
+	exiting   bool        // it has announced its exit
+	abandoned bool        // no other child may be started in its place
+	exited    bool        // or about to be closed as gone
+	killTimer *time.Timer // stops it if it does not exit in time
 }
 
-// begin starts the process. Its reader ends with the process: end sees to that,
-// and gone tells.
-func begin(cmd *exec.Cmd, words *lastWords, bound time.Duration, exited func(*child)) (*child, error) {
+// startProcess starts a child and a goroutine that reads its answers until it has
+// exited and then calls exited.
+func startProcess(cmd *exec.Cmd, tail *stderrTail, bound time.Duration, exited func(*child)) (*child, error) {
 	childIn, in, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -108,15 +108,15 @@ func begin(cmd *exec.Cmd, words *lastWords, bound time.Duration, exited func(*ch
 		return nil, err
 	}
 	defer childOut.Close()
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = childIn, childOut, words
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = childIn, childOut, tail
 	cmd.WaitDelay = 5 * time.Second // for a grandchild that holds standard error
-	cmd.SysProcAttr.Setpgid = true  // Ctrl-C is for us: the child must live to clean up
+	cmd.SysProcAttr.Setpgid = true  // Ctrl-C must not reach the child, which has to clean up
 	if err := cmd.Start(); err != nil {
 		in.Close()
 		out.Close()
 		return nil, err
 	}
-	k := &child{cmd: cmd, in: in, words: words, bound: bound, stuck: make(chan struct{}), gone: make(chan struct{})}
+	k := &child{cmd: cmd, in: in, stderr: tail, bound: bound, stuck: make(chan struct{}), gone: make(chan struct{})}
 	go func() {
 		k.read(out)
 		exited(k)
@@ -124,7 +124,7 @@ func begin(cmd *exec.Cmd, words *lastWords, bound time.Duration, exited func(*ch
 	return k, nil
 }
 
-// usable says whether the child takes new requests.
+// usable reports whether the child takes new requests.
 func (k *child) usable() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -132,13 +132,13 @@ func (k *child) usable() bool {
 	case <-k.stuck:
 		return false
 	default:
-		return !k.ended && !k.parts && !k.over
+		return !k.ended && !k.exiting && !k.exited
 	}
 }
 
-// post sends a request. Answers come in order; then, if not nil, is called with
-// the call when it is done. A child that has ended does not answer, but its
-// exit tells whether it left something behind, so the call is done only then.
+// post sends a request. Answers come in order; then, if not nil, is called when the
+// call is done. A call that the child does not answer is done when it has exited:
+// the exit status tells whether records are left.
 func (k *child) post(r request, limit time.Duration, then func(*call)) *call {
 	c := &call{request: r, limit: limit, then: then, done: make(chan struct{})}
 	line, err := json.Marshal(r)
@@ -150,42 +150,42 @@ func (k *child) post(r request, limit time.Duration, then func(*call)) *call {
 		return c
 	}
 	k.mu.Lock()
-	over := k.over
-	if !over {
+	exited := k.exited
+	if !exited {
 		k.send(c, append(line, '\n'))
 	}
 	k.mu.Unlock()
-	if over {
-		c.finish(answer{}, cmp.Or(k.err, errEnded))
+	if exited {
+		c.finish(answer{}, cmp.Or(k.err, errExited))
 	}
 	return c
 }
 
-// send queues a request and writes it, unless the child is ending. Called with
-// mu held. The child reads all the time: a write that blocks means it is frozen.
+// send queues a request and writes it, unless the input is closed. The child reads
+// all the time, so a write that blocks means that it hangs. mu must be held.
 func (k *child) send(c *call, line []byte) {
 	k.queue = append(k.queue, c)
 	if k.ended {
 		return
 	}
 	if len(k.queue) == 1 {
-		k.arm()
+		k.restartTimeout()
 	}
 	err := k.in.SetWriteDeadline(time.Now().Add(5 * time.Second))
 	if err == nil {
 		_, err = k.in.Write(line)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		k.hang()
+		k.timeout()
 	}
 }
 
-// errEnded is what a request gets that the child did not answer as it ended in
-// good order.
-var errEnded = errors.New("keypaird-dns ended")
+// errExited is the error of a request that was not answered before a child exited
+// without error.
+var errExited = errors.New("keypaird-dns exited")
 
-// arm starts the clock of the oldest request. Called with mu held.
-func (k *child) arm() {
+// restartTimeout starts the timeout of the oldest request. mu must be held.
+func (k *child) restartTimeout() {
 	if k.watch != nil {
 		k.watch.Stop()
 	}
@@ -197,13 +197,13 @@ func (k *child) arm() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		if len(k.queue) > 0 && k.queue[0] == head {
-			k.hang()
+			k.timeout()
 		}
 	})
 }
 
-// hang tells those who wait that there is no point. Called with mu held.
-func (k *child) hang() {
+// timeout makes every waiting user of the child return. mu must be held.
+func (k *child) timeout() {
 	select {
 	case <-k.stuck:
 	default:
@@ -211,7 +211,7 @@ func (k *child) hang() {
 	}
 }
 
-// read hands out answers until the child has exited.
+// read delivers answers until the child has exited.
 func (k *child) read(out io.ReadCloser) {
 	defer out.Close()
 	lines := bufio.NewScanner(out)
@@ -223,19 +223,19 @@ func (k *child) read(out io.ReadCloser) {
 	if err = cmp.Or(err, lines.Err()); err != nil {
 		k.kill()
 	}
-	how := k.obituary(err, k.cmd.Wait())
+	reason := k.exitReason(err, k.cmd.Wait())
 	k.mu.Lock()
-	k.err, k.over = how, true
-	left := k.queue
+	k.err, k.exited = reason, true
+	unanswered := k.queue
 	k.queue = nil
-	k.arm()
-	if k.dying != nil {
-		k.dying.Stop()
+	k.restartTimeout()
+	if k.killTimer != nil {
+		k.killTimer.Stop()
 	}
 	k.mu.Unlock()
 	close(k.gone)
-	for _, c := range left {
-		c.finish(answer{}, cmp.Or(how, errEnded))
+	for _, c := range unanswered {
+		c.finish(answer{}, cmp.Or(reason, errExited))
 	}
 	k.end()
 }
@@ -243,24 +243,24 @@ func (k *child) read(out io.ReadCloser) {
 func (k *child) deliver(line []byte) error {
 	var a answer
 	if err := json.Unmarshal(line, &a); err != nil {
-		return fmt.Errorf("not an answer: %q", textfmt.Cut(k.words.clean(string(line)), 80))
+		return fmt.Errorf("not an answer: %q", textfmt.Cut(k.stderr.clean(string(line)), 80))
 	}
 	k.mu.Lock()
 	if a.Ending {
-		k.parts = true
+		k.exiting = true
 		k.mu.Unlock()
 		return nil
 	}
 	if len(k.queue) == 0 {
 		k.mu.Unlock()
-		return fmt.Errorf("not asked for: %q", textfmt.Cut(k.words.clean(string(line)), 80))
+		return fmt.Errorf("unexpected answer: %q", textfmt.Cut(k.stderr.clean(string(line)), 80))
 	}
 	c := k.queue[0]
 	k.queue = k.queue[1:]
-	k.arm()
+	k.restartTimeout()
 	k.mu.Unlock()
 	if a.Error != "" {
-		c.finish(a, &refusal{k.words.clean(a.Error), k.words.clean(a.Remedy)})
+		c.finish(a, &refusal{k.stderr.clean(a.Error), k.stderr.clean(a.Remedy)})
 	} else {
 		c.finish(a, nil)
 	}

@@ -167,7 +167,7 @@ func TestChildKilledWhilePresenting(t *testing.T) {
 		_ = a.current.cmd.Process.Kill()
 	}()
 	err := a.Solve(t.Context(), challenge("example.org", "token"), accept)
-	want := `DNS account "api" (httpreq): presenting _acme-challenge.example.org.: keypaird-dns ended: signal: killed`
+	want := `DNS account "api" (httpreq): presenting _acme-challenge.example.org.: keypaird-dns exited: signal: killed`
 	if err == nil || !strings.HasPrefix(err.Error(), want) || problem.Remedy(err) == "" {
 		t.Errorf("Solve = %v, want %q", err, want)
 	}

@@ -10,28 +10,28 @@ import (
 )
 
 // failed returns the error of a DNS account. Doing is "starting", "opening",
-// "locating", "presenting" or "ending"; fqdn is the name of the record, if
-// there is one; err is what the child answered, or how it ended. The remedy is
-// the child's, or the best guess.
+// "locating", "presenting" or "ending"; fqdn is the name of the record, if there
+// is one; err is the error that the child answered, or how it exited. The remedy is
+// the child's, or else the most likely one.
 func (a *Account) failed(doing, fqdn string, err error) error {
 	remedy := fmt.Sprintf("check that the account may change this name; its variables are listed by: keypaird dns %s", a.Provider)
-	var dead *deathError
+	var exit *exitError
 	switch {
 	case problem.Remedy(err) != "":
 		remedy = problem.Remedy(err)
-	case errors.As(err, &dead):
-		remedy = "try again; if it stays so, report it with its last words, and use another provider or dns-persist-01 until then"
+	case errors.As(err, &exit):
+		remedy = "try again; if it happens again, report it with the last output, and use another provider or dns-persist-01 meanwhile"
 	case doing == "starting":
-		remedy = "install keypaird-dns beside keypaird, executable by the user it is to run as"
+		remedy = "install keypaird-dns beside keypaird, executable by the user it runs as"
 	}
 	return problem.Newf(remedy, "DNS account %q (%s): %s: %w", a.Name, a.Provider, strings.TrimSpace(doing+" "+fqdn), err)
 }
 
-// A PropagationError reports a record that was published and did not show.
+// A PropagationError reports a published record that did not become visible.
 type PropagationError struct {
 	FQDN    string
-	Server  string // who was asked last without success; may be empty
-	Saw     string // what was seen instead
+	Server  string // that does not have the record; may be empty
+	Found   string // in place of the record
 	After   time.Duration
 	Blocked bool // no server gave any answer
 }
@@ -41,33 +41,32 @@ func (e *PropagationError) Error() string {
 	if e.Server != "" {
 		at = " at " + e.Server
 	}
-	return fmt.Sprintf("TXT of %s does not show%s after %s: %s", e.FQDN, at, e.After.Round(time.Second), e.Saw)
+	return fmt.Sprintf("TXT record of %s not visible%s after %s: %s", e.FQDN, at, e.After.Round(time.Second), e.Found)
 }
 
-// Remedy tells a slow provider from a closed port.
+// Remedy depends on whether any server answered.
 func (e *PropagationError) Remedy() string {
 	if e.Blocked {
-		return "let UDP and TCP to port 53 out, or set resolvers in the account's [dns] table to servers that can be reached and see what the CA sees"
+		return "allow UDP and TCP to port 53, or set resolvers in the account's [dns] table to reachable servers that have the records the CA gets"
 	}
-	look := "dig TXT " + e.FQDN
+	check := "dig TXT " + e.FQDN
 	if host, _, ok := strings.Cut(e.Server, " "); ok {
-		look += " @" + host
+		check += " @" + host
 	}
-	return "look with: " + look + "; if the provider is only slow, raise propagation in the account's [dns] table"
+	return "check with: " + check + "; if the provider is only slow, raise propagation in the account's [dns] table"
 }
 
-// missingRecord returns the error for a domain without the record that
-// dns-persist-01 needs, or where no server tells; record is a line of a zone
-// file.
+// missingRecord returns the error for a domain that does not have the record for
+// dns-persist-01, or whose servers do not answer; record is a line of a zone file.
 func missingRecord(unseen *PropagationError, record string) error {
-	saw := unseen.Saw
+	found := unseen.Found
 	if unseen.Server != "" {
-		saw = unseen.Server + ": " + saw
+		found = unseen.Server + ": " + found
 	}
 	if unseen.Blocked {
-		return problem.Newf("let UDP and TCP to port 53 out and check the domain's name servers; unless it is there already, add this record: "+record,
-			"cannot see whether %s has the record that lets this CA account certify the name: %s", unseen.FQDN, saw)
+		return problem.Newf("allow UDP and TCP to port 53 and check the domain's name servers; unless it exists, add this record: "+record,
+			"cannot find out whether %s has the record that lets this CA account certify the name: %s", unseen.FQDN, found)
 	}
 	return problem.Newf("add this record: "+record,
-		"%s has no record that lets this CA account certify the name: %s", unseen.FQDN, saw)
+		"%s has no record that lets this CA account certify the name: %s", unseen.FQDN, found)
 }

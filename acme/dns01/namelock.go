@@ -6,28 +6,28 @@ import (
 	"sync"
 )
 
-// nameLocks lets one challenge at a time stand at a name, or several of one
-// account if its provider keeps several values there. It is not enough to keep
-// accounts apart: two of them may be led to one name by CNAMEs.
+// nameLocks allows one challenge at a time at a name, or several of one account if
+// its provider can have several values there. The locks are shared by accounts,
+// since CNAMEs may lead two of them to one name.
 type nameLocks struct {
 	mu   sync.Mutex
 	held map[string]*hold
 }
 
-var errInVain = errors.New("there is no point in waiting")
+var errStuck = errors.New("DNS helper does not answer")
 
 type hold struct {
-	share   any             // who may join; nil: nobody
-	values  map[string]bool // that stand at the name
-	changed chan struct{}   // closed when one of them goes
-	waiting []func(bool)    // told when one of them goes
+	share   any             // holders with the same one share the lock; nil: not shared
+	values  map[string]bool // present at the name
+	changed chan struct{}   // closed when a value is removed
+	waiting []func(bool)    // called when a value is removed
 }
 
-// lock waits for a turn at a name, which must be canonical. Holders with the
-// same share, other than nil, hold it together, each with a value of its own.
-// When vain is closed the wait ends with errInVain; nil never is. queued, if not
-// nil, is told of each wait and its end; all waits at a name end together.
-func (n *nameLocks) lock(ctx context.Context, vain <-chan struct{}, name, value string, share any, queued func(bool)) (unlock func(), err error) {
+// lock waits for the lock of a name, which must be canonical. Holders with the same
+// non-nil share hold it together, each with a different value. When stuck is closed,
+// the wait ends with errStuck. queued, if not nil, is called with true when a wait
+// begins and with false when it ends; all waits at a name end together.
+func (n *nameLocks) lock(ctx context.Context, stuck <-chan struct{}, name, value string, share any, queued func(bool)) (unlock func(), err error) {
 	for {
 		wait := n.try(name, value, share, queued)
 		if wait == nil {
@@ -35,15 +35,15 @@ func (n *nameLocks) lock(ctx context.Context, vain <-chan struct{}, name, value 
 		}
 		select {
 		case <-wait:
-		case <-vain:
-			return nil, errInVain
+		case <-stuck:
+			return nil, errStuck
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
 	}
 }
 
-// try takes the lock, or says what to wait for.
+// try takes the lock, or returns a channel to wait for.
 func (n *nameLocks) try(name, value string, share any, queued func(bool)) (wait <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

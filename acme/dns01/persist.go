@@ -15,11 +15,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Persist answers dns-persist-01 challenges (draft-ietf-acme-dns-persist): a
-// person has published, once, a record that lets this CA account certify the
-// name. It only looks whether the record is there.
+// Persist solves dns-persist-01 challenges (draft-ietf-acme-dns-persist): the
+// operator has published, once, a record that lets this CA account certify the
+// name. Persist only checks that the record exists.
 type Persist struct {
-	Resolvers []string     // host:port; all of them must show the record; empty: the authoritative servers must
+	Resolvers []string     // host:port; all of them must have the record; empty: the authoritative servers must
 	System    []string     // host:port; find the authoritative servers; empty: resolv.conf's
 	Port      string       // of the authoritative servers; empty: "53"
 	Log       *slog.Logger // nil: nothing is logged
@@ -27,15 +27,15 @@ type Persist struct {
 	grace time.Duration // of the Checker
 }
 
-// Solve looks for the record and has the CA validate. Without the record, or
-// if no server tells, validate is not called and the error's remedy is the
-// record to add.
+// Solve checks for the record and calls validate. If there is no record, or no
+// server answers, it does not call validate, and the error's remedy is the record
+// to add.
 func (p *Persist) Solve(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 	if len(c.Issuers) == 0 {
 		return fmt.Errorf("the CA names no issuer domain for dns-persist-01 of %s", c.Identifier)
 	}
 	if !printable(c.AccountURL) {
-		return fmt.Errorf("account URL %q cannot stand in a record", c.AccountURL)
+		return fmt.Errorf("account URL %q cannot be part of a record", c.AccountURL)
 	}
 	if err := p.Check(ctx, c); err != nil {
 		return err
@@ -43,7 +43,7 @@ func (p *Persist) Solve(ctx context.Context, c acme.Challenge, validate func(con
 	return validate(ctx)
 }
 
-// Check looks for the record only.
+// Check only checks for the record.
 func (p *Persist) Check(ctx context.Context, c acme.Challenge) error {
 	fqdn := persistName(c.Identifier)
 	check := Checker{Resolvers: p.Resolvers, System: p.System, Port: p.Port, Grace: p.grace, Log: p.Log}
@@ -59,9 +59,9 @@ func (p *Persist) Check(ctx context.Context, c acme.Challenge) error {
 
 func persistName(domain string) string { return "_validation-persist." + dns.Fqdn(domain) }
 
-// Record is the record dns-persist-01 needs, as a line of a zone file: it lets
-// the account certify domain, and with wildcard *.domain too, at the CA that
-// goes by the issuer domain name.
+// Record returns the record for dns-persist-01 as a line of a zone file: it lets
+// the account certify domain, and with wildcard also *.domain, at the CA with the
+// issuer domain name.
 func Record(domain string, wildcard bool, issuer, accountURL string) string {
 	value := issuer + "; accounturi=" + accountURL
 	if wildcard {
@@ -85,8 +85,8 @@ func quoteZone(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// permits reads a record as a CA does (the issue-value of RFC 8659, section
-// 4.2): ISSUER *(";" TAG "=" VALUE).
+// permits reports whether a CA accepts a record for c. Its syntax is the issue-value
+// of RFC 8659, section 4.2: ISSUER *(";" TAG "=" VALUE).
 func permits(txt string, c acme.Challenge, now time.Time) bool {
 	issuer, rest, more := strings.Cut(txt, ";")
 	if !slices.Contains(c.Issuers, trim(issuer)) {
@@ -99,7 +99,7 @@ func permits(txt string, c acme.Challenge, now time.Time) bool {
 		tag, value, ok := strings.Cut(trim(param), "=")
 		tag, value = strings.ToLower(trim(tag)), trim(value)
 		if _, twice := values[tag]; !ok || twice || tag == "" || !printable(value) {
-			return false // malformed: a CA passes the record over
+			return false // malformed: a CA ignores the record
 		}
 		values[tag] = value
 	}
@@ -109,14 +109,14 @@ func permits(txt string, c acme.Challenge, now time.Time) bool {
 			return false
 		}
 	}
-	// Issuer and account must be the same to the letter.
+	// Issuer and account are compared byte by byte.
 	return values["accounturi"] != "" && values["accounturi"] == c.AccountURL &&
 		(!c.Wildcard || strings.EqualFold(values["policy"], "wildcard"))
 }
 
 func trim(s string) string { return strings.Trim(s, " \t") }
 
-// printable says whether a value may stand in a record: visible ASCII without
+// printable reports whether a value may be part of a record: visible ASCII without
 // the separator.
 func printable(value string) bool {
 	for _, r := range value {

@@ -97,11 +97,11 @@ func TestPersistProve(t *testing.T) {
 		err     string // empty: validated
 	}{
 		{"published", []string{soa, at + ` 60 IN TXT "v=1" `, Record("example.org", true, "authority.example", account)}, "", ""},
-		{"not published", []string{soa}, "", "it knows no such name"},
+		{"not published", []string{soa}, "", "no such name"},
 		{"for another account", []string{soa, Record("example.org", true, "authority.example", "https://ca.example/acct/9")}, "",
-			`it shows only "authority.example; accounturi=https://ca.example/acct/9; policy=wildcard"`},
-		{"not for the wildcard", []string{soa, Record("example.org", false, "authority.example", account)}, "", "it shows only"},
-		{"servers are down", []string{soa}, "silent", "cannot see whether"},
+			`found only "authority.example; accounturi=https://ca.example/acct/9; policy=wildcard"`},
+		{"not for the wildcard", []string{soa, Record("example.org", false, "authority.example", account)}, "", "found only"},
+		{"servers are down", []string{soa}, "silent", "cannot find out whether"},
 		{"the resolver refuses", []string{soa}, "resolver", "answered REFUSED"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

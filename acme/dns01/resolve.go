@@ -30,7 +30,7 @@ func (c Checker) query(ctx context.Context, name string, qtype uint16, addr stri
 	return dnsquery.Query{Server: addr, Name: name, Type: qtype, Recurse: recurse, Timeout: c.Timeout}.Do(ctx)
 }
 
-// system is whom to ask about everything but the record itself.
+// system returns the resolvers for everything except the record itself.
 func (c Checker) system() []string {
 	if len(c.Resolvers) > 0 {
 		return c.Resolvers
@@ -41,7 +41,7 @@ func (c Checker) system() []string {
 	return dnsquery.SystemResolvers(cmp.Or(c.ResolvConf, "/etc/resolv.conf"))
 }
 
-// resolve asks one resolver after the other until one knows.
+// resolve asks one resolver after the other until one has a conclusive answer.
 func (c Checker) resolve(ctx context.Context, name string, qtype uint16) (*dns.Msg, error) {
 	var last error
 	for _, addr := range c.system() {
@@ -60,8 +60,8 @@ func (c Checker) resolve(ctx context.Context, name string, qtype uint16) (*dns.M
 	return nil, last
 }
 
-// servers finds who is to be asked for a name, and the name they have it under
-// if it is a CNAME. What fails is tried again until ctx ends.
+// servers returns the servers to query for fqdn, and the name to query, which differs
+// if fqdn is a CNAME. It retries until ctx ends.
 func (c Checker) servers(ctx context.Context, fqdn string, begun time.Time) (name string, servers []server, err error) {
 	if len(c.Resolvers) > 0 {
 		for _, r := range c.Resolvers {
@@ -123,7 +123,7 @@ func (c Checker) addrsOf(ctx context.Context, host string) (addrs []string) {
 	return addrs
 }
 
-// someOf picks maxAddrs addresses, of both families if there are both.
+// someOf returns up to maxAddrs addresses, of both families if possible.
 func someOf(found []netip.Addr) []netip.Addr {
 	if len(found) <= maxAddrs {
 		return found
@@ -173,7 +173,7 @@ func (c Checker) zone(ctx context.Context, fqdn string) (name, zone string, err 
 	return name, "", fmt.Errorf("more than %d CNAMEs from %s", hops, fqdn)
 }
 
-// target is where a CNAME of the name leads in this answer.
+// target returns the target of the CNAME of name in an answer, or "".
 func target(in *dns.Msg, name string) string {
 	for _, rr := range in.Answer {
 		if cname, ok := rr.(*dns.CNAME); ok && strings.EqualFold(cname.Hdr.Name, name) {
@@ -183,8 +183,8 @@ func target(in *dns.Msg, name string) string {
 	return ""
 }
 
-// soaOwner is the zone as a SOA in the answer tells, or in the authority
-// section when the name itself has none (RFC 2308, section 2).
+// soaOwner returns the zone of name: the owner of the SOA record in the answer or, if
+// name has none, in the authority section (RFC 2308, section 2).
 func soaOwner(in *dns.Msg, name string) string {
 	for _, rr := range slices.Concat(in.Answer, in.Ns) {
 		if soa, ok := rr.(*dns.SOA); ok && dns.IsSubDomain(soa.Hdr.Name, name) {
@@ -194,9 +194,9 @@ func soaOwner(in *dns.Msg, name string) string {
 	return ""
 }
 
-// Addresses gives the A and AAAA records of a name as the resolvers know them:
-// Resolvers, System or resolv.conf's. The hosts file does not count, for a CA
-// cannot see it. A name without any is an error.
+// Addresses returns the A and AAAA records of a name from Resolvers, System or the
+// resolvers of resolv.conf. It ignores the hosts file, which a CA does not know. A
+// name without addresses is an error.
 func (c Checker) Addresses(ctx context.Context, name string) ([]netip.Addr, error) {
 	c = c.bounded()
 	name = dns.Fqdn(name)

@@ -21,8 +21,8 @@ func TestChildTellsSecrets(t *testing.T) {
 		{"refuses in a URL", `read l; echo '{"error":"Get https://api.example/` + url.PathEscape(secret) + `?a=b: no"}'; cat >/dev/null`,
 			`Get https://api.example/[X_TOKEN]?…`},
 		{"refuses at length", `read l; echo '{"error":"` + long + `","remedy":"` + long + `"}'; cat >/dev/null`, "opening _acme-challenge.example.org.: xxx"},
-		{"last words from a file", "echo 'panic: " + inFile + "' >&2; exit 2", "exit status 2; its last words: panic: [X_KEY]"},
-		{"last words", "echo " + strings.Repeat("-", keepBytes-8) + "'" + secret + "' >&2; exit 1", "exit status 1; its last words"},
+		{"last words from a file", "echo 'panic: " + inFile + "' >&2; exit 2", "exit status 2; its last output: panic: [X_KEY]"},
+		{"last words", "echo " + strings.Repeat("-", maxLineText-8) + "'" + secret + "' >&2; exit 1", "exit status 1; its last output"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "child")
@@ -43,7 +43,7 @@ func TestChildTellsSecrets(t *testing.T) {
 				if strings.Contains(text, "hunter") || strings.Contains(text, "a=b") {
 					t.Errorf("%q tells a secret", text)
 				}
-				if len(text) > mostBytes+200 {
+				if len(text) > maxText+200 {
 					t.Errorf("%d bytes: %.80q", len(text), text)
 				}
 			}

@@ -5,137 +5,142 @@ import (
 	"fmt"
 	"time"
 
+	"keypaird/renew/problem"
+
 	"github.com/miekg/dns"
 )
 
-// A proof is one challenge on its way.
-type proof struct {
+// An attempt solves one challenge.
+type attempt struct {
 	account *Account
 	child   *child
 	ask     request
-	fqdn    string // the challenge name; once located, where its CNAMEs lead
+	fqdn    string // of the record: the challenge name, or after locate where its CNAMEs lead
 	want    string // value of the TXT record
-	unlock  func() // lets the next challenge at this name present; may be called again
+	unlock  func() // lets the next challenge at this name proceed; may be called more than once
 	done    chan struct{}
 }
 
-// locate follows CNAMEs and says whether the provider keeps several values.
-func (p *proof) locate(ctx context.Context) (several bool, err error) {
-	if _, err := p.wait(ctx, "opening", p.child.opened); err != nil {
+// locate follows CNAMEs and reports whether the provider can have several values at
+// one name.
+func (t *attempt) locate(ctx context.Context) (several bool, err error) {
+	if _, err := t.wait(ctx, "opening", t.child.opened); err != nil {
 		return false, err
 	}
-	r := p.ask
+	r := t.ask
 	r.Op = "locate"
-	where, err := p.wait(ctx, "locating", p.child.post(r, openLimit, nil))
+	where, err := t.wait(ctx, "locating", t.child.post(r, openLimit, nil))
 	if err != nil {
 		return false, err
 	}
-	if where.Value != p.want || where.FQDN == "" {
-		return false, p.account.failed("locating", p.fqdn, fmt.Errorf("keypaird-dns computed another answer: is it of another version?"))
+	if where.Value != t.want || where.FQDN == "" {
+		return false, t.account.failed("locating", t.fqdn, problem.New("keypaird-dns computed a different TXT value", "install keypaird and keypaird-dns of the same version"))
 	}
-	p.fqdn = dns.CanonicalName(where.FQDN)
+	t.fqdn = dns.CanonicalName(where.FQDN)
 	return where.KeepsSeveral, nil
 }
 
-// present publishes. If it does not come to an answer the record may exist.
-func (p *proof) present(ctx context.Context) error {
-	r := p.ask
+// present publishes the record. Unless the provider refused, the record may exist
+// after an error, so it is withdrawn.
+func (t *attempt) present(ctx context.Context) error {
+	r := t.ask
 	r.Op = "present"
-	call := p.child.post(r, p.account.presentLimit(), nil)
-	a, err := p.wait(ctx, "presenting", call)
+	call := t.child.post(r, t.account.presentLimit(), nil)
+	a, err := t.wait(ctx, "presenting", call)
 	switch {
-	case err == nil && dns.CanonicalName(a.FQDN) == p.fqdn:
-		p.account.log().Info("presented", "fqdn", p.fqdn)
+	case err == nil && dns.CanonicalName(a.FQDN) == t.fqdn:
+		t.account.log().Info("presented", "fqdn", t.fqdn)
 		return nil
 	case err == nil:
-		err = p.account.failed("presenting", p.fqdn, fmt.Errorf("its CNAME changed to %s in between", p.child.words.clean(a.FQDN)))
-		p.withdraw(ctx)
+		err = t.account.failed("presenting", t.fqdn, fmt.Errorf("its CNAME changed to %s meanwhile", t.child.stderr.clean(a.FQDN)))
+		t.withdraw(ctx)
 	case call.refused():
-		p.unlock() // the provider said no, and the child has cleaned up
+		t.unlock() // the provider refused, and the child has cleaned up
 	default:
-		p.withdraw(ctx)
+		t.withdraw(ctx)
 	}
 	return err
 }
 
-// wait waits for the answer to a request.
-func (p *proof) wait(ctx context.Context, doing string, call *call) (answer, error) {
+// wait waits until a request is done.
+func (t *attempt) wait(ctx context.Context, doing string, call *call) (answer, error) {
 	select {
 	case <-call.done:
 		if call.err != nil {
-			return answer{}, p.account.failed(doing, p.fqdn, call.err)
+			return answer{}, t.account.failed(doing, t.fqdn, call.err)
 		}
 		return call.answer, nil
-	case <-p.child.stuck:
-		return answer{}, p.account.failed(doing, p.fqdn, p.child.hangs())
+	case <-t.child.stuck:
+		return answer{}, t.account.failed(doing, t.fqdn, t.child.timeoutError())
 	case <-ctx.Done():
-		return answer{}, fmt.Errorf("%s %s: %w", doing, p.fqdn, context.Cause(ctx))
+		return answer{}, fmt.Errorf("%s %s: %w", doing, t.fqdn, context.Cause(ctx))
 	}
 }
 
-// show waits for the record to be seen where the CA will look.
-func (p *proof) show(ctx context.Context) error {
-	a := p.account
+// awaitRecord waits until the record is visible at the servers that the CA asks.
+func (t *attempt) awaitRecord(ctx context.Context) error {
+	a := t.account
 	c := Checker{Resolvers: a.Resolvers, System: a.System, Port: a.Port, Log: a.log()}
 	begun := time.Now()
-	if err := c.Await(ctx, p.fqdn, p.want, a.propagation()); err != nil {
+	if err := c.Await(ctx, t.fqdn, t.want, a.propagation()); err != nil {
 		return err
 	}
-	a.log().Debug("propagated", "fqdn", p.fqdn, "after", time.Since(begun).Round(time.Millisecond))
+	a.log().Debug("propagated", "fqdn", t.fqdn, "after", time.Since(begun).Round(time.Millisecond))
 	return nil
 }
 
-// withdraw has the record removed and waits for that, but not beyond the end
-// of ctx and not for a provider that hangs: then the child does it on its own.
-func (p *proof) withdraw(ctx context.Context) {
-	p.clean(p.child, true)
+// withdraw requests removal of the record and waits for it until ctx ends or the
+// provider hangs; the child then continues on its own.
+func (t *attempt) withdraw(ctx context.Context) {
+	t.clean(t.child, true)
 	limit := time.NewTimer(cleanLimit)
 	defer limit.Stop()
 	select {
-	case <-p.done:
-	case <-p.child.stuck:
+	case <-t.done:
+	case <-t.child.stuck:
 	case <-ctx.Done():
 	case <-limit.C:
 	}
 }
 
-// clean asks a child to remove the record. If that child dies without having
-// done it, another one tries.
-func (p *proof) clean(k *child, again bool) {
-	r := p.ask
+// clean requests removal of the record from a child. With retry a second child is
+// started if this one exits with an error before that.
+func (t *attempt) clean(k *child, retry bool) {
+	r := t.ask
 	r.Op = "cleanup"
-	log := p.account.log().With("fqdn", p.fqdn)
+	log := t.account.log().With("fqdn", t.fqdn)
 	k.post(r, cleanLimit, func(c *call) {
 		switch {
 		case c.err == nil:
 			log.Debug("withdrawn")
-			p.unlock()
+			t.unlock()
 		case c.refused():
-			log.Warn("clean-up failed, to be tried again as the child ends", "error", c.err)
-			p.unlock()
+			log.Warn("clean-up failed, retried when DNS helper exits", "error", c.err)
+			t.unlock()
 		case k.err == nil:
-			p.unlock() // it ended in good order: nothing is left
-		case again && !k.last():
-			p.sweep()
+			t.unlock() // it exited without error: no record is left
+		case retry && !k.isAbandoned():
+			t.cleanAgain()
 		default:
-			p.lost(c.err)
+			t.warnLeft(c.err)
 		}
 	})
 }
 
-// sweep has another child remove the record.
-func (p *proof) sweep() {
-	k, err := p.account.join()
+// cleanAgain removes the record with another child.
+func (t *attempt) cleanAgain() {
+	k, err := t.account.join()
 	if err != nil {
-		p.lost(err)
+		t.warnLeft(err)
 		return
 	}
-	defer p.account.leave(k)
-	p.clean(k, false)
+	defer t.account.leave(k)
+	t.clean(k, false)
 }
 
-func (p *proof) lost(err error) {
-	p.account.log().Warn("a TXT record may be left", "fqdn", p.fqdn, "value", p.want, "error", err,
-		"remedy", "remove it at the provider if it is there")
-	p.unlock()
+// warnLeft logs that the record may still exist.
+func (t *attempt) warnLeft(err error) {
+	t.account.log().Warn("TXT record may be left", "fqdn", t.fqdn, "value", t.want, "error", err,
+		"remedy", "remove the record at the provider if it exists")
+	t.unlock()
 }

@@ -16,7 +16,7 @@ import (
 	"keypaird/renew/problem"
 )
 
-// start runs the child and opens the account in it. Called with mu held.
+// start runs the child and opens the account in it. mu must be held.
 func (a *Account) start() (*child, error) {
 	path := a.Child
 	if path == "" {
@@ -26,18 +26,18 @@ func (a *Account) start() (*child, error) {
 		}
 		path = found
 	}
-	path, err := filepath.Abs(path) // the child's directory is another
+	path, err := filepath.Abs(path) // the child runs in another directory
 	if err != nil {
 		return nil, a.failed("starting", "", err)
 	}
-	cmd := exec.Command(path, "-for", a.Provider) // so that it can confine itself before it hears from us
+	cmd := exec.Command(path, "-for", a.Provider) // so that it enters its sandbox before the first request
 	cmd.Dir = "/"
 	cmd.Env = a.environ()
 	if cmd.SysProcAttr, err = runAs(a.User); err != nil {
 		return nil, a.failed("starting", "", err)
 	}
-	words := &lastWords{log: a.log(), redactor: redact.Of(a.variables())}
-	k, err := begin(cmd, words, cmp.Or(a.bound, endLimit), a.exited)
+	tail := &stderrTail{log: a.log(), redactor: redact.Of(a.variables())}
+	k, err := startProcess(cmd, tail, cmp.Or(a.bound, endLimit), a.exited)
 	if err != nil {
 		return nil, a.failed("starting", "", err)
 	}
@@ -51,23 +51,23 @@ func (a *Account) start() (*child, error) {
 	}
 	k.opened = k.post(request{Op: "open", Provider: a.Provider, Resolvers: resolvers}, openLimit, func(c *call) {
 		if c.err == nil {
-			a.log().Debug("opened", "confinement", words.clean(c.answer.Confinement))
+			a.log().Debug("opened", "confinement", tail.clean(c.answer.Confinement))
 		}
 	})
 	return k, nil
 }
 
-// exited is called as the last thing a child's reader does.
+// exited is called by a child's reader at its end.
 func (a *Account) exited(k *child) {
 	if k.err != nil {
-		a.log().Warn("keypaird-dns did not end well", "error", k.err)
+		a.log().Warn("DNS helper exited with error", "error", k.err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.alive, k)
 }
 
-// environ is all the child gets to see of ours.
+// environ returns the child's environment.
 func (a *Account) environ() []string {
 	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	for _, name := range []string{
@@ -79,10 +79,10 @@ func (a *Account) environ() []string {
 			env = append(env, name+"="+value)
 		}
 	}
-	return append(env, a.variables()...) // of equal names the last one counts
+	return append(env, a.variables()...) // the last of equal names is used
 }
 
-// variables are the account's own.
+// variables returns the account's variables as NAME=VALUE.
 func (a *Account) variables() []string {
 	var list []string
 	for name, value := range a.Env {
@@ -91,8 +91,8 @@ func (a *Account) variables() []string {
 	return list
 }
 
-// runAs is how to start a program as another user, or, if we are not root or
-// none is named, as ourselves.
+// runAs returns the attributes to start a program as another user, or as the same
+// user if this process is not root or name is empty.
 func runAs(name string) (*syscall.SysProcAttr, error) {
 	if name == "" || os.Geteuid() != 0 {
 		return &syscall.SysProcAttr{}, nil
@@ -106,7 +106,8 @@ func runAs(name string) (*syscall.SysProcAttr, error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, fmt.Errorf("user %q: %w", name, err)
 	}
-	// Its own group only: supplementary ones are for the daemons it reloads.
+	// Only the user's primary group: keypaird's users are members of others to reload
+	// servers.
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 }
 
@@ -116,8 +117,8 @@ var errNoChild = problem.New("cannot find "+childName,
 	"install "+childName+" beside keypaird or in /usr/local/libexec/keypaird; PATH counts only when keypaird does not run as root")
 
 // FindChild looks for keypaird-dns beside the running program, in the libexec
-// directories of a package, and, unless we are root, in PATH. One that others
-// can replace is refused.
+// directories of a package, and, unless this process is root, in PATH. It refuses
+// one that another user can replace.
 func FindChild() (string, error) {
 	var dirs []string
 	if self, err := os.Executable(); err == nil {
@@ -158,8 +159,8 @@ func checked(path string) (string, error) {
 	return path, nil
 }
 
-// safeChild reports whether only root and we can change what is run: the
-// program, what leads to it, and where it is.
+// safeChild returns an error if users other than root and our own can replace the
+// program, a link to it or a directory on its path.
 func safeChild(path string) error {
 	if err := durable.CheckDir(filepath.Dir(path)); err != nil {
 		return unsafeChild(path, err)
@@ -188,5 +189,5 @@ func safeChild(path string) error {
 // replace; err is what is wrong with it or with its directory.
 func unsafeChild(path string, err error) error {
 	remedy := fmt.Sprintf("let %s and all directories above it belong to root, or to the user keypaird runs as, and be writable by no one else: chmod go-w", path)
-	return problem.Newf(remedy, "%s is not run, others can change it: %w", path, err)
+	return problem.Newf(remedy, "%s is not run because other users can change it: %w", path, err)
 }

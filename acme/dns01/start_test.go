@@ -45,10 +45,10 @@ func TestChildRunsAsUser(t *testing.T) {
 
 func TestStrangeChild(t *testing.T) {
 	for _, tt := range []struct{ name, script, want string }{
-		{"ends at once", "echo cannot load library >&2; exit 3", "opening _acme-challenge.example.org.: keypaird-dns ended: exit status 3; its last words: cannot load library"},
-		{"talks nonsense", "echo hello; exec sleep 60", "opening _acme-challenge.example.org.: keypaird-dns does not keep to the protocol: not an answer: \"hello\""},
-		{"talks too long a line", "head -c 70000 /dev/zero; exec sleep 60", "opening _acme-challenge.example.org.: keypaird-dns does not keep to the protocol: bufio.Scanner: token too long"},
-		{"answers another value", `while read l; do echo '{"fqdn":"x.","value":"y"}'; done`, "locating _acme-challenge.example.org.: keypaird-dns computed another answer"},
+		{"ends at once", "echo cannot load library >&2; exit 3", "opening _acme-challenge.example.org.: keypaird-dns exited: exit status 3; its last output: cannot load library"},
+		{"talks nonsense", "echo hello; exec sleep 60", "opening _acme-challenge.example.org.: keypaird-dns violated the protocol: not an answer: \"hello\""},
+		{"talks too long a line", "head -c 70000 /dev/zero; exec sleep 60", "opening _acme-challenge.example.org.: keypaird-dns violated the protocol: bufio.Scanner: token too long"},
+		{"answers another value", `while read l; do echo '{"fqdn":"x.","value":"y"}'; done`, "locating _acme-challenge.example.org.: keypaird-dns computed a different TXT value"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "child")
@@ -80,7 +80,7 @@ func TestFindChild(t *testing.T) {
 
 func TestLastWords(t *testing.T) {
 	a := &Account{Env: map[string]string{"X_API_TOKEN": "hunter22", "X_SECRET_FILE": "/etc/secret", "X_TSIG_KEY": "host.example"}}
-	w := &lastWords{log: slog.New(slog.NewTextHandler(io.Discard, nil)), redactor: redact.Of(a.variables())}
+	w := &stderrTail{log: slog.New(slog.NewTextHandler(io.Discard, nil)), redactor: redact.Of(a.variables())}
 	fmt.Fprintf(w, "one\ntwo\nthree\nfour\nwith hunter22, \x1b[31mhost.example and /etc/se")
 	fmt.Fprintf(w, "cret\nthe end, without a line break")
 	want := "four / with [X_API_TOKEN], host.example and /etc/secret / the end, without a line break"
@@ -88,7 +88,7 @@ func TestLastWords(t *testing.T) {
 		t.Errorf("last words %q, want %q", got, want)
 	}
 	fmt.Fprint(w, strings.Repeat("x", 1e6), "\n")
-	if n := len(w.String()); n > keepLines*(keepBytes+3) {
+	if n := len(w.String()); n > maxLines*(maxLineText+3) {
 		t.Errorf("%d bytes kept", n)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// lastWords keeps the last lines a child writes to standard error.
-type lastWords struct {
+// A stderrTail keeps the last lines that a child writes to standard error.
+type stderrTail struct {
 	log      *slog.Logger
 	redactor redact.Redactor
 
@@ -22,19 +22,19 @@ type lastWords struct {
 }
 
 const (
-	keepLines = 4
-	keepBytes = 500     // of a line
-	readBytes = 8 << 10 // of a line, so that no secret is cut in two before it is hidden
-	mostBytes = 512     // of a text of the child's in a message
+	maxLines    = 4
+	maxLineText = 500     // of a line
+	maxLineRead = 8 << 10 // of a line, before redaction, so that no secret is cut in two
+	maxText     = 512     // of a text from the child in a message
 )
 
-func (w *lastWords) Write(b []byte) (int, error) {
+func (w *stderrTail) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := len(b)
 	for len(b) > 0 {
 		part, rest, whole := bytes.Cut(b, []byte("\n"))
-		if room := readBytes - len(w.rest); room > 0 {
+		if room := maxLineRead - len(w.rest); room > 0 {
 			w.rest = append(w.rest, part[:min(len(part), room)]...)
 		}
 		if whole {
@@ -46,26 +46,26 @@ func (w *lastWords) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-func (w *lastWords) line(text string) {
-	if text = textfmt.Cut(w.clean(text), keepBytes); text == "" {
+func (w *stderrTail) line(text string) {
+	if text = textfmt.Cut(w.clean(text), maxLineText); text == "" {
 		return
 	}
 	w.log.Debug("keypaird-dns says", "text", text)
-	if len(w.lines) == keepLines {
+	if len(w.lines) == maxLines {
 		w.lines = w.lines[1:]
 	}
 	w.lines = append(w.lines, text)
 }
 
-// clean makes text fit for a message: one printable line without secrets of
-// the account and queries of URLs, of bounded length. Secrets are replaced again
-// once control characters no longer part them.
-func (w *lastWords) clean(text string) string {
+// clean returns text as one printable line of bounded length, without secrets of
+// the account and queries of URLs. It redacts twice because control characters may
+// have split a secret.
+func (w *stderrTail) clean(text string) string {
 	text = textfmt.OneLine(w.redactor.Redact(text), 0)
-	return textfmt.Cut(w.redactor.Redact(text), mostBytes)
+	return textfmt.Cut(w.redactor.Redact(text), maxText)
 }
 
-func (w *lastWords) String() string {
+func (w *stderrTail) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.rest) > 0 {
@@ -75,27 +75,28 @@ func (w *lastWords) String() string {
 	return strings.Join(w.lines, " / ")
 }
 
-// A deathError reports a child that ended badly, or does not answer.
-type deathError struct{ how, words string }
+// An exitError reports a child that failed or does not answer.
+type exitError struct{ reason, output string }
 
-func (e *deathError) Error() string {
-	if e.words == "" {
-		return "keypaird-dns " + e.how + " without a word"
+func (e *exitError) Error() string {
+	if e.output == "" {
+		return "keypaird-dns " + e.reason + "; it wrote nothing to standard error"
 	}
-	return fmt.Sprintf("keypaird-dns %s; its last words: %s", e.how, e.words)
+	return fmt.Sprintf("keypaird-dns %s; its last output: %s", e.reason, e.output)
 }
 
-// obituary says how the child ended; nil if in good order.
-func (k *child) obituary(protocol, exit error) error {
+// exitReason returns how the child failed, or nil if it exited without error.
+func (k *child) exitReason(protocol, exit error) error {
 	switch {
 	case protocol != nil:
-		return &deathError{"does not keep to the protocol: " + protocol.Error(), k.words.String()}
+		return &exitError{"violated the protocol: " + protocol.Error(), k.stderr.String()}
 	case exit != nil:
-		return &deathError{"ended: " + exit.Error(), k.words.String()}
+		return &exitError{"exited: " + exit.Error(), k.stderr.String()}
 	}
 	return nil
 }
 
-func (k *child) hangs() error {
-	return &deathError{"does not answer: the provider hangs", k.words.String()}
+// timeoutError returns the error of a child that does not answer.
+func (k *child) timeoutError() error {
+	return &exitError{"does not answer: the provider hangs", k.stderr.String()}
 }

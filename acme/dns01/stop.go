@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Bounds on the end of a child.
+// Timeouts of the end of a child.
 const (
 	endLimit  = 2*time.Minute + 15*time.Second // from the end of its input: it gives itself 2 minutes
 	termGrace = time.Second                    // from SIGTERM to SIGKILL
 )
 
-// end closes the child's input: it cleans up and exits. It is stopped if it
-// takes too long.
+// end closes the child's input, so that it cleans up and exits. It is stopped if
+// it takes too long.
 func (k *child) end() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -21,13 +21,12 @@ func (k *child) end() {
 	}
 	k.ended = true
 	k.in.Close()
-	if !k.over {
-		k.dying = time.AfterFunc(k.bound, k.stop)
+	if !k.exited {
+		k.killTimer = time.AfterFunc(k.bound, k.stop)
 	}
 }
 
-// stop ends a child that does not heed the end of its input. The SIGTERM is for
-// a provider that waits for one; ours has nothing to add to its clean-up.
+// stop sends SIGTERM, for providers that handle it, and then SIGKILL.
 func (k *child) stop() {
 	k.signal(syscall.SIGTERM)
 	time.AfterFunc(termGrace, k.kill)
@@ -35,7 +34,7 @@ func (k *child) stop() {
 
 func (k *child) kill() { k.signal(syscall.SIGKILL) }
 
-// signal reaches the whole group: a provider may have started programs.
+// signal signals the process group: a provider may have started programs.
 func (k *child) signal(sig syscall.Signal) {
 	select {
 	case <-k.gone:
@@ -44,28 +43,28 @@ func (k *child) signal(sig syscall.Signal) {
 	}
 }
 
-// forsake stops a child unless it has said that it is ending: that one cleans
-// up, and bounds itself. What a child leaves behind that is stopped here is not
-// tidied by another one, which would outlive us as well.
-func (k *child) forsake() {
+// abandon stops a child unless it has announced its exit: it is then cleaning up,
+// within a time limit of its own. No other child is started to remove the records
+// of one that was stopped, since that would outlive this process as well.
+func (k *child) abandon() {
 	k.mu.Lock()
-	k.alone = true
+	k.abandoned = true
 	k.mu.Unlock()
-	if !k.parting() {
+	if !k.isExiting() {
 		k.stop()
 	}
 }
 
-// parting says whether the child has said that it is ending.
-func (k *child) parting() bool {
+// isExiting reports whether the child has announced its exit.
+func (k *child) isExiting() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.parts
+	return k.exiting
 }
 
-// last says whether the child is the last one.
-func (k *child) last() bool {
+// isAbandoned reports whether no other child may take over.
+func (k *child) isAbandoned() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.alone
+	return k.abandoned
 }

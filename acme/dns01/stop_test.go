@@ -83,7 +83,7 @@ func TestDeafChildIsKilledByClose(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	err := a.Close(ctx)
-	if err == nil || !strings.Contains(err.Error(), `DNS account "deaf" (httpreq): ending: keypaird-dns ended: signal: killed`) {
+	if err == nil || !strings.Contains(err.Error(), `DNS account "deaf" (httpreq): ending: keypaird-dns exited: signal: killed`) {
 		t.Errorf("Close = %v", err)
 	}
 	eventually(t, "the end of all of it", func() bool { return len(alive(t, dir)) == 0 })
@@ -145,7 +145,7 @@ while :; do sleep 1000; done
 	if err := a.Close(ctx); err == nil || !strings.Contains(err.Error(), "signal: killed") {
 		t.Errorf("Close = %v", err)
 	}
-	eventually(t, "the report", func() bool { return strings.Contains(log.String(), "a TXT record may be left") })
+	eventually(t, "the report", func() bool { return strings.Contains(log.String(), "TXT record may be left") })
 	if text, err := os.ReadFile(filepath.Join(dir, "started")); err != nil || string(text) != "\n" {
 		t.Errorf("started %q, %v; want one child", text, err)
 	}

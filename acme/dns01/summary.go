@@ -5,122 +5,123 @@ import (
 	"time"
 )
 
-// A server is asked at all of its addresses.
+// A server is queried at each of its addresses.
 type server struct {
 	name  string
 	addrs []string // host:port
 }
 
-// A tally sums up what the servers show.
-type tally struct {
-	servers []server
-	fair    time.Time // until then a silent server may still wake up
-	once    bool      // the first thing a server shows counts
-	all     bool      // no server is passed over
-	seen    map[place]sighting
-	quiet   map[place]int // silences in a row
+// A summary decides whether the record is visible, from the last answer of each
+// address.
+type summary struct {
+	servers    []server
+	graceEnd   time.Time // until then every silent server is waited for
+	single     bool      // the first answer of a server is final
+	requireAll bool      // no server is skipped
+	answers    map[address]txtAnswer
+	silences   map[address]int // in a row
 }
 
-type place struct {
+type address struct {
 	server int
 	addr   string
 }
 
-// fairTries is how often in a row a server must have been silent to be passed
-// over.
-const fairTries = 2
+// minSilences is how many queries in a row a server must leave unanswered to be
+// skipped.
+const minSilences = 2
 
-func (t *tally) add(s sighting) {
-	if t.seen == nil {
-		t.seen, t.quiet = map[place]sighting{}, map[place]int{}
+func (t *summary) add(s txtAnswer) {
+	if t.answers == nil {
+		t.answers, t.silences = map[address]txtAnswer{}, map[address]int{}
 	}
-	at := place{s.server, s.addr}
-	t.seen[at] = s
-	if t.quiet[at]++; s.state != silent {
-		t.quiet[at] = 0
+	at := address{s.server, s.addr}
+	t.answers[at] = s
+	if t.silences[at]++; s.state != silent {
+		t.silences[at] = 0
 	}
 }
 
-// of sums up one server: missing if any address misses the record, else shown
-// if any shows it, else silent. known is false while an address that might
-// still speak has not.
-func (t *tally) of(i int, now time.Time) (s sighting, known bool) {
-	s = sighting{server: i, state: silent, saw: "its name has no address"}
+// of returns the state of one server: missing if any address lacks the record, else
+// visible if any has it, else silent. known is false while the state may change.
+func (t *summary) of(i int, now time.Time) (s txtAnswer, known bool) {
+	s = txtAnswer{server: i, state: silent, found: "its name has no address"}
 	known = true
 	for _, addr := range t.servers[i].addrs {
-		one, ok := t.seen[place{i, addr}]
+		one, ok := t.answers[address{i, addr}]
 		switch {
 		case !ok:
 			known = false
 		case one.state == missing:
 			return one, true
-		case one.state == shown:
+		case one.state == visible:
 			s = one
 		case s.state == silent:
 			s = one
-			known = known && t.quiet[place{i, addr}] >= fairTries
+			known = known && t.silences[address{i, addr}] >= minSilences
 		}
 	}
-	if s.state == shown {
+	if s.state == visible {
 		return s, true
 	}
-	return s, known && now.After(t.fair)
+	return s, known && now.After(t.graceEnd)
 }
 
-// verdict says whether more waiting is of no use.
-func (t *tally) verdict(now time.Time) bool {
+// decided reports whether further waiting cannot change the result.
+func (t *summary) decided(now time.Time) bool {
 	shows := 0
 	for i := range t.servers {
 		s, known := t.of(i, now)
 		switch {
 		case !known:
 			return false
-		case s.state == shown:
+		case s.state == visible:
 			shows++
-		case s.state == missing && t.once:
+		case s.state == missing && t.single:
 			return true
-		case s.state == missing, t.all && !t.once:
+		case s.state == missing, t.requireAll && !t.single:
 			return false
 		}
 	}
-	return shows > 0 || t.once
+	return shows > 0 || t.single
 }
 
-// result is called when the verdict is in.
-func (t *tally) result(fqdn string, begun time.Time, log *slog.Logger) error {
+// result returns nil if the record is visible. It is called once decided.
+func (t *summary) result(fqdn string, begun time.Time, log *slog.Logger) error {
 	now := time.Now()
 	for i := range t.servers {
-		if s, _ := t.of(i, now); s.state == missing || s.state == silent && t.all {
+		if s, _ := t.of(i, now); s.state == missing || s.state == silent && t.requireAll {
 			return t.failure(fqdn, begun)
 		}
 	}
-	var passed []sighting
+	var skipped []txtAnswer
 	for i := range t.servers {
 		if s, _ := t.of(i, now); s.state == silent {
-			passed = append(passed, s)
+			skipped = append(skipped, s)
 		}
 	}
-	if len(passed) == len(t.servers) {
+	if len(skipped) == len(t.servers) {
 		return t.failure(fqdn, begun)
 	}
-	for _, s := range passed {
-		log.Warn("name server passed over", "fqdn", fqdn, "server", t.servers[s.server].name, "why", s.saw)
+	for _, s := range skipped {
+		log.Warn("name server skipped", "fqdn", fqdn, "server", t.servers[s.server].name, "error", s.found)
 	}
 	return nil
 }
 
-// failure names the server that is furthest from showing the record.
-func (t *tally) failure(fqdn string, begun time.Time) *PropagationError {
-	worst := sighting{state: shown}
+// failure returns the error for a server that lacks the record, or else for one that
+// is silent.
+func (t *summary) failure(fqdn string, begun time.Time) *PropagationError {
+	worst := txtAnswer{state: visible}
 	blocked := true
 	for i := range t.servers {
 		s, _ := t.of(i, time.Now())
 		blocked = blocked && s.state == silent
-		if worst.state == shown || s.state == missing && worst.state == silent {
+		if worst.state == visible || s.state == missing && worst.state == silent {
 			worst = s
 		}
 	}
-	e := &PropagationError{FQDN: fqdn, Saw: worst.saw, After: time.Since(begun), Blocked: blocked}
+	e := &PropagationError{FQDN: fqdn, Found: worst.found, After: time.Since(begun), Blocked: blocked}
 	e.Server = t.servers[worst.server].name
 	if worst.addr != "" && worst.addr != e.Server {
 		e.Server += " (" + worst.addr + ")"

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// A server that answered without the record is not passed over for one answer
-// that is lost, but is when it stays silent.
-func TestTallyOfLostAnswers(t *testing.T) {
+// A server that answered without the record is not skipped after one lost answer,
+// but is if it stays silent.
+func TestSummaryOfLostAnswers(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		second []state // what the second of two servers shows, one after the other; the first shows the record
@@ -20,16 +20,16 @@ func TestTallyOfLostAnswers(t *testing.T) {
 		{"it comes back", []state{missing, silent, silent, missing}, false},
 		{"silent once", []state{silent}, false},
 		{"silent twice", []state{silent, silent}, true},
-		{"shown after all", []state{silent, missing, shown}, true},
+		{"visible after all", []state{silent, missing, visible}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			now := time.Now()
-			sum := tally{servers: []server{{"ns1.", []string{"a"}}, {"ns2.", []string{"b"}}}, fair: now.Add(-time.Second)}
-			sum.add(sighting{0, "a", shown, ""})
+			sum := summary{servers: []server{{"ns1.", []string{"a"}}, {"ns2.", []string{"b"}}}, graceEnd: now.Add(-time.Second)}
+			sum.add(txtAnswer{0, "a", visible, ""})
 			for _, s := range tt.second {
-				sum.add(sighting{1, "b", s, ""})
+				sum.add(txtAnswer{1, "b", s, ""})
 			}
-			if got := sum.verdict(now); got != tt.over {
+			if got := sum.decided(now); got != tt.over {
 				t.Errorf("no more waiting: %v, want %v", got, tt.over)
 			}
 		})

@@ -13,18 +13,18 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A TLSASet is what is published at the name of TLSA records (RFC 6698), each as
-// in a zone file, with hexadecimal in lower case.
+// A TLSASet holds the TLSA records of a name (RFC 6698), each as in a zone file with
+// hexadecimal in lower case.
 type TLSASet struct {
-	Records []string      // shown by every server
-	Partly  []string      // shown by some of them only
-	TTL     time.Duration // the longest of any answer, be it that there is no record
-	Secure  bool          // the resolvers say that DNSSEC vouches for the answer
+	Records []string      // at every server
+	Partly  []string      // at some of them only
+	TTL     time.Duration // the longest of any answer, negative ones included
+	Secure  bool          // the resolvers have validated the answer with DNSSEC
 }
 
-// TLSA looks once at every address of every authoritative server of a name, or
-// at every one of Resolvers. Of authoritative servers, those that do not answer
-// are passed over if another one does. An alias is followed.
+// TLSA queries once every address of every authoritative server of a name, or every
+// one of Resolvers. Authoritative servers that do not answer are skipped if another
+// one does. CNAMEs are followed.
 func (c Checker) TLSA(ctx context.Context, name string) (TLSASet, error) {
 	c = c.bounded()
 	name = dns.CanonicalName(name)
@@ -42,25 +42,24 @@ func (c Checker) TLSA(ctx context.Context, name string) (TLSASet, error) {
 			addrs = append(addrs, s.addrs...)
 		}
 	}
-	told, err := c.tlsaAt(ctx, name, addrs)
+	answered, err := c.tlsaAt(ctx, name, addrs)
 	if err != nil {
 		return TLSASet{}, err
 	}
-	set := merge(viewOf(in), told, len(c.Resolvers) > 0)
+	set := merge(tlsaRecords(in), answered, len(c.Resolvers) > 0)
 	if err := set.bounded(name); err != nil {
 		return TLSASet{}, err
 	}
 	return set, nil
 }
 
-// Bounds on what a name may have: what is beyond them cannot be kept, and nobody
-// has it who means well.
+// Limits on the records of one name, above any legitimate use.
 const (
 	maxTLSA      = 32       // records
 	maxTLSABytes = 16 << 10 // of all, as in a zone file
 )
 
-// bounded says why a set is too large to work with.
+// bounded returns an error if a set is larger than the limits.
 func (s TLSASet) bounded(name string) error {
 	size, n := 0, 0
 	for _, r := range slices.Concat(s.Records, s.Partly) {
@@ -75,18 +74,18 @@ func (s TLSASet) bounded(name string) error {
 	return nil
 }
 
-// A tlsaView is one answer.
-type tlsaView struct {
+// A tlsaAnswer holds the records of one answer.
+type tlsaAnswer struct {
 	records []string
 	ttl     time.Duration
 	secure  bool
 }
 
-// tlsaAt asks servers side by side. A resolver may not be silent, and one
-// authoritative server at least has to answer.
-func (c Checker) tlsaAt(ctx context.Context, name string, addrs []string) ([]tlsaView, error) {
+// tlsaAt queries servers in parallel. Every resolver has to answer, or at least one
+// authoritative server.
+func (c Checker) tlsaAt(ctx context.Context, name string, addrs []string) ([]tlsaAnswer, error) {
 	recurse := len(c.Resolvers) > 0
-	views, errs := make([]*tlsaView, len(addrs)), make([]error, len(addrs))
+	answers, errs := make([]*tlsaAnswer, len(addrs)), make([]error, len(addrs))
 	var wg sync.WaitGroup
 	for i, addr := range addrs {
 		wg.Go(func() {
@@ -95,8 +94,8 @@ func (c Checker) tlsaAt(ctx context.Context, name string, addrs []string) ([]tls
 				err = dnsquery.Check(in, recurse)
 			}
 			if err == nil {
-				v := viewOf(in)
-				views[i] = &v
+				v := tlsaRecords(in)
+				answers[i] = &v
 				return
 			}
 			errs[i] = fmt.Errorf("asking %s for TLSA of %s: %w", addr, name, err)
@@ -106,25 +105,25 @@ func (c Checker) tlsaAt(ctx context.Context, name string, addrs []string) ([]tls
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	var told []tlsaView
-	for _, v := range views {
+	var answered []tlsaAnswer
+	for _, v := range answers {
 		if v != nil {
-			told = append(told, *v)
+			answered = append(answered, *v)
 		}
 	}
 	silent := slices.DeleteFunc(errs, func(err error) bool { return err == nil })
-	if len(told) == 0 || recurse && len(silent) > 0 {
+	if len(answered) == 0 || recurse && len(silent) > 0 {
 		return nil, silent[0]
 	}
 	for _, err := range silent {
-		c.log().Info("server passed over", "err", err)
+		c.log().Info("name server skipped", "error", err)
 	}
-	return told, nil
+	return answered, nil
 }
 
-// viewOf reads one answer.
-func viewOf(in *dns.Msg) tlsaView {
-	v := tlsaView{secure: in.AuthenticatedData, ttl: dnsquery.NegativeTTL(in)}
+// tlsaRecords reads one answer.
+func tlsaRecords(in *dns.Msg) tlsaAnswer {
+	v := tlsaAnswer{secure: in.AuthenticatedData, ttl: dnsquery.NegativeTTL(in)}
 	for _, rr := range in.Answer {
 		switch rr := rr.(type) {
 		case *dns.CNAME:
@@ -139,19 +138,19 @@ func viewOf(in *dns.Msg) tlsaView {
 	return v
 }
 
-// merge makes one of what the resolver says and what was told by servers.
-func merge(resolver tlsaView, told []tlsaView, resolvers bool) TLSASet {
+// merge combines the answers of the resolver and the servers.
+func merge(resolver tlsaAnswer, answered []tlsaAnswer, resolvers bool) TLSASet {
 	set := TLSASet{TTL: resolver.ttl, Secure: resolver.secure}
-	shown := map[string]int{}
-	for _, v := range told {
+	count := map[string]int{}
+	for _, v := range answered {
 		set.TTL = max(set.TTL, v.ttl)
 		set.Secure = set.Secure && (v.secure || !resolvers)
 		for _, r := range slices.Compact(slices.Clone(v.records)) {
-			shown[r]++
+			count[r]++
 		}
 	}
-	for r, n := range shown {
-		if n == len(told) {
+	for r, n := range count {
+		if n == len(answered) {
 			set.Records = append(set.Records, r)
 		} else {
 			set.Partly = append(set.Partly, r)

@@ -58,7 +58,7 @@ func TestTLSA(t *testing.T) {
 		{"there are none", [][]string{lines()}, nil, TLSASet{TTL: time.Minute}, "", ""},
 		{"something else is there", [][]string{lines(mx + ` 900 IN TXT "x"`)}, nil, TLSASet{TTL: time.Minute}, "", ""},
 		{"one does not answer", [][]string{lines(one), nil}, nil,
-			TLSASet{Records: []string{"3 1 1 " + hashA}, TTL: 10 * time.Minute}, "server passed over", ""},
+			TLSASet{Records: []string{"3 1 1 " + hashA}, TTL: 10 * time.Minute}, "name server skipped", ""},
 		{"none answers", [][]string{nil, nil}, nil, TLSASet{}, "", "no answer"},
 		{"caches have it for longer", [][]string{lines(one)}, []string{mx + " 86400 IN TLSA 3 1 1 " + hashB},
 			TLSASet{Records: []string{"3 1 1 " + hashA}, TTL: 24 * time.Hour}, "", ""},

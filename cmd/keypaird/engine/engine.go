@@ -226,7 +226,7 @@ func (e *Engine) CloseAccounts(ctx context.Context) {
 	for name, a := range e.Accounts {
 		ends.Go(func() {
 			if err := a.Close(ctx); err != nil {
-				e.options.Log.Warn("dns account not ended well", "account", name, "err", err, "remedy", renew.Remedy(err))
+				e.options.Log.Warn("DNS helper exited with error", "account", name, "err", err, "remedy", renew.Remedy(err))
 			}
 		})
 	}
