@@ -12,14 +12,15 @@ import (
 var arrows = map[string][]string{
 	"acme":                   {"acme/orderlog", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
 	"acme/acmetest":          {},
-	"acme/dns01":             {"acme", "acme/dns01/secrets", "renew/durable", "renew/problem", "renew/textfmt"},
-	"acme/dns01/confine":     {},
-	"acme/dns01/secrets":     {},
+	"acme/dns01":             {"acme", "acme/dns01/dnsquery", "acme/dns01/redact", "renew/durable", "renew/problem", "renew/textfmt"},
+	"acme/dns01/dnsquery":    {},
+	"acme/dns01/redact":      {},
+	"acme/dns01/sandbox":     {},
 	"acme/http01":            {"acme", "renew/durable"},
 	"acme/orderlog":          {"renew/durable"},
-	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/confine", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks", "hooks/discover", "hooks/preset", "hooks/verify", "renew", "renew/durable", "renew/notify", "renew/rollover", "renew/status", "renew/textfmt", "renew/tlsa"},
+	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/sandbox", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks", "hooks/discover", "hooks/preset", "hooks/verify", "renew", "renew/durable", "renew/notify", "renew/rollover", "renew/status", "renew/textfmt", "renew/tlsa"},
 	"cmd/keypaird-dns":       {"cmd/keypaird-dns/child"},
-	"cmd/keypaird-dns/child": {"acme/dns01/confine", "acme/dns01/secrets", "renew/problem", "renew/textfmt"},
+	"cmd/keypaird-dns/child": {"acme/dns01/dnsquery", "acme/dns01/redact", "acme/dns01/sandbox", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird-dns/gen":   {},
 	"cmd/keypaird/config":    {"acme", "acme/dns01", "hooks", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair"},
 	"cmd/keypaird/engine":    {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "hooks", "renew", "renew/keypair", "renew/notify", "renew/rollover", "renew/status"},
@@ -95,7 +96,7 @@ var heavy = map[string][]string{
 	"github.com/miekg/dns":                 {"acme/dns01", "acme/acmetest", "cmd/keypaird-dns/child", "hooks/discover", "hooks/discover/records"},
 	"github.com/coreos/go-systemd":         {"acme/http01", "cmd/keypaird"},
 	"github.com/prometheus/client_golang":  {"renew/status"},
-	"github.com/landlock-lsm/go-landlock":  {"acme/dns01/confine"},
+	"github.com/landlock-lsm/go-landlock":  {"acme/dns01/sandbox"},
 }
 
 // No package of the target can lead back to itself.
