@@ -117,7 +117,7 @@ func (c *daneCrash) publish() {
 	}
 	try(c.T, within(patience, func() error {
 		c.run(2)
-		if text := c.status(); !strings.Contains(text, "the next renewal has the next key") {
+		if text := c.status(); !strings.Contains(text, "the next renewal uses the next key") {
 			return errors.New("not trusted: " + text)
 		}
 		return nil

@@ -124,10 +124,10 @@ func TestScreenshots(t *testing.T) {
 		marks         []string
 		more          []string
 	}{
-		{"phone", few, 390, 844, light, []string{"paper", "card", "bad", "track", "late", "over", "due", "now"}, nil},
-		{"phone-night", few, 390, 844, dark, []string{"paper", "card", "bad", "track", "late", "over", "due", "now"}, []string{"--force-dark-mode"}},
+		{"phone", few, 390, 844, light, []string{"background", "card", "bad", "track", "late", "over", "due", "now"}, nil},
+		{"phone-night", few, 390, 844, dark, []string{"background", "card", "bad", "track", "late", "over", "due", "now"}, []string{"--force-dark-mode"}},
 		{"phone-all", doc, 390, 12000, light, []string{"good", "busy", "bad", "track", "late", "over", "due", "now", "window"}, nil},
-		{"desk", few, 1280, 900, light, []string{"paper", "card", "bad", "track", "late", "over", "due", "now"}, nil},
+		{"desk", few, 1280, 900, light, []string{"background", "card", "bad", "track", "late", "over", "due", "now"}, nil},
 		{"desk-well", only(doc, "advised", "incident", "*.served.example"), 1280, 900, light, []string{"good", "track", "late", "over", "due", "now", "window"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -142,8 +142,8 @@ func TestScreenshots(t *testing.T) {
 					t.Errorf("%d points of the colour %q", seen[tt.colours[mark]], mark)
 				}
 			}
-			if paper := seen[tt.colours["paper"]] + seen[tt.colours["card"]]; paper < tt.width*tt.height/2 {
-				t.Errorf("%d points are empty, of %d: are these the colours of the page?", paper, tt.width*tt.height)
+			if background := seen[tt.colours["background"]] + seen[tt.colours["card"]]; background < tt.width*tt.height/2 {
+				t.Errorf("%d points are empty, of %d: are these the colours of the page?", background, tt.width*tt.height)
 			}
 		})
 	}
@@ -202,7 +202,7 @@ func longest(doc Document) Document {
 		for j := range target.Deployments {
 			d := &target.Deployments[j]
 			d.Name = label
-			d.Endpoints = append(d.Endpoints, Endpoint{"xmpp-server:[2001:db8:1234:5678:9abc:def0:1234:5678]:5269", Refuted}, Endpoint{name + ":443", Verified})
+			d.Endpoints = append(d.Endpoints, Endpoint{"xmpp-server:[2001:db8:1234:5678:9abc:def0:1234:5678]:5269", NotServed}, Endpoint{name + ":443", Verified})
 			d.Failure = &Failure{Failures: 1 << 30, At: now, Next: now.Add(aDay), Error: strings.Repeat("e", 4000), Remedy: "https://" + strings.Repeat("r", 500)}
 		}
 	}

@@ -42,7 +42,7 @@ func TestCollectedOnce(t *testing.T) {
 		if runs.Load() != 1 {
 			t.Errorf("collected %d times for requests that came together", runs.Load())
 		}
-		time.Sleep(fresh - time.Millisecond)
+		time.Sleep(cacheTTL - time.Millisecond)
 		get(t, s, "/healthz")
 		if runs.Load() != 1 {
 			t.Error("what is fresh is not shown again")
@@ -67,11 +67,11 @@ func TestCollectHangs(t *testing.T) {
 		began := time.Now()
 		for _, path := range []string{"/", "/status.json", "/healthz"} {
 			w := ask(s, "GET", path)
-			if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "is its disk slow?") {
+			if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "is the disk slow?") {
 				t.Errorf("%s: %d %s", path, w.Code, w.Body)
 			}
 		}
-		if took := time.Since(began); took != 3*patient {
+		if took := time.Since(began); took != 3*collectTimeout {
 			t.Errorf("three requests waited %v", took)
 		}
 		gone, leave := context.WithCancel(t.Context())

@@ -27,9 +27,9 @@ type desk struct {
 // subject is a target with two deployments, of which one is looked at.
 func subject(name string) Subject {
 	return Subject{
-		Target:   renew.Target{Name: name, Names: []string{name + ".example"}, KeyType: "ec256", CAs: []string{"letsencrypt"}, Deploy: []string{"relayd", "postfix"}},
-		Proofs:   map[string]string{name + ".example": "http-01"},
-		Verifies: map[string]bool{"relayd": true},
+		Target:     renew.Target{Name: name, Names: []string{name + ".example"}, KeyType: "ec256", CAs: []string{"letsencrypt"}, Deploy: []string{"relayd", "postfix"}},
+		Challenges: map[string]string{name + ".example": "http-01"},
+		Verifies:   map[string]bool{"relayd": true},
 	}
 }
 
@@ -181,7 +181,7 @@ func (d *desk) addPlaces() {
 	endpoints := map[string][]string{"relayd": {"127.0.0.1:443", "xmpp-server:127.0.0.1:5269"}}
 	served := subject("*.served.example")
 	served.Names = []string{"*.served.example", "served.example"}
-	served.Proofs = map[string]string{"*.served.example": "dns-01", "served.example": "dns-01"}
+	served.Challenges = map[string]string{"*.served.example": "dns-01", "served.example": "dns-01"}
 	served.Endpoints = endpoints
 	d.addSubject(served, 1, fine, pair(t, 10*aDay, "R10", "*.served.example", "served.example"))
 

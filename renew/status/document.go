@@ -15,32 +15,32 @@ type Document struct {
 	Healthy bool      `json:"healthy"` // every target has a live certificate that is not overdue
 	Targets []Target  `json:"targets"`
 
-	Daemon  *Daemon  `json:"daemon,omitempty"`  // whether one runs; nil: a daemon tells this
-	Refused *Refusal `json:"refused,omitempty"` // the daemon goes on with another configuration than the one on disk
+	Daemon  *Daemon  `json:"daemon,omitempty"`  // whether one runs; nil: a daemon wrote the document
+	Refused *Refusal `json:"refused,omitempty"` // the daemon rejected the configuration on disk and uses the previous one
 }
 
-// A Target is one certificate that is to be kept alive.
+// A Target is one certificate to keep valid.
 type Target struct {
 	Name           string       `json:"name"`
 	Names          []Name       `json:"names"`
-	SignWith       []string     `json:"sign_with"`                 // CAs, in the order they are asked
-	External       *External    `json:"external,omitempty"`        // the certificate is bought, not ordered
+	SignWith       []string     `json:"sign_with"`                 // CAs in order of preference
+	External       *External    `json:"external,omitempty"`        // the certificate is imported from files, not ordered
 	State          string       `json:"state"`                     // one of States
 	ActionRequired string       `json:"action_required,omitempty"` // why the operator has to act; "": no action is required
-	Live           *Certificate `json:"live,omitempty"`            // what is in use
-	Newest         *Certificate `json:"newest,omitempty"`          // what is stored, if it is not what is in use
-	Issued         time.Time    `json:"issued,omitzero"`           // when the newest was obtained, if that is known
+	Live           *Certificate `json:"live,omitempty"`            // in use
+	Newest         *Certificate `json:"newest,omitempty"`          // newest stored one, if another is in use
+	Issued         time.Time    `json:"issued,omitzero"`           // when the newest was obtained, if known
 	Due            *time.Time   `json:"due,omitempty"`             // when the next certificate is ordered
 	OverdueAt      time.Time    `json:"overdue_at,omitzero"`       // when the live certificate is overdue: it should have been replaced by then
-	Renewal        *Renewal     `json:"renewal,omitempty"`         // what the CA says of when to replace the newest
+	Renewal        *Renewal     `json:"renewal,omitempty"`         // the CA's suggested renewal window for the newest
 	Next           Next         `json:"next"`
-	Order          *Failure     `json:"order,omitempty"`  // of obtaining, if the last try failed and a certificate is still wanted
-	Orders         []Failure    `json:"orders,omitempty"` // likewise at each CA that failed, in the order they are asked
-	TLSA           *TLSA        `json:"tlsa,omitempty"`   // records by which peers know the key, if it has any
-	Damage         *Damage      `json:"damage,omitempty"` // of the files, if they are not what they should be
+	Order          *Failure     `json:"order,omitempty"`  // last failed order, while a certificate is needed
+	Orders         []Failure    `json:"orders,omitempty"` // likewise for each CA that failed, in order of preference
+	TLSA           *TLSA        `json:"tlsa,omitempty"`   // TLSA records of the key, if configured
+	Damage         *Damage      `json:"damage,omitempty"` // of the stored files, if any
 	Deployments    []Deployment `json:"deployments,omitempty"`
 
-	alert notify.Alert // behind ActionRequired
+	alert notify.Alert // reason for ActionRequired
 }
 
 // States of a target.
@@ -48,19 +48,19 @@ const (
 	OK      = "ok"
 	Due     = "due"     // a certificate is to be ordered, now or when the limit of orders allows
 	Pending = "pending" // a certificate is to be deployed
-	Failing = "failing" // the last try of something failed
-	Missing = "missing" // nothing is live
-	Expired = "expired" // what is live has ended
+	Failing = "failing" // the last attempt of some step failed
+	Missing = "missing" // no certificate is live
+	Expired = "expired" // the live certificate has expired
 	Damaged = "damaged" // the files cannot be used
 )
 
 // States lists the states of a target.
 func States() []string { return []string{OK, Due, Pending, Failing, Missing, Expired, Damaged} }
 
-// A Name is a name on the certificate and the challenge type that proves it.
+// A Name is a name on the certificate and the challenge type that validates it.
 type Name struct {
-	Name  string `json:"name"`
-	Proof string `json:"proof"` // or "external"
+	Name      string `json:"name"`
+	Challenge string `json:"challenge"` // or "external"
 }
 
 // A Certificate is one stored version.
@@ -74,15 +74,15 @@ type Certificate struct {
 	NotAfter    time.Time `json:"not_after"`
 }
 
-// A Renewal is what the CA says of when it wants a certificate replaced (RFC
-// 9773). Without a start, it says nothing.
+// A Renewal is a CA's renewal information (RFC 9773). Without a start, there is
+// no suggested window.
 type Renewal struct {
 	Start       time.Time `json:"start,omitzero"`
 	End         time.Time `json:"end,omitzero"`
 	Chosen      time.Time `json:"chosen,omitzero"`       // instant between the two at which the next is ordered
-	Explanation string    `json:"explanation,omitempty"` // URL of a page for people
-	NextAsk     time.Time `json:"next_ask,omitzero"`     // when the CA is asked again
-	Error       string    `json:"error,omitempty"`       // of asking, if it failed last
+	Explanation string    `json:"explanation,omitempty"` // URL of a page for humans
+	NextAsk     time.Time `json:"next_ask,omitzero"`     // next request to the CA
+	Error       string    `json:"error,omitempty"`       // of the last request, if it failed
 }
 
 // Next is what the next pass would do.
@@ -92,38 +92,38 @@ type Next struct {
 	At     *time.Time   `json:"at,omitempty"`
 }
 
-// A Failure is the last failure of something that has not succeeded since.
+// A Failure is the last failure of a step that has not succeeded since.
 type Failure struct {
-	CA       string    `json:"ca,omitempty"` // that was asked; of orders only
+	CA       string    `json:"ca,omitempty"` // of orders only
 	Failures int       `json:"failures"`     // in a row
 	At       time.Time `json:"at"`
-	Next     time.Time `json:"next"` // try of the daemon
+	Next     time.Time `json:"next"` // attempt of the daemon
 	Error    string    `json:"error"`
 	Remedy   string    `json:"remedy,omitempty"`
 }
 
-// A Damage is what keeps a target's files from being read.
+// A Damage is why a target's files cannot be read.
 type Damage struct {
 	Error  string `json:"error"`
 	Remedy string `json:"remedy,omitempty"`
 }
 
-// A Deployment is how far the newest certificate got in one deployment.
+// A Deployment is the progress of the newest certificate in one deployment.
 type Deployment struct {
 	Name      string     `json:"name"`
 	State     string     `json:"state"`               // one of DeploymentStates
 	At        *time.Time `json:"at,omitempty"`        // of the last success
-	Failure   *Failure   `json:"failure,omitempty"`   // of the last try, if it failed
-	Endpoints []Endpoint `json:"endpoints,omitempty"` // where it is looked at
+	Failure   *Failure   `json:"failure,omitempty"`   // of the last attempt, if it failed
+	Endpoints []Endpoint `json:"endpoints,omitempty"` // endpoints that are verified
 }
 
 // States of a deployment; of an endpoint, all but Deployed.
 const (
-	Verified   = "verified"   // seen served
-	Deployed   = "deployed"   // reloaded, and there is no endpoint to look at
-	Unverified = "unverified" // reloaded, and not seen served
+	Verified   = "verified"   // the endpoints serve the certificate
+	Deployed   = "deployed"   // reloaded, no endpoint to verify
+	Unverified = "unverified" // reloaded, not verified
 	Undeployed = "pending"    // not in use there, or not as the configuration now says
-	Refuted    = "failing"    // of an endpoint: seen not to serve it
+	NotServed  = "failing"    // of an endpoint: it does not serve the certificate
 )
 
 // DeploymentStates lists the states of a deployment.
@@ -133,4 +133,61 @@ func DeploymentStates() []string { return []string{Verified, Deployed, Unverifie
 type Endpoint struct {
 	Endpoint string `json:"endpoint"` // as in the configuration
 	State    string `json:"state"`
+}
+
+// External names the files of a certificate that another process obtains.
+type External struct {
+	Chain   string   `json:"chain"`             // file
+	Key     string   `json:"key"`               // file
+	Failure *Failure `json:"failure,omitempty"` // of the last import, while the files are not imported
+}
+
+// A TLSA is the state of a target's TLSA records (DANE).
+type TLSA struct {
+	Live       string     `json:"live,omitempty"`    // record of the key in use
+	Newest     string     `json:"newest,omitempty"`  // record of the newest certificate's key, if another
+	Next       string     `json:"next,omitempty"`    // record of the next key; "": the next pass generates it
+	RolloverAt *time.Time `json:"rolls,omitempty"`   // when renewals begin to use the next key; nil: unknown
+	Refused    bool       `json:"refused,omitempty"` // peers that check the records refuse the key in use
+	Held       string     `json:"held,omitempty"`    // why no first certificate is ordered
+	Names      []TLSAName `json:"names"`
+}
+
+// A TLSAName is the published records at one name.
+type TLSAName struct {
+	Name      string    `json:"name"`
+	SeenAt    time.Time `json:"seen_at,omitzero"`    // of the last query; zero: none yet
+	Records   []string  `json:"records,omitempty"`   // served by every name server
+	Partly    []string  `json:"partly,omitempty"`    // served by some name servers only
+	TTL       int       `json:"ttl,omitempty"`       // seconds, the longest seen
+	Secure    bool      `json:"secure"`              // validated by DNSSEC
+	NextSince time.Time `json:"next_since,omitzero"` // since when the record of the next key is published; zero: it is not
+	Publish   []string  `json:"publish,omitempty"`   // missing zone file lines
+	Remove    []string  `json:"remove,omitempty"`    // lines that are no longer needed
+	Later     []string  `json:"later,omitempty"`     // lines that are not needed once the newest is in use everywhere
+	Error     string    `json:"error,omitempty"`     // of the last query, if it failed
+}
+
+// A Daemon is the state of "keypaird run", read from the state directory.
+type Daemon struct {
+	State   string    `json:"state"`             // one of DaemonStates
+	Process int       `json:"process,omitempty"` // running, or killed
+	Since   time.Time `json:"since,omitzero"`    // start of the process
+}
+
+// States of a daemon.
+const (
+	Running = "running"
+	Killed  = "killed"  // killed, or the machine went down
+	Stopped = "stopped" // exited on its own
+	Never   = "never"   // never started
+)
+
+// DaemonStates lists the states of a daemon.
+func DaemonStates() []string { return []string{Running, Killed, Stopped, Never} }
+
+// A Refusal is why a daemon rejected a changed configuration.
+type Refusal struct {
+	Since time.Time `json:"since"`
+	Error string    `json:"error"`
 }

@@ -11,15 +11,15 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// bought is a subject whose certificate is, with its files as mark says.
-func bought(name, mark string) Subject {
+// external is a subject with an external certificate, with its files as mark says.
+func external(name, mark string) Subject {
 	s := subject(name)
-	s.CAs, s.KeyType, s.Proofs = nil, "", map[string]string{name + ".example": "external"}
+	s.CAs, s.KeyType, s.Challenges = nil, "", map[string]string{name + ".example": "external"}
 	s.External = &renew.External{Source: keypair.Source{Chain: "/root/c.pem", Key: "/root/k.pem"}, Mark: mark}
 	return s
 }
 
-// taken is the record of a bought certificate that is in use everywhere.
+// taken is the record of an external certificate that is in use everywhere.
 func taken(last renew.Attempt) func(fps []string) renew.Record {
 	return func(fps []string) renew.Record {
 		r := fine(fps)
@@ -29,8 +29,8 @@ func taken(last renew.Attempt) func(fps []string) renew.Record {
 	}
 }
 
-// How bought certificates are shown, and that what is shown is documented.
-func TestBought(t *testing.T) {
+// How external certificates are shown, and that the schema documents it.
+func TestExternal(t *testing.T) {
 	unusable := failed(3, "/root/k.pem: no such file or directory", "put it there")
 	for _, tt := range []struct {
 		name    string
@@ -42,23 +42,23 @@ func TestBought(t *testing.T) {
 		needs   string // part of attention
 		next    string
 	}{
-		{"fine", "m", aDay, renew.Attempt{}, OK, true, "", "bought: replace it before 2026-05-29 12:00Z"},
-		{"long-in-use", "m", 70 * aDay, renew.Attempt{}, OK, true, "", "bought: replace it before 2026-03-21 12:00Z"},
-		{"ends-soon", "m", 80 * aDay, renew.Attempt{}, Due, false, "is bought and ends 2026-03-11 12:00Z: put another into /root/c.pem", "bought: replace it before 2026-03-11 12:00Z"},
-		{"ends-soon-and-fails", "n", 80 * aDay, unusable, Failing, false, "; taking what is there failed", "wait until 2026-03-01 12:40Z: its files changed, but the last try failed"},
-		{"ended", "m", 91 * aDay, renew.Attempt{}, Expired, false, "is bought and ended 2026-02-28 12:00Z: put another", "take its files now: expired"},
-		{"changed", "other", aDay, renew.Attempt{}, Pending, true, "", "take its files now: its files changed"},
+		{"fine", "m", aDay, renew.Attempt{}, OK, true, "", "external: replace it before 2026-05-29 12:00Z"},
+		{"long-in-use", "m", 70 * aDay, renew.Attempt{}, OK, true, "", "external: replace it before 2026-03-21 12:00Z"},
+		{"ends-soon", "m", 80 * aDay, renew.Attempt{}, Due, false, "the external certificate in use expires 2026-03-11 12:00Z: write its successor to /root/c.pem", "external: replace it before 2026-03-11 12:00Z"},
+		{"ends-soon-and-fails", "n", 80 * aDay, unusable, Failing, false, "; importing the present files failed", "wait until 2026-03-01 12:40Z: its files changed, but the last try failed"},
+		{"ended", "m", 91 * aDay, renew.Attempt{}, Expired, false, "the external certificate in use expired 2026-02-28 12:00Z: write its successor", "import its files now: expired"},
+		{"changed", "other", aDay, renew.Attempt{}, Pending, true, "", "import its files now: its files changed"},
 		{"fails", "n", 70 * aDay, unusable, Failing, true, "reading its files failed 3 times", "wait until 2026-03-01 12:40Z: its files changed, but the last try failed"},
 		{"fails-once", "n", 70 * aDay, failed(1, "half", ""), Failing, true, "", "wait until"},
-		{"failed-before", "m", aDay, unusable, OK, true, "", "bought: replace it before"},
-		{"never-seen", "m", 0, renew.Attempt{}, Missing, false, "", "take its files now: no certificate"},
+		{"failed-before", "m", aDay, unusable, OK, true, "", "external: replace it before"},
+		{"never-seen", "m", 0, renew.Attempt{}, Missing, false, "", "import its files now: no certificate"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := &desk{t: t, store: open(t)}
 			if tt.passed > 0 {
-				d.addSubject(bought(tt.name, tt.mark), 1, taken(tt.last), pair(t, tt.passed, "Shop", tt.name+".example"))
+				d.addSubject(external(tt.name, tt.mark), 1, taken(tt.last), pair(t, tt.passed, "Shop", tt.name+".example"))
 			} else {
-				d.addSubject(bought(tt.name, tt.mark), 0, nil)
+				d.addSubject(external(tt.name, tt.mark), 0, nil)
 			}
 			doc, err := Collect(d.store, d.subjects, now)
 			must(t, err)
@@ -67,7 +67,7 @@ func TestBought(t *testing.T) {
 				t.Errorf("%s, healthy %v, %q; want %s, %v, %q", got.State, doc.Healthy, got.next(), tt.state, tt.healthy, tt.next)
 			}
 			if (tt.needs == "") != (got.ActionRequired == "") || !strings.Contains(got.ActionRequired, tt.needs) {
-				t.Errorf("needs a person: %q, want %q", got.ActionRequired, tt.needs)
+				t.Errorf("action required: %q, want %q", got.ActionRequired, tt.needs)
 			}
 			if got.Due != nil || got.Order != nil || len(got.Orders)+len(got.SignWith) > 0 {
 				t.Errorf("orders are told of: %+v", got)
@@ -77,7 +77,7 @@ func TestBought(t *testing.T) {
 	}
 }
 
-// shown checks the forms in which a document with bought certificates is shown.
+// shown checks the forms in which a document with external certificates is shown.
 func shown(t *testing.T, doc Document) {
 	t.Helper()
 	data, err := json.Marshal(doc)
@@ -90,10 +90,10 @@ func shown(t *testing.T, doc Document) {
 	}
 	var text bytes.Buffer
 	must(t, doc.WriteText(&text))
-	page, err := newPaper().write("", doc)
+	page, err := newPageTemplate().write("", doc)
 	must(t, err)
 	for _, form := range []string{text.String(), string(page)} {
-		if !strings.Contains(form, "/root/c.pem") || strings.Contains(form, "by external") || strings.Contains(form, "CAs asked") || strings.Contains(form, "order at") || strings.Contains(form, "ordered") {
+		if !strings.Contains(form, "/root/c.pem") || strings.Contains(form, "by external") || strings.Contains(form, "<dt>CAs</dt>") || strings.Contains(form, "order at") || strings.Contains(form, "ordered") {
 			t.Errorf("it is shown as one that is ordered:\n%s", form)
 		}
 		if f := doc.Targets[0].External.Failure; f != nil && !strings.Contains(form, f.Error) {

@@ -9,15 +9,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics is for Prometheus. Without a document there are still the counts, and
-// a gauge that says so.
+// metrics serves /metrics. Without a document it contains the counters and a
+// gauge that reports the unreadable state.
 func (s *Server) metrics(w http.ResponseWriter, req *http.Request) {
-	doc, err := s.look(req.Context())
+	doc, err := s.document(req.Context())
 	g := gauges{prometheus.NewRegistry()}
-	readable := g.vec("state_readable", "Whether the state on disk could be read: without it, nothing is known of targets.")
-	readable(truth(err == nil))
+	readable := g.vec("state_readable", "Whether the state on disk could be read; if not, there are no target metrics.")
+	readable(boolValue(err == nil))
 	if err == nil {
-		s.Metrics.expect(doc)
+		s.Metrics.initCounters(doc)
 		g.targets(doc)
 		g.orders(doc)
 		g.externals(doc)
@@ -28,25 +28,24 @@ func (s *Server) metrics(w http.ResponseWriter, req *http.Request) {
 	}).ServeHTTP(w, req)
 }
 
-// expect makes the counts of what may happen begin at zero, as the first failure
-// would otherwise be no increase.
-func (m *Metrics) expect(doc Document) {
+// initCounters starts counters at zero, so that the first failure is an increase.
+func (m *Metrics) initCounters(doc Document) {
 	for _, t := range doc.Targets {
 		for _, ca := range t.SignWith {
-			m.orders.WithLabelValues(valid(ca), success)
-			m.orders.WithLabelValues(valid(ca), mishap)
+			m.orders.WithLabelValues(valid(ca), successResult)
+			m.orders.WithLabelValues(valid(ca), failureResult)
 		}
 		for _, d := range t.Deployments {
-			m.deployments.WithLabelValues(valid(d.Name), success)
-			m.deployments.WithLabelValues(valid(d.Name), mishap)
+			m.deployments.WithLabelValues(valid(d.Name), successResult)
+			m.deployments.WithLabelValues(valid(d.Name), failureResult)
 		}
 	}
 }
 
-// gauges are a document as metrics.
+// gauges exports a document as metrics.
 type gauges struct{ registry *prometheus.Registry }
 
-// vec returns what sets the gauge of a name, its labels being those named.
+// vec registers a gauge and returns a function that sets it.
 func (g gauges) vec(name, help string, labels ...string) func(value float64, labels ...string) {
 	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: prefix + name, Help: help}, labels)
 	g.registry.MustRegister(v)
@@ -58,7 +57,7 @@ func (g gauges) vec(name, help string, labels ...string) func(value float64, lab
 	}
 }
 
-// targets sets what is told of each target.
+// targets sets the gauges of each target.
 func (g gauges) targets(doc Document) {
 	instant := func(name, help string) func(t Target, at time.Time) {
 		set := g.vec(name, help, "target")
@@ -68,23 +67,23 @@ func (g gauges) targets(doc Document) {
 			}
 		}
 	}
-	state := g.vec("target_state", "1 for the state a target is in, 0 for the others.", "target", "state")
+	state := g.vec("target_state", "1 for the current state of a target, 0 for the others.", "target", "state")
 	action := g.vec("target_action_required", "Whether the operator has to act on a target.", "target")
 	healthy := g.vec("target_healthy", "Whether a target has a live certificate that is not overdue.", "target")
-	next := instant("target_next_timestamp_seconds", "When something is next done for a target.")
+	next := instant("target_next_timestamp_seconds", "Time of the next action for a target.")
 	notBefore := instant("certificate_not_before_timestamp_seconds", "Begin of the live certificate's validity.")
 	notAfter := instant("certificate_not_after_timestamp_seconds", "End of the live certificate's validity.")
 	overdue := instant("certificate_overdue_timestamp_seconds", "When the live certificate is overdue: it should have been replaced by then.")
-	due := instant("certificate_due_timestamp_seconds", "When the newest certificate is to be replaced.")
+	due := instant("certificate_due_timestamp_seconds", "When a successor of the newest certificate is due.")
 	issued := instant("certificate_last_success_timestamp_seconds", "When the newest certificate was obtained.")
-	from := instant("certificate_renewal_window_start_timestamp_seconds", "Begin of the window in which its CA wants the newest certificate replaced.")
-	to := instant("certificate_renewal_window_end_timestamp_seconds", "End of that window.")
+	from := instant("certificate_renewal_window_start_timestamp_seconds", "Start of the CA's suggested renewal window for the newest certificate.")
+	to := instant("certificate_renewal_window_end_timestamp_seconds", "End of the CA's suggested renewal window for the newest certificate.")
 	for _, t := range doc.Targets {
 		for _, name := range States() {
-			state(truth(t.State == name), t.Name, name)
+			state(boolValue(t.State == name), t.Name, name)
 		}
-		action(truth(t.ActionRequired != ""), t.Name)
-		healthy(truth(t.unhealthy(doc.Time) == ""), t.Name)
+		action(boolValue(t.ActionRequired != ""), t.Name)
+		healthy(boolValue(t.unhealthy(doc.Time) == ""), t.Name)
 		if t.Next.At != nil {
 			next(t, *t.Next.At)
 		}
@@ -104,10 +103,10 @@ func (g gauges) targets(doc Document) {
 	}
 }
 
-// orders sets how ordering fares, by target and CA.
+// orders sets the gauges of orders, by target and CA.
 func (g gauges) orders(doc Document) {
-	failures := g.vec("order_failures", "How often in a row ordering failed at a CA, while a certificate is wanted.", "target", "ca")
-	next := g.vec("order_next_try_timestamp_seconds", "When a CA at which ordering failed may be asked again.", "target", "ca")
+	failures := g.vec("order_failures", "Consecutive failed orders at a CA, while a certificate is needed.", "target", "ca")
+	next := g.vec("order_next_try_timestamp_seconds", "Time of the next order at a CA after a failure.", "target", "ca")
 	for _, t := range doc.Targets {
 		for _, ca := range t.SignWith {
 			failures(0, t.Name, ca)
@@ -119,9 +118,9 @@ func (g gauges) orders(doc Document) {
 	}
 }
 
-// externals sets how it fares with the files of bought certificates.
+// externals sets the gauges of external certificates.
 func (g gauges) externals(doc Document) {
-	failures := g.vec("external_failures", "How often in a row the files of a bought certificate could not be taken, while they are to be.", "target")
+	failures := g.vec("external_failures", "Consecutive failed imports of an external certificate's files.", "target")
 	for _, t := range doc.Targets {
 		if t.External == nil {
 			continue
@@ -134,16 +133,16 @@ func (g gauges) externals(doc Document) {
 	}
 }
 
-// deployments sets how deploying fares, by target and deployment.
+// deployments sets the gauges of deployments, by target and deployment.
 func (g gauges) deployments(doc Document) {
-	state := g.vec("deployment_state", "1 for the state a target's deployment is in, 0 for the others.", "target", "deployment", "state")
-	failures := g.vec("deployment_failures", "How often in a row deploying failed.", "target", "deployment")
-	at := g.vec("deployment_last_success_timestamp_seconds", "When a deployment last succeeded for a target.", "target", "deployment")
-	endpoint := g.vec("endpoint_verified", "Whether the newest certificate was seen served at an endpoint.", "target", "deployment", "endpoint")
+	state := g.vec("deployment_state", "1 for the current state of a target's deployment, 0 for the others.", "target", "deployment", "state")
+	failures := g.vec("deployment_failures", "Consecutive failed deployments.", "target", "deployment")
+	at := g.vec("deployment_last_success_timestamp_seconds", "Time of the last successful deployment of a target.", "target", "deployment")
+	endpoint := g.vec("endpoint_verified", "Whether an endpoint was verified to serve the newest certificate.", "target", "deployment", "endpoint")
 	for _, t := range doc.Targets {
 		for _, d := range t.Deployments {
 			for _, name := range DeploymentStates() {
-				state(truth(d.State == name), t.Name, d.Name, name)
+				state(boolValue(d.State == name), t.Name, d.Name, name)
 			}
 			n := 0
 			if d.Failure != nil {
@@ -154,13 +153,13 @@ func (g gauges) deployments(doc Document) {
 				at(float64(d.At.Unix()), t.Name, d.Name)
 			}
 			for _, e := range d.Endpoints {
-				endpoint(truth(e.State == Verified), t.Name, d.Name, e.Endpoint)
+				endpoint(boolValue(e.State == Verified), t.Name, d.Name, e.Endpoint)
 			}
 		}
 	}
 }
 
-func truth(b bool) float64 {
+func boolValue(b bool) float64 {
 	if b {
 		return 1
 	}

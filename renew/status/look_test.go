@@ -55,7 +55,7 @@ func TestContrast(t *testing.T) {
 		t.Fatalf("%d light colours, %d dark ones", len(light), len(dark))
 	}
 	for theme, c := range map[string]map[string][3]uint8{"light": light, "dark": dark} {
-		for _, ground := range []string{"paper", "card"} {
+		for _, ground := range []string{"background", "card"} {
 			for _, ink := range []string{"ink", "soft", "good", "busy", "bad", "link"} { // text: 1.4.3
 				if got := contrast(c[ink], c[ground]); got < 4.5 {
 					t.Errorf("%s: %s on %s: %.2f, want 4.5", theme, ink, ground, got)
@@ -85,15 +85,15 @@ func TestBar(t *testing.T) {
 		change func(*Target)
 		want   string
 	}{
-		{"all of it", func(*Target) {}, "now 25 due 60 concern 80 window 55+10"},
-		{"no wish of the CA", func(t *Target) { t.Renewal = nil }, "now 25 due 60 concern 80"},
-		{"a narrow window can be seen", func(t *Target) { t.Renewal = &Renewal{Start: at(50), End: at(50.1)} }, "now 25 due 60 concern 80 window 50+1.5"},
-		{"a window at the very end stays inside", func(t *Target) { t.Renewal = &Renewal{Start: at(100), End: at(130)} }, "now 25 due 60 concern 80 window 98.5+1.5"},
-		{"a window before the beginning", func(t *Target) { t.Renewal = &Renewal{Start: at(-9), End: at(-8)} }, "now 25 due 60 concern 80 window 0+1.5"},
-		{"what is due is another", func(t *Target) { t.Newest = &Certificate{} }, "now 25 concern 80"},
+		{"all of it", func(*Target) {}, "now 25 due 60 overdue 80 window 55+10"},
+		{"no window suggested by the CA", func(t *Target) { t.Renewal = nil }, "now 25 due 60 overdue 80"},
+		{"a narrow window can be seen", func(t *Target) { t.Renewal = &Renewal{Start: at(50), End: at(50.1)} }, "now 25 due 60 overdue 80 window 50+1.5"},
+		{"a window at the very end stays inside", func(t *Target) { t.Renewal = &Renewal{Start: at(100), End: at(130)} }, "now 25 due 60 overdue 80 window 98.5+1.5"},
+		{"a window before the beginning", func(t *Target) { t.Renewal = &Renewal{Start: at(-9), End: at(-8)} }, "now 25 due 60 overdue 80 window 0+1.5"},
+		{"what is due is another", func(t *Target) { t.Newest = &Certificate{} }, "now 25 overdue 80"},
 		{"not in use", func(t *Target) { t.Newest, t.Live = live, nil }, "now 25 due 60 window 55+10"},
-		{"expired", func(t *Target) { t.Live = &Certificate{NotBefore: at(-200), NotAfter: at(-100)} }, "now 100 due 100 concern 100 window 98.5+1.5"},
-		{"not valid yet", func(t *Target) { t.Live = &Certificate{NotBefore: at(100), NotAfter: at(200)} }, "now 0 due 0 concern 0 window 0+1.5"},
+		{"expired", func(t *Target) { t.Live = &Certificate{NotBefore: at(-200), NotAfter: at(-100)} }, "now 100 due 100 overdue 100 window 98.5+1.5"},
+		{"not valid yet", func(t *Target) { t.Live = &Certificate{NotBefore: at(100), NotAfter: at(200)} }, "now 0 due 0 overdue 0 window 0+1.5"},
 		{"of no length", func(t *Target) { t.Live = &Certificate{NotBefore: begin, NotAfter: begin} }, ""},
 		{"nothing", func(t *Target) { t.Live = nil }, ""},
 	} {
@@ -104,13 +104,13 @@ func TestBar(t *testing.T) {
 			if b := newBar(target, now); b != nil {
 				got = fmt.Sprintf("now %v", b.Now)
 				if b.Due != nil {
-					got += fmt.Sprintf(" due %v", b.Due.Place)
+					got += fmt.Sprintf(" due %v", b.Due.Position)
 				}
 				if b.Overdue != nil {
-					got += fmt.Sprintf(" concern %v", b.Overdue.Place)
+					got += fmt.Sprintf(" overdue %v", b.Overdue.Position)
 				}
 				if b.Window != nil {
-					got += fmt.Sprintf(" window %.4g+%.4g", b.Window.Place, b.Window.Width)
+					got += fmt.Sprintf(" window %.4g+%.4g", b.Window.Position, b.Window.Width)
 				}
 			}
 			if got != tt.want {

@@ -13,9 +13,9 @@ import (
 	"keypaird/renew/notify"
 )
 
-// Metrics counts what a daemon does, for [Server]. It is a renew.Observer. Its
-// labels are names of the configuration and words of ours, so their number is
-// bounded whatever a CA answers. Methods may be called concurrently.
+// Metrics counts the work of a daemon, for [Server]. It is a renew.Observer. Its
+// labels are names from the configuration and fixed words, so that no CA can
+// raise their number. Methods may be called concurrently.
 type Metrics struct {
 	registry *prometheus.Registry
 
@@ -36,48 +36,48 @@ type Metrics struct {
 
 var _ renew.Observer = (*Metrics)(nil)
 
-// prefix of our names.
+// prefix of all metric names.
 const prefix = "keypaird_"
 
-// Results of what is counted.
+// Values of result labels.
 const (
-	success   = "success"
-	mishap    = "failure"
-	elsewhere = "other" // what we have no word for
+	successResult = "success"
+	failureResult = "failure"
+	otherLabel    = "other" // any unknown value
 )
 
-// NewMetrics returns metrics of a program of this version.
+// NewMetrics returns the metrics of a program of this version.
 func NewMetrics(version string) *Metrics {
 	m := &Metrics{
 		registry:      prometheus.NewRegistry(),
-		orders:        counts("orders_total", "Tries to obtain a certificate.", "ca", "result"),
-		orderTime:     spans("order_duration_seconds", "How long orders took that ended in a certificate.", orderBuckets(), "ca"),
-		deployments:   counts("deployments_total", "Runs of a deployment, each for any number of certificates.", "deployment", "result"),
-		deployTime:    spans("deployment_duration_seconds", "How long runs of a deployment took that succeeded.", deployBuckets(), "deployment"),
-		requests:      counts("acme_requests_total", "Requests to CAs. The code none is for those without an answer.", "ca", "resource", "code"),
-		requestTime:   spans("acme_request_duration_seconds", "How long CAs took to answer.", requestBuckets(), "ca", "resource"),
-		notifications: counts("notifications_total", "Notifications of the operator.", "event", "result"),
+		orders:        counts("orders_total", "Attempts to obtain a certificate.", "ca", "result"),
+		orderTime:     spans("order_duration_seconds", "Duration of successful orders.", orderBuckets(), "ca"),
+		deployments:   counts("deployments_total", "Runs of a deployment, each for one or more certificates.", "deployment", "result"),
+		deployTime:    spans("deployment_duration_seconds", "Duration of successful deployments.", deployBuckets(), "deployment"),
+		requests:      counts("acme_requests_total", "Requests to CAs. The code is none if there was no response.", "ca", "resource", "code"),
+		requestTime:   spans("acme_request_duration_seconds", "Response time of CAs.", requestBuckets(), "ca", "resource"),
+		notifications: counts("notifications_total", "Notifications sent to the operator.", "event", "result"),
 		clock: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: prefix + "clock_difference_seconds", Help: "How far the clock of a CA is ahead of ours, as of its last answer."}, []string{"ca"}),
-		passes:       count("passes_total", "Looks of the daemon at its targets."),
-		passFailures: count("pass_failures_total", "What failed in passes."),
+			Name: prefix + "clock_difference_seconds", Help: "Difference of the CA's clock to the local clock, at its last response."}, []string{"ca"}),
+		passes:       count("passes_total", "Passes of the daemon over its targets."),
+		passFailures: count("pass_failures_total", "Failed steps in passes."),
 		passTime: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: prefix + "pass_duration_seconds", Help: "How long passes took.", Buckets: prometheus.ExponentialBuckets(0.01, 4, 10)}),
+			Name: prefix + "pass_duration_seconds", Help: "Duration of passes.", Buckets: prometheus.ExponentialBuckets(0.01, 4, 10)}),
 		lastPass: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: prefix + "last_pass_timestamp_seconds", Help: "When the last pass ended; 0 before the first."}),
+			Name: prefix + "last_pass_timestamp_seconds", Help: "End of the last pass; 0 before the first."}),
 		configuration: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: prefix + "configuration_ok", Help: "Whether the last configuration that was to be read again is in use: 0 means that it was refused."}),
+			Name: prefix + "configuration_ok", Help: "Whether the last configuration reload succeeded: 0 means that it was rejected."}),
 	}
 	m.configuration.Set(1)
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: prefix + "build_info", Help: "Which program this is; always 1."}, []string{"version", "goversion"})
+		Name: prefix + "build_info", Help: "Version of the program; always 1."}, []string{"version", "goversion"})
 	build.WithLabelValues(valid(version), runtime.Version()).Set(1)
 	m.registry.MustRegister(m.orders, m.orderTime, m.deployments, m.deployTime, m.requests, m.requestTime, m.notifications,
 		m.clock, m.passes, m.passFailures, m.passTime, m.lastPass, m.configuration, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, event := range events() {
-		m.notifications.WithLabelValues(event, success)
-		m.notifications.WithLabelValues(event, mishap)
+		m.notifications.WithLabelValues(event, successResult)
+		m.notifications.WithLabelValues(event, failureResult)
 	}
 	return m
 }
@@ -101,7 +101,7 @@ func spans(name, help string, buckets []float64, labels ...string) *prometheus.H
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: prefix + name, Help: help, Buckets: buckets}, labels)
 }
 
-// Ordered counts a try to obtain a certificate at ca.
+// Ordered counts an attempt to obtain a certificate at ca.
 func (m *Metrics) Ordered(ca string, took time.Duration, err error) {
 	m.orders.WithLabelValues(valid(ca), result(err)).Inc()
 	if err == nil {
@@ -132,13 +132,13 @@ func (m *Metrics) Notified(kind string, err error) {
 	m.notifications.WithLabelValues(known(kind, events()), result(err)).Inc()
 }
 
-// Clock notes how far the clock of ca is ahead of ours.
+// Clock sets the difference of ca's clock to the local clock.
 func (m *Metrics) Clock(ca string, ahead time.Duration) {
 	m.clock.WithLabelValues(valid(ca)).Set(ahead.Seconds())
 }
 
-// Passed counts a pass that ended now, and how much failed in it. One that made
-// room for another is none.
+// Passed counts a pass that ended now and its failures. A pass that yielded to
+// another is not counted.
 func (m *Metrics) Passed(took time.Duration, failures int) {
 	m.passes.Inc()
 	m.passFailures.Add(float64(max(failures, 0)))
@@ -146,30 +146,30 @@ func (m *Metrics) Passed(took time.Duration, failures int) {
 	m.lastPass.SetToCurrentTime()
 }
 
-// Configured notes whether the daemon took over what it was told to read.
-func (m *Metrics) Configured(ok bool) { m.configuration.Set(truth(ok)) }
+// Configured sets whether the last reload succeeded.
+func (m *Metrics) Configured(ok bool) { m.configuration.Set(boolValue(ok)) }
 
 func events() []string {
 	return []string{string(notify.Failing), string(notify.Expiring), string(notify.Recovered)}
 }
 
-// resources are what requests to a CA can be about.
+// resources lists the ACME resources.
 func resources() []string {
 	return []string{"directory", "nonce", "account", "order", "authz", "challenge", "finalize", "cert", "renewal-info", "revoke"}
 }
 
-// known is word, if it is one of words: a label must not take any value.
+// known returns word if it is one of words, else "other": labels are bounded.
 func known(word string, words []string) string {
 	for _, w := range words {
 		if w == word {
 			return w
 		}
 	}
-	return elsewhere
+	return otherLabel
 }
 
-// code is the label of an HTTP status. What ACME servers do not answer is summed
-// up, lest one fills our memory with a thousand statuses.
+// code returns the label of an HTTP status. Unusual statuses share a label per
+// class, so that a CA cannot exhaust memory.
 func code(status int) string {
 	switch status {
 	case 0:
@@ -178,17 +178,17 @@ func code(status int) string {
 		return strconv.Itoa(status)
 	}
 	if status < 100 || status > 599 {
-		return elsewhere
+		return otherLabel
 	}
 	return strconv.Itoa(status/100) + "xx"
 }
 
 func result(err error) string {
 	if err != nil {
-		return mishap
+		return failureResult
 	}
-	return success
+	return successResult
 }
 
-// valid makes a label of what is not UTF-8, which would be refused.
+// valid returns label as valid UTF-8, as Prometheus requires.
 func valid(label string) string { return strings.ToValidUTF8(label, "\uFFFD") }

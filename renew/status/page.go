@@ -22,22 +22,22 @@ var pageHTML string
 //go:embed page.css
 var pageCSS string
 
-// unfold is up to how many targets the page shows in full. Of more, those that
-// are well are shown when a person unfolds them.
-const unfold = 12
+// maxExpanded is the largest number of targets that the page shows in full. With
+// more targets, those that are ok are collapsed.
+const maxExpanded = 12
 
-// A paper is what pages are written on.
-type paper struct {
+// A pageTemplate renders the page.
+type pageTemplate struct {
 	form   *template.Template
-	policy string // Content-Security-Policy of all we answer
+	policy string // Content-Security-Policy of every response
 	err    error
 }
 
-// newPaper reads the template. Nothing but our own style is allowed on a page:
-// no script, no image, no form, no frame, nothing from elsewhere.
-func newPaper() *paper {
+// newPageTemplate parses the template. Its policy allows the page's own style
+// and nothing else: no script, image, form, frame or foreign resource.
+func newPageTemplate() *pageTemplate {
 	sum := sha256.Sum256([]byte(pageCSS))
-	p := &paper{policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+	p := &pageTemplate{policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}
 	p.form, p.err = template.New("page").Funcs(template.FuncMap{
 		"clean": printable, "lines": lines, "when": when, "stamp": stamp, "times": times, "short": short, "percent": percent, "date": date, "link": link,
@@ -45,90 +45,90 @@ func newPaper() *paper {
 	return p
 }
 
-// A sheet is what a page shows.
-type sheet struct {
-	CSS     template.CSS
-	Machine string
-	Summary string
-	Mood    string // class of the summary: bad, busy, good
-	Time    time.Time
-	Groups  []group
-	Fault   *Damage // nothing could be collected
-	Refused string  // what is wrong with the configuration on disk
+// pageData is the input of the template.
+type pageData struct {
+	CSS      template.CSS
+	Machine  string
+	Summary  string
+	Severity string // class of the summary: bad, busy, good
+	Time     time.Time
+	Groups   []group
+	Fault    *Damage // the state could not be read; nil otherwise
+	Refused  string  // why the daemon rejected the configuration on disk
 }
 
-// A group is targets of one severity.
+// A group contains the targets of one severity.
 type group struct {
 	ID, Title string
-	Cards     []card
+	Targets   []targetView
 }
 
-// A card is one target on a page.
-type card struct {
+// A targetView is one target on the page.
+type targetView struct {
 	Target
-	Class   string // bad, busy or good
-	Sign    string // the same, as a character
-	Action  string // ActionRequired, unless what failed says just that
-	Left    string // of the lifetime of what is live
-	Then    string // what comes next
-	Rolling string // which key comes next
-	Fold    bool
-	Bar     *bar
-	Tries   []try
-	Doors   []door
+	Class           string // bad, busy or good
+	Symbol          string // the severity as a character
+	Action          string // ActionRequired; empty if an attempt below says the same
+	Remaining       string // lifetime of the live certificate
+	Then            string // next action and its time
+	Rollover        string // key of the next certificate
+	Collapsed       bool
+	Bar             *bar
+	Attempts        []attempt
+	DeploymentViews []deploymentView
 }
 
-// A try is something that failed, on a page.
-type try struct {
+// An attempt is a failed attempt on the page.
+type attempt struct {
 	What string
 	Failure
-	Later string // when it is tried again, if that is not what comes next
+	RetryAt string // next attempt; empty if that is the target's next action
 }
 
-// A door is a deployment on a page.
-type door struct {
+// A deploymentView is a deployment on the page.
+type deploymentView struct {
 	Deployment
-	Class, Sign, Says string
-	Rows              []row
+	Class, Symbol, Text string
+	EndpointViews       []endpointView
 }
 
-// A row is an endpoint on a page.
-type row struct{ Endpoint, Class, Sign, Says string }
+// An endpointView is an endpoint on the page.
+type endpointView struct{ Endpoint, Class, Symbol, Text string }
 
-func (p *paper) write(machine string, doc Document) ([]byte, error) {
+func (p *pageTemplate) write(machine string, doc Document) ([]byte, error) {
 	groups := []group{{ID: "action-required", Title: "Action required"}, {ID: "in-progress", Title: "In progress"}, {ID: "ok", Title: "OK"}}
 	for _, t := range doc.Targets {
-		c := newCard(t, doc.Time)
+		c := newTargetView(t, doc.Time)
 		g := &groups[slices.Index([]string{"bad", "busy", "good"}, c.Class)]
-		c.Fold = c.Class == "good" && len(doc.Targets) > unfold
-		g.Cards = append(g.Cards, c)
+		c.Collapsed = c.Class == "good" && len(doc.Targets) > maxExpanded
+		g.Targets = append(g.Targets, c)
 	}
-	mood := "good"
+	severity := "good"
 	for _, g := range slices.Backward(groups) {
-		if len(g.Cards) > 0 {
-			mood = g.Cards[0].Class
+		if len(g.Targets) > 0 {
+			severity = g.Targets[0].Class
 		}
 	}
-	slices.SortStableFunc(groups[0].Cards, soonest)
-	slices.SortStableFunc(groups[1].Cards, soonest)
-	slices.SortStableFunc(groups[2].Cards, func(a, b card) int { return strings.Compare(a.Name, b.Name) })
-	groups = slices.DeleteFunc(groups, func(g group) bool { return len(g.Cards) == 0 })
-	s := sheet{Machine: machine, Summary: doc.Summary(), Mood: mood, Time: doc.Time, Groups: groups}
+	slices.SortStableFunc(groups[0].Targets, byExpiry)
+	slices.SortStableFunc(groups[1].Targets, byExpiry)
+	slices.SortStableFunc(groups[2].Targets, func(a, b targetView) int { return strings.Compare(a.Name, b.Name) })
+	groups = slices.DeleteFunc(groups, func(g group) bool { return len(g.Targets) == 0 })
+	s := pageData{Machine: machine, Summary: doc.Summary(), Severity: severity, Time: doc.Time, Groups: groups}
 	if doc.Refused != nil {
-		s.Refused = doc.Refused.says()
+		s.Refused = doc.Refused.describe()
 	}
 	return p.print(s)
 }
 
-// writeFault writes the page of when nothing can be shown.
-func (p *paper) writeFault(machine string, err error) ([]byte, error) {
-	return p.print(sheet{
-		Machine: machine, Summary: "the state cannot be read", Mood: "bad", Time: second(time.Now()),
+// writeFault renders the page for a state that cannot be read.
+func (p *pageTemplate) writeFault(machine string, err error) ([]byte, error) {
+	return p.print(pageData{
+		Machine: machine, Summary: "the state cannot be read", Severity: "bad", Time: second(time.Now()),
 		Fault: &Damage{err.Error(), renew.Remedy(err)},
 	})
 }
 
-func (p *paper) print(s sheet) ([]byte, error) {
+func (p *pageTemplate) print(s pageData) ([]byte, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
@@ -138,10 +138,10 @@ func (p *paper) print(s sheet) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// soonest orders by when the service ends; what has ended, or was never there,
-// comes first.
-func soonest(a, b card) int {
-	end := func(c card) time.Time {
+// byExpiry orders targets by the end of their live certificates. Targets
+// without one come first.
+func byExpiry(a, b targetView) int {
+	end := func(c targetView) time.Time {
 		if c.Live == nil {
 			return time.Time{}
 		}
@@ -150,76 +150,84 @@ func soonest(a, b card) int {
 	return cmp.Or(end(a).Compare(end(b)), strings.Compare(a.Name, b.Name))
 }
 
-func newCard(t Target, now time.Time) card {
-	c := card{Target: t, Class: "busy", Sign: "…", Then: t.then(now), Bar: newBar(t, now)}
+func newTargetView(t Target, now time.Time) targetView {
+	c := targetView{Target: t, Class: "busy", Symbol: "…", Then: t.then(now), Bar: newBar(t, now)}
 	if t.ActionRequired != t.failing() {
 		c.Action = t.ActionRequired
 	}
 	switch {
 	case t.ActionRequired != "":
-		c.Class, c.Sign = "bad", "✕"
+		c.Class, c.Symbol = "bad", "✕"
 	case t.State == OK:
-		c.Class, c.Sign = "good", "✓"
+		c.Class, c.Symbol = "good", "✓"
 	}
 	if t.Live != nil {
-		c.Left = left(t.Live.NotAfter, now)
+		c.Remaining = left(t.Live.NotAfter, now)
 	}
 	if t.TLSA != nil {
-		c.Rolling = t.TLSA.says(now)
+		c.Rollover = t.TLSA.describe(now)
 	}
 	for _, f := range t.Orders {
-		c.Tries = append(c.Tries, newTry(t, "Ordering at "+f.CA, f))
+		c.Attempts = append(c.Attempts, newAttempt(t, "Ordering at "+f.CA, f))
 	}
-	c.Tries = append(c.Tries, t.taking()...)
+	c.Attempts = append(c.Attempts, t.importAttempts()...)
 	for _, d := range t.Deployments {
-		c.Doors = append(c.Doors, newDoor(d))
+		c.DeploymentViews = append(c.DeploymentViews, newDeploymentView(d))
 		if d.Failure != nil {
-			c.Tries = append(c.Tries, newTry(t, "Deploying to "+d.Name, *d.Failure))
+			c.Attempts = append(c.Attempts, newAttempt(t, "Deploying to "+d.Name, *d.Failure))
 		}
 	}
 	return c
 }
 
-func newTry(t Target, what string, f Failure) try {
-	out := try{What: what, Failure: f}
+func newAttempt(t Target, what string, f Failure) attempt {
+	out := attempt{What: what, Failure: f}
 	if t.ownTime(f) {
-		out.Later = when(f.Next)
+		out.RetryAt = when(f.Next)
 	}
 	return out
 }
 
-func newDoor(d Deployment) door {
-	out := door{Deployment: d}
-	out.Class, out.Sign, out.Says = says(d.State)
+func newDeploymentView(d Deployment) deploymentView {
+	out := deploymentView{Deployment: d}
+	out.Class, out.Symbol, out.Text = describeState(d.State)
 	if d.Failure != nil {
-		out.Class, out.Sign, out.Says = "bad", "✕", out.Says+", failed "+times(d.Failure.Failures)
+		out.Class, out.Symbol, out.Text = "bad", "✕", out.Text+", failed "+times(d.Failure.Failures)
 	}
 	for _, e := range d.Endpoints {
-		r := row{Endpoint: e.Endpoint}
-		r.Class, r.Sign, r.Says = says(e.State)
-		out.Rows = append(out.Rows, r)
+		r := endpointView{Endpoint: e.Endpoint}
+		r.Class, r.Symbol, r.Text = describeState(e.State)
+		out.EndpointViews = append(out.EndpointViews, r)
 	}
 	return out
 }
 
-// says puts the state of a deployment or of an endpoint in words.
-func says(state string) (class, sign, words string) {
+// importAttempts returns the failed import of an external certificate's files.
+func (t Target) importAttempts() []attempt {
+	if t.External == nil || t.External.Failure == nil {
+		return nil
+	}
+	return []attempt{newAttempt(t, "Importing its files", *t.External.Failure)}
+}
+
+// describeState describes the state of a deployment or of an endpoint.
+func describeState(state string) (class, symbol, words string) {
 	switch state {
 	case Verified:
-		return "good", "✓", "verified: seen served"
+		return "good", "✓", "verified: the certificate is served"
 	case Deployed:
-		return "good", "✓", "deployed, no endpoint to look at"
+		return "good", "✓", "deployed, no endpoint to verify"
 	case Unverified:
-		return "busy", "…", "deployed, not seen served yet"
-	case Refuted:
-		return "bad", "✕", "does not serve it"
+		return "busy", "…", "deployed, not verified yet"
+	case NotServed:
+		return "bad", "✕", "does not serve the certificate"
 	}
 	return "busy", "…", "not deployed yet"
 }
 
-// then says what comes next, and when.
+// then describes the next action and its time.
 func (t Target) then(now time.Time) string {
-	at := "a time that is not known"
+	at := "an unknown time"
 	if t.Next.At != nil {
 		at = when(*t.Next.At) + ", " + ahead(*t.Next.At, now)
 	}
@@ -227,7 +235,7 @@ func (t Target) then(now time.Time) string {
 	case renew.Issue:
 		return "a certificate is ordered in the next pass, because: " + t.Next.Why
 	case renew.Take:
-		return "its files are taken in the next pass, because: " + t.Next.Why
+		return "its files are imported in the next pass, because: " + t.Next.Why
 	case renew.Deploy:
 		return "the newest certificate is deployed in the next pass, because: " + t.Next.Why
 	case renew.Wait:
@@ -236,18 +244,18 @@ func (t Target) then(now time.Time) string {
 		}
 		return "tried again at " + at + ", because: " + t.Next.Why
 	case renew.None:
-		return t.unless("the next certificate is ordered at "+at, when)
+		return t.orExternal("the next certificate is ordered at "+at, when)
 	}
-	return "not known while its files cannot be used"
+	return "unknown while its files cannot be used"
 }
 
-// percent is a place in a bar.
+// percent formats a position in the lifetime bar.
 func percent(p float64) string { return fmt.Sprintf("%.2f%%", p) }
 
-// short is enough of a fingerprint to tell certificates apart.
+// short abbreviates a fingerprint.
 func short(fingerprint string) string { return fingerprint[:min(16, len(fingerprint))] }
 
-// lines are those of a text of others.
+// lines splits untrusted text into printable lines.
 func lines(text string) []string {
 	var list []string
 	for line := range strings.Lines(text) {
@@ -256,7 +264,7 @@ func lines(text string) []string {
 	return list
 }
 
-// link is an address that a CA gave, if it is one of a page, else "".
+// link returns an address received from a CA if it is an HTTP URL, else "".
 func link(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {

@@ -70,7 +70,7 @@ func cards(t testing.TB, root *html.Node) (texts map[string]string, order []stri
 // not.
 func TestPageSaysAll(t *testing.T) {
 	doc := newDesk(t).document()
-	for _, n := range []int{len(doc.Targets), unfold} {
+	for _, n := range []int{len(doc.Targets), maxExpanded} {
 		doc := doc
 		doc.Targets = doc.Targets[len(doc.Targets)-n:]
 		root := parse(t, get(t, serving(doc), "/"))
@@ -78,7 +78,7 @@ func TestPageSaysAll(t *testing.T) {
 		if len(order) != n {
 			t.Errorf("%d cards for %d targets", len(order), n)
 		}
-		if folded := len(all(root, "details")) > 0; folded != (n > unfold) {
+		if folded := len(all(root, "details")) > 0; folded != (n > maxExpanded) {
 			t.Errorf("of %d targets some are folded: %t", n, folded)
 		}
 		for _, target := range doc.Targets {
@@ -98,7 +98,7 @@ func said(t Target) []string {
 		list = append(list, t.ActionRequired)
 	}
 	for _, n := range t.Names {
-		list = append(list, n.Name+" by "+n.Proof)
+		list = append(list, n.Name+" by "+n.Challenge)
 	}
 	for _, c := range []*Certificate{t.Live, t.Newest} {
 		if c != nil {
@@ -125,17 +125,17 @@ func said(t Target) []string {
 			list = append(list, line)
 		}
 		if t.ownTime(f) {
-			list = append(list, "Tried again at "+when(f.Next))
+			list = append(list, "Next attempt at "+when(f.Next))
 		}
 	}
 	if t.Damage != nil {
-		list = append(list, t.Damage.Error, "What you can do: "+t.Damage.Remedy)
+		list = append(list, t.Damage.Error, "Remedy: "+t.Damage.Remedy)
 	}
 	for _, d := range t.Deployments {
-		_, _, words := says(d.State)
+		_, _, words := describeState(d.State)
 		list = append(list, "Deployment "+d.Name, words)
 		for _, e := range d.Endpoints {
-			_, sign, words := says(e.State)
+			_, sign, words := describeState(e.State)
 			list = append(list, e.Endpoint+" "+sign+" "+words)
 		}
 	}

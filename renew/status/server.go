@@ -18,28 +18,28 @@ import (
 	"keypaird/renew"
 )
 
-// A Server shows how targets stand: "/" is a page for people, "/status.json" the
-// [Document], "/metrics" is for Prometheus, and "/healthz" answers 200 as long
-// as no target is a concern, else 503 and a line for each that is. It changes
-// nothing and knows no secrets.
+// A Server serves the status of targets: "/" is a page for browsers,
+// "/status.json" the [Document], "/metrics" is for Prometheus, and "/healthz"
+// responds 200 if every target is healthy, else 503 with a line for each that is
+// not. It changes nothing and holds no secrets.
 type Server struct {
 	Collect func() (Document, error) // required; called once at a time, and at most every two seconds
 	Metrics *Metrics                 // nil: there is no /metrics
 	Log     *slog.Logger             // required
-	Listen  string                   // what [status] listen says; requests may ask for its host by name
+	Listen  string                   // [status] listen; requests may name its host
 	Machine string                   // this machine's name, for the page; may be ""
 
-	once  sync.Once
-	turn  chan struct{} // held by who collects
-	at    time.Time     // of what was collected last; these three are of who holds turn
-	doc   Document
-	err   error
-	paper *paper
+	once       sync.Once
+	collecting chan struct{} // held while collecting
+	at         time.Time     // time of the cached result; collecting guards the next three
+	doc        Document
+	err        error
+	template   *pageTemplate
 }
 
 const (
-	fresh   = 2 * time.Second  // how long what was collected is shown
-	patient = 20 * time.Second // how long a request waits for another to collect
+	cacheTTL       = 2 * time.Second  // validity of a collected document
+	collectTimeout = 20 * time.Second // how long a request waits for another that collects
 )
 
 // NewServer returns an HTTP server for h that bounds what a client can hold up.
@@ -51,18 +51,18 @@ func NewServer(h http.Handler) *http.Server {
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    8 << 10,
-		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // peers' mistakes are not ours
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // ignore errors of clients
 	}
 }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	s.once.Do(func() {
-		s.turn = make(chan struct{}, 1)
-		s.paper = newPaper()
+		s.collecting = make(chan struct{}, 1)
+		s.template = newPageTemplate()
 	})
 	h := w.Header()
-	h.Set("Content-Security-Policy", s.paper.policy)
+	h.Set("Content-Security-Policy", s.template.policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Referrer-Policy", "no-referrer")
@@ -70,12 +70,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	if req.Method != http.MethodGet && req.Method != http.MethodHead {
 		h.Set("Allow", "GET, HEAD")
-		plain(w, req, http.StatusMethodNotAllowed, "only GET and HEAD are answered here\n")
+		plain(w, req, http.StatusMethodNotAllowed, "only GET and HEAD are allowed\n")
 		return
 	}
-	if !s.meant(req) {
+	if !s.accepts(req) {
 		plain(w, req, http.StatusMisdirectedRequest,
-			"this is not the site that was asked for: ask for localhost, or have the proxy before this send \"Host: localhost\"\n")
+			"the requested host is not served here: request localhost, or let the proxy send \"Host: localhost\"\n")
 		return
 	}
 	switch req.URL.Path {
@@ -92,14 +92,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 		fallthrough
 	default:
-		plain(w, req, http.StatusNotFound, "there are /, /status.json, /metrics and /healthz\n")
+		plain(w, req, http.StatusNotFound, "not found: see /, /status.json, /metrics and /healthz\n")
 	}
 }
 
-// meant reports whether a request is for us. A page of the web can have its
-// own name resolve to our loopback address and so make a browser here read what
-// we say (DNS rebinding): on loopback, names of others are refused.
-func (s *Server) meant(req *http.Request) bool {
+// accepts reports whether the server serves the requested host. A web page can
+// resolve its own name to the loopback address and so read the response with a
+// local browser (DNS rebinding); on loopback, foreign host names are rejected.
+func (s *Server) accepts(req *http.Request) bool {
 	switch at := req.Context().Value(http.LocalAddrContextKey).(type) {
 	case *net.UnixAddr: // no browser gets there
 		return true
@@ -114,7 +114,7 @@ func (s *Server) meant(req *http.Request) bool {
 	return err == nil || host == "" || host == "localhost" || own != "" && host == own
 }
 
-// hostOf is the host in "host:port" or "host".
+// hostOf returns the host of "host:port" or "host".
 func hostOf(hostport string) string {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
@@ -126,51 +126,50 @@ func hostOf(hostport string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// look returns how targets stand. Who comes while another collects waits and
-// gets the same.
-func (s *Server) look(ctx context.Context) (Document, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patient, errSlow)
+// document returns the status of targets. Concurrent requests share one
+// collection.
+func (s *Server) document(ctx context.Context) (Document, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, collectTimeout, errSlow)
 	defer cancel()
 	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
+	case s.collecting <- struct{}{}:
+		defer func() { <-s.collecting }()
 	case <-ctx.Done():
 		return Document{}, context.Cause(ctx)
 	}
-	if s.at.IsZero() || time.Since(s.at) >= fresh {
+	if s.at.IsZero() || time.Since(s.at) >= cacheTTL {
 		s.doc, s.err = s.collect()
 		s.at = time.Now()
 	}
 	return s.doc, s.err
 }
 
-var errSlow = errors.New("the state is still being read: is its disk slow?")
+var errSlow = errors.New("reading the state timed out: is the disk slow?")
 
-// collect calls Collect. A panic must not end the process that keeps the
-// certificates alive.
+// collect calls Collect. A panic must not end the daemon.
 func (s *Server) collect() (doc Document, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("internal fault: %v", v)
 		}
-		said := s.err != nil && err != nil && s.err.Error() == err.Error() // two seconds ago, perhaps
-		if err != nil && !said {
+		repeated := s.err != nil && err != nil && s.err.Error() == err.Error()
+		if err != nil && !repeated {
 			s.Log.Error("state not read", "err", err)
 		}
 	}()
 	return s.Collect()
 }
 
-// page is for people.
+// page serves the page.
 func (s *Server) page(w http.ResponseWriter, req *http.Request) {
-	doc, err := s.look(req.Context())
+	doc, err := s.document(req.Context())
 	status := http.StatusOK
 	var body []byte
 	if err != nil {
 		status = http.StatusServiceUnavailable
-		body, err = s.paper.writeFault(s.Machine, err)
+		body, err = s.template.writeFault(s.Machine, err)
 	} else {
-		body, err = s.paper.write(s.Machine, doc)
+		body, err = s.template.write(s.Machine, doc)
 	}
 	if err != nil {
 		s.Log.Error("page not written", "err", err)
@@ -180,9 +179,9 @@ func (s *Server) page(w http.ResponseWriter, req *http.Request) {
 	reply(w, req, status, "text/html; charset=utf-8", body)
 }
 
-// json is for programs.
+// json serves /status.json.
 func (s *Server) json(w http.ResponseWriter, req *http.Request) {
-	doc, err := s.look(req.Context())
+	doc, err := s.document(req.Context())
 	status := http.StatusOK
 	var body bytes.Buffer
 	out := json.NewEncoder(&body)
@@ -201,9 +200,9 @@ func (s *Server) json(w http.ResponseWriter, req *http.Request) {
 	reply(w, req, status, "application/json", body.Bytes())
 }
 
-// health says whether a target is a concern.
+// health serves /healthz.
 func (s *Server) health(w http.ResponseWriter, req *http.Request) {
-	doc, err := s.look(req.Context())
+	doc, err := s.document(req.Context())
 	if err != nil {
 		plain(w, req, http.StatusServiceUnavailable, printable(err.Error())+"\n")
 		return
@@ -230,6 +229,6 @@ func reply(w http.ResponseWriter, req *http.Request, status int, kind string, bo
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	if req.Method != http.MethodHead {
-		_, _ = w.Write(body) // a peer that went away is not ours to mend
+		_, _ = w.Write(body) // the client may be gone
 	}
 }

@@ -56,9 +56,9 @@ func TestRoutes(t *testing.T) {
 		{"for programs", s, "GET", "/status.json", 200, "application/json", `"healthy": true`},
 		{"for Prometheus", s, "GET", "/metrics", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", `keypaird_build_info{goversion="go`},
 		{"for load balancers", s, "GET", "/healthz", 200, "text/plain; charset=utf-8", "ok\n"},
-		{"nobody counts", without, "GET", "/metrics", 404, "text/plain; charset=utf-8", "there are /, "},
-		{"nothing there", s, "GET", "/status.json/", 404, "text/plain; charset=utf-8", "there are /, "},
-		{"a way out", s, "GET", "/../etc/passwd", 404, "text/plain; charset=utf-8", "there are /, "},
+		{"nobody counts", without, "GET", "/metrics", 404, "text/plain; charset=utf-8", "not found: see /, "},
+		{"nothing there", s, "GET", "/status.json/", 404, "text/plain; charset=utf-8", "not found: see /, "},
+		{"a way out", s, "GET", "/../etc/passwd", 404, "text/plain; charset=utf-8", "not found: see /, "},
 		{"a query", s, "GET", "/healthz?verbose", 200, "text/plain; charset=utf-8", "ok\n"},
 		{"a change", s, "POST", "/", 405, "text/plain; charset=utf-8", "only GET and HEAD"},
 		{"another change", s, "DELETE", "/status.json", 405, "text/plain; charset=utf-8", "only GET and HEAD"},
@@ -158,11 +158,11 @@ func TestHealth(t *testing.T) {
 		t.Errorf("status %d, document healthy %t, though much is wrong", w.Code, doc.Healthy)
 	}
 	for _, want := range []string{
-		"expired: ended 2026-02-28 12:00Z; wait until 2026-03-01 12:40Z: expired, but the last try failed\n",
-		"missing: nothing is live; wait until 2026-03-01 12:40Z: no certificate, but the last try failed\n",
-		"never-tried: nothing is live; order now: no certificate\n",
-		"late: ends 2026-03-11 12:00Z, should have been replaced by 2026-02-24 12:00Z; order now: due\n",
-		"damaged: nothing is live that could be used: ",
+		"expired: expired 2026-02-28 12:00Z; wait until 2026-03-01 12:40Z: expired, but the last try failed\n",
+		"missing: no certificate is live; wait until 2026-03-01 12:40Z: no certificate, but the last try failed\n",
+		"never-tried: no certificate is live; order now: no certificate\n",
+		"late: expires 2026-03-11 12:00Z, should have been replaced by 2026-02-24 12:00Z; order now: due\n",
+		"damaged: no usable certificate is live: ",
 	} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%q is not in\n%s", want, w.Body)

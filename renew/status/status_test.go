@@ -134,7 +134,7 @@ func TestSpan(t *testing.T) {
 		want string
 	}{
 		{59 * time.Second, "under a minute left"}, {time.Minute, "1 minute left"}, {3 * time.Hour, "3 hours left"},
-		{-time.Second, "ended under a minute ago"}, {-2 * time.Minute, "ended 2 minutes ago"},
+		{-time.Second, "expired under a minute ago"}, {-2 * time.Minute, "expired 2 minutes ago"},
 	} {
 		if got := left(now.Add(tt.end), now); got != tt.want {
 			t.Errorf("left %v: %q, want %q", tt.end, got, tt.want)

@@ -11,12 +11,12 @@ import (
 	"keypaird/renew"
 )
 
-// WriteText prints the document for people.
+// WriteText prints the document as text.
 func (doc Document) WriteText(out io.Writer) error {
 	w := bufio.NewWriter(out) // keeps the first error for Flush
 	fmt.Fprintln(w, doc.Summary())
 	if doc.Daemon != nil {
-		fmt.Fprintln(w, doc.Daemon.says())
+		fmt.Fprintln(w, doc.Daemon.describe())
 	}
 	fmt.Fprintln(w)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -37,8 +37,7 @@ func (doc Document) WriteText(out io.Writer) error {
 	return w.Flush()
 }
 
-// writeDetails prints what does not fit a line: what a target is for, where it
-// is used, and what went wrong.
+// writeDetails prints a target's names, deployments and failures.
 func (t Target) writeDetails(w io.Writer, now time.Time) {
 	fmt.Fprintf(w, "\n%s\n", t.Name)
 	if t.ActionRequired != "" {
@@ -49,7 +48,7 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 			fmt.Fprintf(w, "  %s\n", n.Name)
 			continue
 		}
-		fmt.Fprintf(w, "  %s by %s\n", n.Name, n.Proof)
+		fmt.Fprintf(w, "  %s by %s\n", n.Name, n.Challenge)
 	}
 	if t.Live != nil {
 		fmt.Fprintf(w, "  live %.16s, issued by %s, in %s\n", t.Live.Fingerprint, printable(t.Live.Issuer), t.Live.Dir)
@@ -58,8 +57,8 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 		fmt.Fprintf(w, "  newest %.16s, issued by %s, is not live, in %s\n", t.Newest.Fingerprint, printable(t.Newest.Issuer), t.Newest.Dir)
 	}
 	if t.External != nil {
-		fmt.Fprintf(w, "  bought: from %s and %s\n", t.External.Chain, t.External.Key)
-		t.writeFailure(w, "  ", "taking them failed", t.External.Failure)
+		fmt.Fprintf(w, "  external: from %s and %s\n", t.External.Chain, t.External.Key)
+		t.writeFailure(w, "  ", "importing them failed", t.External.Failure)
 	}
 	t.Renewal.write(w, t.Due)
 	t.TLSA.write(w, now)
@@ -82,22 +81,22 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 	}
 }
 
-// write prints when the CA wants a certificate replaced.
+// write prints the CA's suggested renewal window.
 func (r *Renewal) write(w io.Writer, due *time.Time) {
 	if r == nil {
 		return
 	}
 	if !r.Start.IsZero() {
-		fmt.Fprintf(w, "  the CA wants it replaced between %s and %s; chosen: %s\n", day(r.Start), day(r.End), day(r.Chosen))
+		fmt.Fprintf(w, "  CA's suggested renewal window: %s to %s; chosen: %s\n", day(r.Start), day(r.End), day(r.Chosen))
 		if due != nil && due.Before(r.Chosen) {
-			fmt.Fprintf(w, "  that leaves too little time: ordered at %s\n", day(*due))
+			fmt.Fprintf(w, "  that is too late: ordered at %s\n", day(*due))
 		}
 	}
 	if r.Explanation != "" {
-		fmt.Fprintf(w, "  the CA says why: %s\n", printable(r.Explanation))
+		fmt.Fprintf(w, "  the CA's explanation: %s\n", printable(r.Explanation))
 	}
 	if r.Error != "" {
-		fmt.Fprintf(w, "  asking the CA when to replace it failed: %s; asked again at %s\n", printable(r.Error), day(r.NextAsk))
+		fmt.Fprintf(w, "  the renewal information request failed: %s; next request at %s\n", printable(r.Error), day(r.NextAsk))
 	}
 }
 

@@ -10,33 +10,7 @@ import (
 	"keypaird/renew/tlsa"
 )
 
-// A TLSA is how the records stand by which peers know a target's key (DANE).
-type TLSA struct {
-	Live    string     `json:"live,omitempty"`    // record of the key in use
-	Newest  string     `json:"newest,omitempty"`  // record of the key of what is stored, if that is another
-	Next    string     `json:"next,omitempty"`    // record of the next key; "": it is made in the next pass
-	Rolls   *time.Time `json:"rolls,omitempty"`   // from when on a renewal has the next key; nil: not as things are
-	Refused bool       `json:"refused,omitempty"` // peers that heed the records refuse what is in use
-	Held    string     `json:"held,omitempty"`    // why the first certificate is not ordered
-	Names   []TLSAName `json:"names"`
-}
-
-// A TLSAName is what is published at one name.
-type TLSAName struct {
-	Name      string    `json:"name"`
-	SeenAt    time.Time `json:"seen_at,omitzero"`    // of the last look; zero: nobody has looked
-	Records   []string  `json:"records,omitempty"`   // shown by every server
-	Partly    []string  `json:"partly,omitempty"`    // shown by some of them only
-	TTL       int       `json:"ttl,omitempty"`       // seconds, the longest that caches may go by
-	Secure    bool      `json:"secure"`              // DNSSEC vouches for them
-	NextSince time.Time `json:"next_since,omitzero"` // since when the record of the next key has been seen; zero: it is not there
-	Publish   []string  `json:"publish,omitempty"`   // lines of a zone file that are missing
-	Remove    []string  `json:"remove,omitempty"`    // lines that nobody needs any more
-	Later     []string  `json:"later,omitempty"`     // lines that nobody needs once the newest is in use everywhere
-	Error     string    `json:"error,omitempty"`     // of the last look, if it did not find out
-}
-
-// newTLSA says how the records of a target stand; nil if it has none.
+// newTLSA returns the state of a target's records, or nil if it has none.
 func newTLSA(s Subject, state renew.State, now time.Time) *TLSA {
 	if len(s.TLSA) == 0 {
 		return nil
@@ -54,7 +28,7 @@ func newTLSA(s Subject, state renew.State, now time.Time) *TLSA {
 	}
 	if at := r.RolloverAt(); !at.IsZero() {
 		at = second(at)
-		t.Rolls = &at
+		t.RolloverAt = &at
 	}
 	for _, name := range s.TLSA {
 		t.Names = append(t.Names, newTLSAName(name, r))
@@ -81,7 +55,7 @@ func newTLSAName(name string, s rollover.State) TLSAName {
 	return n
 }
 
-// write prints the records, and what is to be done about them.
+// write prints the records and the tasks they leave.
 func (t *TLSA) write(w io.Writer, now time.Time) {
 	if t == nil {
 		return
@@ -89,19 +63,19 @@ func (t *TLSA) write(w io.Writer, now time.Time) {
 	for _, r := range t.Keys() {
 		fmt.Fprintf(w, "  TLSA %s: %s\n", r.Record, r.Of)
 	}
-	fmt.Fprintf(w, "  %s\n", t.says(now))
+	fmt.Fprintf(w, "  %s\n", t.describe(now))
 	for _, n := range t.Names {
-		fmt.Fprintf(w, "  %s: %s\n", n.Name, n.Says())
-		for _, l := range n.Todo() {
+		fmt.Fprintf(w, "  %s: %s\n", n.Name, n.Describe())
+		for _, l := range n.Tasks() {
 			fmt.Fprintf(w, "    %s: %s\n", l.Do, printable(l.Line))
 		}
 	}
 }
 
-// A tlsaKey is a record of ours and what it is of.
+// A tlsaKey is one of the target's records and the key it is for.
 type tlsaKey struct{ Of, Record string }
 
-// Keys lists the records that are to be published.
+// Keys lists the records to publish.
 func (t *TLSA) Keys() []tlsaKey {
 	var list []tlsaKey
 	for _, k := range []tlsaKey{{"the key in use", t.Live}, {"the key of the newest certificate", t.Newest}, {"the next key", t.Next}} {
@@ -113,23 +87,23 @@ func (t *TLSA) Keys() []tlsaKey {
 }
 
 // says is what comes of the records.
-func (t *TLSA) says(now time.Time) string {
+func (t *TLSA) describe(now time.Time) string {
 	switch {
 	case t.Held != "":
 		return "no certificate is ordered: " + t.Held
 	case t.Live == "" && t.Newest == "":
-		return "the first certificate has the next key"
-	case t.Rolls == nil:
+		return "the first certificate will use the next key"
+	case t.RolloverAt == nil:
 		return "renewals keep the key until the record of the next key was visible everywhere for two TTLs"
-	case t.Rolls.After(now):
-		return "renewals have the next key from " + day(*t.Rolls) + " on"
+	case t.RolloverAt.After(now):
+		return "renewals use the next key from " + day(*t.RolloverAt) + " on"
 	}
-	return "the next renewal has the next key"
+	return "the next renewal uses the next key"
 }
 
 // Says is what was seen at the name.
-func (n TLSAName) Says() string {
-	text := "not looked at yet"
+func (n TLSAName) Describe() string {
+	text := "not queried yet"
 	switch {
 	case !n.SeenAt.IsZero() && len(n.Records)+len(n.Partly) == 0:
 		text = "no records, at " + day(n.SeenAt)
@@ -143,31 +117,24 @@ func (n TLSAName) Says() string {
 		}
 	}
 	if n.Error != "" {
-		text += "; the last look failed: " + printable(n.Error)
+		text += "; the last query failed: " + printable(n.Error)
 	}
 	return text
 }
 
-// A chore is something to do with a line of a zone.
-type chore struct{ Do, Line string }
+// A zoneTask is a change of one line of a zone.
+type zoneTask struct{ Do, Line string }
 
-// Todo lists what a person may do at the name.
-func (n TLSAName) Todo() []chore {
-	var list []chore
+// Tasks lists the changes that the operator may make at the name.
+func (n TLSAName) Tasks() []zoneTask {
+	var list []zoneTask
 	for _, c := range []struct {
 		do    string
 		lines []string
 	}{{"publish", n.Publish}, {"may be removed", n.Remove}, {"may be removed once the newest is in use everywhere", n.Later}} {
 		for _, line := range c.lines {
-			list = append(list, chore{c.do, line})
+			list = append(list, zoneTask{c.do, line})
 		}
 	}
 	return list
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
 }

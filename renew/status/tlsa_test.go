@@ -65,9 +65,9 @@ func TestTLSA(t *testing.T) {
 		plea  string
 	}{
 		{"all is there", 1, []*keypair.Pair{one}, func(k []string, next string) renew.TLSARecord { return seen(next, 3*time.Hour, k[0], next) },
-			[]string{recordOf(one) + ": the key in use", ": the next key", "the next renewal has the next key", mx + ": 2 records, at 2026-03-01 12:00Z\n"}, ""},
+			[]string{recordOf(one) + ": the key in use", ": the next key", "the next renewal uses the next key", mx + ": 2 records, at 2026-03-01 12:00Z\n"}, ""},
 		{"since an hour", 1, []*keypair.Pair{one}, func(k []string, next string) renew.TLSARecord { return seen(next, time.Hour, k[0], next) },
-			[]string{"renewals have the next key from 2026-03-01 13:00Z on"}, ""},
+			[]string{"renewals use the next key from 2026-03-01 13:00Z on"}, ""},
 		{"the next one is missing", 1, []*keypair.Pair{one}, func(k []string, next string) renew.TLSARecord { return seen(next, 0, k[0]) },
 			[]string{"renewals keep the key until the record of the next key was visible everywhere for two TTLs", "publish: " + mx + ". IN TLSA 3 1 1 "}, ""},
 		{"an old one is left", 1, []*keypair.Pair{one}, func(k []string, next string) renew.TLSARecord { return seen(next, 0, k[0], other) },
@@ -75,20 +75,20 @@ func TestTLSA(t *testing.T) {
 		{"an old one is left, and the newest not deployed", 1, []*keypair.Pair{one, two}, func(k []string, next string) renew.TLSARecord { return seen(next, 0, k[0], k[1], other) },
 			[]string{"    may be removed once the newest is in use everywhere: " + mx + ". IN TLSA " + other + "\n", recordOf(two) + ": the key of the newest certificate"}, ""},
 		{"the one in use is missing", 1, []*keypair.Pair{one}, func(_ []string, next string) renew.TLSARecord { return mismatched(seen(next, 0, other)) },
-			[]string{"publish: " + mx + ". IN TLSA " + recordOf(one)}, "peers that heed TLSA records refuse the key in use"},
+			[]string{"publish: " + mx + ". IN TLSA " + recordOf(one)}, "peers that check TLSA records refuse the key in use"},
 		{"nobody has looked", 1, []*keypair.Pair{one}, func(_ []string, next string) renew.TLSARecord {
 			return renew.TLSARecord{Record: rollover.Record{Next: next}}
 		},
-			[]string{mx + ": not looked at yet\n"}, ""},
-		{"the last look failed", 1, []*keypair.Pair{one}, func(k []string, next string) renew.TLSARecord {
+			[]string{mx + ": not queried yet\n"}, ""},
+		{"the last query failed", 1, []*keypair.Pair{one}, func(k []string, next string) renew.TLSARecord {
 			d := seen(next, 3*time.Hour, k[0], next)
 			g := d.Names[mx]
 			g.Error, g.Secure, g.Partly = "no answer\x1b[2J", false, []string{other}
 			d.Names[mx] = g
 			return d
-		}, []string{"renewals keep the key", mx + ": 2 records, at 2026-03-01 12:00Z; 1 more at some servers only; not DNSSEC-validated: peers ignore them; the last look failed: no answer"}, ""},
+		}, []string{"renewals keep the key", mx + ": 2 records, at 2026-03-01 12:00Z; 1 more at some servers only; not DNSSEC-validated: peers ignore them; the last query failed: no answer"}, ""},
 		{"no certificate, no records", 0, nil, func(_ []string, next string) renew.TLSARecord { return seen(next, 0) },
-			[]string{"the first certificate has the next key", mx + ": no records, at 2026-03-01 12:00Z"}, ""},
+			[]string{"the first certificate will use the next key", mx + ": no records, at 2026-03-01 12:00Z"}, ""},
 		{"no certificate, and records of others", 0, nil, func(_ []string, next string) renew.TLSARecord { return mismatched(seen(next, 0, other)) },
 			[]string{"no certificate is ordered: none of the TLSA records of " + mx + " is that of its key"}, "there is no certificate in use: none of the TLSA records"},
 	} {
@@ -145,7 +145,7 @@ func TestTLSAWithoutNext(t *testing.T) {
 		}
 		doc, err := Collect(d.store, d.subjects, now)
 		must(t, err)
-		if tlsa := doc.Targets[0].TLSA; tlsa == nil || tlsa.Next != "" || tlsa.Live != recordOf(p) || tlsa.Rolls != nil {
+		if tlsa := doc.Targets[0].TLSA; tlsa == nil || tlsa.Next != "" || tlsa.Live != recordOf(p) || tlsa.RolloverAt != nil {
 			t.Errorf("%q: %+v", key, tlsa)
 		}
 	}

@@ -80,12 +80,12 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 // add wires one target and whatever it needs that is not there yet.
 func (e *Engine) add(t config.Target) {
 	s := status.Subject{
-		Target: renew.Target{Name: t.Name, KeyType: t.Key, CAs: t.SignWith, Profile: t.Profile, Deploy: t.Deploy, TLSA: t.TLSA},
-		Proofs: map[string]string{}, Verifies: map[string]bool{}, Endpoints: map[string][]string{}, Limiter: e, Window: e.opens(),
+		Target:     renew.Target{Name: t.Name, KeyType: t.Key, CAs: t.SignWith, Profile: t.Profile, Deploy: t.Deploy, TLSA: t.TLSA},
+		Challenges: map[string]string{}, Verifies: map[string]bool{}, Endpoints: map[string][]string{}, Limiter: e, Window: e.opens(),
 	}
 	for _, p := range t.Challenges {
 		s.Names = append(s.Names, p.Name)
-		s.Proofs[p.Name] = p.Type
+		s.Challenges[p.Name] = p.Type
 		if p.Type == acme.DNS01 {
 			e.addAccount(p.Account)
 		}

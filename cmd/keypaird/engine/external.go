@@ -23,9 +23,9 @@ func ExternalOf(t config.Target) *renew.External {
 // know: how they are now, and the names of what was taken from them.
 func (e *Engine) external(s status.Subject) status.Subject {
 	s.External = &renew.External{Source: s.External.Source, Mark: s.External.Source.Mark()}
-	s.Names, s.Proofs = e.ExternalNames(s.Name), map[string]string{}
+	s.Names, s.Challenges = e.ExternalNames(s.Name), map[string]string{}
 	for _, name := range s.Names {
-		s.Proofs[name] = TypeExternal
+		s.Challenges[name] = TypeExternal
 	}
 	return s
 }

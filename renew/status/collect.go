@@ -1,9 +1,3 @@
-// Package status says how every target stands: what is live, until when, what
-// comes next and why. It reads the state on disk and needs no daemon. Call
-// [Collect] and print the [Document] with [Document.WriteText] or as JSON.
-//
-// A daemon shows the same to browsers and monitoring with a [Server], and counts
-// what it does with [Metrics].
 package status
 
 import (
@@ -12,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,27 +15,27 @@ import (
 	"keypaird/renew/notify"
 )
 
-// A Subject is a target and what else the configuration says of it.
+// A Subject is a target with further settings from the configuration.
 type Subject struct {
 	renew.Target
-	Proofs    map[string]string             // challenge type by name
-	Verifies  map[string]bool               // the deployments with endpoints to look at; those in Endpoints need not be here
-	Endpoints map[string][]string           // where to look, by deployment; may be nil
-	Limiter   renew.Limiter                 // nil: no limit of orders is known
-	Window    func(now time.Time) time.Time // when deployments may begin, zero: now; nil: always
+	Challenges map[string]string             // challenge type by name
+	Verifies   map[string]bool               // deployments with endpoints to verify; those in Endpoints may be absent
+	Endpoints  map[string][]string           // endpoints by deployment; may be nil
+	Limiter    renew.Limiter                 // nil: no order limit
+	Window     func(now time.Time) time.Time // when deployments may begin; zero: now; nil: always
 }
 
-// Collect reads how subjects stand at now. Files of a target that are damaged
-// are part of the answer; a state that may not be read is an error.
+// Collect reads the state of subjects at now. Damaged files of a target are part
+// of the document; an unreadable state is an error.
 func Collect(store *keypair.Store, subjects []Subject, now time.Time) (Document, error) {
 	return CollectWith(renew.LoadState, store, subjects, now)
 }
 
-// A LoadState reads the state of a target. That of a renew.Records knows what the
-// disk did not take.
+// A LoadState reads the state of a target. A renew.Records also includes
+// records that could not be saved.
 type LoadState func(store *keypair.Store, name string) (renew.State, error)
 
-// CollectWith is Collect with states as load reads them.
+// CollectWith is Collect with states read by load.
 func CollectWith(load LoadState, store *keypair.Store, subjects []Subject, now time.Time) (Document, error) {
 	doc := Document{Time: second(now), Healthy: true, Targets: []Target{}}
 	for _, s := range subjects {
@@ -64,7 +57,7 @@ func CollectWith(load LoadState, store *keypair.Store, subjects []Subject, now t
 func collect(load LoadState, store *keypair.Store, s Subject, now time.Time) (Target, error) {
 	t := Target{Name: s.Name, SignWith: append([]string{}, s.CAs...), Names: []Name{}}
 	for _, name := range s.Names {
-		t.Names = append(t.Names, Name{name, s.Proofs[name]})
+		t.Names = append(t.Names, Name{name, s.Challenges[name]})
 	}
 	state, err := load(store, s.Name)
 	if err != nil {
@@ -103,7 +96,7 @@ func collect(load LoadState, store *keypair.Store, s Subject, now time.Time) (Ta
 	return t, err
 }
 
-// decide notes what comes next, and what went wrong before.
+// decide sets the next action and the earlier failures.
 func (t *Target) decide(s Subject, state renew.State, now time.Time) {
 	if state.Leaf != nil {
 		due := second(state.Due())
@@ -117,7 +110,7 @@ func (t *Target) decide(s Subject, state renew.State, now time.Time) {
 	}
 	t.Renewal = renewal(state)
 	t.external(s, state, now)
-	if t.External == nil && wanted(s, state, now) {
+	if t.External == nil && needsCertificate(s, state, now) {
 		t.orders(s, state.Record.Orders)
 	}
 	for _, name := range s.Deploy {
@@ -125,16 +118,26 @@ func (t *Target) decide(s Subject, state renew.State, now time.Time) {
 	}
 }
 
-// wanted reports whether a new certificate is needed, be it that it cannot be
-// had yet. Without one, an order that once failed is history.
-func wanted(s Subject, state renew.State, now time.Time) bool {
-	s.Deploy, state.Live = nil, true // whatever there is to deploy
+// needsCertificate reports whether a new certificate is needed, even if it cannot
+// be ordered yet. If not, earlier failed orders no longer matter.
+func needsCertificate(s Subject, state renew.State, now time.Time) bool {
+	s.Deploy, state.Live = nil, true // ignore deployments
 	d := renew.Decide(now, s.Target, state, renew.Patient)
 	return d.Action == renew.Issue || d.Action == renew.Wait
 }
 
-// orders notes the CAs that failed. What one did that is not to be asked any
-// more is history, too.
+// external sets the files of an external certificate. It has no due time: only
+// its end is known.
+func (t *Target) external(s Subject, state renew.State, now time.Time) {
+	if s.External == nil {
+		return
+	}
+	_, last := state.Failing(now, s.Target)
+	t.External = &External{Chain: s.External.Chain, Key: s.External.Key, Failure: failure(last)}
+	t.Due = nil
+}
+
+// orders adds the CAs that failed. CAs that are no longer configured are omitted.
 func (t *Target) orders(s Subject, orders map[string]renew.Attempt) {
 	for _, ca := range s.CAs {
 		f := failure(orders[ca])
@@ -149,7 +152,7 @@ func (t *Target) orders(s Subject, orders map[string]renew.Attempt) {
 	}
 }
 
-// renewal is what the CA said of the newest certificate, nil if nothing.
+// renewal returns the CA's renewal information for the newest certificate, or nil.
 func renewal(state renew.State) *Renewal {
 	a := state.Record.Advice
 	if state.Leaf == nil || a.Fingerprint != state.Fingerprint || a.Start.IsZero() && a.Error == "" {
@@ -160,9 +163,6 @@ func renewal(state renew.State) *Renewal {
 		NextAsk: second(a.Next), Error: a.Error,
 	}
 }
-
-// second is how times are shown: UTC, whole seconds.
-func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
 func certificate(store *keypair.Store, name, id, fp string, leaf *x509.Certificate) *Certificate {
 	return &Certificate{
@@ -182,7 +182,7 @@ func deployment(name string, s Subject, state renew.State) Deployment {
 	d, m, newest := state.Record.Deployments[name], s.Manner[name], state.Fingerprint
 	out := Deployment{Name: name, State: Undeployed, Failure: failure(d.Attempt)}
 	switch {
-	case newest == "", d.Manner != m.Sum, m.Lost: // what was done is not what is to be
+	case newest == "", d.Manner != m.Sum, m.Lost: // deployed nothing, or with other settings
 	case d.Verified == newest && (s.Verifies[name] || len(s.Endpoints[name]) > 0):
 		out.State = Verified
 	case d.Verified == newest:
@@ -190,7 +190,7 @@ func deployment(name string, s Subject, state renew.State) Deployment {
 	case d.Deployed == newest:
 		out.State = Unverified
 	}
-	if out.State == Verified || out.State == Deployed { // what once failed is history
+	if out.State == Verified || out.State == Deployed { // earlier failures no longer matter
 		out.Failure = nil
 	}
 	if !d.At.IsZero() {
@@ -203,34 +203,20 @@ func deployment(name string, s Subject, state renew.State) Deployment {
 	return out
 }
 
-// at is how things stand at one endpoint. A failed verification names the first
-// endpoint that it did not find in order: "verifying: HOST:PORT serves ...".
+// at returns the state of one endpoint. A failed verification names the first
+// endpoint that failed: "verifying: HOST:PORT serves ...".
 func (d Deployment) at(endpoint string) string {
 	if d.Failure == nil {
 		return d.State
 	}
 	rest, verifying := strings.CutPrefix(d.Failure.Error, "verifying: "+endpoint)
 	if verifying && (strings.HasPrefix(rest, " ") || strings.HasPrefix(rest, ": ")) {
-		return Refuted
+		return NotServed
 	}
 	return d.State
 }
 
-// failures lists what failed and has not succeeded since.
-func (t Target) failures() []Failure {
-	list := slices.Clone(t.Orders)
-	if t.External != nil && t.External.Failure != nil {
-		list = append(list, *t.External.Failure)
-	}
-	for _, d := range t.Deployments {
-		if d.Failure != nil {
-			list = append(list, *d.Failure)
-		}
-	}
-	return list
-}
-
-// summary is the state in a word.
+// summary returns the state of the target.
 func (t Target) summary(now time.Time) string {
 	switch {
 	case t.Damage != nil:
@@ -245,7 +231,7 @@ func (t Target) summary(now time.Time) string {
 		return Pending
 	case t.Next.Action == renew.Issue, t.External != nil && !now.Before(t.OverdueAt):
 		return Due
-	case t.Next.Action == renew.Wait && t.undeployed(): // for the window
+	case t.Next.Action == renew.Wait && t.undeployed(): // for the deploy window
 		return Pending
 	case t.Next.Action == renew.Wait: // for a limit: after a failure it is failing
 		return Due

@@ -3,20 +3,22 @@ package status
 import (
 	"fmt"
 	"time"
+
+	"keypaird/renew/textfmt"
 )
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04Z") }
 
-// briefly is a time that is not worth a number.
-const briefly = "under a minute"
+// underMinute stands for any shorter time.
+const underMinute = "under a minute"
 
-// span prints what is left in the unit that tells most.
+// span formats a duration in its most telling unit.
 func span(d time.Duration) string {
 	switch {
 	case d < 0:
 		return "0"
 	case d < time.Minute:
-		return briefly
+		return underMinute
 	case d < 2*time.Hour:
 		return fmt.Sprintf("%dm", d/time.Minute)
 	case d < 48*time.Hour:
@@ -25,15 +27,15 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }
 
-// left says how long it is until an end.
+// left formats the time until end.
 func left(end, now time.Time) string {
 	if d := end.Sub(now); d > 0 {
 		return long(d) + " left"
 	}
-	return "ended " + ahead(end, now)
+	return "expired " + ahead(end, now)
 }
 
-// ahead says how far t is from now.
+// ahead formats the distance of t from now.
 func ahead(t, now time.Time) string {
 	if d := t.Sub(now); d >= 0 {
 		return "in " + long(d)
@@ -41,12 +43,12 @@ func ahead(t, now time.Time) string {
 	return long(now.Sub(t)) + " ago"
 }
 
-// long is span in words.
+// long is like span, with the unit in words.
 func long(d time.Duration) string {
 	n, unit := d/(24*time.Hour), "day"
 	switch {
 	case d < time.Minute:
-		return briefly
+		return underMinute
 	case d < 2*time.Hour:
 		n, unit = d/time.Minute, "minute"
 	case d < 48*time.Hour:
@@ -62,5 +64,28 @@ func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// stamp is a time for programs that read the page.
+// stamp formats a time for programs.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// second returns t as it is shown: UTC, whole seconds.
+func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+func times(n int) string {
+	switch n {
+	case 1:
+		return "once"
+	case 2:
+		return "twice"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+// printable returns text from a CA or a file as one printable line.
+func printable(s string) string { return textfmt.OneLine(s, 0) }
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
