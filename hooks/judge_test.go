@@ -19,7 +19,7 @@ func TestJudge(t *testing.T) {
 	now := time.Now()
 	old, p, ended := good(t, plain), good(t, plain), newPair(t, -48*time.Hour, -time.Hour, plain)
 	serving := func(p *keypair.Pair) reply { return reply{leaf: p.Leaf} }
-	refused := func(s probe.Stage) reply { return reply{err: &probe.VisitError{Stage: s, Err: errors.New("no")}} }
+	refused := func(s probe.Stage) reply { return reply{err: &probe.Error{Stage: s, Err: errors.New("no")}} }
 	replies := []struct {
 		name string
 		reply

@@ -117,7 +117,7 @@ func (q *query) ours(a reply) bool {
 // another target's certificate: not with an older or a twin of the new one,
 // which is for the same names.
 func (q *query) others(a reply, now time.Time) bool {
-	if failed, ok := errors.AsType[*probe.VisitError](a.err); ok && failed.Stage == probe.Handshaking && !failed.TimedOut {
+	if failed, ok := errors.AsType[*probe.Error](a.err); ok && failed.Stage == probe.Handshaking && !failed.TimedOut {
 		return true // some servers refuse the handshake for names they do not know
 	}
 	if a.leaf == nil {

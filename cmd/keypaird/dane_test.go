@@ -58,8 +58,8 @@ func TestTLSARulesAgree(t *testing.T) {
 				}
 				view.Records = append(view.Records, text)
 			}
-			found := probe.Judge(probe.Sight{Chain: []*x509.Certificate{leaf}}, probe.Expect{Now: time.Now(), TLSA: set, Roots: x509.NewCertPool()})
-			want := slices.ContainsFunc(found, func(f probe.Finding) bool { return f.Fault == probe.NoTLSA })
+			found := probe.Check(probe.Result{Chain: []*x509.Certificate{leaf}}, probe.Expect{Now: time.Now(), TLSA: set, Roots: x509.NewCertPool()})
+			want := slices.ContainsFunc(found, func(f probe.Issue) bool { return f.Fault == probe.NoTLSA })
 			outcomes[want]++
 			if got := tlsa.Refuses(view.Records, leaf); got != want {
 				t.Errorf("%q refuse: %t, want %t", view.Records, got, want)

@@ -17,7 +17,7 @@ const maxPath = 10
 // trust finds out whether a chain, with nothing but what is in it, leads to one
 // of roots. Dates are those of the leaf's life: that it is over is another
 // matter.
-func trust(chain []*x509.Certificate, e Expect, roots *x509.CertPool) []Finding {
+func trust(chain []*x509.Certificate, e Expect, roots *x509.CertPool) []Issue {
 	leaf, at := chain[0], clamp(e.Now, chain[0].NotBefore, chain[0].NotAfter)
 	path := follow(chain)
 	verify := func(known []*x509.Certificate, how x509.ExtKeyUsage) error {
@@ -31,34 +31,34 @@ func trust(chain []*x509.Certificate, e Expect, roots *x509.CertPool) []Finding 
 	err := verify(chain[1:], x509.ExtKeyUsageAny)
 	if err == nil {
 		if serves(leaf, x509.ExtKeyUsageServerAuth) && verify(chain[1:], x509.ExtKeyUsageServerAuth) != nil {
-			return []Finding{{WrongUsage, "is signed by a CA that may not sign for servers"}}
+			return []Issue{{WrongUsage, "is signed by a CA that may not sign for servers"}}
 		}
 		return order(chain, path)
 	}
 	for _, c := range path[1:] {
 		if at.After(c.NotAfter) {
-			return []Finding{{Expired, fmt.Sprintf("is signed by %s, which ended on %s", Subject(c), day(c.NotAfter))}}
+			return []Issue{{Expired, fmt.Sprintf("is signed by %s, which ended on %s", Subject(c), day(c.NotAfter))}}
 		}
 	}
 	top := path[len(path)-1]
 	if longer := follow(append(slices.Clone(path), e.Known...)); len(longer) > len(path) &&
 		(!selfSigned(longer[len(path)]) || verify(e.Known, x509.ExtKeyUsageAny) == nil) {
-		return []Finding{{Incomplete, fmt.Sprintf("is sent without its intermediate %s", Subject(longer[len(path)]))}}
+		return []Issue{{Incomplete, fmt.Sprintf("is sent without its intermediate %s", Subject(longer[len(path)]))}}
 	}
 	switch {
 	case selfSigned(leaf):
-		return []Finding{{Untrusted, "is signed by itself"}}
+		return []Issue{{Untrusted, "is signed by itself"}}
 	case selfSigned(top):
-		return []Finding{{Untrusted, fmt.Sprintf("leads to %s, which is no root of this machine", Subject(top))}}
+		return []Issue{{Untrusted, fmt.Sprintf("leads to %s, which is no root of this machine", Subject(top))}}
 	case len(path) == 1:
-		return []Finding{{Incomplete, fmt.Sprintf("is signed by %s, which is neither sent nor a root of this machine", Issuer(leaf))}}
+		return []Issue{{Incomplete, fmt.Sprintf("is signed by %s, which is neither sent nor a root of this machine", Issuer(leaf))}}
 	case !rootless(err):
-		return []Finding{{Untrusted, "does not verify: " + textfmt.OneLine(err.Error(), 200)}}
+		return []Issue{{Untrusted, "does not verify: " + textfmt.OneLine(err.Error(), 200)}}
 	}
-	return []Finding{{Untrusted, fmt.Sprintf("leads to %s, signed by %s, which is neither sent nor a root of this machine", Subject(top), Issuer(top))}}
+	return []Issue{{Untrusted, fmt.Sprintf("leads to %s, signed by %s, which is neither sent nor a root of this machine", Subject(top), Issuer(top))}}
 }
 
-// rootless tells whether a verification failed for want of a root.
+// rootless reports whether a verification failed for want of a root.
 func rootless(err error) bool {
 	_, ok := errors.AsType[x509.UnknownAuthorityError](err)
 	return ok
@@ -85,21 +85,21 @@ func follow(chain []*x509.Certificate) []*x509.Certificate {
 
 // order finds what some programs stumble over in a chain that is complete: RFC
 // 5246, section 7.4.2, has each certificate sign the one before.
-func order(chain, path []*x509.Certificate) []Finding {
+func order(chain, path []*x509.Certificate) []Issue {
 	for i := range chain {
 		switch {
 		case i > 0 && chain[i].Equal(chain[0]):
-			return []Finding{{Disorder, "is sent twice"}}
+			return []Issue{{Disorder, "is sent twice"}}
 		case i >= len(path):
-			return []Finding{{Disorder, fmt.Sprintf("is sent with %s, which has nothing to do with it", Subject(chain[i]))}}
+			return []Issue{{Disorder, fmt.Sprintf("is sent with %s, which has nothing to do with it", Subject(chain[i]))}}
 		case !chain[i].Equal(path[i]):
-			return []Finding{{Disorder, "is sent with its intermediates in the wrong order"}}
+			return []Issue{{Disorder, "is sent with its intermediates in the wrong order"}}
 		}
 	}
 	return nil
 }
 
-// selfSigned tells whether a certificate is its own issuer.
+// selfSigned reports whether a certificate is its own issuer.
 func selfSigned(c *x509.Certificate) bool {
 	return bytes.Equal(c.RawSubject, c.RawIssuer) && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
 }

@@ -214,7 +214,7 @@ func sieve(c *chat, _ string) error {
 	return nil
 }
 
-// hasWord tells whether line starts with word, in any case, and word ends
+// hasWord reports whether line starts with word, in any case, and word ends
 // there.
 func hasWord(line, word string) bool {
 	return len(line) >= len(word) && strings.EqualFold(line[:len(word)], word) &&

@@ -30,7 +30,7 @@ func (t TLSA) Unusable() string {
 	return ""
 }
 
-// Matches tells whether the record is about a certificate.
+// Matches reports whether the record is about a certificate.
 func (t TLSA) Matches(c *x509.Certificate) bool {
 	what := c.Raw
 	if t.Selector == 1 {
@@ -47,10 +47,10 @@ func (t TLSA) Matches(c *x509.Certificate) bool {
 	return bytes.Equal(what, t.Data)
 }
 
-// judgeDANE judges by the TLSA records, if there are any that can be used. One
+// checkDANE judges by the TLSA records, if there are any that can be used. One
 // that is satisfied is enough; usage 3 asks neither for names nor for dates
 // (RFC 7672, section 3.1.1).
-func judgeDANE(chain []*x509.Certificate, e Expect) (found []Finding, strict bool) {
+func checkDANE(chain []*x509.Certificate, e Expect) (found []Issue, strict bool) {
 	for _, t := range e.TLSA {
 		if t.Unusable() != "" {
 			continue
@@ -61,21 +61,21 @@ func judgeDANE(chain []*x509.Certificate, e Expect) (found []Finding, strict boo
 		}
 		if t.Usage == 2 {
 			anchored, why := t.anchored(chain, e)
-			if anchored && !slices.ContainsFunc(why, Finding.fatal) {
+			if anchored && !slices.ContainsFunc(why, Issue.fatal) {
 				return why, true
 			}
 			found = append(found, why...)
 		}
 	}
 	if strict && len(found) == 0 {
-		found = []Finding{{NoTLSA, fmt.Sprintf("matches none of the %d TLSA records", len(e.TLSA))}}
+		found = []Issue{{NoTLSA, fmt.Sprintf("matches none of the %d TLSA records", len(e.TLSA))}}
 	}
 	return found, strict
 }
 
-// anchored tells whether a record of usage 2 is about a CA in the chain, or is
+// anchored reports whether a record of usage 2 is about a CA in the chain, or is
 // that CA, and what is wrong with the rest.
-func (t TLSA) anchored(chain []*x509.Certificate, e Expect) (bool, []Finding) {
+func (t TLSA) anchored(chain []*x509.Certificate, e Expect) (bool, []Issue) {
 	roots, known := x509.NewCertPool(), false
 	for _, c := range chain {
 		if t.Matches(c) {

@@ -45,9 +45,9 @@ func TestJudgeDANE(t *testing.T) {
 		{"none usable: as without", with(leaf, one), []TLSA{{1, 1, 1, sum(leaf.RawSubjectPublicKeyInfo), nil}, {3, 1, 1, []byte{1}, nil}, {3, 2, 1, sum(leaf.Raw), nil}, {3, 1, 3, sum(leaf.Raw), nil}}, other, "name untrusted"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := Judge(Sight{tt.chain, tls.VersionTLS12}, Expect{Now: noon, Names: tt.names, TLSA: tt.records, Roots: x509.NewCertPool()})
+			got := Check(Result{tt.chain, tls.VersionTLS12}, Expect{Now: noon, Names: tt.names, TLSA: tt.records, Roots: x509.NewCertPool()})
 			if faults(got) != tt.faults {
-				t.Errorf("Judge = %v, want %q", got, tt.faults)
+				t.Errorf("Check = %v, want %q", got, tt.faults)
 			}
 		})
 	}

@@ -1,14 +1,3 @@
-// Package probe dials an endpoint and says which certificate it serves, and what
-// is wrong with it.
-//
-// An [Endpoint] is where to look and how to get to TLS there. [Look.See] goes to
-// one address of it, with SNI or without, and returns the chain it is shown;
-// [Dial] is that in short, and [Verify] compares the outcome with the
-// certificate that should be there. What a chain lacks for peers that do not
-// know the certificate they expect is what [Judge] says: a function of the
-// chain and of an [Expect], which dials nobody.
-//
-// Who these peers are, and how strict, the package does not know.
 package probe
 
 import (
@@ -34,11 +23,11 @@ type protocol struct {
 	name  string
 	port  string                           // the usual one, for hints
 	alpn  []string                         // offered in the handshake
-	limit time.Duration                    // for the whole visit
+	limit time.Duration                    // for the whole probe
 	talk  func(c *chat, name string) error // what is said before TLS; nil: nothing
 }
 
-// Time limits for one visit. A mail server may hold its greeting back for
+// Time limits for one probe. A mail server may hold its greeting back for
 // long (RFC 5321, section 4.5.3.2.1, and postscreen does).
 const (
 	usualLimit = 15 * time.Second
@@ -164,7 +153,7 @@ func parseHost(host string) (string, error) {
 	return strings.ToLower(host), nil
 }
 
-// isPort tells whether s is a port number.
+// isPort reports whether s is a port number.
 func isPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return err == nil && n > 0

@@ -1,73 +1,183 @@
 package probe
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
 	"time"
 )
 
-// Bytes read from an endpoint at most: before TLS, and in the handshake.
+// A Probe is one connection to an endpoint.
+type Probe struct {
+	Endpoint Endpoint
+	Addr     netip.Addr // address of the host to connect to; zero: any
+	SNI      string     // empty, or an IP address: none is sent
+	To       string     // the domain an XMPP stream is opened to; empty: SNI, or else the host
+	ALPN     []string   // offered; nil: the protocol's default
+}
+
+// A Result is what an endpoint served.
+type Result struct {
+	Chain   []*x509.Certificate // leaf first, at least one
+	Version uint16              // of TLS, as crypto/tls names it
+}
+
+// A Stage is the part of a probe that failed.
+type Stage int
+
+// Stages.
 const (
-	maxTalk      = 64 << 10
-	maxHandshake = 1 << 20
+	Connecting  Stage = iota // no connection
+	Talking                  // before TLS
+	Handshaking              // of TLS
 )
 
-// label stands in for the "*" of a wildcard.
-const label = "keypaird-probe"
-
-// errTooMuch says that an endpoint went on talking.
-var errTooMuch = errors.New("the server sends more than any server should: gave up reading")
-
-// A StaleError reports an endpoint that serves another certificate.
-type StaleError struct {
-	Endpoint   Endpoint
-	ServerName string    // the name that was asked for
-	Got, Want  string    // fingerprints: SHA-256 of the certificate, lower-case hex
-	NotAfter   time.Time // of the certificate served
+// An Error reports why an endpoint served no certificate.
+type Error struct {
+	Endpoint Endpoint
+	Addr     netip.Addr // zero: any
+	Stage    Stage
+	TimedOut bool // the probe's time limit ended it
+	Err      error
 }
 
-func (e *StaleError) Error() string {
-	return fmt.Sprintf("%s serves certificate %.16s for %q, not %.16s",
-		e.Endpoint, e.Got, e.ServerName, e.Want)
-}
-
-// Remedy says what the operator can do about it.
-func (e *StaleError) Remedy() string {
-	return "check that the proxy's configuration names the deployed files and that its reload took effect"
-}
-
-// Verify asks e for serverName and returns nil if it serves want. A different
-// certificate is a *StaleError; other errors say why there was none to see.
-func Verify(ctx context.Context, e Endpoint, serverName string, want *x509.Certificate) error {
-	chain, err := Dial(ctx, e, serverName)
-	if err != nil {
-		return err
+func (e *Error) Error() string {
+	if !e.Addr.IsValid() || e.Addr.String() == e.Endpoint.Host {
+		return fmt.Sprintf("%s: %v", e.Endpoint, e.Err)
 	}
-	if got := chain[0]; !bytes.Equal(got.Raw, want.Raw) {
-		return &StaleError{
-			Endpoint: e, ServerName: serverName, NotAfter: got.NotAfter,
-			Got: Fingerprint(got), Want: Fingerprint(want),
+	return fmt.Sprintf("%s at %s: %v", e.Endpoint, e.Addr, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Run connects to the endpoint and returns the chain it serves. The handshake
+// verifies that the server holds the leaf's key; [Check] evaluates the chain.
+// Time and bytes are bounded. Errors are of type *Error.
+func (p Probe) Run(ctx context.Context) (Result, error) {
+	proto := lookup(p.Endpoint.Proto)
+	if p.Endpoint.Proto == "" {
+		proto = &protocols[0]
+	}
+	if proto == nil {
+		return Result{}, &Error{Endpoint: p.Endpoint, Err: fmt.Errorf("unknown protocol %q", p.Endpoint.Proto)}
+	}
+	if rest, ok := strings.CutPrefix(p.SNI, "*."); ok {
+		p.SNI = label + "." + rest
+	}
+	attempt, cancel := context.WithTimeout(ctx, proto.limit)
+	defer cancel()
+	conn, err := p.connect(attempt)
+	if err != nil {
+		return Result{}, p.failed(ctx, attempt, proto, Connecting, err)
+	}
+	defer conn.Close()
+	s, stage, err := p.talk(attempt, proto, conn)
+	if err != nil {
+		return Result{}, p.failed(ctx, attempt, proto, stage, err)
+	}
+	return s, nil
+}
+
+// failed returns the error of a probe. It tells a cancelled ctx from the probe's
+// own time limit.
+func (p Probe) failed(ctx, attempt context.Context, proto *protocol, stage Stage, err error) error {
+	v := &Error{Endpoint: p.Endpoint, Addr: p.Addr, Stage: stage, Err: err}
+	switch {
+	case ctx.Err() != nil: // an interrupt is not the endpoint's failure
+		v.Err = ctx.Err()
+	case attempt.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded):
+		v.TimedOut, v.Err = true, fmt.Errorf("gave up after %s", proto.limit)
+	}
+	return v
+}
+
+// connect opens a TCP connection to the endpoint.
+func (p Probe) connect(ctx context.Context) (net.Conn, error) {
+	e := p.Endpoint
+	if p.Addr.IsValid() {
+		e.Host = p.Addr.String()
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", e.Addr())
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err // "dial tcp ADDR:" would say the address twice
+	}
+	return conn, err
+}
+
+// talk runs the protocol's dialogue and the TLS handshake, within ctx.
+func (p Probe) talk(ctx context.Context, proto *protocol, nc net.Conn) (Result, Stage, error) {
+	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	conn := &boundedConn{Conn: nc, left: maxTalk}
+	if proto.talk != nil {
+		to := p.To
+		if to == "" {
+			to = p.SNI
+		}
+		if to == "" {
+			to = p.Endpoint.Host
+		}
+		if err := newChat(conn).run(proto, to); err != nil {
+			return Result{}, Talking, err
 		}
 	}
-	return nil
+	conn.left = maxHandshake
+	alpn := p.ALPN
+	if alpn == nil {
+		alpn = proto.alpn
+	}
+	s, err := handshake(ctx, conn, proto, p.SNI, alpn)
+	return s, Handshaking, err
 }
 
-// Fingerprint is the SHA-256 of a certificate, in lower-case hexadecimal.
-func Fingerprint(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	return hex.EncodeToString(sum[:])
+// handshake returns the chain served in a TLS handshake.
+func handshake(ctx context.Context, conn net.Conn, proto *protocol, name string, alpn []string) (Result, error) {
+	tc := tls.Client(conn, &tls.Config{
+		ServerName: name, // an IP address is not sent
+		NextProtos: alpn,
+		// The caller compares fingerprints. The handshake still verifies
+		// that the server holds the key of its certificate.
+		InsecureSkipVerify: true,
+		// No data is sent over this connection, so old servers may answer.
+		MinVersion: tls.VersionTLS10,
+	})
+	if err := tc.HandshakeContext(ctx); err != nil {
+		if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+			if proto.talk != nil {
+				return Result{}, fmt.Errorf("bytes that are not TLS came after the go-ahead: %w", ErrInjected)
+			}
+			return Result{}, errors.New("answers with something that is not TLS: check port and protocol")
+		}
+		if name == "" {
+			return Result{}, fmt.Errorf("TLS handshake without a name: %w", hungUp(err))
+		}
+		return Result{}, fmt.Errorf("TLS handshake for %q: %w", name, hungUp(err))
+	}
+	state := tc.ConnectionState()
+	if len(state.PeerCertificates) == 0 {
+		return Result{}, errors.New("no certificate in the handshake")
+	}
+	return Result{Chain: state.PeerCertificates, Version: state.Version}, nil
 }
 
-// Dial goes to e, asks for serverName and returns the chain served, leaf
-// first, at least one certificate long. It is [Look.See] in short: a wildcard
-// is asked for with a label in place of "*", an IP address without SNI (RFC
-// 6066, section 3).
-func Dial(ctx context.Context, e Endpoint, serverName string) ([]*x509.Certificate, error) {
-	s, err := Look{Endpoint: e, SNI: serverName}.See(ctx)
-	return s.Chain, err
+// A boundedConn stops reading after left bytes.
+type boundedConn struct {
+	net.Conn
+	left int
+}
+
+func (c *boundedConn) Read(b []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, errTooMuch
+	}
+	n, err := c.Conn.Read(b[:min(len(b), c.left)])
+	c.left -= n
+	return n, err
 }

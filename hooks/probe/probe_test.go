@@ -199,14 +199,14 @@ func TestHostileServers(t *testing.T) {
 		handle      func(net.Conn)
 		want        string
 	}{
-		{"banner without end", "smtp", flood("220-welcome\r\n"), "sends more than any server should"},
+		{"banner without end", "smtp", flood("220-welcome\r\n"), "sent too much data"},
 		{"line without end", "smtp", flood("220-welcome"), "a line of more than 4096 bytes"},
 		{"line without end", "imap", flood("* OK hello"), "a line of more than 4096 bytes"},
 		{"line without end", "pop3", flood("+OK"), "a line of more than 4096 bytes"},
-		{"capabilities without end", "sieve", flood("\"SIEVE\" \"fileinto\"\r\n"), "sends more than any server should"},
-		{"features without end", "xmpp-client", flood("<stream:features>"), "sends more than any server should"},
-		{"spaces without end", "xmpp-server", flood(" "), "sends more than any server should"},
-		{"untagged answers without end", "imap", flood("* OK still here\r\n"), "sends more than any server should"},
+		{"capabilities without end", "sieve", flood("\"SIEVE\" \"fileinto\"\r\n"), "sent too much data"},
+		{"features without end", "xmpp-client", flood("<stream:features>"), "sent too much data"},
+		{"spaces without end", "xmpp-server", flood(" "), "sent too much data"},
+		{"untagged answers without end", "imap", flood("* OK still here\r\n"), "sent too much data"},
 		{"garbage in the handshake without end", "tls", flood(record), "TLS handshake"},
 		{"text without end for TLS", "tls", flood("220 welcome\r\n"), "not TLS"},
 		{"terminal control in the answer", "smtp", say("554 \x1b]0;pwned\x07\n"), `"554 \x1b]0;pwned\a"`},

@@ -15,11 +15,11 @@ import (
 )
 
 // through is See on a connection that is there already.
-func (l Look) through(ctx context.Context, conn net.Conn) (Sight, error) {
+func (l Probe) through(ctx context.Context, conn net.Conn) (Result, error) {
 	p := lookup(l.Endpoint.Proto)
 	visit, cancel := context.WithTimeout(ctx, p.limit)
 	defer cancel()
-	s, stage, err := l.visit(visit, p, conn)
+	s, stage, err := l.talk(visit, p, conn)
 	if err != nil {
 		return s, l.failed(ctx, visit, p, stage, err)
 	}
@@ -70,12 +70,12 @@ func TestSlowServers(t *testing.T) {
 				done := make(chan struct{})
 				go func() { defer close(done); drip(tt.says, tt.repeat)(theirs) }()
 				began := time.Now()
-				_, err := Look{Endpoint: Endpoint{Proto: tt.proto, Host: "192.0.2.1", Port: 1}, SNI: "example.org"}.through(t.Context(), ours)
+				_, err := Probe{Endpoint: Endpoint{Proto: tt.proto, Host: "192.0.2.1", Port: 1}, SNI: "example.org"}.through(t.Context(), ours)
 				took := time.Since(began)
 				ours.Close()
 				theirs.Close()
 				<-done
-				v, ok := err.(*VisitError)
+				v, ok := err.(*Error)
 				if !ok || !v.TimedOut || v.Stage != tt.stage || !strings.Contains(err.Error(), "gave up after") {
 					t.Errorf("See = %#v, want to give up in stage %d", err, tt.stage)
 				}
@@ -141,18 +141,18 @@ func TestLook(t *testing.T) {
 	stream := serve(t, "xmpp-client", play(t, []turn{{openClient, features}, {starttls, proceed}}, tls13))
 	for _, tt := range []struct {
 		name string
-		look Look
+		look Probe
 		want hello
 	}{
-		{"plain", Look{Endpoint: e, SNI: "example.org"}, hello{"example.org", ""}},
-		{"without SNI", Look{Endpoint: e}, hello{"", ""}},
-		{"an address of a name", Look{Endpoint: named, Addr: addrOf(e), SNI: "example.org"}, hello{"example.org", ""}},
-		{"direct TLS of XMPP", Look{Endpoint: e, SNI: "example.org", ALPN: []string{"xmpp-client"}}, hello{"example.org", "xmpp-client"}},
-		{"XMPP", Look{Endpoint: stream, SNI: "example.org"}, hello{"example.org", ""}},
-		{"XMPP without SNI", Look{Endpoint: stream, To: "example.org"}, hello{"", ""}},
+		{"plain", Probe{Endpoint: e, SNI: "example.org"}, hello{"example.org", ""}},
+		{"without SNI", Probe{Endpoint: e}, hello{"", ""}},
+		{"an address of a name", Probe{Endpoint: named, Addr: addrOf(e), SNI: "example.org"}, hello{"example.org", ""}},
+		{"direct TLS of XMPP", Probe{Endpoint: e, SNI: "example.org", ALPN: []string{"xmpp-client"}}, hello{"example.org", "xmpp-client"}},
+		{"XMPP", Probe{Endpoint: stream, SNI: "example.org"}, hello{"example.org", ""}},
+		{"XMPP without SNI", Probe{Endpoint: stream, To: "example.org"}, hello{"", ""}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s, err := tt.look.See(t.Context())
+			s, err := tt.look.Run(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -205,8 +205,8 @@ func TestVisitErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			named := tt.e
 			named.Host = "example.org"
-			_, err := Look{Endpoint: named, Addr: addrOf(tt.e), SNI: "example.org"}.See(t.Context())
-			v, ok := err.(*VisitError)
+			_, err := Probe{Endpoint: named, Addr: addrOf(tt.e), SNI: "example.org"}.Run(t.Context())
+			v, ok := err.(*Error)
 			if !ok || v.Stage != tt.stage || v.TimedOut || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("See = %#v, want stage %d and %q", err, tt.stage, tt.says)
 			}

@@ -69,7 +69,7 @@ func (c *chat) xmpp(name, xmlns string) error {
 	return nil
 }
 
-// isProceed tells whether tag is the go-ahead (RFC 6120, section 5.4.2.3).
+// isProceed reports whether tag is the go-ahead (RFC 6120, section 5.4.2.3).
 func isProceed(tag string) bool {
 	rest, ok := strings.CutPrefix(strings.TrimLeft(tag, " \t\r\n"), "<proceed")
 	return ok && strings.TrimLeft(rest, " \t\r\n") != rest &&

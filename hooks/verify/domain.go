@@ -173,7 +173,7 @@ func (v *Verifier) expect(c *endpoint, o *Match) probe.Expect {
 
 // checkAt looks at one address and says what that amounts to.
 func (v *Verifier) checkAt(ctx context.Context, c *endpoint, row *Check, addr netip.Addr) {
-	look := probe.Look{Endpoint: c.endpoint, Addr: addr, SNI: c.sni, To: c.to, ALPN: c.alpn}
+	look := probe.Probe{Endpoint: c.endpoint, Addr: addr, SNI: c.sni, To: c.to, ALPN: c.alpn}
 	s, err := v.prober.probe(ctx, look)
 	if err != nil {
 		c.probeFailed(row, err)
@@ -192,7 +192,7 @@ func (v *Verifier) checkAt(ctx context.Context, c *endpoint, row *Check, addr ne
 	row.setResult(OK)
 	leaf := s.Chain[0]
 	expect := v.expect(c, row.Pair)
-	for _, f := range probe.Judge(s, expect) {
+	for _, f := range probe.Check(s, expect) {
 		c.addIssue(row, f, c.resultOf(f.Fault), leaf)
 	}
 	v.ownership(c, row, leaf)
@@ -209,8 +209,8 @@ func (v *Verifier) ownership(c *endpoint, row *Check, leaf *x509.Certificate) {
 	}
 	switch row.Pair.Source {
 	case previous:
-		c.addIssue(row, probe.Finding{Fault: staleFault, Text: "is not the live pair: the server there has not loaded what was deployed last"}, Failed, leaf)
+		c.addIssue(row, probe.Issue{Fault: staleFault, Text: "is not the live pair: the server there has not loaded what was deployed last"}, Failed, leaf)
 	case newer:
-		c.addIssue(row, probe.Finding{Fault: staleFault, Text: "is not the live pair: " + fmt.Sprintf("%s of %s was not made live, or was taken back", row.Pair.Version, row.Pair.Target)}, Warning, leaf)
+		c.addIssue(row, probe.Issue{Fault: staleFault, Text: "is not the live pair: " + fmt.Sprintf("%s of %s was not made live, or was taken back", row.Pair.Version, row.Pair.Target)}, Warning, leaf)
 	}
 }

@@ -14,18 +14,18 @@ import (
 )
 
 // show sets what the row says of the certificate served.
-func (v *Verifier) show(row *Check, s probe.Sight) {
+func (v *Verifier) show(row *Check, s probe.Result) {
 	leaf := s.Chain[0]
 	row.Pair, row.Shown, row.TLS = v.matcher.match(leaf), certificateOf(leaf), tls.VersionName(s.Version)
 	row.Serves = row.Pair.describe(leaf, row.Target+row.Domain, v.now)
 	whole := !slices.ContainsFunc(
-		probe.Judge(s, probe.Expect{Now: v.now, Roots: v.Roots, Known: row.Pair.intermediates()}),
-		func(f probe.Finding) bool { return f.Fault == probe.Incomplete })
+		probe.Check(s, probe.Expect{Now: v.now, Roots: v.Roots, Known: row.Pair.intermediates()}),
+		func(f probe.Issue) bool { return f.Fault == probe.Incomplete })
 	row.Complete = &whole
 }
 
 // unnamed probes again without SNI and sets what is served then.
-func (v *Verifier) unnamed(ctx context.Context, row *Check, look probe.Look, named probe.Sight) (probe.Sight, error) {
+func (v *Verifier) unnamed(ctx context.Context, row *Check, look probe.Probe, named probe.Result) (probe.Result, error) {
 	if look.To == "" {
 		look.To = look.SNI
 	}
@@ -47,10 +47,10 @@ func (v *Verifier) unnamed(ctx context.Context, row *Check, look probe.Look, nam
 // withoutSNI probes without SNI. XMPP has the name in the stream, so that many
 // peers send none (RFC 7590, section 3.5); of mail servers and programs some do
 // not; the others always do.
-func (v *Verifier) withoutSNI(ctx context.Context, c *endpoint, row *Check, look probe.Look, named probe.Sight, e probe.Expect) {
+func (v *Verifier) withoutSNI(ctx context.Context, c *endpoint, row *Check, look probe.Probe, named probe.Result, e probe.Expect) {
 	s, err := v.unnamed(ctx, row, look, named)
-	var failed *probe.VisitError
-	f := probe.Finding{Fault: noSNIFault}
+	var failed *probe.Error
+	f := probe.Issue{Fault: noSNIFault}
 	switch {
 	case err != nil && (!errors.As(err, &failed) || failed.TimedOut || failed.Stage != probe.Handshaking):
 		return // nothing new is known
@@ -59,8 +59,8 @@ func (v *Verifier) withoutSNI(ctx context.Context, c *endpoint, row *Check, look
 	case row.WithoutSNI.Same:
 		return
 	default:
-		list := probe.Judge(s, e)
-		if len(list) == 0 || list[0].Fault.Weight() != probe.Fatal {
+		list := probe.Check(s, e)
+		if len(list) == 0 || list[0].Fault.Severity() != probe.Fatal {
 			return
 		}
 		f.Text = "is not shown to those who send no SNI; theirs " + list[0].Text
@@ -94,17 +94,17 @@ func (c *endpoint) severity() Result {
 
 // resultOf returns the result of a fault.
 func (c *endpoint) resultOf(f probe.Fault) Result {
-	switch f.Weight() {
+	switch f.Severity() {
 	case probe.Fatal:
 		return c.severity()
-	case probe.Risk:
+	case probe.Warning:
 		return minResult(c.severity(), Warning)
 	}
 	return OK
 }
 
 // addIssue adds an issue to a row, and the peers it affects.
-func (c *endpoint) addIssue(row *Check, f probe.Finding, result Result, leaf *x509.Certificate) {
+func (c *endpoint) addIssue(row *Check, f probe.Issue, result Result, leaf *x509.Certificate) {
 	row.Issues = append(row.Issues, Issue{f.Fault, f.Text, result})
 	row.setResult(maxResult(row.Result, result))
 	if result != OK {
@@ -129,7 +129,7 @@ func (c *endpoint) summarize(row *Check, v *Verifier, leaf *x509.Certificate) {
 // probeFailed sets the result of a row whose probe failed. An endpoint that this
 // machine cannot reach is not a failure: others may reach it.
 func (c *endpoint) probeFailed(row *Check, err error) {
-	var v *probe.VisitError
+	var v *probe.Error
 	if !errors.As(err, &v) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		row.setResult(Unknown)
 		row.Error = "there was no time left to look"

@@ -31,7 +31,7 @@ type prober struct {
 // A cachedResult is a probe that several rows wait for.
 type cachedResult struct {
 	once sync.Once
-	probe.Sight
+	probe.Result
 	err error
 }
 
@@ -49,13 +49,13 @@ func newProber() *prober {
 var errTooMany = errors.New("not looked at: there are too many endpoints")
 
 // see takes a look, unless it was taken.
-func (l *prober) probe(ctx context.Context, look probe.Look) (probe.Sight, error) {
+func (l *prober) probe(ctx context.Context, look probe.Probe) (probe.Result, error) {
 	key := fmt.Sprintf("%s %s %q %q %q", look.Endpoint, look.Addr, look.SNI, look.To, look.ALPN)
 	l.mu.Lock()
 	s, known := l.seen[key]
 	if !known && len(l.seen) >= maxEndpoints {
 		l.mu.Unlock()
-		return probe.Sight{}, errTooMany
+		return probe.Result{}, errTooMany
 	}
 	if !known {
 		s = &cachedResult{}
@@ -68,19 +68,19 @@ func (l *prober) probe(ctx context.Context, look probe.Look) (probe.Sight, error
 		l.hosts[at] = d
 	}
 	l.mu.Unlock()
-	s.once.Do(func() { s.Sight, s.err = l.dial(ctx, d, look) })
-	return s.Sight, s.err
+	s.once.Do(func() { s.Result, s.err = l.dial(ctx, d, look) })
+	return s.Result, s.err
 }
 
 // dial probes an endpoint when it is its turn.
-func (l *prober) dial(ctx context.Context, d *hostPort, look probe.Look) (probe.Sight, error) {
+func (l *prober) dial(ctx context.Context, d *hostPort, look probe.Probe) (probe.Result, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.unreachable != nil {
-		return probe.Sight{}, d.unreachable
+		return probe.Result{}, d.unreachable
 	}
 	s, err := l.again(ctx, look)
-	var v *probe.VisitError
+	var v *probe.Error
 	if errors.As(err, &v) && v.Stage == probe.Connecting && ctx.Err() == nil {
 		d.unreachable = err
 	}
@@ -88,13 +88,13 @@ func (l *prober) dial(ctx context.Context, d *hostPort, look probe.Look) (probe.
 }
 
 // again takes a look whether it was taken or not.
-func (l *prober) again(ctx context.Context, look probe.Look) (probe.Sight, error) {
+func (l *prober) again(ctx context.Context, look probe.Probe) (probe.Result, error) {
 	select {
 	case l.slots <- struct{}{}:
 		defer func() { <-l.slots }()
-		return look.See(ctx)
+		return look.Run(ctx)
 	case <-ctx.Done():
-		return probe.Sight{}, context.Cause(ctx)
+		return probe.Result{}, context.Cause(ctx)
 	}
 }
 

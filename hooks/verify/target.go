@@ -80,7 +80,7 @@ func (v *Verifier) deployedRows(ctx context.Context, l deployedProbe, want *x509
 			addr = l.addrs[0]
 		}
 		row := l.row
-		v.deployedRow(ctx, &row, probe.Look{Endpoint: l.endpoint, Addr: addr, SNI: row.Name}, want)
+		v.deployedRow(ctx, &row, probe.Probe{Endpoint: l.endpoint, Addr: addr, SNI: row.Name}, want)
 		return []Check{row}
 	}
 	rows := make([]Check, len(l.addrs))
@@ -90,7 +90,7 @@ func (v *Verifier) deployedRows(ctx context.Context, l deployedProbe, want *x509
 		rows[i] = l.row
 		rows[i].Address = addr.String()
 		wg.Go(func() {
-			unreachable[i] = v.deployedRow(ctx, &rows[i], probe.Look{Endpoint: l.endpoint, Addr: addr, SNI: l.row.Name}, want)
+			unreachable[i] = v.deployedRow(ctx, &rows[i], probe.Probe{Endpoint: l.endpoint, Addr: addr, SNI: l.row.Name}, want)
 		})
 	}
 	wg.Wait()
@@ -107,8 +107,8 @@ func (v *Verifier) deployedRows(ctx context.Context, l deployedProbe, want *x509
 
 // deployedRow takes one look and says what it amounts to; unreachable: nobody is
 // there.
-func (v *Verifier) deployedRow(ctx context.Context, row *Check, look probe.Look, want *x509.Certificate) (unreachable bool) {
-	var s probe.Sight
+func (v *Verifier) deployedRow(ctx context.Context, row *Check, look probe.Probe, want *x509.Certificate) (unreachable bool) {
+	var s probe.Result
 	var err error
 	retry(ctx, func() bool {
 		s, err = v.prober.again(ctx, look)
@@ -117,7 +117,7 @@ func (v *Verifier) deployedRow(ctx context.Context, row *Check, look probe.Look,
 	if err != nil {
 		row.setResult(Failed)
 		row.Error, row.Remedy = err.Error(), renew.Remedy(err)
-		var failed *probe.VisitError
+		var failed *probe.Error
 		return errors.As(err, &failed) && failed.Stage == probe.Connecting
 	}
 	leaf := s.Chain[0]
@@ -136,7 +136,7 @@ func (v *Verifier) deployedRow(ctx context.Context, row *Check, look probe.Look,
 		row.Serves = row.Pair.describe(leaf, row.Target, v.now)
 		row.Error, row.Remedy = stale.Error(), stale.Remedy()
 	}
-	for _, f := range probe.Judge(s, probe.Expect{Now: v.now, Names: []string{}, Roots: v.Roots, Known: row.Pair.intermediates()}) {
+	for _, f := range probe.Check(s, probe.Expect{Now: v.now, Names: []string{}, Roots: v.Roots, Known: row.Pair.intermediates()}) {
 		v.addDeployedIssue(row, f)
 	}
 	v.unnamed(ctx, row, look, s)
@@ -145,7 +145,7 @@ func (v *Verifier) deployedRow(ctx context.Context, row *Check, look probe.Look,
 
 // addDeployedIssue notes what is wrong with a pair where it is deployed. Who trusts
 // its CA is not asked there, and when it ends is the business of "status".
-func (v *Verifier) addDeployedIssue(row *Check, f probe.Finding) {
+func (v *Verifier) addDeployedIssue(row *Check, f probe.Issue) {
 	issue := Issue{f.Fault, f.Text, Warning}
 	switch f.Fault {
 	case probe.Incomplete, probe.Expired:

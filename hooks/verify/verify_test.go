@@ -247,7 +247,7 @@ func TestProber(t *testing.T) {
 	visits := make(chan string, 10)
 	at := shownBy(t, nil, func(sni string) *tls.Certificate { visits <- sni; return nil })
 	l := newProber()
-	look := probe.Look{Endpoint: probe.Endpoint{Proto: "tls", Host: "host.test", Port: at.Port()}, Addr: at.Addr(), SNI: "example.org"}
+	look := probe.Probe{Endpoint: probe.Endpoint{Proto: "tls", Host: "host.test", Port: at.Port()}, Addr: at.Addr(), SNI: "example.org"}
 	for range 3 {
 		if _, err := l.probe(t.Context(), look); err == nil {
 			t.Error("see = nil")
@@ -307,7 +307,7 @@ func TestDeployedAndEnded(t *testing.T) {
 			v := &Verifier{Roots: x509.NewCertPool(), prober: newProber(), now: time.Now()}
 			row := Check{Target: "example.org", Endpoint: at.String(), Name: "example.org"}
 			endpoint := probe.Endpoint{Proto: "tls", Host: at.Addr().String(), Port: at.Port()}
-			v.deployedRow(t.Context(), &row, probe.Look{Endpoint: endpoint, SNI: "example.org"}, tt.shown.Leaf)
+			v.deployedRow(t.Context(), &row, probe.Probe{Endpoint: endpoint, SNI: "example.org"}, tt.shown.Leaf)
 			if row.Result != tt.result || !strings.Contains(row.Serves, tt.serves) || !strings.Contains(row.Error, tt.says) {
 				t.Errorf("%s: serves %q, error %q; want %s, %q, %q", row.Result, row.Serves, row.Error, tt.result, tt.serves, tt.says)
 			}

@@ -91,7 +91,7 @@ func with(c *x509.Certificate, more ...*issued) []*x509.Certificate {
 }
 
 // faults are the findings in short.
-func faults(list []Finding) string {
+func faults(list []Issue) string {
 	var texts []string
 	for _, f := range list {
 		texts = append(texts, string(f.Fault))
@@ -123,9 +123,9 @@ func judged(t *testing.T, root *issued, rows []judgement) {
 			if tt.name == "old TLS" {
 				version = tls.VersionTLS11
 			}
-			got := Judge(Sight{tt.chain, version}, e)
+			got := Check(Result{tt.chain, version}, e)
 			if faults(got) != tt.faults {
-				t.Fatalf("Judge = %v, want %s", got, tt.faults)
+				t.Fatalf("Check = %v, want %s", got, tt.faults)
 			}
 			if len(got) > 0 && !strings.Contains(got[0].Text, tt.says) {
 				t.Errorf("it says %q, want %q", got[0].Text, tt.says)
@@ -246,22 +246,22 @@ func TestJudgeHostileChains(t *testing.T) {
 		chain = append(chain, root.Certificate)
 	}
 	start := time.Now()
-	list := Judge(Sight{chain, tls.VersionTLS13}, Expect{Now: noon, Names: []string{"example.org"}, Roots: x509.NewCertPool()})
+	list := Check(Result{chain, tls.VersionTLS13}, Expect{Now: noon, Names: []string{"example.org"}, Roots: x509.NewCertPool()})
 	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("took %s", took)
 	}
 	if faults(list) != "name untrusted" {
-		t.Errorf("Judge = %s", faults(list))
+		t.Errorf("Check = %s", faults(list))
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(root.Certificate)
 	one := sign(t, root, "One", asCA)
 	ok := sign(t, one, "", forNames("example.org")).Certificate
 	far := append(append(with(ok), chain[1:40]...), one.Certificate) // behind what anybody would send
-	if got := faults(Judge(Sight{far, tls.VersionTLS13}, Expect{Now: noon, Roots: roots})); got != "incomplete" {
+	if got := faults(Check(Result{far, tls.VersionTLS13}, Expect{Now: noon, Roots: roots})); got != "incomplete" {
 		t.Errorf("an intermediate in place %d: %q, want it not looked at", len(far), got)
 	}
-	for _, f := range append(list, Finding{Text: Subject(leaf)}, Finding{Text: Issuer(chain[1])}) {
+	for _, f := range append(list, Issue{Text: Subject(leaf)}, Issue{Text: Issuer(chain[1])}) {
 		if len(f.Text) > 1500 || strings.ContainsAny(f.Text, "\x1b\x07\n") {
 			t.Errorf("%d bytes: %q", len(f.Text), f.Text)
 		}

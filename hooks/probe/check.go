@@ -13,91 +13,91 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// Expect is what peers want of a certificate.
+// Expect is what peers require of a certificate.
 type Expect struct {
 	Now        time.Time
-	Names      []string            // it is for one of these; empty: names do not matter
-	NoWildcard bool                // a wildcard does not do for them
+	Names      []string            // one of these must match; empty: any name
+	NoWildcard bool                // they reject wildcards
 	Client     bool                // the server uses it as a client too
-	Roots      *x509.CertPool      // trusted; nil: the system's
-	Known      []*x509.Certificate // intermediates that are known to belong into the chain
-	TLSA       []TLSA              // DANE: it matches one of these; none usable: the rest counts
+	Roots      *x509.CertPool      // trust anchors; nil: the system's
+	Known      []*x509.Certificate // known intermediates of the chain
+	TLSA       []TLSA              // DANE: one of these must match; if none is usable, PKIX applies
 }
 
-// A Fault is one kind of thing that is wrong with a chain.
+// A Fault is a kind of problem of a chain.
 type Fault string
 
 // Faults.
 const (
-	WrongName  Fault = "name"          // it is for others
-	Expired    Fault = "expired"       // it has ended, or one that it depends on
-	TooEarly   Fault = "not-yet-valid" // it has not begun
-	Incomplete Fault = "incomplete"    // certificates are missing that lead to a root
-	Untrusted  Fault = "untrusted"     // it leads to no root
+	WrongName  Fault = "name"          // it has other names
+	Expired    Fault = "expired"       // it or an intermediate has expired
+	TooEarly   Fault = "not-yet-valid" // it is not valid yet
+	Incomplete Fault = "incomplete"    // intermediates are missing
+	Untrusted  Fault = "untrusted"     // it leads to no trusted root
 	WrongUsage Fault = "usage"         // it is not for servers
 	WeakKey    Fault = "weak-key"      // its key is too short
 	NoTLSA     Fault = "dane"          // it matches no TLSA record
 
 	EndsSoon Fault = "ends-soon" // it should have been renewed
-	Disorder Fault = "disorder"  // the chain has what does not belong there, or another order
-	OldTLS   Fault = "old-tls"   // the server speaks no TLS 1.2
+	Disorder Fault = "disorder"  // the chain has unrelated certificates or is out of order
+	OldTLS   Fault = "old-tls"   // the server does not support TLS 1.2
 
 	NotClient Fault = "client-usage" // it is not for clients
 )
 
-// A Weight is what a fault means to peers.
-type Weight int
+// A Severity is the effect of a fault on peers.
+type Severity int
 
-// Weights.
+// Severities.
 const (
-	Remark Weight = iota // few mind
-	Risk                 // some mind, or all will
-	Fatal                // all that check refuse
+	Notice  Severity = iota // few peers reject it
+	Warning                 // some peers reject it, or all will
+	Fatal                   // all peers that verify reject it
 )
 
-// Weight is how much a fault weighs.
-func (f Fault) Weight() Weight {
+// Severity returns the severity of a fault.
+func (f Fault) Severity() Severity {
 	switch f {
 	case NotClient:
-		return Remark
+		return Notice
 	case EndsSoon, Disorder, OldTLS:
-		return Risk
+		return Warning
 	}
 	return Fatal
 }
 
-// A Finding is a fault and the facts, in words that fit behind "it".
-type Finding struct {
+// An Issue is a fault and its description, a predicate without a subject.
+type Issue struct {
 	Fault Fault  `json:"fault"`
 	Text  string `json:"text"`
 }
 
-func (f Finding) fatal() bool { return f.Fault.Weight() == Fatal }
+func (f Issue) fatal() bool { return f.Fault.Severity() == Fatal }
 
-// maxChain bounds how many certificates of a chain are looked at.
+// maxChain bounds how many certificates of a chain are checked.
 const maxChain = 32
 
-// Judge says what is wrong with what was seen, the worst first. Nothing is well.
-func Judge(s Sight, e Expect) []Finding {
+// Check lists the issues of a result, the most severe first.
+func Check(s Result, e Expect) []Issue {
 	chain := s.Chain[:min(len(s.Chain), maxChain)]
 	leaf := chain[0]
-	list, strict := judgeDANE(chain, e)
+	list, strict := checkDANE(chain, e)
 	if !strict {
 		list = slices.Concat(names(leaf, e.Names, e.NoWildcard), dates(leaf, e.Now), trust(chain, e, e.Roots), usage(leaf))
 	}
 	list = slices.Concat(list, weakness(leaf))
 	if s.Version < tls.VersionTLS12 {
-		list = append(list, Finding{OldTLS, "is served with " + tls.VersionName(s.Version) + ", which most peers refuse"})
+		list = append(list, Issue{OldTLS, "is served with " + tls.VersionName(s.Version) + ", which most peers refuse"})
 	}
 	if e.Client && !serves(leaf, x509.ExtKeyUsageClientAuth) {
-		list = append(list, Finding{NotClient, "is not for clients: some servers refuse the connections that this one makes"})
+		list = append(list, Issue{NotClient, "is not for clients: some servers refuse the connections that this one makes"})
 	}
-	slices.SortStableFunc(list, func(a, b Finding) int { return int(b.Fault.Weight() - a.Fault.Weight()) })
+	slices.SortStableFunc(list, func(a, b Issue) int { return int(b.Fault.Severity() - a.Fault.Severity()) })
 	return list
 }
 
-// names finds out whether a certificate is for one of names.
-func names(leaf *x509.Certificate, names []string, noWildcard bool) []Finding {
+// names checks that a certificate is for one of names.
+func names(leaf *x509.Certificate, names []string, noWildcard bool) []Issue {
 	for _, name := range names {
 		if IsFor(leaf, name, noWildcard) {
 			return nil
@@ -124,10 +124,10 @@ func names(leaf *x509.Certificate, names []string, noWildcard bool) []Finding {
 		}
 		break
 	}
-	return []Finding{{WrongName, text}}
+	return []Issue{{WrongName, text}}
 }
 
-// IsFor tells whether a certificate is for a name or an IP address.
+// IsFor reports whether a certificate is for a name or an IP address.
 func IsFor(leaf *x509.Certificate, name string, noWildcard bool) bool {
 	if leaf.VerifyHostname(name) != nil {
 		return false
@@ -141,7 +141,7 @@ func IsFor(leaf *x509.Certificate, name string, noWildcard bool) bool {
 // maxListed is how many names of a certificate are listed.
 const maxListed = 4
 
-// ListNames lists what a certificate is for, in short and fit for a terminal.
+// ListNames lists the names of a certificate, shortened and printable.
 func ListNames(leaf *x509.Certificate) string {
 	list := slices.Clone(leaf.DNSNames)
 	for _, ip := range leaf.IPAddresses {
@@ -160,7 +160,7 @@ func ListNames(leaf *x509.Certificate) string {
 	return strings.Join(list, ", ") + more
 }
 
-// Subject names a certificate, in short and fit for a terminal.
+// Subject returns a short, printable name of a certificate.
 func Subject(c *x509.Certificate) string {
 	name := c.Subject.CommonName
 	if name == "" && len(c.Subject.Organization) > 0 {
@@ -172,32 +172,32 @@ func Subject(c *x509.Certificate) string {
 	return fmt.Sprintf("%q", textfmt.OneLine(name, 64))
 }
 
-// Issuer names who signed a certificate.
+// Issuer returns a short, printable name of a certificate's issuer.
 func Issuer(c *x509.Certificate) string {
 	return Subject(&x509.Certificate{Subject: c.Issuer})
 }
 
 // dates compares a certificate with the clock.
-func dates(leaf *x509.Certificate, now time.Time) []Finding {
+func dates(leaf *x509.Certificate, now time.Time) []Issue {
 	left := leaf.NotAfter.Sub(now)
 	switch {
 	case now.Before(leaf.NotBefore):
-		return []Finding{{TooEarly, "is not valid before " + day(leaf.NotBefore)}}
+		return []Issue{{TooEarly, "is not valid before " + day(leaf.NotBefore)}}
 	case left < 0:
-		return []Finding{{Expired, fmt.Sprintf("ended on %s, %s ago", day(leaf.NotAfter), Days(-left))}}
+		return []Issue{{Expired, fmt.Sprintf("ended on %s, %s ago", day(leaf.NotAfter), Days(-left))}}
 	case left < endsSoon(leaf.NotAfter.Sub(leaf.NotBefore)):
-		return []Finding{{EndsSoon, fmt.Sprintf("ends on %s, in %s: it should have been renewed", day(leaf.NotAfter), Days(left))}}
+		return []Issue{{EndsSoon, fmt.Sprintf("ends on %s, in %s: it should have been renewed", day(leaf.NotAfter), Days(left))}}
 	}
 	return nil
 }
 
-// endsSoon is when a certificate should long have been renewed. At the latest
-// that is when a sixth of its life is left.
+// endsSoon returns the remaining lifetime below which a certificate should have
+// been renewed, at most a sixth of its life.
 func endsSoon(life time.Duration) time.Duration { return min(life/6, 14*24*time.Hour) }
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
 
-// Days writes a span as people do.
+// Days formats a duration in days, hours or minutes.
 func Days(d time.Duration) string {
 	n, unit := int(d/(24*time.Hour)), "day"
 	switch {
@@ -213,18 +213,18 @@ func Days(d time.Duration) string {
 	return fmt.Sprintf("%d %s", n, unit)
 }
 
-// usage looks at what a certificate may be used for.
-func usage(leaf *x509.Certificate) []Finding {
+// usage checks the key usages of a certificate.
+func usage(leaf *x509.Certificate) []Issue {
 	if !serves(leaf, x509.ExtKeyUsageServerAuth) {
-		return []Finding{{WrongUsage, "is not for servers: its extended key usage lacks serverAuth"}}
+		return []Issue{{WrongUsage, "is not for servers: its extended key usage lacks serverAuth"}}
 	}
 	if leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
-		return []Finding{{WrongUsage, "may not sign handshakes: its key usage lacks digitalSignature"}}
+		return []Issue{{WrongUsage, "may not sign handshakes: its key usage lacks digitalSignature"}}
 	}
 	return nil
 }
 
-// serves tells whether a certificate may be used in a way.
+// serves reports whether a certificate has the extended key usage.
 func serves(leaf *x509.Certificate, how x509.ExtKeyUsage) bool {
 	if len(leaf.ExtKeyUsage) == 0 && len(leaf.UnknownExtKeyUsage) == 0 {
 		return true
@@ -233,9 +233,9 @@ func serves(leaf *x509.Certificate, how x509.ExtKeyUsage) bool {
 }
 
 // weakness looks at the key.
-func weakness(leaf *x509.Certificate) []Finding {
+func weakness(leaf *x509.Certificate) []Issue {
 	if key, ok := leaf.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < 2048 {
-		return []Finding{{WeakKey, fmt.Sprintf("has an RSA key of %d bits: 2048 are the least", key.N.BitLen())}}
+		return []Issue{{WeakKey, fmt.Sprintf("has an RSA key of %d bits: 2048 are the least", key.N.BitLen())}}
 	}
 	return nil
 }
