@@ -36,7 +36,7 @@ func needsOf(a discover.Answer) []nameNeed {
 	for _, n := range a.Needs() {
 		need := nameNeed{Name: n.Name, Enforcement: discover.Info}
 		for _, r := range n.For {
-			if lacks(r) || r.State == discover.Undetermined && r.Enforcement == discover.Info {
+			if r.Lacks() || r.State == discover.Undetermined && r.Enforcement == discover.Info {
 				continue
 			}
 			if stricter(r.Enforcement, need.Enforcement) {
@@ -271,6 +271,6 @@ func (p *paper) uses(n nameNeed) {
 		if u.Default {
 			strict = "default"
 		}
-		p.hang(fmt.Sprintf("    %-7s  ", strict), 13, placed(u.Endpoint)+" ("+strings.Join(u.Roles, ", ")+")")
+		p.hang(fmt.Sprintf("    %-7s  ", strict), 13, u.Endpoint.Full()+" ("+strings.Join(u.Roles, ", ")+")")
 	}
 }

@@ -79,7 +79,7 @@ func (p *paper) problems(a discover.Answer) {
 func (p *paper) service(domain string, rows []discover.Requirement) {
 	var said []string
 	for _, r := range rows {
-		if lacks(r) {
+		if r.Lacks() {
 			continue
 		}
 		p.row(domain, r)
@@ -104,7 +104,7 @@ func (p *paper) missing(domain string, rows []discover.Requirement) {
 	same := map[reason][]discover.Requirement{}
 	var order []reason
 	for _, r := range rows {
-		if !lacks(r) {
+		if !r.Lacks() {
 			continue
 		}
 		k := reason{r.State, whyShort(r)}
@@ -134,12 +134,6 @@ var stateWords = map[discover.State]string{
 // unknown stands where nothing is known, so that it is seen.
 const unknown = "UNKNOWN"
 
-// lacks tells whether there is nothing to look at for a row: no endpoint, or
-// one that nobody minds the absence of.
-func lacks(r discover.Requirement) bool {
-	return r.Endpoint.Host == "" || r.State == discover.Absent && r.Enforcement == discover.Info || r.State == discover.Disabled
-}
-
 // roleIn is the role of a row, with the component it is about.
 func roleIn(domain string, r discover.Requirement) string {
 	if r.Identity == domain {
@@ -167,15 +161,6 @@ func whyShort(r discover.Requirement) string {
 	return r.Why
 }
 
-// placed writes an endpoint with its protocol, which is left out elsewhere when
-// it is TLS and nothing else.
-func placed(e discover.Place) string {
-	if e.Proto == "" || e.Proto == "tls" {
-		return "tls:" + strings.TrimPrefix(e.String(), "tls:")
-	}
-	return e.String()
-}
-
 // row writes the endpoint of a row, the name that has to be there, and for whom.
 func (p *paper) row(domain string, r discover.Requirement) {
 	needs := "any name will do"
@@ -192,7 +177,7 @@ func (p *paper) row(domain string, r discover.Requirement) {
 	if r.Default {
 		strict, who = "default", who+", "+strict
 	}
-	p.hang(fmt.Sprintf("  %-8s  ", strict), 12, placed(r.Endpoint)+" "+needs)
+	p.hang(fmt.Sprintf("  %-8s  ", strict), 12, r.Endpoint.Full()+" "+needs)
 	p.line(12, "%s; %s", who, shown(r))
 	if r.Default {
 		p.line(12, "no record names it: peers try it, should there be such a server")

@@ -94,7 +94,7 @@ func (p *paper) plan(plan discover.Plan) {
 	p.blank()
 	p.line(0, "what the move changes")
 	for _, c := range plan.Changes {
-		if !lacks(c.Row) || c.Kind == "gone" && c.Row.Endpoint.Host != "" {
+		if !c.Row.Lacks() || c.Kind == "gone" && c.Row.Endpoint.Host != "" {
 			p.change(c)
 		}
 	}
@@ -111,7 +111,7 @@ func (p *paper) change(c discover.Change) {
 		strict = "was " + string(c.Was)
 	}
 	p.hang(fmt.Sprintf("  %-8s  ", c.Kind), 12, fmt.Sprintf("%s at %s: %s (%s, %s)",
-		strings.Join(c.Row.Accept, " or "), placed(c.Row.Endpoint), strict, c.Row.Role, c.Row.CheckedBy))
+		strings.Join(c.Row.Accept, " or "), c.Row.Endpoint.Full(), strict, c.Row.Role, c.Row.CheckedBy))
 	if c.Row.When != "" && c.Kind != "gone" {
 		p.line(12, "only when %s", c.Row.When)
 	}

@@ -2,42 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"sync"
 	"time"
 
-	"keypaird/cmd/keypaird/config"
-	"keypaird/cmd/keypaird/engine"
-	"keypaird/renew"
 	"keypaird/renew/status"
 )
-
-// checkBought reads the files of bought certificates. With all, it also says
-// which are right.
-func checkBought(cfg *config.Config, all bool) []Finding {
-	var found []Finding
-	for _, t := range cfg.Targets() {
-		x := engine.ExternalOf(t)
-		if x == nil {
-			continue
-		}
-		p, _, err := x.Read(time.Now())
-		switch {
-		case err != nil:
-			found = append(found, finding(engine.TypeExternal, t.Name, "", err))
-		case p.Alone():
-			found = append(found, Finding{
-				Check: engine.TypeExternal, Subject: t.Name, Result: Warning, Detail: x.Chain + " holds the certificate alone: clients that do not know its issuer refuse it",
-				Remedy: "add the intermediate certificates, which its seller provides, after it",
-			})
-		case all:
-			detail := fmt.Sprintf("for %s, valid until %s", strings.Join(renew.Names(p.Leaf), " "), p.Leaf.NotAfter.UTC().Format(time.RFC3339))
-			found = append(found, finding(engine.TypeExternal, t.Name, detail, nil))
-		}
-	}
-	return found
-}
 
 // watchEvery is how often the daemon looks at the files of bought certificates.
 // They are taken when they were left alone for that long.

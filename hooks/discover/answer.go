@@ -3,6 +3,7 @@ package discover
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"keypaird/hooks/discover/records"
@@ -57,6 +58,14 @@ func (p Place) String() string {
 		return ""
 	}
 	return probe.Endpoint(p).String()
+}
+
+// Full is String with the protocol in any case.
+func (p Place) Full() string {
+	if p.Proto == "" || p.Proto == "tls" {
+		return "tls:" + strings.TrimPrefix(p.String(), "tls:")
+	}
+	return p.String()
 }
 
 // MarshalText is String.
@@ -123,6 +132,11 @@ func rank(s Strictness) int {
 
 // Target is the row's endpoint as probe dials it.
 func (r Requirement) Target() probe.Endpoint { return probe.Endpoint(r.Endpoint) }
+
+// Lacks reports whether no endpoint is to be looked at: none is known, or missed.
+func (r Requirement) Lacks() bool {
+	return r.Endpoint.Host == "" || r.State == Absent && r.Enforcement == Info || r.State == Disabled
+}
 
 // same tells whether two rows ask the same of an endpoint.
 func (r Requirement) same(o Requirement) bool {

@@ -1,8 +1,10 @@
-package main
+package preflight
 
-import "keypaird/cmd/keypaird/config"
+import (
+	"testing"
 
-import "testing"
+	"keypaird/cmd/keypaird/config"
+)
 
 // Only what other machines can get to is warned of.
 func TestPageForOthers(t *testing.T) {

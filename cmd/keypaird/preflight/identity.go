@@ -1,4 +1,4 @@
-package main
+package preflight
 
 import (
 	"context"
@@ -183,7 +183,7 @@ func (c *identityCheck) lacking(domain string, a discover.Answer) []Finding {
 	var found []Finding
 	var said []string
 	for _, r := range a.Requirements {
-		if lacks(r) || r.State == discover.Undetermined || r.Enforcement == discover.Info || len(r.Accept) == 0 {
+		if r.Lacks() || r.State == discover.Undetermined || r.Enforcement == discover.Info || len(r.Accept) == 0 {
 			continue
 		}
 		name := r.Accept[0]
@@ -194,7 +194,7 @@ func (c *identityCheck) lacking(domain string, a discover.Answer) []Finding {
 		said = append(said, name)
 		f := Finding{
 			Check: "identity", Subject: domain, Result: Warning,
-			Detail: fmt.Sprintf("no target has %s, which is needed at %s (%s, %s: %s)", strings.Join(r.Accept, " or "), placed(r.Endpoint), r.Role, r.CheckedBy, r.Enforcement),
+			Detail: fmt.Sprintf("no target has %s, which is needed at %s (%s, %s: %s)", strings.Join(r.Accept, " or "), r.Endpoint.Full(), r.Role, r.CheckedBy, r.Enforcement),
 			Remedy: fmt.Sprintf("add a target: [cert.%q] with http-01 = [%q]", name, name),
 		}
 		switch {
@@ -232,4 +232,17 @@ func (c *identityCheck) names(t config.Target) []string {
 		names = append(names, p.Name)
 	}
 	return names
+}
+
+// below reports whether a name is a domain or below it.
+func below(name, domain string) bool {
+	return name == domain || strings.HasSuffix(name, "."+domain)
+}
+
+func list(addrs []netip.Addr) string {
+	texts := make([]string, len(addrs))
+	for i, a := range addrs {
+		texts[i] = a.String()
+	}
+	return strings.Join(texts, ", ")
 }

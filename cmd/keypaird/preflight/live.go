@@ -1,4 +1,4 @@
-package main
+package preflight
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"keypaird/acme"
@@ -34,6 +33,14 @@ type liveCheck struct {
 	accounts map[string]string    // account URLs, likewise
 }
 
+// Live tries everything that issuing needs with the parts of an engine, whose
+// lock the caller holds. It orders nothing.
+func Live(ctx context.Context, w *engine.Engine, cas map[string]*acme.Client) []Finding {
+	cfg := w.Config
+	found := slices.Concat(checkPage(cfg), checkNotify(cfg), checkBought(cfg, true), checkLost(w), checkStored(w), checkLive(ctx, w, cas))
+	return append(found, checkIdentities(ctx, w, found)...)
+}
+
 // checkLive runs every check, those of one kind side by side.
 func checkLive(ctx context.Context, w *engine.Engine, cas map[string]*acme.Client) []Finding {
 	c := &liveCheck{w: w, cas: cas, infos: map[string]acme.Info{}, accounts: map[string]string{}}
@@ -55,30 +62,6 @@ func checkLive(ctx context.Context, w *engine.Engine, cas map[string]*acme.Clien
 		}
 	}
 	return found
-}
-
-// sideBySide runs tasks, a few at a time, and returns their findings in order.
-func sideBySide(tasks []func() []Finding) []Finding {
-	results := make([][]Finding, len(tasks))
-	slots := make(chan struct{}, 16)
-	var wg sync.WaitGroup
-	for i, task := range tasks {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			results[i] = task()
-		})
-	}
-	wg.Wait()
-	return slices.Concat(results...)
-}
-
-// finding makes a Finding of how a check ended.
-func finding(check, subject, detail string, err error) Finding {
-	if err == nil {
-		return Finding{Check: check, Subject: subject, Result: Good, Detail: detail}
-	}
-	return Finding{Check: check, Subject: subject, Result: Failed, Detail: err.Error(), Remedy: renew.Remedy(err)}
 }
 
 // authorities asks each CA what it is, and opens the account with it: CAA and

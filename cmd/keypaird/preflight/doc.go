@@ -1,0 +1,2 @@
+// Package preflight tries everything that issuing needs, and orders nothing.
+package preflight
