@@ -154,15 +154,7 @@ func choose(w *engine.Engine, names []string) ([]renew.Target, error) {
 		}
 		wanted[name] = true
 	}
-	return targets(w.Current(wanted)), known(w, names)
-}
-
-func targets(subjects []status.Subject) []renew.Target {
-	list := make([]renew.Target, len(subjects))
-	for i, s := range subjects {
-		list[i] = s.Target
-	}
-	return list
+	return engine.TargetsOf(w.Current(wanted)), known(w, names)
 }
 
 // normalNames takes names as the configuration does: in any case, with a dot.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,12 +12,11 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"keypaird/acme/acmetest"
+	"keypaird/cmd/keypaird/daemon"
 	"keypaird/renew/status"
 )
 
@@ -91,7 +89,7 @@ func TestDaemonLeavesNothing(t *testing.T) {
 	out, signals, ended := new(journal), make(chan os.Signal), make(chan error, 1)
 	a := &app{env: os.Getenv, stdout: io.Discard, stderr: out, config: w.vars["KEYPAIRD_CONFIG"], metrics: status.NewMetrics("test")}
 	go func() {
-		ended <- newKeeper(a, slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))).run(ctx, signals)
+		ended <- daemon.New(a.daemonOptions(slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})))).Run(ctx, signals)
 	}()
 	out.says(t, 1, "msg=looked targets=1 failing=0")
 	askPage(t, "http://"+w.vars["PAGE"])
@@ -111,43 +109,6 @@ func TestDaemonLeavesNothing(t *testing.T) {
 	goleak.VerifyNone(t, current)
 	if after, err := os.ReadDir("/proc/self/fd"); err == nil && len(after) > len(before) {
 		t.Errorf("%d open files before, %d after", len(before), len(after))
-	}
-}
-
-// What a reload offers comes first: no pass is begun with what a daemon was told
-// to forget while it waited for its turn.
-func TestOfferComesFirst(t *testing.T) {
-	dir := t.TempDir()
-	config := filepath.Join(dir, "keypaird.toml")
-	write := func(target string) {
-		text := fmt.Sprintf("state = %q\nsign_with = [\"down\"]\n[ca.down]\ndirectory = \"https://127.0.0.1:1/\"\n[http-01]\nwebroot = %q\n[cert.%s]\nhttp-01 = [\"%[3]s.example.org\"]\n",
-			filepath.Join(dir, "state"), dir, target)
-		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	out := new(journal)
-	k := newKeeper(&app{env: os.Getenv, stdout: io.Discard, stderr: out, config: config, metrics: status.NewMetrics("test")}, slog.New(slog.NewTextHandler(out, nil)))
-	write("old")
-	first, err := k.read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	k.take(first)
-	defer k.end()
-	write("new")
-	k.reload(t.Context()) // no pass runs that could yield
-	if r, yielded := k.turn(t.Context(), nil); yielded || len(r.Errs) > 0 || strings.Contains(out.String(), "decided") {
-		t.Errorf("a pass was made: %v, %v\n%s", r.Errs, yielded, out)
-	}
-	select {
-	case <-k.wanted:
-	default:
-		t.Error("nobody wants the pass that was not made")
-	}
-	k.look(t.Context(), nil)
-	if text := out.String(); strings.Contains(text, "cert=old") || !strings.Contains(text, "msg=decided cert=new") {
-		t.Errorf("after that:\n%s", text)
 	}
 }
 
@@ -180,79 +141,4 @@ func childBeside(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.Remove(link) })
-}
-
-// The manager hears that all is well as often as it wants, and no more when the
-// loop does not go round.
-func TestWatchdog(t *testing.T) {
-	for _, interval := range []time.Duration{3 * time.Second, 30 * time.Second, 10 * time.Minute} {
-		synctest.Test(t, func(t *testing.T) {
-			m := newServiceManager(slog.New(slog.DiscardHandler))
-			last, heard := time.Now(), 0
-			m.send = func(text string) error {
-				if text != "WATCHDOG=1\n" || time.Since(last) > interval/2 {
-					t.Errorf("%q after %v", text, time.Since(last))
-				}
-				heard, last = heard+1, time.Now()
-				return nil
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-			defer cancel()
-			var work sync.WaitGroup
-			work.Go(func() { m.watchdog(ctx, interval) })
-			work.Go(func() { // the loop, for half an hour
-				ticker := time.NewTicker(30 * time.Second)
-				defer ticker.Stop()
-				for range 60 {
-					<-ticker.C
-					m.alive()
-				}
-			})
-			began := time.Now()
-			work.Wait()
-			if stopped := last.Sub(began); stopped < 30*time.Minute || stopped > 33*time.Minute {
-				t.Errorf("every %v: the last was heard after %v, want half an hour", interval, stopped)
-			}
-		})
-	}
-}
-
-// What is told the manager is one line each, and not endless.
-func TestTold(t *testing.T) {
-	m := newServiceManager(slog.New(slog.DiscardHandler))
-	var got string
-	m.send = func(text string) error { got = text; return errors.New("nobody there") }
-	m.ready("a\nWATCHDOG=1 " + strings.Repeat("x", 5000))
-	if lines := strings.Count(got, "\n"); lines != 2 || len(got) > 1100 || strings.Contains(got, "\nWATCHDOG") {
-		t.Errorf("told %q", got)
-	}
-}
-
-// The journal notes the time itself.
-func TestJournaled(t *testing.T) {
-	f, err := os.Create(filepath.Join(t.TempDir(), "journal"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	st := info.Sys().(*syscall.Stat_t)
-	ours := fmt.Sprintf("%d:%d", st.Dev, st.Ino)
-	for _, tt := range []struct {
-		name, stream string
-		out          io.Writer
-		want         bool
-	}{
-		{"the journal", ours, f, true},
-		{"no journal", "", f, false},
-		{"of another process", "1:2", f, false},
-		{"something else", ours, io.Discard, false},
-	} {
-		if got := journaled(tt.out, tt.stream); got != tt.want {
-			t.Errorf("%s: %v", tt.name, got)
-		}
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/daemon"
 	"keypaird/renew/status"
 )
 
@@ -37,7 +38,7 @@ func (a *app) status(_ context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	doc.Daemon = daemonOf(cfg.State)
+	doc.Daemon = daemon.StateOf(cfg.State)
 	if *asJSON {
 		return a.printJSON(doc)
 	}

@@ -259,3 +259,12 @@ func (e *Engine) Pass(mood renew.Mood) *renew.Pass {
 		Store: e.Store, Obtainer: e, Deployer: e, Limiter: e, Advisor: e, Resolver: e, Parallel: e.Config.Parallel, Mood: mood, Window: e.opens(), Log: e.options.Log,
 	}
 }
+
+// TargetsOf returns the targets of subjects.
+func TargetsOf(subjects []status.Subject) []renew.Target {
+	list := make([]renew.Target, len(subjects))
+	for i, s := range subjects {
+		list[i] = s.Target
+	}
+	return list
+}

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"os"
@@ -8,6 +8,7 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/status"
+	"keypaird/renew/testutil"
 )
 
 // Files that have changed are told of once, when nobody has written there since
@@ -17,7 +18,8 @@ func TestWatch(t *testing.T) {
 	write := func(name, text string) {
 		t.Helper()
 		// A new file each time: two writes to one may come in the same instant.
-		try(t, os.WriteFile(filepath.Join(dir, "new"), []byte(text), 0o600), os.Rename(filepath.Join(dir, "new"), filepath.Join(dir, name)))
+		testutil.Must(t, os.WriteFile(filepath.Join(dir, "new"), []byte(text), 0o600))
+		testutil.Must(t, os.Rename(filepath.Join(dir, "new"), filepath.Join(dir, name)))
 	}
 	subjects := []status.Subject{{Target: renew.Target{Name: "ordered"}}}
 	for _, name := range []string{"a", "b"} {
@@ -40,7 +42,7 @@ func TestWatch(t *testing.T) {
 		{"told already", func() {}, false},
 		{"two targets changed", func() { write("a.pem", "333"); write("b.pem", "1") }, false},
 		{"at rest again", func() {}, true},
-		{"removed", func() { try(t, os.Remove(filepath.Join(dir, "b.pem"))) }, false},
+		{"removed", func() { testutil.Must(t, os.Remove(filepath.Join(dir, "b.pem"))) }, false},
 		{"still removed", func() {}, true},
 		{"told that", func() {}, false},
 	} {

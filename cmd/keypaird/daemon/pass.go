@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
 	"keypaird/renew/durable"
 	"keypaird/renew/notify"
@@ -26,7 +27,7 @@ const (
 var errLate = errors.New("the last pass did not end in time; what it was at is put right by the next run")
 
 // look is one look at the targets that are due, at all if due is nil.
-func (k *keeper) look(ctx context.Context, due map[string]bool) map[string]time.Time {
+func (k *Daemon) look(ctx context.Context, due map[string]bool) map[string]time.Time {
 	next := map[string]time.Time{}
 	for {
 		k.adopt(ctx)
@@ -42,7 +43,7 @@ func (k *keeper) look(ctx context.Context, due map[string]bool) map[string]time.
 
 // turn makes one pass, if nobody else works on the state meanwhile. It reports
 // whether a command was let through and the pass is to be made again.
-func (k *keeper) turn(ctx context.Context, due map[string]bool) (r renew.Report, yielded bool) {
+func (k *Daemon) turn(ctx context.Context, due map[string]bool) (r renew.Report, yielded bool) {
 	lock, err := k.acquire(ctx)
 	if err != nil {
 		return k.hindered(ctx, err, due), false
@@ -73,7 +74,7 @@ func (k *keeper) turn(ctx context.Context, due map[string]bool) (r renew.Report,
 	var heed sync.WaitGroup
 	heed.Go(func() { yielded = wantedBefore(heeding, lock, yield) })
 	began := time.Now()
-	r = k.pass.Run(ctx, targets(k.parts.Current(due)))
+	r = k.pass.Run(ctx, engine.TargetsOf(k.parts.Current(due)))
 	if k.notifier.Sender != nil && ctx.Err() == nil {
 		k.notifier.Notify(ctx, &r)
 	}
@@ -82,7 +83,7 @@ func (k *keeper) turn(ctx context.Context, due map[string]bool) (r renew.Report,
 	if n := len(r.Errs); ctx.Err() != nil || n > 0 && errors.Is(r.Errs[n-1], renew.ErrYield) {
 		k.parts.CloseAccounts(ctx)
 	} else {
-		k.app.metrics.Passed(time.Since(began), n)
+		k.o.Metrics.Passed(time.Since(began), n)
 	}
 	return r, yielded
 }
@@ -106,14 +107,14 @@ func wantedBefore(ctx context.Context, lock *durable.Lock, yield func()) bool {
 }
 
 // offers reports whether there is something to be taken over first.
-func (k *keeper) offers() bool {
+func (k *Daemon) offers() bool {
 	k.changing.Lock()
 	defer k.changing.Unlock()
 	return k.offered != nil
 }
 
 // hindered notes that the pass failed, and has it tried again.
-func (k *keeper) hindered(ctx context.Context, err error, due map[string]bool) renew.Report {
+func (k *Daemon) hindered(ctx context.Context, err error, due map[string]bool) renew.Report {
 	if ctx.Err() != nil {
 		return renew.Report{}
 	}
@@ -126,7 +127,7 @@ func (k *keeper) hindered(ctx context.Context, err error, due map[string]bool) r
 	if k.tries >= hopeless || errors.As(err, &stuck) {
 		if k.notifier.Sender != nil {
 			k.notifier.Yield = nil // of the last pass
-			k.notifier.PassFailed(ctx, targets(k.parts.Subjects), err)
+			k.notifier.PassFailed(ctx, engine.TargetsOf(k.parts.Subjects), err)
 		}
 	}
 	r := renew.Report{Next: map[string]time.Time{}}
@@ -147,7 +148,7 @@ type outlook struct {
 }
 
 // seen takes in what a pass has seen.
-func (k *keeper) seen(r renew.Report, due map[string]bool) {
+func (k *Daemon) seen(r renew.Report, due map[string]bool) {
 	suspects := maps.Clone(due)
 	if suspects == nil {
 		suspects = map[string]bool{}
@@ -196,7 +197,7 @@ func (k *keeper) seen(r renew.Report, due map[string]bool) {
 
 // suspect looks which targets fail: of all when it is called first, then of
 // those that are suspects or failed before.
-func (k *keeper) suspect(names map[string]bool) {
+func (k *Daemon) suspect(names map[string]bool) {
 	failing := k.outlook.failing
 	which := maps.Clone(failing)
 	maps.Copy(which, names)
@@ -209,7 +210,7 @@ func (k *keeper) suspect(names map[string]bool) {
 	maps.DeleteFunc(failing, func(name string, fails bool) bool { return !fails || k.parts.Targets[name].Name == "" })
 }
 
-func (k *keeper) fails(s status.Subject) bool {
+func (k *Daemon) fails(s status.Subject) bool {
 	state, err := k.records.LoadState(k.parts.Store, s.Name)
 	if err != nil {
 		return true
@@ -219,7 +220,7 @@ func (k *keeper) fails(s status.Subject) bool {
 }
 
 // sentence says how the daemon stands.
-func (k *keeper) sentence(next time.Time) string {
+func (k *Daemon) sentence(next time.Time) string {
 	text := certificates(len(k.parts.Subjects)) + ", next look at " + next.UTC().Format(time.RFC3339)
 	if n := len(k.outlook.failing); n > 0 {
 		text += fmt.Sprintf("; %d failing", n)
@@ -233,7 +234,7 @@ func (k *keeper) sentence(next time.Time) string {
 		if !known {
 			continue
 		}
-		k.app.metrics.Clock(name, ahead)
+		k.o.Metrics.Clock(name, ahead)
 		switch ahead = ahead.Round(time.Second); {
 		case ahead > apart:
 			text += fmt.Sprintf("; our clock is %v behind that of %s", ahead, name)
@@ -246,7 +247,7 @@ func (k *keeper) sentence(next time.Time) string {
 
 // note is a sentence for the service manager, with what is wrong with the
 // configuration on disk. "" stands for the last sentence.
-func (k *keeper) note(sentence string) string {
+func (k *Daemon) note(sentence string) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if sentence != "" {

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -63,7 +63,7 @@ func (p *page) serve(h http.Handler) {
 }
 
 // showLate shows the status where that could not be done so far.
-func (k *keeper) showLate(ctx context.Context) {
+func (k *Daemon) showLate(ctx context.Context) {
 	k.changing.Lock()
 	defer k.changing.Unlock()
 	if k.unshown == nil || k.offered != nil {
@@ -94,12 +94,12 @@ func (p *page) close() {
 }
 
 // show is what a page shows.
-func (k *keeper) show(addr string) http.Handler {
+func (k *Daemon) show(addr string) http.Handler {
 	machine, _ := os.Hostname()
-	return &status.Server{Collect: k.collect, Metrics: k.app.metrics, Log: k.log, Listen: addr, Machine: machine}
+	return &status.Server{Collect: k.collect, Metrics: k.o.Metrics, Log: k.log, Listen: addr, Machine: machine}
 }
 
-func (k *keeper) collect() (status.Document, error) {
+func (k *Daemon) collect() (status.Document, error) {
 	k.inUse.RLock()
 	defer k.inUse.RUnlock()
 	doc, err := status.CollectWith(k.records.LoadState, k.parts.Store, k.parts.Current(nil), time.Now())

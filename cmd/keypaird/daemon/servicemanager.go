@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -76,16 +76,8 @@ func (m *serviceManager) watchdog(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// daemonLogger logs with the time, unless the journal reads us and notes it.
-func (a *app) daemonLogger(level slog.Level) *slog.Logger {
-	if journaled(a.stderr, a.env("JOURNAL_STREAM")) {
-		return a.logger(level)
-	}
-	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
-}
-
-// journaled reports whether w is what $JOURNAL_STREAM says (systemd.exec(5)).
-func journaled(w io.Writer, stream string) bool {
+// Journaled reports whether w is what $JOURNAL_STREAM says (systemd.exec(5)).
+func Journaled(w io.Writer, stream string) bool {
 	file, ok := w.(*os.File)
 	if !ok || stream == "" {
 		return false

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -36,8 +36,8 @@ func (o *offer) drop(keep *page) {
 
 // read reads the configuration and makes the parts. Nothing is in use yet; what
 // shows the status goes on where it is to be shown at the same address.
-func (k *keeper) read(ctx context.Context) (*offer, error) {
-	cfg, err := k.app.load()
+func (k *Daemon) read(ctx context.Context) (*offer, error) {
+	cfg, err := k.o.Load()
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (k *keeper) read(ctx context.Context) (*offer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schedule: %w", err)
 	}
-	parts, err := k.app.engine(cfg, k.log)
+	parts, err := k.o.Engine(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -79,14 +79,14 @@ func (k *keeper) read(ctx context.Context) (*offer, error) {
 // later reports whether a page that cannot be shown now comes later: nobody who
 // holds its place keeps the daemon from starting, or from reading what else has
 // changed. A socket that we are to be given does not come any more.
-func (k *keeper) later(cfg *config.Config, err error) bool {
+func (k *Daemon) later(cfg *config.Config, err error) bool {
 	var none *http01.NoSocketError
 	first := k.parts == nil
 	return !errors.As(err, &none) && (first || k.page == nil && k.parts.Config.Status.Listen == cfg.Status.Listen)
 }
 
 // ownPort has err say so if it is the present page that is in the way.
-func (k *keeper) ownPort(err error) error {
+func (k *Daemon) ownPort(err error) error {
 	var failed *PageError
 	if k.page == nil || !errors.As(err, &failed) || !errors.Is(err, syscall.EADDRINUSE) {
 		return err
@@ -97,7 +97,7 @@ func (k *keeper) ownPort(err error) error {
 	return err
 }
 
-func (k *keeper) pageOffered() *page {
+func (k *Daemon) pageOffered() *page {
 	if k.offered == nil {
 		return nil
 	}
@@ -106,7 +106,7 @@ func (k *keeper) pageOffered() *page {
 
 // reload reads the configuration again and offers what it says. If it is wrong,
 // all stays as it is.
-func (k *keeper) reload(ctx context.Context) {
+func (k *Daemon) reload(ctx context.Context) {
 	k.manager.reloading()
 	k.log.Info("reading the configuration")
 	k.changing.Lock()
@@ -133,7 +133,7 @@ func (k *keeper) reload(ctx context.Context) {
 }
 
 // refuse says what is wrong with a configuration that is not taken over.
-func (k *keeper) refuse(err error) {
+func (k *Daemon) refuse(err error) {
 	var mistakes config.Mistakes
 	n := 1
 	if errors.As(err, &mistakes) {
@@ -149,11 +149,11 @@ func (k *keeper) refuse(err error) {
 	defer k.mu.Unlock()
 	k.refused = fmt.Sprintf("the configuration on disk is not in use: %v", err)
 	k.refusal = refusal(k.refusal, err)
-	k.app.metrics.Configured(false)
+	k.o.Metrics.Configured(false)
 }
 
 // adopt takes over what a reload offers.
-func (k *keeper) adopt(ctx context.Context) {
+func (k *Daemon) adopt(ctx context.Context) {
 	k.changing.Lock()
 	defer k.changing.Unlock()
 	if k.offered == nil {
@@ -166,7 +166,7 @@ func (k *keeper) adopt(ctx context.Context) {
 	old.drop(k.page)
 	k.mu.Lock()
 	k.refused, k.refusal = "", nil
-	k.app.metrics.Configured(true)
+	k.o.Metrics.Configured(true)
 	k.mu.Unlock()
 	k.outlook.told = false
 	n := len(k.parts.Subjects)
@@ -175,7 +175,7 @@ func (k *keeper) adopt(ctx context.Context) {
 }
 
 // take puts what was made of a configuration to use.
-func (k *keeper) take(o *offer) {
+func (k *Daemon) take(o *offer) {
 	k.inUse.Lock()
 	k.offer = *o
 	k.inUse.Unlock()
@@ -189,11 +189,11 @@ func (k *keeper) take(o *offer) {
 	p := &k.pass
 	p.Store, p.Obtainer, p.Deployer, p.Advisor, p.Resolver, p.Log = fresh.Store, fresh.Obtainer, fresh.Deployer, fresh.Advisor, fresh.Resolver, fresh.Log
 	p.Parallel, p.Mood, p.Window = fresh.Parallel, fresh.Mood, fresh.Window
-	p.Observer, p.Records = k.app.metrics, &k.records
+	p.Observer, p.Records = k.o.Metrics, &k.records
 	n := &k.notifier
 	n.Sender, n.Store, n.Records, n.Log = nil, o.parts.Store, &k.records, k.log
 	if len(o.parts.Config.Notify.Command) > 0 {
-		n.Sender = countingSender{o.parts, k.app.metrics}
+		n.Sender = countingSender{o.parts, k.o.Metrics}
 	}
 }
 

@@ -1,10 +1,9 @@
-package main
+package daemon
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,13 +16,12 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/durable"
-	"keypaird/renew/status"
 )
 
 // An idler is a daemon whose loop does not run. It has one target, whose CA cannot
 // be reached, and writes what a person is told to the file told.
 type idler struct {
-	*keeper
+	*Daemon
 	out         *journal
 	dir, config string
 }
@@ -33,8 +31,7 @@ func newIdler(t *testing.T, page string) *idler {
 	dir := t.TempDir()
 	d := &idler{out: new(journal), dir: dir, config: filepath.Join(dir, "keypaird.toml")}
 	d.write(t, page)
-	a := &app{env: os.Getenv, stdout: io.Discard, stderr: d.out, config: d.config, metrics: status.NewMetrics("test")}
-	d.keeper = newKeeper(a, slog.New(slog.NewTextHandler(d.out, nil)))
+	d.Daemon = newDaemon(d.config, slog.New(slog.NewTextHandler(d.out, nil)))
 	first, err := d.read(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -1,9 +1,8 @@
-package main
+package daemon
 
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,18 +14,18 @@ import (
 	"keypaird/renew/status"
 )
 
-// quietKeeper is a daemon that has read a configuration and makes no passes. Its
+// quietDaemon is a daemon that has read a configuration and makes no passes. Its
 // target "mail" has one deployment and no certificate.
-func quietKeeper(t *testing.T) *keeper {
+func quietDaemon(t *testing.T) *Daemon {
 	t.Helper()
 	dir := t.TempDir()
-	config := filepath.Join(dir, "keypaird.toml")
+	file := filepath.Join(dir, "keypaird.toml")
 	text := fmt.Sprintf("state = %q\nsign_with = [\"down\"]\n[ca.down]\ndirectory = \"https://127.0.0.1:1/\"\n[http-01]\nwebroot = %q\n"+
 		"[cert.mail]\nhttp-01 = [\"mail.example.org\"]\ndeploy = [\"proxy\"]\n[deploy.proxy]\nreload = [\"true\"]\n", filepath.Join(dir, "state"), dir)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k := newKeeper(&app{env: os.Getenv, stdout: io.Discard, stderr: io.Discard, config: config, metrics: status.NewMetrics("test")}, slog.New(slog.DiscardHandler))
+	k := newDaemon(file, slog.New(slog.DiscardHandler))
 	first, err := k.read(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +38,7 @@ func quietKeeper(t *testing.T) *keeper {
 // What once failed of a deployment that was done since, as the configuration says,
 // is history: the daemon does not count it.
 func TestHistoryIsNotFailing(t *testing.T) {
-	k := quietKeeper(t)
+	k := quietDaemon(t)
 	for _, tt := range []struct {
 		name, manner string
 		want         int
@@ -67,7 +66,7 @@ func TestHistoryIsNotFailing(t *testing.T) {
 // A refusal is shown from the first on until a configuration is taken over, and
 // does not tell everybody what is in the file.
 func TestRefusalIsKept(t *testing.T) {
-	k := quietKeeper(t)
+	k := quietDaemon(t)
 	refused := func() *status.Refusal {
 		doc, err := k.collect()
 		if err != nil {
@@ -106,13 +105,13 @@ func TestDaemonOf(t *testing.T) {
 		{"killed", "process 2000000000 since 2026-11-23T20:17:00Z\n", status.Daemon{State: status.Killed, Process: 2000000000, Since: since}},
 		{"stopped", "", status.Daemon{State: status.Stopped}},
 	} {
-		if got := daemonOf(dir); tt.name == "killed" && *got != (status.Daemon{State: status.Never}) {
+		if got := StateOf(dir); tt.name == "killed" && *got != (status.Daemon{State: status.Never}) {
 			t.Errorf("before all: %+v", got)
 		}
 		if err := os.WriteFile(filepath.Join(dir, "daemon"), []byte(tt.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := daemonOf(dir); got == nil || *got != tt.want {
+		if got := StateOf(dir); got == nil || *got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
 		}
 	}
@@ -122,7 +121,7 @@ func TestDaemonOf(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "daemon"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if got := daemonOf(dir); got != nil {
+	if got := StateOf(dir); got != nil {
 		t.Errorf("what cannot be read: %+v, want that nothing is known", got)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -44,7 +44,7 @@ func (v *watch) settled(subjects []status.Subject) bool {
 
 // watchFiles has all targets looked at when the files of a bought certificate
 // have changed, until ctx ends.
-func (k *keeper) watchFiles(ctx context.Context, every time.Duration) {
+func (k *Daemon) watchFiles(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {

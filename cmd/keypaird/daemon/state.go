@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"errors"
@@ -12,9 +12,9 @@ import (
 	"keypaird/renew/status"
 )
 
-// daemonOf tells how it stands with the daemon of a state directory; nil: that
+// StateOf tells how it stands with the daemon of a state directory; nil: that
 // cannot be seen.
-func daemonOf(state string) *status.Daemon {
+func StateOf(state string) *status.Daemon {
 	h, err := durable.ReadHolder(filepath.Join(state, "daemon"))
 	d := &status.Daemon{State: status.Stopped, Process: h.Process, Since: h.Since}
 	switch {
@@ -43,4 +43,11 @@ func refusal(before *status.Refusal, err error) *status.Refusal {
 		r.Since = before.Since
 	}
 	return r
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
 }

@@ -1,6 +1,6 @@
 //go:build !netbsd
 
-package main
+package daemon
 
 import (
 	"time"

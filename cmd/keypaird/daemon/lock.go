@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 const longWait = time.Hour
 
 // acquire waits for its turn, but not for ever.
-func (k *keeper) acquire(ctx context.Context) (*durable.Lock, error) {
+func (k *Daemon) acquire(ctx context.Context) (*durable.Lock, error) {
 	waiting, cancel := context.WithTimeout(ctx, longWait)
 	defer cancel()
 	lock, err := durable.AcquireLast(waiting, k.parts.LockPath(), func(holder string) {
@@ -30,7 +30,7 @@ func (k *keeper) acquire(ctx context.Context) (*durable.Lock, error) {
 
 // follow has the daemon work on what is at the path of the state directory, if
 // that was exchanged: what is held open is in no backup, and served by nobody.
-func (k *keeper) follow(ctx context.Context) error {
+func (k *Daemon) follow(ctx context.Context) error {
 	moved, err := k.parts.Store.Moved()
 	if err != nil {
 		return &ExchangedError{k.parts.Config.State, err}

@@ -1,0 +1,161 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
+	"keypaird/renew/status"
+)
+
+// What a reload offers comes first: no pass is begun with what a daemon was told
+// to forget while it waited for its turn.
+func TestOfferComesFirst(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "keypaird.toml")
+	write := func(target string) {
+		text := fmt.Sprintf("state = %q\nsign_with = [\"down\"]\n[ca.down]\ndirectory = \"https://127.0.0.1:1/\"\n[http-01]\nwebroot = %q\n[cert.%s]\nhttp-01 = [\"%[3]s.example.org\"]\n",
+			filepath.Join(dir, "state"), dir, target)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := new(journal)
+	k := newDaemon(file, slog.New(slog.NewTextHandler(out, nil)))
+	write("old")
+	first, err := k.read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.take(first)
+	defer k.end()
+	write("new")
+	k.reload(t.Context()) // no pass runs that could yield
+	if r, yielded := k.turn(t.Context(), nil); yielded || len(r.Errs) > 0 || strings.Contains(out.String(), "decided") {
+		t.Errorf("a pass was made: %v, %v\n%s", r.Errs, yielded, out)
+	}
+	select {
+	case <-k.wanted:
+	default:
+		t.Error("nobody wants the pass that was not made")
+	}
+	k.look(t.Context(), nil)
+	if text := out.String(); strings.Contains(text, "cert=old") || !strings.Contains(text, "msg=decided cert=new") {
+		t.Errorf("after that:\n%s", text)
+	}
+}
+
+// The manager hears that all is well as often as it wants, and no more when the
+// loop does not go round.
+func TestWatchdog(t *testing.T) {
+	for _, interval := range []time.Duration{3 * time.Second, 30 * time.Second, 10 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newServiceManager(slog.New(slog.DiscardHandler))
+			last, heard := time.Now(), 0
+			m.send = func(text string) error {
+				if text != "WATCHDOG=1\n" || time.Since(last) > interval/2 {
+					t.Errorf("%q after %v", text, time.Since(last))
+				}
+				heard, last = heard+1, time.Now()
+				return nil
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			var work sync.WaitGroup
+			work.Go(func() { m.watchdog(ctx, interval) })
+			work.Go(func() { // the loop, for half an hour
+				ticker := time.NewTicker(30 * time.Second)
+				defer ticker.Stop()
+				for range 60 {
+					<-ticker.C
+					m.alive()
+				}
+			})
+			began := time.Now()
+			work.Wait()
+			if stopped := last.Sub(began); stopped < 30*time.Minute || stopped > 33*time.Minute {
+				t.Errorf("every %v: the last was heard after %v, want half an hour", interval, stopped)
+			}
+		})
+	}
+}
+
+// What is told the manager is one line each, and not endless.
+func TestTold(t *testing.T) {
+	m := newServiceManager(slog.New(slog.DiscardHandler))
+	var got string
+	m.send = func(text string) error { got = text; return errors.New("nobody there") }
+	m.ready("a\nWATCHDOG=1 " + strings.Repeat("x", 5000))
+	if lines := strings.Count(got, "\n"); lines != 2 || len(got) > 1100 || strings.Contains(got, "\nWATCHDOG") {
+		t.Errorf("told %q", got)
+	}
+}
+
+// The journal notes the time itself.
+func TestJournaled(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	ours := fmt.Sprintf("%d:%d", st.Dev, st.Ino)
+	for _, tt := range []struct {
+		name, stream string
+		out          io.Writer
+		want         bool
+	}{
+		{"the journal", ours, f, true},
+		{"no journal", "", f, false},
+		{"of another process", "1:2", f, false},
+		{"something else", ours, io.Discard, false},
+	} {
+		if got := Journaled(tt.out, tt.stream); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
+// A journal is what a daemon writes.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *journal) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *journal) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// newDaemon returns a daemon whose configuration is in a file.
+func newDaemon(file string, log *slog.Logger) *Daemon {
+	m := status.NewMetrics("test")
+	return New(Options{
+		Load:    func() (*config.Config, error) { return config.Load(config.Options{Path: file, Getenv: os.Getenv}) },
+		Engine:  func(cfg *config.Config) (*engine.Engine, error) { return engine.New(cfg, engine.Options{Log: log}) },
+		Metrics: m, Log: log,
+	})
+}

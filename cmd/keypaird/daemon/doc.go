@@ -1,0 +1,3 @@
+// Package daemon runs an engine for years: passes, reloads, the status server, the
+// service manager.
+package daemon
