@@ -96,7 +96,7 @@ var heavy = map[string][]string{
 	"github.com/BurntSushi/toml":           {"cmd/keypaird/config", "cmd/keypaird-dns/gen"},
 	"github.com/robfig/cron":               {"cmd/keypaird/config"},
 	"github.com/miekg/dns":                 {"acme/acmetest", "acme/dns01", "acme/dns01/dnsquery", "cmd/keypaird-dns/child", "hooks/discover", "hooks/discover/records"},
-	"github.com/coreos/go-systemd":         {"acme/http01", "cmd/keypaird"},
+	"github.com/coreos/go-systemd":         {"acme/http01", "cmd/keypaird/daemon"},
 	"github.com/prometheus/client_golang":  {"renew/status"},
 	"github.com/landlock-lsm/go-landlock":  {"acme/dns01/sandbox"},
 }
