@@ -94,7 +94,7 @@ func (s State) foreign(ca string) bool {
 // availableCAs lists the CAs that may be asked at now. If there is none, next is
 // when one may be, and why says what keeps it until then. A scheduled pass stays
 // with a CA until that keeps failing or time runs short.
-func (s State) availableCAs(now time.Time, t Target, mood Mood) (cas []string, why error, next time.Time) {
+func (s State) availableCAs(now time.Time, t Target, mood Mood) (cas []string, next time.Time, why error) {
 	for _, ca := range t.CAs {
 		last, limit := s.Record.Orders[ca], s.Limits[ca]
 		waits := mood == Patient && last.Waits(now)
@@ -118,7 +118,7 @@ func (s State) availableCAs(now time.Time, t Target, mood Mood) (cas []string, w
 			break
 		}
 	}
-	return cas, why, next
+	return cas, next, why
 }
 
 var errLastTry = errors.New("the last try failed")

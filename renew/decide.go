@@ -105,7 +105,7 @@ func decideIssue(now time.Time, t Target, s State, mood Mood, why string) Decisi
 	if held := s.Rollover(t).Held(now); held != "" {
 		return Decision{Wait, why + ", but " + held, s.Record.TLSA.QueryAt}
 	}
-	if cas, but, next := s.availableCAs(now, t, mood); len(cas) == 0 {
+	if cas, next, but := s.availableCAs(now, t, mood); len(cas) == 0 {
 		return Decision{Wait, why + ", but " + but.Error(), next}
 	}
 	return Decision{Issue, why, s.Due()}

@@ -194,7 +194,7 @@ func (p *Pass) refusedError(j *job, now time.Time) error {
 	if j.rollover().Held(now) != "" {
 		return j.heldError(now)
 	}
-	_, but, _ := j.state.availableCAs(now, j.Target, p.Mood)
+	_, _, but := j.state.availableCAs(now, j.Target, p.Mood)
 	return fmt.Errorf("%s, but %w", needsCertificate(now, j.Target, j.state, p.Mood), but)
 }
 

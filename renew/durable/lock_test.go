@@ -35,13 +35,6 @@ func helpLock(args []string) error {
 	return lock.Release()
 }
 
-// tryAcquire takes the lock or fails at once.
-func tryAcquire(path string) (*Lock, error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	return AcquireLock(ctx, path, func(string) { cancel() })
-}
-
 // hold has another process hold the lock; end ends that process.
 func hold(t *testing.T, path string) (pid int, end func(kill bool)) {
 	t.Helper()
