@@ -64,7 +64,7 @@ func TestStories(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no stories", err)
 	}
-	notice(t, append(files,
+	notice(t, append(files, "testdata/golden/*",
 		"../keypaird-dns/*.go", "../keypaird-dns/child/*.go",
 		"../../README.md", "../../examples/[^q]*/*", "../../examples/rc.d/*/*")...)
 	for _, file := range files {
@@ -174,6 +174,9 @@ func inOwnWorld(t *testing.T) bool {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), self, "-test.v", "-test.run", "^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.timeout", "15m")
+	if *update {
+		cmd.Args = append(cmd.Args, "-update")
+	}
 	cmd.Env = append(os.Environ(), insideEnv+"=own", builtEnv+"="+builtDir())
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -18,7 +18,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write testdata/golden anew; the allowances there only shrink")
+var update = flag.Bool("update", false, "write testdata/golden anew, for TestTree and the stories; the allowances there only shrink")
 
 // What a package may have. Test files do not count.
 const (

@@ -58,6 +58,7 @@ func words() map[string]func(*testscript.TestScript, bool, []string) {
 		"edit":      (*story).edit,      // FILE REGEXP REPLACEMENT: there is at least one match
 		"buy":       (*story).buy,       // [-days N] [-ago N] [-left DURATION] [-clients] DIR NAME...: a pair of a CA without ACME, into DIR/{chain,key,cert}.pem
 		"clock":     (*story).clock,     // [DURATION]: start, or fail when more has passed
+		"golden":    (*story).golden,    // NAME FILE...: they are as testdata/golden/NAME.txt says
 	}
 	cmds := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, do := range all {
