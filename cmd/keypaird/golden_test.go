@@ -229,3 +229,20 @@ func outlineLog(dir string, files, texts []string) string {
 	}
 	return b.String()
 }
+
+// TestScriptWords holds the table of commands in the README of the scripts to
+// those that there are.
+func TestScriptWords(t *testing.T) {
+	text, err := os.ReadFile("testdata/script/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(string(text), -1) {
+		documented = append(documented, m[1])
+	}
+	commands := slices.Concat(slices.Sorted(maps.Keys(words())), slices.Sorted(maps.Keys(programs())))
+	if !slices.Equal(documented, commands) {
+		t.Errorf("the README has rows for\n%v, and these are the commands\n%v", documented, commands)
+	}
+}

@@ -29,14 +29,20 @@ import (
 // runs on ports that happen to be free.
 
 func TestMain(m *testing.M) {
-	testscript.Main(program{m}, map[string]func(){
-		"keypaird":      main,
+	commands := programs()
+	commands["keypaird"] = main
+	testscript.Main(program{m}, commands)
+}
+
+// programs are what stories may run beside keypaird.
+func programs() map[string]func() {
+	return map[string]func(){
 		"floor":         floor,
 		"front":         front,
 		"relayd-double": relaydDouble,
 		"fetch":         fetch,
 		"activate":      activate,
-	})
+	}
 }
 
 // A program is the test binary when it is to run tests, not one of the
