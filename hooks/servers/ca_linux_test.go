@@ -88,8 +88,8 @@ func startDNS(t *testing.T) {
 	case <-running:
 	case <-ended:
 		t.Fatal("BIND does not start")
-	case <-time.After(patience):
-		t.Fatalf("BIND does not start within %v", patience)
+	case <-time.After(startTimeout):
+		t.Fatalf("BIND does not start within %v", startTimeout)
 	}
 }
 

@@ -83,7 +83,7 @@ func lastError(out string) string {
 // connection.
 func (r *rig) sees(what string) {
 	r.t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(startTimeout)
 	for row := 0; row < 3; row++ {
 		err := r.wrong()
 		if err == nil {
