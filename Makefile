@@ -9,7 +9,7 @@ CROSS  = openbsd/amd64 openbsd/arm64 freebsd/amd64 freebsd/arm64 netbsd/amd64 ne
 	darwin/amd64 darwin/arm64 linux/arm64 linux/arm linux/riscv64
 VETTED = openbsd/amd64 freebsd/amd64 netbsd/amd64 darwin/amd64
 DIRS   = acme cmd examples hooks renew
-SKIPS  = 3
+SKIPS  = 0
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-s ./cmd/keypaird
