@@ -1,7 +1,6 @@
 package renew
 
 import (
-	"crypto/x509"
 	"errors"
 	"math/rand/v2"
 	"strings"
@@ -86,74 +85,5 @@ func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 	return a
 }
 
-// foreign reports whether the newest certificate is known to be another CA's.
-func (s State) foreign(ca string) bool {
-	return s.Record.Fingerprint != "" && s.Record.Fingerprint == s.Fingerprint && s.Record.CA != ca
-}
-
-// availableCAs lists the CAs that may be asked at now. If there is none, next is
-// when one may be, and why says what keeps it until then. A scheduled pass stays
-// with a CA until that keeps failing or time runs short.
-func (s State) availableCAs(now time.Time, t Target, mood Mood) (cas []string, next time.Time, why error) {
-	for _, ca := range t.CAs {
-		last, limit := s.Record.Orders[ca], s.Limits[ca]
-		waits := mood == Patient && last.Waits(now)
-		limited := mood != Forced && limit.Until.After(now)
-		if !waits && !limited {
-			cas = append(cas, ca)
-			if mood == Patient {
-				break
-			}
-			continue
-		}
-		at, because := last.Next, errLastTry
-		if limited && (!waits || limit.Until.After(at)) {
-			at, because = limit.Until, limit.Err
-		}
-		if next.IsZero() || at.Before(next) {
-			next, why = at, because
-		}
-		failing := last.Elsewhere && (last.Failures >= notifyAfter || s.Urgent(now))
-		if !failing && !(limited && endsSoon(s.Leaf, now)) {
-			break
-		}
-	}
-	return cas, next, why
-}
-
-var errLastTry = errors.New("the last try failed")
-
-// LoadLimits completes the state of t by the CAs that may not be asked for one
-// more certificate. A nil limiter knows none.
-func LoadLimits(limiter Limiter, t Target, s *State) {
-	s.Limits = nil
-	if limiter == nil || t.External != nil {
-		return
-	}
-	s.Limits = make(map[string]Limit, len(t.CAs))
-	for _, ca := range t.CAs {
-		current := s.Leaf
-		if s.foreign(ca) {
-			current = nil
-		}
-		s.Limits[ca] = limiter.Limit(t, ca, current)
-	}
-}
-
-// Urgent reports whether less than a quarter of the lifetime is left of what is
-// in use.
-func (s State) Urgent(now time.Time) bool { return endsSoon(s.InUse, now) }
-
-// endsSoon reports whether less than a quarter of the lifetime of leaf is left, or
-// there is none.
-func endsSoon(leaf *x509.Certificate, now time.Time) bool {
-	return leaf == nil || leaf.NotAfter.Sub(now) < leaf.NotAfter.Sub(leaf.NotBefore)/4
-}
-
-// ends is when the service ends if nothing is done; zero if there is none.
-func (s State) ends() time.Time {
-	if s.InUse == nil {
-		return time.Time{}
-	}
-	return s.InUse.NotAfter
-}
+// oneLine makes an error fit for a record.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -2,11 +2,11 @@ package renew
 
 import (
 	"crypto/x509"
+	"errors"
 	"slices"
 	"time"
 
 	"keypaird/renew/keypair"
-	"keypaird/renew/rollover"
 )
 
 // An Action is what a target needs.
@@ -37,21 +37,6 @@ const (
 	Asked               // a person asked: neither backoff nor window are waited for
 	Forced              // a person insists: a new certificate now, whatever the limits
 )
-
-const shortLived = 10 * 24 * time.Hour
-
-// A State is what is on disk of a target.
-type State struct {
-	Leaf        *x509.Certificate // of the newest version; nil if there is none
-	Version     string            // of Leaf
-	Fingerprint string            // of Leaf
-	Live        bool              // the newest version is the live one
-	InUse       *x509.Certificate // of the live version; nil if there is none
-	Record      Record
-	Limits      map[string]Limit // by CA, where our own limit is reached; may be nil
-	Opens       time.Time        // deployments may begin; zero: now
-	Next        *rollover.Key    // key of the next certificate, if its record is to be published first; nil: none
-}
 
 // Decide says what to do about a target at now. The rules, in order:
 //
@@ -111,6 +96,65 @@ func decideIssue(now time.Time, t Target, s State, mood Mood, why string) Decisi
 	return Decision{Issue, why, s.Due()}
 }
 
+// needsCertificate says why a new certificate is needed, or "".
+func needsCertificate(now time.Time, t Target, s State, mood Mood) string {
+	rec := s.Record
+	known := rec.Fingerprint != "" && rec.Fingerprint == s.Fingerprint // who issued the newest, and as what
+	switch {
+	case s.Leaf == nil:
+		return "no certificate"
+	case mood == Forced:
+		return "forced"
+	case !slices.Equal(Names(s.Leaf), canonical(t.Names)):
+		return "names changed"
+	case keypair.KeyType(s.Leaf.PublicKey) != t.KeyType && (len(t.TLSA) == 0 || s.Rollover(t).Ready(now)):
+		return "key type changed"
+	case known && !slices.Contains(t.CAs, rec.CA):
+		return "issued by " + rec.CA + ", which sign_with no longer names"
+	case known && rec.Profile != t.Profile:
+		return "profile changed"
+	case !now.Before(s.Leaf.NotAfter):
+		return "expired"
+	case now.Before(s.Due()):
+		return ""
+	case s.advised() && now.Before(Due(s.Leaf)):
+		return "its CA asks for it"
+	}
+	return "due"
+}
+
+// availableCAs lists the CAs that may be asked at now. If there is none, next is
+// when one may be, and why says what keeps it until then. A scheduled pass stays
+// with a CA until that keeps failing or time runs short.
+func (s State) availableCAs(now time.Time, t Target, mood Mood) (cas []string, next time.Time, why error) {
+	for _, ca := range t.CAs {
+		last, limit := s.Record.Orders[ca], s.Limits[ca]
+		waits := mood == Patient && last.Waits(now)
+		limited := mood != Forced && limit.Until.After(now)
+		if !waits && !limited {
+			cas = append(cas, ca)
+			if mood == Patient {
+				break
+			}
+			continue
+		}
+		at, because := last.Next, errLastTry
+		if limited && (!waits || limit.Until.After(at)) {
+			at, because = limit.Until, limit.Err
+		}
+		if next.IsZero() || at.Before(next) {
+			next, why = at, because
+		}
+		failing := last.Elsewhere && (last.Failures >= notifyAfter || s.Urgent(now))
+		if !failing && !(limited && endsSoon(s.Leaf, now)) {
+			break
+		}
+	}
+	return cas, next, why
+}
+
+var errLastTry = errors.New("the last try failed")
+
 // decideDeploy says whether the newest certificate is to be put in use.
 func decideDeploy(now time.Time, t Target, s State, mood Mood) Decision {
 	d := whatToDeploy(now, t, s, mood)
@@ -155,91 +199,77 @@ func (d Deployment) Done(fingerprint string, m Manner) bool {
 	return d.Verified == fingerprint && d.Manner == m.Sum && !m.Lost
 }
 
-// Due is when the newest certificate is to be replaced; zero if there is none.
-func (s State) Due() time.Time {
-	if s.Leaf == nil {
-		return time.Time{}
+// takePause is how long the daemon leaves files alone that took the place of
+// others: where two programs write there in turn, the servers are not reloaded
+// all the time.
+const takePause = time.Minute
+
+// decideExternal is Decide for a bought certificate:
+//
+//   - its files are taken when they have changed since they were last; those that
+//     cannot be taken are tried again after a backoff, or when they change again,
+//     and those that follow others at once have to wait a little;
+//   - a deployment is needed as for any other.
+func decideExternal(now time.Time, t Target, s State, mood Mood) Decision {
+	why := needsFiles(now, t, s, mood)
+	if why == "" {
+		d := decideDeploy(now, t, s, mood)
+		if d.Action == None {
+			d.Why = "bought"
+		}
+		if d.Action != Wait {
+			d.At = t.worry(now, s.Leaf)
+		}
+		return d
 	}
-	if !s.advised() {
-		return Due(s.Leaf)
+	but, until := s.keepsOff(now, t)
+	if mood != Patient || but == "" {
+		return Decision{Take, why, time.Time{}}
 	}
-	return earlier(s.Record.Advice.Chosen, lastDue(s.Leaf))
-}
-
-// lastDue is when a certificate is to be replaced, whatever the CA says.
-func lastDue(leaf *x509.Certificate) time.Time {
-	return leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 5)
-}
-
-// advised reports whether the CA said when it wants the newest replaced.
-func (s State) advised() bool {
-	a := s.Record.Advice
-	return a.Fingerprint == s.Fingerprint && !a.Chosen.IsZero()
-}
-
-// Due is when a certificate is to be replaced of which the CA says nothing.
-func Due(leaf *x509.Certificate) time.Time {
-	life := leaf.NotAfter.Sub(leaf.NotBefore)
-	left := life / 3
-	if life < shortLived {
-		left = life / 2
+	if meanwhile, ok := decideMeanwhile(now, t, s, mood); ok {
+		return meanwhile
 	}
-	return leaf.NotAfter.Add(-left)
+	return Decision{Wait, why + ", but " + but, until}
 }
 
-// OverdueAt is when a live certificate of which the CA says nothing is overdue: it
-// should have been replaced by then.
-func OverdueAt(leaf *x509.Certificate) time.Time { return halfway(Due(leaf), leaf) }
-
-// halfway is when half of what was left of leaf when it was due is gone.
-func halfway(due time.Time, leaf *x509.Certificate) time.Time {
-	return due.Add(leaf.NotAfter.Sub(due) / 2)
-}
-
-// OverdueAt is when the certificate in use is overdue: half of what was left when
-// it was due is gone. Zero: nothing is in use. A certificate that has a successor
-// was due, at the latest, when that was made: what its CA said of it is forgotten
-// by then.
-func (s State) OverdueAt(t Target) time.Time {
-	switch {
-	case s.InUse == nil:
-		return time.Time{}
-	case t.External != nil:
-		return t.overdueAt(s.InUse)
-	case s.Live:
-		return halfway(s.Due(), s.InUse)
-	case s.Leaf == nil:
-		return OverdueAt(s.InUse)
+// keepsOff says why files that are to be taken are left alone at now, and until
+// when; "" if nothing does.
+func (s State) keepsOff(now time.Time, t Target) (why string, until time.Time) {
+	last := s.Record.External
+	if last.Tried == t.External.Mark && last.Attempt.Waits(now) {
+		return "the last try failed", last.Attempt.Next
 	}
-	due := later(Due(s.InUse), earlier(s.Leaf.NotBefore, lastDue(s.InUse)))
-	return halfway(due, s.InUse)
+	age := now.Sub(last.Again) // below zero if the clock was put back
+	if s.Leaf != nil && now.Before(s.Leaf.NotAfter) && last.Fingerprint == s.Fingerprint && age >= 0 && age < takePause {
+		return "others were taken just now", last.Again.Add(takePause)
+	}
+	return "", time.Time{}
 }
 
-// needsCertificate says why a new certificate is needed, or "".
-func needsCertificate(now time.Time, t Target, s State, mood Mood) string {
-	rec := s.Record
-	known := rec.Fingerprint != "" && rec.Fingerprint == s.Fingerprint // who issued the newest, and as what
+// needsFiles says why the files of a bought certificate are to be read, or "".
+func needsFiles(now time.Time, t Target, s State, mood Mood) string {
+	last := s.Record.External
 	switch {
 	case s.Leaf == nil:
 		return "no certificate"
-	case mood == Forced:
-		return "forced"
-	case !slices.Equal(Names(s.Leaf), canonical(t.Names)):
-		return "names changed"
-	case keypair.KeyType(s.Leaf.PublicKey) != t.KeyType && (len(t.TLSA) == 0 || s.Rollover(t).Ready(now)):
-		return "key type changed"
-	case known && !slices.Contains(t.CAs, rec.CA):
-		return "issued by " + rec.CA + ", which sign_with no longer names"
-	case known && rec.Profile != t.Profile:
-		return "profile changed"
+	case last.Fingerprint != s.Fingerprint:
+		return "a bought certificate takes its place"
+	case last.Mark != t.External.Mark:
+		return "its files changed"
 	case !now.Before(s.Leaf.NotAfter):
 		return "expired"
-	case now.Before(s.Due()):
-		return ""
-	case s.advised() && now.Before(Due(s.Leaf)):
-		return "its CA asks for it"
+	case mood == Forced:
+		return "forced"
 	}
-	return "due"
+	return ""
+}
+
+// worry is when a person may have to be told of leaf next.
+func (t Target) worry(now time.Time, leaf *x509.Certificate) time.Time {
+	if at := t.overdueAt(leaf); now.Before(at) {
+		return at
+	}
+	return leaf.NotAfter
 }
 
 // Failing returns the last failure of obtaining and the CA it was at. It is none

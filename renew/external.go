@@ -4,154 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io/fs"
+	"slices"
 	"time"
 
 	"keypaird/renew/keypair"
 )
-
-// An External is where a target's certificate comes from that somebody else
-// obtains: it is bought, or made by a CA without ACME. It is never ordered. Its
-// files are copied into the store when they have changed, and what is there goes
-// the way of all pairs from then on. A pair that cannot be used is not copied;
-// the one before stays.
-type External struct {
-	keypair.Source
-	Mark string // of the files as they are
-}
-
-// Taken is what a record knows of the files of an external certificate.
-type Taken struct {
-	Mark        string    `json:"mark,omitempty"`        // of the files that were taken last
-	Fingerprint string    `json:"fingerprint,omitempty"` // of the version they became
-	Again       time.Time `json:"again,omitzero"`        // they took the place of others, of the same source
-	Tried       string    `json:"tried,omitempty"`       // mark of the files that could not be taken
-	Attempt     Attempt   `json:"attempt,omitzero"`      // of taking them, since the last success
-}
-
-// takePause is how long the daemon leaves files alone that took the place of
-// others: where two programs write there in turn, the servers are not reloaded
-// all the time.
-const takePause = time.Minute
-
-// longNotice is how long before its end a bought certificate is a concern at the
-// earliest: long enough to buy another, not so long that nobody listens any more.
-const longNotice = 30 * 24 * time.Hour
-
-// overdueAt is when leaf, which is live, is overdue. Of an external certificate
-// nothing but its end is known.
-func (t Target) overdueAt(leaf *x509.Certificate) time.Time {
-	at := OverdueAt(leaf)
-	if t.External == nil {
-		return at
-	}
-	return later(at, leaf.NotAfter.Add(-longNotice))
-}
-
-// decideExternal is Decide for a bought certificate:
-//
-//   - its files are taken when they have changed since they were last; those that
-//     cannot be taken are tried again after a backoff, or when they change again,
-//     and those that follow others at once have to wait a little;
-//   - a deployment is needed as for any other.
-func decideExternal(now time.Time, t Target, s State, mood Mood) Decision {
-	why := needsFiles(now, t, s, mood)
-	if why == "" {
-		d := decideDeploy(now, t, s, mood)
-		if d.Action == None {
-			d.Why = "bought"
-		}
-		if d.Action != Wait {
-			d.At = t.worry(now, s.Leaf)
-		}
-		return d
-	}
-	but, until := s.keepsOff(now, t)
-	if mood != Patient || but == "" {
-		return Decision{Take, why, time.Time{}}
-	}
-	if meanwhile, ok := decideMeanwhile(now, t, s, mood); ok {
-		return meanwhile
-	}
-	return Decision{Wait, why + ", but " + but, until}
-}
-
-// keepsOff says why files that are to be taken are left alone at now, and until
-// when; "" if nothing does.
-func (s State) keepsOff(now time.Time, t Target) (why string, until time.Time) {
-	last := s.Record.External
-	if last.Tried == t.External.Mark && last.Attempt.Waits(now) {
-		return "the last try failed", last.Attempt.Next
-	}
-	age := now.Sub(last.Again) // below zero if the clock was put back
-	if s.Leaf != nil && now.Before(s.Leaf.NotAfter) && last.Fingerprint == s.Fingerprint && age >= 0 && age < takePause {
-		return "others were taken just now", last.Again.Add(takePause)
-	}
-	return "", time.Time{}
-}
-
-// needsFiles says why the files of a bought certificate are to be read, or "".
-func needsFiles(now time.Time, t Target, s State, mood Mood) string {
-	last := s.Record.External
-	switch {
-	case s.Leaf == nil:
-		return "no certificate"
-	case last.Fingerprint != s.Fingerprint:
-		return "a bought certificate takes its place"
-	case last.Mark != t.External.Mark:
-		return "its files changed"
-	case !now.Before(s.Leaf.NotAfter):
-		return "expired"
-	case mood == Forced:
-		return "forced"
-	}
-	return ""
-}
-
-// worry is when a person may have to be told of leaf next.
-func (t Target) worry(now time.Time, leaf *x509.Certificate) time.Time {
-	if at := t.overdueAt(leaf); now.Before(at) {
-		return at
-	}
-	return leaf.NotAfter
-}
-
-// ReplaceRemedy is what can be done about an external certificate that ends.
-func (x *External) ReplaceRemedy() string {
-	return x.Replace() + ", or have keypaird obtain one: http-01 or dns-01 instead of external"
-}
-
-// Read is that of the [keypair.Source], with remedies that name what can be
-// written in the configuration.
-func (x *External) Read(now time.Time) (*keypair.Pair, string, error) {
-	p, mark, err := x.Source.Read(now)
-	if err != nil {
-		err = &filesError{err, x}
-	}
-	return p, mark, err
-}
-
-// A filesError is an error of files that the configuration names.
-type filesError struct {
-	error
-	files *External
-}
-
-func (e *filesError) Unwrap() error { return e.error }
-
-// Remedy says what the operator can do about it.
-func (e *filesError) Remedy() string {
-	var dates *keypair.DateError
-	switch {
-	case errors.As(e.error, &dates) && !dates.Now.Before(dates.NotAfter):
-		return e.files.ReplaceRemedy()
-	case errors.Is(e.error, fs.ErrNotExist):
-		return "put it there, or correct external in the configuration"
-	}
-	return Remedy(e.error)
-}
 
 // take copies the files of a bought certificate into the store. Nothing in use
 // changes yet.
@@ -261,11 +119,49 @@ func (p *Pass) undeploy(j *job, pair *keypair.Pair) (any bool, err error) {
 	return any, nil
 }
 
-// wanted is what the newest version has to be for. A bought certificate says that
-// itself.
-func (a *arrival) wanted() []string {
-	if a.External != nil {
-		return a.newest.Pair.Names()
+// A StrangerError reports a bought certificate for none of the names that the one
+// in use is for: most likely it was put into the wrong files.
+type StrangerError struct {
+	Target, Chain string
+	Has, Lost     []string
+}
+
+func (e *StrangerError) Error() string {
+	return fmt.Sprintf("the certificate in %s is for %s, and for none of the names that the one in use is for: %s", e.Chain, quoted(e.Has), quoted(e.Lost))
+}
+
+// Remedy says what the operator can do about it.
+func (e *StrangerError) Remedy() string {
+	return "put the right certificate and key there; or, if this is what you want: keypaird issue -force " + e.Target
+}
+
+// meant refuses a certificate that has nothing to do with the one in use, unless
+// somebody insists.
+func (p *Pass) meant(j *job, pair *keypair.Pair) error {
+	if j.state.Leaf == nil || p.Mood == Forced {
+		return nil
 	}
-	return a.Names
+	have, lost := Names(pair.Leaf), Names(j.state.Leaf)
+	if slices.ContainsFunc(have, func(name string) bool { return slices.Contains(lost, name) }) {
+		return nil
+	}
+	return &StrangerError{j.Name, j.External.Chain, have, lost}
+}
+
+// remark says what a person may not have meant.
+func (p *Pass) remark(j *job, before *x509.Certificate, pair *keypair.Pair) {
+	if pair.Alone() {
+		p.Log.Warn("the chain holds the certificate alone: clients that do not know its issuer refuse it", "cert", j.Name, "chain", j.External.Chain)
+	}
+	if before == nil {
+		return
+	}
+	have := Names(pair.Leaf)
+	lost := slices.DeleteFunc(Names(before), func(name string) bool { return slices.Contains(have, name) })
+	if len(lost) > 0 {
+		p.Log.Warn("the new certificate is not for all names that the one before was for", "cert", j.Name, "lost", quoted(lost))
+	}
+	if pair.Leaf.NotAfter.Before(before.NotAfter) {
+		p.Log.Warn("the new certificate ends before the one that it replaces", "cert", j.Name, "not_after", pair.Leaf.NotAfter.UTC(), "before", before.NotAfter.UTC())
+	}
 }

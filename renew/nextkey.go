@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"keypaird/renew/durable"
@@ -13,35 +14,6 @@ import (
 	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
 )
-
-// nextKeyFile holds the key of the certificate after the newest, in PEM. It is
-// written before anybody is told of its record. It may be the newest version's
-// own when the process was killed before it made another.
-const nextKeyFile = "nextkey.pem"
-
-// LoadNextKey reads the next key of a target into s, if it has TLSA records. A
-// missing or damaged key is none.
-func LoadNextKey(store *keypair.Store, t Target, s *State) error {
-	s.Next = nil
-	if len(t.TLSA) == 0 {
-		return nil
-	}
-	data, err := store.ReadFile(t.Name, nextKeyFile)
-	if err != nil && none(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	key, err := keypair.ParseKey(data)
-	if err != nil {
-		return nil
-	}
-	if s.Next, err = rollover.NewKey(key); err == nil && s.Leaf != nil && s.Next.TLSA() == tlsa.Record(s.Leaf.RawSubjectPublicKeyInfo) {
-		s.Next = nil // it was used
-	}
-	return err
-}
 
 // ensureNextKey makes the next key, of the configured type, if there is none, and
 // records which keys there are.
@@ -166,4 +138,33 @@ func (p *Pass) dropNextKey(j *job) {
 	if err != nil {
 		p.Log.Warn("next key not removed", "cert", j.Name, "err", err, "remedy", Remedy(err))
 	}
+}
+
+func (j *job) rollover() rollover.State { return j.state.Rollover(j.Target) }
+
+// heldError is why a first certificate is not ordered.
+func (j *job) heldError(now time.Time) error {
+	r := j.rollover()
+	return &HeldError{Why: r.Held(now), Unknown: r.Unknown(), Records: r.Missing()}
+}
+
+// A HeldError reports a first certificate that peers would refuse for the TLSA
+// records there are.
+type HeldError struct {
+	Why     string
+	Unknown bool     // it could not be found out which there are
+	Records []string // to publish
+}
+
+func (e *HeldError) Error() string { return "not ordered, " + e.Why }
+
+// Remedy says what the operator can do about it.
+func (e *HeldError) Remedy() string {
+	if e.Unknown {
+		return "see that the name servers answer, or correct resolvers in the [dns.*] table of that zone; or take tlsa out to go on without"
+	}
+	if len(e.Records) == 0 {
+		return "wait: the records are there, and are to be visible for two TTLs"
+	}
+	return "publish this beside the records that are there, and keypaird goes on when it was visible for two TTLs: " + strings.Join(e.Records, "\n")
 }

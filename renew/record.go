@@ -4,9 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"sync"
 	"time"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/rollover"
 )
 
 // A Record is record.json of a target: what cannot be seen in its files. It is
@@ -39,6 +44,34 @@ type Notified struct {
 	Failing  time.Time `json:"failing,omitzero"`  // last; zero: not notified
 	Expiring time.Time `json:"expiring,omitzero"` // likewise
 	Attempt  Attempt   `json:"attempt,omitzero"`  // to notify
+}
+
+// A TLSARecord is what is kept of the TLSA records of a target.
+type TLSARecord struct {
+	rollover.Record
+	Attempt Attempt `json:"attempt,omitzero"` // passes in a row that found a mismatch
+}
+
+// Advice is what a CA said of when it wants a certificate replaced, and the
+// instant within that we chose.
+type Advice struct {
+	Fingerprint string    `json:"fingerprint,omitempty"` // of the certificate
+	Start       time.Time `json:"start,omitzero"`        // of the window; zero: the CA did not say
+	End         time.Time `json:"end,omitzero"`
+	Chosen      time.Time `json:"chosen,omitzero"` // drawn once for a window (RFC 9773, section 4.2)
+	Explanation string    `json:"explanation,omitempty"`
+	Next        time.Time `json:"next,omitzero"` // when to ask again
+	Failures    int       `json:"failures,omitempty"`
+	Error       string    `json:"error,omitempty"`
+}
+
+// Taken is what a record knows of the files of an external certificate.
+type Taken struct {
+	Mark        string    `json:"mark,omitempty"`        // of the files that were taken last
+	Fingerprint string    `json:"fingerprint,omitempty"` // of the version they became
+	Again       time.Time `json:"again,omitzero"`        // they took the place of others, of the same source
+	Tried       string    `json:"tried,omitempty"`       // mark of the files that could not be taken
+	Attempt     Attempt   `json:"attempt,omitzero"`      // of taking them, since the last success
 }
 
 const recordFile = "record.json"
@@ -92,4 +125,83 @@ func (r *Record) deployment(name string, d Deployment) {
 		r.Deployments = map[string]Deployment{}
 	}
 	r.Deployments[name] = d
+}
+
+// Records writes the records of targets through to the disk. A record that the
+// disk did not take is kept in memory, so that backoff holds while this process
+// lives, and is written again by the next pass. The zero value is ready. Its
+// methods may be called concurrently.
+type Records struct {
+	mu      sync.Mutex
+	unsaved map[string]unsavedRecord // by target
+}
+
+// An unsavedRecord could not be written.
+type unsavedRecord struct {
+	record   Record      // never changed
+	replaces fs.FileInfo // of the file on disk; nil: none that can be read
+}
+
+// Save writes the record of a target. After a power failure, the one before may
+// be there again.
+func (r *Records) Save(store *keypair.Store, name string, rec Record) error {
+	return r.saved(store, name, rec, rec.save(store, name))
+}
+
+// SaveDurably is Save for what must survive a power failure.
+func (r *Records) SaveDurably(store *keypair.Store, name string, rec Record) error {
+	return r.saved(store, name, rec, rec.write(store.WriteFile, name))
+}
+
+// saved keeps a record in memory if writing it ended in err.
+func (r *Records) saved(store *keypair.Store, name string, rec Record, err error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.unsaved, name)
+	if err != nil {
+		if r.unsaved == nil {
+			r.unsaved = map[string]unsavedRecord{}
+		}
+		r.unsaved[name] = unsavedRecord{rec.clone(), recordInfo(store, name)}
+	}
+	return err
+}
+
+// pending returns the record of a target that is still to be written. A record
+// that another process has written since takes its place.
+func (r *Records) pending(store *keypair.Store, name string) (Record, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ours, ok := r.unsaved[name]
+	if ok && !sameFile(ours.replaces, recordInfo(store, name)) {
+		delete(r.unsaved, name)
+		ok = false
+	}
+	if !ok {
+		return Record{}, false
+	}
+	return ours.record.clone(), true
+}
+
+// clone returns a record that shares nothing with r that could be changed.
+func (r Record) clone() Record {
+	r.Orders, r.Deployments, r.TLSA.Names = maps.Clone(r.Orders), maps.Clone(r.Deployments), maps.Clone(r.TLSA.Names)
+	return r
+}
+
+func recordInfo(store *keypair.Store, name string) fs.FileInfo {
+	info, err := os.Lstat(filepath.Join(store.Dir(name), recordFile))
+	if err != nil {
+		return nil
+	}
+	return info
+}
+
+// sameFile reports whether a file was not replaced: a record is never changed in
+// place.
+func sameFile(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime())
 }

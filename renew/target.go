@@ -1,23 +1,22 @@
-// Package renew decides which certificates need work and carries each one
-// through the same short line of steps:
-//
-//	look -> decide -> obtain -> store -> install -> reload -> verify -> record
-//
-// [Decide] is a pure function; a [Pass] looks at targets once and does what was
-// decided; a [Loop] makes passes for years. The package speaks neither ACME nor
-// DNS, and knows no proxies: it calls them through the small interfaces
-// [Obtainer], [Limiter], [Advisor], [Resolver] and [Deployer], which cmd/keypaird
-// fills in from the configuration. What it does know is which words of the configuration a remedy has to name.
 package renew
 
 import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
+	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
+	"keypaird/renew/rollover"
 )
 
 // A Target is one certificate to keep alive.
@@ -41,6 +40,51 @@ type Target struct {
 type Manner struct {
 	Sum  string // of the configuration, in a form of the caller's
 	Lost bool   // a file that the deployment wrote is not there
+}
+
+// An External is where a target's certificate comes from that somebody else
+// obtains: it is bought, or made by a CA without ACME. It is never ordered. Its
+// files are copied into the store when they have changed, and what is there goes
+// the way of all pairs from then on. A pair that cannot be used is not copied;
+// the one before stays.
+type External struct {
+	keypair.Source
+	Mark string // of the files as they are
+}
+
+// ReplaceRemedy is what can be done about an external certificate that ends.
+func (x *External) ReplaceRemedy() string {
+	return x.Replace() + ", or have keypaird obtain one: http-01 or dns-01 instead of external"
+}
+
+// Read is that of the [keypair.Source], with remedies that name what can be
+// written in the configuration.
+func (x *External) Read(now time.Time) (*keypair.Pair, string, error) {
+	p, mark, err := x.Source.Read(now)
+	if err != nil {
+		err = &filesError{err, x}
+	}
+	return p, mark, err
+}
+
+// A filesError is an error of files that the configuration names.
+type filesError struct {
+	error
+	files *External
+}
+
+func (e *filesError) Unwrap() error { return e.error }
+
+// Remedy says what the operator can do about it.
+func (e *filesError) Remedy() string {
+	var dates *keypair.DateError
+	switch {
+	case errors.As(e.error, &dates) && !dates.Now.Before(dates.NotAfter):
+		return e.files.ReplaceRemedy()
+	case errors.Is(e.error, fs.ErrNotExist):
+		return "put it there, or correct external in the configuration"
+	}
+	return Remedy(e.error)
 }
 
 // An Order is what one CA is asked for.
@@ -107,6 +151,13 @@ type Window struct {
 	Next        time.Time // when to ask again
 }
 
+// A Resolver queries TLSA records.
+type Resolver interface {
+	// TLSA returns what is published at a name of t's TLSA records. An error
+	// means that it is not known.
+	TLSA(ctx context.Context, t Target, name string) (rollover.RecordSet, error)
+}
+
 // A Deployer takes pairs to the programs that serve them.
 type Deployer interface {
 	// Deploy installs the changes and reloads once. Without an error all are
@@ -166,4 +217,76 @@ type Change struct {
 	WasVerified bool
 	NextTry     time.Time // of this deployment, if it fails
 	Deployed    bool      // was installed and reloaded before; only verification is missing
+}
+
+// Names lists the DNS names and addresses that a certificate is for: sorted, in
+// one spelling and each once.
+func Names(leaf *x509.Certificate) []string {
+	all := slices.Clone(leaf.DNSNames)
+	for _, ip := range leaf.IPAddresses {
+		all = append(all, ip.String())
+	}
+	return canonical(all)
+}
+
+// canonical returns names sorted, in one spelling and each once.
+func canonical(names []string) []string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = strings.ToLower(name)
+		if ip := net.ParseIP(name); ip != nil {
+			out[i] = ip.String()
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Remedy returns what err says the operator can do about it, or "".
+func Remedy(err error) string {
+	if text := machineRemedy(err); text != "" {
+		return text
+	}
+	return problem.Remedy(err)
+}
+
+// machineRemedy is what can be done where the machine is at fault, its disk or
+// its limits: then nothing else helps, whatever was being done.
+func machineRemedy(err error) string {
+	var written *durable.WriteError
+	var read *durable.ReadError
+	if errors.As(err, &written) || errors.As(err, &read) {
+		return "" // they know
+	}
+	for _, fault := range []error{syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, fault) {
+			return (&durable.WriteError{Err: fault}).Remedy()
+		}
+	}
+	path := pathOf(err)
+	if path == "" {
+		return ""
+	}
+	for _, fault := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS} {
+		if errors.Is(err, fault) {
+			return (&durable.WriteError{Path: path, Err: fault}).Remedy()
+		}
+	}
+	if errors.Is(err, syscall.EIO) {
+		return (&durable.ReadError{Path: path, Err: syscall.EIO}).Remedy()
+	}
+	return ""
+}
+
+// pathOf is the file that err is about, or "".
+func pathOf(err error) string {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		return path.Path
+	case errors.As(err, &link):
+		return link.New
+	}
+	return ""
 }

@@ -5,38 +5,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"keypaird/renew/rollover"
-	"keypaird/renew/tlsa"
 	"slices"
 	"strings"
 	"time"
+
+	"keypaird/renew/rollover"
+	"keypaird/renew/tlsa"
 )
-
-// A Resolver queries TLSA records.
-type Resolver interface {
-	// TLSA returns what is published at a name of t's TLSA records. An error
-	// means that it is not known.
-	TLSA(ctx context.Context, t Target, name string) (rollover.RecordSet, error)
-}
-
-// A TLSARecord is what is kept of the TLSA records of a target.
-type TLSARecord struct {
-	rollover.Record
-	Attempt Attempt `json:"attempt,omitzero"` // passes in a row that found a mismatch
-}
-
-// Rollover is the state of a target as the rules for its next key see it.
-func (s State) Rollover(t Target) rollover.State {
-	deployed := s.Live
-	for _, d := range t.Deploy {
-		deployed = deployed && s.Record.Deployments[d].Done(s.Fingerprint, t.Manner[d])
-	}
-	return rollover.State{
-		Names: t.TLSA, KeyType: t.KeyType, InUse: s.InUse, Newest: s.Leaf, Next: s.Next, Deployed: deployed, Record: s.Record.TLSA.Record,
-	}
-}
-
-func (j *job) rollover() rollover.State { return j.state.Rollover(j.Target) }
 
 // queryTimeout bounds all queries of a pass for TLSA records.
 const queryTimeout = time.Minute
@@ -181,42 +156,6 @@ func (p *Pass) afterOrder(ctx context.Context, j *job, began time.Time, before *
 	for _, line := range j.rollover().Missing() {
 		p.Log.Warn("TLSA record to publish", "cert", j.Name, "record", line)
 	}
-}
-
-// heldError is why a first certificate is not ordered.
-func (j *job) heldError(now time.Time) error {
-	r := j.rollover()
-	return &HeldError{Why: r.Held(now), Unknown: r.Unknown(), Records: r.Missing()}
-}
-
-// refusedError is why a needed certificate is not ordered.
-func (p *Pass) refusedError(j *job, now time.Time) error {
-	if j.rollover().Held(now) != "" {
-		return j.heldError(now)
-	}
-	_, _, but := j.state.availableCAs(now, j.Target, p.Mood)
-	return fmt.Errorf("%s, but %w", needsCertificate(now, j.Target, j.state, p.Mood), but)
-}
-
-// A HeldError reports a first certificate that peers would refuse for the TLSA
-// records there are.
-type HeldError struct {
-	Why     string
-	Unknown bool     // it could not be found out which there are
-	Records []string // to publish
-}
-
-func (e *HeldError) Error() string { return "not ordered, " + e.Why }
-
-// Remedy says what the operator can do about it.
-func (e *HeldError) Remedy() string {
-	if e.Unknown {
-		return "see that the name servers answer, or correct resolvers in the [dns.*] table of that zone; or take tlsa out to go on without"
-	}
-	if len(e.Records) == 0 {
-		return "wait: the records are there, and are to be visible for two TTLs"
-	}
-	return "publish this beside the records that are there, and keypaird goes on when it was visible for two TTLs: " + strings.Join(e.Records, "\n")
 }
 
 // A MismatchError reports TLSA records that make peers refuse the certificate in

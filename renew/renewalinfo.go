@@ -8,19 +8,6 @@ import (
 	"time"
 )
 
-// Advice is what a CA said of when it wants a certificate replaced, and the
-// instant within that we chose.
-type Advice struct {
-	Fingerprint string    `json:"fingerprint,omitempty"` // of the certificate
-	Start       time.Time `json:"start,omitzero"`        // of the window; zero: the CA did not say
-	End         time.Time `json:"end,omitzero"`
-	Chosen      time.Time `json:"chosen,omitzero"` // drawn once for a window (RFC 9773, section 4.2)
-	Explanation string    `json:"explanation,omitempty"`
-	Next        time.Time `json:"next,omitzero"` // when to ask again
-	Failures    int       `json:"failures,omitempty"`
-	Error       string    `json:"error,omitempty"`
-}
-
 // How long until a CA is asked again that could not answer; what it wants
 // itself is between a minute and a day.
 var askAgain = []time.Duration{time.Minute, 10 * time.Minute, 100 * time.Minute, 6 * time.Hour}

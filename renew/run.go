@@ -1,0 +1,165 @@
+package renew
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Run looks at targets and does what each needs. One failure does not hold up
+// another target.
+func (p *Pass) Run(ctx context.Context, targets []Target) Report {
+	p.shut = map[string]error{}
+	if p.Records == nil {
+		p.Records = new(Records)
+	}
+	var errs failures
+	orders, stop := p.polite(ctx)
+	defer stop()
+	jobs := p.lookAll(ctx, targets, &errs)
+	// Who has no certificate does not wait for what a CA says of others.
+	late := p.Mood == Patient && slices.ContainsFunc(jobs, func(j *job) bool { return j.broken == nil && j.state.Leaf == nil })
+	if !late {
+		p.adviseAll(orders, jobs)
+	}
+	p.queryTLSA(orders, jobs)
+	active := p.decideAll(jobs, &errs)
+	p.deployAll(ctx, p.obtainAll(orders, active, &errs), &errs)
+	p.refresh(active)
+	p.adviseAll(orders, slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !late && j.ca == "" }))
+	if orders.Err() != nil {
+		errs.add(context.Cause(orders))
+	}
+	r := Report{Errs: errs.list, Next: p.nextAll(jobs)}
+	for _, j := range jobs {
+		r.Targets = append(r.Targets, TargetState{j.Target, j.state, j.broken})
+	}
+	for _, j := range active {
+		p.step(j.Name, "")
+		if j.ca != "" || j.taken || j.moved {
+			r.Done = append(r.Done, Done{j.Name, j.decision.Action, j.ca, j.state.Leaf.NotAfter.UTC(), j.decision.Why})
+		}
+	}
+	return r
+}
+
+// polite returns a context that ends when the pass is to yield, too.
+func (p *Pass) polite(ctx context.Context) (context.Context, func()) {
+	orders, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-p.Yield: // never, if there is none
+			cancel(ErrYield)
+		case <-orders.Done():
+		}
+	})
+	return orders, func() {
+		cancel(nil)
+		watch.Wait()
+	}
+}
+
+// lookAll reads the state of each target.
+func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []*job {
+	jobs := make([]*job, 0, len(targets))
+	for i, t := range targets {
+		if ctx.Err() != nil {
+			break
+		}
+		j := &job{Target: t, place: i}
+		if j.state, j.broken = p.Records.LoadState(p.Store, t.Name); j.broken != nil {
+			errs.add(&TargetError{[]string{t.Name}, "reading its state", j.broken})
+		} else {
+			p.retrySave(j)
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs
+}
+
+// retrySave writes a record again that the disk did not take.
+func (p *Pass) retrySave(j *job) {
+	rec, unsaved := p.Records.pending(p.Store, j.Name)
+	if !unsaved {
+		return
+	}
+	j.state.Record = rec
+	if err := p.save(j); err != nil {
+		p.Log.Warn("record not saved", "cert", j.Name, "err", err)
+	}
+}
+
+// decideAll returns the jobs that need something.
+func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
+	var active []*job
+	for _, j := range jobs {
+		if j.broken != nil {
+			continue
+		}
+		now := p.now()
+		j.state.Opens = p.opens(now)
+		LoadLimits(p.Limiter, j.Target, &j.state)
+		d := Decide(now, j.Target, j.state, p.Mood)
+		j.decision = d
+		if d.Action == Issue || d.Action == Take || d.Action == Deploy {
+			p.Log.Info("decided", "cert", j.Name, "action", string(d.Action), "why", d.Why)
+			active = append(active, j)
+			continue
+		}
+		p.Log.Debug("decided", "cert", j.Name, "action", string(d.Action), "why", d.Why, "at", d.At)
+		if d.Action == Wait && p.Mood != Patient { // for a limit or a TLSA record: a manual pass does not wait for a backoff
+			errs.add(&TargetError{[]string{j.Name}, "obtaining", p.refusedError(j, now)})
+		}
+	}
+	return active
+}
+
+// refusedError is why a needed certificate is not ordered.
+func (p *Pass) refusedError(j *job, now time.Time) error {
+	if j.rollover().Held(now) != "" {
+		return j.heldError(now)
+	}
+	_, _, but := j.state.availableCAs(now, j.Target, p.Mood)
+	return fmt.Errorf("%s, but %w", needsCertificate(now, j.Target, j.state, p.Mood), but)
+}
+
+// refresh looks again at what was worked on.
+func (p *Pass) refresh(jobs []*job) {
+	for _, j := range jobs {
+		if s, err := LoadState(p.Store, j.Name); err == nil && s.Leaf != nil {
+			s.Record, s.Next = j.state.Record, j.state.Next
+			j.state = s
+		}
+	}
+}
+
+// nextAll says when each target should be looked at again.
+func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
+	now, next := p.now(), make(map[string]time.Time, len(jobs))
+	soon := now.Add(time.Minute)
+	for _, j := range jobs {
+		if j.broken != nil {
+			continue // at the next scheduled look
+		}
+		j.state.Opens = p.opens(now)
+		LoadLimits(p.Limiter, j.Target, &j.state)
+		at := soon // what is to be done now could not be
+		if d := Decide(now, j.Target, j.state, Patient); d.Action == Wait || d.Action == None {
+			at = d.At
+			if meanwhile, _ := decideMeanwhile(now, j.Target, j.state, Patient); meanwhile.Action == Wait {
+				at = earlier(at, meanwhile.At) // what is stored need not wait for the next order
+			}
+		}
+		if _, ask := j.state.wanted(now, j.Target); p.Advisor != nil && !ask.IsZero() {
+			at = earlier(at, later(ask, soon))
+		}
+		if query := j.state.Record.TLSA.QueryAt; p.Resolver != nil && len(j.TLSA) > 0 {
+			at = earlier(at, later(query, soon))
+		}
+		next[j.Name] = later(at, now.Add(time.Second))
+	}
+	return next
+}

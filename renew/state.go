@@ -1,0 +1,250 @@
+package renew
+
+import (
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+
+	"keypaird/renew/durable"
+	"keypaird/renew/keypair"
+	"keypaird/renew/rollover"
+	"keypaird/renew/tlsa"
+)
+
+// A State is what is on disk of a target.
+type State struct {
+	Leaf        *x509.Certificate // of the newest version; nil if there is none
+	Version     string            // of Leaf
+	Fingerprint string            // of Leaf
+	Live        bool              // the newest version is the live one
+	InUse       *x509.Certificate // of the live version; nil if there is none
+	Record      Record
+	Limits      map[string]Limit // by CA, where our own limit is reached; may be nil
+	Opens       time.Time        // deployments may begin; zero: now
+	Next        *rollover.Key    // key of the next certificate, if its record is to be published first; nil: none
+}
+
+// LoadState reads what is on disk of a target.
+func LoadState(store *keypair.Store, name string) (State, error) {
+	var s State
+	var err error
+	if s.Record, err = LoadRecord(store, name); err != nil {
+		return s, err
+	}
+	leaf, version, fingerprint, err := store.NewestLeaf(name)
+	if err != nil && none(err) {
+		return s, nil // as good as no version at all
+	}
+	if err != nil {
+		return s, err
+	}
+	s.Leaf, s.Version, s.Fingerprint = leaf, version, fingerprint
+	live, err := store.LiveID(name)
+	if s.Live = err == nil && live == version; s.Live {
+		s.InUse = leaf
+		return s, nil
+	}
+	if err == nil {
+		leaf, _, _, err = store.LiveLeaf(name)
+	}
+	switch {
+	case err == nil:
+		s.InUse = leaf
+	case !none(err):
+		return s, err // it may well be there
+	}
+	return s, nil
+}
+
+// LoadState is the function LoadState with what the disk did not take.
+func (r *Records) LoadState(store *keypair.Store, name string) (State, error) {
+	s, err := LoadState(store, name)
+	if err != nil {
+		return s, err
+	}
+	if rec, ok := r.pending(store, name); ok {
+		s.Record = rec
+	}
+	return s, nil
+}
+
+// none reports whether there is nothing that could be used. That the disk keeps
+// it from us is another matter.
+func none(err error) bool {
+	var broken *durable.BrokenError
+	return errors.Is(err, fs.ErrNotExist) || errors.As(err, &broken)
+}
+
+// LoadLimits completes the state of t by the CAs that may not be asked for one
+// more certificate. A nil limiter knows none.
+func LoadLimits(limiter Limiter, t Target, s *State) {
+	s.Limits = nil
+	if limiter == nil || t.External != nil {
+		return
+	}
+	s.Limits = make(map[string]Limit, len(t.CAs))
+	for _, ca := range t.CAs {
+		current := s.Leaf
+		if s.foreign(ca) {
+			current = nil
+		}
+		s.Limits[ca] = limiter.Limit(t, ca, current)
+	}
+}
+
+// LoadNextKey reads the next key of a target into s, if it has TLSA records. A
+// missing or damaged key is none.
+func LoadNextKey(store *keypair.Store, t Target, s *State) error {
+	s.Next = nil
+	if len(t.TLSA) == 0 {
+		return nil
+	}
+	data, err := store.ReadFile(t.Name, nextKeyFile)
+	if err != nil && none(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	key, err := keypair.ParseKey(data)
+	if err != nil {
+		return nil
+	}
+	if s.Next, err = rollover.NewKey(key); err == nil && s.Leaf != nil && s.Next.TLSA() == tlsa.Record(s.Leaf.RawSubjectPublicKeyInfo) {
+		s.Next = nil // it was used
+	}
+	return err
+}
+
+// nextKeyFile holds the key of the certificate after the newest, in PEM. It is
+// written before anybody is told of its record. It may be the newest version's
+// own when the process was killed before it made another.
+const nextKeyFile = "nextkey.pem"
+
+// Due is when the newest certificate is to be replaced; zero if there is none.
+func (s State) Due() time.Time {
+	if s.Leaf == nil {
+		return time.Time{}
+	}
+	if !s.advised() {
+		return Due(s.Leaf)
+	}
+	return earlier(s.Record.Advice.Chosen, lastDue(s.Leaf))
+}
+
+// lastDue is when a certificate is to be replaced, whatever the CA says.
+func lastDue(leaf *x509.Certificate) time.Time {
+	return leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 5)
+}
+
+// advised reports whether the CA said when it wants the newest replaced.
+func (s State) advised() bool {
+	a := s.Record.Advice
+	return a.Fingerprint == s.Fingerprint && !a.Chosen.IsZero()
+}
+
+const shortLived = 10 * 24 * time.Hour
+
+// Due is when a certificate is to be replaced of which the CA says nothing.
+func Due(leaf *x509.Certificate) time.Time {
+	life := leaf.NotAfter.Sub(leaf.NotBefore)
+	left := life / 3
+	if life < shortLived {
+		left = life / 2
+	}
+	return leaf.NotAfter.Add(-left)
+}
+
+// OverdueAt is when a live certificate of which the CA says nothing is overdue: it
+// should have been replaced by then.
+func OverdueAt(leaf *x509.Certificate) time.Time { return halfway(Due(leaf), leaf) }
+
+// halfway is when half of what was left of leaf when it was due is gone.
+func halfway(due time.Time, leaf *x509.Certificate) time.Time {
+	return due.Add(leaf.NotAfter.Sub(due) / 2)
+}
+
+// OverdueAt is when the certificate in use is overdue: half of what was left when
+// it was due is gone. Zero: nothing is in use. A certificate that has a successor
+// was due, at the latest, when that was made: what its CA said of it is forgotten
+// by then.
+func (s State) OverdueAt(t Target) time.Time {
+	switch {
+	case s.InUse == nil:
+		return time.Time{}
+	case t.External != nil:
+		return t.overdueAt(s.InUse)
+	case s.Live:
+		return halfway(s.Due(), s.InUse)
+	case s.Leaf == nil:
+		return OverdueAt(s.InUse)
+	}
+	due := later(Due(s.InUse), earlier(s.Leaf.NotBefore, lastDue(s.InUse)))
+	return halfway(due, s.InUse)
+}
+
+// longNotice is how long before its end a bought certificate is a concern at the
+// earliest: long enough to buy another, not so long that nobody listens any more.
+const longNotice = 30 * 24 * time.Hour
+
+// overdueAt is when leaf, which is live, is overdue. Of an external certificate
+// nothing but its end is known.
+func (t Target) overdueAt(leaf *x509.Certificate) time.Time {
+	at := OverdueAt(leaf)
+	if t.External == nil {
+		return at
+	}
+	return later(at, leaf.NotAfter.Add(-longNotice))
+}
+
+// Urgent reports whether less than a quarter of the lifetime is left of what is
+// in use.
+func (s State) Urgent(now time.Time) bool { return endsSoon(s.InUse, now) }
+
+// endsSoon reports whether less than a quarter of the lifetime of leaf is left, or
+// there is none.
+func endsSoon(leaf *x509.Certificate, now time.Time) bool {
+	return leaf == nil || leaf.NotAfter.Sub(now) < leaf.NotAfter.Sub(leaf.NotBefore)/4
+}
+
+// ends is when the service ends if nothing is done; zero if there is none.
+func (s State) ends() time.Time {
+	if s.InUse == nil {
+		return time.Time{}
+	}
+	return s.InUse.NotAfter
+}
+
+// foreign reports whether the newest certificate is known to be another CA's.
+func (s State) foreign(ca string) bool {
+	return s.Record.Fingerprint != "" && s.Record.Fingerprint == s.Fingerprint && s.Record.CA != ca
+}
+
+// Rollover is the state of a target as the rules for its next key see it.
+func (s State) Rollover(t Target) rollover.State {
+	deployed := s.Live
+	for _, d := range t.Deploy {
+		deployed = deployed && s.Record.Deployments[d].Done(s.Fingerprint, t.Manner[d])
+	}
+	return rollover.State{
+		Names: t.TLSA, KeyType: t.KeyType, InUse: s.InUse, Newest: s.Leaf, Next: s.Next, Deployed: deployed, Record: s.Record.TLSA.Record,
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func contains(list []string, s string) bool { return slices.Contains(list, s) }
