@@ -42,13 +42,13 @@ func elsewhere(everyone bool) error {
 	return &OrderError{Elsewhere: true, Everyone: everyone, Err: errors.New("down")}
 }
 
-// A patient pass stays with its CA, a person is helped at once; both come back to
+// A scheduled pass stays with its CA, a manual one does not; both come back to
 // the first.
 func TestFallback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		two := target(func(t *Target) { t.Deploy = nil })
-		w.pass(t.Context(), Patient, two)
+		w.pass(t.Context(), Scheduled, two)
 		time.Sleep(61 * day)
 		w.at = func(ca string) error {
 			if ca == "le" {
@@ -59,7 +59,7 @@ func TestFallback(t *testing.T) {
 		var tries []string
 		for range 12 * 60 {
 			w.asked = nil
-			w.pass(t.Context(), Patient, two)
+			w.pass(t.Context(), Scheduled, two)
 			tries = append(tries, w.asked...)
 			time.Sleep(time.Minute)
 		}
@@ -68,7 +68,7 @@ func TestFallback(t *testing.T) {
 		}
 		time.Sleep(61 * day)
 		w.at, w.asked = nil, nil
-		w.pass(t.Context(), Patient, two)
+		w.pass(t.Context(), Scheduled, two)
 		if want := []string{"le"}; !slices.Equal(w.asked, want) {
 			t.Errorf("two months later asked %v, want %v", w.asked, want)
 		}
@@ -83,7 +83,7 @@ func TestCAThatIsDown(t *testing.T) {
 	for i := range 100 {
 		names = append(names, fmt.Sprintf("t%d", i))
 	}
-	_, errs := w.pass(t.Context(), Patient, named(names...)...)
+	_, errs := w.pass(t.Context(), Scheduled, named(names...)...)
 	if len(w.asked) > 4 || len(errs) != 100 { // Parallel is 4
 		t.Errorf("the CA was asked %d times, %d errors", len(w.asked), len(errs))
 	}
@@ -103,7 +103,7 @@ func TestCAThatRefusesOne(t *testing.T) {
 		}
 		return nil
 	}
-	done, errs := w.pass(t.Context(), Patient, named("a", "b", "c")...)
+	done, errs := w.pass(t.Context(), Scheduled, named("a", "b", "c")...)
 	if wantErrors(t, errs, `cert "a": obtaining: down`); len(done) != 2 {
 		t.Errorf("done %+v", done)
 	}
@@ -129,7 +129,7 @@ func TestOrderThatHangs(t *testing.T) {
 		}
 		ctx, stop := context.WithTimeout(t.Context(), time.Hour)
 		defer stop()
-		done, _ := w.pass(ctx, Patient, named("a", "b", "c")...)
+		done, _ := w.pass(ctx, Scheduled, named("a", "b", "c")...)
 		if len(done) != 2 || deployed != time.Minute || len(w.deployed) != 1 {
 			t.Errorf("done %+v after %v in %d deployments; want two in one after a minute", done, deployed, len(w.deployed))
 		}
@@ -157,7 +157,7 @@ func TestYield(t *testing.T) {
 		}
 		targets := named("fast", "slow")
 		targets[0].Deploy = []string{"relayd", "postfix"}
-		r := w.report(t.Context(), Patient, targets...)
+		r := w.report(t.Context(), Scheduled, targets...)
 		if len(r.Errs) != 1 || !errors.Is(r.Errs[0], ErrYield) || len(w.deployed) != 1 {
 			t.Fatalf("errors %v, %d deployments; want ErrYield and one", r.Errs, len(w.deployed))
 		}
@@ -170,7 +170,7 @@ func TestYield(t *testing.T) {
 			}
 		}
 		w.yield, w.obtain, w.deploy = nil, nil, nil
-		done, errs := w.pass(t.Context(), Patient, targets...)
+		done, errs := w.pass(t.Context(), Scheduled, targets...)
 		if wantErrors(t, errs); len(done) != 2 || w.counts() != [2]int{3, 3} {
 			t.Errorf("afterwards: done %+v, asked %v times", done, w.counts())
 		}

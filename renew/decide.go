@@ -28,14 +28,14 @@ type Decision struct {
 	At     time.Time // Wait: when it may be done; else: when the next certificate is due
 }
 
-// A Mood says how patient a pass is.
-type Mood int
+// A Mode is what a pass waits for.
+type Mode int
 
-// Moods.
+// Modes.
 const (
-	Patient Mood = iota // the daemon: backoff, limits and window hold
-	Asked               // a person asked: neither backoff nor window are waited for
-	Forced              // a person insists: a new certificate now, whatever the limits
+	Scheduled Mode = iota // by the daemon: backoff, limits and the deploy window hold
+	Manual                // by the operator: only limits hold
+	Force                 // by the operator: a new certificate now, whatever the limits
 )
 
 // Decide says what to do about a target at now. The rules, in order:
@@ -58,17 +58,17 @@ const (
 //     of the lifetime is left of the newest.
 //
 // A bought certificate is never ordered: see [External].
-func Decide(now time.Time, t Target, s State, mood Mood) Decision {
+func Decide(now time.Time, t Target, s State, mode Mode) Decision {
 	if t.External != nil {
-		return decideExternal(now, t, s, mood)
+		return decideExternal(now, t, s, mode)
 	}
-	why := needsCertificate(now, t, s, mood)
+	why := needsCertificate(now, t, s, mode)
 	if why == "" {
-		return decideDeploy(now, t, s, mood)
+		return decideDeploy(now, t, s, mode)
 	}
-	d := decideIssue(now, t, s, mood, why)
+	d := decideIssue(now, t, s, mode, why)
 	if d.Action == Wait {
-		if meanwhile, ok := decideMeanwhile(now, t, s, mood); ok {
+		if meanwhile, ok := decideMeanwhile(now, t, s, mode); ok {
 			return meanwhile
 		}
 	}
@@ -77,33 +77,33 @@ func Decide(now time.Time, t Target, s State, mood Mood) Decision {
 
 // decideMeanwhile says whether what is stored is to be put in use although a
 // new certificate is needed.
-func decideMeanwhile(now time.Time, t Target, s State, mood Mood) (Decision, bool) {
+func decideMeanwhile(now time.Time, t Target, s State, mode Mode) (Decision, bool) {
 	if s.Leaf == nil || !now.Before(s.Leaf.NotAfter) {
 		return Decision{}, false
 	}
-	d := decideDeploy(now, t, s, mood)
+	d := decideDeploy(now, t, s, mode)
 	return d, d.Action == Deploy
 }
 
 // decideIssue says whether the certificate that is needed may be ordered.
-func decideIssue(now time.Time, t Target, s State, mood Mood, why string) Decision {
+func decideIssue(now time.Time, t Target, s State, mode Mode, why string) Decision {
 	if held := s.Rollover(t).Held(now); held != "" {
 		return Decision{Wait, why + ", but " + held, s.Record.TLSA.QueryAt}
 	}
-	if cas, next, but := s.availableCAs(now, t, mood); len(cas) == 0 {
+	if cas, next, but := s.availableCAs(now, t, mode); len(cas) == 0 {
 		return Decision{Wait, why + ", but " + but.Error(), next}
 	}
 	return Decision{Issue, why, s.Due()}
 }
 
 // needsCertificate says why a new certificate is needed, or "".
-func needsCertificate(now time.Time, t Target, s State, mood Mood) string {
+func needsCertificate(now time.Time, t Target, s State, mode Mode) string {
 	rec := s.Record
 	known := rec.Fingerprint != "" && rec.Fingerprint == s.Fingerprint // who issued the newest, and as what
 	switch {
 	case s.Leaf == nil:
 		return "no certificate"
-	case mood == Forced:
+	case mode == Force:
 		return "forced"
 	case !slices.Equal(Names(s.Leaf), canonical(t.Names)):
 		return "names changed"
@@ -126,14 +126,14 @@ func needsCertificate(now time.Time, t Target, s State, mood Mood) string {
 // availableCAs lists the CAs that may be asked at now. If there is none, next is
 // when one may be, and why says what keeps it until then. A scheduled pass stays
 // with a CA until that keeps failing or time runs short.
-func (s State) availableCAs(now time.Time, t Target, mood Mood) (cas []string, next time.Time, why error) {
+func (s State) availableCAs(now time.Time, t Target, mode Mode) (cas []string, next time.Time, why error) {
 	for _, ca := range t.CAs {
 		last, limit := s.Record.Orders[ca], s.Limits[ca]
-		waits := mood == Patient && last.Waits(now)
-		limited := mood != Forced && limit.Until.After(now)
+		waits := mode == Scheduled && last.Waits(now)
+		limited := mode != Force && limit.Until.After(now)
 		if !waits && !limited {
 			cas = append(cas, ca)
-			if mood == Patient {
+			if mode == Scheduled {
 				break
 			}
 			continue
@@ -156,22 +156,22 @@ func (s State) availableCAs(now time.Time, t Target, mood Mood) (cas []string, n
 var errLastTry = errors.New("the last try failed")
 
 // decideDeploy says whether the newest certificate is to be put in use.
-func decideDeploy(now time.Time, t Target, s State, mood Mood) Decision {
-	d := whatToDeploy(now, t, s, mood)
-	if d.Action == Deploy && mood == Patient && s.Opens.After(now) && !s.Urgent(now) {
+func decideDeploy(now time.Time, t Target, s State, mode Mode) Decision {
+	d := whatToDeploy(now, t, s, mode)
+	if d.Action == Deploy && mode == Scheduled && s.Opens.After(now) && !s.Urgent(now) {
 		return Decision{Wait, d.Why + "; the window for deployments is closed", s.Opens}
 	}
 	return d
 }
 
-func whatToDeploy(now time.Time, t Target, s State, mood Mood) Decision {
+func whatToDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 	waiting := Decision{None, "not due", s.Due()}
 	for _, name := range t.Deploy {
 		d := s.Record.Deployments[name]
-		if d.Done(s.Fingerprint, t.Manner[name]) {
+		if d.Done(s.Fingerprint, t.Specs[name]) {
 			continue
 		}
-		if mood == Patient && d.Attempt.Waits(now) {
+		if mode == Scheduled && d.Attempt.Waits(now) {
 			if waiting.Action == None || d.Attempt.Next.Before(waiting.At) {
 				waiting = Decision{Wait, "deployment to " + name + " failed", d.Attempt.Next}
 			}
@@ -179,9 +179,9 @@ func whatToDeploy(now time.Time, t Target, s State, mood Mood) Decision {
 		}
 		switch {
 		case d.Deployed != s.Fingerprint:
-		case t.Manner[name].Lost:
+		case t.Specs[name].FilesMissing:
 			return Decision{Deploy, "a file of deployment " + name + " is gone", s.Due()}
-		case d.Manner != t.Manner[name].Sum:
+		case d.ConfigHash != t.Specs[name].ConfigHash:
 			return Decision{Deploy, "deployment " + name + " was changed", s.Due()}
 		default:
 			return Decision{Deploy, "deployed to " + name + " but not verified", s.Due()}
@@ -195,8 +195,8 @@ func whatToDeploy(now time.Time, t Target, s State, mood Mood) Decision {
 }
 
 // Done reports whether nothing is missing for a certificate in a deployment.
-func (d Deployment) Done(fingerprint string, m Manner) bool {
-	return d.Verified == fingerprint && d.Manner == m.Sum && !m.Lost
+func (d Deployment) Done(fingerprint string, m DeploySpec) bool {
+	return d.Verified == fingerprint && d.ConfigHash == m.ConfigHash && !m.FilesMissing
 }
 
 // takePause is how long the daemon leaves files alone that took the place of
@@ -210,10 +210,10 @@ const takePause = time.Minute
 //     cannot be taken are tried again after a backoff, or when they change again,
 //     and those that follow others at once have to wait a little;
 //   - a deployment is needed as for any other.
-func decideExternal(now time.Time, t Target, s State, mood Mood) Decision {
-	why := needsFiles(now, t, s, mood)
+func decideExternal(now time.Time, t Target, s State, mode Mode) Decision {
+	why := needsFiles(now, t, s, mode)
 	if why == "" {
-		d := decideDeploy(now, t, s, mood)
+		d := decideDeploy(now, t, s, mode)
 		if d.Action == None {
 			d.Why = "bought"
 		}
@@ -223,10 +223,10 @@ func decideExternal(now time.Time, t Target, s State, mood Mood) Decision {
 		return d
 	}
 	but, until := s.keepsOff(now, t)
-	if mood != Patient || but == "" {
+	if mode != Scheduled || but == "" {
 		return Decision{Take, why, time.Time{}}
 	}
-	if meanwhile, ok := decideMeanwhile(now, t, s, mood); ok {
+	if meanwhile, ok := decideMeanwhile(now, t, s, mode); ok {
 		return meanwhile
 	}
 	return Decision{Wait, why + ", but " + but, until}
@@ -247,7 +247,7 @@ func (s State) keepsOff(now time.Time, t Target) (why string, until time.Time) {
 }
 
 // needsFiles says why the files of a bought certificate are to be read, or "".
-func needsFiles(now time.Time, t Target, s State, mood Mood) string {
+func needsFiles(now time.Time, t Target, s State, mode Mode) string {
 	last := s.Record.External
 	switch {
 	case s.Leaf == nil:
@@ -258,7 +258,7 @@ func needsFiles(now time.Time, t Target, s State, mood Mood) string {
 		return "its files changed"
 	case !now.Before(s.Leaf.NotAfter):
 		return "expired"
-	case mood == Forced:
+	case mode == Force:
 		return "forced"
 	}
 	return ""
@@ -277,12 +277,12 @@ func (t Target) worry(now time.Time, leaf *x509.Certificate) time.Time {
 // configuration.
 func (s State) Failing(now time.Time, t Target) (ca string, last Attempt) {
 	if t.External != nil {
-		if needsFiles(now, t, s, Patient) == "" {
+		if needsFiles(now, t, s, Scheduled) == "" {
 			return "", Attempt{}
 		}
 		return "", s.Record.External.Attempt
 	}
-	if needsCertificate(now, t, s, Patient) == "" {
+	if needsCertificate(now, t, s, Scheduled) == "" {
 		return "", Attempt{}
 	}
 	for name, a := range s.Record.Orders {

@@ -51,7 +51,7 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 		now := p.now()
 		j.state.Opens = p.opens(now)
 		// What may not be deployed yet does not become live: live is what is in use.
-		d, ok := decideMeanwhile(now, j.Target, j.state, p.Mood)
+		d, ok := decideMeanwhile(now, j.Target, j.state, p.Mode)
 		if !ok || p.yielding(ctx) {
 			return
 		}
@@ -142,7 +142,7 @@ func (p *Pass) recordNoArrival(j *job, err error) {
 	now := p.now()
 	for _, name := range deployments([]*arrival{{job: j}}) {
 		d := j.state.Record.Deployments[name]
-		if p.Mood == Patient && d.Attempt.Waits(now) {
+		if p.Mode == Scheduled && d.Attempt.Waits(now) {
 			continue
 		}
 		d.Attempt = d.Attempt.Failed(fmt.Errorf("switching to the new version: %w", err), now, j.state.ends())
@@ -180,7 +180,7 @@ func deployments(ready []*arrival) []string {
 	var names []string
 	for _, a := range ready {
 		for _, name := range a.Deploy {
-			if !a.state.Record.Deployments[name].Done(a.state.Fingerprint, a.Manner[name]) && !slices.Contains(names, name) {
+			if !a.state.Record.Deployments[name].Done(a.state.Fingerprint, a.Specs[name]) && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
@@ -195,10 +195,10 @@ func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *
 	var targets []string
 	for _, a := range ready {
 		d := a.state.Record.Deployments[name]
-		if !slices.Contains(a.Deploy, name) || d.Done(a.state.Fingerprint, a.Manner[name]) {
+		if !slices.Contains(a.Deploy, name) || d.Done(a.state.Fingerprint, a.Specs[name]) {
 			continue
 		}
-		if p.Mood == Patient && d.Attempt.Waits(p.now()) {
+		if p.Mode == Scheduled && d.Attempt.Waits(p.now()) {
 			continue
 		}
 		c, err := p.change(a, name, d)
@@ -299,7 +299,7 @@ func (p *Pass) callDeployer(ctx context.Context, name string, changes []Change) 
 func (p *Pass) change(a *arrival, name string, d Deployment) (Change, error) {
 	c := Change{
 		Name: a.Name, Names: a.wanted(), New: a.newest.Pair, Dir: a.newest.Dir,
-		Deployed: d.Deployed == a.state.Fingerprint && d.Manner == a.Manner[name].Sum && !a.Manner[name].Lost,
+		Deployed: d.Deployed == a.state.Fingerprint && d.ConfigHash == a.Specs[name].ConfigHash && !a.Specs[name].FilesMissing,
 	}
 	c.NextTry = d.Attempt.latest(p.now(), a.state.ends())
 	if opens := p.opens(c.NextTry); !opens.IsZero() {
@@ -367,7 +367,7 @@ func (p *Pass) recordDeployment(ctx context.Context, a *arrival, name string, ou
 	d := a.state.Record.Deployments[name]
 	d.undo(a.state.Fingerprint) // what was seen before says nothing of the files and the server of now
 	if outcome == Verified || outcome == InUse {
-		d.Deployed, d.Manner = a.state.Fingerprint, a.Manner[name].Sum
+		d.Deployed, d.ConfigHash = a.state.Fingerprint, a.Specs[name].ConfigHash
 	}
 	if outcome == Verified {
 		d.Verified, d.At, d.Attempt = a.state.Fingerprint, now.UTC().Truncate(time.Second), Attempt{}

@@ -28,7 +28,7 @@ func reloadFails(_ context.Context, _ string, changes []Change) ([]Outcome, erro
 
 func TestOneReloadForAll(t *testing.T) {
 	w := newWorld(t)
-	_, errs := w.pass(t.Context(), Patient, named("a", "b", "c")...)
+	_, errs := w.pass(t.Context(), Scheduled, named("a", "b", "c")...)
 	wantErrors(t, errs)
 	var names []string
 	for _, c := range w.deployed[0] {
@@ -44,16 +44,16 @@ func TestDeployFailsThenSucceeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.deploy = reloadFails
-		_, errs := w.pass(t.Context(), Patient, named("a", "b")...)
+		_, errs := w.pass(t.Context(), Scheduled, named("a", "b")...)
 		wantErrors(t, errs, `cert "a", "b": deploying to relayd: no such proxy`)
-		_, errs = w.pass(t.Context(), Patient, named("a", "b")...)
+		_, errs = w.pass(t.Context(), Scheduled, named("a", "b")...)
 		wantErrors(t, errs)
 		if w.counts() != [2]int{2, 1} {
 			t.Errorf("at once: CA and proxy asked %v times", w.counts())
 		}
 		time.Sleep(jitterless(time.Minute))
 		w.deploy = nil
-		done, errs := w.pass(t.Context(), Patient, named("a", "b")...)
+		done, errs := w.pass(t.Context(), Scheduled, named("a", "b")...)
 		wantErrors(t, errs)
 		if w.counts() != [2]int{2, 2} || len(done) != 2 || done[0].Action != Deploy || done[0].CA != "" {
 			t.Errorf("a minute later: CA and proxy asked %v times, done %+v", w.counts(), done)
@@ -69,7 +69,7 @@ func TestDeployFailsThenSucceeds(t *testing.T) {
 func TestDeployerPanics(t *testing.T) {
 	w := newWorld(t)
 	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) { panic("nil map") }
-	_, errs := w.pass(t.Context(), Patient, chat)
+	_, errs := w.pass(t.Context(), Scheduled, chat)
 	wantErrors(t, errs, `cert "chat": deploying to relayd: internal fault: nil map`)
 }
 
@@ -83,14 +83,14 @@ func TestOneOfTwoDeploymentsFails(t *testing.T) {
 		return nil, nil
 	}
 	both := target(func(t *Target) { t.Deploy = []string{"relayd", "postfix"} })
-	_, errs := w.pass(t.Context(), Patient, both)
+	_, errs := w.pass(t.Context(), Scheduled, both)
 	wantErrors(t, errs, "deploying to relayd")
 	r, err := LoadRecord(w.store, "chat")
 	must(t, err)
 	if r.Deployments["postfix"].Verified == "" || r.Deployments["relayd"].Verified != "" {
 		t.Errorf("record = %+v", r.Deployments)
 	}
-	_, errs = w.pass(t.Context(), Asked, both)
+	_, errs = w.pass(t.Context(), Manual, both)
 	wantErrors(t, errs, "deploying to relayd")
 	if w.counts() != [2]int{1, 3} { // relayd, postfix, and relayd again
 		t.Errorf("CA and proxy asked %v times", w.counts())
@@ -103,10 +103,10 @@ func TestNotVerified(t *testing.T) {
 	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) {
 		return []Outcome{InUse}, errors.New("serves another")
 	}
-	_, errs := w.pass(t.Context(), Patient, chat)
+	_, errs := w.pass(t.Context(), Scheduled, chat)
 	wantErrors(t, errs, "serves another")
 	w.deploy = nil
-	_, errs = w.pass(t.Context(), Asked, chat)
+	_, errs = w.pass(t.Context(), Manual, chat)
 	wantErrors(t, errs)
 	if first, second := w.deployed[0][0].Deployed, w.deployed[1][0].Deployed; first || !second {
 		t.Errorf("deployed before: %v, %v; want false, true", first, second)
@@ -118,18 +118,18 @@ func TestNotVerified(t *testing.T) {
 func TestDeployedAgain(t *testing.T) {
 	for _, tt := range []struct {
 		name          string
-		before, after Manner
+		before, after DeploySpec
 	}{
-		{"configured in another way", Manner{Sum: "old"}, Manner{Sum: "new"}},
-		{"lost a file", Manner{Sum: "old"}, Manner{Sum: "old", Lost: true}},
+		{"configured in another way", DeploySpec{ConfigHash: "old"}, DeploySpec{ConfigHash: "new"}},
+		{"lost a file", DeploySpec{ConfigHash: "old"}, DeploySpec{ConfigHash: "old", FilesMissing: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
-			in := func(m Manner) Target {
-				return target(func(t *Target) { t.Manner = map[string]Manner{"relayd": m} })
+			in := func(m DeploySpec) Target {
+				return target(func(t *Target) { t.Specs = map[string]DeploySpec{"relayd": m} })
 			}
-			for _, m := range []Manner{tt.before, tt.before, tt.after, {Sum: tt.after.Sum}} {
-				_, errs := w.pass(t.Context(), Patient, in(m))
+			for _, m := range []DeploySpec{tt.before, tt.before, tt.after, {ConfigHash: tt.after.ConfigHash}} {
+				_, errs := w.pass(t.Context(), Scheduled, in(m))
 				wantErrors(t, errs)
 			}
 			if w.counts() != [2]int{1, 2} || w.deployed[1][0].Deployed {
@@ -149,7 +149,7 @@ func TestPrevious(t *testing.T) {
 		{"renewal", func(*testing.T, *world) {}, "v000001"},
 		{"a renewal before that was rolled back", func(t *testing.T, w *world) {
 			w.deploy = reloadFails
-			w.pass(t.Context(), Forced, chat)
+			w.pass(t.Context(), Force, chat)
 			if live, err := w.store.LiveID("chat"); err != nil || live != "v000001" {
 				t.Fatalf("live is %s, %v; want what it was rolled back to", live, err)
 			}
@@ -181,19 +181,19 @@ func TestPrevious(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
-			_, errs := w.pass(t.Context(), Patient, chat)
+			_, errs := w.pass(t.Context(), Scheduled, chat)
 			wantErrors(t, errs)
 			versions := map[string]string{}
 			live, err := w.store.Live("chat")
 			must(t, err)
 			versions[live.Pair.Fingerprint()] = live.ID
 			tt.between(t, w)
-			mood := Asked
+			mode := Manual
 			if s, err := LoadState(w.store, "chat"); err == nil && s.Version == "v000001" {
-				mood = Forced
+				mode = Force
 			}
 			w.deploy = reloadFails
-			w.pass(t.Context(), mood, chat)
+			w.pass(t.Context(), mode, chat)
 			c := w.deployed[len(w.deployed)-1][0]
 			if tt.previous == "" {
 				if c.Previous != nil || c.Restore != nil {
@@ -216,12 +216,12 @@ func TestPrevious(t *testing.T) {
 func TestVersionInUseIsKept(t *testing.T) {
 	w := newWorld(t)
 	both := target(func(t *Target) { t.Deploy = []string{"postfix", "relayd"} })
-	w.pass(t.Context(), Patient, both)
+	w.pass(t.Context(), Scheduled, both)
 	first, err := w.store.Live("chat")
 	must(t, err)
 	w.gets(map[string]Outcome{"postfix": Verified, "relayd": TakenBack})
 	for range 6 {
-		w.pass(t.Context(), Forced, both)
+		w.pass(t.Context(), Force, both)
 	}
 	if _, err := w.store.Find("chat", first.Pair.Fingerprint()); err != nil {
 		t.Errorf("the version in use: %v", err)
@@ -236,11 +236,11 @@ func TestVersionInUseIsKept(t *testing.T) {
 func TestDeployWhileCAFails(t *testing.T) {
 	w := newWorld(t)
 	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) { return []Outcome{TakenBack}, errReload }
-	w.pass(t.Context(), Patient, chat)
+	w.pass(t.Context(), Scheduled, chat)
 	w.deploy = nil
 	w.obtain = func(context.Context, Target) error { return errors.New("down") }
 	other := target(func(t *Target) { t.KeyType = "ec384" })
-	done, errs := w.pass(t.Context(), Asked, other)
+	done, errs := w.pass(t.Context(), Manual, other)
 	wantErrors(t, errs, "obtaining: down")
 	if len(done) != 1 || done[0].Action != Deploy || w.counts() != [2]int{2, 2} {
 		t.Errorf("done = %+v, CA and proxy asked %v times", done, w.counts())
@@ -255,7 +255,7 @@ func TestOrderIsSettled(t *testing.T) {
 	must(t, err)
 	_, err = w.store.Add("chat", pair)
 	must(t, err)
-	_, errs := w.pass(t.Context(), Patient, chat)
+	_, errs := w.pass(t.Context(), Scheduled, chat)
 	wantErrors(t, errs)
 	if want := "chat " + pair.Leaf.SerialNumber.String(); len(w.settled) != 1 || w.settled[0] != want || len(w.obtained) != 0 {
 		t.Errorf("settled %v after %d orders, want %s after none", w.settled, len(w.obtained), want)
@@ -266,7 +266,7 @@ func TestOrderIsSettled(t *testing.T) {
 func TestNothingToDeployTo(t *testing.T) {
 	w := newWorld(t)
 	bare := target(func(t *Target) { t.Deploy = nil })
-	done, errs := w.pass(t.Context(), Patient, bare)
+	done, errs := w.pass(t.Context(), Scheduled, bare)
 	wantErrors(t, errs)
 	if id, err := w.store.LiveID("chat"); err != nil || id != "v000001" || len(done) != 1 {
 		t.Errorf("live is %s, %v; done %v", id, err, done)
@@ -275,12 +275,12 @@ func TestNothingToDeployTo(t *testing.T) {
 	must(t, err)
 	_, err = w.store.Add("chat", pair) // killed before the switch
 	must(t, err)
-	done, errs = w.pass(t.Context(), Patient, bare)
+	done, errs = w.pass(t.Context(), Scheduled, bare)
 	wantErrors(t, errs)
 	if id, err := w.store.LiveID("chat"); err != nil || id != "v000002" || len(done) != 1 || done[0].Why != "stored but not live" {
 		t.Errorf("live is %s, %v; done %v", id, err, done)
 	}
-	if done, _ := w.pass(t.Context(), Patient, bare); len(done) != 0 {
+	if done, _ := w.pass(t.Context(), Scheduled, bare); len(done) != 0 {
 		t.Errorf("once more: %v", done)
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// mannered is chat, deployed as m says.
-func mannered(m Manner) Target {
-	return target(func(t *Target) { t.Manner = map[string]Manner{"relayd": m} })
+// withSpec is chat, deployed as m says.
+func withSpec(m DeploySpec) Target {
+	return target(func(t *Target) { t.Specs = map[string]DeploySpec{"relayd": m} })
 }
 
 // What is deployed again, in another way or since a file was lost, and fails is
@@ -22,10 +22,10 @@ func mannered(m Manner) Target {
 func TestDeployedAgainFails(t *testing.T) {
 	for _, again := range []struct {
 		name        string
-		first, then Manner
+		first, then DeploySpec
 	}{
-		{"in another way", Manner{Sum: "old"}, Manner{Sum: "new"}},
-		{"since a file was lost", Manner{Sum: "old"}, Manner{Sum: "old", Lost: true}},
+		{"in another way", DeploySpec{ConfigHash: "old"}, DeploySpec{ConfigHash: "new"}},
+		{"since a file was lost", DeploySpec{ConfigHash: "old"}, DeploySpec{ConfigHash: "old", FilesMissing: true}},
 	} {
 		for _, tt := range []struct {
 			name    string
@@ -39,27 +39,27 @@ func TestDeployedAgainFails(t *testing.T) {
 			t.Run(again.name+", "+tt.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t)
-					w.pass(t.Context(), Patient, mannered(again.first))
+					w.pass(t.Context(), Scheduled, withSpec(again.first))
 					w.gets(map[string]Outcome{"relayd": tt.outcome})
-					_, errs := w.pass(t.Context(), Patient, mannered(again.then))
+					_, errs := w.pass(t.Context(), Scheduled, withSpec(again.then))
 					wantErrors(t, errs, "deploying to relayd")
-					whole := mannered(Manner{Sum: again.then.Sum}) // the files are there
+					whole := withSpec(DeploySpec{ConfigHash: again.then.ConfigHash}) // the files are there
 					s, err := LoadState(w.store, "chat")
 					must(t, err)
-					if d := s.Record.Deployments["relayd"]; d.Done(s.Fingerprint, whole.Manner["relayd"]) || d.Attempt.Failures != 1 {
+					if d := s.Record.Deployments["relayd"]; d.Done(s.Fingerprint, whole.Specs["relayd"]) || d.Attempt.Failures != 1 {
 						t.Errorf("record = %+v, taken for done", d)
 					}
-					if _, errs = w.pass(t.Context(), Patient, whole); len(w.deployed) != 2 {
+					if _, errs = w.pass(t.Context(), Scheduled, whole); len(w.deployed) != 2 {
 						t.Errorf("tried again before its time: %v", errs)
 					}
 					w.gets(map[string]Outcome{"relayd": Verified})
 					time.Sleep(jitterless(time.Minute))
-					_, errs = w.pass(t.Context(), Patient, whole)
+					_, errs = w.pass(t.Context(), Scheduled, whole)
 					wantErrors(t, errs)
 					if len(w.deployed) != 3 || w.deployed[2][0].Deployed != tt.looks {
 						t.Fatalf("%d deployments, want a third one, that looks first: %t", len(w.deployed), tt.looks)
 					}
-					if done, errs := w.pass(t.Context(), Asked, whole); len(done)+len(errs) > 0 || w.counts() != [2]int{1, 3} {
+					if done, errs := w.pass(t.Context(), Manual, whole); len(done)+len(errs) > 0 || w.counts() != [2]int{1, 3} {
 						t.Errorf("then: done %v, errors %v", done, errs)
 					}
 				})
@@ -77,7 +77,7 @@ func TestReloadIsMissingAgain(t *testing.T) {
 		looks   bool
 	}{{InUse, false}, {Placed, true}, {InUse, false}, {TakenBack, true}, {Verified, false}} {
 		w.gets(map[string]Outcome{"relayd": tt.outcome})
-		w.pass(t.Context(), Asked, chat)
+		w.pass(t.Context(), Manual, chat)
 		if c := w.deployed[len(w.deployed)-1][0]; c.Deployed != tt.looks {
 			t.Errorf("call %d looks first: %t", len(w.deployed), c.Deployed)
 		}
@@ -91,11 +91,11 @@ func TestReloadIsMissingAgain(t *testing.T) {
 // the server made of it.
 func TestChangedBack(t *testing.T) {
 	w := newWorld(t)
-	w.pass(t.Context(), Patient, mannered(Manner{Sum: "old"}))
+	w.pass(t.Context(), Scheduled, withSpec(DeploySpec{ConfigHash: "old"}))
 	w.gets(map[string]Outcome{"relayd": Placed})
-	w.pass(t.Context(), Patient, mannered(Manner{Sum: "new"}))
+	w.pass(t.Context(), Scheduled, withSpec(DeploySpec{ConfigHash: "new"}))
 	w.deploy = nil
-	done, errs := w.pass(t.Context(), Asked, mannered(Manner{Sum: "old"}))
+	done, errs := w.pass(t.Context(), Manual, withSpec(DeploySpec{ConfigHash: "old"}))
 	if wantErrors(t, errs); len(done) != 1 || len(w.deployed) != 3 || w.deployed[2][0].Deployed {
 		t.Errorf("done %v after %d deployments, want a third one from the start", done, len(w.deployed))
 	}
@@ -105,7 +105,7 @@ func TestChangedBack(t *testing.T) {
 // that was lost is there again, the reload may not have been.
 func TestDeployedAgainEndsEarly(t *testing.T) {
 	w := newWorld(t)
-	w.pass(t.Context(), Patient, mannered(Manner{Sum: "a"}))
+	w.pass(t.Context(), Scheduled, withSpec(DeploySpec{ConfigHash: "a"}))
 	ctx, cancel := context.WithCancel(t.Context())
 	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) {
 		s, err := LoadState(w.store, "chat") // what a kill would leave
@@ -116,9 +116,9 @@ func TestDeployedAgainEndsEarly(t *testing.T) {
 		cancel()
 		return nil, ctx.Err()
 	}
-	w.pass(ctx, Patient, mannered(Manner{Sum: "a", Lost: true}))
+	w.pass(ctx, Scheduled, withSpec(DeploySpec{ConfigHash: "a", FilesMissing: true}))
 	w.deploy = nil
-	done, errs := w.pass(t.Context(), Patient, mannered(Manner{Sum: "a"}))
+	done, errs := w.pass(t.Context(), Scheduled, withSpec(DeploySpec{ConfigHash: "a"}))
 	if wantErrors(t, errs); len(done) != 1 || len(w.deployed) != 3 || w.deployed[2][0].Deployed {
 		t.Errorf("done %v after %d deployments, want a third one from the start", done, len(w.deployed))
 	}
@@ -129,11 +129,11 @@ func TestDeployedAgainEndsEarly(t *testing.T) {
 func TestTakenBackKeepsTheOneBefore(t *testing.T) {
 	for _, outcome := range []Outcome{TakenBack, Placed} {
 		w := newWorld(t)
-		w.pass(t.Context(), Patient, chat)
+		w.pass(t.Context(), Scheduled, chat)
 		before, err := LoadState(w.store, "chat")
 		must(t, err)
 		w.gets(map[string]Outcome{"relayd": outcome})
-		w.pass(t.Context(), Forced, chat)
+		w.pass(t.Context(), Force, chat)
 		s, err := LoadState(w.store, "chat")
 		must(t, err)
 		d := s.Record.Deployments["relayd"]
@@ -162,7 +162,7 @@ func (c *tally) Deployed(deployment string, took time.Duration, err error) {
 func TestDeploymentsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, count := newWorld(t), new(tally)
-		p := Pass{Store: w.store, Obtainer: w, Deployer: w, Observer: count, Mood: Asked, Log: w.log}
+		p := Pass{Store: w.store, Obtainer: w, Deployer: w, Observer: count, Mode: Manual, Log: w.log}
 		ctx, cancel := context.WithCancel(t.Context())
 		for _, end := range []func() error{
 			func() error { return errors.New("no such proxy") },

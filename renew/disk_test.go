@@ -18,22 +18,22 @@ import (
 func TestLiveCannotBeSwitched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		_, errs := w.pass(t.Context(), Patient, chat)
+		_, errs := w.pass(t.Context(), Scheduled, chat)
 		wantErrors(t, errs)
 		link := filepath.Join(w.store.Dir("chat"), "live")
 		must(t, os.Remove(link))
 		must(t, os.MkdirAll(filepath.Join(link, "x"), 0o700))
 		time.Sleep(61 * day)
-		_, errs = w.pass(t.Context(), Patient, chat)
+		_, errs = w.pass(t.Context(), Scheduled, chat)
 		wantErrors(t, errs, `cert "chat": switching to its new version: writing `)
 		if !strings.Contains(Remedy(errs[0]), "out of the way") {
 			t.Errorf("remedy = %q", Remedy(errs[0]))
 		}
-		_, errs = w.pass(t.Context(), Patient, chat) // the backoff runs
+		_, errs = w.pass(t.Context(), Scheduled, chat) // the backoff runs
 		wantErrors(t, errs)
 		for range 3 {
 			time.Sleep(2 * time.Hour)
-			w.pass(t.Context(), Patient, chat)
+			w.pass(t.Context(), Scheduled, chat)
 		}
 		s, err := LoadState(w.store, "chat")
 		must(t, err)
@@ -42,7 +42,7 @@ func TestLiveCannotBeSwitched(t *testing.T) {
 		}
 		must(t, os.RemoveAll(link))
 		time.Sleep(2 * day)
-		_, errs = w.pass(t.Context(), Patient, chat)
+		_, errs = w.pass(t.Context(), Scheduled, chat)
 		if wantErrors(t, errs); w.counts() != [2]int{2, 2} {
 			t.Errorf("CA and proxy asked %v times", w.counts())
 		}

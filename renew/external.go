@@ -138,7 +138,7 @@ func (e *StrangerError) Remedy() string {
 // meant refuses a certificate that has nothing to do with the one in use, unless
 // somebody insists.
 func (p *Pass) meant(j *job, pair *keypair.Pair) error {
-	if j.state.Leaf == nil || p.Mood == Forced {
+	if j.state.Leaf == nil || p.Mode == Force {
 		return nil
 	}
 	have, lost := Names(pair.Leaf), Names(j.state.Leaf)

@@ -72,7 +72,7 @@ func TestExternalReplaced(t *testing.T) {
 		w, s := newWorld(t), newShop(t)
 		w.advice = func(string, *x509.Certificate) (Window, error) { return Window{}, errors.New("asked") }
 		first := s.sell(90*day, "shop.test", "*.shop.test")
-		done, errs := w.pass(t.Context(), Patient, s.target())
+		done, errs := w.pass(t.Context(), Scheduled, s.target())
 		wantErrors(t, errs)
 		if len(done) != 1 || done[0].Action != Take || done[0].CA != "" || !done[0].NotAfter.Equal(first.Leaf.NotAfter) {
 			t.Errorf("done = %+v", done)
@@ -81,7 +81,7 @@ func TestExternalReplaced(t *testing.T) {
 			t.Errorf("deployed for the names %q", c.Names)
 		}
 		w.live(t, first)
-		done, errs = w.pass(t.Context(), Asked, s.target())
+		done, errs = w.pass(t.Context(), Manual, s.target())
 		wantErrors(t, errs)
 		if len(done) != 0 || w.counts() != [2]int{0, 1} {
 			t.Errorf("second pass: %+v, counts %v", done, w.counts())
@@ -91,13 +91,13 @@ func TestExternalReplaced(t *testing.T) {
 		second, err := issue([]string{"shop.test", "*.shop.test"}, time.Now(), 90*day)
 		must(t, err)
 		s.deliver(s.Chain, second.FullChain())
-		_, errs = w.pass(t.Context(), Patient, s.target())
+		_, errs = w.pass(t.Context(), Scheduled, s.target())
 		wantErrors(t, errs, `cert "shop": taking its files: `+s.Key+": is not the key of the certificate in "+s.Chain)
 		w.live(t, first)
-		_, errs = w.pass(t.Context(), Patient, s.target())
+		_, errs = w.pass(t.Context(), Scheduled, s.target())
 		wantErrors(t, errs)
 		s.deliver(s.Key, second.Key())
-		done, errs = w.pass(t.Context(), Patient, s.target())
+		done, errs = w.pass(t.Context(), Scheduled, s.target())
 		wantErrors(t, errs)
 		if len(done) != 1 || done[0].Why != "its files changed" {
 			t.Errorf("done = %+v", done)
@@ -119,7 +119,7 @@ func TestExternalOtherChain(t *testing.T) {
 	w, s := newWorld(t), newShop(t)
 	p := s.sell(90*day, "shop.test")
 	s.deliver(s.Chain, p.Cert())
-	w.pass(t.Context(), Patient, s.target())
+	w.pass(t.Context(), Scheduled, s.target())
 	s.deliver(s.Chain, p.FullChain())
 	var steps []string
 	step := func(_, step string) {
@@ -145,7 +145,7 @@ func TestExternalOtherChain(t *testing.T) {
 	if v.ID != "v000002" || !bytes.Equal(v.Pair.FullChain(), p.FullChain()) {
 		t.Errorf("live is %s", v.ID)
 	}
-	done, errs = w.pass(t.Context(), Asked, s.target())
+	done, errs = w.pass(t.Context(), Manual, s.target())
 	wantErrors(t, errs)
 	if len(done) != 0 {
 		t.Errorf("done again: %+v", done)
@@ -157,11 +157,11 @@ func TestExternalOtherChain(t *testing.T) {
 func TestExternalKilled(t *testing.T) {
 	w, s := newWorld(t), newShop(t)
 	s.sell(90*day, "shop.test")
-	w.pass(t.Context(), Patient, s.target())
+	w.pass(t.Context(), Scheduled, s.target())
 	p := s.sell(90*day, "shop.test")
 	_, err := w.store.Add("shop", p)
 	must(t, err)
-	done, errs := w.pass(t.Context(), Patient, s.target())
+	done, errs := w.pass(t.Context(), Scheduled, s.target())
 	wantErrors(t, errs)
 	if len(done) != 1 || done[0].Action != Deploy {
 		t.Errorf("done = %+v", done)
@@ -177,18 +177,18 @@ func TestExternalKilled(t *testing.T) {
 func TestExternalRolledBack(t *testing.T) {
 	w, s := newWorld(t), newShop(t)
 	first := s.sell(90*day, "shop.test")
-	w.pass(t.Context(), Patient, s.target())
+	w.pass(t.Context(), Scheduled, s.target())
 	second := s.sell(90*day, "shop.test", "more.shop.test")
 	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) {
 		return []Outcome{TakenBack}, errors.New("no such proxy")
 	}
 	target := s.target()
-	_, errs := w.pass(t.Context(), Patient, target)
+	_, errs := w.pass(t.Context(), Scheduled, target)
 	wantErrors(t, errs, "deploying to relayd: no such proxy")
 	w.live(t, first)
 	w.deploy = nil
 	must(t, os.Remove(s.Key))
-	done, errs := w.pass(t.Context(), Asked, target)
+	done, errs := w.pass(t.Context(), Manual, target)
 	wantErrors(t, errs)
 	if len(done) != 1 || done[0].Action != Deploy {
 		t.Errorf("done = %+v", done)
@@ -207,7 +207,7 @@ func TestExternalFlaps(t *testing.T) {
 			p := pairs[i%2]
 			s.deliver(s.Chain, p.FullChain())
 			s.deliver(s.Key, p.Key())
-			r = w.report(t.Context(), Patient, s.target())
+			r = w.report(t.Context(), Scheduled, s.target())
 			wantErrors(t, r.Errs)
 			time.Sleep(5 * time.Second)
 		}
@@ -215,7 +215,7 @@ func TestExternalFlaps(t *testing.T) {
 			t.Errorf("counts %v", got)
 		}
 		time.Sleep(time.Until(r.Next["shop"]))
-		w.report(t.Context(), Patient, s.target())
+		w.report(t.Context(), Scheduled, s.target())
 		w.live(t, pairs[0])
 	})
 }

@@ -30,38 +30,38 @@ func TestDecideExternal(t *testing.T) {
 		name string
 		leaf *x509.Certificate
 		rec  Record
-		mood Mood
+		mode Mode
 		want Action
 		why  string
 		at   time.Duration // from now
 	}{
-		{"never seen", nil, Record{}, Patient, Take, "no certificate", 0},
-		{"taken", ours(day, 200*day), same, Patient, None, "bought", 199*day - 30*day},
-		{"a third left", ours(70*day, 90*day), same, Patient, None, "bought", 5 * day},
-		{"a concern", ours(89*day, 90*day), same, Patient, None, "bought", day},
-		{"expired", ours(90*day, 90*day), same, Patient, Take, "expired", 0},
-		{"files changed", ours(day, 90*day), taken(func(r *Record) { r.External.Mark = "before" }), Patient, Take, "its files changed", 0},
-		{"of a CA until now", ours(day, 90*day), done(), Patient, Take, "a bought certificate takes its place", 0},
-		{"forced", ours(day, 90*day), same, Forced, Take, "forced", 0},
-		{"asked for nothing", ours(day, 90*day), same, Asked, None, "bought", 74 * day},
-		{"cannot be used, backoff runs", ours(day, 90*day), failed("m", time.Hour), Patient, Wait, "its files changed, but the last try failed", time.Hour},
-		{"cannot be used, a person asks", ours(day, 90*day), failed("m", time.Hour), Asked, Take, "its files changed", 0},
-		{"cannot be used, backoff over", ours(day, 90*day), failed("m", 0), Patient, Take, "its files changed", 0},
-		{"could not be used, changed since", ours(day, 90*day), failed("half", time.Hour), Patient, Take, "its files changed", 0},
-		{"again, at once", ours(day, 90*day), again(0), Patient, Wait, "its files changed, but others were taken just now", time.Minute},
-		{"again, in a minute", ours(day, 90*day), again(-time.Minute), Patient, Take, "its files changed", 0},
-		{"again, says a clock that was put back", ours(day, 90*day), again(time.Hour), Patient, Take, "its files changed", 0},
-		{"again, and a person asks", ours(day, 90*day), again(0), Asked, Take, "its files changed", 0},
-		{"again, and what was there has ended", ours(90*day, 90*day), again(0), Patient, Take, "its files changed", 0},
+		{"never seen", nil, Record{}, Scheduled, Take, "no certificate", 0},
+		{"taken", ours(day, 200*day), same, Scheduled, None, "bought", 199*day - 30*day},
+		{"a third left", ours(70*day, 90*day), same, Scheduled, None, "bought", 5 * day},
+		{"a concern", ours(89*day, 90*day), same, Scheduled, None, "bought", day},
+		{"expired", ours(90*day, 90*day), same, Scheduled, Take, "expired", 0},
+		{"files changed", ours(day, 90*day), taken(func(r *Record) { r.External.Mark = "before" }), Scheduled, Take, "its files changed", 0},
+		{"of a CA until now", ours(day, 90*day), done(), Scheduled, Take, "a bought certificate takes its place", 0},
+		{"forced", ours(day, 90*day), same, Force, Take, "forced", 0},
+		{"asked for nothing", ours(day, 90*day), same, Manual, None, "bought", 74 * day},
+		{"cannot be used, backoff runs", ours(day, 90*day), failed("m", time.Hour), Scheduled, Wait, "its files changed, but the last try failed", time.Hour},
+		{"cannot be used, a person asks", ours(day, 90*day), failed("m", time.Hour), Manual, Take, "its files changed", 0},
+		{"cannot be used, backoff over", ours(day, 90*day), failed("m", 0), Scheduled, Take, "its files changed", 0},
+		{"could not be used, changed since", ours(day, 90*day), failed("half", time.Hour), Scheduled, Take, "its files changed", 0},
+		{"again, at once", ours(day, 90*day), again(0), Scheduled, Wait, "its files changed, but others were taken just now", time.Minute},
+		{"again, in a minute", ours(day, 90*day), again(-time.Minute), Scheduled, Take, "its files changed", 0},
+		{"again, says a clock that was put back", ours(day, 90*day), again(time.Hour), Scheduled, Take, "its files changed", 0},
+		{"again, and a person asks", ours(day, 90*day), again(0), Manual, Take, "its files changed", 0},
+		{"again, and what was there has ended", ours(90*day, 90*day), again(0), Scheduled, Take, "its files changed", 0},
 		{"cannot be used, and the one before is not deployed", ours(day, 90*day), func() Record {
 			r := failed("m", time.Hour)
 			r.Deployments = nil
 			return r
-		}(), Patient, Deploy, "stored but not deployed", 0},
+		}(), Scheduled, Deploy, "stored but not deployed", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := State{Leaf: tt.leaf, InUse: tt.leaf, Fingerprint: "f", Live: tt.leaf != nil, Record: tt.rec}
-			got := Decide(now, bought, s, tt.mood)
+			got := Decide(now, bought, s, tt.mode)
 			if got.Action != tt.want || !strings.Contains(got.Why, tt.why) {
 				t.Errorf("Decide = %v (%s), want %v (%s)", got.Action, got.Why, tt.want, tt.why)
 			}

@@ -27,10 +27,10 @@ func TestExternalTakenOver(t *testing.T) {
 		}
 		w.obtain = func(context.Context, Target) error { return errors.New("down") }
 		bought := s.sell(200*day, "shop.test")
-		w.pass(t.Context(), Patient, s.target())
+		w.pass(t.Context(), Scheduled, s.target())
 		proven := named("shop")[0]
-		for _, mood := range []Mood{Patient, Asked} {
-			done, errs := w.pass(t.Context(), mood, proven)
+		for _, mode := range []Mode{Scheduled, Manual} {
+			done, errs := w.pass(t.Context(), mode, proven)
 			wantErrors(t, errs)
 			if len(done) != 0 || w.counts() != [2]int{0, 1} {
 				t.Errorf("with the same names: done %+v, counts %v", done, w.counts())
@@ -38,23 +38,23 @@ func TestExternalTakenOver(t *testing.T) {
 		}
 		more := proven
 		more.Names = []string{"shop.test", "more.shop.test"}
-		_, errs := w.pass(t.Context(), Patient, more)
+		_, errs := w.pass(t.Context(), Scheduled, more)
 		wantErrors(t, errs, "obtaining: down")
 		w.live(t, bought)
 		time.Sleep(134 * day) // less than a third is left
-		_, errs = w.pass(t.Context(), Patient, proven)
+		_, errs = w.pass(t.Context(), Scheduled, proven)
 		wantErrors(t, errs, "obtaining: down")
 		w.live(t, bought)
 		time.Sleep(day)
 		w.obtain = nil
-		done, errs := w.pass(t.Context(), Patient, proven)
+		done, errs := w.pass(t.Context(), Scheduled, proven)
 		wantErrors(t, errs)
 		if len(done) != 1 || done[0].Why != "due" || done[0].CA != "le" {
 			t.Errorf("done = %+v", done)
 		}
 
 		// And back: the old files are there still.
-		done, errs = w.pass(t.Context(), Patient, s.target())
+		done, errs = w.pass(t.Context(), Scheduled, s.target())
 		wantErrors(t, errs)
 		if len(done) != 1 || done[0].Why != "a bought certificate takes its place" {
 			t.Errorf("done = %+v", done)
@@ -67,7 +67,7 @@ func TestExternalTakenOver(t *testing.T) {
 func TestExternalReplacesNothing(t *testing.T) {
 	w, s := newWorld(t), newShop(t)
 	s.sell(200*day, "other.test")
-	w.pass(t.Context(), Patient, s.target())
+	w.pass(t.Context(), Scheduled, s.target())
 	var orders []Order
 	p := Pass{Store: w.store, Obtainer: taking{w, &orders}, Deployer: w, Log: w.log}
 	p.Run(t.Context(), named("shop"))

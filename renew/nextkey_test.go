@@ -25,7 +25,7 @@ func (w *daneWorld) logger() *slog.Logger {
 func TestDaneFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newDaneWorld(t)
-		w.run(t, Patient)
+		w.run(t, Scheduled)
 		first := w.used(t)
 		many := []string{first, w.state(t).Next.TLSA()}
 		for i := range 600 {
@@ -34,7 +34,7 @@ func TestDaneFlood(t *testing.T) {
 		w.zone.publish(many...)
 		time.Sleep(60 * day)
 		for range 3 {
-			if r := w.run(t, Asked); len(r.Errs) > 0 || strings.Contains(w.log.String(), "not recorded") {
+			if r := w.run(t, Manual); len(r.Errs) > 0 || strings.Contains(w.log.String(), "not recorded") {
 				t.Fatalf("%v\n%s", r.Errs, w.log.String())
 			}
 		}
@@ -58,7 +58,7 @@ func TestDaneKeyLost(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newDaneWorld(t)
-				w.run(t, Patient)
+				w.run(t, Scheduled)
 				first, next := w.used(t), w.state(t).Next.TLSA()
 				v, err := w.store.Newest(dane.Name)
 				must(t, err)
@@ -70,12 +70,12 @@ func TestDaneKeyLost(t *testing.T) {
 				}
 				w.zone.publish(first)
 				time.Sleep(67 * day)
-				r := w.run(t, Forced)
+				r := w.run(t, Force)
 				if len(r.Errs) != 1 || len(w.keys) != 1 || !strings.HasPrefix(Remedy(r.Errs[0]), "restore it from a backup") {
 					t.Fatalf("with a quarter left: %d orders, %v: %q", len(w.keys), r.Errs, Remedy(errors.Join(r.Errs...)))
 				}
 				time.Sleep(day)
-				w.run(t, Asked)
+				w.run(t, Manual)
 				if got := w.used(t); got == first || (got == next) != tt.next || !strings.Contains(w.log.String(), "key unreadable") {
 					t.Errorf("renewed %t, with the next key %t\n%s", got != first, got == next, w.log.String())
 				}
@@ -87,7 +87,7 @@ func TestDaneKeyLost(t *testing.T) {
 // A disk that is at odds is no lost key, until the certificate has ended.
 func TestDaneKeyUnread(t *testing.T) {
 	w := newDaneWorld(t)
-	w.run(t, Patient)
+	w.run(t, Scheduled)
 	j := &job{Target: dane, state: w.state(t)}
 	odd := &LostKeyError{errors.New("input/output error")}
 	for _, tt := range []struct {
@@ -105,18 +105,18 @@ func TestDaneKeyUnread(t *testing.T) {
 func TestDaneTakenOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newDaneWorld(t)
-		w.run(t, Patient)
+		w.run(t, Scheduled)
 		first, next := w.used(t), w.state(t).Next.TLSA()
 		w.zone.publish(first, next)
-		w.run(t, Asked)
+		w.run(t, Manual)
 		out := dane
 		out.TLSA = nil
-		pass := func(mood Mood, target Target) {
-			p := Pass{Store: w.store, Obtainer: w, Deployer: w, Resolver: w.zone, Mood: mood, Log: w.world.log}
+		pass := func(mode Mode, target Target) {
+			p := Pass{Store: w.store, Obtainer: w, Deployer: w, Resolver: w.zone, Mode: mode, Log: w.world.log}
 			p.Run(t.Context(), []Target{target})
 		}
 		file := filepath.Join(w.store.Dir(dane.Name), nextKeyFile)
-		pass(Patient, out)
+		pass(Scheduled, out)
 		if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the key: %v", err)
 		}
@@ -124,7 +124,7 @@ func TestDaneTakenOut(t *testing.T) {
 			t.Errorf("the record: %+v", d)
 		}
 		time.Sleep(day)
-		pass(Forced, dane)
+		pass(Force, dane)
 		if got := w.used(t); got != first || w.state(t).Next.TLSA() == next {
 			t.Errorf("with tlsa again: rolled %t, the next key is the old one %t", got != first, w.state(t).Next.TLSA() == next)
 		}
@@ -134,7 +134,7 @@ func TestDaneTakenOut(t *testing.T) {
 // A disk that does not let go of the next key has it tried again.
 func TestDaneNotTakenOut(t *testing.T) {
 	w := newDaneWorld(t)
-	w.run(t, Patient)
+	w.run(t, Scheduled)
 	out := dane
 	out.TLSA = nil
 	j := &job{Target: out, state: w.state(t)}
@@ -150,31 +150,31 @@ func TestDaneNotTakenOut(t *testing.T) {
 func TestDaneClockSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newDaneWorld(t)
-		w.run(t, Patient)
+		w.run(t, Scheduled)
 		first, next := w.used(t), w.state(t).Next.TLSA()
 		w.zone.publish(first, next)
 		wrong := -10 * 365 * day
-		pass := func(mood Mood) {
+		pass := func(mode Mode) {
 			p := Pass{
-				Store: w.store, Obtainer: w, Deployer: w, Resolver: w.zone, Mood: mood, Log: w.world.log,
+				Store: w.store, Obtainer: w, Deployer: w, Resolver: w.zone, Mode: mode, Log: w.world.log,
 				Clock: func() time.Time { return time.Now().Add(wrong) },
 			}
 			p.Run(t.Context(), []Target{dane})
 		}
-		pass(Asked)
+		pass(Manual)
 		if w.state(t).Record.TLSA.Names[mx].Since.IsZero() {
 			t.Fatal("the record was not seen")
 		}
 		wrong = 0
 		w.zone.err = errors.New("no answer")
-		pass(Forced)
+		pass(Force)
 		w.zone.err = nil
-		pass(Forced)
+		pass(Force)
 		if w.used(t) != first {
 			t.Fatal("rolled at once when the clock was set")
 		}
 		time.Sleep(2 * time.Hour)
-		pass(Asked)
+		pass(Manual)
 		if s := w.state(t); !s.Rollover(dane).Ready(time.Now()) {
 			t.Errorf("not trusted after two TTLs: %+v", s.Record.TLSA)
 		}
@@ -189,7 +189,7 @@ func TestDaneKeptBy(t *testing.T) {
 		want string
 	}{{day, "it is that of an order that was under way before"}, {time.Hour, "was not visible everywhere for two TTLs"}} {
 		w := newDaneWorld(t)
-		w.run(t, Patient)
+		w.run(t, Scheduled)
 		j := &job{Target: dane, state: w.state(t)}
 		j.state.Record.TLSA.Names = both(rollover.Observation{At: time.Now(), Since: time.Now().Add(-tt.seen), TTL: time.Hour})
 		j.state.Record.TLSA.Made = time.Time{}

@@ -80,7 +80,7 @@ func (p *Pass) obtain(ctx context.Context, j *job) error {
 
 // nextCA is the CA to ask now that was not tried yet, or "".
 func (p *Pass) nextCA(j *job, tried []string) string {
-	cas, _, _ := j.state.availableCAs(p.now(), j.Target, p.Mood)
+	cas, _, _ := j.state.availableCAs(p.now(), j.Target, p.Mode)
 	for _, ca := range cas {
 		if !slices.Contains(tried, ca) {
 			return ca
@@ -158,7 +158,7 @@ func (p *Pass) order(ctx context.Context, j *job, ca string) (pair *keypair.Pair
 		t.KeyType = keypair.KeyType(key.Public())
 	}
 	return p.Obtainer.Obtain(ctx, Order{
-		Target: t, CA: ca, Have: j.state.Leaf, Key: key, Forced: p.Mood == Forced,
+		Target: t, CA: ca, Have: j.state.Leaf, Key: key, Forced: p.Mode == Force,
 		Replaces: j.state.Leaf != nil && rec.CA == ca && rec.Fingerprint == j.state.Fingerprint,
 		Foreign:  j.state.Leaf != nil && j.state.foreign(ca),
 		Step:     func(step string) { p.step(j.Name, step) },

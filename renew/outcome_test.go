@@ -41,15 +41,15 @@ func TestLiveAfterFailedRenewal(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			both := target(func(t *Target) { t.Deploy = []string{"relayd", "postfix"} })
-			_, errs := w.pass(t.Context(), Patient, both)
+			_, errs := w.pass(t.Context(), Scheduled, both)
 			wantErrors(t, errs)
 			w.gets(tt.outcomes)
-			w.pass(t.Context(), Forced, both)
+			w.pass(t.Context(), Force, both)
 			if id, err := w.store.LiveID("chat"); err != nil || id != tt.live {
 				t.Errorf("live is %s, %v; want %s", id, err, tt.live)
 			}
 			w.gets(map[string]Outcome{"relayd": Verified, "postfix": Verified})
-			_, errs = w.pass(t.Context(), Asked, both)
+			_, errs = w.pass(t.Context(), Manual, both)
 			wantErrors(t, errs)
 			if id, err := w.store.LiveID("chat"); err != nil || id != "v000002" || len(w.obtained) != 2 {
 				t.Errorf("in the end live is %s, %v, after %d certificates; want v000002 and 2", id, err, len(w.obtained))
@@ -62,7 +62,7 @@ func TestLiveAfterFailedRenewal(t *testing.T) {
 func TestLiveAfterFailedFirstDeployment(t *testing.T) {
 	w := newWorld(t)
 	w.gets(map[string]Outcome{"relayd": TakenBack})
-	w.pass(t.Context(), Patient, chat)
+	w.pass(t.Context(), Scheduled, chat)
 	if id, err := w.store.LiveID("chat"); err != nil || id != "v000001" {
 		t.Errorf("live is %s, %v; want v000001", id, err)
 	}
@@ -87,7 +87,7 @@ func TestOutcomesByTarget(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			w.deploy = func(context.Context, string, []Change) ([]Outcome, error) { return tt.outcomes, errReload }
-			_, errs := w.pass(t.Context(), Patient, named("a", "b")...)
+			_, errs := w.pass(t.Context(), Scheduled, named("a", "b")...)
 			wantErrors(t, errs, tt.failed)
 			for i, name := range []string{"a", "b"} {
 				s, err := LoadState(w.store, name)
@@ -106,16 +106,16 @@ func TestOutcomesByTarget(t *testing.T) {
 func TestRenewalWhileDeploymentWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		_, errs := w.pass(t.Context(), Patient, chat)
+		_, errs := w.pass(t.Context(), Scheduled, chat)
 		wantErrors(t, errs)
 		w.gets(map[string]Outcome{"relayd": TakenBack})
 		for range 4 { // until it is tried daily
-			w.pass(t.Context(), Forced, chat)
+			w.pass(t.Context(), Force, chat)
 		}
 		calls := len(w.deployed)
 		w.gets(map[string]Outcome{"relayd": Verified})
 		other := target(func(t *Target) { t.Names = []string{"new.example.org"} })
-		done, errs := w.pass(t.Context(), Patient, other)
+		done, errs := w.pass(t.Context(), Scheduled, other)
 		wantErrors(t, errs)
 		live, err := w.store.Live("chat")
 		must(t, err)
@@ -123,7 +123,7 @@ func TestRenewalWhileDeploymentWaits(t *testing.T) {
 			t.Errorf("done %+v, live %s, %d deployments; want one certificate and nothing else", done, live.ID, len(w.deployed)-calls)
 		}
 		time.Sleep(jitterless(day))
-		_, errs = w.pass(t.Context(), Patient, other)
+		_, errs = w.pass(t.Context(), Scheduled, other)
 		wantErrors(t, errs)
 		if live, err := w.store.Live("chat"); err != nil || live.Pair.Check(other.Names, time.Now()) != nil || len(w.deployed) != calls+1 {
 			t.Errorf("a day later live is %s, %v", live.ID, err)
@@ -148,7 +148,7 @@ func TestFailuresByTarget(t *testing.T) {
 			{[]string{"a"}, lacks}, {[]string{"b"}, errors.New("not said, since it is verified")}, {[]string{"c", "d"}, refused},
 		}}
 	}
-	_, errs := w.pass(t.Context(), Patient, named("a", "b", "c", "d")...)
+	_, errs := w.pass(t.Context(), Scheduled, named("a", "b", "c", "d")...)
 	wantErrors(t, errs, `cert "a": deploying to relayd: lacks a name`, `cert "c", "d": deploying to relayd: refused`)
 	for name, want := range map[string]string{"a": "lacks a name", "b": "", "c": "refused", "d": "refused"} {
 		s, err := LoadState(w.store, name)
@@ -164,11 +164,11 @@ func TestFailuresByTarget(t *testing.T) {
 func TestNextTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.pass(t.Context(), Patient, chat)
+		w.pass(t.Context(), Scheduled, chat)
 		time.Sleep(time.Second)
 		w.gets(map[string]Outcome{"relayd": TakenBack})
 		for range 3 {
-			w.pass(t.Context(), Forced, chat)
+			w.pass(t.Context(), Force, chat)
 			c := w.deployed[len(w.deployed)-1][0]
 			r, err := LoadRecord(w.store, "chat")
 			must(t, err)
@@ -177,7 +177,7 @@ func TestNextTry(t *testing.T) {
 				t.Errorf("next try at %s, told %s; previous was verified: %t", next, c.NextTry, c.WasVerified)
 			}
 		}
-		p := Pass{Store: w.store, Obtainer: w, Deployer: w, Mood: Forced, Log: w.log, Window: func(at time.Time) time.Time {
+		p := Pass{Store: w.store, Obtainer: w, Deployer: w, Mode: Force, Log: w.log, Window: func(at time.Time) time.Time {
 			if at.After(time.Now()) {
 				return at.Add(time.Hour)
 			}

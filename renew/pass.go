@@ -24,7 +24,7 @@ type Pass struct {
 	Records  *Records                      // shared with who shows them; nil: this pass alone uses them
 	Observer Observer                      // nil: nobody counts
 	Parallel int                           // orders at once; zero means 1
-	Mood     Mood                          // zero means Patient
+	Mode     Mode                          // zero means Scheduled
 	Window   func(now time.Time) time.Time // when deployments may begin, zero: now; nil: always
 	Clock    func() time.Time              // the wall clock; nil means time.Now
 	Yield    <-chan struct{}               // closed when the pass is to end early, with no harm done; may be nil

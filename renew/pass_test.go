@@ -16,7 +16,7 @@ import (
 
 func TestFirstPass(t *testing.T) {
 	w := newWorld(t)
-	done, errs := w.pass(t.Context(), Patient, chat)
+	done, errs := w.pass(t.Context(), Scheduled, chat)
 	wantErrors(t, errs)
 	if len(done) != 1 || done[0].Action != Issue || done[0].CA != "le" || done[0].Why != "no certificate" {
 		t.Errorf("done = %+v", done)
@@ -32,7 +32,7 @@ func TestFirstPass(t *testing.T) {
 	if want := "chat " + live.Pair.Leaf.SerialNumber.String(); len(w.settled) != 1 || w.settled[0] != want {
 		t.Errorf("settled %v, want %s", w.settled, want)
 	}
-	done, errs = w.pass(t.Context(), Asked, chat)
+	done, errs = w.pass(t.Context(), Manual, chat)
 	wantErrors(t, errs)
 	if len(done) != 0 || w.counts() != [2]int{1, 1} {
 		t.Errorf("second pass: done %v, CA and proxy asked %v times", done, w.counts())
@@ -58,7 +58,7 @@ func TestObtainingFails(t *testing.T) {
 				return nil
 			}
 			targets := named("a", "b", "c")
-			done, errs := w.pass(t.Context(), Patient, targets...)
+			done, errs := w.pass(t.Context(), Scheduled, targets...)
 			wantErrors(t, errs, tt.text)
 			if len(done) != 2 || len(w.deployed) != 1 || len(w.deployed[0]) != 2 {
 				t.Errorf("done %v with %d deployments, want the other two with one", done, len(w.deployed))
@@ -67,11 +67,11 @@ func TestObtainingFails(t *testing.T) {
 				t.Errorf("the order under way is lost: %v", err)
 			}
 			w.obtain = nil
-			w.pass(t.Context(), Patient, targets...) // in vain: the backoff runs
+			w.pass(t.Context(), Scheduled, targets...) // in vain: the backoff runs
 			if r, err := LoadRecord(w.store, "b"); err != nil || r.Orders["le"].Failures != 1 || r.Orders["le"].Error == "" || len(w.obtained) != 3 {
 				t.Errorf("record %+v, %v; obtained %v", r.Orders["le"], err, w.obtained)
 			}
-			w.pass(t.Context(), Asked, targets...)
+			w.pass(t.Context(), Manual, targets...)
 			if r, err := LoadRecord(w.store, "b"); err != nil || r.Orders["le"].Failures != 0 || len(w.obtained) != 4 {
 				t.Errorf("after success: record %+v, %v; obtained %v", r.Orders["le"], err, w.obtained)
 			}
@@ -108,7 +108,7 @@ func TestInterrupt(t *testing.T) {
 			w := newWorld(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			tt.stop(w, cancel)
-			_, errs := w.pass(ctx, Patient, chat)
+			_, errs := w.pass(ctx, Scheduled, chat)
 			if wantErrors(t, errs, "context canceled"); !errors.Is(errs[0], context.Canceled) {
 				t.Errorf("error = %#v", errs[0])
 			}
@@ -118,7 +118,7 @@ func TestInterrupt(t *testing.T) {
 				t.Errorf("recorded: %+v", r)
 			}
 			w.obtain, w.deploy = nil, nil
-			_, errs = w.pass(t.Context(), Patient, chat)
+			_, errs = w.pass(t.Context(), Scheduled, chat)
 			wantErrors(t, errs)
 			if w.counts() != tt.next {
 				t.Errorf("CA and proxy asked %v times, want %v", w.counts(), tt.next)
@@ -135,7 +135,7 @@ func TestInterruptedPassSaysWhatItDid(t *testing.T) {
 		cancel()
 		return []Outcome{TakenBack}, context.Cause(ctx)
 	}
-	if done, _ := w.pass(ctx, Patient, chat); len(done) != 1 || done[0].Action != Issue {
+	if done, _ := w.pass(ctx, Scheduled, chat); len(done) != 1 || done[0].Action != Issue {
 		t.Errorf("done = %+v, want the new certificate", done)
 	}
 }
@@ -151,7 +151,7 @@ func TestParallel(t *testing.T) {
 			return nil
 		}
 		began := time.Now()
-		_, errs := w.pass(t.Context(), Patient, named("a", "b", "c", "d", "e", "f", "g", "h")...)
+		_, errs := w.pass(t.Context(), Scheduled, named("a", "b", "c", "d", "e", "f", "g", "h")...)
 		wantErrors(t, errs)
 		if took := time.Since(began); took != 2*time.Second || most.Load() != 4 {
 			t.Errorf("8 orders of a second took %v with %d at once, want 2s with 4", took, most.Load())
@@ -167,24 +167,24 @@ func TestOwnLimit(t *testing.T) {
 		}
 		return Limit{time.Now().Add(day), limited{time.Now().Add(day)}}
 	}
-	flip := func(mood Mood, keyType string) []error {
+	flip := func(mode Mode, keyType string) []error {
 		target := chat
 		target.KeyType = keyType
-		_, errs := w.pass(t.Context(), mood, target)
+		_, errs := w.pass(t.Context(), mode, target)
 		return errs
 	}
-	wantErrors(t, flip(Asked, "ec256"))
-	wantErrors(t, flip(Asked, "ec384")) // the pairs here are all ec256, so each pass wants another
-	errs := flip(Asked, "ec384")
+	wantErrors(t, flip(Manual, "ec256"))
+	wantErrors(t, flip(Manual, "ec384")) // the pairs here are all ec256, so each pass wants another
+	errs := flip(Manual, "ec384")
 	wantErrors(t, errs, `cert "chat": obtaining: key type changed, but too many`)
 	if got := Remedy(errs[0]); got != "wait" {
 		t.Errorf("remedy = %q", got)
 	}
-	wantErrors(t, flip(Patient, "ec384")) // the daemon waits in silence
+	wantErrors(t, flip(Scheduled, "ec384")) // the daemon waits in silence
 	if len(w.obtained) != 2 {
 		t.Errorf("%d certificates, want 2", len(w.obtained))
 	}
-	wantErrors(t, flip(Forced, "ec384"))
+	wantErrors(t, flip(Force, "ec384"))
 	if len(w.obtained) != 3 {
 		t.Errorf("%d certificates, want the forced one too", len(w.obtained))
 	}
@@ -223,17 +223,17 @@ func TestRecordCannotBeSaved(t *testing.T) {
 	w := newWorld(t)
 	blocked := filepath.Join(w.store.Dir("chat"), "record.json")
 	w.obtain = func(context.Context, Target) error { return os.MkdirAll(filepath.Join(blocked, "x"), 0o700) }
-	done, errs := w.pass(t.Context(), Patient, chat)
+	done, errs := w.pass(t.Context(), Scheduled, chat)
 	wantErrors(t, errs, `obtaining: recording`, `recording its deployment to relayd, which will be repeated`)
 	if live, err := w.store.Live("chat"); err != nil || live.ID != "v000001" || len(done) != 1 || len(w.deployed) != 1 {
 		t.Errorf("live %v, %v; done %v; deployed %d times: want the new pair in use", live.ID, err, done, len(w.deployed))
 	}
 	for range 3 {
-		_, errs = w.pass(t.Context(), Asked, chat)
+		_, errs = w.pass(t.Context(), Manual, chat)
 		wantErrors(t, errs, "reading its state")
 	}
 	must(t, os.RemoveAll(blocked))
-	_, errs = w.pass(t.Context(), Patient, chat)
+	_, errs = w.pass(t.Context(), Scheduled, chat)
 	wantErrors(t, errs)
 	if w.counts() != [2]int{1, 2} {
 		t.Errorf("CA and proxy asked %v times, want 1 and 2", w.counts())
@@ -245,11 +245,11 @@ func TestStoringFails(t *testing.T) {
 	w := newWorld(t)
 	dir := w.store.Dir("chat")
 	w.obtain = func(context.Context, Target) error { return os.WriteFile(dir, nil, 0o600) }
-	_, errs := w.pass(t.Context(), Patient, chat)
+	_, errs := w.pass(t.Context(), Scheduled, chat)
 	wantErrors(t, errs, `cert "chat": obtaining: storing: `)
 	must(t, os.Remove(dir))
 	w.obtain = nil
-	_, errs = w.pass(t.Context(), Patient, chat)
+	_, errs = w.pass(t.Context(), Scheduled, chat)
 	wantErrors(t, errs)
 }
 
@@ -260,7 +260,7 @@ func TestYear(t *testing.T) {
 		began := time.Now()
 		var at []int // days on which certificates were issued
 		for time.Since(began) < 365*day {
-			done, errs := w.pass(t.Context(), Patient, chat)
+			done, errs := w.pass(t.Context(), Scheduled, chat)
 			wantErrors(t, errs)
 			if len(done) > 0 {
 				at = append(at, int(time.Since(began)/day))
@@ -285,7 +285,7 @@ func TestBackoffOverDays(t *testing.T) {
 		began := time.Now()
 		var at []time.Duration
 		for time.Since(began) < 3*day {
-			if _, errs := w.pass(t.Context(), Patient, chat); len(errs) > 0 {
+			if _, errs := w.pass(t.Context(), Scheduled, chat); len(errs) > 0 {
 				at = append(at, time.Since(began))
 			}
 			time.Sleep(time.Minute)
@@ -303,12 +303,12 @@ func TestBackoffOverDays(t *testing.T) {
 
 func TestDamagedTarget(t *testing.T) {
 	w := newWorld(t)
-	_, errs := w.pass(t.Context(), Patient, named("a", "b")...)
+	_, errs := w.pass(t.Context(), Scheduled, named("a", "b")...)
 	wantErrors(t, errs)
 	path := filepath.Join(w.store.Dir("a"), "v000001", "privkey.pem")
 	must(t, os.WriteFile(path, []byte("damaged"), 0o600))
 	must(t, os.Remove(filepath.Join(w.store.Dir("a"), "record.json")))
-	_, errs = w.pass(t.Context(), Patient, named("a", "b")...)
+	_, errs = w.pass(t.Context(), Scheduled, named("a", "b")...)
 	wantErrors(t, errs, `cert "a": switching to its new version: `)
 	var broken *durable.BrokenError
 	if !errors.As(errs[0], &broken) || Remedy(errs[0]) == "" {

@@ -32,11 +32,11 @@ type Record struct {
 
 // A Deployment is how far the newest version got in one deployment.
 type Deployment struct {
-	Deployed string    `json:"deployed,omitempty"` // fingerprint that was installed and reloaded
-	Verified string    `json:"verified,omitempty"` // fingerprint that was seen served, or deployed where nothing is verified
-	At       time.Time `json:"at,omitzero"`        // of Verified
-	Manner   string    `json:"manner,omitempty"`   // sum of how it was done
-	Attempt  Attempt   `json:"attempt,omitzero"`
+	Deployed   string    `json:"deployed,omitempty"`    // fingerprint that was installed and reloaded
+	Verified   string    `json:"verified,omitempty"`    // fingerprint that was seen served, or deployed where nothing is verified
+	At         time.Time `json:"at,omitzero"`           // of Verified
+	ConfigHash string    `json:"config_hash,omitempty"` // of the configuration it was done with
+	Attempt    Attempt   `json:"attempt,omitzero"`
 }
 
 // Notified is what the operator was notified of since all was well.

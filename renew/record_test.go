@@ -86,8 +86,8 @@ func FuzzLoadRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, mood := range []Mood{Patient, Asked, Forced} {
-			d := Decide(now, chat, State{Leaf: ours(61*day, 90*day), Fingerprint: "f", Record: r}, mood)
+		for _, mode := range []Mode{Scheduled, Manual, Force} {
+			d := Decide(now, chat, State{Leaf: ours(61*day, 90*day), Fingerprint: "f", Record: r}, mode)
 			if d.Action == Wait && d.At.Sub(now) > 2*day {
 				t.Errorf("waits until %v", d.At)
 			}

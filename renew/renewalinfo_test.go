@@ -85,11 +85,11 @@ func TestAdvisedRenewal(t *testing.T) {
 			start := leaf.NotBefore.Add(5 * day)
 			return Window{Start: start, End: start.Add(3 * time.Hour), Next: time.Now().Add(6 * time.Hour)}, nil
 		}
-		r := w.report(t.Context(), Patient, chat)
+		r := w.report(t.Context(), Scheduled, chat)
 		if asked != 1 {
 			t.Fatalf("asked %d times after the order", asked)
 		}
-		w.pass(t.Context(), Patient, chat)
+		w.pass(t.Context(), Scheduled, chat)
 		if asked != 1 {
 			t.Errorf("asked %d times at once", asked)
 		}
@@ -100,7 +100,7 @@ func TestAdvisedRenewal(t *testing.T) {
 				t.Fatalf("to be looked at again after %v", wait)
 			}
 			time.Sleep(wait)
-			r = w.report(t.Context(), Patient, chat)
+			r = w.report(t.Context(), Scheduled, chat)
 		}
 		s, err := LoadState(w.store, "chat")
 		must(t, err)
@@ -120,7 +120,7 @@ func TestDeafCA(t *testing.T) {
 		asked++
 		return Window{}, moment{errors.New("timed out")}
 	}
-	_, errs := w.pass(t.Context(), Patient, named("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")...)
+	_, errs := w.pass(t.Context(), Scheduled, named("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")...)
 	if wantErrors(t, errs); asked > 4 { // Parallel
 		t.Errorf("asked %d times", asked)
 	}
@@ -136,7 +136,7 @@ func TestSlowCA(t *testing.T) {
 			names = append(names, fmt.Sprint("t", i))
 		}
 		all := named(names...)
-		w.pass(t.Context(), Patient, all...)
+		w.pass(t.Context(), Scheduled, all...)
 		asked := map[string]bool{}
 		w.advice = func(_ string, leaf *x509.Certificate) (Window, error) {
 			time.Sleep(19 * time.Second)
@@ -147,7 +147,7 @@ func TestSlowCA(t *testing.T) {
 		}
 		for range 3 {
 			began := time.Now()
-			r := w.report(t.Context(), Patient, all...)
+			r := w.report(t.Context(), Scheduled, all...)
 			if took := time.Since(began); took > 80*time.Second {
 				t.Errorf("a pass took %v", took)
 			}
@@ -167,7 +167,7 @@ func TestSlowCA(t *testing.T) {
 func TestFirstCertificateGoesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.pass(t.Context(), Patient, named("old")...)
+		w.pass(t.Context(), Scheduled, named("old")...)
 		w.advice = func(string, *x509.Certificate) (Window, error) {
 			time.Sleep(19 * time.Second)
 			return Window{Next: time.Now().Add(6 * time.Hour)}, nil
@@ -179,7 +179,7 @@ func TestFirstCertificateGoesFirst(t *testing.T) {
 			}
 			return nil
 		}
-		w.pass(t.Context(), Patient, named("old", "new")...)
+		w.pass(t.Context(), Scheduled, named("old", "new")...)
 		for _, name := range []string{"old", "new"} {
 			if r, err := LoadRecord(w.store, name); err != nil || r.Advice.Next.IsZero() {
 				t.Errorf("%s was not asked about: %+v, %v", name, r.Advice, err)

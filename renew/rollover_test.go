@@ -75,13 +75,13 @@ func TestChooseKey(t *testing.T) {
 			if got := s.Rollover(target).ChooseKey(now); got != tt.want {
 				t.Errorf("ChooseKey = %v, want %v", got, tt.want)
 			}
-			for _, mood := range []Mood{Patient, Asked, Forced} {
+			for _, mode := range []Mode{Scheduled, Manual, Force} {
 				due := s
 				leaf := *s.Leaf
 				leaf.NotBefore, leaf.NotAfter = now.Add(-80*day), now.Add(10*day)
 				due.Leaf = &leaf
-				if got := Decide(now, target, due, mood); got.Action != Issue {
-					t.Errorf("mood %v: a renewal is not ordered: %v", mood, got)
+				if got := Decide(now, target, due, mode); got.Action != Issue {
+					t.Errorf("mode %v: a renewal is not ordered: %v", mode, got)
 				}
 			}
 			s.Leaf, s.InUse, s.Live = nil, nil, false
@@ -89,9 +89,9 @@ func TestChooseKey(t *testing.T) {
 				t.Errorf("first certificate: ChooseKey = %v, want %v", got, tt.first)
 			}
 			held := tt.first == rollover.NoKey && tt.names != nil && s.Next != nil
-			for _, mood := range []Mood{Patient, Asked, Forced} {
-				if got := Decide(now, target, s, mood); (got.Action == Wait) != held || (got.Action == Issue) == held {
-					t.Errorf("mood %v: first certificate: %v, want it held: %t", mood, got, held)
+			for _, mode := range []Mode{Scheduled, Manual, Force} {
+				if got := Decide(now, target, s, mode); (got.Action == Wait) != held || (got.Action == Issue) == held {
+					t.Errorf("mode %v: first certificate: %v, want it held: %t", mode, got, held)
 				}
 			}
 		})
@@ -104,14 +104,14 @@ func TestKeyTypeOfDane(t *testing.T) {
 	target := dane
 	target.KeyType = "rsa2048"
 	s := daneState(both(rollover.Observation{At: now, Records: []string{tlsa.Record(spki("k2"))}, Since: now.Add(-day), TTL: time.Hour}))
-	if d := Decide(now, target, s, Patient); d.Action != None {
+	if d := Decide(now, target, s, Scheduled); d.Action != None {
 		t.Errorf("the next key is of the old type: %v", d)
 	}
 	s.Next.Type = "rsa2048"
-	if d := Decide(now, target, s, Patient); d.Action != Issue || d.Why != "key type changed" {
+	if d := Decide(now, target, s, Scheduled); d.Action != Issue || d.Why != "key type changed" {
 		t.Errorf("the next key is of the new type, and seen: %v", d)
 	}
-	if d := Decide(now.Add(-23*time.Hour), target, s, Patient); d.Action != None {
+	if d := Decide(now.Add(-23*time.Hour), target, s, Scheduled); d.Action != None {
 		t.Errorf("not seen for long: %v", d)
 	}
 }

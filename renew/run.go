@@ -20,7 +20,7 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	defer stop()
 	jobs := p.lookAll(ctx, targets, &errs)
 	// Who has no certificate does not wait for what a CA says of others.
-	late := p.Mood == Patient && slices.ContainsFunc(jobs, func(j *job) bool { return j.broken == nil && j.state.Leaf == nil })
+	late := p.Mode == Scheduled && slices.ContainsFunc(jobs, func(j *job) bool { return j.broken == nil && j.state.Leaf == nil })
 	if !late {
 		p.adviseAll(orders, jobs)
 	}
@@ -102,7 +102,7 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 		now := p.now()
 		j.state.Opens = p.opens(now)
 		LoadLimits(p.Limiter, j.Target, &j.state)
-		d := Decide(now, j.Target, j.state, p.Mood)
+		d := Decide(now, j.Target, j.state, p.Mode)
 		j.decision = d
 		if d.Action == Issue || d.Action == Take || d.Action == Deploy {
 			p.Log.Info("decided", "cert", j.Name, "action", string(d.Action), "why", d.Why)
@@ -110,7 +110,7 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 			continue
 		}
 		p.Log.Debug("decided", "cert", j.Name, "action", string(d.Action), "why", d.Why, "at", d.At)
-		if d.Action == Wait && p.Mood != Patient { // for a limit or a TLSA record: a manual pass does not wait for a backoff
+		if d.Action == Wait && p.Mode != Scheduled { // for a limit or a TLSA record: a manual pass does not wait for a backoff
 			errs.add(&TargetError{[]string{j.Name}, "obtaining", p.refusedError(j, now)})
 		}
 	}
@@ -122,8 +122,8 @@ func (p *Pass) refusedError(j *job, now time.Time) error {
 	if j.rollover().Held(now) != "" {
 		return j.heldError(now)
 	}
-	_, _, but := j.state.availableCAs(now, j.Target, p.Mood)
-	return fmt.Errorf("%s, but %w", needsCertificate(now, j.Target, j.state, p.Mood), but)
+	_, _, but := j.state.availableCAs(now, j.Target, p.Mode)
+	return fmt.Errorf("%s, but %w", needsCertificate(now, j.Target, j.state, p.Mode), but)
 }
 
 // refresh looks again at what was worked on.
@@ -147,9 +147,9 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 		j.state.Opens = p.opens(now)
 		LoadLimits(p.Limiter, j.Target, &j.state)
 		at := soon // what is to be done now could not be
-		if d := Decide(now, j.Target, j.state, Patient); d.Action == Wait || d.Action == None {
+		if d := Decide(now, j.Target, j.state, Scheduled); d.Action == Wait || d.Action == None {
 			at = d.At
-			if meanwhile, _ := decideMeanwhile(now, j.Target, j.state, Patient); meanwhile.Action == Wait {
+			if meanwhile, _ := decideMeanwhile(now, j.Target, j.state, Scheduled); meanwhile.Action == Wait {
 				at = earlier(at, meanwhile.At) // what is stored need not wait for the next order
 			}
 		}

@@ -226,7 +226,7 @@ func (s State) foreign(ca string) bool {
 func (s State) Rollover(t Target) rollover.State {
 	deployed := s.Live
 	for _, d := range t.Deploy {
-		deployed = deployed && s.Record.Deployments[d].Done(s.Fingerprint, t.Manner[d])
+		deployed = deployed && s.Record.Deployments[d].Done(s.Fingerprint, t.Specs[d])
 	}
 	return rollover.State{
 		Names: t.TLSA, KeyType: t.KeyType, InUse: s.InUse, Newest: s.Leaf, Next: s.Next, Deployed: deployed, Record: s.Record.TLSA.Record,

@@ -21,25 +21,25 @@ import (
 
 // A Target is one certificate to keep alive.
 type Target struct {
-	Name    string            // required; of its directory under certs/
-	Names   []string          // required; what the certificate is for, normalised
-	KeyType string            // required; ec256 ec384 rsa2048 rsa3072 rsa4096
-	CAs     []string          // required; in the order they are tried
-	Profile string            // "" lets the CA choose
-	Deploy  []string          // deployments, by name; may be empty
-	Manner  map[string]Manner // by deployment; may be empty
-	TLSA    []string          // names of TLSA records by which peers know the key; may be empty
+	Name    string                // required; of its directory under certs/
+	Names   []string              // required; what the certificate is for, normalised
+	KeyType string                // required; ec256 ec384 rsa2048 rsa3072 rsa4096
+	CAs     []string              // required; in the order they are tried
+	Profile string                // "" lets the CA choose
+	Deploy  []string              // deployments, by name; may be empty
+	Specs   map[string]DeploySpec // by deployment; may be empty
+	TLSA    []string              // names of TLSA records by which peers know the key; may be empty
 
 	// External: the certificate is bought, and never ordered. Names, KeyType, CAs
 	// and Profile say nothing then. nil: it is ordered.
 	External *External
 }
 
-// A Manner is how a deployment is done: where it is not how the last one was
-// done, the pair is deployed again.
-type Manner struct {
-	Sum  string // of the configuration, in a form of the caller's
-	Lost bool   // a file that the deployment wrote is not there
+// A DeploySpec says how a deployment is done: where that changed since the last
+// one, the pair is deployed again.
+type DeploySpec struct {
+	ConfigHash   string // of what the configuration says of it
+	FilesMissing bool   // a file that the deployment wrote is not there
 }
 
 // An External is where a target's certificate comes from that somebody else

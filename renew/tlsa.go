@@ -68,7 +68,7 @@ func (p *Pass) queryTLSA(ctx context.Context, jobs []*job) {
 // is time, when the operator asks, and before an order.
 func (p *Pass) tlsaDue(j *job) bool {
 	now, at := p.now(), j.state.Record.TLSA.QueryAt
-	return p.Mood != Patient || !at.After(now) || at.Sub(now) > rollover.MaxQueryInterval+time.Minute || needsCertificate(now, j.Target, j.state, p.Mood) != ""
+	return p.Mode != Scheduled || !at.After(now) || at.Sub(now) > rollover.MaxQueryInterval+time.Minute || needsCertificate(now, j.Target, j.state, p.Mode) != ""
 }
 
 // observe records what one query found.
@@ -110,7 +110,7 @@ func (p *Pass) evaluateTLSA(j *job) {
 	}
 	if err := j.tlsaMismatch(now); err != nil {
 		var held *HeldError // which a manual pass returns anyway
-		if d.Attempt.Failures == 0 && (p.Mood == Patient || !errors.As(err, &held)) {
+		if d.Attempt.Failures == 0 && (p.Mode == Scheduled || !errors.As(err, &held)) {
 			p.Log.Warn("TLSA records do not match", "cert", j.Name, "err", err, "remedy", Remedy(err))
 		}
 		d.Attempt = d.Attempt.Failed(err, now, time.Time{})

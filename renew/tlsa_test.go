@@ -66,9 +66,9 @@ func (w *daneWorld) Obtain(_ context.Context, o Order) (*keypair.Pair, error) {
 	return issueFor(o.Key, o.Target.Names, time.Now(), 90*day)
 }
 
-func (w *daneWorld) run(t *testing.T, mood Mood) Report {
+func (w *daneWorld) run(t *testing.T, mode Mode) Report {
 	t.Helper()
-	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Resolver: w.zone, Mood: mood, Log: w.logger()}
+	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Resolver: w.zone, Mode: mode, Log: w.logger()}
 	return p.Run(t.Context(), []Target{dane})
 }
 
@@ -90,33 +90,33 @@ func (w *daneWorld) used(t *testing.T) string {
 func TestDaneLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newDaneWorld(t)
-		w.run(t, Patient)
+		w.run(t, Scheduled)
 		first, next := w.used(t), w.state(t).Next.TLSA()
 		if first == next || !strings.Contains(w.log.String(), tlsa.ZoneLine(mx2, first)) || !strings.Contains(w.log.String(), tlsa.ZoneLine(mx, next)) {
 			t.Fatalf("key %s, next %s; told:\n%s", first, next, w.log.String())
 		}
 		w.zone.publish(first)
 		time.Sleep(60 * day)
-		if r := w.run(t, Patient); len(r.Done) != 1 || w.used(t) != first || w.state(t).Next.TLSA() != next {
+		if r := w.run(t, Scheduled); len(r.Done) != 1 || w.used(t) != first || w.state(t).Next.TLSA() != next {
 			t.Fatalf("without the record: %+v, key %s", r, w.used(t))
 		}
 		if !strings.Contains(w.log.String(), "key kept") || strings.Contains(w.log.String(), tlsa.ZoneLine(mx, first)) || !strings.Contains(w.log.String(), tlsa.ZoneLine(mx, next)) {
 			t.Errorf("told:\n%s", w.log.String())
 		}
 		w.zone.publish(first, next)
-		w.run(t, Asked)
+		w.run(t, Manual)
 		time.Sleep(2*time.Hour - time.Second)
-		w.run(t, Forced)
+		w.run(t, Force)
 		if w.used(t) != first {
 			t.Fatal("rolled a second before two TTLs were over")
 		}
 		time.Sleep(time.Second)
-		w.run(t, Forced)
+		w.run(t, Force)
 		s := w.state(t)
 		if w.used(t) != next || s.Next.TLSA() == next || strings.Contains(w.log.String(), "key kept") {
 			t.Fatalf("not rolled after two TTLs:\n%s", w.log.String())
 		}
-		w.run(t, Asked)
+		w.run(t, Manual)
 		if old, now := w.state(t).Rollover(dane).Removable(mx); !slices.Equal(old, []string{first}) || !now {
 			t.Errorf("may be removed: %q, now %t", old, now)
 		}
@@ -131,14 +131,14 @@ func TestDaneLooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newDaneWorld(t)
 		w.zone.ttl = time.Second
-		w.run(t, Patient)
+		w.run(t, Scheduled)
 		w.zone.looks = 0
-		r := w.run(t, Patient)
+		r := w.run(t, Scheduled)
 		if at := r.Next[dane.Name]; w.zone.looks != 2 || time.Until(at) < 5*time.Minute-time.Second {
 			t.Errorf("%d looks after a roll, next in %v", w.zone.looks, time.Until(at))
 		}
 		for range 60 {
-			w.run(t, Patient)
+			w.run(t, Scheduled)
 			time.Sleep(time.Minute)
 		}
 		if n := w.zone.looks; n != 2+2*12-2 {
@@ -146,10 +146,10 @@ func TestDaneLooks(t *testing.T) {
 		}
 		w.zone.looks = 0
 		w.zone.publish(w.used(t), w.state(t).Next.TLSA())
-		w.run(t, Asked)
+		w.run(t, Manual)
 		for range 60 {
 			time.Sleep(time.Minute)
-			w.run(t, Patient)
+			w.run(t, Scheduled)
 		}
 		if n := w.zone.looks; n != 2*2 {
 			t.Errorf("%d looks in an hour at what is in order", n)
@@ -163,7 +163,7 @@ func TestDaneUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newDaneWorld(t)
 		w.zone.err = errors.New("no answer")
-		r := w.run(t, Forced)
+		r := w.run(t, Force)
 		wantErrors(t, r.Errs, "not ordered, it is not known which TLSA records there are: "+mx+": no answer")
 		if fix := Remedy(r.Errs[0]); !strings.HasPrefix(fix, "see that the name servers answer, or correct resolvers in ") {
 			t.Errorf("remedy: %s", fix)
@@ -172,19 +172,19 @@ func TestDaneUnknown(t *testing.T) {
 			t.Fatal("ordered, or nobody knows")
 		}
 		w.zone.err = nil
-		w.run(t, Patient) // the look is not due
+		w.run(t, Scheduled) // the look is not due
 		time.Sleep(rollover.RetryAfterMismatch)
-		w.run(t, Patient)
+		w.run(t, Scheduled)
 		first := w.used(t)
 		w.zone.publish(first, w.state(t).Next.TLSA())
-		w.run(t, Asked)
+		w.run(t, Manual)
 		time.Sleep(70 * day)
 		w.zone.err = errors.New("no answer")
-		if r := w.run(t, Patient); len(r.Done) != 1 || w.used(t) != first {
+		if r := w.run(t, Scheduled); len(r.Done) != 1 || w.used(t) != first {
 			t.Errorf("%+v, rolled %t", r, w.used(t) != first)
 		}
 		w.zone.err = nil
-		if w.run(t, Forced); w.used(t) == first {
+		if w.run(t, Force); w.used(t) == first {
 			t.Error("not rolled, although it was seen before and after")
 		}
 	})
@@ -194,10 +194,10 @@ func TestDaneUnknown(t *testing.T) {
 func TestDaneRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newDaneWorld(t)
-		w.run(t, Patient)
+		w.run(t, Scheduled)
 		w.zone.publish(tlsa.Record(spki("another")))
 		for i := range notifyAfter {
-			w.run(t, Asked)
+			w.run(t, Manual)
 			if told := strings.Contains(w.log.String(), "TLSA records do not match"); told != (i == 0) {
 				t.Errorf("look %d: told %t", i, told)
 			}
@@ -208,7 +208,7 @@ func TestDaneRefused(t *testing.T) {
 			t.Errorf("%+v", cause)
 		}
 		w.zone.publish(w.used(t))
-		w.run(t, Asked)
+		w.run(t, Manual)
 		if kind := w.state(t).Record.TLSA.Attempt.Failures; kind != 0 {
 			t.Errorf("still %v", kind)
 		}
@@ -238,19 +238,19 @@ func TestDaneKilled(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newDaneWorld(t)
-				w.run(t, Patient)
+				w.run(t, Scheduled)
 				one, two := w.used(t), w.state(t).Next.TLSA()
 				w.zone.publish(one, two)
-				w.run(t, Asked)
+				w.run(t, Manual)
 				time.Sleep(day)
 				before, err := w.store.ReadFile(dane.Name, nextKeyFile)
 				must(t, err)
-				w.run(t, Forced)
+				w.run(t, Force)
 				if w.used(t) != two {
 					t.Fatal("not rolled")
 				}
 				tt.harm(t, w, before)
-				w.run(t, Forced)
+				w.run(t, Force)
 				s := w.state(t)
 				if w.used(t) != two || s.Next == nil || s.Next.TLSA() == two || s.Record.TLSA.Next != s.Next.TLSA() {
 					t.Errorf("rolled %t, next %v", w.used(t) != two, s.Next.TLSA())
@@ -264,15 +264,15 @@ func TestDaneKilled(t *testing.T) {
 func TestDaneOrderFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newDaneWorld(t)
-		w.run(t, Patient)
+		w.run(t, Scheduled)
 		next := w.state(t).Next
 		w.zone.publish(w.used(t), next.TLSA())
-		w.run(t, Asked)
+		w.run(t, Manual)
 		time.Sleep(day)
 		w.keys, w.dead = nil, errors.New("down")
-		w.run(t, Forced)
+		w.run(t, Force)
 		w.dead = nil
-		w.run(t, Forced)
+		w.run(t, Force)
 		if len(w.keys) != 2 || w.used(t) != next.TLSA() {
 			t.Fatalf("%d orders, rolled %t", len(w.keys), w.used(t) == next.TLSA())
 		}
@@ -288,13 +288,13 @@ func TestDaneOrderFails(t *testing.T) {
 func TestDaneKeyNotWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newDaneWorld(t)
-		w.run(t, Patient)
+		w.run(t, Scheduled)
 		first := w.used(t)
 		file := filepath.Join(w.store.Dir(dane.Name), nextKeyFile)
 		must(t, os.Remove(file))
 		must(t, os.MkdirAll(filepath.Join(file, "in the way"), 0o700))
 		time.Sleep(70 * day)
-		if r := w.run(t, Patient); len(r.Done) != 1 || w.used(t) != first || !strings.Contains(w.log.String(), "no next key") {
+		if r := w.run(t, Scheduled); len(r.Done) != 1 || w.used(t) != first || !strings.Contains(w.log.String(), "no next key") {
 			t.Errorf("%+v\n%s", r, w.log.String())
 		}
 	})

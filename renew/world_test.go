@@ -100,13 +100,13 @@ func (w *world) Deploy(ctx context.Context, deployment string, changes []Change)
 }
 
 // pass is one look at targets.
-func (w *world) pass(ctx context.Context, mood Mood, targets ...Target) ([]Done, []error) {
-	r := w.report(ctx, mood, targets...)
+func (w *world) pass(ctx context.Context, mode Mode, targets ...Target) ([]Done, []error) {
+	r := w.report(ctx, mode, targets...)
 	return r.Done, r.Errs
 }
 
-func (w *world) report(ctx context.Context, mood Mood, targets ...Target) Report {
-	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Limiter: w, Parallel: 4, Mood: mood, Yield: w.yield, Log: w.log}
+func (w *world) report(ctx context.Context, mode Mode, targets ...Target) Report {
+	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Limiter: w, Parallel: 4, Mode: mode, Yield: w.yield, Log: w.log}
 	if w.advice != nil {
 		p.Advisor = w
 	}

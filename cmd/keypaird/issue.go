@@ -60,9 +60,9 @@ func (a *app) issue(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	pass := w.Pass(renew.Asked)
+	pass := w.Pass(renew.Manual)
 	if *force {
-		pass.Mood = renew.Forced
+		pass.Mode = renew.Force
 	}
 	if terminal {
 		pass.Step = show.step

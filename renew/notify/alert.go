@@ -67,7 +67,7 @@ func Failure(now time.Time, t renew.Target, s renew.State) (step string, worst r
 	}
 	for _, name := range t.Deploy {
 		d := s.Record.Deployments[name]
-		if d.Attempt.Failures > worst.Failures && !d.Done(s.Fingerprint, t.Manner[name]) {
+		if d.Attempt.Failures > worst.Failures && !d.Done(s.Fingerprint, t.Specs[name]) {
 			step, worst = "deploying to "+name, d.Attempt
 		}
 	}

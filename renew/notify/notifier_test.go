@@ -26,13 +26,13 @@ func TestNotify(t *testing.T) {
 		w.obtain = func() error { return errors.New("down") }
 		both := named("a", "b")
 		for _, wait := range []time.Duration{2 * time.Minute, 12 * time.Minute, 2 * time.Hour} {
-			w.pass(t.Context(), renew.Patient, both...)
+			w.pass(t.Context(), renew.Scheduled, both...)
 			time.Sleep(wait)
 		}
 		e.wants(t, "failing a b: down")
 		e.err = errors.New("no mail today")
 		for range 23*60 + 30 {
-			w.pass(t.Context(), renew.Patient, both...)
+			w.pass(t.Context(), renew.Scheduled, both...)
 			time.Sleep(time.Minute)
 		}
 		if len(e.lines) != 4 { // after 1, 10, 60 minutes
@@ -40,10 +40,10 @@ func TestNotify(t *testing.T) {
 		}
 		e.lines, e.err, w.obtain = nil, nil, nil
 		time.Sleep(2 * day)
-		w.pass(t.Context(), renew.Patient, both...)
+		w.pass(t.Context(), renew.Scheduled, both...)
 		e.wants(t, "recovered a b: ")
 		time.Sleep(2 * day)
-		w.pass(t.Context(), renew.Patient, both...)
+		w.pass(t.Context(), renew.Scheduled, both...)
 		e.wants(t)
 	})
 }
@@ -53,16 +53,16 @@ func TestNotifyOfUnreadableState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &recorder{}
 		w := newWorld(t, e)
-		w.pass(t.Context(), renew.Patient, named("a")...)
+		w.pass(t.Context(), renew.Scheduled, named("a")...)
 		must(t, os.Chmod(w.store.Dir("a"), 0o777))
 		for range 3 {
-			w.pass(t.Context(), renew.Patient, named("a")...)
+			w.pass(t.Context(), renew.Scheduled, named("a")...)
 			time.Sleep(10 * time.Hour)
 		}
 		if len(e.lines) != 1 || !strings.Contains(e.lines[0], "failing a: reading its state: ") {
 			t.Errorf("sent %q", e.lines)
 		}
-		w.pass(t.Context(), renew.Patient, named("a")...)
+		w.pass(t.Context(), renew.Scheduled, named("a")...)
 		if len(e.lines) != 2 {
 			t.Errorf("sent %q, want it again after a day", e.lines)
 		}
@@ -101,7 +101,7 @@ func TestMergeErrors(t *testing.T) {
 			e := &recorder{}
 			w := newWorld(t, e)
 			failing(t, w, named(names...), tt.text)
-			w.pass(t.Context(), renew.Patient, named(names...)...)
+			w.pass(t.Context(), renew.Scheduled, named(names...)...)
 			e.wants(t, "failing "+strings.Join(names, " ")+": "+tt.want)
 		})
 	}
@@ -126,18 +126,18 @@ func TestNotifyStops(t *testing.T) {
 		e := &recorder{err: errors.New("no mail today")}
 		w := newWorld(t, e)
 		both := twoTroubles(t, w)
-		r := w.pass(t.Context(), renew.Patient, both...)
+		r := w.pass(t.Context(), renew.Scheduled, both...)
 		e.wants(t, "failing a: down")
 		for name, at := range r.Next {
 			if time.Until(at) > 2*time.Minute {
 				t.Errorf("%s is due after %v", name, time.Until(at))
 			}
 		}
-		w.pass(t.Context(), renew.Patient, both...) // the first waits
+		w.pass(t.Context(), renew.Scheduled, both...) // the first waits
 		e.wants(t, "failing b: down too")
 		e.err = nil
 		time.Sleep(jitterless(time.Minute))
-		w.pass(t.Context(), renew.Patient, both...)
+		w.pass(t.Context(), renew.Scheduled, both...)
 		e.wants(t, "failing a: down", "failing b: down too")
 
 		e = &recorder{}
@@ -148,13 +148,13 @@ func TestNotifyStops(t *testing.T) {
 			close(w.yield)
 			return e.Send(ctx, notices)
 		})
-		r = w.pass(t.Context(), renew.Patient, both...)
+		r = w.pass(t.Context(), renew.Scheduled, both...)
 		e.wants(t, "failing a: down")
 		if wait := time.Until(r.Next["b"]); wait > time.Minute {
 			t.Errorf("the other is due after %v", wait)
 		}
 		w.yield, w.notifier.Sender = nil, e
-		w.pass(t.Context(), renew.Patient, both...)
+		w.pass(t.Context(), renew.Scheduled, both...)
 		e.wants(t, "failing b: down too")
 	})
 }
@@ -179,11 +179,11 @@ func TestPassFailed(t *testing.T) {
 			t.Errorf("a command that fails was run %d times in two hours", len(e.lines))
 		}
 		e.lines, e.err = nil, nil
-		w.pass(t.Context(), renew.Patient, both[:1]...)
+		w.pass(t.Context(), renew.Scheduled, both[:1]...)
 		e.wants(t, "recovered a: ")
-		w.pass(t.Context(), renew.Patient, both...)
+		w.pass(t.Context(), renew.Scheduled, both...)
 		e.wants(t, "recovered b: ")
-		w.pass(t.Context(), renew.Patient, both...)
+		w.pass(t.Context(), renew.Scheduled, both...)
 		e.wants(t)
 		w.notifier.PassFailed(t.Context(), both, errors.New("the lock is a directory"))
 		e.wants(t, "failing a b: pass failed: the lock is a directory")
@@ -195,22 +195,22 @@ func TestNotifyOfRepairedState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &recorder{}
 		w := newWorld(t, e)
-		w.pass(t.Context(), renew.Patient, named("a")...)
+		w.pass(t.Context(), renew.Scheduled, named("a")...)
 		for range 2 {
 			must(t, os.Chmod(w.store.Dir("a"), 0o777))
-			w.pass(t.Context(), renew.Patient, named("a")...)
+			w.pass(t.Context(), renew.Scheduled, named("a")...)
 			if len(e.lines) != 1 || !strings.Contains(e.lines[0], "failing a: reading its state: ") {
 				t.Errorf("sent %q", e.lines)
 			}
 			e.lines, e.err = nil, errors.New("no mail today")
 			must(t, os.Chmod(w.store.Dir("a"), 0o700))
-			r := w.pass(t.Context(), renew.Patient, named("a")...)
+			r := w.pass(t.Context(), renew.Scheduled, named("a")...)
 			if wait := time.Until(r.Next["a"]); wait > 2*time.Minute {
 				t.Errorf("what was not sent is sent again after %v", wait)
 			}
 			e.lines, e.err = nil, nil
 			time.Sleep(2 * time.Minute)
-			w.pass(t.Context(), renew.Patient, named("a")...)
+			w.pass(t.Context(), renew.Scheduled, named("a")...)
 			e.wants(t, "recovered a: ")
 		}
 	})
@@ -220,13 +220,13 @@ func TestNotifyOfRepairedState(t *testing.T) {
 func TestNoticeNamesWhatIsInUse(t *testing.T) {
 	e := &recorder{}
 	w, chat := newWorld(t, e), named("chat")[0]
-	w.pass(t.Context(), renew.Patient, chat)
+	w.pass(t.Context(), renew.Scheduled, chat)
 	inUse, err := w.store.Live("chat")
 	must(t, err)
 	w.deploy = func() error { return errors.New("no such proxy") }
-	w.pass(t.Context(), renew.Forced, chat)
-	w.pass(t.Context(), renew.Asked, chat)
-	w.pass(t.Context(), renew.Asked, chat)
+	w.pass(t.Context(), renew.Force, chat)
+	w.pass(t.Context(), renew.Manual, chat)
+	w.pass(t.Context(), renew.Manual, chat)
 	if len(e.last) != 1 {
 		t.Fatalf("sent %+v", e.last)
 	}
@@ -257,7 +257,7 @@ func TestNotifyInTheLog(t *testing.T) {
 			w.log = slog.New(slog.NewTextHandler(&log, nil))
 			w.obtain = func() error { return errors.New("down") }
 			for range After {
-				w.pass(t.Context(), renew.Asked, named("a", "b")...)
+				w.pass(t.Context(), renew.Manual, named("a", "b")...)
 			}
 			if !strings.Contains(log.String(), tt.want) {
 				t.Errorf("log has no %s:\n%s", tt.want, log.String())
@@ -272,7 +272,7 @@ func TestNotifyOfExternal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &recorder{}
 		w, s := newWorld(t, e), newShop(t)
-		pass := func() { w.pass(t.Context(), renew.Patient, s.target()) }
+		pass := func() { w.pass(t.Context(), renew.Scheduled, s.target()) }
 		first := s.sell(90*day, "shop.test")
 		pass()
 		must(t, os.Chmod(s.Key, 0o644))
@@ -293,7 +293,7 @@ func TestNotifyOfExternal(t *testing.T) {
 		}
 
 		end := "the external certificate in use ends at " + first.Leaf.NotAfter.UTC().Format(time.RFC3339)
-		r := w.pass(t.Context(), renew.Patient, s.target())
+		r := w.pass(t.Context(), renew.Scheduled, s.target())
 		if at := r.Next["shop"]; !at.Equal(first.Leaf.NotAfter.Add(-15 * day)) { // a sixth
 			t.Errorf("next turn at %v", at)
 		}
@@ -301,7 +301,7 @@ func TestNotifyOfExternal(t *testing.T) {
 		pass()
 		e.wants(t, "expiring shop: "+end)
 		time.Sleep(day)
-		r = w.pass(t.Context(), renew.Patient, s.target())
+		r = w.pass(t.Context(), renew.Scheduled, s.target())
 		e.wants(t, "expiring shop: "+end)
 		if at := time.Until(r.Next["shop"]); at < day-time.Minute || at > day {
 			t.Errorf("next turn in %v", at)
@@ -310,7 +310,7 @@ func TestNotifyOfExternal(t *testing.T) {
 		pass()
 		e.wants(t, "expiring shop: "+end+": "+s.Chain+": the certificate expired at "+first.Leaf.NotAfter.UTC().Format(time.RFC3339)+
 			", it is "+time.Now().UTC().Format(time.RFC3339))
-		r = w.pass(t.Context(), renew.Patient, s.target())
+		r = w.pass(t.Context(), renew.Scheduled, s.target())
 		if at := time.Until(r.Next["shop"]); at < 30*time.Second {
 			t.Errorf("next turn in %v", at)
 		}

@@ -61,9 +61,9 @@ func (w *world) Deploy(_ context.Context, _ string, changes []renew.Change) ([]r
 }
 
 // pass runs one pass and sends what is due.
-func (w *world) pass(ctx context.Context, mood renew.Mood, targets ...renew.Target) renew.Report {
+func (w *world) pass(ctx context.Context, mode renew.Mode, targets ...renew.Target) renew.Report {
 	w.notifier.Log, w.notifier.Yield = w.log, w.yield
-	p := renew.Pass{Store: w.store, Records: w.notifier.Records, Obtainer: w, Deployer: w, Parallel: 4, Mood: mood, Log: w.log}
+	p := renew.Pass{Store: w.store, Records: w.notifier.Records, Obtainer: w, Deployer: w, Parallel: 4, Mode: mode, Log: w.log}
 	report := p.Run(ctx, targets)
 	w.notifier.Notify(ctx, &report)
 	return report

@@ -102,7 +102,7 @@ func (t *Target) decide(s Subject, state renew.State, now time.Time) {
 		due := second(state.Due())
 		t.Due = &due
 	}
-	d := renew.Decide(now, s.Target, state, renew.Patient)
+	d := renew.Decide(now, s.Target, state, renew.Scheduled)
 	t.Next = Next{Action: d.Action, Why: printable(d.Why)}
 	if !d.At.IsZero() {
 		at := second(d.At)
@@ -122,7 +122,7 @@ func (t *Target) decide(s Subject, state renew.State, now time.Time) {
 // be ordered yet. If not, earlier failed orders no longer matter.
 func needsCertificate(s Subject, state renew.State, now time.Time) bool {
 	s.Deploy, state.Live = nil, true // ignore deployments
-	d := renew.Decide(now, s.Target, state, renew.Patient)
+	d := renew.Decide(now, s.Target, state, renew.Scheduled)
 	return d.Action == renew.Issue || d.Action == renew.Wait
 }
 
@@ -179,10 +179,10 @@ func failure(a renew.Attempt) *Failure {
 }
 
 func deployment(name string, s Subject, state renew.State) Deployment {
-	d, m, newest := state.Record.Deployments[name], s.Manner[name], state.Fingerprint
+	d, m, newest := state.Record.Deployments[name], s.Specs[name], state.Fingerprint
 	out := Deployment{Name: name, State: Undeployed, Failure: failure(d.Attempt)}
 	switch {
-	case newest == "", d.Manner != m.Sum, m.Lost: // deployed nothing, or with other settings
+	case newest == "", d.ConfigHash != m.ConfigHash, m.FilesMissing: // deployed nothing, or with other settings
 	case d.Verified == newest && (s.Verifies[name] || len(s.Endpoints[name]) > 0):
 		out.State = Verified
 	case d.Verified == newest:

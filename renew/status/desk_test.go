@@ -213,7 +213,7 @@ func (d *desk) addPlaces() {
 	}, pair(t, 10*aDay, "R10", "table-changed-back.example"))
 
 	changed := subject("table-changed")
-	changed.Manner = map[string]renew.Manner{"relayd": {Sum: "new"}}
+	changed.Specs = map[string]renew.DeploySpec{"relayd": {ConfigHash: "new"}}
 	d.addSubject(changed, 1, fine, pair(t, 10*aDay, "R10", "table-changed.example"))
 
 	alone := subject("not-deployed-anywhere")

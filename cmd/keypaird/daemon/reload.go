@@ -185,10 +185,10 @@ func (k *Daemon) take(o *offer) {
 	if o.unshown != nil {
 		k.log.Error("status not shown", "err", o.unshown, "remedy", renew.Remedy(o.unshown))
 	}
-	fresh := o.parts.Pass(renew.Patient)
+	fresh := o.parts.Pass(renew.Scheduled)
 	p := &k.pass
 	p.Store, p.Obtainer, p.Deployer, p.Advisor, p.Resolver, p.Log = fresh.Store, fresh.Obtainer, fresh.Deployer, fresh.Advisor, fresh.Resolver, fresh.Log
-	p.Parallel, p.Mood, p.Window = fresh.Parallel, fresh.Mood, fresh.Window
+	p.Parallel, p.Mode, p.Window = fresh.Parallel, fresh.Mode, fresh.Window
 	p.Observer, p.Records = k.o.Metrics, &k.records
 	n := &k.notifier
 	n.Sender, n.Store, n.Records, n.Log = nil, o.parts.Store, &k.records, k.log

@@ -40,14 +40,14 @@ func quietDaemon(t *testing.T) *Daemon {
 func TestHistoryIsNotFailing(t *testing.T) {
 	k := quietDaemon(t)
 	for _, tt := range []struct {
-		name, manner string
-		want         int
+		name, hash string
+		want       int
 	}{
-		{"as the configuration says", k.parts.Current(nil)[0].Manner["proxy"].Sum, 0},
+		{"as the configuration says", k.parts.Current(nil)[0].Specs["proxy"].ConfigHash, 0},
 		{"in another way", "other", 1},
-		{"as the configuration says again", k.parts.Current(nil)[0].Manner["proxy"].Sum, 0},
+		{"as the configuration says again", k.parts.Current(nil)[0].Specs["proxy"].ConfigHash, 0},
 	} {
-		record := fmt.Sprintf(`{"deployments":{"proxy":{"manner":%q,"attempt":{"failures":2,"error":"no such proxy"}}}}`, tt.manner)
+		record := fmt.Sprintf(`{"deployments":{"proxy":{"config_hash":%q,"attempt":{"failures":2,"error":"no such proxy"}}}}`, tt.hash)
 		if err := k.parts.Store.WriteFile("mail", "record.json", []byte(record)); err != nil {
 			t.Fatal(err)
 		}

@@ -132,9 +132,9 @@ func (e *Engine) Current(names map[string]bool) []status.Subject {
 		if s.External != nil {
 			s = e.external(s)
 		}
-		s.Manner = make(map[string]renew.Manner, len(s.Deploy))
+		s.Specs = make(map[string]renew.DeploySpec, len(s.Deploy))
 		for _, name := range s.Deploy {
-			s.Manner[name] = renew.Manner{Sum: sums[name], Lost: lost(e.Deployments[name], s.Name)}
+			s.Specs[name] = renew.DeploySpec{ConfigHash: sums[name], FilesMissing: lost(e.Deployments[name], s.Name)}
 		}
 		list = append(list, s)
 	}
@@ -254,9 +254,9 @@ func (e *Engine) SocketActivated() bool { return strings.HasPrefix(e.Config.HTTP
 func (e *Engine) LockPath() string { return filepath.Join(e.Config.State, "lock") }
 
 // Pass returns a pass over the targets.
-func (e *Engine) Pass(mood renew.Mood) *renew.Pass {
+func (e *Engine) Pass(mode renew.Mode) *renew.Pass {
 	return &renew.Pass{
-		Store: e.Store, Obtainer: e, Deployer: e, Limiter: e, Advisor: e, Resolver: e, Parallel: e.Config.Parallel, Mood: mood, Window: e.opens(), Log: e.options.Log,
+		Store: e.Store, Obtainer: e, Deployer: e, Limiter: e, Advisor: e, Resolver: e, Parallel: e.Config.Parallel, Mode: mode, Window: e.opens(), Log: e.options.Log,
 	}
 }
 
