@@ -117,7 +117,7 @@ func needsCertificate(now time.Time, t Target, s State, mode Mode) string {
 		return "expired"
 	case now.Before(s.Due()):
 		return ""
-	case s.advised() && now.Before(Due(s.Leaf)):
+	case s.suggested() && now.Before(Due(s.Leaf)):
 		return "its CA asks for it"
 	}
 	return "due"
@@ -158,8 +158,8 @@ var errLastTry = errors.New("the last try failed")
 // decideDeploy says whether the newest certificate is to be put in use.
 func decideDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 	d := whatToDeploy(now, t, s, mode)
-	if d.Action == Deploy && mode == Scheduled && s.Opens.After(now) && !s.Urgent(now) {
-		return Decision{Wait, d.Why + "; the window for deployments is closed", s.Opens}
+	if d.Action == Deploy && mode == Scheduled && s.NextDeployWindow.After(now) && !s.Urgent(now) {
+		return Decision{Wait, d.Why + "; the deploy window is closed", s.NextDeployWindow}
 	}
 	return d
 }

@@ -72,9 +72,9 @@ func TestDecide(t *testing.T) {
 			r.Deployments["relayd"] = Deployment{Deployed: deployed, Verified: verified, Attempt: Attempt{Failures: 1, Next: now.Add(next)}}
 		})
 	}
-	advised := func(chosen time.Duration) Record {
+	suggested := func(chosen time.Duration) Record {
 		return with(func(r *Record) {
-			r.Advice = Advice{Fingerprint: "f", Start: now, End: now.Add(time.Hour), Chosen: now.Add(chosen)}
+			r.RenewalInfo = RenewalInfo{Fingerprint: "f", Start: now, End: now.Add(time.Hour), Chosen: now.Add(chosen)}
 		})
 	}
 	failedAt := func(failures int, elsewhere bool) Record {
@@ -126,15 +126,15 @@ func TestDecide(t *testing.T) {
 		{"order failed by a clock in the far future", chat, ours(61*day, 90*day), failedOrder(10 * 365 * day), Scheduled, false, Issue, "due"},
 		{"expired, backoff runs", chat, ours(91*day, 90*day), failedOrder(time.Hour), Scheduled, false, Wait, "the last try failed"},
 
-		{"the CA wants it earlier", chat, ours(day, 90*day), advised(-time.Minute), Scheduled, false, Issue, "its CA asks for it"},
-		{"the CA wants it later", chat, ours(61*day, 90*day), advised(5 * day), Scheduled, false, None, "not due"},
-		{"the instant chosen has come", chat, ours(61*day, 90*day), advised(0), Scheduled, false, Issue, "due"},
-		{"the CA wants it never", chat, ours(72*day, 90*day), advised(1000 * day), Scheduled, false, Issue, "due"},
+		{"the CA wants it earlier", chat, ours(day, 90*day), suggested(-time.Minute), Scheduled, false, Issue, "its CA asks for it"},
+		{"the CA wants it later", chat, ours(61*day, 90*day), suggested(5 * day), Scheduled, false, None, "not due"},
+		{"the instant chosen has come", chat, ours(61*day, 90*day), suggested(0), Scheduled, false, Issue, "due"},
+		{"the CA wants it never", chat, ours(72*day, 90*day), suggested(1000 * day), Scheduled, false, Issue, "due"},
 		{"the CA spoke of another certificate", chat, ours(day, 90*day), with(func(r *Record) {
-			r.Advice = Advice{Fingerprint: "old", Start: now, End: now, Chosen: now.Add(-day)}
+			r.RenewalInfo = RenewalInfo{Fingerprint: "old", Start: now, End: now, Chosen: now.Add(-day)}
 		}), Scheduled, false, None, "not due"},
 		{"the CA asks, and backoff runs", chat, ours(day, 90*day), with(func(r *Record) {
-			r.Advice = Advice{Fingerprint: "f", Chosen: now.Add(-day)}
+			r.RenewalInfo = RenewalInfo{Fingerprint: "f", Chosen: now.Add(-day)}
 			r.Orders = map[string]Attempt{"le": {Failures: 1, Next: now.Add(time.Hour)}}
 		}), Scheduled, false, Wait, "the last try failed"},
 		{"the first CA failed twice", chat, ours(61*day, 90*day), failedAt(2, true), Scheduled, false, Wait, "the last try failed"},
@@ -266,9 +266,9 @@ func TestWindow(t *testing.T) {
 		{"closed, nothing is in use", nil, time.Hour, Scheduled, Deploy},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := State{Leaf: ours(day, 90*day), Fingerprint: "f", InUse: tt.inUse, Record: rec, Opens: now.Add(tt.opens)}
+			s := State{Leaf: ours(day, 90*day), Fingerprint: "f", InUse: tt.inUse, Record: rec, NextDeployWindow: now.Add(tt.opens)}
 			got := Decide(now, chat, s, tt.mode)
-			if got.Action != tt.want || got.Action == Wait && !got.At.Equal(s.Opens) {
+			if got.Action != tt.want || got.Action == Wait && !got.At.Equal(s.NextDeployWindow) {
 				t.Errorf("Decide = %+v, want %v", got, tt.want)
 			}
 		})

@@ -49,7 +49,7 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 	p.each(len(jobs), func(i int) {
 		j := jobs[i]
 		now := p.now()
-		j.state.Opens = p.opens(now)
+		j.state.NextDeployWindow = p.nextDeployWindow(now)
 		// What may not be deployed yet does not become live: live is what is in use.
 		d, ok := decideMeanwhile(now, j.Target, j.state, p.Mode)
 		if !ok || p.yielding(ctx) {
@@ -302,7 +302,7 @@ func (p *Pass) change(a *arrival, name string, d Deployment) (Change, error) {
 		Deployed: d.Deployed == a.state.Fingerprint && d.ConfigHash == a.Specs[name].ConfigHash && !a.Specs[name].FilesMissing,
 	}
 	c.NextTry = d.Attempt.latest(p.now(), a.state.ends())
-	if opens := p.opens(c.NextTry); !opens.IsZero() {
+	if opens := p.nextDeployWindow(c.NextTry); !opens.IsZero() {
 		c.NextTry = opens
 	}
 	previous := a.before

@@ -97,7 +97,7 @@ func (p *Pass) keepMark(j *job, t Taken) error {
 
 // took notes that the newest version is from files. Who issued it is not known.
 func (r *Record) took(t Taken) {
-	r.External, r.Fingerprint, r.CA, r.Profile, r.IssuedAt, r.Orders, r.Advice = t, "", "", "", time.Time{}, nil, Advice{}
+	r.External, r.Fingerprint, r.CA, r.Profile, r.IssuedAt, r.Orders, r.RenewalInfo = t, "", "", "", time.Time{}, nil, RenewalInfo{}
 }
 
 // undeploy forgets deployments of what has the leaf of pair and another chain.

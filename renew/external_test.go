@@ -70,7 +70,9 @@ func (w *world) live(t *testing.T, want *keypair.Pair) {
 func TestExternalReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s := newWorld(t), newShop(t)
-		w.advice = func(string, *x509.Certificate) (Window, error) { return Window{}, errors.New("asked") }
+		w.suggest = func(string, *x509.Certificate) (SuggestedWindow, error) {
+			return SuggestedWindow{}, errors.New("asked")
+		}
 		first := s.sell(90*day, "shop.test", "*.shop.test")
 		done, errs := w.pass(t.Context(), Scheduled, s.target())
 		wantErrors(t, errs)

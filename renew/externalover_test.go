@@ -19,11 +19,11 @@ import (
 func TestExternalTakenOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s := newWorld(t), newShop(t)
-		w.advice = func(ca string, leaf *x509.Certificate) (Window, error) {
+		w.suggest = func(ca string, leaf *x509.Certificate) (SuggestedWindow, error) {
 			if leaf.NotAfter.Sub(leaf.NotBefore) != 90*day {
 				t.Error("a CA was asked about what it did not issue")
 			}
-			return Window{}, nil
+			return SuggestedWindow{}, nil
 		}
 		w.obtain = func(context.Context, Target) error { return errors.New("down") }
 		bought := s.sell(200*day, "shop.test")

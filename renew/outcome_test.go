@@ -177,7 +177,7 @@ func TestNextTry(t *testing.T) {
 				t.Errorf("next try at %s, told %s; previous was verified: %t", next, c.NextTry, c.WasVerified)
 			}
 		}
-		p := Pass{Store: w.store, Obtainer: w, Deployer: w, Mode: Force, Log: w.log, Window: func(at time.Time) time.Time {
+		p := Pass{Store: w.store, Obtainer: w, Deployer: w, Mode: Force, Log: w.log, DeployWindow: func(at time.Time) time.Time {
 			if at.After(time.Now()) {
 				return at.Add(time.Hour)
 			}

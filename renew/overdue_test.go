@@ -10,9 +10,9 @@ import (
 // A certificate in use is overdue when half of what was left when it was due is
 // gone, whoever said when it was due; never before.
 func TestOverdueAt(t *testing.T) {
-	advised := func(chosen time.Duration) func(*State) {
+	suggested := func(chosen time.Duration) func(*State) {
 		return func(s *State) {
-			s.Record.Advice = Advice{Fingerprint: "f", Start: now, End: now, Chosen: s.Leaf.NotBefore.Add(chosen)}
+			s.Record.RenewalInfo = RenewalInfo{Fingerprint: "f", Start: now, End: now, Chosen: s.Leaf.NotBefore.Add(chosen)}
 		}
 	}
 	successor := func(made time.Duration) func(*State) {
@@ -26,12 +26,12 @@ func TestOverdueAt(t *testing.T) {
 		change func(*State)
 		want   time.Duration // after its begin
 	}{
-		{"90 days, no advice", 90 * day, func(*State) {}, 75 * day},
-		{"six days, no advice", 6 * day, func(*State) {}, 108 * time.Hour},
-		{"six days, the CA wants it past three quarters", 6 * day, advised(112 * time.Hour), 128 * time.Hour},
-		{"six days, the CA wants it at its very end", 6 * day, advised(143 * time.Hour), 6 * day * 9 / 10},
-		{"90 days, the CA wants it at once", 90 * day, advised(10 * day), 50 * day},
-		{"advice for another one", 90 * day, func(s *State) { s.Record.Advice = Advice{Fingerprint: "old", Chosen: now} }, 75 * day},
+		{"90 days, no suggestion", 90 * day, func(*State) {}, 75 * day},
+		{"six days, no suggestion", 6 * day, func(*State) {}, 108 * time.Hour},
+		{"six days, the CA wants it past three quarters", 6 * day, suggested(112 * time.Hour), 128 * time.Hour},
+		{"six days, the CA wants it at its very end", 6 * day, suggested(143 * time.Hour), 6 * day * 9 / 10},
+		{"90 days, the CA wants it at once", 90 * day, suggested(10 * day), 50 * day},
+		{"suggestion for another one", 90 * day, func(s *State) { s.Record.RenewalInfo = RenewalInfo{Fingerprint: "old", Chosen: now} }, 75 * day},
 		{"six days, replaced late as the CA wanted, and not deployed", 6 * day, successor(112 * time.Hour), 128 * time.Hour},
 		{"90 days, replaced early", 90 * day, successor(9 * day), 75 * day},
 		{"90 days, replaced much too late", 90 * day, successor(88 * day), 81 * day},

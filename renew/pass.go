@@ -15,21 +15,21 @@ import (
 // A Pass looks at targets and does what each needs. Whoever runs it holds the
 // state's lock. It may be run again and again, not twice at a time.
 type Pass struct {
-	Store    *keypair.Store                // required
-	Obtainer Obtainer                      // required
-	Deployer Deployer                      // required
-	Limiter  Limiter                       // nil: only the Obtainer knows limits
-	Advisor  Advisor                       // nil: no CA is asked when it wants certificates replaced
-	Resolver Resolver                      // nil: no TLSA records are queried
-	Records  *Records                      // shared with who shows them; nil: this pass alone uses them
-	Observer Observer                      // nil: nobody counts
-	Parallel int                           // orders at once; zero means 1
-	Mode     Mode                          // zero means Scheduled
-	Window   func(now time.Time) time.Time // when deployments may begin, zero: now; nil: always
-	Clock    func() time.Time              // the wall clock; nil means time.Now
-	Yield    <-chan struct{}               // closed when the pass is to end early, with no harm done; may be nil
-	Log      *slog.Logger                  // required
-	Step     func(target, step string)     // told what is being done; "" means done with the target; may be nil
+	Store        *keypair.Store                // required
+	Obtainer     Obtainer                      // required
+	Deployer     Deployer                      // required
+	Limiter      Limiter                       // nil: only the Obtainer knows limits
+	RenewalInfo  RenewalInfoFetcher            // nil: no CA is asked when it wants certificates replaced
+	Resolver     Resolver                      // nil: no TLSA records are queried
+	Records      *Records                      // shared with who shows them; nil: this pass alone uses them
+	Observer     Observer                      // nil: nobody counts
+	Parallel     int                           // orders at once; zero means 1
+	Mode         Mode                          // zero means Scheduled
+	DeployWindow func(now time.Time) time.Time // when deployments may begin, zero: now; nil: always
+	Clock        func() time.Time              // the wall clock; nil means time.Now
+	Yield        <-chan struct{}               // closed when the pass is to end early, with no harm done; may be nil
+	Log          *slog.Logger                  // required
+	Step         func(target, step string)     // told what is being done; "" means done with the target; may be nil
 
 	mu   sync.Mutex
 	shut map[string]error // by CA: why no order can succeed there in this pass
@@ -154,12 +154,12 @@ func (p *Pass) now() time.Time {
 	return time.Now().Round(0) // without the monotonic clock, which stands still in suspend
 }
 
-// opens is when deployments may begin; zero: now.
-func (p *Pass) opens(now time.Time) time.Time {
-	if p.Window == nil {
+// nextDeployWindow is when deployments may begin; zero: now.
+func (p *Pass) nextDeployWindow(now time.Time) time.Time {
+	if p.DeployWindow == nil {
 		return time.Time{}
 	}
-	return p.Window(now)
+	return p.DeployWindow(now)
 }
 
 func (p *Pass) step(target, step string) {

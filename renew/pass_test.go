@@ -197,7 +197,7 @@ func TestWindowOpensBeforeTheLimitEnds(t *testing.T) {
 		w := newWorld(t)
 		pass := func() Report {
 			opens := threeInTheMorning // what is in use is far from its end
-			p := Pass{Store: w.store, Obtainer: w, Deployer: w, Limiter: w, Window: opens, Log: w.log}
+			p := Pass{Store: w.store, Obtainer: w, Deployer: w, Limiter: w, DeployWindow: opens, Log: w.log}
 			return p.Run(t.Context(), []Target{target(func(t *Target) {
 				t.KeyType = []string{"ec256", "ec384"}[min(len(w.obtained), 1)] // the pairs here are all ec256
 			})})

@@ -23,7 +23,7 @@ type Record struct {
 	IssuedAt    time.Time `json:"issued_at,omitzero"`    // when it was obtained
 
 	Orders      map[string]Attempt    `json:"orders,omitempty"`      // obtaining, by CA, since the last success
-	Advice      Advice                `json:"ari,omitzero"`          // of the CA, when to replace the newest
+	RenewalInfo RenewalInfo           `json:"ari,omitzero"`          // of the newest version
 	Deployments map[string]Deployment `json:"deployments,omitempty"` // by name
 	Notified    Notified              `json:"notified,omitzero"`     // what the operator was notified of
 	TLSA        TLSARecord            `json:"tlsa,omitzero"`         // records by which peers know the key
@@ -52,9 +52,9 @@ type TLSARecord struct {
 	Attempt Attempt `json:"attempt,omitzero"` // passes in a row that found a mismatch
 }
 
-// Advice is what a CA said of when it wants a certificate replaced, and the
-// instant within that we chose.
-type Advice struct {
+// RenewalInfo is the window in which a CA wants a certificate replaced (RFC 9773), and the
+// instant chosen within it.
+type RenewalInfo struct {
 	Fingerprint string    `json:"fingerprint,omitempty"` // of the certificate
 	Start       time.Time `json:"start,omitzero"`        // of the window; zero: the CA did not say
 	End         time.Time `json:"end,omitzero"`
@@ -107,7 +107,7 @@ func (r Record) write(write func(name, file string, data []byte) error, name str
 
 // issued notes a new certificate.
 func (r *Record) issued(t Target, ca, fingerprint string, now time.Time) {
-	r.Fingerprint, r.CA, r.Profile, r.Orders, r.Advice = fingerprint, ca, t.Profile, nil, Advice{}
+	r.Fingerprint, r.CA, r.Profile, r.Orders, r.RenewalInfo = fingerprint, ca, t.Profile, nil, RenewalInfo{}
 	r.IssuedAt = now.UTC().Truncate(time.Second)
 }
 

@@ -18,27 +18,27 @@ const (
 	askAll     = time.Minute      // for all: orders wait for them
 )
 
-// wanted reports whether a CA is to be asked at now, and else when.
-func (s State) wanted(now time.Time, t Target) (bool, time.Time) {
+// renewalInfoDue reports whether to ask the CA at now, and else when.
+func (s State) renewalInfoDue(now time.Time, t Target) (bool, time.Time) {
 	rec := s.Record
 	if s.Leaf == nil || rec.CA == "" || rec.Fingerprint != s.Fingerprint || !now.Before(s.Leaf.NotAfter) {
-		return false, time.Time{} // nothing to ask about, nobody to ask, or too late (section 4.3)
+		return false, time.Time{} // no certificate, no known CA, or too late (section 4.3)
 	}
 	if !contains(t.CAs, rec.CA) {
 		return false, time.Time{}
 	}
-	a := rec.Advice
+	a := rec.RenewalInfo
 	if a.Fingerprint != s.Fingerprint || !a.Next.After(now) || a.Next.Sub(now) > maxAsk+time.Minute { // a clock that was wrong
 		return true, now
 	}
 	return false, a.Next
 }
 
-// heard takes in an answer about the certificate with fingerprint. What was
-// chosen stays chosen while the window stays.
-func (a Advice) heard(fingerprint string, w Window, now time.Time) Advice {
-	b := Advice{Fingerprint: fingerprint, Start: w.Start, End: w.End, Explanation: w.Explanation, Next: within(w.Next, now)}
-	if !b.Start.IsZero() && !b.End.After(b.Start) { // is as good as none
+// updated returns a after an answer about the certificate with
+// fingerprint. The chosen instant stays while the window stays.
+func (a RenewalInfo) updated(fingerprint string, w SuggestedWindow, now time.Time) RenewalInfo {
+	b := RenewalInfo{Fingerprint: fingerprint, Start: w.Start, End: w.End, Explanation: w.Explanation, Next: within(w.Next, now)}
+	if !b.Start.IsZero() && !b.End.After(b.Start) { // not a window
 		b.Start, b.End = time.Time{}, time.Time{}
 	}
 	switch {
@@ -54,10 +54,10 @@ func (a Advice) heard(fingerprint string, w Window, now time.Time) Advice {
 	return b
 }
 
-// missed takes in a failure to hear. What was heard before holds on.
-func (a Advice) missed(fingerprint string, err error, now time.Time) Advice {
+// failed returns a after a fetch that failed. The suggested window stays.
+func (a RenewalInfo) failed(fingerprint string, err error, now time.Time) RenewalInfo {
 	if a.Fingerprint != fingerprint {
-		a = Advice{Fingerprint: fingerprint}
+		a = RenewalInfo{Fingerprint: fingerprint}
 	}
 	a.Failures, a.Error = max(a.Failures, 0)+1, oneLine(err)
 	wait := askAgain[len(askAgain)-1]
@@ -79,65 +79,65 @@ func within(next, now time.Time) time.Time {
 	return now.Add(wait).UTC().Truncate(time.Second)
 }
 
-// adviseAll asks about every certificate for which it is time. A CA that cannot
+// updateRenewalInfo fetches the renewal information that is due. A CA that cannot
 // answer at the moment is not asked about the others, and what one that is slow
 // leaves no time for is asked in the next pass.
-func (p *Pass) adviseAll(ctx context.Context, jobs []*job) {
-	if p.Advisor == nil {
+func (p *Pass) updateRenewalInfo(ctx context.Context, jobs []*job) {
+	if p.RenewalInfo == nil {
 		return
 	}
 	var asks []*job
 	for _, j := range jobs {
-		if ask, _ := j.state.wanted(p.now(), j.Target); ask {
+		if ask, _ := j.state.renewalInfoDue(p.now(), j.Target); ask {
 			asks = append(asks, j)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, askAll)
 	defer cancel()
 	var mu sync.Mutex
-	deaf := map[string]bool{}
+	unreachable := map[string]bool{}
 	p.each(len(asks), func(i int) {
 		j, ca := asks[i], asks[i].state.Record.CA
 		mu.Lock()
-		skip := deaf[ca] || ctx.Err() != nil
+		skip := unreachable[ca] || ctx.Err() != nil
 		mu.Unlock()
 		if skip {
 			return
 		}
-		if err := p.advise(ctx, j); err != nil {
+		if err := p.fetchRenewalInfo(ctx, j); err != nil {
 			var moment interface{ Temporary() bool }
 			mu.Lock()
-			deaf[ca] = deaf[ca] || errors.As(err, &moment) && moment.Temporary()
+			unreachable[ca] = unreachable[ca] || errors.As(err, &moment) && moment.Temporary()
 			mu.Unlock()
 		}
 	})
 }
 
-// advise asks about one certificate and keeps the answer.
-func (p *Pass) advise(ctx context.Context, j *job) (err error) {
+// fetchRenewalInfo asks about one certificate and records the answer.
+func (p *Pass) fetchRenewalInfo(ctx context.Context, j *job) (err error) {
 	defer p.recovered(&err, "cert", j.Name)
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	w, err := p.Advisor.Advise(asking, j.state.Record.CA, j.state.Leaf)
+	w, err := p.RenewalInfo.FetchRenewalInfo(asking, j.state.Record.CA, j.state.Leaf)
 	if ctx.Err() != nil {
 		return nil
 	}
-	before, now := j.state.Record.Advice, p.now()
+	before, now := j.state.Record.RenewalInfo, p.now()
 	if err != nil {
-		j.state.Record.Advice = before.missed(j.state.Fingerprint, err, now)
-		p.Log.Info("no renewal information", "cert", j.Name, "ca", j.state.Record.CA, "err", err, "next", j.state.Record.Advice.Next)
+		j.state.Record.RenewalInfo = before.failed(j.state.Fingerprint, err, now)
+		p.Log.Info("renewal information not fetched", "cert", j.Name, "ca", j.state.Record.CA, "err", err, "next", j.state.Record.RenewalInfo.Next)
 	} else {
-		j.state.Record.Advice = before.heard(j.state.Fingerprint, w, now)
+		j.state.Record.RenewalInfo = before.updated(j.state.Fingerprint, w, now)
 	}
-	if a := j.state.Record.Advice; !a.Chosen.Equal(before.Chosen) && !a.Chosen.IsZero() {
+	if a := j.state.Record.RenewalInfo; !a.Chosen.Equal(before.Chosen) && !a.Chosen.IsZero() {
 		log := p.Log.Info
 		if a.Explanation != "" {
-			log = p.Log.Warn // something out of the ordinary, which people may read
+			log = p.Log.Warn // something unusual, with a page that explains it
 		}
-		log("window of renewal", "cert", j.Name, "start", a.Start, "end", a.End, "chosen", a.Chosen, "explanation", a.Explanation)
+		log("renewal window chosen", "cert", j.Name, "start", a.Start, "end", a.End, "chosen", a.Chosen, "explanation", a.Explanation)
 	}
 	if serr := p.save(j); serr != nil {
-		p.Log.Warn("renewal information not recorded", "cert", j.Name, "err", serr)
+		p.Log.Warn("record not saved", "cert", j.Name, "step", "fetching renewal information", "err", serr)
 	}
 	return err
 }

@@ -16,39 +16,39 @@ type moment struct{ error }
 func (moment) Temporary() bool { return true }
 
 func TestAdvice(t *testing.T) {
-	w := Window{Start: now.Add(time.Hour), End: now.Add(2 * time.Hour), Next: now.Add(6 * time.Hour)}
-	kept := Advice{Fingerprint: "f", Start: w.Start, End: w.End, Chosen: now.Add(90 * time.Minute), Failures: 3, Error: "down"}
-	a := Advice{}.heard("f", w, now)
+	w := SuggestedWindow{Start: now.Add(time.Hour), End: now.Add(2 * time.Hour), Next: now.Add(6 * time.Hour)}
+	kept := RenewalInfo{Fingerprint: "f", Start: w.Start, End: w.End, Chosen: now.Add(90 * time.Minute), Failures: 3, Error: "down"}
+	a := RenewalInfo{}.updated("f", w, now)
 	if a.Chosen.Before(w.Start) || !a.Chosen.Before(w.End) {
 		t.Errorf("chosen %v, want it between %v and %v", a.Chosen, w.Start, w.End)
 	}
-	if a := kept.heard("f", w, now); !a.Chosen.Equal(kept.Chosen) || a.Failures != 0 {
+	if a := kept.updated("f", w, now); !a.Chosen.Equal(kept.Chosen) || a.Failures != 0 {
 		t.Errorf("the window stays: %+v, want what was chosen before", a)
 	}
 	moved := w
 	moved.End = w.End.Add(-45 * time.Minute)
-	if a := kept.heard("f", moved, now); !a.Chosen.Before(moved.End) {
+	if a := kept.updated("f", moved, now); !a.Chosen.Before(moved.End) {
 		t.Errorf("the window moved: chosen %v, want it before %v", a.Chosen, moved.End)
 	}
-	if a := kept.heard("g", w, now); a.Chosen.Equal(kept.Chosen) {
+	if a := kept.updated("g", w, now); a.Chosen.Equal(kept.Chosen) {
 		t.Error("another certificate has the instant of the one before") // within a second, by a chance of one in 3,600
 	}
-	narrow := Window{Start: now.Add(999 * time.Millisecond), End: now.Add(time.Second)}
-	if a := kept.heard("f", narrow, now); a.Chosen.Before(narrow.Start) || a.Chosen.After(narrow.End) {
+	narrow := SuggestedWindow{Start: now.Add(999 * time.Millisecond), End: now.Add(time.Second)}
+	if a := kept.updated("f", narrow, now); a.Chosen.Before(narrow.Start) || a.Chosen.After(narrow.End) {
 		t.Errorf("a window of less than a second: chosen %v, want it between %v and %v", a.Chosen, narrow.Start, narrow.End)
 	}
 	for _, tt := range []struct {
 		name string
-		w    Window
+		w    SuggestedWindow
 		next time.Duration
 	}{
-		{"no window", Window{Next: now.Add(time.Hour)}, time.Hour},
-		{"an empty window", Window{Start: now, End: now, Next: now.Add(time.Hour)}, time.Hour},
-		{"a window that ends before it starts", Window{Start: now, End: now.Add(-day)}, time.Minute},
-		{"asked again at once", Window{Next: now}, time.Minute},
-		{"asked again in a year", Window{Next: now.Add(365 * day)}, day},
+		{"no window", SuggestedWindow{Next: now.Add(time.Hour)}, time.Hour},
+		{"an empty window", SuggestedWindow{Start: now, End: now, Next: now.Add(time.Hour)}, time.Hour},
+		{"a window that ends before it starts", SuggestedWindow{Start: now, End: now.Add(-day)}, time.Minute},
+		{"asked again at once", SuggestedWindow{Next: now}, time.Minute},
+		{"asked again in a year", SuggestedWindow{Next: now.Add(365 * day)}, day},
 	} {
-		a := kept.heard("f", tt.w, now)
+		a := kept.updated("f", tt.w, now)
 		if !a.Chosen.IsZero() || !a.Start.IsZero() || a.Next.Sub(now) != tt.next {
 			t.Errorf("%s: %+v, want no window and %v", tt.name, a, tt.next)
 		}
@@ -56,9 +56,9 @@ func TestAdvice(t *testing.T) {
 }
 
 func TestAdviceMissed(t *testing.T) {
-	a := Advice{Fingerprint: "f", Chosen: now.Add(day)}
+	a := RenewalInfo{Fingerprint: "f", Chosen: now.Add(day)}
 	for i, want := range []time.Duration{time.Minute, 10 * time.Minute, 100 * time.Minute, 6 * time.Hour, 6 * time.Hour} {
-		a = a.missed("f", moment{errors.New("no\nanswer")}, now)
+		a = a.failed("f", moment{errors.New("no\nanswer")}, now)
 		if got := a.Next.Sub(now); got < want || got > jitterless(want) || a.Failures != i+1 || a.Error != "no; answer" {
 			t.Errorf("failure %d: %+v, want to ask after %v", i, a, want)
 		}
@@ -66,10 +66,10 @@ func TestAdviceMissed(t *testing.T) {
 	if !a.Chosen.Equal(now.Add(day)) {
 		t.Error("what was heard before is forgotten")
 	}
-	if a := a.missed("g", errors.New("nonsense"), now); !a.Chosen.IsZero() || a.Next.Sub(now) < 6*time.Hour {
+	if a := a.failed("g", errors.New("nonsense"), now); !a.Chosen.IsZero() || a.Next.Sub(now) < 6*time.Hour {
 		t.Errorf("nonsense about another certificate: %+v", a)
 	}
-	if a := a.missed("f", limited{now.Add(2 * time.Hour)}, now); a.Next.Sub(now) < 2*time.Hour || a.Next.Sub(now) > jitterless(2*time.Hour) {
+	if a := a.failed("f", limited{now.Add(2 * time.Hour)}, now); a.Next.Sub(now) < 2*time.Hour || a.Next.Sub(now) > jitterless(2*time.Hour) {
 		t.Errorf("asks after %v, want the two hours the CA said", a.Next.Sub(now))
 	}
 }
@@ -80,10 +80,10 @@ func TestAdvisedRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		asked := 0
-		w.advice = func(_ string, leaf *x509.Certificate) (Window, error) {
+		w.suggest = func(_ string, leaf *x509.Certificate) (SuggestedWindow, error) {
 			asked++
 			start := leaf.NotBefore.Add(5 * day)
-			return Window{Start: start, End: start.Add(3 * time.Hour), Next: time.Now().Add(6 * time.Hour)}, nil
+			return SuggestedWindow{Start: start, End: start.Add(3 * time.Hour), Next: time.Now().Add(6 * time.Hour)}, nil
 		}
 		r := w.report(t.Context(), Scheduled, chat)
 		if asked != 1 {
@@ -105,7 +105,7 @@ func TestAdvisedRenewal(t *testing.T) {
 		s, err := LoadState(w.store, "chat")
 		must(t, err)
 		if at := time.Since(began); at < 5*day || at > 5*day+3*time.Hour || asked > 24 {
-			t.Errorf("replaced after %v, asked %d times; next %v", at, asked, s.Record.Advice)
+			t.Errorf("replaced after %v, asked %d times; next %v", at, asked, s.Record.RenewalInfo)
 		}
 	})
 }
@@ -114,11 +114,11 @@ func TestAdvisedRenewal(t *testing.T) {
 func TestDeafCA(t *testing.T) {
 	w := newWorld(t)
 	asked := 0
-	w.advice = func(string, *x509.Certificate) (Window, error) {
+	w.suggest = func(string, *x509.Certificate) (SuggestedWindow, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		asked++
-		return Window{}, moment{errors.New("timed out")}
+		return SuggestedWindow{}, moment{errors.New("timed out")}
 	}
 	_, errs := w.pass(t.Context(), Scheduled, named("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")...)
 	if wantErrors(t, errs); asked > 4 { // Parallel
@@ -138,12 +138,12 @@ func TestSlowCA(t *testing.T) {
 		all := named(names...)
 		w.pass(t.Context(), Scheduled, all...)
 		asked := map[string]bool{}
-		w.advice = func(_ string, leaf *x509.Certificate) (Window, error) {
+		w.suggest = func(_ string, leaf *x509.Certificate) (SuggestedWindow, error) {
 			time.Sleep(19 * time.Second)
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			asked[leaf.DNSNames[0]] = true
-			return Window{Next: time.Now().Add(6 * time.Hour)}, nil
+			return SuggestedWindow{Next: time.Now().Add(6 * time.Hour)}, nil
 		}
 		for range 3 {
 			began := time.Now()
@@ -168,9 +168,9 @@ func TestFirstCertificateGoesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.pass(t.Context(), Scheduled, named("old")...)
-		w.advice = func(string, *x509.Certificate) (Window, error) {
+		w.suggest = func(string, *x509.Certificate) (SuggestedWindow, error) {
 			time.Sleep(19 * time.Second)
-			return Window{Next: time.Now().Add(6 * time.Hour)}, nil
+			return SuggestedWindow{Next: time.Now().Add(6 * time.Hour)}, nil
 		}
 		began := time.Now()
 		w.obtain = func(context.Context, Target) error {
@@ -181,8 +181,8 @@ func TestFirstCertificateGoesFirst(t *testing.T) {
 		}
 		w.pass(t.Context(), Scheduled, named("old", "new")...)
 		for _, name := range []string{"old", "new"} {
-			if r, err := LoadRecord(w.store, name); err != nil || r.Advice.Next.IsZero() {
-				t.Errorf("%s was not asked about: %+v, %v", name, r.Advice, err)
+			if r, err := LoadRecord(w.store, name); err != nil || r.RenewalInfo.Next.IsZero() {
+				t.Errorf("%s was not asked about: %+v, %v", name, r.RenewalInfo, err)
 			}
 		}
 	})

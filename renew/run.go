@@ -22,13 +22,13 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	// Who has no certificate does not wait for what a CA says of others.
 	late := p.Mode == Scheduled && slices.ContainsFunc(jobs, func(j *job) bool { return j.broken == nil && j.state.Leaf == nil })
 	if !late {
-		p.adviseAll(orders, jobs)
+		p.updateRenewalInfo(orders, jobs)
 	}
 	p.queryTLSA(orders, jobs)
 	active := p.decideAll(jobs, &errs)
 	p.deployAll(ctx, p.obtainAll(orders, active, &errs), &errs)
 	p.refresh(active)
-	p.adviseAll(orders, slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !late && j.ca == "" }))
+	p.updateRenewalInfo(orders, slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !late && j.ca == "" }))
 	if orders.Err() != nil {
 		errs.add(context.Cause(orders))
 	}
@@ -100,7 +100,7 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 			continue
 		}
 		now := p.now()
-		j.state.Opens = p.opens(now)
+		j.state.NextDeployWindow = p.nextDeployWindow(now)
 		LoadLimits(p.Limiter, j.Target, &j.state)
 		d := Decide(now, j.Target, j.state, p.Mode)
 		j.decision = d
@@ -144,7 +144,7 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 		if j.broken != nil {
 			continue // at the next scheduled look
 		}
-		j.state.Opens = p.opens(now)
+		j.state.NextDeployWindow = p.nextDeployWindow(now)
 		LoadLimits(p.Limiter, j.Target, &j.state)
 		at := soon // what is to be done now could not be
 		if d := Decide(now, j.Target, j.state, Scheduled); d.Action == Wait || d.Action == None {
@@ -153,7 +153,7 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 				at = earlier(at, meanwhile.At) // what is stored need not wait for the next order
 			}
 		}
-		if _, ask := j.state.wanted(now, j.Target); p.Advisor != nil && !ask.IsZero() {
+		if _, ask := j.state.renewalInfoDue(now, j.Target); p.RenewalInfo != nil && !ask.IsZero() {
 			at = earlier(at, later(ask, soon))
 		}
 		if query := j.state.Record.TLSA.QueryAt; p.Resolver != nil && len(j.TLSA) > 0 {

@@ -15,15 +15,15 @@ import (
 
 // A State is what is on disk of a target.
 type State struct {
-	Leaf        *x509.Certificate // of the newest version; nil if there is none
-	Version     string            // of Leaf
-	Fingerprint string            // of Leaf
-	Live        bool              // the newest version is the live one
-	InUse       *x509.Certificate // of the live version; nil if there is none
-	Record      Record
-	Limits      map[string]Limit // by CA, where our own limit is reached; may be nil
-	Opens       time.Time        // deployments may begin; zero: now
-	Next        *rollover.Key    // key of the next certificate, if its record is to be published first; nil: none
+	Leaf             *x509.Certificate // of the newest version; nil if there is none
+	Version          string            // of Leaf
+	Fingerprint      string            // of Leaf
+	Live             bool              // the newest version is the live one
+	InUse            *x509.Certificate // of the live version; nil if there is none
+	Record           Record
+	Limits           map[string]Limit // by CA, where our own limit is reached; may be nil
+	NextDeployWindow time.Time        // deployments may begin; zero: now
+	Next             *rollover.Key    // key of the next certificate, if its record is to be published first; nil: none
 }
 
 // LoadState reads what is on disk of a target.
@@ -128,10 +128,10 @@ func (s State) Due() time.Time {
 	if s.Leaf == nil {
 		return time.Time{}
 	}
-	if !s.advised() {
+	if !s.suggested() {
 		return Due(s.Leaf)
 	}
-	return earlier(s.Record.Advice.Chosen, lastDue(s.Leaf))
+	return earlier(s.Record.RenewalInfo.Chosen, lastDue(s.Leaf))
 }
 
 // lastDue is when a certificate is to be replaced, whatever the CA says.
@@ -139,9 +139,9 @@ func lastDue(leaf *x509.Certificate) time.Time {
 	return leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 5)
 }
 
-// advised reports whether the CA said when it wants the newest replaced.
-func (s State) advised() bool {
-	a := s.Record.Advice
+// suggested reports whether the CA said when it wants the newest replaced.
+func (s State) suggested() bool {
+	a := s.Record.RenewalInfo
 	return a.Fingerprint == s.Fingerprint && !a.Chosen.IsZero()
 }
 

@@ -136,18 +136,18 @@ type Limit struct {
 	Err   error     // why; knows a Remedy
 }
 
-// An Advisor asks a CA when it wants a certificate replaced (RFC 9773).
-type Advisor interface {
-	// Advise returns the window that ca suggests for leaf. Without a window it
-	// gives no such advice. An error that is Temporary is one of the moment; one
+// A RenewalInfoFetcher asks a CA when it wants a certificate replaced (RFC 9773).
+type RenewalInfoFetcher interface {
+	// FetchRenewalInfo returns the window that ca suggests for leaf. Without a window it
+	// suggests none. An error that is Temporary is one of the moment; one
 	// that knows the Earliest time says when to ask again.
-	Advise(ctx context.Context, ca string, leaf *x509.Certificate) (Window, error)
+	FetchRenewalInfo(ctx context.Context, ca string, leaf *x509.Certificate) (SuggestedWindow, error)
 }
 
-// A Window is when a CA wants a certificate replaced.
-type Window struct {
+// A SuggestedWindow is when a CA wants a certificate replaced.
+type SuggestedWindow struct {
 	Start, End  time.Time // zero: the CA does not say
-	Explanation string    // URL of a page for people; may be ""
+	Explanation string    // URL of a page for the operator; may be ""
 	Next        time.Time // when to ask again
 }
 

@@ -27,17 +27,17 @@ type world struct {
 	deployed [][]Change // each call
 	settled  []string   // targets, with the serial number of what they have
 
-	obtain func(ctx context.Context, t Target) error
-	at     func(ca string) error
-	deploy func(ctx context.Context, deployment string, changes []Change) ([]Outcome, error)
-	advice func(ca string, leaf *x509.Certificate) (Window, error) // nil: no CA is asked
+	obtain  func(ctx context.Context, t Target) error
+	at      func(ca string) error
+	deploy  func(ctx context.Context, deployment string, changes []Change) ([]Outcome, error)
+	suggest func(ca string, leaf *x509.Certificate) (SuggestedWindow, error) // nil: no CA is asked
 
 	yield chan struct{}
 	limit func(ca string) Limit // nil: there is none
 }
 
-func (w *world) Advise(_ context.Context, ca string, leaf *x509.Certificate) (Window, error) {
-	return w.advice(ca, leaf)
+func (w *world) FetchRenewalInfo(_ context.Context, ca string, leaf *x509.Certificate) (SuggestedWindow, error) {
+	return w.suggest(ca, leaf)
 }
 
 func (w *world) Limit(_ Target, ca string, _ *x509.Certificate) Limit {
@@ -107,8 +107,8 @@ func (w *world) pass(ctx context.Context, mode Mode, targets ...Target) ([]Done,
 
 func (w *world) report(ctx context.Context, mode Mode, targets ...Target) Report {
 	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Limiter: w, Parallel: 4, Mode: mode, Yield: w.yield, Log: w.log}
-	if w.advice != nil {
-		p.Advisor = w
+	if w.suggest != nil {
+		p.RenewalInfo = w
 	}
 	return p.Run(ctx, targets)
 }

@@ -64,7 +64,7 @@ func collect(load LoadState, store *keypair.Store, s Subject, now time.Time) (Ta
 		return t, err
 	}
 	if s.Window != nil {
-		state.Opens = s.Window(now)
+		state.NextDeployWindow = s.Window(now)
 	}
 	if err := renew.LoadNextKey(store, s.Target, &state); err != nil {
 		return t, err
@@ -154,7 +154,7 @@ func (t *Target) orders(s Subject, orders map[string]renew.Attempt) {
 
 // renewal returns the CA's renewal information for the newest certificate, or nil.
 func renewal(state renew.State) *Renewal {
-	a := state.Record.Advice
+	a := state.Record.RenewalInfo
 	if state.Leaf == nil || a.Fingerprint != state.Fingerprint || a.Start.IsZero() && a.Error == "" {
 		return nil
 	}

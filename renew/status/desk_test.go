@@ -147,21 +147,21 @@ func (l limiter) Limit(renew.Target, string, *x509.Certificate) renew.Limit {
 // addAdvised adds what CAs have a say in.
 func (d *desk) addAdvised() {
 	t := d.t
-	advised := func(a renew.Advice) func(fps []string) renew.Record {
+	advised := func(a renew.RenewalInfo) func(fps []string) renew.Record {
 		return func(fps []string) renew.Record {
 			r := deployed(fps[0])
 			a.Fingerprint, a.Next = fps[0], now.Add(6*time.Hour)
-			r.Advice, r.IssuedAt = a, now.Add(-10*aDay)
+			r.RenewalInfo, r.IssuedAt = a, now.Add(-10*aDay)
 			return r
 		}
 	}
-	d.add("advised", 1, advised(renew.Advice{
+	d.add("advised", 1, advised(renew.RenewalInfo{
 		Start: now.Add(48*aDay + time.Second/3), End: now.Add(50 * aDay), Chosen: now.Add(48*aDay + 5*time.Hour),
 	}), pair(t, 10*aDay, "R10", "advised.example"))
-	d.add("incident", 1, advised(renew.Advice{
+	d.add("incident", 1, advised(renew.RenewalInfo{
 		Start: now.Add(-time.Hour), End: now.Add(aDay), Chosen: now.Add(3 * time.Hour), Explanation: "https://ca.example/incident/7",
 	}), pair(t, 10*aDay, "R10", "incident.example"))
-	d.add("advised-too-late", 1, advised(renew.Advice{
+	d.add("advised-too-late", 1, advised(renew.RenewalInfo{
 		Start: now.Add(78 * aDay), End: now.Add(79 * aDay), Chosen: now.Add(79*aDay - time.Hour), Error: "letsencrypt: renewal information: status 500",
 	}), pair(t, 10*aDay, "R10", "advised-too-late.example"))
 	two := subject("two-cas")
@@ -230,7 +230,7 @@ func (d *desk) addHostile() {
 	d.add("hostile", 1, func(fps []string) renew.Record {
 		r := deployed(fps[0])
 		r.Orders = orders(failed(3, "letsencrypt: "+hostile, hostile+"\n"+hostile))
-		r.Advice = renew.Advice{
+		r.RenewalInfo = renew.RenewalInfo{
 			Fingerprint: fps[0], Start: now.Add(-3 * aDay), End: now.Add(-2 * aDay), Chosen: now.Add(-2*aDay - time.Hour),
 			Explanation: "javascript:alert(1)//" + hostile, Error: hostile, Next: now.Add(time.Hour),
 		}

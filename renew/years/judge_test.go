@@ -37,8 +37,8 @@ func TestTwoYears(t *testing.T) {
 		passes, records := 0, new(renew.Records)
 		notifier := &notify.Notifier{Sender: y, Store: store, Records: records, Clock: y.wall, Log: slog.New(slog.DiscardHandler)}
 		pass := &renew.Pass{
-			Store: store, Obtainer: y, Deployer: y, Limiter: &y.logs, Advisor: y, Records: records, Parallel: 4, Clock: y.wall,
-			Window: threeInTheMorning, Log: slog.New(slog.DiscardHandler),
+			Store: store, Obtainer: y, Deployer: y, Limiter: &y.logs, RenewalInfo: y, Records: records, Parallel: 4, Clock: y.wall,
+			DeployWindow: threeInTheMorning, Log: slog.New(slog.DiscardHandler),
 		}
 		loop := &renew.Loop{
 			Clock: y.wall, Log: slog.New(slog.DiscardHandler),

@@ -147,11 +147,11 @@ func (y *years) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error
 
 func (y *years) Settle(renew.Target, *x509.Certificate) error { return nil }
 
-// Advise is the CA's renewal information: two thirds into the lifetime, half for
+// FetchRenewalInfo is the CA's renewal information: two thirds into the lifetime, half for
 // the short-lived, a hundredth of it wide on both sides.
-func (y *years) Advise(_ context.Context, ca string, leaf *x509.Certificate) (renew.Window, error) {
+func (y *years) FetchRenewalInfo(_ context.Context, ca string, leaf *x509.Certificate) (renew.SuggestedWindow, error) {
 	if y.down(ca) {
-		return renew.Window{}, caError{"down"}
+		return renew.SuggestedWindow{}, caError{"down"}
 	}
 	now := y.trueTime()
 	y.mu.Lock()
@@ -160,7 +160,7 @@ func (y *years) Advise(_ context.Context, ca string, leaf *x509.Certificate) (re
 	next := y.wallLocked().Add(12 * time.Hour)
 	on, made := y.day(now), y.day(leaf.NotBefore)
 	if made < incident && on >= incident || confusion <= on && on < confusion+3 {
-		return renew.Window{Start: now.Add(-time.Hour), End: now.Add(-30 * time.Minute), Explanation: "https://ca.example/incident", Next: next}, nil
+		return renew.SuggestedWindow{Start: now.Add(-time.Hour), End: now.Add(-30 * time.Minute), Explanation: "https://ca.example/incident", Next: next}, nil
 	}
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
 	middle := leaf.NotBefore.Add(life * 2 / 3)
@@ -173,7 +173,7 @@ func (y *years) Advise(_ context.Context, ca string, leaf *x509.Certificate) (re
 	}
 	a := answer{middle.Add(-life / 100), middle.Add(life / 100), now, moved}
 	y.windows[leaf.SerialNumber.String()] = a
-	return renew.Window{Start: a.start, End: a.end, Next: next}, nil
+	return renew.SuggestedWindow{Start: a.start, End: a.end, Next: next}, nil
 }
 
 func (y *years) wallLocked() time.Time { return time.Now().Add(y.slept + y.wrong).Round(0) }

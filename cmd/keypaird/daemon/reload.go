@@ -187,8 +187,8 @@ func (k *Daemon) take(o *offer) {
 	}
 	fresh := o.parts.Pass(renew.Scheduled)
 	p := &k.pass
-	p.Store, p.Obtainer, p.Deployer, p.Advisor, p.Resolver, p.Log = fresh.Store, fresh.Obtainer, fresh.Deployer, fresh.Advisor, fresh.Resolver, fresh.Log
-	p.Parallel, p.Mode, p.Window = fresh.Parallel, fresh.Mode, fresh.Window
+	p.Store, p.Obtainer, p.Deployer, p.RenewalInfo, p.Resolver, p.Log = fresh.Store, fresh.Obtainer, fresh.Deployer, fresh.RenewalInfo, fresh.Resolver, fresh.Log
+	p.Parallel, p.Mode, p.DeployWindow = fresh.Parallel, fresh.Mode, fresh.DeployWindow
 	p.Observer, p.Records = k.o.Metrics, &k.records
 	n := &k.notifier
 	n.Sender, n.Store, n.Records, n.Log = nil, o.parts.Store, &k.records, k.log

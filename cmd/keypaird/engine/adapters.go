@@ -18,7 +18,7 @@ import (
 )
 
 // The parts as package renew knows them: an Engine is its Obtainer, its Limiter,
-// its Advisor, its Deployer and its Notifier.
+// its RenewalInfoFetcher, its Deployer and its Notifier.
 
 // solver returns what answers the challenges of one name.
 func (e *Engine) solver(p config.Challenge) acme.Solver {
@@ -69,17 +69,17 @@ func (e *Engine) Limit(t renew.Target, ca string, current *x509.Certificate) ren
 // adviceLife is how long no advice is asked of a CA that gives none.
 const adviceLife = 24 * time.Hour
 
-// Advise implements renew.Advisor.
-func (e *Engine) Advise(ctx context.Context, ca string, leaf *x509.Certificate) (renew.Window, error) {
+// FetchRenewalInfo implements renew.RenewalInfoFetcher.
+func (e *Engine) FetchRenewalInfo(ctx context.Context, ca string, leaf *x509.Certificate) (renew.SuggestedWindow, error) {
 	client, err := e.CA(ca)
 	if err != nil {
-		return renew.Window{}, err
+		return renew.SuggestedWindow{}, err
 	}
 	info, err := client.RenewalInfo(ctx, leaf)
 	if errors.Is(err, acme.ErrNoRenewalInfo) {
-		return renew.Window{Next: time.Now().Add(adviceLife)}, nil
+		return renew.SuggestedWindow{Next: time.Now().Add(adviceLife)}, nil
 	}
-	return renew.Window(info), err
+	return renew.SuggestedWindow(info), err
 }
 
 // pendingDir keeps the order of a target under way at one CA.

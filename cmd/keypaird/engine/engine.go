@@ -256,7 +256,7 @@ func (e *Engine) LockPath() string { return filepath.Join(e.Config.State, "lock"
 // Pass returns a pass over the targets.
 func (e *Engine) Pass(mode renew.Mode) *renew.Pass {
 	return &renew.Pass{
-		Store: e.Store, Obtainer: e, Deployer: e, Limiter: e, Advisor: e, Resolver: e, Parallel: e.Config.Parallel, Mode: mode, Window: e.opens(), Log: e.options.Log,
+		Store: e.Store, Obtainer: e, Deployer: e, Limiter: e, RenewalInfo: e, Resolver: e, Parallel: e.Config.Parallel, Mode: mode, DeployWindow: e.opens(), Log: e.options.Log,
 	}
 }
 
