@@ -9,10 +9,10 @@ import (
 
 // An Attempt remembers failures of one thing. The zero value is success.
 type Attempt struct {
-	Failures  int       `json:"failures,omitempty"`  // in a row
-	At        time.Time `json:"at,omitzero"`         // of the last
-	Next      time.Time `json:"next,omitzero"`       // try: not before
-	Elsewhere bool      `json:"elsewhere,omitempty"` // another CA may do better
+	Failures  int       `json:"failures,omitempty"`    // in a row
+	At        time.Time `json:"at,omitzero"`           // of the last
+	Next      time.Time `json:"next,omitzero"`         // try: not before
+	TryNextCA bool      `json:"try_next_ca,omitempty"` // another CA may do better
 	Error     string    `json:"error,omitempty"`
 	Remedy    string    `json:"remedy,omitempty"`
 }
@@ -36,7 +36,7 @@ func (a Attempt) Waits(now time.Time) bool {
 }
 
 // Up to so small a part is added to each wait, so that machines that failed
-// together do not try again together.
+// batchDelay do not try again together.
 const (
 	jitterPart = 8
 	maxJitter  = 30 * time.Minute
@@ -80,7 +80,7 @@ func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 		a.Next = a.At.Add(told + rand.N(min(told, time.Minute)) + time.Second).Truncate(time.Second)
 	}
 	var order *OrderError
-	a.Elsewhere = errors.As(err, &order) && order.Elsewhere
+	a.TryNextCA = errors.As(err, &order) && order.TryNextCA
 	a.Error, a.Remedy = strings.ReplaceAll(err.Error(), "\n", "; "), Remedy(err)
 	return a
 }

@@ -37,9 +37,9 @@ func TestBackoffNearExpiry(t *testing.T) {
 	}
 }
 
-// elsewhere is a failure of one CA that another may do better.
-func elsewhere(everyone bool) error {
-	return &OrderError{Elsewhere: true, Everyone: everyone, Err: errors.New("down")}
+// tryNextCA is a failure of one CA that another may do better.
+func tryNextCA(caWide bool) error {
+	return &OrderError{TryNextCA: true, CAWide: caWide, Err: errors.New("down")}
 }
 
 // A scheduled pass stays with its CA, a manual one does not; both come back to
@@ -52,7 +52,7 @@ func TestFallback(t *testing.T) {
 		time.Sleep(61 * day)
 		w.at = func(ca string) error {
 			if ca == "le" {
-				return elsewhere(true)
+				return tryNextCA(true)
 			}
 			return nil
 		}
@@ -78,7 +78,7 @@ func TestFallback(t *testing.T) {
 // When no order can succeed at a CA, it is asked once in a pass.
 func TestCAThatIsDown(t *testing.T) {
 	w := newWorld(t)
-	w.at = func(string) error { return elsewhere(true) }
+	w.at = func(string) error { return tryNextCA(true) }
 	var names []string
 	for i := range 100 {
 		names = append(names, fmt.Sprintf("t%d", i))
@@ -99,7 +99,7 @@ func TestCAThatRefusesOne(t *testing.T) {
 	w := newWorld(t)
 	w.obtain = func(_ context.Context, t Target) error {
 		if t.Name == "a" {
-			return elsewhere(false)
+			return tryNextCA(false)
 		}
 		return nil
 	}

@@ -145,7 +145,7 @@ func (s State) availableCAs(now time.Time, t Target, mode Mode) (cas []string, n
 		if next.IsZero() || at.Before(next) {
 			next, why = at, because
 		}
-		failing := last.Elsewhere && (last.Failures >= notifyAfter || s.Urgent(now))
+		failing := last.TryNextCA && (last.Failures >= notifyAfter || s.Urgent(now))
 		if !failing && !(limited && endsSoon(s.Leaf, now)) {
 			break
 		}

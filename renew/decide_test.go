@@ -77,9 +77,9 @@ func TestDecide(t *testing.T) {
 			r.RenewalInfo = RenewalInfo{Fingerprint: "f", Start: now, End: now.Add(time.Hour), Chosen: now.Add(chosen)}
 		})
 	}
-	failedAt := func(failures int, elsewhere bool) Record {
+	failedAt := func(failures int, tryNextCA bool) Record {
 		return with(func(r *Record) {
-			r.Orders = map[string]Attempt{"le": {Failures: failures, Elsewhere: elsewhere, Next: now.Add(time.Hour)}}
+			r.Orders = map[string]Attempt{"le": {Failures: failures, TryNextCA: tryNextCA, Next: now.Add(time.Hour)}}
 		})
 	}
 	both := target(func(t *Target) { t.Deploy = []string{"relayd", "postfix"} })
@@ -191,9 +191,9 @@ func TestDecide(t *testing.T) {
 // time runs short.
 func TestDecideWithLimits(t *testing.T) {
 	otherKey := target(func(t *Target) { t.KeyType = "ec384" })
-	failed := func(failures int, elsewhere bool, next time.Duration) Record {
+	failed := func(failures int, tryNextCA bool, next time.Duration) Record {
 		return with(func(r *Record) {
-			r.Orders = map[string]Attempt{"le": {Failures: failures, Elsewhere: elsewhere, Next: now.Add(next)}}
+			r.Orders = map[string]Attempt{"le": {Failures: failures, TryNextCA: tryNextCA, Next: now.Add(next)}}
 		})
 	}
 	hours := func(le, zerossl time.Duration) map[string]time.Duration {

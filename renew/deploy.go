@@ -12,9 +12,9 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// together is how long a pair waits at most for others of its pass, so that one
+// batchDelay is how long a pair waits at most for others of its pass, so that one
 // reload does for all, and an order that hangs does not hold them up.
-const together = time.Minute
+const batchDelay = time.Minute
 
 // deployAll takes the pairs of jobs to their deployments as they come, many at a
 // time.
@@ -28,14 +28,14 @@ func (p *Pass) deployAll(ctx context.Context, jobs <-chan *job, errs *failures) 
 				batch = append(batch, j)
 			}
 			if len(batch) == 1 && open {
-				patience = time.After(together)
+				patience = time.After(batchDelay)
 			}
 			if open {
 				continue
 			}
 		case <-patience:
 		}
-		slices.SortFunc(batch, func(a, b *job) int { return a.place - b.place }) // not by who was first done
+		slices.SortFunc(batch, func(a, b *job) int { return a.index - b.index }) // not by who was first done
 		p.deployBatch(ctx, batch, errs)
 		batch, patience = nil, nil
 	}
@@ -52,7 +52,7 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 		j.state.NextDeployWindow = p.nextDeployWindow(now)
 		// What may not be deployed yet does not become live: live is what is in use.
 		d, ok := decideMeanwhile(now, j.Target, j.state, p.Mode)
-		if !ok || p.yielding(ctx) {
+		if !ok || p.draining(ctx) {
 			return
 		}
 		if j.ca == "" && !j.taken { // what was needed could not be had, or was there
@@ -66,7 +66,7 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 	})
 	ready := slices.DeleteFunc(arrived, func(a *arrival) bool { return a == nil })
 	for _, name := range deployments(ready) {
-		if p.yielding(ctx) {
+		if p.draining(ctx) {
 			break
 		}
 		p.deploy(ctx, name, ready, errs)
@@ -82,9 +82,9 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 	})
 }
 
-// yielding reports whether nothing more is to be begun. A deployment that was
+// draining reports whether nothing more is to be begun. A deployment that was
 // begun is brought to its end, unless the whole process ends.
-func (p *Pass) yielding(ctx context.Context) bool {
+func (p *Pass) draining(ctx context.Context) bool {
 	select {
 	case <-p.Yield:
 		return true
@@ -119,7 +119,7 @@ func (p *Pass) arrive(j *job) (*arrival, error) {
 		return nil, fmt.Errorf("version %s appeared meanwhile", a.newest.ID)
 	}
 	if j.ca == "" { // else it is done
-		p.settle(j, a.newest.Pair.Leaf)
+		p.forgetOrder(j, a.newest.Pair.Leaf)
 	}
 	live, err := p.Store.Live(j.Name)
 	if err == nil && live.ID == a.newest.ID {

@@ -257,8 +257,8 @@ func TestOrderIsSettled(t *testing.T) {
 	must(t, err)
 	_, errs := w.pass(t.Context(), Scheduled, chat)
 	wantErrors(t, errs)
-	if want := "chat " + pair.Leaf.SerialNumber.String(); len(w.settled) != 1 || w.settled[0] != want || len(w.obtained) != 0 {
-		t.Errorf("settled %v after %d orders, want %s after none", w.settled, len(w.obtained), want)
+	if want := "chat " + pair.Leaf.SerialNumber.String(); len(w.forgotten) != 1 || w.forgotten[0] != want || len(w.obtained) != 0 {
+		t.Errorf("forgot %v after %d orders, want %s after none", w.forgotten, len(w.obtained), want)
 	}
 }
 

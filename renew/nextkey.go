@@ -127,7 +127,7 @@ func (e *LostKeyError) Remedy() string {
 // dropNextKey removes the next key of a target that has no TLSA records any more,
 // and what is known of them: by the time it has some again, the key may have leaked.
 func (p *Pass) dropNextKey(j *job) {
-	if len(j.TLSA) > 0 || j.broken != nil || j.state.Record.TLSA.Empty() {
+	if len(j.TLSA) > 0 || j.stateErr != nil || j.state.Record.TLSA.Empty() {
 		return
 	}
 	err := p.Store.RemoveAll(j.Name, nextKeyFile)

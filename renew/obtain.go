@@ -69,7 +69,7 @@ func (p *Pass) obtain(ctx context.Context, j *job) error {
 			p.Log.Warn("this CA failed too", "cert", j.Name, "ca", ca, "err", err)
 		}
 		var failed *OrderError
-		if !errors.As(err, &failed) || !failed.Elsewhere {
+		if !errors.As(err, &failed) || !failed.TryNextCA {
 			return first
 		}
 		if next := p.nextCA(j, tried); next != "" && ctx.Err() == nil {
@@ -110,7 +110,7 @@ func (p *Pass) obtainAt(ctx context.Context, j *job, ca string) error {
 	unrecorded := p.save(j)
 	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "ca", ca, "fingerprint", j.state.Fingerprint[:16],
 		"not_after", pair.Leaf.NotAfter.UTC(), "took", p.now().Sub(began).Round(time.Millisecond))
-	p.settle(j, pair.Leaf)
+	p.forgetOrder(j, pair.Leaf)
 	p.afterOrder(ctx, j, began, before)
 	if unrecorded != nil {
 		return fmt.Errorf("recording: %w", unrecorded)
@@ -118,21 +118,21 @@ func (p *Pass) obtainAt(ctx context.Context, j *job, ca string) error {
 	return nil
 }
 
-// settle removes what is left of the order that ended in leaf.
-func (p *Pass) settle(j *job, leaf *x509.Certificate) {
-	if err := p.Obtainer.Settle(j.Target, leaf); err != nil {
+// forgetOrder removes what is left of the order that ended in leaf.
+func (p *Pass) forgetOrder(j *job, leaf *x509.Certificate) {
+	if err := p.Obtainer.ForgetOrder(j.Target, leaf); err != nil {
 		p.Log.Warn("order not forgotten", "cert", j.Name, "err", err)
 	}
 }
 
-// order asks ca, unless it turned out in this pass that no order can succeed
+// order asks ca, unless an order of this pass showed that none can succeed
 // there.
 func (p *Pass) order(ctx context.Context, j *job, ca string) (pair *keypair.Pair, err error) {
 	p.mu.Lock()
-	shut := p.shut[ca]
+	failed := p.failedCAs[ca]
 	p.mu.Unlock()
-	if shut != nil {
-		return nil, &OrderError{Elsewhere: true, Everyone: true, Err: fmt.Errorf("not asked, as another order failed there: %w", shut)}
+	if failed != nil {
+		return nil, &OrderError{TryNextCA: true, CAWide: true, Err: fmt.Errorf("not asked, as another order failed there: %w", failed)}
 	}
 	defer func() {
 		p.mu.Lock()
@@ -140,9 +140,9 @@ func (p *Pass) order(ctx context.Context, j *job, ca string) (pair *keypair.Pair
 		var failed *OrderError
 		switch {
 		case err == nil:
-			delete(p.shut, ca)
-		case errors.As(err, &failed) && failed.Everyone && ctx.Err() == nil:
-			p.shut[ca] = failed.Err
+			delete(p.failedCAs, ca)
+		case errors.As(err, &failed) && failed.CAWide && ctx.Err() == nil:
+			p.failedCAs[ca] = failed.Err
 		}
 	}()
 	defer p.recovered(&err, "cert", j.Name)

@@ -31,8 +31,8 @@ type Pass struct {
 	Log          *slog.Logger                  // required
 	Step         func(target, step string)     // told what is being done; "" means done with the target; may be nil
 
-	mu   sync.Mutex
-	shut map[string]error // by CA: why no order can succeed there in this pass
+	mu        sync.Mutex
+	failedCAs map[string]error // by CA: why no order can succeed there in this pass
 }
 
 // An Observer counts what passes do.
@@ -105,14 +105,14 @@ func (f *failures) add(err error) {
 // A job is one target on its way through a pass.
 type job struct {
 	Target
-	place    int // among the targets of the pass
+	index    int // among the targets of the pass
 	state    State
 	decision Decision
 	ca       string // that issued in this pass
 	failed   bool   // obtaining did
 	taken    bool   // from its files in this pass
 	moved    bool   // something now uses the newest version
-	broken   error  // its state cannot be read
+	stateErr error  // its state cannot be read
 }
 
 // save writes the record of a job.

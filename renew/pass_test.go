@@ -29,8 +29,8 @@ func TestFirstPass(t *testing.T) {
 	if fp := live.Pair.Fingerprint(); s.Fingerprint != fp || !s.Live || s.Record.Fingerprint != fp || s.Record.CA != "le" || d.Deployed != fp || d.Verified != fp {
 		t.Errorf("state = %+v, want all of it done with %s", s, fp)
 	}
-	if want := "chat " + live.Pair.Leaf.SerialNumber.String(); len(w.settled) != 1 || w.settled[0] != want {
-		t.Errorf("settled %v, want %s", w.settled, want)
+	if want := "chat " + live.Pair.Leaf.SerialNumber.String(); len(w.forgotten) != 1 || w.forgotten[0] != want {
+		t.Errorf("forgot %v, want %s", w.forgotten, want)
 	}
 	done, errs = w.pass(t.Context(), Manual, chat)
 	wantErrors(t, errs)

@@ -11,30 +11,30 @@ import (
 // Run looks at targets and does what each needs. One failure does not hold up
 // another target.
 func (p *Pass) Run(ctx context.Context, targets []Target) Report {
-	p.shut = map[string]error{}
+	p.failedCAs = map[string]error{}
 	if p.Records == nil {
 		p.Records = new(Records)
 	}
 	var errs failures
-	orders, stop := p.polite(ctx)
+	orders, stop := p.stopOnYield(ctx)
 	defer stop()
 	jobs := p.lookAll(ctx, targets, &errs)
 	// Who has no certificate does not wait for what a CA says of others.
-	late := p.Mode == Scheduled && slices.ContainsFunc(jobs, func(j *job) bool { return j.broken == nil && j.state.Leaf == nil })
-	if !late {
+	afterOrders := p.Mode == Scheduled && slices.ContainsFunc(jobs, func(j *job) bool { return j.stateErr == nil && j.state.Leaf == nil })
+	if !afterOrders {
 		p.updateRenewalInfo(orders, jobs)
 	}
 	p.queryTLSA(orders, jobs)
 	active := p.decideAll(jobs, &errs)
 	p.deployAll(ctx, p.obtainAll(orders, active, &errs), &errs)
 	p.refresh(active)
-	p.updateRenewalInfo(orders, slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !late && j.ca == "" }))
+	p.updateRenewalInfo(orders, slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !afterOrders && j.ca == "" }))
 	if orders.Err() != nil {
 		errs.add(context.Cause(orders))
 	}
 	r := Report{Errs: errs.list, Next: p.nextAll(jobs)}
 	for _, j := range jobs {
-		r.Targets = append(r.Targets, TargetState{j.Target, j.state, j.broken})
+		r.Targets = append(r.Targets, TargetState{j.Target, j.state, j.stateErr})
 	}
 	for _, j := range active {
 		p.step(j.Name, "")
@@ -45,8 +45,8 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	return r
 }
 
-// polite returns a context that ends when the pass is to yield, too.
-func (p *Pass) polite(ctx context.Context) (context.Context, func()) {
+// stopOnYield returns a context that ends when the pass is to yield, too.
+func (p *Pass) stopOnYield(ctx context.Context) (context.Context, func()) {
 	orders, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() {
@@ -69,9 +69,9 @@ func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []
 		if ctx.Err() != nil {
 			break
 		}
-		j := &job{Target: t, place: i}
-		if j.state, j.broken = p.Records.LoadState(p.Store, t.Name); j.broken != nil {
-			errs.add(&TargetError{[]string{t.Name}, "reading its state", j.broken})
+		j := &job{Target: t, index: i}
+		if j.state, j.stateErr = p.Records.LoadState(p.Store, t.Name); j.stateErr != nil {
+			errs.add(&TargetError{[]string{t.Name}, "reading its state", j.stateErr})
 		} else {
 			p.retrySave(j)
 		}
@@ -96,7 +96,7 @@ func (p *Pass) retrySave(j *job) {
 func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 	var active []*job
 	for _, j := range jobs {
-		if j.broken != nil {
+		if j.stateErr != nil {
 			continue
 		}
 		now := p.now()
@@ -141,7 +141,7 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 	now, next := p.now(), make(map[string]time.Time, len(jobs))
 	soon := now.Add(time.Minute)
 	for _, j := range jobs {
-		if j.broken != nil {
+		if j.stateErr != nil {
 			continue // at the next scheduled look
 		}
 		j.state.NextDeployWindow = p.nextDeployWindow(now)

@@ -105,15 +105,15 @@ type Obtainer interface {
 	// something of other orders. An interrupted Obtain is resumed by the next.
 	Obtain(ctx context.Context, o Order) (*keypair.Pair, error)
 
-	// Settle removes what is left of an order that ended in have, when the
+	// ForgetOrder removes what is left of an order that ended in have, when the
 	// process was killed between storing the pair and forgetting the order.
-	Settle(t Target, have *x509.Certificate) error
+	ForgetOrder(t Target, have *x509.Certificate) error
 }
 
 // An OrderError is a failure of one CA.
 type OrderError struct {
-	Elsewhere bool // another CA may do better
-	Everyone  bool // every order at this CA would fail now
+	TryNextCA bool // another CA may do better
+	CAWide    bool // every order at this CA would fail now
 	Err       error
 }
 

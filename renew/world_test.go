@@ -21,11 +21,11 @@ type world struct {
 	store *keypair.Store
 	log   *slog.Logger
 
-	mu       sync.Mutex
-	obtained []string   // targets, in the order they were asked for
-	asked    []string   // CAs, likewise
-	deployed [][]Change // each call
-	settled  []string   // targets, with the serial number of what they have
+	mu        sync.Mutex
+	obtained  []string   // targets, in the order they were asked for
+	asked     []string   // CAs, likewise
+	deployed  [][]Change // each call
+	forgotten []string   // targets, with the serial number of what they have
 
 	obtain  func(ctx context.Context, t Target) error
 	at      func(ca string) error
@@ -82,10 +82,10 @@ func (w *world) Obtain(ctx context.Context, o Order) (*keypair.Pair, error) {
 	return issue(t.Names, time.Now(), 90*day)
 }
 
-func (w *world) Settle(t Target, have *x509.Certificate) error {
+func (w *world) ForgetOrder(t Target, have *x509.Certificate) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.settled = append(w.settled, t.Name+" "+have.SerialNumber.String())
+	w.forgotten = append(w.forgotten, t.Name+" "+have.SerialNumber.String())
 	return nil
 }
 

@@ -51,7 +51,7 @@ func (w *world) Obtain(_ context.Context, o renew.Order) (*keypair.Pair, error) 
 	return pairtest.Issue(o.Target.Names, time.Now(), 90*day)
 }
 
-func (w *world) Settle(renew.Target, *x509.Certificate) error { return nil }
+func (w *world) ForgetOrder(renew.Target, *x509.Certificate) error { return nil }
 
 func (w *world) Deploy(_ context.Context, _ string, changes []renew.Change) ([]renew.Outcome, error) {
 	if w.deploy != nil {

@@ -73,7 +73,7 @@ func (n nobody) Obtain(context.Context, renew.Order) (*keypair.Pair, error) {
 	return nil, io.EOF
 }
 
-func (n nobody) Settle(renew.Target, *x509.Certificate) error { return nil }
+func (n nobody) ForgetOrder(renew.Target, *x509.Certificate) error { return nil }
 
 func (n nobody) Deploy(context.Context, string, []renew.Change) ([]renew.Outcome, error) {
 	n.b.Error("the proxy was asked")

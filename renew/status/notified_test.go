@@ -30,7 +30,7 @@ var errUseless = errors.New("out of order")
 
 func (useless) Obtain(context.Context, renew.Order) (*keypair.Pair, error) { return nil, errUseless }
 
-func (useless) Settle(renew.Target, *x509.Certificate) error { return nil }
+func (useless) ForgetOrder(renew.Target, *x509.Certificate) error { return nil }
 
 func (useless) Deploy(_ context.Context, _ string, changes []renew.Change) ([]renew.Outcome, error) {
 	return make([]renew.Outcome, len(changes)), errUseless // all taken back

@@ -42,7 +42,7 @@ func (ca *privateCA) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, 
 	return pairtest.Issue(o.Target.Names, time.Now().Add(-ca.backdate), ca.backdate+ca.life)
 }
 
-func (ca *privateCA) Settle(renew.Target, *x509.Certificate) error { return nil }
+func (ca *privateCA) ForgetOrder(renew.Target, *x509.Certificate) error { return nil }
 
 func (ca *privateCA) Deploy(_ context.Context, _ string, changes []renew.Change) ([]renew.Outcome, error) {
 	ca.mu.Lock()

@@ -117,7 +117,7 @@ func (y *years) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error
 	defer y.mu.Unlock()
 	if down {
 		y.vain++
-		return nil, &renew.OrderError{Elsewhere: true, Everyone: true, Err: caError{"down"}}
+		return nil, &renew.OrderError{TryNextCA: true, CAWide: true, Err: caError{"down"}}
 	}
 	name, daily, weekly := o.Target.Name, 0, 0
 	for _, s := range y.issued[name] {
@@ -145,7 +145,7 @@ func (y *years) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error
 	return pair, err
 }
 
-func (y *years) Settle(renew.Target, *x509.Certificate) error { return nil }
+func (y *years) ForgetOrder(renew.Target, *x509.Certificate) error { return nil }
 
 // FetchRenewalInfo is the CA's renewal information: two thirds into the lifetime, half for
 // the short-lived, a hundredth of it wide on both sides.

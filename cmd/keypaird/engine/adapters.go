@@ -52,7 +52,7 @@ func (e *Engine) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 	}
 	pair, err := ca.Obtain(ctx, req)
 	if err != nil {
-		return nil, &renew.OrderError{Elsewhere: acme.TryNextCA(err), Everyone: acme.CAWide(err), Err: err}
+		return nil, &renew.OrderError{TryNextCA: acme.TryNextCA(err), CAWide: acme.CAWide(err), Err: err}
 	}
 	return pair, nil
 }
@@ -87,8 +87,8 @@ func (e *Engine) pendingDir(t renew.Target, ca string) string {
 	return filepath.Join(e.Store.Dir(t.Name), "pending", ca)
 }
 
-// Settle implements renew.Obtainer.
-func (e *Engine) Settle(t renew.Target, have *x509.Certificate) error {
+// ForgetOrder implements renew.Obtainer.
+func (e *Engine) ForgetOrder(t renew.Target, have *x509.Certificate) error {
 	for _, ca := range t.CAs {
 		settled, err := acme.ForgetIfStored(e.pendingDir(t, ca), have)
 		if err != nil {
