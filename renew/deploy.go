@@ -45,7 +45,7 @@ func (p *Pass) deployAll(ctx context.Context, jobs <-chan *job, errs *failures) 
 // deployment once. Where no new pair could be had, the one before it may still
 // be waiting.
 func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
-	arrived := make([]*arrival, len(jobs))
+	rollouts := make([]*rollout, len(jobs))
 	p.each(len(jobs), func(i int) {
 		j := jobs[i]
 		now := p.now()
@@ -59,12 +59,12 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 			j.decision = d
 		}
 		var err error
-		if arrived[i], err = p.arrive(j); err != nil {
+		if rollouts[i], err = p.activate(j); err != nil {
 			errs.add(&TargetError{[]string{j.Name}, "switching to its new version", err})
-			p.recordNoArrival(j, err)
+			p.recordActivationFailure(j, err)
 		}
 	})
-	ready := slices.DeleteFunc(arrived, func(a *arrival) bool { return a == nil })
+	ready := slices.DeleteFunc(rollouts, func(a *rollout) bool { return a == nil })
 	for _, name := range deployments(ready) {
 		if p.draining(ctx) {
 			break
@@ -73,7 +73,7 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 	}
 	p.each(len(ready), func(i int) {
 		a := ready[i]
-		if err := p.goBack(ctx, a); err != nil {
+		if err := p.restoreLive(ctx, a); err != nil {
 			errs.add(&TargetError{[]string{a.Name}, "switching back to its version before", err})
 		}
 		if err := p.Store.Prune(a.Name, a.inUse()...); err != nil {
@@ -93,18 +93,18 @@ func (p *Pass) draining(ctx context.Context) bool {
 	}
 }
 
-// An arrival is a target whose newest version is to be deployed.
-type arrival struct {
+// A rollout is a target whose newest version is to be deployed.
+type rollout struct {
 	*job
-	newest keypair.Version
-	before keypair.Version // live when the pass began; ID "" if there was none or it is newest
-	back   keypair.Version // what deployments that failed went back to; ID "" if none did
-	placed bool            // newest may be in use somewhere
+	newest       keypair.Version
+	previousLive keypair.Version // live when the pass began; ID "" if there was none or it is newest
+	rollbackTo   keypair.Version // what deployments that failed went back to; ID "" if none did
+	installed    bool            // newest may be in use somewhere
 }
 
-// arrive makes the newest version live, and tidies up after a killed run.
-func (p *Pass) arrive(j *job) (*arrival, error) {
-	a := &arrival{job: j}
+// activate makes the newest version live, and tidies up after a killed run.
+func (p *Pass) activate(j *job) (*rollout, error) {
+	a := &rollout{job: j}
 	err := p.Store.Tidy(j.Name)
 	if err != nil {
 		return nil, err
@@ -126,21 +126,21 @@ func (p *Pass) arrive(j *job) (*arrival, error) {
 		return a, nil
 	}
 	if err == nil {
-		a.before = live
+		a.previousLive = live
 	}
 	// A live link that is missing or broken is as good as none.
 	if err := p.Store.SetLive(j.Name, a.newest); err != nil {
 		return nil, err
 	}
-	a.moved = len(deployments([]*arrival{a})) == 0 // nothing but the switch was missing
+	a.activated = len(deployments([]*rollout{a})) == 0 // nothing but the switch was missing
 	return a, nil
 }
 
-// recordNoArrival keeps that the newest version could not be made live: each
+// recordActivationFailure keeps that the newest version could not be made live: each
 // deployment that waits for it has failed once more.
-func (p *Pass) recordNoArrival(j *job, err error) {
+func (p *Pass) recordActivationFailure(j *job, err error) {
 	now := p.now()
-	for _, name := range deployments([]*arrival{{job: j}}) {
+	for _, name := range deployments([]*rollout{{job: j}}) {
 		d := j.state.Record.Deployments[name]
 		if p.Mode == Scheduled && d.Attempt.Waits(now) {
 			continue
@@ -153,20 +153,20 @@ func (p *Pass) recordNoArrival(j *job, err error) {
 	}
 }
 
-// goBack makes the version before live again where every deployment went back
+// restoreLive makes the version before live again where every deployment went back
 // to it: live is what is in use.
-func (p *Pass) goBack(ctx context.Context, a *arrival) error {
-	if a.back.ID == "" || a.placed || ctx.Err() != nil || slices.Contains(a.inUse(), a.state.Fingerprint) {
+func (p *Pass) restoreLive(ctx context.Context, a *rollout) error {
+	if a.rollbackTo.ID == "" || a.installed || ctx.Err() != nil || slices.Contains(a.inUse(), a.state.Fingerprint) {
 		return nil
 	}
-	if a.before.ID != "" { // what was live is what most have gone back to
-		return p.Store.SetLive(a.Name, a.before)
+	if a.previousLive.ID != "" { // what was live is what most have gone back to
+		return p.Store.SetLive(a.Name, a.previousLive)
 	}
-	return p.Store.SetLive(a.Name, a.back)
+	return p.Store.SetLive(a.Name, a.rollbackTo)
 }
 
 // inUse lists the fingerprints that some deployment still uses.
-func (a *arrival) inUse() []string {
+func (a *rollout) inUse() []string {
 	var list []string
 	for _, d := range a.state.Record.Deployments {
 		list = append(list, d.Deployed)
@@ -176,7 +176,7 @@ func (a *arrival) inUse() []string {
 
 // deployments lists the names of all deployments that have something to do, in
 // the order of the configuration.
-func deployments(ready []*arrival) []string {
+func deployments(ready []*rollout) []string {
 	var names []string
 	for _, a := range ready {
 		for _, name := range a.Deploy {
@@ -189,8 +189,8 @@ func deployments(ready []*arrival) []string {
 }
 
 // deploy runs one deployment for all the targets that wait for it.
-func (p *Pass) deploy(ctx context.Context, name string, ready []*arrival, errs *failures) {
-	var batch []*arrival
+func (p *Pass) deploy(ctx context.Context, name string, ready []*rollout, errs *failures) {
+	var batch []*rollout
 	var changes []Change
 	var targets []string
 	for _, a := range ready {
@@ -280,7 +280,7 @@ func reasonsOf(targets []string, outcomes []Outcome, err error) map[string]error
 // callDeployer returns an outcome for each change: if there is no error they are
 // all Verified, and with one at least one is not.
 func (p *Pass) callDeployer(ctx context.Context, name string, changes []Change) (outcomes []Outcome, err error) {
-	unknown := slices.Repeat([]Outcome{Placed}, len(changes))
+	unknown := slices.Repeat([]Outcome{Installed}, len(changes))
 	outcomes, err = func() (outcomes []Outcome, err error) {
 		defer p.recovered(&err, "deployment", name)
 		return p.Deployer.Deploy(ctx, name, changes)
@@ -296,7 +296,7 @@ func (p *Pass) callDeployer(ctx context.Context, name string, changes []Change) 
 }
 
 // change describes the way from what a deployment uses to the newest version.
-func (p *Pass) change(a *arrival, name string, d Deployment) (Change, error) {
+func (p *Pass) change(a *rollout, name string, d Deployment) (Change, error) {
 	c := Change{
 		Name: a.Name, Names: a.wanted(), New: a.newest.Pair, Dir: a.newest.Dir,
 		Deployed: d.Deployed == a.state.Fingerprint && d.ConfigHash == a.Specs[name].ConfigHash && !a.Specs[name].FilesMissing,
@@ -305,7 +305,7 @@ func (p *Pass) change(a *arrival, name string, d Deployment) (Change, error) {
 	if opens := p.nextDeployWindow(c.NextTry); !opens.IsZero() {
 		c.NextTry = opens
 	}
-	previous := a.before
+	previous := a.previousLive
 	if d.Deployed != "" && d.Deployed != a.state.Fingerprint {
 		v, err := p.Store.Find(a.Name, d.Deployed)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -316,7 +316,7 @@ func (p *Pass) change(a *arrival, name string, d Deployment) (Change, error) {
 		}
 	}
 	if previous.ID != "" {
-		a.back = previous
+		a.rollbackTo = previous
 		c.Previous = previous.Pair
 		c.WasVerified = d.Verified == previous.Pair.Fingerprint()
 		c.Restore = func() error { return p.Store.SetLive(a.Name, previous) }
@@ -328,7 +328,7 @@ func (p *Pass) change(a *arrival, name string, d Deployment) (Change, error) {
 // another way, or again since a file was lost. Whatever comes of that, it is not
 // taken for done: neither after a kill, nor when all files are there again and
 // the reload is still missing.
-func (p *Pass) begin(a *arrival, name string, c Change) {
+func (p *Pass) begin(a *rollout, name string, c Change) {
 	d := a.state.Record.Deployments[name]
 	if c.Deployed || !d.has(a.state.Fingerprint) {
 		return
@@ -358,20 +358,20 @@ func (d *Deployment) undo(fingerprint string) {
 // recordDeployment keeps how far a target got, so that the next pass does only
 // what is missing. An interrupt is not a failure, and nothing is known of what
 // it interrupted: that is done again.
-func (p *Pass) recordDeployment(ctx context.Context, a *arrival, name string, outcome Outcome, err error) error {
-	a.placed = a.placed || outcome != TakenBack
+func (p *Pass) recordDeployment(ctx context.Context, a *rollout, name string, outcome Outcome, err error) error {
+	a.installed = a.installed || outcome != RolledBack
 	if err != nil && ctx.Err() != nil {
 		return nil
 	}
 	now := p.now()
 	d := a.state.Record.Deployments[name]
 	d.undo(a.state.Fingerprint) // what was seen before says nothing of the files and the server of now
-	if outcome == Verified || outcome == InUse {
+	if outcome == Verified || outcome == Reloaded {
 		d.Deployed, d.ConfigHash = a.state.Fingerprint, a.Specs[name].ConfigHash
 	}
 	if outcome == Verified {
 		d.Verified, d.At, d.Attempt = a.state.Fingerprint, now.UTC().Truncate(time.Second), Attempt{}
-		a.moved = true
+		a.activated = true
 	} else {
 		d.Attempt = d.Attempt.Failed(err, now, a.state.ends())
 	}
@@ -381,7 +381,7 @@ func (p *Pass) recordDeployment(ctx context.Context, a *arrival, name string, ou
 
 // wanted is what the newest version has to be for. A bought certificate says that
 // itself.
-func (a *arrival) wanted() []string {
+func (a *rollout) wanted() []string {
 	if a.External != nil {
 		return a.newest.Pair.Names()
 	}

@@ -23,7 +23,7 @@ func reloadFails(_ context.Context, _ string, changes []Change) ([]Outcome, erro
 			}
 		}
 	}
-	return make([]Outcome, len(changes)), errReload // all TakenBack
+	return make([]Outcome, len(changes)), errReload // all RolledBack
 }
 
 func TestOneReloadForAll(t *testing.T) {
@@ -78,7 +78,7 @@ func TestOneOfTwoDeploymentsFails(t *testing.T) {
 	w := newWorld(t)
 	w.deploy = func(_ context.Context, name string, _ []Change) ([]Outcome, error) {
 		if name == "relayd" {
-			return []Outcome{TakenBack}, errReload
+			return []Outcome{RolledBack}, errReload
 		}
 		return nil, nil
 	}
@@ -101,7 +101,7 @@ func TestOneOfTwoDeploymentsFails(t *testing.T) {
 func TestNotVerified(t *testing.T) {
 	w := newWorld(t)
 	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) {
-		return []Outcome{InUse}, errors.New("serves another")
+		return []Outcome{Reloaded}, errors.New("serves another")
 	}
 	_, errs := w.pass(t.Context(), Scheduled, chat)
 	wantErrors(t, errs, "serves another")
@@ -219,7 +219,7 @@ func TestVersionInUseIsKept(t *testing.T) {
 	w.pass(t.Context(), Scheduled, both)
 	first, err := w.store.Live("chat")
 	must(t, err)
-	w.gets(map[string]Outcome{"postfix": Verified, "relayd": TakenBack})
+	w.gets(map[string]Outcome{"postfix": Verified, "relayd": RolledBack})
 	for range 6 {
 		w.pass(t.Context(), Force, both)
 	}
@@ -235,7 +235,7 @@ func TestVersionInUseIsKept(t *testing.T) {
 // pass.
 func TestDeployWhileCAFails(t *testing.T) {
 	w := newWorld(t)
-	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) { return []Outcome{TakenBack}, errReload }
+	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) { return []Outcome{RolledBack}, errReload }
 	w.pass(t.Context(), Scheduled, chat)
 	w.deploy = nil
 	w.obtain = func(context.Context, Target) error { return errors.New("down") }

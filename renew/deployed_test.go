@@ -32,9 +32,9 @@ func TestDeployedAgainFails(t *testing.T) {
 			outcome Outcome
 			looks   bool // next time, first
 		}{
-			{"taken back", TakenBack, false},
-			{"placed, and not reloaded", Placed, false},
-			{"in use, and not seen", InUse, true},
+			{"rolled back", RolledBack, false},
+			{"installed, and not reloaded", Installed, false},
+			{"in use, and not seen", Reloaded, true},
 		} {
 			t.Run(again.name+", "+tt.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestReloadIsMissingAgain(t *testing.T) {
 	for _, tt := range []struct {
 		outcome Outcome
 		looks   bool
-	}{{InUse, false}, {Placed, true}, {InUse, false}, {TakenBack, true}, {Verified, false}} {
+	}{{Reloaded, false}, {Installed, true}, {Reloaded, false}, {RolledBack, true}, {Verified, false}} {
 		w.gets(map[string]Outcome{"relayd": tt.outcome})
 		w.pass(t.Context(), Manual, chat)
 		if c := w.deployed[len(w.deployed)-1][0]; c.Deployed != tt.looks {
@@ -92,7 +92,7 @@ func TestReloadIsMissingAgain(t *testing.T) {
 func TestChangedBack(t *testing.T) {
 	w := newWorld(t)
 	w.pass(t.Context(), Scheduled, withSpec(DeploySpec{ConfigHash: "old"}))
-	w.gets(map[string]Outcome{"relayd": Placed})
+	w.gets(map[string]Outcome{"relayd": Installed})
 	w.pass(t.Context(), Scheduled, withSpec(DeploySpec{ConfigHash: "new"}))
 	w.deploy = nil
 	done, errs := w.pass(t.Context(), Manual, withSpec(DeploySpec{ConfigHash: "old"}))
@@ -127,7 +127,7 @@ func TestDeployedAgainEndsEarly(t *testing.T) {
 // A renewal that is taken back leaves what is known of the pair before, which is
 // in place and live.
 func TestTakenBackKeepsTheOneBefore(t *testing.T) {
-	for _, outcome := range []Outcome{TakenBack, Placed} {
+	for _, outcome := range []Outcome{RolledBack, Installed} {
 		w := newWorld(t)
 		w.pass(t.Context(), Scheduled, chat)
 		before, err := LoadState(w.store, "chat")
@@ -140,7 +140,7 @@ func TestTakenBackKeepsTheOneBefore(t *testing.T) {
 		if d.Deployed != before.Fingerprint || d.Verified != before.Fingerprint || d.Attempt.Failures != 1 || s.Fingerprint == before.Fingerprint {
 			t.Errorf("outcome %v: record = %+v", outcome, d)
 		}
-		if back := outcome == TakenBack; back != s.InUse.Equal(before.Leaf) || back == s.Live {
+		if back := outcome == RolledBack; back != s.InUse.Equal(before.Leaf) || back == s.Live {
 			t.Errorf("outcome %v: live is the newest: %t", outcome, s.Live)
 		}
 	}

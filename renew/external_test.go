@@ -182,7 +182,7 @@ func TestExternalRolledBack(t *testing.T) {
 	w.pass(t.Context(), Scheduled, s.target())
 	second := s.sell(90*day, "shop.test", "more.shop.test")
 	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) {
-		return []Outcome{TakenBack}, errors.New("no such proxy")
+		return []Outcome{RolledBack}, errors.New("no such proxy")
 	}
 	target := s.target()
 	_, errs := w.pass(t.Context(), Scheduled, target)

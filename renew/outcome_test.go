@@ -31,11 +31,11 @@ func TestLiveAfterFailedRenewal(t *testing.T) {
 		outcomes map[string]Outcome
 		live     string
 	}{
-		{"all taken back", map[string]Outcome{"relayd": TakenBack, "postfix": TakenBack}, "v000001"},
-		{"one taken back, the other fine", map[string]Outcome{"relayd": TakenBack, "postfix": Verified}, "v000002"},
-		{"one taken back, the other not verified", map[string]Outcome{"relayd": TakenBack, "postfix": InUse}, "v000002"},
-		{"one taken back, of the other nothing is known", map[string]Outcome{"relayd": TakenBack, "postfix": Placed}, "v000002"},
-		{"nothing is known", map[string]Outcome{"relayd": Placed, "postfix": Placed}, "v000002"},
+		{"all rolled back", map[string]Outcome{"relayd": RolledBack, "postfix": RolledBack}, "v000001"},
+		{"one rolled back, the other fine", map[string]Outcome{"relayd": RolledBack, "postfix": Verified}, "v000002"},
+		{"one rolled back, the other not verified", map[string]Outcome{"relayd": RolledBack, "postfix": Reloaded}, "v000002"},
+		{"one rolled back, of the other nothing is known", map[string]Outcome{"relayd": RolledBack, "postfix": Installed}, "v000002"},
+		{"nothing is known", map[string]Outcome{"relayd": Installed, "postfix": Installed}, "v000002"},
 		{"all fine", map[string]Outcome{"relayd": Verified, "postfix": Verified}, "v000002"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -61,7 +61,7 @@ func TestLiveAfterFailedRenewal(t *testing.T) {
 // A first pair that is taken back has nothing before it: it stays live.
 func TestLiveAfterFailedFirstDeployment(t *testing.T) {
 	w := newWorld(t)
-	w.gets(map[string]Outcome{"relayd": TakenBack})
+	w.gets(map[string]Outcome{"relayd": RolledBack})
 	w.pass(t.Context(), Scheduled, chat)
 	if id, err := w.store.LiveID("chat"); err != nil || id != "v000001" {
 		t.Errorf("live is %s, %v; want v000001", id, err)
@@ -78,8 +78,8 @@ func TestOutcomesByTarget(t *testing.T) {
 		verified [2]bool
 		deployed [2]bool
 	}{
-		{"one of two seen", []Outcome{Verified, InUse}, `cert "b": deploying`, [2]bool{true, false}, [2]bool{true, true}},
-		{"one of two taken back", []Outcome{TakenBack, Verified}, `cert "a": deploying`, [2]bool{false, true}, [2]bool{false, true}},
+		{"one of two seen", []Outcome{Verified, Reloaded}, `cert "b": deploying`, [2]bool{true, false}, [2]bool{true, true}},
+		{"one of two rolled back", []Outcome{RolledBack, Verified}, `cert "a": deploying`, [2]bool{false, true}, [2]bool{false, true}},
 		{"an answer that is too short", []Outcome{Verified}, `cert "a", "b": deploying`, [2]bool{}, [2]bool{}},
 		{"an error although all are well", []Outcome{Verified, Verified}, `cert "a", "b": deploying`, [2]bool{}, [2]bool{}},
 		{"an error and no answer", nil, `cert "a", "b": deploying`, [2]bool{}, [2]bool{}},
@@ -108,7 +108,7 @@ func TestRenewalWhileDeploymentWaits(t *testing.T) {
 		w := newWorld(t)
 		_, errs := w.pass(t.Context(), Scheduled, chat)
 		wantErrors(t, errs)
-		w.gets(map[string]Outcome{"relayd": TakenBack})
+		w.gets(map[string]Outcome{"relayd": RolledBack})
 		for range 4 { // until it is tried daily
 			w.pass(t.Context(), Force, chat)
 		}
@@ -144,7 +144,7 @@ func TestFailuresByTarget(t *testing.T) {
 	lacks, refused := errors.New("lacks a name"), errors.New("refused")
 	w := newWorld(t)
 	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) {
-		return []Outcome{TakenBack, Verified, InUse, InUse}, &DeployError{[]DeployFailure{
+		return []Outcome{RolledBack, Verified, Reloaded, Reloaded}, &DeployError{[]DeployFailure{
 			{[]string{"a"}, lacks}, {[]string{"b"}, errors.New("not said, since it is verified")}, {[]string{"c", "d"}, refused},
 		}}
 	}
@@ -166,7 +166,7 @@ func TestNextTry(t *testing.T) {
 		w := newWorld(t)
 		w.pass(t.Context(), Scheduled, chat)
 		time.Sleep(time.Second)
-		w.gets(map[string]Outcome{"relayd": TakenBack})
+		w.gets(map[string]Outcome{"relayd": RolledBack})
 		for range 3 {
 			w.pass(t.Context(), Force, chat)
 			c := w.deployed[len(w.deployed)-1][0]

@@ -105,14 +105,14 @@ func (f *failures) add(err error) {
 // A job is one target on its way through a pass.
 type job struct {
 	Target
-	index    int // among the targets of the pass
-	state    State
-	decision Decision
-	ca       string // that issued in this pass
-	failed   bool   // obtaining did
-	taken    bool   // from its files in this pass
-	moved    bool   // something now uses the newest version
-	stateErr error  // its state cannot be read
+	index     int // among the targets of the pass
+	state     State
+	decision  Decision
+	ca        string // that issued in this pass
+	failed    bool   // obtaining did
+	taken     bool   // from its files in this pass
+	activated bool   // something now uses the newest version
+	stateErr  error  // its state cannot be read
 }
 
 // save writes the record of a job.

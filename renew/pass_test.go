@@ -94,7 +94,7 @@ func TestInterrupt(t *testing.T) {
 		{"while deploying", func(w *world, cancel func()) {
 			w.deploy = func(ctx context.Context, _ string, _ []Change) ([]Outcome, error) {
 				cancel()
-				return []Outcome{InUse}, context.Cause(ctx)
+				return []Outcome{Reloaded}, context.Cause(ctx)
 			}
 		}, [2]int{1, 2}},
 		{"between the two", func(w *world, cancel func()) {
@@ -133,7 +133,7 @@ func TestInterruptedPassSaysWhatItDid(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	w.deploy = func(ctx context.Context, _ string, _ []Change) ([]Outcome, error) {
 		cancel()
-		return []Outcome{TakenBack}, context.Cause(ctx)
+		return []Outcome{RolledBack}, context.Cause(ctx)
 	}
 	if done, _ := w.pass(ctx, Scheduled, chat); len(done) != 1 || done[0].Action != Issue {
 		t.Errorf("done = %+v, want the new certificate", done)

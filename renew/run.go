@@ -38,7 +38,7 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	}
 	for _, j := range active {
 		p.step(j.Name, "")
-		if j.ca != "" || j.taken || j.moved {
+		if j.ca != "" || j.taken || j.activated {
 			r.Done = append(r.Done, Done{j.Name, j.decision.Action, j.ca, j.state.Leaf.NotAfter.UTC(), j.decision.Why})
 		}
 	}

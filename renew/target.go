@@ -199,10 +199,10 @@ type Outcome int
 
 // Outcomes.
 const (
-	TakenBack Outcome = iota // what was in place before is in place
-	Placed                   // the new pair is in place; whether it is used is not known
-	InUse                    // the new pair is used, but was not seen everywhere
-	Verified                 // all is well
+	RolledBack Outcome = iota // what was in place before is in place
+	Installed                 // the new pair is in place; whether it is used is not known
+	Reloaded                  // the new pair is used, but was not seen everywhere
+	Verified                  // all is well
 )
 
 // A Change is one target's new pair on its way to a deployment.

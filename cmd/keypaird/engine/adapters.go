@@ -129,11 +129,11 @@ func outcome(f *hooks.Failure) renew.Outcome {
 	case f == nil:
 		return renew.Verified
 	case f.Installed:
-		return renew.InUse
+		return renew.Reloaded
 	case f.RolledBack, f.Step == hooks.StepInstall && f.RollbackErr == nil: // untouched
-		return renew.TakenBack
+		return renew.RolledBack
 	}
-	return renew.Placed
+	return renew.Installed
 }
 
 // notifyTimeout bounds one call of the [notify] command.
