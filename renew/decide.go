@@ -16,7 +16,7 @@ type Action string
 const (
 	None   Action = "none"   // all is as configured
 	Issue  Action = "issue"  // a new certificate, then deploy it
-	Take   Action = "take"   // a bought certificate's files changed; take them, then deploy it
+	Import Action = "import" // the files of an external certificate changed: import them, then deploy it
 	Deploy Action = "deploy" // the newest certificate is not in use everywhere
 	Wait   Action = "wait"   // something is to be done, but not yet: see At
 )
@@ -57,7 +57,7 @@ const (
 //     the next one, and so is one whose limit is reached when less than a quarter
 //     of the lifetime is left of the newest.
 //
-// A bought certificate is never ordered: see [External].
+// An external certificate is never ordered: see [External].
 func Decide(now time.Time, t Target, s State, mode Mode) Decision {
 	if t.External != nil {
 		return decideExternal(now, t, s, mode)
@@ -199,12 +199,12 @@ func (d Deployment) Done(fingerprint string, m DeploySpec) bool {
 	return d.Verified == fingerprint && d.ConfigHash == m.ConfigHash && !m.FilesMissing
 }
 
-// takePause is how long the daemon leaves files alone that took the place of
+// importPause is how long the daemon leaves files alone that took the place of
 // others: where two programs write there in turn, the servers are not reloaded
 // all the time.
-const takePause = time.Minute
+const importPause = time.Minute
 
-// decideExternal is Decide for a bought certificate:
+// decideExternal is Decide for an external certificate:
 //
 //   - its files are taken when they have changed since they were last; those that
 //     cannot be taken are tried again after a backoff, or when they change again,
@@ -215,16 +215,16 @@ func decideExternal(now time.Time, t Target, s State, mode Mode) Decision {
 	if why == "" {
 		d := decideDeploy(now, t, s, mode)
 		if d.Action == None {
-			d.Why = "bought"
+			d.Why = "external"
 		}
 		if d.Action != Wait {
-			d.At = t.worry(now, s.Leaf)
+			d.At = t.nextReminder(now, s.Leaf)
 		}
 		return d
 	}
-	but, until := s.keepsOff(now, t)
+	but, until := s.cooldown(now, t)
 	if mode != Scheduled || but == "" {
-		return Decision{Take, why, time.Time{}}
+		return Decision{Import, why, time.Time{}}
 	}
 	if meanwhile, ok := decideMeanwhile(now, t, s, mode); ok {
 		return meanwhile
@@ -232,28 +232,28 @@ func decideExternal(now time.Time, t Target, s State, mode Mode) Decision {
 	return Decision{Wait, why + ", but " + but, until}
 }
 
-// keepsOff says why files that are to be taken are left alone at now, and until
+// cooldown says why files that are to be taken are left alone at now, and until
 // when; "" if nothing does.
-func (s State) keepsOff(now time.Time, t Target) (why string, until time.Time) {
+func (s State) cooldown(now time.Time, t Target) (why string, until time.Time) {
 	last := s.Record.External
-	if last.Tried == t.External.Mark && last.Attempt.Waits(now) {
+	if last.FailedMark == t.External.Mark && last.Attempt.Waits(now) {
 		return "the last try failed", last.Attempt.Next
 	}
-	age := now.Sub(last.Again) // below zero if the clock was put back
-	if s.Leaf != nil && now.Before(s.Leaf.NotAfter) && last.Fingerprint == s.Fingerprint && age >= 0 && age < takePause {
-		return "others were taken just now", last.Again.Add(takePause)
+	age := now.Sub(last.ReplacedAt) // below zero if the clock was put back
+	if s.Leaf != nil && now.Before(s.Leaf.NotAfter) && last.Fingerprint == s.Fingerprint && age >= 0 && age < importPause {
+		return "others were imported just now", last.ReplacedAt.Add(importPause)
 	}
 	return "", time.Time{}
 }
 
-// needsFiles says why the files of a bought certificate are to be read, or "".
+// needsFiles says why the files of an external certificate are to be read, or "".
 func needsFiles(now time.Time, t Target, s State, mode Mode) string {
 	last := s.Record.External
 	switch {
 	case s.Leaf == nil:
 		return "no certificate"
 	case last.Fingerprint != s.Fingerprint:
-		return "a bought certificate takes its place"
+		return "replaced by an external certificate"
 	case last.Mark != t.External.Mark:
 		return "its files changed"
 	case !now.Before(s.Leaf.NotAfter):
@@ -264,8 +264,8 @@ func needsFiles(now time.Time, t Target, s State, mode Mode) string {
 	return ""
 }
 
-// worry is when a person may have to be told of leaf next.
-func (t Target) worry(now time.Time, leaf *x509.Certificate) time.Time {
+// nextReminder is when a person may have to be told of leaf next.
+func (t Target) nextReminder(now time.Time, leaf *x509.Certificate) time.Time {
 	if at := t.overdueAt(leaf); now.Before(at) {
 		return at
 	}

@@ -55,7 +55,7 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 		if !ok || p.draining(ctx) {
 			return
 		}
-		if j.ca == "" && !j.taken { // what was needed could not be had, or was there
+		if j.ca == "" && !j.imported { // what was needed could not be had, or was there
 			j.decision = d
 		}
 		var err error
@@ -379,7 +379,7 @@ func (p *Pass) recordDeployment(ctx context.Context, a *rollout, name string, ou
 	return p.save(a.job)
 }
 
-// wanted is what the newest version has to be for. A bought certificate says that
+// wanted is what the newest version has to be for. An external certificate says that
 // itself.
 func (a *rollout) wanted() []string {
 	if a.External != nil {

@@ -11,19 +11,19 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// take copies the files of a bought certificate into the store. Nothing in use
+// importFiles copies the files of an external certificate into the store. Nothing in use
 // changes yet.
-func (p *Pass) take(ctx context.Context, j *job) error {
+func (p *Pass) importFiles(ctx context.Context, j *job) error {
 	p.step(j.Name, "reading its files")
 	pair, mark, err := p.readFiles(j)
 	if err == nil {
-		err = p.keep(j, pair, mark)
+		err = p.storeImported(j, pair, mark)
 	}
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	last := &j.state.Record.External
-	last.Tried, last.Attempt = mark, last.Attempt.Failed(err, p.now(), j.state.ends())
+	last.FailedMark, last.Attempt = mark, last.Attempt.Failed(err, p.now(), j.state.ends())
 	if rerr := p.save(j); rerr != nil {
 		p.Log.Warn("failure not recorded", "cert", j.Name, "err", rerr)
 	}
@@ -35,18 +35,18 @@ func (p *Pass) readFiles(j *job) (pair *keypair.Pair, mark string, err error) {
 	return j.External.Read(p.now())
 }
 
-// keep stores what was read of the files of a bought certificate, unless it is
+// storeImported stores what was read of the files of an external certificate, unless it is
 // stored already.
-func (p *Pass) keep(j *job, pair *keypair.Pair, mark string) error {
-	taken := Taken{Mark: mark, Fingerprint: pair.Fingerprint(), Again: j.state.Record.External.Again}
+func (p *Pass) storeImported(j *job, pair *keypair.Pair, mark string) error {
+	imported := Imported{Mark: mark, Fingerprint: pair.Fingerprint(), ReplacedAt: j.state.Record.External.ReplacedAt}
 	newest, err := p.Store.Newest(j.Name)
 	if err != nil && !none(err) {
 		return err
 	}
 	if err == nil && newest.ID == j.state.Version && bytes.Equal(newest.Pair.FullChain(), pair.FullChain()) {
-		return p.keepMark(j, taken)
+		return p.recordImport(j, imported)
 	}
-	if err := p.meant(j, pair); err != nil {
+	if err := p.checkNames(j, pair); err != nil {
 		return err
 	}
 	// The same certificate with other intermediates is known by the same
@@ -60,7 +60,7 @@ func (p *Pass) keep(j *job, pair *keypair.Pair, mark string) error {
 		return err
 	}
 	if last := j.state.Record.External.Fingerprint; last != "" && last == j.state.Fingerprint {
-		taken.Again = p.now().UTC().Truncate(time.Second)
+		imported.ReplacedAt = p.now().UTC().Truncate(time.Second)
 	}
 	p.step(j.Name, "storing them")
 	if err := p.Store.Tidy(j.Name); err != nil {
@@ -71,32 +71,32 @@ func (p *Pass) keep(j *job, pair *keypair.Pair, mark string) error {
 		return fmt.Errorf("storing: %w", err)
 	}
 	before := j.state.Leaf
-	j.taken, j.state.Live = true, false
-	j.state.Leaf, j.state.Version, j.state.Fingerprint = pair.Leaf, v.ID, taken.Fingerprint
-	j.state.Record.took(taken)
+	j.imported, j.state.Live = true, false
+	j.state.Leaf, j.state.Version, j.state.Fingerprint = pair.Leaf, v.ID, imported.Fingerprint
+	j.state.Record.imported(imported)
 	unrecorded := p.save(j)
-	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "from", j.External.Chain, "fingerprint", taken.Fingerprint[:16], "not_after", pair.Leaf.NotAfter.UTC())
-	p.remark(j, before, pair)
+	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "from", j.External.Chain, "fingerprint", imported.Fingerprint[:16], "not_after", pair.Leaf.NotAfter.UTC())
+	p.warnChanges(j, before, pair)
 	if unrecorded != nil {
 		return fmt.Errorf("recording: %w", unrecorded)
 	}
 	return nil
 }
 
-// keepMark notes that the files hold what is stored.
-func (p *Pass) keepMark(j *job, t Taken) error {
+// recordImport notes that the files hold what is stored.
+func (p *Pass) recordImport(j *job, t Imported) error {
 	if j.state.Record.External == t {
 		return nil
 	}
-	j.state.Record.took(t)
+	j.state.Record.imported(t)
 	if err := p.save(j); err != nil {
 		return fmt.Errorf("recording: %w", err)
 	}
 	return nil
 }
 
-// took notes that the newest version is from files. Who issued it is not known.
-func (r *Record) took(t Taken) {
+// imported records that the newest version is from files. Who issued it is not known.
+func (r *Record) imported(t Imported) {
 	r.External, r.Fingerprint, r.CA, r.Profile, r.IssuedAt, r.Orders, r.RenewalInfo = t, "", "", "", time.Time{}, nil, RenewalInfo{}
 }
 
@@ -119,25 +119,25 @@ func (p *Pass) undeploy(j *job, pair *keypair.Pair) (any bool, err error) {
 	return any, nil
 }
 
-// A StrangerError reports a bought certificate for none of the names that the one
+// An UnrelatedCertError reports an external certificate for none of the names that the one
 // in use is for: most likely it was put into the wrong files.
-type StrangerError struct {
+type UnrelatedCertError struct {
 	Target, Chain string
 	Has, Lost     []string
 }
 
-func (e *StrangerError) Error() string {
+func (e *UnrelatedCertError) Error() string {
 	return fmt.Sprintf("the certificate in %s is for %s, and for none of the names that the one in use is for: %s", e.Chain, quoted(e.Has), quoted(e.Lost))
 }
 
 // Remedy says what the operator can do about it.
-func (e *StrangerError) Remedy() string {
+func (e *UnrelatedCertError) Remedy() string {
 	return "put the right certificate and key there; or, if this is what you want: keypaird issue -force " + e.Target
 }
 
-// meant refuses a certificate that has nothing to do with the one in use, unless
-// somebody insists.
-func (p *Pass) meant(j *job, pair *keypair.Pair) error {
+// checkNames refuses a certificate that has nothing to do with the one in use, unless
+// the operator forces it.
+func (p *Pass) checkNames(j *job, pair *keypair.Pair) error {
 	if j.state.Leaf == nil || p.Mode == Force {
 		return nil
 	}
@@ -145,11 +145,11 @@ func (p *Pass) meant(j *job, pair *keypair.Pair) error {
 	if slices.ContainsFunc(have, func(name string) bool { return slices.Contains(lost, name) }) {
 		return nil
 	}
-	return &StrangerError{j.Name, j.External.Chain, have, lost}
+	return &UnrelatedCertError{j.Name, j.External.Chain, have, lost}
 }
 
-// remark says what a person may not have meant.
-func (p *Pass) remark(j *job, before *x509.Certificate, pair *keypair.Pair) {
+// warnChanges logs changes that may be mistakes.
+func (p *Pass) warnChanges(j *job, before *x509.Certificate, pair *keypair.Pair) {
 	if pair.Alone() {
 		p.Log.Warn("the chain holds the certificate alone: clients that do not know its issuer refuse it", "cert", j.Name, "chain", j.External.Chain)
 	}

@@ -16,7 +16,7 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// A shop is the two files of a bought certificate.
+// A shop is the two files of an external certificate.
 type shop struct {
 	t testing.TB
 	keypair.Source
@@ -76,7 +76,7 @@ func TestExternalReplaced(t *testing.T) {
 		first := s.sell(90*day, "shop.test", "*.shop.test")
 		done, errs := w.pass(t.Context(), Scheduled, s.target())
 		wantErrors(t, errs)
-		if len(done) != 1 || done[0].Action != Take || done[0].CA != "" || !done[0].NotAfter.Equal(first.Leaf.NotAfter) {
+		if len(done) != 1 || done[0].Action != Import || done[0].CA != "" || !done[0].NotAfter.Equal(first.Leaf.NotAfter) {
 			t.Errorf("done = %+v", done)
 		}
 		if c := w.deployed[0][0]; strings.Join(c.Names, " ") != "*.shop.test shop.test" {
@@ -94,7 +94,7 @@ func TestExternalReplaced(t *testing.T) {
 		must(t, err)
 		s.deliver(s.Chain, second.FullChain())
 		_, errs = w.pass(t.Context(), Scheduled, s.target())
-		wantErrors(t, errs, `cert "shop": taking its files: `+s.Key+": is not the key of the certificate in "+s.Chain)
+		wantErrors(t, errs, `cert "shop": importing its files: `+s.Key+": is not the key of the certificate in "+s.Chain)
 		w.live(t, first)
 		_, errs = w.pass(t.Context(), Scheduled, s.target())
 		wantErrors(t, errs)
@@ -105,7 +105,7 @@ func TestExternalReplaced(t *testing.T) {
 			t.Errorf("done = %+v", done)
 		}
 		w.live(t, second)
-		if r, err := LoadRecord(w.store, "shop"); err != nil || r.External != (Taken{Mark: s.Mark(), Fingerprint: second.Fingerprint(), Again: time.Now().UTC()}) {
+		if r, err := LoadRecord(w.store, "shop"); err != nil || r.External != (Imported{Mark: s.Mark(), Fingerprint: second.Fingerprint(), ReplacedAt: time.Now().UTC()}) {
 			t.Errorf("record %+v, %v", r.External, err)
 		}
 		if w.counts() != [2]int{0, 2} {

@@ -13,18 +13,18 @@ func TestDecideExternal(t *testing.T) {
 	bought := Target{Name: "shop", Deploy: []string{"relayd"}, External: &External{keypair.Source{Chain: "/c", Key: "/k"}, "m"}}
 	taken := func(change func(*Record)) Record {
 		return with(func(r *Record) {
-			r.CA, r.Fingerprint, r.External = "", "", Taken{Mark: "m", Fingerprint: "f"}
+			r.CA, r.Fingerprint, r.External = "", "", Imported{Mark: "m", Fingerprint: "f"}
 			change(r)
 		})
 	}
 	same := taken(func(*Record) {})
 	failed := func(tried string, next time.Duration) Record {
 		return taken(func(r *Record) {
-			r.External = Taken{Mark: "before", Fingerprint: "f", Tried: tried, Attempt: Attempt{Failures: 1, Next: now.Add(next)}}
+			r.External = Imported{Mark: "before", Fingerprint: "f", FailedMark: tried, Attempt: Attempt{Failures: 1, Next: now.Add(next)}}
 		})
 	}
 	again := func(at time.Duration) Record {
-		return taken(func(r *Record) { r.External.Mark, r.External.Again = "before", now.Add(at) })
+		return taken(func(r *Record) { r.External.Mark, r.External.ReplacedAt = "before", now.Add(at) })
 	}
 	for _, tt := range []struct {
 		name string
@@ -35,24 +35,24 @@ func TestDecideExternal(t *testing.T) {
 		why  string
 		at   time.Duration // from now
 	}{
-		{"never seen", nil, Record{}, Scheduled, Take, "no certificate", 0},
-		{"taken", ours(day, 200*day), same, Scheduled, None, "bought", 199*day - 30*day},
-		{"a third left", ours(70*day, 90*day), same, Scheduled, None, "bought", 5 * day},
-		{"a concern", ours(89*day, 90*day), same, Scheduled, None, "bought", day},
-		{"expired", ours(90*day, 90*day), same, Scheduled, Take, "expired", 0},
-		{"files changed", ours(day, 90*day), taken(func(r *Record) { r.External.Mark = "before" }), Scheduled, Take, "its files changed", 0},
-		{"of a CA until now", ours(day, 90*day), done(), Scheduled, Take, "a bought certificate takes its place", 0},
-		{"forced", ours(day, 90*day), same, Force, Take, "forced", 0},
-		{"asked for nothing", ours(day, 90*day), same, Manual, None, "bought", 74 * day},
+		{"never seen", nil, Record{}, Scheduled, Import, "no certificate", 0},
+		{"taken", ours(day, 200*day), same, Scheduled, None, "external", 199*day - 30*day},
+		{"a third left", ours(70*day, 90*day), same, Scheduled, None, "external", 5 * day},
+		{"a concern", ours(89*day, 90*day), same, Scheduled, None, "external", day},
+		{"expired", ours(90*day, 90*day), same, Scheduled, Import, "expired", 0},
+		{"files changed", ours(day, 90*day), taken(func(r *Record) { r.External.Mark = "before" }), Scheduled, Import, "its files changed", 0},
+		{"of a CA until now", ours(day, 90*day), done(), Scheduled, Import, "replaced by an external certificate", 0},
+		{"forced", ours(day, 90*day), same, Force, Import, "forced", 0},
+		{"asked for nothing", ours(day, 90*day), same, Manual, None, "external", 74 * day},
 		{"cannot be used, backoff runs", ours(day, 90*day), failed("m", time.Hour), Scheduled, Wait, "its files changed, but the last try failed", time.Hour},
-		{"cannot be used, a person asks", ours(day, 90*day), failed("m", time.Hour), Manual, Take, "its files changed", 0},
-		{"cannot be used, backoff over", ours(day, 90*day), failed("m", 0), Scheduled, Take, "its files changed", 0},
-		{"could not be used, changed since", ours(day, 90*day), failed("half", time.Hour), Scheduled, Take, "its files changed", 0},
-		{"again, at once", ours(day, 90*day), again(0), Scheduled, Wait, "its files changed, but others were taken just now", time.Minute},
-		{"again, in a minute", ours(day, 90*day), again(-time.Minute), Scheduled, Take, "its files changed", 0},
-		{"again, says a clock that was put back", ours(day, 90*day), again(time.Hour), Scheduled, Take, "its files changed", 0},
-		{"again, and a person asks", ours(day, 90*day), again(0), Manual, Take, "its files changed", 0},
-		{"again, and what was there has ended", ours(90*day, 90*day), again(0), Scheduled, Take, "its files changed", 0},
+		{"cannot be used, a person asks", ours(day, 90*day), failed("m", time.Hour), Manual, Import, "its files changed", 0},
+		{"cannot be used, backoff over", ours(day, 90*day), failed("m", 0), Scheduled, Import, "its files changed", 0},
+		{"could not be used, changed since", ours(day, 90*day), failed("half", time.Hour), Scheduled, Import, "its files changed", 0},
+		{"again, at once", ours(day, 90*day), again(0), Scheduled, Wait, "its files changed, but others were imported just now", time.Minute},
+		{"again, in a minute", ours(day, 90*day), again(-time.Minute), Scheduled, Import, "its files changed", 0},
+		{"again, says a clock that was put back", ours(day, 90*day), again(time.Hour), Scheduled, Import, "its files changed", 0},
+		{"again, and a person asks", ours(day, 90*day), again(0), Manual, Import, "its files changed", 0},
+		{"again, and what was there has ended", ours(90*day, 90*day), again(0), Scheduled, Import, "its files changed", 0},
 		{"cannot be used, and the one before is not deployed", ours(day, 90*day), func() Record {
 			r := failed("m", time.Hour)
 			r.Deployments = nil

@@ -56,7 +56,7 @@ func TestExternalTakenOver(t *testing.T) {
 		// And back: the old files are there still.
 		done, errs = w.pass(t.Context(), Scheduled, s.target())
 		wantErrors(t, errs)
-		if len(done) != 1 || done[0].Why != "a bought certificate takes its place" {
+		if len(done) != 1 || done[0].Why != "replaced by an external certificate" {
 			t.Errorf("done = %+v", done)
 		}
 		w.live(t, bought)

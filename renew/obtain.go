@@ -18,7 +18,7 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 	done := make(chan *job, len(jobs)) // nobody waits for the receiver
 	var orders []*job
 	for _, j := range jobs {
-		if j.decision.Action == Issue || j.decision.Action == Take {
+		if j.decision.Action == Issue || j.decision.Action == Import {
 			orders = append(orders, j)
 		} else {
 			done <- j
@@ -33,7 +33,7 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 				if ctx.Err() == nil { // an interrupt is not a failure
 					step := "obtaining"
 					if j.External != nil {
-						step = "taking its files"
+						step = "importing its files"
 					}
 					errs.add(&TargetError{[]string{j.Name}, step, err})
 				}
@@ -49,7 +49,7 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 // use changes yet. The error is the first CA's.
 func (p *Pass) obtain(ctx context.Context, j *job) error {
 	if j.External != nil {
-		return p.take(ctx, j)
+		return p.importFiles(ctx, j)
 	}
 	var first error
 	var tried []string

@@ -110,7 +110,7 @@ type job struct {
 	decision  Decision
 	ca        string // that issued in this pass
 	failed    bool   // obtaining did
-	taken     bool   // from its files in this pass
+	imported  bool   // from its files in this pass
 	activated bool   // something now uses the newest version
 	stateErr  error  // its state cannot be read
 }

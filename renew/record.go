@@ -27,7 +27,7 @@ type Record struct {
 	Deployments map[string]Deployment `json:"deployments,omitempty"` // by name
 	Notified    Notified              `json:"notified,omitzero"`     // what the operator was notified of
 	TLSA        TLSARecord            `json:"tlsa,omitzero"`         // records by which peers know the key
-	External    Taken                 `json:"external,omitzero"`     // of the files, if the certificate is bought
+	External    Imported              `json:"external,omitzero"`     // of the files, if the certificate is external
 }
 
 // A Deployment is how far the newest version got in one deployment.
@@ -65,13 +65,13 @@ type RenewalInfo struct {
 	Error       string    `json:"error,omitempty"`
 }
 
-// Taken is what a record knows of the files of an external certificate.
-type Taken struct {
-	Mark        string    `json:"mark,omitempty"`        // of the files that were taken last
+// Imported is what a record knows of the files of an external certificate.
+type Imported struct {
+	Mark        string    `json:"mark,omitempty"`        // of the files that were imported last
 	Fingerprint string    `json:"fingerprint,omitempty"` // of the version they became
-	Again       time.Time `json:"again,omitzero"`        // they took the place of others, of the same source
-	Tried       string    `json:"tried,omitempty"`       // mark of the files that could not be taken
-	Attempt     Attempt   `json:"attempt,omitzero"`      // of taking them, since the last success
+	ReplacedAt  time.Time `json:"replaced_at,omitzero"`  // when they replaced others of the same source
+	FailedMark  string    `json:"failed_mark,omitempty"` // of the files that could not be imported
+	Attempt     Attempt   `json:"attempt,omitzero"`      // of importing them, since the last success
 }
 
 const recordFile = "record.json"

@@ -38,7 +38,7 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	}
 	for _, j := range active {
 		p.step(j.Name, "")
-		if j.ca != "" || j.taken || j.activated {
+		if j.ca != "" || j.imported || j.activated {
 			r.Done = append(r.Done, Done{j.Name, j.decision.Action, j.ca, j.state.Leaf.NotAfter.UTC(), j.decision.Why})
 		}
 	}
@@ -104,7 +104,7 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 		LoadLimits(p.Limiter, j.Target, &j.state)
 		d := Decide(now, j.Target, j.state, p.Mode)
 		j.decision = d
-		if d.Action == Issue || d.Action == Take || d.Action == Deploy {
+		if d.Action == Issue || d.Action == Import || d.Action == Deploy {
 			p.Log.Info("decided", "cert", j.Name, "action", string(d.Action), "why", d.Why)
 			active = append(active, j)
 			continue

@@ -185,7 +185,7 @@ func (s State) OverdueAt(t Target) time.Time {
 	return halfway(due, s.InUse)
 }
 
-// longNotice is how long before its end a bought certificate is a concern at the
+// longNotice is how long before its end an external certificate is overdue at the
 // earliest: long enough to buy another, not so long that nobody listens any more.
 const longNotice = 30 * 24 * time.Hour
 

@@ -30,7 +30,7 @@ type Target struct {
 	Specs   map[string]DeploySpec // by deployment; may be empty
 	TLSA    []string              // names of TLSA records by which peers know the key; may be empty
 
-	// External: the certificate is bought, and never ordered. Names, KeyType, CAs
+	// External: the certificate comes from files, and is never ordered. Names, KeyType, CAs
 	// and Profile say nothing then. nil: it is ordered.
 	External *External
 }
@@ -43,7 +43,7 @@ type DeploySpec struct {
 }
 
 // An External is where a target's certificate comes from that somebody else
-// obtains: it is bought, or made by a CA without ACME. It is never ordered. Its
+// obtains: a vendor, or a CA without ACME. It is never ordered. Its
 // files are copied into the store when they have changed, and what is there goes
 // the way of all pairs from then on. A pair that cannot be used is not copied;
 // the one before stays.

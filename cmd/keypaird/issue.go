@@ -136,8 +136,8 @@ func results(done []renew.Done, errs []error) []targetResult {
 func sentence(d renew.Done) string {
 	until := d.NotAfter.Format(time.RFC3339)
 	switch d.Action {
-	case renew.Take:
-		return fmt.Sprintf("%s: taken from its files, valid until %s (%s)", d.Target, until, d.Why)
+	case renew.Import:
+		return fmt.Sprintf("%s: imported from its files, valid until %s (%s)", d.Target, until, d.Why)
 	case renew.Issue:
 		return fmt.Sprintf("%s: issued by %s, valid until %s (%s)", d.Target, d.CA, until, d.Why)
 	}

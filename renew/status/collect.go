@@ -227,7 +227,7 @@ func (t Target) summary(now time.Time) string {
 		return Expired
 	case len(t.failures()) > 0:
 		return Failing
-	case t.Next.Action == renew.Deploy, t.Next.Action == renew.Take:
+	case t.Next.Action == renew.Deploy, t.Next.Action == renew.Import:
 		return Pending
 	case t.Next.Action == renew.Issue, t.External != nil && !now.Before(t.OverdueAt):
 		return Due

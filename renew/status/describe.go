@@ -94,7 +94,7 @@ func (t Target) next() string {
 	switch t.Next.Action {
 	case renew.Issue:
 		return "order now: " + t.Next.Why
-	case renew.Take:
+	case renew.Import:
 		return "import its files now: " + t.Next.Why
 	case renew.Deploy:
 		return "deploy now: " + t.Next.Why

@@ -24,7 +24,7 @@ func taken(last renew.Attempt) func(fps []string) renew.Record {
 	return func(fps []string) renew.Record {
 		r := fine(fps)
 		r.CA, r.Fingerprint = "", ""
-		r.External = renew.Taken{Mark: "m", Fingerprint: fps[len(fps)-1], Tried: "n", Attempt: last}
+		r.External = renew.Imported{Mark: "m", Fingerprint: fps[len(fps)-1], FailedMark: "n", Attempt: last}
 		return r
 	}
 }
