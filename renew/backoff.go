@@ -76,12 +76,12 @@ func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 	a.Next = a.At.Add(jitter(wait)).Truncate(time.Second)
 	var limited interface{ Earliest() time.Time }
 	if errors.As(err, &limited) && limited.Earliest().After(a.Next) {
-		told := min(limited.Earliest().Sub(a.At), longest)
-		a.Next = a.At.Add(told + rand.N(min(told, time.Minute)) + time.Second).Truncate(time.Second)
+		wait := min(limited.Earliest().Sub(a.At), longest)
+		a.Next = a.At.Add(wait + rand.N(min(wait, time.Minute)) + time.Second).Truncate(time.Second)
 	}
 	var order *OrderError
 	a.TryNextCA = errors.As(err, &order) && order.TryNextCA
-	a.Error, a.Remedy = strings.ReplaceAll(err.Error(), "\n", "; "), Remedy(err)
+	a.Error, a.Remedy = oneLine(err), Remedy(err)
 	return a
 }
 

@@ -52,7 +52,7 @@ const (
 //     new certificate that cannot be had yet, but for the window of deployments,
 //     unless less than a quarter of the lifetime is left of what is in use;
 //   - peers that know a key by TLSA records are heeded: see package rollover;
-//   - what failed is tried again after its backoff, or when a person asks. A CA
+//   - what failed is tried again after its backoff, or by a manual pass. A CA
 //     that failed three times in a row, or once when time runs short, is left for
 //     the next one, and so is one whose limit is reached when less than a quarter
 //     of the lifetime is left of the newest.
@@ -264,7 +264,7 @@ func needsFiles(now time.Time, t Target, s State, mode Mode) string {
 	return ""
 }
 
-// nextReminder is when a person may have to be told of leaf next.
+// nextReminder is when the operator may next have to be notified of leaf.
 func (t Target) nextReminder(now time.Time, leaf *x509.Certificate) time.Time {
 	if at := t.overdueAt(leaf); now.Before(at) {
 		return at

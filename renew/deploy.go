@@ -325,7 +325,7 @@ func (p *Pass) change(a *rollout, name string, d Deployment) (Change, error) {
 }
 
 // begin records that what a deployment had is undone, before it is done in
-// another way, or again since a file was lost. Whatever comes of that, it is not
+// another way, or again since a file was lost. It is never
 // taken for done: neither after a kill, nor when all files are there again and
 // the reload is still missing.
 func (p *Pass) begin(a *rollout, name string, c Change) {

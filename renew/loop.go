@@ -17,7 +17,7 @@ type Loop struct {
 	Look func(ctx context.Context, due map[string]bool) map[string]time.Time
 
 	Schedule func(after time.Time) time.Time // required; when all are looked at
-	Now      <-chan struct{}                 // somebody wants all to be looked at now; may be nil
+	Now      <-chan struct{}                 // a request to process all now; may be nil
 	Clock    func() time.Time                // the wall clock; nil means time.Now
 	Beat     func()                          // called every minute at least, while all is well; may be nil
 	Log      *slog.Logger                    // required

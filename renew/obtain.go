@@ -15,7 +15,7 @@ import (
 // obtainAll gets what is to be issued, up to Parallel at once. It returns the
 // jobs as they are done with; what needs no certificate comes first.
 func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-chan *job {
-	done := make(chan *job, len(jobs)) // nobody waits for the receiver
+	done := make(chan *job, len(jobs)) // the senders never block
 	var orders []*job
 	for _, j := range jobs {
 		if j.decision.Action == Issue || j.decision.Action == Import {

@@ -12,8 +12,8 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// A Pass looks at targets and does what each needs. Whoever runs it holds the
-// state's lock. It may be run again and again, not twice at a time.
+// A Pass processes targets and does what each needs. The caller holds the state lock.
+// It may be run again, not concurrently.
 type Pass struct {
 	Store        *keypair.Store                // required
 	Obtainer     Obtainer                      // required
@@ -22,14 +22,14 @@ type Pass struct {
 	RenewalInfo  RenewalInfoFetcher            // nil: no CA is asked when it wants certificates replaced
 	Resolver     Resolver                      // nil: no TLSA records are queried
 	Records      *Records                      // shared with who shows them; nil: this pass alone uses them
-	Observer     Observer                      // nil: nobody counts
+	Observer     Observer                      // nil: nothing is counted
 	Parallel     int                           // orders at once; zero means 1
 	Mode         Mode                          // zero means Scheduled
 	DeployWindow func(now time.Time) time.Time // when deployments may begin, zero: now; nil: always
 	Clock        func() time.Time              // the wall clock; nil means time.Now
 	Yield        <-chan struct{}               // closed when the pass is to end early, with no harm done; may be nil
 	Log          *slog.Logger                  // required
-	Step         func(target, step string)     // told what is being done; "" means done with the target; may be nil
+	Step         func(target, step string)     // receives what is being done; "" means done with the target; may be nil
 
 	mu        sync.Mutex
 	failedCAs map[string]error // by CA: why no order can succeed there in this pass

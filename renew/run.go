@@ -19,7 +19,7 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	orders, stop := p.stopOnYield(ctx)
 	defer stop()
 	jobs := p.lookAll(ctx, targets, &errs)
-	// Who has no certificate does not wait for what a CA says of others.
+	// Targets without a certificate are not delayed by renewal-info requests.
 	afterOrders := p.Mode == Scheduled && slices.ContainsFunc(jobs, func(j *job) bool { return j.stateErr == nil && j.state.Leaf == nil })
 	if !afterOrders {
 		p.updateRenewalInfo(orders, jobs)

@@ -119,7 +119,7 @@ func LoadNextKey(store *keypair.Store, t Target, s *State) error {
 }
 
 // nextKeyFile holds the key of the certificate after the newest, in PEM. It is
-// written before anybody is told of its record. It may be the newest version's
+// written before its record is announced. It may be the newest version's
 // own when the process was killed before it made another.
 const nextKeyFile = "nextkey.pem"
 
@@ -134,7 +134,7 @@ func (s State) Due() time.Time {
 	return earlier(s.Record.RenewalInfo.Chosen, lastDue(s.Leaf))
 }
 
-// lastDue is when a certificate is to be replaced, whatever the CA says.
+// lastDue is the latest time to replace a certificate, whatever the CA suggests.
 func lastDue(leaf *x509.Certificate) time.Time {
 	return leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 5)
 }
@@ -186,7 +186,7 @@ func (s State) OverdueAt(t Target) time.Time {
 }
 
 // longNotice is how long before its end an external certificate is overdue at the
-// earliest: long enough to buy another, not so long that nobody listens any more.
+// earliest: the usual time to purchase another.
 const longNotice = 30 * 24 * time.Hour
 
 // overdueAt is when leaf, which is live, is overdue. Of an external certificate

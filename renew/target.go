@@ -96,7 +96,7 @@ type Order struct {
 	Foreign  bool              // Have is known to be another CA's
 	Key      crypto.Signer     // to certify, of the target's type; nil: a new one
 	Forced   bool              // whatever the limit for its names
-	Step     func(string)      // told what is being done
+	Step     func(string)      // receives what is being done
 }
 
 // An Obtainer gets certificates.
