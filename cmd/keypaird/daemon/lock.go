@@ -10,16 +10,15 @@ import (
 	"keypaird/renew/durable"
 )
 
-// longWait is how long the daemon waits for a command, none of which works so
-// long.
-const longWait = time.Hour
+// lockTimeout is how long the daemon waits for the lock. No command works that long.
+const lockTimeout = time.Hour
 
-// acquire waits for its turn, but not for ever.
-func (k *Daemon) acquire(ctx context.Context) (*durable.Lock, error) {
-	waiting, cancel := context.WithTimeout(ctx, longWait)
+// acquireLock waits for the lock of the state directory, after all commands.
+func (d *Daemon) acquireLock(ctx context.Context) (*durable.Lock, error) {
+	waiting, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
-	lock, err := durable.AcquireLast(waiting, k.parts.LockPath(), func(holder string) {
-		k.log.Info("waiting for another keypaird", "holder", holder)
+	lock, err := durable.AcquireLast(waiting, d.current.engine.LockPath(), func(holder string) {
+		d.log.Info("waiting for another keypaird", "holder", holder)
 	})
 	var held *durable.HeldError
 	if errors.As(err, &held) {
@@ -28,49 +27,49 @@ func (k *Daemon) acquire(ctx context.Context) (*durable.Lock, error) {
 	return lock, err
 }
 
-// follow has the daemon work on what is at the path of the state directory, if
-// that was exchanged: what is held open is in no backup, and served by nobody.
-func (k *Daemon) follow(ctx context.Context) error {
-	moved, err := k.parts.Store.Moved()
+// checkStateDir fails if the state directory is gone. If it was replaced, it loads
+// the configuration again to use the new one: nothing serves or backs up the old one.
+func (d *Daemon) checkStateDir(ctx context.Context) error {
+	moved, err := d.current.engine.Store.Moved()
 	if err != nil {
-		return &ExchangedError{k.parts.Config.State, err}
+		return &ReplacedError{d.current.engine.Config.State, err}
 	}
-	if !moved || k.offers() {
+	if !moved || d.hasPending() {
 		return nil
 	}
-	k.log.Warn("the state directory was exchanged")
-	k.reload(ctx)
-	if !k.offers() {
-		return &ExchangedError{State: k.parts.Config.State}
+	d.log.Warn("state directory replaced")
+	d.reload(ctx)
+	if !d.hasPending() {
+		return &ReplacedError{State: d.current.engine.Config.State}
 	}
 	return nil
 }
 
-// An ExchangedError reports a state directory that is not the one the daemon
-// opened, and cannot be used instead of it.
-type ExchangedError struct {
+// A ReplacedError reports a state directory that is not the one that the daemon
+// opened and that cannot be used instead.
+type ReplacedError struct {
 	State string
 	Err   error // nil: the log says why
 }
 
-func (e *ExchangedError) Error() string {
+func (e *ReplacedError) Error() string {
 	if errors.Is(e.Err, fs.ErrNotExist) {
 		return "the certificates in " + e.State + " are gone while keypaird runs"
 	}
 	if e.Err != nil {
-		return fmt.Sprintf("looking whether %s was exchanged: %v", e.State, e.Err)
+		return fmt.Sprintf("checking whether %s was replaced: %v", e.State, e.Err)
 	}
-	return e.State + " was exchanged while keypaird runs, and what is there now cannot be used"
+	return e.State + " was replaced while keypaird runs, and the new directory cannot be used"
 }
 
-func (e *ExchangedError) Unwrap() error { return e.Err }
+func (e *ReplacedError) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
-func (e *ExchangedError) Remedy() string {
+func (e *ReplacedError) Remedy() string {
 	return "put the state directory back, or restore it from a backup, then restart keypaird; the log says more"
 }
 
-// A StuckError reports another keypaird that does not come to an end.
+// A StuckError reports another keypaird that holds the lock for too long.
 type StuckError struct{ Held *durable.HeldError }
 
 func (e *StuckError) Error() string {
@@ -81,5 +80,5 @@ func (e *StuckError) Unwrap() error { return e.Held }
 
 // Remedy says what the operator can do about it.
 func (e *StuckError) Remedy() string {
-	return "look what that process waits for: if it was stopped (Ctrl-Z), have it go on with kill -CONT, else end it"
+	return "check what that process waits for: continue it with kill -CONT if it was stopped (Ctrl-Z), else end it"
 }

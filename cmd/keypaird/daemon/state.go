@@ -12,8 +12,8 @@ import (
 	"keypaird/renew/status"
 )
 
-// StateOf tells how it stands with the daemon of a state directory; nil: that
-// cannot be seen.
+// StateOf returns the state of the daemon of a state directory; nil if it is
+// unknown.
 func StateOf(state string) *status.Daemon {
 	h, err := durable.ReadHolder(filepath.Join(state, "daemon"))
 	d := &status.Daemon{State: status.Stopped, Process: h.Process, Since: h.Since}
@@ -30,9 +30,9 @@ func StateOf(state string) *status.Daemon {
 	return d
 }
 
-// refusal is what the page says of a configuration that is not taken over for
-// err, since another one was refused perhaps. What is wrong with the file is in
-// the log, and is told by check: it may be more than others are to read.
+// refusal is what the page shows of a configuration that is rejected for err.
+// before is that of the last rejected one, if none was applied since. Mistakes are
+// only counted: they may quote what readers of the page must not see.
 func refusal(before *status.Refusal, err error) *status.Refusal {
 	r := &status.Refusal{Since: time.Now().UTC().Truncate(time.Second), Error: err.Error()}
 	var mistakes config.Mistakes
