@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
-	"keypaird/renew/durable"
 	"keypaird/renew/notify"
 	"keypaird/renew/status"
 )
@@ -76,10 +74,10 @@ func (d *Daemon) Run(ctx context.Context, signals <-chan os.Signal) error {
 		return err
 	}
 	cfg := first.engine.Config
-	lock, err := durable.TryLock(filepath.Join(cfg.State, "daemon"))
+	lock, err := lockDaemon(cfg.State)
 	if err != nil {
 		first.close(nil)
-		return otherDaemon(cfg.State, err)
+		return err
 	}
 	defer lock.Release()
 	d.apply(ctx, first)

@@ -119,15 +119,14 @@ func TestStuckCommand(t *testing.T) {
 		patient, cancel := context.WithTimeout(t.Context(), 3*lockTimeout)
 		defer cancel()
 		_, err := d.acquireLock(patient)
-		var stuck *StuckError
-		if took := time.Since(began); took != lockTimeout || !errors.As(err, &stuck) {
-			t.Errorf("acquire: %v after %v, want a StuckError after an hour", err, took)
+		var held *durable.HeldError
+		if took := time.Since(began); took != lockTimeout || !errors.As(err, &held) {
+			t.Errorf("acquireLock: %v after %v, want a HeldError after an hour", err, took)
 		}
 		d.passFailed(t.Context(), err, nil)
 	})
-	want := fmt.Sprintf("failing mail: pass failed: another keypaird has been at work for more than an hour: %s is held by process %d since ",
-		d.current.engine.LockPath(), os.Getpid())
-	if !strings.HasPrefix(d.notified(), want) {
+	want := fmt.Sprintf("failing mail: pass failed: %s is held by process %d since ", d.current.engine.LockPath(), os.Getpid())
+	if !strings.HasPrefix(d.notified(), want) || !strings.HasSuffix(d.notified(), ": not released within 1h0m0s\n") {
 		t.Errorf("notified %q, want %q", d.notified(), want)
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"golang.org/x/net/netutil"
 
 	"keypaird/acme/http01"
+	"keypaird/cmd/keypaird/config"
+	"keypaird/renew/problem"
 	"keypaird/renew/status"
 )
 
@@ -39,13 +41,15 @@ func openPage(ctx context.Context, addr string) (*page, error) {
 	var err error
 	if file, ok := strings.CutPrefix(addr, "unix:"); ok {
 		var l net.Listener
-		l, err = listenUnix(ctx, file)
+		if l, err = listenUnix(ctx, file); err != nil {
+			err = fmt.Errorf("listening on %s: %w", addr, err)
+		}
 		ls = []net.Listener{l}
 	} else {
 		ls, err = http01.Listen(ctx, addr)
 	}
 	if err != nil {
-		return nil, &PageError{Addr: addr, Err: err}
+		return nil, err
 	}
 	return &page{addr: addr, ls: ls}, nil
 }
@@ -124,6 +128,10 @@ func listenUnix(ctx context.Context, file string) (net.Listener, error) {
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "unix", file) // closed to others by our umask
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return nil, op.Err // without the path, which the caller adds
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -151,39 +159,43 @@ func removeStale(ctx context.Context, file string) error {
 	return err
 }
 
-// A PageError reports that the status cannot be shown at the configured address.
-type PageError struct {
-	Addr string
-	Err  error
-	Own  bool // the page of this daemon uses the port
-}
-
-func (e *PageError) Error() string {
-	why := e.Err.Error()
-	var op *net.OpError
-	if errors.As(e.Err, &op) {
-		why = op.Err.Error()
-	}
-	why = strings.TrimPrefix(why, "listening on "+e.Addr+": ")
-	return fmt.Sprintf("showing the status at %s: %s", e.Addr, why)
-}
-
-func (e *PageError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *PageError) Remedy() string {
+// pageError returns the error for a page that cannot be opened, with its remedy.
+func (d *Daemon) pageError(addr string, err error) error {
+	remedy := `set [status] listen to another address, such as "127.0.0.1:8403"`
 	var none *http01.NoSocketError
 	switch {
-	case e.Own:
-		return "this daemon's own page still has the port: choose another port, or restart keypaird"
-	case errors.As(e.Err, &none):
-		return "start keypaird through a socket unit with FileDescriptorName=" + none.Name + ", or set [status] listen to an address"
-	case errors.Is(e.Err, syscall.EADDRINUSE):
-		return "stop the program that listens there (see which: fstat, sockstat or ss -ltnxp), or set [status] listen to another address"
-	case errors.Is(e.Err, errNoSocketFile):
-		return "remove the file, or set [status] listen to another path"
-	case errors.Is(e.Err, fs.ErrNotExist):
-		return "create the directory, writable for keypaird, or set [status] listen to another path"
+	case errors.As(err, &none):
+		remedy = "start keypaird through a socket unit with FileDescriptorName=" + none.Name + ", or set [status] listen to an address"
+	case errors.Is(err, syscall.EADDRINUSE) && d.ownsPort(addr):
+		remedy = "this daemon's own page still has the port: choose another port, or restart keypaird"
+	case errors.Is(err, syscall.EADDRINUSE):
+		remedy = "stop the program that listens there (see which: fstat, sockstat or ss -ltnxp), or set [status] listen to another address"
+	case errors.Is(err, errNoSocketFile):
+		remedy = "remove the file, or set [status] listen to another path"
+	case errors.Is(err, fs.ErrNotExist):
+		remedy = "create the directory, writable for keypaird, or set [status] listen to another path"
 	}
-	return `set [status] listen to another address, such as "127.0.0.1:8403"`
+	return problem.Wrap(fmt.Errorf("status page: %w", err), remedy)
+}
+
+// ownsPort reports whether the page in use listens on the port of addr.
+func (d *Daemon) ownsPort(addr string) bool {
+	if d.current == nil || d.current.page == nil {
+		return false
+	}
+	_, used, _ := net.SplitHostPort(d.current.page.addr)
+	_, port, _ := net.SplitHostPort(addr)
+	return port != "" && port == used
+}
+
+// pageCanWait reports whether a page that cannot be opened now is tried again
+// later: an address in use keeps the daemon neither from starting nor from
+// applying other changes. A socket that the service manager did not pass at the
+// start never comes.
+func (d *Daemon) pageCanWait(cfg *config.Config, err error) bool {
+	var none *http01.NoSocketError
+	if errors.As(err, &none) {
+		return false
+	}
+	return d.current == nil || d.current.page == nil && d.current.engine.Config.Status.Listen == cfg.Status.Listen
 }

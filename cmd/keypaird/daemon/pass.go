@@ -121,8 +121,8 @@ func (d *Daemon) passFailed(ctx context.Context, err error, due map[string]bool)
 	}
 	d.passErr = err
 	d.attempts++
-	var stuck *StuckError
-	if d.notifier.Sender != nil && (d.attempts >= maxPassAttempts || errors.As(err, &stuck)) {
+	var held *durable.HeldError
+	if d.notifier.Sender != nil && (d.attempts >= maxPassAttempts || errors.As(err, &held)) {
 		d.notifier.Yield = nil // that of the last pass
 		d.notifier.PassFailed(ctx, engine.TargetsOf(d.current.engine.Subjects), err)
 	}

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"syscall"
 
-	"keypaird/acme/http01"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
-	"keypaird/renew/durable"
 	"keypaird/renew/notify"
+	"keypaird/renew/problem"
 	"keypaird/renew/status"
 )
 
@@ -42,7 +39,8 @@ func (d *Daemon) load(ctx context.Context) (*generation, error) {
 		return nil, err
 	}
 	if d.current != nil && cfg.State != d.current.engine.Config.State {
-		return nil, &StateMovedError{d.current.engine.Config.State, cfg.State}
+		return nil, problem.Newf("stop keypaird, move the directory, start keypaird",
+			"the state directory cannot change while the daemon runs: it is %s, not %s", d.current.engine.Config.State, cfg.State)
 	}
 	schedule, err := config.NewSchedule(cfg.Schedule, d.spread)
 	if err != nil {
@@ -64,40 +62,15 @@ func (d *Daemon) load(ctx context.Context) (*generation, error) {
 			return g, nil
 		}
 	}
-	g.page, err = openPage(ctx, cfg.Status.Listen)
-	switch {
-	case err == nil:
-	case d.pageCanWait(cfg, err):
-		g.pageErr = err
-	default:
+	if g.page, err = openPage(ctx, cfg.Status.Listen); err == nil {
+		return g, nil
+	}
+	g.pageErr = d.pageError(cfg.Status.Listen, err)
+	if !d.pageCanWait(cfg, err) {
 		parts.Close()
-		return nil, d.ownPort(err)
+		return nil, g.pageErr
 	}
 	return g, nil
-}
-
-// pageCanWait reports whether a page that cannot be opened now is tried again
-// later: an address in use keeps the daemon neither from starting nor from
-// applying other changes. A socket that the service manager did not pass at the
-// start never comes.
-func (d *Daemon) pageCanWait(cfg *config.Config, err error) bool {
-	var none *http01.NoSocketError
-	if errors.As(err, &none) {
-		return false
-	}
-	return d.current == nil || d.current.page == nil && d.current.engine.Config.Status.Listen == cfg.Status.Listen
-}
-
-// ownPort notes in err that the port is in use by the page of this daemon.
-func (d *Daemon) ownPort(err error) error {
-	var failed *PageError
-	if d.current == nil || d.current.page == nil || !errors.As(err, &failed) || !errors.Is(err, syscall.EADDRINUSE) {
-		return err
-	}
-	_, ours, err1 := net.SplitHostPort(d.current.page.addr)
-	_, port, err2 := net.SplitHostPort(failed.Addr)
-	failed.Own = err1 == nil && err2 == nil && ours == port
-	return err
 }
 
 // reload loads the configuration again for the loop to apply. If it is wrong,
@@ -208,43 +181,6 @@ func (d *Daemon) listenHTTP01(ctx context.Context) {
 	if err := d.current.engine.HTTP01.Start(ctx); err != nil {
 		d.log.Warn("http-01 listener failed", "err", err, "remedy", renew.Remedy(err))
 	}
-}
-
-// A StateMovedError reports a configuration that names another state directory
-// than the one the daemon works in.
-type StateMovedError struct{ Now, Then string }
-
-func (e *StateMovedError) Error() string {
-	return fmt.Sprintf("the state directory cannot change while the daemon runs: it is %s, not %s", e.Now, e.Then)
-}
-
-// Remedy says what the operator can do about it.
-func (e *StateMovedError) Remedy() string { return "stop keypaird, move the directory, start keypaird" }
-
-// A RunningError reports another daemon on the same state directory.
-type RunningError struct {
-	State string
-	Err   *durable.HeldError
-}
-
-func (e *RunningError) Error() string {
-	return fmt.Sprintf("another keypaird run works on %s: %s", e.State, e.Err.Holder)
-}
-
-func (e *RunningError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *RunningError) Remedy() string {
-	return "stop that one first, or make it reload its configuration: kill -HUP its process"
-}
-
-// otherDaemon makes a RunningError of a lock that is held.
-func otherDaemon(state string, err error) error {
-	var held *durable.HeldError
-	if errors.As(err, &held) {
-		return &RunningError{state, held}
-	}
-	return err
 }
 
 // A countingSender sends through another Sender and counts notifications.
