@@ -39,9 +39,9 @@ type Daemon struct {
 	requested chan struct{} // holds the request for a pass over all targets
 
 	// Owned by the loop.
-	pass     renew.Pass
+	pass     *renew.Pass // of the current engine
 	records  renew.Records
-	notifier notify.Notifier // its Sender is nil without a [notify] command
+	notifier notify.Notifier // remembers what it sent; its Sender is nil without a [notify] command
 	summary  summary
 	passErr  error // why the last pass could not be made
 	attempts int   // that failed since a pass was made
@@ -61,10 +61,12 @@ type Daemon struct {
 
 // New returns a daemon that does not run yet.
 func New(o Options) *Daemon {
-	return &Daemon{
+	d := &Daemon{
 		options: o, log: o.Log, manager: newServiceManager(o.Log), spread: rand.N(config.MaxSpread), requested: make(chan struct{}, 1),
 		summary: summary{next: map[string]time.Time{}, failing: map[string]bool{}},
 	}
+	d.notifier.Records, d.notifier.Log = &d.records, o.Log
+	return d
 }
 
 // Run returns when ctx has ended and everything that it started has stopped.
@@ -76,7 +78,7 @@ func (d *Daemon) Run(ctx context.Context, signals <-chan os.Signal) error {
 	cfg := first.engine.Config
 	lock, err := lockDaemon(cfg.State)
 	if err != nil {
-		first.close(nil)
+		first.close()
 		return err
 	}
 	defer lock.Release()
@@ -158,7 +160,7 @@ func (d *Daemon) close() {
 	}
 	d.currentMu.Lock()
 	defer d.currentMu.Unlock()
-	d.current.close(nil)
+	d.current.close()
 }
 
 func certificates(n int) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
@@ -22,11 +23,11 @@ type generation struct {
 	pageErr  error // why not, if one is configured
 }
 
-// close closes the generation, except for the page keep.
-func (g *generation) close(keep *page) {
+// close closes the generation, except for its page if that is in keep.
+func (g *generation) close(keep ...*page) {
 	g.engine.HTTP01.Close()
 	g.engine.Close()
-	if g.page != nil && g.page != keep {
+	if g.page != nil && !slices.Contains(keep, g.page) {
 		g.page.close()
 	}
 }
@@ -87,10 +88,7 @@ func (d *Daemon) reload(ctx context.Context) {
 		return
 	}
 	if d.pending != nil {
-		if d.pending.page == d.current.page {
-			d.pending.page = nil
-		}
-		d.pending.close(g.page)
+		d.pending.close(d.current.page, g.page)
 	}
 	d.pending = g
 	d.mu.Lock()
@@ -158,15 +156,11 @@ func (d *Daemon) apply(ctx context.Context, g *generation) {
 	if g.pageErr != nil {
 		d.log.Error("status not shown", "err", g.pageErr, "remedy", renew.Remedy(g.pageErr))
 	}
-	fresh := g.engine.Pass(renew.Scheduled)
-	p := &d.pass
-	p.Store, p.Obtainer, p.Deployer, p.RenewalInfo, p.Resolver, p.Log = fresh.Store, fresh.Obtainer, fresh.Deployer, fresh.RenewalInfo, fresh.Resolver, fresh.Log
-	p.Parallel, p.Mode, p.DeployWindow = fresh.Parallel, fresh.Mode, fresh.DeployWindow
-	p.Observer, p.Records = d.options.Metrics, &d.records
-	n := &d.notifier
-	n.Sender, n.Store, n.Records, n.Log = nil, g.engine.Store, &d.records, d.log
+	d.pass = g.engine.Pass(renew.Scheduled)
+	d.pass.Observer, d.pass.Records = d.options.Metrics, &d.records
+	d.notifier.Store, d.notifier.Sender = g.engine.Store, nil
 	if len(g.engine.Config.Notify.Command) > 0 {
-		n.Sender = countingSender{g.engine, d.options.Metrics}
+		d.notifier.Sender = countingSender{g.engine, d.options.Metrics}
 	}
 	d.listenHTTP01(ctx)
 	d.manager.ready(d.serviceStatus(certificates(len(g.engine.Subjects)) + ", pass running"))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/renew"
 	"keypaird/renew/status"
 )
 
@@ -60,6 +61,18 @@ func TestHistoryIsNotFailing(t *testing.T) {
 	d.markFailing(map[string]bool{"gone": true}) // a target of another configuration
 	if len(d.summary.failing) != 0 {
 		t.Errorf("failing: %v", d.summary.failing)
+	}
+}
+
+// The pass is that of the engine in use, with all of its parts.
+func TestPassOfEngine(t *testing.T) {
+	d := quietDaemon(t)
+	for _, when := range []string{"at the start", "after a reload"} {
+		if e := d.current.engine; d.pass.Limiter != renew.Limiter(e) || d.pass.Obtainer != renew.Obtainer(e) || d.pass.Records != &d.records || d.notifier.Store != e.Store {
+			t.Errorf("%s: pass %+v, notifier %+v", when, d.pass, d.notifier)
+		}
+		d.reload(t.Context())
+		d.applyPending(t.Context())
 	}
 }
 
