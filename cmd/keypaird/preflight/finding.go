@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -14,6 +15,8 @@ type Finding struct {
 	Result  Result `json:"result"`
 	Detail  string `json:"detail,omitempty"`
 	Remedy  string `json:"remedy,omitempty"`
+
+	Addr netip.Addr `json:"-"` // the address checked by http-01; zero in all others
 }
 
 // A Result is the result of a check.

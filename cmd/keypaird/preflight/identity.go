@@ -20,20 +20,7 @@ import (
 // http-01 validates with the addresses of this machine. It only warns. before are
 // the findings so far.
 func checkIdentities(ctx context.Context, e *engine.Engine, before []Finding) []Finding {
-	c := &identityCheck{engine: e, local: map[netip.Addr]bool{}}
-	for _, f := range before {
-		_, at, _ := strings.Cut(f.Subject, " at ")
-		if addr, err := netip.ParseAddr(at); err == nil && f.Check == acme.HTTP01 && f.Result == Good {
-			c.local[addr] = true // our token is served there
-		}
-	}
-	if addrs, err := net.InterfaceAddrs(); err == nil {
-		for _, a := range addrs {
-			if prefix, err := netip.ParsePrefix(a.String()); err == nil {
-				c.local[prefix.Addr().Unmap()] = true
-			}
-		}
-	}
+	c := &identityCheck{engine: e, local: localAddrs(before)}
 	var tasks []func() []Finding
 	for _, s := range e.Subjects {
 		for _, p := range e.Targets[s.Name].Challenges {
@@ -54,6 +41,23 @@ func checkIdentities(ctx context.Context, e *engine.Engine, before []Finding) []
 type identityCheck struct {
 	engine *engine.Engine
 	local  map[netip.Addr]bool // addresses of this machine, or forwarded to it
+}
+
+// localAddrs returns the addresses of this machine, and those that serve our token.
+func localAddrs(found []Finding) map[netip.Addr]bool {
+	local := map[netip.Addr]bool{}
+	for _, f := range found {
+		if f.Addr.IsValid() && f.Result == Good {
+			local[f.Addr] = true
+		}
+	}
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+			local[prefix.Addr().Unmap()] = true
+		}
+	}
+	return local
 }
 
 // isLocal reports whether an address is known to lead to this machine.

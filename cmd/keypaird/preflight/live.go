@@ -143,6 +143,7 @@ func (c *liveCheck) tryHTTP(ctx context.Context, ch acme.Challenge) []Finding {
 				err = errOtherResponse
 			}
 			f := finding(acme.HTTP01, ch.Identifier+" at "+a.String(), "our token is served on port 80", err)
+			f.Addr = a
 			var network net.Error
 			switch {
 			case err != nil && !errors.As(err, &network):
