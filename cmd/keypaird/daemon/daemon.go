@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -53,10 +52,9 @@ type Daemon struct {
 	current   *generation
 
 	mu         sync.Mutex
-	yield      func()          // ends the running pass early; nil: none runs
-	refused    string          // why the configuration on disk is not in use; "" if it is
-	refusal    *status.Refusal // the same for the status page; nil if it is
-	lastStatus string          // last sent to the service manager
+	yield      func()     // ends the running pass early; nil: none runs
+	rejected   *rejection // of the configuration on disk; nil if it is in use
+	lastStatus string     // last sent to the service manager
 }
 
 // New returns a daemon that does not run yet.
@@ -161,8 +159,4 @@ func (d *Daemon) close() {
 	d.currentMu.Lock()
 	defer d.currentMu.Unlock()
 	d.current.close()
-}
-
-func certificates(n int) string {
-	return fmt.Sprintf("%d %s", n, plural(n, "certificate", "certificates"))
 }

@@ -107,7 +107,9 @@ func (d *Daemon) collect() (status.Document, error) {
 	doc, err := status.CollectWith(d.records.LoadState, d.current.engine.Store, d.current.engine.Current(nil), time.Now())
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	doc.Refused = d.refusal
+	if d.rejected != nil {
+		doc.Refused = d.rejected.refusal()
+	}
 	return doc, err
 }
 

@@ -222,7 +222,7 @@ func (d *Daemon) isFailing(s status.Subject) bool {
 
 // statusLine is the summary in one line, with the clocks of CAs that differ.
 func (d *Daemon) statusLine(next time.Time) string {
-	text := certificates(len(d.current.engine.Subjects)) + ", next pass at " + next.Format(time.RFC3339)
+	text := count(len(d.current.engine.Subjects), "certificate") + ", next pass at " + next.Format(time.RFC3339)
 	if n := len(d.summary.failing); n > 0 {
 		text += fmt.Sprintf("; %d failing", n)
 	}
@@ -254,8 +254,16 @@ func (d *Daemon) serviceStatus(line string) string {
 	if line != "" {
 		d.lastStatus = line
 	}
-	if d.refused == "" {
+	if d.rejected == nil {
 		return d.lastStatus
 	}
-	return d.lastStatus + "; " + d.refused
+	return d.lastStatus + "; the configuration on disk is not in use: " + d.rejected.err.Error()
+}
+
+// count returns n and the noun, in the plural unless n is 1.
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }

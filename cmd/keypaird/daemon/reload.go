@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
@@ -114,9 +115,29 @@ func (d *Daemon) reject(err error) {
 	d.log.Warn("keeping previous configuration", "mistakes", n)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.refused = fmt.Sprintf("the configuration on disk is not in use: %v", err)
-	d.refusal = refusal(d.refusal, err)
+	since := time.Now().UTC().Truncate(time.Second)
+	if d.rejected != nil {
+		since = d.rejected.since
+	}
+	d.rejected = &rejection{err, since}
 	d.options.Metrics.Configured(false)
+}
+
+// A rejection is why the configuration on disk is not in use.
+type rejection struct {
+	err   error     // of the last reload
+	since time.Time // the first that failed
+}
+
+// refusal returns what the status page shows. Mistakes are only counted: they may
+// quote what readers of the page must not see.
+func (r *rejection) refusal() *status.Refusal {
+	text := r.err.Error()
+	var mistakes config.Mistakes
+	if errors.As(r.err, &mistakes) {
+		text = count(len(mistakes), "mistake") + ", see: keypaird check"
+	}
+	return &status.Refusal{Since: r.since, Error: text}
 }
 
 // hasPending reports whether a configuration is to be applied before the next pass.
@@ -135,7 +156,7 @@ func (d *Daemon) applyPending(ctx context.Context) {
 	}
 	old := d.current
 	d.mu.Lock()
-	d.refused, d.refusal = "", nil
+	d.rejected = nil
 	d.options.Metrics.Configured(true)
 	d.mu.Unlock()
 	d.summary.logged = false
@@ -163,7 +184,7 @@ func (d *Daemon) apply(ctx context.Context, g *generation) {
 		d.notifier.Sender = countingSender{g.engine, d.options.Metrics}
 	}
 	d.listenHTTP01(ctx)
-	d.manager.ready(d.serviceStatus(certificates(len(g.engine.Subjects)) + ", pass running"))
+	d.manager.ready(d.serviceStatus(count(len(g.engine.Subjects), "certificate") + ", pass running"))
 }
 
 // listenHTTP01 keeps the http-01 socket answered between orders, too, if the

@@ -2,12 +2,9 @@ package daemon
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
-	"time"
 
-	"keypaird/cmd/keypaird/config"
 	"keypaird/renew/durable"
 	"keypaird/renew/status"
 )
@@ -28,26 +25,4 @@ func StateOf(state string) *status.Daemon {
 		d.State = status.Killed
 	}
 	return d
-}
-
-// refusal is what the page shows of a configuration that is rejected for err.
-// before is that of the last rejected one, if none was applied since. Mistakes are
-// only counted: they may quote what readers of the page must not see.
-func refusal(before *status.Refusal, err error) *status.Refusal {
-	r := &status.Refusal{Since: time.Now().UTC().Truncate(time.Second), Error: err.Error()}
-	var mistakes config.Mistakes
-	if errors.As(err, &mistakes) {
-		r.Error = fmt.Sprintf("%d %s, see: keypaird check", len(mistakes), plural(len(mistakes), "mistake", "mistakes"))
-	}
-	if before != nil {
-		r.Since = before.Since
-	}
-	return r
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
 }

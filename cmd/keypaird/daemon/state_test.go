@@ -95,10 +95,10 @@ func TestRefusalIsKept(t *testing.T) {
 	if first == nil || first.Error != "2 mistakes, see: keypaird check" || strings.Contains(first.Error, "secret") || first.Since.Nanosecond() != 0 {
 		t.Fatalf("refused: %+v", first)
 	}
-	d.refusal.Since = d.refusal.Since.Add(-time.Hour)
+	d.rejected.since = d.rejected.since.Add(-time.Hour)
 	d.reject(errors.New("no such port"))
-	if r := refused(); r.Error != "no such port" || first.Since != r.Since {
-		t.Errorf("refused again: %+v, want since %v", r, first.Since)
+	if r := refused(); r.Error != "no such port" || r.Since != first.Since.Add(-time.Hour) {
+		t.Errorf("refused again: %+v, want an hour before %v", r, first.Since)
 	}
 	d.reload(t.Context())
 	d.applyPending(t.Context())
