@@ -45,7 +45,7 @@ type Daemon struct {
 	passErr  error // why the last pass could not be made
 	attempts int   // that failed since a pass was made
 
-	// The loop replaces current with both locks held. Elsewhere, either keeps it.
+	// The loop replaces current with both locks held. Other goroutines hold one of them.
 	pendingMu sync.Mutex
 	pending   *generation // loaded and not applied yet; nil: none
 	currentMu sync.RWMutex
