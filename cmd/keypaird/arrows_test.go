@@ -18,7 +18,7 @@ var arrows = map[string][]string{
 	"acme/dns01/sandbox":     {},
 	"acme/http01":            {"acme", "renew/durable"},
 	"acme/orderlog":          {"renew/durable"},
-	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/sandbox", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/preflight", "hooks/discover", "hooks/preset", "hooks/verify", "renew", "renew/durable", "renew/status", "renew/textfmt"},
+	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/sandbox", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/preflight", "cmd/keypaird/progress", "hooks/discover", "hooks/preset", "hooks/verify", "renew", "renew/durable", "renew/status", "renew/textfmt"},
 	"cmd/keypaird-dns":       {"cmd/keypaird-dns/child"},
 	"cmd/keypaird-dns/child": {"acme/dns01/dnsquery", "acme/dns01/redact", "acme/dns01/sandbox", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird-dns/gen":   {},
@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"cmd/keypaird/daemon":    {"acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "renew", "renew/durable", "renew/notify", "renew/status"},
 	"cmd/keypaird/engine":    {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "hooks", "renew", "renew/keypair", "renew/notify", "renew/rollover", "renew/status"},
 	"cmd/keypaird/preflight": {"acme", "acme/dns01", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks", "hooks/discover", "hooks/preset", "renew", "renew/durable", "renew/rollover", "renew/status", "renew/tlsa"},
+	"cmd/keypaird/progress":  {"renew/textfmt"},
 	"examples/quickstart":    {"acme/acmetest"},
 	"examples/rc.d":          {},
 	"examples/systemd":       {},
@@ -59,11 +60,12 @@ var arrows = map[string][]string{
 // row above are held to it. hooks/verify and hooks/discover leave the program that
 // holds the keys later.
 var targetArrows = map[string][]string{
-	"cmd/keypaird":                   {"cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/preflight", "hooks/discover", "hooks/preset", "hooks/verify", "renew/status"},
+	"cmd/keypaird":                   {"cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/preflight", "cmd/keypaird/progress", "hooks/discover", "hooks/preset", "hooks/verify", "renew/status"},
 	"cmd/keypaird/config":            {"acme", "hooks", "hooks/preset", "hooks/probe"},
 	"cmd/keypaird/engine":            {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "hooks", "renew"},
 	"cmd/keypaird/daemon":            {"cmd/keypaird/engine", "renew", "renew/notify", "renew/status", "renew/tlsa"},
 	"cmd/keypaird/preflight":         {"acme/dns01", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover"},
+	"cmd/keypaird/progress":          {"renew/textfmt"},
 	"acme":                           {"acme/orderlog", "renew/keypair"},
 	"acme/orderlog":                  {"renew/durable"},
 	"acme/dns01/dnsquery":            {},

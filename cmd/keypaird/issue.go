@@ -11,6 +11,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/progress"
 	"keypaird/renew"
 	"keypaird/renew/durable"
 	"keypaird/renew/status"
@@ -30,16 +31,13 @@ func (a *app) issue(ctx context.Context, args []string) error {
 		return err
 	}
 	level := slog.LevelInfo
-	show, terminal := newProgress(a.stderr)
-	switch {
-	case *verbose:
-		level, terminal = slog.LevelDebug, false
-	case terminal:
-		level = slog.LevelWarn
+	show := progress.New(a.stderr, a.env("TERM")) // nil: not a terminal
+	if *verbose {
+		level, show = slog.LevelDebug, nil
 	}
 	log := a.logger(level)
-	if terminal {
-		log = logTo(show, level)
+	if show != nil {
+		log = logTo(show, slog.LevelWarn)
 	}
 	w, err := a.engine(cfg, log)
 	if err != nil {
@@ -64,13 +62,14 @@ func (a *app) issue(ctx context.Context, args []string) error {
 	if *force {
 		pass.Mode = renew.Force
 	}
-	if terminal {
-		pass.Step = show.step
-		stop := show.start()
-		defer stop()
+	var report renew.Report
+	work := func() { report = pass.Run(ctx, targets) }
+	if show != nil {
+		pass.Step = show.Step
+		show.Run(work)
+	} else {
+		work()
 	}
-	report := pass.Run(ctx, targets)
-	show.finish()
 	return a.issued(report.Done, report.Errs, *asJSON)
 }
 
