@@ -1,0 +1,55 @@
+package preflight
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"keypaird/cmd/keypaird/config"
+)
+
+// WriteText writes a line for each finding, with its remedy below.
+func WriteText(w io.Writer, found []Finding) error {
+	var b strings.Builder
+	for _, f := range found {
+		fmt.Fprintf(&b, "%-8s%s %s", f.Result, f.Check, f.Subject)
+		if f.Detail != "" {
+			fmt.Fprintf(&b, ": %s", f.Detail)
+		}
+		b.WriteByte('\n')
+		if f.Remedy != "" {
+			fmt.Fprintf(&b, "        remedy: %s\n", strings.ReplaceAll(f.Remedy, "\n", "\n          "))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Failures returns the number of failed checks.
+func Failures(found []Finding) int {
+	n := 0
+	for _, f := range found {
+		if f.Result == Failed {
+			n++
+		}
+	}
+	return n
+}
+
+// Unloaded returns the findings for an error of [config.Load], or nil if the
+// error is not about the configuration.
+func Unloaded(err error) []Finding {
+	if file, ok := errors.AsType[*config.FileError](err); ok {
+		return []Finding{{Check: "configuration", Subject: file.Path, Result: Failed, Detail: file.Problem, Remedy: file.Hint}}
+	}
+	mistakes, _ := errors.AsType[config.Mistakes](err)
+	var found []Finding
+	for _, m := range mistakes {
+		found = append(found, Finding{
+			Check: "configuration", Subject: fmt.Sprintf("%s:%d", m.File, m.Line), Result: Failed,
+			Detail: m.Key + ": " + m.Problem, Remedy: m.Remedy,
+		})
+	}
+	return found
+}
