@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -24,21 +25,20 @@ type presetView struct {
 	Remedy  []string `json:"remedy,omitempty"`
 }
 
-// deploy lists the presets, or those named. It needs no configuration.
-func (a *app) deploy(_ context.Context, args []string) error {
-	flags := a.flags("deploy")
-	list := flags.Bool("list", false, "list the presets, or those named")
-	asJSON := flags.Bool("json", false, "print as JSON")
-	if err := parse(flags, args); err != nil {
+// deployCommand lists the presets, or those named. It needs no configuration.
+func deployCommand(_ context.Context, a *env, args []string) error {
+	list := a.flags.Bool("list", false, "list the presets, or those named")
+	asJSON := a.flags.Bool("json", false, "print as JSON")
+	names, err := a.parse(args)
+	if err != nil {
 		return err
 	}
 	if !*list {
-		return &UsageError{"deploy only lists presets: keypaird deploy -list; to deploy, keypaird issue"}
+		return &usageError{problem: "deploy only lists presets: keypaird deploy -list; to deploy, keypaird issue"}
 	}
-	names := flags.Args()
 	for _, name := range names {
 		if !slices.Contains(preset.Names(), name) {
-			return &UsageError{fmt.Sprintf("there is no preset %q: keypaird deploy -list", name)}
+			return &usageError{problem: fmt.Sprintf("there is no preset %q: keypaird deploy -list", name)}
 		}
 	}
 	views := []presetView{}
@@ -54,7 +54,7 @@ func (a *app) deploy(_ context.Context, args []string) error {
 		if i > 0 {
 			fmt.Fprintln(a.stdout)
 		}
-		a.printPreset(v)
+		printPreset(a.stdout, v)
 	}
 	return nil
 }
@@ -75,11 +75,11 @@ func viewOf(s preset.Server, asked bool) presetView {
 	return v
 }
 
-func (a *app) printPreset(v presetView) {
-	fmt.Fprintln(a.stdout, v.Name)
+func printPreset(w io.Writer, v presetView) {
+	fmt.Fprintln(w, v.Name)
 	line := func(what, text string) {
 		for l := range strings.Lines(text) {
-			fmt.Fprintf(a.stdout, "  %-9s %s\n", what, strings.TrimRight(l, "\n"))
+			fmt.Fprintf(w, "  %-9s %s\n", what, strings.TrimRight(l, "\n"))
 			what = ""
 		}
 	}

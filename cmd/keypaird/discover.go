@@ -41,39 +41,40 @@ func (o *discoverOptions) add(f *flag.FlagSet) {
 func (o *discoverOptions) wrong(names int) error {
 	switch {
 	case names != 1:
-		return &UsageError{"discover takes one domain, after the options"}
+		return &usageError{problem: "discover takes one domain, after the options"}
 	case !o.plan && o.goal.given():
-		return &UsageError{"-to, -server and -since are about -plan"}
+		return &usageError{problem: "-to, -server and -since are about -plan"}
 	case o.plan && (len(o.services) > 0 || len(o.components) > 0 || o.ask):
-		return &UsageError{"-plan is about Matrix federation alone"}
+		return &usageError{problem: "-plan is about Matrix federation alone"}
 	}
 	return nil
 }
 
-// discover says which endpoints and names the services of a domain need, or
+// discoverCommand says which endpoints and names the services of a domain need, or
 // with -plan what a move of its Matrix federation changes. It needs no
 // configuration and changes nothing.
-func (a *app) discover(ctx context.Context, args []string) error {
-	flags, o := a.flags("discover"), &discoverOptions{}
-	o.add(flags)
-	if err := parse(flags, args); err != nil {
+func discoverCommand(ctx context.Context, a *env, args []string) error {
+	o := &discoverOptions{}
+	o.add(a.flags)
+	names, err := a.parse(args)
+	if err != nil {
 		return err
 	}
-	if err := o.wrong(flags.NArg()); err != nil {
+	if err := o.wrong(len(names)); err != nil {
 		return err
 	}
 	level := levelQuiet
 	if o.verbose {
 		level = slog.LevelDebug
 	}
-	d, err := o.look.discoverer(a.logger(level))
+	d, err := o.look.discoverer(logger(a.stderr, level))
 	if err != nil {
 		return err
 	}
 	d.Ask = o.ask
-	domain := lookName(flags.Arg(0))
+	domain := lookName(names[0])
 	if o.plan {
-		return a.plan(ctx, d, domain, o.goal, o.json)
+		return planMove(ctx, a, d, domain, o.goal, o.json)
 	}
 	answer, err := d.Discover(ctx, domain, o.services, lookNames(o.components))
 	if err != nil {

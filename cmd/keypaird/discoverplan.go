@@ -26,9 +26,9 @@ func (g *goalFlags) add(f *flag.FlagSet) {
 
 func (g goalFlags) given() bool { return g != goalFlags{} }
 
-// plan says what a move changes, and fails until it is safe to drop what it
+// planMove says what a move changes, and fails until it is safe to drop what it
 // makes superfluous.
-func (a *app) plan(ctx context.Context, d *discover.Discoverer, domain string, g goalFlags, asJSON bool) error {
+func planMove(ctx context.Context, a *env, d *discover.Discoverer, domain string, g goalFlags, asJSON bool) error {
 	goal := discover.Goal{To: g.to, Server: g.server}
 	if goal.To == "" {
 		goal.To = discover.ToWellKnown
@@ -36,7 +36,7 @@ func (a *app) plan(ctx context.Context, d *discover.Discoverer, domain string, g
 	if g.since != "" {
 		var err error
 		if goal.Since, err = readSince(g.since, time.Now()); err != nil {
-			return &UsageError{"-since: " + err.Error()}
+			return &usageError{problem: "-since: " + err.Error()}
 		}
 	}
 	plan, err := discover.MakePlan(ctx, d, domain, goal)

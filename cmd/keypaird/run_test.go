@@ -16,8 +16,6 @@ import (
 	"go.uber.org/goleak"
 
 	"keypaird/acme/acmetest"
-	"keypaird/cmd/keypaird/daemon"
-	"keypaird/renew/status"
 )
 
 // A journal is what a daemon writes, for a test that waits for a word.
@@ -87,9 +85,9 @@ func TestDaemonLeavesNothing(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	out, signals, ended := new(journal), make(chan os.Signal), make(chan error, 1)
-	a := &app{env: os.Getenv, stdout: io.Discard, stderr: out, config: w.vars["KEYPAIRD_CONFIG"], metrics: status.NewMetrics("test")}
+	e := &env{getenv: os.Getenv, stdout: io.Discard, stderr: out, config: w.vars["KEYPAIRD_CONFIG"], version: "test"}
 	go func() {
-		ended <- daemon.New(a.daemonOptions(slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})))).Run(ctx, signals)
+		ended <- newDaemon(e, slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))).Run(ctx, signals)
 	}()
 	out.says(t, 1, "msg=looked targets=1 failing=0")
 	askPage(t, "http://"+w.vars["PAGE"])

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -16,19 +17,19 @@ import (
 
 // verify dials the endpoints of deployments, and those that the peers of a
 // domain find, and compares what is served with what should be.
-func (a *app) verify(ctx context.Context, args []string) error {
-	flags := a.flags("verify")
-	asJSON := flags.Bool("json", false, "print the checks as JSON")
-	asTAP := flags.Bool("tap", false, "print the checks in the Test Anything Protocol, version 13")
-	roots := flags.String("roots", "", "trust the CAs in this PEM `file` too")
-	look := addLookFlags(flags)
-	if err := parse(flags, args); err != nil {
+func verifyCommand(ctx context.Context, a *env, args []string) error {
+	asJSON := a.flags.Bool("json", false, "print the checks as JSON")
+	asTAP := a.flags.Bool("tap", false, "print the checks in the Test Anything Protocol, version 13")
+	roots := a.flags.String("roots", "", "trust the CAs in this PEM `file` too")
+	look := addLookFlags(a.flags)
+	names, err := a.parse(args)
+	if err != nil {
 		return err
 	}
 	if *asJSON && *asTAP {
-		return &UsageError{"-json and -tap exclude each other"}
+		return &usageError{problem: "-json and -tap exclude each other"}
 	}
-	v, err := a.verifier(flags.Args(), look, *roots)
+	v, err := newVerifyRequest(a, names, look, *roots)
 	if err != nil {
 		return err
 	}
@@ -62,30 +63,25 @@ type verifyRequest struct {
 	with    verify.Verifier
 }
 
-// verifier finds out what is asked for. A name that is a target's is that
+// newVerifyRequest finds out what is asked for. A name that is a target's is that
 // target; any other name with a dot is a domain, for which no configuration is
 // needed.
-func (a *app) verifier(names []string, look *lookFlags, roots string) (*verifyRequest, error) {
-	for _, name := range names {
-		if strings.HasPrefix(name, "-") {
-			return nil, &UsageError{fmt.Sprintf("%s stands after a name: options go before names", name)}
-		}
-	}
-	d, err := look.discoverer(a.logger(levelQuiet))
+func newVerifyRequest(a *env, names []string, look *lookFlags, roots string) (*verifyRequest, error) {
+	d, err := look.discoverer(logger(a.stderr, levelQuiet))
 	if err != nil {
 		return nil, err
 	}
 	v := &verifyRequest{with: verify.Verifier{Lookup: *d}}
-	cfg, err := a.verifyConfig(names)
+	cfg, err := verifyConfig(a, names)
 	if err != nil {
 		return nil, err
 	}
-	if v.with.Roots, err = a.trustedRoots(cfg, roots); err != nil {
+	if v.with.Roots, err = trustedRoots(a.stderr, cfg, roots); err != nil {
 		return nil, err
 	}
 	v.with.Lookup.Roots = v.with.Roots
 	if cfg != nil {
-		v.w, err = a.engine(cfg, a.logger(levelQuiet))
+		v.w, err = a.engine(cfg, logger(a.stderr, levelQuiet))
 		if err != nil && (len(names) == 0 || hasAnyTarget(cfg, names)) {
 			return nil, err
 		}
@@ -125,14 +121,15 @@ func verifyTargets(w *engine.Engine, names map[string]bool) []verify.Target {
 // hasAnyTarget reports whether the configuration has a target of one of the names,
 // as an operator types them.
 func hasAnyTarget(cfg *config.Config, names []string) bool {
-	names = normalNames(names)
-	return slices.ContainsFunc(cfg.Targets(), func(t config.Target) bool { return slices.Contains(names, t.Name) })
+	return slices.ContainsFunc(cfg.Targets(), func(t config.Target) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return engine.TargetName(name) == t.Name })
+	})
 }
 
 // verifyConfig reads the configuration. Domains are verified without one that
 // is not there or not ours to read, unless it was asked for by name.
-func (a *app) verifyConfig(names []string) (*config.Config, error) {
-	if len(names) > 0 && a.config == "" && a.env(config.PathVariable) == "" {
+func verifyConfig(a *env, names []string) (*config.Config, error) {
+	if len(names) > 0 && a.config == "" && a.getenv(config.PathVariable) == "" {
 		switch f, err := os.Open(config.DefaultPath); {
 		case errors.Is(err, os.ErrNotExist):
 			return nil, nil
@@ -154,15 +151,16 @@ func (v *verifyRequest) choose(names []string) error {
 		return nil
 	}
 	for _, name := range names {
-		normal := normalNames([]string{name})[0]
-		if v.w != nil && known(v.w, []string{normal}) == nil {
+		normal := engine.TargetName(name)
+		if v.w != nil && v.w.HasTarget(normal) {
 			mine := verifyTargets(v.w, map[string]bool{normal: true})
 			v.targets = append(v.targets, mine...)
 			v.wishes(mine, false)
 			continue
 		}
 		if v.w != nil && !strings.ContainsAny(normal, ".:") {
-			return known(v.w, []string{normal})
+			_, err := v.w.Select([]string{normal})
+			return err
 		}
 		v.domains = append(v.domains, verify.Domain{Name: lookName(name)})
 	}
@@ -191,7 +189,7 @@ func (v *verifyRequest) wishes(list []verify.Target, all bool) {
 
 // trustedRoots are the system's, those of the configured CAs, and those of a
 // file.
-func (a *app) trustedRoots(cfg *config.Config, file string) (*x509.CertPool, error) {
+func trustedRoots(stderr io.Writer, cfg *config.Config, file string) (*x509.CertPool, error) {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool()
@@ -218,8 +216,8 @@ func (a *app) trustedRoots(cfg *config.Config, file string) (*x509.CertPool, err
 		}
 	}
 	if pool.Equal(x509.NewCertPool()) {
-		fmt.Fprintln(a.stderr, "keypaird: this machine has no root certificates: no chain can lead to one")
-		printRemedy(a.stderr, "install them (on Debian the package ca-certificates), or name a file: -roots FILE")
+		fmt.Fprintln(stderr, "keypaird: this machine has no root certificates: no chain can lead to one")
+		printRemedy(stderr, "install them (on Debian the package ca-certificates), or name a file: -roots FILE")
 	}
 	return pool, nil
 }
