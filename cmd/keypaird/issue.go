@@ -37,7 +37,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	defer end()
-	subjects, err := w.Select(names)
+	subjects, err := w.Find(names)
 	if err != nil {
 		return err
 	}

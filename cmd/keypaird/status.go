@@ -26,7 +26,7 @@ func statusCommand(_ context.Context, e *env, args []string) error {
 		return err
 	}
 	defer w.Close()
-	subjects, err := w.Select(names)
+	subjects, err := w.Find(names)
 	if err != nil {
 		return err
 	}

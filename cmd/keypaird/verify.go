@@ -159,7 +159,7 @@ func (v *verifyRequest) choose(names []string) error {
 			continue
 		}
 		if v.w != nil && !strings.ContainsAny(normal, ".:") {
-			_, err := v.w.Select([]string{normal})
+			_, err := v.w.Find([]string{normal})
 			return err
 		}
 		v.domains = append(v.domains, verify.Domain{Name: lookName(name)})

@@ -1,5 +1,5 @@
 // Package progress shows at a terminal what is being done: a line for each item
-// that is worked on, with its step and how long that has taken. A log goes on
+// in work, with its step and how long that has taken. A log goes on
 // above these lines.
 //
 //	show := progress.New(os.Stderr, os.Getenv("TERM")) // nil: not a terminal

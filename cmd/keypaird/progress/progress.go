@@ -33,8 +33,8 @@ type item struct {
 	since      time.Time
 }
 
-// New returns a Display at the end of w, or nil unless w is a terminal whose
-// cursor can be moved. terminal is $TERM.
+// New returns a Display at the end of w, or nil unless w is a terminal with a
+// cursor that can be moved. terminal is $TERM.
 func New(w io.Writer, terminal string) *Display {
 	f, ok := w.(*os.File)
 	if !ok || terminal == "dumb" || !term.IsTerminal(int(f.Fd())) {

@@ -9,7 +9,7 @@ import (
 	"keypaird/renew/status"
 )
 
-func TestSelect(t *testing.T) {
+func TestFind(t *testing.T) {
 	e := &Engine{}
 	for _, name := range []string{"a.example", "mail", "xn--bcher-kva.example"} {
 		e.Subjects = append(e.Subjects, status.Subject{Target: renew.Target{Name: name}})
@@ -23,7 +23,7 @@ func TestSelect(t *testing.T) {
 		{"mail B.example", `no target "b.example"`},
 		{"a/b", `no target "a/b"`},
 	} {
-		subjects, err := e.Select(strings.Fields(tt.names))
+		subjects, err := e.Find(strings.Fields(tt.names))
 		var got []string
 		for _, s := range subjects {
 			got = append(got, s.Name)

@@ -9,10 +9,10 @@ import (
 	"keypaird/renew/status"
 )
 
-// Select returns the targets called names as they are now, sorted by name; all,
+// Find returns the targets called names as they are now, sorted by name; all,
 // if there are no names. An operator may type a name as in the configuration: in
 // any case, with a final dot.
-func (e *Engine) Select(names []string) ([]status.Subject, error) {
+func (e *Engine) Find(names []string) ([]status.Subject, error) {
 	if len(names) == 0 {
 		return e.Current(nil), nil
 	}
