@@ -6,6 +6,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/preflight"
+	"keypaird/renew/textfmt"
 )
 
 // checkCommand reads the configuration and reports every mistake; with -live it
@@ -34,27 +35,22 @@ func checkCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if *asJSON {
-		err = e.printJSON(found)
-	} else {
-		err = preflight.WriteText(e.stdout, found)
-	}
-	if err != nil {
+	if err := e.print(found, *asJSON); err != nil {
 		return err
 	}
-	if n := preflight.Failures(found); n > 0 {
+	if n := found.Failures(); n > 0 {
 		return fmt.Errorf("%d of %d checks failed", n, len(found))
 	}
 	if !*asJSON {
 		n := len(cfg.Targets())
-		fmt.Fprintf(e.stdout, "configuration is correct: %d %s\n", n, plural(n, "target", "targets"))
+		fmt.Fprintf(e.stdout, "configuration is correct: %d %s\n", n, textfmt.Plural(n, "target", "targets"))
 	}
 	return nil
 }
 
-func findings(ctx context.Context, e *env, cfg *config.Config, live bool) ([]preflight.Finding, error) {
+func findings(ctx context.Context, e *env, cfg *config.Config, live bool) (preflight.Findings, error) {
 	if !live {
-		return append([]preflight.Finding{}, preflight.Configuration(ctx, cfg)...), nil
+		return append(preflight.Findings{}, preflight.Configuration(ctx, cfg)...), nil
 	}
 	w, end, err := e.begin(ctx, cfg, logger(e.stderr, levelQuiet))
 	if err != nil {
@@ -70,11 +66,4 @@ func findings(ctx context.Context, e *env, cfg *config.Config, live bool) ([]pre
 		return nil, context.Cause(ctx)
 	}
 	return found, nil
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
 }

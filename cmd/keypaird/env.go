@@ -65,6 +65,14 @@ func (e *env) parse(args []string) (names []string, err error) {
 	return e.flags.Args(), nil
 }
 
+// print prints a result as text, or as JSON.
+func (e *env) print(result interface{ WriteText(io.Writer) error }, asJSON bool) error {
+	if asJSON {
+		return e.printJSON(result)
+	}
+	return result.WriteText(e.stdout)
+}
+
 // printJSON prints a result for programs.
 func (e *env) printJSON(v any) error {
 	enc := json.NewEncoder(e.stdout)

@@ -35,8 +35,5 @@ func statusCommand(_ context.Context, e *env, args []string) error {
 		return err
 	}
 	doc.Daemon = daemon.StateOf(cfg.State)
-	if *asJSON {
-		return e.printJSON(doc)
-	}
-	return doc.WriteText(e.stdout)
+	return e.print(doc, *asJSON)
 }

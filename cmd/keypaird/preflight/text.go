@@ -9,8 +9,11 @@ import (
 	"keypaird/cmd/keypaird/config"
 )
 
+// Findings are the results of several checks.
+type Findings []Finding
+
 // WriteText writes a line for each finding, with its remedy below.
-func WriteText(w io.Writer, found []Finding) error {
+func (found Findings) WriteText(w io.Writer) error {
 	var b strings.Builder
 	for _, f := range found {
 		fmt.Fprintf(&b, "%-8s%s %s", f.Result, f.Check, f.Subject)
@@ -27,7 +30,7 @@ func WriteText(w io.Writer, found []Finding) error {
 }
 
 // Failures returns the number of failed checks.
-func Failures(found []Finding) int {
+func (found Findings) Failures() int {
 	n := 0
 	for _, f := range found {
 		if f.Result == Failed {
@@ -39,12 +42,12 @@ func Failures(found []Finding) int {
 
 // Unloaded returns the findings for an error of [config.Load], or nil if the
 // error is not about the configuration.
-func Unloaded(err error) []Finding {
+func Unloaded(err error) Findings {
 	if file, ok := errors.AsType[*config.FileError](err); ok {
-		return []Finding{{Check: "configuration", Subject: file.Path, Result: Failed, Detail: file.Problem, Remedy: file.Hint}}
+		return Findings{{Check: "configuration", Subject: file.Path, Result: Failed, Detail: file.Problem, Remedy: file.Hint}}
 	}
 	mistakes, _ := errors.AsType[config.Mistakes](err)
-	var found []Finding
+	var found Findings
 	for _, m := range mistakes {
 		found = append(found, Finding{
 			Check: "configuration", Subject: fmt.Sprintf("%s:%d", m.File, m.Line), Result: Failed,

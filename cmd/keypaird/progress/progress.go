@@ -158,7 +158,7 @@ func (d *Display) render() (text string, lines int) {
 	}
 	var b strings.Builder
 	for _, it := range items {
-		took := ", " + time.Since(it.since).Truncate(time.Second).String()
+		took := ", " + textfmt.Duration(time.Since(it.since).Truncate(time.Second))
 		b.WriteString(textfmt.Cut(it.text, max(1, width-1-len(took))) + took + clearLine + "\n")
 	}
 	lines = len(items)
