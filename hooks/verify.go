@@ -294,8 +294,8 @@ func probeAll(ctx context.Context, list []*query) {
 			probing, cancel := context.WithTimeout(ctx, maxProbe)
 			defer cancel()
 			chain, err := probe.Dial(probing, q.endpoint, q.name)
-			if errors.Is(err, context.DeadlineExceeded) {
-				err = fmt.Errorf("%s does not answer for %q in time", q.endpoint, q.name)
+			if failed, ok := errors.AsType[*probe.Error](err); ok && errors.Is(err, context.DeadlineExceeded) {
+				failed.TimedOut, failed.Err = true, fmt.Errorf("no answer for %q in time", q.name)
 			}
 			switch {
 			case err == nil:

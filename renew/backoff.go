@@ -15,6 +15,7 @@ type Attempt struct {
 	TryNextCA bool      `json:"try_next_ca,omitempty"` // another CA may do better
 	Error     string    `json:"error,omitempty"`
 	Remedy    string    `json:"remedy,omitempty"`
+	Endpoint  string    `json:"endpoint,omitempty"` // of verify: the first that does not serve the certificate
 }
 
 // backoff between tries: 1 min, 10 min, 100 min, then a day, as Let's Encrypt
@@ -68,7 +69,8 @@ func (a Attempt) latest(now, until time.Time) time.Time {
 
 // Failed counts one more failure at now of something that is wanted before
 // until; zero: nothing ends. An err that knows the Earliest time at which another
-// try makes sense is heeded, for a day.
+// try makes sense is heeded, for a day. An err that knows its FailedEndpoint says
+// where the certificate is not served.
 func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 	wait := a.wait(now, until)
 	a.Failures = max(a.Failures, 0) + 1
@@ -81,7 +83,11 @@ func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 	}
 	var order *OrderError
 	a.TryNextCA = errors.As(err, &order) && order.TryNextCA
-	a.Error, a.Remedy = oneLine(err), Remedy(err)
+	a.Error, a.Remedy, a.Endpoint = oneLine(err), Remedy(err), ""
+	var unserved interface{ FailedEndpoint() string }
+	if errors.As(err, &unserved) {
+		a.Endpoint = unserved.FailedEndpoint()
+	}
 	return a
 }
 
