@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 	"hooks/discover":         {"hooks/discover/records", "hooks/discover/web", "hooks/probe", "renew/textfmt"},
 	"hooks/discover/records": {},
 	"hooks/discover/web":     {"hooks/discover/records", "renew/textfmt"},
-	"hooks/preset":           {"hooks"},
+	"hooks/preset":           {"hooks", "renew/problem"},
 	"hooks/probe":            {"renew/textfmt"},
 	"hooks/servers":          {},
 	"hooks/verify":           {"hooks/discover", "hooks/probe", "renew", "renew/keypair"},

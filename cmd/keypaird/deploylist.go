@@ -67,7 +67,7 @@ func viewOf(s preset.Server, asked bool) presetView {
 		Restart: s.Deployment.Restart, Single: s.Deployment.Single, Setup: s.Setup, Notes: s.Notes,
 	}
 	if asked {
-		for _, err := range preset.Missing(&s.Deployment) {
+		for _, err := range preset.Missing(&s.Deployment, nil) {
 			v.Missing = append(v.Missing, err.Error())
 			v.Remedy = append(v.Remedy, renew.Remedy(err))
 		}

@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -33,17 +32,12 @@ func checkPage(cfg *config.Config) []Finding {
 	}}
 }
 
-// fits reports what a deployment needs and this machine does not have. set tells
-// which of its settings the configuration gives, so that nobody is told to.
-func fits(name string, d *hooks.Deployment, set func(setting string) bool) []Finding {
+// fits lists what a deployment needs and this machine lacks. configured reports
+// whether the configuration sets a command.
+func fits(name string, d *hooks.Deployment, configured func(setting string) bool) []Finding {
 	var found []Finding
-	for _, err := range preset.Missing(d) {
-		f := finding("deploy", name, "", err)
-		var missing *preset.MissingError
-		if errors.As(err, &missing) && missing.Kind == "program" && set(missing.Setting) {
-			f.Remedy = "install " + missing.What + ", or correct " + missing.Setting + " of " + config.TableHeader("deploy", name)
-		}
-		found = append(found, f)
+	for _, err := range preset.Missing(d, configured) {
+		found = append(found, finding("deploy", name, "", err))
 	}
 	if err := d.Runnable(); err != nil && len(found) == 0 {
 		found = append(found, finding("deploy", name, "", err))
