@@ -1,6 +1,6 @@
 // Package acl copies the access control list of a file to the file that replaces
-// it: [Of], then [List.WithMode] and [Write]. It supports Linux only; elsewhere no
-// file has a list.
+// it: [Of], then [List.WithMode] and [Write]. It supports Linux only; on other
+// systems no file has a list.
 package acl
 
 import (
@@ -89,7 +89,7 @@ func (a List) Without(mode fs.FileMode) fs.FileMode {
 	return mode & (^fs.FileMode(0o070) | group<<3)
 }
 
-// Of returns the list of the file at path, whose info is given. A list that cannot
+// Of returns the list of the file at path with the given info. A list that cannot
 // be read has an unknown format: its rights are unknown.
 func Of(path string, info fs.FileInfo) List {
 	h, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
