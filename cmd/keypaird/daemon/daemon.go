@@ -86,7 +86,7 @@ func (k *Daemon) Run(ctx context.Context, signals <-chan os.Signal) error {
 	n := len(first.parts.Subjects)
 	k.manager.ready(k.note(certificates(n) + ", looking at all"))
 	k.log.Info("started", "targets", n, "state", first.parts.Config.State, "schedule", first.parts.Config.Schedule)
-	loop := renew.Loop{Look: k.look, Schedule: k.schedule, Now: k.wanted, Beat: k.manager.alive, Log: k.log}
+	loop := renew.Loop{RunPass: k.look, Schedule: k.schedule, Now: k.wanted, Alive: k.manager.alive, Log: k.log}
 	var work sync.WaitGroup
 	ended := make(chan struct{})
 	work.Go(func() {
