@@ -151,7 +151,7 @@ func (r *Records) SaveDurably(store *keypair.Store, name string, rec Record) err
 	return r.saved(store, name, rec, rec.write(store.WriteFile, name))
 }
 
-// saved keeps a record in memory if writing it failed with err.
+// saved keeps a record in memory if it could not be written because of err.
 func (r *Records) saved(store *keypair.Store, name string, rec Record, err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

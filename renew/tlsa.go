@@ -145,7 +145,7 @@ func (j *job) mismatchError(names []string, nextReady bool) error {
 	}
 	remedy := "publish this: " + strings.Join(lines, "\n")
 	if nextReady {
-		remedy += "\nor use the next key, whose record is published: keypaird issue -force " + j.Name
+		remedy += "\nor use the next key, as its record is published: keypaird issue -force " + j.Name
 	}
 	return problem.Newf(remedy, "none of the TLSA records of %s matches the key in use: peers that check them refuse it", strings.Join(names, ", "))
 }
