@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keypaird/acme/acmetest"
+	"keypaird/renew/testutil"
 )
 
 // A crash is keypaird killed with -9, again and again, in one world.
@@ -119,53 +120,27 @@ func TestKilledAtAnyTime(t *testing.T) {
 	}
 }
 
-// memory returns a directory of the test's own, in memory where there is such a
-// place: hundreds of orders made durable on a disk take it longer than all the
-// rest. What is killed is a process, which loses nothing that it has written.
-func memory(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "keypaird-test-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 // newCrash starts a world in which both names are served.
 func newCrash(t *testing.T) *crash {
 	t.Helper()
-	dir := memory(t)
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	w, err := newWorld(nil, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.close)
-	c := &crash{T: t, world: w}
-	if c.program, err = built("keypaird"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err = built("keypaird-dns"); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.startDNS(); err != nil {
-		t.Fatal(err)
-	}
-	if c.ca, err = w.startCA("CA", acmetest.Options{AuthzReuse: -1}); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.startProxy(crashNames); err != nil {
-		t.Fatal(err)
-	}
+	// In memory: what is killed is a process, which loses nothing that it has
+	// written, and hundreds of orders made durable on a disk take long.
+	c := startCrash(t, testutil.Memory(t), acmetest.Options{AuthzReuse: -1})
+	try(t, c.startProxy(crashNames))
 	c.begin()
 	c.run(0)
+	return c
+}
+
+// startCrash starts a world with a name server and a CA.
+func startCrash(t *testing.T, dir string, o acmetest.Options) *crash {
+	t.Helper()
+	c := &crash{T: t, world: startWorld(t, dir)}
+	var err error
+	c.program, err = built("keypaird")
+	try(t, err)
+	c.ca, err = c.startCA("CA", o)
+	try(t, err)
 	return c
 }
 
@@ -185,10 +160,7 @@ func (c *crash) begin() {
 	if err := os.RemoveAll(c.file("state/accounts/pebble/orders.log")); err != nil {
 		c.Fatal(err)
 	}
-	c.ca.mu.Lock()
-	defer c.ca.mu.Unlock()
-	c.ca.placed = 0
-	clear(c.ca.finalized)
+	c.ca.forgetOrders()
 }
 
 // issue is one run, not yet started.
