@@ -38,7 +38,7 @@ var arrows = map[string][]string{
 	"hooks/discover/records": {},
 	"hooks/discover/report":  {"hooks/discover", "hooks/discover/records", "renew/problem", "renew/textfmt"},
 	"hooks/discover/web":     {"hooks/discover/records", "renew/textfmt"},
-	"hooks/preset":           {"hooks"},
+	"hooks/preset":           {"hooks", "renew/problem"},
 	"hooks/probe":            {"renew/textfmt"},
 	"hooks/servers":          {},
 	"hooks/verify":           {"hooks/discover", "hooks/probe", "renew", "renew/keypair"},

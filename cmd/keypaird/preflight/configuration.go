@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -38,13 +37,8 @@ func checkPage(cfg *config.Config) []Finding {
 // correct it.
 func checkPrograms(name string, d *hooks.Deployment, set func(setting string) bool) []Finding {
 	var found []Finding
-	for _, err := range preset.Missing(d) {
-		f := finding("deploy", name, "", err)
-		var missing *preset.MissingError
-		if errors.As(err, &missing) && missing.Kind == "program" && set(missing.Setting) {
-			f.Remedy = "install " + missing.What + ", or correct " + missing.Setting + " of " + config.TableHeader("deploy", name)
-		}
-		found = append(found, f)
+	for _, err := range preset.Missing(d, set) {
+		found = append(found, finding("deploy", name, "", err))
 	}
 	if err := d.Runnable(); err != nil && len(found) == 0 {
 		found = append(found, finding("deploy", name, "", err))
