@@ -28,7 +28,7 @@ type checker struct {
 	noSecrets bool // as in Options
 
 	identityPaths map[string]path  // an identity by its normal name, as it is spelt in the file
-	badDeploys    map[string]bool  // deployments whose files are not known for sure
+	badDeploys    map[string]bool  // deployments with a mistake in what they write
 	lookups       map[string]error // owners and groups looked up
 }
 

@@ -71,18 +71,18 @@ func (c *checker) hostName(p path, s string) string {
 	return ""
 }
 
-// checkNames normalises a list of names that are proven in one way.
-func (c *checker) checkNames(p path, list []string, proof string) []string {
+// checkNames normalises the names that are validated by one challenge.
+func (c *checker) checkNames(p path, list []string, challenge string) []string {
 	var out []string
 	for _, s := range list {
 		name, err := NormalName(s)
 		switch {
 		case err != nil:
 			c.report(p, remedyOf(err), "%q %v", s, err)
-		case IsAddress(name) && proof != acme.HTTP01:
-			c.report(p, "put it under http-01 of a [cert] table", "%q is an IP address, which DNS cannot prove", s)
-		case strings.HasPrefix(name, "*.") && proof == acme.HTTP01:
-			c.report(p, "put it under dns-01", "%q is a wildcard, which http-01 cannot prove", s)
+		case IsAddress(name) && challenge != acme.HTTP01:
+			c.report(p, "put it under http-01 of a [cert] table", "%q is an IP address, which only http-01 can validate", s)
+		case strings.HasPrefix(name, "*.") && challenge == acme.HTTP01:
+			c.report(p, "put it under dns-01", "%q is a wildcard, which http-01 cannot validate", s)
 		case !slices.Contains(out, name):
 			out = append(out, name)
 		}
@@ -102,7 +102,7 @@ func (c *checker) checkAccount(p path, name string) {
 	c.report(p, remedy, "there is no table [%v]", path{"dns", name})
 }
 
-// checkServices checks what an identity offers.
+// checkServices checks the services of an identity.
 func (c *checker) checkServices(p path, list []string) {
 	for i, s := range list {
 		c.checkOneOf(p, s, services, "is not a service")
@@ -159,7 +159,7 @@ func (c *checker) checkCert(p path, cert Cert) Cert {
 	c.checkDuplicates(p, cert)
 	cert.TLSA = c.checkTLSA(p.child("tlsa"), cert)
 	if len(cert.HTTP01)+len(cert.DNS01)+len(cert.DNSPersist01) == 0 && !c.reportedUnder(p) {
-		c.report(p, `list names by their proof: http-01 = ["mail.example.org"]`, "certifies no name")
+		c.report(p, `list names by challenge: http-01 = ["mail.example.org"]`, "certifies no name")
 	}
 	switch {
 	case cert.DNS == persist:
@@ -176,14 +176,14 @@ func (c *checker) checkCert(p path, cert Cert) Cert {
 func (c *checker) checkDuplicates(p path, cert Cert) {
 	seen := map[string]string{}
 	for _, list := range []struct {
-		proof string
-		names []string
+		challenge string
+		names     []string
 	}{{acme.HTTP01, cert.HTTP01}, {acme.DNS01, cert.DNS01}, {acme.DNSPersist01, cert.DNSPersist01}} {
 		for _, name := range list.names {
 			if first, ok := seen[name]; ok {
-				c.report(p.child(list.proof), "leave it in one list", "%q stands under %s already", name, first)
+				c.report(p.child(list.challenge), "leave it in one list", "%q stands under %s already", name, first)
 			}
-			seen[name] = list.proof
+			seen[name] = list.challenge
 		}
 	}
 }
@@ -191,7 +191,7 @@ func (c *checker) checkDuplicates(p path, cert Cert) {
 // checkTargets checks what only shows when all targets are known: targets of one
 // name, files of two owners, names that the CAs do not certify.
 func (c *checker) checkTargets() {
-	writers, told := map[string]output{}, map[string]bool{}
+	writers, reported := map[string]output{}, map[string]bool{}
 	seen := map[string]Target{}
 	targets := c.cfg.Targets()
 	for _, t := range targets {
@@ -205,7 +205,7 @@ func (c *checker) checkTargets() {
 		}
 		seen[t.Name] = t
 		c.checkPublicNames(p, t)
-		c.checkOutputs(p, t, writers, told)
+		c.checkOutputs(p, t, writers, reported)
 	}
 	for _, t := range targets {
 		c.checkExternalNotWritten(c.tablePath(t), t, writers)
@@ -225,7 +225,7 @@ func (c *checker) reportCollision(a, b Target) {
 	first, second := c.inFileOrder(c.tablePath(a), c.tablePath(b))
 	remedy := "one target cannot be the domain of one identity and the host of another: leave one table out, or make it a [cert]"
 	switch {
-	case a.Identity == b.Identity: // a host that is its own domain, which has been told
+	case a.Identity == b.Identity: // a host that is its own domain, which has been reported
 		return
 	case a.Identity == "":
 		first, second = c.tablePath(b), c.tablePath(a) // the [cert] is easier to rename
@@ -234,7 +234,7 @@ func (c *checker) reportCollision(a, b Target) {
 		first, second = c.tablePath(a), c.tablePath(b)
 		remedy = "give the [cert] table another name"
 	case a.Name != a.Identity && b.Name != b.Identity:
-		remedy = "let both tables prove the host alike: the same host_dns, key, profile, preferred_chain and sign_with"
+		remedy = "give the host the same host_dns, key, profile, preferred_chain and sign_with in both tables"
 	}
 	c.report(second, remedy, "makes the target %q, as [%v] does", a.Name, first)
 }
@@ -248,13 +248,13 @@ func (c *checker) inFileOrder(a, b path) (first, second path) {
 }
 
 // namePath returns the path of the key that gives a target a name.
-func (c *checker) namePath(p path, t Target, proof Challenge) path {
+func (c *checker) namePath(p path, t Target, ch Challenge) path {
 	switch id := c.cfg.Identity[t.Identity]; {
 	case t.Identity == "":
-		return p.child(proof.Type)
-	case proof.Name == id.Host:
+		return p.child(ch.Type)
+	case ch.Name == id.Host:
 		return p.child("host")
-	case proof.Name != t.Identity:
+	case ch.Name != t.Identity:
 		return p.child("components")
 	}
 	return p
@@ -267,24 +267,24 @@ func (c *checker) checkPublicNames(p path, t Target) {
 		return
 	}
 	wildcards := map[string]bool{}
-	for _, proof := range t.Challenges {
-		if parent, ok := strings.CutPrefix(proof.Name, "*."); ok {
+	for _, ch := range t.Challenges {
+		if parent, ok := strings.CutPrefix(ch.Name, "*."); ok {
 			wildcards[parent] = true
 		}
 	}
-	for _, proof := range t.Challenges {
-		p := c.namePath(p, t, proof)
+	for _, ch := range t.Challenges {
+		p := c.namePath(p, t, ch)
 		const remedy = `; for a CA of your own add a table [ca.NAME] and name it in sign_with`
-		ip, err := netip.ParseAddr(proof.Name)
-		_, parent, dotted := strings.Cut(proof.Name, ".")
+		ip, err := netip.ParseAddr(ch.Name)
+		_, parent, dotted := strings.Cut(ch.Name, ".")
 		switch {
-		case proof.Name == "":
+		case ch.Name == "":
 		case err == nil && !isPublic(ip):
-			c.report(p, "write a public address"+remedy, "%q is a private address, which public CAs do not certify", proof.Name)
+			c.report(p, "write a public address"+remedy, "%q is a private address, which public CAs do not certify", ch.Name)
 		case err != nil && !dotted:
-			c.report(p, "write the full name, with its domain"+remedy, "%q has one label, which public CAs do not certify", proof.Name)
-		case wildcards[parent] && !strings.HasPrefix(proof.Name, "*."):
-			c.report(p, "leave one of them out", `%q and "*.%s" stand on one certificate, which CAs refuse as redundant`, proof.Name, parent)
+			c.report(p, "write the full name, with its domain"+remedy, "%q has one label, which public CAs do not certify", ch.Name)
+		case wildcards[parent] && !strings.HasPrefix(ch.Name, "*."):
+			c.report(p, "leave one of them out", `%q and "*.%s" stand on one certificate, which CAs refuse as redundant`, ch.Name, parent)
 		}
 	}
 }

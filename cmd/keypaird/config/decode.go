@@ -161,8 +161,8 @@ func unknownRemedy(p path, key, near string, value any, fields map[string]reflec
 	return "known " + where + ": " + strings.Join(slices.Sorted(maps.Keys(fields)), " ")
 }
 
-// tablesWith returns where a key is known: a table after whose header it was
-// written by mistake ends only with the next header.
+// tablesWith returns where a key is known: a key that stands too far down belongs to the table
+// above it.
 func tablesWith(key string) []string {
 	var homes []string
 	top := fieldsOf(reflect.ValueOf(Config{}))
@@ -202,14 +202,14 @@ func (r *reader) decodeMap(p path, data any, v reflect.Value) {
 		return
 	}
 	v.Set(reflect.MakeMap(v.Type()))
-	stray := false
+	reported := false
 	for _, key := range slices.Sorted(maps.Keys(table)) {
 		value := reflect.New(elem).Elem()
 		inner, isTable := table[key].(map[string]any)
 		switch {
-		case tables && !isTable && !stray:
+		case tables && !isTable && !reported:
 			r.reportUndecoded(p.child(key), remedy, "stands in [%v] itself", p)
-			stray = true
+			reported = true
 		case tables && !isTable:
 		case tables && r.unquoted(p.child(key), inner, fieldsOf(value)):
 		default:
@@ -284,7 +284,7 @@ const byteOrderMark = "\ufeff"
 // TOML library, which nothing could recover from.
 const maxBrackets = 1_000_000
 
-// parse reads the text. What follows a syntax error cannot be judged, so it is
+// parse reads the text. What follows a syntax error cannot be read, so it is
 // the only mistake then.
 func (r *reader) parse() bool {
 	r.text = strings.TrimPrefix(r.text, byteOrderMark)

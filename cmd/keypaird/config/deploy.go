@@ -134,12 +134,12 @@ func fileMode(s string) fs.FileMode {
 	return fs.FileMode(m)
 }
 
-// A written is a file and who writes it.
+// An output names what writes a file.
 type output struct{ target, deployment, key string }
 
 // checkOutputs notes where a target is deployed to, and refuses a file that two
 // targets or deployments would write, or that is not theirs to write.
-func (c *checker) checkOutputs(p path, t Target, writers map[string]output, told map[string]bool) {
+func (c *checker) checkOutputs(p path, t Target, writers map[string]output, reported map[string]bool) {
 	for i, name := range t.Deploy {
 		if c.badDeploys[name] || slices.Contains(t.Deploy[:i], name) {
 			continue
@@ -148,16 +148,16 @@ func (c *checker) checkOutputs(p path, t Target, writers map[string]output, told
 		for _, f := range []struct{ key, template string }{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}} {
 			for _, file := range (&hooks.Deployment{Chain: f.template}).Paths(t.Name) {
 				by := output{t.Name, name, f.key}
-				if remedy, problem := c.outputConflict(file, by, writers); problem != "" && !told[name+" "+f.key] {
+				if remedy, problem := c.outputConflict(file, by, writers); problem != "" && !reported[name+" "+f.key] {
 					c.report(c.outputPath(p, by), remedy, "%s", problem)
-					told[name+" "+f.key] = true // for one of perhaps thousands of targets
+					reported[name+" "+f.key] = true // for one of perhaps thousands of targets
 				}
 			}
 		}
 	}
 }
 
-// outputConflict returns the problem with writing a file, or "".
+// outputConflict returns the problem with a file that is to be written, or "".
 func (c *checker) outputConflict(file string, by output, writers map[string]output) (remedy, problem string) {
 	first, taken := writers[file]
 	if !taken {
@@ -172,9 +172,9 @@ func (c *checker) outputConflict(file string, by output, writers map[string]outp
 	case taken:
 		return "put {name} into the path: each target needs a file of its own", file + " would be written for the targets " + strconv.Quote(first.target) + " and " + strconv.Quote(by.target)
 	case strings.HasPrefix(file, c.cfg.State+"/"):
-		return "write elsewhere, or let the server read " + filepath.Join(c.cfg.State, "certs", by.target, "live"), file + " lies in the state directory, which is keypaird's own"
+		return "choose another directory, or let the server read " + filepath.Join(c.cfg.State, "certs", by.target, "live"), file + " lies in the state directory, which is keypaird's own"
 	case file == self:
-		return "write elsewhere", file + " is the configuration itself"
+		return "choose another file", file + " is the configuration itself"
 	}
 	return "", ""
 }

@@ -36,7 +36,7 @@ func (c *checker) checkExternalFile(p path, file, remedy string) {
 	case !filepath.IsAbs(file) || strings.ContainsRune(file, 0):
 		c.report(p, "write the path of the file from / on", "is not an absolute path")
 	case strings.HasPrefix(filepath.Clean(file), c.cfg.State+"/"):
-		c.report(p, "put the file elsewhere: keypaird copies it to where it keeps pairs", "%s lies in the state directory, which is keypaird's own", file)
+		c.report(p, "put the file into another directory: keypaird copies it to where it keeps pairs", "%s lies in the state directory, which is keypaird's own", file)
 	}
 }
 
@@ -45,7 +45,7 @@ func (c *checker) checkExternalFile(p path, file, remedy string) {
 func (c *checker) checkExternalNotWritten(p path, t Target, writers map[string]output) {
 	for _, f := range []struct{ key, file string }{{"chain", t.External.Chain}, {"key", t.External.Key}} {
 		if by, taken := writers[filepath.Clean(f.file)]; taken && f.file != "" {
-			c.report(p.child("external", f.key), "keep the external files elsewhere: keypaird copies them to where the server reads them",
+			c.report(p.child("external", f.key), "keep the external files in another directory: keypaird copies them to where the server reads them",
 				"%s is written by [deploy.%s] for the target %q", f.file, by.deployment, by.target)
 		}
 	}

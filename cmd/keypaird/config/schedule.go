@@ -141,7 +141,7 @@ func (c *checker) reportSchedule(p path, spec, remedy string, err error) {
 	c.report(p, remedy, "%q is not a schedule: %s", spec, why)
 }
 
-// zonePrefixes are how a schedule says in whose time it is.
+// zonePrefixes are what a time zone begins with.
 var zonePrefixes = []string{"CRON_TZ=", "TZ="}
 
 // cutZone takes the time zone off a schedule, if there is one.

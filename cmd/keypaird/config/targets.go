@@ -78,9 +78,9 @@ func (c *Config) identityTargets(domain string, id Identity) []Target {
 	t := c.target(domain, id.Key, id.Profile, id.PreferredChain, id.SignWith, id.Deploy)
 	t.Identity, t.Services = domain, id.Services
 	host := t
-	host.Name, host.Challenges = id.Host, []Challenge{proofBy(id.HostDNS, id.Host)}
+	host.Name, host.Challenges = id.Host, []Challenge{challengeFor(id.HostDNS, id.Host)}
 	for _, name := range append([]string{domain}, id.Components...) {
-		t.Challenges = append(t.Challenges, proofBy(id.DNS, name))
+		t.Challenges = append(t.Challenges, challengeFor(id.DNS, name))
 	}
 	if id.OneCertificate {
 		t.Challenges = append(t.Challenges, host.Challenges...)
@@ -89,8 +89,8 @@ func (c *Config) identityTargets(domain string, id Identity) []Target {
 	return []Target{t.sorted(), host}
 }
 
-// proofBy proves a name the way a dns key says: "" by http-01.
-func proofBy(dns, name string) Challenge {
+// challengeFor returns the challenge that a dns key asks for: "" is http-01.
+func challengeFor(dns, name string) Challenge {
 	switch dns {
 	case "":
 		return Challenge{Name: name, Type: acme.HTTP01}
