@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -132,64 +131,6 @@ func (c *checker) accountExists(what, name string) bool {
 func fileMode(s string) fs.FileMode {
 	m, _ := strconv.ParseUint(s, 8, 16)
 	return fs.FileMode(m)
-}
-
-// An output names what writes a file.
-type output struct{ target, deployment, key string }
-
-// checkOutputs notes where a target is deployed to, and refuses a file that two
-// targets or deployments would write, or that is not theirs to write.
-func (c *checker) checkOutputs(p path, t Target, writers map[string]output, reported map[string]bool) {
-	for i, name := range t.Deploy {
-		if c.badDeploys[name] || slices.Contains(t.Deploy[:i], name) {
-			continue
-		}
-		d := c.cfg.Deployment(name)
-		for _, f := range []struct{ key, template string }{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}} {
-			for _, file := range (&hooks.Deployment{Chain: f.template}).Paths(t.Name) {
-				by := output{t.Name, name, f.key}
-				if remedy, problem := c.outputConflict(file, by, writers); problem != "" && !reported[name+" "+f.key] {
-					c.report(c.outputPath(p, by), remedy, "%s", problem)
-					reported[name+" "+f.key] = true // for one of perhaps thousands of targets
-				}
-			}
-		}
-	}
-}
-
-// outputConflict returns the problem with a file that is to be written, or "".
-func (c *checker) outputConflict(file string, by output, writers map[string]output) (remedy, problem string) {
-	first, taken := writers[file]
-	if !taken {
-		writers[file] = by
-	}
-	self, _ := filepath.Abs(c.file)
-	switch {
-	case taken && first.target == by.target && first.deployment == by.deployment:
-		return "give each a file of its own, or use combined for key and chain in one", file + " would hold both " + first.key + " and " + by.key
-	case taken && first.target == by.target:
-		return "give each deployment files of its own", file + " would be written for [deploy." + first.deployment + "] and [deploy." + by.deployment + "]"
-	case taken:
-		return "put {name} into the path: each target needs a file of its own", file + " would be written for the targets " + strconv.Quote(first.target) + " and " + strconv.Quote(by.target)
-	case strings.HasPrefix(file, c.cfg.State+"/"):
-		return "choose another directory, or let the server read " + filepath.Join(c.cfg.State, "certs", by.target, "live"), file + " lies in the state directory, which is keypaird's own"
-	case file == self:
-		return "choose another file", file + " is the configuration itself"
-	}
-	return "", ""
-}
-
-// outputPath returns where the file says what a deployment writes: in its table,
-// or where a target names a preset.
-func (c *checker) outputPath(target path, by output) path {
-	table := path{"deploy", by.deployment}
-	switch {
-	case c.isSet(table.child(by.key)):
-		return table.child(by.key)
-	case c.isSet(table):
-		return table
-	}
-	return target.child("deploy")
 }
 
 // Sets reports whether the table gives the command called key itself; else it is

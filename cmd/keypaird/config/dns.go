@@ -20,6 +20,8 @@ var (
 	userInfoPattern = regexp.MustCompile(`://[^/@\s]*:[^/@\s]*@`)
 )
 
+const persist = "persist" // as a value of dns: by dns-persist-01
+
 // isSecret reports whether a variable is likely to hold a secret.
 func isSecret(key, value string) bool {
 	return secretPattern.MatchString(key) && !harmlessPattern.MatchString(key) ||
@@ -77,4 +79,16 @@ func (c *checker) checkVariable(p path, d DNS, key, value string) {
 	case value != "" && !c.private && isSecret(key, value):
 		c.report(p, fmt.Sprintf("chmod go= %s, or put the value in a file and write %s_FILE", c.file, key), "holds a secret, and others can read the configuration")
 	}
+}
+
+// checkAccount checks a reference to a [dns] table.
+func (c *checker) checkAccount(p path, name string) {
+	if _, ok := c.cfg.DNS[name]; ok || name == "" || name == persist {
+		return
+	}
+	remedy := "add a table [" + path{"dns", name}.String() + "]"
+	if near := Nearest(name, append(slices.Collect(maps.Keys(c.cfg.DNS)), persist)); near != "" {
+		remedy = suggest(name, []string{near})
+	}
+	c.report(p, remedy, "there is no table [%v]", path{"dns", name})
 }

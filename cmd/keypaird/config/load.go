@@ -3,8 +3,8 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -85,6 +85,30 @@ func defaults(env func(string) string, goos string) *Config {
 	}
 }
 
+// check looks at everything.
+func (c *checker) check() {
+	c.identityPaths, c.badDeploys, c.lookups = map[string]path{}, map[string]bool{}, map[string]error{}
+	c.checkTop()
+	for _, name := range slices.Sorted(maps.Keys(c.cfg.CA)) {
+		c.checkCA(name, c.cfg.CA[name])
+	}
+	c.checkHTTP01()
+	for _, name := range slices.Sorted(maps.Keys(c.cfg.DNS)) {
+		c.checkDNS(name, c.cfg.DNS[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.cfg.Deploy)) {
+		c.checkDeploy(name, c.cfg.Deploy[name])
+	}
+	c.checkIdentities()
+	c.checkCerts()
+	c.checkNotify()
+	c.checkStatus()
+	c.checkTargets()
+	if len(c.cfg.Identity)+len(c.cfg.Cert)+len(c.mistakes) == 0 {
+		c.report(nil, `add a table [identity."example.org"] or [cert.NAME]; the examples are a start`, "no certificate is configured")
+	}
+}
+
 // A FileError reports a configuration file that cannot be read or trusted.
 type FileError struct {
 	Path, Problem, Hint string
@@ -119,66 +143,6 @@ func readError(path string, err error) error {
 		hint = "see that it is the configuration of keypaird, or name another file with -config or $" + PathVariable
 	}
 	return &FileError{path, withoutPath(err).Error(), hint}
-}
-
-// maxSmall bounds the files that the configuration names: secrets, roots.
-const maxSmall = 1 << 20
-
-var (
-	errDirectory  = errors.New("is a directory, not a file")
-	errNotRegular = errors.New("is not a regular file")
-	errTooLong    = errors.New("is too long")
-)
-
-// readFile reads a regular file of at most limit bytes. It never
-// blocks: a pipe would, until a process writes to it.
-func readFile(path string, limit int64) ([]byte, fs.FileInfo, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
-	if err != nil {
-		return nil, nil, withoutPath(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, nil, withoutPath(err)
-	case info.IsDir():
-		return nil, nil, errDirectory
-	case !info.Mode().IsRegular():
-		return nil, nil, errNotRegular
-	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, nil, withoutPath(err)
-	}
-	if int64(len(data)) > limit {
-		return nil, nil, fmt.Errorf("%w: more than %d MiB", errTooLong, limit>>20)
-	}
-	return data, info, nil
-}
-
-// ReadFile reads a regular file of at most 1 MiB.
-func ReadFile(path string) ([]byte, error) {
-	data, _, err := readFile(path, maxSmall)
-	return data, err
-}
-
-// withoutPath returns an error without operation and path, to print beside the path.
-func withoutPath(err error) error {
-	var pe *os.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
-}
-
-// ownedByUs reports whether a file belongs to root or to the current user.
-func ownedByUs(info fs.FileInfo) (uid int, ok bool) {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return -1, false
-	}
-	return int(st.Uid), st.Uid == 0 || int(st.Uid) == os.Geteuid()
 }
 
 // checkTrusted refuses a configuration that others can change: it names commands
@@ -234,4 +198,13 @@ func checkSafeDir(dir string) error {
 		return err
 	}
 	return nil
+}
+
+// ownedByUs reports whether a file belongs to root or to the current user.
+func ownedByUs(info fs.FileInfo) (uid int, ok bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return -1, false
+	}
+	return int(st.Uid), st.Uid == 0 || int(st.Uid) == os.Geteuid()
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -156,4 +158,28 @@ func Covers(certified, name string, noWildcard bool) bool {
 	parent, wildcard := strings.CutPrefix(certified, "*.")
 	_, rest, _ := strings.Cut(name, ".")
 	return wildcard && !noWildcard && rest == parent
+}
+
+// TLSAName parses the name of TLSA records (RFC 6698, section 3). why is not empty
+// if it is none.
+func TLSAName(s string) (name, host, why string) {
+	port, rest, _ := strings.Cut(strings.TrimSpace(s), ".")
+	proto, rest, _ := strings.Cut(rest, ".")
+	proto = strings.ToLower(proto)
+	digits, underscore := strings.CutPrefix(port, "_")
+	n, err := strconv.ParseUint(digits, 10, 16)
+	switch {
+	case !underscore || err != nil || n == 0 || strings.HasPrefix(digits, "0"):
+		return "", "", "does not begin with a port such as _25"
+	case !slices.Contains([]string{"_tcp", "_udp", "_sctp"}, proto):
+		return "", "", "has no protocol, _tcp, _udp or _sctp, in second place"
+	}
+	host, err = NormalName(rest)
+	switch {
+	case err != nil:
+		return "", "", fmt.Sprintf("is about %q, which %v", rest, err)
+	case IsAddress(host), strings.HasPrefix(host, "*."):
+		return "", "", fmt.Sprintf("is about %q, which is no host", rest)
+	}
+	return strings.Join([]string{port, proto, host}, "."), host, ""
 }

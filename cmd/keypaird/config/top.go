@@ -1,0 +1,140 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"net/mail"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+func (c *checker) checkTop() {
+	cfg := c.cfg
+	if cfg.Email != "" && !isMailAddress(cfg.Email) {
+		c.report(path{"email"}, `write one address and nothing else: "hostmaster@example.org"`, "%q is not a mail address", cfg.Email)
+	}
+	c.checkState()
+	if cfg.Parallel < 1 || cfg.Parallel > 64 {
+		c.report(path{"parallel"}, "write a number from 1 to 64", "%d is out of range", cfg.Parallel)
+	}
+	if len(cfg.SignWith) == 0 {
+		c.report(path{"sign_with"}, `name a CA: ["letsencrypt"]`, "names no CA")
+	}
+	if cfg.Key == "" {
+		c.report(path{"key"}, "write one of: "+strings.Join(keyTypes, " "), "is empty")
+	}
+	c.checkSettings(nil, cfg.Key, cfg.SignWith, cfg.Profile)
+	c.checkSchedules()
+}
+
+// isMailAddress reports whether s can stand behind "mailto:" (RFC 8555, section
+// 7.3: one address, no header fields).
+func isMailAddress(s string) bool {
+	a, err := mail.ParseAddress(s)
+	if err != nil || a.Address != s || strings.ContainsAny(s, `?&%,"`) {
+		return false
+	}
+	name, err := NormalName(s[strings.LastIndex(s, "@")+1:])
+	return err == nil && !strings.HasPrefix(name, "*")
+}
+
+func (c *checker) checkState() {
+	from, remedy := c.cfg.State, "write the path from / on"
+	if !c.isSet(path{"state"}) {
+		remedy = `$STATE_DIRECTORY says so: correct it, or set state`
+	}
+	if c.checkAbsolute(path{"state"}, from, remedy) && filepath.Clean(from) == "/" {
+		c.report(path{"state"}, `give keypaird a directory of its own: "/var/lib/keypaird"`, "is the root directory")
+	}
+	c.cfg.State = filepath.Clean(from)
+}
+
+func (c *checker) checkHTTP01() {
+	h := c.cfg.HTTP01
+	if h.Listen != "" {
+		c.checkSocket(path{"http-01", "listen"}, h.Listen, "fd:http")
+	}
+	p := path{"http-01", "webroot"}
+	if h.Webroot == "" || !c.checkAbsolute(p, h.Webroot, "write the path from / on") {
+		return
+	}
+	info, err := os.Stat(h.Webroot)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.report(p, "make the directory, and have the web server show it as /.well-known/acme-challenge/", "there is no directory %q", h.Webroot)
+	case err != nil:
+		c.report(p, "let the user who runs keypaird enter its directories", "%s: %v", h.Webroot, withoutPath(err))
+	case !info.IsDir():
+		c.report(p, "name the directory that the web server shows as /.well-known/acme-challenge/", "%s is not a directory", h.Webroot)
+	}
+}
+
+func (c *checker) checkNotify() { c.checkProgram(path{"notify", "command"}, c.cfg.Notify.Command) }
+
+// maxSocket is how long the path of a unix socket may be, everywhere.
+const maxSocket = 103
+
+func (c *checker) checkStatus() {
+	addr, p := c.cfg.Status.Listen, path{"status", "listen"}
+	if addr == "" {
+		return
+	}
+	if file, ok := strings.CutPrefix(addr, "unix:"); ok {
+		if c.checkAbsolute(p, file, `write "unix:/run/keypaird.sock"`) && len(file) > maxSocket {
+			c.report(p, "choose a shorter one", "the path of a socket has %d characters at most", maxSocket)
+		}
+		return
+	}
+	c.checkSocket(p, addr, "fd:status")
+	if c.cfg.HTTP01.Webroot == "" && (sameListener(addr, c.cfg.HTTP01.Listen) || addr == c.cfg.HTTP01.Listen) {
+		c.report(p, `choose another port: "127.0.0.1:8403"`, "%q is taken by [http-01], which listens on %q", addr, c.cfg.HTTP01.Listen)
+	}
+}
+
+// checkSocket checks "host:port", ":port" and "fd:NAME".
+func (c *checker) checkSocket(p path, addr, example string) {
+	name, inherited := strings.CutPrefix(addr, "fd:")
+	switch {
+	case !inherited:
+		c.checkListen(p, addr)
+	case name == "" || !plainToken.MatchString(name):
+		c.report(p, "write the name of a socket of the service manager: "+strconv.Quote(example), "%q is not the name of a socket", name)
+	}
+}
+
+// checkListen checks "host:port" and ":port".
+func (c *checker) checkListen(p path, addr string) {
+	host, port, err := net.SplitHostPort(addr)
+	n, perr := strconv.ParseUint(port, 10, 16)
+	if err == nil && perr == nil && n > 0 && isHost(host) {
+		return
+	}
+	remedy := `write "127.0.0.1:8402", "[::1]:8402", or ":80" for all addresses`
+	if strings.HasPrefix(addr, "*:") {
+		remedy = "leave the * out: " + strconv.Quote(addr[1:])
+	}
+	c.report(p, remedy, "%q is not an address to listen on", addr)
+}
+
+// isHost reports whether a server can be found by s: "" is every address.
+func isHost(s string) bool {
+	if s == "" {
+		return true
+	}
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	name, err := NormalName(s)
+	return err == nil && !strings.HasPrefix(name, "*") && !IsAddress(name)
+}
+
+// sameListener reports whether two addresses cannot both be listened on.
+func sameListener(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	return errA == nil && errB == nil && portA == portB && (hostA == hostB || hostA == "" || hostB == "")
+}
