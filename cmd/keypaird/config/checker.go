@@ -18,7 +18,7 @@ import (
 // A checker looks for mistakes in a decoded configuration and brings its values
 // into the one form used from here on.
 type checker struct {
-	*reader
+	*document
 	cfg       *Config
 	private   bool // only the owner can read the configuration
 	noSecrets bool // as in Options

@@ -9,67 +9,54 @@ import (
 	"time"
 )
 
-// decode stores data, the value at p, in v.
-func (r *reader) decode(p path, data any, v reflect.Value) {
-	if _, ok := v.Interface().(Duration); ok {
-		r.decodeDuration(p, data, v)
-		return
+// leaves are the kinds of values that the TOML library decodes.
+var leaves = map[reflect.Kind]struct{ what, remedy string }{
+	reflect.String: {"a string", `write it in quotes: "..."`},
+	reflect.Int:    {"a whole number", "write digits without quotes"},
+	reflect.Bool:   {"true or false", "write true or false without quotes"},
+}
+
+// decode stores the value at p in v. The library stops at the first value of a
+// wrong type and passes over unknown keys, so it decodes one value at a time.
+func (d *document) decode(p path, v reflect.Value) {
+	if v.Kind() == reflect.Pointer {
+		v.Set(reflect.New(v.Type().Elem()))
+		v = v.Elem()
 	}
 	switch v.Kind() {
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		r.decode(p, data, v.Elem())
 	case reflect.Struct:
-		if table, ok := data.(map[string]any); ok {
-			r.decodeStruct(p, table, v)
+		if v.Type() == reflect.TypeFor[Duration]() {
+			d.decodeDuration(p, v)
 		} else {
-			r.reportUndecoded(p, "write ["+p.String()+"] and its keys on lines below", "is %s, not a table", kindOf(data))
+			d.decodeStruct(p, v)
 		}
 	case reflect.Map:
-		r.decodeMap(p, data, v)
+		d.decodeMap(p, v)
 	case reflect.Slice:
-		r.decodeList(p, data, v)
-	case reflect.String:
-		if s, ok := data.(string); ok {
-			v.SetString(s)
-		} else {
-			r.reportUndecoded(p, `write it in quotes: "..."`, "is %s, not a string", kindOf(data))
-		}
-	case reflect.Int:
-		if n, ok := data.(int64); ok {
-			v.SetInt(n)
-		} else {
-			r.reportUndecoded(p, "write digits without quotes", "is %s, not a whole number", kindOf(data))
-		}
-	case reflect.Bool:
-		if b, ok := data.(bool); ok {
-			v.SetBool(b)
-		} else {
-			r.reportUndecoded(p, "write true or false without quotes", "is %s, not true or false", kindOf(data))
+		d.decodeList(p, v)
+	default:
+		if d.meta.PrimitiveDecode(d.value(p), v.Addr().Interface()) != nil {
+			leaf := leaves[v.Kind()]
+			d.reportUndecoded(p, leaf.remedy, "is %s, not %s", d.kind(p), leaf.what)
 		}
 	}
 }
 
-// kindOf names the kind of a value. The value itself may be a secret.
-func kindOf(data any) string {
-	switch data.(type) {
-	case string:
-		return "a string"
-	case int64:
-		return "a number"
-	case float64:
-		return "a number with a fraction"
-	case bool:
-		return "true or false"
-	case []any:
-		return "a list"
-	case []map[string]any:
-		return "a list of tables"
-	case map[string]any:
-		return "a table"
-	}
-	return "a date or time"
+// kinds names the kinds of values as the library decodes them.
+var kinds = map[string]string{
+	"string": "a string", "int64": "a number", "float64": "a number with a fraction", "bool": "true or false",
+	"[]interface {}": "a list", "map[string]interface {}": "a table", "[]map[string]interface {}": "a list of tables",
+	"time.Time": "a date or time",
 }
+
+// kind names the kind of the value at p. The value itself may be a secret.
+func (d *document) kind(p path) string {
+	var data any
+	d.meta.PrimitiveDecode(d.value(p), &data)
+	return kindOf(data)
+}
+
+func kindOf(data any) string { return kinds[fmt.Sprintf("%T", data)] }
 
 // fieldsOf returns the fields of a struct by their TOML keys.
 func fieldsOf(v reflect.Value) map[string]reflect.Value {
@@ -80,25 +67,32 @@ func fieldsOf(v reflect.Value) map[string]reflect.Value {
 	return fields
 }
 
-func (r *reader) decodeStruct(p path, table map[string]any, v reflect.Value) {
+func (d *document) decodeStruct(p path, v reflect.Value) {
+	table := d.table(p)
+	if table == nil {
+		d.reportUndecoded(p, "write ["+p.String()+"] and its keys on lines below", "is %s, not a table", d.kind(p))
+		return
+	}
 	fields := fieldsOf(v)
 	for _, key := range slices.Sorted(maps.Keys(table)) {
+		p := p.child(key)
 		if field, ok := fields[key]; ok {
-			r.decode(p.child(key), table[key], field)
-		} else {
-			near := Nearest(key, slices.Collect(maps.Keys(fields)))
-			r.reportUndecoded(p.child(key), unknownRemedy(p, key, near, table[key], fields), "unknown key")
-			if near != "" && !r.isSet(p.child(near)) {
-				r.undecodedPaths = append(r.undecodedPaths, p.child(near)) // it is not missing as well
-			}
+			d.decode(p, field)
+			continue
+		}
+		near := Nearest(key, slices.Collect(maps.Keys(fields)))
+		d.reportUndecoded(p, d.unknownRemedy(p, near, fields), "unknown key")
+		if sibling := append(p[:len(p)-1:len(p)-1], near); near != "" && !d.isSet(sibling) {
+			d.undecodedPaths = append(d.undecodedPaths, sibling) // it is not missing as well
 		}
 	}
 }
 
-// unknownRemedy says what may have been meant by an unknown key of the table p.
-// near is the known key that is most like it, or "".
-func unknownRemedy(p path, key, near string, value any, fields map[string]reflect.Value) string {
-	_, isTable := value.(map[string]any)
+// unknownRemedy says what may have been meant by the unknown key at p. near is the
+// known key that is most like it, or "".
+func (d *document) unknownRemedy(p path, near string, fields map[string]reflect.Value) string {
+	isTable := d.table(p) != nil
+	p, key := p[:len(p)-1], p[len(p)-1]
 	switch {
 	case near != "":
 		return fmt.Sprintf("did you mean %q?", near)
@@ -117,8 +111,8 @@ func unknownRemedy(p path, key, near string, value any, fields map[string]reflec
 	return "known " + where + ": " + strings.Join(slices.Sorted(maps.Keys(fields)), " ")
 }
 
-// tablesWith returns where a key is known: a key that stands too far down belongs to the table
-// above it.
+// tablesWith returns where a key is known: one that stands too far down is taken
+// for a key of the table above it.
 func tablesWith(key string) []string {
 	var homes []string
 	top := fieldsOf(reflect.ValueOf(Config{}))
@@ -130,11 +124,10 @@ func tablesWith(key string) []string {
 		if t.Kind() == reflect.Map {
 			home, t = "in ["+table+".NAME]", t.Elem()
 		}
-		if t.Kind() != reflect.Struct {
-			continue
-		}
-		if _, ok := fieldsOf(reflect.New(t).Elem())[key]; ok {
-			homes = append(homes, home)
+		if t.Kind() == reflect.Struct {
+			if _, ok := fieldsOf(reflect.New(t).Elem())[key]; ok {
+				homes = append(homes, home)
+			}
 		}
 	}
 	return homes
@@ -142,7 +135,7 @@ func tablesWith(key string) []string {
 
 // decodeMap fills a map from names to tables, or that of a DNS account's
 // variables.
-func (r *reader) decodeMap(p path, data any, v reflect.Value) {
+func (d *document) decodeMap(p path, v reflect.Value) {
 	elem := v.Type().Elem()
 	tables := elem.Kind() == reflect.Struct
 	remedy := "write " + p[len(p)-1] + ` = { VARIABLE = "..." }`
@@ -152,24 +145,24 @@ func (r *reader) decodeMap(p path, data any, v reflect.Value) {
 			remedy = "give each table the name of its domain: [" + p.String() + `."example.org"]`
 		}
 	}
-	table, ok := data.(map[string]any)
-	if !ok {
-		r.reportUndecoded(p, remedy, "is %s, not a table", kindOf(data))
+	table := d.table(p)
+	if table == nil {
+		d.reportUndecoded(p, remedy, "is %s, not a table", d.kind(p))
 		return
 	}
 	v.Set(reflect.MakeMap(v.Type()))
 	reported := false
 	for _, key := range slices.Sorted(maps.Keys(table)) {
-		value := reflect.New(elem).Elem()
-		inner, isTable := table[key].(map[string]any)
-		switch {
-		case tables && !isTable && !reported:
-			r.reportUndecoded(p.child(key), remedy, "stands in [%v] itself", p)
-			reported = true
+		value, p := reflect.New(elem).Elem(), p.child(key)
+		switch isTable := d.table(p) != nil; {
 		case tables && !isTable:
-		case tables && r.unquoted(p.child(key), inner, fieldsOf(value)):
+			if !reported {
+				d.reportUndecoded(p, remedy, "stands in [%v] itself", p[:len(p)-1])
+				reported = true
+			}
+		case tables && d.unquoted(p, fieldsOf(value)):
 		default:
-			r.decode(p.child(key), table[key], value)
+			d.decode(p, value)
 			v.SetMapIndex(reflect.ValueOf(key), value)
 		}
 	}
@@ -177,59 +170,59 @@ func (r *reader) decodeMap(p path, data any, v reflect.Value) {
 
 // unquoted finds [identity.example.org], in which TOML sees three tables. It
 // reports whether the table at p has nothing but such names in it.
-func (r *reader) unquoted(p path, table map[string]any, fields map[string]reflect.Value) bool {
+func (d *document) unquoted(p path, fields map[string]reflect.Value) bool {
 	known := slices.Collect(maps.Keys(fields))
-	for key, value := range table {
-		if _, isTable := value.(map[string]any); !isTable || slices.Contains(known, key) || Nearest(key, known) != "" {
+	keys := slices.Sorted(maps.Keys(d.table(p)))
+	for _, key := range keys {
+		if d.table(p.child(key)) == nil || slices.Contains(known, key) || Nearest(key, known) != "" {
 			return false
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(table)) {
-		if inner := table[key].(map[string]any); !r.unquoted(p.child(key), inner, fields) {
-			name := path{p[0], strings.Join(p.child(key)[1:], ".")}
-			r.reportUndecoded(p.child(key), "put it in quotes: ["+name.String()+"]", "a name with dots stands without quotes")
+	for _, key := range keys {
+		if inner := p.child(key); !d.unquoted(inner, fields) {
+			name := path{p[0], strings.Join(inner[1:], ".")}
+			d.reportUndecoded(inner, "put it in quotes: ["+name.String()+"]", "a name with dots stands without quotes")
 		}
 	}
-	return len(table) > 0
+	return len(keys) > 0
 }
 
-func (r *reader) decodeList(p path, data any, v reflect.Value) {
-	list, ok := data.([]any)
-	if !ok {
-		r.reportUndecoded(p, `write a list: ["...", "..."]`, "is %s, not a list", kindOf(data))
+// decodeList decodes a list of strings.
+func (d *document) decodeList(p path, v reflect.Value) {
+	if d.meta.PrimitiveDecode(d.value(p), v.Addr().Interface()) == nil {
 		return
 	}
-	out := reflect.MakeSlice(v.Type(), 0, len(list))
-	for i, item := range list {
-		s, ok := item.(string)
-		if !ok {
-			r.reportUndecoded(p, `put each item in quotes: ["...", "..."]`, "item %d is %s, not a string", i+1, kindOf(item))
-			return
-		}
-		out = reflect.Append(out, reflect.ValueOf(s))
+	var data any
+	d.meta.PrimitiveDecode(d.value(p), &data)
+	list, ok := data.([]any)
+	if !ok {
+		d.reportUndecoded(p, `write a list: ["...", "..."]`, "is %s, not a list", kindOf(data))
+		return
 	}
-	v.Set(out)
+	i := slices.IndexFunc(list, func(item any) bool { return kindOf(item) != "a string" })
+	d.reportUndecoded(p, `put each item in quotes: ["...", "..."]`, "item %d is %s, not a string", i+1, kindOf(list[i]))
+	v.SetZero()
 }
 
 // maxDuration bounds every wait that can be configured.
 const maxDuration = 24 * time.Hour
 
-func (r *reader) decodeDuration(p path, data any, v reflect.Value) {
+func (d *document) decodeDuration(p path, v reflect.Value) {
 	const remedy = `write a number and a unit: "90s", "2m", "1h30m"`
-	s, ok := data.(string)
-	if !ok {
-		r.reportUndecoded(p, remedy, "is %s, not a duration in quotes", kindOf(data))
+	var s string
+	if d.meta.PrimitiveDecode(d.value(p), &s) != nil {
+		d.reportUndecoded(p, remedy, "is %s, not a duration in quotes", d.kind(p))
 		return
 	}
-	d, err := time.ParseDuration(s)
+	wait, err := time.ParseDuration(s)
 	switch {
 	case err != nil:
-		r.reportUndecoded(p, remedy, "%q is not a duration", s)
-	case d <= 0:
-		r.reportUndecoded(p, "write more than that, or leave the key out for its default", "%q is not a positive duration", s)
-	case d > maxDuration:
-		r.reportUndecoded(p, `write at most "24h"`, "%q is too long", s)
+		d.reportUndecoded(p, remedy, "%q is not a duration", s)
+	case wait <= 0:
+		d.reportUndecoded(p, "write more than that, or leave the key out for its default", "%q is not a positive duration", s)
+	case wait > maxDuration:
+		d.reportUndecoded(p, `write at most "24h"`, "%q is too long", s)
 	default:
-		v.Set(reflect.ValueOf(Duration{d}))
+		v.Set(reflect.ValueOf(Duration{wait}))
 	}
 }

@@ -11,59 +11,51 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// A reader turns the text of a configuration into a Config and collects every
-// mistake on the way. The TOML library stops at the first value of a wrong type
-// and passes over unknown keys, so the values are taken over one by one.
-type reader struct {
-	file           string
-	text           string
-	values         map[string]any // as decoded
+// A document is a configuration file as TOML: its text, its values and their
+// places, and the mistakes found in it.
+type document struct {
+	file, text string
+	meta       toml.MetaData
+	tables     map[string]map[string]toml.Primitive // by path; filled by table
+
 	mistakes       Mistakes
 	mistakePaths   []path // of the mistakes
-	undecodedPaths []path // of values that could not be taken over
-
-	// For the lines of mistakes; owned by undecoded.
-	meta   toml.MetaData
-	keys   []toml.Key
-	tables map[string]map[string]toml.Primitive
+	undecodedPaths []path // of values that the Config lacks because of a mistake
 }
 
 // parse reads the text. What follows a syntax error cannot be read, so it is
 // the only mistake then.
-func (r *reader) parse() bool {
-	r.text = strings.TrimPrefix(r.text, byteOrderMark)
-	if at := invalidByte(r.text); at >= 0 {
-		r.syntaxMistake(at, "", "not text in UTF-8, or a control character", "save the file as plain text in UTF-8")
+func (d *document) parse() bool {
+	d.text = strings.TrimPrefix(d.text, byteOrderMark)
+	if at := invalidByte(d.text); at >= 0 {
+		d.syntaxMistake(at, "", "not text in UTF-8, or a control character", "save the file as plain text in UTF-8")
 		return false
 	}
-	if strings.Count(r.text, "[")+strings.Count(r.text, "{") > maxBrackets {
-		r.syntaxMistake(0, "", "more brackets than any configuration has", "see that it is the configuration of keypaird")
+	if strings.Count(d.text, "[")+strings.Count(d.text, "{") > maxBrackets {
+		d.syntaxMistake(0, "", "more brackets than any configuration has", "see that it is the configuration of keypaird")
 		return false
 	}
-	_, err := toml.Decode(r.text, &r.values)
-	if err == nil {
-		return true
+	var top map[string]toml.Primitive
+	var err error
+	d.meta, err = toml.Decode(d.text, &top)
+	if at, ok := errors.AsType[toml.ParseError](err); ok {
+		key, problem, remedy := explain(at)
+		d.syntaxMistake(at.Position.Start, key, problem, remedy)
 	}
-	var at toml.ParseError
-	errors.As(err, &at)
-	key, problem, remedy := explain(at)
-	r.syntaxMistake(at.Position.Start, key, problem, remedy)
-	return false
+	d.tables = map[string]map[string]toml.Primitive{"": top}
+	return err == nil
 }
 
-// syntaxMistake notes a mistake at an offset.
-func (r *reader) syntaxMistake(offset int, key, problem, remedy string) {
-	last := len(strings.TrimRight(r.text, "\r\n \t")) // the end of the file is a line that nobody sees
-	r.mistakes = append(r.mistakes, Mistake{
-		File: Printable(r.file, maxMessage), Line: r.lineAt(min(offset, last)),
-		Key: Printable(key, maxShown), Problem: problem, Remedy: remedy,
-	})
+// syntaxMistake records a mistake at an offset.
+func (d *document) syntaxMistake(offset int, key, problem, remedy string) {
+	last := len(strings.TrimRight(d.text, "\r\n \t")) // the end of the file is a line that nobody sees
+	d.add(d.lineAt(min(offset, last)), Printable(key, maxShown), problem, remedy)
 }
 
 // report records a mistake at p, unless the value there could not be decoded:
 // that has been reported.
-func (r *reader) report(p path, remedy, problem string, args ...any) {
-	if slices.ContainsFunc(r.undecodedPaths, p.isUnder) {
+func (d *document) report(p path, remedy, problem string, args ...any) {
+	if slices.ContainsFunc(d.undecodedPaths, p.isUnder) {
 		return
 	}
 	for i, arg := range args {
@@ -71,111 +63,94 @@ func (r *reader) report(p path, remedy, problem string, args ...any) {
 			args[i] = cut(s, maxShown)
 		}
 	}
-	r.mistakePaths = append(r.mistakePaths, p)
-	r.mistakes = append(r.mistakes, Mistake{
-		File: Printable(r.file, maxMessage), Line: r.line(p), Key: p.String(),
-		Problem: Printable(fmt.Sprintf(problem, args...), maxMessage), Remedy: Printable(remedy, maxMessage),
-	})
+	d.mistakePaths = append(d.mistakePaths, p)
+	d.add(d.line(p), p.String(), fmt.Sprintf(problem, args...), remedy)
 }
 
 // reportUndecoded records that the value at p cannot be decoded. Mistakes that
 // would follow from its absence are then not reported.
-func (r *reader) reportUndecoded(p path, remedy, problem string, args ...any) {
-	r.report(p, remedy, problem, args...)
-	r.undecodedPaths = append(r.undecodedPaths, p)
+func (d *document) reportUndecoded(p path, remedy, problem string, args ...any) {
+	d.report(p, remedy, problem, args...)
+	d.undecodedPaths = append(d.undecodedPaths, p)
+}
+
+func (d *document) add(line int, key, problem, remedy string) {
+	d.mistakes = append(d.mistakes, Mistake{
+		File: Printable(d.file, maxMessage), Line: line, Key: key,
+		Problem: Printable(problem, maxMessage), Remedy: Printable(remedy, maxMessage),
+	})
 }
 
 // reportedUnder reports whether there is a mistake at p or below.
-func (r *reader) reportedUnder(p path) bool {
-	return slices.ContainsFunc(r.mistakePaths, func(place path) bool { return place.isUnder(p) })
+func (d *document) reportedUnder(p path) bool {
+	return slices.ContainsFunc(d.mistakePaths, func(place path) bool { return place.isUnder(p) })
 }
 
 // isSet reports whether the file has a value at p.
-func (r *reader) isSet(p path) bool {
-	var v any = r.values
-	for _, key := range p {
-		table, ok := v.(map[string]any)
-		if !ok {
-			return false
-		}
-		if v, ok = table[key]; !ok {
-			return false
-		}
+func (d *document) isSet(p path) bool { return d.meta.IsDefined(p...) }
+
+// table returns the values of the table at p, or nil if none is there.
+func (d *document) table(p path) map[string]toml.Primitive {
+	id := toml.Key(p).String()
+	table, known := d.tables[id]
+	if !known && d.isSet(p) {
+		d.meta.PrimitiveDecode(d.value(p), &table) // without an error, and nil, if it is not a table
+		d.tables[id] = table
 	}
-	return true
+	return table
 }
 
-// inFileOrder returns two places in the order of the file.
-func (r *reader) inFileOrder(a, b path) (first, second path) {
-	if r.line(b) < r.line(a) {
-		return b, a
-	}
-	return a, b
-}
+// value returns the value at p, for PrimitiveDecode.
+func (d *document) value(p path) toml.Primitive { return d.table(p[:len(p)-1])[p[len(p)-1]] }
 
-// line returns the line of p, or of what holds it, or 0.
-func (r *reader) line(p path) int {
+// line returns the line of p, or of the table that holds it, or 0.
+func (d *document) line(p path) int {
 	for ; len(p) > 0; p = p[:len(p)-1] {
-		if n := r.lineOf(p); n > 0 {
+		if n := d.lineOf(p); n > 0 {
 			return n
 		}
-		if !r.isSet(p) {
-			continue
-		}
-		for _, key := range r.keys { // [a.b] begins the table a as well
-			if path(key).isUnder(p) && r.lineOf(path(key)) > 0 {
-				return r.lineOf(path(key))
+		for _, key := range d.meta.Keys() { // [a.b] begins the table a as well
+			if path(key).isUnder(p) && d.lineOf(path(key)) > 0 {
+				return d.lineOf(path(key))
 			}
 		}
 	}
 	return 0
 }
 
-// errHere makes the TOML library say where a value is: a decoder that fails is
-// reported with its place.
+// errHere makes the TOML library tell where a value is: it adds the position to
+// the error of an Unmarshaler.
 var errHere = errors.New("here")
 
-type placeProbe struct{}
+type position struct{}
 
 // UnmarshalTOML implements toml.Unmarshaler.
-func (*placeProbe) UnmarshalTOML(any) error { return errHere }
+func (*position) UnmarshalTOML(any) error { return errHere }
 
-// lineOf returns the line on which the value at p begins, or 0.
-func (r *reader) lineOf(p path) int {
-	value, ok := r.undecoded(p[:len(p)-1])[p[len(p)-1]]
-	if !ok {
+// lineOf returns the line on which the value at p begins, or 0 if it has none of
+// its own.
+func (d *document) lineOf(p path) int {
+	if !d.isSet(p) {
 		return 0
 	}
-	var at toml.ParseError
-	if !errors.As(r.meta.PrimitiveDecode(value, new(placeProbe)), &at) || at.Position.Line == 0 {
+	at, ok := errors.AsType[toml.ParseError](d.meta.PrimitiveDecode(d.value(p), new(position)))
+	if !ok || at.Position.Line == 0 {
 		return 0
 	}
-	return r.lineAt(at.Position.Start)
+	return d.lineAt(at.Position.Start)
 }
 
 // lineAt returns the line of an offset in the text.
-func (r *reader) lineAt(offset int) int {
-	return 1 + strings.Count(r.text[:min(max(offset, 0), len(r.text))], "\n")
+func (d *document) lineAt(offset int) int {
+	return 1 + strings.Count(d.text[:min(max(offset, 0), len(d.text))], "\n")
 }
 
-// undecoded returns the table at p as the library keeps it, with places.
-func (r *reader) undecoded(p path) map[string]toml.Primitive {
-	id := toml.Key(p).String()
-	table, ok := r.tables[id]
-	if ok {
-		return table
+// inFileOrder returns two places in the order of the file.
+func (d *document) inFileOrder(a, b path) (first, second path) {
+	if d.line(b) < d.line(a) {
+		return b, a
 	}
-	if len(p) == 0 {
-		r.tables = map[string]map[string]toml.Primitive{}
-		r.meta, _ = toml.Decode(r.text, &table) // has been decoded before
-		r.keys = r.meta.Keys()
-	} else if value, ok := r.undecoded(p[:len(p)-1])[p[len(p)-1]]; ok {
-		if r.meta.PrimitiveDecode(value, &table) != nil {
-			table = nil // not a table
-		}
-	}
-	r.tables[id] = table
-	return table
+	return a, b
 }
 
 const byteOrderMark = "\ufeff"

@@ -57,15 +57,15 @@ func Load(o Options) (*Config, error) {
 // parse reads the text of a file into cfg, which holds the defaults, and checks
 // the result. mode is the file's permissions.
 func (o Options) parse(file, text string, mode fs.FileMode, cfg *Config) (*Config, Mistakes) {
-	r := &reader{file: file, text: text}
-	if !r.parse() {
-		return nil, r.mistakes
+	d := &document{file: file, text: text}
+	if !d.parse() {
+		return nil, d.mistakes
 	}
-	r.decodeStruct(nil, r.values, reflect.ValueOf(cfg).Elem())
-	c := &checker{reader: r, cfg: cfg, private: mode&0o077 == 0, noSecrets: o.NoSecrets}
+	d.decodeStruct(nil, reflect.ValueOf(cfg).Elem())
+	c := &checker{document: d, cfg: cfg, private: mode&0o077 == 0, noSecrets: o.NoSecrets}
 	c.check()
-	slices.SortStableFunc(r.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
-	return cfg, r.mistakes
+	slices.SortStableFunc(d.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
+	return cfg, d.mistakes
 }
 
 // defaults is the configuration of an empty file.
