@@ -2,16 +2,13 @@ package config
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 
+	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 )
 
@@ -102,7 +99,7 @@ func (c *checker) readSecret(p path, file string) ([]byte, bool) {
 	}
 	data, info, err := readFile(file, maxSmall)
 	if err != nil {
-		c.report(p, secretRemedy(err), "%s: %v", file, err)
+		c.report(p, secretRemedy(err), "%s: %v", file, durable.Cause(err))
 		return nil, false
 	}
 	if perm := info.Mode().Perm(); perm&0o007 != 0 {
@@ -123,50 +120,19 @@ func secretRemedy(err error) string {
 // maxSmall bounds the files that the configuration names: secrets, roots.
 const maxSmall = 1 << 20
 
-// ReadFile reads a regular file of at most 1 MiB.
+// ReadFile reads a regular file of at most 1 MiB. Its errors do not name the path.
 func ReadFile(path string) ([]byte, error) {
 	data, _, err := readFile(path, maxSmall)
-	return data, err
+	return data, durable.Cause(err)
 }
 
-var (
-	errDirectory  = errors.New("is a directory, not a file")
-	errNotRegular = errors.New("is not a regular file")
-	errTooLong    = errors.New("is too long")
-)
-
-// readFile reads a regular file of at most limit bytes. It never
-// blocks: a pipe would, until a process writes to it.
-func readFile(path string, limit int64) ([]byte, fs.FileInfo, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
-	if err != nil {
-		return nil, nil, withoutPath(err)
+// readFile reads a regular file of at most limit bytes.
+func readFile(path string, limit int) ([]byte, fs.FileInfo, error) {
+	data, info, err := durable.ReadFile(path, limit, durable.Any)
+	if err != nil && info != nil && info.IsDir() {
+		err = &durable.BrokenError{Path: path, Err: errDirectory}
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, nil, withoutPath(err)
-	case info.IsDir():
-		return nil, nil, errDirectory
-	case !info.Mode().IsRegular():
-		return nil, nil, errNotRegular
-	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, nil, withoutPath(err)
-	}
-	if int64(len(data)) > limit {
-		return nil, nil, fmt.Errorf("%w: more than %d MiB", errTooLong, limit>>20)
-	}
-	return data, info, nil
+	return data, info, err
 }
 
-// withoutPath returns an error without operation and path, to print beside the path.
-func withoutPath(err error) error {
-	var pe *os.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
-}
+var errDirectory = errors.New("is a directory, not a file")

@@ -72,7 +72,7 @@ func TestSecretFiles(t *testing.T) {
 		{"huge", func(t *testing.T, file string) {
 			writeFile(t, file, "", 0o600)
 			try(t, os.Truncate(file, maxSmall+1))
-		}, "FILE: is too long: more than 1 MiB", rest},
+		}, "FILE: is larger than 1024 KiB", rest},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -142,7 +142,7 @@ func TestRemedyOfUnreadableSecret(t *testing.T) {
 	}{
 		{fs.ErrNotExist, "put the secret there"},
 		{syscall.EACCES, "run this as root or the user keypaird runs as"},
-		{errTooLong, "put the secret there"},
+		{errDirectory, "put the secret there"},
 	} {
 		if got := secretRemedy(tt.err); !strings.HasPrefix(got, tt.want) {
 			t.Errorf("%v: %q, want %q", tt.err, got, tt.want)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"keypaird/renew/durable"
 )
 
 func (c *checker) checkTop() {
@@ -67,7 +69,7 @@ func (c *checker) checkHTTP01() {
 	case errors.Is(err, fs.ErrNotExist):
 		c.report(p, "make the directory, and have the web server show it as /.well-known/acme-challenge/", "there is no directory %q", h.Webroot)
 	case err != nil:
-		c.report(p, "let the user who runs keypaird enter its directories", "%s: %v", h.Webroot, withoutPath(err))
+		c.report(p, "let the user who runs keypaird enter its directories", "%s: %v", h.Webroot, durable.Cause(err))
 	case !info.IsDir():
 		c.report(p, "name the directory that the web server shows as /.well-known/acme-challenge/", "%s is not a directory", h.Webroot)
 	}
