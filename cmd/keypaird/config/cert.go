@@ -8,6 +8,7 @@ import (
 
 	"keypaird/acme"
 	"keypaird/hooks/preset"
+	"keypaird/renew/problem"
 )
 
 var (
@@ -183,7 +184,7 @@ func (c *checker) hostName(p path, s string) string {
 	name, err := NormalName(s)
 	switch {
 	case err != nil:
-		c.report(p, remedyOf(err), "%q %v", s, err)
+		c.report(p, problem.Remedy(err), "%q %v", s, err)
 	case IsAddress(name):
 		c.report(p, "write a DNS name; addresses go into a [cert] table, under http-01", "%q is an IP address", s)
 	case strings.HasPrefix(name, "*."):
@@ -201,7 +202,7 @@ func (c *checker) checkNames(p path, list []string, challenge string) []string {
 		name, err := NormalName(s)
 		switch {
 		case err != nil:
-			c.report(p, remedyOf(err), "%q %v", s, err)
+			c.report(p, problem.Remedy(err), "%q %v", s, err)
 		case IsAddress(name) && challenge != acme.HTTP01:
 			c.report(p, "put it under http-01 of a [cert] table", "%q is an IP address, which only http-01 can validate", s)
 		case strings.HasPrefix(name, "*.") && challenge == acme.HTTP01:

@@ -30,8 +30,8 @@ func FuzzLoadConfig(f *testing.F) {
 			if m.Line < 0 || m.Line > last || m.Problem == "" || m.Remedy == "" {
 				t.Errorf("%q: %+v", text, m)
 			}
-			if strings.ContainsFunc(m.Error()+m.Remedy, func(c rune) bool { return !unicode.IsPrint(c) }) {
-				t.Errorf("%q: %q, %q", text, m.Error(), m.Remedy)
+			if strings.ContainsFunc(m.String()+m.Remedy, func(c rune) bool { return !unicode.IsPrint(c) }) {
+				t.Errorf("%q: %q, %q", text, m.String(), m.Remedy)
 			}
 		}
 		if len(mistakes) == 0 && len(cfg.Targets()) == 0 {

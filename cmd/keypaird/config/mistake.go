@@ -19,7 +19,8 @@ type Mistake struct {
 	Remedy  string // what would be right
 }
 
-func (m Mistake) Error() string {
+// String returns place and problem in one line.
+func (m Mistake) String() string {
 	where := m.File
 	if m.Line > 0 {
 		where += ":" + strconv.Itoa(m.Line)
@@ -36,9 +37,9 @@ type Mistakes []Mistake
 func (m Mistakes) Error() string {
 	switch len(m) {
 	case 1:
-		return m[0].Error()
+		return m[0].String()
 	case 2:
-		return m[0].Error() + " (and another mistake)"
+		return m[0].String() + " (and another mistake)"
 	}
 	return fmt.Sprintf("%v (and %d more mistakes)", m[0], len(m)-1)
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -10,13 +9,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"keypaird/renew/problem"
+
 	"golang.org/x/net/idna"
 )
-
-// A nameError says what is wrong with a name, and what would be right.
-type nameError struct{ problem, remedy string }
-
-func (e *nameError) Error() string { return e.problem }
 
 // profile maps names as people write them to A-labels: UTS 46 as for looking
 // up, and strictly what IDNA 2008 (RFC 5891) lets into a label.
@@ -29,31 +25,32 @@ var profile = idna.New(
 func ToASCII(name string) (string, error) { return profile.ToASCII(name) }
 
 // NormalName returns a name to certify in the one form used from here on: lower
-// case, A-labels, no final dot, addresses as RFC 5952 writes them.
+// case, A-labels, no final dot, addresses as RFC 5952 writes them. Its errors come
+// with a remedy.
 func NormalName(s string) (string, error) {
 	name := strings.TrimSpace(s)
 	switch {
 	case name == "":
-		return "", &nameError{"is empty", "write a name such as example.org, or leave it out"}
+		return "", problem.New("is empty", "write a name such as example.org, or leave it out")
 	case len(name) > 4*maxName:
-		return "", &nameError{"is longer than 253 characters", "shorten it"}
+		return "", problem.New("is longer than 253 characters", "shorten it")
 	case strings.Contains(name, "://"):
-		return "", &nameError{"is a URL", "write the name alone: example.org"}
+		return "", problem.New("is a URL", "write the name alone: example.org")
 	case strings.Contains(name, "@"):
-		return "", &nameError{"is a mail address", "write what follows the @"}
+		return "", problem.New("is a mail address", "write what follows the @")
 	case strings.ContainsRune(name, utf8.RuneError): // or not UTF-8
-		return "", &nameError{"has a character that is not valid UTF-8", "save the file in UTF-8"}
+		return "", problem.New("has a character that is not valid UTF-8", "save the file in UTF-8")
 	case strings.ContainsAny(name, "/\\"):
-		return "", &nameError{"is a path or a network", "write the name or address alone: example.org"}
+		return "", problem.New("is a path or a network", "write the name or address alone: example.org")
 	}
 	if ip, err := netip.ParseAddr(TrimBrackets(name)); err == nil {
 		if ip.Zone() != "" {
-			return "", &nameError{"has a zone", "leave out what follows the %: CAs certify global addresses only"}
+			return "", problem.New("has a zone", "leave out what follows the %: CAs certify global addresses only")
 		}
 		return ip.Unmap().String(), nil
 	}
 	if host, port, ok := strings.Cut(name, ":"); ok {
-		return "", &nameError{"has a port", fmt.Sprintf("write %q without %q", host, ":"+port)}
+		return "", problem.New("has a port", fmt.Sprintf("write %q without %q", host, ":"+port))
 	}
 	return dnsName(name)
 }
@@ -73,24 +70,24 @@ func TrimBrackets(s string) string {
 func dnsName(name string) (string, error) {
 	rest, wildcard := strings.CutPrefix(name, "*.")
 	if strings.Contains(rest, "*") {
-		return "", &nameError{"has a * that is not its whole first label", "write *.example.org"}
+		return "", problem.New("has a * that is not its whole first label", "write *.example.org")
 	}
 	ascii, err := ToASCII(rest)
 	if err != nil {
-		return "", &nameError{"is not a DNS name: " + reason(rest, err), "use letters, digits and inner hyphens, at most 63 to a label and 253 in all"}
+		return "", problem.New("is not a DNS name: "+reason(rest, err), "use letters, digits and inner hyphens, at most 63 to a label and 253 in all")
 	}
 	ascii = strings.TrimSuffix(ascii, ".")
 	switch last := ascii[strings.LastIndex(ascii, ".")+1:]; {
 	case last == "":
-		return "", &nameError{"is not a DNS name: it has an empty label", "remove the extra dots"}
+		return "", problem.New("is not a DNS name: it has an empty label", "remove the extra dots")
 	case strings.Trim(last, "0123456789") == "":
-		return "", &nameError{"ends in a number, as no DNS name does", "write a whole IP address or a DNS name"}
+		return "", problem.New("ends in a number, as no DNS name does", "write a whole IP address or a DNS name")
 	}
 	if wildcard {
 		ascii = "*." + ascii
 	}
 	if len(ascii) > maxName {
-		return "", &nameError{"is longer than 253 characters", "shorten it"}
+		return "", problem.New("is longer than 253 characters", "shorten it")
 	}
 	return ascii, nil
 }
@@ -138,15 +135,6 @@ func encodedLen(label string) int {
 func IsAddress(name string) bool {
 	_, err := netip.ParseAddr(name)
 	return err == nil
-}
-
-// remedyOf returns the remedy of a nameError.
-func remedyOf(err error) string {
-	var n *nameError
-	if errors.As(err, &n) {
-		return n.remedy
-	}
-	return ""
 }
 
 // Covers reports whether a certificate for one name is valid for another (RFC 6125,
