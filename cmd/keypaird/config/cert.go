@@ -16,39 +16,22 @@ var (
 	services = []string{"matrix", "xmpp", "mail", "smtp", "imap", "caldav", "sip", "web"}
 )
 
-// checkIdentities checks the [identity] tables and keys them by the normal form of
-// their domains.
-func (c *checker) checkIdentities() {
-	tables := c.cfg.Identity
-	c.cfg.Identity = map[string]Identity{}
-	for _, key := range slices.Sorted(maps.Keys(tables)) {
-		p := path{"identity", key}
-		domain := c.hostName(p, key)
-		id := c.checkIdentity(p, domain, tables[key])
-		if other, twice := c.identityPaths[domain]; twice {
-			first, second := c.inFileOrder(other, p)
-			c.report(second, "leave one of the tables out", "%q has a table already: [%v]", domain, first)
-		} else if domain != "" {
-			c.cfg.Identity[domain], c.identityPaths[domain] = id, p
-		}
-	}
-}
-
-// checkIdentity checks one identity. domain is "" if it is none.
-func (c *checker) checkIdentity(p path, domain string, id Identity) Identity {
-	switch host := p.child("host"); {
-	case id.Host == "":
+// checkIdentity checks an [identity] table and keeps it by the normal form of its
+// domain.
+func (c *checker) checkIdentity(key string, id Identity) {
+	p := path{"identity", key}
+	domain := c.hostName(p, key)
+	host := p.child("host")
+	if id.Host == "" {
 		c.report(host, `name the server: host = "matrix.example.org"`, "is missing")
-	default:
-		id.Host = c.hostName(host, id.Host)
-		if id.Host != "" && id.Host == domain {
-			c.report(host, "name the server; a domain that is its own server needs only a [cert] table", "%q is the plain domain itself", id.Host)
-		}
+	} else if id.Host = c.hostName(host, id.Host); id.Host != "" && id.Host == domain {
+		c.report(host, "name the server; a domain that is its own server needs only a [cert] table", "%q is the plain domain itself", id.Host)
 	}
-	id.Components = c.checkNames(p.child("components"), id.Components, acme.DNS01)
+	components := p.child("components")
+	id.Components = c.checkNames(components, id.Components, acme.DNS01, map[string]string{})
 	for _, name := range id.Components {
 		if name == domain || name == id.Host {
-			c.report(p.child("components"), "leave it out: it is certified already", "%q is the domain or its host", name)
+			c.report(components, "leave it out: it is certified already", "%q is the domain or its host", name)
 		}
 	}
 	if id.DNS == "" {
@@ -56,45 +39,41 @@ func (c *checker) checkIdentity(p path, domain string, id Identity) Identity {
 	}
 	c.checkAccount(p.child("dns"), id.DNS)
 	c.checkAccount(p.child("host_dns"), id.HostDNS)
-	c.checkServices(p.child("services"), id.Services)
-	c.checkTargetSettings(p, id.Key, id.Profile, id.SignWith, id.Deploy)
-	return id
-}
-
-// checkServices checks the services of an identity.
-func (c *checker) checkServices(p path, list []string) {
-	for i, s := range list {
-		c.checkOneOf(p, s, services, "is not a service")
-		if slices.Contains(list[:i], s) {
-			c.report(p, "name it once", "%q stands twice", s)
-		}
+	c.checkList(p.child("services"), id.Services, services, "", "%q is not a service")
+	c.checkSettings(p, id.Key, id.Profile, id.SignWith)
+	c.checkDeployments(p.child("deploy"), id.Deploy)
+	if other, twice := c.identityPaths[domain]; twice {
+		first, second := c.inFileOrder(other, p)
+		c.report(second, "leave one of the tables out", "%q has a table already: [%v]", domain, first)
+	} else if domain != "" {
+		c.cfg.Identity[domain], c.identityPaths[domain] = id, p
 	}
 }
 
-// checkCerts checks the [cert] tables.
-func (c *checker) checkCerts() {
-	for _, key := range slices.Sorted(maps.Keys(c.cfg.Cert)) {
-		cert := c.cfg.Cert[key]
-		p := path{"cert", key}
-		c.cfg.Cert[key] = c.checkCert(p, cert)
-		if !isTableName(key) {
-			c.report(p, nameRemedy+"; the names to certify stand in http-01 and dns-01", "%q cannot be the name of a target", key)
-			delete(c.cfg.Cert, key)
-		}
-	}
-}
-
-func (c *checker) checkCert(p path, cert Cert) Cert {
+// checkCert checks a [cert] table and keeps it if its name can be that of a target.
+func (c *checker) checkCert(key string, cert Cert) {
+	p := path{"cert", key}
 	if c.isSet(p.child("external")) {
 		c.checkExternal(p, cert)
-		return cert
+	} else {
+		c.checkOrdered(p, &cert)
 	}
-	cert.HTTP01 = c.checkNames(p.child("http-01"), cert.HTTP01, acme.HTTP01)
-	cert.DNS01 = c.checkNames(p.child("dns-01"), cert.DNS01, acme.DNS01)
-	cert.DNSPersist01 = c.checkNames(p.child("dns-persist-01"), cert.DNSPersist01, acme.DNSPersist01)
-	c.checkDuplicates(p, cert)
-	cert.TLSA = c.checkTLSA(p.child("tlsa"), cert)
-	if len(cert.HTTP01)+len(cert.DNS01)+len(cert.DNSPersist01) == 0 && !c.reportedUnder(p) {
+	c.checkDeployments(p.child("deploy"), cert.Deploy)
+	if !isTableName(key) {
+		c.report(p, nameRemedy+"; the names to certify stand in http-01 and dns-01", "%q cannot be the name of a target", key)
+		return
+	}
+	c.cfg.Cert[key] = cert
+}
+
+// checkOrdered checks a [cert] table with a certificate that a CA issues.
+func (c *checker) checkOrdered(p path, cert *Cert) {
+	seen := map[string]string{}
+	cert.HTTP01 = c.checkNames(p.child("http-01"), cert.HTTP01, acme.HTTP01, seen)
+	cert.DNS01 = c.checkNames(p.child("dns-01"), cert.DNS01, acme.DNS01, seen)
+	cert.DNSPersist01 = c.checkNames(p.child("dns-persist-01"), cert.DNSPersist01, acme.DNSPersist01, seen)
+	cert.TLSA = c.checkTLSA(p.child("tlsa"), cert.TLSA, slices.Collect(maps.Keys(seen)))
+	if len(seen) == 0 && !c.reportedUnder(p) {
 		c.report(p, `list names by challenge: http-01 = ["mail.example.org"]`, "certifies no name")
 	}
 	switch {
@@ -104,38 +83,20 @@ func (c *checker) checkCert(p path, cert Cert) Cert {
 		c.report(p.child("dns"), "name a [dns] table", "is missing for the names under dns-01")
 	}
 	c.checkAccount(p.child("dns"), cert.DNS)
-	c.checkTargetSettings(p, cert.Key, cert.Profile, cert.SignWith, cert.Deploy)
-	return cert
+	c.checkSettings(p, cert.Key, cert.Profile, cert.SignWith)
 }
 
-// checkDuplicates reports a name that is listed under two challenges.
-func (c *checker) checkDuplicates(p path, cert Cert) {
-	seen := map[string]string{}
-	for _, list := range []struct {
-		challenge string
-		names     []string
-	}{{acme.HTTP01, cert.HTTP01}, {acme.DNS01, cert.DNS01}, {acme.DNSPersist01, cert.DNSPersist01}} {
-		for _, name := range list.names {
-			if first, ok := seen[name]; ok {
-				c.report(p.child(list.challenge), "leave it in one list", "%q stands under %s already", name, first)
-			}
-			seen[name] = list.challenge
-		}
-	}
-}
-
-// checkTLSA checks the names of TLSA records.
-func (c *checker) checkTLSA(p path, cert Cert) []string {
+// checkTLSA normalises the names of TLSA records.
+func (c *checker) checkTLSA(p path, list, certified []string) []string {
 	var out []string
-	names := slices.Concat(cert.HTTP01, cert.DNS01, cert.DNSPersist01)
-	for _, s := range cert.TLSA {
+	for _, s := range list {
 		name, host, why := TLSAName(s)
 		switch {
 		case why != "":
 			c.report(p, `write port, protocol and host: "_25._tcp.mx1.example.org"`, "%q %s", s, why)
 		case slices.Contains(out, name):
 			c.report(p, "name it once", "%q stands twice", s)
-		case !slices.ContainsFunc(names, func(n string) bool { return Covers(n, host, false) }):
+		case !slices.ContainsFunc(certified, func(n string) bool { return Covers(n, host, false) }):
 			c.report(p, "name a host that stands under http-01, dns-01 or dns-persist-01 here", "%q is about %q, which this certificate is not for", s, host)
 		default:
 			out = append(out, name)
@@ -146,14 +107,13 @@ func (c *checker) checkTLSA(p path, cert Cert) []string {
 
 // checkExternal checks a [cert] table with an external certificate.
 func (c *checker) checkExternal(p path, cert Cert) {
-	for _, key := range []string{"http-01", "dns-01", "dns-persist-01"} {
-		if c.isSet(p.child(key)) {
-			c.report(p.child(key), "remove it: an external certificate has its own names; or remove external, and keypaird obtains one", "cannot be used with external")
+	for _, key := range []string{"http-01", "dns-01", "dns-persist-01", "dns", "key", "profile", "sign_with", "preferred_chain", "tlsa"} {
+		remedy := "remove it: an external certificate is not ordered"
+		if strings.HasSuffix(key, "-01") {
+			remedy = "remove it: an external certificate has its own names; or remove external, and keypaird obtains one"
 		}
-	}
-	for _, key := range []string{"dns", "key", "profile", "sign_with", "preferred_chain", "tlsa"} {
 		if c.isSet(p.child(key)) {
-			c.report(p.child(key), "remove it: an external certificate is not ordered", "cannot be used with external")
+			c.report(p.child(key), remedy, "cannot be used with external")
 		}
 	}
 	at := p.child("external")
@@ -162,12 +122,11 @@ func (c *checker) checkExternal(p path, cert Cert) {
 	if x := cert.External; x.Key != "" && filepath.Clean(x.Key) == filepath.Clean(x.Chain) {
 		c.report(at.child("key"), "put key and certificates into files of their own", "is the file of chain, too")
 	}
-	c.checkTargetSettings(p, "", nil, nil, cert.Deploy)
 }
 
-// checkExternalFile checks a path. Whether the file can be used shows later: it may
-// come and go while other certificates want to be cared for. What is no path may
-// be the key itself, and is not repeated.
+// checkExternalFile checks a path. Whether the file can be used shows later: other
+// certificates do not wait for it. What is no path may be the key itself, and is
+// not repeated.
 func (c *checker) checkExternalFile(p path, file, remedy string) {
 	switch {
 	case file == "":
@@ -195,8 +154,9 @@ func (c *checker) hostName(p path, s string) string {
 	return ""
 }
 
-// checkNames normalises the names that are validated by one challenge.
-func (c *checker) checkNames(p path, list []string, challenge string) []string {
+// checkNames normalises the names that are validated by one challenge. seen has
+// those of the table so far with theirs.
+func (c *checker) checkNames(p path, list []string, challenge string, seen map[string]string) []string {
 	var out []string
 	for _, s := range list {
 		name, err := NormalName(s)
@@ -207,54 +167,39 @@ func (c *checker) checkNames(p path, list []string, challenge string) []string {
 			c.report(p, "put it under http-01 of a [cert] table", "%q is an IP address, which only http-01 can validate", s)
 		case strings.HasPrefix(name, "*.") && challenge == acme.HTTP01:
 			c.report(p, "put it under dns-01", "%q is a wildcard, which http-01 cannot validate", s)
-		case !slices.Contains(out, name):
-			out = append(out, name)
+		case seen[name] == "":
+			out, seen[name] = append(out, name), challenge
+		case seen[name] != challenge:
+			c.report(p, "leave it in one list", "%q stands under %s already", name, seen[name])
 		}
 	}
 	return out
 }
 
-// checkTargetSettings checks what a target may override, and where it goes.
-func (c *checker) checkTargetSettings(p path, key string, profile *string, signWith, deploy []string) {
-	text := ""
-	if profile != nil {
-		text = *profile
-	}
-	c.checkSettings(p, key, signWith, text)
-	known := append(preset.Names(), slices.Collect(maps.Keys(c.cfg.Deploy))...)
-	p = p.child("deploy")
-	for i, name := range deploy {
-		_, table := c.cfg.Deploy[name]
-		_, isPreset := preset.Lookup(name)
-		switch {
-		case !table && !isPreset:
-			c.report(p, suggest(name, known)+" (or add a table [deploy.NAME])", "there is no deployment %q", name)
-		case slices.Contains(deploy[:i], name):
-			c.report(p, "name it once", "%q stands twice", name)
-		case !table:
-			c.checkOwners(p, p, c.cfg.Deployment(name))
-		}
-	}
-}
-
-// checkSettings checks what may stand at the top and in a target.
-func (c *checker) checkSettings(p path, key string, signWith []string, profile string) {
+// checkSettings checks what may stand at the top, and in a table that overrides it.
+func (c *checker) checkSettings(p path, key string, profile *string, signWith []string) {
 	if key != "" {
 		c.checkOneOf(p.child("key"), key, keyTypes, "is not a type of key")
 	}
-	if !plainToken.MatchString(profile) {
-		c.report(p.child("profile"), "write the profile's name as the CA lists it", "%q is not a profile", profile)
+	if profile != nil && !plainToken.MatchString(*profile) {
+		c.report(p.child("profile"), "write the profile's name as the CA lists it", "%q is not a profile", *profile)
 	}
-	list := p.child("sign_with")
+	for i, ca := range signWith {
+		if !slices.Contains(signWith[:i], ca) {
+			c.checkEAB(p.child("sign_with"), ca)
+		}
+	}
 	known := append(acme.BuiltInNames(), slices.Sorted(maps.Keys(c.cfg.CA))...)
-	for i, name := range signWith {
-		switch {
-		case slices.Contains(signWith[:i], name):
-			c.report(list, "name it once", "%q stands twice", name)
-		case slices.Contains(known, name):
-			c.checkEAB(list, name)
-		default:
-			c.report(list, suggest(name, known)+" (or add a table [ca.NAME])", "no CA is called %q", name)
+	c.checkList(p.child("sign_with"), signWith, known, " (or add a table [ca.NAME])", "no CA is called %q")
+}
+
+// checkDeployments checks where a target goes.
+func (c *checker) checkDeployments(p path, list []string) {
+	known := append(preset.Names(), slices.Sorted(maps.Keys(c.cfg.Deploy))...)
+	c.checkList(p, list, known, " (or add a table [deploy.NAME])", "there is no deployment %q")
+	for i, name := range list {
+		if _, table := c.cfg.Deploy[name]; !table && !slices.Contains(list[:i], name) {
+			c.checkOwners(p, p, c.cfg.Deployment(name))
 		}
 	}
 }

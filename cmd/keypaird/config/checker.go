@@ -34,6 +34,17 @@ func (c *checker) checkOneOf(p path, word string, known []string, problem string
 	}
 }
 
+// checkList checks a list of words, each of which is to be known and to stand once.
+func (c *checker) checkList(p path, list, known []string, hint, problem string) {
+	for i, word := range list {
+		if slices.Contains(list[:i], word) {
+			c.report(p, "name it once", "%q stands twice", word)
+		} else if !slices.Contains(known, word) {
+			c.report(p, suggest(word, known)+hint, problem, word)
+		}
+	}
+}
+
 // checkAbsolute reports whether a path is one from the root on, and records a mistake if it is not.
 func (c *checker) checkAbsolute(p path, file, remedy string) bool {
 	switch {

@@ -1,8 +1,6 @@
 package config
 
-import (
-	"time"
-)
+import "time"
 
 // Config is the configuration file, and its manual. The file is TOML; it is
 // looked for at -config, then $KEYPAIRD_CONFIG, then

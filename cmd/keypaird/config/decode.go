@@ -138,12 +138,12 @@ func tablesWith(key string) []string {
 func (d *document) decodeMap(p path, v reflect.Value) {
 	elem := v.Type().Elem()
 	tables := elem.Kind() == reflect.Struct
-	remedy := "write " + p[len(p)-1] + ` = { VARIABLE = "..." }`
-	if tables {
-		remedy = "give each table a name: [" + p.String() + ".NAME]"
-		if elem == reflect.TypeFor[Identity]() {
-			remedy = "give each table the name of its domain: [" + p.String() + `."example.org"]`
-		}
+	remedy := "give each table a name: [" + p.String() + ".NAME]"
+	switch elem {
+	case reflect.TypeFor[string]():
+		remedy = "write " + p[len(p)-1] + ` = { VARIABLE = "..." }`
+	case reflect.TypeFor[Identity]():
+		remedy = "give each table the name of its domain: [" + p.String() + `."example.org"]`
 	}
 	table := d.table(p)
 	if table == nil {

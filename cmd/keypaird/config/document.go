@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
 )
@@ -27,7 +26,8 @@ type document struct {
 // the only mistake then.
 func (d *document) parse() bool {
 	d.text = strings.TrimPrefix(d.text, byteOrderMark)
-	if at := invalidByte(d.text); at >= 0 {
+	plain := strings.ToValidUTF8(strings.ReplaceAll(d.text, "\r\n", " \n"), "\x00") // up to the first \x00 it is as long
+	if at := strings.IndexFunc(plain, func(c rune) bool { return c < ' ' && c != '\n' && c != '\t' || c == 0x7f }); at >= 0 {
 		d.syntaxMistake(at, "", "not text in UTF-8, or a control character", "save the file as plain text in UTF-8")
 		return false
 	}
@@ -130,9 +130,6 @@ func (*position) UnmarshalTOML(any) error { return errHere }
 // lineOf returns the line on which the value at p begins, or 0 if it has none of
 // its own.
 func (d *document) lineOf(p path) int {
-	if !d.isSet(p) {
-		return 0
-	}
 	at, ok := errors.AsType[toml.ParseError](d.meta.PrimitiveDecode(d.value(p), new(position)))
 	if !ok || at.Position.Line == 0 {
 		return 0
@@ -159,33 +156,19 @@ const byteOrderMark = "\ufeff"
 // TOML library, which nothing could recover from.
 const maxBrackets = 1_000_000
 
-// invalidByte returns the offset of the first byte that no TOML file has, or -1.
-func invalidByte(text string) int {
-	for i, c := range text {
-		switch {
-		case c == utf8.RuneError && !strings.HasPrefix(text[i:], string(utf8.RuneError)):
-			return i
-		case c == '\r' && strings.HasPrefix(text[i:], "\r\n"), c == '\n', c == '\t':
-		case c < ' ', c == 0x7f:
-			return i
-		}
-	}
-	return -1
-}
-
 // explain says what an error of the TOML library means.
 func explain(err toml.ParseError) (key, problem, remedy string) {
 	if m := definedTwice.FindStringSubmatch(err.Message); m != nil {
 		return m[1], "stands twice in the file", "write it once"
 	}
 	for _, e := range syntaxErrors {
-		switch {
-		case !strings.Contains(err.Message, e.like):
-		case e.value:
-			return err.LastKey, e.problem, e.remedy
-		default:
-			return "", e.problem, e.remedy
+		if !slices.ContainsFunc(strings.Split(e.like, "|"), func(part string) bool { return strings.Contains(err.Message, part) }) {
+			continue
 		}
+		if e.value {
+			key = err.LastKey
+		}
+		return key, e.problem, e.remedy
 	}
 	return "", "not TOML", "see https://toml.io for what TOML looks like"
 }
@@ -212,23 +195,15 @@ var syntaxErrors = []struct {
 	{"unexpected '='", false, "a key without a name", plainKey},
 	{"unexpected '.'", false, "an extra dot", `put names with dots in quotes: "example.org"`},
 	{"comma", true, "a list or inline table with a comma missing or too many, or not closed", `write ["one", "two"] or { KEY = "one", OTHER = "two" }`},
-	{"escape", true, noEscape, literal},
-	{"hexadecimal digits after", true, noEscape, literal},
-	{"is not valid UTF-8", true, noEscape, literal},
+	{"escape|hexadecimal digits after|is not valid UTF-8", true, "a \\ that TOML does not know in \"double quotes\"", "write \\\\, or put the text in 'single quotes'"},
 	{"out of range", true, "a number that is too large", plainText},
 	{"datetime", true, "a date that is not TOML", plainText},
-	{"nteger", true, noNumber, plainText},
-	{"float", true, noNumber, plainText},
-	{"digit", true, noNumber, plainText},
-	{"number", true, noNumber, plainText},
+	{"nteger|float|digit|number", true, "a number that is not TOML", plainText},
 }
 
 const (
 	plainKey  = `write key = "text"`
 	plainText = `put text in plain double quotes: key = "text"`
-	noNumber  = "a number that is not TOML"
-	noEscape  = `a \ that TOML does not know in "double quotes"`
-	literal   = `write \\, or put the text in 'single quotes'`
 )
 
 var definedTwice = regexp.MustCompile(`^Key '(.*)' (?:has already been defined|was already created)`)

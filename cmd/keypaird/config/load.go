@@ -80,25 +80,29 @@ func defaults(env func(string) string, goos string) *Config {
 
 // check looks at everything.
 func (c *checker) check() {
+	cfg := c.cfg
 	c.identityPaths, c.badDeploys, c.lookups = map[string]path{}, map[string]bool{}, map[string]error{}
 	c.checkTop()
-	for _, name := range slices.Sorted(maps.Keys(c.cfg.CA)) {
-		c.checkCA(name, c.cfg.CA[name])
-	}
+	each(cfg.CA, c.checkCA)
 	c.checkHTTP01()
-	for _, name := range slices.Sorted(maps.Keys(c.cfg.DNS)) {
-		c.checkDNS(name, c.cfg.DNS[name])
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.cfg.Deploy)) {
-		c.checkDeploy(name, c.cfg.Deploy[name])
-	}
-	c.checkIdentities()
-	c.checkCerts()
-	c.checkNotify()
+	each(cfg.DNS, c.checkDNS)
+	each(cfg.Deploy, c.checkDeploy)
+	identities, certs := cfg.Identity, cfg.Cert
+	cfg.Identity, cfg.Cert = map[string]Identity{}, map[string]Cert{}
+	each(identities, c.checkIdentity)
+	each(certs, c.checkCert)
+	c.checkProgram(path{"notify", "command"}, cfg.Notify.Command)
 	c.checkStatus()
 	c.checkTargets()
-	if len(c.cfg.Identity)+len(c.cfg.Cert)+len(c.mistakes) == 0 {
+	if len(cfg.Identity)+len(cfg.Cert)+len(c.mistakes) == 0 {
 		c.report(nil, `add a table [identity."example.org"] or [cert.NAME]; the examples are a start`, "no certificate is configured")
+	}
+}
+
+// each checks the tables of a kind by their names.
+func each[T any](tables map[string]T, check func(name string, table T)) {
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
+		check(name, tables[name])
 	}
 }
 

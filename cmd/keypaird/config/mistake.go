@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/BurntSushi/toml"
 )
 
 // A Mistake is one thing that is wrong with the configuration. No part of it
@@ -57,21 +59,10 @@ func (p path) child(key ...string) path { return append(slices.Clone(p), key...)
 func (p path) isUnder(top path) bool { return len(p) >= len(top) && slices.Equal(p[:len(top)], top) }
 
 // String writes the path as TOML does.
-func (p path) String() string {
-	keys := make([]string, len(p))
-	for i, key := range p {
-		keys[i] = Printable(key, maxShown)
-		if key == "" || strings.Trim(key, bareKey) != "" {
-			keys[i] = strconv.Quote(cut(key, maxShown))
-		}
-	}
-	return strings.Join(keys, ".")
-}
+func (p path) String() string { return Printable(toml.Key(p).String(), maxMessage) }
 
 // TableHeader returns the header of a table as TOML writes it: [dns.ns].
 func TableHeader(keys ...string) string { return "[" + path(keys).String() + "]" }
-
-const bareKey = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 // Longest parts of a message, in characters. A DNS name has up to 253.
 const (
@@ -90,16 +81,12 @@ func cut(s string, n int) string {
 // Printable returns s, cut to n characters, with invisible and control characters
 // escaped as in Go strings.
 func Printable(s string, n int) string {
-	s = cut(s, n)
-	if !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) }) && utf8.ValidString(s) {
-		return s
-	}
 	var b strings.Builder
-	for _, c := range s {
-		if quoted := strconv.QuoteRune(c); unicode.IsPrint(c) {
+	for _, c := range cut(s, n) {
+		if unicode.IsPrint(c) {
 			b.WriteRune(c)
 		} else {
-			b.WriteString(quoted[1 : len(quoted)-1])
+			b.WriteString(strings.Trim(strconv.QuoteRune(c), "'"))
 		}
 	}
 	return b.String()

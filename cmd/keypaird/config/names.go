@@ -96,11 +96,12 @@ func dnsName(name string) (string, error) {
 func reason(name string, err error) string {
 	name = strings.NewReplacer("\u3002", ".", "\uff0e", ".", "\uff61", ".").Replace(name) // the dots of UTS 46
 	for label := range strings.SplitSeq(strings.TrimSuffix(name, "."), ".") {
+		encoded, _ := idna.Punycode.ToASCII(label)
 		ascii := strings.IndexFunc(label, func(c rune) bool { return c > unicode.MaxASCII }) < 0
 		switch {
 		case label == "":
 			return "it has an empty label"
-		case encodedLen(label) > 63:
+		case len(encoded) > 63:
 			return "a label is longer than 63 characters, encoded"
 		case strings.HasPrefix(label, "-"), strings.HasSuffix(label, "-"):
 			return fmt.Sprintf("label %q begins or ends with a hyphen", label)
@@ -120,15 +121,6 @@ func reason(name string, err error) string {
 		return "it is longer than 253 characters"
 	}
 	return strings.TrimPrefix(err.Error(), "idna: ")
-}
-
-// encodedLen is the length of a label as an A-label.
-func encodedLen(label string) int {
-	ascii, err := idna.Punycode.ToASCII(label)
-	if err != nil {
-		return len(label)
-	}
-	return len(ascii)
 }
 
 // IsAddress reports whether a normal name is an IP address.

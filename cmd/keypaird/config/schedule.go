@@ -73,27 +73,17 @@ func (o *DeployWindow) Next(now time.Time) time.Time {
 	return time.Time{} // never, which the configuration refuses, is as good as always
 }
 
-const (
-	scheduleRemedy = `write a cron line of five fields, or "@every 30m"`
-	windowRemedy   = `write the minutes as a cron line of five fields: "* 3 * * *"`
-)
-
-// Bounds of "@every". What is due sooner is seen sooner, whatever the schedule.
-const (
-	shortestInterval = time.Minute
-	longestInterval  = 31 * 24 * time.Hour
-)
-
 // checkSchedules refuses times that the library panics on, spins on or never comes
 // to.
 func (c *checker) checkSchedules() {
-	c.checkCron(path{"schedule"}, c.cfg.Schedule, scheduleRemedy)
+	c.checkCron(path{"schedule"}, c.cfg.Schedule, `write a cron line of five fields, or "@every 30m"`)
+	const remedy = `write the minutes as a cron line of five fields: "* 3 * * *"`
 	p, window := path{"window"}, c.cfg.Window
 	switch _, times, _ := cutZone(window); {
 	case strings.HasPrefix(times, "@"):
-		c.report(p, windowRemedy, "%q names no minutes", window)
+		c.report(p, remedy, "%q names no minutes", window)
 	case window != "":
-		c.checkCron(p, window, windowRemedy)
+		c.checkCron(p, window, remedy)
 	}
 }
 
@@ -103,9 +93,9 @@ func (c *checker) checkCron(p path, spec, remedy string) {
 	switch {
 	case err != nil:
 		c.report(p, cmp.Or(problem.Remedy(err), remedy), "%v", err)
-	case interval && every.Delay < shortestInterval:
+	case interval && every.Delay < time.Minute:
 		c.report(p, `write at least "@every 1m"`, "%q is too often", spec)
-	case interval && every.Delay > longestInterval:
+	case interval && every.Delay > 31*24*time.Hour:
 		c.report(p, `write at most "@every 744h"`, "%q is too seldom", spec)
 	case !interval && s.Next(time.Now()).IsZero():
 		c.report(p, remedy, "%q never happens: no time matches it", spec)

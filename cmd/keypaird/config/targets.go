@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"path/filepath"
@@ -66,13 +67,8 @@ func (t Target) sharedWith(o Target) bool {
 
 // union is a with what only b has.
 func union(a, b []string) []string {
-	out := slices.Clone(a)
-	for _, s := range b {
-		if !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	return out
+	more := slices.DeleteFunc(slices.Clone(b), func(s string) bool { return slices.Contains(a, s) })
+	return slices.Concat(a, more)
 }
 
 // identityTargets makes the two targets of an identity, or the one.
@@ -80,26 +76,26 @@ func (c *Config) identityTargets(domain string, id Identity) []Target {
 	t := c.target(domain, id.Key, id.Profile, id.PreferredChain, id.SignWith, id.Deploy)
 	t.Identity, t.Services = domain, id.Services
 	host := t
-	host.Name, host.Challenges = id.Host, []Challenge{challengeFor(id.HostDNS, id.Host)}
-	for _, name := range append([]string{domain}, id.Components...) {
-		t.Challenges = append(t.Challenges, challengeFor(id.DNS, name))
-	}
+	host.Name = id.Host
+	host.add(challengeFor(id.HostDNS), id.Host)
+	t.add(challengeFor(id.DNS), domain)
+	t.add(challengeFor(id.DNS), id.Components...)
 	if id.OneCertificate {
-		t.Challenges = append(t.Challenges, host.Challenges...)
-		return []Target{t.sorted()}
+		t.add(challengeFor(id.HostDNS), id.Host)
+		return []Target{t}
 	}
-	return []Target{t.sorted(), host}
+	return []Target{t, host}
 }
 
 // challengeFor returns the challenge that a dns key asks for: "" is http-01.
-func challengeFor(dns, name string) Challenge {
+func challengeFor(dns string) Challenge {
 	switch dns {
 	case "":
-		return Challenge{Name: name, Type: acme.HTTP01}
+		return Challenge{Type: acme.HTTP01}
 	case persist:
-		return Challenge{Name: name, Type: acme.DNSPersist01}
+		return Challenge{Type: acme.DNSPersist01}
 	}
-	return Challenge{Name: name, Type: acme.DNS01, Account: dns}
+	return Challenge{Type: acme.DNS01, Account: dns}
 }
 
 func (c *Config) certTarget(name string, cert Cert) Target {
@@ -108,41 +104,31 @@ func (c *Config) certTarget(name string, cert Cert) Target {
 	}
 	t := c.target(name, cert.Key, cert.Profile, cert.PreferredChain, cert.SignWith, cert.Deploy)
 	t.TLSA = cert.TLSA
-	for _, n := range cert.HTTP01 {
-		t.Challenges = append(t.Challenges, Challenge{Name: n, Type: acme.HTTP01})
-	}
-	for _, n := range cert.DNS01 {
-		t.Challenges = append(t.Challenges, Challenge{Name: n, Type: acme.DNS01, Account: cert.DNS})
-	}
-	for _, n := range cert.DNSPersist01 {
-		t.Challenges = append(t.Challenges, Challenge{Name: n, Type: acme.DNSPersist01})
-	}
-	return t.sorted()
+	t.add(Challenge{Type: acme.HTTP01}, cert.HTTP01...)
+	t.add(Challenge{Type: acme.DNS01, Account: cert.DNS}, cert.DNS01...)
+	t.add(Challenge{Type: acme.DNSPersist01}, cert.DNSPersist01...)
+	return t
 }
 
 // target returns a target with the settings of the top where it has none.
 func (c *Config) target(name, key string, profile, chain *string, signWith, deploy []string) Target {
 	t := Target{
-		Name: name, Key: key, Profile: c.Profile, PreferredChain: c.PreferredChain, SignWith: signWith, Deploy: deploy,
+		Name: name, Key: cmp.Or(key, c.Key), Profile: c.Profile, PreferredChain: c.PreferredChain, SignWith: signWith, Deploy: deploy,
 	}
-	if t.Key == "" {
-		t.Key = c.Key
-	}
-	if profile != nil {
-		t.Profile = *profile
-	}
-	if chain != nil {
-		t.PreferredChain = *chain
-	}
-	if len(t.SignWith) == 0 {
+	setIfGiven(&t.Profile, profile)
+	setIfGiven(&t.PreferredChain, chain)
+	if len(signWith) == 0 {
 		t.SignWith = c.SignWith
 	}
 	return t
 }
 
-func (t Target) sorted() Target {
+// add adds names that are validated by one challenge.
+func (t *Target) add(by Challenge, names ...string) {
+	for _, by.Name = range names {
+		t.Challenges = append(t.Challenges, by)
+	}
 	slices.SortFunc(t.Challenges, func(a, b Challenge) int { return strings.Compare(a.Name, b.Name) })
-	return t
 }
 
 // checkTargets checks what only shows when all targets are known: targets of one
@@ -184,11 +170,10 @@ func (c *checker) reportCollision(a, b Target) {
 	switch {
 	case a.Identity == b.Identity: // a host that is its own domain, which has been reported
 		return
-	case a.Identity == "":
-		first, second = c.tablePath(b), c.tablePath(a) // the [cert] is easier to rename
-		remedy = "give the [cert] table another name"
-	case b.Identity == "":
-		first, second = c.tablePath(a), c.tablePath(b)
+	case a.Identity == "" || b.Identity == "":
+		if first[0] == "cert" {
+			first, second = second, first // the [cert] is easier to rename
+		}
 		remedy = "give the [cert] table another name"
 	case a.Name != a.Identity && b.Name != b.Identity:
 		remedy = "give the host the same host_dns, key, profile, preferred_chain and sign_with in both tables"
@@ -215,11 +200,9 @@ func (c *checker) checkPublicNames(p path, t Target) {
 	if slices.ContainsFunc(t.SignWith, own) {
 		return
 	}
-	wildcards := map[string]bool{}
+	names := map[string]bool{}
 	for _, ch := range t.Challenges {
-		if parent, ok := strings.CutPrefix(ch.Name, "*."); ok {
-			wildcards[parent] = true
-		}
+		names[ch.Name] = true
 	}
 	for _, ch := range t.Challenges {
 		p := c.namePath(p, t, ch)
@@ -232,7 +215,7 @@ func (c *checker) checkPublicNames(p path, t Target) {
 			c.report(p, "write a public address"+remedy, "%q is a private address, which public CAs do not certify", ch.Name)
 		case err != nil && !dotted:
 			c.report(p, "write the full name, with its domain"+remedy, "%q has one label, which public CAs do not certify", ch.Name)
-		case wildcards[parent] && !strings.HasPrefix(ch.Name, "*."):
+		case names["*."+parent] && !strings.HasPrefix(ch.Name, "*."):
 			c.report(p, "leave one of them out", `%q and "*.%s" stand on one certificate, which CAs refuse as redundant`, ch.Name, parent)
 		}
 	}

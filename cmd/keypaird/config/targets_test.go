@@ -190,10 +190,10 @@ dns-persist-01 = ["::1"]
 dns = "nope"`, `
 2: cert.a.http-01: "*.example.org" is a wildcard, which http-01 cannot validate
 -> put it under dns-01
-3: cert.a.dns-01: "192.0.2.1" is an IP address, which only http-01 can validate
--> put it under http-01 of a [cert] table
 3: cert.a.dns-01: "example.org" stands under http-01 already
 -> leave it in one list
+3: cert.a.dns-01: "192.0.2.1" is an IP address, which only http-01 can validate
+-> put it under http-01 of a [cert] table
 4: cert.a.dns-persist-01: "::1" is an IP address, which only http-01 can validate
 -> put it under http-01 of a [cert] table
 5: cert.a.dns: there is no table [dns.nope]

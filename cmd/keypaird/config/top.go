@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"net"
 	"net/mail"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -29,7 +28,7 @@ func (c *checker) checkTop() {
 	if cfg.Key == "" {
 		c.report(path{"key"}, "write one of: "+strings.Join(keyTypes, " "), "is empty")
 	}
-	c.checkSettings(nil, cfg.Key, cfg.SignWith, cfg.Profile)
+	c.checkSettings(nil, cfg.Key, &cfg.Profile, cfg.SignWith)
 	c.checkSchedules()
 }
 
@@ -37,11 +36,7 @@ func (c *checker) checkTop() {
 // 7.3: one address, no header fields).
 func isMailAddress(s string) bool {
 	a, err := mail.ParseAddress(s)
-	if err != nil || a.Address != s || strings.ContainsAny(s, `?&%,"`) {
-		return false
-	}
-	name, err := NormalName(s[strings.LastIndex(s, "@")+1:])
-	return err == nil && !strings.HasPrefix(name, "*")
+	return err == nil && a.Address == s && !strings.ContainsAny(s, `?&%,"`) && isHost(s[strings.LastIndex(s, "@")+1:])
 }
 
 func (c *checker) checkState() {
@@ -58,7 +53,7 @@ func (c *checker) checkState() {
 func (c *checker) checkHTTP01() {
 	h := c.cfg.HTTP01
 	if h.Listen != "" {
-		c.checkSocket(path{"http-01", "listen"}, h.Listen, "fd:http")
+		c.checkListen(path{"http-01", "listen"}, h.Listen, "fd:http")
 	}
 	p := path{"http-01", "webroot"}
 	if h.Webroot == "" || !c.checkAbsolute(p, h.Webroot, "write the path from / on") {
@@ -75,44 +70,34 @@ func (c *checker) checkHTTP01() {
 	}
 }
 
-func (c *checker) checkNotify() { c.checkProgram(path{"notify", "command"}, c.cfg.Notify.Command) }
-
-// maxSocket is how long the path of a unix socket may be, everywhere.
-const maxSocket = 103
-
 func (c *checker) checkStatus() {
 	addr, p := c.cfg.Status.Listen, path{"status", "listen"}
 	if addr == "" {
 		return
 	}
 	if file, ok := strings.CutPrefix(addr, "unix:"); ok {
-		if c.checkAbsolute(p, file, `write "unix:/run/keypaird.sock"`) && len(file) > maxSocket {
-			c.report(p, "choose a shorter one", "the path of a socket has %d characters at most", maxSocket)
+		if c.checkAbsolute(p, file, `write "unix:/run/keypaird.sock"`) && len(file) > 103 { // what every system takes
+			c.report(p, "choose a shorter one", "the path of a socket has 103 characters at most")
 		}
 		return
 	}
-	c.checkSocket(p, addr, "fd:status")
+	c.checkListen(p, addr, "fd:status")
 	if c.cfg.HTTP01.Webroot == "" && (sameListener(addr, c.cfg.HTTP01.Listen) || addr == c.cfg.HTTP01.Listen) {
 		c.report(p, `choose another port: "127.0.0.1:8403"`, "%q is taken by [http-01], which listens on %q", addr, c.cfg.HTTP01.Listen)
 	}
 }
 
-// checkSocket checks "host:port", ":port" and "fd:NAME".
-func (c *checker) checkSocket(p path, addr, example string) {
-	name, inherited := strings.CutPrefix(addr, "fd:")
-	switch {
-	case !inherited:
-		c.checkListen(p, addr)
-	case name == "" || !plainToken.MatchString(name):
-		c.report(p, "write the name of a socket of the service manager: "+strconv.Quote(example), "%q is not the name of a socket", name)
+// checkListen checks "host:port", ":port" and "fd:NAME".
+func (c *checker) checkListen(p path, addr, example string) {
+	if name, inherited := strings.CutPrefix(addr, "fd:"); inherited {
+		if name == "" || !plainToken.MatchString(name) {
+			c.report(p, "write the name of a socket of the service manager: "+strconv.Quote(example), "%q is not the name of a socket", name)
+		}
+		return
 	}
-}
-
-// checkListen checks "host:port" and ":port".
-func (c *checker) checkListen(p path, addr string) {
 	host, port, err := net.SplitHostPort(addr)
 	n, perr := strconv.ParseUint(port, 10, 16)
-	if err == nil && perr == nil && n > 0 && isHost(host) {
+	if err == nil && perr == nil && n > 0 && (host == "" || isHost(host)) {
 		return
 	}
 	remedy := `write "127.0.0.1:8402", "[::1]:8402", or ":80" for all addresses`
@@ -122,16 +107,10 @@ func (c *checker) checkListen(p path, addr string) {
 	c.report(p, remedy, "%q is not an address to listen on", addr)
 }
 
-// isHost reports whether a server can be found by s: "" is every address.
+// isHost reports whether s is an address or the name of a server.
 func isHost(s string) bool {
-	if s == "" {
-		return true
-	}
-	if _, err := netip.ParseAddr(s); err == nil {
-		return true
-	}
 	name, err := NormalName(s)
-	return err == nil && !strings.HasPrefix(name, "*") && !IsAddress(name)
+	return IsAddress(s) || err == nil && !strings.HasPrefix(name, "*") && !IsAddress(name)
 }
 
 // sameListener reports whether two addresses cannot both be listened on.
