@@ -78,7 +78,7 @@ func isHMACKey(text []byte) bool {
 
 // readRoots reads a PEM file with root certificates.
 func readRoots(file string) (*x509.CertPool, error) {
-	data, info, err := readFile(file, maxSmall)
+	data, info, err := durable.ReadFile(file, maxSmall, durable.Any)
 	if err != nil {
 		return nil, durable.Cause(err)
 	}
@@ -101,9 +101,7 @@ func (c *Config) Authority(name string) (acme.CA, error) {
 	ca, _ := acme.BuiltIn(name)
 	t := c.CA[name]
 	ca.Name, ca.EABKeyID = name, t.EABKid
-	if t.Directory != "" {
-		ca.Directory = t.Directory
-	}
+	ca.Directory = cmp.Or(t.Directory, ca.Directory)
 	if t.Roots != "" {
 		var err error
 		if ca.Roots, err = readRoots(t.Roots); err != nil {

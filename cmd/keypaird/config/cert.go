@@ -30,13 +30,9 @@ func (c *checker) checkIdentity(key string, id Identity) {
 	components := p.child("components")
 	id.Components = c.checkNames(components, id.Components, acme.DNS01, map[string]string{})
 	for _, name := range id.Components {
-		if name == domain || name == id.Host {
-			c.report(components, "leave it out: it is certified already", "%q is the domain or its host", name)
-		}
+		c.reportIf(name == domain || name == id.Host, components, "leave it out: it is certified already", "%q is the domain or its host", name)
 	}
-	if id.DNS == "" {
-		c.report(p.child("dns"), `name a [dns] table, or write "persist" for dns-persist-01; a domain that answers on port 80 itself needs only a [cert] table`, "is missing")
-	}
+	c.reportIf(id.DNS == "", p.child("dns"), `name a [dns] table, or write "persist" for dns-persist-01; a domain that answers on port 80 itself needs only a [cert] table`, "is missing")
 	c.checkAccount(p.child("dns"), id.DNS)
 	c.checkAccount(p.child("host_dns"), id.HostDNS)
 	c.checkList(p.child("services"), id.Services, services, "", "%q is not a service")
@@ -73,9 +69,7 @@ func (c *checker) checkOrdered(p path, cert *Cert) {
 	cert.DNS01 = c.checkNames(p.child("dns-01"), cert.DNS01, acme.DNS01, seen)
 	cert.DNSPersist01 = c.checkNames(p.child("dns-persist-01"), cert.DNSPersist01, acme.DNSPersist01, seen)
 	cert.TLSA = c.checkTLSA(p.child("tlsa"), cert.TLSA, slices.Collect(maps.Keys(seen)))
-	if len(seen) == 0 && !c.reportedUnder(p) {
-		c.report(p, `list names by challenge: http-01 = ["mail.example.org"]`, "certifies no name")
-	}
+	c.reportIf(len(seen) == 0 && !c.reportedUnder(p), p, `list names by challenge: http-01 = ["mail.example.org"]`, "certifies no name")
 	switch {
 	case cert.DNS == persist:
 		c.report(p.child("dns"), "list the names under dns-persist-01 instead, and leave dns out", `"persist" is not an account`)
@@ -112,9 +106,7 @@ func (c *checker) checkExternal(p path, cert Cert) {
 		if strings.HasSuffix(key, "-01") {
 			remedy = "remove it: an external certificate has its own names; or remove external, and keypaird obtains one"
 		}
-		if c.isSet(p.child(key)) {
-			c.report(p.child(key), remedy, "cannot be used with external")
-		}
+		c.reportIf(c.isSet(p.child(key)), p.child(key), remedy, "cannot be used with external")
 	}
 	at := p.child("external")
 	c.checkExternalFile(at.child("chain"), cert.External.Chain, `name the file with the certificate and its intermediates: chain = "/root/external/chain.pem"`)

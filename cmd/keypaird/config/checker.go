@@ -62,9 +62,7 @@ const nameRemedy = "use a-z 0-9 . _ - and begin with a letter or digit"
 
 // checkTableName checks a name that becomes a directory or a reference.
 func (c *checker) checkTableName(p path, name string) {
-	if !isTableName(name) || strings.HasPrefix(name, "*") {
-		c.report(p, nameRemedy, "%q cannot be the name of a table", name)
-	}
+	c.reportIf(!isTableName(name) || strings.HasPrefix(name, "*"), p, nameRemedy, "%q cannot be the name of a table", name)
 }
 
 // isTableName reports whether a name can be part of a path, and whether programs
@@ -108,7 +106,7 @@ func (c *checker) readSecret(p path, file string) ([]byte, bool) {
 	if c.noSecrets {
 		return nil, true
 	}
-	data, info, err := readFile(file, maxSmall)
+	data, info, err := durable.ReadFile(file, maxSmall, durable.Any)
 	if err != nil {
 		c.report(p, secretRemedy(err), "%s: %v", file, durable.Cause(err))
 		return nil, false
@@ -133,17 +131,6 @@ const maxSmall = 1 << 20
 
 // ReadFile reads a regular file of at most 1 MiB. Its errors do not name the path.
 func ReadFile(path string) ([]byte, error) {
-	data, _, err := readFile(path, maxSmall)
+	data, _, err := durable.ReadFile(path, maxSmall, durable.Any)
 	return data, durable.Cause(err)
 }
-
-// readFile reads a regular file of at most limit bytes.
-func readFile(path string, limit int) ([]byte, fs.FileInfo, error) {
-	data, info, err := durable.ReadFile(path, limit, durable.Any)
-	if err != nil && info != nil && info.IsDir() {
-		err = &durable.BrokenError{Path: path, Err: errDirectory}
-	}
-	return data, info, err
-}
-
-var errDirectory = errors.New("is a directory, not a file")

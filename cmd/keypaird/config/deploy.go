@@ -102,12 +102,8 @@ func (c *checker) checkMode(p path, s string, others uint64) {
 // checkOwners looks owner and group up.
 func (c *checker) checkOwners(owner, group path, d hooks.Deployment) {
 	hint := "in [" + path{"deploy", d.Name}.String() + "], by name or number"
-	if !c.accountExists("user", d.Owner) {
-		c.report(owner, "set owner "+hint, "there is no user %q", d.Owner)
-	}
-	if !c.accountExists("group", d.Group) {
-		c.report(group, "set group "+hint, "there is no group %q", d.Group)
-	}
+	c.reportIf(!c.accountExists("user", d.Owner), owner, "set owner "+hint, "there is no user %q", d.Owner)
+	c.reportIf(!c.accountExists("group", d.Group), group, "set group "+hint, "there is no group %q", d.Group)
 }
 
 // accountExists reports whether there is such a user or group. Each is looked up once.
@@ -167,9 +163,7 @@ func (c *Config) Deployment(name string) hooks.Deployment {
 			d.Verify = append(d.Verify, e)
 		}
 	}
-	if t.Timeout.Duration > 0 {
-		d.Timeout = t.Timeout.Duration
-	}
+	d.Timeout = cmp.Or(t.Timeout.Duration, d.Timeout)
 	return d
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -31,9 +32,7 @@ func isSecret(key, value string) bool {
 func (c *checker) checkDNS(name string, d DNS) {
 	p := path{"dns", name}
 	c.checkTableName(p, name)
-	if name == persist {
-		c.report(p, "call the account something else", `"persist" stands for dns-persist-01`)
-	}
+	c.reportIf(name == persist, p, "call the account something else", `"persist" stands for dns-persist-01`)
 	switch {
 	case d.Provider == "":
 		c.report(p.child("provider"), "name one of those that keypaird dns lists", "is missing")
@@ -50,9 +49,7 @@ func (c *checker) checkDNS(name string, d DNS) {
 			c.report(p.child("resolvers"), `write addresses: ["192.0.2.53", "[2001:db8::53]:53"]`, "%q is not the address of a resolver", addr)
 		}
 	}
-	if d.Propagation.Duration == 0 {
-		d.Propagation.Duration = dns01.DefaultPropagation
-	}
+	d.Propagation.Duration = cmp.Or(d.Propagation.Duration, dns01.DefaultPropagation)
 	if d.User != "" {
 		if _, err := user.Lookup(d.User); err != nil {
 			c.report(p.child("user"), "make the user, or leave the key out", "there is no user %q", d.User)

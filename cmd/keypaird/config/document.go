@@ -67,6 +67,13 @@ func (d *document) report(p path, remedy, problem string, args ...any) {
 	d.add(d.line(p), p.String(), fmt.Sprintf(problem, args...), remedy)
 }
 
+// reportIf is report if something is wrong.
+func (d *document) reportIf(wrong bool, p path, remedy, problem string, args ...any) {
+	if wrong {
+		d.report(p, remedy, problem, args...)
+	}
+}
+
 // reportUndecoded records that the value at p cannot be decoded. Mistakes that
 // would follow from its absence are then not reported.
 func (d *document) reportUndecoded(p path, remedy, problem string, args ...any) {

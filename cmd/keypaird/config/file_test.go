@@ -69,7 +69,7 @@ var untrusted = []struct {
 		writeFile(t, dir, "", 0o644)
 	}, "FILE: not a directory", "name the configuration with -config or $KEYPAIRD_CONFIG"},
 	{"directory", func(t *testing.T, dir, file string) { try(t, os.Mkdir(file, 0o755)) },
-		"FILE: is a directory, not a file", "see that it is the configuration of keypaird, or name another file with -config or $KEYPAIRD_CONFIG"},
+		"FILE: is not a regular file", "see that it is the configuration of keypaird, or name another file with -config or $KEYPAIRD_CONFIG"},
 	{"pipe that nobody writes to", func(t *testing.T, dir, file string) { try(t, syscall.Mkfifo(file, 0o644)) },
 		"FILE: is not a regular file", "see that it is the configuration of keypaird, or name another file with -config or $KEYPAIRD_CONFIG"},
 	{"group can write", func(t *testing.T, dir, file string) { writeFile(t, file, correct, 0o664) },

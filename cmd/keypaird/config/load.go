@@ -94,9 +94,7 @@ func (c *checker) check() {
 	c.checkProgram(path{"notify", "command"}, cfg.Notify.Command)
 	c.checkStatus()
 	c.checkTargets()
-	if len(cfg.Identity)+len(cfg.Cert)+len(c.mistakes) == 0 {
-		c.report(nil, `add a table [identity."example.org"] or [cert.NAME]; the examples are a start`, "no certificate is configured")
-	}
+	c.reportIf(len(cfg.Identity)+len(cfg.Cert)+len(c.mistakes) == 0, nil, `add a table [identity."example.org"] or [cert.NAME]; the examples are a start`, "no certificate is configured")
 }
 
 // each checks the tables of a kind by their names.
@@ -119,7 +117,7 @@ func (e *FileError) Remedy() string { return Printable(e.Hint, maxMessage) }
 // readConfig reads a configuration that others cannot change: it names commands
 // that are run and files that are written.
 func readConfig(path string) (string, fs.FileMode, error) {
-	text, info, err := readFile(path, maxConfig)
+	text, info, err := durable.ReadFile(path, maxConfig, durable.Any)
 	if err != nil {
 		return "", 0, readError(path, err)
 	}

@@ -15,19 +15,16 @@ import (
 
 func (c *checker) checkTop() {
 	cfg := c.cfg
-	if cfg.Email != "" && !isMailAddress(cfg.Email) {
-		c.report(path{"email"}, `write one address and nothing else: "hostmaster@example.org"`, "%q is not a mail address", cfg.Email)
+	c.reportIf(cfg.Email != "" && !isMailAddress(cfg.Email), path{"email"}, `write one address and nothing else: "hostmaster@example.org"`, "%q is not a mail address", cfg.Email)
+	state, remedy := path{"state"}, "write the path from / on"
+	if !c.isSet(state) {
+		remedy = `$STATE_DIRECTORY says so: correct it, or set state`
 	}
-	c.checkState()
-	if cfg.Parallel < 1 || cfg.Parallel > 64 {
-		c.report(path{"parallel"}, "write a number from 1 to 64", "%d is out of range", cfg.Parallel)
-	}
-	if len(cfg.SignWith) == 0 {
-		c.report(path{"sign_with"}, `name a CA: ["letsencrypt"]`, "names no CA")
-	}
-	if cfg.Key == "" {
-		c.report(path{"key"}, "write one of: "+strings.Join(keyTypes, " "), "is empty")
-	}
+	c.reportIf(c.checkAbsolute(state, cfg.State, remedy) && filepath.Clean(cfg.State) == "/", state, `give keypaird a directory of its own: "/var/lib/keypaird"`, "is the root directory")
+	cfg.State = filepath.Clean(cfg.State)
+	c.reportIf(cfg.Parallel < 1 || cfg.Parallel > 64, path{"parallel"}, "write a number from 1 to 64", "%d is out of range", cfg.Parallel)
+	c.reportIf(len(cfg.SignWith) == 0, path{"sign_with"}, `name a CA: ["letsencrypt"]`, "names no CA")
+	c.reportIf(cfg.Key == "", path{"key"}, "write one of: "+strings.Join(keyTypes, " "), "is empty")
 	c.checkSettings(nil, cfg.Key, &cfg.Profile, cfg.SignWith)
 	c.checkSchedules()
 }
@@ -37,17 +34,6 @@ func (c *checker) checkTop() {
 func isMailAddress(s string) bool {
 	a, err := mail.ParseAddress(s)
 	return err == nil && a.Address == s && !strings.ContainsAny(s, `?&%,"`) && isHost(s[strings.LastIndex(s, "@")+1:])
-}
-
-func (c *checker) checkState() {
-	from, remedy := c.cfg.State, "write the path from / on"
-	if !c.isSet(path{"state"}) {
-		remedy = `$STATE_DIRECTORY says so: correct it, or set state`
-	}
-	if c.checkAbsolute(path{"state"}, from, remedy) && filepath.Clean(from) == "/" {
-		c.report(path{"state"}, `give keypaird a directory of its own: "/var/lib/keypaird"`, "is the root directory")
-	}
-	c.cfg.State = filepath.Clean(from)
 }
 
 func (c *checker) checkHTTP01() {
@@ -71,28 +57,24 @@ func (c *checker) checkHTTP01() {
 }
 
 func (c *checker) checkStatus() {
-	addr, p := c.cfg.Status.Listen, path{"status", "listen"}
-	if addr == "" {
-		return
-	}
-	if file, ok := strings.CutPrefix(addr, "unix:"); ok {
+	addr, taken, p := c.cfg.Status.Listen, c.cfg.HTTP01.Listen, path{"status", "listen"}
+	file, isUnix := strings.CutPrefix(addr, "unix:")
+	switch {
+	case addr == "":
+	case isUnix:
 		if c.checkAbsolute(p, file, `write "unix:/run/keypaird.sock"`) && len(file) > 103 { // what every system takes
 			c.report(p, "choose a shorter one", "the path of a socket has 103 characters at most")
 		}
-		return
-	}
-	c.checkListen(p, addr, "fd:status")
-	if c.cfg.HTTP01.Webroot == "" && (sameListener(addr, c.cfg.HTTP01.Listen) || addr == c.cfg.HTTP01.Listen) {
-		c.report(p, `choose another port: "127.0.0.1:8403"`, "%q is taken by [http-01], which listens on %q", addr, c.cfg.HTTP01.Listen)
+	default:
+		c.checkListen(p, addr, "fd:status")
+		c.reportIf(c.cfg.HTTP01.Webroot == "" && (sameListener(addr, taken) || addr == taken), p, `choose another port: "127.0.0.1:8403"`, "%q is taken by [http-01], which listens on %q", addr, taken)
 	}
 }
 
 // checkListen checks "host:port", ":port" and "fd:NAME".
 func (c *checker) checkListen(p path, addr, example string) {
 	if name, inherited := strings.CutPrefix(addr, "fd:"); inherited {
-		if name == "" || !plainToken.MatchString(name) {
-			c.report(p, "write the name of a socket of the service manager: "+strconv.Quote(example), "%q is not the name of a socket", name)
-		}
+		c.reportIf(name == "" || !plainToken.MatchString(name), p, "write the name of a socket of the service manager: "+strconv.Quote(example), "%q is not the name of a socket", name)
 		return
 	}
 	host, port, err := net.SplitHostPort(addr)
