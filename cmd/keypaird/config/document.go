@@ -38,7 +38,8 @@ func (d *document) parse() bool {
 	var top map[string]toml.Primitive
 	var err error
 	d.meta, err = toml.Decode(d.text, &top)
-	if at, ok := errors.AsType[toml.ParseError](err); ok {
+	if err != nil {
+		at, _ := errors.AsType[toml.ParseError](err)
 		key, problem, remedy := explain(at)
 		d.syntaxMistake(at.Position.Start, key, problem, remedy)
 	}
@@ -48,7 +49,7 @@ func (d *document) parse() bool {
 
 // syntaxMistake records a mistake at an offset.
 func (d *document) syntaxMistake(offset int, key, problem, remedy string) {
-	last := len(strings.TrimRight(d.text, "\r\n \t")) // the end of the file is a line that nobody sees
+	last := len(strings.TrimRight(d.text, "\r\n \t")) // the end of the file may be below the last line
 	d.add(d.lineAt(min(offset, last)), Printable(key, maxShown), problem, remedy)
 }
 
@@ -125,14 +126,14 @@ func (d *document) line(p path) int {
 	return 0
 }
 
-// errHere makes the TOML library tell where a value is: it adds the position to
-// the error of an Unmarshaler.
-var errHere = errors.New("here")
+// errPosition is an error on purpose: the TOML library keeps the positions of
+// values to itself, but adds one to the error of an Unmarshaler.
+var errPosition = errors.New("position")
 
 type position struct{}
 
 // UnmarshalTOML implements toml.Unmarshaler.
-func (*position) UnmarshalTOML(any) error { return errHere }
+func (*position) UnmarshalTOML(any) error { return errPosition }
 
 // lineOf returns the line on which the value at p begins, or 0 if it has none of
 // its own.

@@ -53,6 +53,9 @@ func TestUntrustedFiles(t *testing.T) {
 			if got := names.Replace(renew.Remedy(err)); got != tt.remedy {
 				t.Errorf("remedy: %s\nwant:   %s", got, tt.remedy)
 			}
+			if _, ok := errors.AsType[*FileError](err); !ok { // check -json prints no other
+				t.Errorf("not a FileError: %T", err)
+			}
 		})
 	}
 }

@@ -70,7 +70,7 @@ func (o *DeployWindow) Next(now time.Time) time.Time {
 	if o.next.After(now) {
 		return o.next
 	}
-	return time.Time{} // never, which the configuration refuses, is as good as always
+	return time.Time{}
 }
 
 // checkSchedules refuses times that the library panics on, spins on or never comes
