@@ -9,9 +9,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"keypaird/renew/problem"
-
 	"golang.org/x/net/idna"
+
+	"keypaird/renew/problem"
 )
 
 // profile maps names as people write them to A-labels: UTS 46 as for looking

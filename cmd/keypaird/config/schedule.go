@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"keypaird/renew/problem"
-
 	"github.com/robfig/cron/v3"
+
+	"keypaird/renew/problem"
 )
 
 // MaxSpread bounds the delay after the time of a cron line, so that machines with
