@@ -1,15 +1,18 @@
 package config
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 
 	"keypaird/acme"
+	"keypaird/renew/durable"
+	"keypaird/renew/problem"
 )
 
 // needEAB has the built-in CAs that require an external account, and where to get
@@ -40,7 +43,9 @@ func (c *checker) checkCA(name string, ca CA) {
 		c.report(p.child("directory"), `write it as "https://ca.example.net/acme/directory", without a user name`, "is not the https URL of an ACME directory")
 	}
 	if ca.Roots != "" && c.checkAbsolute(p.child("roots"), ca.Roots, "write the path from / on") && !c.noSecrets {
-		c.checkRoots(p.child("roots"), ca.Roots)
+		if _, err := readRoots(ca.Roots); err != nil {
+			c.report(p.child("roots"), cmp.Or(problem.Remedy(err), "name a PEM file with the root certificate of the CA's own TLS"), "%s: %v", ca.Roots, err)
+		}
 	}
 	remedy := "set both, as the CA hands them out, or none"
 	switch {
@@ -71,32 +76,23 @@ func isHMACKey(text []byte) bool {
 	return err == nil && len(key) > 0 && !strings.ContainsAny(s, "\r\n")
 }
 
-// checkRoots looks for certificates in a PEM file.
-func (c *checker) checkRoots(p path, file string) {
-	remedy := "name a PEM file with the root certificate of the CA's own TLS"
-	data, info, err := readFile(file, maxSmall)
-	if err == nil && info.Mode().Perm()&0o022 != 0 {
-		err, remedy = fmt.Errorf("can be written by others (mode %04o)", info.Mode().Perm()), "chmod go-w "+file
-	}
-	if err == nil {
-		err = hasCertificate(data)
-	}
+// readRoots reads a PEM file with root certificates.
+func readRoots(file string) (*x509.CertPool, error) {
+	data, info, err := durable.ReadFile(file, maxSmall, durable.Any)
 	if err != nil {
-		c.report(p, remedy, "%s: %v", file, err)
+		return nil, durable.Cause(err)
 	}
-}
-
-func hasCertificate(data []byte) error {
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return errors.New("holds a certificate that cannot be read")
-		}
-		return nil
+	if perm := info.Mode().Perm(); perm&0o022 != 0 {
+		return nil, problem.Newf("chmod go-w "+file, "can be written by others (mode %04o)", perm)
 	}
-	return errors.New("holds no certificate")
+	roots := x509.NewCertPool()
+	switch {
+	case roots.AppendCertsFromPEM(data):
+		return roots, nil
+	case bytes.Contains(data, []byte("BEGIN CERTIFICATE")):
+		return nil, errors.New("holds a certificate that cannot be read")
+	}
+	return nil, errors.New("holds no certificate")
 }
 
 // Authority returns the CA called name: built in, or of a [ca] table, or built
@@ -105,17 +101,11 @@ func (c *Config) Authority(name string) (acme.CA, error) {
 	ca, _ := acme.BuiltIn(name)
 	t := c.CA[name]
 	ca.Name, ca.EABKeyID = name, t.EABKid
-	if t.Directory != "" {
-		ca.Directory = t.Directory
-	}
+	ca.Directory = cmp.Or(t.Directory, ca.Directory)
 	if t.Roots != "" {
-		pem, err := ReadFile(t.Roots)
-		if err != nil {
+		var err error
+		if ca.Roots, err = readRoots(t.Roots); err != nil {
 			return ca, fmt.Errorf("reading roots of [ca.%s]: %s: %w", name, t.Roots, err)
-		}
-		ca.Roots = x509.NewCertPool()
-		if !ca.Roots.AppendCertsFromPEM(pem) {
-			return ca, fmt.Errorf("reading roots of [ca.%s]: %s: no certificate in it", name, t.Roots)
 		}
 	}
 	if t.EABHMACFile != "" {

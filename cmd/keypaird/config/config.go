@@ -1,8 +1,6 @@
 package config
 
-import (
-	"time"
-)
+import "time"
 
 // Config is the configuration file, and its manual. The file is TOML; it is
 // looked for at -config, then $KEYPAIRD_CONFIG, then
@@ -164,9 +162,9 @@ type Cert struct {
 	// The [dns] table for the dns-01 names. Required if there are any.
 	DNS string `toml:"dns"`
 
-	// Instead of all of these: a certificate that is made elsewhere, bought or by a
-	// CA of your own. It is deployed and verified like the others, with the same
-	// notifications, and never ordered:
+	// Instead of all of these: a certificate that you or another program obtain, such
+	// as one of a private CA. It is deployed and verified like the others, with the
+	// same notifications, and never ordered:
 	// external = { chain = "/root/external.pem", key = "/root/external.key" }
 	External External `toml:"external"`
 
@@ -284,7 +282,7 @@ type Notify struct {
 type Status struct {
 	// Address that the daemon serves its page on, /status.json, /metrics and /healthz:
 	// "host:port"; "unix:/path" for a socket that only the user keypaird runs as
-	// can use; or "fd:NAME" for a socket of the service manager, whose unit sets the
+	// can use; or "fd:NAME" for a socket of the service manager; its unit sets the
 	// permissions. There is no authentication: use 127.0.0.1 or [::1]. Default: "",
 	// it is not served.
 	Listen string `toml:"listen"`

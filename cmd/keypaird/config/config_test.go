@@ -33,9 +33,9 @@ func tell(t *testing.T, dir string, err error) string {
 	}
 	var b strings.Builder
 	for _, m := range mistakes {
-		said, ok := strings.CutPrefix(m.Error(), filepath.Join(dir, "keypaird.toml")+":")
+		said, ok := strings.CutPrefix(m.String(), filepath.Join(dir, "keypaird.toml")+":")
 		if !ok {
-			t.Errorf("%q does not name the file", m.Error())
+			t.Errorf("%q does not name the file", m.String())
 		}
 		fmt.Fprintf(&b, "%s\n-> %s\n", strings.TrimSpace(said), m.Remedy)
 	}

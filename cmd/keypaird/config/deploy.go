@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -103,12 +102,8 @@ func (c *checker) checkMode(p path, s string, others uint64) {
 // checkOwners looks owner and group up.
 func (c *checker) checkOwners(owner, group path, d hooks.Deployment) {
 	hint := "in [" + path{"deploy", d.Name}.String() + "], by name or number"
-	if !c.accountExists("user", d.Owner) {
-		c.report(owner, "set owner "+hint, "there is no user %q", d.Owner)
-	}
-	if !c.accountExists("group", d.Group) {
-		c.report(group, "set group "+hint, "there is no group %q", d.Group)
-	}
+	c.reportIf(!c.accountExists("user", d.Owner), owner, "set owner "+hint, "there is no user %q", d.Owner)
+	c.reportIf(!c.accountExists("group", d.Group), group, "set group "+hint, "there is no group %q", d.Group)
 }
 
 // accountExists reports whether there is such a user or group. Each is looked up once.
@@ -132,64 +127,6 @@ func (c *checker) accountExists(what, name string) bool {
 func fileMode(s string) fs.FileMode {
 	m, _ := strconv.ParseUint(s, 8, 16)
 	return fs.FileMode(m)
-}
-
-// A written is a file and who writes it.
-type output struct{ target, deployment, key string }
-
-// checkOutputs notes where a target is deployed to, and refuses a file that two
-// targets or deployments would write, or that is not theirs to write.
-func (c *checker) checkOutputs(p path, t Target, writers map[string]output, told map[string]bool) {
-	for i, name := range t.Deploy {
-		if c.badDeploys[name] || slices.Contains(t.Deploy[:i], name) {
-			continue
-		}
-		d := c.cfg.Deployment(name)
-		for _, f := range []struct{ key, template string }{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}} {
-			for _, file := range (&hooks.Deployment{Chain: f.template}).Paths(t.Name) {
-				by := output{t.Name, name, f.key}
-				if remedy, problem := c.outputConflict(file, by, writers); problem != "" && !told[name+" "+f.key] {
-					c.report(c.outputPath(p, by), remedy, "%s", problem)
-					told[name+" "+f.key] = true // for one of perhaps thousands of targets
-				}
-			}
-		}
-	}
-}
-
-// outputConflict returns the problem with writing a file, or "".
-func (c *checker) outputConflict(file string, by output, writers map[string]output) (remedy, problem string) {
-	first, taken := writers[file]
-	if !taken {
-		writers[file] = by
-	}
-	self, _ := filepath.Abs(c.file)
-	switch {
-	case taken && first.target == by.target && first.deployment == by.deployment:
-		return "give each a file of its own, or use combined for key and chain in one", file + " would hold both " + first.key + " and " + by.key
-	case taken && first.target == by.target:
-		return "give each deployment files of its own", file + " would be written for [deploy." + first.deployment + "] and [deploy." + by.deployment + "]"
-	case taken:
-		return "put {name} into the path: each target needs a file of its own", file + " would be written for the targets " + strconv.Quote(first.target) + " and " + strconv.Quote(by.target)
-	case strings.HasPrefix(file, c.cfg.State+"/"):
-		return "write elsewhere, or let the server read " + filepath.Join(c.cfg.State, "certs", by.target, "live"), file + " lies in the state directory, which is keypaird's own"
-	case file == self:
-		return "write elsewhere", file + " is the configuration itself"
-	}
-	return "", ""
-}
-
-// outputPath returns where the file says what a deployment writes: in its table,
-// or where a target names a preset.
-func (c *checker) outputPath(target path, by output) path {
-	table := path{"deploy", by.deployment}
-	switch {
-	case c.isSet(table.child(by.key)):
-		return table.child(by.key)
-	case c.isSet(table):
-		return table
-	}
-	return target.child("deploy")
 }
 
 // Sets reports whether the table gives the command called key itself; else it is
@@ -226,9 +163,7 @@ func (c *Config) Deployment(name string) hooks.Deployment {
 			d.Verify = append(d.Verify, e)
 		}
 	}
-	if t.Timeout.Duration > 0 {
-		d.Timeout = t.Timeout.Duration
-	}
+	d.Timeout = cmp.Or(t.Timeout.Duration, d.Timeout)
 	return d
 }
 

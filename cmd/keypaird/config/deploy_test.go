@@ -185,8 +185,8 @@ key = "$DIR/keypaird.toml"
 http-01 = ["a.example.org"]
 deploy = ["x"]`, `
 3: deploy.x.chain: $DIR/state/a.pem lies in the state directory, which is keypaird's own
--> write elsewhere, or let the server read $DIR/state/certs/a/live
+-> choose another directory, or let the server read $DIR/state/certs/a/live
 4: deploy.x.key: $DIR/keypaird.toml is the configuration itself
--> write elsewhere
+-> choose another file
 `},
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -20,6 +21,8 @@ var (
 	userInfoPattern = regexp.MustCompile(`://[^/@\s]*:[^/@\s]*@`)
 )
 
+const persist = "persist" // as a value of dns: by dns-persist-01
+
 // isSecret reports whether a variable is likely to hold a secret.
 func isSecret(key, value string) bool {
 	return secretPattern.MatchString(key) && !harmlessPattern.MatchString(key) ||
@@ -29,9 +32,7 @@ func isSecret(key, value string) bool {
 func (c *checker) checkDNS(name string, d DNS) {
 	p := path{"dns", name}
 	c.checkTableName(p, name)
-	if name == persist {
-		c.report(p, "call the account something else", `"persist" stands for dns-persist-01`)
-	}
+	c.reportIf(name == persist, p, "call the account something else", `"persist" stands for dns-persist-01`)
 	switch {
 	case d.Provider == "":
 		c.report(p.child("provider"), "name one of those that keypaird dns lists", "is missing")
@@ -48,9 +49,7 @@ func (c *checker) checkDNS(name string, d DNS) {
 			c.report(p.child("resolvers"), `write addresses: ["192.0.2.53", "[2001:db8::53]:53"]`, "%q is not the address of a resolver", addr)
 		}
 	}
-	if d.Propagation.Duration == 0 {
-		d.Propagation.Duration = dns01.DefaultPropagation
-	}
+	d.Propagation.Duration = cmp.Or(d.Propagation.Duration, dns01.DefaultPropagation)
 	if d.User != "" {
 		if _, err := user.Lookup(d.User); err != nil {
 			c.report(p.child("user"), "make the user, or leave the key out", "there is no user %q", d.User)
@@ -77,4 +76,16 @@ func (c *checker) checkVariable(p path, d DNS, key, value string) {
 	case value != "" && !c.private && isSecret(key, value):
 		c.report(p, fmt.Sprintf("chmod go= %s, or put the value in a file and write %s_FILE", c.file, key), "holds a secret, and others can read the configuration")
 	}
+}
+
+// checkAccount checks a reference to a [dns] table.
+func (c *checker) checkAccount(p path, name string) {
+	if _, ok := c.cfg.DNS[name]; ok || name == "" || name == persist {
+		return
+	}
+	remedy := "add a table [" + path{"dns", name}.String() + "]"
+	if near := Nearest(name, append(slices.Collect(maps.Keys(c.cfg.DNS)), persist)); near != "" {
+		remedy = suggest(name, []string{near})
+	}
+	c.report(p, remedy, "there is no table [%v]", path{"dns", name})
 }

@@ -78,9 +78,9 @@ external = { chain = "/root/shop.pem", key = "/root/./shop.pem" }`, `
 chain = "/var/lib/keypaird/certs/shop/live/fullchain.pem"
 key = "/var/lib/keypaird/../keypaird/x"`, `
 4: cert.shop.external.chain: /var/lib/keypaird/certs/shop/live/fullchain.pem lies in the state directory, which is keypaird's own
--> put the file elsewhere: keypaird copies it to where it keeps pairs
+-> put the file into another directory: keypaird copies it to where it keeps pairs
 5: cert.shop.external.key: /var/lib/keypaird/../keypaird/x lies in the state directory, which is keypaird's own
--> put the file elsewhere: keypaird copies it to where it keeps pairs
+-> put the file into another directory: keypaird copies it to where it keeps pairs
 `},
 	{"files that deployments write, of this target and of others", `[deploy.x]
 chain = "/etc/ssl/{name}.crt"
@@ -94,9 +94,9 @@ key = "/etc/ssl/mail.key"
 http-01 = ["mail.example.org"]
 deploy = ["x"]`, `
 7: cert.shop.external.chain: /etc/ssl/shop.crt is written by [deploy.x] for the target "shop"
--> keep the external files elsewhere: keypaird copies them to where the server reads them
+-> keep the external files in another directory: keypaird copies them to where the server reads them
 8: cert.shop.external.key: /etc/ssl/mail.key is written by [deploy.x] for the target "mail"
--> keep the external files elsewhere: keypaird copies them to where the server reads them
+-> keep the external files in another directory: keypaird copies them to where the server reads them
 `},
 	{"a key that is none, a deployment that is none", `[cert.shop]
 external = { chain = "/root/shop.pem", keys = "/root/shop.key" }

@@ -53,6 +53,9 @@ func TestUntrustedFiles(t *testing.T) {
 			if got := names.Replace(renew.Remedy(err)); got != tt.remedy {
 				t.Errorf("remedy: %s\nwant:   %s", got, tt.remedy)
 			}
+			if _, ok := errors.AsType[*FileError](err); !ok { // check -json prints no other
+				t.Errorf("not a FileError: %T", err)
+			}
 		})
 	}
 }
@@ -69,9 +72,9 @@ var untrusted = []struct {
 		writeFile(t, dir, "", 0o644)
 	}, "FILE: not a directory", "name the configuration with -config or $KEYPAIRD_CONFIG"},
 	{"directory", func(t *testing.T, dir, file string) { try(t, os.Mkdir(file, 0o755)) },
-		"FILE: is a directory, not a file", "name the configuration with -config or $KEYPAIRD_CONFIG"},
+		"FILE: is not a regular file", "see that it is the configuration of keypaird, or name another file with -config or $KEYPAIRD_CONFIG"},
 	{"pipe that nobody writes to", func(t *testing.T, dir, file string) { try(t, syscall.Mkfifo(file, 0o644)) },
-		"FILE: is not a regular file", "name the configuration with -config or $KEYPAIRD_CONFIG"},
+		"FILE: is not a regular file", "see that it is the configuration of keypaird, or name another file with -config or $KEYPAIRD_CONFIG"},
 	{"group can write", func(t *testing.T, dir, file string) { writeFile(t, file, correct, 0o664) },
 		"FILE: can be written by others (mode 0664)", "chmod go-w FILE"},
 	{"everybody can write", func(t *testing.T, dir, file string) { writeFile(t, file, correct, 0o602) },
@@ -100,7 +103,7 @@ var untrusted = []struct {
 	{"huge", func(t *testing.T, dir, file string) {
 		writeFile(t, file, correct, 0o600)
 		try(t, os.Truncate(file, maxConfig+1))
-	}, "FILE: is too long: more than 16 MiB", "see that it is the configuration of keypaird, or name another file with -config or $KEYPAIRD_CONFIG"},
+	}, "FILE: is larger than 16384 KiB", "see that it is the configuration of keypaird, or name another file with -config or $KEYPAIRD_CONFIG"},
 }
 
 // loadInTime loads a configuration, and fails if that takes long.
@@ -168,7 +171,7 @@ func TestFilesOfOthers(t *testing.T) {
 		{"/etc/theirs", "DIR/etc/theirs: belongs to user 54321, neither root nor the user who runs this (0)", "chown 0 DIR/etc/theirs"},
 		{"/theirs/ours", "DIR/theirs/ours: DIR/theirs belongs to user 54321, neither root nor the user who runs this (0)", "run this as user 54321 (runuser"},
 		{"/tmp/ours", "DIR/tmp/ours: DIR/tmp belongs to user 54321, neither root nor the user who runs this (0)", "run this as user 54321 (runuser"},
-		{"/etc/link", "DIR/etc/link: is a symbolic link of user 54321", "name the file itself with -config or $KEYPAIRD_CONFIG"},
+		{"/etc/link", "DIR/etc/link: is a symbolic link of user 54321, neither root nor the user who runs this (0)", "remove DIR/etc/link, or name what it stands for"},
 	} {
 		_, err := Load(Options{Path: dir + tt.file, Getenv: noEnv})
 		if err == nil {

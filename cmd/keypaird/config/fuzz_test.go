@@ -30,8 +30,8 @@ func FuzzLoadConfig(f *testing.F) {
 			if m.Line < 0 || m.Line > last || m.Problem == "" || m.Remedy == "" {
 				t.Errorf("%q: %+v", text, m)
 			}
-			if strings.ContainsFunc(m.Error()+m.Remedy, func(c rune) bool { return !unicode.IsPrint(c) }) {
-				t.Errorf("%q: %q, %q", text, m.Error(), m.Remedy)
+			if strings.ContainsFunc(m.String()+m.Remedy, func(c rune) bool { return !unicode.IsPrint(c) }) {
+				t.Errorf("%q: %q, %q", text, m.String(), m.Remedy)
 			}
 		}
 		if len(mistakes) == 0 && len(cfg.Targets()) == 0 {
@@ -55,7 +55,7 @@ func FuzzLoadConfig(f *testing.F) {
 }
 
 // unknownKeys finds the keys that a type has no fields for, by other means than
-// the reader's.
+// decode's.
 func unknownKeys(p path, table map[string]any, t reflect.Type) []path {
 	var unknown []path
 	for key, value := range table {
@@ -91,7 +91,7 @@ func FuzzSchedule(f *testing.F) {
 	}
 	start := time.Date(2026, 11, 23, 1, 2, 3, 4, time.UTC)
 	f.Fuzz(func(t *testing.T, spec string) {
-		c := &checker{reader: &reader{file: "f", text: ""}, cfg: &Config{Schedule: spec, Window: spec}}
+		c := &checker{document: &document{file: "f", text: ""}, cfg: &Config{Schedule: spec, Window: spec}}
 		c.checkSchedules()
 		refused := map[string]bool{}
 		for _, m := range c.mistakes {

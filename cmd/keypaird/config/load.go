@@ -1,17 +1,16 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"maps"
 	"os"
-	"path/filepath"
 	"reflect"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 
 	"keypaird/renew/durable"
 )
@@ -36,13 +35,7 @@ type Options struct {
 // Load reads the configuration, checks all of it and brings every value into one
 // form. The error is Mistakes if the file can be read and is wrong.
 func Load(o Options) (*Config, error) {
-	path := o.Path
-	if path == "" {
-		path = o.Getenv(PathVariable)
-	}
-	if path == "" {
-		path = DefaultPath
-	}
+	path := cmp.Or(o.Path, o.Getenv(PathVariable), DefaultPath)
 	text, mode, err := readConfig(path)
 	if err != nil {
 		return nil, err
@@ -57,15 +50,15 @@ func Load(o Options) (*Config, error) {
 // parse reads the text of a file into cfg, which holds the defaults, and checks
 // the result. mode is the file's permissions.
 func (o Options) parse(file, text string, mode fs.FileMode, cfg *Config) (*Config, Mistakes) {
-	r := &reader{file: file, text: text}
-	if !r.parse() {
-		return nil, r.mistakes
+	d := &document{file: file, text: text}
+	if !d.parse() {
+		return nil, d.mistakes
 	}
-	r.decodeStruct(nil, r.values, reflect.ValueOf(cfg).Elem())
-	c := &checker{reader: r, cfg: cfg, private: mode&0o077 == 0, noSecrets: o.NoSecrets}
+	d.decodeStruct(nil, reflect.ValueOf(cfg).Elem())
+	c := &checker{document: d, cfg: cfg, private: mode&0o077 == 0, noSecrets: o.NoSecrets}
 	c.check()
-	slices.SortStableFunc(r.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
-	return cfg, r.mistakes
+	slices.SortStableFunc(d.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
+	return cfg, d.mistakes
 }
 
 // defaults is the configuration of an empty file.
@@ -85,6 +78,32 @@ func defaults(env func(string) string, goos string) *Config {
 	}
 }
 
+// check looks at everything.
+func (c *checker) check() {
+	cfg := c.cfg
+	c.identityPaths, c.badDeploys, c.lookups = map[string]path{}, map[string]bool{}, map[string]error{}
+	c.checkTop()
+	each(cfg.CA, c.checkCA)
+	c.checkHTTP01()
+	each(cfg.DNS, c.checkDNS)
+	each(cfg.Deploy, c.checkDeploy)
+	identities, certs := cfg.Identity, cfg.Cert
+	cfg.Identity, cfg.Cert = map[string]Identity{}, map[string]Cert{}
+	each(identities, c.checkIdentity)
+	each(certs, c.checkCert)
+	c.checkProgram(path{"notify", "command"}, cfg.Notify.Command)
+	c.checkStatus()
+	c.checkTargets()
+	c.reportIf(len(cfg.Identity)+len(cfg.Cert)+len(c.mistakes) == 0, nil, `add a table [identity."example.org"] or [cert.NAME]; the examples are a start`, "no certificate is configured")
+}
+
+// each checks the tables of a kind by their names.
+func each[T any](tables map[string]T, check func(name string, table T)) {
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
+		check(name, tables[name])
+	}
+}
+
 // A FileError reports a configuration file that cannot be read or trusted.
 type FileError struct {
 	Path, Problem, Hint string
@@ -95,143 +114,57 @@ func (e *FileError) Error() string { return Printable(e.Path, maxMessage) + ": "
 // Remedy says what the operator can do about it.
 func (e *FileError) Remedy() string { return Printable(e.Hint, maxMessage) }
 
-// readConfig reads a configuration that nobody else can have written.
+// readConfig reads a configuration that others cannot change: it names commands
+// that are run and files that are written.
 func readConfig(path string) (string, fs.FileMode, error) {
-	text, info, err := readFile(path, maxConfig)
+	text, info, err := durable.ReadFile(path, maxConfig, durable.Any)
 	if err != nil {
 		return "", 0, readError(path, err)
 	}
-	if err := checkTrusted(path, info); err != nil {
-		return "", 0, err
+	mode := info.Mode().Perm()
+	if uid, ours := durable.Owner(info); !ours {
+		return "", 0, &FileError{path, fmt.Sprintf("belongs to user %d, neither root nor the user who runs this (%d)", uid, os.Geteuid()), fmt.Sprintf("run this as user %d, or: chown %d %s", uid, os.Geteuid(), path)}
 	}
-	return string(text), info.Mode().Perm(), nil
+	if mode&0o022 != 0 {
+		return "", 0, &FileError{path, fmt.Sprintf("can be written by others (mode %04o)", mode), "chmod go-w " + path}
+	}
+	if _, err = durable.CheckFile(path); err != nil && !isSticky(err) {
+		return "", 0, readError(path, err)
+	}
+	return string(text), mode, nil
 }
 
-// readError explains why a configuration cannot be read.
+// isSticky reports whether err is about a directory like /tmp, in which others cannot
+// replace files of root or of this user.
+func isSticky(err error) bool {
+	unsafe, ok := errors.AsType[*durable.UnsafeError](err)
+	if !ok {
+		return false
+	}
+	info, err := os.Lstat(unsafe.Path)
+	if err != nil || !info.IsDir() || info.Mode()&fs.ModeSticky == 0 {
+		return false
+	}
+	_, ours := durable.Owner(info)
+	return ours
+}
+
+// readError explains why a configuration cannot be read or trusted.
 func readError(path string, err error) error {
+	const another = "name another file with -config or $" + PathVariable
 	hint := "name the configuration with -config or $" + PathVariable
+	unsafe, isUnsafe := errors.AsType[*durable.UnsafeError](err)
+	_, isBroken := errors.AsType[*durable.BrokenError](err)
 	switch {
+	case isUnsafe:
+		hint = unsafe.Remedy()
+	case isBroken:
+		hint = "see that it is the configuration of keypaird, or " + another
 	case errors.Is(err, fs.ErrNotExist):
-		hint = "write a configuration there, or name another file with -config or $" + PathVariable
+		hint = "write a configuration there, or " + another
 	case errors.Is(err, fs.ErrPermission):
 		hint = "run keypaird as root or as the user it belongs to, or let that user read the file and pass through its directories"
-	case errors.Is(err, errTooLong):
-		hint = "see that it is the configuration of keypaird, or name another file with -config or $" + PathVariable
 	}
-	return &FileError{path, withoutPath(err).Error(), hint}
-}
-
-// maxSmall bounds the files that the configuration names: secrets, roots.
-const maxSmall = 1 << 20
-
-var (
-	errDirectory  = errors.New("is a directory, not a file")
-	errNotRegular = errors.New("is not a regular file")
-	errTooLong    = errors.New("is too long")
-)
-
-// readFile reads a regular file of at most limit bytes. It never
-// blocks: a pipe would, until a process writes to it.
-func readFile(path string, limit int64) ([]byte, fs.FileInfo, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
-	if err != nil {
-		return nil, nil, withoutPath(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, nil, withoutPath(err)
-	case info.IsDir():
-		return nil, nil, errDirectory
-	case !info.Mode().IsRegular():
-		return nil, nil, errNotRegular
-	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, nil, withoutPath(err)
-	}
-	if int64(len(data)) > limit {
-		return nil, nil, fmt.Errorf("%w: more than %d MiB", errTooLong, limit>>20)
-	}
-	return data, info, nil
-}
-
-// ReadFile reads a regular file of at most 1 MiB.
-func ReadFile(path string) ([]byte, error) {
-	data, _, err := readFile(path, maxSmall)
-	return data, err
-}
-
-// withoutPath returns an error without operation and path, to print beside the path.
-func withoutPath(err error) error {
-	var pe *os.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
-}
-
-// ownedByUs reports whether a file belongs to root or to the current user.
-func ownedByUs(info fs.FileInfo) (uid int, ok bool) {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return -1, false
-	}
-	return int(st.Uid), st.Uid == 0 || int(st.Uid) == os.Geteuid()
-}
-
-// checkTrusted refuses a configuration that others can change: it names commands
-// that are run and files that are written. info is of the file that was read.
-func checkTrusted(path string, info fs.FileInfo) error {
-	if uid, ok := ownedByUs(info); !ok {
-		return &FileError{path, fmt.Sprintf("belongs to user %d, neither root nor the user who runs this (%d)", uid, os.Geteuid()), fmt.Sprintf("run this as user %d, or: chown %d %s", uid, os.Geteuid(), path)}
-	}
-	if perm := info.Mode().Perm(); perm&0o022 != 0 {
-		return &FileError{path, fmt.Sprintf("can be written by others (mode %04o)", perm), "chmod go-w " + path}
-	}
-	at := path
-	for range 40 { // symbolic links
-		if err := checkSafeDir(filepath.Dir(at)); err != nil {
-			return fmt.Errorf("%s: %w", Printable(path, maxMessage), err)
-		}
-		link, err := os.Lstat(at)
-		if err != nil {
-			return readError(path, err)
-		}
-		if link.Mode().Type() != fs.ModeSymlink {
-			return nil
-		}
-		if uid, ok := ownedByUs(link); !ok {
-			return &FileError{path, fmt.Sprintf("is a symbolic link of user %d", uid), "name the file itself with -config or $" + PathVariable}
-		}
-		to, err := os.Readlink(at)
-		if err != nil {
-			return readError(path, err)
-		}
-		if !filepath.IsAbs(to) {
-			to = filepath.Join(filepath.Dir(at), to)
-		}
-		at = to
-	}
-	return readError(path, syscall.ELOOP)
-}
-
-// checkSafeDir refuses a directory in which others could replace a file of ours. In
-// /tmp and its like they cannot.
-func checkSafeDir(dir string) error {
-	err := durable.CheckDir(dir)
-	var unsafe *durable.UnsafeError
-	if !errors.As(err, &unsafe) {
-		return err
-	}
-	info, serr := os.Stat(dir)
-	found, lerr := os.Lstat(unsafe.Path)
-	if serr != nil || lerr != nil || !os.SameFile(info, found) || info.Mode()&fs.ModeSticky == 0 {
-		return err
-	}
-	if _, ok := ownedByUs(info); !ok {
-		return err
-	}
-	return nil
+	problem := strings.TrimPrefix(durable.Cause(err).Error(), path+" ")
+	return &FileError{path, Printable(problem, maxMessage), hint}
 }

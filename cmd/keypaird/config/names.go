@@ -1,20 +1,18 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"keypaird/renew/problem"
 )
-
-// A nameError says what is wrong with a name, and what would be right.
-type nameError struct{ problem, remedy string }
-
-func (e *nameError) Error() string { return e.problem }
 
 // profile maps names as people write them to A-labels: UTS 46 as for looking
 // up, and strictly what IDNA 2008 (RFC 5891) lets into a label.
@@ -27,31 +25,32 @@ var profile = idna.New(
 func ToASCII(name string) (string, error) { return profile.ToASCII(name) }
 
 // NormalName returns a name to certify in the one form used from here on: lower
-// case, A-labels, no final dot, addresses as RFC 5952 writes them.
+// case, A-labels, no final dot, addresses as RFC 5952 writes them. Its errors come
+// with a remedy.
 func NormalName(s string) (string, error) {
 	name := strings.TrimSpace(s)
 	switch {
 	case name == "":
-		return "", &nameError{"is empty", "write a name such as example.org, or leave it out"}
+		return "", problem.New("is empty", "write a name such as example.org, or leave it out")
 	case len(name) > 4*maxName:
-		return "", &nameError{"is longer than 253 characters", "shorten it"}
+		return "", problem.New("is longer than 253 characters", "shorten it")
 	case strings.Contains(name, "://"):
-		return "", &nameError{"is a URL", "write the name alone: example.org"}
+		return "", problem.New("is a URL", "write the name alone: example.org")
 	case strings.Contains(name, "@"):
-		return "", &nameError{"is a mail address", "write what follows the @"}
+		return "", problem.New("is a mail address", "write what follows the @")
 	case strings.ContainsRune(name, utf8.RuneError): // or not UTF-8
-		return "", &nameError{"has a character that is not valid UTF-8", "save the file in UTF-8"}
+		return "", problem.New("has a character that is not valid UTF-8", "save the file in UTF-8")
 	case strings.ContainsAny(name, "/\\"):
-		return "", &nameError{"is a path or a network", "write the name or address alone: example.org"}
+		return "", problem.New("is a path or a network", "write the name or address alone: example.org")
 	}
 	if ip, err := netip.ParseAddr(TrimBrackets(name)); err == nil {
 		if ip.Zone() != "" {
-			return "", &nameError{"has a zone", "leave out what follows the %: CAs certify global addresses only"}
+			return "", problem.New("has a zone", "leave out what follows the %: CAs certify global addresses only")
 		}
 		return ip.Unmap().String(), nil
 	}
 	if host, port, ok := strings.Cut(name, ":"); ok {
-		return "", &nameError{"has a port", fmt.Sprintf("write %q without %q", host, ":"+port)}
+		return "", problem.New("has a port", fmt.Sprintf("write %q without %q", host, ":"+port))
 	}
 	return dnsName(name)
 }
@@ -71,24 +70,24 @@ func TrimBrackets(s string) string {
 func dnsName(name string) (string, error) {
 	rest, wildcard := strings.CutPrefix(name, "*.")
 	if strings.Contains(rest, "*") {
-		return "", &nameError{"has a * that is not its whole first label", "write *.example.org"}
+		return "", problem.New("has a * that is not its whole first label", "write *.example.org")
 	}
 	ascii, err := ToASCII(rest)
 	if err != nil {
-		return "", &nameError{"is not a DNS name: " + reason(rest, err), "use letters, digits and inner hyphens, at most 63 to a label and 253 in all"}
+		return "", problem.New("is not a DNS name: "+reason(rest, err), "use letters, digits and inner hyphens, at most 63 to a label and 253 in all")
 	}
 	ascii = strings.TrimSuffix(ascii, ".")
 	switch last := ascii[strings.LastIndex(ascii, ".")+1:]; {
 	case last == "":
-		return "", &nameError{"is not a DNS name: it has an empty label", "remove the extra dots"}
+		return "", problem.New("is not a DNS name: it has an empty label", "remove the extra dots")
 	case strings.Trim(last, "0123456789") == "":
-		return "", &nameError{"ends in a number, as no DNS name does", "write a whole IP address or a DNS name"}
+		return "", problem.New("ends in a number, as no DNS name does", "write a whole IP address or a DNS name")
 	}
 	if wildcard {
 		ascii = "*." + ascii
 	}
 	if len(ascii) > maxName {
-		return "", &nameError{"is longer than 253 characters", "shorten it"}
+		return "", problem.New("is longer than 253 characters", "shorten it")
 	}
 	return ascii, nil
 }
@@ -97,11 +96,12 @@ func dnsName(name string) (string, error) {
 func reason(name string, err error) string {
 	name = strings.NewReplacer("\u3002", ".", "\uff0e", ".", "\uff61", ".").Replace(name) // the dots of UTS 46
 	for label := range strings.SplitSeq(strings.TrimSuffix(name, "."), ".") {
+		encoded, _ := idna.Punycode.ToASCII(label)
 		ascii := strings.IndexFunc(label, func(c rune) bool { return c > unicode.MaxASCII }) < 0
 		switch {
 		case label == "":
 			return "it has an empty label"
-		case encodedLen(label) > 63:
+		case len(encoded) > 63:
 			return "a label is longer than 63 characters, encoded"
 		case strings.HasPrefix(label, "-"), strings.HasSuffix(label, "-"):
 			return fmt.Sprintf("label %q begins or ends with a hyphen", label)
@@ -123,28 +123,10 @@ func reason(name string, err error) string {
 	return strings.TrimPrefix(err.Error(), "idna: ")
 }
 
-// encodedLen is the length of a label as an A-label.
-func encodedLen(label string) int {
-	ascii, err := idna.Punycode.ToASCII(label)
-	if err != nil {
-		return len(label)
-	}
-	return len(ascii)
-}
-
 // IsAddress reports whether a normal name is an IP address.
 func IsAddress(name string) bool {
 	_, err := netip.ParseAddr(name)
 	return err == nil
-}
-
-// remedyOf returns the remedy of a nameError.
-func remedyOf(err error) string {
-	var n *nameError
-	if errors.As(err, &n) {
-		return n.remedy
-	}
-	return ""
 }
 
 // Covers reports whether a certificate for one name is valid for another (RFC 6125,
@@ -156,4 +138,28 @@ func Covers(certified, name string, noWildcard bool) bool {
 	parent, wildcard := strings.CutPrefix(certified, "*.")
 	_, rest, _ := strings.Cut(name, ".")
 	return wildcard && !noWildcard && rest == parent
+}
+
+// TLSAName parses the name of TLSA records (RFC 6698, section 3). why is not empty
+// if it is none.
+func TLSAName(s string) (name, host, why string) {
+	port, rest, _ := strings.Cut(strings.TrimSpace(s), ".")
+	proto, rest, _ := strings.Cut(rest, ".")
+	proto = strings.ToLower(proto)
+	digits, underscore := strings.CutPrefix(port, "_")
+	n, err := strconv.ParseUint(digits, 10, 16)
+	switch {
+	case !underscore || err != nil || n == 0 || strings.HasPrefix(digits, "0"):
+		return "", "", "does not begin with a port such as _25"
+	case !slices.Contains([]string{"_tcp", "_udp", "_sctp"}, proto):
+		return "", "", "has no protocol, _tcp, _udp or _sctp, in second place"
+	}
+	host, err = NormalName(rest)
+	switch {
+	case err != nil:
+		return "", "", fmt.Sprintf("is about %q, which %v", rest, err)
+	case IsAddress(host), strings.HasPrefix(host, "*."):
+		return "", "", fmt.Sprintf("is about %q, which is no host", rest)
+	}
+	return strings.Join([]string{port, proto, host}, "."), host, ""
 }

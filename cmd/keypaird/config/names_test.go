@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 )
 
 func TestNormalName(t *testing.T) {
@@ -102,7 +103,7 @@ func TestRefusedNames(t *testing.T) {
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("normalName(%.80q) = %q, %v, want %s", tt.in, got, err, tt.want)
 			}
-			if remedyOf(err) == "" {
+			if problem.Remedy(err) == "" {
 				t.Error("no remedy")
 			}
 		})
@@ -153,8 +154,8 @@ func FuzzNormalName(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		name, err := NormalName(s)
 		if err != nil {
-			if remedyOf(err) == "" || strings.ContainsFunc(err.Error(), unicode.IsControl) {
-				t.Errorf("normalName(%q): %q, remedy %q", s, err, remedyOf(err))
+			if problem.Remedy(err) == "" || strings.ContainsFunc(err.Error(), unicode.IsControl) {
+				t.Errorf("normalName(%q): %q, remedy %q", s, err, problem.Remedy(err))
 			}
 			return
 		}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"keypaird/acme"
 	"keypaird/hooks"
 	"keypaird/hooks/preset"
+	"keypaird/renew/problem"
 )
 
 // mustLoad loads a configuration without mistakes.
@@ -134,6 +136,21 @@ directory = "https://ca.example.net/dir"
 	}
 	if ca, err := cfg.Authority("letsencrypt"); err != nil || ca.Directory == "" || ca.EABKeyID != "" {
 		t.Errorf("built in: %+v, %v", ca, err)
+	}
+}
+
+// Roots that others could change meanwhile are not used.
+func TestRootsOthersCanWrite(t *testing.T) {
+	dir := configDir(t)
+	rootsFile(t, dir+"/internal.pem")
+	cfg := mustLoad(t, dir, "[ca.internal]\ndirectory = \"https://ca.example.net/dir\"\nroots = \"$DIR/internal.pem\"\n"+okCert)
+	try(t, os.Chmod(dir+"/internal.pem", 0o666))
+	_, err := cfg.Authority("internal")
+	if want := "reading roots of [ca.internal]: " + dir + "/internal.pem: can be written by others (mode 0666)"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if got, want := problem.Remedy(err), "chmod go-w "+dir+"/internal.pem"; got != want {
+		t.Errorf("remedy %q, want %q", got, want)
 	}
 }
 

@@ -1,13 +1,15 @@
 package config
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/robfig/cron/v3"
+
+	"keypaird/renew/problem"
 )
 
 // MaxSpread bounds the delay after the time of a cron line, so that machines with
@@ -68,85 +70,41 @@ func (o *DeployWindow) Next(now time.Time) time.Time {
 	if o.next.After(now) {
 		return o.next
 	}
-	return time.Time{} // never, which the configuration refuses, is as good as always
+	return time.Time{}
 }
-
-const (
-	scheduleRemedy = `write a cron line of five fields, or "@every 30m"`
-	windowRemedy   = `write the minutes as a cron line of five fields: "* 3 * * *"`
-)
-
-// Bounds of "@every". What is due sooner is seen sooner, whatever the schedule.
-const (
-	shortestInterval = time.Minute
-	longestInterval  = 31 * 24 * time.Hour
-)
 
 // checkSchedules refuses times that the library panics on, spins on or never comes
 // to.
 func (c *checker) checkSchedules() {
-	c.checkCron(path{"schedule"}, c.cfg.Schedule, scheduleRemedy)
+	c.checkCron(path{"schedule"}, c.cfg.Schedule, `write a cron line of five fields, or "@every 30m"`)
+	const remedy = `write the minutes as a cron line of five fields: "* 3 * * *"`
 	p, window := path{"window"}, c.cfg.Window
 	switch _, times, _ := cutZone(window); {
 	case strings.HasPrefix(times, "@"):
-		c.report(p, windowRemedy, "%q names no minutes", window)
+		c.report(p, remedy, "%q names no minutes", window)
 	case window != "":
-		c.checkCron(p, window, windowRemedy)
+		c.checkCron(p, window, remedy)
 	}
 }
 
 func (c *checker) checkCron(p path, spec, remedy string) {
 	s, err := parseCron(spec)
-	switch {
-	case errors.Is(err, errNoTimes):
-		c.report(p, remedy, "%q is a time zone without a cron expression", spec)
-		return
-	case errors.Is(err, errNoZone):
-		zone, times, _ := cutZone(spec)
-		c.report(p, `write it as in "TZ=Europe/Berlin `+times+`", or leave it out: local time counts`, "%q is not a time zone known on this machine", zone)
-		return
-	case err != nil:
-		c.reportSchedule(p, spec, remedy, err)
-		return
-	}
 	every, interval := s.(cron.ConstantDelaySchedule)
 	switch {
-	case interval && cronInterval(spec) < shortestInterval:
+	case err != nil:
+		c.report(p, cmp.Or(problem.Remedy(err), remedy), "%v", err)
+	case interval && every.Delay < time.Minute:
 		c.report(p, `write at least "@every 1m"`, "%q is too often", spec)
-	case interval && every.Delay > longestInterval:
+	case interval && every.Delay > 31*24*time.Hour:
 		c.report(p, `write at most "@every 744h"`, "%q is too seldom", spec)
 	case !interval && s.Next(time.Now()).IsZero():
 		c.report(p, remedy, "%q never happens: no time matches it", spec)
 	}
 }
 
-// cronInterval returns the interval that a schedule asks for; the library makes a second of
-// what is shorter.
-func cronInterval(spec string) time.Duration {
-	_, times, _ := cutZone(spec)
-	d, err := time.ParseDuration(strings.TrimPrefix(times, "@every "))
-	if err != nil {
-		return 0
-	}
-	return d
-}
-
-// reportSchedule notes what the library says, without what is for programmers.
-func (c *checker) reportSchedule(p path, spec, remedy string, err error) {
-	why, _, _ := strings.Cut(err.Error(), ": ")
-	why = strings.NewReplacer("failed to parse int from", "no number:", "failed to parse duration", "no duration:").Replace(why)
-	if strings.HasSuffix(why, "(7) above maximum (6)") {
-		remedy = "write 0 for Sunday"
-	}
-	c.report(p, remedy, "%q is not a schedule: %s", spec, why)
-}
-
-// zonePrefixes are how a schedule says in whose time it is.
-var zonePrefixes = []string{"CRON_TZ=", "TZ="}
-
 // cutZone takes the time zone off a schedule, if there is one.
 func cutZone(spec string) (zone, times string, found bool) {
-	for _, prefix := range zonePrefixes {
+	for _, prefix := range []string{"CRON_TZ=", "TZ="} {
 		if rest, ok := strings.CutPrefix(spec, prefix); ok {
 			zone, times, _ = strings.Cut(rest, " ")
 			return zone, strings.TrimSpace(times), true
@@ -155,22 +113,28 @@ func cutZone(spec string) (zone, times string, found bool) {
 	return "", spec, false
 }
 
-var (
-	errNoTimes = errors.New("time zone without a cron expression")
-	errNoZone  = errors.New("there is no such time zone")
-)
-
 // parseCron is cron.ParseStandard of v3.0.1, without its panic about a time zone
-// that nothing follows.
+// that nothing follows, and with its messages in the words of an operator.
 func parseCron(spec string) (cron.Schedule, error) {
-	zone, times, found := cutZone(spec)
-	if found {
+	shown := cut(spec, maxShown)
+	if zone, times, found := cutZone(spec); found {
 		if times == "" {
-			return nil, errNoTimes
+			return nil, fmt.Errorf("%q is a time zone without a cron expression", shown)
 		}
 		if _, err := time.LoadLocation(zone); err != nil || zone == "" || zone == "Local" {
-			return nil, fmt.Errorf("%w: %s", errNoZone, zone)
+			return nil, problem.Newf(`write it as in "TZ=Europe/Berlin `+times+`", or leave it out: local time counts`,
+				"%q is not a time zone known on this machine", cut(zone, maxShown))
 		}
 	}
-	return cron.ParseStandard(spec)
+	s, err := cron.ParseStandard(spec)
+	if err == nil {
+		return s, nil
+	}
+	why, _, _ := strings.Cut(err.Error(), ": ") // the rest is for programmers
+	why = strings.NewReplacer("failed to parse int from", "no number:", "failed to parse duration", "no duration:").Replace(why)
+	remedy := ""
+	if strings.HasSuffix(why, "(7) above maximum (6)") {
+		remedy = "write 0 for Sunday"
+	}
+	return nil, problem.Newf(remedy, "%q is not a schedule: %s", shown, cut(why, maxShown))
 }

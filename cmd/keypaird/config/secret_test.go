@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"keypaird/renew/durable"
 )
 
 // A secret stands in the configuration only if nobody else can read it.
@@ -68,11 +70,11 @@ func TestSecretFiles(t *testing.T) {
 		{"written by everybody", func(t *testing.T, file string) { writeFile(t, file, "hunter2", 0o602) },
 			"FILE can be used by others (mode 0602)", "chmod o= FILE"},
 		{"missing", func(*testing.T, string) {}, "FILE: no such file or directory", rest},
-		{"directory", func(t *testing.T, file string) { try(t, os.Mkdir(file, 0o700)) }, "FILE: is a directory, not a file", rest},
+		{"directory", func(t *testing.T, file string) { try(t, os.Mkdir(file, 0o700)) }, "FILE: is not a regular file", rest},
 		{"huge", func(t *testing.T, file string) {
 			writeFile(t, file, "", 0o600)
 			try(t, os.Truncate(file, maxSmall+1))
-		}, "FILE: is too long: more than 1 MiB", rest},
+		}, "FILE: is larger than 1024 KiB", rest},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -142,7 +144,7 @@ func TestRemedyOfUnreadableSecret(t *testing.T) {
 	}{
 		{fs.ErrNotExist, "put the secret there"},
 		{syscall.EACCES, "run this as root or the user keypaird runs as"},
-		{errTooLong, "put the secret there"},
+		{durable.ErrNotRegular, "put the secret there"},
 	} {
 		if got := secretRemedy(tt.err); !strings.HasPrefix(got, tt.want) {
 			t.Errorf("%v: %q, want %q", tt.err, got, tt.want)

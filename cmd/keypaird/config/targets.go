@@ -1,11 +1,16 @@
 package config
 
 import (
+	"cmp"
 	"maps"
+	"net/netip"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"keypaird/acme"
+	"keypaird/hooks"
 )
 
 // A Target is one certificate to keep alive, with all that holds for it.
@@ -29,8 +34,6 @@ type Challenge struct {
 	Type    string // challenge type
 	Account string // for dns-01: the [dns] table
 }
-
-const persist = "persist" // as a value of dns: by dns-persist-01
 
 // Targets returns every target, sorted by name.
 func (c *Config) Targets() []Target {
@@ -64,13 +67,8 @@ func (t Target) sharedWith(o Target) bool {
 
 // union is a with what only b has.
 func union(a, b []string) []string {
-	out := slices.Clone(a)
-	for _, s := range b {
-		if !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	return out
+	more := slices.DeleteFunc(slices.Clone(b), func(s string) bool { return slices.Contains(a, s) })
+	return slices.Concat(a, more)
 }
 
 // identityTargets makes the two targets of an identity, or the one.
@@ -78,26 +76,26 @@ func (c *Config) identityTargets(domain string, id Identity) []Target {
 	t := c.target(domain, id.Key, id.Profile, id.PreferredChain, id.SignWith, id.Deploy)
 	t.Identity, t.Services = domain, id.Services
 	host := t
-	host.Name, host.Challenges = id.Host, []Challenge{proofBy(id.HostDNS, id.Host)}
-	for _, name := range append([]string{domain}, id.Components...) {
-		t.Challenges = append(t.Challenges, proofBy(id.DNS, name))
-	}
+	host.Name = id.Host
+	host.add(challengeFor(id.HostDNS), id.Host)
+	t.add(challengeFor(id.DNS), domain)
+	t.add(challengeFor(id.DNS), id.Components...)
 	if id.OneCertificate {
-		t.Challenges = append(t.Challenges, host.Challenges...)
-		return []Target{t.sorted()}
+		t.add(challengeFor(id.HostDNS), id.Host)
+		return []Target{t}
 	}
-	return []Target{t.sorted(), host}
+	return []Target{t, host}
 }
 
-// proofBy proves a name the way a dns key says: "" by http-01.
-func proofBy(dns, name string) Challenge {
+// challengeFor returns the challenge that a dns key asks for: "" is http-01.
+func challengeFor(dns string) Challenge {
 	switch dns {
 	case "":
-		return Challenge{Name: name, Type: acme.HTTP01}
+		return Challenge{Type: acme.HTTP01}
 	case persist:
-		return Challenge{Name: name, Type: acme.DNSPersist01}
+		return Challenge{Type: acme.DNSPersist01}
 	}
-	return Challenge{Name: name, Type: acme.DNS01, Account: dns}
+	return Challenge{Type: acme.DNS01, Account: dns}
 }
 
 func (c *Config) certTarget(name string, cert Cert) Target {
@@ -106,39 +104,191 @@ func (c *Config) certTarget(name string, cert Cert) Target {
 	}
 	t := c.target(name, cert.Key, cert.Profile, cert.PreferredChain, cert.SignWith, cert.Deploy)
 	t.TLSA = cert.TLSA
-	for _, n := range cert.HTTP01 {
-		t.Challenges = append(t.Challenges, Challenge{Name: n, Type: acme.HTTP01})
-	}
-	for _, n := range cert.DNS01 {
-		t.Challenges = append(t.Challenges, Challenge{Name: n, Type: acme.DNS01, Account: cert.DNS})
-	}
-	for _, n := range cert.DNSPersist01 {
-		t.Challenges = append(t.Challenges, Challenge{Name: n, Type: acme.DNSPersist01})
-	}
-	return t.sorted()
+	t.add(Challenge{Type: acme.HTTP01}, cert.HTTP01...)
+	t.add(Challenge{Type: acme.DNS01, Account: cert.DNS}, cert.DNS01...)
+	t.add(Challenge{Type: acme.DNSPersist01}, cert.DNSPersist01...)
+	return t
 }
 
 // target returns a target with the settings of the top where it has none.
 func (c *Config) target(name, key string, profile, chain *string, signWith, deploy []string) Target {
 	t := Target{
-		Name: name, Key: key, Profile: c.Profile, PreferredChain: c.PreferredChain, SignWith: signWith, Deploy: deploy,
+		Name: name, Key: cmp.Or(key, c.Key), Profile: c.Profile, PreferredChain: c.PreferredChain, SignWith: signWith, Deploy: deploy,
 	}
-	if t.Key == "" {
-		t.Key = c.Key
-	}
-	if profile != nil {
-		t.Profile = *profile
-	}
-	if chain != nil {
-		t.PreferredChain = *chain
-	}
-	if len(t.SignWith) == 0 {
+	setIfGiven(&t.Profile, profile)
+	setIfGiven(&t.PreferredChain, chain)
+	if len(signWith) == 0 {
 		t.SignWith = c.SignWith
 	}
 	return t
 }
 
-func (t Target) sorted() Target {
+// add adds names that are validated by one challenge.
+func (t *Target) add(by Challenge, names ...string) {
+	for _, by.Name = range names {
+		t.Challenges = append(t.Challenges, by)
+	}
 	slices.SortFunc(t.Challenges, func(a, b Challenge) int { return strings.Compare(a.Name, b.Name) })
-	return t
+}
+
+// checkTargets checks what only shows when all targets are known: targets of one
+// name, files of two owners, names that the CAs do not certify.
+func (c *checker) checkTargets() {
+	writers, reported := map[string]output{}, map[string]bool{}
+	seen := map[string]Target{}
+	targets := c.cfg.Targets()
+	for _, t := range targets {
+		if t.Name == "" { // a host that is none
+			continue
+		}
+		p := c.tablePath(t)
+		if first, ok := seen[t.Name]; ok {
+			c.reportCollision(first, t)
+			continue
+		}
+		seen[t.Name] = t
+		c.checkPublicNames(p, t)
+		c.checkOutputs(p, t, writers, reported)
+	}
+	for _, t := range targets {
+		c.checkExternalNotWritten(c.tablePath(t), t, writers)
+	}
+}
+
+// tablePath returns the path of the table that defines a target.
+func (c *checker) tablePath(t Target) path {
+	if t.Identity == "" {
+		return path{"cert", t.Name}
+	}
+	return c.identityPaths[t.Identity]
+}
+
+// reportCollision reports that two tables make a target of the same name.
+func (c *checker) reportCollision(a, b Target) {
+	first, second := c.inFileOrder(c.tablePath(a), c.tablePath(b))
+	remedy := "one target cannot be the domain of one identity and the host of another: leave one table out, or make it a [cert]"
+	switch {
+	case a.Identity == b.Identity: // a host that is its own domain, which has been reported
+		return
+	case a.Identity == "" || b.Identity == "":
+		if first[0] == "cert" {
+			first, second = second, first // the [cert] is easier to rename
+		}
+		remedy = "give the [cert] table another name"
+	case a.Name != a.Identity && b.Name != b.Identity:
+		remedy = "give the host the same host_dns, key, profile, preferred_chain and sign_with in both tables"
+	}
+	c.report(second, remedy, "makes the target %q, as [%v] does", a.Name, first)
+}
+
+// namePath returns the path of the key that gives a target a name.
+func (c *checker) namePath(p path, t Target, ch Challenge) path {
+	switch id := c.cfg.Identity[t.Identity]; {
+	case t.Identity == "":
+		return p.child(ch.Type)
+	case ch.Name == id.Host:
+		return p.child("host")
+	case ch.Name != t.Identity:
+		return p.child("components")
+	}
+	return p
+}
+
+// checkPublicNames refuses names that no public CA certifies.
+func (c *checker) checkPublicNames(p path, t Target) {
+	own := func(ca string) bool { _, builtIn := acme.BuiltIn(ca); return !builtIn || c.cfg.CA[ca].Directory != "" }
+	if slices.ContainsFunc(t.SignWith, own) {
+		return
+	}
+	names := map[string]bool{}
+	for _, ch := range t.Challenges {
+		names[ch.Name] = true
+	}
+	for _, ch := range t.Challenges {
+		p := c.namePath(p, t, ch)
+		const remedy = `; for a CA of your own add a table [ca.NAME] and name it in sign_with`
+		ip, err := netip.ParseAddr(ch.Name)
+		_, parent, dotted := strings.Cut(ch.Name, ".")
+		switch {
+		case ch.Name == "":
+		case err == nil && !isPublic(ip):
+			c.report(p, "write a public address"+remedy, "%q is a private address, which public CAs do not certify", ch.Name)
+		case err != nil && !dotted:
+			c.report(p, "write the full name, with its domain"+remedy, "%q has one label, which public CAs do not certify", ch.Name)
+		case names["*."+parent] && !strings.HasPrefix(ch.Name, "*."):
+			c.report(p, "leave one of them out", `%q and "*.%s" stand on one certificate, which CAs refuse as redundant`, ch.Name, parent)
+		}
+	}
+}
+
+// isPublic reports whether an address can be reached from everywhere.
+func isPublic(ip netip.Addr) bool { return ip.IsGlobalUnicast() && !ip.IsPrivate() }
+
+// An output names what writes a file.
+type output struct{ target, deployment, key string }
+
+// checkOutputs notes where a target is deployed to, and refuses a file that two
+// targets or deployments would write, or that is not theirs to write.
+func (c *checker) checkOutputs(p path, t Target, writers map[string]output, reported map[string]bool) {
+	for i, name := range t.Deploy {
+		if c.badDeploys[name] || slices.Contains(t.Deploy[:i], name) {
+			continue
+		}
+		d := c.cfg.Deployment(name)
+		for _, f := range []struct{ key, template string }{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}} {
+			for _, file := range (&hooks.Deployment{Chain: f.template}).Paths(t.Name) {
+				by := output{t.Name, name, f.key}
+				if remedy, problem := c.outputConflict(file, by, writers); problem != "" && !reported[name+" "+f.key] {
+					c.report(c.outputPath(p, by), remedy, "%s", problem)
+					reported[name+" "+f.key] = true // for one of perhaps thousands of targets
+				}
+			}
+		}
+	}
+}
+
+// outputConflict returns the problem with a file that is to be written, or "".
+func (c *checker) outputConflict(file string, by output, writers map[string]output) (remedy, problem string) {
+	first, taken := writers[file]
+	if !taken {
+		writers[file] = by
+	}
+	self, _ := filepath.Abs(c.file)
+	switch {
+	case taken && first.target == by.target && first.deployment == by.deployment:
+		return "give each a file of its own, or use combined for key and chain in one", file + " would hold both " + first.key + " and " + by.key
+	case taken && first.target == by.target:
+		return "give each deployment files of its own", file + " would be written for [deploy." + first.deployment + "] and [deploy." + by.deployment + "]"
+	case taken:
+		return "put {name} into the path: each target needs a file of its own", file + " would be written for the targets " + strconv.Quote(first.target) + " and " + strconv.Quote(by.target)
+	case strings.HasPrefix(file, c.cfg.State+"/"):
+		return "choose another directory, or let the server read " + filepath.Join(c.cfg.State, "certs", by.target, "live"), file + " lies in the state directory, which is keypaird's own"
+	case file == self:
+		return "choose another file", file + " is the configuration itself"
+	}
+	return "", ""
+}
+
+// outputPath returns where the file says what a deployment writes: in its table,
+// or where a target names a preset.
+func (c *checker) outputPath(target path, by output) path {
+	table := path{"deploy", by.deployment}
+	switch {
+	case c.isSet(table.child(by.key)):
+		return table.child(by.key)
+	case c.isSet(table):
+		return table
+	}
+	return target.child("deploy")
+}
+
+// checkExternalNotWritten reports external files that a deployment writes: it would
+// overwrite the next certificate.
+func (c *checker) checkExternalNotWritten(p path, t Target, writers map[string]output) {
+	for _, f := range []struct{ key, file string }{{"chain", t.External.Chain}, {"key", t.External.Key}} {
+		if by, taken := writers[filepath.Clean(f.file)]; taken && f.file != "" {
+			c.report(p.child("external", f.key), "keep the external files in another directory: keypaird copies them to where the server reads them",
+				"%s is written by [deploy.%s] for the target %q", f.file, by.deployment, by.target)
+		}
+	}
 }

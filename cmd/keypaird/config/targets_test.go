@@ -71,7 +71,7 @@ provider = "rfc2136"`, `
 -> write one of: matrix xmpp mail smtp imap caldav sip web
 5: identity."example.org".services: "xmpp" stands twice
 -> name it once
-6: identity."example.org".components: "192.0.2.1" is an IP address, which DNS cannot prove
+6: identity."example.org".components: "192.0.2.1" is an IP address, which only http-01 can validate
 -> put it under http-01 of a [cert] table
 6: identity."example.org".components: "a b" is not a DNS name: it contains a space
 -> use letters, digits and inner hyphens, at most 63 to a label and 253 in all
@@ -133,7 +133,7 @@ host = "M.example.org"
 host_dns = "persist"
 dns = "persist"`, `
 4: identity."example.net": makes the target "m.example.org", as [identity."example.org"] does
--> let both tables prove the host alike: the same host_dns, key, profile, preferred_chain and sign_with
+-> give the host the same host_dns, key, profile, preferred_chain and sign_with in both tables
 `},
 	{"certificate called as a host", `[cert."m.example.org"]
 http-01 = ["m.example.org"]
@@ -170,7 +170,7 @@ components = ["M.example.org"]`, `
 `},
 	{"certificate of nothing", `[cert.a]`, `
 1: cert.a: certifies no name
--> list names by their proof: http-01 = ["mail.example.org"]
+-> list names by challenge: http-01 = ["mail.example.org"]
 `},
 	{"dns-01 without an account", `[cert.a]
 dns-01 = ["example.org"]`, `
@@ -188,13 +188,13 @@ http-01 = ["example.org", "*.example.org"]
 dns-01 = ["example.org", "192.0.2.1"]
 dns-persist-01 = ["::1"]
 dns = "nope"`, `
-2: cert.a.http-01: "*.example.org" is a wildcard, which http-01 cannot prove
+2: cert.a.http-01: "*.example.org" is a wildcard, which http-01 cannot validate
 -> put it under dns-01
-3: cert.a.dns-01: "192.0.2.1" is an IP address, which DNS cannot prove
--> put it under http-01 of a [cert] table
 3: cert.a.dns-01: "example.org" stands under http-01 already
 -> leave it in one list
-4: cert.a.dns-persist-01: "::1" is an IP address, which DNS cannot prove
+3: cert.a.dns-01: "192.0.2.1" is an IP address, which only http-01 can validate
+-> put it under http-01 of a [cert] table
+4: cert.a.dns-persist-01: "::1" is an IP address, which only http-01 can validate
 -> put it under http-01 of a [cert] table
 5: cert.a.dns: there is no table [dns.nope]
 -> add a table [dns.nope]

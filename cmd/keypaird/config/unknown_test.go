@@ -169,7 +169,7 @@ http-01 = ["a.example.org"]
 -> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
 6: cert.a."back\\slash": unknown key
 -> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
-7: cert.a."\x1b[31mred\u202eder\u0085": unknown key
+7: cert.a."\u001b[31mred\u202eder\u0085": unknown key
 -> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
 8: cert.a."sin\"gle": unknown key
 -> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa

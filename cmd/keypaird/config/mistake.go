@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -22,7 +21,8 @@ type Mistake struct {
 	Remedy  string // what would be right
 }
 
-func (m Mistake) Error() string {
+// String returns place and problem in one line.
+func (m Mistake) String() string {
 	where := m.File
 	if m.Line > 0 {
 		where += ":" + strconv.Itoa(m.Line)
@@ -39,9 +39,9 @@ type Mistakes []Mistake
 func (m Mistakes) Error() string {
 	switch len(m) {
 	case 1:
-		return m[0].Error()
+		return m[0].String()
 	case 2:
-		return m[0].Error() + " (and another mistake)"
+		return m[0].String() + " (and another mistake)"
 	}
 	return fmt.Sprintf("%v (and %d more mistakes)", m[0], len(m)-1)
 }
@@ -59,21 +59,10 @@ func (p path) child(key ...string) path { return append(slices.Clone(p), key...)
 func (p path) isUnder(top path) bool { return len(p) >= len(top) && slices.Equal(p[:len(top)], top) }
 
 // String writes the path as TOML does.
-func (p path) String() string {
-	keys := make([]string, len(p))
-	for i, key := range p {
-		keys[i] = Printable(key, maxShown)
-		if key == "" || strings.Trim(key, bareKey) != "" {
-			keys[i] = strconv.Quote(cut(key, maxShown))
-		}
-	}
-	return strings.Join(keys, ".")
-}
+func (p path) String() string { return Printable(toml.Key(p).String(), maxMessage) }
 
 // TableHeader returns the header of a table as TOML writes it: [dns.ns].
 func TableHeader(keys ...string) string { return "[" + path(keys).String() + "]" }
-
-const bareKey = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 // Longest parts of a message, in characters. A DNS name has up to 253.
 const (
@@ -92,107 +81,23 @@ func cut(s string, n int) string {
 // Printable returns s, cut to n characters, with invisible and control characters
 // escaped as in Go strings.
 func Printable(s string, n int) string {
-	s = cut(s, n)
-	if !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) }) && utf8.ValidString(s) {
-		return s
-	}
 	var b strings.Builder
-	for _, c := range s {
-		if quoted := strconv.QuoteRune(c); unicode.IsPrint(c) {
+	for _, c := range cut(s, n) {
+		if unicode.IsPrint(c) {
 			b.WriteRune(c)
 		} else {
-			b.WriteString(quoted[1 : len(quoted)-1])
+			b.WriteString(strings.Trim(strconv.QuoteRune(c), "'"))
 		}
 	}
 	return b.String()
 }
 
-// report records a mistake at p, unless the value there could not be decoded:
-// that has been reported.
-func (r *reader) report(p path, remedy, problem string, args ...any) {
-	if slices.ContainsFunc(r.undecodedPaths, p.isUnder) {
-		return
+// suggest is the remedy for a word that is not known.
+func suggest(word string, known []string) string {
+	if near := Nearest(word, known); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
 	}
-	for i, arg := range args {
-		if s, ok := arg.(string); ok {
-			args[i] = cut(s, maxShown)
-		}
-	}
-	r.mistakePaths = append(r.mistakePaths, p)
-	r.mistakes = append(r.mistakes, Mistake{
-		File: Printable(r.file, maxMessage), Line: r.line(p), Key: p.String(),
-		Problem: Printable(fmt.Sprintf(problem, args...), maxMessage), Remedy: Printable(remedy, maxMessage),
-	})
-}
-
-// reportedUnder reports whether there is a mistake at p or below.
-func (r *reader) reportedUnder(p path) bool {
-	return slices.ContainsFunc(r.mistakePaths, func(place path) bool { return place.isUnder(p) })
-}
-
-// line returns the line of p, or of what holds it, or 0.
-func (r *reader) line(p path) int {
-	for ; len(p) > 0; p = p[:len(p)-1] {
-		if n := r.lineOf(p); n > 0 {
-			return n
-		}
-		if !r.isSet(p) {
-			continue
-		}
-		for _, key := range r.keys { // [a.b] begins the table a as well
-			if path(key).isUnder(p) && r.lineOf(path(key)) > 0 {
-				return r.lineOf(path(key))
-			}
-		}
-	}
-	return 0
-}
-
-// errHere makes the TOML library say where a value is: a decoder that fails is
-// reported with its place.
-var errHere = errors.New("here")
-
-type placeProbe struct{}
-
-// UnmarshalTOML implements toml.Unmarshaler.
-func (*placeProbe) UnmarshalTOML(any) error { return errHere }
-
-// lineOf returns the line on which the value at p begins, or 0.
-func (r *reader) lineOf(p path) int {
-	value, ok := r.undecoded(p[:len(p)-1])[p[len(p)-1]]
-	if !ok {
-		return 0
-	}
-	var at toml.ParseError
-	if !errors.As(r.meta.PrimitiveDecode(value, new(placeProbe)), &at) || at.Position.Line == 0 {
-		return 0
-	}
-	return r.lineAt(at.Position.Start)
-}
-
-// lineAt returns the line of an offset in the text.
-func (r *reader) lineAt(offset int) int {
-	return 1 + strings.Count(r.text[:min(max(offset, 0), len(r.text))], "\n")
-}
-
-// undecoded returns the table at p as the library keeps it, with places.
-func (r *reader) undecoded(p path) map[string]toml.Primitive {
-	id := toml.Key(p).String()
-	table, ok := r.tables[id]
-	if ok {
-		return table
-	}
-	if len(p) == 0 {
-		r.tables = map[string]map[string]toml.Primitive{}
-		r.meta, _ = toml.Decode(r.text, &table) // has been decoded before
-		r.keys = r.meta.Keys()
-	} else if value, ok := r.undecoded(p[:len(p)-1])[p[len(p)-1]]; ok {
-		if r.meta.PrimitiveDecode(value, &table) != nil {
-			table = nil // not a table
-		}
-	}
-	r.tables[id] = table
-	return table
+	return "write one of: " + strings.Join(known, " ")
 }
 
 // Nearest returns the known word that is most like a word, or "".

@@ -1,0 +1,136 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"keypaird/renew/durable"
+	"keypaird/renew/keypair"
+)
+
+// A checker looks for mistakes in a decoded configuration and brings its values
+// into the one form used from here on.
+type checker struct {
+	*document
+	cfg       *Config
+	private   bool // only the owner can read the configuration
+	noSecrets bool // as in Options
+
+	identityPaths map[string]path  // an identity by its normal name, as it is spelt in the file
+	badDeploys    map[string]bool  // deployments with a mistake in what they write
+	lookups       map[string]error // owners and groups looked up
+}
+
+var plainToken = regexp.MustCompile(`^[A-Za-z0-9._-]{0,64}$`)
+
+// checkOneOf refuses a word that is not known.
+func (c *checker) checkOneOf(p path, word string, known []string, problem string) {
+	if !slices.Contains(known, word) {
+		c.report(p, suggest(word, known), "%q "+problem, word)
+	}
+}
+
+// checkList checks a list of words, each of which is to be known and to stand once.
+func (c *checker) checkList(p path, list, known []string, hint, problem string) {
+	for i, word := range list {
+		if slices.Contains(list[:i], word) {
+			c.report(p, "name it once", "%q stands twice", word)
+		} else if !slices.Contains(known, word) {
+			c.report(p, suggest(word, known)+hint, problem, word)
+		}
+	}
+}
+
+// checkAbsolute reports whether a path is one from the root on, and records a mistake if it is not.
+func (c *checker) checkAbsolute(p path, file, remedy string) bool {
+	switch {
+	case !filepath.IsAbs(file):
+		c.report(p, remedy, "%q is not an absolute path", file)
+	case strings.ContainsRune(file, 0):
+		c.report(p, "leave it out", "%q holds a null character", file)
+	default:
+		return true
+	}
+	return false
+}
+
+const nameRemedy = "use a-z 0-9 . _ - and begin with a letter or digit"
+
+// checkTableName checks a name that becomes a directory or a reference.
+func (c *checker) checkTableName(p path, name string) {
+	c.reportIf(!isTableName(name) || strings.HasPrefix(name, "*"), p, nameRemedy, "%q cannot be the name of a table", name)
+}
+
+// isTableName reports whether a name can be part of a path, and whether programs
+// will take that for a path.
+func isTableName(name string) bool {
+	return keypair.CheckName(name) == nil && !strings.HasPrefix(name, "-")
+}
+
+// checkProgram checks an argument list. Arguments may hold secrets, and so may a
+// whole command line that was written as one string.
+func (c *checker) checkProgram(p path, argv []string) {
+	if len(argv) == 0 {
+		return
+	}
+	name := strings.Fields(argv[0] + " ")
+	switch {
+	case len(name) == 0:
+		c.report(p, "name a program", "the program is empty")
+	case strings.ContainsAny(argv[0], " \t\n"):
+		c.report(p, `write the program and each argument as a string of its own: ["rcctl", "reload", "relayd"]`, "%q and what follows it stand in one string", name[0])
+	case strings.Contains(argv[0], "/") && !filepath.IsAbs(argv[0]):
+		c.report(p, "write the path from / on, or the bare name", "%q is neither a bare name nor an absolute path", argv[0])
+	}
+	for _, arg := range argv {
+		switch {
+		case strings.ContainsRune(arg, 0):
+			c.report(p, "leave it out", "an argument holds a null character")
+		case strings.Contains(arg, "{name}"):
+			c.report(p, "have the program read $KEYPAIRD_NAMES: it runs once for all targets", "{name} is not filled in here")
+		}
+	}
+}
+
+// readSecret reads a file that holds a secret. What is no path may be the secret
+// itself, and is not repeated.
+func (c *checker) readSecret(p path, file string) ([]byte, bool) {
+	if !filepath.IsAbs(file) || strings.ContainsRune(file, 0) {
+		c.report(p, "put the secret in a file, and write the path of the file from / on", "is not an absolute path")
+		return nil, false
+	}
+	if c.noSecrets {
+		return nil, true
+	}
+	data, info, err := durable.ReadFile(file, maxSmall, durable.Any)
+	if err != nil {
+		c.report(p, secretRemedy(err), "%s: %v", file, durable.Cause(err))
+		return nil, false
+	}
+	if perm := info.Mode().Perm(); perm&0o007 != 0 {
+		c.report(p, "chmod o= "+file, "%s can be used by others (mode %04o)", file, perm)
+		return nil, false
+	}
+	return data, true
+}
+
+// secretRemedy is for a file with a secret that cannot be read.
+func secretRemedy(err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "run this as root or the user keypaird runs as, or let that user read the file, by its group (mode 0640), and pass through its directories"
+	}
+	return "put the secret there, readable only for the user who runs keypaird"
+}
+
+// maxSmall bounds the files that the configuration names: secrets, roots.
+const maxSmall = 1 << 20
+
+// ReadFile reads a regular file of at most 1 MiB. Its errors do not name the path.
+func ReadFile(path string) ([]byte, error) {
+	data, _, err := durable.ReadFile(path, maxSmall, durable.Any)
+	return data, durable.Cause(err)
+}
