@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"cmd/keypaird-dns":       {"cmd/keypaird-dns/child"},
 	"cmd/keypaird-dns/child": {"acme/dns01/dnsquery", "acme/dns01/redact", "acme/dns01/sandbox", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird-dns/gen":   {},
-	"cmd/keypaird/config":    {"acme", "acme/dns01", "hooks", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair"},
+	"cmd/keypaird/config":    {"acme", "acme/dns01", "hooks", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair", "renew/problem"},
 	"cmd/keypaird/daemon":    {"acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "renew", "renew/durable", "renew/notify", "renew/problem", "renew/status"},
 	"cmd/keypaird/engine":    {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "hooks", "renew", "renew/durable", "renew/keypair", "renew/notify", "renew/problem", "renew/rollover", "renew/status"},
 	"cmd/keypaird/names":     {"acme", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover", "hooks/discover/report", "hooks/verify"},
