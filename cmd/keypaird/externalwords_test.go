@@ -12,10 +12,10 @@ import (
 	"keypaird/hooks/verify/testca"
 )
 
-// buy writes DIR/chain.pem and DIR/key.pem, a new pair for some names by a CA
+// externalCert writes DIR/chain.pem and DIR/key.pem, a new pair for some names by a CA
 // without ACME, and its certificate alone to DIR/cert.pem.
-func (s *story) buy(_ bool, args []string) {
-	f := flag.NewFlagSet("buy", flag.ContinueOnError)
+func (s *story) externalCert(_ bool, args []string) {
+	f := flag.NewFlagSet("externalcert", flag.ContinueOnError)
 	days := f.Int("days", 200, "")
 	ago := f.Int("ago", 0, "")
 	left := f.Duration("left", 0, "ends after so long")
