@@ -32,7 +32,7 @@ var arrows = map[string][]string{
 	"hooks":                  {"hooks/acl", "hooks/probe", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
 	"hooks/acl":              {},
 	"hooks/discover":         {"hooks/discover/records", "hooks/discover/web", "hooks/probe", "renew/textfmt"},
-	"hooks/discover/records": {},
+	"hooks/discover/records": {"acme/dns01/dnsquery"},
 	"hooks/discover/web":     {"hooks/discover/records", "renew/textfmt"},
 	"hooks/preset":           {"hooks"},
 	"hooks/probe":            {"renew/textfmt"},
