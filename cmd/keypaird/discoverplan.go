@@ -11,6 +11,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/discover"
+	"keypaird/hooks/discover/plan"
 )
 
 // goalFlags say what a plan is for.
@@ -29,9 +30,9 @@ func (g goalFlags) given() bool { return g != goalFlags{} }
 // plan says what a move changes, and fails until it is safe to drop what it
 // makes superfluous.
 func (a *app) plan(ctx context.Context, d *discover.Discoverer, domain string, g goalFlags, asJSON bool) error {
-	goal := discover.Goal{To: g.to, Server: g.server}
+	goal := plan.Goal{To: g.to, Server: g.server}
 	if goal.To == "" {
-		goal.To = discover.ToWellKnown
+		goal.To = plan.ToWellKnown
 	}
 	if g.since != "" {
 		var err error
@@ -39,26 +40,26 @@ func (a *app) plan(ctx context.Context, d *discover.Discoverer, domain string, g
 			return &UsageError{"-since: " + err.Error()}
 		}
 	}
-	plan, err := discover.MakePlan(ctx, d, domain, goal)
+	made, err := plan.Make(ctx, d, domain, goal)
 	if err != nil {
 		return err
 	}
 	if asJSON {
-		err = a.printJSON(plan)
+		err = a.printJSON(made)
 	} else {
 		p := &paper{}
-		p.plan(plan)
+		p.plan(made)
 		_, err = a.stdout.Write(p.text())
 	}
-	if err == nil && !plan.Safe {
-		err = &PlanError{plan, g}
+	if err == nil && !made.Safe {
+		err = &PlanError{made, g}
 	}
 	return err
 }
 
 // A PlanError reports a move after which nothing can be dropped yet.
 type PlanError struct {
-	Plan  discover.Plan
+	Plan  plan.Plan
 	flags goalFlags
 }
 
@@ -79,12 +80,12 @@ func (e *PlanError) Remedy() string {
 }
 
 // plan writes a plan in the order in which it is carried out.
-func (p *paper) plan(plan discover.Plan) {
-	other := map[string]string{discover.ToWellKnown: "SRV records to well-known documents", discover.ToSRV: "well-known documents to SRV records"}
-	p.line(0, "%s: moving the Matrix federation from %s; homeserver %s", plan.Domain, other[plan.To], plan.Server)
+func (p *paper) plan(m plan.Plan) {
+	other := map[string]string{plan.ToWellKnown: "SRV records to well-known documents", plan.ToSRV: "well-known documents to SRV records"}
+	p.line(0, "%s: moving the Matrix federation from %s; homeserver %s", m.Domain, other[m.To], m.Server)
 	p.blank()
 	p.line(0, "today, certificates are needed for")
-	now := plan.Now
+	now := m.Now
 	now.Requirements = slices.DeleteFunc(slices.Clone(now.Requirements), func(r discover.Requirement) bool {
 		return r.Default && r.Service != "matrix" // tried by peers of every domain
 	})
@@ -93,16 +94,16 @@ func (p *paper) plan(plan discover.Plan) {
 	}
 	p.blank()
 	p.line(0, "what the move changes")
-	for _, c := range plan.Changes {
+	for _, c := range m.Changes {
 		if !c.Row.Lacks() || c.Kind == "gone" && c.Row.Endpoint.Host != "" {
 			p.change(c)
 		}
 	}
-	p.steps(plan)
-	p.verdict(plan)
+	p.steps(m)
+	p.verdict(m)
 }
 
-func (p *paper) change(c discover.Change) {
+func (p *paper) change(c plan.Change) {
 	strict := string(c.Row.Enforcement)
 	switch c.Kind {
 	case "stricter", "eased":
@@ -118,7 +119,7 @@ func (p *paper) change(c discover.Change) {
 }
 
 // steps writes what to publish, to wait for and to remove.
-func (p *paper) steps(plan discover.Plan) {
+func (p *paper) steps(plan plan.Plan) {
 	p.listed("to know", plan.Notes)
 	p.blank()
 	if len(plan.Publish) > 0 {
@@ -150,7 +151,7 @@ func (p *paper) steps(plan discover.Plan) {
 }
 
 // verdict writes what can be dropped, what stays, and whether it can be today.
-func (p *paper) verdict(plan discover.Plan) {
+func (p *paper) verdict(plan plan.Plan) {
 	drop := plan.Drop
 	if len(drop) == 0 {
 		drop = []string{"nothing"}

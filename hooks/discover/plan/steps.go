@@ -1,4 +1,4 @@
-package discover
+package plan
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"keypaird/hooks/discover"
 	"keypaird/hooks/discover/records"
 	"keypaird/hooks/discover/web"
 )
@@ -15,7 +16,7 @@ import (
 // what the specification recommends: Synapse varies its times by a tenth, and
 // remembers for two hours that there was a document.
 const (
-	missingKept = wellKnownError + wellKnownError/10
+	missingKept = discover.WellKnownRetry + discover.WellKnownRetry/10
 	hadOne      = 2 * time.Hour
 )
 
@@ -35,9 +36,9 @@ func (p *Plan) toWellKnown(server records.ServerName) {
 	}
 	switch doc := p.document("server"); {
 	case doc != nil && !p.serves(doc, server):
-		p.wait(wellKnownMost, "homeservers may keep the document that was there before")
+		p.wait(discover.WellKnownMax, "homeservers may keep the document that was there before")
 	case doc != nil:
-		p.note("if the document said something else before, homeservers may go by that for %s", words(wellKnownMost))
+		p.note("if the document said something else before, homeservers may go by that for %s", words(discover.WellKnownMax))
 	}
 	p.wait(missingKept, "homeservers may go on without the document they did not find")
 	ttl := time.Duration(0)
@@ -49,7 +50,7 @@ func (p *Plan) toWellKnown(server records.ServerName) {
 	}
 	p.wait(ttl, "resolvers keep the SRV records")
 	for _, row := range p.After.Requirements {
-		if row.Role == "federation" && row.Enforcement == Should && row.State == records.Found {
+		if row.Role == "federation" && row.Enforcement == discover.Should && row.State == records.Found {
 			p.Drop = append(p.Drop, fmt.Sprintf("%s on %s: then only wanted by homeservers that cannot get the document; keep it if you can", p.Domain, row.Endpoint))
 		}
 	}
@@ -72,8 +73,8 @@ func (p *Plan) severalTargets() {
 // the same, for any service.
 func (p *Plan) keep(server records.ServerName) {
 	for _, row := range p.After.Requirements {
-		spare := row.Role == "federation" && row.Enforcement == Should // it is in Drop
-		if row.Endpoint.Host == "" || row.State != records.Found && row.State != records.Undetermined || row.Default || row.Enforcement == Info || spare {
+		spare := row.Role == "federation" && row.Enforcement == discover.Should // it is in Drop
+		if row.Endpoint.Host == "" || row.State != records.Found && row.State != records.Undetermined || row.Default || row.Enforcement == discover.Info || spare {
 			continue
 		}
 		if !slices.Contains(row.Accept, p.Domain) && !slices.Contains(row.Accept, server.Host) {
@@ -107,7 +108,7 @@ func (p *Plan) toSRV(server records.ServerName) {
 		negative = max(negative, e.Lasts)
 	}
 	p.wait(negative, "resolvers keep what the SRV records were, or that there were none; let this pass before the document is removed")
-	p.wait(wellKnownMost, "homeservers may keep the document")
+	p.wait(discover.WellKnownMax, "homeservers may keep the document")
 	p.wait(hadOne, "Synapse remembers that there was one, and goes on asking for it")
 	for _, c := range p.Changes {
 		if c.Kind == "gone" && c.Row.Role == "federation" && !slices.Contains(c.Row.Accept, p.Domain) && !p.stillNeeds(c.Row) {
@@ -122,8 +123,8 @@ func (p *Plan) toSRV(server records.ServerName) {
 }
 
 // stillNeeds tells whether a name is wanted by others at the same endpoint.
-func (p *Plan) stillNeeds(gone Requirement) bool {
-	return slices.ContainsFunc(p.After.Requirements, func(r Requirement) bool {
+func (p *Plan) stillNeeds(gone discover.Requirement) bool {
+	return slices.ContainsFunc(p.After.Requirements, func(r discover.Requirement) bool {
 		return r.Endpoint == gone.Endpoint && slices.Equal(r.Accept, gone.Accept)
 	})
 }
@@ -192,13 +193,13 @@ func (p *Plan) judge(goal Goal, now time.Time) {
 		}
 	}
 	for _, problem := range p.Now.Problems {
-		if (problem.Error || problem.unsure) && problem.Service == "matrix" {
+		if (problem.Error || problem.Unsure) && problem.Service == "matrix" {
 			p.block("%s", problem.Text)
 		}
 	}
 	for _, row := range slices.Concat(matrixOnly(p.Now), matrixOnly(p.After)) {
-		if row.Role != "client well-known" && (row.State == records.Undetermined || row.State == records.Absent && row.Role == "federation" && row.Enforcement == Must && row.Endpoint.Host != "") {
-			p.block("%s", sentence(row.Role+" "+row.Endpoint.String(), row.Why))
+		if row.Role != "client well-known" && (row.State == records.Undetermined || row.State == records.Absent && row.Role == "federation" && row.Enforcement == discover.Must && row.Endpoint.Host != "") {
+			p.block("%s %s; %s", row.Role, row.Endpoint, row.Why)
 		}
 	}
 	ends := now.Add(p.Wait())
@@ -214,7 +215,7 @@ func (p *Plan) judge(goal Goal, now time.Time) {
 
 // needRecords: SRV records that lead to the server are published.
 func (p *Plan) needRecords(server records.ServerName) {
-	if !slices.ContainsFunc(p.federation(), func(r Requirement) bool {
+	if !slices.ContainsFunc(p.federation(), func(r discover.Requirement) bool {
 		return (r.Step == "4" || r.Step == "5") && r.Endpoint.Host == server.Host && r.Endpoint.Port == server.Port
 	}) {
 		p.block("no SRV record of %s leads to %s", p.Domain, p.Server)
