@@ -151,7 +151,6 @@ type (
 	State      = records.State
 	Evidence   = records.Evidence
 	ServerName = records.ServerName
-	NameError  = records.NameError
 	Document   = web.Document
 )
 

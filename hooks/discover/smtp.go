@@ -10,6 +10,7 @@ import (
 	"github.com/miekg/dns"
 
 	"keypaird/hooks/discover/records"
+	"keypaird/hooks/discover/web"
 )
 
 const smtpPort = 25
@@ -128,7 +129,7 @@ func findPolicy(ctx context.Context, l *lookup, s *section, domain string) stsSt
 		s.none(row, records.Absent, "TXT _mta-sts."+domain+": "+why)
 		return stsState{}
 	}
-	doc := s.keep(l.Document(ctx, host, "/.well-known/mta-sts.txt", false, maxPolicy, readPolicy))
+	doc := s.keep(l.Document(ctx, host, "/.well-known/mta-sts.txt", false, maxPolicy, web.IfOK(readPolicy)))
 	for i := range doc.Visits {
 		if p, ok := doc.Visits[i].Value.(*stsPolicy); ok {
 			doc.Visits[i].Lasts = p.maxAge
