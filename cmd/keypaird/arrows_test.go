@@ -40,7 +40,7 @@ var arrows = map[string][]string{
 	"hooks/preset":           {"hooks"},
 	"hooks/probe":            {"renew/textfmt"},
 	"hooks/servers":          {},
-	"hooks/verify":           {"hooks/discover", "hooks/probe", "renew", "renew/keypair"},
+	"hooks/verify":           {"hooks/discover", "hooks/probe", "renew", "renew/keypair", "renew/problem", "renew/textfmt"},
 	"hooks/verify/testca":    {},
 	"renew":                  {"renew/durable", "renew/keypair", "renew/problem", "renew/rollover", "renew/tlsa"},
 	"renew/durable":          {},
