@@ -141,7 +141,7 @@ func Make(ctx context.Context, d *discover.Discoverer, domain string, goal Goal)
 		p.toSRV(server)
 	}
 	p.keep(server)
-	p.findBlockers(goal, time.Now())
+	p.findBlockers(goal, server, time.Now())
 	return p, nil
 }
 

@@ -159,7 +159,7 @@ func (p *Plan) records() []records.Evidence {
 	var list []records.Evidence
 	for _, row := range p.Now.Requirements {
 		for _, e := range row.Evidence {
-			asked := e.What == "SRV _matrix-fed._tcp."+p.Domain || e.What == "SRV _matrix._tcp."+p.Domain
+			asked := e.SRV == "_matrix-fed._tcp."+p.Domain || e.SRV == "_matrix._tcp."+p.Domain
 			if asked && !slices.Contains(list, e) {
 				list = append(list, e)
 			}
@@ -176,8 +176,7 @@ func (p *Plan) serves(d *web.Document, server records.ServerName) bool {
 }
 
 // findBlockers finds what is in the way of calling the plan safe.
-func (p *Plan) findBlockers(goal Goal, now time.Time) {
-	server, _ := records.ParseServerName(p.Server)
+func (p *Plan) findBlockers(goal Goal, server records.ServerName, now time.Time) {
 	doc := p.document("server")
 	if p.To == ToWellKnown && (doc == nil || !p.serves(doc, server)) {
 		p.block("the document with m.server %s is not served by every address of %s", p.Server, p.Domain)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -39,8 +40,8 @@ func (d *Document) WriteText(out io.Writer) error {
 func (d *Document) writeProblems(w *textfmt.Writer) {
 	begun := false
 	for _, p := range d.Problems {
-		if !p.Error && slices.ContainsFunc(d.Requirements, func(r discover.Requirement) bool { return r.Why == p.Text }) {
-			continue // a row says so
+		if !p.Error && p.InRow {
+			continue
 		}
 		if !begun {
 			w.Blank()
@@ -91,7 +92,7 @@ func (d *Document) writeMissing(w *textfmt.Writer, rows []discover.Requirement) 
 		if !r.Lacks() {
 			continue
 		}
-		k := reason{r.State, whyShort(r)}
+		k := reason{r.State, cmp.Or(r.Reason, r.Why)}
 		if groups[k] == nil {
 			order = append(order, k)
 		}
@@ -124,25 +125,6 @@ func (d *Document) roleOf(r discover.Requirement) string {
 		return r.Role
 	}
 	return r.Role + " of " + r.Identity
-}
-
-// whyShort is why a row has no endpoint, in words that many rows share.
-func whyShort(r discover.Requirement) string {
-	if r.State == discover.Undetermined {
-		if _, reason, ok := strings.Cut(r.Why, ": "); ok {
-			return reason // behind the question
-		}
-	}
-	if r.State != discover.Absent {
-		return r.Why
-	}
-	if _, reason, ok := strings.Cut(r.Why, ": "); ok && strings.HasPrefix(r.Why, "SRV ") && !strings.Contains(reason, "SRV") {
-		return "no SRV record (" + reason + ")"
-	}
-	if _, reason, ok := strings.Cut(r.Why, " does not exist ("); ok && r.Endpoint.Host == "" {
-		return "no such name (" + reason
-	}
-	return r.Why
 }
 
 // writeRow prints the endpoint of a row, the name that has to be there, and for
