@@ -36,7 +36,7 @@ func words() map[string]func(*testscript.TestScript, bool, []string) {
 		"requests":  (*story).requests,  // [-ca NAME] [N]: so many since the last time
 		"orders":    (*story).orders,    // [-ca NAME] PLACED FINALIZED: so many in all
 		"proofs":    (*story).proofs,    // [-state DIR] TARGET NAME=TYPE...: how the CA saw them proven
-		"paper":     (*story).paper,     // [-ended] [-alone] FILE NAME...: a pair by another CA, whose root is paper.pem
+		"othercert": (*story).othercert, // [-ended] [-alone] FILE NAME...: a pair by another CA, whose root is other.pem
 		"served":    (*story).served,    // NAME CERTIFICATE [ADDRESS]: what openssl s_client sees
 		"matching":  (*story).matching,  // CHAIN KEY: these are a pair
 		"modes":     (*story).modes,     // MODE FILE...

@@ -50,7 +50,7 @@ type world struct {
 	cas        map[string]*authority
 	seen       map[string]int // requests counted so far, by CA
 	seller     *seller        // nil until something is bought
-	paperCA    *testca.CA     // nil: nothing was asked of it
+	otherCA    *testca.CA     // nil: nothing was asked of it
 	clockStart time.Time
 	closers    []func()
 }

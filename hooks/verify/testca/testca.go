@@ -1,5 +1,5 @@
-// Package testca is a CA for tests: a root, an intermediate, and whatever leaf a
-// test needs, ended ones included.
+// Package testca is a CA for tests: it has a root and an intermediate, and signs
+// leaves, also ones that have ended.
 package testca
 
 import (
@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A CA is .
+// A CA has a root and an intermediate, which signs leaves.
 type CA struct {
 	Root, Intermediate *x509.Certificate
 	key                crypto.Signer // of Intermediate
@@ -21,11 +21,11 @@ type CA struct {
 
 // New makes a CA.
 func New() (*CA, error) {
-	_, root, rootKey, err := sign(&x509.Certificate{Subject: pkix.Name{CommonName: "Paper Root"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil, nil)
+	_, root, rootKey, err := sign(&x509.Certificate{Subject: pkix.Name{CommonName: "Other Root"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil, nil)
 	if err != nil {
 		return nil, err
 	}
-	_, one, key, err := sign(&x509.Certificate{Subject: pkix.Name{CommonName: "Paper CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, root, rootKey)
+	_, one, key, err := sign(&x509.Certificate{Subject: pkix.Name{CommonName: "Other CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, root, rootKey)
 	return &CA{root, one, key}, err
 }
 
