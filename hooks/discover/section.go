@@ -54,8 +54,7 @@ func (s *section) doubt(remedy, format string, args ...any) {
 	s.problem(Problem{Service: s.service, Text: fmt.Sprintf(format, args...), Remedy: remedy, Unsure: true})
 }
 
-// unanswered notes a question to DNS without an answer, of which a row says the
-// same.
+// unanswered warns of a DNS query without an answer. A row has the same text.
 func (s *section) unanswered(text string) {
 	s.problem(Problem{Service: s.service, Text: text, Remedy: "ask again, or ask another resolver", InRow: true})
 }

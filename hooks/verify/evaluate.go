@@ -127,7 +127,7 @@ func (c *endpoint) summarize(row *Check, v *Verifier, leaf *x509.Certificate) {
 	row.Remedy = v.matcher.remedy(row, row.Issues[i].Fault, leaf, c.uses[0].TLSA)
 }
 
-// probeFailed sets the result of a row whose probe failed. An endpoint that this
+// probeFailed sets the result of a row after a failed probe. An endpoint that this
 // machine cannot reach is not a failure: others may reach it.
 func (c *endpoint) probeFailed(row *Check, err error) {
 	var v *probe.Error

@@ -31,7 +31,7 @@ var severity = map[Result]int{Absent: 0, OK: 1, Unknown: 2, Warning: 3, Failed: 
 type Check struct {
 	Target     string `json:"target,omitempty"`     // of the deployment
 	Deployment string `json:"deployment,omitempty"` //
-	Domain     string `json:"domain,omitempty"`     // or the domain whose peers connect
+	Domain     string `json:"domain,omitempty"`     // or the domain of the peers
 	Peers      []Peer `json:"peers,omitempty"`      // of the domain
 
 	Endpoint string   `json:"endpoint,omitempty"`

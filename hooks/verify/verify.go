@@ -25,7 +25,7 @@ type Deployment struct {
 	Endpoints []probe.Endpoint
 }
 
-// A Domain is a domain whose endpoints are found as its peers find them.
+// A Domain is a domain. Its endpoints are found as its peers find them.
 type Domain struct {
 	Name       string
 	Services   []string // none: all
