@@ -10,18 +10,24 @@
 // a deployment that was interrupted or killed at any point is put right by the
 // next one. [Command] is the way programs are run, for others too.
 //
-// The package knows nothing of ACME, of the store or of the configuration.
+// A Deployment is a [renew.Deployer]. The package knows nothing of ACME, of the
+// store or of the configuration.
 package hooks
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"keypaird/hooks/probe"
-	"keypaird/renew/keypair"
+	"keypaird/renew"
 )
 
 // A Deployment is one server that uses pairs: its files, how it learns that
@@ -72,30 +78,6 @@ type Deployment struct {
 // when the next try comes.
 const leastLeft = 15 * time.Minute
 
-// A Change is one target's new pair on its way to a deployment.
-type Change struct {
-	Name  string   // of the target
-	Names []string // New must be for exactly these; empty: whatever it is for
-	New   *keypair.Pair
-	Dir   string // of the new version, for the environment of commands
-
-	// What to go back to; nil: nothing is known.
-	Previous *keypair.Pair
-	// Restore makes Previous the live version again. It is called instead of
-	// written files of a deployment that writes none; may be nil.
-	Restore func() error
-	// WasVerified: Previous was verified in this deployment, so that endpoints
-	// which know none of the names are no news.
-	WasVerified bool
-	// NextTry is when this deployment is tried again if it fails. A pair that
-	// ends before that is not gone back to. Zero means in 15 minutes.
-	NextTry time.Time
-
-	// This pair was installed and reloaded before and only not verified: look
-	// first, and do the rest only if it is not served.
-	Deployed bool
-}
-
 // Paths returns every file the deployment writes for the target name.
 func (d *Deployment) Paths(name string) []string {
 	var paths []string
@@ -105,6 +87,31 @@ func (d *Deployment) Paths(name string) []string {
 		}
 	}
 	return paths
+}
+
+// String implements renew.Deployer.
+func (d *Deployment) String() string { return d.Name }
+
+// Endpoints implements renew.Deployer.
+func (d *Deployment) Endpoints() []string {
+	list := make([]string, len(d.Verify))
+	for i, e := range d.Verify {
+		list[i] = e.String()
+	}
+	return list
+}
+
+// Spec implements renew.Deployer.
+func (d *Deployment) Spec(target string) renew.DeploySpec {
+	h := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %o %o %q %q %q %v", d.Chain, d.Key, d.Combined,
+		d.Owner, d.Group, d.ChainMode, d.KeyMode, d.Check, d.Reload, d.Socket, d.Verify))
+	spec := renew.DeploySpec{ConfigHash: hex.EncodeToString(h[:8])}
+	for _, file := range d.Paths(target) {
+		if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+			spec.FilesMissing = true
+		}
+	}
+	return spec
 }
 
 // writes reports whether the deployment has files of its own.

@@ -20,14 +20,10 @@ const (
 
 // renewalInfoDue reports whether to ask the CA at now, and else when.
 func (s State) renewalInfoDue(now time.Time, t Target) (bool, time.Time) {
-	rec := s.Record
-	if s.Leaf == nil || rec.CA == "" || rec.Fingerprint != s.Fingerprint || !now.Before(s.Leaf.NotAfter) {
+	if s.Leaf == nil || t.issuer(s.issuer()) == nil || !now.Before(s.Leaf.NotAfter) {
 		return false, time.Time{} // no certificate, no known CA, or too late (section 4.3)
 	}
-	if !contains(t.CAs, rec.CA) {
-		return false, time.Time{}
-	}
-	a := rec.RenewalInfo
+	a := s.Record.RenewalInfo
 	if a.Fingerprint != s.Fingerprint || !a.Next.After(now) || a.Next.Sub(now) > maxAsk+time.Minute { // a clock that was wrong
 		return true, now
 	}
@@ -83,9 +79,6 @@ func within(next, now time.Time) time.Time {
 // answer at the moment is not asked about the others, and what one that is slow
 // leaves no time for is asked in the next pass.
 func (p *Pass) updateRenewalInfo(ctx context.Context, jobs []*job) {
-	if p.RenewalInfo == nil {
-		return
-	}
 	var asks []*job
 	for _, j := range jobs {
 		if ask, _ := j.state.renewalInfoDue(p.now(), j.Target); ask {
@@ -118,7 +111,7 @@ func (p *Pass) fetchRenewalInfo(ctx context.Context, j *job) (err error) {
 	defer p.recovered(&err, "cert", j.Name)
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	w, err := p.RenewalInfo.FetchRenewalInfo(asking, j.state.Record.CA, j.state.Leaf)
+	w, err := j.Target.issuer(j.state.issuer()).RenewalInfo(asking, j.state.Leaf)
 	if ctx.Err() != nil {
 		return nil
 	}

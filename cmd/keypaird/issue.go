@@ -13,7 +13,6 @@ import (
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
 	"keypaird/renew/durable"
-	"keypaird/renew/status"
 )
 
 // issue is one pass now: for a person, or for cron.
@@ -135,10 +134,10 @@ func results(done []renew.Done, errs []error) []targetResult {
 
 func sentence(d renew.Done) string {
 	until := d.NotAfter.Format(time.RFC3339)
-	switch d.Action {
-	case renew.Import:
+	switch {
+	case d.CA == renew.NameOfExternal:
 		return fmt.Sprintf("%s: imported from its files, valid until %s (%s)", d.Target, until, d.Why)
-	case renew.Issue:
+	case d.Action == renew.Issue:
 		return fmt.Sprintf("%s: issued by %s, valid until %s (%s)", d.Target, d.CA, until, d.Why)
 	}
 	return fmt.Sprintf("%s: deployed, valid until %s (%s)", d.Target, until, d.Why)
@@ -154,7 +153,7 @@ func choose(w *engine.Engine, names []string) ([]renew.Target, error) {
 		}
 		wanted[name] = true
 	}
-	return engine.TargetsOf(w.Current(wanted)), known(w, names)
+	return w.Select(wanted), known(w, names)
 }
 
 // normalNames takes names as the configuration does: in any case, with a dot.
@@ -174,8 +173,8 @@ func known(w *engine.Engine, names []string) error {
 		if strings.HasPrefix(name, "-") {
 			return &UsageError{fmt.Sprintf("%s stands after a name: options go before names", name)}
 		}
-		if !slices.ContainsFunc(w.Subjects, func(s status.Subject) bool { return s.Name == name }) {
-			return &NoTargetError{name, w.Subjects}
+		if !slices.ContainsFunc(w.Targets, func(t renew.Target) bool { return t.Name == name }) {
+			return &NoTargetError{name, w.Targets}
 		}
 	}
 	return nil
@@ -185,7 +184,7 @@ func known(w *engine.Engine, names []string) error {
 // does not know.
 type NoTargetError struct {
 	Name  string
-	Known []status.Subject
+	Known []renew.Target
 }
 
 func (e *NoTargetError) Error() string { return fmt.Sprintf("no target %q", e.Name) }

@@ -7,6 +7,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/daemon"
+	"keypaird/renew"
 	"keypaird/renew/status"
 )
 
@@ -30,11 +31,11 @@ func (a *app) status(_ context.Context, args []string) error {
 	if err := known(w, names); err != nil {
 		return err
 	}
-	subjects := w.Current(nil)
+	targets := w.Targets
 	if len(names) > 0 {
-		subjects = slices.DeleteFunc(subjects, func(s status.Subject) bool { return !slices.Contains(names, s.Name) })
+		targets = slices.DeleteFunc(slices.Clone(targets), func(t renew.Target) bool { return !slices.Contains(names, t.Name) })
 	}
-	doc, err := status.Collect(w.Store, subjects, time.Now())
+	doc, err := status.Collect(w.Status(targets, nil), time.Now())
 	if err != nil {
 		return err
 	}

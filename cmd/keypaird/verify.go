@@ -112,10 +112,10 @@ func (v *verifyRequest) close() {
 // verifyTargets returns the targets called names, or all, as verify takes them.
 func verifyTargets(w *engine.Engine, names map[string]bool) []verify.Target {
 	var list []verify.Target
-	for _, s := range w.Current(names) {
-		t := verify.Target{Name: s.Name, Names: s.Names}
-		for _, name := range s.Deploy {
-			t.Deployments = append(t.Deployments, verify.Deployment{Name: name, Endpoints: w.Deployments[name].Verify})
+	for _, target := range w.Select(names) {
+		t := verify.Target{Name: target.Name, Names: w.Names(target)}
+		for _, d := range target.Deploy {
+			t.Deployments = append(t.Deployments, verify.Deployment{Name: d.String(), Endpoints: w.Deployments[d.String()].Verify})
 		}
 		list = append(list, t)
 	}
@@ -173,7 +173,7 @@ func (v *verifyRequest) choose(names []string) error {
 // for the host's target alone is not told of what other names are needed for.
 func (v *verifyRequest) wishes(list []verify.Target, all bool) {
 	for _, t := range list {
-		domain := v.w.Targets[t.Name].Identity
+		domain := v.w.Settings[t.Name].Identity
 		id, ok := v.w.Config.Identity[domain]
 		if !ok || len(id.Services) == 0 {
 			continue

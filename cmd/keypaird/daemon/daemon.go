@@ -83,7 +83,7 @@ func (k *Daemon) Run(ctx context.Context, signals <-chan os.Signal) error {
 	defer alone.Release()
 	k.take(first)
 	k.answer(ctx)
-	n := len(first.parts.Subjects)
+	n := len(first.parts.Targets)
 	k.manager.ready(k.note(certificates(n) + ", looking at all"))
 	k.log.Info("started", "targets", n, "state", first.parts.Config.State, "schedule", first.parts.Config.Schedule)
 	loop := renew.Loop{Look: k.look, Schedule: k.schedule, Now: k.wanted, Beat: k.manager.alive, Log: k.log}

@@ -102,7 +102,7 @@ func (k *Daemon) show(addr string) http.Handler {
 func (k *Daemon) collect() (status.Document, error) {
 	k.inUse.RLock()
 	defer k.inUse.RUnlock()
-	doc, err := status.CollectWith(k.records.LoadState, k.parts.Store, k.parts.Current(nil), time.Now())
+	doc, err := status.Collect(k.parts.Status(k.parts.Targets, &k.records), time.Now())
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	doc.Refused = k.refusal

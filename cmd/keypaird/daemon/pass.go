@@ -10,11 +10,9 @@ import (
 	"sync"
 	"time"
 
-	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
 	"keypaird/renew/durable"
 	"keypaird/renew/notify"
-	"keypaird/renew/status"
 )
 
 const (
@@ -74,7 +72,7 @@ func (k *Daemon) turn(ctx context.Context, due map[string]bool) (r renew.Report,
 	var heed sync.WaitGroup
 	heed.Go(func() { yielded = wantedBefore(heeding, lock, yield) })
 	began := time.Now()
-	r = k.pass.Run(ctx, engine.TargetsOf(k.parts.Current(due)))
+	r = k.pass.Run(ctx, k.parts.Select(due))
 	if k.notifier.Sender != nil && ctx.Err() == nil {
 		k.notifier.Notify(ctx, &r)
 	}
@@ -127,11 +125,11 @@ func (k *Daemon) hindered(ctx context.Context, err error, due map[string]bool) r
 	if k.tries >= hopeless || errors.As(err, &stuck) {
 		if k.notifier.Sender != nil {
 			k.notifier.Yield = nil // of the last pass
-			k.notifier.PassFailed(ctx, engine.TargetsOf(k.parts.Subjects), err)
+			k.notifier.PassFailed(ctx, k.parts.Targets, err)
 		}
 	}
 	r := renew.Report{Next: map[string]time.Time{}}
-	for _, s := range k.parts.Subjects {
+	for _, s := range k.parts.Targets {
 		if due == nil || due[s.Name] {
 			r.Next[s.Name] = time.Now().Round(0).Add(tryAgain)
 		}
@@ -188,7 +186,7 @@ func (k *Daemon) seen(r renew.Report, due map[string]bool) {
 		if !o.told {
 			log, o.told = k.log.Info, true
 		}
-		log("looked", "targets", len(k.parts.Subjects), "failing", len(o.failing), "next", next.UTC().Format(time.RFC3339))
+		log("looked", "targets", len(k.parts.Targets), "failing", len(o.failing), "next", next.UTC().Format(time.RFC3339))
 	} else {
 		k.log.Debug("not looked", "err", k.trouble, "next", next.UTC().Format(time.RFC3339))
 	}
@@ -204,24 +202,24 @@ func (k *Daemon) suspect(names map[string]bool) {
 	if !k.outlook.told {
 		which = nil
 	}
-	for _, s := range k.parts.Current(which) {
-		failing[s.Name] = k.fails(s)
+	for _, t := range k.parts.Select(which) {
+		failing[t.Name] = k.fails(t)
 	}
-	maps.DeleteFunc(failing, func(name string, fails bool) bool { return !fails || k.parts.Targets[name].Name == "" })
+	maps.DeleteFunc(failing, func(name string, fails bool) bool { return !fails || k.parts.Settings[name].Name == "" })
 }
 
-func (k *Daemon) fails(s status.Subject) bool {
-	state, err := k.records.LoadState(k.parts.Store, s.Name)
+func (k *Daemon) fails(t renew.Target) bool {
+	state, err := k.records.LoadState(k.parts.Store, t)
 	if err != nil {
 		return true
 	}
-	_, last := notify.Failure(time.Now(), s.Target, state)
+	_, last := notify.Failure(time.Now(), t, state)
 	return last.Failures > 0
 }
 
 // sentence says how the daemon stands.
 func (k *Daemon) sentence(next time.Time) string {
-	text := certificates(len(k.parts.Subjects)) + ", next look at " + next.UTC().Format(time.RFC3339)
+	text := certificates(len(k.parts.Targets)) + ", next look at " + next.UTC().Format(time.RFC3339)
 	if n := len(k.outlook.failing); n > 0 {
 		text += fmt.Sprintf("; %d failing", n)
 	}

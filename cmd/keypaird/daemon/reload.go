@@ -57,7 +57,7 @@ func (k *Daemon) read(ctx context.Context) (*offer, error) {
 		return nil, err
 	}
 	o := &offer{parts: parts, times: times, files: new(watch)}
-	o.files.settled(parts.Subjects) // as they are before anybody takes them
+	o.files.settled(parts.Targets) // as they are before anybody takes them
 	for _, p := range []*page{k.pageOffered(), k.page} {
 		if p != nil && p.addr == cfg.Status.Listen {
 			o.page = p
@@ -169,7 +169,7 @@ func (k *Daemon) adopt(ctx context.Context) {
 	k.o.Metrics.Configured(true)
 	k.mu.Unlock()
 	k.outlook.told = false
-	n := len(k.parts.Subjects)
+	n := len(k.parts.Targets)
 	k.log.Info("configuration taken over", "targets", n, "schedule", k.parts.Config.Schedule)
 	k.manager.ready(k.note(certificates(n) + ", looking at all"))
 }
@@ -187,7 +187,7 @@ func (k *Daemon) take(o *offer) {
 	}
 	fresh := o.parts.Pass(renew.Scheduled)
 	p := &k.pass
-	p.Store, p.Obtainer, p.Deployer, p.RenewalInfo, p.Resolver, p.Log = fresh.Store, fresh.Obtainer, fresh.Deployer, fresh.RenewalInfo, fresh.Resolver, fresh.Log
+	p.Store, p.Log = fresh.Store, fresh.Log
 	p.Parallel, p.Mode, p.DeployWindow = fresh.Parallel, fresh.Mode, fresh.DeployWindow
 	p.Observer, p.Records = k.o.Metrics, &k.records
 	n := &k.notifier

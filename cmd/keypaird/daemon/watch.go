@@ -2,10 +2,9 @@ package daemon
 
 import (
 	"context"
+	"keypaird/renew"
 	"sync"
 	"time"
-
-	"keypaird/renew/status"
 )
 
 // watchEvery is how often the daemon looks at the files of bought certificates.
@@ -20,22 +19,23 @@ type watch struct {
 }
 
 // settled reports whether files have changed, and not since the last call.
-func (v *watch) settled(subjects []status.Subject) bool {
+func (v *watch) settled(targets []renew.Target) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	still := true
-	for _, s := range subjects {
-		if s.External == nil {
+	for _, t := range targets {
+		x := t.External()
+		if x == nil {
 			continue
 		}
-		mark := s.External.Source.Mark()
-		if before, known := v.marks[s.Name]; known && mark != before {
+		mark := x.Mark()
+		if before, known := v.marks[t.Name]; known && mark != before {
 			v.moved, still = true, false
 		}
 		if v.marks == nil {
 			v.marks = map[string]string{}
 		}
-		v.marks[s.Name] = mark
+		v.marks[t.Name] = mark
 	}
 	wake := v.moved && still
 	v.moved = v.moved && !still
@@ -56,7 +56,7 @@ func (k *Daemon) watchFiles(ctx context.Context, every time.Duration) {
 		k.inUse.RLock()
 		parts, files := k.parts, k.files
 		k.inUse.RUnlock()
-		if files.settled(parts.Subjects) {
+		if files.settled(parts.Targets) {
 			k.log.Info("files of a bought certificate changed")
 			k.wake()
 		}

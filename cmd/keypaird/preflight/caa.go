@@ -27,8 +27,8 @@ func (g *grant) wildcard() bool { return strings.HasPrefix(g.proof.Name, "*.") }
 func (c *liveCheck) caa(ctx context.Context) []Finding {
 	var grants []*grant
 	var tasks []func() []Finding
-	for _, s := range c.w.Subjects {
-		t := c.w.Targets[s.Name]
+	for _, s := range c.w.Targets {
+		t := c.w.Settings[s.Name]
 		for _, p := range t.Challenges {
 			if net.ParseIP(p.Name) != nil {
 				continue

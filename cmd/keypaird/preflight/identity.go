@@ -35,10 +35,10 @@ func checkIdentities(ctx context.Context, w *engine.Engine, before []Finding) []
 		}
 	}
 	var tasks []func() []Finding
-	for _, s := range w.Subjects {
-		for _, p := range w.Targets[s.Name].Challenges {
+	for _, s := range w.Targets {
+		for _, p := range w.Settings[s.Name].Challenges {
 			if p.Type == acme.HTTP01 {
-				tasks = append(tasks, func() []Finding { return c.pointing(ctx, w.Targets[s.Name], p.Name) })
+				tasks = append(tasks, func() []Finding { return c.pointing(ctx, w.Settings[s.Name], p.Name) })
 			}
 		}
 	}
@@ -95,7 +95,7 @@ func (c *identityCheck) pointing(ctx context.Context, t config.Target, name stri
 
 // plain tells whether there is a name below this one to certify.
 func (c *identityCheck) plain(name string) bool {
-	for _, t := range c.w.Targets {
+	for _, t := range c.w.Settings {
 		for _, p := range t.Challenges {
 			if p.Name != name && below(p.Name, name) {
 				return true
@@ -213,25 +213,13 @@ func (c *identityCheck) lacking(domain string, a discover.Answer) []Finding {
 // has tells whether a target has one of the names that do for a row.
 func (c *identityCheck) has(r discover.Requirement) bool {
 	for _, t := range c.w.Targets {
-		for _, name := range c.names(t) {
+		for _, name := range c.w.Names(t) {
 			if slices.ContainsFunc(r.Accept, func(n string) bool { return config.Covers(name, n, r.NoWildcard) }) {
 				return true
 			}
 		}
 	}
 	return false
-}
-
-// names is what a target's certificate is for: a bought one says it itself.
-func (c *identityCheck) names(t config.Target) []string {
-	if t.External != (config.External{}) {
-		return c.w.ExternalNames(t.Name)
-	}
-	var names []string
-	for _, p := range t.Challenges {
-		names = append(names, p.Name)
-	}
-	return names
 }
 
 // below reports whether a name is a domain or below it.

@@ -18,7 +18,6 @@ import (
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks"
 	"keypaird/renew"
-	"keypaird/renew/status"
 )
 
 // liveTimeout bounds each check that goes out to the world.
@@ -46,19 +45,19 @@ func checkLive(ctx context.Context, w *engine.Engine, cas map[string]*acme.Clien
 	c := &liveCheck{w: w, cas: cas, infos: map[string]acme.Info{}, accounts: map[string]string{}}
 	found := c.authorities(ctx)
 	var tasks []func() []Finding
-	for _, s := range w.Subjects {
-		t := w.Targets[s.Name]
+	for _, s := range w.Targets {
+		t := w.Settings[s.Name]
 		for _, p := range t.Challenges {
 			tasks = append(tasks, func() []Finding { return c.name(ctx, t, p) })
 		}
 	}
 	found = append(found, sideBySide(tasks)...)
 	found = append(found, c.caa(ctx)...)
-	for _, s := range w.Subjects {
+	for _, s := range w.Targets {
 		found = append(found, c.advice(ctx, s)...)
 		found = append(found, checkTLSA(ctx, c.w, s)...)
 		for _, d := range s.Deploy {
-			found = append(found, deployable(w.Deployments[d], s.Name)...)
+			found = append(found, deployable(w.Deployments[d.String()], s.Name)...)
 		}
 	}
 	return found
@@ -87,8 +86,8 @@ func (c *liveCheck) authorities(ctx context.Context) []Finding {
 // profiles compares the profiles configured with those the CA offers.
 func (c *liveCheck) profiles(ca string, info acme.Info) []Finding {
 	var found []Finding
-	for _, s := range c.w.Subjects {
-		if s.Profile == "" || !slices.Contains(s.CAs, ca) {
+	for _, s := range c.w.Targets {
+		if s.Profile == "" || !slices.Contains(s.CAs(), ca) {
 			continue
 		}
 		if _, ok := info.Profiles[s.Profile]; !ok {
@@ -212,8 +211,8 @@ func (c *liveCheck) tryPersist(ctx context.Context, t config.Target, ch acme.Cha
 }
 
 // advice is when the CA wants the live certificate replaced (RFC 9773).
-func (c *liveCheck) advice(ctx context.Context, s status.Subject) []Finding {
-	state, err := renew.LoadState(c.w.Store, s.Name)
+func (c *liveCheck) advice(ctx context.Context, s renew.Target) []Finding {
+	state, err := renew.LoadState(c.w.Store, s)
 	if err != nil || state.Leaf == nil || !c.infos[state.Record.CA].RenewalInfo {
 		return nil // nothing is stored, or its CA gives no advice
 	}

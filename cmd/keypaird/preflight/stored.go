@@ -27,15 +27,16 @@ func checkNotify(cfg *config.Config) []Finding {
 // use: they may have been meant for somebody else.
 func checkLost(w *engine.Engine) []Finding {
 	var found []Finding
-	for _, s := range w.Subjects {
-		if s.External == nil {
+	for _, s := range w.Targets {
+		x := s.External()
+		if x == nil {
 			continue
 		}
 		live, err := w.Store.Live(s.Name)
 		if err != nil {
 			continue
 		}
-		next, _, err := s.External.Read(time.Now())
+		next, err := x.Read(time.Now())
 		if err != nil {
 			continue
 		}
@@ -44,7 +45,7 @@ func checkLost(w *engine.Engine) []Finding {
 		if len(lost) > 0 {
 			found = append(found, Finding{
 				Check: engine.TypeExternal, Subject: s.Name, Result: Warning,
-				Detail: "the certificate in " + s.External.Chain + " is not for " + strings.Join(lost, " ") + ", which the one in use is for",
+				Detail: "the certificate in " + x.Chain + " is not for " + strings.Join(lost, " ") + ", which the one in use is for",
 				Remedy: "see that it is the right one: keypaird takes it as it is",
 			})
 		}
@@ -56,14 +57,14 @@ func checkLost(w *engine.Engine) []Finding {
 // which the daemon does not read as long as nothing is to be deployed.
 func checkStored(w *engine.Engine) []Finding {
 	var found []Finding
-	for _, s := range w.Subjects {
+	for _, s := range w.Targets {
 		_, err := w.Store.Live(s.Name)
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		f := finding("store", s.Name, "", err)
 		var broken *durable.BrokenError
-		if errors.As(err, &broken) && s.External == nil {
+		if errors.As(err, &broken) && s.External() == nil {
 			f.Remedy = "restore it from a backup, or get another: keypaird issue -force " + s.Name
 		}
 		found = append(found, f)

@@ -8,32 +8,31 @@ import (
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
 	"keypaird/renew/rollover"
-	"keypaird/renew/status"
 	"keypaird/renew/tlsa"
 )
 
 // checkTLSA compares the TLSA records of a target with its keys.
-func checkTLSA(ctx context.Context, w *engine.Engine, s status.Subject) []Finding {
+func checkTLSA(ctx context.Context, w *engine.Engine, s renew.Target) []Finding {
 	if len(s.TLSA) == 0 {
 		return nil
 	}
-	state, err := renew.LoadState(w.Store, s.Name)
+	state, err := renew.LoadState(w.Store, s)
 	if err == nil {
-		err = renew.LoadNextKey(w.Store, s.Target, &state)
+		err = renew.LoadNextKey(w.Store, s, &state)
 	}
 	if err != nil {
 		return []Finding{finding("tlsa", s.Name, "", err)}
 	}
 	var found []Finding
 	for _, name := range s.TLSA {
-		v, err := w.TLSA(ctx, s.Target, name)
+		v, err := s.Resolver.TLSA(ctx, name)
 		if err != nil {
 			f := finding("tlsa", name, "", err)
 			f.Remedy = "see that the name servers of the zone answer, or correct resolvers in its [dns.*] table; nothing follows from this, but the key is not changed"
 			found = append(found, f)
 			continue
 		}
-		found = append(found, compareTLSA(name, v, state.Rollover(s.Target)))
+		found = append(found, compareTLSA(name, v, state.Rollover(s)))
 		if len(v.Records) > 0 && !v.Secure {
 			found = append(found, Finding{Check: "tlsa", Subject: name, Result: Warning,
 				Detail: "the resolver does not say that DNSSEC vouches for the records: peers heed them only if it does",
