@@ -271,6 +271,14 @@ func (p *Pass) callDeployer(ctx context.Context, d Deployer, changes []Change) (
 	if fault != nil { // how far it got is not known
 		return slices.Repeat([]Result{{Installed, fault}}, len(changes))
 	}
+	for i := range results {
+		switch r := &results[i]; {
+		case r.Err == nil:
+			r.Outcome = Verified
+		case r.Outcome == Verified: // nor here
+			r.Outcome = Installed
+		}
+	}
 	return results
 }
 
@@ -339,9 +347,6 @@ func (d *Deployment) undo(fingerprint string) {
 // what is missing. An interrupt is not a failure, and nothing is known of what
 // it interrupted: that is done again.
 func (p *Pass) recordDeployment(ctx context.Context, j *job, name string, r Result) error {
-	if r.Err == nil {
-		r.Outcome = Verified
-	}
 	j.installed = j.installed || r.Outcome != RolledBack
 	if r.Err != nil && ctx.Err() != nil {
 		return nil

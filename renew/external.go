@@ -46,11 +46,6 @@ func (x *External) Forget(*x509.Certificate) (bool, error) { return false, nil }
 // Limit implements Issuer.
 func (x *External) Limit(*x509.Certificate) Limit { return Limit{} }
 
-// RenewalInfo implements Issuer.
-func (x *External) RenewalInfo(context.Context, *x509.Certificate) (SuggestedWindow, error) {
-	return SuggestedWindow{}, errors.New("an external certificate has no renewal information")
-}
-
 // ReplaceRemedy is what can be done about an external certificate that ends.
 func (x *External) ReplaceRemedy() string {
 	return x.Replace() + ", or have keypaird obtain one: http-01 or dns-01 instead of external"

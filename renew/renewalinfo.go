@@ -18,10 +18,16 @@ const (
 	askAll     = time.Minute      // for all: orders wait for them
 )
 
+// fetcher returns the CA to ask about the newest certificate; nil: none is known.
+func (s State) fetcher(t Target) RenewalInfoFetcher {
+	f, _ := t.issuer(s.issuer()).(RenewalInfoFetcher)
+	return f
+}
+
 // renewalInfoDue reports whether to ask the CA at now, and else when.
 func (s State) renewalInfoDue(now time.Time, t Target) (bool, time.Time) {
-	if s.Leaf == nil || t.issuer(s.issuer()) == nil || !now.Before(s.Leaf.NotAfter) {
-		return false, time.Time{} // no certificate, no known CA, or too late (section 4.3)
+	if s.fetcher(t) == nil || s.Leaf == nil || !now.Before(s.Leaf.NotAfter) {
+		return false, time.Time{} // no known CA, no certificate, or too late (section 4.3)
 	}
 	a := s.Record.RenewalInfo
 	if a.Fingerprint != s.Fingerprint || !a.Next.After(now) || a.Next.Sub(now) > maxAsk+time.Minute { // a clock that was wrong
@@ -111,7 +117,7 @@ func (p *Pass) fetchRenewalInfo(ctx context.Context, j *job) (err error) {
 	defer p.recovered(&err, "cert", j.Name)
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	w, err := j.Target.issuer(j.state.issuer()).RenewalInfo(asking, j.state.Leaf)
+	w, err := j.state.fetcher(j.Target).RenewalInfo(asking, j.state.Leaf)
 	if ctx.Err() != nil {
 		return nil
 	}

@@ -82,10 +82,14 @@ type Issuer interface {
 	// if there is none. current is its certificate that the order would replace;
 	// nil means none.
 	Limit(current *x509.Certificate) Limit
+}
 
-	// RenewalInfo returns the window that it suggests for leaf (RFC 9773). Without a
-	// window it suggests none. An error that is Temporary is one of the moment; one
-	// that knows the Earliest time says when to ask again.
+// A RenewalInfoFetcher is an Issuer that says when it wants certificates replaced
+// (RFC 9773).
+type RenewalInfoFetcher interface {
+	// RenewalInfo returns the window that it suggests for leaf. Without a window it
+	// suggests none. An error that is Temporary is one of the moment; one that knows
+	// the Earliest time says when to ask again.
 	RenewalInfo(ctx context.Context, leaf *x509.Certificate) (SuggestedWindow, error)
 }
 

@@ -18,7 +18,8 @@ import (
 	"keypaird/renew/rollover"
 )
 
-// An issuer is a CA as one target uses it. It implements renew.Issuer.
+// An issuer is a CA as one target uses it. It implements renew.Issuer and
+// renew.RenewalInfoFetcher.
 type issuer struct {
 	name    string
 	client  func() (*acme.Client, error)
