@@ -91,7 +91,7 @@ func TestCollectHangs(t *testing.T) {
 func TestCollectFails(t *testing.T) {
 	d := newDesk(t)
 	must(t, os.Chmod(d.store.Dir("fine"), 0o777))
-	_, unsafe := Collect(d.store, d.subjects, now)
+	_, unsafe := Collect(d.source(), now)
 	var as *durable.UnsafeError
 	if !errors.As(unsafe, &as) {
 		t.Fatalf("error = %v", unsafe)

@@ -43,9 +43,9 @@ func TestHistoryIsNotFailing(t *testing.T) {
 		name, hash string
 		want       int
 	}{
-		{"as the configuration says", k.parts.Current(nil)[0].Specs["proxy"].ConfigHash, 0},
+		{"as the configuration says", k.parts.Targets[0].Deploy[0].Spec("mail").ConfigHash, 0},
 		{"in another way", "other", 1},
-		{"as the configuration says again", k.parts.Current(nil)[0].Specs["proxy"].ConfigHash, 0},
+		{"as the configuration says again", k.parts.Targets[0].Deploy[0].Spec("mail").ConfigHash, 0},
 	} {
 		record := fmt.Sprintf(`{"deployments":{"proxy":{"config_hash":%q,"attempt":{"failures":2,"error":"no such proxy"}}}}`, tt.hash)
 		if err := k.parts.Store.WriteFile("mail", "record.json", []byte(record)); err != nil {
