@@ -324,7 +324,7 @@ func (p *Pass) begin(j *job, name string, c Change) {
 	d.undo(j.state.Fingerprint)
 	j.state.Record.deployment(name, d)
 	if err := p.saveDurably(j); err != nil {
-		p.Log.Warn("record not saved", "cert", j.Name, "step", "beginning a deployment", "err", err)
+		p.Log.Warn("record not saved", "cert", j.Name, "step", "deploying to "+name, "err", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"time"
@@ -80,24 +81,22 @@ func (x *External) checkNames(p *keypair.Pair, stored *x509.Certificate) error {
 		"the certificate in %s is for %s, and for none of the names that the one in use is for: %s", x.Chain, quoted(have), quoted(lost))
 }
 
-// warnChanges logs changes of an external certificate that may be mistakes.
-func (p *Pass) warnChanges(j *job, before *x509.Certificate, pair *keypair.Pair) {
-	x := j.External()
-	if x == nil {
-		return
-	}
-	if pair.Alone() {
-		p.Log.Warn("the chain holds the certificate alone: clients that do not know its issuer refuse it", "cert", j.Name, "chain", x.Chain)
+// doubts lists what may be mistakes in a pair that was imported and replaces before.
+func (x *External) doubts(p *keypair.Pair, before *x509.Certificate) []string {
+	var list []string
+	if p.Alone() {
+		list = append(list, "the chain in "+x.Chain+" holds the certificate alone: clients that do not know its issuer refuse it")
 	}
 	if before == nil {
-		return
+		return list
 	}
-	have := Names(pair.Leaf)
-	lost := slices.DeleteFunc(Names(before), func(name string) bool { return slices.Contains(have, name) })
-	if len(lost) > 0 {
-		p.Log.Warn("the new certificate is not for all names that the one before was for", "cert", j.Name, "lost", quoted(lost))
+	have := Names(p.Leaf)
+	if lost := slices.DeleteFunc(Names(before), func(name string) bool { return slices.Contains(have, name) }); len(lost) > 0 {
+		list = append(list, "the new certificate lacks names of the one before: "+quoted(lost))
 	}
-	if pair.Leaf.NotAfter.Before(before.NotAfter) {
-		p.Log.Warn("the new certificate ends before the one that it replaces", "cert", j.Name, "not_after", pair.Leaf.NotAfter.UTC(), "before", before.NotAfter.UTC())
+	if p.Leaf.NotAfter.Before(before.NotAfter) {
+		list = append(list, fmt.Sprintf("the new certificate ends at %s, before the one that it replaces, at %s",
+			p.Leaf.NotAfter.UTC().Format(time.RFC3339), before.NotAfter.UTC().Format(time.RFC3339)))
 	}
+	return list
 }

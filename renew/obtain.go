@@ -139,7 +139,11 @@ func (p *Pass) store(ctx context.Context, j *job, issuer Issuer, pair *keypair.P
 		"not_after", pair.Leaf.NotAfter.UTC(), "took", p.now().Sub(began).Round(time.Millisecond))
 	p.forgetOrder(j, pair.Leaf)
 	p.afterOrder(ctx, j, began, before)
-	p.warnChanges(j, before, pair)
+	if x := j.External(); x != nil {
+		for _, doubt := range x.doubts(pair, before) {
+			p.Log.Warn(doubt, "cert", j.Name)
+		}
+	}
 	return unrecorded
 }
 

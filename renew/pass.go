@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"time"
 
@@ -36,8 +35,8 @@ type Observer interface {
 	Deployed(deployment string, took time.Duration, err error)
 }
 
-// ErrYield is the cause of a pass that ended early because it was to.
-var ErrYield = errors.New("somebody else wants to work")
+// ErrYield is the cause of a pass that ended early for another process.
+var ErrYield = errors.New("stopped for another keypaird process")
 
 // A Report is what a pass did.
 type Report struct {
@@ -76,14 +75,6 @@ func (e *TargetError) Error() string {
 }
 
 func (e *TargetError) Unwrap() error { return e.Err }
-
-func quoted(names []string) string {
-	q := make([]string, len(names))
-	for i, name := range names {
-		q[i] = fmt.Sprintf("%q", name)
-	}
-	return strings.Join(q, ", ")
-}
 
 // failures collects errors of jobs that run side by side.
 type failures struct {

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"errors"
+	"crypto/x509"
 	"flag"
 	"os"
-	"path/filepath"
 
 	"keypaird/hooks/verify/testca"
-	"keypaird/renew/keypair"
 )
 
 // paper makes the pair tls/FILE.crt and tls/FILE.key for names, by a CA whose
@@ -18,7 +16,7 @@ func (s *story) paper(_ bool, args []string) {
 	alone := f.Bool("alone", false, "without its intermediate")
 	s.Check(f.Parse(args))
 	if s.paperCA == nil {
-		ca, err := testca.New()
+		ca, err := testca.New("Paper")
 		s.Check(err)
 		s.paperCA = ca
 		s.Check(os.WriteFile(s.file("paper.pem"), []byte(pemOf(ca.Root)), 0o644))
@@ -26,11 +24,10 @@ func (s *story) paper(_ bool, args []string) {
 	}
 	leaf, key, err := s.paperCA.Issue(*ended, f.Args()[1:]...)
 	s.Check(err)
-	chain := pemOf(leaf)
+	chain := []*x509.Certificate{leaf}
 	if !*alone {
-		chain += pemOf(s.paperCA.Intermediate)
+		chain = append(chain, s.paperCA.Intermediate)
 	}
-	keyPEM, err := keypair.MarshalKey(key)
-	base := filepath.Join(s.file("tls"), f.Arg(0))
-	s.Check(errors.Join(err, os.WriteFile(base+".crt", []byte(chain), 0o644), os.WriteFile(base+".key", keyPEM, 0o600)))
+	base := s.file("tls", f.Arg(0))
+	s.Check(writePair(base+".crt", base+".key", "", key, chain...))
 }

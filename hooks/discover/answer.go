@@ -21,6 +21,12 @@ const (
 	Info   Strictness = "info"   // nobody minds today
 )
 
+// Compare orders the strictest first.
+func (s Strictness) Compare(o Strictness) int {
+	order := []Strictness{Must, Should, Info}
+	return slices.Index(order, s) - slices.Index(order, o)
+}
+
 // A Requirement is one row of an Answer: some peers go to an endpoint and want
 // to see a name there.
 type Requirement struct {
@@ -82,7 +88,7 @@ type Problem struct {
 	Text    string `json:"text"`
 	Remedy  string `json:"remedy,omitempty"`
 
-	unsure bool // it is about something that may be otherwise for others
+	Unsure bool `json:"-"` // it is about something that may be otherwise for others
 }
 
 // An Answer is what one domain needs.
@@ -121,13 +127,9 @@ func (a Answer) Needs() []Need {
 		}
 	}
 	for _, n := range list {
-		slices.SortStableFunc(n.For, func(a, b Requirement) int { return rank(a.Enforcement) - rank(b.Enforcement) })
+		slices.SortStableFunc(n.For, func(a, b Requirement) int { return a.Enforcement.Compare(b.Enforcement) })
 	}
 	return list
-}
-
-func rank(s Strictness) int {
-	return slices.Index([]Strictness{Must, Should, Info}, s)
 }
 
 // Target is the row's endpoint as probe dials it.

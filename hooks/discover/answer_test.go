@@ -37,15 +37,15 @@ func TestNeeds(t *testing.T) {
 	explained(t, a)
 	got := map[string][]string{}
 	for _, n := range a.Needs() {
-		last := 0
+		last := Must
 		for _, r := range n.For {
 			if r.State == records.Found && r.Enforcement == Must && !r.Default {
 				got[n.Name] = append(got[n.Name], r.Endpoint.String())
 			}
-			if rank(r.Enforcement) < last {
+			if r.Enforcement.Compare(last) < 0 {
 				t.Errorf("%s: not strictest first", n.Name)
 			}
-			last = rank(r.Enforcement)
+			last = r.Enforcement
 			if !slices.Contains(r.Accept, n.Name) || r.State == records.Disabled {
 				t.Errorf("%s is not for %s", n.Name, line(a.Domain, r))
 			}

@@ -22,8 +22,8 @@ const federationPort = 8448
 // discovery, step 3).
 const (
 	wellKnownDefault = 24 * time.Hour
-	wellKnownMost    = 48 * time.Hour
-	wellKnownError   = time.Hour
+	WellKnownMax     = 48 * time.Hour
+	WellKnownRetry   = time.Hour
 )
 
 // inStep names a step of server discovery.
@@ -208,11 +208,11 @@ func object(body []byte) (map[string]json.RawMessage, error) {
 // keep what they were served.
 func wellKnownLife(v web.Fetch, now time.Time) time.Duration {
 	if v.State != records.Found {
-		return wellKnownError
+		return WellKnownRetry
 	}
 	d, known := web.Freshness(v.Header, now)
 	if !known {
 		return wellKnownDefault
 	}
-	return min(d, wellKnownMost)
+	return min(d, WellKnownMax)
 }

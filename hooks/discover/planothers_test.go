@@ -1,4 +1,4 @@
-package discover
+package discover_test
 
 import (
 	"errors"
@@ -6,17 +6,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"keypaird/hooks/discover"
+	"keypaird/hooks/discover/plan"
 )
 
 // The plain name is needed by others too, and a document cannot do all that SRV
 // records can.
 func TestPlanOthers(t *testing.T) {
-	w := planWorld(t)
-	p := plan(t, w, "several.test", Goal{To: ToWellKnown})
+	d := discover.PlanWorld(t)
+	p := makePlan(t, d, "several.test", plan.Goal{To: plan.ToWellKnown})
 	if p.Server != "matrix.several.test:8448" { // the first by priority
 		t.Errorf("server %s", p.Server)
 	}
-	keeps(t, p, lines(`
+	keeps(t, p, discover.Lines(`
 		matrix.several.test on https:matrix.several.test:443: client, for Matrix clients
 		matrix.several.test on https:matrix.several.test:8448: federation, for Matrix servers
 		matrix.several.test on matrix.several.test:993: imap, for mail programs
@@ -33,10 +36,10 @@ func TestPlanOthers(t *testing.T) {
 	if len(p.Remove) != 1 || !strings.HasPrefix(p.Remove[0], "SRV _matrix._tcp.several.test: optional") {
 		t.Errorf("remove %q", p.Remove)
 	}
-	needs := func(a Answer, name string) (list []string) {
+	needs := func(a discover.Answer, name string) (list []string) {
 		for _, n := range a.Needs() {
 			for _, row := range n.For {
-				if n.Name == name && !row.Default && row.Enforcement == Must {
+				if n.Name == name && !row.Default && row.Enforcement == discover.Must {
 					list = append(list, row.Endpoint.String())
 				}
 			}
@@ -50,32 +53,32 @@ func TestPlanOthers(t *testing.T) {
 		t.Errorf("then several.test is needed on %s", got)
 	}
 	// Where an address is delegated to, there is no host to write into SRV records.
-	if _, err := MakePlan(t.Context(), w.discoverer(), "moved-to-address.test", Goal{To: ToSRV}); err == nil || !strings.Contains(err.Error(), "nothing names another host") {
+	if _, err := plan.Make(t.Context(), d, "moved-to-address.test", plan.Goal{To: plan.ToSRV}); err == nil || !strings.Contains(err.Error(), "nothing names another host") {
 		t.Errorf("error %v", err)
 	}
-	if p = plan(t, w, "moved-to-address.test", Goal{To: ToWellKnown, Since: time.Now().Add(-1000 * time.Hour)}); !p.Safe || p.Server != "127.1.17.2:8448" {
+	if p = makePlan(t, d, "moved-to-address.test", plan.Goal{To: plan.ToWellKnown, Since: time.Now().Add(-1000 * time.Hour)}); !p.Safe || p.Server != "127.1.17.2:8448" {
 		t.Errorf("server %s, blockers %q", p.Server, p.Blockers)
 	}
 }
 
 // What cannot be planned is an error with a remedy.
 func TestPlanErrors(t *testing.T) {
-	w := planWorld(t)
+	d := discover.PlanWorld(t)
 	for _, tt := range []struct {
 		domain string
-		goal   Goal
+		goal   plan.Goal
 		part   string
 	}{
-		{"founding.test", Goal{To: "elsewhere"}, "a move to"},
-		{"founding.test:8448", Goal{To: ToSRV}, "with a port"},
-		{"192.0.2.1", Goal{To: ToSRV}, "with a port or an address"},
-		{"a b", Goal{To: ToSRV}, "cannot be in a host name"},
-		{"founding.test", Goal{To: ToSRV, Server: "matrix.founding.test"}, "has no port"},
-		{"founding.test", Goal{To: ToSRV, Server: "192.0.2.1:8448"}, "not addresses"},
-		{"founding.test", Goal{To: ToSRV, Server: "a b:1"}, "cannot be in a host name"},
-		{"nothing-at-all.test", Goal{To: ToWellKnown}, "nothing names another host"},
+		{"founding.test", plan.Goal{To: "elsewhere"}, "a move to"},
+		{"founding.test:8448", plan.Goal{To: plan.ToSRV}, "with a port"},
+		{"192.0.2.1", plan.Goal{To: plan.ToSRV}, "with a port or an address"},
+		{"a b", plan.Goal{To: plan.ToSRV}, "cannot be in a host name"},
+		{"founding.test", plan.Goal{To: plan.ToSRV, Server: "matrix.founding.test"}, "has no port"},
+		{"founding.test", plan.Goal{To: plan.ToSRV, Server: "192.0.2.1:8448"}, "not addresses"},
+		{"founding.test", plan.Goal{To: plan.ToSRV, Server: "a b:1"}, "cannot be in a host name"},
+		{"nothing-at-all.test", plan.Goal{To: plan.ToWellKnown}, "nothing names another host"},
 	} {
-		_, err := MakePlan(t.Context(), w.discoverer(), tt.domain, tt.goal)
+		_, err := plan.Make(t.Context(), d, tt.domain, tt.goal)
 		var remedy interface{ Remedy() string }
 		if !errors.As(err, &remedy) || remedy.Remedy() == "" || !strings.Contains(err.Error(), tt.part) {
 			t.Errorf("%s %+v: %v", tt.domain, tt.goal, err)

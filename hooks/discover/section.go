@@ -51,7 +51,7 @@ func (s *section) warn(remedy, format string, args ...any) {
 
 // doubt notes what could not be found out, so that nothing may be called safe.
 func (s *section) doubt(remedy, format string, args ...any) {
-	s.problem(Problem{Service: s.service, Text: fmt.Sprintf(format, args...), Remedy: remedy, unsure: true})
+	s.problem(Problem{Service: s.service, Text: fmt.Sprintf(format, args...), Remedy: remedy, Unsure: true})
 }
 
 func (s *section) problem(p Problem) {
@@ -71,7 +71,7 @@ func (s *section) add(row Requirement) {
 		if row.Endpoint.Host == "" || row.Role != old.Role || row.State != old.State || !row.same(old) {
 			continue
 		}
-		if rank(row.Enforcement) < rank(old.Enforcement) {
+		if row.Enforcement.Compare(old.Enforcement) < 0 {
 			s.rows[i] = row
 		}
 		return

@@ -131,7 +131,7 @@ type pairs struct {
 
 func newPairs(t *testing.T) (p pairs) {
 	t.Helper()
-	ca, err := testca.New()
+	ca, err := testca.New("Paper")
 	if err != nil {
 		t.Fatal(err)
 	}

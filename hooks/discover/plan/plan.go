@@ -1,6 +1,7 @@
-package discover
+package plan
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,8 +9,10 @@ import (
 	"slices"
 	"time"
 
+	"keypaird/hooks/discover"
 	"keypaird/hooks/discover/records"
 	"keypaird/hooks/discover/web"
+	"keypaird/renew/problem"
 )
 
 // The ways by which a Matrix domain can delegate.
@@ -20,7 +23,7 @@ const (
 
 // A Goal is what a Matrix domain is to move to.
 type Goal struct {
-	To string // ToWellKnown or ToSRV
+	To string // ToWellKnown or ToSRV; empty means ToWellKnown
 
 	// Server is the homeserver, "host:port", as other homeservers are to
 	// reach it. Empty: where they go today.
@@ -31,19 +34,11 @@ type Goal struct {
 	Since time.Time
 }
 
-// A GoalError reports a move that cannot be planned.
-type GoalError struct{ Why, How string }
-
-func (e *GoalError) Error() string { return "planning: " + e.Why }
-
-// Remedy says what is missing.
-func (e *GoalError) Remedy() string { return e.How }
-
 // A Change is a row that a move makes, ends, or changes in strictness.
 type Change struct {
-	Kind string      `json:"kind"` // "new", "gone", "stricter", "eased" or "same"
-	Was  Strictness  `json:"was,omitempty"`
-	Row  Requirement `json:"row"` // as it will be; as it was if it is gone
+	Kind string               `json:"kind"` // "new", "gone", "stricter", "eased" or "same"
+	Was  discover.Strictness  `json:"was,omitempty"`
+	Row  discover.Requirement `json:"row"` // as it will be; as it was if it is gone
 }
 
 // A File is a document to publish.
@@ -74,8 +69,8 @@ type Plan struct {
 	To     string `json:"to"`
 	Server string `json:"server"` // the homeserver
 
-	Now   Answer `json:"now"`   // its Needs are what each name is needed for today
-	After Answer `json:"after"` // what would be if the move were made
+	Now   discover.Answer `json:"now"`   // its Needs are what each name is needed for today
+	After discover.Answer `json:"after"` // what would be if the move were made
 
 	Changes []Change `json:"changes"` // of Matrix
 	Publish []File   `json:"publish,omitempty"`
@@ -106,13 +101,14 @@ func (p *Plan) Wait() time.Duration {
 	return sum
 }
 
-// MakePlan says what a move of a Matrix domain would change, and whether the
+// Make says what a move of a Matrix domain would change, and whether the
 // certificate that it makes superfluous can be dropped. It asks DNS and the
 // domain's web server as Discover does, and the homeservers found who they
 // are. It changes nothing.
-func MakePlan(ctx context.Context, d *Discoverer, domain string, goal Goal) (Plan, error) {
+func Make(ctx context.Context, d *discover.Discoverer, domain string, goal Goal) (Plan, error) {
+	goal.To = cmp.Or(goal.To, ToWellKnown)
 	if goal.To != ToWellKnown && goal.To != ToSRV {
-		return Plan{}, &GoalError{fmt.Sprintf("a move to %q", goal.To), "one of " + ToWellKnown + ", " + ToSRV}
+		return Plan{}, problem.New("planning: "+fmt.Sprintf("a move to %q", goal.To), "one of "+ToWellKnown+", "+ToSRV)
 	}
 	asking := *d
 	asking.Ask = true
@@ -122,7 +118,7 @@ func MakePlan(ctx context.Context, d *Discoverer, domain string, goal Goal) (Pla
 	}
 	name := s.Name()
 	if name.Port != 0 || name.IP.IsValid() {
-		return Plan{}, &GoalError{domain + " is a server name with a port or an address: homeservers ask for neither documents nor SRV records", "nothing can be moved"}
+		return Plan{}, problem.New("planning: "+domain+" is a server name with a port or an address: homeservers ask for neither documents nor SRV records", "nothing can be moved")
 	}
 	p := Plan{Domain: name.Host, To: goal.To}
 	if p.Now, err = s.Answer(ctx); err != nil {
@@ -145,12 +141,12 @@ func MakePlan(ctx context.Context, d *Discoverer, domain string, goal Goal) (Pla
 		p.toSRV(server)
 	}
 	p.keep(server)
-	p.judge(goal, time.Now())
+	p.findBlockers(goal, time.Now())
 	return p, nil
 }
 
 // with is an answer for Matrix together with what there is today for the rest.
-func (p *Plan) with(after Answer) Answer {
+func (p *Plan) with(after discover.Answer) discover.Answer {
 	after.Services, after.Problems = p.Now.Services, nil // problems are of today
 	for _, row := range p.Now.Requirements {
 		if row.Service != "matrix" {
@@ -173,9 +169,9 @@ func (p *Plan) server(goal Goal) (records.ServerName, error) {
 		case err != nil:
 			return name, err
 		case name.Port == 0:
-			return name, &GoalError{goal.Server + " has no port", "write it with the port, such as " + goal.Server + ":8448: without one, homeservers look for SRV records again"}
+			return name, problem.New("planning: "+goal.Server+" has no port", "write it with the port, such as "+goal.Server+":8448: without one, homeservers look for SRV records again")
 		case goal.To == ToSRV && name.IP.IsValid():
-			return name, &GoalError{"SRV records name hosts, not addresses", "give a host name"}
+			return name, problem.New("planning: SRV records name hosts, not addresses", "give a host name")
 		}
 		return name, nil
 	}
@@ -186,22 +182,22 @@ func (p *Plan) server(goal Goal) (records.ServerName, error) {
 			return records.ServerName{Host: host, IP: ip, Port: row.Endpoint.Port}, nil
 		}
 	}
-	return records.ServerName{}, &GoalError{"nothing names another host than " + p.Domain, "say where the homeserver is: its host and port"}
+	return records.ServerName{}, problem.New("planning: nothing names another host than "+p.Domain, "say where the homeserver is: its host and port")
 }
 
 // federation are the rows of homeservers with an endpoint, today.
-func (p *Plan) federation() []Requirement {
-	return slices.DeleteFunc(slices.Clone(p.Now.Requirements), func(r Requirement) bool {
+func (p *Plan) federation() []discover.Requirement {
+	return slices.DeleteFunc(slices.Clone(p.Now.Requirements), func(r discover.Requirement) bool {
 		return r.Role != "federation" || r.Endpoint.Host == ""
 	})
 }
 
 // supposition is the world where the move is made.
-func (p *Plan) supposition(server records.ServerName) Supposition {
+func (p *Plan) supposition(server records.ServerName) discover.Supposition {
 	if p.To == ToSRV {
-		return Supposition{SRV: &server}
+		return discover.Supposition{SRV: &server}
 	}
-	sup := Supposition{Document: &server}
+	sup := discover.Supposition{Document: &server}
 	if p.document("client") == nil {
 		sup.Client = "https://" + (records.ServerName{Host: server.Host, IP: server.IP}).String()
 	}
@@ -220,14 +216,14 @@ func (p *Plan) document(kind string) *web.Document {
 }
 
 // matrixOnly are the rows of Matrix.
-func matrixOnly(a Answer) []Requirement {
-	return slices.DeleteFunc(slices.Clone(a.Requirements), func(r Requirement) bool { return r.Service != "matrix" })
+func matrixOnly(a discover.Answer) []discover.Requirement {
+	return slices.DeleteFunc(slices.Clone(a.Requirements), func(r discover.Requirement) bool { return r.Service != "matrix" })
 }
 
 // compare lists what the move changes.
 func (p *Plan) compare() {
-	match := func(list []Requirement, row Requirement) *Requirement {
-		i := slices.IndexFunc(list, func(o Requirement) bool {
+	match := func(list []discover.Requirement, row discover.Requirement) *discover.Requirement {
+		i := slices.IndexFunc(list, func(o discover.Requirement) bool {
 			return o.Role == row.Role && o.Endpoint == row.Endpoint && o.SNI == row.SNI && slices.Equal(o.Accept, row.Accept)
 		})
 		if i < 0 {
@@ -239,7 +235,7 @@ func (p *Plan) compare() {
 		c := Change{Kind: "new", Row: row}
 		if old := match(p.Now.Requirements, row); old != nil {
 			c.Was = old.Enforcement
-			switch d := rank(row.Enforcement) - rank(old.Enforcement); {
+			switch d := row.Enforcement.Compare(old.Enforcement); {
 			case d < 0:
 				c.Kind = "stricter"
 			case d > 0:

@@ -1,4 +1,4 @@
-package discover
+package plan
 
 import (
 	"encoding/json"
@@ -7,15 +7,17 @@ import (
 	"strings"
 	"time"
 
+	"keypaird/hooks/discover"
 	"keypaird/hooks/discover/records"
 	"keypaird/hooks/discover/web"
+	"keypaird/renew/textfmt"
 )
 
 // Times that homeservers keep what they know of well-known documents beyond
 // what the specification recommends: Synapse varies its times by a tenth, and
 // remembers for two hours that there was a document.
 const (
-	missingKept = wellKnownError + wellKnownError/10
+	missingKept = discover.WellKnownRetry + discover.WellKnownRetry/10
 	hadOne      = 2 * time.Hour
 )
 
@@ -35,9 +37,9 @@ func (p *Plan) toWellKnown(server records.ServerName) {
 	}
 	switch doc := p.document("server"); {
 	case doc != nil && !p.serves(doc, server):
-		p.wait(wellKnownMost, "homeservers may keep the document that was there before")
+		p.wait(discover.WellKnownMax, "homeservers may keep the document that was there before")
 	case doc != nil:
-		p.note("if the document said something else before, homeservers may go by that for %s", words(wellKnownMost))
+		p.note("if the document said something else before, homeservers may go by that for %s", textfmt.Duration(discover.WellKnownMax))
 	}
 	p.wait(missingKept, "homeservers may go on without the document they did not find")
 	ttl := time.Duration(0)
@@ -49,7 +51,7 @@ func (p *Plan) toWellKnown(server records.ServerName) {
 	}
 	p.wait(ttl, "resolvers keep the SRV records")
 	for _, row := range p.After.Requirements {
-		if row.Role == "federation" && row.Enforcement == Should && row.State == records.Found {
+		if row.Role == "federation" && row.Enforcement == discover.Should && row.State == records.Found {
 			p.Drop = append(p.Drop, fmt.Sprintf("%s on %s: then only wanted by homeservers that cannot get the document; keep it if you can", p.Domain, row.Endpoint))
 		}
 	}
@@ -72,8 +74,8 @@ func (p *Plan) severalTargets() {
 // the same, for any service.
 func (p *Plan) keep(server records.ServerName) {
 	for _, row := range p.After.Requirements {
-		spare := row.Role == "federation" && row.Enforcement == Should // it is in Drop
-		if row.Endpoint.Host == "" || row.State != records.Found && row.State != records.Undetermined || row.Default || row.Enforcement == Info || spare {
+		spare := row.Role == "federation" && row.Enforcement == discover.Should // it is in Drop
+		if row.Endpoint.Host == "" || row.State != records.Found && row.State != records.Undetermined || row.Default || row.Enforcement == discover.Info || spare {
 			continue
 		}
 		if !slices.Contains(row.Accept, p.Domain) && !slices.Contains(row.Accept, server.Host) {
@@ -107,7 +109,7 @@ func (p *Plan) toSRV(server records.ServerName) {
 		negative = max(negative, e.Lasts)
 	}
 	p.wait(negative, "resolvers keep what the SRV records were, or that there were none; let this pass before the document is removed")
-	p.wait(wellKnownMost, "homeservers may keep the document")
+	p.wait(discover.WellKnownMax, "homeservers may keep the document")
 	p.wait(hadOne, "Synapse remembers that there was one, and goes on asking for it")
 	for _, c := range p.Changes {
 		if c.Kind == "gone" && c.Row.Role == "federation" && !slices.Contains(c.Row.Accept, p.Domain) && !p.stillNeeds(c.Row) {
@@ -121,9 +123,9 @@ func (p *Plan) toSRV(server records.ServerName) {
 	}
 }
 
-// stillNeeds tells whether a name is wanted by others at the same endpoint.
-func (p *Plan) stillNeeds(gone Requirement) bool {
-	return slices.ContainsFunc(p.After.Requirements, func(r Requirement) bool {
+// stillNeeds reports whether a name is wanted by others at the same endpoint.
+func (p *Plan) stillNeeds(gone discover.Requirement) bool {
+	return slices.ContainsFunc(p.After.Requirements, func(r discover.Requirement) bool {
 		return r.Endpoint == gone.Endpoint && slices.Equal(r.Accept, gone.Accept)
 	})
 }
@@ -148,7 +150,7 @@ func (p *Plan) file(kind string, content map[string]any) File {
 
 func (p *Plan) wait(d time.Duration, text string) {
 	if d > 0 {
-		p.Waits = append(p.Waits, Wait{d, words(d) + ": " + text})
+		p.Waits = append(p.Waits, Wait{d, textfmt.Duration(d) + ": " + text})
 	}
 }
 
@@ -166,15 +168,15 @@ func (p *Plan) records() []records.Evidence {
 	return list
 }
 
-// serves tells whether a document names the server on every address that could
-// be judged.
+// serves reports whether a document names the server on every address that
+// answers.
 func (p *Plan) serves(d *web.Document, server records.ServerName) bool {
 	good := d.Good()
 	return !d.Split && len(good) == 1 && good[0].Value.(records.ServerName) == server
 }
 
-// judge says what stands in the way of calling the plan safe.
-func (p *Plan) judge(goal Goal, now time.Time) {
+// findBlockers finds what is in the way of calling the plan safe.
+func (p *Plan) findBlockers(goal Goal, now time.Time) {
 	server, _ := records.ParseServerName(p.Server)
 	doc := p.document("server")
 	if p.To == ToWellKnown && (doc == nil || !p.serves(doc, server)) {
@@ -188,17 +190,17 @@ func (p *Plan) judge(goal Goal, now time.Time) {
 	}
 	for _, d := range p.Now.Documents {
 		if d.Service == "matrix" && d.State == records.Undetermined {
-			p.block("%s could not be judged: %s", d.URL, d.Why)
+			p.block("%s could not be determined: %s", d.URL, d.Why)
 		}
 	}
 	for _, problem := range p.Now.Problems {
-		if (problem.Error || problem.unsure) && problem.Service == "matrix" {
+		if (problem.Error || problem.Unsure) && problem.Service == "matrix" {
 			p.block("%s", problem.Text)
 		}
 	}
 	for _, row := range slices.Concat(matrixOnly(p.Now), matrixOnly(p.After)) {
-		if row.Role != "client well-known" && (row.State == records.Undetermined || row.State == records.Absent && row.Role == "federation" && row.Enforcement == Must && row.Endpoint.Host != "") {
-			p.block("%s", sentence(row.Role+" "+row.Endpoint.String(), row.Why))
+		if row.Role != "client well-known" && (row.State == records.Undetermined || row.State == records.Absent && row.Role == "federation" && row.Enforcement == discover.Must && row.Endpoint.Host != "") {
+			p.block("%s %s; %s", row.Role, row.Endpoint, row.Why)
 		}
 	}
 	ends := now.Add(p.Wait())
@@ -207,14 +209,14 @@ func (p *Plan) judge(goal Goal, now time.Time) {
 		p.When = ends
 	}
 	if now.Before(ends) {
-		p.block("peers may go by what they knew before for another %s", words(ends.Sub(now).Round(time.Second)))
+		p.block("peers may go by what they knew before for another %s", textfmt.Duration(ends.Sub(now)))
 	}
 	p.Safe = len(p.Blockers) == 0
 }
 
 // needRecords: SRV records that lead to the server are published.
 func (p *Plan) needRecords(server records.ServerName) {
-	if !slices.ContainsFunc(p.federation(), func(r Requirement) bool {
+	if !slices.ContainsFunc(p.federation(), func(r discover.Requirement) bool {
 		return (r.Step == "4" || r.Step == "5") && r.Endpoint.Host == server.Host && r.Endpoint.Port == server.Port
 	}) {
 		p.block("no SRV record of %s leads to %s", p.Domain, p.Server)
@@ -225,16 +227,4 @@ func (p *Plan) block(format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); !slices.Contains(p.Blockers, text) {
 		p.Blockers = append(p.Blockers, text)
 	}
-}
-
-// words writes a duration without the zeros.
-func words(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
