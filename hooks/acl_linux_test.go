@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keypaird/hooks/acl"
+	"keypaird/renew"
 )
 
 // newACL is the list of a file: the rights of owner, group and all others, and
@@ -69,7 +70,7 @@ func TestACL(t *testing.T) {
 			r := startRelayd(t, []string{plain}, old)
 			setACL(t, r.key(plain), accessList, list)
 			r.reload(tt.reload)
-			c := Change{Name: plain, New: p, Previous: old}
+			c := renew.Change{Name: plain, New: p, Previous: old}
 			want := p
 			if tt.reload != "" {
 				want = old
@@ -78,7 +79,7 @@ func TestACL(t *testing.T) {
 				c.Previous = good(t, plain)
 				want = c.Previous
 			}
-			if err := r.d.Deploy(t.Context(), []Change{c}); (err == nil) != (tt.reload == "") {
+			if err := r.d.deploy(t.Context(), []renew.Change{c}); (err == nil) != (tt.reload == "") {
 				t.Fatalf("Deploy = %v", err)
 			}
 			r.holds(plain, want)
@@ -99,7 +100,7 @@ func TestACLOfDirectory(t *testing.T) {
 	}
 	setACL(t, filepath.Dir(r.key(plain)), "system.posix_acl_default", newACL(7, 5, 4, 7, 0))
 	r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || exit 1`)
-	if err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}); err == nil {
+	if err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}}); err == nil {
 		t.Fatal("Deploy did not fail")
 	}
 	r.holds(plain, old)
@@ -141,7 +142,7 @@ func TestACLBehindLink(t *testing.T) {
 			setACL(t, real, accessList, list)
 		}
 		r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || exit 1`)
-		if err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}); err == nil {
+		if err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}}); err == nil {
 			t.Fatal("Deploy did not fail")
 		}
 		if got, mode := aclOf(t, r.key(plain)); string(got) != string(list) || mode != 0o640 {

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"fmt"
+	"keypaird/renew"
 	"os"
 	"path/filepath"
 	"testing"
@@ -18,16 +19,16 @@ func BenchmarkDeploy(b *testing.B) {
 				b.Fatal(err)
 			}
 
-			var changes [2][]Change // in turn: what is there already is not written
+			var changes [2][]renew.Change // in turn: what is there already is not written
 			for turn := range changes {
 				p := newPair(b, -time.Hour, time.Hour, plain)
 				for i := range n {
-					changes[turn] = append(changes[turn], Change{Name: fmt.Sprintf("t%d.example.org", i), New: p})
+					changes[turn] = append(changes[turn], renew.Change{Name: fmt.Sprintf("t%d.example.org", i), New: p})
 				}
 			}
 			d := Deployment{Name: "x", Chain: filepath.Join(dir, "{name}.crt"), Key: filepath.Join(dir, "{name}.key"), Check: []string{"true"}, Reload: []string{"true"}}
 			for turn := 0; b.Loop(); turn++ {
-				if err := d.Deploy(b.Context(), changes[turn%2]); err != nil {
+				if err := d.deploy(b.Context(), changes[turn%2]); err != nil {
 					b.Fatal(err)
 				}
 			}

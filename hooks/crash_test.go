@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"keypaird/hooks/probe"
+	"keypaird/renew"
 	"keypaird/renew/durable"
 )
 
@@ -51,7 +52,7 @@ func TestKilled(t *testing.T) {
 				t.Fatalf("the process was not killed: %v\n%s", err, out)
 			}
 			r.holds(plain, p) // whole, whenever that was
-			if err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}); err != nil {
+			if err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}}); err != nil {
 				t.Fatal(err)
 			}
 			// It may still be busy with the reload of the one that was killed.
@@ -113,7 +114,7 @@ func TestKilledBetweenKeyAndChain(t *testing.T) {
 	t.Run("the next succeeds", func(t *testing.T) {
 		r := startRelayd(t, []string{plain}, old)
 		leave(t, r)
-		if err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}); err != nil {
+		if err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}}); err != nil {
 			t.Fatal(err)
 		}
 		r.holds(plain, p)
@@ -123,7 +124,7 @@ func TestKilledBetweenKeyAndChain(t *testing.T) {
 		r := startRelayd(t, []string{plain}, old)
 		leave(t, r)
 		r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || exit 1`)
-		failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}), StepReload).stands(t, true, false, plain)
+		failure(t, r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}}), StepReload).stands(t, true, false, plain)
 		r.holds(plain, old)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"keypaird/renew"
 	"log/slog"
 	"time"
 )
@@ -20,7 +21,7 @@ type run struct {
 
 // A target is a change on its way.
 type target struct {
-	Change
+	renew.Change
 	next    state // to be in place
 	before  state // in place when the run began
 	back    state // to go back to; without a pair if nothing is known to work
@@ -30,7 +31,7 @@ type target struct {
 
 // Deploy brings all changes into use: each pair is verified by itself, the
 // files are written, check and reload run once, and the endpoints must serve
-// the new leaves (see [Deployment.Verify]). It returns nil or an *Error.
+// the new leaves (see [Deployment.Verify]). What failed is a *Failure.
 //
 // A change that cannot be deployed is left out, and does not hold up the others.
 //
@@ -56,7 +57,19 @@ type target struct {
 //
 // An interrupt is not a failure. Before the reload the files are put back; from
 // then on things stay as they are, and the next Deploy does it all again.
-func (d *Deployment) Deploy(ctx context.Context, changes []Change) error {
+func (d *Deployment) Deploy(ctx context.Context, changes []renew.Change) []renew.Result {
+	results := make([]renew.Result, len(changes))
+	failed, _ := errors.AsType[failureList](d.deploy(ctx, changes))
+	for i, c := range changes {
+		results[i].Outcome = renew.Verified
+		if f := failed.of(c.Name); f != nil {
+			results[i] = renew.Result{Outcome: f.outcome(), Err: f}
+		}
+	}
+	return results
+}
+
+func (d *Deployment) deploy(ctx context.Context, changes []renew.Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
@@ -69,10 +82,7 @@ func (d *Deployment) Deploy(ctx context.Context, changes []Change) error {
 		}
 		r.failures = append(r.failures, failures...)
 	}
-	if len(r.failures) == 0 {
-		return nil
-	}
-	return &Error{Failures: r.failures}
+	return joined(r.failures)
 }
 
 // forward does the steps in order, and returns what failed.
@@ -160,7 +170,7 @@ func (r *run) use(ctx context.Context, which []*target, ev Event, verify func(pa
 }
 
 // prepare finds the targets that can be deployed.
-func (r *run) prepare(changes []Change, now time.Time) {
+func (r *run) prepare(changes []renew.Change, now time.Time) {
 	r.touched = !r.writes() // the store has been switched already
 	var owner ids
 	if r.writes() {
@@ -195,7 +205,7 @@ func (r *run) prepare(changes []Change, now time.Time) {
 
 // target plans what to do for one change, and refuses one that could not
 // succeed.
-func (r *run) target(c Change, owner ids, taken map[string]bool, now time.Time) (*target, error) {
+func (r *run) target(c renew.Change, owner ids, taken map[string]bool, now time.Time) (*target, error) {
 	t := &target{Change: c}
 	if c.New == nil {
 		return t, errors.New("no pair to deploy")
@@ -227,7 +237,7 @@ func (t *target) wanted() []string {
 }
 
 // backOf decides what c would go back to.
-func (r *run) backOf(c Change, before state, owner ids, now time.Time) state {
+func (r *run) backOf(c renew.Change, before state, owner ids, now time.Time) state {
 	until := c.NextTry
 	if until.IsZero() {
 		until = now.Add(leastLeft)

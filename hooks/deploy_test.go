@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keypaird/hooks/probe"
+	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
 
@@ -20,11 +21,11 @@ const plain, host = "example.org", "matrix.example.org"
 // failure returns the one *Failure in err, which has to have this step.
 func failure(t *testing.T, err error, step string) *Failure {
 	t.Helper()
-	e, ok := errors.AsType[*Error](err)
-	if !ok || len(e.Failures) != 1 {
-		t.Fatalf("Deploy = %v, want *Error with one failure", err)
+	list, ok := errors.AsType[failureList](err)
+	if !ok || len(list) != 1 {
+		t.Fatalf("deploy = %v, want one failure", err)
 	}
-	f := e.Failures[0]
+	f := list[0]
 	if f.Step != step {
 		t.Fatalf("step = %s (%v), want %s", f.Step, err, step)
 	}
@@ -48,8 +49,8 @@ func TestRenewal(t *testing.T) {
 	oldPlain, oldHost := good(t, plain), good(t, host)
 	newPlain, newHost := good(t, plain), good(t, host)
 	r := startRelayd(t, []string{plain, host}, oldPlain, oldHost)
-	changes := []Change{{Name: plain, Names: []string{plain}, New: newPlain, Previous: oldPlain}, {Name: host, New: newHost, Previous: oldHost}}
-	if err := r.d.Deploy(t.Context(), changes); err != nil {
+	changes := []renew.Change{{Name: plain, Names: []string{plain}, New: newPlain, Previous: oldPlain}, {Name: host, New: newHost, Previous: oldHost}}
+	if err := r.d.deploy(t.Context(), changes); err != nil {
 		t.Fatal(err)
 	}
 	r.shows(newPlain)
@@ -68,7 +69,7 @@ func TestFirstDeployment(t *testing.T) {
 	t.Parallel()
 	p, q := good(t, plain, "*.example.org", "192.0.2.1"), good(t, "*.example.net")
 	r := startRelayd(t, []string{plain, "_wildcard.example.net"})
-	if err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p}, {Name: "*.example.net", New: q}}); err != nil {
+	if err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p}, {Name: "*.example.net", New: q}}); err != nil {
 		t.Fatal(err)
 	}
 	r.shows(p)
@@ -85,7 +86,7 @@ func TestSymlinkIsReplaced(t *testing.T) {
 	if err := os.Symlink(elsewhere, r.crt(plain)); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p}}); err != nil {
+	if err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p}}); err != nil {
 		t.Fatal(err)
 	}
 	r.holds(plain, p)
@@ -103,7 +104,7 @@ func TestStalePortCertificate(t *testing.T) {
 	name := fmt.Sprintf("%s:%d", plain, r.at.Port)
 	r.place(name, old)
 	r.d.Timeout = 2 * time.Second
-	err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}})
+	err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}})
 	e := failure(t, err, StepVerify)
 	e.stands(t, true, false, plain)
 	stale, ok := errors.AsType[*probe.StaleError](err)
@@ -129,7 +130,7 @@ func TestCheckFails(t *testing.T) {
 	old, p := good(t, plain), good(t, plain)
 	r := startRelayd(t, []string{plain}, old)
 	r.d.Check = []string{script(t, "echo line 7: syntax error; exit 1")}
-	err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}})
+	err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}})
 	failure(t, err, StepCheck).stands(t, true, false, plain)
 	if want := `hook "` + r.d.Check[0] + `": exit status 1: line 7: syntax error; the previous pair is back in place`; err.Error() != want {
 		t.Errorf("error = %q\nwant %q", err, want)
@@ -144,8 +145,8 @@ func TestReloadFails(t *testing.T) {
 	old, p := good(t, plain), good(t, plain)
 	r := startRelayd(t, []string{plain}, old)
 	r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || { echo no such proxy; exit 1; }`)
-	changes := []Change{{Name: plain, New: p, Previous: old}}
-	err := r.d.Deploy(t.Context(), changes)
+	changes := []renew.Change{{Name: plain, New: p, Previous: old}}
+	err := r.d.deploy(t.Context(), changes)
 	failure(t, err, StepReload).stands(t, true, false, plain)
 	if !strings.HasPrefix(err.Error(), `hook "`+r.d.Reload[0]+`": exit status 1: no such proxy`) {
 		t.Errorf("error = %q", err)
@@ -153,7 +154,7 @@ func TestReloadFails(t *testing.T) {
 	r.holds(plain, old)
 	r.shows(old)
 	r.reload("") // fixed
-	if err := r.d.Deploy(t.Context(), changes); err != nil {
+	if err := r.d.deploy(t.Context(), changes); err != nil {
 		t.Fatal(err)
 	}
 	r.shows(p)
@@ -163,20 +164,20 @@ func TestOnlyVerificationIsMissing(t *testing.T) {
 	t.Parallel()
 	p := good(t, plain)
 	r := startRelayd(t, []string{plain}, p)
-	again := []Change{{Name: plain, New: p, Deployed: true}}
-	if err := r.d.Deploy(t.Context(), again); err != nil {
+	again := []renew.Change{{Name: plain, New: p, Deployed: true}}
+	if err := r.d.deploy(t.Context(), again); err != nil {
 		t.Fatal(err)
 	}
 	r.reloaded() // it was served already
 	r.place(plain, good(t, plain))
-	if err := r.d.Deploy(t.Context(), again); err != nil {
+	if err := r.d.deploy(t.Context(), again); err != nil {
 		t.Fatal(err)
 	}
 	r.holds(plain, p)
 	r.reloaded("deploy")
 	q := good(t, plain)
 	r.place(plain, q) // in the files, but not in relayd
-	if err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: q, Deployed: true}}); err != nil {
+	if err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: q, Deployed: true}}); err != nil {
 		t.Fatal(err)
 	}
 	r.reloaded("deploy", "deploy")
@@ -190,7 +191,7 @@ func TestSlowReload(t *testing.T) {
 	r := startRelayd(t, []string{plain}, old)
 	slow := r.d.Reload[0]
 	r.d.Reload = []string{script(t, "(sleep 0.5; exec "+slow+") >/dev/null 2>&1 &")}
-	if err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}); err != nil {
+	if err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}}); err != nil {
 		t.Fatal(err)
 	}
 	r.shows(p)
@@ -200,29 +201,29 @@ func TestRefusedBeforeAnythingIsWritten(t *testing.T) {
 	old, p := good(t, plain), good(t, plain)
 	for _, tt := range []struct {
 		name   string
-		change Change
+		change renew.Change
 		spoil  func(*relayd)
 		want   string
 	}{
-		{"no pair", Change{Name: plain}, nil, "no pair to deploy"},
-		{"expired pair", Change{Name: plain, New: newPair(t, -48*time.Hour, -time.Hour, plain)}, nil, "certificate expired"},
-		{"pair for another name", Change{Name: plain, Names: []string{plain, host}, New: p}, nil, "lacks"},
-		{"unknown owner", Change{Name: plain, New: p}, func(r *relayd) { r.d.Owner = "no-such-user" }, `owner "no-such-user": no such user`},
-		{"unknown group", Change{Name: plain, New: p}, func(r *relayd) { r.d.Group = "no-such-group" }, `group "no-such-group": no such group`},
-		{"name that leaves the directory", Change{Name: "../x", New: p}, nil, "cannot be part of a path"},
-		{"relative path", Change{Name: plain, New: p}, func(r *relayd) { r.d.Chain = "{name}.crt" }, "not an absolute path"},
-		{"key and chain in one place", Change{Name: plain, New: p}, func(r *relayd) { r.d.Key = r.d.Chain }, "is to hold two things"},
-		{"socket without combined", Change{Name: plain, New: p}, func(r *relayd) { r.d.Socket = "/run/x" }, "socket needs combined"},
-		{"no directory", Change{Name: plain, New: p}, func(r *relayd) { r.d.Key = "/nonexistent/{name}.key" }, "no such file or directory"},
-		{"directory others can write", Change{Name: plain, New: p}, func(r *relayd) { os.Chmod(r.ssl, 0o777) }, "can be written by everyone"},
-		{"directory in the way", Change{Name: plain, New: p}, func(r *relayd) { os.Remove(r.crt(plain)); os.Mkdir(r.crt(plain), 0o755) }, "is a directory"},
+		{"no pair", renew.Change{Name: plain}, nil, "no pair to deploy"},
+		{"expired pair", renew.Change{Name: plain, New: newPair(t, -48*time.Hour, -time.Hour, plain)}, nil, "certificate expired"},
+		{"pair for another name", renew.Change{Name: plain, Names: []string{plain, host}, New: p}, nil, "lacks"},
+		{"unknown owner", renew.Change{Name: plain, New: p}, func(r *relayd) { r.d.Owner = "no-such-user" }, `owner "no-such-user": no such user`},
+		{"unknown group", renew.Change{Name: plain, New: p}, func(r *relayd) { r.d.Group = "no-such-group" }, `group "no-such-group": no such group`},
+		{"name that leaves the directory", renew.Change{Name: "../x", New: p}, nil, "cannot be part of a path"},
+		{"relative path", renew.Change{Name: plain, New: p}, func(r *relayd) { r.d.Chain = "{name}.crt" }, "not an absolute path"},
+		{"key and chain in one place", renew.Change{Name: plain, New: p}, func(r *relayd) { r.d.Key = r.d.Chain }, "is to hold two things"},
+		{"socket without combined", renew.Change{Name: plain, New: p}, func(r *relayd) { r.d.Socket = "/run/x" }, "socket needs combined"},
+		{"no directory", renew.Change{Name: plain, New: p}, func(r *relayd) { r.d.Key = "/nonexistent/{name}.key" }, "no such file or directory"},
+		{"directory others can write", renew.Change{Name: plain, New: p}, func(r *relayd) { os.Chmod(r.ssl, 0o777) }, "can be written by everyone"},
+		{"directory in the way", renew.Change{Name: plain, New: p}, func(r *relayd) { os.Remove(r.crt(plain)); os.Mkdir(r.crt(plain), 0o755) }, "is a directory"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := startRelayd(t, []string{plain}, old)
 			if tt.spoil != nil {
 				tt.spoil(r)
 			}
-			err := r.d.Deploy(t.Context(), []Change{tt.change})
+			err := r.d.deploy(t.Context(), []renew.Change{tt.change})
 			e := failure(t, err, StepInstall)
 			if !strings.Contains(err.Error(), tt.want) || e.RolledBack || e.Installed {
 				t.Errorf("Deploy = %v, want %q", err, tt.want)
@@ -238,7 +239,7 @@ func TestRefusedBeforeAnythingIsWritten(t *testing.T) {
 
 func TestNothingToDo(t *testing.T) {
 	d := Deployment{Name: "x", Reload: []string{"/nonexistent"}}
-	if err := d.Deploy(t.Context(), nil); err != nil {
+	if err := d.deploy(t.Context(), nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -260,7 +261,7 @@ func TestInterrupted(t *testing.T) {
 			tt.set(r, script(t, "touch "+r.reloads+".hangs; sleep 1000"))
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
-			go func() { done <- r.d.Deploy(ctx, []Change{{Name: plain, New: p, Previous: old}}) }()
+			go func() { done <- r.d.deploy(ctx, []renew.Change{{Name: plain, New: p, Previous: old}}) }()
 			eventually(t, "the step hangs", func() bool {
 				return text(t, r.reloads+".hangs") == "" || tt.step == StepVerify && serves(t, r.at, p) == nil
 			})

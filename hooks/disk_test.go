@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"testing"
 
+	"keypaird/renew"
 	"keypaird/renew/durable"
 )
 
@@ -30,10 +31,10 @@ func TestBackButNotDurable(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			d := Deployment{Name: "proxy", Check: []string{script(t, tt.check)}, Reload: []string{script(t, tt.reload)}}
-			change := func(name string, err error) Change {
-				return Change{Name: name, New: good(t, name), Previous: good(t, name), Restore: func() error { return err }}
+			change := func(name string, err error) renew.Change {
+				return renew.Change{Name: name, New: good(t, name), Previous: good(t, name), Restore: func() error { return err }}
 			}
-			e := failure(t, d.Deploy(t.Context(), []Change{change(plain, tt.first), change(host, tt.second)}), tt.step)
+			e := failure(t, d.deploy(t.Context(), []renew.Change{change(plain, tt.first), change(host, tt.second)}), tt.step)
 			want := tt.first
 			if tt.second != nil {
 				want = tt.second

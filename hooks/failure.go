@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"keypaird/hooks/probe"
+	"keypaird/renew"
 	"keypaird/renew/problem"
 )
 
@@ -18,39 +19,48 @@ const (
 	StepVerify  = "verify"
 )
 
-// An Error reports a deployment that failed for some of its targets. Those it
-// does not name are in place and verified.
-type Error struct {
-	Failures []*Failure // at least one; a target is in one at most
-}
+// A failureList is what failed in a deployment, as one error. Targets that are in none
+// are in place and verified.
+type failureList []*Failure // at least one; a target is in one at most
 
-func (e *Error) Error() string {
-	if len(e.Failures) == 1 {
-		return e.Failures[0].Error()
+func (e failureList) Error() string {
+	if len(e) == 1 {
+		return e[0].Error()
 	}
 	var list []string
-	for _, f := range e.Failures {
+	for _, f := range e {
 		list = append(list, fmt.Sprintf("%q: %v", f.Targets, f))
 	}
 	return strings.Join(list, "; ")
 }
 
-func (e *Error) Unwrap() []error {
-	list := make([]error, len(e.Failures))
-	for i, f := range e.Failures {
+func (e failureList) Unwrap() []error {
+	list := make([]error, len(e))
+	for i, f := range e {
 		list[i] = f
 	}
 	return list
 }
 
-// Failed returns what failed for a target; nil: nothing.
-func (e *Error) Failed(target string) *Failure {
-	for _, f := range e.Failures {
+// of returns what failed for a target; nil: nothing.
+func (e failureList) of(target string) *Failure {
+	for _, f := range e {
 		if slices.Contains(f.Targets, target) {
 			return f
 		}
 	}
 	return nil
+}
+
+// outcome returns how far the targets of a failure got.
+func (f *Failure) outcome() renew.Outcome {
+	switch {
+	case f.Installed:
+		return renew.Reloaded
+	case f.RolledBack, f.Step == StepInstall && f.RollbackErr == nil: // untouched
+		return renew.RolledBack
+	}
+	return renew.Installed
 }
 
 // A Failure is what failed for targets that share it, and how things stand for
@@ -121,11 +131,11 @@ func (r *run) all(step string, err error) []*Failure {
 }
 
 // joined is what failed, as one error; nil: nothing.
-func joined(failures []*Failure) error {
-	if len(failures) == 0 {
+func joined(list []*Failure) error {
+	if len(list) == 0 {
 		return nil
 	}
-	return &Error{Failures: failures}
+	return failureList(list)
 }
 
 // split returns the failures of some targets, and those of the others: one that

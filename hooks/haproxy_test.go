@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keypaird/hooks/probe"
+	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
 
@@ -69,7 +70,7 @@ func TestHaproxyReload(t *testing.T) {
 	old, p, q := good(t, plain), good(t, plain), good(t, host)
 	h := startHaproxy(t, "admin", map[string]*keypair.Pair{plain: old})
 	h.d.Socket = ""
-	if err := h.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}, {Name: host, New: q}}); err != nil {
+	if err := h.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}, {Name: host, New: q}}); err != nil {
 		t.Fatal(err)
 	}
 	if n := h.reloaded(t); n != 1 {
@@ -92,7 +93,7 @@ func TestHaproxyMinds(t *testing.T) {
 	old := good(t, plain)
 	h := startHaproxy(t, "admin", map[string]*keypair.Pair{plain: old})
 	write(t, filepath.Join(h.certs, "stray.pem"), "no certificate")
-	failure(t, h.d.Deploy(t.Context(), []Change{{Name: plain, New: good(t, plain), Previous: old}}), StepCheck).stands(t, true, false, plain)
+	failure(t, h.d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain), Previous: old}}), StepCheck).stands(t, true, false, plain)
 	if got := text(t, filepath.Join(h.certs, plain+".pem")); got != string(old.Combined()) {
 		t.Error("the previous pair is not back")
 	}
@@ -105,7 +106,7 @@ func TestHaproxySocket(t *testing.T) {
 	t.Parallel()
 	old, oldHost, p, q := good(t, plain), good(t, host), good(t, plain), good(t, host)
 	h := startHaproxy(t, "admin", map[string]*keypair.Pair{plain: old, host: oldHost})
-	if err := h.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}, {Name: host, New: q, Previous: oldHost}}); err != nil {
+	if err := h.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}, {Name: host, New: q, Previous: oldHost}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range []*keypair.Pair{p, q} {
@@ -127,7 +128,7 @@ func TestHaproxySocketAndNewNames(t *testing.T) {
 	h := startHaproxy(t, "admin", map[string]*keypair.Pair{plain: good(t, plain)})
 	t.Run("a reload does it", func(t *testing.T) {
 		n := good(t, "new.example.org")
-		if err := h.d.Deploy(t.Context(), []Change{{Name: "new.example.org", New: n}}); err != nil {
+		if err := h.d.deploy(t.Context(), []renew.Change{{Name: "new.example.org", New: n}}); err != nil {
 			t.Fatal(err)
 		}
 		if n := h.reloaded(t); n != 1 {
@@ -140,7 +141,7 @@ func TestHaproxySocketAndNewNames(t *testing.T) {
 	t.Run("no reload is configured", func(t *testing.T) {
 		d := h.d
 		d.Reload = nil
-		err := d.Deploy(t.Context(), []Change{{Name: "other.example.org", New: good(t, "other.example.org")}})
+		err := d.deploy(t.Context(), []renew.Change{{Name: "other.example.org", New: good(t, "other.example.org")}})
 		e := failure(t, err, StepReload)
 		e.stands(t, false, false, "other.example.org")
 		if !strings.Contains(e.Error(), "not referenced") || !strings.Contains(e.Remedy(), "reload haproxy once") {
@@ -160,11 +161,11 @@ func TestHaproxySocketIsInUse(t *testing.T) {
 	}
 	d := h.d
 	d.Reload = nil
-	e := failure(t, d.Deploy(t.Context(), []Change{{Name: plain, New: good(t, plain)}}), StepReload)
+	e := failure(t, d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain)}}), StepReload)
 	if !strings.Contains(e.Remedy(), "abort ssl cert") {
 		t.Errorf("error = %q, remedy %q", e, e.Remedy())
 	}
-	if err := d.Deploy(t.Context(), []Change{{Name: host, New: q}}); err != nil { // the same as ours, killed half way
+	if err := d.deploy(t.Context(), []renew.Change{{Name: host, New: q}}); err != nil { // the same as ours, killed half way
 		t.Error(err)
 	}
 }
@@ -177,7 +178,7 @@ func TestHaproxySocketRollsBack(t *testing.T) {
 	d.Reload, d.Timeout = nil, 2*time.Second
 	d.Verify = append(d.Verify, startFrail(t, q).d.Verify...) // goes on with the previous one
 	before := h.reloaded(t)
-	failure(t, d.Deploy(t.Context(), []Change{{Name: host, New: good(t, host), Previous: q}}), StepVerify).stands(t, true, false, host)
+	failure(t, d.deploy(t.Context(), []renew.Change{{Name: host, New: good(t, host), Previous: q}}), StepVerify).stands(t, true, false, host)
 	if err := serves(t, h.at, q); err != nil {
 		t.Error(err)
 	}
@@ -192,11 +193,11 @@ func TestHaproxySocketOfLowLevel(t *testing.T) {
 	h := startHaproxy(t, "operator", map[string]*keypair.Pair{plain: old})
 	d := h.d
 	d.Reload = nil
-	e := failure(t, d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}), StepReload)
+	e := failure(t, d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}}), StepReload)
 	if !strings.Contains(e.Remedy(), "level admin") {
 		t.Errorf("error = %q, remedy %q", e, e.Remedy())
 	}
-	if err := h.d.Deploy(t.Context(), []Change{{Name: plain, New: p}}); err != nil {
+	if err := h.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p}}); err != nil {
 		t.Fatal(err) // the reload does it
 	}
 }

@@ -10,18 +10,24 @@
 // deployment completes one that was interrupted or killed at any point. [Command]
 // runs programs, for other packages too.
 //
-// The package does not know ACME, the store or the configuration.
+// A Deployment is a [renew.Deployer]. The package does not know ACME, the store or
+// the configuration.
 package hooks
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"keypaird/hooks/probe"
-	"keypaird/renew/keypair"
+	"keypaird/renew"
 )
 
 // A Deployment is one server that uses pairs: its files, the commands that make it
@@ -71,30 +77,6 @@ type Deployment struct {
 // is not set.
 const leastLeft = 15 * time.Minute
 
-// A Change is one target's new pair on its way to a deployment.
-type Change struct {
-	Name  string   // of the target
-	Names []string // New must be for exactly these; empty: any
-	New   *keypair.Pair
-	Dir   string // of the new version, for the environment of commands
-
-	// Pair for a rollback; nil: none is known.
-	Previous *keypair.Pair
-	// Restore makes Previous the live version again, for a deployment that writes
-	// no files. It may be nil.
-	Restore func() error
-	// WasVerified: Previous was verified in this deployment, although some
-	// endpoints may know none of the names.
-	WasVerified bool
-	// NextTry is when this deployment is tried again if it fails. There is no
-	// rollback to a pair that ends before. Zero means in 15 minutes.
-	NextTry time.Time
-
-	// This pair was installed and reloaded before, only not verified: verify first,
-	// and do the rest only if it is not served.
-	Deployed bool
-}
-
 // Paths returns every file the deployment writes for the target name.
 func (d *Deployment) Paths(name string) []string {
 	var paths []string
@@ -104,6 +86,31 @@ func (d *Deployment) Paths(name string) []string {
 		}
 	}
 	return paths
+}
+
+// String implements renew.Deployer.
+func (d *Deployment) String() string { return d.Name }
+
+// Endpoints implements renew.Deployer.
+func (d *Deployment) Endpoints() []string {
+	list := make([]string, len(d.Verify))
+	for i, e := range d.Verify {
+		list[i] = e.String()
+	}
+	return list
+}
+
+// Spec implements renew.Deployer.
+func (d *Deployment) Spec(target string) renew.DeploySpec {
+	h := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %o %o %q %q %q %v", d.Chain, d.Key, d.Combined,
+		d.Owner, d.Group, d.ChainMode, d.KeyMode, d.Check, d.Reload, d.Socket, d.Verify))
+	spec := renew.DeploySpec{ConfigHash: hex.EncodeToString(h[:8])}
+	for _, file := range d.Paths(target) {
+		if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+			spec.FilesMissing = true
+		}
+	}
+	return spec
 }
 
 // writes reports whether the deployment has files of its own.

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"keypaird/renew"
 	"os"
 	"testing"
 
@@ -16,7 +17,7 @@ func TestChainIsImmutable(t *testing.T) {
 		t.Fatal(err)
 	}
 	immutable(t, r.crt(plain))
-	err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}})
+	err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}})
 	failure(t, err, StepInstall).stands(t, true, false, plain)
 	if want := "writing " + r.crt(plain) + ": operation not permitted; the previous pair is back in place"; err.Error() != want {
 		t.Errorf("error = %q\nwant    %q", err, want)

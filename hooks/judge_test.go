@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keypaird/hooks/probe"
+	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
 
@@ -48,7 +49,7 @@ func TestJudge(t *testing.T) {
 	}
 	for _, before := range replies {
 		for i, after := range replies {
-			q := &query{target: &target{Change: Change{Name: "x", New: p, Previous: old}}, name: plain, before: before.reply, now: after.reply}
+			q := &query{target: &target{Change: renew.Change{Name: "x", New: p, Previous: old}}, name: plain, before: before.reply, now: after.reply}
 			got := string("sefw"[q.evaluate(now)])
 			if w := strings.Fields(want[before.name])[i]; got != w {
 				t.Errorf("%s, then %s: %s, want %s", before.name, after.name, got, w)
@@ -74,7 +75,7 @@ func TestNotRolledBack(t *testing.T) {
 			old, p := good(t, plain), good(t, plain)
 			f := startFrail(t, old)
 			f.d.Verify = append(f.d.Verify, tt.at(t)...)
-			err := f.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}})
+			err := f.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}})
 			failure(t, err, StepVerify).stands(t, false, true, plain)
 			if !strings.Contains(err.Error(), f.d.Verify[1].String()) {
 				t.Errorf("error = %v, want the second endpoint's", err)
@@ -103,11 +104,11 @@ func TestNotBackToWhatEnds(t *testing.T) {
 			old, p := newPair(t, -time.Hour, tt.left, plain), good(t, plain)
 			f := startFrail(t, old)
 			f.d.Reload, f.d.Restart = []string{"false"}, nil
-			c := Change{Name: plain, New: p, Previous: old}
+			c := renew.Change{Name: plain, New: p, Previous: old}
 			if tt.next > 0 {
 				c.NextTry = time.Now().Add(tt.next)
 			}
-			failure(t, f.d.Deploy(t.Context(), []Change{c}), StepReload).stands(t, tt.back, false, plain)
+			failure(t, f.d.deploy(t.Context(), []renew.Change{c}), StepReload).stands(t, tt.back, false, plain)
 			want := p
 			if tt.back {
 				want = old
@@ -157,9 +158,9 @@ func TestNameServedElsewhere(t *testing.T) {
 		unnamed := good(t, host) // what the second endpoint serves whatever the name
 		second := startFrail(t, unnamed).d.Verify
 		f.d.Verify = append(f.d.Verify, second...)
-		err := f.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}})
+		err := f.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}})
 		failure(t, err, StepVerify).stands(t, false, true, plain) // no name is served there
-		if err := f.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old, WasVerified: true}}); err != nil {
+		if err := f.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old, WasVerified: true}}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -178,7 +179,7 @@ func TestNameServedElsewhere(t *testing.T) {
 			f.d.Verify = append(f.d.Verify, unknowing(t))
 			log := new(strings.Builder)
 			f.d.Log = textLog(log)
-			err := f.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old, WasVerified: tt.known}})
+			err := f.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old, WasVerified: tt.known}})
 			if tt.wantErr {
 				failure(t, err, StepVerify).stands(t, false, true, plain)
 				if !errors.Is(err, probe.ErrHostUnknown) {
@@ -199,19 +200,19 @@ func TestNameServedElsewhere(t *testing.T) {
 func TestUnfitIsLeftOut(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		change Change
+		change renew.Change
 		spoil  func(*testing.T, *relayd)
 		want   string
 	}{
-		{"lacks a name", Change{Name: host, Names: []string{host, plain}, New: good(t, host)}, nil, "lacks"},
-		{"has expired", Change{Name: host, New: newPair(t, -48*time.Hour, -time.Hour, host)}, nil, "expired"},
-		{"no pair", Change{Name: host}, nil, "no pair to deploy"},
-		{"directory in its way", Change{Name: host, New: good(t, host)}, func(t *testing.T, r *relayd) {
+		{"lacks a name", renew.Change{Name: host, Names: []string{host, plain}, New: good(t, host)}, nil, "lacks"},
+		{"has expired", renew.Change{Name: host, New: newPair(t, -48*time.Hour, -time.Hour, host)}, nil, "expired"},
+		{"no pair", renew.Change{Name: host}, nil, "no pair to deploy"},
+		{"directory in its way", renew.Change{Name: host, New: good(t, host)}, func(t *testing.T, r *relayd) {
 			if err := os.MkdirAll(r.crt(host), 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}, "is a directory"},
-		{"its temporary file cannot be written", Change{Name: host, New: good(t, host)}, func(t *testing.T, r *relayd) {
+		{"its temporary file cannot be written", renew.Change{Name: host, New: good(t, host)}, func(t *testing.T, r *relayd) {
 			if err := os.MkdirAll(staged(r.key(host))+"/x", 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -223,7 +224,7 @@ func TestUnfitIsLeftOut(t *testing.T) {
 			if tt.spoil != nil {
 				tt.spoil(t, r)
 			}
-			err := r.d.Deploy(t.Context(), []Change{tt.change, {Name: plain, New: p, Previous: old}})
+			err := r.d.deploy(t.Context(), []renew.Change{tt.change, {Name: plain, New: p, Previous: old}})
 			failure(t, err, StepInstall).stands(t, false, false, host)
 			if !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Deploy = %v, want %q", err, tt.want)
@@ -240,12 +241,12 @@ func TestEachFailureCanBeRead(t *testing.T) {
 	oldPlain, oldHost := good(t, plain), good(t, host)
 	r := startRelayd(t, []string{plain, host}, oldPlain, oldHost)
 	r.d.Reload, r.d.Timeout = []string{"true"}, time.Second
-	e, ok := errors.AsType[*Error](r.d.Deploy(t.Context(), []Change{{Name: plain, New: good(t, plain), Previous: oldPlain}, {Name: host, New: good(t, host), Previous: oldHost}}))
-	if !ok || len(e.Failures) != 2 || e.Failed("other") != nil {
+	e, ok := errors.AsType[failureList](r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain), Previous: oldPlain}, {Name: host, New: good(t, host), Previous: oldHost}}))
+	if !ok || len(e) != 2 || e.of("other") != nil {
 		t.Fatalf("Deploy = %v, want two failures", e)
 	}
 	for name, old := range map[string]*keypair.Pair{plain: oldPlain, host: oldHost} {
-		f := e.Failed(name)
+		f := e.of(name)
 		if f == nil || !f.RolledBack || !slices.Equal(f.Targets, []string{name}) || !strings.Contains(f.Error(), "serves certificate "+old.Fingerprint()[:16]) {
 			t.Errorf("%s: %v", name, f)
 		}
@@ -257,6 +258,6 @@ func TestSameFailureIsSharedByTargets(t *testing.T) {
 	t.Parallel()
 	f := startFrail(t, good(t, plain))
 	d := Deployment{Name: "x", Combined: f.in("{name}.pem"), Verify: []probe.Endpoint{freePort(t)}, Timeout: time.Second}
-	err := d.Deploy(t.Context(), []Change{{Name: plain, New: good(t, plain)}, {Name: host, New: good(t, host)}})
+	err := d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain)}, {Name: host, New: good(t, host)}})
 	failure(t, err, StepVerify).stands(t, false, true, plain, host)
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"keypaird/hooks/probe"
+	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/testutil"
 )
@@ -94,7 +95,7 @@ func deployAsProcess(path string) {
 		p, err = keypair.Parse(tk.Chain, tk.Key)
 	}
 	if err == nil {
-		err = tk.Deployment.Deploy(context.Background(), []Change{{Name: tk.Name, New: p}})
+		err = tk.Deployment.deploy(context.Background(), []renew.Change{{Name: tk.Name, New: p}})
 	}
 	if err != nil {
 		fmt.Println(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keypaird/hooks/probe"
+	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
 
@@ -113,15 +114,15 @@ func (n *nginx) live(i int) {
 }
 
 // change is from version 0 to version i.
-func (n *nginx) change(i int) []Change {
-	return []Change{{Name: plain, New: n.pairs[i], Previous: n.pairs[0], Restore: func() error { return switchLive(n.dir, "v0") }}}
+func (n *nginx) change(i int) []renew.Change {
+	return []renew.Change{{Name: plain, New: n.pairs[i], Previous: n.pairs[0], Restore: func() error { return switchLive(n.dir, "v0") }}}
 }
 
 func TestNginx(t *testing.T) {
 	t.Parallel()
 	n := startNginx(t)
 	n.use(1)
-	if err := n.d.Deploy(t.Context(), n.change(1)); err != nil {
+	if err := n.d.deploy(t.Context(), n.change(1)); err != nil {
 		t.Fatal(err)
 	}
 	n.live(1)
@@ -132,7 +133,7 @@ func TestNginxMindsAPairThatDoesNotMatch(t *testing.T) {
 	n := startNginx(t)
 	n.use(1)
 	write(t, filepath.Join(n.dir, "v1", "privkey.pem"), string(n.pairs[2].Key()))
-	err := n.d.Deploy(t.Context(), n.change(1))
+	err := n.d.deploy(t.Context(), n.change(1))
 	failure(t, err, StepCheck).stands(t, true, false, plain)
 	n.live(0)
 }
@@ -150,7 +151,7 @@ func TestNginxReloadDoesNotHappen(t *testing.T) {
 	write(t, n.conf, strings.Replace(text(t, n.conf), "return 204", "listen "+busy.Addr().String()+"; return 204", 1))
 	n.d.Timeout = 2 * time.Second
 	n.use(1)
-	err = n.d.Deploy(t.Context(), n.change(1))
+	err = n.d.deploy(t.Context(), n.change(1))
 	failure(t, err, StepVerify).stands(t, true, false, plain)
 	if !strings.Contains(err.Error(), n.at.String()+" serves certificate "+n.pairs[0].Fingerprint()[:16]) {
 		t.Errorf("error = %q", err)
@@ -163,8 +164,8 @@ func TestNginxHasNothingToGoBackTo(t *testing.T) {
 	n := startNginx(t)
 	n.d.Reload = []string{script(t, "exit 1")}
 	n.use(1)
-	c := []Change{{Name: plain, New: n.pairs[1]}}
-	failure(t, n.d.Deploy(t.Context(), c), StepReload).stands(t, false, false, plain)
+	c := []renew.Change{{Name: plain, New: n.pairs[1]}}
+	failure(t, n.d.deploy(t.Context(), c), StepReload).stands(t, false, false, plain)
 	if link, err := os.Readlink(filepath.Join(n.dir, "live")); link != "v1" {
 		t.Errorf("live -> %s, %v, want v1", link, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"keypaird/renew"
 	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 )
@@ -107,7 +108,7 @@ func TestWritable(t *testing.T) {
 func TestOwnerAndGroupAreSet(t *testing.T) {
 	dir := safeDir(t)
 	d := Deployment{Name: "x", Key: dir + "/{name}.key", Chain: dir + "/{name}.crt", Owner: "12345", Group: "12345", KeyMode: 0o640}
-	err := d.Deploy(t.Context(), []Change{{Name: plain, New: good(t, plain)}})
+	err := d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain)}})
 	if os.Geteuid() != 0 {
 		e := failure(t, err, StepInstall)
 		if _, ok := errors.AsType[*durable.WriteError](err); !ok || e.RolledBack {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"keypaird/renew"
 	"keypaird/renew/durable"
 )
 
@@ -80,6 +81,6 @@ func TestRollbackOfWhatWasThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || exit 1`)
-	failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}), StepReload).stands(t, true, false, plain)
+	failure(t, r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}}), StepReload).stands(t, true, false, plain)
 	r.holds(plain, old)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keypaird/hooks/probe"
+	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
 
@@ -115,7 +116,7 @@ func TestRestart(t *testing.T) {
 			old := good(t, plain)
 			f := startFrail(t, old)
 			tt.set(t, f)
-			err := f.d.Deploy(t.Context(), []Change{{Name: plain, New: good(t, plain), Previous: old}})
+			err := f.d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain), Previous: old}})
 			e, ok := errors.AsType[*Failure](err)
 			if !ok {
 				t.Fatalf("Deploy = %v, want a *Failure", err)
@@ -159,7 +160,7 @@ func TestReloads(t *testing.T) {
 			old, p := good(t, plain), good(t, plain)
 			f := startFrail(t, old)
 			f.d.Reload, f.d.Reloads = f.command(t, "reload", tt.body), tt.reloads
-			err := f.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}})
+			err := f.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}})
 			if (err != nil) != tt.fails {
 				t.Errorf("Deploy = %v", err)
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keypaird/hooks/probe"
+	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
 
@@ -44,7 +45,7 @@ func TestRollback(t *testing.T) {
 				tt.prepare(r)
 			}
 			r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || exit 1`)
-			err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: tt.previous}})
+			err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: tt.previous}})
 			failure(t, err, StepReload).stands(t, tt.rolledBack, false, plain)
 			r.holds(plain, tt.want)
 		})
@@ -59,8 +60,8 @@ func TestRollbackKeepsModes(t *testing.T) {
 		r := startRelayd(t, []string{plain}, old)
 		os.Chmod(r.key(plain), 0o640)
 		r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || exit 1`)
-		c := Change{Name: plain, New: p, Previous: previous}
-		failure(t, r.d.Deploy(t.Context(), []Change{c}), StepReload).stands(t, true, false, plain)
+		c := renew.Change{Name: plain, New: p, Previous: previous}
+		failure(t, r.d.deploy(t.Context(), []renew.Change{c}), StepReload).stands(t, true, false, plain)
 		if fi, err := os.Stat(r.key(plain)); err != nil || fi.Mode() != 0o640 {
 			t.Errorf("mode = %v, want 0640", fi.Mode())
 		}
@@ -73,10 +74,10 @@ func TestFirstOfTwo(t *testing.T) {
 	t.Parallel()
 	p, q := good(t, plain), good(t, host)
 	r := startRelayd(t, []string{plain, host})
-	failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: p}}), StepCheck).stands(t, false, false, plain)
+	failure(t, r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p}}), StepCheck).stands(t, false, false, plain)
 	r.holds(plain, p)
 	r.reloaded()
-	if err := r.d.Deploy(t.Context(), []Change{{Name: host, New: q}}); err != nil {
+	if err := r.d.deploy(t.Context(), []renew.Change{{Name: host, New: q}}); err != nil {
 		t.Fatal(err)
 	}
 	r.shows(p)
@@ -87,7 +88,7 @@ func TestFirstOfTwo(t *testing.T) {
 func TestFirstIsMinded(t *testing.T) {
 	r := startRelayd(t, []string{plain})
 	r.d.Check = []string{script(t, "[ ! -e "+r.crt(plain)+" ] || { echo bad file; exit 1; }")}
-	failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: good(t, plain)}}), StepCheck).stands(t, true, false, plain)
+	failure(t, r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain)}}), StepCheck).stands(t, true, false, plain)
 	if text(t, r.crt(plain)) != "(none)" || text(t, r.key(plain)) != "(none)" {
 		t.Error("the files that the check minds are still there")
 	}
@@ -103,7 +104,7 @@ func TestOneOfTwoIsNotServed(t *testing.T) {
 	r := startRelayd(t, []string{plain, host}, oldPlain, oldHost)
 	r.place(fmt.Sprintf("%s:%d", host, r.at.Port), oldHost)
 	r.d.Timeout = 2 * time.Second
-	err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: newPlain, Previous: oldPlain}, {Name: host, New: newHost, Previous: oldHost}})
+	err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: newPlain, Previous: oldPlain}, {Name: host, New: newHost, Previous: oldHost}})
 	failure(t, err, StepVerify).stands(t, true, false, host)
 	if !strings.Contains(err.Error(), `for "chat.example.org", "matrix.example.org", not `+newHost.Fingerprint()[:16]+";") {
 		t.Errorf("error = %q", err)
@@ -121,7 +122,7 @@ func TestNotServedAndNothingToGoBackTo(t *testing.T) {
 	r := startRelayd(t, []string{plain})
 	r.d.Verify = []probe.Endpoint{freePort(t)}
 	r.d.Timeout = 2 * time.Second
-	err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p}})
+	err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p}})
 	failure(t, err, StepVerify).stands(t, false, true, plain)
 	if want := fmt.Sprintf("verifying: %s: connect: connection refused; the new pair stays in place", r.d.Verify[0]); err.Error() != want {
 		t.Errorf("error = %q\nwant    %q", err, want)
@@ -154,7 +155,7 @@ func TestRetreatInTheLog(t *testing.T) {
 			r := startRelayd(t, []string{plain}, tt.there...)
 			r.d.Name = "relayd"
 			tt.set(r)
-			if err := r.d.Deploy(t.Context(), []Change{{Name: plain, New: p}}); err == nil {
+			if err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p}}); err == nil {
 				t.Fatal("Deploy did not fail")
 			}
 			var lines []string
@@ -197,7 +198,7 @@ func TestRollbackFailsToo(t *testing.T) {
 			t.Parallel()
 			r := startRelayd(t, []string{plain}, old)
 			tt.set(r)
-			e := failure(t, r.d.Deploy(t.Context(), []Change{{Name: plain, New: p, Previous: old}}), tt.step)
+			e := failure(t, r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}}), tt.step)
 			if !e.RolledBack || e.Installed || e.RollbackErr == nil || !strings.Contains(e.Error(), "; the previous pair is back in place, but "+tt.failed) {
 				t.Errorf("RolledBack %v, Installed %v, RollbackErr %v: %v", e.RolledBack, e.Installed, e.RollbackErr, e)
 			}

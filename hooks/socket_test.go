@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"keypaird/renew"
 	"keypaird/renew/problem"
 )
 
@@ -46,7 +47,7 @@ func TestHaproxySocketMisbehaves(t *testing.T) {
 				}
 			}()
 			d := Deployment{Name: "haproxy", Combined: dir + "/{name}.pem", Socket: dir + "/s", Timeout: 300 * time.Millisecond}
-			e := failure(t, d.Deploy(t.Context(), []Change{{Name: plain, New: p}}), StepReload)
+			e := failure(t, d.deploy(t.Context(), []renew.Change{{Name: plain, New: p}}), StepReload)
 			ln.Close()
 			<-done
 			if !strings.Contains(e.Error(), tt.want) || strings.ContainsAny(e.Error(), "\x1b\n") {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
 
@@ -66,7 +67,7 @@ func TestStrayIsServed(t *testing.T) {
 	write(t, stray, string(old.Combined()))
 	log := new(strings.Builder)
 	f.d.Log = textLog(log)
-	e := failure(t, f.d.Deploy(t.Context(), []Change{{Name: plain, New: good(t, plain), Previous: old}}), StepVerify)
+	e := failure(t, f.d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain), Previous: old}}), StepVerify)
 	e.stands(t, true, false, plain)
 	if !strings.Contains(e.Error(), "serves certificate "+old.Fingerprint()[:16]) || !strings.Contains(e.Error(), stray+" is for the same name; the previous pair") || !strings.Contains(e.Remedy(), "remove "+stray+", "+f.in("loaded.crt")+", then") {
 		t.Errorf("error = %q\nremedy %q", e, e.Remedy())

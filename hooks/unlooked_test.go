@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"keypaird/renew"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ func TestNowhereToLook(t *testing.T) {
 		Reload: []string{script(t, "echo x >>"+filepath.Join(dir, "reloads"))},
 	}
 	for range 2 {
-		if err := d.Deploy(t.Context(), []Change{{Name: plain, New: p, Deployed: true}}); err != nil {
+		if err := d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Deployed: true}}); err != nil {
 			t.Fatal(err)
 		}
 	}

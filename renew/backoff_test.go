@@ -156,7 +156,7 @@ func TestYield(t *testing.T) {
 			return nil, ctx.Err()
 		}
 		targets := named("fast", "slow")
-		targets[0].Deploy = []string{"relayd", "postfix"}
+		targets[0].Deploy = deployments("relayd", "postfix")
 		r := w.report(t.Context(), Scheduled, targets...)
 		if len(r.Errs) != 1 || !errors.Is(r.Errs[0], ErrYield) || len(w.deployed) != 1 {
 			t.Fatalf("errors %v, %d deployments; want ErrYield and one", r.Errs, len(w.deployed))

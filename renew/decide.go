@@ -1,7 +1,6 @@
 package renew
 
 import (
-	"crypto/x509"
 	"errors"
 	"slices"
 	"time"
@@ -15,8 +14,7 @@ type Action string
 // Actions.
 const (
 	None   Action = "none"   // all is as configured
-	Issue  Action = "issue"  // a new certificate, then deploy it
-	Import Action = "import" // the files of an external certificate changed: import them, then deploy it
+	Issue  Action = "issue"  // obtain a certificate, or import its files, then deploy it
 	Deploy Action = "deploy" // the newest certificate is not in use everywhere
 	Wait   Action = "wait"   // something is to be done, but not yet: see At
 )
@@ -57,16 +55,16 @@ const (
 //     the next one, and so is one whose limit is reached when less than a quarter
 //     of the lifetime is left of the newest.
 //
-// An external certificate is never ordered: see [External].
+// An external certificate is never ordered: its files are imported when they have
+// changed since they were last. Those that cannot be imported are tried again after
+// a backoff, or when they change again; those that follow others at once have to
+// wait a little.
 func Decide(now time.Time, t Target, s State, mode Mode) Decision {
-	if t.External != nil {
-		return decideExternal(now, t, s, mode)
-	}
 	why := needsCertificate(now, t, s, mode)
 	if why == "" {
-		return decideDeploy(now, t, s, mode)
+		return t.nextReminder(now, s, decideDeploy(now, t, s, mode))
 	}
-	d := decideIssue(now, t, s, mode, why)
+	d := t.nextReminder(now, s, decideIssue(now, t, s, mode, why))
 	if d.Action == Wait {
 		if meanwhile, ok := decideMeanwhile(now, t, s, mode); ok {
 			return meanwhile
@@ -90,7 +88,7 @@ func decideIssue(now time.Time, t Target, s State, mode Mode, why string) Decisi
 	if held := s.Rollover(t).Held(now); held != "" {
 		return Decision{Wait, why + ", but " + held, s.Record.TLSA.QueryAt}
 	}
-	if cas, next, but := s.availableCAs(now, t, mode); len(cas) == 0 {
+	if issuers, next, but := s.availableIssuers(now, t, mode); len(issuers) == 0 {
 		return Decision{Wait, why + ", but " + but.Error(), next}
 	}
 	return Decision{Issue, why, s.Due()}
@@ -98,8 +96,10 @@ func decideIssue(now time.Time, t Target, s State, mode Mode, why string) Decisi
 
 // needsCertificate says why a new certificate is needed, or "".
 func needsCertificate(now time.Time, t Target, s State, mode Mode) string {
-	rec := s.Record
-	known := rec.Fingerprint != "" && rec.Fingerprint == s.Fingerprint // who issued the newest, and as what
+	if t.External() != nil {
+		return needsFiles(now, s, mode)
+	}
+	ca := s.issuer()
 	switch {
 	case s.Leaf == nil:
 		return "no certificate"
@@ -109,9 +109,9 @@ func needsCertificate(now time.Time, t Target, s State, mode Mode) string {
 		return "names changed"
 	case keypair.KeyType(s.Leaf.PublicKey) != t.KeyType && (len(t.TLSA) == 0 || s.Rollover(t).Ready(now)):
 		return "key type changed"
-	case known && !slices.Contains(t.CAs, rec.CA):
-		return "issued by " + rec.CA + ", which sign_with no longer names"
-	case known && rec.Profile != t.Profile:
+	case ca != "" && t.issuer(ca) == nil:
+		return "issued by " + ca + ", which sign_with no longer names"
+	case ca != "" && s.Record.Profile != t.Profile:
 		return "profile changed"
 	case !now.Before(s.Leaf.NotAfter):
 		return "expired"
@@ -123,22 +123,22 @@ func needsCertificate(now time.Time, t Target, s State, mode Mode) string {
 	return "due"
 }
 
-// availableCAs lists the CAs that may be asked at now. If there is none, next is
-// when one may be, and why says what keeps it until then. A scheduled pass stays
+// availableIssuers lists the issuers that may be asked at now. If there is none, next
+// is when one may be, and why says what keeps it until then. A scheduled pass stays
 // with a CA until that keeps failing or time runs short.
-func (s State) availableCAs(now time.Time, t Target, mode Mode) (cas []string, next time.Time, why error) {
-	for _, ca := range t.CAs {
-		last, limit := s.Record.Orders[ca], s.Limits[ca]
-		waits := mode == Scheduled && last.Waits(now)
+func (s State) availableIssuers(now time.Time, t Target, mode Mode) (issuers []Issuer, next time.Time, why error) {
+	for _, issuer := range t.Issuers {
+		last, limit := s.Record.Orders[issuer.String()], s.Limits[issuer.String()]
+		at, because := s.waits(now, t, last)
+		waits := mode == Scheduled && because != nil
 		limited := mode != Force && limit.Until.After(now)
 		if !waits && !limited {
-			cas = append(cas, ca)
+			issuers = append(issuers, issuer)
 			if mode == Scheduled {
 				break
 			}
 			continue
 		}
-		at, because := last.Next, errLastTry
 		if limited && (!waits || limit.Until.After(at)) {
 			at, because = limit.Until, limit.Err
 		}
@@ -150,10 +150,33 @@ func (s State) availableCAs(now time.Time, t Target, mode Mode) (cas []string, n
 			break
 		}
 	}
-	return cas, next, why
+	return issuers, next, why
 }
 
-var errLastTry = errors.New("the last try failed")
+var (
+	errLastTry  = errors.New("the last try failed")
+	errImported = errors.New("others were imported just now")
+)
+
+// importPause is how long the daemon leaves files alone that took the place of
+// others: where two programs write there in turn, the servers are not reloaded
+// all the time.
+const importPause = time.Minute
+
+// waits says why a scheduled pass leaves an issuer alone whose last failure is last,
+// and until when; nil if nothing does. Files that could not be imported are tried
+// again when they change.
+func (s State) waits(now time.Time, t Target, last Attempt) (until time.Time, why error) {
+	from := s.Record.External
+	if last.Waits(now) && (t.External() == nil || from.FailedMark == s.Mark) {
+		return last.Next, errLastTry
+	}
+	age := now.Sub(from.ReplacedAt) // below zero if the clock was put back
+	if t.External() != nil && s.imported() && now.Before(s.Leaf.NotAfter) && age >= 0 && age < importPause {
+		return from.ReplacedAt.Add(importPause), errImported
+	}
+	return time.Time{}, nil
+}
 
 // decideDeploy says whether the newest certificate is to be put in use.
 func decideDeploy(now time.Time, t Target, s State, mode Mode) Decision {
@@ -166,9 +189,10 @@ func decideDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 
 func whatToDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 	waiting := Decision{None, "not due", s.Due()}
-	for _, name := range t.Deploy {
-		d := s.Record.Deployments[name]
-		if d.Done(s.Fingerprint, t.Specs[name]) {
+	for _, deployer := range t.Deploy {
+		name := deployer.String()
+		d, spec := s.Record.Deployments[name], s.Specs[name]
+		if s.Done(name) {
 			continue
 		}
 		if mode == Scheduled && d.Attempt.Waits(now) {
@@ -179,9 +203,9 @@ func whatToDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 		}
 		switch {
 		case d.Deployed != s.Fingerprint:
-		case t.Specs[name].FilesMissing:
+		case spec.FilesMissing:
 			return Decision{Deploy, "a file of deployment " + name + " is gone", s.Due()}
-		case d.ConfigHash != t.Specs[name].ConfigHash:
+		case d.ConfigHash != spec.ConfigHash:
 			return Decision{Deploy, "deployment " + name + " was changed", s.Due()}
 		default:
 			return Decision{Deploy, "deployed to " + name + " but not verified", s.Due()}
@@ -194,67 +218,14 @@ func whatToDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 	return waiting
 }
 
-// Done reports whether nothing is missing for a certificate in a deployment.
-func (d Deployment) Done(fingerprint string, m DeploySpec) bool {
-	return d.Verified == fingerprint && d.ConfigHash == m.ConfigHash && !m.FilesMissing
-}
-
-// importPause is how long the daemon leaves files alone that took the place of
-// others: where two programs write there in turn, the servers are not reloaded
-// all the time.
-const importPause = time.Minute
-
-// decideExternal is Decide for an external certificate:
-//
-//   - its files are taken when they have changed since they were last; those that
-//     cannot be taken are tried again after a backoff, or when they change again,
-//     and those that follow others at once have to wait a little;
-//   - a deployment is needed as for any other.
-func decideExternal(now time.Time, t Target, s State, mode Mode) Decision {
-	why := needsFiles(now, t, s, mode)
-	if why == "" {
-		d := decideDeploy(now, t, s, mode)
-		if d.Action == None {
-			d.Why = "external"
-		}
-		if d.Action != Wait {
-			d.At = t.nextReminder(now, s.Leaf)
-		}
-		return d
-	}
-	but, until := s.cooldown(now, t)
-	if mode != Scheduled || but == "" {
-		return Decision{Import, why, time.Time{}}
-	}
-	if meanwhile, ok := decideMeanwhile(now, t, s, mode); ok {
-		return meanwhile
-	}
-	return Decision{Wait, why + ", but " + but, until}
-}
-
-// cooldown says why files that are to be taken are left alone at now, and until
-// when; "" if nothing does.
-func (s State) cooldown(now time.Time, t Target) (why string, until time.Time) {
-	last := s.Record.External
-	if last.FailedMark == t.External.Mark && last.Attempt.Waits(now) {
-		return "the last try failed", last.Attempt.Next
-	}
-	age := now.Sub(last.ReplacedAt) // below zero if the clock was put back
-	if s.Leaf != nil && now.Before(s.Leaf.NotAfter) && last.Fingerprint == s.Fingerprint && age >= 0 && age < importPause {
-		return "others were imported just now", last.ReplacedAt.Add(importPause)
-	}
-	return "", time.Time{}
-}
-
 // needsFiles says why the files of an external certificate are to be read, or "".
-func needsFiles(now time.Time, t Target, s State, mode Mode) string {
-	last := s.Record.External
+func needsFiles(now time.Time, s State, mode Mode) string {
 	switch {
 	case s.Leaf == nil:
 		return "no certificate"
-	case last.Fingerprint != s.Fingerprint:
+	case !s.imported():
 		return "replaced by an external certificate"
-	case last.Mark != t.External.Mark:
+	case s.Record.External.Mark != s.Mark:
 		return "its files changed"
 	case !now.Before(s.Leaf.NotAfter):
 		return "expired"
@@ -264,29 +235,36 @@ func needsFiles(now time.Time, t Target, s State, mode Mode) string {
 	return ""
 }
 
-// nextReminder is when the operator may next have to be notified of leaf.
-func (t Target) nextReminder(now time.Time, leaf *x509.Certificate) time.Time {
-	if at := t.overdueAt(leaf); now.Before(at) {
-		return at
+// nextReminder completes the decision about an external certificate, which is not
+// due at any time: what comes next is that the operator is notified.
+func (t Target) nextReminder(now time.Time, s State, d Decision) Decision {
+	if t.External() == nil {
+		return d
 	}
-	return leaf.NotAfter
+	if d.Action == None {
+		d.Why = "external"
+	}
+	switch d.Action {
+	case Issue:
+		d.At = time.Time{}
+	case None, Deploy:
+		d.At = s.Leaf.NotAfter
+		if at := t.overdueAt(s.Leaf); now.Before(at) {
+			d.At = at
+		}
+	}
+	return d
 }
 
 // Failing returns the last failure of obtaining and the CA it was at. It is none
 // where no certificate is needed any more: the clock was set right, or the
 // configuration.
 func (s State) Failing(now time.Time, t Target) (ca string, last Attempt) {
-	if t.External != nil {
-		if needsFiles(now, t, s, Scheduled) == "" {
-			return "", Attempt{}
-		}
-		return "", s.Record.External.Attempt
-	}
 	if needsCertificate(now, t, s, Scheduled) == "" {
 		return "", Attempt{}
 	}
 	for name, a := range s.Record.Orders {
-		if a.Failures > 0 && contains(t.CAs, name) && (last.Failures == 0 || a.At.After(last.At) || a.At.Equal(last.At) && name < ca) {
+		if a.Failures > 0 && t.issuer(name) != nil && (last.Failures == 0 || a.At.After(last.At) || a.At.Equal(last.At) && name < ca) {
 			ca, last = name, a
 		}
 	}

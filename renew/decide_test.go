@@ -17,7 +17,7 @@ const day = 24 * time.Hour
 
 var (
 	now  = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	chat = Target{Name: "chat", Names: []string{"example.org", "*.example.org"}, KeyType: "ec256", CAs: []string{"le", "zerossl"}, Deploy: []string{"relayd"}}
+	chat = Target{Name: "chat", Names: []string{"example.org", "*.example.org"}, KeyType: "ec256", Issuers: cas("le", "zerossl"), Deploy: deployments("relayd")}
 )
 
 // leaf is a certificate of which so much has passed.
@@ -82,7 +82,7 @@ func TestDecide(t *testing.T) {
 			r.Orders = map[string]Attempt{"le": {Failures: failures, TryNextCA: tryNextCA, Next: now.Add(time.Hour)}}
 		})
 	}
-	both := target(func(t *Target) { t.Deploy = []string{"relayd", "postfix"} })
+	both := target(func(t *Target) { t.Deploy = deployments("relayd", "postfix") })
 	otherKey := target(func(t *Target) { t.KeyType = "ec384" })
 	for _, tt := range []struct {
 		name    string
@@ -113,10 +113,10 @@ func TestDecide(t *testing.T) {
 		{"key type changed", otherKey, ours(day, 90*day), done(), Scheduled, false, Issue, "key type changed"},
 		{"from rsa2048 to ec256", chat, rsaLeaf, done(), Scheduled, false, Issue, "key type changed"},
 		{"rsa2048 as configured", target(func(t *Target) { t.KeyType = "rsa2048" }), rsaLeaf, done(), Scheduled, false, None, ""},
-		{"CA removed", target(func(t *Target) { t.CAs = []string{"zerossl"} }), ours(day, 90*day), done(), Scheduled, false, Issue, "issued by le, which sign_with no longer names"},
-		{"CA no longer the first", target(func(t *Target) { t.CAs = []string{"zerossl", "le"} }), ours(day, 90*day), done(), Scheduled, false, None, ""},
+		{"CA removed", target(func(t *Target) { t.Issuers = cas("zerossl") }), ours(day, 90*day), done(), Scheduled, false, Issue, "issued by le, which sign_with no longer names"},
+		{"CA no longer the first", target(func(t *Target) { t.Issuers = cas("zerossl", "le") }), ours(day, 90*day), done(), Scheduled, false, None, ""},
 		{"profile changed", target(func(t *Target) { t.Profile = "shortlived" }), ours(day, 90*day), done(), Scheduled, false, Issue, "profile changed"},
-		{"profile and CA changed, but the record is of an older version", target(func(t *Target) { t.CAs, t.Profile = []string{"zerossl"}, "shortlived" }),
+		{"profile and CA changed, but the record is of an older version", target(func(t *Target) { t.Issuers, t.Profile = cas("zerossl"), "shortlived" }),
 			ours(day, 90*day), with(func(r *Record) { r.Fingerprint = "older" }), Scheduled, false, None, ""},
 		{"forced", chat, ours(day, 90*day), done(), Force, false, Issue, "forced"},
 
@@ -153,13 +153,13 @@ func TestDecide(t *testing.T) {
 		{"verified, but not live after a crash", chat, ours(day, 90*day), done(), Scheduled, true, Deploy, "stored but not live"},
 		{"nothing to deploy to, not live", target(func(t *Target) { t.Deploy = nil }), ours(day, 90*day), done(), Scheduled, true, Deploy, "stored but not live"},
 		{"nothing to deploy to, live", target(func(t *Target) { t.Deploy = nil }), ours(day, 90*day), Record{}, Scheduled, false, None, ""},
-		{"deployment configured in another way", target(func(t *Target) { t.Specs = map[string]DeploySpec{"relayd": {ConfigHash: "new"}} }),
+		{"deployment configured in another way", target(func(t *Target) { t.Deploy = deploymentsAs(DeploySpec{ConfigHash: "new"}, "relayd") }),
 			ours(day, 90*day), done(), Scheduled, false, Deploy, "deployment relayd was changed"},
-		{"a deployed file is gone", target(func(t *Target) { t.Specs = map[string]DeploySpec{"relayd": {FilesMissing: true}} }),
+		{"a deployed file is gone", target(func(t *Target) { t.Deploy = deploymentsAs(DeploySpec{FilesMissing: true}, "relayd") }),
 			ours(day, 90*day), done(), Scheduled, false, Deploy, "a file of deployment relayd is gone"},
-		{"a deployed file is gone, and could not be put back", target(func(t *Target) { t.Specs = map[string]DeploySpec{"relayd": {FilesMissing: true}} }),
+		{"a deployed file is gone, and could not be put back", target(func(t *Target) { t.Deploy = deploymentsAs(DeploySpec{FilesMissing: true}, "relayd") }),
 			ours(day, 90*day), failedDeploy("f", "f", time.Minute), Scheduled, false, Wait, "deployment to relayd failed"},
-		{"a new certificate, configured in another way", target(func(t *Target) { t.Specs = map[string]DeploySpec{"relayd": {ConfigHash: "new"}} }),
+		{"a new certificate, configured in another way", target(func(t *Target) { t.Deploy = deploymentsAs(DeploySpec{ConfigHash: "new"}, "relayd") }),
 			ours(day, 90*day), failedDeploy("old", "old", 0), Scheduled, true, Deploy, "stored but not deployed"},
 		{"record lost", chat, ours(day, 90*day), Record{}, Scheduled, false, Deploy, "stored but not deployed"},
 
@@ -172,7 +172,7 @@ func TestDecide(t *testing.T) {
 		{"due and not deployed: one reload less", chat, ours(61*day, 90*day), with(func(r *Record) { r.Deployments = nil }), Scheduled, true, Issue, "due"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := State{Leaf: tt.leaf, Version: "v000001", Fingerprint: "f", Live: !tt.notLive, Record: tt.rec}
+			s := State{Leaf: tt.leaf, Version: "v000001", Fingerprint: "f", Live: !tt.notLive, Record: tt.rec, Specs: specs(tt.target)}
 			if s.Live {
 				s.InUse = tt.leaf
 			}
@@ -246,6 +246,15 @@ func TestLimitWithAnotherStored(t *testing.T) {
 	if got := Decide(now, target(func(t *Target) { t.KeyType = "ec384" }), s, Scheduled); got.Action != Deploy {
 		t.Errorf("Decide = %+v, want %v", got, Deploy)
 	}
+}
+
+// specs are those of a target's deployments.
+func specs(t Target) map[string]DeploySpec {
+	m := map[string]DeploySpec{}
+	for _, d := range t.Deploy {
+		m[d.String()] = d.Spec(t.Name)
+	}
+	return m
 }
 
 // Deployments wait for their window, but not until a certificate ends.

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"keypaird/renew/keypair"
 )
 
 // batchDelay is how long a pair waits at most for others of its pass, so that one
@@ -45,7 +43,7 @@ func (p *Pass) deployAll(ctx context.Context, jobs <-chan *job, errs *failures) 
 // deployment once. Where no new pair could be had, the one before it may still
 // be waiting.
 func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
-	rollouts := make([]*rollout, len(jobs))
+	activated := make([]bool, len(jobs))
 	p.each(len(jobs), func(i int) {
 		j := jobs[i]
 		now := p.now()
@@ -55,29 +53,34 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 		if !ok || p.draining(ctx) {
 			return
 		}
-		if j.ca == "" && !j.imported { // what was needed could not be had, or was there
+		if j.issuer == nil { // what was needed could not be had, or was there
 			j.decision = d
 		}
-		var err error
-		if rollouts[i], err = p.activate(j); err != nil {
+		err := p.activate(j)
+		if activated[i] = err == nil; err != nil {
 			errs.add(&TargetError{[]string{j.Name}, "switching to its new version", err})
 			p.recordActivationFailure(j, err)
 		}
 	})
-	ready := slices.DeleteFunc(rollouts, func(a *rollout) bool { return a == nil })
-	for _, name := range deployments(ready) {
+	var ready []*job
+	for i, j := range jobs {
+		if activated[i] {
+			ready = append(ready, j)
+		}
+	}
+	for _, d := range deployers(ready) {
 		if p.draining(ctx) {
 			break
 		}
-		p.deploy(ctx, name, ready, errs)
+		p.deploy(ctx, d, ready, errs)
 	}
 	p.each(len(ready), func(i int) {
-		a := ready[i]
-		if err := p.restoreLive(ctx, a); err != nil {
-			errs.add(&TargetError{[]string{a.Name}, "switching back to its version before", err})
+		j := ready[i]
+		if err := p.restoreLive(ctx, j); err != nil {
+			errs.add(&TargetError{[]string{j.Name}, "switching back to its version before", err})
 		}
-		if err := p.Store.Prune(a.Name, a.inUse()...); err != nil {
-			p.Log.Warn("old versions not removed", "cert", a.Name, "err", err)
+		if err := p.Store.Prune(j.Name, j.inUse()...); err != nil {
+			p.Log.Warn("old versions not removed", "cert", j.Name, "err", err)
 		}
 	})
 }
@@ -93,54 +96,45 @@ func (p *Pass) draining(ctx context.Context) bool {
 	}
 }
 
-// A rollout is a target whose newest version is to be deployed.
-type rollout struct {
-	*job
-	newest       keypair.Version
-	previousLive keypair.Version // live when the pass began; ID "" if there was none or it is newest
-	rollbackTo   keypair.Version // what deployments that failed went back to; ID "" if none did
-	installed    bool            // newest may be in use somewhere
-}
-
 // activate makes the newest version live, and tidies up after a killed run.
-func (p *Pass) activate(j *job) (*rollout, error) {
-	a := &rollout{job: j}
+func (p *Pass) activate(j *job) error {
 	err := p.Store.Tidy(j.Name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if a.newest, err = p.Store.Newest(j.Name); err != nil {
-		return nil, err
+	if j.newest, err = p.Store.Newest(j.Name); err != nil {
+		return err
 	}
-	if a.newest.ID != j.state.Version {
-		if len(a.newest.Skipped) > 0 {
-			return nil, a.newest.Skipped[0]
+	if j.newest.ID != j.state.Version {
+		if len(j.newest.Skipped) > 0 {
+			return j.newest.Skipped[0]
 		}
-		return nil, fmt.Errorf("version %s appeared meanwhile", a.newest.ID)
+		return fmt.Errorf("version %s appeared meanwhile", j.newest.ID)
 	}
-	if j.ca == "" { // else it is done
-		p.forgetOrder(j, a.newest.Pair.Leaf)
+	if j.issuer == nil { // else it is done
+		p.forgetOrder(j, j.newest.Pair.Leaf)
 	}
 	live, err := p.Store.Live(j.Name)
-	if err == nil && live.ID == a.newest.ID {
-		return a, nil
+	if err == nil && live.ID == j.newest.ID {
+		return nil
 	}
 	if err == nil {
-		a.previousLive = live
+		j.previousLive = live
 	}
-	// A live link that is missing or broken is as good as none.
-	if err := p.Store.SetLive(j.Name, a.newest); err != nil {
-		return nil, err
+	// A live link that is missing or broken counts as none.
+	if err := p.Store.SetLive(j.Name, j.newest); err != nil {
+		return err
 	}
-	a.activated = len(deployments([]*rollout{a})) == 0 // nothing but the switch was missing
-	return a, nil
+	j.activated = len(deployers([]*job{j})) == 0 // nothing but the switch was missing
+	return nil
 }
 
 // recordActivationFailure keeps that the newest version could not be made live: each
 // deployment that waits for it has failed once more.
 func (p *Pass) recordActivationFailure(j *job, err error) {
 	now := p.now()
-	for _, name := range deployments([]*rollout{{job: j}}) {
+	for _, deployer := range deployers([]*job{j}) {
+		name := deployer.String()
 		d := j.state.Record.Deployments[name]
 		if p.Mode == Scheduled && d.Attempt.Waits(now) {
 			continue
@@ -155,159 +149,153 @@ func (p *Pass) recordActivationFailure(j *job, err error) {
 
 // restoreLive makes the version before live again where every deployment went back
 // to it: live is what is in use.
-func (p *Pass) restoreLive(ctx context.Context, a *rollout) error {
-	if a.rollbackTo.ID == "" || a.installed || ctx.Err() != nil || slices.Contains(a.inUse(), a.state.Fingerprint) {
+func (p *Pass) restoreLive(ctx context.Context, j *job) error {
+	if j.rollbackTo.ID == "" || j.installed || ctx.Err() != nil || slices.Contains(j.inUse(), j.state.Fingerprint) {
 		return nil
 	}
-	if a.previousLive.ID != "" { // what was live is what most have gone back to
-		return p.Store.SetLive(a.Name, a.previousLive)
+	if j.previousLive.ID != "" { // what was live is what most have gone back to
+		return p.Store.SetLive(j.Name, j.previousLive)
 	}
-	return p.Store.SetLive(a.Name, a.rollbackTo)
+	return p.Store.SetLive(j.Name, j.rollbackTo)
 }
 
 // inUse lists the fingerprints that some deployment still uses.
-func (a *rollout) inUse() []string {
+func (j *job) inUse() []string {
 	var list []string
-	for _, d := range a.state.Record.Deployments {
+	for _, d := range j.state.Record.Deployments {
 		list = append(list, d.Deployed)
 	}
 	return list
 }
 
-// deployments lists the names of all deployments that have something to do, in
-// the order of the configuration.
-func deployments(ready []*rollout) []string {
-	var names []string
-	for _, a := range ready {
-		for _, name := range a.Deploy {
-			if !a.state.Record.Deployments[name].Done(a.state.Fingerprint, a.Specs[name]) && !slices.Contains(names, name) {
-				names = append(names, name)
+// deployers lists the deployments that have something to do, in the order of the
+// configuration.
+func deployers(jobs []*job) []Deployer {
+	var list []Deployer
+	for _, j := range jobs {
+		for _, d := range j.Deploy {
+			if !j.state.Done(d.String()) && !slices.Contains(list, d) {
+				list = append(list, d)
 			}
 		}
 	}
-	return names
+	return list
 }
 
 // deploy runs one deployment for all the targets that wait for it.
-func (p *Pass) deploy(ctx context.Context, name string, ready []*rollout, errs *failures) {
-	var batch []*rollout
+func (p *Pass) deploy(ctx context.Context, d Deployer, ready []*job, errs *failures) {
+	name := d.String()
+	var batch []*job
 	var changes []Change
 	var targets []string
-	for _, a := range ready {
-		d := a.state.Record.Deployments[name]
-		if !slices.Contains(a.Deploy, name) || d.Done(a.state.Fingerprint, a.Specs[name]) {
+	for _, j := range ready {
+		if !slices.Contains(j.Deploy, d) || j.state.Done(name) {
 			continue
 		}
-		if p.Mode == Scheduled && d.Attempt.Waits(p.now()) {
+		if p.Mode == Scheduled && j.state.Record.Deployments[name].Attempt.Waits(p.now()) {
 			continue
 		}
-		c, err := p.change(a, name, d)
+		c, err := p.change(j, name)
 		if err != nil {
-			errs.add(&TargetError{[]string{a.Name}, "deploying to " + name, err})
+			errs.add(&TargetError{[]string{j.Name}, "deploying to " + name, err})
 			continue
 		}
-		p.step(a.Name, "deploying to "+name)
-		batch, changes, targets = append(batch, a), append(changes, c), append(targets, a.Name)
+		p.step(j.Name, "deploying to "+name)
+		batch, changes, targets = append(batch, j), append(changes, c), append(targets, j.Name)
 	}
 	if len(changes) == 0 {
 		return
 	}
 	p.each(len(batch), func(i int) { p.begin(batch[i], name, changes[i]) })
 	began := p.now()
-	outcomes, err := p.callDeployer(ctx, name, changes)
+	results := p.callDeployer(ctx, d, changes)
 	if ctx.Err() == nil && p.Observer != nil {
-		p.Observer.Deployed(name, p.now().Sub(began), err)
+		p.Observer.Deployed(name, p.now().Sub(began), firstError(results))
 	}
-	reasons := reasonsOf(targets, outcomes, err)
 	p.each(len(batch), func(i int) {
-		if rerr := p.recordDeployment(ctx, batch[i], name, outcomes[i], reasons[targets[i]]); rerr != nil {
-			errs.add(&TargetError{[]string{batch[i].Name}, "recording its deployment to " + name + ", which will be repeated", rerr})
+		if err := p.recordDeployment(ctx, batch[i], name, results[i]); err != nil {
+			errs.add(&TargetError{[]string{batch[i].Name}, "recording its deployment to " + name + ", which will be repeated", err})
 		}
 	})
-	verified := slices.DeleteFunc(slices.Clone(targets), func(t string) bool { return reasons[t] != nil })
+	p.report(ctx, name, batch, results, p.now().Sub(began), errs)
+}
+
+// report logs which targets were deployed, and adds an error for each reason why
+// others were not.
+func (p *Pass) report(ctx context.Context, deployment string, batch []*job, results []Result, took time.Duration, errs *failures) {
+	var verified []string
+	var failed []*TargetError
+	for i, r := range results {
+		name := batch[i].Name
+		if r.Err == nil {
+			verified = append(verified, name)
+			continue
+		}
+		same := slices.IndexFunc(failed, func(f *TargetError) bool { return f.Err.Error() == r.Err.Error() })
+		if same < 0 {
+			failed = append(failed, &TargetError{[]string{name}, "deploying to " + deployment, r.Err})
+		} else {
+			failed[same].Targets = append(failed[same].Targets, name)
+		}
+	}
 	if len(verified) > 0 {
-		p.Log.Info("deployed", "deployment", name, "certs", strings.Join(verified, " "), "took", p.now().Sub(began).Round(time.Millisecond))
+		p.Log.Info("deployed", "deployment", deployment, "certs", strings.Join(verified, " "), "took", took.Round(time.Millisecond))
 	}
-	if ctx.Err() == nil {
-		for _, f := range failuresOf(targets, outcomes, err) {
-			errs.add(&TargetError{f.Targets, "deploying to " + name, f.Err})
-		}
+	if ctx.Err() != nil { // an interrupt is not a failure
+		return
+	}
+	for _, f := range failed {
+		errs.add(f)
 	}
 }
 
-// failuresOf says what failed for which targets: each that is not Verified, in
-// one failure.
-func failuresOf(targets []string, outcomes []Outcome, err error) []DeployFailure {
-	var list []DeployFailure
-	var others []string // of which the error says nothing special
-	left := map[string]bool{}
-	for i, t := range targets {
-		left[t] = outcomes[i] != Verified
-	}
-	if several, ok := errors.AsType[*DeployError](err); ok {
-		for _, f := range several.Failures {
-			f.Targets = slices.DeleteFunc(slices.Clone(f.Targets), func(t string) bool { return !left[t] })
-			for _, t := range f.Targets {
-				left[t] = false
-			}
-			if len(f.Targets) > 0 {
-				list = append(list, f)
-			}
+func firstError(results []Result) error {
+	for _, r := range results {
+		if r.Err != nil {
+			return r.Err
 		}
 	}
-	for _, t := range targets {
-		if left[t] {
-			others = append(others, t)
-		}
-	}
-	if len(others) > 0 {
-		list = append(list, DeployFailure{others, err})
-	}
-	return list
+	return nil
 }
 
-// reasonsOf are those of the failures, by target.
-func reasonsOf(targets []string, outcomes []Outcome, err error) map[string]error {
-	reasons := map[string]error{}
-	for _, f := range failuresOf(targets, outcomes, err) {
-		for _, t := range f.Targets {
-			reasons[t] = f.Err
-		}
-	}
-	return reasons
-}
-
-// callDeployer returns an outcome for each change: if there is no error they are
-// all Verified, and with one at least one is not.
-func (p *Pass) callDeployer(ctx context.Context, name string, changes []Change) (outcomes []Outcome, err error) {
-	unknown := slices.Repeat([]Outcome{Installed}, len(changes))
-	outcomes, err = func() (outcomes []Outcome, err error) {
-		defer p.recovered(&err, "deployment", name)
-		return p.Deployer.Deploy(ctx, name, changes)
+// callDeployer returns one result for each change.
+func (p *Pass) callDeployer(ctx context.Context, d Deployer, changes []Change) (results []Result) {
+	var fault error
+	func() {
+		defer p.recovered(&fault, "deployment", d.String())
+		results = d.Deploy(ctx, changes)
 	}()
-	unverified := slices.ContainsFunc(outcomes, func(o Outcome) bool { return o != Verified })
-	switch {
-	case err == nil:
-		outcomes = slices.Repeat([]Outcome{Verified}, len(changes))
-	case len(outcomes) != len(changes) || !unverified:
-		outcomes = unknown
+	if fault == nil && len(results) != len(changes) {
+		fault = fmt.Errorf("internal fault: %d results for %d changes", len(results), len(changes))
 	}
-	return outcomes, err
+	if fault != nil { // how far it got is not known
+		return slices.Repeat([]Result{{Installed, fault}}, len(changes))
+	}
+	for i := range results {
+		switch r := &results[i]; {
+		case r.Err == nil:
+			r.Outcome = Verified
+		case r.Outcome == Verified: // nor here
+			r.Outcome = Installed
+		}
+	}
+	return results
 }
 
 // change describes the way from what a deployment uses to the newest version.
-func (p *Pass) change(a *rollout, name string, d Deployment) (Change, error) {
+func (p *Pass) change(j *job, name string) (Change, error) {
+	d, spec := j.state.Record.Deployments[name], j.state.Specs[name]
 	c := Change{
-		Name: a.Name, Names: a.wanted(), New: a.newest.Pair, Dir: a.newest.Dir,
-		Deployed: d.Deployed == a.state.Fingerprint && d.ConfigHash == a.Specs[name].ConfigHash && !a.Specs[name].FilesMissing,
+		Name: j.Name, Names: j.Names, New: j.newest.Pair, Dir: j.newest.Dir,
+		Deployed: d.Deployed == j.state.Fingerprint && d.ConfigHash == spec.ConfigHash && !spec.FilesMissing,
 	}
-	c.NextTry = d.Attempt.latest(p.now(), a.state.ends())
+	c.NextTry = d.Attempt.latest(p.now(), j.state.ends())
 	if opens := p.nextDeployWindow(c.NextTry); !opens.IsZero() {
 		c.NextTry = opens
 	}
-	previous := a.previousLive
-	if d.Deployed != "" && d.Deployed != a.state.Fingerprint {
-		v, err := p.Store.Find(a.Name, d.Deployed)
+	previous := j.previousLive
+	if d.Deployed != "" && d.Deployed != j.state.Fingerprint {
+		v, err := p.Store.Find(j.Name, d.Deployed)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return c, err
 		}
@@ -316,10 +304,10 @@ func (p *Pass) change(a *rollout, name string, d Deployment) (Change, error) {
 		}
 	}
 	if previous.ID != "" {
-		a.rollbackTo = previous
+		j.rollbackTo = previous
 		c.Previous = previous.Pair
 		c.WasVerified = d.Verified == previous.Pair.Fingerprint()
-		c.Restore = func() error { return p.Store.SetLive(a.Name, previous) }
+		c.Restore = func() error { return p.Store.SetLive(j.Name, previous) }
 	}
 	return c, nil
 }
@@ -328,15 +316,15 @@ func (p *Pass) change(a *rollout, name string, d Deployment) (Change, error) {
 // another way, or again since a file was lost. It is never
 // taken for done: neither after a kill, nor when all files are there again and
 // the reload is still missing.
-func (p *Pass) begin(a *rollout, name string, c Change) {
-	d := a.state.Record.Deployments[name]
-	if c.Deployed || !d.has(a.state.Fingerprint) {
+func (p *Pass) begin(j *job, name string, c Change) {
+	d := j.state.Record.Deployments[name]
+	if c.Deployed || !d.has(j.state.Fingerprint) {
 		return
 	}
-	d.undo(a.state.Fingerprint)
-	a.state.Record.deployment(name, d)
-	if err := p.saveDurably(a.job); err != nil {
-		p.Log.Warn("record not saved", "cert", a.Name, "step", "deploying to "+name, "err", err)
+	d.undo(j.state.Fingerprint)
+	j.state.Record.deployment(name, d)
+	if err := p.saveDurably(j); err != nil {
+		p.Log.Warn("record not saved", "cert", j.Name, "step", "deploying to "+name, "err", err)
 	}
 }
 
@@ -358,32 +346,23 @@ func (d *Deployment) undo(fingerprint string) {
 // recordDeployment keeps how far a target got, so that the next pass does only
 // what is missing. An interrupt is not a failure, and nothing is known of what
 // it interrupted: that is done again.
-func (p *Pass) recordDeployment(ctx context.Context, a *rollout, name string, outcome Outcome, err error) error {
-	a.installed = a.installed || outcome != RolledBack
-	if err != nil && ctx.Err() != nil {
+func (p *Pass) recordDeployment(ctx context.Context, j *job, name string, r Result) error {
+	j.installed = j.installed || r.Outcome != RolledBack
+	if r.Err != nil && ctx.Err() != nil {
 		return nil
 	}
 	now := p.now()
-	d := a.state.Record.Deployments[name]
-	d.undo(a.state.Fingerprint) // what was seen before says nothing of the files and the server of now
-	if outcome == Verified || outcome == Reloaded {
-		d.Deployed, d.ConfigHash = a.state.Fingerprint, a.Specs[name].ConfigHash
+	d := j.state.Record.Deployments[name]
+	d.undo(j.state.Fingerprint) // what was seen before says nothing of the files and the server of now
+	if r.Outcome == Verified || r.Outcome == Reloaded {
+		d.Deployed, d.ConfigHash = j.state.Fingerprint, j.state.Specs[name].ConfigHash
 	}
-	if outcome == Verified {
-		d.Verified, d.At, d.Attempt = a.state.Fingerprint, now.UTC().Truncate(time.Second), Attempt{}
-		a.activated = true
+	if r.Err == nil {
+		d.Verified, d.At, d.Attempt = j.state.Fingerprint, now.UTC().Truncate(time.Second), Attempt{}
+		j.activated = true
 	} else {
-		d.Attempt = d.Attempt.Failed(err, now, a.state.ends())
+		d.Attempt = d.Attempt.Failed(r.Err, now, j.state.ends())
 	}
-	a.state.Record.deployment(name, d)
-	return p.save(a.job)
-}
-
-// wanted is what the newest version has to be for. An external certificate says that
-// itself.
-func (a *rollout) wanted() []string {
-	if a.External != nil {
-		return a.newest.Pair.Names()
-	}
-	return a.Names
+	j.state.Record.deployment(name, d)
+	return p.save(j)
 }

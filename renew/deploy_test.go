@@ -58,7 +58,7 @@ func TestDeployFailsThenSucceeds(t *testing.T) {
 		if w.counts() != [2]int{2, 2} || len(done) != 2 || done[0].Action != Deploy || done[0].CA != "" {
 			t.Errorf("a minute later: CA and proxy asked %v times, done %+v", w.counts(), done)
 		}
-		s, err := LoadState(w.store, "a")
+		s, err := loadState(w.store, "a")
 		must(t, err)
 		if a := s.Record.Deployments["relayd"].Attempt; a != (Attempt{}) {
 			t.Errorf("the failure is still on record: %+v", a)
@@ -82,7 +82,7 @@ func TestOneOfTwoDeploymentsFails(t *testing.T) {
 		}
 		return nil, nil
 	}
-	both := target(func(t *Target) { t.Deploy = []string{"relayd", "postfix"} })
+	both := target(func(t *Target) { t.Deploy = deployments("relayd", "postfix") })
 	_, errs := w.pass(t.Context(), Scheduled, both)
 	wantErrors(t, errs, "deploying to relayd")
 	r, err := LoadRecord(w.store, "chat")
@@ -126,7 +126,7 @@ func TestDeployedAgain(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			in := func(m DeploySpec) Target {
-				return target(func(t *Target) { t.Specs = map[string]DeploySpec{"relayd": m} })
+				return target(func(t *Target) { t.Deploy = deploymentsAs(m, "relayd") })
 			}
 			for _, m := range []DeploySpec{tt.before, tt.before, tt.after, {ConfigHash: tt.after.ConfigHash}} {
 				_, errs := w.pass(t.Context(), Scheduled, in(m))
@@ -189,7 +189,7 @@ func TestPrevious(t *testing.T) {
 			versions[live.Pair.Fingerprint()] = live.ID
 			tt.between(t, w)
 			mode := Manual
-			if s, err := LoadState(w.store, "chat"); err == nil && s.Version == "v000001" {
+			if s, err := loadState(w.store, "chat"); err == nil && s.Version == "v000001" {
 				mode = Force
 			}
 			w.deploy = reloadFails
@@ -215,7 +215,7 @@ func TestPrevious(t *testing.T) {
 // after them.
 func TestVersionInUseIsKept(t *testing.T) {
 	w := newWorld(t)
-	both := target(func(t *Target) { t.Deploy = []string{"postfix", "relayd"} })
+	both := target(func(t *Target) { t.Deploy = deployments("postfix", "relayd") })
 	w.pass(t.Context(), Scheduled, both)
 	first, err := w.store.Live("chat")
 	must(t, err)

@@ -12,7 +12,7 @@ import (
 
 // withSpec is chat, deployed as m says.
 func withSpec(m DeploySpec) Target {
-	return target(func(t *Target) { t.Specs = map[string]DeploySpec{"relayd": m} })
+	return target(func(t *Target) { t.Deploy = deploymentsAs(m, "relayd") })
 }
 
 // What is deployed again, in another way or since a file was lost, and fails is
@@ -44,9 +44,9 @@ func TestDeployedAgainFails(t *testing.T) {
 					_, errs := w.pass(t.Context(), Scheduled, withSpec(again.then))
 					wantErrors(t, errs, "deploying to relayd")
 					whole := withSpec(DeploySpec{ConfigHash: again.then.ConfigHash}) // the files are there
-					s, err := LoadState(w.store, "chat")
+					s, err := LoadState(w.store, whole)
 					must(t, err)
-					if d := s.Record.Deployments["relayd"]; d.Done(s.Fingerprint, whole.Specs["relayd"]) || d.Attempt.Failures != 1 {
+					if d := s.Record.Deployments["relayd"]; s.Done("relayd") || d.Attempt.Failures != 1 {
 						t.Errorf("record = %+v, taken for done", d)
 					}
 					if _, errs = w.pass(t.Context(), Scheduled, whole); len(w.deployed) != 2 {
@@ -108,7 +108,7 @@ func TestDeployedAgainEndsEarly(t *testing.T) {
 	w.pass(t.Context(), Scheduled, withSpec(DeploySpec{ConfigHash: "a"}))
 	ctx, cancel := context.WithCancel(t.Context())
 	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) {
-		s, err := LoadState(w.store, "chat") // what a kill would leave
+		s, err := loadState(w.store, "chat") // what a kill would leave
 		must(t, err)
 		if d := s.Record.Deployments["relayd"]; d.has(s.Fingerprint) {
 			t.Errorf("a kill would leave %+v", d)
@@ -130,11 +130,11 @@ func TestTakenBackKeepsTheOneBefore(t *testing.T) {
 	for _, outcome := range []Outcome{RolledBack, Installed} {
 		w := newWorld(t)
 		w.pass(t.Context(), Scheduled, chat)
-		before, err := LoadState(w.store, "chat")
+		before, err := loadState(w.store, "chat")
 		must(t, err)
 		w.gets(map[string]Outcome{"relayd": outcome})
 		w.pass(t.Context(), Force, chat)
-		s, err := LoadState(w.store, "chat")
+		s, err := loadState(w.store, "chat")
 		must(t, err)
 		d := s.Record.Deployments["relayd"]
 		if d.Deployed != before.Fingerprint || d.Verified != before.Fingerprint || d.Attempt.Failures != 1 || s.Fingerprint == before.Fingerprint {
@@ -162,7 +162,7 @@ func (c *tally) Deployed(deployment string, took time.Duration, err error) {
 func TestDeploymentsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, count := newWorld(t), new(tally)
-		p := Pass{Store: w.store, Obtainer: w, Deployer: w, Observer: count, Mode: Manual, Log: w.log}
+		p := Pass{Store: w.store, Observer: count, Mode: Manual, Log: w.log}
 		ctx, cancel := context.WithCancel(t.Context())
 		for _, end := range []func() error{
 			func() error { return errors.New("no such proxy") },
@@ -173,7 +173,7 @@ func TestDeploymentsAreCounted(t *testing.T) {
 				time.Sleep(time.Second)
 				return nil, end()
 			}
-			p.Run(ctx, named("a", "b"))
+			p.Run(ctx, w.bind(named("a", "b")...))
 			if ctx.Err() != nil {
 				ctx = t.Context()
 			}

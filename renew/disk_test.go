@@ -35,7 +35,7 @@ func TestLiveCannotBeSwitched(t *testing.T) {
 			time.Sleep(2 * time.Hour)
 			w.pass(t.Context(), Scheduled, chat)
 		}
-		s, err := LoadState(w.store, "chat")
+		s, err := loadState(w.store, "chat")
 		must(t, err)
 		if last := s.Record.Deployments["relayd"].Attempt; last.Failures < notifyAfter || !strings.Contains(last.Error, "switching to the new version") {
 			t.Errorf("last failure = %+v", last)

@@ -1,167 +1,102 @@
 package renew
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 )
 
-// importFiles copies the files of an external certificate into the store. Nothing in use
-// changes yet.
-func (p *Pass) importFiles(ctx context.Context, j *job) error {
-	p.step(j.Name, "reading its files")
-	pair, mark, err := p.readFiles(j)
+// An External is where a target's certificate comes from that another program or
+// another person obtains: from a vendor, or a CA without ACME. It is the only
+// [Issuer] of its target. Its files are copied into the store when they have
+// changed, and what is there goes the way of all pairs from then on. A pair that
+// cannot be used is not copied; the one before stays.
+type External struct {
+	keypair.Source
+	Target string // its name, for messages
+}
+
+// NameOfExternal is what takes the place of a CA's name for all external
+// certificates.
+const NameOfExternal = "external"
+
+// String implements Issuer.
+func (x *External) String() string { return NameOfExternal }
+
+// Obtain implements Issuer: it reads the files. A certificate that has nothing to
+// do with the one that is stored is refused, unless the operator forces it.
+func (x *External) Obtain(_ context.Context, o Order) (*keypair.Pair, error) {
+	o.Step("reading its files")
+	p, err := x.Read(o.Now)
+	if err == nil && o.Have != nil && !o.Forced {
+		err = x.checkNames(p, o.Have)
+	}
+	return p, err
+}
+
+// Forget implements Issuer.
+func (x *External) Forget(*x509.Certificate) (bool, error) { return false, nil }
+
+// Limit implements Issuer.
+func (x *External) Limit(*x509.Certificate) Limit { return Limit{} }
+
+// ReplaceRemedy is what can be done about an external certificate that ends.
+func (x *External) ReplaceRemedy() string {
+	return x.Replace() + ", or have keypaird obtain one: http-01 or dns-01 instead of external"
+}
+
+// Read returns the pair in the files, with remedies that name what can be
+// written in the configuration.
+func (x *External) Read(now time.Time) (*keypair.Pair, error) {
+	p, _, err := x.Source.Read(now)
 	if err == nil {
-		err = p.storeImported(j, pair, mark)
+		return p, nil
 	}
-	if err == nil || ctx.Err() != nil {
-		return err
+	remedy := Remedy(err)
+	var dates *keypair.DateError
+	switch {
+	case errors.As(err, &dates) && !dates.Now.Before(dates.NotAfter):
+		remedy = x.ReplaceRemedy()
+	case errors.Is(err, fs.ErrNotExist):
+		remedy = "put it there, or correct external in the configuration"
 	}
-	last := &j.state.Record.External
-	last.FailedMark, last.Attempt = mark, last.Attempt.Failed(err, p.now(), j.state.ends())
-	if rerr := p.save(j); rerr != nil {
-		p.Log.Warn("failure not recorded", "cert", j.Name, "err", rerr)
-	}
-	return err
+	return nil, problem.Wrap(err, remedy)
 }
 
-func (p *Pass) readFiles(j *job) (pair *keypair.Pair, mark string, err error) {
-	defer p.recovered(&err, "cert", j.Name)
-	return j.External.Read(p.now())
-}
-
-// storeImported stores what was read of the files of an external certificate, unless it is
-// stored already.
-func (p *Pass) storeImported(j *job, pair *keypair.Pair, mark string) error {
-	imported := Imported{Mark: mark, Fingerprint: pair.Fingerprint(), ReplacedAt: j.state.Record.External.ReplacedAt}
-	newest, err := p.Store.Newest(j.Name)
-	if err != nil && !none(err) {
-		return err
-	}
-	if err == nil && newest.ID == j.state.Version && bytes.Equal(newest.Pair.FullChain(), pair.FullChain()) {
-		return p.recordImport(j, imported)
-	}
-	if err := p.checkNames(j, pair); err != nil {
-		return err
-	}
-	// The same certificate with other intermediates is known by the same
-	// fingerprint. Where it is in use it must be deployed all the same, also if we
-	// die before it is recorded that it was stored.
-	again, err := p.undeploy(j, pair)
-	if err == nil && again {
-		err = p.save(j)
-	}
-	if err != nil {
-		return err
-	}
-	if last := j.state.Record.External.Fingerprint; last != "" && last == j.state.Fingerprint {
-		imported.ReplacedAt = p.now().UTC().Truncate(time.Second)
-	}
-	p.step(j.Name, "storing them")
-	if err := p.Store.Tidy(j.Name); err != nil {
-		return err
-	}
-	v, err := p.Store.Add(j.Name, pair)
-	if err != nil {
-		return fmt.Errorf("storing: %w", err)
-	}
-	before := j.state.Leaf
-	j.imported, j.state.Live = true, false
-	j.state.Leaf, j.state.Version, j.state.Fingerprint = pair.Leaf, v.ID, imported.Fingerprint
-	j.state.Record.imported(imported)
-	unrecorded := p.save(j)
-	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "from", j.External.Chain, "fingerprint", imported.Fingerprint[:16], "not_after", pair.Leaf.NotAfter.UTC())
-	p.warnChanges(j, before, pair)
-	if unrecorded != nil {
-		return fmt.Errorf("recording: %w", unrecorded)
-	}
-	return nil
-}
-
-// recordImport notes that the files hold what is stored.
-func (p *Pass) recordImport(j *job, t Imported) error {
-	if j.state.Record.External == t {
-		return nil
-	}
-	j.state.Record.imported(t)
-	if err := p.save(j); err != nil {
-		return fmt.Errorf("recording: %w", err)
-	}
-	return nil
-}
-
-// imported records that the newest version is from files. Who issued it is not known.
-func (r *Record) imported(t Imported) {
-	r.External, r.Fingerprint, r.CA, r.Profile, r.IssuedAt, r.Orders, r.RenewalInfo = t, "", "", "", time.Time{}, nil, RenewalInfo{}
-}
-
-// undeploy forgets deployments of what has the leaf of pair and another chain.
-func (p *Pass) undeploy(j *job, pair *keypair.Pair) (any bool, err error) {
-	for name, d := range j.state.Record.Deployments {
-		if d.Deployed != pair.Fingerprint() && d.Verified != pair.Fingerprint() {
-			continue
-		}
-		v, err := p.Store.Find(j.Name, pair.Fingerprint())
-		if err != nil && !none(err) {
-			return any, err
-		}
-		if err == nil && bytes.Equal(v.Pair.FullChain(), pair.FullChain()) {
-			continue
-		}
-		d.Deployed, d.Verified, any = "", "", true
-		j.state.Record.deployment(name, d)
-	}
-	return any, nil
-}
-
-// An UnrelatedCertError reports an external certificate for none of the names that the one
-// in use is for: most likely it was put into the wrong files.
-type UnrelatedCertError struct {
-	Target, Chain string
-	Has, Lost     []string
-}
-
-func (e *UnrelatedCertError) Error() string {
-	return fmt.Sprintf("the certificate in %s is for %s, and for none of the names that the one in use is for: %s", e.Chain, quoted(e.Has), quoted(e.Lost))
-}
-
-// Remedy says what the operator can do about it.
-func (e *UnrelatedCertError) Remedy() string {
-	return "put the right certificate and key there; or, if this is what you want: keypaird issue -force " + e.Target
-}
-
-// checkNames refuses a certificate that has nothing to do with the one in use, unless
-// the operator forces it.
-func (p *Pass) checkNames(j *job, pair *keypair.Pair) error {
-	if j.state.Leaf == nil || p.Mode == Force {
-		return nil
-	}
-	have, lost := Names(pair.Leaf), Names(j.state.Leaf)
+// checkNames refuses a certificate that has nothing to do with the one that is
+// stored: most likely it was put into the wrong files.
+func (x *External) checkNames(p *keypair.Pair, stored *x509.Certificate) error {
+	have, lost := Names(p.Leaf), Names(stored)
 	if slices.ContainsFunc(have, func(name string) bool { return slices.Contains(lost, name) }) {
 		return nil
 	}
-	return &UnrelatedCertError{j.Name, j.External.Chain, have, lost}
+	return problem.Newf("put the right certificate and key there; or, if this is what you want: keypaird issue -force "+x.Target,
+		"the certificate in %s is for %s, and for none of the names that the one in use is for: %s", x.Chain, quoted(have), quoted(lost))
 }
 
-// warnChanges logs changes that may be mistakes.
-func (p *Pass) warnChanges(j *job, before *x509.Certificate, pair *keypair.Pair) {
-	if pair.Alone() {
-		p.Log.Warn("the chain holds the certificate alone: clients that do not know its issuer refuse it", "cert", j.Name, "chain", j.External.Chain)
+// doubts lists what may be mistakes in a pair that was imported and replaces before.
+func (x *External) doubts(p *keypair.Pair, before *x509.Certificate) []string {
+	var list []string
+	if p.Alone() {
+		list = append(list, "the chain in "+x.Chain+" holds the certificate alone: clients that do not know its issuer refuse it")
 	}
 	if before == nil {
-		return
+		return list
 	}
-	have := Names(pair.Leaf)
-	lost := slices.DeleteFunc(Names(before), func(name string) bool { return slices.Contains(have, name) })
-	if len(lost) > 0 {
-		p.Log.Warn("the new certificate is not for all names that the one before was for", "cert", j.Name, "lost", quoted(lost))
+	have := Names(p.Leaf)
+	if lost := slices.DeleteFunc(Names(before), func(name string) bool { return slices.Contains(have, name) }); len(lost) > 0 {
+		list = append(list, "the new certificate lacks names of the one before: "+quoted(lost))
 	}
-	if pair.Leaf.NotAfter.Before(before.NotAfter) {
-		p.Log.Warn("the new certificate ends before the one that it replaces", "cert", j.Name, "not_after", pair.Leaf.NotAfter.UTC(), "before", before.NotAfter.UTC())
+	if p.Leaf.NotAfter.Before(before.NotAfter) {
+		list = append(list, fmt.Sprintf("the new certificate ends at %s, before the one that it replaces, at %s",
+			p.Leaf.NotAfter.UTC().Format(time.RFC3339), before.NotAfter.UTC().Format(time.RFC3339)))
 	}
+	return list
 }

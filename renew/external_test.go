@@ -51,7 +51,7 @@ func (s *shop) sell(life time.Duration, names ...string) *keypair.Pair {
 
 // target is the bought one as it is now.
 func (s *shop) target() Target {
-	return Target{Name: "shop", Deploy: []string{"relayd"}, External: &External{s.Source, s.Mark()}}
+	return Target{Name: "shop", Deploy: deployments("relayd"), Issuers: []Issuer{&External{s.Source, "shop"}}}
 }
 
 // live checks which pair is live.
@@ -76,10 +76,10 @@ func TestExternalReplaced(t *testing.T) {
 		first := s.sell(90*day, "shop.test", "*.shop.test")
 		done, errs := w.pass(t.Context(), Scheduled, s.target())
 		wantErrors(t, errs)
-		if len(done) != 1 || done[0].Action != Import || done[0].CA != "" || !done[0].NotAfter.Equal(first.Leaf.NotAfter) {
+		if len(done) != 1 || done[0].Action != Issue || done[0].CA != NameOfExternal || !done[0].NotAfter.Equal(first.Leaf.NotAfter) {
 			t.Errorf("done = %+v", done)
 		}
-		if c := w.deployed[0][0]; strings.Join(c.Names, " ") != "*.shop.test shop.test" {
+		if c := w.deployed[0][0]; len(c.Names) != 0 || strings.Join(Names(c.New.Leaf), " ") != "*.shop.test shop.test" {
 			t.Errorf("deployed for the names %q", c.Names)
 		}
 		w.live(t, first)
@@ -105,7 +105,7 @@ func TestExternalReplaced(t *testing.T) {
 			t.Errorf("done = %+v", done)
 		}
 		w.live(t, second)
-		if r, err := LoadRecord(w.store, "shop"); err != nil || r.External != (Imported{Mark: s.Mark(), Fingerprint: second.Fingerprint(), ReplacedAt: time.Now().UTC()}) {
+		if r, err := LoadRecord(w.store, "shop"); err != nil || r.Fingerprint != second.Fingerprint() || r.External != (Imported{Mark: s.Mark(), ReplacedAt: time.Now().UTC()}) {
 			t.Errorf("record %+v, %v", r.External, err)
 		}
 		if w.counts() != [2]int{0, 2} {
@@ -128,15 +128,15 @@ func TestExternalOtherChain(t *testing.T) {
 		steps = append(steps, step)
 		r, err := LoadRecord(w.store, "shop")
 		must(t, err)
-		if d := r.Deployments["relayd"]; step == "storing them" && (d.Deployed != "" || d.Verified != "") {
+		if d := r.Deployments["relayd"]; step == "storing" && (d.Deployed != "" || d.Verified != "") {
 			t.Errorf("when it is stored, the record says %+v", d)
 		}
 	}
-	pass := Pass{Store: w.store, Obtainer: w, Deployer: w, Log: w.log, Step: step}
-	r := pass.Run(t.Context(), []Target{s.target()})
+	pass := Pass{Store: w.store, Log: w.log, Step: step}
+	r := pass.Run(t.Context(), w.bind(s.target()))
 	done, errs := r.Done, r.Errs
 	wantErrors(t, errs)
-	if !slices.Contains(steps, "storing them") {
+	if !slices.Contains(steps, "storing") {
 		t.Errorf("steps = %q", steps)
 	}
 	if len(done) != 1 || len(w.deployed) != 2 || !bytes.Equal(w.deployed[1][0].New.FullChain(), p.FullChain()) {
@@ -189,7 +189,6 @@ func TestExternalRolledBack(t *testing.T) {
 	wantErrors(t, errs, "deploying to relayd: no such proxy")
 	w.live(t, first)
 	w.deploy = nil
-	must(t, os.Remove(s.Key))
 	done, errs := w.pass(t.Context(), Manual, target)
 	wantErrors(t, errs)
 	if len(done) != 1 || done[0].Action != Deploy {

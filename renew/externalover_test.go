@@ -68,30 +68,17 @@ func TestExternalReplacesNothing(t *testing.T) {
 	w, s := newWorld(t), newShop(t)
 	s.sell(200*day, "other.test")
 	w.pass(t.Context(), Scheduled, s.target())
-	var orders []Order
-	p := Pass{Store: w.store, Obtainer: taking{w, &orders}, Deployer: w, Log: w.log}
-	p.Run(t.Context(), named("shop"))
-	if len(orders) != 1 || orders[0].Replaces || orders[0].Have == nil {
-		t.Errorf("orders = %+v", orders)
+	w.pass(t.Context(), Scheduled, named("shop")...)
+	if len(w.orders) != 1 || w.orders[0].Replaces || w.orders[0].Have == nil {
+		t.Errorf("orders = %+v", w.orders)
 	}
-}
-
-// taking is a CA that keeps what it was asked.
-type taking struct {
-	*world
-	orders *[]Order
-}
-
-func (a taking) Obtain(ctx context.Context, o Order) (*keypair.Pair, error) {
-	*a.orders = append(*a.orders, o)
-	return a.world.Obtain(ctx, o)
 }
 
 // What can be done about files is said in words of the configuration.
 func TestExternalRemedies(t *testing.T) {
 	s := newShop(t)
 	s.sell(90*day, "shop.test")
-	x := s.target().External
+	x := s.target().External()
 	for _, tt := range []struct {
 		name string
 		do   func()
@@ -104,7 +91,7 @@ func TestExternalRemedies(t *testing.T) {
 		{"gone", func() { must(t, os.Remove(s.Key)) }, time.Now(), "put it there, or correct external in the configuration"},
 	} {
 		tt.do()
-		_, _, err := x.Read(tt.at)
+		_, err := x.Read(tt.at)
 		var failed *keypair.SourceError
 		if !errors.As(err, &failed) || !strings.HasPrefix(Remedy(err), tt.want) {
 			t.Errorf("%s: %v: remedy %q, want %q", tt.name, err, Remedy(err), tt.want)

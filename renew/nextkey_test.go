@@ -112,8 +112,8 @@ func TestDaneTakenOut(t *testing.T) {
 		out := dane
 		out.TLSA = nil
 		pass := func(mode Mode, target Target) {
-			p := Pass{Store: w.store, Obtainer: w, Deployer: w, Resolver: w.zone, Mode: mode, Log: w.world.log}
-			p.Run(t.Context(), []Target{target})
+			p := Pass{Store: w.store, Mode: mode, Log: w.world.log}
+			p.Run(t.Context(), w.bind(target))
 		}
 		file := filepath.Join(w.store.Dir(dane.Name), nextKeyFile)
 		pass(Scheduled, out)
@@ -156,10 +156,10 @@ func TestDaneClockSet(t *testing.T) {
 		wrong := -10 * 365 * day
 		pass := func(mode Mode) {
 			p := Pass{
-				Store: w.store, Obtainer: w, Deployer: w, Resolver: w.zone, Mode: mode, Log: w.world.log,
+				Store: w.store, Mode: mode, Log: w.world.log,
 				Clock: func() time.Time { return time.Now().Add(wrong) },
 			}
-			p.Run(t.Context(), []Target{dane})
+			p.Run(t.Context(), w.bind(dane))
 		}
 		pass(Manual)
 		if w.state(t).Record.TLSA.Names[mx].Since.IsZero() {

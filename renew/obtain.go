@@ -1,6 +1,7 @@
 package renew
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/x509"
@@ -18,7 +19,7 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 	done := make(chan *job, len(jobs)) // the senders never block
 	var orders []*job
 	for _, j := range jobs {
-		if j.decision.Action == Issue || j.decision.Action == Import {
+		if j.decision.Action == Issue {
 			orders = append(orders, j)
 		} else {
 			done <- j
@@ -31,11 +32,7 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 			if err := p.obtain(ctx, j); err != nil {
 				j.failed = true
 				if ctx.Err() == nil { // an interrupt is not a failure
-					step := "obtaining"
-					if j.External != nil {
-						step = "importing its files"
-					}
-					errs.add(&TargetError{[]string{j.Name}, step, err})
+					errs.add(&TargetError{[]string{j.Name}, j.obtaining(), err})
 				}
 			}
 			p.step(j.Name, "")
@@ -45,89 +42,183 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 	return done
 }
 
-// obtain gets a certificate from one CA or the next, and stores it. Nothing in
-// use changes yet. The error is the first CA's.
-func (p *Pass) obtain(ctx context.Context, j *job) error {
-	if j.External != nil {
-		return p.importFiles(ctx, j)
+// obtaining is the step in messages.
+func (j *job) obtaining() string {
+	if j.External() != nil {
+		return "importing its files"
 	}
+	return "obtaining"
+}
+
+// obtain gets a certificate from one issuer or the next, and stores it. Nothing in
+// use changes yet. The error is the first issuer's.
+func (p *Pass) obtain(ctx context.Context, j *job) error {
 	var first error
-	var tried []string
+	var tried []Issuer
 	for {
-		ca := p.nextCA(j, tried)
-		if ca == "" || ctx.Err() != nil {
+		issuer := p.nextIssuer(j, tried)
+		if issuer == nil || ctx.Err() != nil {
 			return cmp.Or(first, context.Cause(ctx))
 		}
-		tried = append(tried, ca)
-		err := p.obtainAt(ctx, j, ca)
+		tried = append(tried, issuer)
+		err := p.obtainFrom(ctx, j, issuer)
 		if err == nil {
 			return nil
 		}
 		if first == nil {
 			first = err
 		} else {
-			p.Log.Warn("this CA failed too", "cert", j.Name, "ca", ca, "err", err)
+			p.Log.Warn("this CA failed too", "cert", j.Name, "ca", issuer.String(), "err", err)
 		}
 		var failed *OrderError
 		if !errors.As(err, &failed) || !failed.TryNextCA {
 			return first
 		}
-		if next := p.nextCA(j, tried); next != "" && ctx.Err() == nil {
-			p.Log.Warn("trying the next CA", "cert", j.Name, "failed", ca, "next", next, "err", err)
+		if next := p.nextIssuer(j, tried); next != nil && ctx.Err() == nil {
+			p.Log.Warn("trying the next CA", "cert", j.Name, "failed", issuer.String(), "next", next.String(), "err", err)
 		}
 	}
 }
 
-// nextCA is the CA to ask now that was not tried yet, or "".
-func (p *Pass) nextCA(j *job, tried []string) string {
-	cas, _, _ := j.state.availableCAs(p.now(), j.Target, p.Mode)
-	for _, ca := range cas {
-		if !slices.Contains(tried, ca) {
-			return ca
+// nextIssuer is the issuer to ask now that was not tried yet, or nil.
+func (p *Pass) nextIssuer(j *job, tried []Issuer) Issuer {
+	issuers, _, _ := j.state.availableIssuers(p.now(), j.Target, p.Mode)
+	for _, i := range issuers {
+		if !slices.Contains(tried, i) {
+			return i
 		}
-	}
-	return ""
-}
-
-// obtainAt gets a certificate from ca and stores it.
-func (p *Pass) obtainAt(ctx context.Context, j *job, ca string) error {
-	began := p.now()
-	pair, err := p.order(ctx, j, ca)
-	if ctx.Err() == nil && p.Observer != nil {
-		p.Observer.Ordered(ca, p.now().Sub(began), err)
-	}
-	if err != nil {
-		return p.recordFailure(ctx, j, ca, err)
-	}
-	v, err := p.Store.Add(j.Name, pair)
-	if err != nil {
-		return p.recordFailure(ctx, j, ca, fmt.Errorf("storing: %w", err))
-	}
-	before := j.state.Leaf
-	j.ca, j.state.Live = ca, false
-	j.state.Leaf, j.state.Version, j.state.Fingerprint = pair.Leaf, v.ID, pair.Fingerprint()
-	j.state.Record.issued(j.Target, ca, pair.Fingerprint(), p.now())
-	unrecorded := p.save(j)
-	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "ca", ca, "fingerprint", j.state.Fingerprint[:16],
-		"not_after", pair.Leaf.NotAfter.UTC(), "took", p.now().Sub(began).Round(time.Millisecond))
-	p.forgetOrder(j, pair.Leaf)
-	p.afterOrder(ctx, j, began, before)
-	if unrecorded != nil {
-		return fmt.Errorf("recording: %w", unrecorded)
 	}
 	return nil
 }
 
+// obtainFrom gets a certificate from issuer and stores it.
+func (p *Pass) obtainFrom(ctx context.Context, j *job, issuer Issuer) error {
+	began := p.now()
+	pair, err := p.order(ctx, j, issuer)
+	if ctx.Err() == nil && p.Observer != nil && j.External() == nil {
+		p.Observer.Ordered(issuer.String(), p.now().Sub(began), err)
+	}
+	if err == nil {
+		err = p.store(ctx, j, issuer, pair, began)
+	}
+	if unrecorded, ok := errors.AsType[*unrecordedError](err); ok {
+		return unrecorded.error
+	}
+	if err != nil {
+		return p.recordFailure(ctx, j, issuer, err)
+	}
+	return nil
+}
+
+// store adds a pair of issuer to the store, unless it is stored already, as files
+// may be that were only touched.
+func (p *Pass) store(ctx context.Context, j *job, issuer Issuer, pair *keypair.Pair, began time.Time) error {
+	same, err := p.stored(j, pair)
+	if err != nil {
+		return err
+	}
+	if same {
+		return p.recordStored(j, issuer, pair, j.state.Record.External.ReplacedAt)
+	}
+	if err := p.undeploy(j, pair); err != nil {
+		return err
+	}
+	p.step(j.Name, "storing")
+	v, err := p.Store.Add(j.Name, pair)
+	if err != nil {
+		return fmt.Errorf("storing: %w", err)
+	}
+	before, replaced := j.state.Leaf, j.state.Record.External.ReplacedAt
+	if j.state.imported() {
+		replaced = p.now()
+	}
+	j.issuer, j.state.Live = issuer, false
+	j.state.Leaf, j.state.Version, j.state.Fingerprint = pair.Leaf, v.ID, pair.Fingerprint()
+	unrecorded := p.recordStored(j, issuer, pair, replaced)
+	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "ca", issuer.String(), "fingerprint", j.state.Fingerprint[:16],
+		"not_after", pair.Leaf.NotAfter.UTC(), "took", p.now().Sub(began).Round(time.Millisecond))
+	p.forgetOrder(j, pair.Leaf)
+	p.afterOrder(ctx, j, began, before)
+	if x := j.External(); x != nil {
+		for _, doubt := range x.doubts(pair, before) {
+			p.Log.Warn(doubt, "cert", j.Name)
+		}
+	}
+	return unrecorded
+}
+
+// stored reports whether pair is the newest version, its chain included.
+func (p *Pass) stored(j *job, pair *keypair.Pair) (bool, error) {
+	if pair.Fingerprint() != j.state.Fingerprint {
+		return false, nil
+	}
+	newest, err := p.Store.Newest(j.Name)
+	if err != nil && !none(err) {
+		return false, err
+	}
+	return err == nil && newest.ID == j.state.Version && bytes.Equal(newest.Pair.FullChain(), pair.FullChain()), nil
+}
+
+// recordStored records who provided the pair that is stored; replaced is when it took
+// the place of another from the same files.
+func (p *Pass) recordStored(j *job, issuer Issuer, pair *keypair.Pair, replaced time.Time) error {
+	if j.External() != nil {
+		j.state.Record.imported(pair.Fingerprint(), Imported{Mark: j.state.Mark, ReplacedAt: replaced.UTC().Truncate(time.Second)})
+	} else {
+		j.state.Record.issued(j.Target, issuer.String(), pair.Fingerprint(), p.now())
+	}
+	if err := p.save(j); err != nil {
+		return &unrecordedError{fmt.Errorf("recording: %w", err)}
+	}
+	return nil
+}
+
+// An unrecordedError says that a pair is stored, and that the record does not know it.
+type unrecordedError struct{ error }
+
+// undeploy records that what has the leaf of pair and another chain is not deployed
+// any more. The two are known by the same fingerprint: where the leaf is in use the
+// pair must be deployed all the same, also if the process dies before it is
+// recorded that it was stored.
+func (p *Pass) undeploy(j *job, pair *keypair.Pair) error {
+	found := false
+	for name, d := range j.state.Record.Deployments {
+		if !d.has(pair.Fingerprint()) {
+			continue
+		}
+		v, err := p.Store.Find(j.Name, pair.Fingerprint())
+		if err != nil && !none(err) {
+			return err
+		}
+		if err == nil && bytes.Equal(v.Pair.FullChain(), pair.FullChain()) {
+			continue
+		}
+		d.Deployed, d.Verified, found = "", "", true
+		j.state.Record.deployment(name, d)
+	}
+	if !found {
+		return nil
+	}
+	return p.save(j)
+}
+
 // forgetOrder removes what is left of the order that ended in leaf.
 func (p *Pass) forgetOrder(j *job, leaf *x509.Certificate) {
-	if err := p.Obtainer.ForgetOrder(j.Target, leaf); err != nil {
-		p.Log.Warn("order not forgotten", "cert", j.Name, "err", err)
+	for _, issuer := range j.Issuers {
+		found, err := issuer.Forget(leaf)
+		if err != nil {
+			p.Log.Warn("order not forgotten", "cert", j.Name, "err", err)
+		}
+		if found || err != nil {
+			return
+		}
 	}
 }
 
-// order asks ca, unless an order of this pass showed that none can succeed
+// order asks issuer, unless an order of this pass showed that none can succeed
 // there.
-func (p *Pass) order(ctx context.Context, j *job, ca string) (pair *keypair.Pair, err error) {
+func (p *Pass) order(ctx context.Context, j *job, issuer Issuer) (pair *keypair.Pair, err error) {
+	ca := issuer.String()
 	p.mu.Lock()
 	failed := p.failedCAs[ca]
 	p.mu.Unlock()
@@ -153,24 +244,27 @@ func (p *Pass) order(ctx context.Context, j *job, ca string) (pair *keypair.Pair
 	if err != nil {
 		return nil, err
 	}
-	rec, t := j.state.Record, j.Target
+	rec, keyType := j.state.Record, j.KeyType
 	if key != nil {
-		t.KeyType = keypair.KeyType(key.Public())
+		keyType = keypair.KeyType(key.Public())
 	}
-	return p.Obtainer.Obtain(ctx, Order{
-		Target: t, CA: ca, Have: j.state.Leaf, Key: key, Forced: p.Mode == Force,
+	return issuer.Obtain(ctx, Order{
+		KeyType: keyType, Have: j.state.Leaf, Key: key, Forced: p.Mode == Force,
 		Replaces: j.state.Leaf != nil && rec.CA == ca && rec.Fingerprint == j.state.Fingerprint,
 		Foreign:  j.state.Leaf != nil && j.state.foreign(ca),
 		Step:     func(step string) { p.step(j.Name, step) },
+		Now:      p.now(),
 	})
 }
 
 // recordFailure keeps the failure of an order for the backoff and for status.
-func (p *Pass) recordFailure(ctx context.Context, j *job, ca string, err error) error {
+func (p *Pass) recordFailure(ctx context.Context, j *job, issuer Issuer, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	j.state.Record.failedOrder(ca, j.state.Record.Orders[ca].Failed(err, p.now(), j.state.ends()))
+	rec, name := &j.state.Record, issuer.String()
+	rec.failedOrder(name, rec.Orders[name].Failed(err, p.now(), j.state.ends()))
+	rec.External.FailedMark = j.state.Mark
 	if rerr := p.save(j); rerr != nil {
 		p.Log.Warn("failure not recorded", "cert", j.Name, "err", rerr)
 	}

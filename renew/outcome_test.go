@@ -40,7 +40,7 @@ func TestLiveAfterFailedRenewal(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
-			both := target(func(t *Target) { t.Deploy = []string{"relayd", "postfix"} })
+			both := target(func(t *Target) { t.Deploy = deployments("relayd", "postfix") })
 			_, errs := w.pass(t.Context(), Scheduled, both)
 			wantErrors(t, errs)
 			w.gets(tt.outcomes)
@@ -73,24 +73,24 @@ func TestLiveAfterFailedFirstDeployment(t *testing.T) {
 func TestOutcomesByTarget(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
-		outcomes []Outcome
+		results  []Result
 		failed   string
 		verified [2]bool
 		deployed [2]bool
 	}{
-		{"one of two seen", []Outcome{Verified, Reloaded}, `cert "b": deploying`, [2]bool{true, false}, [2]bool{true, true}},
-		{"one of two rolled back", []Outcome{RolledBack, Verified}, `cert "a": deploying`, [2]bool{false, true}, [2]bool{false, true}},
-		{"an answer that is too short", []Outcome{Verified}, `cert "a", "b": deploying`, [2]bool{}, [2]bool{}},
-		{"an error although all are well", []Outcome{Verified, Verified}, `cert "a", "b": deploying`, [2]bool{}, [2]bool{}},
-		{"an error and no answer", nil, `cert "a", "b": deploying`, [2]bool{}, [2]bool{}},
+		{"one of two seen", []Result{{}, {Reloaded, errReload}}, `cert "b": deploying`, [2]bool{true, false}, [2]bool{true, true}},
+		{"one of two rolled back", []Result{{RolledBack, errReload}, {}}, `cert "a": deploying`, [2]bool{false, true}, [2]bool{false, true}},
+		{"an answer that is too short", []Result{{}}, `cert "a", "b": deploying`, [2]bool{}, [2]bool{}},
+		{"an error although all are well", []Result{{Verified, errReload}, {Verified, errReload}}, `cert "a", "b": deploying`, [2]bool{}, [2]bool{}},
+		{"no answer", []Result{}, `cert "a", "b": deploying`, [2]bool{}, [2]bool{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
-			w.deploy = func(context.Context, string, []Change) ([]Outcome, error) { return tt.outcomes, errReload }
+			w.results = tt.results
 			_, errs := w.pass(t.Context(), Scheduled, named("a", "b")...)
 			wantErrors(t, errs, tt.failed)
 			for i, name := range []string{"a", "b"} {
-				s, err := LoadState(w.store, name)
+				s, err := loadState(w.store, name)
 				must(t, err)
 				d := s.Record.Deployments["relayd"]
 				if (d.Verified == s.Fingerprint) != tt.verified[i] || (d.Deployed == s.Fingerprint) != tt.deployed[i] || (d.Attempt.Failures == 0) != tt.verified[i] {
@@ -143,15 +143,11 @@ func TestRemedyIsThatOfTheCause(t *testing.T) {
 func TestFailuresByTarget(t *testing.T) {
 	lacks, refused := errors.New("lacks a name"), errors.New("refused")
 	w := newWorld(t)
-	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) {
-		return []Outcome{RolledBack, Verified, Reloaded, Reloaded}, &DeployError{[]DeployFailure{
-			{[]string{"a"}, lacks}, {[]string{"b"}, errors.New("not said, since it is verified")}, {[]string{"c", "d"}, refused},
-		}}
-	}
+	w.results = []Result{{RolledBack, lacks}, {Verified, nil}, {Reloaded, refused}, {Reloaded, refused}}
 	_, errs := w.pass(t.Context(), Scheduled, named("a", "b", "c", "d")...)
 	wantErrors(t, errs, `cert "a": deploying to relayd: lacks a name`, `cert "c", "d": deploying to relayd: refused`)
 	for name, want := range map[string]string{"a": "lacks a name", "b": "", "c": "refused", "d": "refused"} {
-		s, err := LoadState(w.store, name)
+		s, err := loadState(w.store, name)
 		must(t, err)
 		if got := s.Record.Deployments["relayd"].Attempt.Error; got != want {
 			t.Errorf("%s: recorded %q, want %q", name, got, want)
@@ -177,13 +173,13 @@ func TestNextTry(t *testing.T) {
 				t.Errorf("next try at %s, told %s; previous was verified: %t", next, c.NextTry, c.WasVerified)
 			}
 		}
-		p := Pass{Store: w.store, Obtainer: w, Deployer: w, Mode: Force, Log: w.log, DeployWindow: func(at time.Time) time.Time {
+		p := Pass{Store: w.store, Mode: Force, Log: w.log, DeployWindow: func(at time.Time) time.Time {
 			if at.After(time.Now()) {
 				return at.Add(time.Hour)
 			}
 			return time.Time{}
 		}}
-		p.Run(t.Context(), []Target{chat})
+		p.Run(t.Context(), w.bind(chat))
 		if c := w.deployed[len(w.deployed)-1][0]; time.Until(c.NextTry) < time.Hour {
 			t.Errorf("next try in %s, want it in the window", time.Until(c.NextTry))
 		}

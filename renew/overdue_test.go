@@ -52,7 +52,7 @@ func TestOverdueAt(t *testing.T) {
 	if !(State{}).OverdueAt(chat).IsZero() {
 		t.Error("nothing in use is overdue")
 	}
-	bought := target(func(t *Target) { t.External = &External{Source: keypair.Source{Chain: "/c", Key: "/k"}} })
+	bought := target(func(t *Target) { t.Issuers = []Issuer{&External{Source: keypair.Source{Chain: "/c", Key: "/k"}}} })
 	inUse := ours(0, 365*day)
 	if got := (State{Leaf: inUse, InUse: inUse, Live: true}).OverdueAt(bought); !got.Equal(inUse.NotAfter.Add(-longNotice)) {
 		t.Errorf("external one overdue at %v", got)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,11 +15,6 @@ import (
 // It may be run again, not concurrently.
 type Pass struct {
 	Store        *keypair.Store                // required
-	Obtainer     Obtainer                      // required
-	Deployer     Deployer                      // required
-	Limiter      Limiter                       // nil: only the Obtainer knows limits
-	RenewalInfo  RenewalInfoFetcher            // nil: no CA is asked when it wants certificates replaced
-	Resolver     Resolver                      // nil: no TLSA records are queried
 	Records      *Records                      // shared with who shows them; nil: this pass alone uses them
 	Observer     Observer                      // nil: nothing is counted
 	Parallel     int                           // orders at once; zero means 1
@@ -82,14 +76,6 @@ func (e *TargetError) Error() string {
 
 func (e *TargetError) Unwrap() error { return e.Err }
 
-func quoted(names []string) string {
-	q := make([]string, len(names))
-	for i, name := range names {
-		q[i] = fmt.Sprintf("%q", name)
-	}
-	return strings.Join(q, ", ")
-}
-
 // failures collects errors of jobs that run side by side.
 type failures struct {
 	mu   sync.Mutex
@@ -108,11 +94,15 @@ type job struct {
 	index     int // among the targets of the pass
 	state     State
 	decision  Decision
-	ca        string // that issued in this pass
+	issuer    Issuer // that provided the newest version in this pass; nil: none did
 	failed    bool   // obtaining did
-	imported  bool   // from its files in this pass
 	activated bool   // something now uses the newest version
 	stateErr  error  // its state cannot be read
+
+	newest       keypair.Version // to be deployed
+	previousLive keypair.Version // live when the pass began; ID "" if there was none or it is newest
+	rollbackTo   keypair.Version // what deployments that failed went back to; ID "" if none did
+	installed    bool            // newest may be in use somewhere
 }
 
 // save writes the record of a job.

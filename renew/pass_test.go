@@ -23,7 +23,7 @@ func TestFirstPass(t *testing.T) {
 	}
 	live, err := w.store.Live("chat")
 	must(t, err)
-	s, err := LoadState(w.store, "chat")
+	s, err := loadState(w.store, "chat")
 	must(t, err)
 	d := s.Record.Deployments["relayd"]
 	if fp := live.Pair.Fingerprint(); s.Fingerprint != fp || !s.Live || s.Record.Fingerprint != fp || s.Record.CA != "le" || d.Deployed != fp || d.Verified != fp {
@@ -197,10 +197,10 @@ func TestWindowOpensBeforeTheLimitEnds(t *testing.T) {
 		w := newWorld(t)
 		pass := func() Report {
 			opens := threeInTheMorning // what is in use is far from its end
-			p := Pass{Store: w.store, Obtainer: w, Deployer: w, Limiter: w, DeployWindow: opens, Log: w.log}
-			return p.Run(t.Context(), []Target{target(func(t *Target) {
+			p := Pass{Store: w.store, DeployWindow: opens, Log: w.log}
+			return p.Run(t.Context(), w.bind(target(func(t *Target) {
 				t.KeyType = []string{"ec256", "ec384"}[min(len(w.obtained), 1)] // the pairs here are all ec256
-			})})
+			})))
 		}
 		time.Sleep(4 * time.Hour) // it is four in the morning
 		pass()

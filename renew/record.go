@@ -18,11 +18,11 @@ import (
 // hint. Losing it costs a reload, never a certificate.
 type Record struct {
 	Fingerprint string    `json:"fingerprint,omitempty"` // of the version that CA and Profile describe
-	CA          string    `json:"ca,omitempty"`          // that issued it
+	CA          string    `json:"ca,omitempty"`          // that issued it; NameOfExternal if its files were imported
 	Profile     string    `json:"profile,omitempty"`     // of the order
 	IssuedAt    time.Time `json:"issued_at,omitzero"`    // when it was obtained
 
-	Orders      map[string]Attempt    `json:"orders,omitempty"`      // obtaining, by CA, since the last success
+	Orders      map[string]Attempt    `json:"orders,omitempty"`      // failures since the last success, by CA
 	RenewalInfo RenewalInfo           `json:"ari,omitzero"`          // of the newest version
 	Deployments map[string]Deployment `json:"deployments,omitempty"` // by name
 	Notified    Notified              `json:"notified,omitzero"`     // notices sent to the operator
@@ -67,11 +67,9 @@ type RenewalInfo struct {
 
 // Imported records the files of an external certificate.
 type Imported struct {
-	Mark        string    `json:"mark,omitempty"`        // of the files that were imported last
-	Fingerprint string    `json:"fingerprint,omitempty"` // of the version they became
-	ReplacedAt  time.Time `json:"replaced_at,omitzero"`  // when they replaced others of the same source
-	FailedMark  string    `json:"failed_mark,omitempty"` // of the files that could not be imported
-	Attempt     Attempt   `json:"attempt,omitzero"`      // of importing them, since the last success
+	Mark       string    `json:"mark,omitempty"`        // of the files that were imported last
+	ReplacedAt time.Time `json:"replaced_at,omitzero"`  // when they replaced others of the same source
+	FailedMark string    `json:"failed_mark,omitempty"` // of the files that could not be imported
 }
 
 const recordFile = "record.json"
@@ -106,8 +104,13 @@ func (r Record) write(write func(name, file string, data []byte) error, name str
 
 // issued records a new certificate.
 func (r *Record) issued(t Target, ca, fingerprint string, now time.Time) {
-	r.Fingerprint, r.CA, r.Profile, r.Orders, r.RenewalInfo = fingerprint, ca, t.Profile, nil, RenewalInfo{}
+	r.Fingerprint, r.CA, r.Profile, r.Orders, r.RenewalInfo, r.External = fingerprint, ca, t.Profile, nil, RenewalInfo{}, Imported{}
 	r.IssuedAt = now.UTC().Truncate(time.Second)
+}
+
+// imported records that the newest version is from files.
+func (r *Record) imported(fingerprint string, from Imported) {
+	*r = Record{Fingerprint: fingerprint, CA: NameOfExternal, External: from, Deployments: r.Deployments, Notified: r.Notified, TLSA: r.TLSA}
 }
 
 // failedOrder records the failure of an order at ca.
@@ -168,6 +171,9 @@ func (r *Records) saved(store *keypair.Store, name string, rec Record, err error
 // pending returns the unwritten record of a target, unless another process has
 // written one since.
 func (r *Records) pending(store *keypair.Store, name string) (Record, bool) {
+	if r == nil {
+		return Record{}, false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ours, ok := r.unsaved[name]

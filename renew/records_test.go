@@ -30,15 +30,15 @@ func TestLookKnowsWhatIsUnsaved(t *testing.T) {
 	if err := p.save(j); err == nil {
 		t.Fatal("the disk takes a record")
 	}
-	s, err := p.Records.LoadState(w.store, "chat")
+	s, err := p.Records.LoadState(w.store, Target{Name: "chat"})
 	if must(t, err); s.Record.Orders["le"].Failures != 2 {
 		t.Errorf("record = %+v, want the one that was not saved", s.Record)
 	}
 	must(t, Record{CA: "other"}.save(w.store, "chat")) // a command
-	if s, err = p.Records.LoadState(w.store, "chat"); err != nil || s.Record.CA != "other" {
+	if s, err = p.Records.LoadState(w.store, Target{Name: "chat"}); err != nil || s.Record.CA != "other" {
 		t.Errorf("record = %+v, %v; want that of the command", s.Record, err)
 	}
-	if s, err = p.Records.LoadState(w.store, "mail"); err != nil || s.Record.CA != "" {
+	if s, err = p.Records.LoadState(w.store, Target{Name: "mail"}); err != nil || s.Record.CA != "" {
 		t.Errorf("record of another target = %+v, %v", s.Record, err)
 	}
 }
@@ -68,7 +68,7 @@ func TestShownIsACopy(t *testing.T) {
 		t.Fatal("the disk takes a record")
 	}
 	fails(first, 2) // and is not saved yet
-	s, err := p.Records.LoadState(w.store, "chat")
+	s, err := p.Records.LoadState(w.store, Target{Name: "chat"})
 	must(t, err)
 	shows(s, 1)
 	next := &job{Target: chat}
@@ -86,7 +86,7 @@ func TestLookDuringPass(t *testing.T) {
 	done := make(chan struct{})
 	page.Go(func() {
 		for {
-			s, err := p.Records.LoadState(w.store, "chat")
+			s, err := p.Records.LoadState(w.store, Target{Name: "chat"})
 			if err != nil || s.Record.Orders["le"].Failures > 50 {
 				t.Error(s.Record, err)
 			}
@@ -118,7 +118,7 @@ func TestLookDuringPass(t *testing.T) {
 	}
 	close(done)
 	page.Wait()
-	s, err := p.Records.LoadState(w.store, "chat")
+	s, err := p.Records.LoadState(w.store, Target{Name: "chat"})
 	if err != nil || len(s.Record.Deployments) != 50 {
 		t.Errorf("%d deployments, %v; want what was remembered each time", len(s.Record.Deployments), err)
 	}

@@ -18,16 +18,18 @@ const (
 	askAll     = time.Minute      // for all: orders wait for them
 )
 
+// fetcher returns the CA to ask about the newest certificate; nil: none is known.
+func (s State) fetcher(t Target) RenewalInfoFetcher {
+	f, _ := t.issuer(s.issuer()).(RenewalInfoFetcher)
+	return f
+}
+
 // renewalInfoDue reports whether to ask the CA at now, or else when.
 func (s State) renewalInfoDue(now time.Time, t Target) (bool, time.Time) {
-	rec := s.Record
-	if s.Leaf == nil || rec.CA == "" || rec.Fingerprint != s.Fingerprint || !now.Before(s.Leaf.NotAfter) {
-		return false, time.Time{} // no certificate, no known CA, or too late (section 4.3)
+	if s.fetcher(t) == nil || s.Leaf == nil || !now.Before(s.Leaf.NotAfter) {
+		return false, time.Time{} // no known CA, no certificate, or too late (section 4.3)
 	}
-	if !contains(t.CAs, rec.CA) {
-		return false, time.Time{}
-	}
-	a := rec.RenewalInfo
+	a := s.Record.RenewalInfo
 	if a.Fingerprint != s.Fingerprint || !a.Next.After(now) || a.Next.Sub(now) > maxAsk+time.Minute { // written by a wrong clock
 		return true, now
 	}
@@ -83,9 +85,6 @@ func within(next, now time.Time) time.Time {
 // answer, this pass sends it no further requests; requests beyond the time limit
 // wait for the next pass.
 func (p *Pass) updateRenewalInfo(ctx context.Context, jobs []*job) {
-	if p.RenewalInfo == nil {
-		return
-	}
 	var asks []*job
 	for _, j := range jobs {
 		if ask, _ := j.state.renewalInfoDue(p.now(), j.Target); ask {
@@ -118,7 +117,7 @@ func (p *Pass) fetchRenewalInfo(ctx context.Context, j *job) (err error) {
 	defer p.recovered(&err, "cert", j.Name)
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	w, err := p.RenewalInfo.FetchRenewalInfo(asking, j.state.Record.CA, j.state.Leaf)
+	w, err := j.state.fetcher(j.Target).RenewalInfo(asking, j.state.Leaf)
 	if ctx.Err() != nil {
 		return nil
 	}

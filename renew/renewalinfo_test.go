@@ -102,7 +102,7 @@ func TestAdvisedRenewal(t *testing.T) {
 			time.Sleep(wait)
 			r = w.report(t.Context(), Scheduled, chat)
 		}
-		s, err := LoadState(w.store, "chat")
+		s, err := loadState(w.store, "chat")
 		must(t, err)
 		if at := time.Since(began); at < 5*day || at > 5*day+3*time.Hour || asked > 24 {
 			t.Errorf("replaced after %v, asked %d times; next %v", at, asked, s.Record.RenewalInfo)

@@ -27,7 +27,7 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	active := p.decideAll(jobs, &errs)
 	p.deployAll(ctx, p.obtainAll(orders, active, &errs), &errs)
 	p.refresh(active)
-	p.updateRenewalInfo(orders, slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !afterOrders && j.ca == "" }))
+	p.updateRenewalInfo(orders, slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !afterOrders && j.issuer == nil }))
 	if orders.Err() != nil {
 		errs.add(context.Cause(orders))
 	}
@@ -37,9 +37,14 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	}
 	for _, j := range active {
 		p.step(j.Name, "")
-		if j.ca != "" || j.imported || j.activated {
-			r.Done = append(r.Done, Done{j.Name, j.decision.Action, j.ca, j.state.Leaf.NotAfter.UTC(), j.decision.Why})
+		if j.issuer == nil && !j.activated {
+			continue
 		}
+		done := Done{Target: j.Name, Action: j.decision.Action, NotAfter: j.state.Leaf.NotAfter.UTC(), Why: j.decision.Why}
+		if j.issuer != nil {
+			done.CA = j.issuer.String()
+		}
+		r.Done = append(r.Done, done)
 	}
 	return r
 }
@@ -69,7 +74,7 @@ func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []
 			break
 		}
 		j := &job{Target: t, index: i}
-		if j.state, j.stateErr = p.Records.LoadState(p.Store, t.Name); j.stateErr != nil {
+		if j.state, j.stateErr = p.Records.LoadState(p.Store, t); j.stateErr != nil {
 			errs.add(&TargetError{[]string{t.Name}, "reading its state", j.stateErr})
 		} else {
 			p.retrySave(j)
@@ -100,10 +105,10 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 		}
 		now := p.now()
 		j.state.NextDeployWindow = p.nextDeployWindow(now)
-		LoadLimits(p.Limiter, j.Target, &j.state)
+		LoadLimits(j.Target, &j.state)
 		d := Decide(now, j.Target, j.state, p.Mode)
 		j.decision = d
-		if d.Action == Issue || d.Action == Import || d.Action == Deploy {
+		if d.Action == Issue || d.Action == Deploy {
 			p.Log.Info("decided", "cert", j.Name, "action", string(d.Action), "why", d.Why)
 			active = append(active, j)
 			continue
@@ -121,14 +126,14 @@ func (p *Pass) refusedError(j *job, now time.Time) error {
 	if j.rollover().Held(now) != "" {
 		return j.heldError(now)
 	}
-	_, _, but := j.state.availableCAs(now, j.Target, p.Mode)
+	_, _, but := j.state.availableIssuers(now, j.Target, p.Mode)
 	return fmt.Errorf("%s, but %w", needsCertificate(now, j.Target, j.state, p.Mode), but)
 }
 
 // refresh loads the state of processed targets again.
 func (p *Pass) refresh(jobs []*job) {
 	for _, j := range jobs {
-		if s, err := LoadState(p.Store, j.Name); err == nil && s.Leaf != nil {
+		if s, err := LoadState(p.Store, j.Target); err == nil && s.Leaf != nil {
 			s.Record, s.Next = j.state.Record, j.state.Next
 			j.state = s
 		}
@@ -144,7 +149,7 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 			continue // at the next scheduled pass
 		}
 		j.state.NextDeployWindow = p.nextDeployWindow(now)
-		LoadLimits(p.Limiter, j.Target, &j.state)
+		LoadLimits(j.Target, &j.state)
 		at := soon // its action is due but failed
 		if d := Decide(now, j.Target, j.state, Scheduled); d.Action == Wait || d.Action == None {
 			at = d.At
@@ -152,10 +157,10 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 				at = earlier(at, meanwhile.At) // a deployment need not wait for the next order
 			}
 		}
-		if _, ask := j.state.renewalInfoDue(now, j.Target); p.RenewalInfo != nil && !ask.IsZero() {
+		if _, ask := j.state.renewalInfoDue(now, j.Target); !ask.IsZero() {
 			at = earlier(at, later(ask, soon))
 		}
-		if query := j.state.Record.TLSA.QueryAt; p.Resolver != nil && len(j.TLSA) > 0 {
+		if query := j.state.Record.TLSA.QueryAt; j.Resolver != nil && len(j.TLSA) > 0 {
 			at = earlier(at, later(query, soon))
 		}
 		next[j.Name] = later(at, now.Add(time.Second))

@@ -21,13 +21,32 @@ type State struct {
 	Live             bool              // the newest version is the live one
 	InUse            *x509.Certificate // of the live version; nil if there is none
 	Record           Record
-	Limits           map[string]Limit // by CA, where our own limit is reached; may be nil
-	NextDeployWindow time.Time        // deployments may begin; zero: now
-	Next             *rollover.Key    // key of the next certificate, if its record is to be published first; nil: none
+	Specs            map[string]DeploySpec // by deployment, as it is now
+	Mark             string                // of the files of an external certificate, as they are now
+	Limits           map[string]Limit      // by CA, where our own limit is reached; may be nil
+	NextDeployWindow time.Time             // deployments may begin; zero: now
+	Next             *rollover.Key         // key of the next certificate, if its record is to be published first; nil: none
 }
 
-// LoadState reads what is on disk of a target.
-func LoadState(store *keypair.Store, name string) (State, error) {
+// LoadState reads what is on disk of a target, and how its deployments and its
+// files are now.
+func LoadState(store *keypair.Store, t Target) (State, error) {
+	s, err := loadStored(store, t.Name)
+	if err != nil {
+		return s, err
+	}
+	s.Specs = make(map[string]DeploySpec, len(t.Deploy))
+	for _, d := range t.Deploy {
+		s.Specs[d.String()] = d.Spec(t.Name)
+	}
+	if x := t.External(); x != nil {
+		s.Mark = x.Mark()
+	}
+	return s, nil
+}
+
+// loadStored reads what is in the store of a target.
+func loadStored(store *keypair.Store, name string) (State, error) {
 	var s State
 	var err error
 	if s.Record, err = LoadRecord(store, name); err != nil {
@@ -59,12 +78,12 @@ func LoadState(store *keypair.Store, name string) (State, error) {
 }
 
 // LoadState is the function LoadState with what the disk did not take.
-func (r *Records) LoadState(store *keypair.Store, name string) (State, error) {
-	s, err := LoadState(store, name)
+func (r *Records) LoadState(store *keypair.Store, t Target) (State, error) {
+	s, err := LoadState(store, t)
 	if err != nil {
 		return s, err
 	}
-	if rec, ok := r.pending(store, name); ok {
+	if rec, ok := r.pending(store, t.Name); ok {
 		s.Record = rec
 	}
 	return s, nil
@@ -77,20 +96,16 @@ func none(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.As(err, &broken)
 }
 
-// LoadLimits completes the state of t by the CAs that may not be asked for one
-// more certificate. A nil limiter knows none.
-func LoadLimits(limiter Limiter, t Target, s *State) {
-	s.Limits = nil
-	if limiter == nil || t.External != nil {
-		return
-	}
-	s.Limits = make(map[string]Limit, len(t.CAs))
-	for _, ca := range t.CAs {
+// LoadLimits completes the state of t by the issuers that may not be asked for one
+// more certificate.
+func LoadLimits(t Target, s *State) {
+	s.Limits = make(map[string]Limit, len(t.Issuers))
+	for _, i := range t.Issuers {
 		current := s.Leaf
-		if s.foreign(ca) {
+		if s.foreign(i.String()) {
 			current = nil
 		}
-		s.Limits[ca] = limiter.Limit(t, ca, current)
+		s.Limits[i.String()] = i.Limit(current)
 	}
 }
 
@@ -174,7 +189,7 @@ func (s State) OverdueAt(t Target) time.Time {
 	switch {
 	case s.InUse == nil:
 		return time.Time{}
-	case t.External != nil:
+	case t.External() != nil:
 		return t.overdueAt(s.InUse)
 	case s.Live:
 		return halfway(s.Due(), s.InUse)
@@ -193,7 +208,7 @@ const longNotice = 30 * 24 * time.Hour
 // nothing but its end is known.
 func (t Target) overdueAt(leaf *x509.Certificate) time.Time {
 	at := OverdueAt(leaf)
-	if t.External == nil {
+	if t.External() == nil {
 		return at
 	}
 	return later(at, leaf.NotAfter.Add(-longNotice))
@@ -217,16 +232,34 @@ func (s State) ends() time.Time {
 	return s.InUse.NotAfter
 }
 
+// issuer returns the CA that issued the newest certificate; "" if that is not known.
+func (s State) issuer() string {
+	rec := s.Record
+	if rec.Fingerprint == "" || rec.Fingerprint != s.Fingerprint || rec.CA == NameOfExternal {
+		return ""
+	}
+	return rec.CA
+}
+
+// imported reports whether the newest certificate was imported from files.
+func (s State) imported() bool {
+	return s.Leaf != nil && s.Record.CA == NameOfExternal && s.Record.Fingerprint == s.Fingerprint
+}
+
 // foreign reports whether the newest certificate is known to be another CA's.
-func (s State) foreign(ca string) bool {
-	return s.Record.Fingerprint != "" && s.Record.Fingerprint == s.Fingerprint && s.Record.CA != ca
+func (s State) foreign(ca string) bool { return s.issuer() != "" && s.issuer() != ca }
+
+// Done reports whether nothing is missing for the newest certificate in a deployment.
+func (s State) Done(deployment string) bool {
+	d, spec := s.Record.Deployments[deployment], s.Specs[deployment]
+	return d.Verified == s.Fingerprint && d.ConfigHash == spec.ConfigHash && !spec.FilesMissing
 }
 
 // Rollover is the state of a target as the rules for its next key see it.
 func (s State) Rollover(t Target) rollover.State {
 	deployed := s.Live
 	for _, d := range t.Deploy {
-		deployed = deployed && s.Record.Deployments[d].Done(s.Fingerprint, t.Specs[d])
+		deployed = deployed && s.Done(d.String())
 	}
 	return rollover.State{
 		Names: t.TLSA, KeyType: t.KeyType, InUse: s.InUse, Newest: s.Leaf, Next: s.Next, Deployed: deployed, Record: s.Record.TLSA.Record,

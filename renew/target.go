@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -19,95 +20,90 @@ import (
 	"keypaird/renew/rollover"
 )
 
-// A Target is one certificate to keep alive.
+// A Target is one certificate to keep alive, bound to what obtains it and to what
+// uses it.
 type Target struct {
-	Name    string                // required; of its directory under certs/
-	Names   []string              // required; what the certificate is for, normalised
-	KeyType string                // required; ec256 ec384 rsa2048 rsa3072 rsa4096
-	CAs     []string              // required; in the order they are tried
-	Profile string                // "" lets the CA choose
-	Deploy  []string              // deployments, by name; may be empty
-	Specs   map[string]DeploySpec // by deployment; may be empty
-	TLSA    []string              // names of TLSA records by which peers know the key; may be empty
-
-	// External: the certificate comes from files, and is never ordered. Names, KeyType, CAs
-	// and Profile say nothing then. nil: it is ordered.
-	External *External
+	Name       string            // required; of its directory under certs/
+	Names      []string          // what the certificate is for, normalised; none if its files say it
+	KeyType    string            // ec256 ec384 rsa2048 rsa3072 rsa4096
+	Profile    string            // "" lets the CA choose
+	Issuers    []Issuer          // required; in the order they are tried
+	Deploy     []Deployer        // may be empty
+	TLSA       []string          // names of TLSA records by which peers know the key; may be empty
+	Resolver   Resolver          // queries them; nil: they are not queried
+	Challenges map[string]string // type of challenge by name, for the operator; may be nil
 }
 
-// A DeploySpec says how a deployment is done: where that changed since the last
-// one, the pair is deployed again.
-type DeploySpec struct {
-	ConfigHash   string // of what the configuration says of it
-	FilesMissing bool   // a file that the deployment wrote is not there
-}
-
-// An External is where a target's certificate comes from that somebody else
-// obtains: a vendor, or a CA without ACME. It is never ordered. Its
-// files are copied into the store when they have changed, and what is there goes
-// the way of all pairs from then on. A pair that cannot be used is not copied;
-// the one before stays.
-type External struct {
-	keypair.Source
-	Mark string // of the files as they are
-}
-
-// ReplaceRemedy is what can be done about an external certificate that ends.
-func (x *External) ReplaceRemedy() string {
-	return x.Replace() + ", or have keypaird obtain one: http-01 or dns-01 instead of external"
-}
-
-// Read is that of the [keypair.Source], with remedies that name what can be
-// written in the configuration.
-func (x *External) Read(now time.Time) (*keypair.Pair, string, error) {
-	p, mark, err := x.Source.Read(now)
-	if err != nil {
-		err = &filesError{err, x}
+// External returns the files that the certificate comes from; nil: it is ordered.
+func (t Target) External() *External {
+	if len(t.Issuers) != 1 {
+		return nil
 	}
-	return p, mark, err
+	x, _ := t.Issuers[0].(*External)
+	return x
 }
 
-// A filesError is an error of files that the configuration names.
-type filesError struct {
-	error
-	files *External
-}
-
-func (e *filesError) Unwrap() error { return e.error }
-
-// Remedy says what the operator can do about it.
-func (e *filesError) Remedy() string {
-	var dates *keypair.DateError
-	switch {
-	case errors.As(e.error, &dates) && !dates.Now.Before(dates.NotAfter):
-		return e.files.ReplaceRemedy()
-	case errors.Is(e.error, fs.ErrNotExist):
-		return "put it there, or correct external in the configuration"
+// CAs returns the names of the CAs, in the order they are tried.
+func (t Target) CAs() []string {
+	names := []string{}
+	if t.External() == nil {
+		for _, i := range t.Issuers {
+			names = append(names, i.String())
+		}
 	}
-	return Remedy(e.error)
+	return names
 }
 
-// An Order is what one CA is asked for.
-type Order struct {
-	Target   Target
-	CA       string
-	Have     *x509.Certificate // what is stored now; nil means nothing
-	Replaces bool              // Have is this CA's, and replaced by what is ordered
-	Foreign  bool              // Have is known to be another CA's
-	Key      crypto.Signer     // to certify, of the target's type; nil: a new one
-	Forced   bool              // whatever the limit for its names
-	Step     func(string)      // receives what is being done
+// issuer returns the target's issuer called name, or nil.
+func (t Target) issuer(name string) Issuer {
+	for _, i := range t.Issuers {
+		if i.String() == name {
+			return i
+		}
+	}
+	return nil
 }
 
-// An Obtainer gets certificates.
-type Obtainer interface {
+// An Issuer provides the certificates of one target: a CA, or the files of an
+// [External] certificate.
+type Issuer interface {
+	// String returns its name.
+	String() string
+
 	// Obtain returns a new pair, or an error, an *OrderError if that says
 	// something of other orders. An interrupted Obtain is resumed by the next.
 	Obtain(ctx context.Context, o Order) (*keypair.Pair, error)
 
-	// ForgetOrder removes what is left of an order that ended in have, when the
+	// Forget removes what is left of an order that ended in the certificate
+	// stored, and reports whether there was one. Another may be left where the
 	// process was killed between storing the pair and forgetting the order.
-	ForgetOrder(t Target, have *x509.Certificate) error
+	Forget(stored *x509.Certificate) (bool, error)
+
+	// Limit returns the limit that one more order would exceed now; the zero value
+	// if there is none. current is its certificate that the order would replace;
+	// nil means none.
+	Limit(current *x509.Certificate) Limit
+}
+
+// A RenewalInfoFetcher is an Issuer that says when it wants certificates replaced
+// (RFC 9773).
+type RenewalInfoFetcher interface {
+	// RenewalInfo returns the window that it suggests for leaf. Without a window it
+	// suggests none. An error that is Temporary is one of the moment; one that knows
+	// the Earliest time says when to ask again.
+	RenewalInfo(ctx context.Context, leaf *x509.Certificate) (SuggestedWindow, error)
+}
+
+// An Order is what an issuer is asked for.
+type Order struct {
+	KeyType  string            // of the key to certify
+	Have     *x509.Certificate // what is stored now; nil means nothing
+	Replaces bool              // Have is this issuer's, and replaced by what is ordered
+	Foreign  bool              // Have is known to be another CA's
+	Key      crypto.Signer     // to certify; nil: a new one
+	Forced   bool              // whatever the limit for its names
+	Now      time.Time         // by the wall clock
+	Step     func(string)      // receives what is being done
 }
 
 // An OrderError is a failure of one CA.
@@ -121,27 +117,11 @@ func (e *OrderError) Error() string { return e.Err.Error() }
 
 func (e *OrderError) Unwrap() error { return e.Err }
 
-// A Limiter knows how often certificates were ordered.
-type Limiter interface {
-	// Limit returns the limit that an order of t's names at ca would exceed now;
-	// the zero value if there is none. current is the certificate of ca that the
-	// order would replace; nil means none.
-	Limit(t Target, ca string, current *x509.Certificate) Limit
-}
-
 // A Limit says that a CA is not asked for a certificate because it was asked often
 // enough.
 type Limit struct {
 	Until time.Time // when it may be asked; zero: now
 	Err   error     // why; knows a Remedy
-}
-
-// A RenewalInfoFetcher asks a CA when it wants a certificate replaced (RFC 9773).
-type RenewalInfoFetcher interface {
-	// FetchRenewalInfo returns the window that ca suggests for leaf. Without a window it
-	// suggests none. An error that is Temporary is one of the moment; one
-	// that knows the Earliest time says when to ask again.
-	FetchRenewalInfo(ctx context.Context, ca string, leaf *x509.Certificate) (SuggestedWindow, error)
 }
 
 // A SuggestedWindow is when a CA wants a certificate replaced.
@@ -151,47 +131,41 @@ type SuggestedWindow struct {
 	Next        time.Time // when to ask again
 }
 
-// A Resolver queries TLSA records.
+// A Resolver queries the TLSA records of one target.
 type Resolver interface {
-	// TLSA returns what is published at a name of t's TLSA records. An error
-	// means that it is not known.
-	TLSA(ctx context.Context, t Target, name string) (rollover.RecordSet, error)
+	// TLSA returns the records published at name. An error means that they are not
+	// known.
+	TLSA(ctx context.Context, name string) (rollover.RecordSet, error)
 }
 
-// A Deployer takes pairs to the programs that serve them.
+// A Deployer takes pairs to one server that uses them. Targets that share a server
+// share its Deployer.
 type Deployer interface {
-	// Deploy installs the changes and reloads once. Without an error all are
-	// Verified; with one the outcomes tell, by change, how far each got. Where
-	// targets failed for reasons of their own, the error is a *DeployError.
-	Deploy(ctx context.Context, deployment string, changes []Change) ([]Outcome, error)
+	// String returns the name of the deployment.
+	String() string
+
+	// Spec returns how it deploys a target, and what is missing of that.
+	Spec(target string) DeploySpec
+
+	// Endpoints returns where the pair is seen served; none: it is not verified.
+	Endpoints() []string
+
+	// Deploy installs the changes, reloads once, and returns how that went for each
+	// change. Those that fail for one reason have one error.
+	Deploy(ctx context.Context, changes []Change) []Result
 }
 
-// A DeployError is a deployment that failed in more than one way.
-type DeployError struct {
-	Failures []DeployFailure // at least one; a target is in one at most
+// A DeploySpec says how a deployment is done: where that changed since the last
+// one, the pair is deployed again.
+type DeploySpec struct {
+	ConfigHash   string // of what the configuration says of it
+	FilesMissing bool   // a file that the deployment wrote is not there
 }
 
-// A DeployFailure is what failed for some targets of a deployment.
-type DeployFailure struct {
-	Targets []string // by name; at least one
-	Err     error
-}
-
-func (e *DeployError) Error() string {
-	list := make([]string, len(e.Failures))
-	for i, f := range e.Failures {
-		list[i] = f.Err.Error()
-	}
-	return strings.Join(list, "; ")
-}
-
-// Unwrap lists the reasons.
-func (e *DeployError) Unwrap() []error {
-	list := make([]error, len(e.Failures))
-	for i, f := range e.Failures {
-		list[i] = f.Err
-	}
-	return list
+// A Result is how a deployment went for one change.
+type Result struct {
+	Outcome Outcome
+	Err     error // nil: Verified
 }
 
 // An Outcome is how far a change got in a deployment.
@@ -202,21 +176,25 @@ const (
 	RolledBack Outcome = iota // what was in place before is in place
 	Installed                 // the new pair is in place; whether it is used is not known
 	Reloaded                  // the new pair is used, but was not seen everywhere
-	Verified                  // all is well
+	Verified                  // the new pair is seen served, or nothing is to be seen
 )
 
 // A Change is one target's new pair on its way to a deployment.
 type Change struct {
-	Name     string
-	Names    []string
-	New      *keypair.Pair
+	Name     string        // of the target
+	Names    []string      // New must be for exactly these; empty: whatever it is for
+	New      *keypair.Pair // required
 	Dir      string        // of the new version
 	Previous *keypair.Pair // what to go back to; nil: nothing
 	Restore  func() error  // switches live back to Previous; nil: nothing to switch
-	// WasVerified: Previous was seen served by this deployment.
+	// WasVerified: Previous was seen served by this deployment, so that endpoints
+	// which know none of the names are no news.
 	WasVerified bool
-	NextTry     time.Time // of this deployment, if it fails
-	Deployed    bool      // was installed and reloaded before; only verification is missing
+	// NextTry is when this deployment is tried again if it fails: a pair that ends
+	// before is not gone back to. Zero means soon.
+	NextTry time.Time
+	// Deployed: New was installed and reloaded before; only verification is missing.
+	Deployed bool
 }
 
 // Names lists the DNS names and addresses that a certificate is for: sorted, in
@@ -240,6 +218,15 @@ func canonical(names []string) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// quoted lists names for a message.
+func quoted(names []string) string {
+	q := make([]string, len(names))
+	for i, name := range names {
+		q[i] = fmt.Sprintf("%q", name)
+	}
+	return strings.Join(q, ", ")
 }
 
 // Remedy returns what err says the operator can do about it, or "".

@@ -38,7 +38,7 @@ func (p *Pass) queryTLSA(ctx context.Context, jobs []*job) {
 	}
 	var queries []*query
 	for _, j := range jobs {
-		if p.Resolver != nil && p.tlsaDue(j) {
+		if j.Resolver != nil && p.tlsaDue(j) {
 			for _, name := range j.TLSA {
 				queries = append(queries, &query{job: j, name: name})
 			}
@@ -49,7 +49,7 @@ func (p *Pass) queryTLSA(ctx context.Context, jobs []*job) {
 	p.each(len(queries), func(i int) {
 		q := queries[i]
 		defer p.recovered(&q.err, "cert", q.job.Name)
-		q.set, q.err = p.Resolver.TLSA(querying, q.job.Target, q.name)
+		q.set, q.err = q.job.Resolver.TLSA(querying, q.name)
 	})
 	if ctx.Err() != nil {
 		return

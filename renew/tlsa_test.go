@@ -28,7 +28,7 @@ type zone struct {
 	looks   int
 }
 
-func (z *zone) TLSA(_ context.Context, _ Target, name string) (rollover.RecordSet, error) {
+func (z *zone) TLSA(_ context.Context, name string) (rollover.RecordSet, error) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.looks++
@@ -52,30 +52,38 @@ type daneWorld struct {
 }
 
 func newDaneWorld(t *testing.T) *daneWorld {
-	return &daneWorld{world: newWorld(t), zone: &zone{ttl: time.Hour}}
+	w := &daneWorld{world: newWorld(t), zone: &zone{ttl: time.Hour}}
+	w.world.certify = func(t Target, o Order) (*keypair.Pair, error) {
+		w.keys = append(w.keys, o.Key)
+		if w.dead != nil {
+			return nil, w.dead
+		}
+		if o.Key == nil {
+			return issue(t.Names, time.Now(), 90*day)
+		}
+		return issueFor(o.Key, t.Names, time.Now(), 90*day)
+	}
+	return w
 }
 
-func (w *daneWorld) Obtain(_ context.Context, o Order) (*keypair.Pair, error) {
-	w.keys = append(w.keys, o.Key)
-	if w.dead != nil {
-		return nil, w.dead
+// bind binds a target to the world and its zone.
+func (w *daneWorld) bind(t Target) []Target {
+	if len(t.TLSA) > 0 {
+		t.Resolver = w.zone
 	}
-	if o.Key == nil {
-		return issue(o.Target.Names, time.Now(), 90*day)
-	}
-	return issueFor(o.Key, o.Target.Names, time.Now(), 90*day)
+	return w.world.bind(t)
 }
 
 func (w *daneWorld) run(t *testing.T, mode Mode) Report {
 	t.Helper()
-	p := Pass{Store: w.store, Obtainer: w, Deployer: w, Resolver: w.zone, Mode: mode, Log: w.logger()}
-	return p.Run(t.Context(), []Target{dane})
+	p := Pass{Store: w.store, Mode: mode, Log: w.logger()}
+	return p.Run(t.Context(), w.bind(dane))
 }
 
 // state is what is on disk.
 func (w *daneWorld) state(t *testing.T) State {
 	t.Helper()
-	s, err := LoadState(w.store, dane.Name)
+	s, err := loadState(w.store, dane.Name)
 	must(t, err)
 	must(t, LoadNextKey(w.store, dane, &s))
 	return s

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 
-	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/progress"
 	"keypaird/renew"
 	"keypaird/renew/status"
@@ -36,7 +35,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	defer end()
-	subjects, err := w.Find(names)
+	targets, err := w.Find(names)
 	if err != nil {
 		return err
 	}
@@ -46,7 +45,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	}
 	pass.Step = show.Step
 	var did renew.Report
-	show.Run(func() { did = pass.Run(ctx, engine.TargetsOf(subjects)) })
+	show.Run(func() { did = pass.Run(ctx, targets) })
 	if err := e.print(status.ResultsOf(did.Done, did.Errs), *asJSON); err != nil {
 		return err
 	}

@@ -26,11 +26,11 @@ func statusCommand(_ context.Context, e *env, args []string) error {
 		return err
 	}
 	defer w.Close()
-	subjects, err := w.Find(names)
+	targets, err := w.Find(names)
 	if err != nil {
 		return err
 	}
-	doc, err := status.Collect(w.Store, subjects, time.Now())
+	doc, err := status.Collect(w.Status(targets, nil), time.Now())
 	if err != nil {
 		return err
 	}

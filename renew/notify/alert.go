@@ -46,7 +46,7 @@ func Check(now time.Time, t renew.Target, s renew.State) Alert {
 	case s.InUse != nil && !now.Before(s.OverdueAt(t)):
 		a.Kind = Expiring
 	case a.Step == stepTLSA && !s.Rollover(t).Unknown(),
-		a.Failure.Failures >= After, a.Failure.Failures > 0 && s.InUse != nil && s.Urgent(now) && t.External == nil:
+		a.Failure.Failures >= After, a.Failure.Failures > 0 && s.InUse != nil && s.Urgent(now) && t.External() == nil:
 		a.Kind = Failing
 	}
 	return a
@@ -58,7 +58,7 @@ func Failure(now time.Time, t renew.Target, s renew.State) (step string, worst r
 	ca, worst := s.Failing(now, t)
 	switch {
 	case worst.Failures == 0:
-	case t.External != nil:
+	case t.External() != nil:
 		step = "reading its files"
 	default:
 		step = "ordering at " + ca
@@ -66,10 +66,10 @@ func Failure(now time.Time, t renew.Target, s renew.State) (step string, worst r
 	if refused := s.Record.TLSA.Attempt; len(t.TLSA) > 0 && refused.Failures > worst.Failures {
 		step, worst = stepTLSA, refused
 	}
-	for _, name := range t.Deploy {
-		d := s.Record.Deployments[name]
-		if d.Attempt.Failures > worst.Failures && !d.Done(s.Fingerprint, t.Specs[name]) {
-			step, worst = "deploying to "+name, d.Attempt
+	for _, d := range t.Deploy {
+		name := d.String()
+		if last := s.Record.Deployments[name].Attempt; last.Failures > worst.Failures && !s.Done(name) {
+			step, worst = "deploying to "+name, last
 		}
 	}
 	return step, worst
@@ -100,9 +100,9 @@ func notice(now time.Time, t renew.Target, s renew.State) (n Notice, due bool) {
 	switch alert.Kind {
 	case Expiring:
 		n.Error = "the certificate in use was not replaced in time"
-		if t.External != nil {
+		if x := t.External(); x != nil {
 			n.Error = "the external certificate in use ends at " + n.NotAfter.UTC().Format(time.RFC3339)
-			n.Remedy = cmp.Or(n.Remedy, t.External.ReplaceRemedy())
+			n.Remedy = cmp.Or(n.Remedy, x.ReplaceRemedy())
 		}
 		if alert.Failure.Failures > 0 {
 			n.Error += ": " + alert.Failure.Error

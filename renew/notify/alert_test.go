@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/x509"
 	"keypaird/renew"
+	"keypaird/renew/renewtest"
 	"strings"
 	"testing"
 	"time"
@@ -67,7 +68,7 @@ func TestNotice(t *testing.T) {
 
 var (
 	now  = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	chat = renew.Target{Name: "chat", Names: []string{"example.org", "*.example.org"}, KeyType: "ec256", CAs: []string{"le", "zerossl"}, Deploy: []string{"relayd"}}
+	chat = renew.Target{Name: "chat", Names: []string{"example.org", "*.example.org"}, KeyType: "ec256", Issuers: renewtest.CAs("le", "zerossl"), Deploy: renewtest.Servers("relayd")}
 )
 
 // ours is a certificate of chat of which so much has passed.

@@ -132,7 +132,7 @@ func (n *Notifier) step(t *target, kind Kind) string {
 		return ""
 	}
 	step, _ := Failure(n.now(), t.Target, t.State)
-	if t.External != nil {
+	if t.External() != nil {
 		step += " " + t.Name
 	}
 	return step

@@ -8,6 +8,7 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
+	"keypaird/renew/renewtest"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -111,7 +112,7 @@ func TestMergeErrors(t *testing.T) {
 func twoTroubles(t *testing.T, w *world) []renew.Target {
 	t.Helper()
 	both := named("a", "b")
-	both[1].CAs = []string{"other"}
+	both[1].Issuers = renewtest.CAs("other")
 	failing(t, w, both[:1], func(int) string { return "down" })
 	var r renew.Record
 	r.Orders = map[string]renew.Attempt{"other": {Failures: After, At: time.Now(), Next: time.Now().Add(day), Error: "down too"}}
@@ -355,5 +356,5 @@ func (s *shop) sell(life time.Duration, names ...string) *keypair.Pair {
 
 // target is the external certificate as its files are now.
 func (s *shop) target() renew.Target {
-	return renew.Target{Name: "shop", Deploy: []string{"relayd"}, External: &renew.External{Source: s.Source, Mark: s.Mark()}}
+	return renew.Target{Name: "shop", Deploy: renewtest.Servers("relayd"), Issuers: []renew.Issuer{&renew.External{Source: s.Source, Target: "shop"}}}
 }

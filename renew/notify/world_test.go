@@ -2,10 +2,10 @@ package notify
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +13,7 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
+	"keypaird/renew/renewtest"
 	"keypaird/renew/testutil"
 )
 
@@ -42,29 +43,41 @@ func newWorld(t testing.TB, s Sender) *world {
 	return w
 }
 
-func (w *world) Obtain(_ context.Context, o renew.Order) (*keypair.Pair, error) {
-	if w.obtain != nil {
-		if err := w.obtain(); err != nil {
-			return nil, err
+// bind binds targets to the world's CA and proxy.
+func (w *world) bind(targets []renew.Target) []renew.Target {
+	proxy := &renewtest.Server{Name: "relayd", Use: func(changes []renew.Change) []renew.Result {
+		var err error
+		if w.deploy != nil {
+			err = w.deploy()
+		}
+		return renewtest.All(changes, renew.Result{Outcome: renew.RolledBack, Err: err})
+	}}
+	targets = slices.Clone(targets)
+	for i, t := range targets {
+		targets[i].Deploy = []renew.Deployer{proxy}
+		if t.External() != nil {
+			continue
+		}
+		targets[i].Issuers = nil
+		for _, ca := range t.CAs() {
+			targets[i].Issuers = append(targets[i].Issuers, &renewtest.CA{Name: ca, Order: func(context.Context, renew.Order) (*keypair.Pair, error) {
+				if w.obtain != nil {
+					if err := w.obtain(); err != nil {
+						return nil, err
+					}
+				}
+				return pairtest.Issue(t.Names, time.Now(), 90*day)
+			}})
 		}
 	}
-	return pairtest.Issue(o.Target.Names, time.Now(), 90*day)
-}
-
-func (w *world) ForgetOrder(renew.Target, *x509.Certificate) error { return nil }
-
-func (w *world) Deploy(_ context.Context, _ string, changes []renew.Change) ([]renew.Outcome, error) {
-	if w.deploy != nil {
-		return make([]renew.Outcome, len(changes)), w.deploy() // all taken back
-	}
-	return nil, nil
+	return targets
 }
 
 // pass runs one pass and sends what is due.
 func (w *world) pass(ctx context.Context, mode renew.Mode, targets ...renew.Target) renew.Report {
 	w.notifier.Log, w.notifier.Yield = w.log, w.yield
-	p := renew.Pass{Store: w.store, Records: w.notifier.Records, Obtainer: w, Deployer: w, Parallel: 4, Mode: mode, Log: w.log}
-	report := p.Run(ctx, targets)
+	p := renew.Pass{Store: w.store, Records: w.notifier.Records, Parallel: 4, Mode: mode, Log: w.log}
+	report := p.Run(ctx, w.bind(targets))
 	w.notifier.Notify(ctx, &report)
 	return report
 }
@@ -73,7 +86,7 @@ func (w *world) pass(ctx context.Context, mode renew.Mode, targets ...renew.Targ
 func named(names ...string) []renew.Target {
 	var ts []renew.Target
 	for _, name := range names {
-		ts = append(ts, renew.Target{Name: name, Names: []string{name + ".test"}, KeyType: "ec256", CAs: []string{"le"}, Deploy: []string{"relayd"}})
+		ts = append(ts, renew.Target{Name: name, Names: []string{name + ".test"}, KeyType: "ec256", Issuers: renewtest.CAs("le"), Deploy: renewtest.Servers("relayd")})
 	}
 	return ts
 }

@@ -1,8 +1,6 @@
 package status
 
 import (
-	"context"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,12 +11,12 @@ import (
 	"time"
 
 	"keypaird/renew"
-	"keypaird/renew/keypair"
+	"keypaird/renew/renewtest"
 )
 
 // many is a store with n targets that are in order. All have the same pair: it
 // is the files that count.
-func many(b *testing.B, n int) (*keypair.Store, []Subject) {
+func many(b *testing.B, n int) Source {
 	b.Helper()
 	store := open(b)
 	p := pairFrom(b, time.Now().Add(-10*aDay), "R10", "a.example")
@@ -28,17 +26,21 @@ func many(b *testing.B, n int) (*keypair.Store, []Subject) {
 	record := `{"fingerprint":"` + p.Fingerprint() + `","ca":"letsencrypt","for":"a.example",` +
 		`"deployments":{"relayd":{"deployed":"` + p.Fingerprint() + `","verified":"` + p.Fingerprint() + `","at":"2026-02-19T12:00:01Z","attempt":{}}}}`
 	must(b, store.WriteFile("t0", "record.json", []byte(record)))
-	var subjects []Subject
+	src := Source{Store: store}
+	proxy := []renew.Deployer{&renewtest.Server{Name: "relayd", Use: func(changes []renew.Change) []renew.Result {
+		b.Error("the proxy was asked")
+		return nil
+	}}}
 	for i := range n {
 		name := fmt.Sprintf("t%d", i)
-		subjects = append(subjects, Subject{Target: renew.Target{
-			Name: name, Names: []string{"a.example"}, KeyType: "ec256", CAs: []string{"letsencrypt"}, Deploy: []string{"relayd"},
-		}})
+		src.Targets = append(src.Targets, renew.Target{
+			Name: name, Names: []string{"a.example"}, KeyType: "ec256", Issuers: renewtest.CAs("letsencrypt"), Deploy: proxy,
+		})
 		if i > 0 {
 			copyTarget(b, store.Dir("t0"), store.Dir(name), v.ID)
 		}
 	}
-	return store, subjects
+	return src
 }
 
 // copyTarget makes a target of the files of another.
@@ -54,9 +56,9 @@ func copyTarget(b *testing.B, from, to, version string) {
 // BenchmarkStatus is "keypaird status" of 1,000 targets, reading included. Wanted
 // is under 150 ms.
 func BenchmarkStatus(b *testing.B) {
-	store, subjects := many(b, 1000)
+	src := many(b, 1000)
 	for b.Loop() {
-		doc, err := Collect(store, subjects, time.Now())
+		doc, err := Collect(src, time.Now())
 		must(b, err)
 		must(b, doc.WriteText(io.Discard))
 		if doc.Targets[999].State != "ok" {
@@ -65,36 +67,17 @@ func BenchmarkStatus(b *testing.B) {
 	}
 }
 
-// nobody fails the benchmark if a pass finds something to do.
-type nobody struct{ b *testing.B }
-
-func (n nobody) Obtain(context.Context, renew.Order) (*keypair.Pair, error) {
-	n.b.Error("the CA was asked")
-	return nil, io.EOF
-}
-
-func (n nobody) ForgetOrder(renew.Target, *x509.Certificate) error { return nil }
-
-func (n nobody) Deploy(context.Context, string, []renew.Change) ([]renew.Outcome, error) {
-	n.b.Error("the proxy was asked")
-	return nil, io.EOF
-}
-
 // BenchmarkIdlePass is a pass over targets of which none is due, beside the heap
 // that is in use after it. Wanted of 10,000 is under 1 s and 100 MB.
 func BenchmarkIdlePass(b *testing.B) {
 	for _, n := range []int{1000, 10000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			store, subjects := many(b, n)
-			targets := make([]renew.Target, len(subjects))
-			for i, s := range subjects {
-				targets[i] = s.Target
-			}
-			p := renew.Pass{Store: store, Obtainer: nobody{b}, Deployer: nobody{b}, Log: slog.New(slog.DiscardHandler)}
+			src := many(b, n)
+			p := renew.Pass{Store: src.Store, Log: slog.New(slog.DiscardHandler)}
 			var r renew.Report
 			b.ReportAllocs()
 			for b.Loop() {
-				if r = p.Run(b.Context(), targets); len(r.Done)+len(r.Errs) > 0 {
+				if r = p.Run(b.Context(), src.Targets); len(r.Done)+len(r.Errs) > 0 {
 					b.Fatal(r.Done, r.Errs)
 				}
 			}
@@ -102,7 +85,7 @@ func BenchmarkIdlePass(b *testing.B) {
 			runtime.GC()
 			runtime.ReadMemStats(&mem)
 			b.ReportMetric(float64(mem.HeapInuse)/1e6, "MB-heap")
-			runtime.KeepAlive([]any{&p, targets, r})
+			runtime.KeepAlive([]any{&p, src, r})
 		})
 	}
 }
@@ -118,8 +101,8 @@ func BenchmarkScrape(b *testing.B) { benchmarkServer(b, "/metrics") }
 func BenchmarkStatusJSON(b *testing.B) { benchmarkServer(b, "/status.json") }
 
 func benchmarkServer(b *testing.B, path string) {
-	store, subjects := many(b, 1000)
-	doc, err := Collect(store, subjects, time.Now())
+	src := many(b, 1000)
+	doc, err := Collect(src, time.Now())
 	must(b, err)
 	s := serving(doc)
 	size := 0

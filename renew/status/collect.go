@@ -14,36 +14,25 @@ import (
 	"keypaird/renew/notify"
 )
 
-// A Subject is a target with further settings from the configuration.
-type Subject struct {
-	renew.Target
-	Challenges map[string]string             // challenge type by name
-	Verifies   map[string]bool               // deployments with endpoints to verify; those in Endpoints may be absent
-	Endpoints  map[string][]string           // endpoints by deployment; may be nil
-	Limiter    renew.Limiter                 // nil: no order limit
-	Window     func(now time.Time) time.Time // when deployments may begin; zero: now; nil: always
+// A Source is what a document is made from.
+type Source struct {
+	Store            *keypair.Store
+	Targets          []renew.Target
+	Records          *renew.Records                // those that could not be saved; nil: none
+	NextDeployWindow func(now time.Time) time.Time // when deployments may begin; zero: now; nil: always
 }
 
-// Collect reads the state of subjects at now. Damaged files of a target are part
+// Collect reads the state of targets at now. Damaged files of a target are part
 // of the document; an unreadable state is an error.
-func Collect(store *keypair.Store, subjects []Subject, now time.Time) (Document, error) {
-	return CollectWith(renew.LoadState, store, subjects, now)
-}
-
-// A LoadState reads the state of a target. A renew.Records also includes
-// records that could not be saved.
-type LoadState func(store *keypair.Store, name string) (renew.State, error)
-
-// CollectWith is Collect with states read by load.
-func CollectWith(load LoadState, store *keypair.Store, subjects []Subject, now time.Time) (Document, error) {
+func Collect(src Source, now time.Time) (Document, error) {
 	doc := Document{Time: second(now), Healthy: true, Targets: []Target{}}
-	for _, s := range subjects {
-		t, err := collect(load, store, s, now)
+	for _, target := range src.Targets {
+		t, err := src.collect(target, now)
 		var broken *durable.BrokenError
 		if errors.As(err, &broken) {
 			t.Damage = &Damage{err.Error(), renew.Remedy(err)}
 		} else if err != nil {
-			return doc, fmt.Errorf("cert %q: reading its state: %w", s.Name, err)
+			return doc, fmt.Errorf("cert %q: reading its state: %w", target.Name, err)
 		}
 		t.State = t.summary(now)
 		t.ActionRequired = t.actionRequired(now)
@@ -53,92 +42,104 @@ func CollectWith(load LoadState, store *keypair.Store, subjects []Subject, now t
 	return doc, nil
 }
 
-func collect(load LoadState, store *keypair.Store, s Subject, now time.Time) (Target, error) {
-	t := Target{Name: s.Name, SignWith: append([]string{}, s.CAs...), Names: []Name{}}
-	for _, name := range s.Names {
-		t.Names = append(t.Names, Name{name, s.Challenges[name]})
+func (src Source) collect(target renew.Target, now time.Time) (Target, error) {
+	t := Target{Name: target.Name, SignWith: target.CAs(), Names: []Name{}}
+	for _, name := range target.Names {
+		t.Names = append(t.Names, Name{name, target.Challenges[name]})
 	}
-	state, err := load(store, s.Name)
+	state, err := src.load(target, now)
 	if err != nil {
 		return t, err
 	}
-	if s.Window != nil {
-		state.NextDeployWindow = s.Window(now)
-	}
-	if err := renew.LoadNextKey(store, s.Target, &state); err != nil {
-		return t, err
-	}
-	renew.LoadLimits(s.Limiter, s.Target, &state)
-	t.TLSA = newTLSA(s, state, now)
-	t.decide(s, state, now)
+	t.external(target, state, now)
+	t.TLSA = newTLSA(target, state, now)
+	t.decide(target, state, now)
 	leaf, id, fp := state.Leaf, state.Version, state.Fingerprint
 	if !state.Live {
-		if leaf, id, fp, err = store.LiveLeaf(s.Name); errors.Is(err, fs.ErrNotExist) {
+		if leaf, id, fp, err = src.Store.LiveLeaf(t.Name); errors.Is(err, fs.ErrNotExist) {
 			leaf, err = nil, nil
 		}
 	}
 	if err == nil && leaf != nil {
-		t.Live = certificate(store, s.Name, id, fp, leaf)
+		t.Live = src.certificate(t.Name, id, fp, leaf)
 		state.InUse = leaf
-		t.OverdueAt = second(state.OverdueAt(s.Target))
+		t.OverdueAt = second(state.OverdueAt(target))
 	}
-	t.alert = notify.Check(now, s.Target, state)
+	t.alert = notify.Check(now, target, state)
 	newest := t.Live
 	if state.Leaf != nil && !state.Live {
-		newest = certificate(store, s.Name, state.Version, state.Fingerprint, state.Leaf)
+		newest = src.certificate(t.Name, state.Version, state.Fingerprint, state.Leaf)
 		t.Newest = newest
 	}
-	if rec := state.Record; newest != nil && newest.Fingerprint == rec.Fingerprint {
+	if rec := state.Record; newest != nil && newest.Fingerprint == rec.Fingerprint && rec.CA != renew.NameOfExternal {
 		newest.CA = rec.CA
 		t.Issued = second(rec.IssuedAt)
 	}
 	return t, err
 }
 
+// load reads the state of a target.
+func (src Source) load(t renew.Target, now time.Time) (renew.State, error) {
+	state, err := src.Records.LoadState(src.Store, t)
+	if err != nil {
+		return state, err
+	}
+	if src.NextDeployWindow != nil {
+		state.NextDeployWindow = src.NextDeployWindow(now)
+	}
+	renew.LoadLimits(t, &state)
+	return state, renew.LoadNextKey(src.Store, t, &state)
+}
+
 // decide sets the next action and the earlier failures.
-func (t *Target) decide(s Subject, state renew.State, now time.Time) {
-	if state.Leaf != nil {
+func (t *Target) decide(target renew.Target, state renew.State, now time.Time) {
+	if state.Leaf != nil && t.External == nil {
 		due := second(state.Due())
 		t.Due = &due
 	}
-	d := renew.Decide(now, s.Target, state, renew.Scheduled)
+	d := renew.Decide(now, target, state, renew.Scheduled)
 	t.Next = Next{Action: d.Action, Why: printable(d.Why)}
 	if !d.At.IsZero() {
 		at := second(d.At)
 		t.Next.At = &at
 	}
 	t.Renewal = renewal(state)
-	t.external(s, state, now)
-	if t.External == nil && needsCertificate(s, state, now) {
-		t.orders(s, state.Record.Orders)
+	if t.External == nil && needsCertificate(target, state, now) {
+		t.orders(state.Record.Orders)
 	}
-	for _, name := range s.Deploy {
-		t.Deployments = append(t.Deployments, deployment(name, s, state))
+	for _, d := range target.Deploy {
+		t.Deployments = append(t.Deployments, deployment(d, state))
 	}
 }
 
 // needsCertificate reports whether a new certificate is needed, even if it cannot
 // be ordered yet. If not, earlier failed orders no longer matter.
-func needsCertificate(s Subject, state renew.State, now time.Time) bool {
-	s.Deploy, state.Live = nil, true // ignore deployments
-	d := renew.Decide(now, s.Target, state, renew.Scheduled)
+func needsCertificate(t renew.Target, state renew.State, now time.Time) bool {
+	t.Deploy, state.Live = nil, true // ignore deployments
+	d := renew.Decide(now, t, state, renew.Scheduled)
 	return d.Action == renew.Issue || d.Action == renew.Wait
 }
 
-// external sets the files of an external certificate. It has no due time: only
-// its end is known.
-func (t *Target) external(s Subject, state renew.State, now time.Time) {
-	if s.External == nil {
+// external sets the files of an external certificate, and the names of the newest
+// that was imported.
+func (t *Target) external(target renew.Target, state renew.State, now time.Time) {
+	x := target.External()
+	if x == nil {
 		return
 	}
-	_, last := state.Failing(now, s.Target)
-	t.External = &External{Chain: s.External.Chain, Key: s.External.Key, Failure: failure(last)}
-	t.Due = nil
+	_, last := state.Failing(now, target)
+	t.External = &External{Chain: x.Chain, Key: x.Key, Failure: failure(last)}
+	if state.Leaf == nil {
+		return
+	}
+	for _, name := range renew.Names(state.Leaf) {
+		t.Names = append(t.Names, Name{name, x.String()})
+	}
 }
 
 // orders adds the CAs that failed. CAs that are no longer configured are omitted.
-func (t *Target) orders(s Subject, orders map[string]renew.Attempt) {
-	for _, ca := range s.CAs {
+func (t *Target) orders(orders map[string]renew.Attempt) {
+	for _, ca := range t.SignWith {
 		f := failure(orders[ca])
 		if f == nil {
 			continue
@@ -163,9 +164,9 @@ func renewal(state renew.State) *Renewal {
 	}
 }
 
-func certificate(store *keypair.Store, name, id, fp string, leaf *x509.Certificate) *Certificate {
+func (src Source) certificate(name, id, fp string, leaf *x509.Certificate) *Certificate {
 	return &Certificate{
-		Version: id, Fingerprint: fp, Issuer: leaf.Issuer.CommonName, Dir: filepath.Join(store.Dir(name), id),
+		Version: id, Fingerprint: fp, Issuer: leaf.Issuer.CommonName, Dir: filepath.Join(src.Store.Dir(name), id),
 		NotBefore: leaf.NotBefore.UTC(), NotAfter: leaf.NotAfter.UTC(),
 	}
 }
@@ -177,12 +178,13 @@ func failure(a renew.Attempt) *Failure {
 	return &Failure{Failures: a.Failures, At: second(a.At), Next: second(a.Next), Error: a.Error, Remedy: a.Remedy}
 }
 
-func deployment(name string, s Subject, state renew.State) Deployment {
-	d, m, newest := state.Record.Deployments[name], s.Specs[name], state.Fingerprint
+func deployment(deployer renew.Deployer, state renew.State) Deployment {
+	name, endpoints := deployer.String(), deployer.Endpoints()
+	d, m, newest := state.Record.Deployments[name], state.Specs[name], state.Fingerprint
 	out := Deployment{Name: name, State: Undeployed, Failure: failure(d.Attempt)}
 	switch {
 	case newest == "", d.ConfigHash != m.ConfigHash, m.FilesMissing: // deployed nothing, or with other settings
-	case d.Verified == newest && (s.Verifies[name] || len(s.Endpoints[name]) > 0):
+	case d.Verified == newest && len(endpoints) > 0:
 		out.State = Verified
 	case d.Verified == newest:
 		out.State = Deployed
@@ -196,7 +198,7 @@ func deployment(name string, s Subject, state renew.State) Deployment {
 		at := second(d.At)
 		out.At = &at
 	}
-	for _, e := range s.Endpoints[name] {
+	for _, e := range endpoints {
 		out.Endpoints = append(out.Endpoints, Endpoint{e, out.at(e, d.Attempt)})
 	}
 	return out
@@ -221,7 +223,7 @@ func (t Target) summary(now time.Time) string {
 		return Expired
 	case len(t.failures()) > 0:
 		return Failing
-	case t.Next.Action == renew.Deploy, t.Next.Action == renew.Import:
+	case t.Next.Action == renew.Deploy, t.Next.Action == renew.Issue && t.External != nil:
 		return Pending
 	case t.Next.Action == renew.Issue, t.External != nil && !now.Before(t.OverdueAt):
 		return Due

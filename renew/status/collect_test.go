@@ -16,6 +16,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/durable"
+	"keypaird/renew/renewtest"
 )
 
 // Whoever asks, and however often: what is slow is done once at a time, and no
@@ -92,7 +93,7 @@ func TestCollectHangs(t *testing.T) {
 func TestCollectFails(t *testing.T) {
 	d := newDesk(t)
 	must(t, os.Chmod(d.store.Dir("fine"), 0o777))
-	_, unsafe := Collect(d.store, d.subjects, now)
+	_, unsafe := Collect(d.source(), now)
 	var as *durable.UnsafeError
 	if !errors.As(unsafe, &as) {
 		t.Fatalf("error = %v", unsafe)
@@ -166,10 +167,10 @@ func TestEndpointState(t *testing.T) {
 		{"no failure", renew.Attempt{}, Unverified + " " + Unverified},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := Subject{Endpoints: map[string][]string{"web": {one, two}}}
+			web := &renewtest.Server{Name: "web", Served: []string{one, two}}
 			state := renew.State{Fingerprint: "new"}
 			state.Record.Deployments = map[string]renew.Deployment{"web": {Deployed: "new", Attempt: tt.attempt}}
-			got := deployment("web", s, state).Endpoints
+			got := deployment(web, state).Endpoints
 			if len(got) != 2 || got[0].State+" "+got[1].State != tt.want {
 				t.Errorf("endpoints = %+v, want %s", got, tt.want)
 			}

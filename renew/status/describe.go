@@ -93,9 +93,7 @@ func (t Target) next() string {
 	}
 	switch t.Next.Action {
 	case renew.Issue:
-		return "order now: " + t.Next.Why
-	case renew.Import:
-		return "import its files now: " + t.Next.Why
+		return t.orImport("order now: ", "import its files now: ") + t.Next.Why
 	case renew.Deploy:
 		return "deploy now: " + t.Next.Why
 	case renew.Wait:
@@ -135,6 +133,14 @@ func (t Target) failures() []Failure {
 		}
 	}
 	return list
+}
+
+// orImport returns order, or what takes its place for an external certificate.
+func (t Target) orImport(order, imported string) string {
+	if t.External != nil {
+		return imported
+	}
+	return order
 }
 
 // orExternal returns ordered, or for an external certificate the time before

@@ -14,35 +14,48 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/renewtest"
 )
 
 // A desk has targets in every state there is.
 type desk struct {
-	t        testing.TB
-	store    *keypair.Store
-	subjects []Subject
-	known    []string // what is random, and what stands in for it
+	t       testing.TB
+	store   *keypair.Store
+	targets []renew.Target
+	known   []string // what is random, and what stands in for it
 }
 
 // subject is a target with two deployments, of which one is looked at.
-func subject(name string) Subject {
-	return Subject{
-		Target:     renew.Target{Name: name, Names: []string{name + ".example"}, KeyType: "ec256", CAs: []string{"letsencrypt"}, Deploy: []string{"relayd", "postfix"}},
+func subject(name string) renew.Target {
+	return renew.Target{
+		Name: name, Names: []string{name + ".example"}, KeyType: "ec256", Issuers: renewtest.CAs("letsencrypt"),
+		Deploy:     deployments("127.0.0.1:443"),
 		Challenges: map[string]string{name + ".example": "http-01"},
-		Verifies:   map[string]bool{"relayd": true},
 	}
 }
+
+// deployments are relayd, with endpoints, and postfix, both out of order: what
+// failed often enough has failed before.
+func deployments(endpoints ...string) []renew.Deployer {
+	fails := func(changes []renew.Change) []renew.Result {
+		return renewtest.All(changes, renew.Result{Outcome: renew.RolledBack, Err: errors.New("out of order")})
+	}
+	return []renew.Deployer{&renewtest.Server{Name: "relayd", Served: endpoints, Use: fails}, &renewtest.Server{Name: "postfix", Use: fails}}
+}
+
+// source is the desk as documents are made from it.
+func (d *desk) source() Source { return Source{Store: d.store, Targets: d.targets} }
 
 // add makes a target whose versions are pairs, of which the first so many are
 // live one after another.
 func (d *desk) add(name string, live int, rec func(fps []string) renew.Record, pairs ...*keypair.Pair) {
 	d.t.Helper()
-	d.addSubject(subject(name), live, rec, pairs...)
+	d.addTarget(subject(name), live, rec, pairs...)
 }
 
-func (d *desk) addSubject(s Subject, live int, rec func(fps []string) renew.Record, pairs ...*keypair.Pair) {
+func (d *desk) addTarget(s renew.Target, live int, rec func(fps []string) renew.Record, pairs ...*keypair.Pair) {
 	d.t.Helper()
-	d.subjects = append(d.subjects, s)
+	d.targets = append(d.targets, s)
 	var fps []string
 	for i, p := range pairs {
 		v, err := d.store.Add(s.Name, p)
@@ -120,8 +133,10 @@ func (d *desk) addUsual() {
 		return r
 	}, pair(t, 60*aDay, "R10", "killed-before-deploying.example"), pair(t, 0, "R11", "killed-before-deploying.example"))
 	limited := subject("limit-reached")
-	limited.Limiter = limiter{now.Add(22 * time.Hour)}
-	d.addSubject(limited, 1, func(fps []string) renew.Record {
+	limited.Issuers = []renew.Issuer{&renewtest.CA{Name: "letsencrypt", Held: func(*x509.Certificate) renew.Limit {
+		return renew.Limit{Until: now.Add(22 * time.Hour), Err: errors.New("letsencrypt: own limit reached: 2 certificates for exactly these names in the last 24 hours")}
+	}}}
+	d.addTarget(limited, 1, func(fps []string) renew.Record {
 		r := deployed(fps[0])
 		r.IssuedAt = now.Add(-time.Hour)
 		return r
@@ -135,13 +150,6 @@ func (d *desk) addUsual() {
 		r.Orders = orders(failed(4, "letsencrypt: mistake.example: no such name", ""))
 		return r
 	}, pair(t, 10*aDay, "R10", "failure-that-is-history.example"))
-}
-
-// A limiter allows no order for a while.
-type limiter struct{ until time.Time }
-
-func (l limiter) Limit(renew.Target, string, *x509.Certificate) renew.Limit {
-	return renew.Limit{Until: l.until, Err: errors.New("letsencrypt: own limit reached: 2 certificates for exactly these names in the last 24 hours")}
 }
 
 // addAdvised adds what CAs have a say in.
@@ -165,8 +173,8 @@ func (d *desk) addAdvised() {
 		Start: now.Add(78 * aDay), End: now.Add(79 * aDay), Chosen: now.Add(79*aDay - time.Hour), Error: "letsencrypt: renewal information: status 500",
 	}), pair(t, 10*aDay, "R10", "advised-too-late.example"))
 	two := subject("two-cas")
-	two.CAs = []string{"letsencrypt", "zerossl"}
-	d.addSubject(two, 1, func(fps []string) renew.Record {
+	two.Issuers = renewtest.CAs("letsencrypt", "zerossl")
+	d.addTarget(two, 1, func(fps []string) renew.Record {
 		r := deployed(fps[0])
 		r.Orders = orders(failed(3, "letsencrypt: not reachable", "see whether https://acme-v02.api.letsencrypt.org answers"))
 		r.Orders["gone"] = failed(9, "gone: this CA is not asked any more", "")
@@ -178,34 +186,25 @@ func (d *desk) addAdvised() {
 // addPlaces adds deployments in every state.
 func (d *desk) addPlaces() {
 	t := d.t
-	endpoints := map[string][]string{"relayd": {"127.0.0.1:443", "xmpp-server:127.0.0.1:5269"}}
+	both := deployments("127.0.0.1:443", "xmpp-server:127.0.0.1:5269")
 	served := subject("*.served.example")
 	served.Names = []string{"*.served.example", "served.example"}
 	served.Challenges = map[string]string{"*.served.example": "dns-01", "served.example": "dns-01"}
-	served.Endpoints = endpoints
-	d.addSubject(served, 1, fine, pair(t, 10*aDay, "R10", "*.served.example", "served.example"))
+	served.Deploy = both
+	d.addTarget(served, 1, fine, pair(t, 10*aDay, "R10", "*.served.example", "served.example"))
 
 	not := subject("not-served")
-	not.Endpoints = endpoints
-	d.addSubject(not, 1, func(fps []string) renew.Record {
+	not.Deploy = both
+	d.addTarget(not, 1, func(fps []string) renew.Record {
 		r := deployed(fps[0])
 		a := failed(4, `verifying: xmpp-server:127.0.0.1:5269 serves certificate 0123456789abcdef for "not-served.example", not fedcba9876543210`, "reload it")
-		a.Endpoint = endpoints["relayd"][1]
+		a.Endpoint = both[0].Endpoints()[1]
 		r.Deployments["relayd"] = renew.Deployment{Deployed: fps[0], Attempt: a}
 		return r
 	}, pair(t, 10*aDay, "R10", "not-served.example"))
 
-	closed := subject("window-closed")
-	closed.Endpoints = endpoints
-	closed.Window = func(now time.Time) time.Time { return now.Add(15 * time.Hour) }
-	d.addSubject(closed, 1, func(fps []string) renew.Record {
-		r := deployed(fps[0])
-		r.Fingerprint = fps[1]
-		return r
-	}, pair(t, 60*aDay, "R10", "window-closed.example"), pair(t, 0, "R11", "window-closed.example"))
-
 	back := subject("table-changed-back")
-	d.addSubject(back, 1, func(fps []string) renew.Record {
+	d.addTarget(back, 1, func(fps []string) renew.Record {
 		r := deployed(fps[0])
 		was := r.Deployments["relayd"]
 		was.Attempt = failed(5, "the table that was tried was wrong", "")
@@ -214,12 +213,13 @@ func (d *desk) addPlaces() {
 	}, pair(t, 10*aDay, "R10", "table-changed-back.example"))
 
 	changed := subject("table-changed")
-	changed.Specs = map[string]renew.DeploySpec{"relayd": {ConfigHash: "new"}}
-	d.addSubject(changed, 1, fine, pair(t, 10*aDay, "R10", "table-changed.example"))
+	changed.Deploy = deployments("127.0.0.1:443")
+	changed.Deploy[0].(*renewtest.Server).Done.ConfigHash = "new"
+	d.addTarget(changed, 1, fine, pair(t, 10*aDay, "R10", "table-changed.example"))
 
 	alone := subject("not-deployed-anywhere")
 	alone.Deploy = nil
-	d.addSubject(alone, 1, fine, pair(t, 10*aDay, "R10", "not-deployed-anywhere.example"))
+	d.addTarget(alone, 1, fine, pair(t, 10*aDay, "R10", "not-deployed-anywhere.example"))
 }
 
 // Hostile is what a CA, or a server that is looked at, may say. The second
@@ -243,7 +243,7 @@ func (d *desk) addHostile() {
 // document is how the desk stands.
 func (d *desk) document() Document {
 	d.t.Helper()
-	doc, err := Collect(d.store, d.subjects, now)
+	doc, err := Collect(d.source(), now)
 	must(d.t, err)
 	return doc
 }

@@ -11,20 +11,28 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// external is a subject with an external certificate, with its files as mark says.
-func external(name, mark string) Subject {
-	s := subject(name)
-	s.CAs, s.KeyType, s.Challenges = nil, "", map[string]string{name + ".example": "external"}
-	s.External = &renew.External{Source: keypair.Source{Chain: "/root/c.pem", Key: "/root/k.pem"}, Mark: mark}
-	return s
+// external is a target with an external certificate.
+func external(name string) renew.Target {
+	t := subject(name)
+	t.Names, t.Challenges, t.KeyType, t.Issuers = nil, nil, "", []renew.Issuer{&renew.External{Source: files, Target: name}}
+	return t
 }
 
-// taken is the record of an external certificate that is in use everywhere.
-func taken(last renew.Attempt) func(fps []string) renew.Record {
+var files = keypair.Source{Chain: "/root/c.pem", Key: "/root/k.pem"}
+
+// taken is the record of an external certificate that is in use everywhere: "m" are
+// the files that were imported, "n" those that failed last, mark those of now.
+func taken(mark string, last renew.Attempt) func(fps []string) renew.Record {
+	is := func(m string) string {
+		if m == mark {
+			return files.Mark()
+		}
+		return m
+	}
 	return func(fps []string) renew.Record {
 		r := fine(fps)
-		r.CA, r.Fingerprint = "", ""
-		r.External = renew.Imported{Mark: "m", Fingerprint: fps[len(fps)-1], FailedMark: "n", Attempt: last}
+		r.CA, r.Orders = renew.NameOfExternal, map[string]renew.Attempt{renew.NameOfExternal: last}
+		r.External = renew.Imported{Mark: is("m"), FailedMark: is("n")}
 		return r
 	}
 }
@@ -56,11 +64,11 @@ func TestExternal(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d := &desk{t: t, store: open(t)}
 			if tt.passed > 0 {
-				d.addSubject(external(tt.name, tt.mark), 1, taken(tt.last), pair(t, tt.passed, "Shop", tt.name+".example"))
+				d.addTarget(external(tt.name), 1, taken(tt.mark, tt.last), pair(t, tt.passed, "Shop", tt.name+".example"))
 			} else {
-				d.addSubject(external(tt.name, tt.mark), 0, nil)
+				d.addTarget(external(tt.name), 0, nil)
 			}
-			doc, err := Collect(d.store, d.subjects, now)
+			doc, err := Collect(d.source(), now)
 			must(t, err)
 			got := doc.Targets[0]
 			if got.State != tt.state || doc.Healthy != tt.healthy || !strings.HasPrefix(got.next(), tt.next) {

@@ -233,9 +233,7 @@ func (t Target) then(now time.Time) string {
 	}
 	switch t.Next.Action {
 	case renew.Issue:
-		return "a certificate is ordered in the next pass, because: " + t.Next.Why
-	case renew.Import:
-		return "its files are imported in the next pass, because: " + t.Next.Why
+		return t.orImport("a certificate is ordered in the next pass, because: ", "its files are imported in the next pass, because: ") + t.Next.Why
 	case renew.Deploy:
 		return "the newest certificate is deployed in the next pass, because: " + t.Next.Why
 	case renew.Wait:

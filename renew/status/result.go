@@ -61,10 +61,10 @@ func (rows Results) WriteText(w io.Writer) error {
 
 func describe(d renew.Done) string {
 	until := d.NotAfter.Format(time.RFC3339)
-	switch d.Action {
-	case renew.Import:
+	switch {
+	case d.CA == renew.NameOfExternal:
 		return fmt.Sprintf("%s: imported from its files, valid until %s (%s)", d.Target, until, d.Why)
-	case renew.Issue:
+	case d.Action == renew.Issue:
 		return fmt.Sprintf("%s: issued by %s, valid until %s (%s)", d.Target, d.CA, until, d.Why)
 	}
 	return fmt.Sprintf("%s: deployed, valid until %s (%s)", d.Target, until, d.Why)

@@ -16,7 +16,7 @@ func TestResults(t *testing.T) {
 	done := []renew.Done{
 		{Target: "a", Action: renew.Issue, CA: "pebble", NotAfter: until, Why: "due"},
 		{Target: "b", Action: renew.Deploy, NotAfter: until, Why: "stored but not deployed"},
-		{Target: "c", Action: renew.Import, NotAfter: until, Why: "its files changed"},
+		{Target: "c", Action: renew.Issue, CA: renew.NameOfExternal, NotAfter: until, Why: "its files changed"},
 	}
 	rows := ResultsOf(done, []error{
 		&renew.TargetError{Targets: []string{"b", "d"}, Step: "deploying to nginx", Err: problem.New("no such file", "create it")},

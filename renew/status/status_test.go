@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"keypaird/renew"
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 )
@@ -69,7 +70,7 @@ func pairFrom(t testing.TB, from time.Time, issuer string, names ...string) *key
 
 func TestDocument(t *testing.T) {
 	d := newDesk(t)
-	doc, err := Collect(d.store, d.subjects, now)
+	doc, err := Collect(d.source(), now)
 	must(t, err)
 	data, err := json.MarshalIndent(doc, "", "  ")
 	must(t, err)
@@ -82,8 +83,25 @@ func TestDocument(t *testing.T) {
 	d.golden("status.txt", text.Bytes())
 }
 
+// What waits for the window of deployments is pending, and says until when.
+func TestWindowClosed(t *testing.T) {
+	d := &desk{t: t, store: open(t)}
+	d.add("window-closed", 1, func(fps []string) renew.Record {
+		r := deployed(fps[0])
+		r.Fingerprint = fps[1]
+		return r
+	}, pair(t, 60*aDay, "R10", "window-closed.example"), pair(t, 0, "R11", "window-closed.example"))
+	src := d.source()
+	src.NextDeployWindow = func(now time.Time) time.Time { return now.Add(15 * time.Hour) }
+	doc, err := Collect(src, now)
+	must(t, err)
+	if got := doc.Targets[0]; got.State != Pending || got.next() != "wait until 2026-03-02 03:00Z: stored but not deployed; the deploy window is closed" || got.ActionRequired != "" {
+		t.Errorf("%s, %q, action required %q", got.State, got.next(), got.ActionRequired)
+	}
+}
+
 func TestNothingConfigured(t *testing.T) {
-	doc, err := Collect(open(t), nil, now)
+	doc, err := Collect(Source{Store: open(t)}, now)
 	must(t, err)
 	if data, err := json.Marshal(doc); err != nil || string(data) != `{"time":"2026-03-01T12:00:00Z","healthy":true,"targets":[]}` {
 		t.Errorf("%s, %v", data, err)
@@ -95,7 +113,7 @@ func TestNothingConfigured(t *testing.T) {
 func TestUnsafeState(t *testing.T) {
 	d := newDesk(t)
 	must(t, os.Chmod(d.store.Dir("fine"), 0o777))
-	_, err := Collect(d.store, d.subjects, now)
+	_, err := Collect(d.source(), now)
 	var open *durable.UnsafeError
 	if !errors.As(err, &open) || !strings.HasPrefix(err.Error(), `cert "fine": reading its state: `) {
 		t.Errorf("error = %v, want UnsafeError of cert \"fine\"", err)
@@ -110,7 +128,7 @@ func (full) Write([]byte) (int, error) { return 0, errFull }
 
 func TestOutputFails(t *testing.T) {
 	d := newDesk(t)
-	doc, err := Collect(d.store, d.subjects, now)
+	doc, err := Collect(d.source(), now)
 	must(t, err)
 	if err := doc.WriteText(full{}); !errors.Is(err, errFull) {
 		t.Errorf("error = %v, want %v", err, errFull)

@@ -11,29 +11,29 @@ import (
 )
 
 // newTLSA returns the state of a target's records, or nil if it has none.
-func newTLSA(s Subject, state renew.State, now time.Time) *TLSA {
-	if len(s.TLSA) == 0 {
+func newTLSA(t renew.Target, state renew.State, now time.Time) *TLSA {
+	if len(t.TLSA) == 0 {
 		return nil
 	}
-	r := state.Rollover(s.Target)
-	t := &TLSA{Next: state.Next.TLSA(), Refused: len(r.Mismatched()) > 0, Held: r.Held(now), Names: []TLSAName{}}
+	r := state.Rollover(t)
+	out := &TLSA{Next: state.Next.TLSA(), Refused: len(r.Mismatched()) > 0, Held: r.Held(now), Names: []TLSAName{}}
 	if state.InUse != nil {
-		t.Live = tlsa.Record(state.InUse.RawSubjectPublicKeyInfo)
+		out.Live = tlsa.Record(state.InUse.RawSubjectPublicKeyInfo)
 	}
 	if state.Leaf != nil {
-		t.Newest = tlsa.Record(state.Leaf.RawSubjectPublicKeyInfo)
+		out.Newest = tlsa.Record(state.Leaf.RawSubjectPublicKeyInfo)
 	}
-	if t.Newest == t.Live {
-		t.Newest = ""
+	if out.Newest == out.Live {
+		out.Newest = ""
 	}
 	if at := r.RolloverAt(); !at.IsZero() {
 		at = second(at)
-		t.RolloverAt = &at
+		out.RolloverAt = &at
 	}
-	for _, name := range s.TLSA {
-		t.Names = append(t.Names, newTLSAName(name, r))
+	for _, name := range t.TLSA {
+		out.Names = append(out.Names, newTLSAName(name, r))
 	}
-	return t
+	return out
 }
 
 func newTLSAName(name string, s rollover.State) TLSAName {

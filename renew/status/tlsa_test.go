@@ -31,7 +31,7 @@ func mailDesk(t *testing.T, live int, dane func(keys []string, next string) rene
 	for _, p := range pairs {
 		keys = append(keys, recordOf(p))
 	}
-	d.addSubject(s, live, func(fps []string) renew.Record {
+	d.addTarget(s, live, func(fps []string) renew.Record {
 		var r renew.Record
 		if len(fps) > 0 {
 			r = deployed(fps[max(live, 1)-1])
@@ -40,7 +40,7 @@ func mailDesk(t *testing.T, live int, dane func(keys []string, next string) rene
 		r.TLSA = dane(keys, recordOf(next))
 		return r
 	}, pairs...)
-	doc, err := Collect(d.store, d.subjects, now)
+	doc, err := Collect(d.source(), now)
 	must(t, err)
 	return doc
 }
@@ -138,12 +138,12 @@ func TestTLSAWithoutNext(t *testing.T) {
 	s := subject("mail")
 	s.TLSA = []string{mx}
 	p := pair(t, 10*aDay, "R10", "mail.example")
-	d.addSubject(s, 1, fine, p)
+	d.addTarget(s, 1, fine, p)
 	for _, key := range [][]byte{nil, []byte("-----BEGIN"), p.Key()} {
 		if key != nil {
 			must(t, d.store.WriteFile("mail", "nextkey.pem", key))
 		}
-		doc, err := Collect(d.store, d.subjects, now)
+		doc, err := Collect(d.source(), now)
 		must(t, err)
 		if tlsa := doc.Targets[0].TLSA; tlsa == nil || tlsa.Next != "" || tlsa.Live != recordOf(p) || tlsa.RolloverAt != nil {
 			t.Errorf("%q: %+v", key, tlsa)

@@ -15,6 +15,7 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/notify"
+	"keypaird/renew/renewtest"
 	"keypaird/renew/testutil"
 )
 
@@ -31,13 +32,14 @@ func TestTwoYears(t *testing.T) {
 		y.awake = y.born
 		y.logs = orderLogs{dir: filepath.Join(dir, "accounts"), clock: y.wall}
 		var targets []renew.Target
+		proxy := &renewtest.Server{Name: "relayd", Use: y.deploy}
 		for name := range lives {
-			targets = append(targets, renew.Target{Name: name, Names: []string{name + ".test"}, KeyType: "ec256", CAs: []string{"le", "zerossl"}, Deploy: []string{"relayd"}})
+			targets = append(targets, y.target(name, proxy))
 		}
 		passes, records := 0, new(renew.Records)
 		notifier := &notify.Notifier{Sender: y, Store: store, Records: records, Clock: y.wall, Log: slog.New(slog.DiscardHandler)}
 		pass := &renew.Pass{
-			Store: store, Obtainer: y, Deployer: y, Limiter: &y.logs, RenewalInfo: y, Records: records, Parallel: 4, Clock: y.wall,
+			Store: store, Records: records, Parallel: 4, Clock: y.wall,
 			DeployWindow: threeInTheMorning, Log: slog.New(slog.DiscardHandler),
 		}
 		loop := &renew.Loop{

@@ -14,7 +14,7 @@ import (
 )
 
 // orderLogs are the order logs of all CAs, kept in files as keypaird keeps them. They
-// are the Limiter of a Pass, and its Obtainer reserves with them.
+// say what limits an issuer, which reserves with them.
 type orderLogs struct {
 	dir   string
 	clock func() time.Time // nil means time.Now
@@ -36,16 +36,16 @@ func (l *orderLogs) of(ca string) *orderlog.Log {
 	return l.byCA[ca]
 }
 
-func (l *orderLogs) Limit(t renew.Target, ca string, current *x509.Certificate) renew.Limit {
-	if e, ok := errors.AsType[*orderlog.RateLimitError](l.of(ca).Limit(orderlog.Request{Names: t.Names, Current: current})); ok {
+func (l *orderLogs) limit(ca string, names []string, current *x509.Certificate) renew.Limit {
+	if e, ok := errors.AsType[*orderlog.RateLimitError](l.of(ca).Limit(orderlog.Request{Names: names, Current: current})); ok {
 		return renew.Limit{Until: e.Next, Err: e}
 	}
 	return renew.Limit{}
 }
 
 // reserve does what package acme does before each request.
-func (l *orderLogs) reserve(ctx context.Context, o renew.Order, kind orderlog.Kind) error {
-	r := orderlog.Request{Names: o.Target.Names, Force: o.Forced}
+func (l *orderLogs) reserve(ctx context.Context, ca string, names []string, o renew.Order, kind orderlog.Kind) error {
+	r := orderlog.Request{Names: names, Force: o.Forced}
 	if !o.Foreign {
 		r.Current = o.Have
 	}
@@ -55,7 +55,7 @@ func (l *orderLogs) reserve(ctx context.Context, o renew.Order, kind orderlog.Ki
 		r.Order = fmt.Sprintf("https://ca.test/order/%d", l.orders)
 		l.mu.Unlock()
 	}
-	if err := l.of(o.CA).Reserve(ctx, kind, r); err != nil {
+	if err := l.of(ca).Reserve(ctx, kind, r); err != nil {
 		return &renew.OrderError{Err: err}
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
+	"keypaird/renew/renewtest"
 	"keypaird/renew/testutil"
 )
 
@@ -30,25 +31,36 @@ type privateCA struct {
 	serves *x509.Certificate
 }
 
-func (ca *privateCA) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error) {
+func (ca *privateCA) obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error) {
 	for _, kind := range []orderlog.Kind{orderlog.NewOrder, orderlog.Finalize} {
-		if err := ca.logs.reserve(ctx, o, kind); err != nil {
+		if err := ca.logs.reserve(ctx, "private", privateNames, o, kind); err != nil {
 			return nil, err
 		}
 	}
 	ca.mu.Lock()
 	ca.issued++
 	ca.mu.Unlock()
-	return pairtest.Issue(o.Target.Names, time.Now().Add(-ca.backdate), ca.backdate+ca.life)
+	return pairtest.Issue(privateNames, time.Now().Add(-ca.backdate), ca.backdate+ca.life)
 }
 
-func (ca *privateCA) ForgetOrder(renew.Target, *x509.Certificate) error { return nil }
+var privateNames = []string{"a.test"}
 
-func (ca *privateCA) Deploy(_ context.Context, _ string, changes []renew.Change) ([]renew.Outcome, error) {
+// target is one of the CA's.
+func (ca *privateCA) target() renew.Target {
+	return renew.Target{
+		Name: "a", Names: privateNames, KeyType: "ec256",
+		Issuers: []renew.Issuer{&renewtest.CA{Name: "private", Order: ca.obtain, Held: func(current *x509.Certificate) renew.Limit {
+			return ca.logs.limit("private", privateNames, current)
+		}}},
+		Deploy: []renew.Deployer{&renewtest.Server{Name: "relayd", Use: ca.deploy}},
+	}
+}
+
+func (ca *privateCA) deploy(changes []renew.Change) []renew.Result {
 	ca.mu.Lock()
 	defer ca.mu.Unlock()
 	ca.serves = changes[0].New.Leaf
-	return nil, nil
+	return make([]renew.Result, len(changes))
 }
 
 // expired reports whether a peer refuses what is served.
@@ -75,8 +87,8 @@ func TestShortLived(t *testing.T) {
 				defer store.Close()
 				ca := &privateCA{logs: orderLogs{dir: filepath.Join(dir, "accounts")}, life: tt.life, backdate: tt.backdate}
 				log := slog.New(slog.DiscardHandler)
-				pass := &renew.Pass{Store: store, Obtainer: ca, Deployer: ca, Limiter: &ca.logs, Log: log}
-				targets := []renew.Target{{Name: "a", Names: []string{"a.test"}, KeyType: "ec256", CAs: []string{"private"}, Deploy: []string{"relayd"}}}
+				pass := &renew.Pass{Store: store, Log: log}
+				targets := []renew.Target{ca.target()}
 				failed := 0
 				loop := &renew.Loop{
 					Log: log, Schedule: func(after time.Time) time.Time { return after.Add(day) },

@@ -14,6 +14,7 @@ import (
 	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
 	"keypaird/renew/notify"
+	"keypaird/renew/renewtest"
 )
 
 const day = 24 * time.Hour
@@ -100,16 +101,32 @@ func (e caError) Temporary() bool { return true }
 
 func (y *years) down(ca string) bool { return ca == "le" && y.onDay(caDown, caDown+7) }
 
-// Obtain is a CA, asked only for what its order log allows. It refuses more
+// target is one for a host of its own, with two CAs.
+func (y *years) target(name string, proxy renew.Deployer) renew.Target {
+	t := renew.Target{Name: name, Names: []string{name + ".test"}, KeyType: "ec256", Deploy: []renew.Deployer{proxy}}
+	for _, ca := range []string{"le", "zerossl"} {
+		t.Issuers = append(t.Issuers, &renewtest.AskedCA{
+			CA: renewtest.CA{
+				Name:  ca,
+				Order: func(ctx context.Context, o renew.Order) (*keypair.Pair, error) { return y.obtain(ctx, t, ca, o) },
+				Held:  func(current *x509.Certificate) renew.Limit { return y.logs.limit(ca, t.Names, current) },
+			},
+			Suggest: func(leaf *x509.Certificate) (renew.SuggestedWindow, error) { return y.suggest(ca, leaf) },
+		})
+	}
+	return t
+}
+
+// obtain is a CA, asked only for what its order log allows. It refuses more
 // certificates than that, and none may be asked for while the clock is right.
-func (y *years) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error) {
-	down, now, local := y.down(o.CA), y.trueTime().Truncate(time.Second), y.wall()
-	if err := y.logs.reserve(ctx, o, orderlog.NewOrder); err != nil {
-		y.t.Errorf("%s on day %.1f: a pass orders although the log does not allow it: %v", o.Target.Name, y.day(now), err)
+func (y *years) obtain(ctx context.Context, t renew.Target, ca string, o renew.Order) (*keypair.Pair, error) {
+	down, now, local := y.down(ca), y.trueTime().Truncate(time.Second), y.wall()
+	if err := y.logs.reserve(ctx, ca, t.Names, o, orderlog.NewOrder); err != nil {
+		y.t.Errorf("%s on day %.1f: a pass orders although the log does not allow it: %v", t.Name, y.day(now), err)
 		return nil, err
 	}
 	if !down {
-		if err := y.logs.reserve(ctx, o, orderlog.Finalize); err != nil {
+		if err := y.logs.reserve(ctx, ca, t.Names, o, orderlog.Finalize); err != nil {
 			return nil, err
 		}
 	}
@@ -119,7 +136,7 @@ func (y *years) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error
 		y.vain++
 		return nil, &renew.OrderError{TryNextCA: true, CAWide: true, Err: caError{"down"}}
 	}
-	name, daily, weekly := o.Target.Name, 0, 0
+	name, daily, weekly := t.Name, 0, 0
 	for _, s := range y.issued[name] {
 		if age := now.Sub(s.at); age < 7*day {
 			weekly++
@@ -130,11 +147,11 @@ func (y *years) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error
 	}
 	if daily >= 2 || weekly >= 4 {
 		if on := y.day(now); on < wrongClock || on >= wrongClock+7 {
-			y.over = append(y.over, fmt.Sprintf("%s at %s on day %.1f, after %d within a day, %d within a week", name, o.CA, on, daily, weekly))
+			y.over = append(y.over, fmt.Sprintf("%s at %s on day %.1f, after %d within a day, %d within a week", name, ca, on, daily, weekly))
 		}
 		return nil, &renew.OrderError{Err: errors.New("too many certificates")}
 	}
-	pair, err := pairtest.Issue(o.Target.Names, now.Add(-time.Hour), lives[name])
+	pair, err := pairtest.Issue(t.Names, now.Add(-time.Hour), lives[name])
 	if err != nil {
 		return nil, err
 	}
@@ -145,11 +162,9 @@ func (y *years) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error
 	return pair, err
 }
 
-func (y *years) ForgetOrder(renew.Target, *x509.Certificate) error { return nil }
-
-// FetchRenewalInfo is the CA's renewal information: two thirds into the lifetime, half for
+// suggest is the CA's renewal information: two thirds into the lifetime, half for
 // the short-lived, a hundredth of it wide on both sides.
-func (y *years) FetchRenewalInfo(_ context.Context, ca string, leaf *x509.Certificate) (renew.SuggestedWindow, error) {
+func (y *years) suggest(ca string, leaf *x509.Certificate) (renew.SuggestedWindow, error) {
 	if y.down(ca) {
 		return renew.SuggestedWindow{}, caError{"down"}
 	}
@@ -178,8 +193,8 @@ func (y *years) FetchRenewalInfo(_ context.Context, ca string, leaf *x509.Certif
 
 func (y *years) wallLocked() time.Time { return time.Now().Add(y.slept + y.wrong).Round(0) }
 
-// Deploy is a proxy that serves what it is given, and refuses for a day.
-func (y *years) Deploy(_ context.Context, _ string, changes []renew.Change) ([]renew.Outcome, error) {
+// deploy is a proxy that serves what it is given, and refuses for a day.
+func (y *years) deploy(changes []renew.Change) []renew.Result {
 	now := y.trueTime()
 	y.mu.Lock()
 	defer y.mu.Unlock()
@@ -188,12 +203,12 @@ func (y *years) Deploy(_ context.Context, _ string, changes []renew.Change) ([]r
 	}
 	if age := now.Sub(y.refuses); 0 <= age && age < day {
 		y.refused++
-		return make([]renew.Outcome, len(changes)), errors.New("no such proxy") // all taken back
+		return renewtest.All(changes, renew.Result{Outcome: renew.RolledBack, Err: errors.New("no such proxy")})
 	}
 	for _, c := range changes {
 		y.serves[c.Name] = c.New.Leaf
 	}
-	return nil, nil
+	return make([]renew.Result, len(changes))
 }
 
 func (y *years) Send(_ context.Context, notices []notify.Notice) error {

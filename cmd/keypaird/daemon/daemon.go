@@ -81,7 +81,7 @@ func (d *Daemon) Run(ctx context.Context, signals <-chan os.Signal) error {
 	}
 	defer lock.Release()
 	d.apply(ctx, first)
-	d.log.Info("started", "targets", len(first.engine.Subjects), "state", cfg.State, "schedule", cfg.Schedule)
+	d.log.Info("started", "targets", len(first.engine.Targets), "state", cfg.State, "schedule", cfg.Schedule)
 	loop := renew.Loop{RunPass: d.runPass, Schedule: d.nextFullPass, Now: d.requested, Alive: d.manager.alive, Log: d.log}
 	var work sync.WaitGroup
 	ended := make(chan struct{})

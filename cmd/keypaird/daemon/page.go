@@ -104,7 +104,7 @@ func (d *Daemon) pageHandler(addr string) http.Handler {
 func (d *Daemon) collect() (status.Document, error) {
 	d.currentMu.RLock()
 	defer d.currentMu.RUnlock()
-	doc, err := status.CollectWith(d.records.LoadState, d.current.engine.Store, d.current.engine.Current(nil), time.Now())
+	doc, err := status.Collect(d.current.engine.Status(d.current.engine.Targets, &d.records), time.Now())
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.rejected != nil {

@@ -10,11 +10,9 @@ import (
 	"sync"
 	"time"
 
-	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
 	"keypaird/renew/durable"
 	"keypaird/renew/notify"
-	"keypaird/renew/status"
 )
 
 const (
@@ -71,7 +69,7 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	var poll sync.WaitGroup
 	poll.Go(func() { again = yieldToWaiter(polling, lock, yield) })
 	began := time.Now()
-	r = d.pass.Run(ctx, engine.TargetsOf(parts.Current(due)))
+	r = d.pass.Run(ctx, parts.Select(due))
 	if d.notifier.Sender != nil && ctx.Err() == nil {
 		d.notifier.Notify(ctx, &r)
 	}
@@ -124,10 +122,10 @@ func (d *Daemon) passFailed(ctx context.Context, err error, due map[string]bool)
 	var held *durable.HeldError
 	if d.notifier.Sender != nil && (d.attempts >= maxPassAttempts || errors.As(err, &held)) {
 		d.notifier.Yield = nil // that of the last pass
-		d.notifier.PassFailed(ctx, engine.TargetsOf(d.current.engine.Subjects), err)
+		d.notifier.PassFailed(ctx, d.current.engine.Targets, err)
 	}
 	r := renew.Report{Next: map[string]time.Time{}}
-	for _, s := range d.current.engine.Subjects {
+	for _, s := range d.current.engine.Targets {
 		if due == nil || due[s.Name] {
 			r.Next[s.Name] = time.Now().Round(0).Add(passRetry)
 		}
@@ -189,7 +187,7 @@ func (d *Daemon) logSummary() {
 		if !s.logged {
 			log, s.logged = d.log.Info, true
 		}
-		log("pass finished", "targets", len(d.current.engine.Subjects), "failing", len(s.failing), "next", next.Format(time.RFC3339))
+		log("pass finished", "targets", len(d.current.engine.Targets), "failing", len(s.failing), "next", next.Format(time.RFC3339))
 	} else {
 		d.log.Debug("pass skipped", "err", d.passErr, "next", next.Format(time.RFC3339))
 	}
@@ -205,24 +203,24 @@ func (d *Daemon) markFailing(names map[string]bool) {
 	if !d.summary.logged {
 		which = nil
 	}
-	for _, s := range d.current.engine.Current(which) {
-		failing[s.Name] = d.isFailing(s)
+	for _, t := range d.current.engine.Select(which) {
+		failing[t.Name] = d.isFailing(t)
 	}
-	maps.DeleteFunc(failing, func(name string, fails bool) bool { return !fails || d.current.engine.Targets[name].Name == "" })
+	maps.DeleteFunc(failing, func(name string, fails bool) bool { return !fails || d.current.engine.Settings[name].Name == "" })
 }
 
-func (d *Daemon) isFailing(s status.Subject) bool {
-	state, err := d.records.LoadState(d.current.engine.Store, s.Name)
+func (d *Daemon) isFailing(t renew.Target) bool {
+	state, err := d.records.LoadState(d.current.engine.Store, t)
 	if err != nil {
 		return true
 	}
-	_, last := notify.Failure(time.Now(), s.Target, state)
+	_, last := notify.Failure(time.Now(), t, state)
 	return last.Failures > 0
 }
 
 // statusLine is the summary in one line, with the clocks of CAs that differ.
 func (d *Daemon) statusLine(next time.Time) string {
-	text := count(len(d.current.engine.Subjects), "certificate") + ", next pass at " + next.Format(time.RFC3339)
+	text := count(len(d.current.engine.Targets), "certificate") + ", next pass at " + next.Format(time.RFC3339)
 	if n := len(d.summary.failing); n > 0 {
 		text += fmt.Sprintf("; %d failing", n)
 	}

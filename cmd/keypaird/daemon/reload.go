@@ -57,7 +57,7 @@ func (d *Daemon) load(ctx context.Context) (*generation, error) {
 		return nil, err
 	}
 	g := &generation{engine: parts, schedule: schedule, files: new(fileWatch)}
-	g.files.changed(parts.Subjects) // before a pass imports them
+	g.files.changed(parts.Targets) // before a pass imports them
 	for _, old := range []*generation{d.pending, d.current} {
 		if old != nil && old.page != nil && old.page.addr == cfg.Status.Listen {
 			g.page = old.page
@@ -163,7 +163,7 @@ func (d *Daemon) applyPending(ctx context.Context) {
 	d.apply(ctx, d.pending)
 	d.pending = nil
 	old.close(d.current.page)
-	d.log.Info("configuration reloaded", "targets", len(d.current.engine.Subjects), "schedule", d.current.engine.Config.Schedule)
+	d.log.Info("configuration reloaded", "targets", len(d.current.engine.Targets), "schedule", d.current.engine.Config.Schedule)
 }
 
 // apply makes g the current generation.
@@ -184,7 +184,7 @@ func (d *Daemon) apply(ctx context.Context, g *generation) {
 		d.notifier.Sender = countingSender{g.engine, d.options.Metrics}
 	}
 	d.listenHTTP01(ctx)
-	d.manager.ready(d.serviceStatus(count(len(g.engine.Subjects), "certificate") + ", pass running"))
+	d.manager.ready(d.serviceStatus(count(len(g.engine.Targets), "certificate") + ", pass running"))
 }
 
 // listenHTTP01 keeps the http-01 socket answered between orders, too, if the

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/config"
-	"keypaird/renew"
 	"keypaird/renew/status"
 )
 
@@ -44,9 +43,9 @@ func TestHistoryIsNotFailing(t *testing.T) {
 		name, hash string
 		want       int
 	}{
-		{"as the configuration says", d.current.engine.Current(nil)[0].Specs["proxy"].ConfigHash, 0},
+		{"as the configuration says", d.current.engine.Targets[0].Deploy[0].Spec("mail").ConfigHash, 0},
 		{"in another way", "other", 1},
-		{"as the configuration says again", d.current.engine.Current(nil)[0].Specs["proxy"].ConfigHash, 0},
+		{"as the configuration says again", d.current.engine.Targets[0].Deploy[0].Spec("mail").ConfigHash, 0},
 	} {
 		record := fmt.Sprintf(`{"deployments":{"proxy":{"config_hash":%q,"attempt":{"failures":2,"error":"no such proxy"}}}}`, tt.hash)
 		if err := d.current.engine.Store.WriteFile("mail", "record.json", []byte(record)); err != nil {
@@ -68,7 +67,7 @@ func TestHistoryIsNotFailing(t *testing.T) {
 func TestPassOfEngine(t *testing.T) {
 	d := quietDaemon(t)
 	for _, when := range []string{"at the start", "after a reload"} {
-		if e := d.current.engine; d.pass.Limiter != renew.Limiter(e) || d.pass.Obtainer != renew.Obtainer(e) || d.pass.Records != &d.records || d.notifier.Store != e.Store {
+		if e := d.current.engine; d.pass.Store != e.Store || d.pass.Records != &d.records || d.notifier.Store != e.Store {
 			t.Errorf("%s: pass %+v, notifier %+v", when, d.pass, d.notifier)
 		}
 		d.reload(t.Context())

@@ -2,10 +2,9 @@ package daemon
 
 import (
 	"context"
+	"keypaird/renew"
 	"sync"
 	"time"
-
-	"keypaird/renew/status"
 )
 
 // watchEvery is how often the daemon checks the files of external certificates. It
@@ -21,22 +20,23 @@ type fileWatch struct {
 
 // changed reports, once for each change, whether files have changed before the
 // last call and not since then.
-func (w *fileWatch) changed(subjects []status.Subject) bool {
+func (w *fileWatch) changed(targets []renew.Target) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	still := true
-	for _, s := range subjects {
-		if s.External == nil {
+	for _, t := range targets {
+		x := t.External()
+		if x == nil {
 			continue
 		}
-		mark := s.External.Source.Mark()
-		if before, known := w.marks[s.Name]; known && mark != before {
+		mark := x.Mark()
+		if before, known := w.marks[t.Name]; known && mark != before {
 			w.pending, still = true, false
 		}
 		if w.marks == nil {
 			w.marks = map[string]string{}
 		}
-		w.marks[s.Name] = mark
+		w.marks[t.Name] = mark
 	}
 	stable := w.pending && still
 	w.pending = w.pending && !still
@@ -57,7 +57,7 @@ func (d *Daemon) watchFiles(ctx context.Context, every time.Duration) {
 		d.currentMu.RLock()
 		current := d.current
 		d.currentMu.RUnlock()
-		if current.files.changed(current.engine.Subjects) {
+		if current.files.changed(current.engine.Targets) {
 			d.log.Info("external certificate files changed")
 			d.requestPass()
 		}

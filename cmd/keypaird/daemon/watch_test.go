@@ -7,7 +7,6 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/keypair"
-	"keypaird/renew/status"
 	"keypaird/renew/testutil"
 )
 
@@ -21,12 +20,11 @@ func TestWatch(t *testing.T) {
 		testutil.Must(t, os.WriteFile(filepath.Join(dir, "new"), []byte(text), 0o600))
 		testutil.Must(t, os.Rename(filepath.Join(dir, "new"), filepath.Join(dir, name)))
 	}
-	subjects := []status.Subject{{Target: renew.Target{Name: "ordered"}}}
+	targets := []renew.Target{{Name: "ordered"}}
 	for _, name := range []string{"a", "b"} {
-		s := status.Subject{Target: renew.Target{Name: name, External: &renew.External{Source: keypair.Source{
+		targets = append(targets, renew.Target{Name: name, Issuers: []renew.Issuer{&renew.External{Source: keypair.Source{
 			Chain: filepath.Join(dir, name+".pem"), Key: filepath.Join(dir, name+".key"),
-		}}}}
-		subjects = append(subjects, s)
+		}}}})
 	}
 	var files fileWatch
 	for _, tt := range []struct {
@@ -47,7 +45,7 @@ func TestWatch(t *testing.T) {
 		{"that is reported already", func() {}, false},
 	} {
 		tt.do()
-		if got := files.changed(subjects); got != tt.want {
+		if got := files.changed(targets); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}

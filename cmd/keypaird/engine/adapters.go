@@ -9,131 +9,96 @@ import (
 	"time"
 
 	"keypaird/acme"
+	"keypaird/acme/dns01"
 	"keypaird/acme/orderlog"
-	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/notify"
+	"keypaird/renew/rollover"
 )
 
-// The parts as package renew knows them: an Engine is its Obtainer, its Limiter,
-// its RenewalInfoFetcher, its Deployer and its Notifier.
-
-// solver returns what answers the challenges of one name.
-func (e *Engine) solver(p config.Challenge) acme.Solver {
-	switch p.Type {
-	case acme.DNS01:
-		return e.Accounts[p.Account]
-	case acme.DNSPersist01:
-		return e.Persist
-	}
-	return e.HTTP01
+// An issuer is a CA as one target uses it. It implements renew.Issuer and
+// renew.RenewalInfoFetcher.
+type issuer struct {
+	name    string
+	client  func() (*acme.Client, error)
+	log     *orderlog.Log
+	request acme.Request // what is the same for all orders
+	orders  string       // directory of the target's pending orders, one at each CA
 }
 
-// Obtain implements renew.Obtainer.
-func (e *Engine) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error) {
-	cfg := e.Targets[o.Target.Name]
-	req := acme.Request{
-		Names: o.Target.Names, KeyType: o.Target.KeyType, Profile: o.Target.Profile, PreferredChain: cfg.PreferredChain,
-		Current: o.Have, Foreign: o.Foreign, Key: o.Key, Step: o.Step, Forced: o.Forced,
-		Pending: e.pendingDir(o.Target, o.CA), // each CA has its own: falling back must not lose what the first may have issued
-		Methods: map[string]acme.Method{},
-	}
-	if o.Replaces {
-		req.Replaces, _ = acme.CertID(o.Have) // what has none is replaced without
-	}
-	for _, p := range cfg.Challenges {
-		req.Methods[p.Name] = acme.Method{Type: p.Type, Solver: e.solver(p)}
-	}
-	ca, err := e.CA(o.CA)
+// String returns the name of the CA.
+func (i *issuer) String() string { return i.name }
+
+// Obtain orders a certificate.
+func (i *issuer) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error) {
+	client, err := i.client()
 	if err != nil {
 		return nil, err
 	}
-	pair, err := ca.Obtain(ctx, req)
+	req := i.request
+	req.KeyType, req.Key, req.Current, req.Foreign, req.Forced, req.Step = o.KeyType, o.Key, o.Have, o.Foreign, o.Forced, o.Step
+	if o.Replaces {
+		req.Replaces, _ = acme.CertID(o.Have) // one without an identifier is replaced without saying so
+	}
+	pair, err := client.Obtain(ctx, req)
 	if err != nil {
 		return nil, &renew.OrderError{TryNextCA: acme.TryNextCA(err), CAWide: acme.CAWide(err), Err: err}
 	}
 	return pair, nil
 }
 
-// Limit implements renew.Limiter.
-func (e *Engine) Limit(t renew.Target, ca string, current *x509.Certificate) renew.Limit {
-	err := acme.OwnLimit(e.orderLogs[ca], e.pendingDir(t, ca), orderlog.Request{Names: t.Names, Current: current})
+// Forget removes the order that ended in the certificate stored, and those that
+// were begun at other CAs on the way there.
+func (i *issuer) Forget(stored *x509.Certificate) (bool, error) {
+	found, err := acme.ForgetIfStored(i.request.Pending, stored)
+	if found && err == nil {
+		err = os.RemoveAll(i.orders)
+	}
+	return found, err
+}
+
+// Limit returns the limit of the order log.
+func (i *issuer) Limit(current *x509.Certificate) renew.Limit {
+	err := acme.OwnLimit(i.log, i.request.Pending, orderlog.Request{Names: i.request.Names, Current: current})
 	if reached, ok := errors.AsType[*orderlog.RateLimitError](err); ok {
 		return renew.Limit{Until: reached.Next, Err: reached}
 	}
 	return renew.Limit{}
 }
 
-// adviceLife is how long no advice is asked of a CA that gives none.
-const adviceLife = 24 * time.Hour
+// noRenewalInfo is how long a CA without renewal information is not asked again.
+const noRenewalInfo = 24 * time.Hour
 
-// FetchRenewalInfo implements renew.RenewalInfoFetcher.
-func (e *Engine) FetchRenewalInfo(ctx context.Context, ca string, leaf *x509.Certificate) (renew.SuggestedWindow, error) {
-	client, err := e.CA(ca)
+// RenewalInfo asks the CA.
+func (i *issuer) RenewalInfo(ctx context.Context, leaf *x509.Certificate) (renew.SuggestedWindow, error) {
+	client, err := i.client()
 	if err != nil {
 		return renew.SuggestedWindow{}, err
 	}
 	info, err := client.RenewalInfo(ctx, leaf)
 	if errors.Is(err, acme.ErrNoRenewalInfo) {
-		return renew.SuggestedWindow{Next: time.Now().Add(adviceLife)}, nil
+		return renew.SuggestedWindow{Next: time.Now().Add(noRenewalInfo)}, nil
 	}
-	return renew.SuggestedWindow(info), err
+	return renew.SuggestedWindow{Start: info.Start, End: info.End, Explanation: info.Explanation, Next: info.Next}, err
 }
 
-// pendingDir keeps the order of a target under way at one CA.
-func (e *Engine) pendingDir(t renew.Target, ca string) string {
-	return filepath.Join(e.Store.Dir(t.Name), "pending", ca)
-}
+// A resolver queries the TLSA records of one target. It implements renew.Resolver.
+type resolver map[string]dns01.Checker // by name of the records
 
-// ForgetOrder implements renew.Obtainer.
-func (e *Engine) ForgetOrder(t renew.Target, have *x509.Certificate) error {
-	for _, ca := range t.CAs {
-		settled, err := acme.ForgetIfStored(e.pendingDir(t, ca), have)
-		if err != nil {
-			return err
-		}
-		if settled { // what was begun at other CAs on the way there is not wanted any more
-			return os.RemoveAll(filepath.Join(e.Store.Dir(t.Name), "pending"))
-		}
-	}
-	return nil
-}
+// tlsaTimeout bounds the queries for one name.
+const tlsaTimeout = 20 * time.Second
 
-// Deploy implements renew.Deployer.
-func (e *Engine) Deploy(ctx context.Context, name string, changes []renew.Change) ([]renew.Outcome, error) {
-	batch := make([]hooks.Change, len(changes))
-	for i, c := range changes {
-		batch[i] = hooks.Change(c)
-	}
-	err := e.Deployments[name].Deploy(ctx, batch)
-	var failed *hooks.Error
-	if !errors.As(err, &failed) {
-		return nil, err
-	}
-	outcomes := make([]renew.Outcome, len(changes))
-	for i, c := range changes {
-		outcomes[i] = outcome(failed.Failed(c.Name))
-	}
-	several := new(renew.DeployError)
-	for _, f := range failed.Failures {
-		several.Failures = append(several.Failures, renew.DeployFailure{Targets: f.Targets, Err: f})
-	}
-	return outcomes, several
-}
+var errTLSATimeout = errors.New("the name servers do not answer in time")
 
-// outcome says how far one target got in a deployment; nil: nothing failed.
-func outcome(f *hooks.Failure) renew.Outcome {
-	switch {
-	case f == nil:
-		return renew.Verified
-	case f.Installed:
-		return renew.Reloaded
-	case f.RolledBack, f.Step == hooks.StepInstall && f.RollbackErr == nil: // untouched
-		return renew.RolledBack
-	}
-	return renew.Installed
+// TLSA queries the records at name.
+func (r resolver) TLSA(ctx context.Context, name string) (rollover.RecordSet, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, tlsaTimeout, errTLSATimeout)
+	defer cancel()
+	checker := r[name]
+	set, err := checker.TLSA(ctx, name)
+	return rollover.RecordSet{Records: set.Records, Partly: set.Partly, TTL: set.TTL, Secure: set.Secure}, err
 }
 
 // notifyTimeout bounds one call of the [notify] command.

@@ -2,13 +2,8 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -29,8 +24,8 @@ import (
 type Engine struct {
 	Config      *config.Config
 	Store       *keypair.Store
-	Subjects    []status.Subject // sorted by name, as they were at the start; see Current
-	Targets     map[string]config.Target
+	Targets     []renew.Target           // sorted by name
+	Settings    map[string]config.Target // by name of a target: what the configuration says of it
 	HTTP01      *http01.Solver
 	Accounts    map[string]*dns01.Account // by name of the [dns] table
 	Persist     *dns01.Persist
@@ -63,7 +58,7 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 		return nil, fmt.Errorf("opening the state directory: %w", err)
 	}
 	e := &Engine{
-		Config: cfg, Store: store, Targets: map[string]config.Target{},
+		Config: cfg, Store: store, Settings: map[string]config.Target{},
 		Accounts: map[string]*dns01.Account{}, Deployments: map[string]*hooks.Deployment{},
 		Persist: &dns01.Persist{Log: o.Log},
 		HTTP01: &http01.Solver{
@@ -72,109 +67,156 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 		options: o, window: window, cas: map[string]*acme.Client{}, orderLogs: map[string]*orderlog.Log{},
 	}
 	for _, t := range cfg.Targets() {
-		e.add(t)
+		e.Settings[t.Name] = t
+		e.Targets = append(e.Targets, e.bind(t))
 	}
 	return e, nil
 }
 
-// add wires one target and whatever it needs that is not there yet.
-func (e *Engine) add(t config.Target) {
-	s := status.Subject{
-		Target:     renew.Target{Name: t.Name, KeyType: t.Key, CAs: t.SignWith, Profile: t.Profile, Deploy: t.Deploy, TLSA: t.TLSA},
-		Challenges: map[string]string{}, Verifies: map[string]bool{}, Endpoints: map[string][]string{}, Limiter: e, Window: e.opens(),
+// bind makes a target, and whatever it needs that is not there yet.
+func (e *Engine) bind(t config.Target) renew.Target {
+	out := renew.Target{Name: t.Name, KeyType: t.Key, Profile: t.Profile, TLSA: t.TLSA, Challenges: map[string]string{}}
+	methods := map[string]acme.Method{}
+	for _, c := range t.Challenges {
+		out.Names = append(out.Names, c.Name)
+		out.Challenges[c.Name] = c.Type
+		methods[c.Name] = acme.Method{Type: c.Type, Solver: e.solver(c)}
 	}
-	for _, p := range t.Challenges {
-		s.Names = append(s.Names, p.Name)
-		s.Challenges[p.Name] = p.Type
-		if p.Type == acme.DNS01 {
-			e.addAccount(p.Account)
-		}
+	if x := ExternalOf(t); x != nil {
+		out.Issuers = []renew.Issuer{x}
 	}
-	for _, name := range t.SignWith {
-		e.addOrderLog(name)
+	orders := filepath.Join(e.Store.Dir(t.Name), "pending")
+	for _, ca := range t.SignWith {
+		out.Issuers = append(out.Issuers, &issuer{
+			name: ca, client: func() (*acme.Client, error) { return e.CA(ca) }, log: e.orderLog(ca), orders: orders,
+			request: acme.Request{
+				Names: out.Names, Profile: t.Profile, PreferredChain: t.PreferredChain, Methods: methods,
+				Pending: filepath.Join(orders, ca), // at each CA its own: what the first may have issued is not lost when the next is tried
+			},
+		})
 	}
 	for _, name := range t.Deploy {
-		if e.Deployments[name] == nil {
-			d := e.Config.Deployment(name)
-			d.Log = e.options.Log
-			e.Deployments[name] = &d
-		}
-		for _, e := range e.Deployments[name].Verify {
-			s.Verifies[name] = true
-			s.Endpoints[name] = append(s.Endpoints[name], e.String())
-		}
+		out.Deploy = append(out.Deploy, e.deployment(name))
 	}
-	s.External = ExternalOf(t)
-	e.Targets[t.Name] = t
-	e.Subjects = append(e.Subjects, s)
+	if len(t.TLSA) > 0 {
+		out.Resolver = e.resolver(t)
+	}
+	return out
 }
 
-// opens is the window of deployments as others know it.
-func (e *Engine) opens() func(time.Time) time.Time {
-	if e.window == nil {
-		return nil
+// Select returns the targets called names, or all if names is nil.
+func (e *Engine) Select(names map[string]bool) []renew.Target {
+	if names == nil {
+		return e.Targets
 	}
-	return e.window.Next
-}
-
-// Current returns the subjects as they are now: the manners of their
-// deployments tell of files that have gone. With names, only those.
-func (e *Engine) Current(names map[string]bool) []status.Subject {
-	sums := make(map[string]string, len(e.Deployments))
-	for name, d := range e.Deployments {
-		sums[name] = sum(d)
-	}
-	var list []status.Subject
-	for _, s := range e.Subjects {
-		if names != nil && !names[s.Name] {
-			continue
+	var list []renew.Target
+	for _, t := range e.Targets {
+		if names[t.Name] {
+			list = append(list, t)
 		}
-		if s.External != nil {
-			s = e.external(s)
-		}
-		s.Specs = make(map[string]renew.DeploySpec, len(s.Deploy))
-		for _, name := range s.Deploy {
-			s.Specs[name] = renew.DeploySpec{ConfigHash: sums[name], FilesMissing: lost(e.Deployments[name], s.Name)}
-		}
-		list = append(list, s)
 	}
 	return list
 }
 
-// sum sums up how a deployment is done, so that a changed [deploy] table is
-// carried out without an order.
-func sum(d *hooks.Deployment) string {
-	h := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %o %o %q %q %q %v", d.Chain, d.Key, d.Combined,
-		d.Owner, d.Group, d.ChainMode, d.KeyMode, d.Check, d.Reload, d.Socket, d.Verify))
-	return hex.EncodeToString(h[:8])
+// Status is what a status document of targets is made from.
+func (e *Engine) Status(targets []renew.Target, records *renew.Records) status.Source {
+	return status.Source{Store: e.Store, Targets: targets, Records: records, NextDeployWindow: e.NextDeployWindow}
 }
 
-// lost reports whether a file of a deployment is gone, to be put back.
-func lost(d *hooks.Deployment, target string) bool {
-	for _, file := range d.Paths(target) {
-		if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
-			return true
+// solver returns what answers the challenges of one name.
+func (e *Engine) solver(c config.Challenge) acme.Solver {
+	switch c.Type {
+	case acme.DNS01:
+		return e.account(c.Account)
+	case acme.DNSPersist01:
+		return e.Persist
+	}
+	return e.HTTP01
+}
+
+// deployment returns the deployment called name, which targets share.
+func (e *Engine) deployment(name string) *hooks.Deployment {
+	if e.Deployments[name] == nil {
+		d := e.Config.Deployment(name)
+		d.Log = e.options.Log
+		e.Deployments[name] = &d
+	}
+	return e.Deployments[name]
+}
+
+// resolver returns what queries the TLSA records of a target. Those of a host are
+// queried at the resolvers of the account that solves its challenges, which may know
+// no other zone; else at its authoritative servers.
+func (e *Engine) resolver(t config.Target) resolver {
+	r := resolver{}
+	for _, name := range t.TLSA {
+		_, host, _ := config.TLSAName(name)
+		checker := dns01.Checker{Log: e.options.Log}
+		for _, c := range t.Challenges {
+			if a := e.Accounts[c.Account]; a != nil && config.Covers(c.Name, host, false) {
+				if checker.Resolvers = a.Resolvers; c.Name == host {
+					break
+				}
+			}
+		}
+		r[name] = checker
+	}
+	return r
+}
+
+// TypeExternal stands for an external certificate where others have the type of
+// challenge that validates a name.
+const TypeExternal = "external"
+
+// ExternalOf returns where an external certificate is; nil: the target is ordered.
+func ExternalOf(t config.Target) *renew.External {
+	if t.External == (config.External{}) {
+		return nil
+	}
+	return &renew.External{Source: keypair.Source{Chain: t.External.Chain, Key: t.External.Key}, Target: t.Name}
+}
+
+// Names returns the names that the certificate of a target is for. Those of an
+// external certificate are the names of the newest that was imported; none if none
+// was.
+func (e *Engine) Names(t renew.Target) []string {
+	if t.External() == nil {
+		return t.Names
+	}
+	leaf, _, _, err := e.Store.NewestLeaf(t.Name)
+	if err != nil {
+		return nil
+	}
+	return renew.Names(leaf)
+}
+
+// NextDeployWindow returns when deployments may begin; zero: now.
+func (e *Engine) NextDeployWindow(now time.Time) time.Time {
+	if e.window == nil {
+		return time.Time{}
+	}
+	return e.window.Next(now)
+}
+
+// account returns the DNS account of the [dns] table called name.
+func (e *Engine) account(name string) *dns01.Account {
+	if e.Accounts[name] == nil {
+		d := e.Config.DNS[name]
+		e.Accounts[name] = &dns01.Account{
+			Name: name, Provider: d.Provider, Env: d.Env, Resolvers: d.Resolvers,
+			Propagation: d.Propagation.Duration, User: d.User, Log: e.options.Log,
 		}
 	}
-	return false
+	return e.Accounts[name]
 }
 
-func (e *Engine) addAccount(name string) {
-	if e.Accounts[name] != nil {
-		return
-	}
-	d := e.Config.DNS[name]
-	e.Accounts[name] = &dns01.Account{
-		Name: name, Provider: d.Provider, Env: d.Env, Resolvers: d.Resolvers,
-		Propagation: d.Propagation.Duration, User: d.User, Log: e.options.Log,
-	}
-}
-
-func (e *Engine) addOrderLog(ca string) {
+// orderLog returns the order log of a CA.
+func (e *Engine) orderLog(ca string) *orderlog.Log {
 	if e.orderLogs[ca] == nil {
 		known, _ := acme.BuiltIn(ca)
 		e.orderLogs[ca] = acme.NewOrderLog(known, e.accountDir(ca))
 	}
+	return e.orderLogs[ca]
 }
 
 func (e *Engine) accountDir(ca string) string { return filepath.Join(e.Config.State, "accounts", ca) }
@@ -201,8 +243,8 @@ func (e *Engine) CA(name string) (*acme.Client, error) {
 // CAs returns the clients of all CAs that targets use, by name.
 func (e *Engine) CAs() (map[string]*acme.Client, error) {
 	all := map[string]*acme.Client{}
-	for _, s := range e.Subjects {
-		for _, name := range s.CAs {
+	for _, t := range e.Targets {
+		for _, name := range t.CAs() {
 			c, err := e.CA(name)
 			if err != nil {
 				return nil, err
@@ -256,15 +298,6 @@ func (e *Engine) LockPath() string { return filepath.Join(e.Config.State, "lock"
 // Pass returns a pass over the targets.
 func (e *Engine) Pass(mode renew.Mode) *renew.Pass {
 	return &renew.Pass{
-		Store: e.Store, Obtainer: e, Deployer: e, Limiter: e, RenewalInfo: e, Resolver: e, Parallel: e.Config.Parallel, Mode: mode, DeployWindow: e.opens(), Log: e.options.Log,
+		Store: e.Store, Parallel: e.Config.Parallel, Mode: mode, DeployWindow: e.NextDeployWindow, Log: e.options.Log,
 	}
-}
-
-// TargetsOf returns the targets of subjects.
-func TargetsOf(subjects []status.Subject) []renew.Target {
-	list := make([]renew.Target, len(subjects))
-	for i, s := range subjects {
-		list[i] = s.Target
-	}
-	return list
 }

@@ -5,16 +5,16 @@ import (
 	"strings"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/renew"
 	"keypaird/renew/problem"
-	"keypaird/renew/status"
 )
 
-// Find returns the targets called names as they are now, sorted by name; all,
-// if there are no names. An operator may type a name as in the configuration: in
+// Find returns the targets called names, sorted by name; all, if there are no
+// names. An operator may type a name as in the configuration: in
 // any case, with a final dot.
-func (e *Engine) Find(names []string) ([]status.Subject, error) {
+func (e *Engine) Find(names []string) ([]renew.Target, error) {
 	if len(names) == 0 {
-		return e.Current(nil), nil
+		return e.Targets, nil
 	}
 	selected := map[string]bool{}
 	for _, name := range names {
@@ -24,17 +24,17 @@ func (e *Engine) Find(names []string) ([]status.Subject, error) {
 		}
 		selected[name] = true
 	}
-	return e.Current(selected), nil
+	return e.Select(selected), nil
 }
 
 // HasTarget reports whether there is a target called name.
 func (e *Engine) HasTarget(name string) bool {
-	return slices.ContainsFunc(e.Subjects, func(s status.Subject) bool { return s.Name == name })
+	return slices.ContainsFunc(e.Targets, func(t renew.Target) bool { return t.Name == name })
 }
 
 func (e *Engine) noTarget(name string) error {
 	var names []string
-	for _, s := range e.Subjects {
+	for _, s := range e.Targets {
 		names = append(names, s.Name)
 	}
 	return problem.Newf("the configuration has: "+strings.Join(names, " "), "no target %q", name)

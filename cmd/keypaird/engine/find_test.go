@@ -6,13 +6,12 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/problem"
-	"keypaird/renew/status"
 )
 
 func TestFind(t *testing.T) {
 	e := &Engine{}
 	for _, name := range []string{"a.example", "mail", "xn--bcher-kva.example"} {
-		e.Subjects = append(e.Subjects, status.Subject{Target: renew.Target{Name: name}})
+		e.Targets = append(e.Targets, renew.Target{Name: name})
 	}
 	for _, tt := range []struct{ names, want string }{
 		{"", "a.example mail xn--bcher-kva.example"},
@@ -23,9 +22,9 @@ func TestFind(t *testing.T) {
 		{"mail B.example", `no target "b.example"`},
 		{"a/b", `no target "a/b"`},
 	} {
-		subjects, err := e.Find(strings.Fields(tt.names))
+		targets, err := e.Find(strings.Fields(tt.names))
 		var got []string
-		for _, s := range subjects {
+		for _, s := range targets {
 			got = append(got, s.Name)
 		}
 		if err != nil {

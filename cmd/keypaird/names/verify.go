@@ -97,10 +97,10 @@ func (o Options) warnNotCompared(err error) {
 // targetsOf returns the targets called names, or all, as verify takes them.
 func targetsOf(e *engine.Engine, names map[string]bool) []verify.Target {
 	var list []verify.Target
-	for _, s := range e.Current(names) {
-		t := verify.Target{Name: s.Name, Names: s.Names}
-		for _, name := range s.Deploy {
-			t.Deployments = append(t.Deployments, verify.Deployment{Name: name, Endpoints: e.Deployments[name].Verify})
+	for _, target := range e.Select(names) {
+		t := verify.Target{Name: target.Name, Names: e.Names(target)}
+		for _, d := range target.Deploy {
+			t.Deployments = append(t.Deployments, verify.Deployment{Name: d.String(), Endpoints: e.Deployments[d.String()].Verify})
 		}
 		list = append(list, t)
 	}
@@ -147,7 +147,7 @@ func (r *Request) choose(o Options) error {
 // target of the host alone, only endpoints that need its names are added.
 func (r *Request) addIdentities(targets []verify.Target, all bool) {
 	for _, t := range targets {
-		domain := r.engine.Targets[t.Name].Identity
+		domain := r.engine.Settings[t.Name].Identity
 		id, ok := r.engine.Config.Identity[domain]
 		if !ok || len(id.Services) == 0 {
 			continue

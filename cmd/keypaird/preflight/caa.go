@@ -27,8 +27,8 @@ func (l *caaLookup) wildcard() bool { return strings.HasPrefix(l.challenge.Name,
 func (c *liveCheck) checkCAA(ctx context.Context) []Finding {
 	var lookups []*caaLookup
 	var tasks []func() []Finding
-	for _, s := range c.engine.Subjects {
-		t := c.engine.Targets[s.Name]
+	for _, s := range c.engine.Targets {
+		t := c.engine.Settings[s.Name]
 		for _, p := range t.Challenges {
 			if net.ParseIP(p.Name) != nil {
 				continue

@@ -19,7 +19,7 @@ func checkExternal(cfg *config.Config, all bool) []Finding {
 		if x == nil {
 			continue
 		}
-		p, _, err := x.Read(time.Now())
+		p, err := x.Read(time.Now())
 		switch {
 		case err != nil:
 			found = append(found, finding(engine.TypeExternal, t.Name, "", err))

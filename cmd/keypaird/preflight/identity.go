@@ -22,10 +22,10 @@ import (
 func checkIdentities(ctx context.Context, e *engine.Engine, before []Finding) []Finding {
 	c := &identityCheck{engine: e, local: localAddrs(before)}
 	var tasks []func() []Finding
-	for _, s := range e.Subjects {
-		for _, p := range e.Targets[s.Name].Challenges {
+	for _, s := range e.Targets {
+		for _, p := range e.Settings[s.Name].Challenges {
 			if p.Type == acme.HTTP01 {
-				tasks = append(tasks, func() []Finding { return c.checkAddress(ctx, e.Targets[s.Name], p.Name) })
+				tasks = append(tasks, func() []Finding { return c.checkAddress(ctx, e.Settings[s.Name], p.Name) })
 			}
 		}
 	}
@@ -99,7 +99,7 @@ func (c *identityCheck) checkAddress(ctx context.Context, t config.Target, name 
 
 // hasSubdomain reports whether a target has a name below this one.
 func (c *identityCheck) hasSubdomain(name string) bool {
-	for _, t := range c.engine.Targets {
+	for _, t := range c.engine.Settings {
 		for _, p := range t.Challenges {
 			if p.Name != name && isWithin(p.Name, name) {
 				return true
@@ -217,25 +217,13 @@ func (c *identityCheck) missingNames(domain string, a discover.Answer) []Finding
 // covered reports whether a target has one of the names that satisfy a requirement.
 func (c *identityCheck) covered(r discover.Requirement) bool {
 	for _, t := range c.engine.Targets {
-		for _, name := range c.certNames(t) {
+		for _, name := range c.engine.Names(t) {
 			if slices.ContainsFunc(r.Accept, func(n string) bool { return config.Covers(name, n, r.NoWildcard) }) {
 				return true
 			}
 		}
 	}
 	return false
-}
-
-// certNames returns the names of a target. An external certificate itself has them.
-func (c *identityCheck) certNames(t config.Target) []string {
-	if t.External != (config.External{}) {
-		return c.engine.ExternalNames(t.Name)
-	}
-	var names []string
-	for _, p := range t.Challenges {
-		names = append(names, p.Name)
-	}
-	return names
 }
 
 // isWithin reports whether a name is a domain or below it.

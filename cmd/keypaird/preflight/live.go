@@ -18,7 +18,6 @@ import (
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks"
 	"keypaird/renew"
-	"keypaird/renew/status"
 )
 
 // liveTimeout is the timeout of each check that uses the network.
@@ -46,19 +45,19 @@ func checkLive(ctx context.Context, e *engine.Engine, cas map[string]*acme.Clien
 	c := &liveCheck{engine: e, cas: cas, infos: map[string]acme.Info{}, accounts: map[string]string{}}
 	found := c.checkCAs(ctx)
 	var tasks []func() []Finding
-	for _, s := range e.Subjects {
-		t := e.Targets[s.Name]
+	for _, s := range e.Targets {
+		t := e.Settings[s.Name]
 		for _, p := range t.Challenges {
 			tasks = append(tasks, func() []Finding { return c.tryChallenge(ctx, t, p) })
 		}
 	}
 	found = append(found, runAll(tasks)...)
 	found = append(found, c.checkCAA(ctx)...)
-	for _, s := range e.Subjects {
+	for _, s := range e.Targets {
 		found = append(found, c.renewalInfo(ctx, s)...)
 		found = append(found, checkTLSA(ctx, c.engine, s)...)
 		for _, d := range s.Deploy {
-			found = append(found, checkDeployment(e.Deployments[d], s.Name)...)
+			found = append(found, checkDeployment(e.Deployments[d.String()], s.Name)...)
 		}
 	}
 	return found
@@ -87,8 +86,8 @@ func (c *liveCheck) checkCAs(ctx context.Context) []Finding {
 // checkProfiles compares the configured profiles with those of the CA.
 func (c *liveCheck) checkProfiles(ca string, info acme.Info) []Finding {
 	var found []Finding
-	for _, s := range c.engine.Subjects {
-		if s.Profile == "" || !slices.Contains(s.CAs, ca) {
+	for _, s := range c.engine.Targets {
+		if s.Profile == "" || !slices.Contains(s.CAs(), ca) {
 			continue
 		}
 		if _, ok := info.Profiles[s.Profile]; !ok {
@@ -202,8 +201,8 @@ func (c *liveCheck) tryPersist(ctx context.Context, t config.Target, ch acme.Cha
 }
 
 // renewalInfo reports when the CA wants the live certificate replaced (RFC 9773).
-func (c *liveCheck) renewalInfo(ctx context.Context, s status.Subject) []Finding {
-	state, err := renew.LoadState(c.engine.Store, s.Name)
+func (c *liveCheck) renewalInfo(ctx context.Context, s renew.Target) []Finding {
+	state, err := renew.LoadState(c.engine.Store, s)
 	if err != nil || state.Leaf == nil || !c.infos[state.Record.CA].RenewalInfo {
 		return nil // nothing is stored, or its CA has no renewal information
 	}

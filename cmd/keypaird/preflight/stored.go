@@ -27,15 +27,16 @@ func checkNotify(cfg *config.Config) []Finding {
 // use: they may be for another server.
 func checkRemovedNames(e *engine.Engine) []Finding {
 	var found []Finding
-	for _, s := range e.Subjects {
-		if s.External == nil {
+	for _, s := range e.Targets {
+		x := s.External()
+		if x == nil {
 			continue
 		}
 		live, err := e.Store.Live(s.Name)
 		if err != nil {
 			continue
 		}
-		next, _, err := s.External.Read(time.Now())
+		next, err := x.Read(time.Now())
 		if err != nil {
 			continue
 		}
@@ -44,7 +45,7 @@ func checkRemovedNames(e *engine.Engine) []Finding {
 		if len(removed) > 0 {
 			found = append(found, Finding{
 				Check: engine.TypeExternal, Subject: s.Name, Result: Warning,
-				Detail: "the certificate in " + s.External.Chain + " lacks " + strings.Join(removed, " ") + ", which the one in use has",
+				Detail: "the certificate in " + x.Chain + " lacks " + strings.Join(removed, " ") + ", which the one in use has",
 				Remedy: "check that it is the right one: keypaird imports it as it is",
 			})
 		}
@@ -56,14 +57,14 @@ func checkRemovedNames(e *engine.Engine) []Finding {
 // reads keys only to deploy them.
 func checkStored(e *engine.Engine) []Finding {
 	var found []Finding
-	for _, s := range e.Subjects {
+	for _, s := range e.Targets {
 		_, err := e.Store.Live(s.Name)
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		f := finding("store", s.Name, "", err)
 		var broken *durable.BrokenError
-		if errors.As(err, &broken) && s.External == nil {
+		if errors.As(err, &broken) && s.External() == nil {
 			f.Remedy = "restore it from a backup, or get another: keypaird issue -force " + s.Name
 		}
 		found = append(found, f)

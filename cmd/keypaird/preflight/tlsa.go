@@ -8,32 +8,31 @@ import (
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
 	"keypaird/renew/rollover"
-	"keypaird/renew/status"
 	"keypaird/renew/tlsa"
 )
 
 // checkTLSA compares the TLSA records of a target with its keys.
-func checkTLSA(ctx context.Context, e *engine.Engine, s status.Subject) []Finding {
+func checkTLSA(ctx context.Context, e *engine.Engine, s renew.Target) []Finding {
 	if len(s.TLSA) == 0 {
 		return nil
 	}
-	state, err := renew.LoadState(e.Store, s.Name)
+	state, err := renew.LoadState(e.Store, s)
 	if err == nil {
-		err = renew.LoadNextKey(e.Store, s.Target, &state)
+		err = renew.LoadNextKey(e.Store, s, &state)
 	}
 	if err != nil {
 		return []Finding{finding("tlsa", s.Name, "", err)}
 	}
 	var found []Finding
 	for _, name := range s.TLSA {
-		v, err := e.TLSA(ctx, s.Target, name)
+		v, err := s.Resolver.TLSA(ctx, name)
 		if err != nil {
 			f := finding("tlsa", name, "", err)
 			f.Remedy = "check that the name servers of the zone answer, or correct resolvers in its [dns.*] table; until then the key is not changed"
 			found = append(found, f)
 			continue
 		}
-		found = append(found, compareTLSA(name, v, state.Rollover(s.Target)))
+		found = append(found, compareTLSA(name, v, state.Rollover(s)))
 		if len(v.Records) > 0 && !v.Secure {
 			found = append(found, Finding{Check: "tlsa", Subject: name, Result: Warning,
 				Detail: "the records are not DNSSEC-validated: peers ignore them",

@@ -26,7 +26,9 @@ func TestTLSAResolvers(t *testing.T) {
 		{"mx.example.net", ""},
 		{"mx1.example.com", ""},
 	} {
-		if got := strings.Join(e.resolversOf(target, "_25._tcp."+tt.host), " "); got != tt.want {
+		name := "_25._tcp." + tt.host
+		target.TLSA = []string{name}
+		if got := strings.Join(e.resolver(target)[name].Resolvers, " "); got != tt.want {
 			t.Errorf("for %s, %q is asked, want %q", tt.host, got, tt.want)
 		}
 	}
