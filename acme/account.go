@@ -20,6 +20,7 @@ import (
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/transport"
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/textfmt"
@@ -259,7 +260,7 @@ func (c *Client) unregistered(err error) error {
 func (c *Client) updateContact(ctx context.Context, key crypto.Signer, file accountFile) {
 	s, err := c.open(ctx, account{key, file.URL})
 	if err == nil {
-		s.transport.label(file.URL, resAccount)
+		s.transport.Label(file.URL, transport.ResourceAccount)
 		_, err = call(ctx, s, 1, func() (legoacme.Account, error) {
 			return s.core.Accounts.Update(file.URL, legoacme.Account{Contact: []string{"mailto:" + c.email}})
 		})

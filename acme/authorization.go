@@ -10,6 +10,7 @@ import (
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
 )
 
@@ -126,7 +127,7 @@ func (j *job) withdrawAll(ctx context.Context) {
 }
 
 func (j *job) authorization(ctx context.Context, url string) (legoacme.Authorization, error) {
-	j.session.transport.label(url, resAuthz)
+	j.session.transport.Label(url, transport.ResourceAuthz)
 	return ask(ctx, j, tries, func() (legoacme.Authorization, error) {
 		return j.session.core.Authorizations.Get(url)
 	})
@@ -147,7 +148,7 @@ func authzName(a legoacme.Authorization) string {
 func (j *job) refused(name, kind string, authz legoacme.Authorization) error {
 	for _, c := range authz.Challenges {
 		if c.Error != nil {
-			p := newProblem(j.client.ca.Name, c.Error, answer{})
+			p := newProblem(j.client.ca.Name, c.Error, transport.Answer{})
 			p.Identifier, p.Challenge = name, textfmt.OneLine(c.Type, 32)
 			return p
 		}

@@ -9,6 +9,7 @@ import (
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
 )
 
@@ -82,7 +83,7 @@ func (j *job) describe(url, name string, lc legoacme.Challenge) (Challenge, erro
 		Token: lc.Token, AccountURL: j.session.account.url,
 	}
 	if lc.Type == DNSPersist01 {
-		c.Token, c.Issuers = "", issuers(j.session.transport.answer(url).body, lc.URL)
+		c.Token, c.Issuers = "", issuers(j.session.transport.Answer(url).Body, lc.URL)
 		return c, nil
 	}
 	if !IsToken(c.Token) {
@@ -97,7 +98,7 @@ func (j *job) describe(url, name string, lc legoacme.Challenge) (Challenge, erro
 // result.
 func (j *job) validate(ctx context.Context, url, name string, challenge legoacme.Challenge) error {
 	waiting := pace{time.Now()}
-	j.session.transport.label(challenge.URL, resChallenge)
+	j.session.transport.Label(challenge.URL, transport.ResourceChallenge)
 	_, err := ask(ctx, j, tries, func() (legoacme.ExtendedChallenge, error) {
 		return j.session.core.Challenges.New(challenge.URL)
 	})
@@ -106,7 +107,7 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 	if err != nil && !transient(err) && !(errors.As(err, &again) && again.Type == "malformed") {
 		return err
 	}
-	asked := j.session.transport.answer(challenge.URL)
+	asked := j.session.transport.Answer(challenge.URL)
 	for {
 		now := time.Now()
 		if now.Sub(waiting.since) > statusTimeout {
@@ -116,7 +117,7 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 			return err
 		}
 		authz, err := j.authorization(ctx, url)
-		asked = j.session.transport.answer(url)
+		asked = j.session.transport.Answer(url)
 		switch {
 		case transient(err):
 			continue // the CA is not finished

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"keypaird/acme/orderlog"
+	"keypaird/acme/transport"
 )
 
 // Options configure a Client.
@@ -21,8 +21,11 @@ type Options struct {
 	Log       *slog.Logger // required
 
 	OrderLog OrderLog       // nil means orders.log in Dir, with the limit of the CA
-	Observe  func(Exchange) // told of each request, concurrently; may be nil
+	Observe  func(Exchange) // called with each request, concurrently; may be nil
 }
+
+// An Exchange is one request to a CA and its result.
+type Exchange = transport.Exchange
 
 // An OrderLog knows what was ordered at one CA, and whether one more certificate
 // is allowed. Its methods may be called concurrently. The file is [orderlog.Log].
@@ -45,15 +48,13 @@ func NewOrderLog(ca CA, dir string) *orderlog.Log {
 
 // A Client is one account at one CA. Its methods may be called concurrently.
 type Client struct {
-	ca        CA
-	accounts  accountStore
-	email     string
-	agent     string
-	log       *slog.Logger
-	transport *http.Transport
-	directory directoryCache
-	watch     *watch
-	orderLog  OrderLog
+	ca       CA
+	accounts accountStore
+	email    string
+	agent    string
+	log      *slog.Logger
+	server   *transport.Server
+	orderLog OrderLog
 
 	opening chan struct{} // holds one value while the account is read or registered
 	opened  account       // owned by who holds opening
@@ -73,15 +74,16 @@ func NewClient(o Options) *Client {
 	}
 	return &Client{
 		ca: o.CA, accounts: accountDir(o.Dir), email: o.Email, agent: agent, log: o.Log,
-		transport: newHTTPTransport(o.CA), directory: directoryCache{url: o.CA.Directory},
-		watch:    &watch{ca: o.CA.Name, log: o.Log, observe: o.Observe},
+		server: transport.NewServer(transport.Options{
+			CA: o.CA.Name, Directory: o.CA.Directory, Roots: o.CA.Roots, Log: o.Log, Observe: o.Observe,
+		}),
 		orderLog: o.OrderLog,
 		opening:  make(chan struct{}, 1),
 	}
 }
 
 // Close drops idle connections.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+func (c *Client) Close() { c.server.HTTP.CloseIdleConnections() }
 
 // Account returns the URL of the account, registering one if there is none.
 func (c *Client) Account(ctx context.Context) (string, error) {
@@ -109,9 +111,7 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 // Clock says how far the CA's clock was ahead of ours when it last answered; a
 // negative duration means behind. It is not known before the first answer.
 func (c *Client) Clock() (ahead time.Duration, known bool) {
-	c.watch.mu.Lock()
-	defer c.watch.mu.Unlock()
-	return c.watch.ahead, c.watch.known
+	return c.server.Clock()
 }
 
 // recoverTo turns a panic, of ours or of lego's, into an error: one order must

@@ -14,6 +14,7 @@ import (
 	legoacme "github.com/go-acme/lego/v4/acme"
 
 	"keypaird/acme/orderlog"
+	"keypaird/acme/transport"
 	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
@@ -125,6 +126,11 @@ func (p *Problem) reachRemedy() string {
 	return "port 80 must be reachable from outside at " + where + ": check that record, the firewall and [http-01] listen; keypaird check -live tries each address"
 }
 
+const (
+	maxDetail = 512  // of a text of the CA in a message
+	maxText   = 4096 // of a text that is searched
+)
+
 var (
 	unpausePage = regexp.MustCompile(`https://[!#-;=?-Z\[\]_a-z~]*unpause[!#-;=?-Z\[\]_a-z~]*`)
 	webPage     = regexp.MustCompile(`^https://[!#-;=?-Z\[\]_a-z~]+$`)
@@ -133,14 +139,14 @@ var (
 
 // newProblem makes a Problem from the one that lego read; a is the answer to the
 // same request, with the true status and Retry-After.
-func newProblem(ca string, d *legoacme.ProblemDetails, a answer) *Problem {
-	p := &Problem{CA: ca, Type: problemType(d.Type), Status: a.status, RetryAt: a.retryAfter}
+func newProblem(ca string, d *legoacme.ProblemDetails, a transport.Answer) *Problem {
+	p := &Problem{CA: ca, Type: transport.ProblemType(d.Type), Status: a.Status, RetryAt: a.RetryAfter}
 	detail := textfmt.OneLine(d.Detail, maxText)
 	for _, s := range d.SubProblems { // section 6.7.1
 		if p.Identifier == "" {
 			p.Identifier = textfmt.OneLine(s.Identifier.Value, 253)
 		}
-		if kind := problemType(s.Type); remedies[p.Type] == "" && kind != "" {
+		if kind := transport.ProblemType(s.Type); remedies[p.Type] == "" && kind != "" {
 			p.Type = kind
 		}
 		if len(detail) < maxText {
@@ -157,13 +163,6 @@ func newProblem(ca string, d *legoacme.ProblemDetails, a answer) *Problem {
 	}
 	p.Detail = textfmt.OneLine(detail, maxDetail)
 	return p
-}
-
-func problemType(urn string) string {
-	if urn == "about:blank" {
-		return ""
-	}
-	return textfmt.OneLine(strings.TrimPrefix(strings.TrimPrefix(urn, ownNS), errNS), 64)
 }
 
 // An UnreachableError reports a CA that gave no answer.

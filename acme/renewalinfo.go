@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
 )
 
@@ -103,7 +104,7 @@ func (c *Client) renewalInfoError(err error, now time.Time) *RenewalInfoError {
 	switch {
 	case errors.As(err, &p):
 		e.Temporary = p.Status >= 500
-	case errors.Is(err, errSlow), errors.Is(err, errSlowRenewalInfo), errors.As(err, &timeout) && timeout.Timeout():
+	case errors.Is(err, transport.ErrSlow), errors.Is(err, errSlowRenewalInfo), errors.As(err, &timeout) && timeout.Timeout():
 		e.Temporary = true
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		e.Temporary = true // broken off, as it happens
@@ -141,9 +142,9 @@ func (c *Client) askRenewalInfo(ctx context.Context, leaf *x509.Certificate) (Re
 	if err != nil || req.URL.Scheme != "https" {
 		return RenewalInfo{}, errors.New("it is not at an https URL")
 	}
-	g := c.newTransport(ctx)
+	tr := c.server.Transport(ctx)
 	req.Header.Set("User-Agent", c.agent)
-	resp, err := (&http.Client{Transport: g, CheckRedirect: sameHost}).Do(req)
+	resp, err := tr.Client().Do(req)
 	if err != nil {
 		return RenewalInfo{}, &UnreachableError{c.ca.Name, c.ca.Directory, err}
 	}
@@ -152,11 +153,11 @@ func (c *Client) askRenewalInfo(ctx context.Context, leaf *x509.Certificate) (Re
 	if err != nil {
 		return RenewalInfo{}, &UnreachableError{c.ca.Name, c.ca.Directory, err}
 	}
-	a := g.answer(req.URL.String())
+	a := tr.Answer(req.URL.String())
 	if resp.StatusCode != http.StatusOK {
-		return RenewalInfo{}, &Problem{CA: c.ca.Name, Status: resp.StatusCode, RetryAt: a.retryAfter, Detail: "asked for " + id}
+		return RenewalInfo{}, &Problem{CA: c.ca.Name, Status: resp.StatusCode, RetryAt: a.RetryAfter, Detail: "asked for " + id}
 	}
-	return parseRenewalInfo(body, a.retryAfter, time.Now())
+	return parseRenewalInfo(body, a.RetryAfter, time.Now())
 }
 
 // parseRenewalInfo reads the object of section 4.2.

@@ -20,6 +20,7 @@ import (
 	legoacme "github.com/go-acme/lego/v4/acme"
 
 	"keypaird/acme/orderlog"
+	"keypaird/acme/transport"
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/textfmt"
@@ -81,7 +82,7 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 
 // fetchOrder fetches the order.
 func (j *job) fetchOrder(ctx context.Context) error {
-	j.session.transport.label(j.url, resOrder)
+	j.session.transport.Label(j.url, transport.ResourceOrder)
 	order, err := ask(ctx, j, tries, func() (legoacme.ExtendedOrder, error) {
 		return j.session.core.Orders.Get(j.url)
 	})
@@ -105,7 +106,7 @@ func ask[T any](ctx context.Context, j *job, n int, request func() (T, error)) (
 		if p == nil || p.Status != http.StatusNotFound || !j.known || now.Sub(waiting.since) >= lagLimit {
 			return v, err
 		}
-		pause := max(waiting.next(now, answer{retryAfter: p.RetryAt}), lagPause)
+		pause := max(waiting.next(now, transport.Answer{RetryAfter: p.RetryAt}), lagPause)
 		if err := sleep(ctx, pause); err != nil {
 			return v, err
 		}
@@ -215,7 +216,7 @@ func (d orderDir) clear() error { return os.RemoveAll(string(d)) }
 // matches reports whether req would place the same order.
 func (o pendingOrder) matches(s *session, req Request) bool {
 	return o.CA == s.client.ca.Name && o.Directory == s.client.ca.Directory && o.Account == s.account.url &&
-		s.client.directory.isAt(o.URL) &&
+		s.client.server.Serves(o.URL) &&
 		slices.Equal(o.Names, req.Names) && o.KeyType == req.KeyType && o.Profile == req.Profile
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"errors"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	legoacme "github.com/go-acme/lego/v4/acme"
 	"github.com/go-acme/lego/v4/acme/api"
 
+	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
 )
 
@@ -21,7 +21,7 @@ import (
 type session struct {
 	client    *Client
 	account   account
-	transport *transport
+	transport *transport.Transport
 	core      *api.Core
 	born      time.Time
 }
@@ -40,7 +40,7 @@ func (c *Client) session(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	if s := c.takeIdle(); s != nil {
-		s.transport.attach(ctx)
+		s.transport.Attach(ctx)
 		return s, nil
 	}
 	return c.open(ctx, a)
@@ -54,7 +54,7 @@ func (c *Client) takeIdle() *session {
 	for n := len(c.idle); n > 0; n-- {
 		s := c.idle[n-1]
 		c.idle = c.idle[:n-1]
-		if time.Since(s.born) < directoryLife {
+		if time.Since(s.born) < transport.DirectoryLife {
 			return s
 		}
 	}
@@ -62,7 +62,7 @@ func (c *Client) takeIdle() *session {
 }
 
 func (c *Client) done(s *session) {
-	s.transport.detach()
+	s.transport.Detach()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.idle = append(c.idle, s)
@@ -70,10 +70,9 @@ func (c *Client) done(s *session) {
 
 // open makes a session for a.
 func (c *Client) open(ctx context.Context, a account) (*session, error) {
-	s := &session{client: c, account: a, born: time.Now(), transport: c.newTransport(ctx)}
-	client := &http.Client{Transport: s.transport, CheckRedirect: sameHost}
+	s := &session{client: c, account: a, born: time.Now(), transport: c.server.Transport(ctx)}
 	core, err := call(ctx, s, tries, func() (*api.Core, error) {
-		return api.New(client, c.agent, c.ca.Directory, a.url, a.key)
+		return api.New(s.transport.Client(), c.agent, c.ca.Directory, a.url, a.key)
 	})
 	var bad *ProtocolError
 	if errors.As(err, &bad) {
@@ -88,24 +87,6 @@ func (c *Client) open(ctx context.Context, a account) (*session, error) {
 	}
 	s.core = core
 	return s, nil
-}
-
-// newTransport returns what is between a job and the network.
-func (c *Client) newTransport(ctx context.Context) *transport {
-	g := &transport{base: c.transport, directory: &c.directory, watch: c.watch}
-	g.attach(ctx)
-	return g
-}
-
-// sameHost lets a CA redirect within itself only.
-func sameHost(req *http.Request, via []*http.Request) error {
-	if len(via) > 5 {
-		return errors.New("more than five redirects")
-	}
-	if req.URL.Host != via[0].URL.Host {
-		return errors.New("redirected to another host: " + textfmt.OneLine(req.URL.Host, 253))
-	}
-	return nil
 }
 
 const (
@@ -145,7 +126,7 @@ func once[T any](ctx context.Context, s *session, request func() (T, error)) (T,
 	for nonces := 0; ; nonces++ {
 		v, err := request()
 		var d *legoacme.ProblemDetails
-		if errors.As(err, &d) && d.Type == badNonce && nonces < badNonces && ctx.Err() == nil {
+		if errors.As(err, &d) && transport.ProblemType(d.Type) == "badNonce" && nonces < badNonces && ctx.Err() == nil {
 			continue
 		}
 		if err != nil {
@@ -172,17 +153,15 @@ func (s *session) typed(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	ca, directory := s.client.ca.Name, s.client.ca.Directory
-	var own *unsentError
-	if errors.As(err, &own) {
-		return own.err
-	}
-	var g *malformedError
-	if errors.As(err, &g) {
-		return &ProtocolError{CA: ca, Err: g, Malformed: true}
+	if e, ok := errors.AsType[*transport.Error](err); ok {
+		if e.Sent {
+			return &ProtocolError{CA: ca, Err: e.Err, Malformed: true}
+		}
+		return e.Err
 	}
 	var d *legoacme.ProblemDetails
 	if errors.As(err, &d) {
-		return newProblem(ca, d, s.transport.answer(d.URL))
+		return newProblem(ca, d, s.transport.Answer(d.URL))
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -191,8 +170,8 @@ func (s *session) typed(ctx context.Context, err error) error {
 	// The library that signs keeps no more of a failure to fetch a nonce than
 	// its text.
 	if _, why, ok := strings.Cut(err.Error(), "Error generating nonce: "); ok {
-		if a := s.transport.answer(s.core.GetDirectory().NewNonceURL); a.status >= 400 {
-			return &Problem{CA: ca, Status: a.status, RetryAt: a.retryAfter, Detail: "it gives out no nonces"}
+		if a := s.transport.Answer(s.core.GetDirectory().NewNonceURL); a.Status >= 400 {
+			return &Problem{CA: ca, Status: a.Status, RetryAt: a.RetryAfter, Detail: "it gives out no nonces"}
 		}
 		return &UnreachableError{ca, directory, errors.New(why)}
 	}
@@ -211,8 +190,8 @@ const (
 // needs seconds is overshot by about a thirtieth of them.
 type pace struct{ since time.Time }
 
-func (p pace) next(now time.Time, a answer) time.Duration {
-	if d := a.retryAfter.Sub(now); d > 0 {
+func (p pace) next(now time.Time, a transport.Answer) time.Duration {
+	if d := a.RetryAfter.Sub(now); d > 0 {
 		return min(d, maxRetryAfter)
 	}
 	return min(max(now.Sub(p.since)/16, time.Millisecond), maxPoll)

@@ -10,7 +10,7 @@ import (
 // arrows says which packages of ours each may import: cmd knows all, and
 // renew/durable nobody.
 var arrows = map[string][]string{
-	"acme":                   {"acme/orderlog", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
+	"acme":                   {"acme/orderlog", "acme/transport", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
 	"acme/acmetest":          {},
 	"acme/dns01":             {"acme", "acme/dns01/dnsquery", "acme/dns01/redact", "renew/durable", "renew/problem", "renew/textfmt"},
 	"acme/dns01/dnsquery":    {},
@@ -18,6 +18,7 @@ var arrows = map[string][]string{
 	"acme/dns01/sandbox":     {},
 	"acme/http01":            {"acme", "renew/durable"},
 	"acme/orderlog":          {"renew/durable"},
+	"acme/transport":         {"acme/orderlog", "renew/textfmt"},
 	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/sandbox", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/preflight", "hooks/discover", "hooks/preset", "hooks/verify", "renew", "renew/durable", "renew/status", "renew/textfmt"},
 	"cmd/keypaird-dns":       {"cmd/keypaird-dns/child"},
 	"cmd/keypaird-dns/child": {"acme/dns01/dnsquery", "acme/dns01/redact", "acme/dns01/sandbox", "renew/problem", "renew/textfmt"},
@@ -64,8 +65,9 @@ var targetArrows = map[string][]string{
 	"cmd/keypaird/engine":            {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "hooks", "renew"},
 	"cmd/keypaird/daemon":            {"cmd/keypaird/engine", "renew", "renew/notify", "renew/status", "renew/tlsa"},
 	"cmd/keypaird/preflight":         {"acme/dns01", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover"},
-	"acme":                           {"acme/orderlog", "renew/keypair"},
+	"acme":                           {"acme/orderlog", "acme/transport", "renew/keypair"},
 	"acme/orderlog":                  {"renew/durable"},
+	"acme/transport":                 {"acme/orderlog"},
 	"acme/dns01/dnsquery":            {},
 	"acme/dns01/redact":              {},
 	"acme/dns01/sandbox":             {},
@@ -91,7 +93,7 @@ var targetArrows = map[string][]string{
 var heavy = map[string][]string{
 	"github.com/go-acme/lego/v4/providers": {"cmd/keypaird-dns", "cmd/keypaird-dns/child"},
 	"github.com/go-acme/lego/v4/challenge": {"cmd/keypaird-dns", "cmd/keypaird-dns/child"},
-	"github.com/go-acme/lego/v4/acme":      {"acme", "acme/acmetest"},
+	"github.com/go-acme/lego/v4/acme":      {"acme", "acme/acmetest", "acme/transport"},
 	"github.com/letsencrypt/pebble":        {"acme/acmetest"},
 	"github.com/BurntSushi/toml":           {"cmd/keypaird/config", "cmd/keypaird-dns/gen"},
 	"github.com/robfig/cron":               {"cmd/keypaird/config"},
