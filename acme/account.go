@@ -108,19 +108,17 @@ func (c *Client) loadAccount() (file accountFile, known bool, err error) {
 		return file, false, fmt.Errorf("reading the account: %w", err)
 	}
 	if json.Unmarshal(data, &file) != nil || file.URL == "" {
-		return file, false, &AccountError{
-			c.ca.Name, c.accounts.where(accountPart), errors.New("not readable as an account"),
-			"restore it from a backup; without one, remove account.json and keep key.pem: the CA finds the account by its key",
-		}
+		return file, false, c.accountError(accountPart, errors.New("not readable as an account"),
+			"restore it from a backup; without one, remove account.json and keep key.pem: the CA finds the account by its key")
 	}
 	if file.Directory != c.ca.Directory {
-		return file, false, &AccountError{
-			c.ca.Name, c.accounts.where(accountPart), fmt.Errorf("belongs to %q, not to %s", file.Directory, c.ca.Directory),
-			"give the CA in the configuration another name, or move this directory away to register anew",
-		}
+		return file, false, c.accountError(accountPart, fmt.Errorf("belongs to %q, not to %s", file.Directory, c.ca.Directory),
+			"give the CA in the configuration another name, or move this directory away to register anew")
 	}
 	return file, true, nil
 }
+
+const restoreKey = "restore key.pem from a backup; without one, " + anew
 
 // accountKey reads the account's key, and makes one only if there is no account
 // yet. A key without an account is left by an interrupted registration; the CA
@@ -129,9 +127,7 @@ func (c *Client) accountKey(known bool) (crypto.Signer, error) {
 	data, err := c.accounts.load(keyPart)
 	if errors.Is(err, fs.ErrNotExist) {
 		if known {
-			return nil, &AccountError{
-				c.ca.Name, c.accounts.where(accountPart), errors.New("its key.pem is missing"), "restore key.pem from a backup; without one, " + anew,
-			}
+			return nil, c.accountError(accountPart, errors.New("its key.pem is missing"), restoreKey)
 		}
 		return c.newAccountKey()
 	}
@@ -143,7 +139,7 @@ func (c *Client) accountKey(known bool) (crypto.Signer, error) {
 		err = errors.New("not of a kind that signs requests here: P-256, P-384 or RSA")
 	}
 	if err != nil {
-		return nil, &AccountError{c.ca.Name, c.accounts.where(keyPart), err, "restore key.pem from a backup; without one, " + anew}
+		return nil, c.accountError(keyPart, err, restoreKey)
 	}
 	return key, nil
 }
@@ -234,10 +230,8 @@ func (c *Client) externalKey() (string, error) {
 	}
 	key := strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(strings.TrimSpace(c.ca.EABHMAC))
 	if _, err := base64.RawURLEncoding.DecodeString(key); err != nil || key == "" {
-		return "", &AccountError{
-			c.ca.Name, c.accounts.where(""), errors.New("the external account key is not base64url"),
-			"copy the HMAC key from the CA's web site again into the file that eab_hmac_file names",
-		}
+		return "", c.accountError("", errors.New("the external account key is not base64url"),
+			"copy the HMAC key from the CA's web site again into the file that eab_hmac_file names")
 	}
 	return key, nil
 }
@@ -252,7 +246,7 @@ func (c *Client) unregistered(err error) error {
 	if c.ca.EABKeyID != "" {
 		hint = "check eab_kid and eab_hmac_file in the [ca] table against the CA's web site; some CAs let each be used once only"
 	}
-	return &AccountError{c.ca.Name, c.accounts.where(""), err, hint}
+	return c.accountError("", err, hint)
 }
 
 // updateContact sends a changed address to the CA. A failure is only logged: no

@@ -40,7 +40,7 @@ func (j *job) authorizeNames(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return firstOf(errs)
+	return joinNames(errs)
 }
 
 // authorizeName brings one authorization to valid.

@@ -71,7 +71,7 @@ func (j *job) challenge(a legoacme.Authorization, name, kind string) (legoacme.C
 		}
 		available = append(available, textfmt.OneLine(c.Type, 32))
 	}
-	return legoacme.Challenge{}, &NoChallengeError{j.client.ca.Name, name, kind, available}
+	return legoacme.Challenge{}, noChallenge(j.client.ca.Name, name, kind, available)
 }
 
 // describe returns what the CA sent as a Challenge. Tokens become file names and

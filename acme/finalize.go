@@ -126,7 +126,7 @@ func (j *job) fetchCertificate(ctx context.Context) (*keypair.Pair, error) {
 		}
 	}
 	if err != nil {
-		return nil, &WrongCertificateError{j.client.ca.Name, err}
+		return nil, wrongCertificate(j.client.ca.Name, err)
 	}
 	return pair, nil
 }

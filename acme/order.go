@@ -102,7 +102,7 @@ func (j *job) ended(err error) bool {
 	if !final(err) {
 		return false
 	}
-	if _, wrong := errors.AsType[*WrongCertificateError](err); wrong || !j.issuing || j.stale() {
+	if errors.Is(err, errWrongCertificate) || !j.issuing || j.stale() {
 		return true
 	}
 	return j.order.Status == legoacme.StatusInvalid

@@ -94,9 +94,9 @@ func TestTryNextCA(t *testing.T) {
 	}{
 		{"out of reach", &UnreachableError{Err: errors.New("refused")}, true},
 		{"no ACME server", &ProtocolError{Err: errors.New("html")}, true},
-		{"wrong certificate", &WrongCertificateError{Err: errors.New("other key")}, true},
-		{"challenge not offered", &NoChallengeError{}, true},
-		{"account damaged", &AccountError{Err: errors.New("no key")}, true},
+		{"wrong certificate", wrongCertificate("le", errors.New("other key")), true},
+		{"challenge not offered", noChallenge("le", "a.test", HTTP01, nil), true},
+		{"account damaged", (&Client{accounts: accountDir("")}).accountError("", errors.New("no key"), ""), true},
 		{"our clock", clockError("le", time.Now(), errors.New("expired")), false},
 		{"slow CA, whose order is kept", timeout("le", "ordering", time.Minute), false},
 		{"our own trouble", errors.New("no space left on device"), false},
@@ -123,17 +123,17 @@ func TestCAWide(t *testing.T) {
 		{"external account wanted", &Problem{Type: "externalAccountRequired", Status: 403}, true},
 		{"no nonce is good", &Problem{Type: "badNonce", Status: 400}, true},
 		{"no directory", &ProtocolError{Err: errors.New("html"), Malformed: true, Whole: true}, true},
-		{"account damaged", &AccountError{Err: errors.New("no key")}, true},
+		{"account damaged", (&Client{accounts: accountDir("")}).accountError("", errors.New("no key"), ""), true},
 		{"orders of all names", &orderlog.RateLimitError{Account: true}, true},
 		{"orders of these names", &orderlog.RateLimitError{}, false},
 		{"malformed order", &ProtocolError{Err: errors.New("html"), Malformed: true}, false},
 		{"limit", &Problem{Type: "rateLimited", Status: 429}, false},
 		{"CAA", &Problem{Type: "caa", Status: 403}, false},
 		{"port 80 closed", &Problem{Type: "connection", Identifier: "a.test"}, false},
-		{"wrong certificate", &WrongCertificateError{Err: errors.New("other key")}, false},
+		{"wrong certificate", wrongCertificate("le", errors.New("other key")), false},
 		{"slow", timeout("le", "ordering", time.Minute), false},
 		{"our own trouble", errors.New("no space left on device"), false},
-		{"one of several names met a fault of the CA", &AuthorizationError{[]error{&Problem{Type: "connection"}, &UnreachableError{Err: errors.New("reset")}}}, false},
+		{"one of several names met a fault of the CA", namesError{&Problem{Type: "connection"}, &UnreachableError{Err: errors.New("reset")}}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := CAWide(fmt.Errorf("ordering: %w", tt.err)); got != tt.want {
