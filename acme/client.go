@@ -56,6 +56,8 @@ type Client struct {
 	server   *transport.Server
 	orderLog OrderLog
 
+	finalizePause time.Duration // retryPause, or less in tests
+
 	opening chan struct{} // holds one value while the account is read or registered
 	opened  account       // owned by who holds opening
 
@@ -77,8 +79,9 @@ func NewClient(o Options) *Client {
 		server: transport.NewServer(transport.Options{
 			CA: o.CA.Name, Directory: o.CA.Directory, Roots: o.CA.Roots, Log: o.Log, Observe: o.Observe,
 		}),
-		orderLog: o.OrderLog,
-		opening:  make(chan struct{}, 1),
+		orderLog:      o.OrderLog,
+		finalizePause: retryPause,
+		opening:       make(chan struct{}, 1),
 	}
 }
 

@@ -74,7 +74,7 @@ func (j *job) stillReady(ctx context.Context, n int) error {
 	if n == 1 {
 		j.asked = time.Now()
 	}
-	pause := retryPause << (n - 1)
+	pause := j.client.finalizePause << (n - 1)
 	if d := time.Until(j.session.transport.Answer(j.order.Finalize).RetryAfter); d > pause {
 		pause = min(d, maxRetryAfter)
 	}

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"keypaird/acme"
 	"keypaird/acme/acmetest"
 )
 
@@ -97,7 +99,9 @@ func TestFinalizeStaysReady(t *testing.T) {
 			next.ServeHTTP(w, r)
 		}))
 	}})
-	_, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
+	c := g.client(t)
+	acme.SetFinalizePause(c, time.Millisecond)
+	_, err := c.Obtain(t.Context(), g.request("a.test"))
 	wantError(t, err, "the order is still ready", "the order is kept")
 	if n := total.Count(acmetest.PathFinalize); n > 10 {
 		t.Errorf("asked to finalize %d times, want 10 at most", n)
