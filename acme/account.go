@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -60,13 +59,13 @@ func (d accountDir) where(part string) string { return filepath.Join(string(d), 
 func (d accountDir) load(part string) ([]byte, error) { return readOwn(d.where(part)) }
 
 func (d accountDir) save(part string, data []byte) error {
-	if err := os.MkdirAll(string(d), 0o700); err != nil {
+	if err := durable.MakeDir(string(d)); err != nil {
 		return fmt.Errorf("making the account's directory: %w", err)
 	}
-	return durable.WriteFile(d.where(part), data, ownFile)
+	return durable.WriteFile(d.where(part), data, durable.Private)
 }
 
-// account returns the account; it registers one only where there was none.
+// account returns the account, and registers one if there is none.
 func (c *Client) account(ctx context.Context) (account, error) {
 	select {
 	case c.opening <- struct{}{}:
@@ -98,7 +97,7 @@ func (c *Client) account(ctx context.Context) (account, error) {
 	return c.opened, nil
 }
 
-// loadAccount reads account.json, if it is known already.
+// loadAccount reads account.json; known is false if there is none.
 func (c *Client) loadAccount() (file accountFile, known bool, err error) {
 	data, err := c.accounts.load(accountPart)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -176,7 +175,7 @@ func (c *Client) saveAccount(file accountFile) error {
 	return c.accounts.save(accountPart, append(data, '\n'))
 }
 
-// register asks for an account for key, or for the URL of the one it has.
+// register creates the account of key, or finds the one it has.
 func (c *Client) register(ctx context.Context, key crypto.Signer) (accountFile, error) {
 	s, err := c.open(ctx, account{key: key})
 	if err != nil {
@@ -222,8 +221,8 @@ func (c *Client) register(ctx context.Context, key crypto.Signer) (accountFile, 
 	return file, nil
 }
 
-// externalKey is the key of the external account in the one spelling that lego
-// reads; "" if there is none. CAs hand it out in others too.
+// externalKey returns the key of the external account in the variant of base64 that
+// lego reads; "" if there is none. CAs use other variants too.
 func (c *Client) externalKey() (string, error) {
 	if c.ca.EABKeyID == "" {
 		return "", nil
@@ -267,8 +266,6 @@ func (c *Client) updateContact(ctx context.Context, key crypto.Signer, file acco
 		c.log.Warn("contact not updated", "ca", c.ca.Name, "email", c.email, "err", err)
 	}
 }
-
-var ownFile = durable.FileMode{Perm: 0o600, UID: -1, GID: -1}
 
 const maxOwnFile = 1 << 20
 
