@@ -113,7 +113,7 @@ func (j *job) withdraw(ctx context.Context, url, name string, method Method, aut
 	}
 }
 
-// withdrawAll withdraws the tokens of an order whose names are all authorized.
+// withdrawAll withdraws the tokens of an order with all names authorized.
 func (j *job) withdrawAll(ctx context.Context) {
 	for _, url := range j.order.Authorizations[:min(len(j.order.Authorizations), len(j.req.Names))] {
 		authz, err := j.authorization(ctx, url)
@@ -233,7 +233,7 @@ func (t slot) limited(ctx context.Context, f func() error) error {
 	return f()
 }
 
-// queued is for Challenge.Queued.
+// queued implements Challenge.Queued.
 func (t slot) queued(waits bool) {
 	if waits {
 		t.all.set(t.i, queued)

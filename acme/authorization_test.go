@@ -202,7 +202,7 @@ func TestMalformedChallenges(t *testing.T) {
 				return []byte(strings.ReplaceAll(string(body), tt.old, tt.with))
 			})})
 			_, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
-			wantError(t, err, tt.want, "tell the CA")
+			wantError(t, err, tt.want, "report it to the CA")
 		})
 	}
 }

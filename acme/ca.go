@@ -12,7 +12,7 @@ type CA struct {
 	Roots     *x509.CertPool // for the CA's own TLS; nil means the system's
 	EABKeyID  string         // external account binding, section 7.3.4; "" means none
 	EABHMAC   string         // base64url, as the CA hands it out
-	Orders    int            // it allows an account in three hours, and some less; zero means that this is not known
+	Orders    int            // allowed to an account in three hours, less a margin; zero means unknown
 }
 
 // builtIn are the public CAs that need no table of their own.

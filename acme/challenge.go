@@ -144,7 +144,8 @@ func untouched(a legoacme.Authorization, challengeURL string) bool {
 }
 
 // issuers reads the issuer domain names of a dns-persist-01 challenge, which
-// lego does not know. What is no domain name cannot stand in a record.
+// lego does not know. Values that are not domain names are dropped: a record cannot
+// have them.
 func issuers(authz []byte, challengeURL string) []string {
 	var a struct {
 		Challenges []struct {

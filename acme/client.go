@@ -27,8 +27,8 @@ type Options struct {
 // An Exchange is one request to a CA and its result.
 type Exchange = transport.Exchange
 
-// An OrderLog knows what was ordered at one CA, and whether one more certificate
-// is allowed. Its methods may be called concurrently. The file is [orderlog.Log].
+// An OrderLog records what was ordered at one CA, and decides whether one more
+// certificate is allowed. Its methods may be called concurrently. The file is [orderlog.Log].
 type OrderLog interface {
 	// Reserve notes that a request is about to be sent, durably enough that the
 	// end of this process does not lose it. With an error, an
@@ -59,7 +59,7 @@ type Client struct {
 	finalizePause time.Duration // retryPause, or less in tests
 
 	opening chan struct{} // holds one value while the account is read or registered
-	opened  account       // owned by who holds opening
+	opened  account       // guarded by opening
 
 	mu   sync.Mutex
 	idle []*session
@@ -94,11 +94,11 @@ func (c *Client) Account(ctx context.Context) (string, error) {
 	return a.url, err
 }
 
-// Info is what a CA's directory says of the CA.
+// Info holds facts from a CA's directory.
 type Info struct {
 	Profiles    map[string]string // their descriptions by name
 	Identities  []string          // issuer domain names of its CAA records
-	RenewalInfo bool              // it answers RenewalInfo
+	RenewalInfo bool              // it has renewal information (RFC 9773)
 }
 
 // Info fetches the CA's directory. It needs no account.
@@ -111,14 +111,14 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 	return Info{dir.Meta.Profiles, dir.Meta.CaaIdentities, dir.RenewalInfo != ""}, nil
 }
 
-// Clock says how far the CA's clock was ahead of ours when it last answered; a
+// Clock returns how far the CA's clock was ahead of ours when it last answered; a
 // negative duration means behind. It is not known before the first answer.
 func (c *Client) Clock() (ahead time.Duration, known bool) {
 	return c.server.Clock()
 }
 
-// recoverTo turns a panic, of ours or of lego's, into an error: one order must
-// not end the process that keeps the others alive.
+// recoverTo turns a panic, of ours or of lego's, into an error: one order must not
+// end the process.
 func recoverTo(err *error, log *slog.Logger) {
 	if v := recover(); v != nil {
 		log.Error("panicked", "value", v, "stack", string(debug.Stack()))

@@ -21,7 +21,7 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// finalize sends the request to sign, for the n-th time. If the answer is lost,
+// finalize sends the certificate request for the n-th time. If the answer is lost,
 // or the CA finds the order not ready after all, its state decides what comes
 // next.
 func (j *job) finalize(ctx context.Context, n int) error {
@@ -88,7 +88,7 @@ func (j *job) stillReady(ctx context.Context, n int) error {
 	return err
 }
 
-// csr returns a certificate signing request for exactly names. It has no common name: CAs that
+// csr returns a PKCS #10 request for exactly names. It has no common name: CAs that
 // still set one take it from the names (RFC 8555, section 7.4).
 func csr(key crypto.Signer, names []string) ([]byte, error) {
 	var t x509.CertificateRequest
@@ -156,9 +156,9 @@ func (j *job) get(url string) ([]byte, error) {
 	return chain, err
 }
 
-// preferred returns a pair whose chain leads to the root that the configuration
-// names, from the alternates in the answer a (RFC 8555, section 7.4.2); nil if
-// there is none. Then the default chain is used.
+// preferred returns a pair with a chain to the root that the configuration names,
+// from the alternates in the answer a (RFC 8555, section 7.4.2); nil if there is
+// none. Then the default chain is used.
 func (j *job) preferred(ctx context.Context, a transport.Answer) *keypair.Pair {
 	for _, alt := range alternates(j.order.Certificate, a.Header) {
 		chain, err := j.downloadAlternate(ctx, alt)
@@ -201,7 +201,7 @@ func alternates(base string, h http.Header) []string {
 	return urls
 }
 
-// topIssuer is the common name of the root that the chain leads to.
+// topIssuer returns the common name of the root that the chain leads to.
 func topIssuer(chain []byte) string {
 	var top string
 	for rest := chain; ; {

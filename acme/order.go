@@ -64,7 +64,7 @@ type job struct {
 	noted   bool          // the newOrder request that is being sent is in the order log
 	asked   time.Time     // when finalize was first answered with status ready
 	onDisk  chan struct{} // closed when the order can be resumed
-	key     crypto.Signer // the order is finalized with; nil until there is one
+	key     crypto.Signer // finalizes the order; nil until it is made
 }
 
 // Obtain returns a pair for exactly the names of req. It resumes the order
@@ -142,8 +142,8 @@ func (j *job) placeOrder(ctx context.Context) error {
 	return nil
 }
 
-// mayBeReplaces reports whether the replaces field may be why an order was
-// refused. CAs use different problem types for that; Pebble answers
+// mayBeReplaces reports whether the replaces field may be the reason why an order
+// was refused. CAs use different problem types for that; Pebble answers
 // serverInternal if it does not know the certificate.
 func mayBeReplaces(err error) bool {
 	var p *Problem

@@ -29,10 +29,10 @@ type Problem struct {
 	Detail     string    // one line
 	Identifier string    // the name it is about, if it is about one
 	Challenge  string    // the challenge type that failed, if one did
-	RetryAt    time.Time // the CA wants no other try before; zero if it does not say
-	Page       string    // of the CA's web site, that a person must open: to let a paused account go on, to agree to new terms
+	RetryAt    time.Time // earliest next try that the CA accepts; zero if it does not say
+	Page       string    // URL that the operator must open: to unpause names, or to agree to new terms
 
-	directory string // that was asked for; "" if something else was
+	directory string // URL that was requested; "" if another resource was
 }
 
 // Error implements error.
@@ -54,10 +54,10 @@ func (p *Problem) kind() string {
 	return p.Type
 }
 
-// Earliest is when another try may succeed; zero if that is not known.
+// Earliest returns when another try may succeed; zero if that is not known.
 func (p *Problem) Earliest() time.Time { return p.RetryAt }
 
-// limited reports whether it is only too early or too often.
+// limited reports whether a rate limit of the CA is reached.
 func (p *Problem) limited() bool { return p.Type == "rateLimited" || p.Status == 429 }
 
 // Remedy says what the operator can do about it.
@@ -113,7 +113,7 @@ var remedies = map[string]string{
 	"userActionRequired":      "the CA wants something agreed to on its web site first",
 }
 
-// reachRemedy names the address at which the CA found nobody, if it says so.
+// reachRemedy names the address that the CA could not connect to, if the CA does.
 func (p *Problem) reachRemedy() string {
 	where := p.Identifier
 	address, _, _ := strings.Cut(p.Detail, ": ") // Let's Encrypt begins with it
@@ -202,7 +202,7 @@ func (e *ProtocolError) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
 func (e *ProtocolError) Remedy() string {
-	return cmp.Or(problem.Remedy(e.Err), "see that the directory of the CA is that of an ACME server and that no proxy changes its answers; else tell the CA, or name another one in sign_with")
+	return cmp.Or(problem.Remedy(e.Err), "see that the directory of the CA is that of an ACME server and that no proxy changes its answers; else report it to the CA, or name another one in sign_with")
 }
 
 // errAccount marks an account that cannot be used, as it is on disk or as the CA
@@ -224,7 +224,7 @@ var errWrongCertificate = errors.New("the CA gave another certificate than was o
 
 // wrongCertificate returns the error for a certificate that was not ordered.
 func wrongCertificate(ca string, err error) error {
-	return &ProtocolError{CA: ca, Err: problem.Newf("the pair in use was left as it is; tell the CA, or name another one in sign_with",
+	return &ProtocolError{CA: ca, Err: problem.Newf("the pair in use was left as it is; report it to the CA, or name another one in sign_with",
 		"%w: %w", errWrongCertificate, err)}
 }
 
@@ -242,7 +242,7 @@ func noChallenge(ca, name, kind string, available []string) error {
 		"%s: the CA has no %s challenge for this name, only: %s", name, kind, strings.Join(available, " "))}
 }
 
-// namesError holds the errors of several names whose authorization failed.
+// namesError holds the errors of several names that failed their authorization.
 type namesError []error
 
 func (e namesError) Error() string {
@@ -339,8 +339,8 @@ func inconclusive(err error) bool {
 	return transient(err) || errors.As(err, &p) && p.Type == "" && p.Status != 0
 }
 
-// transient reports whether the same request may succeed a little later: the
-// CA stumbled, or the connection did, or something between.
+// transient reports whether the same request may succeed a little later: the fault
+// is in the CA, the connection or a proxy.
 func transient(err error) bool {
 	var p *Problem
 	if errors.As(err, &p) {

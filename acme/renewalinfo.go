@@ -23,11 +23,11 @@ import (
 type RenewalInfo struct {
 	Start, End  time.Time // the window; End is after Start
 	Explanation string    // https URL of a page for people; "" if there is none
-	Next        time.Time // when to ask again
+	Next        time.Time // earliest next request
 }
 
-// How long between two questions: what the CA asks, within bounds (section
-// 4.3.2), or where it does not say.
+// Pauses between two requests: as the CA asks within bounds (section 4.3.2), or the
+// default.
 const (
 	minAsk     = time.Minute
 	maxAsk     = 24 * time.Hour
@@ -59,7 +59,7 @@ func CertID(leaf *x509.Certificate) (string, error) {
 	return b64(leaf.AuthorityKeyId) + "." + b64(serial.Bytes), nil
 }
 
-// A RenewalInfoError reports a CA whose renewal information could not be fetched.
+// A RenewalInfoError reports that renewal information could not be fetched.
 // The certificate is then replaced by its age.
 type RenewalInfoError struct {
 	CA        string
@@ -74,12 +74,12 @@ func (e *RenewalInfoError) Error() string {
 
 func (e *RenewalInfoError) Unwrap() error { return e.Err }
 
-// Earliest is when another try may succeed; zero if that is not known.
+// Earliest returns when another try may succeed; zero if that is not known.
 func (e *RenewalInfoError) Earliest() time.Time { return e.Next }
 
-// RenewalInfo asks when leaf is to be replaced. The error is ErrNoRenewalInfo
-// where the CA never says, a *RenewalInfoError where it could not be
-// fetched or read, or the reason ctx ended. It takes 20 seconds at most.
+// RenewalInfo fetches the renewal information of leaf. The error is
+// ErrNoRenewalInfo if the CA has none for any certificate, a *RenewalInfoError if it
+// could not be fetched or read, or the reason ctx ended. It takes 20 seconds at most.
 func (c *Client) RenewalInfo(ctx context.Context, leaf *x509.Certificate) (info RenewalInfo, err error) {
 	defer recoverTo(&err, c.log)
 	limited, cancel := context.WithTimeoutCause(ctx, askTimeout, errSlowRenewalInfo)
@@ -107,7 +107,7 @@ func (c *Client) renewalInfoError(err error, now time.Time) *RenewalInfoError {
 	case errors.Is(err, transport.ErrSlow), errors.Is(err, errSlowRenewalInfo), errors.As(err, &timeout) && timeout.Timeout():
 		e.Temporary = true
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		e.Temporary = true // broken off, as it happens
+		e.Temporary = true // the connection broke
 	}
 	switch {
 	case p != nil && !p.RetryAt.IsZero():
@@ -118,12 +118,12 @@ func (c *Client) renewalInfoError(err error, now time.Time) *RenewalInfoError {
 	return e
 }
 
-// bounded holds what a CA wants to the bounds of section 4.3.2.
+// bounded limits the time that a CA asks for (section 4.3.2).
 func bounded(at, now time.Time) time.Time {
 	return now.Add(min(max(at.Sub(now), minAsk), maxAsk)).UTC()
 }
 
-// askRenewalInfo is one question.
+// askRenewalInfo sends one request.
 func (c *Client) askRenewalInfo(ctx context.Context, leaf *x509.Certificate) (RenewalInfo, error) {
 	id, err := CertID(leaf)
 	if err != nil {
@@ -175,7 +175,7 @@ func parseRenewalInfo(body []byte, again, now time.Time) (RenewalInfo, error) {
 	if in.Window.Start.IsZero() || !in.Window.End.After(in.Window.Start) {
 		return RenewalInfo{}, errors.New("renewal information has no window")
 	}
-	if in.Window.Start.UTC().Year() < 1 || in.Window.End.UTC().Year() > 9999 { // which no JSON can hold
+	if in.Window.Start.UTC().Year() < 1 || in.Window.End.UTC().Year() > 9999 { // JSON cannot hold it
 		return RenewalInfo{}, errors.New("renewal information has a window beyond all calendars")
 	}
 	next := now.Add(defaultAsk).UTC()

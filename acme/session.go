@@ -15,9 +15,8 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// A session is one job's way to the CA: lego's core, whose requests obey the
-// job's context. A session is used by one job at a time and kept for the next,
-// since it holds fresh nonces.
+// A session sends the requests of one job: lego's core with the job's context. It
+// is kept for the next job, since it holds fresh nonces.
 type session struct {
 	client    *Client
 	account   account
@@ -26,8 +25,8 @@ type session struct {
 	born      time.Time
 }
 
-// An account is what signs requests. Without a URL it signs by its key alone,
-// and without a key not at all.
+// An account signs requests. Without a URL it signs by its key alone, and without a
+// key not at all.
 type account struct {
 	key crypto.Signer
 	url string
@@ -46,8 +45,8 @@ func (c *Client) session(ctx context.Context) (*session, error) {
 	return c.open(ctx, a)
 }
 
-// takeIdle returns a session that is not in use, or nil. Old ones are dropped:
-// lego never looks at the CA's directory again.
+// takeIdle returns a session that is not in use, or nil. Old ones are dropped: lego
+// fetches the directory only once.
 func (c *Client) takeIdle() *session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,16 +93,16 @@ const (
 	orderTries  = 2                      // of one that places an order: the first may have reached the CA
 	badNonces   = 20                     // in a row, then the CA is at fault
 	retryPause  = 250 * time.Millisecond // before the second try; the third waits four times that
-	maxOwnPause = 5 * time.Second        // a longer Retry-After is the caller's to wait for
+	maxOwnPause = 5 * time.Second        // a longer Retry-After is left to the caller
 )
 
-// call runs one request of lego's api. A stumbling CA is asked up to n times.
+// call runs one request of lego's api, up to n times while its error is transient.
 func call[T any](ctx context.Context, s *session, n int, request func() (T, error)) (T, error) {
 	return again(ctx, n, func() (T, error) { return once(ctx, s, request) })
 }
 
-// again tries up to n times while it is worth it and the CA does not ask for a
-// long wait.
+// again runs request up to n times, while its error is transient and the CA does
+// not ask for a long wait.
 func again[T any](ctx context.Context, n int, request func() (T, error)) (T, error) {
 	for try := 1; ; try++ {
 		v, err := request()
@@ -136,7 +135,7 @@ func once[T any](ctx context.Context, s *session, request func() (T, error)) (T,
 	}
 }
 
-// pauseAfter is how long to wait after the n-th transient failure: as long as
+// pauseAfter returns how long to wait after the n-th transient failure: as long as
 // the CA asks, or a little more each time.
 func pauseAfter(err error, n int) time.Duration {
 	var p *Problem
@@ -146,8 +145,7 @@ func pauseAfter(err error, n int) time.Duration {
 	return retryPause << (2 * (n - 1))
 }
 
-// typed turns an error of lego's api into one of ours. An interrupt stays what
-// it is.
+// typed converts an error of lego's api. At the end of ctx it returns the cause.
 func (s *session) typed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -167,27 +165,26 @@ func (s *session) typed(ctx context.Context, err error) error {
 	if errors.As(err, &u) {
 		return &UnreachableError{ca, directory, u}
 	}
-	// The library that signs keeps no more of a failure to fetch a nonce than
-	// its text.
+	// The JOSE library keeps only the text of a failure to fetch a nonce.
 	if _, why, ok := strings.Cut(err.Error(), "Error generating nonce: "); ok {
 		if a := s.transport.Answer(s.core.GetDirectory().NewNonceURL); a.Status >= 400 {
 			return &Problem{CA: ca, Status: a.Status, RetryAt: a.RetryAfter, Detail: "it gives out no nonces"}
 		}
 		return &UnreachableError{ca, directory, errors.New(why)}
 	}
-	// lego puts whole answers into its errors; who keeps ours need not keep them.
+	// lego puts whole answers into its errors.
 	return &ProtocolError{CA: ca, Err: errors.New(textfmt.OneLine(err.Error(), maxDetail))}
 }
 
 const (
-	maxRetryAfter = time.Minute // between two looks at one object, whatever the CA asks
+	maxRetryAfter = time.Minute // between two polls of one object, even if the CA asks for more
 	maxPoll       = 5 * time.Second
 )
 
-// A pace says how long to wait before the next look at an object that is not
-// ready. Where the CA gives no Retry-After the pace grows with the time already
-// waited: a CA that needs milliseconds is asked again after one, and one that
-// needs seconds is overshot by about a thirtieth of them.
+// A pace is how long to wait between polls of an object that is not ready. Without
+// a Retry-After it grows with the time already waited: a CA that needs milliseconds
+// is asked again after one, and one that needs seconds is overshot by a sixteenth of
+// them at most.
 type pace struct{ since time.Time }
 
 func (p pace) next(now time.Time, a transport.Answer) time.Duration {
