@@ -16,7 +16,7 @@ var arrows = map[string][]string{
 	"acme/dns01/dnsquery":    {},
 	"acme/dns01/redact":      {},
 	"acme/dns01/sandbox":     {},
-	"acme/http01":            {"acme", "renew/durable"},
+	"acme/http01":            {"acme", "renew/durable", "renew/problem"},
 	"acme/orderlog":          {"renew/durable"},
 	"acme/transport":         {"acme/orderlog", "renew/textfmt"},
 	"cmd/keypaird":           {"acme", "acme/dns01", "acme/dns01/sandbox", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/preflight", "hooks/discover", "hooks/preset", "hooks/verify", "renew", "renew/durable", "renew/status", "renew/textfmt"},

@@ -175,12 +175,11 @@ func (e *PageError) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
 func (e *PageError) Remedy() string {
-	var none *http01.NoSocketError
 	switch {
 	case e.Own:
 		return "this daemon's own page still has the port: choose another port, or restart keypaird"
-	case errors.As(e.Err, &none):
-		return "start keypaird through a socket unit with FileDescriptorName=" + none.Name + ", or set [status] listen to an address"
+	case errors.Is(e.Err, http01.ErrNoSocket):
+		return "start keypaird through a socket unit with FileDescriptorName=" + strings.TrimPrefix(e.Addr, "fd:") + ", or set [status] listen to an address"
 	case errors.Is(e.Err, syscall.EADDRINUSE):
 		return "stop the program that listens there (see which: fstat, sockstat or ss -ltnxp), or choose another place in [status] listen"
 	case errors.Is(e.Err, errNoSocketFile):

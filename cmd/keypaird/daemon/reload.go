@@ -80,9 +80,8 @@ func (k *Daemon) read(ctx context.Context) (*offer, error) {
 // holds its place keeps the daemon from starting, or from reading what else has
 // changed. A socket that we are to be given does not come any more.
 func (k *Daemon) later(cfg *config.Config, err error) bool {
-	var none *http01.NoSocketError
 	first := k.parts == nil
-	return !errors.As(err, &none) && (first || k.page == nil && k.parts.Config.Status.Listen == cfg.Status.Listen)
+	return !errors.Is(err, http01.ErrNoSocket) && (first || k.page == nil && k.parts.Config.Status.Listen == cfg.Status.Listen)
 }
 
 // ownPort has err say so if it is the present page that is in the way.
