@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/go-acme/lego/v4/challenge"
+
+	"keypaird/renew/problem"
 )
 
 const providersOfLego = 195
@@ -126,12 +128,11 @@ func TestProviders(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := p.provider(tt.code)
-			var c *configError
 			if err == nil || err.Error() != tt.err {
 				t.Fatalf("provider = %v, want %q", err, tt.err)
 			}
-			if c, _ = err.(*configError); c == nil || !strings.Contains(c.Remedy(), tt.remedy) {
-				t.Errorf("remedy of %#v, want %q", err, tt.remedy)
+			if got := problem.Remedy(err); !strings.Contains(got, tt.remedy) {
+				t.Errorf("remedy %q, want %q", got, tt.remedy)
 			}
 		})
 	}

@@ -48,7 +48,7 @@ func TestSecretsAreHidden(t *testing.T) {
 	}
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
-	defer outR.Close() // or the word that it is ending waits for a reader for ever
+	defer outR.Close() // else the announcement of the exit waits for a reader forever
 	var errs strings.Builder
 	ended := make(chan error, 1)
 	p := Program{Open: func(string) (challenge.Provider, error) { return said, nil }}
