@@ -56,9 +56,8 @@ func unconfined(code string) (why string) {
 }
 
 // confineFor takes from this process the rights that a provider does not need. It
-// returns by which means, or why not.
+// returns by which means, or why not. The code is canonical.
 func confineFor(code string) (confinement string, err error) {
-	code = canonical(code)
 	if err := sandbox.NoCoreDumps(); err != nil {
 		return "", fmt.Errorf("cannot confine itself: %w", err)
 	}

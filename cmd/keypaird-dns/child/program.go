@@ -99,7 +99,7 @@ func (p Program) run(ctx context.Context, args []string, in io.Reader, out, errw
 	case *describe != "":
 		return p.describe(out, *describe, *asJSON)
 	}
-	confinement, err := confine(*only)
+	confinement, err := confine(canonical(*only))
 	if err != nil {
 		return err
 	}
