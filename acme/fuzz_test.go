@@ -64,7 +64,8 @@ func FuzzAlternates(f *testing.F) {
 	})
 }
 
-// What a CA names as issuers ends in a record an operator copies into a zone.
+// The issuers that a CA names become part of a record that an operator copies into a
+// zone.
 func FuzzIssuers(f *testing.F) {
 	f.Add([]byte(`{"challenges":[{"url":"u","issuer-domain-names":["ca.test","ca.test\"; evil=1","",null]}]}`), "u")
 	f.Add([]byte(`{"challenges":[null,7]}`), "u")

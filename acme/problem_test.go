@@ -65,8 +65,8 @@ func TestProblem(t *testing.T) {
 	}
 }
 
-// What is not found at the URL of the directory is told by that URL, and not
-// explained by the check that may just have said so.
+// The remedy for a directory that is not found names its URL, not the check that may
+// just have failed.
 func TestWrongDirectory(t *testing.T) {
 	for _, tt := range []struct {
 		name, directory, kind, help string

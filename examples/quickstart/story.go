@@ -142,13 +142,13 @@ func (w *world) look(ctx context.Context, out io.Writer, name string) error {
 	}
 	defer conn.Close()
 	leaf := conn.(*tls.Conn).ConnectionState().PeerCertificates[0]
-	proofs, err := w.ca.Proofs(leaf)
+	challenges, err := w.ca.Challenges(leaf)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "   %-18s  verified: for %s, by %s,\n   %18s  until %s, proven by %s\n", name,
 		strings.Join(leaf.DNSNames, " "), leaf.Issuer.CommonName, "",
-		leaf.NotAfter.Format(time.DateOnly), proofs[name])
+		leaf.NotAfter.Format(time.DateOnly), challenges[name])
 	return nil
 }
 
