@@ -18,15 +18,15 @@ func (c *CA) RootPEM(n int) []byte {
 	return root.PEM()
 }
 
-// RootPool trusts what the CA issues, by its chain n.
+// RootPool returns the root of the CA's chain n as a pool.
 func (c *CA) RootPool(n int) *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(c.RootPEM(n))
 	return pool
 }
 
-// SetRenewalInfo makes the CA answer word for word when it is asked when to
-// renew leaf, with 200 and Retry-After 21600. The answer need not be valid.
+// SetRenewalInfo makes answer the renewal information of leaf, with status 200 and
+// Retry-After 21600. It need not be valid.
 func (c *CA) SetRenewalInfo(leaf *x509.Certificate, answer string) error {
 	if err := c.pebble.db.SetARIResponse(leaf.SerialNumber, answer); err != nil {
 		return fmt.Errorf("setting renewal information: %w", err)
