@@ -89,8 +89,8 @@ func (s *proxiedClient) setFault(path string, f acmetest.Fault) (met chan struct
 	return met
 }
 
-// patience is how long an order may meet a fault before it is interrupted.
-const patience = 250 * time.Millisecond
+// faultTime is how long an order may meet a fault before it is interrupted.
+const faultTime = 250 * time.Millisecond
 
 // tryInterrupted calls try, and interrupts it some time after met. It has to end then;
 // the limit is generous for busy machines.
@@ -107,7 +107,7 @@ func tryInterrupted(t *testing.T, met <-chan struct{}, try func(context.Context)
 			return err
 		case <-met:
 			met = nil
-			defer time.AfterFunc(patience, cancel).Stop()
+			defer time.AfterFunc(faultTime, cancel).Stop()
 			watchdog = time.After(time.Minute)
 		case <-watchdog:
 			t.Fatal("still waiting long after the interrupt")

@@ -346,17 +346,12 @@ func transient(err error) bool {
 	if errors.As(err, &p) {
 		return p.Status >= 500
 	}
-	if isMalformedAnswer(err) {
+	var a *ProtocolError
+	if errors.As(err, &a) && a.Malformed {
 		return true
 	}
 	var u *UnreachableError
 	return errors.As(err, &u) && !untrusted(u.Err)
-}
-
-// isMalformedAnswer reports whether err is about a malformed answer.
-func isMalformedAnswer(err error) bool {
-	var a *ProtocolError
-	return errors.As(err, &a) && a.Malformed
 }
 
 // untrusted reports a TLS certificate that could not be verified.
