@@ -16,7 +16,7 @@ import (
 
 const providersOfLego = 195
 
-// providers.json is what gen makes of the lego that go.mod asks for.
+// providers.json is made by gen from the version of lego in go.mod.
 func TestDescriptionsAreLegos(t *testing.T) {
 	out, err := exec.Command("go", "run", "keypaird/cmd/keypaird-dns/gen").Output()
 	if err != nil {
@@ -65,7 +65,7 @@ func TestDescriptionsAreLegos(t *testing.T) {
 	}
 }
 
-// notConfined leaves the process of the tests alone.
+// notConfined does not restrict the process of the tests.
 func notConfined(string) (string, error) { return "", nil }
 
 func run(t *testing.T, p Program, args ...string) (out string, err error) {

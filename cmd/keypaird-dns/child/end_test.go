@@ -7,7 +7,7 @@ import (
 
 // At the end of input, or at a signal, the child announces its exit immediately, even
 // if the provider hangs: the parent kills a child that does not.
-func TestSaysThatItIsEnding(t *testing.T) {
+func TestSendsEnding(t *testing.T) {
 	t.Setenv("LEGO_DISABLE_CNAME_SUPPORT", "true")
 	for name, end := range map[string]func(*session){"end of input": (*session).end, "signal": func(s *session) { s.signal() }} {
 		t.Run(name, func(t *testing.T) {

@@ -74,7 +74,7 @@ func (f *fake) published() string {
 	return strings.Join(f.txt, ",")
 }
 
-// A session is a server as its parent sees it.
+// A session is the parent's side of a server.
 type session struct {
 	t      *testing.T
 	srv    *server
@@ -142,7 +142,7 @@ func (s *session) ask(line string) answer {
 // end closes the input.
 func (s *session) end() { s.in.Close() }
 
-// wait drops the rest of the answers and gives what serve returned.
+// wait drops the remaining answers and returns serve's error.
 func (s *session) wait() error {
 	go func() { _, _ = io.Copy(io.Discard, s.out) }()
 	return <-s.ended
