@@ -2,6 +2,7 @@ package acme
 
 import (
 	"crypto/x509"
+	"maps"
 	"slices"
 )
 
@@ -35,10 +36,5 @@ func BuiltIn(name string) (CA, bool) {
 
 // BuiltInNames lists the names BuiltIn knows, sorted.
 func BuiltInNames() []string {
-	var names []string
-	for name := range builtIn {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(builtIn))
 }

@@ -49,17 +49,8 @@ type Solver interface {
 // IsToken reports whether s is a token: base64url characters, 128 bits or more
 // (section 8.1), and so fit to be a file name.
 func IsToken(s string) bool {
-	if len(s) < 22 || len(s) > 128 {
-		return false
-	}
-	for _, r := range s {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_':
-		default:
-			return false
-		}
-	}
-	return true
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	return len(s) >= 22 && len(s) <= 128 && strings.Trim(s, alphabet) == ""
 }
 
 // challenge returns the challenge of the configured type.

@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -67,15 +68,11 @@ type Client struct {
 
 // NewClient returns a Client. It touches neither network nor disk.
 func NewClient(o Options) *Client {
-	agent := o.UserAgent
-	if agent == "" {
-		agent = "keypaird"
-	}
 	if o.OrderLog == nil {
 		o.OrderLog = NewOrderLog(o.CA, o.Dir)
 	}
 	return &Client{
-		ca: o.CA, accounts: accountDir(o.Dir), email: o.Email, agent: agent, log: o.Log,
+		ca: o.CA, accounts: accountDir(o.Dir), email: o.Email, agent: cmp.Or(o.UserAgent, "keypaird"), log: o.Log,
 		server: transport.NewServer(transport.Options{
 			CA: o.CA.Name, Directory: o.CA.Directory, Roots: o.CA.Roots, Log: o.Log, Observe: o.Observe,
 		}),
