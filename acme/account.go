@@ -13,13 +13,13 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/transport"
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/textfmt"
@@ -59,13 +59,13 @@ func (d accountDir) where(part string) string { return filepath.Join(string(d), 
 func (d accountDir) load(part string) ([]byte, error) { return readOwn(d.where(part)) }
 
 func (d accountDir) save(part string, data []byte) error {
-	if err := os.MkdirAll(string(d), 0o700); err != nil {
+	if err := durable.MakeDir(string(d)); err != nil {
 		return fmt.Errorf("making the account's directory: %w", err)
 	}
-	return durable.WriteFile(d.where(part), data, ownFile)
+	return durable.WriteFile(d.where(part), data, durable.Private)
 }
 
-// account returns the account; it registers one only where there was none.
+// account returns the account, and registers one if there is none.
 func (c *Client) account(ctx context.Context) (account, error) {
 	select {
 	case c.opening <- struct{}{}:
@@ -97,7 +97,7 @@ func (c *Client) account(ctx context.Context) (account, error) {
 	return c.opened, nil
 }
 
-// loadAccount reads account.json, if it is known already.
+// loadAccount reads account.json; known is false if there is none.
 func (c *Client) loadAccount() (file accountFile, known bool, err error) {
 	data, err := c.accounts.load(accountPart)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -107,19 +107,17 @@ func (c *Client) loadAccount() (file accountFile, known bool, err error) {
 		return file, false, fmt.Errorf("reading the account: %w", err)
 	}
 	if json.Unmarshal(data, &file) != nil || file.URL == "" {
-		return file, false, &AccountError{
-			c.ca.Name, c.accounts.where(accountPart), errors.New("not readable as an account"),
-			"restore it from a backup; without one, remove account.json and keep key.pem: the CA finds the account by its key",
-		}
+		return file, false, c.accountError(accountPart, errors.New("not readable as an account"),
+			"restore it from a backup; without one, remove account.json and keep key.pem: the CA finds the account by its key")
 	}
 	if file.Directory != c.ca.Directory {
-		return file, false, &AccountError{
-			c.ca.Name, c.accounts.where(accountPart), fmt.Errorf("belongs to %q, not to %s", file.Directory, c.ca.Directory),
-			"give the CA in the configuration another name, or move this directory away to register anew",
-		}
+		return file, false, c.accountError(accountPart, fmt.Errorf("belongs to %q, not to %s", file.Directory, c.ca.Directory),
+			"give the CA in the configuration another name, or move this directory away to register anew")
 	}
 	return file, true, nil
 }
+
+const restoreKey = "restore key.pem from a backup; without one, " + anew
 
 // accountKey reads the account's key, and makes one only if there is no account
 // yet. A key without an account is left by an interrupted registration; the CA
@@ -128,9 +126,7 @@ func (c *Client) accountKey(known bool) (crypto.Signer, error) {
 	data, err := c.accounts.load(keyPart)
 	if errors.Is(err, fs.ErrNotExist) {
 		if known {
-			return nil, &AccountError{
-				c.ca.Name, c.accounts.where(accountPart), errors.New("its key.pem is missing"), "restore key.pem from a backup; without one, " + anew,
-			}
+			return nil, c.accountError(accountPart, errors.New("its key.pem is missing"), restoreKey)
 		}
 		return c.newAccountKey()
 	}
@@ -142,7 +138,7 @@ func (c *Client) accountKey(known bool) (crypto.Signer, error) {
 		err = errors.New("not of a kind that signs requests here: P-256, P-384 or RSA")
 	}
 	if err != nil {
-		return nil, &AccountError{c.ca.Name, c.accounts.where(keyPart), err, "restore key.pem from a backup; without one, " + anew}
+		return nil, c.accountError(keyPart, err, restoreKey)
 	}
 	return key, nil
 }
@@ -179,7 +175,7 @@ func (c *Client) saveAccount(file accountFile) error {
 	return c.accounts.save(accountPart, append(data, '\n'))
 }
 
-// register asks for an account for key, or for the URL of the one it has.
+// register creates the account of key, or finds the one it has.
 func (c *Client) register(ctx context.Context, key crypto.Signer) (accountFile, error) {
 	s, err := c.open(ctx, account{key: key})
 	if err != nil {
@@ -225,18 +221,16 @@ func (c *Client) register(ctx context.Context, key crypto.Signer) (accountFile, 
 	return file, nil
 }
 
-// externalKey is the key of the external account in the one spelling that lego
-// reads; "" if there is none. CAs hand it out in others too.
+// externalKey returns the key of the external account in the variant of base64 that
+// lego reads; "" if there is none. CAs use other variants too.
 func (c *Client) externalKey() (string, error) {
 	if c.ca.EABKeyID == "" {
 		return "", nil
 	}
 	key := strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(strings.TrimSpace(c.ca.EABHMAC))
 	if _, err := base64.RawURLEncoding.DecodeString(key); err != nil || key == "" {
-		return "", &AccountError{
-			c.ca.Name, c.accounts.where(""), errors.New("the external account key is not base64url"),
-			"copy the HMAC key from the CA's web site again into the file that eab_hmac_file names",
-		}
+		return "", c.accountError("", errors.New("the external account key is not base64url"),
+			"copy the HMAC key from the CA's web site again into the file that eab_hmac_file names")
 	}
 	return key, nil
 }
@@ -251,7 +245,7 @@ func (c *Client) unregistered(err error) error {
 	if c.ca.EABKeyID != "" {
 		hint = "check eab_kid and eab_hmac_file in the [ca] table against the CA's web site; some CAs let each be used once only"
 	}
-	return &AccountError{c.ca.Name, c.accounts.where(""), err, hint}
+	return c.accountError("", err, hint)
 }
 
 // updateContact sends a changed address to the CA. A failure is only logged: no
@@ -259,7 +253,7 @@ func (c *Client) unregistered(err error) error {
 func (c *Client) updateContact(ctx context.Context, key crypto.Signer, file accountFile) {
 	s, err := c.open(ctx, account{key, file.URL})
 	if err == nil {
-		s.transport.label(file.URL, resAccount)
+		s.transport.Label(file.URL, transport.ResourceAccount)
 		_, err = call(ctx, s, 1, func() (legoacme.Account, error) {
 			return s.core.Accounts.Update(file.URL, legoacme.Account{Contact: []string{"mailto:" + c.email}})
 		})
@@ -272,8 +266,6 @@ func (c *Client) updateContact(ctx context.Context, key crypto.Signer, file acco
 		c.log.Warn("contact not updated", "ca", c.ca.Name, "email", c.email, "err", err)
 	}
 }
-
-var ownFile = durable.FileMode{Perm: 0o600, UID: -1, GID: -1}
 
 const maxOwnFile = 1 << 20
 

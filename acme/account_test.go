@@ -18,9 +18,9 @@ import (
 	"keypaird/renew/keypair"
 )
 
-func TestAccountIsMadeOnce(t *testing.T) {
+func TestAccountIsRegisteredOnce(t *testing.T) {
 	var tr traffic
-	g := newGround(t, acmetest.Options{Wrap: tr.wrap})
+	g := newFixture(t, acmetest.Options{Wrap: tr.wrap})
 	first, err := g.client(t).Account(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestAccountIsMadeOnce(t *testing.T) {
 }
 
 func TestRegistrationCutOff(t *testing.T) {
-	g := newGround(t, acmetest.Options{})
+	g := newFixture(t, acmetest.Options{})
 	first, err := g.client(t).Account(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +105,7 @@ func TestAccountThatCannotBeUsed(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var tr traffic
-			g := newGround(t, acmetest.Options{Wrap: tr.wrap})
+			g := newFixture(t, acmetest.Options{Wrap: tr.wrap})
 			if _, err := g.client(t).Account(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -125,8 +125,7 @@ func TestAccountThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// snapshot tells one state of an account's directory from another. What is
-// ordered does not count.
+// snapshot returns the state of an account's directory, without the order log.
 func snapshot(t *testing.T, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -142,21 +141,21 @@ func snapshot(t *testing.T, dir string) string {
 	return b.String()
 }
 
-// A CA that forgot the account must not make us forget it: its URL may be in
-// CAA and dns-persist-01 records, and the CA may come to itself again.
+// An account that the CA does not know is kept: its URL may be in CAA and
+// dns-persist-01 records, and the CA may recover.
 func TestForgottenAccount(t *testing.T) {
-	g := newGround(t, acmetest.Options{})
+	g := newFixture(t, acmetest.Options{})
 	if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err != nil {
 		t.Fatal(err)
 	}
 	before := snapshot(t, g.accountDir())
-	g.rebirth(t)
+	g.replaceCA(t)
 	for _, name := range []string{"a.test", "b.test"} { // an order to resume, and a new one
 		req := g.request(name)
-		pending := underWay(req)
+		pending := savedOrder(req)
 		_, err := g.client(t).Obtain(t.Context(), req)
 		wantError(t, err, "accountDoesNotExist", "put back the right one")
-		if after := underWay(req); after != pending {
+		if after := savedOrder(req); after != pending {
 			t.Errorf("the order under way changed from %q to %q", pending, after)
 		}
 	}
@@ -165,8 +164,8 @@ func TestForgottenAccount(t *testing.T) {
 	}
 }
 
-// rebirth replaces the CA by one at the same address that knows nothing.
-func (g *ground) rebirth(t *testing.T) {
+// replaceCA replaces the CA by a new one at the same address.
+func (g *fixture) replaceCA(t *testing.T) {
 	t.Helper()
 	o := acmetest.Options{Addr: strings.Split(g.ca.Directory, "/")[2], DNS: g.dns.Addr, HTTPPort: g.ca.HTTPPort}
 	g.ca.Close()
@@ -177,8 +176,8 @@ func (g *ground) rebirth(t *testing.T) {
 	g.ca = ca
 }
 
-// underWay is what is on disk of the order under way, or "none".
-func underWay(req acme.Request) string {
+// savedOrder returns the pending order on disk, or "none".
+func savedOrder(req acme.Request) string {
 	data, err := os.ReadFile(filepath.Join(req.Pending, "order.json"))
 	if err != nil {
 		return "none"
@@ -204,7 +203,7 @@ func TestExternalAccount(t *testing.T) {
 		{"empty key", "kid-1", "", "not base64url", "copy the HMAC key"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := newGround(t, acmetest.Options{EAB: map[string]string{"kid-1": key}})
+			g := newFixture(t, acmetest.Options{EAB: map[string]string{"kid-1": key}})
 			o := g.options(t)
 			o.CA.EABKeyID, o.CA.EABHMAC = tt.kid, tt.key
 			_, err := start(t, o).Account(t.Context())
@@ -225,7 +224,7 @@ func TestExternalAccount(t *testing.T) {
 func TestContactChanges(t *testing.T) {
 	var tr traffic
 	var broken atomic.Bool
-	g := newGround(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
+	g := newFixture(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
 		next = tr.wrap(next)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if broken.Load() && strings.HasPrefix(r.URL.Path, acmetest.PathAccount) {
@@ -266,7 +265,7 @@ func TestContactChanges(t *testing.T) {
 }
 
 func TestBadContact(t *testing.T) {
-	g := newGround(t, acmetest.Options{})
+	g := newFixture(t, acmetest.Options{})
 	o := g.options(t)
 	o.Email = "nobody"
 	_, err := start(t, o).Account(t.Context())

@@ -10,6 +10,7 @@ import (
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
 )
 
@@ -39,7 +40,7 @@ func (j *job) authorizeNames(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return firstOf(errs)
+	return joinNames(errs)
 }
 
 // authorizeName brings one authorization to valid.
@@ -112,7 +113,7 @@ func (j *job) withdraw(ctx context.Context, url, name string, method Method, aut
 	}
 }
 
-// withdrawAll withdraws the tokens of an order whose names are all authorized.
+// withdrawAll withdraws the tokens of an order with all names authorized.
 func (j *job) withdrawAll(ctx context.Context) {
 	for _, url := range j.order.Authorizations[:min(len(j.order.Authorizations), len(j.req.Names))] {
 		authz, err := j.authorization(ctx, url)
@@ -126,7 +127,7 @@ func (j *job) withdrawAll(ctx context.Context) {
 }
 
 func (j *job) authorization(ctx context.Context, url string) (legoacme.Authorization, error) {
-	j.session.transport.label(url, resAuthz)
+	j.session.transport.Label(url, transport.ResourceAuthz)
 	return ask(ctx, j, tries, func() (legoacme.Authorization, error) {
 		return j.session.core.Authorizations.Get(url)
 	})
@@ -147,7 +148,7 @@ func authzName(a legoacme.Authorization) string {
 func (j *job) refused(name, kind string, authz legoacme.Authorization) error {
 	for _, c := range authz.Challenges {
 		if c.Error != nil {
-			p := newProblem(j.client.ca.Name, c.Error, answer{})
+			p := newProblem(j.client.ca.Name, c.Error, transport.Answer{})
 			p.Identifier, p.Challenge = name, textfmt.OneLine(c.Type, 32)
 			return p
 		}
@@ -232,7 +233,7 @@ func (t slot) limited(ctx context.Context, f func() error) error {
 	return f()
 }
 
-// queued is for Challenge.Queued.
+// queued implements Challenge.Queued.
 func (t slot) queued(waits bool) {
 	if waits {
 		t.all.set(t.i, queued)

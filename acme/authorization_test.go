@@ -17,17 +17,17 @@ import (
 	"keypaird/acme/acmetest"
 )
 
-// byDNS proves names by records made up from the challenge alone (RFC 8555,
-// section 8.4).
-func (g *ground) byDNS() acme.Method {
+// byDNS solves challenges by records made from the challenge alone (RFC 8555, section
+// 8.4).
+func (g *fixture) byDNS() acme.Method {
 	return acme.Method{Type: acme.DNS01, Solver: txt{g.dns, func(c acme.Challenge) (string, string) {
 		sum := sha256.Sum256([]byte(c.KeyAuth))
 		return "_acme-challenge." + c.Identifier + ".", base64.RawURLEncoding.EncodeToString(sum[:])
 	}}}
 }
 
-// byPersistent proves names by the record that the challenge describes.
-func (g *ground) byPersistent() acme.Method {
+// byPersistent solves challenges by the record that they describe.
+func (g *fixture) byPersistent() acme.Method {
 	return acme.Method{Type: acme.DNSPersist01, Solver: txt{g.dns, func(c acme.Challenge) (string, string) {
 		value := strings.Join(c.Issuers, " or ") + "; accounturi=" + c.AccountURL
 		if c.Wildcard {
@@ -37,10 +37,10 @@ func (g *ground) byPersistent() acme.Method {
 	}}}
 }
 
-func TestProofs(t *testing.T) {
+func TestChallenges(t *testing.T) {
 	for _, tt := range []struct {
-		name   string
-		proofs map[string]string // challenge type by name
+		name       string
+		challenges map[string]string // challenge type by name
 	}{
 		{"host by http-01", map[string]string{"chat.a.test": acme.HTTP01}},
 		{"plain domain by dns-01", map[string]string{"a.test": acme.DNS01}},
@@ -53,11 +53,11 @@ func TestProofs(t *testing.T) {
 		{"address and name", map[string]string{"127.0.0.1": acme.HTTP01, "a.test": acme.DNS01}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := newGround(t, acmetest.Options{AuthzReuse: -1})
+			g := newFixture(t, acmetest.Options{AuthzReuse: -1})
 			g.solver.Listen = ":" + strconv.Itoa(g.ca.HTTPPort)
-			names := slices.Sorted(maps.Keys(tt.proofs))
+			names := slices.Sorted(maps.Keys(tt.challenges))
 			req := g.request(names...)
-			for name, kind := range tt.proofs {
+			for name, kind := range tt.challenges {
 				switch kind {
 				case acme.DNS01:
 					req.Methods[name] = g.byDNS()
@@ -72,25 +72,24 @@ func TestProofs(t *testing.T) {
 			if !slices.Equal(pair.Names(), names) {
 				t.Errorf("certificate for %v, want %v", pair.Names(), names)
 			}
-			if proofs, err := g.ca.Proofs(pair.Leaf); err != nil || !maps.Equal(proofs, tt.proofs) {
-				t.Errorf("proven by %v, %v; want %v", proofs, err, tt.proofs)
+			if challenges, err := g.ca.Challenges(pair.Leaf); err != nil || !maps.Equal(challenges, tt.challenges) {
+				t.Errorf("proven by %v, %v; want %v", challenges, err, tt.challenges)
 			}
 		})
 	}
 }
 
 func TestNotOffered(t *testing.T) {
-	g := newGround(t, acmetest.Options{})
+	g := newFixture(t, acmetest.Options{})
 	_, err := g.client(t).Obtain(t.Context(), g.request("*.a.test"))
-	var n *acme.NoChallengeError
-	if !errors.As(err, &n) || n.Name != "*.a.test" || n.Type != acme.HTTP01 || !slices.Contains(n.Available, acme.DNS01) {
-		t.Fatalf("error = %#v, want NoChallengeError", err)
+	wantError(t, err, "*.a.test: the CA has no http-01 challenge for this name, only: ", "another challenge type")
+	if !acme.TryNextCA(err) || acme.CAWide(err) {
+		t.Error("want another CA to be tried, for these names only")
 	}
-	wantError(t, err, "has no http-01 challenge for this name, only:", "another challenge type")
 }
 
 func TestProfiles(t *testing.T) {
-	g := newGround(t, acmetest.Options{Profiles: acmetest.ShortLived()})
+	g := newFixture(t, acmetest.Options{Profiles: acmetest.ShortLived()})
 	req := g.request("a.test")
 	req.Profile = "shortlived"
 	pair, err := g.client(t).Obtain(t.Context(), req)
@@ -110,8 +109,8 @@ func TestProfiles(t *testing.T) {
 	wantError(t, err, "invalidProfile", "set profile to one that the CA offers")
 }
 
-func TestNamesAreProvenSideBySide(t *testing.T) {
-	g := newGround(t, acmetest.Options{AuthzReuse: -1})
+func TestNamesAreValidatedConcurrently(t *testing.T) {
+	g := newFixture(t, acmetest.Options{AuthzReuse: -1})
 	req := g.request("a.test", "b.test", "c.test")
 	arrived, all := make(chan struct{}, len(req.Names)), make(chan struct{})
 	for name, method := range req.Methods {
@@ -133,7 +132,7 @@ func TestNamesAreProvenSideBySide(t *testing.T) {
 	}
 }
 
-func TestProversThatFail(t *testing.T) {
+func TestSolverErrors(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		prover solverFunc
@@ -152,7 +151,7 @@ func TestProversThatFail(t *testing.T) {
 		}, "pebble: http-01: b.test: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := newGround(t, acmetest.Options{AuthzReuse: -1})
+			g := newFixture(t, acmetest.Options{AuthzReuse: -1})
 			req := g.request("a.test", "b.test")
 			req.Methods["b.test"] = acme.Method{Type: acme.HTTP01, Solver: tt.prover}
 			_, err := g.client(t).Obtain(t.Context(), req)
@@ -169,7 +168,7 @@ func TestProversThatFail(t *testing.T) {
 }
 
 func TestSeveralNamesFail(t *testing.T) {
-	g := newGround(t, acmetest.Options{})
+	g := newFixture(t, acmetest.Options{})
 	g.solver.Listen = ""
 	_, err := g.client(t).Obtain(t.Context(), g.request("a.test", "b.test", "c.test"))
 	wantError(t, err, "(and 2 more names)", "port 80 must be reachable from outside at")
@@ -179,7 +178,7 @@ func TestSeveralNamesFail(t *testing.T) {
 func TestStepPanics(t *testing.T) {
 	for _, at := range []string{"ordering", "validating", "finalizing"} {
 		t.Run(at, func(t *testing.T) {
-			g := newGround(t, acmetest.Options{})
+			g := newFixture(t, acmetest.Options{})
 			req := g.request("a.test")
 			req.Step = func(step string) {
 				if strings.HasPrefix(step, at) {
@@ -199,11 +198,11 @@ func TestMalformedChallenges(t *testing.T) {
 		{"a name nobody ordered", `"value": "a.test"`, `"value": "evil.test\u001b[2J"`, `it wants an authorization for "evil.test"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := newGround(t, acmetest.Options{Wrap: rewrite(acmetest.PathAuthz, func(_ string, _ http.Header, body []byte) []byte {
+			g := newFixture(t, acmetest.Options{Wrap: rewrite(acmetest.PathAuthz, func(_ string, _ http.Header, body []byte) []byte {
 				return []byte(strings.ReplaceAll(string(body), tt.old, tt.with))
 			})})
 			_, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
-			wantError(t, err, tt.want, "tell the CA")
+			wantError(t, err, tt.want, "report it to the CA")
 		})
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"keypaird/acme/acmetest"
 )
 
-// shared proves names by records at one name, and removes its own afterwards.
+// shared solves challenges by records at one name, and removes its own afterwards.
 type shared struct {
 	mu     sync.Mutex
 	dns    *acmetest.DNS
@@ -37,7 +37,7 @@ func (p *shared) Solve(ctx context.Context, c acme.Challenge, validate func(cont
 	return validate(ctx)
 }
 
-// slowly lets a while pass, longer for each proof: a provider takes its time.
+// slowly waits, longer for each challenge, as a slow provider does.
 func (p *shared) slowly(ctx context.Context) error {
 	select {
 	case <-time.After(time.Duration(p.begun.Add(1)) * 200 * time.Millisecond):
@@ -63,8 +63,8 @@ func (p *shared) change(value string, there bool) error {
 	return nil
 }
 
-// A CA whose resolver caches sees the values at a name as they were when it
-// first looked: all of an order must be there by then.
+// A CA with a resolver that caches sees the values at a name as of its first query: all
+// of an order must be published by then.
 func TestResolverThatCaches(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -77,7 +77,7 @@ func TestResolverThatCaches(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := newGround(t, acmetest.Options{})
+			g := newFixture(t, acmetest.Options{})
 			if err := g.dns.Add(tt.records...); err != nil {
 				t.Fatal(err)
 			}
@@ -113,10 +113,10 @@ func TestResolverThatCaches(t *testing.T) {
 	}
 }
 
-// A challenge that can only be published once another is removed does not hold
-// the order up.
+// A challenge that can only be published once another is removed does not block the
+// order.
 func TestOneValueAtATime(t *testing.T) {
-	g := newGround(t, acmetest.Options{AuthzReuse: -1})
+	g := newFixture(t, acmetest.Options{AuthzReuse: -1})
 	turn := make(chan struct{}, 1)
 	one := solverFunc(func(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 		c.Queued(true)

@@ -27,7 +27,7 @@ func BenchmarkOrder(b *testing.B) {
 			o.Wrap = acmetest.Slow{RTT: 50 * time.Millisecond, Validate: time.Second, Finalize: time.Second}.Wrap
 		}
 		b.Run(kind+"/floor", func(b *testing.B) {
-			g := newGround(b, o)
+			g := newFixture(b, o)
 			core, tokens := floor(b, g)
 			for i := 0; b.Loop(); i++ {
 				if err := acmetest.Floor(b.Context(), core, tokens, []string{fmt.Sprintf("f%d.test", i)}, 1); err != nil {
@@ -36,7 +36,7 @@ func BenchmarkOrder(b *testing.B) {
 			}
 		})
 		b.Run(kind+"/keypaird", func(b *testing.B) {
-			g := newGround(b, o)
+			g := newFixture(b, o)
 			c := g.unbounded(b)
 			if _, err := c.Account(b.Context()); err != nil {
 				b.Fatal(err)
@@ -63,7 +63,7 @@ func BenchmarkMany(b *testing.B) {
 	b.Run("floor", func(b *testing.B) {
 		for range b.N {
 			b.StopTimer()
-			g := newGround(b, acmetest.Options{NonceReject: -1})
+			g := newFixture(b, acmetest.Options{NonceReject: -1})
 			core, tokens := floor(b, g)
 			b.StartTimer()
 			if err := acmetest.Floor(b.Context(), core, tokens, names, workers); err != nil {
@@ -75,7 +75,7 @@ func BenchmarkMany(b *testing.B) {
 	b.Run("keypaird", func(b *testing.B) {
 		for range b.N {
 			b.StopTimer()
-			g := newGround(b, acmetest.Options{NonceReject: -1})
+			g := newFixture(b, acmetest.Options{NonceReject: -1})
 			c := g.unbounded(b)
 			if _, err := c.Account(b.Context()); err != nil {
 				b.Fatal(err)
@@ -93,7 +93,7 @@ func BenchmarkMany(b *testing.B) {
 	})
 }
 
-func many(ctx context.Context, g *ground, c *acme.Client, store *keypair.Store, names []string, workers int) error {
+func many(ctx context.Context, g *fixture, c *acme.Client, store *keypair.Store, names []string, workers int) error {
 	var next atomic.Int64
 	errs := make(chan error, workers)
 	var wg sync.WaitGroup
@@ -123,7 +123,7 @@ func many(ctx context.Context, g *ground, c *acme.Client, store *keypair.Store, 
 	return <-errs
 }
 
-func floor(b *testing.B, g *ground) (core *api.Core, tokens *acmetest.Tokens) {
+func floor(b *testing.B, g *fixture) (core *api.Core, tokens *acmetest.Tokens) {
 	b.Helper()
 	tokens, err := acmetest.StartTokens(g.ca.HTTPPort)
 	if err != nil {
@@ -137,8 +137,8 @@ func floor(b *testing.B, g *ground) (core *api.Core, tokens *acmetest.Tokens) {
 	return core, tokens
 }
 
-// unbounded is a client that orders as often as it is told to.
-func (g *ground) unbounded(b *testing.B) *acme.Client {
+// unbounded returns a client without a limit of orders.
+func (g *fixture) unbounded(b *testing.B) *acme.Client {
 	b.Helper()
 	o := g.options(b)
 	o.CA.Orders = 1 << 30

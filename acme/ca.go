@@ -2,6 +2,7 @@ package acme
 
 import (
 	"crypto/x509"
+	"maps"
 	"slices"
 )
 
@@ -12,7 +13,7 @@ type CA struct {
 	Roots     *x509.CertPool // for the CA's own TLS; nil means the system's
 	EABKeyID  string         // external account binding, section 7.3.4; "" means none
 	EABHMAC   string         // base64url, as the CA hands it out
-	Orders    int            // it allows an account in three hours, and some less; zero means that this is not known
+	Orders    int            // allowed to an account in three hours, less a margin; zero means unknown
 }
 
 // builtIn are the public CAs that need no table of their own.
@@ -35,10 +36,5 @@ func BuiltIn(name string) (CA, bool) {
 
 // BuiltInNames lists the names BuiltIn knows, sorted.
 func BuiltInNames() []string {
-	var names []string
-	for name := range builtIn {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(builtIn))
 }

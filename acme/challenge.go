@@ -9,6 +9,7 @@ import (
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
 )
 
@@ -48,17 +49,8 @@ type Solver interface {
 // IsToken reports whether s is a token: base64url characters, 128 bits or more
 // (section 8.1), and so fit to be a file name.
 func IsToken(s string) bool {
-	if len(s) < 22 || len(s) > 128 {
-		return false
-	}
-	for _, r := range s {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_':
-		default:
-			return false
-		}
-	}
-	return true
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	return len(s) >= 22 && len(s) <= 128 && strings.Trim(s, alphabet) == ""
 }
 
 // challenge returns the challenge of the configured type.
@@ -70,7 +62,7 @@ func (j *job) challenge(a legoacme.Authorization, name, kind string) (legoacme.C
 		}
 		available = append(available, textfmt.OneLine(c.Type, 32))
 	}
-	return legoacme.Challenge{}, &NoChallengeError{j.client.ca.Name, name, kind, available}
+	return legoacme.Challenge{}, noChallenge(j.client.ca.Name, name, kind, available)
 }
 
 // describe returns what the CA sent as a Challenge. Tokens become file names and
@@ -82,7 +74,7 @@ func (j *job) describe(url, name string, lc legoacme.Challenge) (Challenge, erro
 		Token: lc.Token, AccountURL: j.session.account.url,
 	}
 	if lc.Type == DNSPersist01 {
-		c.Token, c.Issuers = "", issuers(j.session.transport.answer(url).body, lc.URL)
+		c.Token, c.Issuers = "", issuers(j.session.transport.Answer(url).Body, lc.URL)
 		return c, nil
 	}
 	if !IsToken(c.Token) {
@@ -97,7 +89,7 @@ func (j *job) describe(url, name string, lc legoacme.Challenge) (Challenge, erro
 // result.
 func (j *job) validate(ctx context.Context, url, name string, challenge legoacme.Challenge) error {
 	waiting := pace{time.Now()}
-	j.session.transport.label(challenge.URL, resChallenge)
+	j.session.transport.Label(challenge.URL, transport.ResourceChallenge)
 	_, err := ask(ctx, j, tries, func() (legoacme.ExtendedChallenge, error) {
 		return j.session.core.Challenges.New(challenge.URL)
 	})
@@ -106,7 +98,7 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 	if err != nil && !transient(err) && !(errors.As(err, &again) && again.Type == "malformed") {
 		return err
 	}
-	asked := j.session.transport.answer(challenge.URL)
+	asked := j.session.transport.Answer(challenge.URL)
 	for {
 		now := time.Now()
 		if now.Sub(waiting.since) > statusTimeout {
@@ -116,7 +108,7 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 			return err
 		}
 		authz, err := j.authorization(ctx, url)
-		asked = j.session.transport.answer(url)
+		asked = j.session.transport.Answer(url)
 		switch {
 		case transient(err):
 			continue // the CA is not finished
@@ -143,7 +135,8 @@ func untouched(a legoacme.Authorization, challengeURL string) bool {
 }
 
 // issuers reads the issuer domain names of a dns-persist-01 challenge, which
-// lego does not know. What is no domain name cannot stand in a record.
+// lego does not know. Values that are not domain names are dropped: a record cannot
+// have them.
 func issuers(authz []byte, challengeURL string) []string {
 	var a struct {
 		Challenges []struct {

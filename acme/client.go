@@ -1,15 +1,16 @@
 package acme
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"keypaird/acme/orderlog"
+	"keypaird/acme/transport"
 )
 
 // Options configure a Client.
@@ -21,11 +22,14 @@ type Options struct {
 	Log       *slog.Logger // required
 
 	OrderLog OrderLog       // nil means orders.log in Dir, with the limit of the CA
-	Observe  func(Exchange) // told of each request, concurrently; may be nil
+	Observe  func(Exchange) // called with each request, concurrently; may be nil
 }
 
-// An OrderLog knows what was ordered at one CA, and whether one more certificate
-// is allowed. Its methods may be called concurrently. The file is [orderlog.Log].
+// An Exchange is one request to a CA and its result.
+type Exchange = transport.Exchange
+
+// An OrderLog records what was ordered at one CA, and decides whether one more
+// certificate is allowed. Its methods may be called concurrently. The file is [orderlog.Log].
 type OrderLog interface {
 	// Reserve notes that a request is about to be sent, durably enough that the
 	// end of this process does not lose it. With an error, an
@@ -45,18 +49,18 @@ func NewOrderLog(ca CA, dir string) *orderlog.Log {
 
 // A Client is one account at one CA. Its methods may be called concurrently.
 type Client struct {
-	ca        CA
-	accounts  accountStore
-	email     string
-	agent     string
-	log       *slog.Logger
-	transport *http.Transport
-	directory directoryCache
-	watch     *watch
-	orderLog  OrderLog
+	ca       CA
+	accounts accountStore
+	email    string
+	agent    string
+	log      *slog.Logger
+	server   *transport.Server
+	orderLog OrderLog
+
+	finalizePause time.Duration // retryPause, or less in tests
 
 	opening chan struct{} // holds one value while the account is read or registered
-	opened  account       // owned by who holds opening
+	opened  account       // guarded by opening
 
 	mu   sync.Mutex
 	idle []*session
@@ -64,24 +68,22 @@ type Client struct {
 
 // NewClient returns a Client. It touches neither network nor disk.
 func NewClient(o Options) *Client {
-	agent := o.UserAgent
-	if agent == "" {
-		agent = "keypaird"
-	}
 	if o.OrderLog == nil {
 		o.OrderLog = NewOrderLog(o.CA, o.Dir)
 	}
 	return &Client{
-		ca: o.CA, accounts: accountDir(o.Dir), email: o.Email, agent: agent, log: o.Log,
-		transport: newHTTPTransport(o.CA), directory: directoryCache{url: o.CA.Directory},
-		watch:    &watch{ca: o.CA.Name, log: o.Log, observe: o.Observe},
-		orderLog: o.OrderLog,
-		opening:  make(chan struct{}, 1),
+		ca: o.CA, accounts: accountDir(o.Dir), email: o.Email, agent: cmp.Or(o.UserAgent, "keypaird"), log: o.Log,
+		server: transport.NewServer(transport.Options{
+			CA: o.CA.Name, Directory: o.CA.Directory, Roots: o.CA.Roots, Log: o.Log, Observe: o.Observe,
+		}),
+		orderLog:      o.OrderLog,
+		finalizePause: retryPause,
+		opening:       make(chan struct{}, 1),
 	}
 }
 
 // Close drops idle connections.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+func (c *Client) Close() { c.server.HTTP.CloseIdleConnections() }
 
 // Account returns the URL of the account, registering one if there is none.
 func (c *Client) Account(ctx context.Context) (string, error) {
@@ -89,11 +91,11 @@ func (c *Client) Account(ctx context.Context) (string, error) {
 	return a.url, err
 }
 
-// Info is what a CA's directory says of the CA.
+// Info holds facts from a CA's directory.
 type Info struct {
 	Profiles    map[string]string // their descriptions by name
 	Identities  []string          // issuer domain names of its CAA records
-	RenewalInfo bool              // it answers RenewalInfo
+	RenewalInfo bool              // it has renewal information (RFC 9773)
 }
 
 // Info fetches the CA's directory. It needs no account.
@@ -106,16 +108,14 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 	return Info{dir.Meta.Profiles, dir.Meta.CaaIdentities, dir.RenewalInfo != ""}, nil
 }
 
-// Clock says how far the CA's clock was ahead of ours when it last answered; a
+// Clock returns how far the CA's clock was ahead of ours when it last answered; a
 // negative duration means behind. It is not known before the first answer.
 func (c *Client) Clock() (ahead time.Duration, known bool) {
-	c.watch.mu.Lock()
-	defer c.watch.mu.Unlock()
-	return c.watch.ahead, c.watch.known
+	return c.server.Clock()
 }
 
-// recoverTo turns a panic, of ours or of lego's, into an error: one order must
-// not end the process that keeps the others alive.
+// recoverTo turns a panic, of ours or of lego's, into an error: one order must not
+// end the process.
 func recoverTo(err *error, log *slog.Logger) {
 	if v := recover(); v != nil {
 		log.Error("panicked", "value", v, "stack", string(debug.Stack()))

@@ -5,8 +5,8 @@
 //	account -> order -> authorization, challenge (concurrently) -> finalize
 //
 // No request places or finalizes an order unless the log beside the account
-// allows it: the limits of the CA are kept whatever fails in other packages
-// ([OrderLog]).
+// allows it: the limits of the CA are kept even if other packages fail
+// ([OrderLog]). Requests go through package transport, and are repeated here.
 //
 // Make a [Client] for each CA with [NewClient] and call [Client.Obtain]. The
 // package does not know how challenges are solved (see [Solver]) nor where pairs

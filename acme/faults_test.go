@@ -21,7 +21,7 @@ type fault struct {
 
 const html = "<!DOCTYPE html>\n<html><title>Log in to the guest network\x1b[2J</title></html>"
 
-// faults are what networks, proxies, load balancers and tired servers do.
+// faults lists faults of networks, proxies, load balancers and overloaded servers.
 func faults() []fault {
 	all := []fault{
 		{"silence", acmetest.Answer(acmetest.Stall()), false, false},
@@ -68,7 +68,7 @@ func faults() []fault {
 	return append(append(all, refusals()...), bodies()...)
 }
 
-// refusals are errors, of which hardly any is the CA's own.
+// refusals lists error answers, most of them of a proxy.
 func refusals() []fault {
 	var all []fault
 	for name, text := range map[string]string{

@@ -16,11 +16,12 @@ import (
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/transport"
 	"keypaird/renew/keypair"
 	"keypaird/renew/textfmt"
 )
 
-// finalize sends the request to sign, for the n-th time. If the answer is lost,
+// finalize sends the certificate request for the n-th time. If the answer is lost,
 // or the CA finds the order not ready after all, its state decides what comes
 // next.
 func (j *job) finalize(ctx context.Context, n int) error {
@@ -28,7 +29,7 @@ func (j *job) finalize(ctx context.Context, n int) error {
 	if err != nil {
 		return fmt.Errorf("making the request to sign: %w", err)
 	}
-	j.session.transport.label(j.order.Finalize, resFinalize)
+	j.session.transport.Label(j.order.Finalize, transport.ResourceFinalize)
 	order, err := call(ctx, j.session, 1, func() (legoacme.ExtendedOrder, error) {
 		return j.session.core.Orders.UpdateForCSR(j.order.Finalize, der)
 	})
@@ -73,8 +74,8 @@ func (j *job) stillReady(ctx context.Context, n int) error {
 	if n == 1 {
 		j.asked = time.Now()
 	}
-	pause := retryPause << (n - 1)
-	if d := time.Until(j.session.transport.answer(j.order.Finalize).retryAfter); d > pause {
+	pause := j.client.finalizePause << (n - 1)
+	if d := time.Until(j.session.transport.Answer(j.order.Finalize).RetryAfter); d > pause {
 		pause = min(d, maxRetryAfter)
 	}
 	if err := sleep(ctx, pause); err != nil {
@@ -87,7 +88,7 @@ func (j *job) stillReady(ctx context.Context, n int) error {
 	return err
 }
 
-// csr returns a certificate signing request for exactly names. It has no common name: CAs that
+// csr returns a PKCS #10 request for exactly names. It has no common name: CAs that
 // still set one take it from the names (RFC 8555, section 7.4).
 func csr(key crypto.Signer, names []string) ([]byte, error) {
 	var t x509.CertificateRequest
@@ -105,12 +106,12 @@ func csr(key crypto.Signer, names []string) ([]byte, error) {
 // and the key.
 func (j *job) fetchCertificate(ctx context.Context) (*keypair.Pair, error) {
 	j.step("fetching the certificate")
-	j.session.transport.label(j.order.Certificate, resCert)
+	j.session.transport.Label(j.order.Certificate, transport.ResourceCert)
 	chain, err := ask(ctx, j, tries, func() ([]byte, error) { return j.get(j.order.Certificate) })
 	if err != nil {
 		return nil, fmt.Errorf("fetching: %w", err)
 	}
-	a := j.session.transport.answer(j.order.Certificate)
+	a := j.session.transport.Answer(j.order.Certificate)
 	if want := j.req.PreferredChain; want != "" && topIssuer(chain) != want {
 		if pair := j.preferred(ctx, a); pair != nil {
 			return pair, nil
@@ -120,12 +121,12 @@ func (j *job) fetchCertificate(ctx context.Context) (*keypair.Pair, error) {
 	pair, err := j.check(chain)
 	var dates *keypair.DateError
 	if errors.As(err, &dates) {
-		if at, e := http.ParseTime(a.header.Get("Date")); e == nil && pair.CheckNew(j.req.Names, at) == nil {
+		if at, e := http.ParseTime(a.Header.Get("Date")); e == nil && pair.CheckNew(j.req.Names, at) == nil {
 			return nil, clockError(j.client.ca.Name, at, err)
 		}
 	}
 	if err != nil {
-		return nil, &WrongCertificateError{j.client.ca.Name, err}
+		return nil, wrongCertificate(j.client.ca.Name, err)
 	}
 	return pair, nil
 }
@@ -146,7 +147,7 @@ func (j *job) check(chain []byte) (*keypair.Pair, error) {
 
 // downloadAlternate returns the chain at url as the CA sent it.
 func (j *job) downloadAlternate(ctx context.Context, url string) ([]byte, error) {
-	j.session.transport.label(url, resCert)
+	j.session.transport.Label(url, transport.ResourceCert)
 	return call(ctx, j.session, 1, func() ([]byte, error) { return j.get(url) })
 }
 
@@ -155,11 +156,11 @@ func (j *job) get(url string) ([]byte, error) {
 	return chain, err
 }
 
-// preferred returns a pair whose chain leads to the root that the configuration
-// names, from the alternates in the answer a (RFC 8555, section 7.4.2); nil if
-// there is none. Then the default chain is used.
-func (j *job) preferred(ctx context.Context, a answer) *keypair.Pair {
-	for _, alt := range alternates(j.order.Certificate, a.header) {
+// preferred returns a pair with a chain to the root that the configuration names,
+// from the alternates in the answer a (RFC 8555, section 7.4.2); nil if there is
+// none. Then the default chain is used.
+func (j *job) preferred(ctx context.Context, a transport.Answer) *keypair.Pair {
+	for _, alt := range alternates(j.order.Certificate, a.Header) {
 		chain, err := j.downloadAlternate(ctx, alt)
 		if err == nil && topIssuer(chain) != j.req.PreferredChain {
 			continue
@@ -200,7 +201,7 @@ func alternates(base string, h http.Header) []string {
 	return urls
 }
 
-// topIssuer is the common name of the root that the chain leads to.
+// topIssuer returns the common name of the root that the chain leads to.
 func topIssuer(chain []byte) string {
 	var top string
 	for rest := chain; ; {

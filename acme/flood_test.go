@@ -10,11 +10,11 @@ import (
 	"keypaird/acme/acmetest"
 )
 
-// What a CA, or whatever pretends to be one, pours over us is not kept and not
-// even read: an order is given up after a few megabytes, of all tries together.
+// Endless answers are not kept and not even read: an order is given up after a few
+// megabytes, of all tries together.
 func TestFloods(t *testing.T) {
 	const most = 48 << 20 // all that is allocated meanwhile, by the test's servers too
-	s := newStorm(t)
+	s := newFaultNet(t)
 	for _, f := range []struct {
 		name  string
 		path  string
@@ -34,12 +34,12 @@ func TestFloods(t *testing.T) {
 		{"blocks", acmetest.PathCertificate, acmetest.Say(200, strings.Repeat("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 17_000))},
 	} {
 		t.Run(f.name, func(t *testing.T) {
-			sh := s.shelter(t)
+			sh := s.proxiedClient(t)
 			c := start(t, sh.options)
 			if _, err := c.Account(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			sh.strike(f.path, f.fault)
+			sh.setFault(f.path, f.fault)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			var before, after runtime.MemStats

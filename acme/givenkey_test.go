@@ -26,8 +26,8 @@ func certifies(pair *keypair.Pair, key crypto.Signer) bool {
 	return ok && pub.Equal(key.Public())
 }
 
-// An order for a key that is given: a renewal may have the key of what is stored,
-// and a run that was killed is gone on with.
+// An order for a given key: a renewal may have the key of the stored pair, and the
+// order of a killed run is resumed.
 func TestGivenKey(t *testing.T) {
 	one, two := madeKey(t), madeKey(t)
 	for _, tt := range []struct {
@@ -44,7 +44,7 @@ func TestGivenKey(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var tr traffic
-			g := newGround(t, acmetest.Options{Wrap: tr.wrap})
+			g := newFixture(t, acmetest.Options{Wrap: tr.wrap})
 			req := g.request("a.test")
 			req.Key = one
 			stored, err := g.client(t).Obtain(t.Context(), req)
@@ -82,7 +82,7 @@ func TestGivenKey(t *testing.T) {
 func TestGivenKeyChanges(t *testing.T) {
 	one, two := madeKey(t), madeKey(t)
 	var tr traffic
-	g := newGround(t, acmetest.Options{Wrap: tr.wrap})
+	g := newFixture(t, acmetest.Options{Wrap: tr.wrap})
 	ctx, cancel := context.WithCancel(t.Context())
 	req := g.request("a.test")
 	req.Key = one

@@ -9,10 +9,10 @@ import (
 	"keypaird/acme/acmetest"
 )
 
-// Who waits for another's registration can be interrupted alone.
+// A client that waits for the registration by another can be interrupted alone.
 func TestInterruptWhileAnotherRegisters(t *testing.T) {
 	asked := make(chan struct{}, 64)
-	g := newGround(t, acmetest.Options{Wrap: acmetest.Instead(acmetest.PathNewAccount, -1, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	g := newFixture(t, acmetest.Options{Wrap: acmetest.Instead(acmetest.PathNewAccount, -1, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked <- struct{}{}
 		acmetest.Stall().ServeHTTP(w, r)
 	}))})

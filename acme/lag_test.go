@@ -8,7 +8,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"keypaird/acme"
 	"keypaird/acme/acmetest"
 )
 
@@ -26,7 +28,7 @@ func TestReplicaLags(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var tr traffic
-			g := newGround(t, acmetest.Options{AuthzReuse: -1, Wrap: func(next http.Handler) http.Handler {
+			g := newFixture(t, acmetest.Options{AuthzReuse: -1, Wrap: func(next http.Handler) http.Handler {
 				return acmetest.Instead(tt.path, 2, missing)(tr.wrap(next))
 			}})
 			if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err != nil {
@@ -43,7 +45,7 @@ func TestReplicaLags(t *testing.T) {
 func TestValidWithoutCertificate(t *testing.T) {
 	var tr traffic
 	hidden := 3
-	g := newGround(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
+	g := newFixture(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
 		return rewrite(acmetest.PathOrder, func(_ string, _ http.Header, body []byte) []byte {
 			if bytes.Contains(body, []byte(`"certificate"`)) && hidden > 0 {
 				hidden--
@@ -64,7 +66,7 @@ func TestValidWithoutCertificate(t *testing.T) {
 // downloads it.
 func TestDownloadFails(t *testing.T) {
 	var tr traffic
-	g := newGround(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
+	g := newFixture(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
 		return acmetest.Instead(acmetest.PathCertificate, 1, acmetest.Problem{Status: http.StatusForbidden, Type: "unauthorized", Detail: "pending"})(tr.wrap(next))
 	}})
 	if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err == nil {
@@ -85,7 +87,7 @@ func TestFinalizeStaysReady(t *testing.T) {
 	var total acmetest.Counter
 	var stuck atomic.Bool
 	stuck.Store(true)
-	g := newGround(t, acmetest.Options{NonceReject: -1, Wrap: func(next http.Handler) http.Handler {
+	g := newFixture(t, acmetest.Options{NonceReject: -1, Wrap: func(next http.Handler) http.Handler {
 		next = tr.wrap(next)
 		return total.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if id, ok := strings.CutPrefix(r.URL.Path, acmetest.PathFinalize); ok && stuck.Load() {
@@ -97,7 +99,9 @@ func TestFinalizeStaysReady(t *testing.T) {
 			next.ServeHTTP(w, r)
 		}))
 	}})
-	_, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
+	c := g.client(t)
+	acme.SetFinalizePause(c, time.Millisecond)
+	_, err := c.Obtain(t.Context(), g.request("a.test"))
 	wantError(t, err, "the order is still ready", "the order is kept")
 	if n := total.Count(acmetest.PathFinalize); n > 10 {
 		t.Errorf("asked to finalize %d times, want 10 at most", n)

@@ -56,7 +56,7 @@ func TestLimits(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var tr traffic
-			g := newGround(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
+			g := newFixture(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
 				return tr.wrap(acmetest.Instead(acmetest.PathNewOrder, -1, tt.h)(next))
 			}})
 			began := time.Now()
@@ -82,13 +82,13 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// Limits met in the middle of an order do not cost the order.
+// A rate limit in the middle of an order does not end the order.
 func TestLimitInTheMiddle(t *testing.T) {
 	for _, path := range []string{acmetest.PathAuthz, acmetest.PathChallenge, acmetest.PathFinalize, acmetest.PathOrder, acmetest.PathCertificate} {
 		t.Run(path, func(t *testing.T) {
 			var tr traffic
 			limit := acmetest.Instead(path, 1, refusal(429, "3600", "rateLimited", "slow down"))
-			g := newGround(t, acmetest.Options{AuthzReuse: -1, Wrap: func(next http.Handler) http.Handler { return limit(tr.wrap(next)) }})
+			g := newFixture(t, acmetest.Options{AuthzReuse: -1, Wrap: func(next http.Handler) http.Handler { return limit(tr.wrap(next)) }})
 			req := g.request("a.test")
 			_, err := g.client(t).Obtain(t.Context(), req)
 			wantError(t, err, "rateLimited: slow down", "try again after")
@@ -102,8 +102,8 @@ func TestLimitInTheMiddle(t *testing.T) {
 	}
 }
 
-// A CA that stumbles on and on is given up, and not hammered.
-func TestCAThatKeepsStumbling(t *testing.T) {
+// A CA with lasting errors is given up after a few requests.
+func TestCAThatKeepsFailing(t *testing.T) {
 	for _, tt := range []struct {
 		name, path string
 		h          http.Handler
@@ -127,7 +127,7 @@ func TestCAThatKeepsStumbling(t *testing.T) {
 			t.Parallel()
 			var n acmetest.Counter
 			h := tt.h
-			g := newGround(t, acmetest.Options{NonceReject: -1, Wrap: func(next http.Handler) http.Handler {
+			g := newFixture(t, acmetest.Options{NonceReject: -1, Wrap: func(next http.Handler) http.Handler {
 				return n.Wrap(acmetest.Instead(tt.path, -1, h)(next))
 			}})
 			_, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
@@ -141,9 +141,9 @@ func TestCAThatKeepsStumbling(t *testing.T) {
 	}
 }
 
-// A page of a hotel's network is not taken for the CA's directory for an hour.
+// The page of a captive portal is not cached as the CA's directory.
 func TestMalformedDirectoryIsNotKept(t *testing.T) {
-	g := newGround(t, acmetest.Options{Wrap: acmetest.Instead(acmetest.PathDirectory, 3, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	g := newFixture(t, acmetest.Options{Wrap: acmetest.Instead(acmetest.PathDirectory, 3, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Write([]byte("<html>log in first</html>"))
 	}))})
 	c := g.client(t)
@@ -166,7 +166,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var n acmetest.Counter
-			g := newGround(t, acmetest.Options{NonceReject: -1, Wrap: func(next http.Handler) http.Handler {
+			g := newFixture(t, acmetest.Options{NonceReject: -1, Wrap: func(next http.Handler) http.Handler {
 				return n.Wrap(tt.slow.Wrap(next))
 			}})
 			began := time.Now()

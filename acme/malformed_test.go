@@ -10,8 +10,8 @@ import (
 	"keypaird/acme/acmetest"
 )
 
-// What is no certificate at all was not the CA's, or not all of it. The order is
-// kept, and the certificate that was issued for it is fetched later.
+// An answer that is not a whole certificate may not be the CA's. The order is kept, and
+// the certificate that was issued for it is fetched later.
 func TestMalformedCertificate(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -33,7 +33,7 @@ func TestMalformedCertificate(t *testing.T) {
 				}
 				return tt.change(body)
 			})
-			g := newGround(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler { return wrong(tr.wrap(next)) }})
+			g := newFixture(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler { return wrong(tr.wrap(next)) }})
 			req := g.request("a.test")
 			_, err := g.client(t).Obtain(t.Context(), req)
 			wantError(t, err, "is no cert: ", "no proxy changes its answers")

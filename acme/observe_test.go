@@ -42,7 +42,7 @@ func (s *seen) kinds() []string {
 
 func TestObserve(t *testing.T) {
 	var s seen
-	g := newGround(t, acmetest.Options{NonceReject: -1, AlternateRoots: 1, AuthzReuse: -1})
+	g := newFixture(t, acmetest.Options{NonceReject: -1, AlternateRoots: 1, AuthzReuse: -1})
 	o := g.options(t)
 	o.Observe = s.note
 	c := start(t, o)
@@ -73,7 +73,7 @@ func TestObserve(t *testing.T) {
 	}
 }
 
-// What was no whole answer has no status; an interrupt is not seen at all.
+// An incomplete answer has no status; an interrupt is not observed.
 func TestObserveFaults(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -88,7 +88,7 @@ func TestObserveFaults(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var s seen
-			g := newGround(t, acmetest.Options{Wrap: acmetest.At(acmetest.PathNewOrder, tt.fault)})
+			g := newFixture(t, acmetest.Options{Wrap: acmetest.At(acmetest.PathNewOrder, tt.fault)})
 			o := g.options(t)
 			o.Observe = s.note
 			if _, err := start(t, o).Obtain(t.Context(), g.request("a.test")); err == nil {
@@ -103,7 +103,7 @@ func TestObserveFaults(t *testing.T) {
 	t.Run("interrupt", func(t *testing.T) {
 		var s seen
 		ctx, cancel := context.WithCancel(t.Context())
-		g := newGround(t, acmetest.Options{Wrap: acmetest.Instead(acmetest.PathNewOrder, -1, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		g := newFixture(t, acmetest.Options{Wrap: acmetest.Instead(acmetest.PathNewOrder, -1, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body) // before its end nobody sees that the client has gone
 			cancel()
 			<-r.Context().Done()

@@ -15,7 +15,7 @@ import (
 )
 
 func TestObtain(t *testing.T) {
-	g := newGround(t, acmetest.Options{NonceReject: 30})
+	g := newFixture(t, acmetest.Options{NonceReject: 30})
 	c := g.client(t)
 	for _, keyType := range []string{"ec256", "ec384", "rsa2048", "rsa3072"} {
 		req := g.request("a.test", keyType+".test")
@@ -35,7 +35,7 @@ func TestObtain(t *testing.T) {
 
 func TestObtainTwiceResumesTheSameOrder(t *testing.T) {
 	var n traffic
-	g := newGround(t, acmetest.Options{Wrap: n.wrap})
+	g := newFixture(t, acmetest.Options{Wrap: n.wrap})
 	first, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestFaults(t *testing.T) {
 		{"a lying order", acmetest.PathNewOrder, -1, raw(201, `{"status":"valid","identifiers":[{"type":"dns","value":"a.test"}]}`), "no order url", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := newGround(t, acmetest.Options{Wrap: acmetest.Instead(tt.path, tt.n, tt.h)})
+			g := newFixture(t, acmetest.Options{Wrap: acmetest.Instead(tt.path, tt.n, tt.h)})
 			_, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
 			switch {
 			case tt.want == "" && err != nil:
@@ -116,7 +116,7 @@ func TestFaults(t *testing.T) {
 }
 
 func TestUnreachableHost(t *testing.T) {
-	g := newGround(t, acmetest.Options{})
+	g := newFixture(t, acmetest.Options{})
 	g.solver.Listen = "" // nobody answers on the port of validation
 	_, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
 	var p *acme.Problem
@@ -138,7 +138,7 @@ func TestInterruptEndsEveryWait(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			asked := make(chan struct{}, 1)
 			stall := acmetest.Stall()
-			g := newGround(t, acmetest.Options{Wrap: acmetest.Instead(tt.path, -1, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			g := newFixture(t, acmetest.Options{Wrap: acmetest.Instead(tt.path, -1, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				select {
 				case asked <- struct{}{}:
 				default:
@@ -168,7 +168,7 @@ func TestInterruptEndsEveryWait(t *testing.T) {
 }
 
 func TestUntrustedCA(t *testing.T) {
-	g := newGround(t, acmetest.Options{})
+	g := newFixture(t, acmetest.Options{})
 	c := acme.NewClient(acme.Options{
 		CA: acme.CA{Name: "pebble", Directory: g.ca.Directory}, Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/go-acme/lego/v4/acme/api"
 
 	"keypaird/acme/orderlog"
+	"keypaird/acme/transport"
 	"keypaird/renew/keypair"
 	"keypaird/renew/textfmt"
 )
@@ -63,7 +64,7 @@ type job struct {
 	noted   bool          // the newOrder request that is being sent is in the order log
 	asked   time.Time     // when finalize was first answered with status ready
 	onDisk  chan struct{} // closed when the order can be resumed
-	key     crypto.Signer // the order is finalized with; nil until there is one
+	key     crypto.Signer // finalizes the order; nil until it is made
 }
 
 // Obtain returns a pair for exactly the names of req. It resumes the order
@@ -79,7 +80,7 @@ func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, e
 	}
 	defer c.done(s)
 	j := &job{client: c, session: s, req: req, store: orderDir(req.Pending), log: c.log, forced: req.Forced}
-	s.transport.reserveWith(j.reserveRequest)
+	s.transport.ReserveWith(j.reserveRequest)
 	if j.resumed, err = j.resume(ctx); err == nil {
 		pair, err = j.run(ctx)
 	}
@@ -101,7 +102,7 @@ func (j *job) ended(err error) bool {
 	if !final(err) {
 		return false
 	}
-	if _, wrong := errors.AsType[*WrongCertificateError](err); wrong || !j.issuing || j.stale() {
+	if errors.Is(err, errWrongCertificate) || !j.issuing || j.stale() {
 		return true
 	}
 	return j.order.Status == legoacme.StatusInvalid
@@ -134,15 +135,15 @@ func (j *job) placeOrder(ctx context.Context) error {
 	if j.url == "" {
 		return j.protocolError("it gave no order url")
 	}
-	if !j.client.directory.isAt(j.url) {
+	if !j.client.server.Serves(j.url) {
 		return j.protocolError("the order is at %q, which its directory does not name", textfmt.OneLine(j.url, maxDetail))
 	}
 	j.log.Info("ordered", "ca", j.client.ca.Name, "order", j.url, "names", j.req.Names)
 	return nil
 }
 
-// mayBeReplaces reports whether the replaces field may be why an order was
-// refused. CAs use different problem types for that; Pebble answers
+// mayBeReplaces reports whether the replaces field may be the reason why an order
+// was refused. CAs use different problem types for that; Pebble answers
 // serverInternal if it does not know the certificate.
 func mayBeReplaces(err error) bool {
 	var p *Problem
@@ -330,7 +331,7 @@ func (j *job) wait(ctx context.Context, p pace, what string) error {
 	if now.Sub(p.since) > statusTimeout {
 		return timeout(j.client.ca.Name, what, statusTimeout)
 	}
-	if err := sleep(ctx, p.next(now, j.session.transport.answer(j.url))); err != nil {
+	if err := sleep(ctx, p.next(now, j.session.transport.Answer(j.url))); err != nil {
 		return err
 	}
 	err := j.fetchOrder(ctx)
@@ -343,7 +344,7 @@ func (j *job) wait(ctx context.Context, p pace, what string) error {
 // invalid returns the reason why the CA made the order invalid.
 func (j *job) invalid() error {
 	if j.order.Error != nil {
-		return newProblem(j.client.ca.Name, j.order.Error, answer{})
+		return newProblem(j.client.ca.Name, j.order.Error, transport.Answer{})
 	}
 	return &Problem{CA: j.client.ca.Name, Type: "orderInvalid", Detail: "the CA made the order invalid without a reason"}
 }

@@ -16,10 +16,10 @@ import (
 	"keypaird/acme/orderlog"
 )
 
-// Whatever is asked of us, the CA is not asked for a third certificate.
+// The CA is not asked for a third certificate.
 func TestOrderLimit(t *testing.T) {
 	var tr traffic
-	g := newGround(t, acmetest.Options{Wrap: tr.wrap})
+	g := newFixture(t, acmetest.Options{Wrap: tr.wrap})
 	obtain := func(req acme.Request) error {
 		_, err := g.client(t).Obtain(t.Context(), req) // by a new process each time
 		if err == nil {
@@ -60,10 +60,10 @@ func TestOrderLimit(t *testing.T) {
 	}
 }
 
-// What a person forced is gone on with by whoever comes next.
+// A forced order is resumed by the next run, forced or not.
 func TestForcedOrderIsResumed(t *testing.T) {
-	s := newStorm(t)
-	sh := s.shelter(t)
+	s := newFaultNet(t)
+	sh := s.proxiedClient(t)
 	for range 2 {
 		if _, err := start(t, sh.options).Obtain(t.Context(), sh.req); err != nil {
 			t.Fatal(err)
@@ -72,7 +72,7 @@ func TestForcedOrderIsResumed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	sh.strike(acmetest.PathFinalize, acmetest.Say(503, "", "Retry-After: 60"))
+	sh.setFault(acmetest.PathFinalize, acmetest.Say(503, "", "Retry-After: 60"))
 	forced := sh.req
 	forced.Forced = true
 	began := time.Now()
@@ -85,10 +85,10 @@ func TestForcedOrderIsResumed(t *testing.T) {
 	sh.wantCertificate(t, start(t, sh.options), "", 3)
 }
 
-// However many order the same at once, in however many processes.
-func TestOrderLimitSideBySide(t *testing.T) {
+// The limit holds for concurrent orders of several processes.
+func TestOrderLimitConcurrently(t *testing.T) {
 	var tr traffic
-	g := newGround(t, acmetest.Options{Wrap: tr.wrap})
+	g := newFixture(t, acmetest.Options{Wrap: tr.wrap})
 	if _, err := g.client(t).Account(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -111,10 +111,10 @@ func TestOrderLimitSideBySide(t *testing.T) {
 	}
 }
 
-// A CA that cannot be reached was asked for nothing.
+// A request that cannot reach the CA does not count.
 func TestUnreachableCAIsNotCounted(t *testing.T) {
-	s := newStorm(t)
-	sh := s.shelter(t)
+	s := newFaultNet(t)
+	sh := s.proxiedClient(t)
 	sh.options.CA.Orders = 3
 	c := start(t, sh.options)
 	if _, err := c.Account(t.Context()); err != nil {
@@ -131,9 +131,9 @@ func TestUnreachableCAIsNotCounted(t *testing.T) {
 	sh.wantCertificate(t, c, "", 1)
 }
 
-// An order that is sent again for its nonce alone is one.
+// An order that is repeated with a new nonce counts once.
 func TestBadNoncesAreNotCounted(t *testing.T) {
-	g := newGround(t, acmetest.Options{NonceReject: 50})
+	g := newFixture(t, acmetest.Options{NonceReject: 50})
 	if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err != nil {
 		t.Fatal(err)
 	}
@@ -143,10 +143,10 @@ func TestBadNoncesAreNotCounted(t *testing.T) {
 	}
 }
 
-// Resuming is not ordering.
+// A resumed order does not count again.
 func TestResumedOrderIsNotCounted(t *testing.T) {
 	var tr traffic
-	g := newGround(t, acmetest.Options{Wrap: tr.wrap})
+	g := newFixture(t, acmetest.Options{Wrap: tr.wrap})
 	for range 5 {
 		if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err != nil {
 			t.Fatal(err)
@@ -162,7 +162,7 @@ func TestUnusableOrderLog(t *testing.T) {
 	for _, kind := range []string{"order", "certificate"} {
 		t.Run(kind, func(t *testing.T) {
 			var tr traffic
-			g := newGround(t, acmetest.Options{Wrap: tr.wrap})
+			g := newFixture(t, acmetest.Options{Wrap: tr.wrap})
 			if _, err := g.client(t).Account(t.Context()); err != nil {
 				t.Fatal(err)
 			}

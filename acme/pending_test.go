@@ -17,8 +17,8 @@ import (
 	"keypaird/acme/acmetest"
 )
 
-// What is on disk of an order decides whether it is gone on with.
-func TestOrderUnderWay(t *testing.T) {
+// The saved order decides whether it is resumed.
+func TestPendingOrder(t *testing.T) {
 	set := func(key string, value any) func(t *testing.T, req *acme.Request) {
 		return func(t *testing.T, req *acme.Request) {
 			t.Helper()
@@ -71,7 +71,7 @@ func TestOrderUnderWay(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var tr traffic
-			g := newGround(t, acmetest.Options{Wrap: tr.wrap})
+			g := newFixture(t, acmetest.Options{Wrap: tr.wrap})
 			if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err != nil {
 				t.Fatal(err)
 			}
@@ -89,9 +89,9 @@ func TestOrderUnderWay(t *testing.T) {
 	}
 }
 
-// An order that the CA has forgotten is placed anew.
+// An order that the CA does not know is placed again.
 func TestOrderForgottenByCA(t *testing.T) {
-	g := newGround(t, acmetest.Options{})
+	g := newFixture(t, acmetest.Options{})
 	req := g.request("a.test")
 	if _, err := g.client(t).Obtain(t.Context(), req); err != nil {
 		t.Fatal(err)
@@ -106,9 +106,9 @@ func TestOrderForgottenByCA(t *testing.T) {
 	}
 }
 
-// Settle forgets the order that ended in a certificate, and no other.
-func TestSettle(t *testing.T) {
-	g := newGround(t, acmetest.Options{})
+// ForgetIfStored forgets the order of a stored certificate, and no other.
+func TestForgetIfStored(t *testing.T) {
+	g := newFixture(t, acmetest.Options{})
 	req, other := g.request("a.test"), g.request("b.test")
 	pair, err := g.client(t).Obtain(t.Context(), req)
 	if err != nil {
@@ -124,17 +124,16 @@ func TestSettle(t *testing.T) {
 			}
 		}
 	}
-	if underWay(req) != "none" || underWay(other) == "none" {
-		t.Errorf("left: %q, and the other: %q", underWay(req), underWay(other))
+	if savedOrder(req) != "none" || savedOrder(other) == "none" {
+		t.Errorf("left: %q, and the other: %q", savedOrder(req), savedOrder(other))
 	}
 }
 
-// What the CA still holds against the order of a killed run is no failure of
-// the run that resumes it.
-func TestOrderSpoiltBeforeTheKill(t *testing.T) {
+// An invalid order of a killed run does not fail the run that resumes it.
+func TestResumedOrderIsInvalid(t *testing.T) {
 	var tr traffic
 	slow := acmetest.Slow{Validate: 300 * time.Millisecond}
-	g := newGround(t, acmetest.Options{AuthzReuse: -1, Wrap: func(next http.Handler) http.Handler { return slow.Wrap(tr.wrap(next)) }})
+	g := newFixture(t, acmetest.Options{AuthzReuse: -1, Wrap: func(next http.Handler) http.Handler { return slow.Wrap(tr.wrap(next)) }})
 	ctx, cancel := context.WithCancel(t.Context())
 	req := g.request("a.test")
 	req.Methods["a.test"] = acme.Method{Type: acme.HTTP01, Solver: solverFunc(func(ctx context.Context, _ acme.Challenge, validate func(context.Context) error) error {
@@ -152,9 +151,9 @@ func TestOrderSpoiltBeforeTheKill(t *testing.T) {
 	}
 }
 
-// Without a safe place for it and its key nothing is ordered, and no certificate
-// asked for, even if the CA wants no proof first.
-func TestPendingThatCannotBeWritten(t *testing.T) {
+// Nothing is ordered or finalized if the order and its key cannot be saved, even if the
+// CA needs no challenge.
+func TestPendingNotWritable(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		spoil func(dir string) error
@@ -173,7 +172,7 @@ func TestPendingThatCannotBeWritten(t *testing.T) {
 		for _, proven := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, proven before: %v", tt.name, proven), func(t *testing.T) {
 				var tr traffic
-				g := newGround(t, acmetest.Options{AuthzReuse: 100, Wrap: tr.wrap})
+				g := newFixture(t, acmetest.Options{AuthzReuse: 100, Wrap: tr.wrap})
 				req := g.request("a.test")
 				other := req
 				if other.Pending = filepath.Join(g.dir, "before"); proven {
@@ -196,11 +195,11 @@ func TestPendingThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// What is written before an order is placed is gone when there is none, and of
-// no use when the process was killed then.
+// The file that is written before an order is placed is removed if the order fails, and
+// ignored after a kill.
 func TestOrderThatIsNotPlaced(t *testing.T) {
 	var down atomic.Bool
-	g := newGround(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
+	g := newFixture(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if down.Load() && strings.HasPrefix(r.URL.Path, acmetest.PathNewOrder) {
 				http.Error(w, "no", http.StatusTeapot)
@@ -211,10 +210,10 @@ func TestOrderThatIsNotPlaced(t *testing.T) {
 	}})
 	req := g.request("a.test")
 	var kept string
-	req.Step = func(string) { kept = underWay(req) }
+	req.Step = func(string) { kept = savedOrder(req) }
 	down.Store(true)
-	if _, err := g.client(t).Obtain(t.Context(), req); err == nil || underWay(req) != "none" || !strings.Contains(kept, `"a.test"`) {
-		t.Errorf("error %v, kept before: %q, and after: %q", err, kept, underWay(req))
+	if _, err := g.client(t).Obtain(t.Context(), req); err == nil || savedOrder(req) != "none" || !strings.Contains(kept, `"a.test"`) {
+		t.Errorf("error %v, kept before: %q, and after: %q", err, kept, savedOrder(req))
 	}
 	down.Store(false)
 	if err := os.MkdirAll(req.Pending, 0o700); err != nil {

@@ -8,12 +8,14 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
 	"keypaird/acme/orderlog"
+	"keypaird/acme/transport"
 	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
@@ -27,10 +29,10 @@ type Problem struct {
 	Detail     string    // one line
 	Identifier string    // the name it is about, if it is about one
 	Challenge  string    // the challenge type that failed, if one did
-	RetryAt    time.Time // the CA wants no other try before; zero if it does not say
-	Page       string    // of the CA's web site, that a person must open: to let a paused account go on, to agree to new terms
+	RetryAt    time.Time // earliest next try that the CA accepts; zero if it does not say
+	Page       string    // URL that the operator must open: to unpause names, or to agree to new terms
 
-	directory string // that was asked for; "" if something else was
+	directory string // URL that was requested; "" if another resource was
 }
 
 // Error implements error.
@@ -52,10 +54,10 @@ func (p *Problem) kind() string {
 	return p.Type
 }
 
-// Earliest is when another try may succeed; zero if that is not known.
+// Earliest returns when another try may succeed; zero if that is not known.
 func (p *Problem) Earliest() time.Time { return p.RetryAt }
 
-// limited reports whether it is only too early or too often.
+// limited reports whether a rate limit of the CA is reached.
 func (p *Problem) limited() bool { return p.Type == "rateLimited" || p.Status == 429 }
 
 // Remedy says what the operator can do about it.
@@ -111,7 +113,7 @@ var remedies = map[string]string{
 	"userActionRequired":      "the CA wants something agreed to on its web site first",
 }
 
-// reachRemedy names the address at which the CA found nobody, if it says so.
+// reachRemedy names the address that the CA could not connect to, if the CA does.
 func (p *Problem) reachRemedy() string {
 	where := p.Identifier
 	address, _, _ := strings.Cut(p.Detail, ": ") // Let's Encrypt begins with it
@@ -125,6 +127,11 @@ func (p *Problem) reachRemedy() string {
 	return "port 80 must be reachable from outside at " + where + ": check that record, the firewall and [http-01] listen; keypaird check -live tries each address"
 }
 
+const (
+	maxDetail = 512  // of a text of the CA in a message
+	maxText   = 4096 // of a text that is searched
+)
+
 var (
 	unpausePage = regexp.MustCompile(`https://[!#-;=?-Z\[\]_a-z~]*unpause[!#-;=?-Z\[\]_a-z~]*`)
 	webPage     = regexp.MustCompile(`^https://[!#-;=?-Z\[\]_a-z~]+$`)
@@ -133,14 +140,14 @@ var (
 
 // newProblem makes a Problem from the one that lego read; a is the answer to the
 // same request, with the true status and Retry-After.
-func newProblem(ca string, d *legoacme.ProblemDetails, a answer) *Problem {
-	p := &Problem{CA: ca, Type: problemType(d.Type), Status: a.status, RetryAt: a.retryAfter}
+func newProblem(ca string, d *legoacme.ProblemDetails, a transport.Answer) *Problem {
+	p := &Problem{CA: ca, Type: transport.ProblemType(d.Type), Status: a.Status, RetryAt: a.RetryAfter}
 	detail := textfmt.OneLine(d.Detail, maxText)
 	for _, s := range d.SubProblems { // section 6.7.1
 		if p.Identifier == "" {
 			p.Identifier = textfmt.OneLine(s.Identifier.Value, 253)
 		}
-		if kind := problemType(s.Type); remedies[p.Type] == "" && kind != "" {
+		if kind := transport.ProblemType(s.Type); remedies[p.Type] == "" && kind != "" {
 			p.Type = kind
 		}
 		if len(detail) < maxText {
@@ -157,13 +164,6 @@ func newProblem(ca string, d *legoacme.ProblemDetails, a answer) *Problem {
 	}
 	p.Detail = textfmt.OneLine(detail, maxDetail)
 	return p
-}
-
-func problemType(urn string) string {
-	if urn == "about:blank" {
-		return ""
-	}
-	return textfmt.OneLine(strings.TrimPrefix(strings.TrimPrefix(urn, ownNS), errNS), 64)
 }
 
 // An UnreachableError reports a CA that gave no answer.
@@ -186,7 +186,7 @@ func (e *UnreachableError) Remedy() string {
 	return "check that " + e.Directory + " can be reached from this machine, then: keypaird issue"
 }
 
-// An ProtocolError reports a CA whose answer makes no sense.
+// A ProtocolError reports an answer of the CA that cannot be used.
 type ProtocolError struct {
 	CA        string
 	Err       error
@@ -202,46 +202,30 @@ func (e *ProtocolError) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
 func (e *ProtocolError) Remedy() string {
-	return "see that the directory of the CA is that of an ACME server and that no proxy changes its answers; else tell the CA, or name another one in sign_with"
+	return cmp.Or(problem.Remedy(e.Err), "see that the directory of the CA is that of an ACME server and that no proxy changes its answers; else report it to the CA, or name another one in sign_with")
 }
 
-// An AccountError reports an account that cannot be used, as it lies on disk or
-// as the CA sees it.
-type AccountError struct {
-	CA, Path string
-	Err      error
-	Hint     string
+// errAccount marks an account that cannot be used, as it is on disk or as the CA
+// sees it.
+var errAccount = errors.New("account")
+
+// accountError returns the error for a part of the account, or with "" for the
+// account.
+func (c *Client) accountError(part string, err error, remedy string) error {
+	return problem.Newf(remedy, "%s: %w %s: %w", c.ca.Name, errAccount, c.accounts.where(part), err)
 }
-
-func (e *AccountError) Error() string {
-	return fmt.Sprintf("%s: account %s: %v", e.CA, e.Path, e.Err)
-}
-
-func (e *AccountError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *AccountError) Remedy() string { return e.Hint }
 
 // timeout returns the error for a CA that did not finish what in time.
 func timeout(ca, what string, after time.Duration) error {
 	return problem.Newf("the order is kept, and the next run resumes it", "%s: %s: not finished after %s", ca, what, after)
 }
 
-// A WrongCertificateError reports a CA that did not certify what was ordered.
-type WrongCertificateError struct {
-	CA  string
-	Err error
-}
+var errWrongCertificate = errors.New("the CA gave another certificate than was ordered")
 
-func (e *WrongCertificateError) Error() string {
-	return fmt.Sprintf("%s: the CA gave another certificate than was ordered: %s", e.CA, textfmt.OneLine(e.Err.Error(), maxDetail))
-}
-
-func (e *WrongCertificateError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *WrongCertificateError) Remedy() string {
-	return "the pair in use was left as it is; tell the CA, or name another one in sign_with"
+// wrongCertificate returns the error for a certificate that was not ordered.
+func wrongCertificate(ca string, err error) error {
+	return &ProtocolError{CA: ca, Err: problem.Newf("the pair in use was left as it is; report it to the CA, or name another one in sign_with",
+		"%w: %w", errWrongCertificate, err)}
 }
 
 // clockError returns the error for a certificate that is valid by the CA's clock
@@ -251,59 +235,40 @@ func clockError(ca string, casTime time.Time, err error) error {
 		"%s: %w, but %s by the CA's clock", ca, err, casTime.UTC().Format(time.RFC3339))
 }
 
-// A NoChallengeError reports an authorization that has no challenge of the
+// noChallenge returns the error for an authorization without a challenge of the
 // configured type.
-type NoChallengeError struct {
-	CA, Name, Type string
-	Available      []string
+func noChallenge(ca, name, kind string, available []string) error {
+	return &ProtocolError{CA: ca, Err: problem.Newf("set another challenge type for the name, or name another CA in sign_with",
+		"%s: the CA has no %s challenge for this name, only: %s", name, kind, strings.Join(available, " "))}
 }
 
-func (e *NoChallengeError) Error() string {
-	return fmt.Sprintf("%s: %s: the CA has no %s challenge for this name, only: %s", e.CA, e.Name, e.Type, strings.Join(e.Available, " "))
-}
+// namesError holds the errors of several names that failed their authorization.
+type namesError []error
 
-// Remedy says what the operator can do about it.
-func (e *NoChallengeError) Remedy() string {
-	return "set another challenge type for the name, or name another CA in sign_with"
-}
-
-// An AuthorizationError reports several names whose authorization failed.
-type AuthorizationError struct {
-	Errs []error
-}
-
-func (e *AuthorizationError) Error() string {
-	return fmt.Sprintf("%v (and %s)", e.Errs[0], moreNames(len(e.Errs)-1))
-}
-
-func moreNames(n int) string {
-	if n == 1 {
-		return "1 more name"
+func (e namesError) Error() string {
+	if len(e) == 2 {
+		return fmt.Sprintf("%v (and 1 more name)", e[0])
 	}
-	return fmt.Sprintf("%d more names", n)
+	return fmt.Sprintf("%v (and %d more names)", e[0], len(e)-1)
 }
 
-func (e *AuthorizationError) Unwrap() []error { return e.Errs }
+func (e namesError) Unwrap() []error { return e }
 
 // Remedy returns the remedy of the first.
-func (e *AuthorizationError) Remedy() string {
-	return cmp.Or(problem.Remedy(e.Errs[0]), "correct each name's error, then: keypaird issue")
+func (e namesError) Remedy() string {
+	return cmp.Or(problem.Remedy(e[0]), "correct each name's error, then: keypaird issue")
 }
 
-func firstOf(errs []error) error {
-	var some []error
-	for _, err := range errs {
-		if err != nil {
-			some = append(some, err)
-		}
-	}
-	switch len(some) {
+// joinNames returns the errors that are not nil as one error.
+func joinNames(errs []error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	switch len(errs) {
 	case 0:
 		return nil
 	case 1:
-		return some[0]
+		return errs[0]
 	}
-	return &AuthorizationError{some}
+	return namesError(errs)
 }
 
 // TryNextCA reports whether another CA may succeed where this one failed: it was
@@ -326,11 +291,7 @@ func TryNextCA(err error) bool {
 	}
 	var unreachable *UnreachableError
 	var protocol *ProtocolError
-	var wrong *WrongCertificateError
-	var noChallenge *NoChallengeError
-	var account *AccountError
-	return errors.As(err, &unreachable) || errors.As(err, &protocol) || errors.As(err, &wrong) ||
-		errors.As(err, &noChallenge) || errors.As(err, &account)
+	return errors.As(err, &unreachable) || errors.As(err, &protocol) || errors.Is(err, errAccount)
 }
 
 // CAWide reports whether err concerns the CA, or our account there, as a
@@ -353,8 +314,7 @@ func CAWide(err error) bool {
 		return limit.Account
 	}
 	var unreachable *UnreachableError
-	var account *AccountError
-	return errors.As(err, &unreachable) || errors.As(err, &account)
+	return errors.As(err, &unreachable) || errors.Is(err, errAccount)
 }
 
 // final reports whether err ends the order, so that resuming it is pointless.
@@ -370,12 +330,7 @@ func final(err error) bool {
 		return !transient(err) && !p.limited()
 	}
 	var a *ProtocolError
-	if errors.As(err, &a) {
-		return !a.Malformed
-	}
-	var w *WrongCertificateError
-	var n *NoChallengeError
-	return errors.As(err, &w) || errors.As(err, &n)
+	return errors.As(err, &a) && !a.Malformed
 }
 
 // inconclusive reports whether err leaves the status of the order open.
@@ -384,24 +339,19 @@ func inconclusive(err error) bool {
 	return transient(err) || errors.As(err, &p) && p.Type == "" && p.Status != 0
 }
 
-// transient reports whether the same request may succeed a little later: the
-// CA stumbled, or the connection did, or something between.
+// transient reports whether the same request may succeed a little later: the fault
+// is in the CA, the connection or a proxy.
 func transient(err error) bool {
 	var p *Problem
 	if errors.As(err, &p) {
 		return p.Status >= 500
 	}
-	if isMalformedAnswer(err) {
+	var a *ProtocolError
+	if errors.As(err, &a) && a.Malformed {
 		return true
 	}
 	var u *UnreachableError
 	return errors.As(err, &u) && !untrusted(u.Err)
-}
-
-// isMalformedAnswer reports whether err is about a malformed answer.
-func isMalformedAnswer(err error) bool {
-	var a *ProtocolError
-	return errors.As(err, &a) && a.Malformed
 }
 
 // untrusted reports a TLS certificate that could not be verified.

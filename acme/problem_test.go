@@ -10,38 +10,41 @@ import (
 	legoacme "github.com/go-acme/lego/v4/acme"
 
 	"keypaird/acme/orderlog"
+	"keypaird/acme/transport"
 )
+
+const errNS = "urn:ietf:params:acme:error:"
 
 func TestProblem(t *testing.T) {
 	for _, tt := range []struct {
 		name           string
 		d              legoacme.ProblemDetails
-		a              answer
+		a              transport.Answer
 		challenge      string
 		text, help     string
 		final, another bool // the order is over; another CA may do better
 	}{
 		{"port 80 closed at an IPv4 address", legoacme.ProblemDetails{Type: errNS + "connection", Detail: "203.0.113.1: Fetching http://a.test/.well-known/acme-challenge/x: Connection refused"},
-			answer{}, HTTP01, "le: http-01: a.test: connection: 203.0.113.1: Fetching", "at 203.0.113.1, the A record of a.test", true, false},
+			transport.Answer{}, HTTP01, "le: http-01: a.test: connection: 203.0.113.1: Fetching", "at 203.0.113.1, the A record of a.test", true, false},
 		{"port 80 closed at an IPv6 address", legoacme.ProblemDetails{Type: errNS + "connection", Detail: "2001:db8::1: Fetching http://a.test/: Timeout"},
-			answer{}, HTTP01, "le: http-01: a.test: connection", "at 2001:db8::1, the AAAA record of a.test", true, false},
+			transport.Answer{}, HTTP01, "le: http-01: a.test: connection", "at 2001:db8::1, the AAAA record of a.test", true, false},
 		{"no address told", legoacme.ProblemDetails{Type: errNS + "connection", Detail: "Timeout during connect"},
-			answer{}, HTTP01, "le: http-01: a.test: connection", "from outside at a.test: check", true, false},
+			transport.Answer{}, HTTP01, "le: http-01: a.test: connection", "from outside at a.test: check", true, false},
 		{"wrong answer on port 80", legoacme.ProblemDetails{Type: errNS + "unauthorized", Detail: "Invalid response"},
-			answer{}, HTTP01, "le: http-01: a.test: unauthorized", "records point here", true, false},
-		{"DNSSEC broken", legoacme.ProblemDetails{Type: errNS + "dns", Detail: "SERVFAIL"}, answer{}, DNS01, "le: dns-01: a.test: dns: SERVFAIL", "DNSSEC", true, false},
+			transport.Answer{}, HTTP01, "le: http-01: a.test: unauthorized", "records point here", true, false},
+		{"DNSSEC broken", legoacme.ProblemDetails{Type: errNS + "dns", Detail: "SERVFAIL"}, transport.Answer{}, DNS01, "le: dns-01: a.test: dns: SERVFAIL", "DNSSEC", true, false},
 		{"account deactivated", legoacme.ProblemDetails{Type: errNS + "unauthorized", Detail: "Account has been deactivated"},
-			answer{status: 403}, "", "le: unauthorized: Account has", "if the CA has deactivated it", true, true},
-		{"CAA", legoacme.ProblemDetails{Type: errNS + "caa", Detail: "CAA record for a.test prevents issuance"}, answer{status: 403}, "", "le: caa:", "CAA record", true, true},
+			transport.Answer{Status: 403}, "", "le: unauthorized: Account has", "if the CA has deactivated it", true, true},
+		{"CAA", legoacme.ProblemDetails{Type: errNS + "caa", Detail: "CAA record for a.test prevents issuance"}, transport.Answer{Status: 403}, "", "le: caa:", "CAA record", true, true},
 		{"one of several names refused", legoacme.ProblemDetails{Type: errNS + "malformed", Detail: "some identifiers", SubProblems: []legoacme.SubProblem{
 			{Type: errNS + "rejectedIdentifier", Detail: "policy forbids", Identifier: legoacme.Identifier{Value: "bank.test"}},
-		}}, answer{status: 400}, "", "le: bank.test: rejectedIdentifier: some identifiers; bank.test: policy forbids", "does not certify this name", true, true},
-		{"busy", legoacme.ProblemDetails{Type: errNS + "serverInternal", Detail: "try later"}, answer{status: 503}, "", "le: serverInternal: try later", "the CA has a fault", false, true},
-		{"by a proxy, without a type", legoacme.ProblemDetails{Type: "about:blank", Detail: "Forbidden"}, answer{status: 403}, "", "le: http status 403: Forbidden", "check -live", false, true},
-		{"limit", legoacme.ProblemDetails{Type: errNS + "rateLimited", Detail: "too many"}, answer{status: 429}, "", "le: rateLimited: too many", "second CA", false, true},
-		{"no nonce is good", legoacme.ProblemDetails{Type: badNonce, Detail: "bad"}, answer{status: 400}, "", "le: badNonce: bad", "none of its own nonces", false, true},
-		{"lines and escapes", legoacme.ProblemDetails{Type: "x\ny\x1b[2J", Detail: "a\r\nb\x1b]0;c\u202ed"}, answer{status: 400}, "", "le: x y: a b\uFFFD]0;c\uFFFDd", "", true, true},
-		{"megabytes", legoacme.ProblemDetails{Detail: strings.Repeat("é", 1<<19), SubProblems: make([]legoacme.SubProblem, 10000)}, answer{status: 400}, "", "é…", "", false, true},
+		}}, transport.Answer{Status: 400}, "", "le: bank.test: rejectedIdentifier: some identifiers; bank.test: policy forbids", "does not certify this name", true, true},
+		{"busy", legoacme.ProblemDetails{Type: errNS + "serverInternal", Detail: "try later"}, transport.Answer{Status: 503}, "", "le: serverInternal: try later", "the CA has a fault", false, true},
+		{"by a proxy, without a type", legoacme.ProblemDetails{Type: "about:blank", Detail: "Forbidden"}, transport.Answer{Status: 403}, "", "le: http status 403: Forbidden", "check -live", false, true},
+		{"limit", legoacme.ProblemDetails{Type: errNS + "rateLimited", Detail: "too many"}, transport.Answer{Status: 429}, "", "le: rateLimited: too many", "second CA", false, true},
+		{"no nonce is good", legoacme.ProblemDetails{Type: "urn:keypaird:badNonce", Detail: "bad"}, transport.Answer{Status: 400}, "", "le: badNonce: bad", "none of its own nonces", false, true},
+		{"lines and escapes", legoacme.ProblemDetails{Type: "x\ny\x1b[2J", Detail: "a\r\nb\x1b]0;c\u202ed"}, transport.Answer{Status: 400}, "", "le: x y: a b\uFFFD]0;c\uFFFDd", "", true, true},
+		{"megabytes", legoacme.ProblemDetails{Detail: strings.Repeat("é", 1<<19), SubProblems: make([]legoacme.SubProblem, 10000)}, transport.Answer{Status: 400}, "", "é…", "", false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newProblem("le", &tt.d, tt.a)
@@ -62,8 +65,8 @@ func TestProblem(t *testing.T) {
 	}
 }
 
-// What is not found at the URL of the directory is told by that URL, and not
-// explained by the check that may just have said so.
+// The remedy for a directory that is not found names its URL, not the check that may
+// just have failed.
 func TestWrongDirectory(t *testing.T) {
 	for _, tt := range []struct {
 		name, directory, kind, help string
@@ -91,9 +94,9 @@ func TestTryNextCA(t *testing.T) {
 	}{
 		{"out of reach", &UnreachableError{Err: errors.New("refused")}, true},
 		{"no ACME server", &ProtocolError{Err: errors.New("html")}, true},
-		{"wrong certificate", &WrongCertificateError{Err: errors.New("other key")}, true},
-		{"challenge not offered", &NoChallengeError{}, true},
-		{"account damaged", &AccountError{Err: errors.New("no key")}, true},
+		{"wrong certificate", wrongCertificate("le", errors.New("other key")), true},
+		{"challenge not offered", noChallenge("le", "a.test", HTTP01, nil), true},
+		{"account damaged", (&Client{accounts: accountDir("")}).accountError("", errors.New("no key"), ""), true},
 		{"our clock", clockError("le", time.Now(), errors.New("expired")), false},
 		{"slow CA, whose order is kept", timeout("le", "ordering", time.Minute), false},
 		{"our own trouble", errors.New("no space left on device"), false},
@@ -120,17 +123,17 @@ func TestCAWide(t *testing.T) {
 		{"external account wanted", &Problem{Type: "externalAccountRequired", Status: 403}, true},
 		{"no nonce is good", &Problem{Type: "badNonce", Status: 400}, true},
 		{"no directory", &ProtocolError{Err: errors.New("html"), Malformed: true, Whole: true}, true},
-		{"account damaged", &AccountError{Err: errors.New("no key")}, true},
+		{"account damaged", (&Client{accounts: accountDir("")}).accountError("", errors.New("no key"), ""), true},
 		{"orders of all names", &orderlog.RateLimitError{Account: true}, true},
 		{"orders of these names", &orderlog.RateLimitError{}, false},
 		{"malformed order", &ProtocolError{Err: errors.New("html"), Malformed: true}, false},
 		{"limit", &Problem{Type: "rateLimited", Status: 429}, false},
 		{"CAA", &Problem{Type: "caa", Status: 403}, false},
 		{"port 80 closed", &Problem{Type: "connection", Identifier: "a.test"}, false},
-		{"wrong certificate", &WrongCertificateError{Err: errors.New("other key")}, false},
+		{"wrong certificate", wrongCertificate("le", errors.New("other key")), false},
 		{"slow", timeout("le", "ordering", time.Minute), false},
 		{"our own trouble", errors.New("no space left on device"), false},
-		{"one of several names met a fault of the CA", &AuthorizationError{[]error{&Problem{Type: "connection"}, &UnreachableError{Err: errors.New("reset")}}}, false},
+		{"one of several names met a fault of the CA", namesError{&Problem{Type: "connection"}, &UnreachableError{Err: errors.New("reset")}}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := CAWide(fmt.Errorf("ordering: %w", tt.err)); got != tt.want {

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
 )
 
@@ -22,11 +23,11 @@ import (
 type RenewalInfo struct {
 	Start, End  time.Time // the window; End is after Start
 	Explanation string    // https URL of a page for people; "" if there is none
-	Next        time.Time // when to ask again
+	Next        time.Time // earliest next request
 }
 
-// How long between two questions: what the CA asks, within bounds (section
-// 4.3.2), or where it does not say.
+// Pauses between two requests: as the CA asks within bounds (section 4.3.2), or the
+// default.
 const (
 	minAsk     = time.Minute
 	maxAsk     = 24 * time.Hour
@@ -58,7 +59,7 @@ func CertID(leaf *x509.Certificate) (string, error) {
 	return b64(leaf.AuthorityKeyId) + "." + b64(serial.Bytes), nil
 }
 
-// A RenewalInfoError reports a CA whose renewal information could not be fetched.
+// A RenewalInfoError reports that renewal information could not be fetched.
 // The certificate is then replaced by its age.
 type RenewalInfoError struct {
 	CA        string
@@ -73,12 +74,12 @@ func (e *RenewalInfoError) Error() string {
 
 func (e *RenewalInfoError) Unwrap() error { return e.Err }
 
-// Earliest is when another try may succeed; zero if that is not known.
+// Earliest returns when another try may succeed; zero if that is not known.
 func (e *RenewalInfoError) Earliest() time.Time { return e.Next }
 
-// RenewalInfo asks when leaf is to be replaced. The error is ErrNoRenewalInfo
-// where the CA never says, a *RenewalInfoError where it could not be
-// fetched or read, or the reason ctx ended. It takes 20 seconds at most.
+// RenewalInfo fetches the renewal information of leaf. The error is
+// ErrNoRenewalInfo if the CA has none for any certificate, a *RenewalInfoError if it
+// could not be fetched or read, or the reason ctx ended. It takes 20 seconds at most.
 func (c *Client) RenewalInfo(ctx context.Context, leaf *x509.Certificate) (info RenewalInfo, err error) {
 	defer recoverTo(&err, c.log)
 	limited, cancel := context.WithTimeoutCause(ctx, askTimeout, errSlowRenewalInfo)
@@ -103,10 +104,10 @@ func (c *Client) renewalInfoError(err error, now time.Time) *RenewalInfoError {
 	switch {
 	case errors.As(err, &p):
 		e.Temporary = p.Status >= 500
-	case errors.Is(err, errSlow), errors.Is(err, errSlowRenewalInfo), errors.As(err, &timeout) && timeout.Timeout():
+	case errors.Is(err, transport.ErrSlow), errors.Is(err, errSlowRenewalInfo), errors.As(err, &timeout) && timeout.Timeout():
 		e.Temporary = true
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		e.Temporary = true // broken off, as it happens
+		e.Temporary = true // the connection broke
 	}
 	switch {
 	case p != nil && !p.RetryAt.IsZero():
@@ -117,12 +118,12 @@ func (c *Client) renewalInfoError(err error, now time.Time) *RenewalInfoError {
 	return e
 }
 
-// bounded holds what a CA wants to the bounds of section 4.3.2.
+// bounded limits the time that a CA asks for (section 4.3.2).
 func bounded(at, now time.Time) time.Time {
 	return now.Add(min(max(at.Sub(now), minAsk), maxAsk)).UTC()
 }
 
-// askRenewalInfo is one question.
+// askRenewalInfo sends one request.
 func (c *Client) askRenewalInfo(ctx context.Context, leaf *x509.Certificate) (RenewalInfo, error) {
 	id, err := CertID(leaf)
 	if err != nil {
@@ -141,9 +142,9 @@ func (c *Client) askRenewalInfo(ctx context.Context, leaf *x509.Certificate) (Re
 	if err != nil || req.URL.Scheme != "https" {
 		return RenewalInfo{}, errors.New("it is not at an https URL")
 	}
-	g := c.newTransport(ctx)
+	tr := c.server.Transport(ctx)
 	req.Header.Set("User-Agent", c.agent)
-	resp, err := (&http.Client{Transport: g, CheckRedirect: sameHost}).Do(req)
+	resp, err := tr.Client().Do(req)
 	if err != nil {
 		return RenewalInfo{}, &UnreachableError{c.ca.Name, c.ca.Directory, err}
 	}
@@ -152,11 +153,11 @@ func (c *Client) askRenewalInfo(ctx context.Context, leaf *x509.Certificate) (Re
 	if err != nil {
 		return RenewalInfo{}, &UnreachableError{c.ca.Name, c.ca.Directory, err}
 	}
-	a := g.answer(req.URL.String())
+	a := tr.Answer(req.URL.String())
 	if resp.StatusCode != http.StatusOK {
-		return RenewalInfo{}, &Problem{CA: c.ca.Name, Status: resp.StatusCode, RetryAt: a.retryAfter, Detail: "asked for " + id}
+		return RenewalInfo{}, &Problem{CA: c.ca.Name, Status: resp.StatusCode, RetryAt: a.RetryAfter, Detail: "asked for " + id}
 	}
-	return parseRenewalInfo(body, a.retryAfter, time.Now())
+	return parseRenewalInfo(body, a.RetryAfter, time.Now())
 }
 
 // parseRenewalInfo reads the object of section 4.2.
@@ -174,7 +175,7 @@ func parseRenewalInfo(body []byte, again, now time.Time) (RenewalInfo, error) {
 	if in.Window.Start.IsZero() || !in.Window.End.After(in.Window.Start) {
 		return RenewalInfo{}, errors.New("renewal information has no window")
 	}
-	if in.Window.Start.UTC().Year() < 1 || in.Window.End.UTC().Year() > 9999 { // which no JSON can hold
+	if in.Window.Start.UTC().Year() < 1 || in.Window.End.UTC().Year() > 9999 { // JSON cannot hold it
 		return RenewalInfo{}, errors.New("renewal information has a window beyond all calendars")
 	}
 	next := now.Add(defaultAsk).UTC()

@@ -11,8 +11,8 @@ import (
 	"keypaird/acme/acmetest"
 )
 
-// advice is what comes of a question when to renew.
-type advice struct {
+// A renewalInfoFault is a fault of renewal information, and what follows from it.
+type renewalInfoFault struct {
 	name  string
 	fault acmetest.Fault
 
@@ -26,9 +26,9 @@ const (
 	lasting = 6 * time.Hour // RFC 9773, section 4.3.3
 )
 
-// badAdvice is renewal information of every kind of wrong.
-func badAdvice() []advice {
-	all := []advice{
+// badRenewalInfo lists the faults.
+func badRenewalInfo() []renewalInfoFault {
+	all := []renewalInfoFault{
 		{"reset", acmetest.Answer(acmetest.Reset()), true, 0},
 		{"cut off", acmetest.Truncate(), true, 0},
 		{"hung up", acmetest.Raw("", ""), true, 0},
@@ -64,23 +64,23 @@ func badAdvice() []advice {
 		"february 30": window(`"2040-02-30T04:00:00Z"`, `"2040-03-03T04:00:00Z"`), "the year 10000": window(`"10000-01-01T00:00:00Z"`, `"10001-01-01T00:00:00Z"`),
 		"deep": strings.Repeat(`{"suggestedWindow":`, 20000), "two": good + good,
 	} {
-		all = append(all, advice{"200 with " + name, acmetest.Say(200, body, "Retry-After: 3600"), false, lasting})
+		all = append(all, renewalInfoFault{"200 with " + name, acmetest.Say(200, body, "Retry-After: 3600"), false, lasting})
 	}
 	return all
 }
 
-// Bad advice is none: nothing is renewed for it, it is asked for again as the
-// RFC has it, and orders do not mind.
-func TestBadAdvice(t *testing.T) {
+// Bad renewal information is ignored: nothing is renewed for it, it is requested again
+// as the RFC says, and orders work.
+func TestBadRenewalInfo(t *testing.T) {
 	t.Parallel()
-	s := newStorm(t)
-	first, err := s.ground.client(t).Obtain(t.Context(), s.ground.request("a.test"))
+	s := newFaultNet(t)
+	first, err := s.fixture.client(t).Obtain(t.Context(), s.fixture.request("a.test"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range badAdvice() {
-		s.each(t, f.name, func(t *testing.T, sh *shelter) {
-			sh.strike(acmetest.PathRenewalInfo, f.fault)
+	for _, f := range badRenewalInfo() {
+		s.each(t, f.name, func(t *testing.T, sh *proxiedClient) {
+			sh.setFault(acmetest.PathRenewalInfo, f.fault)
 			c := start(t, sh.options)
 			began := time.Now()
 			info, err := c.RenewalInfo(t.Context(), first.Leaf)
@@ -111,9 +111,9 @@ func TestBadAdvice(t *testing.T) {
 	s.wg.Wait()
 }
 
-func TestAdvice(t *testing.T) {
-	s := newStorm(t)
-	sh := s.shelter(t)
+func TestRenewalInfo(t *testing.T) {
+	s := newFaultNet(t)
+	sh := s.proxiedClient(t)
 	c := start(t, sh.options)
 	pair, err := c.Obtain(t.Context(), sh.req)
 	if err != nil {
@@ -136,7 +136,7 @@ func TestAdvice(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if sh.proxy.Set(nil); tt.fault != nil {
-				sh.strike(acmetest.PathRenewalInfo, tt.fault)
+				sh.setFault(acmetest.PathRenewalInfo, tt.fault)
 			}
 			began := time.Now()
 			info, err := c.RenewalInfo(t.Context(), pair.Leaf)
@@ -150,34 +150,34 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
-// A CA that never gives advice is none that fails to.
-func TestNoAdvice(t *testing.T) {
-	s := newStorm(t)
-	sh := s.shelter(t)
+// A CA without renewal information is not one that fails to give it.
+func TestNoRenewalInfo(t *testing.T) {
+	s := newFaultNet(t)
+	sh := s.proxiedClient(t)
 	c := start(t, sh.options)
 	pair, err := c.Obtain(t.Context(), sh.req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sh.strike(acmetest.PathDirectory, withoutAdvice())
+	sh.setFault(acmetest.PathDirectory, withoutRenewalInfo())
 	if _, err := start(t, sh.options).RenewalInfo(t.Context(), pair.Leaf); !errors.Is(err, acme.ErrNoRenewalInfo) {
 		t.Errorf("error = %v, want ErrNoRenewalInfo", err)
 	}
-	sh.strike(acmetest.PathDirectory, acmetest.Answer(acmetest.Stall()))
+	sh.setFault(acmetest.PathDirectory, acmetest.Answer(acmetest.Stall()))
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	if _, err := start(t, sh.options).RenewalInfo(ctx, pair.Leaf); !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v, want context canceled", err)
 	}
-	sh.strike(acmetest.PathDirectory, acmetest.Say(200, page))
+	sh.setFault(acmetest.PathDirectory, acmetest.Say(200, page))
 	var a *acme.RenewalInfoError
 	if _, err := start(t, sh.options).RenewalInfo(t.Context(), pair.Leaf); !errors.As(err, &a) || a.Temporary {
 		t.Errorf("error = %v, want a lasting RenewalInfoError", err)
 	}
 }
 
-// withoutAdvice is a directory without renewal information.
-func withoutAdvice() acmetest.Fault {
+// withoutRenewalInfo makes a directory without renewal information.
+func withoutRenewalInfo() acmetest.Fault {
 	return acmetest.Rewrite(func(body []byte) []byte {
 		return []byte(strings.ReplaceAll(string(body), `"renewalInfo"`, `"x-renewalInfo"`))
 	})

@@ -10,8 +10,8 @@ import (
 	"keypaird/acme/acmetest"
 )
 
-// A CA that does not want to hear of the certificate to replace still gives one;
-// one that is busy, or has had enough, is not asked a second time for that.
+// A CA that refuses the replaces field gets the order without it; one that is busy, or
+// limits the rate, does not get a second order.
 func TestReplaces(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -48,7 +48,7 @@ func TestReplaces(t *testing.T) {
 			if tt.kind == "" && after == 0 {
 				refuse = acmetest.Instead(acmetest.PathNewOrder, 1, acmetest.Say(tt.status, page)(nil))
 			}
-			g := newGround(t, acmetest.Options{NonceReject: -1, Wrap: func(next http.Handler) http.Handler { return tr.wrap(refuse(next)) }})
+			g := newFixture(t, acmetest.Options{NonceReject: -1, Wrap: func(next http.Handler) http.Handler { return tr.wrap(refuse(next)) }})
 			req := g.request("a.test")
 			req.Replaces = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
 			_, err := g.client(t).Obtain(t.Context(), req)
@@ -65,20 +65,19 @@ func TestReplaces(t *testing.T) {
 	}
 }
 
-// What is replaced is said only to a CA that gives renewal information, and
-// refused once: without it there is nothing to try again.
-func TestReplacesWithoutAdvice(t *testing.T) {
+// The replaces field is sent only to a CA with renewal information.
+func TestReplacesWithoutRenewalInfo(t *testing.T) {
 	for _, refused := range []bool{false, true} {
 		var tr traffic
-		s := newStorm(t)
-		sh := s.shelter(t)
+		s := newFaultNet(t)
+		sh := s.proxiedClient(t)
 		sh.req.Replaces = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE" // Pebble would refuse it
 		sh.proxy.Set(func(next http.Handler) http.Handler {
 			next = tr.wrap(next)
 			if refused {
 				next = acmetest.At(acmetest.PathNewOrder, acmetest.Say(403, page))(next)
 			}
-			return acmetest.At(acmetest.PathDirectory, withoutAdvice())(next)
+			return acmetest.At(acmetest.PathDirectory, withoutRenewalInfo())(next)
 		})
 		_, err := start(t, sh.options).Obtain(t.Context(), sh.req)
 		if (err != nil) != refused {
@@ -90,10 +89,10 @@ func TestReplacesWithoutAdvice(t *testing.T) {
 	}
 }
 
-// The certificate that is replaced is named to the CA.
-func TestReplacesTaken(t *testing.T) {
+// The CA gets the identifier of the certificate that is replaced.
+func TestReplacesAccepted(t *testing.T) {
 	var tr traffic
-	g := newGround(t, acmetest.Options{Wrap: tr.wrap})
+	g := newFixture(t, acmetest.Options{Wrap: tr.wrap})
 	first, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"keypaird/acme/orderlog"
+	"keypaird/acme/transport"
 	"keypaird/renew/keypair"
 )
 
@@ -46,7 +47,7 @@ func TestReserve(t *testing.T) {
 
 // A limit of our own does not end the order, nor is it the CA's fault.
 func TestOwnLimitIsNotTheCAs(t *testing.T) {
-	var err error = &unsentError{&orderlog.RateLimitError{CA: "ca"}}
+	var err error = &transport.Error{Err: &orderlog.RateLimitError{CA: "ca"}}
 	if final(err) || transient(err) || TryNextCA(err) || CAWide(err) || errors.Unwrap(err) == nil {
 		t.Error("taken for the CA's fault")
 	}

@@ -14,12 +14,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
 	"keypaird/acme/orderlog"
+	"keypaird/acme/transport"
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/textfmt"
@@ -46,7 +46,7 @@ func OwnLimit(log OrderLog, dir string, r orderlog.Request) error {
 	return log.Limit(r)
 }
 
-// resume loads the saved order and its status. It reports false where a new order
+// resume loads the saved order and its status. It reports false if a new order
 // is needed: the saved one is for another certificate, the CA does not know it any
 // more or calls it invalid, or it is stale.
 func (j *job) resume(ctx context.Context) (bool, error) {
@@ -71,7 +71,7 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 	open := status == legoacme.StatusPending || status == legoacme.StatusProcessing
 	late := status == legoacme.StatusProcessing || status == legoacme.StatusValid
 	j.key = o.usableKey(j.req, late)
-	if status == legoacme.StatusInvalid || open && j.stale() || late && j.key == nil { // nothing can be done with its certificate
+	if status == legoacme.StatusInvalid || open && j.stale() || late && j.key == nil { // its certificate could not be used
 		return false, nil
 	}
 	j.forced = j.forced || o.Forced
@@ -81,7 +81,7 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 
 // fetchOrder fetches the order.
 func (j *job) fetchOrder(ctx context.Context) error {
-	j.session.transport.label(j.url, resOrder)
+	j.session.transport.Label(j.url, transport.ResourceOrder)
 	order, err := ask(ctx, j, tries, func() (legoacme.ExtendedOrder, error) {
 		return j.session.core.Orders.Get(j.url)
 	})
@@ -105,18 +105,18 @@ func ask[T any](ctx context.Context, j *job, n int, request func() (T, error)) (
 		if p == nil || p.Status != http.StatusNotFound || !j.known || now.Sub(waiting.since) >= lagLimit {
 			return v, err
 		}
-		pause := max(waiting.next(now, answer{retryAfter: p.RetryAt}), lagPause)
+		pause := max(waiting.next(now, transport.Answer{RetryAfter: p.RetryAt}), lagPause)
 		if err := sleep(ctx, pause); err != nil {
 			return v, err
 		}
 	}
 }
 
-// lagPause is the shortest time between two requests for what is missing.
+// lagPause is the shortest time between two requests for a missing resource.
 const lagPause = 50 * time.Millisecond
 
-// A pendingOrder is order.json in a Pending directory: an order that was placed
-// and whose pair is not stored yet, with the key that finalizes it. URL and key
+// A pendingOrder is order.json in a Pending directory: an order that was placed,
+// with the key that finalizes it, until its pair is stored. URL and key
 // are written together, so that a certificate which the CA issued after keypaird
 // was killed can still be used.
 type pendingOrder struct {
@@ -132,8 +132,8 @@ type pendingOrder struct {
 	Begun  time.Time `json:"begun,omitzero"`
 	Forced bool      `json:"forced,omitempty"` // by the operator
 
-	// What was stored when the order was placed, by the SHA-256 of the leaf: it
-	// may have the key of the order already.
+	// SHA-256 of the leaf that was stored when the order was placed: it may have the
+	// key of the order already.
 	Had string `json:"had,omitempty"`
 }
 
@@ -141,8 +141,7 @@ type pendingOrder struct {
 type orderStore interface {
 	// load returns the order, the zero value if there is none.
 	load() (pendingOrder, error)
-	// save returns once the order survives a crash of the machine. One without a
-	// URL is not placed yet, and save only checks that it can be saved.
+	// save returns once the order survives a crash of the machine.
 	save(o pendingOrder) error
 	// clear removes the order.
 	clear() error
@@ -169,45 +168,14 @@ func (d orderDir) load() (o pendingOrder, err error) {
 }
 
 func (d orderDir) save(o pendingOrder) error {
-	data, err := d.encode(o)
-	if err != nil {
+	if err := durable.MakeDir(string(d)); err != nil {
 		return err
-	}
-	if o.URL == "" {
-		return d.reserve(data)
-	}
-	return durable.WriteFile(d.file(), data, ownFile)
-}
-
-// reserve overwrites the file without a sync, which takes as long as placing the
-// order.
-func (d orderDir) reserve(data []byte) error {
-	if err := durable.CheckDir(string(d)); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(d.file(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, ownFile.Perm)
-	if err != nil {
-		return unwritten(err)
-	}
-	_, err = f.Write(data)
-	return unwritten(errors.Join(err, f.Close()))
-}
-
-// encode makes the directory and returns the contents of the file.
-func (d orderDir) encode(o pendingOrder) ([]byte, error) {
-	if err := os.MkdirAll(string(d), 0o700); err != nil {
-		return nil, unwritten(err)
 	}
 	data, err := json.MarshalIndent(o, "", "\t")
-	return append(data, '\n'), err
-}
-
-// unwritten returns an error of package os as a WriteError, which has a remedy.
-func unwritten(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return &durable.WriteError{Path: e.Path, Err: e.Err}
+	if err != nil {
+		return err
 	}
-	return err
+	return durable.WriteFile(d.file(), append(data, '\n'), durable.Private)
 }
 
 func (d orderDir) clear() error { return os.RemoveAll(string(d)) }
@@ -215,7 +183,7 @@ func (d orderDir) clear() error { return os.RemoveAll(string(d)) }
 // matches reports whether req would place the same order.
 func (o pendingOrder) matches(s *session, req Request) bool {
 	return o.CA == s.client.ca.Name && o.Directory == s.client.ca.Directory && o.Account == s.account.url &&
-		s.client.directory.isAt(o.URL) &&
+		s.client.server.Serves(o.URL) &&
 		slices.Equal(o.Names, req.Names) && o.KeyType == req.KeyType && o.Profile == req.Profile
 }
 

@@ -11,8 +11,8 @@ import (
 	"keypaird/acme/acmetest"
 )
 
-// A killer ends a client at its k-th request: once the CA has done what was
-// asked, and before it answers.
+// A killer ends a client at its k-th request, after the CA has carried it out and before
+// it answers.
 type killer struct {
 	mu   sync.Mutex
 	left int // requests until the end; 0 means that nobody is to be ended
@@ -45,8 +45,8 @@ func (k *killer) wrap(next http.Handler) http.Handler {
 	})
 }
 
-// Whatever the request after which we were killed, the next run ends with a
-// pair, with at most one more order and never with a second certificate.
+// After a kill at any request the next run obtains a pair, with at most one more order
+// and never with a second certificate.
 func TestResumeAtEveryRequest(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -75,7 +75,7 @@ func resumeAfter(t *testing.T, k int, keyType string, kill bool) (reached bool) 
 	t.Helper()
 	var tr traffic
 	var kl killer
-	g := newGround(t, acmetest.Options{AuthzReuse: -1, Wrap: func(next http.Handler) http.Handler { return kl.wrap(tr.wrap(next)) }})
+	g := newFixture(t, acmetest.Options{AuthzReuse: -1, Wrap: func(next http.Handler) http.Handler { return kl.wrap(tr.wrap(next)) }})
 	req := g.request("a.test", "b.test")
 	req.KeyType, req.Pending = keyType, filepath.Join(g.dir, "state", "pending")
 	o := g.options(t)
@@ -120,7 +120,7 @@ func resumeAfter(t *testing.T, k int, keyType string, kill bool) (reached bool) 
 	return true
 }
 
-// restore puts dir back to what was saved. Files that are private are copied
+// restore restores dir to the saved state. Files that are private are copied
 // without their mode.
 func restore(t *testing.T, dir, saved string) {
 	t.Helper()

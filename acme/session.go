@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"errors"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -12,22 +11,22 @@ import (
 	legoacme "github.com/go-acme/lego/v4/acme"
 	"github.com/go-acme/lego/v4/acme/api"
 
+	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
 )
 
-// A session is one job's way to the CA: lego's core, whose requests obey the
-// job's context. A session is used by one job at a time and kept for the next,
-// since it holds fresh nonces.
+// A session sends the requests of one job: lego's core with the job's context. It
+// is kept for the next job, since it holds fresh nonces.
 type session struct {
 	client    *Client
 	account   account
-	transport *transport
+	transport *transport.Transport
 	core      *api.Core
 	born      time.Time
 }
 
-// An account is what signs requests. Without a URL it signs by its key alone,
-// and without a key not at all.
+// An account signs requests. Without a URL it signs by its key alone, and without a
+// key not at all.
 type account struct {
 	key crypto.Signer
 	url string
@@ -40,21 +39,21 @@ func (c *Client) session(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	if s := c.takeIdle(); s != nil {
-		s.transport.attach(ctx)
+		s.transport.Attach(ctx)
 		return s, nil
 	}
 	return c.open(ctx, a)
 }
 
-// takeIdle returns a session that is not in use, or nil. Old ones are dropped:
-// lego never looks at the CA's directory again.
+// takeIdle returns a session that is not in use, or nil. Old ones are dropped: lego
+// fetches the directory only once.
 func (c *Client) takeIdle() *session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for n := len(c.idle); n > 0; n-- {
 		s := c.idle[n-1]
 		c.idle = c.idle[:n-1]
-		if time.Since(s.born) < directoryLife {
+		if time.Since(s.born) < transport.DirectoryLife {
 			return s
 		}
 	}
@@ -62,7 +61,7 @@ func (c *Client) takeIdle() *session {
 }
 
 func (c *Client) done(s *session) {
-	s.transport.detach()
+	s.transport.Detach()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.idle = append(c.idle, s)
@@ -70,10 +69,9 @@ func (c *Client) done(s *session) {
 
 // open makes a session for a.
 func (c *Client) open(ctx context.Context, a account) (*session, error) {
-	s := &session{client: c, account: a, born: time.Now(), transport: c.newTransport(ctx)}
-	client := &http.Client{Transport: s.transport, CheckRedirect: sameHost}
+	s := &session{client: c, account: a, born: time.Now(), transport: c.server.Transport(ctx)}
 	core, err := call(ctx, s, tries, func() (*api.Core, error) {
-		return api.New(client, c.agent, c.ca.Directory, a.url, a.key)
+		return api.New(s.transport.Client(), c.agent, c.ca.Directory, a.url, a.key)
 	})
 	var bad *ProtocolError
 	if errors.As(err, &bad) {
@@ -90,39 +88,21 @@ func (c *Client) open(ctx context.Context, a account) (*session, error) {
 	return s, nil
 }
 
-// newTransport returns what is between a job and the network.
-func (c *Client) newTransport(ctx context.Context) *transport {
-	g := &transport{base: c.transport, directory: &c.directory, watch: c.watch}
-	g.attach(ctx)
-	return g
-}
-
-// sameHost lets a CA redirect within itself only.
-func sameHost(req *http.Request, via []*http.Request) error {
-	if len(via) > 5 {
-		return errors.New("more than five redirects")
-	}
-	if req.URL.Host != via[0].URL.Host {
-		return errors.New("redirected to another host: " + textfmt.OneLine(req.URL.Host, 253))
-	}
-	return nil
-}
-
 const (
 	tries       = 3                      // of a request that may be repeated
 	orderTries  = 2                      // of one that places an order: the first may have reached the CA
 	badNonces   = 20                     // in a row, then the CA is at fault
 	retryPause  = 250 * time.Millisecond // before the second try; the third waits four times that
-	maxOwnPause = 5 * time.Second        // a longer Retry-After is the caller's to wait for
+	maxOwnPause = 5 * time.Second        // a longer Retry-After is left to the caller
 )
 
-// call runs one request of lego's api. A stumbling CA is asked up to n times.
+// call runs one request of lego's api, up to n times while its error is transient.
 func call[T any](ctx context.Context, s *session, n int, request func() (T, error)) (T, error) {
 	return again(ctx, n, func() (T, error) { return once(ctx, s, request) })
 }
 
-// again tries up to n times while it is worth it and the CA does not ask for a
-// long wait.
+// again runs request up to n times, while its error is transient and the CA does
+// not ask for a long wait.
 func again[T any](ctx context.Context, n int, request func() (T, error)) (T, error) {
 	for try := 1; ; try++ {
 		v, err := request()
@@ -145,7 +125,7 @@ func once[T any](ctx context.Context, s *session, request func() (T, error)) (T,
 	for nonces := 0; ; nonces++ {
 		v, err := request()
 		var d *legoacme.ProblemDetails
-		if errors.As(err, &d) && d.Type == badNonce && nonces < badNonces && ctx.Err() == nil {
+		if errors.As(err, &d) && transport.ProblemType(d.Type) == "badNonce" && nonces < badNonces && ctx.Err() == nil {
 			continue
 		}
 		if err != nil {
@@ -155,7 +135,7 @@ func once[T any](ctx context.Context, s *session, request func() (T, error)) (T,
 	}
 }
 
-// pauseAfter is how long to wait after the n-th transient failure: as long as
+// pauseAfter returns how long to wait after the n-th transient failure: as long as
 // the CA asks, or a little more each time.
 func pauseAfter(err error, n int) time.Duration {
 	var p *Problem
@@ -165,54 +145,50 @@ func pauseAfter(err error, n int) time.Duration {
 	return retryPause << (2 * (n - 1))
 }
 
-// typed turns an error of lego's api into one of ours. An interrupt stays what
-// it is.
+// typed converts an error of lego's api. At the end of ctx it returns the cause.
 func (s *session) typed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	ca, directory := s.client.ca.Name, s.client.ca.Directory
-	var own *unsentError
-	if errors.As(err, &own) {
-		return own.err
-	}
-	var g *malformedError
-	if errors.As(err, &g) {
-		return &ProtocolError{CA: ca, Err: g, Malformed: true}
+	if e, ok := errors.AsType[*transport.Error](err); ok {
+		if e.Sent {
+			return &ProtocolError{CA: ca, Err: e.Err, Malformed: true}
+		}
+		return e.Err
 	}
 	var d *legoacme.ProblemDetails
 	if errors.As(err, &d) {
-		return newProblem(ca, d, s.transport.answer(d.URL))
+		return newProblem(ca, d, s.transport.Answer(d.URL))
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
 		return &UnreachableError{ca, directory, u}
 	}
-	// The library that signs keeps no more of a failure to fetch a nonce than
-	// its text.
+	// The JOSE library keeps only the text of a failure to fetch a nonce.
 	if _, why, ok := strings.Cut(err.Error(), "Error generating nonce: "); ok {
-		if a := s.transport.answer(s.core.GetDirectory().NewNonceURL); a.status >= 400 {
-			return &Problem{CA: ca, Status: a.status, RetryAt: a.retryAfter, Detail: "it gives out no nonces"}
+		if a := s.transport.Answer(s.core.GetDirectory().NewNonceURL); a.Status >= 400 {
+			return &Problem{CA: ca, Status: a.Status, RetryAt: a.RetryAfter, Detail: "it gives out no nonces"}
 		}
 		return &UnreachableError{ca, directory, errors.New(why)}
 	}
-	// lego puts whole answers into its errors; who keeps ours need not keep them.
+	// lego puts whole answers into its errors.
 	return &ProtocolError{CA: ca, Err: errors.New(textfmt.OneLine(err.Error(), maxDetail))}
 }
 
 const (
-	maxRetryAfter = time.Minute // between two looks at one object, whatever the CA asks
+	maxRetryAfter = time.Minute // between two polls of one object, even if the CA asks for more
 	maxPoll       = 5 * time.Second
 )
 
-// A pace says how long to wait before the next look at an object that is not
-// ready. Where the CA gives no Retry-After the pace grows with the time already
-// waited: a CA that needs milliseconds is asked again after one, and one that
-// needs seconds is overshot by about a thirtieth of them.
+// A pace is how long to wait between polls of an object that is not ready. Without
+// a Retry-After it grows with the time already waited: a CA that needs milliseconds
+// is asked again after one, and one that needs seconds is overshot by a sixteenth of
+// them at most.
 type pace struct{ since time.Time }
 
-func (p pace) next(now time.Time, a answer) time.Duration {
-	if d := a.retryAfter.Sub(now); d > 0 {
+func (p pace) next(now time.Time, a transport.Answer) time.Duration {
+	if d := a.RetryAfter.Sub(now); d > 0 {
 		return min(d, maxRetryAfter)
 	}
 	return min(max(now.Sub(p.since)/16, time.Millisecond), maxPoll)

@@ -13,7 +13,7 @@ import (
 	"keypaird/acme/acmetest"
 )
 
-// began puts the beginning of the order under way at another time.
+// began sets the time at which the pending order was placed.
 func began(t *testing.T, req acme.Request, at time.Time) {
 	t.Helper()
 	path := filepath.Join(req.Pending, "order.json")
@@ -35,8 +35,8 @@ func began(t *testing.T, req acme.Request, at time.Time) {
 	}
 }
 
-// An order that a CA does not come to an end with is given up after a day; one
-// that it has ended well is not, however old.
+// An order that a CA does not finish is given up after a day; a valid one is not, at any
+// age.
 func TestOldOrders(t *testing.T) {
 	const day = 24 * time.Hour
 	processing := acmetest.Rewrite(func(body []byte) []byte {
@@ -66,19 +66,19 @@ func TestOldOrders(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := newStorm(t)
-			sh := s.shelter(t)
+			s := newFaultNet(t)
+			sh := s.proxiedClient(t)
 			if _, err := start(t, sh.options).Obtain(t.Context(), sh.req); err != nil {
 				t.Fatal(err)
 			}
 			began(t, sh.req, time.Now().Add(-tt.age))
 			if tt.fault != nil {
 				first := orderPath(t, sh.req)
-				met := sh.strike(first, tt.fault)
+				met := sh.setFault(first, tt.fault)
 				if tt.orders > 1 {
 					met = nil // it ends by itself
 				}
-				_ = weather(t, met, func(ctx context.Context) error {
+				_ = tryInterrupted(t, met, func(ctx context.Context) error {
 					_, err := start(t, sh.options).Obtain(ctx, sh.req)
 					return err
 				})
@@ -92,7 +92,7 @@ func TestOldOrders(t *testing.T) {
 	}
 }
 
-// orderPath is the path of the order under way at the CA.
+// orderPath returns the path of the pending order at the CA.
 func orderPath(t *testing.T, req acme.Request) string {
 	t.Helper()
 	var o struct{ URL string }

@@ -13,8 +13,8 @@ import (
 	"keypaird/acme/acmetest"
 )
 
-// traffic notes what the CA was asked and how it answered. Requests that it
-// refused for their nonce alone do not count.
+// traffic counts requests to the CA and its answers. Requests that it refused only for
+// their nonce do not count.
 type traffic struct {
 	mu       sync.Mutex
 	requests []exchange
@@ -60,7 +60,7 @@ func (tr *traffic) count(path string, counts func(exchange) bool) int {
 	return n
 }
 
-// record lets next answer into memory.
+// record records the answer of next.
 func record(next http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	rec := httptest.NewRecorder()
 	next.ServeHTTP(rec, r)
@@ -91,7 +91,7 @@ func rewrite(path string, change func(path string, h http.Header, body []byte) [
 	}
 }
 
-// txt proves names with the TXT record that record returns for a challenge.
+// txt solves challenges with the TXT record that record returns.
 type txt struct {
 	dns    *acmetest.DNS
 	record func(c acme.Challenge) (name, value string)

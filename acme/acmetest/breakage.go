@@ -41,7 +41,7 @@ func Answer(h http.Handler) Fault {
 	return func(http.Handler) http.Handler { return h }
 }
 
-// Headers changes headers of what the CA answers: "Name: value" replaces, "Name:"
+// Headers changes headers of the answer: "Name: value" replaces, "Name:"
 // removes.
 func Headers(headers ...string) Fault {
 	return after(func(w http.ResponseWriter, _ *http.Request, a *answer) {
@@ -61,12 +61,12 @@ func Rewrite(change func(body []byte) []byte) Fault {
 	})
 }
 
-// Lost breaks the connection once the CA has done what it was asked.
+// Lost breaks the connection after the CA has carried out the request.
 func Lost() Fault {
 	return after(func(w http.ResponseWriter, r *http.Request, _ *answer) { Reset().ServeHTTP(w, r) })
 }
 
-// Truncate sends half of what the CA answers, and breaks the connection.
+// Truncate sends half of the answer, and breaks the connection.
 func Truncate() Fault {
 	return after(func(w http.ResponseWriter, _ *http.Request, a *answer) {
 		a.header.Set("Content-Length", strconv.Itoa(a.body.Len()))
@@ -79,7 +79,7 @@ func Truncate() Fault {
 	})
 }
 
-// Halve sends half of what the CA answers as though it was all.
+// Halve sends half of the answer as if it were complete.
 func Halve() Fault {
 	return after(func(w http.ResponseWriter, _ *http.Request, a *answer) {
 		a.replace(bytes.Clone(a.body.Bytes()[:a.body.Len()/2]))
@@ -88,7 +88,7 @@ func Halve() Fault {
 	})
 }
 
-// Dribble sends what the CA answers byte by byte, one each d.
+// Dribble sends the answer byte by byte, one each d.
 func Dribble(d time.Duration) Fault {
 	return after(func(w http.ResponseWriter, r *http.Request, a *answer) {
 		maps.Copy(w.Header(), a.header)
@@ -116,7 +116,7 @@ func Endless(status int, headers ...string) Fault {
 	}))
 }
 
-// Bomb sends size bytes, in whole megabytes, that are few on the wire.
+// Bomb sends size bytes, in whole megabytes, compressed.
 func Bomb(size int) Fault {
 	const megabyte = 1 << 20
 	var member bytes.Buffer // RFC 1952, section 2.2: a file is a series of them
@@ -133,9 +133,8 @@ func Bomb(size int) Fault {
 	}))
 }
 
-// Raw sends text in place of an HTTP answer, rest again and again after it, and
-// closes the connection once nobody reads any more. It needs HTTP/1.1, as
-// [Proxy] has it.
+// Raw sends text in place of an HTTP answer, then rest repeatedly until the client stops
+// reading, and closes the connection. It needs HTTP/1.1, as [Proxy] has it.
 func Raw(text, rest string) Fault {
 	return Answer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -156,7 +155,7 @@ func Raw(text, rest string) Fault {
 	}))
 }
 
-// after lets the CA answer into memory and do sees to what the client gets.
+// after records the CA's answer, and lets do send an answer to the client.
 func after(do func(http.ResponseWriter, *http.Request, *answer)) Fault {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -167,15 +166,15 @@ func after(do func(http.ResponseWriter, *http.Request, *answer)) Fault {
 	}
 }
 
-// send sends the answer as it is now.
+// send sends the answer.
 func (a *answer) send(w http.ResponseWriter) {
 	maps.Copy(w.Header(), a.header)
 	w.WriteHeader(a.status)
 	w.Write(a.body.Bytes())
 }
 
-// setHeaders sets "Name: value", and removes what has no value. What is named
-// several times has several values.
+// setHeaders sets headers given as "Name: value", and removes those without a value. One
+// that is named several times has several values.
 func setHeaders(h http.Header, headers []string) {
 	for _, line := range headers {
 		name, _, _ := strings.Cut(line, ":")

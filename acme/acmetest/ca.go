@@ -18,8 +18,8 @@ import (
 	"github.com/letsencrypt/pebble/v2/db"
 )
 
-// Options say how a CA behaves. The zero value is a CA that asks the system's
-// resolver and validates http-01 on a port of its choice.
+// Options configure a CA. The zero value is a CA that queries the system's resolver and
+// validates http-01 on a free port.
 type Options struct {
 	Addr     string // where the CA listens; empty means a free port of 127.0.0.1
 	Dir      string // where the file of roots goes; empty means a temporary directory that Close removes
@@ -52,7 +52,7 @@ type Profile struct {
 	CommonName  bool          // put the first name into the subject too
 }
 
-// ShortLived are two profiles like those of Let's Encrypt: "classic", of 90
+// ShortLived returns two profiles like those of Let's Encrypt: "classic", of 90
 // days and with a common name, and "shortlived", of 160 hours.
 func ShortLived() map[string]Profile {
 	return map[string]Profile{
@@ -147,8 +147,7 @@ func (c *CA) start(o Options, dir string) error {
 	return nil
 }
 
-// Close ends the CA: connections break, and all it knew is lost. It may be called
-// again.
+// Close stops the CA: connections break, and its data is lost. It may be called again.
 func (c *CA) Close() error { return c.end() }
 
 func (c *CA) close() error {
@@ -162,7 +161,7 @@ func (c *CA) close() error {
 	return err
 }
 
-// Conns is how many connections were made to the CA so far.
+// Conns returns how many connections were made to the CA so far.
 func (c *CA) Conns() int { return int(c.conns.Load()) }
 
 func (c *CA) count(_ net.Conn, s http.ConnState) {
@@ -171,7 +170,7 @@ func (c *CA) count(_ net.Conn, s http.ConnState) {
 	}
 }
 
-// DB is Pebble's memory, for questions that no method here answers.
+// DB returns Pebble's database, for facts that no method here returns.
 func (c *CA) DB() *db.MemoryStore { return c.pebble.db }
 
 // FreePort returns a TCP port of 127.0.0.1 that was free a moment ago.
@@ -188,7 +187,7 @@ func FreePort() (int, error) {
 	return strconv.Atoi(port)
 }
 
-// orLoopback is addr, or any free port of 127.0.0.1.
+// orLoopback returns addr, or a free port of 127.0.0.1 if it is empty.
 func orLoopback(addr string) string {
 	if addr == "" {
 		return "127.0.0.1:0"

@@ -100,9 +100,9 @@ func TestHTTP01(t *testing.T) {
 		t.Fatal(err)
 	}
 	leaf := parse(t, ca, 0, chain, "chat.example.org")[0]
-	proofs, err := ca.Proofs(leaf)
-	if err != nil || len(proofs) != 1 || proofs["chat.example.org"] != "http-01" {
-		t.Errorf("Proofs = %v, %v", proofs, err)
+	challenges, err := ca.Challenges(leaf)
+	if err != nil || len(challenges) != 1 || challenges["chat.example.org"] != "http-01" {
+		t.Errorf("Challenges = %v, %v", challenges, err)
 	}
 	if got := requests.Count(acmetest.PathNewOrder); got < 1 {
 		t.Errorf("%d requests for orders counted", got)

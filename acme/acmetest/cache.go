@@ -8,9 +8,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A Cache is a resolver before one DNS server, such as a CA asks: an answer is
-// given again until its lowest TTL is over, and a "no" for as long as the SOA
-// beside it says (RFC 2308, section 5). It follows no delegations.
+// A Cache is a caching resolver for one DNS server, as a CA has: it repeats an answer
+// until its lowest TTL has passed, and a negative one for the TTL of its SOA record (RFC
+// 2308, section 5). It follows no delegations.
 type Cache struct {
 	Addr string // host:port, TCP and UDP
 

@@ -12,7 +12,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// DNSOptions say what a DNS server knows and whom it obeys.
+// DNSOptions configure a DNS server.
 type DNSOptions struct {
 	Addr    string        // UDP and TCP; empty means a free port of 127.0.0.1
 	Zones   []string      // names of the zones; at least one. SOA and NS are made up for those that bring none
@@ -23,9 +23,9 @@ type DNSOptions struct {
 	Wrap func(dns.Handler) dns.Handler // laid around the server, to drop or refuse queries; nil means nothing
 }
 
-// DNS is a small authoritative server: it answers for its zones, wildcards and
-// aliases between them included, refuses what is outside, and takes signed
-// updates (RFC 2136) without prerequisites. It has no delegations.
+// DNS is a small authoritative server: it answers for its zones, with wildcards and
+// CNAMEs between them, refuses other names, and accepts signed updates (RFC 2136)
+// without prerequisites. It has no delegations.
 type DNS struct {
 	Addr string // host:port, UDP and TCP
 
@@ -85,7 +85,7 @@ func StartDNS(o DNSOptions) (*DNS, error) {
 	return d, nil
 }
 
-// listenBoth takes one port for TCP and UDP.
+// listenBoth listens on one port for TCP and UDP.
 func listenBoth(addr string) (net.Listener, net.PacketConn, error) {
 	for tries := 0; ; tries++ {
 		tcp, err := net.Listen("tcp", addr)
@@ -123,7 +123,7 @@ func (d *DNS) serve(handler dns.Handler, servers ...*dns.Server) {
 	}
 }
 
-// accept lets updates in, beside what the library takes anyway.
+// accept accepts updates, besides the messages that the library accepts.
 func accept(h dns.Header) dns.MsgAcceptAction {
 	const response = 1 << 15
 	if opcode := int(h.Bits>>11) & 0xF; opcode == dns.OpcodeUpdate && h.Bits&response == 0 {
@@ -132,7 +132,7 @@ func accept(h dns.Header) dns.MsgAcceptAction {
 	return dns.DefaultMsgAcceptFunc(h)
 }
 
-// Close ends the server. It may be called again.
+// Close stops the server. It may be called again.
 func (d *DNS) Close() error { return d.closeOnce() }
 
 func (d *DNS) close() error {
@@ -146,7 +146,7 @@ func (d *DNS) close() error {
 	return err
 }
 
-// Add puts records into the zones, at once, given as zone file lines.
+// Add adds records to the zones, without delay, given as zone file lines.
 func (d *DNS) Add(lines ...string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -163,8 +163,8 @@ func (d *DNS) Add(lines ...string) error {
 	return nil
 }
 
-// Remove takes the records of a type, such as "TXT", away from name, at once;
-// all of them if the type is empty.
+// Remove removes the records of name of a type, such as "TXT", without delay; all of
+// them if the type is empty.
 func (d *DNS) Remove(name, rrtype string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -174,15 +174,15 @@ func (d *DNS) Remove(name, rrtype string) {
 	})
 }
 
-// SetDelay changes how long an update that is made from now on takes to show.
+// SetDelay sets how long later updates take to become visible.
 func (d *DNS) SetDelay(delay time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.delay = delay
 }
 
-// TXT lists the TXT records there are, shown already or not, as "name value"
-// with no trailing dot, sorted.
+// TXT lists the TXT records, visible or not, as "name value" without a trailing dot,
+// sorted.
 func (d *DNS) TXT() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -198,15 +198,15 @@ func (d *DNS) TXT() []string {
 	return list
 }
 
-// Updates is how many updates were made so far.
+// Updates returns how many updates were made so far.
 func (d *DNS) Updates() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.updates
 }
 
-// apex gives a zone the SOA and NS it has not brought along, and the name
-// server its address.
+// apex adds the SOA and NS records that a zone lacks, and the address of the name
+// server.
 func (d *DNS) apex(zone string) error {
 	have := func(t uint16) bool {
 		return slices.ContainsFunc(d.records[zone], func(r record) bool { return r.rr.Header().Rrtype == t })
@@ -230,7 +230,7 @@ func (d *DNS) apex(zone string) error {
 	return d.Add(zone + " 60 SOA ns." + zone + " hostmaster." + zone + " 1 3600 600 86400 1")
 }
 
-// zoneOf is the zone that name is in, empty if there is none.
+// zoneOf returns the zone of name, "" if there is none.
 func (d *DNS) zoneOf(name string) string {
 	for _, z := range d.zones {
 		if dns.IsSubDomain(z, dns.CanonicalName(name)) {

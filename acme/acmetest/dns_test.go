@@ -239,8 +239,8 @@ func TestDNS01(t *testing.T) {
 		t.Fatal(err)
 	}
 	leaf := parse(t, ca, 0, chain, "any.example.org")[0]
-	if proofs, err := ca.Proofs(leaf); err != nil || proofs["*.example.org"] != "dns-01" {
-		t.Errorf("Proofs = %v, %v", proofs, err)
+	if challenges, err := ca.Challenges(leaf); err != nil || challenges["*.example.org"] != "dns-01" {
+		t.Errorf("Challenges = %v, %v", challenges, err)
 	}
 }
 

@@ -38,8 +38,8 @@ func (d *DNS) handle(w dns.ResponseWriter, r *dns.Msg) {
 	w.WriteMsg(m)
 }
 
-// answer fills m with what the zones have for a question, following aliases as
-// far as they stay in them (RFC 1034, section 4.3.2).
+// answer fills m with the records for a question, and follows CNAMEs within the zones
+// (RFC 1034, section 4.3.2).
 func (d *DNS) answer(m *dns.Msg, q dns.Question) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -73,7 +73,7 @@ func (d *DNS) answer(m *dns.Msg, q dns.Question) {
 	}
 }
 
-// pick takes the records of a type, or the alias that stands in for them.
+// pick returns the records of a type, or the target of the CNAME in their place.
 func pick(rrs []dns.RR, qtype uint16) (found []dns.RR, alias string) {
 	for _, rr := range rrs {
 		if t := rr.Header().Rrtype; t == qtype || qtype == dns.TypeANY {
@@ -111,7 +111,7 @@ func (d *DNS) lookup(zone, name string, now time.Time) ([]dns.RR, bool) {
 	return nil, false
 }
 
-// exists tells whether there are records at owner or below it.
+// exists reports whether there are records at owner or below it.
 func (d *DNS) exists(owner string, now time.Time) bool {
 	for name, records := range d.records {
 		if dns.IsSubDomain(owner, name) && slices.ContainsFunc(records, func(r record) bool { return r.visible(now) }) {
@@ -121,7 +121,7 @@ func (d *DNS) exists(owner string, now time.Time) bool {
 	return false
 }
 
-// visible is copies of the records to be seen at owner, owned by name.
+// visible returns copies of the visible records of owner, owned by name.
 func (d *DNS) visible(owner, name string, now time.Time) []dns.RR {
 	var rrs []dns.RR
 	for _, r := range d.records[owner] {

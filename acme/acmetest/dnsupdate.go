@@ -7,7 +7,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// update carries out an update (RFC 2136, section 3) and says how it went.
+// update carries out an update (RFC 2136, section 3) and returns its response code.
 // Prerequisites are not implemented.
 func (d *DNS) update(w dns.ResponseWriter, r *dns.Msg) (rcode int) {
 	t := r.IsTsig()
@@ -60,7 +60,7 @@ func (d *DNS) update(w dns.ResponseWriter, r *dns.Msg) (rcode int) {
 	return dns.RcodeSuccess
 }
 
-// insert adds a record that shows from a time on, unless it is there already.
+// insert adds a record that is visible from a time on, unless it exists.
 func (d *DNS) insert(rr dns.RR, from time.Time) {
 	name := dns.CanonicalName(rr.Header().Name)
 	for _, r := range d.records[name] {
@@ -71,9 +71,8 @@ func (d *DNS) insert(rr dns.RR, from time.Time) {
 	d.records[name] = append(d.records[name], record{rr: rr, from: from})
 }
 
-// end takes the records that match away from a name, out of sight from a time
-// on. The SOA and NS of a zone stay (RFC 2136, section 3.4.2.3). What nobody
-// sees any more is forgotten.
+// end makes the matching records of a name invisible from a time on. The SOA and NS of a
+// zone stay (RFC 2136, section 3.4.2.3). Records that are no longer visible are removed.
 func (d *DNS) end(name string, when time.Time, match func(dns.RR) bool) {
 	name = dns.CanonicalName(name)
 	apex := slices.Contains(d.zones, name)

@@ -25,7 +25,7 @@ type Counter struct {
 	paths map[string]int
 }
 
-// Wrap counts what reaches next.
+// Wrap counts the requests to next.
 func (c *Counter) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.mu.Lock()
@@ -38,8 +38,8 @@ func (c *Counter) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// Count is how many requests had a path that begins with prefix, such as
-// [PathNewOrder]; all of them when it is empty.
+// Count returns the number of requests with a path that begins with prefix, such as
+// [PathNewOrder]; of all requests if it is empty.
 func (c *Counter) Count(prefix string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,7 +52,7 @@ func (c *Counter) Count(prefix string) int {
 	return sum
 }
 
-// Paths is a copy of all counts by path.
+// Paths returns all counts by path.
 func (c *Counter) Paths() map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -78,8 +78,8 @@ func Delay(d time.Duration) func(http.Handler) http.Handler {
 	}
 }
 
-// Instead lets h answer the first n requests whose path begins with prefix,
-// and the CA all others; a negative n means every such request. It goes into
+// Instead lets h answer the first n requests with a path that begins with prefix, and the
+// CA all others; a negative n means every such request. It goes into
 // [Options.Wrap].
 func Instead(prefix string, n int, h http.Handler) func(http.Handler) http.Handler {
 	var mu sync.Mutex
@@ -139,9 +139,9 @@ func Stall() http.Handler {
 	})
 }
 
-// Reissue has change alter what the leaf of each certificate says before the
-// client gets it. An issuer of its own signs it, for the key that was ordered. A
-// certificate for which change returns false is left as it is. It goes into
+// Reissue lets change alter the leaf of each certificate before the client gets it. An
+// issuer of its own signs the leaf, for the key of the order. A certificate for which
+// change returns false is not changed. It goes into
 // [Options.Wrap].
 func Reissue(change func(leaf *x509.Certificate) bool) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// poll is how often the bare loop looks at what it waits for.
+// poll is the polling interval of the bare loop.
 const poll = time.Millisecond
 
 // NewCore registers an account at the CA and returns lego's client for it, with
@@ -50,10 +50,10 @@ func NewCore(ca *CA) (*api.Core, error) {
 	return core, nil
 }
 
-// Floor is the least work there is in obtaining a certificate for each name by
-// http-01, to measure against: a bare loop over lego's api.Core that looks
-// every millisecond, ignores Retry-After, stores nothing and checks nothing.
-// So many workers take the names one after another.
+// Floor obtains a certificate for each name by http-01 with the least work, as a
+// baseline of benchmarks: a bare loop over lego's api.Core that polls every millisecond,
+// ignores Retry-After, stores nothing and checks nothing. The workers take the names one
+// after another.
 func Floor(ctx context.Context, core *api.Core, tokens *Tokens, names []string, workers int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(workers, 1))
@@ -69,14 +69,15 @@ func Floor(ctx context.Context, core *api.Core, tokens *Tokens, names []string, 
 	return group.Wait()
 }
 
-// Obtain is one turn of [Floor]: it returns the chain in PEM and the P-256 key.
+// Obtain obtains one certificate as [Floor] does, and returns the chain in PEM and the
+// P-256 key.
 func Obtain(ctx context.Context, core *api.Core, tokens *Tokens, name string) ([]byte, crypto.Signer, error) {
 	order, err := core.Orders.New([]string{name})
 	if err != nil {
 		return nil, nil, fmt.Errorf("ordering %s: %w", name, err)
 	}
 	for _, u := range order.Authorizations {
-		if err := prove(ctx, core, tokens, u); err != nil {
+		if err := authorize(ctx, core, tokens, u); err != nil {
 			return nil, nil, fmt.Errorf("proving %s: %w", name, err)
 		}
 	}
@@ -95,8 +96,8 @@ func Obtain(ctx context.Context, core *api.Core, tokens *Tokens, name string) ([
 	return chain, key, nil
 }
 
-// prove answers the http-01 challenge of an authorization.
-func prove(ctx context.Context, core *api.Core, tokens *Tokens, authzURL string) error {
+// authorize solves the http-01 challenge of an authorization.
+func authorize(ctx context.Context, core *api.Core, tokens *Tokens, authzURL string) error {
 	authz, err := core.Authorizations.Get(authzURL)
 	if err != nil || authz.Status == acme.StatusValid {
 		return err
@@ -116,7 +117,7 @@ func prove(ctx context.Context, core *api.Core, tokens *Tokens, authzURL string)
 	return errors.New("no http-01 challenge offered")
 }
 
-// Verdict asks the CA to validate a challenge and waits for what comes of it.
+// Verdict asks the CA to validate a challenge and waits for the result.
 func Verdict(ctx context.Context, core *api.Core, authzURL, challengeURL string) error {
 	if _, err := core.Challenges.New(challengeURL); err != nil {
 		return err
@@ -139,7 +140,7 @@ func Verdict(ctx context.Context, core *api.Core, authzURL, challengeURL string)
 	return ctx.Err()
 }
 
-// Finalize sends the request and fetches the certificate once it is there.
+// Finalize finalizes the order and fetches the certificate once it is issued.
 func Finalize(ctx context.Context, core *api.Core, order acme.ExtendedOrder, csr []byte) ([]byte, error) {
 	done, err := core.Orders.UpdateForCSR(order.Finalize, csr)
 	for err == nil && done.Status != acme.StatusValid {

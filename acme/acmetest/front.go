@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// A Front is a TLS server, as a proxy would be: it chooses a pair by the name
-// a client asks for, and looks for new pairs only when it is told to.
+// A Front is a TLS server like a proxy: it chooses a pair by the SNI name of a client,
+// and reads new pairs only in Reload.
 type Front struct {
 	Addr string // host:port
 
@@ -55,8 +55,8 @@ func StartFront(addr, dir string) (*Front, error) {
 	return f, nil
 }
 
-// Reload looks for pairs again. If one of them cannot be used, all that are in
-// use stay.
+// Reload reads the pairs again. If one of them cannot be used, the previous ones stay in
+// use.
 func (f *Front) Reload() error {
 	pairs, err := loadPairs(f.dir)
 	if err != nil {
@@ -96,7 +96,7 @@ func loadPairs(dir string) ([]tls.Certificate, error) {
 	return pairs, nil
 }
 
-// choose is the pair for the name a client asks for.
+// choose returns the pair for the SNI name of a client.
 func (f *Front) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -108,7 +108,7 @@ func (f *Front) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return nil, fmt.Errorf("no pair for %q", hello.ServerName)
 }
 
-// Close ends the server. It may be called again.
+// Close stops the server. It may be called again.
 func (f *Front) Close() error { return f.end() }
 
 func (f *Front) close() error {

@@ -14,16 +14,16 @@ import (
 	"github.com/letsencrypt/pebble/v2/db"
 )
 
-// A gate lets requests into Pebble in an order that its locks can bear.
+// A gate lets requests into Pebble in an order without deadlocks.
 //
-// Pebble 2.10.1 dead-locks under load, in two ways. An order that is looked at
-// while its certificate is being signed takes the order's read lock twice, and
-// the signer asks for the write lock in between. And an authorization that is
-// looked at holds its own lock while it waits for the store's, as a new order
-// does the other way round. So the gate lets one request at a time see an
-// order, none while it is being signed and entered into the store, and none see
-// an authorization while an order is made or read. No answer is changed; a client sees an order as
-// "processing" once, in the answer to its own finalize request.
+// Pebble 2.10.1 deadlocks under load, in two ways. A request for an order while its
+// certificate is being signed takes the order's read lock twice, and the signer waits
+// for the write lock in between. And a request for an authorization holds that one's
+// lock while it waits for the store's, and a new order does the reverse. So the gate
+// lets one request at a time read an order, none while it is being signed and stored,
+// and none read an authorization while an order is made or read. No answer is changed;
+// a client sees an order as "processing" once, in the answer to its own finalize
+// request.
 type gate struct {
 	next   http.Handler
 	db     *db.MemoryStore
@@ -34,8 +34,7 @@ type gate struct {
 // maxBody bounds a request, which the gate reads before it takes a lock.
 const maxBody = 1 << 20
 
-// maxSigning is how long an order may take to be signed before the gate lets
-// requests see it nevertheless.
+// maxSigning bounds how long the gate waits for an order to be signed.
 const maxSigning = 2 * time.Second
 
 func newGate(next http.Handler, store *db.MemoryStore) *gate {
@@ -67,7 +66,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.next.ServeHTTP(w, r)
 }
 
-// signed waits until nothing is being signed for the order.
+// signed waits until no certificate is being signed for the order.
 func (g *gate) signed(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(ctx, maxSigning)
 	defer cancel()
@@ -86,9 +85,9 @@ func (g *gate) signing(id string) bool {
 	return began && !failed && (cert == nil || !g.entered(cert.ID, replaces))
 }
 
-// entered reports whether a certificate can be found by its serial number, and
-// the one that it replaces is marked so. Pebble does that after it has told the
-// client, and looks at the mark without a lock.
+// entered reports whether a certificate is found by its serial number, and the one that
+// it replaces is marked as replaced. Pebble does that after it has answered the client,
+// and reads the mark without a lock.
 func (g *gate) entered(serial, replaces string) bool {
 	if _, err := g.db.GetOrderByIssuedSerial(serial); err != nil {
 		return false
@@ -111,7 +110,7 @@ func (g *gate) entered(serial, replaces string) bool {
 	return o.IsReplaced
 }
 
-// wait waits for d and reports whether ctx lasted as long.
+// wait waits for d and reports whether ctx did not end before.
 func wait(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil

@@ -18,15 +18,15 @@ func (c *CA) RootPEM(n int) []byte {
 	return root.PEM()
 }
 
-// RootPool trusts what the CA issues, by its chain n.
+// RootPool returns the root of the CA's chain n as a pool.
 func (c *CA) RootPool(n int) *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(c.RootPEM(n))
 	return pool
 }
 
-// SetRenewalInfo makes the CA answer word for word when it is asked when to
-// renew leaf, with 200 and Retry-After 21600. The answer need not be valid.
+// SetRenewalInfo makes answer the renewal information of leaf, with status 200 and
+// Retry-After 21600. It need not be valid.
 func (c *CA) SetRenewalInfo(leaf *x509.Certificate, answer string) error {
 	if err := c.pebble.db.SetARIResponse(leaf.SerialNumber, answer); err != nil {
 		return fmt.Errorf("setting renewal information: %w", err)
@@ -34,30 +34,30 @@ func (c *CA) SetRenewalInfo(leaf *x509.Certificate, answer string) error {
 	return nil
 }
 
-// Proofs tells by which type of challenge each name of leaf was proven, as the
-// CA remembers it. A wildcard is named with its "*.".
-func (c *CA) Proofs(leaf *x509.Certificate) (map[string]string, error) {
+// Challenges returns the type of the challenge by which each name of leaf was
+// validated. A wildcard is named with its "*.".
+func (c *CA) Challenges(leaf *x509.Certificate) (map[string]string, error) {
 	order, err := c.pebble.db.GetOrderByIssuedSerial(hex.EncodeToString(leaf.SerialNumber.Bytes()))
 	if err != nil {
 		return nil, fmt.Errorf("asking the CA for the order of %v: %w", leaf.DNSNames, err)
 	}
-	proofs := make(map[string]string)
+	challenges := make(map[string]string)
 	for _, authz := range order.AuthorizationObjects {
 		authz.RLock()
 		for _, ch := range authz.Challenges {
 			ch.RLock()
 			if ch.Status == acme.StatusValid {
-				proofs[authz.Identifier.Value] = ch.Type
+				challenges[authz.Identifier.Value] = ch.Type
 			}
 			ch.RUnlock()
 		}
 		authz.RUnlock()
 	}
-	return proofs, nil
+	return challenges, nil
 }
 
-// Revoked tells whether leaf was revoked, and for which reason (RFC 5280,
-// section 5.3.1; 0 when none was given).
+// Revoked reports whether leaf was revoked, and for which reason (RFC 5280, section
+// 5.3.1; 0 when none was given).
 func (c *CA) Revoked(leaf *x509.Certificate) (reason uint, revoked bool) {
 	r := c.pebble.db.GetRevokedCertificateBySerial(leaf.SerialNumber)
 	if r == nil {

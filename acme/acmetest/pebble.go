@@ -16,8 +16,8 @@ import (
 	"github.com/letsencrypt/pebble/v2/wfe"
 )
 
-// Paths of Pebble's resources, for faults and counts. What ends in a slash is
-// followed by an identifier.
+// Paths of Pebble's resources, for faults and counts. After a slash at the end follows an
+// identifier.
 const (
 	PathDirectory   = wfe.DirectoryPath
 	PathNewNonce    = "/nonce-plz"
@@ -35,19 +35,18 @@ const (
 	PathRenewalInfo = "/draft-ietf-acme-ari-03/renewalInfo/"
 )
 
-// pebble is Pebble's four parts, put together as its own command does.
+// pebble has Pebble's four parts, assembled as its own command does.
 type pebble struct {
 	db      *db.MemoryStore
 	ca      *pebbleca.CAImpl
 	handler http.Handler
 }
 
-// environment is held while Pebble reads its settings from the process
-// environment: they are set before and taken back after, so that two CAs of one
-// process may differ.
+// environment is held while Pebble reads its settings from the process environment: they
+// are set before and restored after, so that two CAs of one process may differ.
 var environment sync.Mutex
 
-// newPebble makes a Pebble that validates for real, in strict mode.
+// newPebble makes a Pebble that validates challenges, in strict mode.
 func newPebble(o Options, httpPort int, logger *log.Logger) (pebble, error) {
 	alg := o.KeyAlgorithm
 	switch alg {
@@ -97,7 +96,7 @@ func newPebble(o Options, httpPort int, logger *log.Logger) (pebble, error) {
 	return pebble{db: store, ca: authority, handler: front.Handler()}, nil
 }
 
-// pebbleProfiles are ps in Pebble's terms.
+// pebbleProfiles converts profiles to Pebble's type.
 func pebbleProfiles(ps map[string]Profile) map[string]pebbleca.Profile {
 	if len(ps) == 0 {
 		ps = map[string]Profile{"default": {Description: "ninety days"}}
@@ -113,7 +112,7 @@ func pebbleProfiles(ps map[string]Profile) map[string]pebbleca.Profile {
 	return out
 }
 
-// setenv sets variables and returns what puts them back.
+// setenv sets variables and returns a function that restores them.
 func setenv(vars map[string]string) (restore func(), err error) {
 	old := make(map[string]string)
 	for name := range vars {
@@ -138,7 +137,7 @@ func setenv(vars map[string]string) (restore func(), err error) {
 	return restore, nil
 }
 
-// percent is n for Pebble's environment: zero means usual, negative means 0.
+// percent returns n for Pebble's environment: zero means usual, negative means 0.
 func percent(n, usual int) string {
 	if n == 0 {
 		n = usual
@@ -146,5 +145,5 @@ func percent(n, usual int) string {
 	return strconv.Itoa(max(n, 0))
 }
 
-// seconds is d in whole seconds, rounded up.
+// seconds returns d in whole seconds, rounded up.
 func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }

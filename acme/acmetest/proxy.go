@@ -14,13 +14,12 @@ import (
 	"time"
 )
 
-// A Fault changes what reaches a client of what a CA says, or a CA of what a
-// client says. Any layer for [Options.Wrap] is one.
+// A Fault changes requests to a CA or its answers. Any layer for [Options.Wrap] is one.
 type Fault = func(next http.Handler) http.Handler
 
-// A Proxy is what lies between a client and a CA: the same URLs, a connection
-// of its own on each side, and whatever fault it is told to have. It speaks
-// HTTP/1.1, which is what broken things speak.
+// A Proxy is a reverse proxy between a client and a CA: the same URLs, a connection of
+// its own on each side, and the fault that was set. It speaks HTTP/1.1, as broken proxies
+// do.
 type Proxy struct {
 	Directory string // URL of the CA's directory, through the proxy
 
@@ -59,7 +58,7 @@ func StartProxy(ca *CA) (*Proxy, error) {
 	}
 	quiet := log.New(io.Discard, "", 0)
 	p.forward = &httputil.ReverseProxy{
-		// The CA makes URLs, and checks signatures, by the host it is asked as.
+		// The CA makes URLs, and checks signatures, by the host of the request.
 		Rewrite:   func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = to.Scheme, to.Host },
 		Transport: p.transport,
 		ErrorLog:  quiet,
@@ -93,7 +92,7 @@ func (p *Proxy) Set(f Fault) {
 	}
 }
 
-// Present makes the proxy show another identity. Connections that there are end.
+// Present gives the proxy another identity. Open connections are closed.
 func (p *Proxy) Present(as Identity) error {
 	pair, err := p.issuer.issue(as)
 	if err != nil {
@@ -106,8 +105,8 @@ func (p *Proxy) Present(as Identity) error {
 	return nil
 }
 
-// Wire lets f speak on new connections, without TLS, and closes them after it.
-// Nil means TLS again. Connections that there are end.
+// Wire lets f serve new connections, without TLS, and closes them after it. Nil means TLS
+// again. Open connections are closed.
 func (p *Proxy) Wire(f func(net.Conn)) {
 	p.mu.Lock()
 	p.wire = f
@@ -115,7 +114,7 @@ func (p *Proxy) Wire(f func(net.Conn)) {
 	p.drop()
 }
 
-// track knows the connections that there are.
+// track records the open connections.
 func (p *Proxy) track(conn net.Conn, s http.ConnState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -127,7 +126,7 @@ func (p *Proxy) track(conn net.Conn, s http.ConnState) {
 	}
 }
 
-// drop ends them.
+// drop closes the open connections.
 func (p *Proxy) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -178,7 +177,7 @@ func (l wireListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends the proxy, but not the CA. It may be called again.
+// Close stops the proxy, but not the CA. It may be called again.
 func (p *Proxy) Close() error { return p.end() }
 
 func (p *Proxy) close() error {

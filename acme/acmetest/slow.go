@@ -12,16 +12,15 @@ import (
 	"time"
 )
 
-// Slow gives a CA the speed of a real one. Its Wrap goes into [Options.Wrap].
+// Slow gives a CA the latency of a real one. Its Wrap goes into [Options.Wrap].
 //
 // The model: every request takes RTT, half of it before the CA sees it and half
 // before the client sees the answer; handshakes cost nothing extra. Pebble
-// validates and signs at once, but the client is told so only after Validate,
-// counted from the arrival of its POST to the challenge, and after Finalize,
-// counted from its POST to finalize: until then the authorization is "pending"
-// or the order "pending" or "processing", in the very words of Pebble's own
-// earlier answer. So a response to a challenge that is withdrawn while the
-// client should be waiting goes unnoticed here.
+// validates and signs without delay, but the client sees that only after Validate,
+// counted from the arrival of its POST to the challenge, and after Finalize, counted
+// from its POST to finalize: until then the authorization is "pending" or the order
+// "pending" or "processing", as in Pebble's earlier answer. So a response to a challenge
+// that is removed too early is not noticed here.
 type Slow struct {
 	RTT        time.Duration // of each request
 	Validate   time.Duration // from challenge to verdict
@@ -41,13 +40,13 @@ func (s Slow) Wrap(next http.Handler) http.Handler {
 	}
 }
 
-// held is what a client is shown of a resource until a time has come.
+// held is the earlier state of a resource that a client sees until a time.
 type held struct {
 	body  []byte
 	until time.Time
 }
 
-// slowCA remembers by path what it has shown and what it holds back.
+// slowCA keeps by path the states that it has shown and those that it holds back.
 type slowCA struct {
 	Slow
 	next http.Handler
@@ -75,8 +74,7 @@ func (s *slowCA) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.send(w)
 }
 
-// hold learns from an answer and puts an earlier one in its place if it comes
-// too early.
+// hold records an answer, and replaces it by an earlier one if it comes too early.
 func (s *slowCA) hold(path string, a *answer, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,7 +162,7 @@ func (s *slowCA) retryAfter(a *answer) {
 	}
 }
 
-// pathOf is the path of an absolute URL, empty if it is none.
+// pathOf returns the path of an absolute URL, "" if it is none.
 func pathOf(rawURL string) string {
 	u, err := url.Parse(rawURL)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// An Identity is what a server of the CA shows of itself.
+// An Identity is a kind of certificate that a server of the CA can have.
 type Identity string
 
 // The identities of a CA. [CA.Roots] leads to all but Stranger.
@@ -46,7 +46,7 @@ func newIssuer() (*issuer, error) {
 	return &issuer{root, key}, err
 }
 
-// authority is what the certificate of an issuer says.
+// authority returns the template of an issuer's certificate.
 func authority(name string) *x509.Certificate {
 	now := time.Now()
 	return &x509.Certificate{
@@ -72,7 +72,7 @@ func sign(t, parent *x509.Certificate, holder, signer crypto.Signer) (*x509.Cert
 	return x509.ParseCertificate(der)
 }
 
-// issue makes a certificate for this machine, or what an identity has instead.
+// issue makes a certificate for this machine, or the one of an identity.
 func (i *issuer) issue(as Identity) (tls.Certificate, error) {
 	now := time.Now()
 	leaf := &x509.Certificate{
@@ -114,7 +114,7 @@ func (i *issuer) issue(as Identity) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, nil
 }
 
-// intermediate is an issuer whose certificate the issuer signed.
+// intermediate returns an issuer with a certificate of this issuer.
 func (i *issuer) intermediate() (*issuer, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -124,7 +124,7 @@ func (i *issuer) intermediate() (*issuer, error) {
 	return &issuer{cert, key}, err
 }
 
-// Pool is the pool of the certificates in a file, such as [CA.Roots].
+// Pool returns the certificates in a file, such as [CA.Roots].
 func Pool(file string) (*x509.CertPool, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -137,7 +137,7 @@ func Pool(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// certPEM is certificates in PEM, one after another.
+// certPEM returns certificates in PEM, one after another.
 func certPEM(ders ...[]byte) []byte {
 	var buf bytes.Buffer
 	for _, der := range ders {

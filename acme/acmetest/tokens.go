@@ -35,7 +35,7 @@ func StartTokens(port int) (*Tokens, error) {
 // Set makes keyAuth the response for a token.
 func (t *Tokens) Set(token, keyAuth string) { t.keys.Store(token, keyAuth) }
 
-// Delete takes the response for a token back.
+// Delete removes the response for a token.
 func (t *Tokens) Delete(token string) { t.keys.Delete(token) }
 
 func (t *Tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -48,7 +48,7 @@ func (t *Tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.NotFound(w, r)
 }
 
-// Close ends the responder. It may be called again.
+// Close stops the responder. It may be called again.
 func (t *Tokens) Close() error { return t.end() }
 
 func (t *Tokens) close() error {

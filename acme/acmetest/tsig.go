@@ -37,7 +37,7 @@ func (k TSIGKey) WriteTSIGFile(path string) error {
 	return os.WriteFile(path, []byte(text), 0o600)
 }
 
-// mayChange tells whether the key may change name, given in canonical form.
+// mayChange reports whether the key may change name, given in canonical form.
 func (k TSIGKey) mayChange(name string) bool {
 	for _, n := range k.Names {
 		if dns.CanonicalName(n) == name {

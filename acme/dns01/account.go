@@ -1,6 +1,7 @@
 package dns01
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -9,12 +10,14 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
-	"keypaird/acme"
-
 	"github.com/miekg/dns"
+
+	"keypaird/acme"
+	"keypaird/renew/problem"
 )
 
 // An Account is an account at a DNS provider. It may be used concurrently.
@@ -199,4 +202,16 @@ func (a *Account) leave(k *child) {
 		a.current = nil
 	}
 	k.end()
+}
+
+// failed returns the error of a DNS account. Doing is "starting", "opening",
+// "locating", "presenting" or "ending"; fqdn is the name of the record, if there
+// is one; err is the error that the child answered, or how it exited. The remedy is
+// the child's, or else the most likely one.
+func (a *Account) failed(doing, fqdn string, err error) error {
+	remedy := "check that the account may change this name; its variables are listed by: keypaird dns " + a.Provider
+	if doing == "starting" {
+		remedy = "install keypaird-dns beside keypaird, executable by the user it runs as"
+	}
+	return problem.Newf(cmp.Or(problem.Remedy(err), remedy), "DNS account %q (%s): %s: %w", a.Name, a.Provider, strings.TrimSpace(doing+" "+fqdn), err)
 }

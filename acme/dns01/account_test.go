@@ -69,8 +69,8 @@ func challenge(name, token string) acme.Challenge {
 	return acme.Challenge{Type: acme.DNS01, Identifier: name, Token: token, KeyAuth: token + ".thumbprint"}
 }
 
-// parent is the test binary as a daemon that is about to be killed: it proves
-// one name and says so when the CA would be asked.
+// parent is the test binary as a daemon that will be killed: it solves one challenge
+// and prints a word when the CA would be asked.
 func parent(config string) {
 	a := &Account{}
 	if err := json.Unmarshal([]byte(config), a); err != nil {
@@ -84,7 +84,7 @@ func parent(config string) {
 	fmt.Println(err)
 }
 
-// startParent runs it and returns when it has said word.
+// startParent runs it and returns when it has printed word.
 func startParent(t *testing.T, a *Account, word string) *exec.Cmd {
 	t.Helper()
 	config, err := json.Marshal(map[string]any{
@@ -152,7 +152,7 @@ func TestBINDPresentsAndCleansUp(t *testing.T) {
 	}
 }
 
-// The CA refuses: its error comes back and the record goes all the same.
+// The CA refuses: Solve returns its error and removes the record.
 func TestBINDValidationFails(t *testing.T) {
 	b := startBIND(t)
 	refused := errors.New("the CA says no")
@@ -165,9 +165,9 @@ func TestBINDValidationFails(t *testing.T) {
 	}
 }
 
-// Both values stand at one name at the same time, as the order of apex and
-// wildcard wants to be validated in parallel.
-func TestBINDApexAndWildcardAtOnce(t *testing.T) {
+// Both values are published at one name at the same time: an order of apex and
+// wildcard validates them in parallel.
+func TestBINDApexAndWildcard(t *testing.T) {
 	b := startBIND(t)
 	a := b.account(t, "host")
 	var both, looked, all sync.WaitGroup
@@ -222,8 +222,8 @@ func TestBINDTwoAccountsOfOneProvider(t *testing.T) {
 	all.Wait()
 }
 
-// checkEnviron reads what a child was given, and that it is out of reach of
-// the terminal's signals.
+// checkEnviron checks the environment of a child, and that signals of the terminal do
+// not reach it.
 func checkEnviron(t *testing.T, pid int, env map[string]string) {
 	t.Helper()
 	if pgid, err := syscall.Getpgid(pid); err != nil || pgid != pid {

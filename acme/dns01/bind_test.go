@@ -105,7 +105,7 @@ func startBIND(t *testing.T) *bind {
 	return nil
 }
 
-// run starts BIND and says whether it serves.
+// run starts BIND and reports whether it serves.
 func (b *bind) run(t *testing.T, program string) bool {
 	t.Helper()
 	cmd := exec.Command(program, "-g", "-c", filepath.Join(b.dir, "named.conf"))
@@ -164,7 +164,7 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// txt is what stands at a name.
+// txt returns the TXT records of a name.
 func (b *bind) txt(t *testing.T, name string) string {
 	t.Helper()
 	in, err := dns.Exchange(new(dns.Msg).SetQuestion(name, dns.TypeTXT), b.addr)
@@ -180,7 +180,7 @@ func (b *bind) txt(t *testing.T, name string) string {
 	return strings.Join(list, "|")
 }
 
-// account is one with the key "host" or "mail".
+// account returns an account with the key "host" or "mail".
 func (b *bind) account(t *testing.T, key string) *Account {
 	t.Helper()
 	a := &Account{
@@ -192,7 +192,7 @@ func (b *bind) account(t *testing.T, key string) *Account {
 	return a
 }
 
-// closed sees to it that no child outlives the test.
+// closed closes the account at the end of the test.
 func closed(t *testing.T, a *Account) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

@@ -58,7 +58,7 @@ func TestBINDRefuses(t *testing.T) {
 				t.Errorf("remedy %q, want %q", got, tt.remedy)
 			}
 			if strings.Contains(err.Error(), "geheim") || strings.Contains(err.Error(), hostSecret) {
-				t.Errorf("%v tells the secret", err)
+				t.Errorf("%v contains the secret", err)
 			}
 			if err := a.Close(t.Context()); err != nil {
 				t.Errorf("Close = %v", err)
@@ -70,7 +70,7 @@ func TestBINDRefuses(t *testing.T) {
 	}
 }
 
-// The child is killed while the CA looks: another one removes its record.
+// The child is killed while the CA validates: another one removes its record.
 func TestBINDChildKilled(t *testing.T) {
 	b := startBIND(t)
 	a := b.account(t, "host")

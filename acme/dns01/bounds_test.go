@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A zone decides whom we ask, but not how many.
+// A zone names the servers to query, but their number is bounded.
 func TestManyNameServers(t *testing.T) {
 	hosts := map[string][]string{}
 	for i := range 40 {
@@ -37,8 +37,8 @@ func TestManyNameServers(t *testing.T) {
 	}
 }
 
-// However many there are to ask, so many are asked at a time.
-func TestQueriesAtOnce(t *testing.T) {
+// The number of concurrent queries is bounded.
+func TestConcurrentQueries(t *testing.T) {
 	var asked atomic.Int32
 	c := Checker{Timeout: time.Minute, Grace: time.Minute}
 	var all sync.WaitGroup

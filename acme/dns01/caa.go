@@ -47,8 +47,8 @@ type Applicant struct {
 	Wildcard   bool     // the name begins with "*."
 }
 
-// Refusal returns why CAA records forbid an applicant to issue, or "". A CA whose
-// issuer domain names are unknown is assumed to be allowed.
+// Refusal returns why CAA records forbid an applicant to issue, or "". A CA without
+// known issuer domain names is assumed to be allowed.
 func Refusal(records []CAA, a Applicant) string {
 	tag := "issue"
 	if a.Wildcard && slices.ContainsFunc(records, func(r CAA) bool { return r.Tag == "issuewild" }) {

@@ -16,15 +16,15 @@ const (
 
 var has = name + ` 60 IN TXT "` + value + `"`
 
-// A world is a resolver and up to three name servers of example.org.
-type world struct {
+// A testNet is a resolver and up to three name servers of example.org.
+type testNet struct {
 	resolver *nameServer
 	servers  []*nameServer
 	checker  Checker
 	warned   *strings.Builder
 }
 
-func newWorld(t *testing.T, servers ...*nameServer) *world {
+func newTestNet(t *testing.T, servers ...*nameServer) *testNet {
 	t.Helper()
 	soa := "example.org. 300 IN SOA ns. hostmaster. 1 3600 600 86400 60"
 	port, hosts := "", map[string][]string{}
@@ -39,7 +39,7 @@ func newWorld(t *testing.T, servers ...*nameServer) *world {
 	}
 	r := &nameServer{}
 	r.set(t, zoneOf("example.org.", hosts)...)
-	w := &world{resolver: r, servers: servers, warned: &strings.Builder{}}
+	w := &testNet{resolver: r, servers: servers, warned: &strings.Builder{}}
 	w.checker = Checker{
 		System: []string{serve(t, r, "127.0.0.1", "")}, Port: port,
 		Timeout: time.Second, Grace: 2 * time.Second,
@@ -79,7 +79,7 @@ func TestAwait(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, tt.servers...)
+			w := newTestNet(t, tt.servers...)
 			limit := time.Minute
 			if tt.err != "" { // it waits for all of that
 				limit = 4 * time.Second
@@ -104,7 +104,7 @@ func TestAwait(t *testing.T) {
 // IPv6 without a route is common: an address that cannot be reached does not
 // matter if another one of that server answers, and costs no time.
 func TestAwaitOneAddressOfTwo(t *testing.T) {
-	w := newWorld(t, &nameServer{})
+	w := newTestNet(t, &nameServer{})
 	w.checker.Timeout, w.checker.Grace = 20*time.Second, 20*time.Second
 	w.resolver.set(t, zoneOf("example.org.", map[string][]string{"ns1.example.net.": {"127.0.0.1", "::ffff:192.0.2.1", "100::1"}})...)
 	begun := time.Now()
@@ -122,7 +122,7 @@ func TestAwaitOneAddressOfTwo(t *testing.T) {
 func TestAwaitFollowsCNAME(t *testing.T) {
 	s := &nameServer{}
 	s.set(t, "example.org. 300 IN SOA ns. h. 1 3600 600 86400 60", `there.example.org. 60 IN TXT "`+value+`"`)
-	w := newWorld(t, s)
+	w := newTestNet(t, s)
 	w.resolver.mu.Lock()
 	rr := w.resolver.records
 	w.resolver.mu.Unlock()
@@ -167,9 +167,9 @@ func TestAwaitResolvers(t *testing.T) {
 	}
 }
 
-// A resolver keeps a "no" for as long as the SOA beside it says: it is not
-// asked again before.
-func TestAwaitSparesCaches(t *testing.T) {
+// A resolver caches a negative answer for the TTL of the SOA record with it: it is not
+// queried before that has passed.
+func TestAwaitHonoursNegativeTTL(t *testing.T) {
 	for _, tt := range []struct {
 		name          string
 		authoritative bool
@@ -201,7 +201,7 @@ func TestAwaitCancelled(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, tt.server)
+			w := newTestNet(t, tt.server)
 			w.checker.Timeout = time.Minute
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
@@ -215,8 +215,8 @@ func TestAwaitCancelled(t *testing.T) {
 }
 
 // The zone is found again if the system's resolvers fail at first.
-func TestAwaitResolverComesLate(t *testing.T) {
-	w := newWorld(t, &nameServer{})
+func TestAwaitResolverRecovers(t *testing.T) {
+	w := newTestNet(t, &nameServer{})
 	w.resolver.misbehave("refused")
 	time.AfterFunc(300*time.Millisecond, func() { w.resolver.misbehave("") })
 	if err := w.checker.Await(t.Context(), name, value, time.Minute); err != nil {
@@ -226,8 +226,8 @@ func TestAwaitResolverComesLate(t *testing.T) {
 
 // A server that is down for longer than the grace is waited for while no other
 // one shows the record.
-func TestAwaitServerComesLate(t *testing.T) {
-	w := newWorld(t, &nameServer{mode: "silent"})
+func TestAwaitServerRecovers(t *testing.T) {
+	w := newTestNet(t, &nameServer{mode: "silent"})
 	time.AfterFunc(time.Second, func() { w.servers[0].misbehave("") })
 	if err := w.checker.Await(t.Context(), name, value, time.Minute); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
 
@@ -44,15 +45,16 @@ type call struct {
 	then   func(*call)   // called when done; may be nil; must not block
 	done   chan struct{} // closed when answer and err are set
 	answer answer
-	err    error // a *refusal, or how the child exited
+	err    error // what the child answered, or how it exited
+
+	declined bool // err is an answer of the child
 }
 
 // refused reports whether the child answered with an error.
 func (c *call) refused() bool {
 	select {
 	case <-c.done:
-		var no *refusal
-		return errors.As(c.err, &no)
+		return c.declined
 	default:
 		return false
 	}
@@ -66,11 +68,11 @@ func (c *call) finish(a answer, err error) {
 	}
 }
 
-// A refusal is an error answered by the child.
-type refusal struct{ text, remedy string }
-
-func (e *refusal) Error() string  { return e.text }
-func (e *refusal) Remedy() string { return e.remedy }
+// decline finishes a call with an error that is not the child's exit.
+func (c *call) decline(a answer, err error) {
+	c.declined = true
+	c.finish(a, err)
+}
 
 // A child is one run of keypaird-dns.
 type child struct {
@@ -88,7 +90,7 @@ type child struct {
 	queue     []*call     // sent, not yet answered, oldest first
 	watch     *time.Timer // timeout of the oldest call
 	ended     bool        // its input is closed
-	exiting   bool        // it has announced its exit
+	exiting   bool        // it has sent that it is ending
 	abandoned bool        // no other child may be started in its place
 	exited    bool        // or about to be closed as gone
 	killTimer *time.Timer // stops it if it does not exit in time
@@ -137,8 +139,8 @@ func (k *child) usable() bool {
 }
 
 // post sends a request. Answers come in order; then, if not nil, is called when the
-// call is done. A call that the child does not answer is done when it has exited:
-// the exit status tells whether records are left.
+// call is done. A call that the child does not answer is done when it has exited: by
+// its exit status records are left or not.
 func (k *child) post(r request, limit time.Duration, then func(*call)) *call {
 	c := &call{request: r, limit: limit, then: then, done: make(chan struct{})}
 	line, err := json.Marshal(r)
@@ -146,7 +148,7 @@ func (k *child) post(r request, limit time.Duration, then func(*call)) *call {
 		err = fmt.Errorf("request of %d bytes is too long", len(line))
 	}
 	if err != nil {
-		c.finish(answer{}, &refusal{text: err.Error()})
+		c.decline(answer{}, err)
 		return c
 	}
 	k.mu.Lock()
@@ -260,7 +262,7 @@ func (k *child) deliver(line []byte) error {
 	k.restartTimeout()
 	k.mu.Unlock()
 	if a.Error != "" {
-		c.finish(a, &refusal{k.stderr.clean(a.Error), k.stderr.clean(a.Remedy)})
+		c.decline(a, problem.New(k.stderr.clean(a.Error), k.stderr.clean(a.Remedy)))
 	} else {
 		c.finish(a, nil)
 	}

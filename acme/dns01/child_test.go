@@ -15,8 +15,8 @@ import (
 	"keypaird/renew/problem"
 )
 
-// A provider is an API as lego's httpreq speaks to it: one value at a name, the
-// last one wins. What it is told shows in a name server at once.
+// A provider is an API for lego's httpreq with one value at a name, the last one. Its
+// name server has the value immediately.
 type provider struct {
 	ns    *nameServer
 	addr  string // of ns
@@ -143,8 +143,8 @@ func TestCancelledWhilePresenting(t *testing.T) {
 	}
 }
 
-// The daemon is killed while the provider is slow. The child's answer goes
-// nowhere, which must not keep it from cleaning up.
+// The daemon is killed while the provider is slow. The child cannot send its answer,
+// and must clean up nevertheless.
 func TestParentKilledWhilePresenting(t *testing.T) {
 	p := startProvider(t, make(chan struct{}))
 	cmd := startParent(t, p.account(t), "proving")
@@ -177,9 +177,9 @@ func TestChildKilledWhilePresenting(t *testing.T) {
 	close(p.stall)
 }
 
-// Two values at one name, of a provider that keeps one: one after the other,
-// whichever account and spelling, and without deadlock.
-func TestOneAtATime(t *testing.T) {
+// Two values at one name of a provider that keeps one are published one after the
+// other, for any account and spelling, without deadlock.
+func TestOneValuePerName(t *testing.T) {
 	p := startProvider(t, nil)
 	one, other := p.account(t), p.account(t)
 	other.Name = "other"

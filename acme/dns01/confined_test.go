@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// hasLandlock asks the kernel.
+// hasLandlock reports whether the kernel has Landlock.
 func hasLandlock(t *testing.T) bool {
 	t.Helper()
 	const askVersion = 1 // LANDLOCK_CREATE_RULESET_VERSION
@@ -27,8 +27,8 @@ func hasLandlock(t *testing.T) bool {
 
 const landlockCreateRuleset = 444 // on all of Linux's architectures
 
-// The real child, at work, with nothing to be had from it.
-func TestBINDChildIsConfined(t *testing.T) {
+// The real child runs in its sandbox while it solves a challenge.
+func TestBINDChildIsSandboxed(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux shows in /proc what a process may do")
 	}
@@ -65,7 +65,7 @@ func TestBINDChildIsConfined(t *testing.T) {
 }
 
 // Other processes of the same user cannot read what the child has in memory.
-func TestChildIsClosedToItsUser(t *testing.T) {
+func TestChildMemoryIsProtected(t *testing.T) {
 	if os.Geteuid() != 0 || runtime.GOOS != "linux" {
 		t.Skip("only root may start programs as another user, and only Linux has /proc")
 	}
@@ -97,9 +97,8 @@ func TestChildIsClosedToItsUser(t *testing.T) {
 	}
 }
 
-// acme-dns registers an account by itself and keeps it in a file: it must be
-// able to.
-func TestAcmeDNSKeepsItsAccounts(t *testing.T) {
+// acme-dns registers an account by itself and stores it in a file.
+func TestAcmeDNSStoresAccounts(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/register" {
 			http.NotFound(w, r)

@@ -145,7 +145,7 @@ func serve(t *testing.T, s *nameServer, ip, port string) (addr string) {
 	return udp.LocalAddr().String()
 }
 
-// zoneOf is what a resolver knows of a zone with the given name servers.
+// zoneOf returns the records of a zone with the given name servers.
 func zoneOf(zone string, servers map[string][]string) []string {
 	lines := []string{zone + " 300 IN SOA ns. hostmaster. 1 3600 600 86400 60"}
 	for name, addrs := range servers {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Who waits for its turn at the name of a challenge that hangs is told so as
-// soon as the first one is: the child cannot end before it has left.
+// A challenge that waits for the name of another one that hangs fails at the same time:
+// the child cannot exit before it has left.
 func TestProviderHangsWithAnotherWaiting(t *testing.T) {
 	p := startProvider(t, make(chan struct{}))
 	a := p.account(t)

@@ -10,9 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"keypaird/acme"
-
 	"github.com/miekg/dns"
+
+	"keypaird/acme"
+	"keypaird/renew/problem"
 )
 
 // Persist solves dns-persist-01 challenges (draft-ietf-acme-dns-persist): the
@@ -55,6 +56,21 @@ func (p *Persist) Check(ctx context.Context, c acme.Challenge) error {
 		return err
 	}
 	return missingRecord(unseen, Record(c.Identifier, c.Wildcard, c.Issuers[0], c.AccountURL))
+}
+
+// missingRecord returns the error for a domain without the record for dns-persist-01,
+// or without servers that answer; record is a line of a zone file.
+func missingRecord(unseen *PropagationError, record string) error {
+	found := unseen.Found
+	if unseen.Server != "" {
+		found = unseen.Server + ": " + found
+	}
+	if unseen.Blocked {
+		return problem.Newf("allow UDP and TCP to port 53 and check the domain's name servers; unless it exists, add this record: "+record,
+			"cannot find out whether %s has the record that lets this CA account certify the name: %s", unseen.FQDN, found)
+	}
+	return problem.Newf("add this record: "+record,
+		"%s has no record that lets this CA account certify the name: %s", unseen.FQDN, found)
 }
 
 func persistName(domain string) string { return "_validation-persist." + dns.Fqdn(domain) }

@@ -52,7 +52,7 @@ func TestPermits(t *testing.T) {
 	}
 }
 
-// What we tell people to add must parse, and must be what we then look for.
+// The record that operators are asked to add parses, and is the one that is accepted.
 func TestRecord(t *testing.T) {
 	long := "https://ca.example/" + strings.Repeat("a", 300)
 	for _, tt := range []struct {
@@ -87,7 +87,7 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-func TestPersistProve(t *testing.T) {
+func TestPersistSolve(t *testing.T) {
 	const soa = "example.org. 300 IN SOA ns. hostmaster. 1 3600 600 86400 60"
 	const at = "_validation-persist.example.org."
 	for _, tt := range []struct {
@@ -108,7 +108,7 @@ func TestPersistProve(t *testing.T) {
 			t.Parallel()
 			s := &nameServer{mode: tt.mode}
 			s.set(t, tt.records...)
-			w := newWorld(t, s)
+			w := newTestNet(t, s)
 			if tt.mode == "resolver" {
 				w.resolver.misbehave("refused")
 			}

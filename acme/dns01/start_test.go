@@ -19,7 +19,7 @@ import (
 
 func TestChildRunsAsUser(t *testing.T) {
 	if os.Geteuid() != 0 || runtime.GOOS != "linux" {
-		t.Skip("only root may start a program as another user, and only Linux tells whom it runs as")
+		t.Skip("only root may start a program as another user, and only Linux shows its user")
 	}
 	p := startProvider(t, nil)
 	a := p.account(t)
@@ -43,11 +43,11 @@ func TestChildRunsAsUser(t *testing.T) {
 	}
 }
 
-func TestStrangeChild(t *testing.T) {
+func TestFaultyChild(t *testing.T) {
 	for _, tt := range []struct{ name, script, want string }{
-		{"ends at once", "echo cannot load library >&2; exit 3", "opening _acme-challenge.example.org.: keypaird-dns exited: exit status 3; its last output: cannot load library"},
-		{"talks nonsense", "echo hello; exec sleep 60", "opening _acme-challenge.example.org.: keypaird-dns violated the protocol: not an answer: \"hello\""},
-		{"talks too long a line", "head -c 70000 /dev/zero; exec sleep 60", "opening _acme-challenge.example.org.: keypaird-dns violated the protocol: bufio.Scanner: token too long"},
+		{"exits immediately", "echo cannot load library >&2; exit 3", "opening _acme-challenge.example.org.: keypaird-dns exited: exit status 3; its last output: cannot load library"},
+		{"answers not in JSON", "echo hello; exec sleep 60", "opening _acme-challenge.example.org.: keypaird-dns violated the protocol: not an answer: \"hello\""},
+		{"answers with too long a line", "head -c 70000 /dev/zero; exec sleep 60", "opening _acme-challenge.example.org.: keypaird-dns violated the protocol: bufio.Scanner: token too long"},
 		{"answers another value", `while read l; do echo '{"fqdn":"x.","value":"y"}'; done`, "locating _acme-challenge.example.org.: keypaird-dns computed a different TXT value"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestFindChild(t *testing.T) {
 	}
 }
 
-func TestLastWords(t *testing.T) {
+func TestStderrTail(t *testing.T) {
 	a := &Account{Env: map[string]string{"X_API_TOKEN": "hunter22", "X_SECRET_FILE": "/etc/secret", "X_TSIG_KEY": "host.example"}}
 	w := &stderrTail{log: slog.New(slog.NewTextHandler(io.Discard, nil)), redactor: redact.Of(a.variables())}
 	fmt.Fprintf(w, "one\ntwo\nthree\nfour\nwith hunter22, \x1b[31mhost.example and /etc/se")

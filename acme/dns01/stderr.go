@@ -2,12 +2,12 @@ package dns01
 
 import (
 	"bytes"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
 
 	"keypaird/acme/dns01/redact"
+	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
 
@@ -75,28 +75,27 @@ func (w *stderrTail) String() string {
 	return strings.Join(w.lines, " / ")
 }
 
-// An exitError reports a child that failed or does not answer.
-type exitError struct{ reason, output string }
-
-func (e *exitError) Error() string {
-	if e.output == "" {
-		return "keypaird-dns " + e.reason + "; it wrote nothing to standard error"
+// exitError returns the error of a child that failed or does not answer.
+func (k *child) exitError(reason string) error {
+	const remedy = "try again; if it happens again, report it with the last output, and use another provider or dns-persist-01 meanwhile"
+	if output := k.stderr.String(); output != "" {
+		return problem.Newf(remedy, "keypaird-dns %s; its last output: %s", reason, output)
 	}
-	return fmt.Sprintf("keypaird-dns %s; its last output: %s", e.reason, e.output)
+	return problem.Newf(remedy, "keypaird-dns %s; it wrote nothing to standard error", reason)
 }
 
 // exitReason returns how the child failed, or nil if it exited without error.
 func (k *child) exitReason(protocol, exit error) error {
 	switch {
 	case protocol != nil:
-		return &exitError{"violated the protocol: " + protocol.Error(), k.stderr.String()}
+		return k.exitError("violated the protocol: " + protocol.Error())
 	case exit != nil:
-		return &exitError{"exited: " + exit.Error(), k.stderr.String()}
+		return k.exitError("exited: " + exit.Error())
 	}
 	return nil
 }
 
 // timeoutError returns the error of a child that does not answer.
 func (k *child) timeoutError() error {
-	return &exitError{"does not answer: the provider hangs", k.stderr.String()}
+	return k.exitError("does not answer: the provider hangs")
 }

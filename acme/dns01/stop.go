@@ -43,7 +43,7 @@ func (k *child) signal(sig syscall.Signal) {
 	}
 }
 
-// abandon stops a child unless it has announced its exit: it is then cleaning up,
+// abandon stops a child unless it has sent that it is ending: it is then cleaning up,
 // within a time limit of its own. No other child is started to remove the records
 // of one that was stopped, since that would outlive this process as well.
 func (k *child) abandon() {
@@ -55,7 +55,7 @@ func (k *child) abandon() {
 	}
 }
 
-// isExiting reports whether the child has announced its exit.
+// isExiting reports whether the child has sent that it is ending.
 func (k *child) isExiting() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -16,10 +16,10 @@ import (
 	"keypaird/renew/problem"
 )
 
-// A deafChild refuses its account, as the test needs it to be up, and then does
-// not heed the end of its input. It writes its process id to the file pids, and
-// that of a program it runs.
-const deafChild = `#!/bin/sh
+// An unresponsiveChild refuses its account, which shows that it runs, and then ignores
+// the end of its input. It writes its process id and that of a program it runs to the
+// file pids.
+const unresponsiveChild = `#!/bin/sh
 cd "$X_DIR"
 %s
 sleep 1000 &
@@ -29,17 +29,17 @@ echo '{"error":"no"}'
 while :; do sleep 1000 & wait $!; done
 `
 
-// deafAccount starts such a child, which does something on SIGTERM, and leaves
-// it with its input closed.
-func deafAccount(t *testing.T, onTerm string, bound time.Duration) (a *Account, dir string) {
+// unresponsiveAccount starts such a child, which runs onTerm on SIGTERM, and closes its
+// input.
+func unresponsiveAccount(t *testing.T, onTerm string, bound time.Duration) (a *Account, dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	path := filepath.Join(dir, "child")
-	if err := os.WriteFile(path, fmt.Appendf(nil, deafChild, onTerm), 0o755); err != nil {
+	if err := os.WriteFile(path, fmt.Appendf(nil, unresponsiveChild, onTerm), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	a = &Account{
-		Name: "deaf", Provider: "httpreq", Child: path, Log: logOf(t), bound: bound,
+		Name: "unresponsive", Provider: "httpreq", Child: path, Log: logOf(t), bound: bound,
 		Env: map[string]string{"X_DIR": dir},
 	}
 	closed(t, a)
@@ -49,7 +49,7 @@ func deafAccount(t *testing.T, onTerm string, bound time.Duration) (a *Account, 
 	return a, dir
 }
 
-// alive lists the processes of a deaf child that are there.
+// alive lists the running processes of an unresponsive child.
 func alive(t *testing.T, dir string) (list []int) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "pids"))
@@ -61,7 +61,7 @@ func alive(t *testing.T, dir string) (list []int) {
 		if _, err := fmt.Sscan(word, &pid); err != nil {
 			t.Fatal(err)
 		}
-		// Whoever inherited a dead one may not have buried it yet.
+		// A zombie does not count.
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err == nil && strings.Contains(string(stat), ") Z ") {
 			continue
@@ -73,25 +73,25 @@ func alive(t *testing.T, dir string) (list []int) {
 	return list
 }
 
-// What does not heed the end of its input is killed with all it has started,
-// and does not outlive us.
-func TestDeafChildIsKilledByClose(t *testing.T) {
-	a, dir := deafAccount(t, "trap '' TERM", 0)
+// A child that ignores the end of its input is killed, with the programs it has
+// started, before Close returns.
+func TestUnresponsiveChildIsKilledByClose(t *testing.T) {
+	a, dir := unresponsiveAccount(t, "trap '' TERM", 0)
 	if list := alive(t, dir); len(list) != 2 {
 		t.Fatalf("%d processes, want the child and its program", len(list))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	err := a.Close(ctx)
-	if err == nil || !strings.Contains(err.Error(), `DNS account "deaf" (httpreq): ending: keypaird-dns exited: signal: killed`) {
+	if err == nil || !strings.Contains(err.Error(), `DNS account "unresponsive" (httpreq): ending: keypaird-dns exited: signal: killed`) {
 		t.Errorf("Close = %v", err)
 	}
 	eventually(t, "the end of all of it", func() bool { return len(alive(t, dir)) == 0 })
 }
 
-// It is asked politely first.
-func TestDeafChildIsTerminatedFirst(t *testing.T) {
-	a, dir := deafAccount(t, "trap 'echo >asked; kill $!; exit 3' TERM", 0)
+// The child gets SIGTERM before SIGKILL.
+func TestUnresponsiveChildGetsSIGTERMFirst(t *testing.T) {
+	a, dir := unresponsiveAccount(t, "trap 'echo >asked; kill $!; exit 3' TERM", 0)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	err := a.Close(ctx)
@@ -103,15 +103,15 @@ func TestDeafChildIsTerminatedFirst(t *testing.T) {
 	}
 }
 
-// Nobody need call Close for that.
-func TestDeafChildIsKilledAfterABound(t *testing.T) {
-	_, dir := deafAccount(t, "trap '' TERM", 10*time.Millisecond)
+// Without Close the child is killed after a timeout.
+func TestUnresponsiveChildIsKilledAfterTimeout(t *testing.T) {
+	_, dir := unresponsiveAccount(t, "trap '' TERM", 10*time.Millisecond)
 	eventually(t, "the end of all of it", func() bool { return len(alive(t, dir)) == 0 })
 }
 
-// A child that is killed with its record out is not followed by another one that
-// outlives us: the record is reported.
-func TestNoneAfterTheLast(t *testing.T) {
+// No child is started to remove the record of one that Close killed: it would outlive
+// this process. The record is reported.
+func TestNoChildAfterClose(t *testing.T) {
 	var log lockedBuffer
 	path := filepath.Join(t.TempDir(), "child")
 	const script = `#!/bin/sh
@@ -129,7 +129,7 @@ while :; do sleep 1000; done
 		t.Fatal(err)
 	}
 	a := &Account{
-		Name: "deaf", Provider: "httpreq", Child: path, Log: log.logger(), Resolvers: []string{freePort(t)},
+		Name: "unresponsive", Provider: "httpreq", Child: path, Log: log.logger(), Resolvers: []string{freePort(t)},
 		Env: map[string]string{"X_DIR": dir},
 	}
 	ctx, cancel := context.WithCancel(t.Context())

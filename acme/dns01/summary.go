@@ -1,7 +1,9 @@
 package dns01
 
 import (
+	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -127,4 +129,33 @@ func (t *summary) failure(fqdn string, begun time.Time) *PropagationError {
 		e.Server += " (" + worst.addr + ")"
 	}
 	return e
+}
+
+// A PropagationError reports a published record that did not become visible.
+type PropagationError struct {
+	FQDN    string
+	Server  string // without the record; may be empty
+	Found   string // in place of the record
+	After   time.Duration
+	Blocked bool // no server gave any answer
+}
+
+func (e *PropagationError) Error() string {
+	at := ""
+	if e.Server != "" {
+		at = " at " + e.Server
+	}
+	return fmt.Sprintf("TXT record of %s not visible%s after %s: %s", e.FQDN, at, e.After.Round(time.Second), e.Found)
+}
+
+// Remedy depends on whether any server answered.
+func (e *PropagationError) Remedy() string {
+	if e.Blocked {
+		return "allow UDP and TCP to port 53, or set resolvers in the account's [dns] table to reachable servers that have the records the CA gets"
+	}
+	check := "dig TXT " + e.FQDN
+	if host, _, ok := strings.Cut(e.Server, " "); ok {
+		check += " @" + host
+	}
+	return "check with: " + check + "; if the provider is only slow, raise propagation in the account's [dns] table"
 }

@@ -77,7 +77,7 @@ func TestTLSA(t *testing.T) {
 				}
 				servers = append(servers, s)
 			}
-			w := newWorld(t, servers...)
+			w := newTestNet(t, servers...)
 			var known []string
 			for _, rr := range w.resolver.records {
 				known = append(known, rr.String())

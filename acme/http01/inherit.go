@@ -1,6 +1,7 @@
 package http01
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -8,22 +9,27 @@ import (
 	"sync"
 
 	"github.com/coreos/go-systemd/v22/activation"
+
+	"keypaird/renew/problem"
 )
 
-// passed are the sockets that the service manager has passed to this process
-// (sd_listen_fds(3)). They are taken once, and kept to its end: a pass that is
-// over closes its copy, and the next one wants another.
-var passed = sync.OnceValue(func() []*os.File { return activation.Files(true) })
+// ErrNoSocket is in the error of Listen for a socket that was not passed.
+var ErrNoSocket = errors.New("the service manager passed no socket of that name")
+
+// passedFiles returns the sockets that the service manager has passed to this
+// process (sd_listen_fds(3)). They are kept until it ends: each pass closes its copy,
+// and the next one needs another.
+var passedFiles = sync.OnceValue(func() []*os.File { return activation.Files(true) })
 
 // Guard keeps the sockets of the service manager from the commands and children
-// that this process starts. Listen does so, too, but may come late.
-func Guard() { passed() }
+// that this process starts. Listen does so too, but may be called too late.
+func Guard() { passedFiles() }
 
 // inherited returns copies of the sockets passed under name.
 func inherited(name string) ([]net.Listener, error) {
 	var ls []net.Listener
 	var given []string
-	for _, f := range passed() {
+	for _, f := range passedFiles() {
 		given = append(given, f.Name())
 		if f.Name() != name {
 			continue
@@ -36,19 +42,8 @@ func inherited(name string) ([]net.Listener, error) {
 		ls = append(ls, l)
 	}
 	if len(ls) == 0 {
-		return nil, &NoSocketError{Name: name, Given: strings.Join(given, ":")}
+		remedy := fmt.Sprintf("start keypaird through a socket unit with FileDescriptorName=%s, or set listen to an address", name)
+		return nil, problem.Newf(remedy, "listening on fd:%s: %w (LISTEN_FDNAMES=%q)", name, ErrNoSocket, strings.Join(given, ":"))
 	}
 	return ls, nil
-}
-
-// A NoSocketError reports that the service manager passed no such socket.
-type NoSocketError struct{ Name, Given string }
-
-func (e *NoSocketError) Error() string {
-	return fmt.Sprintf("listening on fd:%s: the service manager passed no socket of that name (LISTEN_FDNAMES=%q)", e.Name, e.Given)
-}
-
-// Remedy says what the operator can do about it.
-func (e *NoSocketError) Remedy() string {
-	return fmt.Sprintf("start keypaird through a socket unit with FileDescriptorName=%s, or set listen to an address", e.Name)
 }

@@ -7,41 +7,20 @@ import (
 	"net"
 	"strings"
 	"syscall"
+
+	"keypaird/renew/problem"
 )
 
-// A BusyError reports a port that another program holds.
-type BusyError struct {
-	Addr string
-	Err  error
-}
-
-func (e *BusyError) Error() string { return fmt.Sprintf("listening on %s: %v", e.Addr, e.Err) }
-
-func (e *BusyError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *BusyError) Remedy() string {
-	return `a web server holds the port (see which: fstat, sockstat or ss -ltnp): set [http-01] webroot to a directory it serves as ` + Path +
+const (
+	busyRemedy = `a web server holds the port (see which: fstat, sockstat or ss -ltnp): set [http-01] webroot to a directory it serves as ` + Path +
 		`, or set listen = "127.0.0.1:8402" and have it pass ` + Path + ` on to there`
-}
-
-// A DeniedError reports a port we may not listen on.
-type DeniedError struct {
-	Addr string
-	Err  error
-}
-
-func (e *DeniedError) Error() string { return fmt.Sprintf("listening on %s: %v", e.Addr, e.Err) }
-
-func (e *DeniedError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *DeniedError) Remedy() string {
-	return `run as root, or with the capability CAP_NET_BIND_SERVICE, or by socket activation (listen = "fd:http"), or use [http-01] webroot`
-}
+	deniedRemedy = `run as root, or with the capability CAP_NET_BIND_SERVICE, or by socket activation (listen = "fd:http"), or use [http-01] webroot`
+)
 
 // Listen opens addr: "host:port", ":port" for every address of both families,
-// or "fd:NAME" for a socket passed by the service manager.
+// or "fd:NAME" for a socket passed by the service manager. The error is
+// syscall.EADDRINUSE if another program has the port, syscall.EACCES if this one may
+// not listen on it, and ErrNoSocket if no such socket was passed.
 func Listen(ctx context.Context, addr string) ([]net.Listener, error) {
 	if name, ok := strings.CutPrefix(addr, "fd:"); ok {
 		return inherited(name)
@@ -58,7 +37,7 @@ func Listen(ctx context.Context, addr string) ([]net.Listener, error) {
 		return []net.Listener{l}, nil
 	}
 	// A socket for each family: one for both does not exist on OpenBSD, and
-	// elsewhere hangs on a sysctl.
+	// on other systems depends on a sysctl.
 	var ls []net.Listener
 	var none error
 	for _, network := range []string{"tcp4", "tcp6"} {
@@ -85,20 +64,20 @@ func listen(ctx context.Context, network, addr string) (net.Listener, error) {
 	l, err := lc.Listen(ctx, network, addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, &BusyError{addr, syscall.EADDRINUSE}
+		return nil, problem.Newf(busyRemedy, "listening on %s: %w", addr, syscall.EADDRINUSE)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return nil, &DeniedError{addr, syscall.EACCES}
+		return nil, problem.Newf(deniedRemedy, "listening on %s: %w", addr, syscall.EACCES)
 	case err != nil:
 		var op *net.OpError
 		if errors.As(err, &op) {
-			err = op.Err // it says the address again
+			err = op.Err // without the address, which is said already
 		}
 		return nil, fmt.Errorf("listening on %s: %w", addr, err)
 	}
 	return l, nil
 }
 
-// noFamily reports that this machine has no addresses of the family.
+// noFamily reports whether err says that this machine has no addresses of the family.
 func noFamily(err error) bool {
 	return errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL) ||
 		errors.Is(err, syscall.EPROTONOSUPPORT)

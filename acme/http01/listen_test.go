@@ -14,10 +14,12 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"keypaird/renew/problem"
 	"keypaird/renew/testutil"
 )
 
@@ -28,8 +30,7 @@ func TestListenOnBothFamilies(t *testing.T) {
 		if ls, err = Listen(t.Context(), ":0"); err == nil {
 			break
 		}
-		var busy *BusyError
-		if !errors.As(err, &busy) {
+		if !errors.Is(err, syscall.EADDRINUSE) {
 			t.Fatal(err)
 		}
 	}
@@ -53,7 +54,7 @@ func TestListenOnBothFamilies(t *testing.T) {
 	}
 }
 
-// If one family of a port is taken, the other is let go of too.
+// If one family of a port is in use, the other is closed too.
 func TestOneFamilyIsTaken(t *testing.T) {
 	taken, err := net.Listen("tcp6", "[::]:0")
 	if err != nil {
@@ -62,9 +63,8 @@ func TestOneFamilyIsTaken(t *testing.T) {
 	defer taken.Close()
 	_, port, _ := net.SplitHostPort(taken.Addr().String())
 	_, err = Listen(t.Context(), ":"+port)
-	var busy *BusyError
-	if !errors.As(err, &busy) {
-		t.Fatalf("error = %v, want BusyError", err)
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		t.Fatalf("error = %v, want the address in use", err)
 	}
 	l, err := net.Listen("tcp4", "0.0.0.0:"+port)
 	if err != nil {
@@ -197,8 +197,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// activated proves by the socket named http, twice, with all that is garbage
-// collected in between.
+// activated solves a challenge by the socket named http, twice, with garbage
+// collections in between.
 func activated() error {
 	s := &Solver{Dir: os.Getenv("HTTP01_TEST_DIR"), Listen: "fd:http", Log: slog.New(slog.DiscardHandler)}
 	for range 2 {
@@ -218,9 +218,8 @@ func activated() error {
 	}
 	s.Listen = "fd:https"
 	err := s.Solve(context.Background(), challenge, func(context.Context) error { return nil })
-	var none *NoSocketError
-	if !errors.As(err, &none) || none.Given != "unused:http" || !strings.Contains(none.Remedy(), "FileDescriptorName=https") {
-		return fmt.Errorf("error = %v, want NoSocketError", err)
+	if !errors.Is(err, ErrNoSocket) || !strings.Contains(err.Error(), `LISTEN_FDNAMES="unused:http"`) || !strings.Contains(problem.Remedy(err), "FileDescriptorName=https") {
+		return fmt.Errorf("error = %v, want ErrNoSocket", err)
 	}
 	return nil
 }

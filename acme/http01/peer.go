@@ -7,29 +7,27 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"keypaird/acme"
 )
 
-// lookAgain is how often the place of a peer is asked for.
-const lookAgain = 50 * time.Millisecond
+// takeOverPoll is how often a solver tries to listen in place of a peer.
+const takeOverPoll = 50 * time.Millisecond
 
-// mayBeHeld tells whether another keypaird may have what we could not get: the
-// port, the right to it, or the socket of the service manager.
+// mayBeHeld reports whether another keypaird may have what err says is missing: the
+// port, the right to listen on it, or the socket of the service manager.
 func mayBeHeld(err error) bool {
-	var busy *BusyError
-	var denied *DeniedError
-	var none *NoSocketError
-	return errors.As(err, &busy) || errors.As(err, &denied) || errors.As(err, &none)
+	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) || errors.Is(err, ErrNoSocket)
 }
 
-// heldByPeer reports whether whoever holds the port serves our directory, as
-// another keypaird does.
+// heldByPeer reports whether the holder of the port serves our directory, as another
+// keypaird does.
 func (s *Solver) heldByPeer(ctx context.Context, c acme.Challenge) bool {
 	addr := s.Listen
 	if strings.HasPrefix(addr, "fd:") {
-		addr = cmp.Or(s.peer, "localhost:80") // there, or in front of it, for a CA to find
+		addr = cmp.Or(s.peer, "localhost:80") // where a CA finds it
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -42,20 +40,20 @@ func (s *Solver) heldByPeer(ctx context.Context, c acme.Challenge) bool {
 	return err == nil && body == c.KeyAuth
 }
 
-// lean calls validate while a peer serves our token, and takes its place when it
-// goes away: a command that ends, say, or a daemon that is stopped.
-func (s *Solver) lean(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
+// solveWithPeer calls validate while a peer serves our token, and listens in its
+// place once it has gone: a command that ends, or a daemon that is stopped.
+func (s *Solver) solveWithPeer(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 	watched, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
-	watch.Go(func() { s.succeed(watched, c) })
+	watch.Go(func() { s.takeOver(watched, c) })
 	defer watch.Wait()
 	defer stop()
 	return validate(ctx)
 }
 
-// succeed tries to listen as long as the port is busy, and until ctx ends.
-func (s *Solver) succeed(ctx context.Context, c acme.Challenge) {
-	tick := time.NewTicker(lookAgain)
+// takeOver tries to listen while the port is in use, until ctx ends.
+func (s *Solver) takeOver(ctx context.Context, c acme.Challenge) {
+	tick := time.NewTicker(takeOverPoll)
 	defer tick.Stop()
 	for {
 		select {
@@ -63,25 +61,25 @@ func (s *Solver) succeed(ctx context.Context, c acme.Challenge) {
 		case <-ctx.Done():
 			return
 		}
-		if s.justTried() {
+		if s.triedRecently() {
 			continue
 		}
 		err := s.start(ctx, c)
-		var busy *BusyError
 		if err == nil {
 			s.Log.Info("listening in place of another keypaird", "addr", s.Listen)
 		}
-		if !errors.As(err, &busy) {
+		if !errors.Is(err, syscall.EADDRINUSE) {
 			return
 		}
 	}
 }
 
-// justTried lets one of many proofs at a time try.
-func (s *Solver) justTried() bool {
+// triedRecently reports whether another challenge has just tried to listen, so that
+// one of many does at a time.
+func (s *Solver) triedRecently() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.started && time.Since(s.tried) < lookAgain/2 {
+	if !s.started && time.Since(s.tried) < takeOverPoll/2 {
 		return true
 	}
 	s.tried = time.Now()

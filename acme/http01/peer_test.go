@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -25,25 +26,25 @@ func eventually(ctx context.Context, check func(context.Context) error) error {
 	}
 }
 
-// A peer, another keypaird over the same directory, goes away while the CA
-// looks: all proofs that lean on it go on.
+// A peer, another keypaird with the same directory, goes away while the CA
+// validates: all challenges that it serves go on.
 func TestPeerGoesAway(t *testing.T) {
 	s, addr := newSolver(t)
 	l, err := net.Listen("tcp", addr)
 	must(t, err)
 	peer := NewServer(s.Dir)
-	var serving, proofs, leaning sync.WaitGroup
+	var serving, solving, validating sync.WaitGroup
 	serving.Go(func() { _ = peer.Serve(l) })
-	const proven = 20
-	leaning.Add(proven)
-	for i := range proven {
+	const challenges = 20
+	validating.Add(challenges)
+	for i := range challenges {
 		c := challenge
 		c.Token = fmt.Sprintf("%s-%d", token, i)
 		c.KeyAuth = c.Token + strings.TrimPrefix(keyAuth, token)
-		proofs.Go(func() {
+		solving.Go(func() {
 			err := s.Solve(t.Context(), c, func(ctx context.Context) error {
-				leaning.Done()
-				leaning.Wait()
+				validating.Done()
+				validating.Wait()
 				peer.Close()
 				return eventually(ctx, func(ctx context.Context) error {
 					body, err := Get(ctx, addr, c.Identifier, c.Token)
@@ -58,7 +59,7 @@ func TestPeerGoesAway(t *testing.T) {
 			}
 		})
 	}
-	proofs.Wait()
+	solving.Wait()
 	serving.Wait()
 	s.Close()
 	if _, err := net.Dial("tcp", addr); err == nil {
@@ -79,7 +80,7 @@ func TestPeerStays(t *testing.T) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if s.tried.IsZero() {
-				return errors.New("the place of the peer was not asked for")
+				return errors.New("the solver did not try to listen")
 			}
 			return nil
 		}); err != nil {
@@ -94,7 +95,7 @@ func TestPeerStays(t *testing.T) {
 	serving.Wait()
 }
 
-// Whoever was passed no socket may find that the daemon was.
+// A process that was passed no socket may find that the daemon was.
 func TestPeerHasTheSocket(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -115,8 +116,7 @@ func TestPeerHasTheSocket(t *testing.T) {
 			defer srv.Close()
 			s.Listen, s.peer = "fd:http", l.Addr().String()
 			err = s.Solve(t.Context(), challenge, served(s.peer))
-			var none *NoSocketError
-			if tt.ok && err != nil || !tt.ok && !errors.As(err, &none) {
+			if tt.ok && err != nil || !tt.ok && !errors.Is(err, ErrNoSocket) {
 				t.Errorf("Solve = %v", err)
 			}
 		})
@@ -128,10 +128,10 @@ func TestMayBeHeld(t *testing.T) {
 		err  error
 		want bool
 	}{
-		{&BusyError{}, true}, {&DeniedError{}, true}, {fmt.Errorf("x: %w", &NoSocketError{}), true}, {errors.New("missing port"), false},
+		{syscall.EADDRINUSE, true}, {syscall.EACCES, true}, {fmt.Errorf("x: %w", ErrNoSocket), true}, {errors.New("missing port"), false},
 	} {
 		if got := mayBeHeld(tt.err); got != tt.want {
-			t.Errorf("mayBeHeld(%T) = %v", tt.err, got)
+			t.Errorf("mayBeHeld(%v) = %v", tt.err, got)
 		}
 	}
 }

@@ -1,10 +1,9 @@
 // Package http01 answers http-01 challenges (RFC 8555, section 8.3) from a
 // directory of tokens. A file there is named by its token and holds the key
-// authorization. Any process may add one; whoever holds the port serves them
-// all, so a one-shot command and a daemon do not fight over port 80.
+// authorization. Any process may add one; the process that holds the port serves
+// them all, so a one-shot command and a daemon can share port 80.
 //
-// A [Solver] proves names: it is an acme.Solver. A [Responder] is the handler
-// alone.
+// A [Solver] is an acme.Solver. A [Responder] is the HTTP handler alone.
 package http01
 
 import (
@@ -20,7 +19,7 @@ import (
 	"keypaird/renew/durable"
 )
 
-// Path is where a CA looks for a token.
+// Path is where a CA requests a token.
 const Path = "/.well-known/acme-challenge/"
 
 const (
@@ -28,9 +27,8 @@ const (
 	unfinished = ".token-" // begins the name of a token that is being written
 )
 
-// A Responder serves the tokens of a directory and nothing else. It never
-// repeats what it was asked: what reflects requests proves nothing (section
-// 8.3).
+// A Responder serves the tokens of a directory and nothing else. An answer never
+// repeats parts of its request (section 8.3).
 type Responder struct {
 	Dir string // required; of tokens
 }
@@ -51,7 +49,7 @@ func (r Responder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	keyAuth, err := read(r.Dir, token)
+	keyAuth, err := readToken(r.Dir, token)
 	if err != nil {
 		w.WriteHeader(http.StatusNotFound)
 		return
@@ -59,15 +57,15 @@ func (r Responder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Content-Length", strconv.Itoa(len(keyAuth)))
 	if req.Method == http.MethodGet {
-		_, _ = w.Write(keyAuth) // a peer that went away is not ours to mend
+		_, _ = w.Write(keyAuth) // the peer may have gone away
 	}
 }
 
 var errNotToken = errors.New("not the file of a token")
 
-// read returns the key authorization of a live token. Only a plain file that
+// readToken returns the key authorization of a live token. Only a plain file that
 // begins with the token counts; symbolic links are not followed.
-func read(dir, token string) ([]byte, error) {
+func readToken(dir, token string) ([]byte, error) {
 	data, _, err := durable.ReadFile(filepath.Join(dir, token), maxKeyAuth, durable.NoLink)
 	if err != nil {
 		return nil, err
@@ -78,8 +76,8 @@ func read(dir, token string) ([]byte, error) {
 	return data, nil
 }
 
-// write makes a token live: whole or not at all.
-func write(dir, token, keyAuth string, mode fs.FileMode) error {
+// writeToken makes a token live, in one step.
+func writeToken(dir, token, keyAuth string, mode fs.FileMode) error {
 	if !acme.IsToken(token) {
 		return errNotToken
 	}
@@ -98,7 +96,7 @@ func write(dir, token, keyAuth string, mode fs.FileMode) error {
 		err = os.Rename(f.Name(), filepath.Join(dir, token))
 	}
 	if err != nil {
-		_ = os.Remove(f.Name()) // what stays is swept a day later
+		_ = os.Remove(f.Name()) // a file that stays is swept a day later
 	}
 	return err
 }

@@ -23,7 +23,7 @@ func tokens(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "http-01")
 	must(t, os.Mkdir(dir, 0o700))
-	must(t, write(dir, token, keyAuth, 0o600))
+	must(t, writeToken(dir, token, keyAuth, 0o600))
 	must(t, os.WriteFile(filepath.Join(filepath.Dir(dir), "secret"), []byte(other+".secret"), 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, "secret"), []byte("secret.secret"), 0o600))
 	return dir
@@ -145,7 +145,7 @@ func TestWrite(t *testing.T) {
 			target := filepath.Join(t.TempDir(), "target")
 			must(t, os.WriteFile(target, []byte("untouched"), 0o600))
 			must(t, os.Symlink(target, filepath.Join(dir, token)))
-			err := write(dir, tt.token, tt.token+".x", 0o644)
+			err := writeToken(dir, tt.token, tt.token+".x", 0o644)
 			if (err == nil) != tt.ok {
 				t.Fatalf("write: %v", err)
 			}
@@ -158,7 +158,7 @@ func TestWrite(t *testing.T) {
 			if info, err := os.Lstat(filepath.Join(dir, tt.token)); err != nil || info.Mode() != fs.FileMode(0o644) {
 				t.Errorf("%v, %v; want a file of mode 0644", info, err)
 			}
-			if data, err := read(dir, tt.token); err != nil || string(data) != tt.token+".x" {
+			if data, err := readToken(dir, tt.token); err != nil || string(data) != tt.token+".x" {
 				t.Errorf("read %q, %v", data, err)
 			}
 		})
@@ -173,7 +173,7 @@ func FuzzResponder(f *testing.F) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		f.Fatal(err)
 	}
-	if err := write(dir, token, keyAuth, 0o600); err != nil {
+	if err := writeToken(dir, token, keyAuth, 0o600); err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, rest string) {

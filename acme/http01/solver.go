@@ -19,33 +19,34 @@ import (
 
 	"keypaird/acme"
 	"keypaird/renew/durable"
+	"keypaird/renew/problem"
 )
 
 const (
-	maxConns  = 128            // at once, for each socket
+	maxConns  = 128            // at a time, for each socket
 	tokenLife = 24 * time.Hour // a token older than this was left by a killed process
 )
 
-// A Solver proves names by http-01. It is an acme.Solver. It listens from Start,
-// or from the first proof, until Close.
+// A Solver solves http-01 challenges. It is an acme.Solver. It listens from Start, or
+// from the first challenge, until Close.
 type Solver struct {
 	Dir     string       // required; of tokens, made if missing
 	Listen  string       // see Listen; "" never listens: another process serves Dir
 	Webroot string       // directory a web server shows as Path; if set, tokens go there and nothing is listened on
 	Log     *slog.Logger // required
 
-	peer string // where a keypaird would be found that was passed a socket; empty: localhost:80
+	peer string // where a keypaird that was passed a socket serves; empty: localhost:80
 
 	mu      sync.Mutex
 	started bool
-	tried   time.Time // when a peer's place was last asked for
+	tried   time.Time // when listening in place of a peer was last tried
 	servers []*http.Server
 	served  sync.WaitGroup
 }
 
 // Solve implements acme.Solver.
 func (s *Solver) Solve(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
-	dir, mode := s.place()
+	dir, mode := s.tokenDir()
 	if err := s.publish(dir, mode, c); err != nil {
 		return err
 	}
@@ -55,13 +56,13 @@ func (s *Solver) Solve(ctx context.Context, c acme.Challenge, validate func(cont
 	case err == nil:
 		return validate(ctx)
 	case mayBeHeld(err) && s.heldByPeer(ctx, c):
-		return s.lean(ctx, c, validate)
+		return s.solveWithPeer(ctx, c, validate)
 	}
 	return err
 }
 
-// place is where tokens go, and who may read them.
-func (s *Solver) place() (string, fs.FileMode) {
+// tokenDir returns the directory of tokens and their mode.
+func (s *Solver) tokenDir() (string, fs.FileMode) {
 	if s.Webroot != "" {
 		return s.Webroot, 0o644
 	}
@@ -71,16 +72,16 @@ func (s *Solver) place() (string, fs.FileMode) {
 func (s *Solver) publish(dir string, mode fs.FileMode, c acme.Challenge) error {
 	var err error
 	if s.Webroot == "" {
-		err = os.MkdirAll(dir, 0o700)
+		err = durable.MakeDir(dir)
 	}
 	if err == nil {
 		err = durable.CheckDir(dir)
 	}
 	if err == nil {
-		err = write(dir, c.Token, c.KeyAuth, mode)
+		err = writeToken(dir, c.Token, c.KeyAuth, mode)
 	}
-	if err == nil { // the CA asks once, and then the order is spoilt
-		if _, err = read(dir, c.Token); err != nil {
+	if err == nil { // a token that cannot be served would make the order invalid
+		if _, err = readToken(dir, c.Token); err != nil {
 			s.withdraw(filepath.Join(dir, c.Token))
 		}
 	}
@@ -88,7 +89,11 @@ func (s *Solver) publish(dir string, mode fs.FileMode, c acme.Challenge) error {
 	if err == nil || errors.As(err, &open) {
 		return err
 	}
-	return &PublishError{Dir: dir, Err: err}
+	remedy := "make the directory exist and writable for keypaird, or correct [http-01] webroot"
+	if unreadable, ok := errors.AsType[*durable.ReadError](err); ok {
+		remedy = unreadable.Remedy()
+	}
+	return problem.Newf(remedy, "writing a token to %s: %w", dir, err)
 }
 
 func (s *Solver) withdraw(file string) {
@@ -97,29 +102,9 @@ func (s *Solver) withdraw(file string) {
 	}
 }
 
-// A PublishError reports a token that could not be written.
-type PublishError struct {
-	Dir string
-	Err error
-}
-
-func (e *PublishError) Error() string { return fmt.Sprintf("writing a token to %s: %v", e.Dir, e.Err) }
-
-func (e *PublishError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *PublishError) Remedy() string {
-	var unreadable *durable.ReadError
-	if errors.As(e.Err, &unreadable) {
-		return unreadable.Remedy()
-	}
-	return "make the directory exist and writable for keypaird, or correct [http-01] webroot"
-}
-
-// Start listens at once instead of at the first proof, unless the configuration
-// says that others do. It is for a daemon: other processes that prove names over
-// the same directory lean on it, and nobody waits at a socket of the service
-// manager that is not served yet.
+// Start listens now instead of at the first challenge, unless others do by the
+// configuration. It is for a daemon: other processes with the same directory rely on
+// it, and no peer waits at a socket of the service manager that is not served yet.
 func (s *Solver) Start(ctx context.Context) error {
 	if s.Webroot != "" || s.Listen == "" {
 		return nil
@@ -127,8 +112,8 @@ func (s *Solver) Start(ctx context.Context) error {
 	return s.start(ctx, acme.Challenge{})
 }
 
-// start tidies up and listens, unless the configuration says that others do.
-// A port that is taken is tried again by the next proof.
+// start removes old tokens and listens, unless others do by the configuration. A
+// port that is in use is tried again by the next challenge.
 func (s *Solver) start(ctx context.Context, c acme.Challenge) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,7 +121,7 @@ func (s *Solver) start(ctx context.Context, c acme.Challenge) error {
 	case s.started:
 		return nil
 	case s.Webroot != "":
-		s.sweep(s.Webroot, strings.TrimPrefix(c.KeyAuth, c.Token)) // others may keep tokens there
+		s.sweep(s.Webroot, strings.TrimPrefix(c.KeyAuth, c.Token)) // other programs may keep tokens there
 	case s.Listen != "":
 		ls, err := Listen(ctx, s.Listen)
 		if err != nil {
@@ -168,11 +153,11 @@ func NewServer(dir string) *http.Server {
 		ReadTimeout:       5 * time.Second,
 		WriteTimeout:      10 * time.Second,
 		MaxHeaderBytes:    8 << 10,
-		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // peers' mistakes are not ours
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // errors of peers
 	}
 }
 
-// Close stops listening and waits until it has. The next proof listens again.
+// Close stops listening and waits for the servers. The next challenge listens again.
 func (s *Solver) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,19 +168,18 @@ func (s *Solver) Close() {
 	s.servers, s.started = nil, false
 }
 
-// sweep removes the tokens that killed processes left in dir, if they end like
-// ours.
+// sweep removes the tokens that killed processes left in dir, if they end with end.
 func (s *Solver) sweep(dir, end string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return // the proof itself will say what is wrong with it
+		return // solving reports it
 	}
 	for _, e := range entries {
 		info, err := e.Info()
 		if err != nil || !info.Mode().IsRegular() || time.Since(info.ModTime()) < tokenLife {
 			continue
 		}
-		keyAuth, err := read(dir, e.Name())
+		keyAuth, err := readToken(dir, e.Name())
 		if strings.HasPrefix(e.Name(), unfinished) || acme.IsToken(e.Name()) && err == nil && strings.HasSuffix(string(keyAuth), end) {
 			s.withdraw(filepath.Join(dir, e.Name()))
 		}
@@ -204,7 +188,7 @@ func (s *Solver) sweep(dir, end string) {
 
 const getTimeout = 10 * time.Second
 
-// Get asks addr, and no other address, for a token of host as a CA would.
+// Get requests a token of host from addr as a CA would, but from no other address.
 func Get(ctx context.Context, addr, host, token string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, getTimeout)
 	defer cancel()

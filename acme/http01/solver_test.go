@@ -13,11 +13,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"keypaird/acme"
-	"keypaird/renew/durable"
+	"keypaird/renew/problem"
 )
 
 var challenge = acme.Challenge{Type: acme.HTTP01, Identifier: "a.test", Token: token, KeyAuth: keyAuth}
@@ -38,7 +39,7 @@ func newSolver(t *testing.T) (*Solver, string) {
 	return s, addr
 }
 
-// served checks that the token is to be had at addr, as a CA does.
+// served checks that addr serves the token, as a CA does.
 func served(addr string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		body, err := Get(ctx, addr, challenge.Identifier, token)
@@ -49,14 +50,14 @@ func served(addr string) func(context.Context) error {
 	}
 }
 
-func TestProve(t *testing.T) {
+func TestSolve(t *testing.T) {
 	s, addr := newSolver(t)
-	for range 3 { // Close, and prove again
+	for range 3 { // Close, and solve again
 		for range 2 {
 			must(t, s.Solve(t.Context(), challenge, served(addr)))
 		}
 		if _, err := Get(t.Context(), addr, "a.test", token); err == nil || !strings.Contains(err.Error(), "404") {
-			t.Errorf("after the proof: %v, want 404", err)
+			t.Errorf("after Solve: %v, want 404", err)
 		}
 		s.Close()
 		if _, err := net.Dial("tcp", addr); err == nil {
@@ -72,8 +73,8 @@ func TestProve(t *testing.T) {
 	}
 }
 
-// A daemon that has started serves what a command writes, before it proves
-// anything itself.
+// A daemon that has started serves the tokens of a command before it solves a
+// challenge itself.
 func TestStart(t *testing.T) {
 	s, addr := newSolver(t)
 	must(t, s.Start(t.Context()))
@@ -90,7 +91,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// A token is withdrawn even if what asks the CA panics.
+// A token is removed even if validate panics.
 func TestPanicWithdraws(t *testing.T) {
 	s, _ := newSolver(t)
 	func() {
@@ -113,7 +114,7 @@ func TestPortIsTaken(t *testing.T) {
 		{"by one that answers anything", func(string) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) })
 		}, false},
-		{"by one that sends us elsewhere", func(string) http.Handler { return http.RedirectHandler("http://127.0.0.1:1/", http.StatusFound) }, false},
+		{"by one that redirects", func(string) http.Handler { return http.RedirectHandler("http://127.0.0.1:1/", http.StatusFound) }, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, addr := newSolver(t)
@@ -131,11 +132,10 @@ func TestPortIsTaken(t *testing.T) {
 				must(t, err)
 				return
 			}
-			var busy *BusyError
-			if !errors.As(err, &busy) || busy.Addr != addr || !strings.Contains(busy.Remedy(), "[http-01] webroot") || asked {
-				t.Errorf("error = %#v, CA asked: %v; want BusyError before the CA is asked", err, asked)
+			if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), addr) || !strings.Contains(problem.Remedy(err), "[http-01] webroot") || asked {
+				t.Errorf("error = %v, CA asked: %v; want the address in use before the CA is asked", err, asked)
 			}
-			// The port is free again: the next proof takes it.
+			// The port is free again: the next challenge listens on it.
 			must(t, s.Solve(t.Context(), challenge, served(addr)))
 		})
 	}
@@ -166,7 +166,7 @@ func TestNeverListens(t *testing.T) {
 		if _, err := net.Dial("tcp", addr); err == nil {
 			return errors.New("something listens")
 		}
-		_, err := read(s.Dir, token)
+		_, err := readToken(s.Dir, token)
 		return err
 	}))
 }
@@ -186,7 +186,7 @@ func TestSweep(t *testing.T) {
 		{"left by a killed process", false, ours, ours + thumb, 25 * time.Hour, true, false},
 		{"of another account of ours", false, theirs, theirs + ".otherthumb", 25 * time.Hour, true, false},
 		{"half written", false, ".token-123", "x", 25 * time.Hour, true, false},
-		{"in use elsewhere", false, ours, ours + thumb, time.Hour, false, false},
+		{"in use by another process", false, ours, ours + thumb, time.Hour, false, false},
 		{"no token", false, "README", "read me", 1000 * time.Hour, false, false},
 		{"not the content of a token", false, ours, "precious", 1000 * time.Hour, false, false},
 		{"directory", false, ours, "", 1000 * time.Hour, false, true},
@@ -237,15 +237,7 @@ func TestDirectoryThatCannotBeUsed(t *testing.T) {
 			s, _ := newSolver(t)
 			tt.spoil(t, s)
 			err := s.Solve(t.Context(), challenge, func(context.Context) error { return errors.New("the CA was asked") })
-			var published *PublishError
-			var open *durable.UnsafeError
-			help := ""
-			switch {
-			case errors.As(err, &published):
-				help = published.Remedy()
-			case errors.As(err, &open):
-				help = open.Remedy()
-			}
+			help := problem.Remedy(err)
 			if !strings.Contains(help, tt.help) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error = %v (%s), want one with the remedy %q", err, help, tt.help)
 			}
@@ -253,19 +245,17 @@ func TestDirectoryThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// What we could not serve is not asked for: the CA would ask once, and spoil the
-// order.
+// The CA is not asked to validate a token that could not be served.
 func TestTokenThatCannotBeRead(t *testing.T) {
 	s, _ := newSolver(t)
 	c := challenge
 	c.KeyAuth = strings.Repeat("x", maxKeyAuth)
 	err := s.Solve(t.Context(), c, func(context.Context) error {
-		t.Error("it was asked for")
+		t.Error("the CA was asked")
 		return nil
 	})
-	var failed *PublishError
-	if !errors.As(err, &failed) {
-		t.Errorf("error = %v, want a PublishError", err)
+	if err == nil || !strings.Contains(err.Error(), "writing a token to") {
+		t.Errorf("error = %v, want one that the token cannot be written", err)
 	}
 	if left, err := os.ReadDir(s.Dir); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)

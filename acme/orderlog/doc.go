@@ -3,8 +3,8 @@
 //
 // Call [Log.Reserve] before each request to newOrder or finalize: it notes the
 // event, or returns a [RateLimitError] and the request is not sent. [Log.Limit]
-// asks the same question and notes nothing. So no fault of ours, a loop, a lost
-// record or a second process, uses up the limits of the CA.
+// returns the same error and notes nothing. So a fault of ours, such as a loop, a lost
+// record or a second process, cannot use up the limits of the CA.
 //
 // The file has a line for each event: the time, the kind of request, the SHA-256
 // of the names and, for finalize, that of the order's URL:

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// events are what the file holds, as far as it still matters.
+// events holds the lines of the file that still count.
 type events struct {
 	orders []time.Time
 	certs  map[nameSet][]issuance
@@ -47,7 +47,7 @@ type event struct {
 // A nameSet stands for an exact set of names.
 type nameSet [16]byte
 
-// hashNames returns the set that names are, in whatever order and spelling.
+// hashNames returns the set of names, in any order and spelling.
 func hashNames(names []string) nameSet {
 	canonical := make([]string, len(names))
 	for i, name := range names {
@@ -61,7 +61,7 @@ func hashNames(names []string) nameSet {
 	return nameSet(sum[:len(nameSet{})])
 }
 
-// hashURL tells orders apart; 0 means none.
+// hashURL returns a hash of an order's URL; 0 means none.
 func hashURL(order string) uint64 {
 	if order == "" {
 		return 0
@@ -101,10 +101,10 @@ func parseEvent(line string) (e event, ok bool) {
 	return e, e.kind == NewOrder || e.kind == Finalize
 }
 
-// keptPeriods is how long an event is kept: the clock may be wrong by one period.
+// keptPeriods is how many periods an event is kept: the clock may be wrong by one.
 const keptPeriods = 2
 
-// add takes in an event that still counts, or will: a clock that is ahead may be
+// add adds an event, unless it is too old to count, even if a clock that is ahead is
 // set back.
 func (v *events) add(e event, now time.Time) {
 	switch {
@@ -123,8 +123,8 @@ func (v *events) add(e event, now time.Time) {
 	}
 }
 
-// certificates lists when certificates for a set of names were asked for, without
-// that of one order.
+// certificates lists when certificates for a set of names were ordered, without that
+// of one order.
 func (v *events) certificates(set nameSet, order uint64) []time.Time {
 	var times []time.Time
 	for _, s := range v.certs[set] {
@@ -142,12 +142,12 @@ func (v *events) noted(e event) bool {
 	})
 }
 
-// Bounds of the file: more than can matter with 3000 orders in three hours. Of a
-// longer file the end is read.
+// Bounds of the file: more than 3000 orders in three hours need. Of a longer file the
+// end is read.
 const (
 	maxFile   = 16 << 20
 	maxLine   = 256
-	smallFile = 64 << 10 // is not rewritten
+	smallFile = 64 << 10 // not rewritten
 )
 
 // read reads the file, unless it is unchanged.
@@ -182,13 +182,13 @@ func (v *events) read(f *os.File, info fs.FileInfo, now time.Time) error {
 	return nil
 }
 
-// write appends a line, apart from one that was cut off before it.
+// write appends a line. After one that was cut off it begins a new line.
 func (v *events) write(f *os.File, e event) error {
 	line := e.String()
 	if !v.whole {
 		line = "\n" + line
 	}
-	v.file = nil // until all of the line is known to be there
+	v.file = nil // until the line is known to be complete
 	if _, err := f.WriteString(line); err != nil {
 		return err
 	}
@@ -200,12 +200,12 @@ func (v *events) write(f *os.File, e event) error {
 	return nil
 }
 
-// mostlyOld reports whether most of the file does not matter any more.
+// mostlyOld reports whether most lines of the file no longer count.
 func (v *events) mostlyOld() bool {
 	return v.file != nil && v.file.Size() > max(smallFile, 2*v.compact)
 }
 
-// prune drops events that do not matter any more.
+// prune drops events that no longer count.
 func (v *events) prune(now time.Time) {
 	v.orders = slices.DeleteFunc(v.orders, func(t time.Time) bool { return now.Sub(t) >= keptPeriods*orderPeriod })
 	for set, of := range v.certs {
@@ -216,7 +216,7 @@ func (v *events) prune(now time.Time) {
 	}
 }
 
-// lines returns the file, rewritten. The names of orders do not matter any more.
+// lines returns the file rewritten, without the names of orders, which do not count.
 func (v *events) lines() []byte {
 	var out bytes.Buffer
 	for _, at := range v.orders {
@@ -230,7 +230,7 @@ func (v *events) lines() []byte {
 	return out.Bytes()
 }
 
-// size is about the length of that.
+// size returns about the length of lines.
 func (v *events) size() int {
 	n := len(v.orders)
 	for _, of := range v.certs {

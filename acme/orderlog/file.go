@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"keypaird/renew/durable"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"keypaird/renew/durable"
 )
 
 const (
@@ -40,8 +41,6 @@ func (l *Log) unusable(ctx context.Context, err error) error {
 
 var errLocked = errors.New("still locked after 10 s")
 
-var ownFile = durable.FileMode{Perm: 0o600, UID: -1, GID: -1}
-
 // lock opens the file and locks it until it is closed.
 func (l *Log) lock(ctx context.Context) (*os.File, fs.FileInfo, error) {
 	dir := filepath.Dir(l.path)
@@ -66,9 +65,9 @@ func (l *Log) lock(ctx context.Context) (*os.File, fs.FileInfo, error) {
 	}
 }
 
-// tryLock returns nil if another has locked the file, or has just replaced it.
+// tryLock returns nil if another process has locked the file or just replaced it.
 func (l *Log) tryLock() (held *os.File, info fs.FileInfo, err error) {
-	f, err := os.OpenFile(l.path, os.O_RDWR|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, ownFile.Perm)
+	f, err := os.OpenFile(l.path, os.O_RDWR|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, durable.Private.Perm)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -101,8 +100,8 @@ func (l *Log) tryLock() (held *os.File, info fs.FileInfo, err error) {
 	return f, info, nil
 }
 
-// readUnlocked reads the file as it is. A line that another process is writing
-// meanwhile is read with the next change.
+// readUnlocked reads the file without a lock. A line that is being appended is read
+// after the next change.
 func (l *Log) readUnlocked(now time.Time) error {
 	f, err := os.OpenFile(l.path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {

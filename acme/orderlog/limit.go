@@ -17,9 +17,9 @@ const (
 	weekPeriod = 7 * 24 * time.Hour
 	maxWeek    = 4
 
-	// Or so many in a lifetime of the current one, if that is more. A certificate
-	// is renewed at half its life, which is earlier for us if the CA backdates it:
-	// step-ca by a minute, a sixth of the life of one that is issued for five.
+	// Or so many in a lifetime of the current one, if that is more. A certificate is
+	// renewed at half its life, which comes earlier if the CA backdates it: step-ca
+	// does by a minute, a sixth of a life of five minutes.
 	perLife = 3
 	minLife = time.Minute // of a certificate, to divide by
 	maxLife = 100 * 365 * 24 * time.Hour
@@ -36,7 +36,7 @@ type RateLimitError struct {
 
 func (e *RateLimitError) Error() string { return e.CA + ": own limit reached: " + e.Why }
 
-// Earliest is when another try may succeed.
+// Earliest returns when another try may succeed.
 func (e *RateLimitError) Earliest() time.Time { return e.Next }
 
 // Remedy says what the operator can do about it.
@@ -48,8 +48,8 @@ func (e *RateLimitError) Remedy() string {
 	return "wait until " + at + " and find out why these names were ordered so often; to order now: keypaird issue -force NAME"
 }
 
-// exceeded returns the limit that a request would exceed, of several that which
-// holds longest; nil if there is none.
+// exceeded returns the limit that a request would exceed, the one that ends last of
+// several; nil if there is none.
 func (l *Log) exceeded(now time.Time, kind Kind, r Request) error {
 	var reached *RateLimitError
 	check := func(times []time.Time, period time.Duration, most int, account bool, why string) {

@@ -4,10 +4,11 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
-	"keypaird/renew/durable"
 	"path/filepath"
 	"sync"
 	"time"
+
+	"keypaird/renew/durable"
 )
 
 // A Kind is a request that the log counts, by its name in RFC 8555.
@@ -24,7 +25,7 @@ type Request struct {
 	Names   []string          // required; to certify
 	Current *x509.Certificate // of this CA, which the new one replaces; nil means none
 	Order   string            // URL; "" while there is none
-	Force   bool              // the operator wants it, whatever the limit for these names
+	Force   bool              // requested by the operator: no limit for these names applies
 }
 
 // Options configure a Log.
@@ -43,7 +44,7 @@ type Log struct {
 	maxOrders int
 	clock     func() time.Time
 
-	queue chan struct{} // holds a value while Reserve is at work
+	queue chan struct{} // holds a value while Reserve runs
 
 	mu     sync.Mutex
 	events events
@@ -97,10 +98,10 @@ func (l *Log) Reserve(ctx context.Context, kind Kind, r Request) error {
 	return l.rewrite(ctx, now)
 }
 
-// rewrite replaces the file by what still matters of it.
+// rewrite replaces the file by the lines that still count.
 func (l *Log) rewrite(ctx context.Context, now time.Time) error {
 	l.events.prune(now)
-	if err := durable.WriteFile(l.path, l.events.lines(), ownFile); err != nil {
+	if err := durable.WriteFile(l.path, l.events.lines(), durable.Private); err != nil {
 		return l.unusable(ctx, err)
 	}
 	l.events.file = nil // it is read again
@@ -108,8 +109,8 @@ func (l *Log) rewrite(ctx context.Context, now time.Time) error {
 }
 
 // Limit returns the [RateLimitError] with which Reserve would refuse the next
-// request, newOrder if there is no order yet, or nil. It notes nothing. A file that cannot be read limits nothing here: Reserve
-// then fails and says why.
+// request, newOrder if there is no order yet, or nil. It notes nothing. A file that
+// cannot be read is no limit here: Reserve then fails and says why.
 func (l *Log) Limit(r Request) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

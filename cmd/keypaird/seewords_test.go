@@ -124,7 +124,7 @@ func (s *story) proofs(_ bool, args []string) {
 	live := s.MkAbs(filepath.Join(*state, "certs", strings.Replace(args[0], "*.", "_wildcard.", 1), "live"))
 	p, err := keypair.Parse([]byte(s.ReadFile(filepath.Join(live, "fullchain.pem"))), []byte(s.ReadFile(filepath.Join(live, "privkey.pem"))))
 	s.Check(err)
-	got, err := a.Proofs(p.Leaf)
+	got, err := a.Challenges(p.Leaf)
 	s.Check(err)
 	if len(got) != len(args)-1 {
 		s.Fatalf("proofs %v, want %v", got, args[1:])

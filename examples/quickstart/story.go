@@ -141,7 +141,7 @@ func (w *world) verify(ctx context.Context, out io.Writer, name string) error {
 	}
 	defer conn.Close()
 	leaf := conn.(*tls.Conn).ConnectionState().PeerCertificates[0]
-	challenges, err := w.ca.Proofs(leaf)
+	challenges, err := w.ca.Challenges(leaf)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// means is how this system confines, asked of the kernel itself.
+// means returns the mechanism of this system, as the kernel has it.
 func means() string {
 	const askVersion = 1 // LANDLOCK_CREATE_RULESET_VERSION
 	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, askVersion)

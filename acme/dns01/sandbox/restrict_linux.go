@@ -14,7 +14,7 @@ const (
 	writeFile landlock.AccessFSSet = readFile | syscall.AccessFSWriteFile | syscall.AccessFSTruncate
 )
 
-// restrict uses Landlock to deny writing files, reading others than those listed,
+// restrict uses Landlock to deny changing files, reading others than those listed,
 // running programs, connecting to unix sockets, signals to other processes and
 // binding a TCP port. Landlock does not restrict MPTCP sockets yet, and an older
 // kernel denies less.

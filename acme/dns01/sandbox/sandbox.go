@@ -5,7 +5,7 @@
 //	means, err := sandbox.Process(sandbox.Keep{Read: sandbox.Named(os.Environ(), home)})
 //
 // Process uses Landlock on Linux, as far as the kernel supports it, and pledge(2)
-// and unveil(2) on OpenBSD; elsewhere it does nothing. It is made for a client of
+// and unveil(2) on OpenBSD; on other systems it does nothing. It is made for a client of
 // DNS and TLS servers: the process may still connect to them and read the files
 // this needs, but read no other files, run no programs and listen on no port.
 //

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestMain is also the process that is confined.
+// TestMain is also the restricted process.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("CONFINE_TEST_DIR"); dir != "" {
 		os.Exit(confined(dir))
@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A deed is something a process may or may not do.
-type deed struct {
+// An operation is allowed or denied to a process.
+type operation struct {
 	name    string
 	allowed bool // when confined
 	do      func() error
@@ -40,13 +40,13 @@ func read(path string) func() error {
 	return func() error { _, err := os.ReadFile(path); return err }
 }
 
-// deeds of a process that keeps DIR/kept and DIR/below, and may write to
-// DIR/store.
-func deeds(dir string) []deed {
+// operations returns those of a process that keeps DIR/kept and DIR/below, and may
+// write to DIR/store.
+func operations(dir string) []operation {
 	in := func(name string) string { return filepath.Join(dir, name) }
-	may := func(name string, do func() error) deed { return deed{name, true, do, 0} }
-	not := func(name string, do func() error) deed { return deed{name, false, do, 0} }
-	list := []deed{
+	may := func(name string, do func() error) operation { return operation{name, true, do, 0} }
+	not := func(name string, do func() error) operation { return operation{name, false, do, 0} }
+	list := []operation{
 		may("read a file it keeps", read(in("kept"))),
 		may("read below a directory it keeps", read(in("below/deep/file"))),
 		may("list a directory it keeps", func() error { _, err := os.ReadDir(in("below")); return err }),
@@ -73,7 +73,7 @@ func deeds(dir string) []deed {
 		not("write to a file it keeps", func() error { return os.WriteFile(in("kept"), nil, 0o600) }),
 		not("make a file", func() error { return os.WriteFile(in("new"), nil, 0o600) }),
 		not("make a directory", func() error { return os.Mkdir(in("newdir"), 0o700) }),
-		not("remove a file", func() error { return os.Remove(in("doomed")) }),
+		not("remove a file", func() error { return os.Remove(in("old")) }),
 		not("run a program", func() error { return exec.Command("/bin/sh", "-c", ":").Run() }),
 		not("run a program it keeps", func() error { return exec.Command(in("program")).Run() }),
 		{"listen", false, bindTCP, 4},
@@ -104,28 +104,28 @@ func bindTCP() error {
 	return err
 }
 
-// confined confines this process and says which deeds it could do, on each of
-// several threads that were there before.
+// confined restricts this process and prints which operations succeed, on each of
+// several threads that existed before.
 func confined(dir string) int {
 	const threads = 4
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})
-	told := make([]string, threads)
+	output := make([]string, threads)
 	ready.Add(threads)
 	for i := range threads {
 		done.Go(func() {
 			runtime.LockOSThread()
 			ready.Done()
 			<-start
-			for _, d := range deeds(dir) {
+			for _, d := range operations(dir) {
 				err := d.do()
 				if err != nil && !denied(err) {
-					told[i] += fmt.Sprintf("%s: %v\n", d.name, err)
+					output[i] += fmt.Sprintf("%s: %v\n", d.name, err)
 				} else {
-					told[i] += fmt.Sprintf("%s: %v\n", d.name, err == nil)
+					output[i] += fmt.Sprintf("%s: %v\n", d.name, err == nil)
 				}
 				if i > 0 && d.name == "read a secret" {
-					break // the other threads need not do it all again
+					break // enough for the other threads
 				}
 			}
 		})
@@ -142,9 +142,9 @@ func confined(dir string) int {
 	}
 	close(start)
 	done.Wait()
-	fmt.Print(told[0])
-	for _, other := range told[1:] {
-		if !strings.HasPrefix(told[0], other) {
+	fmt.Print(output[0])
+	for _, other := range output[1:] {
+		if !strings.HasPrefix(output[0], other) {
 			fmt.Printf("another thread: %s", other)
 		}
 	}
@@ -155,8 +155,8 @@ func denied(err error) bool {
 	return errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, os.ErrNotExist)
 }
 
-// furnish fills a directory for deeds.
-func furnish(t *testing.T) string {
+// makeFiles makes the files of operations.
+func makeFiles(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, d := range []string{"below/deep", "certs"} {
@@ -165,7 +165,7 @@ func furnish(t *testing.T) string {
 		}
 	}
 	for file, mode := range map[string]os.FileMode{
-		"kept": 0o600, "below/deep/file": 0o600, "named": 0o600, "store": 0o600, "secret": 0o600, "doomed": 0o600,
+		"kept": 0o600, "below/deep/file": 0o600, "named": 0o600, "store": 0o600, "secret": 0o600, "old": 0o600,
 		"certs/ca.pem": 0o644, "certs/private.pem": 0o600, "program": 0o755,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte("#!/bin/sh\n"), mode); err != nil {
@@ -178,33 +178,33 @@ func furnish(t *testing.T) string {
 func TestProcess(t *testing.T) {
 	here := means()
 	if here == "" {
-		t.Log("this system has nothing to confine by: all that is tested is that this is no error")
+		t.Log("this system has no mechanism: the test is that this is no error")
 	}
 	for _, confines := range []bool{false, true} {
 		t.Run(fmt.Sprint("confined=", confines), func(t *testing.T) {
-			dir := furnish(t)
-			told := run(t, dir, confines)
-			if want := fmt.Sprintf("means %q <nil>\n", here); confines && !strings.HasPrefix(told, want) {
-				t.Fatalf("%s, want %s", told, want)
+			dir := makeFiles(t)
+			output := run(t, dir, confines)
+			if want := fmt.Sprintf("means %q <nil>\n", here); confines && !strings.HasPrefix(output, want) {
+				t.Fatalf("%s, want %s", output, want)
 			}
-			for _, d := range deeds(dir) {
+			for _, d := range operations(dir) {
 				want := "true"
 				if !d.allowed && confines && denies(here, d) {
 					want = "false"
 				}
-				if got := toldOf(told, d.name); got != want {
+				if got := resultOf(output, d.name); got != want {
 					t.Errorf("%s: %s, want %s", d.name, got, want)
 				}
 			}
-			if strings.Contains(told, "another thread") {
-				t.Errorf("threads differ:\n%s", told)
+			if strings.Contains(output, "another thread") {
+				t.Errorf("threads differ:\n%s", output)
 			}
 		})
 	}
 }
 
-// denies says whether a means is enough to deny a deed.
-func denies(means string, d deed) bool {
+// denies reports whether a mechanism can deny an operation.
+func denies(means string, d operation) bool {
 	version := 0
 	if _, err := fmt.Sscanf(means, "Landlock, version %d", &version); err == nil {
 		return version >= d.since
@@ -212,14 +212,14 @@ func denies(means string, d deed) bool {
 	return means != "" && d.since == 0
 }
 
-// toldOf finds what was told of a deed.
-func toldOf(told, name string) string {
-	for line := range strings.Lines(told) {
+// resultOf returns the printed result of an operation.
+func resultOf(output, name string) string {
+	for line := range strings.Lines(output) {
 		if how, ok := strings.CutPrefix(strings.TrimSpace(line), name+": "); ok {
 			return how
 		}
 	}
-	return "not told"
+	return "no result"
 }
 
 func run(t *testing.T, dir string, confines bool) string {
@@ -252,7 +252,7 @@ func run(t *testing.T, dir string, confines bool) string {
 }
 
 func TestNamed(t *testing.T) {
-	dir := furnish(t)
+	dir := makeFiles(t)
 	got := Named([]string{
 		"A=" + dir + "/kept", "B=~/named", "C=FILE:" + dir + "/secret", "D=kept", "E=" + dir, "F=" + dir + "/none",
 		"G=https://a.example/", "H=" + strings.Repeat("/x", 5000), "I", "J=",

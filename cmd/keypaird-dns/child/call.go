@@ -58,9 +58,9 @@ func frames() string {
 	}
 }
 
-// withdraw removes one record within a bound of its own.
+// withdraw removes one record, within a time limit.
 func (s *server) withdraw(ctx context.Context, rec *record) error {
-	ctx, cancel := context.WithTimeout(ctx, each)
+	ctx, cancel := context.WithTimeout(ctx, cleanUpLimit)
 	defer cancel()
 	if err := s.call(ctx, func() error { return s.remove(rec) }); err != nil {
 		return err
@@ -69,9 +69,9 @@ func (s *server) withdraw(ctx context.Context, rec *record) error {
 	return nil
 }
 
-// remove gives the resolvers a few chances to lead to the name the record was
-// presented at: lego follows CNAMEs anew in CleanUp, and when a lookup fails it
-// cleans up at the unfollowed name without a word.
+// remove lets the provider clean up. Before that it gives the resolvers a few tries to
+// lead to the name of the record: lego follows CNAMEs again in CleanUp, and if a lookup
+// fails it silently cleans up at the name without CNAME.
 func (s *server) remove(rec *record) error {
 	for i := range 5 {
 		if rec.fqdn == "" || dns01.GetChallengeInfo(rec.domain, rec.keyAuth).EffectiveFQDN == rec.fqdn {
@@ -85,15 +85,15 @@ func (s *server) remove(rec *record) error {
 	return s.provider.CleanUp(rec.domain, rec.token, rec.keyAuth)
 }
 
-// cleanUpAll withdraws everything that is still published.
+// cleanUpAll removes all records that are still published.
 func (s *server) cleanUpAll(ctx context.Context) error {
 	var left []string
-	for _, rec := range slices.Clone(s.outside) {
+	for _, rec := range slices.Clone(s.published) {
 		err := s.withdraw(ctx, rec)
 		switch {
 		case err == nil:
 			s.log.Printf("cleaned up %s", rec.fqdn)
-		case rec.doubtful:
+		case rec.uncertain:
 			s.log.Printf("cleaning up %s, which may not exist: %v", rec.fqdn, err)
 		default:
 			s.log.Printf("cleaning up %s: %v", rec.fqdn, err)

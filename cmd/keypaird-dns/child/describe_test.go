@@ -10,11 +10,13 @@ import (
 	"testing"
 
 	"github.com/go-acme/lego/v4/challenge"
+
+	"keypaird/renew/problem"
 )
 
 const providersOfLego = 195
 
-// providers.json is what gen makes of the lego that go.mod asks for.
+// providers.json is made by gen from the version of lego in go.mod.
 func TestDescriptionsAreLegos(t *testing.T) {
 	out, err := exec.Command("go", "run", "keypaird/cmd/keypaird-dns/gen").Output()
 	if err != nil {
@@ -63,7 +65,7 @@ func TestDescriptionsAreLegos(t *testing.T) {
 	}
 }
 
-// notConfined leaves the process of the tests alone.
+// notConfined does not restrict the process of the tests.
 func notConfined(string) (string, error) { return "", nil }
 
 func run(t *testing.T, p Program, args ...string) (out string, err error) {
@@ -126,12 +128,11 @@ func TestProviders(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := p.provider(tt.code)
-			var c *configError
 			if err == nil || err.Error() != tt.err {
 				t.Fatalf("provider = %v, want %q", err, tt.err)
 			}
-			if c, _ = err.(*configError); c == nil || !strings.Contains(c.Remedy(), tt.remedy) {
-				t.Errorf("remedy of %#v, want %q", err, tt.remedy)
+			if got := problem.Remedy(err); !strings.Contains(got, tt.remedy) {
+				t.Errorf("remedy %q, want %q", got, tt.remedy)
 			}
 		})
 	}

@@ -5,9 +5,9 @@ import (
 	"testing/synctest"
 )
 
-// Who ends the input, or sends a signal, is told so at once, whatever the
-// provider does: the parent kills what does not heed it.
-func TestSaysThatItIsEnding(t *testing.T) {
+// At the end of input, or at a signal, the child announces its exit immediately, even
+// if the provider hangs: the parent kills a child that does not.
+func TestSendsEnding(t *testing.T) {
 	t.Setenv("LEGO_DISABLE_CNAME_SUPPORT", "true")
 	for name, end := range map[string]func(*session){"end of input": (*session).end, "signal": func(s *session) { s.signal() }} {
 		t.Run(name, func(t *testing.T) {
@@ -20,7 +20,7 @@ func TestSaysThatItIsEnding(t *testing.T) {
 				synctest.Wait()
 				end(s)
 				if line, err := s.out.ReadString('\n'); err != nil || line != "{\"ending\":true}\n" {
-					t.Errorf("said %q, %v", line, err)
+					t.Errorf("sent %q, %v", line, err)
 				}
 				close(f.release)
 				if a := s.receive(); a.FQDN == "" {

@@ -9,14 +9,15 @@ import (
 	"strings"
 	"time"
 
-	"keypaird/acme/dns01/dnsquery"
-
 	"github.com/go-acme/lego/v4/challenge/dns01"
 	"github.com/miekg/dns"
+
+	"keypaird/acme/dns01/dnsquery"
+	"keypaird/renew/problem"
 )
 
-// setResolvers tells lego whom to ask about CNAMEs and zones: those given, else
-// resolv.conf's, never lego's own default of a public service.
+// setResolvers sets the resolvers that lego asks about CNAMEs and zones: those given,
+// or else resolv.conf's, but never the public service that is lego's default.
 func (s *server) setResolvers(given []string) error {
 	for _, r := range given {
 		if _, _, err := net.SplitHostPort(r); err != nil {
@@ -29,22 +30,8 @@ func (s *server) setResolvers(given []string) error {
 	return dns01.AddRecursiveNameservers(s.resolvers)(nil)
 }
 
-// A lookupError reports that nobody could say where a challenge name leads.
-type lookupError struct {
-	fqdn string
-	err  error
-}
-
-func (e *lookupError) Error() string {
-	return fmt.Sprintf("cannot find out whether %s is a CNAME: %v", e.fqdn, e.err)
-}
-
-func (e *lookupError) Remedy() string {
-	return "make the resolvers answer for that name, or set others: resolvers = [\"host:port\"] in the account's [dns] table"
-}
-
-// follow is lego's search for the name at the end of the CNAMEs, with an error
-// where lego takes a lookup that fails for a name without CNAME.
+// follow is lego's search for the name at the end of the CNAMEs, but returns the error
+// of a failed lookup, which lego takes for a name without CNAME.
 func (s *server) follow(ctx context.Context, domain, keyAuth string) (dns01.ChallengeInfo, error) {
 	info := dns01.GetChallengeInfo(domain, keyAuth)
 	if off, _ := strconv.ParseBool(os.Getenv("LEGO_DISABLE_CNAME_SUPPORT")); off {
@@ -52,7 +39,8 @@ func (s *server) follow(ctx context.Context, domain, keyAuth string) (dns01.Chal
 	}
 	target, err := s.cname(ctx, info.EffectiveFQDN)
 	if err != nil {
-		return info, &lookupError{info.EffectiveFQDN, err}
+		return info, problem.Newf("make the resolvers answer for that name, or set others: resolvers = [\"host:port\"] in the account's [dns] table",
+			"cannot find out whether %s is a CNAME: %w", info.EffectiveFQDN, err)
 	}
 	if target != "" {
 		info = dns01.GetChallengeInfo(domain, keyAuth)

@@ -16,8 +16,8 @@ import (
 
 // The full program is built here, which takes minutes the first time: "make
 // check" does, tests with the tag lean do not. Each
-// provider is opened, in a process confined for it, without any variables, and
-// may complain of anything but that it does not exist, or may not do something.
+// provider is opened without any variables, in a process restricted for it. It may fail,
+// but not because it does not exist, or is denied something.
 func TestFullProgramHasAllProviders(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keypaird-dns")
 	if out, err := exec.Command("go", "build", "-o", path, "keypaird/cmd/keypaird-dns").CombinedOutput(); err != nil {

@@ -7,5 +7,5 @@ import (
 	"keypaird/renew/testutil"
 )
 
-// Nothing that a request or the end starts outlives the child.
+// No goroutine outlives the child.
 func TestMain(m *testing.M) { os.Exit(testutil.Run(m)) }

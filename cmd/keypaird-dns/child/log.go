@@ -12,17 +12,17 @@ import (
 // maxLogLine bounds a line of the log, in bytes.
 const maxLogLine = 2048
 
-// A lineLog writes each message as a single line. It stands in for lego's
-// global logger, whose Fatal would end the process with records left behind.
+// A lineLog writes each message as a single line. It replaces lego's global logger:
+// the Fatal of that one would end the process with records left behind.
 type lineLog struct {
 	mu       sync.Mutex
 	w        io.Writer
 	redactor redact.Redactor
 }
 
-// tidy makes a provider's text fit for the parent: no secrets, one line.
-// Secrets are replaced again once escape sequences no longer part them.
-func (l *lineLog) tidy(text string) string {
+// clean returns a provider's text as one line without secrets. It redacts twice, since
+// escape sequences may have split a secret.
+func (l *lineLog) clean(text string) string {
 	return textfmt.Cut(l.redactor.Redact(textfmt.OneLine(l.redactor.Redact(text), 0)), maxLogLine)
 }
 
@@ -34,10 +34,10 @@ func (l *lineLog) Println(args ...any) { l.Print(fmt.Sprintln(args...)) }
 func (l *lineLog) Print(args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	fmt.Fprintln(l.w, l.tidy(fmt.Sprint(args...)))
+	fmt.Fprintln(l.w, l.clean(fmt.Sprint(args...)))
 }
 
-// A fatal is what Fatal panics with, for the request under way to answer.
+// A fatal is the value that Fatal panics with; the running request answers it.
 type fatal string
 
 func (l *lineLog) Fatalf(format string, args ...any) { l.Fatal(fmt.Sprintf(format, args...)) }
@@ -45,7 +45,7 @@ func (l *lineLog) Fatalln(args ...any)               { l.Fatal(fmt.Sprintln(args
 
 // Fatal ends the request, not the process.
 func (l *lineLog) Fatal(args ...any) {
-	text := l.tidy(fmt.Sprint(args...))
+	text := l.clean(fmt.Sprint(args...))
 	l.Print("fatal: ", text)
 	panic(fatal(text))
 }

@@ -8,20 +8,20 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-acme/lego/v4/platform/config/env"
-	"github.com/miekg/dns"
-
 	"keypaird/acme/dns01/sandbox"
+	"keypaird/cmd/keypaird-dns/child/rfc2136"
+
+	"github.com/go-acme/lego/v4/platform/config/env"
 )
 
 // Unconfined is the variable of an account that keeps its child from confining
-// itself, for what none of our rules foresees: credentials that a program of the
+// itself, for needs that no rule here covers: credentials that a program of the
 // provider's fetches, say.
 const Unconfined = "KEYPAIRD_DNS_UNCONFINED"
 
-// A need is what a provider cannot do without besides its variables and the
-// files that they name. A provider that is not listed needs no more than those,
-// as far as the source of lego and of what it uses tells.
+// A need holds what a provider uses besides its variables and the files that they
+// name. By the source of lego and of the packages it imports, a provider that is not
+// listed uses nothing else.
 type need struct {
 	read  []string // files and directories; ~/ is the home of the user we run as, {uid} its number
 	write string   // variable that names a file it keeps
@@ -42,8 +42,8 @@ var needs = map[string]need{
 	"route53":     {read: []string{"~/.aws"}},
 }
 
-// unconfined says why a provider is not confined, if it is not: it runs programs
-// of others, which need who knows what.
+// unconfined returns why a provider is not confined, "" if it is: it may run programs
+// with needs that are not known.
 func unconfined(code string) (why string) {
 	switch off, err := strconv.ParseBool(os.Getenv(Unconfined)); {
 	case err == nil && off:
@@ -56,10 +56,9 @@ func unconfined(code string) (why string) {
 	return ""
 }
 
-// confineFor takes from this process all that it does not need for a provider,
-// and tells what it has done.
-func confineFor(code string) (told string, err error) {
-	code = canonical(code)
+// confineFor takes from this process the rights that a provider does not need. It
+// returns by which means, or why not. The code is canonical.
+func confineFor(code string) (confinement string, err error) {
 	if err := sandbox.NoCoreDumps(); err != nil {
 		return "", fmt.Errorf("cannot confine itself: %w", err)
 	}
@@ -76,14 +75,14 @@ func confineFor(code string) (told string, err error) {
 	return means, nil
 }
 
-// keep lists what is left to the process, and makes what cannot be made later.
+// keep returns the rights that the process keeps. It creates the file that cannot be
+// created later.
 func keep(code string) sandbox.Keep {
 	n := needs[code]
-	if code == "rfc2136" && dns.CanonicalName(dnsUpdateEnv("TSIG_ALGORITHM")) != gssTSIG {
+	if code == "rfc2136" && !rfc2136.UsesKerberos() {
 		n = need{}
 	}
-	// Asked now, and remembered by the package: /etc/passwd is out of reach
-	// later on.
+	// os/user caches the answer: /etc/passwd cannot be read later.
 	home := os.Getenv("HOME")
 	if u, err := user.Current(); err == nil && home == "" {
 		home = u.HomeDir

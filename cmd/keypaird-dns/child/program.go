@@ -15,17 +15,17 @@
 //
 // or, for any of them, {"error":"...","remedy":"..."}. The first request must
 // be open. At the end of input, and at SIGINT, SIGTERM and SIGHUP, the program
-// says {"ending":true}, a request under way is finished, what is still present
-// is cleaned up, and it exits: with status 0 if nothing was left behind. That
-// takes two minutes at most, even if the provider hangs.
+// sends {"ending":true}, finishes a running request, removes the records that still
+// exist, and exits: with status 0 if none is left. That takes two minutes at most,
+// even if the provider hangs.
 //
-// Before it reads the first request the program confines itself, as package
-// confine can on this system: no core dumps, no writing, no running of programs,
-// and of the file system only what name resolution, TLS and the variables name,
-// or the provider given by -for is known to need.
+// Before it reads the first request the program confines itself, by the means of
+// package sandbox on this system: it cannot dump core, change files, run programs or
+// read files, except those of name resolution and TLS, those that the variables name,
+// and those that the provider given by -for is known to need.
 //
-// The package knows no ACME and no provider by name but one, rfc2136, which it
-// replaces: lego's removes what other hosts have published at the same name.
+// The package knows no ACME, and replaces one provider, by package rfc2136: lego's
+// removes the records of other hosts at the same name.
 package child
 
 import (
@@ -58,15 +58,15 @@ type Program struct {
 // exit status.
 func (p Program) Main(args []string) int {
 	in, out := os.Stdin, os.Stdout
-	// Providers may print, and read: neither may reach the parent.
+	// Providers may print and read: not to or from the parent.
 	os.Stdout = os.Stderr
 	os.Stdin, _ = os.Open(os.DevNull)
-	// A write to a parent that was killed must fail, not kill us: there is
-	// still something to clean up.
+	// A write to a parent that was killed must fail, not kill this process: it has
+	// records to clean up.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	// Not by the C library, which loads others and asks daemons.
+	// The C library's resolver loads libraries and asks daemons.
 	net.DefaultResolver.PreferGo = true
 	err := p.run(ctx, args, in, out, os.Stderr, confineFor)
 	switch {
@@ -79,8 +79,8 @@ func (p Program) Main(args []string) int {
 	return 1
 }
 
-// run is the program; confine takes from the process what a provider does not
-// need, and tells what it has done.
+// run runs the program. confine takes from the process the rights that a provider does
+// not need, and returns by which means.
 func (p Program) run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer, confine func(code string) (string, error)) error {
 	flags := flag.NewFlagSet("keypaird-dns", flag.ContinueOnError)
 	flags.SetOutput(errw)
@@ -99,12 +99,12 @@ func (p Program) run(ctx context.Context, args []string, in io.Reader, out, errw
 	case *describe != "":
 		return p.describe(out, *describe, *asJSON)
 	}
-	told, err := confine(*only)
+	confinement, err := confine(canonical(*only))
 	if err != nil {
 		return err
 	}
 	l := &lineLog{w: errw, redactor: redact.Of(os.Environ())}
 	legolog.Logger = l
-	s := &server{open: p.provider, only: canonical(*only), confinement: told, out: out, log: l, patience: patience, bound: bound}
+	s := &server{open: p.provider, only: canonical(*only), confinement: confinement, out: out, log: l, requestGrace: requestGrace, exitLimit: exitLimit}
 	return s.serve(ctx, in)
 }

@@ -7,12 +7,14 @@ import (
 	"strings"
 
 	"github.com/go-acme/lego/v4/challenge"
-	"github.com/miekg/dns"
+
+	"keypaird/cmd/keypaird-dns/child/rfc2136"
+	"keypaird/renew/problem"
 )
 
-// keepsSeveral names the providers that let several values stand at one name:
-// read in lego's source, Present adds to what is there and CleanUp removes the
-// one value only. All others are taken to replace, among them gandiv5,
+// keepsSeveral names the providers that can have several values at one name: by lego's
+// source, Present adds to what is there and CleanUp removes the
+// one value only. All others are assumed to replace, among them gandiv5,
 // namecheap, vultr, dnsimple, bunny and gcloud, whose CleanUp takes everything
 // at the name, and acme-dns, which keeps two.
 var keepsSeveral = map[string]bool{
@@ -30,17 +32,14 @@ var keepsSeveral = map[string]bool{
 	"scaleway":     true, // adds and removes by value
 }
 
-// provider makes the account's provider from the environment.
+// provider returns the account's provider, made from the environment.
 func (p Program) provider(code string) (challenge.Provider, error) {
 	code = canonical(code)
 	switch {
 	case code == "manual":
-		return nil, &configError{
-			what:   `provider "manual" waits for a person at a terminal`,
-			remedy: "publish a record once instead: dns-persist-01",
-		}
-	case code == "rfc2136" && dns.CanonicalName(dnsUpdateEnv("TSIG_ALGORITHM")) != gssTSIG:
-		return newDNSUpdate()
+		return nil, problem.New(`provider "manual" waits for a person at a terminal`, "publish a record once instead: dns-persist-01")
+	case code == "rfc2136" && !rfc2136.UsesKerberos():
+		return rfc2136.New()
 	case p.Codes != nil && !slices.Contains(p.Codes, code):
 		return nil, p.unknown(code)
 	}
@@ -49,29 +48,19 @@ func (p Program) provider(code string) (challenge.Provider, error) {
 		if _, missing := find(code); missing != nil {
 			return nil, p.unknown(code)
 		}
-		return nil, &configError{what: err.Error(), remedy: "correct env in the account's [dns] table; the variables are listed by: keypaird dns " + code}
+		return nil, problem.Wrap(err, "correct env in the account's [dns] table; the variables are listed by: keypaird dns "+code)
 	}
 	return made, nil
 }
 
 func (p Program) unknown(code string) error {
 	if _, err := find(code); err != nil {
-		return &configError{what: err.Error(), remedy: "the providers are listed by: keypaird dns"}
+		return problem.Wrap(err, "the providers are listed by: keypaird dns")
 	}
-	return &configError{
-		what:   fmt.Sprintf("provider %q is not in this build of keypaird-dns", code),
-		remedy: "build it without -tags lean",
-	}
+	return problem.Newf("build it without -tags lean", "provider %q is not in this build of keypaird-dns", code)
 }
 
-// A configError reports variables that cannot be right.
-type configError struct{ what, remedy string }
-
-func (e *configError) Error() string  { return e.what }
-func (e *configError) Remedy() string { return e.remedy }
-
-// aliases are lego's, so that opening an account need not read all
-// descriptions.
+// aliases are lego's. Listed here, they spare opening an account the descriptions.
 var aliases = map[string]string{
 	"acmedns":        "acme-dns",
 	"dnsupdate":      "rfc2136",
@@ -81,7 +70,7 @@ var aliases = map[string]string{
 	"webnamesru":     "webnames",
 }
 
-// canonical is the provider's code for what may be an alias.
+// canonical returns the provider's code for a code or an alias.
 func canonical(code string) string {
 	if c, ok := aliases[code]; ok {
 		return c

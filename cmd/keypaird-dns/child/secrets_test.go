@@ -26,9 +26,9 @@ func (p talkative) Present(string, string, string) error {
 
 func (p talkative) CleanUp(string, string, string) error { return nil }
 
-// A provider may put the credentials into its errors. They end here, those in
-// files too, which the parent does not know.
-func TestSecretsAreHidden(t *testing.T) {
+// Credentials in a provider's errors are redacted here, also those in files, which the
+// parent does not know.
+func TestSecretsAreRedacted(t *testing.T) {
 	const inFile, inEnv, short = "file/s3cret+&", "p\"w d/env!", "abc"
 	path := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(path, []byte(inFile+"\n"), 0o600); err != nil {
@@ -40,18 +40,18 @@ func TestSecretsAreHidden(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	said := talkative{"abc of host.example in zone.example in " + path, `Get "https://api.example/x?user=me&sig=\"q\"": no`}
+	texts := talkative{"abc of host.example in zone.example in " + path, `Get "https://api.example/x?user=me&sig=\"q\"": no`}
 	for _, secret := range []string{inFile, inEnv} {
 		b := []byte(secret)
-		said = append(said, "raw "+secret, "query "+url.QueryEscape(secret), "path "+url.PathEscape(secret),
+		texts = append(texts, "raw "+secret, "query "+url.QueryEscape(secret), "path "+url.PathEscape(secret),
 			"base64 "+base64.StdEncoding.EncodeToString(b), "base64 "+base64.RawURLEncoding.EncodeToString(b))
 	}
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
-	defer outR.Close() // or the word that it is ending waits for a reader for ever
+	defer outR.Close() // else the announcement of the exit waits for a reader forever
 	var errs strings.Builder
 	ended := make(chan error, 1)
-	p := Program{Open: func(string) (challenge.Provider, error) { return said, nil }}
+	p := Program{Open: func(string) (challenge.Provider, error) { return texts, nil }}
 	go func() { ended <- p.run(t.Context(), nil, inR, outW, &errs, notConfined) }()
 	answers := bufio.NewReader(outR)
 	answered := ""
@@ -74,7 +74,7 @@ func TestSecretsAreHidden(t *testing.T) {
 				t.Errorf("%q is missing in %s", want, text)
 			}
 		}
-		for _, line := range said[2:] {
+		for _, line := range texts[2:] {
 			if _, secret, _ := strings.Cut(line, " "); strings.Contains(text, secret) {
 				t.Errorf("%q is in %s", secret, text)
 			}

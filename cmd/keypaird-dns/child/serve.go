@@ -12,17 +12,17 @@ import (
 	"sync"
 	"time"
 
-	"keypaird/renew/problem"
-
 	"github.com/go-acme/lego/v4/challenge"
 	"github.com/go-acme/lego/v4/challenge/dns01"
+
+	"keypaird/renew/problem"
 )
 
 const (
-	maxLine  = 64 << 10         // of a request or an answer
-	patience = time.Minute      // with a request under way at the end of input
-	bound    = 2 * time.Minute  // from the end of input to our own
-	each     = 30 * time.Second // for one clean-up nobody waits for
+	maxLine      = 64 << 10         // of a request or an answer
+	requestGrace = time.Minute      // for a running request after the end of input
+	exitLimit    = 2 * time.Minute  // from the end of input to the exit
+	cleanUpLimit = 30 * time.Second // for one clean-up without a request
 )
 
 type request struct {
@@ -44,24 +44,25 @@ type answer struct {
 	Ending       bool   `json:"ending,omitempty"` // answers no request
 }
 
-// A record is one that was presented, or may have been.
+// A record was presented, or may have been.
 type record struct {
 	domain, token, keyAuth string
 	fqdn                   string
-	doubtful               bool // the provider said no, and then could not clean up either
+	uncertain              bool // presenting it failed, and then cleaning up too
 }
 
 type server struct {
-	open            func(code string) (challenge.Provider, error)
-	only            string // provider; empty: any
-	confinement     string // what was done about it
-	log             *lineLog
-	patience, bound time.Duration
+	open         func(code string) (challenge.Provider, error)
+	only         string // provider; empty: any
+	confinement  string // means, or why there is none
+	log          *lineLog
+	requestGrace time.Duration
+	exitLimit    time.Duration
 
 	provider  challenge.Provider
 	code      string
 	resolvers []string
-	outside   []*record // published and not yet withdrawn, oldest first
+	published []*record // and not yet removed, oldest first
 
 	mu  sync.Mutex // a line at a time
 	out io.Writer
@@ -71,21 +72,21 @@ type server struct {
 func (s *server) serve(ctx context.Context, in io.Reader) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	// What runs at the end may outlive it: a request by patience, all of it by
-	// bound.
-	work, late := context.WithCancel(context.WithoutCancel(ctx))
-	defer late()
-	last, over := context.WithCancel(context.WithoutCancel(ctx))
-	defer over()
+	// After the end of ctx a running request has requestGrace, and all clean-ups have
+	// exitLimit.
+	work, cancelWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelWork()
+	final, cancelFinal := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelFinal()
 	defer context.AfterFunc(ctx, func() {
-		time.AfterFunc(s.patience, late)
-		time.AfterFunc(s.bound, over)
-		_ = s.say(answer{Ending: true}) // the parent may be gone
+		time.AfterFunc(s.requestGrace, cancelWork)
+		time.AfterFunc(s.exitLimit, cancelFinal)
+		_ = s.send(answer{Ending: true}) // the parent may be gone
 	})()
 	lines := make(chan []byte, 1024)
-	// The input is read on its own so that its end is noticed while a provider
-	// is slow. Nobody waits for this reader: after a signal it is still in
-	// Read, and the process is about to exit.
+	// The input is read concurrently, so that its end is noticed while a provider is
+	// slow. The reader is not awaited: after a signal it is still in Read, and the
+	// process exits.
 	go func() {
 		defer end()
 		s.read(in, lines)
@@ -101,7 +102,7 @@ func (s *server) serve(ctx context.Context, in io.Reader) error {
 		}
 	}
 	s.drain(ctx, work, lines)
-	return s.cleanUpAll(last)
+	return s.cleanUpAll(final)
 }
 
 func (s *server) read(in io.Reader, lines chan<- []byte) {
@@ -115,8 +116,8 @@ func (s *server) read(in io.Reader, lines chan<- []byte) {
 	}
 }
 
-// drain answers what was asked before the end. Nobody may be left to read it;
-// the clean-ups count.
+// drain answers the requests from before the end. The parent may be gone; the
+// clean-ups count.
 func (s *server) drain(ctx, work context.Context, lines <-chan []byte) {
 	for {
 		select {
@@ -131,12 +132,12 @@ func (s *server) drain(ctx, work context.Context, lines <-chan []byte) {
 func (s *server) reply(ctx, work context.Context, line []byte) error {
 	a, err := s.handle(ctx, work, line)
 	if err != nil {
-		a = answer{Error: s.log.tidy(err.Error()), Remedy: s.log.tidy(problem.Remedy(err))}
+		a = answer{Error: s.log.clean(err.Error()), Remedy: s.log.clean(problem.Remedy(err))}
 	}
-	return s.say(a)
+	return s.send(a)
 }
 
-func (s *server) say(a answer) error {
+func (s *server) send(a answer) error {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -149,8 +150,8 @@ func (s *server) say(a answer) error {
 	return err
 }
 
-// handle serves one request. After the end of ctx nothing new is published;
-// work is how long a provider may take.
+// handle serves one request. After the end of ctx nothing is published; the provider
+// has until the end of work.
 func (s *server) handle(ctx, work context.Context, line []byte) (answer, error) {
 	var r request
 	if err := json.Unmarshal(line, &r); err != nil {
@@ -213,7 +214,7 @@ func (s *server) present(work context.Context, r request) (answer, error) {
 	rec := s.find(r)
 	if rec == nil {
 		rec = &record{domain: r.Domain, token: r.Token, keyAuth: r.KeyAuth, fqdn: a.FQDN}
-		s.outside = append(s.outside, rec)
+		s.published = append(s.published, rec)
 	}
 	err = s.call(work, func() error { return s.provider.Present(r.Domain, r.Token, r.KeyAuth) })
 	if err == nil {
@@ -225,17 +226,16 @@ func (s *server) present(work context.Context, r request) (answer, error) {
 	return answer{}, err
 }
 
-// undo cleans up after a failed present: it may have failed after the record
-// was made.
+// undo cleans up after a failed present: it may have failed after it published the
+// record.
 func (s *server) undo(work context.Context, rec *record) {
 	if err := s.withdraw(work, rec); err != nil {
 		s.log.Printf("cleaning up after a failed present: %v", err)
-		rec.doubtful = true
+		rec.uncertain = true
 	}
 }
 
-// cleanUp also withdraws what another process presented, as far as the
-// provider can without having done it itself.
+// cleanUp also removes a record that another process presented, if the provider can.
 func (s *server) cleanUp(work context.Context, r request) (answer, error) {
 	rec := s.find(r)
 	if rec == nil {
@@ -249,7 +249,7 @@ func (s *server) cleanUp(work context.Context, r request) (answer, error) {
 }
 
 func (s *server) find(r request) *record {
-	for _, o := range s.outside {
+	for _, o := range s.published {
 		if o.domain == r.Domain && o.token == r.Token && o.keyAuth == r.KeyAuth {
 			return o
 		}
@@ -258,5 +258,5 @@ func (s *server) find(r request) *record {
 }
 
 func (s *server) forget(rec *record) {
-	s.outside = slices.DeleteFunc(s.outside, func(o *record) bool { return o == rec })
+	s.published = slices.DeleteFunc(s.published, func(o *record) bool { return o == rec })
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/go-acme/lego/v4/challenge"
 	legolog "github.com/go-acme/lego/v4/log"
+
+	"keypaird/renew/problem"
 )
 
 // A fake is a provider that remembers what is published, and misbehaves for
@@ -72,7 +74,7 @@ func (f *fake) published() string {
 	return strings.Join(f.txt, ",")
 }
 
-// A session is a server as its parent sees it.
+// A session is the parent's side of a server.
 type session struct {
 	t      *testing.T
 	srv    *server
@@ -96,10 +98,10 @@ func start(t *testing.T, f *fake) *session {
 	ctx, s.signal = context.WithCancel(t.Context())
 	s.srv = &server{open: func(code string) (challenge.Provider, error) {
 		if code == "refused" {
-			return nil, &configError{"wrong\ncredential", "correct it"}
+			return nil, problem.New("wrong\ncredential", "correct it")
 		}
 		return f, nil
-	}, out: outW, log: l, patience: patience, bound: bound}
+	}, out: outW, log: l, requestGrace: requestGrace, exitLimit: exitLimit}
 	go func() {
 		s.ended <- s.srv.serve(ctx, inR)
 		outW.Close()
@@ -140,7 +142,7 @@ func (s *session) ask(line string) answer {
 // end closes the input.
 func (s *session) end() { s.in.Close() }
 
-// wait drops the rest of the answers and gives what serve returned.
+// wait drops the remaining answers and returns serve's error.
 func (s *session) wait() error {
 	go func() { _, _ = io.Copy(io.Discard, s.out) }()
 	return <-s.ended
@@ -172,7 +174,7 @@ func TestRequests(t *testing.T) {
 		{"no domain", op("present", ""), "", "domain, token and key_auth are required", "", ""},
 		{"locate", op("locate", "a.example"), "_acme-challenge.a.example.", "", "", ""},
 		{"present", op("present", "a.example"), "_acme-challenge.a.example.", "", "", "a.example t"},
-		{"provider says no after it did", op("present", "fails.example"), "", "not allowed", "", "a.example t"},
+		{"provider fails after it published", op("present", "fails.example"), "", "not allowed", "", "a.example t"},
 		{"provider panics", op("present", "panic.example"), "", "the provider panicked: index out of range", "", "a.example t"},
 		{"provider gives up", op("present", "fatal.example"), "", "cannot go on really", "", "a.example t"},
 		{"clean up", op("cleanup", "a.example"), "_acme-challenge.a.example.", "", "", ""},
@@ -196,7 +198,7 @@ func TestRequests(t *testing.T) {
 		}
 	}
 	if !strings.Contains(s.errs.String(), "fatal: cannot go on really\n") || !strings.Contains(s.errs.String(), "child.(*fake).Present") {
-		t.Errorf("log does not tell of Fatal and of where the panic was:\n%s", s.errs.String())
+		t.Errorf("log has no Fatal, or not the place of the panic:\n%s", s.errs.String())
 	}
 }
 
@@ -239,12 +241,11 @@ func endings() []ending {
 	}
 }
 
-// What is still there at the end of input, or at a signal, is removed.
+// Records that still exist at the end of input, or at a signal, are removed.
 func TestEnd(t *testing.T) {
 	t.Setenv("LEGO_DISABLE_CNAME_SUPPORT", "true")
 	for _, tt := range endings() {
 		t.Run(tt.name, func(t *testing.T) {
-			// Time is not that of the wall: a minute passes at once.
 			synctest.Test(t, func(t *testing.T) {
 				f := &fake{release: make(chan struct{}), quit: make(chan struct{})}
 				s := start(t, f)

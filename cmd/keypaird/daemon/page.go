@@ -164,10 +164,9 @@ func removeStale(ctx context.Context, file string) error {
 // pageError returns the error for a page that cannot be opened, with its remedy.
 func (d *Daemon) pageError(addr string, err error) error {
 	remedy := `set [status] listen to another address, such as "127.0.0.1:8403"`
-	var none *http01.NoSocketError
 	switch {
-	case errors.As(err, &none):
-		remedy = "start keypaird through a socket unit with FileDescriptorName=" + none.Name + ", or set [status] listen to an address"
+	case errors.Is(err, http01.ErrNoSocket):
+		remedy = "start keypaird through a socket unit with FileDescriptorName=" + strings.TrimPrefix(addr, "fd:") + ", or set [status] listen to an address"
 	case errors.Is(err, syscall.EADDRINUSE) && d.ownsPort(addr):
 		remedy = "this daemon's own page still has the port: choose another port, or restart keypaird"
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -195,8 +194,7 @@ func (d *Daemon) ownsPort(addr string) bool {
 // applying other changes. A socket that the service manager did not pass at the
 // start never comes.
 func (d *Daemon) pageCanWait(cfg *config.Config, err error) bool {
-	var none *http01.NoSocketError
-	if errors.As(err, &none) {
+	if errors.Is(err, http01.ErrNoSocket) {
 		return false
 	}
 	return d.current == nil || d.current.page == nil && d.current.engine.Config.Status.Listen == cfg.Status.Listen

@@ -17,17 +17,17 @@ import (
 	"keypaird/acme/http01"
 )
 
-// A ground is a CA, the DNS it asks, and a solver where it looks for tokens.
-type ground struct {
+// A fixture is a CA, its DNS server, and a solver on the port where it requests tokens.
+type fixture struct {
 	ca     *acmetest.CA
 	dns    *acmetest.DNS
 	solver *http01.Solver
 	dir    string
-	log    *transcript // what clients have to say
+	log    *logBuffer // of the clients
 }
 
-// newGround starts one: each name under test leads to 127.0.0.1.
-func newGround(t testing.TB, o acmetest.Options) *ground {
+// newFixture starts one: each name under test has the address 127.0.0.1.
+func newFixture(t testing.TB, o acmetest.Options) *fixture {
 	t.Helper()
 	dns, err := acmetest.StartDNS(acmetest.DNSOptions{Zones: []string{"test"}, Records: []string{
 		"*.test. 60 IN A 127.0.0.1", "a.test. 60 IN A 127.0.0.1", "chat.a.test. 60 IN A 127.0.0.1",
@@ -41,7 +41,7 @@ func newGround(t testing.TB, o acmetest.Options) *ground {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &ground{ca: ca, dns: dns, dir: t.TempDir(), log: new(transcript)}
+	g := &fixture{ca: ca, dns: dns, dir: t.TempDir(), log: new(logBuffer)}
 	t.Cleanup(func() { g.ca.Close() })
 	g.solver = &http01.Solver{
 		Dir: filepath.Join(g.dir, "http-01"), Listen: "127.0.0.1:" + strconv.Itoa(ca.HTTPPort), Log: slog.New(slog.DiscardHandler),
@@ -65,28 +65,28 @@ func freePort(t testing.TB) int {
 	return 0
 }
 
-// A transcript keeps what is logged.
-type transcript struct {
+// A logBuffer keeps the log.
+type logBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-func (tr *transcript) Write(p []byte) (int, error) {
+func (tr *logBuffer) Write(p []byte) (int, error) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	return tr.text.Write(p)
 }
 
-func (tr *transcript) String() string {
+func (tr *logBuffer) String() string {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	return tr.text.String()
 }
 
-func (g *ground) accountDir() string { return filepath.Join(g.dir, "accounts", "pebble") }
+func (g *fixture) accountDir() string { return filepath.Join(g.dir, "accounts", "pebble") }
 
-// options are those of a client of the ground's CA.
-func (g *ground) options(t testing.TB) acme.Options {
+// options returns the options of a client of the CA.
+func (g *fixture) options(t testing.TB) acme.Options {
 	t.Helper()
 	roots, err := acmetest.Pool(g.ca.Roots)
 	if err != nil {
@@ -98,8 +98,8 @@ func (g *ground) options(t testing.TB) acme.Options {
 	}
 }
 
-// client is a process of ours: its account lies on disk.
-func (g *ground) client(t testing.TB) *acme.Client {
+// client returns a client with its account on disk.
+func (g *fixture) client(t testing.TB) *acme.Client {
 	t.Helper()
 	return start(t, g.options(t))
 }
@@ -111,8 +111,8 @@ func start(t testing.TB, o acme.Options) *acme.Client {
 	return c
 }
 
-// request asks for names, all by http-01.
-func (g *ground) request(names ...string) acme.Request {
+// request returns a request for names, all by http-01.
+func (g *fixture) request(names ...string) acme.Request {
 	req := acme.Request{
 		Names: names, KeyType: "ec256", Methods: map[string]acme.Method{},
 		Pending: filepath.Join(g.dir, "pending-"+strings.NewReplacer("*", "_", ":", "_").Replace(names[0])),
@@ -123,7 +123,7 @@ func (g *ground) request(names ...string) acme.Request {
 	return req
 }
 
-// remedyOf is what err says the operator can do about it.
+// remedyOf returns the remedy of err.
 func remedyOf(err error) string {
 	var r interface{ Remedy() string }
 	if errors.As(err, &r) {

@@ -1,4 +1,4 @@
-package child
+package rfc2136
 
 import (
 	"net"
@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-acme/lego/v4/challenge"
 	"github.com/miekg/dns"
 )
 
@@ -47,12 +46,12 @@ func listen(t *testing.T, handle dns.HandlerFunc) (addr string) {
 
 const secret = "TCG5A6/lOHUGbW0e/9RYYbzWDFMlj1pIxCvybLBayBg="
 
-// An updated server keeps what it was told, in the words of the wire.
+// An updated server keeps the updates it got.
 type updated struct {
 	mu     sync.Mutex
 	drop   bool // of what comes over UDP, updates are not answered
 	plain  bool // answers are not signed
-	told   []string
+	got    []string
 	origin string // its zone
 }
 
@@ -66,7 +65,7 @@ func (u *updated) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 			return
 		}
 		for _, rr := range q.Ns {
-			u.told = append(u.told, network+" "+q.Question[0].Name+" "+strings.Join(strings.Fields(rr.String()), " "))
+			u.got = append(u.got, network+" "+q.Question[0].Name+" "+strings.Join(strings.Fields(rr.String()), " "))
 		}
 		if t := q.IsTsig(); t != nil && w.TsigStatus() == nil && !u.plain {
 			m.SetTsig(t.Hdr.Name, t.Algorithm, 300, time.Now().Unix())
@@ -86,10 +85,10 @@ func (u *updated) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	_ = w.WriteMsg(m)
 }
 
-func (u *updated) said() string {
+func (u *updated) updates() string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return strings.Join(u.told, "\n")
+	return strings.Join(u.got, "\n")
 }
 
 func TestDNSUpdate(t *testing.T) {
@@ -121,7 +120,7 @@ func TestDNSUpdate(t *testing.T) {
 			for name, v := range tt.env {
 				t.Setenv(name, v)
 			}
-			u, err := newDNSUpdate()
+			u, err := New()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,8 +128,8 @@ func TestDNSUpdate(t *testing.T) {
 			if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
 				t.Fatalf("Present = %v, want %q", err, tt.err)
 			}
-			if said := tt.server.said(); !strings.HasPrefix(said, tt.want) || strings.Contains(said, "\n") || tt.want == "" && said != "" {
-				t.Errorf("the server was told %q, want %q and nothing else", said, tt.want)
+			if got := tt.server.updates(); !strings.HasPrefix(got, tt.want) || strings.Contains(got, "\n") || tt.want == "" && got != "" {
+				t.Errorf("updates %q, want %q and nothing else", got, tt.want)
 			}
 			if err != nil {
 				return
@@ -139,9 +138,9 @@ func TestDNSUpdate(t *testing.T) {
 				t.Fatal(err)
 			}
 			// RFC 8555, section 8.4, of "t.k". Class NONE: this value of the set only (RFC 2136, section 2.5.4).
-			_, last, _ := strings.Cut(tt.server.said(), "\n")
+			_, last, _ := strings.Cut(tt.server.updates(), "\n")
 			if !strings.Contains(last, "_acme-challenge.a.example.org. 0 NONE TXT") || !strings.Contains(last, value) {
-				t.Errorf("clean-up said %q", last)
+				t.Errorf("clean-up sent %q", last)
 			}
 		})
 	}
@@ -186,17 +185,17 @@ func TestDNSUpdateVariables(t *testing.T) {
 			for name, v := range tt.env {
 				t.Setenv(name, v)
 			}
-			made, err := newDNSUpdate()
+			made, err := New()
 			if tt.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.err) {
-					t.Errorf("newDNSUpdate = %v, want %q", err, tt.err)
+					t.Errorf("New = %v, want %q", err, tt.err)
 				}
 				return
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			if u := made.(*dnsUpdate); u.key != tt.key || u.server != "ns.example:53" {
+			if u := made.(*provider); u.key != tt.key || u.server != "ns.example:53" {
 				t.Errorf("key %+v at %s, want %+v", u.key, u.server, tt.key)
 			}
 		})
@@ -205,64 +204,4 @@ func TestDNSUpdateVariables(t *testing.T) {
 
 func keyText(name string) string {
 	return "key " + name + " { algorithm hmac-sha256; secret \"" + secret + "\"; };\n"
-}
-
-// GSS-TSIG is left to lego.
-func TestDNSUpdateByKerberos(t *testing.T) {
-	t.Setenv("DNSUPDATE_NAMESERVER", "ns.example")
-	t.Setenv("DNSUPDATE_TSIG_ALGORITHM", "gss-tsig")
-	f := &fake{}
-	p := Program{Open: func(code string) (challenge.Provider, error) { return f, nil }}
-	if got, err := p.provider("dnsupdate"); got != challenge.Provider(f) || err != nil {
-		t.Errorf("provider = %T, %v, want lego's", got, err)
-	}
-	t.Setenv("DNSUPDATE_TSIG_ALGORITHM", "")
-	if got, err := p.provider("dnsupdate"); err != nil {
-		t.Error(err)
-	} else if _, ok := got.(*dnsUpdate); !ok {
-		t.Errorf("provider = %T, want our own", got)
-	}
-}
-
-func TestFollow(t *testing.T) {
-	alive := listen(t, func(w dns.ResponseWriter, q *dns.Msg) {
-		m := new(dns.Msg).SetReply(q)
-		if q.Question[0].Name == "_acme-challenge.a.example.org." {
-			rr, _ := dns.NewRR("_acme-challenge.a.example.org. 60 IN CNAME there.example.net.")
-			m.Answer = append(m.Answer, rr)
-		} else {
-			m.Rcode = dns.RcodeNameError
-		}
-		_ = w.WriteMsg(m)
-	})
-	broken := listen(t, func(w dns.ResponseWriter, q *dns.Msg) {
-		_ = w.WriteMsg(new(dns.Msg).SetRcode(q, dns.RcodeServerFailure))
-	})
-	for _, tt := range []struct {
-		name, domain string
-		resolvers    []string
-		want, err    string
-	}{
-		{"a CNAME", "a.example.org", []string{alive}, "there.example.net.", ""},
-		{"none", "b.example.org", []string{alive}, "_acme-challenge.b.example.org.", ""},
-		{"one resolver is broken", "b.example.org", []string{broken, alive}, "_acme-challenge.b.example.org.", ""},
-		{"all are broken", "a.example.org", []string{broken}, "", "cannot find out whether _acme-challenge.a.example.org. is a CNAME: resolver " + broken + ": answered SERVFAIL"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := &server{}
-			if err := s.setResolvers(tt.resolvers); err != nil {
-				t.Fatal(err)
-			}
-			info, err := s.follow(t.Context(), tt.domain, "t.k")
-			if tt.err != "" {
-				if err == nil || err.Error() != tt.err {
-					t.Errorf("follow = %v, want %q", err, tt.err)
-				}
-				return
-			}
-			if err != nil || info.EffectiveFQDN != tt.want {
-				t.Errorf("follow = %q, %v, want %q", info.EffectiveFQDN, err, tt.want)
-			}
-		})
-	}
 }

@@ -14,21 +14,20 @@ import (
 	"keypaird/acme/acmetest"
 )
 
-// A storm is a CA behind proxies that break what passes through them, each in
-// its own way.
-type storm struct {
-	ground   *ground
+// A faultNet is a CA behind proxies, each with faults of its own.
+type faultNet struct {
+	fixture  *fixture
 	slots    chan struct{} // how many orders there are at once
 	wg       sync.WaitGroup
 	shelters sync.Map // by the host that the CA is asked as
 }
 
-func newStorm(t *testing.T) *storm {
-	s := &storm{slots: make(chan struct{}, 32)}
-	s.ground = newGround(t, acmetest.Options{NonceReject: -1, AuthzReuse: -1, Wrap: func(next http.Handler) http.Handler {
+func newFaultNet(t *testing.T) *faultNet {
+	s := &faultNet{slots: make(chan struct{}, 32)}
+	s.fixture = newFixture(t, acmetest.Options{NonceReject: -1, AuthzReuse: -1, Wrap: func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if sh, ok := s.shelters.Load(r.Host); ok {
-				sh.(*shelter).traffic.wrap(next).ServeHTTP(w, r)
+				sh.(*proxiedClient).traffic.wrap(next).ServeHTTP(w, r)
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -37,47 +36,47 @@ func newStorm(t *testing.T) *storm {
 	return s
 }
 
-// each runs a test beside others: they wait more than they work.
-func (s *storm) each(t *testing.T, name string, f func(*testing.T, *shelter)) {
+// each runs a test in parallel with others: they wait most of the time.
+func (s *faultNet) each(t *testing.T, name string, f func(*testing.T, *proxiedClient)) {
 	s.slots <- struct{}{}
 	s.wg.Go(func() {
 		defer func() { <-s.slots }()
-		t.Run(name, func(t *testing.T) { f(t, s.shelter(t)) })
+		t.Run(name, func(t *testing.T) { f(t, s.proxiedClient(t)) })
 	})
 }
 
-// A shelter is one client of the CA, behind a proxy of its own.
-type shelter struct {
-	*ground
+// A proxiedClient is one client of the CA, behind a proxy of its own.
+type proxiedClient struct {
+	*fixture
 	proxy   *acmetest.Proxy
 	traffic traffic // as the CA saw it
 	options acme.Options
 	req     acme.Request
 }
 
-func (s *storm) shelter(t *testing.T) *shelter {
+func (s *faultNet) proxiedClient(t *testing.T) *proxiedClient {
 	t.Helper()
-	p, err := acmetest.StartProxy(s.ground.ca)
+	p, err := acmetest.StartProxy(s.fixture.ca)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() })
-	g := *s.ground
-	g.dir, g.log = t.TempDir(), new(transcript)
+	g := *s.fixture
+	g.dir, g.log = t.TempDir(), new(logBuffer)
 	host := strings.TrimSuffix(strings.TrimPrefix(p.Directory, "https://"), acmetest.PathDirectory)
 	_, port, err := net.SplitHostPort(host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sh := &shelter{ground: &g, proxy: p, options: g.options(t), req: g.request("n" + port + ".test")}
+	sh := &proxiedClient{fixture: &g, proxy: p, options: g.options(t), req: g.request("n" + port + ".test")}
 	sh.options.CA.Directory = p.Directory
 	s.shelters.Store(host, sh)
 	return sh
 }
 
-// strike gives the proxy a fault. The channel is closed when it meets a first
-// request.
-func (s *shelter) strike(path string, f acmetest.Fault) (met chan struct{}) {
+// setFault gives the proxy a fault. The channel is closed at the first request that has
+// it.
+func (s *proxiedClient) setFault(path string, f acmetest.Fault) (met chan struct{}) {
 	met = make(chan struct{})
 	meet := sync.OnceFunc(func() { close(met) })
 	s.proxy.Set(acmetest.At(path, func(next http.Handler) http.Handler {
@@ -90,12 +89,12 @@ func (s *shelter) strike(path string, f acmetest.Fault) (met chan struct{}) {
 	return met
 }
 
-// patience is how long an order is left in a fault before it is interrupted.
-const patience = 250 * time.Millisecond
+// faultTime is how long an order may meet a fault before it is interrupted.
+const faultTime = 250 * time.Millisecond
 
-// weather calls try, and interrupts it some time after met. It has to end then;
-// the bound is generous for machines that have other things to do.
-func weather(t *testing.T, met <-chan struct{}, try func(context.Context) error) error {
+// tryInterrupted calls try, and interrupts it some time after met. It has to end then;
+// the limit is generous for busy machines.
+func tryInterrupted(t *testing.T, met <-chan struct{}, try func(context.Context) error) error {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -108,7 +107,7 @@ func weather(t *testing.T, met <-chan struct{}, try func(context.Context) error)
 			return err
 		case <-met:
 			met = nil
-			defer time.AfterFunc(patience, cancel).Stop()
+			defer time.AfterFunc(faultTime, cancel).Stop()
 			watchdog = time.After(time.Minute)
 		case <-watchdog:
 			t.Fatal("still waiting long after the interrupt")
@@ -116,9 +115,8 @@ func weather(t *testing.T, met <-chan struct{}, try func(context.Context) error)
 	}
 }
 
-// wantSane checks that an error is an interrupt, or one that is fit to print and
-// says what to do.
-func (s *shelter) wantSane(t *testing.T, err error) {
+// wantSane checks that an error is an interrupt, or printable and with a remedy.
+func (s *proxiedClient) wantSane(t *testing.T, err error) {
 	t.Helper()
 	if log := s.log.String(); strings.Contains(log, "panicked") {
 		t.Fatalf("log = %s", log)
@@ -133,7 +131,7 @@ func (s *shelter) wantSane(t *testing.T, err error) {
 
 // wantCertificate checks that the same client now gets one, with the account it
 // had, and that no more certificates were signed than that.
-func (s *shelter) wantCertificate(t *testing.T, c *acme.Client, account string, signed int) {
+func (s *proxiedClient) wantCertificate(t *testing.T, c *acme.Client, account string, signed int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -161,12 +159,11 @@ func (s *shelter) wantCertificate(t *testing.T, c *acme.Client, account string, 
 	s.wantSane(t, nil)
 }
 
-// Whatever lies between us and a CA breaks, at whichever request: an order ends
-// or can be interrupted, and once it is mended the same client goes on with the
-// same account, to one certificate.
+// With any fault at any request an order ends or can be interrupted, and without the
+// fault the same client and account then obtain one certificate.
 func TestFaultProxy(t *testing.T) {
 	t.Parallel()
-	s := newStorm(t)
+	s := newFaultNet(t)
 	for _, at := range []struct{ resource, path string }{
 		{"directory", acmetest.PathDirectory}, {"nonce", acmetest.PathNewNonce}, {"account", acmetest.PathNewAccount},
 		{"order", acmetest.PathNewOrder}, {"authz", acmetest.PathAuthz}, {"challenge", acmetest.PathChallenge},
@@ -176,7 +173,7 @@ func TestFaultProxy(t *testing.T) {
 			if f.alike && at.path != acmetest.PathNewOrder && at.path != acmetest.PathFinalize {
 				continue
 			}
-			s.each(t, at.resource+"/"+f.name, func(t *testing.T, sh *shelter) {
+			s.each(t, at.resource+"/"+f.name, func(t *testing.T, sh *proxiedClient) {
 				account := ""
 				if at.resource != "account" {
 					var err error
@@ -184,9 +181,9 @@ func TestFaultProxy(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				met := sh.strike(at.path, f.fault)
+				met := sh.setFault(at.path, f.fault)
 				c := start(t, sh.options)
-				err := weather(t, met, func(ctx context.Context) error {
+				err := tryInterrupted(t, met, func(ctx context.Context) error {
 					_, err := c.Obtain(ctx, sh.req)
 					return err
 				})
@@ -208,12 +205,12 @@ func TestFaultProxy(t *testing.T) {
 	s.wg.Wait()
 }
 
-// The same of the connection itself.
+// The same for faults of connections.
 func TestFaultyConnections(t *testing.T) {
 	t.Parallel()
-	s := newStorm(t)
+	s := newFaultNet(t)
 	for _, f := range wires() {
-		s.each(t, f.name, func(t *testing.T, sh *shelter) {
+		s.each(t, f.name, func(t *testing.T, sh *proxiedClient) {
 			account, err := start(t, sh.options).Account(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -227,7 +224,7 @@ func TestFaultyConnections(t *testing.T) {
 			if f.identity == acmetest.Genuine { // else the client finds out, and ends by itself
 				close(met)
 			}
-			err = weather(t, met, func(ctx context.Context) error {
+			err = tryInterrupted(t, met, func(ctx context.Context) error {
 				_, err := c.Obtain(ctx, sh.req)
 				return err
 			})

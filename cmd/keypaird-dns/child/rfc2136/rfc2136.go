@@ -1,4 +1,7 @@
-package child
+// Package rfc2136 is a DNS provider for lego that uses dynamic updates (RFC 2136),
+// signed with TSIG (RFC 8945) or not. Unlike lego's own it adds its value to those at
+// a name and removes no other. It reads lego's variables, RFC2136_ or DNSUPDATE_.
+package rfc2136
 
 import (
 	"context"
@@ -9,50 +12,53 @@ import (
 	"strings"
 	"time"
 
-	"keypaird/acme/dns01/dnsquery"
-
 	"github.com/go-acme/lego/v4/challenge"
 	"github.com/go-acme/lego/v4/challenge/dns01"
 	"github.com/go-acme/lego/v4/platform/config/env"
 	"github.com/miekg/dns"
+
+	"keypaird/acme/dns01/dnsquery"
+	"keypaird/renew/problem"
 )
 
-const gssTSIG = "gss-tsig." // left to lego
+// UsesKerberos reports whether the environment asks for GSS-TSIG (RFC 3645), which
+// this package leaves to lego.
+func UsesKerberos() bool { return dns.CanonicalName(variable("TSIG_ALGORITHM")) == "gss-tsig." }
 
 // defaultTTL is the TTL of a TXT record in seconds, unless RFC2136_TTL is set. The
 // record exists for less than a minute, and a resolver that has cached it hides
 // the value of the next challenge at that name for as long as this.
 const defaultTTL = 10
 
-// A dnsUpdate is a DNS provider by RFC 2136. Unlike lego's it adds to the values
-// at a name and takes away its own only.
-type dnsUpdate struct {
+// A provider is a challenge.Provider.
+type provider struct {
 	server  string   // host:port
-	zones   []string // canonical; empty: asked for
+	zones   []string // canonical; empty: the server names them
 	key     tsigKey  // zero: updates are not signed
 	ttl     uint32
 	timeout time.Duration
 }
 
-// dnsUpdateEnv reads a variable under the name lego prefers or its alias, or
+// variable reads a variable under the name lego prefers or its alias, or
 // from the file that NAME_FILE names.
-func dnsUpdateEnv(name string) string {
+func variable(name string) string {
 	return env.GetOneWithFallback("DNSUPDATE_"+name, "", env.ParseString, "RFC2136_"+name)
 }
 
-func newDNSUpdate() (challenge.Provider, error) {
-	u := &dnsUpdate{
-		server:  dnsUpdateEnv("NAMESERVER"),
+// New returns the provider that the environment describes.
+func New() (challenge.Provider, error) {
+	u := &provider{
+		server:  variable("NAMESERVER"),
 		ttl:     uint32(env.GetOneWithFallback("DNSUPDATE_TTL", defaultTTL, parseTTL, "RFC2136_TTL")),
 		timeout: env.GetOneWithFallback("DNSUPDATE_DNS_TIMEOUT", 10*time.Second, env.ParseSecond, "RFC2136_DNS_TIMEOUT"),
 	}
 	if u.server == "" {
-		return nil, &configError{"RFC2136_NAMESERVER is missing", "set it in env of the account's [dns] table to the primary server that takes updates, host or host:port"}
+		return nil, problem.New("RFC2136_NAMESERVER is missing", "set it in env of the account's [dns] table to the primary server that takes updates, host or host:port")
 	}
 	if _, _, err := net.SplitHostPort(u.server); err != nil {
 		u.server = net.JoinHostPort(strings.Trim(u.server, "[]"), "53")
 	}
-	for zone := range strings.SplitSeq(dnsUpdateEnv("ZONES"), ",") {
+	for zone := range strings.SplitSeq(variable("ZONES"), ",") {
 		if zone = strings.TrimSpace(zone); zone != "" {
 			u.zones = append(u.zones, dns.CanonicalName(zone))
 		}
@@ -68,16 +74,16 @@ func parseTTL(s string) (int, error) {
 }
 
 // Present adds the value.
-func (u *dnsUpdate) Present(domain, _, keyAuth string) error {
+func (u *provider) Present(domain, _, keyAuth string) error {
 	return u.change(dns01.GetChallengeInfo(domain, keyAuth), (*dns.Msg).Insert)
 }
 
 // CleanUp removes the value, and no other.
-func (u *dnsUpdate) CleanUp(domain, _, keyAuth string) error {
+func (u *provider) CleanUp(domain, _, keyAuth string) error {
 	return u.change(dns01.GetChallengeInfo(domain, keyAuth), (*dns.Msg).Remove)
 }
 
-func (u *dnsUpdate) change(info dns01.ChallengeInfo, do func(*dns.Msg, []dns.RR)) error {
+func (u *provider) change(info dns01.ChallengeInfo, do func(*dns.Msg, []dns.RR)) error {
 	zone, err := u.zone(info.EffectiveFQDN)
 	if err != nil {
 		return err
@@ -95,14 +101,14 @@ func (u *dnsUpdate) change(info dns01.ChallengeInfo, do func(*dns.Msg, []dns.RR)
 		return err
 	}
 	if in.Rcode != dns.RcodeSuccess {
-		return &refusedError{u.server, u.key.name, info.EffectiveFQDN, zone, dns.RcodeToString[in.Rcode]}
+		return u.refused(info.EffectiveFQDN, zone, dns.RcodeToString[in.Rcode])
 	}
 	return nil
 }
 
-// send asks over UDP and, unless an answer came, over TCP: adding and removing
-// one value twice does what once does.
-func (u *dnsUpdate) send(message func() *dns.Msg) (*dns.Msg, error) {
+// send sends the update over UDP and, without an answer, over TCP: adding or removing
+// a value twice is the same as once.
+func (u *provider) send(message func() *dns.Msg) (*dns.Msg, error) {
 	var last error
 	for _, c := range []dns.Client{
 		{Net: "udp", Timeout: min(u.timeout, 3*time.Second)},
@@ -119,12 +125,12 @@ func (u *dnsUpdate) send(message func() *dns.Msg) (*dns.Msg, error) {
 		}
 		last = err
 	}
-	return nil, &silentError{u.server, last}
+	return nil, u.noAnswer(last)
 }
 
-// zone is the one to update: the longest of those given, or the one the server
-// names as it is asked for the SOA of each ancestor.
-func (u *dnsUpdate) zone(fqdn string) (string, error) {
+// zone returns the zone to update: the longest of those given, or the first that the
+// server has a SOA record for, going up from fqdn.
+func (u *provider) zone(fqdn string) (string, error) {
 	for i, more := 0, false; !more; i, more = dns.NextLabel(fqdn, i) {
 		for _, zone := range u.zones {
 			if dns.CanonicalName(fqdn[i:]) == zone {
@@ -133,20 +139,18 @@ func (u *dnsUpdate) zone(fqdn string) (string, error) {
 		}
 	}
 	if len(u.zones) > 0 {
-		return "", &configError{
-			fmt.Sprintf("%s is in none of the zones %s", fqdn, strings.Join(u.zones, ", ")),
-			"add its zone to RFC2136_ZONES, or leave RFC2136_ZONES out",
-		}
+		return "", problem.Newf("add its zone to RFC2136_ZONES, or leave RFC2136_ZONES out",
+			"%s is in none of the zones %s", fqdn, strings.Join(u.zones, ", "))
 	}
 	return u.findZone(fqdn)
 }
 
-func (u *dnsUpdate) findZone(fqdn string) (string, error) {
+func (u *provider) findZone(fqdn string) (string, error) {
 	for i, more := 0, false; !more; i, more = dns.NextLabel(fqdn, i) {
 		// No recursion: only zones that the server is primary of can be updated.
 		in, err := dnsquery.Query{Server: u.server, Name: fqdn[i:], Type: dns.TypeSOA, Timeout: u.timeout}.Do(context.Background())
 		if err != nil {
-			return "", &silentError{u.server, err}
+			return "", u.noAnswer(err)
 		}
 		for _, rr := range append(in.Answer, in.Ns...) {
 			if soa, ok := rr.(*dns.SOA); ok && dns.IsSubDomain(soa.Hdr.Name, fqdn) {
@@ -154,39 +158,26 @@ func (u *dnsUpdate) findZone(fqdn string) (string, error) {
 			}
 		}
 	}
-	return "", &configError{
-		fmt.Sprintf("%s knows no zone that %s is in", u.server, fqdn),
-		"set RFC2136_NAMESERVER to the primary server of that zone, or name the zone in RFC2136_ZONES",
-	}
+	return "", problem.Newf("set RFC2136_NAMESERVER to the primary server of that zone, or name the zone in RFC2136_ZONES",
+		"%s knows no zone that %s is in", u.server, fqdn)
 }
 
-// A silentError reports a server that does not answer.
-type silentError struct {
-	server string
-	err    error
+// noAnswer returns the error for a server that does not answer.
+func (u *provider) noAnswer(err error) error {
+	return problem.Newf("check RFC2136_NAMESERVER, and that UDP and TCP to it are let through", "no answer from %s: %w", u.server, err)
 }
 
-func (e *silentError) Error() string { return fmt.Sprintf("no answer from %s: %v", e.server, e.err) }
-func (e *silentError) Remedy() string {
-	return "check RFC2136_NAMESERVER, and that UDP and TCP to it are let through"
-}
-
-// A refusedError reports an update that the server does not carry out.
-type refusedError struct{ server, key, fqdn, zone, code string }
-
-func (e *refusedError) Error() string {
-	return fmt.Sprintf("%s answers %s to an update of TXT %s in zone %s", e.server, e.code, e.fqdn, e.zone)
-}
-
-// Remedy tells a policy from a wrong server.
-func (e *refusedError) Remedy() string {
+// refused returns the error for an update that the server does not carry out. Its
+// remedy depends on whether the server or its policy is wrong.
+func (u *provider) refused(fqdn, zone, code string) error {
+	remedy := fmt.Sprintf("allow it on the server, in BIND: update-policy { grant %s name %s TXT; };", u.key.name, fqdn)
 	switch {
-	case e.code == "NOTAUTH" || e.code == "NOTZONE":
-		return "see that RFC2136_NAMESERVER is the primary server of the zone, and that name, algorithm and secret of the TSIG key are the server's"
-	case e.key == "":
-		return "the update is not signed: set RFC2136_TSIG_FILE to a key that may change this name"
+	case code == "NOTAUTH" || code == "NOTZONE":
+		remedy = "see that RFC2136_NAMESERVER is the primary server of the zone, and that name, algorithm and secret of the TSIG key are the server's"
+	case u.key.name == "":
+		remedy = "the update is not signed: set RFC2136_TSIG_FILE to a key that may change this name"
 	}
-	return fmt.Sprintf("allow it on the server, in BIND: update-policy { grant %s name %s TXT; };", e.key, e.fqdn)
+	return problem.Newf(remedy, "%s answers %s to an update of TXT %s in zone %s", u.server, code, fqdn, zone)
 }
 
 var algorithms = map[string]bool{

@@ -1,4 +1,4 @@
-package acme
+package transport
 
 import (
 	"bytes"
@@ -14,8 +14,8 @@ import (
 	legoacme "github.com/go-acme/lego/v4/acme"
 )
 
-// A directoryCache saves each session the request for the directory. It keeps
-// valid directories only.
+// A directoryCache holds the last valid directory, so that not every session
+// requests it.
 type directoryCache struct {
 	url string
 
@@ -29,18 +29,12 @@ type directoryCache struct {
 }
 
 // serves reports whether requests may go to u: to the directory's host, and to
-// those the directory names, by https. What we sign is for no other.
+// those the directory names, by https: what we sign is for no other.
 func (d *directoryCache) serves(u *url.URL) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	own, err := url.Parse(d.url)
 	return err == nil && u.Scheme == "https" && (u.Host == own.Host || slices.Contains(d.hosts, u.Host))
-}
-
-// isAt reports whether spelled is a URL that requests may go to.
-func (d *directoryCache) isAt(spelled string) bool {
-	u, err := url.Parse(spelled)
-	return err == nil && d.serves(u)
 }
 
 // orders reports whether new orders are placed at a URL.
@@ -59,20 +53,21 @@ func (d *directoryCache) resource(at string) string {
 	}
 	switch {
 	case at == normal(d.url):
-		return resDirectory
+		return resourceDirectory
 	case d.renewal != "" && strings.HasPrefix(at, d.renewal):
-		return resRenewalInfo
+		return resourceRenewalInfo
 	}
-	return resOther
+	return resourceOther
 }
 
-const directoryLife = time.Hour
+// DirectoryLife is how long a directory is used: an ACME library fetches it once.
+const DirectoryLife = time.Hour
 
 // response answers a request for a directory that is known, or returns nil.
 func (d *directoryCache) response(req *http.Request) *http.Response {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if req.Method != http.MethodGet || req.URL.String() != d.url || d.body == nil || time.Since(d.at) > directoryLife {
+	if req.Method != http.MethodGet || req.URL.String() != d.url || d.body == nil || time.Since(d.at) > DirectoryLife {
 		return nil
 	}
 	return &http.Response{
@@ -82,7 +77,7 @@ func (d *directoryCache) response(req *http.Request) *http.Response {
 	}
 }
 
-// keep remembers a good answer to a request for the directory.
+// keep remembers a valid answer to a request for the directory.
 func (d *directoryCache) keep(req *http.Request, status int, body []byte) {
 	var dir legoacme.Directory
 	if req.Method != http.MethodGet || req.URL.String() != d.url || status != http.StatusOK ||
@@ -97,8 +92,8 @@ func (d *directoryCache) keep(req *http.Request, status int, body []byte) {
 		d.renewal = strings.TrimSuffix(normal(dir.RenewalInfo), "/") + "/"
 	}
 	for _, r := range []struct{ spelled, resource string }{
-		{dir.NewNonceURL, resNonce}, {dir.NewAccountURL, resAccount}, {dir.NewOrderURL, resOrder},
-		{dir.RevokeCertURL, resRevoke}, {dir.KeyChangeURL, resOther}, {dir.RenewalInfo, resRenewalInfo},
+		{dir.NewNonceURL, resourceNonce}, {dir.NewAccountURL, ResourceAccount}, {dir.NewOrderURL, ResourceOrder},
+		{dir.RevokeCertURL, resourceRevoke}, {dir.KeyChangeURL, resourceOther}, {dir.RenewalInfo, resourceRenewalInfo},
 	} {
 		if u, err := url.Parse(r.spelled); err == nil && u.Host != "" {
 			d.hosts = append(d.hosts, u.Host)

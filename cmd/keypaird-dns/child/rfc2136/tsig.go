@@ -1,4 +1,4 @@
-package child
+package rfc2136
 
 import (
 	"cmp"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"keypaird/renew/problem"
 )
 
 // A tsigKey signs updates, RFC 8945.
@@ -17,30 +19,29 @@ type tsigKey struct {
 }
 
 func newTSIGKey() (tsigKey, error) {
-	k := tsigKey{name: dnsUpdateEnv("TSIG_KEY"), algorithm: dnsUpdateEnv("TSIG_ALGORITHM"), secret: dnsUpdateEnv("TSIG_SECRET")}
-	if path := dnsUpdateEnv("TSIG_FILE"); path != "" {
+	k := tsigKey{name: variable("TSIG_KEY"), algorithm: variable("TSIG_ALGORITHM"), secret: variable("TSIG_SECRET")}
+	if path := variable("TSIG_FILE"); path != "" {
 		var err error
 		if k, err = readKeyFile(path); err != nil {
-			return k, &configError{
-				fmt.Sprintf("RFC2136_TSIG_FILE: %v", err),
+			return k, problem.Newf(
 				`it must be a file as made by tsig-keygen, key "NAME" { algorithm ...; secret "..."; };, and readable by the user keypaird-dns runs as`,
-			}
+				"RFC2136_TSIG_FILE: %w", err)
 		}
 	}
 	switch {
 	case k.name == "" && k.secret == "":
 		return tsigKey{}, nil
 	case k.name == "" || k.secret == "":
-		return k, &configError{"RFC2136_TSIG_KEY and RFC2136_TSIG_SECRET go together, one of them is missing",
-			"set both, or RFC2136_TSIG_FILE, or none of them for updates that are not signed"}
+		return k, problem.New("RFC2136_TSIG_KEY and RFC2136_TSIG_SECRET go together, one of them is missing",
+			"set both, or RFC2136_TSIG_FILE, or none of them for updates that are not signed")
 	case !validSecret(k.secret):
-		return k, &configError{"the TSIG secret is not base64", "copy it from the server's key file, or use RFC2136_TSIG_FILE"}
+		return k, problem.New("the TSIG secret is not base64", "copy it from the server's key file, or use RFC2136_TSIG_FILE")
 	}
 	k.name = dns.CanonicalName(k.name)
 	k.algorithm = dns.CanonicalName(cmp.Or(k.algorithm, dns.HmacSHA1)) // lego's default
 	if !algorithms[k.algorithm] {
-		return k, &configError{fmt.Sprintf("TSIG algorithm %q is not known", k.algorithm),
-			"use hmac-sha256, or what the server's key says: hmac-sha1, hmac-sha224, hmac-sha384, hmac-sha512"}
+		return k, problem.Newf("use hmac-sha256, or what the server's key says: hmac-sha1, hmac-sha224, hmac-sha384, hmac-sha512",
+			"TSIG algorithm %q is not known", k.algorithm)
 	}
 	return k, nil
 }
@@ -76,8 +77,8 @@ func readKeyFile(path string) (tsigKey, error) {
 	return k, nil
 }
 
-// withoutComment cuts a comment off a line. Inside quotes there is none: base64
-// has slashes of its own.
+// withoutComment cuts a comment off a line. Inside quotes there is none: base64 has
+// slashes too.
 func withoutComment(line string) string {
 	quoted := false
 	for i, r := range line {
@@ -99,8 +100,8 @@ func (k tsigKey) sign(m *dns.Msg, c *dns.Client) {
 	c.TsigSecret = map[string]string{k.name: k.secret}
 }
 
-// check explains an answer that says the key is wrong, RFC 8945, section 5.3.
-// Such an answer is not signed, so it cannot be verified.
+// check returns an error for an answer that says the key is wrong (RFC 8945, section
+// 5.3). Such an answer is not signed, so it cannot be verified.
 func (k tsigKey) check(in *dns.Msg, server string) error {
 	if k.name == "" || in == nil || in.Rcode != dns.RcodeNotAuth {
 		return nil
@@ -109,42 +110,31 @@ func (k tsigKey) check(in *dns.Msg, server string) error {
 	if t == nil || t.Error == dns.RcodeSuccess {
 		return nil
 	}
-	return &keyError{server, k, int(t.Error)}
+	return k.refused(server, int(t.Error))
 }
 
-// signed refuses good news that anybody could have sent. (A signature that is
-// there was verified as the answer was read.)
+// signed returns an error for a success without a signature, which anyone could have
+// sent. (A signature was verified when the answer was read.)
 func (k tsigKey) signed(in *dns.Msg, server string) error {
 	if k.name != "" && in.Rcode == dns.RcodeSuccess && in.IsTsig() == nil {
-		return &configError{server + " answers a signed update without a signature", "check that RFC2136_NAMESERVER is the server itself, not a proxy"}
+		return problem.New(server+" answers a signed update without a signature", "check that RFC2136_NAMESERVER is the server itself, not a proxy")
 	}
 	return nil
 }
 
-// A keyError reports a TSIG key that the server does not take.
-type keyError struct {
-	server string
-	key    tsigKey
-	code   int
-}
-
-func (e *keyError) Error() string {
-	name, algorithm := strings.TrimSuffix(e.key.name, "."), strings.TrimSuffix(e.key.algorithm, ".")
-	switch e.code {
+// refused returns the error for a TSIG key that a server does not accept.
+func (k tsigKey) refused(server string, code int) error {
+	name, algorithm := strings.TrimSuffix(k.name, "."), strings.TrimSuffix(k.algorithm, ".")
+	remedy := "make the key's name, algorithm and secret the same in the account's env (RFC2136_TSIG_FILE or _KEY, _ALGORITHM, _SECRET) and on the server"
+	why := dns.RcodeToString[code]
+	switch code {
 	case dns.RcodeBadSig:
-		return fmt.Sprintf("%s refuses the TSIG key %q: its secret is wrong (BADSIG)", e.server, name)
+		why = "its secret is wrong (BADSIG)"
 	case dns.RcodeBadKey:
-		return fmt.Sprintf("%s refuses the TSIG key %q: it knows no such key with %s (BADKEY)", e.server, name, algorithm)
+		why = fmt.Sprintf("it knows no such key with %s (BADKEY)", algorithm)
 	case dns.RcodeBadTime:
-		return fmt.Sprintf("%s refuses the TSIG key %q: its clock differs from ours by more than 5 minutes (BADTIME)", e.server, name)
+		why = "its clock differs from ours by more than 5 minutes (BADTIME)"
+		remedy = "set the clocks of both machines by NTP"
 	}
-	return fmt.Sprintf("%s refuses the TSIG key %q: %s", e.server, name, dns.RcodeToString[e.code])
-}
-
-// Remedy names what to compare.
-func (e *keyError) Remedy() string {
-	if e.code == dns.RcodeBadTime {
-		return "set the clocks of both machines by NTP"
-	}
-	return "make the key's name, algorithm and secret the same in the account's env (RFC2136_TSIG_FILE or _KEY, _ALGORITHM, _SECRET) and on the server"
+	return problem.Newf(remedy, "%s refuses the TSIG key %q: %s", server, name, why)
 }
