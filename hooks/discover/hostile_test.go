@@ -248,7 +248,7 @@ func TestHostileZone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := questions.Load(); n > 2*records.MaxQuestions { // UDP, then TCP
+	if n := questions.Load(); n > 2*records.MaxQueries { // UDP, then TCP
 		t.Errorf("%d questions", n)
 	}
 	explained(t, a)

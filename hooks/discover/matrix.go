@@ -76,7 +76,7 @@ func addDelegation(ctx context.Context, l *lookup, s *section, row Requirement, 
 	case doc.State == records.Found:
 		row.When, row.Enforcement = "the well-known document cannot be fetched", Should
 	case doc.State == records.Undetermined:
-		row.When = "the well-known document cannot be fetched, which could not be determined"
+		row.When = "the well-known document cannot be fetched (undetermined)"
 	}
 	addBySRV(ctx, l, s, row, host, [3]string{"4", "5", "6"})
 }

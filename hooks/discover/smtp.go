@@ -104,7 +104,7 @@ type stsState struct {
 }
 
 const (
-	stsUnknown = "the domain has an MTA-STS policy in force, which could not be determined"
+	stsUnknown = "the domain has an MTA-STS policy in force (undetermined)"
 	stsCached  = "a sender has cached an MTA-STS policy" // RFC 8461, section 5.1
 )
 

@@ -19,10 +19,10 @@ import (
 
 // Bounds, whatever DNS contains.
 const (
-	MaxQuestions = 600 // of one discovery
-	maxAliases   = 8   // of one name
-	MaxRecords   = 32  // of one set
-	MaxAddrs     = 16  // of one host
+	MaxQueries = 600 // of one discovery
+	maxAliases = 8   // of one name
+	MaxRecords = 32  // of one set
+	MaxAddrs   = 16  // of one host
 )
 
 // ServerAddrs returns the servers as host:port, or those of /etc/resolv.conf if
@@ -116,8 +116,8 @@ var errLate = errors.New("no answer in time")
 func (r *Resolver) countQuery() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.asked++; r.asked > MaxQuestions {
-		return fmt.Errorf("gave up after %d DNS queries", MaxQuestions)
+	if r.asked++; r.asked > MaxQueries {
+		return fmt.Errorf("gave up after %d DNS queries", MaxQueries)
 	}
 	return nil
 }
