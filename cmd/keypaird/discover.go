@@ -3,46 +3,42 @@ package main
 import (
 	"context"
 	"flag"
-	"fmt"
+	"io"
 	"log/slog"
-	"strings"
 	"time"
 
+	"keypaird/cmd/keypaird/names"
 	"keypaird/hooks/discover"
+	"keypaird/hooks/discover/plan"
 )
-
-// A discovery is what "keypaird discover -json" prints.
-type discovery struct {
-	discover.Answer
-	Needs  []nameNeed `json:"needs"`
-	Config string     `json:"config,omitempty"` // tables that keep those names alive
-}
 
 // discoverOptions are the options of discover.
 type discoverOptions struct {
-	look                     *lookFlags
+	with                     *discover.Discoverer
 	json, verbose, ask, plan bool
-	services, components     several
-	goal                     goalFlags
+	services, components     []string
+	goal                     plan.Goal
 }
 
 func (o *discoverOptions) add(f *flag.FlagSet) {
-	o.look = addLookFlags(f)
+	o.with = names.Flags(f)
 	f.BoolVar(&o.json, "json", false, "print the answer as JSON")
 	f.BoolVar(&o.verbose, "v", false, "log unanswered DNS queries")
 	f.BoolVar(&o.ask, "ask", false, "query the homeservers' version endpoint")
 	f.BoolVar(&o.plan, "plan", false, "plan the move of the Matrix federation")
-	f.Var(&o.services, "service", "find this `service` only; may be given several times")
-	f.Var(&o.components, "component", "a further XMPP `domain`, such as conference.example.org; may be given several times")
-	o.goal.add(f)
+	f.Func("service", "find this `service` only; may be given several times", names.List(&o.services))
+	f.Func("component", "a further XMPP `domain`, such as conference.example.org; may be given several times", names.List(&o.components))
+	f.StringVar(&o.goal.To, "to", "", "with -plan: move to `well-known`, the default, or to srv")
+	f.StringVar(&o.goal.Server, "server", "", "with -plan: the homeserver, `HOST:PORT`; default: where homeservers go today")
+	f.Func("since", "with -plan: `time` at which the change was published, to work out when caches expire", names.Time(&o.goal.Since))
 }
 
-// wrong says which options do not go together.
-func (o *discoverOptions) wrong(names int) error {
+// check refuses options that exclude each other.
+func (o *discoverOptions) check(domains int) error {
 	switch {
-	case names != 1:
+	case domains != 1:
 		return &UsageError{"discover takes one domain, after the options"}
-	case !o.plan && o.goal.given():
+	case !o.plan && o.goal != plan.Goal{}:
 		return &UsageError{"-to, -server and -since are about -plan"}
 	case o.plan && (len(o.services) > 0 || len(o.components) > 0 || o.ask):
 		return &UsageError{"-plan is about Matrix federation alone"}
@@ -50,7 +46,7 @@ func (o *discoverOptions) wrong(names int) error {
 	return nil
 }
 
-// discover says which endpoints and names the services of a domain need, or
+// discover finds the endpoints and names that the services of a domain need, or
 // with -plan what a move of its Matrix federation changes. It needs no
 // configuration and changes nothing.
 func (a *app) discover(ctx context.Context, args []string) error {
@@ -59,128 +55,41 @@ func (a *app) discover(ctx context.Context, args []string) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	if err := o.wrong(flags.NArg()); err != nil {
+	if err := o.check(flags.NArg()); err != nil {
 		return err
 	}
 	level := levelQuiet
 	if o.verbose {
 		level = slog.LevelDebug
 	}
-	d, err := o.look.discoverer(a.logger(level))
-	if err != nil {
-		return err
-	}
-	d.Ask = o.ask
-	domain := lookName(flags.Arg(0))
+	o.with.Log, o.with.Ask = a.logger(level), o.ask
+	domain := names.ToDNS(flags.Arg(0))[0]
 	if o.plan {
-		return a.plan(ctx, d, domain, o.goal, o.json)
+		p, err := plan.Make(ctx, o.with, domain, o.goal)
+		if err != nil {
+			return err
+		}
+		return a.printResult(&p, o.json, p.Err(time.Now()))
 	}
-	answer, err := d.Discover(ctx, domain, o.services, lookNames(o.components))
+	answer, err := o.with.Discover(ctx, domain, o.services, names.ToDNS(o.components...))
 	if err != nil {
 		return err
 	}
-	needs := needsOf(answer)
-	config := tablesFor(answer, needs)
-	if o.json {
-		err = a.printJSON(discovery{answer, needs, config})
-	} else {
-		p := &paper{}
-		p.answer(answer, o.look)
-		p.needs(answer, needs, config)
-		_, err = a.stdout.Write(p.text())
+	d := names.Document(o.with, answer)
+	return a.printResult(d, o.json, d.Err())
+}
+
+// A document is a result that is printed as text or as JSON.
+type document interface{ WriteText(w io.Writer) error }
+
+// printResult prints a document, and returns what is wrong according to it.
+func (a *app) printResult(d document, asJSON bool, wrong error) error {
+	write := func() error { return d.WriteText(a.stdout) }
+	if asJSON {
+		write = func() error { return a.printJSON(d) }
 	}
-	if err != nil {
+	if err := write(); err != nil {
 		return err
 	}
-	return judge(answer)
-}
-
-func lookNames(names []string) []string {
-	out := make([]string, len(names))
-	for i, n := range names {
-		out[i] = lookName(n)
-	}
-	return out
-}
-
-// several are the values of a flag that may be given several times.
-type several []string
-
-func (w *several) String() string { return strings.Join(*w, " ") }
-
-// Set adds one, or several with commas between.
-func (w *several) Set(s string) error {
-	for one := range strings.SplitSeq(s, ",") {
-		*w = append(*w, strings.TrimSpace(one))
-	}
-	return nil
-}
-
-// An AnswerError reports a domain of which not everything is known, or well.
-type AnswerError struct {
-	Domain        string
-	Errors, Blank int // problems that turn peers away; rows of which nothing is known
-	Hint          string
-}
-
-func (e *AnswerError) Error() string {
-	var parts []string
-	if e.Errors > 0 {
-		parts = append(parts, fmt.Sprintf("%d %s away", e.Errors, plural(e.Errors, "problem turns peers", "problems turn peers")))
-	}
-	if e.Blank > 0 {
-		parts = append(parts, fmt.Sprintf("%d %s could not be determined", e.Blank, plural(e.Blank, "row", "rows")))
-	}
-	return e.Domain + ": " + strings.Join(parts, ", ")
-}
-
-// Remedy is that of the first problem.
-func (e *AnswerError) Remedy() string { return e.Hint }
-
-// judge is nil for an answer that is complete and has no errors in it.
-func judge(a discover.Answer) error {
-	e := &AnswerError{Domain: a.Domain}
-	for _, p := range a.Problems {
-		if p.Error {
-			if e.Errors++; e.Hint == "" {
-				e.Hint = p.Remedy
-			}
-		}
-	}
-	e.Blank = blank(a)
-	switch {
-	case e.Errors == 0 && e.Blank == 0:
-		return nil
-	case e.Hint == "":
-		e.Hint = "ask again, or ask another resolver with -resolver; look at documents from elsewhere"
-	}
-	return e
-}
-
-// blank is the number of rows of which nothing is known.
-func blank(a discover.Answer) (n int) {
-	for _, r := range a.Requirements {
-		if r.State == discover.Undetermined {
-			n++
-		}
-	}
-	return n
-}
-
-// readSince reads a time as a person types it: a date, a date and time of this
-// machine, RFC 3339, or how long ago it was.
-func readSince(s string, now time.Time) (time.Time, error) {
-	if ago, err := time.ParseDuration(s); err == nil && ago >= 0 {
-		return now.Add(-ago), nil
-	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"} {
-		t, err := time.ParseInLocation(layout, s, now.Location())
-		if err == nil && t.After(now) {
-			return t, fmt.Errorf("%s is still to come", s)
-		}
-		if err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("%q is no time: write 2026-11-03T14:00 or, for how long ago, 49h", s)
+	return wrong
 }

@@ -32,10 +32,12 @@ func (s Strictness) Compare(o Strictness) int {
 type Requirement struct {
 	Service  string        `json:"service"`             // one of Services
 	Role     string        `json:"role"`                // of the endpoint, such as "federation"
+	From     string        `json:"-"`                   // the role of the document that redirected here, if any
 	Identity string        `json:"identity"`            // the domain or component that has the service
 	Step     string        `json:"step,omitempty"`      // of Matrix server discovery, such as "3.2"
 	State    records.State `json:"state"`               //
 	Why      string        `json:"why,omitempty"`       // why the state is not Found
+	Reason   string        `json:"-"`                   // Why without the name, so that many rows have the same; empty: Why
 	When     string        `json:"when,omitempty"`      // when peers connect; empty: always
 	Default  bool          `json:"default,omitempty"`   // peers try this endpoint because there is no record
 	Endpoint Place         `json:"endpoint"`            // zero if there is none
@@ -87,6 +89,7 @@ type Problem struct {
 	Text    string `json:"text"`
 	Remedy  string `json:"remedy,omitempty"`
 
+	InRow  bool `json:"-"` // a row has the same text as Why
 	Unsure bool `json:"-"` // it is about something that may be otherwise for others
 }
 

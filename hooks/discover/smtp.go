@@ -30,6 +30,9 @@ func findSMTP(ctx context.Context, l *lookup, s *section) {
 	mx := findMX(ctx, l, s, l.name.Host)
 	row := Requirement{Role: "mx", CheckedBy: "sending mail servers", Evidence: []records.Evidence{mx.Evidence("RFC 5321, 5.1")}}
 	if mx.state != records.Found {
+		if mx.state == records.Undetermined {
+			row.Reason = mx.Why
+		}
 		s.none(row, mx.state, "MX "+l.name.Host+": "+mx.Why)
 		return
 	}
@@ -59,8 +62,8 @@ func findMX(ctx context.Context, l *lookup, s *section, domain string) mxSet {
 	set.state = set.Reply.State
 	switch {
 	case set.state == records.Undetermined:
-		s.warn("ask again, or ask another resolver", "MX %s: %s", domain, set.Why)
-	case set.state == records.Absent && !strings.HasPrefix(set.Why, "NXDOMAIN"):
+		s.unanswered("MX " + domain + ": " + set.Why)
+	case set.state == records.Absent && !set.NoName:
 		at := l.Addresses(ctx, domain)
 		set.implicit = true
 		set.state, set.Why = at.State, sentence(set.Why, at.Why)
@@ -118,7 +121,8 @@ func findPolicy(ctx context.Context, l *lookup, s *section, domain string) stsSt
 	txt := l.Query(ctx, "_mta-sts."+domain, dns.TypeTXT)
 	row.Evidence = []records.Evidence{txt.Evidence("RFC 8461, 3.1")}
 	if txt.State == records.Undetermined {
-		s.warn("ask again, or ask another resolver", "TXT _mta-sts.%s: %s", domain, txt.Why)
+		row.Reason = txt.Why
+		s.unanswered("TXT _mta-sts." + domain + ": " + txt.Why)
 		s.none(row, records.Undetermined, "TXT _mta-sts."+domain+": "+txt.Why)
 		return stsState{when: stsUnknown}
 	}

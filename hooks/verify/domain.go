@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 
 	"keypaird/hooks/discover"
@@ -54,12 +53,7 @@ func (v *Verifier) found(ctx context.Context, d Domain) ([]Check, error) {
 	wg.Wait()
 	rows = append(slices.Concat(looked...), rows...)
 	if d.Names == nil {
-		for _, p := range answer.Problems {
-			said := slices.ContainsFunc(rows, func(r Check) bool { return r.Result == Unknown && strings.Contains(r.Error, p.Text) })
-			if p.Error || !said {
-				rows = append(rows, problemRow(p, d.Name))
-			}
-		}
+		rows = append(rows, problemRows(answer.Problems, d.Name)...)
 	}
 	return rows, nil
 }
@@ -120,14 +114,21 @@ func withoutAddress(r discover.Requirement, d Domain) Check {
 	return s
 }
 
-// problemRow is the row of what is wrong with records and documents.
-func problemRow(p discover.Problem, domain string) Check {
-	s := Check{Domain: domain, Peers: []Peer{{Service: p.Service, Role: "records"}}, Error: p.Text, Remedy: p.Remedy}
-	s.setResult(Warning)
-	if p.Error {
-		s.setResult(Failed)
+// problemRows are the rows of what is wrong with records and documents, without the
+// warnings that another row has.
+func problemRows(problems []discover.Problem, domain string) (rows []Check) {
+	for _, p := range problems {
+		if p.InRow && !p.Error {
+			continue
+		}
+		s := Check{Domain: domain, Peers: []Peer{{Service: p.Service, Role: "records"}}, Error: p.Text, Remedy: p.Remedy}
+		s.setResult(Warning)
+		if p.Error {
+			s.setResult(Failed)
+		}
+		rows = append(rows, s)
 	}
-	return s
+	return rows
 }
 
 func peerOf(r discover.Requirement) Peer {

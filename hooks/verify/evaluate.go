@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
@@ -165,14 +166,28 @@ func (c *endpoint) probeFailed(row *Check, err error) {
 			row.setResult(Absent)
 		}
 		row.Remedy, row.Affects = "see what the server's log says of it", affects(c.uses, c.domain, probe.WrongName, nil)
-		switch alert := v.Err.Error(); {
+		switch {
 		case errors.Is(err, probe.ErrNoTLS):
-			row.Remedy = "give the server a certificate for that port, and see that it offers STARTTLS to anybody"
-		case strings.HasSuffix(alert, "no application protocol"):
+			row.Remedy = "give the server a certificate for that port, and see that it announces STARTTLS to every client"
+		case isAlert(err, noApplicationProtocol):
 			row.Error += fmt.Sprintf(": it refuses the ALPN protocol that peers offer, %s", strings.Join(c.alpn, " "))
 			row.Remedy = "let the server accept that ALPN protocol, or any"
-		case strings.HasSuffix(alert, "unrecognized name"), strings.HasSuffix(alert, "internal error"):
+		case isAlert(err, unrecognizedName), isAlert(err, internalError):
 			row.Remedy = "see that the server has a pair for " + orNone(c.sni)
 		}
 	}
+}
+
+// Alerts of TLS (RFC 8446, section 6).
+const (
+	internalError         tls.AlertError = 80
+	unrecognizedName      tls.AlertError = 112
+	noApplicationProtocol tls.AlertError = 120
+)
+
+// isAlert reports whether err is an alert that the server sent. Outside QUIC,
+// crypto/tls has no exported type for it, but one text for both.
+func isAlert(err error, alert tls.AlertError) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error" && op.Err.Error() == alert.Error()
 }

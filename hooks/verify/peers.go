@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"crypto/x509"
 	"fmt"
 	"strings"
@@ -60,7 +61,7 @@ func effectOf(r discover.Requirement, domain string) string {
 func peersOf(r discover.Requirement, domain string) (who, do string) {
 	id := r.Identity
 	user := "ann@" + id
-	switch role := strings.TrimSuffix(r.Role, " redirect"); r.Service {
+	switch role := cmp.Or(r.From, r.Role); r.Service {
 	case "matrix":
 		return matrixPeers(r, role, "@ann:"+id)
 	case "xmpp":
@@ -68,7 +69,8 @@ func peersOf(r discover.Requirement, domain string) (who, do string) {
 	case "smtp":
 		return mailPeers(r, role, user)
 	case "imap":
-		if strings.HasPrefix(role, "auto") {
+		switch role {
+		case "autoconfig", "autodiscover", "autodiscover by SRV":
 			return mailPrograms, "do not find the settings of " + user
 		}
 		return mailPrograms, "warn " + user + " or do not connect"
@@ -115,16 +117,16 @@ func xmppPeers(r discover.Requirement, role, user, domain string) (who, do strin
 	if r.Default {
 		how = ""
 	}
-	switch {
-	case strings.HasPrefix(role, "s2s"):
-		if strings.HasSuffix(role, "host-meta") {
-			how = "that follow host-meta "
-		}
+	switch role {
+	case "s2s-tls by host-meta":
+		how = "that follow host-meta "
+		fallthrough
+	case "s2s", "s2s direct TLS":
 		if r.Identity != domain { // a component
 			return "XMPP servers " + how + xmppServers, "refuse " + r.Identity
 		}
 		return "XMPP servers " + how + xmppServers, "refuse " + user
-	case role == "c2s", role == "c2s direct TLS":
+	case "c2s", "c2s direct TLS":
 		return "XMPP clients " + how + xmppClients, "do not log " + user + " in"
 	}
 	return "XMPP clients in browsers (Converse.js, Movim)", "do not log " + user + " in"

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"keypaird/hooks/probe"
+	"keypaird/renew/problem"
+	"keypaird/renew/textfmt"
 )
 
 // A Result is the outcome of a check.
@@ -99,61 +101,17 @@ func (s *Check) setResult(o Result) {
 	s.Result, s.OK = o, o != Failed
 }
 
-// A FailedError says how many rows were wrong.
-type FailedError struct {
-	Failed, Of int
-	Hint       string
-}
-
-func (e *FailedError) Error() string {
-	return fmt.Sprintf("%d of %d %s failed", e.Failed, e.Of, plural(e.Of, "check", "checks"))
-}
-
-// Remedy is that of the first wrong row.
-func (e *FailedError) Remedy() string { return e.Hint }
-
-// A NothingReachableError says that nothing at all could be found out.
-type NothingReachableError struct{ Why string }
-
-func (e *NothingReachableError) Error() string { return "nothing could be verified: " + e.Why }
-
-// Remedy says what the operator can do about it.
-func (e *NothingReachableError) Remedy() string {
-	return "see that this machine has a network and a resolver, or name one: -resolver ADDRESS"
-}
-
-// A NoServiceError says that a domain has nothing to look at.
-type NoServiceError struct{ Domain string }
-
-func (e *NoServiceError) Error() string {
-	return fmt.Sprintf("no service of %s can be found", e.Domain)
-}
-
-// Remedy says what the operator can do about it.
-func (e *NoServiceError) Remedy() string {
-	return "see that the name is right: keypaird discover " + e.Domain
-}
-
-// noEndpointsError is the answer where no deployment says where to look.
-type noEndpointsError struct{}
-
-func (noEndpointsError) Error() string { return "nothing to verify" }
-
-// Remedy says what the operator can do about it.
-func (noEndpointsError) Remedy() string {
-	return `name the endpoints of a deployment: verify = ["127.0.0.1:443"] in its [deploy] table`
-}
-
-// Err is the error for the rows, if any. That nothing at all was seen is no
-// good news.
+// Err returns the error that the rows amount to, or nil. It is an error if
+// nothing at all was seen.
 func Err(rows []Check) error {
 	if len(rows) == 0 {
-		return noEndpointsError{}
+		return problem.New("nothing to verify", `name the endpoints of a deployment: verify = ["127.0.0.1:443"] in its [deploy] table`)
 	}
 	n, seen := count(rows), false
 	for _, r := range rows {
 		if r.Result == Failed {
-			return &FailedError{n[Failed], n[OK] + n[Warning] + n[Failed] + n[Unknown], r.Remedy}
+			checks := n[OK] + n[Warning] + n[Failed] + n[Unknown]
+			return problem.New(fmt.Sprintf("%d of %d %s failed", n[Failed], checks, textfmt.Plural(checks, "check", "checks")), r.Remedy)
 		}
 		seen = seen || r.Shown != nil
 	}
@@ -162,14 +120,15 @@ func Err(rows []Check) error {
 	}
 	for _, r := range rows {
 		if r.Result != Absent {
-			return &NothingReachableError{r.Error}
+			return problem.New("nothing could be verified: "+r.Error,
+				"see that this machine has a network and a resolver, or name one: -resolver ADDRESS")
 		}
 	}
-	return &NoServiceError{rows[0].Domain}
+	return missingDomain(rows)
 }
 
-// missingDomain is the error for a domain of which nothing at all is there: others
-// that are well do not make up for a name that is mistyped.
+// missingDomain returns an error for the first domain that has no service at all:
+// the name may be mistyped, whatever other domains have.
 func missingDomain(rows []Check) error {
 	there := map[string]bool{}
 	for _, r := range rows {
@@ -177,7 +136,7 @@ func missingDomain(rows []Check) error {
 	}
 	for _, r := range rows {
 		if !there[r.Domain] {
-			return &NoServiceError{r.Domain}
+			return problem.New(fmt.Sprintf("no service of %s can be found", r.Domain), "see that the name is right: keypaird discover "+r.Domain)
 		}
 	}
 	return nil
@@ -190,14 +149,6 @@ func count(rows []Check) map[Result]int {
 		n[r.Result]++
 	}
 	return n
-}
-
-// plural returns the word for n things.
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
 }
 
 // Faults beyond those of the chain.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"keypaird/renew/textfmt"
 )
 
 // textWidth is how wide sentences are printed.
@@ -93,7 +95,7 @@ func writeDomain(b *strings.Builder, domain string, rows []Check) {
 	writeRemarks(b, rows)
 	n := count(rows)
 	looked := n[OK] + n[Warning] + n[Failed] + n[Unknown]
-	fmt.Fprintf(b, "\n%d %s: %d ok", looked, plural(looked, "check", "checks"), n[OK])
+	fmt.Fprintf(b, "\n%d %s: %d ok", looked, textfmt.Plural(looked, "check", "checks"), n[OK])
 	for _, o := range []struct {
 		Result
 		word string
@@ -110,7 +112,7 @@ func writeDomain(b *strings.Builder, domain string, rows []Check) {
 func writeLoose(b *strings.Builder, blocks [][]Check, loose []Check) (absent []string) {
 	var shown []Check
 	for _, r := range loose {
-		has := func(k []Check) bool { return strings.Contains(k[0].whatFor(), r.whatFor()) }
+		has := func(k []Check) bool { return k[0].has(r.Peers) }
 		switch {
 		case r.Result != Absent:
 			shown = append(shown, r)
@@ -238,6 +240,13 @@ func writeRemarks(b *strings.Builder, rows []Check) {
 	}
 }
 
+// has reports whether a row is for all the peers.
+func (s *Check) has(peers []Peer) bool {
+	return !slices.ContainsFunc(peers, func(p Peer) bool {
+		return !slices.ContainsFunc(s.Peers, func(o Peer) bool { return o.Service == p.Service && o.Role == p.Role && o.Step == p.Step })
+	})
+}
+
 // whatFor lists what an endpoint is used for.
 func (s *Check) whatFor() string {
 	var list []string
@@ -256,20 +265,7 @@ func (s *Check) whatFor() string {
 	return strings.Join(list, ", ")
 }
 
-// paragraph prints a paragraph behind its head.
+// paragraph prints text behind its head.
 func paragraph(b *strings.Builder, head, text string) {
-	line := head
-	indent := strings.Repeat(" ", len(strings.TrimLeft(head, "\n")))
-	empty := true
-	for word := range strings.FieldsSeq(text) {
-		if !empty && len(line)+1+len(word) > textWidth {
-			b.WriteString(strings.TrimRight(line, " ") + "\n")
-			line, empty = indent, true
-		}
-		if !empty {
-			line += " "
-		}
-		line, empty = line+word, false
-	}
-	b.WriteString(strings.TrimRight(line, " ") + "\n")
+	b.WriteString(textfmt.Wrap(head, text, textWidth, len(strings.TrimLeft(head, "\n"))))
 }

@@ -30,7 +30,7 @@ func TestEffects(t *testing.T) {
 		{discover.Requirement{Service: "matrix", Role: "federation", Step: "4", When: "the well-known document cannot be fetched"},
 			"when the well-known document cannot be fetched, Matrix servers that follow SRV (Synapse, Dendrite, tuwunel) refuse @ann:example.org"},
 		{discover.Requirement{Service: "matrix", Role: "federation", Step: "2", Identity: "example.org:8448"}, "Matrix servers (Synapse, Dendrite, tuwunel) refuse @ann:example.org:8448"},
-		{discover.Requirement{Service: "matrix", Role: "well-known redirect"}, "Matrix servers (Synapse, Dendrite, tuwunel) do not believe what .well-known says of example.org"},
+		{discover.Requirement{Service: "matrix", Role: "well-known redirect", From: "well-known"}, "Matrix servers (Synapse, Dendrite, tuwunel) do not believe what .well-known says of example.org"},
 		{discover.Requirement{Service: "matrix", Role: "client well-known"}, "Matrix clients (Element, FluffyChat, Nheko) do not find the homeserver of @ann:example.org"},
 		{discover.Requirement{Service: "matrix", Role: "client"}, "Matrix clients (Element, FluffyChat, Nheko) do not log @ann:example.org in"},
 		{discover.Requirement{Service: "matrix", Role: "identity server"}, "Matrix clients (Element, FluffyChat, Nheko) do without the identity server of @ann:example.org"},
@@ -204,6 +204,7 @@ func TestCheck(t *testing.T) {
 		{"at an endpoint that nothing names", federation, true, "https", nil, always(p.host), Warning, "is for matrix.example.org", "Matrix servers", "serve"},
 		{"ended", federation, false, "https", nil, always(p.ended), Failed, "the certificate ended on ", "Matrix servers", "renew it"},
 		{"hangs up", federation, false, "tls", mute, p.bySNI, Failed, "TLS handshake for \"example.org\": ", "Matrix servers", "log"},
+		{"has no pair for the name", federation, false, "tls", nil, always(nil), Failed, "unrecognized name", "Matrix servers", "see that the server has a pair for example.org"},
 		{"hangs up, and nothing names it", federation, true, "tls", mute, p.bySNI, Warning, "TLS handshake", "Matrix servers", ""},
 		{"hangs up before TLS", s2s, false, "xmpp-server", mute, p.bySNI, Failed, "before TLS: stream: ", "XMPP servers", ""},
 		{"hangs up before TLS, and nothing names it", s2s, true, "xmpp-server", mute, p.bySNI, Absent, "", "", ""},
@@ -312,5 +313,60 @@ func TestDeployedAndEnded(t *testing.T) {
 				t.Errorf("%s: serves %q, error %q; want %s, %q, %q", row.Result, row.Serves, row.Error, tt.result, tt.serves, tt.says)
 			}
 		})
+	}
+}
+
+// How crypto/tls reports the alerts of a server.
+func TestIsAlert(t *testing.T) {
+	p := newPairs(t)
+	for alert, server := range map[tls.AlertError]*tls.Config{
+		noApplicationProtocol: {Certificates: []tls.Certificate{*p.plain}, NextProtos: []string{"other"}},
+		unrecognizedName:      {GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }},
+		internalError:         {GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, io.EOF }},
+	} {
+		here, there := net.Pipe()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			tls.Server(there, server).Handshake()
+		}()
+		err := tls.Client(here, &tls.Config{ServerName: "example.org", NextProtos: []string{"xmpp-client"}, InsecureSkipVerify: true}).Handshake()
+		<-done
+		here.Close()
+		for _, other := range []tls.AlertError{noApplicationProtocol, unrecognizedName, internalError} {
+			if isAlert(err, other) != (other == alert) {
+				t.Errorf("isAlert(%v, %v) = %v", err, other, other != alert)
+			}
+		}
+	}
+}
+
+// A warning that another row has is not repeated, whatever its words are.
+func TestProblemRows(t *testing.T) {
+	rows := problemRows([]discover.Problem{
+		{Service: "imap", Text: "in a row", InRow: true},
+		{Service: "imap", Text: "a warning"},
+		{Service: "imap", Text: "an error", InRow: true, Error: true},
+	}, "example.org")
+	if len(rows) != 2 || rows[0].Error != "a warning" || rows[0].Result != Warning || rows[1].Error != "an error" || rows[1].Result != Failed {
+		t.Errorf("%+v", rows)
+	}
+}
+
+// What is not there is left out where another row is for the same peers.
+func TestHasPeers(t *testing.T) {
+	row := Check{Peers: []Peer{{Service: "matrix", Role: "federation", Step: "4"}, {Service: "web", Role: "web"}}}
+	for _, tt := range []struct {
+		peers []Peer
+		want  bool
+	}{
+		{[]Peer{{Service: "web", Role: "web", CheckedBy: "browsers"}}, true},
+		{[]Peer{{Service: "web", Role: "we"}}, false}, // a part of the text is not enough
+		{[]Peer{{Service: "matrix", Role: "federation", Step: "5"}}, false},
+		{[]Peer{{Service: "web", Role: "web"}, {Service: "sip", Role: "sips"}}, false},
+	} {
+		if got := row.has(tt.peers); got != tt.want {
+			t.Errorf("%+v: %v, want %v", tt.peers, got, tt.want)
+		}
 	}
 }

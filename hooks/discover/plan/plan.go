@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"keypaird/hooks/discover"
 	"keypaird/hooks/discover/records"
 	"keypaird/hooks/discover/web"
+	"keypaird/renew/problem"
 )
 
 // The ways by which a Matrix domain can delegate.
@@ -21,7 +23,7 @@ const (
 
 // A Goal is what a Matrix domain is to move to.
 type Goal struct {
-	To string // ToWellKnown or ToSRV
+	To string // ToWellKnown or ToSRV; empty means ToWellKnown
 
 	// Server is the homeserver, "host:port", as other homeservers are to
 	// reach it. Empty: where they go today.
@@ -31,14 +33,6 @@ type Goal struct {
 	// now, so that nothing has been waited for.
 	Since time.Time
 }
-
-// A GoalError reports a move that cannot be planned.
-type GoalError struct{ Why, How string }
-
-func (e *GoalError) Error() string { return "planning: " + e.Why }
-
-// Remedy says what is missing.
-func (e *GoalError) Remedy() string { return e.How }
 
 // A Change is a row that a move makes, ends, or changes in strictness.
 type Change struct {
@@ -112,8 +106,9 @@ func (p *Plan) Wait() time.Duration {
 // domain's web server as Discover does, and the homeservers found who they
 // are. It changes nothing.
 func Make(ctx context.Context, d *discover.Discoverer, domain string, goal Goal) (Plan, error) {
+	goal.To = cmp.Or(goal.To, ToWellKnown)
 	if goal.To != ToWellKnown && goal.To != ToSRV {
-		return Plan{}, &GoalError{fmt.Sprintf("a move to %q", goal.To), "one of " + ToWellKnown + ", " + ToSRV}
+		return Plan{}, problem.New("planning: "+fmt.Sprintf("a move to %q", goal.To), "one of "+ToWellKnown+", "+ToSRV)
 	}
 	asking := *d
 	asking.Ask = true
@@ -123,7 +118,7 @@ func Make(ctx context.Context, d *discover.Discoverer, domain string, goal Goal)
 	}
 	name := s.Name()
 	if name.Port != 0 || name.IP.IsValid() {
-		return Plan{}, &GoalError{domain + " is a server name with a port or an address: homeservers ask for neither documents nor SRV records", "nothing can be moved"}
+		return Plan{}, problem.New("planning: "+domain+" is a server name with a port or an address: homeservers ask for neither documents nor SRV records", "nothing can be moved")
 	}
 	p := Plan{Domain: name.Host, To: goal.To}
 	if p.Now, err = s.Answer(ctx); err != nil {
@@ -146,7 +141,7 @@ func Make(ctx context.Context, d *discover.Discoverer, domain string, goal Goal)
 		p.toSRV(server)
 	}
 	p.keep(server)
-	p.judge(goal, time.Now())
+	p.findBlockers(goal, server, time.Now())
 	return p, nil
 }
 
@@ -174,9 +169,9 @@ func (p *Plan) server(goal Goal) (records.ServerName, error) {
 		case err != nil:
 			return name, err
 		case name.Port == 0:
-			return name, &GoalError{goal.Server + " has no port", "write it with the port, such as " + goal.Server + ":8448: without one, homeservers look for SRV records again"}
+			return name, problem.New("planning: "+goal.Server+" has no port", "write it with the port, such as "+goal.Server+":8448: without one, homeservers look for SRV records again")
 		case goal.To == ToSRV && name.IP.IsValid():
-			return name, &GoalError{"SRV records name hosts, not addresses", "give a host name"}
+			return name, problem.New("planning: SRV records name hosts, not addresses", "give a host name")
 		}
 		return name, nil
 	}
@@ -187,7 +182,7 @@ func (p *Plan) server(goal Goal) (records.ServerName, error) {
 			return records.ServerName{Host: host, IP: ip, Port: row.Endpoint.Port}, nil
 		}
 	}
-	return records.ServerName{}, &GoalError{"nothing names another host than " + p.Domain, "say where the homeserver is: its host and port"}
+	return records.ServerName{}, problem.New("planning: nothing names another host than "+p.Domain, "say where the homeserver is: its host and port")
 }
 
 // federation are the rows of homeservers with an endpoint, today.

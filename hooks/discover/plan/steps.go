@@ -10,6 +10,7 @@ import (
 	"keypaird/hooks/discover"
 	"keypaird/hooks/discover/records"
 	"keypaird/hooks/discover/web"
+	"keypaird/renew/textfmt"
 )
 
 // Times that homeservers keep what they know of well-known documents beyond
@@ -38,7 +39,7 @@ func (p *Plan) toWellKnown(server records.ServerName) {
 	case doc != nil && !p.serves(doc, server):
 		p.wait(discover.WellKnownMax, "homeservers may keep the document that was there before")
 	case doc != nil:
-		p.note("if the document said something else before, homeservers may go by that for %s", words(discover.WellKnownMax))
+		p.note("if the document said something else before, homeservers may go by that for %s", textfmt.Duration(discover.WellKnownMax))
 	}
 	p.wait(missingKept, "homeservers may go on without the document they did not find")
 	ttl := time.Duration(0)
@@ -122,7 +123,7 @@ func (p *Plan) toSRV(server records.ServerName) {
 	}
 }
 
-// stillNeeds tells whether a name is wanted by others at the same endpoint.
+// stillNeeds reports whether a name is wanted by others at the same endpoint.
 func (p *Plan) stillNeeds(gone discover.Requirement) bool {
 	return slices.ContainsFunc(p.After.Requirements, func(r discover.Requirement) bool {
 		return r.Endpoint == gone.Endpoint && slices.Equal(r.Accept, gone.Accept)
@@ -149,7 +150,7 @@ func (p *Plan) file(kind string, content map[string]any) File {
 
 func (p *Plan) wait(d time.Duration, text string) {
 	if d > 0 {
-		p.Waits = append(p.Waits, Wait{d, words(d) + ": " + text})
+		p.Waits = append(p.Waits, Wait{d, textfmt.Duration(d) + ": " + text})
 	}
 }
 
@@ -158,7 +159,7 @@ func (p *Plan) records() []records.Evidence {
 	var list []records.Evidence
 	for _, row := range p.Now.Requirements {
 		for _, e := range row.Evidence {
-			asked := e.What == "SRV _matrix-fed._tcp."+p.Domain || e.What == "SRV _matrix._tcp."+p.Domain
+			asked := e.SRV == "_matrix-fed._tcp."+p.Domain || e.SRV == "_matrix._tcp."+p.Domain
 			if asked && !slices.Contains(list, e) {
 				list = append(list, e)
 			}
@@ -167,16 +168,15 @@ func (p *Plan) records() []records.Evidence {
 	return list
 }
 
-// serves tells whether a document names the server on every address that could
-// be judged.
+// serves reports whether a document names the server on every address that
+// answers.
 func (p *Plan) serves(d *web.Document, server records.ServerName) bool {
 	good := d.Good()
 	return !d.Split && len(good) == 1 && good[0].Value.(records.ServerName) == server
 }
 
-// judge says what stands in the way of calling the plan safe.
-func (p *Plan) judge(goal Goal, now time.Time) {
-	server, _ := records.ParseServerName(p.Server)
+// findBlockers finds what is in the way of calling the plan safe.
+func (p *Plan) findBlockers(goal Goal, server records.ServerName, now time.Time) {
 	doc := p.document("server")
 	if p.To == ToWellKnown && (doc == nil || !p.serves(doc, server)) {
 		p.block("the document with m.server %s is not served by every address of %s", p.Server, p.Domain)
@@ -189,7 +189,7 @@ func (p *Plan) judge(goal Goal, now time.Time) {
 	}
 	for _, d := range p.Now.Documents {
 		if d.Service == "matrix" && d.State == records.Undetermined {
-			p.block("%s could not be judged: %s", d.URL, d.Why)
+			p.block("%s could not be determined: %s", d.URL, d.Why)
 		}
 	}
 	for _, problem := range p.Now.Problems {
@@ -208,7 +208,7 @@ func (p *Plan) judge(goal Goal, now time.Time) {
 		p.When = ends
 	}
 	if now.Before(ends) {
-		p.block("peers may go by what they knew before for another %s", words(ends.Sub(now).Round(time.Second)))
+		p.block("peers may go by what they knew before for another %s", textfmt.Duration(ends.Sub(now)))
 	}
 	p.Safe = len(p.Blockers) == 0
 }
@@ -226,16 +226,4 @@ func (p *Plan) block(format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); !slices.Contains(p.Blockers, text) {
 		p.Blockers = append(p.Blockers, text)
 	}
-}
-
-// words writes a duration without the zeros.
-func words(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

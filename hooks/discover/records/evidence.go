@@ -29,6 +29,7 @@ const (
 // Evidence is the result of one query or request.
 type Evidence struct {
 	Kind   Kind          // of What; not in JSON
+	SRV    string        // the name, if What is a set of SRV records; not in JSON
 	What   string        // "SRV _matrix._tcp.example.org", a URL, or a default
 	State  State         // empty for rules and defaults, which always exist
 	Says   string        // the content, or why there is none

@@ -18,6 +18,7 @@ type Reply struct {
 	kind    uint16
 	State   State // Found, Absent or Undetermined
 	Why     string
+	NoName  bool // Absent because the name does not exist
 	RRs     []dns.RR
 	cut     int           // number of records left out
 	aliases []string      // targets of CNAMEs; the last one is the owner
@@ -115,7 +116,7 @@ func (rep *Reply) add(in *dns.Msg) bool {
 	case len(rep.RRs) > 0:
 		rep.State = Found
 	case in.Rcode == dns.RcodeNameError:
-		rep.State, rep.Why = Absent, "NXDOMAIN"
+		rep.State, rep.Why, rep.NoName = Absent, "NXDOMAIN", true
 		rep.shorten(negative)
 	case known || len(rep.aliases) == before:
 		rep.State, rep.Why = Absent, "no such record"

@@ -1,0 +1,121 @@
+package names
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"keypaird/cmd/keypaird/config"
+	"keypaird/hooks/discover"
+)
+
+// Flags defines -resolver and -resolve, and returns the Discoverer that they set
+// up.
+func Flags(f *flag.FlagSet) *discover.Discoverer {
+	d := &discover.Discoverer{Resolve: map[string][]netip.Addr{}}
+	f.Func("resolver", "ask the DNS server at this `address`, with :port if it is not 53; may be given several times", func(s string) error {
+		server, err := parseResolver(s)
+		d.Resolvers = append(d.Resolvers, server)
+		return err
+	})
+	f.Func("resolve", "take NAME to be at ADDRESS whatever DNS says, as `NAME=ADDRESS`; may be given several times", func(s string) error {
+		host, addrs, err := parseResolve(s)
+		for _, addr := range addrs {
+			if !slices.Contains(d.Resolve[host], addr) {
+				d.Resolve[host] = append(d.Resolve[host], addr)
+			}
+		}
+		return err
+	})
+	return d
+}
+
+func parseResolver(s string) (string, error) {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		host, port = config.TrimBrackets(s), "53"
+	}
+	if _, err := netip.ParseAddr(host); err != nil {
+		return "", errors.New("a resolver is an IP address, with or without a port: 192.0.2.53 or [2001:db8::53]:5353")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", errors.New("a port is a number from 1 to 65535")
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+func parseResolve(s string) (host string, addrs []netip.Addr, err error) {
+	name, addresses, ok := strings.Cut(s, "=")
+	if !ok || name == "" {
+		return "", nil, errors.New("write NAME=ADDRESS, such as matrix.example.org=192.0.2.7")
+	}
+	name = strings.TrimSuffix(name, ".")
+	if host, err = config.ToASCII(name); err != nil {
+		if !strings.Contains(name, "_") { // hosts sometimes have one, whatever the rules say
+			return "", nil, fmt.Errorf("%q is no name", name)
+		}
+		host = strings.ToLower(name)
+	}
+	for text := range strings.SplitSeq(addresses, ",") {
+		addr, err := netip.ParseAddr(config.TrimBrackets(text))
+		if err != nil {
+			return "", nil, fmt.Errorf("%q is no IP address", text)
+		}
+		addrs = append(addrs, addr.Unmap())
+	}
+	return host, addrs, nil
+}
+
+// List returns a flag's function that appends its values, of which one flag may
+// have several with commas between.
+func List(list *[]string) func(string) error {
+	return func(s string) error {
+		for value := range strings.SplitSeq(s, ",") {
+			*list = append(*list, strings.TrimSpace(value))
+		}
+		return nil
+	}
+}
+
+// Time returns a flag's function that reads a time as an operator types it: a
+// date, a date and time of this machine, RFC 3339, or how long ago it was.
+func Time(at *time.Time) func(string) error {
+	return func(s string) (err error) {
+		*at, err = parseTime(s, time.Now())
+		return err
+	}
+}
+
+func parseTime(s string, now time.Time) (time.Time, error) {
+	if ago, err := time.ParseDuration(s); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"} {
+		t, err := time.ParseInLocation(layout, s, now.Location())
+		if err == nil && t.After(now) {
+			return t, errors.New("it is still to come")
+		}
+		if err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, errors.New("write 2026-11-03T14:00 or, for how long ago, 49h")
+}
+
+// ToDNS returns domains as DNS has them. What is no domain is left as it is, for
+// discover to complain of.
+func ToDNS(domains ...string) []string {
+	out := slices.Clone(domains)
+	for i, s := range out {
+		if ascii, err := config.ToASCII(s); err == nil {
+			out[i] = strings.TrimSuffix(ascii, ".")
+		}
+	}
+	return out
+}

@@ -1,0 +1,207 @@
+package names
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
+	"keypaird/hooks/discover"
+	"keypaird/hooks/verify"
+)
+
+// Options say what is verified, and with what.
+type Options struct {
+	Names []string             // targets and domains; none: all targets
+	Roots string               // a file of CAs that are trusted too; empty: none
+	With  *discover.Discoverer // required
+
+	Config config.Options
+	Engine func(*config.Config) (*engine.Engine, error) // required
+	Known  func(*engine.Engine, []string) error         // refuses names that are no targets; required
+	Warn   func(message, remedy string)                 // required
+}
+
+// A Request is a Verifier with what one verify is about.
+type Request struct {
+	verify.Verifier
+	Targets []verify.Target
+	Domains []verify.Domain
+
+	engine *engine.Engine // nil: there is no configuration, or it is not usable
+}
+
+// Prepare returns the request of the options; the caller closes it. A name of a
+// target means that target; any other name with a dot in it means a domain, for
+// which no configuration is needed.
+func Prepare(o Options) (*Request, error) {
+	cfg, err := o.config()
+	if err != nil {
+		return nil, err
+	}
+	r := &Request{Verifier: verify.Verifier{Lookup: *o.With}}
+	if r.Roots, err = o.trustedRoots(cfg); err != nil {
+		return nil, err
+	}
+	r.Lookup.Roots = r.Roots
+	if cfg != nil {
+		r.engine, err = o.Engine(cfg)
+		if err != nil && (len(o.Names) == 0 || hasAnyTarget(cfg, o.Names)) {
+			return nil, err
+		}
+		if err != nil {
+			o.warnNotCompared(err)
+		}
+	}
+	if r.engine != nil {
+		r.Store, r.Stored = r.engine.Store, targetsOf(r.engine, nil)
+	}
+	if err := r.choose(o); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Close closes the engine.
+func (r *Request) Close() {
+	if r.engine != nil {
+		r.engine.Close()
+	}
+}
+
+// config reads the configuration. Domains are verified without it if it is
+// missing or not readable, unless the file was named.
+func (o Options) config() (*config.Config, error) {
+	if len(o.Names) > 0 && o.Config.Path == "" && o.Config.Getenv(config.PathVariable) == "" {
+		switch f, err := os.Open(config.DefaultPath); {
+		case errors.Is(err, os.ErrNotExist):
+			return nil, nil
+		case errors.Is(err, os.ErrPermission):
+			o.warnNotCompared(err)
+			return nil, nil
+		case err == nil:
+			f.Close()
+		}
+	}
+	return config.Load(o.Config)
+}
+
+func (o Options) warnNotCompared(err error) {
+	o.Warn(fmt.Sprintf("cannot compare with stored certificates: %v", err), "")
+}
+
+// targetsOf returns the targets called names, or all, as verify takes them.
+func targetsOf(e *engine.Engine, names map[string]bool) []verify.Target {
+	var list []verify.Target
+	for _, s := range e.Current(names) {
+		t := verify.Target{Name: s.Name, Names: s.Names}
+		for _, name := range s.Deploy {
+			t.Deployments = append(t.Deployments, verify.Deployment{Name: name, Endpoints: e.Deployments[name].Verify})
+		}
+		list = append(list, t)
+	}
+	return list
+}
+
+// normal returns a name as the configuration has it; one that is wrong, as it is.
+func normal(name string) string {
+	if n, err := config.NormalName(name); err == nil {
+		return n
+	}
+	return name
+}
+
+// hasAnyTarget reports whether the configuration has a target of one of the names,
+// as an operator types them.
+func hasAnyTarget(cfg *config.Config, names []string) bool {
+	targets := cfg.Targets()
+	return slices.ContainsFunc(names, func(name string) bool {
+		return slices.ContainsFunc(targets, func(t config.Target) bool { return t.Name == normal(name) })
+	})
+}
+
+// choose sorts the names into targets and domains.
+func (r *Request) choose(o Options) error {
+	if len(o.Names) == 0 {
+		r.Targets = targetsOf(r.engine, nil)
+		r.addIdentities(r.Targets, true)
+		return nil
+	}
+	for _, name := range o.Names {
+		n := normal(name)
+		err := errors.New("there is no configuration")
+		if r.engine != nil {
+			err = o.Known(r.engine, []string{n})
+		}
+		switch {
+		case err == nil:
+			targets := targetsOf(r.engine, map[string]bool{n: true})
+			r.Targets = append(r.Targets, targets...)
+			r.addIdentities(targets, false)
+		case r.engine != nil && !strings.ContainsAny(n, ".:"):
+			return err
+		default:
+			r.Domains = append(r.Domains, verify.Domain{Name: ToDNS(name)[0]})
+		}
+	}
+	return nil
+}
+
+// addIdentities adds the domains of identities whose services are configured. For
+// the target of the host alone, only endpoints that need its names are added.
+func (r *Request) addIdentities(targets []verify.Target, all bool) {
+	for _, t := range targets {
+		domain := r.engine.Targets[t.Name].Identity
+		id, ok := r.engine.Config.Identity[domain]
+		if !ok || len(id.Services) == 0 {
+			continue
+		}
+		d := verify.Domain{Name: domain, Services: id.Services, Components: id.Components, Configured: true}
+		if t.Name != domain && !all {
+			d.Names = t.Names
+		}
+		same := func(o verify.Domain) bool { return o.Name == domain && len(o.Names) == len(d.Names) }
+		if !slices.ContainsFunc(r.Domains, same) {
+			r.Domains = append(r.Domains, d)
+		}
+	}
+}
+
+// trustedRoots returns the CAs of the system, of the configuration and of a file.
+func (o Options) trustedRoots(cfg *config.Config) (*x509.CertPool, error) {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if cfg != nil {
+		for name, ca := range cfg.CA {
+			if ca.Roots == "" {
+				continue
+			}
+			pem, err := config.ReadFile(ca.Roots)
+			if err != nil {
+				return nil, fmt.Errorf("reading roots of [ca.%s]: %s: %w", name, ca.Roots, err)
+			}
+			pool.AppendCertsFromPEM(pem)
+		}
+	}
+	if o.Roots != "" {
+		pem, err := config.ReadFile(o.Roots)
+		if err == nil && !pool.AppendCertsFromPEM(pem) {
+			err = errors.New("no certificate in it")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading -roots: %s: %w", o.Roots, err)
+		}
+	}
+	if pool.Equal(x509.NewCertPool()) {
+		o.Warn("this machine has no root certificates: no chain can lead to one",
+			"install them (on Debian the package ca-certificates), or name a file: -roots FILE")
+	}
+	return pool, nil
+}

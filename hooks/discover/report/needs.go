@@ -1,0 +1,211 @@
+package report
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"keypaird/hooks/discover"
+	"keypaird/hooks/discover/records"
+)
+
+// A Document is what "keypaird discover" prints.
+type Document struct {
+	discover.Answer
+	Needs  []Need `json:"needs"`            // names without an enforcement come last
+	Config string `json:"config,omitempty"` // tables of a configuration that has those names certified
+
+	Host     string                  `json:"-"` // the domain's server; empty: the domain itself
+	AtHost   []string                `json:"-"` // services that Host offers
+	Supposed map[string][]netip.Addr `json:"-"` // addresses of names that were not asked of DNS
+}
+
+// A Need is a name that certificates need, and how it can be validated.
+type Need struct {
+	Name        string              `json:"name"`
+	Enforcement discover.Strictness `json:"enforcement"`         // the strictest there is
+	At          []Use               `json:"at"`                  // none: the name is only for users
+	Challenge   string              `json:"challenge,omitempty"` // http-01 or dns-01
+	Why         string              `json:"why"`                 // that challenge
+
+	Own    bool `json:"-"` // it is the domain or below it
+	AtHost bool `json:"-"` // it has an address of the domain's host
+}
+
+// A Use is an endpoint that must serve a name.
+type Use struct {
+	Endpoint    discover.Place      `json:"endpoint"`
+	Enforcement discover.Strictness `json:"enforcement"`
+	Roles       []string            `json:"roles"`
+	Default     bool                `json:"default,omitempty"` // no record names the endpoint
+}
+
+// New returns the document of an answer, without Config and Supposed.
+func New(a discover.Answer) *Document {
+	d := &Document{Answer: a, Needs: Needs(a), Host: hostOf(a), AtHost: []string{}}
+	for _, s := range a.Services {
+		if d.Host != "" && slices.ContainsFunc(a.Requirements, func(r discover.Requirement) bool { return r.Service == s && atHost(a, r, d.Host) }) {
+			d.AtHost = append(d.AtHost, s)
+		}
+	}
+	return d
+}
+
+// DomainName returns the domain without a port.
+func (d *Document) DomainName() string { return domainOf(d.Answer) }
+
+// Needs returns the names that the endpoints of an answer need, each with the
+// endpoints, and the name of the domain's host.
+func Needs(a discover.Answer) []Need {
+	host := hostOf(a)
+	needs := []Need{}
+	for _, n := range a.Needs() {
+		need := Need{Name: n.Name, Enforcement: discover.Info}
+		for _, r := range n.For {
+			if r.Lacks() || r.State == discover.Undetermined && r.Enforcement == discover.Info {
+				continue
+			}
+			need.Enforcement = stricter(r.Enforcement, need.Enforcement)
+			need.addUse(r)
+		}
+		if len(need.At) == 0 {
+			continue
+		}
+		slices.SortStableFunc(need.At, Use.compare)
+		needs = append(needs, need)
+	}
+	if host != "" && !slices.ContainsFunc(needs, func(n Need) bool { return n.Name == host }) {
+		needs = append(needs, Need{Name: host, Enforcement: discover.Should, At: []Use{}})
+	}
+	for i := range needs {
+		needs[i].validate(a, host)
+	}
+	slices.SortStableFunc(needs, func(a, b Need) int { return a.Enforcement.Compare(b.Enforcement) })
+	return needs
+}
+
+// compare orders the strictest first, and endpoints that no record names last.
+func (u Use) compare(o Use) int {
+	if u.Default != o.Default {
+		if u.Default {
+			return 1
+		}
+		return -1
+	}
+	return u.Enforcement.Compare(o.Enforcement)
+}
+
+// addUse adds the endpoint of a row, or the row's role to that endpoint.
+func (n *Need) addUse(r discover.Requirement) {
+	i := slices.IndexFunc(n.At, func(u Use) bool { return u.Endpoint == r.Endpoint && u.Default == r.Default })
+	if i < 0 {
+		i = len(n.At)
+		n.At = append(n.At, Use{r.Endpoint, r.Enforcement, nil, r.Default})
+	}
+	u := &n.At[i]
+	u.Enforcement = stricter(u.Enforcement, r.Enforcement)
+	if !slices.Contains(u.Roles, r.Role) {
+		u.Roles = append(u.Roles, r.Role)
+	}
+}
+
+func stricter(a, b discover.Strictness) discover.Strictness {
+	if b.Compare(a) < 0 {
+		return b
+	}
+	return a
+}
+
+// hosting are the roles whose endpoints are the server of a domain.
+var hosting = []string{
+	"federation", "c2s", "c2s direct TLS", "s2s", "s2s direct TLS", "client", "mx",
+	"submission", "submission STARTTLS", "imap", "imap STARTTLS", "CalDAV", "CardDAV", "sips",
+}
+
+// hostOf returns the server of a domain if it is another host, else "".
+func hostOf(a discover.Answer) string {
+	domain := domainOf(a)
+	for _, r := range a.Requirements {
+		h := r.Endpoint.Host
+		if h != "" && h != domain && r.State == discover.Found && slices.Contains(hosting, r.Role) && !isAddress(h) {
+			return h
+		}
+	}
+	return ""
+}
+
+// domainOf returns the domain of an answer without a port.
+func domainOf(a discover.Answer) string {
+	if name, err := discover.ParseServerName(a.Domain); err == nil {
+		return name.Host
+	}
+	return a.Domain
+}
+
+// addrsOf returns the addresses of a host, as far as the rows have them.
+func addrsOf(a discover.Answer, host string) []netip.Addr {
+	for _, r := range a.Requirements {
+		if r.Endpoint.Host == host && len(r.Addrs) > 0 {
+			return r.Addrs
+		}
+	}
+	return nil
+}
+
+// atHost reports whether the endpoint of a row is on the host.
+func atHost(a discover.Answer, r discover.Requirement, host string) bool {
+	return r.State == discover.Found && !r.Default && slices.Contains(hosting, r.Role) &&
+		(r.Endpoint.Host == host || shareAddr(r.Addrs, addrsOf(a, host)))
+}
+
+func shareAddr(a, b []netip.Addr) bool {
+	return slices.ContainsFunc(a, func(addr netip.Addr) bool { return slices.Contains(b, addr) })
+}
+
+// The challenges of RFC 8555, sections 8.3 and 8.4.
+const (
+	http01 = "http-01"
+	dns01  = "dns-01"
+)
+
+// validate sets the challenge for a name: http-01 where the host answers for it,
+// dns-01 where another machine does, or none.
+func (n *Need) validate(a discover.Answer, host string) {
+	domain, at, hostAt := domainOf(a), addrsOf(a, n.Name), addrsOf(a, host)
+	n.Own, n.AtHost = records.Within(n.Name, domain), shareAddr(at, hostAt)
+	plain := n.Name == domain || slices.Contains(a.Components, n.Name)
+	otherAddr := slices.ContainsFunc(at, func(addr netip.Addr) bool { return !slices.Contains(hostAt, addr) })
+	n.Challenge = dns01
+	switch {
+	case isAddress(n.Name):
+		n.Challenge, n.Why = http01, "an address; few CAs certify them"
+	case plain && host != "" && len(at) == 0:
+		n.Why = "works wherever the name points"
+	case plain && host != "" && otherAddr:
+		n.Why = fmt.Sprintf("it points to %s, and %s is at %s", join(at), host, join(hostAt))
+	case plain && host != "":
+		n.Why = fmt.Sprintf("or http-01, as it points where %s is", host)
+	case plain && len(at) == 0:
+		n.Why = "it has no address"
+	case len(at) == 0:
+		n.Why = "its addresses are not known"
+	case !n.Own:
+		n.Challenge, n.Why = http01, fmt.Sprintf("by whoever runs %s: it is not a name of %s", join(at), domain)
+	default:
+		n.Challenge, n.Why = http01, fmt.Sprintf("if port 80 of %s leads to keypaird", join(at))
+	}
+}
+
+func isAddress(name string) bool {
+	_, err := netip.ParseAddr(name)
+	return err == nil
+}
+
+func join(addrs []netip.Addr) string {
+	texts := make([]string, len(addrs))
+	for i, a := range addrs {
+		texts[i] = a.String()
+	}
+	return strings.Join(texts, ", ")
+}

@@ -1,0 +1,91 @@
+package preset
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// A List describes servers, for "keypaird deploy -list".
+type List []Description
+
+// A Description is what is known of a server.
+type Description struct {
+	Name    string   `json:"name"`
+	Files   []string `json:"files"` // purpose, path, owner and mode; none: it reads the store
+	Check   []string `json:"check,omitempty"`
+	Reload  []string `json:"reload,omitempty"`
+	Restart []string `json:"restart,omitempty"`
+	Single  bool     `json:"single"` // one certificate for every name
+	Setup   []string `json:"setup"`
+	Notes   []string `json:"notes"`
+	Missing []string `json:"missing,omitempty"` // on this machine
+	Remedy  []string `json:"remedy,omitempty"`  // for each that is missing
+}
+
+// Describe returns the servers with these names, and what this machine lacks for
+// them; or all servers, without that: no machine has them all.
+func Describe(names ...string) List {
+	list := List{}
+	for _, s := range Servers() {
+		if len(names) > 0 && !slices.Contains(names, s.Name) {
+			continue
+		}
+		d := Description{
+			Name: s.Name, Files: append([]string{}, s.Files()...), Check: s.Deployment.Check, Reload: s.Deployment.Reload,
+			Restart: s.Deployment.Restart, Single: s.Deployment.Single, Setup: s.Setup, Notes: s.Notes,
+		}
+		if len(names) > 0 {
+			for _, err := range Missing(&s.Deployment) {
+				var missing *MissingError
+				if errors.As(err, &missing) {
+					d.Missing, d.Remedy = append(d.Missing, missing.Error()), append(d.Remedy, missing.Remedy())
+				}
+			}
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
+// WriteText prints the list as text.
+func (l List) WriteText(out io.Writer) error {
+	w := bufio.NewWriter(out) // keeps the first error for Flush
+	for i, d := range l {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		d.write(w)
+	}
+	return w.Flush()
+}
+
+func (d Description) write(w io.Writer) {
+	fmt.Fprintln(w, d.Name)
+	line := func(what, text string) {
+		for l := range strings.Lines(text) {
+			fmt.Fprintf(w, "  %-9s %s\n", what, strings.TrimRight(l, "\n"))
+			what = ""
+		}
+	}
+	for _, f := range d.Files {
+		line("file", f)
+	}
+	if len(d.Files) == 0 {
+		line("file", "none: it reads the store")
+	}
+	line("check", strings.Join(d.Check, " "))
+	line("reload", strings.Join(d.Reload, " "))
+	line("restart", strings.Join(d.Restart, " "))
+	line("setup", strings.Join(d.Setup, "\n"))
+	for _, n := range d.Notes {
+		line("note", n)
+	}
+	for i, m := range d.Missing {
+		line("missing", m)
+		line("remedy", d.Remedy[i])
+	}
+}
