@@ -11,8 +11,8 @@ import (
 
 const sipsPort = 5061
 
-// findSIP finds the servers for SIP over TLS (RFC 3263, section 4). The certificate must
-// have the domain of the SIP URI, not a wildcard (RFC 5922, 7.1 and 7.2).
+// findSIP finds the servers for SIP over TLS (RFC 3263, section 4). The certificate
+// must have the domain of the SIP URI, not a wildcard (RFC 5922, 7.1 and 7.2).
 func findSIP(ctx context.Context, l *lookup, s *section) {
 	row := Requirement{
 		Role: "sips", CheckedBy: "SIP servers and phones", Enforcement: Must,

@@ -111,7 +111,7 @@ const (
 	stsCached  = "a sender has cached an MTA-STS policy" // RFC 8461, section 5.1
 )
 
-// findPolicy fetches the policy of a domain and adds the row of the host that serves it.
+// findPolicy fetches the policy of a domain and adds the row of its host.
 func findPolicy(ctx context.Context, l *lookup, s *section, domain string) stsState {
 	host := "mta-sts." + domain
 	row := Requirement{

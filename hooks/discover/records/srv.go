@@ -70,7 +70,8 @@ type Site struct {
 	Evidence   []Evidence
 }
 
-// Addresses returns the addresses of a host: those given to NewResolver, else those in DNS.
+// Addresses returns the addresses of a host: those given to NewResolver, else those
+// in DNS.
 func (r *Resolver) Addresses(ctx context.Context, host string) Site {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return Site{State: Found, Addrs: []netip.Addr{ip}}

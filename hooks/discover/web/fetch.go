@@ -159,7 +159,7 @@ func location(p *Response) *url.URL {
 	return next
 }
 
-// NotURLHost reports whether the host of a URL is not a valid host name, address or port.
+// NotURLHost reports whether the host or port of a URL is not valid.
 func NotURLHost(u *url.URL) bool {
 	_, err := PortOf(u)
 	if ip, ipErr := netip.ParseAddr(u.Hostname()); ipErr == nil {
