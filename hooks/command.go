@@ -16,7 +16,7 @@ import (
 	"keypaird/renew/problem"
 )
 
-// DefaultTimeout is how long a command may take when nothing else is said.
+// DefaultTimeout is how long a command may take by default.
 const DefaultTimeout = time.Minute
 
 // How long the end of a command may take: from SIGTERM to SIGKILL, and from
@@ -31,11 +31,10 @@ var errStays = errors.New("still running after SIGKILL (blocked on I/O?)")
 
 // A Command is a program to run when something has happened.
 //
-// There is no shell. The program runs in a process group of its own, which is
-// ended as a group when time is up, in the directory "/", with null input and
-// an environment that holds PATH, LANG and the variables of an [Event] and
-// nothing of ours. A process that leaves the group (setsid) is not followed;
-// it cannot keep us waiting.
+// There is no shell. The program runs in the directory "/", with null input and an
+// environment of PATH, LANG and the variables of an [Event] only. It has a process
+// group of its own, which is killed at the time limit. A process that leaves the
+// group (setsid) is not killed, and Run does not wait for it.
 type Command struct {
 	Argv    []string      // program and arguments; at least one. The program is absolute or a name to be found in Path
 	Timeout time.Duration // zero means DefaultTimeout
@@ -45,7 +44,7 @@ type Command struct {
 // A CommandError reports a command that could not be run or did not succeed.
 type CommandError struct {
 	Program string // as configured
-	Err     error  // what became of it: an exit status, a signal, a time-out
+	Err     error  // an exit status, a signal or a timeout
 	Output  string // the last it wrote, several lines, without control characters
 }
 
@@ -64,9 +63,9 @@ func (e *CommandError) Remedy() string {
 	return cmp.Or(problem.Remedy(e.Err), "run the command by hand, fix what it complains about, then: keypaird issue")
 }
 
-// Run runs the command and returns nil, or a *CommandError. If ctx ends, so
-// does the command, within a second, and errors.Is finds ctx's error. What does not
-// end although it was killed is left to itself after five.
+// Run runs the command and returns nil, or a *CommandError. If ctx ends, the command
+// is ended within a second, and errors.Is finds ctx's error. Run returns after five
+// seconds even if a process does not end.
 func (c *Command) Run(ctx context.Context, ev Event) error {
 	if len(c.Argv) == 0 {
 		return &CommandError{Err: errors.New("no program")}
@@ -113,7 +112,7 @@ func (c *Command) Run(ctx context.Context, ev Event) error {
 }
 
 // runGroup starts cmd, which has a process group of its own, and waits for it.
-// When ctx ends first, the whole group is ended.
+// If ctx ends first, the whole group is ended.
 func runGroup(ctx context.Context, cmd *exec.Cmd) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -135,17 +134,17 @@ func runGroup(ctx context.Context, cmd *exec.Cmd) error {
 	case <-ctx.Done():
 	}
 	// The leader may have been reaped by now, and with it the last of the
-	// group. Its number is free then, but not given to another process within
-	// the few milliseconds between two looks.
+	// group. Its number is free then, but is not reused within the few
+	// milliseconds between two ticks.
 	group := -cmd.Process.Pid
 	syscall.Kill(group, syscall.SIGTERM)
 	deadline := time.NewTimer(grace)
 	defer deadline.Stop()
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
 	for alive := true; alive; {
 		select {
-		case <-look.C:
+		case <-tick.C:
 			alive = syscall.Kill(group, 0) == nil
 		case <-deadline.C:
 			syscall.Kill(group, syscall.SIGKILL)
@@ -159,11 +158,11 @@ func runGroup(ctx context.Context, cmd *exec.Cmd) error {
 	case <-killTimer.C:
 		return errStays
 	}
-	return ctx.Err() // whatever it made of the signal, it did not finish
+	return ctx.Err() // even if it exited with 0 after the signal
 }
 
-// findProgram returns the absolute path of name and makes sure that only root
-// and we decide what is run under it.
+// findProgram returns the absolute path of name and refuses a program that users other
+// than root and ours can replace.
 func findProgram(name string) (string, error) {
 	path := name
 	if !filepath.IsAbs(name) {

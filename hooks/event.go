@@ -9,30 +9,27 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// What a command is run for, in KEYPAIRD_EVENT.
+// Values of KEYPAIRD_EVENT.
 const (
 	EventDeploy    = "deploy"    // new pairs are in place
 	EventRollback  = "rollback"  // previous pairs are in place again
 	EventFailing   = "failing"   // something needs a person
 	EventExpiring  = "expiring"  // a live certificate ends soon
-	EventRecovered = "recovered" // what was failing is not any more
+	EventRecovered = "recovered" // no longer failing
 )
 
-// MaxNames is how long KEYPAIRD_NAMES becomes at most. Linux starts no program
-// with a variable of 128 KiB or more, and NetBSD none with more than 256 KiB of
-// all of them and the arguments together.
+// MaxNames bounds the length of KEYPAIRD_NAMES. Linux limits a variable to 128 KiB,
+// and NetBSD all variables and arguments together to 256 KiB.
 const MaxNames = 100 << 10
 
-// An Event is what a command gets in its environment. A field that is
-// zero sets no variable.
+// An Event is the environment of a command. A field that is zero sets no variable.
 type Event struct {
 	Kind string // KEYPAIRD_EVENT
-	// KEYPAIRD_NAMES: the targets, separated by spaces. Those that would make it
-	// longer than MaxNames, some thousand targets on, are left out, and
-	// KEYPAIRD_MORE says how many they are; else that is not set.
+	// KEYPAIRD_NAMES: the targets, separated by spaces. Those beyond MaxNames bytes
+	// are omitted, and KEYPAIRD_MORE is their number; else it is not set.
 	Names []string
 
-	// When it is about one target:
+	// For one target only:
 	Name        string    // KEYPAIRD_NAME
 	Dir         string    // KEYPAIRD_DIR, of the version, and with it KEYPAIRD_FULLCHAIN and KEYPAIRD_KEY
 	Fingerprint string    // KEYPAIRD_FINGERPRINT
@@ -42,7 +39,7 @@ type Event struct {
 	Remedy string // KEYPAIRD_REMEDY, likewise
 }
 
-// environ writes the whole environment of a command.
+// environ returns the whole environment of a command.
 func (ev Event) environ() []string {
 	env := []string{"PATH=" + Path, "LANG=C"}
 	set := func(name, value string) {
@@ -71,8 +68,8 @@ func (ev Event) environ() []string {
 	return env
 }
 
-// names returns the first of Names, whole, that MaxNames has room for, and how
-// many more there are.
+// names joins the first names within MaxNames bytes, and returns how many more there
+// are.
 func (ev Event) names() (value string, more int) {
 	length := -1 // there is no space before the first
 	for i, name := range ev.Names {
@@ -83,5 +80,5 @@ func (ev Event) names() (value string, more int) {
 	return strings.Join(ev.Names, " "), 0
 }
 
-// oneValue drops the one character that ends a variable early.
+// oneValue removes NUL, which would end a variable.
 func oneValue(s string) string { return strings.ReplaceAll(s, "\x00", "") }

@@ -16,25 +16,24 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// maxFile bounds what is read of a file that is about to be replaced.
+// maxFile bounds how much of a file that will be replaced is read.
 const maxFile = 1 << 20
 
-// A file is one file as it is or as it is to be.
+// A file is one file as it is, or as it will be written.
 type file struct {
 	path string
 	data []byte
 	mode durable.FileMode
 	acl  acl.List
-	// Lists that the directory has for new files do not count: the file gets
-	// acl, or none.
+	// acl replaces the default list of the directory; nil: no list.
 	exact bool
 	gone  bool // there is none
 
-	inPlace bool // as it is to be, when it was staged
+	inPlace bool // it was already right when it was staged
 }
 
-// carrying is f with the list of the file that it replaces: it still grants
-// named users and groups what it did.
+// carrying returns f with the access control list of the file that it replaces, so
+// that named users and groups keep their rights.
 func (f file) carrying(list acl.List) file {
 	if f.acl = list.WithMode(f.mode.Perm); f.acl != nil {
 		f.mode.Perm = f.acl.Shown(f.mode.Perm)
@@ -42,18 +41,18 @@ func (f file) carrying(list acl.List) file {
 	return f
 }
 
-// A state is what one target has in place.
+// A state is the pair and the files of one target.
 type state struct {
 	pair  *keypair.Pair // nil: the files are no matching pair
 	files []file        // those that are written first come first
 }
 
-// valid reports whether s is a pair that may be served now.
+// valid reports whether s has a pair that is valid now.
 func (s state) valid(now time.Time) bool {
 	return s.pair != nil && s.pair.Check(s.pair.Names(), now) == nil
 }
 
-// absent reports whether s is that nothing is there.
+// absent reports whether none of the files exists.
 func (s state) absent() bool {
 	return !slices.ContainsFunc(s.files, func(f file) bool { return !f.gone })
 }
@@ -73,8 +72,8 @@ type Output struct {
 	data     func(*keypair.Pair) []byte
 }
 
-// Outputs returns the files that are written, in that order. A deployment
-// without outputs reads the store itself.
+// Outputs returns the files in the order in which they are written. Without outputs,
+// the server reads the store.
 func (d *Deployment) Outputs() []Output {
 	var list []Output
 	for _, o := range []Output{
@@ -89,8 +88,7 @@ func (d *Deployment) Outputs() []Output {
 	return list
 }
 
-// replacing is s with what the files that are in place grant to named users and
-// groups.
+// replacing returns s with the access control lists of the files in place.
 func (s state) replacing(before state) state {
 	files := make([]file, len(s.files))
 	for i, f := range s.files {
@@ -100,7 +98,7 @@ func (s state) replacing(before state) state {
 	return s
 }
 
-// planned is the state of a target that has p in place.
+// planned returns the state of a target with the pair p.
 func (d *Deployment) planned(name string, p *keypair.Pair, owner ids) state {
 	s := state{pair: p}
 	for _, o := range d.Outputs() {
@@ -112,8 +110,8 @@ func (d *Deployment) planned(name string, p *keypair.Pair, owner ids) state {
 	return s
 }
 
-// found is the state that the files of a target are in. Files it cannot use
-// are no error, but what prevents writing is.
+// found returns the current state of a target's files. Unusable files are no error,
+// but a path that cannot be written is.
 func (d *Deployment) found(like state) (state, error) {
 	s := state{}
 	whole := true
@@ -131,8 +129,8 @@ func (d *Deployment) found(like state) (state, error) {
 	return s, nil
 }
 
-// pairOf returns the pair that files, in the order of planned, hold; nil
-// unless they all hold the same one.
+// pairOf returns the pair in files, which are in the order of planned; nil unless all
+// contain the same one.
 func (d *Deployment) pairOf(files []file) *keypair.Pair {
 	var key, chain, combined *file
 	for _, f := range []struct {
@@ -163,7 +161,7 @@ func (d *Deployment) pairOf(files []file) *keypair.Pair {
 	return pairs[0]
 }
 
-// parse reads a pair from files of others, which may hold more than it needs.
+// parse reads a pair from files of another program, which may contain more.
 func parse(chain, key []byte) *keypair.Pair {
 	pick := func(data []byte, want func(string) bool) []byte {
 		var out []byte
@@ -187,8 +185,8 @@ func parse(chain, key []byte) *keypair.Pair {
 	return p
 }
 
-// read returns the file at path as it is, through a symbolic link if it is
-// one. Not ok: there is something that could not be put back as it is.
+// read returns the file at path, and follows a symbolic link. Not ok: it is something
+// that could not be restored.
 func read(path string) (f file, ok bool, err error) {
 	f.path = path
 	data, info, err := durable.ReadFile(path, maxFile, durable.Any)
@@ -197,7 +195,7 @@ func read(path string) (f file, ok bool, err error) {
 		f.gone = true
 		return f, true, nil
 	case info != nil && info.IsDir():
-		return f, false, fmt.Errorf("%s is a directory: a file is to be written there", path)
+		return f, false, fmt.Errorf("%s is a directory, and keypaird writes a file there", path)
 	case err != nil || info.Mode().Perm() == 0:
 		return f, false, nil
 	}

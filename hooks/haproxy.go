@@ -34,13 +34,13 @@ func socketError(command, answer string) error {
 	case strings.Contains(a, "permission denied"):
 		remedy = "give the stats socket \"level admin\" in haproxy's configuration"
 	case strings.Contains(a, "ongoing transaction"):
-		remedy = "abort what somebody has left unfinished: echo 'abort ssl cert FILE' | socat stdio SOCKET"
+		remedy = "abort the unfinished transaction: echo 'abort ssl cert FILE' | socat stdio SOCKET"
 	}
 	return problem.Newf(remedy, "haproxy: %s: %s", command, textfmt.OneLine(answer, maxLine))
 }
 
-// update replaces a certificate in the running haproxy. The file at path has
-// been written before: the running process forgets on its next reload.
+// update replaces a certificate in the running haproxy. The file at path must be
+// written before: on the next reload, haproxy reads it.
 func (d *Deployment) update(ctx context.Context, path string, pem []byte) error {
 	if strings.ContainsAny(path, " \t\n;\\<") {
 		return problem.Newf("use a path without spaces and special characters, or leave socket out", "%q cannot be given to haproxy's socket", path)
@@ -66,8 +66,7 @@ func (d *Deployment) update(ctx context.Context, path string, pem []byte) error 
 	if err == nil && strings.Contains(answer, "Success") {
 		return nil
 	}
-	// Whatever happened, nothing half done is to be left behind, not even
-	// when we are being interrupted.
+	// Abort an unfinished transaction, even after an interrupt.
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if _, e := d.ask(cleanup, "abort ssl cert "+path+"\n"); e != nil {
@@ -79,7 +78,7 @@ func (d *Deployment) update(ctx context.Context, path string, pem []byte) error 
 	return socketError(commit, answer)
 }
 
-// ask gives haproxy one command and returns the answer.
+// ask sends haproxy one command and returns the answer.
 func (d *Deployment) ask(ctx context.Context, command string) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, min(d.timeout(), socketTimeout))
 	defer cancel()
@@ -107,7 +106,7 @@ func (d *Deployment) ask(ctx context.Context, command string) (string, error) {
 	return string(answer), nil
 }
 
-// socketFailed says what became of an exchange. An interrupt is not a failure.
+// socketFailed returns the error of a failed exchange. An interrupt is not a failure.
 func socketFailed(ctx context.Context, socket string, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -118,8 +117,8 @@ func socketFailed(ctx context.Context, socket string, err error) error {
 	return fmt.Errorf("%s: %w", socket, err)
 }
 
-// safeSocket refuses a socket that anybody could have put there: it is given a
-// private key. Its directory may be haproxy's own.
+// safeSocket refuses a socket in a directory that everybody can write: keypaird sends
+// it a private key.
 func safeSocket(path string) error {
 	fi, err := os.Stat(path)
 	if err != nil {
@@ -136,7 +135,7 @@ func safeSocket(path string) error {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	trusted := ok && (st.Uid == 0 || int(st.Uid) == os.Geteuid())
 	if di.Mode().Perm()&0o002 != 0 && !(di.Mode()&fs.ModeSticky != 0 && trusted) {
-		return problem.Newf("put the socket into a directory of root's or haproxy's, such as /run/haproxy", "%s: everybody can write %s, and this socket is to be given a private key", path, dir)
+		return problem.Newf("put the socket into a directory of root's or haproxy's, such as /run/haproxy", "%s: every user can write %s, and keypaird sends this socket a private key", path, dir)
 	}
 	return nil
 }

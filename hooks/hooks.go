@@ -1,16 +1,16 @@
-// Package hooks brings new pairs to the servers that use them, and back again
-// if that goes wrong.
+// Package hooks deploys new pairs to the servers that use them, and rolls back a
+// deployment that fails.
 //
 // A [Deployment] describes one server; package preset has some ready.
-// [Deployment.Deploy] carries any number of targets' pairs there in one go:
+// [Deployment.Deploy] deploys the pairs of any number of targets together:
 //
 //	write files -> check -> reload -> verify
 //
-// and when a step fails, it puts the previous pairs back. It keeps no state:
-// a deployment that was interrupted or killed at any point is put right by the
-// next one. [Command] is the way programs are run, for others too.
+// If a step fails, it restores the previous pairs. It keeps no state: the next
+// deployment completes one that was interrupted or killed at any point. [Command]
+// runs programs, for other packages too.
 //
-// The package knows nothing of ACME, of the store or of the configuration.
+// The package does not know ACME, the store or the configuration.
 package hooks
 
 import (
@@ -24,8 +24,8 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// A Deployment is one server that uses pairs: its files, how it learns that
-// they have changed, and where it can be seen to serve them.
+// A Deployment is one server that uses pairs: its files, the commands that make it
+// load them, and the endpoints at which it serves them.
 type Deployment struct {
 	Name string // for messages
 
@@ -36,63 +36,62 @@ type Deployment struct {
 	Key      string // the private key
 	Combined string // key, certificate and chain in one file
 
-	Owner, Group string      // of the files, by name or number; empty: whoever we are
+	Owner, Group string      // of the files, by name or number; empty: those of this process
 	ChainMode    fs.FileMode // zero means 0644
 	KeyMode      fs.FileMode // of Key and Combined; zero means 0600
 
 	Check  []string // a program and its arguments, run with the new files in place; empty: none
-	Reload []string // likewise, to make the server read them; empty: it notices by itself
+	Reload []string // likewise, to make the server read them; empty: it notices the change
 	Socket string   // haproxy's stats socket, absolute, with level admin; tried before Reload; empty: none
-	// Reloads is how often Reload may have to be run until the server has read
-	// everything; it is run again only if Verify shows that it was not enough.
-	// Zero means once.
+	// Reloads is how often Reload is run at most until the server has read all
+	// files; it is run again only if Verify fails. Zero means once.
 	Reloads int
-	// Restart is run on the way back, if the previous pair is not served after
-	// Reload but was served before: some servers do not survive a pair they
-	// cannot use. Without Verify nobody knows, and it is not run. Empty: none.
+	// Restart is run in a rollback, if the previous pair is not served after Reload
+	// but was served before: some servers do not survive a pair they cannot use.
+	// It needs Verify. Empty: none.
 	Restart []string
 
-	// Single: the server presents one certificate whatever name it is asked for.
+	// Single: the server presents one certificate for all names.
 	Single bool
-	// Scans is how deep the server looks for certificates beside Chain or
-	// Combined: 1 in that directory only, 3 two levels below it too. An old one
-	// there may be served instead of the new one. Zero: it uses those it is given.
+	// Scans is how deep the server scans the directory of Chain or Combined for
+	// certificates: 1 in that directory only, 3 two levels below it too. It may
+	// serve an old one there instead of the new one. Zero: it does not scan.
 	Scans int
 
-	// Verify is where the new leaf must be served, for every name. A name is not
-	// demanded at an endpoint that does not know it, and did not before the
-	// deployment; but each must serve some. Empty: none.
+	// Verify lists the endpoints that must serve the new leaf for every name. An
+	// endpoint need not serve a name that it did not serve before the deployment,
+	// but it must serve one. Empty: none.
 	Verify   []probe.Endpoint
 	Patience time.Duration // with a server that does not serve it; zero means 15 s, or Timeout if that is less
 	Timeout  time.Duration // of each command; zero means DefaultTimeout
 	Log      *slog.Logger  // nil: nothing is logged
 }
 
-// leastLeft is how long a pair must be good for to go back to, where nobody says
-// when the next try comes.
+// leastLeft is how long a pair must still be valid for a rollback to it, if NextTry
+// is not set.
 const leastLeft = 15 * time.Minute
 
 // A Change is one target's new pair on its way to a deployment.
 type Change struct {
 	Name  string   // of the target
-	Names []string // New must be for exactly these; empty: whatever it is for
+	Names []string // New must be for exactly these; empty: any
 	New   *keypair.Pair
 	Dir   string // of the new version, for the environment of commands
 
-	// What to go back to; nil: nothing is known.
+	// Pair for a rollback; nil: none is known.
 	Previous *keypair.Pair
-	// Restore makes Previous the live version again. It is called instead of
-	// written files of a deployment that writes none; may be nil.
+	// Restore makes Previous the live version again, for a deployment that writes
+	// no files. It may be nil.
 	Restore func() error
-	// WasVerified: Previous was verified in this deployment, so that endpoints
-	// which know none of the names are no news.
+	// WasVerified: Previous was verified in this deployment, although some
+	// endpoints may know none of the names.
 	WasVerified bool
-	// NextTry is when this deployment is tried again if it fails. A pair that
-	// ends before that is not gone back to. Zero means in 15 minutes.
+	// NextTry is when this deployment is tried again if it fails. There is no
+	// rollback to a pair that ends before. Zero means in 15 minutes.
 	NextTry time.Time
 
-	// This pair was installed and reloaded before and only not verified: look
-	// first, and do the rest only if it is not served.
+	// This pair was installed and reloaded before, only not verified: verify first,
+	// and do the rest only if it is not served.
 	Deployed bool
 }
 
@@ -110,7 +109,7 @@ func (d *Deployment) Paths(name string) []string {
 // writes reports whether the deployment has files of its own.
 func (d *Deployment) writes() bool { return d.Chain != "" || d.Key != "" || d.Combined != "" }
 
-// timeout is Timeout or its default.
+// timeout returns Timeout or its default.
 func (d *Deployment) timeout() time.Duration {
 	if d.Timeout <= 0 {
 		return DefaultTimeout
@@ -118,7 +117,7 @@ func (d *Deployment) timeout() time.Duration {
 	return d.Timeout
 }
 
-// expand fills a path template in.
+// expand replaces {name} in a path template.
 func expand(template, name string) string {
 	if rest, ok := strings.CutPrefix(name, "*."); ok {
 		name = "_wildcard." + rest

@@ -9,7 +9,7 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// Output of a command: what is kept, and how much of it is shown in an error.
+// Limits on the output of a command: the part that is kept, and the part in an error.
 const (
 	maxOutput = 8 << 10
 	maxLine   = 512
@@ -36,8 +36,8 @@ func (t *tail) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// String returns what was kept, printable; if the beginning is missing, it starts
-// with a whole line where there is one.
+// String returns the output that was kept, printable; if the beginning is missing, it
+// starts with a whole line if possible.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -50,12 +50,11 @@ func (t *tail) String() string {
 	return textfmt.Lines(s)
 }
 
-// summaries are the lines of some servers that say only that the lines before
-// say what is wrong.
+// summaries are last lines of some servers that only refer to the lines before.
 var summaries = regexp.MustCompile(`(^nginx: configuration file .* test failed|: Error\(s\) found in configuration file : .*|: Fatal errors found in configuration\.|^Action '.*' failed\.|^The Apache error log may have more information\.)$`)
 
-// lastLine returns the last line of a printable output that says something, no
-// longer than maxLine.
+// lastLine returns the last line of a printable output that is not empty or a
+// summary, cut to maxLine.
 func lastLine(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := len(lines) - 1; i >= 0; i-- {

@@ -17,7 +17,7 @@ import (
 	"keypaird/renew/problem"
 )
 
-// ids are the owner and group of files; -1: whatever we are.
+// ids are the owner and group of files; -1: those of this process.
 type ids struct{ uid, gid int }
 
 // owner returns the ids of Owner and Group.
@@ -48,7 +48,7 @@ func LookupGroup(name string) (int, error) {
 	return parseID("group", "group", name, text)
 }
 
-// parseID returns the id in text, which the user or group called name has.
+// parseID parses text, the id of the user or group called name.
 func parseID(setting, kind, name, text string) (int, error) {
 	if name == "" {
 		return -1, nil
@@ -60,7 +60,7 @@ func parseID(setting, kind, name, text string) (int, error) {
 	return int(n), nil
 }
 
-// sound checks what the configuration says about the files of targets.
+// sound checks the configured files of targets.
 func (d *Deployment) sound(names ...string) error {
 	taken := map[string]bool{}
 	for _, name := range names {
@@ -71,9 +71,8 @@ func (d *Deployment) sound(names ...string) error {
 	return nil
 }
 
-// claim checks what the configuration says about the files of a target:
-// absolute, one for each purpose, none of those taken by others. They are taken
-// then.
+// claim checks the configured files of a target: absolute, different for each
+// purpose, and not in taken, to which it adds them.
 func (d *Deployment) claim(name string, taken map[string]bool) error {
 	if d.Socket != "" && d.Combined == "" {
 		return problem.New("socket needs combined, the one file haproxy knows a certificate by", "set combined")
@@ -96,9 +95,9 @@ func (d *Deployment) claim(name string, taken map[string]bool) error {
 	return nil
 }
 
-// Writable reports whether the files of the target name could be written: the
-// directories are there and nobody else can change them, owner and group exist
-// and may be set. Nothing is changed.
+// Writable checks that the files of the target name could be written: the directories
+// exist and no other user can change them, owner and group exist and may be set.
+// Nothing is changed.
 func (d *Deployment) Writable(name string) error {
 	if !d.writes() {
 		return nil
@@ -126,13 +125,13 @@ func (d *Deployment) Writable(name string) error {
 			return &durable.WriteError{Path: p, Err: err}
 		}
 		if fi, err := os.Lstat(p); err == nil && fi.IsDir() {
-			return problem.New(p+" is a directory: a file is to be written there", "correct the path")
+			return problem.New(p+" is a directory, and keypaird writes a file there", "correct the path")
 		}
 	}
 	return nil
 }
 
-// mayGive reports whether we may give files away to id.
+// mayGive reports whether this process may give files to id.
 func mayGive(d *Deployment, id ids) error {
 	if os.Geteuid() == 0 {
 		return nil
@@ -150,8 +149,8 @@ func mayGive(d *Deployment, id ids) error {
 	return nil
 }
 
-// Runnable reports whether the programs of Check and Reload are there and safe
-// to run. Nothing is run.
+// Runnable checks that the programs of Check and Reload exist and are safe to run.
+// Nothing is run.
 func (d *Deployment) Runnable() error {
 	for _, argv := range [][]string{d.Check, d.Reload} {
 		if len(argv) == 0 {

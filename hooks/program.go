@@ -11,8 +11,8 @@ import (
 	"keypaird/renew/problem"
 )
 
-// Path is where programs with a bare name are looked for, and the PATH that
-// every command gets.
+// Path is the search path for programs with a bare name, and the PATH of every
+// command.
 const Path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // maxLinks bounds the symbolic links followed to a program.
@@ -29,8 +29,8 @@ func SearchPath(name string) string {
 	return ""
 }
 
-// safeProgram refuses a program that somebody else than root or us could
-// replace: the file, its directory, or those of the links to it.
+// safeProgram refuses a program that users other than root and ours can replace: the
+// file, its directory, or those of the links to it.
 func safeProgram(path string) error {
 	for range maxLinks {
 		err := durable.CheckDir(filepath.Dir(path))
@@ -58,7 +58,7 @@ func safeProgram(path string) error {
 	return problem.New(path+" is behind too many symbolic links", "write the path they lead to")
 }
 
-// safeFile is safeProgram for the file itself.
+// safeFile checks the file itself.
 func safeFile(path string, fi fs.FileInfo) error {
 	perm := fi.Mode().Perm()
 	st, ok := fi.Sys().(*syscall.Stat_t)

@@ -17,11 +17,11 @@ import (
 	"keypaird/renew/durable"
 )
 
-// stagers is how many files are written at a time: a disk syncs many files
-// hardly slower than one.
+// stagers is how many files are written at a time: a disk syncs many files almost as
+// fast as one.
 const stagers = 16
 
-// put brings states about, all or, until touched, none.
+// put installs states: all or, unless touched, none.
 func put(states []state) (touched bool, err error) {
 	for _, err := range stage(states) {
 		if err != nil {
@@ -32,10 +32,9 @@ func put(states []state) (touched bool, err error) {
 	return place(states)
 }
 
-// stage writes every file, whole and durable, under a temporary name beside its
-// own, and says by state what failed: nothing is left then of the files of that
-// state. A file that is there already is left alone, so that going back to one
-// that could not be written succeeds.
+// stage writes every file durably under a temporary name beside its own, and returns
+// the failures by state; it removes the files of a state that failed. A file that
+// is already right is not written, so that a rollback to it succeeds.
 func stage(states []state) []error {
 	errs := make([]error, len(states))
 	var g errgroup.Group
@@ -71,10 +70,10 @@ func unstage(states []state) {
 	}
 }
 
-// place takes staged files to their own names, key and chain of a pair back to
-// back. Until touched, everything is as it was.
+// place renames staged files to their own names, key and chain of a pair one right
+// after the other. Unless touched, nothing has changed.
 func place(states []state) (touched bool, err error) {
-	dirs := map[string]bool{} // of files that are there, too: who put them there may have been killed before this
+	dirs := map[string]bool{} // also of files that are already right: the process that wrote them may have been killed before the sync
 	for _, s := range states {
 		for _, f := range s.files {
 			if err != nil {
@@ -98,9 +97,8 @@ func place(states []state) (touched bool, err error) {
 	return touched, err
 }
 
-// there reports whether f is in place already: the same bytes under the name
-// itself, with the mode and owner they would get, where nobody else can change
-// them.
+// there reports whether f is already in place: the same bytes under its own name,
+// with the same mode and owner, where no other user can change them.
 func (f file) there() bool {
 	fi, err := os.Lstat(f.path)
 	if f.gone {
@@ -121,17 +119,16 @@ func (f file) there() bool {
 	return err == nil && ok && !got.gone && got.mode == want && sameACL && bytes.Equal(got.data, f.data)
 }
 
-// staged is the temporary name of path. A name that starts with a dot and ends
-// in ".tmp" is passed over by servers that read whole directories.
+// staged returns the temporary name of path. Servers that read whole directories
+// skip names that start with a dot and end in ".tmp".
 func staged(path string) string {
 	sum := sha256.Sum256([]byte(filepath.Base(path)))
 	return filepath.Join(filepath.Dir(path), ".keypaird-"+hex.EncodeToString(sum[:6])+".tmp")
 }
 
-// stage writes f, whole and durable, under its temporary name, unless it is there
-// already. That the name is
-// durable too is not needed before the rename, and one sync of the directory
-// does for all: so this is not [durable.WriteFile].
+// stage writes f durably under its temporary name, unless it is already in place. It
+// does not sync the directory as [durable.WriteFile] does: one sync after the
+// renames is enough for all files.
 func (f *file) stage() error {
 	tmp := staged(f.path)
 	os.Remove(tmp) // of a run that was killed
@@ -141,8 +138,8 @@ func (f *file) stage() error {
 	return durable.Stage(f.path, tmp, f.data, f.protect)
 }
 
-// protect sets owner and permissions of f on h, its new file. Where the list
-// cannot be set, nobody gets more by the mode alone.
+// protect sets owner and permissions of f on h, its new file. If the access control
+// list cannot be set, the mode grants no more than the list.
 func (f file) protect(h *os.File) error {
 	if f.mode.UID != -1 || f.mode.GID != -1 {
 		if err := h.Chown(f.mode.UID, f.mode.GID); err != nil {
@@ -160,7 +157,7 @@ func (f file) protect(h *os.File) error {
 	return h.Chmod(f.acl.Without(f.mode.Perm))
 }
 
-// place takes a staged file to its own name.
+// place renames a staged file to its own name.
 func (f file) place() error {
 	if f.gone {
 		if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -11,19 +11,19 @@ import (
 	"keypaird/renew/durable"
 )
 
-// rollback takes the targets that failed back as far as that is better, and
-// returns the failures with how things stand.
+// rollback restores the previous pairs of the targets that failed, where that is
+// better, and returns the failures with the result.
 func (r *run) rollback(ctx context.Context, failures []*Failure) []*Failure {
 	step := failures[0].Step
 	var back, stay []*Failure
 	switch {
 	case step == StepInstall, step == StepCheck:
-		back = r.putBack(ctx, failures[0])
+		back = r.restoreFiles(ctx, failures[0])
 	case ctx.Err() != nil:
 		stay = failures
 	default:
 		back, stay = r.split(failures, func(t *target) bool { return r.wasBetter(t, step) })
-		r.rollBack(ctx, back)
+		r.restoreLoaded(ctx, back)
 	}
 	for _, f := range stay {
 		f.Installed = step == StepVerify
@@ -35,7 +35,7 @@ func (r *run) rollback(ctx context.Context, failures []*Failure) []*Failure {
 	return all
 }
 
-// logRollback says what became of the pairs that failed.
+// logRollback logs which pairs were rolled back.
 func (r *run) logRollback(step string, failures []*Failure) {
 	for _, f := range failures {
 		log := r.log.With("step", step)
@@ -48,19 +48,19 @@ func (r *run) logRollback(step string, failures []*Failure) {
 		case f.RollbackErr != nil:
 			log.Warn("rollback failed", "err", f.RollbackErr)
 		case f.targets[0].back.pair != nil:
-			log.Warn("rollback skipped", "why", "the previous one would do no better")
+			log.Warn("rollback skipped", "why", "the previous pair would do no better")
 		case f.Installed:
-			log.Warn("rollback skipped", "why", "it is in use, only not verified")
+			log.Warn("rollback skipped", "why", "the new pair is installed, only not verified")
 		default:
-			log.Warn("rollback skipped", "why", "nothing to go back to")
+			log.Warn("rollback skipped", "why", "no previous pair")
 		}
 	}
 }
 
-// wasBetter reports whether a target has something to go back to that does
-// better than the new pair: something was served well before, and is not now or,
-// where the reload failed, may not be for long. Where there are no endpoints,
-// nobody knows.
+// wasBetter reports whether the previous pair of a target did better than the new
+// one: an endpoint served it before and serves nothing good now or, if the reload
+// failed, may soon stop. Without endpoints to verify, the previous pair counts as
+// better.
 func (r *run) wasBetter(t *target, step string) bool {
 	if t.back.pair == nil {
 		return false
@@ -74,8 +74,8 @@ func (r *run) wasBetter(t *target, step string) bool {
 	})
 }
 
-// restore brings states about, and reports whether they are in place. They may be,
-// and the error be that a power failure may undo it.
+// restore installs states and reports whether they are in place. If so, an error
+// means that a power failure may undo them.
 func (r *run) restore(targets []*target, states func(*target) state) (done bool, err error) {
 	var files []state
 	var failed, undurable error
@@ -107,10 +107,10 @@ func (r *run) restore(targets []*target, states func(*target) state) (done bool,
 	return failed == nil, cmp.Or(failed, undurable)
 }
 
-// putBack is the way back while the server knows nothing yet: files only.
-func (r *run) putBack(ctx context.Context, f *Failure) []*Failure {
+// restoreFiles rolls back before a reload: only the files.
+func (r *run) restoreFiles(ctx context.Context, f *Failure) []*Failure {
 	way := map[*target]state{}
-	var first []*target // that had nothing before, which can be had again
+	var first []*target // without files before
 	for _, t := range f.targets {
 		switch {
 		case t.back.pair != nil:
@@ -129,8 +129,8 @@ func (r *run) putBack(ctx context.Context, f *Failure) []*Failure {
 	if b.RollbackErr != nil || len(first) == 0 || f.Step != StepCheck || ctx.Err() != nil {
 		return append(back, stay...)
 	}
-	// Was it the new files that the check minded? If it minds as much without
-	// them, they are better than nothing.
+	// If the check fails without the new files too, they are not the reason:
+	// install them again.
 	if r.run(ctx, r.Check, r.event(EventRollback, f.Err)) == nil || ctx.Err() != nil {
 		return append(back, stay...)
 	}
@@ -142,9 +142,9 @@ func (r *run) putBack(ctx context.Context, f *Failure) []*Failure {
 	return slices.Concat(back, again, stay)
 }
 
-// rollBack is the way back from what the server may have loaded. Once the
-// files are back it is true, whatever becomes of the rest.
-func (r *run) rollBack(ctx context.Context, failures []*Failure) {
+// restoreLoaded rolls back after a reload: the files, and the server that may have
+// loaded the new ones. RolledBack is set once the files are restored.
+func (r *run) restoreLoaded(ctx context.Context, failures []*Failure) {
 	if len(failures) == 0 {
 		return
 	}
@@ -156,7 +156,7 @@ func (r *run) rollBack(ctx context.Context, failures []*Failure) {
 	restarted := false
 	if done {
 		var failed error
-		if restarted, failed = r.reloadBack(ctx, which, r.event(EventRollback, joined(failures))); failed != nil {
+		if restarted, failed = r.reloadPrevious(ctx, which, r.event(EventRollback, joined(failures))); failed != nil {
 			err = failed
 		}
 	}
@@ -165,18 +165,18 @@ func (r *run) rollBack(ctx context.Context, failures []*Failure) {
 	}
 }
 
-// reloadBack makes the server use the previous pairs of the targets which.
-func (r *run) reloadBack(ctx context.Context, which []*target, ev Event) (restarted bool, err error) {
+// reloadPrevious makes the server use the previous pairs of the targets which.
+func (r *run) reloadPrevious(ctx context.Context, which []*target, ev Event) (restarted bool, err error) {
 	if err := r.run(ctx, r.Check, ev); err != nil {
 		return false, fmt.Errorf("reloading it failed too: %w", err)
 	}
-	demanded := r.demandedBack(which)
-	step, err := r.use(ctx, which, ev, func(p patience) error { return r.verifyBack(ctx, demanded, p) })
+	demanded := r.rollbackQueries(which)
+	step, err := r.use(ctx, which, ev, func(p patience) error { return r.verifyRollback(ctx, demanded, p) })
 	switch {
 	case err == nil:
 		return false, nil
-	case step == StepReload && len(demanded) > 0 && r.verifyBack(ctx, demanded, once) == nil:
-		return false, nil // it refuses to be reloaded, but serves them still
+	case step == StepReload && len(demanded) > 0 && r.verifyRollback(ctx, demanded, once) == nil:
+		return false, nil // the reload fails, but the server still serves them
 	case step == StepReload:
 		err = fmt.Errorf("reloading it failed too: %w", err)
 	default:
@@ -185,20 +185,20 @@ func (r *run) reloadBack(ctx context.Context, which []*target, ev Event) (restar
 	if len(r.Restart) == 0 || len(demanded) == 0 || ctx.Err() != nil {
 		return false, err
 	}
-	r.log.Warn("server is restarted, since it does not serve the previous pair", "err", err)
+	r.log.Warn("previous pair not served, restarting the server", "err", err)
 	if failed := r.run(ctx, r.Restart, ev); failed != nil {
 		return false, fmt.Errorf("%w; restarting failed too: %w", err, failed)
 	}
-	if failed := r.verifyBack(ctx, demanded, untilDeadline); failed != nil {
+	if failed := r.verifyRollback(ctx, demanded, untilDeadline); failed != nil {
 		return false, fmt.Errorf("%w; restarting did not help: %w", err, failed)
 	}
 	return true, nil
 }
 
-// demandedBack lists what has to be served after the way back: what was well
-// before the deployment, and of the targets that keep their new pair, what was
-// well with that.
-func (r *run) demandedBack(which []*target) []*query {
+// rollbackQueries lists the queries that must succeed after a rollback: those that
+// succeeded before the deployment and, for targets that keep their new pair, with
+// that pair.
+func (r *run) rollbackQueries(which []*target) []*query {
 	now := time.Now()
 	return r.queries(func(q *query) bool {
 		if slices.Contains(which, q.target) {
@@ -208,9 +208,9 @@ func (r *run) demandedBack(which []*target) []*query {
 	})
 }
 
-// verifyBack probes until what is demanded is served as it was, or from the pair
-// that is in place now.
-func (r *run) verifyBack(ctx context.Context, demanded []*query, p patience) error {
+// verifyRollback probes until the endpoints serve what they did before, or the pair
+// in place now.
+func (r *run) verifyRollback(ctx context.Context, demanded []*query, p patience) error {
 	well := func(q *query) bool {
 		same := q.before.leaf != nil && q.now.leaf != nil && q.now.leaf.Equal(q.before.leaf)
 		return q.now.is(q.current.pair) || same && q.current.pair != q.New

@@ -142,10 +142,10 @@ func TestRetreatInTheLog(t *testing.T) {
 		want  string
 	}{
 		{"put back", []*keypair.Pair{old}, func(r *relayd) { r.d.Reload = []string{"false"} }, `msg="rolled back" deployment=relayd step=reload`},
-		{"nothing to go back to", nil, func(r *relayd) { r.d.Reload = []string{"false"} }, `msg="rollback skipped" deployment=relayd step=reload why="nothing to go back to"`},
+		{"nothing to go back to", nil, func(r *relayd) { r.d.Reload = []string{"false"} }, `msg="rollback skipped" deployment=relayd step=reload why="no previous pair"`},
 		{"not verified", nil, func(r *relayd) {
 			r.d.Verify, r.d.Timeout = []probe.Endpoint{freePort(r.t)}, time.Second
-		}, `msg="rollback skipped" deployment=relayd step=verify why="it is in use, only not verified"`},
+		}, `msg="rollback skipped" deployment=relayd step=verify why="the new pair is installed, only not verified"`},
 		{"cannot go back", []*keypair.Pair{old}, func(r *relayd) {
 			r.d.Reload = []string{script(r.t, "rm -r "+r.crt(plain)+" && mkdir -p "+r.crt(plain)+"/x; exit 1")}
 		}, `msg="rollback failed" deployment=relayd step=reload err="writing `},

@@ -103,7 +103,7 @@ func TestSocketsThatAreNotUsed(t *testing.T) {
 	for _, tt := range []struct{ name, path, want string }{
 		{"no such socket", filepath.Join(open, "none"), "no such file"},
 		{"a file", filepath.Join(open, "file"), "is not a socket"},
-		{"where everybody can put one", filepath.Join(open, "s"), "everybody can write"},
+		{"where everybody can put one", filepath.Join(open, "s"), "every user can write"},
 	} {
 		if err := safeSocket(tt.path); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)

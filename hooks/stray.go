@@ -12,7 +12,7 @@ import (
 	"keypaird/renew/problem"
 )
 
-// maxStrays bounds how many files are read in search of certificates.
+// maxStrays bounds how many files are read to find certificates.
 const maxStrays = 5000
 
 // explain adds to failures of verification the files that may be the reason.
@@ -21,7 +21,7 @@ func (r *run) explain(failures []*Failure) {
 	for _, f := range failures {
 		for _, t := range f.targets {
 			if files := r.strays(t.Name, t.New.Names(), index); len(files) > 0 {
-				remedy := "the server takes certificates from that directory by itself: remove " + strings.Join(files, ", ") + ", then: keypaird issue"
+				remedy := "the server loads all certificates of that directory: remove " + strings.Join(files, ", ") + ", then: keypaird issue"
 				f.Err = problem.Newf(remedy, "%w; %s is for the same name", f.Err, files[0])
 				break
 			}
@@ -29,8 +29,8 @@ func (r *run) explain(failures []*Failure) {
 	}
 }
 
-// strays returns the files that are not of the target name and hold a
-// certificate for one of names, where the server looks for certificates.
+// strays returns the files with a certificate for one of names that the server may
+// load and that do not belong to the target name.
 func (d *Deployment) strays(name string, names []string, certificates func(dir string) map[string][]string) []string {
 	template := d.Chain
 	if template == "" {
@@ -53,8 +53,8 @@ func (d *Deployment) strays(name string, names []string, certificates func(dir s
 	return found
 }
 
-// certificates lists the files that hold a certificate by the names it is for,
-// as deep below dir as the server looks. One that has expired counts as none.
+// certificates lists the files with a valid certificate by its names, as deep below
+// dir as the server scans.
 func (d *Deployment) certificates(dir string) map[string][]string {
 	index := map[string][]string{}
 	left, now := maxStrays, time.Now()

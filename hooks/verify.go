@@ -14,19 +14,17 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// Verification: how long at most, how long if there is another reload to try,
-// how long one probe, how many at a time, and
-// how long between two looks at first and at most.
+// Limits of verification.
 const (
 	maxVerify  = 15 * time.Second
-	someVerify = 2 * time.Second
-	maxProbe   = 8 * time.Second // postscreen holds its greeting back for 6
-	visitors   = 8
+	someVerify = 2 * time.Second // if another reload can follow
+	maxProbe   = 8 * time.Second // of one probe; postscreen delays its greeting by 6 s
+	maxProbes  = 8               // at a time
 	firstPause = 10 * time.Millisecond
-	maxPause   = 500 * time.Millisecond
+	maxPause   = 500 * time.Millisecond // between two rounds of probes
 )
 
-// patience says how often to look.
+// patience says how long to repeat probes.
 type patience int
 
 const (
@@ -35,7 +33,7 @@ const (
 	untilDeadline
 )
 
-// limit is how long looking may take.
+// limit returns how long verification may take.
 func (d *Deployment) limit(p patience) time.Duration {
 	limit := d.Patience
 	if limit <= 0 {
@@ -47,52 +45,51 @@ func (d *Deployment) limit(p patience) time.Duration {
 	return limit
 }
 
-// A query is one endpoint asked for one name of a target.
+// A query is one endpoint and one name of a target to request from it.
 type query struct {
 	*target
 	endpoint probe.Endpoint
 	name     string
 	before   reply // before the first change
-	now      reply // the last one
+	now      reply // the latest
 }
 
-// A reply is what an endpoint served, or why it served nothing.
+// A reply is the certificate that an endpoint served, or the error.
 type reply struct {
 	leaf *x509.Certificate
 	err  error
 }
 
-// is reports whether the pair p was served.
+// is reports whether the endpoint served the pair p.
 func (a reply) is(p *keypair.Pair) bool { return a.leaf != nil && p != nil && a.leaf.Equal(p.Leaf) }
 
-// fits reports whether a certificate was served that clients take at now for
-// the name, as far as dates and names go.
+// fits reports whether the served certificate is for the name and valid at now.
 func (a reply) fits(name string, now time.Time) bool {
 	return a.current(now) && probe.IsFor(a.leaf, name, false)
 }
 
-// current reports whether a certificate was served that has not ended.
+// current reports whether the served certificate is valid at now.
 func (a reply) current(now time.Time) bool {
 	return a.leaf != nil && !now.Before(a.leaf.NotBefore) && !now.After(a.leaf.NotAfter)
 }
 
-// disowns reports whether the endpoint is up and not one for the name: an XMPP
-// server says so, others serve the certificate of other names.
+// disowns reports whether the endpoint is up but does not know the name: an XMPP
+// server says so, others serve a certificate for other names.
 func (a reply) disowns(name string, now time.Time) bool {
 	return errors.Is(a.err, probe.ErrHostUnknown) || a.current(now) && !probe.IsFor(a.leaf, name, false)
 }
 
-// A verdict is what follows from the answers to a query.
+// A verdict is the result of a query.
 type verdict int
 
 const (
-	served    verdict = iota // the new pair is
-	notServed                // another's certificate or none, as before: the name is not served here
-	failing                  // the new pair is not served, and the previous one was not either
-	worse                    // the new pair is not served, and something was before
+	served    verdict = iota // the endpoint serves the new pair
+	notServed                // it does not serve this name, and did not before
+	failing                  // it does not serve the new pair, and did not serve the previous one
+	worse                    // it does not serve the new pair, and served a good one before
 )
 
-// evaluate compares the answers.
+// evaluate compares the latest reply with the one before the deployment.
 func (q *query) evaluate(now time.Time) verdict {
 	wasFit, wasOurs := q.before.fits(q.name, now), q.ours(q.before)
 	switch {
@@ -102,20 +99,20 @@ func (q *query) evaluate(now time.Time) verdict {
 		return worse
 	case q.others(q.before, now) && q.others(q.now, now):
 		return notServed
-	case errors.Is(q.now.err, probe.ErrHostUnknown): // that is sure, whatever was before
+	case errors.Is(q.now.err, probe.ErrHostUnknown): // certain, regardless of the reply before
 		return notServed
 	}
 	return failing
 }
 
-// ours reports whether a is a pair of the target from before.
+// ours reports whether a is an earlier pair of the target.
 func (q *query) ours(a reply) bool {
 	return a.is(q.Previous) || a.is(q.back.pair) || a.is(q.target.before.pair)
 }
 
-// others reports whether the endpoint serves the name not at all, or with
-// another target's certificate: not with an older or a twin of the new one,
-// which is for the same names.
+// others reports whether the endpoint does not serve the name, or serves another
+// target's certificate. A certificate for the same names as the new one is not
+// another target's.
 func (q *query) others(a reply, now time.Time) bool {
 	if failed, ok := errors.AsType[*probe.Error](a.err); ok && failed.Stage == probe.Handshaking && !failed.TimedOut {
 		return true // some servers refuse the handshake for names they do not know
@@ -139,7 +136,7 @@ func sameNames(a, b *x509.Certificate) bool {
 	return slices.Equal(set(a), set(b))
 }
 
-// failure says why the pair want is not served.
+// failure returns the error for an endpoint that does not serve the pair want.
 func (q *query) failure(want *keypair.Pair) error {
 	if q.now.err != nil {
 		return q.now.err
@@ -150,7 +147,7 @@ func (q *query) failure(want *keypair.Pair) error {
 	}
 }
 
-// queriesFor lists what to ask about a target: at every endpoint, for every name.
+// queriesFor lists the queries of a target: each name at each endpoint.
 func (r *run) queriesFor(t *target) []*query {
 	names := t.New.Names()
 	if t.back.pair != nil {
@@ -169,7 +166,7 @@ func (r *run) queriesFor(t *target) []*query {
 	return list
 }
 
-// queries lists those of all targets that are wanted.
+// queries lists the queries of all targets for which want holds.
 func (r *run) queries(want func(*query) bool) []*query {
 	var list []*query
 	for _, t := range r.targets {
@@ -182,10 +179,10 @@ func (r *run) queries(want func(*query) bool) []*query {
 	return list
 }
 
-// isNew reports whether the new pair is for the name that is asked for.
+// isNew reports whether the new pair is for the name of the query.
 func isNew(q *query) bool { return slices.Contains(q.New.Names(), q.name) }
 
-// probeBefore asks what is served before the first change.
+// probeBefore probes all endpoints before the first change.
 func (r *run) probeBefore(ctx context.Context) {
 	all := r.queries(func(*query) bool { return true })
 	limited, cancel := context.WithTimeout(ctx, r.limit(untilDeadline))
@@ -196,9 +193,8 @@ func (r *run) probeBefore(ctx context.Context) {
 	}
 }
 
-// verify probes until the new pairs are served, and returns the targets that
-// are not. A server takes a moment to follow a reload, and says nothing when it
-// has.
+// verify probes until the endpoints serve the new pairs, and returns the targets
+// that failed. A server takes a moment to complete a reload and does not report it.
 func (r *run) verify(ctx context.Context, p patience) []*Failure {
 	list := r.queries(isNew)
 	var failures []*Failure
@@ -214,13 +210,13 @@ func (r *run) verify(ctx context.Context, p patience) []*Failure {
 	}
 	failures = r.evaluate()
 	if len(failures) == 0 {
-		r.warnElsewhere()
+		r.warnNotServed()
 	}
 	return failures
 }
 
-// poll probes each query of list until it is answered well, time is up, or, when
-// some time has passed, enough holds. It returns how many are left.
+// poll probes each query of list until well holds for it, the time limit is reached,
+// or enough holds after some seconds. It returns how many queries are left.
 func (r *run) poll(ctx context.Context, list []*query, p patience, well func(*query) bool, enough func() bool) (left int) {
 	limited, cancel := context.WithTimeout(ctx, r.limit(p))
 	defer cancel()
@@ -235,20 +231,20 @@ func (r *run) poll(ctx context.Context, list []*query, p patience, well func(*qu
 	return len(list)
 }
 
-// evaluate returns the targets that are not verified by the last answers, each with
-// all that is missing.
+// evaluate returns the targets that the latest replies do not verify, each with all
+// its errors.
 //
-// A name that is not served at an endpoint, and was not before, is not demanded
-// there. But something has to be served at each endpoint, unless nothing was when
-// the previous pair was verified; and a target that is served nowhere has to be
-// unknown everywhere, not served with another certificate.
+// An endpoint need not serve a name that it did not serve before. But each endpoint
+// must serve some name, unless it served none when the previous pair was verified;
+// and if no endpoint serves a target, none may serve its names with another
+// certificate.
 func (r *run) evaluate() []*Failure {
 	now := time.Now()
-	seenAt, seen := map[probe.Endpoint]bool{}, map[*target]bool{}
+	serving, verified := map[probe.Endpoint]bool{}, map[*target]bool{}
 	list := r.queries(isNew)
 	for _, q := range list {
 		if q.evaluate(now) == served {
-			seenAt[q.endpoint], seen[q.target] = true, true
+			serving[q.endpoint], verified[q.target] = true, true
 		}
 	}
 	var failures []*Failure
@@ -256,7 +252,7 @@ func (r *run) evaluate() []*Failure {
 	for _, q := range list {
 		switch v := q.evaluate(now); {
 		case v == served:
-		case v == notServed && (seenAt[q.endpoint] || q.WasVerified) && (seen[q.target] || q.now.disowns(q.name, now)):
+		case v == notServed && (serving[q.endpoint] || q.WasVerified) && (verified[q.target] || q.now.disowns(q.name, now)):
 		default:
 			missing[q.target] = append(missing[q.target], q.failure(q.New))
 		}
@@ -267,7 +263,7 @@ func (r *run) evaluate() []*Failure {
 		}
 		err := newUnserved(missing[t])
 		if i := slices.IndexFunc(failures, func(f *Failure) bool { return f.Err.Error() == err.Error() }); i >= 0 {
-			failures[i] = r.failure(StepVerify, err, append(failures[i].targets, t)...) // an endpoint that is down is said once
+			failures[i] = r.failure(StepVerify, err, append(failures[i].targets, t)...) // report an endpoint that is down once
 			continue
 		}
 		failures = append(failures, r.failure(StepVerify, err, t))
@@ -275,8 +271,8 @@ func (r *run) evaluate() []*Failure {
 	return failures
 }
 
-// warnElsewhere warns of the names that endpoints do not serve.
-func (r *run) warnElsewhere() {
+// warnNotServed warns of the names that endpoints do not serve.
+func (r *run) warnNotServed() {
 	now := time.Now()
 	for _, q := range r.queries(isNew) {
 		if q.evaluate(now) == notServed {
@@ -285,22 +281,22 @@ func (r *run) warnElsewhere() {
 	}
 }
 
-// probeAll asks each query once.
+// probeAll sends each query once.
 func probeAll(ctx context.Context, list []*query) {
 	var g errgroup.Group
-	g.SetLimit(visitors)
+	g.SetLimit(maxProbes)
 	for _, q := range list {
 		g.Go(func() error {
 			probing, cancel := context.WithTimeout(ctx, maxProbe)
 			defer cancel()
 			chain, err := probe.Dial(probing, q.endpoint, q.name)
-			if errors.Is(err, context.DeadlineExceeded) {
-				err = fmt.Errorf("%s does not answer for %q in time", q.endpoint, q.name)
+			if failed, ok := errors.AsType[*probe.Error](err); ok && errors.Is(err, context.DeadlineExceeded) {
+				failed.TimedOut, failed.Err = true, fmt.Errorf("no answer for %q in time", q.name)
 			}
 			switch {
 			case err == nil:
 				q.now = reply{leaf: chain[0]}
-			case q.now.leaf == nil && q.now.err == nil || ctx.Err() == nil: // an answer that our deadline ended says less than the one before
+			case q.now.leaf == nil && q.now.err == nil || ctx.Err() == nil: // our deadline is less informative than the reply before
 				q.now = reply{err: err}
 			}
 			return nil

@@ -9,33 +9,32 @@ import (
 	"strings"
 )
 
-// Warnings lists what would make a deployment of the target name ineffective
-// or unwise without being an error. For many targets, use [Deployment.Warner].
+// Warnings lists reasons why a deployment of the target name may be ineffective or
+// insecure. For many targets, use [Deployment.Warner].
 func (d *Deployment) Warnings(name string) []string { return d.Warner()(name) }
 
-// Warner returns a function that does as Warnings and looks into each directory
-// once.
+// Warner returns a function that does as Warnings and reads each directory once.
 func (d *Deployment) Warner() func(name string) []string {
-	look := looks{remembering(namesIn), remembering(d.certificates)}
-	return func(name string) []string { return d.warnings(name, append(d.inPlace(name), name), look) }
+	read := looks{remembering(namesIn), remembering(d.certificates)}
+	return func(name string) []string { return d.warnings(name, append(d.inPlace(name), name), read) }
 }
 
-// looks are ways to look into a directory.
+// looks list directories.
 type looks struct {
 	names        func(dir string) []string
 	certificates func(dir string) map[string][]string // files by the names they are for
 }
 
 // warnings is Warnings for a target that is for the given names.
-func (d *Deployment) warnings(name string, names []string, look looks) []string {
+func (d *Deployment) warnings(name string, names []string, read looks) []string {
 	var list []string
 	if d.ofRelayd() && strings.HasSuffix(d.Chain, "/{name}.crt") {
 		chain := expand(d.Chain, name)
-		for _, other := range withPorts(chain, look.names) {
+		for _, other := range withPorts(chain, read.names) {
 			list = append(list, fmt.Sprintf("%s exists, and on that port relayd prefers it to %s: remove it, or set chain and key of [deploy.%s] to names with the port", other, chain, d.Name))
 		}
 	}
-	for _, other := range d.strays(name, names, look.certificates) {
+	for _, other := range d.strays(name, names, read.certificates) {
 		list = append(list, fmt.Sprintf("%s holds a certificate for a name of %q, and the server of [deploy.%s] may serve it instead: remove it", other, name, d.Name))
 	}
 	if (d.Key != "" || d.Combined != "") && d.KeyMode&0o007 != 0 {
@@ -70,7 +69,7 @@ func withPorts(chain string, names func(dir string) []string) []string {
 	return list
 }
 
-// namesIn lists a directory; one that cannot be read is as good as empty.
+// namesIn lists a directory; if it cannot be read, it lists nothing.
 func namesIn(dir string) []string {
 	h, err := os.Open(dir)
 	if err != nil {

@@ -7,36 +7,37 @@ import (
 	"time"
 )
 
-// An Attempt remembers failures of one thing. The zero value is success.
+// An Attempt counts the failures of one step. The zero value is success.
 type Attempt struct {
 	Failures  int       `json:"failures,omitempty"`    // in a row
 	At        time.Time `json:"at,omitzero"`           // of the last
-	Next      time.Time `json:"next,omitzero"`         // try: not before
-	TryNextCA bool      `json:"try_next_ca,omitempty"` // another CA may do better
+	Next      time.Time `json:"next,omitzero"`         // earliest next try
+	TryNextCA bool      `json:"try_next_ca,omitempty"` // another CA may succeed
 	Error     string    `json:"error,omitempty"`
 	Remedy    string    `json:"remedy,omitempty"`
+	Endpoint  string    `json:"endpoint,omitempty"` // of verify: the first that does not serve the certificate
 }
 
 // backoff between tries: 1 min, 10 min, 100 min, then a day, as Let's Encrypt
-// asks of clients.
+// recommends.
 var backoff = []time.Duration{time.Minute, 10 * time.Minute, 100 * time.Minute, longest}
 
 const (
-	longest = 24 * time.Hour // backoff, and longest that a CA can have us wait
-	// Let's Encrypt lets a name fail five times in an hour, once in twelve
-	// minutes thereafter.
+	longest = 24 * time.Hour // backoff, also if a CA wants a longer one
+	// Let's Encrypt allows five failures of a name in an hour, then one in twelve
+	// minutes.
 	minBackoffNearExpiry = 15 * time.Minute // after the first failures
 	notifyAfter          = 3                // failures after which a CA keeps failing
 )
 
-// Waits reports whether the next try is to come later. A time further off than
-// any backoff was written by a clock that was wrong.
+// Waits reports whether the next try comes later than now. A time further off than
+// any backoff was written by a wrong clock.
 func (a Attempt) Waits(now time.Time) bool {
 	return a.Next.After(now) && a.Next.Sub(now) <= longest+maxJitter
 }
 
-// Up to so small a part is added to each wait, so that machines that failed
-// batchDelay do not try again together.
+// Limits of the random part of each wait, so that machines that failed together do
+// not try again together.
 const (
 	jitterPart = 8
 	maxJitter  = 30 * time.Minute
@@ -46,8 +47,8 @@ func jitter(wait time.Duration) time.Duration {
 	return wait + rand.N(min(wait/jitterPart, maxJitter)+1)
 }
 
-// wait is how long the next try is put off, before jitter, if one more fails at
-// now of something that is wanted before until.
+// wait returns the backoff, before jitter, after one more failure at now of a step
+// that must succeed before until.
 func (a Attempt) wait(now, until time.Time) time.Duration {
 	wait := backoff[min(max(a.Failures, 0), len(backoff)-1)]
 	left := until.Sub(now)
@@ -60,15 +61,15 @@ func (a Attempt) wait(now, until time.Time) time.Duration {
 	return min(wait, max(left/20, minBackoffNearExpiry)) // near the end, a day is too long
 }
 
-// latest is when the next try comes at the latest if one more fails at now.
+// latest returns the latest time of the next try after one more failure at now.
 func (a Attempt) latest(now, until time.Time) time.Time {
 	wait := a.wait(now, until)
 	return now.Add(wait + min(wait/jitterPart, maxJitter))
 }
 
-// Failed counts one more failure at now of something that is wanted before
-// until; zero: nothing ends. An err that knows the Earliest time at which another
-// try makes sense is heeded, for a day.
+// Failed returns a after one more failure at now of a step that must succeed before
+// until; zero: no limit. If err has a method Earliest, the next try is not before
+// that, at most a day later. If err has a method FailedEndpoint, that is the Endpoint.
 func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 	wait := a.wait(now, until)
 	a.Failures = max(a.Failures, 0) + 1
@@ -81,9 +82,13 @@ func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 	}
 	var order *OrderError
 	a.TryNextCA = errors.As(err, &order) && order.TryNextCA
-	a.Error, a.Remedy = oneLine(err), Remedy(err)
+	a.Error, a.Remedy, a.Endpoint = oneLine(err), Remedy(err), ""
+	var unserved interface{ FailedEndpoint() string }
+	if errors.As(err, &unserved) {
+		a.Endpoint = unserved.FailedEndpoint()
+	}
 	return a
 }
 
-// oneLine makes an error fit for a record.
+// oneLine returns the text of an error on one line.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

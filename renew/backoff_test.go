@@ -212,3 +212,21 @@ func TestForeign(t *testing.T) {
 		}
 	}
 }
+
+// unserved is an error that knows where the certificate is not served.
+type unserved struct{}
+
+func (unserved) Error() string          { return "not served" }
+func (unserved) FailedEndpoint() string { return "127.0.0.1:443" }
+
+// The endpoint of a failed verification is recorded, and forgotten when something
+// else fails.
+func TestFailedEndpoint(t *testing.T) {
+	a := Attempt{}.Failed(fmt.Errorf("verifying: %w", unserved{}), now, time.Time{})
+	if a.Endpoint != "127.0.0.1:443" {
+		t.Errorf("endpoint = %q", a.Endpoint)
+	}
+	if a = a.Failed(errors.New("reloading"), now, time.Time{}); a.Endpoint != "" {
+		t.Errorf("endpoint = %q after another failure", a.Endpoint)
+	}
+}

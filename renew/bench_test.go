@@ -18,7 +18,7 @@ func BenchmarkTick(b *testing.B) {
 				Schedule: func(after time.Time) time.Time { return after.Add(time.Hour) },
 				Clock:    func() time.Time { return wall },
 				Log:      slog.New(slog.DiscardHandler),
-				Look: func(context.Context, map[string]bool) map[string]time.Time {
+				RunPass: func(context.Context, map[string]bool) map[string]time.Time {
 					b.Error("a pass was made")
 					return nil
 				},

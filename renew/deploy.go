@@ -336,7 +336,7 @@ func (p *Pass) begin(a *rollout, name string, c Change) {
 	d.undo(a.state.Fingerprint)
 	a.state.Record.deployment(name, d)
 	if err := p.saveDurably(a.job); err != nil {
-		p.Log.Warn("begin of a deployment not recorded", "cert", a.Name, "err", err)
+		p.Log.Warn("record not saved", "cert", a.Name, "step", "deploying to "+name, "err", err)
 	}
 }
 

@@ -7,19 +7,18 @@ import (
 	"time"
 )
 
-// A Loop looks at targets for years: at all of them when the schedule says, and
-// at each when it has something to do. It goes by the wall clock, which it reads
-// every minute at least, so that a machine that slept, or a clock that was set,
-// delays nothing for longer.
+// A Loop runs passes for years: over all targets at the scheduled times, and over
+// each target when it has something to do. It follows the wall clock, which it reads
+// every minute, so that suspend or clock changes delay a pass by at most a minute.
 type Loop struct {
-	// Look makes a pass over the targets named by due, over all if it is nil,
-	// and returns when each is to be looked at again. Required.
-	Look func(ctx context.Context, due map[string]bool) map[string]time.Time
+	// RunPass runs a pass over the targets in due, or over all if it is nil, and
+	// returns when each needs the next one. Required.
+	RunPass func(ctx context.Context, due map[string]bool) map[string]time.Time
 
-	Schedule func(after time.Time) time.Time // required; when all are looked at
+	Schedule func(after time.Time) time.Time // the next pass over all targets; required
 	Now      <-chan struct{}                 // a request to process all now; may be nil
 	Clock    func() time.Time                // the wall clock; nil means time.Now
-	Beat     func()                          // called every minute at least, while all is well; may be nil
+	Alive    func()                          // called at least every minute, for a watchdog; may be nil
 	Log      *slog.Logger                    // required
 
 	next      map[string]time.Time // by target
@@ -27,12 +26,12 @@ type Loop struct {
 }
 
 const (
-	tick     = time.Minute   // between two looks at the clock, at most
-	stepSize = time.Minute   // by which the wall clock differs from the other, to have been set
-	hung     = 6 * time.Hour // no pass takes so long
+	tick    = time.Minute   // the longest wait without reading the clock
+	minJump = time.Minute   // a larger difference between wall and monotonic clock is a jump
+	hung    = 6 * time.Hour // a pass that takes longer is no longer reported as alive
 )
 
-// Run returns when ctx ends and the last pass has.
+// Run returns when ctx and the last pass have ended.
 func (l *Loop) Run(ctx context.Context) {
 	l.next = map[string]time.Time{}
 	wall, mono := l.wall(), time.Now()
@@ -41,24 +40,24 @@ func (l *Loop) Run(ctx context.Context) {
 	all := true
 	for ctx.Err() == nil {
 		if due := l.due(wall); all || len(due) > 0 {
-			l.look(ctx, all, due)
+			l.pass(ctx, all, due)
 			l.plan()
 		}
 		all = l.wait(ctx, timer)
 		passed, elapsed := l.wall().Sub(wall), time.Since(mono)
 		wall, mono = l.wall(), time.Now()
-		if by := passed - elapsed; by.Abs() >= stepSize {
-			l.Log.Warn("clock stepped, or the machine slept", "by", by.Round(time.Second))
+		if by := passed - elapsed; by.Abs() >= minJump {
+			l.Log.Warn("clock jumped", "by", by.Round(time.Second))
 			all = true
 		}
 		all = all || !wall.Before(l.scheduled)
 	}
 }
 
-// wait waits for what comes first, a tick at most. It reports whether somebody
-// wants all to be looked at.
+// wait waits for the next target or request, at most one tick. It reports whether a
+// pass over all targets was requested.
 func (l *Loop) wait(ctx context.Context, timer *time.Timer) bool {
-	l.beat()
+	l.alive()
 	wall := l.wall()
 	wait := min(tick, l.scheduled.Sub(wall))
 	for _, at := range l.next {
@@ -74,7 +73,7 @@ func (l *Loop) wait(ctx context.Context, timer *time.Timer) bool {
 	return false
 }
 
-// due lists the targets to look at; nil: there are none.
+// due returns the targets that are due; nil: none.
 func (l *Loop) due(wall time.Time) map[string]bool {
 	var due map[string]bool
 	for name, at := range l.next {
@@ -88,17 +87,17 @@ func (l *Loop) due(wall time.Time) map[string]bool {
 	return due
 }
 
-// look makes a pass and goes on beating meanwhile.
-func (l *Loop) look(ctx context.Context, all bool, due map[string]bool) {
+// pass runs a pass and reports meanwhile that the process is alive.
+func (l *Loop) pass(ctx context.Context, all bool, due map[string]bool) {
 	if all {
 		due = nil
 	}
-	var pass sync.WaitGroup
+	var running sync.WaitGroup
 	done := make(chan struct{})
 	var next map[string]time.Time
-	pass.Go(func() {
+	running.Go(func() {
 		defer close(done)
-		next = l.Look(ctx, due)
+		next = l.RunPass(ctx, due)
 	})
 	began := time.Now()
 	ticker := time.NewTicker(tick)
@@ -110,18 +109,18 @@ func (l *Loop) look(ctx context.Context, all bool, due map[string]bool) {
 			return
 		case <-ticker.C:
 			if time.Since(began) < hung {
-				l.beat()
+				l.alive()
 			}
 		}
 	}
 }
 
-// merge takes in what a pass says of what comes next.
+// merge adds the times that a pass returned.
 func (l *Loop) merge(all bool, due map[string]bool, next map[string]time.Time) {
 	if all {
 		clear(l.next)
 	}
-	for name := range due { // what a pass does not speak of is left to the schedule
+	for name := range due { // without a time, a target waits for the schedule
 		delete(l.next, name)
 	}
 	for name, at := range next {
@@ -129,21 +128,21 @@ func (l *Loop) merge(all bool, due map[string]bool, next map[string]time.Time) {
 	}
 }
 
-// plan notes when all are looked at again.
+// plan sets the time of the next pass over all targets.
 func (l *Loop) plan() {
 	wall := l.wall()
 	next := l.Schedule(wall)
-	if !next.After(wall) { // never; the configuration refuses such
+	if !next.After(wall) { // never; the configuration refuses such a schedule
 		next = wall.Add(24 * time.Hour)
 	}
-	if !wall.Before(l.scheduled) || next.Before(l.scheduled) { // else a look in between
+	if !wall.Before(l.scheduled) || next.Before(l.scheduled) { // else it was a pass in between
 		l.scheduled = next
 	}
 }
 
-func (l *Loop) beat() {
-	if l.Beat != nil {
-		l.Beat()
+func (l *Loop) alive() {
+	if l.Alive != nil {
+		l.Alive()
 	}
 }
 

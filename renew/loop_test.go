@@ -31,7 +31,7 @@ func watching(t *testing.T, length time.Duration, w *watch, do func()) {
 		defer w.mu.Unlock()
 		return time.Now().Add(w.ahead).Round(0)
 	}
-	w.Look = func(ctx context.Context, due map[string]bool) map[string]time.Time {
+	w.RunPass = func(ctx context.Context, due map[string]bool) map[string]time.Time {
 		if due == nil {
 			w.all = append(w.all, time.Since(began))
 		} else {
@@ -49,7 +49,7 @@ func watching(t *testing.T, length time.Duration, w *watch, do func()) {
 	if w.Schedule == nil {
 		w.Schedule = func(after time.Time) time.Time { return after.Add(30 * time.Minute) }
 	}
-	w.Beat = func() { w.beats++ }
+	w.Alive = func() { w.beats++ }
 	w.Log = slog.New(slog.DiscardHandler)
 	ctx, stop := context.WithTimeout(t.Context(), length)
 	defer stop()

@@ -11,12 +11,13 @@ import (
 
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
 )
 
 // ensureNextKey makes the next key, of the configured type, if there is none, and
-// records which keys there are.
+// records the keys.
 func (p *Pass) ensureNextKey(ctx context.Context, j *job) error {
 	err := LoadNextKey(p.Store, j.Target, &j.state)
 	if err != nil {
@@ -90,15 +91,19 @@ func (p *Pass) keyFor(ctx context.Context, j *job) (crypto.Signer, error) {
 	if err == nil {
 		err = append(v.Skipped, fs.ErrNotExist)[0]
 	}
-	return p.replaceLostKey(j, &LostKeyError{err})
+	return p.replaceLostKey(j, err)
 }
 
-// replaceLostKey returns the key to order a certificate for when the one that is
-// kept cannot be read: none while there is time to repair that. A certificate that
-// some peers refuse is better than one that has expired. The disk may recover.
-func (p *Pass) replaceLostKey(j *job, lost *LostKeyError) (crypto.Signer, error) {
-	now := p.now()
-	if now.Before(j.state.Leaf.NotAfter) && !(none(lost.Err) && j.state.Urgent(now)) {
+// replaceLostKey returns the key to order a certificate for when reading the stored
+// key failed with err: none while there is time to repair that, or the disk may
+// recover. A certificate that some peers refuse is better than an expired one.
+func (p *Pass) replaceLostKey(j *job, err error) (crypto.Signer, error) {
+	now, remedy := p.now(), Remedy(err)
+	if none(err) {
+		remedy = "restore it from a backup; or publish the TLSA record of the next key, which is used two TTLs later, and in any case when a quarter of the lifetime is left"
+	}
+	lost := problem.Newf(remedy, "reading the stored key: %w", err)
+	if now.Before(j.state.Leaf.NotAfter) && !(none(err) && j.state.Urgent(now)) {
 		return nil, lost
 	}
 	if next := j.state.Next; next != nil {
@@ -109,23 +114,8 @@ func (p *Pass) replaceLostKey(j *job, lost *LostKeyError) (crypto.Signer, error)
 	return nil, nil
 }
 
-// A LostKeyError reports that the key cannot be read that the TLSA records name.
-type LostKeyError struct{ Err error }
-
-func (e *LostKeyError) Error() string { return "reading the key that is kept: " + e.Err.Error() }
-
-func (e *LostKeyError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *LostKeyError) Remedy() string {
-	if !none(e.Err) {
-		return Remedy(e.Err)
-	}
-	return "restore it from a backup; or publish the TLSA record of the next key, which is used when that was visible for two TTLs, and in any case when a quarter of the lifetime is left"
-}
-
-// dropNextKey removes the next key of a target that has no TLSA records any more,
-// and what is known of them: by the time it has some again, the key may have leaked.
+// dropNextKey removes the next key of a target that no longer has TLSA records, and
+// what was recorded of them: if it has some again later, the key may have leaked.
 func (p *Pass) dropNextKey(j *job) {
 	if len(j.TLSA) > 0 || j.stateErr != nil || j.state.Record.TLSA.Empty() {
 		return
@@ -142,29 +132,17 @@ func (p *Pass) dropNextKey(j *job) {
 
 func (j *job) rollover() rollover.State { return j.state.Rollover(j.Target) }
 
-// heldError is why a first certificate is not ordered.
+// heldError returns why a first certificate is not ordered: peers would refuse it
+// because of the published TLSA records.
 func (j *job) heldError(now time.Time) error {
 	r := j.rollover()
-	return &HeldError{Why: r.Held(now), Unknown: r.Unknown(), Records: r.Missing()}
-}
-
-// A HeldError reports a first certificate that peers would refuse for the TLSA
-// records there are.
-type HeldError struct {
-	Why     string
-	Unknown bool     // it could not be found out which there are
-	Records []string // to publish
-}
-
-func (e *HeldError) Error() string { return "not ordered, " + e.Why }
-
-// Remedy says what the operator can do about it.
-func (e *HeldError) Remedy() string {
-	if e.Unknown {
-		return "see that the name servers answer, or correct resolvers in the [dns.*] table of that zone; or take tlsa out to go on without"
+	records := r.Missing()
+	remedy := "publish this beside the existing records, and keypaird continues two TTLs later: " + strings.Join(records, "\n")
+	switch {
+	case r.Unknown():
+		remedy = "see that the name servers answer, or correct resolvers in the [dns.*] table of that zone; or remove tlsa to continue without"
+	case len(records) == 0:
+		remedy = "wait: the records are published, and must be visible for two TTLs"
 	}
-	if len(e.Records) == 0 {
-		return "wait: the records are there, and are to be visible for two TTLs"
-	}
-	return "publish this beside the records that are there, and keypaird goes on when it was visible for two TTLs: " + strings.Join(e.Records, "\n")
+	return problem.New("not ordered, "+r.Held(now), remedy)
 }

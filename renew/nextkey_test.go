@@ -89,7 +89,7 @@ func TestDaneKeyUnread(t *testing.T) {
 	w := newDaneWorld(t)
 	w.run(t, Scheduled)
 	j := &job{Target: dane, state: w.state(t)}
-	odd := &LostKeyError{errors.New("input/output error")}
+	odd := errors.New("input/output error")
 	for _, tt := range []struct {
 		after time.Duration
 		held  bool
@@ -187,7 +187,7 @@ func TestDaneKeptBy(t *testing.T) {
 	for _, tt := range []struct {
 		seen time.Duration // ago
 		want string
-	}{{day, "it is that of an order that was under way before"}, {time.Hour, "was not visible everywhere for two TTLs"}} {
+	}{{day, "the order was already pending"}, {time.Hour, "was not visible everywhere for two TTLs"}} {
 		w := newDaneWorld(t)
 		w.run(t, Scheduled)
 		j := &job{Target: dane, state: w.state(t)}

@@ -41,8 +41,8 @@ type Observer interface {
 	Deployed(deployment string, took time.Duration, err error)
 }
 
-// ErrYield is the cause of a pass that ended early because it was to.
-var ErrYield = errors.New("somebody else wants to work")
+// ErrYield is the cause of a pass that ended early for another process.
+var ErrYield = errors.New("stopped for another keypaird process")
 
 // A Report is what a pass did.
 type Report struct {

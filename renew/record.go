@@ -14,49 +14,49 @@ import (
 	"keypaird/renew/rollover"
 )
 
-// A Record is record.json of a target: what cannot be seen in its files. It is
-// a hint. Losing it costs a reload, never a certificate.
+// A Record is record.json of a target: facts that its files do not show. It is a
+// hint. Losing it costs a reload, never a certificate.
 type Record struct {
-	Fingerprint string    `json:"fingerprint,omitempty"` // of the version that CA and Profile tell of
+	Fingerprint string    `json:"fingerprint,omitempty"` // of the version that CA and Profile describe
 	CA          string    `json:"ca,omitempty"`          // that issued it
-	Profile     string    `json:"profile,omitempty"`     // it was asked for
+	Profile     string    `json:"profile,omitempty"`     // of the order
 	IssuedAt    time.Time `json:"issued_at,omitzero"`    // when it was obtained
 
 	Orders      map[string]Attempt    `json:"orders,omitempty"`      // obtaining, by CA, since the last success
 	RenewalInfo RenewalInfo           `json:"ari,omitzero"`          // of the newest version
 	Deployments map[string]Deployment `json:"deployments,omitempty"` // by name
-	Notified    Notified              `json:"notified,omitzero"`     // what the operator was notified of
-	TLSA        TLSARecord            `json:"tlsa,omitzero"`         // records by which peers know the key
+	Notified    Notified              `json:"notified,omitzero"`     // notices sent to the operator
+	TLSA        TLSARecord            `json:"tlsa,omitzero"`         // keys and TLSA records (DANE)
 	External    Imported              `json:"external,omitzero"`     // of the files, if the certificate is external
 }
 
-// A Deployment is how far the newest version got in one deployment.
+// A Deployment is the progress of the newest version in one deployment.
 type Deployment struct {
 	Deployed   string    `json:"deployed,omitempty"`    // fingerprint that was installed and reloaded
-	Verified   string    `json:"verified,omitempty"`    // fingerprint that was seen served, or deployed where nothing is verified
+	Verified   string    `json:"verified,omitempty"`    // fingerprint that an endpoint served, or that was deployed without endpoints
 	At         time.Time `json:"at,omitzero"`           // of Verified
-	ConfigHash string    `json:"config_hash,omitempty"` // of the configuration it was done with
+	ConfigHash string    `json:"config_hash,omitempty"` // of the configuration at that time
 	Attempt    Attempt   `json:"attempt,omitzero"`
 }
 
-// Notified is what the operator was notified of since all was well.
+// Notified records the notices since the target was ok.
 type Notified struct {
 	Failing  time.Time `json:"failing,omitzero"`  // last; zero: not notified
 	Expiring time.Time `json:"expiring,omitzero"` // likewise
 	Attempt  Attempt   `json:"attempt,omitzero"`  // to notify
 }
 
-// A TLSARecord is what is kept of the TLSA records of a target.
+// A TLSARecord stores the keys and TLSA records of a target.
 type TLSARecord struct {
 	rollover.Record
 	Attempt Attempt `json:"attempt,omitzero"` // passes in a row that found a mismatch
 }
 
-// RenewalInfo is the window in which a CA wants a certificate replaced (RFC 9773), and the
+// RenewalInfo is the suggested window of a CA for a renewal (RFC 9773), and the
 // instant chosen within it.
 type RenewalInfo struct {
 	Fingerprint string    `json:"fingerprint,omitempty"` // of the certificate
-	Start       time.Time `json:"start,omitzero"`        // of the window; zero: the CA did not say
+	Start       time.Time `json:"start,omitzero"`        // of the window; zero: unknown
 	End         time.Time `json:"end,omitzero"`
 	Chosen      time.Time `json:"chosen,omitzero"` // drawn once for a window (RFC 9773, section 4.2)
 	Explanation string    `json:"explanation,omitempty"`
@@ -65,7 +65,7 @@ type RenewalInfo struct {
 	Error       string    `json:"error,omitempty"`
 }
 
-// Imported is what a record knows of the files of an external certificate.
+// Imported records the files of an external certificate.
 type Imported struct {
 	Mark        string    `json:"mark,omitempty"`        // of the files that were imported last
 	Fingerprint string    `json:"fingerprint,omitempty"` // of the version they became
@@ -76,8 +76,7 @@ type Imported struct {
 
 const recordFile = "record.json"
 
-// LoadRecord reads the record of a target. One that is missing or damaged is an
-// empty one.
+// LoadRecord reads the record of a target. A missing or damaged one is empty.
 func LoadRecord(s *keypair.Store, name string) (Record, error) {
 	var r Record
 	data, err := s.ReadFile(name, recordFile)
@@ -93,8 +92,8 @@ func LoadRecord(s *keypair.Store, name string) (Record, error) {
 	return r, nil
 }
 
-// save writes the record. After a power failure the one before may be there
-// again: what is done twice then is a reload.
+// save writes the record. A power failure may restore the one before: it costs
+// another reload.
 func (r Record) save(s *keypair.Store, name string) error { return r.write(s.WriteHint, name) }
 
 func (r Record) write(write func(name, file string, data []byte) error, name string) error {
@@ -105,13 +104,13 @@ func (r Record) write(write func(name, file string, data []byte) error, name str
 	return write(name, recordFile, append(data, '\n'))
 }
 
-// issued notes a new certificate.
+// issued records a new certificate.
 func (r *Record) issued(t Target, ca, fingerprint string, now time.Time) {
 	r.Fingerprint, r.CA, r.Profile, r.Orders, r.RenewalInfo = fingerprint, ca, t.Profile, nil, RenewalInfo{}
 	r.IssuedAt = now.UTC().Truncate(time.Second)
 }
 
-// failedOrder keeps the failure of an order at ca.
+// failedOrder records the failure of an order at ca.
 func (r *Record) failedOrder(ca string, a Attempt) {
 	if r.Orders == nil {
 		r.Orders = map[string]Attempt{}
@@ -119,7 +118,7 @@ func (r *Record) failedOrder(ca string, a Attempt) {
 	r.Orders[ca] = a
 }
 
-// deployment keeps how far a deployment got.
+// deployment records the progress of a deployment.
 func (r *Record) deployment(name string, d Deployment) {
 	if r.Deployments == nil {
 		r.Deployments = map[string]Deployment{}
@@ -127,10 +126,10 @@ func (r *Record) deployment(name string, d Deployment) {
 	r.Deployments[name] = d
 }
 
-// Records writes the records of targets through to the disk. A record that the
-// disk did not take is kept in memory, so that backoff holds while this process
-// lives, and is written again by the next pass. The zero value is ready. Its
-// methods may be called concurrently.
+// Records writes the records of targets to the disk. A record that could not be
+// written is kept in memory, so that its backoff holds in this process, and the
+// next pass writes it again. The zero value is ready. Its methods may be called
+// concurrently.
 type Records struct {
 	mu      sync.Mutex
 	unsaved map[string]unsavedRecord // by target
@@ -139,21 +138,20 @@ type Records struct {
 // An unsavedRecord could not be written.
 type unsavedRecord struct {
 	record   Record      // never changed
-	replaces fs.FileInfo // of the file on disk; nil: none that can be read
+	replaces fs.FileInfo // of the file on disk; nil: unreadable or missing
 }
 
-// Save writes the record of a target. After a power failure, the one before may
-// be there again.
+// Save writes the record of a target. A power failure may restore the one before.
 func (r *Records) Save(store *keypair.Store, name string, rec Record) error {
 	return r.saved(store, name, rec, rec.save(store, name))
 }
 
-// SaveDurably is Save for what must survive a power failure.
+// SaveDurably writes a record that must survive a power failure.
 func (r *Records) SaveDurably(store *keypair.Store, name string, rec Record) error {
 	return r.saved(store, name, rec, rec.write(store.WriteFile, name))
 }
 
-// saved keeps a record in memory if writing it ended in err.
+// saved keeps a record in memory if it could not be written because of err.
 func (r *Records) saved(store *keypair.Store, name string, rec Record, err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -167,8 +165,8 @@ func (r *Records) saved(store *keypair.Store, name string, rec Record, err error
 	return err
 }
 
-// pending returns the record of a target that is still to be written. A record
-// that another process has written since takes its place.
+// pending returns the unwritten record of a target, unless another process has
+// written one since.
 func (r *Records) pending(store *keypair.Store, name string) (Record, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -183,7 +181,7 @@ func (r *Records) pending(store *keypair.Store, name string) (Record, bool) {
 	return ours.record.clone(), true
 }
 
-// clone returns a record that shares nothing with r that could be changed.
+// clone returns a deep copy of r.
 func (r Record) clone() Record {
 	r.Orders, r.Deployments, r.TLSA.Names = maps.Clone(r.Orders), maps.Clone(r.Deployments), maps.Clone(r.TLSA.Names)
 	return r
@@ -197,8 +195,8 @@ func recordInfo(store *keypair.Store, name string) fs.FileInfo {
 	return info
 }
 
-// sameFile reports whether a file was not replaced: a record is never changed in
-// place.
+// sameFile reports whether a and b are the same file: records are replaced, never
+// changed in place.
 func sameFile(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// How long until a CA is asked again that could not answer; what it wants
-// itself is between a minute and a day.
+// Backoff after a failed request for renewal information. After an answer, the CA
+// chooses a time between a minute and a day.
 var askAgain = []time.Duration{time.Minute, 10 * time.Minute, 100 * time.Minute, 6 * time.Hour}
 
 const (
@@ -18,7 +18,7 @@ const (
 	askAll     = time.Minute      // for all: orders wait for them
 )
 
-// renewalInfoDue reports whether to ask the CA at now, and else when.
+// renewalInfoDue reports whether to ask the CA at now, or else when.
 func (s State) renewalInfoDue(now time.Time, t Target) (bool, time.Time) {
 	rec := s.Record
 	if s.Leaf == nil || rec.CA == "" || rec.Fingerprint != s.Fingerprint || !now.Before(s.Leaf.NotAfter) {
@@ -28,14 +28,14 @@ func (s State) renewalInfoDue(now time.Time, t Target) (bool, time.Time) {
 		return false, time.Time{}
 	}
 	a := rec.RenewalInfo
-	if a.Fingerprint != s.Fingerprint || !a.Next.After(now) || a.Next.Sub(now) > maxAsk+time.Minute { // a clock that was wrong
+	if a.Fingerprint != s.Fingerprint || !a.Next.After(now) || a.Next.Sub(now) > maxAsk+time.Minute { // written by a wrong clock
 		return true, now
 	}
 	return false, a.Next
 }
 
-// updated returns a after an answer about the certificate with
-// fingerprint. The chosen instant stays while the window stays.
+// updated returns a after an answer about the certificate with fingerprint. The
+// chosen instant stays while the window stays.
 func (a RenewalInfo) updated(fingerprint string, w SuggestedWindow, now time.Time) RenewalInfo {
 	b := RenewalInfo{Fingerprint: fingerprint, Start: w.Start, End: w.End, Explanation: w.Explanation, Next: within(w.Next, now)}
 	if !b.Start.IsZero() && !b.End.After(b.Start) { // not a window
@@ -73,15 +73,15 @@ func (a RenewalInfo) failed(fingerprint string, err error, now time.Time) Renewa
 	return a
 }
 
-// within bounds when to ask again.
+// within bounds the time of the next request.
 func within(next, now time.Time) time.Time {
 	wait := min(max(next.Sub(now), time.Minute), maxAsk)
 	return now.Add(wait).UTC().Truncate(time.Second)
 }
 
-// updateRenewalInfo fetches the renewal information that is due. A CA that cannot
-// answer at the moment is not asked about the others, and what one that is slow
-// leaves no time for is asked in the next pass.
+// updateRenewalInfo fetches the renewal information that is due. After a CA does not
+// answer, this pass sends it no further requests; requests beyond the time limit
+// wait for the next pass.
 func (p *Pass) updateRenewalInfo(ctx context.Context, jobs []*job) {
 	if p.RenewalInfo == nil {
 		return
@@ -113,7 +113,7 @@ func (p *Pass) updateRenewalInfo(ctx context.Context, jobs []*job) {
 	})
 }
 
-// fetchRenewalInfo asks about one certificate and records the answer.
+// fetchRenewalInfo fetches and records the renewal information of one certificate.
 func (p *Pass) fetchRenewalInfo(ctx context.Context, j *job) (err error) {
 	defer p.recovered(&err, "cert", j.Name)
 	asking, cancel := context.WithTimeout(ctx, askTimeout)

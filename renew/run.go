@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// Run looks at targets and does what each needs. One failure does not hold up
-// another target.
+// Run processes targets once. A failure of one does not delay another.
 func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	p.failedCAs = map[string]error{}
 	if p.Records == nil {
@@ -45,13 +44,13 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	return r
 }
 
-// stopOnYield returns a context that ends when the pass is to yield, too.
+// stopOnYield returns a context that also ends when the pass must yield.
 func (p *Pass) stopOnYield(ctx context.Context) (context.Context, func()) {
 	orders, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		select {
-		case <-p.Yield: // never, if there is none
+		case <-p.Yield: // never, if it is nil
 			cancel(ErrYield)
 		case <-orders.Done():
 		}
@@ -80,7 +79,7 @@ func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []
 	return jobs
 }
 
-// retrySave writes a record again that the disk did not take.
+// retrySave writes again a record that could not be written.
 func (p *Pass) retrySave(j *job) {
 	rec, unsaved := p.Records.pending(p.Store, j.Name)
 	if !unsaved {
@@ -92,7 +91,7 @@ func (p *Pass) retrySave(j *job) {
 	}
 }
 
-// decideAll returns the jobs that need something.
+// decideAll returns the jobs with an action.
 func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 	var active []*job
 	for _, j := range jobs {
@@ -117,7 +116,7 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 	return active
 }
 
-// refusedError is why a needed certificate is not ordered.
+// refusedError returns why a needed certificate is not ordered.
 func (p *Pass) refusedError(j *job, now time.Time) error {
 	if j.rollover().Held(now) != "" {
 		return j.heldError(now)
@@ -126,7 +125,7 @@ func (p *Pass) refusedError(j *job, now time.Time) error {
 	return fmt.Errorf("%s, but %w", needsCertificate(now, j.Target, j.state, p.Mode), but)
 }
 
-// refresh looks again at what was worked on.
+// refresh loads the state of processed targets again.
 func (p *Pass) refresh(jobs []*job) {
 	for _, j := range jobs {
 		if s, err := LoadState(p.Store, j.Name); err == nil && s.Leaf != nil {
@@ -136,21 +135,21 @@ func (p *Pass) refresh(jobs []*job) {
 	}
 }
 
-// nextAll says when each target should be looked at again.
+// nextAll returns when each target needs the next pass.
 func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 	now, next := p.now(), make(map[string]time.Time, len(jobs))
 	soon := now.Add(time.Minute)
 	for _, j := range jobs {
 		if j.stateErr != nil {
-			continue // at the next scheduled look
+			continue // at the next scheduled pass
 		}
 		j.state.NextDeployWindow = p.nextDeployWindow(now)
 		LoadLimits(p.Limiter, j.Target, &j.state)
-		at := soon // what is to be done now could not be
+		at := soon // its action is due but failed
 		if d := Decide(now, j.Target, j.state, Scheduled); d.Action == Wait || d.Action == None {
 			at = d.At
 			if meanwhile, _ := decideMeanwhile(now, j.Target, j.state, Scheduled); meanwhile.Action == Wait {
-				at = earlier(at, meanwhile.At) // what is stored need not wait for the next order
+				at = earlier(at, meanwhile.At) // a deployment need not wait for the next order
 			}
 		}
 		if _, ask := j.state.renewalInfoDue(now, j.Target); p.RenewalInfo != nil && !ask.IsZero() {

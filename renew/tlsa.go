@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"keypaird/renew/problem"
 	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
 )
@@ -64,14 +64,14 @@ func (p *Pass) queryTLSA(ctx context.Context, jobs []*job) {
 	}
 }
 
-// tlsaDue reports whether the records of a target are to be queried now: when it
-// is time, when the operator asks, and before an order.
+// tlsaDue reports whether to query the records of a target now: at the recorded time,
+// in a manual pass, and before an order.
 func (p *Pass) tlsaDue(j *job) bool {
 	now, at := p.now(), j.state.Record.TLSA.QueryAt
 	return p.Mode != Scheduled || !at.After(now) || at.Sub(now) > rollover.MaxQueryInterval+time.Minute || needsCertificate(now, j.Target, j.state, p.Mode) != ""
 }
 
-// observe records what one query found.
+// observe records the result of one query.
 func (p *Pass) observe(j *job, name string, set rollover.RecordSet, err error) {
 	d := &j.state.Record.TLSA
 	if d.Names == nil {
@@ -99,8 +99,8 @@ func (p *Pass) observe(j *job, name string, set rollover.RecordSet, err error) {
 	}
 }
 
-// evaluateTLSA records whether the records of a target match, and when to query
-// again.
+// evaluateTLSA records whether the records of a target match, and the time of the
+// next query.
 func (p *Pass) evaluateTLSA(j *job) {
 	now, d := p.now(), &j.state.Record.TLSA
 	for name := range d.Names { // that are no longer configured
@@ -108,9 +108,9 @@ func (p *Pass) evaluateTLSA(j *job) {
 			delete(d.Names, name)
 		}
 	}
-	if err := j.tlsaMismatch(now); err != nil {
-		var held *HeldError // which a manual pass returns anyway
-		if d.Attempt.Failures == 0 && (p.Mode == Scheduled || !errors.As(err, &held)) {
+	held, err := j.tlsaMismatch(now)
+	if err != nil {
+		if d.Attempt.Failures == 0 && (p.Mode == Scheduled || !held) { // a manual pass returns the error of a held order
 			p.Log.Warn("TLSA records do not match", "cert", j.Name, "err", err, "remedy", Remedy(err))
 		}
 		d.Attempt = d.Attempt.Failed(err, now, time.Time{})
@@ -123,21 +123,35 @@ func (p *Pass) evaluateTLSA(j *job) {
 	}
 }
 
-// tlsaMismatch says why the observed records need the operator: peers refuse the
-// certificate in use, or would refuse the first one.
-func (j *job) tlsaMismatch(now time.Time) error {
+// tlsaMismatch returns why the observed records require the operator to act: peers
+// refuse the certificate in use, or would refuse the first one, which is held.
+func (j *job) tlsaMismatch(now time.Time) (held bool, err error) {
 	r := j.rollover()
 	if names := r.Mismatched(); len(names) > 0 {
-		return &MismatchError{Names: names, Record: tlsa.Record(j.state.InUse.RawSubjectPublicKeyInfo), NextReady: r.Ready(now), Target: j.Name}
+		return false, j.mismatchError(names, r.Ready(now))
 	}
 	if r.Held(now) != "" && len(r.Missing()) > 0 {
-		return j.heldError(now)
+		return true, j.heldError(now)
 	}
-	return nil
+	return false, nil
 }
 
-// afterOrder makes the next key after an order that began and replaced before, and
-// logs which records are to be published now.
+// mismatchError reports TLSA records at names that make peers refuse the certificate
+// in use. nextReady: all caches have the record of the next key.
+func (j *job) mismatchError(names []string, nextReady bool) error {
+	lines := make([]string, len(names))
+	for i, name := range names {
+		lines[i] = tlsa.ZoneLine(name, tlsa.Record(j.state.InUse.RawSubjectPublicKeyInfo))
+	}
+	remedy := "publish this: " + strings.Join(lines, "\n")
+	if nextReady {
+		remedy += "\nor use the next key, as its record is published: keypaird issue -force " + j.Name
+	}
+	return problem.Newf(remedy, "none of the TLSA records of %s matches the key in use: peers that check them refuse it", strings.Join(names, ", "))
+}
+
+// afterOrder makes the next key after an order that began at a time and replaced the
+// certificate before, and logs the records to publish.
 func (p *Pass) afterOrder(ctx context.Context, j *job, began time.Time, before *x509.Certificate) {
 	if len(j.TLSA) == 0 {
 		return
@@ -145,7 +159,7 @@ func (p *Pass) afterOrder(ctx context.Context, j *job, began time.Time, before *
 	if before != nil && tlsa.Record(before.RawSubjectPublicKeyInfo) == tlsa.Record(j.state.Leaf.RawSubjectPublicKeyInfo) {
 		why := "the TLSA record of the next key was not visible everywhere for two TTLs"
 		if j.rollover().Ready(began) {
-			why = "it is that of an order that was under way before"
+			why = "the order was already pending"
 		}
 		p.Log.Warn("key kept", "cert", j.Name, "why", why)
 	}
@@ -156,30 +170,4 @@ func (p *Pass) afterOrder(ctx context.Context, j *job, began time.Time, before *
 	for _, line := range j.rollover().Missing() {
 		p.Log.Warn("TLSA record to publish", "cert", j.Name, "record", line)
 	}
-}
-
-// A MismatchError reports TLSA records that make peers refuse the certificate in
-// use.
-type MismatchError struct {
-	Target    string
-	Names     []string
-	Record    string // of the key in use
-	NextReady bool   // all caches have the record of the next key
-}
-
-func (e *MismatchError) Error() string {
-	return fmt.Sprintf("none of the TLSA records of %s is that of the key in use: peers that heed them refuse it", strings.Join(e.Names, ", "))
-}
-
-// Remedy says what the operator can do about it.
-func (e *MismatchError) Remedy() string {
-	lines := make([]string, len(e.Names))
-	for i, name := range e.Names {
-		lines[i] = tlsa.ZoneLine(name, e.Record)
-	}
-	text := "publish this: " + strings.Join(lines, "\n")
-	if e.NextReady {
-		text += "\nor have the next key used, whose record is there: keypaird issue -force " + e.Target
-	}
-	return text
 }

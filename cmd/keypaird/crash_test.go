@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keypaird/acme/acmetest"
+	"keypaird/renew/testutil"
 )
 
 // A crash is keypaird killed with -9, again and again, in one world.
@@ -41,23 +42,7 @@ func TestKilledAtEachRequest(t *testing.T) {
 	for _, kind := range []string{"directory", "nonce", "order", "authz", "challenge", "finalize", "poll", "certificate"} {
 		for _, answered := range []bool{false, true} {
 			c.begin()
-			cmd, out := c.issue()
-			started, dead := make(chan struct{}), make(chan struct{})
-			c.ca.at(kind, answered, func() {
-				<-started
-				cmd.Process.Kill()
-				<-dead
-			})
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			close(started)
-			err := cmd.Wait()
-			close(dead)
-			c.ca.at("", false, nil)
-			if kind != "poll" && cmd.ProcessState.Success() { // Pebble may have signed by the time it answers
-				t.Fatalf("%s: it was not asked for: %v\n%s", kind, err, out)
-			}
+			c.killAt(kind, answered)
 			c.end(fmt.Sprintf("killed at %s, answered %v", kind, answered))
 		}
 	}
@@ -119,53 +104,27 @@ func TestKilledAtAnyTime(t *testing.T) {
 	}
 }
 
-// memory returns a directory of the test's own, in memory where there is such a
-// place: hundreds of orders made durable on a disk take it longer than all the
-// rest. What is killed is a process, which loses nothing that it has written.
-func memory(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "keypaird-test-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 // newCrash starts a world in which both names are served.
 func newCrash(t *testing.T) *crash {
 	t.Helper()
-	dir := memory(t)
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	w, err := newWorld(nil, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.close)
-	c := &crash{T: t, world: w}
-	if c.program, err = built("keypaird"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err = built("keypaird-dns"); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.startDNS(); err != nil {
-		t.Fatal(err)
-	}
-	if c.ca, err = w.startCA("CA", acmetest.Options{AuthzReuse: -1}); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.startProxy(crashNames); err != nil {
-		t.Fatal(err)
-	}
+	// In memory: what is killed is a process, which loses nothing that it has
+	// written, and hundreds of orders made durable on a disk take long.
+	c := startCrash(t, testutil.Memory(t), acmetest.Options{AuthzReuse: -1})
+	try(t, c.startProxy(crashNames))
 	c.begin()
 	c.run(0)
+	return c
+}
+
+// startCrash starts a world with a name server and a CA.
+func startCrash(t *testing.T, dir string, o acmetest.Options) *crash {
+	t.Helper()
+	c := &crash{T: t, world: startWorld(t, dir)}
+	var err error
+	c.program, err = built("keypaird")
+	try(t, err)
+	c.ca, err = c.startCA("CA", o)
+	try(t, err)
 	return c
 }
 
@@ -185,10 +144,7 @@ func (c *crash) begin() {
 	if err := os.RemoveAll(c.file("state/accounts/pebble/orders.log")); err != nil {
 		c.Fatal(err)
 	}
-	c.ca.mu.Lock()
-	defer c.ca.mu.Unlock()
-	c.ca.placed = 0
-	clear(c.ca.finalized)
+	c.ca.forgetOrders()
 }
 
 // issue is one run, not yet started.
@@ -216,6 +172,26 @@ func (c *crash) run(statuses ...int) string {
 	}
 	c.Fatalf("issue: %v, want %v\n%s", err, statuses, out)
 	return ""
+}
+
+// killAt runs keypaird until it is killed at a request.
+func (c *crash) killAt(kind string, answered bool) {
+	c.Helper()
+	cmd, out := c.issue()
+	started, dead := make(chan struct{}), make(chan struct{})
+	c.ca.at(kind, answered, func() {
+		<-started
+		cmd.Process.Kill()
+		<-dead
+	})
+	try(c.T, cmd.Start())
+	close(started)
+	err := cmd.Wait()
+	close(dead)
+	c.ca.at("", false, nil)
+	if kind != "poll" && cmd.ProcessState.Success() { // Pebble may have signed by the time it answers
+		c.Fatalf("%s: it was not asked for: %v\n%s", kind, err, out)
+	}
 }
 
 // end looks at what was left, has the next run finish, and looks again.

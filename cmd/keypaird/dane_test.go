@@ -1,19 +1,16 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
-	"math/big"
 	"slices"
 	"testing"
 	"time"
 
 	"keypaird/hooks/probe"
+	"keypaird/renew/keypair/pairtest"
 	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
 )
@@ -21,11 +18,9 @@ import (
 // What is held against TLSA records when a key is chosen is what peers are found
 // to do when they are looked at.
 func TestTLSARulesAgree(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	pair, err := pairtest.Issue([]string{"mail.example.org"}, time.Now().Add(-time.Hour), 2*time.Hour)
 	try(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	leaf, err := certify(template, template, &key.PublicKey, key)
-	try(t, err)
+	leaf := pair.Leaf
 	sum := func(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
 	things := []string{
 		sum(leaf.Raw), sum(leaf.RawSubjectPublicKeyInfo), sum(nil), sum(nil) + sum(nil), "abcd",

@@ -14,7 +14,7 @@ import (
 
 // A daneCrash is keypaird killed with -9 while it renews a certificate whose key
 // peers know by TLSA records.
-type daneCrash struct{ crash }
+type daneCrash struct{ *crash }
 
 // Killed at requests of an order, whether it keeps the key or has the next one:
 // the next run ends it with the same key and without a second certificate, and
@@ -65,17 +65,7 @@ func TestDaneKilledAtRequests(t *testing.T) {
 
 func newDaneCrash(t *testing.T) *daneCrash {
 	t.Helper()
-	dir := t.TempDir()
-	w, err := newWorld(nil, dir)
-	try(t, err)
-	try(t, os.Chmod(dir, 0o755))
-	t.Cleanup(w.close)
-	c := &daneCrash{crash: crash{T: t, world: w}}
-	c.program, err = built("keypaird")
-	try(t, err)
-	try(t, w.startDNS())
-	c.ca, err = w.startCA("CA", acmetest.Options{AuthzReuse: -1})
-	try(t, err)
+	c := &daneCrash{startCrash(t, t.TempDir(), acmetest.Options{AuthzReuse: -1})}
 	c.begin()
 	c.run(0)
 	return c
@@ -100,10 +90,7 @@ func (c *daneCrash) begin() {
 	text := c.head() + "[cert.mail]\nhttp-01 = [" + names + "]\ntlsa = [\"_25._tcp.mail.example.org\"]\n"
 	try(c.T, os.WriteFile(c.vars["KEYPAIRD_CONFIG"], []byte(text), 0o600))
 	try(c.T, os.RemoveAll(c.file("state/accounts/pebble/orders.log")))
-	c.ca.mu.Lock()
-	defer c.ca.mu.Unlock()
-	c.ca.placed = 0
-	clear(c.ca.finalized)
+	c.ca.forgetOrders()
 }
 
 var toPublish = regexp.MustCompile(`(?m)^    publish: (.*) IN (TLSA .*)$`)
@@ -131,24 +118,4 @@ func (c *daneCrash) status() string {
 		c.Fatalf("status: %v\n%s", err, out)
 	}
 	return out.String()
-}
-
-// killAt runs keypaird until it is killed at a request.
-func (c *daneCrash) killAt(kind string, answered bool) {
-	c.Helper()
-	cmd, out := c.issue()
-	started, dead := make(chan struct{}), make(chan struct{})
-	c.ca.at(kind, answered, func() {
-		<-started
-		cmd.Process.Kill()
-		<-dead
-	})
-	try(c.T, cmd.Start())
-	close(started)
-	err := cmd.Wait()
-	close(dead)
-	c.ca.at("", false, nil)
-	if cmd.ProcessState.Success() {
-		c.Fatalf("%s: it was not asked for: %v\n%s", kind, err, out)
-	}
 }

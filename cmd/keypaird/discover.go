@@ -1,9 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
-	"io"
 	"log/slog"
 	"time"
 
@@ -37,59 +37,45 @@ func (o *discoverOptions) add(f *flag.FlagSet) {
 func (o *discoverOptions) check(domains int) error {
 	switch {
 	case domains != 1:
-		return &UsageError{"discover takes one domain, after the options"}
+		return &usageError{problem: "discover takes one domain, after the options"}
 	case !o.plan && o.goal != plan.Goal{}:
-		return &UsageError{"-to, -server and -since are about -plan"}
+		return &usageError{problem: "-to, -server and -since are about -plan"}
 	case o.plan && (len(o.services) > 0 || len(o.components) > 0 || o.ask):
-		return &UsageError{"-plan is about Matrix federation alone"}
+		return &usageError{problem: "-plan is about Matrix federation alone"}
 	}
 	return nil
 }
 
-// discover finds the endpoints and names that the services of a domain need, or
+// discoverCommand finds the endpoints and names that the services of a domain need, or
 // with -plan what a move of its Matrix federation changes. It needs no
 // configuration and changes nothing.
-func (a *app) discover(ctx context.Context, args []string) error {
-	flags, o := a.flags("discover"), &discoverOptions{}
-	o.add(flags)
-	if err := parse(flags, args); err != nil {
+func discoverCommand(ctx context.Context, e *env, args []string) error {
+	o := &discoverOptions{}
+	o.add(e.flags)
+	domains, err := e.parse(args)
+	if err != nil {
 		return err
 	}
-	if err := o.check(flags.NArg()); err != nil {
+	if err := o.check(len(domains)); err != nil {
 		return err
 	}
 	level := levelQuiet
 	if o.verbose {
 		level = slog.LevelDebug
 	}
-	o.with.Log, o.with.Ask = a.logger(level), o.ask
-	domain := names.ToDNS(flags.Arg(0))[0]
+	o.with.Log, o.with.Ask = logger(e.stderr, level), o.ask
+	domain := names.ToDNS(domains[0])[0]
 	if o.plan {
 		p, err := plan.Make(ctx, o.with, domain, o.goal)
 		if err != nil {
 			return err
 		}
-		return a.printResult(&p, o.json, p.Err(time.Now()))
+		return cmp.Or(e.print(&p, o.json), p.Err(time.Now()))
 	}
 	answer, err := o.with.Discover(ctx, domain, o.services, names.ToDNS(o.components...))
 	if err != nil {
 		return err
 	}
 	d := names.Document(o.with, answer)
-	return a.printResult(d, o.json, d.Err())
-}
-
-// A document is a result that is printed as text or as JSON.
-type document interface{ WriteText(w io.Writer) error }
-
-// printResult prints a document, and returns what is wrong according to it.
-func (a *app) printResult(d document, asJSON bool, wrong error) error {
-	write := func() error { return d.WriteText(a.stdout) }
-	if asJSON {
-		write = func() error { return a.printJSON(d) }
-	}
-	if err := write(); err != nil {
-		return err
-	}
-	return wrong
+	return cmp.Or(e.print(d, o.json), d.Err())
 }

@@ -31,31 +31,9 @@ type disk struct {
 // newDisk starts a world in which nothing was issued yet.
 func newDisk(t *testing.T) *disk {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	w, err := newWorld(nil, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.close)
-	d := &disk{crash: &crash{T: t, world: w}}
-	if d.program, err = built("keypaird"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err = built("keypaird-dns"); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.startDNS(); err != nil {
-		t.Fatal(err)
-	}
-	if d.ca, err = w.startCA("CA", acmetest.Options{AuthzReuse: -1, Wrap: d.newAccounts}); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.startProxy(crashNames); err != nil {
-		t.Fatal(err)
-	}
+	d := new(disk)
+	d.crash = startCrash(t, t.TempDir(), acmetest.Options{AuthzReuse: -1, Wrap: d.newAccounts})
+	try(t, d.startProxy(crashNames))
 	d.want()
 	return d
 }

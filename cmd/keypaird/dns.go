@@ -10,36 +10,38 @@ import (
 	"keypaird/cmd/keypaird/preflight"
 )
 
-// dns lists lego's providers, or tells the variables of one. Only the child
-// knows them.
-func (a *app) dns(ctx context.Context, args []string) error {
-	flags := a.flags("dns")
-	asJSON := flags.Bool("json", false, "print as JSON")
-	if err := parse(flags, args); err != nil {
+// dnsCommand lists lego's providers, or describes the variables of one. Only
+// keypaird-dns knows them.
+func dnsCommand(ctx context.Context, e *env, args []string) error {
+	asJSON := e.flags.Bool("json", false, "print as JSON")
+	names, err := e.parse(args)
+	if err != nil {
 		return err
 	}
-	if flags.NArg() > 1 {
-		return &UsageError{"dns takes one provider"}
+	argv, provider := []string{"-list"}, ""
+	switch len(names) {
+	case 0:
+	case 1:
+		provider = names[0]
+		argv = []string{"-describe", provider}
+	default:
+		return &usageError{problem: "dns takes one provider"}
+	}
+	if *asJSON {
+		argv = append([]string{"-json"}, argv...)
 	}
 	child, err := dns01.FindChild()
 	if err != nil {
 		return err
 	}
-	argv := []string{"-list"}
-	if flags.NArg() == 1 {
-		argv = []string{"-describe", flags.Arg(0)}
-	}
-	if *asJSON {
-		argv = append([]string{"-json"}, argv...)
-	}
 	cmd := preflight.AskChild(ctx, child, argv...)
-	cmd.Stdout, cmd.Stderr = a.stdout, a.stderr
-	if err := cmd.Run(); err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			printRemedy(a.stderr, preflight.ProviderRemedy(ctx, child, flags.Arg(0)))
-			return errSaid // by the child, on standard error
-		}
+	cmd.Stdout, cmd.Stderr = e.stdout, e.stderr
+	err = cmd.Run()
+	if _, ok := errors.AsType[*exec.ExitError](err); ok { // it printed why
+		printRemedy(e.stderr, preflight.ProviderRemedy(ctx, child, provider))
+		return errReported
+	}
+	if err != nil {
 		return fmt.Errorf("running %s: %w", child, err)
 	}
 	return nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -43,7 +42,7 @@ func TestUnaskedAnswer(t *testing.T) {
 	text := fmt.Sprintf("state = %q\nsign_with = [\"hostile\"]\n[ca.hostile]\ndirectory = %q\nroots = %q\n[http-01]\nwebroot = %q\n[cert.a]\nhttp-01 = [\"a.example.org\"]\n",
 		filepath.Join(dir, "state"), ca.URL+"/directory", roots, dir)
 	if err := errors.Join(
-		os.WriteFile(roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate().Raw}), 0o600),
+		os.WriteFile(roots, []byte(pemOf(ca.Certificate())), 0o600),
 		os.WriteFile(config, []byte(text), 0o600),
 	); err != nil {
 		t.Fatal(err)

@@ -1,8 +1,8 @@
-// Keypaird keeps both certificates of a server with two names alive: its host's
-// by http-01, its plain domain's by dns-01.
+// Keypaird obtains, installs and renews the certificates of a server with two
+// names: its host's by http-01, its plain domain's by dns-01.
 //
-// The configuration is one TOML file; its keys are documented in the [Config]
-// type.
+// The configuration is one TOML file; its keys are documented in the type
+// [keypaird/cmd/keypaird/config.Config].
 package main
 
 import (
@@ -13,11 +13,11 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"keypaird/acme/dns01/sandbox"
 	"keypaird/acme/http01"
-	"keypaird/renew/status"
 )
 
 func main() {
@@ -30,69 +30,66 @@ func main() {
 	os.Exit(status)
 }
 
-// An app is one run of the program, as its commands see it.
-type app struct {
-	env    func(string) string
-	stdout io.Writer // results
-	stderr io.Writer // everything else
-	config string    // -config
+// A command is one word after keypaird.
+type command struct {
+	name, args, does string
+	run              func(ctx context.Context, e *env, args []string) error
+}
 
-	metrics *status.Metrics // nil: nobody counts
+var commands = []command{
+	{"run", "[-v]", "run the daemon in the foreground", runCommand},
+	{"issue", "[-force] [-v] [-json] [NAME...]", "obtain and deploy what is missing, due or changed", issueCommand},
+	{"check", "[-live] [-json]", "check the configuration; -live also tests CAs, DNS and hooks", checkCommand},
+	{"status", "[-json] [NAME...]", "show what is live, until when, and what comes next", statusCommand},
+	{"verify", "[OPTION] [NAME|DOMAIN...]", "check which certificate each endpoint serves", verifyCommand},
+	{"discover", "[-plan] [OPTION...] DOMAIN", "find the endpoints and certificate names a domain's services need", discoverCommand},
+	{"deploy", "-list [-json] [PRESET...]", "list the servers that there are presets for", deployCommand},
+	{"dns", "[-json] [PROVIDER]", "list DNS providers, or the variables of one", dnsCommand},
+	{"version", "[-json]", "print the version", versionCommand},
 }
 
 // run is the program.
-func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) error {
-	err := dispatch(ctx, args, env, stdout, stderr)
-	var help *helpWanted
-	if errors.As(err, &help) {
-		help.print(stdout)
-		return nil
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	syscall.Umask(0o077)      // for files that are created without a mode of their own
+	_ = sandbox.NoCoreDumps() // there are keys in memory; without this protection, work goes on
+	http01.Guard()
+	e := &env{getenv: getenv, stdout: stdout, stderr: stderr, version: programVersion().Version}
+	e.setFlags("keypaird", usage())
+	if err := e.parseFlags(args); err != nil {
+		return withUsage(err, usage())
+	}
+	if e.flags.NArg() == 0 {
+		return &usageError{"no command given", usage()}
+	}
+	name, rest := e.flags.Arg(0), e.flags.Args()[1:]
+	for _, c := range commands {
+		if c.name == name {
+			e.setFlags(name, c.usage()+c.does+"\n")
+			return withUsage(c.run(ctx, e, rest), c.usage()+"keypaird: more: keypaird "+name+" -h\n")
+		}
+	}
+	return &usageError{fmt.Sprintf("no command %q", name), usage()}
+}
+
+// withUsage adds usage to a usageError.
+func withUsage(err error, usage string) error {
+	if misuse, ok := errors.AsType[*usageError](err); ok {
+		misuse.usage = usage
 	}
 	return err
 }
 
-func dispatch(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) error {
-	syscall.Umask(0o077)      // whatever a mistake of ours would create
-	_ = sandbox.NoCoreDumps() // there are keys in memory; where that cannot be, work goes on
-	http01.Guard()
-	a := &app{env: env, stdout: stdout, stderr: stderr}
-	flags := a.flags("keypaird")
-	if err := parse(flags, args); err != nil {
-		return err
-	}
-	if flags.NArg() == 0 {
-		return &UsageError{"no command given"}
-	}
-	name, rest := flags.Arg(0), flags.Args()[1:]
-	for _, c := range commands() {
-		if c.name == name {
-			err := c.run(a, ctx, rest)
-			var misused *UsageError
-			if errors.As(err, &misused) {
-				return &slipError{c, err}
-			}
-			return err
-		}
-	}
-	return &UsageError{fmt.Sprintf("no command %q", name)}
-}
+func (c command) usage() string { return fmt.Sprintf("usage: keypaird %s %s\n", c.name, c.args) }
 
-// A command is one word after keypaird.
-type command struct {
-	name, args, does string
-	run              func(a *app, ctx context.Context, args []string) error
-}
-
-func commands() []command {
-	return []command{
-		{"run", "[-v]", "keep every target alive, in the foreground, until it is told to end", (*app).run},
-		{"issue", "[-force] [-v] [-json] [NAME...]", "obtain and deploy now what is missing, due or changed", (*app).issue},
-		{"check", "[-live] [-json]", "find every mistake of the configuration; -live tries what issuing needs", (*app).check},
-		{"status", "[-json] [NAME...]", "say what is live, until when, and what comes next", (*app).status},
-		{"verify", "[OPTION] [NAME|DOMAIN...]", "check which certificate each endpoint serves", (*app).verify},
-		{"discover", "[-plan] [OPTION...] DOMAIN", "find the endpoints and certificate names a domain's services need", (*app).discover},
-		{"deploy", "-list [-json] [PRESET...]", "say what is known of the servers there are presets for", (*app).deploy},
-		{"dns", "[-json] [PROVIDER]", "list DNS providers, or the variables of one", (*app).dns},
-		{"version", "[-json]", "say which program this is", (*app).version},
+func usage() string {
+	var b strings.Builder
+	b.WriteString("usage: keypaird [-config FILE] COMMAND, where COMMAND is one of\n")
+	width := 0
+	for _, c := range commands {
+		width = max(width, len(c.args))
 	}
+	for _, c := range commands {
+		fmt.Fprintf(&b, "  %-8s %-*s %s\n", c.name, width, c.args, c.does)
+	}
+	return b.String()
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
@@ -20,7 +19,6 @@ import (
 	"time"
 
 	"keypaird/acme/acmetest"
-	"keypaird/renew/keypair"
 )
 
 // placeholder marks what a proxy serves before keypaird has been there. It is
@@ -88,18 +86,11 @@ func selfSigned(dir, name string) error {
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "placeholder"}, DNSNames: []string{name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
-	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
-	if err != nil {
+	if c.Raw, err = x509.CreateCertificate(rand.Reader, c, c, key.Public(), key); err != nil {
 		return err
 	}
-	keyPEM, err := keypair.MarshalKey(key)
-	if err != nil {
-		return err
-	}
-	chain := append([]byte(placeholder+"\n"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
-	return errors.Join(
-		os.WriteFile(filepath.Join(dir, name+".crt"), chain, 0o644),
-		os.WriteFile(filepath.Join(dir, name+".key"), keyPEM, 0o600))
+	file := filepath.Join(dir, name)
+	return writePair(file+".crt", file+".key", placeholder+"\n", key, c)
 }
 
 const nginxConf = `daemon off;

@@ -7,21 +7,22 @@ import (
 	"os/signal"
 	"syscall"
 
+	"keypaird/acme"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/daemon"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew/status"
 )
 
-// run keeps every target alive until it is told to end.
-func (a *app) run(ctx context.Context, args []string) error {
-	flags := a.flags("run")
-	verbose := flags.Bool("v", false, "log every step")
-	if err := parse(flags, args); err != nil {
+// runCommand runs the daemon until it is stopped.
+func runCommand(ctx context.Context, e *env, args []string) error {
+	verbose := e.flags.Bool("v", false, "log every step")
+	names, err := e.parse(args)
+	if err != nil {
 		return err
 	}
-	if flags.NArg() > 0 {
-		return &UsageError{"run takes no names"}
+	if len(names) > 0 {
+		return &usageError{problem: "run takes no names"}
 	}
 	level := slog.LevelInfo
 	if *verbose {
@@ -30,29 +31,26 @@ func (a *app) run(ctx context.Context, args []string) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1)
 	defer signal.Stop(signals)
-	// Whoever reads our log may go away. That must end neither us nor, as an
-	// ignored signal would, the habits of the programs we start.
+	// The reader of our log may go away. That must not end the daemon, nor must it
+	// change, as an ignored signal would, how the programs that it starts behave.
 	broken := make(chan os.Signal, 1)
 	signal.Notify(broken, syscall.SIGPIPE)
 	defer signal.Stop(broken)
-	a.metrics = status.NewMetrics(programVersion().Version)
-	log := a.daemonLogger(level)
-	return daemon.New(a.daemonOptions(log)).Run(ctx, signals)
+	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
+	if daemon.Journaled(e.stderr, e.getenv("JOURNAL_STREAM")) {
+		log = logger(e.stderr, level)
+	}
+	return newDaemon(e, log).Run(ctx, signals)
 }
 
-// daemonOptions are those of a daemon that this run of the program is.
-func (a *app) daemonOptions(log *slog.Logger) daemon.Options {
-	return daemon.Options{
-		Load:    a.load,
-		Engine:  func(cfg *config.Config) (*engine.Engine, error) { return a.engine(cfg, log) },
-		Metrics: a.metrics, Log: log,
-	}
-}
-
-// daemonLogger logs with the time, unless the journal reads us and notes it.
-func (a *app) daemonLogger(level slog.Level) *slog.Logger {
-	if daemon.Journaled(a.stderr, a.env("JOURNAL_STREAM")) {
-		return a.logger(level)
-	}
-	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+func newDaemon(e *env, log *slog.Logger) *daemon.Daemon {
+	metrics := status.NewMetrics(e.version)
+	observe := func(x acme.Exchange) { metrics.Request(x.CA, x.Resource, x.Status, x.Took) }
+	return daemon.New(daemon.Options{
+		Load: e.load,
+		Engine: func(cfg *config.Config) (*engine.Engine, error) {
+			return engine.New(cfg, engine.Options{Log: log, UserAgent: e.userAgent(), Observe: observe})
+		},
+		Metrics: metrics, Log: log,
+	})
 }

@@ -16,8 +16,6 @@ import (
 	"go.uber.org/goleak"
 
 	"keypaird/acme/acmetest"
-	"keypaird/cmd/keypaird/daemon"
-	"keypaird/renew/status"
 )
 
 // A journal is what a daemon writes, for a test that waits for a word.
@@ -58,28 +56,16 @@ func TestDaemonLeavesNothing(t *testing.T) {
 	if !inOwnWorld(t) {
 		return
 	}
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	childBeside(t)
-	w, err := newWorld(nil, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.close()
-	if err := w.startDNS(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.startCA("CA", acmetest.Options{}); err != nil {
-		t.Fatal(err)
-	}
+	w := startWorld(t, t.TempDir())
+	self, err := os.Executable()
+	try(t, err, placeChild(self))
+	t.Cleanup(func() { os.Remove(filepath.Join(filepath.Dir(self), "keypaird-dns")) })
+	_, err = w.startCA("CA", acmetest.Options{})
+	try(t, err)
 	write := func(top string) {
 		text := fmt.Sprintf("%s%s[status]\nlisten = %q\n[cert.\"example.org\"]\ndns-01 = [\"example.org\"]\nhttp-01 = [\"matrix.example.org\"]\ndns = \"ns\"\n",
 			top, w.head(), w.vars["PAGE"])
-		if err := os.WriteFile(w.vars["KEYPAIRD_CONFIG"], []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		try(t, os.WriteFile(w.vars["KEYPAIRD_CONFIG"], []byte(text), 0o600))
 	}
 	write("")
 	before, _ := os.ReadDir("/proc/self/fd")
@@ -87,21 +73,21 @@ func TestDaemonLeavesNothing(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	out, signals, ended := new(journal), make(chan os.Signal), make(chan error, 1)
-	a := &app{env: os.Getenv, stdout: io.Discard, stderr: out, config: w.vars["KEYPAIRD_CONFIG"], metrics: status.NewMetrics("test")}
+	e := &env{getenv: os.Getenv, stdout: io.Discard, stderr: out, config: w.vars["KEYPAIRD_CONFIG"], version: "test"}
 	go func() {
-		ended <- daemon.New(a.daemonOptions(slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})))).Run(ctx, signals)
+		ended <- newDaemon(e, slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))).Run(ctx, signals)
 	}()
-	out.says(t, 1, "msg=looked targets=1 failing=0")
+	out.says(t, 1, `msg="pass finished" targets=1 failing=0`)
 	askPage(t, "http://"+w.vars["PAGE"])
 	signals <- syscall.SIGUSR1
-	out.says(t, 2, "msg=looked")
+	out.says(t, 2, `msg="pass finished"`)
 	write("parallel = 2\n")
 	signals <- syscall.SIGHUP
-	out.says(t, 1, `msg="configuration taken over"`)
-	out.says(t, 3, "msg=looked")
+	out.says(t, 1, `msg="configuration reloaded"`)
+	out.says(t, 3, `msg="pass finished"`)
 	write("parallel = 0\n")
 	signals <- syscall.SIGHUP
-	out.says(t, 1, `msg="the configuration in use stays"`)
+	out.says(t, 1, `msg="keeping previous configuration"`)
 	cancel()
 	if err := <-ended; err != nil {
 		t.Errorf("run: %v\n%s", err, out)
@@ -123,22 +109,4 @@ func askPage(t *testing.T, url string) {
 		}
 		resp.Body.Close()
 	}
-}
-
-// childBeside puts keypaird-dns beside this process.
-func childBeside(t *testing.T) {
-	t.Helper()
-	child, err := built("keypaird-dns")
-	if err != nil {
-		t.Fatal(err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	link := filepath.Join(filepath.Dir(self), "keypaird-dns")
-	if err := os.Symlink(child, link); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.Remove(link) })
 }

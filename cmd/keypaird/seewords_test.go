@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
@@ -158,34 +156,6 @@ func (w *world) openssl(addr, name, want string) error {
 		return fmt.Errorf("it serves\n%s", out)
 	}
 	return nil
-}
-
-// commonName is that of a certificate.
-func commonName(text []byte) string {
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return ""
-	}
-	c, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return ""
-	}
-	return c.Subject.CommonName
-}
-
-func pemOf(c *x509.Certificate) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
-}
-
-// certificate is the first certificate in text.
-func certificate(text string) string {
-	const begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-	_, rest, _ := strings.Cut(text, begin)
-	base64, _, ok := strings.Cut(rest, end)
-	if !ok {
-		return ""
-	}
-	return strings.TrimSpace(base64)
 }
 
 var signals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "PIPE": syscall.SIGPIPE, "USR2": syscall.SIGUSR2}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"keypaird/cmd/keypaird/config"
@@ -10,37 +9,31 @@ import (
 	"keypaird/renew/status"
 )
 
-// status says how targets stand. It needs no daemon and changes nothing.
-func (a *app) status(_ context.Context, args []string) error {
-	flags := a.flags("status")
-	asJSON := flags.Bool("json", false, "print the status document as JSON")
-	if err := parse(flags, args); err != nil {
-		return err
-	}
-	cfg, err := config.Load(config.Options{Path: a.config, Getenv: a.env, NoSecrets: true})
+// statusCommand shows the state of targets. It needs no daemon and changes
+// nothing.
+func statusCommand(_ context.Context, e *env, args []string) error {
+	asJSON := e.flags.Bool("json", false, "print the status document as JSON")
+	names, err := e.parse(args)
 	if err != nil {
 		return err
 	}
-	w, err := a.engine(cfg, a.logger(levelQuiet))
+	cfg, err := config.Load(config.Options{Path: e.config, Getenv: e.getenv, NoSecrets: true})
+	if err != nil {
+		return err
+	}
+	w, err := e.engine(cfg, logger(e.stderr, levelQuiet))
 	if err != nil {
 		return err
 	}
 	defer w.Close()
-	names := normalNames(flags.Args())
-	if err := known(w, names); err != nil {
+	subjects, err := w.Find(names)
+	if err != nil {
 		return err
-	}
-	subjects := w.Current(nil)
-	if len(names) > 0 {
-		subjects = slices.DeleteFunc(subjects, func(s status.Subject) bool { return !slices.Contains(names, s.Name) })
 	}
 	doc, err := status.Collect(w.Store, subjects, time.Now())
 	if err != nil {
 		return err
 	}
 	doc.Daemon = daemon.StateOf(cfg.State)
-	if *asJSON {
-		return a.printJSON(doc)
-	}
-	return doc.WriteText(a.stdout)
+	return e.print(doc, *asJSON)
 }

@@ -108,7 +108,11 @@ func setup(env *testscript.Env) error {
 	if err := os.Chmod(env.WorkDir, 0o755); err != nil { // whatever our umask
 		return err
 	}
-	if err := placeChild(); err != nil {
+	keypaird, err := exec.LookPath("keypaird")
+	if err != nil {
+		return err
+	}
+	if err := placeChild(keypaird); err != nil {
 		return err
 	}
 	w, err := newWorld(env.T(), env.WorkDir)
@@ -131,13 +135,9 @@ func setup(env *testscript.Env) error {
 	return nil
 }
 
-// placeChild puts keypaird-dns where keypaird finds it: beside itself.
-func placeChild() error {
+// placeChild puts keypaird-dns where keypaird, at a path, finds it: beside itself.
+func placeChild(keypaird string) error {
 	child, err := built("keypaird-dns")
-	if err != nil {
-		return err
-	}
-	keypaird, err := exec.LookPath("keypaird")
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
@@ -11,33 +10,27 @@ import (
 	"keypaird/hooks/verify"
 )
 
-// verify dials the endpoints of deployments, and those that the peers of a
+// verifyCommand dials the endpoints of deployments, and those that the peers of a
 // domain find, and compares what is served with what should be.
-func (a *app) verify(ctx context.Context, args []string) error {
-	flags := a.flags("verify")
-	asJSON := flags.Bool("json", false, "print the checks as JSON")
-	asTAP := flags.Bool("tap", false, "print the checks in the Test Anything Protocol, version 13")
-	roots := flags.String("roots", "", "trust the CAs in this PEM `file` too")
-	with := names.Flags(flags)
-	if err := parse(flags, args); err != nil {
+func verifyCommand(ctx context.Context, e *env, args []string) error {
+	asJSON := e.flags.Bool("json", false, "print the checks as JSON")
+	asTAP := e.flags.Bool("tap", false, "print the checks in the Test Anything Protocol, version 13")
+	roots := e.flags.String("roots", "", "trust the CAs in this PEM `file` too")
+	with := names.Flags(e.flags)
+	args, err := e.parse(args)
+	if err != nil {
 		return err
 	}
 	if *asJSON && *asTAP {
-		return &UsageError{"-json and -tap exclude each other"}
-	}
-	for _, name := range flags.Args() {
-		if strings.HasPrefix(name, "-") {
-			return &UsageError{fmt.Sprintf("%s stands after a name: options go before names", name)}
-		}
+		return &usageError{problem: "-json and -tap exclude each other"}
 	}
 	v, err := names.Prepare(names.Options{
-		Names: flags.Args(), Roots: *roots, With: with,
-		Config: config.Options{Path: a.config, Getenv: a.env},
-		Engine: func(cfg *config.Config) (*engine.Engine, error) { return a.engine(cfg, a.logger(levelQuiet)) },
-		Known:  known,
+		Names: args, Roots: *roots, With: with,
+		Config: config.Options{Path: e.config, Getenv: e.getenv},
+		Engine: func(cfg *config.Config) (*engine.Engine, error) { return e.engine(cfg, logger(e.stderr, levelQuiet)) },
 		Warn: func(message, remedy string) {
-			fmt.Fprintf(a.stderr, "keypaird: %s\n", message)
-			printRemedy(a.stderr, remedy)
+			fmt.Fprintf(e.stderr, "keypaird: %s\n", message)
+			printRemedy(e.stderr, remedy)
 		},
 	})
 	if err != nil {
@@ -53,11 +46,11 @@ func (a *app) verify(ctx context.Context, args []string) error {
 	}
 	switch {
 	case *asJSON && len(rows) > 0:
-		err = a.printJSON(rows)
+		err = e.printJSON(rows)
 	case *asTAP && len(rows) > 0:
-		err = verify.WriteTAP(a.stdout, rows)
+		err = verify.WriteTAP(e.stdout, rows)
 	default:
-		err = verify.WriteText(a.stdout, rows)
+		err = verify.WriteText(e.stdout, rows)
 	}
 	if err != nil {
 		return err

@@ -1,36 +1,33 @@
 package main
 
 import (
-	"errors"
+	"crypto/x509"
 	"flag"
 	"os"
-	"path/filepath"
 
 	"keypaird/hooks/verify/testca"
-	"keypaird/renew/keypair"
 )
 
-// paper makes the pair tls/FILE.crt and tls/FILE.key for names, by a CA whose
-// root is in paper.pem.
-func (s *story) paper(_ bool, args []string) {
-	f := flag.NewFlagSet("paper", flag.ContinueOnError)
+// othercert makes the pair tls/FILE.crt and tls/FILE.key for names, by a CA whose
+// root is in other.pem.
+func (s *story) othercert(_ bool, args []string) {
+	f := flag.NewFlagSet("othercert", flag.ContinueOnError)
 	ended := f.Bool("ended", false, "it has ended two days ago")
 	alone := f.Bool("alone", false, "without its intermediate")
 	s.Check(f.Parse(args))
-	if s.paperCA == nil {
-		ca, err := testca.New()
+	if s.otherCA == nil {
+		ca, err := testca.New("Other")
 		s.Check(err)
-		s.paperCA = ca
-		s.Check(os.WriteFile(s.file("paper.pem"), []byte(pemOf(ca.Root)), 0o644))
+		s.otherCA = ca
+		s.Check(os.WriteFile(s.file("other.pem"), []byte(pemOf(ca.Root)), 0o644))
 		s.Check(os.MkdirAll(s.file("tls"), 0o755))
 	}
-	leaf, key, err := s.paperCA.Issue(*ended, f.Args()[1:]...)
+	leaf, key, err := s.otherCA.Issue(*ended, f.Args()[1:]...)
 	s.Check(err)
-	chain := pemOf(leaf)
+	chain := []*x509.Certificate{leaf}
 	if !*alone {
-		chain += pemOf(s.paperCA.Intermediate)
+		chain = append(chain, s.otherCA.Intermediate)
 	}
-	keyPEM, err := keypair.MarshalKey(key)
-	base := filepath.Join(s.file("tls"), f.Arg(0))
-	s.Check(errors.Join(err, os.WriteFile(base+".crt", []byte(chain), 0o644), os.WriteFile(base+".key", keyPEM, 0o600)))
+	base := s.file("tls", f.Arg(0))
+	s.Check(writePair(base+".crt", base+".key", "", key, chain...))
 }

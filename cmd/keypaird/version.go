@@ -24,18 +24,17 @@ func (v Version) String() string {
 	return fmt.Sprintf("%s, %s, %s/%s", s, v.Go, v.OS, v.Arch)
 }
 
-// version says which program this is.
-func (a *app) version(_ context.Context, args []string) error {
-	flags := a.flags("version")
-	asJSON := flags.Bool("json", false, "print the version as JSON")
-	if err := parse(flags, args); err != nil {
+// versionCommand prints the version of this program.
+func versionCommand(_ context.Context, e *env, args []string) error {
+	asJSON := e.flags.Bool("json", false, "print the version as JSON")
+	if _, err := e.parse(args); err != nil {
 		return err
 	}
 	v := programVersion()
 	if *asJSON {
-		return a.printJSON(v)
+		return e.printJSON(v)
 	}
-	_, err := fmt.Fprintln(a.stdout, v)
+	_, err := fmt.Fprintln(e.stdout, v)
 	return err
 }
 

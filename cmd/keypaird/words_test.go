@@ -20,45 +20,44 @@ type story struct {
 
 type worldKey struct{}
 
-// words are what a story may say beside testscript's own commands. Those that
-// wait do so for a minute at most.
+// words returns the commands of stories, which testdata/script/README.md explains.
 func words() map[string]func(*testscript.TestScript, bool, []string) {
 	all := map[string]func(*story, bool, []string){
-		"need":      (*story).need,      // PROGRAM...|own: leave the story out where that cannot be had
-		"ca":        (*story).ca,        // [flags] [NAME]: start a CA; its URL is $NAME, by default $CA
-		"dns":       (*story).dns,       // [-lagging]: start the DNS server, or a second one that lags behind
-		"record":    (*story).record,    // add|remove RECORD|@FILE: change the zones; spread: the second server catches up
-		"txt":       (*story).txt,       // appears|gone: wait for challenge records; "! txt": there are none
-		"proxy":     (*story).proxy,     // [NAME...]: start a proxy that has placeholders for names
-		"expand":    (*story).expand,    // FILE...: fill in variables; only we may read it, or anybody run it
-		"exits":     (*story).exits,     // STATUS PROGRAM ARGUMENT...
-		"until":     (*story).until,     // STATUS PROGRAM ARGUMENT...: again and again until it does
-		"requests":  (*story).requests,  // [-ca NAME] [N]: so many since the last time
-		"orders":    (*story).orders,    // [-ca NAME] PLACED FINALIZED: so many in all
-		"proofs":    (*story).proofs,    // [-state DIR] TARGET NAME=TYPE...: how the CA saw them proven
-		"paper":     (*story).paper,     // [-ended] [-alone] FILE NAME...: a pair by another CA, whose root is paper.pem
-		"served":    (*story).served,    // NAME CERTIFICATE [ADDRESS]: what openssl s_client sees
-		"matching":  (*story).matching,  // CHAIN KEY: these are a pair
-		"modes":     (*story).modes,     // MODE FILE...
-		"private":   (*story).private,   // DIRECTORY...: others may do nothing with it, or with what is in it
-		"listening": (*story).listening, // ADDRESS: wait until somebody does
-		"appears":   (*story).appears,   // FILE [TEXT]: wait for it, with that in it
-		"address":   (*story).address,   // ADDRESS: one more of this machine's
-		"foreign":   (*story).foreign,   // ADDRESS: start a web server that knows nothing
-		"stalled":   (*story).stalled,   // start a server that never answers, at $STALLED
-		"mount":     (*story).mount,     // small DIR SIZE|readonly DIR|copy DIR
-		"unmount":   (*story).unmount,   // DIR
-		"fill":      (*story).fill,      // DIR: fill its disk
-		"at":        (*story).at,        // [-ca NAME] KIND fill DIR: when the CA gets the next such request
-		"signal":    (*story).signal,    // SIGNAL PROGRAM: by its name
-		"daemon":    (*story).daemon,    // [-state DIR] SIGNAL: to the daemon that works there
-		"manager":   (*story).manager,   // [DURATION]: be the service manager; what it is told is in the file manager
-		"sink":      (*story).sink,      // start a web server, at $SINK, that writes what it is told to the file sink
-		"site":      (*story).site,      // ADDRESS[:PORT] HOST[,HOST...] DIR: start nginx that shows it as https://HOST/, and trust it
-		"edit":      (*story).edit,      // FILE REGEXP REPLACEMENT: there is at least one match
-		"buy":       (*story).buy,       // [-days N] [-ago N] [-left DURATION] [-clients] DIR NAME...: a pair of a CA without ACME, into DIR/{chain,key,cert}.pem
-		"clock":     (*story).clock,     // [DURATION]: start, or fail when more has passed
-		"golden":    (*story).golden,    // NAME FILE...: they are as testdata/golden/NAME.txt says
+		"need":         (*story).need,
+		"ca":           (*story).ca,
+		"dns":          (*story).dns,
+		"record":       (*story).record,
+		"txt":          (*story).txt,
+		"proxy":        (*story).proxy,
+		"expand":       (*story).expand,
+		"exits":        (*story).exits,
+		"until":        (*story).until,
+		"requests":     (*story).requests,
+		"orders":       (*story).orders,
+		"proofs":       (*story).proofs,
+		"othercert":    (*story).othercert,
+		"served":       (*story).served,
+		"matching":     (*story).matching,
+		"modes":        (*story).modes,
+		"private":      (*story).private,
+		"listening":    (*story).listening,
+		"appears":      (*story).appears,
+		"address":      (*story).address,
+		"foreign":      (*story).foreign,
+		"stalled":      (*story).stalled,
+		"mount":        (*story).mount,
+		"unmount":      (*story).unmount,
+		"fill":         (*story).fill,
+		"at":           (*story).at,
+		"signal":       (*story).signal,
+		"daemon":       (*story).daemon,
+		"manager":      (*story).manager,
+		"sink":         (*story).sink,
+		"site":         (*story).site,
+		"edit":         (*story).edit,
+		"externalcert": (*story).externalCert,
+		"clock":        (*story).clock,
+		"golden":       (*story).golden,
 	}
 	cmds := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, do := range all {

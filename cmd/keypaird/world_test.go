@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -49,8 +51,8 @@ type world struct {
 	second     *acmetest.DNS // that lags behind ns
 	cas        map[string]*authority
 	seen       map[string]int // requests counted so far, by CA
-	seller     *seller        // nil until something is bought
-	paperCA    *testca.CA     // nil: nothing was asked of it
+	seller     *testca.CA     // of buy; nil until it is used
+	otherCA    *testca.CA     // of othercert, likewise
 	clockStart time.Time
 	closers    []func()
 }
@@ -81,6 +83,18 @@ func newWorld(t testscript.T, dir string) (*world, error) {
 	}
 	w.vars["RESOLVERS"] = fmt.Sprintf("resolvers = [%q]", w.vars["DNS"])
 	return w, nil
+}
+
+// startWorld starts a world with a name server, for a test that is no story.
+func startWorld(t *testing.T, dir string) *world {
+	t.Helper()
+	_, err := built("keypaird-dns")
+	try(t, err, os.Chmod(dir, 0o755))
+	w, err := newWorld(nil, dir)
+	try(t, err)
+	t.Cleanup(w.close)
+	try(t, w.startDNS())
+	return w
 }
 
 // later has f called when the story is over, last first.
@@ -154,7 +168,11 @@ func (w *world) startCA(name string, o acmetest.Options) (*authority, error) {
 	w.later(a.end)
 	w.cas[name] = a
 	w.vars[name], w.vars[name+"_ROOTS"] = a.Directory, a.Roots
-	return a, w.trust(a, 1+o.AlternateRoots)
+	var roots [][]byte
+	for i := range 1 + o.AlternateRoots {
+		roots = append(roots, a.RootPEM(i))
+	}
+	return a, w.trustRoots(roots...)
 }
 
 // addr is where it listens.
@@ -163,19 +181,14 @@ func (a *authority) addr() string {
 	return addr
 }
 
-// trust adds the roots of what the CA issues to trust.pem.
-func (w *world) trust(a *authority, roots int) error {
+// trustRoots adds roots to trust.pem.
+func (w *world) trustRoots(roots ...[]byte) error {
 	f, err := os.OpenFile(w.file("trust.pem"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	for i := range roots {
-		if _, err := f.Write(a.RootPEM(i)); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = f.Write(bytes.Join(roots, nil))
+	return errors.Join(err, f.Close())
 }
 
 // books notes what the CA agreed to.
@@ -260,6 +273,14 @@ func (a *authority) orders() (placed, finalized int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.placed, len(a.finalized)
+}
+
+// forgetOrders counts them from here on.
+func (a *authority) forgetOrders() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.placed = 0
+	clear(a.finalized)
 }
 
 func (a *authority) asked() int {

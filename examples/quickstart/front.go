@@ -16,7 +16,7 @@ import (
 )
 
 // front is the proxy's process: it serves the pairs in dir, prints its address,
-// looks for new pairs on SIGHUP, and ends when its input does.
+// reloads the pairs on SIGHUP, and ends when its input does.
 func front(dir string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -51,7 +51,7 @@ type proxy struct {
 	stdin io.Closer
 }
 
-// startProxy runs this very program as the front of dir.
+// startProxy runs this program as the front of dir.
 func startProxy(ctx context.Context, dir string) (*proxy, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -79,7 +79,7 @@ func startProxy(ctx context.Context, dir string) (*proxy, error) {
 	return p, nil
 }
 
-// reload is the command that makes the proxy look for new pairs.
+// reload returns the command that makes the proxy reload the pairs.
 func (p *proxy) reload() []string {
 	pid := fmt.Sprint(p.cmd.Process.Pid)
 	for _, kill := range []string{"/bin/kill", "/usr/bin/kill"} {
@@ -87,7 +87,7 @@ func (p *proxy) reload() []string {
 			return []string{path, "-HUP", pid}
 		}
 	}
-	return []string{"/bin/sh", "-c", "kill -HUP " + pid} // a built-in, where there is no program
+	return []string{"/bin/sh", "-c", "kill -HUP " + pid} // the shell's built-in
 }
 
 // Close ends the proxy.

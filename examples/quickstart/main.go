@@ -2,10 +2,9 @@
 //
 //	go run ./examples/quickstart
 //
-// It starts what keypaird needs around it (a CA that validates for real, a DNS
-// server, a TLS proxy), writes a configuration, runs the real program twice,
-// and looks at what the proxy serves. It needs neither root nor the network,
-// and leaves nothing behind.
+// It starts a CA that validates for real, a DNS server and a TLS proxy, writes a
+// configuration, runs the real program twice, and checks the certificates that the
+// proxy serves. It needs neither root nor the network, and leaves nothing behind.
 package main
 
 import (
@@ -25,7 +24,7 @@ func main() {
 	}
 	err := run(ctx, os.Stdout)
 	if ctx.Err() != nil {
-		err = errors.New("interrupted") // which explains all else
+		err = errors.New("interrupted") // the reason for all other errors
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "\nquickstart: %v\n", err)

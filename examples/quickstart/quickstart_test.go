@@ -14,9 +14,9 @@ func TestQuickstart(t *testing.T) {
 	}
 	for _, want := range []string{
 		"example.org         verified: for example.org, by Pebble",
-		"proven by dns-01",
+		"validated by dns-01",
 		"matrix.example.org  verified: for matrix.example.org, by Pebble",
-		"proven by http-01",
+		"validated by http-01",
 		"exit status 0 (changed)",
 		"exit status 2 (nothing to do)",
 	} {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// names are what the two certificates are for.
+// names are the names of the two certificates.
 var names = []string{"example.org", "matrix.example.org"}
 
 // Exit statuses of keypaird issue.
@@ -23,10 +23,10 @@ const (
 	nothing = 2
 )
 
-// dialTimeout bounds each look at the proxy.
+// dialTimeout bounds each connection to the proxy.
 const dialTimeout = 5 * time.Second
 
-// run tells the whole story on out.
+// run runs the whole example and describes it on out.
 func run(ctx context.Context, out io.Writer) (err error) {
 	start := time.Now()
 	dir, err := os.MkdirTemp("", "keypaird-quickstart-")
@@ -37,7 +37,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return err
 	}
-	fmt.Fprint(out, `keypaird: one server that must present two names.
+	fmt.Fprint(out, `keypaird: one server that must serve two names.
 @ann:example.org talks to matrix.example.org, so peers expect either name, and
 each needs a certificate of its own. All that follows is on loopback and in
 `, dir, ".\n")
@@ -47,25 +47,25 @@ each needs a certificate of its own. All that follows is on loopback and in
 		return err
 	}
 
-	fmt.Fprint(out, "\n2. Start the world around it.\n")
+	fmt.Fprint(out, "\n2. Start a CA, a DNS server and a proxy.\n")
 	w, err := newWorld(ctx, dir)
 	defer func() { err = errors.Join(err, w.Close()) }()
 	if err != nil {
-		return fmt.Errorf("starting the world: %w", err)
+		return fmt.Errorf("starting the servers: %w", err)
 	}
 	w.describe(out)
 
 	fmt.Fprintf(out, "\n3. Write the configuration, %s.\n\n", w.config)
 	indent(out, w.configText)
 
-	fmt.Fprint(out, "\n4. Run it: each name is proven in its own way, and the proxy gets the pairs.\n\n")
+	fmt.Fprint(out, "\n4. Run it: each name has its own challenge type, and the proxy gets the pairs.\n\n")
 	if err := w.issue(ctx, out, changed); err != nil {
 		return err
 	}
 
-	fmt.Fprint(out, "\n5. Ask the proxy for each name, and trust only the CA's root.\n\n")
+	fmt.Fprint(out, "\n5. Connect to the proxy for each name, and trust only the CA's root.\n\n")
 	for _, name := range names {
-		if err := w.look(ctx, out, name); err != nil {
+		if err := w.verify(ctx, out, name); err != nil {
 			return err
 		}
 	}
@@ -95,25 +95,25 @@ func build(ctx context.Context, dir string) error {
 	return nil
 }
 
-// describe says what is where.
+// describe lists the servers and addresses.
 func (w *world) describe(out io.Writer) {
 	fmt.Fprintf(out, `
    CA     %-32s Pebble, which validates for real
    DNS    %-32s zone example.org, takes signed updates
    proxy  %-32s chooses a pair by name, none so far
 
-   matrix.example.org  is 127.0.0.1, this server: http-01 can prove it
-   example.org         is 127.0.0.2, where nothing answers: only dns-01 can
+   matrix.example.org  is 127.0.0.1, this server: http-01 works
+   example.org         is 127.0.0.2, no server: only dns-01 works
 `, w.ca.Directory, w.ns.Addr, w.proxy.addr)
 }
 
-// issue runs keypaird issue, which should end with the status wanted.
+// issue runs keypaird issue, which must exit with status want.
 func (w *world) issue(ctx context.Context, out io.Writer, want int) error {
 	args := []string{"-config", w.config, "issue"}
 	fmt.Fprintf(out, "   $ keypaird %s\n", strings.Join(args, " "))
 	start := time.Now()
 	cmd := exec.CommandContext(ctx, filepath.Join(w.dir, "keypaird"), args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it withdraws what it published
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it removes the records it published
 	cmd.WaitDelay = 15 * time.Second
 	output, err := cmd.CombinedOutput()
 	indent(out, string(output))
@@ -130,9 +130,8 @@ func (w *world) issue(ctx context.Context, out io.Writer, want int) error {
 	return nil
 }
 
-// look asks the proxy for a name, as a client of its would, and shows what it
-// presents.
-func (w *world) look(ctx context.Context, out io.Writer, name string) error {
+// verify connects to the proxy as a client for a name, and describes the certificate.
+func (w *world) verify(ctx context.Context, out io.Writer, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	dialer := &tls.Dialer{Config: &tls.Config{ServerName: name, RootCAs: w.ca.RootPool(0)}}
@@ -142,13 +141,13 @@ func (w *world) look(ctx context.Context, out io.Writer, name string) error {
 	}
 	defer conn.Close()
 	leaf := conn.(*tls.Conn).ConnectionState().PeerCertificates[0]
-	proofs, err := w.ca.Proofs(leaf)
+	challenges, err := w.ca.Proofs(leaf)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "   %-18s  verified: for %s, by %s,\n   %18s  until %s, proven by %s\n", name,
+	fmt.Fprintf(out, "   %-18s  verified: for %s, by %s,\n   %18s  until %s, validated by %s\n", name,
 		strings.Join(leaf.DNSNames, " "), leaf.Issuer.CommonName, "",
-		leaf.NotAfter.Format(time.DateOnly), proofs[name])
+		leaf.NotAfter.Format(time.DateOnly), challenges[name])
 	return nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"keypaird/acme/acmetest"
 )
 
-// A world is everything around keypaird, and one directory for all files.
+// A world is the servers around keypaird, and one directory for all files.
 type world struct {
 	dir        string
 	ca         *acmetest.CA
@@ -21,8 +21,7 @@ type world struct {
 	configText string
 }
 
-// newWorld starts the world. What it started is ended by Close, an error or
-// not.
+// newWorld starts the servers. Close stops them, also after an error.
 func newWorld(ctx context.Context, dir string) (*world, error) {
 	w := &world{dir: dir, config: filepath.Join(dir, "keypaird.toml")}
 	key := acmetest.NewTSIGKey("keypaird", "_acme-challenge.example.org")
@@ -54,8 +53,8 @@ func newWorld(ctx context.Context, dir string) (*world, error) {
 	return w, os.WriteFile(w.config, []byte(w.configText), 0o600)
 }
 
-// configuration is what a person would write: the first part anywhere, the
-// second because this world is a small one.
+// configuration returns the configuration: the first part as an operator would write
+// it, the second for the servers of this example.
 func (w *world) configuration() string {
 	file := func(name string) string { return filepath.Join(w.dir, name) }
 	return fmt.Sprintf(`email     = "hostmaster@example.org"
@@ -72,7 +71,7 @@ host   = "matrix.example.org"
 dns    = "ns"
 deploy = ["proxy"]
 
-# A certificate authority, a proxy and ports of this small world.
+# The CA, the proxy and the ports of this example.
 [ca.pebble]
 directory = %q
 roots     = %q
@@ -96,7 +95,7 @@ func quoted(words []string) string {
 	return strings.Join(q, ", ")
 }
 
-// Close ends the world, as far as it was started.
+// Close stops the servers that were started.
 func (w *world) Close() error {
 	var errs []error
 	if w.proxy != nil {

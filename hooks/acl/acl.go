@@ -1,6 +1,6 @@
-// Package acl reads the access control list of a file and gives it to the file
-// that takes its place: [Of], then [List.WithMode] and [Write]. On systems other
-// than Linux, files have none as far as it knows.
+// Package acl copies the access control list of a file to the file that replaces
+// it: [Of], then [List.WithMode] and [Write]. It supports Linux only; on other
+// systems no file has a list.
 package acl
 
 import (
@@ -13,10 +13,10 @@ import (
 // A List is the access control list of a file, as Linux keeps it in the
 // extended attribute system.posix_acl_access: four bytes of version, then
 // eight bytes an entry: tag, permissions, id, all little-endian (acl(5)). Nil: the
-// file has none, its mode says it all.
+// file has none, only a mode.
 type List []byte
 
-// The form of a list.
+// The format of a list.
 const (
 	version = 2
 	header  = 4
@@ -32,7 +32,7 @@ const (
 	tagOther = 0x20
 )
 
-// entries calls do for each entry, and reports whether a has the known form.
+// entries calls do for each entry, and reports whether a has the known format.
 func (a List) entries(do func(tag uint16, perm []byte)) bool {
 	if len(a) < header || binary.LittleEndian.Uint32(a) != version || (len(a)-header)%entry != 0 {
 		return false
@@ -63,8 +63,8 @@ func (a List) WithMode(mode fs.FileMode) List {
 	return b
 }
 
-// Shown is the mode that a file with the list a and the given mode shows: a
-// mask stands in place of the group.
+// Shown returns the mode that stat reports for a file with the list a and the given
+// mode: a mask replaces the bits of the group.
 func (a List) Shown(mode fs.FileMode) fs.FileMode {
 	a.entries(func(tag uint16, perm []byte) {
 		if tag == tagMask {
@@ -74,8 +74,8 @@ func (a List) Shown(mode fs.FileMode) fs.FileMode {
 	return mode
 }
 
-// Without is the mode for a file that shows mode and is to be had without its
-// list a: the group gets what the list gives it, and nobody gets more.
+// Without returns the mode for a copy, without the list a, of a file that shows mode.
+// The group keeps its rights of the list, and no one gets more.
 func (a List) Without(mode fs.FileMode) fs.FileMode {
 	if a == nil {
 		return mode
@@ -89,8 +89,8 @@ func (a List) Without(mode fs.FileMode) fs.FileMode {
 	return mode & (^fs.FileMode(0o070) | group<<3)
 }
 
-// Of returns the list of the file at path, which is the one info tells of. Of a
-// list that cannot be read, the form is unknown: no one can say what it grants.
+// Of returns the list of the file at path with the given info. A list that cannot
+// be read has an unknown format: its rights are unknown.
 func Of(path string, info fs.FileInfo) List {
 	h, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -12,8 +12,8 @@ const (
 	maxSize   = 64 << 10 // Linux keeps no larger attribute
 )
 
-// read returns the list of an open file. One that cannot be read is of an
-// unknown form: nobody can say what it grants.
+// read returns the list of an open file. One that cannot be read has an unknown
+// format: its rights are unknown.
 func read(h *os.File) List {
 	buf := make([]byte, maxSize)
 	n, err := unix.Fgetxattr(int(h.Fd()), attribute, buf)
@@ -26,8 +26,8 @@ func read(h *os.File) List {
 	return List(buf[:n:n])
 }
 
-// Write gives an open file the list a, and the mode that it shows. Nil takes
-// away what the file got from its directory.
+// Write sets the list a of an open file, and the mode that it shows. Nil removes the
+// list that the file inherited from its directory.
 func Write(h *os.File, a List) error {
 	if a != nil {
 		return unix.Fsetxattr(int(h.Fd()), attribute, a, 0)

@@ -7,10 +7,10 @@ import (
 	"os"
 )
 
-// read: where there is no list that we know of, the mode says it all.
+// read: lists are not supported.
 func read(*os.File) List { return nil }
 
-// Write gives an open file the list a.
+// Write sets the mode of an open file.
 func Write(_ *os.File, a List) error {
 	if a != nil {
 		return errors.ErrUnsupported

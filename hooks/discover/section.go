@@ -54,7 +54,7 @@ func (s *section) doubt(remedy, format string, args ...any) {
 	s.problem(Problem{Service: s.service, Text: fmt.Sprintf(format, args...), Remedy: remedy, Unsure: true})
 }
 
-// unanswered adds a problem for a failed query that a row reports too.
+// unanswered warns of a DNS query without an answer. A row has the same text.
 func (s *section) unanswered(text string) {
 	s.problem(Problem{Service: s.service, Text: text, Remedy: "ask again, or ask another resolver", InRow: true})
 }

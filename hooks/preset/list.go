@@ -2,11 +2,12 @@ package preset
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+
+	"keypaird/renew/problem"
 )
 
 // A List describes servers, for "keypaird deploy -list".
@@ -39,11 +40,8 @@ func Describe(names ...string) List {
 			Restart: s.Deployment.Restart, Single: s.Deployment.Single, Setup: s.Setup, Notes: s.Notes,
 		}
 		if len(names) > 0 {
-			for _, err := range Missing(&s.Deployment) {
-				var missing *MissingError
-				if errors.As(err, &missing) {
-					d.Missing, d.Remedy = append(d.Missing, missing.Error()), append(d.Remedy, missing.Remedy())
-				}
+			for _, err := range Missing(&s.Deployment, nil) {
+				d.Missing, d.Remedy = append(d.Missing, err.Error()), append(d.Remedy, problem.Remedy(err))
 			}
 		}
 		list = append(list, d)

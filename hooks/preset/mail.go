@@ -25,7 +25,7 @@ var mailServers = []row{
 			"Reads the store as root: nothing is written, and switching to a new version is one rename.",
 			"A map for SNI embeds the files, keys and all: keep its source mode 0600, the mode of the map itself. The reload makes the maps that tls_server_sni_maps names anew (postmap -F) and then reloads Postfix.",
 			"A pair that it cannot use ends STARTTLS, and no check of Postfix's says anything of it: only verify shows it.",
-			"While main.cf cannot be read, no new smtpd starts, and for a minute after that Postfix may not try again: what is deployed then is taken back, and deployed later.",
+			"While main.cf cannot be read, no new smtpd starts, and for a minute after that Postfix may not try again: a deployment at that time is rolled back and repeated later.",
 			"A service that has smtpd_tls_chain_files of its own (-o in master.cf) is reloaded just so.",
 		},
 	},

@@ -2,7 +2,6 @@ package preset
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,33 +9,17 @@ import (
 	"strings"
 
 	"keypaird/hooks"
+	"keypaird/renew/problem"
 )
 
-// A MissingError reports something that a deployment needs and this machine
-// does not have.
-type MissingError struct {
-	Deployment string
-	Kind       string // user, group, directory or program
-	What       string // the one that is missing
-	Setting    string // of the deployment, that asks for it
-
-	remedy string
-}
-
-func (e *MissingError) Error() string {
-	return fmt.Sprintf("%s: there is no %s %s", e.Setting, e.Kind, e.What)
-}
-
-// Remedy says what the operator can do about it.
-func (e *MissingError) Remedy() string { return e.remedy }
-
-// Missing returns what a deployment needs and this machine does not have: a
-// *[MissingError] for each. A preset holds the defaults of a system, and the
-// administrator may have chosen otherwise. Nothing is changed or run.
-func Missing(d *hooks.Deployment) []error {
+// Missing returns an error for each user, group, directory and program that a
+// deployment needs and this machine lacks. A preset holds the defaults of a system,
+// and the administrator may have chosen otherwise: configured reports whether the
+// configuration sets a command; nil: it sets none. Nothing is changed or run.
+func Missing(d *hooks.Deployment, configured func(setting string) bool) []error {
 	var list []error
-	add := func(kind, what, setting, remedy string) {
-		list = append(list, &MissingError{Deployment: d.Name, Kind: kind, What: what, Setting: setting, remedy: remedy})
+	add := func(kind, name, setting, remedy string) {
+		list = append(list, problem.Newf(remedy, "%s: there is no %s %s", setting, kind, name))
 	}
 	table := "[deploy." + d.Name + "]"
 	outputs := d.Outputs()
@@ -66,8 +49,11 @@ func Missing(d *hooks.Deployment) []error {
 		}
 		reported[c.argv[0]] = true
 		remedy := "install the server, or set " + c.setting + " of " + table
-		if slices.Contains(managers, c.argv[0]) {
-			remedy = "set " + c.setting + " of " + table + " to what this machine does that with"
+		switch {
+		case configured != nil && configured(c.setting):
+			remedy = "install " + c.argv[0] + ", or correct " + c.setting + " of " + table
+		case slices.Contains(managers, c.argv[0]):
+			remedy = "set " + c.setting + " of " + table + " to the command for this machine's service manager"
 		}
 		add("program", c.argv[0], c.setting, remedy)
 	}
@@ -77,11 +63,11 @@ func Missing(d *hooks.Deployment) []error {
 // managers are the programs that presets manage services with.
 var managers = []string{"systemctl", "rcctl", "service", "pkill"}
 
-// mkdir returns the command that makes a directory for the files of d.
+// mkdir returns the command that creates a directory for the files of d.
 func mkdir(d *hooks.Deployment, dir string) string {
 	owner, group, mode := d.Owner, d.Group, "0755"
 	if d.KeyMode&0o040 != 0 {
-		mode = "0750" // the directory is for those who may read the key
+		mode = "0750" // only for users that may read the key
 	}
 	command := "install -d"
 	if owner != "" {

@@ -1,9 +1,9 @@
 // Package preset is the table of servers that keypaird knows: the files each
 // needs, the commands that check and reload it, its set-up and its pitfalls.
 //
-// [Lookup] returns a preset as a [hooks.Deployment], [Servers] everything that
-// is known of each server, and [Missing] what a deployment needs and this
-// machine does not have. A preset is one entry in the table of its family:
+// [Lookup] returns a preset as a [hooks.Deployment], [Servers] all facts about each
+// server, and [Missing] the users, directories and programs that a deployment
+// needs and this machine lacks. A preset is one entry in the table of its family:
 // web.go, mail.go, chat.go or voice.go.
 package preset
 
@@ -19,8 +19,7 @@ import (
 	"keypaird/hooks"
 )
 
-// A Server describes one kind of server: its preset, and what its administrator
-// has to know to use it.
+// A Server describes one kind of server: its preset, its set-up and its pitfalls.
 type Server struct {
 	Name       string           // of the preset
 	Deployment hooks.Deployment // the defaults on this system; Verify is not set
@@ -32,7 +31,7 @@ type Server struct {
 	Notes []string
 }
 
-// Servers returns all servers there are presets for, by name.
+// Servers returns all servers with a preset, by name.
 func Servers() []Server { return servers(runtime.GOOS) }
 
 // Names returns the names of all presets, sorted.
@@ -60,8 +59,8 @@ func (s Server) Files() []string {
 	return list
 }
 
-// A row is a server in the tables. In what it says of files and commands,
-// "{etc}" is where the packages of a system keep configurations.
+// A row is a server in the tables. In files and commands, "{etc}" is the directory
+// in which the packages of a system keep configurations.
 type row struct {
 	name                 string
 	chain, key, combined string
@@ -76,7 +75,7 @@ type row struct {
 	setup, notes         []string
 }
 
-// by is something by GOOS; what is said for "" is said for all others.
+// by is a value by GOOS; "" is the default.
 type by[T any] map[string]T
 
 func (b by[T]) on(goos string) T {
@@ -89,8 +88,8 @@ func (b by[T]) on(goos string) T {
 // always is the same command on every system.
 func always(argv ...string) by[[]string] { return by[[]string]{"": argv} }
 
-// service asks the usual service manager of a system to do something with a
-// service. macOS has none that can: there, it has to be configured.
+// service returns the command that has a system's service manager do verb with a
+// service. macOS has no such command: the operator must configure one.
 func service(verb, name string) by[[]string] {
 	return by[[]string]{
 		"linux":   {"systemctl", verb, name},

@@ -13,7 +13,7 @@ var voiceServers = []row{
 		setup: []string{"cert=/etc/ssl/coturn/NAME.crt", "pkey=/etc/ssl/coturn/NAME.key"},
 		notes: []string{
 			"SIGUSR2 makes it read the certificate again; SIGHUP ends it, and its unit has no reload.",
-			"Presents one certificate whatever name it is asked for: set one_certificate.",
+			"Presents one certificate for all names: set one_certificate.",
 			"A pair that it cannot use or cannot read is reported in its log only, and the old one is kept: only verify shows it.",
 			"Nothing else is read again: a mistake in turnserver.conf shows when it starts.",
 		},
@@ -31,7 +31,7 @@ var voiceServers = []row{
 		setup: []string{"sslCert=/etc/ssl/mumble/NAME.crt", "sslKey=/etc/ssl/mumble/NAME.key", "; with verify, see below", "autobanAttempts=0"},
 		notes: []string{
 			"SIGUSR1 makes it read the certificate again. Started as root, it can read a key of root's at its start but not at the reload: the key belongs to its group.",
-			"Presents one certificate whatever name it is asked for: set one_certificate.",
+			"Presents one certificate for all names: set one_certificate.",
 			"It bans an address that connects ten times in two minutes and does not log in (autobanAttempts). verify connects once for each name, and more often while a pair is not served: leave verify out, or the ban.",
 			"A pair that does not match or cannot be read is reported in its log only, and the old one is kept; a key that OpenSSL refuses ends TLS. Only verify shows it.",
 			"Nothing else is read again: a mistake in its configuration shows when it starts.",

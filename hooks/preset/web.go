@@ -48,7 +48,7 @@ var webServers = []row{
 		notes: []string{
 			"Reads the store as root: nothing is written, and switching to a new version is one rename.",
 			"Without SNI, or with an unknown name, the first server block that listens there is served.",
-			"What fails after the reload was asked for, such as a port that is taken, keeps the old workers: only verify shows it.",
+			"A failure after the reload was requested, such as a port in use, keeps the old workers: only verify shows it.",
 			"A path with a variable ($ssl_server_name.crt) is read by a worker at every handshake, which has no access to the store.",
 		},
 	},
@@ -66,8 +66,8 @@ var webServers = []row{
 		notes: []string{
 			"Every file in the directory is loaded but those with a leading dot: one that holds no certificate keeps haproxy from starting, and an old pair for the same name may be served instead.",
 			"Without SNI the first file by name is served; strict-sni refuses instead.",
-			"A pair that it cannot load keeps the old worker. The reload of Debian's unit looks first and fails; where it is a bare SIGUSR2, only verify shows it.",
-			"A reload that is asked for while it starts from the last one is lost. With verify, keypaird sees that and reloads again.",
+			"A pair that it cannot load keeps the old worker. The reload of Debian's unit checks first and fails; with a bare SIGUSR2, only verify shows it.",
+			"A reload that is requested while the last one still starts is lost. With verify, keypaird notices and reloads again.",
 			"With socket (level admin), pairs are exchanged without a reload; a name that is new needs a reload all the same.",
 		},
 	},
@@ -90,8 +90,8 @@ var webServers = []row{
 		},
 		notes: []string{
 			"Reads the store as root: nothing is written, and switching to a new version is one rename.",
-			"A pair that it cannot use ends the whole server at the reload (AH02565, AH02562), and configtest says nothing of it. keypaird compares key and certificate before; if Apache ends all the same, the previous pair is put back and Apache is restarted.",
-			"A virtual host with a broken pair of another origin ends it just so, whatever keypaird deploys.",
+			"A pair that it cannot use ends the whole server at the reload (AH02565, AH02562), and configtest does not report it. keypaird compares key and certificate before; if Apache still ends, the previous pair is restored and Apache is restarted.",
+			"A virtual host with a broken pair that keypaird does not manage ends it in the same way.",
 			"Without SNI, or with an unknown name, the first virtual host is served.",
 			`Where the service is called httpd (Fedora, RHEL): reload = ["systemctl", "reload", "httpd"].`,
 		},
@@ -110,7 +110,7 @@ var webServers = []row{
 		},
 		setup: []string{"tls {etc}/caddy/NAME.crt {etc}/caddy/NAME.key    # in the site of that name"},
 		notes: []string{
-			"The reload has to say --force, as the units of Debian and of Caddy itself do: without it, a configuration that has not changed is not loaded again, and the old certificate stays.",
+			"The reload needs --force, as in the units of Debian and of Caddy itself: without it, an unchanged configuration is not loaded again, and the old certificate stays.",
 			"A reload that fails changes nothing. Under systemd, its journal says why.",
 			"Without SNI, or with an unknown name, the handshake fails unless default_sni is set.",
 			"There is no check on purpose: caddy validate, run as root, creates the log files of the configuration as root's, and Caddy can then not write them.",

@@ -14,9 +14,8 @@ import (
 // maxPath bounds how many certificates of a chain are followed.
 const maxPath = 10
 
-// trust finds out whether a chain, with nothing but what is in it, leads to one
-// of roots. Dates are those of the leaf's life: that it is over is another
-// matter.
+// trust checks that a chain, without further intermediates, leads to one of roots.
+// It verifies at a time within the leaf's lifetime: dates checks that one.
 func trust(chain []*x509.Certificate, e Expect, roots *x509.CertPool) []Issue {
 	leaf, at := chain[0], clamp(e.Now, chain[0].NotBefore, chain[0].NotAfter)
 	path := follow(chain)
@@ -58,13 +57,13 @@ func trust(chain []*x509.Certificate, e Expect, roots *x509.CertPool) []Issue {
 	return []Issue{{Untrusted, fmt.Sprintf("leads to %s, signed by %s, which is neither sent nor a root of this machine", Subject(top), Issuer(top))}}
 }
 
-// rootless reports whether a verification failed for want of a root.
+// rootless reports whether a verification failed because a root is missing.
 func rootless(err error) bool {
 	_, ok := errors.AsType[x509.UnknownAuthorityError](err)
 	return ok
 }
 
-// follow is the path from the leaf upwards, as far as the chain has it.
+// follow returns the path from the leaf upwards, as far as the chain contains it.
 func follow(chain []*x509.Certificate) []*x509.Certificate {
 	path := chain[:1:1]
 	for len(path) < maxPath {
@@ -83,8 +82,8 @@ func follow(chain []*x509.Certificate) []*x509.Certificate {
 	return path
 }
 
-// order finds what some programs stumble over in a chain that is complete: RFC
-// 5246, section 7.4.2, has each certificate sign the one before.
+// order checks the order of a complete chain: each certificate must sign the one
+// before (RFC 5246, section 7.4.2), and some programs insist on it.
 func order(chain, path []*x509.Certificate) []Issue {
 	for i := range chain {
 		switch {

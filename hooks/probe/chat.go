@@ -15,14 +15,13 @@ import (
 // section 4.5.3.1.5), IMAP greetings with capabilities are longer.
 const maxLine = 4 << 10
 
-// ErrInjected says that something stood between the go-ahead for TLS and the
-// handshake.
-var ErrInjected = errors.New("broken server, or somebody injects them")
+// ErrInjected reports bytes between the go-ahead for TLS and the handshake.
+var ErrInjected = errors.New("broken server, or an attacker injects them")
 
-// ErrNoTLS says that a server speaks the protocol, and no TLS.
-var ErrNoTLS = errors.New("the server does not offer STARTTLS")
+// ErrNoTLS reports a server that speaks the protocol without TLS.
+var ErrNoTLS = errors.New("the server does not support STARTTLS")
 
-// A chat is the plain text spoken before TLS.
+// A chat is the dialogue in plain text before TLS.
 type chat struct {
 	conn net.Conn
 	r    *bufio.Reader
@@ -32,8 +31,8 @@ func newChat(conn net.Conn) *chat {
 	return &chat{conn: conn, r: bufio.NewReaderSize(conn, maxLine)}
 }
 
-// run speaks the dialogue of p and makes sure that the server's go-ahead was
-// the last it said: what follows would be read as if it came through TLS.
+// run runs the dialogue of p and ensures that the server sent nothing after its
+// go-ahead: such bytes would be read as if they came through TLS.
 func (c *chat) run(p *protocol, name string) error {
 	if err := p.talk(c, name); err != nil {
 		return fmt.Errorf("before TLS: %w", err)
@@ -44,13 +43,13 @@ func (c *chat) run(p *protocol, name string) error {
 	return nil
 }
 
-// send writes s as it is.
+// send writes s unchanged.
 func (c *chat) send(s string) error {
 	_, err := io.WriteString(c.conn, s)
 	return err
 }
 
-// line reads one line and returns it without its end.
+// line reads one line and returns it without its line ending.
 func (c *chat) line() (string, error) {
 	b, err := c.r.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
@@ -62,16 +61,16 @@ func (c *chat) line() (string, error) {
 	return string(bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))), nil
 }
 
-// hungUp says in words what io.EOF is in a dialogue.
+// hungUp replaces io.EOF by an error for an operator.
 func hungUp(err error) error {
 	if errors.Is(err, io.EOF) {
-		return errors.New("the server hung up")
+		return errors.New("the server closed the connection")
 	}
 	return err
 }
 
-// refused is the error for an answer that is not the one hoped for. The
-// answer is quoted, so that it cannot write to a terminal or forge a log line.
+// refused returns the error for an unexpected answer. The answer is quoted, so that
+// it cannot control a terminal or forge a log line.
 func refused(to, answer string) error {
 	return fmt.Errorf("%s: the server answers %.200q", to, answer)
 }
@@ -84,12 +83,12 @@ func smtp(c *chat, _ string) error {
 	if err := c.send("EHLO " + c.literal() + "\r\n"); err != nil {
 		return err
 	}
-	offers, err := c.smtpReply("EHLO", "250")
+	extensions, err := c.smtpReply("EHLO", "250")
 	if err != nil {
 		return err
 	}
-	for _, o := range offers {
-		if strings.EqualFold(strings.TrimSpace(o), "STARTTLS") {
+	for _, e := range extensions {
+		if strings.EqualFold(strings.TrimSpace(e), "STARTTLS") {
 			if err := c.send("STARTTLS\r\n"); err != nil {
 				return err
 			}
@@ -100,8 +99,8 @@ func smtp(c *chat, _ string) error {
 	return ErrNoTLS
 }
 
-// smtpReply reads one reply of several lines, which must have the code, and
-// returns the texts.
+// smtpReply reads one reply, which must have the code, and returns the text of each
+// line.
 func (c *chat) smtpReply(to, code string) ([]string, error) {
 	var texts []string
 	for {
@@ -123,8 +122,8 @@ func (c *chat) smtpReply(to, code string) ([]string, error) {
 	}
 }
 
-// literal is our address as RFC 5321, section 4.1.3, writes it: we have no
-// name to claim.
+// literal returns our address as an address literal (RFC 5321, section 4.1.3): the
+// client need not have a name.
 func (c *chat) literal() string {
 	ap, err := netip.ParseAddrPort(c.conn.LocalAddr().String())
 	switch ip := ap.Addr().Unmap().WithZone(""); {
@@ -184,7 +183,7 @@ func pop3(c *chat, _ string) error {
 
 // sieve: RFC 5804, sections 1.7 and 2.2.
 func sieve(c *chat, _ string) error {
-	offered := false
+	startTLS := false
 	for {
 		l, err := c.line()
 		if err != nil {
@@ -196,9 +195,9 @@ func sieve(c *chat, _ string) error {
 		if !strings.HasPrefix(l, `"`) {
 			return refused("greeting", l)
 		}
-		offered = offered || hasWord(l, `"STARTTLS"`)
+		startTLS = startTLS || hasWord(l, `"STARTTLS"`)
 	}
-	if !offered {
+	if !startTLS {
 		return ErrNoTLS
 	}
 	if err := c.send("STARTTLS\r\n"); err != nil {
@@ -214,8 +213,7 @@ func sieve(c *chat, _ string) error {
 	return nil
 }
 
-// hasWord reports whether line starts with word, in any case, and word ends
-// there.
+// hasWord reports whether the first word of line is word, in any case.
 func hasWord(line, word string) bool {
 	return len(line) >= len(word) && strings.EqualFold(line[:len(word)], word) &&
 		(len(line) == len(word) || line[len(word)] == ' ')

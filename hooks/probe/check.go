@@ -232,7 +232,7 @@ func serves(leaf *x509.Certificate, how x509.ExtKeyUsage) bool {
 	return slices.Contains(leaf.ExtKeyUsage, how) || slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
 }
 
-// weakness looks at the key.
+// weakness checks the size of the key.
 func weakness(leaf *x509.Certificate) []Issue {
 	if key, ok := leaf.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < 2048 {
 		return []Issue{{WeakKey, fmt.Sprintf("has an RSA key of %d bits: 2048 are the least", key.N.BitLen())}}

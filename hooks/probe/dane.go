@@ -9,14 +9,14 @@ import (
 	"slices"
 )
 
-// A TLSA is one record of DANE (RFC 6698) as it is used for SMTP (RFC 7672).
+// A TLSA is one TLSA record (RFC 6698), used as for SMTP (RFC 7672).
 type TLSA struct {
 	Usage, Selector, Matching uint8
 	Data                      []byte
 	Names                     []string // usage 2: the certificate is for one of these
 }
 
-// Unusable says why peers can do nothing with the record, "" if they can.
+// Unusable returns why peers cannot use the record, or "".
 func (t TLSA) Unusable() string {
 	length := map[uint8]int{1: sha256.Size, 2: sha512.Size}[t.Matching]
 	switch {
@@ -30,26 +30,26 @@ func (t TLSA) Unusable() string {
 	return ""
 }
 
-// Matches reports whether the record is about a certificate.
+// Matches reports whether the record matches a certificate.
 func (t TLSA) Matches(c *x509.Certificate) bool {
-	what := c.Raw
+	data := c.Raw
 	if t.Selector == 1 {
-		what = c.RawSubjectPublicKeyInfo
+		data = c.RawSubjectPublicKeyInfo
 	}
 	switch t.Matching {
 	case 1:
-		sum := sha256.Sum256(what)
-		what = sum[:]
+		sum := sha256.Sum256(data)
+		data = sum[:]
 	case 2:
-		sum := sha512.Sum512(what)
-		what = sum[:]
+		sum := sha512.Sum512(data)
+		data = sum[:]
 	}
-	return bytes.Equal(what, t.Data)
+	return bytes.Equal(data, t.Data)
 }
 
-// checkDANE judges by the TLSA records, if there are any that can be used. One
-// that is satisfied is enough; usage 3 asks neither for names nor for dates
-// (RFC 7672, section 3.1.1).
+// checkDANE checks a chain against the TLSA records, if any is usable; strict: one
+// is. One match is enough; usage 3 ignores names and dates (RFC 7672, section
+// 3.1.1).
 func checkDANE(chain []*x509.Certificate, e Expect) (found []Issue, strict bool) {
 	for _, t := range e.TLSA {
 		if t.Unusable() != "" {
@@ -73,8 +73,8 @@ func checkDANE(chain []*x509.Certificate, e Expect) (found []Issue, strict bool)
 	return found, strict
 }
 
-// anchored reports whether a record of usage 2 is about a CA in the chain, or is
-// that CA, and what is wrong with the rest.
+// anchored reports whether a record of usage 2 matches a CA in the chain, or is
+// that CA, and lists the issues of the certificates below it.
 func (t TLSA) anchored(chain []*x509.Certificate, e Expect) (bool, []Issue) {
 	roots, known := x509.NewCertPool(), false
 	for _, c := range chain {

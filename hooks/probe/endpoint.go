@@ -11,24 +11,24 @@ import (
 	"time"
 )
 
-// An Endpoint is one place where a certificate is served.
+// An Endpoint is an address and protocol at which a certificate is served.
 type Endpoint struct {
 	Proto string // one of Protos
 	Host  string // a DNS name, or an IP address without brackets
 	Port  uint16
 }
 
-// A protocol is one way to get to the first byte of TLS.
+// A protocol is the dialogue before TLS.
 type protocol struct {
 	name  string
-	port  string                           // the usual one, for hints
-	alpn  []string                         // offered in the handshake
+	port  string                           // the default one, for remedies
+	alpn  []string                         // sent in the handshake
 	limit time.Duration                    // for the whole probe
-	talk  func(c *chat, name string) error // what is said before TLS; nil: nothing
+	talk  func(c *chat, name string) error // dialogue before TLS; nil: none
 }
 
-// Time limits for one probe. A mail server may hold its greeting back for
-// long (RFC 5321, section 4.5.3.2.1, and postscreen does).
+// Time limits of one probe. A mail server may delay its greeting (RFC 5321, section
+// 4.5.3.2.1), as postscreen does.
 const (
 	usualLimit = 15 * time.Second
 	smtpLimit  = 45 * time.Second
@@ -45,7 +45,7 @@ var protocols = []protocol{
 	{"sieve", "4190", nil, usualLimit, sieve},
 }
 
-// Protos returns the protocols an endpoint may have, "tls" first.
+// Protos returns the names of all protocols, "tls" first.
 func Protos() []string {
 	names := make([]string, 0, len(protocols))
 	for _, p := range protocols {
@@ -63,8 +63,8 @@ func lookup(name string) *protocol {
 	return &protocols[i]
 }
 
-// ParseEndpoint reads "[proto:]host:port". Without proto it is "tls". An IPv6
-// address stands in brackets.
+// ParseEndpoint parses "[proto:]host:port". The default protocol is "tls". An IPv6
+// address must be in brackets.
 func ParseEndpoint(s string) (Endpoint, error) {
 	e, err := parse(s)
 	if err != nil {
@@ -102,7 +102,7 @@ func parse(s string) (Endpoint, error) {
 	return parseAddr(proto, rest)
 }
 
-// parseAddr reads "host:port".
+// parseAddr parses "host:port".
 func parseAddr(proto, s string) (Endpoint, error) {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
@@ -123,7 +123,7 @@ func parseAddr(proto, s string) (Endpoint, error) {
 	return Endpoint{Proto: proto, Host: host, Port: uint16(n)}, nil
 }
 
-// parseHost checks a host and returns its one spelling.
+// parseHost checks a host and returns its canonical form.
 func parseHost(host string) (string, error) {
 	if host == "" {
 		return "", errors.New("no host: write the address the proxy listens on, such as 127.0.0.1")
@@ -159,7 +159,7 @@ func isPort(s string) bool {
 	return err == nil && n > 0
 }
 
-// withPort adds the usual port of proto to host, for a hint.
+// withPort adds the default port of proto to host, for a remedy.
 func withPort(host, proto string) string {
 	if h, _, err := net.SplitHostPort(host); err == nil && h != "" {
 		return host
@@ -174,12 +174,12 @@ func withPort(host, proto string) string {
 	return net.JoinHostPort(strings.Trim(host, "[]"), port)
 }
 
-// Addr is "host:port", as net.Dial takes it.
+// Addr returns "host:port" for net.Dial.
 func (e Endpoint) Addr() string {
 	return net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
 }
 
-// String writes the endpoint as ParseEndpoint reads it, in its shortest form.
+// String returns the shortest form that ParseEndpoint accepts.
 func (e Endpoint) String() string {
 	if (e.Proto == "" || e.Proto == "tls") && lookup(e.Host) == nil {
 		return e.Addr()

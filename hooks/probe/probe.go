@@ -19,7 +19,7 @@ type Probe struct {
 	Addr     netip.Addr // address of the host to connect to; zero: any
 	SNI      string     // empty, or an IP address: none is sent
 	To       string     // the domain an XMPP stream is opened to; empty: SNI, or else the host
-	ALPN     []string   // offered; nil: the protocol's default
+	ALPN     []string   // protocols to send; nil: the protocol's default
 }
 
 // A Result is what an endpoint served.
@@ -56,6 +56,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// FailedEndpoint returns the endpoint that served no certificate.
+func (e *Error) FailedEndpoint() string { return e.Endpoint.String() }
+
 // Run connects to the endpoint and returns the chain it serves. The handshake
 // verifies that the server holds the leaf's key; [Check] evaluates the chain.
 // Time and bytes are bounded. Errors are of type *Error.
@@ -84,12 +87,12 @@ func (p Probe) Run(ctx context.Context) (Result, error) {
 	return s, nil
 }
 
-// failed returns the error of a probe. It tells a cancelled ctx from the probe's
-// own time limit.
+// failed returns the error of a probe. It distinguishes a cancelled ctx from the
+// probe's own time limit.
 func (p Probe) failed(ctx, attempt context.Context, proto *protocol, stage Stage, err error) error {
 	v := &Error{Endpoint: p.Endpoint, Addr: p.Addr, Stage: stage, Err: err}
 	switch {
-	case ctx.Err() != nil: // an interrupt is not the endpoint's failure
+	case ctx.Err() != nil: // not the endpoint's failure
 		v.Err = ctx.Err()
 	case attempt.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded):
 		v.TimedOut, v.Err = true, fmt.Errorf("gave up after %s", proto.limit)
@@ -106,7 +109,7 @@ func (p Probe) connect(ctx context.Context) (net.Conn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", e.Addr())
 	if op, ok := errors.AsType[*net.OpError](err); ok {
-		err = op.Err // "dial tcp ADDR:" would say the address twice
+		err = op.Err // without "dial tcp ADDR:", which repeats the address
 	}
 	return conn, err
 }

@@ -9,8 +9,8 @@ import (
 
 const nsTLS = "urn:ietf:params:xml:ns:xmpp-tls"
 
-// ErrHostUnknown says that an XMPP server is not one for the domain it was
-// asked for (RFC 6120, sections 4.9.3.5 and 4.9.3.6).
+// ErrHostUnknown reports an XMPP server that does not host the requested domain
+// (RFC 6120, sections 4.9.3.5 and 4.9.3.6).
 var ErrHostUnknown = errors.New("the server does not host this domain (host-unknown)")
 
 // xmppClient: RFC 6120, section 5.4, as a client.
@@ -18,12 +18,12 @@ func xmppClient(c *chat, name string) error {
 	return c.xmpp(name, "xmlns='jabber:client'")
 }
 
-// xmppServer is the same as another server would do it.
+// xmppServer: RFC 6120, section 5.4, as a server.
 func xmppServer(c *chat, name string) error {
 	return c.xmpp(name, "xmlns='jabber:server' xmlns:db='jabber:server:dialback'")
 }
 
-// xmpp opens a stream to name and asks for TLS.
+// xmpp opens a stream to name and requests TLS.
 func (c *chat) xmpp(name, xmlns string) error {
 	to, err := xmppDomain(name)
 	if err != nil {
@@ -76,7 +76,7 @@ func isProceed(tag string) bool {
 		(strings.Contains(rest, "'"+nsTLS+"'") || strings.Contains(rest, `"`+nsTLS+`"`))
 }
 
-// until reads up to and including the first of ends.
+// until reads up to the first of ends, which is included.
 func (c *chat) until(ends ...string) (string, error) {
 	var b strings.Builder
 	for {
@@ -93,7 +93,7 @@ func (c *chat) until(ends ...string) (string, error) {
 	}
 }
 
-// xmppDomain is name as the domain part of an address (RFC 7622, section 3.2).
+// xmppDomain returns name as the domain part of an address (RFC 7622, section 3.2).
 func xmppDomain(name string) (string, error) {
 	if ip, err := netip.ParseAddr(name); err == nil {
 		if ip.Is6() {

@@ -10,7 +10,7 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// Who the peers are: programs that many run, as examples.
+// Well-known programs of each kind of peers.
 const (
 	matrixServers = "(Synapse, Dendrite, tuwunel)"
 	matrixClients = "Matrix clients (Element, FluffyChat, Nheko)"
@@ -20,7 +20,7 @@ const (
 	calendars     = "calendar programs (DAVx5, Thunderbird, Evolution)"
 )
 
-// affects returns sentences on the peers of a domain that a fault affects.
+// affects returns sentences about the peers of a domain that a fault affects.
 func affects(uses []discover.Requirement, domain string, f probe.Fault, leaf *x509.Certificate) []string {
 	var list []string
 	for _, r := range uses {
@@ -30,7 +30,7 @@ func affects(uses []discover.Requirement, domain string, f probe.Fault, leaf *x5
 		s := effectOf(r, domain)
 		switch f {
 		case probe.EndsSoon, staleFault:
-			s = fmt.Sprintf("nobody yet; from %s on, %s", leaf.NotAfter.UTC().Format("2006-01-02 15:04 MST"), s)
+			s = fmt.Sprintf("no peer yet; from %s on, %s", leaf.NotAfter.UTC().Format("2006-01-02 15:04 MST"), s)
 		case probe.Disorder, probe.OldTLS:
 			s = "some " + s
 		case noSNIFault:
@@ -45,8 +45,7 @@ func affects(uses []discover.Requirement, domain string, f probe.Fault, leaf *x5
 	return list
 }
 
-// effectOf says what becomes of the peers of a row that are shown a wrong
-// certificate.
+// effectOf says what the peers of a row do if the certificate is wrong.
 func effectOf(r discover.Requirement, domain string) string {
 	who, do := peersOf(r, domain)
 	s := who + " " + do
@@ -56,7 +55,7 @@ func effectOf(r discover.Requirement, domain string) string {
 	return s
 }
 
-// peersOf says who the peers of a row are, and what they do when they refuse a
+// peersOf names the peers of a row, and what they do when they refuse a
 // certificate.
 func peersOf(r discover.Requirement, domain string) (who, do string) {
 	id := r.Identity

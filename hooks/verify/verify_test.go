@@ -18,7 +18,7 @@ import (
 	"keypaird/hooks/verify/testca"
 )
 
-// What a person reads of the peers that a wrong certificate turns away.
+// The sentences about peers that refuse a certificate.
 func TestEffects(t *testing.T) {
 	at := discover.Place{Proto: "tls", Host: "host.test", Port: 1}
 	for _, tt := range []struct {
@@ -109,7 +109,7 @@ func xmppTalk(conn net.Conn) {
 // mute hangs up.
 func mute(conn net.Conn) { conn.Close() }
 
-// A checkCase is one look at one address and what it amounts to.
+// A checkCase is one probe of one address and its result.
 type checkCase struct {
 	name    string
 	row     discover.Requirement
@@ -119,7 +119,7 @@ type checkCase struct {
 	shown   func(sni string) *tls.Certificate
 	result  Result
 	says    string // in the row's error
-	breaks  string
+	affects string
 	remedy  string
 }
 
@@ -131,7 +131,7 @@ type pairs struct {
 
 func newPairs(t *testing.T) (p pairs) {
 	t.Helper()
-	ca, err := testca.New()
+	ca, err := testca.New("Paper")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,8 +157,8 @@ func always(c *tls.Certificate) func(string) *tls.Certificate {
 	return func(string) *tls.Certificate { return c }
 }
 
-// look takes the look and compares.
-func (tt checkCase) look(t *testing.T, p pairs) {
+// run probes and compares.
+func (tt checkCase) run(t *testing.T, p pairs) {
 	at := shownBy(t, tt.before, tt.shown)
 	tt.row.Identity, tt.row.SNI = "example.org", "example.org"
 	if tt.row.Accept == nil {
@@ -177,15 +177,15 @@ func (tt checkCase) look(t *testing.T, p pairs) {
 	if tt.result != Absent && !strings.Contains(row.Error, tt.says) || tt.result == OK && row.Error != "" {
 		t.Errorf("error %q, want %q", row.Error, tt.says)
 	}
-	if got := strings.Join(row.Affects, "; "); !strings.Contains(got, tt.breaks) || tt.breaks == "" && got != "" {
-		t.Errorf("breaks %q, want %q", got, tt.breaks)
+	if got := strings.Join(row.Affects, "; "); !strings.Contains(got, tt.affects) || tt.affects == "" && got != "" {
+		t.Errorf("affects %q, want %q", got, tt.affects)
 	}
 	if !strings.Contains(row.Remedy, tt.remedy) {
 		t.Errorf("remedy %q, want %q", row.Remedy, tt.remedy)
 	}
 }
 
-// What a look amounts to, for peers of every strictness.
+// The result of a probe, for peers of every strictness.
 func TestCheck(t *testing.T) {
 	p := newPairs(t)
 	federation := discover.Requirement{Service: "matrix", Role: "federation", Step: "4", Enforcement: discover.Must}
@@ -208,9 +208,9 @@ func TestCheck(t *testing.T) {
 		{"hangs up, and nothing names it", federation, true, "tls", mute, p.bySNI, Warning, "TLS handshake", "Matrix servers", ""},
 		{"hangs up before TLS", s2s, false, "xmpp-server", mute, p.bySNI, Failed, "before TLS: stream: ", "XMPP servers", ""},
 		{"hangs up before TLS, and nothing names it", s2s, true, "xmpp-server", mute, p.bySNI, Absent, "", "", ""},
-		{"mail server that does not want us", mx, false, "smtp", mute, p.bySNI, Unknown, "cannot tell: before TLS: greeting: ", "", "another network"},
+		{"mail server that does not want us", mx, false, "smtp", mute, p.bySNI, Unknown, "inconclusive: before TLS: greeting: ", "", "another network"},
 	} {
-		t.Run(tt.name, func(t *testing.T) { tt.look(t, p) })
+		t.Run(tt.name, func(t *testing.T) { tt.run(t, p) })
 	}
 }
 
@@ -228,7 +228,7 @@ func TestCheckByService(t *testing.T) {
 	}
 	for _, tt := range []checkCase{
 		{"XMPP", s2s, false, "xmpp-server", xmppTalk, always(p.plain), OK, "", "", ""},
-		{"XMPP without SNI", s2s, false, "xmpp-server", xmppTalk, p.bySNI, Failed, "the certificate is not shown to those who send no SNI; theirs is for matrix.example.org, not for example.org",
+		{"XMPP without SNI", s2s, false, "xmpp-server", xmppTalk, p.bySNI, Failed, "the certificate is not served without SNI; the one served then is for matrix.example.org, not for example.org",
 			"peers that send no SNI: XMPP servers that follow SRV (ejabberd, Prosody) refuse ann@example.org", "make the certificate for example.org the server's default"},
 
 		{"DANE", dane(p.plain), false, "tls", nil, always(p.plain), OK, "", "", ""},
@@ -239,35 +239,35 @@ func TestCheckByService(t *testing.T) {
 		{"wildcard where none does", discover.Requirement{Service: "sip", Role: "sips", Enforcement: discover.Must, NoWildcard: true, Accept: []string{"sip.example.org"}},
 			false, "tls", nil, always(p.wild), Failed, "these peers take no wildcard", "refuse sip:ann@example.org", ""},
 	} {
-		t.Run(tt.name, func(t *testing.T) { tt.look(t, p) })
+		t.Run(tt.name, func(t *testing.T) { tt.run(t, p) })
 	}
 }
 
-// Each endpoint is visited once, and one that is away is not tried again.
+// Each endpoint is probed once, and one that cannot be reached is not tried again.
 func TestProber(t *testing.T) {
-	visits := make(chan string, 10)
-	at := shownBy(t, nil, func(sni string) *tls.Certificate { visits <- sni; return nil })
+	probes := make(chan string, 10)
+	at := shownBy(t, nil, func(sni string) *tls.Certificate { probes <- sni; return nil })
 	l := newProber()
-	look := probe.Probe{Endpoint: probe.Endpoint{Proto: "tls", Host: "host.test", Port: at.Port()}, Addr: at.Addr(), SNI: "example.org"}
+	one := probe.Probe{Endpoint: probe.Endpoint{Proto: "tls", Host: "host.test", Port: at.Port()}, Addr: at.Addr(), SNI: "example.org"}
 	for range 3 {
-		if _, err := l.probe(t.Context(), look); err == nil {
-			t.Error("see = nil")
+		if _, err := l.probe(t.Context(), one); err == nil {
+			t.Error("probe = nil")
 		}
 	}
-	if len(visits) != 1 {
-		t.Errorf("%d visits", len(visits))
+	if len(probes) != 1 {
+		t.Errorf("%d probes", len(probes))
 	}
 	for i := range maxEndpoints {
-		look.To = string(rune('a'+i%26)) + string(rune('a'+i/26))
-		l.seen[look.To] = &cachedResult{}
+		one.To = string(rune('a'+i%26)) + string(rune('a'+i/26))
+		l.seen[one.To] = &cachedResult{}
 	}
-	look.To = "one more"
-	if _, err := l.probe(t.Context(), look); !errors.Is(err, errTooMany) {
-		t.Errorf("see = %v, want errTooMany", err)
+	one.To = "one more"
+	if _, err := l.probe(t.Context(), one); !errors.Is(err, errTooMany) {
+		t.Errorf("probe = %v, want errTooMany", err)
 	}
 }
 
-func TestVerdict(t *testing.T) {
+func TestErr(t *testing.T) {
 	seen := &Certificate{}
 	for _, tt := range []struct {
 		name string
@@ -292,7 +292,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// A pair of ours that is served everywhere and has ended is not well.
+// A live pair that has ended is a failure, though it is served everywhere.
 func TestDeployedAndEnded(t *testing.T) {
 	p := newPairs(t)
 	for _, tt := range []struct {

@@ -8,32 +8,33 @@ import (
 	"keypaird/renew"
 )
 
-// A Kind says what a notice is about.
+// A Kind is the kind of a notice.
 type Kind string
 
 // Kinds.
 const (
-	Failing   Kind = "failing"   // a step fails again and again, or when time runs short
+	Failing   Kind = "failing"   // a step failed repeatedly, or little time is left
 	Expiring  Kind = "expiring"  // the certificate in use ends soon and was not replaced
 	Recovered Kind = "recovered" // the target of an earlier notice is ok again
 )
 
-// After is how many failures in a row a step may have before the operator has to
+// After is the number of failures of a step in a row from which the operator must
 // act.
 const After = 3
 
-// An Alert says why the operator has to act on a target. The zero value says that
-// no action is required.
+// An Alert is the reason why the operator must act on a target. The zero value means
+// that no action is required.
 type Alert struct {
 	Kind    Kind          // Failing or Expiring; "": no action is required
 	Step    string        // that fails most, such as "ordering at letsencrypt"; "" if none does
 	Failure renew.Attempt // of Step
 }
 
-// Check says whether the operator has to act on a target at now, in this order:
+// Check returns whether and why the operator must act on a target at now. In this
+// order:
 //
 //   - Expiring: the certificate in use is overdue, see [renew.State.OverdueAt];
-//   - Failing: the TLSA records do not match, which only the operator can mend: peers
+//   - Failing: the TLSA records do not match, which only the operator can correct: peers
 //     refuse the key in use, or would refuse the first certificate;
 //   - Failing: a step failed After times in a row, or once when less than a
 //     quarter of the lifetime is left. The files of an external certificate are
@@ -51,8 +52,8 @@ func Check(now time.Time, t renew.Target, s renew.State) Alert {
 	return a
 }
 
-// Failure returns the step of a target that failed most often, of those that are
-// still needed, and its last failure.
+// Failure returns the step of a target that failed most often, of those still needed,
+// and its last failure.
 func Failure(now time.Time, t renew.Target, s renew.State) (step string, worst renew.Attempt) {
 	ca, worst := s.Failing(now, t)
 	switch {
@@ -76,7 +77,7 @@ func Failure(now time.Time, t renew.Target, s renew.State) (step string, worst r
 
 const stepTLSA = "comparing TLSA records"
 
-// A Notice is what the operator is notified of.
+// A Notice is one message to the operator about a target.
 type Notice struct {
 	Kind        Kind
 	Target      string
@@ -89,7 +90,7 @@ type Notice struct {
 
 const daily = 24 * time.Hour
 
-// notice returns the notice that is due for a target at now, if one is.
+// notice returns the notice for a target at now, and whether it is due.
 func notice(now time.Time, t renew.Target, s renew.State) (n Notice, due bool) {
 	alert, sent := Check(now, t, s), s.Record.Notified
 	n = Notice{Kind: alert.Kind, Target: t.Name, Error: alert.Failure.Error, Remedy: alert.Failure.Remedy}
@@ -114,8 +115,8 @@ func notice(now time.Time, t renew.Target, s renew.State) (n Notice, due bool) {
 	return n, alert.Failure.Failures == 0 && (!sent.Failing.IsZero() || !sent.Expiring.IsZero())
 }
 
-// dayAgo reports whether a notice sent at last is to be repeated. A time to come
-// was written by a clock that was wrong.
+// dayAgo reports whether to repeat a notice that was sent at last. A time in the
+// future was written by a wrong clock.
 func dayAgo(last, now time.Time) bool { return now.Sub(last).Abs() >= daily }
 
 // sent records that n was sent at now.
@@ -132,7 +133,7 @@ func sent(r *renew.Notified, n Notice, now time.Time) {
 	}
 }
 
-// unreadable is the notice for a target whose state cannot be read.
+// unreadable returns the notice for a target with a state that cannot be read.
 func unreadable(target, what string, err error) Notice {
 	return Notice{Kind: Failing, Target: target, Error: fmt.Sprintf("%s: %s", what, oneLine(err)), Remedy: renew.Remedy(err)}
 }

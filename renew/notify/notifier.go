@@ -14,47 +14,47 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// A Sender takes notices to the operator.
+// A Sender delivers notices to the operator.
 type Sender interface {
-	// Send sends notices that differ only in their target. It is called again
-	// for those for which it returned an error.
+	// Send sends notices that differ only in their target. After an error it is
+	// called with them again.
 	Send(ctx context.Context, notices []Notice) error
 }
 
-// A Notifier sends the notices that are due and records that it did.
+// A Notifier sends due notices and records them.
 type Notifier struct {
 	Sender  Sender         // required
 	Store   *keypair.Store // required
 	Records *renew.Records // required
 	Log     *slog.Logger   // required
 
-	// Yield is closed when nothing more is to be begun: what is due then is sent
-	// after the next pass. It may be nil.
+	// Yield is closed when the Notifier must not begin another call: the remaining
+	// notices are sent after the next pass. It may be nil.
 	Yield <-chan struct{}
 
 	Clock func() time.Time // the wall clock; nil means time.Now
 
-	unreadable map[string]renew.Notified // by target whose state could not be read
+	unreadable map[string]renew.Notified // by target with an unreadable state
 }
 
-// A group is targets that have the same alert.
+// A group lists the targets with the same alert.
 type group struct {
 	kind    Kind
 	step    string
 	targets []*target
 }
 
-// A target is one target while its notice is sent.
+// A target is the state of one target.
 type target struct {
 	renew.TargetState
-	failed string // what failed if Err is set
+	failed string // the step that failed, if Err is set
 }
 
-// Notify sends what is due after a pass, at least once each: a notice that could
-// not be recorded is sent again. One call of the Sender takes all targets with
-// the same kind of alert and the same failing step. When one fails, the others
-// are sent after the next pass. A target whose next notice is due before its next
-// turn gets an earlier turn in the report.
+// Notify sends the notices that are due after a pass, at least once each: a notice
+// that could not be recorded is sent again. One call of the Sender takes all
+// targets with the same kind of alert and the same failing step. If a call fails,
+// the other notices are sent after the next pass. Notify brings report.Next forward
+// to the time of a target's next notice.
 func (n *Notifier) Notify(ctx context.Context, report *renew.Report) {
 	targets := make([]*target, len(report.Targets))
 	for i, s := range report.Targets {
@@ -76,7 +76,7 @@ func (n *Notifier) Notify(ctx context.Context, report *renew.Report) {
 	}
 }
 
-// PassFailed notifies that no pass can be made, at most daily.
+// PassFailed notifies that passes fail as a whole, at most daily.
 func (n *Notifier) PassFailed(ctx context.Context, targets []renew.Target, err error) {
 	list := make([]*target, len(targets))
 	for i, t := range targets {
@@ -85,7 +85,7 @@ func (n *Notifier) PassFailed(ctx context.Context, targets []renew.Target, err e
 	n.send(ctx, list)
 }
 
-// send sends the notices of targets that are due, one call a group.
+// send sends the notices that are due, one call for each group.
 func (n *Notifier) send(ctx context.Context, targets []*target) {
 	var groups []*group
 	for _, t := range targets {
@@ -122,8 +122,8 @@ func (n *Notifier) yielding(ctx context.Context) bool {
 	}
 }
 
-// step is what targets of one group have in common: the step that fails. The
-// files of an external certificate are its own.
+// step returns the failing step, by which targets are grouped. Each external
+// certificate has its own group.
 func (n *Notifier) step(t *target, kind Kind) string {
 	switch {
 	case t.Err != nil:
@@ -138,7 +138,7 @@ func (n *Notifier) step(t *target, kind Kind) string {
 	return step
 }
 
-// notice returns the notice of a target, and whether it is to be sent now.
+// notice returns the notice of a target, and whether to send it now.
 func (n *Notifier) notice(t *target) (Notice, bool) {
 	now, before := n.now(), n.unreadable[t.Name]
 	if t.Err != nil {
@@ -155,8 +155,8 @@ func (n *Notifier) notice(t *target) (Notice, bool) {
 	return notice, due && !t.State.Record.Notified.Attempt.Waits(now)
 }
 
-// readable reports whether a state that was unreadable can be read again and is
-// ok, which the operator does not know yet.
+// readable reports whether a state that was unreadable is readable and ok again, and
+// the operator was not yet notified of that.
 func (n *Notifier) readable(t *target) bool {
 	if n.unreadable[t.Name].Failing.IsZero() {
 		return false
@@ -165,13 +165,13 @@ func (n *Notifier) readable(t *target) bool {
 	return alert.Kind == "" && alert.Failure.Failures == 0
 }
 
-// next is when a notice of a target is due; zero if that is not known.
+// next returns when a notice of a target is due; zero if unknown.
 func (n *Notifier) next(t *target) time.Time {
 	if t.Err != nil {
 		return time.Time{}
 	}
 	now, sent := n.now(), t.State.Record.Notified
-	if _, due := notice(now, t.Target, t.State); due || n.readable(t) { // not sent, or had no turn yet
+	if _, due := notice(now, t.Target, t.State); due || n.readable(t) { // not sent yet
 		if sent.Attempt.Next.After(now) {
 			return sent.Attempt.Next
 		}
@@ -186,7 +186,8 @@ func (n *Notifier) next(t *target) time.Time {
 	return time.Time{}
 }
 
-// sendGroup sends one group and records it. It reports whether it was sent.
+// sendGroup sends and records the notices of one group. It reports whether the call
+// succeeded.
 func (n *Notifier) sendGroup(ctx context.Context, g *group) bool {
 	notices := make([]Notice, len(g.targets))
 	names := make([]string, len(g.targets))
@@ -224,7 +225,7 @@ func (n *Notifier) call(ctx context.Context, notices []Notice) (err error) {
 	return n.Sender.Send(ctx, notices)
 }
 
-// notified is what the operator was notified of, as far as that is recorded.
+// notified returns the recorded notices of a target.
 func (n *Notifier) notified(t *target) renew.Notified {
 	if t.Err != nil {
 		return n.unreadable[t.Name]
@@ -232,7 +233,7 @@ func (n *Notifier) notified(t *target) renew.Notified {
 	return t.State.Record.Notified
 }
 
-// record keeps that notice was sent or, after a failure, when to send it again.
+// record stores that notice was sent or, after a failure, when to send it again.
 func (n *Notifier) record(t *target, notice Notice, retry renew.Attempt) {
 	if t.Err != nil {
 		before := n.unreadable[t.Name]
@@ -263,11 +264,11 @@ func (n *Notifier) now() time.Time {
 	return time.Now().Round(0) // without the monotonic clock, which stands still in suspend
 }
 
-// localPort is that of a connection of ours, another one each time.
+// localPort matches the local port of a connection, which differs each time.
 var localPort = regexp.MustCompile(`:[0-9]+->`)
 
-// mergeErrors gives notices one error, the first, and says how many targets have
-// another one.
+// mergeErrors sets the first error in all notices, and adds the number of different
+// ones.
 func mergeErrors(notices []Notice) {
 	texts := map[string]bool{}
 	for _, n := range notices {
@@ -282,5 +283,5 @@ func mergeErrors(notices []Notice) {
 	}
 }
 
-// oneLine makes an error fit for a notice.
+// oneLine returns the text of an error on one line.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -10,8 +10,8 @@ import (
 	"keypaird/renew/tlsa"
 )
 
-// A Key is the key of the next certificate, whose record is published before it
-// is used.
+// A Key is the key of the next certificate. Its record is published before it is
+// used.
 type Key struct {
 	Type   string // as in the configuration
 	SPKI   []byte // its public half
@@ -27,7 +27,7 @@ func NewKey(key crypto.Signer) (*Key, error) {
 	return &Key{keypair.KeyType(key.Public()), spki, key}, nil
 }
 
-// TLSA is the record of the key, "" if there is none.
+// TLSA returns the record of the key, or "" without a key.
 func (k *Key) TLSA() string {
 	if k == nil {
 		return ""
@@ -35,20 +35,19 @@ func (k *Key) TLSA() string {
 	return tlsa.Record(k.SPKI)
 }
 
-// A State is what is stored of a target and what was observed of its TLSA
-// records.
+// A State contains the stored keys of a target and its observed TLSA records.
 type State struct {
-	Names    []string          // of TLSA records; none: peers do not know the key
+	Names    []string          // of TLSA records; none: any key will do
 	KeyType  string            // configured
-	InUse    *x509.Certificate // live; nil: nothing is
-	Newest   *x509.Certificate // stored; nil: nothing is
-	Next     *Key              // nil: it was not made yet
+	InUse    *x509.Certificate // live; nil: none
+	Newest   *x509.Certificate // stored; nil: none
+	Next     *Key              // nil: not made yet
 	Deployed bool              // the newest is in use everywhere
 	Record   Record
 }
 
-// RolloverAt is when the next certificate may have the next key; zero if that is
-// not known, because at one of the names the record is not there, or was not seen.
+// RolloverAt returns when the next certificate may have the next key; zero if that is
+// unknown, because the record was not observed at one of the names.
 func (s State) RolloverAt() time.Time {
 	if s.Next == nil || s.Next.Type != s.KeyType || s.Next.TLSA() != s.Record.Next {
 		return time.Time{}
@@ -66,25 +65,24 @@ func (s State) RolloverAt() time.Time {
 	return at
 }
 
-// Ready reports whether a certificate that is ordered at now may have the next
-// key.
+// Ready reports whether a certificate ordered at now may have the next key.
 func (s State) Ready(now time.Time) bool {
 	at := s.RolloverAt()
 	return !at.IsZero() && !now.Before(at)
 }
 
-// A KeyChoice says which key a certificate is ordered for.
+// A KeyChoice is the key that a certificate is ordered for.
 type KeyChoice string
 
 // Choices of a key.
 const (
-	FreshKey KeyChoice = "fresh" // a new one: there are no TLSA records to heed
+	FreshKey KeyChoice = "fresh" // a new one: the target has no TLSA records
 	SameKey  KeyChoice = "same"  // that of the newest version
-	NextKey  KeyChoice = "next"  // the one whose record was published
+	NextKey  KeyChoice = "next"  // its record was published in time
 	NoKey    KeyChoice = "none"  // peers would refuse any
 )
 
-// ChooseKey says which key a certificate that is ordered at now is for.
+// ChooseKey returns the key for a certificate ordered at now.
 func (s State) ChooseKey(now time.Time) KeyChoice {
 	switch {
 	case len(s.Names) == 0:
@@ -99,7 +97,7 @@ func (s State) ChooseKey(now time.Time) KeyChoice {
 	return NoKey
 }
 
-// unrestricted reports whether no name has any TLSA record that peers can use.
+// unrestricted reports whether no name has a usable TLSA record.
 func (s State) unrestricted() bool {
 	for _, name := range s.Names {
 		if !s.Record.Names[name].empty() {
@@ -109,8 +107,8 @@ func (s State) unrestricted() bool {
 	return s.Next != nil && s.Next.Type == s.KeyType
 }
 
-// Held says why the first certificate is not ordered at now, "" if nothing holds
-// it back, or no name was queried yet.
+// Held returns why the first certificate is not ordered at now, or "" if it can be
+// ordered or no name was queried yet.
 func (s State) Held(now time.Time) string {
 	if len(s.Record.Names) == 0 || s.Next == nil || s.ChooseKey(now) != NoKey {
 		return ""
@@ -133,7 +131,7 @@ func (s State) Unknown() bool {
 	return slices.ContainsFunc(s.Names, func(name string) bool { return s.Record.Names[name].Error != "" })
 }
 
-// Mismatched lists the names whose TLSA records make peers refuse the certificate
+// Mismatched lists the names with TLSA records that make peers refuse the certificate
 // in use.
 func (s State) Mismatched() []string {
 	var names []string
@@ -145,8 +143,8 @@ func (s State) Mismatched() []string {
 	return names
 }
 
-// Removable lists the records seen at a name that are of retired keys. They may be
-// removed now if the newest version is in use everywhere, else when it is.
+// Removable lists the observed records of retired keys at a name. The operator may
+// remove them once the newest version is in use everywhere, which now reports.
 func (s State) Removable(name string) (records []string, now bool) {
 	o := s.Record.Names[name]
 	for _, r := range slices.Concat(o.Records, o.Partly) {
@@ -157,7 +155,7 @@ func (s State) Removable(name string) (records []string, now bool) {
 	return records, s.Deployed
 }
 
-// Missing lists the lines that are to be published and were not seen.
+// Missing lists the zone lines to publish that were not observed.
 func (s State) Missing() []string {
 	var lines []string
 	for _, name := range s.Names {
@@ -166,8 +164,8 @@ func (s State) Missing() []string {
 	return lines
 }
 
-// MissingAt lists the lines that are to be published at a name beside records:
-// those of the keys in use, of the newest version and of the next certificate.
+// MissingAt lists the zone lines to publish at a name beside records: those of the key
+// in use, of the newest version and of the next certificate.
 func (s State) MissingAt(name string, records []string) []string {
 	var keys [][]byte
 	for _, leaf := range []*x509.Certificate{s.InUse, s.Newest} {
@@ -187,17 +185,16 @@ func (s State) MissingAt(name string, records []string) []string {
 	return lines
 }
 
-// How long until TLSA records are queried again: soon after a query that failed
-// or found a mismatch, as often as they may change while one is waited for, and
-// else every hour.
+// Intervals between queries for TLSA records: short after a failure or a mismatch,
+// one TTL while a record is missing, and otherwise an hour.
 const (
 	RetryAfterMismatch = 10 * time.Minute
 	minPublishWait     = 5 * time.Minute
 	MaxQueryInterval   = time.Hour
 )
 
-// NextQuery is when to query again after queries at now that did or did not find
-// the records in order.
+// NextQuery returns when to query again after queries at now, which found a mismatch
+// or not.
 func (s State) NextQuery(now time.Time, mismatch bool) time.Time {
 	wait := MaxQueryInterval
 	for _, name := range s.Names {

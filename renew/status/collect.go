@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"keypaird/renew"
@@ -198,19 +197,14 @@ func deployment(name string, s Subject, state renew.State) Deployment {
 		out.At = &at
 	}
 	for _, e := range s.Endpoints[name] {
-		out.Endpoints = append(out.Endpoints, Endpoint{e, out.at(e)})
+		out.Endpoints = append(out.Endpoints, Endpoint{e, out.at(e, d.Attempt)})
 	}
 	return out
 }
 
-// at returns the state of one endpoint. A failed verification names the first
-// endpoint that failed: "verifying: HOST:PORT serves ...".
-func (d Deployment) at(endpoint string) string {
-	if d.Failure == nil {
-		return d.State
-	}
-	rest, verifying := strings.CutPrefix(d.Failure.Error, "verifying: "+endpoint)
-	if verifying && (strings.HasPrefix(rest, " ") || strings.HasPrefix(rest, ": ")) {
+// at returns the state of one endpoint after the last attempt.
+func (d Deployment) at(endpoint string, last renew.Attempt) string {
+	if d.Failure != nil && last.Endpoint == endpoint {
 		return NotServed
 	}
 	return d.State

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"keypaird/renew"
 	"keypaird/renew/durable"
 )
 
@@ -148,4 +149,30 @@ func TestFaultLoggedOnce(t *testing.T) {
 			t.Errorf("two faults are logged %d times:\n%s", got, log.String())
 		}
 	})
+}
+
+// The state of an endpoint follows from the endpoint of the last attempt, not from
+// the words of its error.
+func TestEndpointState(t *testing.T) {
+	const one, two = "127.0.0.1:443", "127.0.0.1:4433"
+	for _, tt := range []struct {
+		name    string
+		attempt renew.Attempt
+		want    string
+	}{
+		{"reworded", renew.Attempt{Failures: 1, Error: "certificate not served", Endpoint: one}, NotServed + " " + Unverified},
+		{"other endpoint", renew.Attempt{Failures: 1, Error: "verifying: " + one + ": refused", Endpoint: two}, Unverified + " " + NotServed},
+		{"other step", renew.Attempt{Failures: 1, Error: "verifying: " + one + ": refused"}, Unverified + " " + Unverified},
+		{"no failure", renew.Attempt{}, Unverified + " " + Unverified},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := Subject{Endpoints: map[string][]string{"web": {one, two}}}
+			state := renew.State{Fingerprint: "new"}
+			state.Record.Deployments = map[string]renew.Deployment{"web": {Deployed: "new", Attempt: tt.attempt}}
+			got := deployment("web", s, state).Endpoints
+			if len(got) != 2 || got[0].State+" "+got[1].State != tt.want {
+				t.Errorf("endpoints = %+v, want %s", got, tt.want)
+			}
+		})
+	}
 }

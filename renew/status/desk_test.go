@@ -189,8 +189,9 @@ func (d *desk) addPlaces() {
 	not.Endpoints = endpoints
 	d.addSubject(not, 1, func(fps []string) renew.Record {
 		r := deployed(fps[0])
-		r.Deployments["relayd"] = renew.Deployment{Deployed: fps[0], Attempt: failed(4,
-			`verifying: xmpp-server:127.0.0.1:5269 serves certificate 0123456789abcdef for "not-served.example", not fedcba9876543210`, "reload it")}
+		a := failed(4, `verifying: xmpp-server:127.0.0.1:5269 serves certificate 0123456789abcdef for "not-served.example", not fedcba9876543210`, "reload it")
+		a.Endpoint = endpoints["relayd"][1]
+		r.Deployments["relayd"] = renew.Deployment{Deployed: fps[0], Attempt: a}
 		return r
 	}, pair(t, 10*aDay, "R10", "not-served.example"))
 

@@ -43,7 +43,7 @@ func TestTwoYears(t *testing.T) {
 		loop := &renew.Loop{
 			Clock: y.wall, Log: slog.New(slog.DiscardHandler),
 			Schedule: func(after time.Time) time.Time { return after.Add(day) }, // seldom, as it would make good what else goes wrong
-			Look: func(ctx context.Context, due map[string]bool) map[string]time.Time {
+			RunPass: func(ctx context.Context, due map[string]bool) map[string]time.Time {
 				passes++
 				var some []renew.Target
 				for _, target := range targets {

@@ -80,7 +80,7 @@ func TestShortLived(t *testing.T) {
 				failed := 0
 				loop := &renew.Loop{
 					Log: log, Schedule: func(after time.Time) time.Time { return after.Add(day) },
-					Look: func(ctx context.Context, _ map[string]bool) map[string]time.Time {
+					RunPass: func(ctx context.Context, _ map[string]bool) map[string]time.Time {
 						r := pass.Run(ctx, targets)
 						if ctx.Err() == nil { // an interrupt is not a failure
 							failed += len(r.Errs)

@@ -133,7 +133,7 @@ func TestYearOfSchedule(t *testing.T) {
 				opened := map[string]bool{}
 				now := func() time.Time { return time.Now().Round(0).In(berlin) }
 				loop := renew.Loop{
-					Look: func(context.Context, map[string]bool) map[string]time.Time {
+					RunPass: func(context.Context, map[string]bool) map[string]time.Time {
 						if gap := now().Sub(last); looks > 0 && gap > 49*time.Hour {
 							t.Errorf("no look for %v before %v", gap, now())
 						}

@@ -22,7 +22,6 @@ type Options struct {
 
 	Config config.Options
 	Engine func(*config.Config) (*engine.Engine, error) // required
-	Known  func(*engine.Engine, []string) error         // refuses names that are no targets; required
 	Warn   func(message, remedy string)                 // required
 }
 
@@ -108,20 +107,12 @@ func targetsOf(e *engine.Engine, names map[string]bool) []verify.Target {
 	return list
 }
 
-// normal returns a name as the configuration has it; one that is wrong, as it is.
-func normal(name string) string {
-	if n, err := config.NormalName(name); err == nil {
-		return n
-	}
-	return name
-}
-
 // hasAnyTarget reports whether the configuration has a target of one of the names,
 // as an operator types them.
 func hasAnyTarget(cfg *config.Config, names []string) bool {
 	targets := cfg.Targets()
 	return slices.ContainsFunc(names, func(name string) bool {
-		return slices.ContainsFunc(targets, func(t config.Target) bool { return t.Name == normal(name) })
+		return slices.ContainsFunc(targets, func(t config.Target) bool { return t.Name == engine.TargetName(name) })
 	})
 }
 
@@ -133,10 +124,10 @@ func (r *Request) choose(o Options) error {
 		return nil
 	}
 	for _, name := range o.Names {
-		n := normal(name)
+		n := engine.TargetName(name)
 		err := errors.New("there is no configuration")
 		if r.engine != nil {
-			err = o.Known(r.engine, []string{n})
+			_, err = r.engine.Find([]string{n})
 		}
 		switch {
 		case err == nil:
@@ -152,8 +143,8 @@ func (r *Request) choose(o Options) error {
 	return nil
 }
 
-// addIdentities adds the domains of identities whose services are configured. For
-// the target of the host alone, only endpoints that need its names are added.
+// addIdentities adds the domains of identities with configured services. For the
+// target of the host alone, only endpoints that need its names are added.
 func (r *Request) addIdentities(targets []verify.Target, all bool) {
 	for _, t := range targets {
 		domain := r.engine.Targets[t.Name].Identity

@@ -32,7 +32,7 @@ func TestRecords(t *testing.T) {
 		{What: "SRV _matrix._tcp.example.org"},
 		{What: "another", SRV: "_imaps._tcp.example.org"},
 	}}}}}
-	if list := p.records(); len(list) != 1 || list[0].Lasts != time.Hour {
+	if list := p.srvRecords(); len(list) != 1 || list[0].Lasts != time.Hour {
 		t.Errorf("records %+v", list)
 	}
 }

@@ -1,5 +1,5 @@
-// Package testca is a CA for tests: a root, an intermediate, and whatever leaf a
-// test needs, ended ones included.
+// Package testca is a CA for tests: a root, an intermediate, and any leaf that a
+// test needs, expired ones included.
 package testca
 
 import (
@@ -13,19 +13,19 @@ import (
 	"time"
 )
 
-// A CA is .
+// A CA signs with its intermediate.
 type CA struct {
 	Root, Intermediate *x509.Certificate
 	key                crypto.Signer // of Intermediate
 }
 
-// New makes a CA.
-func New() (*CA, error) {
-	_, root, rootKey, err := sign(&x509.Certificate{Subject: pkix.Name{CommonName: "Paper Root"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil, nil)
+// New makes a CA with the common names "NAME Root" and "NAME CA".
+func New(name string) (*CA, error) {
+	_, root, rootKey, err := sign(&x509.Certificate{Subject: pkix.Name{CommonName: name + " Root"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil, nil)
 	if err != nil {
 		return nil, err
 	}
-	_, one, key, err := sign(&x509.Certificate{Subject: pkix.Name{CommonName: "Paper CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, root, rootKey)
+	_, one, key, err := sign(&x509.Certificate{Subject: pkix.Name{CommonName: name + " CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, root, rootKey)
 	return &CA{root, one, key}, err
 }
 
@@ -59,6 +59,11 @@ func (ca *CA) Issue(ended bool, names ...string) (*x509.Certificate, crypto.Sign
 	if ended {
 		c.NotBefore, c.NotAfter = time.Now().Add(-90*24*time.Hour), time.Now().Add(-49*time.Hour)
 	}
-	_, leaf, key, err := sign(c, ca.Intermediate, ca.key)
+	return ca.Sign(c)
+}
+
+// Sign returns the leaf that a template describes, with its key.
+func (ca *CA) Sign(template *x509.Certificate) (*x509.Certificate, crypto.Signer, error) {
+	_, leaf, key, err := sign(template, ca.Intermediate, ca.key)
 	return leaf, key, err
 }

@@ -1,0 +1,50 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+
+	"keypaird/cmd/keypaird/config"
+	"keypaird/renew/problem"
+	"keypaird/renew/status"
+)
+
+// Find returns the targets called names as they are now, sorted by name; all,
+// if there are no names. An operator may type a name as in the configuration: in
+// any case, with a final dot.
+func (e *Engine) Find(names []string) ([]status.Subject, error) {
+	if len(names) == 0 {
+		return e.Current(nil), nil
+	}
+	selected := map[string]bool{}
+	for _, name := range names {
+		name = TargetName(name)
+		if !e.HasTarget(name) {
+			return nil, e.noTarget(name)
+		}
+		selected[name] = true
+	}
+	return e.Current(selected), nil
+}
+
+// HasTarget reports whether there is a target called name.
+func (e *Engine) HasTarget(name string) bool {
+	return slices.ContainsFunc(e.Subjects, func(s status.Subject) bool { return s.Name == name })
+}
+
+func (e *Engine) noTarget(name string) error {
+	var names []string
+	for _, s := range e.Subjects {
+		names = append(names, s.Name)
+	}
+	return problem.Newf("the configuration has: "+strings.Join(names, " "), "no target %q", name)
+}
+
+// TargetName returns the name that an operator typed as the configuration has
+// it. An unusable name is returned unchanged.
+func TargetName(typed string) string {
+	if name, err := config.NormalName(typed); err == nil {
+		return name
+	}
+	return typed
+}

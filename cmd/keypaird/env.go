@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
+)
+
+// An env is what a command runs with.
+type env struct {
+	getenv  func(string) string
+	stdout  io.Writer // for results
+	stderr  io.Writer // for everything else
+	version string    // of keypaird
+
+	config string        // -config
+	flags  *flag.FlagSet // of the command, which adds its own
+}
+
+// setFlags makes flags with those that all commands have. usage is printed above
+// them for -h.
+func (e *env) setFlags(name, usage string) {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.StringVar(&e.config, "config", e.config, "the configuration `file`; default $KEYPAIRD_CONFIG, else /etc/keypaird/keypaird.toml")
+	f.Usage = func() {
+		fmt.Fprint(f.Output(), usage)
+		f.PrintDefaults()
+	}
+	e.flags = f
+}
+
+// parseFlags reads args. The error is a usageError, or flag.ErrHelp when the help
+// that -h asked for has been printed.
+func (e *env) parseFlags(args []string) error {
+	e.flags.SetOutput(io.Discard)
+	switch err := e.flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		e.flags.SetOutput(e.stdout)
+		e.flags.Usage()
+		return err
+	case err != nil:
+		return &usageError{problem: err.Error()}
+	}
+	return nil
+}
+
+// parse reads the args of a command and returns the names behind its flags.
+func (e *env) parse(args []string) (names []string, err error) {
+	if err := e.parseFlags(args); err != nil {
+		return nil, err
+	}
+	for _, name := range e.flags.Args() {
+		if strings.HasPrefix(name, "-") {
+			return nil, &usageError{problem: fmt.Sprintf("%s stands after a name: options go before names", name)}
+		}
+	}
+	return e.flags.Args(), nil
+}
+
+// print prints a result as text, or as JSON.
+func (e *env) print(result interface{ WriteText(io.Writer) error }, asJSON bool) error {
+	if asJSON {
+		return e.printJSON(result)
+	}
+	return result.WriteText(e.stdout)
+}
+
+// printJSON prints a result for programs.
+func (e *env) printJSON(v any) error {
+	enc := json.NewEncoder(e.stdout)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// levelQuiet is above every event: for commands that print results only.
+const levelQuiet = slog.LevelError + 4
+
+// logger logs events without their time, which an operator or the journal knows.
+func logger(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
+		Level: level,
+		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
+			if attr.Key == slog.TimeKey && len(groups) == 0 {
+				return slog.Attr{}
+			}
+			return attr
+		},
+	}))
+}
+
+// load reads the configuration.
+func (e *env) load() (*config.Config, error) {
+	return config.Load(config.Options{Path: e.config, Getenv: e.getenv})
+}
+
+// engine makes the parts that a configuration describes.
+func (e *env) engine(cfg *config.Config, log *slog.Logger) (*engine.Engine, error) {
+	return engine.New(cfg, engine.Options{Log: log, UserAgent: e.userAgent()})
+}
+
+func (e *env) userAgent() string { return "keypaird/" + e.version }
+
+// begin makes an engine that may order, and waits for other keypairds. The caller
+// calls end.
+func (e *env) begin(ctx context.Context, cfg *config.Config, log *slog.Logger) (w *engine.Engine, end func(), err error) {
+	if w, err = e.engine(cfg, log); err != nil {
+		return nil, nil, err
+	}
+	end, err = w.Begin(ctx, func(holder string) {
+		fmt.Fprintf(e.stderr, "keypaird: waiting for another keypaird: %s\n", holder)
+	})
+	return w, end, err
+}

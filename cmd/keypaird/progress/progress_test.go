@@ -1,0 +1,153 @@
+package progress
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A screen is a terminal that understands the control sequences of a Display.
+type screen struct {
+	width, height int
+	rows          []string // the cursor is at the beginning of row
+	row           int
+	written       int // calls of Write
+}
+
+func newDisplay(width, height int) (*Display, *screen) {
+	s := &screen{width: width, height: height, rows: []string{""}}
+	return &Display{w: s, size: func() (int, int) { return s.width, s.height }}, s
+}
+
+func (s *screen) Write(b []byte) (int, error) {
+	s.written++
+	for text := string(b); text != ""; {
+		var n int
+		line, rest, ends := strings.Cut(text, "\n")
+		_, err := fmt.Sscanf(text, up, &n)
+		switch {
+		case strings.HasPrefix(text, clearDown):
+			s.rows = append(s.rows[:s.row:s.row], "")
+			text = text[len(clearDown):]
+		case err == nil:
+			s.row -= n
+			_, text, _ = strings.Cut(text, "\r")
+		case ends:
+			s.line(line)
+			text = rest
+		default:
+			return 0, fmt.Errorf("a line without end: %q", text)
+		}
+	}
+	return len(b), nil
+}
+
+// line writes a line over the one that the cursor is in.
+func (s *screen) line(text string) {
+	text, cleared := strings.CutSuffix(text, clearLine)
+	if old := s.rows[s.row]; !cleared && len(old) > len(text) {
+		text += old[len(text):]
+	}
+	s.rows[s.row] = text
+	if s.row++; s.row == len(s.rows) {
+		s.rows = append(s.rows, "")
+	}
+}
+
+func (s *screen) shows(t *testing.T, want ...string) {
+	t.Helper()
+	if got := strings.Join(s.rows[:s.row], "\n"); got != strings.Join(want, "\n") || s.rows[s.row] != "" {
+		t.Errorf("the screen shows\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+}
+
+func TestDisplay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, s := newDisplay(80, 24)
+		d.Step("early", "is not shown before Run")
+		s.shows(t)
+		d.Step("early", "")
+		d.Run(func() {
+			d.Step("a.example", "validating a.example by dns-01")
+			d.Step("b.example", "finalizing")
+			s.shows(t, "a.example: validating a.example by dns-01, 0s", "b.example: finalizing, 0s")
+			time.Sleep(75 * time.Second)
+			synctest.Wait()
+			s.shows(t, "a.example: validating a.example by dns-01, 1m15s", "b.example: finalizing, 1m15s")
+			d.Step("a.example", "finalizing")
+			s.shows(t, "a.example: finalizing, 0s", "b.example: finalizing, 1m15s")
+			fmt.Fprintln(d, "level=WARN msg=slow")
+			s.shows(t, "level=WARN msg=slow", "a.example: finalizing, 0s", "b.example: finalizing, 1m15s")
+			d.Step("a.example", "")
+			s.shows(t, "level=WARN msg=slow", "b.example: finalizing, 1m15s")
+			d.Step("c.example", "") // never begun
+			fmt.Fprintln(d, "level=WARN msg=slower")
+		})
+		s.shows(t, "level=WARN msg=slow", "level=WARN msg=slower")
+		fmt.Fprintln(d, "level=WARN msg=late")
+		d.Step("late", "is not shown after Run")
+		s.shows(t, "level=WARN msg=slow", "level=WARN msg=slower", "level=WARN msg=late")
+	})
+}
+
+// Nothing is written while nothing changes.
+func TestDisplayIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, s := newDisplay(80, 24)
+		d.Run(func() {
+			d.Step("a.example", "finalizing")
+			before := s.written
+			time.Sleep(10*time.Second + redraw/2)
+			synctest.Wait()
+			if n := s.written - before; n != 10 {
+				t.Errorf("written %d times in 10 seconds", n)
+			}
+		})
+	})
+}
+
+// Lines fit the terminal, also when its size changes.
+func TestDisplaySize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, s := newDisplay(40, 5)
+		d.Run(func() {
+			for i := range 9 {
+				d.Step(fmt.Sprintf("host%d.example.org", i), "deploying to nginx and to\tposts\x1b[31mfix")
+			}
+			line := func(i int) string { return fmt.Sprintf("host%d.example.org: deploying to…, 0s", i) }
+			s.shows(t, line(0), line(1), line(2), "and 6 more")
+			s.width, s.height = 100, 7
+			time.Sleep(redraw * 3 / 2)
+			synctest.Wait()
+			line = func(i int) string {
+				return fmt.Sprintf("host%d.example.org: deploying to nginx and to postsfix, 0s", i)
+			}
+			s.shows(t, line(0), line(1), line(2), line(3), line(4), "and 4 more")
+		})
+		s.shows(t)
+	})
+}
+
+func TestNew(t *testing.T) {
+	file, err := os.Create(t.TempDir() + "/log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if New(file, "xterm") != nil || New(new(bytes.Buffer), "xterm") != nil {
+		t.Error("a file is no terminal")
+	}
+	var none *Display
+	ran := false
+	none.Run(func() {
+		none.Step("a.example", "finalizing")
+		ran = true
+	})
+	if !ran {
+		t.Error("without a terminal, nothing is done")
+	}
+}
