@@ -11,14 +11,14 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// A Strictness says what becomes of a peer that is shown another name.
+// A Strictness says what a peer does if the certificate has another name.
 type Strictness string
 
 // The degrees of strictness.
 const (
-	Must   Strictness = "must"   // it goes away
-	Should Strictness = "should" // some do, or all do under circumstances that Requirement.When names
-	Info   Strictness = "info"   // nobody minds today
+	Must   Strictness = "must"   // it disconnects
+	Should Strictness = "should" // some disconnect, or all do in the case that Requirement.When names
+	Info   Strictness = "info"   // no peer checks it today
 )
 
 // Compare orders the strictest first.
@@ -27,40 +27,40 @@ func (s Strictness) Compare(o Strictness) int {
 	return slices.Index(order, s) - slices.Index(order, o)
 }
 
-// A Requirement is one row of an Answer: some peers go to an endpoint and want
-// to see a name there.
+// A Requirement is one row of an Answer: peers connect to an endpoint and expect a
+// name on its certificate.
 type Requirement struct {
 	Service  string        `json:"service"`             // one of Services
-	Role     string        `json:"role"`                // what is there, such as "federation"
-	From     string        `json:"-"`                   // the role of the document that redirected here; empty: none did
-	Identity string        `json:"identity"`            // the domain or component whose service it is
+	Role     string        `json:"role"`                // of the endpoint, such as "federation"
+	From     string        `json:"-"`                   // the role of the document that redirected here, if any
+	Identity string        `json:"identity"`            // the domain or component that has the service
 	Step     string        `json:"step,omitempty"`      // of Matrix server discovery, such as "3.2"
 	State    records.State `json:"state"`               //
-	Why      string        `json:"why,omitempty"`       // the state is not Found
-	Reason   string        `json:"-"`                   // Why, without the name asked for: the same for many rows; empty: Why
-	When     string        `json:"when,omitempty"`      // peers come here only then; empty: always
-	Default  bool          `json:"default,omitempty"`   // nothing names this endpoint: peers try it for lack of a record
-	Endpoint Place         `json:"endpoint"`            // zero when there is none to name
-	Addrs    []Addr        `json:"addresses,omitempty"` // where each is to be looked at
+	Why      string        `json:"why,omitempty"`       // why the state is not Found
+	Reason   string        `json:"-"`                   // Why without the name, so that many rows have the same; empty: Why
+	When     string        `json:"when,omitempty"`      // when peers connect; empty: always
+	Default  bool          `json:"default,omitempty"`   // peers try this endpoint because there is no record
+	Endpoint Place         `json:"endpoint"`            // zero if there is none
+	Addrs    []Addr        `json:"addresses,omitempty"` // each must serve the certificate
 
-	SNI         string     `json:"sni,omitempty"`         // empty: none is sent
-	Accept      []string   `json:"accept,omitempty"`      // the certificate is for any of these; empty: names do not matter
-	AlsoSome    []string   `json:"also_some,omitempty"`   // peers that trust DNSSEC take these too; not to be relied upon
-	NoWildcard  bool       `json:"no_wildcard,omitempty"` // "*.example.org" does not do
+	SNI         string     `json:"sni,omitempty"`         // empty: peers send none
+	Accept      []string   `json:"accept,omitempty"`      // the certificate must have one of these; empty: names do not matter
+	AlsoSome    []string   `json:"also_some,omitempty"`   // peers that use DNSSEC may accept these too
+	NoWildcard  bool       `json:"no_wildcard,omitempty"` // peers reject "*.example.org"
 	ALPN        []string   `json:"alpn,omitempty"`
 	HostHeader  string     `json:"host_header,omitempty"`
-	ClientAuth  bool       `json:"client_auth,omitempty"` // the server uses its certificate as a client too
-	TLSA        []TLSA     `json:"tlsa,omitempty"`        // DANE: the certificate matches one of these
+	ClientAuth  bool       `json:"client_auth,omitempty"` // the server also uses its certificate as a client
+	TLSA        []TLSA     `json:"tlsa,omitempty"`        // DANE: the certificate must match one of these
 	CheckedBy   string     `json:"checked_by,omitempty"`
 	Enforcement Strictness `json:"enforcement,omitempty"`
 
-	Evidence []records.Evidence `json:"evidence"` // what led here, in the order it was asked
+	Evidence []records.Evidence `json:"evidence"` // for the row, in the order of the queries
 }
 
-// A Place is where an endpoint is, and how to get to TLS there.
+// A Place is an endpoint: host, port and protocol.
 type Place probe.Endpoint
 
-// String writes the place as probe.ParseEndpoint reads it, empty for none.
+// String returns the place in the form that probe.ParseEndpoint parses, "" for none.
 func (p Place) String() string {
 	if p.Host == "" {
 		return ""
@@ -68,7 +68,7 @@ func (p Place) String() string {
 	return probe.Endpoint(p).String()
 }
 
-// Full is String with the protocol in any case.
+// Full is String, always with the protocol.
 func (p Place) Full() string {
 	if p.Proto == "" || p.Proto == "tls" {
 		return "tls:" + strings.TrimPrefix(p.String(), "tls:")
@@ -79,22 +79,21 @@ func (p Place) Full() string {
 // MarshalText is String.
 func (p Place) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// An Addr is an address of an endpoint's host.
+// An Addr is an address of the host of an endpoint.
 type Addr = netip.Addr
 
-// A Problem is something about the records or documents that a person should
-// know, whatever certificate is served.
+// A Problem is a fault of the records or documents, whatever certificate is served.
 type Problem struct {
 	Service string `json:"service"`
-	Error   bool   `json:"error"` // some peers are turned away by it; else it is only a warning
+	Error   bool   `json:"error"` // some peers cannot connect; otherwise it is a warning
 	Text    string `json:"text"`
 	Remedy  string `json:"remedy,omitempty"`
 
-	InRow  bool `json:"-"` // it is the Why of a row, too
+	InRow  bool `json:"-"` // a row has the same text as Why
 	Unsure bool `json:"-"` // it is about something that may be otherwise for others
 }
 
-// An Answer is what one domain needs.
+// An Answer contains what one domain needs.
 type Answer struct {
 	Domain       string         `json:"domain"`
 	Services     []string       `json:"services"`
@@ -102,18 +101,18 @@ type Answer struct {
 	Time         time.Time      `json:"time"`
 	Resolvers    []string       `json:"resolvers"`
 	Requirements []Requirement  `json:"requirements"`
-	Documents    []web.Document `json:"documents,omitempty"` // every one that was fetched
+	Documents    []web.Document `json:"documents,omitempty"` // all that were fetched
 	Problems     []Problem      `json:"problems,omitempty"`
 }
 
-// A Need is a name that some row accepts.
+// A Need is a name with the rows that accept it.
 type Need struct {
 	Name string        `json:"name"`
 	For  []Requirement `json:"for"` // strictest first
 }
 
-// Needs turns the rows around: what each name is needed for. Rows without an
-// endpoint and rows that accept any name are left out.
+// Needs groups the rows by name. It leaves out rows without an endpoint and rows
+// that accept any name.
 func (a Answer) Needs() []Need {
 	var list []Need
 	for _, r := range a.Requirements {
@@ -135,21 +134,21 @@ func (a Answer) Needs() []Need {
 	return list
 }
 
-// Target is the row's endpoint as probe dials it.
+// Target returns the endpoint in the form that probe uses.
 func (r Requirement) Target() probe.Endpoint { return probe.Endpoint(r.Endpoint) }
 
-// Lacks reports whether no endpoint is to be looked at: none is known, or missed.
+// Lacks reports whether there is no endpoint to check: none is known or needed.
 func (r Requirement) Lacks() bool {
 	return r.Endpoint.Host == "" || r.State == Absent && r.Enforcement == Info || r.State == Disabled
 }
 
-// same tells whether two rows ask the same of an endpoint.
+// same reports whether two rows require the same of an endpoint.
 func (r Requirement) same(o Requirement) bool {
 	return r.Endpoint == o.Endpoint && r.SNI == o.SNI && slices.Equal(r.Accept, o.Accept) &&
 		r.HostHeader == o.HostHeader && slices.Equal(r.ALPN, o.ALPN) && len(r.TLSA) == len(o.TLSA)
 }
 
-// Parts of an Answer that the packages below make.
+// Parts of an Answer from the packages below.
 type (
 	State      = records.State
 	Evidence   = records.Evidence
@@ -157,7 +156,7 @@ type (
 	Document   = web.Document
 )
 
-// The states of a row, and the kind of evidence that a row does not show.
+// The states of a row, and the kind of evidence that is not part of the row itself.
 const (
 	KindOther    = records.KindOther
 	Found        = records.Found
@@ -166,5 +165,5 @@ const (
 	Undetermined = records.Undetermined
 )
 
-// ParseServerName reads a server name as records.ParseServerName does.
+// ParseServerName is records.ParseServerName.
 func ParseServerName(s string) (ServerName, error) { return records.ParseServerName(s) }

@@ -87,8 +87,8 @@ func written(t *testing.T, a Answer) {
 			}
 		}
 		Documents []struct {
-			URL    string
-			Visits []struct {
+			URL     string
+			Fetches []struct {
 				Address netip.Addr
 				Status  int
 			}
@@ -106,7 +106,7 @@ func written(t *testing.T, a Answer) {
 		len(row.Evidence) < 3 || row.Evidence[0].Lasts == nil || row.Evidence[1].Says != "NXDOMAIN" || row.Evidence[1].State != "absent" {
 		t.Errorf("row = %+v", row)
 	}
-	if len(doc.Documents) == 0 || doc.Documents[0].Visits[0].Status != 404 {
+	if len(doc.Documents) == 0 || doc.Documents[0].Fetches[0].Status != 404 {
 		t.Errorf("documents = %+v", doc.Documents)
 	}
 	if e, err := probe.ParseEndpoint(row.Endpoint); err != nil || e != a.Requirements[i].Target() {

@@ -13,26 +13,26 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// A TLSA is one record of DANE (RFC 6698). Peers accept a certificate that
-// matches any usable one.
+// A TLSA is one DANE record (RFC 6698). Peers accept a certificate that matches any
+// usable record.
 type TLSA struct {
-	Name     string   `json:"name"` // where it is published
+	Name     string   `json:"name"` // owner of the record
 	Usage    uint8    `json:"usage"`
 	Selector uint8    `json:"selector"`
 	Matching uint8    `json:"matching"`
 	Data     string   `json:"data"`             // hexadecimal
-	Accept   []string `json:"accept,omitempty"` // usage 2: the certificate is for any of these; usage 3: names and dates do not matter
-	Why      string   `json:"why,omitempty"`    // peers cannot use it
+	Accept   []string `json:"accept,omitempty"` // usage 2: the certificate must have one of these; usage 3: names and dates do not matter
+	Why      string   `json:"why,omitempty"`    // why peers cannot use it
 }
 
-// String writes the record as a zone file has it.
+// String returns the data of the record as in a zone file.
 func (t TLSA) String() string {
 	return fmt.Sprintf("%d %d %d %s", t.Usage, t.Selector, t.Matching, t.Data)
 }
 
-// addDANE adds the row of a mail host that has TLSA records. Senders look for them
-// only where DNSSEC vouches for the addresses (RFC 7672, section 2.2.2); where
-// it does not vouch for the MX records, some do (section 2.2.1).
+// addDANE adds the row of a mail host that has TLSA records. Senders use them only if
+// the addresses are validated by DNSSEC (RFC 7672, section 2.2.2); if the MX records
+// are not, only some senders do (section 2.2.1).
 func addDANE(ctx context.Context, l *lookup, s *section, row Requirement, host string, at records.Site, mx mxSet) {
 	if at.State != records.Found {
 		return
@@ -49,13 +49,13 @@ func addDANE(ctx context.Context, l *lookup, s *section, row Requirement, host s
 	case rep.State == records.Absent, rep.State == records.Undetermined && !secured:
 		return
 	case rep.State == records.Undetermined:
-		s.fail("repair the DNSSEC of that zone", "TLSA %s: %s: senders that do DANE hold mail back", rep.Name, rep.Why)
+		s.fail("repair the DNSSEC of that zone", "TLSA %s: %s: senders that use DANE defer mail", rep.Name, rep.Why)
 		row.Reason = rep.Why
 		s.none(row, records.Undetermined, "TLSA "+rep.Name+": "+rep.Why)
 		return
 	case !rep.Secure || !secured:
-		s.warn("sign the zones of the mail host, or ask a resolver that validates",
-			"TLSA %s is published, but the resolver does not vouch for it and the host's addresses by DNSSEC: senders ignore it", rep.Name)
+		s.warn("sign the zones of the mail host, or use a validating resolver",
+			"TLSA %s: the resolver did not validate it and the host's addresses by DNSSEC: senders ignore it", rep.Name)
 		return
 	}
 	usable := false
@@ -79,15 +79,15 @@ func addDANE(ctx context.Context, l *lookup, s *section, row Requirement, host s
 	switch {
 	case !usable:
 		row.Enforcement = Info
-		s.warn("publish 3 1 1 records", "TLSA %s: no record can be used: senders encrypt, but check nothing", rep.Name)
+		s.warn("publish 3 1 1 records", "TLSA %s: no usable record: senders encrypt without checking the certificate", rep.Name)
 	case strict:
 		row.Accept = names
 	}
 	addLocated(ctx, l, s, row, "smtp", host, smtpPort)
 }
 
-// findTLSA looks for the records of a mail host: at its real name first if it is an
-// alias (RFC 7672, section 2.2.3).
+// findTLSA queries the records of a mail host: first at its canonical name if it is
+// an alias (RFC 7672, section 2.2.3).
 func findTLSA(ctx context.Context, l *lookup, host string, at records.Site) (base string, rep records.Reply) {
 	if at.Alias != "" && at.Secure {
 		if rep := l.Query(ctx, "_25._tcp."+at.Alias, dns.TypeTLSA); rep.State != records.Absent {
@@ -97,7 +97,7 @@ func findTLSA(ctx context.Context, l *lookup, host string, at records.Site) (bas
 	return host, l.Query(ctx, "_25._tcp."+host, dns.TypeTLSA)
 }
 
-// tlsaOf reads a record and says whether senders can use it.
+// tlsaOf converts a record and finds out whether senders can use it.
 func tlsaOf(rr *dns.TLSA) TLSA {
 	t := TLSA{
 		Name: records.Canonical(rr.Hdr.Name), Usage: rr.Usage, Selector: rr.Selector,

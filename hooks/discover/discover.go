@@ -16,43 +16,44 @@ import (
 	"keypaird/renew/problem"
 )
 
-// Bounds that a Discoverer has when none are given.
+// The default bounds of a Discoverer.
 const (
 	DefaultQuery = 3 * time.Second
 	DefaultFetch = 10 * time.Second
 	DefaultLimit = time.Minute
 )
 
-// A Discoverer asks one set of resolvers. The zero value asks the system's.
+// A Discoverer finds what services need. The zero value uses the resolvers of the
+// system.
 type Discoverer struct {
-	// Resolvers are asked one after the other until one knows: an address,
-	// with a port if it is not 53. Their word on DNSSEC is believed. Empty:
-	// those of /etc/resolv.conf.
+	// Resolvers are addresses, with a port if it is not 53, that are queried in
+	// order. Their DNSSEC validation is trusted. Empty: those of
+	// /etc/resolv.conf.
 	Resolvers []string
-	// Resolve says where names are, whatever DNS says of their addresses, so
-	// that a move can be rehearsed. The names are in lower case.
+	// Resolve gives names other addresses than those in DNS, to test a change
+	// before it is published. The names are in lower case.
 	Resolve map[string][]netip.Addr
-	// Roots are trusted in place of the system's; nil: the system's.
+	// Roots are the trusted CAs; nil: those of the system.
 	Roots *x509.CertPool
-	// Ask has the Matrix servers found asked who they are.
+	// Ask also queries the Matrix servers that were found for their names.
 	Ask bool
 
-	Query time.Duration // for one try at one resolver; zero means DefaultQuery
-	Fetch time.Duration // for one document with its redirects; zero means DefaultFetch
-	Limit time.Duration // for one Discover; zero means DefaultLimit
-	Log   *slog.Logger  // nil: nothing is logged
+	Query time.Duration // of one attempt at one resolver; zero means DefaultQuery
+	Fetch time.Duration // of one document with its redirects; zero means DefaultFetch
+	Limit time.Duration // of one Discover; zero means DefaultLimit
+	Log   *slog.Logger  // nil: no log
 }
 
 // A finder finds the rows of one service.
 type finder func(ctx context.Context, l *lookup, s *section)
 
-// service is one that can be asked for by name.
+// A service can be selected by its name.
 type service struct {
 	name    string
 	finders []finder
 }
 
-// services in the order of an Answer. "mail" is "smtp" and "imap" together.
+// services is in the order of an Answer. "mail" means "smtp" and "imap".
 var services = []service{
 	{"matrix", []finder{findFederation, findMatrixClient}},
 	{"xmpp", []finder{findXMPP, findHostMeta}},
@@ -63,7 +64,7 @@ var services = []service{
 	{"web", []finder{findWeb}},
 }
 
-// Services returns what may be asked for.
+// Services returns the names that select services.
 func Services() []string {
 	list := []string{"mail"}
 	for _, s := range services {
@@ -74,10 +75,10 @@ func Services() []string {
 }
 
 // Discover finds what the services of a domain need; no services: all of them.
-// Components are further XMPP domains, such as conference.example.org. For
-// "matrix" alone the domain may be any server name, with a port or an IP
-// address. An error means that the question was wrong or ctx has ended: what
-// cannot be found out is in the Answer.
+// Components are further XMPP domains, such as conference.example.org. If the only
+// service is "matrix", the domain may be any server name, with a port or an IP
+// address. An error means that an argument is wrong or ctx has ended: failed
+// queries are part of the Answer.
 func (d *Discoverer) Discover(ctx context.Context, domain string, names, components []string) (Answer, error) {
 	s, err := d.Begin(domain, names, components)
 	if err != nil {
@@ -86,7 +87,7 @@ func (d *Discoverer) Discover(ctx context.Context, domain string, names, compone
 	return s.Answer(ctx)
 }
 
-// A Session is the discovery of one domain. It asks no question twice.
+// A Session is the discovery of one domain. It sends no query twice.
 type Session struct {
 	lookup
 	d        *Discoverer
@@ -94,7 +95,7 @@ type Session struct {
 	limit    time.Duration
 }
 
-// Begin checks what is asked for, and asks nothing yet.
+// Begin checks the arguments of Discover. It sends no queries.
 func (d *Discoverer) Begin(domain string, names, components []string) (*Session, error) {
 	log := d.Log
 	if log == nil {
@@ -135,8 +136,8 @@ func (d *Discoverer) Begin(domain string, names, components []string) (*Session,
 // Name returns the domain.
 func (s *Session) Name() records.ServerName { return s.name }
 
-// Suppose returns a Session for the Matrix services of the domain as they would
-// be. It goes by the replies of DNS that s has got.
+// Suppose returns a Session for the Matrix services of the domain with sup
+// published. It uses the DNS replies that s has cached.
 func (s *Session) Suppose(sup Supposition) *Session {
 	var names []string
 	var to records.ServerName
@@ -150,7 +151,7 @@ func (s *Session) Suppose(sup Supposition) *Session {
 	return after
 }
 
-// chosen returns the services by their names, in our order.
+// chosen returns the services of these names, in the order of services.
 func chosen(names []string) ([]service, error) {
 	if len(names) == 0 {
 		return services, nil
@@ -171,7 +172,7 @@ func chosen(names []string) ([]service, error) {
 	return list, nil
 }
 
-// Answer runs all finders at once and puts what they find in order. An error
+// Answer runs all finders in parallel and returns their results in order. An error
 // means that ctx has ended.
 func (s *Session) Answer(ctx context.Context) (Answer, error) {
 	limited, cancel := context.WithTimeout(ctx, s.limit)
@@ -193,7 +194,7 @@ func (s *Session) Answer(ctx context.Context) (Answer, error) {
 		a.Documents = append(a.Documents, one.documents...)
 		a.Problems = append(a.Problems, one.problems...)
 	}
-	if ctx.Err() != nil { // an interrupt is not an answer
+	if ctx.Err() != nil { // the results are incomplete
 		return Answer{}, context.Cause(ctx)
 	}
 	return a, nil

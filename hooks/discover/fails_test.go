@@ -91,14 +91,14 @@ func TestTooMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := r.Addresses(t.Context(), "d.test")
-	if at.State != records.Found || len(at.Addrs) != records.MaxAddrs || at.Incomplete != "there are more than the 16 that are looked at" {
+	if at.State != records.Found || len(at.Addrs) != records.MaxAddrs || at.Incomplete != "only 16 of its addresses are checked" {
 		t.Errorf("%+v", at)
 	}
 	if !slices.IsSortedFunc(at.Addrs, netip.Addr.Compare) {
 		t.Errorf("addresses %v", at.Addrs)
 	}
 	a := ask(t, d, "d.test", "smtp")
-	if !slices.ContainsFunc(a.Problems, func(p Problem) bool { return p.Text == "MX d.test has 40 records: only 32 are looked at" }) {
+	if !slices.ContainsFunc(a.Problems, func(p Problem) bool { return p.Text == "MX d.test has 40 records: only 32 are checked" }) {
 		t.Errorf("problems %+v", a.Problems)
 	}
 }

@@ -86,9 +86,9 @@ func TestHostileServers(t *testing.T) {
 		{"one header", func(c net.Conn) { io.WriteString(c, ok+"X-Header: "); pour(c, "x", &poured) }, records.Absent, "header"},
 		{"status line", func(c net.Conn) { pour(c, "HTTP/1.1 ", &poured) }, records.Absent, ""},
 		{"early hints", func(c net.Conn) { pour(c, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", &poured) }, records.Absent, ""},
-		{"slow headers", func(c net.Conn) { trickle(c, ok+"X-Header: ") }, records.Undetermined, "no whole answer in time"},
-		{"slow body", func(c net.Conn) { trickle(c, ok+"\r\n{") }, records.Undetermined, "no whole answer in time"},
-		{"silence", func(c net.Conn) { io.Copy(io.Discard, c) }, records.Undetermined, "no whole answer in time"},
+		{"slow headers", func(c net.Conn) { trickle(c, ok+"X-Header: ") }, records.Undetermined, "no complete answer in time"},
+		{"slow body", func(c net.Conn) { trickle(c, ok+"\r\n{") }, records.Undetermined, "no complete answer in time"},
+		{"silence", func(c net.Conn) { io.Copy(io.Discard, c) }, records.Undetermined, "no complete answer in time"},
 		{"hangs up", func(net.Conn) {}, records.Absent, ""},
 		{"gzip unasked", func(c net.Conn) {
 			io.WriteString(c, ok+"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x00")
@@ -109,7 +109,7 @@ func TestHostileServers(t *testing.T) {
 			poured.Store(0)
 			a := ask(t, d, "hostile.test", "matrix")
 			runtime.ReadMemStats(&after)
-			v := a.Documents[0].Visits[0]
+			v := a.Documents[0].Fetches[0]
 			if tt.why != "server name" && (v.State != tt.state || !strings.Contains(v.Why, tt.why)) {
 				t.Errorf("%s, %q, want %s, %q", v.State, v.Why, tt.state, tt.why)
 			}
@@ -157,7 +157,7 @@ func TestHostileBeforeTLS(t *testing.T) {
 			t.Cleanup(func() { ln.Close(); wg.Wait() })
 			serveDNS(t, at+":53", fromZone("hostile.test. 60 IN A "+at+"\n"))
 			a := ask(t, patiently(Discoverer{Resolvers: []string{at}, Fetch: patience(tt.state)}), "hostile.test", "matrix")
-			if v := a.Documents[0].Visits[0]; v.State != tt.state {
+			if v := a.Documents[0].Fetches[0]; v.State != tt.state {
 				t.Errorf("%s, %q, want %s", v.State, v.Why, tt.state)
 			}
 		})
@@ -248,11 +248,11 @@ func TestHostileZone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := questions.Load(); n > 2*records.MaxQuestions { // UDP, then TCP
+	if n := questions.Load(); n > 2*records.MaxQueries { // UDP, then TCP
 		t.Errorf("%d questions", n)
 	}
 	explained(t, a)
-	if !slices.ContainsFunc(a.Requirements, func(r Requirement) bool { return strings.Contains(r.Why, "gave up after 600 DNS questions") }) {
+	if !slices.ContainsFunc(a.Requirements, func(r Requirement) bool { return strings.Contains(r.Why, "gave up after 600 DNS queries") }) {
 		t.Error("it did not come to that")
 	}
 }

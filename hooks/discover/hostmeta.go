@@ -17,7 +17,7 @@ import (
 
 const hostMetaSpec = "XEP-0156"
 
-// A link is one way to connect that a host-meta document names.
+// A link is one connection method in a host-meta document.
 type link struct {
 	rel string
 	url *url.URL // of websocket and BOSH
@@ -30,8 +30,8 @@ type link struct {
 
 const altConnections = "urn:xmpp:alt-connections:"
 
-// findHostMeta finds the connection managers that clients in browsers use. Their
-// certificate is for the host of the URL or for the XMPP domain.
+// findHostMeta finds the connection managers that clients in browsers use. Clients
+// expect the host of the URL or the XMPP domain on their certificates.
 func findHostMeta(ctx context.Context, l *lookup, s *section) {
 	for _, f := range []struct {
 		name string
@@ -104,8 +104,8 @@ func parseXRD(body []byte) ([]link, error) {
 	return list, nil
 }
 
-// appendLink adds the link of a method of XEP-0156 if it is protected by TLS,
-// as that demands.
+// appendLink appends a link if it is a method of XEP-0156 that uses TLS, as XEP-0156
+// requires.
 func appendLink(list []link, rel, href string) []link {
 	if rel != altConnections+"websocket" && rel != altConnections+"xbosh" || len(list) >= records.MaxRecords {
 		return list
@@ -135,7 +135,7 @@ func parseJRD(body []byte) ([]link, error) {
 		IPs  []string `json:"ips"`
 	}
 	if raw, ok := fields["links"]; ok && json.Unmarshal(raw, &links) != nil {
-		return nil, errors.New(`"links" are not links`)
+		return nil, errors.New(`"links" is not a list of links`)
 	}
 	var list []link
 	for _, l := range links {
@@ -157,9 +157,9 @@ func parseJRD(body []byte) ([]link, error) {
 	return list, nil
 }
 
-var errNoLinks = errors.New("names no way to connect to XMPP")
+var errNoLinks = errors.New("no XMPP connection method")
 
-// linksSay puts links in words, the same whatever their order.
+// linksSay returns a summary that does not depend on the order of links.
 func linksSay(list []link, err error) (string, any, error) {
 	if err == nil && len(list) == 0 {
 		err = errNoLinks

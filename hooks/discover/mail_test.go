@@ -79,28 +79,28 @@ var smtpStories = []story{
 	}, {
 		name: "sts redirect", spec: "RFC 8461, 3.3: 3xx MUST NOT be followed",
 		zone: stsZone, web: sts("x", "location = /.well-known/mta-sts.txt { return 301 https://mta-sts.@/p; }"),
-		want: stsFail, says: "!the policy of @ cannot be had: senders that do not know it yet act as if there were none: answers 301",
+		want: stsFail, says: "!the policy of @ cannot be fetched: senders that have not cached it apply none: answers 301",
 	}, {
 		name: "sts 404", spec: "RFC 8461, 3.3: only 200",
 		zone: stsZone, web: []site9{{addr: "{1}", host: "mta-sts.@"}},
-		want: stsFail, says: "!act as if there were none: answers 404",
+		want: stsFail, says: "!senders that have not cached it apply none: answers 404",
 	}, {
 		name: "sts bad policy", spec: "RFC 8461, 3.2: max_age is required",
 		zone: stsZone, web: sts("version: STSv1\nmode: enforce\nmx: mx1.@\n", ""),
-		want: stsFail, says: "!act as if there were none: max_age",
+		want: stsFail, says: "!senders that have not cached it apply none: max_age",
 	}, {
 		name: "sts untrusted", spec: "RFC 8461, 3.3: the certificate is valid for the policy host",
 		zone: stsZone, web: []site9{{addr: "{1}", host: "mta-sts.@", names: []string{"@"}, files: map[string]string{"/.well-known/mta-sts.txt": policyEnforce}}},
 		want: `mta-sts-policy https:mta-sts.@:443 sni=mta-sts.@ accept=mta-sts.@ host=mta-sts.@ must absent
 			mx smtp:mx1.@:25 sni=mx1.@ accept=mx1.@ should found when`,
-		says: `!peers do not take it from {1}
-			!act as if there were none: its certificate is not trusted`,
+		says: `!peers reject the document from {1}
+			!senders that have not cached it apply none: its certificate is not trusted`,
 	}, {
 		name: "sts type", spec: "RFC 8461, 3.2: the media type is text/plain",
 		zone: stsZone, web: sts(policyEnforce, "location = /.well-known/mta-sts.txt { default_type text/html; types { } }"),
 		want: `mta-sts-policy https:mta-sts.@:443 sni=mta-sts.@ accept=mta-sts.@ host=mta-sts.@ must found
 			mx smtp:mx1.@:25 sni=mx1.@ accept=mx1.@ must found`,
-		says: `has the type "text/html"`,
+		says: `has Content-Type "text/html"`,
 	}, {
 		name: "sts two records", spec: "RFC 8461, 3.1: more than one: as if there were none; others do not count",
 		zone: stsZone + "_mta-sts IN TXT \"v=STSv1; id=2;\"\n_mta-sts IN TXT \"something else\"\n", web: sts(policyEnforce, ""),
@@ -124,7 +124,7 @@ var smtpStories = []story{
 		zone: "@ IN MX 10 mx1\nmx1 IN A {2}\nmta-sts IN A 192.0.2.1\n_mta-sts IN TXT \"v=STSv1; id=1\"\n",
 		want: `mta-sts-policy https:mta-sts.@:443 sni=mta-sts.@ accept=mta-sts.@ host=mta-sts.@ info undetermined
 			mx smtp:mx1.@:25 sni=mx1.@ accept=mx1.@ should found when`,
-		says: "could not be judged from here: 192.0.2.1",
+		says: "could not be checked from here: 192.0.2.1",
 	},
 }
 

@@ -8,8 +8,8 @@ import (
 	"keypaird/hooks/discover/records"
 )
 
-// accessServices are the ways to a mailbox (RFC 6186, RFC 8314 for
-// submissions, RFC 5804 for sieve), TLS from the first byte before STARTTLS.
+// accessServices are the services for mail programs (RFC 6186, RFC 8314 for
+// submissions, RFC 5804 for sieve), implicit TLS before STARTTLS.
 var accessServices = []struct{ service, role, proto, spec string }{
 	{"_submissions", "submission", "tls", "RFC 8314, 5.1"},
 	{"_submission", "submission STARTTLS", "smtp", "RFC 6186, 3.1"},
@@ -20,9 +20,9 @@ var accessServices = []struct{ service, role, proto, spec string }{
 	{"_sieve", "sieve", "sieve", "RFC 5804, 1.8"},
 }
 
-// findMailAccess finds where mail programs connect. Most check the host they
-// connect to; those that keep to RFC 6186 and found it by insecure DNS check
-// the mail domain. Without records there is no rule: programs ask their user.
+// findMailAccess finds the endpoints for mail programs. Most expect the host they
+// connect to; those that follow RFC 6186 and found it without DNSSEC expect the mail
+// domain. Without records, programs ask their user.
 func findMailAccess(ctx context.Context, l *lookup, s *section) {
 	var names []string
 	for _, a := range accessServices {
@@ -36,8 +36,8 @@ func findMailAccess(ctx context.Context, l *lookup, s *section) {
 	}
 }
 
-// addByHostOrDomain adds two rows for each target: peers that check the host they
-// connect to, and those that check the domain they asked about.
+// addByHostOrDomain adds two rows for each target: for peers that expect the host they
+// connect to, and for those that expect the domain.
 func addByHostOrDomain(ctx context.Context, l *lookup, s *section, row Requirement, proto string, set records.SRVSet, domain, spec string) {
 	row.Evidence = []records.Evidence{set.Evidence(spec)}
 	reportSet(s, set)
@@ -59,7 +59,7 @@ func addByHostOrDomain(ctx context.Context, l *lookup, s *section, row Requireme
 		}
 		plain := row
 		plain.SNI, plain.Accept, plain.Enforcement = domain, []string{domain}, Should
-		plain.HostHeader, plain.When = host.HostHeader, "a program checks the domain it was given, not the host it was sent to"
+		plain.HostHeader, plain.When = host.HostHeader, "a program checks the domain, not the host it connects to"
 		if set.Secure {
 			plain.AlsoSome = []string{t.Host}
 		}
@@ -67,7 +67,7 @@ func addByHostOrDomain(ctx context.Context, l *lookup, s *section, row Requireme
 	}
 }
 
-// findAutoconfig finds the hosts that mail programs ask for settings.
+// findAutoconfig finds the hosts that serve settings for mail programs.
 func findAutoconfig(ctx context.Context, l *lookup, s *section) {
 	for _, sub := range []string{"autoconfig", "autodiscover"} {
 		host := sub + "." + l.name.Host

@@ -15,10 +15,10 @@ import (
 	"keypaird/hooks/discover/web"
 )
 
-// federationPort is where homeservers are without SRV records.
+// federationPort is the port of homeservers without SRV records.
 const federationPort = 8448
 
-// Life of a well-known document at peers (Matrix server-server API, server
+// How long peers cache a well-known document (Matrix server-server API, server
 // discovery, step 3).
 const (
 	wellKnownDefault = 24 * time.Hour
@@ -26,10 +26,10 @@ const (
 	WellKnownRetry   = time.Hour
 )
 
-// inStep names a step of server discovery.
+// inStep returns the specification of a step of server discovery.
 func inStep(step string) string { return "Matrix server-server API, server discovery, step " + step }
 
-// findFederation follows the steps by which homeservers find each other.
+// findFederation follows the steps of server discovery.
 func findFederation(ctx context.Context, l *lookup, s *section) {
 	row := Requirement{Role: "federation", CheckedBy: "Matrix servers", Enforcement: Must}
 	switch {
@@ -45,19 +45,19 @@ func findFederation(ctx context.Context, l *lookup, s *section) {
 	}
 }
 
-// addServerName adds the row of a server name that says it all.
+// addServerName adds the row of a server name that needs no further queries.
 func addServerName(ctx context.Context, l *lookup, s *section, row Requirement, step string, name records.ServerName) {
 	row.Step, row.SNI, row.Accept, row.HostHeader = step, sni(name.Host), []string{name.Host}, name.String()
 	port := name.Port
-	says := "names the port"
+	says := "has a port"
 	if port == 0 {
-		port, says = federationPort, "names no port: 8448"
+		port, says = federationPort, "has no port: 8448"
 	}
 	row.Evidence = append(slices.Clone(row.Evidence), records.Evidence{What: "server name " + name.String(), Says: says, Spec: inStep(step)})
 	addLocated(ctx, l, s, row, "https", name.Host, port)
 }
 
-// addDelegation is steps 3 to 6.
+// addDelegation follows steps 3 to 6.
 func addDelegation(ctx context.Context, l *lookup, s *section, row Requirement, host string) {
 	doc := fetchDelegation(ctx, l, s, host)
 	led := doc.Evidence(inStep("3"))
@@ -69,19 +69,19 @@ func addDelegation(ctx context.Context, l *lookup, s *section, row Requirement, 
 		}
 		addDelegated(ctx, l, s, one, v.Value.(records.ServerName))
 	}
-	missing := slices.ContainsFunc(doc.Visits, func(v web.Fetch) bool { return v.State == records.Absent })
+	missing := slices.ContainsFunc(doc.Fetches, func(v web.Fetch) bool { return v.State == records.Absent })
 	switch {
 	case doc.State == records.Found && missing:
 		row.When = "a peer reaches an address that does not serve the well-known document"
 	case doc.State == records.Found:
-		row.When, row.Enforcement = "the well-known document cannot be had", Should
+		row.When, row.Enforcement = "the well-known document cannot be fetched", Should
 	case doc.State == records.Undetermined:
-		row.When = "the well-known document cannot be had, which is not known"
+		row.When = "the well-known document cannot be fetched (undetermined)"
 	}
 	addBySRV(ctx, l, s, row, host, [3]string{"4", "5", "6"})
 }
 
-// addDelegated is steps 3.1 to 3.5.
+// addDelegated follows steps 3.1 to 3.5.
 func addDelegated(ctx context.Context, l *lookup, s *section, row Requirement, to records.ServerName) {
 	switch {
 	case to.IP.IsValid():
@@ -94,8 +94,8 @@ func addDelegated(ctx context.Context, l *lookup, s *section, row Requirement, t
 }
 
 // addBySRV finds the servers of a name by SRV records, the registered service
-// before the deprecated one, or at the default port. The certificate is for
-// the name in each case, never for a target.
+// before the deprecated one, or at the default port. The certificate must always have
+// the name, never a target.
 func addBySRV(ctx context.Context, l *lookup, s *section, row Requirement, host string, steps [3]string) {
 	row.SNI, row.Accept, row.HostHeader = host, []string{host}, host
 	for i, service := range []string{"_matrix-fed._tcp.", "_matrix._tcp."} {
@@ -104,7 +104,7 @@ func addBySRV(ctx context.Context, l *lookup, s *section, row Requirement, host 
 		if set.Decisive() {
 			if i == 1 && set.State == records.Found {
 				s.warn("publish the same records for _matrix-fed._tcp."+host+" too",
-					"SRV %s%s is deprecated: peers of the future may not ask for it", service, host)
+					"SRV %s%s is deprecated: future peers may not query it", service, host)
 			}
 			addTargets(ctx, l, s, row, "https", set, inStep(steps[i]))
 			return
@@ -129,17 +129,17 @@ func fetchDelegation(ctx context.Context, l *lookup, s *section, host string) *w
 		return doc
 	}
 	doc := fetch(ctx, l, s, host, "/.well-known/matrix/server", web.IfOK(readServer))
-	for i := range doc.Visits {
-		v := &doc.Visits[i]
+	for i := range doc.Fetches {
+		v := &doc.Fetches[i]
 		v.Lasts = wellKnownLife(*v, time.Now())
 	}
 	addDocument(s, doc, row, inStep("3"))
 	reportDocument(s, doc)
 	row.Enforcement = Must
 	addRedirects(ctx, l, s, doc, row)
-	for _, v := range doc.Visits {
+	for _, v := range doc.Fetches {
 		if v.State == records.Absent && v.Status == http.StatusOK && v.Untrusted == "" && !bytes.HasPrefix(bytes.TrimSpace(v.Body), []byte("<")) {
-			s.warn("correct it, or answer 404", "%s on %s is no document for homeservers, which go on without it: %s", doc.URL, v.Addr, v.Why)
+			s.warn("correct it, or answer 404", "%s on %s is not a valid document, so homeservers ignore it: %s", doc.URL, v.Addr, v.Why)
 		}
 		for _, h := range v.Via {
 			if h.Code == http.StatusPermanentRedirect {
@@ -150,12 +150,12 @@ func fetchDelegation(ctx context.Context, l *lookup, s *section, host string) *w
 	return doc
 }
 
-// suppose makes up a document.
+// suppose returns the document of a Supposition.
 func suppose(at records.Site, host string, sup Supposition) *web.Document {
-	d := &web.Document{URL: "https://" + host + "/.well-known/matrix/server", State: records.Absent, Why: "supposed not to be there", Site: at}
+	d := &web.Document{URL: "https://" + host + "/.well-known/matrix/server", State: records.Absent, Why: "supposed to be absent", Site: at}
 	if sup.Document != nil {
 		v := web.Fetch{State: records.Found, Says: "m.server " + sup.Document.String() + ", supposed", Value: *sup.Document, Lasts: wellKnownDefault}
-		d.State, d.Why, d.Visits = records.Found, "", []web.Fetch{v}
+		d.State, d.Why, d.Fetches = records.Found, "", []web.Fetch{v}
 	}
 	return d
 }
@@ -169,8 +169,8 @@ func readServer(body []byte) (string, any, error) {
 	return "m.server " + name.String(), name, nil
 }
 
-// parseDelegation reads m.server. Peers take the body for JSON whatever its
-// type.
+// parseDelegation reads m.server. Peers parse the body as JSON whatever its
+// Content-Type.
 func parseDelegation(body []byte) (records.ServerName, error) {
 	fields, err := object(body)
 	if err != nil {
@@ -178,7 +178,7 @@ func parseDelegation(body []byte) (records.ServerName, error) {
 	}
 	raw, ok := fields["m.server"]
 	if !ok {
-		return records.ServerName{}, errors.New(`no "m.server" in it`)
+		return records.ServerName{}, errors.New(`no "m.server"`)
 	}
 	var server string
 	if err := json.Unmarshal(raw, &server); err != nil || string(raw) == "null" {
@@ -191,7 +191,7 @@ func parseDelegation(body []byte) (records.ServerName, error) {
 	return name, nil
 }
 
-// object reads a JSON object by its exact keys.
+// object parses a JSON object. Unlike a struct, its keys are case-sensitive.
 func object(body []byte) (map[string]json.RawMessage, error) {
 	var fields map[string]json.RawMessage
 	switch err := json.Unmarshal(body, &fields); {
@@ -201,8 +201,8 @@ func object(body []byte) (map[string]json.RawMessage, error) {
 	return fields, nil
 }
 
-// wellKnownLife is for how long homeservers that follow the recommendations
-// keep what they were served.
+// wellKnownLife returns how long homeservers that follow the recommendations cache a
+// response.
 func wellKnownLife(v web.Fetch, now time.Time) time.Duration {
 	if v.State != records.Found {
 		return WellKnownRetry

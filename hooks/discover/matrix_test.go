@@ -155,8 +155,8 @@ var srvStories = []story{
 		zone: "@ IN A {1}\nbox IN A {2}\n_matrix-fed._tcp IN SRV 0 0 0 .\n_matrix-fed._tcp IN SRV 1 0 8448 box\n_matrix-fed._tcp IN SRV 1 0 0 box\n", web: empty(),
 		want: `well-known/3 https:@:443 sni=@ accept=@ host=@ info absent
 			federation/4 https:box.@:8448 sni=@ accept=@ host=@ must found`,
-		says: `!has the target "." beside others
-			!names port 0 of box.@`,
+		says: `!has the target "." and others
+			!has port 0 for box.@`,
 	}, {
 		name: "srv by alias", spec: "RFC 1034, 3.6.2: the SRV name itself may be an alias",
 		zone: "@ IN A {1}\nbox IN A {2}\n_matrix-fed._tcp IN CNAME _m._tcp.hoster\n_m._tcp.hoster IN SRV 10 0 8448 box\n", web: empty(),
@@ -229,7 +229,7 @@ var documentStories = []story{
 		want: `well-known/3 https:@:443 sni=@ accept=@ host=@ must absent
 			well-known-redirect/3 https:www.@:443 sni=www.@ accept=www.@ host=www.@ must found
 			federation/6 https:@:8448 sni=@ accept=@ host=@ must found default`,
-		says: "!peers do not take it from {1}: its certificate is not trusted",
+		says: "!peers reject the document from {1}: its certificate is not trusted",
 	}, {
 		name: "untrusted redirects", spec: "3: normal X.509 validation, of the host that redirects too",
 		zone: "@ IN A {1}\nwww IN A {2}\n",
@@ -264,7 +264,7 @@ func documentStory(name, spec, body, conf string) story {
 	}
 	if body != "" {
 		st.web[0].files = map[string]string{"/.well-known/matrix/server": body}
-		st.says = "is no document for homeservers"
+		st.says = "is not a valid document"
 	}
 	return st
 }

@@ -16,14 +16,14 @@ import (
 
 const clientSpec = "Matrix client-server API, well-known URIs"
 
-// A clientDocument is /.well-known/matrix/client as clients read it.
+// A clientDocument is the content of /.well-known/matrix/client.
 type clientDocument struct {
 	base     *url.URL
 	identity *url.URL   // nil: none
 	foci     []*url.URL // of calls; not in the specification yet (MSC4143)
 }
 
-// findMatrixClient follows the steps by which clients find their homeserver.
+// findMatrixClient follows the steps that clients use to find their homeserver.
 func findMatrixClient(ctx context.Context, l *lookup, s *section) {
 	row := Requirement{
 		Role: "client well-known", CheckedBy: "Matrix clients", Enforcement: Info,
@@ -37,7 +37,7 @@ func findMatrixClient(ctx context.Context, l *lookup, s *section) {
 	}
 	addDocument(s, doc, row, clientSpec+", 3")
 	reportDocument(s, doc)
-	for _, v := range doc.Visits {
+	for _, v := range doc.Fetches {
 		reportClient(s, v)
 	}
 	row.Enforcement = Must
@@ -56,7 +56,7 @@ func findMatrixClient(ctx context.Context, l *lookup, s *section) {
 	}
 }
 
-// reportClient reports what keeps clients from using what one address serves.
+// reportClient reports why clients cannot use the response from one address.
 func reportClient(s *section, v web.Fetch) {
 	if len(v.Via) > 0 {
 		s.warn("serve the document at that URL itself",
@@ -73,7 +73,7 @@ func reportClient(s *section, v web.Fetch) {
 	}
 }
 
-// supposeClient makes up a client document.
+// supposeClient returns the client document of a Supposition.
 func supposeClient(at records.Site, host, base string) *web.Document {
 	d := &web.Document{URL: "https://" + host + "/.well-known/matrix/client", State: records.Found, Site: at}
 	u, err := parseURL(base, "https")
@@ -81,16 +81,16 @@ func supposeClient(at records.Site, host, base string) *web.Document {
 		d.State, d.Why = records.Absent, err.Error()
 		return d
 	}
-	d.Visits = []web.Fetch{{State: records.Found, Says: "base_url " + base + ", supposed", Value: clientDocument{base: u}}}
+	d.Fetches = []web.Fetch{{State: records.Found, Says: "base_url " + base + ", supposed", Value: clientDocument{base: u}}}
 	return d
 }
 
-// addURL adds the row of a URL; nil: none.
+// addURL adds the row of a URL, unless it is nil.
 func addURL(ctx context.Context, l *lookup, s *section, role string, how Strictness, who string, u *url.URL, led records.Evidence) {
 	if u == nil {
 		return
 	}
-	port, _ := web.PortOf(u) // parseURL has seen it
+	port, _ := web.PortOf(u) // parseURL has checked it
 	host := u.Hostname()
 	addLocated(ctx, l, s, Requirement{
 		Role: role, Enforcement: how, CheckedBy: who, SNI: sni(host), Accept: []string{host},
@@ -123,7 +123,7 @@ func parseClient(body []byte) (c clientDocument, err error) {
 	case err != nil:
 		return c, err
 	case !found:
-		return c, errors.New(`no "m.homeserver" with a "base_url" in it`)
+		return c, errors.New(`no "m.homeserver" with a "base_url"`)
 	}
 	c.base = base
 	if _, there := fields["m.identity_server"]; there {
@@ -145,7 +145,7 @@ func parseClient(body []byte) (c clientDocument, err error) {
 	return c, nil
 }
 
-// urlIn reads a URL in an object in an object.
+// urlIn reads a URL from an object within an object.
 func urlIn(fields map[string]json.RawMessage, outer, inner string) (*url.URL, bool, error) {
 	in, err := object(fields[outer])
 	if err != nil {
@@ -167,7 +167,7 @@ func urlOf(raw json.RawMessage) (u *url.URL, found bool, err error) {
 	return u, err == nil, err
 }
 
-// parseURL reads a URL of one of the schemes that TLS protects.
+// parseURL parses a URL with one of the schemes.
 func parseURL(text string, schemes ...string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSpace(text))
 	switch {
@@ -176,7 +176,7 @@ func parseURL(text string, schemes ...string) (*url.URL, error) {
 	case !slices.Contains(schemes, u.Scheme):
 		return nil, fmt.Errorf("%.200q is not an %s URL", text, strings.Join(schemes, " or "))
 	case web.NotURLHost(u):
-		return nil, fmt.Errorf("%.200q has no host that can be visited", text)
+		return nil, fmt.Errorf("%.200q has no valid host", text)
 	}
 	u.User, u.Host = nil, strings.ToLower(u.Host)
 	return u, nil

@@ -86,14 +86,14 @@ var clientStories = []story{
 		web: []site9{{addr: "{1}", host: "@", until: -time.Minute, conf: cors,
 			files: map[string]string{"/.well-known/matrix/client": `{"m.homeserver": {"base_url": "https://matrix.@"}}`}}},
 		want: `client-well-known https:@:443 sni=@ accept=@ host=@ must absent`,
-		says: "!peers do not take it from {1}",
+		says: "!peers reject the document from {1}",
 	}, {
 		name: "client split", spec: "3: one request, to any address",
 		zone: "@ IN A {1}\n@ IN A {2}\nmatrix IN A {3}\n",
 		web:  append(clientDoc(`{"m.homeserver": {"base_url": "https://matrix.@"}}`, cors), site9{addr: "{2}", host: "@"}),
 		want: `client-well-known https:@:443 sni=@ accept=@ host=@ must found
 			client https:matrix.@:443 sni=matrix.@ accept=matrix.@ host=matrix.@ must found`,
-		says: "!split brain",
+		says: "!the addresses",
 	},
 }
 

@@ -12,27 +12,27 @@ import (
 	"keypaird/hooks/discover/records"
 )
 
-// maxPolicy is how long a policy may be (RFC 8461, section 3.3).
+// maxPolicy is the maximum size of a policy (RFC 8461, section 3.3).
 const maxPolicy = 64 << 10
 
-// maxPolicyAge is the longest life of a policy (RFC 8461, section 3.2).
+// maxPolicyAge is the maximum of max_age (RFC 8461, section 3.2).
 const maxPolicyAge = 31557600
 
-// An stsPolicy is what a domain asks of those who send mail to it.
+// An stsPolicy is the policy of a domain for senders of mail.
 type stsPolicy struct {
 	mode   string // enforce, testing or none
 	mx     []string
 	maxAge time.Duration
 }
 
-// isSTS tells MTA-STS records from other TXT records.
+// isSTS reports whether a TXT record is for MTA-STS.
 func isSTS(txt string) bool {
 	rest, ok := strings.CutPrefix(txt, "v=STSv1")
 	return ok && strings.HasPrefix(strings.TrimLeft(rest, " \t"), ";")
 }
 
-// parseSTSRecord reads the record that announces a policy (RFC 8461, section
-// 3.1) and returns its id.
+// parseSTSRecord parses the TXT record of a policy (RFC 8461, section 3.1) and returns
+// its id.
 func parseSTSRecord(txt string) (id string, err error) {
 	rest, ok := strings.CutPrefix(txt, "v=STSv1")
 	if !ok {
@@ -40,7 +40,7 @@ func parseSTSRecord(txt string) (id string, err error) {
 	}
 	fields := strings.Split(rest, ";")
 	if strings.Trim(fields[0], " \t") != "" || len(fields) < 2 {
-		return "", errors.New(`no ";" behind the version`)
+		return "", errors.New(`no ";" after the version`)
 	}
 	for i, f := range fields[1:] {
 		last := i == len(fields)-2
@@ -80,8 +80,8 @@ func isKey(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return notAlphanumeric(r) && !strings.ContainsRune("_-.", r) })
 }
 
-// parsePolicy reads a policy (RFC 8461, section 3.2). Of fields that may be
-// there once, the first one counts.
+// parsePolicy parses a policy (RFC 8461, section 3.2). If a field that may appear once
+// is repeated, the first one counts.
 func parsePolicy(body []byte) (*stsPolicy, error) {
 	if !utf8.Valid(body) {
 		return nil, errors.New("not UTF-8")
@@ -97,7 +97,7 @@ func parsePolicy(body []byte) (*stsPolicy, error) {
 		}
 		if key == "mx" {
 			if records.HostFault(strings.TrimPrefix(value, "*."), false) != "" {
-				return nil, fmt.Errorf("line %d: %.100q is not a pattern of mail hosts", n+1, value)
+				return nil, fmt.Errorf("line %d: %.100q is not a pattern of host names", n+1, value)
 			}
 			p.mx = append(p.mx, strings.ToLower(value))
 			continue
@@ -122,8 +122,7 @@ func parsePolicy(body []byte) (*stsPolicy, error) {
 	return p, nil
 }
 
-// readPolicy reads the policy as senders do: redirects are not followed and
-// nothing but 200 counts (RFC 8461, section 3.3).
+// readPolicy reads the policy as senders do (RFC 8461, section 3.3).
 func readPolicy(body []byte) (string, any, error) {
 	policy, err := parsePolicy(body)
 	if err != nil {
@@ -132,7 +131,7 @@ func readPolicy(body []byte) (string, any, error) {
 	return fmt.Sprintf("mode %s, mx %s, max_age %d", policy.mode, strings.Join(policy.mx, " "), int64(policy.maxAge/time.Second)), policy, nil
 }
 
-// strictness is what a policy makes of a wrong name, and when.
+// strictness returns what senders do about a wrong name, and when.
 func (p stsState) strictness() (how Strictness, when string) {
 	switch {
 	case p.stsPolicy == nil && p.when != "":
@@ -145,12 +144,13 @@ func (p stsState) strictness() (how Strictness, when string) {
 	return Info, ""
 }
 
-// judge notes a mail host that the policy does not name (RFC 8461, section 4.1).
-func (p stsState) judge(s *section, host string) {
+// check reports a mail host that no mx pattern of the policy matches (RFC 8461,
+// section 4.1).
+func (p stsState) check(s *section, host string) {
 	if p.stsPolicy == nil || p.mode == "none" || slices.ContainsFunc(p.mx, func(pattern string) bool { return matches(pattern, host) }) {
 		return
 	}
-	const text, remedy = "MTA-STS: no mx of the policy matches %s: %s", "name it in the policy, then change the id of the TXT record"
+	const text, remedy = "MTA-STS: no mx of the policy matches %s: %s", "add it to the policy, then change the id of the TXT record"
 	if p.mode == "enforce" {
 		s.fail(remedy, text, host, "senders do not deliver to it")
 		return
@@ -158,7 +158,7 @@ func (p stsState) judge(s *section, host string) {
 	s.warn(remedy, text, host, "senders report it")
 }
 
-// matches tells whether a pattern names a host. "*" stands for one label.
+// matches reports whether a pattern matches a host. "*" is one label.
 func matches(pattern, host string) bool {
 	if rest, ok := strings.CutPrefix(pattern, "*."); ok {
 		_, parent, _ := strings.Cut(host, ".")

@@ -98,15 +98,15 @@ func TestPlanToWellKnownSafety(t *testing.T) {
 	d := discover.PlanWorld(t)
 	safety(t, d, plan.ToWellKnown, 66*time.Minute+2*time.Hour, []safetyCase{
 		{"moved.test", ""},
-		{"moved-in-part.test", "split brain"},
-		{"moved-unseen.test", "could not be judged from here: 2001:db8::1"},
+		{"moved-in-part.test", "serve different documents"},
+		{"moved-unseen.test", "could not be checked from here: 2001:db8::1"},
 		{"moved-expired.test", "certificate is not trusted"},
 		{"moved-srv-fails.test", "SERVFAIL"},
 		{"moved-to-nowhere.test", "matrix.moved-to-nowhere.test does not exist"},
 		{"moved-to-another.test", "is the homeserver of another.test, not of moved-to-another.test"},
-		{"moved-out-of-sight.test", "matrix.moved-out-of-sight.test:8448 on 2001:db8::1 could not be asked for its keys"},
-		{"moved-half-known.test", "not all addresses of matrix.moved-half-known.test are known: there are more than the 16 that are looked at"},
-		{"moved-half-served.test", "does not give the keys of a homeserver for matrix.moved-half-served.test:8448: connection refused"},
+		{"moved-out-of-sight.test", "matrix.moved-out-of-sight.test:8448 on 2001:db8::1 could not be queried for its keys"},
+		{"moved-half-known.test", "not all addresses of matrix.moved-half-known.test are known: only 16 of its addresses are checked"},
+		{"moved-half-served.test", "does not return homeserver keys for matrix.moved-half-served.test:8448: connection refused"},
 	})
 	// After the plain certificate is gone it is still safe.
 	safety(t, d, plan.ToWellKnown, 66*time.Minute+2*time.Hour, []safetyCase{{"moved-without-plain.test", ""}})

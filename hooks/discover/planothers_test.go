@@ -26,7 +26,7 @@ func TestPlanOthers(t *testing.T) {
 		several.test on https:several.test:443: client well-known, for Matrix clients
 		several.test on https:several.test:443: web, for browsers
 		several.test on https:several.test:443: well-known, for Matrix servers
-		several.test on matrix.several.test:993: imap, for mail programs, when a program checks the domain it was given, not the host it was sent to
+		several.test on matrix.several.test:993: imap, for mail programs, when a program checks the domain, not the host it connects to
 		several.test on xmpp-server:matrix.several.test:5269: s2s, for XMPP servers`))
 	if !slices.ContainsFunc(p.Notes, func(n string) bool {
 		return strings.Contains(n, "2 endpoints, matrix.several.test:8448, second.several.test:8449")

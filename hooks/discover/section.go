@@ -12,25 +12,25 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// A lookup is what finders look things up with, and for whom.
+// A lookup holds the domain and the clients that finders use.
 type lookup struct {
 	*records.Resolver
 	*web.Fetcher
 	name       records.ServerName // the domain
 	components []string
-	asks       bool // homeservers, who they are
+	asks       bool // the homeservers for their names
 	supposed   *Supposition
 }
 
-// A Supposition is what would be published, in place of what is.
+// A Supposition replaces what is published today.
 type Supposition struct {
-	Document *records.ServerName // m.server; nil: there is no such document
-	Client   string              // base_url of the client document; empty: as it is
-	SRV      *records.ServerName // where the SRV records of Matrix lead; nil: as they are
+	Document *records.ServerName // m.server; nil: no such document
+	Client   string              // base_url of the client document; empty: as published
+	SRV      *records.ServerName // target of the SRV records of Matrix; nil: as published
 }
 
-// A section is what one finder found, in its order. It is used by one
-// goroutine at a time.
+// A section collects what one finder finds, in order. Only one goroutine uses it at
+// a time.
 type section struct {
 	service   string
 	identity  string
@@ -39,17 +39,17 @@ type section struct {
 	problems  []Problem
 }
 
-// fail notes what turns peers away.
+// fail adds a problem that stops some peers.
 func (s *section) fail(remedy, format string, args ...any) {
 	s.problem(Problem{Service: s.service, Error: true, Text: fmt.Sprintf(format, args...), Remedy: remedy})
 }
 
-// warn notes what is wrong and does little harm today.
+// warn adds a problem that does little harm today.
 func (s *section) warn(remedy, format string, args ...any) {
 	s.problem(Problem{Service: s.service, Text: fmt.Sprintf(format, args...), Remedy: remedy})
 }
 
-// doubt notes what could not be found out, so that nothing may be called safe.
+// doubt adds a problem that leaves something unknown, so that no change is safe.
 func (s *section) doubt(remedy, format string, args ...any) {
 	s.problem(Problem{Service: s.service, Text: fmt.Sprintf(format, args...), Remedy: remedy, Unsure: true})
 }
@@ -66,7 +66,7 @@ func (s *section) problem(p Problem) {
 	}
 }
 
-// add adds a row, unless there is one that asks the same at least as strictly.
+// add adds a row, unless there is one that requires the same at least as strictly.
 func (s *section) add(row Requirement) {
 	row.Service = s.service
 	if row.Identity == "" {
@@ -92,7 +92,7 @@ func (s *section) none(row Requirement, state records.State, why string, led ...
 	s.add(row)
 }
 
-// noneBySRV adds the row of a service whose SRV records name no endpoint.
+// noneBySRV adds the row of a service without an endpoint in its SRV records.
 func (s *section) noneBySRV(row Requirement, set records.SRVSet) {
 	switch set.State {
 	case records.Absent:
@@ -103,13 +103,13 @@ func (s *section) noneBySRV(row Requirement, set records.SRVSet) {
 	s.none(row, set.State, set.Reason())
 }
 
-// noneAt adds the row of a service whose host has no address.
+// noneAt adds the row of a service on a host without an address.
 func (s *section) noneAt(row Requirement, at records.Site) {
 	row.Reason = at.Reason
 	s.none(row, at.State, at.Why, at.Evidence...)
 }
 
-// addLocated adds a row for an endpoint that something named, with its addresses.
+// addLocated adds a row for an endpoint, with its addresses.
 func addLocated(ctx context.Context, l *lookup, s *section, row Requirement, proto, host string, port uint16) records.Site {
 	at := l.Addresses(ctx, host)
 	row.Endpoint = Place{Proto: proto, Host: host, Port: port}
@@ -122,9 +122,8 @@ func addLocated(ctx context.Context, l *lookup, s *section, row Requirement, pro
 	return at
 }
 
-// addTargets adds a row for each target of an SRV set that was found, and says
-// what is wrong with them. An SRV set that was not found gives one row that
-// says so.
+// addTargets adds a row for each target of an SRV set and reports their faults. An SRV
+// set that was not found gives one row that says so.
 func addTargets(ctx context.Context, l *lookup, s *section, row Requirement, proto string, set records.SRVSet, spec string) {
 	row.Evidence = append(slices.Clone(row.Evidence), set.Evidence(spec))
 	reportSet(s, set)
@@ -148,7 +147,7 @@ func reportSet(s *section, set records.SRVSet) {
 	}
 }
 
-// targetFaults: the target of SRV and MX records has an address and is not an
+// reportTarget reports a target of SRV or MX records that has no address or is an
 // alias.
 func reportTarget(s *section, record, host string, at records.Site, rfc string) {
 	switch {
@@ -160,7 +159,7 @@ func reportTarget(s *section, record, host string, at records.Site, rfc string) 
 	}
 }
 
-// fetch gets a well-known document of a host and keeps it.
+// fetch fetches a well-known document of a host and adds it.
 func fetch(ctx context.Context, l *lookup, s *section, host, path string, read web.Parser) *web.Document {
 	return s.keep(l.Document(ctx, host, path, true, web.MaxDocument, read))
 }
@@ -183,35 +182,35 @@ func addDocument(s *section, d *web.Document, row Requirement, spec string) {
 	s.add(row)
 }
 
-// reportDocument notes what is wrong with a document whatever it says.
+// reportDocument reports faults of a document that do not depend on its content.
 func reportDocument(s *section, d *web.Document) {
 	if d.Split {
 		s.fail("serve the same document on every address, or take the address out of DNS",
-			"split brain: the addresses of %s do not agree: %s", d.URL, d.Summary())
+			"the addresses of %s serve different documents: %s", d.URL, d.Summary())
 	}
 	if v := d.Untrusted(); v != nil {
 		s.fail("renew or correct the certificate of that host",
-			"%s is there, but peers do not take it from %s: its certificate is not trusted: %s", d.URL, v.Addr, v.Untrusted)
+			"%s: peers reject the document from %s: its certificate is not trusted: %s", d.URL, v.Addr, v.Untrusted)
 	}
 	if list := d.Undetermined(); len(list) > 0 {
-		s.doubt("look again from elsewhere", "%s could not be judged from here: %s", d.URL, strings.Join(list, "; "))
+		s.doubt("retry from another network", "%s could not be checked from here: %s", d.URL, strings.Join(list, "; "))
 	}
 	if d.Site.Incomplete != "" {
 		s.doubt("ask again, or ask another resolver", "not all addresses of %s are known: %s", d.URL, d.Site.Incomplete)
 	}
 }
 
-// addRedirects adds a row for every host that a redirect led to: each shows a
-// certificate of its own.
+// addRedirects adds a row for every host that a redirect led to: each has its own
+// certificate.
 func addRedirects(ctx context.Context, l *lookup, s *section, d *web.Document, row Requirement) {
-	for _, v := range d.Visits {
+	for _, v := range d.Fetches {
 		hops := v.Hops()
 		for i, h := range hops {
 			host := h.URL.Hostname()
 			if i == 0 || host == hops[0].URL.Hostname() {
 				continue
 			}
-			port, _ := web.PortOf(h.URL) // it was looked at before
+			port, _ := web.PortOf(h.URL) // fetch has checked it
 			led := row
 			led.From = row.Role
 			led.Role += " redirect"
@@ -224,12 +223,12 @@ func addRedirects(ctx context.Context, l *lookup, s *section, d *web.Document, r
 	}
 }
 
-// sentence makes one of several reasons.
+// sentence joins the reasons that are not empty.
 func sentence(reasons ...string) string {
 	return strings.Join(slices.DeleteFunc(slices.Clone(reasons), func(s string) bool { return s == "" }), "; ")
 }
 
-// sni is what is sent for a host: nothing for an IP address (RFC 6066, 3).
+// sni returns the server name for a host: none for an IP address (RFC 6066, 3).
 func sni(host string) string {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return ""

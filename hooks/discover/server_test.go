@@ -168,9 +168,9 @@ func TestAskWho(t *testing.T) {
 	problems(t, ask(t, d, "asked.test", "matrix").Problems, nil)
 	problems(t, ask(t, d, "asked-wrong.test", "matrix").Problems, lines(`
 		!https:matrix.asked-wrong.test:8448 on 127.1.2.2 is the homeserver of matrix.asked-wrong.test, not of asked-wrong.test
-		!https:matrix.asked-wrong.test:8449 on 127.1.2.2 does not give the keys of a homeserver for asked-wrong.test: answers 404
-		!https:matrix.asked-wrong.test:8450 on 127.1.2.2 does not give the keys of a homeserver for asked-wrong.test: connection refused
-		!split brain: the addresses of https://asked-wrong.test/.well-known/matrix/client
+		!https:matrix.asked-wrong.test:8449 on 127.1.2.2 does not return homeserver keys for asked-wrong.test: answers 404
+		!https:matrix.asked-wrong.test:8450 on 127.1.2.2 does not return homeserver keys for asked-wrong.test: connection refused
+		!the addresses of https://asked-wrong.test/.well-known/matrix/client
 		!https://matrix.asked-wrong.test:8449/_matrix/client/versions on 127.1.2.2: clients stop with an error: answers 404`))
 }
 

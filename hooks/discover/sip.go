@@ -11,8 +11,8 @@ import (
 
 const sipsPort = 5061
 
-// findSIP finds where SIP over TLS connects (RFC 3263, section 4). The certificate
-// is for the domain of the SIP URI, and no wildcard (RFC 5922, 7.1 and 7.2).
+// findSIP finds the servers for SIP over TLS (RFC 3263, section 4). The certificate
+// must have the domain of the SIP URI, not a wildcard (RFC 5922, 7.1 and 7.2).
 func findSIP(ctx context.Context, l *lookup, s *section) {
 	row := Requirement{
 		Role: "sips", CheckedBy: "SIP servers and phones", Enforcement: Must,
@@ -29,7 +29,7 @@ func findSIP(ctx context.Context, l *lookup, s *section) {
 	services := sipServices(naptr)
 	if len(services) == 0 {
 		if naptr.State == records.Found && namesSIP(naptr) {
-			s.none(row, records.Absent, "NAPTR "+l.name.Host+" names no service over TLS")
+			s.none(row, records.Absent, "NAPTR "+l.name.Host+" has no service over TLS")
 			return
 		}
 		services = []string{"_sips._tcp." + l.name.Host}
@@ -48,7 +48,7 @@ func findSIP(ctx context.Context, l *lookup, s *section) {
 	}
 }
 
-// sipServices are the SRV names that NAPTR records give for TLS.
+// sipServices returns the SRV names in NAPTR records for TLS.
 func sipServices(rep records.Reply) (list []string) {
 	for _, rr := range rep.RRs {
 		n, ok := rr.(*dns.NAPTR)
@@ -59,7 +59,7 @@ func sipServices(rep records.Reply) (list []string) {
 	return list
 }
 
-// namesSIP tells whether NAPTR records are about SIP at all.
+// namesSIP reports whether any NAPTR record is for SIP.
 func namesSIP(rep records.Reply) bool {
 	for _, rr := range rep.RRs {
 		if n, ok := rr.(*dns.NAPTR); ok && strings.HasPrefix(strings.ToUpper(n.Service), "SIP") {

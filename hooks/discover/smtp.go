@@ -15,7 +15,7 @@ import (
 
 const smtpPort = 25
 
-// An mxSet is where the mail of a domain goes (RFC 5321, section 5.1).
+// An mxSet holds the mail hosts of a domain (RFC 5321, section 5.1).
 type mxSet struct {
 	records.Reply
 	state    records.State
@@ -23,8 +23,8 @@ type mxSet struct {
 	implicit bool // no MX: the domain itself
 }
 
-// findSMTP finds where mail for the domain is sent. Nobody checks the names there
-// unless the domain asks for it, by MTA-STS (RFC 8461) or DANE (RFC 7672).
+// findSMTP finds the hosts that receive mail for the domain. Senders check their names
+// only if the domain has MTA-STS (RFC 8461) or DANE (RFC 7672).
 func findSMTP(ctx context.Context, l *lookup, s *section) {
 	policy := findPolicy(ctx, l, s, l.name.Host)
 	mx := findMX(ctx, l, s, l.name.Host)
@@ -47,7 +47,7 @@ func findSMTP(ctx context.Context, l *lookup, s *section) {
 		one := row
 		one.SNI, one.Accept = t.Host, []string{t.Host}
 		one.Enforcement, one.When = policy.strictness()
-		policy.judge(s, t.Host)
+		policy.check(s, t.Host)
 		at := addLocated(ctx, l, s, one, "smtp", t.Host, smtpPort)
 		if !mx.implicit {
 			reportTarget(s, "MX "+l.name.Host, t.Host, at, "RFC 5321, 5.1")
@@ -56,7 +56,7 @@ func findSMTP(ctx context.Context, l *lookup, s *section) {
 	}
 }
 
-// findMX finds the mail hosts, all of them.
+// findMX finds all mail hosts.
 func findMX(ctx context.Context, l *lookup, s *section, domain string) mxSet {
 	set := mxSet{Reply: l.Query(ctx, domain, dns.TypeMX)}
 	set.state = set.Reply.State
@@ -80,7 +80,7 @@ func findMX(ctx context.Context, l *lookup, s *section, domain string) mxSet {
 		case host == "":
 			null = true
 		case why != "":
-			s.fail("correct the record", "MX %s names no host: %s", domain, why)
+			s.fail("correct the record", "MX %s has a target that is not a host name: %s", domain, why)
 		default:
 			set.hosts = append(set.hosts, records.Target{Host: host, Priority: rr.Preference})
 		}
@@ -90,28 +90,28 @@ func findMX(ctx context.Context, l *lookup, s *section, domain string) mxSet {
 	})
 	switch {
 	case null && len(set.hosts) == 0:
-		set.state, set.Why = records.Disabled, `the mail host is ".": the domain takes no mail (RFC 7505)`
+		set.state, set.Why = records.Disabled, `the mail host is ".": the domain accepts no mail (RFC 7505)`
 	case null:
-		s.fail("remove one of the two", `MX %s names "." beside mail hosts: RFC 7505 allows it only alone`, domain)
+		s.fail("remove one of the two", `MX %s has "." and mail hosts: RFC 7505 allows "." only as the only one`, domain)
 	case set.state == records.Found && len(set.hosts) == 0:
-		set.state, set.Why = records.Undetermined, "no record names a host"
+		set.state, set.Why = records.Undetermined, "no usable target"
 	}
 	return set
 }
 
-// An stsState is what is known of the policy of a domain.
+// An stsState is what is known about the policy of a domain.
 type stsState struct {
-	*stsPolicy // nil: none can be had
+	*stsPolicy // nil: not known
 	led        records.Evidence
-	when       string // no policy can be had, but senders go by one under these circumstances
+	when       string // the policy is not known, but senders apply one in this case
 }
 
 const (
-	stsUnknown = "the domain has an MTA-STS policy that is in force, which is not known here"
-	stsCached  = "a sender knows the MTA-STS policy from before" // RFC 8461, section 5.1
+	stsUnknown = "the domain has an MTA-STS policy in force (undetermined)"
+	stsCached  = "a sender has cached an MTA-STS policy" // RFC 8461, section 5.1
 )
 
-// findPolicy finds the policy of a domain and the row of the host that serves it.
+// findPolicy fetches the policy of a domain and adds the row of its host.
 func findPolicy(ctx context.Context, l *lookup, s *section, domain string) stsState {
 	host := "mta-sts." + domain
 	row := Requirement{
@@ -128,22 +128,22 @@ func findPolicy(ctx context.Context, l *lookup, s *section, domain string) stsSt
 	}
 	if why, broken := stsRecord(txt); why != "" {
 		if broken {
-			s.fail(`publish one record of the form "v=STSv1; id=20260101;"`, "TXT _mta-sts.%s: %s: senders act as if there were none", domain, why)
+			s.fail(`publish one record of the form "v=STSv1; id=20260101;"`, "TXT _mta-sts.%s: %s: senders ignore it", domain, why)
 		}
 		s.none(row, records.Absent, "TXT _mta-sts."+domain+": "+why)
 		return stsState{}
 	}
 	doc := s.keep(l.Document(ctx, host, "/.well-known/mta-sts.txt", false, maxPolicy, web.IfOK(readPolicy)))
-	for i := range doc.Visits {
-		if p, ok := doc.Visits[i].Value.(*stsPolicy); ok {
-			doc.Visits[i].Lasts = p.maxAge
+	for i := range doc.Fetches {
+		if p, ok := doc.Fetches[i].Value.(*stsPolicy); ok {
+			doc.Fetches[i].Lasts = p.maxAge
 		}
 	}
 	addDocument(s, doc, row, "RFC 8461, 3.2 and 3.3")
 	reportDocument(s, doc)
 	if doc.State == records.Absent {
 		s.fail("serve the policy, with status 200 and a trusted certificate",
-			"MTA-STS: the policy of %s cannot be had: senders that do not know it yet act as if there were none: %s", domain, doc.Why)
+			"MTA-STS: the policy of %s cannot be fetched: senders that have not cached it apply none: %s", domain, doc.Why)
 	}
 	good := doc.Good()
 	switch {
@@ -153,12 +153,12 @@ func findPolicy(ctx context.Context, l *lookup, s *section, domain string) stsSt
 		return stsState{led: doc.Evidence("RFC 8461, 3.2"), when: stsCached}
 	}
 	if t := good[0].Header.Get("Content-Type"); !strings.HasPrefix(t, "text/plain") {
-		s.warn("send Content-Type: text/plain", "%s has the type %.100q, not text/plain", doc.URL, t)
+		s.warn("send Content-Type: text/plain", "%s has Content-Type %.100q, not text/plain", doc.URL, t)
 	}
 	return stsState{stsPolicy: good[0].Value.(*stsPolicy), led: doc.Evidence("RFC 8461, 3.2")}
 }
 
-// stsRecord says why there is no usable record; broken if there should be one.
+// stsRecord returns why there is no usable record; broken: the records are wrong.
 func stsRecord(txt records.Reply) (why string, broken bool) {
 	var found []string
 	for _, rr := range txt.RRs {

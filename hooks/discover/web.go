@@ -21,7 +21,7 @@ func findWeb(ctx context.Context, l *lookup, s *section) {
 		if at := l.Addresses(ctx, host); at.State != records.Found {
 			s.noneAt(row, at)
 			if at.NoName && at.Alias == "" && host == l.name.Host {
-				s.fail("see that it is spelled right, and registered", "%s", at.Why)
+				s.fail("check the spelling, and that the domain is registered", "%s", at.Why)
 			}
 			continue
 		}
@@ -29,14 +29,14 @@ func findWeb(ctx context.Context, l *lookup, s *section) {
 	}
 }
 
-// davServices of RFC 6764. Without TLS there is no certificate to look at.
+// davServices are those of RFC 6764 that use TLS.
 var davServices = []struct{ name, role string }{
 	{"caldav", "CalDAV"},
 	{"carddav", "CardDAV"},
 }
 
 // findDAV finds calendars and address books (RFC 6764, section 6): by SRV records,
-// or else by a well-known URL of the domain itself.
+// else by a well-known URL of the domain itself.
 func findDAV(ctx context.Context, l *lookup, s *section) {
 	for _, d := range davServices {
 		row := Requirement{Role: d.role, CheckedBy: "calendar programs", Enforcement: Must}
@@ -50,9 +50,9 @@ func findDAV(ctx context.Context, l *lookup, s *section) {
 	}
 }
 
-// davRecords: a target within the domain is checked by its own name. One that
-// is not may be checked by an SRV-ID, which public CAs do not certify, or by
-// the domain (RFC 6764, section 8).
+// addDAVTargets adds rows for the targets. Peers expect the name of a target within
+// the domain. For others they may expect an SRV-ID, which public CAs do not certify,
+// or the domain (RFC 6764, section 8).
 func addDAVTargets(ctx context.Context, l *lookup, s *section, row Requirement, set records.SRVSet, domain string) {
 	const spec = "RFC 6764, 3 and 8"
 	outside := set
@@ -79,8 +79,8 @@ func addDAVTargets(ctx context.Context, l *lookup, s *section, row Requirement, 
 	}
 }
 
-// addDAVWellKnown looks at https://domain/.well-known/caldav. A page that is
-// there redirects, or wants a password.
+// addDAVWellKnown fetches https://domain/.well-known/caldav. Where the service exists,
+// the URL redirects or asks for a password.
 func addDAVWellKnown(ctx context.Context, l *lookup, s *section, row Requirement, service, domain string) {
 	const spec = "RFC 6764, 5 and 6"
 	row.SNI, row.Accept, row.HostHeader, row.Enforcement = domain, []string{domain}, domain, Info
@@ -91,7 +91,7 @@ func addDAVWellKnown(ctx context.Context, l *lookup, s *section, row Requirement
 	addRedirects(ctx, l, s, doc, row)
 }
 
-// readDAV tells a page that is there from one that is not.
+// readDAV returns an error unless the service exists.
 func readDAV(p web.Response) (string, any, error) {
 	switch {
 	case len(p.Via) > 0:
@@ -99,7 +99,7 @@ func readDAV(p web.Response) (string, any, error) {
 	case p.Code == http.StatusNotFound, p.Code == http.StatusGone, p.Code >= 500:
 		return "", nil, web.StatusError(p.Code)
 	case p.Code == http.StatusOK:
-		return "", nil, web.StatusError(p.Code) // some web page: RFC 6764, section 5, wants a redirect
+		return "", nil, web.StatusError(p.Code) // a plain web page: RFC 6764, section 5, requires a redirect
 	}
-	return "wants a password or another method", true, nil
+	return "requires a password or another method", true, nil
 }

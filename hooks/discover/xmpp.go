@@ -10,9 +10,9 @@ import (
 	"keypaird/hooks/discover/records"
 )
 
-// A side is one of the two kinds of peers of an XMPP server.
+// A side is one of the two kinds of peers of an XMPP server: clients and servers.
 type side struct {
-	name string // of the SRV service, of probe's protocol and of ALPN
+	name string // of the SRV service, the protocol of probe and ALPN
 	role string
 	who  string
 	port uint16 // by default
@@ -23,14 +23,14 @@ var xmppSides = []side{
 	{"xmpp-server", "s2s", "XMPP servers", 5269},
 }
 
-// direct is the SRV name of XEP-0368, plain that of RFC 6120.
+// direct returns the SRV name of XEP-0368, plain that of RFC 6120.
 func (at side) direct(domain string) string {
 	return "_xmpps" + strings.TrimPrefix(at.name, "xmpp") + "._tcp." + domain
 }
 func (at side) plain(domain string) string { return "_" + at.name + "._tcp." + domain }
 
-// findXMPP finds where clients and other servers connect. Components are domains
-// of their own for other servers; clients do not connect to them.
+// findXMPP finds the endpoints for clients and for other servers. To other servers,
+// components are separate domains; clients do not connect to them.
 func findXMPP(ctx context.Context, l *lookup, s *section) {
 	var names []string
 	for _, at := range xmppSides {
@@ -48,9 +48,9 @@ func findXMPP(ctx context.Context, l *lookup, s *section) {
 	}
 }
 
-// addXMPPDomain finds the endpoints of a domain. The name is the domain's
-// whatever the records say (RFC 6120, section 13.7.2.1, and XEP-0368 for
-// direct TLS): SRV targets do only for peers that trust DNSSEC (RFC 7673).
+// addXMPPDomain finds the endpoints of a domain. Peers expect the name of the domain
+// (RFC 6120, section 13.7.2.1, and XEP-0368 for direct TLS); only peers that use
+// DNSSEC accept that of the SRV target (RFC 7673).
 func addXMPPDomain(ctx context.Context, l *lookup, s *section, at side, domain string) {
 	row := Requirement{
 		Role: at.role, Identity: domain, SNI: domain, Accept: []string{domain},
@@ -70,8 +70,8 @@ func addXMPPDomain(ctx context.Context, l *lookup, s *section, at side, domain s
 	switch direct.State {
 	case records.Absent:
 	case records.Found:
-		// Peers that do not know XEP-0368 see no records at all.
-		row.Enforcement, row.When = Info, "a peer does not know XEP-0368"
+		// Peers that do not support XEP-0368 find no records.
+		row.Enforcement, row.When = Info, "a peer does not support XEP-0368"
 	case records.Disabled:
 		s.none(row, records.Absent, plain.Reason()+`, and the target "." of `+direct.Name+" forbids the default port")
 		return

@@ -27,8 +27,8 @@ func TestEffects(t *testing.T) {
 	}{
 		{discover.Requirement{Service: "matrix", Role: "federation", Step: "5"}, "Matrix servers that follow SRV (Synapse, Dendrite, tuwunel) refuse @ann:example.org"},
 		{discover.Requirement{Service: "matrix", Role: "federation", Step: "3.2"}, "Matrix servers that follow .well-known (Synapse, Dendrite, tuwunel) refuse @ann:example.org"},
-		{discover.Requirement{Service: "matrix", Role: "federation", Step: "4", When: "the well-known document cannot be had"},
-			"when the well-known document cannot be had, Matrix servers that follow SRV (Synapse, Dendrite, tuwunel) refuse @ann:example.org"},
+		{discover.Requirement{Service: "matrix", Role: "federation", Step: "4", When: "the well-known document cannot be fetched"},
+			"when the well-known document cannot be fetched, Matrix servers that follow SRV (Synapse, Dendrite, tuwunel) refuse @ann:example.org"},
 		{discover.Requirement{Service: "matrix", Role: "federation", Step: "2", Identity: "example.org:8448"}, "Matrix servers (Synapse, Dendrite, tuwunel) refuse @ann:example.org:8448"},
 		{discover.Requirement{Service: "matrix", Role: "well-known redirect", From: "well-known"}, "Matrix servers (Synapse, Dendrite, tuwunel) do not believe what .well-known says of example.org"},
 		{discover.Requirement{Service: "matrix", Role: "client well-known"}, "Matrix clients (Element, FluffyChat, Nheko) do not find the homeserver of @ann:example.org"},

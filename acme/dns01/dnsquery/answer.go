@@ -35,7 +35,7 @@ func conclusive(in *dns.Msg) bool {
 	return in.Rcode == dns.RcodeSuccess || in.Rcode == dns.RcodeNameError
 }
 
-// Check returns an error if an answer does not tell which records exist: because
+// Check returns an error if an answer does not say which records exist: because
 // it is an error, or comes from a server that does not know. recurse: the server
 // was asked as a resolver, not as an authoritative server.
 func Check(in *dns.Msg, recurse bool) error {

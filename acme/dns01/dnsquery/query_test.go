@@ -92,6 +92,10 @@ func TestDo(t *testing.T) {
 			m.Question, m.Rcode = nil, dns.RcodeRefused
 			return true
 		}, "udp edns", ""},
+		{"an error of another question", func(m, _ *dns.Msg, _ string) bool {
+			m.Question[0].Name, m.Rcode = "example.net.", dns.RcodeRefused
+			return true
+		}, "udp edns, tcp", "answered a different question"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -104,6 +108,17 @@ func TestDo(t *testing.T) {
 				t.Errorf("queries %q, want %q", got, tt.queries)
 			}
 		})
+	}
+}
+
+// A long time limit is for TCP: a lost packet costs no more than maxUDPWait.
+func TestLongTimeout(t *testing.T) {
+	t.Parallel()
+	addr, _ := serve(t, func(_, _ *dns.Msg, network string) bool { return network == "tcp" })
+	begun := time.Now()
+	_, err := Query{Server: addr, Name: "example.org.", Type: dns.TypeTXT, Timeout: time.Minute}.Do(t.Context())
+	if err != nil || time.Since(begun) > time.Minute/2 {
+		t.Errorf("Do = %v after %v", err, time.Since(begun))
 	}
 }
 

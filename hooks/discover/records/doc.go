@@ -1,8 +1,8 @@
-// Package records queries DNS for the hosts and services of a domain, and reads
-// the names in what it finds.
+// Package records queries DNS for the hosts and services of a domain, and parses
+// the names in the records.
 //
-// A [Resolver] asks each question once and keeps the [Reply]. A reply that is
-// [Undetermined] says nothing: NXDOMAIN, no such record, the target "." and a
-// resolver that fails are different answers. The number of questions, of
-// aliases, of records and of addresses is bounded.
+// A [Resolver] sends each query once and caches the [Reply]. NXDOMAIN, no such
+// record, the target "." and a resolver that fails are different states; nothing
+// follows from a reply that is [Undetermined]. The number of queries, aliases,
+// records and addresses is bounded.
 package records

@@ -5,42 +5,41 @@ import (
 	"time"
 )
 
-// A State says what is known of a row.
+// A State is what is known about a service, record or document.
 type State string
 
-// The states of a row. What is Absent or Disabled is known to be so; what is
-// Undetermined may be anything, and nothing is concluded from it.
+// The states. Absent and Disabled are known; nothing follows from Undetermined.
 const (
 	Found        State = "found"
 	Absent       State = "absent"       // no such name, or no such record or document
-	Disabled     State = "disabled"     // a record says that there is no such service
-	Undetermined State = "undetermined" // whoever knows did not answer
+	Disabled     State = "disabled"     // a record says that the service is not available
+	Undetermined State = "undetermined" // the query failed
 )
 
-// A Kind tells evidence that a Requirement itself shows from the rest.
+// A Kind distinguishes evidence that repeats what a Requirement itself contains.
 type Kind int
 
 // The kinds of evidence.
 const (
 	KindOther   Kind = iota
 	KindAddress      // addresses of a host
-	KindDefault      // an endpoint that nothing names
+	KindDefault      // the default endpoint, without a record
 )
 
-// Evidence is one record or document that was looked for.
+// Evidence is the result of one query or request.
 type Evidence struct {
 	Kind   Kind          // of What; not in JSON
 	SRV    string        // the name, if What is a set of SRV records; not in JSON
 	What   string        // "SRV _matrix._tcp.example.org", a URL, or a default
-	State  State         // empty: a rule or a default, that is always there
-	Says   string        // its content, or why there is none
-	Lasts  time.Duration // peers that have seen it may go on with it for so long
-	Secure bool          // the resolver vouches for it by DNSSEC
-	From   string        // the resolver or address that was asked
-	Spec   string        // where it is written that peers look there
+	State  State         // empty for rules and defaults, which always exist
+	Says   string        // the content, or why there is none
+	Lasts  time.Duration // how long peers may cache it
+	Secure bool          // validated by DNSSEC, according to the resolver
+	From   string        // the resolver or address that answered
+	Spec   string        // the specification that makes peers look there
 }
 
-// MarshalJSON writes the time as whole seconds.
+// MarshalJSON writes durations as whole seconds.
 func (e Evidence) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		What   string `json:"what"`

@@ -17,17 +17,17 @@ func NameError(name, why string) error {
 		"name %.300q: %s", name, why)
 }
 
-// A ServerName is what stands behind the colon in "@ann:example.org", and in
-// m.server of a well-known document.
+// A ServerName is the part after the colon of the Matrix ID "@ann:example.org", or
+// the value of m.server in a well-known document.
 type ServerName struct {
 	Host string     // in lower case; an IP address without brackets
 	IP   netip.Addr // valid if Host is an IP literal
-	Port uint16     // zero: none was given
+	Port uint16     // zero: none
 }
 
-// ParseServerName reads a server name by the grammar of the Matrix
-// specification, appendix "Server Name". Labels are held to the usual rules of
-// host names, which the grammar leaves open: no peer could resolve others.
+// ParseServerName parses a server name by the grammar of the Matrix
+// specification, appendix "Server Name". Labels must also follow the rules for
+// host names, which the grammar does not require: peers could not resolve others.
 func ParseServerName(s string) (ServerName, error) {
 	n, err := parseServerName(s)
 	if err != nil {
@@ -38,7 +38,7 @@ func ParseServerName(s string) (ServerName, error) {
 
 func parseServerName(s string) (n ServerName, err error) {
 	if strings.Contains(s, "/") {
-		return n, errors.New("a name is wanted, without https:// and without a path")
+		return n, errors.New("write only the name, without https:// and path")
 	}
 	host, port, hasPort := s, "", false
 	if rest, ok := strings.CutPrefix(s, "["); ok {
@@ -58,7 +58,7 @@ func parseServerName(s string) (n ServerName, err error) {
 	} else {
 		host, port, hasPort = strings.Cut(s, ":")
 		if strings.Contains(port, ":") {
-			return n, errors.New("an IPv6 address stands in brackets")
+			return n, errors.New("an IPv6 address must be in brackets")
 		}
 	}
 	if hasPort {
@@ -72,7 +72,7 @@ func parseServerName(s string) (n ServerName, err error) {
 	}
 	if dotted(host) {
 		if n.IP, err = netip.ParseAddr(host); err != nil {
-			return n, errors.New("four numbers, but not an IPv4 address")
+			return n, errors.New("not an IPv4 address")
 		}
 	} else if why := HostFault(host, false); why != "" {
 		return n, errors.New(why)
@@ -94,7 +94,7 @@ func parseIPv6(s string) (netip.Addr, error) {
 	return ip, nil
 }
 
-// parsePort: one to five digits, and a port there is.
+// ParsePort parses a port of one to five digits.
 func ParsePort(s string) (uint16, error) {
 	n, err := strconv.ParseUint(s, 10, 17)
 	if len(s) == 0 || len(s) > 5 || err != nil || n == 0 || n > 65535 || strings.Trim(s, "0123456789") != "" {
@@ -103,7 +103,7 @@ func ParsePort(s string) (uint16, error) {
 	return uint16(n), nil
 }
 
-// dotted tells whether s has the form of an IPv4 address.
+// dotted reports whether s has the form of an IPv4 address.
 func dotted(s string) bool {
 	parts := strings.Split(s, ".")
 	for _, p := range parts {
@@ -114,8 +114,8 @@ func dotted(s string) bool {
 	return len(parts) == 4
 }
 
-// HostFault says why s is not a host name, or "". DNS has names with
-// underscores that hosts do not have (RFC 8552) but sometimes do.
+// HostFault returns why s is not a host name, or "". Hosts should not have names
+// with underscores (RFC 8552), but some have.
 func HostFault(s string, underscores bool) string {
 	switch {
 	case s == "":
@@ -141,7 +141,7 @@ func HostFault(s string, underscores bool) string {
 	return ""
 }
 
-// String writes the name as the grammar has it.
+// String returns the name in the form that ParseServerName parses.
 func (n ServerName) String() string {
 	host := n.Host
 	if n.IP.Is6() {
@@ -153,7 +153,7 @@ func (n ServerName) String() string {
 	return host
 }
 
-// HostPort writes a URL's authority: the port only if it is not 443.
+// HostPort returns the authority of a URL, with the port if it is not 443.
 func HostPort(host string, port uint16) string {
 	if port == 443 {
 		if strings.Contains(host, ":") {
@@ -164,10 +164,10 @@ func HostPort(host string, port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
-// Within tells whether name is domain or a name below it.
+// Within reports whether name is domain or a subdomain of it.
 func Within(name, domain string) bool {
 	return name == domain || strings.HasSuffix(name, "."+domain)
 }
 
-// Canonical is a DNS name as we write it: in lower case, without the last dot.
+// Canonical returns a DNS name in lower case, without the final dot.
 func Canonical(s string) string { return strings.ToLower(strings.TrimSuffix(s, ".")) }

@@ -12,22 +12,22 @@ import (
 	"keypaird/acme/dns01/dnsquery"
 )
 
-// A Reply is what DNS says of one name and type, at the end of its aliases.
+// A Reply holds the records of one name and type, with aliases followed.
 type Reply struct {
 	Name    string
 	kind    uint16
 	State   State // Found, Absent or Undetermined
 	Why     string
-	NoName  bool // Absent, since there is no such name at all
+	NoName  bool // Absent because the name does not exist
 	RRs     []dns.RR
-	cut     int           // records beyond those
-	aliases []string      // where CNAMEs lead, the last one is the owner
-	TTL     time.Duration // the shortest time on the way
+	cut     int           // number of records left out
+	aliases []string      // targets of CNAMEs; the last one is the owner
+	TTL     time.Duration // the shortest of all records
 	Secure  bool
 	From    string
 }
 
-// Query asks DNS, once for each question in one Discover.
+// Query returns the reply to a query, from the cache if it was sent before.
 func (r *Resolver) Query(ctx context.Context, name string, kind uint16) Reply {
 	key := question{Canonical(name), kind}
 	r.mu.Lock()
@@ -41,7 +41,7 @@ func (r *Resolver) Query(ctx context.Context, name string, kind uint16) Reply {
 		return once.reply
 	}
 	r.mu.Unlock()
-	<-once.done // chase ends when ctx does, which is the same for all
+	<-once.done // chase ends with ctx, which all callers share
 	return once.reply
 }
 
@@ -55,8 +55,8 @@ type onceReply struct {
 	reply Reply
 }
 
-// chase follows aliases that the resolver has not followed itself, as an
-// authoritative server does not when they lead out of its zones.
+// chase queries the name and follows aliases that the server did not follow itself:
+// authoritative servers do not follow aliases out of their zones.
 func (r *Resolver) chase(ctx context.Context, name string, kind uint16) Reply {
 	rep := Reply{Name: name, kind: kind, TTL: -1, Secure: true}
 	for range maxAliases {
@@ -68,23 +68,23 @@ func (r *Resolver) chase(ctx context.Context, name string, kind uint16) Reply {
 		}
 		rep.From, rep.Secure = from, rep.Secure && in.AuthenticatedData
 		if rep.add(in) {
-			r.log.Debug("asked", "name", name, "type", dns.TypeToString[kind], "state", rep.State, "records", len(rep.RRs))
+			r.log.Debug("queried", "name", name, "type", dns.TypeToString[kind], "state", rep.State, "records", len(rep.RRs))
 			return rep
 		}
 	}
-	rep.State, rep.Why, rep.RRs = Undetermined, fmt.Sprintf("more than %d aliases, or they go in circles", maxAliases), nil
+	rep.State, rep.Why, rep.RRs = Undetermined, fmt.Sprintf("more than %d aliases, or a loop", maxAliases), nil
 	return rep
 }
 
-// TooMany is the fault of a set with more records than are looked at.
+// TooMany returns the fault of a set with more than MaxRecords records.
 func (rep *Reply) TooMany() []string {
 	if rep.cut == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s %s has %d records: only %d are looked at", dns.TypeToString[rep.kind], rep.Name, len(rep.RRs)+rep.cut, len(rep.RRs))}
+	return []string{fmt.Sprintf("%s %s has %d records: only %d are checked", dns.TypeToString[rep.kind], rep.Name, len(rep.RRs)+rep.cut, len(rep.RRs))}
 }
 
-// Owner is the name at the end of the aliases.
+// Owner returns the name that has the records: the end of the aliases.
 func (rep *Reply) Owner() string {
 	if len(rep.aliases) == 0 {
 		return rep.Name
@@ -92,7 +92,7 @@ func (rep *Reply) Owner() string {
 	return rep.aliases[len(rep.aliases)-1]
 }
 
-// add reads an answer about the owner, and says whether that is the end.
+// add reads an answer about the owner. It reports whether no further query is needed.
 func (rep *Reply) add(in *dns.Msg) bool {
 	before := len(rep.aliases)
 	for range maxAliases { // CNAMEs may be in any order
@@ -130,8 +130,7 @@ func (rep *Reply) add(in *dns.Msg) bool {
 	return true
 }
 
-// limit keeps as many records as are looked at: the same ones each time, though
-// servers rotate them.
+// limit keeps MaxRecords records, always the same ones though servers rotate them.
 func (rep *Reply) limit() {
 	if len(rep.RRs) <= MaxRecords {
 		return
@@ -153,7 +152,7 @@ func (rep *Reply) shorten(ttl time.Duration) {
 
 func seconds(n uint32) time.Duration { return time.Duration(n) * time.Second }
 
-// alias is where a CNAME leads.
+// alias returns the target of the CNAME of name, or "".
 func alias(in *dns.Msg, name string) (target string, ttl uint32) {
 	for _, rr := range in.Answer {
 		if c, ok := rr.(*dns.CNAME); ok && Canonical(c.Hdr.Name) == name {

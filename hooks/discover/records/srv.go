@@ -14,7 +14,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Evidence is what was asked and what DNS says.
+// Evidence returns the query and its result as evidence.
 func (rep Reply) Evidence(spec string) Evidence {
 	says := rep.Why
 	if rep.State == Found {
@@ -38,7 +38,7 @@ func (rep Reply) Evidence(spec string) Evidence {
 	}
 }
 
-// kindOf returns the kind of evidence that records of a type are.
+// kindOf returns the kind of evidence for records of a type.
 func kindOf(rrtype uint16) Kind {
 	if rrtype == dns.TypeA || rrtype == dns.TypeAAAA {
 		return KindAddress
@@ -46,8 +46,8 @@ func kindOf(rrtype uint16) Kind {
 	return KindOther
 }
 
-// rdata is a record without its owner, as a zone file has it. The dns package
-// escapes what is not printable.
+// rdata returns the data of a record as in a zone file. The dns package escapes
+// bytes that are not printable.
 func rdata(rr dns.RR) string {
 	s := strings.TrimPrefix(rr.String(), rr.Header().String())
 	if strings.HasSuffix(s, " .") {
@@ -56,21 +56,22 @@ func rdata(rr dns.RR) string {
 	return strings.TrimSuffix(s, ".")
 }
 
-// A Site is where a host is.
+// A Site holds the addresses of a host.
 type Site struct {
 	State      State // Found, Absent or Undetermined
 	Why        string
 	Reason     string // Why, without the host; empty: the same
-	NoName     bool   // Absent, since there is no such name at all
+	NoName     bool   // Absent because the name does not exist
 	Addrs      []netip.Addr
 	Incomplete string // why there may be more addresses
-	Alias      string // the host's real name, if it is an alias
+	Alias      string // the canonical name of the host, if it is an alias
 	Secure     bool
 	TTL        time.Duration
 	Evidence   []Evidence
 }
 
-// Addresses finds out where a host is: as it was told, or else by DNS.
+// Addresses returns the addresses of a host: those given to NewResolver, else those
+// in DNS.
 func (r *Resolver) Addresses(ctx context.Context, host string) Site {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return Site{State: Found, Addrs: []netip.Addr{ip}}
@@ -93,8 +94,8 @@ func (r *Resolver) Addresses(ctx context.Context, host string) Site {
 	return join(host, replies[0], replies[1])
 }
 
-// PrefetchTargets looks up the addresses of all targets at once, so that time-outs
-// do not add up.
+// PrefetchTargets looks up the addresses of all targets in parallel, so that
+// time-outs do not add up.
 func (r *Resolver) PrefetchTargets(ctx context.Context, sets ...SRVSet) {
 	var wg sync.WaitGroup
 	for _, set := range sets {
@@ -105,8 +106,8 @@ func (r *Resolver) PrefetchTargets(ctx context.Context, sets ...SRVSet) {
 	wg.Wait()
 }
 
-// Prefetch asks several questions at once, so that the answers are there when they
-// are needed one after the other.
+// Prefetch sends queries in parallel, so that later calls of Query find the replies in
+// the cache.
 func (r *Resolver) Prefetch(ctx context.Context, kind uint16, names ...string) {
 	var wg sync.WaitGroup
 	for _, name := range names {
@@ -115,10 +116,10 @@ func (r *Resolver) Prefetch(ctx context.Context, kind uint16, names ...string) {
 	wg.Wait()
 }
 
-// join makes one of what DNS says of the two families.
+// join combines the replies for the two address families.
 func join(host string, four, six Reply) Site {
 	s := Site{Secure: four.Secure && six.Secure, TTL: -1}
-	dead, more := false, false
+	unusable, more := false, false
 	for _, rep := range []Reply{four, six} {
 		s.Evidence = append(s.Evidence, rep.Evidence(""))
 		if len(rep.aliases) > 0 {
@@ -130,7 +131,7 @@ func join(host string, four, six Reply) Site {
 		for _, rr := range rep.RRs {
 			switch a, ok := addrOf(rr); {
 			case ok && (a.IsUnspecified() || a.IsMulticast()):
-				dead = true
+				unusable = true
 			case ok:
 				s.Addrs = append(s.Addrs, a)
 			}
@@ -145,15 +146,15 @@ func join(host string, four, six Reply) Site {
 	}
 	if more || len(s.Addrs) > MaxAddrs {
 		s.Addrs = s.Addrs[:min(len(s.Addrs), MaxAddrs)]
-		unsure = cmp.Or(unsure, fmt.Sprintf("there are more than the %d that are looked at", len(s.Addrs)))
+		unsure = cmp.Or(unsure, fmt.Sprintf("only %d of its addresses are checked", len(s.Addrs)))
 	}
 	switch {
 	case len(s.Addrs) > 0:
 		s.State, s.Incomplete = Found, unsure
 	case unsure != "":
 		s.State, s.Why, s.Reason = Undetermined, unsure, reason
-	case dead:
-		s.State, s.Why = Absent, host+" has no address that can be reached"
+	case unusable:
+		s.State, s.Why = Absent, host+" has no usable address"
 	case four.NoName:
 		s.State, s.Why, s.Reason, s.NoName = Absent, host+" does not exist ("+four.Why+")", "no such name ("+four.Why+")", true
 	default:
@@ -162,8 +163,8 @@ func join(host string, four, six Reply) Site {
 	return s
 }
 
-// undecided says what is not known of a family of addresses, with and without the
-// name.
+// undecided returns why the addresses of one family are not known, with and without
+// the name, or "".
 func undecided(rep Reply) (why, reason string) {
 	if rep.State != Undetermined {
 		return "", ""
@@ -171,7 +172,7 @@ func undecided(rep Reply) (why, reason string) {
 	return fmt.Sprintf("%s of %s: %s", dns.TypeToString[rep.kind], rep.Name, rep.Why), rep.Why
 }
 
-// addrOf reads an address record.
+// addrOf returns the address in an A or AAAA record.
 func addrOf(rr dns.RR) (netip.Addr, bool) {
 	var ip net.IP
 	switch rr := rr.(type) {
@@ -191,15 +192,15 @@ type Target struct {
 	Priority, weight uint16
 }
 
-// A SRVSet is what SRV records say of a service (RFC 2782).
+// A SRVSet holds the SRV records of a service (RFC 2782).
 type SRVSet struct {
 	Reply
-	State   State // Disabled too, unlike reply's
+	State   State // may also be Disabled
 	Targets []Target
 	Faults  []string
 }
 
-// SRV looks up the targets of a service, all of them: each must serve.
+// SRV looks up all targets of a service: each must serve it.
 func (r *Resolver) SRV(ctx context.Context, name string) SRVSet {
 	set := SRVSet{Reply: r.Query(ctx, name, dns.TypeSRV)}
 	set.State = set.Reply.State
@@ -215,9 +216,9 @@ func (r *Resolver) SRV(ctx context.Context, name string) SRVSet {
 		case host == "":
 			refusals++
 		case HostFault(host, true) != "":
-			set.Faults = append(set.Faults, fmt.Sprintf("SRV %s names a target that is no host: %s", name, HostFault(host, true)))
+			set.Faults = append(set.Faults, fmt.Sprintf("SRV %s has a target that is not a host name: %s", name, HostFault(host, true)))
 		case rr.Port == 0:
-			set.Faults = append(set.Faults, fmt.Sprintf("SRV %s names port 0 of %s", name, host))
+			set.Faults = append(set.Faults, fmt.Sprintf("SRV %s has port 0 for %s", name, host))
 		default:
 			set.Targets = append(set.Targets, Target{host, rr.Port, rr.Priority, rr.Weight})
 		}
@@ -228,11 +229,11 @@ func (r *Resolver) SRV(ctx context.Context, name string) SRVSet {
 	set.Targets = slices.Compact(set.Targets)
 	switch {
 	case len(set.Targets) == 0 && refusals > 0:
-		set.State, set.Why = Disabled, `the target is ".": the service is not offered`
+		set.State, set.Why = Disabled, `the target is ".": the service is not available`
 	case len(set.Targets) == 0:
-		set.State, set.Why = Undetermined, "none of its targets can be used"
+		set.State, set.Why = Undetermined, "no usable target"
 	case refusals > 0:
-		set.Faults = append(set.Faults, fmt.Sprintf(`SRV %s has the target "." beside others: that means "not offered" only when it is alone`, name))
+		set.Faults = append(set.Faults, fmt.Sprintf(`SRV %s has the target "." and others: "." means "not available" only if it is the only one`, name))
 	}
 	return set
 }
@@ -242,6 +243,6 @@ func (set SRVSet) Reason() string {
 	return fmt.Sprintf("SRV %s: %s", set.Name, set.Why)
 }
 
-// Decisive reports whether a look-up settles the matter: only what is known to be
-// absent lets peers look further.
+// Decisive reports whether peers use this set: only if it is known to be absent do
+// they try other records.
 func (set SRVSet) Decisive() bool { return set.State != Absent }

@@ -3,6 +3,6 @@
 //
 // A [Fetcher] sends GET requests without credentials, cookies or proxies. Time,
 // size, redirects and the number of requests are bounded. A certificate that is
-// not trusted is part of the result: what is served behind it says what peers
-// miss.
+// not trusted does not stop a fetch; the result shows which document peers do not
+// get because of it.
 package web

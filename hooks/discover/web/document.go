@@ -19,34 +19,34 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// A Document is a well-known one, as each address of its host serves it.
+// A Document is a well-known document, as each address of its host serves it.
 type Document struct {
 	Service string        `json:"service"`
 	URL     string        `json:"url"`
-	State   records.State `json:"state"` // Found: some address serves a valid one; Absent: none does
+	State   records.State `json:"state"` // Found: at least one address serves a valid document; Absent: none does
 	Why     string        `json:"why,omitempty"`
-	Split   bool          `json:"split,omitempty"` // the addresses do not agree
-	Visits  []Fetch       `json:"visits,omitempty"`
+	Split   bool          `json:"split,omitempty"` // the addresses serve different documents
+	Fetches []Fetch       `json:"fetches,omitempty"`
 
 	Site records.Site `json:"-"`
 }
 
-// A Fetch is what one address served.
+// A Fetch is the result from one address.
 type Fetch struct {
 	Addr      netip.Addr
-	State     records.State // Found: a valid document; Absent: peers cannot use it; Undetermined: others may see another
-	Says      string        // what it says, in short
+	State     records.State // Found: a valid document; Absent: peers cannot use it; Undetermined: others may get another result
+	Says      string        // summary of the content
 	Why       string        // the state is not Found
 	Status    int           // zero: no answer
-	Redirects []string      // where they led
+	Redirects []string      // their URLs
 	Untrusted string        // why its certificate is not trusted
 	Lasts     time.Duration
 
 	Response
-	Value any // what it says
+	Value any // the parsed content
 }
 
-// MarshalJSON leaves out what was not parsed.
+// MarshalJSON leaves out what the Parser did not read.
 func (v Fetch) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Addr      netip.Addr    `json:"address"`
@@ -60,14 +60,14 @@ func (v Fetch) MarshalJSON() ([]byte, error) {
 	}{v.Addr, v.State, v.Says, v.Why, v.Status, v.Redirects, v.Untrusted, int64(v.Lasts / time.Second)})
 }
 
-// A Parser reads a document: says is it in one line, value as it is needed.
-// An error means that peers cannot use it.
+// A Parser parses a document; says is a summary in one line. An error means that
+// peers cannot use the document.
 type Parser func(p Response) (says string, value any, err error)
 
-// StatusError returns the error for a status that the document does not have.
+// StatusError returns the error for a response that is not the document.
 func StatusError(code int) error { return fmt.Errorf("answers %d", code) }
 
-// IfOK returns a Parser of documents that have status 200.
+// IfOK returns a Parser that accepts only status 200.
 func IfOK(parse func(body []byte) (says string, value any, err error)) Parser {
 	return func(p Response) (string, any, error) {
 		if p.Code != http.StatusOK {
@@ -77,7 +77,7 @@ func IfOK(parse func(body []byte) (says string, value any, err error)) Parser {
 	}
 }
 
-// Document gets a document from every address of its host.
+// Document fetches a document from every address of its host.
 func (f *Fetcher) Document(ctx context.Context, host, path string, follow bool, most int64, read Parser) Document {
 	from := &url.URL{Scheme: "https", Host: records.HostPort(host, 443), Path: path}
 	at := f.resolver.Addresses(ctx, host)
@@ -89,22 +89,22 @@ func (f *Fetcher) Document(ctx context.Context, host, path string, follow bool, 
 	return d
 }
 
-// DocumentAt gets a document from each of the addresses, of which there is one
-// at least.
+// DocumentAt fetches a document from each of the addresses. There must be at least
+// one.
 func (f *Fetcher) DocumentAt(ctx context.Context, addrs []netip.Addr, e FetchRequest, read Parser) Document {
-	d := Document{URL: e.URL.String(), Visits: make([]Fetch, len(addrs))}
+	d := Document{URL: e.URL.String(), Fetches: make([]Fetch, len(addrs))}
 	var wg sync.WaitGroup
 	for i, addr := range addrs {
 		one := e
 		one.addr = addr
-		wg.Go(func() { d.Visits[i] = resultOf(addr, f.fetch(ctx, one), read) })
+		wg.Go(func() { d.Fetches[i] = resultOf(addr, f.fetch(ctx, one), read) })
 	}
 	wg.Wait()
 	d.summarize()
 	return d
 }
 
-// resultOf says what peers make of a page.
+// resultOf returns what peers do with a response.
 func resultOf(addr netip.Addr, p Response, read Parser) Fetch {
 	v := Fetch{Addr: addr, Response: p, Status: p.Code, Untrusted: Clean(p.untrusted), State: records.Absent}
 	for _, h := range p.Hops()[1:] {
@@ -122,18 +122,18 @@ func resultOf(addr netip.Addr, p Response, read Parser) Fetch {
 		v.Why = Clean(err.Error())
 	case p.untrusted != "":
 		v.Why = "its certificate is not trusted: " + v.Untrusted
-		v.Says, v.Value = Clean(says), value // what peers miss
+		v.Says, v.Value = Clean(says), value // not available to peers
 	default:
 		v.State, v.Says, v.Value = records.Found, Clean(says), value
 	}
 	return v
 }
 
-// summarize says what the visits amount to.
+// summarize sets the state of the document from those of its fetches.
 func (d *Document) summarize() {
 	d.State = records.Undetermined
-	var judged []Fetch
-	for _, v := range d.Visits {
+	var known []Fetch
+	for _, v := range d.Fetches {
 		switch {
 		case v.State == records.Found:
 			d.State = records.Found
@@ -141,24 +141,24 @@ func (d *Document) summarize() {
 			d.State = records.Absent
 		}
 		if v.State != records.Undetermined {
-			judged = append(judged, v)
+			known = append(known, v)
 		}
 	}
-	for _, v := range judged {
-		if v.State != judged[0].State || v.State == records.Found && v.Says != judged[0].Says {
+	for _, v := range known {
+		if v.State != known[0].State || v.State == records.Found && v.Says != known[0].Says {
 			d.Split = true
 		}
 	}
 	if d.State != records.Found {
-		i := slices.IndexFunc(d.Visits, func(v Fetch) bool { return v.State == d.State })
-		d.Why = d.Visits[i].Why
+		i := slices.IndexFunc(d.Fetches, func(v Fetch) bool { return v.State == d.State })
+		d.Why = d.Fetches[i].Why
 	}
 }
 
-// Good are the visits that found it, one for each thing it says.
+// Good returns the fetches that found the document, one for each different content.
 func (d *Document) Good() []Fetch {
 	var list []Fetch
-	for _, v := range d.Visits {
+	for _, v := range d.Fetches {
 		if v.State == records.Found && !slices.ContainsFunc(list, func(o Fetch) bool { return o.Says == v.Says }) {
 			list = append(list, v)
 		}
@@ -166,19 +166,19 @@ func (d *Document) Good() []Fetch {
 	return list
 }
 
-// Untrusted is a visit that would have found it but for the certificate, or nil.
+// Untrusted returns a fetch that failed only because of the certificate, or nil.
 func (d *Document) Untrusted() *Fetch {
-	i := slices.IndexFunc(d.Visits, func(v Fetch) bool { return v.State == records.Absent && v.Untrusted != "" && v.Value != nil })
+	i := slices.IndexFunc(d.Fetches, func(v Fetch) bool { return v.State == records.Absent && v.Untrusted != "" && v.Value != nil })
 	if i < 0 {
 		return nil
 	}
-	return &d.Visits[i]
+	return &d.Fetches[i]
 }
 
-// Undetermined are the addresses that could not be looked at.
+// Undetermined lists the addresses that could not be checked.
 func (d *Document) Undetermined() []string {
 	var list []string
-	for _, v := range d.Visits {
+	for _, v := range d.Fetches {
 		if v.State == records.Undetermined {
 			list = append(list, v.Addr.String()+": "+v.Why)
 		}
@@ -186,31 +186,31 @@ func (d *Document) Undetermined() []string {
 	return list
 }
 
-// Evidence is what was asked and what came back.
+// Evidence returns the request and its result as evidence.
 func (d *Document) Evidence(spec string) records.Evidence {
 	e := records.Evidence{What: d.URL, State: d.State, Says: d.Why, Spec: spec}
 	for i, v := range d.Good() {
 		if e.From, e.Says = v.Addr.String(), v.Says; i > 0 {
-			e.From, e.Says = "", "its addresses do not agree"
+			e.From, e.Says = "", "its addresses serve different documents"
 		}
 	}
-	for _, v := range d.Visits {
+	for _, v := range d.Fetches {
 		e.Lasts = max(e.Lasts, v.Lasts)
 	}
 	return e
 }
 
-// Summary lists what every address says, for a message.
+// Summary lists the result of every address, for a message.
 func (d *Document) Summary() string {
 	var list []string
-	for _, v := range d.Visits {
+	for _, v := range d.Fetches {
 		list = append(list, v.Addr.String()+": "+cmp.Or(v.Why, v.Says))
 	}
 	return strings.Join(list, "; ")
 }
 
-// Freshness is for how long headers let a document be kept (RFC 9111, section
-// 4.2.1); known is false if they do not say.
+// Freshness returns how long headers allow a document to be cached (RFC 9111,
+// section 4.2.1); known is false if they do not say.
 func Freshness(h http.Header, now time.Time) (d time.Duration, known bool) {
 	for part := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
@@ -232,7 +232,7 @@ func Freshness(h http.Header, now time.Time) (d time.Duration, known bool) {
 	}
 	at, err := http.ParseTime(h.Get("Expires"))
 	if err != nil {
-		return 0, h.Get("Expires") != "" // "0" and nonsense mean already stale (RFC 9111, 5.3)
+		return 0, h.Get("Expires") != "" // "0" and invalid dates mean already stale (RFC 9111, 5.3)
 	}
 	if date, err := http.ParseTime(h.Get("Date")); err == nil {
 		now = date

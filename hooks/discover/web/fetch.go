@@ -24,22 +24,22 @@ import (
 	"keypaird/hooks/discover/records"
 )
 
-// Bounds on what a web server may make us do.
+// Bounds, whatever web servers send.
 const (
 	maxRedirects = 10
-	maxFetches   = 150      // requests in one Discover
-	MaxDocument  = 50 << 10 // as Synapse has it; the Matrix specification names no bound
+	maxFetches   = 150      // requests of one discovery
+	MaxDocument  = 50 << 10 // the limit of Synapse; the Matrix specification has none
 	maxHeader    = 64 << 10
-	maxTries     = 4 // addresses of a host that was redirected to
+	maxTries     = 4 // addresses of the target of a redirect
 )
 
-// A Fetcher gets documents over TLS. Its bounds are those of one discovery.
+// A Fetcher fetches documents over TLS. Its bounds are those of one discovery.
 type Fetcher struct {
 	resolver *records.Resolver
 	roots    *x509.CertPool // nil: the system's
 	timeout  time.Duration  // of one document with its redirects
 	log      *slog.Logger
-	slots    chan struct{} // requests under way
+	slots    chan struct{} // one for each running request
 
 	mu      sync.Mutex
 	fetched int
@@ -50,40 +50,40 @@ func NewFetcher(resolver *records.Resolver, roots *x509.CertPool, timeout time.D
 	return &Fetcher{resolver: resolver, roots: roots, timeout: timeout, log: log, slots: make(chan struct{}, 16)}
 }
 
-// With returns a Fetcher with the same bounds that finds hosts by resolver.
+// With returns a Fetcher with the same settings that uses another resolver.
 func (f *Fetcher) With(resolver *records.Resolver) *Fetcher {
 	return NewFetcher(resolver, f.roots, f.timeout, f.log)
 }
 
-// A FetchRequest is one document to get from one address.
+// A FetchRequest is a request for one document.
 type FetchRequest struct {
 	URL      *url.URL
 	Host     string // Host header; empty: the URL's
 	addr     netip.Addr
-	follow   bool  // redirects
-	MaxBytes int64 // bytes
+	follow   bool // redirects
+	MaxBytes int64
 }
 
-// A Redirect is a page that redirected.
+// A Redirect is a response that may redirect.
 type Redirect struct {
 	URL    *url.URL
 	Code   int
 	Header http.Header
 }
 
-// A Response is what came back from one address.
+// A Response is the final response from one address.
 type Response struct {
-	Redirect             // the last one
+	Redirect             // the last response
 	Via       []Redirect // the ones before
-	Body      []byte     //
-	untrusted string     // why the certificate of url is not trusted; empty: it is
-	err       error      // there is no page
-	unclear   bool       // err may be ours alone: others may see the page
+	Body      []byte
+	untrusted string // why the certificate is not trusted; empty: it is
+	err       error  // there is no response
+	unclear   bool   // err may be local: others may get a response
 }
 
-// fetch runs an errand. Redirects are followed by https only and never from a
-// host whose certificate is not trusted. The whole visit has one time limit,
-// whatever is sent how slowly.
+// fetch sends a request. It follows redirects over https only, and never from a
+// host with a certificate that is not trusted. One time limit covers all
+// redirects.
 func (f *Fetcher) fetch(ctx context.Context, e FetchRequest) Response {
 	within, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
@@ -95,7 +95,7 @@ func (f *Fetcher) fetch(ctx context.Context, e FetchRequest) Response {
 		}
 		if err != nil {
 			if p.err = err; within.Err() != nil {
-				p.err, p.unclear = errors.New("no whole answer in time"), true
+				p.err, p.unclear = errors.New("no complete answer in time"), true
 			}
 			p.unclear = p.unclear || maybeLocal(err)
 			return p
@@ -112,23 +112,23 @@ func (f *Fetcher) fetch(ctx context.Context, e FetchRequest) Response {
 	}
 }
 
-// refuse says why a redirect is not followed; unclear if some peers do it.
+// refuse returns why a redirect is not followed; unclear: some peers follow it.
 func refuse(next *url.URL, via []Redirect) (err error, unclear bool) {
 	switch {
 	case next.Scheme != "https":
 		return fmt.Errorf("redirects to %.200q, which is not https: some peers follow it and some do not", next.String()), true
 	case NotURLHost(next):
-		return fmt.Errorf("redirects to %.200q, which is no host", next.Host), false
+		return fmt.Errorf("redirects to %.200q, which is not a host", next.Host), false
 	case slices.ContainsFunc(via, func(h Redirect) bool { return h.URL.String() == next.String() }):
-		return fmt.Errorf("redirects in circles, at %.200q", next.String()), false
+		return fmt.Errorf("redirect loop at %.200q", next.String()), false
 	case len(via) > maxRedirects:
 		return fmt.Errorf("more than %d redirects", maxRedirects), false
 	}
 	return nil, false
 }
 
-// whereTo gives the addresses to try for the page's URL: the one that is being
-// looked at while it is on its host.
+// whereTo returns the addresses to try for the URL of p: that of the request, or
+// those of another host after a redirect.
 func (f *Fetcher) whereTo(ctx context.Context, e FetchRequest, p *Response) ([]netip.Addr, error) {
 	if p.URL.Hostname() == e.URL.Hostname() {
 		return []netip.Addr{e.addr}, nil
@@ -143,7 +143,7 @@ func (f *Fetcher) whereTo(ctx context.Context, e FetchRequest, p *Response) ([]n
 	return nil, fmt.Errorf("redirected to %s: %s", p.URL.Hostname(), at.Why)
 }
 
-// location is where a page redirects to.
+// location returns the target of a redirect, or nil.
 func location(p *Response) *url.URL {
 	switch p.Code {
 	case 301, 302, 303, 307, 308:
@@ -154,12 +154,12 @@ func location(p *Response) *url.URL {
 	if err != nil || p.Header.Get("Location") == "" {
 		return nil
 	}
-	next.User, next.Fragment = nil, "" // nobody's credentials are sent
+	next.User, next.Fragment = nil, "" // no credentials are sent
 	next.Host = strings.ToLower(next.Host)
 	return next
 }
 
-// NotURLHost tells whether a URL's host is none we go to.
+// NotURLHost reports whether the host or port of a URL is not valid.
 func NotURLHost(u *url.URL) bool {
 	_, err := PortOf(u)
 	if ip, ipErr := netip.ParseAddr(u.Hostname()); ipErr == nil {
@@ -168,7 +168,7 @@ func NotURLHost(u *url.URL) bool {
 	return err != nil || records.HostFault(u.Hostname(), true) != ""
 }
 
-// PortOf is a URL's port, 443 if there is none.
+// PortOf returns the port of a URL, 443 if there is none.
 func PortOf(u *url.URL) (uint16, error) {
 	if u.Port() == "" {
 		return 443, nil
@@ -176,7 +176,7 @@ func PortOf(u *url.URL) (uint16, error) {
 	return records.ParsePort(u.Port())
 }
 
-// get makes one request, to the first of the addresses that takes it.
+// get sends one request to the first address that accepts a connection.
 func (f *Fetcher) get(ctx context.Context, e FetchRequest, p *Response, addrs []netip.Addr) error {
 	if !f.countFetch() {
 		p.unclear = true
@@ -199,7 +199,7 @@ func (f *Fetcher) get(ctx context.Context, e FetchRequest, p *Response, addrs []
 	to := p.URL
 	var distrust atomic.Pointer[string] // a dial may outlive its request a little
 	transport := &http.Transport{
-		// Transport would let a dial go on without the request, for ever.
+		// Transport would not end a dial with its request.
 		DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
 			return f.connect(ctx, to, addrs, &distrust)
 		},
@@ -234,9 +234,9 @@ func (f *Fetcher) countFetch() bool {
 	return f.fetched <= maxFetches
 }
 
-// connect dials one address after the other and does the handshake. A
-// certificate that is not trusted is noted and no error: what is behind it
-// says what peers miss.
+// connect dials the addresses in order and does the handshake with the first that
+// accepts. A certificate that is not trusted is recorded in distrust and is no
+// error.
 func (f *Fetcher) connect(ctx context.Context, to *url.URL, addrs []netip.Addr, distrust *atomic.Pointer[string]) (net.Conn, error) {
 	port, err := PortOf(to)
 	if err != nil {
@@ -278,8 +278,8 @@ func (f *Fetcher) handshake(ctx context.Context, conn net.Conn, host string, dis
 	return tc, nil
 }
 
-// untrusted says why a chain is not to be trusted for a host, or "". Only what
-// the server sent counts: peers do not fetch missing intermediates.
+// untrusted returns why a chain is not trusted for a host, or "". Only certificates
+// that the server sent count: peers do not fetch missing intermediates.
 func untrusted(chain []*x509.Certificate, roots *x509.CertPool, host string) string {
 	if len(chain) == 0 {
 		return "no certificate"
@@ -305,8 +305,8 @@ func plainError(err error) error {
 	return err
 }
 
-// maybeLocal tells whether a failure may be due to where we are, so that others
-// may fare better.
+// maybeLocal reports whether an error may come from this machine or its network, so
+// that peers may not get it.
 func maybeLocal(err error) bool {
 	var timeout interface{ Timeout() bool }
 	if errors.As(err, &timeout) && timeout.Timeout() {
@@ -323,7 +323,7 @@ func maybeLocal(err error) bool {
 	return false
 }
 
-// Hops are all pages on the way, the last one included; none if the page is
+// Hops returns all responses, the last one included; none if the document is
 // supposed.
 func (p *Response) Hops() []Redirect {
 	if p.URL == nil {

@@ -17,15 +17,16 @@ import (
 	"keypaird/acme/dns01/dnsquery"
 )
 
-// Bounds on what DNS may make us do.
+// Bounds, whatever DNS contains.
 const (
-	MaxQuestions = 600 // in one Discover
-	maxAliases   = 8   // of one name
-	MaxRecords   = 32  // of one set that are looked at
-	MaxAddrs     = 16  // of one host
+	MaxQueries = 600 // of one discovery
+	maxAliases = 8   // of one name
+	MaxRecords = 32  // of one set
+	MaxAddrs   = 16  // of one host
 )
 
-// ServerAddrs returns the servers with their ports; none: those of resolv.conf.
+// ServerAddrs returns the servers as host:port, or those of /etc/resolv.conf if
+// the list is empty.
 func ServerAddrs(list []string) []string {
 	if len(list) == 0 {
 		return dnsquery.SystemResolvers("/etc/resolv.conf")
@@ -40,23 +41,23 @@ func ServerAddrs(list []string) []string {
 	return whole
 }
 
-// A Resolver asks DNS servers, each question once, and keeps the replies. Its
-// bounds are those of one discovery.
+// A Resolver queries DNS servers and caches the replies. Its bounds are those of one
+// discovery.
 type Resolver struct {
 	servers []string
 	given   map[string][]netip.Addr
-	timeout time.Duration // of one try at one server
+	timeout time.Duration // of one attempt at one server
 	log     *slog.Logger
-	slots   chan struct{} // questions under way
+	slots   chan struct{} // one for each running query
 
 	mu      sync.Mutex
 	asked   int
 	replies map[question]*onceReply
 }
 
-// NewResolver returns a Resolver that asks the servers, or those of
-// /etc/resolv.conf if there are none. The names given are at those addresses
-// whatever DNS says.
+// NewResolver returns a Resolver that queries the servers, or those of
+// /etc/resolv.conf if there are none. The addresses given for a name replace those
+// in DNS.
 func NewResolver(servers []string, given map[string][]netip.Addr, timeout time.Duration, log *slog.Logger) *Resolver {
 	r := &Resolver{
 		servers: ServerAddrs(servers), given: map[string][]netip.Addr{}, timeout: timeout, log: log,
@@ -68,17 +69,17 @@ func NewResolver(servers []string, given map[string][]netip.Addr, timeout time.D
 	return r
 }
 
-// Servers returns the servers that are asked, in order.
+// Servers returns the servers to query, in order.
 func (r *Resolver) Servers() []string { return r.servers }
 
-// Given reports whether the addresses of a host do not come from DNS.
+// Given reports whether the addresses of a host were given to NewResolver.
 func (r *Resolver) Given(host string) bool {
 	_, ok := r.given[host]
 	return ok
 }
 
-// SupposeSRV returns a Resolver with the same replies, but for SRV records of
-// the names, which lead to one host.
+// SupposeSRV returns a Resolver with the same replies, except that the SRV records
+// of the names lead to one host.
 func (r *Resolver) SupposeSRV(names []string, host string, port uint16) *Resolver {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,9 +93,9 @@ func (r *Resolver) SupposeSRV(names []string, host string, port uint16) *Resolve
 	return after
 }
 
-// ask queries the resolvers, within the bounds of one discovery.
+// ask queries the servers, within the bounds of one discovery.
 func (r *Resolver) ask(ctx context.Context, name string, kind uint16) (in *dns.Msg, from string, err error) {
-	if err := r.countQuestion(); err != nil {
+	if err := r.countQuery(); err != nil {
 		return nil, "", err
 	}
 	select {
@@ -112,11 +113,11 @@ func (r *Resolver) ask(ctx context.Context, name string, kind uint16) (in *dns.M
 
 var errLate = errors.New("no answer in time")
 
-func (r *Resolver) countQuestion() error {
+func (r *Resolver) countQuery() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.asked++; r.asked > MaxQuestions {
-		return fmt.Errorf("gave up after %d DNS questions", MaxQuestions)
+	if r.asked++; r.asked > MaxQueries {
+		return fmt.Errorf("gave up after %d DNS queries", MaxQueries)
 	}
 	return nil
 }
