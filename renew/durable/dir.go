@@ -39,7 +39,7 @@ func open(path string, sticky bool) (*Dir, error) {
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
-		return nil, &ReadError{path, cause(err), "opening"}
+		return nil, readError(path, "opening", err)
 	}
 	d := &Dir{root, path, new(syncs)}
 	opened, err := d.Lstat(".")
@@ -92,7 +92,7 @@ func (d *Dir) Sub(name string) (*Dir, error) {
 	}
 	root, err := d.root.OpenRoot(name)
 	if err != nil {
-		return nil, &ReadError{path, cause(err), "opening"}
+		return nil, readError(path, "opening", err)
 	}
 	return &Dir{root, path, new(syncs)}, nil
 }
@@ -130,7 +130,7 @@ func (d *Dir) Lstat(name string) (info fs.FileInfo, err error) {
 		return err
 	})
 	if err != nil {
-		return nil, &ReadError{d.At(name), cause(err), "looking at"}
+		return nil, readError(d.At(name), "looking at", err)
 	}
 	return info, nil
 }
@@ -145,12 +145,12 @@ func (d *Dir) openFile(name string) (*os.File, error) {
 func (d *Dir) Names() ([]string, error) {
 	h, err := d.openFile(".")
 	if err != nil {
-		return nil, &ReadError{d.path, cause(err), "listing"}
+		return nil, readError(d.path, "listing", err)
 	}
 	defer h.Close()
 	names, err := h.Readdirnames(-1)
 	if err != nil {
-		return nil, &ReadError{d.path, cause(err), "listing"}
+		return nil, readError(d.path, "listing", err)
 	}
 	return names, nil
 }
@@ -169,14 +169,14 @@ func (d *Dir) Read(name string, limit int) ([]byte, error) {
 	}
 	file, err := d.openFile(name)
 	if err != nil {
-		return nil, &ReadError{d.At(name), cause(err), "reading"}
+		return nil, readError(d.At(name), "reading", err)
 	}
 	defer file.Close()
 	size := int(info.Size())
 	buf := make([]byte, size+1)
 	n, err := io.ReadAtLeast(file, buf, size)
 	if err != nil {
-		return nil, &ReadError{d.At(name), cause(err), "reading"}
+		return nil, readError(d.At(name), "reading", err)
 	}
 	if n > size {
 		return nil, fmt.Errorf("reading %s: it grew meanwhile", d.At(name))
@@ -230,8 +230,14 @@ func (d *Dir) Symlink(target, name string) error {
 	return nil
 }
 
-// Readlink returns where a symbolic link points to. The error is the os package's.
-func (d *Dir) Readlink(name string) (string, error) { return d.root.Readlink(name) }
+// Readlink returns where a symbolic link points to.
+func (d *Dir) Readlink(name string) (string, error) {
+	target, err := d.root.Readlink(name)
+	if err != nil {
+		return "", readError(d.At(name), "reading", err)
+	}
+	return target, nil
+}
 
 // Publish gives what was made as tmp its own name, durably and in one step. On
 // failure tmp is removed; if that fails too, [Dir.Tidy] does it.

@@ -179,7 +179,7 @@ func (s *Store) SetLive(name string, v Version) error {
 	}
 	defer f.Close()
 	if number(v.ID) == 0 {
-		return &NameError{v.ID, "is not that of a version"}
+		return nameError(v.ID, "is not that of a version")
 	}
 	if _, err := f.load(v.ID); err != nil {
 		return err

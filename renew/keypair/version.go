@@ -205,12 +205,12 @@ func (d nameDir) live() (string, error) {
 	target, err := d.Readlink(liveLink)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", &durable.ReadError{Path: path, Err: durable.Cause(err)}
+		return "", err
 	case err != nil:
 		if info, e := d.Lstat(liveLink); e == nil && info.Mode().Type() != fs.ModeSymlink {
 			return "", &durable.BrokenError{Path: path, Err: errors.New("is not a symbolic link")}
 		}
-		return "", &durable.ReadError{Path: path, Err: durable.Cause(err)}
+		return "", err
 	case number(target) == 0:
 		return "", &durable.BrokenError{Path: path, Err: fmt.Errorf("points to %.100q, not to a version", target)}
 	}
