@@ -113,7 +113,7 @@ func (d *Deployment) planned(name string, p *keypair.Pair, owner ids) state {
 }
 
 // found is the state that the files of a target are in. Files it cannot use
-// are no error, but what prevents writing is.
+// are no error; what prevents that they are written is.
 func (d *Deployment) found(like state) (state, error) {
 	s := state{}
 	whole := true

@@ -17,7 +17,7 @@ import (
 // A Record is record.json of a target: what cannot be seen in its files. It is
 // a hint. Losing it costs a reload, never a certificate.
 type Record struct {
-	Fingerprint string    `json:"fingerprint,omitempty"` // of the version that CA and Profile tell of
+	Fingerprint string    `json:"fingerprint,omitempty"` // of the version of CA and Profile
 	CA          string    `json:"ca,omitempty"`          // that issued it
 	Profile     string    `json:"profile,omitempty"`     // it was asked for
 	IssuedAt    time.Time `json:"issued_at,omitzero"`    // when it was obtained
@@ -153,7 +153,7 @@ func (r *Records) SaveDurably(store *keypair.Store, name string, rec Record) err
 	return r.saved(store, name, rec, rec.write(store.WriteFile, name))
 }
 
-// saved keeps a record in memory if writing it ended in err.
+// saved keeps a record in memory if err says that it was not written.
 func (r *Records) saved(store *keypair.Store, name string, rec Record, err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -57,7 +57,7 @@ func open(path string, sticky bool) (*Dir, error) {
 // durably.
 func MakeDir(path string) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		if err != nil { // the kernel may refuse what CheckDir can tell the reason of
+		if err != nil { // CheckDir may know why the kernel refuses
 			return cmp.Or(CheckDir(path), err)
 		}
 		return nil
@@ -257,7 +257,7 @@ func (d *Dir) rename(from, to string) error {
 	return nil
 }
 
-// Sync makes the directory's entries durable. Callers that arrive while it runs
+// Sync makes the directory's entries durable. Callers that come while it runs
 // share the next one.
 func (d *Dir) Sync() error {
 	return d.syncs.share(func() error {

@@ -79,7 +79,7 @@ func (s *Store) Newest(name string) (Version, error) {
 	return found, err
 }
 
-// Find returns the newest version of name whose leaf has the fingerprint:
+// Find returns the newest version of name with a leaf of the fingerprint:
 // fs.ErrNotExist if there is none.
 func (s *Store) Find(name, fingerprint string) (Version, error) {
 	f, err := s.open(name)
