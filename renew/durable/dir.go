@@ -206,19 +206,43 @@ func (d *Dir) Mkdir(name string) (created bool, err error) {
 	return created, nil
 }
 
-// Create writes a new file. Owner and mode are set before there is content.
-func (d *Dir) Create(name string, data []byte, m FileMode) error {
-	file, err := d.root.OpenFile(name, newFile, 0o600)
-	if err == nil {
-		err = fill(file, data, m.protect)
+// Create writes new files, durably. Owner and mode are set before there is content.
+// The disk is waited for once: all files are written before the first is synced, and
+// with one that is synced a file system with a journal writes what the others need.
+// If one fails, those that were written may be there.
+func (d *Dir) Create(m FileMode, files ...File) error {
+	handles := make([]*os.File, 0, len(files))
+	failed := -1
+	var err error
+	for i, f := range files {
+		var h *os.File
+		if h, err = d.root.OpenFile(f.Name, newFile, 0o600); err == nil {
+			handles = append(handles, h)
+			err = fill(h, f.Data, m.protect)
+		}
 		if err != nil {
-			_ = d.root.Remove(name)
+			failed = i
+			break
+		}
+		if len(files) > 1 {
+			startWriteback(h)
+		}
+	}
+	for i, h := range handles {
+		if err = finish(h, err); err != nil && failed < 0 {
+			failed = i
 		}
 	}
 	if err != nil {
-		return d.Failed(name, err)
+		return d.Failed(files[failed].Name, err)
 	}
 	return nil
+}
+
+// A File is a file to write.
+type File struct {
+	Name string
+	Data []byte
 }
 
 // Symlink makes a symbolic link.

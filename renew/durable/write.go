@@ -62,11 +62,12 @@ func (d *Dir) Replace(name string, data []byte, m FileMode) error {
 // content may be there again, as a whole. The next sync of the directory ends that.
 func (d *Dir) ReplaceHint(name string, data []byte, m FileMode) error {
 	tmp := tempPrefix(name) + random() + tempSuffix
-	err := d.Create(tmp, data, m)
+	err := d.Create(m, File{tmp, data})
 	if err == nil {
-		if err = d.rename(tmp, name); err != nil {
-			_ = d.root.Remove(tmp)
-		}
+		err = d.rename(tmp, name)
+	}
+	if err != nil {
+		_ = d.root.Remove(tmp)
 	}
 	if failed, ok := errors.AsType[*WriteError](err); ok {
 		failed.Path = d.At(name) // the name that means something
@@ -86,7 +87,7 @@ func Stage(path, tmp string, data []byte, protect func(*os.File) error) error {
 	os.Remove(tmp)
 	file, err := os.OpenFile(tmp, newFile, 0o600)
 	if err == nil {
-		err = fill(file, data, protect)
+		err = finish(file, fill(file, data, protect))
 	}
 	if err != nil {
 		os.Remove(tmp)
@@ -118,15 +119,19 @@ func (m FileMode) protect(file *os.File) error {
 	return file.Chmod(m.Perm)
 }
 
-// fill protects a new file, and only then gives it its content, makes it durable
-// and closes it.
+// fill protects a new file, and only then gives it its content.
 func fill(file *os.File, data []byte, protect func(*os.File) error) error {
 	err := protect(file)
 	if err == nil {
 		_, err = file.Write(data)
 	}
-	// After a failed fsync the kernel may have dropped the data and forgotten
-	// the error, so it is never tried twice on one file.
+	return err
+}
+
+// finish makes a file durable, unless err says that it could not be filled, and
+// closes it. After a failed fsync the kernel may have dropped the data and forgotten
+// the error, so it is never tried twice on one file.
+func finish(file *os.File, err error) error {
 	if err == nil {
 		err = file.Sync()
 	}
