@@ -132,10 +132,17 @@ func (p *Pass) recovered(err *error, key, value string) {
 	}
 }
 
-// each calls do for 0 to n-1, as many at once as orders: what waits for the disk
+// perOrder is how many jobs are at work at once for one order at a CA.
+const perOrder = 4
+
+// each calls do for 0 to n-1, more at once than orders: what waits for the disk
 // waits together.
 func (p *Pass) each(n int, do func(i int)) {
-	slots := make(chan struct{}, max(p.Parallel, 1))
+	width := 1
+	if p.Parallel > 1 {
+		width = perOrder * p.Parallel
+	}
+	slots := make(chan struct{}, width)
 	var wg sync.WaitGroup
 	for i := range n {
 		slots <- struct{}{}
