@@ -19,7 +19,7 @@ import (
 
 // stagers is how many files are written at a time: a disk syncs many files
 // hardly slower than one.
-const stagers = 16
+const stagers = 64
 
 // put brings states about, all or, until touched, none.
 func put(states []state) (touched bool, err error) {
