@@ -28,7 +28,7 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 	slots := make(chan struct{}, max(p.Parallel, 1))
 	go func() { // ends when the receiver has seen the end
 		defer close(done)
-		p.each(len(orders), func(i int) {
+		p.eachOnDisk(len(orders), func(i int) {
 			j := orders[i]
 			slots <- struct{}{}
 			ordered := sync.OnceFunc(func() { <-slots }) // another may order while this one is stored
