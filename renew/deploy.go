@@ -45,6 +45,7 @@ func (p *Pass) deployAll(ctx context.Context, jobs <-chan *job, errs *failures) 
 // deployment once. Where no new pair could be had, the one before it may still
 // be waiting.
 func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
+	p.startRenewalInfo(ctx, jobs)
 	rollouts := make([]*rollout, len(jobs))
 	p.eachOnDisk(len(jobs), func(i int) {
 		j := jobs[i]
@@ -376,6 +377,7 @@ func (p *Pass) recordDeployment(ctx context.Context, a *rollout, name string, ou
 		d.Attempt = d.Attempt.Failed(err, now, a.state.ends())
 	}
 	a.state.Record.deployment(name, d)
+	p.takeRenewalInfo(a.job)
 	return p.save(a.job)
 }
 

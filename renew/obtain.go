@@ -110,7 +110,7 @@ func (p *Pass) obtainAt(ctx context.Context, j *job, ca string, ordered func()) 
 		return p.recordFailure(ctx, j, ca, fmt.Errorf("storing: %w", err))
 	}
 	before := j.state.Leaf
-	j.ca, j.state.Live = ca, false
+	j.ca, j.state.Live, j.asked = ca, false, false
 	j.state.Leaf, j.state.Version, j.state.Fingerprint = pair.Leaf, v.ID, pair.Fingerprint()
 	j.state.Record.issued(j.Target, ca, pair.Fingerprint(), p.now())
 	unrecorded := p.save(j)

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"keypaird/renew/keypair"
@@ -31,8 +32,10 @@ type Pass struct {
 	Log          *slog.Logger                  // required
 	Step         func(target, step string)     // receives what is being done; "" means done with the target; may be nil
 
-	mu        sync.Mutex
-	failedCAs map[string]error // by CA: why no order can succeed there in this pass
+	mu          sync.Mutex
+	failedCAs   map[string]error // by CA: why no order can succeed there in this pass
+	unreachable map[string]bool  // by CA: it cannot give renewal information at the moment
+	fetching    sync.WaitGroup   // renewal information of new certificates
 }
 
 // An Observer counts what passes do.
@@ -113,6 +116,9 @@ type job struct {
 	imported  bool   // from its files in this pass
 	activated bool   // something now uses the newest version
 	stateErr  error  // its state cannot be read
+
+	asked  bool // for renewal information of its certificate
+	answer atomic.Pointer[renewalAnswer]
 }
 
 // save writes the record of a job.

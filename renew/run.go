@@ -11,7 +11,7 @@ import (
 // Run looks at targets and does what each needs. One failure does not hold up
 // another target.
 func (p *Pass) Run(ctx context.Context, targets []Target) Report {
-	p.failedCAs = map[string]error{}
+	p.failedCAs, p.unreachable = map[string]error{}, map[string]bool{}
 	if p.Records == nil {
 		p.Records = new(Records)
 	}
@@ -27,6 +27,7 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	p.queryTLSA(orders, jobs)
 	active := p.decideAll(jobs, &errs)
 	p.deployAll(ctx, p.obtainAll(orders, active, &errs), &errs)
+	p.fetching.Wait()
 	p.refresh(active)
 	p.updateRenewalInfo(orders, slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !afterOrders && j.ca == "" }))
 	if orders.Err() != nil {
