@@ -181,9 +181,9 @@ func (d orderDir) save(o pendingOrder) error {
 	return durable.WriteFile(d.file(), data, ownFile)
 }
 
-// pendingDirs is how many directories on the way to the file may be new:
-// certs/NAME/pending/CA/order.json is known by the entries of four.
-const pendingDirs = 4
+// pendingDirs is how many directories have to be synced: of NAME/pending/CA/order.json
+// the last three names may be new. That of NAME is durable, see keypair.Store.Make.
+const pendingDirs = 3
 
 // encode makes the directory and returns the contents of the file.
 func (d orderDir) encode(o pendingOrder) ([]byte, error) {

@@ -30,6 +30,7 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 		defer close(done)
 		p.eachOnDisk(len(orders), func(i int) {
 			j := orders[i]
+			_ = p.Store.Make(j.Name) // with others; obtainAt sees whether it failed
 			slots <- struct{}{}
 			ordered := sync.OnceFunc(func() { <-slots }) // another may order while this one is stored
 			defer ordered()
@@ -97,6 +98,9 @@ func (p *Pass) nextCA(j *job, tried []string) string {
 // obtainAt gets a certificate from ca, calls ordered, and stores it.
 func (p *Pass) obtainAt(ctx context.Context, j *job, ca string, ordered func()) error {
 	began := p.now()
+	if err := p.Store.Make(j.Name); err != nil {
+		return p.recordFailure(ctx, j, ca, fmt.Errorf("storing: %w", err))
+	}
 	pair, err := p.order(ctx, j, ca)
 	if ctx.Err() == nil && p.Observer != nil {
 		p.Observer.Ordered(ca, p.now().Sub(began), err)

@@ -39,7 +39,7 @@ func TestNames(t *testing.T) {
 		{long + "a", "", "longer than 253"},
 		{"*." + long[2:], "", "too long for a wildcard"},
 	} {
-		s := &Store{new(durable.Dir).As("/certs")}
+		s := &Store{certs: new(durable.Dir).As("/certs")}
 		err := CheckName(tt.name)
 		if tt.why == "" {
 			if err != nil || s.Dir(tt.name) != "/certs/"+tt.dir {

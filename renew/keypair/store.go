@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"keypaird/renew/durable"
 )
@@ -29,6 +30,7 @@ const maxStateFile = 1 << 20
 // name, one at a time, under the state directory's [durable.Lock].
 type Store struct {
 	certs *durable.Dir
+	made  sync.Map // names with a directory that this process has made durable
 }
 
 // Open opens the store in dir and makes it if it is not there. A directory
@@ -51,7 +53,7 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening store: %w", err)
 	}
-	return &Store{certs}, nil
+	return &Store{certs: certs}, nil
 }
 
 // Close lets go of the directory.
@@ -102,6 +104,33 @@ func (s *Store) create(name string) (nameDir, error) {
 	return nameDir{d}, err
 }
 
+// Make makes the directory of name, durably; calls at once wait for the disk once.
+func (s *Store) Make(name string) error {
+	f, err := s.create(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	n, err := f.highest()
+	if err != nil || n > 0 {
+		return err
+	}
+	return s.syncName(name)
+}
+
+// syncName makes the directory of name durable where no version shows that it is: a
+// crash may have come before.
+func (s *Store) syncName(name string) error {
+	if _, ok := s.made.Load(name); ok {
+		return nil
+	}
+	if err := s.certs.Sync(); err != nil {
+		return err
+	}
+	s.made.Store(name, nil)
+	return nil
+}
+
 // A nameDir is the open directory of a name.
 type nameDir struct{ *durable.Dir }
 
@@ -125,8 +154,8 @@ func (s *Store) Add(name string, p *Pair) (Version, error) {
 	if err := f.addVersion(id, p); err != nil {
 		return Version{}, err
 	}
-	if n == 0 { // a crash may have come before the directory itself was durable
-		if err := s.certs.Sync(); err != nil {
+	if n == 0 {
+		if err := s.syncName(name); err != nil {
 			return Version{}, err
 		}
 	}
