@@ -64,8 +64,8 @@ func CertID(leaf *x509.Certificate) (string, error) {
 type RenewalInfoError struct {
 	CA        string
 	Err       error
-	Next      time.Time // when to ask again; zero if that is left to the caller, of a temporary error
-	Temporary bool      // ask again soon, then with growing pauses
+	Next      time.Time // when to ask again; zero if that is left to the caller, of a transient error
+	Transient bool      // ask again soon, then with growing pauses
 }
 
 func (e *RenewalInfoError) Error() string {
@@ -73,6 +73,9 @@ func (e *RenewalInfoError) Error() string {
 }
 
 func (e *RenewalInfoError) Unwrap() error { return e.Err }
+
+// Temporary reports whether to ask again soon.
+func (e *RenewalInfoError) Temporary() bool { return e.Transient }
 
 // Earliest returns when another try may succeed; zero if that is not known.
 func (e *RenewalInfoError) Earliest() time.Time { return e.Next }
@@ -103,16 +106,16 @@ func (c *Client) renewalInfoError(err error, now time.Time) *RenewalInfoError {
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.As(err, &p):
-		e.Temporary = p.Status >= 500
+		e.Transient = p.Status >= 500
 	case errors.Is(err, transport.ErrSlow), errors.Is(err, errSlowRenewalInfo), errors.As(err, &timeout) && timeout.Timeout():
-		e.Temporary = true
+		e.Transient = true
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		e.Temporary = true // the connection broke
+		e.Transient = true // the connection broke
 	}
 	switch {
 	case p != nil && !p.RetryAt.IsZero():
 		e.Next = bounded(p.RetryAt, now)
-	case !e.Temporary:
+	case !e.Transient:
 		e.Next = now.Add(defaultAsk).UTC()
 	}
 	return e

@@ -91,8 +91,9 @@ func TestBadRenewalInfo(t *testing.T) {
 			if text := err.Error(); strings.ContainsAny(text, "\n\x1b") || len(text) > 1000 || !strings.HasPrefix(text, "pebble: no renewal information: ") || strings.Count(text, "pebble: ") != 1 {
 				t.Errorf("error = %q, want one line", text)
 			}
-			if a.Temporary != f.temporary || f.next == 0 && !a.Next.IsZero() {
-				t.Errorf("temporary %v, asked again at %v; want %v and %v from now: %v", a.Temporary, a.Next, f.temporary, f.next, err)
+			var moment interface{ Temporary() bool } // as callers outside of the package see it
+			if !errors.As(err, &moment) || moment.Temporary() != f.temporary || f.next == 0 && !a.Next.IsZero() {
+				t.Errorf("temporary %v, asked again at %v; want %v and %v from now: %v", a.Transient, a.Next, f.temporary, f.next, err)
 			}
 			if at := began.Add(f.next); f.next != 0 && a.Next.Sub(at).Abs() > 20*time.Second {
 				t.Errorf("asked again at %v, want %v", a.Next, at)
@@ -171,7 +172,7 @@ func TestNoRenewalInfo(t *testing.T) {
 	}
 	sh.setFault(acmetest.PathDirectory, acmetest.Say(200, page))
 	var a *acme.RenewalInfoError
-	if _, err := start(t, sh.options).RenewalInfo(t.Context(), pair.Leaf); !errors.As(err, &a) || a.Temporary {
+	if _, err := start(t, sh.options).RenewalInfo(t.Context(), pair.Leaf); !errors.As(err, &a) || a.Transient {
 		t.Errorf("error = %v, want a lasting RenewalInfoError", err)
 	}
 }

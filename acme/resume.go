@@ -168,14 +168,33 @@ func (d orderDir) load() (o pendingOrder, err error) {
 }
 
 func (d orderDir) save(o pendingOrder) error {
-	if err := durable.MakeDir(string(d)); err != nil {
-		return err
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return unwritten(err)
 	}
 	data, err := json.MarshalIndent(o, "", "\t")
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(d.file(), append(data, '\n'), durable.Private)
+	data = append(data, '\n')
+	if o.URL == "" { // without a sync, which takes as long as placing the order
+		return durable.Overwrite(d.file(), data, 0)
+	}
+	if old, err := d.load(); err == nil && old.URL == "" { // there is nothing to lose
+		return durable.Overwrite(d.file(), data, pendingDirs)
+	}
+	return durable.WriteFile(d.file(), data, durable.Private)
+}
+
+// pendingDirs is how many directories have to be synced: of NAME/pending/CA/order.json
+// the last three names may be new. That of NAME is durable, see keypair.Store.Make.
+const pendingDirs = 3
+
+// unwritten returns an error of package os as a WriteError, which has a remedy.
+func unwritten(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return &durable.WriteError{Path: e.Path, Err: e.Err}
+	}
+	return err
 }
 
 func (d orderDir) clear() error { return os.RemoveAll(string(d)) }

@@ -37,7 +37,7 @@ func TestSlowRenewalInfo(t *testing.T) {
 		began := time.Now()
 		_, err := c.RenewalInfo(t.Context(), &x509.Certificate{AuthorityKeyId: []byte{1}, SerialNumber: big.NewInt(1)})
 		var a *RenewalInfoError
-		if !errors.As(err, &a) || !a.Temporary || !a.Next.IsZero() {
+		if !errors.As(err, &a) || !a.Transient || !a.Next.IsZero() {
 			t.Errorf("error = %#v, want a temporary RenewalInfoError", err)
 		}
 		if took := time.Since(began); took != 20*time.Second {
@@ -67,7 +67,7 @@ func TestNoAnswer(t *testing.T) {
 func TestRenewalInfoWithoutCertID(t *testing.T) {
 	var a *RenewalInfoError
 	_, err := silent(t).RenewalInfo(t.Context(), &x509.Certificate{SerialNumber: big.NewInt(1)})
-	if !errors.As(err, &a) || a.Temporary || a.Next.IsZero() {
+	if !errors.As(err, &a) || a.Transient || a.Next.IsZero() {
 		t.Errorf("error = %#v, want a lasting RenewalInfoError", err)
 	}
 }

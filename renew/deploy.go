@@ -43,8 +43,9 @@ func (p *Pass) deployAll(ctx context.Context, jobs <-chan *job, errs *failures) 
 // deployment once. Where no new pair could be had, the one before it may still
 // be waiting.
 func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
+	p.startRenewalInfo(ctx, jobs)
 	activated := make([]bool, len(jobs))
-	p.each(len(jobs), func(i int) {
+	p.eachOnDisk(len(jobs), func(i int) {
 		j := jobs[i]
 		now := p.now()
 		j.state.NextDeployWindow = p.nextDeployWindow(now)
@@ -74,7 +75,7 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 		}
 		p.deploy(ctx, d, ready, errs)
 	}
-	p.each(len(ready), func(i int) {
+	p.eachOnDisk(len(ready), func(i int) {
 		j := ready[i]
 		if err := p.restoreLive(ctx, j); err != nil {
 			errs.add(&TargetError{[]string{j.Name}, "switching back to its version before", err})
@@ -206,13 +207,13 @@ func (p *Pass) deploy(ctx context.Context, d Deployer, ready []*job, errs *failu
 	if len(changes) == 0 {
 		return
 	}
-	p.each(len(batch), func(i int) { p.begin(batch[i], name, changes[i]) })
+	p.eachOnDisk(len(batch), func(i int) { p.begin(batch[i], name, changes[i]) })
 	began := p.now()
 	results := p.callDeployer(ctx, d, changes)
 	if ctx.Err() == nil && p.Observer != nil {
 		p.Observer.Deployed(name, p.now().Sub(began), firstError(results))
 	}
-	p.each(len(batch), func(i int) {
+	p.eachOnDisk(len(batch), func(i int) {
 		if err := p.recordDeployment(ctx, batch[i], name, results[i]); err != nil {
 			errs.add(&TargetError{[]string{batch[i].Name}, "recording its deployment to " + name + ", which will be repeated", err})
 		}
@@ -364,5 +365,6 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, name string, r Resu
 		d.Attempt = d.Attempt.Failed(r.Err, now, j.state.ends())
 	}
 	j.state.Record.deployment(name, d)
+	p.takeRenewalInfo(j)
 	return p.save(j)
 }

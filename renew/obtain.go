@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"keypaird/renew/keypair"
@@ -25,11 +26,16 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 			done <- j
 		}
 	}
+	slots := make(chan struct{}, max(p.Parallel, 1))
 	go func() { // ends when the receiver has seen the end
 		defer close(done)
-		p.each(len(orders), func(i int) {
+		p.eachOnDisk(len(orders), func(i int) {
 			j := orders[i]
-			if err := p.obtain(ctx, j); err != nil {
+			_ = p.Store.Make(j.Name) // with others; obtainFrom sees whether it failed
+			slots <- struct{}{}
+			ordered := sync.OnceFunc(func() { <-slots }) // another may order while this one is stored
+			defer ordered()
+			if err := p.obtain(ctx, j, ordered); err != nil {
 				j.failed = true
 				if ctx.Err() == nil { // an interrupt is not a failure
 					errs.add(&TargetError{[]string{j.Name}, j.obtaining(), err})
@@ -50,9 +56,9 @@ func (j *job) obtaining() string {
 	return "obtaining"
 }
 
-// obtain gets a certificate from one issuer or the next, and stores it. Nothing in
-// use changes yet. The error is the first issuer's.
-func (p *Pass) obtain(ctx context.Context, j *job) error {
+// obtain gets a certificate from one issuer or the next, calls ordered, and stores
+// it. Nothing in use changes yet. The error is the first issuer's.
+func (p *Pass) obtain(ctx context.Context, j *job, ordered func()) error {
 	var first error
 	var tried []Issuer
 	for {
@@ -61,7 +67,7 @@ func (p *Pass) obtain(ctx context.Context, j *job) error {
 			return cmp.Or(first, context.Cause(ctx))
 		}
 		tried = append(tried, issuer)
-		err := p.obtainFrom(ctx, j, issuer)
+		err := p.obtainFrom(ctx, j, issuer, ordered)
 		if err == nil {
 			return nil
 		}
@@ -91,14 +97,18 @@ func (p *Pass) nextIssuer(j *job, tried []Issuer) Issuer {
 	return nil
 }
 
-// obtainFrom gets a certificate from issuer and stores it.
-func (p *Pass) obtainFrom(ctx context.Context, j *job, issuer Issuer) error {
+// obtainFrom gets a certificate from issuer, calls ordered, and stores it.
+func (p *Pass) obtainFrom(ctx context.Context, j *job, issuer Issuer, ordered func()) error {
 	began := p.now()
+	if err := p.Store.Make(j.Name); err != nil {
+		return p.recordFailure(ctx, j, issuer, fmt.Errorf("storing: %w", err))
+	}
 	pair, err := p.order(ctx, j, issuer)
 	if ctx.Err() == nil && p.Observer != nil && j.External() == nil {
 		p.Observer.Ordered(issuer.String(), p.now().Sub(began), err)
 	}
 	if err == nil {
+		ordered()
 		err = p.store(ctx, j, issuer, pair, began)
 	}
 	if unrecorded, ok := errors.AsType[*unrecordedError](err); ok {
@@ -132,7 +142,7 @@ func (p *Pass) store(ctx context.Context, j *job, issuer Issuer, pair *keypair.P
 	if j.state.imported() {
 		replaced = p.now()
 	}
-	j.issuer, j.state.Live = issuer, false
+	j.issuer, j.state.Live, j.asked = issuer, false, false
 	j.state.Leaf, j.state.Version, j.state.Fingerprint = pair.Leaf, v.ID, pair.Fingerprint()
 	unrecorded := p.recordStored(j, issuer, pair, replaced)
 	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "ca", issuer.String(), "fingerprint", j.state.Fingerprint[:16],

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"keypaird/renew/keypair"
@@ -25,8 +26,10 @@ type Pass struct {
 	Log          *slog.Logger                  // required
 	Step         func(target, step string)     // receives what is being done; "" means done with the target; may be nil
 
-	mu        sync.Mutex
-	failedCAs map[string]error // by CA: why no order can succeed there in this pass
+	mu          sync.Mutex
+	failedCAs   map[string]error // by CA: why no order can succeed there in this pass
+	unreachable map[string]bool  // by CA: it cannot give renewal information at the moment
+	fetching    sync.WaitGroup   // renewal information of new certificates
 }
 
 // An Observer counts what passes do.
@@ -103,6 +106,9 @@ type job struct {
 	previousLive keypair.Version // live when the pass began; ID "" if there was none or it is newest
 	rollbackTo   keypair.Version // what deployments that failed went back to; ID "" if none did
 	installed    bool            // newest may be in use somewhere
+
+	asked  bool // for renewal information of its certificate
+	answer atomic.Pointer[renewalAnswer]
 }
 
 // save writes the record of a job.
@@ -122,10 +128,24 @@ func (p *Pass) recovered(err *error, key, value string) {
 	}
 }
 
-// each calls do for 0 to n-1, as many at once as orders: what waits for the disk
-// waits together.
-func (p *Pass) each(n int, do func(i int)) {
-	slots := make(chan struct{}, max(p.Parallel, 1))
+// onDisk is how many jobs use the disk at once for one that uses the network: what
+// waits for the disk waits together.
+const onDisk = 4
+
+// eachOnDisk is each for what uses the disk; with one order at once it is each.
+func (p *Pass) eachOnDisk(n int, do func(i int)) {
+	if p.Parallel > 1 {
+		each(onDisk*p.Parallel, n, do)
+		return
+	}
+	p.each(n, do)
+}
+
+// each calls do for 0 to n-1, as many at once as orders.
+func (p *Pass) each(n int, do func(i int)) { each(max(p.Parallel, 1), n, do) }
+
+func each(atOnce, n int, do func(i int)) {
+	slots := make(chan struct{}, atOnce)
 	var wg sync.WaitGroup
 	for i := range n {
 		slots <- struct{}{}

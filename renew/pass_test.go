@@ -244,7 +244,9 @@ func TestRecordCannotBeSaved(t *testing.T) {
 func TestStoringFails(t *testing.T) {
 	w := newWorld(t)
 	dir := w.store.Dir("chat")
-	w.obtain = func(context.Context, Target) error { return os.WriteFile(dir, nil, 0o600) }
+	w.obtain = func(context.Context, Target) error {
+		return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600))
+	}
 	_, errs := w.pass(t.Context(), Scheduled, chat)
 	wantErrors(t, errs, `cert "chat": obtaining: storing: `)
 	must(t, os.Remove(dir))

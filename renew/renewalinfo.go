@@ -2,9 +2,10 @@ package renew
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"math/rand/v2"
-	"sync"
+	"slices"
 	"time"
 )
 
@@ -81,52 +82,104 @@ func within(next, now time.Time) time.Time {
 	return now.Add(wait).UTC().Truncate(time.Second)
 }
 
-// updateRenewalInfo fetches the renewal information that is due. After a CA does not
-// answer, this pass sends it no further requests; requests beyond the time limit
-// wait for the next pass.
+// A renewalQuery is what a CA is asked of the certificate of a job. It is apart from
+// the state of the job, which changes meanwhile.
+type renewalQuery struct {
+	job  *job
+	ca   string
+	leaf *x509.Certificate
+	from RenewalInfoFetcher
+}
+
+// A renewalAnswer is what a CA said of the certificate of a job.
+type renewalAnswer struct {
+	window SuggestedWindow
+	err    error
+}
+
+// updateRenewalInfo fetches the renewal information that is due, and records it.
 func (p *Pass) updateRenewalInfo(ctx context.Context, jobs []*job) {
-	var asks []*job
-	for _, j := range jobs {
-		if ask, _ := j.state.renewalInfoDue(p.now(), j.Target); ask {
-			asks = append(asks, j)
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, askAll)
-	defer cancel()
-	var mu sync.Mutex
-	unreachable := map[string]bool{}
-	p.each(len(asks), func(i int) {
-		j, ca := asks[i], asks[i].state.Record.CA
-		mu.Lock()
-		skip := unreachable[ca] || ctx.Err() != nil
-		mu.Unlock()
-		if skip {
+	p.fetchRenewalInfo(ctx, p.renewalInfoDue(jobs))
+	p.eachOnDisk(len(jobs), func(i int) {
+		if !p.takeRenewalInfo(jobs[i]) {
 			return
 		}
-		if err := p.fetchRenewalInfo(ctx, j); err != nil {
-			var moment interface{ Temporary() bool }
-			mu.Lock()
-			unreachable[ca] = unreachable[ca] || errors.As(err, &moment) && moment.Temporary()
-			mu.Unlock()
+		if err := p.save(jobs[i]); err != nil {
+			p.Log.Warn("record not saved", "cert", jobs[i].Name, "step", "fetching renewal information", "err", err)
 		}
 	})
 }
 
-// fetchRenewalInfo fetches and records the renewal information of one certificate.
-func (p *Pass) fetchRenewalInfo(ctx context.Context, j *job) (err error) {
-	defer p.recovered(&err, "cert", j.Name)
-	asking, cancel := context.WithTimeout(ctx, askTimeout)
+// startRenewalInfo fetches the renewal information of new certificates while they are
+// deployed, which does not wait for it: it is recorded with the deployment, or later.
+func (p *Pass) startRenewalInfo(ctx context.Context, jobs []*job) {
+	queries := p.renewalInfoDue(slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return j.issuer == nil }))
+	p.fetching.Go(func() {
+		ctx, stop := p.stopOnYield(ctx)
+		defer stop()
+		p.fetchRenewalInfo(ctx, queries)
+	})
+}
+
+// renewalInfoDue lists the queries that are due, one for each certificate.
+func (p *Pass) renewalInfoDue(jobs []*job) (queries []renewalQuery) {
+	for _, j := range jobs {
+		if due, _ := j.state.renewalInfoDue(p.now(), j.Target); due && !j.asked {
+			j.asked = true
+			queries = append(queries, renewalQuery{j, j.state.issuer(), j.state.Leaf, j.state.fetcher(j.Target)})
+		}
+	}
+	return queries
+}
+
+// fetchRenewalInfo asks about certificates. A CA that cannot answer at the moment is
+// not asked about the others, and what one that is slow leaves no time for is asked
+// in the next pass.
+func (p *Pass) fetchRenewalInfo(ctx context.Context, queries []renewalQuery) {
+	ctx, cancel := context.WithTimeout(ctx, askAll)
 	defer cancel()
-	w, err := j.state.fetcher(j.Target).RenewalInfo(asking, j.state.Leaf)
-	if ctx.Err() != nil {
-		return nil
+	p.each(len(queries), func(i int) {
+		q := queries[i]
+		p.mu.Lock()
+		skip := p.unreachable[q.ca] || ctx.Err() != nil
+		p.mu.Unlock()
+		if skip {
+			return
+		}
+		asking, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+		w, err := p.askRenewalInfo(asking, q)
+		if ctx.Err() != nil {
+			return
+		}
+		q.job.answer.Store(&renewalAnswer{w, err})
+		var moment interface{ Temporary() bool }
+		if errors.As(err, &moment) && moment.Temporary() {
+			p.mu.Lock()
+			p.unreachable[q.ca] = true
+			p.mu.Unlock()
+		}
+	})
+}
+
+func (p *Pass) askRenewalInfo(ctx context.Context, q renewalQuery) (w SuggestedWindow, err error) {
+	defer p.recovered(&err, "cert", q.job.Name)
+	return q.from.RenewalInfo(ctx, q.leaf)
+}
+
+// takeRenewalInfo puts the answer of the CA, if there is one, into the record of a
+// job, which is to be saved then.
+func (p *Pass) takeRenewalInfo(j *job) bool {
+	answer := j.answer.Swap(nil)
+	if answer == nil {
+		return false
 	}
 	before, now := j.state.Record.RenewalInfo, p.now()
-	if err != nil {
+	if err := answer.err; err != nil {
 		j.state.Record.RenewalInfo = before.failed(j.state.Fingerprint, err, now)
 		p.Log.Info("renewal information not fetched", "cert", j.Name, "ca", j.state.Record.CA, "err", err, "next", j.state.Record.RenewalInfo.Next)
 	} else {
-		j.state.Record.RenewalInfo = before.updated(j.state.Fingerprint, w, now)
+		j.state.Record.RenewalInfo = before.updated(j.state.Fingerprint, answer.window, now)
 	}
 	if a := j.state.Record.RenewalInfo; !a.Chosen.Equal(before.Chosen) && !a.Chosen.IsZero() {
 		log := p.Log.Info
@@ -135,8 +188,5 @@ func (p *Pass) fetchRenewalInfo(ctx context.Context, j *job) (err error) {
 		}
 		log("renewal window chosen", "cert", j.Name, "start", a.Start, "end", a.End, "chosen", a.Chosen, "explanation", a.Explanation)
 	}
-	if serr := p.save(j); serr != nil {
-		p.Log.Warn("record not saved", "cert", j.Name, "step", "fetching renewal information", "err", serr)
-	}
-	return err
+	return true
 }

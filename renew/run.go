@@ -10,7 +10,7 @@ import (
 
 // Run processes targets once. A failure of one does not delay another.
 func (p *Pass) Run(ctx context.Context, targets []Target) Report {
-	p.failedCAs = map[string]error{}
+	p.failedCAs, p.unreachable = map[string]error{}, map[string]bool{}
 	if p.Records == nil {
 		p.Records = new(Records)
 	}
@@ -26,6 +26,7 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	p.queryTLSA(orders, jobs)
 	active := p.decideAll(jobs, &errs)
 	p.deployAll(ctx, p.obtainAll(orders, active, &errs), &errs)
+	p.fetching.Wait()
 	p.refresh(active)
 	p.updateRenewalInfo(orders, slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !afterOrders && j.issuer == nil }))
 	if orders.Err() != nil {

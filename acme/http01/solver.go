@@ -1,6 +1,7 @@
 package http01
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,10 +90,7 @@ func (s *Solver) publish(dir string, mode fs.FileMode, c acme.Challenge) error {
 	if err == nil || errors.As(err, &open) {
 		return err
 	}
-	remedy := "make the directory exist and writable for keypaird, or correct [http-01] webroot"
-	if unreadable, ok := errors.AsType[*durable.ReadError](err); ok {
-		remedy = unreadable.Remedy()
-	}
+	remedy := cmp.Or(problem.Remedy(err), "make the directory exist and writable for keypaird, or correct [http-01] webroot")
 	return problem.Newf(remedy, "writing a token to %s: %w", dir, err)
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"keypaird/renew/durable"
 )
@@ -29,6 +30,7 @@ const maxStateFile = 1 << 20
 // name, one at a time, under the state directory's [durable.Lock].
 type Store struct {
 	certs *durable.Dir
+	made  sync.Map // names with a directory that this process has made durable
 }
 
 // Open opens the store in dir and makes it if it is not there. A directory
@@ -51,7 +53,7 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening store: %w", err)
 	}
-	return &Store{certs}, nil
+	return &Store{certs: certs}, nil
 }
 
 // Close lets go of the directory.
@@ -102,6 +104,33 @@ func (s *Store) create(name string) (nameDir, error) {
 	return nameDir{d}, err
 }
 
+// Make makes the directory of name, durably; calls at once wait for the disk once.
+func (s *Store) Make(name string) error {
+	f, err := s.create(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	n, err := f.highest()
+	if err != nil || n > 0 {
+		return err
+	}
+	return s.syncName(name)
+}
+
+// syncName makes the directory of name durable where no version shows that it is: a
+// crash may have come before.
+func (s *Store) syncName(name string) error {
+	if _, ok := s.made.Load(name); ok {
+		return nil
+	}
+	if err := s.certs.Sync(); err != nil {
+		return err
+	}
+	s.made.Store(name, nil)
+	return nil
+}
+
 // A nameDir is the open directory of a name.
 type nameDir struct{ *durable.Dir }
 
@@ -121,14 +150,14 @@ func (s *Store) Add(name string, p *Pair) (Version, error) {
 	if err != nil {
 		return Version{}, err
 	}
-	if n == 0 { // a crash may have come before the directory itself was durable
-		if err := s.certs.Sync(); err != nil {
-			return Version{}, err
-		}
-	}
 	id := versionID(n + 1)
 	if err := f.addVersion(id, p); err != nil {
 		return Version{}, err
+	}
+	if n == 0 {
+		if err := s.syncName(name); err != nil {
+			return Version{}, err
+		}
 	}
 	return Version{ID: id, Dir: f.At(id), Pair: p}, nil
 }
@@ -154,16 +183,17 @@ func (d nameDir) writeVersion(tmp, id string, p *Pair) error {
 	}
 	defer v.Close()
 	v = v.As(d.At(id)) // what messages should name
-	for _, file := range p.files() {
-		if err := v.Create(file.name, file.data, durable.Private); err != nil {
-			return err
-		}
-		back, err := v.Read(file.name, maxStateFile)
+	files := p.files()
+	if err := v.Create(durable.Private, files...); err != nil {
+		return err
+	}
+	for _, file := range files {
+		back, err := v.Read(file.Name, maxStateFile)
 		if err != nil {
 			return err
 		}
-		if !bytes.Equal(back, file.data) {
-			return v.Failed(file.name, errors.New("reads back differently"))
+		if !bytes.Equal(back, file.Data) {
+			return v.Failed(file.Name, errors.New("reads back differently"))
 		}
 	}
 	return v.Sync()
@@ -179,7 +209,7 @@ func (s *Store) SetLive(name string, v Version) error {
 	}
 	defer f.Close()
 	if number(v.ID) == 0 {
-		return &NameError{v.ID, "is not that of a version"}
+		return nameError(v.ID, "is not that of a version")
 	}
 	if _, err := f.load(v.ID); err != nil {
 		return err
