@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"cmd/keypaird-dns/child": {"acme/dns01/dnsquery", "acme/dns01/redact", "acme/dns01/sandbox", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird-dns/gen":   {},
 	"cmd/keypaird/config":    {"acme", "acme/dns01", "hooks", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair"},
-	"cmd/keypaird/daemon":    {"acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "renew", "renew/durable", "renew/notify", "renew/status"},
+	"cmd/keypaird/daemon":    {"acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "renew", "renew/durable", "renew/notify", "renew/problem", "renew/status"},
 	"cmd/keypaird/engine":    {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "hooks", "renew", "renew/durable", "renew/keypair", "renew/notify", "renew/problem", "renew/rollover", "renew/status"},
 	"cmd/keypaird/names":     {"acme", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover", "hooks/discover/report", "hooks/verify"},
 	"cmd/keypaird/preflight": {"acme", "acme/dns01", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks", "hooks/discover", "hooks/preset", "renew", "renew/durable", "renew/rollover", "renew/status", "renew/tlsa"},
@@ -63,12 +63,11 @@ var arrows = map[string][]string{
 // row above are held to it. hooks/verify and hooks/discover leave the program that
 // holds the keys later.
 var targetArrows = map[string][]string{
-	"cmd/keypaird":                   {"cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/names", "cmd/keypaird/preflight", "cmd/keypaird/progress", "hooks/discover", "hooks/discover/plan", "hooks/preset", "hooks/verify", "renew/status"},
+	"cmd/keypaird":                   {"cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/preflight", "hooks/discover", "hooks/preset", "hooks/verify", "renew/status"},
 	"cmd/keypaird/config":            {"acme", "hooks", "hooks/preset", "hooks/probe"},
 	"cmd/keypaird/engine":            {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "hooks", "renew"},
 	"cmd/keypaird/daemon":            {"cmd/keypaird/engine", "renew", "renew/notify", "renew/status", "renew/tlsa"},
 	"cmd/keypaird/preflight":         {"acme/dns01", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover"},
-	"cmd/keypaird/progress":          {"renew/textfmt"},
 	"acme":                           {"acme/orderlog", "renew/keypair"},
 	"acme/orderlog":                  {"renew/durable"},
 	"acme/dns01/dnsquery":            {},

@@ -134,7 +134,7 @@ func (g *bench) resident(b *testing.B, config string) int {
 	kB := 0
 	for lines := bufio.NewScanner(says); lines.Scan(); {
 		fmt.Fprintln(&log, lines.Text())
-		if strings.Contains(lines.Text(), "msg=looked") && kB == 0 {
+		if strings.Contains(lines.Text(), `msg="pass finished"`) && kB == 0 {
 			kB = vmRSS(cmd.Process.Pid)
 			cmd.Process.Signal(syscall.SIGTERM)
 		}

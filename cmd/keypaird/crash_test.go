@@ -42,23 +42,7 @@ func TestKilledAtEachRequest(t *testing.T) {
 	for _, kind := range []string{"directory", "nonce", "order", "authz", "challenge", "finalize", "poll", "certificate"} {
 		for _, answered := range []bool{false, true} {
 			c.begin()
-			cmd, out := c.issue()
-			started, dead := make(chan struct{}), make(chan struct{})
-			c.ca.at(kind, answered, func() {
-				<-started
-				cmd.Process.Kill()
-				<-dead
-			})
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			close(started)
-			err := cmd.Wait()
-			close(dead)
-			c.ca.at("", false, nil)
-			if kind != "poll" && cmd.ProcessState.Success() { // Pebble may have signed by the time it answers
-				t.Fatalf("%s: it was not asked for: %v\n%s", kind, err, out)
-			}
+			c.killAt(kind, answered)
 			c.end(fmt.Sprintf("killed at %s, answered %v", kind, answered))
 		}
 	}
@@ -188,6 +172,26 @@ func (c *crash) run(statuses ...int) string {
 	}
 	c.Fatalf("issue: %v, want %v\n%s", err, statuses, out)
 	return ""
+}
+
+// killAt runs keypaird until it is killed at a request.
+func (c *crash) killAt(kind string, answered bool) {
+	c.Helper()
+	cmd, out := c.issue()
+	started, dead := make(chan struct{}), make(chan struct{})
+	c.ca.at(kind, answered, func() {
+		<-started
+		cmd.Process.Kill()
+		<-dead
+	})
+	try(c.T, cmd.Start())
+	close(started)
+	err := cmd.Wait()
+	close(dead)
+	c.ca.at("", false, nil)
+	if kind != "poll" && cmd.ProcessState.Success() { // Pebble may have signed by the time it answers
+		c.Fatalf("%s: it was not asked for: %v\n%s", kind, err, out)
+	}
 }
 
 // end looks at what was left, has the next run finish, and looks again.

@@ -75,7 +75,7 @@ func (c *crash) keep() {
 	var log strings.Builder
 	for lines := bufio.NewScanner(says); lines.Scan(); {
 		fmt.Fprintln(&log, lines.Text())
-		if strings.Contains(lines.Text(), "msg=looked") {
+		if strings.Contains(lines.Text(), `msg="pass finished"`) {
 			cmd.Process.Signal(syscall.SIGTERM)
 		}
 	}

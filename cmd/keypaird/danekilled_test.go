@@ -119,23 +119,3 @@ func (c *daneCrash) status() string {
 	}
 	return out.String()
 }
-
-// killAt runs keypaird until it is killed at a request.
-func (c *daneCrash) killAt(kind string, answered bool) {
-	c.Helper()
-	cmd, out := c.issue()
-	started, dead := make(chan struct{}), make(chan struct{})
-	c.ca.at(kind, answered, func() {
-		<-started
-		cmd.Process.Kill()
-		<-dead
-	})
-	try(c.T, cmd.Start())
-	close(started)
-	err := cmd.Wait()
-	close(dead)
-	c.ca.at("", false, nil)
-	if cmd.ProcessState.Success() {
-		c.Fatalf("%s: it was not asked for: %v\n%s", kind, err, out)
-	}
-}

@@ -44,7 +44,7 @@ func (p *patient) end() {
 // looks has it look, by what do does, and returns what it said of that.
 func (p *patient) looks(do func()) string {
 	p.Helper()
-	const ended = "looked" // or "not looked"
+	const ended = " next=20" // of "pass finished" and "pass skipped"
 	before := p.log.String()
 	do()
 	p.log.says(p.T, strings.Count(before, ended)+1, ended)
@@ -59,7 +59,7 @@ func (p *patient) signal(s syscall.Signal) func() {
 // the beginning of its pass: the lock holds that up.
 func (p *patient) renew(wrong func()) string {
 	p.Helper()
-	p.log.says(p.T, 1, "msg=looked")
+	p.log.says(p.T, 1, `msg="pass finished"`)
 	ctx, cancel := context.WithTimeout(p.Context(), patience)
 	defer cancel()
 	lock, err := durable.AcquireLock(ctx, p.file("state/lock"), nil)
@@ -67,7 +67,7 @@ func (p *patient) renew(wrong func()) string {
 		p.Fatal(err)
 	}
 	p.want()
-	const adopted = `msg="configuration taken over"`
+	const adopted = `msg="configuration reloaded"`
 	n := strings.Count(p.log.String(), adopted)
 	p.signal(syscall.SIGHUP)()
 	p.log.says(p.T, n+1, adopted)
@@ -155,7 +155,7 @@ func (p *patient) bear(tt trial) {
 	}
 	out += p.recover()
 	p.renewed(tt, before, out)
-	if !strings.Contains(out[strings.LastIndex(out, "msg=looked"):], "failing=0 ") {
+	if !strings.Contains(out[strings.LastIndex(out, `msg="pass finished"`):], "failing=0 ") {
 		p.Errorf("%s: still failing\n%s", tt.name, out)
 	}
 }

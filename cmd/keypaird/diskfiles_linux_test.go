@@ -77,7 +77,7 @@ func TestDiskFewFilesOfDaemon(t *testing.T) {
 	d.top = "parallel = 1\n" // what another waits for, in vain, would take its time
 	d.issued()
 	p := d.startDaemon()
-	p.log.says(t, 1, "msg=looked")
+	p.log.says(t, 1, `msg="pass finished"`)
 	p.idle()
 	failed := 0
 	for _, kind := range []string{"directory", "nonce", "order", "authz", "challenge", "finalize", "poll", "certificate"} {
@@ -177,7 +177,7 @@ func TestDiskListeners(t *testing.T) {
 	d.ca.at("challenge", false, func() { met <- (<-started).unheard(":"+d.vars["HTTP_PORT"], d.vars["PAGE"]) })
 	p := d.startDaemon()
 	started <- p
-	p.log.says(t, 1, "msg=looked")
+	p.log.says(t, 1, `msg="pass finished"`)
 	if err := <-met; err != nil {
 		t.Errorf("%v\n%s", err, p.log)
 	}

@@ -14,19 +14,19 @@ import (
 	"keypaird/cmd/keypaird/engine"
 )
 
-// An env is what a command gets from the process, and uses it with.
+// An env is what a command runs with.
 type env struct {
 	getenv  func(string) string
-	stdout  io.Writer // results
-	stderr  io.Writer // everything else
+	stdout  io.Writer // for results
+	stderr  io.Writer // for everything else
 	version string    // of keypaird
 
 	config string        // -config
 	flags  *flag.FlagSet // of the command, which adds its own
 }
 
-// setFlags makes flags those that all commands have. usage is the head of the
-// text for -h.
+// setFlags makes flags with those that all commands have. usage is printed above
+// them for -h.
 func (e *env) setFlags(name, usage string) {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.StringVar(&e.config, "config", e.config, "the configuration `file`; default $KEYPAIRD_CONFIG, else /etc/keypaird/keypaird.toml")

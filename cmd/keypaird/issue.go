@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
 	"keypaird/cmd/keypaird/engine"
@@ -25,11 +24,11 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	log := logger(e.stderr, slog.LevelInfo)
-	show := progress.New(e.stderr, e.getenv("TERM")) // nil: no terminal
+	show := progress.New(e.stderr, e.getenv("TERM"))
 	switch {
 	case *verbose:
 		log, show = logger(e.stderr, slog.LevelDebug), nil
-	case show != nil:
+	case show != nil: // in place of the events of each step
 		log = logger(show, slog.LevelWarn)
 	}
 	w, end, err := e.begin(ctx, cfg, log)
@@ -45,15 +44,11 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if *force {
 		pass.Mode = renew.Force
 	}
-	did := runPass(ctx, pass, engine.TargetsOf(subjects), show)
-	if *asJSON {
-		if err := e.printJSON(status.Results(did.Done, did.Errs)); err != nil {
-			return err
-		}
-	} else {
-		for _, d := range did.Done {
-			fmt.Fprintln(e.stdout, status.Describe(d))
-		}
+	pass.Step = show.Step
+	var did renew.Report
+	show.Run(func() { did = pass.Run(ctx, engine.TargetsOf(subjects)) })
+	if err := e.print(status.ResultsOf(did.Done, did.Errs), *asJSON); err != nil {
+		return err
 	}
 	switch {
 	case len(did.Errs) > 0:
@@ -63,14 +58,4 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 		return errNothing
 	}
 	return nil
-}
-
-// runPass runs a pass, with its progress shown unless show is nil.
-func runPass(ctx context.Context, pass *renew.Pass, targets []renew.Target, show *progress.Display) (did renew.Report) {
-	if show == nil {
-		return pass.Run(ctx, targets)
-	}
-	pass.Step = show.Step
-	show.Run(func() { did = pass.Run(ctx, targets) })
-	return did
 }

@@ -77,17 +77,17 @@ func TestDaemonLeavesNothing(t *testing.T) {
 	go func() {
 		ended <- newDaemon(e, slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))).Run(ctx, signals)
 	}()
-	out.says(t, 1, "msg=looked targets=1 failing=0")
+	out.says(t, 1, `msg="pass finished" targets=1 failing=0`)
 	askPage(t, "http://"+w.vars["PAGE"])
 	signals <- syscall.SIGUSR1
-	out.says(t, 2, "msg=looked")
+	out.says(t, 2, `msg="pass finished"`)
 	write("parallel = 2\n")
 	signals <- syscall.SIGHUP
-	out.says(t, 1, `msg="configuration taken over"`)
-	out.says(t, 3, "msg=looked")
+	out.says(t, 1, `msg="configuration reloaded"`)
+	out.says(t, 3, `msg="pass finished"`)
 	write("parallel = 0\n")
 	signals <- syscall.SIGHUP
-	out.says(t, 1, `msg="the configuration in use stays"`)
+	out.says(t, 1, `msg="keeping previous configuration"`)
 	cancel()
 	if err := <-ended; err != nil {
 		t.Errorf("run: %v\n%s", err, out)

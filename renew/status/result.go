@@ -3,7 +3,9 @@ package status
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"keypaird/renew"
@@ -18,9 +20,13 @@ type Result struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
-// Results returns what a pass did, by target, and what failed.
-func Results(done []renew.Done, errs []error) []Result {
-	rows := []Result{}
+// Results are what a pass did, a row for each target that it changed or that
+// failed.
+type Results []Result
+
+// ResultsOf returns the results of a pass.
+func ResultsOf(done []renew.Done, errs []error) Results {
+	rows := Results{}
 	for _, d := range done {
 		rows = append(rows, Result{Done: d, OK: true})
 	}
@@ -41,8 +47,19 @@ func Results(done []renew.Done, errs []error) []Result {
 	return rows
 }
 
-// Describe returns what a pass did for a target as a line for people.
-func Describe(d renew.Done) string {
+// WriteText writes a line for each target that was changed.
+func (rows Results) WriteText(w io.Writer) error {
+	var b strings.Builder
+	for _, r := range rows {
+		if r.Action != renew.None {
+			b.WriteString(describe(r.Done) + "\n")
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func describe(d renew.Done) string {
 	until := d.NotAfter.Format(time.RFC3339)
 	switch d.Action {
 	case renew.Import:

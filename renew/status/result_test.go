@@ -3,7 +3,6 @@ package status
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -19,20 +18,21 @@ func TestResults(t *testing.T) {
 		{Target: "b", Action: renew.Deploy, NotAfter: until, Why: "stored but not deployed"},
 		{Target: "c", Action: renew.Import, NotAfter: until, Why: "its files changed"},
 	}
-	for i, want := range []string{
-		"a: issued by pebble, valid until 2027-02-27T09:00:00Z (due)",
-		"b: deployed, valid until 2027-02-27T09:00:00Z (stored but not deployed)",
-		"c: imported from its files, valid until 2027-02-27T09:00:00Z (its files changed)",
-	} {
-		if got := Describe(done[i]); got != want {
-			t.Errorf("%s, want %s", got, want)
-		}
-	}
-	rows := Results(done[:2], []error{
+	rows := ResultsOf(done, []error{
 		&renew.TargetError{Targets: []string{"b", "d"}, Step: "deploying to nginx", Err: problem.New("no such file", "create it")},
-		errors.Join(context.Canceled),
+		context.Canceled,
 	})
-	text, err := json.Marshal(rows)
+	var lines strings.Builder
+	if err := rows.WriteText(&lines); err != nil {
+		t.Fatal(err)
+	}
+	if want := `a: issued by pebble, valid until 2027-02-27T09:00:00Z (due)
+b: deployed, valid until 2027-02-27T09:00:00Z (stored but not deployed)
+c: imported from its files, valid until 2027-02-27T09:00:00Z (its files changed)
+`; lines.String() != want {
+		t.Errorf("%s\nwant\n%s", lines.String(), want)
+	}
+	text, err := json.Marshal(append(rows[:2:2], rows[3:]...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestResults(t *testing.T) {
 	if string(text) != want {
 		t.Errorf("%s\nwant\n%s", text, want)
 	}
-	if text, _ := json.Marshal(Results(nil, nil)); strings.TrimSpace(string(text)) != "[]" {
+	if text, _ := json.Marshal(ResultsOf(nil, nil)); strings.TrimSpace(string(text)) != "[]" {
 		t.Errorf("nothing done: %s", text)
 	}
 }

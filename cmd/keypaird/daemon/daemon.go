@@ -2,11 +2,9 @@ package daemon
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -14,79 +12,77 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
-	"keypaird/renew/durable"
 	"keypaird/renew/notify"
 	"keypaird/renew/status"
 )
 
-// Options are what a daemon needs of the program that it is part of.
+// Options are what a daemon needs from its program. All are required.
 type Options struct {
 	Load    func() (*config.Config, error)               // reads the configuration
-	Engine  func(*config.Config) (*engine.Engine, error) // makes the parts that it describes
+	Engine  func(*config.Config) (*engine.Engine, error) // makes an engine for it
 	Metrics *status.Metrics
 	Log     *slog.Logger
 }
 
-// stopLimit is how long the daemon takes at most to end.
-const stopLimit = 9500 * time.Millisecond
+// stopTimeout is how long the daemon waits for the last pass when it stops.
+const stopTimeout = 9500 * time.Millisecond
 
-// A Daemon keeps targets alive. Its loop makes one pass after another with the
-// parts that the configuration was turned into. A reload makes new ones and offers
-// them; they are taken over between two passes.
+// A Daemon keeps the certificates of all targets valid. Its loop makes one pass
+// after another. A reload loads the configuration again, and the loop applies it
+// between two passes.
 type Daemon struct {
-	o       Options
-	log     *slog.Logger
-	manager *serviceManager
-	spread  time.Duration
-	wanted  chan struct{} // somebody wants all targets to be looked at
+	options   Options
+	log       *slog.Logger
+	manager   *serviceManager
+	spread    time.Duration
+	requested chan struct{} // holds the request for a pass over all targets
 
 	// Owned by the loop.
-	pass     renew.Pass
+	pass     *renew.Pass // of the current engine
 	records  renew.Records
-	notifier notify.Notifier // its Sender is nil without a [notify] command
-	outlook  outlook
-	trouble  error // why the last pass could not be made
-	tries    int   // to make one, since
+	notifier notify.Notifier // remembers what it sent; its Sender is nil without a [notify] command
+	summary  summary
+	passErr  error // why the last pass could not be made
+	attempts int   // that failed since a pass was made
 
-	changing sync.Mutex // held to offer, and to take over
-	offered  *offer
+	// The loop replaces current with both locks held. Other goroutines hold one of them.
+	pendingMu sync.Mutex
+	pending   *generation // loaded and not applied yet; nil: none
+	currentMu sync.RWMutex
+	current   *generation
 
-	inUse sync.RWMutex // held to use what follows; written by the loop
-	offer
-
-	mu      sync.Mutex
-	yield   func()          // has the pass that runs end early; nil: none runs
-	refused string          // why the configuration on disk is not the one in use
-	refusal *status.Refusal // likewise, for the page; nil: it is
-	said    string          // to the service manager
+	mu         sync.Mutex
+	yield      func()     // ends the running pass early; nil: none runs
+	rejected   *rejection // of the configuration on disk; nil if it is in use
+	lastStatus string     // last sent to the service manager
 }
 
-// New returns a daemon that has yet to run.
+// New returns a daemon that does not run yet.
 func New(o Options) *Daemon {
-	return &Daemon{
-		o: o, log: o.Log, manager: newServiceManager(o.Log), spread: rand.N(config.MaxSpread), wanted: make(chan struct{}, 1),
-		outlook: outlook{next: map[string]time.Time{}, failing: map[string]bool{}},
+	d := &Daemon{
+		options: o, log: o.Log, manager: newServiceManager(o.Log), spread: rand.N(config.MaxSpread), requested: make(chan struct{}, 1),
+		summary: summary{next: map[string]time.Time{}, failing: map[string]bool{}},
 	}
+	d.notifier.Records, d.notifier.Log = &d.records, o.Log
+	return d
 }
 
-// Run returns when ctx ends, and all that was begun has.
-func (k *Daemon) Run(ctx context.Context, signals <-chan os.Signal) error {
-	first, err := k.read(ctx)
+// Run returns when ctx has ended and everything that it started has stopped.
+func (d *Daemon) Run(ctx context.Context, signals <-chan os.Signal) error {
+	first, err := d.load(ctx)
 	if err != nil {
 		return err
 	}
-	alone, err := durable.TryLock(filepath.Join(first.parts.Config.State, "daemon"))
+	cfg := first.engine.Config
+	lock, err := lockDaemon(cfg.State)
 	if err != nil {
-		first.drop(nil)
-		return otherDaemon(first.parts.Config.State, err)
+		first.close()
+		return err
 	}
-	defer alone.Release()
-	k.take(first)
-	k.answer(ctx)
-	n := len(first.parts.Subjects)
-	k.manager.ready(k.note(certificates(n) + ", looking at all"))
-	k.log.Info("started", "targets", n, "state", first.parts.Config.State, "schedule", first.parts.Config.Schedule)
-	loop := renew.Loop{RunPass: k.look, Schedule: k.schedule, Now: k.wanted, Alive: k.manager.alive, Log: k.log}
+	defer lock.Release()
+	d.apply(ctx, first)
+	d.log.Info("started", "targets", len(first.engine.Subjects), "state", cfg.State, "schedule", cfg.Schedule)
+	loop := renew.Loop{RunPass: d.runPass, Schedule: d.nextFullPass, Now: d.requested, Alive: d.manager.alive, Log: d.log}
 	var work sync.WaitGroup
 	ended := make(chan struct{})
 	work.Go(func() {
@@ -95,21 +91,22 @@ func (k *Daemon) Run(ctx context.Context, signals <-chan os.Signal) error {
 	})
 	interval, err := watchdogInterval()
 	if err != nil {
-		k.log.Warn("no watchdog", "err", err)
+		d.log.Warn("watchdog disabled", "err", err)
 	}
-	work.Go(func() { k.manager.watchdog(ctx, interval) })
-	work.Go(func() { k.watchFiles(ctx, watchEvery) })
-	if err := k.attend(ctx, signals, ended); err != nil {
+	work.Go(func() { d.manager.watchdog(ctx, interval) })
+	work.Go(func() { d.watchFiles(ctx, watchEvery) })
+	if err := d.handleSignals(ctx, signals, ended); err != nil {
 		return err
 	}
 	work.Wait()
-	k.end()
-	k.log.Info("stopped")
+	d.close()
+	d.log.Info("stopped")
 	return nil
 }
 
-// attend hears signals until the loop has ended, or takes too long to.
-func (k *Daemon) attend(ctx context.Context, signals <-chan os.Signal, ended <-chan struct{}) error {
+// handleSignals returns when the loop has ended, with an error if that takes too
+// long after ctx ended.
+func (d *Daemon) handleSignals(ctx context.Context, signals <-chan os.Signal, ended <-chan struct{}) error {
 	stop := ctx.Done()
 	var late <-chan time.Time
 	for {
@@ -117,63 +114,49 @@ func (k *Daemon) attend(ctx context.Context, signals <-chan os.Signal, ended <-c
 		case <-ended:
 			return nil
 		case <-late:
-			return errLate
+			return errStopTimeout
 		case <-stop:
-			k.log.Info("stopping")
-			k.manager.tell("STOPPING=1", "STATUS=stopping")
-			stop, late = nil, time.After(stopLimit)
+			d.log.Info("stopping")
+			d.manager.notify("STOPPING=1", "STATUS=stopping")
+			stop, late = nil, time.After(stopTimeout)
 		case s := <-signals:
 			if stop == nil {
 				continue
 			}
 			if s == syscall.SIGHUP {
-				k.reload(ctx)
+				d.reload(ctx)
 			} else {
-				k.log.Info("looking at every target")
-				k.wake()
+				d.log.Info("pass requested")
+				d.requestPass()
 			}
 		}
 	}
 }
 
-// answer has tokens served between orders, too, where the service manager holds
-// the socket open: who connects is let in, and must not wait for the next order.
-func (k *Daemon) answer(ctx context.Context) {
-	if !k.parts.SocketActivated() {
-		return
-	}
-	if err := k.parts.HTTP01.Start(ctx); err != nil {
-		k.log.Warn("http-01 not answered", "err", err, "remedy", renew.Remedy(err))
-	}
-}
-
-// wake has all targets looked at.
-func (k *Daemon) wake() {
+// requestPass makes the loop process all targets next.
+func (d *Daemon) requestPass() {
 	select {
-	case k.wanted <- struct{}{}:
-	default: // that is wanted already
+	case d.requested <- struct{}{}:
+	default: // requested already
 	}
 }
 
-func (k *Daemon) schedule(after time.Time) time.Time {
-	k.inUse.RLock()
-	defer k.inUse.RUnlock()
-	return k.times.Next(after)
+// nextFullPass returns when the schedule wants the next pass over all targets.
+func (d *Daemon) nextFullPass(after time.Time) time.Time {
+	d.currentMu.RLock()
+	defer d.currentMu.RUnlock()
+	return d.current.schedule.Next(after)
 }
 
-// end lets go of everything.
-func (k *Daemon) end() {
-	k.changing.Lock()
-	defer k.changing.Unlock()
-	if k.offered != nil {
-		k.offered.drop(k.page)
-		k.offered = nil
+// close closes the generation in use, and one that was not applied.
+func (d *Daemon) close() {
+	d.pendingMu.Lock()
+	defer d.pendingMu.Unlock()
+	if d.pending != nil {
+		d.pending.close(d.current.page)
+		d.pending = nil
 	}
-	k.inUse.Lock()
-	defer k.inUse.Unlock()
-	k.offer.drop(nil)
-}
-
-func certificates(n int) string {
-	return fmt.Sprintf("%d %s", n, plural(n, "certificate", "certificates"))
+	d.currentMu.Lock()
+	defer d.currentMu.Unlock()
+	d.current.close()
 }

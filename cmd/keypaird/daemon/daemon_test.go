@@ -20,9 +20,9 @@ import (
 	"keypaird/renew/status"
 )
 
-// What a reload offers comes first: no pass is begun with what a daemon was told
-// to forget while it waited for its turn.
-func TestOfferComesFirst(t *testing.T) {
+// A configuration that was reloaded while the daemon waited for the lock is applied
+// before the next pass.
+func TestReloadBeforePass(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "keypaird.toml")
 	write := func(target string) {
@@ -33,32 +33,32 @@ func TestOfferComesFirst(t *testing.T) {
 		}
 	}
 	out := new(journal)
-	k := newDaemon(file, slog.New(slog.NewTextHandler(out, nil)))
+	d := newDaemon(file, slog.New(slog.NewTextHandler(out, nil)))
 	write("old")
-	first, err := k.read(t.Context())
+	first, err := d.load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.take(first)
-	defer k.end()
+	d.apply(t.Context(), first)
+	defer d.close()
 	write("new")
-	k.reload(t.Context()) // no pass runs that could yield
-	if r, yielded := k.turn(t.Context(), nil); yielded || len(r.Errs) > 0 || strings.Contains(out.String(), "decided") {
-		t.Errorf("a pass was made: %v, %v\n%s", r.Errs, yielded, out)
+	d.reload(t.Context()) // no pass runs that could yield
+	if r, again := d.tryPass(t.Context(), nil); again || len(r.Errs) > 0 || strings.Contains(out.String(), "decided") {
+		t.Errorf("a pass was made: %v, %v\n%s", r.Errs, again, out)
 	}
 	select {
-	case <-k.wanted:
+	case <-d.requested:
 	default:
-		t.Error("nobody wants the pass that was not made")
+		t.Error("the pass that was not made is not requested")
 	}
-	k.look(t.Context(), nil)
+	d.runPass(t.Context(), nil)
 	if text := out.String(); strings.Contains(text, "cert=old") || !strings.Contains(text, "msg=decided cert=new") {
 		t.Errorf("after that:\n%s", text)
 	}
 }
 
-// The manager hears that all is well as often as it wants, and no more when the
-// loop does not go round.
+// The service manager gets keep-alives as often as it expects, and none once the
+// loop hangs.
 func TestWatchdog(t *testing.T) {
 	for _, interval := range []time.Duration{3 * time.Second, 30 * time.Second, 10 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
@@ -92,18 +92,18 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
-// What is told the manager is one line each, and not endless.
-func TestTold(t *testing.T) {
+// Each assignment sent to the service manager is one line of limited length.
+func TestAssignments(t *testing.T) {
 	m := newServiceManager(slog.New(slog.DiscardHandler))
 	var got string
-	m.send = func(text string) error { got = text; return errors.New("nobody there") }
+	m.send = func(text string) error { got = text; return errors.New("no listener") }
 	m.ready("a\nWATCHDOG=1 " + strings.Repeat("x", 5000))
 	if lines := strings.Count(got, "\n"); lines != 2 || len(got) > 1100 || strings.Contains(got, "\nWATCHDOG") {
-		t.Errorf("told %q", got)
+		t.Errorf("sent %q", got)
 	}
 }
 
-// The journal notes the time itself.
+// The journal adds the time itself, so its stream is recognised.
 func TestJournaled(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "journal"))
 	if err != nil {
@@ -132,7 +132,7 @@ func TestJournaled(t *testing.T) {
 	}
 }
 
-// A journal is what a daemon writes.
+// A journal collects the log of a daemon.
 type journal struct {
 	mu   sync.Mutex
 	text strings.Builder

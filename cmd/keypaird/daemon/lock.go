@@ -5,81 +5,61 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"time"
 
 	"keypaird/renew/durable"
+	"keypaird/renew/problem"
 )
 
-// longWait is how long the daemon waits for a command, none of which works so
-// long.
-const longWait = time.Hour
+// lockTimeout is how long the daemon waits for the lock. No command works that long.
+const lockTimeout = time.Hour
 
-// acquire waits for its turn, but not for ever.
-func (k *Daemon) acquire(ctx context.Context) (*durable.Lock, error) {
-	waiting, cancel := context.WithTimeout(ctx, longWait)
+// acquireLock waits for the lock of the state directory, after all commands. After
+// lockTimeout it returns an error that wraps a [*durable.HeldError].
+func (d *Daemon) acquireLock(ctx context.Context) (*durable.Lock, error) {
+	waiting, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
-	lock, err := durable.AcquireLast(waiting, k.parts.LockPath(), func(holder string) {
-		k.log.Info("waiting for another keypaird", "holder", holder)
+	lock, err := durable.AcquireLast(waiting, d.current.engine.LockPath(), func(holder string) {
+		d.log.Info("waiting for another keypaird", "holder", holder)
 	})
 	var held *durable.HeldError
 	if errors.As(err, &held) {
-		return nil, &StuckError{held}
+		held.Err = fmt.Errorf("not released within %v", lockTimeout)
+		return nil, problem.Wrap(held, "check what that process waits for: continue it with kill -CONT if it was stopped (Ctrl-Z), else end it")
 	}
 	return lock, err
 }
 
-// follow has the daemon work on what is at the path of the state directory, if
-// that was exchanged: what is held open is in no backup, and served by nobody.
-func (k *Daemon) follow(ctx context.Context) error {
-	moved, err := k.parts.Store.Moved()
-	if err != nil {
-		return &ExchangedError{k.parts.Config.State, err}
+// lockDaemon takes the lock that each state directory has for one daemon.
+func lockDaemon(state string) (*durable.Lock, error) {
+	lock, err := durable.TryLock(filepath.Join(state, "daemon"))
+	var held *durable.HeldError
+	if errors.As(err, &held) {
+		return nil, problem.Newf("stop that one first, or make it reload its configuration: kill -HUP its process",
+			"another keypaird run works on %s: %s", state, held.Holder)
 	}
-	if !moved || k.offers() {
+	return lock, err
+}
+
+// checkStateDir fails if the state directory is gone. If it was replaced, it loads
+// the configuration again to use the new one: nothing serves or backs up the old one.
+func (d *Daemon) checkStateDir(ctx context.Context) error {
+	const remedy = "put the state directory back, or restore it from a backup, then restart keypaird; the log says more"
+	state := d.current.engine.Config.State
+	moved, err := d.current.engine.Store.Moved()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return problem.New("the certificates in "+state+" are gone while keypaird runs", remedy)
+	case err != nil:
+		return problem.Newf(remedy, "checking whether %s was replaced: %w", state, err)
+	case !moved || d.hasPending():
 		return nil
 	}
-	k.log.Warn("the state directory was exchanged")
-	k.reload(ctx)
-	if !k.offers() {
-		return &ExchangedError{State: k.parts.Config.State}
+	d.log.Warn("state directory replaced")
+	d.reload(ctx)
+	if !d.hasPending() {
+		return problem.New(state+" was replaced while keypaird runs, and the new directory cannot be used", remedy)
 	}
 	return nil
-}
-
-// An ExchangedError reports a state directory that is not the one the daemon
-// opened, and cannot be used instead of it.
-type ExchangedError struct {
-	State string
-	Err   error // nil: the log says why
-}
-
-func (e *ExchangedError) Error() string {
-	if errors.Is(e.Err, fs.ErrNotExist) {
-		return "the certificates in " + e.State + " are gone while keypaird runs"
-	}
-	if e.Err != nil {
-		return fmt.Sprintf("looking whether %s was exchanged: %v", e.State, e.Err)
-	}
-	return e.State + " was exchanged while keypaird runs, and what is there now cannot be used"
-}
-
-func (e *ExchangedError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *ExchangedError) Remedy() string {
-	return "put the state directory back, or restore it from a backup, then restart keypaird; the log says more"
-}
-
-// A StuckError reports another keypaird that does not come to an end.
-type StuckError struct{ Held *durable.HeldError }
-
-func (e *StuckError) Error() string {
-	return fmt.Sprintf("another keypaird has been at work for more than an hour: %s is held by %s", e.Held.Path, e.Held.Holder)
-}
-
-func (e *StuckError) Unwrap() error { return e.Held }
-
-// Remedy says what the operator can do about it.
-func (e *StuckError) Remedy() string {
-	return "look what that process waits for: if it was stopped (Ctrl-Z), have it go on with kill -CONT, else end it"
 }

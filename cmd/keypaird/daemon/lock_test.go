@@ -19,7 +19,7 @@ import (
 )
 
 // An idler is a daemon whose loop does not run. It has one target, whose CA cannot
-// be reached, and writes what a person is told to the file told.
+// be reached. Its notifications go to the file notified.
 type idler struct {
 	*Daemon
 	out         *journal
@@ -32,12 +32,12 @@ func newIdler(t *testing.T, page string) *idler {
 	d := &idler{out: new(journal), dir: dir, config: filepath.Join(dir, "keypaird.toml")}
 	d.write(t, page)
 	d.Daemon = newDaemon(d.config, slog.New(slog.NewTextHandler(d.out, nil)))
-	first, err := d.read(t.Context())
+	first, err := d.load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.take(first)
-	t.Cleanup(d.end)
+	d.apply(t.Context(), first)
+	t.Cleanup(d.close)
 	return d
 }
 
@@ -46,7 +46,7 @@ func (d *idler) write(t *testing.T, page string) {
 	t.Helper()
 	text := fmt.Sprintf("state = %q\nsign_with = [\"down\"]\n[ca.down]\ndirectory = \"https://127.0.0.1:1/\"\n[http-01]\nwebroot = %q\n[status]\nlisten = %q\n"+
 		"[notify]\ncommand = [\"/bin/sh\", \"-c\", %q]\n[cert.mail]\nhttp-01 = [\"mail.example.org\"]\n",
-		filepath.Join(d.dir, "state"), d.dir, page, `echo "$KEYPAIRD_EVENT $KEYPAIRD_NAMES: $KEYPAIRD_ERROR" >>`+d.dir+"/told")
+		filepath.Join(d.dir, "state"), d.dir, page, `echo "$KEYPAIRD_EVENT $KEYPAIRD_NAMES: $KEYPAIRD_ERROR" >>`+d.dir+"/notified")
 	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -63,91 +63,88 @@ func (d *idler) listen(t *testing.T) (port string) {
 		t.Fatal(err)
 	}
 	p.addr = "127.0.0.1:" + port
-	d.page = p
-	p.serve(d.show(p.addr))
+	d.current.page = p
+	p.serve(d.pageHandler(p.addr))
 	return port
 }
 
-func (d *idler) told() string {
-	text, _ := os.ReadFile(filepath.Join(d.dir, "told"))
+func (d *idler) notified() string {
+	text, _ := os.ReadFile(filepath.Join(d.dir, "notified"))
 	return string(text)
 }
 
-// When no pass can be made again and again, a person is told, once, and when one
-// can.
-func TestNoPassIsTold(t *testing.T) {
+// The operator is notified once when pass after pass fails.
+func TestNotifyPassFailed(t *testing.T) {
 	d := newIdler(t, "")
-	lock := d.parts.LockPath()
+	lock := d.current.engine.LockPath()
 	if err := os.Mkdir(lock, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for i := range hopeless + 2 {
-		if next := d.look(t.Context(), nil); time.Until(next["mail"]) > tryAgain {
+	for i := range maxPassAttempts + 2 {
+		if next := d.runPass(t.Context(), nil); time.Until(next["mail"]) > passRetry {
 			t.Errorf("tried again at %v", next["mail"])
 		}
-		if told := d.told(); (told != "") != (i+1 >= hopeless) {
-			t.Errorf("after %d tries, told %q", i+1, told)
+		if got := d.notified(); (got != "") != (i+1 >= maxPassAttempts) {
+			t.Errorf("after %d tries, notified %q", i+1, got)
 		}
 	}
-	if want := "failing mail: pass failed: locking: writing " + lock; !strings.HasPrefix(d.told(), want) || strings.Count(d.told(), "\n") != 1 {
-		t.Errorf("told %q, want one line: %q", d.told(), want)
+	if want := "failing mail: pass failed: locking: writing " + lock; !strings.HasPrefix(d.notified(), want) || strings.Count(d.notified(), "\n") != 1 {
+		t.Errorf("notified %q, want one line: %q", d.notified(), want)
 	}
-	if text := d.sentence(time.Now()); !strings.Contains(text, "; pass failed: locking: ") {
-		t.Errorf("the service manager is told %q", text)
+	if text := d.statusLine(time.Now()); !strings.Contains(text, "; pass failed: locking: ") {
+		t.Errorf("status for the service manager: %q", text)
 	}
-	if n := strings.Count(d.out.String(), "pass failed"); n != 1 || strings.Contains(d.out.String(), "msg=looked") {
+	if n := strings.Count(d.out.String(), "pass failed"); n != 1 || strings.Contains(d.out.String(), "pass finished") {
 		t.Errorf("log:\n%s", d.out)
 	}
 	if err := os.Remove(lock); err != nil {
 		t.Fatal(err)
 	}
-	d.look(t.Context(), nil)
-	if text := d.sentence(time.Now()); strings.Contains(text, "no pass") || d.trouble != nil || d.tries != 0 {
-		t.Errorf("after a pass: %q, %v", text, d.trouble)
+	d.runPass(t.Context(), nil)
+	if text := d.statusLine(time.Now()); strings.Contains(text, "no pass") || d.passErr != nil || d.attempts != 0 {
+		t.Errorf("after a pass: %q, %v", text, d.passErr)
 	}
 }
 
-// A command that holds the lock and does not come to an end is told of after an
-// hour, not waited for silently.
+// The operator is notified of a command that holds the lock for an hour.
 func TestStuckCommand(t *testing.T) {
 	d := newIdler(t, "")
-	held, err := durable.TryLock(d.parts.LockPath())
+	held, err := durable.TryLock(d.current.engine.LockPath())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer held.Release()
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		patient, cancel := context.WithTimeout(t.Context(), 3*longWait)
+		patient, cancel := context.WithTimeout(t.Context(), 3*lockTimeout)
 		defer cancel()
-		_, err := d.acquire(patient)
-		var stuck *StuckError
-		if took := time.Since(began); took != longWait || !errors.As(err, &stuck) {
-			t.Errorf("acquire: %v after %v, want a StuckError after an hour", err, took)
+		_, err := d.acquireLock(patient)
+		var held *durable.HeldError
+		if took := time.Since(began); took != lockTimeout || !errors.As(err, &held) {
+			t.Errorf("acquireLock: %v after %v, want a HeldError after an hour", err, took)
 		}
-		d.hindered(t.Context(), err, nil)
+		d.passFailed(t.Context(), err, nil)
 	})
-	want := fmt.Sprintf("failing mail: pass failed: another keypaird has been at work for more than an hour: %s is held by process %d since ",
-		d.parts.LockPath(), os.Getpid())
-	if !strings.HasPrefix(d.told(), want) {
-		t.Errorf("told %q, want %q", d.told(), want)
+	want := fmt.Sprintf("failing mail: pass failed: %s is held by process %d since ", d.current.engine.LockPath(), os.Getpid())
+	if !strings.HasPrefix(d.notified(), want) || !strings.HasSuffix(d.notified(), ": not released within 1h0m0s\n") {
+		t.Errorf("notified %q, want %q", d.notified(), want)
 	}
 }
 
-// The page of before is in the way of one on the same port. Nobody is sent to look
-// for another program.
+// A new page on the port of the present one fails, and the remedy names this daemon
+// as the cause.
 func TestOwnPort(t *testing.T) {
 	d := newIdler(t, "")
 	port := d.listen(t)
 	d.write(t, "localhost:"+port)
-	if _, err := d.read(t.Context()); err == nil || !strings.Contains(renew.Remedy(err), "this daemon's own page") {
+	if _, err := d.load(t.Context()); err == nil || !strings.Contains(renew.Remedy(err), "this daemon's own page") {
 		t.Errorf("read: %v; remedy: %s", err, renew.Remedy(err))
 	}
 }
 
-// A connection to the page ends with its answer: those who keep one keep out
-// others.
-func TestPageKeepsNobody(t *testing.T) {
+// A connection to the page ends with its answer: open ones would keep other clients
+// out.
+func TestPageClosesConnections(t *testing.T) {
 	d := newIdler(t, "")
 	resp, err := http.Get("http://127.0.0.1:" + d.listen(t) + "/healthz")
 	if err != nil {

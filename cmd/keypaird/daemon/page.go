@@ -16,10 +16,12 @@ import (
 	"golang.org/x/net/netutil"
 
 	"keypaird/acme/http01"
+	"keypaird/cmd/keypaird/config"
+	"keypaird/renew/problem"
 	"keypaird/renew/status"
 )
 
-// A page is where the daemon shows how targets stand.
+// A page serves the status of all targets.
 type page struct {
 	addr   string // as in [status]
 	ls     []net.Listener
@@ -27,10 +29,10 @@ type page struct {
 	served sync.WaitGroup
 }
 
-// maxReaders is how many connections are had at once, on each socket.
+// maxReaders is the number of connections at a time, for each socket.
 const maxReaders = 64
 
-// openPage listens; at "", it does not, and there is no page.
+// openPage listens on addr. There is no page if it is "".
 func openPage(ctx context.Context, addr string) (*page, error) {
 	if addr == "" {
 		return nil, nil
@@ -39,53 +41,53 @@ func openPage(ctx context.Context, addr string) (*page, error) {
 	var err error
 	if file, ok := strings.CutPrefix(addr, "unix:"); ok {
 		var l net.Listener
-		l, err = listenUnix(ctx, file)
+		if l, err = listenUnix(ctx, file); err != nil {
+			err = fmt.Errorf("listening on %s: %w", addr, err)
+		}
 		ls = []net.Listener{l}
 	} else {
 		ls, err = http01.Listen(ctx, addr)
 	}
 	if err != nil {
-		return nil, &PageError{Addr: addr, Err: err}
+		return nil, err
 	}
 	return &page{addr: addr, ls: ls}, nil
 }
 
-// serve begins to serve, if that has not begun.
+// serve starts to serve h, unless the page is served already.
 func (p *page) serve(h http.Handler) {
 	if p.server != nil {
 		return
 	}
 	p.server = status.NewServer(h)
-	p.server.SetKeepAlivesEnabled(false) // who idles keeps others out
+	p.server.SetKeepAlivesEnabled(false) // an idle connection would keep other clients out
 	for _, l := range p.ls {
 		p.served.Go(func() { _ = p.server.Serve(netutil.LimitListener(l, maxReaders)) })
 	}
 }
 
-// showLate shows the status where that could not be done so far.
-func (k *Daemon) showLate(ctx context.Context) {
-	k.changing.Lock()
-	defer k.changing.Unlock()
-	if k.unshown == nil || k.offered != nil {
+// retryPage opens the status page if that failed so far.
+func (d *Daemon) retryPage(ctx context.Context) {
+	d.pendingMu.Lock()
+	defer d.pendingMu.Unlock()
+	if d.current.pageErr == nil || d.pending != nil {
 		return
 	}
-	addr := k.parts.Config.Status.Listen
+	addr := d.current.engine.Config.Status.Listen
 	p, err := openPage(ctx, addr)
 	if err != nil {
-		k.log.Debug("status not shown", "err", err)
+		d.log.Debug("status not shown", "err", err)
 		return
 	}
-	k.inUse.Lock()
-	k.page, k.unshown = p, nil
-	k.inUse.Unlock()
-	p.serve(k.show(addr))
-	k.log.Info("status shown", "listen", addr)
+	d.current.page, d.current.pageErr = p, nil
+	p.serve(d.pageHandler(addr))
+	d.log.Info("status shown", "listen", addr)
 }
 
-// close stops listening and waits until it has.
+// close stops listening and waits for the server to end.
 func (p *page) close() {
 	for _, l := range p.ls {
-		l.Close() // if the server did not come to know of it
+		l.Close() // the server may not know it yet
 	}
 	if p.server != nil {
 		p.server.Close()
@@ -93,24 +95,26 @@ func (p *page) close() {
 	p.served.Wait()
 }
 
-// show is what a page shows.
-func (k *Daemon) show(addr string) http.Handler {
+// pageHandler returns what a page serves.
+func (d *Daemon) pageHandler(addr string) http.Handler {
 	machine, _ := os.Hostname()
-	return &status.Server{Collect: k.collect, Metrics: k.o.Metrics, Log: k.log, Listen: addr, Machine: machine}
+	return &status.Server{Collect: d.collect, Metrics: d.options.Metrics, Log: d.log, Listen: addr, Machine: machine}
 }
 
-func (k *Daemon) collect() (status.Document, error) {
-	k.inUse.RLock()
-	defer k.inUse.RUnlock()
-	doc, err := status.CollectWith(k.records.LoadState, k.parts.Store, k.parts.Current(nil), time.Now())
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	doc.Refused = k.refusal
+func (d *Daemon) collect() (status.Document, error) {
+	d.currentMu.RLock()
+	defer d.currentMu.RUnlock()
+	doc, err := status.CollectWith(d.records.LoadState, d.current.engine.Store, d.current.engine.Current(nil), time.Now())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.rejected != nil {
+		doc.Refused = d.rejected.refusal()
+	}
 	return doc, err
 }
 
-// listenUnix listens at a path that only we can use. What a process that died
-// left there is taken away.
+// listenUnix listens on a socket that only our user can open. It replaces a socket
+// that no process listens on any more.
 func listenUnix(ctx context.Context, file string) (net.Listener, error) {
 	info, err := os.Lstat(file)
 	switch {
@@ -125,7 +129,11 @@ func listenUnix(ctx context.Context, file string) (net.Listener, error) {
 		}
 	}
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "unix", file) // by our umask, nobody else can use it
+	l, err := lc.Listen(ctx, "unix", file) // closed to others by our umask
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return nil, op.Err // without the path, which the caller adds
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -136,9 +144,9 @@ func listenUnix(ctx context.Context, file string) (net.Listener, error) {
 	return l, nil
 }
 
-var errNoSocketFile = errors.New("a file is there that is no socket")
+var errNoSocketFile = errors.New("a file that is not a socket is in the way")
 
-// removeStale removes a socket that nobody listens at.
+// removeStale removes a socket that no process listens on.
 func removeStale(ctx context.Context, file string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -153,40 +161,43 @@ func removeStale(ctx context.Context, file string) error {
 	return err
 }
 
-// A PageError reports that the status cannot be shown where the configuration
-// says.
-type PageError struct {
-	Addr string
-	Err  error
-	Own  bool // it is the page of before that is in the way
-}
-
-func (e *PageError) Error() string {
-	why := e.Err.Error()
-	var op *net.OpError
-	if errors.As(e.Err, &op) {
-		why = op.Err.Error()
-	}
-	why = strings.TrimPrefix(why, "listening on "+e.Addr+": ")
-	return fmt.Sprintf("showing the status at %s: %s", e.Addr, why)
-}
-
-func (e *PageError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *PageError) Remedy() string {
+// pageError returns the error for a page that cannot be opened, with its remedy.
+func (d *Daemon) pageError(addr string, err error) error {
+	remedy := `set [status] listen to another address, such as "127.0.0.1:8403"`
 	var none *http01.NoSocketError
 	switch {
-	case e.Own:
-		return "this daemon's own page still has the port: choose another port, or restart keypaird"
-	case errors.As(e.Err, &none):
-		return "start keypaird through a socket unit with FileDescriptorName=" + none.Name + ", or set [status] listen to an address"
-	case errors.Is(e.Err, syscall.EADDRINUSE):
-		return "stop the program that listens there (see which: fstat, sockstat or ss -ltnxp), or choose another place in [status] listen"
-	case errors.Is(e.Err, errNoSocketFile):
-		return "remove the file, or choose another place in [status] listen"
-	case errors.Is(e.Err, fs.ErrNotExist):
-		return "make the directory, for keypaird to write in, or choose another place in [status] listen"
+	case errors.As(err, &none):
+		remedy = "start keypaird through a socket unit with FileDescriptorName=" + none.Name + ", or set [status] listen to an address"
+	case errors.Is(err, syscall.EADDRINUSE) && d.ownsPort(addr):
+		remedy = "this daemon's own page still has the port: choose another port, or restart keypaird"
+	case errors.Is(err, syscall.EADDRINUSE):
+		remedy = "stop the program that listens there (see which: fstat, sockstat or ss -ltnxp), or set [status] listen to another address"
+	case errors.Is(err, errNoSocketFile):
+		remedy = "remove the file, or set [status] listen to another path"
+	case errors.Is(err, fs.ErrNotExist):
+		remedy = "create the directory, writable for keypaird, or set [status] listen to another path"
 	}
-	return `choose another place in [status] listen: "127.0.0.1:8403"`
+	return problem.Wrap(fmt.Errorf("status page: %w", err), remedy)
+}
+
+// ownsPort reports whether the page in use listens on the port of addr.
+func (d *Daemon) ownsPort(addr string) bool {
+	if d.current == nil || d.current.page == nil {
+		return false
+	}
+	_, used, _ := net.SplitHostPort(d.current.page.addr)
+	_, port, _ := net.SplitHostPort(addr)
+	return port != "" && port == used
+}
+
+// pageCanWait reports whether a page that cannot be opened now is tried again
+// later: an address in use keeps the daemon neither from starting nor from
+// applying other changes. A socket that the service manager did not pass at the
+// start never comes.
+func (d *Daemon) pageCanWait(cfg *config.Config, err error) bool {
+	var none *http01.NoSocketError
+	if errors.As(err, &none) {
+		return false
+	}
+	return d.current == nil || d.current.page == nil && d.current.engine.Config.Status.Listen == cfg.Status.Listen
 }

@@ -18,80 +18,84 @@ import (
 )
 
 const (
-	heedEvery = 200 * time.Millisecond // how often a pass looks whether a command waits
-	tryAgain  = time.Minute            // after a pass failed
-	hopeless  = 10                     // tries to make a pass, then a person is told
-	apart     = 5 * time.Minute        // by which two clocks differ, to be worth a word
+	waiterPoll      = 200 * time.Millisecond // how often a pass checks whether a command waits for the lock
+	passRetry       = time.Minute            // after a pass that could not be made
+	maxPassAttempts = 10                     // before the operator is notified
+	clockSkewLimit  = 5 * time.Minute        // a larger difference to a CA's clock is reported
 )
 
-var errLate = errors.New("the last pass did not end in time; what it was at is put right by the next run")
+var errStopTimeout = errors.New("shutdown timed out: the last pass did not end; the next run resumes what it was doing")
 
-// look is one look at the targets that are due, at all if due is nil.
-func (k *Daemon) look(ctx context.Context, due map[string]bool) map[string]time.Time {
+// runPass makes a pass over the targets named by due, over all if due is nil, and
+// makes it again after each command that it let go first. It returns when each
+// target is due next.
+func (d *Daemon) runPass(ctx context.Context, due map[string]bool) map[string]time.Time {
 	next := map[string]time.Time{}
 	for {
-		k.adopt(ctx)
-		k.showLate(ctx)
-		report, yielded := k.turn(ctx, due)
+		d.applyPending(ctx)
+		d.retryPage(ctx)
+		report, again := d.tryPass(ctx, due)
 		maps.Copy(next, report.Next)
-		k.seen(report, due)
-		if !yielded || ctx.Err() != nil {
+		d.recordReport(report, due)
+		if !again || ctx.Err() != nil {
 			return next
 		}
 	}
 }
 
-// turn makes one pass, if nobody else works on the state meanwhile. It reports
-// whether a command was let through and the pass is to be made again.
-func (k *Daemon) turn(ctx context.Context, due map[string]bool) (r renew.Report, yielded bool) {
-	lock, err := k.acquire(ctx)
+// tryPass makes one pass while it holds the lock of the state directory. It reports
+// whether the pass made way for a command and is to be made again.
+func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Report, again bool) {
+	lock, err := d.acquireLock(ctx)
 	if err != nil {
-		return k.hindered(ctx, err, due), false
+		return d.passFailed(ctx, err, due), false
 	}
-	defer lock.Release() // after the rest: children may still be removing their records
-	if err := k.follow(ctx); err != nil {
-		return k.hindered(ctx, err, due), false
+	defer lock.Release() // last: DNS helpers may still be removing their records
+	if err := d.checkStateDir(ctx); err != nil {
+		return d.passFailed(ctx, err, due), false
 	}
-	k.trouble, k.tries = nil, 0
-	if !k.parts.SocketActivated() {
-		defer k.parts.HTTP01.Close()
+	d.passErr, d.attempts = nil, 0
+	parts := d.current.engine
+	if !parts.SocketActivated() {
+		defer parts.HTTP01.Close()
 	}
 	stop := make(chan struct{})
 	yield := sync.OnceFunc(func() { close(stop) })
-	k.pass.Yield, k.notifier.Yield = stop, stop
-	k.mu.Lock()
-	k.yield = yield
-	k.mu.Unlock()
-	defer func() {
-		k.mu.Lock()
-		k.yield = nil
-		k.mu.Unlock()
-	}()
-	if k.offers() {
+	d.pass.Yield, d.notifier.Yield = stop, stop
+	d.setYield(yield)
+	defer d.setYield(nil)
+	if d.hasPending() {
 		return r, false
 	}
-	heeding, cancel := context.WithCancel(ctx)
-	var heed sync.WaitGroup
-	heed.Go(func() { yielded = wantedBefore(heeding, lock, yield) })
+	polling, cancel := context.WithCancel(ctx)
+	var poll sync.WaitGroup
+	poll.Go(func() { again = yieldToWaiter(polling, lock, yield) })
 	began := time.Now()
-	r = k.pass.Run(ctx, engine.TargetsOf(k.parts.Current(due)))
-	if k.notifier.Sender != nil && ctx.Err() == nil {
-		k.notifier.Notify(ctx, &r)
+	r = d.pass.Run(ctx, engine.TargetsOf(parts.Current(due)))
+	if d.notifier.Sender != nil && ctx.Err() == nil {
+		d.notifier.Notify(ctx, &r)
 	}
 	cancel()
-	heed.Wait()
+	poll.Wait()
 	if n := len(r.Errs); ctx.Err() != nil || n > 0 && errors.Is(r.Errs[n-1], renew.ErrYield) {
-		k.parts.CloseAccounts(ctx)
+		parts.CloseAccounts(ctx)
 	} else {
-		k.o.Metrics.Passed(time.Since(began), n)
+		d.options.Metrics.Passed(time.Since(began), n)
 	}
-	return r, yielded
+	return r, again
 }
 
-// wantedBefore has a pass yield when a command waits for its lock, before ctx
-// ends.
-func wantedBefore(ctx context.Context, lock *durable.Lock, yield func()) bool {
-	ticker := time.NewTicker(heedEvery)
+// setYield sets what a reload calls to end the running pass.
+func (d *Daemon) setYield(yield func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.yield = yield
+}
+
+// yieldToWaiter calls yield and returns true when a command waits for the lock;
+// false when ctx ends first.
+func yieldToWaiter(ctx context.Context, lock *durable.Lock, yield func()) bool {
+	ticker := time.NewTicker(waiterPoll)
 	defer ticker.Stop()
 	for {
 		select {
@@ -106,112 +110,109 @@ func wantedBefore(ctx context.Context, lock *durable.Lock, yield func()) bool {
 	}
 }
 
-// offers reports whether there is something to be taken over first.
-func (k *Daemon) offers() bool {
-	k.changing.Lock()
-	defer k.changing.Unlock()
-	return k.offered != nil
-}
-
-// hindered notes that the pass failed, and has it tried again.
-func (k *Daemon) hindered(ctx context.Context, err error, due map[string]bool) renew.Report {
+// passFailed logs that no pass could be made, notifies the operator if that lasts,
+// and returns a report that asks for another attempt.
+func (d *Daemon) passFailed(ctx context.Context, err error, due map[string]bool) renew.Report {
 	if ctx.Err() != nil {
 		return renew.Report{}
 	}
-	if k.trouble == nil || k.trouble.Error() != err.Error() {
-		k.log.Error("pass failed", "err", err, "remedy", renew.Remedy(err))
+	if d.passErr == nil || d.passErr.Error() != err.Error() {
+		d.log.Error("pass failed", "err", err, "remedy", renew.Remedy(err))
 	}
-	k.trouble = err
-	k.tries++
-	var stuck *StuckError
-	if k.tries >= hopeless || errors.As(err, &stuck) {
-		if k.notifier.Sender != nil {
-			k.notifier.Yield = nil // of the last pass
-			k.notifier.PassFailed(ctx, engine.TargetsOf(k.parts.Subjects), err)
-		}
+	d.passErr = err
+	d.attempts++
+	var held *durable.HeldError
+	if d.notifier.Sender != nil && (d.attempts >= maxPassAttempts || errors.As(err, &held)) {
+		d.notifier.Yield = nil // that of the last pass
+		d.notifier.PassFailed(ctx, engine.TargetsOf(d.current.engine.Subjects), err)
 	}
 	r := renew.Report{Next: map[string]time.Time{}}
-	for _, s := range k.parts.Subjects {
+	for _, s := range d.current.engine.Subjects {
 		if due == nil || due[s.Name] {
-			r.Next[s.Name] = time.Now().Round(0).Add(tryAgain)
+			r.Next[s.Name] = time.Now().Round(0).Add(passRetry)
 		}
 	}
 	return r
 }
 
-// An outlook is what the daemon expects, in a word for the service manager.
-type outlook struct {
-	next    map[string]time.Time // by target
-	planned time.Time            // look at all
-	failing map[string]bool
-	told    bool // of all, in the log
+// A summary is what the log and the service manager show of all targets.
+type summary struct {
+	next     map[string]time.Time // by target: when it is due
+	nextFull time.Time            // when all are due
+	failing  map[string]bool      // by target
+	logged   bool                 // for the configuration in use, at Info
 }
 
-// seen takes in what a pass has seen.
-func (k *Daemon) seen(r renew.Report, due map[string]bool) {
-	suspects := maps.Clone(due)
-	if suspects == nil {
-		suspects = map[string]bool{}
-	}
+// recordReport logs what failed in a pass and updates the summary.
+func (d *Daemon) recordReport(r renew.Report, due map[string]bool) {
+	changed := map[string]bool{}
+	maps.Copy(changed, due)
+	complete := true
 	for _, err := range r.Errs {
 		var failed *renew.TargetError
 		if !errors.As(err, &failed) {
-			continue // it ended early
+			complete = false
+			continue
 		}
-		k.log.Error("failed", "certs", strings.Join(failed.Targets, " "), "step", failed.Step, "err", failed.Err, "remedy", renew.Remedy(failed.Err))
+		d.log.Error("target failed", "certs", strings.Join(failed.Targets, " "), "step", failed.Step, "err", failed.Err, "remedy", renew.Remedy(failed.Err))
 		for _, name := range failed.Targets {
-			suspects[name] = true
+			changed[name] = true
 		}
 	}
 	now := time.Now().Round(0)
-	o := &k.outlook
+	s := &d.summary
 	if due == nil {
-		clear(o.next)
+		clear(s.next)
 	}
-	maps.Copy(o.next, r.Next)
-	if due == nil || !o.planned.After(now) {
-		o.planned = k.schedule(now)
+	maps.Copy(s.next, r.Next)
+	if due == nil || !s.nextFull.After(now) {
+		s.nextFull = d.nextFullPass(now)
 	}
-	k.suspect(suspects)
-	var failed *renew.TargetError
-	if n := len(r.Errs); n > 0 && !errors.As(r.Errs[n-1], &failed) {
-		return // it ended early, and another one comes, or none
+	d.markFailing(changed)
+	if complete {
+		d.logSummary()
 	}
-	next := o.planned
-	for _, at := range o.next {
+}
+
+// logSummary logs the summary and sends it to the service manager.
+func (d *Daemon) logSummary() {
+	s := &d.summary
+	next := s.nextFull
+	for _, at := range s.next {
 		if at.Before(next) {
 			next = at
 		}
 	}
-	if k.trouble == nil {
-		log := k.log.Debug
-		if !o.told {
-			log, o.told = k.log.Info, true
+	next = next.UTC()
+	if d.passErr == nil {
+		log := d.log.Debug
+		if !s.logged {
+			log, s.logged = d.log.Info, true
 		}
-		log("looked", "targets", len(k.parts.Subjects), "failing", len(o.failing), "next", next.UTC().Format(time.RFC3339))
+		log("pass finished", "targets", len(d.current.engine.Subjects), "failing", len(s.failing), "next", next.Format(time.RFC3339))
 	} else {
-		k.log.Debug("not looked", "err", k.trouble, "next", next.UTC().Format(time.RFC3339))
+		d.log.Debug("pass skipped", "err", d.passErr, "next", next.Format(time.RFC3339))
 	}
-	k.manager.tell("STATUS=" + k.note(k.sentence(next)))
+	d.manager.notify("STATUS=" + d.serviceStatus(d.statusLine(next)))
 }
 
-// suspect looks which targets fail: of all when it is called first, then of
-// those that are suspects or failed before.
-func (k *Daemon) suspect(names map[string]bool) {
-	failing := k.outlook.failing
+// markFailing notes which targets fail. It checks all of them after a reload, and
+// then those named and those that failed before.
+func (d *Daemon) markFailing(names map[string]bool) {
+	failing := d.summary.failing
 	which := maps.Clone(failing)
 	maps.Copy(which, names)
-	if !k.outlook.told {
+	if !d.summary.logged {
 		which = nil
 	}
-	for _, s := range k.parts.Current(which) {
-		failing[s.Name] = k.fails(s)
+	for _, s := range d.current.engine.Current(which) {
+		failing[s.Name] = d.isFailing(s)
 	}
-	maps.DeleteFunc(failing, func(name string, fails bool) bool { return !fails || k.parts.Targets[name].Name == "" })
+	maps.DeleteFunc(failing, func(name string, fails bool) bool { return !fails || d.current.engine.Targets[name].Name == "" })
 }
 
-func (k *Daemon) fails(s status.Subject) bool {
-	state, err := k.records.LoadState(k.parts.Store, s.Name)
+func (d *Daemon) isFailing(s status.Subject) bool {
+	state, err := d.records.LoadState(d.current.engine.Store, s.Name)
 	if err != nil {
 		return true
 	}
@@ -219,42 +220,50 @@ func (k *Daemon) fails(s status.Subject) bool {
 	return last.Failures > 0
 }
 
-// sentence says how the daemon stands.
-func (k *Daemon) sentence(next time.Time) string {
-	text := certificates(len(k.parts.Subjects)) + ", next look at " + next.UTC().Format(time.RFC3339)
-	if n := len(k.outlook.failing); n > 0 {
+// statusLine is the summary in one line, with the clocks of CAs that differ.
+func (d *Daemon) statusLine(next time.Time) string {
+	text := count(len(d.current.engine.Subjects), "certificate") + ", next pass at " + next.Format(time.RFC3339)
+	if n := len(d.summary.failing); n > 0 {
 		text += fmt.Sprintf("; %d failing", n)
 	}
-	if k.trouble != nil {
-		text += "; pass failed: " + k.trouble.Error()
+	if d.passErr != nil {
+		text += "; pass failed: " + d.passErr.Error()
 	}
-	cas, _ := k.parts.CAs() // all were made when the configuration was read
+	cas, _ := d.current.engine.CAs() // load has made them all
 	for _, name := range slices.Sorted(maps.Keys(cas)) {
 		ahead, known := cas[name].Clock()
 		if !known {
 			continue
 		}
-		k.o.Metrics.Clock(name, ahead)
+		d.options.Metrics.Clock(name, ahead)
 		switch ahead = ahead.Round(time.Second); {
-		case ahead > apart:
+		case ahead > clockSkewLimit:
 			text += fmt.Sprintf("; our clock is %v behind that of %s", ahead, name)
-		case ahead < -apart:
+		case ahead < -clockSkewLimit:
 			text += fmt.Sprintf("; our clock is %v ahead of that of %s", -ahead, name)
 		}
 	}
 	return text
 }
 
-// note is a sentence for the service manager, with what is wrong with the
-// configuration on disk. "" stands for the last sentence.
-func (k *Daemon) note(sentence string) string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if sentence != "" {
-		k.said = sentence
+// serviceStatus is a status line for the service manager, followed by why the
+// configuration on disk is not in use. "" stands for the last line.
+func (d *Daemon) serviceStatus(line string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if line != "" {
+		d.lastStatus = line
 	}
-	if k.refused == "" {
-		return k.said
+	if d.rejected == nil {
+		return d.lastStatus
 	}
-	return k.said + "; " + k.refused
+	return d.lastStatus + "; the configuration on disk is not in use: " + d.rejected.err.Error()
+}
+
+// count returns n and the noun, in the plural unless n is 1.
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }

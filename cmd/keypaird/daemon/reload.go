@@ -4,51 +4,51 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"syscall"
+	"slices"
+	"time"
 
-	"keypaird/acme/http01"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
-	"keypaird/renew/durable"
 	"keypaird/renew/notify"
+	"keypaird/renew/problem"
 	"keypaird/renew/status"
 )
 
-// An offer is what a configuration was turned into.
-type offer struct {
-	parts   *engine.Engine
-	files   *watch
-	times   config.Schedule
-	page    *page // nil: nothing is shown
-	unshown error // why not, if something is to be
+// A generation is one configuration and what runs by it.
+type generation struct {
+	engine   *engine.Engine
+	files    *fileWatch
+	schedule config.Schedule
+	page     *page // nil: none is served
+	pageErr  error // why not, if one is configured
 }
 
-// drop lets go of what was made of a configuration, save for what is kept.
-func (o *offer) drop(keep *page) {
-	o.parts.HTTP01.Close()
-	o.parts.Close()
-	if o.page != nil && o.page != keep {
-		o.page.close()
+// close closes the generation, except for its page if that is in keep.
+func (g *generation) close(keep ...*page) {
+	g.engine.HTTP01.Close()
+	g.engine.Close()
+	if g.page != nil && !slices.Contains(keep, g.page) {
+		g.page.close()
 	}
 }
 
-// read reads the configuration and makes the parts. Nothing is in use yet; what
-// shows the status goes on where it is to be shown at the same address.
-func (k *Daemon) read(ctx context.Context) (*offer, error) {
-	cfg, err := k.o.Load()
+// load reads the configuration and makes what it needs. Nothing is in use yet. A
+// page that is open at the same address is kept.
+func (d *Daemon) load(ctx context.Context) (*generation, error) {
+	cfg, err := d.options.Load()
 	if err != nil {
 		return nil, err
 	}
-	if k.parts != nil && cfg.State != k.parts.Config.State {
-		return nil, &StateMovedError{k.parts.Config.State, cfg.State}
+	if d.current != nil && cfg.State != d.current.engine.Config.State {
+		return nil, problem.Newf("stop keypaird, move the directory, start keypaird",
+			"the state directory cannot change while the daemon runs: it is %s, not %s", d.current.engine.Config.State, cfg.State)
 	}
-	times, err := config.NewSchedule(cfg.Schedule, k.spread)
+	schedule, err := config.NewSchedule(cfg.Schedule, d.spread)
 	if err != nil {
 		return nil, fmt.Errorf("schedule: %w", err)
 	}
-	parts, err := k.o.Engine(cfg)
+	parts, err := d.options.Engine(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -56,195 +56,158 @@ func (k *Daemon) read(ctx context.Context) (*offer, error) {
 		parts.Close()
 		return nil, err
 	}
-	o := &offer{parts: parts, times: times, files: new(watch)}
-	o.files.settled(parts.Subjects) // as they are before anybody takes them
-	for _, p := range []*page{k.pageOffered(), k.page} {
-		if p != nil && p.addr == cfg.Status.Listen {
-			o.page = p
-			return o, nil
+	g := &generation{engine: parts, schedule: schedule, files: new(fileWatch)}
+	g.files.changed(parts.Subjects) // before a pass imports them
+	for _, old := range []*generation{d.pending, d.current} {
+		if old != nil && old.page != nil && old.page.addr == cfg.Status.Listen {
+			g.page = old.page
+			return g, nil
 		}
 	}
-	o.page, err = openPage(ctx, cfg.Status.Listen)
-	switch {
-	case err == nil:
-	case k.later(cfg, err):
-		o.unshown = err
-	default:
+	if g.page, err = openPage(ctx, cfg.Status.Listen); err == nil {
+		return g, nil
+	}
+	g.pageErr = d.pageError(cfg.Status.Listen, err)
+	if !d.pageCanWait(cfg, err) {
 		parts.Close()
-		return nil, k.ownPort(err)
+		return nil, g.pageErr
 	}
-	return o, nil
+	return g, nil
 }
 
-// later reports whether a page that cannot be shown now comes later: nobody who
-// holds its place keeps the daemon from starting, or from reading what else has
-// changed. A socket that we are to be given does not come any more.
-func (k *Daemon) later(cfg *config.Config, err error) bool {
-	var none *http01.NoSocketError
-	first := k.parts == nil
-	return !errors.As(err, &none) && (first || k.page == nil && k.parts.Config.Status.Listen == cfg.Status.Listen)
-}
-
-// ownPort has err say so if it is the present page that is in the way.
-func (k *Daemon) ownPort(err error) error {
-	var failed *PageError
-	if k.page == nil || !errors.As(err, &failed) || !errors.Is(err, syscall.EADDRINUSE) {
-		return err
-	}
-	_, ours, err1 := net.SplitHostPort(k.page.addr)
-	_, wanted, err2 := net.SplitHostPort(failed.Addr)
-	failed.Own = err1 == nil && err2 == nil && ours == wanted
-	return err
-}
-
-func (k *Daemon) pageOffered() *page {
-	if k.offered == nil {
-		return nil
-	}
-	return k.offered.page
-}
-
-// reload reads the configuration again and offers what it says. If it is wrong,
-// all stays as it is.
-func (k *Daemon) reload(ctx context.Context) {
-	k.manager.reloading()
-	k.log.Info("reading the configuration")
-	k.changing.Lock()
-	defer k.changing.Unlock()
-	o, err := k.read(ctx)
+// reload loads the configuration again for the loop to apply. If it is wrong,
+// nothing changes.
+func (d *Daemon) reload(ctx context.Context) {
+	d.manager.reloading()
+	d.log.Info("reading the configuration")
+	d.pendingMu.Lock()
+	defer d.pendingMu.Unlock()
+	g, err := d.load(ctx)
 	if err != nil {
-		k.refuse(err)
-		k.manager.ready(k.note(""))
+		d.reject(err)
+		d.manager.ready(d.serviceStatus(""))
 		return
 	}
-	if k.offered != nil { // and not taken over yet
-		if k.offered.page == k.page {
-			k.offered.page = nil
-		}
-		k.offered.drop(o.page)
+	if d.pending != nil {
+		d.pending.close(d.current.page, g.page)
 	}
-	k.offered = o
-	k.mu.Lock()
-	if k.yield != nil {
-		k.yield()
+	d.pending = g
+	d.mu.Lock()
+	if d.yield != nil {
+		d.yield()
 	}
-	k.mu.Unlock()
-	k.wake()
+	d.mu.Unlock()
+	d.requestPass()
 }
 
-// refuse says what is wrong with a configuration that is not taken over.
-func (k *Daemon) refuse(err error) {
+// reject reports what is wrong with a configuration that is not applied.
+func (d *Daemon) reject(err error) {
 	var mistakes config.Mistakes
 	n := 1
 	if errors.As(err, &mistakes) {
 		n = len(mistakes)
 		for _, m := range mistakes {
-			k.log.Error("configuration is wrong", "file", m.File, "line", m.Line, "key", m.Key, "problem", m.Problem, "remedy", m.Remedy)
+			d.log.Error("configuration is wrong", "file", m.File, "line", m.Line, "key", m.Key, "problem", m.Problem, "remedy", m.Remedy)
 		}
 	} else {
-		k.log.Error("configuration not taken over", "err", err, "remedy", renew.Remedy(err))
+		d.log.Error("configuration rejected", "err", err, "remedy", renew.Remedy(err))
 	}
-	k.log.Warn("the configuration in use stays", "mistakes", n)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.refused = fmt.Sprintf("the configuration on disk is not in use: %v", err)
-	k.refusal = refusal(k.refusal, err)
-	k.o.Metrics.Configured(false)
+	d.log.Warn("keeping previous configuration", "mistakes", n)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	since := time.Now().UTC().Truncate(time.Second)
+	if d.rejected != nil {
+		since = d.rejected.since
+	}
+	d.rejected = &rejection{err, since}
+	d.options.Metrics.Configured(false)
 }
 
-// adopt takes over what a reload offers.
-func (k *Daemon) adopt(ctx context.Context) {
-	k.changing.Lock()
-	defer k.changing.Unlock()
-	if k.offered == nil {
+// A rejection is why the configuration on disk is not in use.
+type rejection struct {
+	err   error     // of the last reload
+	since time.Time // the first that failed
+}
+
+// refusal returns what the status page shows. Mistakes are only counted: they may
+// quote what readers of the page must not see.
+func (r *rejection) refusal() *status.Refusal {
+	text := r.err.Error()
+	var mistakes config.Mistakes
+	if errors.As(r.err, &mistakes) {
+		text = count(len(mistakes), "mistake") + ", see: keypaird check"
+	}
+	return &status.Refusal{Since: r.since, Error: text}
+}
+
+// hasPending reports whether a configuration is to be applied before the next pass.
+func (d *Daemon) hasPending() bool {
+	d.pendingMu.Lock()
+	defer d.pendingMu.Unlock()
+	return d.pending != nil
+}
+
+// applyPending applies the configuration that a reload has loaded, if any.
+func (d *Daemon) applyPending(ctx context.Context) {
+	d.pendingMu.Lock()
+	defer d.pendingMu.Unlock()
+	if d.pending == nil {
 		return
 	}
-	old := k.offer
-	k.take(k.offered)
-	k.offered = nil
-	k.answer(ctx)
-	old.drop(k.page)
-	k.mu.Lock()
-	k.refused, k.refusal = "", nil
-	k.o.Metrics.Configured(true)
-	k.mu.Unlock()
-	k.outlook.told = false
-	n := len(k.parts.Subjects)
-	k.log.Info("configuration taken over", "targets", n, "schedule", k.parts.Config.Schedule)
-	k.manager.ready(k.note(certificates(n) + ", looking at all"))
+	old := d.current
+	d.mu.Lock()
+	d.rejected = nil
+	d.options.Metrics.Configured(true)
+	d.mu.Unlock()
+	d.summary.logged = false
+	d.apply(ctx, d.pending)
+	d.pending = nil
+	old.close(d.current.page)
+	d.log.Info("configuration reloaded", "targets", len(d.current.engine.Subjects), "schedule", d.current.engine.Config.Schedule)
 }
 
-// take puts what was made of a configuration to use.
-func (k *Daemon) take(o *offer) {
-	k.inUse.Lock()
-	k.offer = *o
-	k.inUse.Unlock()
-	if o.page != nil {
-		o.page.serve(k.show(o.page.addr))
+// apply makes g the current generation.
+func (d *Daemon) apply(ctx context.Context, g *generation) {
+	d.currentMu.Lock()
+	d.current = g
+	d.currentMu.Unlock()
+	if g.page != nil {
+		g.page.serve(d.pageHandler(g.page.addr))
 	}
-	if o.unshown != nil {
-		k.log.Error("status not shown", "err", o.unshown, "remedy", renew.Remedy(o.unshown))
+	if g.pageErr != nil {
+		d.log.Error("status not shown", "err", g.pageErr, "remedy", renew.Remedy(g.pageErr))
 	}
-	fresh := o.parts.Pass(renew.Scheduled)
-	p := &k.pass
-	p.Store, p.Obtainer, p.Deployer, p.RenewalInfo, p.Resolver, p.Log = fresh.Store, fresh.Obtainer, fresh.Deployer, fresh.RenewalInfo, fresh.Resolver, fresh.Log
-	p.Parallel, p.Mode, p.DeployWindow = fresh.Parallel, fresh.Mode, fresh.DeployWindow
-	p.Observer, p.Records = k.o.Metrics, &k.records
-	n := &k.notifier
-	n.Sender, n.Store, n.Records, n.Log = nil, o.parts.Store, &k.records, k.log
-	if len(o.parts.Config.Notify.Command) > 0 {
-		n.Sender = countingSender{o.parts, k.o.Metrics}
+	d.pass = g.engine.Pass(renew.Scheduled)
+	d.pass.Observer, d.pass.Records = d.options.Metrics, &d.records
+	d.notifier.Store, d.notifier.Sender = g.engine.Store, nil
+	if len(g.engine.Config.Notify.Command) > 0 {
+		d.notifier.Sender = countingSender{g.engine, d.options.Metrics}
+	}
+	d.listenHTTP01(ctx)
+	d.manager.ready(d.serviceStatus(count(len(g.engine.Subjects), "certificate") + ", pass running"))
+}
+
+// listenHTTP01 keeps the http-01 socket answered between orders, too, if the
+// service manager holds it open: clients can connect at any time.
+func (d *Daemon) listenHTTP01(ctx context.Context) {
+	if !d.current.engine.SocketActivated() {
+		return
+	}
+	if err := d.current.engine.HTTP01.Start(ctx); err != nil {
+		d.log.Warn("http-01 listener failed", "err", err, "remedy", renew.Remedy(err))
 	}
 }
 
-// A StateMovedError reports a configuration that names another state directory
-// than the one the daemon works in.
-type StateMovedError struct{ Now, Then string }
-
-func (e *StateMovedError) Error() string {
-	return fmt.Sprintf("the state directory cannot change while the daemon runs: it is %s, not %s", e.Now, e.Then)
-}
-
-// Remedy says what the operator can do about it.
-func (e *StateMovedError) Remedy() string { return "stop keypaird, move the directory, start keypaird" }
-
-// A RunningError reports another daemon on the same state directory.
-type RunningError struct {
-	State string
-	Err   *durable.HeldError
-}
-
-func (e *RunningError) Error() string {
-	return fmt.Sprintf("another keypaird run works on %s: %s", e.State, e.Err.Holder)
-}
-
-func (e *RunningError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *RunningError) Remedy() string {
-	return "stop that one first, or have it read a changed configuration: kill -HUP its process"
-}
-
-// otherDaemon makes a RunningError of a lock that is held.
-func otherDaemon(state string, err error) error {
-	var held *durable.HeldError
-	if errors.As(err, &held) {
-		return &RunningError{state, held}
-	}
-	return err
-}
-
-// A countingSender is the Sender of a daemon, which counts notifications.
+// A countingSender sends through another Sender and counts notifications.
 type countingSender struct {
-	*engine.Engine
+	notify.Sender
 	metrics *status.Metrics
 }
 
-// Send implements notify.Sender.
-func (t countingSender) Send(ctx context.Context, notices []notify.Notice) error {
-	err := t.Engine.Send(ctx, notices)
+func (s countingSender) Send(ctx context.Context, notices []notify.Notice) error {
+	err := s.Sender.Send(ctx, notices)
 	if ctx.Err() == nil {
-		t.metrics.Notified(string(notices[0].Kind), err)
+		s.metrics.Notified(string(notices[0].Kind), err)
 	}
 	return err
 }

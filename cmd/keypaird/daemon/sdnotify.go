@@ -8,7 +8,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// sdNotify tells the service manager, if there is one.
+// sdNotify sends text to the service manager, if there is one.
 func sdNotify(text string) error {
 	_, err := daemon.SdNotify(false, text)
 	return err
@@ -17,6 +17,6 @@ func sdNotify(text string) error {
 // monotonic is the assignment that goes with RELOADING=1.
 func monotonic() string { return daemon.SdNotifyMonotonicUsec() }
 
-// watchdogInterval is within what the service manager wants to hear of us; zero
-// if it does not.
+// watchdogInterval is the longest time between two keep-alives that the service
+// manager accepts; zero if it expects none.
 func watchdogInterval() (time.Duration, error) { return daemon.SdWatchdogEnabled(false) }

@@ -2,7 +2,7 @@ package daemon
 
 import "time"
 
-// NetBSD has no service manager that listens, and go-systemd does not build there.
+// NetBSD has no service manager, and go-systemd does not build there.
 
 func sdNotify(string) error { return nil }
 

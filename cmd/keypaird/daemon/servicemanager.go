@@ -14,16 +14,16 @@ import (
 	"keypaird/cmd/keypaird/config"
 )
 
-// A serviceManager is told how the daemon is, if it listens (sd_notify(3)).
+// A serviceManager receives the state of the daemon, if it listens (sd_notify(3)).
 type serviceManager struct {
-	log  *slog.Logger
-	send func(text string) error
-	beat atomic.Int64 // when the loop was last seen to go round, by the clock that stands still in suspend
-	born time.Time
+	log     *slog.Logger
+	send    func(text string) error
+	beat    atomic.Int64 // when the loop last called alive, since started: monotonic, as this clock stands still in suspend
+	started time.Time
 }
 
 func newServiceManager(log *slog.Logger) *serviceManager {
-	m := &serviceManager{log: log, send: sdNotify, born: time.Now()}
+	m := &serviceManager{log: log, send: sdNotify, started: time.Now()}
 	m.alive()
 	return m
 }
@@ -31,33 +31,33 @@ func newServiceManager(log *slog.Logger) *serviceManager {
 // maxAssignment is how many characters of one assignment are sent.
 const maxAssignment = 1000
 
-// tell sends assignments; nobody may be there to hear them.
-func (m *serviceManager) tell(assignments ...string) {
+// notify sends assignments, if a service manager listens.
+func (m *serviceManager) notify(assignments ...string) {
 	var text strings.Builder
 	for _, a := range assignments {
 		fmt.Fprintln(&text, config.Printable(a, maxAssignment))
 	}
 	if err := m.send(text.String()); err != nil {
-		m.log.Debug("service manager not told", "err", err)
+		m.log.Debug("service manager not notified", "err", err)
 	}
 }
 
-func (m *serviceManager) ready(status string) { m.tell("READY=1", "STATUS="+status) }
+func (m *serviceManager) ready(status string) { m.notify("READY=1", "STATUS="+status) }
 
-// reloading begins what ready ends.
+// reloading reports the start of a reload, which ready ends.
 func (m *serviceManager) reloading() {
-	m.tell("RELOADING=1", strings.TrimSpace(monotonic()), "STATUS=reading the configuration")
+	m.notify("RELOADING=1", strings.TrimSpace(monotonic()), "STATUS=reading the configuration")
 }
 
-// alive notes that the loop goes round.
-func (m *serviceManager) alive() { m.beat.Store(int64(time.Since(m.born))) }
+// alive records that the loop runs.
+func (m *serviceManager) alive() { m.beat.Store(int64(time.Since(m.started))) }
 
-// lively is how long the loop may take to go round once: it does so twice a
-// minute.
-const lively = 2 * time.Minute
+// loopTimeout is the longest time between two calls of alive: the loop makes one
+// every minute at least.
+const loopTimeout = 2 * time.Minute
 
-// watchdog tells the manager, which wants to hear of us within an interval, that
-// all is well, until ctx ends. It is silent while the loop does not go round.
+// watchdog sends a keep-alive within each interval until ctx ends, as long as the
+// loop calls alive.
 func (m *serviceManager) watchdog(ctx context.Context, interval time.Duration) {
 	if interval <= 0 {
 		return
@@ -65,8 +65,8 @@ func (m *serviceManager) watchdog(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(max(interval/3, time.Millisecond))
 	defer ticker.Stop()
 	for {
-		if time.Since(m.born)-time.Duration(m.beat.Load()) < lively {
-			m.tell("WATCHDOG=1")
+		if time.Since(m.started)-time.Duration(m.beat.Load()) < loopTimeout {
+			m.notify("WATCHDOG=1")
 		}
 		select {
 		case <-ctx.Done():
@@ -76,7 +76,7 @@ func (m *serviceManager) watchdog(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// Journaled reports whether w is what $JOURNAL_STREAM says (systemd.exec(5)).
+// Journaled reports whether w is the stream named by $JOURNAL_STREAM (systemd.exec(5)).
 func Journaled(w io.Writer, stream string) bool {
 	file, ok := w.(*os.File)
 	if !ok || stream == "" {

@@ -2,18 +2,15 @@ package daemon
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
-	"time"
 
-	"keypaird/cmd/keypaird/config"
 	"keypaird/renew/durable"
 	"keypaird/renew/status"
 )
 
-// StateOf tells how it stands with the daemon of a state directory; nil: that
-// cannot be seen.
+// StateOf returns the state of the daemon of a state directory; nil if it is
+// unknown.
 func StateOf(state string) *status.Daemon {
 	h, err := durable.ReadHolder(filepath.Join(state, "daemon"))
 	d := &status.Daemon{State: status.Stopped, Process: h.Process, Since: h.Since}
@@ -28,26 +25,4 @@ func StateOf(state string) *status.Daemon {
 		d.State = status.Killed
 	}
 	return d
-}
-
-// refusal is what the page says of a configuration that is not taken over for
-// err, since another one was refused perhaps. What is wrong with the file is in
-// the log, and is told by check: it may be more than others are to read.
-func refusal(before *status.Refusal, err error) *status.Refusal {
-	r := &status.Refusal{Since: time.Now().UTC().Truncate(time.Second), Error: err.Error()}
-	var mistakes config.Mistakes
-	if errors.As(err, &mistakes) {
-		r.Error = fmt.Sprintf("%d %s, see: keypaird check", len(mistakes), plural(len(mistakes), "mistake", "mistakes"))
-	}
-	if before != nil {
-		r.Since = before.Since
-	}
-	return r
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
 }

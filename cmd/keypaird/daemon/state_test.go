@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/renew"
 	"keypaird/renew/status"
 )
 
-// quietDaemon is a daemon that has read a configuration and makes no passes. Its
+// quietDaemon returns a daemon that has loaded a configuration and makes no pass. Its
 // target "mail" has one deployment and no certificate.
 func quietDaemon(t *testing.T) *Daemon {
 	t.Helper()
@@ -25,50 +26,62 @@ func quietDaemon(t *testing.T) *Daemon {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k := newDaemon(file, slog.New(slog.DiscardHandler))
-	first, err := k.read(t.Context())
+	d := newDaemon(file, slog.New(slog.DiscardHandler))
+	first, err := d.load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.take(first)
-	t.Cleanup(k.end)
-	return k
+	d.apply(t.Context(), first)
+	t.Cleanup(d.close)
+	return d
 }
 
-// What once failed of a deployment that was done since, as the configuration says,
-// is history: the daemon does not count it.
+// A deployment that failed under another configuration counts as failing only as
+// long as the present one was not deployed.
 func TestHistoryIsNotFailing(t *testing.T) {
-	k := quietDaemon(t)
+	d := quietDaemon(t)
 	for _, tt := range []struct {
 		name, hash string
 		want       int
 	}{
-		{"as the configuration says", k.parts.Current(nil)[0].Specs["proxy"].ConfigHash, 0},
+		{"as the configuration says", d.current.engine.Current(nil)[0].Specs["proxy"].ConfigHash, 0},
 		{"in another way", "other", 1},
-		{"as the configuration says again", k.parts.Current(nil)[0].Specs["proxy"].ConfigHash, 0},
+		{"as the configuration says again", d.current.engine.Current(nil)[0].Specs["proxy"].ConfigHash, 0},
 	} {
 		record := fmt.Sprintf(`{"deployments":{"proxy":{"config_hash":%q,"attempt":{"failures":2,"error":"no such proxy"}}}}`, tt.hash)
-		if err := k.parts.Store.WriteFile("mail", "record.json", []byte(record)); err != nil {
+		if err := d.current.engine.Store.WriteFile("mail", "record.json", []byte(record)); err != nil {
 			t.Fatal(err)
 		}
-		k.suspect(map[string]bool{"mail": true})
-		if got := len(k.outlook.failing); got != tt.want {
+		d.markFailing(map[string]bool{"mail": true})
+		if got := len(d.summary.failing); got != tt.want {
 			t.Errorf("done %s: %d failing, want %d", tt.name, got, tt.want)
 		}
-		k.outlook.told = true
+		d.summary.logged = true
 	}
-	k.suspect(map[string]bool{"gone": true}) // a target of another configuration
-	if len(k.outlook.failing) != 0 {
-		t.Errorf("failing: %v", k.outlook.failing)
+	d.markFailing(map[string]bool{"gone": true}) // a target of another configuration
+	if len(d.summary.failing) != 0 {
+		t.Errorf("failing: %v", d.summary.failing)
 	}
 }
 
-// A refusal is shown from the first on until a configuration is taken over, and
-// does not tell everybody what is in the file.
+// The pass is that of the engine in use, with all of its parts.
+func TestPassOfEngine(t *testing.T) {
+	d := quietDaemon(t)
+	for _, when := range []string{"at the start", "after a reload"} {
+		if e := d.current.engine; d.pass.Limiter != renew.Limiter(e) || d.pass.Obtainer != renew.Obtainer(e) || d.pass.Records != &d.records || d.notifier.Store != e.Store {
+			t.Errorf("%s: pass %+v, notifier %+v", when, d.pass, d.notifier)
+		}
+		d.reload(t.Context())
+		d.applyPending(t.Context())
+	}
+}
+
+// A rejected configuration is shown, since the first one, until one is applied.
+// Nothing that is in the file is shown.
 func TestRefusalIsKept(t *testing.T) {
-	k := quietDaemon(t)
+	d := quietDaemon(t)
 	refused := func() *status.Refusal {
-		doc, err := k.collect()
+		doc, err := d.collect()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,24 +90,24 @@ func TestRefusalIsKept(t *testing.T) {
 	if r := refused(); r != nil {
 		t.Errorf("at first: %+v", r)
 	}
-	k.refuse(config.Mistakes{{File: "keypaird.toml", Key: "key", Problem: "secret"}, {}})
+	d.reject(config.Mistakes{{File: "keypaird.toml", Key: "key", Problem: "secret"}, {}})
 	first := refused()
 	if first == nil || first.Error != "2 mistakes, see: keypaird check" || strings.Contains(first.Error, "secret") || first.Since.Nanosecond() != 0 {
 		t.Fatalf("refused: %+v", first)
 	}
-	k.refusal.Since = k.refusal.Since.Add(-time.Hour)
-	k.refuse(errors.New("no such port"))
-	if r := refused(); r.Error != "no such port" || first.Since != r.Since {
-		t.Errorf("refused again: %+v, want since %v", r, first.Since)
+	d.rejected.since = d.rejected.since.Add(-time.Hour)
+	d.reject(errors.New("no such port"))
+	if r := refused(); r.Error != "no such port" || r.Since != first.Since.Add(-time.Hour) {
+		t.Errorf("refused again: %+v, want an hour before %v", r, first.Since)
 	}
-	k.reload(t.Context())
-	k.adopt(t.Context())
+	d.reload(t.Context())
+	d.applyPending(t.Context())
 	if r := refused(); r != nil {
-		t.Errorf("taken over: %+v", r)
+		t.Errorf("after a reload: %+v", r)
 	}
 }
 
-// Whether a daemon runs is told by the file that it holds.
+// The state of a daemon is read from the file that it locks.
 func TestDaemonOf(t *testing.T) {
 	dir := t.TempDir()
 	since := time.Date(2026, 11, 23, 20, 17, 0, 0, time.UTC)
@@ -122,6 +135,6 @@ func TestDaemonOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := StateOf(dir); got != nil {
-		t.Errorf("what cannot be read: %+v, want that nothing is known", got)
+		t.Errorf("unreadable: %+v, want nil", got)
 	}
 }

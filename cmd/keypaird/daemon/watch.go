@@ -8,43 +8,44 @@ import (
 	"keypaird/renew/status"
 )
 
-// watchEvery is how often the daemon looks at the files of bought certificates.
-// They are taken when they were left alone for that long.
+// watchEvery is how often the daemon checks the files of external certificates. It
+// imports them when they did not change for that long.
 const watchEvery = 2 * time.Second
 
-// A watch knows how the files of bought certificates were.
-type watch struct {
-	mu    sync.Mutex
-	marks map[string]string // by target
-	moved bool
+// A fileWatch detects changes of the files of external certificates.
+type fileWatch struct {
+	mu      sync.Mutex
+	marks   map[string]string // by target: of the last call
+	pending bool              // a change that was not reported yet
 }
 
-// settled reports whether files have changed, and not since the last call.
-func (v *watch) settled(subjects []status.Subject) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+// changed reports, once for each change, whether files have changed before the
+// last call and not since then.
+func (w *fileWatch) changed(subjects []status.Subject) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	still := true
 	for _, s := range subjects {
 		if s.External == nil {
 			continue
 		}
 		mark := s.External.Source.Mark()
-		if before, known := v.marks[s.Name]; known && mark != before {
-			v.moved, still = true, false
+		if before, known := w.marks[s.Name]; known && mark != before {
+			w.pending, still = true, false
 		}
-		if v.marks == nil {
-			v.marks = map[string]string{}
+		if w.marks == nil {
+			w.marks = map[string]string{}
 		}
-		v.marks[s.Name] = mark
+		w.marks[s.Name] = mark
 	}
-	wake := v.moved && still
-	v.moved = v.moved && !still
-	return wake
+	stable := w.pending && still
+	w.pending = w.pending && !still
+	return stable
 }
 
-// watchFiles has all targets looked at when the files of a bought certificate
-// have changed, until ctx ends.
-func (k *Daemon) watchFiles(ctx context.Context, every time.Duration) {
+// watchFiles requests a pass when the files of an external certificate have
+// changed, until ctx ends.
+func (d *Daemon) watchFiles(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
@@ -53,12 +54,12 @@ func (k *Daemon) watchFiles(ctx context.Context, every time.Duration) {
 			return
 		case <-ticker.C:
 		}
-		k.inUse.RLock()
-		parts, files := k.parts, k.files
-		k.inUse.RUnlock()
-		if files.settled(parts.Subjects) {
-			k.log.Info("files of a bought certificate changed")
-			k.wake()
+		d.currentMu.RLock()
+		current := d.current
+		d.currentMu.RUnlock()
+		if current.files.changed(current.engine.Subjects) {
+			d.log.Info("external certificate files changed")
+			d.requestPass()
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"keypaird/renew/testutil"
 )
 
-// Files that have changed are told of once, when nobody has written there since
-// the last look; what they were at first is not a change.
+// A change of files is reported once, when they did not change again since the last
+// check. The first check reports nothing.
 func TestWatch(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
@@ -28,7 +28,7 @@ func TestWatch(t *testing.T) {
 		}}}}
 		subjects = append(subjects, s)
 	}
-	var files watch
+	var files fileWatch
 	for _, tt := range []struct {
 		name string
 		do   func()
@@ -39,15 +39,15 @@ func TestWatch(t *testing.T) {
 		{"one file changed", func() { write("a.pem", "22") }, false},
 		{"its key changed as well", func() { write("a.key", "1") }, false},
 		{"at rest", func() {}, true},
-		{"told already", func() {}, false},
+		{"reported already", func() {}, false},
 		{"two targets changed", func() { write("a.pem", "333"); write("b.pem", "1") }, false},
 		{"at rest again", func() {}, true},
 		{"removed", func() { testutil.Must(t, os.Remove(filepath.Join(dir, "b.pem"))) }, false},
 		{"still removed", func() {}, true},
-		{"told that", func() {}, false},
+		{"that is reported already", func() {}, false},
 	} {
 		tt.do()
-		if got := files.settled(subjects); got != tt.want {
+		if got := files.changed(subjects); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}

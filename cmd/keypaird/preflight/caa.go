@@ -11,83 +11,83 @@ import (
 	"keypaird/cmd/keypaird/config"
 )
 
-// A grant is what CAA records say of one name: which there are, and where.
-type grant struct {
-	target  config.Target
-	proof   config.Challenge
-	records []dns01.CAA
-	at      string // their owner
-	err     error
+// A caaLookup is the CAA record set that applies to one name.
+type caaLookup struct {
+	target    config.Target
+	challenge config.Challenge
+	records   []dns01.CAA
+	owner     string // of the records
+	err       error
 }
 
-func (g *grant) wildcard() bool { return strings.HasPrefix(g.proof.Name, "*.") }
+func (l *caaLookup) wildcard() bool { return strings.HasPrefix(l.challenge.Name, "*.") }
 
-// caa compares the CAA records that hold for each name with each CA (RFC 8659,
-// and RFC 8657 for accounturi and validationmethods).
-func (c *liveCheck) caa(ctx context.Context) []Finding {
-	var grants []*grant
+// checkCAA checks for each name that its CAA records allow its CAs to issue (RFC
+// 8659, and RFC 8657 for accounturi and validationmethods).
+func (c *liveCheck) checkCAA(ctx context.Context) []Finding {
+	var lookups []*caaLookup
 	var tasks []func() []Finding
-	for _, s := range c.w.Subjects {
-		t := c.w.Targets[s.Name]
+	for _, s := range c.engine.Subjects {
+		t := c.engine.Targets[s.Name]
 		for _, p := range t.Challenges {
 			if net.ParseIP(p.Name) != nil {
 				continue
 			}
-			g := &grant{target: t, proof: p}
-			grants = append(grants, g)
+			l := &caaLookup{target: t, challenge: p}
+			lookups = append(lookups, l)
 			tasks = append(tasks, func() []Finding {
 				ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 				defer cancel()
-				g.records, g.at, g.err = c.dns.CAA(ctx, strings.TrimPrefix(p.Name, "*."))
+				l.records, l.owner, l.err = c.dns.CAA(ctx, strings.TrimPrefix(p.Name, "*."))
 				return nil
 			})
 		}
 	}
-	sideBySide(tasks)
+	runAll(tasks)
 	var found []Finding
-	for _, g := range grants {
-		found = append(found, c.granted(g, grants)...)
+	for _, l := range lookups {
+		found = append(found, c.compareCAA(l, lookups)...)
 	}
 	return found
 }
 
-// granted says of each CA of a name whether it may issue.
-func (c *liveCheck) granted(g *grant, all []*grant) []Finding {
-	if g.err != nil {
-		f := finding("caa", g.proof.Name, "", g.err)
+// compareCAA reports for each CA of a name whether it may issue.
+func (c *liveCheck) compareCAA(l *caaLookup, all []*caaLookup) []Finding {
+	if l.err != nil {
+		f := finding("caa", l.challenge.Name, "", l.err)
 		if f.Remedy == "" {
-			f.Remedy = "CAs refuse to issue when CAA cannot be looked up: see that the zone's servers answer CAA queries"
+			f.Remedy = "check that the zone's name servers answer CAA queries: without an answer no CA issues"
 		}
 		return []Finding{f}
 	}
 	var found []Finding
-	for _, ca := range g.target.SignWith {
+	for _, ca := range l.target.SignWith {
 		info, ok := c.infos[ca]
 		if !ok {
 			continue
 		}
 		applicant := dns01.Applicant{
-			Issuers: info.Identities, AccountURL: c.accounts[ca], Method: g.proof.Type, Wildcard: g.wildcard(),
+			Issuers: info.Identities, AccountURL: c.accounts[ca], Method: l.challenge.Type, Wildcard: l.wildcard(),
 		}
-		why := dns01.Refusal(g.records, applicant)
-		f := Finding{Check: "caa", Subject: g.proof.Name, Result: Good, Detail: ca + " may issue"}
+		why := dns01.Refusal(l.records, applicant)
+		f := Finding{Check: "caa", Subject: l.challenge.Name, Result: Good, Detail: ca + " may issue"}
 		if why != "" {
-			f.Result, f.Detail = Failed, fmt.Sprintf("the records at %s do not let %s issue: %s", g.at, ca, why)
-			applicant.Method = methods(g, ca, all)
-			f.Remedy = "add this record, or change the one there: " + dns01.Permission(g.at, applicant)
+			f.Result, f.Detail = Failed, fmt.Sprintf("the records at %s do not let %s issue: %s", l.owner, ca, why)
+			applicant.Method = methods(l, ca, all)
+			f.Remedy = "add this record, or change the one there: " + dns01.Permission(l.owner, applicant)
 		}
 		found = append(found, f)
 	}
 	return found
 }
 
-// methods are the validation methods that one record has to allow, so that it
-// does for all names of ours it holds for, and no two are asked for.
-func methods(g *grant, ca string, all []*grant) string {
+// methods returns the validation methods that a record at the owner has to allow for
+// all names that it applies to.
+func methods(l *caaLookup, ca string, all []*caaLookup) string {
 	var list []string
 	for _, o := range all {
-		if o.err == nil && o.at == g.at && o.wildcard() == g.wildcard() && slices.Contains(o.target.SignWith, ca) && !slices.Contains(list, o.proof.Type) {
-			list = append(list, o.proof.Type)
+		if o.err == nil && o.owner == l.owner && o.wildcard() == l.wildcard() && slices.Contains(o.target.SignWith, ca) && !slices.Contains(list, o.challenge.Type) {
+			list = append(list, o.challenge.Type)
 		}
 	}
 	slices.Sort(list)

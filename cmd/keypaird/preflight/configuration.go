@@ -13,30 +13,31 @@ import (
 	"keypaird/hooks/preset"
 )
 
-// Configuration returns what is wrong or doubtful of a configuration on this
-// machine: programs, files and DNS providers that it names. It asks nobody else.
+// Configuration checks the programs, files and DNS providers that a configuration
+// names on this machine. It makes no network requests.
 func Configuration(ctx context.Context, cfg *config.Config) []Finding {
-	return slices.Concat(checkPage(cfg), checkNotify(cfg), checkBought(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg))
+	return slices.Concat(checkPage(cfg), checkNotify(cfg), checkExternal(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg))
 }
 
-// checkPage warns of a status page that others can see. There are no secrets on
-// it; what there is helps whoever means harm.
+// checkPage warns of a status page that other machines can read: it holds no
+// secrets, but helps attackers.
 func checkPage(cfg *config.Config) []Finding {
 	addr := cfg.Status.Listen
 	if onLoopback(addr) {
 		return nil
 	}
 	return []Finding{{
-		Check: "configuration", Subject: "status.listen", Result: Warning, Detail: fmt.Sprintf("%q can be reached from other machines, and asks nobody who he is", addr),
-		Remedy: `write "127.0.0.1:8403", and have a web server that asks for a password pass it on`,
+		Check: "configuration", Subject: "status.listen", Result: Warning, Detail: fmt.Sprintf("%q is reachable from other machines without authentication", addr),
+		Remedy: `set "127.0.0.1:8403", behind a web server that asks for a password`,
 	}}
 }
 
-// fits lists what a deployment needs and this machine lacks. configured reports
-// whether the configuration sets a command.
-func fits(name string, d *hooks.Deployment, configured func(setting string) bool) []Finding {
+// checkPrograms reports what a deployment needs that this machine does not have. set
+// reports whether the configuration sets a setting of it: the remedy is then to
+// correct it.
+func checkPrograms(name string, d *hooks.Deployment, set func(setting string) bool) []Finding {
 	var found []Finding
-	for _, err := range preset.Missing(d, configured) {
+	for _, err := range preset.Missing(d, set) {
 		found = append(found, finding("deploy", name, "", err))
 	}
 	if err := d.Runnable(); err != nil && len(found) == 0 {
@@ -45,8 +46,8 @@ func fits(name string, d *hooks.Deployment, configured func(setting string) bool
 	return found
 }
 
-// checkFiles warns of what the configuration cannot see: files beside ours that
-// a server would prefer.
+// checkFiles warns of files beside ours that a server would prefer, and of servers
+// that present one certificate but are to get several.
 func checkFiles(cfg *config.Config) []Finding {
 	var found []Finding
 	targets := map[string][]string{} // by deployment
@@ -55,14 +56,14 @@ func checkFiles(cfg *config.Config) []Finding {
 		for _, name := range t.Deploy {
 			d := cfg.Deployment(name)
 			if targets[name] == nil {
-				found = append(found, fits(name, &d, cfg.Deploy[name].Sets)...)
+				found = append(found, checkPrograms(name, &d, cfg.Deploy[name].Sets)...)
 				warnings[name] = d.Warner()
 			}
 			targets[name] = append(targets[name], t.Name)
 			if n := len(targets[name]); d.Single && n == 2 {
 				found = append(found, Finding{
 					Check: "deploy", Subject: name, Result: Warning,
-					Detail: fmt.Sprintf("the server presents one certificate only, and is to have those of %q and %q", targets[name][0], t.Name),
+					Detail: fmt.Sprintf("the server presents one certificate only, but gets those of %q and %q", targets[name][0], t.Name),
 					Remedy: "set one_certificate = true in the [identity], or list all its names in one [cert]",
 				})
 			}
@@ -74,10 +75,10 @@ func checkFiles(cfg *config.Config) []Finding {
 	return found
 }
 
-// onLoopback reports whether only this machine gets to an address to listen on.
+// onLoopback reports whether only this machine can connect to a listen address.
 func onLoopback(addr string) bool {
 	if addr == "" || strings.HasPrefix(addr, "unix:") || strings.HasPrefix(addr, "fd:") {
-		return true // nowhere, or a socket whose unit says who gets to it
+		return true // none, or a socket with access rules of its own
 	}
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil || host == "localhost" {

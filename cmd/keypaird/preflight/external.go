@@ -10,9 +10,9 @@ import (
 	"keypaird/renew"
 )
 
-// checkBought reads the files of bought certificates. With all, it also says
-// which are right.
-func checkBought(cfg *config.Config, all bool) []Finding {
+// checkExternal reads the files of external certificates. With all, it also reports
+// those that are right.
+func checkExternal(cfg *config.Config, all bool) []Finding {
 	var found []Finding
 	for _, t := range cfg.Targets() {
 		x := engine.ExternalOf(t)
@@ -26,7 +26,7 @@ func checkBought(cfg *config.Config, all bool) []Finding {
 		case p.Alone():
 			found = append(found, Finding{
 				Check: engine.TypeExternal, Subject: t.Name, Result: Warning, Detail: x.Chain + " holds the certificate alone: clients that do not know its issuer refuse it",
-				Remedy: "add the intermediate certificates, which its seller provides, after it",
+				Remedy: "append the intermediate certificates that its CA provides",
 			})
 		case all:
 			detail := fmt.Sprintf("for %s, valid until %s", strings.Join(renew.Names(p.Leaf), " "), p.Leaf.NotAfter.UTC().Format(time.RFC3339))

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -9,14 +10,16 @@ import (
 
 // A Finding is the result of one check.
 type Finding struct {
-	Check   string `json:"check"`   // "ca", "account", "store", "http-01", "dns-01", "dns-persist-01", "external", "caa", "tlsa", "deploy", "identity", "configuration"
+	Check   string `json:"check"`   // "configuration", "ca", "account", "dns", "http-01", "dns-01", "dns-persist-01", "caa", "renewal-info", "store", "external", "tlsa", "deploy", "identity"
 	Subject string `json:"subject"` // what was checked
 	Result  Result `json:"result"`
 	Detail  string `json:"detail,omitempty"`
 	Remedy  string `json:"remedy,omitempty"`
+
+	Addr netip.Addr `json:"-"` // the address checked by http-01; zero in all others
 }
 
-// A Result is how a check went.
+// A Result is the result of a check.
 type Result string
 
 // Results.
@@ -26,8 +29,8 @@ const (
 	Failed  Result = "failed"
 )
 
-// sideBySide runs tasks, a few at a time, and returns their findings in order.
-func sideBySide(tasks []func() []Finding) []Finding {
+// runAll runs tasks, at most 16 at a time, and returns their findings in order.
+func runAll(tasks []func() []Finding) []Finding {
 	results := make([][]Finding, len(tasks))
 	slots := make(chan struct{}, 16)
 	var wg sync.WaitGroup
@@ -42,7 +45,7 @@ func sideBySide(tasks []func() []Finding) []Finding {
 	return slices.Concat(results...)
 }
 
-// finding makes a Finding of how a check ended.
+// finding returns the Finding of a check that ended with err; detail is for success.
 func finding(check, subject, detail string, err error) Finding {
 	if err == nil {
 		return Finding{Check: check, Subject: subject, Result: Good, Detail: detail}

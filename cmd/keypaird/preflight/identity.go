@@ -16,52 +16,56 @@ import (
 	"keypaird/hooks/discover"
 )
 
-// checkIdentities compares the identities with what peers would find, and the
-// names proven by http-01 with where they point. It warns and never fails:
-// discovery informs and does not decide. before are the findings so far.
-func checkIdentities(ctx context.Context, w *engine.Engine, before []Finding) []Finding {
-	c := &identityCheck{w: w, here: map[netip.Addr]bool{}}
-	for _, f := range before {
-		_, at, _ := strings.Cut(f.Subject, " at ")
-		if addr, err := netip.ParseAddr(at); err == nil && f.Check == acme.HTTP01 && f.Result == Good {
-			c.here[addr] = true // our token is served there, so it leads here
-		}
-	}
-	if addrs, err := net.InterfaceAddrs(); err == nil {
-		for _, a := range addrs {
-			if prefix, err := netip.ParsePrefix(a.String()); err == nil {
-				c.here[prefix.Addr().Unmap()] = true
-			}
-		}
-	}
+// checkIdentities compares the identities with what peers find, and the names that
+// http-01 validates with the addresses of this machine. It only warns. before are
+// the findings so far.
+func checkIdentities(ctx context.Context, e *engine.Engine, before []Finding) []Finding {
+	c := &identityCheck{engine: e, local: localAddrs(before)}
 	var tasks []func() []Finding
-	for _, s := range w.Subjects {
-		for _, p := range w.Targets[s.Name].Challenges {
+	for _, s := range e.Subjects {
+		for _, p := range e.Targets[s.Name].Challenges {
 			if p.Type == acme.HTTP01 {
-				tasks = append(tasks, func() []Finding { return c.pointing(ctx, w.Targets[s.Name], p.Name) })
+				tasks = append(tasks, func() []Finding { return c.checkAddress(ctx, e.Targets[s.Name], p.Name) })
 			}
 		}
 	}
-	for _, domain := range slices.Sorted(maps.Keys(w.Config.Identity)) {
-		if id := w.Config.Identity[domain]; len(id.Services) > 0 {
-			tasks = append(tasks, func() []Finding { return c.identity(ctx, domain, id) })
+	for _, domain := range slices.Sorted(maps.Keys(e.Config.Identity)) {
+		if id := e.Config.Identity[domain]; len(id.Services) > 0 {
+			tasks = append(tasks, func() []Finding { return c.checkIdentity(ctx, domain, id) })
 		}
 	}
-	return sideBySide(tasks)
+	return runAll(tasks)
 }
 
-// An identityCheck looks at identities as peers do.
+// An identityCheck checks identities as peers see them.
 type identityCheck struct {
-	w    *engine.Engine
-	here map[netip.Addr]bool // addresses of this machine, or that lead to it
+	engine *engine.Engine
+	local  map[netip.Addr]bool // addresses of this machine, or forwarded to it
 }
 
-// ours tells whether an address leads here as far as we can tell.
-func (c *identityCheck) ours(a netip.Addr) bool { return c.here[a] || a.IsLoopback() }
+// localAddrs returns the addresses of this machine, and those that serve our token.
+func localAddrs(found []Finding) map[netip.Addr]bool {
+	local := map[netip.Addr]bool{}
+	for _, f := range found {
+		if f.Addr.IsValid() && f.Result == Good {
+			local[f.Addr] = true
+		}
+	}
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+			local[prefix.Addr().Unmap()] = true
+		}
+	}
+	return local
+}
 
-// pointing warns of a name proven by http-01 that is elsewhere. An address at
-// which our token is served does, wherever it is.
-func (c *identityCheck) pointing(ctx context.Context, t config.Target, name string) []Finding {
+// isLocal reports whether an address is known to lead to this machine.
+func (c *identityCheck) isLocal(a netip.Addr) bool { return c.local[a] || a.IsLoopback() }
+
+// checkAddress warns of a name that http-01 validates but that points to another
+// machine. Any address that serves our token will do.
+func (c *identityCheck) checkAddress(ctx context.Context, t config.Target, name string) []Finding {
 	if config.IsAddress(name) {
 		return nil
 	}
@@ -69,35 +73,35 @@ func (c *identityCheck) pointing(ctx context.Context, t config.Target, name stri
 	defer cancel()
 	addrs, err := dns01.Checker{}.Addresses(ctx, name)
 	if err != nil {
-		return nil // the check of http-01 has said so
+		return nil // reported by the check of http-01
 	}
-	addrs = slices.DeleteFunc(addrs, c.ours)
+	addrs = slices.DeleteFunc(addrs, c.isLocal)
 	if len(addrs) == 0 {
 		return nil
 	}
 	f := Finding{
 		Check: "identity", Subject: name, Result: Warning,
-		Detail: fmt.Sprintf("is proven by http-01, and %s is not an address of this machine", list(addrs)),
-		Remedy: "correct the record; or prove it by DNS: under dns-01 of its [cert] table",
+		Detail: fmt.Sprintf("is validated by http-01, but %s is not an address of this machine", joinAddrs(addrs)),
+		Remedy: "correct the record, or validate by DNS: under dns-01 of its [cert] table",
 	}
 	switch {
 	case t.Identity != "":
-		f.Remedy = fmt.Sprintf("correct the record; or prove it by DNS: host_dns in [identity.%q]", t.Identity)
-	case c.plain(name):
-		f.Detail = fmt.Sprintf("is a plain domain proven by http-01 that points elsewhere: to %s", list(addrs))
-		f.Remedy = "prove it by DNS: in an [identity] table, or under dns-01 of its [cert] table"
+		f.Remedy = fmt.Sprintf("correct the record, or validate by DNS: host_dns in [identity.%q]", t.Identity)
+	case c.hasSubdomain(name):
+		f.Detail = fmt.Sprintf("is a domain validated by http-01 that points to another machine: %s", joinAddrs(addrs))
+		f.Remedy = "validate by DNS: in an [identity] table, or under dns-01 of its [cert] table"
 	}
-	if slices.ContainsFunc(slices.Collect(maps.Keys(c.here)), netip.Addr.IsPrivate) {
-		f.Remedy += "; behind a router that passes port 80 on to this machine, all is well"
+	if slices.ContainsFunc(slices.Collect(maps.Keys(c.local)), netip.Addr.IsPrivate) {
+		f.Remedy += "; this is right behind a router that forwards port 80 to this machine"
 	}
 	return []Finding{f}
 }
 
-// plain tells whether there is a name below this one to certify.
-func (c *identityCheck) plain(name string) bool {
-	for _, t := range c.w.Targets {
+// hasSubdomain reports whether a target has a name below this one.
+func (c *identityCheck) hasSubdomain(name string) bool {
+	for _, t := range c.engine.Targets {
 		for _, p := range t.Challenges {
-			if p.Name != name && below(p.Name, name) {
+			if p.Name != name && isWithin(p.Name, name) {
 				return true
 			}
 		}
@@ -105,18 +109,18 @@ func (c *identityCheck) plain(name string) bool {
 	return false
 }
 
-// identity warns of names that peers of an identity need and no target has.
-func (c *identityCheck) identity(ctx context.Context, domain string, id config.Identity) []Finding {
+// checkIdentity warns of names that peers of an identity need and no target has.
+func (c *identityCheck) checkIdentity(ctx context.Context, domain string, id config.Identity) []Finding {
 	limited, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
-	answer, err := (&discover.Discoverer{}).Discover(limited, domain, id.Services, hosts(id.Components))
+	answer, err := (&discover.Discoverer{}).Discover(limited, domain, id.Services, withoutWildcards(id.Components))
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return []Finding{{Check: "identity", Subject: domain, Result: Warning, Detail: "undetermined: " + err.Error()}}
 	}
-	found := append(c.lacking(domain, answer), nowhere(domain, answer)...)
+	found := append(c.missingNames(domain, answer), missingAddresses(domain, answer)...)
 	for _, p := range answer.Problems {
 		if p.Error {
 			found = append(found, Finding{Check: "identity", Subject: domain, Result: Warning, Detail: p.Service + ": " + p.Text, Remedy: p.Remedy})
@@ -134,21 +138,21 @@ func (c *identityCheck) identity(ctx context.Context, domain string, id config.I
 	return found
 }
 
-// hosts leaves out wildcards, which are nobody's domain.
-func hosts(names []string) []string {
+// withoutWildcards removes wildcards, which are no domains.
+func withoutWildcards(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return strings.HasPrefix(n, "*.") })
 }
 
-// nowhere warns of a service that peers look for at a name without an address.
-func nowhere(domain string, a discover.Answer) []Finding {
+// missingAddresses warns of services that peers look up at a name without an address.
+func missingAddresses(domain string, a discover.Answer) []Finding {
 	var found []Finding
 	for _, r := range a.Requirements {
 		if !r.Default || r.State != discover.Absent || r.Enforcement != discover.Must {
 			continue
 		}
-		remedy := fmt.Sprintf("publish its address or SRV records, or take %s out of services", r.Service)
+		remedy := fmt.Sprintf("publish its address or SRV records, or remove %s from services", r.Service)
 		if r.Identity != domain {
-			remedy = fmt.Sprintf("publish its address or SRV records, or take it out of components in [identity.%q]", domain)
+			remedy = fmt.Sprintf("publish its address or SRV records, or remove it from components in [identity.%q]", domain)
 		}
 		found = append(found, Finding{
 			Check: "identity", Subject: domain, Result: Warning,
@@ -158,40 +162,40 @@ func nowhere(domain string, a discover.Answer) []Finding {
 	return found
 }
 
-// undetermined says what could not be found out.
+// undetermined reports what discovery could not determine, if anything.
 func undetermined(domain string, a discover.Answer) (Finding, bool) {
-	var whys []string
+	var reasons []string
 	for _, r := range a.Requirements {
-		if r.State == discover.Undetermined && !slices.Contains(whys, r.Why) {
-			whys = append(whys, r.Why)
+		if r.State == discover.Undetermined && !slices.Contains(reasons, r.Why) {
+			reasons = append(reasons, r.Why)
 		}
 	}
-	if len(whys) == 0 {
+	if len(reasons) == 0 {
 		return Finding{}, false
 	}
-	f := Finding{Check: "identity", Subject: domain, Result: Warning, Detail: "undetermined: " + whys[0],
-		Remedy: "ask again: keypaird discover " + domain}
-	if n := len(whys) - 1; n > 0 {
+	f := Finding{Check: "identity", Subject: domain, Result: Warning, Detail: "undetermined: " + reasons[0],
+		Remedy: "retry: keypaird discover " + domain}
+	if n := len(reasons) - 1; n > 0 {
 		f.Detail += fmt.Sprintf("; and %d more", n)
 	}
 	return f, true
 }
 
-// lacking are the names that no target has. Those of other people's machines,
-// such as the mail hosts of a provider, are left out.
-func (c *identityCheck) lacking(domain string, a discover.Answer) []Finding {
+// missingNames warns of required names that no target has, except those of other
+// operators, such as the mail hosts of a provider.
+func (c *identityCheck) missingNames(domain string, a discover.Answer) []Finding {
 	var found []Finding
-	var said []string
+	var reported []string
 	for _, r := range a.Requirements {
 		if r.Lacks() || r.State == discover.Undetermined || r.Enforcement == discover.Info || len(r.Accept) == 0 {
 			continue
 		}
 		name := r.Accept[0]
-		own := slices.ContainsFunc(r.Accept, func(n string) bool { return below(n, domain) })
-		if slices.Contains(said, name) || c.has(r) || !own && !slices.ContainsFunc(r.Addrs, c.ours) {
+		own := slices.ContainsFunc(r.Accept, func(n string) bool { return isWithin(n, domain) })
+		if slices.Contains(reported, name) || c.covered(r) || !own && !slices.ContainsFunc(r.Addrs, c.isLocal) {
 			continue
 		}
-		said = append(said, name)
+		reported = append(reported, name)
 		f := Finding{
 			Check: "identity", Subject: domain, Result: Warning,
 			Detail: fmt.Sprintf("no target has %s, which is needed at %s (%s, %s: %s)", strings.Join(r.Accept, " or "), r.Endpoint.Full(), r.Role, r.CheckedBy, r.Enforcement),
@@ -202,18 +206,18 @@ func (c *identityCheck) lacking(domain string, a discover.Answer) []Finding {
 			f.Remedy += ", at a CA that certifies addresses"
 		case r.Endpoint.Host != name:
 			f.Remedy = fmt.Sprintf("add it to components in [identity.%q]", domain)
-		case len(r.Addrs) > 0 && !slices.ContainsFunc(r.Addrs, c.ours):
-			f.Remedy = fmt.Sprintf("it is at %s, not at this machine: see to it there, or take %s out of services; keypaird verify %s looks at it", list(r.Addrs), r.Service, domain)
+		case len(r.Addrs) > 0 && !slices.ContainsFunc(r.Addrs, c.isLocal):
+			f.Remedy = fmt.Sprintf("it is at %s, not at this machine: get the certificate there, or remove %s from services; keypaird verify %s checks it", joinAddrs(r.Addrs), r.Service, domain)
 		}
 		found = append(found, f)
 	}
 	return found
 }
 
-// has tells whether a target has one of the names that do for a row.
-func (c *identityCheck) has(r discover.Requirement) bool {
-	for _, t := range c.w.Targets {
-		for _, name := range c.names(t) {
+// covered reports whether a target has one of the names that satisfy a requirement.
+func (c *identityCheck) covered(r discover.Requirement) bool {
+	for _, t := range c.engine.Targets {
+		for _, name := range c.certNames(t) {
 			if slices.ContainsFunc(r.Accept, func(n string) bool { return config.Covers(name, n, r.NoWildcard) }) {
 				return true
 			}
@@ -222,10 +226,10 @@ func (c *identityCheck) has(r discover.Requirement) bool {
 	return false
 }
 
-// names is what a target's certificate is for: a bought one says it itself.
-func (c *identityCheck) names(t config.Target) []string {
+// certNames returns the names of a target. An external certificate itself has them.
+func (c *identityCheck) certNames(t config.Target) []string {
 	if t.External != (config.External{}) {
-		return c.w.ExternalNames(t.Name)
+		return c.engine.ExternalNames(t.Name)
 	}
 	var names []string
 	for _, p := range t.Challenges {
@@ -234,12 +238,12 @@ func (c *identityCheck) names(t config.Target) []string {
 	return names
 }
 
-// below reports whether a name is a domain or below it.
-func below(name, domain string) bool {
+// isWithin reports whether a name is a domain or below it.
+func isWithin(name, domain string) bool {
 	return name == domain || strings.HasSuffix(name, "."+domain)
 }
 
-func list(addrs []netip.Addr) string {
+func joinAddrs(addrs []netip.Addr) string {
 	texts := make([]string, len(addrs))
 	for i, a := range addrs {
 		texts[i] = a.String()

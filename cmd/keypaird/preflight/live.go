@@ -21,52 +21,52 @@ import (
 	"keypaird/renew/status"
 )
 
-// liveTimeout bounds each check that goes out to the world.
+// liveTimeout is the timeout of each check that uses the network.
 const liveTimeout = 3 * time.Minute
 
 // A liveCheck tries what issuing needs without ordering anything.
 type liveCheck struct {
-	w        *engine.Engine
+	engine   *engine.Engine
 	cas      map[string]*acme.Client
 	dns      dns01.Checker
-	infos    map[string]acme.Info // of the CAs that answered
-	accounts map[string]string    // account URLs, likewise
+	infos    map[string]acme.Info // of CAs that answered
+	accounts map[string]string    // account URLs of CAs that answered
 }
 
-// Live tries everything that issuing needs with the parts of an engine, whose
-// lock the caller holds. It orders nothing.
-func Live(ctx context.Context, w *engine.Engine, cas map[string]*acme.Client) []Finding {
-	cfg := w.Config
-	found := slices.Concat(checkPage(cfg), checkNotify(cfg), checkBought(cfg, true), checkLost(w), checkStored(w), checkLive(ctx, w, cas))
-	return append(found, checkIdentities(ctx, w, found)...)
+// Live checks everything that issuing needs. It orders nothing. The caller holds the
+// lock of the engine.
+func Live(ctx context.Context, e *engine.Engine, cas map[string]*acme.Client) []Finding {
+	cfg := e.Config
+	found := slices.Concat(checkPage(cfg), checkNotify(cfg), checkExternal(cfg, true), checkRemovedNames(e), checkStored(e), checkLive(ctx, e, cas))
+	return append(found, checkIdentities(ctx, e, found)...)
 }
 
-// checkLive runs every check, those of one kind side by side.
-func checkLive(ctx context.Context, w *engine.Engine, cas map[string]*acme.Client) []Finding {
-	c := &liveCheck{w: w, cas: cas, infos: map[string]acme.Info{}, accounts: map[string]string{}}
-	found := c.authorities(ctx)
+// checkLive runs the checks that use the network, those of one kind concurrently.
+func checkLive(ctx context.Context, e *engine.Engine, cas map[string]*acme.Client) []Finding {
+	c := &liveCheck{engine: e, cas: cas, infos: map[string]acme.Info{}, accounts: map[string]string{}}
+	found := c.checkCAs(ctx)
 	var tasks []func() []Finding
-	for _, s := range w.Subjects {
-		t := w.Targets[s.Name]
+	for _, s := range e.Subjects {
+		t := e.Targets[s.Name]
 		for _, p := range t.Challenges {
-			tasks = append(tasks, func() []Finding { return c.name(ctx, t, p) })
+			tasks = append(tasks, func() []Finding { return c.tryChallenge(ctx, t, p) })
 		}
 	}
-	found = append(found, sideBySide(tasks)...)
-	found = append(found, c.caa(ctx)...)
-	for _, s := range w.Subjects {
-		found = append(found, c.advice(ctx, s)...)
-		found = append(found, checkTLSA(ctx, c.w, s)...)
+	found = append(found, runAll(tasks)...)
+	found = append(found, c.checkCAA(ctx)...)
+	for _, s := range e.Subjects {
+		found = append(found, c.renewalInfo(ctx, s)...)
+		found = append(found, checkTLSA(ctx, c.engine, s)...)
 		for _, d := range s.Deploy {
-			found = append(found, deployable(w.Deployments[d], s.Name)...)
+			found = append(found, checkDeployment(e.Deployments[d], s.Name)...)
 		}
 	}
 	return found
 }
 
-// authorities asks each CA what it is, and opens the account with it: CAA and
-// dns-persist-01 records name the account.
-func (c *liveCheck) authorities(ctx context.Context) []Finding {
+// checkCAs fetches the directory of each CA and opens the account: CAA and
+// dns-persist-01 records name it.
+func (c *liveCheck) checkCAs(ctx context.Context) []Finding {
 	var found []Finding
 	for _, name := range slices.Sorted(maps.Keys(c.cas)) {
 		ctx, cancel := context.WithTimeout(ctx, liveTimeout)
@@ -74,7 +74,7 @@ func (c *liveCheck) authorities(ctx context.Context) []Finding {
 		found = append(found, finding("ca", name, "answers", err))
 		if err == nil {
 			c.infos[name] = info
-			found = append(found, c.profiles(name, info)...)
+			found = append(found, c.checkProfiles(name, info)...)
 			url, err := c.cas[name].Account(ctx)
 			found = append(found, finding("account", name, url, err))
 			c.accounts[name] = url
@@ -84,16 +84,16 @@ func (c *liveCheck) authorities(ctx context.Context) []Finding {
 	return found
 }
 
-// profiles compares the profiles configured with those the CA offers.
-func (c *liveCheck) profiles(ca string, info acme.Info) []Finding {
+// checkProfiles compares the configured profiles with those of the CA.
+func (c *liveCheck) checkProfiles(ca string, info acme.Info) []Finding {
 	var found []Finding
-	for _, s := range c.w.Subjects {
+	for _, s := range c.engine.Subjects {
 		if s.Profile == "" || !slices.Contains(s.CAs, ca) {
 			continue
 		}
 		if _, ok := info.Profiles[s.Profile]; !ok {
 			found = append(found, Finding{
-				Check: "ca", Subject: ca, Result: Failed, Detail: fmt.Sprintf("does not offer the profile %q of target %q", s.Profile, s.Name),
+				Check: "ca", Subject: ca, Result: Failed, Detail: fmt.Sprintf("has no profile %q, which target %q wants", s.Profile, s.Name),
 				Remedy: "set profile to one of: " + strings.Join(slices.Sorted(maps.Keys(info.Profiles)), " "),
 			})
 		}
@@ -101,8 +101,8 @@ func (c *liveCheck) profiles(ca string, info acme.Info) []Finding {
 	return found
 }
 
-// name tries to prove one name to ourselves.
-func (c *liveCheck) name(ctx context.Context, t config.Target, p config.Challenge) []Finding {
+// tryChallenge publishes a challenge response for one name and validates it itself.
+func (c *liveCheck) tryChallenge(ctx context.Context, t config.Target, p config.Challenge) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
 	challenge := acme.Challenge{
@@ -115,7 +115,7 @@ func (c *liveCheck) name(ctx context.Context, t config.Target, p config.Challeng
 	case acme.HTTP01:
 		found = c.tryHTTP(ctx, challenge)
 	case acme.DNS01:
-		err := c.w.Accounts[p.Account].Solve(ctx, challenge, func(context.Context) error { return nil })
+		err := c.engine.Accounts[p.Account].Solve(ctx, challenge, func(context.Context) error { return nil })
 		found = []Finding{finding(acme.DNS01, p.Name, "record published, seen and removed through account "+p.Account, err)}
 	case acme.DNSPersist01:
 		found = c.tryPersist(ctx, t, challenge)
@@ -123,13 +123,10 @@ func (c *liveCheck) name(ctx context.Context, t config.Target, p config.Challeng
 	return found
 }
 
-// tryHTTP publishes a token and asks for it at every address of the name, as
-// CAs do, one by one: an AAAA record that leads elsewhere breaks validation.
+// tryHTTP publishes a token and fetches it from every address of the name, as CAs
+// do: an AAAA record of another server breaks validation.
 func (c *liveCheck) tryHTTP(ctx context.Context, ch acme.Challenge) []Finding {
 	addresses, err := c.dns.Addresses(ctx, ch.Identifier)
-	if err == nil && len(addresses) == 0 {
-		err = &noAddressError{ch.Identifier}
-	}
 	if err != nil {
 		f := finding(acme.HTTP01, ch.Identifier, "", err)
 		if f.Remedy == "" {
@@ -138,20 +135,21 @@ func (c *liveCheck) tryHTTP(ctx context.Context, ch acme.Challenge) []Finding {
 		return []Finding{f}
 	}
 	var found []Finding
-	err = c.w.HTTP01.Solve(ctx, ch, func(ctx context.Context) error {
+	err = c.engine.HTTP01.Solve(ctx, ch, func(ctx context.Context) error {
 		for _, a := range addresses {
 			addr := net.JoinHostPort(a.String(), "80")
 			body, err := http01.Get(ctx, addr, ch.Identifier, ch.Token)
 			if err == nil && body != ch.KeyAuth {
-				err = errOtherAnswer
+				err = errOtherResponse
 			}
 			f := finding(acme.HTTP01, ch.Identifier+" at "+a.String(), "our token is served on port 80", err)
-			var refused net.Error
+			f.Addr = a
+			var network net.Error
 			switch {
-			case err != nil && !errors.As(err, &refused):
-				f.Remedy = c.passOn()
+			case err != nil && !errors.As(err, &network):
+				f.Remedy = c.otherServerRemedy()
 			case err != nil:
-				f.Remedy = "CAs will not reach us there either, unless this network hides our own address from us (hairpin NAT): correct the record of that address, the firewall, or the server on port 80"
+				f.Remedy = "correct the record of that address, the firewall, or the server on port 80: CAs cannot connect either, unless only this network blocks its own address (hairpin NAT)"
 			}
 			found = append(found, f)
 		}
@@ -163,35 +161,27 @@ func (c *liveCheck) tryHTTP(ctx context.Context, ch acme.Challenge) []Finding {
 	return found
 }
 
-// passOn is what the server on port 80 has to do, and does not.
-func (c *liveCheck) passOn() string {
-	if root := c.w.Config.HTTP01.Webroot; root != "" {
-		return "another server answers there: correct the record if it is not this machine's, or have that server show the files of " + root + " as " + http01.Path
+// otherServerRemedy is for a server on port 80 that does not serve our tokens.
+func (c *liveCheck) otherServerRemedy() string {
+	do := "proxy " + http01.Path + " to [http-01] listen"
+	if root := c.engine.Config.HTTP01.Webroot; root != "" {
+		do = "serve the files of " + root + " as " + http01.Path
 	}
-	return "another server answers there: correct the record if it is not this machine's, or have that server pass " + http01.Path + " on to [http-01] listen"
+	return "another server responds there: correct the record if it is not this machine's, or make that server " + do
 }
 
-// addressRemedy is for a name whose addresses could not be had.
+// addressRemedy is for a failed lookup of addresses.
 func addressRemedy(err error) string {
-	var unheard net.Error
-	if errors.As(err, &unheard) {
-		return "no resolver answers: see that those in /etc/resolv.conf can be reached from this machine"
+	var network net.Error
+	if errors.As(err, &network) {
+		return "no resolver answers: check that those in /etc/resolv.conf are reachable from this machine"
 	}
-	return "see that the name is right, that it has an A or AAAA record, and that the resolvers in /etc/resolv.conf know it"
+	return "check that the name is right, that it has an A or AAAA record, and that the resolvers in /etc/resolv.conf find it"
 }
 
-var errOtherAnswer = fmt.Errorf("something else than our token is served")
+var errOtherResponse = errors.New("the response is not our token")
 
-type noAddressError struct{ name string }
-
-func (e *noAddressError) Error() string { return e.name + " has no address" }
-
-// Remedy says what the operator can do about it.
-func (e *noAddressError) Remedy() string {
-	return "add an A or AAAA record for it, or prove it by dns-01"
-}
-
-// tryPersist looks for the record that lets each CA's account certify a name.
+// tryPersist checks the record that authorizes the account at each CA for a name.
 func (c *liveCheck) tryPersist(ctx context.Context, t config.Target, ch acme.Challenge) []Finding {
 	var found []Finding
 	for _, ca := range t.SignWith {
@@ -202,20 +192,20 @@ func (c *liveCheck) tryPersist(ctx context.Context, t config.Target, ch acme.Cha
 		ch.Issuers, ch.AccountURL = info.Identities, c.accounts[ca]
 		if len(ch.Issuers) == 0 {
 			found = append(found, Finding{Check: acme.DNSPersist01, Subject: ch.Identifier, Result: Warning,
-				Detail: ca + " does not say its issuer domain name, so the record cannot be checked"})
+				Detail: ca + " publishes no issuer domain name, so the record cannot be checked"})
 			continue
 		}
-		err := c.w.Persist.Check(ctx, ch)
+		err := c.engine.Persist.Check(ctx, ch)
 		found = append(found, finding(acme.DNSPersist01, ch.Identifier, "the record for "+ca+" is there", err))
 	}
 	return found
 }
 
-// advice is when the CA wants the live certificate replaced (RFC 9773).
-func (c *liveCheck) advice(ctx context.Context, s status.Subject) []Finding {
-	state, err := renew.LoadState(c.w.Store, s.Name)
+// renewalInfo reports when the CA wants the live certificate replaced (RFC 9773).
+func (c *liveCheck) renewalInfo(ctx context.Context, s status.Subject) []Finding {
+	state, err := renew.LoadState(c.engine.Store, s.Name)
 	if err != nil || state.Leaf == nil || !c.infos[state.Record.CA].RenewalInfo {
-		return nil // nothing is stored, or its CA gives no advice
+		return nil // nothing is stored, or its CA has no renewal information
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
@@ -230,8 +220,8 @@ func (c *liveCheck) advice(ctx context.Context, s status.Subject) []Finding {
 	return []Finding{{Check: "renewal-info", Subject: s.Name, Result: Good, Detail: detail}}
 }
 
-// deployable looks whether a deployment could be done.
-func deployable(d *hooks.Deployment, target string) []Finding {
+// checkDeployment checks that a deployment can write its files and run its commands.
+func checkDeployment(d *hooks.Deployment, target string) []Finding {
 	subject := d.Name + " for " + target
 	found := []Finding{finding("deploy", subject, "files can be written", d.Writable(target))}
 	if err := d.Runnable(); err != nil {

@@ -6,7 +6,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 )
 
-// Only what other machines can get to is warned of.
+// Only a page that other machines can read is warned of.
 func TestPageForOthers(t *testing.T) {
 	for _, tt := range []struct {
 		name, addr string

@@ -13,15 +13,15 @@ import (
 	"keypaird/cmd/keypaird/config"
 )
 
-// AskChild is a question to the child that takes no secrets to answer.
+// AskChild returns a command that runs the child without any secrets.
 func AskChild(ctx context.Context, child string, argv ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, child, argv...)
 	cmd.Env = []string{}
 	return cmd
 }
 
-// checkProviders asks the child whether it knows the provider of each account:
-// the configuration alone cannot tell.
+// checkProviders asks the child whether it knows the provider of each account. The
+// configuration does not know them.
 func checkProviders(ctx context.Context, cfg *config.Config) []Finding {
 	var found []Finding
 	child, err := dns01.FindChild()
@@ -50,7 +50,7 @@ func checkProviders(ctx context.Context, cfg *config.Config) []Finding {
 	return found
 }
 
-// ProviderRemedy is for a provider that the child does not know.
+// ProviderRemedy returns the remedy for a provider that the child does not know.
 func ProviderRemedy(ctx context.Context, child, provider string) string {
 	out, err := AskChild(ctx, child, "-list").Output()
 	if err != nil {

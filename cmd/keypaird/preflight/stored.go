@@ -13,8 +13,8 @@ import (
 	"keypaird/renew/durable"
 )
 
-// checkNotify looks for the program of [notify], as for those of deployments:
-// that it is not there would else be noticed when it is needed.
+// checkNotify checks that the program of [notify] exists. Otherwise that is noticed
+// when it is needed.
 func checkNotify(cfg *config.Config) []Finding {
 	d := hooks.Deployment{Reload: cfg.Notify.Command}
 	if err := d.Runnable(); err != nil {
@@ -23,15 +23,15 @@ func checkNotify(cfg *config.Config) []Finding {
 	return nil
 }
 
-// checkLost warns of bought certificates that are not for all names of the ones in
-// use: they may have been meant for somebody else.
-func checkLost(w *engine.Engine) []Finding {
+// checkRemovedNames warns of external certificates that lack names of the ones in
+// use: they may be for another server.
+func checkRemovedNames(e *engine.Engine) []Finding {
 	var found []Finding
-	for _, s := range w.Subjects {
+	for _, s := range e.Subjects {
 		if s.External == nil {
 			continue
 		}
-		live, err := w.Store.Live(s.Name)
+		live, err := e.Store.Live(s.Name)
 		if err != nil {
 			continue
 		}
@@ -40,24 +40,24 @@ func checkLost(w *engine.Engine) []Finding {
 			continue
 		}
 		have := next.Names()
-		lost := slices.DeleteFunc(live.Pair.Names(), func(name string) bool { return slices.Contains(have, name) })
-		if len(lost) > 0 {
+		removed := slices.DeleteFunc(live.Pair.Names(), func(name string) bool { return slices.Contains(have, name) })
+		if len(removed) > 0 {
 			found = append(found, Finding{
 				Check: engine.TypeExternal, Subject: s.Name, Result: Warning,
-				Detail: "the certificate in " + s.External.Chain + " is not for " + strings.Join(lost, " ") + ", which the one in use is for",
-				Remedy: "see that it is the right one: keypaird takes it as it is",
+				Detail: "the certificate in " + s.External.Chain + " lacks " + strings.Join(removed, " ") + ", which the one in use has",
+				Remedy: "check that it is the right one: keypaird imports it as it is",
 			})
 		}
 	}
 	return found
 }
 
-// checkStored looks whether the pairs that are live are whole, keys included,
-// which the daemon does not read as long as nothing is to be deployed.
-func checkStored(w *engine.Engine) []Finding {
+// checkStored checks that the live pairs are complete, with their keys. The daemon
+// reads keys only to deploy them.
+func checkStored(e *engine.Engine) []Finding {
 	var found []Finding
-	for _, s := range w.Subjects {
-		_, err := w.Store.Live(s.Name)
+	for _, s := range e.Subjects {
+		_, err := e.Store.Live(s.Name)
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -43,8 +43,8 @@ func TestNotifyIsThere(t *testing.T) {
 	}
 }
 
-// Who has set a command is told to correct it, and nobody is told to set what is
-// set.
+// The remedy for a missing command is to correct it where the configuration sets it,
+// and to set it otherwise.
 func TestRemedyOfMissingCommand(t *testing.T) {
 	argv := []string{"/nowhere/reload"}
 	for _, tt := range []struct {
@@ -56,7 +56,7 @@ func TestRemedyOfMissingCommand(t *testing.T) {
 		{"of a preset", config.Deploy{}, "install the server, or set reload of [deploy.proxy]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			found := fits("proxy", &hooks.Deployment{Name: "proxy", Reload: argv}, tt.table.Sets)
+			found := checkPrograms("proxy", &hooks.Deployment{Name: "proxy", Reload: argv}, tt.table.Sets)
 			if len(found) != 1 || found[0].Remedy != tt.want {
 				t.Errorf("%+v, want the remedy %q", found, tt.want)
 			}
@@ -64,7 +64,7 @@ func TestRemedyOfMissingCommand(t *testing.T) {
 	}
 }
 
-// A resolver that is down is not the fault of the name.
+// The remedy for a resolver that is down does not blame the name.
 func TestRemedyOfNoAddress(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	for _, tt := range []struct {
@@ -72,8 +72,8 @@ func TestRemedyOfNoAddress(t *testing.T) {
 		want string
 	}{
 		{fmt.Errorf("asking 127.0.0.5:53 for A of host.test.: %w", fmt.Errorf("no answer over UDP or TCP: %w", refused)), "no resolver answers"},
-		{errors.New("host.test. has no address (asked: 127.0.0.1:53)"), "see that the name is right"},
-		{errors.New("asking 127.0.0.1:53 for A of host.test.: answered SERVFAIL"), "see that the name is right"},
+		{errors.New("host.test. has no address (asked: 127.0.0.1:53)"), "check that the name is right"},
+		{errors.New("asking 127.0.0.1:53 for A of host.test.: answered SERVFAIL"), "check that the name is right"},
 	} {
 		if got := addressRemedy(tt.err); !strings.HasPrefix(got, tt.want) {
 			t.Errorf("%v: %q, want %q", tt.err, got, tt.want)
@@ -81,12 +81,12 @@ func TestRemedyOfNoAddress(t *testing.T) {
 	}
 }
 
-// One record serves all names of one owner, whatever way each is proven.
+// The record for one owner allows the challenges of all its names.
 func TestOneRecordForAnOwner(t *testing.T) {
-	of := func(name, method, at string, err error, cas ...string) *grant {
-		return &grant{target: config.Target{SignWith: cas}, proof: config.Challenge{Name: name, Type: method}, at: at, err: err}
+	of := func(name, method, at string, err error, cas ...string) *caaLookup {
+		return &caaLookup{target: config.Target{SignWith: cas}, challenge: config.Challenge{Name: name, Type: method}, owner: at, err: err}
 	}
-	all := []*grant{
+	all := []*caaLookup{
 		of("example.org", "dns-01", "example.org.", nil, "le"),
 		of("matrix.example.org", "http-01", "example.org.", nil, "le", "own"),
 		of("www.example.org", "http-01", "example.org.", nil, "le"),
@@ -101,7 +101,7 @@ func TestOneRecordForAnOwner(t *testing.T) {
 		{0, "le", "dns-01,http-01"}, {1, "le", "dns-01,http-01"}, {1, "own", "http-01"}, {3, "le", "dns-persist-01"}, {4, "le", "tls-alpn-01"},
 	} {
 		if got := methods(all[tt.i], tt.ca, all); got != tt.want {
-			t.Errorf("%s by %s: %q, want %q", all[tt.i].proof.Name, tt.ca, got, tt.want)
+			t.Errorf("%s by %s: %q, want %q", all[tt.i].challenge.Name, tt.ca, got, tt.want)
 		}
 	}
 }

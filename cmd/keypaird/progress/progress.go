@@ -15,7 +15,7 @@ import (
 )
 
 // A Display is the lines at the end of a terminal. Its methods may be called
-// concurrently.
+// concurrently. A nil Display shows nothing; it cannot be written to.
 type Display struct {
 	w    io.Writer
 	size func() (width, height int)
@@ -55,6 +55,10 @@ const redraw = 200 * time.Millisecond
 
 // Run shows the lines while work runs, and removes them when it ends.
 func (d *Display) Run(work func()) {
+	if d == nil {
+		work()
+		return
+	}
 	d.show(true)
 	defer d.show(false)
 	stop := make(chan struct{})
@@ -90,6 +94,9 @@ func (d *Display) tick(stop <-chan struct{}) {
 // Step sets the step that is being done for an item; "" means that the item is
 // done.
 func (d *Display) Step(name, step string) {
+	if d == nil {
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	i := slices.IndexFunc(d.items, func(it item) bool { return it.name == name })

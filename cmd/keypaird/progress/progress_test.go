@@ -141,4 +141,13 @@ func TestNew(t *testing.T) {
 	if New(file, "xterm") != nil || New(new(bytes.Buffer), "xterm") != nil {
 		t.Error("a file is no terminal")
 	}
+	var none *Display
+	ran := false
+	none.Run(func() {
+		none.Step("a.example", "finalizing")
+		ran = true
+	})
+	if !ran {
+		t.Error("without a terminal, nothing is done")
+	}
 }
