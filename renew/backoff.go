@@ -3,8 +3,9 @@ package renew
 import (
 	"errors"
 	"math/rand/v2"
-	"strings"
 	"time"
+
+	"keypaird/renew/problem"
 )
 
 // An Attempt counts the failures of one step. The zero value is success.
@@ -82,13 +83,10 @@ func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 	}
 	var order *OrderError
 	a.TryNextCA = errors.As(err, &order) && order.TryNextCA
-	a.Error, a.Remedy, a.Endpoint = oneLine(err), Remedy(err), ""
+	a.Error, a.Remedy, a.Endpoint = problem.OneLine(err), Remedy(err), ""
 	var unserved interface{ FailedEndpoint() string }
 	if errors.As(err, &unserved) {
 		a.Endpoint = unserved.FailedEndpoint()
 	}
 	return a
 }
-
-// oneLine returns the text of an error on one line.
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
