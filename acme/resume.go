@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
@@ -173,25 +172,18 @@ func (d orderDir) save(o pendingOrder) error {
 	if err != nil {
 		return err
 	}
-	if o.URL == "" {
-		return d.reserve(data)
+	if o.URL == "" { // without a sync, which takes as long as placing the order
+		return durable.Overwrite(d.file(), data, 0)
+	}
+	if old, err := d.load(); err == nil && old.URL == "" { // there is nothing to lose
+		return durable.Overwrite(d.file(), data, pendingDirs)
 	}
 	return durable.WriteFile(d.file(), data, ownFile)
 }
 
-// reserve overwrites the file without a sync, which takes as long as placing the
-// order.
-func (d orderDir) reserve(data []byte) error {
-	if err := durable.CheckDir(string(d)); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(d.file(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, ownFile.Perm)
-	if err != nil {
-		return unwritten(err)
-	}
-	_, err = f.Write(data)
-	return unwritten(errors.Join(err, f.Close()))
-}
+// pendingDirs is how many directories on the way to the file may be new:
+// certs/NAME/pending/CA/order.json is known by the entries of four.
+const pendingDirs = 4
 
 // encode makes the directory and returns the contents of the file.
 func (d orderDir) encode(o pendingOrder) ([]byte, error) {

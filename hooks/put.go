@@ -19,7 +19,7 @@ import (
 
 // stagers is how many files are written at a time: a disk syncs many files almost as
 // fast as one.
-const stagers = 16
+const stagers = 64
 
 // put installs states: all or, unless touched, none.
 func put(states []state) (touched bool, err error) {

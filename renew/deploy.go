@@ -46,7 +46,7 @@ func (p *Pass) deployAll(ctx context.Context, jobs <-chan *job, errs *failures) 
 // be waiting.
 func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 	rollouts := make([]*rollout, len(jobs))
-	p.each(len(jobs), func(i int) {
+	p.eachOnDisk(len(jobs), func(i int) {
 		j := jobs[i]
 		now := p.now()
 		j.state.NextDeployWindow = p.nextDeployWindow(now)
@@ -71,7 +71,7 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 		}
 		p.deploy(ctx, name, ready, errs)
 	}
-	p.each(len(ready), func(i int) {
+	p.eachOnDisk(len(ready), func(i int) {
 		a := ready[i]
 		if err := p.restoreLive(ctx, a); err != nil {
 			errs.add(&TargetError{[]string{a.Name}, "switching back to its version before", err})
@@ -212,14 +212,14 @@ func (p *Pass) deploy(ctx context.Context, name string, ready []*rollout, errs *
 	if len(changes) == 0 {
 		return
 	}
-	p.each(len(batch), func(i int) { p.begin(batch[i], name, changes[i]) })
+	p.eachOnDisk(len(batch), func(i int) { p.begin(batch[i], name, changes[i]) })
 	began := p.now()
 	outcomes, err := p.callDeployer(ctx, name, changes)
 	if ctx.Err() == nil && p.Observer != nil {
 		p.Observer.Deployed(name, p.now().Sub(began), err)
 	}
 	reasons := reasonsOf(targets, outcomes, err)
-	p.each(len(batch), func(i int) {
+	p.eachOnDisk(len(batch), func(i int) {
 		if rerr := p.recordDeployment(ctx, batch[i], name, outcomes[i], reasons[targets[i]]); rerr != nil {
 			errs.add(&TargetError{[]string{batch[i].Name}, "recording its deployment to " + name + ", which will be repeated", rerr})
 		}

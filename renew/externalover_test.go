@@ -105,8 +105,7 @@ func TestExternalRemedies(t *testing.T) {
 	} {
 		tt.do()
 		_, _, err := x.Read(tt.at)
-		var failed *keypair.SourceError
-		if !errors.As(err, &failed) || !strings.HasPrefix(Remedy(err), tt.want) {
+		if err == nil || !strings.HasPrefix(Remedy(err), tt.want) {
 			t.Errorf("%s: %v: remedy %q, want %q", tt.name, err, Remedy(err), tt.want)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"keypaird/renew/keypair"
@@ -24,11 +25,15 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 			done <- j
 		}
 	}
+	slots := make(chan struct{}, max(p.Parallel, 1))
 	go func() { // ends when the receiver has seen the end
 		defer close(done)
-		p.each(len(orders), func(i int) {
+		p.eachOnDisk(len(orders), func(i int) {
 			j := orders[i]
-			if err := p.obtain(ctx, j); err != nil {
+			slots <- struct{}{}
+			ordered := sync.OnceFunc(func() { <-slots }) // another may order while this one is stored
+			defer ordered()
+			if err := p.obtain(ctx, j, ordered); err != nil {
 				j.failed = true
 				if ctx.Err() == nil { // an interrupt is not a failure
 					step := "obtaining"
@@ -45,9 +50,9 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 	return done
 }
 
-// obtain gets a certificate from one CA or the next, and stores it. Nothing in
-// use changes yet. The error is the first CA's.
-func (p *Pass) obtain(ctx context.Context, j *job) error {
+// obtain gets a certificate from one CA or the next, calls ordered, and stores it.
+// Nothing in use changes yet. The error is the first CA's.
+func (p *Pass) obtain(ctx context.Context, j *job, ordered func()) error {
 	if j.External != nil {
 		return p.importFiles(ctx, j)
 	}
@@ -59,7 +64,7 @@ func (p *Pass) obtain(ctx context.Context, j *job) error {
 			return cmp.Or(first, context.Cause(ctx))
 		}
 		tried = append(tried, ca)
-		err := p.obtainAt(ctx, j, ca)
+		err := p.obtainAt(ctx, j, ca, ordered)
 		if err == nil {
 			return nil
 		}
@@ -89,8 +94,8 @@ func (p *Pass) nextCA(j *job, tried []string) string {
 	return ""
 }
 
-// obtainAt gets a certificate from ca and stores it.
-func (p *Pass) obtainAt(ctx context.Context, j *job, ca string) error {
+// obtainAt gets a certificate from ca, calls ordered, and stores it.
+func (p *Pass) obtainAt(ctx context.Context, j *job, ca string, ordered func()) error {
 	began := p.now()
 	pair, err := p.order(ctx, j, ca)
 	if ctx.Err() == nil && p.Observer != nil {
@@ -99,6 +104,7 @@ func (p *Pass) obtainAt(ctx context.Context, j *job, ca string) error {
 	if err != nil {
 		return p.recordFailure(ctx, j, ca, err)
 	}
+	ordered()
 	v, err := p.Store.Add(j.Name, pair)
 	if err != nil {
 		return p.recordFailure(ctx, j, ca, fmt.Errorf("storing: %w", err))

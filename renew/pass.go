@@ -132,10 +132,24 @@ func (p *Pass) recovered(err *error, key, value string) {
 	}
 }
 
-// each calls do for 0 to n-1, as many at once as orders: what waits for the disk
-// waits together.
-func (p *Pass) each(n int, do func(i int)) {
-	slots := make(chan struct{}, max(p.Parallel, 1))
+// onDisk is how many jobs use the disk at once for one that uses the network: what
+// waits for the disk waits together.
+const onDisk = 4
+
+// eachOnDisk is each for what uses the disk; with one order at once it is each.
+func (p *Pass) eachOnDisk(n int, do func(i int)) {
+	if p.Parallel > 1 {
+		each(onDisk*p.Parallel, n, do)
+		return
+	}
+	p.each(n, do)
+}
+
+// each calls do for 0 to n-1, as many at once as orders.
+func (p *Pass) each(n int, do func(i int)) { each(max(p.Parallel, 1), n, do) }
+
+func each(atOnce, n int, do func(i int)) {
+	slots := make(chan struct{}, atOnce)
 	var wg sync.WaitGroup
 	for i := range n {
 		slots <- struct{}{}

@@ -254,9 +254,8 @@ func Remedy(err error) string {
 // its limits: then nothing else helps, whatever was being done.
 func machineRemedy(err error) string {
 	var written *durable.WriteError
-	var read *durable.ReadError
-	if errors.As(err, &written) || errors.As(err, &read) {
-		return "" // they know
+	if errors.As(err, &written) {
+		return "" // it knows
 	}
 	for _, fault := range []error{syscall.EMFILE, syscall.ENFILE} {
 		if errors.Is(err, fault) {
@@ -273,7 +272,7 @@ func machineRemedy(err error) string {
 		}
 	}
 	if errors.Is(err, syscall.EIO) {
-		return (&durable.ReadError{Path: path, Err: syscall.EIO}).Remedy()
+		return durable.RemedyOf(syscall.EIO, path)
 	}
 	return ""
 }

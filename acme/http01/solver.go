@@ -109,7 +109,7 @@ func (e *PublishError) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
 func (e *PublishError) Remedy() string {
-	var unreadable *durable.ReadError
+	var unreadable interface{ Remedy() string }
 	if errors.As(e.Err, &unreadable) {
 		return unreadable.Remedy()
 	}

@@ -61,7 +61,7 @@ func hashNames(names []string) nameSet {
 	return nameSet(sum[:len(nameSet{})])
 }
 
-// hashURL tells orders apart; 0 means none.
+// hashURL distinguishes orders; 0 means none.
 func hashURL(order string) uint64 {
 	if order == "" {
 		return 0

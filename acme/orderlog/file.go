@@ -101,8 +101,8 @@ func (l *Log) tryLock() (held *os.File, info fs.FileInfo, err error) {
 	return f, info, nil
 }
 
-// readUnlocked reads the file as it is. A line that another process is writing
-// meanwhile is read with the next change.
+// readUnlocked reads the file as it is. A line that another process has not
+// finished is read with the next change.
 func (l *Log) readUnlocked(now time.Time) error {
 	f, err := os.OpenFile(l.path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -8,7 +8,7 @@ import (
 )
 
 // arrows says which packages of ours each may import: cmd knows all, and
-// renew/durable nobody.
+// renew/problem nobody.
 var arrows = map[string][]string{
 	"acme":                   {"acme/orderlog", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
 	"acme/acmetest":          {},
@@ -44,8 +44,8 @@ var arrows = map[string][]string{
 	"hooks/verify":           {"hooks/discover", "hooks/probe", "renew", "renew/keypair"},
 	"hooks/verify/testca":    {},
 	"renew":                  {"renew/durable", "renew/keypair", "renew/problem", "renew/rollover", "renew/tlsa"},
-	"renew/durable":          {},
-	"renew/keypair":          {"renew/durable"},
+	"renew/durable":          {"renew/problem"},
+	"renew/keypair":          {"renew/durable", "renew/problem"},
 	"renew/keypair/pairtest": {"renew/keypair"},
 	"renew/notify":           {"renew", "renew/keypair", "renew/problem"},
 	"renew/problem":          {},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -164,7 +165,7 @@ type bench struct {
 	ca      *acmetest.CA
 }
 
-func newBench(b *testing.B) *bench {
+func newBench(b testing.TB, wrap ...func(http.Handler) http.Handler) *bench {
 	b.Helper()
 	g := &bench{dir: b.TempDir()}
 	if err := os.Chmod(g.dir, 0o755); err != nil {
@@ -179,7 +180,11 @@ func newBench(b *testing.B) *bench {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { ns.Close() })
-	if g.ca, err = acmetest.StartCA(acmetest.Options{Dir: g.dir, DNS: ns.Addr, NonceReject: -1}); err != nil {
+	o := acmetest.Options{Dir: g.dir, DNS: ns.Addr, NonceReject: -1}
+	if len(wrap) > 0 {
+		o.Wrap = wrap[0]
+	}
+	if g.ca, err = acmetest.StartCA(o); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { g.ca.Close() })
@@ -195,7 +200,7 @@ func (g *bench) names(turn, n int) []string {
 	return list
 }
 
-func (g *bench) configure(b *testing.B, state string, names []string) string {
+func (g *bench) configure(b testing.TB, state string, names []string) string {
 	b.Helper()
 	var text strings.Builder
 	tls := filepath.Join(g.dir, "tls")
@@ -226,7 +231,7 @@ key   = "%s/{name}.key"
 
 // run runs a program, which has to exit with status. The test binary runs as
 // floor.
-func (g *bench) run(b *testing.B, status int, program string, args ...string) {
+func (g *bench) run(b testing.TB, status int, program string, args ...string) {
 	b.Helper()
 	cmd := exec.CommandContext(b.Context(), program, args...)
 	if program == os.Args[0] {

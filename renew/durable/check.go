@@ -26,7 +26,7 @@ func (e *UnsafeError) Remedy() string { return e.fix }
 // CheckDir reports whether files can be kept in the directory path without
 // anybody but root and this user being able to replace them: an [*UnsafeError]
 // if the directory or one of its ancestors belongs to somebody else, or can be
-// written by its group or by everyone. An ancestor may be writable if it is
+// written by its group or by all users. An ancestor may be writable if it is
 // sticky, like /tmp. Symbolic links on the way must belong to root or us.
 func CheckDir(path string) error {
 	_, err := checkDir(path, false)
@@ -67,7 +67,7 @@ func CheckFile(path string) (string, error) {
 
 // walk goes to path from the root of the file system through directories that
 // only root and we can change, the last one excepted, or to a file. It returns
-// where it arrived, a path without symbolic links, and what is there.
+// the path without symbolic links, and what is there.
 func walk(path string) (at string, info fs.FileInfo, err error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -139,8 +139,8 @@ func changeable(path string, info fs.FileInfo, sticky bool) error {
 	}
 }
 
-// ownerRemedy is for a directory of user uid that user me is to use. Root is not
-// told to take it: a daemon that runs as uid could not use it any more.
+// ownerRemedy is the remedy for a directory of user uid that user me is to use. For
+// root it is not chown: a daemon that runs as uid could not use the directory then.
 func ownerRemedy(uid, me int, path string) string {
 	if me == 0 {
 		return fmt.Sprintf("run this as user %d (runuser -u USER -- keypaird ..., or su -m USER -c), or choose another directory", uid)

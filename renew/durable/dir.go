@@ -39,7 +39,7 @@ func open(path string, sticky bool) (*Dir, error) {
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
-		return nil, &ReadError{path, cause(err), "opening"}
+		return nil, readError(path, "opening", err)
 	}
 	d := &Dir{root, path, new(syncs)}
 	opened, err := d.Lstat(".")
@@ -57,7 +57,7 @@ func open(path string, sticky bool) (*Dir, error) {
 // durably.
 func MakeDir(path string) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		if err != nil { // the kernel may refuse what CheckDir can tell the reason of
+		if err != nil { // CheckDir may know why the kernel refuses
 			return cmp.Or(CheckDir(path), err)
 		}
 		return nil
@@ -92,7 +92,7 @@ func (d *Dir) Sub(name string) (*Dir, error) {
 	}
 	root, err := d.root.OpenRoot(name)
 	if err != nil {
-		return nil, &ReadError{path, cause(err), "opening"}
+		return nil, readError(path, "opening", err)
 	}
 	return &Dir{root, path, new(syncs)}, nil
 }
@@ -130,7 +130,7 @@ func (d *Dir) Lstat(name string) (info fs.FileInfo, err error) {
 		return err
 	})
 	if err != nil {
-		return nil, &ReadError{d.At(name), cause(err), "looking at"}
+		return nil, readError(d.At(name), "looking at", err)
 	}
 	return info, nil
 }
@@ -145,12 +145,12 @@ func (d *Dir) openFile(name string) (*os.File, error) {
 func (d *Dir) Names() ([]string, error) {
 	h, err := d.openFile(".")
 	if err != nil {
-		return nil, &ReadError{d.path, cause(err), "listing"}
+		return nil, readError(d.path, "listing", err)
 	}
 	defer h.Close()
 	names, err := h.Readdirnames(-1)
 	if err != nil {
-		return nil, &ReadError{d.path, cause(err), "listing"}
+		return nil, readError(d.path, "listing", err)
 	}
 	return names, nil
 }
@@ -169,14 +169,14 @@ func (d *Dir) Read(name string, limit int) ([]byte, error) {
 	}
 	file, err := d.openFile(name)
 	if err != nil {
-		return nil, &ReadError{d.At(name), cause(err), "reading"}
+		return nil, readError(d.At(name), "reading", err)
 	}
 	defer file.Close()
 	size := int(info.Size())
 	buf := make([]byte, size+1)
 	n, err := io.ReadAtLeast(file, buf, size)
 	if err != nil {
-		return nil, &ReadError{d.At(name), cause(err), "reading"}
+		return nil, readError(d.At(name), "reading", err)
 	}
 	if n > size {
 		return nil, fmt.Errorf("reading %s: it grew meanwhile", d.At(name))
@@ -206,19 +206,43 @@ func (d *Dir) Mkdir(name string) (created bool, err error) {
 	return created, nil
 }
 
-// Create writes a new file. Owner and mode are set before there is content.
-func (d *Dir) Create(name string, data []byte, m FileMode) error {
-	file, err := d.root.OpenFile(name, newFile, 0o600)
-	if err == nil {
-		err = fill(file, data, m.protect)
+// Create writes new files, durably. Owner and mode are set before there is content.
+// The disk is waited for once: all files are written before the first is synced, and
+// with one that is synced a file system with a journal writes what the others need.
+// If one fails, those that were written may be there.
+func (d *Dir) Create(m FileMode, files ...File) error {
+	handles := make([]*os.File, 0, len(files))
+	failed := -1
+	var err error
+	for i, f := range files {
+		var h *os.File
+		if h, err = d.root.OpenFile(f.Name, newFile, 0o600); err == nil {
+			handles = append(handles, h)
+			err = fill(h, f.Data, m.protect)
+		}
 		if err != nil {
-			_ = d.root.Remove(name)
+			failed = i
+			break
+		}
+		if len(files) > 1 {
+			startWriteback(h)
+		}
+	}
+	for i, h := range handles {
+		if err = finish(h, err); err != nil && failed < 0 {
+			failed = i
 		}
 	}
 	if err != nil {
-		return d.Failed(name, err)
+		return d.Failed(files[failed].Name, err)
 	}
 	return nil
+}
+
+// A File is a file to write.
+type File struct {
+	Name string
+	Data []byte
 }
 
 // Symlink makes a symbolic link.
@@ -230,8 +254,14 @@ func (d *Dir) Symlink(target, name string) error {
 	return nil
 }
 
-// Readlink returns where a symbolic link points to. The error is the os package's.
-func (d *Dir) Readlink(name string) (string, error) { return d.root.Readlink(name) }
+// Readlink returns where a symbolic link points to.
+func (d *Dir) Readlink(name string) (string, error) {
+	target, err := d.root.Readlink(name)
+	if err != nil {
+		return "", readError(d.At(name), "reading", err)
+	}
+	return target, nil
+}
 
 // Publish gives what was made as tmp its own name, durably and in one step. On
 // failure tmp is removed; if that fails too, [Dir.Tidy] does it.
@@ -251,7 +281,7 @@ func (d *Dir) rename(from, to string) error {
 	return nil
 }
 
-// Sync makes the directory's entries durable. Callers that arrive while it runs
+// Sync makes the directory's entries durable. Callers that come while it runs
 // share the next one.
 func (d *Dir) Sync() error {
 	return d.syncs.share(func() error {

@@ -16,6 +16,6 @@
 // open directory. [CheckDir] says whether a directory is safe at all. A [Lock] is
 // the right to write in a state directory.
 //
-// The package knows nothing of keys or certificates, and imports the standard
-// library only.
+// The package knows nothing of keys or certificates. Of ours it imports renew/problem
+// only.
 package durable

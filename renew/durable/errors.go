@@ -1,12 +1,13 @@
 package durable
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
 	"syscall"
+
+	"keypaird/renew/problem"
 )
 
 // ErrTooLarge is in a [WriteError] for more than can be read back.
@@ -66,31 +67,18 @@ func (e *WriteError) Remedy() string {
 	return RemedyOf(e.Err, dir)
 }
 
-// A ReadError reports something that could not be read or looked at. It wraps
-// fs.ErrNotExist if it is not there.
-type ReadError struct {
-	Path string
-	Err  error // what the system said
-
-	doing string // "" means "reading"
-}
-
-func (e *ReadError) Error() string {
-	return fmt.Sprintf("%s %s: %v", cmp.Or(e.doing, "reading"), e.Path, e.Err)
-}
-
-func (e *ReadError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it; "" where nothing is there to
-// be read.
-func (e *ReadError) Remedy() string {
+// readError is the error for what could not be read, listed, opened or looked at.
+// It wraps fs.ErrNotExist, and has no remedy, if it is not there.
+func readError(path, doing string, err error) error {
+	err = cause(err)
+	remedy := RemedyOf(err, path)
 	switch {
-	case errors.Is(e.Err, fs.ErrNotExist):
-		return ""
-	case errors.Is(e.Err, fs.ErrPermission):
-		return "run this as root, or let the user who runs this read " + e.Path
+	case errors.Is(err, fs.ErrNotExist):
+		remedy = ""
+	case errors.Is(err, fs.ErrPermission):
+		remedy = "run this as root, or let the user who runs this read " + path
 	}
-	return RemedyOf(e.Err, e.Path)
+	return problem.Newf(remedy, "%s %s: %w", doing, path, err)
 }
 
 // RemedyOf is what can be done where neither a file nor its rights are at fault.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"keypaird/renew/problem"
 )
 
 // What the disk or the system refuses is said in one line, with what to do about
@@ -26,23 +28,22 @@ func TestRemedies(t *testing.T) {
 		{"broken directory, of a disk of its own", &WriteError{Path: "/d", Done: true, Err: syscall.EIO}, "making /d durable: input/output error", "about the disk of /d,"},
 		{"too many files", &WriteError{Path: "/d/f", Err: syscall.EMFILE}, "writing /d/f: too many open files", files},
 		{"too many files of everybody", &WriteError{Path: "/d/f", Err: syscall.ENFILE}, "writing /d/f: ", "raise the system's limit"},
-		{"unreadable", &ReadError{Path: "/d/f", Err: syscall.EIO}, "reading /d/f: input/output error", "about the disk of /d/f,"},
-		{"unreadable directory", &ReadError{"/d", syscall.EIO, "listing"}, "listing /d: input/output error", "about the disk of /d,"},
-		{"not ours to read", &ReadError{Path: "/d/f", Err: syscall.EACCES}, "reading /d/f: permission denied", "run this as root"},
-		{"too many files to read one more", &ReadError{Path: "/d/f", Err: syscall.EMFILE}, "reading /d/f: too many open files", files},
-		{"not there", &ReadError{Path: "/d/f", Err: syscall.ENOENT}, "reading /d/f: no such file or directory", ""},
+		{"unreadable", readError("/d/f", "reading", syscall.EIO), "reading /d/f: input/output error", "about the disk of /d/f,"},
+		{"unreadable directory", readError("/d", "listing", syscall.EIO), "listing /d: input/output error", "about the disk of /d,"},
+		{"not ours to read", readError("/d/f", "reading", syscall.EACCES), "reading /d/f: permission denied", "run this as root"},
+		{"too many files to read one more", readError("/d/f", "reading", syscall.EMFILE), "reading /d/f: too many open files", files},
+		{"not there", readError("/d/f", "reading", syscall.ENOENT), "reading /d/f: no such file or directory", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var help interface{ Remedy() string }
-			if !errors.As(tt.err, &help) || !strings.Contains(help.Remedy(), tt.what) || (tt.what == "") != (help.Remedy() == "") {
-				t.Errorf("remedy of %v: %v, want %q", tt.err, help, tt.what)
+			if help := problem.Remedy(tt.err); !strings.Contains(help, tt.what) || (tt.what == "") != (help == "") {
+				t.Errorf("remedy of %v: %q, want %q", tt.err, help, tt.what)
 			}
 			if !strings.HasPrefix(tt.err.Error(), tt.text) || strings.Contains(tt.err.Error(), "\n") {
 				t.Errorf("error %q, want %q", tt.err, tt.text)
 			}
 		})
 	}
-	if !errors.Is(&ReadError{Path: "/d/f", Err: syscall.ENOENT}, fs.ErrNotExist) {
+	if !errors.Is(readError("/d/f", "reading", syscall.ENOENT), fs.ErrNotExist) {
 		t.Error("what is not there is not fs.ErrNotExist")
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A Holder is the process that a lock's file tells of. The zero value is nobody.
+// A Holder is the process that the file of a lock names. The zero value is nobody.
 type Holder struct {
 	Process int
 	Since   time.Time

@@ -26,7 +26,7 @@ var ErrNotRegular = errors.New("is not a regular file")
 // ReadFile returns the content of a regular file of at most limit bytes, and what
 // the file is. It never blocks: a pipe has no end until another process writes
 // to it, and opening some devices has effects, so they are not opened. The
-// error is a [*ReadError], a [*BrokenError] or an [*UnsafeError].
+// error is a [*BrokenError] or an [*UnsafeError], or wraps what the system said.
 func ReadFile(path string, limit int, a Access) ([]byte, fs.FileInfo, error) {
 	stat, flags := os.Lstat, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY|syscall.O_NOFOLLOW
 	if a == Any {
@@ -34,12 +34,12 @@ func ReadFile(path string, limit int, a Access) ([]byte, fs.FileInfo, error) {
 	}
 	if a == Owned {
 		if err := CheckDir(filepath.Dir(path)); err != nil {
-			return nil, nil, readError(path, err)
+			return nil, nil, checkError(path, err)
 		}
 	}
 	info, err := stat(path)
 	if err != nil {
-		return nil, nil, readError(path, err)
+		return nil, nil, readError(path, "reading", err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, info, &BrokenError{path, ErrNotRegular}
@@ -49,18 +49,18 @@ func ReadFile(path string, limit int, a Access) ([]byte, fs.FileInfo, error) {
 		return nil, info, &BrokenError{path, ErrNotRegular}
 	}
 	if err != nil {
-		return nil, info, readError(path, err)
+		return nil, info, readError(path, "reading", err)
 	}
 	defer f.Close()
 	if info, err = f.Stat(); err != nil { // it may have been replaced
-		return nil, nil, readError(path, err)
+		return nil, nil, readError(path, "reading", err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, info, &BrokenError{path, ErrNotRegular}
 	}
 	data, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
 	if err != nil {
-		return nil, info, readError(path, err)
+		return nil, info, readError(path, "reading", err)
 	}
 	if len(data) > limit {
 		return nil, info, &BrokenError{path, tooLarge(limit)}
@@ -68,24 +68,24 @@ func ReadFile(path string, limit int, a Access) ([]byte, fs.FileInfo, error) {
 	return data, info, nil
 }
 
-func tooLarge(limit int) error { return fmt.Errorf("is larger than %d KiB", limit>>10) }
-
-// readError is a ReadError, unless err says more.
-func readError(path string, err error) error {
-	if unsafe, ok := errors.AsType[*UnsafeError](err); ok {
-		return unsafe
+// checkError is the error of [CheckDir] for the directory of path.
+func checkError(path string, err error) error {
+	if _, ok := errors.AsType[*UnsafeError](err); ok {
+		return err
 	}
-	return &ReadError{Path: path, Err: cause(err)}
+	return readError(path, "reading", err)
 }
 
-// Cause strips the operation and the path off an error, for callers that name
-// the file themselves.
+func tooLarge(limit int) error { return fmt.Errorf("is larger than %d KiB", limit>>10) }
+
+// Cause returns what the system said, or what is wrong with a file, for callers that
+// name the file themselves.
 func Cause(err error) error {
-	if read, ok := errors.AsType[*ReadError](err); ok {
-		return read.Err
-	}
 	if broken, ok := errors.AsType[*BrokenError](err); ok {
 		return broken.Err
 	}
-	return cause(err)
+	if system, ok := errors.AsType[syscall.Errno](err); ok {
+		return system
+	}
+	return err
 }

@@ -4,7 +4,7 @@ import "sync"
 
 // syncs has callers that want the same thing synced share what they wait for. A
 // sync that has begun may miss what a caller has just written, so that caller
-// waits for the next one, with all others that arrive before that begins.
+// waits for the next one, with all others that come before that begins.
 type syncs struct {
 	mu   sync.Mutex
 	last *sharedSync // that began; nil: none did
@@ -33,7 +33,7 @@ func (s *syncs) share(sync func() error) error {
 		<-last.done
 	}
 	s.mu.Lock()
-	s.last, s.next = mine, nil // whoever arrives from here on is too late for this one
+	s.last, s.next = mine, nil // later callers wait for the next one
 	s.mu.Unlock()
 	mine.err = sync()
 	close(mine.done)

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -62,11 +63,12 @@ func (d *Dir) Replace(name string, data []byte, m FileMode) error {
 // content may be there again, as a whole. The next sync of the directory ends that.
 func (d *Dir) ReplaceHint(name string, data []byte, m FileMode) error {
 	tmp := tempPrefix(name) + random() + tempSuffix
-	err := d.Create(tmp, data, m)
+	err := d.Create(m, File{tmp, data})
 	if err == nil {
-		if err = d.rename(tmp, name); err != nil {
-			_ = d.root.Remove(tmp)
-		}
+		err = d.rename(tmp, name)
+	}
+	if err != nil {
+		_ = d.root.Remove(tmp)
 	}
 	if failed, ok := errors.AsType[*WriteError](err); ok {
 		failed.Path = d.At(name) // the name that means something
@@ -86,13 +88,71 @@ func Stage(path, tmp string, data []byte, protect func(*os.File) error) error {
 	os.Remove(tmp)
 	file, err := os.OpenFile(tmp, newFile, 0o600)
 	if err == nil {
-		err = fill(file, data, protect)
+		err = finish(file, fill(file, data, protect))
 	}
 	if err != nil {
 		os.Remove(tmp)
 		return &WriteError{Path: path, Err: cause(err)} // the name that means something
 	}
 	return nil
+}
+
+// Overwrite writes a private file where it is, or makes it, in a directory that must
+// pass [CheckDir]. It is for content that takes the place of nothing of value: if the
+// process or the machine fails meanwhile, the file may hold neither the old nor the
+// new. With dirs above 0, the file is durable, and so are its name and those of the
+// directories above it, in that many directories.
+func Overwrite(path string, data []byte, dirs int) error {
+	if err := CheckDir(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, Private.Perm)
+	if err == nil && dirs > 0 {
+		err = fill(file, data, overwritable(len(data)))
+		startWriteback(file)
+		err = finish(file, cmp.Or(err, syncParents(path, dirs)))
+	} else if err == nil {
+		err = fill(file, data, overwritable(len(data)))
+		err = cmp.Or(err, file.Close())
+	}
+	if failed, ok := errors.AsType[*WriteError](err); ok {
+		return failed
+	}
+	if err != nil {
+		return &WriteError{Path: path, Err: cause(err)}
+	}
+	return nil
+}
+
+// overwritable returns what protects a file that is there already, perhaps with more
+// than size bytes, before something is written.
+func overwritable(size int) func(*os.File) error {
+	return func(file *os.File) error {
+		info, err := file.Stat()
+		if err == nil && !info.Mode().IsRegular() {
+			err = ErrNotRegular
+		}
+		if err == nil && info.Mode().Perm() != Private.Perm {
+			err = file.Chmod(Private.Perm)
+		}
+		if err == nil && info.Size() > int64(size) {
+			err = file.Truncate(0)
+		}
+		return err
+	}
+}
+
+// syncParents syncs the directories above path, the highest of n first: it is the one
+// that other calls change meanwhile, and with it a file system with a journal writes
+// the others.
+func syncParents(path string, n int) error {
+	dir := filepath.Dir(path)
+	if n > 1 {
+		if err := syncParents(dir, n-1); err != nil {
+			return err
+		}
+	}
+	return SyncDir(dir)
 }
 
 // SyncDir makes the names in the directory at path durable.
@@ -118,15 +178,19 @@ func (m FileMode) protect(file *os.File) error {
 	return file.Chmod(m.Perm)
 }
 
-// fill protects a new file, and only then gives it its content, makes it durable
-// and closes it.
+// fill protects a new file, and only then gives it its content.
 func fill(file *os.File, data []byte, protect func(*os.File) error) error {
 	err := protect(file)
 	if err == nil {
 		_, err = file.Write(data)
 	}
-	// After a failed fsync the kernel may have dropped the data and forgotten
-	// the error, so it is never tried twice on one file.
+	return err
+}
+
+// finish makes a file durable, unless err says that it could not be filled, and
+// closes it. After a failed fsync the kernel may have dropped the data and forgotten
+// the error, so it is never tried twice on one file.
+func finish(file *os.File, err error) error {
 	if err == nil {
 		err = file.Sync()
 	}

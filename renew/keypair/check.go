@@ -9,13 +9,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"keypaird/renew/problem"
 )
 
 // skew is how far a CA's clock may be ahead of ours.
 const skew = time.Hour
 
 // Check reports whether p certifies exactly names at the instant now: a
-// [*NamesError] or a [*DateError] if not. DNS names compare without case, IP
+// [*DateError] if only the instant is wrong. DNS names compare without case, IP
 // addresses by value.
 func (p *Pair) Check(names []string, now time.Time) error {
 	var want, got []string
@@ -29,7 +31,7 @@ func (p *Pair) Check(names []string, now time.Time) error {
 	got = p.subjects()
 	missing, extra := minus(want, got), minus(got, want)
 	if len(missing) > 0 || len(extra) > 0 {
-		return &NamesError{Missing: missing, Extra: extra}
+		return namesError(missing, extra)
 	}
 	if p.Leaf.NotBefore.After(now.Add(skew)) || !now.Before(p.Leaf.NotAfter) {
 		return &DateError{NotBefore: p.Leaf.NotBefore, NotAfter: p.Leaf.NotAfter, Now: now}
@@ -136,26 +138,18 @@ func minus(a, b []string) []string {
 	return slices.Compact(out)
 }
 
-// A NamesError reports a certificate for other names than were wanted.
-type NamesError struct {
-	Missing []string // wanted, not in the certificate
-	Extra   []string // in the certificate, not wanted
-}
-
-func (e *NamesError) Error() string {
+// namesError is the error of a certificate that lacks names which were wanted, or has
+// others.
+func namesError(missing, extra []string) error {
 	var parts []string
-	if len(e.Missing) > 0 {
-		parts = append(parts, fmt.Sprintf("lacks %q", e.Missing))
+	if len(missing) > 0 {
+		parts = append(parts, fmt.Sprintf("lacks %q", missing))
 	}
-	if len(e.Extra) > 0 {
-		parts = append(parts, fmt.Sprintf("has %q, which was not asked for", e.Extra))
+	if len(extra) > 0 {
+		parts = append(parts, fmt.Sprintf("has %q, which was not asked for", extra))
 	}
-	return "certificate " + strings.Join(parts, " and ")
-}
-
-// Remedy says what the operator can do about it.
-func (e *NamesError) Remedy() string {
-	return "order a certificate for the names in the configuration: keypaird issue"
+	return problem.New("certificate "+strings.Join(parts, " and "),
+		"order a certificate for the names in the configuration: keypaird issue")
 }
 
 // A DateError reports a certificate outside of its validity, or too close to its

@@ -14,7 +14,7 @@ import (
 
 // What strace(1) can make fail. A question mark: where the system has it.
 var calls = []string{
-	"openat", "?mkdir", "mkdirat", "write", "?pwrite64", "fsync", "fchmod", "?fchmodat", "?fchmodat2", "fchown",
+	"openat", "?mkdir", "mkdirat", "write", "?pwrite64", "?sync_file_range", "fsync", "fchmod", "?fchmodat", "?fchmodat2", "fchown",
 	"?rename", "?renameat", "?renameat2", "?symlink", "symlinkat", "?unlink", "unlinkat", "?rmdir", "close",
 	"?newfstatat", "?fstatat64", "?fstat", "?statx", "?lstat", "?stat", "readlinkat", "?readlink", "read", "getdents64",
 }
@@ -80,8 +80,9 @@ func TestEverySystemCall(t *testing.T) {
 	for _, line := range window {
 		counts[line.call]++
 	}
-	file := []string{"create FILE", "fchmod FILE", "write FILE", "fsync FILE", "close FILE"}
-	c.steps(window, slices.Concat([]string{"mkdirat TMP"}, file, file, file, file, file,
+	write, sync := []string{"create FILE", "fchmod FILE", "write FILE"}, []string{"fsync FILE", "close FILE"}
+	file := slices.Concat(write, sync)
+	c.steps(window, slices.Concat([]string{"mkdirat TMP"}, write, write, write, write, write, sync, sync, sync, sync, sync,
 		[]string{"fsync TMP", "renameat TMP v000004", "fsync NAME", "symlinkat v000004 TMP", "renameat TMP live", "fsync NAME"},
 		file, []string{"renameat TMP record.json", "renameat pending TMP", "fsync NAME"}))
 	for call := range counts {
@@ -149,7 +150,9 @@ func TestFirstVersionAfterACrash(t *testing.T) {
 	if !o.ok {
 		t.Error(o.err)
 	}
-	c.steps(c.window(trace), []string{"fsync CERTS", "mkdirat TMP"})
+	write, sync := []string{"create FILE", "fchmod FILE", "write FILE"}, []string{"fsync FILE", "close FILE"}
+	c.steps(c.window(trace), slices.Concat([]string{"mkdirat TMP"}, write, write, write, write, write, sync, sync, sync, sync, sync,
+		[]string{"fsync TMP", "renameat TMP v000001", "fsync NAME", "fsync CERTS"}))
 }
 
 // every applies fault to each of the n times that the helper makes a call. How

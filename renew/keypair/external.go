@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"keypaird/renew/durable"
+	"keypaird/renew/problem"
 )
 
 // A Source is two files in which somebody else leaves a pair: the chain, leaf
@@ -51,19 +52,19 @@ func markFile(h hash.Hash, path string) {
 var errChanging = errors.New("changed while it was read")
 
 // Read returns the pair in the files, if it is one that a server can use at the
-// instant now, and the mark of what was read. An error is a [*SourceError].
+// instant now, and the mark of what was read.
 func (s Source) Read(now time.Time) (p *Pair, mark string, err error) {
 	mark = s.Mark()
 	chain, err := readSource(s.Chain, maxChainBytes, 0o002)
 	if err != nil {
-		return nil, mark, &SourceError{s.Chain, err, remedyOfChain(s, err)}
+		return nil, mark, sourceError(s.Chain, err, remedyOfChain(s, err))
 	}
 	key, err := readSource(s.Key, maxKeyBytes, 0o007)
 	if err != nil {
-		return nil, mark, &SourceError{s.Key, err, remedyOfKey(s, err)}
+		return nil, mark, sourceError(s.Key, err, remedyOfKey(s, err))
 	}
 	if s.Mark() != mark {
-		return nil, mark, &SourceError{s.Chain, errChanging, "wait until whatever writes there has ended"}
+		return nil, mark, sourceError(s.Chain, errChanging, "wait until whatever writes there has ended")
 	}
 	p, err = s.parse(chain, key)
 	if err == nil {
@@ -76,18 +77,21 @@ func (s Source) Read(now time.Time) (p *Pair, mark string, err error) {
 // which others have none of the permissions in forbidden. It reads nothing that
 // somebody who may not read it chose: see [durable.CheckFile].
 func readSource(path string, limit int, forbidden fs.FileMode) ([]byte, error) {
-	path, err := durable.CheckFile(path)
+	resolved, err := durable.CheckFile(path)
 	if err != nil {
 		return nil, durable.Cause(err)
 	}
-	data, info, err := durable.ReadFile(path, limit, durable.NoLink)
+	data, info, err := durable.ReadFile(resolved, limit, durable.NoLink)
 	if info != nil && info.Mode().IsRegular() {
 		uid, ours := durable.Owner(info)
 		switch perm := info.Mode().Perm(); {
 		case !ours: // who may change it as its directory's owner might
-			return nil, &foreignError{uid}
+			return nil, problem.New(fmt.Sprintf("belongs to user %d, neither root nor the user who runs this (%d)", uid, os.Geteuid()),
+				fmt.Sprintf("chown %d %s", os.Geteuid(), path))
+		case perm&forbidden != 0 && forbidden&0o004 == 0:
+			return nil, problem.New(fmt.Sprintf("can be written by others (mode %04o)", perm), "chmod o-w "+path)
 		case perm&forbidden != 0:
-			return nil, &openError{perm, forbidden}
+			return nil, problem.New(fmt.Sprintf("can be used by others (mode %04o)", perm), "chmod o= "+path)
 		}
 	}
 	if err != nil {
@@ -96,44 +100,26 @@ func readSource(path string, limit int, forbidden fs.FileMode) ([]byte, error) {
 	return data, nil
 }
 
-// A foreignError reports a file that its owner may write, and is not root's or ours.
-type foreignError struct{ uid int }
-
-func (e *foreignError) Error() string {
-	return fmt.Sprintf("belongs to user %d, neither root nor the user who runs this (%d)", e.uid, os.Geteuid())
-}
-
-// An openError reports a file that others may do too much with.
-type openError struct{ perm, forbidden fs.FileMode }
-
-func (e *openError) Error() string {
-	what := "used"
-	if e.forbidden&0o004 == 0 {
-		what = "written"
-	}
-	return fmt.Sprintf("can be %s by others (mode %04o)", what, e.perm)
-}
-
 // parse makes a pair of what is in the files, and says in which of them a fault
 // is.
 func (s Source) parse(chain, key []byte) (*Pair, error) {
 	certs, err := parseCertificates(chain)
 	if err != nil {
-		return nil, &SourceError{s.Chain, err, remedyOfChain(s, err)}
+		return nil, sourceError(s.Chain, err, remedyOfChain(s, err))
 	}
 	signer, err := ParseKey(key)
 	if err != nil {
-		return nil, &SourceError{s.Key, err, remedyOfKey(s, err)}
+		return nil, sourceError(s.Key, err, remedyOfKey(s, err))
 	}
 	if !slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return matches(signer, []*x509.Certificate{c}) == nil }) {
-		return nil, &SourceError{
-			s.Key, errors.New("is not the key of the certificate in " + s.Chain),
-			"put the key there that the certificate was asked for with, or its certificate into " + s.Chain,
-		}
+		return nil, sourceError(
+			s.Key, errors.New("is not the key of the certificate in "+s.Chain),
+			"put the key there that the certificate was asked for with, or its certificate into "+s.Chain,
+		)
 	}
 	p, err := Parse(chain, key)
 	if err != nil {
-		return nil, &SourceError{s.Chain, err, "put the certificate for the server first, then the one that signed it, and so on"}
+		return nil, sourceError(s.Chain, err, "put the certificate for the server first, then the one that signed it, and so on")
 	}
 	return p, nil
 }
@@ -158,11 +144,11 @@ func (s Source) usable(p *Pair, now time.Time) error {
 	case wrong == nil:
 		return nil
 	case !errors.As(wrong, &dates):
-		return &SourceError{s.Chain, wrong, "ask whoever issued it for a certificate for a web server, with its names as subject alternative names"}
+		return sourceError(s.Chain, wrong, "ask whoever issued it for a certificate for a web server, with its names as subject alternative names")
 	case dates.early() && leaf.NotBefore.Before(leaf.NotAfter):
-		return &SourceError{s.Chain, wrong, "see that the clock of this machine is right, or wait until then"}
+		return sourceError(s.Chain, wrong, "see that the clock of this machine is right, or wait until then")
 	}
-	return &SourceError{s.Chain, wrong, s.Replace()}
+	return sourceError(s.Chain, wrong, s.Replace())
 }
 
 // Replace is what a person does about a pair that ends.
@@ -182,26 +168,14 @@ func (p *Pair) Alone() bool {
 	return len(p.Chain) == 0 && !bytes.Equal(p.Leaf.RawIssuer, p.Leaf.RawSubject)
 }
 
-// A SourceError reports a file of a [Source] that cannot be used.
-type SourceError struct {
-	Path string
-	Err  error
-
-	fix string
-}
-
-func (e *SourceError) Error() string {
-	var dates *DateError
-	if errors.As(e.Err, &dates) {
-		return fmt.Sprintf("%s: the %v", e.Path, e.Err)
+// sourceError is the error for a file of a [Source] that cannot be used.
+func sourceError(path string, err error, remedy string) error {
+	the := ""
+	if _, ok := errors.AsType[*DateError](err); ok {
+		the = "the "
 	}
-	return fmt.Sprintf("%s: %v", e.Path, e.Err)
+	return problem.Newf(remedy, "%s: %s%w", path, the, err)
 }
-
-func (e *SourceError) Unwrap() error { return e.Err }
-
-// Remedy says what the operator can do about it.
-func (e *SourceError) Remedy() string { return e.fix }
 
 // remedyOfChain is what can be done about a chain that cannot be read.
 func remedyOfChain(s Source, err error) string {
@@ -221,19 +195,11 @@ func remedyOfKey(s Source, err error) string {
 
 // remedyOfFile is what can be done where not the content is at fault, or "".
 func remedyOfFile(path string, err error) string {
-	var open *openError
-	var foreign *foreignError
 	var unsafe *durable.UnsafeError
 	var system syscall.Errno
 	switch {
 	case errors.As(err, &unsafe):
 		return "put it where only root and the user who runs this can write; or " + unsafe.Remedy()
-	case errors.As(err, &foreign):
-		return fmt.Sprintf("chown %d %s", os.Geteuid(), path)
-	case errors.As(err, &open) && open.forbidden&0o004 == 0:
-		return "chmod o-w " + path
-	case errors.As(err, &open):
-		return "chmod o= " + path
 	case errors.Is(err, fs.ErrNotExist):
 		return "put it there"
 	case errors.Is(err, fs.ErrPermission):
@@ -243,5 +209,5 @@ func remedyOfFile(path string, err error) string {
 	case errors.As(err, &system):
 		return durable.RemedyOf(err, path)
 	}
-	return ""
+	return problem.Remedy(err)
 }

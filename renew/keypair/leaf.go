@@ -54,8 +54,8 @@ func readPart(v *durable.Dir, name string, limit int) ([]byte, error) {
 
 var errMissing = errors.New("is missing")
 
-// broken turns a missing part into damage; an error that only means that we
-// cannot tell stays what it is.
+// broken makes a BrokenError of a missing part. An error of reading stays what it
+// is: the part may be whole.
 func broken(d *durable.Dir, name string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return &durable.BrokenError{Path: d.At(name), Err: errMissing}

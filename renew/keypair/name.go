@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"keypaird/renew/problem"
 )
 
 const (
@@ -12,22 +14,14 @@ const (
 	liveLink = "live"
 )
 
-// A NameError reports a name that cannot be that of a directory or file in a
+// nameError is the error of a name that cannot be that of a directory or file in a
 // store.
-type NameError struct {
-	Name string
-	Why  string
+func nameError(name, why string) error {
+	return problem.New(fmt.Sprintf("name %.100q %s", name, why),
+		`use lower-case letters, digits, ".", "_" and "-", at most 253 of them; "*." may come first`)
 }
 
-func (e *NameError) Error() string { return fmt.Sprintf("name %.100q %s", e.Name, e.Why) }
-
-// Remedy says what the operator can do about it.
-func (e *NameError) Remedy() string {
-	return `use lower-case letters, digits, ".", "_" and "-", at most 253 of them; "*." may come first`
-}
-
-// CheckName reports whether a store can keep pairs under name: a [*NameError]
-// if not.
+// CheckName reports whether a store can keep pairs under name.
 func CheckName(name string) error {
 	_, err := dirName(name)
 	return err
@@ -37,19 +31,19 @@ func CheckName(name string) error {
 func dirName(name string) (string, error) {
 	rest, isWildcard := strings.CutPrefix(name, "*.")
 	if why := badName(rest); why != "" {
-		return "", &NameError{name, why}
+		return "", nameError(name, why)
 	}
 	if strings.HasPrefix(rest, wildcard) {
-		return "", &NameError{name, `is where the store keeps a wildcard, which is written with "*."`}
+		return "", nameError(name, `is where the store keeps a wildcard, which is written with "*."`)
 	}
 	if len(name) > maxName {
-		return "", &NameError{name, fmt.Sprintf("is longer than %d characters", maxName)}
+		return "", nameError(name, fmt.Sprintf("is longer than %d characters", maxName))
 	}
 	if !isWildcard {
 		return rest, nil
 	}
 	if len(wildcard)+len(rest) > 255 { // NAME_MAX
-		return "", &NameError{name, "is too long for a wildcard"}
+		return "", nameError(name, "is too long for a wildcard")
 	}
 	return wildcard + rest, nil
 }
@@ -80,18 +74,18 @@ func stateFile(file string) (parent, base string, err error) {
 	base = file
 	if before, after, ok := strings.Cut(file, "/"); ok {
 		if parent, base = before, after; badName(parent) != "" {
-			return "", "", &NameError{file, badName(parent)}
+			return "", "", nameError(file, badName(parent))
 		}
 	}
 	if why := badName(base); why != "" {
-		return "", "", &NameError{file, why}
+		return "", "", nameError(file, why)
 	}
 	first := base
 	if parent != "" {
 		first = parent
 	}
 	if first == liveLink || number(first) > 0 {
-		return "", "", &NameError{file, "is where the store keeps the pairs themselves"}
+		return "", "", nameError(file, "is where the store keeps the pairs themselves")
 	}
 	return parent, base, nil
 }

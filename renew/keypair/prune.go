@@ -10,7 +10,7 @@ import (
 )
 
 // Prune removes old versions of name. It keeps the live one, the newest whole
-// one, the two whole ones before each of them, those whose fingerprints are in
+// one, the two whole ones before each of them, those with a fingerprint in
 // keep, and the one with the highest number, so that no number is given twice.
 // If it cannot see which those are it removes nothing.
 func (s *Store) Prune(name string, keep ...string) error {

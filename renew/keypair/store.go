@@ -121,14 +121,14 @@ func (s *Store) Add(name string, p *Pair) (Version, error) {
 	if err != nil {
 		return Version{}, err
 	}
+	id := versionID(n + 1)
+	if err := f.addVersion(id, p); err != nil {
+		return Version{}, err
+	}
 	if n == 0 { // a crash may have come before the directory itself was durable
 		if err := s.certs.Sync(); err != nil {
 			return Version{}, err
 		}
-	}
-	id := versionID(n + 1)
-	if err := f.addVersion(id, p); err != nil {
-		return Version{}, err
 	}
 	return Version{ID: id, Dir: f.At(id), Pair: p}, nil
 }
@@ -154,16 +154,17 @@ func (d nameDir) writeVersion(tmp, id string, p *Pair) error {
 	}
 	defer v.Close()
 	v = v.As(d.At(id)) // what messages should name
-	for _, file := range p.files() {
-		if err := v.Create(file.name, file.data, durable.Private); err != nil {
-			return err
-		}
-		back, err := v.Read(file.name, maxStateFile)
+	files := p.files()
+	if err := v.Create(durable.Private, files...); err != nil {
+		return err
+	}
+	for _, file := range files {
+		back, err := v.Read(file.Name, maxStateFile)
 		if err != nil {
 			return err
 		}
-		if !bytes.Equal(back, file.data) {
-			return v.Failed(file.name, errors.New("reads back differently"))
+		if !bytes.Equal(back, file.Data) {
+			return v.Failed(file.Name, errors.New("reads back differently"))
 		}
 	}
 	return v.Sync()
@@ -179,7 +180,7 @@ func (s *Store) SetLive(name string, v Version) error {
 	}
 	defer f.Close()
 	if number(v.ID) == 0 {
-		return &NameError{v.ID, "is not that of a version"}
+		return nameError(v.ID, "is not that of a version")
 	}
 	if _, err := f.load(v.ID); err != nil {
 		return err

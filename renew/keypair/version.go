@@ -28,19 +28,14 @@ const (
 	keyFile       = "privkey.pem"
 )
 
-type pemFile struct {
-	name string
-	data []byte
-}
-
 // files are the files of a version, the two that the others follow from first.
-func (p *Pair) files() []pemFile {
-	return []pemFile{
-		{fullChainFile, p.FullChain()},
-		{keyFile, p.Key()},
-		{"cert.pem", p.Cert()},
-		{"chain.pem", p.ChainPEM()},
-		{"combined.pem", p.Combined()},
+func (p *Pair) files() []durable.File {
+	return []durable.File{
+		{Name: fullChainFile, Data: p.FullChain()},
+		{Name: keyFile, Data: p.Key()},
+		{Name: "cert.pem", Data: p.Cert()},
+		{Name: "chain.pem", Data: p.ChainPEM()},
+		{Name: "combined.pem", Data: p.Combined()},
 	}
 }
 
@@ -79,7 +74,7 @@ func (s *Store) Newest(name string) (Version, error) {
 	return found, err
 }
 
-// Find returns the newest version of name whose leaf has the fingerprint:
+// Find returns the newest version of name with a leaf of the fingerprint:
 // fs.ErrNotExist if there is none.
 func (s *Store) Find(name, fingerprint string) (Version, error) {
 	f, err := s.open(name)
@@ -205,12 +200,12 @@ func (d nameDir) live() (string, error) {
 	target, err := d.Readlink(liveLink)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", &durable.ReadError{Path: path, Err: durable.Cause(err)}
+		return "", err
 	case err != nil:
 		if info, e := d.Lstat(liveLink); e == nil && info.Mode().Type() != fs.ModeSymlink {
 			return "", &durable.BrokenError{Path: path, Err: errors.New("is not a symbolic link")}
 		}
-		return "", &durable.ReadError{Path: path, Err: durable.Cause(err)}
+		return "", err
 	case number(target) == 0:
 		return "", &durable.BrokenError{Path: path, Err: fmt.Errorf("points to %.100q, not to a version", target)}
 	}
@@ -237,12 +232,12 @@ func (d nameDir) load(id string) (Version, error) {
 		return Version{}, &durable.BrokenError{Path: v.Path(), Err: err}
 	}
 	for _, file := range p.files()[2:] {
-		data, err := readPart(v, file.name, maxStateFile)
+		data, err := readPart(v, file.Name, maxStateFile)
 		if err != nil {
 			return Version{}, err
 		}
-		if !bytes.Equal(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), file.data) {
-			return Version{}, &durable.BrokenError{Path: v.At(file.name), Err: errors.New("does not belong to " + fullChainFile + " and " + keyFile)}
+		if !bytes.Equal(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), file.Data) {
+			return Version{}, &durable.BrokenError{Path: v.At(file.Name), Err: errors.New("does not belong to " + fullChainFile + " and " + keyFile)}
 		}
 	}
 	return Version{ID: id, Dir: v.Path(), Pair: p}, nil
