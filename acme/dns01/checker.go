@@ -200,7 +200,7 @@ func (c Checker) queryTXT(ctx context.Context, addr, name string, match func([]s
 		return txtAnswer{state: silent, found: err.Error()}, 0
 	}
 	if !in.Authoritative {
-		cached = dnsquery.NegativeTTL(in)
+		cached, _ = dnsquery.NegativeTTL(in)
 	}
 	return txtAnswer{state: missing, found: describe(in, txts, alias)}, cached
 }

@@ -17,17 +17,27 @@ import (
 	"github.com/miekg/dns"
 )
 
-// query asks one server, when one of the call's slots is free.
+// query asks one server.
 func (c Checker) query(ctx context.Context, name string, qtype uint16, addr string, recurse bool) (*dns.Msg, error) {
-	if c.slots != nil {
-		select {
-		case c.slots <- struct{}{}:
-			defer func() { <-c.slots }()
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
+	release, err := c.acquire(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer release()
 	return dnsquery.Query{Server: addr, Name: name, Type: qtype, Recurse: recurse, Timeout: c.Timeout}.Do(ctx)
+}
+
+// acquire waits for one of the call's slots.
+func (c Checker) acquire(ctx context.Context) (release func(), err error) {
+	if c.slots == nil {
+		return func() {}, nil
+	}
+	select {
+	case c.slots <- struct{}{}:
+		return func() { <-c.slots }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // system returns the resolvers for everything except the record itself.
@@ -41,23 +51,18 @@ func (c Checker) system() []string {
 	return dnsquery.SystemResolvers(cmp.Or(c.ResolvConf, "/etc/resolv.conf"))
 }
 
-// resolve asks one resolver after the other until one has a conclusive answer.
+// resolve returns the first conclusive answer of the resolvers.
 func (c Checker) resolve(ctx context.Context, name string, qtype uint16) (*dns.Msg, error) {
-	var last error
-	for _, addr := range c.system() {
-		in, err := c.query(ctx, name, qtype, addr, true)
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		if err == nil {
-			err = dnsquery.Check(in, true)
-		}
-		if err == nil {
-			return in, nil
-		}
-		last = fmt.Errorf("asking %s for %s of %s: %w", addr, dns.TypeToString[qtype], name, err)
+	release, err := c.acquire(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return nil, last
+	defer release()
+	in, _, err := dnsquery.Query{Name: name, Type: qtype, Timeout: c.Timeout}.Resolve(ctx, c.system())
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("looking up %s of %s: %w", dns.TypeToString[qtype], name, err)
+	}
+	return in, err
 }
 
 // servers returns the servers to query for fqdn, and the name to query, which differs

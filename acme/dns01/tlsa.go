@@ -123,7 +123,8 @@ func (c Checker) tlsaAt(ctx context.Context, name string, addrs []string) ([]tls
 
 // tlsaRecords reads one answer.
 func tlsaRecords(in *dns.Msg) tlsaAnswer {
-	v := tlsaAnswer{secure: in.AuthenticatedData, ttl: dnsquery.NegativeTTL(in)}
+	v := tlsaAnswer{secure: in.AuthenticatedData}
+	v.ttl, _ = dnsquery.NegativeTTL(in)
 	for _, rr := range in.Answer {
 		switch rr := rr.(type) {
 		case *dns.CNAME:

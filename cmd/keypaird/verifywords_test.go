@@ -8,25 +8,25 @@ import (
 	"keypaird/hooks/verify/testca"
 )
 
-// paper makes the pair tls/FILE.crt and tls/FILE.key for names, by a CA whose
-// root is in paper.pem.
-func (s *story) paper(_ bool, args []string) {
-	f := flag.NewFlagSet("paper", flag.ContinueOnError)
+// othercert makes the pair tls/FILE.crt and tls/FILE.key for names, by a CA whose
+// root is in other.pem.
+func (s *story) othercert(_ bool, args []string) {
+	f := flag.NewFlagSet("othercert", flag.ContinueOnError)
 	ended := f.Bool("ended", false, "it has ended two days ago")
 	alone := f.Bool("alone", false, "without its intermediate")
 	s.Check(f.Parse(args))
-	if s.paperCA == nil {
-		ca, err := testca.New("Paper")
+	if s.otherCA == nil {
+		ca, err := testca.New("Other")
 		s.Check(err)
-		s.paperCA = ca
-		s.Check(os.WriteFile(s.file("paper.pem"), []byte(pemOf(ca.Root)), 0o644))
+		s.otherCA = ca
+		s.Check(os.WriteFile(s.file("other.pem"), []byte(pemOf(ca.Root)), 0o644))
 		s.Check(os.MkdirAll(s.file("tls"), 0o755))
 	}
-	leaf, key, err := s.paperCA.Issue(*ended, f.Args()[1:]...)
+	leaf, key, err := s.otherCA.Issue(*ended, f.Args()[1:]...)
 	s.Check(err)
 	chain := []*x509.Certificate{leaf}
 	if !*alone {
-		chain = append(chain, s.paperCA.Intermediate)
+		chain = append(chain, s.otherCA.Intermediate)
 	}
 	base := s.file("tls", f.Arg(0))
 	s.Check(writePair(base+".crt", base+".key", "", key, chain...))

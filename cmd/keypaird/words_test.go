@@ -35,7 +35,7 @@ func words() map[string]func(*testscript.TestScript, bool, []string) {
 		"requests":     (*story).requests,
 		"orders":       (*story).orders,
 		"proofs":       (*story).proofs,
-		"paper":        (*story).paper,
+		"othercert":    (*story).othercert,
 		"served":       (*story).served,
 		"matching":     (*story).matching,
 		"modes":        (*story).modes,

@@ -52,7 +52,7 @@ type world struct {
 	cas        map[string]*authority
 	seen       map[string]int // requests counted so far, by CA
 	seller     *testca.CA     // of buy; nil until it is used
-	paperCA    *testca.CA     // of paper, likewise
+	otherCA    *testca.CA     // of othercert, likewise
 	clockStart time.Time
 	closers    []func()
 }

@@ -32,10 +32,12 @@ func (s Strictness) Compare(o Strictness) int {
 type Requirement struct {
 	Service  string        `json:"service"`             // one of Services
 	Role     string        `json:"role"`                // what is there, such as "federation"
+	From     string        `json:"-"`                   // the role of the document that redirected here; empty: none did
 	Identity string        `json:"identity"`            // the domain or component whose service it is
 	Step     string        `json:"step,omitempty"`      // of Matrix server discovery, such as "3.2"
 	State    records.State `json:"state"`               //
 	Why      string        `json:"why,omitempty"`       // the state is not Found
+	Reason   string        `json:"-"`                   // Why, without the name asked for: the same for many rows; empty: Why
 	When     string        `json:"when,omitempty"`      // peers come here only then; empty: always
 	Default  bool          `json:"default,omitempty"`   // nothing names this endpoint: peers try it for lack of a record
 	Endpoint Place         `json:"endpoint"`            // zero when there is none to name
@@ -88,6 +90,7 @@ type Problem struct {
 	Text    string `json:"text"`
 	Remedy  string `json:"remedy,omitempty"`
 
+	InRow  bool `json:"-"` // it is the Why of a row, too
 	Unsure bool `json:"-"` // it is about something that may be otherwise for others
 }
 
@@ -151,7 +154,6 @@ type (
 	State      = records.State
 	Evidence   = records.Evidence
 	ServerName = records.ServerName
-	NameError  = records.NameError
 	Document   = web.Document
 )
 

@@ -50,6 +50,7 @@ func addDANE(ctx context.Context, l *lookup, s *section, row Requirement, host s
 		return
 	case rep.State == records.Undetermined:
 		s.fail("repair the DNSSEC of that zone", "TLSA %s: %s: senders that do DANE hold mail back", rep.Name, rep.Why)
+		row.Reason = rep.Why
 		s.none(row, records.Undetermined, "TLSA "+rep.Name+": "+rep.Why)
 		return
 	case !rep.Secure || !secured:

@@ -13,6 +13,7 @@ import (
 
 	"keypaird/hooks/discover/records"
 	"keypaird/hooks/discover/web"
+	"keypaird/renew/problem"
 )
 
 // Bounds that a Discoverer has when none are given.
@@ -72,14 +73,6 @@ func Services() []string {
 	return list
 }
 
-// A ServiceError reports a service that is none of Services.
-type ServiceError struct{ Service string }
-
-func (e *ServiceError) Error() string { return fmt.Sprintf("unknown service %q", e.Service) }
-
-// Remedy names those there are.
-func (e *ServiceError) Remedy() string { return "one of " + strings.Join(Services(), ", ") }
-
 // Discover finds what the services of a domain need; no services: all of them.
 // Components are further XMPP domains, such as conference.example.org. For
 // "matrix" alone the domain may be any server name, with a port or an IP
@@ -124,13 +117,13 @@ func (d *Discoverer) Begin(domain string, names, components []string) (*Session,
 	}
 	for _, svc := range s.services {
 		if literal && svc.name != "matrix" {
-			return nil, &records.NameError{Name: domain, Why: fmt.Sprintf("%q needs a domain, without a port", svc.name)}
+			return nil, records.NameError(domain, fmt.Sprintf("%q needs a domain, without a port", svc.name))
 		}
 	}
 	for _, c := range components {
 		c = records.Canonical(c)
 		if why := records.HostFault(c, false); why != "" {
-			return nil, &records.NameError{Name: c, Why: why}
+			return nil, records.NameError(c, why)
 		}
 		if c != s.name.Host && !slices.Contains(s.components, c) {
 			s.components = append(s.components, c)
@@ -165,7 +158,7 @@ func chosen(names []string) ([]service, error) {
 	wanted := map[string]bool{}
 	for _, n := range names {
 		if !slices.Contains(Services(), n) {
-			return nil, &ServiceError{n}
+			return nil, problem.Newf("one of "+strings.Join(Services(), ", "), "unknown service %q", n)
 		}
 		wanted[n] = true
 	}

@@ -130,7 +130,7 @@ func TestNoAnswer(t *testing.T) {
 		{"NXDOMAIN", refuse(dns.RcodeNameError), records.Absent, "NXDOMAIN"},
 		{"no data", refuse(dns.RcodeSuccess), records.Absent, "no such record"},
 		{"nothing, from no resolver", shrug, records.Undetermined, "not a resolver for that name"},
-		{"a referral", refer, records.Undetermined, "refers to other servers"},
+		{"a referral", refer, records.Undetermined, "referred to other servers"},
 		{"silence", func(dns.ResponseWriter, *dns.Msg) {}, records.Undetermined, "no answer"},
 		{"circles", fromZone("a.test. 60 IN CNAME b.test.\nb.test. 60 IN CNAME a.test.\n"), records.Undetermined, "in circles"},
 	} {
@@ -214,7 +214,7 @@ func TestOtherQuestion(t *testing.T) {
 		m.Answer = append(m.Answer, rr)
 		w.WriteMsg(m)
 	})
-	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA); rep.State != records.Undetermined || !strings.Contains(rep.Why, "another question") {
+	if rep := query(t, Discoverer{Resolvers: []string{addr}}, "a.test", dns.TypeA); rep.State != records.Undetermined || !strings.Contains(rep.Why, "answered a different question") {
 		t.Errorf("%s, %q", rep.State, rep.Why)
 	}
 }

@@ -124,7 +124,7 @@ func TestAddresses(t *testing.T) {
 		{"given.test", records.Found, "127.0.0.9", ""},
 		{"none.test", records.Absent, "", "none.test is supposed to have no address"},
 		{"gone.test", records.Absent, "", "gone.test does not exist (NXDOMAIN)"},
-		{"x.test", records.Undetermined, "", "A of x.test: resolver 127.4.2.1:53: SERVFAIL"},
+		{"x.test", records.Undetermined, "", "A of x.test: resolver 127.4.2.1:53: answered SERVFAIL"},
 	} {
 		at := r.Addresses(t.Context(), tt.host)
 		if at.State != tt.state || strings.Join(texts(at.Addrs), ",") != tt.addrs || at.Why != tt.why {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -25,7 +24,7 @@ func checkKeys(ctx context.Context, l *lookup, s *section) {
 			Scheme: "https", Path: "/_matrix/key/v2/server",
 			Host: records.HostPort(row.Accept[0], row.Endpoint.Port),
 		}
-		doc := fetchEach(ctx, l, s, row, u, readKeys)
+		doc := fetchEach(ctx, l, s, row, u, web.IfOK(readKeys))
 		for _, v := range doc.Visits {
 			what := row.Endpoint.String() + " on " + v.Addr.String()
 			complain, doubt := s.fail, s.doubt
@@ -50,7 +49,7 @@ func checkVersions(ctx context.Context, l *lookup, s *section, base *url.URL) {
 	port, _ := web.PortOf(base)
 	at := l.Addresses(ctx, base.Hostname())
 	row := Requirement{Endpoint: Place{"https", base.Hostname(), port}, Addrs: at.Addrs}
-	doc := fetchEach(ctx, l, s, row, u, readVersions)
+	doc := fetchEach(ctx, l, s, row, u, web.IfOK(readVersions))
 	for _, v := range doc.Visits {
 		switch v.State {
 		case records.Undetermined:
@@ -70,11 +69,8 @@ func fetchEach(ctx context.Context, l *lookup, s *section, row Requirement, u *u
 }
 
 // readKeys reads whose keys they are. Signatures are the peers' business.
-func readKeys(p web.Response) (string, any, error) {
-	if p.Code != http.StatusOK {
-		return "", nil, web.StatusError(p.Code)
-	}
-	fields, err := object(p.Body)
+func readKeys(body []byte) (string, any, error) {
+	fields, err := object(body)
 	var name string
 	if err != nil || json.Unmarshal(fields["server_name"], &name) != nil {
 		return "", nil, errors.New(`no "server_name" in it`)
@@ -86,11 +82,8 @@ func readKeys(p web.Response) (string, any, error) {
 }
 
 // readVersions reads the list of versions a client looks for.
-func readVersions(p web.Response) (string, any, error) {
-	if p.Code != http.StatusOK {
-		return "", nil, web.StatusError(p.Code)
-	}
-	fields, err := object(p.Body)
+func readVersions(body []byte) (string, any, error) {
+	fields, err := object(body)
 	var versions []string
 	if err != nil || json.Unmarshal(fields["versions"], &versions) != nil || len(versions) == 0 {
 		return "", nil, errors.New(`no "versions" in it`)

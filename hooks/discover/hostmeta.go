@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -37,7 +36,7 @@ func findHostMeta(ctx context.Context, l *lookup, s *section) {
 	for _, f := range []struct {
 		name string
 		read web.Parser
-	}{{"host-meta", readXRD}, {"host-meta.json", readJRD}} {
+	}{{"host-meta", web.IfOK(readXRD)}, {"host-meta.json", web.IfOK(readJRD)}} {
 		row := Requirement{
 			Role: f.name, CheckedBy: "XMPP clients", Enforcement: Info,
 			SNI: l.name.Host, Accept: []string{l.name.Host}, HostHeader: l.name.Host,
@@ -83,11 +82,8 @@ func addLink(ctx context.Context, l *lookup, s *section, to link, domain string,
 }
 
 // readXRD reads host-meta (RFC 6415).
-func readXRD(p web.Response) (string, any, error) {
-	if p.Code != http.StatusOK {
-		return "", nil, web.StatusError(p.Code)
-	}
-	return linksSay(parseXRD(p.Body))
+func readXRD(body []byte) (string, any, error) {
+	return linksSay(parseXRD(body))
 }
 
 func parseXRD(body []byte) ([]link, error) {
@@ -122,11 +118,8 @@ func appendLink(list []link, rel, href string) []link {
 }
 
 // readJRD reads host-meta.json (RFC 6415, appendix A).
-func readJRD(p web.Response) (string, any, error) {
-	if p.Code != http.StatusOK {
-		return "", nil, web.StatusError(p.Code)
-	}
-	return linksSay(parseJRD(p.Body))
+func readJRD(body []byte) (string, any, error) {
+	return linksSay(parseJRD(body))
 }
 
 func parseJRD(body []byte) ([]link, error) {

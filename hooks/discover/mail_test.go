@@ -118,7 +118,7 @@ var smtpStories = []story{
 		zone: "@ IN MX 10 mx1\nmx1 IN A {2}\n", broken: "_mta-sts",
 		want: `mta-sts-policy undetermined
 			mx smtp:mx1.@:25 sni=mx1.@ accept=mx1.@ should found when`,
-		says: "TXT _mta-sts.@: resolver 127.0.0.1:53: SERVFAIL",
+		says: "TXT _mta-sts.@: resolver 127.0.0.1:53: answered SERVFAIL",
 	}, {
 		name: "sts elsewhere", spec: "a policy that cannot be had from here may be had by others",
 		zone: "@ IN MX 10 mx1\nmx1 IN A {2}\nmta-sts IN A 192.0.2.1\n_mta-sts IN TXT \"v=STSv1; id=1\"\n",
@@ -161,7 +161,7 @@ var accessStories = []story{
 			pop3 absent
 			pop3-STARTTLS absent
 			sieve undetermined`,
-		says: "SRV _sieve._tcp.@: resolver 127.0.0.1:53: SERVFAIL",
+		says: "SRV _sieve._tcp.@: resolver 127.0.0.1:53: answered SERVFAIL",
 	},
 }
 

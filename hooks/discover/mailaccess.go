@@ -42,7 +42,7 @@ func addByHostOrDomain(ctx context.Context, l *lookup, s *section, row Requireme
 	row.Evidence = []records.Evidence{set.Evidence(spec)}
 	reportSet(s, set)
 	if set.State != records.Found {
-		s.none(row, set.State, set.Reason())
+		s.noneBySRV(row, set)
 		return
 	}
 	l.PrefetchTargets(ctx, set)
@@ -79,14 +79,14 @@ func findAutoconfig(ctx context.Context, l *lookup, s *section) {
 		if at.State == records.Found {
 			addLocated(ctx, l, s, row, "https", host, 443)
 		} else {
-			s.none(row, at.State, at.Why, at.Evidence...)
+			s.noneAt(row, at)
 		}
 	}
 	set := l.SRV(ctx, "_autodiscover._tcp."+l.name.Host)
 	row := Requirement{Role: "autodiscover by SRV", CheckedBy: "mail programs", Enforcement: Should, Evidence: []records.Evidence{set.Evidence("MS-OXDISCO")}}
 	reportSet(s, set)
 	if set.State != records.Found {
-		s.none(row, set.State, set.Reason())
+		s.noneBySRV(row, set)
 		return
 	}
 	for _, t := range set.Targets {

@@ -128,7 +128,7 @@ func fetchDelegation(ctx context.Context, l *lookup, s *section, host string) *w
 		addDocument(s, doc, row, inStep("3"))
 		return doc
 	}
-	doc := fetch(ctx, l, s, host, "/.well-known/matrix/server", readServer)
+	doc := fetch(ctx, l, s, host, "/.well-known/matrix/server", web.IfOK(readServer))
 	for i := range doc.Visits {
 		v := &doc.Visits[i]
 		v.Lasts = wellKnownLife(*v, time.Now())
@@ -161,11 +161,8 @@ func suppose(at records.Site, host string, sup Supposition) *web.Document {
 }
 
 // readServer reads the federation document.
-func readServer(p web.Response) (string, any, error) {
-	if p.Code != http.StatusOK {
-		return "", nil, web.StatusError(p.Code)
-	}
-	name, err := parseDelegation(p.Body)
+func readServer(body []byte) (string, any, error) {
+	name, err := parseDelegation(body)
 	if err != nil {
 		return "", nil, err
 	}

@@ -124,20 +124,20 @@ var srvStories = []story{
 		led: `federation/4: https://@/.well-known/matrix/server absent, SRV _matrix-fed._tcp.@ undetermined`,
 		want: `well-known/3 https:@:443 sni=@ accept=@ host=@ info absent
 			federation/4 undetermined`,
-		says: "SRV _matrix-fed._tcp.@: resolver 127.0.0.1:53: SERVFAIL",
+		says: "SRV _matrix-fed._tcp.@: resolver 127.0.0.1:53: answered SERVFAIL",
 	}, {
 		name: "srv old fails", spec: "likewise between 5 and 6",
 		zone: "@ IN A {1}\n", broken: "_matrix._tcp", web: empty(),
 		want: `well-known/3 https:@:443 sni=@ accept=@ host=@ info absent
 			federation/5 undetermined`,
-		says: "SRV _matrix._tcp.@: resolver 127.0.0.1:53: SERVFAIL",
+		says: "SRV _matrix._tcp.@: resolver 127.0.0.1:53: answered SERVFAIL",
 	}, {
 		name: "srv delegated fails", spec: "likewise between 3.3 and 3.4, and the shadow rows stay",
 		zone: "@ IN A {1}\nd IN A {2}\n", broken: "_matrix-fed._tcp.d", web: wellKnown("d.@"),
 		want: `well-known/3 https:@:443 sni=@ accept=@ host=@ must found
 			federation/3.3 undetermined
 			federation/6 https:@:8448 sni=@ accept=@ host=@ should found default when`,
-		says: "SRV _matrix-fed._tcp.d.@: resolver 127.0.0.1:53: SERVFAIL",
+		says: "SRV _matrix-fed._tcp.d.@: resolver 127.0.0.1:53: answered SERVFAIL",
 	}, {
 		name: "srv to alias", spec: "note below step 6 and RFC 2782: the target of an SRV record may not be a CNAME",
 		zone: "@ IN A {1}\nmatrix IN CNAME box\nbox IN A {2}\n_matrix-fed._tcp IN SRV 10 0 8448 matrix\n", web: empty(),

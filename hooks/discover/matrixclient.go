@@ -33,7 +33,7 @@ func findMatrixClient(ctx context.Context, l *lookup, s *section) {
 	if l.supposed != nil && l.supposed.Client != "" {
 		doc = supposeClient(l.Addresses(ctx, l.name.Host), l.name.Host, l.supposed.Client)
 	} else {
-		doc = fetch(ctx, l, s, l.name.Host, "/.well-known/matrix/client", readClient)
+		doc = fetch(ctx, l, s, l.name.Host, "/.well-known/matrix/client", web.IfOK(readClient))
 	}
 	addDocument(s, doc, row, clientSpec+", 3")
 	reportDocument(s, doc)
@@ -99,11 +99,8 @@ func addURL(ctx context.Context, l *lookup, s *section, role string, how Strictn
 }
 
 // readClient reads the client document.
-func readClient(p web.Response) (string, any, error) {
-	if p.Code != http.StatusOK {
-		return "", nil, web.StatusError(p.Code)
-	}
-	c, err := parseClient(p.Body)
+func readClient(body []byte) (string, any, error) {
+	c, err := parseClient(body)
 	if err != nil {
 		return "", nil, err
 	}

@@ -3,7 +3,6 @@ package discover
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"keypaird/hooks/discover/records"
-	"keypaird/hooks/discover/web"
 )
 
 // maxPolicy is how long a policy may be (RFC 8461, section 3.3).
@@ -126,11 +124,8 @@ func parsePolicy(body []byte) (*stsPolicy, error) {
 
 // readPolicy reads the policy as senders do: redirects are not followed and
 // nothing but 200 counts (RFC 8461, section 3.3).
-func readPolicy(p web.Response) (string, any, error) {
-	if p.Code != http.StatusOK {
-		return "", nil, web.StatusError(p.Code)
-	}
-	policy, err := parsePolicy(p.Body)
+func readPolicy(body []byte) (string, any, error) {
+	policy, err := parsePolicy(body)
 	if err != nil {
 		return "", nil, err
 	}

@@ -2,7 +2,6 @@ package discover
 
 import (
 	"encoding/json"
-	"errors"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"keypaird/hooks/discover/records"
 	"keypaird/hooks/discover/web"
+	"keypaird/renew/problem"
 )
 
 // The examples and the rules of the Matrix specification, appendix "Server
@@ -43,8 +43,7 @@ func TestParseServerName(t *testing.T) {
 		"bücher.example", strings.Repeat("a", 64) + ".org", strings.Repeat("a.", 127) + "org", "a\x00b", "example.org\n",
 	} {
 		got, err := records.ParseServerName(in)
-		var remedy *records.NameError
-		if !errors.As(err, &remedy) || strings.Contains(err.Error(), "\n") {
+		if problem.Remedy(err) == "" || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q is taken for %+v, %v", in, got, err)
 		}
 	}

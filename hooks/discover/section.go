@@ -54,6 +54,11 @@ func (s *section) doubt(remedy, format string, args ...any) {
 	s.problem(Problem{Service: s.service, Text: fmt.Sprintf(format, args...), Remedy: remedy, Unsure: true})
 }
 
+// unanswered warns of a DNS query without an answer. A row has the same text.
+func (s *section) unanswered(text string) {
+	s.problem(Problem{Service: s.service, Text: text, Remedy: "ask again, or ask another resolver", InRow: true})
+}
+
 func (s *section) problem(p Problem) {
 	p.Text = textfmt.OneLine(p.Text, 0)
 	if !slices.Contains(s.problems, p) {
@@ -87,6 +92,23 @@ func (s *section) none(row Requirement, state records.State, why string, led ...
 	s.add(row)
 }
 
+// noneBySRV adds the row of a service whose SRV records name no endpoint.
+func (s *section) noneBySRV(row Requirement, set records.SRVSet) {
+	switch set.State {
+	case records.Absent:
+		row.Reason = "no SRV record (" + set.Why + ")"
+	case records.Undetermined:
+		row.Reason = set.Why
+	}
+	s.none(row, set.State, set.Reason())
+}
+
+// noneAt adds the row of a service whose host has no address.
+func (s *section) noneAt(row Requirement, at records.Site) {
+	row.Reason = at.Reason
+	s.none(row, at.State, at.Why, at.Evidence...)
+}
+
 // addLocated adds a row for an endpoint that something named, with its addresses.
 func addLocated(ctx context.Context, l *lookup, s *section, row Requirement, proto, host string, port uint16) records.Site {
 	at := l.Addresses(ctx, host)
@@ -107,7 +129,7 @@ func addTargets(ctx context.Context, l *lookup, s *section, row Requirement, pro
 	row.Evidence = append(slices.Clone(row.Evidence), set.Evidence(spec))
 	reportSet(s, set)
 	if set.State != records.Found {
-		s.none(row, set.State, set.Reason())
+		s.noneBySRV(row, set)
 		return
 	}
 	l.PrefetchTargets(ctx, set)
@@ -122,7 +144,7 @@ func reportSet(s *section, set records.SRVSet) {
 		s.fail("correct the record", "%s", f)
 	}
 	if set.State == records.Undetermined {
-		s.warn("ask again, or ask another resolver", "%s", set.Reason())
+		s.unanswered(set.Reason())
 	}
 }
 
@@ -191,6 +213,7 @@ func addRedirects(ctx context.Context, l *lookup, s *section, d *web.Document, r
 			}
 			port, _ := web.PortOf(h.URL) // it was looked at before
 			led := row
+			led.From = row.Role
 			led.Role += " redirect"
 			led.SNI, led.Accept, led.HostHeader = sni(host), []string{host}, records.HostPort(host, port)
 			led.Evidence = append(slices.Clone(row.Evidence), records.Evidence{

@@ -21,7 +21,8 @@ func findSIP(ctx context.Context, l *lookup, s *section) {
 	naptr := l.Query(ctx, l.name.Host, dns.TypeNAPTR)
 	row.Evidence = []records.Evidence{naptr.Evidence("RFC 3263, 4.1")}
 	if naptr.State == records.Undetermined {
-		s.warn("ask again, or ask another resolver", "NAPTR %s: %s", l.name.Host, naptr.Why)
+		row.Reason = naptr.Why
+		s.unanswered("NAPTR " + l.name.Host + ": " + naptr.Why)
 		s.none(row, records.Undetermined, "NAPTR "+l.name.Host+": "+naptr.Why)
 		return
 	}

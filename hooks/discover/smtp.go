@@ -10,6 +10,7 @@ import (
 	"github.com/miekg/dns"
 
 	"keypaird/hooks/discover/records"
+	"keypaird/hooks/discover/web"
 )
 
 const smtpPort = 25
@@ -29,6 +30,9 @@ func findSMTP(ctx context.Context, l *lookup, s *section) {
 	mx := findMX(ctx, l, s, l.name.Host)
 	row := Requirement{Role: "mx", CheckedBy: "sending mail servers", Evidence: []records.Evidence{mx.Evidence("RFC 5321, 5.1")}}
 	if mx.state != records.Found {
+		if mx.state == records.Undetermined {
+			row.Reason = mx.Why
+		}
 		s.none(row, mx.state, "MX "+l.name.Host+": "+mx.Why)
 		return
 	}
@@ -58,8 +62,8 @@ func findMX(ctx context.Context, l *lookup, s *section, domain string) mxSet {
 	set.state = set.Reply.State
 	switch {
 	case set.state == records.Undetermined:
-		s.warn("ask again, or ask another resolver", "MX %s: %s", domain, set.Why)
-	case set.state == records.Absent && !strings.HasPrefix(set.Why, "NXDOMAIN"):
+		s.unanswered("MX " + domain + ": " + set.Why)
+	case set.state == records.Absent && !set.NoName:
 		at := l.Addresses(ctx, domain)
 		set.implicit = true
 		set.state, set.Why = at.State, sentence(set.Why, at.Why)
@@ -117,7 +121,8 @@ func findPolicy(ctx context.Context, l *lookup, s *section, domain string) stsSt
 	txt := l.Query(ctx, "_mta-sts."+domain, dns.TypeTXT)
 	row.Evidence = []records.Evidence{txt.Evidence("RFC 8461, 3.1")}
 	if txt.State == records.Undetermined {
-		s.warn("ask again, or ask another resolver", "TXT _mta-sts.%s: %s", domain, txt.Why)
+		row.Reason = txt.Why
+		s.unanswered("TXT _mta-sts." + domain + ": " + txt.Why)
 		s.none(row, records.Undetermined, "TXT _mta-sts."+domain+": "+txt.Why)
 		return stsState{when: stsUnknown}
 	}
@@ -128,7 +133,7 @@ func findPolicy(ctx context.Context, l *lookup, s *section, domain string) stsSt
 		s.none(row, records.Absent, "TXT _mta-sts."+domain+": "+why)
 		return stsState{}
 	}
-	doc := s.keep(l.Document(ctx, host, "/.well-known/mta-sts.txt", false, maxPolicy, readPolicy))
+	doc := s.keep(l.Document(ctx, host, "/.well-known/mta-sts.txt", false, maxPolicy, web.IfOK(readPolicy)))
 	for i := range doc.Visits {
 		if p, ok := doc.Visits[i].Value.(*stsPolicy); ok {
 			doc.Visits[i].Lasts = p.maxAge

@@ -3,7 +3,6 @@ package discover
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"github.com/miekg/dns"
 
@@ -20,8 +19,8 @@ func findWeb(ctx context.Context, l *lookup, s *section) {
 			Evidence: []records.Evidence{{What: "https://" + host + "/", Says: "port 443", Spec: "RFC 9110, 4.2.2 and 4.3.4"}},
 		}
 		if at := l.Addresses(ctx, host); at.State != records.Found {
-			s.none(row, at.State, at.Why, at.Evidence...)
-			if at.State == records.Absent && host == l.name.Host && strings.HasSuffix(at.Why, "(NXDOMAIN)") {
+			s.noneAt(row, at)
+			if at.NoName && at.Alias == "" && host == l.name.Host {
 				s.fail("see that it is spelled right, and registered", "%s", at.Why)
 			}
 			continue

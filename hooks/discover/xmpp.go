@@ -76,7 +76,7 @@ func addXMPPDomain(ctx context.Context, l *lookup, s *section, at side, domain s
 		s.none(row, records.Absent, plain.Reason()+`, and the target "." of `+direct.Name+" forbids the default port")
 		return
 	default:
-		s.none(row, records.Undetermined, direct.Reason())
+		s.noneBySRV(row, direct)
 		return
 	}
 	row.Default = true

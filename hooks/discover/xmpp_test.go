@@ -52,8 +52,8 @@ var xmppStories = []story{
 		want: `c2s undetermined
 			s2s-direct-TLS undetermined
 			s2s undetermined`,
-		says: `SRV _xmpp-client._tcp.@: resolver 127.0.0.1:53: SERVFAIL
-			SRV _xmpps-server._tcp.@: resolver 127.0.0.1:53: SERVFAIL`,
+		says: `SRV _xmpp-client._tcp.@: resolver 127.0.0.1:53: answered SERVFAIL
+			SRV _xmpps-server._tcp.@: resolver 127.0.0.1:53: answered SERVFAIL`,
 	}, {
 		name: "xmpp components", spec: "13.7.2.1: each component is a domain of its own for other servers; clients do not connect to it",
 		zone: "@ IN A {1}\nxmpp IN A {2}\n_xmpp-client._tcp IN SRV 5 0 5222 xmpp\n_xmpp-server._tcp IN SRV 5 0 5269 xmpp\n_xmpp-server._tcp.conference IN SRV 5 0 5269 xmpp\nupload IN A {3}\n",

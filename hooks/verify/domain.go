@@ -7,28 +7,27 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 
 	"keypaird/hooks/discover"
 	"keypaird/hooks/probe"
 )
 
-// An endpoint is one endpoint of a domain and what it should serve to one name. Several kinds
-// of peers may want the same.
+// An endpoint is an endpoint of a domain with the name that it is asked for. Several
+// kinds of peers may ask for the same.
 type endpoint struct {
 	domain   string
 	endpoint probe.Endpoint
 	addrs    []netip.Addr
 	sni, to  string
 	alpn     []string
-	uses     []discover.Requirement // at minResult one
-	guessed  bool                   // nothing says that there is such a service
-	optional bool                   // nor that it is missed if nobody is there
+	uses     []discover.Requirement // at least one
+	guessed  bool                   // no record names the service
+	optional bool                   // it is not missed where nothing listens
 }
 
-// found follows the way of a domain's peers and looks where it ends.
-func (v *Verifier) found(ctx context.Context, d Domain) ([]Check, error) {
+// checkDomain finds the endpoints of a domain as its peers do, and checks each.
+func (v *Verifier) checkDomain(ctx context.Context, d Domain) ([]Check, error) {
 	answer, err := v.Lookup.Discover(ctx, d.Name, d.Services, d.Components)
 	if err != nil {
 		return nil, err
@@ -46,26 +45,21 @@ func (v *Verifier) found(ctx context.Context, d Domain) ([]Check, error) {
 	}
 	within, cancel := context.WithTimeout(ctx, domainLimit)
 	defer cancel()
-	looked := make([][]Check, len(checks))
+	checked := make([][]Check, len(checks))
 	var wg sync.WaitGroup
 	for i, c := range checks {
-		wg.Go(func() { looked[i] = v.check(within, c) })
+		wg.Go(func() { checked[i] = v.check(within, c) })
 	}
 	wg.Wait()
-	rows = append(slices.Concat(looked...), rows...)
+	rows = append(slices.Concat(checked...), rows...)
 	if d.Names == nil {
-		for _, p := range answer.Problems {
-			said := slices.ContainsFunc(rows, func(r Check) bool { return r.Result == Unknown && strings.Contains(r.Error, p.Text) })
-			if p.Error || !said {
-				rows = append(rows, problemRow(p, d.Name))
-			}
-		}
+		rows = append(rows, problemRows(answer.Problems, d.Name)...)
 	}
 	return rows, nil
 }
 
-// mergeEndpoint adds a row of discovery to the check that asks the same, if there is
-// one.
+// mergeEndpoint adds a row of discovery to the endpoint that is asked the same, or a
+// new endpoint.
 func mergeEndpoint(checks []*endpoint, r discover.Requirement, d Domain) []*endpoint {
 	for _, c := range checks {
 		first := c.uses[0]
@@ -82,25 +76,25 @@ func mergeEndpoint(checks []*endpoint, r discover.Requirement, d Domain) []*endp
 	})
 }
 
-// guessed reports whether peers try an endpoint although nothing says that the
-// service exists.
+// guessed reports whether peers try an endpoint although no record names the
+// service.
 func guessed(r discover.Requirement, d Domain) bool {
 	return unused(r) || r.Default && !d.Configured
 }
 
-// optional reports whether a domain does well without: not every address has a
-// web server.
+// optional reports whether an endpoint is not missed: not every address has a web
+// server.
 func optional(r discover.Requirement, d Domain) bool {
 	return guessed(r, d) || r.Service == "web" && !d.Configured
 }
 
-// unused reports whether a row is about a document that is not there: peers ask
-// for it and go on without it.
+// unused reports whether a row is about a document that does not exist: peers ask
+// for it and continue without it.
 func unused(r discover.Requirement) bool {
 	return r.Enforcement == discover.Info && r.State == discover.Absent
 }
 
-// withoutAddress is the row of what has no address to look at.
+// withoutAddress returns the row of an endpoint without an address.
 func withoutAddress(r discover.Requirement, d Domain) Check {
 	s := Check{Domain: d.Name, Peers: []Peer{peerOf(r)}, Endpoint: r.Endpoint.String(), Name: r.SNI, Accept: r.Accept, Error: r.Why}
 	named := r.Endpoint.Host != "" && !r.Default
@@ -120,14 +114,21 @@ func withoutAddress(r discover.Requirement, d Domain) Check {
 	return s
 }
 
-// problemRow is the row of what is wrong with records and documents.
-func problemRow(p discover.Problem, domain string) Check {
-	s := Check{Domain: domain, Peers: []Peer{{Service: p.Service, Role: "records"}}, Error: p.Text, Remedy: p.Remedy}
-	s.setResult(Warning)
-	if p.Error {
-		s.setResult(Failed)
+// problemRows returns the rows of problems of records and documents, without the
+// warnings that another row has.
+func problemRows(problems []discover.Problem, domain string) (rows []Check) {
+	for _, p := range problems {
+		if p.InRow && !p.Error {
+			continue
+		}
+		s := Check{Domain: domain, Peers: []Peer{{Service: p.Service, Role: "records"}}, Error: p.Text, Remedy: p.Remedy}
+		s.setResult(Warning)
+		if p.Error {
+			s.setResult(Failed)
+		}
+		rows = append(rows, s)
 	}
-	return s
+	return rows
 }
 
 func peerOf(r discover.Requirement) Peer {
@@ -137,7 +138,7 @@ func peerOf(r discover.Requirement) Peer {
 	}
 }
 
-// check looks at every address.
+// check probes every address of an endpoint.
 func (v *Verifier) check(ctx context.Context, c *endpoint) []Check {
 	rows := make([]Check, len(c.addrs))
 	var wg sync.WaitGroup
@@ -156,7 +157,7 @@ func (v *Verifier) check(ctx context.Context, c *endpoint) []Check {
 	return rows
 }
 
-// expect is what the peers of a check want of a certificate.
+// expect returns what the peers of an endpoint require of a certificate.
 func (v *Verifier) expect(c *endpoint, o *Match) probe.Expect {
 	r := c.uses[0]
 	e := probe.Expect{
@@ -171,20 +172,20 @@ func (v *Verifier) expect(c *endpoint, o *Match) probe.Expect {
 	return e
 }
 
-// checkAt looks at one address and says what that amounts to.
+// checkAt probes one address and sets the result of its row.
 func (v *Verifier) checkAt(ctx context.Context, c *endpoint, row *Check, addr netip.Addr) {
-	look := probe.Probe{Endpoint: c.endpoint, Addr: addr, SNI: c.sni, To: c.to, ALPN: c.alpn}
-	s, err := v.prober.probe(ctx, look)
+	p := probe.Probe{Endpoint: c.endpoint, Addr: addr, SNI: c.sni, To: c.to, ALPN: c.alpn}
+	s, err := v.prober.probe(ctx, p)
 	if err != nil {
 		c.probeFailed(row, err)
 		return
 	}
-	v.show(row, s)
+	v.setServed(row, s)
 	if row.Pair != nil && row.Pair.Source == previous { // perhaps by an old worker
 		retry(ctx, func() bool {
-			if now, err := v.prober.again(ctx, look); err == nil {
+			if now, err := v.prober.again(ctx, p); err == nil {
 				s = now
-				v.show(row, s)
+				v.setServed(row, s)
 			}
 			return row.Pair.Source != previous
 		})
@@ -195,15 +196,15 @@ func (v *Verifier) checkAt(ctx context.Context, c *endpoint, row *Check, addr ne
 	for _, f := range probe.Check(s, expect) {
 		c.addIssue(row, f, c.resultOf(f.Fault), leaf)
 	}
-	v.ownership(c, row, leaf)
+	v.checkLive(c, row, leaf)
 	if c.sni != "" {
-		v.withoutSNI(ctx, c, row, look, s, expect)
+		v.withoutSNI(ctx, c, row, p, s, expect)
 	}
 	c.summarize(row, v, leaf)
 }
 
-// ownership notes a pair of ours that should have been replaced there.
-func (v *Verifier) ownership(c *endpoint, row *Check, leaf *x509.Certificate) {
+// checkLive adds an issue where a stored pair is served that is not the live one.
+func (v *Verifier) checkLive(c *endpoint, row *Check, leaf *x509.Certificate) {
 	if row.Pair == nil {
 		return
 	}
@@ -211,6 +212,6 @@ func (v *Verifier) ownership(c *endpoint, row *Check, leaf *x509.Certificate) {
 	case previous:
 		c.addIssue(row, probe.Issue{Fault: staleFault, Text: "is not the live pair: the server there has not loaded what was deployed last"}, Failed, leaf)
 	case newer:
-		c.addIssue(row, probe.Issue{Fault: staleFault, Text: "is not the live pair: " + fmt.Sprintf("%s of %s was not made live, or was taken back", row.Pair.Version, row.Pair.Target)}, Warning, leaf)
+		c.addIssue(row, probe.Issue{Fault: staleFault, Text: fmt.Sprintf("is not the live pair: %s of %s was not made live, or was rolled back", row.Pair.Version, row.Pair.Target)}, Warning, leaf)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
@@ -13,8 +14,8 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// show sets what the row says of the certificate served.
-func (v *Verifier) show(row *Check, s probe.Result) {
+// setServed describes the certificate served in a row.
+func (v *Verifier) setServed(row *Check, s probe.Result) {
 	leaf := s.Chain[0]
 	row.Pair, row.Shown, row.TLS = v.matcher.match(leaf), certificateOf(leaf), tls.VersionName(s.Version)
 	row.Serves = row.Pair.describe(leaf, row.Target+row.Domain, v.now)
@@ -24,13 +25,13 @@ func (v *Verifier) show(row *Check, s probe.Result) {
 	row.Complete = &whole
 }
 
-// unnamed probes again without SNI and sets what is served then.
-func (v *Verifier) unnamed(ctx context.Context, row *Check, look probe.Probe, named probe.Result) (probe.Result, error) {
-	if look.To == "" {
-		look.To = look.SNI
+// unnamed probes again without SNI and describes in the row what is served then.
+func (v *Verifier) unnamed(ctx context.Context, row *Check, p probe.Probe, named probe.Result) (probe.Result, error) {
+	if p.To == "" {
+		p.To = p.SNI
 	}
-	look.SNI = ""
-	s, err := v.prober.probe(ctx, look)
+	p.SNI = ""
+	s, err := v.prober.probe(ctx, p)
 	row.WithoutSNI = &NoSNI{}
 	if err != nil {
 		row.WithoutSNI.Error = err.Error()
@@ -44,18 +45,18 @@ func (v *Verifier) unnamed(ctx context.Context, row *Check, look probe.Probe, na
 	return s, nil
 }
 
-// withoutSNI probes without SNI. XMPP has the name in the stream, so that many
-// peers send none (RFC 7590, section 3.5); of mail servers and programs some do
-// not; the others always do.
-func (v *Verifier) withoutSNI(ctx context.Context, c *endpoint, row *Check, look probe.Probe, named probe.Result, e probe.Expect) {
-	s, err := v.unnamed(ctx, row, look, named)
+// withoutSNI probes without SNI, and adds an issue if peers refuse what is served
+// then. Many XMPP peers send no SNI, since the stream has the name (RFC 7590,
+// section 3.5), and some mail servers and mail programs; all others do.
+func (v *Verifier) withoutSNI(ctx context.Context, c *endpoint, row *Check, p probe.Probe, named probe.Result, e probe.Expect) {
+	s, err := v.unnamed(ctx, row, p, named)
 	var failed *probe.Error
 	f := probe.Issue{Fault: noSNIFault}
 	switch {
 	case err != nil && (!errors.As(err, &failed) || failed.TimedOut || failed.Stage != probe.Handshaking):
-		return // nothing new is known
+		return // this shows nothing
 	case err != nil:
-		f.Text = "is not shown to those who send no SNI: " + failed.Err.Error()
+		f.Text = "is not served without SNI: " + failed.Err.Error()
 	case row.WithoutSNI.Same:
 		return
 	default:
@@ -63,7 +64,7 @@ func (v *Verifier) withoutSNI(ctx context.Context, c *endpoint, row *Check, look
 		if len(list) == 0 || list[0].Fault.Severity() != probe.Fatal {
 			return
 		}
-		f.Text = "is not shown to those who send no SNI; theirs " + list[0].Text
+		f.Text = "is not served without SNI; the one served then " + list[0].Text
 	}
 	result := OK
 	switch c.endpoint.Proto {
@@ -126,13 +127,13 @@ func (c *endpoint) summarize(row *Check, v *Verifier, leaf *x509.Certificate) {
 	row.Remedy = v.matcher.remedy(row, row.Issues[i].Fault, leaf, c.uses[0].TLSA)
 }
 
-// probeFailed sets the result of a row whose probe failed. An endpoint that this
+// probeFailed sets the result of a row after a failed probe. An endpoint that this
 // machine cannot reach is not a failure: others may reach it.
 func (c *endpoint) probeFailed(row *Check, err error) {
 	var v *probe.Error
 	if !errors.As(err, &v) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		row.setResult(Unknown)
-		row.Error = "there was no time left to look"
+		row.Error = "there was no time left for it"
 		if errors.Is(err, errTooMany) {
 			row.Error = err.Error()
 		}
@@ -146,33 +147,47 @@ func (c *endpoint) probeFailed(row *Check, err error) {
 		row.setResult(Absent)
 	case v.Stage == probe.Connecting:
 		row.setResult(Warning)
-		if c.severity() == OK { // whether anybody comes there is not known
+		if c.severity() == OK { // whether peers come there is not known
 			row.setResult(Unknown)
 		}
 		row.Error, row.Remedy = "cannot be reached from here: "+row.Error, remedyUnreachable
 	case v.TimedOut, mail && v.Stage == probe.Talking && !injected && !errors.Is(err, probe.ErrNoTLS):
 		row.setResult(Unknown)
-		row.Error, row.Remedy = "cannot tell: "+row.Error, "look again later, or from another network"
+		row.Error, row.Remedy = "inconclusive: "+row.Error, "verify again later, or from another network"
 	case injected:
 		row.setResult(Failed)
-		row.Remedy, row.Affects = "find out who stands between: look from another network, and at the server itself", affects(c.uses, c.domain, probe.WrongName, nil)
+		row.Remedy, row.Affects = "something on the path inserts data: verify from another network, and on the server itself", affects(c.uses, c.domain, probe.WrongName, nil)
 	default:
 		row.setResult(maxResult(c.severity(), Absent))
 		if mail {
-			row.setResult(maxResult(row.Result, Warning)) // it comes in plain text
+			row.setResult(maxResult(row.Result, Warning)) // peers send mail in plain text then
 		}
 		if row.Result == OK {
 			row.setResult(Absent)
 		}
-		row.Remedy, row.Affects = "see what the server's log says of it", affects(c.uses, c.domain, probe.WrongName, nil)
-		switch alert := v.Err.Error(); {
+		row.Remedy, row.Affects = "see the server's log", affects(c.uses, c.domain, probe.WrongName, nil)
+		switch {
 		case errors.Is(err, probe.ErrNoTLS):
-			row.Remedy = "give the server a certificate for that port, and see that it offers STARTTLS to anybody"
-		case strings.HasSuffix(alert, "no application protocol"):
-			row.Error += fmt.Sprintf(": it refuses the ALPN protocol that peers offer, %s", strings.Join(c.alpn, " "))
+			row.Remedy = "configure a certificate for that port, and STARTTLS for every client"
+		case isAlert(err, noApplicationProtocol):
+			row.Error += fmt.Sprintf(": it refuses the ALPN protocols of peers, %s", strings.Join(c.alpn, " "))
 			row.Remedy = "let the server accept that ALPN protocol, or any"
-		case strings.HasSuffix(alert, "unrecognized name"), strings.HasSuffix(alert, "internal error"):
+		case isAlert(err, unrecognizedName), isAlert(err, internalError):
 			row.Remedy = "see that the server has a pair for " + orNone(c.sni)
 		}
 	}
+}
+
+// Alerts of TLS (RFC 8446, section 6).
+const (
+	internalError         tls.AlertError = 80
+	unrecognizedName      tls.AlertError = 112
+	noApplicationProtocol tls.AlertError = 120
+)
+
+// isAlert reports whether err is an alert that the server sent. Outside QUIC,
+// crypto/tls has no exported type for it, but one text for both.
+func isAlert(err error, alert tls.AlertError) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error" && op.Err.Error() == alert.Error()
 }

@@ -11,7 +11,7 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// A Match is the stored pair that a served certificate is of, if any.
+// A Match says which stored pair a served certificate belongs to, if any.
 type Match struct {
 	Source  string `json:"source"` // live, previous or newer if it is stored, else other
 	Target  string `json:"target,omitempty"`
@@ -28,13 +28,13 @@ const (
 	other    = "other"
 )
 
-// A matcher finds the stored pair that a certificate is of.
+// A matcher finds the stored pair of a certificate.
 type matcher struct {
-	store  *keypair.Store      // nil: nothing is known
-	byName map[string][]string // targets by what they are for
+	store  *keypair.Store      // nil: there is none
+	byName map[string][]string // targets, by the names of their certificates
 }
 
-// match returns the stored pair that a certificate is of; nil without a store.
+// match returns the match of a certificate; nil without a store.
 func (m matcher) match(leaf *x509.Certificate) *Match {
 	if m.store == nil {
 		return nil
@@ -42,7 +42,7 @@ func (m matcher) match(leaf *x509.Certificate) *Match {
 	fp := probe.Fingerprint(leaf)
 	for _, target := range m.candidates(leaf) {
 		found, err := m.store.Find(target, fp)
-		if err != nil { // not there, or nothing can be said of it
+		if err != nil { // not stored there, or not readable
 			continue
 		}
 		o := &Match{previous, target, found.ID, found.Pair.Chain}
@@ -58,7 +58,7 @@ func (m matcher) match(leaf *x509.Certificate) *Match {
 	return &Match{Source: other}
 }
 
-// candidates are the targets that a certificate may be of, by its names.
+// candidates returns the targets that have a name of the certificate.
 func (m matcher) candidates(leaf *x509.Certificate) (list []string) {
 	names := slices.Clone(leaf.DNSNames)
 	for _, ip := range leaf.IPAddresses {
@@ -74,7 +74,7 @@ func (m matcher) candidates(leaf *x509.Certificate) (list []string) {
 	return list
 }
 
-// targetFor is the target that is for one of names, or "".
+// targetFor returns a target with one of the names, or "".
 func (m matcher) targetFor(names []string) string {
 	for _, name := range names {
 		_, parent, _ := strings.Cut(name, ".")
@@ -87,8 +87,7 @@ func (m matcher) targetFor(names []string) string {
 	return ""
 }
 
-// describe says what is served to those asked for a name, in the words of a
-// table.
+// describe says which certificate is served, in the words of a table.
 func (o *Match) describe(leaf *x509.Certificate, target string, now time.Time) string {
 	left := fmt.Sprintf(", %s left", probe.Days(leaf.NotAfter.Sub(now)))
 	if now.After(leaf.NotAfter) {
@@ -104,14 +103,14 @@ func (o *Match) describe(leaf *x509.Certificate, target string, now time.Time) s
 	case o.Source == live:
 		return "the live pair" + of + left
 	case o.Source == previous:
-		return fmt.Sprintf("our previous pair%s, %s%s", of, o.Version, left)
+		return fmt.Sprintf("the previous pair%s, %s%s", of, o.Version, left)
 	case o.Source == newer:
-		return fmt.Sprintf("a pair of ours%s that is not live, %s%s", of, o.Version, left)
+		return fmt.Sprintf("a newer pair%s that is not live, %s%s", of, o.Version, left)
 	}
-	return "somebody else's certificate, by " + probe.Issuer(leaf) + left
+	return "another certificate, by " + probe.Issuer(leaf) + left
 }
 
-// intermediates are those that belong to a pair of ours.
+// intermediates returns the chain of a stored pair.
 func (o *Match) intermediates() []*x509.Certificate {
 	if o == nil {
 		return nil

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"crypto/x509"
 	"fmt"
 	"strings"
@@ -9,7 +10,7 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// Who the peers are: programs that many run, as examples.
+// Well-known programs of each kind of peers.
 const (
 	matrixServers = "(Synapse, Dendrite, tuwunel)"
 	matrixClients = "Matrix clients (Element, FluffyChat, Nheko)"
@@ -19,7 +20,7 @@ const (
 	calendars     = "calendar programs (DAVx5, Thunderbird, Evolution)"
 )
 
-// affects returns sentences on the peers of a domain that a fault affects.
+// affects returns sentences about the peers of a domain that a fault affects.
 func affects(uses []discover.Requirement, domain string, f probe.Fault, leaf *x509.Certificate) []string {
 	var list []string
 	for _, r := range uses {
@@ -29,7 +30,7 @@ func affects(uses []discover.Requirement, domain string, f probe.Fault, leaf *x5
 		s := effectOf(r, domain)
 		switch f {
 		case probe.EndsSoon, staleFault:
-			s = fmt.Sprintf("nobody yet; from %s on, %s", leaf.NotAfter.UTC().Format("2006-01-02 15:04 MST"), s)
+			s = fmt.Sprintf("no peer yet; from %s on, %s", leaf.NotAfter.UTC().Format("2006-01-02 15:04 MST"), s)
 		case probe.Disorder, probe.OldTLS:
 			s = "some " + s
 		case noSNIFault:
@@ -44,8 +45,7 @@ func affects(uses []discover.Requirement, domain string, f probe.Fault, leaf *x5
 	return list
 }
 
-// effectOf says what becomes of the peers of a row that are shown a wrong
-// certificate.
+// effectOf says what the peers of a row do if the certificate is wrong.
 func effectOf(r discover.Requirement, domain string) string {
 	who, do := peersOf(r, domain)
 	s := who + " " + do
@@ -55,12 +55,12 @@ func effectOf(r discover.Requirement, domain string) string {
 	return s
 }
 
-// peersOf says who the peers of a row are, and what they do when they refuse a
+// peersOf names the peers of a row, and what they do when they refuse a
 // certificate.
 func peersOf(r discover.Requirement, domain string) (who, do string) {
 	id := r.Identity
 	user := "ann@" + id
-	switch role := strings.TrimSuffix(r.Role, " redirect"); r.Service {
+	switch role := cmp.Or(r.From, r.Role); r.Service {
 	case "matrix":
 		return matrixPeers(r, role, "@ann:"+id)
 	case "xmpp":
@@ -68,7 +68,8 @@ func peersOf(r discover.Requirement, domain string) (who, do string) {
 	case "smtp":
 		return mailPeers(r, role, user)
 	case "imap":
-		if strings.HasPrefix(role, "auto") {
+		switch role {
+		case "autoconfig", "autodiscover", "autodiscover by SRV":
 			return mailPrograms, "do not find the settings of " + user
 		}
 		return mailPrograms, "warn " + user + " or do not connect"
@@ -115,16 +116,16 @@ func xmppPeers(r discover.Requirement, role, user, domain string) (who, do strin
 	if r.Default {
 		how = ""
 	}
-	switch {
-	case strings.HasPrefix(role, "s2s"):
-		if strings.HasSuffix(role, "host-meta") {
-			how = "that follow host-meta "
-		}
+	switch role {
+	case "s2s-tls by host-meta":
+		how = "that follow host-meta "
+		fallthrough
+	case "s2s", "s2s direct TLS":
 		if r.Identity != domain { // a component
 			return "XMPP servers " + how + xmppServers, "refuse " + r.Identity
 		}
 		return "XMPP servers " + how + xmppServers, "refuse " + user
-	case role == "c2s", role == "c2s direct TLS":
+	case "c2s", "c2s direct TLS":
 		return "XMPP clients " + how + xmppClients, "do not log " + user + " in"
 	}
 	return "XMPP clients in browsers (Converse.js, Movim)", "do not log " + user + " in"

@@ -11,15 +11,15 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// Bounds on what a domain may make us do.
+// Limits for one run, however many endpoints a domain names.
 const (
-	maxProbes    = 16              // probes under way at a time
-	domainLimit  = 3 * time.Minute // for all of them
+	maxProbes    = 16              // at a time
+	domainLimit  = 3 * time.Minute // for one domain
 	maxEndpoints = 500
 )
 
-// A prober probes endpoints, each once however many rows ask for it, and each
-// address once at a time: mail servers do not like more.
+// A prober probes each endpoint once, however many rows need it, with one
+// connection to an address at a time: mail servers refuse several.
 type prober struct {
 	slots chan struct{}
 
@@ -38,48 +38,47 @@ type cachedResult struct {
 // A hostPort is an address with its port.
 type hostPort struct {
 	mu          sync.Mutex
-	unreachable error // nobody was reached there
+	unreachable error // the error of the first connection
 }
 
 func newProber() *prober {
 	return &prober{slots: make(chan struct{}, maxProbes), seen: map[string]*cachedResult{}, hosts: map[string]*hostPort{}}
 }
 
-// errTooMany is the end of what is done for one command.
-var errTooMany = errors.New("not looked at: there are too many endpoints")
+var errTooMany = errors.New("not probed: there are too many endpoints")
 
-// see takes a look, unless it was taken.
-func (l *prober) probe(ctx context.Context, look probe.Probe) (probe.Result, error) {
-	key := fmt.Sprintf("%s %s %q %q %q", look.Endpoint, look.Addr, look.SNI, look.To, look.ALPN)
-	l.mu.Lock()
-	s, known := l.seen[key]
-	if !known && len(l.seen) >= maxEndpoints {
-		l.mu.Unlock()
+// probe returns the result of a probe, which runs once.
+func (r *prober) probe(ctx context.Context, p probe.Probe) (probe.Result, error) {
+	key := fmt.Sprintf("%s %s %q %q %q", p.Endpoint, p.Addr, p.SNI, p.To, p.ALPN)
+	r.mu.Lock()
+	s, known := r.seen[key]
+	if !known && len(r.seen) >= maxEndpoints {
+		r.mu.Unlock()
 		return probe.Result{}, errTooMany
 	}
 	if !known {
 		s = &cachedResult{}
-		l.seen[key] = s
+		r.seen[key] = s
 	}
-	at := netip.AddrPortFrom(look.Addr, look.Endpoint.Port).String()
-	d := l.hosts[at]
+	at := netip.AddrPortFrom(p.Addr, p.Endpoint.Port).String()
+	d := r.hosts[at]
 	if d == nil {
 		d = &hostPort{}
-		l.hosts[at] = d
+		r.hosts[at] = d
 	}
-	l.mu.Unlock()
-	s.once.Do(func() { s.Result, s.err = l.dial(ctx, d, look) })
+	r.mu.Unlock()
+	s.once.Do(func() { s.Result, s.err = r.dial(ctx, d, p) })
 	return s.Result, s.err
 }
 
-// dial probes an endpoint when it is its turn.
-func (l *prober) dial(ctx context.Context, d *hostPort, look probe.Probe) (probe.Result, error) {
+// dial runs a probe when no other one uses the address.
+func (r *prober) dial(ctx context.Context, d *hostPort, p probe.Probe) (probe.Result, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.unreachable != nil {
 		return probe.Result{}, d.unreachable
 	}
-	s, err := l.again(ctx, look)
+	s, err := r.again(ctx, p)
 	var v *probe.Error
 	if errors.As(err, &v) && v.Stage == probe.Connecting && ctx.Err() == nil {
 		d.unreachable = err
@@ -87,28 +86,28 @@ func (l *prober) dial(ctx context.Context, d *hostPort, look probe.Probe) (probe
 	return s, err
 }
 
-// again takes a look whether it was taken or not.
-func (l *prober) again(ctx context.Context, look probe.Probe) (probe.Result, error) {
+// again runs a probe, also if there is a result already.
+func (r *prober) again(ctx context.Context, p probe.Probe) (probe.Result, error) {
 	select {
-	case l.slots <- struct{}{}:
-		defer func() { <-l.slots }()
-		return look.Run(ctx)
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+		return p.Run(ctx)
 	case <-ctx.Done():
 		return probe.Result{}, context.Cause(ctx)
 	}
 }
 
-// A server that has just reloaded may have an old worker that still accepts: a
-// wrong pair is looked at again for this long.
+// A server that has just reloaded may have an old worker that still accepts
+// connections: where a wrong pair is served, the probe is repeated for this long.
 const (
 	retryFor   = time.Second
 	firstPause = 20 * time.Millisecond
 )
 
-// retry calls look until it is done or a second has passed.
-func retry(ctx context.Context, look func() (done bool)) {
+// retry calls try until it is done or retryFor has passed.
+func retry(ctx context.Context, try func() (done bool)) {
 	began := time.Now()
-	for pause := firstPause; !look() && time.Since(began)+pause <= retryFor; pause *= 2 {
+	for pause := firstPause; !try() && time.Since(began)+pause <= retryFor; pause *= 2 {
 		select {
 		case <-ctx.Done():
 			return

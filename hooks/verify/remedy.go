@@ -11,16 +11,16 @@ import (
 	"keypaird/hooks/probe"
 )
 
-const remedyUnreachable = "look again from another network: a firewall, or a router that does not lead its own address back in, may hide it from here"
+const remedyUnreachable = "verify from another network: a firewall, or a router without NAT loopback, may hide it from here"
 
-// remedies of the faults that have one whatever the row.
+// remedies of faults that have the same one in every row.
 var remedies = map[probe.Fault]string{
 	probe.Expired:    "renew it: keypaird issue",
 	probe.TooEarly:   "set the clock of this machine, or of the one that made the certificate",
 	probe.Incomplete: "serve fullchain.pem: the certificate, then its intermediates",
 	probe.Untrusted:  "have it signed by a CA that the peers trust; a private root is named by -roots FILE",
 	probe.WrongUsage: "have it issued for servers",
-	probe.WeakKey:    "have it issued for another key: ec256, or rsa2048 at minResult",
+	probe.WeakKey:    "have it issued for another key: ec256, or rsa2048 at least",
 	probe.EndsSoon:   "see why it was not renewed: keypaird status",
 	probe.Disorder:   "serve fullchain.pem: the certificate, then its intermediates, and nothing else",
 	probe.OldTLS:     "let the server speak TLS 1.2 and 1.3",

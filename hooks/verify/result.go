@@ -6,44 +6,46 @@ import (
 	"time"
 
 	"keypaird/hooks/probe"
+	"keypaird/renew/problem"
+	"keypaird/renew/textfmt"
 )
 
-// A Result is the outcome of a check.
+// A Result is the result of a check.
 type Result string
 
-// Outcomes. Absent is concluded from silence: what could not be looked at is
-// Unknown, neither well nor wrong.
+// The results. An endpoint that could not be probed is Unknown, neither OK nor
+// Failed; where no record names it and nothing listens, it is Absent.
 const (
 	OK      Result = "ok"
-	Warning Result = "warning"      // no peer that matters is turned away today
-	Failed  Result = "failed"       // peers are turned away, or what was deployed is not served
-	Unknown Result = "undetermined" // it could not be found out from here
+	Warning Result = "warning"      // no peer that requires the name refuses it today
+	Failed  Result = "failed"       // peers refuse it, or the live pair is not served
+	Unknown Result = "undetermined" // this machine could not find it out
 	Absent  Result = "absent"       // there is no such service
 )
 
-// severity orders outcomes.
+// severity orders results.
 var severity = map[Result]int{Absent: 0, OK: 1, Unknown: 2, Warning: 3, Failed: 4}
 
 // A Check is one row of "keypaird verify": one address of an endpoint asked for
 // one name.
 type Check struct {
-	Target     string `json:"target,omitempty"`     // that has the deployment
+	Target     string `json:"target,omitempty"`     // of the deployment
 	Deployment string `json:"deployment,omitempty"` //
-	Domain     string `json:"domain,omitempty"`     // or domain, the peers of which connect
-	Peers      []Peer `json:"peers,omitempty"`      // what for
+	Domain     string `json:"domain,omitempty"`     // or the domain of the peers
+	Peers      []Peer `json:"peers,omitempty"`      // of the domain
 
 	Endpoint string   `json:"endpoint,omitempty"`
 	Address  string   `json:"address,omitempty"`
-	Name     string   `json:"name,omitempty"`   // that is asked for, as SNI or in the stream
-	Accept   []string `json:"accept,omitempty"` // names that peers would take
+	Name     string   `json:"name,omitempty"`   // asked for, as SNI or in the stream
+	Accept   []string `json:"accept,omitempty"` // names that peers accept
 
 	Result Result `json:"result"`
-	OK     bool   `json:"ok"` // false: it makes the exit status 1
+	OK     bool   `json:"ok"` // false: the exit status is 1
 	Serves string `json:"serves,omitempty"`
 	Error  string `json:"error,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
 
-	Pair       *Match       `json:"pair,omitempty"` // that has the certificate
+	Pair       *Match       `json:"pair,omitempty"` // of the certificate served
 	Shown      *Certificate `json:"certificate,omitempty"`
 	Complete   *bool        `json:"chain_complete,omitempty"`
 	TLS        string       `json:"tls,omitempty"`
@@ -52,18 +54,18 @@ type Check struct {
 	Affects    []string     `json:"affects,omitempty"`
 }
 
-// A Peer is one kind of peers that use an endpoint.
+// A Peer is a kind of peers that use an endpoint.
 type Peer struct {
 	Service     string `json:"service"`
 	Role        string `json:"role"`
 	Identity    string `json:"identity,omitempty"`
 	Step        string `json:"step,omitempty"` // of Matrix server discovery
-	When        string `json:"when,omitempty"` // they come only then
+	When        string `json:"when,omitempty"` // only then do they connect
 	CheckedBy   string `json:"checked_by,omitempty"`
 	Enforcement string `json:"enforcement,omitempty"`
 }
 
-// A Certificate is what is worth knowing of one.
+// A Certificate describes the certificate served.
 type Certificate struct {
 	Fingerprint string    `json:"fingerprint"` // SHA-256
 	Names       string    `json:"names"`       // the first few
@@ -72,7 +74,7 @@ type Certificate struct {
 	NotAfter    time.Time `json:"not_after"`
 }
 
-// NoSNI is what is shown to those who send no SNI.
+// NoSNI describes what is served without SNI.
 type NoSNI struct {
 	Same        bool   `json:"same"` // as with SNI
 	Error       string `json:"error,omitempty"`
@@ -80,7 +82,7 @@ type NoSNI struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
-// An Issue is a finding and what it amounts to here.
+// An Issue is a fault of a certificate, with the result it has for the peers.
 type Issue struct {
 	Fault  probe.Fault `json:"fault"`
 	Text   string      `json:"text"`
@@ -94,66 +96,22 @@ func certificateOf(c *x509.Certificate) *Certificate {
 	}
 }
 
-// setResult makes the row one of that outcome.
+// setResult sets Result and OK.
 func (s *Check) setResult(o Result) {
 	s.Result, s.OK = o, o != Failed
 }
 
-// A FailedError says how many rows were wrong.
-type FailedError struct {
-	Failed, Of int
-	Hint       string
-}
-
-func (e *FailedError) Error() string {
-	return fmt.Sprintf("%d of %d %s failed", e.Failed, e.Of, plural(e.Of, "check", "checks"))
-}
-
-// Remedy is that of the first wrong row.
-func (e *FailedError) Remedy() string { return e.Hint }
-
-// A NothingReachableError says that nothing at all could be found out.
-type NothingReachableError struct{ Why string }
-
-func (e *NothingReachableError) Error() string { return "nothing could be verified: " + e.Why }
-
-// Remedy says what the operator can do about it.
-func (e *NothingReachableError) Remedy() string {
-	return "see that this machine has a network and a resolver, or name one: -resolver ADDRESS"
-}
-
-// A NoServiceError says that a domain has nothing to look at.
-type NoServiceError struct{ Domain string }
-
-func (e *NoServiceError) Error() string {
-	return fmt.Sprintf("no service of %s can be found", e.Domain)
-}
-
-// Remedy says what the operator can do about it.
-func (e *NoServiceError) Remedy() string {
-	return "see that the name is right: keypaird discover " + e.Domain
-}
-
-// noEndpointsError is the answer where no deployment says where to look.
-type noEndpointsError struct{}
-
-func (noEndpointsError) Error() string { return "nothing to verify" }
-
-// Remedy says what the operator can do about it.
-func (noEndpointsError) Remedy() string {
-	return `name the endpoints of a deployment: verify = ["127.0.0.1:443"] in its [deploy] table`
-}
-
-// Err is the error for the rows, if any. That nothing at all was seen is no
-// good news.
+// Err returns the error that the rows amount to, or nil. It is an error if no
+// certificate was seen at all.
 func Err(rows []Check) error {
 	if len(rows) == 0 {
-		return noEndpointsError{}
+		return problem.New("nothing to verify", `name the endpoints of a deployment: verify = ["127.0.0.1:443"] in its [deploy] table`)
 	}
 	n, seen := count(rows), false
 	for _, r := range rows {
 		if r.Result == Failed {
-			return &FailedError{n[Failed], n[OK] + n[Warning] + n[Failed] + n[Unknown], r.Remedy}
+			checks := n[OK] + n[Warning] + n[Failed] + n[Unknown]
+			return problem.New(fmt.Sprintf("%d of %d %s failed", n[Failed], checks, textfmt.Plural(checks, "check", "checks")), r.Remedy)
 		}
 		seen = seen || r.Shown != nil
 	}
@@ -162,14 +120,15 @@ func Err(rows []Check) error {
 	}
 	for _, r := range rows {
 		if r.Result != Absent {
-			return &NothingReachableError{r.Error}
+			return problem.New("nothing could be verified: "+r.Error,
+				"see that this machine has a network and a resolver, or name one: -resolver ADDRESS")
 		}
 	}
-	return &NoServiceError{rows[0].Domain}
+	return missingDomain(rows)
 }
 
-// missingDomain is the error for a domain of which nothing at all is there: others
-// that are well do not make up for a name that is mistyped.
+// missingDomain returns an error for the first domain that has no service at all:
+// the name may be mistyped, whatever other domains have.
 func missingDomain(rows []Check) error {
 	there := map[string]bool{}
 	for _, r := range rows {
@@ -177,13 +136,13 @@ func missingDomain(rows []Check) error {
 	}
 	for _, r := range rows {
 		if !there[r.Domain] {
-			return &NoServiceError{r.Domain}
+			return problem.New(fmt.Sprintf("no service of %s can be found", r.Domain), "see that the name is right: keypaird discover "+r.Domain)
 		}
 	}
 	return nil
 }
 
-// count counts rows by outcome.
+// count counts rows by result.
 func count(rows []Check) map[Result]int {
 	n := map[Result]int{}
 	for _, r := range rows {
@@ -192,18 +151,10 @@ func count(rows []Check) map[Result]int {
 	return n
 }
 
-// plural returns the word for n things.
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
-}
-
-// Faults beyond those of the chain.
+// Faults beyond those of package probe.
 const (
-	staleFault probe.Fault = "stale"  // it is ours, but not the live one
-	noSNIFault probe.Fault = "no-sni" // it is shown only to those who ask for it
+	staleFault probe.Fault = "stale"  // it is stored, but not live
+	noSNIFault probe.Fault = "no-sni" // it is not served without SNI
 )
 
 func minResult(a, b Result) Result {
@@ -220,7 +171,7 @@ func maxResult(a, b Result) Result {
 	return b
 }
 
-// orNone returns a name, or what stands for none.
+// orNone returns a name, or "(no name)".
 func orNone(name string) string {
 	if name == "" {
 		return "(no name)"

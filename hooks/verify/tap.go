@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// WriteTAP prints rows as the Test Anything Protocol, version 13, has them. What
-// could not be looked at is skipped; what is not there at all is left out.
+// WriteTAP prints rows in the Test Anything Protocol, version 13. Endpoints that
+// could not be probed are skipped; those that do not exist are left out.
 func WriteTAP(w io.Writer, rows []Check) error {
 	var b strings.Builder
 	b.WriteString("TAP version 13\n")
@@ -26,7 +26,7 @@ func WriteTAP(w io.Writer, rows []Check) error {
 	return err
 }
 
-// point is one test point.
+// point writes one test point.
 func (s *Check) point(b *strings.Builder, n int) {
 	unseen := s.Shown == nil && s.Endpoint != ""
 	switch {
@@ -62,7 +62,7 @@ func (s *Check) point(b *strings.Builder, n int) {
 	b.WriteString("  ...\n")
 }
 
-// title says what was looked at.
+// title returns the description of a test point.
 func (s *Check) title() string {
 	var b strings.Builder
 	b.WriteString(s.Domain + s.Target)
@@ -81,7 +81,7 @@ func (s *Check) title() string {
 	return b.String()
 }
 
-// escapeTAP keeps text on one line and out of the way of directives.
+// escapeTAP keeps text on one line, and from being read as a directive.
 func escapeTAP(s string) string {
 	return strings.NewReplacer(`\`, `\\`, "#", `\#`, "\n", " ", "\r", " ").Replace(s)
 }

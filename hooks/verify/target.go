@@ -17,9 +17,9 @@ import (
 
 var errNoPair = errors.New("no pair is live")
 
-// deployed looks at a target from everywhere it is deployed to: every address
-// of every endpoint must serve the live pair for every name.
-func (v *Verifier) deployed(ctx context.Context, t Target) []Check {
+// checkTarget probes the endpoints of a target's deployments: every address must
+// serve the live pair for every name.
+func (v *Verifier) checkTarget(ctx context.Context, t Target) []Check {
 	leaf, _, _, err := v.Store.LiveLeaf(t.Name)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -49,10 +49,10 @@ func (v *Verifier) deployed(ctx context.Context, t Target) []Check {
 type deployedProbe struct {
 	row      Check
 	endpoint probe.Endpoint
-	addrs    []netip.Addr // none: the system shall find them
+	addrs    []netip.Addr // none: the probe finds them
 }
 
-// addressesOf are the addresses of a host that is none itself.
+// addressesOf returns the addresses of a host; none if it is an address.
 func (v *Verifier) addressesOf(ctx context.Context, host string) []netip.Addr {
 	if given, ok := v.Lookup.Resolve[host]; ok {
 		return given
@@ -71,8 +71,8 @@ func (v *Verifier) addressesOf(ctx context.Context, host string) []netip.Addr {
 	return slices.Compact(addrs)
 }
 
-// deployedRows looks at all addresses. Where some serve what they should, one
-// at which nobody listens is worth a warning only.
+// deployedRows probes all addresses. Where some serve the live pair, one where
+// nothing listens is only a warning.
 func (v *Verifier) deployedRows(ctx context.Context, l deployedProbe, want *x509.Certificate) []Check {
 	if len(l.addrs) < 2 {
 		var addr netip.Addr
@@ -84,7 +84,7 @@ func (v *Verifier) deployedRows(ctx context.Context, l deployedProbe, want *x509
 		return []Check{row}
 	}
 	rows := make([]Check, len(l.addrs))
-	unreachable, well := make([]bool, len(rows)), false
+	unreachable, reached := make([]bool, len(rows)), false
 	var wg sync.WaitGroup
 	for i, addr := range l.addrs {
 		rows[i] = l.row
@@ -95,23 +95,23 @@ func (v *Verifier) deployedRows(ctx context.Context, l deployedProbe, want *x509
 	}
 	wg.Wait()
 	for i := range rows {
-		well = well || !unreachable[i]
+		reached = reached || !unreachable[i]
 	}
 	for i := range rows {
-		if well && unreachable[i] {
+		if reached && unreachable[i] {
 			rows[i].setResult(Warning)
 		}
 	}
 	return rows
 }
 
-// deployedRow takes one look and says what it amounts to; unreachable: nobody is
-// there.
-func (v *Verifier) deployedRow(ctx context.Context, row *Check, look probe.Probe, want *x509.Certificate) (unreachable bool) {
+// deployedRow probes one address and sets the result of its row. It reports whether
+// nothing listens there.
+func (v *Verifier) deployedRow(ctx context.Context, row *Check, p probe.Probe, want *x509.Certificate) (unreachable bool) {
 	var s probe.Result
 	var err error
 	retry(ctx, func() bool {
-		s, err = v.prober.again(ctx, look)
+		s, err = v.prober.again(ctx, p)
 		return err != nil || s.Chain[0].Equal(want)
 	})
 	if err != nil {
@@ -121,7 +121,7 @@ func (v *Verifier) deployedRow(ctx context.Context, row *Check, look probe.Probe
 		return errors.As(err, &failed) && failed.Stage == probe.Connecting
 	}
 	leaf := s.Chain[0]
-	v.show(row, s)
+	v.setServed(row, s)
 	row.setResult(OK)
 	row.Serves = "the live pair"
 	if v.now.After(leaf.NotAfter) {
@@ -129,7 +129,7 @@ func (v *Verifier) deployedRow(ctx context.Context, row *Check, look probe.Probe
 	}
 	if !leaf.Equal(want) {
 		stale := &probe.StaleError{
-			Endpoint: look.Endpoint, ServerName: look.SNI, NotAfter: leaf.NotAfter,
+			Endpoint: p.Endpoint, ServerName: p.SNI, NotAfter: leaf.NotAfter,
 			Got: probe.Fingerprint(leaf), Want: probe.Fingerprint(want),
 		}
 		row.setResult(Failed)
@@ -139,12 +139,12 @@ func (v *Verifier) deployedRow(ctx context.Context, row *Check, look probe.Probe
 	for _, f := range probe.Check(s, probe.Expect{Now: v.now, Names: []string{}, Roots: v.Roots, Known: row.Pair.intermediates()}) {
 		v.addDeployedIssue(row, f)
 	}
-	v.unnamed(ctx, row, look, s)
+	v.unnamed(ctx, row, p, s)
 	return false
 }
 
-// addDeployedIssue notes what is wrong with a pair where it is deployed. Who trusts
-// its CA is not asked there, and when it ends is the business of "status".
+// addDeployedIssue adds an issue of a pair that is deployed. Whether its CA is
+// trusted is not checked there, and when it ends is reported by "status".
 func (v *Verifier) addDeployedIssue(row *Check, f probe.Issue) {
 	issue := Issue{f.Fault, f.Text, Warning}
 	switch f.Fault {

@@ -6,16 +6,18 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"keypaird/renew/textfmt"
 )
 
 // textWidth is how wide sentences are printed.
 const textWidth = 100
 
-// WriteText prints rows for people: what is deployed, then what the peers of
-// each domain find.
+// WriteText prints rows as text: deployments, then what the peers of each domain
+// find.
 func WriteText(w io.Writer, rows []Check) error {
 	if count(rows)[Absent] == len(rows) {
-		return nil // the error says it all
+		return nil // the error of Err says so
 	}
 	var b strings.Builder
 	own, rest := partition(rows, func(s Check) bool { return s.Target != "" })
@@ -35,10 +37,10 @@ func WriteText(w io.Writer, rows []Check) error {
 	return err
 }
 
-// partition parts rows in those that are and those that are not.
-func partition(rows []Check, is func(Check) bool) (yes, no []Check) {
+// partition returns the rows that match, and the others.
+func partition(rows []Check, match func(Check) bool) (yes, no []Check) {
 	for _, r := range rows {
-		if is(r) {
+		if match(r) {
 			yes = append(yes, r)
 		} else {
 			no = append(no, r)
@@ -47,7 +49,7 @@ func partition(rows []Check, is func(Check) bool) (yes, no []Check) {
 	return yes, no
 }
 
-// writeDeployed is the table of deployments.
+// writeDeployed prints the table of deployments.
 func writeDeployed(b *strings.Builder, rows []Check) {
 	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "TARGET\tENDPOINT\tNAME\tSERVES")
@@ -71,11 +73,11 @@ func writeDeployed(b *strings.Builder, rows []Check) {
 	tw.Flush()
 }
 
-// marks are what stands first on a line.
+// marks begin the lines of results.
 var marks = map[Result]string{OK: "ok", Warning: "warn", Failed: "FAIL", Unknown: "?"}
 
 // writeDomain prints what was found for a domain: a block for each endpoint,
-// a line in it for each address, and below a line what is wrong there.
+// a line in it for each address, and below it what is wrong there.
 func writeDomain(b *strings.Builder, domain string, rows []Check) {
 	fmt.Fprintf(b, "%s, as its peers find it\n\n", domain)
 	blocks, loose := blocksOf(rows)
@@ -90,10 +92,10 @@ func writeDomain(b *strings.Builder, domain string, rows []Check) {
 	if len(absent) > 0 {
 		paragraph(b, "\nnot there: ", strings.Join(absent, ", "))
 	}
-	writeRemarks(b, rows)
+	writeNotes(b, rows)
 	n := count(rows)
-	looked := n[OK] + n[Warning] + n[Failed] + n[Unknown]
-	fmt.Fprintf(b, "\n%d %s: %d ok", looked, plural(looked, "check", "checks"), n[OK])
+	checked := n[OK] + n[Warning] + n[Failed] + n[Unknown]
+	fmt.Fprintf(b, "\n%d %s: %d ok", checked, textfmt.Plural(checked, "check", "checks"), n[OK])
 	for _, o := range []struct {
 		Result
 		word string
@@ -105,12 +107,12 @@ func writeDomain(b *strings.Builder, domain string, rows []Check) {
 	b.WriteString("\n")
 }
 
-// writeLoose prints rows of which no address was looked at, and returns what is
-// not there.
+// writeLoose prints rows without a probed address, and returns the services that do
+// not exist.
 func writeLoose(b *strings.Builder, blocks [][]Check, loose []Check) (absent []string) {
 	var shown []Check
 	for _, r := range loose {
-		has := func(k []Check) bool { return strings.Contains(k[0].whatFor(), r.whatFor()) }
+		has := func(k []Check) bool { return k[0].has(r.Peers) }
 		switch {
 		case r.Result != Absent:
 			shown = append(shown, r)
@@ -125,7 +127,7 @@ func writeLoose(b *strings.Builder, blocks [][]Check, loose []Check) (absent []s
 		}
 		paragraph(b, fmt.Sprintf("%-6s", marks[r.Result]), head+": "+r.Error)
 		if i+1 < len(shown) && shown[i+1].Remedy == r.Remedy && len(r.Affects) == 0 {
-			continue // it is said once, below the last
+			continue // the remedy is printed once, below the last
 		}
 		writeDetails(b, r)
 	}
@@ -133,8 +135,8 @@ func writeLoose(b *strings.Builder, blocks [][]Check, loose []Check) (absent []s
 	return slices.Compact(absent)
 }
 
-// blocksOf puts the addresses of an endpoint together. Rows that nobody looked
-// at stay loose.
+// blocksOf groups the addresses of each endpoint. Rows without a probed address are
+// loose.
 func blocksOf(rows []Check) (blocks [][]Check, loose []Check) {
 	for _, r := range rows {
 		if r.Address == "" || r.Result == Absent {
@@ -150,8 +152,7 @@ func blocksOf(rows []Check) (blocks [][]Check, loose []Check) {
 	return blocks, loose
 }
 
-// writeBlock prints an endpoint. Addresses at which all is the same share a
-// line.
+// writeBlock prints an endpoint. Addresses with the same result share a line.
 func writeBlock(b *strings.Builder, rows []Check, width int) {
 	head := rows[0]
 	worst := Absent
@@ -184,14 +185,14 @@ func writeBlock(b *strings.Builder, rows []Check, width int) {
 	}
 }
 
-// groupEqual puts rows together of which the same is to be said.
+// groupEqual groups rows with equal text.
 func groupEqual(rows []Check) (kinds [][]Check) {
-	says := func(r Check) string {
+	text := func(r Check) string {
 		issues := slices.DeleteFunc(slices.Clone(r.Issues), func(f Issue) bool { return f.Result == OK })
 		return fmt.Sprint(r.Result, r.Serves, r.Error, issues, r.Affects)
 	}
 	for _, r := range rows {
-		i := slices.IndexFunc(kinds, func(k []Check) bool { return says(k[0]) == says(r) })
+		i := slices.IndexFunc(kinds, func(k []Check) bool { return text(k[0]) == text(r) })
 		if i < 0 {
 			i = len(kinds)
 			kinds = append(kinds, nil)
@@ -221,24 +222,31 @@ func writeDetails(b *strings.Builder, r Check) {
 	}
 }
 
-// writeRemarks prints what few mind, once.
-func writeRemarks(b *strings.Builder, rows []Check) {
-	var said []string
+// writeNotes prints issues without a result, each once.
+func writeNotes(b *strings.Builder, rows []Check) {
+	var printed []string
 	for _, r := range rows {
 		for _, f := range r.Issues {
 			if f.Result != OK || f.Fault == noSNIFault {
 				continue
 			}
 			text := fmt.Sprintf("%s as %s: it %s", r.Endpoint, orNone(r.Name), f.Text)
-			if !slices.Contains(said, text) {
-				said = append(said, text)
+			if !slices.Contains(printed, text) {
+				printed = append(printed, text)
 				paragraph(b, "      note: ", text)
 			}
 		}
 	}
 }
 
-// whatFor lists what an endpoint is used for.
+// has reports whether a row is for all the peers.
+func (s *Check) has(peers []Peer) bool {
+	return !slices.ContainsFunc(peers, func(p Peer) bool {
+		return !slices.ContainsFunc(s.Peers, func(o Peer) bool { return o.Service == p.Service && o.Role == p.Role && o.Step == p.Step })
+	})
+}
+
+// whatFor lists the peers of an endpoint.
 func (s *Check) whatFor() string {
 	var list []string
 	for _, u := range s.Peers {
@@ -256,20 +264,7 @@ func (s *Check) whatFor() string {
 	return strings.Join(list, ", ")
 }
 
-// paragraph prints a paragraph behind its head.
+// paragraph prints text behind its head.
 func paragraph(b *strings.Builder, head, text string) {
-	line := head
-	indent := strings.Repeat(" ", len(strings.TrimLeft(head, "\n")))
-	empty := true
-	for word := range strings.FieldsSeq(text) {
-		if !empty && len(line)+1+len(word) > textWidth {
-			b.WriteString(strings.TrimRight(line, " ") + "\n")
-			line, empty = indent, true
-		}
-		if !empty {
-			line += " "
-		}
-		line, empty = line+word, false
-	}
-	b.WriteString(strings.TrimRight(line, " ") + "\n")
+	b.WriteString(textfmt.Wrap(head, text, textWidth, len(strings.TrimLeft(head, "\n"))))
 }

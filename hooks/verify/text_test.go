@@ -23,7 +23,7 @@ func someChecks() []Check {
 		{Domain: "example.org", Peers: fed, Endpoint: "https:matrix.example.org:8448", Address: "2001:db8::10", Name: "example.org", Result: Failed, Serves: `a certificate by "evil # \ CA", 61 days left`, Shown: shown,
 			Error: "the certificate is for #\n..., \\ not for example.org", Issues: []Issue{{probe.WrongName, "is for matrix.example.org, not for example.org", Failed}},
 			Affects: []string{"Matrix servers that follow SRV (Synapse, Dendrite, tuwunel) refuse @ann:example.org"}, Remedy: "serve a certificate for example.org there"},
-		{Domain: "example.org", Peers: []Peer{{Service: "smtp", Role: "mx"}, {Service: "web", Role: "web"}}, Endpoint: "smtp:mx.example.org:25", Address: "192.0.2.1", Name: "mx.example.org", Result: Unknown, OK: true, Error: "cannot tell: gave up # after 45s"},
+		{Domain: "example.org", Peers: []Peer{{Service: "smtp", Role: "mx"}, {Service: "web", Role: "web"}}, Endpoint: "smtp:mx.example.org:25", Address: "192.0.2.1", Name: "mx.example.org", Result: Unknown, OK: true, Error: "inconclusive: gave up # after 45s"},
 		{Domain: "example.org", Peers: []Peer{{Service: "smtp", Role: "records"}}, Result: Warning, OK: true, Error: "no MTA-STS", Remedy: "publish one"},
 		{Domain: "example.org", Peers: []Peer{{Service: "sip", Role: "sips"}}, Result: Absent, OK: true, Error: "NXDOMAIN"},
 	}
@@ -43,7 +43,7 @@ FAIL  https:matrix.example.org:8448  example.org  matrix federation (step 5)
                    @ann:example.org
           remedy: serve a certificate for example.org there
 ?     smtp:mx.example.org:25         mx.example.org  smtp mx, web
-      192.0.2.1: cannot tell: gave up # after 45s
+      192.0.2.1: inconclusive: gave up # after 45s
 warn  smtp records: no MTA-STS
           remedy: publish one
 
@@ -102,7 +102,7 @@ func TestWriteTAP(t *testing.T) {
 			t.Errorf("not TAP: %q", line)
 		}
 	}
-	want := []string{"ok", "ok", "not ok", `ok # SKIP cannot tell: gave up \# after 45s`, "ok"}
+	want := []string{"ok", "ok", "not ok", `ok # SKIP inconclusive: gave up \# after 45s`, "ok"}
 	if strings.Join(got, "|") != strings.Join(want, "|") {
 		t.Errorf("points %q, want %q", got, want)
 	}

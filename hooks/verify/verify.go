@@ -25,7 +25,7 @@ type Deployment struct {
 	Endpoints []probe.Endpoint
 }
 
-// A Domain is a domain the endpoints of which are found as its peers find them.
+// A Domain is a domain. Its endpoints are found as its peers find them.
 type Domain struct {
 	Name       string
 	Services   []string // none: all
@@ -46,23 +46,23 @@ type Verifier struct {
 	now     time.Time
 }
 
-// Verify probes the endpoints of targets and domains, and returns one Result
-// for each address and name. An error means that nothing could be asked.
+// Verify probes the endpoints of targets and domains, and returns one Check
+// for each address and name. An error means that a domain is not valid.
 func (v *Verifier) Verify(ctx context.Context, targets []Target, domains []Domain) ([]Check, error) {
 	v.matcher, v.prober, v.now = newMatcher(v.Store, v.Stored), newProber(), time.Now()
 	deployed := make([][]Check, len(targets))
 	var wg sync.WaitGroup
 	for i, t := range targets {
-		wg.Go(func() { deployed[i] = v.deployed(ctx, t) })
+		wg.Go(func() { deployed[i] = v.checkTarget(ctx, t) })
 	}
 	wg.Wait()
 	rows := slices.Concat(deployed...)
 	for _, d := range domains {
-		found, err := v.found(ctx, d)
+		checks, err := v.checkDomain(ctx, d)
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, found...)
+		rows = append(rows, checks...)
 	}
 	return rows, nil
 }

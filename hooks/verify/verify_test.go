@@ -18,7 +18,7 @@ import (
 	"keypaird/hooks/verify/testca"
 )
 
-// What a person reads of the peers that a wrong certificate turns away.
+// The sentences about peers that refuse a certificate.
 func TestEffects(t *testing.T) {
 	at := discover.Place{Proto: "tls", Host: "host.test", Port: 1}
 	for _, tt := range []struct {
@@ -30,7 +30,7 @@ func TestEffects(t *testing.T) {
 		{discover.Requirement{Service: "matrix", Role: "federation", Step: "4", When: "the well-known document cannot be had"},
 			"when the well-known document cannot be had, Matrix servers that follow SRV (Synapse, Dendrite, tuwunel) refuse @ann:example.org"},
 		{discover.Requirement{Service: "matrix", Role: "federation", Step: "2", Identity: "example.org:8448"}, "Matrix servers (Synapse, Dendrite, tuwunel) refuse @ann:example.org:8448"},
-		{discover.Requirement{Service: "matrix", Role: "well-known redirect"}, "Matrix servers (Synapse, Dendrite, tuwunel) do not believe what .well-known says of example.org"},
+		{discover.Requirement{Service: "matrix", Role: "well-known redirect", From: "well-known"}, "Matrix servers (Synapse, Dendrite, tuwunel) do not believe what .well-known says of example.org"},
 		{discover.Requirement{Service: "matrix", Role: "client well-known"}, "Matrix clients (Element, FluffyChat, Nheko) do not find the homeserver of @ann:example.org"},
 		{discover.Requirement{Service: "matrix", Role: "client"}, "Matrix clients (Element, FluffyChat, Nheko) do not log @ann:example.org in"},
 		{discover.Requirement{Service: "matrix", Role: "identity server"}, "Matrix clients (Element, FluffyChat, Nheko) do without the identity server of @ann:example.org"},
@@ -109,7 +109,7 @@ func xmppTalk(conn net.Conn) {
 // mute hangs up.
 func mute(conn net.Conn) { conn.Close() }
 
-// A checkCase is one look at one address and what it amounts to.
+// A checkCase is one probe of one address and its result.
 type checkCase struct {
 	name    string
 	row     discover.Requirement
@@ -119,7 +119,7 @@ type checkCase struct {
 	shown   func(sni string) *tls.Certificate
 	result  Result
 	says    string // in the row's error
-	breaks  string
+	affects string
 	remedy  string
 }
 
@@ -157,8 +157,8 @@ func always(c *tls.Certificate) func(string) *tls.Certificate {
 	return func(string) *tls.Certificate { return c }
 }
 
-// look takes the look and compares.
-func (tt checkCase) look(t *testing.T, p pairs) {
+// run probes and compares.
+func (tt checkCase) run(t *testing.T, p pairs) {
 	at := shownBy(t, tt.before, tt.shown)
 	tt.row.Identity, tt.row.SNI = "example.org", "example.org"
 	if tt.row.Accept == nil {
@@ -177,15 +177,15 @@ func (tt checkCase) look(t *testing.T, p pairs) {
 	if tt.result != Absent && !strings.Contains(row.Error, tt.says) || tt.result == OK && row.Error != "" {
 		t.Errorf("error %q, want %q", row.Error, tt.says)
 	}
-	if got := strings.Join(row.Affects, "; "); !strings.Contains(got, tt.breaks) || tt.breaks == "" && got != "" {
-		t.Errorf("breaks %q, want %q", got, tt.breaks)
+	if got := strings.Join(row.Affects, "; "); !strings.Contains(got, tt.affects) || tt.affects == "" && got != "" {
+		t.Errorf("affects %q, want %q", got, tt.affects)
 	}
 	if !strings.Contains(row.Remedy, tt.remedy) {
 		t.Errorf("remedy %q, want %q", row.Remedy, tt.remedy)
 	}
 }
 
-// What a look amounts to, for peers of every strictness.
+// The result of a probe, for peers of every strictness.
 func TestCheck(t *testing.T) {
 	p := newPairs(t)
 	federation := discover.Requirement{Service: "matrix", Role: "federation", Step: "4", Enforcement: discover.Must}
@@ -204,12 +204,13 @@ func TestCheck(t *testing.T) {
 		{"at an endpoint that nothing names", federation, true, "https", nil, always(p.host), Warning, "is for matrix.example.org", "Matrix servers", "serve"},
 		{"ended", federation, false, "https", nil, always(p.ended), Failed, "the certificate ended on ", "Matrix servers", "renew it"},
 		{"hangs up", federation, false, "tls", mute, p.bySNI, Failed, "TLS handshake for \"example.org\": ", "Matrix servers", "log"},
+		{"has no pair for the name", federation, false, "tls", nil, always(nil), Failed, "unrecognized name", "Matrix servers", "see that the server has a pair for example.org"},
 		{"hangs up, and nothing names it", federation, true, "tls", mute, p.bySNI, Warning, "TLS handshake", "Matrix servers", ""},
 		{"hangs up before TLS", s2s, false, "xmpp-server", mute, p.bySNI, Failed, "before TLS: stream: ", "XMPP servers", ""},
 		{"hangs up before TLS, and nothing names it", s2s, true, "xmpp-server", mute, p.bySNI, Absent, "", "", ""},
-		{"mail server that does not want us", mx, false, "smtp", mute, p.bySNI, Unknown, "cannot tell: before TLS: greeting: ", "", "another network"},
+		{"mail server that does not want us", mx, false, "smtp", mute, p.bySNI, Unknown, "inconclusive: before TLS: greeting: ", "", "another network"},
 	} {
-		t.Run(tt.name, func(t *testing.T) { tt.look(t, p) })
+		t.Run(tt.name, func(t *testing.T) { tt.run(t, p) })
 	}
 }
 
@@ -227,7 +228,7 @@ func TestCheckByService(t *testing.T) {
 	}
 	for _, tt := range []checkCase{
 		{"XMPP", s2s, false, "xmpp-server", xmppTalk, always(p.plain), OK, "", "", ""},
-		{"XMPP without SNI", s2s, false, "xmpp-server", xmppTalk, p.bySNI, Failed, "the certificate is not shown to those who send no SNI; theirs is for matrix.example.org, not for example.org",
+		{"XMPP without SNI", s2s, false, "xmpp-server", xmppTalk, p.bySNI, Failed, "the certificate is not served without SNI; the one served then is for matrix.example.org, not for example.org",
 			"peers that send no SNI: XMPP servers that follow SRV (ejabberd, Prosody) refuse ann@example.org", "make the certificate for example.org the server's default"},
 
 		{"DANE", dane(p.plain), false, "tls", nil, always(p.plain), OK, "", "", ""},
@@ -238,35 +239,35 @@ func TestCheckByService(t *testing.T) {
 		{"wildcard where none does", discover.Requirement{Service: "sip", Role: "sips", Enforcement: discover.Must, NoWildcard: true, Accept: []string{"sip.example.org"}},
 			false, "tls", nil, always(p.wild), Failed, "these peers take no wildcard", "refuse sip:ann@example.org", ""},
 	} {
-		t.Run(tt.name, func(t *testing.T) { tt.look(t, p) })
+		t.Run(tt.name, func(t *testing.T) { tt.run(t, p) })
 	}
 }
 
-// Each endpoint is visited once, and one that is away is not tried again.
+// Each endpoint is probed once, and one that cannot be reached is not tried again.
 func TestProber(t *testing.T) {
-	visits := make(chan string, 10)
-	at := shownBy(t, nil, func(sni string) *tls.Certificate { visits <- sni; return nil })
+	probes := make(chan string, 10)
+	at := shownBy(t, nil, func(sni string) *tls.Certificate { probes <- sni; return nil })
 	l := newProber()
-	look := probe.Probe{Endpoint: probe.Endpoint{Proto: "tls", Host: "host.test", Port: at.Port()}, Addr: at.Addr(), SNI: "example.org"}
+	one := probe.Probe{Endpoint: probe.Endpoint{Proto: "tls", Host: "host.test", Port: at.Port()}, Addr: at.Addr(), SNI: "example.org"}
 	for range 3 {
-		if _, err := l.probe(t.Context(), look); err == nil {
-			t.Error("see = nil")
+		if _, err := l.probe(t.Context(), one); err == nil {
+			t.Error("probe = nil")
 		}
 	}
-	if len(visits) != 1 {
-		t.Errorf("%d visits", len(visits))
+	if len(probes) != 1 {
+		t.Errorf("%d probes", len(probes))
 	}
 	for i := range maxEndpoints {
-		look.To = string(rune('a'+i%26)) + string(rune('a'+i/26))
-		l.seen[look.To] = &cachedResult{}
+		one.To = string(rune('a'+i%26)) + string(rune('a'+i/26))
+		l.seen[one.To] = &cachedResult{}
 	}
-	look.To = "one more"
-	if _, err := l.probe(t.Context(), look); !errors.Is(err, errTooMany) {
-		t.Errorf("see = %v, want errTooMany", err)
+	one.To = "one more"
+	if _, err := l.probe(t.Context(), one); !errors.Is(err, errTooMany) {
+		t.Errorf("probe = %v, want errTooMany", err)
 	}
 }
 
-func TestVerdict(t *testing.T) {
+func TestErr(t *testing.T) {
 	seen := &Certificate{}
 	for _, tt := range []struct {
 		name string
@@ -291,7 +292,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// A pair of ours that is served everywhere and has ended is not well.
+// A live pair that has ended is a failure, though it is served everywhere.
 func TestDeployedAndEnded(t *testing.T) {
 	p := newPairs(t)
 	for _, tt := range []struct {
@@ -312,5 +313,60 @@ func TestDeployedAndEnded(t *testing.T) {
 				t.Errorf("%s: serves %q, error %q; want %s, %q, %q", row.Result, row.Serves, row.Error, tt.result, tt.serves, tt.says)
 			}
 		})
+	}
+}
+
+// How crypto/tls reports the alerts of a server.
+func TestIsAlert(t *testing.T) {
+	p := newPairs(t)
+	for alert, server := range map[tls.AlertError]*tls.Config{
+		noApplicationProtocol: {Certificates: []tls.Certificate{*p.plain}, NextProtos: []string{"other"}},
+		unrecognizedName:      {GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }},
+		internalError:         {GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, io.EOF }},
+	} {
+		here, there := net.Pipe()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			tls.Server(there, server).Handshake()
+		}()
+		err := tls.Client(here, &tls.Config{ServerName: "example.org", NextProtos: []string{"xmpp-client"}, InsecureSkipVerify: true}).Handshake()
+		<-done
+		here.Close()
+		for _, other := range []tls.AlertError{noApplicationProtocol, unrecognizedName, internalError} {
+			if isAlert(err, other) != (other == alert) {
+				t.Errorf("isAlert(%v, %v) = %v", err, other, other != alert)
+			}
+		}
+	}
+}
+
+// A warning that another row has is not repeated, whatever its words are.
+func TestProblemRows(t *testing.T) {
+	rows := problemRows([]discover.Problem{
+		{Service: "imap", Text: "in a row", InRow: true},
+		{Service: "imap", Text: "a warning"},
+		{Service: "imap", Text: "an error", InRow: true, Error: true},
+	}, "example.org")
+	if len(rows) != 2 || rows[0].Error != "a warning" || rows[0].Result != Warning || rows[1].Error != "an error" || rows[1].Result != Failed {
+		t.Errorf("%+v", rows)
+	}
+}
+
+// What is not there is left out where another row is for the same peers.
+func TestHasPeers(t *testing.T) {
+	row := Check{Peers: []Peer{{Service: "matrix", Role: "federation", Step: "4"}, {Service: "web", Role: "web"}}}
+	for _, tt := range []struct {
+		peers []Peer
+		want  bool
+	}{
+		{[]Peer{{Service: "web", Role: "web", CheckedBy: "browsers"}}, true},
+		{[]Peer{{Service: "web", Role: "we"}}, false}, // a part of the text is not enough
+		{[]Peer{{Service: "matrix", Role: "federation", Step: "5"}}, false},
+		{[]Peer{{Service: "web", Role: "web"}, {Service: "sip", Role: "sips"}}, false},
+	} {
+		if got := row.has(tt.peers); got != tt.want {
+			t.Errorf("%+v: %v, want %v", tt.peers, got, tt.want)
+		}
 	}
 }

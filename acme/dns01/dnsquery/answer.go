@@ -1,7 +1,9 @@
 package dnsquery
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -9,9 +11,10 @@ import (
 )
 
 var (
-	errOther    = errors.New("answered a different question")
-	errReferral = errors.New("referred to other servers: it is not a resolver for that name")
-	errNotAuth  = errors.New("did not answer as an authoritative server of the name")
+	errOther      = errors.New("answered a different question")
+	errReferral   = errors.New("referred to other servers: it is not a resolver for that name")
+	errNotAuth    = errors.New("did not answer as an authoritative server of the name")
+	errNoResolver = errors.New("there is no resolver to ask")
 )
 
 // matchQuestion returns an error if an answer is to another question. An answer
@@ -38,13 +41,27 @@ func conclusive(in *dns.Msg) bool {
 func Check(in *dns.Msg, recurse bool) error {
 	switch {
 	case !conclusive(in):
-		return errors.New("answered " + dns.RcodeToString[in.Rcode])
+		return errors.New("answered " + rcode(in))
 	case !recurse && !in.Authoritative:
 		return errNotAuth
 	case recurse && isReferral(in):
 		return errReferral
 	}
 	return nil
+}
+
+// rcode returns the error of an answer and the reason that comes with it (RFC 8914),
+// such as "SERVFAIL (DNSSEC Bogus)".
+func rcode(in *dns.Msg) string {
+	text := cmp.Or(dns.RcodeToString[in.Rcode], fmt.Sprintf("RCODE %d", in.Rcode))
+	if opt := in.IsEdns0(); opt != nil {
+		for _, o := range opt.Option {
+			if ede, ok := o.(*dns.EDNS0_EDE); ok && dns.ExtendedErrorCodeToString[ede.InfoCode] != "" {
+				return text + " (" + dns.ExtendedErrorCodeToString[ede.InfoCode] + ")"
+			}
+		}
+	}
+	return text
 }
 
 // isReferral reports whether an answer without records is a referral, or empty,
@@ -66,12 +83,12 @@ func isReferral(in *dns.Msg) bool {
 }
 
 // NegativeTTL returns how long a resolver caches the answer that there are no
-// records (RFC 2308, section 5).
-func NegativeTTL(in *dns.Msg) time.Duration {
+// records (RFC 2308, section 5), and whether the answer says so.
+func NegativeTTL(in *dns.Msg) (ttl time.Duration, ok bool) {
 	for _, rr := range in.Ns {
 		if soa, ok := rr.(*dns.SOA); ok {
-			return time.Duration(min(soa.Hdr.Ttl, soa.Minttl)) * time.Second
+			return time.Duration(min(soa.Hdr.Ttl, soa.Minttl)) * time.Second, true
 		}
 	}
-	return 0
+	return 0, false
 }

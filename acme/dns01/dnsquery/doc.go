@@ -1,14 +1,15 @@
-// Package dnsquery asks one DNS server one question:
+// Package dnsquery asks DNS servers questions:
 //
-//	in, err := dnsquery.Query{Server: "192.0.2.1:53", Name: "example.org.", Type: dns.TypeTXT, Recurse: true}.Do(ctx)
-//	if err == nil {
-//		err = dnsquery.Check(in, true)
-//	}
+//	q := dnsquery.Query{Name: "example.org.", Type: dns.TypeTXT}
+//	in, resolver, err := q.Resolve(ctx, dnsquery.SystemResolvers("/etc/resolv.conf"))
 //
-// [Query.Do] handles transport: UDP with EDNS, UDP without EDNS for servers that
-// do not support it, and TCP. It returns any answer to the question, errors such
-// as REFUSED included. [Check] reports whether an answer says what exists.
+// [Query.Resolve] returns the first answer of several resolvers that says which
+// records exist. [Query.Do] asks one server and returns any answer to the
+// question, errors such as REFUSED included; [Check] reports whether that answer
+// says which records exist.
 //
-// Which server to ask, when to try again and what to do with the records is up to
-// the caller.
+// Both use UDP with EDNS, UDP without EDNS for servers that do not support it, and
+// TCP for truncated answers and servers that do not answer over UDP.
+//
+// What to do with the records is up to the caller.
 package dnsquery

@@ -3,6 +3,7 @@ package dnsquery
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -25,44 +26,102 @@ type Query struct {
 	Timeout time.Duration // of one attempt, at most 3s over UDP; zero: 2s
 }
 
-// Do sends the query over UDP and, if the answer is truncated or there is none,
-// over TCP. Only UDP uses EDNS (RFC 6891), so a server that ignores queries with
-// EDNS still answers over TCP.
-func (q Query) Do(ctx context.Context) (*dns.Msg, error) {
-	m := new(dns.Msg).SetQuestion(q.Name, q.Type)
-	m.RecursionDesired = q.Recurse
-	m.AuthenticatedData = q.Recurse
-	in, err := q.overUDP(ctx, m)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	if err == nil && !in.Truncated {
-		return in, nil
-	}
-	whole, tcpErr := q.attempt(ctx, m, "tcp")
-	switch {
-	case tcpErr == nil:
-		return whole, nil
-	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
-	case err == nil:
-		return nil, fmt.Errorf("answer truncated, and over TCP: %w", tcpErr)
-	}
-	return nil, fmt.Errorf("no answer over UDP or TCP: %w", tcpErr)
-}
+// errTruncated is why the server is not asked again: it did answer.
+var errTruncated = errors.New("answer truncated, and over TCP")
 
-// overUDP sends m with EDNS, and without to a server that does not support it
-// (RFC 6891, section 7).
-func (q Query) overUDP(ctx context.Context, m *dns.Msg) (*dns.Msg, error) {
-	in, err := q.attempt(ctx, m.Copy().SetEdns0(udpSize, false), "udp")
-	if err == nil && (in.Rcode == dns.RcodeFormatError || in.Rcode == dns.RcodeNotImplemented) {
-		return q.attempt(ctx, m, "udp")
+// Do asks Server over UDP and, if it does not answer, over TCP.
+func (q Query) Do(ctx context.Context) (*dns.Msg, error) {
+	in, err := q.overUDP(ctx)
+	if err != nil && !errors.Is(err, errTruncated) {
+		in, err = q.overTCP(ctx)
+	}
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	return in, err
 }
 
+// Resolve asks resolvers, in order, until one has a conclusive answer, and returns
+// the answer and the resolver. All are asked over UDP before any is asked over
+// TCP, so one that is down costs one timeout; one that answered with an error is
+// not asked again. The error is that of a resolver that answered, if any did.
+// Resolve ignores Server and sets Recurse.
+func (q Query) Resolve(ctx context.Context, resolvers []string) (in *dns.Msg, resolver string, err error) {
+	q.Recurse = true
+	answered := make([]bool, len(resolvers))
+	var inconclusive, silent error
+	for _, ask := range []func(Query, context.Context) (*dns.Msg, error){Query.overUDP, Query.overTCP} {
+		for i, addr := range resolvers {
+			if answered[i] {
+				continue
+			}
+			q.Server = addr
+			in, err := ask(q, ctx)
+			answered[i] = err == nil || errors.Is(err, errTruncated)
+			if err == nil {
+				err = Check(in, true)
+			}
+			switch {
+			case err == nil:
+				return in, addr, nil
+			case ctx.Err() != nil:
+				return nil, "", context.Cause(ctx)
+			case answered[i]:
+				inconclusive = fmt.Errorf("resolver %s: %w", addr, err)
+			default:
+				silent = fmt.Errorf("resolver %s: %w", addr, err)
+			}
+		}
+	}
+	return nil, "", cmp.Or(inconclusive, silent, errNoResolver)
+}
+
+// overUDP sends the query with EDNS, and without to a server that does not support
+// it (RFC 6891, section 7). It gets a truncated answer over TCP.
+func (q Query) overUDP(ctx context.Context) (*dns.Msg, error) {
+	in, err := q.attempt(ctx, q.message().SetEdns0(udpSize, false), "udp")
+	if err == nil && (in.Rcode == dns.RcodeFormatError || in.Rcode == dns.RcodeNotImplemented) {
+		in, err = q.attempt(ctx, q.message(), "udp")
+	}
+	if err != nil || !in.Truncated {
+		return in, err
+	}
+	if in, err = q.attempt(ctx, q.message(), "tcp"); err != nil {
+		return nil, fmt.Errorf("%w: %w", errTruncated, err)
+	}
+	return in, nil
+}
+
+// overTCP sends the query without EDNS: a server that ignores queries with EDNS
+// answers here.
+func (q Query) overTCP(ctx context.Context) (*dns.Msg, error) {
+	in, err := q.attempt(ctx, q.message(), "tcp")
+	if err != nil {
+		return nil, fmt.Errorf("no answer over UDP or TCP: %w", err)
+	}
+	return in, nil
+}
+
+func (q Query) message() *dns.Msg {
+	m := new(dns.Msg).SetQuestion(q.Name, q.Type)
+	m.RecursionDesired = q.Recurse
+	m.AuthenticatedData = q.Recurse
+	return m
+}
+
 // attempt returns the answer to m. It ends with ctx.
 func (q Query) attempt(ctx context.Context, m *dns.Msg, network string) (*dns.Msg, error) {
+	in, err := q.exchange(ctx, m, network)
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err // the caller names the server; our own port differs each time
+	}
+	if err != nil {
+		return nil, err
+	}
+	return in, matchQuestion(in, q.Name, q.Type)
+}
+
+func (q Query) exchange(ctx context.Context, m *dns.Msg, network string) (*dns.Msg, error) {
 	client := dns.Client{Net: network, Timeout: cmp.Or(q.Timeout, defaultTimeout)}
 	if network == "udp" {
 		client.Timeout = min(client.Timeout, maxUDPWait)
@@ -74,10 +133,7 @@ func (q Query) attempt(ctx context.Context, m *dns.Msg, network string) (*dns.Ms
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	in, _, err := client.ExchangeWithConnContext(ctx, m, conn)
-	if err != nil {
-		return nil, err
-	}
-	return in, matchQuestion(in, q.Name, q.Type)
+	return in, err
 }
 
 // SystemResolvers returns the name servers of a resolv.conf file as host:port, or

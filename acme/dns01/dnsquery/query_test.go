@@ -96,7 +96,7 @@ func TestDo(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			addr, queries := serve(t, tt.handle)
-			in, err := Query{Server: addr, Name: "example.org.", Type: dns.TypeTXT, Timeout: 200 * time.Millisecond}.Do(t.Context())
+			in, err := Query{Server: addr, Name: "example.org.", Type: dns.TypeTXT, Timeout: 500 * time.Millisecond}.Do(t.Context())
 			if tt.err == "" && (err != nil || in.Truncated) || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
 				t.Errorf("Do = %v, want %q", err, tt.err)
 			}
@@ -104,6 +104,62 @@ func TestDo(t *testing.T) {
 				t.Errorf("queries %q, want %q", got, tt.queries)
 			}
 		})
+	}
+}
+
+// Resolve asks the next resolver before it asks one again, and none again that
+// answered.
+func TestResolve(t *testing.T) {
+	good := func(m *dns.Msg, _ string) bool { m.RecursionAvailable = true; return true }
+	silent := func(*dns.Msg, string) bool { return false }
+	tcpOnly := func(m *dns.Msg, network string) bool { return good(m, network) && network == "tcp" }
+	bogus := func(m *dns.Msg, _ string) bool { m.Rcode = dns.RcodeServerFailure; return true }
+	referral := func(m *dns.Msg, network string) bool {
+		m.Ns = []dns.RR{&dns.NS{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeNS}, Ns: "."}}
+		return good(m, network)
+	}
+	halfway := func(m *dns.Msg, network string) bool { m.Truncated = true; return network == "udp" }
+	type handler = func(m *dns.Msg, network string) bool
+	for _, tt := range []struct {
+		name      string
+		resolvers []handler
+		queries   string // of each resolver
+		from      int
+		err       string // of resolver from
+	}{
+		{"the first answers", []handler{good, good}, "udp edns | ", 0, ""},
+		{"one is silent", []handler{silent, good}, "udp edns | udp edns", 1, ""},
+		{"one fails", []handler{bogus, good}, "udp edns | udp edns", 1, ""},
+		{"one refers to others", []handler{referral, good}, "udp edns | udp edns", 1, ""},
+		{"UDP is blocked", []handler{silent, tcpOnly}, "udp edns, tcp | udp edns, tcp", 1, ""},
+		{"one fails, one answers over TCP", []handler{bogus, tcpOnly}, "udp edns | udp edns, tcp", 1, ""},
+		{"all fail", []handler{bogus, bogus}, "udp edns | udp edns", 1, "answered SERVFAIL"},
+		{"one fails, one is silent", []handler{bogus, silent}, "udp edns | udp edns, tcp", 0, "answered SERVFAIL"},
+		{"all are silent", []handler{silent, silent}, "udp edns, tcp | udp edns, tcp", 1, "no answer over UDP or TCP: i/o timeout"},
+		{"truncated, and silent over TCP", []handler{halfway}, "udp edns, tcp", 0, "answer truncated, and over TCP: i/o timeout"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var addrs, asked []string
+			var queries []func() []string
+			for _, h := range tt.resolvers {
+				addr, list := serve(t, func(m, _ *dns.Msg, network string) bool { return h(m, network) })
+				addrs, queries = append(addrs, addr), append(queries, list)
+			}
+			in, from, err := Query{Name: "example.org.", Type: dns.TypeTXT, Timeout: 500 * time.Millisecond}.Resolve(t.Context(), addrs)
+			for _, list := range queries {
+				asked = append(asked, strings.Join(list(), ", "))
+			}
+			if got := strings.Join(asked, " | "); got != tt.queries {
+				t.Errorf("queries %q, want %q", got, tt.queries)
+			}
+			if tt.err == "" && (err != nil || in == nil || from != addrs[tt.from]) || tt.err != "" && (err == nil || err.Error() != "resolver "+addrs[tt.from]+": "+tt.err) {
+				t.Errorf("Resolve = %v of %s, %v, want resolver %s, %q", in != nil, from, err, addrs[tt.from], tt.err)
+			}
+		})
+	}
+	if _, _, err := (Query{Name: "example.org.", Type: dns.TypeTXT}).Resolve(t.Context(), nil); err == nil {
+		t.Error("an answer without resolvers")
 	}
 }
 
@@ -116,6 +172,9 @@ func TestDoEndsWithContext(t *testing.T) {
 	_, err := Query{Server: addr, Name: "example.org.", Type: dns.TypeTXT, Timeout: time.Minute}.Do(ctx)
 	if !errors.Is(err, cause) || time.Since(begun) > maxUDPWait {
 		t.Errorf("Do = %v after %v, want %v soon", err, time.Since(begun), cause)
+	}
+	if _, _, err := (Query{Name: "example.org.", Type: dns.TypeTXT}).Resolve(ctx, []string{addr}); !errors.Is(err, cause) {
+		t.Errorf("Resolve = %v, want %v", err, cause)
 	}
 }
 
@@ -137,6 +196,9 @@ func TestCheck(t *testing.T) {
 	soa := []dns.RR{&dns.SOA{Hdr: dns.RR_Header{Ttl: 300}, Minttl: 60}}
 	ns := []dns.RR{&dns.NS{}}
 	record := []dns.RR{&dns.TXT{}}
+	extended := func(code uint16) []dns.RR {
+		return []dns.RR{&dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}, Option: []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: code}}}}
+	}
 	hdr := func(rcode int, authoritative, recursion bool) dns.MsgHdr {
 		return dns.MsgHdr{Rcode: rcode, Authoritative: authoritative, RecursionAvailable: recursion}
 	}
@@ -151,6 +213,9 @@ func TestCheck(t *testing.T) {
 		{"none, without a SOA", dns.Msg{MsgHdr: hdr(0, false, true)}, true, ""},
 		{"no such name", dns.Msg{MsgHdr: hdr(dns.RcodeNameError, false, true)}, true, ""},
 		{"refused", dns.Msg{MsgHdr: hdr(dns.RcodeRefused, false, true)}, true, "answered REFUSED"},
+		{"an error with a reason", dns.Msg{MsgHdr: hdr(dns.RcodeServerFailure, false, true), Extra: extended(dns.ExtendedErrorCodeDNSBogus)}, true, "answered SERVFAIL (DNSSEC Bogus)"},
+		{"an error with a reason of the server's own", dns.Msg{MsgHdr: hdr(dns.RcodeServerFailure, false, true), Extra: extended(0xC000)}, true, "answered SERVFAIL"},
+		{"an unknown error", dns.Msg{MsgHdr: hdr(14, false, true)}, true, "answered RCODE 14"},
 		{"a referral", dns.Msg{MsgHdr: hdr(0, false, true), Ns: ns}, true, errReferral.Error()},
 		{"empty, of a server that is no resolver", dns.Msg{MsgHdr: hdr(0, false, false)}, true, errReferral.Error()},
 		{"authoritative, asked as a resolver", dns.Msg{MsgHdr: hdr(0, true, false)}, true, ""},
@@ -165,8 +230,11 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
-	if got := NegativeTTL(&dns.Msg{Ns: soa}); got != time.Minute {
-		t.Errorf("NegativeTTL = %v", got)
+	if got, ok := NegativeTTL(&dns.Msg{Ns: soa}); got != time.Minute || !ok {
+		t.Errorf("NegativeTTL = %v, %v", got, ok)
+	}
+	if got, ok := NegativeTTL(&dns.Msg{Ns: ns}); got != 0 || ok {
+		t.Errorf("NegativeTTL without a SOA = %v, %v", got, ok)
 	}
 }
 

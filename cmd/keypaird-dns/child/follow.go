@@ -60,24 +60,16 @@ func (s *server) follow(ctx context.Context, domain, keyAuth string) (dns01.Chal
 	return info, nil
 }
 
-// cname asks one resolver after the other for the CNAME of a name.
+// cname returns the target of the CNAME of a name, or "".
 func (s *server) cname(ctx context.Context, fqdn string) (target string, err error) {
-	for _, resolver := range s.resolvers {
-		var in *dns.Msg
-		in, err = dnsquery.Query{Server: resolver, Name: fqdn, Type: dns.TypeCNAME, Recurse: true, Timeout: 5 * time.Second}.Do(ctx)
-		if err == nil {
-			err = dnsquery.Check(in, true)
-		}
-		if err != nil {
-			err = fmt.Errorf("resolver %s: %w", resolver, err)
-			continue
-		}
-		for _, rr := range in.Answer {
-			if c, ok := rr.(*dns.CNAME); ok && strings.EqualFold(c.Hdr.Name, fqdn) {
-				return c.Target, nil
-			}
-		}
-		return "", nil
+	in, _, err := dnsquery.Query{Name: fqdn, Type: dns.TypeCNAME, Timeout: 5 * time.Second}.Resolve(ctx, s.resolvers)
+	if err != nil {
+		return "", err
 	}
-	return "", err
+	for _, rr := range in.Answer {
+		if c, ok := rr.(*dns.CNAME); ok && strings.EqualFold(c.Hdr.Name, fqdn) {
+			return c.Target, nil
+		}
+	}
+	return "", nil
 }

@@ -143,8 +143,8 @@ func (r *Request) choose(o Options) error {
 	return nil
 }
 
-// addIdentities adds the domains of identities whose services are configured. For
-// the target of the host alone, only endpoints that need its names are added.
+// addIdentities adds the domains of identities with configured services. For the
+// target of the host alone, only endpoints that need its names are added.
 func (r *Request) addIdentities(targets []verify.Target, all bool) {
 	for _, t := range targets {
 		domain := r.engine.Targets[t.Name].Identity

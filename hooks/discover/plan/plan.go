@@ -15,30 +15,39 @@ import (
 	"keypaird/renew/problem"
 )
 
-// The ways by which a Matrix domain can delegate.
+// The ways in which a Matrix domain can delegate.
 const (
 	ToWellKnown = "well-known"
 	ToSRV       = "srv"
 )
 
-// A Goal is what a Matrix domain is to move to.
+// A Goal says where a Matrix domain moves to.
 type Goal struct {
 	To string // ToWellKnown or ToSRV; empty means ToWellKnown
 
-	// Server is the homeserver, "host:port", as other homeservers are to
-	// reach it. Empty: where they go today.
+	// Server is the homeserver, "host:port", as other homeservers will reach
+	// it; empty means the one they reach today.
 	Server string
 
-	// Since is when records and documents became what they are now. Zero: just
-	// now, so that nothing has been waited for.
+	// Since is when the records and documents of today were published; zero
+	// means just now.
 	Since time.Time
 }
 
-// A Change is a row that a move makes, ends, or changes in strictness.
+// Kinds of a Change.
+const (
+	added    = "new"
+	gone     = "gone"
+	stricter = "stricter"
+	eased    = "eased"
+	same     = "same"
+)
+
+// A Change is a row that a move adds, removes, or changes in strictness.
 type Change struct {
-	Kind string               `json:"kind"` // "new", "gone", "stricter", "eased" or "same"
+	Kind string               `json:"kind"` // new, gone, stricter, eased or same
 	Was  discover.Strictness  `json:"was,omitempty"`
-	Row  discover.Requirement `json:"row"` // as it will be; as it was if it is gone
+	Row  discover.Requirement `json:"row"` // after the move; if it is gone, before
 }
 
 // A File is a document to publish.
@@ -48,10 +57,10 @@ type File struct {
 	Body    string            `json:"body"`
 }
 
-// A Wait is a time that caches need.
+// A Wait is a time to wait for caches.
 type Wait struct {
 	For  time.Duration
-	Text string // with the time in words
+	Text string // with the time
 }
 
 // MarshalJSON writes the time as whole seconds.
@@ -62,15 +71,15 @@ func (w Wait) MarshalJSON() ([]byte, error) {
 	}{int64(w.For / time.Second), w.Text})
 }
 
-// A Plan is a move of the federation of a Matrix domain. Other services are in
-// it as well, as they may need the same names.
+// A Plan is a move of the federation of a Matrix domain. Now and After have other
+// services too, since they may need the same names.
 type Plan struct {
 	Domain string `json:"domain"`
 	To     string `json:"to"`
 	Server string `json:"server"` // the homeserver
 
-	Now   discover.Answer `json:"now"`   // its Needs are what each name is needed for today
-	After discover.Answer `json:"after"` // what would be if the move were made
+	Now   discover.Answer `json:"now"`   // what is found today
+	After discover.Answer `json:"after"` // what would be found after the move
 
 	Changes []Change `json:"changes"` // of Matrix
 	Publish []File   `json:"publish,omitempty"`
@@ -78,21 +87,21 @@ type Plan struct {
 	Remove  []string `json:"remove,omitempty"`  // in the end
 	Waits   []Wait   `json:"waits"`             // one after the other, from when all is published or removed
 
-	// Drop are the names that need not be on a certificate any more once the
-	// plan is Safe, with what remains of the need; Keep is what the same names
-	// are needed for all the same.
+	// Drop are the names that certificates no longer need once the plan is Safe,
+	// with what remains of the need; Keep is what these names are still needed
+	// for.
 	Drop  []string `json:"drop"`
 	Keep  []string `json:"keep,omitempty"`
-	Notes []string `json:"notes,omitempty"` // what else a person should know
+	Notes []string `json:"notes,omitempty"` // for the operator
 
-	// Safe: the move is made, every address agrees, and all waits are over. It
-	// is never so while Blockers remain.
+	// Safe reports whether the move is made, every address agrees, and all waits
+	// are over: there are no Blockers.
 	Safe     bool      `json:"safe"`
 	Blockers []string  `json:"blockers,omitempty"`
-	When     time.Time `json:"when,omitzero"` // the waits end; zero if Since was not given
+	When     time.Time `json:"when,omitzero"` // the waits end; zero without Since
 }
 
-// Wait is all waits together.
+// Wait returns the sum of all waits.
 func (p *Plan) Wait() time.Duration {
 	var sum time.Duration
 	for _, w := range p.Waits {
@@ -101,10 +110,8 @@ func (p *Plan) Wait() time.Duration {
 	return sum
 }
 
-// Make says what a move of a Matrix domain would change, and whether the
-// certificate that it makes superfluous can be dropped. It asks DNS and the
-// domain's web server as Discover does, and the homeservers found who they
-// are. It changes nothing.
+// Make returns the plan of a move. It queries DNS and fetches documents as Discover
+// does, and asks the homeservers found for their names. It changes nothing.
 func Make(ctx context.Context, d *discover.Discoverer, domain string, goal Goal) (Plan, error) {
 	goal.To = cmp.Or(goal.To, ToWellKnown)
 	if goal.To != ToWellKnown && goal.To != ToSRV {
@@ -133,7 +140,7 @@ func Make(ctx context.Context, d *discover.Discoverer, domain string, goal Goal)
 	if err != nil {
 		return Plan{}, err
 	}
-	p.After = p.with(after)
+	p.After = p.withOthers(after)
 	p.compare()
 	if goal.To == ToWellKnown {
 		p.toWellKnown(server)
@@ -141,12 +148,12 @@ func Make(ctx context.Context, d *discover.Discoverer, domain string, goal Goal)
 		p.toSRV(server)
 	}
 	p.keep(server)
-	p.findBlockers(goal, time.Now())
+	p.findBlockers(goal, server, time.Now())
 	return p, nil
 }
 
-// with is an answer for Matrix together with what there is today for the rest.
-func (p *Plan) with(after discover.Answer) discover.Answer {
+// withOthers adds what is found today of other services to an answer about Matrix.
+func (p *Plan) withOthers(after discover.Answer) discover.Answer {
 	after.Services, after.Problems = p.Now.Services, nil // problems are of today
 	for _, row := range p.Now.Requirements {
 		if row.Service != "matrix" {
@@ -161,7 +168,7 @@ func (p *Plan) with(after discover.Answer) discover.Answer {
 	return after
 }
 
-// server is the homeserver: as given, or where most peers go today.
+// server returns the homeserver: of the goal, or the one most peers reach today.
 func (p *Plan) server(goal Goal) (records.ServerName, error) {
 	if goal.Server != "" {
 		name, err := records.ParseServerName(goal.Server)
@@ -185,14 +192,14 @@ func (p *Plan) server(goal Goal) (records.ServerName, error) {
 	return records.ServerName{}, problem.New("planning: nothing names another host than "+p.Domain, "say where the homeserver is: its host and port")
 }
 
-// federation are the rows of homeservers with an endpoint, today.
+// federation returns the rows of homeservers that have an endpoint today.
 func (p *Plan) federation() []discover.Requirement {
 	return slices.DeleteFunc(slices.Clone(p.Now.Requirements), func(r discover.Requirement) bool {
 		return r.Role != "federation" || r.Endpoint.Host == ""
 	})
 }
 
-// supposition is the world where the move is made.
+// supposition returns what is published after the move.
 func (p *Plan) supposition(server records.ServerName) discover.Supposition {
 	if p.To == ToSRV {
 		return discover.Supposition{SRV: &server}
@@ -204,8 +211,8 @@ func (p *Plan) supposition(server records.ServerName) discover.Supposition {
 	return sup
 }
 
-// document is today's well-known document for "server" or "client" if it can
-// be had, else nil.
+// document returns today's well-known document for "server" or "client"; nil if
+// there is none.
 func (p *Plan) document(kind string) *web.Document {
 	for i, d := range p.Now.Documents {
 		if d.URL == "https://"+p.Domain+"/.well-known/matrix/"+kind && d.State == records.Found {
@@ -215,12 +222,12 @@ func (p *Plan) document(kind string) *web.Document {
 	return nil
 }
 
-// matrixOnly are the rows of Matrix.
-func matrixOnly(a discover.Answer) []discover.Requirement {
+// matrixRows returns the rows of Matrix.
+func matrixRows(a discover.Answer) []discover.Requirement {
 	return slices.DeleteFunc(slices.Clone(a.Requirements), func(r discover.Requirement) bool { return r.Service != "matrix" })
 }
 
-// compare lists what the move changes.
+// compare sets Changes.
 func (p *Plan) compare() {
 	match := func(list []discover.Requirement, row discover.Requirement) *discover.Requirement {
 		i := slices.IndexFunc(list, func(o discover.Requirement) bool {
@@ -231,24 +238,24 @@ func (p *Plan) compare() {
 		}
 		return &list[i]
 	}
-	for _, row := range matrixOnly(p.After) {
-		c := Change{Kind: "new", Row: row}
+	for _, row := range matrixRows(p.After) {
+		c := Change{Kind: added, Row: row}
 		if old := match(p.Now.Requirements, row); old != nil {
 			c.Was = old.Enforcement
 			switch d := row.Enforcement.Compare(old.Enforcement); {
 			case d < 0:
-				c.Kind = "stricter"
+				c.Kind = stricter
 			case d > 0:
-				c.Kind = "eased"
+				c.Kind = eased
 			default:
-				c.Kind = "same"
+				c.Kind = same
 			}
 		}
 		p.Changes = append(p.Changes, c)
 	}
-	for _, row := range matrixOnly(p.Now) {
+	for _, row := range matrixRows(p.Now) {
 		if match(p.After.Requirements, row) == nil {
-			p.Changes = append(p.Changes, Change{Kind: "gone", Was: row.Enforcement, Row: row})
+			p.Changes = append(p.Changes, Change{Kind: gone, Was: row.Enforcement, Row: row})
 		}
 	}
 }

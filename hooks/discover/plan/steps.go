@@ -13,19 +13,18 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// Times that homeservers keep what they know of well-known documents beyond
-// what the specification recommends: Synapse varies its times by a tenth, and
-// remembers for two hours that there was a document.
+// Times of Synapse beyond those that the specification recommends: it varies its
+// times by a tenth, and remembers for two hours that there was a document.
 const (
-	missingKept = discover.WellKnownRetry + discover.WellKnownRetry/10
-	hadOne      = 2 * time.Hour
+	retryAfter    = discover.WellKnownRetry + discover.WellKnownRetry/10
+	documentKnown = 2 * time.Hour
 )
 
-// toWellKnown says how to move from SRV records to a document.
+// toWellKnown plans the move from SRV records to documents.
 func (p *Plan) toWellKnown(server records.ServerName) {
 	base := "https://" + (records.ServerName{Host: server.Host, IP: server.IP}).String()
 	client := map[string]any{"m.homeserver": map[string]any{"base_url": base}}
-	if doc := p.document("client"); doc != nil { // what there is stays
+	if doc := p.document("client"); doc != nil { // keep what is in it
 		_ = json.Unmarshal(doc.Good()[0].Body, &client)
 	} else {
 		p.note("base_url %s is a guess, as nothing names it today: check where clients are to go", base)
@@ -41,9 +40,9 @@ func (p *Plan) toWellKnown(server records.ServerName) {
 	case doc != nil:
 		p.note("if the document said something else before, homeservers may go by that for %s", textfmt.Duration(discover.WellKnownMax))
 	}
-	p.wait(missingKept, "homeservers may go on without the document they did not find")
+	p.wait(retryAfter, "homeservers may go on without the document they did not find")
 	ttl := time.Duration(0)
-	for _, e := range p.records() {
+	for _, e := range p.srvRecords() {
 		if e.State == records.Found {
 			ttl = max(ttl, e.Lasts)
 			p.Remove = append(p.Remove, e.What+": optional; without it, homeservers that cannot get the document go to "+p.Domain+":8448")
@@ -57,7 +56,8 @@ func (p *Plan) toWellKnown(server records.ServerName) {
 	}
 }
 
-// severalTargets: a document with a port names one host only.
+// severalTargets adds a note if SRV records name several endpoints: a document with
+// a port names only one.
 func (p *Plan) severalTargets() {
 	var list []string
 	for _, row := range p.federation() {
@@ -70,8 +70,7 @@ func (p *Plan) severalTargets() {
 	}
 }
 
-// keep lists what the names that may be dropped somewhere are needed for all
-// the same, for any service.
+// keep sets Keep, for any service.
 func (p *Plan) keep(server records.ServerName) {
 	for _, row := range p.After.Requirements {
 		spare := row.Role == "federation" && row.Enforcement == discover.Should // it is in Drop
@@ -98,21 +97,21 @@ func (p *Plan) note(format string, args ...any) {
 	p.Notes = append(p.Notes, fmt.Sprintf(format, args...))
 }
 
-// toSRV says how to move from a document to SRV records.
+// toSRV plans the move from a document to SRV records.
 func (p *Plan) toSRV(server records.ServerName) {
 	for _, service := range []string{"_matrix-fed._tcp", "_matrix._tcp"} {
 		p.Records = append(p.Records, fmt.Sprintf("%s.%s. 3600 IN SRV 10 0 %d %s.", service, p.Domain, server.Port, server.Host))
 	}
 	p.Remove = []string{fmt.Sprintf("https://%s/.well-known/matrix/server: answer 404, on every address", p.Domain)}
 	negative := time.Duration(0)
-	for _, e := range p.records() {
+	for _, e := range p.srvRecords() {
 		negative = max(negative, e.Lasts)
 	}
 	p.wait(negative, "resolvers keep what the SRV records were, or that there were none; let this pass before the document is removed")
 	p.wait(discover.WellKnownMax, "homeservers may keep the document")
-	p.wait(hadOne, "Synapse remembers that there was one, and goes on asking for it")
+	p.wait(documentKnown, "Synapse remembers that there was one, and goes on asking for it")
 	for _, c := range p.Changes {
-		if c.Kind == "gone" && c.Row.Role == "federation" && !slices.Contains(c.Row.Accept, p.Domain) && !p.stillNeeds(c.Row) {
+		if c.Kind == gone && c.Row.Role == "federation" && !slices.Contains(c.Row.Accept, p.Domain) && !p.stillNeeds(c.Row) {
 			p.Drop = append(p.Drop, fmt.Sprintf("%s on %s: no homeserver looks for it then", strings.Join(c.Row.Accept, ", "), c.Row.Endpoint))
 		}
 	}
@@ -123,15 +122,16 @@ func (p *Plan) toSRV(server records.ServerName) {
 	}
 }
 
-// stillNeeds reports whether a name is wanted by others at the same endpoint.
+// stillNeeds reports whether peers need the names at the same endpoint after the
+// move.
 func (p *Plan) stillNeeds(gone discover.Requirement) bool {
 	return slices.ContainsFunc(p.After.Requirements, func(r discover.Requirement) bool {
 		return r.Endpoint == gone.Endpoint && slices.Equal(r.Accept, gone.Accept)
 	})
 }
 
-// file is a document with the headers it needs. While things move, peers are to
-// ask again soon.
+// file returns a document with the headers it needs. During the move peers should
+// not keep it for long.
 func (p *Plan) file(kind string, content map[string]any) File {
 	body, err := json.MarshalIndent(content, "", "  ")
 	if err != nil { // it was read from JSON
@@ -154,12 +154,12 @@ func (p *Plan) wait(d time.Duration, text string) {
 	}
 }
 
-// records are the domain's own SRV records of Matrix that were asked for.
-func (p *Plan) records() []records.Evidence {
+// srvRecords returns the domain's own SRV records of Matrix that were queried.
+func (p *Plan) srvRecords() []records.Evidence {
 	var list []records.Evidence
 	for _, row := range p.Now.Requirements {
 		for _, e := range row.Evidence {
-			asked := e.What == "SRV _matrix-fed._tcp."+p.Domain || e.What == "SRV _matrix._tcp."+p.Domain
+			asked := e.SRV == "_matrix-fed._tcp."+p.Domain || e.SRV == "_matrix._tcp."+p.Domain
 			if asked && !slices.Contains(list, e) {
 				list = append(list, e)
 			}
@@ -168,16 +168,14 @@ func (p *Plan) records() []records.Evidence {
 	return list
 }
 
-// serves reports whether a document names the server on every address that
-// answers.
+// serves reports whether a document names the server on every address that answers.
 func (p *Plan) serves(d *web.Document, server records.ServerName) bool {
 	good := d.Good()
 	return !d.Split && len(good) == 1 && good[0].Value.(records.ServerName) == server
 }
 
-// findBlockers finds what is in the way of calling the plan safe.
-func (p *Plan) findBlockers(goal Goal, now time.Time) {
-	server, _ := records.ParseServerName(p.Server)
+// findBlockers sets Blockers, and with them Safe and When.
+func (p *Plan) findBlockers(goal Goal, server records.ServerName, now time.Time) {
 	doc := p.document("server")
 	if p.To == ToWellKnown && (doc == nil || !p.serves(doc, server)) {
 		p.block("the document with m.server %s is not served by every address of %s", p.Server, p.Domain)
@@ -198,7 +196,7 @@ func (p *Plan) findBlockers(goal Goal, now time.Time) {
 			p.block("%s", problem.Text)
 		}
 	}
-	for _, row := range slices.Concat(matrixOnly(p.Now), matrixOnly(p.After)) {
+	for _, row := range slices.Concat(matrixRows(p.Now), matrixRows(p.After)) {
 		if row.Role != "client well-known" && (row.State == records.Undetermined || row.State == records.Absent && row.Role == "federation" && row.Enforcement == discover.Must && row.Endpoint.Host != "") {
 			p.block("%s %s; %s", row.Role, row.Endpoint, row.Why)
 		}
@@ -214,7 +212,7 @@ func (p *Plan) findBlockers(goal Goal, now time.Time) {
 	p.Safe = len(p.Blockers) == 0
 }
 
-// needRecords: SRV records that lead to the server are published.
+// needRecords blocks while no SRV record leads to the server.
 func (p *Plan) needRecords(server records.ServerName) {
 	if !slices.ContainsFunc(p.federation(), func(r discover.Requirement) bool {
 		return (r.Step == "4" || r.Step == "5") && r.Endpoint.Host == server.Host && r.Endpoint.Port == server.Port

@@ -14,7 +14,7 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// timeFormat is how text has a time.
+// timeFormat is the format of times in text.
 const timeFormat = "2006-01-02 15:04 UTC"
 
 // WriteText prints a plan as text, in the order in which it is carried out.
@@ -34,7 +34,7 @@ func (p *Plan) WriteText(out io.Writer) error {
 	w.Blank()
 	w.Line(0, "what the move changes")
 	for _, c := range p.Changes {
-		if !c.Row.Lacks() || c.Kind == "gone" && c.Row.Endpoint.Host != "" {
+		if !c.Row.Lacks() || c.Kind == gone && c.Row.Endpoint.Host != "" {
 			c.write(w)
 		}
 	}
@@ -47,14 +47,14 @@ func (p *Plan) WriteText(out io.Writer) error {
 func (c Change) write(w *textfmt.Writer) {
 	strict := string(c.Row.Enforcement)
 	switch c.Kind {
-	case "stricter", "eased":
+	case stricter, eased:
 		strict += ", was " + string(c.Was)
-	case "gone":
+	case gone:
 		strict = "was " + string(c.Was)
 	}
 	w.Item(fmt.Sprintf("  %-8s  ", c.Kind), fmt.Sprintf("%s at %s: %s (%s, %s)",
 		strings.Join(c.Row.Accept, " or "), c.Row.Endpoint.Full(), strict, c.Row.Role, c.Row.CheckedBy))
-	if c.Row.When != "" && c.Kind != "gone" {
+	if c.Row.When != "" && c.Kind != gone {
 		w.Line(12, "only when %s", c.Row.When)
 	}
 }
@@ -105,15 +105,15 @@ func (p *Plan) writeResult(w *textfmt.Writer) {
 	w.List("NOT SAFE to drop anything now", p.Blockers)
 }
 
-// Err returns an error while nothing can be dropped. Its remedy says when to ask
-// again, and how: a Since that was given is kept while only time is in the way;
-// while something is still to be done, it was too early.
+// Err returns an error until the plan is Safe. Its remedy says when to ask again, and
+// how: while only time is missing, Since stays as it was given; otherwise it was too
+// early.
 func (p *Plan) Err(now time.Time) error {
 	if p.Safe {
 		return nil
 	}
 	since, when := "TIME", "when all that is listed is done, since TIME such as 2026-11-03T14:00"
-	if len(p.Blockers) == 1 && now.Before(p.When) { // which is the one
+	if len(p.Blockers) == 1 && now.Before(p.When) { // the one that waits
 		since = p.When.Add(-p.Wait()).UTC().Format(time.RFC3339)
 		when = "after " + p.When.UTC().Format(timeFormat)
 	}

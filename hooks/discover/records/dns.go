@@ -8,12 +8,13 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/miekg/dns"
+
+	"keypaird/acme/dns01/dnsquery"
 )
 
 // Bounds on what DNS may make us do.
@@ -24,26 +25,14 @@ const (
 	MaxAddrs     = 16  // of one host
 )
 
-// asUDP is how long an answer over UDP may be (DNS flag day 2020).
-const udpSize = 1232
-
-// serverAddrs returns the servers with their ports; none: those of resolv.conf.
+// ServerAddrs returns the servers with their ports; none: those of resolv.conf.
 func ServerAddrs(list []string) []string {
 	if len(list) == 0 {
-		conf, err := dns.ClientConfigFromFile("/etc/resolv.conf")
-		if err != nil || len(conf.Servers) == 0 {
-			return []string{"127.0.0.1:53", "[::1]:53"} // resolv.conf(5)
-		}
-		for _, s := range conf.Servers {
-			list = append(list, net.JoinHostPort(s, conf.Port))
-		}
-		return list
+		return dnsquery.SystemResolvers("/etc/resolv.conf")
 	}
 	whole := make([]string, 0, len(list))
 	for _, s := range list {
-		switch _, _, err := net.SplitHostPort(s); {
-		case err == nil:
-		default:
+		if _, _, err := net.SplitHostPort(s); err != nil {
 			s = net.JoinHostPort(strings.Trim(s, "[]"), "53")
 		}
 		whole = append(whole, s)
@@ -103,8 +92,7 @@ func (r *Resolver) SupposeSRV(names []string, host string, port uint16) *Resolve
 	return after
 }
 
-// ask puts one question to one resolver after the other until one knows. An
-// answer is NOERROR or NXDOMAIN: everything else is no answer.
+// ask queries the resolvers, within the bounds of one discovery.
 func (r *Resolver) ask(ctx context.Context, name string, kind uint16) (in *dns.Msg, from string, err error) {
 	if err := r.countQuestion(); err != nil {
 		return nil, "", err
@@ -115,145 +103,20 @@ func (r *Resolver) ask(ctx context.Context, name string, kind uint16) (in *dns.M
 	case <-ctx.Done():
 		return nil, "", errLate
 	}
-	var last error
-	for round, network := range []string{"udp", "tcp"} { // UDP may be lost or forbidden
-		for _, addr := range r.servers {
-			in, err := r.exchange(ctx, name, kind, network, addr)
-			if ctx.Err() != nil {
-				return nil, "", errLate
-			}
-			if err == nil {
-				return in, addr, nil
-			}
-			r.log.Debug("no answer from resolver", "resolver", addr, "name", name, "type", dns.TypeToString[kind], "error", err)
-			last = fmt.Errorf("resolver %s: %w", addr, err)
-			if _, final := errors.AsType[*rcodeError](err); final && len(r.servers) == 1 && round == 0 {
-				return nil, "", last // it would say so again
-			}
-		}
+	in, from, err = dnsquery.Query{Name: name, Type: kind, Timeout: r.timeout}.Resolve(ctx, r.servers)
+	if err != nil && ctx.Err() != nil {
+		err = errLate
 	}
-	return nil, "", last
+	return in, from, err
 }
 
 var errLate = errors.New("no answer in time")
-
-var errTooManyQuestions = fmt.Errorf("gave up after %d DNS questions", MaxQuestions)
 
 func (r *Resolver) countQuestion() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.asked++; r.asked > MaxQuestions {
-		return errTooManyQuestions
+		return fmt.Errorf("gave up after %d DNS questions", MaxQuestions)
 	}
 	return nil
-}
-
-// An rcodeError is a resolver's way of saying that it does not know.
-type rcodeError struct {
-	rcode int
-	extra string // RFC 8914
-}
-
-func (e *rcodeError) Error() string {
-	s := dns.RcodeToString[e.rcode]
-	if s == "" {
-		s = fmt.Sprintf("RCODE %d", e.rcode)
-	}
-	if e.extra != "" {
-		s += " (" + e.extra + ")"
-	}
-	return s
-}
-
-var (
-	errReferral = errors.New("it does not know and refers to other servers: it is not a resolver for that name")
-	errOther    = errors.New("it answers another question than the one asked")
-)
-
-// exchange asks one resolver, and over TCP if the answer is cut off.
-// A server that does not understand EDNS is asked without (RFC 6891, section 7).
-func (r *Resolver) exchange(ctx context.Context, name string, kind uint16, network, addr string) (*dns.Msg, error) {
-	m := new(dns.Msg)
-	m.SetQuestion(name, kind)
-	m.AuthenticatedData = true // tell whether DNSSEC vouches for it (RFC 6840, section 5.7)
-	m.SetEdns0(udpSize, false)
-	in, err := r.roundTrip(ctx, m, network, addr)
-	if err == nil && (in.Rcode == dns.RcodeFormatError || in.Rcode == dns.RcodeNotImplemented) {
-		m.Extra = nil
-		in, err = r.roundTrip(ctx, m, network, addr)
-	}
-	if err == nil && in.Truncated {
-		if in, err = r.roundTrip(ctx, m, "tcp", addr); err != nil {
-			return nil, fmt.Errorf("its answer is cut off, and over TCP: %w", err)
-		}
-	}
-	switch {
-	case err != nil:
-		return nil, PlainError(err)
-	case in.Rcode != dns.RcodeSuccess && in.Rcode != dns.RcodeNameError:
-		return nil, &rcodeError{in.Rcode, extended(in)}
-	case len(in.Question) != 1 || !strings.EqualFold(in.Question[0].Name, name) || in.Question[0].Qtype != kind:
-		return nil, errOther
-	case referral(in):
-		return nil, errReferral
-	}
-	return in, nil
-}
-
-func (r *Resolver) roundTrip(ctx context.Context, m *dns.Msg, network, addr string) (*dns.Msg, error) {
-	client := dns.Client{Net: network, Timeout: r.timeout, UDPSize: udpSize}
-	conn, err := client.DialContext(ctx, addr)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	in, _, err := client.ExchangeWithConnContext(ctx, m, conn)
-	return in, err
-}
-
-// PlainError drops what net says of sockets.
-func PlainError(err error) error {
-	if op, ok := errors.AsType[*net.OpError](err); ok {
-		if op.Timeout() {
-			return errors.New("no answer")
-		}
-		err = op.Err
-	}
-	if call, ok := errors.AsType[*os.SyscallError](err); ok {
-		return call.Err
-	}
-	return err
-}
-
-// extended is what a resolver adds to SERVFAIL, such as "DNSSEC Bogus".
-func extended(in *dns.Msg) string {
-	opt := in.IsEdns0()
-	if opt == nil {
-		return ""
-	}
-	for _, o := range opt.Option {
-		if ede, ok := o.(*dns.EDNS0_EDE); ok {
-			return dns.ExtendedErrorCodeToString[ede.InfoCode]
-		}
-	}
-	return ""
-}
-
-// referral tells an answer "ask those", or nothing at all, from "there is none"
-// (RFC 2308, section 2.2).
-func referral(in *dns.Msg) bool {
-	if in.Rcode != dns.RcodeSuccess || in.Authoritative || len(in.Answer) > 0 {
-		return false
-	}
-	servers := false
-	for _, rr := range in.Ns {
-		switch rr.(type) {
-		case *dns.SOA:
-			return !in.RecursionAvailable
-		case *dns.NS:
-			servers = true
-		}
-	}
-	return servers || !in.RecursionAvailable
 }

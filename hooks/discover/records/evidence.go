@@ -30,6 +30,7 @@ const (
 // Evidence is one record or document that was looked for.
 type Evidence struct {
 	Kind   Kind          // of What; not in JSON
+	SRV    string        // the name, if What is a set of SRV records; not in JSON
 	What   string        // "SRV _matrix._tcp.example.org", a URL, or a default
 	State  State         // empty: a rule or a default, that is always there
 	Says   string        // its content, or why there is none

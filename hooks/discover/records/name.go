@@ -7,19 +7,14 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"keypaird/renew/problem"
 )
 
-// A NameError reports a domain or server name that is none.
-type NameError struct {
-	Name string
-	Why  string
-}
-
-func (e *NameError) Error() string { return fmt.Sprintf("name %.300q: %s", e.Name, e.Why) }
-
-// Remedy says how to write it.
-func (e *NameError) Remedy() string {
-	return "write the part behind the colon of a Matrix user or behind the @ of an address, such as example.org"
+// NameError returns the error for a domain or server name that is not valid.
+func NameError(name, why string) error {
+	return problem.Newf("write the part after the colon of a Matrix ID or after the @ of an address, such as example.org",
+		"name %.300q: %s", name, why)
 }
 
 // A ServerName is what stands behind the colon in "@ann:example.org", and in
@@ -36,7 +31,7 @@ type ServerName struct {
 func ParseServerName(s string) (ServerName, error) {
 	n, err := parseServerName(s)
 	if err != nil {
-		return ServerName{}, &NameError{Name: s, Why: err.Error()}
+		return ServerName{}, NameError(s, err.Error())
 	}
 	return n, nil
 }

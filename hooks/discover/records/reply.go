@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"keypaird/acme/dns01/dnsquery"
 )
 
 // A Reply is what DNS says of one name and type, at the end of its aliases.
@@ -16,6 +18,7 @@ type Reply struct {
 	kind    uint16
 	State   State // Found, Absent or Undetermined
 	Why     string
+	NoName  bool // Absent, since there is no such name at all
 	RRs     []dns.RR
 	cut     int           // records beyond those
 	aliases []string      // where CNAMEs lead, the last one is the owner
@@ -98,22 +101,22 @@ func (rep *Reply) add(in *dns.Msg) bool {
 			break
 		}
 		rep.aliases = append(rep.aliases, target)
-		rep.shorten(ttl)
+		rep.shorten(seconds(ttl))
 	}
 	for _, rr := range in.Answer {
 		h := rr.Header()
 		if h.Rrtype == rep.kind && Canonical(h.Name) == rep.Owner() {
 			rep.RRs = append(rep.RRs, rr)
-			rep.shorten(h.Ttl)
+			rep.shorten(seconds(h.Ttl))
 		}
 	}
 	rep.limit()
-	negative, known := negativeTTL(in)
+	negative, known := dnsquery.NegativeTTL(in)
 	switch {
 	case len(rep.RRs) > 0:
 		rep.State = Found
 	case in.Rcode == dns.RcodeNameError:
-		rep.State, rep.Why = Absent, "NXDOMAIN"
+		rep.State, rep.Why, rep.NoName = Absent, "NXDOMAIN", true
 		rep.shorten(negative)
 	case known || len(rep.aliases) == before:
 		rep.State, rep.Why = Absent, "no such record"
@@ -142,11 +145,13 @@ func (rep *Reply) limit() {
 	rep.RRs = slices.Clone(rep.RRs[:MaxRecords])
 }
 
-func (rep *Reply) shorten(ttl uint32) {
-	if d := time.Duration(ttl) * time.Second; rep.TTL < 0 || d < rep.TTL {
-		rep.TTL = d
+func (rep *Reply) shorten(ttl time.Duration) {
+	if rep.TTL < 0 || ttl < rep.TTL {
+		rep.TTL = ttl
 	}
 }
+
+func seconds(n uint32) time.Duration { return time.Duration(n) * time.Second }
 
 // alias is where a CNAME leads.
 func alias(in *dns.Msg, name string) (target string, ttl uint32) {
@@ -156,14 +161,4 @@ func alias(in *dns.Msg, name string) (target string, ttl uint32) {
 		}
 	}
 	return "", 0
-}
-
-// negativeTTL is how long a "no" is kept (RFC 2308, section 5).
-func negativeTTL(in *dns.Msg) (ttl uint32, known bool) {
-	for _, rr := range in.Ns {
-		if soa, ok := rr.(*dns.SOA); ok {
-			return min(soa.Hdr.Ttl, soa.Minttl), true
-		}
-	}
-	return 0, false
 }

@@ -28,8 +28,12 @@ func (rep Reply) Evidence(spec string) Evidence {
 			says = "alias of " + rep.Owner() + ": " + says
 		}
 	}
+	srv := ""
+	if rep.kind == dns.TypeSRV {
+		srv = rep.Name
+	}
 	return Evidence{
-		Kind: kindOf(rep.kind), What: dns.TypeToString[rep.kind] + " " + rep.Name, State: rep.State, Says: says,
+		Kind: kindOf(rep.kind), SRV: srv, What: dns.TypeToString[rep.kind] + " " + rep.Name, State: rep.State, Says: says,
 		Lasts: max(rep.TTL, 0), Secure: rep.Secure, From: rep.From, Spec: spec,
 	}
 }
@@ -56,6 +60,8 @@ func rdata(rr dns.RR) string {
 type Site struct {
 	State      State // Found, Absent or Undetermined
 	Why        string
+	Reason     string // Why, without the host; empty: the same
+	NoName     bool   // Absent, since there is no such name at all
 	Addrs      []netip.Addr
 	Incomplete string // why there may be more addresses
 	Alias      string // the host's real name, if it is an alias
@@ -133,7 +139,10 @@ func join(host string, four, six Reply) Site {
 	}
 	slices.SortFunc(s.Addrs, netip.Addr.Compare)
 	s.Addrs = slices.Compact(s.Addrs)
-	unsure := cmp.Or(undecided(four), undecided(six))
+	unsure, reason := undecided(four)
+	if unsure == "" {
+		unsure, reason = undecided(six)
+	}
 	if more || len(s.Addrs) > MaxAddrs {
 		s.Addrs = s.Addrs[:min(len(s.Addrs), MaxAddrs)]
 		unsure = cmp.Or(unsure, fmt.Sprintf("there are more than the %d that are looked at", len(s.Addrs)))
@@ -142,23 +151,24 @@ func join(host string, four, six Reply) Site {
 	case len(s.Addrs) > 0:
 		s.State, s.Incomplete = Found, unsure
 	case unsure != "":
-		s.State, s.Why = Undetermined, unsure
+		s.State, s.Why, s.Reason = Undetermined, unsure, reason
 	case dead:
 		s.State, s.Why = Absent, host+" has no address that can be reached"
-	case four.State == Absent && strings.HasPrefix(four.Why, "NXDOMAIN"):
-		s.State, s.Why = Absent, host+" does not exist ("+four.Why+")"
+	case four.NoName:
+		s.State, s.Why, s.Reason, s.NoName = Absent, host+" does not exist ("+four.Why+")", "no such name ("+four.Why+")", true
 	default:
 		s.State, s.Why = Absent, host+" has no address"
 	}
 	return s
 }
 
-// undecided says what is not known of a family of addresses.
-func undecided(rep Reply) string {
+// undecided says what is not known of a family of addresses, with and without the
+// name.
+func undecided(rep Reply) (why, reason string) {
 	if rep.State != Undetermined {
-		return ""
+		return "", ""
 	}
-	return fmt.Sprintf("%s of %s: %s", dns.TypeToString[rep.kind], rep.Name, rep.Why)
+	return fmt.Sprintf("%s of %s: %s", dns.TypeToString[rep.kind], rep.Name, rep.Why), rep.Why
 }
 
 // addrOf reads an address record.

@@ -1,5 +1,6 @@
-// Package report turns what package discover found from endpoints to names: which
-// names certificates need, where each must be served, and how it can be validated.
+// Package report lists, from what package discover found, the names that
+// certificates need, the endpoints that must serve each, and how it can be
+// validated.
 //
 // [New] makes the [Document] of an answer. [Document.WriteText] prints it, and
 // [Document.Err] is the error that it amounts to.

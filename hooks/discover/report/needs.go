@@ -17,7 +17,7 @@ type Document struct {
 	Config string `json:"config,omitempty"` // tables of a configuration that has those names certified
 
 	Host     string                  `json:"-"` // the domain's server; empty: the domain itself
-	AtHost   []string                `json:"-"` // services that Host offers
+	AtHost   []string                `json:"-"` // services found on Host
 	Supposed map[string][]netip.Addr `json:"-"` // addresses of names that were not asked of DNS
 }
 
@@ -25,7 +25,7 @@ type Document struct {
 type Need struct {
 	Name        string              `json:"name"`
 	Enforcement discover.Strictness `json:"enforcement"`         // the strictest there is
-	At          []Use               `json:"at"`                  // none: the name is only for users
+	At          []Use               `json:"at"`                  // none: only users need it
 	Challenge   string              `json:"challenge,omitempty"` // http-01 or dns-01
 	Why         string              `json:"why"`                 // that challenge
 
@@ -117,7 +117,7 @@ func stricter(a, b discover.Strictness) discover.Strictness {
 	return a
 }
 
-// hosting are the roles whose endpoints are the server of a domain.
+// hosting are the roles of endpoints on the server of a domain.
 var hosting = []string{
 	"federation", "c2s", "c2s direct TLS", "s2s", "s2s direct TLS", "client", "mx",
 	"submission", "submission STARTTLS", "imap", "imap STARTTLS", "CalDAV", "CardDAV", "sips",
@@ -169,8 +169,8 @@ const (
 	dns01  = "dns-01"
 )
 
-// validate sets the challenge for a name: http-01 where the host answers for it,
-// dns-01 where another machine does, or none.
+// validate sets the challenge for a name: http-01 if its server can answer it, and
+// dns-01 if its address is another machine's or not known.
 func (n *Need) validate(a discover.Answer, host string) {
 	domain, at, hostAt := domainOf(a), addrsOf(a, n.Name), addrsOf(a, host)
 	n.Own, n.AtHost = records.Within(n.Name, domain), shareAddr(at, hostAt)
@@ -191,7 +191,7 @@ func (n *Need) validate(a discover.Answer, host string) {
 	case len(at) == 0:
 		n.Why = "its addresses are not known"
 	case !n.Own:
-		n.Challenge, n.Why = http01, fmt.Sprintf("by whoever runs %s: it is not a name of %s", join(at), domain)
+		n.Challenge, n.Why = http01, fmt.Sprintf("by the operator of %s: it is not a name of %s", join(at), domain)
 	default:
 		n.Challenge, n.Why = http01, fmt.Sprintf("if port 80 of %s leads to keypaird", join(at))
 	}

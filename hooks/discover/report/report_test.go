@@ -71,3 +71,38 @@ func TestWriteText(t *testing.T) {
 		}
 	}
 }
+
+// Rows without an endpoint are grouped, and problems left out that a row has, by
+// facts, whatever the words are.
+func TestGroups(t *testing.T) {
+	none := func(role string, state discover.State, why, reason string) discover.Requirement {
+		return discover.Requirement{Service: "imap", Role: role, Identity: "example.org", State: state, Why: why, Reason: reason}
+	}
+	var b strings.Builder
+	d := New(discover.Answer{
+		Domain: "example.org", Services: []string{"imap"},
+		Requirements: []discover.Requirement{
+			none("imap", discover.Absent, "a record that is missing: this", "no record"),
+			none("pop3", discover.Absent, "a record that is missing: that", "no record"),
+			none("sieve", discover.Undetermined, "one question: silence", "silence"),
+			none("autoconfig", discover.Absent, "alone", ""),
+		},
+		Problems: []discover.Problem{{Text: "the question for sieve", InRow: true}, {Service: "imap", Text: "alone", Remedy: "act"}},
+	})
+	if err := d.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	const want = `
+imap
+  none      imap, pop3: no record
+  UNKNOWN   sieve: one question: silence
+  none      autoconfig: alone
+
+problems
+  warning  imap: alone
+           remedy: act
+`
+	if !strings.Contains(b.String(), want) {
+		t.Errorf("it writes\n%s\nwant in it\n%s", b.String(), want)
+	}
+}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -39,8 +40,8 @@ func (d *Document) WriteText(out io.Writer) error {
 func (d *Document) writeProblems(w *textfmt.Writer) {
 	begun := false
 	for _, p := range d.Problems {
-		if !p.Error && slices.ContainsFunc(d.Requirements, func(r discover.Requirement) bool { return r.Why == p.Text }) {
-			continue // a row says so
+		if !p.Error && p.InRow {
+			continue
 		}
 		if !begun {
 			w.Blank()
@@ -91,7 +92,7 @@ func (d *Document) writeMissing(w *textfmt.Writer, rows []discover.Requirement) 
 		if !r.Lacks() {
 			continue
 		}
-		k := reason{r.State, whyShort(r)}
+		k := reason{r.State, cmp.Or(r.Reason, r.Why)}
 		if groups[k] == nil {
 			order = append(order, k)
 		}
@@ -115,7 +116,7 @@ var stateWords = map[discover.State]string{
 	discover.Found: "found", discover.Absent: "none", discover.Disabled: "disabled", discover.Undetermined: unknown,
 }
 
-// unknown stands where nothing is known, so that it is seen.
+// unknown stands where nothing is known, in capitals so that it is seen.
 const unknown = "UNKNOWN"
 
 // roleOf returns the role of a row, with the component it is about.
@@ -124,25 +125,6 @@ func (d *Document) roleOf(r discover.Requirement) string {
 		return r.Role
 	}
 	return r.Role + " of " + r.Identity
-}
-
-// whyShort is why a row has no endpoint, in words that many rows share.
-func whyShort(r discover.Requirement) string {
-	if r.State == discover.Undetermined {
-		if _, reason, ok := strings.Cut(r.Why, ": "); ok {
-			return reason // behind the question
-		}
-	}
-	if r.State != discover.Absent {
-		return r.Why
-	}
-	if _, reason, ok := strings.Cut(r.Why, ": "); ok && strings.HasPrefix(r.Why, "SRV ") && !strings.Contains(reason, "SRV") {
-		return "no SRV record (" + reason + ")"
-	}
-	if _, reason, ok := strings.Cut(r.Why, " does not exist ("); ok && r.Endpoint.Host == "" {
-		return "no such name (" + reason
-	}
-	return r.Why
 }
 
 // writeRow prints the endpoint of a row, the name that has to be there, and for
@@ -165,7 +147,7 @@ func (d *Document) writeRow(w *textfmt.Writer, r discover.Requirement) {
 	w.Item(fmt.Sprintf("  %-8s  ", strict), r.Endpoint.Full()+" "+needs)
 	w.Line(12, "%s; %s", who, request(r))
 	if r.Default {
-		w.Line(12, "no record names it: peers try it, should there be such a server")
+		w.Line(12, "no record names it: peers try it in case there is such a server")
 	}
 	if r.When != "" {
 		w.Line(12, "only when %s", r.When)
@@ -192,7 +174,7 @@ func request(r discover.Requirement) string {
 		parts = append(parts, fmt.Sprintf("%d TLSA %s", n, textfmt.Plural(n, "record", "records")))
 	}
 	if len(r.AlsoSome) > 0 {
-		parts = append(parts, "for those who trust DNSSEC also "+strings.Join(r.AlsoSome, " or "))
+		parts = append(parts, "with DNSSEC also "+strings.Join(r.AlsoSome, " or "))
 	}
 	if len(r.Addrs) > 0 {
 		parts = append(parts, "at "+join(r.Addrs))
@@ -248,14 +230,14 @@ func (d *Document) writeNeeds(w *textfmt.Writer) {
 		w.Item("    challenge ", n.Challenge+": "+n.Why)
 	}
 	if len(unchecked) > 0 {
-		w.Line(2, "nobody minds today: %s", strings.Join(unchecked, ", "))
+		w.Line(2, "not checked by peers today: %s", strings.Join(unchecked, ", "))
 	}
 	if d.undetermined() > 0 {
-		w.Line(2, "and what the services need that are %s above", unknown)
+		w.Line(2, "and what the services marked %s need", unknown)
 	}
 	if d.Config != "" {
 		w.Blank()
-		w.Line(0, "what would do it, if these machines are yours:")
+		w.Line(0, "a configuration for them, if these servers are yours:")
 		w.Verbatim(4, d.Config)
 	}
 }
@@ -264,7 +246,7 @@ func (d *Document) writeNeeds(w *textfmt.Writer) {
 func (n Need) WriteUses(w *textfmt.Writer) {
 	w.Line(2, "%s", n.Name)
 	if len(n.At) == 0 {
-		w.Item("    should   ", "the server's own name: for people and programs that are told it")
+		w.Item("    should   ", "the server's own name: users and programs connect to it")
 	}
 	for _, u := range n.At {
 		strict := string(u.Enforcement)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -63,10 +64,18 @@ func (v Fetch) MarshalJSON() ([]byte, error) {
 // An error means that peers cannot use it.
 type Parser func(p Response) (says string, value any, err error)
 
-// errStatus is a document with another status than 200.
-type StatusError int
+// StatusError returns the error for a status that the document does not have.
+func StatusError(code int) error { return fmt.Errorf("answers %d", code) }
 
-func (e StatusError) Error() string { return "answers " + strconv.Itoa(int(e)) }
+// IfOK returns a Parser of documents that have status 200.
+func IfOK(parse func(body []byte) (says string, value any, err error)) Parser {
+	return func(p Response) (string, any, error) {
+		if p.Code != http.StatusOK {
+			return "", nil, StatusError(p.Code)
+		}
+		return parse(p.Body)
+	}
+}
 
 // Document gets a document from every address of its host.
 func (f *Fetcher) Document(ctx context.Context, host, path string, follow bool, most int64, read Parser) Document {

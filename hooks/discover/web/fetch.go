@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -208,7 +209,7 @@ func (f *Fetcher) get(ctx context.Context, e FetchRequest, p *Response, addrs []
 	}
 	res, err := transport.RoundTrip(req)
 	if err != nil {
-		return records.PlainError(err)
+		return plainError(err)
 	}
 	defer res.Body.Close()
 	p.Code, p.Header, p.untrusted = res.StatusCode, res.Header, ""
@@ -216,7 +217,7 @@ func (f *Fetcher) get(ctx context.Context, e FetchRequest, p *Response, addrs []
 		p.untrusted = *why
 	}
 	if p.Body, err = io.ReadAll(io.LimitReader(res.Body, e.MaxBytes+1)); err != nil {
-		return fmt.Errorf("reading: %w", records.PlainError(err))
+		return fmt.Errorf("reading: %w", plainError(err))
 	}
 	if int64(len(p.Body)) > e.MaxBytes {
 		p.Body = nil
@@ -272,7 +273,7 @@ func (f *Fetcher) handshake(ctx context.Context, conn net.Conn, host string, dis
 	})
 	if err := tc.HandshakeContext(ctx); err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("TLS handshake: %w", records.PlainError(err))
+		return nil, fmt.Errorf("TLS handshake: %w", plainError(err))
 	}
 	return tc, nil
 }
@@ -293,7 +294,18 @@ func untrusted(chain []*x509.Certificate, roots *x509.CertPool, host string) str
 	return ""
 }
 
-// notOurs tells whether a failure may be due to where we are, so that others
+// plainError drops the addresses and system calls from an error of a connection.
+func plainError(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
+	}
+	if call, ok := errors.AsType[*os.SyscallError](err); ok {
+		return call.Err
+	}
+	return err
+}
+
+// maybeLocal tells whether a failure may be due to where we are, so that others
 // may fare better.
 func maybeLocal(err error) bool {
 	var timeout interface{ Timeout() bool }
