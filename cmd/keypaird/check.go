@@ -48,6 +48,7 @@ func checkCommand(ctx context.Context, e *env, args []string) error {
 	return nil
 }
 
+// findings is not nil without an error, so that its JSON is an array.
 func findings(ctx context.Context, e *env, cfg *config.Config, live bool) (preflight.Findings, error) {
 	if !live {
 		return append(preflight.Findings{}, preflight.Configuration(ctx, cfg)...), nil
@@ -61,7 +62,7 @@ func findings(ctx context.Context, e *env, cfg *config.Config, live bool) (prefl
 	if err != nil {
 		return nil, err
 	}
-	found := preflight.Live(ctx, w, cas)
+	found := append(preflight.Findings{}, preflight.Live(ctx, w, cas)...)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

@@ -21,8 +21,8 @@ import (
 )
 
 func main() {
-	// We say nothing through the standard logger. net/http does: it would repeat,
-	// among our lines, what a server sends that it was not asked for.
+	// Only net/http uses the standard logger: it would repeat, among our lines, what
+	// a server sends unasked.
 	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := exitStatus(os.Stderr, run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
