@@ -9,12 +9,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"keypaird/acme"
 	"keypaird/acme/acmetest"
 	"keypaird/acme/http01"
-	"keypaird/renew/testutil"
 )
 
 // A ground is a CA, the DNS it asks, and a solver where it looks for tokens.
@@ -65,8 +65,23 @@ func freePort(t testing.TB) int {
 	return 0
 }
 
-// A transcript is a log that is read while others write.
-type transcript = testutil.Log
+// A transcript keeps what is logged.
+type transcript struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (tr *transcript) Write(p []byte) (int, error) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.text.Write(p)
+}
+
+func (tr *transcript) String() string {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.text.String()
+}
 
 func (g *ground) accountDir() string { return filepath.Join(g.dir, "accounts", "pebble") }
 
