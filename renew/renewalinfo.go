@@ -81,9 +81,8 @@ func within(next, now time.Time) time.Time {
 	return now.Add(wait).UTC().Truncate(time.Second)
 }
 
-// updateRenewalInfo fetches the renewal information that is due. After a CA does not
-// answer, this pass sends it no further requests; requests beyond the time limit
-// wait for the next pass.
+// updateRenewalInfo fetches the renewal information that is due. A CA that does not
+// answer gets no further requests in this pass.
 func (p *Pass) updateRenewalInfo(ctx context.Context, jobs []*job) {
 	if p.RenewalInfo == nil {
 		return
