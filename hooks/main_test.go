@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -14,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"keypaird/hooks/probe"
 	"keypaird/renew"
@@ -141,15 +139,9 @@ func script(t *testing.T, body string) string {
 	return path
 }
 
-// write writes a file. No process is started meanwhile: it would hold the
-// file open for a moment, and a script that is open cannot be run.
 func write(t *testing.T, path, text string) {
 	t.Helper()
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testutil.WriteFile(t, path, text, 0o600)
 }
 
 // text returns a file's content; a missing one is "(none)".
@@ -165,20 +157,7 @@ func text(t *testing.T, path string) string {
 	return string(data)
 }
 
-// eventually waits until ok, for ten seconds at most.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(10 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("not within ten seconds: %s", what)
-		}
-	}
-}
+var eventually = testutil.Eventually
 
 // daemon starts a program of the tests and ends it, by its id, with the test.
 func daemon(t *testing.T, program string, args ...string) *exec.Cmd {
@@ -203,18 +182,11 @@ func daemon(t *testing.T, program string, args ...string) *exec.Cmd {
 	return c
 }
 
-// freePort returns an endpoint of this machine where nobody listens.
+// freePort returns an endpoint of this machine without a listener.
 func freePort(t *testing.T) probe.Endpoint {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	e, err := probe.ParseEndpoint(ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	e, err := probe.ParseEndpoint(testutil.FreeAddr(t))
+	testutil.Must(t, err)
 	return e
 }
 

@@ -52,7 +52,7 @@ func (r *run) logRollback(step string, failures []*Failure) {
 		case f.Installed:
 			log.Warn("rollback skipped", "why", "the new pair is installed, only not verified")
 		default:
-			log.Warn("rollback skipped", "why", "no previous pair")
+			log.Warn("rollback skipped", "why", "nothing to roll back to")
 		}
 	}
 }

@@ -143,7 +143,7 @@ func TestRetreatInTheLog(t *testing.T) {
 		want  string
 	}{
 		{"put back", []*keypair.Pair{old}, func(r *relayd) { r.d.Reload = []string{"false"} }, `msg="rolled back" deployment=relayd step=reload`},
-		{"nothing to go back to", nil, func(r *relayd) { r.d.Reload = []string{"false"} }, `msg="rollback skipped" deployment=relayd step=reload why="no previous pair"`},
+		{"nothing to go back to", nil, func(r *relayd) { r.d.Reload = []string{"false"} }, `msg="rollback skipped" deployment=relayd step=reload why="nothing to roll back to"`},
 		{"not verified", nil, func(r *relayd) {
 			r.d.Verify, r.d.Timeout = []probe.Endpoint{freePort(r.t)}, time.Second
 		}, `msg="rollback skipped" deployment=relayd step=verify why="the new pair is installed, only not verified"`},

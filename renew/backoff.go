@@ -3,8 +3,9 @@ package renew
 import (
 	"errors"
 	"math/rand/v2"
-	"strings"
 	"time"
+
+	"keypaird/renew/problem"
 )
 
 // An Attempt counts the failures of one step. The zero value is success.
@@ -18,14 +19,12 @@ type Attempt struct {
 	Endpoint  string    `json:"endpoint,omitempty"` // of verify: the first that does not serve the certificate
 }
 
-// backoff between tries: 1 min, 10 min, 100 min, then a day, as Let's Encrypt
-// recommends.
+// backoff between tries, as Let's Encrypt recommends.
 var backoff = []time.Duration{time.Minute, 10 * time.Minute, 100 * time.Minute, longest}
 
 const (
 	longest = 24 * time.Hour // backoff, also if a CA wants a longer one
-	// Let's Encrypt allows five failures of a name in an hour, then one in twelve
-	// minutes.
+	// Let's Encrypt allows five failures of a name at first, then one in 12 minutes.
 	minBackoffNearExpiry = 15 * time.Minute // after the first failures
 	notifyAfter          = 3                // failures after which a CA keeps failing
 )
@@ -82,13 +81,10 @@ func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 	}
 	var order *OrderError
 	a.TryNextCA = errors.As(err, &order) && order.TryNextCA
-	a.Error, a.Remedy, a.Endpoint = oneLine(err), Remedy(err), ""
+	a.Error, a.Remedy, a.Endpoint = problem.OneLine(err), Remedy(err), ""
 	var unserved interface{ FailedEndpoint() string }
 	if errors.As(err, &unserved) {
 		a.Endpoint = unserved.FailedEndpoint()
 	}
 	return a
 }
-
-// oneLine returns the text of an error on one line.
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,40 +12,13 @@ import (
 	"time"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/keypair/pairtest"
 )
 
-// A shop is the two files of an external certificate.
-type shop struct {
-	t testing.TB
-	keypair.Source
-	n int // writes
-}
+// A shop has the two files of an external certificate.
+type shop struct{ *pairtest.Files }
 
-func newShop(t testing.TB) *shop {
-	t.Helper()
-	dir := t.TempDir()
-	return &shop{t: t, Source: keypair.Source{Chain: filepath.Join(dir, "chain.pem"), Key: filepath.Join(dir, "key.pem")}}
-}
-
-// deliver puts something into one of the files. Each time is another one, as in
-// the world outside of a test it would be.
-func (s *shop) deliver(file string, data []byte) {
-	s.t.Helper()
-	must(s.t, os.WriteFile(file, data, 0o600))
-	s.n++
-	at := time.Unix(1700000000+int64(s.n), 0)
-	must(s.t, os.Chtimes(file, at, at))
-}
-
-// sell makes a pair and puts it into both files.
-func (s *shop) sell(life time.Duration, names ...string) *keypair.Pair {
-	s.t.Helper()
-	p, err := issue(names, time.Now(), life)
-	must(s.t, err)
-	s.deliver(s.Chain, p.FullChain())
-	s.deliver(s.Key, p.Key())
-	return p
-}
+func newShop(t testing.TB) *shop { return &shop{pairtest.NewFiles(t)} }
 
 // target is the bought one as it is now.
 func (s *shop) target() Target {
@@ -73,7 +44,7 @@ func TestExternalReplaced(t *testing.T) {
 		w.suggest = func(string, *x509.Certificate) (SuggestedWindow, error) {
 			return SuggestedWindow{}, errors.New("asked")
 		}
-		first := s.sell(90*day, "shop.test", "*.shop.test")
+		first := s.Issue(90*day, "shop.test", "*.shop.test")
 		done, errs := w.pass(t.Context(), Scheduled, s.target())
 		wantErrors(t, errs)
 		if len(done) != 1 || done[0].Action != Issue || done[0].CA != NameOfExternal || !done[0].NotAfter.Equal(first.Leaf.NotAfter) {
@@ -92,13 +63,13 @@ func TestExternalReplaced(t *testing.T) {
 		time.Sleep(70 * day) // little time is left, as always when somebody buys another
 		second, err := issue([]string{"shop.test", "*.shop.test"}, time.Now(), 90*day)
 		must(t, err)
-		s.deliver(s.Chain, second.FullChain())
+		s.Write(s.Chain, second.FullChain())
 		_, errs = w.pass(t.Context(), Scheduled, s.target())
 		wantErrors(t, errs, `cert "shop": importing its files: `+s.Key+": is not the key of the certificate in "+s.Chain)
 		w.live(t, first)
 		_, errs = w.pass(t.Context(), Scheduled, s.target())
 		wantErrors(t, errs)
-		s.deliver(s.Key, second.Key())
+		s.Write(s.Key, second.Key())
 		done, errs = w.pass(t.Context(), Scheduled, s.target())
 		wantErrors(t, errs)
 		if len(done) != 1 || done[0].Why != "its files changed" {
@@ -119,10 +90,10 @@ func TestExternalReplaced(t *testing.T) {
 // stored, the record says that it is not deployed.
 func TestExternalOtherChain(t *testing.T) {
 	w, s := newWorld(t), newShop(t)
-	p := s.sell(90*day, "shop.test")
-	s.deliver(s.Chain, p.Cert())
+	p := s.Issue(90*day, "shop.test")
+	s.Write(s.Chain, p.Cert())
 	w.pass(t.Context(), Scheduled, s.target())
-	s.deliver(s.Chain, p.FullChain())
+	s.Write(s.Chain, p.FullChain())
 	var steps []string
 	step := func(_, step string) {
 		steps = append(steps, step)
@@ -158,9 +129,9 @@ func TestExternalOtherChain(t *testing.T) {
 // again, and deploys what it finds stored.
 func TestExternalKilled(t *testing.T) {
 	w, s := newWorld(t), newShop(t)
-	s.sell(90*day, "shop.test")
+	s.Issue(90*day, "shop.test")
 	w.pass(t.Context(), Scheduled, s.target())
-	p := s.sell(90*day, "shop.test")
+	p := s.Issue(90*day, "shop.test")
 	_, err := w.store.Add("shop", p)
 	must(t, err)
 	done, errs := w.pass(t.Context(), Scheduled, s.target())
@@ -178,9 +149,9 @@ func TestExternalKilled(t *testing.T) {
 // without another look at the files.
 func TestExternalRolledBack(t *testing.T) {
 	w, s := newWorld(t), newShop(t)
-	first := s.sell(90*day, "shop.test")
+	first := s.Issue(90*day, "shop.test")
 	w.pass(t.Context(), Scheduled, s.target())
-	second := s.sell(90*day, "shop.test", "more.shop.test")
+	second := s.Issue(90*day, "shop.test", "more.shop.test")
 	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) {
 		return []Outcome{RolledBack}, errors.New("no such proxy")
 	}
@@ -202,12 +173,12 @@ func TestExternalRolledBack(t *testing.T) {
 func TestExternalFlaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s := newWorld(t), newShop(t)
-		pairs := []*keypair.Pair{s.sell(90*day, "shop.test"), s.sell(90*day, "shop.test")}
+		pairs := []*keypair.Pair{s.Issue(90*day, "shop.test"), s.Issue(90*day, "shop.test")}
 		var r Report
 		for i := range 25 { // two minutes
 			p := pairs[i%2]
-			s.deliver(s.Chain, p.FullChain())
-			s.deliver(s.Key, p.Key())
+			s.Write(s.Chain, p.FullChain())
+			s.Write(s.Key, p.Key())
 			r = w.report(t.Context(), Scheduled, s.target())
 			wantErrors(t, r.Errs)
 			time.Sleep(5 * time.Second)

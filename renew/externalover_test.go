@@ -24,7 +24,7 @@ func TestExternalTakenOver(t *testing.T) {
 			return SuggestedWindow{}, nil
 		}
 		w.obtain = func(context.Context, Target) error { return errors.New("down") }
-		bought := s.sell(200*day, "shop.test")
+		bought := s.Issue(200*day, "shop.test")
 		w.pass(t.Context(), Scheduled, s.target())
 		proven := named("shop")[0]
 		for _, mode := range []Mode{Scheduled, Manual} {
@@ -64,7 +64,7 @@ func TestExternalTakenOver(t *testing.T) {
 // What is ordered after a takeover replaces nothing that the CA knows.
 func TestExternalReplacesNothing(t *testing.T) {
 	w, s := newWorld(t), newShop(t)
-	s.sell(200*day, "other.test")
+	s.Issue(200*day, "other.test")
 	w.pass(t.Context(), Scheduled, s.target())
 	w.pass(t.Context(), Scheduled, named("shop")...)
 	if len(w.orders) != 1 || w.orders[0].Replaces || w.orders[0].Have == nil {
@@ -75,7 +75,7 @@ func TestExternalReplacesNothing(t *testing.T) {
 // What can be done about files is said in words of the configuration.
 func TestExternalRemedies(t *testing.T) {
 	s := newShop(t)
-	s.sell(90*day, "shop.test")
+	s.Issue(90*day, "shop.test")
 	x := s.target().External()
 	for _, tt := range []struct {
 		name string

@@ -3,7 +3,7 @@ package renew
 import (
 	"context"
 	"log/slog"
-	"sync"
+	"maps"
 	"time"
 )
 
@@ -92,19 +92,14 @@ func (l *Loop) pass(ctx context.Context, all bool, due map[string]bool) {
 	if all {
 		due = nil
 	}
-	var running sync.WaitGroup
-	done := make(chan struct{})
-	var next map[string]time.Time
-	running.Go(func() {
-		defer close(done)
-		next = l.RunPass(ctx, due)
-	})
+	done := make(chan map[string]time.Time, 1)
+	go func() { done <- l.RunPass(ctx, due) }()
 	began := time.Now()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-done:
+		case next := <-done:
 			l.merge(all, due, next)
 			return
 		case <-ticker.C:
@@ -123,9 +118,7 @@ func (l *Loop) merge(all bool, due map[string]bool, next map[string]time.Time) {
 	for name := range due { // without a time, a target waits for the schedule
 		delete(l.next, name)
 	}
-	for name, at := range next {
-		l.next[name] = at
-	}
+	maps.Copy(l.next, next)
 }
 
 // plan sets the time of the next pass over all targets.

@@ -19,8 +19,7 @@ import (
 // ensureNextKey makes the next key, of the configured type, if there is none, and
 // records the keys.
 func (p *Pass) ensureNextKey(ctx context.Context, j *job) error {
-	err := LoadNextKey(p.Store, j.Target, &j.state)
-	if err != nil {
+	if err := LoadNextKey(p.Store, j.Target, &j.state); err != nil {
 		return fmt.Errorf("reading the next key: %w", err)
 	}
 	if n := j.state.Next; n == nil || n.Type != j.KeyType {
@@ -28,22 +27,19 @@ func (p *Pass) ensureNextKey(ctx context.Context, j *job) error {
 			return fmt.Errorf("making the next key: %w", err)
 		}
 	}
-	used, made := "", j.state.Record.TLSA.Made
-	if j.state.Leaf != nil {
-		used = tlsa.Record(j.state.Leaf.RawSubjectPublicKeyInfo)
+	used, issued, next, d := "", time.Time{}, j.state.Next.TLSA(), &j.state.Record.TLSA
+	if leaf := j.state.Leaf; leaf != nil {
+		used, issued = tlsa.Record(leaf.RawSubjectPublicKeyInfo), leaf.NotBefore.UTC()
 	}
-	if d := &j.state.Record.TLSA; d.Used != used || d.Next != j.state.Next.TLSA() {
-		if d.Next != j.state.Next.TLSA() {
-			made = time.Time{}
-			if j.state.Leaf != nil {
-				made = j.state.Leaf.NotBefore.UTC()
-			}
-		}
-		d.Record = d.WithKeys(used, j.state.Next.TLSA())
-		d.Made = made
-		if err := p.save(j); err != nil {
-			p.Log.Warn("record not saved", "cert", j.Name, "step", "making the next key", "err", err)
-		}
+	if d.Used == used && d.Next == next {
+		return nil
+	}
+	if d.Next != next {
+		d.Made = issued
+	}
+	d.Record = d.WithKeys(used, next)
+	if err := p.save(j); err != nil {
+		p.Log.Warn("record not saved", "cert", j.Name, "step", "making the next key", "err", err)
 	}
 	return nil
 }

@@ -204,8 +204,5 @@ func recordInfo(store *keypair.Store, name string) fs.FileInfo {
 // sameFile reports whether a and b are the same file: records are replaced, never
 // changed in place.
 func sameFile(a, b fs.FileInfo) bool {
-	if a == nil || b == nil {
-		return a == nil && b == nil
-	}
-	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime())
+	return a == b || a != nil && b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime())
 }

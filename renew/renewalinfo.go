@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"keypaird/renew/problem"
 )
 
 // Backoff after a failed request for renewal information. After an answer, the CA
@@ -62,7 +64,7 @@ func (a RenewalInfo) failed(fingerprint string, err error, now time.Time) Renewa
 	if a.Fingerprint != fingerprint {
 		a = RenewalInfo{Fingerprint: fingerprint}
 	}
-	a.Failures, a.Error = max(a.Failures, 0)+1, oneLine(err)
+	a.Failures, a.Error = max(a.Failures, 0)+1, problem.OneLine(err)
 	wait := askAgain[len(askAgain)-1]
 	var moment interface{ Temporary() bool }
 	var limited interface{ Earliest() time.Time }

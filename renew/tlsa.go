@@ -16,8 +16,6 @@ import (
 // queryTimeout bounds all queries of a pass for TLSA records.
 const queryTimeout = time.Minute
 
-var errQueryTimeout = errors.New("no answer in time")
-
 // queryTLSA ensures that each target with TLSA records has a next key, and queries
 // the records that are due.
 func (p *Pass) queryTLSA(ctx context.Context, jobs []*job) {
@@ -44,7 +42,7 @@ func (p *Pass) queryTLSA(ctx context.Context, jobs []*job) {
 			}
 		}
 	}
-	querying, cancel := context.WithTimeoutCause(ctx, queryTimeout, errQueryTimeout)
+	querying, cancel := context.WithTimeoutCause(ctx, queryTimeout, errors.New("no answer in time"))
 	defer cancel()
 	p.each(len(queries), func(i int) {
 		q := queries[i]

@@ -18,6 +18,7 @@ import (
 	"github.com/go-acme/lego/v4/acme"
 
 	"keypaird/acme/acmetest"
+	"keypaird/renew/testutil"
 )
 
 // get fetches the directory on a connection of its own.
@@ -227,7 +228,5 @@ func TestFront(t *testing.T) {
 
 func write(t *testing.T, path string, data []byte) {
 	t.Helper()
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testutil.WriteFile(t, path, data, 0o600)
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"keypaird/renew/testutil"
 )
 
 // A bind is a real BIND 9, primary of example.org, that takes updates signed
@@ -154,15 +156,7 @@ func (b *bind) serves() bool {
 	return false
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+var freePort = testutil.FreeAddr
 
 // txt returns the TXT records of a name.
 func (b *bind) txt(t *testing.T, name string) string {

@@ -6,9 +6,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
+
+	"keypaird/renew/testutil"
 )
 
 // A nameServer is a DNS server for tests: it answers from its records, and may
@@ -170,13 +171,4 @@ func portOf(t *testing.T, addr string) string {
 	return port
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited a minute: %s", what)
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-}
+var eventually = testutil.Eventually

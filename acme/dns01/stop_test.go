@@ -8,12 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"keypaird/renew/problem"
+	"keypaird/renew/testutil"
 )
 
 // An unresponsiveChild refuses its account, which shows that it runs, and then ignores
@@ -151,23 +151,8 @@ while :; do sleep 1000; done
 	}
 }
 
-// A lockedBuffer is a log that is read while it is written.
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
+// A lockedBuffer is a log that is read while others write.
+type lockedBuffer struct{ testutil.Log }
 
 func (b *lockedBuffer) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"keypaird/renew/testutil"
 )
 
 const (
@@ -29,12 +31,7 @@ func tokens(t *testing.T) string {
 	return dir
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = testutil.Must
 
 func TestResponder(t *testing.T) {
 	dir := tokens(t)

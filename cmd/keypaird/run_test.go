@@ -9,32 +9,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"keypaird/acme/acmetest"
+	"keypaird/renew/testutil"
 )
 
-// A journal is what a daemon writes, for a test that waits for a word.
-type journal struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *journal) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *journal) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
+// A journal is the log of a daemon.
+type journal struct{ testutil.Log }
 
 // says waits until the log has n lines with a word in them.
 func (l *journal) says(t *testing.T, n int, word string) {

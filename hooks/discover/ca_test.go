@@ -10,10 +10,11 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"keypaird/renew/testutil"
 )
 
 // A testCA certifies whatever a test wants.
@@ -92,10 +93,5 @@ func (ca *testCA) files(dir, name string, c tls.Certificate) (chain, key string)
 
 func write(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	testutil.WriteFile(t, path, text, 0o644)
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"keypaird/renew/testutil"
 )
 
 // A story is a domain, what a specification says about it, and nothing that
@@ -255,19 +257,9 @@ func (w *world) daemon(path string, args ...string) {
 	})
 }
 
-// eventually waits until ok, for a minute at most.
 func (w *world) eventually(what string, ok func() bool) {
 	w.t.Helper()
-	deadline := time.After(time.Minute)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			w.t.Fatalf("not within a minute: %s", what)
-		}
-	}
+	testutil.Eventually(w.t, what, ok)
 }
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }

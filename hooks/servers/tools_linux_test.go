@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keypaird/hooks"
+	"keypaird/renew/testutil"
 )
 
 // startTimeout bounds every wait for a server: on a busy machine ejabberd takes more
@@ -126,15 +127,10 @@ func tail(path string) string {
 	return strings.ToValidUTF8(string(data), "?")
 }
 
-// write replaces what is in a file, which keeps its owner and mode.
+// write replaces the content of a file, which keeps its owner and mode.
 func write(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	testutil.WriteFile(t, path, text, 0o644)
 }
 
 // read returns what is in a file.

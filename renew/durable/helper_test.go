@@ -47,31 +47,13 @@ func findStrace(t *testing.T) string {
 	return strace
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var (
+	must    = testutil.Must
+	entries = testutil.Entries
+)
 
-// damage writes over a file, as a bad disk would.
+// damage overwrites a file, as a bad disk would.
 func damage(t testing.TB, path string, data []byte) {
 	t.Helper()
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// entries lists what is in a directory.
-func entries(t testing.TB, dir string) []string {
-	t.Helper()
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := []string{}
-	for _, e := range list {
-		names = append(names, e.Name())
-	}
-	return names
+	testutil.WriteFile(t, path, data, 0o600)
 }

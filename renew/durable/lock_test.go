@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"keypaird/renew/testutil"
 )
 
 // helpLock takes the lock, says so, and holds it until its input ends. With the
@@ -162,17 +164,7 @@ func TestLockRemoved(t *testing.T) {
 	must(t, lock.Release())
 }
 
-// eventually waits until ok.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(poll / 10) // looking takes the file's lock for a moment
-	defer tick.Stop()
-	for end := time.Now().Add(10 * time.Second); !ok(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatal("never: " + what)
-		}
-	}
-}
+var eventually = testutil.Eventually
 
 // A daemon holds the lock. A person's command is heard of, gets the lock when the
 // daemon lets go of it, and the daemon stands back until then.

@@ -40,19 +40,6 @@ func helperEnviron(helper string) []string {
 	return append(os.Environ(), helperEnv+"="+helper, "GORACE=atexit_sleep_ms=0")
 }
 
-// memory returns a directory of the test's own, in memory where there is such a
-// place: for tests that make thousands of files durable, which disks take their
-// time for, and prove nothing about disks.
-func memory(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "keypair-test-")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	return dir
-}
-
 func open(t testing.TB, dir string) *Store {
 	t.Helper()
 	s, err := Open(dir)
@@ -79,34 +66,17 @@ func setLive(t testing.TB, s *Store, name string, v Version) {
 	}
 }
 
-// damage writes over a file of a store, as a bad disk would.
+// damage overwrites a file of a store, as a bad disk would.
 func damage(t testing.TB, path string, data []byte) {
 	t.Helper()
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testutil.WriteFile(t, path, data, 0o600)
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// entries lists what is in a directory.
-func entries(t testing.TB, dir string) []string {
-	t.Helper()
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := []string{}
-	for _, e := range list {
-		names = append(names, e.Name())
-	}
-	return names
-}
+var (
+	must    = testutil.Must
+	memory  = testutil.Memory
+	entries = testutil.Entries
+)
 
 // copyTree copies a store, links and all, with the store's own modes.
 func copyTree(from, to string) error {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/problem"
 )
 
 // A Kind is the kind of a notice.
@@ -135,5 +136,5 @@ func sent(r *renew.Notified, n Notice, now time.Time) {
 
 // unreadable returns the notice for a target with a state that cannot be read.
 func unreadable(target, what string, err error) Notice {
-	return Notice{Kind: Failing, Target: target, Error: fmt.Sprintf("%s: %s", what, oneLine(err)), Remedy: renew.Remedy(err)}
+	return Notice{Kind: Failing, Target: target, Error: fmt.Sprintf("%s: %s", what, problem.OneLine(err)), Remedy: renew.Remedy(err)}
 }

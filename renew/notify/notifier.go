@@ -282,6 +282,3 @@ func mergeErrors(notices []Notice) {
 		notices[i].Error, notices[i].Remedy = first.Error, first.Remedy
 	}
 }
-
-// oneLine returns the text of an error on one line.
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"keypaird/renew"
-	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
 	"keypaird/renew/renewtest"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -274,7 +272,7 @@ func TestNotifyOfExternal(t *testing.T) {
 		e := &recorder{}
 		w, s := newWorld(t, e), newShop(t)
 		pass := func() { w.pass(t.Context(), renew.Scheduled, s.target()) }
-		first := s.sell(90*day, "shop.test")
+		first := s.Issue(90*day, "shop.test")
 		pass()
 		must(t, os.Chmod(s.Key, 0o644))
 		for _, wait := range []time.Duration{2 * time.Minute, 12 * time.Minute} {
@@ -315,44 +313,16 @@ func TestNotifyOfExternal(t *testing.T) {
 		if at := time.Until(r.Next["shop"]); at < 30*time.Second {
 			t.Errorf("next turn in %v", at)
 		}
-		s.sell(90*day, "shop.test")
+		s.Issue(90*day, "shop.test")
 		pass()
 		e.wants(t, "recovered shop: ")
 	})
 }
 
-// A shop is the two files of a external certificate.
-type shop struct {
-	t testing.TB
-	keypair.Source
-	n int // writes
-}
+// A shop has the two files of an external certificate.
+type shop struct{ *pairtest.Files }
 
-func newShop(t testing.TB) *shop {
-	t.Helper()
-	dir := t.TempDir()
-	return &shop{t: t, Source: keypair.Source{Chain: filepath.Join(dir, "chain.pem"), Key: filepath.Join(dir, "key.pem")}}
-}
-
-// deliver puts something into one of the files. Each time is another one, as in
-// the world outside of a test it would be.
-func (s *shop) deliver(file string, data []byte) {
-	s.t.Helper()
-	must(s.t, os.WriteFile(file, data, 0o600))
-	s.n++
-	at := time.Unix(1700000000+int64(s.n), 0)
-	must(s.t, os.Chtimes(file, at, at))
-}
-
-// sell makes a pair and puts it into both files.
-func (s *shop) sell(life time.Duration, names ...string) *keypair.Pair {
-	s.t.Helper()
-	p, err := pairtest.Issue(names, time.Now(), life)
-	must(s.t, err)
-	s.deliver(s.Chain, p.FullChain())
-	s.deliver(s.Key, p.Key())
-	return p
-}
+func newShop(t testing.TB) *shop { return &shop{pairtest.NewFiles(t)} }
 
 // target is the external certificate as its files are now.
 func (s *shop) target() renew.Target {

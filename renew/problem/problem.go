@@ -12,6 +12,7 @@ package problem
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // problem is an error with its remedy.
@@ -47,6 +48,9 @@ func Wrap(err error, remedy string) error {
 	}
 	return &problem{err, remedy}
 }
+
+// OneLine returns the text of err on one line.
+func OneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // Remedy returns the outermost remedy in err's tree that is not empty, or "".
 // The tree is walked as errors.As walks it.

@@ -3,9 +3,9 @@ package rollover
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	"keypaird/renew/problem"
 	"keypaird/renew/tlsa"
 )
 
@@ -53,7 +53,7 @@ func (o Observation) Answered(set RecordSet, next *Key, now time.Time) Observati
 
 // Failed returns o after a query that failed: only the error changes.
 func (o Observation) Failed(err error) Observation {
-	o.Error = strings.ReplaceAll(err.Error(), "\n", "; ")
+	o.Error = problem.OneLine(err)
 	return o
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/notify"
+	"keypaird/renew/textfmt"
 )
 
 // actionRequired returns why the operator has to act, or "". [notify.Check]
@@ -82,7 +83,7 @@ func (doc Document) Summary() string {
 	case busy > 0:
 		return fmt.Sprintf("no action required, %s on %d of %d", doc.worker(), busy, all)
 	}
-	return fmt.Sprintf("%d %s ok", all, plural(all, "certificate", "certificates"))
+	return fmt.Sprintf("%d %s ok", all, textfmt.Plural(all, "certificate", "certificates"))
 }
 
 // next describes the next action.

@@ -82,10 +82,3 @@ func times(n int) string {
 
 // printable returns text from a CA or a file as one printable line.
 func printable(s string) string { return textfmt.OneLine(s, 0) }
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
-}

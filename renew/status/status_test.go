@@ -22,6 +22,7 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
+	"keypaird/renew/testutil"
 )
 
 var update = flag.Bool("update", false, "write what is printed to testdata")
@@ -30,12 +31,7 @@ const aDay = 24 * time.Hour
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = testutil.Must
 
 func open(t testing.TB) *keypair.Store {
 	t.Helper()

@@ -7,6 +7,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/rollover"
+	"keypaird/renew/textfmt"
 	"keypaird/renew/tlsa"
 )
 
@@ -108,7 +109,7 @@ func (n TLSAName) Describe() string {
 	case !n.SeenAt.IsZero() && len(n.Records)+len(n.Partly) == 0:
 		text = "no records, at " + day(n.SeenAt)
 	case !n.SeenAt.IsZero():
-		text = fmt.Sprintf("%d %s, at %s", len(n.Records), plural(len(n.Records), "record", "records"), day(n.SeenAt))
+		text = fmt.Sprintf("%d %s, at %s", len(n.Records), textfmt.Plural(len(n.Records), "record", "records"), day(n.SeenAt))
 		if len(n.Partly) > 0 {
 			text += fmt.Sprintf("; %d more at some servers only", len(n.Partly))
 		}

@@ -18,6 +18,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew/status"
+	"keypaird/renew/testutil"
 )
 
 // A configuration that was reloaded while the daemon waited for the lock is applied
@@ -132,23 +133,8 @@ func TestJournaled(t *testing.T) {
 	}
 }
 
-// A journal collects the log of a daemon.
-type journal struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *journal) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *journal) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
+// A journal is the log of a daemon.
+type journal = testutil.Log
 
 // newDaemon returns a daemon whose configuration is in a file.
 func newDaemon(file string, log *slog.Logger) *Daemon {
