@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"keypaird/renew/durable"
@@ -231,48 +229,8 @@ func quoted(names []string) string {
 
 // Remedy returns what err says the operator can do about it, or "".
 func Remedy(err error) string {
-	if text := machineRemedy(err); text != "" {
+	if text := durable.SystemRemedy(err); text != "" {
 		return text
 	}
 	return problem.Remedy(err)
-}
-
-// machineRemedy is what can be done where the machine is at fault, its disk or
-// its limits: then nothing else helps, whatever was being done.
-func machineRemedy(err error) string {
-	var written *durable.WriteError
-	if errors.As(err, &written) {
-		return "" // it knows
-	}
-	for _, fault := range []error{syscall.EMFILE, syscall.ENFILE} {
-		if errors.Is(err, fault) {
-			return (&durable.WriteError{Err: fault}).Remedy()
-		}
-	}
-	path := pathOf(err)
-	if path == "" {
-		return ""
-	}
-	for _, fault := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS} {
-		if errors.Is(err, fault) {
-			return (&durable.WriteError{Path: path, Err: fault}).Remedy()
-		}
-	}
-	if errors.Is(err, syscall.EIO) {
-		return durable.RemedyOf(syscall.EIO, path)
-	}
-	return ""
-}
-
-// pathOf is the file that err is about, or "".
-func pathOf(err error) string {
-	var path *fs.PathError
-	var link *os.LinkError
-	switch {
-	case errors.As(err, &path):
-		return path.Path
-	case errors.As(err, &link):
-		return link.New
-	}
-	return ""
 }

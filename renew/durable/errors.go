@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"syscall"
 
@@ -90,4 +91,44 @@ func RemedyOf(err error, where string) string {
 		return "see who has so many files open (lsof or fstat), or raise the system's limit (fs.file-max or kern.maxfiles), then run this again"
 	}
 	return "look at the kernel's messages about the disk of " + where + ", then run this again"
+}
+
+// SystemRemedy is what can be done where the machine is at fault, its disk or
+// its limits: then nothing else helps, whatever was being done.
+func SystemRemedy(err error) string {
+	var written *WriteError
+	if errors.As(err, &written) {
+		return "" // it knows
+	}
+	for _, fault := range []error{syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, fault) {
+			return (&WriteError{Err: fault}).Remedy()
+		}
+	}
+	path := pathOf(err)
+	if path == "" {
+		return ""
+	}
+	for _, fault := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS} {
+		if errors.Is(err, fault) {
+			return (&WriteError{Path: path, Err: fault}).Remedy()
+		}
+	}
+	if errors.Is(err, syscall.EIO) {
+		return RemedyOf(syscall.EIO, path)
+	}
+	return ""
+}
+
+// pathOf is the file that err is about, or "".
+func pathOf(err error) string {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		return path.Path
+	case errors.As(err, &link):
+		return link.New
+	}
+	return ""
 }
