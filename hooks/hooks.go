@@ -15,19 +15,13 @@
 package hooks
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"keypaird/hooks/probe"
-	"keypaird/renew"
 )
 
 // A Deployment is one server that uses pairs: its files, the commands that make it
@@ -98,19 +92,6 @@ func (d *Deployment) Endpoints() []string {
 		list[i] = e.String()
 	}
 	return list
-}
-
-// Spec implements renew.Deployer.
-func (d *Deployment) Spec(target string) renew.DeploySpec {
-	h := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %o %o %q %q %q %v", d.Chain, d.Key, d.Combined,
-		d.Owner, d.Group, d.ChainMode, d.KeyMode, d.Check, d.Reload, d.Socket, d.Verify))
-	spec := renew.DeploySpec{ConfigHash: hex.EncodeToString(h[:8])}
-	for _, file := range d.Paths(target) {
-		if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
-			spec.FilesMissing = true
-		}
-	}
-	return spec
 }
 
 // writes reports whether the deployment has files of its own.

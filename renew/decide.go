@@ -203,8 +203,8 @@ func whatToDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 		}
 		switch {
 		case d.Deployed != s.Fingerprint:
-		case spec.FilesMissing:
-			return Decision{Deploy, "a file of deployment " + name + " is gone", s.Due()}
+		case spec.Differs != "":
+			return Decision{Deploy, "deployment " + name + ": " + spec.Differs, s.Due()}
 		case d.ConfigHash != spec.ConfigHash:
 			return Decision{Deploy, "deployment " + name + " was changed", s.Due()}
 		default:

@@ -155,9 +155,13 @@ func TestDecide(t *testing.T) {
 		{"nothing to deploy to, live", target(func(t *Target) { t.Deploy = nil }), ours(day, 90*day), Record{}, Scheduled, false, None, ""},
 		{"deployment configured in another way", target(func(t *Target) { t.Deploy = deploymentsAs(DeploySpec{ConfigHash: "new"}, "relayd") }),
 			ours(day, 90*day), done(), Scheduled, false, Deploy, "deployment relayd was changed"},
-		{"a deployed file is gone", target(func(t *Target) { t.Deploy = deploymentsAs(DeploySpec{FilesMissing: true}, "relayd") }),
-			ours(day, 90*day), done(), Scheduled, false, Deploy, "a file of deployment relayd is gone"},
-		{"a deployed file is gone, and could not be put back", target(func(t *Target) { t.Deploy = deploymentsAs(DeploySpec{FilesMissing: true}, "relayd") }),
+		{"a deployed file is gone", target(func(t *Target) {
+			t.Deploy = deploymentsAs(DeploySpec{Inspection: Inspection{Differs: "/x.crt is gone"}}, "relayd")
+		}),
+			ours(day, 90*day), done(), Scheduled, false, Deploy, "deployment relayd: /x.crt is gone"},
+		{"a deployed file is gone, and could not be put back", target(func(t *Target) {
+			t.Deploy = deploymentsAs(DeploySpec{Inspection: Inspection{Differs: "/x.crt is gone"}}, "relayd")
+		}),
 			ours(day, 90*day), failedDeploy("f", "f", time.Minute), Scheduled, false, Wait, "deployment to relayd failed"},
 		{"a new certificate, configured in another way", target(func(t *Target) { t.Deploy = deploymentsAs(DeploySpec{ConfigHash: "new"}, "relayd") }),
 			ours(day, 90*day), failedDeploy("old", "old", 0), Scheduled, true, Deploy, "stored but not deployed"},

@@ -288,7 +288,7 @@ func (p *Pass) change(j *job, name string) (Change, error) {
 	d, spec := j.state.Record.Deployments[name], j.state.Specs[name]
 	c := Change{
 		Name: j.Name, Names: j.Names, New: j.newest.Pair, Dir: j.newest.Dir,
-		Deployed: d.Deployed == j.state.Fingerprint && d.ConfigHash == spec.ConfigHash && !spec.FilesMissing,
+		Deployed: d.Deployed == j.state.Fingerprint && d.ConfigHash == spec.ConfigHash && spec.Differs == "",
 	}
 	c.NextTry = d.Attempt.latest(p.now(), j.state.ends())
 	if opens := p.nextDeployWindow(c.NextTry); !opens.IsZero() {
@@ -356,7 +356,7 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, name string, r Resu
 	d := j.state.Record.Deployments[name]
 	d.undo(j.state.Fingerprint) // what was seen before says nothing of the files and the server of now
 	if r.Outcome == Verified || r.Outcome == Reloaded {
-		d.Deployed, d.ConfigHash = j.state.Fingerprint, j.state.Specs[name].ConfigHash
+		d.Deployed, d.ConfigHash, d.Signature = j.state.Fingerprint, j.state.Specs[name].ConfigHash, ""
 	}
 	if r.Err == nil {
 		d.Verified, d.At, d.Attempt = j.state.Fingerprint, now.UTC().Truncate(time.Second), Attempt{}

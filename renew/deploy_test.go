@@ -121,7 +121,7 @@ func TestDeployedAgain(t *testing.T) {
 		before, after DeploySpec
 	}{
 		{"configured in another way", DeploySpec{ConfigHash: "old"}, DeploySpec{ConfigHash: "new"}},
-		{"lost a file", DeploySpec{ConfigHash: "old"}, DeploySpec{ConfigHash: "old", FilesMissing: true}},
+		{"lost a file", DeploySpec{ConfigHash: "old"}, DeploySpec{ConfigHash: "old", Inspection: Inspection{Differs: "/x.crt is gone"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)

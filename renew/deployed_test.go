@@ -25,7 +25,7 @@ func TestDeployedAgainFails(t *testing.T) {
 		first, then DeploySpec
 	}{
 		{"in another way", DeploySpec{ConfigHash: "old"}, DeploySpec{ConfigHash: "new"}},
-		{"since a file was lost", DeploySpec{ConfigHash: "old"}, DeploySpec{ConfigHash: "old", FilesMissing: true}},
+		{"since a file was lost", DeploySpec{ConfigHash: "old"}, DeploySpec{ConfigHash: "old", Inspection: Inspection{Differs: "/x.crt is gone"}}},
 	} {
 		for _, tt := range []struct {
 			name    string
@@ -116,7 +116,7 @@ func TestDeployedAgainEndsEarly(t *testing.T) {
 		cancel()
 		return nil, ctx.Err()
 	}
-	w.pass(ctx, Scheduled, withSpec(DeploySpec{ConfigHash: "a", FilesMissing: true}))
+	w.pass(ctx, Scheduled, withSpec(DeploySpec{ConfigHash: "a", Inspection: Inspection{Differs: "/x.crt is gone"}}))
 	w.deploy = nil
 	done, errs := w.pass(t.Context(), Scheduled, withSpec(DeploySpec{ConfigHash: "a"}))
 	if wantErrors(t, errs); len(done) != 1 || len(w.deployed) != 3 || w.deployed[2][0].Deployed {

@@ -36,6 +36,7 @@ type Deployment struct {
 	Verified   string    `json:"verified,omitempty"`    // fingerprint that an endpoint served, or that was deployed without endpoints
 	At         time.Time `json:"at,omitzero"`           // of Verified
 	ConfigHash string    `json:"config_hash,omitempty"` // of the configuration at that time
+	Signature  string    `json:"signature,omitempty"`   // of its files when they were last seen as they should be
 	Attempt    Attempt   `json:"attempt,omitzero"`
 }
 

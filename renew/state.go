@@ -35,14 +35,29 @@ func LoadState(store *keypair.Store, t Target) (State, error) {
 	if err != nil {
 		return s, err
 	}
-	s.Specs = make(map[string]DeploySpec, len(t.Deploy))
-	for _, d := range t.Deploy {
-		s.Specs[d.String()] = d.Spec(t.Name)
-	}
 	if x := t.External(); x != nil {
 		s.Mark = x.Mark()
 	}
+	s.inspect(store, t)
 	return s, nil
+}
+
+// inspect reads how deployments are now. What is in their files is compared only if
+// they were touched since the record was written.
+func (s *State) inspect(store *keypair.Store, t Target) {
+	s.Specs = make(map[string]DeploySpec, len(t.Deploy))
+	var newest keypair.Version
+	for _, d := range t.Deploy {
+		spec := d.Spec(t.Name)
+		touched := s.Leaf != nil && spec.Signature != s.Record.Deployments[d.String()].Signature
+		if touched && newest.ID == "" {
+			newest, _ = store.Newest(t.Name) // where that fails, so does the deployment, and says why
+		}
+		if touched && newest.ID == s.Version {
+			spec.Inspection = d.Inspect(t.Name, newest.Pair)
+		}
+		s.Specs[d.String()] = spec
+	}
 }
 
 // loadStored reads what is in the store of a target.
@@ -252,7 +267,7 @@ func (s State) foreign(ca string) bool { return s.issuer() != "" && s.issuer() !
 // Done reports whether nothing is missing for the newest certificate in a deployment.
 func (s State) Done(deployment string) bool {
 	d, spec := s.Record.Deployments[deployment], s.Specs[deployment]
-	return d.Verified == s.Fingerprint && d.ConfigHash == spec.ConfigHash && !spec.FilesMissing
+	return d.Verified == s.Fingerprint && d.ConfigHash == spec.ConfigHash && spec.Differs == ""
 }
 
 // Rollover is the state of a target as the rules for its next key see it.

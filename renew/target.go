@@ -140,8 +140,11 @@ type Deployer interface {
 	// String returns the name of the deployment.
 	String() string
 
-	// Spec returns how it deploys a target, and what is missing of that.
+	// Spec returns how it deploys a target, and the signature of the files there.
 	Spec(target string) DeploySpec
+
+	// Inspect compares the files of a target with what they should be.
+	Inspect(target string, should *keypair.Pair) Inspection
 
 	// Endpoints returns where the pair is seen served; none: it is not verified.
 	Endpoints() []string
@@ -154,8 +157,16 @@ type Deployer interface {
 // A DeploySpec says how a deployment is done: where that changed since the last
 // one, the pair is deployed again.
 type DeploySpec struct {
-	ConfigHash   string // of what the configuration says of it
-	FilesMissing bool   // a file that the deployment wrote is not there
+	ConfigHash string // of what the configuration says of it
+	Signature  string // of its files as they are, without their content; another one once a file was touched
+
+	Inspection // zero if Signature is that of the record
+}
+
+// An Inspection is what was found in the files of a deployment.
+type Inspection struct {
+	Differs string        // what is not as it should be, of one file; "": all is
+	Newer   *keypair.Pair // the files have a valid pair that is newer than it should be; nil: they do not
 }
 
 // A Result is how a deployment went for one change.

@@ -169,6 +169,8 @@ func (d testDeployer) Endpoints() []string { return nil }
 
 func (d testDeployer) Spec(string) DeploySpec { return d.spec }
 
+func (d testDeployer) Inspect(string, *keypair.Pair) Inspection { return d.spec.Inspection }
+
 // Deploy does what the world's function says. Without an error all are Verified;
 // without outcomes it is not known how far each got.
 func (d testDeployer) Deploy(ctx context.Context, changes []Change) []Result {

@@ -77,6 +77,8 @@ func (s *Server) String() string { return s.Name }
 
 func (s *Server) Spec(string) renew.DeploySpec { return s.Done }
 
+func (s *Server) Inspect(string, *keypair.Pair) renew.Inspection { return s.Done.Inspection }
+
 func (s *Server) Endpoints() []string { return s.Served }
 
 func (s *Server) Deploy(_ context.Context, changes []renew.Change) []renew.Result {

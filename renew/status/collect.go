@@ -183,7 +183,7 @@ func deployment(deployer renew.Deployer, state renew.State) Deployment {
 	d, m, newest := state.Record.Deployments[name], state.Specs[name], state.Fingerprint
 	out := Deployment{Name: name, State: Undeployed, Failure: failure(d.Attempt)}
 	switch {
-	case newest == "", d.ConfigHash != m.ConfigHash, m.FilesMissing: // deployed nothing, or with other settings
+	case newest == "", d.ConfigHash != m.ConfigHash, m.Differs != "": // deployed nothing, or with other settings
 	case d.Verified == newest && len(endpoints) > 0:
 		out.State = Verified
 	case d.Verified == newest:
