@@ -22,7 +22,7 @@ type screen struct {
 
 func newDisplay(width, height int) (*Display, *screen) {
 	s := &screen{width: width, height: height, rows: []string{""}}
-	return &Display{w: s, size: func() (int, int) { return s.width, s.height }}, s
+	return &Display{w: s, size: s.size}, s
 }
 
 func (s *screen) Write(b []byte) (int, error) {
@@ -60,6 +60,18 @@ func (s *screen) line(text string) {
 	if s.row++; s.row == len(s.rows) {
 		s.rows = append(s.rows, "")
 	}
+}
+
+func (s *screen) size() (width, height int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.width, s.height
+}
+
+func (s *screen) resize(width, height int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.width, s.height = width, height
 }
 
 func (s *screen) writes() int {
@@ -132,7 +144,7 @@ func TestDisplaySize(t *testing.T) {
 			}
 			line := func(i int) string { return fmt.Sprintf("host%d.example.org: deploying to…, 0s", i) }
 			s.shows(t, line(0), line(1), line(2), "and 6 more")
-			s.width, s.height = 100, 7
+			s.resize(100, 7)
 			time.Sleep(redraw * 3 / 2)
 			synctest.Wait()
 			line = func(i int) string {
