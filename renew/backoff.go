@@ -26,7 +26,7 @@ const (
 	longest = 24 * time.Hour // backoff, also if a CA wants a longer one
 	// Let's Encrypt allows five failures of a name at first, then one in 12 minutes.
 	minBackoffNearExpiry = 15 * time.Minute // after the first failures
-	notifyAfter          = 3                // failures after which a CA keeps failing
+	failingAfter         = 3                // failures in a row after which the next CA is tried
 )
 
 // Waits reports whether the next try comes later than now. A time further off than

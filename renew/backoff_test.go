@@ -184,7 +184,7 @@ func TestRecordThatCannotBeWritten(t *testing.T) {
 	lost.store.Close()
 	p := &Pass{Store: lost.store, Records: new(Records), Log: w.log}
 	failed := &job{Target: chat}
-	failed.state.Record.failedOrder("le", Attempt{Failures: 2, Error: "down"})
+	failed.state.Record.setFailedOrder("le", Attempt{Failures: 2, Error: "down"})
 	if err := p.save(failed); err == nil {
 		t.Fatal("a closed store takes a record")
 	}

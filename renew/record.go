@@ -102,27 +102,27 @@ func (r Record) write(write func(name, file string, data []byte) error, name str
 	return write(name, recordFile, append(data, '\n'))
 }
 
-// issued records a new certificate.
-func (r *Record) issued(t Target, ca, fingerprint string, now time.Time) {
+// setIssued records a new certificate.
+func (r *Record) setIssued(t Target, ca, fingerprint string, now time.Time) {
 	r.Fingerprint, r.CA, r.Profile, r.Orders, r.RenewalInfo, r.External = fingerprint, ca, t.Profile, nil, RenewalInfo{}, Imported{}
 	r.IssuedAt = now.UTC().Truncate(time.Second)
 }
 
-// imported records that the newest version is from files.
-func (r *Record) imported(fingerprint string, from Imported) {
+// setImported records that the newest version is from files.
+func (r *Record) setImported(fingerprint string, from Imported) {
 	*r = Record{Fingerprint: fingerprint, CA: NameOfExternal, External: from, Deployments: r.Deployments, Notified: r.Notified, TLSA: r.TLSA}
 }
 
-// failedOrder records the failure of an order at ca.
-func (r *Record) failedOrder(ca string, a Attempt) {
+// setFailedOrder records the failure of an order at ca.
+func (r *Record) setFailedOrder(ca string, a Attempt) {
 	if r.Orders == nil {
 		r.Orders = map[string]Attempt{}
 	}
 	r.Orders[ca] = a
 }
 
-// deployment records the progress of a deployment.
-func (r *Record) deployment(name string, d Deployment) {
+// setDeployment records the progress of a deployment.
+func (r *Record) setDeployment(name string, d Deployment) {
 	if r.Deployments == nil {
 		r.Deployments = map[string]Deployment{}
 	}

@@ -204,7 +204,7 @@ func TestDaneRefused(t *testing.T) {
 		w := newDaneWorld(t)
 		w.run(t, Scheduled)
 		w.zone.publish(tlsa.Record(spki("another")))
-		for i := range notifyAfter {
+		for i := range failingAfter {
 			w.run(t, Manual)
 			if told := strings.Contains(w.log.String(), "TLSA records do not match"); told != (i == 0) {
 				t.Errorf("look %d: told %t", i, told)
@@ -212,7 +212,7 @@ func TestDaneRefused(t *testing.T) {
 		}
 		s := w.state(t)
 		cause := s.Record.TLSA.Attempt
-		if cause.Failures != notifyAfter || !strings.Contains(cause.Remedy, tlsa.ZoneLine(mx, w.used(t))) || !slices.Equal(s.Rollover(dane).Mismatched(), dane.TLSA) {
+		if cause.Failures != failingAfter || !strings.Contains(cause.Remedy, tlsa.ZoneLine(mx, w.used(t))) || !slices.Equal(s.Rollover(dane).Mismatched(), dane.TLSA) {
 			t.Errorf("%+v", cause)
 		}
 		w.zone.publish(w.used(t))
