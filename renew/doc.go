@@ -4,7 +4,7 @@
 //	load -> decide -> obtain -> store -> install -> reload -> verify -> record
 //
 // [Decide] is a pure function of a [Target] and its [State]; a [Pass] processes
-// targets once and does what was decided; a [Loop] runs passes for years. The
+// targets once and does what was decided; package loop runs passes for years. The
 // package speaks neither ACME nor DNS, and knows no proxies: it calls them through
 // the small interfaces [Obtainer], [Limiter], [RenewalInfoFetcher], [Resolver] and
 // [Deployer], which cmd/keypaird implements from the configuration. It knows only
