@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
 	"keypaird/renew/rollover"
 )
@@ -22,34 +23,34 @@ type Record struct {
 	Profile     string    `json:"profile,omitempty"`     // of the order
 	IssuedAt    time.Time `json:"issued_at,omitzero"`    // when it was obtained
 
-	Orders      map[string]Attempt    `json:"orders,omitempty"`      // failures since the last success, by CA
-	RenewalInfo RenewalInfo           `json:"ari,omitzero"`          // of the newest version
-	Deployments map[string]Deployment `json:"deployments,omitempty"` // by name
-	Notified    Notified              `json:"notified,omitzero"`     // notices sent to the operator
-	TLSA        TLSARecord            `json:"tlsa,omitzero"`         // keys and TLSA records (DANE)
-	External    Imported              `json:"external,omitzero"`     // of the files, if the certificate is external
+	Orders      map[string]backoff.Attempt `json:"orders,omitempty"`      // failures since the last success, by CA
+	RenewalInfo RenewalInfo                `json:"ari,omitzero"`          // of the newest version
+	Deployments map[string]Deployment      `json:"deployments,omitempty"` // by name
+	Notified    Notified                   `json:"notified,omitzero"`     // notices sent to the operator
+	TLSA        TLSARecord                 `json:"tlsa,omitzero"`         // keys and TLSA records (DANE)
+	External    Imported                   `json:"external,omitzero"`     // of the files, if the certificate is external
 }
 
 // A Deployment is the progress of the newest version in one deployment.
 type Deployment struct {
-	Deployed   string    `json:"deployed,omitempty"`    // fingerprint that was installed and reloaded
-	Verified   string    `json:"verified,omitempty"`    // fingerprint that an endpoint served, or that was deployed without endpoints
-	At         time.Time `json:"at,omitzero"`           // of Verified
-	ConfigHash string    `json:"config_hash,omitempty"` // of the configuration at that time
-	Attempt    Attempt   `json:"attempt,omitzero"`
+	Deployed   string          `json:"deployed,omitempty"`    // fingerprint that was installed and reloaded
+	Verified   string          `json:"verified,omitempty"`    // fingerprint that an endpoint served, or that was deployed without endpoints
+	At         time.Time       `json:"at,omitzero"`           // of Verified
+	ConfigHash string          `json:"config_hash,omitempty"` // of the configuration at that time
+	Attempt    backoff.Attempt `json:"attempt,omitzero"`
 }
 
 // Notified records the notices since the target was ok.
 type Notified struct {
-	Failing  time.Time `json:"failing,omitzero"`  // last; zero: not notified
-	Expiring time.Time `json:"expiring,omitzero"` // likewise
-	Attempt  Attempt   `json:"attempt,omitzero"`  // to notify
+	Failing  time.Time       `json:"failing,omitzero"`  // last; zero: not notified
+	Expiring time.Time       `json:"expiring,omitzero"` // likewise
+	Attempt  backoff.Attempt `json:"attempt,omitzero"`  // to notify
 }
 
 // A TLSARecord stores the keys and TLSA records of a target.
 type TLSARecord struct {
 	rollover.Record
-	Attempt Attempt `json:"attempt,omitzero"` // passes in a row that found a mismatch
+	Attempt backoff.Attempt `json:"attempt,omitzero"` // passes in a row that found a mismatch
 }
 
 // RenewalInfo is the suggested window of a CA for a renewal (RFC 9773), and the
@@ -114,9 +115,9 @@ func (r *Record) imported(fingerprint string, from Imported) {
 }
 
 // failedOrder records the failure of an order at ca.
-func (r *Record) failedOrder(ca string, a Attempt) {
+func (r *Record) failedOrder(ca string, a backoff.Attempt) {
 	if r.Orders == nil {
-		r.Orders = map[string]Attempt{}
+		r.Orders = map[string]backoff.Attempt{}
 	}
 	r.Orders[ca] = a
 }

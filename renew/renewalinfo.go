@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"keypaird/renew/backoff"
 	"keypaird/renew/problem"
 )
 
@@ -74,7 +75,7 @@ func (a RenewalInfo) failed(fingerprint string, err error, now time.Time) Renewa
 	case errors.As(err, &limited) && limited.Earliest().After(now):
 		wait = limited.Earliest().Sub(now)
 	}
-	a.Next = within(now.Add(jitter(wait)), now)
+	a.Next = within(now.Add(backoff.Jitter(wait)), now)
 	return a
 }
 

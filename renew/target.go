@@ -12,7 +12,6 @@ import (
 
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
-	"keypaird/renew/problem"
 	"keypaird/renew/rollover"
 )
 
@@ -112,6 +111,9 @@ type OrderError struct {
 func (e *OrderError) Error() string { return e.Err.Error() }
 
 func (e *OrderError) Unwrap() error { return e.Err }
+
+// TryNext reports whether another CA may succeed, for the backoff.
+func (e *OrderError) TryNext() bool { return e.TryNextCA }
 
 // A Limit says that a CA is not asked for a certificate because it was asked often
 // enough.
@@ -226,9 +228,4 @@ func quoted(names []string) string {
 }
 
 // Remedy returns what err says the operator can do about it, or "".
-func Remedy(err error) string {
-	if text := durable.SystemRemedy(err); text != "" {
-		return text
-	}
-	return problem.Remedy(err)
-}
+func Remedy(err error) string { return durable.Remedy(err) }

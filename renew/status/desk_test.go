@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
 	"keypaird/renew/renewtest"
 )
@@ -86,13 +87,13 @@ func deployed(fp string) renew.Record {
 func fine(fps []string) renew.Record { return deployed(fps[len(fps)-1]) }
 
 // failed is something that failed n times.
-func failed(n int, text, remedy string) renew.Attempt {
-	return renew.Attempt{Failures: n, At: now.Add(-time.Hour), Next: now.Add(40 * time.Minute), Error: text, Remedy: remedy}
+func failed(n int, text, remedy string) backoff.Attempt {
+	return backoff.Attempt{Failures: n, At: now.Add(-time.Hour), Next: now.Add(40 * time.Minute), Error: text, Remedy: remedy}
 }
 
 // orders are what failed at letsencrypt.
-func orders(a renew.Attempt) map[string]renew.Attempt {
-	return map[string]renew.Attempt{"letsencrypt": a}
+func orders(a backoff.Attempt) map[string]backoff.Attempt {
+	return map[string]backoff.Attempt{"letsencrypt": a}
 }
 
 func newDesk(t testing.TB) *desk {
