@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"keypaird/renew/backoff"
+	"keypaird/renew/renewalinfo"
 )
 
 const day = 24 * time.Hour
@@ -76,7 +77,7 @@ func TestDecide(t *testing.T) {
 	}
 	suggested := func(chosen time.Duration) Record {
 		return with(func(r *Record) {
-			r.RenewalInfo = RenewalInfo{Fingerprint: "f", Start: now, End: now.Add(time.Hour), Chosen: now.Add(chosen)}
+			r.RenewalInfo = renewalinfo.Info{Fingerprint: "f", Start: now, End: now.Add(time.Hour), Chosen: now.Add(chosen)}
 		})
 	}
 	failedAt := func(failures int, tryNextCA bool) Record {
@@ -133,10 +134,10 @@ func TestDecide(t *testing.T) {
 		{"the instant chosen has come", chat, ours(61*day, 90*day), suggested(0), Scheduled, false, Issue, "due"},
 		{"the CA wants it never", chat, ours(72*day, 90*day), suggested(1000 * day), Scheduled, false, Issue, "due"},
 		{"the CA spoke of another certificate", chat, ours(day, 90*day), with(func(r *Record) {
-			r.RenewalInfo = RenewalInfo{Fingerprint: "old", Start: now, End: now, Chosen: now.Add(-day)}
+			r.RenewalInfo = renewalinfo.Info{Fingerprint: "old", Start: now, End: now, Chosen: now.Add(-day)}
 		}), Scheduled, false, None, "not due"},
 		{"the CA asks, and backoff runs", chat, ours(day, 90*day), with(func(r *Record) {
-			r.RenewalInfo = RenewalInfo{Fingerprint: "f", Chosen: now.Add(-day)}
+			r.RenewalInfo = renewalinfo.Info{Fingerprint: "f", Chosen: now.Add(-day)}
 			r.Orders = map[string]backoff.Attempt{"le": {Failures: 1, Next: now.Add(time.Hour)}}
 		}), Scheduled, false, Wait, "the last try failed"},
 		{"the first CA failed twice", chat, ours(61*day, 90*day), failedAt(2, true), Scheduled, false, Wait, "the last try failed"},

@@ -12,6 +12,7 @@ import (
 
 	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
+	"keypaird/renew/renewalinfo"
 	"keypaird/renew/rollover"
 )
 
@@ -24,7 +25,7 @@ type Record struct {
 	IssuedAt    time.Time `json:"issued_at,omitzero"`    // when it was obtained
 
 	Orders      map[string]backoff.Attempt `json:"orders,omitempty"`      // failures since the last success, by CA
-	RenewalInfo RenewalInfo                `json:"ari,omitzero"`          // of the newest version
+	RenewalInfo renewalinfo.Info           `json:"ari,omitzero"`          // of the newest version
 	Deployments map[string]Deployment      `json:"deployments,omitempty"` // by name
 	Notified    Notified                   `json:"notified,omitzero"`     // notices sent to the operator
 	TLSA        TLSARecord                 `json:"tlsa,omitzero"`         // keys and TLSA records (DANE)
@@ -51,19 +52,6 @@ type Notified struct {
 type TLSARecord struct {
 	rollover.Record
 	Attempt backoff.Attempt `json:"attempt,omitzero"` // passes in a row that found a mismatch
-}
-
-// RenewalInfo is the suggested window of a CA for a renewal (RFC 9773), and the
-// instant chosen within it.
-type RenewalInfo struct {
-	Fingerprint string    `json:"fingerprint,omitempty"` // of the certificate
-	Start       time.Time `json:"start,omitzero"`        // of the window; zero: unknown
-	End         time.Time `json:"end,omitzero"`
-	Chosen      time.Time `json:"chosen,omitzero"` // drawn once for a window (RFC 9773, section 4.2)
-	Explanation string    `json:"explanation,omitempty"`
-	Next        time.Time `json:"next,omitzero"` // when to ask again
-	Failures    int       `json:"failures,omitempty"`
-	Error       string    `json:"error,omitempty"`
 }
 
 // Imported records the files of an external certificate.
@@ -105,7 +93,7 @@ func (r Record) write(write func(name, file string, data []byte) error, name str
 
 // issued records a new certificate.
 func (r *Record) issued(t Target, ca, fingerprint string, now time.Time) {
-	r.Fingerprint, r.CA, r.Profile, r.Orders, r.RenewalInfo, r.External = fingerprint, ca, t.Profile, nil, RenewalInfo{}, Imported{}
+	r.Fingerprint, r.CA, r.Profile, r.Orders, r.RenewalInfo, r.External = fingerprint, ca, t.Profile, nil, renewalinfo.Info{}, Imported{}
 	r.IssuedAt = now.UTC().Truncate(time.Second)
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
+	"keypaird/renew/renewalinfo"
 	"keypaird/renew/rollover"
 )
 
@@ -86,7 +87,7 @@ type RenewalInfoFetcher interface {
 	// RenewalInfo returns the window that it suggests for leaf. Without a window it
 	// suggests none. An error that is Temporary is one of the moment; one that knows
 	// the Earliest time says when to ask again.
-	RenewalInfo(ctx context.Context, leaf *x509.Certificate) (SuggestedWindow, error)
+	RenewalInfo(ctx context.Context, leaf *x509.Certificate) (renewalinfo.SuggestedWindow, error)
 }
 
 // An Order is what an issuer is asked for.
@@ -120,13 +121,6 @@ func (e *OrderError) TryNext() bool { return e.TryNextCA }
 type Limit struct {
 	Until time.Time // when it may be asked; zero: now
 	Err   error     // why; knows a Remedy
-}
-
-// A SuggestedWindow is when a CA wants a certificate replaced.
-type SuggestedWindow struct {
-	Start, End  time.Time // zero: the CA does not say
-	Explanation string    // URL of a page for the operator; may be ""
-	Next        time.Time // when to ask again
 }
 
 // A Resolver queries the TLSA records of one target.
