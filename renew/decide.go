@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
 )
 
@@ -145,7 +146,7 @@ func (s State) availableIssuers(now time.Time, t Target, mode Mode) (issuers []I
 		if next.IsZero() || at.Before(next) {
 			next, why = at, because
 		}
-		failing := last.TryNextCA && (last.Failures >= failingAfter || s.Urgent(now))
+		failing := last.TryNextCA && (last.Failures >= backoff.Persistent || s.Urgent(now))
 		if !failing && !(limited && endsSoon(s.Leaf, now)) {
 			break
 		}
@@ -165,7 +166,7 @@ const importPause = time.Minute
 // waits returns why a scheduled pass does not ask an issuer after its last failure,
 // last, and until when; nil: it may ask. Files that could not be imported are tried
 // again when they change.
-func (s State) waits(now time.Time, t Target, last Attempt) (until time.Time, why error) {
+func (s State) waits(now time.Time, t Target, last backoff.Attempt) (until time.Time, why error) {
 	from := s.Record.External
 	if last.Waits(now) && (t.External() == nil || from.FailedMark == s.Mark) {
 		return last.Next, errLastTry
@@ -257,9 +258,9 @@ func (t Target) nextReminder(now time.Time, s State, d Decision) Decision {
 
 // Failing returns the last failed order and its CA; the zero value if no certificate
 // is needed any more, since the clock or the configuration was corrected.
-func (s State) Failing(now time.Time, t Target) (ca string, last Attempt) {
+func (s State) Failing(now time.Time, t Target) (ca string, last backoff.Attempt) {
 	if needsCertificate(now, t, s, Scheduled) == "" {
-		return "", Attempt{}
+		return "", backoff.Attempt{}
 	}
 	for name, a := range s.Record.Orders {
 		if a.Failures > 0 && t.issuer(name) != nil && (last.Failures == 0 || a.At.After(last.At) || a.At.Equal(last.At) && name < ca) {

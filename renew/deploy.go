@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"keypaird/renew/backoff"
 )
 
 // batchDelay is how long a pair waits at most for others of its pass, so that one
@@ -290,7 +292,7 @@ func (p *Pass) change(j *job, name string) (Change, error) {
 		Name: j.Name, Names: j.Names, New: j.newest.Pair, Dir: j.newest.Dir,
 		Deployed: d.Deployed == j.state.Fingerprint && d.ConfigHash == spec.ConfigHash && !spec.FilesMissing,
 	}
-	c.NextTry = d.Attempt.latest(p.now(), j.state.ends())
+	c.NextTry = d.Attempt.Latest(p.now(), j.state.ends())
 	if opens := p.nextDeployWindow(c.NextTry); !opens.IsZero() {
 		c.NextTry = opens
 	}
@@ -358,7 +360,7 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, name string, r Resu
 		d.Deployed, d.ConfigHash = j.state.Fingerprint, j.state.Specs[name].ConfigHash
 	}
 	if r.Err == nil {
-		d.Verified, d.At, d.Attempt = j.state.Fingerprint, now.UTC().Truncate(time.Second), Attempt{}
+		d.Verified, d.At, d.Attempt = j.state.Fingerprint, now.UTC().Truncate(time.Second), backoff.Attempt{}
 		j.activated = true
 	} else {
 		d.Attempt = d.Attempt.Failed(r.Err, now, j.state.ends())

@@ -4,7 +4,7 @@
 //	load -> decide -> obtain -> store -> install -> reload -> verify -> record
 //
 // [Decide] is a pure function of a [Target] and its [State]; a [Pass] processes
-// targets once and does what was decided; a [Loop] runs passes for years. The
+// targets once and does what was decided; package loop runs passes for years. The
 // package speaks neither ACME nor DNS, and knows no proxies. A Target holds what
 // does, as small interfaces: an [Issuer] (often a [RenewalInfoFetcher] too) and a
 // [Resolver], which cmd/keypaird/engine implements, and a [Deployer], which package

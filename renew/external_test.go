@@ -13,6 +13,7 @@ import (
 
 	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
+	"keypaird/renew/renewalinfo"
 )
 
 // A shop has the two files of an external certificate.
@@ -41,8 +42,8 @@ func (w *world) live(t *testing.T, want *keypair.Pair) {
 func TestExternalReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s := newWorld(t), newShop(t)
-		w.suggest = func(string, *x509.Certificate) (SuggestedWindow, error) {
-			return SuggestedWindow{}, errors.New("asked")
+		w.suggest = func(string, *x509.Certificate) (renewalinfo.SuggestedWindow, error) {
+			return renewalinfo.SuggestedWindow{}, errors.New("asked")
 		}
 		first := s.Issue(90*day, "shop.test", "*.shop.test")
 		done, errs := w.pass(t.Context(), Scheduled, s.target())

@@ -12,7 +12,7 @@ import (
 
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
-	"keypaird/renew/problem"
+	"keypaird/renew/renewalinfo"
 	"keypaird/renew/rollover"
 )
 
@@ -87,7 +87,7 @@ type RenewalInfoFetcher interface {
 	// RenewalInfo returns the window that the CA suggests for leaf; Start is zero if
 	// it suggests none. An error may have the methods Temporary() bool, which is true
 	// if the next request may succeed, and Earliest() time.Time: when to ask again.
-	RenewalInfo(ctx context.Context, leaf *x509.Certificate) (SuggestedWindow, error)
+	RenewalInfo(ctx context.Context, leaf *x509.Certificate) (renewalinfo.SuggestedWindow, error)
 }
 
 // An Order is what an issuer is asked for.
@@ -113,18 +113,14 @@ func (e *OrderError) Error() string { return e.Err.Error() }
 
 func (e *OrderError) Unwrap() error { return e.Err }
 
+// TryNext reports whether another CA may succeed, for the backoff.
+func (e *OrderError) TryNext() bool { return e.TryNextCA }
+
 // A Limit says that a CA is not asked for a certificate because it was asked often
 // enough.
 type Limit struct {
 	Until time.Time // when it may be asked; zero: now
 	Err   error     // why; has a method Remedy
-}
-
-// A SuggestedWindow is when a CA wants a certificate replaced.
-type SuggestedWindow struct {
-	Start, End  time.Time // zero: the CA does not say
-	Explanation string    // URL of a page for the operator; may be ""
-	Next        time.Time // when to ask again
 }
 
 // A Resolver queries the TLSA records of one target.
@@ -226,9 +222,4 @@ func quoted(names []string) string {
 }
 
 // Remedy returns what err says the operator can do about it, or "".
-func Remedy(err error) string {
-	if text := durable.SystemRemedy(err); text != "" {
-		return text
-	}
-	return problem.Remedy(err)
-}
+func Remedy(err error) string { return durable.Remedy(err) }
