@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io/fs"
-	"slices"
 	"time"
 
 	"keypaird/renew/durable"
@@ -279,5 +278,3 @@ func later(a, b time.Time) time.Time {
 	}
 	return b
 }
-
-func contains(list []string, s string) bool { return slices.Contains(list, s) }
