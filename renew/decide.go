@@ -106,7 +106,7 @@ func needsCertificate(now time.Time, t Target, s State, mode Mode) string {
 		return "no certificate"
 	case mode == Force:
 		return "forced"
-	case !slices.Equal(Names(s.Leaf), canonical(t.Names)):
+	case !slices.Equal(keypair.Names(s.Leaf), keypair.CanonicalNames(t.Names)):
 		return "names changed"
 	case keypair.KeyType(s.Leaf.PublicKey) != t.KeyType && (len(t.TLSA) == 0 || s.Rollover(t).Ready(now)):
 		return "key type changed"

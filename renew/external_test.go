@@ -51,7 +51,7 @@ func TestExternalReplaced(t *testing.T) {
 		if len(done) != 1 || done[0].Action != Issue || done[0].CA != NameOfExternal || !done[0].NotAfter.Equal(first.Leaf.NotAfter) {
 			t.Errorf("done = %+v", done)
 		}
-		if c := w.deployed[0][0]; len(c.Names) != 0 || strings.Join(Names(c.New.Leaf), " ") != "*.shop.test shop.test" {
+		if c := w.deployed[0][0]; len(c.Names) != 0 || strings.Join(keypair.Names(c.New.Leaf), " ") != "*.shop.test shop.test" {
 			t.Errorf("deployed for the names %q", c.Names)
 		}
 		w.live(t, first)

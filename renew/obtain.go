@@ -150,7 +150,7 @@ func (p *Pass) store(ctx context.Context, j *job, issuer Issuer, pair *keypair.P
 	p.forgetOrder(j, pair.Leaf)
 	p.afterOrder(ctx, j, began, before)
 	if x := j.External(); x != nil {
-		for _, doubt := range x.doubts(pair, before) {
+		for _, doubt := range x.Doubts(pair, before) {
 			p.Log.Warn(doubt, "cert", j.Name)
 		}
 	}

@@ -4,10 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"fmt"
-	"net"
-	"slices"
-	"strings"
 	"time"
 
 	"keypaird/renew/durable"
@@ -187,38 +183,6 @@ type Change struct {
 	NextTry time.Time
 	// Deployed: New was installed and reloaded before; only verification is missing.
 	Deployed bool
-}
-
-// Names lists the DNS names and addresses that a certificate is for: sorted, in
-// one spelling and each once.
-func Names(leaf *x509.Certificate) []string {
-	all := slices.Clone(leaf.DNSNames)
-	for _, ip := range leaf.IPAddresses {
-		all = append(all, ip.String())
-	}
-	return canonical(all)
-}
-
-// canonical returns names sorted, in one spelling and each once.
-func canonical(names []string) []string {
-	out := make([]string, len(names))
-	for i, name := range names {
-		out[i] = strings.ToLower(name)
-		if ip := net.ParseIP(name); ip != nil {
-			out[i] = ip.String()
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// quoted lists names for a message.
-func quoted(names []string) string {
-	q := make([]string, len(names))
-	for i, name := range names {
-		q[i] = fmt.Sprintf("%q", name)
-	}
-	return strings.Join(q, ", ")
 }
 
 // Remedy returns what err says the operator can do about it, or "".

@@ -211,3 +211,23 @@ func remedyOfFile(path string, err error) string {
 	}
 	return problem.Remedy(err)
 }
+
+// Doubts lists what may be mistakes in a pair that was imported and replaces before.
+func (s Source) Doubts(p *Pair, before *x509.Certificate) []string {
+	var list []string
+	if p.Alone() {
+		list = append(list, "the chain in "+s.Chain+" holds the certificate alone: clients that do not know its issuer refuse it")
+	}
+	if before == nil {
+		return list
+	}
+	have := Names(p.Leaf)
+	if lost := slices.DeleteFunc(Names(before), func(name string) bool { return slices.Contains(have, name) }); len(lost) > 0 {
+		list = append(list, "the new certificate lacks names of the one before: "+Quoted(lost))
+	}
+	if p.Leaf.NotAfter.Before(before.NotAfter) {
+		list = append(list, fmt.Sprintf("the new certificate ends at %s, before the one that it replaces, at %s",
+			p.Leaf.NotAfter.UTC().Format(time.RFC3339), before.NotAfter.UTC().Format(time.RFC3339)))
+	}
+	return list
+}

@@ -133,7 +133,7 @@ func (t *Target) external(target renew.Target, state renew.State, now time.Time)
 	if state.Leaf == nil {
 		return
 	}
-	for _, name := range renew.Names(state.Leaf) {
+	for _, name := range keypair.Names(state.Leaf) {
 		t.Names = append(t.Names, Name{name, x.String()})
 	}
 }
