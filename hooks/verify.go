@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"keypaird/hooks/probe"
+	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
 
@@ -120,20 +121,7 @@ func (q *query) others(a reply, now time.Time) bool {
 	if a.leaf == nil {
 		return errors.Is(a.err, probe.ErrHostUnknown)
 	}
-	return a.current(now) && !a.is(q.New) && !q.ours(a) && !sameNames(a.leaf, q.New.Leaf)
-}
-
-// sameNames reports whether two certificates are for the same names.
-func sameNames(a, b *x509.Certificate) bool {
-	set := func(c *x509.Certificate) []string {
-		list := slices.Clone(c.DNSNames)
-		for _, ip := range c.IPAddresses {
-			list = append(list, ip.String())
-		}
-		slices.Sort(list)
-		return slices.Compact(list)
-	}
-	return slices.Equal(set(a), set(b))
+	return a.current(now) && !a.is(q.New) && !q.ours(a) && !slices.Equal(renew.Names(a.leaf), renew.Names(q.New.Leaf))
 }
 
 // failure returns the error for an endpoint that does not serve the pair want.

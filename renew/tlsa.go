@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"keypaird/renew/backoff"
 	"keypaird/renew/problem"
 	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
@@ -102,7 +103,7 @@ func (p *Pass) observe(j *job, name string, set rollover.RecordSet, err error) {
 func (p *Pass) evaluateTLSA(j *job) {
 	now, d := p.now(), &j.state.Record.TLSA
 	for name := range d.Names { // that are no longer configured
-		if !contains(j.TLSA, name) {
+		if !slices.Contains(j.TLSA, name) {
 			delete(d.Names, name)
 		}
 	}
@@ -113,7 +114,7 @@ func (p *Pass) evaluateTLSA(j *job) {
 		}
 		d.Attempt = d.Attempt.Failed(err, now, time.Time{})
 	} else {
-		d.Attempt = Attempt{}
+		d.Attempt = backoff.Attempt{}
 	}
 	d.QueryAt = j.rollover().NextQuery(now, d.Attempt.Failures > 0).UTC().Truncate(time.Second)
 	if err := p.save(j); err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/x509"
 	"keypaird/renew"
+	"keypaird/renew/backoff"
 	"keypaird/renew/renewtest"
 	"strings"
 	"testing"
@@ -14,12 +15,12 @@ import (
 func TestNotice(t *testing.T) {
 	failed := func(n int) func(*renew.Record) {
 		return func(r *renew.Record) {
-			r.Orders = map[string]renew.Attempt{"le": {Failures: n, At: now, Next: now.Add(time.Hour), Error: "no", Remedy: "mend it"}}
+			r.Orders = map[string]backoff.Attempt{"le": {Failures: n, At: now, Next: now.Add(time.Hour), Error: "no", Remedy: "mend it"}}
 		}
 	}
 	refused := func(n int) func(*renew.Record) {
 		return func(r *renew.Record) {
-			r.Deployments["relayd"] = renew.Deployment{Deployed: "old", Attempt: renew.Attempt{Failures: n, Error: "no such proxy"}}
+			r.Deployments["relayd"] = renew.Deployment{Deployed: "old", Attempt: backoff.Attempt{Failures: n, Error: "no such proxy"}}
 		}
 	}
 	sent := func(d renew.Notified, more ...func(*renew.Record)) func(*renew.Record) {
