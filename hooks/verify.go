@@ -121,7 +121,7 @@ func (q *query) others(a reply, now time.Time) bool {
 	if a.leaf == nil {
 		return errors.Is(a.err, probe.ErrHostUnknown)
 	}
-	return a.current(now) && !a.is(q.New) && !q.ours(a) && !slices.Equal(renew.Names(a.leaf), renew.Names(q.New.Leaf))
+	return a.current(now) && !a.is(q.New) && !q.ours(a) && !slices.Equal(keypair.Names(a.leaf), renew.Names(q.New.Leaf))
 }
 
 // failure returns the error for an endpoint that does not serve the pair want.
