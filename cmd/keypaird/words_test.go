@@ -3,13 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"keypaird/renew/testutil"
 )
 
 // A story is one script at work in its world.
@@ -110,7 +111,7 @@ func (s *story) need(_ bool, args []string) {
 			}
 			continue
 		}
-		if err := lacking(what); err != nil && mustHave() {
+		if err := lacking(what); err != nil && testutil.Required() {
 			s.Fatalf("%v: on Debian make servers installs it", err)
 		} else if err != nil {
 			s.t.Skip(err.Error())
@@ -122,12 +123,6 @@ func (s *story) need(_ bool, args []string) {
 func lacking(program string) error {
 	_, err := exec.LookPath(program)
 	return err
-}
-
-// mustHave tells whether a server that is missing is a failure.
-func mustHave() bool {
-	_, err := os.Stat("/etc/debian_version")
-	return err == nil || os.Getenv("CI") == "true"
 }
 
 func (s *story) exits(_ bool, args []string) {

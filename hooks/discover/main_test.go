@@ -67,17 +67,3 @@ func needNetwork(t *testing.T) {
 	}
 }
 
-// program returns the path of a server that the tests need.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	for _, dir := range []string{"/usr/sbin/", "/usr/local/sbin/", "/usr/bin/"} {
-		if _, err := os.Stat(dir + name); err == nil {
-			return dir + name
-		}
-	}
-	if _, err := os.Stat("/etc/debian_version"); err == nil || os.Getenv("CI") == "true" {
-		t.Fatalf("%s is missing: apt-get install nginx bind9 bind9-utils", name)
-	}
-	t.Skipf("%s is not installed here; the test runs on Debian", name)
-	return ""
-}

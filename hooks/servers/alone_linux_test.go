@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"keypaird/renew/testutil"
 )
 
 // insideEnv tells the process with namespaces of its own where the programs
@@ -85,6 +88,8 @@ var (
 	slots = make(chan struct{}, 4)
 )
 
+var skipped = regexp.MustCompile(`(?s)--- SKIP: [^\n]*\n\s*(.*?)\n`)
+
 // alone has the test run in a process with namespaces of its own, beside other
 // tests, and reports whether this is it. All that is left running there ends
 // with it.
@@ -94,11 +99,10 @@ func alone(t *testing.T) bool {
 		return true
 	}
 	debian, _ := os.ReadFile("/etc/debian_version")
-	ci := os.Getenv("CI") == "true"
 	switch {
 	case os.Geteuid() != 0:
 		t.Skip("needs root: servers are started as users of their own")
-	case !strings.HasPrefix(string(debian), "12.") && !ci:
+	case !strings.HasPrefix(string(debian), "12.") && !testutil.Required():
 		t.Skip("needs the packages of Debian 12; runs there and with CI=true")
 	}
 	t.Parallel()
@@ -126,11 +130,14 @@ func alone(t *testing.T) bool {
 	defer runtime.UnlockOSThread()
 	began := time.Now()
 	out, err := cmd.CombinedOutput()
-	if errors.Is(err, syscall.EPERM) && !ci {
+	if errors.Is(err, syscall.EPERM) && !testutil.Required() {
 		t.Skip("needs namespaces of its own, which root cannot have here; runs where he can and with CI=true")
 	}
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	if reason := skipped.FindSubmatch(out); reason != nil {
+		t.Skipf("%s", reason[1])
 	}
 	if testing.Verbose() {
 		t.Logf("%s", out)

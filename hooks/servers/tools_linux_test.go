@@ -55,20 +55,13 @@ func must(t *testing.T, argv ...string) string {
 	return string(out)
 }
 
-// located returns the path of a program, which has to be there.
+// located returns the path of a program that the test needs.
 func located(t *testing.T, name string) string {
 	t.Helper()
 	if filepath.IsAbs(name) {
 		return name
 	}
-	for _, dir := range filepath.SplitList(hooks.Path) {
-		path := filepath.Join(dir, name)
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-	}
-	t.Fatalf("%s is not installed: on Debian, make servers installs it", name)
-	return ""
+	return testutil.Program(t, name)
 }
 
 // background starts a program that is to run until the test ends. What it says

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"keypaird/renew/testutil"
 )
 
 var screenshots = flag.String("screenshots", "", "keep the pictures of the page in this `directory`")
@@ -28,7 +30,7 @@ const visit = time.Minute
 // complains of. It reaches nothing but our address, and leaves nothing behind.
 func browse(t *testing.T, args ...string) (out, complaints string) {
 	t.Helper()
-	path, home := program(t, "chromium", "chromium"), t.TempDir()
+	path, home := testutil.Program(t, "chromium"), t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), visit)
 	defer cancel()
 	c := exec.CommandContext(ctx, path, append([]string{
