@@ -22,7 +22,7 @@ import (
 // The stories under testdata/script are told with the real programs: keypaird
 // is this test binary running main, keypaird-dns is built once a run. Pebble,
 // BIND, nginx and haproxy are real as well; see world_test.go for what is
-// started, and words_test.go for the words a story may use.
+// started, and script_test.go for the commands a story may use.
 //
 // As root on Linux each story runs in a process that has a network, mounts and
 // process ids of its own, so that it can use ports 53, 80 and 443. Elsewhere it
@@ -80,7 +80,7 @@ func TestStories(t *testing.T) {
 				return
 			}
 			testscript.Run(t, testscript.Params{
-				Files: []string{file}, Setup: setup, Cmds: words(), RequireExplicitExec: true,
+				Files: []string{file}, Setup: setup, Cmds: scriptCommands(), RequireExplicitExec: true,
 			})
 		})
 	}

@@ -66,4 +66,3 @@ func needNetwork(t *testing.T) {
 		t.Skip("needs root on Linux: ", whyNotOwn())
 	}
 }
-

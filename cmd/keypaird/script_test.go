@@ -21,8 +21,8 @@ type story struct {
 
 type worldKey struct{}
 
-// words returns the commands of stories, which testdata/script/README.md explains.
-func words() map[string]func(*testscript.TestScript, bool, []string) {
+// scriptCommands returns the commands of stories, which testdata/script/README.md explains.
+func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	all := map[string]func(*story, bool, []string){
 		"need":         (*story).need,
 		"ca":           (*story).ca,
@@ -35,7 +35,7 @@ func words() map[string]func(*testscript.TestScript, bool, []string) {
 		"until":        (*story).until,
 		"requests":     (*story).requests,
 		"orders":       (*story).orders,
-		"proofs":       (*story).proofs,
+		"challenges":   (*story).challenges,
 		"othercert":    (*story).othercert,
 		"served":       (*story).served,
 		"matching":     (*story).matching,
@@ -44,7 +44,7 @@ func words() map[string]func(*testscript.TestScript, bool, []string) {
 		"listening":    (*story).listening,
 		"appears":      (*story).appears,
 		"address":      (*story).address,
-		"foreign":      (*story).foreign,
+		"otherserver":  (*story).otherServer,
 		"stalled":      (*story).stalled,
 		"mount":        (*story).mount,
 		"unmount":      (*story).unmount,
