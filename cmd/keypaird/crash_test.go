@@ -35,7 +35,7 @@ var crashNames = []string{"example.org", "matrix.example.org"}
 // without its answer.
 func TestKilledAtEachRequest(t *testing.T) {
 	t.Parallel()
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	c := newCrash(t)
@@ -54,7 +54,7 @@ func TestKilledAtEachRequest(t *testing.T) {
 // name. It never sees anything but a certificate that is valid.
 func TestKilledAtAnyTime(t *testing.T) {
 	t.Parallel()
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	c := newCrash(t)

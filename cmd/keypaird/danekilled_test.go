@@ -21,7 +21,7 @@ type daneCrash struct{ *crash }
 // what is announced then is not yet used.
 func TestDaneKilledAtRequests(t *testing.T) {
 	t.Parallel()
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	if !inside() {

@@ -21,7 +21,7 @@ import (
 // too few for fails, and costs an order at worst.
 func TestDiskFewFiles(t *testing.T) {
 	t.Parallel()
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	d := newDisk(t)
@@ -70,7 +70,7 @@ func (p *patient) squeeze() (release func(), err error) {
 // that order at worst, and no other.
 func TestDiskFewFilesOfDaemon(t *testing.T) {
 	t.Parallel()
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	d := newDisk(t)
@@ -169,7 +169,7 @@ func answered(conn net.Conn) error {
 // cannot be had: they get it later, and the proof goes on.
 func TestDiskListeners(t *testing.T) {
 	t.Parallel()
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	d := newDisk(t)

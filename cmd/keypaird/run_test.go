@@ -38,7 +38,7 @@ func (l *journal) says(t *testing.T, n int, word string) {
 // either proof, a look, a reload that is right and one that is wrong, and its
 // end. No goroutine is left, and nothing that it opened.
 func TestDaemonLeavesNothing(t *testing.T) {
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	w := startWorld(t, t.TempDir())

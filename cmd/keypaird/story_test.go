@@ -51,8 +51,8 @@ type program struct{ m *testing.M }
 
 func (p program) Run() int {
 	if inside() {
-		if err := furnish(); err != nil {
-			fmt.Fprintln(os.Stderr, "a world of our own:", err)
+		if err := setupNamespaces(); err != nil {
+			fmt.Fprintln(os.Stderr, "setting up namespaces:", err)
 			return 1
 		}
 	}
@@ -76,7 +76,7 @@ func TestStories(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			t.Parallel()
-			if !inOwnWorld(t) {
+			if !inNamespaces(t) {
 				return
 			}
 			testscript.Run(t, testscript.Params{
@@ -155,9 +155,9 @@ func inside() bool { return os.Getenv(insideEnv) == "own" }
 
 var skipped = regexp.MustCompile(`(?s)--- SKIP: [^\n]*\n\s*(.*?)\n`)
 
-// inOwnWorld has the test run in a world of its own, and reports whether the
-// caller is to run it: in that world, or here where there can be none.
-func inOwnWorld(t *testing.T) bool {
+// inNamespaces has the test run in namespaces of its own, and reports whether the
+// caller is to run it: in these, or here where there can be none.
+func inNamespaces(t *testing.T) bool {
 	t.Helper()
 	why := ""
 	if !inside() {

@@ -20,11 +20,11 @@ const ownEnv = "KEYPAIRD_TEST_NETWORK"
 func TestMain(m *testing.M) {
 	switch os.Getenv(ownEnv) {
 	case "new":
-		if err := furnish(); err != nil {
-			fmt.Fprintln(os.Stderr, "a network of our own:", err)
+		if err := testutil.StartLoopback(); err != nil {
+			fmt.Fprintln(os.Stderr, "setting up the network:", err)
 			os.Exit(1)
 		}
-		os.Setenv(ownEnv, "furnished") // for the workers of a fuzz test
+		os.Setenv(ownEnv, "ready") // for the workers of a fuzz test
 	case "":
 		if whyNotOwn() == "" {
 			os.Exit(again())

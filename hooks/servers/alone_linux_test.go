@@ -27,8 +27,8 @@ const insideEnv = "KEYPAIRD_TEST_PROGRAMS"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(insideEnv) != "" {
-		if err := furnish(); err != nil {
-			fmt.Fprintln(os.Stderr, "a world of our own:", err)
+		if err := setupNamespaces(); err != nil {
+			fmt.Fprintln(os.Stderr, "setting up namespaces:", err)
 			os.Exit(1)
 		}
 		os.Exit(m.Run())
@@ -149,10 +149,10 @@ func alone(t *testing.T) bool {
 // ours is a directory for the files of a test, for which it is the only one.
 const ours = "/mnt"
 
-// furnish makes the namespaces we were started in fit to live in: a loopback
+// setupNamespaces prepares the namespaces that this process was started in: a loopback
 // network, a name, directories that can be changed, and an empty /run. What is
 // mounted here is nobody else's.
-func furnish() error {
+func setupNamespaces() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making mounts private: %w", err)
 	}
@@ -190,19 +190,5 @@ func furnish() error {
 	if err := unix.Sethostname([]byte("chat")); err != nil {
 		return err
 	}
-	return loopback()
-}
-
-func loopback() (err error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unix.Close(fd)) }()
-	lo, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+	return testutil.StartLoopback()
 }
