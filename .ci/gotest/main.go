@@ -2,7 +2,7 @@
 // for each package, the whole output of a test that fails, and at the end every
 // test that was left out, with its reason.
 //
-//	go run .ci/gotest/main.go [-skips N] [GO-TEST-FLAG...] PACKAGE...
+//	go run ./.ci/gotest [-skips N] [GO-TEST-FLAG...] PACKAGE...
 //
 // It fails if a test failed, if no test ran, or if more than N tests were
 // skipped.
