@@ -17,6 +17,7 @@ import (
 // A command that does not end when it is killed does not hold us up. This one is
 // traced by a program that stands still: nobody hears of its end before that does.
 func TestCommandStays(t *testing.T) {
+	t.Parallel()
 	strace := testutil.Strace(t)
 	file := filepath.Join(safeDir(t), "tracer")
 	body := `while read -r key value; do [ "$key" != TracerPid: ] || tracer=$value; done </proc/$$/status
