@@ -97,12 +97,12 @@ var targetArrows = map[string][]string{
 // holds keys stays small.
 var heavy = map[string][]string{
 	"github.com/go-acme/lego/v4/providers": {"cmd/keypaird-dns", "cmd/keypaird-dns/child"},
-	"github.com/go-acme/lego/v4/challenge": {"cmd/keypaird-dns", "cmd/keypaird-dns/child"},
-	"github.com/go-acme/lego/v4/acme":      {"acme", "acme/acmetest"},
+	"github.com/go-acme/lego/v4/challenge": {"cmd/keypaird-dns", "cmd/keypaird-dns/child", "cmd/keypaird-dns/child/rfc2136"},
+	"github.com/go-acme/lego/v4/acme":      {"acme", "acme/acmetest", "acme/transport"},
 	"github.com/letsencrypt/pebble":        {"acme/acmetest"},
 	"github.com/BurntSushi/toml":           {"cmd/keypaird/config", "cmd/keypaird-dns/gen"},
 	"github.com/robfig/cron":               {"cmd/keypaird/config"},
-	"github.com/miekg/dns":                 {"acme/acmetest", "acme/dns01", "acme/dns01/dnsquery", "cmd/keypaird-dns/child", "hooks/discover", "hooks/discover/records"},
+	"github.com/miekg/dns":                 {"acme/acmetest", "acme/dns01", "acme/dns01/dnsquery", "cmd/keypaird-dns/child", "cmd/keypaird-dns/child/rfc2136", "hooks/discover", "hooks/discover/records"},
 	"github.com/coreos/go-systemd":         {"acme/http01", "cmd/keypaird/daemon"},
 	"github.com/prometheus/client_golang":  {"renew/status"},
 	"github.com/landlock-lsm/go-landlock":  {"acme/dns01/sandbox"},
