@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"keypaird/renew/testutil"
 )
 
 // With ever more files that may be open, until there are enough: what there are
@@ -195,7 +197,7 @@ func TestDiskListeners(t *testing.T) {
 // unheard has no connection accepted for a while, then all of them.
 func (p *patient) unheard(addrs ...string) error {
 	for _, addr := range addrs {
-		if err := within(patience, func() error { return dial(addr) }); err != nil {
+		if err := testutil.Within(patience, func() error { return dial(addr) }); err != nil {
 			return err
 		}
 	}
@@ -210,7 +212,7 @@ func (p *patient) unheard(addrs ...string) error {
 		defer conn.Close()
 		conns = append(conns, conn)
 	}
-	if err := within(patience, func() error {
+	if err := testutil.Within(patience, func() error {
 		if p.count() < 5 {
 			return errors.New("not enough connections were refused")
 		}

@@ -65,7 +65,7 @@ check  = %s
 reload = %s
 verify = [%q]
 `, w.file("tls/{name}.crt"), w.file("tls/{name}.key"), w.vars["CHECK"], w.vars["RELOAD"], w.vars["PROXY"])
-	return within(patience, func() error { return dial(w.vars["PROXY"]) })
+	return testutil.Within(patience, func() error { return dial(w.vars["PROXY"]) })
 }
 
 // dial looks whether somebody listens.

@@ -24,7 +24,7 @@ type journal struct{ testutil.Log }
 // says waits until the log has n lines with a word in them.
 func (l *journal) says(t *testing.T, n int, word string) {
 	t.Helper()
-	if err := within(2*patience, func() error {
+	if err := testutil.Within(2*patience, func() error {
 		if got := strings.Count(l.String(), word); got < n {
 			return fmt.Errorf("%d times %q", got, word)
 		}

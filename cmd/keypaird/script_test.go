@@ -79,26 +79,8 @@ func (s *story) publish() {
 	s.Setenv("WORLD", s.head())
 }
 
-// within tries until ok, for so long at most.
-func within(limit time.Duration, ok func() error) error {
-	deadline := time.After(limit)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := ok()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			return fmt.Errorf("not within %v: %w", limit, err)
-		}
-	}
-}
-
 func (s *story) eventually(what string, ok func() error) {
-	if err := within(patience, ok); err != nil {
+	if err := testutil.Within(patience, ok); err != nil {
 		s.Fatalf("%s: %v", what, err)
 	}
 }

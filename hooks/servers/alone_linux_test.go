@@ -120,7 +120,7 @@ func alone(t *testing.T) bool {
 	}
 	// The shell is the first process there: it waits for orphans, too.
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", `"$0" "$@"; exit $?`,
-		self, "-test.v", "-test.run", "^"+t.Name()+"$", "-test.timeout", "8m")
+		self, "-test.v", "-test.run", "^"+t.Name()+"$", "-test.timeout", "18m")
 	cmd.Env = append(os.Environ(), insideEnv+"="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,

@@ -15,26 +15,15 @@ import (
 	"keypaird/renew/testutil"
 )
 
-// startTimeout bounds every wait for a server: on a busy machine ejabberd takes more
-// than a minute to start.
-const startTimeout = 4 * time.Minute
+// startTimeout bounds every wait for a server: on a busy machine ejabberd takes
+// minutes to start.
+const startTimeout = 8 * time.Minute
 
 // eventually waits until there is no error.
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
-	deadline := time.After(startTimeout)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("%s: not within %v: %v", what, startTimeout, err)
-		}
+	if err := testutil.Within(startTimeout, try); err != nil {
+		t.Fatalf("%s: %v", what, err)
 	}
 }
 
