@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"keypaird/renew/testutil"
 )
 
 // try is one issue while a fault lasts.
@@ -34,7 +36,7 @@ func (d *disk) see(what string) map[string]sight {
 	d.Helper()
 	all := map[string]sight{}
 	for _, name := range crashNames {
-		err := within(patience, func() (err error) { // an old worker of nginx may still accept
+		err := testutil.Within(patience, func() (err error) { // an old worker of nginx may still accept
 			if all[name], err = d.look(name); err == nil && all[name].served != all[name].deployed {
 				err = errors.New("not what the files hold")
 			}

@@ -112,7 +112,7 @@ func TestDiskFaults(t *testing.T) {
 	for name, trials := range map[string]func() []trial{"state": stateTrials, "target": targetTrials, "deploy": deployTrials} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if !inOwnWorld(t) {
+			if !inNamespaces(t) {
 				return
 			}
 			d := newDisk(t)
@@ -128,7 +128,7 @@ func TestDiskFaults(t *testing.T) {
 // A daemon says so too, and lives.
 func TestDiskFaultsOfDaemon(t *testing.T) {
 	t.Parallel()
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	d := newDisk(t)
@@ -147,7 +147,7 @@ func TestDiskFaultsOfDaemon(t *testing.T) {
 // is there before the CA knows of it.
 func TestDiskFirstAccount(t *testing.T) {
 	t.Parallel()
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	d := newDisk(t)
