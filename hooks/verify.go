@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"keypaird/hooks/probe"
-	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
 
@@ -121,7 +120,7 @@ func (q *query) others(a reply, now time.Time) bool {
 	if a.leaf == nil {
 		return errors.Is(a.err, probe.ErrHostUnknown)
 	}
-	return a.current(now) && !a.is(q.New) && !q.ours(a) && !slices.Equal(keypair.Names(a.leaf), renew.Names(q.New.Leaf))
+	return a.current(now) && !a.is(q.New) && !q.ours(a) && !slices.Equal(keypair.Names(a.leaf), keypair.Names(q.New.Leaf))
 }
 
 // failure returns the error for an endpoint that does not serve the pair want.

@@ -77,7 +77,7 @@ func TestTree(t *testing.T) {
 		case n > most:
 			t.Errorf("%s: %d, allowed are %d (%s)", what, n, most, allowances)
 		case n < most:
-			t.Logf("%s: %d, allowed are %d: go test ./cmd/keypaird -run TestTree -update", what, n, most)
+			t.Logf("%s: %d, allowed are %d: go test -tags lean ./cmd/keypaird -run TestTree -args -update", what, n, most)
 		}
 	}
 	if t.Failed() {
