@@ -70,7 +70,7 @@ func (d *Deployment) Inspect(target string, should *keypair.Pair) renew.Inspecti
 func newerThan(p, old *keypair.Pair, now time.Time) bool {
 	return p.Leaf.NotBefore.After(old.Leaf.NotBefore) && p.Leaf.NotAfter.After(old.Leaf.NotAfter) &&
 		bytes.Equal(p.Leaf.RawIssuer, old.Leaf.RawIssuer) && keypair.KeyType(p.Leaf.PublicKey) == keypair.KeyType(old.Leaf.PublicKey) &&
-		slices.Equal(renew.Names(p.Leaf), renew.Names(old.Leaf)) && p.Check(p.Names(), now) == nil
+		slices.Equal(keypair.Names(p.Leaf), keypair.Names(old.Leaf)) && p.Check(p.Names(), now) == nil
 }
 
 // difference says how found is not as f, or "". Additional rights that an access

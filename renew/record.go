@@ -34,11 +34,11 @@ type Record struct {
 
 // A Deployment is the progress of the newest version in one deployment.
 type Deployment struct {
-	Deployed   string    `json:"deployed,omitempty"`    // fingerprint that was installed and reloaded
-	Verified   string    `json:"verified,omitempty"`    // fingerprint that an endpoint served, or that was deployed without endpoints
-	At         time.Time `json:"at,omitzero"`           // of Verified
-	ConfigHash string    `json:"config_hash,omitempty"` // of the configuration at that time
-	Signature  string    `json:"signature,omitempty"`   // of its files when they were last seen as they should be
+	Deployed   string          `json:"deployed,omitempty"`    // fingerprint that was installed and reloaded
+	Verified   string          `json:"verified,omitempty"`    // fingerprint that an endpoint served, or that was deployed without endpoints
+	At         time.Time       `json:"at,omitzero"`           // of Verified
+	ConfigHash string          `json:"config_hash,omitempty"` // of the configuration at that time
+	Signature  string          `json:"signature,omitempty"`   // of its files when they were last seen as they should be
 	Attempt    backoff.Attempt `json:"attempt,omitzero"`
 }
 

@@ -15,15 +15,22 @@ const (
 	askAll     = time.Minute      // for all: orders wait for them
 )
 
-// fetcher returns the CA to ask about the newest certificate; nil: none is known.
-func (s State) fetcher(t Target) RenewalInfoFetcher {
-	f, _ := t.issuer(s.issuer()).(RenewalInfoFetcher)
-	return f
+// fetcher returns the CA to ask about the newest certificate; nil: none. If the record
+// that named its issuer was lost, that is each CA in turn, until one knows it.
+func (s State) fetcher(t Target) (ca string, f RenewalInfoFetcher) {
+	ca = s.issuer()
+	if n := len(t.Issuers); ca == "" && n > 0 && s.Record.CA != NameOfExternal {
+		ca = t.Issuers[s.Record.RenewalInfo.Failures%n].String()
+	}
+	f, _ = t.issuer(ca).(RenewalInfoFetcher)
+	return ca, f
 }
+
+var errUnknownIssuer = errors.New("the record does not say which CA issued the certificate, and this one suggests no window for it")
 
 // renewalInfoDue reports whether to ask the CA at now, or else when.
 func (s State) renewalInfoDue(now time.Time, t Target) (bool, time.Time) {
-	if s.fetcher(t) == nil || s.Leaf == nil || !now.Before(s.Leaf.NotAfter) {
+	if _, f := s.fetcher(t); f == nil || s.Leaf == nil || !now.Before(s.Leaf.NotAfter) {
 		return false, time.Time{} // no known CA, no certificate, or too late (section 4.3)
 	}
 	next := s.Record.RenewalInfo.NextQuery(s.Fingerprint, now)
@@ -41,6 +48,7 @@ type renewalQuery struct {
 
 // A renewalAnswer is what a CA said of the certificate of a job.
 type renewalAnswer struct {
+	ca     string
 	window renewalinfo.SuggestedWindow
 	err    error
 }
@@ -74,7 +82,8 @@ func (p *Pass) renewalInfoDue(jobs []*job) (queries []renewalQuery) {
 	for _, j := range jobs {
 		if due, _ := j.state.renewalInfoDue(p.now(), j.Target); due && !j.asked {
 			j.asked = true
-			queries = append(queries, renewalQuery{j, j.state.issuer(), j.state.Leaf, j.state.fetcher(j.Target)})
+			ca, f := j.state.fetcher(j.Target)
+			queries = append(queries, renewalQuery{j, ca, j.state.Leaf, f})
 		}
 	}
 	return queries
@@ -100,7 +109,7 @@ func (p *Pass) fetchRenewalInfo(ctx context.Context, queries []renewalQuery) {
 		if ctx.Err() != nil {
 			return
 		}
-		q.job.answer.Store(&renewalAnswer{w, err})
+		q.job.answer.Store(&renewalAnswer{q.ca, w, err})
 		var moment interface{ Temporary() bool }
 		if errors.As(err, &moment) && moment.Temporary() {
 			p.mu.Lock()
@@ -122,10 +131,17 @@ func (p *Pass) takeRenewalInfo(j *job) bool {
 	if answer == nil {
 		return false
 	}
-	before, now := j.state.Record.RenewalInfo, p.now()
+	before, now, rec := j.state.Record.RenewalInfo, p.now(), &j.state.Record
+	switch known := j.state.issuer() != ""; {
+	case !known && answer.err == nil && answer.window.Start.IsZero():
+		answer.err = errUnknownIssuer
+	case !known && answer.err == nil:
+		p.Log.Info("issuer found", "cert", j.Name, "ca", answer.ca)
+		rec.Fingerprint, rec.CA, rec.Profile, rec.IssuedAt = j.state.Fingerprint, answer.ca, j.Profile, j.state.Leaf.NotBefore.UTC()
+	}
 	if err := answer.err; err != nil {
 		j.state.Record.RenewalInfo = before.Failed(j.state.Fingerprint, err, now)
-		p.Log.Info("renewal information not fetched", "cert", j.Name, "ca", j.state.Record.CA, "err", err, "next", j.state.Record.RenewalInfo.Next)
+		p.Log.Info("renewal information not fetched", "cert", j.Name, "ca", answer.ca, "err", err, "next", j.state.Record.RenewalInfo.Next)
 	} else {
 		j.state.Record.RenewalInfo = before.Updated(j.state.Fingerprint, answer.window, now)
 	}

@@ -130,3 +130,33 @@ func TestFirstCertificateGoesFirst(t *testing.T) {
 		}
 	})
 }
+
+// Where the record that named the issuer was lost, each CA is asked in turn until one
+// knows the certificate: a mass revocation is not missed.
+func TestIssuerOfLostRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		two := target(func(t *Target) { t.Issuers = cas("le", "zerossl") })
+		w.pass(t.Context(), Scheduled, two)
+		must(t, w.store.RemoveAll(two.Name, recordFile))
+		var asked []string
+		w.suggest = func(ca string, leaf *x509.Certificate) (renewalinfo.SuggestedWindow, error) {
+			asked = append(asked, ca)
+			next := time.Now().Add(6 * time.Hour)
+			if ca == "le" {
+				return renewalinfo.SuggestedWindow{Next: next}, nil
+			}
+			return renewalinfo.SuggestedWindow{Start: time.Now().Add(-time.Hour), End: time.Now().Add(time.Minute), Next: next}, nil
+		}
+		for range 3 {
+			r := w.report(t.Context(), Scheduled, two)
+			time.Sleep(time.Until(r.Next[two.Name]))
+		}
+		if len(asked) < 2 || asked[0] != "le" || asked[1] != "zerossl" {
+			t.Errorf("asked %q", asked)
+		}
+		if len(w.obtained) != 2 {
+			t.Errorf("%d orders, want another one within the window", len(w.obtained))
+		}
+	})
+}

@@ -88,61 +88,6 @@ func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []
 	return jobs
 }
 
-// compareFiles records which files of deployments are as they should be. What is not is
-// put right by the deployment. A newer pair than the store has, as when the store was
-// restored from a backup, is taken into the store: nothing is ordered.
-func (p *Pass) compareFiles(j *job) error {
-	changed := false
-	for _, d := range j.Deploy {
-		name := d.String()
-		spec, rec := j.state.Specs[name], j.state.Record.Deployments[name]
-		switch {
-		case spec.Newer != nil && j.External() == nil:
-			return p.adopt(j, name, spec)
-		case rec.Deployed != j.state.Fingerprint || spec.Signature == rec.Signature:
-		case spec.Differs != "":
-			p.Log.Warn("deployed files differ", "cert", j.Name, "deployment", name, "found", spec.Differs)
-		default:
-			rec.Signature, changed = spec.Signature, true
-			j.state.Record.deployment(name, rec)
-		}
-	}
-	if changed {
-		if err := p.save(j); err != nil {
-			p.Log.Warn("record not saved", "cert", j.Name, "step", "comparing deployed files", "err", err)
-		}
-	}
-	return nil
-}
-
-// adopt stores the pair that is deployed, which is newer than those in the store.
-func (p *Pass) adopt(j *job, deployment string, spec DeploySpec) error {
-	if err := p.Store.Tidy(j.Name); err != nil {
-		return err
-	}
-	v, err := p.Store.Add(j.Name, spec.Newer)
-	if err != nil {
-		return err
-	}
-	p.Log.Warn("stored what is deployed, which is newer than the store", "cert", j.Name, "deployment", deployment, "version", v.ID, "not_after", spec.Newer.Leaf.NotAfter.UTC())
-	fingerprint, rec := spec.Newer.Fingerprint(), &j.state.Record
-	if ca := j.state.issuer(); ca != "" { // it has the same issuer
-		rec.Fingerprint, rec.IssuedAt, rec.RenewalInfo = fingerprint, spec.Newer.Leaf.NotBefore.UTC(), RenewalInfo{}
-	}
-	rec.Orders = nil
-	d := rec.Deployments[deployment]
-	d.Deployed, d.ConfigHash, d.Signature, d.Verified, d.Attempt = fingerprint, spec.ConfigHash, "", "", Attempt{}
-	rec.deployment(deployment, d)
-	if err := p.save(j); err != nil {
-		p.Log.Warn("record not saved", "cert", j.Name, "step", "storing what is deployed", "err", err)
-	}
-	saved := j.state.Record
-	if j.state, err = p.Records.LoadState(p.Store, j.Target); err == nil {
-		j.state.Record = saved
-	}
-	return err
-}
-
 // retrySave writes again a record that could not be written.
 func (p *Pass) retrySave(j *job) {
 	rec, unsaved := p.Records.pending(p.Store, j.Name)
