@@ -161,6 +161,11 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 				at = earlier(at, meanwhile.At) // a deployment need not wait for the next order
 			}
 		}
+		for _, notice := range []time.Time{j.state.OverdueAt(j.Target), j.state.ends()} {
+			if notice.After(now) { // the operator is to be notified then
+				at = earlier(at, notice)
+			}
+		}
 		if _, ask := j.state.renewalInfoDue(now, j.Target); !ask.IsZero() {
 			at = earlier(at, later(ask, soon))
 		}

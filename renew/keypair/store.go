@@ -110,6 +110,9 @@ func (s *Store) Make(name string) error {
 		return err
 	}
 	defer f.Close()
+	if info, err := f.Lstat(liveLink); err == nil && info.IsDir() { // no link could take its place
+		return &durable.BrokenError{Path: f.At(liveLink), Err: errors.New("is a directory, not a link to the live version")}
+	}
 	n, err := f.highest()
 	if err != nil || n > 0 {
 		return err

@@ -52,6 +52,9 @@ type Daemon struct {
 	currentMu sync.RWMutex
 	current   *generation
 
+	lockMu   sync.Mutex
+	released time.Time // the lock file was last changed by this daemon
+
 	mu         sync.Mutex
 	yield      func()     // ends the running pass early; nil: none runs
 	rejected   *rejection // of the configuration on disk; nil if it is in use

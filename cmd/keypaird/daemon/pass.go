@@ -48,7 +48,7 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	if err != nil {
 		return d.passFailed(ctx, err, due), false
 	}
-	defer lock.Release() // last: DNS helpers may still be removing their records
+	defer d.releaseLock(lock) // last: DNS helpers may still be removing their records
 	if err := d.checkStateDir(ctx); err != nil {
 		return d.passFailed(ctx, err, due), false
 	}
@@ -143,8 +143,6 @@ type summary struct {
 
 // recordReport logs what failed in a pass and updates the summary.
 func (d *Daemon) recordReport(r renew.Report, due map[string]bool) {
-	changed := map[string]bool{}
-	maps.Copy(changed, due)
 	complete := true
 	for _, err := range r.Errs {
 		var failed *renew.TargetError
@@ -153,9 +151,6 @@ func (d *Daemon) recordReport(r renew.Report, due map[string]bool) {
 			continue
 		}
 		d.log.Error("target failed", "certs", strings.Join(failed.Targets, " "), "step", failed.Step, "err", failed.Err, "remedy", renew.Remedy(failed.Err))
-		for _, name := range failed.Targets {
-			changed[name] = true
-		}
 	}
 	now := time.Now().Round(0)
 	s := &d.summary
@@ -166,7 +161,7 @@ func (d *Daemon) recordReport(r renew.Report, due map[string]bool) {
 	if due == nil || !s.nextFull.After(now) {
 		s.nextFull = d.nextFullPass(now)
 	}
-	d.markFailing(changed)
+	d.markFailing(r.Targets)
 	if complete {
 		d.logSummary()
 	}
@@ -194,28 +189,14 @@ func (d *Daemon) logSummary() {
 	d.manager.notify("STATUS=" + d.serviceStatus(d.statusLine(next)))
 }
 
-// markFailing notes which targets fail. It checks all of them after a reload, and
-// then those named and those that failed before.
-func (d *Daemon) markFailing(names map[string]bool) {
+// markFailing notes which targets fail, of those that a pass was about.
+func (d *Daemon) markFailing(targets []renew.TargetState) {
 	failing := d.summary.failing
-	which := maps.Clone(failing)
-	maps.Copy(which, names)
-	if !d.summary.logged {
-		which = nil
-	}
-	for _, t := range d.current.engine.Select(which) {
-		failing[t.Name] = d.isFailing(t)
+	for _, t := range targets {
+		_, last := notify.Failure(time.Now(), t.Target, t.State)
+		failing[t.Name] = t.Err != nil || last.Failures > 0
 	}
 	maps.DeleteFunc(failing, func(name string, fails bool) bool { return !fails || d.current.engine.Settings[name].Name == "" })
-}
-
-func (d *Daemon) isFailing(t renew.Target) bool {
-	state, err := d.records.LoadState(d.current.engine.Store, t)
-	if err != nil {
-		return true
-	}
-	_, last := notify.Failure(time.Now(), t, state)
-	return last.Failures > 0
 }
 
 // statusLine is the summary in one line, with the clocks of CAs that differ.

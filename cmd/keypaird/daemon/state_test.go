@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/renew"
 	"keypaird/renew/status"
 )
 
@@ -51,13 +52,14 @@ func TestHistoryIsNotFailing(t *testing.T) {
 		if err := d.current.engine.Store.WriteFile("mail", "record.json", []byte(record)); err != nil {
 			t.Fatal(err)
 		}
-		d.markFailing(map[string]bool{"mail": true})
+		mail := d.current.engine.Targets[0]
+		state, err := d.records.LoadState(d.current.engine.Store, mail)
+		d.markFailing([]renew.TargetState{{Target: mail, State: state, Err: err}})
 		if got := len(d.summary.failing); got != tt.want {
 			t.Errorf("done %s: %d failing, want %d", tt.name, got, tt.want)
 		}
-		d.summary.logged = true
 	}
-	d.markFailing(map[string]bool{"gone": true}) // a target of another configuration
+	d.markFailing([]renew.TargetState{{Target: renew.Target{Name: "gone"}, Err: os.ErrPermission}}) // of another configuration
 	if len(d.summary.failing) != 0 {
 		t.Errorf("failing: %v", d.summary.failing)
 	}

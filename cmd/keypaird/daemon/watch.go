@@ -2,10 +2,12 @@ package daemon
 
 import (
 	"context"
+	"os"
 	"sync"
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/durable"
 )
 
 // watchEvery is how often the daemon checks the files of external certificates. It
@@ -62,5 +64,35 @@ func (d *Daemon) watchFiles(ctx context.Context, every time.Duration) {
 			d.log.Info("external certificate files changed")
 			d.requestPass()
 		}
+		if d.usedByOthers(current.engine.LockPath()) {
+			d.log.Info("state changed by another process")
+			d.requestPass()
+		}
 	}
+}
+
+// releaseLock gives the lock of the state back.
+func (d *Daemon) releaseLock(lock *durable.Lock) {
+	d.lockMu.Lock()
+	defer d.lockMu.Unlock()
+	lock.Release()
+	if info, err := os.Lstat(d.current.engine.LockPath()); err == nil {
+		d.released = info.ModTime()
+	}
+}
+
+// usedByOthers reports, once each time, whether another process has held the lock of
+// the state and given it back: it may have left work to do, or done what was planned.
+func (d *Daemon) usedByOthers(path string) bool {
+	d.lockMu.Lock()
+	defer d.lockMu.Unlock()
+	info, err := os.Lstat(path)
+	if err != nil || d.released.IsZero() || info.ModTime().Equal(d.released) {
+		return false
+	}
+	if h, err := durable.ReadHolder(path); err != nil || h.Lives {
+		return false
+	}
+	d.released = info.ModTime()
+	return true
 }
