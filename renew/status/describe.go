@@ -83,7 +83,24 @@ func (doc Document) Summary() string {
 	case busy > 0:
 		return fmt.Sprintf("no action required, %s on %d of %d", doc.worker(), busy, all)
 	}
-	return fmt.Sprintf("%d %s ok", all, textfmt.Plural(all, "certificate", "certificates"))
+	return fmt.Sprintf("%d %s ok", all, textfmt.Plural(all, "certificate", "certificates")) + doc.notVerified()
+}
+
+// notVerified says how many certificates are deployed where nothing is verified.
+func (doc Document) notVerified() string {
+	n := 0
+	for _, t := range doc.Targets {
+		if slices.ContainsFunc(t.Deployments, func(d Deployment) bool { return d.State == Deployed }) {
+			n++
+		}
+	}
+	switch n {
+	case 0:
+		return ""
+	case len(doc.Targets):
+		return ", deployed, not verified"
+	}
+	return fmt.Sprintf(", %d of them deployed, not verified", n)
 }
 
 // next describes the next action.

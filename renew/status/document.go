@@ -120,7 +120,7 @@ type Deployment struct {
 // States of a deployment; of an endpoint, all but Deployed.
 const (
 	Verified   = "verified"   // the endpoints serve the certificate
-	Deployed   = "deployed"   // reloaded, no endpoint to verify
+	Deployed   = "deployed"   // reloaded, not verified: no endpoint is configured
 	Unverified = "unverified" // reloaded, not verified
 	Undeployed = "pending"    // not in use there, or not as the configuration now says
 	NotServed  = "failing"    // of an endpoint: it does not serve the certificate
