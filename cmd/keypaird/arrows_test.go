@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"cmd/keypaird/daemon":            {"acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "renew", "renew/durable", "renew/notify", "renew/problem", "renew/status"},
 	"cmd/keypaird/engine":            {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "hooks", "renew", "renew/durable", "renew/keypair", "renew/notify", "renew/problem", "renew/rollover", "renew/status"},
 	"cmd/keypaird/names":             {"acme", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover", "hooks/discover/report", "hooks/verify"},
-	"cmd/keypaird/preflight":         {"acme", "acme/dns01", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks", "hooks/discover", "hooks/preset", "renew", "renew/durable", "renew/rollover", "renew/tlsa"},
+	"cmd/keypaird/preflight":         {"acme", "acme/dns01", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks", "hooks/discover", "hooks/preset", "hooks/probe", "renew", "renew/durable", "renew/rollover", "renew/tlsa"},
 	"cmd/keypaird/progress":          {"renew/textfmt"},
 	"examples/quickstart":            {"acme/acmetest"},
 	"examples/rc.d":                  {},

@@ -57,6 +57,7 @@ func checkFiles(cfg *config.Config) []Finding {
 			d := cfg.Deployment(name)
 			if targets[name] == nil {
 				found = append(found, checkPrograms(name, &d, cfg.Deploy[name].Sets)...)
+				found = append(found, checkSettings(cfg, &d)...)
 				warnings[name] = d.Warner()
 			}
 			targets[name] = append(targets[name], t.Name)

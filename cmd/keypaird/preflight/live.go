@@ -60,7 +60,7 @@ func checkLive(ctx context.Context, e *engine.Engine, cas map[string]*acme.Clien
 			found = append(found, checkDeployment(e.Deployments[d.String()], s.Name)...)
 		}
 	}
-	return found
+	return append(found, checkServers(ctx, e)...)
 }
 
 // checkCAs fetches the directory of each CA and opens the account: CAA and
