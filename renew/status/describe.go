@@ -209,6 +209,11 @@ func (doc Document) worker() string {
 }
 
 // describe returns one line of text.
+func (s StandIn) describe() string {
+	return "a self-signed stand-in until the first certificate is deployed, valid until " + day(s.NotAfter)
+}
+
+// describe returns one line of text.
 func (r Refusal) describe() string {
 	return fmt.Sprintf("The configuration on disk is not in use since %s: %s", when(r.Since), printable(r.Error))
 }

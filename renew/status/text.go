@@ -53,6 +53,9 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 	if t.Live != nil {
 		fmt.Fprintf(w, "  live %.16s, issued by %s, in %s\n", t.Live.Fingerprint, printable(t.Live.Issuer), t.Live.Dir)
 	}
+	if t.StandIn != nil {
+		fmt.Fprintf(w, "  %s, in %s\n", t.StandIn.describe(), strings.Join(t.StandIn.Files, " "))
+	}
 	if t.Newest != nil {
 		fmt.Fprintf(w, "  newest %.16s, issued by %s, is not live, in %s\n", t.Newest.Fingerprint, printable(t.Newest.Issuer), t.Newest.Dir)
 	}
