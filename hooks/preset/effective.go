@@ -25,6 +25,9 @@ type effective struct {
 	path     *regexp.Regexp                                // group 1: a certificate file, or a directory of them
 }
 
+// comments are those of configuration files.
+var comments = regexp.MustCompile(`(?m)(?:^|[ \t])#.*$`)
+
 // maxAsking is how long one of the commands may take.
 const maxAsking = 20 * time.Second
 
@@ -76,7 +79,7 @@ func Configured(ctx context.Context, preset string, d *hooks.Deployment) (named 
 	if ask.files != nil {
 		for _, file := range ask.files(d.Check, text.String()) {
 			data, failed := os.ReadFile(file)
-			text.Write(append(data, '\n'))
+			text.Write(append(comments.ReplaceAll(data, nil), '\n'))
 			if failed != nil && err == nil {
 				err = failed
 			}

@@ -128,7 +128,11 @@ func checkNamed(ctx context.Context, e *engine.Engine, d *hooks.Deployment, targ
 	}
 	has := func(target string) bool { return slices.ContainsFunc(filesOf(e, d, target), named.Has) }
 	if err != nil {
-		if slices.ContainsFunc(targets, has) {
+		missing := func(target string) bool {
+			_, err := os.Stat(filesOf(e, d, target)[0])
+			return has(target) && errors.Is(err, fs.ErrNotExist)
+		}
+		if slices.ContainsFunc(targets, missing) {
 			return nil // the server names the first file that it misses, and no more
 		}
 		return []Finding{{
@@ -141,10 +145,13 @@ func checkNamed(ctx context.Context, e *engine.Engine, d *hooks.Deployment, targ
 		if has(target) {
 			continue
 		}
+		lines := strings.Join(preset.SetupFor(server, d, target, e.Config.State), "\n")
+		files := filesOf(e, d, target)
+		usual := max(0, slices.IndexFunc(files, func(path string) bool { return strings.Contains(lines, path) }))
 		found = append(found, Finding{
 			Check: "deploy", Subject: d.Name + " for " + target, Result: Warning,
-			Detail: fmt.Sprintf("the configuration of %s does not name %s: it serves its old files until it does", server, filesOf(e, d, target)[0]),
-			Remedy: "add these lines to it:\n" + strings.Join(preset.SetupFor(server, d, target, e.Config.State), "\n"),
+			Detail: fmt.Sprintf("the configuration of %s does not name %s: it serves its old files until it does", server, files[usual]),
+			Remedy: "add these lines to it:\n" + lines,
 		})
 	}
 	if len(found) == 0 {
