@@ -28,9 +28,6 @@ type StandIn struct {
 // A target that has a pair needs none. want also gets "", the store itself, for a
 // target without deployments.
 func (e *Engine) WriteStandIn(ctx context.Context, t renew.Target, want func(deployment string) bool) (*StandIn, error) {
-	if _, _, _, err := e.Store.NewestLeaf(t.Name); !errors.Is(err, fs.ErrNotExist) || len(t.Names) == 0 {
-		return nil, err
-	}
 	deployments := names(t.Deploy)
 	if len(deployments) == 0 {
 		deployments = append(deployments, "")
@@ -40,8 +37,13 @@ func (e *Engine) WriteStandIn(ctx context.Context, t renew.Target, want func(dep
 	for _, name := range deployments {
 		files := e.filesOf(t.Name, name)
 		missing, err := allMissing(files)
-		if err == nil && (!missing || !want(name)) {
+		if err == nil && !missing || !want(name) {
 			continue
+		}
+		if pair == nil {
+			if needs, err := e.needsStandIn(t); err != nil || !needs {
+				return nil, err
+			}
 		}
 		if err == nil && pair == nil {
 			pair, err = standin.New(ctx, t.Names, t.KeyType, time.Now())
@@ -55,6 +57,15 @@ func (e *Engine) WriteStandIn(ctx context.Context, t renew.Target, want func(dep
 		written.Files, written.NotAfter = append(written.Files, files...), pair.Leaf.NotAfter.UTC()
 	}
 	return written.orNil(), nil
+}
+
+// needsStandIn reports whether no pair of a target is stored, and its names are known.
+func (e *Engine) needsStandIn(t renew.Target) (bool, error) {
+	_, _, _, err := e.Store.NewestLeaf(t.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return len(t.Names) > 0, nil
+	}
+	return false, err
 }
 
 // orNil returns nil for one without files.
