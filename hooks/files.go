@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keypaird/hooks/acl"
+	"keypaird/hooks/standin"
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 )
@@ -155,7 +156,7 @@ func (d *Deployment) pairOf(files []file) *keypair.Pair {
 			return nil
 		}
 	}
-	if len(pairs) == 0 {
+	if len(pairs) == 0 || standin.Is(pairs[0].Leaf) { // nothing goes back to a stand-in
 		return nil
 	}
 	return pairs[0]

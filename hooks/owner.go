@@ -60,17 +60,6 @@ func parseID(setting, kind, name, text string) (int, error) {
 	return int(n), nil
 }
 
-// sound checks the configured files of targets.
-func (d *Deployment) sound(names ...string) error {
-	taken := map[string]bool{}
-	for _, name := range names {
-		if err := d.claim(name, taken); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // claim checks the configured files of a target: absolute, different for each
 // purpose, and not in taken, to which it adds them.
 func (d *Deployment) claim(name string, taken map[string]bool) error {
@@ -102,7 +91,7 @@ func (d *Deployment) Writable(name string) error {
 	if !d.writes() {
 		return nil
 	}
-	if err := d.sound(name); err != nil {
+	if err := d.claim(name, map[string]bool{}); err != nil {
 		return err
 	}
 	id, err := d.owner()

@@ -15,6 +15,8 @@ import (
 
 	"keypaird/hooks/acl"
 	"keypaird/renew/durable"
+	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 )
 
 // stagers is how many files are written at a time: a disk syncs many files almost as
@@ -30,6 +32,25 @@ func put(states []state) (touched bool, err error) {
 		}
 	}
 	return place(states)
+}
+
+// PutFirst writes p to the files of the target name, none of which may exist.
+func (d *Deployment) PutFirst(name string, p *keypair.Pair) error {
+	owner, err := d.owner()
+	if err == nil {
+		err = d.Writable(name)
+	}
+	if err != nil {
+		return err
+	}
+	s := d.planned(name, p, owner)
+	for _, f := range s.files {
+		if _, err := os.Lstat(f.path); !errors.Is(err, fs.ErrNotExist) {
+			return cmp.Or(err, problem.New(f.path+" exists", "remove it if it is not needed: a first pair is written over nothing"))
+		}
+	}
+	_, err = put([]state{s})
+	return err
 }
 
 // stage writes every file durably under a temporary name beside its own, and returns

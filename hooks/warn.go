@@ -45,12 +45,9 @@ func (d *Deployment) warnings(name string, names []string, read looks) []string 
 
 // ofRelayd reports whether the deployment is for relayd(8).
 func (d *Deployment) ofRelayd() bool {
-	for _, arg := range append(slices.Clone(d.Check), d.Reload...) {
-		if base := filepath.Base(arg); base == "relayd" || base == "relayctl" {
-			return true
-		}
-	}
-	return d.Name == "relayd"
+	return d.Name == "relayd" || slices.ContainsFunc(slices.Concat(d.Check, d.Reload), func(arg string) bool {
+		return slices.Contains([]string{"relayd", "relayctl"}, filepath.Base(arg))
+	})
 }
 
 // withPorts returns the files NAME:PORT.crt beside NAME.crt.
@@ -76,10 +73,7 @@ func namesIn(dir string) []string {
 		return nil
 	}
 	defer h.Close()
-	names, err := h.Readdirnames(-1)
-	if err != nil {
-		return nil
-	}
+	names, _ := h.Readdirnames(-1)
 	return names
 }
 

@@ -39,6 +39,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
+	helpServersStart(ctx, w, targets, log)
 	pass := w.Pass(renew.Manual)
 	if *force {
 		pass.Mode = renew.Force

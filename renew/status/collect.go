@@ -21,6 +21,7 @@ type Source struct {
 	Targets          []renew.Target
 	Records          *renew.Records                // those that could not be saved; nil: none
 	NextDeployWindow func(now time.Time) time.Time // when deployments may begin; zero: now; nil: always
+	StandIn          func(renew.Target) *StandIn   // the stand-in deployed for a target; nil: there are none
 }
 
 // Collect reads the state of targets at now. Damaged files of a target are part
@@ -65,6 +66,9 @@ func (src Source) collect(target renew.Target, now time.Time) (Target, error) {
 		t.Live = src.certificate(t.Name, id, fp, leaf)
 		state.InUse = leaf
 		t.OverdueAt = second(state.OverdueAt(target))
+	}
+	if src.StandIn != nil && (leaf == nil || t.undeployed()) {
+		t.StandIn = src.StandIn(target)
 	}
 	t.alert = notify.Check(now, target, state)
 	newest := t.Live

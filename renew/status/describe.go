@@ -83,7 +83,24 @@ func (doc Document) Summary() string {
 	case busy > 0:
 		return fmt.Sprintf("no action required, %s on %d of %d", doc.worker(), busy, all)
 	}
-	return fmt.Sprintf("%d %s ok", all, textfmt.Plural(all, "certificate", "certificates"))
+	return fmt.Sprintf("%d %s ok", all, textfmt.Plural(all, "certificate", "certificates")) + doc.notVerified()
+}
+
+// notVerified says how many certificates are deployed where nothing is verified.
+func (doc Document) notVerified() string {
+	n := 0
+	for _, t := range doc.Targets {
+		if slices.ContainsFunc(t.Deployments, func(d Deployment) bool { return d.State == Deployed }) {
+			n++
+		}
+	}
+	switch n {
+	case 0:
+		return ""
+	case len(doc.Targets):
+		return ", deployed, not verified"
+	}
+	return fmt.Sprintf(", %d of them deployed, not verified", n)
 }
 
 // next describes the next action.
@@ -189,6 +206,11 @@ func (doc Document) worker() string {
 		return "the next keypaird issue works"
 	}
 	return "keypaird works"
+}
+
+// describe returns one line of text.
+func (s StandIn) describe() string {
+	return "a self-signed stand-in until the first certificate is deployed, valid until " + day(s.NotAfter)
 }
 
 // describe returns one line of text.

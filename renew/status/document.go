@@ -28,6 +28,7 @@ type Target struct {
 	State          string       `json:"state"`                     // one of States
 	ActionRequired string       `json:"action_required,omitempty"` // why the operator has to act; "": no action is required
 	Live           *Certificate `json:"live,omitempty"`            // in use
+	StandIn        *StandIn     `json:"stand_in,omitempty"`        // a self-signed pair takes the place of the first certificate
 	Newest         *Certificate `json:"newest,omitempty"`          // newest stored one, if another is in use
 	Issued         time.Time    `json:"issued,omitzero"`           // when the newest was obtained, if known
 	Due            *time.Time   `json:"due,omitempty"`             // when the next certificate is ordered
@@ -72,6 +73,13 @@ type Certificate struct {
 	Dir         string    `json:"dir"`
 	NotBefore   time.Time `json:"not_before"`
 	NotAfter    time.Time `json:"not_after"`
+}
+
+// A StandIn is a self-signed pair that was written for a server to start with, until
+// the first certificate is deployed.
+type StandIn struct {
+	NotAfter time.Time `json:"not_after"`
+	Files    []string  `json:"files"`
 }
 
 // A Renewal is a CA's renewal information (RFC 9773). Without a start, there is
@@ -120,7 +128,7 @@ type Deployment struct {
 // States of a deployment; of an endpoint, all but Deployed.
 const (
 	Verified   = "verified"   // the endpoints serve the certificate
-	Deployed   = "deployed"   // reloaded, no endpoint to verify
+	Deployed   = "deployed"   // reloaded, not verified: no endpoint is configured
 	Unverified = "unverified" // reloaded, not verified
 	Undeployed = "pending"    // not in use there, or not as the configuration now says
 	NotServed  = "failing"    // of an endpoint: it does not serve the certificate

@@ -216,7 +216,7 @@ func describeState(state string) (class, symbol, words string) {
 	case Verified:
 		return "good", "✓", "verified: the certificate is served"
 	case Deployed:
-		return "good", "✓", "deployed, no endpoint to verify"
+		return "good", "✓", "deployed, not verified: no endpoint is configured"
 	case Unverified:
 		return "busy", "…", "deployed, not verified yet"
 	case NotServed:
