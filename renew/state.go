@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io/fs"
-	"slices"
 	"time"
 
 	"keypaird/renew/durable"
@@ -116,7 +115,7 @@ func LoadNextKey(store *keypair.Store, t Target, s *State) error {
 	if len(t.TLSA) == 0 {
 		return nil
 	}
-	data, err := store.ReadFile(t.Name, nextKeyFile)
+	data, err := store.ReadFile(t.Name, NextKeyFile)
 	if err != nil && none(err) {
 		return nil
 	}
@@ -133,10 +132,10 @@ func LoadNextKey(store *keypair.Store, t Target, s *State) error {
 	return err
 }
 
-// nextKeyFile holds the key of the certificate after the newest, in PEM. It is
+// NextKeyFile holds the key of the certificate after the newest, in PEM. It is
 // written before its record is announced. It may be the newest version's
 // own when the process was killed before it made another.
-const nextKeyFile = "nextkey.pem"
+const NextKeyFile = "nextkey.pem"
 
 // Due is when the newest certificate is to be replaced; zero if there is none.
 func (s State) Due() time.Time {
@@ -279,5 +278,3 @@ func later(a, b time.Time) time.Time {
 	}
 	return b
 }
-
-func contains(list []string, s string) bool { return slices.Contains(list, s) }

@@ -102,7 +102,7 @@ func (p *Pass) observe(j *job, name string, set rollover.RecordSet, err error) {
 func (p *Pass) evaluateTLSA(j *job) {
 	now, d := p.now(), &j.state.Record.TLSA
 	for name := range d.Names { // that are no longer configured
-		if !contains(j.TLSA, name) {
+		if !slices.Contains(j.TLSA, name) {
 			delete(d.Names, name)
 		}
 	}
