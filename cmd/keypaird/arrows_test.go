@@ -57,6 +57,7 @@ var arrows = map[string][]string{
 	"renew/testutil":                 {},
 	"renew/textfmt":                  {},
 	"renew/tlsa":                     {},
+	"renew/unconfigured":             {"renew", "renew/durable", "renew/keypair", "renew/problem"},
 	"renew/years":                    {},
 }
 
