@@ -354,12 +354,10 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, deployer Deployer, 
 	}
 	now, name := p.now(), deployer.String()
 	d := j.state.Record.Deployments[name]
+	d.Files = deployer.Paths(j.Name)
 	d.undo(j.state.Fingerprint) // what was seen before says nothing of the files and the server of now
 	if r.Outcome == Verified || r.Outcome == Reloaded {
 		d.Deployed, d.ConfigHash = j.state.Fingerprint, j.state.Specs[name].ConfigHash
-	}
-	if r.Outcome != RolledBack {
-		d.Files = deployer.Paths(j.Name)
 	}
 	if r.Err == nil {
 		d.Verified, d.At, d.Attempt = j.state.Fingerprint, now.UTC().Truncate(time.Second), Attempt{}

@@ -193,7 +193,7 @@ func TestDeployedFiles(t *testing.T) {
 	}{
 		{"verified", Result{Outcome: Verified}, []string{"/etc/chat.pem"}},
 		{"written, and not reloaded", Result{Installed, errors.New("no such proxy")}, []string{"/etc/chat.pem"}},
-		{"rolled back", Result{RolledBack, errors.New("no such proxy")}, nil},
+		{"rolled back", Result{RolledBack, errors.New("no such proxy")}, []string{"/etc/chat.pem"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)

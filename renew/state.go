@@ -189,7 +189,7 @@ func (s State) OverdueAt(t Target) time.Time {
 	case s.InUse == nil:
 		return time.Time{}
 	case t.External() != nil:
-		return t.overdueAt(s.InUse)
+		return overdueAt(s.InUse)
 	case s.Live:
 		return halfway(s.Due(), s.InUse)
 	case s.Leaf == nil:
@@ -203,14 +203,10 @@ func (s State) OverdueAt(t Target) time.Time {
 // earliest: the usual time to purchase another.
 const longNotice = 30 * 24 * time.Hour
 
-// overdueAt is when leaf, which is live, is overdue. Of an external certificate
-// nothing but its end is known.
-func (t Target) overdueAt(leaf *x509.Certificate) time.Time {
-	at := OverdueAt(leaf)
-	if t.External() == nil {
-		return at
-	}
-	return later(at, leaf.NotAfter.Add(-longNotice))
+// overdueAt is when an external certificate in use is overdue: nothing but its end is
+// known.
+func overdueAt(leaf *x509.Certificate) time.Time {
+	return later(OverdueAt(leaf), leaf.NotAfter.Add(-longNotice))
 }
 
 // Urgent reports whether less than a quarter of the lifetime is left of what is

@@ -29,7 +29,7 @@ type Target struct {
 	Resolver   Resolver          // queries them; nil: they are not queried
 	Challenges map[string]string // type of challenge by name, for the operator; may be nil
 
-	Unconfigured []string // files that servers may still use, if it is no longer configured, so that nothing is done for it
+	Unconfigured []string // files that servers may still use of a target that is no longer configured; nil: it is
 }
 
 // External returns the files that the certificate comes from; nil: it is ordered.

@@ -18,7 +18,7 @@ import (
 // After a crash there is no version of the new name yet, and the next call repeats
 // it, or there is one and its record.
 func CopyRenamed(store *keypair.Store, records *renew.Records, list []Certificate, targets []renew.Target, now time.Time, log *slog.Logger) {
-	former := map[string]candidate{} // by identity
+	renamed := map[string]candidate{} // by identity
 	for _, c := range list {
 		v, err := store.Newest(c.Name)
 		if err != nil || !now.Before(v.Pair.Leaf.NotAfter) {
@@ -26,15 +26,15 @@ func CopyRenamed(store *keypair.Store, records *renew.Records, list []Certificat
 		}
 		leaf := v.Pair.Leaf
 		id := identity(renew.Names(leaf), keypair.KeyType(leaf.PublicKey))
-		if best, ok := former[id]; !ok || newer(leaf, best.Pair.Leaf) {
-			former[id] = candidate{c, v}
+		if best, ok := renamed[id]; !ok || newer(leaf, best.Pair.Leaf) {
+			renamed[id] = candidate{c, v}
 		}
 	}
-	if len(former) == 0 {
+	if len(renamed) == 0 {
 		return
 	}
 	for _, t := range targets {
-		c, ok := former[identity(renew.Names(&x509.Certificate{DNSNames: t.Names}), t.KeyType)]
+		c, ok := renamed[identity(renew.Names(&x509.Certificate{DNSNames: t.Names}), t.KeyType)]
 		if !ok || t.External() != nil {
 			continue
 		}
@@ -43,7 +43,7 @@ func CopyRenamed(store *keypair.Store, records *renew.Records, list []Certificat
 		}
 		v, err := c.copyTo(store, records, t)
 		if err != nil {
-			log.Warn("certificate of the former name not used", "cert", t.Name, "from", c.Name, "err", err, "remedy", renew.Remedy(err))
+			log.Warn("certificate of the old name not used", "cert", t.Name, "from", c.Name, "err", err, "remedy", renew.Remedy(err))
 			continue
 		}
 		log.Info("target renamed", "cert", t.Name, "from", c.Name, "version", v.ID, "not_after", v.Pair.Leaf.NotAfter)

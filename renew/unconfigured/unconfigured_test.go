@@ -201,7 +201,7 @@ func TestCopyRenamed(t *testing.T) {
 		name   string
 		before func(w *world)
 		target func(t *renew.Target)
-		want   string // the former name; "": nothing is copied
+		want   string // the old name; "": nothing is copied
 	}{
 		{"renamed", func(w *world) { w.deploys("old", day, 90*day, name) }, nil, "old"},
 		{"several", func(w *world) {
