@@ -34,6 +34,9 @@ func (doc Document) WriteText(out io.Writer) error {
 	for _, t := range doc.Targets {
 		t.writeDetails(w, doc.Time)
 	}
+	for _, u := range doc.Unconfigured {
+		u.write(w)
+	}
 	return w.Flush()
 }
 
@@ -79,6 +82,21 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 	if t.Next.Action == renew.Wait && t.Next.At != nil {
 		fmt.Fprintf(w, "  next try at %s, in %s, because: %s\n", day(*t.Next.At), span(t.Next.At.Sub(now)), t.Next.Why)
 	}
+}
+
+// write prints the certificate.
+func (u Unconfigured) write(w io.Writer) {
+	fmt.Fprintf(w, "\n%s\n", u.Name)
+	if u.ActionRequired != "" {
+		fmt.Fprintf(w, "  action required: %s\n", u.ActionRequired)
+	}
+	fmt.Fprintf(w, "  %s\n", u.Where())
+	for _, name := range u.Names {
+		fmt.Fprintf(w, "  %s\n", printable(name))
+	}
+	c := u.Certificate
+	fmt.Fprintf(w, "  live %.16s, issued by %s, in %s\n", c.Fingerprint, printable(c.Issuer), c.Dir)
+	writeRemedy(w, "  ", u.Remedy)
 }
 
 // write prints the CA's suggested renewal window.
