@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// List returns the names that the store has a directory for, sorted.
-func (s *Store) List() ([]string, error) {
+// List returns the names that the store has a directory for, except those given,
+// sorted. It looks at no directory of a name that is given.
+func (s *Store) List(except map[string]bool) ([]string, error) {
 	entries, err := s.certs.Names()
 	if err != nil {
 		return nil, err
@@ -18,6 +19,9 @@ func (s *Store) List() ([]string, error) {
 		name := entry
 		if rest, ok := strings.CutPrefix(entry, wildcard); ok {
 			name = "*." + rest
+		}
+		if except[name] {
+			continue
 		}
 		if dir, err := dirName(name); err != nil || dir != entry {
 			continue // not ours

@@ -34,17 +34,13 @@ type Deployment struct {
 // Find returns what is stored of targets that are not among those configured,
 // sorted by name. Those that cannot be read are left out; the error says why.
 func Find(store *keypair.Store, configured []renew.Target) ([]Certificate, error) {
-	names, err := store.List()
-	if err != nil {
-		return nil, err
-	}
 	known := make(map[string]bool, len(configured))
 	for _, t := range configured {
 		known[t.Name] = true
 	}
-	names = slices.DeleteFunc(names, func(name string) bool { return known[name] })
-	if len(names) == 0 {
-		return nil, nil
+	names, err := store.List(known)
+	if err != nil || len(names) == 0 {
+		return nil, err
 	}
 	deployers, owned := deployersOf(configured)
 	var list []Certificate
@@ -114,11 +110,11 @@ func (c *Certificate) findFiles(deployers map[string]renew.Deployer, owned map[s
 	for name, d := range deployers {
 		paths[name] = append(paths[name], d.Paths(c.Name)...)
 	}
-	seen := maps.Clone(owned)
+	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(paths)) {
 		pair, found := c.pairOf(name), Deployment{Name: name}
 		for _, file := range paths[name] {
-			if !seen[file] && holds(file, pair) {
+			if !seen[file] && !owned[file] && holds(file, pair) {
 				found.Files = append(found.Files, file)
 			}
 			seen[file] = true
