@@ -12,6 +12,7 @@ import (
 
 	"keypaird/acme"
 	"keypaird/acme/acmetest"
+	"keypaird/renew/testutil"
 )
 
 // A faultNet is a CA behind proxies, each with faults of its own.
@@ -62,7 +63,7 @@ func (s *faultNet) proxiedClient(t *testing.T) *proxiedClient {
 	}
 	t.Cleanup(func() { p.Close() })
 	g := *s.fixture
-	g.dir, g.log = t.TempDir(), new(logBuffer)
+	g.dir, g.log = t.TempDir(), new(testutil.Log)
 	host := strings.TrimSuffix(strings.TrimPrefix(p.Directory, "https://"), acmetest.PathDirectory)
 	_, port, err := net.SplitHostPort(host)
 	if err != nil {

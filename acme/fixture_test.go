@@ -9,12 +9,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"keypaird/acme"
 	"keypaird/acme/acmetest"
 	"keypaird/acme/http01"
+	"keypaird/renew/testutil"
 )
 
 // A fixture is a CA, its DNS server, and a solver on the port where it requests tokens.
@@ -23,7 +23,7 @@ type fixture struct {
 	dns    *acmetest.DNS
 	solver *http01.Solver
 	dir    string
-	log    *logBuffer // of the clients
+	log    *testutil.Log // of the clients
 }
 
 // newFixture starts one: each name under test has the address 127.0.0.1.
@@ -41,7 +41,7 @@ func newFixture(t testing.TB, o acmetest.Options) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &fixture{ca: ca, dns: dns, dir: t.TempDir(), log: new(logBuffer)}
+	g := &fixture{ca: ca, dns: dns, dir: t.TempDir(), log: new(testutil.Log)}
 	t.Cleanup(func() { g.ca.Close() })
 	g.solver = &http01.Solver{
 		Dir: filepath.Join(g.dir, "http-01"), Listen: "127.0.0.1:" + strconv.Itoa(ca.HTTPPort), Log: slog.New(slog.DiscardHandler),
@@ -63,24 +63,6 @@ func freePort(t testing.TB) int {
 	}
 	t.Fatal("no free port")
 	return 0
-}
-
-// A logBuffer keeps the log.
-type logBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (tr *logBuffer) Write(p []byte) (int, error) {
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	return tr.text.Write(p)
-}
-
-func (tr *logBuffer) String() string {
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	return tr.text.String()
 }
 
 func (g *fixture) accountDir() string { return filepath.Join(g.dir, "accounts", "pebble") }

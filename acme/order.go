@@ -190,7 +190,7 @@ const statusTimeout = 5 * time.Minute
 // checked pair (RFC 8555, section 7.1.6).
 func (j *job) run(ctx context.Context) (*keypair.Pair, error) {
 	if !j.resumed {
-		if err := j.reserve(); err != nil {
+		if err := j.saveUnplaced(); err != nil {
 			return nil, fmt.Errorf("keeping the order: %w", err)
 		}
 		if err := j.placeOrder(ctx); err != nil {
@@ -259,9 +259,9 @@ func (j *job) prepare(ctx context.Context) error {
 	return err
 }
 
-// reserve saves the order before it is placed: an order that cannot be saved
-// would be lost.
-func (j *job) reserve() error {
+// saveUnplaced saves the order before it is placed: one that cannot be saved would be
+// lost.
+func (j *job) saveUnplaced() error {
 	j.url, j.begun = "", time.Time{}
 	return j.store.save(j.pendingOrder())
 }

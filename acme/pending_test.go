@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -89,7 +90,8 @@ func TestPendingOrder(t *testing.T) {
 	}
 }
 
-// An order that the CA does not know is placed again.
+// An order that the CA does not know is placed again. It is so old that no replica
+// can lag.
 func TestOrderForgottenByCA(t *testing.T) {
 	g := newFixture(t, acmetest.Options{})
 	req := g.request("a.test")
@@ -98,6 +100,7 @@ func TestOrderForgottenByCA(t *testing.T) {
 	}
 	path := filepath.Join(req.Pending, "order.json")
 	data := strings.Replace(string(readFile(t, path)), acmetest.PathOrder, acmetest.PathOrder+"no", 1)
+	data = regexp.MustCompile(`"begun": "[^"]*"`).ReplaceAllString(data, `"begun": "2000-01-01T00:00:00Z"`)
 	if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
 		t.Fatal(err)
 	}

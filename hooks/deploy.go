@@ -5,9 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"keypaird/renew"
 	"log/slog"
 	"time"
+
+	"keypaird/renew"
 )
 
 // A run is one call of Deploy.
@@ -15,7 +16,7 @@ type run struct {
 	*Deployment
 	log      *slog.Logger
 	targets  []*target  // that can be deployed
-	failures []*Failure // of the others, and of those that came to nothing
+	failures []*Failure // of the others, and of those that failed
 	touched  bool       // something is not as it was when the run began
 }
 
@@ -25,7 +26,7 @@ type target struct {
 	next    state // to be in place
 	before  state // in place when the run began
 	back    state // to go back to; without a pair if nothing is known to work
-	current state // in place now, or as good as
+	current state // in place now; next, until the files are written
 	queries []*query
 }
 
@@ -106,7 +107,7 @@ func (r *run) forward(ctx context.Context) []*Failure {
 		}
 	}
 	ev := r.event(EventDeploy, nil)
-	if err := r.run(ctx, r.Check, ev); err != nil {
+	if err := r.runCommand(ctx, r.Check, ev); err != nil {
 		return r.all(StepCheck, err)
 	}
 	var failures []*Failure
@@ -138,7 +139,7 @@ func (r *run) install() error {
 	return err
 }
 
-// nexts lists what is to be in place.
+// nexts lists the new states of targets.
 func nexts(targets []*target) []state {
 	list := make([]state, len(targets))
 	for i, t := range targets {
@@ -270,8 +271,8 @@ func (r *run) installed() bool {
 	return len(r.Verify) > 0
 }
 
-// run runs one of the deployment's commands, if there is one.
-func (r *run) run(ctx context.Context, argv []string, ev Event) error {
+// runCommand runs one of the deployment's commands, if there is one.
+func (r *run) runCommand(ctx context.Context, argv []string, ev Event) error {
 	if len(argv) == 0 {
 		return ctx.Err()
 	}
@@ -282,7 +283,7 @@ func (r *run) run(ctx context.Context, argv []string, ev Event) error {
 // load makes the server use what is in place for the targets which.
 func (r *run) load(ctx context.Context, which []*target, ev Event) error {
 	if r.Socket == "" {
-		return r.run(ctx, r.Reload, ev)
+		return r.runCommand(ctx, r.Reload, ev)
 	}
 	var err error
 	for _, t := range which {
@@ -294,7 +295,7 @@ func (r *run) load(ctx context.Context, which []*target, ev Event) error {
 		return err
 	}
 	r.log.Warn("haproxy socket update failed, reloading", "err", err)
-	return r.run(ctx, r.Reload, ev)
+	return r.runCommand(ctx, r.Reload, ev)
 }
 
 // event is what the commands of a run get in their environment.

@@ -13,7 +13,7 @@ import (
 const (
 	EventDeploy    = "deploy"    // new pairs are in place
 	EventRollback  = "rollback"  // previous pairs are in place again
-	EventFailing   = "failing"   // something needs a person
+	EventFailing   = "failing"   // the operator must act
 	EventExpiring  = "expiring"  // a live certificate ends soon
 	EventRecovered = "recovered" // no longer failing
 )

@@ -12,6 +12,7 @@ import (
 	"keypaird/hooks/probe"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/testutil"
 )
 
 // A haproxy is a running one with the deployment for it.
@@ -26,7 +27,7 @@ type haproxy struct {
 // port of its own, with these pairs in its directory.
 func startHaproxy(t *testing.T, level string, pairs map[string]*keypair.Pair) *haproxy {
 	t.Helper()
-	program := server(t, "haproxy")
+	program := testutil.Program(t, "haproxy")
 	home := safeDir(t)
 	h := &haproxy{certs: filepath.Join(home, "certs"), at: freePort(t), reloads: filepath.Join(home, "reloads")}
 	if err := os.Mkdir(h.certs, 0o700); err != nil {

@@ -190,20 +190,6 @@ func freePort(t *testing.T) probe.Endpoint {
 	return e
 }
 
-// server returns the path of a program that the tests need. Where the whole
-// suite is to run, it has to be there.
-func server(t *testing.T, name string) string {
-	t.Helper()
-	if path := SearchPath(name); path != "" {
-		return path
-	}
-	if _, err := os.Stat("/etc/debian_version"); err == nil || os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed: apt-get install %s", name, name)
-	}
-	t.Skipf("%s is not installed here; the test runs on Debian and with CI=true", name)
-	return ""
-}
-
 // serves reports whether e serves p for each of its names.
 func serves(t *testing.T, e probe.Endpoint, p *keypair.Pair) error {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 	"keypaird/hooks/probe"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/testutil"
 )
 
 // A library of versions as the store has them, with one name.
@@ -48,7 +49,7 @@ type nginx struct {
 // dir/live.
 func startNginx(t *testing.T) *nginx {
 	t.Helper()
-	program := server(t, "nginx")
+	program := testutil.Program(t, "nginx")
 	n := &nginx{t: t, dir: safeDir(t)}
 	for i := range 3 {
 		n.pairs = append(n.pairs, good(t, plain, host))

@@ -4,22 +4,21 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"keypaird/renew/testutil"
 )
 
 // A command that does not end when it is killed does not hold us up. This one is
 // traced by a program that stands still: nobody hears of its end before that does.
 func TestCommandStays(t *testing.T) {
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Fatal("strace is needed: apt-get install strace")
-	}
+	t.Parallel()
+	strace := testutil.Strace(t)
 	file := filepath.Join(safeDir(t), "tracer")
 	body := `while read -r key value; do [ "$key" != TracerPid: ] || tracer=$value; done </proc/$$/status
 echo $tracer >` + file + `.new; mv ` + file + `.new ` + file + `; while :; do read -r line </proc/self/stat; done`

@@ -120,20 +120,7 @@ func (q *query) others(a reply, now time.Time) bool {
 	if a.leaf == nil {
 		return errors.Is(a.err, probe.ErrHostUnknown)
 	}
-	return a.current(now) && !a.is(q.New) && !q.ours(a) && !sameNames(a.leaf, q.New.Leaf)
-}
-
-// sameNames reports whether two certificates are for the same names.
-func sameNames(a, b *x509.Certificate) bool {
-	set := func(c *x509.Certificate) []string {
-		list := slices.Clone(c.DNSNames)
-		for _, ip := range c.IPAddresses {
-			list = append(list, ip.String())
-		}
-		slices.Sort(list)
-		return slices.Compact(list)
-	}
-	return slices.Equal(set(a), set(b))
+	return a.current(now) && !a.is(q.New) && !q.ours(a) && !slices.Equal(keypair.Names(a.leaf), keypair.Names(q.New.Leaf))
 }
 
 // failure returns the error for an endpoint that does not serve the pair want.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
 )
 
@@ -16,7 +17,7 @@ const (
 	None   Action = "none"   // all is as configured
 	Issue  Action = "issue"  // obtain a certificate, or import its files, then deploy it
 	Deploy Action = "deploy" // the newest certificate is not in use everywhere
-	Wait   Action = "wait"   // something is to be done, but not yet: see At
+	Wait   Action = "wait"   // there is something to do, but not before At
 )
 
 // A Decision says what a target needs, and why.
@@ -73,8 +74,8 @@ func Decide(now time.Time, t Target, s State, mode Mode) Decision {
 	return d
 }
 
-// decideMeanwhile says whether what is stored is to be put in use although a
-// new certificate is needed.
+// decideMeanwhile decides about deploying the stored certificate while the new one
+// that is needed has to wait.
 func decideMeanwhile(now time.Time, t Target, s State, mode Mode) (Decision, bool) {
 	if s.Leaf == nil || !now.Before(s.Leaf.NotAfter) {
 		return Decision{}, false
@@ -83,7 +84,7 @@ func decideMeanwhile(now time.Time, t Target, s State, mode Mode) (Decision, boo
 	return d, d.Action == Deploy
 }
 
-// decideIssue says whether the certificate that is needed may be ordered.
+// decideIssue decides whether the certificate that is needed may be ordered now.
 func decideIssue(now time.Time, t Target, s State, mode Mode, why string) Decision {
 	if held := s.Rollover(t).Held(now); held != "" {
 		return Decision{Wait, why + ", but " + held, s.Record.TLSA.QueryAt}
@@ -94,7 +95,7 @@ func decideIssue(now time.Time, t Target, s State, mode Mode, why string) Decisi
 	return Decision{Issue, why, s.Due()}
 }
 
-// needsCertificate says why a new certificate is needed, or "".
+// needsCertificate returns why a new certificate is needed, or "".
 func needsCertificate(now time.Time, t Target, s State, mode Mode) string {
 	if t.External() != nil {
 		return needsFiles(now, s, mode)
@@ -105,7 +106,7 @@ func needsCertificate(now time.Time, t Target, s State, mode Mode) string {
 		return "no certificate"
 	case mode == Force:
 		return "forced"
-	case !slices.Equal(Names(s.Leaf), canonical(t.Names)):
+	case !slices.Equal(keypair.Names(s.Leaf), keypair.CanonicalNames(t.Names)):
 		return "names changed"
 	case keypair.KeyType(s.Leaf.PublicKey) != t.KeyType && (len(t.TLSA) == 0 || s.Rollover(t).Ready(now)):
 		return "key type changed"
@@ -145,7 +146,7 @@ func (s State) availableIssuers(now time.Time, t Target, mode Mode) (issuers []I
 		if next.IsZero() || at.Before(next) {
 			next, why = at, because
 		}
-		failing := last.TryNextCA && (last.Failures >= notifyAfter || s.Urgent(now))
+		failing := last.TryNextCA && (last.Failures >= backoff.Persistent || s.Urgent(now))
 		if !failing && !(limited && endsSoon(s.Leaf, now)) {
 			break
 		}
@@ -158,15 +159,14 @@ var (
 	errImported = errors.New("others were imported just now")
 )
 
-// importPause is how long the daemon leaves files alone that took the place of
-// others: where two programs write there in turn, the servers are not reloaded
-// all the time.
+// importPause is the shortest time between two imports by the daemon: if two programs
+// overwrite each other's files, the servers are not reloaded all the time.
 const importPause = time.Minute
 
-// waits says why a scheduled pass leaves an issuer alone whose last failure is last,
-// and until when; nil if nothing does. Files that could not be imported are tried
+// waits returns why a scheduled pass does not ask an issuer after its last failure,
+// last, and until when; nil: it may ask. Files that could not be imported are tried
 // again when they change.
-func (s State) waits(now time.Time, t Target, last Attempt) (until time.Time, why error) {
+func (s State) waits(now time.Time, t Target, last backoff.Attempt) (until time.Time, why error) {
 	from := s.Record.External
 	if last.Waits(now) && (t.External() == nil || from.FailedMark == s.Mark) {
 		return last.Next, errLastTry
@@ -178,7 +178,7 @@ func (s State) waits(now time.Time, t Target, last Attempt) (until time.Time, wh
 	return time.Time{}, nil
 }
 
-// decideDeploy says whether the newest certificate is to be put in use.
+// decideDeploy decides whether to deploy the newest certificate now.
 func decideDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 	d := whatToDeploy(now, t, s, mode)
 	if d.Action == Deploy && mode == Scheduled && s.NextDeployWindow.After(now) && !s.Urgent(now) {
@@ -218,7 +218,7 @@ func whatToDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 	return waiting
 }
 
-// needsFiles says why the files of an external certificate are to be read, or "".
+// needsFiles returns why the files of an external certificate must be read, or "".
 func needsFiles(now time.Time, s State, mode Mode) string {
 	switch {
 	case s.Leaf == nil:
@@ -235,8 +235,8 @@ func needsFiles(now time.Time, s State, mode Mode) string {
 	return ""
 }
 
-// nextReminder completes the decision about an external certificate, which is not
-// due at any time: what comes next is that the operator is notified.
+// nextReminder completes the decision about an external certificate, which is never
+// due: the next event is a notice to the operator.
 func (t Target) nextReminder(now time.Time, s State, d Decision) Decision {
 	if t.External() == nil {
 		return d
@@ -256,12 +256,11 @@ func (t Target) nextReminder(now time.Time, s State, d Decision) Decision {
 	return d
 }
 
-// Failing returns the last failure of obtaining and the CA it was at. It is none
-// where no certificate is needed any more: the clock was set right, or the
-// configuration.
-func (s State) Failing(now time.Time, t Target) (ca string, last Attempt) {
+// Failing returns the last failed order and its CA; the zero value if no certificate
+// is needed any more, since the clock or the configuration was corrected.
+func (s State) Failing(now time.Time, t Target) (ca string, last backoff.Attempt) {
 	if needsCertificate(now, t, s, Scheduled) == "" {
-		return "", Attempt{}
+		return "", backoff.Attempt{}
 	}
 	for name, a := range s.Record.Orders {
 		if a.Failures > 0 && t.issuer(name) != nil && (last.Failures == 0 || a.At.After(last.At) || a.At.Equal(last.At) && name < ca) {

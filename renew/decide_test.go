@@ -11,6 +11,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"keypaird/renew/backoff"
+	"keypaird/renew/renewalinfo"
 )
 
 const day = 24 * time.Hour
@@ -65,21 +68,21 @@ func TestDecide(t *testing.T) {
 	rsaLeaf := ours(day, 90*day)
 	rsaLeaf.PublicKey = &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 2047)}
 	failedOrder := func(next time.Duration) Record {
-		return with(func(r *Record) { r.Orders = map[string]Attempt{"le": {Failures: 3, Next: now.Add(next)}} })
+		return with(func(r *Record) { r.Orders = map[string]backoff.Attempt{"le": {Failures: 3, Next: now.Add(next)}} })
 	}
 	failedDeploy := func(deployed, verified string, next time.Duration) Record {
 		return with(func(r *Record) {
-			r.Deployments["relayd"] = Deployment{Deployed: deployed, Verified: verified, Attempt: Attempt{Failures: 1, Next: now.Add(next)}}
+			r.Deployments["relayd"] = Deployment{Deployed: deployed, Verified: verified, Attempt: backoff.Attempt{Failures: 1, Next: now.Add(next)}}
 		})
 	}
 	suggested := func(chosen time.Duration) Record {
 		return with(func(r *Record) {
-			r.RenewalInfo = RenewalInfo{Fingerprint: "f", Start: now, End: now.Add(time.Hour), Chosen: now.Add(chosen)}
+			r.RenewalInfo = renewalinfo.Info{Fingerprint: "f", Start: now, End: now.Add(time.Hour), Chosen: now.Add(chosen)}
 		})
 	}
 	failedAt := func(failures int, tryNextCA bool) Record {
 		return with(func(r *Record) {
-			r.Orders = map[string]Attempt{"le": {Failures: failures, TryNextCA: tryNextCA, Next: now.Add(time.Hour)}}
+			r.Orders = map[string]backoff.Attempt{"le": {Failures: failures, TryNextCA: tryNextCA, Next: now.Add(time.Hour)}}
 		})
 	}
 	both := target(func(t *Target) { t.Deploy = deployments("relayd", "postfix") })
@@ -131,11 +134,11 @@ func TestDecide(t *testing.T) {
 		{"the instant chosen has come", chat, ours(61*day, 90*day), suggested(0), Scheduled, false, Issue, "due"},
 		{"the CA wants it never", chat, ours(72*day, 90*day), suggested(1000 * day), Scheduled, false, Issue, "due"},
 		{"the CA spoke of another certificate", chat, ours(day, 90*day), with(func(r *Record) {
-			r.RenewalInfo = RenewalInfo{Fingerprint: "old", Start: now, End: now, Chosen: now.Add(-day)}
+			r.RenewalInfo = renewalinfo.Info{Fingerprint: "old", Start: now, End: now, Chosen: now.Add(-day)}
 		}), Scheduled, false, None, "not due"},
 		{"the CA asks, and backoff runs", chat, ours(day, 90*day), with(func(r *Record) {
-			r.RenewalInfo = RenewalInfo{Fingerprint: "f", Chosen: now.Add(-day)}
-			r.Orders = map[string]Attempt{"le": {Failures: 1, Next: now.Add(time.Hour)}}
+			r.RenewalInfo = renewalinfo.Info{Fingerprint: "f", Chosen: now.Add(-day)}
+			r.Orders = map[string]backoff.Attempt{"le": {Failures: 1, Next: now.Add(time.Hour)}}
 		}), Scheduled, false, Wait, "the last try failed"},
 		{"the first CA failed twice", chat, ours(61*day, 90*day), failedAt(2, true), Scheduled, false, Wait, "the last try failed"},
 		{"the first CA keeps failing", chat, ours(61*day, 90*day), failedAt(3, true), Scheduled, false, Issue, "due"},
@@ -164,10 +167,10 @@ func TestDecide(t *testing.T) {
 		{"record lost", chat, ours(day, 90*day), Record{}, Scheduled, false, Deploy, "stored but not deployed"},
 
 		{"due, the CA is down, and what is stored is not deployed", chat, ours(61*day, 90*day), with(func(r *Record) {
-			r.Orders, r.Deployments = map[string]Attempt{"le": {Failures: 1, Next: now.Add(time.Hour)}}, nil
+			r.Orders, r.Deployments = map[string]backoff.Attempt{"le": {Failures: 1, Next: now.Add(time.Hour)}}, nil
 		}), Scheduled, true, Deploy, "stored but not deployed"},
 		{"expired, the CA is down, and what is stored is not deployed", chat, ours(91*day, 90*day), with(func(r *Record) {
-			r.Orders, r.Deployments = map[string]Attempt{"le": {Failures: 1, Next: now.Add(time.Hour)}}, nil
+			r.Orders, r.Deployments = map[string]backoff.Attempt{"le": {Failures: 1, Next: now.Add(time.Hour)}}, nil
 		}), Scheduled, true, Wait, "the last try failed"},
 		{"due and not deployed: one reload less", chat, ours(61*day, 90*day), with(func(r *Record) { r.Deployments = nil }), Scheduled, true, Issue, "due"},
 	} {
@@ -193,7 +196,7 @@ func TestDecideWithLimits(t *testing.T) {
 	otherKey := target(func(t *Target) { t.KeyType = "ec384" })
 	failed := func(failures int, tryNextCA bool, next time.Duration) Record {
 		return with(func(r *Record) {
-			r.Orders = map[string]Attempt{"le": {Failures: failures, TryNextCA: tryNextCA, Next: now.Add(next)}}
+			r.Orders = map[string]backoff.Attempt{"le": {Failures: failures, TryNextCA: tryNextCA, Next: now.Add(next)}}
 		})
 	}
 	hours := func(le, zerossl time.Duration) map[string]time.Duration {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"keypaird/renew/backoff"
 )
 
 // batchDelay is how long a pair waits at most for others of its pass, so that one
@@ -54,7 +56,7 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 		if !ok || p.draining(ctx) {
 			return
 		}
-		if j.issuer == nil { // what was needed could not be had, or was there
+		if j.issuer == nil { // no certificate was needed, or none could be obtained
 			j.decision = d
 		}
 		err := p.activate(j)
@@ -86,8 +88,8 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 	})
 }
 
-// draining reports whether nothing more is to be begun. A deployment that was
-// begun is brought to its end, unless the whole process ends.
+// draining reports whether the pass must begin nothing more. A deployment that has
+// begun is finished, unless the process ends.
 func (p *Pass) draining(ctx context.Context) bool {
 	select {
 	case <-p.Yield:
@@ -141,20 +143,20 @@ func (p *Pass) recordActivationFailure(j *job, err error) {
 			continue
 		}
 		d.Attempt = d.Attempt.Failed(fmt.Errorf("switching to the new version: %w", err), now, j.state.ends())
-		j.state.Record.deployment(name, d)
+		j.state.Record.setDeployment(name, d)
 	}
 	if err := p.save(j); err != nil {
 		p.Log.Warn("failure not recorded", "cert", j.Name, "err", err)
 	}
 }
 
-// restoreLive makes the version before live again where every deployment went back
-// to it: live is what is in use.
+// restoreLive makes the previous version live again if every deployment was rolled
+// back to it: live is what is in use.
 func (p *Pass) restoreLive(ctx context.Context, j *job) error {
 	if j.rollbackTo.ID == "" || j.installed || ctx.Err() != nil || slices.Contains(j.inUse(), j.state.Fingerprint) {
 		return nil
 	}
-	if j.previousLive.ID != "" { // what was live is what most have gone back to
+	if j.previousLive.ID != "" { // most deployments were rolled back to it
 		return p.Store.SetLive(j.Name, j.previousLive)
 	}
 	return p.Store.SetLive(j.Name, j.rollbackTo)
@@ -290,7 +292,7 @@ func (p *Pass) change(j *job, name string) (Change, error) {
 		Name: j.Name, Names: j.Names, New: j.newest.Pair, Dir: j.newest.Dir,
 		Deployed: d.Deployed == j.state.Fingerprint && d.ConfigHash == spec.ConfigHash && !spec.FilesMissing,
 	}
-	c.NextTry = d.Attempt.latest(p.now(), j.state.ends())
+	c.NextTry = d.Attempt.Latest(p.now(), j.state.ends())
 	if opens := p.nextDeployWindow(c.NextTry); !opens.IsZero() {
 		c.NextTry = opens
 	}
@@ -313,17 +315,16 @@ func (p *Pass) change(j *job, name string) (Change, error) {
 	return c, nil
 }
 
-// begin records that what a deployment had is undone, before it is done in
-// another way, or again since a file was lost. It is never
-// taken for done: neither after a kill, nor when all files are there again and
-// the reload is still missing.
+// begin records that a deployment is undone, before it is repeated with other settings
+// or because a file was lost. So it does not count as done after a kill, nor when all
+// files are in place again and the reload is still missing.
 func (p *Pass) begin(j *job, name string, c Change) {
 	d := j.state.Record.Deployments[name]
 	if c.Deployed || !d.has(j.state.Fingerprint) {
 		return
 	}
 	d.undo(j.state.Fingerprint)
-	j.state.Record.deployment(name, d)
+	j.state.Record.setDeployment(name, d)
 	if err := p.saveDurably(j); err != nil {
 		p.Log.Warn("record not saved", "cert", j.Name, "step", "deploying to "+name, "err", err)
 	}
@@ -360,12 +361,12 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, deployer Deployer, 
 		d.Deployed, d.ConfigHash = j.state.Fingerprint, j.state.Specs[name].ConfigHash
 	}
 	if r.Err == nil {
-		d.Verified, d.At, d.Attempt = j.state.Fingerprint, now.UTC().Truncate(time.Second), Attempt{}
+		d.Verified, d.At, d.Attempt = j.state.Fingerprint, now.UTC().Truncate(time.Second), backoff.Attempt{}
 		j.activated = true
 	} else {
 		d.Attempt = d.Attempt.Failed(r.Err, now, j.state.ends())
 	}
-	j.state.Record.deployment(name, d)
+	j.state.Record.setDeployment(name, d)
 	p.takeRenewalInfo(j)
 	return p.save(j)
 }

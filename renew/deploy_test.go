@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"keypaird/renew/backoff"
 )
 
 var errReload = errors.New("no such proxy")
@@ -60,7 +62,7 @@ func TestDeployFailsThenSucceeds(t *testing.T) {
 		}
 		s, err := loadState(w.store, "a")
 		must(t, err)
-		if a := s.Record.Deployments["relayd"].Attempt; a != (Attempt{}) {
+		if a := s.Record.Deployments["relayd"].Attempt; a != (backoff.Attempt{}) {
 			t.Errorf("the failure is still on record: %+v", a)
 		}
 	})

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"keypaird/renew/backoff"
 )
 
 // A live link that cannot be switched is a failure like any other: it is tried
@@ -37,7 +39,7 @@ func TestLiveCannotBeSwitched(t *testing.T) {
 		}
 		s, err := loadState(w.store, "chat")
 		must(t, err)
-		if last := s.Record.Deployments["relayd"].Attempt; last.Failures < notifyAfter || !strings.Contains(last.Error, "switching to the new version") {
+		if last := s.Record.Deployments["relayd"].Attempt; last.Failures < backoff.Persistent || !strings.Contains(last.Error, "switching to the new version") {
 			t.Errorf("last failure = %+v", last)
 		}
 		must(t, os.RemoveAll(link))
@@ -59,7 +61,7 @@ func TestUnsavedRecordIsOlder(t *testing.T) {
 	lost.store.Close()
 	p := &Pass{Store: lost.store, Records: new(Records), Log: w.log}
 	failed := &job{Target: chat}
-	failed.state.Record.failedOrder("le", Attempt{Failures: 2, Error: "down"})
+	failed.state.Record.setFailedOrder("le", backoff.Attempt{Failures: 2, Error: "down"})
 	if err := p.save(failed); err == nil {
 		t.Fatal("a closed store takes a record")
 	}

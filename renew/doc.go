@@ -4,9 +4,9 @@
 //	load -> decide -> obtain -> store -> install -> reload -> verify -> record
 //
 // [Decide] is a pure function of a [Target] and its [State]; a [Pass] processes
-// targets once and does what was decided; a [Loop] runs passes for years. The
-// package speaks neither ACME nor DNS, and knows no proxies: it calls them through
-// the small interfaces [Obtainer], [Limiter], [RenewalInfoFetcher], [Resolver] and
-// [Deployer], which cmd/keypaird implements from the configuration. It knows only
-// the words of the configuration that a remedy has to name.
+// targets once and does what was decided; package loop runs passes for years. The
+// package speaks neither ACME nor DNS, and knows no proxies. A Target holds what
+// does, as small interfaces: an [Issuer] (often a [RenewalInfoFetcher] too) and a
+// [Resolver], which cmd/keypaird/engine implements, and a [Deployer], which package
+// hooks does. Of the configuration it knows only the words that a remedy names.
 package renew

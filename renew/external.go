@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 	"time"
@@ -73,30 +72,10 @@ func (x *External) Read(now time.Time) (*keypair.Pair, error) {
 // checkNames refuses a certificate that has nothing to do with the one that is
 // stored: most likely it was put into the wrong files.
 func (x *External) checkNames(p *keypair.Pair, stored *x509.Certificate) error {
-	have, lost := Names(p.Leaf), Names(stored)
+	have, lost := keypair.Names(p.Leaf), keypair.Names(stored)
 	if slices.ContainsFunc(have, func(name string) bool { return slices.Contains(lost, name) }) {
 		return nil
 	}
 	return problem.Newf("put the right certificate and key there; or, if this is what you want: keypaird issue -force "+x.Target,
-		"the certificate in %s is for %s, and for none of the names that the one in use is for: %s", x.Chain, quoted(have), quoted(lost))
-}
-
-// doubts lists what may be mistakes in a pair that was imported and replaces before.
-func (x *External) doubts(p *keypair.Pair, before *x509.Certificate) []string {
-	var list []string
-	if p.Alone() {
-		list = append(list, "the chain in "+x.Chain+" holds the certificate alone: clients that do not know its issuer refuse it")
-	}
-	if before == nil {
-		return list
-	}
-	have := Names(p.Leaf)
-	if lost := slices.DeleteFunc(Names(before), func(name string) bool { return slices.Contains(have, name) }); len(lost) > 0 {
-		list = append(list, "the new certificate lacks names of the one before: "+quoted(lost))
-	}
-	if p.Leaf.NotAfter.Before(before.NotAfter) {
-		list = append(list, fmt.Sprintf("the new certificate ends at %s, before the one that it replaces, at %s",
-			p.Leaf.NotAfter.UTC().Format(time.RFC3339), before.NotAfter.UTC().Format(time.RFC3339)))
-	}
-	return list
+		"the certificate in %s is for %s, and for none of the names that the one in use is for: %s", x.Chain, keypair.Quoted(have), keypair.Quoted(lost))
 }

@@ -13,6 +13,7 @@ import (
 
 	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
+	"keypaird/renew/renewalinfo"
 )
 
 // A shop has the two files of an external certificate.
@@ -41,8 +42,8 @@ func (w *world) live(t *testing.T, want *keypair.Pair) {
 func TestExternalReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s := newWorld(t), newShop(t)
-		w.suggest = func(string, *x509.Certificate) (SuggestedWindow, error) {
-			return SuggestedWindow{}, errors.New("asked")
+		w.suggest = func(string, *x509.Certificate) (renewalinfo.SuggestedWindow, error) {
+			return renewalinfo.SuggestedWindow{}, errors.New("asked")
 		}
 		first := s.Issue(90*day, "shop.test", "*.shop.test")
 		done, errs := w.pass(t.Context(), Scheduled, s.target())
@@ -50,7 +51,7 @@ func TestExternalReplaced(t *testing.T) {
 		if len(done) != 1 || done[0].Action != Issue || done[0].CA != NameOfExternal || !done[0].NotAfter.Equal(first.Leaf.NotAfter) {
 			t.Errorf("done = %+v", done)
 		}
-		if c := w.deployed[0][0]; len(c.Names) != 0 || strings.Join(Names(c.New.Leaf), " ") != "*.shop.test shop.test" {
+		if c := w.deployed[0][0]; len(c.Names) != 0 || strings.Join(keypair.Names(c.New.Leaf), " ") != "*.shop.test shop.test" {
 			t.Errorf("deployed for the names %q", c.Names)
 		}
 		w.live(t, first)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
 )
 
@@ -21,7 +22,7 @@ func TestDecideExternal(t *testing.T) {
 	failed := func(tried string, next time.Duration) Record {
 		return imported(func(r *Record) {
 			r.External = Imported{Mark: "before", FailedMark: tried}
-			r.Orders = map[string]Attempt{NameOfExternal: {Failures: 1, Next: now.Add(next)}}
+			r.Orders = map[string]backoff.Attempt{NameOfExternal: {Failures: 1, Next: now.Add(next)}}
 		})
 	}
 	again := func(at time.Duration) Record {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"keypaird/renew/renewalinfo"
 )
 
 // The day the target is given a proof, what was bought is used until it is due;
@@ -17,11 +19,11 @@ import (
 func TestExternalTakenOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s := newWorld(t), newShop(t)
-		w.suggest = func(ca string, leaf *x509.Certificate) (SuggestedWindow, error) {
+		w.suggest = func(ca string, leaf *x509.Certificate) (renewalinfo.SuggestedWindow, error) {
 			if leaf.NotAfter.Sub(leaf.NotBefore) != 90*day {
 				t.Error("a CA was asked about what it did not issue")
 			}
-			return SuggestedWindow{}, nil
+			return renewalinfo.SuggestedWindow{}, nil
 		}
 		w.obtain = func(context.Context, Target) error { return errors.New("down") }
 		bought := s.Issue(200*day, "shop.test")

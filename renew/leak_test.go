@@ -7,5 +7,5 @@ import (
 	"keypaird/renew/testutil"
 )
 
-// Nothing that a pass or a loop starts outlives it.
+// Nothing that a pass starts outlives it.
 func TestMain(m *testing.M) { os.Exit(testutil.Run(m)) }

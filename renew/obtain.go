@@ -14,8 +14,8 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// obtainAll gets what is to be issued, up to Parallel at once. It returns the
-// jobs as they are done with; what needs no certificate comes first.
+// obtainAll obtains the certificates that are needed, up to Parallel at once. It
+// returns each job when it is done; those that need no certificate come first.
 func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-chan *job {
 	done := make(chan *job, len(jobs)) // the senders never block
 	var orders []*job
@@ -48,7 +48,7 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 	return done
 }
 
-// obtaining is the step in messages.
+// obtaining returns what messages call this step.
 func (j *job) obtaining() string {
 	if j.External() != nil {
 		return "importing its files"
@@ -150,7 +150,7 @@ func (p *Pass) store(ctx context.Context, j *job, issuer Issuer, pair *keypair.P
 	p.forgetOrder(j, pair.Leaf)
 	p.afterOrder(ctx, j, began, before)
 	if x := j.External(); x != nil {
-		for _, doubt := range x.doubts(pair, before) {
+		for _, doubt := range x.Doubts(pair, before) {
 			p.Log.Warn(doubt, "cert", j.Name)
 		}
 	}
@@ -173,9 +173,9 @@ func (p *Pass) stored(j *job, pair *keypair.Pair) (bool, error) {
 // the place of another from the same files.
 func (p *Pass) recordStored(j *job, issuer Issuer, pair *keypair.Pair, replaced time.Time) error {
 	if j.External() != nil {
-		j.state.Record.imported(pair.Fingerprint(), Imported{Mark: j.state.Mark, ReplacedAt: replaced.UTC().Truncate(time.Second)})
+		j.state.Record.setImported(pair.Fingerprint(), Imported{Mark: j.state.Mark, ReplacedAt: replaced.UTC().Truncate(time.Second)})
 	} else {
-		j.state.Record.issued(j.Target, issuer.String(), pair.Fingerprint(), p.now())
+		j.state.Record.setIssued(j.Target, issuer.String(), pair.Fingerprint(), p.now())
 	}
 	if err := p.save(j); err != nil {
 		return &unrecordedError{fmt.Errorf("recording: %w", err)}
@@ -186,10 +186,9 @@ func (p *Pass) recordStored(j *job, issuer Issuer, pair *keypair.Pair, replaced 
 // An unrecordedError says that a pair is stored, and that the record does not know it.
 type unrecordedError struct{ error }
 
-// undeploy records that what has the leaf of pair and another chain is not deployed
-// any more. The two are known by the same fingerprint: where the leaf is in use the
-// pair must be deployed all the same, also if the process dies before it is
-// recorded that it was stored.
+// undeploy records that a version with the leaf of pair and another chain is no longer
+// deployed. Both have the same fingerprint, so the new one would count as deployed.
+// This is recorded before the pair is stored, as the process may die in between.
 func (p *Pass) undeploy(j *job, pair *keypair.Pair) error {
 	found := false
 	for name, d := range j.state.Record.Deployments {
@@ -204,7 +203,7 @@ func (p *Pass) undeploy(j *job, pair *keypair.Pair) error {
 			continue
 		}
 		d.Deployed, d.Verified, found = "", "", true
-		j.state.Record.deployment(name, d)
+		j.state.Record.setDeployment(name, d)
 	}
 	if !found {
 		return nil
@@ -273,7 +272,7 @@ func (p *Pass) recordFailure(ctx context.Context, j *job, issuer Issuer, err err
 		return err
 	}
 	rec, name := &j.state.Record, issuer.String()
-	rec.failedOrder(name, rec.Orders[name].Failed(err, p.now(), j.state.ends()))
+	rec.setFailedOrder(name, rec.Orders[name].Failed(err, p.now(), j.state.ends()))
 	rec.External.FailedMark = j.state.Mark
 	if rerr := p.save(j); rerr != nil {
 		p.Log.Warn("failure not recorded", "cert", j.Name, "err", rerr)

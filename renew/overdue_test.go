@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/renewalinfo"
 )
 
 // A certificate in use is overdue when half of what was left when it was due is
@@ -12,7 +13,7 @@ import (
 func TestOverdueAt(t *testing.T) {
 	suggested := func(chosen time.Duration) func(*State) {
 		return func(s *State) {
-			s.Record.RenewalInfo = RenewalInfo{Fingerprint: "f", Start: now, End: now, Chosen: s.Leaf.NotBefore.Add(chosen)}
+			s.Record.RenewalInfo = renewalinfo.Info{Fingerprint: "f", Start: now, End: now, Chosen: s.Leaf.NotBefore.Add(chosen)}
 		}
 	}
 	successor := func(made time.Duration) func(*State) {
@@ -31,7 +32,7 @@ func TestOverdueAt(t *testing.T) {
 		{"six days, the CA wants it past three quarters", 6 * day, suggested(112 * time.Hour), 128 * time.Hour},
 		{"six days, the CA wants it at its very end", 6 * day, suggested(143 * time.Hour), 6 * day * 9 / 10},
 		{"90 days, the CA wants it at once", 90 * day, suggested(10 * day), 50 * day},
-		{"suggestion for another one", 90 * day, func(s *State) { s.Record.RenewalInfo = RenewalInfo{Fingerprint: "old", Chosen: now} }, 75 * day},
+		{"suggestion for another one", 90 * day, func(s *State) { s.Record.RenewalInfo = renewalinfo.Info{Fingerprint: "old", Chosen: now} }, 75 * day},
 		{"six days, replaced late as the CA wanted, and not deployed", 6 * day, successor(112 * time.Hour), 128 * time.Hour},
 		{"90 days, replaced early", 90 * day, successor(9 * day), 75 * day},
 		{"90 days, replaced much too late", 90 * day, successor(88 * day), 81 * day},

@@ -74,7 +74,7 @@ type TargetError struct {
 }
 
 func (e *TargetError) Error() string {
-	return fmt.Sprintf("cert %s: %s: %v", quoted(e.Targets), e.Step, e.Err)
+	return fmt.Sprintf("cert %s: %s: %v", keypair.Quoted(e.Targets), e.Step, e.Err)
 }
 
 func (e *TargetError) Unwrap() error { return e.Err }

@@ -240,7 +240,7 @@ func TestRecordCannotBeSaved(t *testing.T) {
 	}
 }
 
-// A pair that cannot be stored is asked for again: the Obtainer still has it.
+// A pair that cannot be stored is asked for again: the Issuer still has it.
 func TestStoringFails(t *testing.T) {
 	w := newWorld(t)
 	dir := w.store.Dir("chat")

@@ -10,7 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
+	"keypaird/renew/renewalinfo"
 	"keypaird/renew/rollover"
 )
 
@@ -22,48 +24,35 @@ type Record struct {
 	Profile     string    `json:"profile,omitempty"`     // of the order
 	IssuedAt    time.Time `json:"issued_at,omitzero"`    // when it was obtained
 
-	Orders      map[string]Attempt    `json:"orders,omitempty"`      // failures since the last success, by CA
-	RenewalInfo RenewalInfo           `json:"ari,omitzero"`          // of the newest version
-	Deployments map[string]Deployment `json:"deployments,omitempty"` // by name
-	Notified    Notified              `json:"notified,omitzero"`     // notices sent to the operator
-	TLSA        TLSARecord            `json:"tlsa,omitzero"`         // keys and TLSA records (DANE)
-	External    Imported              `json:"external,omitzero"`     // of the files, if the certificate is external
+	Orders      map[string]backoff.Attempt `json:"orders,omitempty"`      // failures since the last success, by CA
+	RenewalInfo renewalinfo.Info           `json:"ari,omitzero"`          // of the newest version
+	Deployments map[string]Deployment      `json:"deployments,omitempty"` // by name
+	Notified    Notified                   `json:"notified,omitzero"`     // notices sent to the operator
+	TLSA        TLSARecord                 `json:"tlsa,omitzero"`         // keys and TLSA records (DANE)
+	External    Imported                   `json:"external,omitzero"`     // of the files, if the certificate is external
 }
 
 // A Deployment is the progress of the newest version in one deployment.
 type Deployment struct {
-	Deployed   string    `json:"deployed,omitempty"`    // fingerprint that was installed and reloaded
-	Verified   string    `json:"verified,omitempty"`    // fingerprint that an endpoint served, or that was deployed without endpoints
-	At         time.Time `json:"at,omitzero"`           // of Verified
-	ConfigHash string    `json:"config_hash,omitempty"` // of the configuration at that time
-	Files      []string  `json:"files,omitempty"`       // that it writes, absolute
-	Attempt    Attempt   `json:"attempt,omitzero"`
+	Deployed   string          `json:"deployed,omitempty"`    // fingerprint that was installed and reloaded
+	Verified   string          `json:"verified,omitempty"`    // fingerprint that an endpoint served, or that was deployed without endpoints
+	At         time.Time       `json:"at,omitzero"`           // of Verified
+	ConfigHash string          `json:"config_hash,omitempty"` // of the configuration at that time
+	Files      []string        `json:"files,omitempty"`       // that it writes, absolute
+	Attempt    backoff.Attempt `json:"attempt,omitzero"`
 }
 
 // Notified records the notices since the target was ok.
 type Notified struct {
-	Failing  time.Time `json:"failing,omitzero"`  // last; zero: not notified
-	Expiring time.Time `json:"expiring,omitzero"` // likewise
-	Attempt  Attempt   `json:"attempt,omitzero"`  // to notify
+	Failing  time.Time       `json:"failing,omitzero"`  // last; zero: not notified
+	Expiring time.Time       `json:"expiring,omitzero"` // likewise
+	Attempt  backoff.Attempt `json:"attempt,omitzero"`  // to notify
 }
 
 // A TLSARecord stores the keys and TLSA records of a target.
 type TLSARecord struct {
 	rollover.Record
-	Attempt Attempt `json:"attempt,omitzero"` // passes in a row that found a mismatch
-}
-
-// RenewalInfo is the suggested window of a CA for a renewal (RFC 9773), and the
-// instant chosen within it.
-type RenewalInfo struct {
-	Fingerprint string    `json:"fingerprint,omitempty"` // of the certificate
-	Start       time.Time `json:"start,omitzero"`        // of the window; zero: unknown
-	End         time.Time `json:"end,omitzero"`
-	Chosen      time.Time `json:"chosen,omitzero"` // drawn once for a window (RFC 9773, section 4.2)
-	Explanation string    `json:"explanation,omitempty"`
-	Next        time.Time `json:"next,omitzero"` // when to ask again
-	Failures    int       `json:"failures,omitempty"`
-	Error       string    `json:"error,omitempty"`
+	Attempt backoff.Attempt `json:"attempt,omitzero"` // passes in a row that found a mismatch
 }
 
 // Imported records the files of an external certificate.
@@ -103,27 +92,27 @@ func (r Record) write(write func(name, file string, data []byte) error, name str
 	return write(name, recordFile, append(data, '\n'))
 }
 
-// issued records a new certificate.
-func (r *Record) issued(t Target, ca, fingerprint string, now time.Time) {
-	r.Fingerprint, r.CA, r.Profile, r.Orders, r.RenewalInfo, r.External = fingerprint, ca, t.Profile, nil, RenewalInfo{}, Imported{}
+// setIssued records a new certificate.
+func (r *Record) setIssued(t Target, ca, fingerprint string, now time.Time) {
+	r.Fingerprint, r.CA, r.Profile, r.Orders, r.RenewalInfo, r.External = fingerprint, ca, t.Profile, nil, renewalinfo.Info{}, Imported{}
 	r.IssuedAt = now.UTC().Truncate(time.Second)
 }
 
-// imported records that the newest version is from files.
-func (r *Record) imported(fingerprint string, from Imported) {
+// setImported records that the newest version is from files.
+func (r *Record) setImported(fingerprint string, from Imported) {
 	*r = Record{Fingerprint: fingerprint, CA: NameOfExternal, External: from, Deployments: r.Deployments, Notified: r.Notified, TLSA: r.TLSA}
 }
 
-// failedOrder records the failure of an order at ca.
-func (r *Record) failedOrder(ca string, a Attempt) {
+// setFailedOrder records the failure of an order at ca.
+func (r *Record) setFailedOrder(ca string, a backoff.Attempt) {
 	if r.Orders == nil {
-		r.Orders = map[string]Attempt{}
+		r.Orders = map[string]backoff.Attempt{}
 	}
 	r.Orders[ca] = a
 }
 
-// deployment records the progress of a deployment.
-func (r *Record) deployment(name string, d Deployment) {
+// setDeployment records the progress of a deployment.
+func (r *Record) setDeployment(name string, d Deployment) {
 	if r.Deployments == nil {
 		r.Deployments = map[string]Deployment{}
 	}

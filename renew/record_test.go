@@ -2,7 +2,6 @@ package renew
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,35 +17,7 @@ func (e limited) Earliest() time.Time { return e.at }
 func (e limited) Remedy() string      { return "wait" }
 
 // jitterless is a wait that is over whatever was added to it by chance.
-func jitterless(wait time.Duration) time.Duration { return wait + wait/jitterPart }
-
-func TestBackoff(t *testing.T) {
-	var a Attempt
-	for i, want := range []time.Duration{time.Minute, 10 * time.Minute, 100 * time.Minute, day, day, day} {
-		a = a.Failed(errors.New("no\nanswer"), now, time.Time{})
-		if got := a.Next.Sub(now); got < want || got > jitterless(want) || a.Failures != i+1 {
-			t.Errorf("failure %d: next try after %v, want %v", a.Failures, got, want)
-		}
-	}
-	if a.Error != "no; answer" {
-		t.Errorf("error = %q, want one line", a.Error)
-	}
-	for _, tt := range []struct {
-		name  string
-		after time.Duration // the CA wants no other try before
-		want  time.Duration
-	}{
-		{"in seconds", 5 * time.Second, time.Minute},
-		{"in hours", 3 * time.Hour, 3 * time.Hour},
-		{"in a week", 7 * day, day},
-		{"in the past", -day, time.Minute},
-	} {
-		a := Attempt{}.Failed(fmt.Errorf("ordering: %w", limited{now.Add(tt.after)}), now, time.Time{})
-		if got := a.Next.Sub(now); got < tt.want || got > tt.want+time.Minute+time.Second || a.Remedy != "wait" {
-			t.Errorf("%s: next try after %v (%s), want %v", tt.name, got, a.Remedy, tt.want)
-		}
-	}
-}
+func jitterless(wait time.Duration) time.Duration { return wait + wait/8 }
 
 // The record is a hint: whatever is in its place, the target goes on.
 func TestDamagedRecord(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
 	"keypaird/renew/rollover"
 )
@@ -26,7 +27,7 @@ func TestLookKnowsWhatIsUnsaved(t *testing.T) {
 	must(t, Record{CA: "le"}.save(w.store, "chat"))
 	p := fullDisk(t, w)
 	j := &job{Target: chat}
-	j.state.Record.failedOrder("le", Attempt{Failures: 2, Error: "no space"})
+	j.state.Record.setFailedOrder("le", backoff.Attempt{Failures: 2, Error: "no space"})
 	if err := p.save(j); err == nil {
 		t.Fatal("the disk takes a record")
 	}
@@ -48,8 +49,8 @@ func TestShownIsACopy(t *testing.T) {
 	w := newWorld(t)
 	p := fullDisk(t, w)
 	fails := func(j *job, n int) {
-		j.state.Record.failedOrder("le", Attempt{Failures: n})
-		j.state.Record.deployment("relayd", Deployment{Attempt: Attempt{Failures: n}})
+		j.state.Record.setFailedOrder("le", backoff.Attempt{Failures: n})
+		j.state.Record.setDeployment("relayd", Deployment{Attempt: backoff.Attempt{Failures: n}})
 		if j.state.Record.TLSA.Names == nil {
 			j.state.Record.TLSA.Names = map[string]rollover.Observation{}
 		}
@@ -106,8 +107,8 @@ func TestLookDuringPass(t *testing.T) {
 	for i := range 50 {
 		j := &job{Target: chat}
 		p.retrySave(j)
-		j.state.Record.failedOrder("le", Attempt{Failures: i})
-		j.state.Record.deployment(fmt.Sprint(i), Deployment{})
+		j.state.Record.setFailedOrder("le", backoff.Attempt{Failures: i})
+		j.state.Record.setDeployment(fmt.Sprint(i), Deployment{})
 		if j.state.Record.TLSA.Names == nil {
 			j.state.Record.TLSA.Names = map[string]rollover.Observation{}
 		}

@@ -4,19 +4,13 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"time"
 
-	"keypaird/renew/problem"
+	"keypaird/renew/renewalinfo"
 )
 
-// Backoff after a failed request for renewal information. After an answer, the CA
-// chooses a time between a minute and a day.
-var askAgain = []time.Duration{time.Minute, 10 * time.Minute, 100 * time.Minute, 6 * time.Hour}
-
 const (
-	maxAsk     = 24 * time.Hour
 	askTimeout = 30 * time.Second // for one answer
 	askAll     = time.Minute      // for all: orders wait for them
 )
@@ -32,56 +26,8 @@ func (s State) renewalInfoDue(now time.Time, t Target) (bool, time.Time) {
 	if s.fetcher(t) == nil || s.Leaf == nil || !now.Before(s.Leaf.NotAfter) {
 		return false, time.Time{} // no known CA, no certificate, or too late (section 4.3)
 	}
-	a := s.Record.RenewalInfo
-	if a.Fingerprint != s.Fingerprint || !a.Next.After(now) || a.Next.Sub(now) > maxAsk+time.Minute { // written by a wrong clock
-		return true, now
-	}
-	return false, a.Next
-}
-
-// updated returns a after an answer about the certificate with fingerprint. The
-// chosen instant stays while the window stays.
-func (a RenewalInfo) updated(fingerprint string, w SuggestedWindow, now time.Time) RenewalInfo {
-	b := RenewalInfo{Fingerprint: fingerprint, Start: w.Start, End: w.End, Explanation: w.Explanation, Next: within(w.Next, now)}
-	if !b.Start.IsZero() && !b.End.After(b.Start) { // not a window
-		b.Start, b.End = time.Time{}, time.Time{}
-	}
-	switch {
-	case b.Start.IsZero():
-	case a.Fingerprint == fingerprint && a.Start.Equal(b.Start) && a.End.Equal(b.End) && !a.Chosen.IsZero():
-		b.Chosen = a.Chosen
-	default:
-		b.Chosen = b.Start.Add(rand.N(b.End.Sub(b.Start))).UTC().Truncate(time.Second)
-		if b.Chosen.Before(b.Start) { // which may lie within a second
-			b.Chosen = b.Start
-		}
-	}
-	return b
-}
-
-// failed returns a after a fetch that failed. The suggested window stays.
-func (a RenewalInfo) failed(fingerprint string, err error, now time.Time) RenewalInfo {
-	if a.Fingerprint != fingerprint {
-		a = RenewalInfo{Fingerprint: fingerprint}
-	}
-	a.Failures, a.Error = max(a.Failures, 0)+1, problem.OneLine(err)
-	wait := askAgain[len(askAgain)-1]
-	var moment interface{ Temporary() bool }
-	var limited interface{ Earliest() time.Time }
-	switch {
-	case errors.As(err, &moment) && moment.Temporary():
-		wait = askAgain[min(a.Failures, len(askAgain))-1]
-	case errors.As(err, &limited) && limited.Earliest().After(now):
-		wait = limited.Earliest().Sub(now)
-	}
-	a.Next = within(now.Add(jitter(wait)), now)
-	return a
-}
-
-// within bounds the time of the next request.
-func within(next, now time.Time) time.Time {
-	wait := min(max(next.Sub(now), time.Minute), maxAsk)
-	return now.Add(wait).UTC().Truncate(time.Second)
+	next := s.Record.RenewalInfo.NextQuery(s.Fingerprint, now)
+	return !next.After(now), next
 }
 
 // A renewalQuery is what a CA is asked of the certificate of a job. It is apart from
@@ -95,7 +41,7 @@ type renewalQuery struct {
 
 // A renewalAnswer is what a CA said of the certificate of a job.
 type renewalAnswer struct {
-	window SuggestedWindow
+	window renewalinfo.SuggestedWindow
 	err    error
 }
 
@@ -164,7 +110,7 @@ func (p *Pass) fetchRenewalInfo(ctx context.Context, queries []renewalQuery) {
 	})
 }
 
-func (p *Pass) askRenewalInfo(ctx context.Context, q renewalQuery) (w SuggestedWindow, err error) {
+func (p *Pass) askRenewalInfo(ctx context.Context, q renewalQuery) (w renewalinfo.SuggestedWindow, err error) {
 	defer p.recovered(&err, "cert", q.job.Name)
 	return q.from.RenewalInfo(ctx, q.leaf)
 }
@@ -178,10 +124,10 @@ func (p *Pass) takeRenewalInfo(j *job) bool {
 	}
 	before, now := j.state.Record.RenewalInfo, p.now()
 	if err := answer.err; err != nil {
-		j.state.Record.RenewalInfo = before.failed(j.state.Fingerprint, err, now)
+		j.state.Record.RenewalInfo = before.Failed(j.state.Fingerprint, err, now)
 		p.Log.Info("renewal information not fetched", "cert", j.Name, "ca", j.state.Record.CA, "err", err, "next", j.state.Record.RenewalInfo.Next)
 	} else {
-		j.state.Record.RenewalInfo = before.updated(j.state.Fingerprint, answer.window, now)
+		j.state.Record.RenewalInfo = before.Updated(j.state.Fingerprint, answer.window, now)
 	}
 	if a := j.state.Record.RenewalInfo; !a.Chosen.Equal(before.Chosen) && !a.Chosen.IsZero() {
 		log := p.Log.Info

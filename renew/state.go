@@ -53,7 +53,7 @@ func loadStored(store *keypair.Store, name string) (State, error) {
 	}
 	leaf, version, fingerprint, err := store.NewestLeaf(name)
 	if err != nil && none(err) {
-		return s, nil // as good as no version at all
+		return s, nil // no version, or none that can be used
 	}
 	if err != nil {
 		return s, err
@@ -71,12 +71,13 @@ func loadStored(store *keypair.Store, name string) (State, error) {
 	case err == nil:
 		s.InUse = leaf
 	case !none(err):
-		return s, err // it may well be there
+		return s, err // there may be one
 	}
 	return s, nil
 }
 
-// LoadState is the function LoadState with what the disk did not take.
+// LoadState is the function LoadState, but with the record that could not be written,
+// if there is one.
 func (r *Records) LoadState(store *keypair.Store, t Target) (State, error) {
 	s, err := LoadState(store, t)
 	if err != nil {
@@ -88,15 +89,15 @@ func (r *Records) LoadState(store *keypair.Store, t Target) (State, error) {
 	return s, nil
 }
 
-// none reports whether there is nothing that could be used. That the disk keeps
-// it from us is another matter.
+// none reports whether err means that nothing usable is stored, rather than that the
+// disk could not be read.
 func none(err error) bool {
 	var broken *durable.BrokenError
 	return errors.Is(err, fs.ErrNotExist) || errors.As(err, &broken)
 }
 
-// LoadLimits completes the state of t by the issuers that may not be asked for one
-// more certificate.
+// LoadLimits sets the limits of the issuers of t: whether each may be asked for one
+// more certificate now.
 func LoadLimits(t Target, s *State) {
 	s.Limits = make(map[string]Limit, len(t.Issuers))
 	for _, i := range t.Issuers {
@@ -137,7 +138,7 @@ func LoadNextKey(store *keypair.Store, t Target, s *State) error {
 // own when the process was killed before it made another.
 const NextKeyFile = "nextkey.pem"
 
-// Due is when the newest certificate is to be replaced; zero if there is none.
+// Due is when the newest certificate should be replaced; zero if there is none.
 func (s State) Due() time.Time {
 	if s.Leaf == nil {
 		return time.Time{}
@@ -161,7 +162,7 @@ func (s State) suggested() bool {
 
 const shortLived = 10 * 24 * time.Hour
 
-// Due is when a certificate is to be replaced of which the CA says nothing.
+// Due is when a certificate should be replaced if its CA suggests no window.
 func Due(leaf *x509.Certificate) time.Time {
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
 	left := life / 3
@@ -171,7 +172,7 @@ func Due(leaf *x509.Certificate) time.Time {
 	return leaf.NotAfter.Add(-left)
 }
 
-// OverdueAt is when a live certificate of which the CA says nothing is overdue: it
+// OverdueAt is when a live certificate is overdue if its CA suggests no window: it
 // should have been replaced by then.
 func OverdueAt(leaf *x509.Certificate) time.Time { return halfway(Due(leaf), leaf) }
 

@@ -4,15 +4,11 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"fmt"
-	"net"
-	"slices"
-	"strings"
 	"time"
 
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
-	"keypaird/renew/problem"
+	"keypaird/renew/renewalinfo"
 	"keypaird/renew/rollover"
 )
 
@@ -20,7 +16,7 @@ import (
 // uses it.
 type Target struct {
 	Name       string            // required; of its directory under certs/
-	Names      []string          // what the certificate is for, normalised; none if its files say it
+	Names      []string          // what the certificate is for, normalised; none if it is external
 	KeyType    string            // ec256 ec384 rsa2048 rsa3072 rsa4096
 	Profile    string            // "" lets the CA choose
 	Issuers    []Issuer          // required; in the order they are tried
@@ -68,28 +64,28 @@ type Issuer interface {
 	// String returns its name.
 	String() string
 
-	// Obtain returns a new pair, or an error, an *OrderError if that says
-	// something of other orders. An interrupted Obtain is resumed by the next.
+	// Obtain returns a new pair. The error is an *OrderError if it concerns
+	// other orders too. The next Obtain resumes an interrupted one.
 	Obtain(ctx context.Context, o Order) (*keypair.Pair, error)
 
-	// Forget removes what is left of an order that ended in the certificate
-	// stored, and reports whether there was one. Another may be left where the
-	// process was killed between storing the pair and forgetting the order.
+	// Forget removes the files of the order that led to the stored certificate,
+	// and reports whether there were any. They also remain if the process is
+	// killed between storing the pair and Forget.
 	Forget(stored *x509.Certificate) (bool, error)
 
 	// Limit returns the limit that one more order would exceed now; the zero value
-	// if there is none. current is its certificate that the order would replace;
-	// nil means none.
+	// if there is none. current is the certificate of this issuer that the order
+	// would replace; nil means none.
 	Limit(current *x509.Certificate) Limit
 }
 
 // A RenewalInfoFetcher is an Issuer that says when it wants certificates replaced
 // (RFC 9773).
 type RenewalInfoFetcher interface {
-	// RenewalInfo returns the window that it suggests for leaf. Without a window it
-	// suggests none. An error that is Temporary is one of the moment; one that knows
-	// the Earliest time says when to ask again.
-	RenewalInfo(ctx context.Context, leaf *x509.Certificate) (SuggestedWindow, error)
+	// RenewalInfo returns the window that the CA suggests for leaf; Start is zero if
+	// it suggests none. An error may have the methods Temporary() bool, which is true
+	// if the next request may succeed, and Earliest() time.Time: when to ask again.
+	RenewalInfo(ctx context.Context, leaf *x509.Certificate) (renewalinfo.SuggestedWindow, error)
 }
 
 // An Order is what an issuer is asked for.
@@ -115,24 +111,20 @@ func (e *OrderError) Error() string { return e.Err.Error() }
 
 func (e *OrderError) Unwrap() error { return e.Err }
 
+// TryNext reports whether another CA may succeed, for the backoff.
+func (e *OrderError) TryNext() bool { return e.TryNextCA }
+
 // A Limit says that a CA is not asked for a certificate because it was asked often
 // enough.
 type Limit struct {
 	Until time.Time // when it may be asked; zero: now
-	Err   error     // why; knows a Remedy
-}
-
-// A SuggestedWindow is when a CA wants a certificate replaced.
-type SuggestedWindow struct {
-	Start, End  time.Time // zero: the CA does not say
-	Explanation string    // URL of a page for the operator; may be ""
-	Next        time.Time // when to ask again
+	Err   error     // why; has a method Remedy
 }
 
 // A Resolver queries the TLSA records of one target.
 type Resolver interface {
-	// TLSA returns the records published at name. An error means that they are not
-	// known.
+	// TLSA returns the records published at name. After an error nothing is known
+	// of them.
 	TLSA(ctx context.Context, name string) (rollover.RecordSet, error)
 }
 
@@ -142,13 +134,13 @@ type Deployer interface {
 	// String returns the name of the deployment.
 	String() string
 
-	// Spec returns how it deploys a target, and what is missing of that.
+	// Spec returns how it deploys a target, and whether its files exist.
 	Spec(target string) DeploySpec
 
 	// Paths returns the files that it writes for a target, absolute.
 	Paths(target string) []string
 
-	// Endpoints returns where the pair is seen served; none: it is not verified.
+	// Endpoints returns where the pair must be served; none: it is not verified.
 	Endpoints() []string
 
 	// Deploy installs the changes, reloads once, and returns how that went for each
@@ -156,10 +148,10 @@ type Deployer interface {
 	Deploy(ctx context.Context, changes []Change) []Result
 }
 
-// A DeploySpec says how a deployment is done: where that changed since the last
-// one, the pair is deployed again.
+// A DeploySpec identifies how a deployment is done. If it changed since the pair
+// was deployed, the pair is deployed again.
 type DeploySpec struct {
-	ConfigHash   string // of what the configuration says of it
+	ConfigHash   string // of its settings
 	FilesMissing bool   // a file that the deployment wrote is not there
 }
 
@@ -176,8 +168,8 @@ type Outcome int
 const (
 	RolledBack Outcome = iota // what was in place before is in place
 	Installed                 // the new pair is in place; whether it is used is not known
-	Reloaded                  // the new pair is used, but was not seen everywhere
-	Verified                  // the new pair is seen served, or nothing is to be seen
+	Reloaded                  // the server was reloaded, but does not serve the new pair everywhere
+	Verified                  // every endpoint serves the new pair, or there are no endpoints
 )
 
 // A Change is one target's new pair on its way to a deployment.
@@ -188,52 +180,15 @@ type Change struct {
 	Dir      string        // of the new version
 	Previous *keypair.Pair // what to go back to; nil: nothing
 	Restore  func() error  // switches live back to Previous; nil: nothing to switch
-	// WasVerified: Previous was seen served by this deployment, so that endpoints
-	// which know none of the names are no news.
+	// WasVerified: this deployment verified Previous, so an endpoint that serves none
+	// of the names did not then either, and is not a failure.
 	WasVerified bool
-	// NextTry is when this deployment is tried again if it fails: a pair that ends
-	// before is not gone back to. Zero means soon.
+	// NextTry is when this deployment is tried again if it fails: it is not rolled
+	// back to a pair that expires before. Zero means soon.
 	NextTry time.Time
 	// Deployed: New was installed and reloaded before; only verification is missing.
 	Deployed bool
 }
 
-// Names lists the DNS names and addresses that a certificate is for: sorted, in
-// one spelling and each once.
-func Names(leaf *x509.Certificate) []string {
-	all := slices.Clone(leaf.DNSNames)
-	for _, ip := range leaf.IPAddresses {
-		all = append(all, ip.String())
-	}
-	return canonical(all)
-}
-
-// canonical returns names sorted, in one spelling and each once.
-func canonical(names []string) []string {
-	out := make([]string, len(names))
-	for i, name := range names {
-		out[i] = strings.ToLower(name)
-		if ip := net.ParseIP(name); ip != nil {
-			out[i] = ip.String()
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// quoted lists names for a message.
-func quoted(names []string) string {
-	q := make([]string, len(names))
-	for i, name := range names {
-		q[i] = fmt.Sprintf("%q", name)
-	}
-	return strings.Join(q, ", ")
-}
-
 // Remedy returns what err says the operator can do about it, or "".
-func Remedy(err error) string {
-	if text := durable.SystemRemedy(err); text != "" {
-		return text
-	}
-	return problem.Remedy(err)
-}
+func Remedy(err error) string { return durable.Remedy(err) }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"keypaird/renew/backoff"
 	"keypaird/renew/problem"
 	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
@@ -113,7 +114,7 @@ func (p *Pass) evaluateTLSA(j *job) {
 		}
 		d.Attempt = d.Attempt.Failed(err, now, time.Time{})
 	} else {
-		d.Attempt = Attempt{}
+		d.Attempt = backoff.Attempt{}
 	}
 	d.QueryAt = j.rollover().NextQuery(now, d.Attempt.Failures > 0).UTC().Truncate(time.Second)
 	if err := p.save(j); err != nil {

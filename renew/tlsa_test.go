@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
 	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
@@ -204,7 +205,7 @@ func TestDaneRefused(t *testing.T) {
 		w := newDaneWorld(t)
 		w.run(t, Scheduled)
 		w.zone.publish(tlsa.Record(spki("another")))
-		for i := range notifyAfter {
+		for i := range backoff.Persistent {
 			w.run(t, Manual)
 			if told := strings.Contains(w.log.String(), "TLSA records do not match"); told != (i == 0) {
 				t.Errorf("look %d: told %t", i, told)
@@ -212,7 +213,7 @@ func TestDaneRefused(t *testing.T) {
 		}
 		s := w.state(t)
 		cause := s.Record.TLSA.Attempt
-		if cause.Failures != notifyAfter || !strings.Contains(cause.Remedy, tlsa.ZoneLine(mx, w.used(t))) || !slices.Equal(s.Rollover(dane).Mismatched(), dane.TLSA) {
+		if cause.Failures != backoff.Persistent || !strings.Contains(cause.Remedy, tlsa.ZoneLine(mx, w.used(t))) || !slices.Equal(s.Rollover(dane).Mismatched(), dane.TLSA) {
 			t.Errorf("%+v", cause)
 		}
 		w.zone.publish(w.used(t))

@@ -13,6 +13,7 @@ import (
 
 	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
+	"keypaird/renew/renewalinfo"
 	"keypaird/renew/testutil"
 )
 
@@ -33,7 +34,7 @@ type world struct {
 	certify func(t Target, o Order) (*keypair.Pair, error) // nil: a new key is certified
 	at      func(ca string) error
 	deploy  func(ctx context.Context, deployment string, changes []Change) ([]Outcome, error)
-	suggest func(ca string, leaf *x509.Certificate) (SuggestedWindow, error) // nil: no CA is asked
+	suggest func(ca string, leaf *x509.Certificate) (renewalinfo.SuggestedWindow, error) // nil: no CA is asked
 
 	results []Result // of each deployment; nil: as deploy says
 
@@ -159,7 +160,7 @@ func (c *testCA) Limit(*x509.Certificate) Limit {
 	return c.world.limit(c.name)
 }
 
-func (c askedCA) RenewalInfo(_ context.Context, leaf *x509.Certificate) (SuggestedWindow, error) {
+func (c askedCA) RenewalInfo(_ context.Context, leaf *x509.Certificate) (renewalinfo.SuggestedWindow, error) {
 	return c.world.suggest(c.name, leaf)
 }
 

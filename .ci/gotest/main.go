@@ -2,7 +2,7 @@
 // for each package, the whole output of a test that fails, and at the end every
 // test that was left out, with its reason.
 //
-//	go run .ci/gotest/main.go [-skips N] [GO-TEST-FLAG...] PACKAGE...
+//	go run ./.ci/gotest [-skips N] [GO-TEST-FLAG...] PACKAGE...
 //
 // It fails if a test failed, if no test ran, or if more than N tests were
 // skipped.
@@ -134,18 +134,21 @@ func (s *summary) ended(e event, id string) {
 	}
 }
 
-// reason returns the last line that a skipped test logged, without its place.
+// reason returns the last line that a skipped test logged itself, without its place.
+// A story logs its script after that.
 func reason(said string) string {
-	last := "no reason given"
+	last, own := "no reason given", false
 	for line := range strings.Lines(said) {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "=== ") || strings.HasPrefix(line, "--- ") {
 			continue
 		}
-		if _, text, found := strings.Cut(line, ".go:"); found {
+		if _, text, found := strings.Cut(line, "_test.go:"); found {
 			if _, text, found = strings.Cut(text, ": "); found {
-				line = text
+				own, line = true, text
 			}
+		} else if own {
+			continue
 		}
 		last = line
 	}

@@ -67,26 +67,9 @@ func keyFile(name, secret string) string {
 	return fmt.Sprintf("key \"%s\" {\n\talgorithm hmac-sha256;\n\tsecret \"%s\";\n};\n", name, secret)
 }
 
-func named(t *testing.T) string {
-	t.Helper()
-	for _, path := range []string{"/usr/sbin/named", "/usr/local/sbin/named"} {
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-	}
-	if path, err := exec.LookPath("named"); err == nil {
-		return path
-	}
-	if _, err := os.Stat("/etc/debian_version"); err == nil || os.Getenv("CI") == "true" {
-		t.Fatal("BIND is missing: apt-get install bind9")
-	}
-	t.Skip("BIND is not installed on this system")
-	return ""
-}
-
 func startBIND(t *testing.T) *bind {
 	t.Helper()
-	program := named(t)
+	program := testutil.Program(t, "named")
 	b := &bind{dir: t.TempDir()}
 	for range 5 { // the port may be taken in between
 		b.addr = freePort(t)

@@ -89,6 +89,7 @@ func (p *provider) account(t *testing.T) *Account {
 func accept(context.Context) error { return nil }
 
 func TestProviderHangs(t *testing.T) {
+	t.Parallel()
 	p := startProvider(t, make(chan struct{}))
 	a := p.account(t)
 	a.Propagation, a.extra = time.Second, time.Second

@@ -11,6 +11,7 @@ import (
 // A challenge that waits for the name of another one that hangs fails at the same time:
 // the child cannot exit before it has left.
 func TestProviderHangsWithAnotherWaiting(t *testing.T) {
+	t.Parallel()
 	p := startProvider(t, make(chan struct{}))
 	a := p.account(t)
 	a.Propagation, a.extra = time.Second, time.Second

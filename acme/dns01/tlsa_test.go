@@ -35,6 +35,7 @@ func texts(records []string) (list []string) {
 }
 
 func TestTLSA(t *testing.T) {
+	t.Parallel()
 	one := mx + " 600 IN TLSA 3 1 1 " + hashA
 	two := mx + " 600 IN TLSA 3 1 1 " + strings.ToUpper(hashB)
 	for _, tt := range []struct {

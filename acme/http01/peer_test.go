@@ -11,20 +11,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
-)
 
-// eventually polls until check finds no fault.
-func eventually(ctx context.Context, check func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	for {
-		err := check(ctx)
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		<-time.After(time.Millisecond)
-	}
-}
+	"keypaird/renew/testutil"
+)
 
 // A peer, another keypaird with the same directory, goes away while the CA
 // validates: all challenges that it serves go on.
@@ -46,7 +35,7 @@ func TestPeerGoesAway(t *testing.T) {
 				validating.Done()
 				validating.Wait()
 				peer.Close()
-				return eventually(ctx, func(ctx context.Context) error {
+				return testutil.Within(20*time.Second, func() error {
 					body, err := Get(ctx, addr, c.Identifier, c.Token)
 					if err == nil && body != c.KeyAuth {
 						err = fmt.Errorf("%s serves %q", addr, body)
@@ -76,7 +65,7 @@ func TestPeerStays(t *testing.T) {
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = peer.Serve(l) })
 	must(t, s.Solve(t.Context(), challenge, func(ctx context.Context) error {
-		if err := eventually(ctx, func(context.Context) error {
+		if err := testutil.Within(20*time.Second, func() error {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if s.tried.IsZero() {

@@ -16,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 
 	"keypaird/acme/acmetest"
+	"keypaird/renew/testutil"
 )
 
 // zones are what the DNS server of a story knows at first: it is the resolver
@@ -77,7 +78,7 @@ func (w *world) startDNS() error {
 	n.admin = list[len(list)-1]
 	w.vars["HOST_SECRET"] = list[0].Secret
 	start := n.startSmall
-	if lacking("named") == nil || mustHave() {
+	if lacking("named") == nil || testutil.Required() {
 		start = func(list []acmetest.TSIGKey) error { return n.startBIND(w.file("named"), w.own, list) }
 	}
 	if err := start(list); err != nil {

@@ -35,7 +35,7 @@ var crashNames = []string{"example.org", "matrix.example.org"}
 // without its answer.
 func TestKilledAtEachRequest(t *testing.T) {
 	t.Parallel()
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	c := newCrash(t)
@@ -54,7 +54,7 @@ func TestKilledAtEachRequest(t *testing.T) {
 // name. It never sees anything but a certificate that is valid.
 func TestKilledAtAnyTime(t *testing.T) {
 	t.Parallel()
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	c := newCrash(t)
@@ -214,7 +214,7 @@ func (c *crash) end(what string) {
 	for _, name := range crashNames {
 		live := c.file("state/certs", name, "live", "fullchain.pem")
 		fail("in the end its files", c.whole(c.file("tls", name+".crt"), c.file("tls", name+".key")))
-		fail("in the end the proxy", within(patience, func() error {
+		fail("in the end the proxy", testutil.Within(patience, func() error {
 			got, err := c.shows(name)
 			if want, rerr := os.ReadFile(live); err == nil && (rerr != nil || got != certificate(string(want))) {
 				err = errors.New(name + ": not the live pair")
@@ -222,7 +222,7 @@ func (c *crash) end(what string) {
 			return err
 		}))
 	}
-	fail("in the end", within(patience, func() error {
+	fail("in the end", testutil.Within(patience, func() error {
 		list, err := c.ns.txt()
 		if err == nil && len(list) > 0 {
 			err = errors.New("left in the zone: " + strings.Join(list, ", "))

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"keypaird/acme/acmetest"
+	"keypaird/renew/testutil"
 )
 
 // A daneCrash is keypaird killed with -9 while it renews a certificate whose key
@@ -21,7 +22,7 @@ type daneCrash struct{ *crash }
 // what is announced then is not yet used.
 func TestDaneKilledAtRequests(t *testing.T) {
 	t.Parallel()
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	if !inside() {
@@ -102,7 +103,7 @@ func (c *daneCrash) publish() {
 	for _, m := range toPublish.FindAllStringSubmatch(c.status(), -1) {
 		try(c.T, c.ns.change(true, m[1]+" 0 IN "+m[2]))
 	}
-	try(c.T, within(patience, func() error {
+	try(c.T, testutil.Within(patience, func() error {
 		c.run(2)
 		if text := c.status(); !strings.Contains(text, "the next renewal uses the next key") {
 			return errors.New("not trusted: " + text)

@@ -15,13 +15,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"keypaird/renew/testutil"
 )
 
 // With ever more files that may be open, until there are enough: what there are
 // too few for fails, and costs an order at worst.
 func TestDiskFewFiles(t *testing.T) {
 	t.Parallel()
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	d := newDisk(t)
@@ -70,7 +72,7 @@ func (p *patient) squeeze() (release func(), err error) {
 // that order at worst, and no other.
 func TestDiskFewFilesOfDaemon(t *testing.T) {
 	t.Parallel()
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	d := newDisk(t)
@@ -169,7 +171,7 @@ func answered(conn net.Conn) error {
 // cannot be had: they get it later, and the proof goes on.
 func TestDiskListeners(t *testing.T) {
 	t.Parallel()
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	d := newDisk(t)
@@ -195,7 +197,7 @@ func TestDiskListeners(t *testing.T) {
 // unheard has no connection accepted for a while, then all of them.
 func (p *patient) unheard(addrs ...string) error {
 	for _, addr := range addrs {
-		if err := within(patience, func() error { return dial(addr) }); err != nil {
+		if err := testutil.Within(patience, func() error { return dial(addr) }); err != nil {
 			return err
 		}
 	}
@@ -210,7 +212,7 @@ func (p *patient) unheard(addrs ...string) error {
 		defer conn.Close()
 		conns = append(conns, conn)
 	}
-	if err := within(patience, func() error {
+	if err := testutil.Within(patience, func() error {
 		if p.count() < 5 {
 			return errors.New("not enough connections were refused")
 		}

@@ -20,6 +20,7 @@ type trial struct {
 	new     bool   // what is served may be the new pair
 	remedy  string // part of one
 	lost    bool   // an order of each try may be: it is placed, and then cannot be kept
+	resumes bool   // the next try completes what this one began
 	litters bool   // unfinished files stay for the next order
 	daemon  bool   // one is tried too, with what it remembers and goes on with
 	proof   bool   // matters only where a name is proven, which Pebble leaves out once in a hundred
@@ -71,8 +72,8 @@ func stateTrials() []trial {
 func targetTrials() []trial {
 	return []trial{
 		{name: "no room for orders", fault: about(grow, full, ofTarget+"pending"), fails: true, remedy: room, daemon: true},
-		{name: "orders cannot be renamed", fault: about("rename", broken, ofTarget+"pending"), orders: true, lost: true, fails: true, remedy: kernel},
-		{name: "orders do not become durable", fault: about("fsync", broken, ofTarget+"pending"), orders: true, lost: true, fails: true, remedy: kernel},
+		{name: "orders cannot be written", fault: about("write", broken, ofTarget+"pending/[^/]+/order.json$"), fails: true, remedy: kernel},
+		{name: "orders do not become durable", fault: about("fsync", broken, ofTarget+"pending"), orders: true, fails: true, resumes: true, new: true, remedy: kernel},
 		{name: "orders cannot be read", fault: about("open read", broken, ofTarget+"pending/[^/]+/order.json$"), orders: true, new: true, litters: true},
 		{name: "no room for records", fault: about(grow, full, ofTarget+`\.?record`), orders: true, fails: true, new: true, remedy: room, daemon: true},
 		{name: "records do not become durable", fault: about("fsync", broken, ofTarget+`\.record`), orders: true, fails: true, new: true, remedy: kernel, daemon: true},
@@ -112,7 +113,7 @@ func TestDiskFaults(t *testing.T) {
 	for name, trials := range map[string]func() []trial{"state": stateTrials, "target": targetTrials, "deploy": deployTrials} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if !inOwnWorld(t) {
+			if !inNamespaces(t) {
 				return
 			}
 			d := newDisk(t)
@@ -128,7 +129,7 @@ func TestDiskFaults(t *testing.T) {
 // A daemon says so too, and lives.
 func TestDiskFaultsOfDaemon(t *testing.T) {
 	t.Parallel()
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	d := newDisk(t)
@@ -147,7 +148,7 @@ func TestDiskFaultsOfDaemon(t *testing.T) {
 // is there before the CA knows of it.
 func TestDiskFirstAccount(t *testing.T) {
 	t.Parallel()
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	d := newDisk(t)

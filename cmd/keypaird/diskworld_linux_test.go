@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"keypaird/acme/acmetest"
+	"keypaird/renew/testutil"
 )
 
 // A disk is a world in which keypaird has trouble with its files.
@@ -84,7 +85,7 @@ func (d *disk) watched() (end func()) {
 		d.Fatal(err)
 	}
 	workers := regexp.MustCompile(`\) [A-Z] ` + strings.TrimSpace(string(pid)) + " ")
-	if err := within(patience, func() error { // those before the reload have placeholders
+	if err := testutil.Within(patience, func() error { // those before the reload have placeholders
 		n := 0
 		stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 		for _, path := range stats {

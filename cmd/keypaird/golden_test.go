@@ -241,7 +241,7 @@ func TestScriptWords(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(string(text), -1) {
 		documented = append(documented, m[1])
 	}
-	commands := slices.Concat(slices.Sorted(maps.Keys(words())), slices.Sorted(maps.Keys(programs())))
+	commands := slices.Concat(slices.Sorted(maps.Keys(scriptCommands())), slices.Sorted(maps.Keys(programs())))
 	if !slices.Equal(documented, commands) {
 		t.Errorf("the README has rows for\n%v, and these are the commands\n%v", documented, commands)
 	}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"keypaird/renew/testutil"
 )
 
 // ownNamespaces starts cmd with a network, mounts and process ids of its own:
@@ -34,9 +36,9 @@ var whyNotOwn = sync.OnceValue(func() string {
 	return ""
 })
 
-// furnish makes the namespaces we were started in fit to live in: a loopback
+// setupNamespaces prepares the namespaces that this process was started in: a loopback
 // network, and what is mounted from now on is nobody else's.
-func furnish() error {
+func setupNamespaces() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making mounts private: %w", err)
 	}
@@ -55,21 +57,7 @@ func furnish() error {
 	if err := unix.Mount(conf.Name(), "/etc/resolv.conf", "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("mounting /etc/resolv.conf: %w", err)
 	}
-	return loopback()
-}
-
-func loopback() (err error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unix.Close(fd)) }()
-	lo, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+	return testutil.StartLoopback()
 }
 
 // mountSmall makes dir a disk of so many bytes.

@@ -13,7 +13,7 @@ func ownNamespaces(*exec.Cmd) {}
 
 func whyNotOwn() string { return "a network and mounts of its own are had on Linux only" }
 
-func furnish() error                      { return errOwn }
+func setupNamespaces() error              { return errOwn }
 func mountSmall(dir, size string) error   { return errOwn }
 func mountReadOnly(dir string) error      { return errOwn }
 func mountCopy(dir, scratch string) error { return errOwn }

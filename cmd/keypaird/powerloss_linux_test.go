@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"keypaird/acme/acmetest"
+	"keypaird/renew/testutil"
 )
 
 // A power failure may take every directory entry and all content that was not
@@ -23,10 +23,7 @@ import (
 // order that is finalized is there with its key, or its pair is; live names a whole
 // pair; and a record is there as a whole, if any.
 func TestPowerLoss(t *testing.T) {
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skip("strace is not here")
-	}
+	strace := testutil.Strace(t)
 	var finalized atomic.Int64
 	g := newBench(t, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

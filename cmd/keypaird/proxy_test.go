@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"keypaird/acme/acmetest"
+	"keypaird/renew/testutil"
 )
 
 // placeholder marks what a proxy serves before keypaird has been there. It is
@@ -51,7 +52,7 @@ func (w *world) startProxy(names []string) error {
 		}
 	}
 	start := w.startFront
-	if lacking("nginx") == nil || mustHave() {
+	if lacking("nginx") == nil || testutil.Required() {
 		start = w.startNginx
 	}
 	if err := start(names); err != nil {
@@ -64,7 +65,7 @@ check  = %s
 reload = %s
 verify = [%q]
 `, w.file("tls/{name}.crt"), w.file("tls/{name}.key"), w.vars["CHECK"], w.vars["RELOAD"], w.vars["PROXY"])
-	return within(patience, func() error { return dial(w.vars["PROXY"]) })
+	return testutil.Within(patience, func() error { return dial(w.vars["PROXY"]) })
 }
 
 // dial looks whether somebody listens.

@@ -24,7 +24,7 @@ type journal struct{ testutil.Log }
 // says waits until the log has n lines with a word in them.
 func (l *journal) says(t *testing.T, n int, word string) {
 	t.Helper()
-	if err := within(2*patience, func() error {
+	if err := testutil.Within(2*patience, func() error {
 		if got := strings.Count(l.String(), word); got < n {
 			return fmt.Errorf("%d times %q", got, word)
 		}
@@ -38,7 +38,7 @@ func (l *journal) says(t *testing.T, n int, word string) {
 // either proof, a look, a reload that is right and one that is wrong, and its
 // end. No goroutine is left, and nothing that it opened.
 func TestDaemonLeavesNothing(t *testing.T) {
-	if !inOwnWorld(t) {
+	if !inNamespaces(t) {
 		return
 	}
 	w := startWorld(t, t.TempDir())

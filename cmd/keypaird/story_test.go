@@ -22,7 +22,7 @@ import (
 // The stories under testdata/script are told with the real programs: keypaird
 // is this test binary running main, keypaird-dns is built once a run. Pebble,
 // BIND, nginx and haproxy are real as well; see world_test.go for what is
-// started, and words_test.go for the words a story may use.
+// started, and script_test.go for the commands a story may use.
 //
 // As root on Linux each story runs in a process that has a network, mounts and
 // process ids of its own, so that it can use ports 53, 80 and 443. Elsewhere it
@@ -51,8 +51,8 @@ type program struct{ m *testing.M }
 
 func (p program) Run() int {
 	if inside() {
-		if err := furnish(); err != nil {
-			fmt.Fprintln(os.Stderr, "a world of our own:", err)
+		if err := setupNamespaces(); err != nil {
+			fmt.Fprintln(os.Stderr, "setting up namespaces:", err)
 			return 1
 		}
 	}
@@ -76,11 +76,11 @@ func TestStories(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			t.Parallel()
-			if !inOwnWorld(t) {
+			if !inNamespaces(t) {
 				return
 			}
 			testscript.Run(t, testscript.Params{
-				Files: []string{file}, Setup: setup, Cmds: words(), RequireExplicitExec: true,
+				Files: []string{file}, Setup: setup, Cmds: scriptCommands(), RequireExplicitExec: true,
 			})
 		})
 	}
@@ -155,9 +155,9 @@ func inside() bool { return os.Getenv(insideEnv) == "own" }
 
 var skipped = regexp.MustCompile(`(?s)--- SKIP: [^\n]*\n\s*(.*?)\n`)
 
-// inOwnWorld has the test run in a world of its own, and reports whether the
-// caller is to run it: in that world, or here where there can be none.
-func inOwnWorld(t *testing.T) bool {
+// inNamespaces has the test run in namespaces of its own, and reports whether the
+// caller is to run it: in these, or here where there can be none.
+func inNamespaces(t *testing.T) bool {
 	t.Helper()
 	why := ""
 	if !inside() {

@@ -77,7 +77,7 @@ func TestTree(t *testing.T) {
 		case n > most:
 			t.Errorf("%s: %d, allowed are %d (%s)", what, n, most, allowances)
 		case n < most:
-			t.Logf("%s: %d, allowed are %d: go test -run TestTree -update ./cmd/keypaird", what, n, most)
+			t.Logf("%s: %d, allowed are %d: go test -tags lean ./cmd/keypaird -run TestTree -args -update", what, n, most)
 		}
 	}
 	if t.Failed() {
@@ -269,7 +269,7 @@ var privateWords = wordTable([][2]string{
 	{"keeper offer offers offered adopt outlook suspect suspects", "daemon, apply, summary, markFailing"},
 	{"arrive arrived arrives arriving arrival arrivals", "rollout, activate"},
 	{"retreat", "rollback"},
-	{"polite stubborn hurry hasty hopeless doomed burial buried", "stopOnYield, notifyAfter, minBackoffNearExpiry, killTimeout"},
+	{"polite stubborn hurry hasty hopeless doomed burial buried", "stopOnYield, failingAfter, minBackoffNearExpiry, killTimeout"},
 	{"ledger purchase pay payer paid signing", "orderlog, reserve, event"},
 	{"nonsense garbled", "protocolError, malformed"},
 	{"elsewhere everyone shut", "TryNextCA, CAWide, failedCAs"},

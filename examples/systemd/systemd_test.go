@@ -9,21 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-)
 
-// analyze finds systemd-analyze.
-func analyze(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("systemd-analyze")
-	if err == nil {
-		return path
-	}
-	if _, err := os.Stat("/etc/debian_version"); err == nil || os.Getenv("CI") == "true" {
-		t.Fatal("systemd-analyze is missing: apt-get install systemd")
-	}
-	t.Skip("systemd is not installed on this system")
-	return ""
-}
+	"keypaird/renew/testutil"
+)
 
 func text(t *testing.T, name string) string {
 	t.Helper()
@@ -59,7 +47,7 @@ func installed(t *testing.T, dropIn string) string {
 
 // systemd finds nothing to say about the units.
 func TestVerify(t *testing.T) {
-	program := analyze(t)
+	program := testutil.Program(t, "systemd-analyze")
 	for _, dropIn := range []string{"", "root.conf"} {
 		service := installed(t, dropIn)
 		cmd := exec.CommandContext(t.Context(), program, "verify", "--man=false", service, filepath.Join(filepath.Dir(service), "keypaird-http.socket"))
@@ -72,7 +60,7 @@ func TestVerify(t *testing.T) {
 
 // The score is what the files say, or better.
 func TestScore(t *testing.T) {
-	program := analyze(t)
+	program := testutil.Program(t, "systemd-analyze")
 	for _, tt := range []struct{ dropIn, says string }{{"", "keypaird.service"}, {"root.conf", "root.conf"}} {
 		stated := regexp.MustCompile(`gives (?:it )?([0-9.]+) OK`).FindStringSubmatch(text(t, tt.says))
 		if stated == nil {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"keypaird/renew/testutil"
 )
 
 const validator = "127.0.0.1:54"
@@ -19,7 +21,7 @@ func (w *world) sign(st story) (anchor string) {
 	dir := filepath.Join(w.dir, "named")
 	run := func(name string, args ...string) {
 		w.t.Helper()
-		cmd := exec.Command(program(w.t, name), args...)
+		cmd := exec.Command(testutil.Program(w.t, name), args...)
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
 			w.t.Fatalf("%s: %v\n%s", name, err, out)
@@ -56,7 +58,7 @@ func (w *world) startValidator(anchors string) {
 	conf := fmt.Sprintf(bindOptions, dir, "port 54 { 127.0.0.1; }", "recursion yes; dnssec-validation yes; forward only; forwarders { 127.0.0.1; };") +
 		"trust-anchors {\n" + anchors + "};\n"
 	write(w.t, filepath.Join(dir, "named.conf"), conf)
-	w.daemon(program(w.t, "named"), "-g", "-c", filepath.Join(dir, "named.conf"))
+	w.daemon(testutil.Program(w.t, "named"), "-g", "-c", filepath.Join(dir, "named.conf"))
 	w.eventually("the validating BIND answers", func() bool { return answers(validator, "test.", dns.TypeSOA) })
 }
 

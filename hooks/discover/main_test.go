@@ -20,11 +20,11 @@ const ownEnv = "KEYPAIRD_TEST_NETWORK"
 func TestMain(m *testing.M) {
 	switch os.Getenv(ownEnv) {
 	case "new":
-		if err := furnish(); err != nil {
-			fmt.Fprintln(os.Stderr, "a network of our own:", err)
+		if err := testutil.StartLoopback(); err != nil {
+			fmt.Fprintln(os.Stderr, "setting up the network:", err)
 			os.Exit(1)
 		}
-		os.Setenv(ownEnv, "furnished") // for the workers of a fuzz test
+		os.Setenv(ownEnv, "ready") // for the workers of a fuzz test
 	case "":
 		if whyNotOwn() == "" {
 			os.Exit(again())
@@ -65,19 +65,4 @@ func needNetwork(t *testing.T) {
 		}
 		t.Skip("needs root on Linux: ", whyNotOwn())
 	}
-}
-
-// program returns the path of a server that the tests need.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	for _, dir := range []string{"/usr/sbin/", "/usr/local/sbin/", "/usr/bin/"} {
-		if _, err := os.Stat(dir + name); err == nil {
-			return dir + name
-		}
-	}
-	if _, err := os.Stat("/etc/debian_version"); err == nil || os.Getenv("CI") == "true" {
-		t.Fatalf("%s is missing: apt-get install nginx bind9 bind9-utils", name)
-	}
-	t.Skipf("%s is not installed here; the test runs on Debian", name)
-	return ""
 }

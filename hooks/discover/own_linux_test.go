@@ -1,13 +1,10 @@
 package discover
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"sync"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // ownNetwork starts cmd with a network of its own: ports 53, 443 and 8448 are
@@ -31,18 +28,3 @@ var whyNotOwn = sync.OnceValue(func() string {
 	}
 	return ""
 })
-
-// furnish starts the loopback interface.
-func furnish() (err error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unix.Close(fd)) }()
-	lo, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
-}

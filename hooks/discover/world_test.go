@@ -152,7 +152,7 @@ func (w *world) startBIND(stories []story) {
 		}
 	}
 	write(w.t, filepath.Join(dir, "named.conf"), conf.String())
-	w.daemon(program(w.t, "named"), "-g", "-c", filepath.Join(dir, "named.conf"))
+	w.daemon(testutil.Program(w.t, "named"), "-g", "-c", filepath.Join(dir, "named.conf"))
 	w.eventually("BIND has loaded every zone", func() bool {
 		return answers(resolver, "test.", dns.TypeSOA) && !slices.ContainsFunc(stories, func(st story) bool {
 			return !answers(resolver, dns.Fqdn(st.domain), dns.TypeSOA)
@@ -221,7 +221,7 @@ http {
 %[2]s
 }
 `, dir, servers.String()))
-	w.daemon(program(w.t, "nginx"), "-c", conf, "-e", dir+"/error.log")
+	w.daemon(testutil.Program(w.t, "nginx"), "-c", conf, "-e", dir+"/error.log")
 	w.eventually("nginx listens", func() bool { return listens(last) })
 }
 

@@ -59,8 +59,9 @@ func (s Server) Files() []string {
 	return list
 }
 
-// A row is a server in the tables. In files and commands, "{etc}" is the directory
-// in which the packages of a system keep configurations.
+// A row is a server in the tables; its fields are those of [hooks.Deployment]. In
+// files and commands, "{etc}" is the directory in which the packages of a system keep
+// configurations.
 type row struct {
 	name                 string
 	chain, key, combined string

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"keypaird/renew/testutil"
 )
 
 // insideEnv tells the process with namespaces of its own where the programs
@@ -24,8 +27,8 @@ const insideEnv = "KEYPAIRD_TEST_PROGRAMS"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(insideEnv) != "" {
-		if err := furnish(); err != nil {
-			fmt.Fprintln(os.Stderr, "a world of our own:", err)
+		if err := setupNamespaces(); err != nil {
+			fmt.Fprintln(os.Stderr, "setting up namespaces:", err)
 			os.Exit(1)
 		}
 		os.Exit(m.Run())
@@ -85,6 +88,8 @@ var (
 	slots = make(chan struct{}, 4)
 )
 
+var skipped = regexp.MustCompile(`(?s)--- SKIP: [^\n]*\n\s*(.*?)\n`)
+
 // alone has the test run in a process with namespaces of its own, beside other
 // tests, and reports whether this is it. All that is left running there ends
 // with it.
@@ -94,11 +99,10 @@ func alone(t *testing.T) bool {
 		return true
 	}
 	debian, _ := os.ReadFile("/etc/debian_version")
-	ci := os.Getenv("CI") == "true"
 	switch {
 	case os.Geteuid() != 0:
 		t.Skip("needs root: servers are started as users of their own")
-	case !strings.HasPrefix(string(debian), "12.") && !ci:
+	case !strings.HasPrefix(string(debian), "12.") && !testutil.Required():
 		t.Skip("needs the packages of Debian 12; runs there and with CI=true")
 	}
 	t.Parallel()
@@ -116,7 +120,7 @@ func alone(t *testing.T) bool {
 	}
 	// The shell is the first process there: it waits for orphans, too.
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", `"$0" "$@"; exit $?`,
-		self, "-test.v", "-test.run", "^"+t.Name()+"$", "-test.timeout", "8m")
+		self, "-test.v", "-test.run", "^"+t.Name()+"$", "-test.timeout", "18m")
 	cmd.Env = append(os.Environ(), insideEnv+"="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
@@ -126,11 +130,14 @@ func alone(t *testing.T) bool {
 	defer runtime.UnlockOSThread()
 	began := time.Now()
 	out, err := cmd.CombinedOutput()
-	if errors.Is(err, syscall.EPERM) && !ci {
+	if errors.Is(err, syscall.EPERM) && !testutil.Required() {
 		t.Skip("needs namespaces of its own, which root cannot have here; runs where he can and with CI=true")
 	}
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	if reason := skipped.FindSubmatch(out); reason != nil {
+		t.Skipf("%s", reason[1])
 	}
 	if testing.Verbose() {
 		t.Logf("%s", out)
@@ -142,10 +149,10 @@ func alone(t *testing.T) bool {
 // ours is a directory for the files of a test, for which it is the only one.
 const ours = "/mnt"
 
-// furnish makes the namespaces we were started in fit to live in: a loopback
+// setupNamespaces prepares the namespaces that this process was started in: a loopback
 // network, a name, directories that can be changed, and an empty /run. What is
 // mounted here is nobody else's.
-func furnish() error {
+func setupNamespaces() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making mounts private: %w", err)
 	}
@@ -183,19 +190,5 @@ func furnish() error {
 	if err := unix.Sethostname([]byte("chat")); err != nil {
 		return err
 	}
-	return loopback()
-}
-
-func loopback() (err error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unix.Close(fd)) }()
-	lo, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+	return testutil.StartLoopback()
 }

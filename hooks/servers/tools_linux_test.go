@@ -15,26 +15,15 @@ import (
 	"keypaird/renew/testutil"
 )
 
-// startTimeout bounds every wait for a server: on a busy machine ejabberd takes more
-// than a minute to start.
-const startTimeout = 4 * time.Minute
+// startTimeout bounds every wait for a server: on a busy machine ejabberd takes
+// minutes to start.
+const startTimeout = 8 * time.Minute
 
 // eventually waits until there is no error.
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
-	deadline := time.After(startTimeout)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("%s: not within %v: %v", what, startTimeout, err)
-		}
+	if err := testutil.Within(startTimeout, try); err != nil {
+		t.Fatalf("%s: %v", what, err)
 	}
 }
 
@@ -55,20 +44,13 @@ func must(t *testing.T, argv ...string) string {
 	return string(out)
 }
 
-// located returns the path of a program, which has to be there.
+// located returns the path of a program that the test needs.
 func located(t *testing.T, name string) string {
 	t.Helper()
 	if filepath.IsAbs(name) {
 		return name
 	}
-	for _, dir := range filepath.SplitList(hooks.Path) {
-		path := filepath.Join(dir, name)
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-	}
-	t.Fatalf("%s is not installed: on Debian, make servers installs it", name)
-	return ""
+	return testutil.Program(t, name)
 }
 
 // background starts a program that is to run until the test ends. What it says

@@ -93,9 +93,18 @@ func RemedyOf(err error, where string) string {
 	return "look at the kernel's messages about the disk of " + where + ", then run this again"
 }
 
-// SystemRemedy is what can be done where the machine is at fault, its disk or
-// its limits: then nothing else helps, whatever was being done.
-func SystemRemedy(err error) string {
+// Remedy returns what err says the operator can do about it, or "". Where the
+// machine is at fault, nothing else helps, whatever was being done.
+func Remedy(err error) string {
+	if text := systemRemedy(err); text != "" {
+		return text
+	}
+	return problem.Remedy(err)
+}
+
+// systemRemedy is what can be done where the machine is at fault, its disk or
+// its limits.
+func systemRemedy(err error) string {
 	var written *WriteError
 	if errors.As(err, &written) {
 		return "" // it knows

@@ -3,7 +3,6 @@ package durable
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"syscall"
 	"testing"
 
@@ -29,22 +28,6 @@ func TestMain(m *testing.M) {
 // race detector would have each of them sleep for a second before it ends.
 func helperEnviron(helper string) []string {
 	return append(os.Environ(), helperEnv+"="+helper, "GORACE=atexit_sleep_ms=0")
-}
-
-// findStrace returns strace(1). Where it has to be, on the project's own
-// machines, it is an error if it is not.
-func findStrace(t *testing.T) string {
-	strace, err := exec.LookPath("strace")
-	if err == nil {
-		err = exec.Command(strace, "-f", "-o", os.DevNull, "-e", "inject=fsync:error=EIO:when=1000", "true").Run()
-	}
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatalf("strace is needed: %v", err)
-	}
-	if err != nil {
-		t.Skipf("strace cannot be used here: %v", err)
-	}
-	return strace
 }
 
 var (

@@ -21,7 +21,7 @@ type Lock struct {
 	path string
 }
 
-// A HeldError reports a lock that somebody else held until we stopped waiting.
+// A HeldError reports a lock that another process held until we stopped waiting.
 type HeldError struct {
 	Path   string
 	Holder string // "process 123 since 2026-11-23T20:17:00Z"
@@ -52,13 +52,13 @@ func lockFailure(path string, err error) error {
 	return fmt.Errorf("locking: %w", &WriteError{Path: path, Err: cause(err)})
 }
 
-// AcquireLock takes the lock at path, in a directory that passes [CheckDir],
-// and waits for it until ctx ends: a [*HeldError] then. If it has to wait,
-// waiting, unless nil, is called once with who holds it. The file stays; only
-// its content, which is for people, comes and goes.
+// AcquireLock takes the lock at path, in a directory that passes [CheckDir], and waits
+// for it until ctx ends: the error is then a [*HeldError]. If it has to wait, waiting,
+// unless nil, is called once with the holder. The file stays; its content names the
+// holder.
 //
-// It is for whoever is waited for by a person: while it waits, [Lock.Wanted] of
-// the holder says so, and [AcquireLast] stands back.
+// It is for commands that an operator waits for: meanwhile [Lock.Wanted] of the holder
+// reports true, and [AcquireLast] lets them go first.
 func AcquireLock(ctx context.Context, path string, waiting func(holder string)) (*Lock, error) {
 	var place turn
 	defer place.leave()
@@ -71,8 +71,8 @@ func AcquireLock(ctx context.Context, path string, waiting func(holder string)) 
 	})
 }
 
-// AcquireLast is AcquireLock for a daemon: everybody who waits with AcquireLock
-// goes first, and nobody makes way for it.
+// AcquireLast is AcquireLock for a daemon: processes that wait in AcquireLock go first,
+// and Wanted does not report it.
 func AcquireLast(ctx context.Context, path string, waiting func(holder string)) (*Lock, error) {
 	return acquire(ctx, path, waiting, func() (*os.File, string, error) {
 		if wanted(path) {
@@ -123,7 +123,7 @@ func acquire(ctx context.Context, path string, waiting func(holder string), try 
 	}
 }
 
-// Wanted reports whether somebody waits for the lock in AcquireLock.
+// Wanted reports whether another process waits for the lock in AcquireLock.
 func (l *Lock) Wanted() bool { return wanted(l.path) }
 
 // Release gives the lock back.
@@ -132,8 +132,8 @@ func (l *Lock) Release() error {
 	return l.file.Close()
 }
 
-// tryLock takes the lock and returns its file, or who holds it, or neither if
-// the file was exchanged meanwhile.
+// tryLock takes the lock and returns its file, or else the holder; neither if the file
+// was replaced meanwhile.
 func tryLock(path string) (held *os.File, holder string, err error) {
 	file, info, err := openLock(path)
 	if err != nil {
@@ -151,7 +151,7 @@ func tryLock(path string) (held *os.File, holder string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	// Whoever removed the file in between may let somebody else lock a new one.
+	// If the file was removed in between, another process may have locked a new one.
 	now, err := os.Lstat(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, "", err
@@ -228,8 +228,7 @@ func (t *turn) leave() {
 	}
 }
 
-// wanted reports whether somebody who lives has a place among those who wait for
-// the lock at path.
+// wanted reports whether a live process waits for the lock at path.
 func wanted(path string) bool {
 	file, info, err := openLock(turnPath(path))
 	if err != nil {

@@ -146,7 +146,7 @@ func TestLockPlanted(t *testing.T) {
 // must not take it for the lock: another one may hold that by now.
 func TestLockRemoved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	cmd := exec.Command(findStrace(t), "-f", "-o", os.DevNull, "-e", "inject=flock:delay_enter=1000000:when=1", os.Args[0], path)
+	cmd := exec.Command(testutil.Strace(t), "-f", "-o", os.DevNull, "-e", "inject=flock:delay_enter=1000000:when=1", os.Args[0], path)
 	cmd.Env = helperEnviron("lock")
 	var out strings.Builder
 	cmd.Stdout = &out

@@ -19,14 +19,14 @@ import (
 	"keypaird/renew/problem"
 )
 
-// A Source is two files in which somebody else leaves a pair: the chain, leaf
-// first, and the private key of its leaf. Nothing is ever written there.
+// A Source is two files in which another program or the operator leaves a pair: the
+// chain, leaf first, and the private key of its leaf. They are never written here.
 type Source struct {
 	Chain, Key string // absolute paths
 }
 
-// Mark sums up how the two files are without reading them: it is another one
-// when one of them was written, replaced, removed or given other permissions.
+// Mark identifies the current state of the two files without reading them: it changes
+// when one of them is written, replaced, removed or given other permissions.
 func (s Source) Mark() string {
 	h := sha256.New()
 	for _, path := range []string{s.Chain, s.Key} {
@@ -48,7 +48,7 @@ func markFile(h hash.Hash, path string) {
 	fmt.Fprintln(h)
 }
 
-// errChanging is why files cannot be read that somebody writes just then.
+// errChanging reports files that were written while they were read.
 var errChanging = errors.New("changed while it was read")
 
 // Read returns the pair in the files, if it is one that a server can use at the
@@ -73,9 +73,9 @@ func (s Source) Read(now time.Time) (p *Pair, mark string, err error) {
 	return p, mark, err
 }
 
-// readSource returns the content of a regular file of at most limit bytes of
-// which others have none of the permissions in forbidden. It reads nothing that
-// somebody who may not read it chose: see [durable.CheckFile].
+// readSource returns the content of a regular file of at most limit bytes. Others may
+// have none of the permissions in forbidden, and no other user may have chosen which
+// file it is: see [durable.CheckFile].
 func readSource(path string, limit int, forbidden fs.FileMode) ([]byte, error) {
 	resolved, err := durable.CheckFile(path)
 	if err != nil {
@@ -85,7 +85,7 @@ func readSource(path string, limit int, forbidden fs.FileMode) ([]byte, error) {
 	if info != nil && info.Mode().IsRegular() {
 		uid, ours := durable.Owner(info)
 		switch perm := info.Mode().Perm(); {
-		case !ours: // who may change it as its directory's owner might
+		case !ours: // its owner could change it
 			return nil, problem.New(fmt.Sprintf("belongs to user %d, neither root nor the user who runs this (%d)", uid, os.Geteuid()),
 				fmt.Sprintf("chown %d %s", os.Geteuid(), path))
 		case perm&forbidden != 0 && forbidden&0o004 == 0:
@@ -124,8 +124,8 @@ func (s Source) parse(chain, key []byte) (*Pair, error) {
 	return p, nil
 }
 
-// usable says why a server could not use p: the rules are those of
-// [Pair.CheckNew], and p says itself what it is for.
+// usable returns why a server could not use p, or nil. The rules are those of
+// [Pair.CheckNew], with the names that p itself is for.
 func (s Source) usable(p *Pair, now time.Time) error {
 	leaf := p.Leaf
 	var wrong error
@@ -151,7 +151,7 @@ func (s Source) usable(p *Pair, now time.Time) error {
 	return sourceError(s.Chain, wrong, s.Replace())
 }
 
-// Replace is what a person does about a pair that ends.
+// Replace returns the remedy for a pair that expires.
 func (s Source) Replace() string {
 	return "put its successor and that one's key into " + s.Chain + " and " + s.Key
 }
@@ -162,8 +162,8 @@ func oddName(name string) bool {
 	return rest == "" || len(name) > maxName || strings.Trim(rest, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != ""
 }
 
-// Alone reports whether the chain of p ends with its leaf although somebody else
-// signed that: most clients want to be shown by whom.
+// Alone reports whether p lacks the certificate of its issuer, which most clients
+// need: it has no chain, and its leaf is not self-signed.
 func (p *Pair) Alone() bool {
 	return len(p.Chain) == 0 && !bytes.Equal(p.Leaf.RawIssuer, p.Leaf.RawSubject)
 }
@@ -210,4 +210,24 @@ func remedyOfFile(path string, err error) string {
 		return durable.RemedyOf(err, path)
 	}
 	return problem.Remedy(err)
+}
+
+// Doubts lists what may be mistakes in a pair that was imported and replaces before.
+func (s Source) Doubts(p *Pair, before *x509.Certificate) []string {
+	var list []string
+	if p.Alone() {
+		list = append(list, "the chain in "+s.Chain+" holds the certificate alone: clients that do not know its issuer refuse it")
+	}
+	if before == nil {
+		return list
+	}
+	have := Names(p.Leaf)
+	if lost := slices.DeleteFunc(Names(before), func(name string) bool { return slices.Contains(have, name) }); len(lost) > 0 {
+		list = append(list, "the new certificate lacks names of the one before: "+Quoted(lost))
+	}
+	if p.Leaf.NotAfter.Before(before.NotAfter) {
+		list = append(list, fmt.Sprintf("the new certificate ends at %s, before the one that it replaces, at %s",
+			p.Leaf.NotAfter.UTC().Format(time.RFC3339), before.NotAfter.UTC().Format(time.RFC3339)))
+	}
+	return list
 }

@@ -33,9 +33,8 @@ type Store struct {
 	made  sync.Map // names with a directory that this process has made durable
 }
 
-// Open opens the store in dir and makes it if it is not there. A directory
-// that somebody else could change is refused with an [*durable.UnsafeError], see
-// [durable.CheckDir].
+// Open opens the store in dir and makes it if it is missing. A directory that another
+// user could change is refused with a [*durable.UnsafeError], see [durable.CheckDir].
 func Open(dir string) (*Store, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -56,7 +55,7 @@ func Open(dir string) (*Store, error) {
 	return &Store{certs: certs}, nil
 }
 
-// Close lets go of the directory.
+// Close closes the directory.
 func (s *Store) Close() error { return s.certs.Close() }
 
 // Moved reports whether something else is where the store was opened: it was
@@ -104,7 +103,7 @@ func (s *Store) create(name string) (nameDir, error) {
 	return nameDir{d}, err
 }
 
-// Make makes the directory of name, durably; calls at once wait for the disk once.
+// Make makes the directory of name, durably. Concurrent calls share one sync.
 func (s *Store) Make(name string) error {
 	f, err := s.create(name)
 	if err != nil {

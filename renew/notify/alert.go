@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/backoff"
 	"keypaird/renew/problem"
 )
 
@@ -28,9 +29,9 @@ const After = 3
 // An Alert is the reason why the operator must act on a target. The zero value means
 // that no action is required.
 type Alert struct {
-	Kind    Kind          // Failing or Expiring; "": no action is required
-	Step    string        // that fails most, such as "ordering at letsencrypt"; "" if none does
-	Failure renew.Attempt // of Step
+	Kind    Kind            // Failing or Expiring; "": no action is required
+	Step    string          // that fails most, such as "ordering at letsencrypt"; "" if none does
+	Failure backoff.Attempt // of Step
 }
 
 // Check returns whether and why the operator must act on a target at now. In this
@@ -77,7 +78,7 @@ func UnconfiguredRemedy(name string) string {
 
 // Failure returns the step of a target that failed most often, of those still needed,
 // and its last failure.
-func Failure(now time.Time, t renew.Target, s renew.State) (step string, worst renew.Attempt) {
+func Failure(now time.Time, t renew.Target, s renew.State) (step string, worst backoff.Attempt) {
 	ca, worst := s.Failing(now, t)
 	switch {
 	case worst.Failures == 0:
@@ -150,7 +151,7 @@ func dayAgo(last, now time.Time) bool { return now.Sub(last).Abs() >= daily }
 // sent records that n was sent at now.
 func sent(r *renew.Notified, n Notice, now time.Time) {
 	at := now.UTC().Truncate(time.Second)
-	r.Attempt = renew.Attempt{}
+	r.Attempt = backoff.Attempt{}
 	switch n.Kind {
 	case Failing:
 		r.Failing = at

@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/x509"
 	"keypaird/renew"
+	"keypaird/renew/backoff"
 	"keypaird/renew/renewtest"
 	"strings"
 	"testing"
@@ -14,12 +15,12 @@ import (
 func TestNotice(t *testing.T) {
 	failed := func(n int) func(*renew.Record) {
 		return func(r *renew.Record) {
-			r.Orders = map[string]renew.Attempt{"le": {Failures: n, At: now, Next: now.Add(time.Hour), Error: "no", Remedy: "mend it"}}
+			r.Orders = map[string]backoff.Attempt{"le": {Failures: n, At: now, Next: now.Add(time.Hour), Error: "no", Remedy: "mend it"}}
 		}
 	}
 	refused := func(n int) func(*renew.Record) {
 		return func(r *renew.Record) {
-			r.Deployments["relayd"] = renew.Deployment{Deployed: "old", Attempt: renew.Attempt{Failures: n, Error: "no such proxy"}}
+			r.Deployments["relayd"] = renew.Deployment{Deployed: "old", Attempt: backoff.Attempt{Failures: n, Error: "no such proxy"}}
 		}
 	}
 	sent := func(d renew.Notified, more ...func(*renew.Record)) func(*renew.Record) {
@@ -93,14 +94,14 @@ func with(change func(*renew.Record)) renew.Record {
 // before it ends, and of nothing else.
 func TestNoticeUnconfigured(t *testing.T) {
 	old := renew.Target{Name: "old", Names: []string{"example.org"}, KeyType: "ec256", Unconfigured: []string{"/etc/ssl/old.pem"}}
-	failed := renew.Attempt{Failures: 9, Error: "no"}
+	failed := backoff.Attempt{Failures: 9, Error: "no"}
 	for _, tt := range []struct {
 		name   string
 		inUse  *x509.Certificate
 		record renew.Record
 		want   Kind
 	}{
-		{"ends late, and failed when it was configured", ours(day, 90*day), renew.Record{Orders: map[string]renew.Attempt{"le": failed}}, ""},
+		{"ends late, and failed when it was configured", ours(day, 90*day), renew.Record{Orders: map[string]backoff.Attempt{"le": failed}}, ""},
 		{"it failed, and nobody renews it", ours(day, 90*day), renew.Record{Notified: renew.Notified{Failing: now.Add(-day)}}, ""},
 		{"two weeks left", ours(76*day, 90*day), renew.Record{}, Expiring},
 		{"two weeks left, notified an hour ago", ours(76*day, 90*day), renew.Record{Notified: renew.Notified{Expiring: now.Add(-time.Hour)}}, ""},

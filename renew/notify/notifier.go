@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
 )
 
@@ -206,7 +207,7 @@ func (n *Notifier) sendGroup(ctx context.Context, g *group) bool {
 	if ctx.Err() != nil {
 		return false // sent again by the next run
 	}
-	var retry renew.Attempt // for all of them together
+	var retry backoff.Attempt // for all of them together
 	if err != nil {
 		now := n.now() // with no time left, the longest wait is an hour
 		retry = n.notified(g.targets[0]).Attempt.Failed(err, now, now)
@@ -240,7 +241,7 @@ func (n *Notifier) notified(t *target) renew.Notified {
 }
 
 // record stores that notice was sent or, after a failure, when to send it again.
-func (n *Notifier) record(t *target, notice Notice, retry renew.Attempt) {
+func (n *Notifier) record(t *target, notice Notice, retry backoff.Attempt) {
 	if t.Err != nil {
 		before := n.unreadable[t.Name]
 		if before.Attempt = retry; retry.Failures == 0 {

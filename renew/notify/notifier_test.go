@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"keypaird/renew"
+	"keypaird/renew/backoff"
 	"keypaird/renew/keypair/pairtest"
 	"keypaird/renew/renewtest"
 	"log/slog"
@@ -74,7 +75,7 @@ func failing(t *testing.T, w *world, targets []renew.Target, text func(i int) st
 	t.Helper()
 	for i := range targets {
 		var r renew.Record
-		r.Orders = map[string]renew.Attempt{"le": {Failures: After, At: time.Now(), Next: time.Now().Add(day), Error: text(i)}}
+		r.Orders = map[string]backoff.Attempt{"le": {Failures: After, At: time.Now(), Next: time.Now().Add(day), Error: text(i)}}
 		must(t, w.notifier.Records.Save(w.store, targets[i].Name, r))
 	}
 }
@@ -113,7 +114,7 @@ func twoTroubles(t *testing.T, w *world) []renew.Target {
 	both[1].Issuers = renewtest.CAs("other")
 	failing(t, w, both[:1], func(int) string { return "down" })
 	var r renew.Record
-	r.Orders = map[string]renew.Attempt{"other": {Failures: After, At: time.Now(), Next: time.Now().Add(day), Error: "down too"}}
+	r.Orders = map[string]backoff.Attempt{"other": {Failures: After, At: time.Now(), Next: time.Now().Add(day), Error: "down too"}}
 	must(t, w.notifier.Records.Save(w.store, "b", r))
 	return both
 }

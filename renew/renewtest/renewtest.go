@@ -9,6 +9,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/renewalinfo"
 )
 
 // A CA is a [renew.Issuer] of one target. Its name is enough for a test that orders
@@ -49,10 +50,10 @@ func (c *CA) Limit(current *x509.Certificate) renew.Limit {
 // An AskedCA is a CA with renewal information.
 type AskedCA struct {
 	CA
-	Suggest func(leaf *x509.Certificate) (renew.SuggestedWindow, error)
+	Suggest func(leaf *x509.Certificate) (renewalinfo.SuggestedWindow, error)
 }
 
-func (c *AskedCA) RenewalInfo(_ context.Context, leaf *x509.Certificate) (renew.SuggestedWindow, error) {
+func (c *AskedCA) RenewalInfo(_ context.Context, leaf *x509.Certificate) (renewalinfo.SuggestedWindow, error) {
 	return c.Suggest(leaf)
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/backoff"
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/notify"
@@ -137,13 +138,13 @@ func (t *Target) external(target renew.Target, state renew.State, now time.Time)
 	if state.Leaf == nil {
 		return
 	}
-	for _, name := range renew.Names(state.Leaf) {
+	for _, name := range keypair.Names(state.Leaf) {
 		t.Names = append(t.Names, Name{name, x.String()})
 	}
 }
 
 // orders adds the CAs that failed. CAs that are no longer configured are omitted.
-func (t *Target) orders(orders map[string]renew.Attempt) {
+func (t *Target) orders(orders map[string]backoff.Attempt) {
 	for _, ca := range t.SignWith {
 		f := failure(orders[ca])
 		if f == nil {
@@ -176,7 +177,7 @@ func (src Source) certificate(name, id, fp string, leaf *x509.Certificate) *Cert
 	}
 }
 
-func failure(a renew.Attempt) *Failure {
+func failure(a backoff.Attempt) *Failure {
 	if a.Failures <= 0 {
 		return nil
 	}
@@ -210,7 +211,7 @@ func deployment(deployer renew.Deployer, state renew.State) Deployment {
 }
 
 // at returns the state of one endpoint after the last attempt.
-func (d Deployment) at(endpoint string, last renew.Attempt) string {
+func (d Deployment) at(endpoint string, last backoff.Attempt) string {
 	if d.Failure != nil && last.Endpoint == endpoint {
 		return NotServed
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/backoff"
 	"keypaird/renew/durable"
 	"keypaird/renew/renewtest"
 )
@@ -158,13 +159,13 @@ func TestEndpointState(t *testing.T) {
 	const one, two = "127.0.0.1:443", "127.0.0.1:4433"
 	for _, tt := range []struct {
 		name    string
-		attempt renew.Attempt
+		attempt backoff.Attempt
 		want    string
 	}{
-		{"reworded", renew.Attempt{Failures: 1, Error: "certificate not served", Endpoint: one}, NotServed + " " + Unverified},
-		{"other endpoint", renew.Attempt{Failures: 1, Error: "verifying: " + one + ": refused", Endpoint: two}, Unverified + " " + NotServed},
-		{"other step", renew.Attempt{Failures: 1, Error: "verifying: " + one + ": refused"}, Unverified + " " + Unverified},
-		{"no failure", renew.Attempt{}, Unverified + " " + Unverified},
+		{"reworded", backoff.Attempt{Failures: 1, Error: "certificate not served", Endpoint: one}, NotServed + " " + Unverified},
+		{"other endpoint", backoff.Attempt{Failures: 1, Error: "verifying: " + one + ": refused", Endpoint: two}, Unverified + " " + NotServed},
+		{"other step", backoff.Attempt{Failures: 1, Error: "verifying: " + one + ": refused"}, Unverified + " " + Unverified},
+		{"no failure", backoff.Attempt{}, Unverified + " " + Unverified},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			web := &renewtest.Server{Name: "web", Served: []string{one, two}}

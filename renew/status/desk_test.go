@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
+	"keypaird/renew/renewalinfo"
 	"keypaird/renew/renewtest"
 )
 
@@ -86,13 +88,13 @@ func deployed(fp string) renew.Record {
 func fine(fps []string) renew.Record { return deployed(fps[len(fps)-1]) }
 
 // failed is something that failed n times.
-func failed(n int, text, remedy string) renew.Attempt {
-	return renew.Attempt{Failures: n, At: now.Add(-time.Hour), Next: now.Add(40 * time.Minute), Error: text, Remedy: remedy}
+func failed(n int, text, remedy string) backoff.Attempt {
+	return backoff.Attempt{Failures: n, At: now.Add(-time.Hour), Next: now.Add(40 * time.Minute), Error: text, Remedy: remedy}
 }
 
 // orders are what failed at letsencrypt.
-func orders(a renew.Attempt) map[string]renew.Attempt {
-	return map[string]renew.Attempt{"letsencrypt": a}
+func orders(a backoff.Attempt) map[string]backoff.Attempt {
+	return map[string]backoff.Attempt{"letsencrypt": a}
 }
 
 func newDesk(t testing.TB) *desk {
@@ -155,7 +157,7 @@ func (d *desk) addUsual() {
 // addAdvised adds what CAs have a say in.
 func (d *desk) addAdvised() {
 	t := d.t
-	advised := func(a renew.RenewalInfo) func(fps []string) renew.Record {
+	advised := func(a renewalinfo.Info) func(fps []string) renew.Record {
 		return func(fps []string) renew.Record {
 			r := deployed(fps[0])
 			a.Fingerprint, a.Next = fps[0], now.Add(6*time.Hour)
@@ -163,13 +165,13 @@ func (d *desk) addAdvised() {
 			return r
 		}
 	}
-	d.add("advised", 1, advised(renew.RenewalInfo{
+	d.add("advised", 1, advised(renewalinfo.Info{
 		Start: now.Add(48*aDay + time.Second/3), End: now.Add(50 * aDay), Chosen: now.Add(48*aDay + 5*time.Hour),
 	}), pair(t, 10*aDay, "R10", "advised.example"))
-	d.add("incident", 1, advised(renew.RenewalInfo{
+	d.add("incident", 1, advised(renewalinfo.Info{
 		Start: now.Add(-time.Hour), End: now.Add(aDay), Chosen: now.Add(3 * time.Hour), Explanation: "https://ca.example/incident/7",
 	}), pair(t, 10*aDay, "R10", "incident.example"))
-	d.add("advised-too-late", 1, advised(renew.RenewalInfo{
+	d.add("advised-too-late", 1, advised(renewalinfo.Info{
 		Start: now.Add(78 * aDay), End: now.Add(79 * aDay), Chosen: now.Add(79*aDay - time.Hour), Error: "letsencrypt: renewal information: status 500",
 	}), pair(t, 10*aDay, "R10", "advised-too-late.example"))
 	two := subject("two-cas")
@@ -231,7 +233,7 @@ func (d *desk) addHostile() {
 	d.add("hostile", 1, func(fps []string) renew.Record {
 		r := deployed(fps[0])
 		r.Orders = orders(failed(3, "letsencrypt: "+hostile, hostile+"\n"+hostile))
-		r.RenewalInfo = renew.RenewalInfo{
+		r.RenewalInfo = renewalinfo.Info{
 			Fingerprint: fps[0], Start: now.Add(-3 * aDay), End: now.Add(-2 * aDay), Chosen: now.Add(-2*aDay - time.Hour),
 			Explanation: "javascript:alert(1)//" + hostile, Error: hostile, Next: now.Add(time.Hour),
 		}

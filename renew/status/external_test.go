@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
 )
 
@@ -22,7 +23,7 @@ var files = keypair.Source{Chain: "/root/c.pem", Key: "/root/k.pem"}
 
 // taken is the record of an external certificate that is in use everywhere: "m" are
 // the files that were imported, "n" those that failed last, mark those of now.
-func taken(mark string, last renew.Attempt) func(fps []string) renew.Record {
+func taken(mark string, last backoff.Attempt) func(fps []string) renew.Record {
 	is := func(m string) string {
 		if m == mark {
 			return files.Mark()
@@ -31,7 +32,7 @@ func taken(mark string, last renew.Attempt) func(fps []string) renew.Record {
 	}
 	return func(fps []string) renew.Record {
 		r := fine(fps)
-		r.CA, r.Orders = renew.NameOfExternal, map[string]renew.Attempt{renew.NameOfExternal: last}
+		r.CA, r.Orders = renew.NameOfExternal, map[string]backoff.Attempt{renew.NameOfExternal: last}
 		r.External = renew.Imported{Mark: is("m"), FailedMark: is("n")}
 		return r
 	}
@@ -44,22 +45,22 @@ func TestExternal(t *testing.T) {
 		name    string
 		mark    string
 		passed  time.Duration // of ninety days; 0: there is none
-		last    renew.Attempt
+		last    backoff.Attempt
 		state   string
 		healthy bool
 		needs   string // part of attention
 		next    string
 	}{
-		{"fine", "m", aDay, renew.Attempt{}, OK, true, "", "external: replace it before 2026-05-29 12:00Z"},
-		{"long-in-use", "m", 70 * aDay, renew.Attempt{}, OK, true, "", "external: replace it before 2026-03-21 12:00Z"},
-		{"ends-soon", "m", 80 * aDay, renew.Attempt{}, Due, false, "the external certificate in use expires 2026-03-11 12:00Z: write its successor to /root/c.pem", "external: replace it before 2026-03-11 12:00Z"},
+		{"fine", "m", aDay, backoff.Attempt{}, OK, true, "", "external: replace it before 2026-05-29 12:00Z"},
+		{"long-in-use", "m", 70 * aDay, backoff.Attempt{}, OK, true, "", "external: replace it before 2026-03-21 12:00Z"},
+		{"ends-soon", "m", 80 * aDay, backoff.Attempt{}, Due, false, "the external certificate in use expires 2026-03-11 12:00Z: write its successor to /root/c.pem", "external: replace it before 2026-03-11 12:00Z"},
 		{"ends-soon-and-fails", "n", 80 * aDay, unusable, Failing, false, "; importing the present files failed", "wait until 2026-03-01 12:40Z: its files changed, but the last try failed"},
-		{"ended", "m", 91 * aDay, renew.Attempt{}, Expired, false, "the external certificate in use expired 2026-02-28 12:00Z: write its successor", "import its files now: expired"},
-		{"changed", "other", aDay, renew.Attempt{}, Pending, true, "", "import its files now: its files changed"},
+		{"ended", "m", 91 * aDay, backoff.Attempt{}, Expired, false, "the external certificate in use expired 2026-02-28 12:00Z: write its successor", "import its files now: expired"},
+		{"changed", "other", aDay, backoff.Attempt{}, Pending, true, "", "import its files now: its files changed"},
 		{"fails", "n", 70 * aDay, unusable, Failing, true, "reading its files failed 3 times", "wait until 2026-03-01 12:40Z: its files changed, but the last try failed"},
 		{"fails-once", "n", 70 * aDay, failed(1, "half", ""), Failing, true, "", "wait until"},
 		{"failed-before", "m", aDay, unusable, OK, true, "", "external: replace it before"},
-		{"never-seen", "m", 0, renew.Attempt{}, Missing, false, "", "import its files now: no certificate"},
+		{"never-seen", "m", 0, backoff.Attempt{}, Missing, false, "", "import its files now: no certificate"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := &desk{t: t, store: open(t)}

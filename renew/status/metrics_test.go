@@ -3,7 +3,6 @@ package status
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -11,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"keypaird/renew/testutil"
 )
 
 // A daemon that has done one of everything.
@@ -132,23 +133,9 @@ func families(scrape string) map[string]bool {
 	return names
 }
 
-// program returns the path of one of that name; where the whole suite is to run, it
-// has to be there.
-func program(t testing.TB, name, pack string) string {
-	t.Helper()
-	if path, err := exec.LookPath(name); err == nil {
-		return path
-	}
-	if _, err := os.Stat("/etc/debian_version"); err == nil || os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed: apt-get install --no-install-recommends %s", name, pack)
-	}
-	t.Skipf("%s is not installed here; the test runs on Debian and with CI=true", name)
-	return ""
-}
-
 // Names, types and help are as Prometheus wants them.
 func TestMetricsConventions(t *testing.T) {
-	check := exec.CommandContext(t.Context(), program(t, "promtool", "prometheus"), "check", "metrics")
+	check := exec.CommandContext(t.Context(), testutil.Program(t, "promtool"), "check", "metrics")
 	got := scrape(t, busyMetrics())
 	check.Stdin = strings.NewReader(got)
 	if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"keypaird/renew/testutil"
 )
 
 // examples is where the alert rules and the dashboard are.
@@ -24,7 +26,7 @@ func example(t testing.TB, file string) string {
 // promtool runs it beside the examples.
 func promtool(t *testing.T, args ...string) {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), program(t, "promtool", "prometheus"), args...)
+	c := exec.CommandContext(t.Context(), testutil.Program(t, "promtool"), args...)
 	c.Dir = examples
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Errorf("promtool %q: %v\n%s", args, err, out)

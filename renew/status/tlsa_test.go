@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
 	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
@@ -128,7 +129,7 @@ func TestTLSA(t *testing.T) {
 
 // mismatched is d after a pass found that the records do not match.
 func mismatched(d renew.TLSARecord) renew.TLSARecord {
-	d.Attempt = renew.Attempt{Failures: 1}
+	d.Attempt = backoff.Attempt{Failures: 1}
 	return d
 }
 

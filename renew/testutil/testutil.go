@@ -1,6 +1,8 @@
 package testutil
 
 import (
+	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -20,17 +22,36 @@ func Must(t testing.TB, err error) {
 	}
 }
 
-// Eventually waits until ok, at most a minute.
+// startTimeout bounds the wait for what a busy machine starts slowly.
+const startTimeout = 4 * time.Minute
+
+// Eventually waits until ok.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(time.Minute)
+	if err := Within(startTimeout, func() error {
+		if !ok() {
+			return errors.New(what)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Within tries until there is no error, for so long at most, and returns the last one.
+func Within(limit time.Duration, try func() error) error {
+	deadline := time.After(limit)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for !ok() {
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("not within a minute: %s", what)
+			return fmt.Errorf("not within %v: %w", limit, err)
 		}
 	}
 }

@@ -29,7 +29,7 @@ func OneLine(text string, limit int) string {
 		switch {
 		case unicode.IsSpace(r):
 			r = ' '
-		case !unicode.IsPrint(r): // and invalid UTF-8, of which range makes U+FFFD
+		case !unicode.IsPrint(r): // and invalid UTF-8, which range turns into U+FFFD
 			r = utf8.RuneError
 		}
 		if r == last && (r == ' ' || r == utf8.RuneError) {

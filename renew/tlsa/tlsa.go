@@ -23,8 +23,8 @@ func Record(spki []byte) string {
 	return "3 1 1 " + hex.EncodeToString(sum[:])
 }
 
-// Usable reports whether peers can do anything with a record: usage 0 and 1 ask
-// for a CA's word besides, and are not for SMTP (RFC 7672, section 3.1.3).
+// Usable reports whether peers use a record: usages 0 and 1 require a public CA too,
+// and are not for SMTP (RFC 7672, section 3.1.3).
 func Usable(record string) bool {
 	f := strings.Fields(record)
 	if len(f) != 4 || f[0] != "2" && f[0] != "3" || f[1] != "0" && f[1] != "1" {
@@ -42,12 +42,12 @@ func Usable(record string) bool {
 	return false
 }
 
-// matches reports whether a record names a thing: with selector 0 a whole
-// certificate, with 1 a public key.
-func matches(record string, selector int, thing []byte) bool {
-	short, long := sha256.Sum256(thing), sha512.Sum512(thing)
-	for matching, data := range [][]byte{thing, short[:], long[:]} {
-		if record == fmt.Sprintf("3 %d %d %x", selector, matching, data) {
+// matches reports whether a record is for data: with selector 0 a whole certificate,
+// with 1 a public key.
+func matches(record string, selector int, data []byte) bool {
+	short, long := sha256.Sum256(data), sha512.Sum512(data)
+	for matching, sum := range [][]byte{data, short[:], long[:]} {
+		if record == fmt.Sprintf("3 %d %d %x", selector, matching, sum) {
 			return true
 		}
 	}
@@ -59,9 +59,9 @@ func NamesKey(records []string, spki []byte) bool {
 	return slices.ContainsFunc(records, func(r string) bool { return matches(r, 1, spki) })
 }
 
-// Refuses reports whether peers refuse a certificate by these records: there are
-// some that can be used, none names it or its key, and none is of a CA's, of which
-// we cannot say.
+// Refuses reports whether peers refuse a certificate because of these records: at
+// least one is usable, none matches the certificate or its key, and none is for a CA
+// (usage 2), which only the chain could show.
 func Refuses(records []string, leaf *x509.Certificate) bool {
 	some := false
 	for _, r := range records {

@@ -172,7 +172,7 @@ func (c Certificate) InUse() []string {
 func (c Certificate) TargetState() renew.TargetState {
 	leaf := c.Version.Pair.Leaf
 	return renew.TargetState{
-		Target: renew.Target{Name: c.Name, Names: renew.Names(leaf), KeyType: keypair.KeyType(leaf.PublicKey), Unconfigured: c.InUse()},
+		Target: renew.Target{Name: c.Name, Names: keypair.Names(leaf), KeyType: keypair.KeyType(leaf.PublicKey), Unconfigured: c.InUse()},
 		State: renew.State{
 			Leaf: leaf, Version: c.Version.ID, Fingerprint: c.Version.Pair.Fingerprint(), Live: true, InUse: leaf, Record: c.Record,
 		},

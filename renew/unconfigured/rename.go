@@ -25,7 +25,7 @@ func CopyRenamed(store *keypair.Store, records *renew.Records, list []Certificat
 			continue
 		}
 		leaf := v.Pair.Leaf
-		id := identity(renew.Names(leaf), keypair.KeyType(leaf.PublicKey))
+		id := identity(keypair.Names(leaf), keypair.KeyType(leaf.PublicKey))
 		if best, ok := renamed[id]; !ok || newer(leaf, best.Pair.Leaf) {
 			renamed[id] = candidate{c, v}
 		}
@@ -34,7 +34,7 @@ func CopyRenamed(store *keypair.Store, records *renew.Records, list []Certificat
 		return
 	}
 	for _, t := range targets {
-		c, ok := renamed[identity(renew.Names(&x509.Certificate{DNSNames: t.Names}), t.KeyType)]
+		c, ok := renamed[identity(keypair.CanonicalNames(t.Names), t.KeyType)]
 		if !ok || t.External() != nil {
 			continue
 		}

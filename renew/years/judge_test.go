@@ -14,6 +14,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/loop"
 	"keypaird/renew/notify"
 	"keypaird/renew/renewtest"
 	"keypaird/renew/testutil"
@@ -42,7 +43,7 @@ func TestTwoYears(t *testing.T) {
 			Store: store, Records: records, Parallel: 4, Clock: y.wall,
 			DeployWindow: threeInTheMorning, Log: slog.New(slog.DiscardHandler),
 		}
-		loop := &renew.Loop{
+		runner := &loop.Loop{
 			Clock: y.wall, Log: slog.New(slog.DiscardHandler),
 			Schedule: func(after time.Time) time.Time { return after.Add(day) }, // seldom, as it would make good what else goes wrong
 			RunPass: func(ctx context.Context, due map[string]bool) map[string]time.Time {
@@ -60,7 +61,7 @@ func TestTwoYears(t *testing.T) {
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		var daemon sync.WaitGroup
-		daemon.Go(func() { loop.Run(ctx) })
+		daemon.Go(func() { runner.Run(ctx) })
 		y.live(730, fates())
 		stop()
 		daemon.Wait()

@@ -15,6 +15,7 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
+	"keypaird/renew/loop"
 	"keypaird/renew/renewtest"
 	"keypaird/renew/testutil"
 )
@@ -90,7 +91,7 @@ func TestShortLived(t *testing.T) {
 				pass := &renew.Pass{Store: store, Log: log}
 				targets := []renew.Target{ca.target()}
 				failed := 0
-				loop := &renew.Loop{
+				runner := &loop.Loop{
 					Log: log, Schedule: func(after time.Time) time.Time { return after.Add(day) },
 					RunPass: func(ctx context.Context, _ map[string]bool) map[string]time.Time {
 						r := pass.Run(ctx, targets)
@@ -103,7 +104,7 @@ func TestShortLived(t *testing.T) {
 				ctx, stop := context.WithTimeout(t.Context(), 26*time.Hour)
 				defer stop()
 				var daemon sync.WaitGroup
-				daemon.Go(func() { loop.Run(ctx) })
+				daemon.Go(func() { runner.Run(ctx) })
 				expired, first := 0, time.Duration(0)
 				began := time.Now()
 				for time.Sleep(time.Second); ctx.Err() == nil; time.Sleep(10 * time.Second) {

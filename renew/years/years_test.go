@@ -14,6 +14,7 @@ import (
 	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
 	"keypaird/renew/notify"
+	"keypaird/renew/renewalinfo"
 	"keypaird/renew/renewtest"
 )
 
@@ -111,7 +112,7 @@ func (y *years) target(name string, proxy renew.Deployer) renew.Target {
 				Order: func(ctx context.Context, o renew.Order) (*keypair.Pair, error) { return y.obtain(ctx, t, ca, o) },
 				Held:  func(current *x509.Certificate) renew.Limit { return y.logs.limit(ca, t.Names, current) },
 			},
-			Suggest: func(leaf *x509.Certificate) (renew.SuggestedWindow, error) { return y.suggest(ca, leaf) },
+			Suggest: func(leaf *x509.Certificate) (renewalinfo.SuggestedWindow, error) { return y.suggest(ca, leaf) },
 		})
 	}
 	return t
@@ -164,9 +165,9 @@ func (y *years) obtain(ctx context.Context, t renew.Target, ca string, o renew.O
 
 // suggest is the CA's renewal information: two thirds into the lifetime, half for
 // the short-lived, a hundredth of it wide on both sides.
-func (y *years) suggest(ca string, leaf *x509.Certificate) (renew.SuggestedWindow, error) {
+func (y *years) suggest(ca string, leaf *x509.Certificate) (renewalinfo.SuggestedWindow, error) {
 	if y.down(ca) {
-		return renew.SuggestedWindow{}, caError{"down"}
+		return renewalinfo.SuggestedWindow{}, caError{"down"}
 	}
 	now := y.trueTime()
 	y.mu.Lock()
@@ -175,7 +176,7 @@ func (y *years) suggest(ca string, leaf *x509.Certificate) (renew.SuggestedWindo
 	next := y.wallLocked().Add(12 * time.Hour)
 	on, made := y.day(now), y.day(leaf.NotBefore)
 	if made < incident && on >= incident || confusion <= on && on < confusion+3 {
-		return renew.SuggestedWindow{Start: now.Add(-time.Hour), End: now.Add(-30 * time.Minute), Explanation: "https://ca.example/incident", Next: next}, nil
+		return renewalinfo.SuggestedWindow{Start: now.Add(-time.Hour), End: now.Add(-30 * time.Minute), Explanation: "https://ca.example/incident", Next: next}, nil
 	}
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
 	middle := leaf.NotBefore.Add(life * 2 / 3)
@@ -188,7 +189,7 @@ func (y *years) suggest(ca string, leaf *x509.Certificate) (renew.SuggestedWindo
 	}
 	a := answer{middle.Add(-life / 100), middle.Add(life / 100), now, moved}
 	y.windows[leaf.SerialNumber.String()] = a
-	return renew.SuggestedWindow{Start: a.start, End: a.end, Next: next}, nil
+	return renewalinfo.SuggestedWindow{Start: a.start, End: a.end, Next: next}, nil
 }
 
 func (y *years) wallLocked() time.Time { return time.Now().Add(y.slept + y.wrong).Round(0) }

@@ -34,7 +34,7 @@ func (c *checker) checkOneOf(p path, word string, known []string, problem string
 	}
 }
 
-// checkList checks a list of words, each of which is to be known and to stand once.
+// checkList checks a list of words: each must be known and may be listed once.
 func (c *checker) checkList(p path, list, known []string, hint, problem string) {
 	for i, word := range list {
 		if slices.Contains(list[:i], word) {
@@ -45,7 +45,7 @@ func (c *checker) checkList(p path, list, known []string, hint, problem string) 
 	}
 }
 
-// checkAbsolute reports whether a path is one from the root on, and records a mistake if it is not.
+// checkAbsolute reports whether a path is absolute, and records a mistake if it is not.
 func (c *checker) checkAbsolute(p path, file, remedy string) bool {
 	switch {
 	case !filepath.IsAbs(file):

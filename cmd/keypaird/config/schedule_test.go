@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"keypaird/renew"
+	"keypaird/renew/loop"
 )
 
 func zone(t *testing.T, name string) *time.Location {
@@ -132,7 +132,7 @@ func TestYearOfSchedule(t *testing.T) {
 				var last time.Time
 				opened := map[string]bool{}
 				now := func() time.Time { return time.Now().Round(0).In(berlin) }
-				loop := renew.Loop{
+				runner := loop.Loop{
 					RunPass: func(context.Context, map[string]bool) map[string]time.Time {
 						if gap := now().Sub(last); looks > 0 && gap > 49*time.Hour {
 							t.Errorf("no look for %v before %v", gap, now())
@@ -148,7 +148,7 @@ func TestYearOfSchedule(t *testing.T) {
 					},
 					Schedule: table.Next, Clock: now, Log: slog.New(slog.DiscardHandler),
 				}
-				loop.Run(ctx)
+				runner.Run(ctx)
 				if looks < 365 || looks > 4*366 {
 					t.Errorf("%d looks in a year", looks)
 				}

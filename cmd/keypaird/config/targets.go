@@ -13,7 +13,7 @@ import (
 	"keypaird/hooks"
 )
 
-// A Target is one certificate to keep alive, with all that holds for it.
+// A Target is one certificate to keep alive, with all its settings.
 type Target struct {
 	Name           string
 	Challenges     []Challenge // sorted by name

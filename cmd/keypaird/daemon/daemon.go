@@ -12,6 +12,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
+	"keypaird/renew/loop"
 	"keypaird/renew/notify"
 	"keypaird/renew/status"
 )
@@ -82,12 +83,12 @@ func (d *Daemon) Run(ctx context.Context, signals <-chan os.Signal) error {
 	defer lock.Release()
 	d.apply(ctx, first)
 	d.log.Info("started", "targets", len(first.engine.Targets), "state", cfg.State, "schedule", cfg.Schedule)
-	loop := renew.Loop{RunPass: d.runPass, Schedule: d.nextFullPass, Now: d.requested, Alive: d.manager.alive, Log: d.log}
+	runner := loop.Loop{RunPass: d.runPass, Schedule: d.nextFullPass, Now: d.requested, Alive: d.manager.alive, Log: d.log}
 	var work sync.WaitGroup
 	ended := make(chan struct{})
 	work.Go(func() {
 		defer close(ended)
-		loop.Run(ctx)
+		runner.Run(ctx)
 	})
 	interval, err := watchdogInterval()
 	if err != nil {

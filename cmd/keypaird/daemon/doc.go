@@ -2,6 +2,6 @@
 // configuration, reloads the configuration, serves the status page and reports to
 // the service manager.
 //
-//	daemon.go -> renew.Loop -> pass.go: lock, one pass, summary
+//	daemon.go -> renew/loop -> pass.go: lock, one pass, summary
 //	reload.go: load on SIGHUP, apply between two passes
 package daemon

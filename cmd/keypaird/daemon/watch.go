@@ -2,9 +2,10 @@ package daemon
 
 import (
 	"context"
-	"keypaird/renew"
 	"sync"
 	"time"
+
+	"keypaird/renew"
 )
 
 // watchEvery is how often the daemon checks the files of external certificates. It

@@ -15,6 +15,7 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/notify"
+	"keypaird/renew/renewalinfo"
 	"keypaird/renew/rollover"
 )
 
@@ -72,16 +73,16 @@ func (i *issuer) Limit(current *x509.Certificate) renew.Limit {
 const noRenewalInfo = 24 * time.Hour
 
 // RenewalInfo asks the CA.
-func (i *issuer) RenewalInfo(ctx context.Context, leaf *x509.Certificate) (renew.SuggestedWindow, error) {
+func (i *issuer) RenewalInfo(ctx context.Context, leaf *x509.Certificate) (renewalinfo.SuggestedWindow, error) {
 	client, err := i.client()
 	if err != nil {
-		return renew.SuggestedWindow{}, err
+		return renewalinfo.SuggestedWindow{}, err
 	}
 	info, err := client.RenewalInfo(ctx, leaf)
 	if errors.Is(err, acme.ErrNoRenewalInfo) {
-		return renew.SuggestedWindow{Next: time.Now().Add(noRenewalInfo)}, nil
+		return renewalinfo.SuggestedWindow{Next: time.Now().Add(noRenewalInfo)}, nil
 	}
-	return renew.SuggestedWindow{Start: info.Start, End: info.End, Explanation: info.Explanation, Next: info.Next}, err
+	return renewalinfo.SuggestedWindow{Start: info.Start, End: info.End, Explanation: info.Explanation, Next: info.Next}, err
 }
 
 // A resolver queries the TLSA records of one target. It implements renew.Resolver.

@@ -187,7 +187,7 @@ func (e *Engine) Names(t renew.Target) []string {
 	if err != nil {
 		return nil
 	}
-	return renew.Names(leaf)
+	return keypair.Names(leaf)
 }
 
 // NextDeployWindow returns when deployments may begin; zero: now.

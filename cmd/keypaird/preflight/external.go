@@ -7,7 +7,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
-	"keypaird/renew"
+	"keypaird/renew/keypair"
 )
 
 // checkExternal reads the files of external certificates. With all, it also reports
@@ -29,7 +29,7 @@ func checkExternal(cfg *config.Config, all bool) []Finding {
 				Remedy: "append the intermediate certificates that its CA provides",
 			})
 		case all:
-			detail := fmt.Sprintf("for %s, valid until %s", strings.Join(renew.Names(p.Leaf), " "), p.Leaf.NotAfter.UTC().Format(time.RFC3339))
+			detail := fmt.Sprintf("for %s, valid until %s", strings.Join(keypair.Names(p.Leaf), " "), p.Leaf.NotAfter.UTC().Format(time.RFC3339))
 			found = append(found, finding(engine.TypeExternal, t.Name, detail, nil))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 // A screen is a terminal that understands the control sequences of a Display.
 type screen struct {
+	mu            sync.Mutex
 	width, height int
 	rows          []string // the cursor is at the beginning of row
 	row           int
@@ -20,10 +22,12 @@ type screen struct {
 
 func newDisplay(width, height int) (*Display, *screen) {
 	s := &screen{width: width, height: height, rows: []string{""}}
-	return &Display{w: s, size: func() (int, int) { return s.width, s.height }}, s
+	return &Display{w: s, size: s.size}, s
 }
 
 func (s *screen) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.written++
 	for text := string(b); text != ""; {
 		var n int
@@ -58,8 +62,28 @@ func (s *screen) line(text string) {
 	}
 }
 
+func (s *screen) size() (width, height int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.width, s.height
+}
+
+func (s *screen) resize(width, height int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.width, s.height = width, height
+}
+
+func (s *screen) writes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.written
+}
+
 func (s *screen) shows(t *testing.T, want ...string) {
 	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if got := strings.Join(s.rows[:s.row], "\n"); got != strings.Join(want, "\n") || s.rows[s.row] != "" {
 		t.Errorf("the screen shows\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}
@@ -100,10 +124,10 @@ func TestDisplayIdle(t *testing.T) {
 		d, s := newDisplay(80, 24)
 		d.Run(func() {
 			d.Step("a.example", "finalizing")
-			before := s.written
+			before := s.writes()
 			time.Sleep(10*time.Second + redraw/2)
 			synctest.Wait()
-			if n := s.written - before; n != 10 {
+			if n := s.writes() - before; n != 10 {
 				t.Errorf("written %d times in 10 seconds", n)
 			}
 		})
@@ -120,7 +144,7 @@ func TestDisplaySize(t *testing.T) {
 			}
 			line := func(i int) string { return fmt.Sprintf("host%d.example.org: deploying to…, 0s", i) }
 			s.shows(t, line(0), line(1), line(2), "and 6 more")
-			s.width, s.height = 100, 7
+			s.resize(100, 7)
 			time.Sleep(redraw * 3 / 2)
 			synctest.Wait()
 			line = func(i int) string {

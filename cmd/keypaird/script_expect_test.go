@@ -116,8 +116,8 @@ func (s *story) orders(_ bool, args []string) {
 	}
 }
 
-func (s *story) proofs(_ bool, args []string) {
-	f := flag.NewFlagSet("proofs", flag.ContinueOnError)
+func (s *story) challenges(_ bool, args []string) {
+	f := flag.NewFlagSet("challenges", flag.ContinueOnError)
 	state := f.String("state", "state", "")
 	s.Check(f.Parse(args))
 	a, args := s.cas["CA"], f.Args()
@@ -127,12 +127,12 @@ func (s *story) proofs(_ bool, args []string) {
 	got, err := a.Challenges(p.Leaf)
 	s.Check(err)
 	if len(got) != len(args)-1 {
-		s.Fatalf("proofs %v, want %v", got, args[1:])
+		s.Fatalf("challenges %v, want %v", got, args[1:])
 	}
 	for _, want := range args[1:] {
 		name, kind, _ := strings.Cut(want, "=")
 		if got[name] != kind {
-			s.Fatalf("%s was proven by %q, want %q", name, got[name], kind)
+			s.Fatalf("%s was validated by %q, want %q", name, got[name], kind)
 		}
 	}
 }

@@ -9,33 +9,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-)
 
-// Near its end, a certificate is tried for more often, but not so often that the
-// CA takes offence.
-func TestBackoffNearExpiry(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		left  time.Duration
-		fails int
-		want  time.Duration
-	}{
-		{"a month left", 30 * day, 9, day},
-		{"five days left", 5 * day, 9, 6 * time.Hour},
-		{"five days left, first failure", 5 * day, 1, time.Minute},
-		{"a day left", day, 9, 72 * time.Minute},
-		{"an hour left", time.Hour, 9, minBackoffNearExpiry},
-		{"expired", -time.Hour, 9, time.Hour},
-		{"expired, second failure", -time.Hour, 2, 10 * time.Minute},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			a := Attempt{Failures: tt.fails - 1}.Failed(errors.New("no"), now, now.Add(tt.left))
-			if got := a.Next.Sub(now); got < tt.want || got > jitterless(tt.want) {
-				t.Errorf("next try after %v, want %v", got, tt.want)
-			}
-		})
-	}
-}
+	"keypaird/renew/backoff"
+)
 
 // tryNextCA is a failure of one CA that another may do better.
 func tryNextCA(caWide bool) error {
@@ -184,7 +160,7 @@ func TestRecordThatCannotBeWritten(t *testing.T) {
 	lost.store.Close()
 	p := &Pass{Store: lost.store, Records: new(Records), Log: w.log}
 	failed := &job{Target: chat}
-	failed.state.Record.failedOrder("le", Attempt{Failures: 2, Error: "down"})
+	failed.state.Record.setFailedOrder("le", backoff.Attempt{Failures: 2, Error: "down"})
 	if err := p.save(failed); err == nil {
 		t.Fatal("a closed store takes a record")
 	}
@@ -210,23 +186,5 @@ func TestForeign(t *testing.T) {
 		if got := s.foreign("le"); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}
-	}
-}
-
-// unserved is an error that knows where the certificate is not served.
-type unserved struct{}
-
-func (unserved) Error() string          { return "not served" }
-func (unserved) FailedEndpoint() string { return "127.0.0.1:443" }
-
-// The endpoint of a failed verification is recorded, and forgotten when something
-// else fails.
-func TestFailedEndpoint(t *testing.T) {
-	a := Attempt{}.Failed(fmt.Errorf("verifying: %w", unserved{}), now, time.Time{})
-	if a.Endpoint != "127.0.0.1:443" {
-		t.Errorf("endpoint = %q", a.Endpoint)
-	}
-	if a = a.Failed(errors.New("reloading"), now, time.Time{}); a.Endpoint != "" {
-		t.Errorf("endpoint = %q after another failure", a.Endpoint)
 	}
 }

@@ -192,7 +192,7 @@ func (s *story) expand(_ bool, args []string) {
 	}
 }
 
-func (s *story) foreign(_ bool, args []string) {
+func (s *story) otherServer(_ bool, args []string) {
 	ln, err := net.Listen("tcp", args[0])
 	s.Check(err)
 	srv := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: patience}

@@ -1,12 +1,19 @@
-package renew
+// Package backoff counts the failures of a step and says when to try it again:
+// later after each failure in a row, sooner where time runs short, and not all
+// machines at the same instant.
+package backoff
 
 import (
 	"errors"
 	"math/rand/v2"
 	"time"
 
+	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 )
+
+// Persistent is the number of failures in a row from which on a step keeps failing.
+const Persistent = 3
 
 // An Attempt counts the failures of one step. The zero value is success.
 type Attempt struct {
@@ -19,14 +26,13 @@ type Attempt struct {
 	Endpoint  string    `json:"endpoint,omitempty"` // of verify: the first that does not serve the certificate
 }
 
-// backoff between tries, as Let's Encrypt recommends.
-var backoff = []time.Duration{time.Minute, 10 * time.Minute, 100 * time.Minute, longest}
+// waits between tries, as Let's Encrypt recommends.
+var waits = []time.Duration{time.Minute, 10 * time.Minute, 100 * time.Minute, longest}
 
 const (
-	longest = 24 * time.Hour // backoff, also if a CA wants a longer one
+	longest = 24 * time.Hour // wait, also if a CA wants a longer one
 	// Let's Encrypt allows five failures of a name at first, then one in 12 minutes.
-	minBackoffNearExpiry = 15 * time.Minute // after the first failures
-	notifyAfter          = 3                // failures after which a CA keeps failing
+	minNearExpiry = 15 * time.Minute // after the first failures
 )
 
 // Waits reports whether the next try comes later than now. A time further off than
@@ -42,14 +48,15 @@ const (
 	maxJitter  = 30 * time.Minute
 )
 
-func jitter(wait time.Duration) time.Duration {
+// Jitter returns wait and a random part.
+func Jitter(wait time.Duration) time.Duration {
 	return wait + rand.N(min(wait/jitterPart, maxJitter)+1)
 }
 
 // wait returns the backoff, before jitter, after one more failure at now of a step
 // that must succeed before until.
 func (a Attempt) wait(now, until time.Time) time.Duration {
-	wait := backoff[min(max(a.Failures, 0), len(backoff)-1)]
+	wait := waits[min(max(a.Failures, 0), len(waits)-1)]
 	left := until.Sub(now)
 	switch {
 	case until.IsZero():
@@ -57,31 +64,32 @@ func (a Attempt) wait(now, until time.Time) time.Duration {
 	case left <= 0:
 		return min(wait, time.Hour)
 	}
-	return min(wait, max(left/20, minBackoffNearExpiry)) // near the end, a day is too long
+	return min(wait, max(left/20, minNearExpiry)) // near the end, a day is too long
 }
 
-// latest returns the latest time of the next try after one more failure at now.
-func (a Attempt) latest(now, until time.Time) time.Time {
+// Latest returns the latest time of the next try after one more failure at now.
+func (a Attempt) Latest(now, until time.Time) time.Time {
 	wait := a.wait(now, until)
 	return now.Add(wait + min(wait/jitterPart, maxJitter))
 }
 
 // Failed returns a after one more failure at now of a step that must succeed before
 // until; zero: no limit. If err has a method Earliest, the next try is not before
-// that, at most a day later. If err has a method FailedEndpoint, that is the Endpoint.
+// that, at most a day later. If err has a method TryNext, that says whether another CA
+// may succeed; if it has a method FailedEndpoint, that is the Endpoint.
 func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 	wait := a.wait(now, until)
 	a.Failures = max(a.Failures, 0) + 1
 	a.At = now.UTC().Truncate(time.Second)
-	a.Next = a.At.Add(jitter(wait)).Truncate(time.Second)
+	a.Next = a.At.Add(Jitter(wait)).Truncate(time.Second)
 	var limited interface{ Earliest() time.Time }
 	if errors.As(err, &limited) && limited.Earliest().After(a.Next) {
 		wait := min(limited.Earliest().Sub(a.At), longest)
 		a.Next = a.At.Add(wait + rand.N(min(wait, time.Minute)) + time.Second).Truncate(time.Second)
 	}
-	var order *OrderError
-	a.TryNextCA = errors.As(err, &order) && order.TryNextCA
-	a.Error, a.Remedy, a.Endpoint = problem.OneLine(err), Remedy(err), ""
+	var order interface{ TryNext() bool }
+	a.TryNextCA = errors.As(err, &order) && order.TryNext()
+	a.Error, a.Remedy, a.Endpoint = problem.OneLine(err), durable.Remedy(err), ""
 	var unserved interface{ FailedEndpoint() string }
 	if errors.As(err, &unserved) {
 		a.Endpoint = unserved.FailedEndpoint()

@@ -3,13 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"keypaird/renew/testutil"
 )
 
 // A story is one script at work in its world.
@@ -20,8 +21,8 @@ type story struct {
 
 type worldKey struct{}
 
-// words returns the commands of stories, which testdata/script/README.md explains.
-func words() map[string]func(*testscript.TestScript, bool, []string) {
+// scriptCommands returns the commands of stories, which testdata/script/README.md explains.
+func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	all := map[string]func(*story, bool, []string){
 		"need":         (*story).need,
 		"ca":           (*story).ca,
@@ -34,7 +35,7 @@ func words() map[string]func(*testscript.TestScript, bool, []string) {
 		"until":        (*story).until,
 		"requests":     (*story).requests,
 		"orders":       (*story).orders,
-		"proofs":       (*story).proofs,
+		"challenges":   (*story).challenges,
 		"othercert":    (*story).othercert,
 		"served":       (*story).served,
 		"matching":     (*story).matching,
@@ -43,7 +44,7 @@ func words() map[string]func(*testscript.TestScript, bool, []string) {
 		"listening":    (*story).listening,
 		"appears":      (*story).appears,
 		"address":      (*story).address,
-		"foreign":      (*story).foreign,
+		"otherserver":  (*story).otherServer,
 		"stalled":      (*story).stalled,
 		"mount":        (*story).mount,
 		"unmount":      (*story).unmount,
@@ -78,26 +79,8 @@ func (s *story) publish() {
 	s.Setenv("WORLD", s.head())
 }
 
-// within tries until ok, for so long at most.
-func within(limit time.Duration, ok func() error) error {
-	deadline := time.After(limit)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := ok()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			return fmt.Errorf("not within %v: %w", limit, err)
-		}
-	}
-}
-
 func (s *story) eventually(what string, ok func() error) {
-	if err := within(patience, ok); err != nil {
+	if err := testutil.Within(patience, ok); err != nil {
 		s.Fatalf("%s: %v", what, err)
 	}
 }
@@ -110,7 +93,7 @@ func (s *story) need(_ bool, args []string) {
 			}
 			continue
 		}
-		if err := lacking(what); err != nil && mustHave() {
+		if err := lacking(what); err != nil && testutil.Required() {
 			s.Fatalf("%v: on Debian make servers installs it", err)
 		} else if err != nil {
 			s.t.Skip(err.Error())
@@ -122,12 +105,6 @@ func (s *story) need(_ bool, args []string) {
 func lacking(program string) error {
 	_, err := exec.LookPath(program)
 	return err
-}
-
-// mustHave tells whether a server that is missing is a failure.
-func mustHave() bool {
-	_, err := os.Stat("/etc/debian_version")
-	return err == nil || os.Getenv("CI") == "true"
 }
 
 func (s *story) exits(_ bool, args []string) {
