@@ -77,7 +77,7 @@ type Deployment struct {
 // is not set.
 const leastLeft = 15 * time.Minute
 
-// Paths returns every file the deployment writes for the target name.
+// Paths implements renew.Deployer.
 func (d *Deployment) Paths(name string) []string {
 	var paths []string
 	for _, template := range []string{d.Chain, d.Key, d.Combined} {

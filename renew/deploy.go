@@ -216,7 +216,7 @@ func (p *Pass) deploy(ctx context.Context, d Deployer, ready []*job, errs *failu
 		p.Observer.Deployed(name, p.now().Sub(began), firstError(results))
 	}
 	p.eachOnDisk(len(batch), func(i int) {
-		if err := p.recordDeployment(ctx, batch[i], name, results[i]); err != nil {
+		if err := p.recordDeployment(ctx, batch[i], d, results[i]); err != nil {
 			errs.add(&TargetError{[]string{batch[i].Name}, "recording its deployment to " + name + ", which will be repeated", err})
 		}
 	})
@@ -348,13 +348,14 @@ func (d *Deployment) undo(fingerprint string) {
 // recordDeployment keeps how far a target got, so that the next pass does only
 // what is missing. An interrupt is not a failure, and nothing is known of what
 // it interrupted: that is done again.
-func (p *Pass) recordDeployment(ctx context.Context, j *job, name string, r Result) error {
+func (p *Pass) recordDeployment(ctx context.Context, j *job, deployer Deployer, r Result) error {
 	j.installed = j.installed || r.Outcome != RolledBack
 	if r.Err != nil && ctx.Err() != nil {
 		return nil
 	}
-	now := p.now()
+	now, name := p.now(), deployer.String()
 	d := j.state.Record.Deployments[name]
+	d.Files = deployer.Paths(j.Name)
 	d.undo(j.state.Fingerprint) // what was seen before says nothing of the files and the server of now
 	if r.Outcome == Verified || r.Outcome == Reloaded {
 		d.Deployed, d.ConfigHash = j.state.Fingerprint, j.state.Specs[name].ConfigHash

@@ -38,6 +38,7 @@ type Deployment struct {
 	Verified   string          `json:"verified,omitempty"`    // fingerprint that an endpoint served, or that was deployed without endpoints
 	At         time.Time       `json:"at,omitzero"`           // of Verified
 	ConfigHash string          `json:"config_hash,omitempty"` // of the configuration at that time
+	Files      []string        `json:"files,omitempty"`       // that it writes, absolute
 	Attempt    backoff.Attempt `json:"attempt,omitzero"`
 }
 

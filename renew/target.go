@@ -24,6 +24,8 @@ type Target struct {
 	TLSA       []string          // names of TLSA records by which peers know the key; may be empty
 	Resolver   Resolver          // queries them; nil: they are not queried
 	Challenges map[string]string // type of challenge by name, for the operator; may be nil
+
+	Unconfigured []string // files that servers may still use of a target that is no longer configured; nil: it is
 }
 
 // External returns the files that the certificate comes from; nil: it is ordered.
@@ -134,6 +136,9 @@ type Deployer interface {
 
 	// Spec returns how it deploys a target, and whether its files exist.
 	Spec(target string) DeploySpec
+
+	// Paths returns the files that it writes for a target, absolute.
+	Paths(target string) []string
 
 	// Endpoints returns where the pair must be served; none: it is not verified.
 	Endpoints() []string

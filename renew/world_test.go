@@ -168,6 +168,8 @@ func (d testDeployer) String() string { return d.name }
 
 func (d testDeployer) Endpoints() []string { return nil }
 
+func (d testDeployer) Paths(target string) []string { return []string{"/etc/" + target + ".pem"} }
+
 func (d testDeployer) Spec(string) DeploySpec { return d.spec }
 
 // Deploy does what the world's function says. Without an error all are Verified;

@@ -124,13 +124,15 @@ func (n *Notifier) yielding(ctx context.Context) bool {
 }
 
 // step returns the failing step, by which targets are grouped. Each external
-// certificate has its own group.
+// certificate, and each that is no longer configured, has its own group.
 func (n *Notifier) step(t *target, kind Kind) string {
 	switch {
 	case t.Err != nil:
 		return t.failed
 	case kind == Recovered:
 		return ""
+	case len(t.Unconfigured) > 0:
+		return "not configured " + t.Name
 	}
 	step, _ := Failure(n.now(), t.Target, t.State)
 	if t.External() != nil {
@@ -179,6 +181,10 @@ func (n *Notifier) next(t *target) time.Time {
 		return now
 	}
 	switch Check(now, t.Target, t.State).Kind {
+	case "":
+		if len(t.Unconfigured) > 0 {
+			return UnconfiguredAt(t.State.InUse)
+		}
 	case Failing:
 		return sent.Failing.Add(daily)
 	case Expiring:

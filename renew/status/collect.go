@@ -13,6 +13,7 @@ import (
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/notify"
+	"keypaird/renew/unconfigured"
 )
 
 // A Source is what a document is made from.
@@ -22,12 +23,16 @@ type Source struct {
 	Records          *renew.Records                // those that could not be saved; nil: none
 	NextDeployWindow func(now time.Time) time.Time // when deployments may begin; zero: now; nil: always
 	StandIn          func(renew.Target) *StandIn   // the stand-in deployed for a target; nil: there are none
+
+	// Unconfigured returns what is stored of targets that are no longer configured;
+	// nil: that is not part of the document.
+	Unconfigured func() ([]unconfigured.Certificate, error)
 }
 
 // Collect reads the state of targets at now. Damaged files of a target are part
 // of the document; an unreadable state is an error.
 func Collect(src Source, now time.Time) (Document, error) {
-	doc := Document{Time: second(now), Healthy: true, Targets: []Target{}}
+	doc := Document{Time: second(now), Healthy: true, Targets: []Target{}, Unconfigured: src.collectUnconfigured(now)}
 	for _, target := range src.Targets {
 		t, err := src.collect(target, now)
 		var broken *durable.BrokenError
@@ -215,6 +220,43 @@ func (d Deployment) at(endpoint string, last backoff.Attempt) string {
 		return NotServed
 	}
 	return d.State
+}
+
+// collectUnconfigured returns the certificates that are no longer configured and that
+// servers may still use. One that cannot be read is omitted: nobody relies on it.
+func (src Source) collectUnconfigured(now time.Time) []Unconfigured {
+	if src.Unconfigured == nil {
+		return nil
+	}
+	found, _ := src.Unconfigured()
+	var list []Unconfigured
+	for _, c := range found {
+		if len(c.InUse()) > 0 {
+			list = append(list, src.unconfigured(c, now))
+		}
+	}
+	return list
+}
+
+func (src Source) unconfigured(c unconfigured.Certificate, now time.Time) Unconfigured {
+	s, v := c.TargetState(), c.Version
+	u := Unconfigured{
+		Name: c.Name, Names: s.Names, Files: c.InUse(), Remedy: notify.UnconfiguredRemedy(c.Name),
+		Certificate: *src.certificate(c.Name, v.ID, v.Pair.Fingerprint(), v.Pair.Leaf),
+	}
+	if rec := c.Record; rec.Fingerprint == u.Certificate.Fingerprint && rec.CA != renew.NameOfExternal {
+		u.Certificate.CA = rec.CA
+	}
+	for _, d := range c.Deployments {
+		u.Deployments = append(u.Deployments, UnconfiguredDeployment{d.Name, d.Files})
+	}
+	if notify.Check(now, s.Target, s.State).Kind != "" {
+		u.ActionRequired = "the certificate is not renewed, and ends soon"
+		if !now.Before(v.Pair.Leaf.NotAfter) {
+			u.ActionRequired = "the certificate was not renewed, and has ended"
+		}
+	}
+	return u
 }
 
 // summary returns the state of the target.

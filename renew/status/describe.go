@@ -3,6 +3,7 @@ package status
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"keypaird/renew"
@@ -60,7 +61,19 @@ func (t Target) unhealthy(now time.Time) string {
 
 // Summary describes the state of all targets in one line.
 func (doc Document) Summary() string {
+	if n := len(doc.Unconfigured); n > 0 {
+		return fmt.Sprintf("%s; %d not configured any more", doc.summary(), n)
+	}
+	return doc.summary()
+}
+
+func (doc Document) summary() string {
 	all, need, busy := len(doc.Targets), 0, 0
+	for _, u := range doc.Unconfigured {
+		if u.ActionRequired != "" {
+			all, need = all+1, need+1
+		}
+	}
 	for _, t := range doc.Targets {
 		switch {
 		case t.ActionRequired != "":
@@ -120,6 +133,15 @@ func (t Target) next() string {
 		return t.orExternal("order at "+at, day)
 	}
 	return "-" // unknown for a damaged target
+}
+
+// Where says where the certificate is used, and until when.
+func (u Unconfigured) Where() string {
+	still := "still deployed at "
+	if len(u.Deployments) == 0 {
+		still = "still stored in "
+	}
+	return "not configured any more, not renewed, " + still + strings.Join(u.Files, ", ") + ", ends " + day(u.Certificate.NotAfter)
 }
 
 // undeployed reports whether the newest certificate is not live or not deployed

@@ -15,6 +15,8 @@ type Document struct {
 	Healthy bool      `json:"healthy"` // every target has a live certificate that is not overdue
 	Targets []Target  `json:"targets"`
 
+	Unconfigured []Unconfigured `json:"unconfigured,omitempty"` // certificates that are no longer configured, and still deployed
+
 	Daemon  *Daemon  `json:"daemon,omitempty"`  // whether one runs; nil: a daemon wrote the document
 	Refused *Refusal `json:"refused,omitempty"` // the daemon rejected the configuration on disk and uses the previous one
 }
@@ -62,6 +64,24 @@ func States() []string { return []string{OK, Due, Pending, Failing, Missing, Exp
 type Name struct {
 	Name      string `json:"name"`
 	Challenge string `json:"challenge"` // or "external"
+}
+
+// An Unconfigured is the certificate of a target that is no longer configured. It is
+// not renewed, and servers may still use it.
+type Unconfigured struct {
+	Name           string                   `json:"name"`
+	Names          []string                 `json:"names"`
+	Certificate    Certificate              `json:"certificate"`
+	Files          []string                 `json:"files"` // that servers may still use
+	Deployments    []UnconfiguredDeployment `json:"deployments,omitempty"`
+	ActionRequired string                   `json:"action_required,omitempty"` // why the operator has to act; "": not yet
+	Remedy         string                   `json:"remedy"`
+}
+
+// An UnconfiguredDeployment lists the files that still hold the pair.
+type UnconfiguredDeployment struct {
+	Name  string   `json:"name"`
+	Files []string `json:"files"`
 }
 
 // A Certificate is one stored version.

@@ -36,7 +36,9 @@ func busyMetrics() *Metrics {
 // scrape is what Prometheus gets of the desk.
 func scrape(t testing.TB, m *Metrics) string {
 	t.Helper()
-	s := serving(newDesk(t).document())
+	doc := newDesk(t).document()
+	doc.Unconfigured = []Unconfigured{{Name: "old", Certificate: Certificate{NotAfter: now}}}
+	s := serving(doc)
 	s.Metrics = m
 	return get(t, s, "/metrics")
 }

@@ -47,14 +47,15 @@ func newPageTemplate() *pageTemplate {
 
 // pageData is the input of the template.
 type pageData struct {
-	CSS      template.CSS
-	Machine  string
-	Summary  string
-	Severity string // class of the summary: bad, busy, good
-	Time     time.Time
-	Groups   []group
-	Fault    *Damage // the state could not be read; nil otherwise
-	Refused  string  // why the daemon rejected the configuration on disk
+	CSS          template.CSS
+	Machine      string
+	Summary      string
+	Severity     string // class of the summary: bad, busy, good
+	Time         time.Time
+	Groups       []group
+	Unconfigured []Unconfigured
+	Fault        *Damage // the state could not be read; nil otherwise
+	Refused      string  // why the daemon rejected the configuration on disk
 }
 
 // A group contains the targets of one severity.
@@ -113,7 +114,10 @@ func (p *pageTemplate) write(machine string, doc Document) ([]byte, error) {
 	slices.SortStableFunc(groups[1].Targets, byExpiry)
 	slices.SortStableFunc(groups[2].Targets, func(a, b targetView) int { return strings.Compare(a.Name, b.Name) })
 	groups = slices.DeleteFunc(groups, func(g group) bool { return len(g.Targets) == 0 })
-	s := pageData{Machine: machine, Summary: doc.Summary(), Severity: severity, Time: doc.Time, Groups: groups}
+	if slices.ContainsFunc(doc.Unconfigured, func(u Unconfigured) bool { return u.ActionRequired != "" }) {
+		severity = "bad"
+	}
+	s := pageData{Machine: machine, Summary: doc.Summary(), Severity: severity, Time: doc.Time, Groups: groups, Unconfigured: doc.Unconfigured}
 	if doc.Refused != nil {
 		s.Refused = doc.Refused.describe()
 	}

@@ -34,6 +34,9 @@ func (doc Document) WriteText(out io.Writer) error {
 	for _, t := range doc.Targets {
 		t.writeDetails(w, doc.Time)
 	}
+	for _, u := range doc.Unconfigured {
+		u.write(w)
+	}
 	return w.Flush()
 }
 
@@ -90,6 +93,21 @@ func (d Deployment) words() string {
 		return "deployed, not verified"
 	}
 	return d.State
+}
+
+// write prints the certificate.
+func (u Unconfigured) write(w io.Writer) {
+	fmt.Fprintf(w, "\n%s\n", u.Name)
+	if u.ActionRequired != "" {
+		fmt.Fprintf(w, "  action required: %s\n", u.ActionRequired)
+	}
+	fmt.Fprintf(w, "  %s\n", u.Where())
+	for _, name := range u.Names {
+		fmt.Fprintf(w, "  %s\n", printable(name))
+	}
+	c := u.Certificate
+	fmt.Fprintf(w, "  live %.16s, issued by %s, in %s\n", c.Fingerprint, printable(c.Issuer), c.Dir)
+	writeRemedy(w, "  ", u.Remedy)
 }
 
 // write prints the CA's suggested renewal window.

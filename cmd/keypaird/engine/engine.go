@@ -120,7 +120,10 @@ func (e *Engine) Select(names map[string]bool) []renew.Target {
 
 // Status is what a status document of targets is made from.
 func (e *Engine) Status(targets []renew.Target, records *renew.Records) status.Source {
-	return status.Source{Store: e.Store, Targets: targets, Records: records, NextDeployWindow: e.NextDeployWindow, StandIn: e.standInOf}
+	return status.Source{
+		Store: e.Store, Targets: targets, Records: records, NextDeployWindow: e.NextDeployWindow,
+		StandIn: e.standInOf, Unconfigured: e.Unconfigured,
+	}
 }
 
 // solver returns what answers the challenges of one name.
