@@ -2,12 +2,15 @@ package hooks
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"keypaird/renew"
 	"log/slog"
 	"time"
+
+	"keypaird/hooks/command"
+	"keypaird/renew"
 )
 
 // A run is one call of Deploy.
@@ -73,7 +76,7 @@ func (d *Deployment) deploy(ctx context.Context, changes []renew.Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	r := &run{Deployment: d, log: logger(d.Log).With("deployment", d.Name)}
+	r := &run{Deployment: d, log: cmp.Or(d.Log, slog.New(slog.DiscardHandler)).With("deployment", d.Name)}
 	r.prepare(changes, time.Now())
 	if len(r.targets) > 0 {
 		failures := r.forward(ctx)
@@ -105,7 +108,7 @@ func (r *run) forward(ctx context.Context) []*Failure {
 			return nil
 		}
 	}
-	ev := r.event(EventDeploy, nil)
+	ev := r.event(command.EventDeploy, nil)
 	if err := r.run(ctx, r.Check, ev); err != nil {
 		return r.all(StepCheck, err)
 	}
@@ -149,7 +152,7 @@ func nexts(targets []*target) []state {
 
 // use makes the server use what is in place for the targets which, until
 // verify says that it does. It returns the step that failed.
-func (r *run) use(ctx context.Context, which []*target, ev Event, verify func(patience) error) (step string, err error) {
+func (r *run) use(ctx context.Context, which []*target, ev command.Event, verify func(patience) error) (step string, err error) {
 	for n := 1; ; n++ {
 		if err := r.load(ctx, which, ev); err != nil {
 			return StepReload, err
@@ -271,16 +274,16 @@ func (r *run) installed() bool {
 }
 
 // run runs one of the deployment's commands, if there is one.
-func (r *run) run(ctx context.Context, argv []string, ev Event) error {
+func (r *run) run(ctx context.Context, argv []string, ev command.Event) error {
 	if len(argv) == 0 {
 		return ctx.Err()
 	}
-	c := Command{Argv: argv, Timeout: r.timeout(), Log: r.log}
+	c := command.Command{Argv: argv, Timeout: r.timeout(), Log: r.log}
 	return c.Run(ctx, ev)
 }
 
 // load makes the server use what is in place for the targets which.
-func (r *run) load(ctx context.Context, which []*target, ev Event) error {
+func (r *run) load(ctx context.Context, which []*target, ev command.Event) error {
 	if r.Socket == "" {
 		return r.run(ctx, r.Reload, ev)
 	}
@@ -298,8 +301,8 @@ func (r *run) load(ctx context.Context, which []*target, ev Event) error {
 }
 
 // event is what the commands of a run get in their environment.
-func (r *run) event(kind string, cause error) Event {
-	ev := Event{Kind: kind}
+func (r *run) event(kind string, cause error) command.Event {
+	ev := command.Event{Kind: kind}
 	if cause != nil {
 		ev.Error = cause.Error()
 	}
@@ -311,7 +314,7 @@ func (r *run) event(kind string, cause error) Event {
 	}
 	t := r.targets[0]
 	ev.Name = t.Name
-	if kind == EventDeploy {
+	if kind == command.EventDeploy {
 		ev.Dir = t.Dir // on the way back there is no version to name
 	}
 	if p := t.current.pair; p != nil {

@@ -2,11 +2,13 @@ package hooks
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,6 +24,7 @@ import (
 const (
 	socketTimeout = 10 * time.Second
 	maxAnswer     = 64 << 10
+	maxReason     = 512 // of an answer in an error
 )
 
 // socketError returns the error for haproxy's refusal of a command on its stats
@@ -36,7 +39,7 @@ func socketError(command, answer string) error {
 	case strings.Contains(a, "ongoing transaction"):
 		remedy = "abort the unfinished transaction: echo 'abort ssl cert FILE' | socat stdio SOCKET"
 	}
-	return problem.Newf(remedy, "haproxy: %s: %s", command, textfmt.OneLine(answer, maxLine))
+	return problem.Newf(remedy, "haproxy: %s: %s", command, textfmt.OneLine(answer, maxReason))
 }
 
 // update replaces a certificate in the running haproxy. The file at path must be
@@ -70,7 +73,7 @@ func (d *Deployment) update(ctx context.Context, path string, pem []byte) error 
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if _, e := d.ask(cleanup, "abort ssl cert "+path+"\n"); e != nil {
-		logger(d.Log).Warn("transaction not aborted", "socket", d.Socket, "file", path, "err", e)
+		cmp.Or(d.Log, slog.New(slog.DiscardHandler)).Warn("transaction not aborted", "socket", d.Socket, "file", path, "err", e)
 	}
 	if err != nil {
 		return fmt.Errorf("haproxy: %s: %w", commit, err)

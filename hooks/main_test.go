@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"keypaird/hooks/command"
 	"keypaird/hooks/probe"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
@@ -25,11 +26,6 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
-		case "print-environment":
-			fmt.Println(strings.Join(os.Environ(), "\n"))
-			exit(0)
-		case "leave-the-group":
-			leaveTheGroup()
 		case "relayd-double":
 			relaydDouble(os.Args[2:])
 		case "deploy":
@@ -47,23 +43,6 @@ func self(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// leaveTheGroup starts a process in a session of its own that holds our
-// output, says which, and waits for it.
-func leaveTheGroup() {
-	c := exec.Command("/bin/sleep", "20")
-	c.Stdout, c.Stderr = os.Stdout, os.Stderr
-	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := c.Start(); err != nil {
-		fmt.Println(err)
-		exit(1)
-	}
-	if err := os.WriteFile(os.Args[2], fmt.Append(nil, c.Process.Pid), 0o600); err != nil {
-		fmt.Println(err)
-	}
-	c.Wait()
-	exit(0)
 }
 
 // exit is os.Exit without the second that the race detector takes for it.
@@ -194,7 +173,7 @@ func freePort(t *testing.T) probe.Endpoint {
 // suite is to run, it has to be there.
 func server(t *testing.T, name string) string {
 	t.Helper()
-	if path := SearchPath(name); path != "" {
+	if path := command.SearchPath(name); path != "" {
 		return path
 	}
 	if _, err := os.Stat("/etc/debian_version"); err == nil || os.Getenv("CI") == "true" {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"keypaird/hooks/command"
 	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 )
@@ -156,8 +157,8 @@ func (d *Deployment) Runnable() error {
 		if len(argv) == 0 {
 			continue
 		}
-		if _, err := findProgram(argv[0]); err != nil {
-			return &CommandError{Program: argv[0], Err: err}
+		if _, err := command.Find(argv[0]); err != nil {
+			return err
 		}
 	}
 	return nil

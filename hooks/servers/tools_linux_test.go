@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"keypaird/hooks"
+	"keypaird/hooks/command"
 	"keypaird/renew/testutil"
 )
 
@@ -40,7 +40,7 @@ func eventually(t *testing.T, what string, try func() error) {
 
 // environment is that of the programs we start.
 func environment(more ...string) []string {
-	return append([]string{"PATH=" + hooks.Path, "LANG=C", "HOME=/root"}, more...)
+	return append([]string{"PATH=" + command.Path, "LANG=C", "HOME=/root"}, more...)
 }
 
 // must runs a command of the administrator's.
@@ -61,7 +61,7 @@ func located(t *testing.T, name string) string {
 	if filepath.IsAbs(name) {
 		return name
 	}
-	for _, dir := range filepath.SplitList(hooks.Path) {
+	for _, dir := range filepath.SplitList(command.Path) {
 		path := filepath.Join(dir, name)
 		if _, err := os.Stat(path); err == nil {
 			return path

@@ -1,4 +1,4 @@
-package hooks
+package command
 
 import (
 	"context"
@@ -40,7 +40,7 @@ func TestCommandFails(t *testing.T) {
 			if want := "hook \"" + path + "\": " + tt.want; err == nil || err.Error() != want {
 				t.Errorf("Run = %v\nwant  %s", err, want)
 			}
-			ce, ok := errors.AsType[*CommandError](err)
+			ce, ok := errors.AsType[*Error](err)
 			if !ok || ce.Remedy() != "run the command by hand, fix what it complains about, then: keypaird issue" {
 				t.Errorf("remedy of %T is missing", err)
 			}
@@ -147,7 +147,7 @@ func TestCommandIsInterrupted(t *testing.T) {
 
 func TestCommandOutput(t *testing.T) {
 	c := Command{Argv: []string{script(t, "head -c 30000000 /dev/zero | tr '\\0' x; echo; seq 1 4000; exit 1")}}
-	ce, ok := errors.AsType[*CommandError](c.Run(t.Context(), Event{}))
+	ce, ok := errors.AsType[*Error](c.Run(t.Context(), Event{}))
 	if !ok {
 		t.Fatal("Run = nil")
 	}
@@ -264,7 +264,7 @@ func TestProgramsThatAreNotRun(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := (&Command{Argv: []string{tt.program}}).Run(t.Context(), Event{})
-			ce, ok := errors.AsType[*CommandError](err)
+			ce, ok := errors.AsType[*Error](err)
 			if !ok || !strings.Contains(err.Error(), tt.want) || ce.Remedy() == "" || !strings.Contains(ce.Remedy(), tt.remedy) {
 				t.Errorf("Run = %v, want %q and remedy %q", err, tt.want, tt.remedy)
 			}

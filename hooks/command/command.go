@@ -1,4 +1,4 @@
-package hooks
+package command
 
 import (
 	"cmp"
@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -41,14 +39,14 @@ type Command struct {
 	Log     *slog.Logger  // nil: nothing is logged
 }
 
-// A CommandError reports a command that could not be run or did not succeed.
-type CommandError struct {
+// A Error reports a command that could not be run or did not succeed.
+type Error struct {
 	Program string // as configured
 	Err     error  // an exit status, a signal or a timeout
 	Output  string // the last it wrote, several lines, without control characters
 }
 
-func (e *CommandError) Error() string {
+func (e *Error) Error() string {
 	s := fmt.Sprintf("hook %q: %v", e.Program, e.Err)
 	if l := lastLine(e.Output); l != "" {
 		s += ": " + l
@@ -56,24 +54,25 @@ func (e *CommandError) Error() string {
 	return s
 }
 
-func (e *CommandError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
-func (e *CommandError) Remedy() string {
+func (e *Error) Remedy() string {
 	return cmp.Or(problem.Remedy(e.Err), "run the command by hand, fix what it complains about, then: keypaird issue")
 }
 
-// Run runs the command and returns nil, or a *CommandError. If ctx ends, the command
+// Run runs the command and returns nil, or a *Error. If ctx ends, the command
 // is ended within a second, and errors.Is finds ctx's error. Run returns after five
 // seconds even if a process does not end.
 func (c *Command) Run(ctx context.Context, ev Event) error {
 	if len(c.Argv) == 0 {
-		return &CommandError{Err: errors.New("no program")}
+		return &Error{Err: errors.New("no program")}
 	}
-	program, err := findProgram(c.Argv[0])
+	program, err := Find(c.Argv[0])
 	if err != nil {
-		return &CommandError{Program: c.Argv[0], Err: err}
+		return err
 	}
+	log := cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	timeout := c.Timeout
 	if timeout <= 0 {
 		timeout = DefaultTimeout
@@ -81,7 +80,7 @@ func (c *Command) Run(ctx context.Context, ev Event) error {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if _, more := ev.names(); more > 0 {
-		logger(c.Log).Warn("more targets than fit into KEYPAIRD_NAMES", "hook", c.Argv[0], "left_out", more)
+		log.Warn("more targets than fit into KEYPAIRD_NAMES", "hook", c.Argv[0], "left_out", more)
 	}
 	out := new(tail) // a process that stays may write on
 	cmd := exec.Command(program, c.Argv[1:]...)
@@ -96,7 +95,7 @@ func (c *Command) Run(ctx context.Context, ev Event) error {
 	stays := errors.Is(err, errStays)
 	switch {
 	case err == nil:
-		logger(c.Log).Debug("ran", "hook", c.Argv[0], "args", c.Argv[1:], "took", time.Since(began).Round(time.Millisecond), "output", out.String())
+		log.Debug("ran", "hook", c.Argv[0], "args", c.Argv[1:], "took", time.Since(began).Round(time.Millisecond), "output", out.String())
 		return nil
 	case ctx.Err() != nil:
 		err = ctx.Err()
@@ -106,8 +105,8 @@ func (c *Command) Run(ctx context.Context, ev Event) error {
 	if stays {
 		err = fmt.Errorf("%w; %w", err, errStays)
 	}
-	e := &CommandError{Program: c.Argv[0], Err: err, Output: out.String()}
-	logger(c.Log).Debug("hook failed", "hook", c.Argv[0], "args", c.Argv[1:], "err", err, "output", e.Output)
+	e := &Error{Program: c.Argv[0], Err: err, Output: out.String()}
+	log.Debug("hook failed", "hook", c.Argv[0], "args", c.Argv[1:], "err", err, "output", e.Output)
 	return e
 }
 
@@ -159,22 +158,4 @@ func runGroup(ctx context.Context, cmd *exec.Cmd) error {
 		return errStays
 	}
 	return ctx.Err() // even if it exited with 0 after the signal
-}
-
-// findProgram returns the absolute path of name and refuses a program that users other
-// than root and ours can replace.
-func findProgram(name string) (string, error) {
-	path := name
-	if !filepath.IsAbs(name) {
-		if strings.ContainsRune(name, '/') || name == "" {
-			return "", problem.New(name+" is neither an absolute path nor a bare name", "write its absolute path")
-		}
-		if path = SearchPath(name); path == "" {
-			return "", problem.New(name+" is not in "+Path, "install it, or write its absolute path")
-		}
-	}
-	if err := safeProgram(path); err != nil {
-		return "", err
-	}
-	return path, nil
 }

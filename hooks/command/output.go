@@ -1,7 +1,6 @@
-package hooks
+package command
 
 import (
-	"log/slog"
 	"regexp"
 	"strings"
 	"sync"
@@ -63,12 +62,4 @@ func lastLine(s string) string {
 		}
 	}
 	return textfmt.Cut(lines[len(lines)-1], maxLine)
-}
-
-// logger returns l, or one that discards.
-func logger(l *slog.Logger) *slog.Logger {
-	if l == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return l
 }
