@@ -17,11 +17,11 @@ import (
 // DefaultTimeout is how long a command may take by default.
 const DefaultTimeout = time.Minute
 
-// How long the end of a command may take: from SIGTERM to SIGKILL, and from
-// its exit to the end of output that a process it left behind keeps open.
+// How long the end of a command may take: from SIGTERM to SIGKILL, and then to its
+// end. And how often its output is bounded.
 const (
 	grace       = 400 * time.Millisecond
-	waitDelay   = 250 * time.Millisecond
+	trimPeriod  = 20 * time.Millisecond
 	killTimeout = 5 * time.Second // from SIGKILL to the end; the kernel may keep a process in a call, of a dead file server say
 )
 
@@ -32,7 +32,9 @@ var errStays = errors.New("still running after SIGKILL (blocked on I/O?)")
 // There is no shell. The program runs in the directory "/", with null input and an
 // environment of PATH, LANG and the variables of an [Event] only. It has a process
 // group of its own, which is killed at the time limit. A process that leaves the
-// group (setsid) is not killed, and Run does not wait for it.
+// group (setsid) is not killed. The command has ended when its process has: Run does
+// not wait for the processes that it leaves behind, such as a server, and they can
+// write on, see [output].
 type Command struct {
 	Argv    []string      // program and arguments; at least one. The program is absolute or a name to be found in Path
 	Timeout time.Duration // zero means DefaultTimeout
@@ -82,20 +84,26 @@ func (c *Command) Run(ctx context.Context, ev Event) error {
 	if _, more := ev.names(); more > 0 {
 		log.Warn("more targets than fit into KEYPAIRD_NAMES", "hook", c.Argv[0], "left_out", more)
 	}
-	out := new(tail) // a process that stays may write on
+	out, err := newOutput()
+	if out.file == nil {
+		return &Error{Program: c.Argv[0], Err: err}
+	}
+	defer out.close()
+	if err != nil {
+		log.Warn("output not kept", "hook", c.Argv[0], "err", err)
+	}
 	cmd := exec.Command(program, c.Argv[1:]...)
 	cmd.Args[0] = c.Argv[0]
 	cmd.Dir = "/"
 	cmd.Env = ev.environ()
-	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Stdout, cmd.Stderr = out.file, out.file
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = waitDelay
 	began := time.Now()
-	err = runGroup(limited, cmd)
+	err = runGroup(limited, cmd, out)
 	stays := errors.Is(err, errStays)
 	switch {
 	case err == nil:
-		log.Debug("ran", "hook", c.Argv[0], "args", c.Argv[1:], "took", time.Since(began).Round(time.Millisecond), "output", out.String())
+		log.Debug("ran", "hook", c.Argv[0], "args", c.Argv[1:], "took", time.Since(began).Round(time.Millisecond), "output", out.text())
 		return nil
 	case ctx.Err() != nil:
 		err = ctx.Err()
@@ -105,14 +113,14 @@ func (c *Command) Run(ctx context.Context, ev Event) error {
 	if stays {
 		err = fmt.Errorf("%w; %w", err, errStays)
 	}
-	e := &Error{Program: c.Argv[0], Err: err, Output: out.String()}
+	e := &Error{Program: c.Argv[0], Err: err, Output: out.text()}
 	log.Debug("hook failed", "hook", c.Argv[0], "args", c.Argv[1:], "err", err, "output", e.Output)
 	return e
 }
 
 // runGroup starts cmd, which has a process group of its own, and waits for it.
 // If ctx ends first, the whole group is ended.
-func runGroup(ctx context.Context, cmd *exec.Cmd) error {
+func runGroup(ctx context.Context, cmd *exec.Cmd, out output) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -124,13 +132,17 @@ func runGroup(ctx context.Context, cmd *exec.Cmd) error {
 	}
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
-	select {
-	case err := <-done:
-		if errors.Is(err, exec.ErrWaitDelay) {
-			return nil // a process it left behind holds the pipe
+	trim := time.NewTicker(trimPeriod)
+	defer trim.Stop()
+	for running := true; running; {
+		select {
+		case err := <-done:
+			return err
+		case <-trim.C:
+			out.trim()
+		case <-ctx.Done():
+			running = false
 		}
-		return err
-	case <-ctx.Done():
 	}
 	// The leader may have been reaped by now, and with it the last of the
 	// group. Its number is free then, but is not reused within the few

@@ -1,52 +1,78 @@
 package command
 
 import (
+	"io"
+	"os"
 	"regexp"
 	"strings"
-	"sync"
+	"syscall"
 
 	"keypaird/renew/textfmt"
 )
 
-// Limits on the output of a command: the part that is kept, and the part in an error.
+// Limits on the output of a command: the part that is kept, the part in an error, the
+// part that a file holds, and what a process that stays can write after the command.
 const (
 	maxOutput = 8 << 10
 	maxLine   = 512
+	maxHeld   = 1 << 20
+	maxLater  = 8 << 20
 )
 
-// A tail keeps the last maxOutput bytes written to it.
-type tail struct {
-	mu  sync.Mutex
-	buf []byte
-	cut bool // there was more
+// An output is the file that a command and its children write to: a pipe would kill
+// a server that the command starts in the background, at the first line that it
+// writes after the command has ended.
+//
+// The file has no name, and is opened for appending. While the command runs, [trim]
+// drops all but the end of a long output. When it has ended, [release] lets the
+// processes that stay write maxLater bytes more; then their writes fail, but no
+// signal ends them. Only Linux can do that: elsewhere what they write is limited by
+// the disk only, and what stays should have its output elsewhere.
+type output struct{ file *os.File }
+
+// newOutput returns an output. Where there is no file, nothing is kept: that must not
+// keep a command from running.
+func newOutput() (output, error) {
+	file, err := openOutput()
+	if err == nil {
+		return output{file}, nil
+	}
+	null, e := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if e != nil {
+		return output{}, e
+	}
+	return output{null}, err
 }
 
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := len(p)
-	if len(p) > maxOutput {
-		p, t.buf, t.cut = p[len(p)-maxOutput:], t.buf[:0], true
+// trim bounds what the file holds, if it holds much.
+func (o output) trim() {
+	if info, err := o.file.Stat(); err == nil && info.Size() > maxHeld {
+		dropStart(o.file, info.Size()-maxOutput)
 	}
-	if over := len(t.buf) + len(p) - maxOutput; over > 0 {
-		t.buf, t.cut = append(t.buf[:0], t.buf[over:]...), true
-	}
-	t.buf = append(t.buf, p...)
-	return n, nil
 }
 
-// String returns the output that was kept, printable; if the beginning is missing, it
+// text returns the last maxOutput bytes, printable; if the beginning is missing, it
 // starts with a whole line if possible.
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := string(t.buf)
-	if t.cut {
+func (o output) text() string {
+	info, err := o.file.Stat()
+	if err != nil {
+		return ""
+	}
+	start := max(0, info.Size()-maxOutput)
+	buf, _ := io.ReadAll(io.NewSectionReader(o.file, start, maxOutput))
+	s := string(buf)
+	if start > 0 {
 		if _, rest, ok := strings.Cut(s, "\n"); ok && strings.TrimSpace(rest) != "" {
 			s = rest
 		}
 	}
 	return textfmt.Lines(s)
+}
+
+// close lets go of the file. A process that stays may write on.
+func (o output) close() {
+	release(o.file)
+	o.file.Close()
 }
 
 // summaries are last lines of some servers that only refer to the lines before.
@@ -62,4 +88,15 @@ func lastLine(s string) string {
 		}
 	}
 	return textfmt.Cut(lines[len(lines)-1], maxLine)
+}
+
+// openTemporary opens a file in the directory for temporary files, and removes it.
+func openTemporary() (*os.File, error) {
+	made, err := os.CreateTemp("", ".keypaird-output-")
+	if err != nil {
+		return nil, err
+	}
+	defer made.Close()
+	defer os.Remove(made.Name())
+	return os.OpenFile(made.Name(), os.O_RDWR|os.O_APPEND|syscall.O_NOFOLLOW, 0)
 }
