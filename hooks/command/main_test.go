@@ -24,6 +24,8 @@ func TestMain(m *testing.M) {
 			exit(0)
 		case "leave-the-group":
 			leaveTheGroup()
+		case "adopt":
+			adopt(os.Args[2])
 		}
 	}
 	os.Exit(testutil.Run(m))
@@ -55,6 +57,9 @@ func leaveTheGroup() {
 	c.Wait()
 	exit(0)
 }
+
+// adopt is set where processes are adopted.
+var adopt = func(string) { exit(1) }
 
 // exit is os.Exit without the second that the race detector takes for it.
 func exit(status int) { syscall.Exit(status) }
