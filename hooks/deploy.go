@@ -20,6 +20,7 @@ type run struct {
 	targets  []*target  // that can be deployed
 	failures []*Failure // of the others, and of those that came to nothing
 	touched  bool       // something is not as it was when the run began
+	noSocket error      // why haproxy's socket is of no use; waited for once
 }
 
 // A target is a change on its way.
@@ -287,11 +288,13 @@ func (r *run) load(ctx context.Context, which []*target, ev command.Event) error
 	if r.Socket == "" {
 		return r.run(ctx, r.Reload, ev)
 	}
-	var err error
-	for _, t := range which {
-		if err = r.update(ctx, expand(r.Combined, t.Name), t.current.pair.Combined()); err != nil {
-			break
-		}
+	if r.noSocket == nil {
+		r.noSocket = r.CheckSocket(ctx)
+	}
+	err := r.noSocket
+	for i := 0; err == nil && i < len(which); i++ {
+		t := which[i]
+		err = r.update(ctx, expand(r.Combined, t.Name), t.current.pair.Combined())
 	}
 	if err == nil || ctx.Err() != nil || len(r.Reload) == 0 {
 		return err
