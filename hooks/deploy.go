@@ -225,7 +225,7 @@ func (r *run) target(c renew.Change, owner ids, taken map[string]bool, now time.
 	if err := c.New.Check(t.wanted(), now); err != nil {
 		return t, fmt.Errorf("target %q: %w", c.Name, err)
 	}
-	t.next = t.next.replacing(t.before)
+	t.next = t.next.over(t.before, file.replacing)
 	t.back = r.backOf(c, t.before, owner, now)
 	t.current = t.next
 	t.queries = r.queriesFor(t)
@@ -253,7 +253,7 @@ func (r *run) backOf(c renew.Change, before state, owner ids, now time.Time) sta
 		return before // with owner and modes as they were, which worked
 	}
 	if c.Previous != nil {
-		if s := r.planned(c.Name, c.Previous, owner).replacing(before); other(s) && (r.writes() || c.Restore != nil) {
+		if s := r.planned(c.Name, c.Previous, owner).over(before, file.accessOf); other(s) && (r.writes() || c.Restore != nil) {
 			return s
 		}
 	}
