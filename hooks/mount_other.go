@@ -2,5 +2,5 @@
 
 package hooks
 
-// mounted: only a rename tells.
+// mounted: a rename fails then, see place.
 func mounted(string) bool { return false }

@@ -66,7 +66,7 @@ func dirError(path string, err error) error {
 // stageMounted checks that f could be written where it is.
 func (f file) stageMounted() error {
 	if err := durable.CheckDir(filepath.Dir(f.path)); err != nil {
-		return fmt.Errorf("writing %s: %w", f.path, err)
+		return fmt.Errorf("%s: %w", f.path, err)
 	}
 	if err := unix.Access(f.path, unix.W_OK); err != nil {
 		return &durable.WriteError{Path: f.path, Err: err}

@@ -26,8 +26,8 @@ const (
 // The file has no name, and is opened for appending. While the command runs, [trim]
 // drops all but the end of a long output. When it has ended, [release] lets the
 // processes that stay write maxLater bytes more; then their writes fail, but no
-// signal ends them. Only Linux can do that: elsewhere what they write is limited by
-// the disk only, and what stays should have its output elsewhere.
+// signal ends them. Only Linux can do that: on other systems what they write is limited
+// by the disk only, and a server should be started with an output of its own.
 type output struct{ file *os.File }
 
 // newOutput returns an output. Where there is no file, nothing is kept: that must not

@@ -211,7 +211,7 @@ func (c *checker) checkPublicNames(p path, t Target) {
 		_, parent, dotted := strings.Cut(ch.Name, ".")
 		switch {
 		case ch.Name == "":
-		case err == nil && !isPublic(ip):
+		case err == nil && (!ip.IsGlobalUnicast() || ip.IsPrivate()):
 			c.report(p, "write a public address"+remedy, "%q is a private address, which public CAs do not certify", ch.Name)
 		case err != nil && !dotted:
 			c.report(p, "write the full name, with its domain"+remedy, "%q has one label, which public CAs do not certify", ch.Name)
@@ -220,9 +220,6 @@ func (c *checker) checkPublicNames(p path, t Target) {
 		}
 	}
 }
-
-// isPublic reports whether an address can be reached from everywhere.
-func isPublic(ip netip.Addr) bool { return ip.IsGlobalUnicast() && !ip.IsPrivate() }
 
 // An output names what writes a file.
 type output struct{ target, deployment, key, file string }
@@ -253,8 +250,7 @@ func (c *checker) outputConflict(file string, by output, writers map[string]outp
 	first, taken := writers[id]
 	if !taken {
 		writers[id] = by
-	}
-	if taken && first.file != file {
+	} else if first.file != file {
 		file += ", which is " + first.file + ","
 	}
 	self, _ := filepath.Abs(c.file)
