@@ -2,12 +2,14 @@ package hooks
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"keypaird/hooks/command"
 	"keypaird/renew"
 )
 
@@ -18,6 +20,7 @@ type run struct {
 	targets  []*target  // that can be deployed
 	failures []*Failure // of the others, and of those that failed
 	touched  bool       // something is not as it was when the run began
+	noSocket error      // why haproxy's socket is of no use; waited for once
 }
 
 // A target is a change on its way.
@@ -74,7 +77,7 @@ func (d *Deployment) deploy(ctx context.Context, changes []renew.Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	r := &run{Deployment: d, log: logger(d.Log).With("deployment", d.Name)}
+	r := &run{Deployment: d, log: cmp.Or(d.Log, slog.New(slog.DiscardHandler)).With("deployment", d.Name)}
 	r.prepare(changes, time.Now())
 	if len(r.targets) > 0 {
 		failures := r.forward(ctx)
@@ -106,7 +109,7 @@ func (r *run) forward(ctx context.Context) []*Failure {
 			return nil
 		}
 	}
-	ev := r.event(EventDeploy, nil)
+	ev := r.event(command.EventDeploy, nil)
 	if err := r.runCommand(ctx, r.Check, ev); err != nil {
 		return r.all(StepCheck, err)
 	}
@@ -150,7 +153,7 @@ func nexts(targets []*target) []state {
 
 // use makes the server use what is in place for the targets which, until
 // verify says that it does. It returns the step that failed.
-func (r *run) use(ctx context.Context, which []*target, ev Event, verify func(patience) error) (step string, err error) {
+func (r *run) use(ctx context.Context, which []*target, ev command.Event, verify func(patience) error) (step string, err error) {
 	for n := 1; ; n++ {
 		if err := r.load(ctx, which, ev); err != nil {
 			return StepReload, err
@@ -222,7 +225,7 @@ func (r *run) target(c renew.Change, owner ids, taken map[string]bool, now time.
 	if err := c.New.Check(t.wanted(), now); err != nil {
 		return t, fmt.Errorf("target %q: %w", c.Name, err)
 	}
-	t.next = t.next.replacing(t.before)
+	t.next = t.next.over(t.before, file.replacing)
 	t.back = r.backOf(c, t.before, owner, now)
 	t.current = t.next
 	t.queries = r.queriesFor(t)
@@ -250,7 +253,7 @@ func (r *run) backOf(c renew.Change, before state, owner ids, now time.Time) sta
 		return before // with owner and modes as they were, which worked
 	}
 	if c.Previous != nil {
-		if s := r.planned(c.Name, c.Previous, owner).replacing(before); other(s) && (r.writes() || c.Restore != nil) {
+		if s := r.planned(c.Name, c.Previous, owner).over(before, file.accessOf); other(s) && (r.writes() || c.Restore != nil) {
 			return s
 		}
 	}
@@ -272,24 +275,26 @@ func (r *run) installed() bool {
 }
 
 // runCommand runs one of the deployment's commands, if there is one.
-func (r *run) runCommand(ctx context.Context, argv []string, ev Event) error {
+func (r *run) runCommand(ctx context.Context, argv []string, ev command.Event) error {
 	if len(argv) == 0 {
 		return ctx.Err()
 	}
-	c := Command{Argv: argv, Timeout: r.timeout(), Log: r.log}
+	c := command.Command{Argv: argv, Timeout: r.timeout(), Log: r.log}
 	return c.Run(ctx, ev)
 }
 
 // load makes the server use what is in place for the targets which.
-func (r *run) load(ctx context.Context, which []*target, ev Event) error {
+func (r *run) load(ctx context.Context, which []*target, ev command.Event) error {
 	if r.Socket == "" {
 		return r.runCommand(ctx, r.Reload, ev)
 	}
-	var err error
-	for _, t := range which {
-		if err = r.update(ctx, expand(r.Combined, t.Name), t.current.pair.Combined()); err != nil {
-			break
-		}
+	if r.noSocket == nil {
+		r.noSocket = r.CheckSocket(ctx)
+	}
+	err := r.noSocket
+	for i := 0; err == nil && i < len(which); i++ {
+		t := which[i]
+		err = r.update(ctx, expand(r.Combined, t.Name), t.current.pair.Combined())
 	}
 	if err == nil || ctx.Err() != nil || len(r.Reload) == 0 {
 		return err
@@ -299,8 +304,8 @@ func (r *run) load(ctx context.Context, which []*target, ev Event) error {
 }
 
 // event is what the commands of a run get in their environment.
-func (r *run) event(kind string, cause error) Event {
-	ev := Event{Kind: kind}
+func (r *run) event(kind string, cause error) command.Event {
+	ev := command.Event{Kind: kind}
 	if cause != nil {
 		ev.Error = cause.Error()
 	}
@@ -312,7 +317,7 @@ func (r *run) event(kind string, cause error) Event {
 	}
 	t := r.targets[0]
 	ev.Name = t.Name
-	if kind == EventDeploy {
+	if kind == command.EventDeploy {
 		ev.Dir = t.Dir // on the way back there is no version to name
 	}
 	if p := t.current.pair; p != nil {

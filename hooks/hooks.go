@@ -7,8 +7,8 @@
 //	write files -> check -> reload -> verify
 //
 // If a step fails, it restores the previous pairs. It keeps no state: the next
-// deployment completes one that was interrupted or killed at any point. [Command]
-// runs programs, for other packages too.
+// deployment completes one that was interrupted or killed at any point. Package
+// command runs the programs.
 //
 // A Deployment is a [renew.Deployer]. The package does not know ACME, the store or
 // the configuration.
@@ -26,6 +26,7 @@ import (
 	"strings"
 	"time"
 
+	"keypaird/hooks/command"
 	"keypaird/hooks/probe"
 	"keypaird/renew"
 )
@@ -69,7 +70,7 @@ type Deployment struct {
 	// but it must serve one. Empty: none.
 	Verify   []probe.Endpoint
 	Patience time.Duration // with a server that does not serve it; zero means 15 s, or Timeout if that is less
-	Timeout  time.Duration // of each command; zero means DefaultTimeout
+	Timeout  time.Duration // of each command; zero means command.DefaultTimeout
 	Log      *slog.Logger  // nil: nothing is logged
 }
 
@@ -119,7 +120,7 @@ func (d *Deployment) writes() bool { return d.Chain != "" || d.Key != "" || d.Co
 // timeout returns Timeout or its default.
 func (d *Deployment) timeout() time.Duration {
 	if d.Timeout <= 0 {
-		return DefaultTimeout
+		return command.DefaultTimeout
 	}
 	return d.Timeout
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"keypaird/hooks/command"
 	"keypaird/renew/durable"
 )
 
@@ -131,7 +132,7 @@ func (r *run) restoreFiles(ctx context.Context, f *Failure) []*Failure {
 	}
 	// If the check fails without the new files too, they are not the reason:
 	// install them again.
-	if r.runCommand(ctx, r.Check, r.event(EventRollback, f.Err)) == nil || ctx.Err() != nil {
+	if r.runCommand(ctx, r.Check, r.event(command.EventRollback, f.Err)) == nil || ctx.Err() != nil {
 		return append(back, stay...)
 	}
 	again, back := r.split(back, func(t *target) bool { return slices.Contains(first, t) })
@@ -156,7 +157,7 @@ func (r *run) restoreLoaded(ctx context.Context, failures []*Failure) {
 	restarted := false
 	if done {
 		var failed error
-		if restarted, failed = r.reloadPrevious(ctx, which, r.event(EventRollback, joined(failures))); failed != nil {
+		if restarted, failed = r.reloadPrevious(ctx, which, r.event(command.EventRollback, joined(failures))); failed != nil {
 			err = failed
 		}
 	}
@@ -166,7 +167,7 @@ func (r *run) restoreLoaded(ctx context.Context, failures []*Failure) {
 }
 
 // reloadPrevious makes the server use the previous pairs of the targets which.
-func (r *run) reloadPrevious(ctx context.Context, which []*target, ev Event) (restarted bool, err error) {
+func (r *run) reloadPrevious(ctx context.Context, which []*target, ev command.Event) (restarted bool, err error) {
 	if err := r.runCommand(ctx, r.Check, ev); err != nil {
 		return false, fmt.Errorf("reloading it failed too: %w", err)
 	}

@@ -37,6 +37,11 @@ func (d *Deployment) warnings(name string, names []string, read looks) []string 
 	for _, other := range d.strays(name, names, read.certificates) {
 		list = append(list, fmt.Sprintf("%s holds a certificate for a name of %q, and the server of [deploy.%s] may serve it instead: remove it", other, name, d.Name))
 	}
+	for _, path := range d.Paths(name) {
+		if mounted(path) {
+			list = append(list, fmt.Sprintf("%s is a mount point, and can only be written where it is: a crash meanwhile leaves half of it; mount %s instead", path, filepath.Dir(path)))
+		}
+	}
 	if (d.Key != "" || d.Combined != "") && d.KeyMode&0o007 != 0 {
 		list = append(list, fmt.Sprintf("key_mode %04o of [deploy.%s] lets every user of this machine at the private key: use 0640 and a group", d.KeyMode, d.Name))
 	}

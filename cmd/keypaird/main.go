@@ -23,6 +23,7 @@ import (
 
 	"keypaird/acme/dns01/sandbox"
 	"keypaird/acme/http01"
+	"keypaird/cmd/keypaird/daemon"
 )
 
 func main() {
@@ -30,7 +31,10 @@ func main() {
 	// a server sends unasked.
 	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := exitStatus(os.Stderr, run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	out := daemon.NewLogWriter(os.Stderr)
+	go out.Run(nil) // until the process ends: the reader may block it
+	status := exitStatus(out, err)
 	stop()
 	os.Exit(status)
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"keypaird/hooks"
+	"keypaird/hooks/command"
 )
 
 // An effective says how to learn which certificate files a server's own
@@ -113,12 +114,12 @@ func output(ctx context.Context, argv []string) (string, error) {
 	}
 	program := argv[0]
 	if !filepath.IsAbs(program) {
-		program = hooks.SearchPath(program)
+		program = command.SearchPath(program)
 	}
 	limited, cancel := context.WithTimeout(ctx, maxAsking)
 	defer cancel()
 	cmd := exec.CommandContext(limited, program, argv[1:]...)
-	cmd.Dir, cmd.Env, cmd.WaitDelay = "/", []string{"PATH=" + hooks.Path, "LANG=C"}, time.Second
+	cmd.Dir, cmd.Env, cmd.WaitDelay = "/", []string{"PATH=" + command.Path, "LANG=C"}, time.Second
 	printed, err := cmd.CombinedOutput()
 	if err == nil {
 		return string(printed), nil

@@ -3,13 +3,12 @@ package preset
 import (
 	"context"
 	"errors"
+	"keypaird/hooks/command"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-
-	"keypaird/hooks"
 )
 
 // Stopped reports whether the server of a preset, one that does not start without its
@@ -23,7 +22,7 @@ func Stopped(ctx context.Context, preset string) bool {
 	if runtime.GOOS == "linux" {
 		return seesProcesses() && !runs(name)
 	}
-	program := hooks.SearchPath("pgrep")
+	program := command.SearchPath("pgrep")
 	if program == "" {
 		return false
 	}

@@ -1,8 +1,26 @@
 package config
 
-import "testing"
+import (
+	"os"
+	"strings"
+	"testing"
+)
 
 func TestDeploymentMistakes(t *testing.T) { testMistakes(t, deployMistakes) }
+
+// Two targets whose paths differ write one file all the same.
+func TestOneFileByALink(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink(dir, dir+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	text := "[deploy.x]\nchain = \"$DIR/{name}.pem\"\n[deploy.y]\nchain = \"$DIR/link/a.pem\"\n" +
+		"[cert.a]\nhttp-01 = [\"a.example.org\"]\ndeploy = [\"x\"]\n[cert.b]\nhttp-01 = [\"b.example.org\"]\ndeploy = [\"y\"]\n"
+	_, err := loadText(t, dir, text)
+	if err == nil || !strings.Contains(err.Error(), dir+"/link/a.pem, which is "+dir+"/a.pem, would be written for the targets \"a\" and \"b\"") {
+		t.Errorf("error = %v", err)
+	}
+}
 
 var deployMistakes = []mistaken{
 	{"deployment that does nothing", `[deploy.x]`, `

@@ -11,6 +11,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/hooks/command"
 	"keypaird/renew"
 	"keypaird/renew/loop"
 	"keypaird/renew/notify"
@@ -96,6 +97,7 @@ func (d *Daemon) Run(ctx context.Context, signals <-chan os.Signal) error {
 	}
 	work.Go(func() { d.manager.watchdog(ctx, interval) })
 	work.Go(func() { d.watchFiles(ctx, watchEvery) })
+	work.Go(func() { command.ReapOrphans(ctx) })
 	if err := d.handleSignals(ctx, signals, ended); err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/config"
-	"keypaird/hooks"
+	"keypaird/hooks/command"
 	"keypaird/hooks/preset"
 )
 
@@ -26,14 +26,14 @@ const unitLimit = 5 * time.Second
 
 // readUnit asks systemd for the service; nil: there is none, or no systemd.
 func readUnit(ctx context.Context) unit {
-	program := hooks.SearchPath("systemctl")
+	program := command.SearchPath("systemctl")
 	if _, err := os.Stat("/run/systemd/system"); err != nil || program == "" {
 		return nil
 	}
 	limited, cancel := context.WithTimeout(ctx, unitLimit)
 	defer cancel()
 	cmd := exec.CommandContext(limited, program, "show", "-p", "LoadState,User,ProtectSystem,ReadWritePaths", unitName)
-	cmd.Env, cmd.WaitDelay = []string{"PATH=" + hooks.Path, "LANG=C"}, time.Second
+	cmd.Env, cmd.WaitDelay = []string{"PATH=" + command.Path, "LANG=C"}, time.Second
 	printed, err := cmd.Output()
 	if err != nil {
 		return nil
