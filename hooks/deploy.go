@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"keypaird/renew"
 	"log/slog"
 	"time"
+
+	"keypaird/hooks/expect"
+	"keypaird/renew"
 )
 
 // A run is one call of Deploy.
@@ -26,7 +28,8 @@ type target struct {
 	before  state // in place when the run began
 	back    state // to go back to; without a pair if nothing is known to work
 	current state // in place now, or as good as
-	queries []*query
+	served  *expect.Target
+	queries []*expect.Query
 }
 
 // Deploy brings all changes into use: each pair is verified by itself, the

@@ -15,49 +15,6 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// Every state of an endpoint before a deployment, and after it.
-func TestJudge(t *testing.T) {
-	now := time.Now()
-	old, p, ended := good(t, plain), good(t, plain), newPair(t, -48*time.Hour, -time.Hour, plain)
-	serving := func(p *keypair.Pair) reply { return reply{leaf: p.Leaf} }
-	refused := func(s probe.Stage) reply { return reply{err: &probe.Error{Stage: s, Err: errors.New("no")}} }
-	replies := []struct {
-		name string
-		reply
-	}{
-		{"previous", serving(old)},
-		{"new", serving(p)},
-		{"twin", serving(good(t, plain))},                 // another key type, or another client's
-		{"wildcard", serving(good(t, plain, "*."+plain))}, // another target's, for the name too
-		{"default", serving(good(t, host))},               // another target's
-		{"ended", serving(ended)},
-		{"down", refused(probe.Connecting)},
-		{"handshake", refused(probe.Handshaking)},
-		{"unknown", reply{err: fmt.Errorf("stream: %w", probe.ErrHostUnknown)}},
-	}
-	// By reply before: the verdicts on each reply after, in the same order.
-	want := map[string]string{ // s: served, e: notServed, f: failing, w: worse
-		"previous":  "w s w w w w w w w",
-		"new":       "f s f f w w w w w",
-		"twin":      "f s f f w w w w w",
-		"wildcard":  "f s f e w w w w w",
-		"default":   "f s f e e f f e e",
-		"ended":     "f s f f f f f f e",
-		"down":      "f s f f f f f f e",
-		"handshake": "f s f e e f f e e",
-		"unknown":   "f s f e e f f e e",
-	}
-	for _, before := range replies {
-		for i, after := range replies {
-			q := &query{target: &target{Change: renew.Change{Name: "x", New: p, Previous: old}}, name: plain, before: before.reply, now: after.reply}
-			got := string("sefw"[q.evaluate(now)])
-			if w := strings.Fields(want[before.name])[i]; got != w {
-				t.Errorf("%s, then %s: %s, want %s", before.name, after.name, got, w)
-			}
-		}
-	}
-}
-
 // An endpoint that was down before and is down after is no reason to go back,
 // nor is one that goes on with another client's pair: the previous pair would do
 // no better.

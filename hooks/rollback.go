@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"keypaird/hooks/expect"
 	"keypaird/renew/durable"
 )
 
@@ -66,11 +67,11 @@ func (r *run) wasBetter(t *target, step string) bool {
 		return false
 	}
 	now := time.Now()
-	return len(r.Verify) == 0 || slices.ContainsFunc(t.queries, func(q *query) bool {
+	return len(r.Verify) == 0 || slices.ContainsFunc(t.queries, func(q *expect.Query) bool {
 		if step == StepReload {
-			return q.before.fits(q.name, now)
+			return q.Before.Fits(q.ServerName, now)
 		}
-		return q.evaluate(now) == worse
+		return q.Evaluate(now) == expect.Worse
 	})
 }
 
@@ -198,31 +199,27 @@ func (r *run) reloadPrevious(ctx context.Context, which []*target, ev Event) (re
 // rollbackQueries lists the queries that must succeed after a rollback: those that
 // succeeded before the deployment and, for targets that keep their new pair, with
 // that pair.
-func (r *run) rollbackQueries(which []*target) []*query {
+func (r *run) rollbackQueries(which []*target) []*expect.Query {
 	now := time.Now()
-	return r.queries(func(q *query) bool {
-		if slices.Contains(which, q.target) {
-			return q.before.fits(q.name, now)
+	return r.queries(func(t *target, q *expect.Query) bool {
+		q.Want = t.current.pair
+		if slices.Contains(which, t) {
+			return q.Before.Fits(q.ServerName, now)
 		}
-		return q.now.is(q.New)
+		return q.Now.Is(q.New)
 	})
 }
 
 // verifyRollback probes until the endpoints serve what they did before, or the pair
 // in place now.
-func (r *run) verifyRollback(ctx context.Context, demanded []*query, p patience) error {
-	well := func(q *query) bool {
-		same := q.before.leaf != nil && q.now.leaf != nil && q.now.leaf.Equal(q.before.leaf)
-		return q.now.is(q.current.pair) || same && q.current.pair != q.New
-	}
-	left := slices.Clone(demanded)
-	n := r.poll(ctx, left, p, well, func() bool { return false })
-	if err := ctx.Err(); err != nil || n == 0 {
+func (r *run) verifyRollback(ctx context.Context, demanded []*expect.Query, p patience) error {
+	left := expect.Poll(ctx, demanded, r.polling(p), func() bool { return false })
+	if err := ctx.Err(); err != nil || len(left) == 0 {
 		return err
 	}
 	var missing []error
-	for _, q := range left[:n] {
-		missing = append(missing, q.failure(q.current.pair))
+	for _, q := range left {
+		missing = append(missing, q.Failure())
 	}
-	return newUnserved(missing)
+	return expect.Unserved(missing)
 }
