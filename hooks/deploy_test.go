@@ -254,7 +254,7 @@ func TestInterrupted(t *testing.T) {
 	}{
 		{StepCheck, func(r *relayd, hang string) { r.d.Check = []string{hang} }, old, false},
 		{StepReload, func(r *relayd, hang string) { r.d.Reload = []string{hang} }, p, false},
-		{StepVerify, func(r *relayd, _ string) { r.d.Verify = []probe.Endpoint{freePort(r.t)} }, p, true},
+		{StepVerify, func(r *relayd, _ string) { r.d.Verify = endpoints(freePort(r.t)) }, p, true},
 	} {
 		t.Run(tt.step, func(t *testing.T) {
 			r := startRelayd(t, []string{plain}, old)

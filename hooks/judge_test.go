@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"keypaird/hooks/expect"
 	"keypaird/hooks/probe"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
@@ -22,10 +23,10 @@ func TestNotRolledBack(t *testing.T) {
 	twin := good(t, plain)
 	for _, tt := range []struct {
 		name string
-		at   func(t *testing.T) []probe.Endpoint
+		at   func(t *testing.T) []expect.Endpoint
 	}{
-		{"down before", func(t *testing.T) []probe.Endpoint { return []probe.Endpoint{freePort(t)} }},
-		{"serves another's before and after", func(t *testing.T) []probe.Endpoint { return startFrail(t, twin).d.Verify }},
+		{"down before", func(t *testing.T) []expect.Endpoint { return endpoints(freePort(t)) }},
+		{"serves another's before and after", func(t *testing.T) []expect.Endpoint { return startFrail(t, twin).d.Verify }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -37,7 +38,7 @@ func TestNotRolledBack(t *testing.T) {
 			if !strings.Contains(err.Error(), f.d.Verify[1].String()) {
 				t.Errorf("error = %v, want the second endpoint's", err)
 			}
-			if err := serves(t, f.d.Verify[0], p); err != nil {
+			if err := serves(t, f.d.Verify[0].Endpoint, p); err != nil {
 				t.Error(err)
 			}
 		})
@@ -133,7 +134,7 @@ func TestNameServedElsewhere(t *testing.T) {
 			t.Parallel()
 			old, p := good(t, plain), good(t, plain)
 			f := startFrail(t, old)
-			f.d.Verify = append(f.d.Verify, unknowing(t))
+			f.d.Verify = append(f.d.Verify, endpoints(unknowing(t))...)
 			log := new(strings.Builder)
 			f.d.Log = textLog(log)
 			err := f.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old, WasVerified: tt.known}})
@@ -145,7 +146,7 @@ func TestNameServedElsewhere(t *testing.T) {
 			} else if err != nil || !strings.Contains(log.String(), `level=WARN msg="name not served at endpoint, as before"`) {
 				t.Errorf("Deploy = %v, log:\n%s", err, log)
 			}
-			if err := serves(t, f.d.Verify[0], p); err != nil {
+			if err := serves(t, f.d.Verify[0].Endpoint, p); err != nil {
 				t.Error(err)
 			}
 		})
@@ -214,7 +215,7 @@ func TestEachFailureCanBeRead(t *testing.T) {
 func TestSameFailureIsSharedByTargets(t *testing.T) {
 	t.Parallel()
 	f := startFrail(t, good(t, plain))
-	d := Deployment{Name: "x", Combined: f.in("{name}.pem"), Verify: []probe.Endpoint{freePort(t)}, Timeout: time.Second}
+	d := Deployment{Name: "x", Combined: f.in("{name}.pem"), Verify: endpoints(freePort(t)), Timeout: time.Second}
 	err := d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain)}, {Name: host, New: good(t, host)}})
 	failure(t, err, StepVerify).stands(t, false, true, plain, host)
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"keypaird/hooks/expect"
 	"keypaird/hooks/probe"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
@@ -188,6 +189,15 @@ func freePort(t *testing.T) probe.Endpoint {
 	e, err := probe.ParseEndpoint(testutil.FreeAddr(t))
 	testutil.Must(t, err)
 	return e
+}
+
+// endpoints returns endpoints of a deployment.
+func endpoints(list ...probe.Endpoint) []expect.Endpoint {
+	var out []expect.Endpoint
+	for _, e := range list {
+		out = append(out, expect.Endpoint{Endpoint: e})
+	}
+	return out
 }
 
 // server returns the path of a program that the tests need. Where the whole

@@ -83,7 +83,7 @@ http {
 	n.d.Name = "nginx"
 	n.d.Check = []string{"nginx", "-t", "-c", conf, "-e", home + "/error.log"}
 	n.d.Reload = []string{"nginx", "-s", "reload", "-c", conf, "-e", home + "/error.log"}
-	n.d.Verify = []probe.Endpoint{at, {Proto: "https", Host: at.Host, Port: at.Port}}
+	n.d.Verify = endpoints(at, probe.Endpoint{Proto: "https", Host: at.Host, Port: at.Port})
 	eventually(t, "nginx serves", func() bool { return serves(t, at, n.pairs[0]) == nil })
 	return n
 }

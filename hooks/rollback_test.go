@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"keypaird/hooks/probe"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
@@ -120,7 +119,7 @@ func TestNotServedAndNothingToGoBackTo(t *testing.T) {
 	t.Parallel()
 	p := good(t, plain)
 	r := startRelayd(t, []string{plain})
-	r.d.Verify = []probe.Endpoint{freePort(t)}
+	r.d.Verify = endpoints(freePort(t))
 	r.d.Timeout = 2 * time.Second
 	err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p}})
 	failure(t, err, StepVerify).stands(t, false, true, plain)
@@ -145,7 +144,7 @@ func TestRetreatInTheLog(t *testing.T) {
 		{"put back", []*keypair.Pair{old}, func(r *relayd) { r.d.Reload = []string{"false"} }, `msg="rolled back" deployment=relayd step=reload`},
 		{"nothing to go back to", nil, func(r *relayd) { r.d.Reload = []string{"false"} }, `msg="rollback skipped" deployment=relayd step=reload why="nothing to roll back to"`},
 		{"not verified", nil, func(r *relayd) {
-			r.d.Verify, r.d.Timeout = []probe.Endpoint{freePort(r.t)}, time.Second
+			r.d.Verify, r.d.Timeout = endpoints(freePort(r.t)), time.Second
 		}, `msg="rollback skipped" deployment=relayd step=verify why="the new pair is installed, only not verified"`},
 		{"cannot go back", []*keypair.Pair{old}, func(r *relayd) {
 			r.d.Reload = []string{script(r.t, "rm -r "+r.crt(plain)+" && mkdir -p "+r.crt(plain)+"/x; exit 1")}

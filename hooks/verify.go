@@ -41,7 +41,8 @@ func (d *Deployment) polling(p patience) expect.Patience {
 	return expect.Patience{Limit: d.limit(p), Some: d.limit(aWhile), Once: p == once}
 }
 
-// queriesFor lists the queries of a target: each name at each endpoint.
+// queriesFor lists the queries of a target: at each endpoint the names that are
+// expected there.
 func (r *run) queriesFor(t *target) []*expect.Query {
 	t.served = &expect.Target{
 		Name: t.Name, New: t.New, WasVerified: t.WasVerified,
@@ -56,9 +57,9 @@ func (r *run) queriesFor(t *target) []*expect.Query {
 		}
 	}
 	var list []*expect.Query
-	for _, name := range names {
-		for _, e := range r.Verify {
-			list = append(list, &expect.Query{Target: t.served, Endpoint: e, ServerName: name, Want: t.New})
+	for _, e := range r.Verify {
+		for _, name := range e.Expected(names, t.Domain, t.Components) {
+			list = append(list, &expect.Query{Target: t.served, Endpoint: e.Endpoint, ServerName: name, Want: t.New})
 		}
 	}
 	return list

@@ -287,7 +287,7 @@ func (p *Pass) callDeployer(ctx context.Context, d Deployer, changes []Change) (
 func (p *Pass) change(j *job, name string) (Change, error) {
 	d, spec := j.state.Record.Deployments[name], j.state.Specs[name]
 	c := Change{
-		Name: j.Name, Names: j.Names, New: j.newest.Pair, Dir: j.newest.Dir,
+		Name: j.Name, Names: j.Names, Domain: j.Domain, Components: j.Components, New: j.newest.Pair, Dir: j.newest.Dir,
 		Deployed: d.Deployed == j.state.Fingerprint && d.ConfigHash == spec.ConfigHash && !spec.FilesMissing,
 	}
 	c.NextTry = d.Attempt.latest(p.now(), j.state.ends())

@@ -28,6 +28,8 @@ type Target struct {
 	TLSA       []string          // names of TLSA records by which peers know the key; may be empty
 	Resolver   Resolver          // queries them; nil: they are not queried
 	Challenges map[string]string // type of challenge by name, for the operator; may be nil
+	Domain     string            // the plain domain that it belongs to; "" if it is of no identity
+	Components []string          // further XMPP domains of the identity
 }
 
 // External returns the files that the certificate comes from; nil: it is ordered.
@@ -177,12 +179,14 @@ const (
 
 // A Change is one target's new pair on its way to a deployment.
 type Change struct {
-	Name     string        // of the target
-	Names    []string      // New must be for exactly these; empty: whatever it is for
-	New      *keypair.Pair // required
-	Dir      string        // of the new version
-	Previous *keypair.Pair // what to go back to; nil: nothing
-	Restore  func() error  // switches live back to Previous; nil: nothing to switch
+	Name       string        // of the target
+	Names      []string      // New must be for exactly these; empty: whatever it is for
+	Domain     string        // the plain domain that the target belongs to; may be ""
+	Components []string      // further XMPP domains of its identity
+	New        *keypair.Pair // required
+	Dir        string        // of the new version
+	Previous   *keypair.Pair // what to go back to; nil: nothing
+	Restore    func() error  // switches live back to Previous; nil: nothing to switch
 	// WasVerified: Previous was seen served by this deployment, so that endpoints
 	// which know none of the names are no news.
 	WasVerified bool

@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"cmd/keypaird-dns/child":         {"acme/dns01/dnsquery", "acme/dns01/redact", "acme/dns01/sandbox", "cmd/keypaird-dns/child/rfc2136", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird-dns/child/rfc2136": {"acme/dns01/dnsquery", "renew/problem"},
 	"cmd/keypaird-dns/gen":           {},
-	"cmd/keypaird/config":            {"acme", "acme/dns01", "hooks", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair", "renew/problem"},
+	"cmd/keypaird/config":            {"acme", "acme/dns01", "hooks", "hooks/expect", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair", "renew/problem"},
 	"cmd/keypaird/daemon":            {"acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "renew", "renew/durable", "renew/notify", "renew/problem", "renew/status"},
 	"cmd/keypaird/engine":            {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "hooks", "renew", "renew/durable", "renew/keypair", "renew/notify", "renew/problem", "renew/rollover", "renew/status"},
 	"cmd/keypaird/names":             {"acme", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover", "hooks/discover/report", "hooks/verify"},
@@ -68,7 +68,7 @@ var arrows = map[string][]string{
 // holds the keys later.
 var targetArrows = map[string][]string{
 	"cmd/keypaird":                   {"cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/preflight", "hooks/discover", "hooks/preset", "hooks/verify", "renew/status"},
-	"cmd/keypaird/config":            {"acme", "hooks", "hooks/preset", "hooks/probe"},
+	"cmd/keypaird/config":            {"acme", "hooks", "hooks/expect", "hooks/preset", "hooks/probe"},
 	"cmd/keypaird/engine":            {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "hooks", "renew"},
 	"cmd/keypaird/daemon":            {"cmd/keypaird/engine", "renew", "renew/notify", "renew/status", "renew/tlsa"},
 	"cmd/keypaird/preflight":         {"acme/dns01", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover"},

@@ -31,8 +31,8 @@ func (v *Verifier) checkTarget(ctx context.Context, t Target) []Check {
 	for _, d := range t.Deployments {
 		for _, e := range d.Endpoints {
 			addrs := v.addressesOf(ctx, e.Host)
-			for _, name := range t.Names {
-				list = append(list, deployedProbe{Check{Target: t.Name, Deployment: d.Name, Endpoint: e.String(), Name: name}, e, addrs})
+			for _, name := range e.Names {
+				list = append(list, deployedProbe{Check{Target: t.Name, Deployment: d.Name, Endpoint: e.String(), Name: name}, e.Endpoint, addrs})
 			}
 		}
 	}

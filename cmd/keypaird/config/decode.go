@@ -33,7 +33,11 @@ func (d *document) decode(p path, v reflect.Value) {
 	case reflect.Map:
 		d.decodeMap(p, v)
 	case reflect.Slice:
-		d.decodeList(p, v)
+		if list, ok := v.Addr().Interface().(*[]Endpoint); ok {
+			d.decodeEndpoints(p, list)
+		} else {
+			d.decodeList(p, v)
+		}
 	default:
 		if d.meta.PrimitiveDecode(d.value(p), v.Addr().Interface()) != nil {
 			leaf := leaves[v.Kind()]
@@ -202,6 +206,70 @@ func (d *document) decodeList(p path, v reflect.Value) {
 	i := slices.IndexFunc(list, func(item any) bool { return kindOf(item) != "a string" })
 	d.reportUndecoded(p, `put each item in quotes: ["...", "..."]`, "item %d is %s, not a string", i+1, kindOf(list[i]))
 	v.SetZero()
+}
+
+// decodeEndpoints decodes a list of strings and inline tables.
+func (d *document) decodeEndpoints(p path, to *[]Endpoint) {
+	const remedy = `write "host:port" or { endpoint = "host:port", names = ["..."] }`
+	var data any
+	d.meta.PrimitiveDecode(d.value(p), &data)
+	list, ok := data.([]any)
+	if tables, isTables := data.([]map[string]any); isTables {
+		for _, table := range tables {
+			list = append(list, table)
+		}
+	} else if !ok {
+		d.reportUndecoded(p, `write a list: ["...", "..."]`, "is %s, not a list", kindOf(data))
+		return
+	}
+	for i, item := range list {
+		switch item := item.(type) {
+		case string:
+			*to = append(*to, Endpoint{Endpoint: item})
+		case map[string]any:
+			if e, ok := d.endpoint(p, i+1, item); ok {
+				*to = append(*to, e)
+			}
+		default:
+			d.report(p, remedy, "item %d is %s, not an endpoint", i+1, kindOf(item))
+		}
+	}
+}
+
+// endpoint returns item n of a list of endpoints, a table, if nothing is wrong with it.
+func (d *document) endpoint(p path, n int, table map[string]any) (e Endpoint, ok bool) {
+	before := len(d.mistakes)
+	known := slices.Sorted(maps.Keys(fieldsOf(reflect.ValueOf(e))))
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		switch value := table[key].(type) {
+		case string:
+			if key == "endpoint" {
+				e.Endpoint = value
+				continue
+			}
+		case []any:
+			if key == "names" {
+				e.Names = make([]string, 0, len(value))
+				for _, name := range value {
+					s, isText := name.(string)
+					if !isText {
+						d.report(p, `put each name in quotes: ["...", "..."]`, "item %d: a name is %s, not a string", n, kindOf(name))
+					}
+					e.Names = append(e.Names, s)
+				}
+				continue
+			}
+		}
+		if slices.Contains(known, key) {
+			d.report(p, `write { endpoint = "host:port", names = ["..."] }`, "item %d: %s is %s", n, key, kindOf(table[key]))
+		} else {
+			d.report(p, suggest(key, known), "item %d: unknown key %q", n, key)
+		}
+	}
+	if e.Endpoint == "" && len(d.mistakes) == before {
+		d.report(p, `write { endpoint = "host:port", names = ["..."] }`, "item %d names no endpoint", n)
+	}
+	return e, len(d.mistakes) == before
 }
 
 // maxDuration bounds every wait that can be configured.

@@ -75,7 +75,10 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 
 // bind makes a target, and whatever it needs that is not there yet.
 func (e *Engine) bind(t config.Target) renew.Target {
-	out := renew.Target{Name: t.Name, KeyType: t.Key, Profile: t.Profile, TLSA: t.TLSA, Challenges: map[string]string{}}
+	out := renew.Target{
+		Name: t.Name, KeyType: t.Key, Profile: t.Profile, TLSA: t.TLSA, Challenges: map[string]string{},
+		Domain: t.Identity, Components: t.Components,
+	}
 	methods := map[string]acme.Method{}
 	for _, c := range t.Challenges {
 		out.Names = append(out.Names, c.Name)
