@@ -2,9 +2,11 @@ package probe
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -25,6 +27,12 @@ func newCert(t *testing.T, names ...string) tls.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newCertFor(t, key, names...)
+}
+
+// newCertFor is newCert with a key.
+func newCertFor(t *testing.T, key crypto.Signer, names ...string) tls.Certificate {
+	t.Helper()
 	issuer := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test issuer"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
@@ -35,6 +43,7 @@ func newCert(t *testing.T, names ...string) tls.Certificate {
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 	}
 	var pair tls.Certificate
+	var err error
 	for _, c := range []*x509.Certificate{leaf, issuer} {
 		der, err := x509.CreateCertificate(rand.Reader, c, issuer, key.Public(), key)
 		if err != nil {
@@ -255,5 +264,40 @@ func TestCancel(t *testing.T) {
 	})
 	if _, err := Dial(ctx, e, "example.org"); !errors.Is(err, context.Canceled) {
 		t.Errorf("Dial = %v, want context.Canceled", err)
+	}
+}
+
+// Of several certificates for a name, the one of the requested key type is returned,
+// if there is one.
+func TestKeyTypes(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = "example.org"
+	ec, rs := newCert(t, name), newCertFor(t, key, name)
+	for _, tt := range []struct {
+		name     string
+		has      []tls.Certificate
+		min, max uint16
+		keyType  x509.PublicKeyAlgorithm
+		want     tls.Certificate
+	}{
+		{"both, ECDSA", []tls.Certificate{rs, ec}, tls.VersionTLS12, tls.VersionTLS13, x509.ECDSA, ec},
+		{"both, RSA", []tls.Certificate{ec, rs}, tls.VersionTLS12, tls.VersionTLS13, x509.RSA, rs},
+		{"both, TLS 1.2, ECDSA", []tls.Certificate{rs, ec}, tls.VersionTLS12, tls.VersionTLS12, x509.ECDSA, ec},
+		{"both, TLS 1.2, RSA", []tls.Certificate{ec, rs}, tls.VersionTLS12, tls.VersionTLS12, x509.RSA, rs},
+		{"only RSA", []tls.Certificate{rs}, tls.VersionTLS12, tls.VersionTLS13, x509.ECDSA, rs},
+		{"only ECDSA", []tls.Certificate{ec}, tls.VersionTLS12, tls.VersionTLS13, x509.RSA, ec},
+		{"any", []tls.Certificate{ec}, tls.VersionTLS12, tls.VersionTLS13, 0, ec},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			conf := &tls.Config{Certificates: tt.has, MinVersion: tt.min, MaxVersion: tt.max}
+			e := serve(t, "tls", func(conn net.Conn) { tls.Server(conn, conf).Handshake() })
+			s, err := Probe{Endpoint: e, SNI: name, KeyType: tt.keyType}.Run(t.Context())
+			if err != nil || !s.Chain[0].Equal(tt.want.Leaf) {
+				t.Errorf("served %v, %v", s.Chain, err)
+			}
+		})
 	}
 }

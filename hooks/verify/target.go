@@ -80,7 +80,7 @@ func (v *Verifier) deployedRows(ctx context.Context, l deployedProbe, want *x509
 			addr = l.addrs[0]
 		}
 		row := l.row
-		v.deployedRow(ctx, &row, probe.Probe{Endpoint: l.endpoint, Addr: addr, SNI: row.Name}, want)
+		v.deployedRow(ctx, &row, probe.Probe{Endpoint: l.endpoint, Addr: addr, SNI: row.Name, KeyType: want.PublicKeyAlgorithm}, want)
 		return []Check{row}
 	}
 	rows := make([]Check, len(l.addrs))
@@ -90,7 +90,7 @@ func (v *Verifier) deployedRows(ctx context.Context, l deployedProbe, want *x509
 		rows[i] = l.row
 		rows[i].Address = addr.String()
 		wg.Go(func() {
-			unreachable[i] = v.deployedRow(ctx, &rows[i], probe.Probe{Endpoint: l.endpoint, Addr: addr, SNI: l.row.Name}, want)
+			unreachable[i] = v.deployedRow(ctx, &rows[i], probe.Probe{Endpoint: l.endpoint, Addr: addr, SNI: l.row.Name, KeyType: want.PublicKeyAlgorithm}, want)
 		})
 	}
 	wg.Wait()
