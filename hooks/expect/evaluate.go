@@ -13,8 +13,8 @@ import (
 // Evaluate returns the errors of the targets that the latest replies do not verify.
 //
 // An endpoint need not serve a name that it did not serve before. But each endpoint
-// must serve some name, unless it served none when the previous pair was verified;
-// and if no endpoint serves a target, none may serve its names with another
+// must serve some name, unless it is up and served none when the previous pair was
+// verified; and if no endpoint serves a target, none may serve its names with another
 // certificate.
 func Evaluate(list []*Query, now time.Time) map[*Target]error {
 	serving, verified := map[probe.Endpoint]bool{}, map[*Target]bool{}
@@ -27,7 +27,7 @@ func Evaluate(list []*Query, now time.Time) map[*Target]error {
 	for _, q := range list {
 		switch v := q.Evaluate(now); {
 		case v == Served:
-		case v == NotServed && (serving[q.Endpoint] || q.WasVerified) && (verified[q.Target] || q.Now.disowns(q.ServerName, now)):
+		case v == NotServed && (serving[q.Endpoint] || q.WasVerified && q.Now.up()) && (verified[q.Target] || q.Now.disowns(q.ServerName, now)):
 		default:
 			missing[q.Target] = append(missing[q.Target], q.Failure())
 		}

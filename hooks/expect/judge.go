@@ -26,6 +26,8 @@ type Query struct {
 	Want       *keypair.Pair // in place now
 	Before     Reply         // before the first change
 	Now        Reply         // the latest
+
+	good int // replies with the wanted pair in a row
 }
 
 // A Reply is the certificate that an endpoint served, or the error.
@@ -58,20 +60,20 @@ type Verdict int
 
 const (
 	Served    Verdict = iota // the endpoint serves the new pair
-	NotServed                // it does not serve this name, and did not before
-	Failing                  // it does not serve the new pair, and did not serve the previous one
+	NotServed                // it serves no pair of the target for this name, and did not before
+	Failing                  // it does not serve the new pair, but an earlier one before or now, though not well
 	Worse                    // it does not serve the new pair, and served a good one before
 )
 
 // Evaluate compares the latest reply with the one before the deployment.
 func (q *Query) Evaluate(now time.Time) Verdict {
-	wasFit, wasOurs := q.Before.Fits(q.ServerName, now), q.ours(q.Before)
+	wasOurs := q.ours(q.Before)
 	switch {
 	case q.Now.Is(q.New):
 		return Served
-	case wasFit && (wasOurs || !q.Now.Fits(q.ServerName, now)):
+	case q.Before.Fits(q.ServerName, now) && (wasOurs || !q.Now.Fits(q.ServerName, now)):
 		return Worse
-	case q.others(q.Before, now) && q.others(q.Now, now):
+	case q.foreign(q.Before) && q.foreign(q.Now):
 		return NotServed
 	case errors.Is(q.Now.err, probe.ErrHostUnknown): // certain, regardless of the reply before
 		return NotServed
@@ -82,17 +84,11 @@ func (q *Query) Evaluate(now time.Time) Verdict {
 // ours reports whether a is an earlier pair of the target.
 func (q *Query) ours(a Reply) bool { return slices.ContainsFunc(q.Earlier, a.Is) }
 
-// others reports whether the endpoint does not serve the name, or serves another
-// target's certificate. A certificate for the same names as the new one is not
-// another target's.
-func (q *Query) others(a Reply, now time.Time) bool {
-	if failed, ok := errors.AsType[*probe.Error](a.err); ok && failed.Stage == probe.Handshaking && !failed.TimedOut {
-		return true // some servers refuse the handshake for names they do not know
-	}
-	if a.leaf == nil {
-		return errors.Is(a.err, probe.ErrHostUnknown)
-	}
-	return a.current(now) && !a.Is(q.New) && !q.ours(a) && !sameNames(a.leaf, q.New.Leaf)
+// foreign reports whether the endpoint is down, does not know the name, or serves
+// another target's certificate. One for the same names as the new is not another
+// target's.
+func (q *Query) foreign(a Reply) bool {
+	return a.leaf == nil || !a.Is(q.New) && !q.ours(a) && !sameNames(a.leaf, q.New.Leaf)
 }
 
 // sameNames reports whether two certificates are for the same names.
@@ -106,6 +102,13 @@ func sameNames(a, b *x509.Certificate) bool {
 		return slices.Compact(list)
 	}
 	return slices.Equal(set(a), set(b))
+}
+
+// up reports whether the server replied, even if only that it does not know the name:
+// some refuse the handshake then.
+func (a Reply) up() bool {
+	failed, ok := errors.AsType[*probe.Error](a.err)
+	return a.leaf != nil || errors.Is(a.err, probe.ErrHostUnknown) || ok && failed.Stage == probe.Handshaking && !failed.TimedOut
 }
 
 // Failure returns the error for an endpoint that does not serve the wanted pair.

@@ -59,11 +59,11 @@ func TestJudge(t *testing.T) {
 		"new":       "f s f f w w w w w",
 		"twin":      "f s f f w w w w w",
 		"wildcard":  "f s f e w w w w w",
-		"default":   "f s f e e f f e e",
+		"default":   "f s f e e f e e e",
 		"ended":     "f s f f f f f f e",
-		"down":      "f s f f f f f f e",
-		"handshake": "f s f e e f f e e",
-		"unknown":   "f s f e e f f e e",
+		"down":      "f s f e e f e e e",
+		"handshake": "f s f e e f e e e",
+		"unknown":   "f s f e e f e e e",
 	}
 	for _, before := range replies {
 		for i, after := range replies {

@@ -18,6 +18,7 @@ const (
 	maxProbes  = 8               // at a time
 	firstPause = 10 * time.Millisecond
 	maxPause   = 500 * time.Millisecond // between two rounds of probes
+	inARow     = 5                      // good replies that count as served: old workers accept connections for a moment
 )
 
 // Patience says how long to repeat probes.
@@ -27,16 +28,29 @@ type Patience struct {
 	Once  bool          // they are not repeated
 }
 
-// Poll sends each query until it is answered with the wanted pair, the time limit is
-// reached, or enough holds after some time. It returns the queries that are left.
+// Poll sends each query until it is answered with the wanted pair several times in a
+// row, on new connections, the time limit is reached, or enough holds after some time.
+// It returns the queries that are left.
 func Poll(ctx context.Context, list []*Query, p Patience, enough func() bool) []*Query {
 	limited, cancel := context.WithTimeout(ctx, p.Limit)
 	defer cancel()
+	need := inARow
+	if p.Once {
+		need = 1
+	}
 	left := slices.Clone(list)
-	began := time.Now()
+	for _, q := range left {
+		q.Now, q.good = Reply{}, 0
+	}
+	began, confirming := time.Now(), false
 	for pause := firstPause; len(left) > 0; pause = min(2*pause, maxPause) {
 		Probe(limited, left)
-		left = slices.DeleteFunc(left, (*Query).settled)
+		left = slices.DeleteFunc(left, func(q *Query) bool { return q.good >= need })
+		good := !slices.ContainsFunc(left, func(q *Query) bool { return q.good == 0 })
+		if good && !confirming {
+			pause = firstPause
+		}
+		confirming = good
 		if len(left) == 0 || p.Once || time.Since(began) >= p.Some && enough() || !wait(limited, pause) {
 			break
 		}
@@ -44,11 +58,18 @@ func Poll(ctx context.Context, list []*Query, p Patience, enough func() bool) []
 	return left
 }
 
-// settled reports whether the endpoint serves the wanted pair or, after a rollback,
-// what it served before.
-func (q *Query) settled() bool {
-	same := q.Before.leaf != nil && q.Now.leaf != nil && q.Now.leaf.Equal(q.Before.leaf)
-	return q.Now.Is(q.Want) || same && q.Want != q.New
+// note takes a reply. After a bad one, a good one is only the latest once several came
+// in a row.
+func (q *Query) note(r Reply) {
+	same := q.Before.leaf != nil && r.leaf != nil && r.leaf.Equal(q.Before.leaf)
+	if !r.Is(q.Want) && !(same && q.Want != q.New) { // after a rollback, what was served before is good
+		q.Now, q.good = r, 0
+		return
+	}
+	q.good++
+	if q.good >= inARow || q.Now == (Reply{}) {
+		q.Now = r
+	}
 }
 
 // Probe sends each query once.
@@ -59,15 +80,15 @@ func Probe(ctx context.Context, list []*Query) {
 		g.Go(func() error {
 			probing, cancel := context.WithTimeout(ctx, maxProbe)
 			defer cancel()
-			chain, err := probe.Dial(probing, q.Endpoint, q.ServerName)
+			served, err := probe.Probe{Endpoint: q.Endpoint, SNI: q.ServerName, KeyType: q.Want.Leaf.PublicKeyAlgorithm}.Run(probing)
 			if failed, ok := errors.AsType[*probe.Error](err); ok && errors.Is(err, context.DeadlineExceeded) {
 				failed.TimedOut, failed.Err = true, fmt.Errorf("no answer for %q in time", q.ServerName)
 			}
 			switch {
 			case err == nil:
-				q.Now = Reply{leaf: chain[0]}
-			case q.Now.leaf == nil && q.Now.err == nil || ctx.Err() == nil: // our deadline is less informative than the reply before
-				q.Now = Reply{err: err}
+				q.note(Reply{leaf: served.Chain[0]})
+			case q.Now == (Reply{}) || ctx.Err() == nil: // our deadline is less informative than the reply before
+				q.note(Reply{err: err})
 			}
 			return nil
 		})
