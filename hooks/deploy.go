@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"keypaird/hooks/expect"
@@ -30,6 +31,7 @@ type target struct {
 	current state // in place now, or as good as
 	served  *expect.Target
 	queries []*expect.Query
+	seen    map[string]renew.Seen // by endpoint; nil: not probed since the reload
 }
 
 // Deploy brings all changes into use: each pair is verified by itself, the
@@ -62,20 +64,26 @@ type target struct {
 // then on things stay as they are, and the next Deploy does it all again.
 func (d *Deployment) Deploy(ctx context.Context, changes []renew.Change) []renew.Result {
 	results := make([]renew.Result, len(changes))
-	failed, _ := errors.AsType[failureList](d.deploy(ctx, changes))
+	r := d.run(ctx, changes)
 	for i, c := range changes {
 		results[i].Outcome = renew.Verified
-		if f := failed.of(c.Name); f != nil {
+		if f := failureList(r.failures).of(c.Name); f != nil {
 			results[i] = renew.Result{Outcome: f.outcome(), Err: f}
+		}
+		if t := slices.IndexFunc(r.targets, func(t *target) bool { return t.Name == c.Name }); t >= 0 {
+			results[i].Endpoints = r.targets[t].seen
 		}
 	}
 	return results
 }
 
+// deploy is Deploy with the failures as one error.
 func (d *Deployment) deploy(ctx context.Context, changes []renew.Change) error {
-	if len(changes) == 0 {
-		return nil
-	}
+	return joined(d.run(ctx, changes).failures)
+}
+
+// run does the deployment.
+func (d *Deployment) run(ctx context.Context, changes []renew.Change) *run {
 	r := &run{Deployment: d, log: logger(d.Log).With("deployment", d.Name)}
 	r.prepare(changes, time.Now())
 	if len(r.targets) > 0 {
@@ -85,7 +93,7 @@ func (d *Deployment) deploy(ctx context.Context, changes []renew.Change) error {
 		}
 		r.failures = append(r.failures, failures...)
 	}
-	return joined(r.failures)
+	return r
 }
 
 // forward does the steps in order, and returns what failed.
@@ -109,7 +117,7 @@ func (r *run) forward(ctx context.Context) []*Failure {
 		}
 	}
 	ev := r.event(EventDeploy, nil)
-	if err := r.run(ctx, r.Check, ev); err != nil {
+	if err := r.command(ctx, r.Check, ev); err != nil {
 		return r.all(StepCheck, err)
 	}
 	var failures []*Failure
@@ -273,8 +281,8 @@ func (r *run) installed() bool {
 	return len(r.Verify) > 0
 }
 
-// run runs one of the deployment's commands, if there is one.
-func (r *run) run(ctx context.Context, argv []string, ev Event) error {
+// command runs one of the deployment's commands, if there is one.
+func (r *run) command(ctx context.Context, argv []string, ev Event) error {
 	if len(argv) == 0 {
 		return ctx.Err()
 	}
@@ -285,7 +293,7 @@ func (r *run) run(ctx context.Context, argv []string, ev Event) error {
 // load makes the server use what is in place for the targets which.
 func (r *run) load(ctx context.Context, which []*target, ev Event) error {
 	if r.Socket == "" {
-		return r.run(ctx, r.Reload, ev)
+		return r.command(ctx, r.Reload, ev)
 	}
 	var err error
 	for _, t := range which {
@@ -297,7 +305,7 @@ func (r *run) load(ctx context.Context, which []*target, ev Event) error {
 		return err
 	}
 	r.log.Warn("haproxy socket update failed, reloading", "err", err)
-	return r.run(ctx, r.Reload, ev)
+	return r.command(ctx, r.Reload, ev)
 }
 
 // event is what the commands of a run get in their environment.

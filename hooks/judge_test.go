@@ -219,3 +219,37 @@ func TestSameFailureIsSharedByTargets(t *testing.T) {
 	err := d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain)}, {Name: host, New: good(t, host)}})
 	failure(t, err, StepVerify).stands(t, false, true, plain, host)
 }
+
+// An identity with a component on one XMPP server and one web server: each target has
+// the results of its own endpoints, and one that fails is no other's error.
+func TestEachEndpointHasItsResult(t *testing.T) {
+	t.Parallel()
+	const rooms = "rooms.example.org"
+	components := []string{rooms}
+	oldPlain, oldHost := good(t, plain, rooms), good(t, host)
+	r := startRelayd(t, []string{plain, host}, oldPlain, oldHost)
+	xmppServer := unknowing(t)
+	r.d.Verify = append([]expect.Endpoint{{Endpoint: r.at, Names: []string{plain, host}}}, endpoints(xmppServer)...)
+	r.d.Timeout = time.Second
+	results := r.d.Deploy(t.Context(), []renew.Change{
+		{Name: plain, New: good(t, plain, rooms), Previous: oldPlain, Domain: plain, Components: components},
+		{Name: host, New: good(t, host), Previous: oldHost, Domain: plain, Components: components},
+	})
+	for i, want := range []map[string]string{
+		{r.at.String(): renew.SeenServed, xmppServer.String(): renew.SeenFailing},
+		{r.at.String(): renew.SeenServed, xmppServer.String(): renew.SeenNothing},
+	} {
+		got := results[i].Endpoints
+		for at, state := range want {
+			if got[at].State != state || len(got) != len(want) || (got[at].Error != "") != (state == renew.SeenFailing) {
+				t.Errorf("result %d: %+v, want %v", i, got, want)
+			}
+		}
+	}
+	if err := results[0].Err; results[0].Outcome != renew.Reloaded || !errors.Is(err, probe.ErrHostUnknown) {
+		t.Errorf("%s: %v, %v", plain, results[0].Outcome, err)
+	}
+	if results[1].Outcome != renew.Verified || results[1].Err != nil {
+		t.Errorf("%s: %v, %v", host, results[1].Outcome, results[1].Err)
+	}
+}

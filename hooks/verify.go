@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"keypaird/hooks/expect"
+	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 )
 
 // Limits of verification.
@@ -95,19 +97,12 @@ func (r *run) probeBefore(ctx context.Context) {
 // verify probes until the endpoints serve the new pairs, and returns the targets
 // that failed. A server takes a moment to complete a reload and does not report it.
 func (r *run) verify(ctx context.Context, p patience) []*Failure {
-	var failures []*Failure
-	left := expect.Poll(ctx, r.queries(isNew), r.polling(p), func() bool {
-		failures = r.evaluate()
-		return len(failures) == 0
-	})
+	left := expect.Poll(ctx, r.queries(isNew), r.polling(p), func() bool { return len(r.evaluate()) == 0 })
 	if err := ctx.Err(); err != nil {
 		return r.all(StepVerify, err)
 	}
-	if len(left) == 0 {
-		return nil
-	}
-	failures = r.evaluate()
-	if len(failures) == 0 {
+	failures := r.evaluate()
+	if len(failures) == 0 && len(left) > 0 {
 		r.warnNotServed()
 	}
 	return failures
@@ -116,13 +111,15 @@ func (r *run) verify(ctx context.Context, p patience) []*Failure {
 // evaluate returns the targets that the latest replies do not verify, each with all
 // its errors.
 func (r *run) evaluate() []*Failure {
-	failed := expect.Evaluate(r.queries(isNew), time.Now())
+	results := expect.Evaluate(r.queries(isNew), time.Now())
 	var failures []*Failure
 	for _, t := range r.targets {
-		err := failed[t.served]
-		if err == nil {
+		result := results[t.served]
+		t.seen = r.seen(result)
+		if result == nil || result.Err == nil {
 			continue
 		}
+		err := result.Err
 		if i := slices.IndexFunc(failures, func(f *Failure) bool { return f.Err.Error() == err.Error() }); i >= 0 {
 			failures[i] = r.failure(StepVerify, err, append(failures[i].targets, t)...) // report an endpoint that is down once
 			continue
@@ -130,6 +127,31 @@ func (r *run) evaluate() []*Failure {
 		failures = append(failures, r.failure(StepVerify, err, t))
 	}
 	return failures
+}
+
+// states are those of what an endpoint serves.
+var states = map[expect.Verdict]string{expect.Served: renew.SeenServed, expect.NotServed: renew.SeenAbsent, expect.Failing: renew.SeenFailing}
+
+// seen describes what the endpoints serve of a target. Without a result, no name of it
+// is requested anywhere.
+func (r *run) seen(result *expect.Result) map[string]renew.Seen {
+	all := map[string]renew.Seen{}
+	for _, at := range r.Verify {
+		if _, known := all[at.Endpoint.String()]; !known {
+			all[at.Endpoint.String()] = renew.Seen{State: renew.SeenNothing}
+		}
+		if result == nil {
+			continue
+		}
+		if s, ok := result.Endpoints[at.Endpoint]; ok {
+			seen := renew.Seen{State: states[s.Verdict]}
+			if s.Err != nil {
+				seen.Error, seen.Remedy = problem.OneLine(s.Err), problem.Remedy(s.Err)
+			}
+			all[at.Endpoint.String()] = seen
+		}
+	}
+	return all
 }
 
 // warnNotServed warns of the names that endpoints do not serve.

@@ -270,7 +270,7 @@ func (p *Pass) callDeployer(ctx context.Context, d Deployer, changes []Change) (
 		fault = fmt.Errorf("internal fault: %d results for %d changes", len(results), len(changes))
 	}
 	if fault != nil { // how far it got is not known
-		return slices.Repeat([]Result{{Installed, fault}}, len(changes))
+		return slices.Repeat([]Result{{Outcome: Installed, Err: fault}}, len(changes))
 	}
 	for i := range results {
 		switch r := &results[i]; {
@@ -363,6 +363,13 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, name string, r Resu
 		j.activated = true
 	} else {
 		d.Attempt = d.Attempt.Failed(r.Err, now, j.state.ends())
+	}
+	if r.Endpoints != nil {
+		d.Endpoints = make(map[string]Seen, len(r.Endpoints))
+		for at, seen := range r.Endpoints {
+			seen.At = now.UTC().Truncate(time.Second)
+			d.Endpoints[at] = seen
+		}
 	}
 	j.state.Record.deployment(name, d)
 	p.takeRenewalInfo(j)

@@ -37,6 +37,8 @@ type Deployment struct {
 	At         time.Time `json:"at,omitzero"`           // of Verified
 	ConfigHash string    `json:"config_hash,omitempty"` // of the configuration at that time
 	Attempt    Attempt   `json:"attempt,omitzero"`
+
+	Endpoints map[string]Seen `json:"endpoints,omitempty"` // what each served when last probed; never changed
 }
 
 // Notified records the notices since the target was ok.

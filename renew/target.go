@@ -162,9 +162,26 @@ type DeploySpec struct {
 
 // A Result is how a deployment went for one change.
 type Result struct {
-	Outcome Outcome
-	Err     error // nil: Verified
+	Outcome   Outcome
+	Err       error           // nil: Verified
+	Endpoints map[string]Seen // what each endpoint was seen to serve; nil: they were not probed
 }
+
+// A Seen is what an endpoint served of a target when it was last probed.
+type Seen struct {
+	State  string    `json:"state"`           // one of those below
+	At     time.Time `json:"at,omitzero"`     // set when it is recorded
+	Error  string    `json:"error,omitempty"` // of the names that it does not serve
+	Remedy string    `json:"remedy,omitempty"`
+}
+
+// States of what an endpoint serves of a target.
+const (
+	SeenServed  = "served"  // its pair, for some of its names at least
+	SeenAbsent  = "absent"  // nothing, as before its deployment
+	SeenFailing = "failing" // not the pair that it should
+	SeenNothing = "none"    // no name of it is requested there
+)
 
 // An Outcome is how far a change got in a deployment.
 type Outcome int

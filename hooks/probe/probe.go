@@ -59,9 +59,6 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// FailedEndpoint returns the endpoint that served no certificate.
-func (e *Error) FailedEndpoint() string { return e.Endpoint.String() }
-
 // Run connects to the endpoint and returns the chain it serves. The handshake
 // verifies that the server holds the leaf's key; [Check] evaluates the chain.
 // Time and bytes are bounded. Errors are of type *Error.
