@@ -117,7 +117,7 @@ func (r *run) forward(ctx context.Context) []*Failure {
 		}
 	}
 	ev := r.event(EventDeploy, nil)
-	if err := r.command(ctx, r.Check, ev); err != nil {
+	if err := r.runCommand(ctx, r.Check, ev); err != nil {
 		return r.all(StepCheck, err)
 	}
 	var failures []*Failure
@@ -281,8 +281,8 @@ func (r *run) installed() bool {
 	return len(r.Verify) > 0
 }
 
-// command runs one of the deployment's commands, if there is one.
-func (r *run) command(ctx context.Context, argv []string, ev Event) error {
+// runCommand runs one of the deployment's commands, if there is one.
+func (r *run) runCommand(ctx context.Context, argv []string, ev Event) error {
 	if len(argv) == 0 {
 		return ctx.Err()
 	}
@@ -293,7 +293,7 @@ func (r *run) command(ctx context.Context, argv []string, ev Event) error {
 // load makes the server use what is in place for the targets which.
 func (r *run) load(ctx context.Context, which []*target, ev Event) error {
 	if r.Socket == "" {
-		return r.command(ctx, r.Reload, ev)
+		return r.runCommand(ctx, r.Reload, ev)
 	}
 	var err error
 	for _, t := range which {
@@ -305,7 +305,7 @@ func (r *run) load(ctx context.Context, which []*target, ev Event) error {
 		return err
 	}
 	r.log.Warn("haproxy socket update failed, reloading", "err", err)
-	return r.command(ctx, r.Reload, ev)
+	return r.runCommand(ctx, r.Reload, ev)
 }
 
 // event is what the commands of a run get in their environment.

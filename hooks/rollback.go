@@ -132,7 +132,7 @@ func (r *run) restoreFiles(ctx context.Context, f *Failure) []*Failure {
 	}
 	// If the check fails without the new files too, they are not the reason:
 	// install them again.
-	if r.command(ctx, r.Check, r.event(EventRollback, f.Err)) == nil || ctx.Err() != nil {
+	if r.runCommand(ctx, r.Check, r.event(EventRollback, f.Err)) == nil || ctx.Err() != nil {
 		return append(back, stay...)
 	}
 	again, back := r.split(back, func(t *target) bool { return slices.Contains(first, t) })
@@ -168,7 +168,7 @@ func (r *run) restoreLoaded(ctx context.Context, failures []*Failure) {
 
 // reloadPrevious makes the server use the previous pairs of the targets which.
 func (r *run) reloadPrevious(ctx context.Context, which []*target, ev Event) (restarted bool, err error) {
-	if err := r.command(ctx, r.Check, ev); err != nil {
+	if err := r.runCommand(ctx, r.Check, ev); err != nil {
 		return false, fmt.Errorf("reloading it failed too: %w", err)
 	}
 	demanded := r.rollbackQueries(which)
@@ -187,7 +187,7 @@ func (r *run) reloadPrevious(ctx context.Context, which []*target, ev Event) (re
 		return false, err
 	}
 	r.log.Warn("previous pair not served, restarting the server", "err", err)
-	if failed := r.command(ctx, r.Restart, ev); failed != nil {
+	if failed := r.runCommand(ctx, r.Restart, ev); failed != nil {
 		return false, fmt.Errorf("%w; restarting failed too: %w", err, failed)
 	}
 	if failed := r.verifyRollback(ctx, demanded, untilDeadline); failed != nil {

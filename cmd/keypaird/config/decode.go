@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"keypaird/renew/textfmt"
 )
 
 // leaves are the kinds of values that the TOML library decodes.
@@ -84,7 +86,7 @@ func (d *document) decodeStruct(p path, v reflect.Value) {
 			d.decode(p, field)
 			continue
 		}
-		near := Nearest(key, slices.Collect(maps.Keys(fields)))
+		near := textfmt.Nearest(key, slices.Collect(maps.Keys(fields)))
 		d.reportUndecoded(p, d.unknownRemedy(p, near, fields), "unknown key")
 		if sibling := append(p[:len(p)-1:len(p)-1], near); near != "" && !d.isSet(sibling) {
 			d.undecodedPaths = append(d.undecodedPaths, sibling) // it is not missing as well
@@ -178,7 +180,7 @@ func (d *document) unquoted(p path, fields map[string]reflect.Value) bool {
 	known := slices.Collect(maps.Keys(fields))
 	keys := slices.Sorted(maps.Keys(d.table(p)))
 	for _, key := range keys {
-		if d.table(p.child(key)) == nil || slices.Contains(known, key) || Nearest(key, known) != "" {
+		if d.table(p.child(key)) == nil || slices.Contains(known, key) || textfmt.Nearest(key, known) != "" {
 			return false
 		}
 	}
@@ -211,65 +213,49 @@ func (d *document) decodeList(p path, v reflect.Value) {
 // decodeEndpoints decodes a list of strings and inline tables.
 func (d *document) decodeEndpoints(p path, to *[]Endpoint) {
 	const remedy = `write "host:port" or { endpoint = "host:port", names = ["..."] }`
-	var data any
-	d.meta.PrimitiveDecode(d.value(p), &data)
-	list, ok := data.([]any)
-	if tables, isTables := data.([]map[string]any); isTables {
-		for _, table := range tables {
-			list = append(list, table)
-		}
-	} else if !ok {
-		d.reportUndecoded(p, `write a list: ["...", "..."]`, "is %s, not a list", kindOf(data))
+	var list []any
+	if d.meta.PrimitiveDecode(d.value(p), &list) != nil {
+		d.reportUndecoded(p, `write a list: ["...", "..."]`, "is %s, not a list", d.kind(p))
 		return
 	}
 	for i, item := range list {
+		var e Endpoint
+		mistakes := len(d.mistakes)
 		switch item := item.(type) {
 		case string:
-			*to = append(*to, Endpoint{Endpoint: item})
+			e.Endpoint = item
 		case map[string]any:
-			if e, ok := d.endpoint(p, i+1, item); ok {
-				*to = append(*to, e)
+			for _, key := range slices.Sorted(maps.Keys(item)) {
+				ok := false
+				switch key {
+				case "endpoint":
+					e.Endpoint, ok = item[key].(string)
+				case "names":
+					e.Names, ok = stringsOf(item[key])
+				default:
+					d.report(p, suggest(key, []string{"endpoint", "names"}), "item %d: unknown key %q", i+1, key)
+					continue
+				}
+				d.reportIf(!ok, p, remedy, "item %d: %s is not what it should be", i+1, key)
 			}
 		default:
 			d.report(p, remedy, "item %d is %s, not an endpoint", i+1, kindOf(item))
 		}
+		if len(d.mistakes) == mistakes {
+			*to = append(*to, e)
+		}
 	}
 }
 
-// endpoint returns item n of a list of endpoints, a table, if nothing is wrong with it.
-func (d *document) endpoint(p path, n int, table map[string]any) (e Endpoint, ok bool) {
-	before := len(d.mistakes)
-	known := slices.Sorted(maps.Keys(fieldsOf(reflect.ValueOf(e))))
-	for _, key := range slices.Sorted(maps.Keys(table)) {
-		switch value := table[key].(type) {
-		case string:
-			if key == "endpoint" {
-				e.Endpoint = value
-				continue
-			}
-		case []any:
-			if key == "names" {
-				e.Names = make([]string, 0, len(value))
-				for _, name := range value {
-					s, isText := name.(string)
-					if !isText {
-						d.report(p, `put each name in quotes: ["...", "..."]`, "item %d: a name is %s, not a string", n, kindOf(name))
-					}
-					e.Names = append(e.Names, s)
-				}
-				continue
-			}
-		}
-		if slices.Contains(known, key) {
-			d.report(p, `write { endpoint = "host:port", names = ["..."] }`, "item %d: %s is %s", n, key, kindOf(table[key]))
-		} else {
-			d.report(p, suggest(key, known), "item %d: unknown key %q", n, key)
-		}
+// stringsOf returns a list of strings, and whether data is one.
+func stringsOf(data any) (texts []string, ok bool) {
+	list, ok := data.([]any)
+	texts = make([]string, len(list))
+	for i, item := range list {
+		s, isText := item.(string)
+		texts[i], ok = s, ok && isText
 	}
-	if e.Endpoint == "" && len(d.mistakes) == before {
-		d.report(p, `write { endpoint = "host:port", names = ["..."] }`, "item %d names no endpoint", n)
-	}
-	return e, len(d.mistakes) == before
+	return texts, ok
 }
 
 // maxDuration bounds every wait that can be configured.
