@@ -31,8 +31,10 @@ func (e Endpoint) Expected(names []string, domain string, components []string) [
 		return keep(names, func(name string) bool { return slices.Contains(e.Names, name) })
 	case domain == "" || use == anything:
 		return names
-	case use == xmpp:
+	case use == xmppServer:
 		return keep(names, func(name string) bool { return name == domain || isComponent(name) })
+	case use == xmppClient: // clients log in to the domain
+		return keep(names, func(name string) bool { return name == domain })
 	}
 	if hosts := keep(names, func(name string) bool { return !isComponent(name) }); len(hosts) > 0 {
 		return hosts
@@ -50,19 +52,24 @@ type use int
 
 const (
 	anything use = iota
-	xmpp
+	xmppClient
+	xmppServer
 	webOrMail
 )
 
 // useOf returns the use of an endpoint, as far as its protocol or port shows it.
 func useOf(e probe.Endpoint) use {
 	switch e.Proto {
-	case "xmpp-client", "xmpp-server":
-		return xmpp
+	case "xmpp-client":
+		return xmppClient
+	case "xmpp-server":
+		return xmppServer
 	case "", "tls":
 		switch e.Port {
-		case 5223, 5270: // direct TLS (XEP-0368)
-			return xmpp
+		case 5223: // direct TLS (XEP-0368)
+			return xmppClient
+		case 5270:
+			return xmppServer
 		case 443, 8448, 465, 993, 995:
 			return webOrMail
 		}

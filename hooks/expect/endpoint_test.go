@@ -22,9 +22,10 @@ func TestExpected(t *testing.T) {
 		{"https:127.0.0.1:8443", nil, [5][]string{{plain}, server, {plain, host}, foreign, components}},
 		{"smtp:127.0.0.1:25", nil, [5][]string{{plain}, server, {plain, host}, foreign, components}},
 		{"127.0.0.1:993", nil, [5][]string{{plain}, server, {plain, host}, foreign, components}},
-		{"127.0.0.1:5222", nil, [5][]string{domain, nil, domain, foreign, components}},
+		{"127.0.0.1:5222", nil, [5][]string{{plain}, nil, {plain}, foreign, nil}},
 		{"xmpp-server:127.0.0.1:5000", nil, [5][]string{domain, nil, domain, foreign, components}},
-		{"127.0.0.1:5223", nil, [5][]string{domain, nil, domain, foreign, components}},
+		{"127.0.0.1:5223", nil, [5][]string{{plain}, nil, {plain}, foreign, nil}},
+		{"127.0.0.1:5270", nil, [5][]string{domain, nil, domain, foreign, components}},
 		{"127.0.0.1:5281", nil, [5][]string{domain, server, all, foreign, components}}, // uploads, or anything
 		{"127.0.0.1:443", []string{rooms, "www.shop.example"}, [5][]string{{rooms}, nil, {rooms}, {"www.shop.example"}, components}},
 	} {

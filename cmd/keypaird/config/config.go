@@ -257,9 +257,10 @@ type Deploy struct {
 	// xmpp-client, xmpp-server, smtp, imap, pop3, sieve; default: that of a
 	// well-known port (5222 xmpp-client, 5269 xmpp-server, 25 and 587 smtp, 143 imap,
 	// 110 pop3, 4190 sieve), else tls. names are requested there. Default: the names of
-	// an identity that its peers request by the protocol: of XMPP (also on 5223 and
-	// 5270) the plain domain and the components, of https, 443, 8448 and mail all but
-	// the components, elsewhere all; and every name of a [cert].
+	// an identity that its peers request by the protocol: of xmpp-server (also on 5270)
+	// the plain domain and the components, of xmpp-client (also on 5223) the plain
+	// domain, of https, 443, 8448 and mail all but the components, at other ports all;
+	// and every name of a [cert].
 	Verify []Endpoint `toml:"verify"`
 
 	// Time limit for each command, and for the verification. At most "24h".
