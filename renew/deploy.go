@@ -307,7 +307,7 @@ func (p *Pass) change(j *job, name string) (Change, error) {
 	if previous.ID != "" {
 		j.rollbackTo = previous
 		c.Previous = previous.Pair
-		c.WasVerified = d.Verified == previous.Pair.Fingerprint()
+		c.WasVerified = d.Verified == previous.Pair.Fingerprint() && d.ConfigHash == spec.ConfigHash // at these endpoints
 		c.Restore = func() error { return p.Store.SetLive(j.Name, previous) }
 	}
 	return c, nil
