@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -24,7 +25,7 @@ func (r *run) rollback(ctx context.Context, failures []*Failure) []*Failure {
 		stay = failures
 	default:
 		back, stay = r.split(failures, func(t *target) bool { return r.wasBetter(t, step) })
-		r.restoreLoaded(ctx, back)
+		stay = append(stay, r.restoreLoaded(ctx, back)...)
 	}
 	for _, f := range stay {
 		f.Installed = step == StepVerify
@@ -144,10 +145,11 @@ func (r *run) restoreFiles(ctx context.Context, f *Failure) []*Failure {
 }
 
 // restoreLoaded rolls back after a reload: the files, and the server that may have
-// loaded the new ones. RolledBack is set once the files are restored.
-func (r *run) restoreLoaded(ctx context.Context, failures []*Failure) {
+// loaded the new ones. RolledBack is set once the files are restored. It returns the
+// failures of targets that keep their new pair and are not served any more.
+func (r *run) restoreLoaded(ctx context.Context, failures []*Failure) (lost []*Failure) {
 	if len(failures) == 0 {
-		return
+		return nil
 	}
 	var which []*target
 	for _, f := range failures {
@@ -162,8 +164,52 @@ func (r *run) restoreLoaded(ctx context.Context, failures []*Failure) {
 		}
 	}
 	for _, f := range failures {
-		f.RolledBack, f.RollbackErr, f.Restarted = done, err, restarted
+		f.RolledBack, f.RollbackErr, f.Restarted = done, ofTargets(err, f.targets), restarted
 	}
+	if missing, ok := errors.AsType[*unrestoredError](err); ok {
+		for _, t := range r.targets { // that keep their new pair
+			if e := missing.of([]*target{t}); e != nil && !slices.Contains(which, t) {
+				lost = append(lost, r.failure(StepVerify, e, t))
+			}
+		}
+	}
+	return lost
+}
+
+// An unrestoredError reports what the endpoints do not serve after a rollback.
+type unrestoredError struct {
+	errs map[*expect.Target][]error
+}
+
+func (e *unrestoredError) Error() string {
+	all := slices.Concat(slices.Collect(maps.Values(e.errs))...)
+	slices.SortFunc(all, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	return expect.Unserved(all).Error()
+}
+
+// of returns the errors of targets as one; nil: none.
+func (e *unrestoredError) of(targets []*target) error {
+	var list []error
+	for _, t := range targets {
+		list = append(list, e.errs[t.served]...)
+	}
+	return expect.Unserved(list)
+}
+
+// ofTargets returns what an error of a rollback says of some targets.
+func ofTargets(err error, targets []*target) error {
+	missing, ok := errors.AsType[*unrestoredError](err)
+	if !ok {
+		return err
+	}
+	own := missing.of(targets)
+	switch {
+	case own == nil:
+		return nil
+	case own.Error() == missing.Error(): // of nobody else
+		return err
+	}
+	return fmt.Errorf("verifying it failed too: %w", own)
 }
 
 // reloadPrevious makes the server use the previous pairs of the targets which.
@@ -217,9 +263,9 @@ func (r *run) verifyRollback(ctx context.Context, demanded []*expect.Query, p pa
 	if err := ctx.Err(); err != nil || len(left) == 0 {
 		return err
 	}
-	var missing []error
+	missing := &unrestoredError{map[*expect.Target][]error{}}
 	for _, q := range left {
-		missing = append(missing, q.Failure())
+		missing.errs[q.Target] = append(missing.errs[q.Target], q.Failure())
 	}
-	return expect.Unserved(missing)
+	return missing
 }

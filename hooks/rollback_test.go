@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"keypaird/hooks/expect"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
@@ -203,5 +205,28 @@ func TestRollbackFailsToo(t *testing.T) {
 			}
 			r.holds(plain, old)
 		})
+	}
+}
+
+// What is not served after a rollback is said of the target that it concerns.
+func TestRollbackErrorsByTarget(t *testing.T) {
+	a, b, c := &target{served: &expect.Target{Name: "a"}}, &target{served: &expect.Target{Name: "b"}}, &target{served: &expect.Target{Name: "c"}}
+	missing := &unrestoredError{map[*expect.Target][]error{a.served: {errors.New("a is not served")}, b.served: {errors.New("b is not served")}}}
+	err := fmt.Errorf("verifying it failed too: %w", missing)
+	for _, tt := range []struct {
+		targets []*target
+		want    string
+	}{
+		{[]*target{a}, "verifying it failed too: a is not served"},
+		{[]*target{b}, "verifying it failed too: b is not served"},
+		{[]*target{a, b}, "verifying it failed too: a is not served; b is not served"},
+		{[]*target{c}, "<nil>"},
+	} {
+		if got := fmt.Sprint(ofTargets(err, tt.targets)); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+	if other := errors.New("reloading it failed too"); ofTargets(other, []*target{c}) != other {
+		t.Error("the error of another step is of all targets")
 	}
 }
