@@ -66,15 +66,26 @@ func (e *Error) Unwrap() error { return e.Err }
 // With a KeyType, a certificate of another type is only returned if the server has
 // none of that type for clients that accept no other.
 func (p Probe) Run(ctx context.Context) (Result, error) {
-	s, err := p.run(ctx, nil)
-	only := suitesFor(p.KeyType)
-	if err != nil || only == nil || s.Chain[0].PublicKeyAlgorithm == p.KeyType {
+	s, err := p.run(ctx, offer{})
+	only := offer{suites: suitesFor(p.KeyType)}
+	if err != nil || only.suites == nil || s.Chain[0].PublicKeyAlgorithm == p.KeyType {
 		return s, err
+	}
+	if s.Version == tls.VersionTLS13 {
+		if other, err := p.run(ctx, offer{keyType: p.KeyType}); err == nil {
+			return other, nil
+		}
 	}
 	if other, err := p.run(ctx, only); err == nil {
 		return other, nil
 	}
 	return s, nil
+}
+
+// An offer is what a client offers in a handshake; the zero value: all.
+type offer struct {
+	suites  []uint16                // of TLS 1.2 alone
+	keyType x509.PublicKeyAlgorithm // with TLS 1.3 alone
 }
 
 // suitesFor returns the cipher suites of TLS 1.2 with certificates of a key type; nil:
@@ -95,9 +106,8 @@ func suitesFor(keyType x509.PublicKeyAlgorithm) []uint16 {
 	return nil
 }
 
-// run is Run with the cipher suites of TLS 1.2 to offer alone; nil: all versions and
-// suites.
-func (p Probe) run(ctx context.Context, only []uint16) (Result, error) {
+// run is Run with one offer.
+func (p Probe) run(ctx context.Context, only offer) (Result, error) {
 	proto := lookup(p.Endpoint.Proto)
 	if p.Endpoint.Proto == "" {
 		proto = &protocols[0]
@@ -150,7 +160,7 @@ func (p Probe) connect(ctx context.Context) (net.Conn, error) {
 }
 
 // talk runs the protocol's dialogue and the TLS handshake, within ctx.
-func (p Probe) talk(ctx context.Context, proto *protocol, nc net.Conn, only []uint16) (Result, Stage, error) {
+func (p Probe) talk(ctx context.Context, proto *protocol, nc net.Conn, only offer) (Result, Stage, error) {
 	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	conn := &boundedConn{Conn: nc, left: maxTalk}
@@ -176,7 +186,11 @@ func (p Probe) talk(ctx context.Context, proto *protocol, nc net.Conn, only []ui
 }
 
 // handshake returns the chain served in a TLS handshake.
-func handshake(ctx context.Context, conn net.Conn, proto *protocol, name string, alpn []string, only []uint16) (Result, error) {
+func handshake(ctx context.Context, conn net.Conn, proto *protocol, name string, alpn []string, only offer) (Result, error) {
+	if only.keyType != x509.UnknownPublicKeyAlgorithm {
+		chain, err := handshake13(ctx, conn, name, alpn, only.keyType)
+		return Result{Chain: chain, Version: tls.VersionTLS13}, err
+	}
 	conf := &tls.Config{
 		ServerName: name, // an IP address is not sent
 		NextProtos: alpn,
@@ -186,8 +200,8 @@ func handshake(ctx context.Context, conn net.Conn, proto *protocol, name string,
 		// No data is sent over this connection, so old servers may answer.
 		MinVersion: tls.VersionTLS10,
 	}
-	if only != nil {
-		conf.MaxVersion, conf.CipherSuites = tls.VersionTLS12, only
+	if only.suites != nil {
+		conf.MaxVersion, conf.CipherSuites = tls.VersionTLS12, only.suites
 	}
 	tc := tls.Client(conn, conf)
 	if err := tc.HandshakeContext(ctx); err != nil {
