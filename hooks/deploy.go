@@ -20,6 +20,8 @@ type run struct {
 	targets  []*target  // that can be deployed
 	failures []*Failure // of the others, and of those that came to nothing
 	touched  bool       // something is not as it was when the run began
+
+	missing map[*expect.Target][]error // what the endpoints do not serve after a rollback
 }
 
 // A target is a change on its way.

@@ -164,52 +164,30 @@ func (r *run) restoreLoaded(ctx context.Context, failures []*Failure) (lost []*F
 		}
 	}
 	for _, f := range failures {
-		f.RolledBack, f.RollbackErr, f.Restarted = done, ofTargets(err, f.targets), restarted
+		f.RolledBack, f.RollbackErr, f.Restarted = done, r.ofTargets(err, f.targets), restarted
 	}
-	if missing, ok := errors.AsType[*unrestoredError](err); ok {
-		for _, t := range r.targets { // that keep their new pair
-			if e := missing.of([]*target{t}); e != nil && !slices.Contains(which, t) {
-				lost = append(lost, r.failure(StepVerify, e, t))
-			}
+	for _, t := range r.targets { // that keep their new pair
+		if e := expect.Unserved(r.missing[t.served]); e != nil && !slices.Contains(which, t) {
+			lost = append(lost, r.failure(StepVerify, e, t))
 		}
 	}
 	return lost
 }
 
-// An unrestoredError reports what the endpoints do not serve after a rollback.
-type unrestoredError struct {
-	errs map[*expect.Target][]error
-}
-
-func (e *unrestoredError) Error() string {
-	all := slices.Concat(slices.Collect(maps.Values(e.errs))...)
-	slices.SortFunc(all, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
-	return expect.Unserved(all).Error()
-}
-
-// of returns the errors of targets as one; nil: none.
-func (e *unrestoredError) of(targets []*target) error {
-	var list []error
-	for _, t := range targets {
-		list = append(list, e.errs[t.served]...)
-	}
-	return expect.Unserved(list)
-}
-
 // ofTargets returns what an error of a rollback says of some targets.
-func ofTargets(err error, targets []*target) error {
-	missing, ok := errors.AsType[*unrestoredError](err)
-	if !ok {
-		return err
+func (r *run) ofTargets(err error, targets []*target) error {
+	var own []error
+	for _, t := range targets {
+		own = append(own, r.missing[t.served]...)
 	}
-	own := missing.of(targets)
+	all := slices.Concat(slices.Collect(maps.Values(r.missing))...)
 	switch {
-	case own == nil:
-		return nil
-	case own.Error() == missing.Error(): // of nobody else
+	case len(own) == len(all): // of nobody else, or another step
 		return err
+	case len(own) == 0:
+		return nil
 	}
-	return fmt.Errorf("verifying it failed too: %w", own)
+	return fmt.Errorf("verifying it failed too: %w", expect.Unserved(own))
 }
 
 // reloadPrevious makes the server use the previous pairs of the targets which.
@@ -225,7 +203,7 @@ func (r *run) reloadPrevious(ctx context.Context, which []*target, ev Event) (re
 	case step == StepReload && len(demanded) > 0 && r.verifyRollback(ctx, demanded, once) == nil:
 		return false, nil // the reload fails, but the server still serves them
 	case step == StepReload:
-		err = fmt.Errorf("reloading it failed too: %w", err)
+		r.missing, err = nil, fmt.Errorf("reloading it failed too: %w", err)
 	default:
 		err = fmt.Errorf("verifying it failed too: %w", err)
 	}
@@ -259,13 +237,15 @@ func (r *run) rollbackQueries(which []*target) []*expect.Query {
 // verifyRollback probes until the endpoints serve what they did before, or the pair
 // in place now.
 func (r *run) verifyRollback(ctx context.Context, demanded []*expect.Query, p patience) error {
+	r.missing = map[*expect.Target][]error{}
 	left := expect.Poll(ctx, demanded, r.polling(p), func() bool { return false })
 	if err := ctx.Err(); err != nil || len(left) == 0 {
 		return err
 	}
-	missing := &unrestoredError{map[*expect.Target][]error{}}
+	var missing []error
 	for _, q := range left {
-		missing.errs[q.Target] = append(missing.errs[q.Target], q.Failure())
+		missing = append(missing, q.Failure())
+		r.missing[q.Target] = append(r.missing[q.Target], q.Failure())
 	}
-	return missing
+	return expect.Unserved(missing)
 }

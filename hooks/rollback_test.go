@@ -211,8 +211,8 @@ func TestRollbackFailsToo(t *testing.T) {
 // What is not served after a rollback is said of the target that it concerns.
 func TestRollbackErrorsByTarget(t *testing.T) {
 	a, b, c := &target{served: &expect.Target{Name: "a"}}, &target{served: &expect.Target{Name: "b"}}, &target{served: &expect.Target{Name: "c"}}
-	missing := &unrestoredError{map[*expect.Target][]error{a.served: {errors.New("a is not served")}, b.served: {errors.New("b is not served")}}}
-	err := fmt.Errorf("verifying it failed too: %w", missing)
+	r := &run{missing: map[*expect.Target][]error{a.served: {errors.New("a is not served")}, b.served: {errors.New("b is not served")}}}
+	err := errors.New("verifying it failed too: a is not served; b is not served")
 	for _, tt := range []struct {
 		targets []*target
 		want    string
@@ -222,11 +222,12 @@ func TestRollbackErrorsByTarget(t *testing.T) {
 		{[]*target{a, b}, "verifying it failed too: a is not served; b is not served"},
 		{[]*target{c}, "<nil>"},
 	} {
-		if got := fmt.Sprint(ofTargets(err, tt.targets)); got != tt.want {
+		if got := fmt.Sprint(r.ofTargets(err, tt.targets)); got != tt.want {
 			t.Errorf("%q, want %q", got, tt.want)
 		}
 	}
-	if other := errors.New("reloading it failed too"); ofTargets(other, []*target{c}) != other {
+	r.missing = nil
+	if other := errors.New("reloading it failed too"); r.ofTargets(other, []*target{c}) != other {
 		t.Error("the error of another step is of all targets")
 	}
 }

@@ -66,13 +66,13 @@ func (e *Error) Unwrap() error { return e.Err }
 // With a KeyType, a certificate of another type is only returned if the server has
 // none of that type for clients that accept no other.
 func (p Probe) Run(ctx context.Context) (Result, error) {
-	s, err := p.run(ctx, offer{})
-	only := offer{suites: suitesFor(p.KeyType)}
+	s, err := p.run(ctx, restriction{})
+	only := restriction{suites: suitesFor(p.KeyType)}
 	if err != nil || only.suites == nil || s.Chain[0].PublicKeyAlgorithm == p.KeyType {
 		return s, err
 	}
 	if s.Version == tls.VersionTLS13 {
-		if other, err := p.run(ctx, offer{keyType: p.KeyType}); err == nil {
+		if other, err := p.run(ctx, restriction{keyType: p.KeyType}); err == nil {
 			return other, nil
 		}
 	}
@@ -82,8 +82,8 @@ func (p Probe) Run(ctx context.Context) (Result, error) {
 	return s, nil
 }
 
-// An offer is what a client offers in a handshake; the zero value: all.
-type offer struct {
+// A restriction is what a client accepts in a handshake; the zero value: all.
+type restriction struct {
 	suites  []uint16                // of TLS 1.2 alone
 	keyType x509.PublicKeyAlgorithm // with TLS 1.3 alone
 }
@@ -106,8 +106,8 @@ func suitesFor(keyType x509.PublicKeyAlgorithm) []uint16 {
 	return nil
 }
 
-// run is Run with one offer.
-func (p Probe) run(ctx context.Context, only offer) (Result, error) {
+// run is Run with a restriction.
+func (p Probe) run(ctx context.Context, only restriction) (Result, error) {
 	proto := lookup(p.Endpoint.Proto)
 	if p.Endpoint.Proto == "" {
 		proto = &protocols[0]
@@ -160,7 +160,7 @@ func (p Probe) connect(ctx context.Context) (net.Conn, error) {
 }
 
 // talk runs the protocol's dialogue and the TLS handshake, within ctx.
-func (p Probe) talk(ctx context.Context, proto *protocol, nc net.Conn, only offer) (Result, Stage, error) {
+func (p Probe) talk(ctx context.Context, proto *protocol, nc net.Conn, only restriction) (Result, Stage, error) {
 	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	conn := &boundedConn{Conn: nc, left: maxTalk}
@@ -186,7 +186,7 @@ func (p Probe) talk(ctx context.Context, proto *protocol, nc net.Conn, only offe
 }
 
 // handshake returns the chain served in a TLS handshake.
-func handshake(ctx context.Context, conn net.Conn, proto *protocol, name string, alpn []string, only offer) (Result, error) {
+func handshake(ctx context.Context, conn net.Conn, proto *protocol, name string, alpn []string, only restriction) (Result, error) {
 	if only.keyType != x509.UnknownPublicKeyAlgorithm {
 		chain, err := handshake13(ctx, conn, name, alpn, only.keyType)
 		return Result{Chain: chain, Version: tls.VersionTLS13}, err

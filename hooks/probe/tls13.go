@@ -21,7 +21,7 @@ import (
 	"net/netip"
 )
 
-// crypto/tls always offers all signature algorithms, by which a server with several
+// crypto/tls always sends all signature algorithms, by which a server with several
 // certificates chooses (RFC 8446, section 4.2.3). For servers without TLS 1.2, this is
 // as much of a TLS 1.3 client as shows the certificate of one key type, and that the
 // server holds its key: one group, one cipher suite, no data.
