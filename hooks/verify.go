@@ -135,7 +135,7 @@ var states = map[expect.Verdict]string{expect.Served: renew.SeenServed, expect.N
 // seen describes what the endpoints serve of a target. Without a result, no name of it
 // is requested anywhere.
 func (r *run) seen(result *expect.Result) map[string]renew.Seen {
-	all := map[string]renew.Seen{}
+	all, now := map[string]renew.Seen{}, time.Now().UTC().Truncate(time.Second)
 	for _, at := range r.Verify {
 		if _, known := all[at.Endpoint.String()]; !known {
 			all[at.Endpoint.String()] = renew.Seen{State: renew.SeenNothing}
@@ -144,7 +144,7 @@ func (r *run) seen(result *expect.Result) map[string]renew.Seen {
 			continue
 		}
 		if s, ok := result.Endpoints[at.Endpoint]; ok {
-			seen := renew.Seen{State: states[s.Verdict]}
+			seen := renew.Seen{State: states[s.Verdict], At: now}
 			if s.Err != nil {
 				seen.Error, seen.Remedy = problem.OneLine(s.Err), problem.Remedy(s.Err)
 			}

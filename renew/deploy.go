@@ -365,11 +365,7 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, name string, r Resu
 		d.Attempt = d.Attempt.Failed(r.Err, now, j.state.ends())
 	}
 	if r.Endpoints != nil {
-		d.Endpoints = make(map[string]Seen, len(r.Endpoints))
-		for at, seen := range r.Endpoints {
-			seen.At = now.UTC().Truncate(time.Second)
-			d.Endpoints[at] = seen
-		}
+		d.Endpoints = r.Endpoints
 	}
 	j.state.Record.deployment(name, d)
 	p.takeRenewalInfo(j)

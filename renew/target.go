@@ -169,8 +169,8 @@ type Result struct {
 
 // A Seen is what an endpoint served of a target when it was last probed.
 type Seen struct {
-	State  string    `json:"state"`           // one of those below
-	At     time.Time `json:"at,omitzero"`     // set when it is recorded
+	State  string    `json:"state"` // one of those below
+	At     time.Time `json:"at,omitzero"`
 	Error  string    `json:"error,omitempty"` // of the names that it does not serve
 	Remedy string    `json:"remedy,omitempty"`
 }
