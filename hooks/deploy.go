@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"keypaird/hooks/command"
+	"keypaird/hooks/expect"
 	"keypaird/renew"
 )
 
@@ -21,6 +23,8 @@ type run struct {
 	failures []*Failure // of the others, and of those that failed
 	touched  bool       // something is not as it was when the run began
 	noSocket error      // why haproxy's socket is of no use; waited for once
+
+	missing map[*expect.Target][]error // what the endpoints do not serve after a rollback
 }
 
 // A target is a change on its way.
@@ -30,7 +34,9 @@ type target struct {
 	before  state // in place when the run began
 	back    state // to go back to; without a pair if nothing is known to work
 	current state // in place now; next, until the files are written
-	queries []*query
+	served  *expect.Target
+	queries []*expect.Query
+	seen    map[string]renew.Seen // by endpoint; nil: not probed since the reload
 }
 
 // Deploy brings all changes into use: each pair is verified by itself, the
@@ -63,20 +69,26 @@ type target struct {
 // then on things stay as they are, and the next Deploy does it all again.
 func (d *Deployment) Deploy(ctx context.Context, changes []renew.Change) []renew.Result {
 	results := make([]renew.Result, len(changes))
-	failed, _ := errors.AsType[failureList](d.deploy(ctx, changes))
+	r := d.run(ctx, changes)
 	for i, c := range changes {
 		results[i].Outcome = renew.Verified
-		if f := failed.of(c.Name); f != nil {
+		if f := failureList(r.failures).of(c.Name); f != nil {
 			results[i] = renew.Result{Outcome: f.outcome(), Err: f}
+		}
+		if t := slices.IndexFunc(r.targets, func(t *target) bool { return t.Name == c.Name }); t >= 0 {
+			results[i].Endpoints = r.targets[t].seen
 		}
 	}
 	return results
 }
 
+// deploy is Deploy with the failures as one error.
 func (d *Deployment) deploy(ctx context.Context, changes []renew.Change) error {
-	if len(changes) == 0 {
-		return nil
-	}
+	return joined(d.run(ctx, changes).failures)
+}
+
+// run does the deployment.
+func (d *Deployment) run(ctx context.Context, changes []renew.Change) *run {
 	r := &run{Deployment: d, log: cmp.Or(d.Log, slog.New(slog.DiscardHandler)).With("deployment", d.Name)}
 	r.prepare(changes, time.Now())
 	if len(r.targets) > 0 {
@@ -86,7 +98,7 @@ func (d *Deployment) deploy(ctx context.Context, changes []renew.Change) error {
 		}
 		r.failures = append(r.failures, failures...)
 	}
-	return joined(r.failures)
+	return r
 }
 
 // forward does the steps in order, and returns what failed.

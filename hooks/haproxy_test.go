@@ -56,7 +56,7 @@ frontend f
 	h.d.Combined = filepath.Join(h.certs, "{name}.pem")
 	h.d.Check = []string{"haproxy", "-c", "-f", conf}
 	h.d.Reload = []string{script(t, "echo x >>"+h.reloads+"; kill -USR2 "+strconv.Itoa(p.Process.Pid))}
-	h.d.Verify = []probe.Endpoint{h.at}
+	h.d.Verify = endpoints(h.at)
 	h.d.Socket = socket
 	return h
 }

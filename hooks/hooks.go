@@ -23,11 +23,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"keypaird/hooks/command"
-	"keypaird/hooks/probe"
+	"keypaird/hooks/expect"
 	"keypaird/renew"
 )
 
@@ -65,10 +66,10 @@ type Deployment struct {
 	// serve an old one there instead of the new one. Zero: it does not scan.
 	Scans int
 
-	// Verify lists the endpoints that must serve the new leaf for every name. An
-	// endpoint need not serve a name that it did not serve before the deployment,
-	// but it must serve one. Empty: none.
-	Verify   []probe.Endpoint
+	// Verify lists the endpoints that must serve the new leaf for the names that are
+	// expected there. An endpoint need not serve a name that it did not serve before
+	// the deployment, but it must serve one. Empty: none.
+	Verify   []expect.Endpoint
 	Patience time.Duration // with a server that does not serve it; zero means 15 s, or Timeout if that is less
 	Timeout  time.Duration // of each command; zero means command.DefaultTimeout
 	Log      *slog.Logger  // nil: nothing is logged
@@ -94,9 +95,11 @@ func (d *Deployment) String() string { return d.Name }
 
 // Endpoints implements renew.Deployer.
 func (d *Deployment) Endpoints() []string {
-	list := make([]string, len(d.Verify))
-	for i, e := range d.Verify {
-		list[i] = e.String()
+	var list []string
+	for _, e := range d.Verify {
+		if at := e.Endpoint.String(); !slices.Contains(list, at) {
+			list = append(list, at)
+		}
 	}
 	return list
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"keypaird/hooks/expect"
 	"keypaird/hooks/probe"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
@@ -166,6 +167,15 @@ func freePort(t *testing.T) probe.Endpoint {
 	e, err := probe.ParseEndpoint(testutil.FreeAddr(t))
 	testutil.Must(t, err)
 	return e
+}
+
+// endpoints returns endpoints of a deployment.
+func endpoints(list ...probe.Endpoint) []expect.Endpoint {
+	var out []expect.Endpoint
+	for _, e := range list {
+		out = append(out, expect.Endpoint{Endpoint: e})
+	}
+	return out
 }
 
 // serves reports whether e serves p for each of its names.

@@ -272,7 +272,7 @@ func (p *Pass) callDeployer(ctx context.Context, d Deployer, changes []Change) (
 		fault = fmt.Errorf("internal fault: %d results for %d changes", len(results), len(changes))
 	}
 	if fault != nil { // how far it got is not known
-		return slices.Repeat([]Result{{Installed, fault}}, len(changes))
+		return slices.Repeat([]Result{{Outcome: Installed, Err: fault}}, len(changes))
 	}
 	for i := range results {
 		switch r := &results[i]; {
@@ -289,7 +289,7 @@ func (p *Pass) callDeployer(ctx context.Context, d Deployer, changes []Change) (
 func (p *Pass) change(j *job, name string) (Change, error) {
 	d, spec := j.state.Record.Deployments[name], j.state.Specs[name]
 	c := Change{
-		Name: j.Name, Names: j.Names, New: j.newest.Pair, Dir: j.newest.Dir,
+		Name: j.Name, Names: j.Names, Domain: j.Domain, Components: j.Components, New: j.newest.Pair, Dir: j.newest.Dir,
 		Deployed: d.Deployed == j.state.Fingerprint && d.ConfigHash == spec.ConfigHash && !spec.FilesMissing,
 	}
 	c.NextTry = d.Attempt.Latest(p.now(), j.state.ends())
@@ -309,7 +309,7 @@ func (p *Pass) change(j *job, name string) (Change, error) {
 	if previous.ID != "" {
 		j.rollbackTo = previous
 		c.Previous = previous.Pair
-		c.WasVerified = d.Verified == previous.Pair.Fingerprint()
+		c.WasVerified = d.Verified == previous.Pair.Fingerprint() && d.ConfigHash == spec.ConfigHash // at these endpoints
 		c.Restore = func() error { return p.Store.SetLive(j.Name, previous) }
 	}
 	return c, nil
@@ -365,6 +365,9 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, deployer Deployer, 
 		j.activated = true
 	} else {
 		d.Attempt = d.Attempt.Failed(r.Err, now, j.state.ends())
+	}
+	if r.Endpoints != nil {
+		d.Endpoints = r.Endpoints
 	}
 	j.state.Record.setDeployment(name, d)
 	p.takeRenewalInfo(j)

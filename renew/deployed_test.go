@@ -192,8 +192,8 @@ func TestDeployedFiles(t *testing.T) {
 		want   []string
 	}{
 		{"verified", Result{Outcome: Verified}, []string{"/etc/chat.pem"}},
-		{"written, and not reloaded", Result{Installed, errors.New("no such proxy")}, []string{"/etc/chat.pem"}},
-		{"rolled back", Result{RolledBack, errors.New("no such proxy")}, []string{"/etc/chat.pem"}},
+		{"written, and not reloaded", Result{Outcome: Installed, Err: errors.New("no such proxy")}, []string{"/etc/chat.pem"}},
+		{"rolled back", Result{Outcome: RolledBack, Err: errors.New("no such proxy")}, []string{"/etc/chat.pem"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)

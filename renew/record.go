@@ -40,6 +40,8 @@ type Deployment struct {
 	ConfigHash string          `json:"config_hash,omitempty"` // of the configuration at that time
 	Files      []string        `json:"files,omitempty"`       // that it writes, absolute
 	Attempt    backoff.Attempt `json:"attempt,omitzero"`
+
+	Endpoints map[string]Seen `json:"endpoints,omitempty"` // what each served when last probed; never changed
 }
 
 // Notified records the notices since the target was ok.

@@ -24,6 +24,8 @@ type Target struct {
 	TLSA       []string          // names of TLSA records by which peers know the key; may be empty
 	Resolver   Resolver          // queries them; nil: they are not queried
 	Challenges map[string]string // type of challenge by name, for the operator; may be nil
+	Domain     string            // the plain domain that it belongs to; "" if it is of no identity
+	Components []string          // further XMPP domains of the identity
 
 	Unconfigured []string // files that servers may still use of a target that is no longer configured; nil: it is
 }
@@ -157,9 +159,26 @@ type DeploySpec struct {
 
 // A Result is how a deployment went for one change.
 type Result struct {
-	Outcome Outcome
-	Err     error // nil: Verified
+	Outcome   Outcome
+	Err       error           // nil: Verified
+	Endpoints map[string]Seen // what each endpoint was seen to serve; nil: they were not probed
 }
+
+// A Seen is what an endpoint served of a target when it was last probed.
+type Seen struct {
+	State  string    `json:"state"` // one of those below
+	At     time.Time `json:"at,omitzero"`
+	Error  string    `json:"error,omitempty"` // of the names that it does not serve
+	Remedy string    `json:"remedy,omitempty"`
+}
+
+// States of what an endpoint serves of a target.
+const (
+	SeenServed  = "served"  // its pair, for some of its names at least
+	SeenAbsent  = "absent"  // nothing, as before its deployment
+	SeenFailing = "failing" // not the pair that it should
+	SeenNothing = "none"    // no name of it is requested there
+)
 
 // An Outcome is how far a change got in a deployment.
 type Outcome int
@@ -174,12 +193,14 @@ const (
 
 // A Change is one target's new pair on its way to a deployment.
 type Change struct {
-	Name     string        // of the target
-	Names    []string      // New must be for exactly these; empty: whatever it is for
-	New      *keypair.Pair // required
-	Dir      string        // of the new version
-	Previous *keypair.Pair // what to go back to; nil: nothing
-	Restore  func() error  // switches live back to Previous; nil: nothing to switch
+	Name       string        // of the target
+	Names      []string      // New must be for exactly these; empty: whatever it is for
+	Domain     string        // the plain domain that the target belongs to; may be ""
+	Components []string      // further XMPP domains of its identity
+	New        *keypair.Pair // required
+	Dir        string        // of the new version
+	Previous   *keypair.Pair // what to go back to; nil: nothing
+	Restore    func() error  // switches live back to Previous; nil: nothing to switch
 	// WasVerified: this deployment verified Previous, so an endpoint that serves none
 	// of the names did not then either, and is not a failure.
 	WasVerified bool

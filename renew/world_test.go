@@ -188,7 +188,7 @@ func (d testDeployer) Deploy(ctx context.Context, changes []Change) []Result {
 	}
 	outcomes, err := w.deploy(ctx, d.name, changes)
 	for i := range results {
-		results[i] = Result{Installed, err}
+		results[i] = Result{Outcome: Installed, Err: err}
 		if i < len(outcomes) {
 			results[i].Outcome = outcomes[i]
 		}

@@ -208,18 +208,38 @@ func deployment(deployer renew.Deployer, state renew.State) Deployment {
 		at := second(d.At)
 		out.At = &at
 	}
-	for _, e := range endpoints {
-		out.Endpoints = append(out.Endpoints, Endpoint{e, out.at(e, d.Attempt)})
+	requested := len(d.Endpoints) == 0
+	for _, at := range endpoints {
+		out.Endpoints = append(out.Endpoints, out.at(at, d.Endpoints[at]))
+		requested = requested || d.Endpoints[at].State != renew.SeenNothing
+	}
+	if out.State == Verified && !requested {
+		out.State = Deployed
 	}
 	return out
 }
 
-// at returns the state of one endpoint after the last attempt.
-func (d Deployment) at(endpoint string, last backoff.Attempt) string {
-	if d.Failure != nil && last.Endpoint == endpoint {
-		return NotServed
+// at returns the state of one endpoint, which was last seen to serve something.
+func (d Deployment) at(endpoint string, seen renew.Seen) Endpoint {
+	e := Endpoint{Endpoint: endpoint, State: d.State, Error: seen.Error, Remedy: seen.Remedy}
+	inPlace := d.State != Undeployed
+	switch {
+	case seen.State == renew.SeenNothing:
+		e.State = Unasked
+	case seen.State == renew.SeenFailing && d.Failure != nil:
+		e.State = NotServed
+	case seen.State == renew.SeenAbsent && inPlace:
+		e.State = Absent
+	case seen.State == renew.SeenServed && inPlace:
+		e.State = Verified
+	default: // of another version, or before a rollback
+		return Endpoint{Endpoint: endpoint, State: d.State}
 	}
-	return d.State
+	if !seen.At.IsZero() {
+		at := second(seen.At)
+		e.At = &at
+	}
+	return e
 }
 
 // collectUnconfigured returns the certificates that are no longer configured and that

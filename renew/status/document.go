@@ -145,13 +145,15 @@ type Deployment struct {
 	Endpoints []Endpoint `json:"endpoints,omitempty"` // endpoints that are verified
 }
 
-// States of a deployment; of an endpoint, all but Deployed.
+// States of a deployment; of an endpoint, all but Deployed, and those below.
 const (
 	Verified   = "verified"   // the endpoints serve the certificate
 	Deployed   = "deployed"   // reloaded, not verified: no endpoint is configured
 	Unverified = "unverified" // reloaded, not verified
 	Undeployed = "pending"    // not in use there, or not as the configuration now says
 	NotServed  = "failing"    // of an endpoint: it does not serve the certificate
+	Absent     = "absent"     // of an endpoint: it serves none of the names, as before the deployment
+	Unasked    = "none"       // of an endpoint: none of the names is requested there
 )
 
 // DeploymentStates lists the states of a deployment.
@@ -159,8 +161,11 @@ func DeploymentStates() []string { return []string{Verified, Deployed, Unverifie
 
 // An Endpoint is one place where a deployment's certificate should be served.
 type Endpoint struct {
-	Endpoint string `json:"endpoint"` // as in the configuration
-	State    string `json:"state"`
+	Endpoint string     `json:"endpoint"` // as in the configuration
+	State    string     `json:"state"`
+	At       *time.Time `json:"at,omitempty"`    // of the last probe, if known
+	Error    string     `json:"error,omitempty"` // of the names that it does not serve
+	Remedy   string     `json:"remedy,omitempty"`
 }
 
 // External names the files of a certificate that another process obtains.

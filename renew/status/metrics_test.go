@@ -194,7 +194,7 @@ func TestMetricsLabels(t *testing.T) {
 	m.Clock(odd, time.Second)
 	s := serving(Document{Time: now, Targets: []Target{{
 		Name: odd, SignWith: []string{odd}, Orders: []Failure{{CA: odd, Failures: 1}},
-		Deployments: []Deployment{{Name: odd, Endpoints: []Endpoint{{odd, odd}}}},
+		Deployments: []Deployment{{Name: odd, Endpoints: []Endpoint{{Endpoint: odd, State: odd}}}},
 	}}})
 	s.Metrics = m
 	got := get(t, s, "/metrics")

@@ -94,7 +94,7 @@ type deploymentView struct {
 }
 
 // An endpointView is an endpoint on the page.
-type endpointView struct{ Endpoint, Class, Symbol, Text string }
+type endpointView struct{ Endpoint, Class, Symbol, Text, Error string }
 
 func (p *pageTemplate) write(machine string, doc Document) ([]byte, error) {
 	groups := []group{{ID: "action-required", Title: "Action required"}, {ID: "in-progress", Title: "In progress"}, {ID: "ok", Title: "OK"}}
@@ -199,7 +199,7 @@ func newDeploymentView(d Deployment) deploymentView {
 		out.Class, out.Symbol, out.Text = "bad", "✕", out.Text+", failed "+times(d.Failure.Failures)
 	}
 	for _, e := range d.Endpoints {
-		r := endpointView{Endpoint: e.Endpoint}
+		r := endpointView{Endpoint: e.Endpoint, Error: e.Error}
 		r.Class, r.Symbol, r.Text = describeState(e.State)
 		out.EndpointViews = append(out.EndpointViews, r)
 	}
@@ -225,6 +225,10 @@ func describeState(state string) (class, symbol, words string) {
 		return "busy", "…", "deployed, not verified yet"
 	case NotServed:
 		return "bad", "✕", "does not serve the certificate"
+	case Absent:
+		return "busy", "…", "serves none of the names, as before the deployment"
+	case Unasked:
+		return "good", "✓", "none of the names is requested here"
 	}
 	return "busy", "…", "not deployed yet"
 }

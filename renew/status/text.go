@@ -76,6 +76,10 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 		fmt.Fprintf(w, "  deployment %s: %s\n", d.Name, d.words())
 		for _, e := range d.Endpoints {
 			fmt.Fprintf(w, "    %s: %s\n", e.Endpoint, e.State)
+			if e.Error != "" {
+				fmt.Fprintf(w, "      %s\n", printable(e.Error))
+				writeRemedy(w, "      ", e.Remedy)
+			}
 		}
 		t.writeFailure(w, "    ", "failed", d.Failure)
 	}

@@ -72,6 +72,39 @@ timeout = "x"`, `
 13: deploy.x.timeout: "x" is not a duration
 -> write a number and a unit: "90s", "2m", "1h30m"
 `},
+	{"everything wrong with an endpoint", `[identity."example.org"]
+host = "matrix.example.org"
+dns = "persist"
+components = ["conference.example.org"]
+deploy = ["x"]
+[deploy.x]
+reload = ["true"]
+verify = [
+	{ endpoint = "127.0.0.1:5269", names = ["conferense.example.org", "EXAMPLE.org.", "a b"] },
+	{ endpiont = "127.0.0.1:443" },
+	{ endpoint = "127.0.0.1:443", names = "example.org" },
+	{ names = [1] },
+	{ endpoint = "127.0.0.1:443", names = [] },
+	{},
+	443,
+]`, `
+8: deploy.x.verify: item 2: unknown key "endpiont"
+-> did you mean "endpoint"?
+8: deploy.x.verify: item 3: names is not what it should be
+-> write "host:port" or { endpoint = "host:port", names = ["..."] }
+8: deploy.x.verify: item 4: names is not what it should be
+-> write "host:port" or { endpoint = "host:port", names = ["..."] }
+8: deploy.x.verify: item 7 is a number, not an endpoint
+-> write "host:port" or { endpoint = "host:port", names = ["..."] }
+8: deploy.x.verify: the name "a b" is not a DNS name: it contains a space
+-> use letters, digits and inner hyphens, at most 63 to a label and 253 in all
+8: deploy.x.verify: names of "127.0.0.1:443" is empty
+-> name some, or leave names out for those of the protocol
+8: deploy.x.verify: endpoint "": no port: write "host:443"
+-> write "[proto:]host:port": "127.0.0.1:443", "xmpp-server:127.0.0.1:5269"
+8: deploy.x.verify: no certificate that is deployed there is for "conferense.example.org"
+-> did you mean "conference.example.org"?
+`},
 	{"modes", `[deploy.a]
 chain = "/a/"
 chain_mode = "755"

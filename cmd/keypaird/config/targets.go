@@ -23,7 +23,8 @@ type Target struct {
 	SignWith       []string
 	Deploy         []string
 	Identity       string   // the plain domain it belongs to; "" for a [cert]
-	Services       []string // of the identity
+	Components     []string // of the identity
+	Services       []string // likewise
 	External       External // zero: it is ordered
 	TLSA           []string // names of records
 }
@@ -74,7 +75,7 @@ func union(a, b []string) []string {
 // identityTargets makes the two targets of an identity, or the one.
 func (c *Config) identityTargets(domain string, id Identity) []Target {
 	t := c.target(domain, id.Key, id.Profile, id.PreferredChain, id.SignWith, id.Deploy)
-	t.Identity, t.Services = domain, id.Services
+	t.Identity, t.Components, t.Services = domain, id.Components, id.Services
 	host := t
 	host.Name = id.Host
 	host.add(challengeFor(id.HostDNS), id.Host)
@@ -152,6 +153,33 @@ func (c *checker) checkTargets() {
 	}
 	for _, t := range targets {
 		c.checkExternalNotWritten(c.tablePath(t), t, writers)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.cfg.Deploy)) {
+		c.checkVerifyNames(name, targets)
+	}
+}
+
+// checkVerifyNames refuses names in verify of a deployment that are no target's there.
+// Those of an external certificate are not known.
+func (c *checker) checkVerifyNames(deployment string, targets []Target) {
+	var known []string
+	for _, t := range targets {
+		if !slices.Contains(t.Deploy, deployment) {
+			continue
+		}
+		if t.External != (External{}) {
+			return
+		}
+		for _, ch := range t.Challenges {
+			known = append(known, ch.Name)
+		}
+	}
+	for _, e := range c.cfg.Deploy[deployment].Verify {
+		for _, name := range e.Names {
+			normal, _ := NormalName(name) // else that has been reported
+			c.reportIf(len(known) > 0 && normal == name && !slices.Contains(known, name), path{"deploy", deployment, "verify"}, suggest(name, known),
+				"no certificate that is deployed there is for %q", name)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/schedule"
 	"keypaird/hooks/command"
 	"keypaird/renew"
 	"keypaird/renew/loop"
@@ -62,7 +63,7 @@ type Daemon struct {
 // New returns a daemon that does not run yet.
 func New(o Options) *Daemon {
 	d := &Daemon{
-		options: o, log: o.Log, manager: newServiceManager(o.Log), spread: rand.N(config.MaxSpread), requested: make(chan struct{}, 1),
+		options: o, log: o.Log, manager: newServiceManager(o.Log), spread: rand.N(schedule.MaxSpread), requested: make(chan struct{}, 1),
 		summary: summary{next: map[string]time.Time{}, failing: map[string]bool{}},
 	}
 	d.notifier.Records, d.notifier.Log = &d.records, o.Log

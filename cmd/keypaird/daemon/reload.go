@@ -10,6 +10,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/schedule"
 	"keypaird/renew"
 	"keypaird/renew/notify"
 	"keypaird/renew/problem"
@@ -20,7 +21,7 @@ import (
 type generation struct {
 	engine   *engine.Engine
 	files    *fileWatch
-	schedule config.Schedule
+	schedule schedule.Schedule
 	page     *page // nil: none is served
 	pageErr  error // why not, if one is configured
 }
@@ -45,7 +46,7 @@ func (d *Daemon) load(ctx context.Context) (*generation, error) {
 		return nil, problem.Newf("stop keypaird, move the directory, start keypaird",
 			"the state directory cannot change while the daemon runs: it is %s, not %s", d.current.engine.Config.State, cfg.State)
 	}
-	schedule, err := config.NewSchedule(cfg.Schedule, d.spread)
+	schedule, err := schedule.New(cfg.Schedule, d.spread)
 	if err != nil {
 		return nil, fmt.Errorf("schedule: %w", err)
 	}

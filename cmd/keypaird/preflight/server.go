@@ -96,7 +96,7 @@ func checkServers(ctx context.Context, e *engine.Engine) []Finding {
 			func() []Finding { return checkNamed(ctx, e, d, targets[name]) },
 			func() []Finding { return checkMaster(ctx, d) })
 		for _, endpoint := range d.Verify {
-			tasks = append(tasks, func() []Finding { return checkListening(ctx, e.Config, d, endpoint) })
+			tasks = append(tasks, func() []Finding { return checkListening(ctx, e.Config, d, endpoint.Endpoint) })
 		}
 	}
 	return runAll(tasks)
