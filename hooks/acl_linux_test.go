@@ -128,25 +128,3 @@ func TestPutSeesACL(t *testing.T) {
 		t.Errorf("mode %04o, list %x; want 0600 and none", mode, got)
 	}
 }
-
-// A file behind a symbolic link comes back with its mode and its list.
-func TestACLBehindLink(t *testing.T) {
-	for _, list := range []acl.List{nil, newACL(6, 0, 4, 4, 0)} {
-		old, p := good(t, plain), good(t, plain)
-		r := startRelayd(t, []string{plain}, old)
-		real := filepath.Join(safeDir(t), "key")
-		if err := errors.Join(os.Rename(r.key(plain), real), os.Symlink(real, r.key(plain)), os.Chmod(real, 0o640)); err != nil {
-			t.Fatal(err)
-		}
-		if list != nil {
-			setACL(t, real, accessList, list)
-		}
-		r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || exit 1`)
-		if err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}}); err == nil {
-			t.Fatal("Deploy did not fail")
-		}
-		if got, mode := aclOf(t, r.key(plain)); string(got) != string(list) || mode != 0o640 {
-			t.Errorf("mode %04o, list %x; want 0640, %x", mode, got, list)
-		}
-	}
-}

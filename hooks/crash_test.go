@@ -41,7 +41,7 @@ func TestKilled(t *testing.T) {
 		{"while it looks at what is served", func(r *relayd) Deployment {
 			d, pid := r.d, filepath.Join(r.t.TempDir(), "pid")
 			d.Reload = []string{script(r.t, r.d.Reload[0]+"; echo $PPID >"+pid)}
-			d.Verify = []probe.Endpoint{deadly(r.t, pid)}
+			d.Verify = endpoints(deadly(r.t, pid))
 			return d
 		}},
 	} {

@@ -2,12 +2,16 @@ package hooks
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
+	"keypaird/hooks/command"
+	"keypaird/hooks/expect"
 	"keypaird/renew"
 )
 
@@ -18,6 +22,9 @@ type run struct {
 	targets  []*target  // that can be deployed
 	failures []*Failure // of the others, and of those that failed
 	touched  bool       // something is not as it was when the run began
+	noSocket error      // why haproxy's socket is of no use; waited for once
+
+	missing map[*expect.Target][]error // what the endpoints do not serve after a rollback
 }
 
 // A target is a change on its way.
@@ -27,7 +34,9 @@ type target struct {
 	before  state // in place when the run began
 	back    state // to go back to; without a pair if nothing is known to work
 	current state // in place now; next, until the files are written
-	queries []*query
+	served  *expect.Target
+	queries []*expect.Query
+	seen    map[string]renew.Seen // by endpoint; nil: not probed since the reload
 }
 
 // Deploy brings all changes into use: each pair is verified by itself, the
@@ -60,21 +69,27 @@ type target struct {
 // then on things stay as they are, and the next Deploy does it all again.
 func (d *Deployment) Deploy(ctx context.Context, changes []renew.Change) []renew.Result {
 	results := make([]renew.Result, len(changes))
-	failed, _ := errors.AsType[failureList](d.deploy(ctx, changes))
+	r := d.run(ctx, changes)
 	for i, c := range changes {
 		results[i].Outcome = renew.Verified
-		if f := failed.of(c.Name); f != nil {
+		if f := failureList(r.failures).of(c.Name); f != nil {
 			results[i] = renew.Result{Outcome: f.outcome(), Err: f}
+		}
+		if t := slices.IndexFunc(r.targets, func(t *target) bool { return t.Name == c.Name }); t >= 0 {
+			results[i].Endpoints = r.targets[t].seen
 		}
 	}
 	return results
 }
 
+// deploy is Deploy with the failures as one error.
 func (d *Deployment) deploy(ctx context.Context, changes []renew.Change) error {
-	if len(changes) == 0 {
-		return nil
-	}
-	r := &run{Deployment: d, log: logger(d.Log).With("deployment", d.Name)}
+	return joined(d.run(ctx, changes).failures)
+}
+
+// run does the deployment.
+func (d *Deployment) run(ctx context.Context, changes []renew.Change) *run {
+	r := &run{Deployment: d, log: cmp.Or(d.Log, slog.New(slog.DiscardHandler)).With("deployment", d.Name)}
 	r.prepare(changes, time.Now())
 	if len(r.targets) > 0 {
 		failures := r.forward(ctx)
@@ -83,7 +98,7 @@ func (d *Deployment) deploy(ctx context.Context, changes []renew.Change) error {
 		}
 		r.failures = append(r.failures, failures...)
 	}
-	return joined(r.failures)
+	return r
 }
 
 // forward does the steps in order, and returns what failed.
@@ -106,7 +121,7 @@ func (r *run) forward(ctx context.Context) []*Failure {
 			return nil
 		}
 	}
-	ev := r.event(EventDeploy, nil)
+	ev := r.event(command.EventDeploy, nil)
 	if err := r.runCommand(ctx, r.Check, ev); err != nil {
 		return r.all(StepCheck, err)
 	}
@@ -150,7 +165,7 @@ func nexts(targets []*target) []state {
 
 // use makes the server use what is in place for the targets which, until
 // verify says that it does. It returns the step that failed.
-func (r *run) use(ctx context.Context, which []*target, ev Event, verify func(patience) error) (step string, err error) {
+func (r *run) use(ctx context.Context, which []*target, ev command.Event, verify func(patience) error) (step string, err error) {
 	for n := 1; ; n++ {
 		if err := r.load(ctx, which, ev); err != nil {
 			return StepReload, err
@@ -222,7 +237,7 @@ func (r *run) target(c renew.Change, owner ids, taken map[string]bool, now time.
 	if err := c.New.Check(t.wanted(), now); err != nil {
 		return t, fmt.Errorf("target %q: %w", c.Name, err)
 	}
-	t.next = t.next.replacing(t.before)
+	t.next = t.next.over(t.before, file.replacing)
 	t.back = r.backOf(c, t.before, owner, now)
 	t.current = t.next
 	t.queries = r.queriesFor(t)
@@ -250,7 +265,7 @@ func (r *run) backOf(c renew.Change, before state, owner ids, now time.Time) sta
 		return before // with owner and modes as they were, which worked
 	}
 	if c.Previous != nil {
-		if s := r.planned(c.Name, c.Previous, owner).replacing(before); other(s) && (r.writes() || c.Restore != nil) {
+		if s := r.planned(c.Name, c.Previous, owner).over(before, file.accessOf); other(s) && (r.writes() || c.Restore != nil) {
 			return s
 		}
 	}
@@ -272,24 +287,26 @@ func (r *run) installed() bool {
 }
 
 // runCommand runs one of the deployment's commands, if there is one.
-func (r *run) runCommand(ctx context.Context, argv []string, ev Event) error {
+func (r *run) runCommand(ctx context.Context, argv []string, ev command.Event) error {
 	if len(argv) == 0 {
 		return ctx.Err()
 	}
-	c := Command{Argv: argv, Timeout: r.timeout(), Log: r.log}
+	c := command.Command{Argv: argv, Timeout: r.timeout(), Log: r.log}
 	return c.Run(ctx, ev)
 }
 
 // load makes the server use what is in place for the targets which.
-func (r *run) load(ctx context.Context, which []*target, ev Event) error {
+func (r *run) load(ctx context.Context, which []*target, ev command.Event) error {
 	if r.Socket == "" {
 		return r.runCommand(ctx, r.Reload, ev)
 	}
-	var err error
-	for _, t := range which {
-		if err = r.update(ctx, expand(r.Combined, t.Name), t.current.pair.Combined()); err != nil {
-			break
-		}
+	if r.noSocket == nil {
+		r.noSocket = r.CheckSocket(ctx)
+	}
+	err := r.noSocket
+	for i := 0; err == nil && i < len(which); i++ {
+		t := which[i]
+		err = r.update(ctx, expand(r.Combined, t.Name), t.current.pair.Combined())
 	}
 	if err == nil || ctx.Err() != nil || len(r.Reload) == 0 {
 		return err
@@ -299,8 +316,8 @@ func (r *run) load(ctx context.Context, which []*target, ev Event) error {
 }
 
 // event is what the commands of a run get in their environment.
-func (r *run) event(kind string, cause error) Event {
-	ev := Event{Kind: kind}
+func (r *run) event(kind string, cause error) command.Event {
+	ev := command.Event{Kind: kind}
 	if cause != nil {
 		ev.Error = cause.Error()
 	}
@@ -312,7 +329,7 @@ func (r *run) event(kind string, cause error) Event {
 	}
 	t := r.targets[0]
 	ev.Name = t.Name
-	if kind == EventDeploy {
+	if kind == command.EventDeploy {
 		ev.Dir = t.Dir // on the way back there is no version to name
 	}
 	if p := t.current.pair; p != nil {

@@ -1,12 +1,10 @@
 package hooks
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"keypaird/hooks/probe"
 	"keypaird/renew"
 	"keypaird/renew/problem"
 )
@@ -159,46 +157,3 @@ func (r *run) split(failures []*Failure, of func(*target) bool) (with, without [
 	}
 	return with, without
 }
-
-// An unservedError reports the endpoints and names of one target at which its
-// new pair is not served, all of them.
-type unservedError struct{ errs []error }
-
-func newUnserved(errs []error) error {
-	if len(errs) == 1 {
-		return errs[0]
-	}
-	return &unservedError{errs}
-}
-
-// Error says each reason once, and names together that are served with one
-// certificate.
-func (e *unservedError) Error() string {
-	var parts []string
-	var stale []*probe.StaleError
-	for _, err := range e.errs {
-		s, ok := errors.AsType[*probe.StaleError](err)
-		if !ok {
-			if text := err.Error(); !slices.Contains(parts, text) {
-				parts = append(parts, text)
-			}
-			continue
-		}
-		stale = append(stale, s)
-	}
-	for len(stale) > 0 {
-		first := stale[0]
-		var names []string
-		stale = slices.DeleteFunc(stale, func(s *probe.StaleError) bool {
-			same := s.Endpoint == first.Endpoint && s.Got == first.Got
-			if same {
-				names = append(names, fmt.Sprintf("%q", s.ServerName))
-			}
-			return same
-		})
-		parts = append(parts, fmt.Sprintf("%s serves certificate %.16s for %s, not %.16s", first.Endpoint, first.Got, strings.Join(names, ", "), first.Want))
-	}
-	return strings.Join(parts, "; ")
-}
-
-func (e *unservedError) Unwrap() []error { return e.errs }

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
 
 	"keypaird/hooks/acl"
+	"keypaird/hooks/standin"
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 )
@@ -30,14 +33,39 @@ type file struct {
 	gone  bool // there is none
 
 	inPlace bool // it was already right when it was staged
+	mounted bool // it can only be written where it is
 }
 
-// carrying returns f with the access control list of the file that it replaces, so
-// that named users and groups keep their rights.
-func (f file) carrying(list acl.List) file {
-	if f.acl = list.WithMode(f.mode.Perm); f.acl != nil {
-		f.mode.Perm = f.acl.Shown(f.mode.Perm)
+// replacing returns f with the access control list of the file that it replaces, so
+// that named users and groups keep their rights. Where that has none, nor gets f any
+// of its directory; where it is not known, the group has no rights.
+func (f file) replacing(before file) file {
+	if before.gone {
+		return f
 	}
+	f.exact = true
+	f.acl = before.acl.WithMode(f.mode.Perm)
+	switch {
+	case f.acl != nil:
+		f.mode.Perm = f.acl.Shown(f.mode.Perm)
+	case before.acl != nil:
+		f.mode.Perm &^= 0o070
+	}
+	return f
+}
+
+// accessOf returns f with owner, mode and list of the file that it replaces: for
+// a file that is put back. If they are not known, it is for its owner only.
+func (f file) accessOf(before file) file {
+	switch {
+	case before.gone:
+		return f
+	case before.mode.Perm == 0:
+		f.mode.Perm &= 0o700
+	default:
+		f.mode, f.acl = before.mode, before.acl
+	}
+	f.exact = true
 	return f
 }
 
@@ -88,11 +116,12 @@ func (d *Deployment) Outputs() []Output {
 	return list
 }
 
-// replacing returns s with the access control lists of the files in place.
-func (s state) replacing(before state) state {
+// over returns s with each file as it is to be when it takes the place of the one
+// of before.
+func (s state) over(before state, access func(f, before file) file) state {
 	files := make([]file, len(s.files))
 	for i, f := range s.files {
-		files[i] = f.carrying(before.files[i].acl)
+		files[i] = access(f, before.files[i])
 	}
 	s.files = files
 	return s
@@ -116,9 +145,15 @@ func (d *Deployment) found(like state) (state, error) {
 	s := state{}
 	whole := true
 	for _, f := range like.files {
+		if err := refuseLink(f.path); err != nil {
+			return state{}, err
+		}
 		got, ok, err := read(f.path)
 		if err != nil {
 			return state{}, err
+		}
+		if _, err := os.Stat(filepath.Dir(f.path)); got.gone && err != nil {
+			return state{}, fmt.Errorf("%s: %w", f.path, dirError(f.path, err))
 		}
 		whole = whole && ok
 		s.files = append(s.files, got)
@@ -155,7 +190,7 @@ func (d *Deployment) pairOf(files []file) *keypair.Pair {
 			return nil
 		}
 	}
-	if len(pairs) == 0 {
+	if len(pairs) == 0 || standin.Is(pairs[0].Leaf) { // nothing goes back to a stand-in
 		return nil
 	}
 	return pairs[0]

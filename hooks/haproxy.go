@@ -2,11 +2,13 @@ package hooks
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,6 +24,7 @@ import (
 const (
 	socketTimeout = 10 * time.Second
 	maxAnswer     = 64 << 10
+	maxReason     = 512 // of an answer in an error
 )
 
 // socketError returns the error for haproxy's refusal of a command on its stats
@@ -36,7 +39,21 @@ func socketError(command, answer string) error {
 	case strings.Contains(a, "ongoing transaction"):
 		remedy = "abort the unfinished transaction: echo 'abort ssl cert FILE' | socat stdio SOCKET"
 	}
-	return problem.Newf(remedy, "haproxy: %s: %s", command, textfmt.OneLine(answer, maxLine))
+	return problem.Newf(remedy, "haproxy: %s: %s", command, textfmt.OneLine(answer, maxReason))
+}
+
+// CheckSocket checks that a worker of haproxy answers at the socket. It is asked before
+// it is sent a private key. Nothing is changed.
+func (d *Deployment) CheckSocket(ctx context.Context) error {
+	if err := safeSocket(d.Socket); err != nil {
+		return err
+	}
+	// Only the master knows the command. It would keep the connection open.
+	answer, err := d.ask(ctx, "show proc;quit\n")
+	if err == nil && strings.HasPrefix(answer, "#<PID>") {
+		return problem.Newf("name the worker's stats socket in [deploy."+d.Name+"]: the one that \"stats socket PATH level admin\" in the global section of haproxy's configuration makes", "%s is haproxy's master CLI, which takes no certificates", d.Socket)
+	}
+	return err
 }
 
 // update replaces a certificate in the running haproxy. The file at path must be
@@ -44,9 +61,6 @@ func socketError(command, answer string) error {
 func (d *Deployment) update(ctx context.Context, path string, pem []byte) error {
 	if strings.ContainsAny(path, " \t\n;\\<") {
 		return problem.Newf("use a path without spaces and special characters, or leave socket out", "%q cannot be given to haproxy's socket", path)
-	}
-	if err := safeSocket(d.Socket); err != nil {
-		return err
 	}
 	// An empty line ends the payload (management.txt, "set ssl cert").
 	pem = bytes.TrimSpace(pem)
@@ -70,7 +84,7 @@ func (d *Deployment) update(ctx context.Context, path string, pem []byte) error 
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if _, e := d.ask(cleanup, "abort ssl cert "+path+"\n"); e != nil {
-		logger(d.Log).Warn("transaction not aborted", "socket", d.Socket, "file", path, "err", e)
+		cmp.Or(d.Log, slog.New(slog.DiscardHandler)).Warn("transaction not aborted", "socket", d.Socket, "file", path, "err", e)
 	}
 	if err != nil {
 		return fmt.Errorf("haproxy: %s: %w", commit, err)
@@ -111,8 +125,10 @@ func socketFailed(ctx context.Context, socket string, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("%s does not answer", socket)
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return problem.New(socket+" does not answer", "see in haproxy's log and with top(1) why it hangs, restart it, then: keypaird issue")
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
+		return problem.New("nothing listens at "+socket+": is haproxy running?", "start haproxy; if it runs, add \"stats socket "+socket+" mode 600 level admin\" to the global section of its configuration and reload it")
 	}
 	return fmt.Errorf("%s: %w", socket, err)
 }
@@ -122,7 +138,7 @@ func socketFailed(ctx context.Context, socket string, err error) error {
 func safeSocket(path string) error {
 	fi, err := os.Stat(path)
 	if err != nil {
-		return err
+		return socketFailed(context.Background(), path, err)
 	}
 	if fi.Mode()&fs.ModeSocket == 0 {
 		return problem.New(path+" is not a socket", "name haproxy's stats socket")

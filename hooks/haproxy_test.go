@@ -50,13 +50,13 @@ frontend f
 	bind %s ssl crt %s/
 	http-request return status 204
 `, socket, level, h.at.Addr(), h.certs))
-	p := daemon(t, program, "-W", "-db", "-f", conf)
+	p := daemon(t, program, "-W", "-db", "-S", filepath.Join(home, "master"), "-f", conf)
 	eventually(t, "haproxy serves", func() bool { return serves(t, h.at, first) == nil })
 	h.d = Deployment{Name: "haproxy", KeyMode: 0o600, Scans: 1, Reloads: 2} // as the preset
 	h.d.Combined = filepath.Join(h.certs, "{name}.pem")
 	h.d.Check = []string{"haproxy", "-c", "-f", conf}
 	h.d.Reload = []string{script(t, "echo x >>"+h.reloads+"; kill -USR2 "+strconv.Itoa(p.Process.Pid))}
-	h.d.Verify = []probe.Endpoint{h.at}
+	h.d.Verify = endpoints(h.at)
 	h.d.Socket = socket
 	return h
 }
@@ -200,5 +200,22 @@ func TestHaproxySocketOfLowLevel(t *testing.T) {
 	}
 	if err := h.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p}}); err != nil {
 		t.Fatal(err) // the reload does it
+	}
+}
+
+// The master CLI is told from a worker's socket, and nothing is waited for.
+func TestHaproxyMasterCLI(t *testing.T) {
+	t.Parallel()
+	old := good(t, plain)
+	h := startHaproxy(t, "admin", map[string]*keypair.Pair{plain: old})
+	d := h.d
+	d.Socket, d.Reload = filepath.Join(filepath.Dir(d.Socket), "master"), nil
+	began := time.Now()
+	e := failure(t, d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain), Previous: old}}), StepReload)
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %s", took)
+	}
+	if !strings.Contains(e.Error(), "is haproxy's master CLI") || !strings.Contains(e.Remedy(), "name the worker's stats socket in [deploy.haproxy]") {
+		t.Errorf("error = %q, remedy %q", e, e.Remedy())
 	}
 }

@@ -7,8 +7,8 @@
 //	write files -> check -> reload -> verify
 //
 // If a step fails, it restores the previous pairs. It keeps no state: the next
-// deployment completes one that was interrupted or killed at any point. [Command]
-// runs programs, for other packages too.
+// deployment completes one that was interrupted or killed at any point. Package
+// command runs the programs.
 //
 // A Deployment is a [renew.Deployer]. The package does not know ACME, the store or
 // the configuration.
@@ -18,10 +18,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
-	"keypaird/hooks/probe"
+	"keypaird/hooks/command"
+	"keypaird/hooks/expect"
 )
 
 // A Deployment is one server that uses pairs: its files, the commands that make it
@@ -58,12 +60,12 @@ type Deployment struct {
 	// serve an old one there instead of the new one. Zero: it does not scan.
 	Scans int
 
-	// Verify lists the endpoints that must serve the new leaf for every name. An
-	// endpoint need not serve a name that it did not serve before the deployment,
-	// but it must serve one. Empty: none.
-	Verify   []probe.Endpoint
+	// Verify lists the endpoints that must serve the new leaf for the names that are
+	// expected there. An endpoint need not serve a name that it did not serve before
+	// the deployment, but it must serve one. Empty: none.
+	Verify   []expect.Endpoint
 	Patience time.Duration // with a server that does not serve it; zero means 15 s, or Timeout if that is less
-	Timeout  time.Duration // of each command; zero means DefaultTimeout
+	Timeout  time.Duration // of each command; zero means command.DefaultTimeout
 	Log      *slog.Logger  // nil: nothing is logged
 }
 
@@ -71,7 +73,7 @@ type Deployment struct {
 // is not set.
 const leastLeft = 15 * time.Minute
 
-// Paths returns every file the deployment writes for the target name.
+// Paths implements renew.Deployer.
 func (d *Deployment) Paths(name string) []string {
 	var paths []string
 	for _, template := range []string{d.Chain, d.Key, d.Combined} {
@@ -87,9 +89,11 @@ func (d *Deployment) String() string { return d.Name }
 
 // Endpoints implements renew.Deployer.
 func (d *Deployment) Endpoints() []string {
-	list := make([]string, len(d.Verify))
-	for i, e := range d.Verify {
-		list[i] = e.String()
+	var list []string
+	for _, e := range d.Verify {
+		if at := e.Endpoint.String(); !slices.Contains(list, at) {
+			list = append(list, at)
+		}
 	}
 	return list
 }
@@ -100,7 +104,7 @@ func (d *Deployment) writes() bool { return d.Chain != "" || d.Key != "" || d.Co
 // timeout returns Timeout or its default.
 func (d *Deployment) timeout() time.Duration {
 	if d.Timeout <= 0 {
-		return DefaultTimeout
+		return command.DefaultTimeout
 	}
 	return d.Timeout
 }

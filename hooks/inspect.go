@@ -76,7 +76,7 @@ func newerThan(p, old *keypair.Pair, now time.Time) bool {
 // difference says how found is not as f, or "". Additional rights that an access
 // control list gives are the operator's: they are carried over.
 func (f file) difference(found file) string {
-	f = f.carrying(found.acl)
+	f = f.replacing(found)
 	switch {
 	case found.gone:
 		return "is gone"

@@ -10,53 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"keypaird/hooks/expect"
 	"keypaird/hooks/probe"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
-
-// Every state of an endpoint before a deployment, and after it.
-func TestJudge(t *testing.T) {
-	now := time.Now()
-	old, p, ended := good(t, plain), good(t, plain), newPair(t, -48*time.Hour, -time.Hour, plain)
-	serving := func(p *keypair.Pair) reply { return reply{leaf: p.Leaf} }
-	refused := func(s probe.Stage) reply { return reply{err: &probe.Error{Stage: s, Err: errors.New("no")}} }
-	replies := []struct {
-		name string
-		reply
-	}{
-		{"previous", serving(old)},
-		{"new", serving(p)},
-		{"twin", serving(good(t, plain))},                 // another key type, or another client's
-		{"wildcard", serving(good(t, plain, "*."+plain))}, // another target's, for the name too
-		{"default", serving(good(t, host))},               // another target's
-		{"ended", serving(ended)},
-		{"down", refused(probe.Connecting)},
-		{"handshake", refused(probe.Handshaking)},
-		{"unknown", reply{err: fmt.Errorf("stream: %w", probe.ErrHostUnknown)}},
-	}
-	// By reply before: the verdicts on each reply after, in the same order.
-	want := map[string]string{ // s: served, e: notServed, f: failing, w: worse
-		"previous":  "w s w w w w w w w",
-		"new":       "f s f f w w w w w",
-		"twin":      "f s f f w w w w w",
-		"wildcard":  "f s f e w w w w w",
-		"default":   "f s f e e f f e e",
-		"ended":     "f s f f f f f f e",
-		"down":      "f s f f f f f f e",
-		"handshake": "f s f e e f f e e",
-		"unknown":   "f s f e e f f e e",
-	}
-	for _, before := range replies {
-		for i, after := range replies {
-			q := &query{target: &target{Change: renew.Change{Name: "x", New: p, Previous: old}}, name: plain, before: before.reply, now: after.reply}
-			got := string("sefw"[q.evaluate(now)])
-			if w := strings.Fields(want[before.name])[i]; got != w {
-				t.Errorf("%s, then %s: %s, want %s", before.name, after.name, got, w)
-			}
-		}
-	}
-}
 
 // An endpoint that was down before and is down after is no reason to go back,
 // nor is one that goes on with another client's pair: the previous pair would do
@@ -65,10 +23,10 @@ func TestNotRolledBack(t *testing.T) {
 	twin := good(t, plain)
 	for _, tt := range []struct {
 		name string
-		at   func(t *testing.T) []probe.Endpoint
+		at   func(t *testing.T) []expect.Endpoint
 	}{
-		{"down before", func(t *testing.T) []probe.Endpoint { return []probe.Endpoint{freePort(t)} }},
-		{"serves another's before and after", func(t *testing.T) []probe.Endpoint { return startFrail(t, twin).d.Verify }},
+		{"down before", func(t *testing.T) []expect.Endpoint { return endpoints(freePort(t)) }},
+		{"serves another's before and after", func(t *testing.T) []expect.Endpoint { return startFrail(t, twin).d.Verify }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -80,7 +38,7 @@ func TestNotRolledBack(t *testing.T) {
 			if !strings.Contains(err.Error(), f.d.Verify[1].String()) {
 				t.Errorf("error = %v, want the second endpoint's", err)
 			}
-			if err := serves(t, f.d.Verify[0], p); err != nil {
+			if err := serves(t, f.d.Verify[0].Endpoint, p); err != nil {
 				t.Error(err)
 			}
 		})
@@ -176,7 +134,7 @@ func TestNameServedElsewhere(t *testing.T) {
 			t.Parallel()
 			old, p := good(t, plain), good(t, plain)
 			f := startFrail(t, old)
-			f.d.Verify = append(f.d.Verify, unknowing(t))
+			f.d.Verify = append(f.d.Verify, endpoints(unknowing(t))...)
 			log := new(strings.Builder)
 			f.d.Log = textLog(log)
 			err := f.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old, WasVerified: tt.known}})
@@ -188,7 +146,7 @@ func TestNameServedElsewhere(t *testing.T) {
 			} else if err != nil || !strings.Contains(log.String(), `level=WARN msg="name not served at endpoint, as before"`) {
 				t.Errorf("Deploy = %v, log:\n%s", err, log)
 			}
-			if err := serves(t, f.d.Verify[0], p); err != nil {
+			if err := serves(t, f.d.Verify[0].Endpoint, p); err != nil {
 				t.Error(err)
 			}
 		})
@@ -257,7 +215,41 @@ func TestEachFailureCanBeRead(t *testing.T) {
 func TestSameFailureIsSharedByTargets(t *testing.T) {
 	t.Parallel()
 	f := startFrail(t, good(t, plain))
-	d := Deployment{Name: "x", Combined: f.in("{name}.pem"), Verify: []probe.Endpoint{freePort(t)}, Timeout: time.Second}
+	d := Deployment{Name: "x", Combined: f.in("{name}.pem"), Verify: endpoints(freePort(t)), Timeout: time.Second}
 	err := d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain)}, {Name: host, New: good(t, host)}})
 	failure(t, err, StepVerify).stands(t, false, true, plain, host)
+}
+
+// An identity with a component on one XMPP server and one web server: each target has
+// the results of its own endpoints, and one that fails is no other's error.
+func TestEachEndpointHasItsResult(t *testing.T) {
+	t.Parallel()
+	const rooms = "rooms.example.org"
+	components := []string{rooms}
+	oldPlain, oldHost := good(t, plain, rooms), good(t, host)
+	r := startRelayd(t, []string{plain, host}, oldPlain, oldHost)
+	xmppServer := unknowing(t)
+	r.d.Verify = append([]expect.Endpoint{{Endpoint: r.at, Names: []string{plain, host}}}, endpoints(xmppServer)...)
+	r.d.Timeout = time.Second
+	results := r.d.Deploy(t.Context(), []renew.Change{
+		{Name: plain, New: good(t, plain, rooms), Previous: oldPlain, Domain: plain, Components: components},
+		{Name: host, New: good(t, host), Previous: oldHost, Domain: plain, Components: components},
+	})
+	for i, want := range []map[string]string{
+		{r.at.String(): renew.SeenServed, xmppServer.String(): renew.SeenFailing},
+		{r.at.String(): renew.SeenServed, xmppServer.String(): renew.SeenNothing},
+	} {
+		got := results[i].Endpoints
+		for at, state := range want {
+			if got[at].State != state || len(got) != len(want) || (got[at].Error != "") != (state == renew.SeenFailing) {
+				t.Errorf("result %d: %+v, want %v", i, got, want)
+			}
+		}
+	}
+	if err := results[0].Err; results[0].Outcome != renew.Reloaded || !errors.Is(err, probe.ErrHostUnknown) {
+		t.Errorf("%s: %v, %v", plain, results[0].Outcome, err)
+	}
+	if results[1].Outcome != renew.Verified || results[1].Err != nil {
+		t.Errorf("%s: %v, %v", host, results[1].Outcome, results[1].Err)
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"keypaird/hooks/expect"
 	"keypaird/hooks/probe"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
@@ -25,11 +26,6 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
-		case "print-environment":
-			fmt.Println(strings.Join(os.Environ(), "\n"))
-			exit(0)
-		case "leave-the-group":
-			leaveTheGroup()
 		case "relayd-double":
 			relaydDouble(os.Args[2:])
 		case "deploy":
@@ -47,23 +43,6 @@ func self(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// leaveTheGroup starts a process in a session of its own that holds our
-// output, says which, and waits for it.
-func leaveTheGroup() {
-	c := exec.Command("/bin/sleep", "20")
-	c.Stdout, c.Stderr = os.Stdout, os.Stderr
-	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := c.Start(); err != nil {
-		fmt.Println(err)
-		exit(1)
-	}
-	if err := os.WriteFile(os.Args[2], fmt.Append(nil, c.Process.Pid), 0o600); err != nil {
-		fmt.Println(err)
-	}
-	c.Wait()
-	exit(0)
 }
 
 // exit is os.Exit without the second that the race detector takes for it.
@@ -188,6 +167,15 @@ func freePort(t *testing.T) probe.Endpoint {
 	e, err := probe.ParseEndpoint(testutil.FreeAddr(t))
 	testutil.Must(t, err)
 	return e
+}
+
+// endpoints returns endpoints of a deployment.
+func endpoints(list ...probe.Endpoint) []expect.Endpoint {
+	var out []expect.Endpoint
+	for _, e := range list {
+		out = append(out, expect.Endpoint{Endpoint: e})
+	}
+	return out
 }
 
 // serves reports whether e serves p for each of its names.

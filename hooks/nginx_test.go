@@ -12,6 +12,7 @@ import (
 	"keypaird/hooks/probe"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/keypair/pairtest"
 	"keypaird/renew/testutil"
 )
 
@@ -84,7 +85,7 @@ http {
 	n.d.Name = "nginx"
 	n.d.Check = []string{"nginx", "-t", "-c", conf, "-e", home + "/error.log"}
 	n.d.Reload = []string{"nginx", "-s", "reload", "-c", conf, "-e", home + "/error.log"}
-	n.d.Verify = []probe.Endpoint{at, {Proto: "https", Host: at.Host, Port: at.Port}}
+	n.d.Verify = endpoints(at, probe.Endpoint{Proto: "https", Host: at.Host, Port: at.Port})
 	eventually(t, "nginx serves", func() bool { return serves(t, at, n.pairs[0]) == nil })
 	return n
 }
@@ -169,5 +170,64 @@ func TestNginxHasNothingToGoBackTo(t *testing.T) {
 	failure(t, n.d.deploy(t.Context(), c), StepReload).stands(t, false, false, plain)
 	if link, err := os.Readlink(filepath.Join(n.dir, "live")); link != "v1" {
 		t.Errorf("live -> %s, %v, want v1", link, err)
+	}
+}
+
+// Two certificates of different key types for one name on one port: each is verified
+// by itself.
+func TestTwoKeyTypes(t *testing.T) {
+	program := testutil.Program(t, "nginx")
+	dir, home, at := safeDir(t), safeDir(t), freePort(t)
+	issue := func(kind string) *keypair.Pair {
+		key, err := keypair.NewKey(t.Context(), kind)
+		testutil.Must(t, err)
+		p, err := pairtest.IssueFor(key, []string{plain}, time.Now().Add(-time.Hour), 90*24*time.Hour)
+		testutil.Must(t, err)
+		return p
+	}
+	now := map[string]*keypair.Pair{"ec": issue("ec256"), "rsa": issue("rsa2048")}
+	for name, p := range now {
+		write(t, filepath.Join(dir, name+".crt"), string(p.FullChain()))
+		write(t, filepath.Join(dir, name+".key"), string(p.Key()))
+	}
+	user := ""
+	if os.Geteuid() == 0 {
+		user = "user root;\n"
+	}
+	conf := filepath.Join(home, "nginx.conf")
+	write(t, conf, user+fmt.Sprintf(`daemon off;
+pid %[1]s/pid;
+error_log %[1]s/error.log;
+events {}
+http {
+	access_log off;
+	client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c;
+	uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;
+	server {
+		listen %[2]s ssl;
+		ssl_certificate %[3]s/rsa.crt;
+		ssl_certificate_key %[3]s/rsa.key;
+		ssl_certificate %[3]s/ec.crt;
+		ssl_certificate_key %[3]s/ec.key;
+		return 204;
+	}
+}
+`, home, at.Addr(), dir))
+	daemon(t, program, "-c", conf, "-e", home+"/error.log")
+	eventually(t, "nginx serves", func() bool { return serves(t, at, now["ec"]) == nil })
+	d := Deployment{
+		Name: "nginx", Chain: filepath.Join(dir, "{name}.crt"), Key: filepath.Join(dir, "{name}.key"),
+		Reload: []string{"nginx", "-s", "reload", "-c", conf, "-e", home + "/error.log"}, Verify: endpoints(at), Timeout: 5 * time.Second,
+	}
+	for _, batch := range [][]string{{"ec"}, {"rsa"}, {"ec", "rsa"}} {
+		var changes []renew.Change
+		for _, name := range batch {
+			p := issue(map[string]string{"ec": "ec256", "rsa": "rsa2048"}[name])
+			changes = append(changes, renew.Change{Name: name, New: p, Previous: now[name]})
+			now[name] = p
+		}
+		if err := d.deploy(t.Context(), changes); err != nil {
+			t.Errorf("%v: %v", batch, err)
+		}
 	}
 }

@@ -1,9 +1,7 @@
 package hooks
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -13,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"keypaird/hooks/command"
 	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 )
@@ -60,17 +59,6 @@ func parseID(setting, kind, name, text string) (int, error) {
 	return int(n), nil
 }
 
-// sound checks the configured files of targets.
-func (d *Deployment) sound(names ...string) error {
-	taken := map[string]bool{}
-	for _, name := range names {
-		if err := d.claim(name, taken); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // claim checks the configured files of a target: absolute, different for each
 // purpose, and not in taken, to which it adds them.
 func (d *Deployment) claim(name string, taken map[string]bool) error {
@@ -81,16 +69,17 @@ func (d *Deployment) claim(name string, taken map[string]bool) error {
 		return problem.Newf("choose another name", "target name %q cannot be part of a path", name)
 	}
 	paths := d.Paths(name)
+	ids := make([]string, len(paths))
 	for i, p := range paths {
 		if !filepath.IsAbs(p) {
 			return problem.Newf("write it from / on", "%s is not an absolute path", p)
 		}
-		if taken[p] || slices.Contains(paths[:i], p) {
+		if ids[i] = FileID(p); taken[ids[i]] || slices.Contains(ids[:i], ids[i]) {
 			return problem.Newf("use {name} in the path, and combined for key and chain in one file", "%s is to hold two things", p)
 		}
 	}
-	for _, p := range paths {
-		taken[p] = true
+	for _, id := range ids {
+		taken[id] = true
 	}
 	return nil
 }
@@ -102,7 +91,7 @@ func (d *Deployment) Writable(name string) error {
 	if !d.writes() {
 		return nil
 	}
-	if err := d.sound(name); err != nil {
+	if err := d.claim(name, map[string]bool{}); err != nil {
 		return err
 	}
 	id, err := d.owner()
@@ -114,14 +103,17 @@ func (d *Deployment) Writable(name string) error {
 	}
 	for _, p := range d.Paths(name) {
 		dir := filepath.Dir(p)
-		err := durable.CheckDir(dir)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return problem.Newf("create it, or correct the path", "%s: directory %s does not exist", p, dir)
-		case err != nil:
-			return fmt.Errorf("%s: %w", p, err)
+		if err := durable.CheckDir(dir); err != nil {
+			return fmt.Errorf("%s: %w", p, dirError(p, err))
 		}
-		if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+		if err := refuseLink(p); err != nil {
+			return err
+		}
+		where, how := dir, uint32(unix.W_OK|unix.X_OK)
+		if mounted(p) {
+			where, how = p, unix.W_OK // it is written where it is
+		}
+		if err := unix.Access(where, how); err != nil {
 			return &durable.WriteError{Path: p, Err: err}
 		}
 		if fi, err := os.Lstat(p); err == nil && fi.IsDir() {
@@ -156,8 +148,8 @@ func (d *Deployment) Runnable() error {
 		if len(argv) == 0 {
 			continue
 		}
-		if _, err := findProgram(argv[0]); err != nil {
-			return &CommandError{Program: argv[0], Err: err}
+		if _, err := command.Find(argv[0]); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -10,11 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
 	"keypaird/hooks/acl"
 	"keypaird/renew/durable"
+	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 )
 
 // stagers is how many files are written at a time: a disk syncs many files almost as
@@ -30,6 +33,25 @@ func put(states []state) (touched bool, err error) {
 		}
 	}
 	return place(states)
+}
+
+// PutFirst writes p to the files of the target name, none of which may exist.
+func (d *Deployment) PutFirst(name string, p *keypair.Pair) error {
+	owner, err := d.owner()
+	if err == nil {
+		err = d.Writable(name)
+	}
+	if err != nil {
+		return err
+	}
+	s := d.planned(name, p, owner)
+	for _, f := range s.files {
+		if _, err := os.Lstat(f.path); !errors.Is(err, fs.ErrNotExist) {
+			return cmp.Or(err, problem.New(f.path+" exists", "remove it if it is not needed: a first pair is written over nothing"))
+		}
+	}
+	_, err = put([]state{s})
+	return err
 }
 
 // stage writes every file durably under a temporary name beside its own, and returns
@@ -107,16 +129,24 @@ func (f file) there() bool {
 	if err != nil || fi.Mode() != f.mode.Perm || durable.CheckDir(filepath.Dir(f.path)) != nil {
 		return false
 	}
-	want := f.mode
-	if want.UID == -1 {
-		want.UID = os.Geteuid()
-	}
-	if want.GID == -1 {
-		want.GID = os.Getegid()
-	}
 	got, ok, err := read(f.path)
-	sameACL := bytes.Equal(got.acl, f.acl) || f.acl == nil && !f.exact
-	return err == nil && ok && !got.gone && got.mode == want && sameACL && bytes.Equal(got.data, f.data)
+	return err == nil && ok && !got.gone && f.sameAccess(got) && bytes.Equal(got.data, f.data)
+}
+
+// sameAccess reports whether got, a file in place, has the owner, mode and list of f.
+func (f file) sameAccess(got file) bool {
+	return got.mode == resolved(f.mode) && (bytes.Equal(got.acl, f.acl) || f.acl == nil && !f.exact)
+}
+
+// resolved returns m with the owner and group that a new file gets.
+func resolved(m durable.FileMode) durable.FileMode {
+	if m.UID == -1 {
+		m.UID = os.Geteuid()
+	}
+	if m.GID == -1 {
+		m.GID = os.Getegid()
+	}
+	return m
 }
 
 // staged returns the temporary name of path. Servers that read whole directories
@@ -135,14 +165,23 @@ func (f *file) stage() error {
 	if f.inPlace = f.there(); f.inPlace || f.gone {
 		return nil
 	}
+	if f.mounted = mounted(f.path); f.mounted {
+		return f.stageMounted()
+	}
 	return durable.Stage(f.path, tmp, f.data, f.protect)
 }
 
 // protect sets owner and permissions of f on h, its new file. If the access control
 // list cannot be set, the mode grants no more than the list.
 func (f file) protect(h *os.File) error {
-	if f.mode.UID != -1 || f.mode.GID != -1 {
-		if err := h.Chown(f.mode.UID, f.mode.GID); err != nil {
+	gid := f.mode.GID
+	if info, err := h.Stat(); err == nil && gid == -1 && f.mode.Perm&0o070 != 0 {
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Gid) != os.Getegid() {
+			gid = os.Getegid() // it has the group of its directory
+		}
+	}
+	if f.mode.UID != -1 || gid != -1 {
+		if err := h.Chown(f.mode.UID, gid); err != nil {
 			return err
 		}
 	}
@@ -165,7 +204,13 @@ func (f file) place() error {
 		}
 		return nil
 	}
-	if err := os.Rename(staged(f.path), f.path); err != nil {
+	if f.mounted {
+		return f.overwrite()
+	}
+	if err := os.Rename(staged(f.path), f.path); errors.Is(err, syscall.EBUSY) {
+		os.Remove(staged(f.path))
+		return f.overwrite()
+	} else if err != nil {
 		if e, ok := errors.AsType[*os.LinkError](err); ok {
 			err = e.Err
 		}

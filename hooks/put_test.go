@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"keypaird/hooks/standin"
 	"keypaird/renew"
 	"keypaird/renew/durable"
 )
@@ -83,4 +85,31 @@ func TestRollbackOfWhatWasThere(t *testing.T) {
 	r.reload(`[ "$KEYPAIRD_EVENT" = rollback ] || exit 1`)
 	failure(t, r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}}), StepReload).stands(t, true, false, plain)
 	r.holds(plain, old)
+}
+
+// A first pair is written over nothing, and has the modes of a deployment.
+func TestPutFirst(t *testing.T) {
+	dir := safeDir(t)
+	d := Deployment{Chain: filepath.Join(dir, "{name}.crt"), Key: filepath.Join(dir, "{name}.key"), KeyMode: 0o640}
+	p, err := standin.New(t.Context(), []string{"example.org"}, "ec256", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.PutFirst("a", p); err != nil {
+		t.Fatal(err)
+	}
+	if fi, err := os.Stat(filepath.Join(dir, "a.key")); err != nil || fi.Mode() != 0o640 || text(t, filepath.Join(dir, "a.crt")) != string(p.FullChain()) {
+		t.Errorf("the files: %v, %v", fi, err)
+	}
+	write(t, filepath.Join(dir, "b.crt"), "of somebody else")
+	if err := d.PutFirst("b", p); err == nil || text(t, filepath.Join(dir, "b.crt")) != "of somebody else" {
+		t.Errorf("over the file of somebody else: %v", err)
+	}
+	if err := os.Symlink("/nowhere", filepath.Join(dir, "c.key")); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.PutFirst("c", p); err == nil {
+		t.Error("over a link that leads nowhere")
+	}
+	noLeftovers(t, dir)
 }

@@ -202,7 +202,7 @@ func startRelayd(t *testing.T, names []string, have ...*keypair.Pair) *relayd {
 	r.d.Owner, r.d.Group = strconv.Itoa(os.Geteuid()), strconv.Itoa(os.Getegid())
 	r.d.Check = []string{self(t), "relayd-double", "-n", r.config}
 	r.reload("")
-	r.d.Verify = []probe.Endpoint{r.at}
+	r.d.Verify = endpoints(r.at)
 	r.d.Log = textLog(r.log)
 	return r
 }

@@ -62,7 +62,7 @@ func startFrail(t *testing.T, p *keypair.Pair) *frail {
 		t.Fatal(err)
 	}
 	f.d = Deployment{
-		Name: "frail", Chain: f.in("crt"), Key: f.in("key"), Timeout: time.Second, Verify: []probe.Endpoint{at},
+		Name: "frail", Chain: f.in("crt"), Key: f.in("key"), Timeout: time.Second, Verify: endpoints(at),
 		Reload:  f.command(t, "reload", "[ ! -e $DIR/dead ] || exit 1; cp $DIR/crt $DIR/loaded.crt; cp $DIR/key $DIR/loaded.key"),
 		Restart: f.command(t, "restart", "rm -f $DIR/dead; cp $DIR/crt $DIR/loaded.crt; cp $DIR/key $DIR/loaded.key"),
 	}
@@ -171,7 +171,7 @@ func TestReloads(t *testing.T) {
 			if tt.fails {
 				want = old
 			}
-			if err := serves(t, f.d.Verify[0], want); err != nil {
+			if err := serves(t, f.d.Verify[0].Endpoint, want); err != nil {
 				t.Error(err)
 			}
 		})

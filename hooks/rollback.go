@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
+	"keypaird/hooks/command"
+	"keypaird/hooks/expect"
 	"keypaird/renew/durable"
 )
 
@@ -23,7 +26,7 @@ func (r *run) rollback(ctx context.Context, failures []*Failure) []*Failure {
 		stay = failures
 	default:
 		back, stay = r.split(failures, func(t *target) bool { return r.wasBetter(t, step) })
-		r.restoreLoaded(ctx, back)
+		stay = append(stay, r.restoreLoaded(ctx, back)...)
 	}
 	for _, f := range stay {
 		f.Installed = step == StepVerify
@@ -66,11 +69,11 @@ func (r *run) wasBetter(t *target, step string) bool {
 		return false
 	}
 	now := time.Now()
-	return len(r.Verify) == 0 || slices.ContainsFunc(t.queries, func(q *query) bool {
+	return len(r.Verify) == 0 || slices.ContainsFunc(t.queries, func(q *expect.Query) bool {
 		if step == StepReload {
-			return q.before.fits(q.name, now)
+			return q.Before.Fits(q.ServerName, now)
 		}
-		return q.evaluate(now) == worse
+		return q.Evaluate(now) == expect.Worse
 	})
 }
 
@@ -131,7 +134,7 @@ func (r *run) restoreFiles(ctx context.Context, f *Failure) []*Failure {
 	}
 	// If the check fails without the new files too, they are not the reason:
 	// install them again.
-	if r.runCommand(ctx, r.Check, r.event(EventRollback, f.Err)) == nil || ctx.Err() != nil {
+	if r.runCommand(ctx, r.Check, r.event(command.EventRollback, f.Err)) == nil || ctx.Err() != nil {
 		return append(back, stay...)
 	}
 	again, back := r.split(back, func(t *target) bool { return slices.Contains(first, t) })
@@ -143,10 +146,11 @@ func (r *run) restoreFiles(ctx context.Context, f *Failure) []*Failure {
 }
 
 // restoreLoaded rolls back after a reload: the files, and the server that may have
-// loaded the new ones. RolledBack is set once the files are restored.
-func (r *run) restoreLoaded(ctx context.Context, failures []*Failure) {
+// loaded the new ones. RolledBack is set once the files are restored. It returns the
+// failures of targets that keep their new pair and are not served any more.
+func (r *run) restoreLoaded(ctx context.Context, failures []*Failure) (lost []*Failure) {
 	if len(failures) == 0 {
-		return
+		return nil
 	}
 	var which []*target
 	for _, f := range failures {
@@ -156,17 +160,39 @@ func (r *run) restoreLoaded(ctx context.Context, failures []*Failure) {
 	restarted := false
 	if done {
 		var failed error
-		if restarted, failed = r.reloadPrevious(ctx, which, r.event(EventRollback, joined(failures))); failed != nil {
+		if restarted, failed = r.reloadPrevious(ctx, which, r.event(command.EventRollback, joined(failures))); failed != nil {
 			err = failed
 		}
 	}
 	for _, f := range failures {
-		f.RolledBack, f.RollbackErr, f.Restarted = done, err, restarted
+		f.RolledBack, f.RollbackErr, f.Restarted = done, r.ofTargets(err, f.targets), restarted
 	}
+	for _, t := range r.targets { // that keep their new pair
+		if e := expect.Unserved(r.missing[t.served]); e != nil && !slices.Contains(which, t) {
+			lost = append(lost, r.failure(StepVerify, e, t))
+		}
+	}
+	return lost
+}
+
+// ofTargets returns what an error of a rollback says of some targets.
+func (r *run) ofTargets(err error, targets []*target) error {
+	var own []error
+	for _, t := range targets {
+		own = append(own, r.missing[t.served]...)
+	}
+	all := slices.Concat(slices.Collect(maps.Values(r.missing))...)
+	switch {
+	case len(own) == len(all): // of nobody else, or another step
+		return err
+	case len(own) == 0:
+		return nil
+	}
+	return fmt.Errorf("verifying it failed too: %w", expect.Unserved(own))
 }
 
 // reloadPrevious makes the server use the previous pairs of the targets which.
-func (r *run) reloadPrevious(ctx context.Context, which []*target, ev Event) (restarted bool, err error) {
+func (r *run) reloadPrevious(ctx context.Context, which []*target, ev command.Event) (restarted bool, err error) {
 	if err := r.runCommand(ctx, r.Check, ev); err != nil {
 		return false, fmt.Errorf("reloading it failed too: %w", err)
 	}
@@ -178,7 +204,7 @@ func (r *run) reloadPrevious(ctx context.Context, which []*target, ev Event) (re
 	case step == StepReload && len(demanded) > 0 && r.verifyRollback(ctx, demanded, once) == nil:
 		return false, nil // the reload fails, but the server still serves them
 	case step == StepReload:
-		err = fmt.Errorf("reloading it failed too: %w", err)
+		r.missing, err = nil, fmt.Errorf("reloading it failed too: %w", err)
 	default:
 		err = fmt.Errorf("verifying it failed too: %w", err)
 	}
@@ -198,31 +224,29 @@ func (r *run) reloadPrevious(ctx context.Context, which []*target, ev Event) (re
 // rollbackQueries lists the queries that must succeed after a rollback: those that
 // succeeded before the deployment and, for targets that keep their new pair, with
 // that pair.
-func (r *run) rollbackQueries(which []*target) []*query {
+func (r *run) rollbackQueries(which []*target) []*expect.Query {
 	now := time.Now()
-	return r.queries(func(q *query) bool {
-		if slices.Contains(which, q.target) {
-			return q.before.fits(q.name, now)
+	return r.queries(func(t *target, q *expect.Query) bool {
+		q.Want = t.current.pair
+		if slices.Contains(which, t) {
+			return q.Before.Fits(q.ServerName, now)
 		}
-		return q.now.is(q.New)
+		return q.Now.Is(q.New)
 	})
 }
 
 // verifyRollback probes until the endpoints serve what they did before, or the pair
 // in place now.
-func (r *run) verifyRollback(ctx context.Context, demanded []*query, p patience) error {
-	well := func(q *query) bool {
-		same := q.before.leaf != nil && q.now.leaf != nil && q.now.leaf.Equal(q.before.leaf)
-		return q.now.is(q.current.pair) || same && q.current.pair != q.New
-	}
-	left := slices.Clone(demanded)
-	n := r.poll(ctx, left, p, well, func() bool { return false })
-	if err := ctx.Err(); err != nil || n == 0 {
+func (r *run) verifyRollback(ctx context.Context, demanded []*expect.Query, p patience) error {
+	r.missing = map[*expect.Target][]error{}
+	left := expect.Poll(ctx, demanded, r.polling(p), func() bool { return false })
+	if err := ctx.Err(); err != nil || len(left) == 0 {
 		return err
 	}
 	var missing []error
-	for _, q := range left[:n] {
-		missing = append(missing, q.failure(q.current.pair))
+	for _, q := range left {
+		missing = append(missing, q.Failure())
+		r.missing[q.Target] = append(r.missing[q.Target], q.Failure())
 	}
-	return newUnserved(missing)
+	return expect.Unserved(missing)
 }

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"keypaird/hooks/probe"
+	"keypaird/hooks/expect"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 )
@@ -120,7 +121,7 @@ func TestNotServedAndNothingToGoBackTo(t *testing.T) {
 	t.Parallel()
 	p := good(t, plain)
 	r := startRelayd(t, []string{plain})
-	r.d.Verify = []probe.Endpoint{freePort(t)}
+	r.d.Verify = endpoints(freePort(t))
 	r.d.Timeout = 2 * time.Second
 	err := r.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p}})
 	failure(t, err, StepVerify).stands(t, false, true, plain)
@@ -145,7 +146,7 @@ func TestRetreatInTheLog(t *testing.T) {
 		{"put back", []*keypair.Pair{old}, func(r *relayd) { r.d.Reload = []string{"false"} }, `msg="rolled back" deployment=relayd step=reload`},
 		{"nothing to go back to", nil, func(r *relayd) { r.d.Reload = []string{"false"} }, `msg="rollback skipped" deployment=relayd step=reload why="nothing to roll back to"`},
 		{"not verified", nil, func(r *relayd) {
-			r.d.Verify, r.d.Timeout = []probe.Endpoint{freePort(r.t)}, time.Second
+			r.d.Verify, r.d.Timeout = endpoints(freePort(r.t)), time.Second
 		}, `msg="rollback skipped" deployment=relayd step=verify why="the new pair is installed, only not verified"`},
 		{"cannot go back", []*keypair.Pair{old}, func(r *relayd) {
 			r.d.Reload = []string{script(r.t, "rm -r "+r.crt(plain)+" && mkdir -p "+r.crt(plain)+"/x; exit 1")}
@@ -204,5 +205,29 @@ func TestRollbackFailsToo(t *testing.T) {
 			}
 			r.holds(plain, old)
 		})
+	}
+}
+
+// What is not served after a rollback is said of the target that it concerns.
+func TestRollbackErrorsByTarget(t *testing.T) {
+	a, b, c := &target{served: &expect.Target{Name: "a"}}, &target{served: &expect.Target{Name: "b"}}, &target{served: &expect.Target{Name: "c"}}
+	r := &run{missing: map[*expect.Target][]error{a.served: {errors.New("a is not served")}, b.served: {errors.New("b is not served")}}}
+	err := errors.New("verifying it failed too: a is not served; b is not served")
+	for _, tt := range []struct {
+		targets []*target
+		want    string
+	}{
+		{[]*target{a}, "verifying it failed too: a is not served"},
+		{[]*target{b}, "verifying it failed too: b is not served"},
+		{[]*target{a, b}, "verifying it failed too: a is not served; b is not served"},
+		{[]*target{c}, "<nil>"},
+	} {
+		if got := fmt.Sprint(r.ofTargets(err, tt.targets)); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+	r.missing = nil
+	if other := errors.New("reloading it failed too"); r.ofTargets(other, []*target{c}) != other {
+		t.Error("the error of another step is of all targets")
 	}
 }

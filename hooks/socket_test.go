@@ -42,7 +42,9 @@ func TestHaproxySocketMisbehaves(t *testing.T) {
 					if err != nil {
 						return
 					}
-					said = append(said, answer(conn, tt.answers))
+					if s := answer(conn, tt.answers); !strings.HasPrefix(s, "show proc") {
+						said = append(said, s)
+					}
 					conn.Close()
 				}
 			}()
@@ -77,10 +79,12 @@ func answer(conn net.Conn, answers map[string]string) string {
 		}
 	}
 	word, _, _ := strings.Cut(string(buf[:n]), " ")
-	switch a := answers[word]; a {
-	case "":
+	switch a := answers[word]; {
+	case a == "" && word == "show":
+		io.WriteString(conn, "Unknown command\n")
+	case a == "":
 		io.Copy(io.Discard, conn)
-	case "...":
+	case a == "...":
 		for {
 			if _, err := io.WriteString(conn, strings.Repeat(a, 1000)); err != nil {
 				break
@@ -102,7 +106,7 @@ func TestSocketsThatAreNotUsed(t *testing.T) {
 	write(t, filepath.Join(open, "file"), "")
 	os.Chmod(open, 0o777)
 	for _, tt := range []struct{ name, path, want string }{
-		{"no such socket", filepath.Join(open, "none"), "no such file"},
+		{"no such socket", filepath.Join(open, "none"), "is haproxy running?"},
 		{"a file", filepath.Join(open, "file"), "is not a socket"},
 		{"where everybody can put one", filepath.Join(open, "s"), "every user can write"},
 	} {
@@ -114,5 +118,51 @@ func TestSocketsThatAreNotUsed(t *testing.T) {
 	err = d.update(t.Context(), "/etc/a b.pem", nil)
 	if problem.Remedy(err) == "" {
 		t.Errorf("a path with a space: %v", err)
+	}
+}
+
+// A haproxy that is not there, or that hangs, is waited for once at most; the error
+// says which it is.
+func TestNoHaproxyAtTheSocket(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		listen       func(path string) (stop func())
+		want, remedy string
+		took         time.Duration // at most
+	}{
+		{"stopped", func(path string) func() {
+			ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ln.SetUnlinkOnClose(false) // haproxy leaves its socket behind
+			ln.Close()
+			return func() {}
+		}, "nothing listens at S: is haproxy running?", "start haproxy", time.Second},
+		{"no socket", func(string) func() { return func() {} }, "nothing listens at S: is haproxy running?", "start haproxy", time.Second},
+		{"hangs", func(path string) func() {
+			ln, err := net.Listen("unix", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return func() { ln.Close() }
+		}, "S does not answer", "why it hangs", 1900 * time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := safeDir(t)
+			path := filepath.Join(dir, "s")
+			defer tt.listen(path)()
+			old := good(t, plain)
+			write(t, dir+"/"+plain+".pem", string(old.Combined()))
+			d := Deployment{Name: "haproxy", Combined: dir + "/{name}.pem", Socket: path, Timeout: time.Second}
+			began := time.Now()
+			e := failure(t, d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain), Previous: old}}), StepReload)
+			if took := time.Since(began); took > tt.took {
+				t.Errorf("took %s", took)
+			}
+			if want := strings.ReplaceAll(tt.want, "S", path); !strings.Contains(e.Error(), want) || !strings.Contains(e.Remedy(), tt.remedy) {
+				t.Errorf("error = %q, remedy %q\nwant %q, %q", e, e.Remedy(), want, tt.remedy)
+			}
+		})
 	}
 }

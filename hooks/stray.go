@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"crypto/x509"
 	"encoding/pem"
 	"io/fs"
@@ -32,10 +33,7 @@ func (r *run) explain(failures []*Failure) {
 // strays returns the files with a certificate for one of names that the server may
 // load and that do not belong to the target name.
 func (d *Deployment) strays(name string, names []string, certificates func(dir string) map[string][]string) []string {
-	template := d.Chain
-	if template == "" {
-		template = d.Combined
-	}
+	template := cmp.Or(d.Chain, d.Combined)
 	if d.Scans == 0 || template == "" {
 		return nil
 	}
@@ -100,11 +98,8 @@ func leafOf(path string) *x509.Certificate {
 // inPlace returns the names of the certificate that the target name has in
 // place.
 func (d *Deployment) inPlace(name string) []string {
-	for _, template := range []string{d.Chain, d.Combined} {
-		if template == "" {
-			continue
-		}
-		if leaf := leafOf(expand(template, name)); leaf != nil {
+	for _, path := range d.Paths(name) {
+		if leaf := leafOf(path); leaf != nil {
 			return leaf.DNSNames
 		}
 	}

@@ -37,6 +37,11 @@ func (d *Deployment) warnings(name string, names []string, read looks) []string 
 	for _, other := range d.strays(name, names, read.certificates) {
 		list = append(list, fmt.Sprintf("%s holds a certificate for a name of %q, and the server of [deploy.%s] may serve it instead: remove it", other, name, d.Name))
 	}
+	for _, path := range d.Paths(name) {
+		if mounted(path) {
+			list = append(list, fmt.Sprintf("%s is a mount point, and can only be written where it is: a crash meanwhile leaves half of it; mount %s instead", path, filepath.Dir(path)))
+		}
+	}
 	if (d.Key != "" || d.Combined != "") && d.KeyMode&0o007 != 0 {
 		list = append(list, fmt.Sprintf("key_mode %04o of [deploy.%s] lets every user of this machine at the private key: use 0640 and a group", d.KeyMode, d.Name))
 	}
@@ -45,12 +50,9 @@ func (d *Deployment) warnings(name string, names []string, read looks) []string 
 
 // ofRelayd reports whether the deployment is for relayd(8).
 func (d *Deployment) ofRelayd() bool {
-	for _, arg := range append(slices.Clone(d.Check), d.Reload...) {
-		if base := filepath.Base(arg); base == "relayd" || base == "relayctl" {
-			return true
-		}
-	}
-	return d.Name == "relayd"
+	return d.Name == "relayd" || slices.ContainsFunc(slices.Concat(d.Check, d.Reload), func(arg string) bool {
+		return slices.Contains([]string{"relayd", "relayctl"}, filepath.Base(arg))
+	})
 }
 
 // withPorts returns the files NAME:PORT.crt beside NAME.crt.
@@ -76,10 +78,7 @@ func namesIn(dir string) []string {
 		return nil
 	}
 	defer h.Close()
-	names, err := h.Readdirnames(-1)
-	if err != nil {
-		return nil
-	}
+	names, _ := h.Readdirnames(-1)
 	return names
 }
 

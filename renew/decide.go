@@ -249,7 +249,7 @@ func (t Target) nextReminder(now time.Time, s State, d Decision) Decision {
 		d.At = time.Time{}
 	case None, Deploy:
 		d.At = s.Leaf.NotAfter
-		if at := t.overdueAt(s.Leaf); now.Before(at) {
+		if at := overdueAt(s.Leaf); now.Before(at) {
 			d.At = at
 		}
 	}

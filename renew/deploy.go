@@ -216,7 +216,7 @@ func (p *Pass) deploy(ctx context.Context, d Deployer, ready []*job, errs *failu
 		p.Observer.Deployed(name, p.now().Sub(began), firstError(results))
 	}
 	p.eachOnDisk(len(batch), func(i int) {
-		if err := p.recordDeployment(ctx, batch[i], name, results[i]); err != nil {
+		if err := p.recordDeployment(ctx, batch[i], d, results[i]); err != nil {
 			errs.add(&TargetError{[]string{batch[i].Name}, "recording its deployment to " + name + ", which will be repeated", err})
 		}
 	})
@@ -272,7 +272,7 @@ func (p *Pass) callDeployer(ctx context.Context, d Deployer, changes []Change) (
 		fault = fmt.Errorf("internal fault: %d results for %d changes", len(results), len(changes))
 	}
 	if fault != nil { // how far it got is not known
-		return slices.Repeat([]Result{{Installed, fault}}, len(changes))
+		return slices.Repeat([]Result{{Outcome: Installed, Err: fault}}, len(changes))
 	}
 	for i := range results {
 		switch r := &results[i]; {
@@ -289,7 +289,7 @@ func (p *Pass) callDeployer(ctx context.Context, d Deployer, changes []Change) (
 func (p *Pass) change(j *job, name string) (Change, error) {
 	d, spec := j.state.Record.Deployments[name], j.state.Specs[name]
 	c := Change{
-		Name: j.Name, Names: j.Names, New: j.newest.Pair, Dir: j.newest.Dir,
+		Name: j.Name, Names: j.Names, Domain: j.Domain, Components: j.Components, New: j.newest.Pair, Dir: j.newest.Dir,
 		Deployed: d.Deployed == j.state.Fingerprint && d.ConfigHash == spec.ConfigHash && spec.Differs == "",
 	}
 	c.NextTry = d.Attempt.Latest(p.now(), j.state.ends())
@@ -309,7 +309,7 @@ func (p *Pass) change(j *job, name string) (Change, error) {
 	if previous.ID != "" {
 		j.rollbackTo = previous
 		c.Previous = previous.Pair
-		c.WasVerified = d.Verified == previous.Pair.Fingerprint()
+		c.WasVerified = d.Verified == previous.Pair.Fingerprint() && d.ConfigHash == spec.ConfigHash // at these endpoints
 		c.Restore = func() error { return p.Store.SetLive(j.Name, previous) }
 	}
 	return c, nil
@@ -348,13 +348,14 @@ func (d *Deployment) undo(fingerprint string) {
 // recordDeployment keeps how far a target got, so that the next pass does only
 // what is missing. An interrupt is not a failure, and nothing is known of what
 // it interrupted: that is done again.
-func (p *Pass) recordDeployment(ctx context.Context, j *job, name string, r Result) error {
+func (p *Pass) recordDeployment(ctx context.Context, j *job, deployer Deployer, r Result) error {
 	j.installed = j.installed || r.Outcome != RolledBack
 	if r.Err != nil && ctx.Err() != nil {
 		return nil
 	}
-	now := p.now()
+	now, name := p.now(), deployer.String()
 	d := j.state.Record.Deployments[name]
+	d.Files = deployer.Paths(j.Name)
 	d.undo(j.state.Fingerprint) // what was seen before says nothing of the files and the server of now
 	if r.Outcome == Verified || r.Outcome == Reloaded {
 		d.Deployed, d.ConfigHash, d.Signature = j.state.Fingerprint, j.state.Specs[name].ConfigHash, ""
@@ -364,6 +365,9 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, name string, r Resu
 		j.activated = true
 	} else {
 		d.Attempt = d.Attempt.Failed(r.Err, now, j.state.ends())
+	}
+	if r.Endpoints != nil {
+		d.Endpoints = r.Endpoints
 	}
 	j.state.Record.setDeployment(name, d)
 	p.takeRenewalInfo(j)

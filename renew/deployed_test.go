@@ -183,3 +183,27 @@ func TestDeploymentsAreCounted(t *testing.T) {
 		}
 	})
 }
+
+// The record names the files of a deployment as long as they may be there.
+func TestDeployedFiles(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		result Result
+		want   []string
+	}{
+		{"verified", Result{Outcome: Verified}, []string{"/etc/chat.pem"}},
+		{"written, and not reloaded", Result{Outcome: Installed, Err: errors.New("no such proxy")}, []string{"/etc/chat.pem"}},
+		{"rolled back", Result{Outcome: RolledBack, Err: errors.New("no such proxy")}, []string{"/etc/chat.pem"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.results = []Result{tt.result}
+			w.pass(t.Context(), Scheduled, withSpec(DeploySpec{}))
+			rec, err := LoadRecord(w.store, "chat")
+			must(t, err)
+			if got := rec.Deployments["relayd"].Files; !slices.Equal(got, tt.want) {
+				t.Errorf("files %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

@@ -58,7 +58,7 @@ func (p *Pass) makeNextKey(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
-	err = p.Store.WriteFile(j.Name, nextKeyFile, data)
+	err = p.Store.WriteFile(j.Name, NextKeyFile, data)
 	var written *durable.WriteError
 	if err != nil && !(errors.As(err, &written) && written.Done) {
 		return err
@@ -116,7 +116,7 @@ func (p *Pass) dropNextKey(j *job) {
 	if len(j.TLSA) > 0 || j.stateErr != nil || j.state.Record.TLSA.Empty() {
 		return
 	}
-	err := p.Store.RemoveAll(j.Name, nextKeyFile)
+	err := p.Store.RemoveAll(j.Name, NextKeyFile)
 	if err == nil {
 		j.state.Record.TLSA = TLSARecord{}
 		err = p.save(j)

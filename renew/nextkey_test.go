@@ -64,7 +64,7 @@ func TestDaneKeyLost(t *testing.T) {
 				must(t, err)
 				must(t, os.WriteFile(filepath.Join(v.Dir, "privkey.pem"), []byte("-----BEGIN PRIVATE KEY-----\n"), 0o600))
 				if !tt.next {
-					file := filepath.Join(w.store.Dir(dane.Name), nextKeyFile)
+					file := filepath.Join(w.store.Dir(dane.Name), NextKeyFile)
 					must(t, os.Remove(file))
 					must(t, os.MkdirAll(filepath.Join(file, "in the way"), 0o700))
 				}
@@ -115,7 +115,7 @@ func TestDaneTakenOut(t *testing.T) {
 			p := Pass{Store: w.store, Mode: mode, Log: w.world.log}
 			p.Run(t.Context(), w.bind(target))
 		}
-		file := filepath.Join(w.store.Dir(dane.Name), nextKeyFile)
+		file := filepath.Join(w.store.Dir(dane.Name), NextKeyFile)
 		pass(Scheduled, out)
 		if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the key: %v", err)

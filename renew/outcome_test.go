@@ -78,10 +78,10 @@ func TestOutcomesByTarget(t *testing.T) {
 		verified [2]bool
 		deployed [2]bool
 	}{
-		{"one of two seen", []Result{{}, {Reloaded, errReload}}, `cert "b": deploying`, [2]bool{true, false}, [2]bool{true, true}},
-		{"one of two rolled back", []Result{{RolledBack, errReload}, {}}, `cert "a": deploying`, [2]bool{false, true}, [2]bool{false, true}},
+		{"one of two seen", []Result{{}, {Outcome: Reloaded, Err: errReload}}, `cert "b": deploying`, [2]bool{true, false}, [2]bool{true, true}},
+		{"one of two rolled back", []Result{{Outcome: RolledBack, Err: errReload}, {}}, `cert "a": deploying`, [2]bool{false, true}, [2]bool{false, true}},
 		{"an answer that is too short", []Result{{}}, `cert "a", "b": deploying`, [2]bool{}, [2]bool{}},
-		{"an error although all are well", []Result{{Verified, errReload}, {Verified, errReload}}, `cert "a", "b": deploying`, [2]bool{}, [2]bool{}},
+		{"an error although all are well", []Result{{Outcome: Verified, Err: errReload}, {Outcome: Verified, Err: errReload}}, `cert "a", "b": deploying`, [2]bool{}, [2]bool{}},
 		{"no answer", []Result{}, `cert "a", "b": deploying`, [2]bool{}, [2]bool{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -143,7 +143,7 @@ func TestRemedyIsThatOfTheCause(t *testing.T) {
 func TestFailuresByTarget(t *testing.T) {
 	lacks, refused := errors.New("lacks a name"), errors.New("refused")
 	w := newWorld(t)
-	w.results = []Result{{RolledBack, lacks}, {Verified, nil}, {Reloaded, refused}, {Reloaded, refused}}
+	w.results = []Result{{Outcome: RolledBack, Err: lacks}, {Outcome: Verified, Err: nil}, {Outcome: Reloaded, Err: refused}, {Outcome: Reloaded, Err: refused}}
 	_, errs := w.pass(t.Context(), Scheduled, named("a", "b", "c", "d")...)
 	wantErrors(t, errs, `cert "a": deploying to relayd: lacks a name`, `cert "c", "d": deploying to relayd: refused`)
 	for name, want := range map[string]string{"a": "lacks a name", "b": "", "c": "refused", "d": "refused"} {

@@ -39,7 +39,10 @@ type Deployment struct {
 	At         time.Time       `json:"at,omitzero"`           // of Verified
 	ConfigHash string          `json:"config_hash,omitempty"` // of the configuration at that time
 	Signature  string          `json:"signature,omitempty"`   // of its files when they were last seen as they should be
+	Files      []string        `json:"files,omitempty"`       // that it writes, absolute
 	Attempt    backoff.Attempt `json:"attempt,omitzero"`
+
+	Endpoints map[string]Seen `json:"endpoints,omitempty"` // what each served when last probed; never changed
 }
 
 // Notified records the notices since the target was ok.

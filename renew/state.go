@@ -131,7 +131,7 @@ func LoadNextKey(store *keypair.Store, t Target, s *State) error {
 	if len(t.TLSA) == 0 {
 		return nil
 	}
-	data, err := store.ReadFile(t.Name, nextKeyFile)
+	data, err := store.ReadFile(t.Name, NextKeyFile)
 	if err != nil && none(err) {
 		return nil
 	}
@@ -148,10 +148,10 @@ func LoadNextKey(store *keypair.Store, t Target, s *State) error {
 	return err
 }
 
-// nextKeyFile holds the key of the certificate after the newest, in PEM. It is
+// NextKeyFile holds the key of the certificate after the newest, in PEM. It is
 // written before its record is announced. It may be the newest version's
 // own when the process was killed before it made another.
-const nextKeyFile = "nextkey.pem"
+const NextKeyFile = "nextkey.pem"
 
 // Due is when the newest certificate should be replaced; zero if there is none.
 func (s State) Due() time.Time {
@@ -205,7 +205,7 @@ func (s State) OverdueAt(t Target) time.Time {
 	case s.InUse == nil:
 		return time.Time{}
 	case t.External() != nil:
-		return t.overdueAt(s.InUse)
+		return overdueAt(s.InUse)
 	case s.Live:
 		return halfway(s.Due(), s.InUse)
 	case s.Leaf == nil:
@@ -219,14 +219,10 @@ func (s State) OverdueAt(t Target) time.Time {
 // earliest: the usual time to purchase another.
 const longNotice = 30 * 24 * time.Hour
 
-// overdueAt is when leaf, which is live, is overdue. Of an external certificate
-// nothing but its end is known.
-func (t Target) overdueAt(leaf *x509.Certificate) time.Time {
-	at := OverdueAt(leaf)
-	if t.External() == nil {
-		return at
-	}
-	return later(at, leaf.NotAfter.Add(-longNotice))
+// overdueAt is when an external certificate in use is overdue: nothing but its end is
+// known.
+func overdueAt(leaf *x509.Certificate) time.Time {
+	return later(OverdueAt(leaf), leaf.NotAfter.Add(-longNotice))
 }
 
 // Urgent reports whether less than a quarter of the lifetime is left of what is

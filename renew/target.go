@@ -24,6 +24,10 @@ type Target struct {
 	TLSA       []string          // names of TLSA records by which peers know the key; may be empty
 	Resolver   Resolver          // queries them; nil: they are not queried
 	Challenges map[string]string // type of challenge by name, for the operator; may be nil
+	Domain     string            // the plain domain that it belongs to; "" if it is of no identity
+	Components []string          // further XMPP domains of the identity
+
+	Unconfigured []string // files that servers may still use of a target that is no longer configured; nil: it is
 }
 
 // External returns the files that the certificate comes from; nil: it is ordered.
@@ -135,10 +139,13 @@ type Deployer interface {
 	// Spec returns how it deploys a target, and the signature of the files there.
 	Spec(target string) DeploySpec
 
+	// Paths returns the files that it writes for a target, absolute.
+	Paths(target string) []string
+
 	// Inspect compares the files of a target with what they should be.
 	Inspect(target string, should *keypair.Pair) Inspection
 
-	// Endpoints returns where the pair is seen served; none: it is not verified.
+	// Endpoints returns where the pair must be served; none: it is not verified.
 	Endpoints() []string
 
 	// Deploy installs the changes, reloads once, and returns how that went for each
@@ -163,9 +170,26 @@ type Inspection struct {
 
 // A Result is how a deployment went for one change.
 type Result struct {
-	Outcome Outcome
-	Err     error // nil: Verified
+	Outcome   Outcome
+	Err       error           // nil: Verified
+	Endpoints map[string]Seen // what each endpoint was seen to serve; nil: they were not probed
 }
+
+// A Seen is what an endpoint served of a target when it was last probed.
+type Seen struct {
+	State  string    `json:"state"` // one of those below
+	At     time.Time `json:"at,omitzero"`
+	Error  string    `json:"error,omitempty"` // of the names that it does not serve
+	Remedy string    `json:"remedy,omitempty"`
+}
+
+// States of what an endpoint serves of a target.
+const (
+	SeenServed  = "served"  // its pair, for some of its names at least
+	SeenAbsent  = "absent"  // nothing, as before its deployment
+	SeenFailing = "failing" // not the pair that it should
+	SeenNothing = "none"    // no name of it is requested there
+)
 
 // An Outcome is how far a change got in a deployment.
 type Outcome int
@@ -180,12 +204,14 @@ const (
 
 // A Change is one target's new pair on its way to a deployment.
 type Change struct {
-	Name     string        // of the target
-	Names    []string      // New must be for exactly these; empty: whatever it is for
-	New      *keypair.Pair // required
-	Dir      string        // of the new version
-	Previous *keypair.Pair // what to go back to; nil: nothing
-	Restore  func() error  // switches live back to Previous; nil: nothing to switch
+	Name       string        // of the target
+	Names      []string      // New must be for exactly these; empty: whatever it is for
+	Domain     string        // the plain domain that the target belongs to; may be ""
+	Components []string      // further XMPP domains of its identity
+	New        *keypair.Pair // required
+	Dir        string        // of the new version
+	Previous   *keypair.Pair // what to go back to; nil: nothing
+	Restore    func() error  // switches live back to Previous; nil: nothing to switch
 	// WasVerified: this deployment verified Previous, so an endpoint that serves none
 	// of the names did not then either, and is not a failure.
 	WasVerified bool

@@ -227,16 +227,16 @@ func TestDaneRefused(t *testing.T) {
 // Wherever we are killed, no key is used whose record was not seen, and the key of
 // what was stored is never taken for the next one.
 func TestDaneKilled(t *testing.T) {
-	next := func(w *daneWorld) string { return filepath.Join(w.store.Dir(dane.Name), nextKeyFile) }
+	next := func(w *daneWorld) string { return filepath.Join(w.store.Dir(dane.Name), NextKeyFile) }
 	for _, tt := range []struct {
 		name string
 		harm func(t *testing.T, w *daneWorld, before []byte)
 	}{
 		{"before the next key was made", func(t *testing.T, w *daneWorld, before []byte) {
-			must(t, w.store.WriteFile(dane.Name, nextKeyFile, before))
+			must(t, w.store.WriteFile(dane.Name, NextKeyFile, before))
 		}},
 		{"and the record is of before, too", func(t *testing.T, w *daneWorld, before []byte) {
-			must(t, w.store.WriteFile(dane.Name, nextKeyFile, before))
+			must(t, w.store.WriteFile(dane.Name, NextKeyFile, before))
 			must(t, w.store.RemoveAll(dane.Name, recordFile))
 		}},
 		{"the next key is gone", func(t *testing.T, w *daneWorld, _ []byte) { must(t, os.Remove(next(w))) }},
@@ -252,7 +252,7 @@ func TestDaneKilled(t *testing.T) {
 				w.zone.publish(one, two)
 				w.run(t, Manual)
 				time.Sleep(day)
-				before, err := w.store.ReadFile(dane.Name, nextKeyFile)
+				before, err := w.store.ReadFile(dane.Name, NextKeyFile)
 				must(t, err)
 				w.run(t, Force)
 				if w.used(t) != two {
@@ -299,7 +299,7 @@ func TestDaneKeyNotWritten(t *testing.T) {
 		w := newDaneWorld(t)
 		w.run(t, Scheduled)
 		first := w.used(t)
-		file := filepath.Join(w.store.Dir(dane.Name), nextKeyFile)
+		file := filepath.Join(w.store.Dir(dane.Name), NextKeyFile)
 		must(t, os.Remove(file))
 		must(t, os.MkdirAll(filepath.Join(file, "in the way"), 0o700))
 		time.Sleep(70 * day)

@@ -168,6 +168,8 @@ func (d testDeployer) String() string { return d.name }
 
 func (d testDeployer) Endpoints() []string { return nil }
 
+func (d testDeployer) Paths(target string) []string { return []string{"/etc/" + target + ".pem"} }
+
 func (d testDeployer) Spec(string) DeploySpec { return d.spec }
 
 func (d testDeployer) Inspect(string, *keypair.Pair) Inspection { return d.spec.Inspection }
@@ -188,7 +190,7 @@ func (d testDeployer) Deploy(ctx context.Context, changes []Change) []Result {
 	}
 	outcomes, err := w.deploy(ctx, d.name, changes)
 	for i := range results {
-		results[i] = Result{Installed, err}
+		results[i] = Result{Outcome: Installed, Err: err}
 		if i < len(outcomes) {
 			results[i].Outcome = outcomes[i]
 		}

@@ -114,8 +114,11 @@ func (e *env) begin(ctx context.Context, cfg *config.Config, log *slog.Logger) (
 	if w, err = e.engine(cfg, log); err != nil {
 		return nil, nil, err
 	}
-	end, err = w.Begin(ctx, func(holder string) {
-		fmt.Fprintf(e.stderr, "keypaird: waiting for another keypaird: %s\n", holder)
-	})
+	end, err = w.Begin(ctx, e.waiting)
 	return w, end, err
+}
+
+// waiting says what the command waits for.
+func (e *env) waiting(holder string) {
+	fmt.Fprintf(e.stderr, "keypaird: waiting for another keypaird: %s\n", holder)
 }

@@ -39,13 +39,17 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
+	helpServersStart(ctx, w, targets, log)
 	pass := w.Pass(renew.Manual)
 	if *force {
 		pass.Mode = renew.Force
 	}
-	pass.Step = show.Step
+	pass.Step, pass.Records = show.Step, new(renew.Records)
 	var did renew.Report
-	show.Run(func() { did = pass.Run(ctx, targets) })
+	show.Run(func() {
+		w.CopyRenamed(targets, pass.Records)
+		did = pass.Run(ctx, targets)
+	})
 	if err := e.print(status.ResultsOf(did.Done, did.Errs), *asJSON); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ import (
 
 	"keypaird/acme/dns01/sandbox"
 	"keypaird/acme/http01"
+	"keypaird/cmd/keypaird/daemon"
 )
 
 func main() {
@@ -30,7 +31,10 @@ func main() {
 	// a server sends unasked.
 	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := exitStatus(os.Stderr, run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	out := daemon.NewLogWriter(os.Stderr)
+	go out.Run(nil) // until the process ends: the reader may block it
+	status := exitStatus(out, err)
 	stop()
 	os.Exit(status)
 }
@@ -48,7 +52,8 @@ var commands = []command{
 	{"status", "[-json] [NAME...]", "show what is live, until when, and what comes next", statusCommand},
 	{"verify", "[OPTION] [NAME|DOMAIN...]", "check which certificate each endpoint serves", verifyCommand},
 	{"discover", "[-plan] [OPTION...] DOMAIN", "find the endpoints and certificate names a domain's services need", discoverCommand},
-	{"deploy", "-list [-json] [PRESET...]", "list the servers that there are presets for", deployCommand},
+	{"forget", "[-files] [-json] NAME...", "remove what is stored of targets that are no longer configured", forgetCommand},
+	{"deploy", "-list|-stand-in [-json] [NAME...]", "list the presets; or write self-signed pairs for servers to start with", deployCommand},
 	{"dns", "[-json] [PROVIDER]", "list DNS providers, or the variables of one", dnsCommand},
 	{"version", "[-json]", "print the version", versionCommand},
 }

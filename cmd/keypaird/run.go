@@ -36,9 +36,12 @@ func runCommand(ctx context.Context, e *env, args []string) error {
 	broken := make(chan os.Signal, 1)
 	signal.Notify(broken, syscall.SIGPIPE)
 	defer signal.Stop(broken)
-	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
+	out := daemon.NewLogWriter(e.stderr)
+	go out.Run(nil) // until the process ends: the reader of the log may block it
+	defer out.Flush()
+	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level}))
 	if daemon.Journaled(e.stderr, e.getenv("JOURNAL_STREAM")) {
-		log = logger(e.stderr, level)
+		log = logger(out, level)
 	}
 	return newDaemon(e, log).Run(ctx, signals)
 }

@@ -30,7 +30,11 @@ func statusCommand(_ context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	doc, err := status.Collect(w.Status(targets, nil), time.Now())
+	src := w.Status(targets, nil)
+	if len(names) > 0 {
+		src.Unconfigured = nil
+	}
+	doc, err := status.Collect(src, time.Now())
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,9 @@ var chatServers = []row{
 		// No check: "prosodyctl check certs" also fails for reasons unrelated to
 		// the new pair, such as a component without a certificate, and would
 		// block every renewal.
-		name:  "prosody",
-		chain: "{etc}/prosody/certs/{name}.crt", key: "{etc}/prosody/certs/{name}.key", keyMode: 0o640, scans: 3,
+		name:   "prosody",
+		verify: []string{"xmpp-client:127.0.0.1:5222", "xmpp-server:127.0.0.1:5269"},
+		chain:  "{etc}/prosody/certs/{name}.crt", key: "{etc}/prosody/certs/{name}.key", keyMode: 0o640, scans: 3,
 		group:  by[string]{"": "prosody", "openbsd": "_prosody"},
 		reload: service("reload", "prosody"), reloads: 2,
 		setup: []string{`certificates = "certs"    -- the default: certificates are found by the names they are for`},
@@ -24,6 +25,7 @@ var chatServers = []row{
 	},
 	{
 		name:     "ejabberd",
+		verify:   []string{"xmpp-client:127.0.0.1:5222", "xmpp-server:127.0.0.1:5269"},
 		combined: "{etc}/ejabberd/{name}.pem", keyMode: 0o640, scans: 1,
 		group: by[string]{"": "ejabberd", "openbsd": "_ejabberd"},
 		reload: by[[]string]{
@@ -40,8 +42,9 @@ var chatServers = []row{
 	},
 	{
 		// In Debian's package the server owns /etc/matrix-synapse.
-		name:  "synapse",
-		chain: "/etc/ssl/synapse/{name}.crt", key: "/etc/ssl/synapse/{name}.key", keyMode: 0o640, single: true,
+		name:   "synapse",
+		verify: []string{"127.0.0.1:8448"},
+		chain:  "/etc/ssl/synapse/{name}.crt", key: "/etc/ssl/synapse/{name}.key", keyMode: 0o640, single: true,
 		group: by[string]{"": "synapse", "linux": "matrix-synapse", "openbsd": "_synapse"},
 		reload: by[[]string]{
 			"":        {"pkill", "-HUP", "-f", "synapse.app.homeserver"},
@@ -55,8 +58,9 @@ var chatServers = []row{
 		},
 	},
 	{
-		name:  "dendrite",
-		chain: "/etc/ssl/dendrite/{name}.crt", key: "/etc/ssl/dendrite/{name}.key", keyMode: 0o640, single: true,
+		name:   "dendrite",
+		verify: []string{"127.0.0.1:8448"},
+		chain:  "/etc/ssl/dendrite/{name}.crt", key: "/etc/ssl/dendrite/{name}.key", keyMode: 0o640, single: true,
 		group:  by[string]{"": "dendrite", "openbsd": "_dendrite"},
 		reload: service("restart", "dendrite"), patience: time.Minute,
 		setup: []string{"dendrite --tls-cert /etc/ssl/dendrite/NAME.crt --tls-key /etc/ssl/dendrite/NAME.key"},
@@ -68,8 +72,9 @@ var chatServers = []row{
 	},
 	{
 		// Its package makes the server own /etc/tuwunel at every upgrade.
-		name:  "tuwunel",
-		chain: "/etc/ssl/tuwunel/{name}.crt", key: "/etc/ssl/tuwunel/{name}.key", keyMode: 0o640, single: true,
+		name:   "tuwunel",
+		verify: []string{"127.0.0.1:8448"},
+		chain:  "/etc/ssl/tuwunel/{name}.crt", key: "/etc/ssl/tuwunel/{name}.key", keyMode: 0o640, single: true,
 		group:  by[string]{"": "tuwunel", "openbsd": "_tuwunel"},
 		reload: service("restart", "tuwunel"), patience: time.Minute,
 		setup: []string{"[global.tls]", `certs = "/etc/ssl/tuwunel/NAME.crt"`, `key = "/etc/ssl/tuwunel/NAME.key"`},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"keypaird/renew/problem"
@@ -20,7 +21,8 @@ type Description struct {
 	Check   []string `json:"check,omitempty"`
 	Reload  []string `json:"reload,omitempty"`
 	Restart []string `json:"restart,omitempty"`
-	Single  bool     `json:"single"` // one certificate for every name
+	Single  bool     `json:"single"`           // one certificate for every name
+	Verify  []string `json:"verify,omitempty"` // where it usually listens
 	Setup   []string `json:"setup"`
 	Notes   []string `json:"notes"`
 	Missing []string `json:"missing,omitempty"` // on this machine
@@ -37,7 +39,7 @@ func Describe(names ...string) List {
 		}
 		d := Description{
 			Name: s.Name, Files: append([]string{}, s.Files()...), Check: s.Deployment.Check, Reload: s.Deployment.Reload,
-			Restart: s.Deployment.Restart, Single: s.Deployment.Single, Setup: s.Setup, Notes: s.Notes,
+			Restart: s.Deployment.Restart, Single: s.Deployment.Single, Verify: s.Verify, Setup: s.Setup, Notes: s.Notes,
 		}
 		if len(names) > 0 {
 			for _, err := range Missing(&s.Deployment, nil) {
@@ -78,6 +80,9 @@ func (d Description) write(w io.Writer) {
 	line("check", strings.Join(d.Check, " "))
 	line("reload", strings.Join(d.Reload, " "))
 	line("restart", strings.Join(d.Restart, " "))
+	if len(d.Verify) > 0 {
+		line("verify", fmt.Sprintf("for example [%s]", strings.Join(quoted(d.Verify), ", ")))
+	}
 	line("setup", strings.Join(d.Setup, "\n"))
 	for _, n := range d.Notes {
 		line("note", n)
@@ -86,4 +91,13 @@ func (d Description) write(w io.Writer) {
 		line("missing", m)
 		line("remedy", d.Remedy[i])
 	}
+}
+
+// quoted is list as the configuration writes it.
+func quoted(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = strconv.Quote(s)
+	}
+	return out
 }

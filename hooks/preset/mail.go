@@ -13,6 +13,7 @@ postfix reload || { echo "postfix reload: see the mail log" >&2; exit 1; }`
 var mailServers = []row{
 	{
 		name:   "postfix",
+		verify: []string{"smtp:127.0.0.1:25"}, root: true, effective: postfixEffective,
 		check:  always("postconf", "-M"), // "postfix check" writes to the mail log only
 		reload: always("sh", "-c", reloadPostfix),
 		setup: []string{
@@ -31,6 +32,7 @@ var mailServers = []row{
 	},
 	{
 		name:   "dovecot",
+		verify: []string{"imap:127.0.0.1:143"}, root: true, effective: dovecotEffective,
 		check:  always("doveconf", "-h", "base_dir"), // reads everything, and shows nothing but that
 		reload: always("doveadm", "reload"),
 		setup: []string{

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"keypaird/hooks"
+	"keypaird/hooks/command"
 	"keypaird/renew/problem"
 )
 
@@ -86,5 +87,5 @@ func programMissing(name string) bool {
 		_, err := os.Stat(name)
 		return errors.Is(err, fs.ErrNotExist)
 	}
-	return hooks.SearchPath(name) == ""
+	return command.SearchPath(name) == ""
 }

@@ -24,6 +24,8 @@ type Server struct {
 	Name       string           // of the preset
 	Deployment hooks.Deployment // the defaults on this system; Verify is not set
 
+	Verify []string // where it usually listens, for verify
+
 	// Lines of the server's own configuration that make it use the files. NAME
 	// is a target's name, STATE keypaird's state directory.
 	Setup []string
@@ -74,6 +76,10 @@ type row struct {
 	scans, reloads       int
 	patience             time.Duration
 	setup, notes         []string
+	verify               []string   // endpoints at which it usually serves them
+	process              by[string] // name of its process, where it does not start without files; "": it does, or that is not known
+	root                 bool       // check and reload need root
+	effective            effective
 }
 
 // by is a value by GOOS; "" is the default.
@@ -115,7 +121,7 @@ func tables() [][]row { return [][]row{webServers, chatServers, mailServers, voi
 func servers(goos string) []Server {
 	var list []Server
 	for _, r := range slices.Concat(tables()...) {
-		list = append(list, Server{Name: r.name, Deployment: r.deployment(goos), Setup: r.lines(r.setup, goos), Notes: slices.Clone(r.notes)})
+		list = append(list, Server{Name: r.name, Deployment: r.deployment(goos), Verify: slices.Clone(r.verify), Setup: r.lines(r.setup, goos), Notes: slices.Clone(r.notes)})
 	}
 	slices.SortFunc(list, func(a, b Server) int { return cmp.Compare(a.Name, b.Name) })
 	return list
@@ -124,14 +130,22 @@ func servers(goos string) []Server {
 // lookup is Lookup for any system. It is called for every target, and there may
 // be thousands.
 func lookup(name, goos string) (hooks.Deployment, bool) {
+	if r := find(name); r != nil {
+		return r.deployment(goos), true
+	}
+	return hooks.Deployment{}, false
+}
+
+// find returns the row of a server, or nil.
+func find(name string) *row {
 	for _, table := range tables() {
 		for i := range table {
 			if table[i].name == name {
-				return table[i].deployment(goos), true
+				return &table[i]
 			}
 		}
 	}
-	return hooks.Deployment{}, false
+	return nil
 }
 
 // deployment returns the preset of r for a system.
@@ -185,4 +199,18 @@ func rootGroup(goos string) string {
 		return "root"
 	}
 	return "wheel"
+}
+
+// NeedsRoot reports whether check and reload of a preset need root.
+func NeedsRoot(preset string) bool {
+	r := find(preset)
+	return r != nil && r.root
+}
+
+// UsualEndpoints returns where the server of a preset usually listens.
+func UsualEndpoints(preset string) []string {
+	if r := find(preset); r != nil {
+		return slices.Clone(r.verify)
+	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"keypaird/hooks"
+	"keypaird/hooks/command"
 )
 
 func TestPresets(t *testing.T) {
@@ -168,8 +169,8 @@ func TestReloadOfPostfix(t *testing.T) {
 			program(t, dir+"/postmap", "echo postmap $* >>"+dir+"/ran; [ \"$2\" != hash:/fails ] || { echo no such file; exit 1; }")
 			program(t, dir+"/postfix", "echo postfix $* >>"+dir+"/ran; ! grep -q silent "+dir+"/ran")
 			d, _ := lookup("postfix", "linux")
-			argv := append([]string{"env", "PATH=" + dir + ":" + hooks.Path}, d.Reload...)
-			err := (&hooks.Command{Argv: argv}).Run(t.Context(), hooks.Event{})
+			argv := append([]string{"env", "PATH=" + dir + ":" + command.Path}, d.Reload...)
+			err := (&command.Command{Argv: argv}).Run(t.Context(), command.Event{})
 			if (err == nil) != (tt.err == "") || err != nil && !strings.HasSuffix(err.Error(), tt.err) {
 				t.Errorf("reload = %v, want %q", err, tt.err)
 			}

@@ -3,8 +3,9 @@ package preset
 // voiceServers are the presets of servers for calls.
 var voiceServers = []row{
 	{
-		name:  "coturn",
-		chain: "/etc/ssl/coturn/{name}.crt", key: "/etc/ssl/coturn/{name}.key", keyMode: 0o640, single: true,
+		name:   "coturn",
+		verify: []string{"127.0.0.1:5349"},
+		chain:  "/etc/ssl/coturn/{name}.crt", key: "/etc/ssl/coturn/{name}.key", keyMode: 0o640, single: true,
 		group: by[string]{"": "turnserver", "openbsd": "_turnserver"},
 		reload: by[[]string]{
 			"":      {"pkill", "-USR2", "-x", "turnserver"},
@@ -19,8 +20,9 @@ var voiceServers = []row{
 		},
 	},
 	{
-		name:  "mumble",
-		chain: "/etc/ssl/mumble/{name}.crt", key: "/etc/ssl/mumble/{name}.key", keyMode: 0o640, single: true,
+		name:   "mumble",
+		verify: []string{"127.0.0.1:64738"},
+		chain:  "/etc/ssl/mumble/{name}.crt", key: "/etc/ssl/mumble/{name}.key", keyMode: 0o640, single: true,
 		group: by[string]{"": "murmur", "linux": "mumble-server", "openbsd": "_murmurd"},
 		reload: by[[]string]{
 			"":        {"pkill", "-USR1", "-x", "murmurd"},

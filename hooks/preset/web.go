@@ -6,7 +6,8 @@ var webServers = []row{
 	{
 		// relayd finds files by name and opens them as root. Regular files,
 		// not links into the store: links have been reported not to work.
-		name:  "relayd",
+		name:   "relayd",
+		verify: []string{"127.0.0.1:443"}, process: by[string]{"": "relayd"},
 		chain: "/etc/ssl/{name}.crt", key: "/etc/ssl/private/{name}.key", keyMode: 0o600,
 		check:   always("relayd", "-n"),
 		reload:  service("reload", "relayd"),
@@ -20,7 +21,8 @@ var webServers = []row{
 		},
 	},
 	{
-		name:  "httpd",
+		name:   "httpd",
+		verify: []string{"127.0.0.1:443"}, process: by[string]{"": "httpd"},
 		chain: "/etc/ssl/{name}.crt", key: "/etc/ssl/private/{name}.key", keyMode: 0o600,
 		check:   always("httpd", "-n"),
 		reload:  service("reload", "httpd"),
@@ -39,8 +41,10 @@ var webServers = []row{
 		// The master process reads the store as root, so there is nothing to
 		// write. It is its own messenger on every system.
 		name:   "nginx",
-		check:  always("nginx", "-t"),
-		reload: always("nginx", "-s", "reload"),
+		verify: []string{"127.0.0.1:443"}, process: by[string]{"": "nginx"}, root: true,
+		effective: nginxEffective,
+		check:     always("nginx", "-t"),
+		reload:    always("nginx", "-s", "reload"),
 		setup: []string{
 			"ssl_certificate     STATE/certs/NAME/live/fullchain.pem;    # in the server block of that name",
 			"ssl_certificate_key STATE/certs/NAME/live/privkey.pem;",
@@ -53,8 +57,10 @@ var webServers = []row{
 		},
 	},
 	{
-		name:     "haproxy",
-		combined: "/etc/haproxy/certs/{name}.pem", keyMode: 0o600, scans: 1,
+		name:   "haproxy",
+		verify: []string{"127.0.0.1:443"}, process: by[string]{"": "haproxy"},
+		effective: haproxyEffective,
+		combined:  "/etc/haproxy/certs/{name}.pem", keyMode: 0o600, scans: 1,
 		check: by[[]string]{
 			"":        {"haproxy", "-c", "-f", "{etc}/haproxy/haproxy.cfg"},
 			"freebsd": {"haproxy", "-c", "-f", "{etc}/haproxy.conf"},
@@ -72,8 +78,10 @@ var webServers = []row{
 		},
 	},
 	{
-		name:  "apache",
-		check: by[[]string]{"": {"apachectl", "configtest"}, "openbsd": {"apachectl2", "configtest"}},
+		name:   "apache",
+		verify: []string{"127.0.0.1:443"}, process: by[string]{"": "httpd", "linux": "apache2"}, root: true,
+		effective: apacheEffective,
+		check:     by[[]string]{"": {"apachectl", "configtest"}, "openbsd": {"apachectl2", "configtest"}},
 		reload: but(service("reload", "apache2"), by[[]string]{
 			"openbsd": {"apachectl2", "graceful"}, // its rc script has no reload
 			"freebsd": {"service", "apache24", "reload"},
@@ -100,8 +108,10 @@ var webServers = []row{
 		// No check: validate, run as root, opens the log files that the
 		// configuration names, and those it creates are root's from then on.
 		// A reload is a transaction anyway.
-		name:  "caddy",
-		chain: "{etc}/caddy/{name}.crt", key: "{etc}/caddy/{name}.key", keyMode: 0o640,
+		name:   "caddy",
+		verify: []string{"127.0.0.1:443"}, process: by[string]{"": "caddy"},
+		effective: caddyEffective,
+		chain:     "{etc}/caddy/{name}.crt", key: "{etc}/caddy/{name}.key", keyMode: 0o640,
 		group: by[string]{"": "caddy", "openbsd": "_caddy", "freebsd": "www"},
 		reload: by[[]string]{
 			"":        {"caddy", "reload", "--config", "{etc}/caddy/Caddyfile", "--force"},

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -63,8 +64,16 @@ func lookup(name string) *protocol {
 	return &protocols[i]
 }
 
-// ParseEndpoint parses "[proto:]host:port". The default protocol is "tls". An IPv6
-// address must be in brackets.
+// wellKnown are the protocols of ports on which nothing else is served.
+var wellKnown = map[uint16]string{
+	5222: "xmpp-client", 5269: "xmpp-server", 25: "smtp", 587: "smtp", 143: "imap", 110: "pop3", 4190: "sieve",
+}
+
+// protoOf returns the protocol of a port if none is given.
+func protoOf(port uint16) string { return cmp.Or(wellKnown[port], "tls") }
+
+// ParseEndpoint parses "[proto:]host:port". The default protocol is that of a
+// well-known port, else "tls". An IPv6 address must be in brackets.
 func ParseEndpoint(s string) (Endpoint, error) {
 	e, err := parse(s)
 	if err != nil {
@@ -83,7 +92,7 @@ func parse(s string) (Endpoint, error) {
 	if ip, err := netip.ParseAddr(s); err == nil && ip.Is6() {
 		return Endpoint{}, errBrackets
 	}
-	proto, rest := "tls", s
+	proto, rest := "", s
 	if head, tail, ok := strings.Cut(s, ":"); ok && !strings.HasPrefix(s, "[") {
 		known := lookup(strings.ToLower(head)) != nil
 		switch {
@@ -102,12 +111,12 @@ func parse(s string) (Endpoint, error) {
 	return parseAddr(proto, rest)
 }
 
-// parseAddr parses "host:port".
+// parseAddr parses "host:port". proto may be "".
 func parseAddr(proto, s string) (Endpoint, error) {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		prefix := proto + ":"
-		if proto == "tls" {
+		if proto == "" || proto == "tls" {
 			prefix = ""
 		}
 		return Endpoint{}, fmt.Errorf("no port: write %q", prefix+withPort(s, proto))
@@ -120,7 +129,7 @@ func parseAddr(proto, s string) (Endpoint, error) {
 	if err != nil {
 		return Endpoint{}, err
 	}
-	return Endpoint{Proto: proto, Host: host, Port: uint16(n)}, nil
+	return Endpoint{Proto: cmp.Or(proto, protoOf(uint16(n))), Host: host, Port: uint16(n)}, nil
 }
 
 // parseHost checks a host and returns its canonical form.
@@ -179,9 +188,10 @@ func (e Endpoint) Addr() string {
 	return net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
 }
 
-// String returns the shortest form that ParseEndpoint accepts.
+// String returns a form that ParseEndpoint accepts, without the protocol if it is
+// "tls" and that is the default.
 func (e Endpoint) String() string {
-	if (e.Proto == "" || e.Proto == "tls") && lookup(e.Host) == nil {
+	if (e.Proto == "" || e.Proto == "tls") && lookup(e.Host) == nil && protoOf(e.Port) == "tls" {
 		return e.Addr()
 	}
 	if e.Proto == "" {

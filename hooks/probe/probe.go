@@ -20,6 +20,9 @@ type Probe struct {
 	SNI      string     // empty, or an IP address: none is sent
 	To       string     // the domain an XMPP stream is opened to; empty: SNI, or else the host
 	ALPN     []string   // protocols to send; nil: the protocol's default
+	// KeyType is of the certificate to request where the server has several for a
+	// name, x509.ECDSA or x509.RSA; zero: the one that the server prefers.
+	KeyType x509.PublicKeyAlgorithm
 }
 
 // A Result is what an endpoint served.
@@ -56,13 +59,55 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// FailedEndpoint returns the endpoint that served no certificate.
-func (e *Error) FailedEndpoint() string { return e.Endpoint.String() }
-
 // Run connects to the endpoint and returns the chain it serves. The handshake
 // verifies that the server holds the leaf's key; [Check] evaluates the chain.
 // Time and bytes are bounded. Errors are of type *Error.
+//
+// With a KeyType, a certificate of another type is only returned if the server has
+// none of that type for clients that accept no other.
 func (p Probe) Run(ctx context.Context) (Result, error) {
+	s, err := p.run(ctx, restriction{})
+	only := restriction{suites: suitesFor(p.KeyType)}
+	if err != nil || only.suites == nil || s.Chain[0].PublicKeyAlgorithm == p.KeyType {
+		return s, err
+	}
+	if s.Version == tls.VersionTLS13 {
+		if other, err := p.run(ctx, restriction{keyType: p.KeyType}); err == nil {
+			return other, nil
+		}
+	}
+	if other, err := p.run(ctx, only); err == nil {
+		return other, nil
+	}
+	return s, nil
+}
+
+// A restriction is what a client accepts in a handshake; the zero value: all.
+type restriction struct {
+	suites  []uint16                // of TLS 1.2 alone
+	keyType x509.PublicKeyAlgorithm // with TLS 1.3 alone
+}
+
+// suitesFor returns the cipher suites of TLS 1.2 with certificates of a key type; nil:
+// the type is not distinguished.
+func suitesFor(keyType x509.PublicKeyAlgorithm) []uint16 {
+	switch keyType {
+	case x509.ECDSA:
+		return []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA,
+		}
+	case x509.RSA:
+		return []uint16{
+			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+			tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA,
+		}
+	}
+	return nil
+}
+
+// run is Run with a restriction.
+func (p Probe) run(ctx context.Context, only restriction) (Result, error) {
 	proto := lookup(p.Endpoint.Proto)
 	if p.Endpoint.Proto == "" {
 		proto = &protocols[0]
@@ -80,7 +125,7 @@ func (p Probe) Run(ctx context.Context) (Result, error) {
 		return Result{}, p.failed(ctx, attempt, proto, Connecting, err)
 	}
 	defer conn.Close()
-	s, stage, err := p.talk(attempt, proto, conn)
+	s, stage, err := p.talk(attempt, proto, conn, only)
 	if err != nil {
 		return Result{}, p.failed(ctx, attempt, proto, stage, err)
 	}
@@ -115,7 +160,7 @@ func (p Probe) connect(ctx context.Context) (net.Conn, error) {
 }
 
 // talk runs the protocol's dialogue and the TLS handshake, within ctx.
-func (p Probe) talk(ctx context.Context, proto *protocol, nc net.Conn) (Result, Stage, error) {
+func (p Probe) talk(ctx context.Context, proto *protocol, nc net.Conn, only restriction) (Result, Stage, error) {
 	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	conn := &boundedConn{Conn: nc, left: maxTalk}
@@ -136,13 +181,17 @@ func (p Probe) talk(ctx context.Context, proto *protocol, nc net.Conn) (Result, 
 	if alpn == nil {
 		alpn = proto.alpn
 	}
-	s, err := handshake(ctx, conn, proto, p.SNI, alpn)
+	s, err := handshake(ctx, conn, proto, p.SNI, alpn, only)
 	return s, Handshaking, err
 }
 
 // handshake returns the chain served in a TLS handshake.
-func handshake(ctx context.Context, conn net.Conn, proto *protocol, name string, alpn []string) (Result, error) {
-	tc := tls.Client(conn, &tls.Config{
+func handshake(ctx context.Context, conn net.Conn, proto *protocol, name string, alpn []string, only restriction) (Result, error) {
+	if only.keyType != x509.UnknownPublicKeyAlgorithm {
+		chain, err := handshake13(ctx, conn, name, alpn, only.keyType)
+		return Result{Chain: chain, Version: tls.VersionTLS13}, err
+	}
+	conf := &tls.Config{
 		ServerName: name, // an IP address is not sent
 		NextProtos: alpn,
 		// The caller compares fingerprints. The handshake still verifies
@@ -150,7 +199,11 @@ func handshake(ctx context.Context, conn net.Conn, proto *protocol, name string,
 		InsecureSkipVerify: true,
 		// No data is sent over this connection, so old servers may answer.
 		MinVersion: tls.VersionTLS10,
-	})
+	}
+	if only.suites != nil {
+		conf.MaxVersion, conf.CipherSuites = tls.VersionTLS12, only.suites
+	}
+	tc := tls.Client(conn, conf)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 			if proto.talk != nil {

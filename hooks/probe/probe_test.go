@@ -1,10 +1,13 @@
 package probe
 
 import (
+	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -25,6 +28,12 @@ func newCert(t *testing.T, names ...string) tls.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newCertFor(t, key, names...)
+}
+
+// newCertFor is newCert with a key.
+func newCertFor(t *testing.T, key crypto.Signer, names ...string) tls.Certificate {
+	t.Helper()
 	issuer := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test issuer"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
@@ -35,6 +44,7 @@ func newCert(t *testing.T, names ...string) tls.Certificate {
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 	}
 	var pair tls.Certificate
+	var err error
 	for _, c := range []*x509.Certificate{leaf, issuer} {
 		der, err := x509.CreateCertificate(rand.Reader, c, issuer, key.Public(), key)
 		if err != nil {
@@ -257,3 +267,112 @@ func TestCancel(t *testing.T) {
 		t.Errorf("Dial = %v, want context.Canceled", err)
 	}
 }
+
+// Of several certificates for a name, the one of the requested key type is returned,
+// if there is one.
+func TestKeyTypes(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = "example.org"
+	ec, rs := newCert(t, name), newCertFor(t, key, name)
+	for _, tt := range []struct {
+		name     string
+		has      []tls.Certificate
+		min, max uint16
+		keyType  x509.PublicKeyAlgorithm
+		want     tls.Certificate
+	}{
+		{"both, ECDSA", []tls.Certificate{rs, ec}, tls.VersionTLS12, tls.VersionTLS13, x509.ECDSA, ec},
+		{"both, RSA", []tls.Certificate{ec, rs}, tls.VersionTLS12, tls.VersionTLS13, x509.RSA, rs},
+		{"both, TLS 1.2, ECDSA", []tls.Certificate{rs, ec}, tls.VersionTLS12, tls.VersionTLS12, x509.ECDSA, ec},
+		{"both, TLS 1.2, RSA", []tls.Certificate{ec, rs}, tls.VersionTLS12, tls.VersionTLS12, x509.RSA, rs},
+		{"both, TLS 1.3, ECDSA", []tls.Certificate{rs, ec}, tls.VersionTLS13, tls.VersionTLS13, x509.ECDSA, ec},
+		{"both, TLS 1.3, RSA", []tls.Certificate{ec, rs}, tls.VersionTLS13, tls.VersionTLS13, x509.RSA, rs},
+		{"only RSA, TLS 1.3", []tls.Certificate{rs}, tls.VersionTLS13, tls.VersionTLS13, x509.ECDSA, rs},
+		{"only ECDSA, TLS 1.3", []tls.Certificate{ec}, tls.VersionTLS13, tls.VersionTLS13, x509.RSA, ec},
+		{"only RSA", []tls.Certificate{rs}, tls.VersionTLS12, tls.VersionTLS13, x509.ECDSA, rs},
+		{"only ECDSA", []tls.Certificate{ec}, tls.VersionTLS12, tls.VersionTLS13, x509.RSA, ec},
+		{"any", []tls.Certificate{ec}, tls.VersionTLS12, tls.VersionTLS13, 0, ec},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			conf := &tls.Config{Certificates: tt.has, MinVersion: tt.min, MaxVersion: tt.max}
+			e := serve(t, "tls", func(conn net.Conn) { tls.Server(conn, conf).Handshake() })
+			s, err := Probe{Endpoint: e, SNI: name, KeyType: tt.keyType}.Run(t.Context())
+			if err != nil || !s.Chain[0].Equal(tt.want.Leaf) {
+				t.Errorf("served %v, %v", s.Chain, err)
+			}
+		})
+	}
+}
+
+// A handshake of ours is as strict as that of crypto/tls: the server holds the key.
+func TestHandshake13(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ec, rs := newCert(t, "example.org"), newCertFor(t, key, "example.org")
+	stolenEC, stolenRSA := ec, rs
+	stolenEC.PrivateKey, stolenRSA.PrivateKey = newCert(t, "x").PrivateKey, other
+	for _, tt := range []struct {
+		name    string
+		cert    tls.Certificate
+		keyType x509.PublicKeyAlgorithm
+		want    bool
+	}{
+		{"ECDSA", ec, x509.ECDSA, true},
+		{"RSA", rs, x509.RSA, true},
+		{"not of that type", rs, x509.ECDSA, false},
+		{"without the ECDSA key", stolenEC, x509.ECDSA, false},
+		{"without the RSA key", stolenRSA, x509.RSA, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			client, server := net.Pipe()
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				tls.Server(server, &tls.Config{Certificates: []tls.Certificate{tt.cert}}).Handshake()
+				server.Close()
+			}()
+			chain, err := handshake13(t.Context(), client, "example.org", []string{"h2"}, tt.keyType)
+			client.Close()
+			<-done
+			if (err == nil) != tt.want || tt.want && !chain[0].Equal(tt.cert.Leaf) {
+				t.Errorf("chain %v, %v", chain, err)
+			}
+		})
+	}
+}
+
+// Whatever a server answers, the handshake ends.
+func FuzzHandshake13(f *testing.F) {
+	f.Add([]byte{22, 3, 3, 0, 4, 2, 0, 0, 0})
+	f.Add([]byte{22, 3, 3, 0, 5, 2, 255, 255, 255, 0})
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		serverShare(answer)
+		certificates(answer)
+		r := &reader13{conn: &replay{bytes.NewReader(answer)}}
+		for range 100 {
+			if _, err := r.message(); err != nil {
+				return
+			}
+		}
+	})
+}
+
+// A replay is a connection from which what was recorded is read.
+type replay struct{ *bytes.Reader }
+
+func (*replay) Close() error                     { return nil }
+func (*replay) Write(b []byte) (int, error)      { return len(b), nil }
+func (*replay) LocalAddr() net.Addr              { return nil }
+func (*replay) RemoteAddr() net.Addr             { return nil }
+func (*replay) SetDeadline(time.Time) error      { return nil }
+func (*replay) SetReadDeadline(time.Time) error  { return nil }
+func (*replay) SetWriteDeadline(time.Time) error { return nil }

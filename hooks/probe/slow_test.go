@@ -19,7 +19,7 @@ func (l Probe) through(ctx context.Context, conn net.Conn) (Result, error) {
 	p := lookup(l.Endpoint.Proto)
 	visit, cancel := context.WithTimeout(ctx, p.limit)
 	defer cancel()
-	s, stage, err := l.talk(visit, p, conn)
+	s, stage, err := l.talk(visit, p, conn, restriction{})
 	if err != nil {
 		return s, l.failed(ctx, visit, p, stage, err)
 	}

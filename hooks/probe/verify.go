@@ -36,9 +36,6 @@ func (e *StaleError) Error() string {
 		e.Endpoint, e.Got, e.ServerName, e.Want)
 }
 
-// FailedEndpoint returns the endpoint that serves another certificate.
-func (e *StaleError) FailedEndpoint() string { return e.Endpoint.String() }
-
 // Remedy says what the operator can do about it.
 func (e *StaleError) Remedy() string {
 	return "check that the proxy's configuration names the deployed files and that its reload took effect"

@@ -64,8 +64,12 @@ const state = "/var/lib/keypaird"
 func (r *rig) configure(table string) {
 	r.t.Helper()
 	var verify []string
-	for _, d := range r.doors {
-		verify = append(verify, quote(d.endpoint()))
+	var names []string
+	for _, t := range r.targets {
+		names = append(names, quote(t.name))
+	}
+	for _, d := range r.doors { // each is to know both names, and an XMPP server is a host's too
+		verify = append(verify, "{ endpoint = "+quote(d.endpoint())+", names = ["+strings.Join(names, ", ")+"] }")
 	}
 	write(r.t, "/etc/keypaird/keypaird.toml", r.head+r.certificates()+
 		"[deploy."+r.server.Name+"]\nverify = ["+strings.Join(verify, ", ")+"]\n"+table)

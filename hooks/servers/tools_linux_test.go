@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"keypaird/hooks"
+	"keypaird/hooks/command"
 	"keypaird/renew/testutil"
 )
 
@@ -29,7 +29,7 @@ func eventually(t *testing.T, what string, try func() error) {
 
 // environment is that of the programs we start.
 func environment(more ...string) []string {
-	return append([]string{"PATH=" + hooks.Path, "LANG=C", "HOME=/root"}, more...)
+	return append([]string{"PATH=" + command.Path, "LANG=C", "HOME=/root"}, more...)
 }
 
 // must runs a command of the administrator's.

@@ -49,7 +49,7 @@ var errTooMany = errors.New("not probed: there are too many endpoints")
 
 // probe returns the result of a probe, which runs once.
 func (r *prober) probe(ctx context.Context, p probe.Probe) (probe.Result, error) {
-	key := fmt.Sprintf("%s %s %q %q %q", p.Endpoint, p.Addr, p.SNI, p.To, p.ALPN)
+	key := fmt.Sprintf("%s %s %q %q %q %v", p.Endpoint, p.Addr, p.SNI, p.To, p.ALPN, p.KeyType)
 	r.mu.Lock()
 	s, known := r.seen[key]
 	if !known && len(r.seen) >= maxEndpoints {

@@ -31,8 +31,8 @@ func (v *Verifier) checkTarget(ctx context.Context, t Target) []Check {
 	for _, d := range t.Deployments {
 		for _, e := range d.Endpoints {
 			addrs := v.addressesOf(ctx, e.Host)
-			for _, name := range t.Names {
-				list = append(list, deployedProbe{Check{Target: t.Name, Deployment: d.Name, Endpoint: e.String(), Name: name}, e, addrs})
+			for _, name := range e.Names {
+				list = append(list, deployedProbe{Check{Target: t.Name, Deployment: d.Name, Endpoint: e.String(), Name: name}, e.Endpoint, addrs})
 			}
 		}
 	}
@@ -80,7 +80,7 @@ func (v *Verifier) deployedRows(ctx context.Context, l deployedProbe, want *x509
 			addr = l.addrs[0]
 		}
 		row := l.row
-		v.deployedRow(ctx, &row, probe.Probe{Endpoint: l.endpoint, Addr: addr, SNI: row.Name}, want)
+		v.deployedRow(ctx, &row, probe.Probe{Endpoint: l.endpoint, Addr: addr, SNI: row.Name, KeyType: want.PublicKeyAlgorithm}, want)
 		return []Check{row}
 	}
 	rows := make([]Check, len(l.addrs))
@@ -90,7 +90,7 @@ func (v *Verifier) deployedRows(ctx context.Context, l deployedProbe, want *x509
 		rows[i] = l.row
 		rows[i].Address = addr.String()
 		wg.Go(func() {
-			unreachable[i] = v.deployedRow(ctx, &rows[i], probe.Probe{Endpoint: l.endpoint, Addr: addr, SNI: l.row.Name}, want)
+			unreachable[i] = v.deployedRow(ctx, &rows[i], probe.Probe{Endpoint: l.endpoint, Addr: addr, SNI: l.row.Name, KeyType: want.PublicKeyAlgorithm}, want)
 		})
 	}
 	wg.Wait()

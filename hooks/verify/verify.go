@@ -22,7 +22,13 @@ type Target struct {
 // A Deployment is a server with the endpoints at which it serves its targets.
 type Deployment struct {
 	Name      string
-	Endpoints []probe.Endpoint
+	Endpoints []Endpoint
+}
+
+// An Endpoint is where a target is to be served, and for which of its names.
+type Endpoint struct {
+	probe.Endpoint
+	Names []string
 }
 
 // A Domain is a domain. Its endpoints are found as its peers find them.

@@ -23,7 +23,6 @@ type Attempt struct {
 	TryNextCA bool      `json:"try_next_ca,omitempty"` // another CA may succeed
 	Error     string    `json:"error,omitempty"`
 	Remedy    string    `json:"remedy,omitempty"`
-	Endpoint  string    `json:"endpoint,omitempty"` // of verify: the first that does not serve the certificate
 }
 
 // waits between tries, as Let's Encrypt recommends.
@@ -64,7 +63,8 @@ func (a Attempt) wait(now, until time.Time) time.Duration {
 	case left <= 0:
 		return min(wait, time.Hour)
 	}
-	return min(wait, max(left/20, minNearExpiry)) // near the end, a day is too long
+	wait = min(wait, max(left/20, minNearExpiry))    // near the end, a day is too long
+	return min(wait, left*jitterPart/(jitterPart+1)) // never after it
 }
 
 // Latest returns the latest time of the next try after one more failure at now.
@@ -76,7 +76,7 @@ func (a Attempt) Latest(now, until time.Time) time.Time {
 // Failed returns a after one more failure at now of a step that must succeed before
 // until; zero: no limit. If err has a method Earliest, the next try is not before
 // that, at most a day later. If err has a method TryNext, that says whether another CA
-// may succeed; if it has a method FailedEndpoint, that is the Endpoint.
+// may succeed.
 func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 	wait := a.wait(now, until)
 	a.Failures = max(a.Failures, 0) + 1
@@ -89,10 +89,6 @@ func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 	}
 	var order interface{ TryNext() bool }
 	a.TryNextCA = errors.As(err, &order) && order.TryNext()
-	a.Error, a.Remedy, a.Endpoint = problem.OneLine(err), durable.Remedy(err), ""
-	var unserved interface{ FailedEndpoint() string }
-	if errors.As(err, &unserved) {
-		a.Endpoint = unserved.FailedEndpoint()
-	}
+	a.Error, a.Remedy = problem.OneLine(err), durable.Remedy(err)
 	return a
 }

@@ -75,20 +75,17 @@ func TestBackoffNearExpiry(t *testing.T) {
 	}
 }
 
-// unserved is an error that knows where the certificate is not served.
-type unserved struct{}
-
-func (unserved) Error() string          { return "not served" }
-func (unserved) FailedEndpoint() string { return "127.0.0.1:443" }
-
-// The endpoint of a failed verification is recorded, and forgotten when something
-// else fails.
-func TestFailedEndpoint(t *testing.T) {
-	a := Attempt{}.Failed(fmt.Errorf("verifying: %w", unserved{}), now, time.Time{})
-	if a.Endpoint != "127.0.0.1:443" {
-		t.Errorf("endpoint = %q", a.Endpoint)
-	}
-	if a = a.Failed(errors.New("reloading"), now, time.Time{}); a.Endpoint != "" {
-		t.Errorf("endpoint = %q after another failure", a.Endpoint)
+// A step that must succeed before the end of what is in use is tried again before it.
+func TestNextTryBeforeTheEnd(t *testing.T) {
+	for _, left := range []time.Duration{20 * time.Second, time.Minute, 14 * time.Minute, time.Hour} {
+		for failures := range 6 {
+			a, end := Attempt{Failures: failures}, now.Add(left)
+			if next := a.Failed(errors.New("no"), now, end).Next; next.After(end) {
+				t.Errorf("%v before the end, after %d failures: next try %v after it", left, failures, next.Sub(end))
+			}
+			if latest := a.Latest(now, end); latest.After(end) {
+				t.Errorf("%v before the end, after %d failures: latest try %v after it", left, failures, latest.Sub(end))
+			}
+		}
 	}
 }

@@ -61,7 +61,7 @@ func (e *WriteError) Remedy() string {
 	case errors.Is(e.Err, fs.ErrPermission):
 		return "run this as root, or let the user who runs this write " + dir
 	case errors.Is(e.Err, syscall.EROFS):
-		return "mount the file system of " + dir + " for writing, or choose another directory"
+		return "mount the file system of " + dir + " for writing (in a systemd unit: ReadWritePaths=" + dir + "), or choose another directory"
 	case errors.Is(e.Err, fs.ErrExist), errors.Is(e.Err, syscall.EISDIR), errors.Is(e.Err, syscall.ENOTDIR):
 		return "move " + e.Path + " out of the way, then run this again"
 	}

@@ -30,6 +30,11 @@ func (s *Store) Prune(name string, keep ...string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := f.live(); err == nil {
+		if err := f.Discard(standInDir); err != nil {
+			return err
+		}
+	}
 	for _, n := range slices.Backward(ids) {
 		if kept[n] {
 			continue

@@ -206,6 +206,8 @@ func (d nameDir) live() (string, error) {
 			return "", &durable.BrokenError{Path: path, Err: errors.New("is not a symbolic link")}
 		}
 		return "", err
+	case target == standInDir:
+		return "", fmt.Errorf("%s is a stand-in: %w", path, fs.ErrNotExist)
 	case number(target) == 0:
 		return "", &durable.BrokenError{Path: path, Err: fmt.Errorf("points to %.100q, not to a version", target)}
 	}

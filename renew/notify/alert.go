@@ -2,7 +2,9 @@ package notify
 
 import (
 	"cmp"
+	"crypto/x509"
 	"fmt"
+	"strings"
 	"time"
 
 	"keypaird/renew"
@@ -35,6 +37,8 @@ type Alert struct {
 // Check returns whether and why the operator must act on a target at now. In this
 // order:
 //
+//   - Expiring: the target is no longer configured, servers may still use its
+//     certificate, and that ends soon, see [UnconfiguredAt]. No other rule holds then;
 //   - Expiring: the certificate in use is overdue, see [renew.State.OverdueAt];
 //   - Failing: the TLSA records do not match, which only the operator can correct: peers
 //     refuse the key in use, or would refuse the first certificate;
@@ -43,6 +47,12 @@ type Alert struct {
 //     replaced late, and one by one, so they get their After tries.
 func Check(now time.Time, t renew.Target, s renew.State) Alert {
 	a := Alert{}
+	if len(t.Unconfigured) > 0 {
+		if !now.Before(UnconfiguredAt(s.InUse)) {
+			a.Kind = Expiring
+		}
+		return a
+	}
 	a.Step, a.Failure = Failure(now, t, s)
 	switch {
 	case s.InUse != nil && !now.Before(s.OverdueAt(t)):
@@ -52,6 +62,18 @@ func Check(now time.Time, t renew.Target, s renew.State) Alert {
 		a.Kind = Failing
 	}
 	return a
+}
+
+// UnconfiguredAt is when the certificate of a target that is no longer configured ends
+// soon: a quarter of its lifetime before its end, or 14 days if that is less.
+func UnconfiguredAt(leaf *x509.Certificate) time.Time {
+	return leaf.NotAfter.Add(-min(leaf.NotAfter.Sub(leaf.NotBefore)/4, 14*daily))
+}
+
+// UnconfiguredRemedy is what the operator can do about the certificate of a target
+// that is no longer configured.
+func UnconfiguredRemedy(name string) string {
+	return "configure it again, or let the servers use another certificate, then: keypaird forget -files " + name
 }
 
 // Failure returns the step of a target that failed most often, of those still needed,
@@ -102,6 +124,11 @@ func notice(now time.Time, t renew.Target, s renew.State) (n Notice, due bool) {
 	switch alert.Kind {
 	case Expiring:
 		n.Error = "the certificate in use was not replaced in time"
+		if len(t.Unconfigured) > 0 {
+			n.Error = "not configured any more, not renewed, still deployed at " + strings.Join(t.Unconfigured, ", ")
+			n.Remedy = UnconfiguredRemedy(t.Name)
+			return n, dayAgo(sent.Expiring, now)
+		}
 		if x := t.External(); x != nil {
 			n.Error = "the external certificate in use ends at " + n.NotAfter.UTC().Format(time.RFC3339)
 			n.Remedy = cmp.Or(n.Remedy, x.ReplaceRemedy())
@@ -114,7 +141,7 @@ func notice(now time.Time, t renew.Target, s renew.State) (n Notice, due bool) {
 		return n, dayAgo(sent.Failing, now)
 	}
 	n.Kind = Recovered
-	return n, alert.Failure.Failures == 0 && (!sent.Failing.IsZero() || !sent.Expiring.IsZero())
+	return n, len(t.Unconfigured) == 0 && alert.Failure.Failures == 0 && (!sent.Failing.IsZero() || !sent.Expiring.IsZero())
 }
 
 // dayAgo reports whether to repeat a notice that was sent at last. A time in the

@@ -89,3 +89,32 @@ func with(change func(*renew.Record)) renew.Record {
 	change(&r)
 	return r
 }
+
+// What is no longer configured is nobody's but the operator's, who is notified
+// before it ends, and of nothing else.
+func TestNoticeUnconfigured(t *testing.T) {
+	old := renew.Target{Name: "old", Names: []string{"example.org"}, KeyType: "ec256", Unconfigured: []string{"/etc/ssl/old.pem"}}
+	failed := backoff.Attempt{Failures: 9, Error: "no"}
+	for _, tt := range []struct {
+		name   string
+		inUse  *x509.Certificate
+		record renew.Record
+		want   Kind
+	}{
+		{"ends late, and failed when it was configured", ours(day, 90*day), renew.Record{Orders: map[string]backoff.Attempt{"le": failed}}, ""},
+		{"it failed, and nobody renews it", ours(day, 90*day), renew.Record{Notified: renew.Notified{Failing: now.Add(-day)}}, ""},
+		{"two weeks left", ours(76*day, 90*day), renew.Record{}, Expiring},
+		{"two weeks left, notified an hour ago", ours(76*day, 90*day), renew.Record{Notified: renew.Notified{Expiring: now.Add(-time.Hour)}}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n, due := notice(now, old, renew.State{Leaf: tt.inUse, InUse: tt.inUse, Live: true, Fingerprint: "f", Record: tt.record})
+			if due != (tt.want != "") || due && n.Kind != tt.want {
+				t.Errorf("notice = %+v, %v; want %q", n, due, tt.want)
+			}
+			const text, remedy = "still deployed at /etc/ssl/old.pem", "keypaird forget -files old"
+			if due && (!strings.Contains(n.Error, text) || !strings.Contains(n.Remedy, remedy)) {
+				t.Errorf("notice = %+v, want %q and %q", n, text, remedy)
+			}
+		})
+	}
+}

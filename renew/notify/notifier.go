@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -124,13 +125,15 @@ func (n *Notifier) yielding(ctx context.Context) bool {
 }
 
 // step returns the failing step, by which targets are grouped. Each external
-// certificate has its own group.
+// certificate, and each that is no longer configured, has its own group.
 func (n *Notifier) step(t *target, kind Kind) string {
 	switch {
 	case t.Err != nil:
 		return t.failed
 	case kind == Recovered:
 		return ""
+	case len(t.Unconfigured) > 0:
+		return "not configured " + t.Name
 	}
 	step, _ := Failure(n.now(), t.Target, t.State)
 	if t.External() != nil {
@@ -179,6 +182,10 @@ func (n *Notifier) next(t *target) time.Time {
 		return now
 	}
 	switch Check(now, t.Target, t.State).Kind {
+	case "":
+		if len(t.Unconfigured) > 0 {
+			return UnconfiguredAt(t.State.InUse)
+		}
 	case Failing:
 		return sent.Failing.Add(daily)
 	case Expiring:
@@ -268,18 +275,42 @@ func (n *Notifier) now() time.Time {
 // localPort matches the local port of a connection, which differs each time.
 var localPort = regexp.MustCompile(`:[0-9]+->`)
 
-// mergeErrors sets the first error in all notices, and adds the number of different
-// ones.
+// maxErrors is how long the errors in a notice are together at most: a command gets one
+// line.
+const maxErrors = 440
+
+// mergeErrors sets the same error and remedy in all notices: each different error once,
+// with its targets if there are several, as far as they fit, and each remedy once.
 func mergeErrors(notices []Notice) {
-	texts := map[string]bool{}
+	var texts []string
+	targets := map[string][]string{} // by text
+	first := map[string]Notice{}     // likewise
 	for _, n := range notices {
-		texts[localPort.ReplaceAllString(n.Error, "->")] = true
+		text := localPort.ReplaceAllString(n.Error, "->")
+		if len(targets[text]) == 0 {
+			first[text], texts = n, append(texts, text)
+		}
+		targets[text] = append(targets[text], fmt.Sprintf("%q", n.Target))
 	}
-	first := notices[0]
-	if more := len(texts) - 1; more > 0 {
-		first.Error += fmt.Sprintf("; and %d more, which keypaird status shows", more)
+	merged, remedies := "", []string{}
+	for i, text := range texts {
+		part := first[text].Error
+		if len(texts) > 1 {
+			part = strings.Join(targets[text], ", ") + ": " + part
+		}
+		if i > 0 && len(merged)+len(part) > maxErrors {
+			merged += fmt.Sprintf("; and %d more, which keypaird status shows", len(texts)-i)
+			break
+		}
+		if i > 0 {
+			merged += "; "
+		}
+		merged += part
+		if remedy := first[text].Remedy; remedy != "" && !slices.Contains(remedies, remedy) {
+			remedies = append(remedies, remedy)
+		}
 	}
 	for i := range notices {
-		notices[i].Error, notices[i].Remedy = first.Error, first.Remedy
+		notices[i].Error, notices[i].Remedy = merged, strings.Join(remedies, "; ")
 	}
 }

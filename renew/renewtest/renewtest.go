@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"strings"
 
 	"keypaird/renew"
 	"keypaird/renew/keypair"
@@ -62,6 +63,7 @@ type Server struct {
 	Name   string
 	Done   renew.DeploySpec
 	Served []string                                    // endpoints
+	Files  []string                                    // that it writes, with {name} for the target's name
 	Use    func(changes []renew.Change) []renew.Result // nil: all are verified
 }
 
@@ -81,6 +83,14 @@ func (s *Server) Spec(string) renew.DeploySpec { return s.Done }
 func (s *Server) Inspect(string, *keypair.Pair) renew.Inspection { return s.Done.Inspection }
 
 func (s *Server) Endpoints() []string { return s.Served }
+
+func (s *Server) Paths(target string) []string {
+	var list []string
+	for _, file := range s.Files {
+		list = append(list, strings.ReplaceAll(file, "{name}", target))
+	}
+	return list
+}
 
 func (s *Server) Deploy(_ context.Context, changes []renew.Change) []renew.Result {
 	if s.Use == nil {

@@ -204,7 +204,7 @@ func longest(doc Document) Document {
 		for j := range target.Deployments {
 			d := &target.Deployments[j]
 			d.Name = label
-			d.Endpoints = append(d.Endpoints, Endpoint{"xmpp-server:[2001:db8:1234:5678:9abc:def0:1234:5678]:5269", NotServed}, Endpoint{name + ":443", Verified})
+			d.Endpoints = append(d.Endpoints, Endpoint{Endpoint: "xmpp-server:[2001:db8:1234:5678:9abc:def0:1234:5678]:5269", State: NotServed}, Endpoint{Endpoint: name + ":443", State: Verified})
 			d.Failure = &Failure{Failures: 1 << 30, At: now, Next: now.Add(aDay), Error: strings.Repeat("e", 4000), Remedy: "https://" + strings.Repeat("r", 500)}
 		}
 	}

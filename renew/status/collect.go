@@ -13,6 +13,7 @@ import (
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/notify"
+	"keypaird/renew/unconfigured"
 )
 
 // A Source is what a document is made from.
@@ -21,12 +22,17 @@ type Source struct {
 	Targets          []renew.Target
 	Records          *renew.Records                // those that could not be saved; nil: none
 	NextDeployWindow func(now time.Time) time.Time // when deployments may begin; zero: now; nil: always
+	StandIn          func(renew.Target) *StandIn   // the stand-in deployed for a target; nil: there are none
+
+	// Unconfigured returns what is stored of targets that are no longer configured;
+	// nil: that is not part of the document.
+	Unconfigured func() ([]unconfigured.Certificate, error)
 }
 
 // Collect reads the state of targets at now. Damaged files of a target are part
 // of the document; an unreadable state is an error.
 func Collect(src Source, now time.Time) (Document, error) {
-	doc := Document{Time: second(now), Healthy: true, Targets: []Target{}}
+	doc := Document{Time: second(now), Healthy: true, Targets: []Target{}, Unconfigured: src.collectUnconfigured(now)}
 	for _, target := range src.Targets {
 		t, err := src.collect(target, now)
 		var broken *durable.BrokenError
@@ -65,6 +71,9 @@ func (src Source) collect(target renew.Target, now time.Time) (Target, error) {
 		t.Live = src.certificate(t.Name, id, fp, leaf)
 		state.InUse = leaf
 		t.OverdueAt = second(state.OverdueAt(target))
+	}
+	if src.StandIn != nil && (leaf == nil || t.undeployed()) {
+		t.StandIn = src.StandIn(target)
 	}
 	t.alert = notify.Check(now, target, state)
 	newest := t.Live
@@ -199,18 +208,75 @@ func deployment(deployer renew.Deployer, state renew.State) Deployment {
 		at := second(d.At)
 		out.At = &at
 	}
-	for _, e := range endpoints {
-		out.Endpoints = append(out.Endpoints, Endpoint{e, out.at(e, d.Attempt)})
+	requested := len(d.Endpoints) == 0
+	for _, at := range endpoints {
+		out.Endpoints = append(out.Endpoints, out.at(at, d.Endpoints[at]))
+		requested = requested || d.Endpoints[at].State != renew.SeenNothing
+	}
+	if out.State == Verified && !requested {
+		out.State = Deployed
 	}
 	return out
 }
 
-// at returns the state of one endpoint after the last attempt.
-func (d Deployment) at(endpoint string, last backoff.Attempt) string {
-	if d.Failure != nil && last.Endpoint == endpoint {
-		return NotServed
+// at returns the state of one endpoint, which was last seen to serve something.
+func (d Deployment) at(endpoint string, seen renew.Seen) Endpoint {
+	e := Endpoint{Endpoint: endpoint, State: d.State, Error: seen.Error, Remedy: seen.Remedy}
+	inPlace := d.State != Undeployed
+	switch {
+	case seen.State == renew.SeenNothing:
+		e.State = Unasked
+	case seen.State == renew.SeenFailing && d.Failure != nil:
+		e.State = NotServed
+	case seen.State == renew.SeenAbsent && inPlace:
+		e.State = Absent
+	case seen.State == renew.SeenServed && inPlace:
+		e.State = Verified
+	default: // of another version, or before a rollback
+		return Endpoint{Endpoint: endpoint, State: d.State}
 	}
-	return d.State
+	if !seen.At.IsZero() {
+		at := second(seen.At)
+		e.At = &at
+	}
+	return e
+}
+
+// collectUnconfigured returns the certificates that are no longer configured and that
+// servers may still use. One that cannot be read is omitted: nobody relies on it.
+func (src Source) collectUnconfigured(now time.Time) []Unconfigured {
+	if src.Unconfigured == nil {
+		return nil
+	}
+	found, _ := src.Unconfigured()
+	var list []Unconfigured
+	for _, c := range found {
+		if len(c.InUse()) > 0 {
+			list = append(list, src.unconfigured(c, now))
+		}
+	}
+	return list
+}
+
+func (src Source) unconfigured(c unconfigured.Certificate, now time.Time) Unconfigured {
+	s, v := c.TargetState(), c.Version
+	u := Unconfigured{
+		Name: c.Name, Names: s.Names, Files: c.InUse(), Remedy: notify.UnconfiguredRemedy(c.Name),
+		Certificate: *src.certificate(c.Name, v.ID, v.Pair.Fingerprint(), v.Pair.Leaf),
+	}
+	if rec := c.Record; rec.Fingerprint == u.Certificate.Fingerprint && rec.CA != renew.NameOfExternal {
+		u.Certificate.CA = rec.CA
+	}
+	for _, d := range c.Deployments {
+		u.Deployments = append(u.Deployments, UnconfiguredDeployment{d.Name, d.Files})
+	}
+	if notify.Check(now, s.Target, s.State).Kind != "" {
+		u.ActionRequired = "the certificate is not renewed, and ends soon"
+		if !now.Before(v.Pair.Leaf.NotAfter) {
+			u.ActionRequired = "the certificate was not renewed, and has ended"
+		}
+	}
+	return u
 }
 
 // summary returns the state of the target.

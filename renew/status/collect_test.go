@@ -153,27 +153,41 @@ func TestFaultLoggedOnce(t *testing.T) {
 	})
 }
 
-// The state of an endpoint follows from the endpoint of the last attempt, not from
-// the words of its error.
+// The state of an endpoint follows from what it was last seen to serve.
 func TestEndpointState(t *testing.T) {
 	const one, two = "127.0.0.1:443", "127.0.0.1:4433"
+	served, failing := renew.Seen{State: renew.SeenServed}, renew.Seen{State: renew.SeenFailing, Error: "refused", Remedy: "start it", At: now}
+	absent, nothing := renew.Seen{State: renew.SeenAbsent, Error: "host unknown"}, renew.Seen{State: renew.SeenNothing}
+	seen := func(a, b renew.Seen) map[string]renew.Seen { return map[string]renew.Seen{one: a, two: b} }
+	failed := backoff.Attempt{Failures: 1, Error: "verifying: refused"}
 	for _, tt := range []struct {
-		name    string
-		attempt backoff.Attempt
-		want    string
+		name       string
+		deployment renew.Deployment
+		want       string // state of the deployment, and of each endpoint with its error
 	}{
-		{"reworded", backoff.Attempt{Failures: 1, Error: "certificate not served", Endpoint: one}, NotServed + " " + Unverified},
-		{"other endpoint", backoff.Attempt{Failures: 1, Error: "verifying: " + one + ": refused", Endpoint: two}, Unverified + " " + NotServed},
-		{"other step", backoff.Attempt{Failures: 1, Error: "verifying: " + one + ": refused"}, Unverified + " " + Unverified},
-		{"no failure", backoff.Attempt{}, Unverified + " " + Unverified},
+		{"of an earlier version of keypaird", renew.Deployment{Deployed: "new", Verified: "new"}, "verified: verified verified"},
+		{"all well", renew.Deployment{Deployed: "new", Verified: "new", Endpoints: seen(served, served)}, "verified: verified verified"},
+		{"one fails", renew.Deployment{Deployed: "new", Attempt: failed, Endpoints: seen(served, failing)}, "unverified: verified failing(refused)"},
+		{"one fails, gone back", renew.Deployment{Deployed: "old", Attempt: failed, Endpoints: seen(served, failing)}, "pending: pending failing(refused)"},
+		{"one does not know it", renew.Deployment{Deployed: "new", Verified: "new", Endpoints: seen(served, absent)}, "verified: verified absent(host unknown)"},
+		{"one is another's", renew.Deployment{Deployed: "new", Verified: "new", Endpoints: seen(nothing, served)}, "verified: none verified"},
+		{"all are another's", renew.Deployment{Deployed: "new", Verified: "new", Endpoints: seen(nothing, nothing)}, "deployed: none none"},
+		{"a newer version waits", renew.Deployment{Deployed: "old", Verified: "old", Endpoints: seen(served, absent)}, "pending: pending pending"},
+		{"another step failed", renew.Deployment{Deployed: "old", Verified: "old", Attempt: failed, Endpoints: seen(served, served)}, "pending: pending pending"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			web := &renewtest.Server{Name: "web", Served: []string{one, two}}
 			state := renew.State{Fingerprint: "new"}
-			state.Record.Deployments = map[string]renew.Deployment{"web": {Deployed: "new", Attempt: tt.attempt}}
-			got := deployment(web, state).Endpoints
-			if len(got) != 2 || got[0].State+" "+got[1].State != tt.want {
-				t.Errorf("endpoints = %+v, want %s", got, tt.want)
+			state.Record.Deployments = map[string]renew.Deployment{"web": tt.deployment}
+			d := deployment(web, state)
+			got := d.State + ":"
+			for _, e := range d.Endpoints {
+				if got += " " + e.State; e.Error != "" {
+					got += "(" + e.Error + ")"
+				}
+			}
+			if got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package status
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"keypaird/renew"
@@ -60,7 +61,19 @@ func (t Target) unhealthy(now time.Time) string {
 
 // Summary describes the state of all targets in one line.
 func (doc Document) Summary() string {
+	if n := len(doc.Unconfigured); n > 0 {
+		return fmt.Sprintf("%s; %d not configured any more", doc.summary(), n)
+	}
+	return doc.summary()
+}
+
+func (doc Document) summary() string {
 	all, need, busy := len(doc.Targets), 0, 0
+	for _, u := range doc.Unconfigured {
+		if u.ActionRequired != "" {
+			all, need = all+1, need+1
+		}
+	}
 	for _, t := range doc.Targets {
 		switch {
 		case t.ActionRequired != "":
@@ -83,7 +96,24 @@ func (doc Document) Summary() string {
 	case busy > 0:
 		return fmt.Sprintf("no action required, %s on %d of %d", doc.worker(), busy, all)
 	}
-	return fmt.Sprintf("%d %s ok", all, textfmt.Plural(all, "certificate", "certificates"))
+	return fmt.Sprintf("%d %s ok", all, textfmt.Plural(all, "certificate", "certificates")) + doc.notVerified()
+}
+
+// notVerified says how many certificates are deployed where nothing is verified.
+func (doc Document) notVerified() string {
+	n := 0
+	for _, t := range doc.Targets {
+		if slices.ContainsFunc(t.Deployments, func(d Deployment) bool { return d.State == Deployed }) {
+			n++
+		}
+	}
+	switch n {
+	case 0:
+		return ""
+	case len(doc.Targets):
+		return ", deployed, not verified"
+	}
+	return fmt.Sprintf(", %d of them deployed, not verified", n)
 }
 
 // next describes the next action.
@@ -103,6 +133,15 @@ func (t Target) next() string {
 		return t.orExternal("order at "+at, day)
 	}
 	return "-" // unknown for a damaged target
+}
+
+// Where says where the certificate is used, and until when.
+func (u Unconfigured) Where() string {
+	still := "still deployed at "
+	if len(u.Deployments) == 0 {
+		still = "still stored in "
+	}
+	return "not configured any more, not renewed, " + still + strings.Join(u.Files, ", ") + ", ends " + day(u.Certificate.NotAfter)
 }
 
 // undeployed reports whether the newest certificate is not live or not deployed
@@ -189,6 +228,11 @@ func (doc Document) worker() string {
 		return "the next keypaird issue works"
 	}
 	return "keypaird works"
+}
+
+// describe returns one line of text.
+func (s StandIn) describe() string {
+	return "a self-signed stand-in until the first certificate is deployed, valid until " + day(s.NotAfter)
 }
 
 // describe returns one line of text.

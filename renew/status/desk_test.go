@@ -200,8 +200,11 @@ func (d *desk) addPlaces() {
 	d.addTarget(not, 1, func(fps []string) renew.Record {
 		r := deployed(fps[0])
 		a := failed(4, `verifying: xmpp-server:127.0.0.1:5269 serves certificate 0123456789abcdef for "not-served.example", not fedcba9876543210`, "reload it")
-		a.Endpoint = both[0].Endpoints()[1]
-		r.Deployments["relayd"] = renew.Deployment{Deployed: fps[0], Attempt: a}
+		at := both[0].Endpoints()
+		r.Deployments["relayd"] = renew.Deployment{Deployed: fps[0], Attempt: a, Endpoints: map[string]renew.Seen{
+			at[0]: {State: renew.SeenServed, At: now.Add(-time.Hour)},
+			at[1]: {State: renew.SeenFailing, At: now.Add(-time.Hour), Error: `serves certificate 0123456789abcdef for "not-served.example", not fedcba9876543210`},
+		}}
 		return r
 	}, pair(t, 10*aDay, "R10", "not-served.example"))
 

@@ -15,6 +15,8 @@ type Document struct {
 	Healthy bool      `json:"healthy"` // every target has a live certificate that is not overdue
 	Targets []Target  `json:"targets"`
 
+	Unconfigured []Unconfigured `json:"unconfigured,omitempty"` // certificates that are no longer configured, and still deployed
+
 	Daemon  *Daemon  `json:"daemon,omitempty"`  // whether one runs; nil: a daemon wrote the document
 	Refused *Refusal `json:"refused,omitempty"` // the daemon rejected the configuration on disk and uses the previous one
 }
@@ -28,6 +30,7 @@ type Target struct {
 	State          string       `json:"state"`                     // one of States
 	ActionRequired string       `json:"action_required,omitempty"` // why the operator has to act; "": no action is required
 	Live           *Certificate `json:"live,omitempty"`            // in use
+	StandIn        *StandIn     `json:"stand_in,omitempty"`        // a self-signed pair takes the place of the first certificate
 	Newest         *Certificate `json:"newest,omitempty"`          // newest stored one, if another is in use
 	Issued         time.Time    `json:"issued,omitzero"`           // when the newest was obtained, if known
 	Due            *time.Time   `json:"due,omitempty"`             // when the next certificate is ordered
@@ -63,6 +66,24 @@ type Name struct {
 	Challenge string `json:"challenge"` // or "external"
 }
 
+// An Unconfigured is the certificate of a target that is no longer configured. It is
+// not renewed, and servers may still use it.
+type Unconfigured struct {
+	Name           string                   `json:"name"`
+	Names          []string                 `json:"names"`
+	Certificate    Certificate              `json:"certificate"`
+	Files          []string                 `json:"files"` // that servers may still use
+	Deployments    []UnconfiguredDeployment `json:"deployments,omitempty"`
+	ActionRequired string                   `json:"action_required,omitempty"` // why the operator has to act; "": not yet
+	Remedy         string                   `json:"remedy"`
+}
+
+// An UnconfiguredDeployment lists the files that still hold the pair.
+type UnconfiguredDeployment struct {
+	Name  string   `json:"name"`
+	Files []string `json:"files"`
+}
+
 // A Certificate is one stored version.
 type Certificate struct {
 	Version     string    `json:"version"`
@@ -72,6 +93,13 @@ type Certificate struct {
 	Dir         string    `json:"dir"`
 	NotBefore   time.Time `json:"not_before"`
 	NotAfter    time.Time `json:"not_after"`
+}
+
+// A StandIn is a self-signed pair that was written for a server to start with, until
+// the first certificate is deployed.
+type StandIn struct {
+	NotAfter time.Time `json:"not_after"`
+	Files    []string  `json:"files"`
 }
 
 // A Renewal is a CA's renewal information (RFC 9773). Without a start, there is
@@ -117,13 +145,15 @@ type Deployment struct {
 	Endpoints []Endpoint `json:"endpoints,omitempty"` // endpoints that are verified
 }
 
-// States of a deployment; of an endpoint, all but Deployed.
+// States of a deployment; of an endpoint, all but Deployed, and those below.
 const (
 	Verified   = "verified"   // the endpoints serve the certificate
-	Deployed   = "deployed"   // reloaded, no endpoint to verify
+	Deployed   = "deployed"   // reloaded, not verified: no endpoint is configured
 	Unverified = "unverified" // reloaded, not verified
 	Undeployed = "pending"    // not in use there, or not as the configuration now says
 	NotServed  = "failing"    // of an endpoint: it does not serve the certificate
+	Absent     = "absent"     // of an endpoint: it serves none of the names, as before the deployment
+	Unasked    = "none"       // of an endpoint: none of the names is requested there
 )
 
 // DeploymentStates lists the states of a deployment.
@@ -131,8 +161,11 @@ func DeploymentStates() []string { return []string{Verified, Deployed, Unverifie
 
 // An Endpoint is one place where a deployment's certificate should be served.
 type Endpoint struct {
-	Endpoint string `json:"endpoint"` // as in the configuration
-	State    string `json:"state"`
+	Endpoint string     `json:"endpoint"` // as in the configuration
+	State    string     `json:"state"`
+	At       *time.Time `json:"at,omitempty"`    // of the last probe, if known
+	Error    string     `json:"error,omitempty"` // of the names that it does not serve
+	Remedy   string     `json:"remedy,omitempty"`
 }
 
 // External names the files of a certificate that another process obtains.

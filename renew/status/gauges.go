@@ -22,6 +22,7 @@ func (s *Server) metrics(w http.ResponseWriter, req *http.Request) {
 		g.orders(doc)
 		g.externals(doc)
 		g.deployments(doc)
+		g.unconfigured(doc)
 	}
 	promhttp.HandlerFor(prometheus.Gatherers{s.Metrics.registry, g.registry}, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelError), ErrorHandling: promhttp.ContinueOnError,
@@ -156,6 +157,18 @@ func (g gauges) deployments(doc Document) {
 				endpoint(boolValue(e.State == Verified), t.Name, d.Name, e.Endpoint)
 			}
 		}
+	}
+}
+
+// unconfigured sets the gauges of certificates that are no longer configured.
+func (g gauges) unconfigured(doc Document) {
+	notAfter := g.vec("unconfigured_certificate_not_after_timestamp_seconds", "End of a certificate that is no longer configured and still deployed.", "target")
+	files := g.vec("unconfigured_files", "Files with a certificate that is no longer configured.", "target")
+	action := g.vec("unconfigured_action_required", "Whether the operator has to act on a certificate that is no longer configured.", "target")
+	for _, u := range doc.Unconfigured {
+		notAfter(float64(u.Certificate.NotAfter.Unix()), u.Name)
+		files(float64(len(u.Files)), u.Name)
+		action(boolValue(u.ActionRequired != ""), u.Name)
 	}
 }
 

@@ -36,7 +36,9 @@ func busyMetrics() *Metrics {
 // scrape is what Prometheus gets of the desk.
 func scrape(t testing.TB, m *Metrics) string {
 	t.Helper()
-	s := serving(newDesk(t).document())
+	doc := newDesk(t).document()
+	doc.Unconfigured = []Unconfigured{{Name: "old", Certificate: Certificate{NotAfter: now}}}
+	s := serving(doc)
 	s.Metrics = m
 	return get(t, s, "/metrics")
 }
@@ -192,7 +194,7 @@ func TestMetricsLabels(t *testing.T) {
 	m.Clock(odd, time.Second)
 	s := serving(Document{Time: now, Targets: []Target{{
 		Name: odd, SignWith: []string{odd}, Orders: []Failure{{CA: odd, Failures: 1}},
-		Deployments: []Deployment{{Name: odd, Endpoints: []Endpoint{{odd, odd}}}},
+		Deployments: []Deployment{{Name: odd, Endpoints: []Endpoint{{Endpoint: odd, State: odd}}}},
 	}}})
 	s.Metrics = m
 	got := get(t, s, "/metrics")

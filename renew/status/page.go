@@ -47,14 +47,15 @@ func newPageTemplate() *pageTemplate {
 
 // pageData is the input of the template.
 type pageData struct {
-	CSS      template.CSS
-	Machine  string
-	Summary  string
-	Severity string // class of the summary: bad, busy, good
-	Time     time.Time
-	Groups   []group
-	Fault    *Damage // the state could not be read; nil otherwise
-	Refused  string  // why the daemon rejected the configuration on disk
+	CSS          template.CSS
+	Machine      string
+	Summary      string
+	Severity     string // class of the summary: bad, busy, good
+	Time         time.Time
+	Groups       []group
+	Unconfigured []Unconfigured
+	Fault        *Damage // the state could not be read; nil otherwise
+	Refused      string  // why the daemon rejected the configuration on disk
 }
 
 // A group contains the targets of one severity.
@@ -93,7 +94,7 @@ type deploymentView struct {
 }
 
 // An endpointView is an endpoint on the page.
-type endpointView struct{ Endpoint, Class, Symbol, Text string }
+type endpointView struct{ Endpoint, Class, Symbol, Text, Error string }
 
 func (p *pageTemplate) write(machine string, doc Document) ([]byte, error) {
 	groups := []group{{ID: "action-required", Title: "Action required"}, {ID: "in-progress", Title: "In progress"}, {ID: "ok", Title: "OK"}}
@@ -113,7 +114,10 @@ func (p *pageTemplate) write(machine string, doc Document) ([]byte, error) {
 	slices.SortStableFunc(groups[1].Targets, byExpiry)
 	slices.SortStableFunc(groups[2].Targets, func(a, b targetView) int { return strings.Compare(a.Name, b.Name) })
 	groups = slices.DeleteFunc(groups, func(g group) bool { return len(g.Targets) == 0 })
-	s := pageData{Machine: machine, Summary: doc.Summary(), Severity: severity, Time: doc.Time, Groups: groups}
+	if slices.ContainsFunc(doc.Unconfigured, func(u Unconfigured) bool { return u.ActionRequired != "" }) {
+		severity = "bad"
+	}
+	s := pageData{Machine: machine, Summary: doc.Summary(), Severity: severity, Time: doc.Time, Groups: groups, Unconfigured: doc.Unconfigured}
 	if doc.Refused != nil {
 		s.Refused = doc.Refused.describe()
 	}
@@ -195,7 +199,7 @@ func newDeploymentView(d Deployment) deploymentView {
 		out.Class, out.Symbol, out.Text = "bad", "✕", out.Text+", failed "+times(d.Failure.Failures)
 	}
 	for _, e := range d.Endpoints {
-		r := endpointView{Endpoint: e.Endpoint}
+		r := endpointView{Endpoint: e.Endpoint, Error: e.Error}
 		r.Class, r.Symbol, r.Text = describeState(e.State)
 		out.EndpointViews = append(out.EndpointViews, r)
 	}
@@ -216,11 +220,15 @@ func describeState(state string) (class, symbol, words string) {
 	case Verified:
 		return "good", "✓", "verified: the certificate is served"
 	case Deployed:
-		return "good", "✓", "deployed, no endpoint to verify"
+		return "good", "✓", "deployed, not verified: no endpoint is configured"
 	case Unverified:
 		return "busy", "…", "deployed, not verified yet"
 	case NotServed:
 		return "bad", "✕", "does not serve the certificate"
+	case Absent:
+		return "busy", "…", "serves none of the names, as before the deployment"
+	case Unasked:
+		return "good", "✓", "none of the names is requested here"
 	}
 	return "busy", "…", "not deployed yet"
 }

@@ -34,6 +34,9 @@ func (doc Document) WriteText(out io.Writer) error {
 	for _, t := range doc.Targets {
 		t.writeDetails(w, doc.Time)
 	}
+	for _, u := range doc.Unconfigured {
+		u.write(w)
+	}
 	return w.Flush()
 }
 
@@ -53,6 +56,9 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 	if t.Live != nil {
 		fmt.Fprintf(w, "  live %.16s, issued by %s, in %s\n", t.Live.Fingerprint, printable(t.Live.Issuer), t.Live.Dir)
 	}
+	if t.StandIn != nil {
+		fmt.Fprintf(w, "  %s, in %s\n", t.StandIn.describe(), strings.Join(t.StandIn.Files, " "))
+	}
 	if t.Newest != nil {
 		fmt.Fprintf(w, "  newest %.16s, issued by %s, is not live, in %s\n", t.Newest.Fingerprint, printable(t.Newest.Issuer), t.Newest.Dir)
 	}
@@ -67,9 +73,13 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 		writeRemedy(w, "  ", t.Damage.Remedy)
 	}
 	for _, d := range t.Deployments {
-		fmt.Fprintf(w, "  deployment %s: %s\n", d.Name, d.State)
+		fmt.Fprintf(w, "  deployment %s: %s\n", d.Name, d.words())
 		for _, e := range d.Endpoints {
 			fmt.Fprintf(w, "    %s: %s\n", e.Endpoint, e.State)
+			if e.Error != "" {
+				fmt.Fprintf(w, "      %s\n", printable(e.Error))
+				writeRemedy(w, "      ", e.Remedy)
+			}
 		}
 		t.writeFailure(w, "    ", "failed", d.Failure)
 	}
@@ -79,6 +89,29 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 	if t.Next.Action == renew.Wait && t.Next.At != nil {
 		fmt.Fprintf(w, "  next try at %s, in %s, because: %s\n", day(*t.Next.At), span(t.Next.At.Sub(now)), t.Next.Why)
 	}
+}
+
+// words describes the state of a deployment.
+func (d Deployment) words() string {
+	if d.State == Deployed {
+		return "deployed, not verified"
+	}
+	return d.State
+}
+
+// write prints the certificate.
+func (u Unconfigured) write(w io.Writer) {
+	fmt.Fprintf(w, "\n%s\n", u.Name)
+	if u.ActionRequired != "" {
+		fmt.Fprintf(w, "  action required: %s\n", u.ActionRequired)
+	}
+	fmt.Fprintf(w, "  %s\n", u.Where())
+	for _, name := range u.Names {
+		fmt.Fprintf(w, "  %s\n", printable(name))
+	}
+	c := u.Certificate
+	fmt.Fprintf(w, "  live %.16s, issued by %s, in %s\n", c.Fingerprint, printable(c.Issuer), c.Dir)
+	writeRemedy(w, "  ", u.Remedy)
 }
 
 // write prints the CA's suggested renewal window.

@@ -252,14 +252,29 @@ type Deploy struct {
 	// reload is run for changes that it cannot make. Default: "", none.
 	Socket *string `toml:"socket"`
 
-	// Endpoints, "[proto:]host:port", that must serve the new certificate for
-	// each of its names as SNI. proto: tls (default), https, xmpp-client,
-	// xmpp-server, smtp, imap, pop3, sieve.
-	Verify []string `toml:"verify"`
+	// Endpoints that must serve the new certificate, each as "[proto:]host:port" or
+	// as { endpoint = "[proto:]host:port", names = ["..."] }. proto: tls, https,
+	// xmpp-client, xmpp-server, smtp, imap, pop3, sieve; default: that of a
+	// well-known port (5222 xmpp-client, 5269 xmpp-server, 25 and 587 smtp, 143 imap,
+	// 110 pop3, 4190 sieve), else tls. names are requested there. Default: the names of
+	// an identity that its peers request by the protocol: of xmpp-server (also on 5270)
+	// the plain domain and the components, of xmpp-client (also on 5223) the plain
+	// domain, of https, 443, 8448 and mail all but the components, at other ports all;
+	// and every name of a [cert].
+	Verify []Endpoint `toml:"verify"`
 
 	// Time limit for each command, and for the verification. At most "24h".
 	// Default: "1m".
 	Timeout Duration `toml:"timeout"`
+}
+
+// Endpoint is one item of verify.
+type Endpoint struct {
+	// "[proto:]host:port". Required.
+	Endpoint string `toml:"endpoint"`
+
+	// Names of the targets deployed there. Default: those of the protocol.
+	Names []string `toml:"names"`
 }
 
 // Notify is the [notify] table.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"keypaird/renew/textfmt"
 )
 
 // leaves are the kinds of values that the TOML library decodes.
@@ -33,7 +35,11 @@ func (d *document) decode(p path, v reflect.Value) {
 	case reflect.Map:
 		d.decodeMap(p, v)
 	case reflect.Slice:
-		d.decodeList(p, v)
+		if list, ok := v.Addr().Interface().(*[]Endpoint); ok {
+			d.decodeEndpoints(p, list)
+		} else {
+			d.decodeList(p, v)
+		}
 	default:
 		if d.meta.PrimitiveDecode(d.value(p), v.Addr().Interface()) != nil {
 			leaf := leaves[v.Kind()]
@@ -80,7 +86,7 @@ func (d *document) decodeStruct(p path, v reflect.Value) {
 			d.decode(p, field)
 			continue
 		}
-		near := Nearest(key, slices.Collect(maps.Keys(fields)))
+		near := textfmt.Nearest(key, slices.Collect(maps.Keys(fields)))
 		d.reportUndecoded(p, d.unknownRemedy(p, near, fields), "unknown key")
 		if sibling := append(p[:len(p)-1:len(p)-1], near); near != "" && !d.isSet(sibling) {
 			d.undecodedPaths = append(d.undecodedPaths, sibling) // it is not missing as well
@@ -174,7 +180,7 @@ func (d *document) unquoted(p path, fields map[string]reflect.Value) bool {
 	known := slices.Collect(maps.Keys(fields))
 	keys := slices.Sorted(maps.Keys(d.table(p)))
 	for _, key := range keys {
-		if d.table(p.child(key)) == nil || slices.Contains(known, key) || Nearest(key, known) != "" {
+		if d.table(p.child(key)) == nil || slices.Contains(known, key) || textfmt.Nearest(key, known) != "" {
 			return false
 		}
 	}
@@ -202,6 +208,54 @@ func (d *document) decodeList(p path, v reflect.Value) {
 	i := slices.IndexFunc(list, func(item any) bool { return kindOf(item) != "a string" })
 	d.reportUndecoded(p, `put each item in quotes: ["...", "..."]`, "item %d is %s, not a string", i+1, kindOf(list[i]))
 	v.SetZero()
+}
+
+// decodeEndpoints decodes a list of strings and inline tables.
+func (d *document) decodeEndpoints(p path, to *[]Endpoint) {
+	const remedy = `write "host:port" or { endpoint = "host:port", names = ["..."] }`
+	var list []any
+	if d.meta.PrimitiveDecode(d.value(p), &list) != nil {
+		d.reportUndecoded(p, `write a list: ["...", "..."]`, "is %s, not a list", d.kind(p))
+		return
+	}
+	for i, item := range list {
+		var e Endpoint
+		mistakes := len(d.mistakes)
+		switch item := item.(type) {
+		case string:
+			e.Endpoint = item
+		case map[string]any:
+			for _, key := range slices.Sorted(maps.Keys(item)) {
+				ok := false
+				switch key {
+				case "endpoint":
+					e.Endpoint, ok = item[key].(string)
+				case "names":
+					e.Names, ok = stringsOf(item[key])
+				default:
+					d.report(p, suggest(key, []string{"endpoint", "names"}), "item %d: unknown key %q", i+1, key)
+					continue
+				}
+				d.reportIf(!ok, p, remedy, "item %d: %s is not what it should be", i+1, key)
+			}
+		default:
+			d.report(p, remedy, "item %d is %s, not an endpoint", i+1, kindOf(item))
+		}
+		if len(d.mistakes) == mistakes {
+			*to = append(*to, e)
+		}
+	}
+}
+
+// stringsOf returns a list of strings, and whether data is one.
+func stringsOf(data any) (texts []string, ok bool) {
+	list, ok := data.([]any)
+	texts = make([]string, len(list))
+	for i, item := range list {
+		s, isText := item.(string)
+		texts[i], ok = s, ok && isText
+	}
+	return texts, ok
 }
 
 // maxDuration bounds every wait that can be configured.

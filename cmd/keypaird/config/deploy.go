@@ -9,8 +9,10 @@ import (
 	"strings"
 
 	"keypaird/hooks"
+	"keypaird/hooks/expect"
 	"keypaird/hooks/preset"
 	"keypaird/hooks/probe"
+	"keypaird/renew/problem"
 )
 
 // checkDeploy checks a [deploy] table.
@@ -41,12 +43,26 @@ func (c *checker) checkDeploy(name string, d Deploy) {
 	if d.Reload != nil {
 		c.checkProgram(p.child("reload"), *d.Reload)
 	}
-	for _, v := range d.Verify {
-		if _, err := probe.ParseEndpoint(v); err != nil {
-			c.report(p.child("verify"), `write "[proto:]host:port": "127.0.0.1:443", "xmpp-server:127.0.0.1:5269"`, "%v", err)
-		}
+	for _, e := range d.Verify {
+		c.checkEndpoint(p.child("verify"), e)
 	}
 	c.checkComplete(p, c.cfg.Deployment(name))
+}
+
+// checkEndpoint checks an item of verify and brings its names into their normal form.
+func (c *checker) checkEndpoint(p path, e Endpoint) {
+	if _, err := probe.ParseEndpoint(e.Endpoint); err != nil {
+		c.report(p, `write "[proto:]host:port": "127.0.0.1:443", "xmpp-server:127.0.0.1:5269"`, "%v", err)
+	}
+	c.reportIf(e.Names != nil && len(e.Names) == 0, p, "name some, or leave names out for those of the protocol", "names of %q is empty", e.Endpoint)
+	for i, s := range e.Names {
+		name, err := NormalName(s)
+		if err != nil {
+			c.report(p, problem.Remedy(err), "the name %.*q %v", maxShown, s, err)
+			continue
+		}
+		e.Names[i] = name
+	}
 }
 
 // checkComplete checks the deployment that a table and its preset make together.
@@ -158,9 +174,9 @@ func (c *Config) Deployment(name string) hooks.Deployment {
 	if t.KeyMode != nil {
 		d.KeyMode = fileMode(*t.KeyMode)
 	}
-	for _, s := range t.Verify {
-		if e, err := probe.ParseEndpoint(s); err == nil { // checked when it was loaded
-			d.Verify = append(d.Verify, e)
+	for _, v := range t.Verify {
+		if e, err := probe.ParseEndpoint(v.Endpoint); err == nil { // checked when it was loaded
+			d.Verify = append(d.Verify, expect.Endpoint{Endpoint: e, Names: v.Names})
 		}
 	}
 	d.Timeout = cmp.Or(t.Timeout.Duration, d.Timeout)

@@ -1,8 +1,26 @@
 package config
 
-import "testing"
+import (
+	"os"
+	"strings"
+	"testing"
+)
 
 func TestDeploymentMistakes(t *testing.T) { testMistakes(t, deployMistakes) }
+
+// Two targets whose paths differ write one file all the same.
+func TestOneFileByALink(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink(dir, dir+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	text := "[deploy.x]\nchain = \"$DIR/{name}.pem\"\n[deploy.y]\nchain = \"$DIR/link/a.pem\"\n" +
+		"[cert.a]\nhttp-01 = [\"a.example.org\"]\ndeploy = [\"x\"]\n[cert.b]\nhttp-01 = [\"b.example.org\"]\ndeploy = [\"y\"]\n"
+	_, err := loadText(t, dir, text)
+	if err == nil || !strings.Contains(err.Error(), dir+"/link/a.pem, which is "+dir+"/a.pem, would be written for the targets \"a\" and \"b\"") {
+		t.Errorf("error = %v", err)
+	}
+}
 
 var deployMistakes = []mistaken{
 	{"deployment that does nothing", `[deploy.x]`, `
@@ -53,6 +71,39 @@ timeout = "x"`, `
 -> write "[proto:]host:port": "127.0.0.1:443", "xmpp-server:127.0.0.1:5269"
 13: deploy.x.timeout: "x" is not a duration
 -> write a number and a unit: "90s", "2m", "1h30m"
+`},
+	{"everything wrong with an endpoint", `[identity."example.org"]
+host = "matrix.example.org"
+dns = "persist"
+components = ["conference.example.org"]
+deploy = ["x"]
+[deploy.x]
+reload = ["true"]
+verify = [
+	{ endpoint = "127.0.0.1:5269", names = ["conferense.example.org", "EXAMPLE.org.", "a b"] },
+	{ endpiont = "127.0.0.1:443" },
+	{ endpoint = "127.0.0.1:443", names = "example.org" },
+	{ names = [1] },
+	{ endpoint = "127.0.0.1:443", names = [] },
+	{},
+	443,
+]`, `
+8: deploy.x.verify: item 2: unknown key "endpiont"
+-> did you mean "endpoint"?
+8: deploy.x.verify: item 3: names is not what it should be
+-> write "host:port" or { endpoint = "host:port", names = ["..."] }
+8: deploy.x.verify: item 4: names is not what it should be
+-> write "host:port" or { endpoint = "host:port", names = ["..."] }
+8: deploy.x.verify: item 7 is a number, not an endpoint
+-> write "host:port" or { endpoint = "host:port", names = ["..."] }
+8: deploy.x.verify: the name "a b" is not a DNS name: it contains a space
+-> use letters, digits and inner hyphens, at most 63 to a label and 253 in all
+8: deploy.x.verify: names of "127.0.0.1:443" is empty
+-> name some, or leave names out for those of the protocol
+8: deploy.x.verify: endpoint "": no port: write "host:443"
+-> write "[proto:]host:port": "127.0.0.1:443", "xmpp-server:127.0.0.1:5269"
+8: deploy.x.verify: no certificate that is deployed there is for "conferense.example.org"
+-> did you mean "conference.example.org"?
 `},
 	{"modes", `[deploy.a]
 chain = "/a/"

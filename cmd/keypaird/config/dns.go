@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"keypaird/acme/dns01"
+	"keypaird/renew/textfmt"
 )
 
 var (
@@ -84,7 +85,7 @@ func (c *checker) checkAccount(p path, name string) {
 		return
 	}
 	remedy := "add a table [" + path{"dns", name}.String() + "]"
-	if near := Nearest(name, append(slices.Collect(maps.Keys(c.cfg.DNS)), persist)); near != "" {
+	if near := textfmt.Nearest(name, append(slices.Collect(maps.Keys(c.cfg.DNS)), persist)); near != "" {
 		remedy = suggest(name, []string{near})
 	}
 	c.report(p, remedy, "there is no table [%v]", path{"dns", name})

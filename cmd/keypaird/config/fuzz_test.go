@@ -10,6 +10,8 @@ import (
 	"unicode"
 
 	"github.com/BurntSushi/toml"
+
+	"keypaird/cmd/keypaird/schedule"
 )
 
 // Whatever a file holds: keypaird lives, each unknown key is named, lines are
@@ -101,7 +103,7 @@ func FuzzSchedule(f *testing.F) {
 			}
 		}
 		if !refused["schedule"] {
-			table, err := NewSchedule(spec, 30*time.Second)
+			table, err := schedule.New(spec, 30*time.Second)
 			if err != nil {
 				t.Fatalf("%q: taken, and then: %v", spec, err)
 			}
@@ -114,7 +116,7 @@ func FuzzSchedule(f *testing.F) {
 			}
 		}
 		if spec != "" && !refused["window"] {
-			o, err := NewDeployWindow(spec)
+			o, err := schedule.NewWindow(spec)
 			if err != nil {
 				t.Fatalf("%q: taken, and then: %v", spec, err)
 			}

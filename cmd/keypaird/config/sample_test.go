@@ -81,7 +81,7 @@ chain_mode = "0644"
 key_mode   = "0600"
 check   = ["relayd", "-n"]
 reload  = ["rcctl", "reload", "relayd"]
-verify  = ["127.0.0.1:443", "xmpp-server:127.0.0.1:5269"]
+verify  = ["127.0.0.1:443", { endpoint = "xmpp-server:127.0.0.1:5269", names = ["example.org"] }]
 timeout = "1m"
 
 [deploy.postfix]
@@ -151,7 +151,7 @@ func TestSampleIsComplete(t *testing.T) {
 	try(t, err)
 	for _, m := range regexp.MustCompile("`toml:\"(.*)\"`").FindAllSubmatch(manual, -1) {
 		key := string(m[1])
-		if key != "preferred_chain" && key != "socket" && key != "user" && !regexp.MustCompile(`(?m)^(\[|)`+key+`\b`).MatchString(sample) {
+		if key != "preferred_chain" && key != "socket" && key != "user" && key != "endpoint" && key != "names" && !regexp.MustCompile(`(?m)^(\[|)`+key+`\b`).MatchString(sample) {
 			t.Errorf("the sample lacks %q", key)
 		}
 	}

@@ -23,7 +23,8 @@ type Target struct {
 	SignWith       []string
 	Deploy         []string
 	Identity       string   // the plain domain it belongs to; "" for a [cert]
-	Services       []string // of the identity
+	Components     []string // of the identity
+	Services       []string // likewise
 	External       External // zero: it is ordered
 	TLSA           []string // names of records
 }
@@ -74,7 +75,7 @@ func union(a, b []string) []string {
 // identityTargets makes the two targets of an identity, or the one.
 func (c *Config) identityTargets(domain string, id Identity) []Target {
 	t := c.target(domain, id.Key, id.Profile, id.PreferredChain, id.SignWith, id.Deploy)
-	t.Identity, t.Services = domain, id.Services
+	t.Identity, t.Components, t.Services = domain, id.Components, id.Services
 	host := t
 	host.Name = id.Host
 	host.add(challengeFor(id.HostDNS), id.Host)
@@ -153,6 +154,33 @@ func (c *checker) checkTargets() {
 	for _, t := range targets {
 		c.checkExternalNotWritten(c.tablePath(t), t, writers)
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.cfg.Deploy)) {
+		c.checkVerifyNames(name, targets)
+	}
+}
+
+// checkVerifyNames refuses names in verify of a deployment that are no target's there.
+// Those of an external certificate are not known.
+func (c *checker) checkVerifyNames(deployment string, targets []Target) {
+	var known []string
+	for _, t := range targets {
+		if !slices.Contains(t.Deploy, deployment) {
+			continue
+		}
+		if t.External != (External{}) {
+			return
+		}
+		for _, ch := range t.Challenges {
+			known = append(known, ch.Name)
+		}
+	}
+	for _, e := range c.cfg.Deploy[deployment].Verify {
+		for _, name := range e.Names {
+			normal, _ := NormalName(name) // else that has been reported
+			c.reportIf(len(known) > 0 && normal == name && !slices.Contains(known, name), path{"deploy", deployment, "verify"}, suggest(name, known),
+				"no certificate that is deployed there is for %q", name)
+		}
+	}
 }
 
 // tablePath returns the path of the table that defines a target.
@@ -211,7 +239,7 @@ func (c *checker) checkPublicNames(p path, t Target) {
 		_, parent, dotted := strings.Cut(ch.Name, ".")
 		switch {
 		case ch.Name == "":
-		case err == nil && !isPublic(ip):
+		case err == nil && (!ip.IsGlobalUnicast() || ip.IsPrivate()):
 			c.report(p, "write a public address"+remedy, "%q is a private address, which public CAs do not certify", ch.Name)
 		case err != nil && !dotted:
 			c.report(p, "write the full name, with its domain"+remedy, "%q has one label, which public CAs do not certify", ch.Name)
@@ -221,11 +249,8 @@ func (c *checker) checkPublicNames(p path, t Target) {
 	}
 }
 
-// isPublic reports whether an address can be reached from everywhere.
-func isPublic(ip netip.Addr) bool { return ip.IsGlobalUnicast() && !ip.IsPrivate() }
-
 // An output names what writes a file.
-type output struct{ target, deployment, key string }
+type output struct{ target, deployment, key, file string }
 
 // checkOutputs notes where a target is deployed to, and refuses a file that two
 // targets or deployments would write, or that is not theirs to write.
@@ -237,7 +262,7 @@ func (c *checker) checkOutputs(p path, t Target, writers map[string]output, repo
 		d := c.cfg.Deployment(name)
 		for _, f := range []struct{ key, template string }{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}} {
 			for _, file := range (&hooks.Deployment{Chain: f.template}).Paths(t.Name) {
-				by := output{t.Name, name, f.key}
+				by := output{t.Name, name, f.key, file}
 				if remedy, problem := c.outputConflict(file, by, writers); problem != "" && !reported[name+" "+f.key] {
 					c.report(c.outputPath(p, by), remedy, "%s", problem)
 					reported[name+" "+f.key] = true // for one of perhaps thousands of targets
@@ -249,9 +274,12 @@ func (c *checker) checkOutputs(p path, t Target, writers map[string]output, repo
 
 // outputConflict returns the problem with a file that is to be written, or "".
 func (c *checker) outputConflict(file string, by output, writers map[string]output) (remedy, problem string) {
-	first, taken := writers[file]
+	id := hooks.FileID(file)
+	first, taken := writers[id]
 	if !taken {
-		writers[file] = by
+		writers[id] = by
+	} else if first.file != file {
+		file += ", which is " + first.file + ","
 	}
 	self, _ := filepath.Abs(c.file)
 	switch {
@@ -286,7 +314,7 @@ func (c *checker) outputPath(target path, by output) path {
 // overwrite the next certificate.
 func (c *checker) checkExternalNotWritten(p path, t Target, writers map[string]output) {
 	for _, f := range []struct{ key, file string }{{"chain", t.External.Chain}, {"key", t.External.Key}} {
-		if by, taken := writers[filepath.Clean(f.file)]; taken && f.file != "" {
+		if by, taken := writers[hooks.FileID(filepath.Clean(f.file))]; taken && f.file != "" {
 			c.report(p.child("external", f.key), "keep the external files in another directory: keypaird copies them to where the server reads them",
 				"%s is written by [deploy.%s] for the target %q", f.file, by.deployment, by.target)
 		}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"net"
@@ -9,8 +10,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/robfig/cron/v3"
+
+	"keypaird/cmd/keypaird/schedule"
 	"keypaird/renew/durable"
+	"keypaird/renew/problem"
 )
 
 func (c *checker) checkTop() {
@@ -100,4 +106,33 @@ func sameListener(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
 	return errA == nil && errB == nil && portA == portB && (hostA == hostB || hostA == "" || hostB == "")
+}
+
+// checkSchedules refuses times that the library panics on, spins on or never comes
+// to.
+func (c *checker) checkSchedules() {
+	c.checkCron(path{"schedule"}, c.cfg.Schedule, `write a cron line of five fields, or "@every 30m"`)
+	const remedy = `write the minutes as a cron line of five fields: "* 3 * * *"`
+	p, window := path{"window"}, c.cfg.Window
+	switch _, times, _ := schedule.CutZone(window); {
+	case strings.HasPrefix(times, "@"):
+		c.report(p, remedy, "%q names no minutes", window)
+	case window != "":
+		c.checkCron(p, window, remedy)
+	}
+}
+
+func (c *checker) checkCron(p path, spec, remedy string) {
+	s, err := schedule.Parse(spec)
+	every, interval := s.(cron.ConstantDelaySchedule)
+	switch {
+	case err != nil:
+		c.report(p, cmp.Or(problem.Remedy(err), remedy), "%v", err)
+	case interval && every.Delay < time.Minute:
+		c.report(p, `write at least "@every 1m"`, "%q is too often", spec)
+	case interval && every.Delay > 31*24*time.Hour:
+		c.report(p, `write at most "@every 744h"`, "%q is too seldom", spec)
+	case !interval && s.Next(time.Now()).IsZero():
+		c.report(p, remedy, "%q never happens: no time matches it", spec)
+	}
 }

@@ -72,7 +72,7 @@ var topMistakes = []mistaken{
 -> write a cron line of five fields, or "@every 30m"
 `},
 	{"another", `window = "CRON_TZ=Europe/Berlin "`, `
-1: window: "CRON_TZ=Europe/Berlin " is a time zone without a cron expression
+1: window: "CRON_TZ=Europe/Berlin" is a time zone without a cron expression
 -> write the minutes as a cron line of five fields: "* 3 * * *"
 `},
 	{"unknown time zone", `schedule = "CRON_TZ=Europe/Berlyn 0 3 * * *"`, `

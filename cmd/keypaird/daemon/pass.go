@@ -69,8 +69,15 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	var poll sync.WaitGroup
 	poll.Go(func() { again = yieldToWaiter(polling, lock, yield) })
 	began := time.Now()
-	r = d.pass.Run(ctx, parts.Select(due))
+	targets := parts.Select(due)
+	unconfigured := parts.CopyRenamed(targets, &d.records)
+	r = d.pass.Run(ctx, targets)
 	if d.notifier.Sender != nil && ctx.Err() == nil {
+		for _, c := range unconfigured {
+			if len(c.InUse()) > 0 {
+				r.Targets = append(r.Targets, c.TargetState())
+			}
+		}
 		d.notifier.Notify(ctx, &r)
 	}
 	cancel()

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/schedule"
 	"keypaird/renew"
 	"keypaird/renew/notify"
 	"keypaird/renew/problem"
@@ -19,7 +21,7 @@ import (
 type generation struct {
 	engine   *engine.Engine
 	files    *fileWatch
-	schedule config.Schedule
+	schedule schedule.Schedule
 	page     *page // nil: none is served
 	pageErr  error // why not, if one is configured
 }
@@ -44,7 +46,7 @@ func (d *Daemon) load(ctx context.Context) (*generation, error) {
 		return nil, problem.Newf("stop keypaird, move the directory, start keypaird",
 			"the state directory cannot change while the daemon runs: it is %s, not %s", d.current.engine.Config.State, cfg.State)
 	}
-	schedule, err := config.NewSchedule(cfg.Schedule, d.spread)
+	schedule, err := schedule.New(cfg.Schedule, d.spread)
 	if err != nil {
 		return nil, fmt.Errorf("schedule: %w", err)
 	}
@@ -184,7 +186,23 @@ func (d *Daemon) apply(ctx context.Context, g *generation) {
 		d.notifier.Sender = countingSender{g.engine, d.options.Metrics}
 	}
 	d.listenHTTP01(ctx)
+	d.logUnconfigured()
 	d.manager.ready(d.serviceStatus(count(len(g.engine.Targets), "certificate") + ", pass running"))
+}
+
+// logUnconfigured logs what is stored of targets that are no longer configured and
+// may still be in use.
+func (d *Daemon) logUnconfigured() {
+	list, err := d.current.engine.Unconfigured()
+	if err != nil {
+		d.log.Warn("not configured any more and not readable", "err", err, "remedy", renew.Remedy(err))
+	}
+	for _, c := range list {
+		if files := c.InUse(); len(files) > 0 {
+			d.log.Warn("not configured any more", "cert", c.Name, "files", strings.Join(files, " "),
+				"not_after", c.Version.Pair.Leaf.NotAfter, "remedy", notify.UnconfiguredRemedy(c.Name))
+		}
+	}
 }
 
 // listenHTTP01 keeps the http-01 socket answered between orders, too, if the

@@ -11,7 +11,7 @@ import (
 	"keypaird/acme"
 	"keypaird/acme/dns01"
 	"keypaird/acme/orderlog"
-	"keypaird/hooks"
+	"keypaird/hooks/command"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/notify"
@@ -107,24 +107,24 @@ const notifyTimeout = time.Minute
 
 // Send implements notify.Sender.
 func (e *Engine) Send(ctx context.Context, notices []notify.Notice) error {
-	ev := hooks.Event{Kind: string(notices[0].Kind), Error: notices[0].Error, Remedy: notices[0].Remedy}
+	ev := command.Event{Kind: string(notices[0].Kind), Error: notices[0].Error, Remedy: notices[0].Remedy}
 	if n := notices[0]; len(notices) == 1 {
 		ev.Name, ev.Fingerprint, ev.NotAfter = n.Target, n.Fingerprint, n.NotAfter
 		if n.Version != "" {
 			ev.Dir = filepath.Join(e.Store.Dir(n.Target), n.Version)
 		}
 	}
-	command := hooks.Command{Argv: e.Config.Notify.Command, Timeout: notifyTimeout, Log: e.options.Log}
+	program := command.Command{Argv: e.Config.Notify.Command, Timeout: notifyTimeout, Log: e.options.Log}
 	var errs []error
 	for length := 0; len(notices) > 0; notices = notices[len(ev.Names):] {
 		ev.Names, length = nil, 0
 		for _, n := range notices {
-			if length += len(n.Target) + 1; length > hooks.MaxNames { // then in one more call
+			if length += len(n.Target) + 1; length > command.MaxNames { // then in one more call
 				break
 			}
 			ev.Names = append(ev.Names, n.Target)
 		}
-		errs = append(errs, command.Run(ctx, ev))
+		errs = append(errs, program.Run(ctx, ev))
 	}
 	return errors.Join(errs...)
 }

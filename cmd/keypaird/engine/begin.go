@@ -6,6 +6,12 @@ import (
 	"keypaird/renew/durable"
 )
 
+// Lock waits for the lock of the state directory. If it has to wait, waiting is called
+// once with the holder of the lock.
+func (e *Engine) Lock(ctx context.Context, waiting func(holder string)) (*durable.Lock, error) {
+	return durable.AcquireLock(ctx, e.LockPath(), waiting)
+}
+
 // Begin prepares an Engine for orders: it makes the CA clients and waits for the
 // lock of the state directory. If it has to wait, waiting is called once with the
 // holder of the lock. end finishes what was begun, closes the Engine and releases
@@ -14,7 +20,7 @@ func (e *Engine) Begin(ctx context.Context, waiting func(holder string)) (end fu
 	_, err = e.CAs()
 	var lock *durable.Lock
 	if err == nil {
-		lock, err = durable.AcquireLock(ctx, e.LockPath(), waiting)
+		lock, err = e.Lock(ctx, waiting)
 	}
 	if err != nil {
 		e.Close()

@@ -14,6 +14,7 @@ import (
 	"keypaird/acme/http01"
 	"keypaird/acme/orderlog"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/schedule"
 	"keypaird/hooks"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
@@ -32,7 +33,7 @@ type Engine struct {
 	Deployments map[string]*hooks.Deployment
 
 	options   Options
-	window    *config.DeployWindow     // nil: deployments may begin at any time
+	window    *schedule.Window         // nil: deployments may begin at any time
 	orderLogs map[string]*orderlog.Log // by CA
 
 	mu  sync.Mutex
@@ -49,7 +50,7 @@ type Options struct {
 // New makes an Engine. It touches nothing but the state directory. A CA client is
 // made when it is first used.
 func New(cfg *config.Config, o Options) (*Engine, error) {
-	window, err := config.NewDeployWindow(cfg.Window)
+	window, err := schedule.NewWindow(cfg.Window)
 	if err != nil {
 		return nil, fmt.Errorf("window: %w", err)
 	}
@@ -75,7 +76,10 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 
 // bind makes a target, and whatever it needs that is not there yet.
 func (e *Engine) bind(t config.Target) renew.Target {
-	out := renew.Target{Name: t.Name, KeyType: t.Key, Profile: t.Profile, TLSA: t.TLSA, Challenges: map[string]string{}}
+	out := renew.Target{
+		Name: t.Name, KeyType: t.Key, Profile: t.Profile, TLSA: t.TLSA, Challenges: map[string]string{},
+		Domain: t.Identity, Components: t.Components,
+	}
 	methods := map[string]acme.Method{}
 	for _, c := range t.Challenges {
 		out.Names = append(out.Names, c.Name)
@@ -120,7 +124,10 @@ func (e *Engine) Select(names map[string]bool) []renew.Target {
 
 // Status is what a status document of targets is made from.
 func (e *Engine) Status(targets []renew.Target, records *renew.Records) status.Source {
-	return status.Source{Store: e.Store, Targets: targets, Records: records, NextDeployWindow: e.NextDeployWindow}
+	return status.Source{
+		Store: e.Store, Targets: targets, Records: records, NextDeployWindow: e.NextDeployWindow,
+		StandIn: e.standInOf, Unconfigured: e.Unconfigured,
+	}
 }
 
 // solver returns what answers the challenges of one name.

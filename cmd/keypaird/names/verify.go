@@ -100,7 +100,13 @@ func targetsOf(e *engine.Engine, names map[string]bool) []verify.Target {
 	for _, target := range e.Select(names) {
 		t := verify.Target{Name: target.Name, Names: e.Names(target)}
 		for _, d := range target.Deploy {
-			t.Deployments = append(t.Deployments, verify.Deployment{Name: d.String(), Endpoints: e.Deployments[d.String()].Verify})
+			deployed := verify.Deployment{Name: d.String()}
+			for _, at := range e.Deployments[d.String()].Verify {
+				deployed.Endpoints = append(deployed.Endpoints, verify.Endpoint{
+					Endpoint: at.Endpoint, Names: at.Expected(t.Names, target.Domain, target.Components),
+				})
+			}
+			t.Deployments = append(t.Deployments, deployed)
 		}
 		list = append(list, t)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/renew/textfmt"
 )
 
 // AskChild returns a command that runs the child without any secrets.
@@ -62,7 +63,7 @@ func ProviderRemedy(ctx context.Context, child, provider string) string {
 			list = append(list, fields[0])
 		}
 	}
-	if near := config.Nearest(provider, list); near != "" {
+	if near := textfmt.Nearest(provider, list); near != "" {
 		return fmt.Sprintf("did you mean %q? keypaird dns lists all", near)
 	}
 	return "name one of: keypaird dns"

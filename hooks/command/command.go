@@ -1,4 +1,4 @@
-package hooks
+package command
 
 import (
 	"cmp"
@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -19,11 +17,11 @@ import (
 // DefaultTimeout is how long a command may take by default.
 const DefaultTimeout = time.Minute
 
-// How long the end of a command may take: from SIGTERM to SIGKILL, and from
-// its exit to the end of output that a process it left behind keeps open.
+// How long the end of a command may take: from SIGTERM to SIGKILL, and then to its
+// end. And how often its output is bounded.
 const (
 	grace       = 400 * time.Millisecond
-	waitDelay   = 250 * time.Millisecond
+	trimPeriod  = 20 * time.Millisecond
 	killTimeout = 5 * time.Second // from SIGKILL to the end; the kernel may keep a process in a call, of a dead file server say
 )
 
@@ -34,21 +32,23 @@ var errStays = errors.New("still running after SIGKILL (blocked on I/O?)")
 // There is no shell. The program runs in the directory "/", with null input and an
 // environment of PATH, LANG and the variables of an [Event] only. It has a process
 // group of its own, which is killed at the time limit. A process that leaves the
-// group (setsid) is not killed, and Run does not wait for it.
+// group (setsid) is not killed. The command has ended when its process has: Run does
+// not wait for the processes that it leaves behind, such as a server, and they can
+// write on, see [output].
 type Command struct {
 	Argv    []string      // program and arguments; at least one. The program is absolute or a name to be found in Path
 	Timeout time.Duration // zero means DefaultTimeout
 	Log     *slog.Logger  // nil: nothing is logged
 }
 
-// A CommandError reports a command that could not be run or did not succeed.
-type CommandError struct {
+// A Error reports a command that could not be run or did not succeed.
+type Error struct {
 	Program string // as configured
 	Err     error  // an exit status, a signal or a timeout
 	Output  string // the last it wrote, several lines, without control characters
 }
 
-func (e *CommandError) Error() string {
+func (e *Error) Error() string {
 	s := fmt.Sprintf("hook %q: %v", e.Program, e.Err)
 	if l := lastLine(e.Output); l != "" {
 		s += ": " + l
@@ -56,24 +56,25 @@ func (e *CommandError) Error() string {
 	return s
 }
 
-func (e *CommandError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
-func (e *CommandError) Remedy() string {
+func (e *Error) Remedy() string {
 	return cmp.Or(problem.Remedy(e.Err), "run the command by hand, fix what it complains about, then: keypaird issue")
 }
 
-// Run runs the command and returns nil, or a *CommandError. If ctx ends, the command
+// Run runs the command and returns nil, or a *Error. If ctx ends, the command
 // is ended within a second, and errors.Is finds ctx's error. Run returns after five
 // seconds even if a process does not end.
 func (c *Command) Run(ctx context.Context, ev Event) error {
 	if len(c.Argv) == 0 {
-		return &CommandError{Err: errors.New("no program")}
+		return &Error{Err: errors.New("no program")}
 	}
-	program, err := findProgram(c.Argv[0])
+	program, err := Find(c.Argv[0])
 	if err != nil {
-		return &CommandError{Program: c.Argv[0], Err: err}
+		return err
 	}
+	log := cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	timeout := c.Timeout
 	if timeout <= 0 {
 		timeout = DefaultTimeout
@@ -81,22 +82,28 @@ func (c *Command) Run(ctx context.Context, ev Event) error {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if _, more := ev.names(); more > 0 {
-		logger(c.Log).Warn("more targets than fit into KEYPAIRD_NAMES", "hook", c.Argv[0], "left_out", more)
+		log.Warn("more targets than fit into KEYPAIRD_NAMES", "hook", c.Argv[0], "left_out", more)
 	}
-	out := new(tail) // a process that stays may write on
+	out, err := newOutput()
+	if out.file == nil {
+		return &Error{Program: c.Argv[0], Err: err}
+	}
+	defer out.close()
+	if err != nil {
+		log.Warn("output not kept", "hook", c.Argv[0], "err", err)
+	}
 	cmd := exec.Command(program, c.Argv[1:]...)
 	cmd.Args[0] = c.Argv[0]
 	cmd.Dir = "/"
 	cmd.Env = ev.environ()
-	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Stdout, cmd.Stderr = out.file, out.file
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = waitDelay
 	began := time.Now()
-	err = runGroup(limited, cmd)
+	err = runGroup(limited, cmd, out)
 	stays := errors.Is(err, errStays)
 	switch {
 	case err == nil:
-		logger(c.Log).Debug("ran", "hook", c.Argv[0], "args", c.Argv[1:], "took", time.Since(began).Round(time.Millisecond), "output", out.String())
+		log.Debug("ran", "hook", c.Argv[0], "args", c.Argv[1:], "took", time.Since(began).Round(time.Millisecond), "output", out.text())
 		return nil
 	case ctx.Err() != nil:
 		err = ctx.Err()
@@ -106,14 +113,14 @@ func (c *Command) Run(ctx context.Context, ev Event) error {
 	if stays {
 		err = fmt.Errorf("%w; %w", err, errStays)
 	}
-	e := &CommandError{Program: c.Argv[0], Err: err, Output: out.String()}
-	logger(c.Log).Debug("hook failed", "hook", c.Argv[0], "args", c.Argv[1:], "err", err, "output", e.Output)
+	e := &Error{Program: c.Argv[0], Err: err, Output: out.text()}
+	log.Debug("hook failed", "hook", c.Argv[0], "args", c.Argv[1:], "err", err, "output", e.Output)
 	return e
 }
 
 // runGroup starts cmd, which has a process group of its own, and waits for it.
 // If ctx ends first, the whole group is ended.
-func runGroup(ctx context.Context, cmd *exec.Cmd) error {
+func runGroup(ctx context.Context, cmd *exec.Cmd, out output) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -125,13 +132,17 @@ func runGroup(ctx context.Context, cmd *exec.Cmd) error {
 	}
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
-	select {
-	case err := <-done:
-		if errors.Is(err, exec.ErrWaitDelay) {
-			return nil // a process it left behind holds the pipe
+	trim := time.NewTicker(trimPeriod)
+	defer trim.Stop()
+	for running := true; running; {
+		select {
+		case err := <-done:
+			return err
+		case <-trim.C:
+			out.trim()
+		case <-ctx.Done():
+			running = false
 		}
-		return err
-	case <-ctx.Done():
 	}
 	// The leader may have been reaped by now, and with it the last of the
 	// group. Its number is free then, but is not reused within the few
@@ -159,22 +170,4 @@ func runGroup(ctx context.Context, cmd *exec.Cmd) error {
 		return errStays
 	}
 	return ctx.Err() // even if it exited with 0 after the signal
-}
-
-// findProgram returns the absolute path of name and refuses a program that users other
-// than root and ours can replace.
-func findProgram(name string) (string, error) {
-	path := name
-	if !filepath.IsAbs(name) {
-		if strings.ContainsRune(name, '/') || name == "" {
-			return "", problem.New(name+" is neither an absolute path nor a bare name", "write its absolute path")
-		}
-		if path = SearchPath(name); path == "" {
-			return "", problem.New(name+" is not in "+Path, "install it, or write its absolute path")
-		}
-	}
-	if err := safeProgram(path); err != nil {
-		return "", err
-	}
-	return path, nil
 }

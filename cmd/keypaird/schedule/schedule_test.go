@@ -1,4 +1,4 @@
-package config
+package schedule
 
 import (
 	"context"
@@ -21,16 +21,16 @@ func zone(t *testing.T, name string) *time.Location {
 
 func mustTimetable(t *testing.T, spec string, spread time.Duration) Schedule {
 	t.Helper()
-	table, err := NewSchedule(spec, spread)
+	table, err := New(spec, spread)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return table
 }
 
-func mustOpening(t *testing.T, spec string) *DeployWindow {
+func mustOpening(t *testing.T, spec string) *Window {
 	t.Helper()
-	o, err := NewDeployWindow(spec)
+	o, err := NewWindow(spec)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,10 +1,11 @@
-package hooks
+package command
 
 import (
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"keypaird/renew/durable"
@@ -27,6 +28,33 @@ func SearchPath(name string) string {
 		}
 	}
 	return ""
+}
+
+// Find returns the absolute path of a program given by its path or a name in [Path],
+// and refuses one that users other than root and ours can replace. The error is an
+// *Error.
+func Find(name string) (string, error) {
+	path, err := locate(name)
+	if err == nil {
+		err = safeProgram(path)
+	}
+	if err != nil {
+		return "", &Error{Program: name, Err: err}
+	}
+	return path, nil
+}
+
+func locate(name string) (string, error) {
+	if filepath.IsAbs(name) {
+		return name, nil
+	}
+	if strings.ContainsRune(name, '/') || name == "" {
+		return "", problem.New(name+" is neither an absolute path nor a bare name", "write its absolute path")
+	}
+	if path := SearchPath(name); path != "" {
+		return path, nil
+	}
+	return "", problem.New(name+" is not in "+Path, "install it, or write its absolute path")
 }
 
 // safeProgram refuses a program that users other than root and ours can replace: the

@@ -1,8 +1,9 @@
-package hooks
+package command
 
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -40,7 +41,7 @@ func TestCommandFails(t *testing.T) {
 			if want := "hook \"" + path + "\": " + tt.want; err == nil || err.Error() != want {
 				t.Errorf("Run = %v\nwant  %s", err, want)
 			}
-			ce, ok := errors.AsType[*CommandError](err)
+			ce, ok := errors.AsType[*Error](err)
 			if !ok || ce.Remedy() != "run the command by hand, fix what it complains about, then: keypaird issue" {
 				t.Errorf("remedy of %T is missing", err)
 			}
@@ -147,7 +148,7 @@ func TestCommandIsInterrupted(t *testing.T) {
 
 func TestCommandOutput(t *testing.T) {
 	c := Command{Argv: []string{script(t, "head -c 30000000 /dev/zero | tr '\\0' x; echo; seq 1 4000; exit 1")}}
-	ce, ok := errors.AsType[*CommandError](c.Run(t.Context(), Event{}))
+	ce, ok := errors.AsType[*Error](c.Run(t.Context(), Event{}))
 	if !ok {
 		t.Fatal("Run = nil")
 	}
@@ -162,20 +163,57 @@ func TestCommandOutput(t *testing.T) {
 	}
 }
 
-func TestTailKeepsTheEnd(t *testing.T) {
-	for _, sizes := range [][]int{{1}, {maxOutput}, {maxOutput + 1}, {1, maxOutput}, {maxOutput - 1, 2}, {5000, 5000, 5000}, {20000, 3}} {
-		var tl tail
-		var all []byte
-		for i, n := range sizes {
-			p := []byte(strings.Repeat(string(rune('a'+i)), n))
-			all = append(all, p...)
-			if got, err := tl.Write(p); got != n || err != nil {
-				t.Errorf("Write = %d, %v", got, err)
-			}
+// A server that a command starts in the background writes on after the command has
+// ended: no signal may end it, and its output must not fill memory or disk.
+func TestDaemonWritesOn(t *testing.T) {
+	dir := safeDir(t)
+	c := Command{Argv: []string{script(t, "("+
+		"while [ ! -e "+dir+"/go ]; do sleep 0.01; done; echo early; echo wrote >"+dir+"/early;"+
+		"dd if=/dev/zero bs=65536 count=1000 2>/dev/null; echo late; echo alive >"+dir+"/late; exec sleep 20"+
+		") & echo $! >"+dir+"/pid; echo started")}}
+	start := time.Now()
+	if err := c.Run(t.Context(), Event{}); err != nil {
+		t.Fatal(err)
+	}
+	if d := time.Since(start); d > 5*time.Second {
+		t.Errorf("took %s", d)
+	}
+	pid := pidIn(t, dir+"/pid")
+	defer syscall.Kill(pid, syscall.SIGKILL)
+	write(t, dir+"/go", "")
+	eventually(t, "first line after the command", func() bool { return text(t, dir+"/early") == "wrote\n" || gone(pid) })
+	eventually(t, "line after 64 MB", func() bool { return text(t, dir+"/late") == "alive\n" || gone(pid) })
+	if gone(pid) {
+		t.Error("the server was ended by its own output")
+	}
+	if info, err := os.Stat("/proc/" + strconv.Itoa(pid) + "/fd/1"); err == nil && info.Size() > maxLater {
+		t.Errorf("its output takes %d bytes, want at most %d", info.Size(), maxLater)
+	}
+}
+
+// What a command writes while it runs is bounded too, and its last line is not lost.
+func TestOutputIsTrimmed(t *testing.T) {
+	out, err := newOutput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.close()
+	for range 3 {
+		if _, err := out.file.Write(make([]byte, maxHeld)); err != nil {
+			t.Fatal(err)
 		}
-		if want := string(all[max(0, len(all)-maxOutput):]); string(tl.buf) != want || tl.cut != (len(all) > maxOutput) {
-			t.Errorf("%v: kept %d bytes, cut %v", sizes, len(tl.buf), tl.cut)
-		}
+		out.trim()
+	}
+	io.WriteString(out.file, "\nno such proxy\n")
+	if got := out.text(); got != "no such proxy" {
+		t.Errorf("text = %q", got)
+	}
+	info, err := out.file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := info.Sys().(*syscall.Stat_t); st.Blocks*512 > maxHeld {
+		t.Errorf("%d bytes are held, want at most %d", st.Blocks*512, maxHeld)
 	}
 }
 
@@ -264,7 +302,7 @@ func TestProgramsThatAreNotRun(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := (&Command{Argv: []string{tt.program}}).Run(t.Context(), Event{})
-			ce, ok := errors.AsType[*CommandError](err)
+			ce, ok := errors.AsType[*Error](err)
 			if !ok || !strings.Contains(err.Error(), tt.want) || ce.Remedy() == "" || !strings.Contains(ce.Remedy(), tt.remedy) {
 				t.Errorf("Run = %v, want %q and remedy %q", err, tt.want, tt.remedy)
 			}

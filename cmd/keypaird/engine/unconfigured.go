@@ -1,0 +1,26 @@
+package engine
+
+import (
+	"time"
+
+	"keypaird/renew"
+	"keypaird/renew/unconfigured"
+)
+
+// Unconfigured returns what is stored of targets that are no longer configured.
+// Those that cannot be read are left out; the error says why.
+func (e *Engine) Unconfigured() ([]unconfigured.Certificate, error) {
+	return unconfigured.Find(e.Store, e.Targets)
+}
+
+// CopyRenamed gives those of targets that were renamed the certificates of their
+// old names, and returns what is stored of targets that are no longer configured.
+// The caller holds the lock of the state directory.
+func (e *Engine) CopyRenamed(targets []renew.Target, records *renew.Records) []unconfigured.Certificate {
+	list, err := e.Unconfigured()
+	if err != nil {
+		e.options.Log.Debug("not configured any more and not readable", "err", err)
+	}
+	unconfigured.CopyRenamed(e.Store, records, list, targets, time.Now().Round(0), e.options.Log)
+	return list
+}

@@ -1,0 +1,111 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"keypaird/renew/testutil"
+)
+
+// The test binary is also the programs that the tests need: started with one
+// of these as its first argument, it is that.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "print-environment":
+			fmt.Println(strings.Join(os.Environ(), "\n"))
+			exit(0)
+		case "leave-the-group":
+			leaveTheGroup()
+		case "adopt":
+			adopt(os.Args[2])
+		}
+	}
+	os.Exit(testutil.Run(m))
+}
+
+// self returns the path of the test binary.
+func self(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// leaveTheGroup starts a process in a session of its own that holds our
+// output, says which, and waits for it.
+func leaveTheGroup() {
+	c := exec.Command("/bin/sleep", "20")
+	c.Stdout, c.Stderr = os.Stdout, os.Stderr
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := c.Start(); err != nil {
+		fmt.Println(err)
+		exit(1)
+	}
+	if err := os.WriteFile(os.Args[2], fmt.Append(nil, c.Process.Pid), 0o600); err != nil {
+		fmt.Println(err)
+	}
+	c.Wait()
+	exit(0)
+}
+
+// adopt is set where processes are adopted.
+var adopt = func(string) { exit(1) }
+
+// exit is os.Exit without the second that the race detector takes for it.
+func exit(status int) { syscall.Exit(status) }
+
+// safeDir is a new directory that others cannot write, whatever the umask.
+func safeDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// script writes a shell script and returns its path.
+func script(t *testing.T, body string) string {
+	t.Helper()
+	path := filepath.Join(safeDir(t), "hook")
+	write(t, path, "#!/bin/sh\n"+body+"\n")
+	if err := os.Chmod(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// text returns a file's content; a missing one is "(none)".
+func text(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return "(none)"
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// textLog is a logger that writes to w.
+func textLog(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	testutil.WriteFile(t, path, text, 0o600)
+}
+
+var eventually = testutil.Eventually

@@ -1,0 +1,118 @@
+package expect
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"keypaird/hooks/probe"
+)
+
+// A Result is what the endpoints serve of a target.
+type Result struct {
+	Err       error                   // of the endpoints that fail; nil: verified
+	Endpoints map[probe.Endpoint]Seen // those of which some name is requested
+}
+
+// A Seen is what one endpoint serves of a target.
+type Seen struct {
+	Verdict Verdict // Served if some name is served and none fails
+	Err     error   // of the names that fail or else that are not served there, as before
+}
+
+// Evaluate returns the results of the latest replies, by target.
+//
+// An endpoint need not serve a name that it did not serve before. But each endpoint
+// must serve some name, unless it is up and served none when the previous pair was
+// verified; and if no endpoint serves a target, none may serve its names with another
+// certificate.
+func Evaluate(list []*Query, now time.Time) map[*Target]*Result {
+	serving, verified := map[probe.Endpoint]bool{}, map[*Target]bool{}
+	for _, q := range list {
+		if q.Evaluate(now) == Served {
+			serving[q.Endpoint], verified[q.Target] = true, true
+		}
+	}
+	type place struct {
+		*Target
+		probe.Endpoint
+	}
+	served, absent, failing := map[place]bool{}, map[place][]error{}, map[place][]error{}
+	results, failed := map[*Target]*Result{}, map[*Target][]error{}
+	for _, q := range list {
+		at := place{q.Target, q.Endpoint}
+		switch v := q.Evaluate(now); {
+		case v == Served:
+			served[at] = true
+		case v == NotServed && (serving[q.Endpoint] || q.WasVerified && q.Now.up()) && (verified[q.Target] || q.Now.disowns(q.ServerName, now)):
+			absent[at] = append(absent[at], q.Failure())
+		default:
+			failing[at] = append(failing[at], q.Failure())
+			failed[q.Target] = append(failed[q.Target], q.Failure())
+		}
+		if results[q.Target] == nil {
+			results[q.Target] = &Result{Endpoints: map[probe.Endpoint]Seen{}}
+		}
+		seen := Seen{NotServed, Unserved(absent[at])}
+		switch {
+		case len(failing[at]) > 0:
+			seen = Seen{Failing, Unserved(failing[at])}
+		case served[at]:
+			seen.Verdict = Served
+		}
+		results[q.Target].Endpoints[q.Endpoint] = seen
+	}
+	for t, errs := range failed {
+		results[t].Err = Unserved(errs)
+	}
+	return results
+}
+
+// An unservedError reports the endpoints and names of one target at which its
+// pair is not served, all of them.
+type unservedError struct{ errs []error }
+
+// Unserved returns the errors of several queries as one; nil: none.
+func Unserved(errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return &unservedError{errs}
+}
+
+// Error says each reason once, and names together that are served with one
+// certificate.
+func (e *unservedError) Error() string {
+	var parts []string
+	var stale []*probe.StaleError
+	for _, err := range e.errs {
+		s, ok := errors.AsType[*probe.StaleError](err)
+		if !ok {
+			if text := err.Error(); !slices.Contains(parts, text) {
+				parts = append(parts, text)
+			}
+			continue
+		}
+		stale = append(stale, s)
+	}
+	for len(stale) > 0 {
+		first := stale[0]
+		var names []string
+		stale = slices.DeleteFunc(stale, func(s *probe.StaleError) bool {
+			same := s.Endpoint == first.Endpoint && s.Got == first.Got
+			if same {
+				names = append(names, fmt.Sprintf("%q", s.ServerName))
+			}
+			return same
+		})
+		parts = append(parts, fmt.Sprintf("%s serves certificate %.16s for %s, not %.16s", first.Endpoint, first.Got, strings.Join(names, ", "), first.Want))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (e *unservedError) Unwrap() []error { return e.errs }
