@@ -1,6 +1,7 @@
 package renew
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,10 +24,14 @@ func TestLiveCannotBeSwitched(t *testing.T) {
 		_, errs := w.pass(t.Context(), Scheduled, chat)
 		wantErrors(t, errs)
 		link := filepath.Join(w.store.Dir("chat"), "live")
-		must(t, os.Remove(link))
-		must(t, os.MkdirAll(filepath.Join(link, "x"), 0o700))
+		block := func(context.Context, Target) error {
+			must(t, os.RemoveAll(link))
+			return os.MkdirAll(filepath.Join(link, "x"), 0o700)
+		}
 		time.Sleep(61 * day)
+		w.obtain = block // while it is ordered
 		_, errs = w.pass(t.Context(), Scheduled, chat)
+		w.obtain = nil
 		wantErrors(t, errs, `cert "chat": switching to its new version: writing `)
 		if !strings.Contains(Remedy(errs[0]), "out of the way") {
 			t.Errorf("remedy = %q", Remedy(errs[0]))
@@ -52,6 +57,17 @@ func TestLiveCannotBeSwitched(t *testing.T) {
 			t.Errorf("live: %v, %v", live.ID, err)
 		}
 	})
+}
+
+// Where no link can be made, nothing is ordered that could not be used.
+func TestLiveIsADirectory(t *testing.T) {
+	w := newWorld(t)
+	must(t, os.MkdirAll(filepath.Join(w.store.Dir("chat"), "live"), 0o700))
+	_, errs := w.pass(t.Context(), Force, chat)
+	wantErrors(t, errs, "live: is a directory, not a link to the live version")
+	if len(w.obtained) > 0 || !strings.Contains(Remedy(errs[0]), "out of the way") {
+		t.Errorf("%d orders, remedy %q", len(w.obtained), Remedy(errs[0]))
+	}
 }
 
 // What the disk did not take is not written over what a command has recorded

@@ -15,7 +15,7 @@ func (p *Pass) compareFiles(j *job) error {
 		spec, rec := j.state.Specs[name], j.state.Record.Deployments[name]
 		switch {
 		case spec.Newer != nil && j.External() == nil:
-			return p.adopt(j, name, spec)
+			return p.storeDeployed(j, name, spec)
 		case rec.Deployed != j.state.Fingerprint || spec.Signature == rec.Signature:
 		case spec.Differs != "":
 			p.Log.Warn("deployed files differ", "cert", j.Name, "deployment", name, "found", spec.Differs)
@@ -32,8 +32,8 @@ func (p *Pass) compareFiles(j *job) error {
 	return nil
 }
 
-// adopt stores the pair that is deployed, which is newer than those in the store.
-func (p *Pass) adopt(j *job, deployment string, spec DeploySpec) error {
+// storeDeployed stores the pair that is deployed, which is newer than those in the store.
+func (p *Pass) storeDeployed(j *job, deployment string, spec DeploySpec) error {
 	if err := p.Store.Tidy(j.Name); err != nil {
 		return err
 	}

@@ -130,7 +130,7 @@ func TestScreenshots(t *testing.T) {
 		{"phone", few, 390, 844, light, []string{"background", "card", "bad", "track", "late", "over", "due", "now"}, nil},
 		{"phone-night", few, 390, 844, dark, []string{"background", "card", "bad", "track", "late", "over", "due", "now"}, []string{"--force-dark-mode"}},
 		{"phone-all", doc, 390, 12000, light, []string{"good", "busy", "bad", "track", "late", "over", "due", "now", "window"}, nil},
-		{"desk", only(doc, "expired", "not-served", "advised", "incident", "*.served.example"), 1280, 1800, light, []string{"background", "card", "good", "bad", "track", "late", "over", "due", "now", "window"}, nil},
+		{"desk", only(doc, "expired", "not-served", "advised", "incident", "*.served.example"), 1280, 2600, light, []string{"background", "card", "good", "bad", "track", "late", "over", "due", "now", "window"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := httptest.NewServer(serving(tt.doc))
