@@ -190,7 +190,6 @@ func (p *Pass) deploy(ctx context.Context, d Deployer, ready []*job, errs *failu
 	name := d.String()
 	var batch []*job
 	var changes []Change
-	var targets []string
 	for _, j := range ready {
 		if !slices.Contains(j.Deploy, d) || j.state.Done(name) {
 			continue
@@ -204,7 +203,7 @@ func (p *Pass) deploy(ctx context.Context, d Deployer, ready []*job, errs *failu
 			continue
 		}
 		p.step(j.Name, "deploying to "+name)
-		batch, changes, targets = append(batch, j), append(changes, c), append(targets, j.Name)
+		batch, changes = append(batch, j), append(changes, c)
 	}
 	if len(changes) == 0 {
 		return
