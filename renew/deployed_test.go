@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -204,6 +206,40 @@ func TestDeployedFiles(t *testing.T) {
 			if got := rec.Deployments["relayd"].Files; !slices.Equal(got, tt.want) {
 				t.Errorf("files %q, want %q", got, tt.want)
 			}
+		})
+	}
+}
+
+// A newer pair than the store has is stored; where that fails nothing is ordered in its
+// place.
+func TestDeployedIsNewer(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before func(t *testing.T, w *world)
+		live   string
+		errs   []string
+	}{
+		{"stored", func(*testing.T, *world) {}, "v000002", nil},
+		{"cannot be stored", func(t *testing.T, w *world) {
+			must(t, os.WriteFile(filepath.Join(w.store.Dir("chat"), "pending"), nil, 0o600))
+		}, "v000001", []string{"storing the newer certificate that is deployed"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.pass(t.Context(), Scheduled, chat)
+				time.Sleep(61 * day) // by the store, it is due
+				newer, err := issue(chat.Names, time.Now().Add(-day), 90*day)
+				must(t, err)
+				tt.before(t, w)
+				_, errs := w.pass(t.Context(), Scheduled, target(func(t *Target) {
+					t.Deploy = deploymentsAs(DeploySpec{Signature: "touched", Inspection: Inspection{Differs: "/x.crt has a newer certificate", Newer: newer}}, "relayd")
+				}))
+				wantErrors(t, errs, tt.errs...)
+				if id, err := w.store.LiveID("chat"); err != nil || id != tt.live || len(w.obtained) != 1 {
+					t.Errorf("live %s, %v; %d orders", id, err, len(w.obtained))
+				}
+			})
 		})
 	}
 }

@@ -53,9 +53,11 @@ func (p *Pass) storeDeployed(j *job, deployment string, spec DeploySpec) error {
 	if err := p.save(j); err != nil {
 		p.Log.Warn("record not saved", "cert", j.Name, "step", "storing what is deployed", "err", err)
 	}
-	saved := j.state.Record
-	if j.state, err = p.Records.LoadState(p.Store, j.Target); err == nil {
-		j.state.Record = saved
+	fresh, err := p.Records.LoadState(p.Store, j.Target)
+	if err != nil {
+		return err
 	}
-	return err
+	fresh.Record = j.state.Record
+	j.state = fresh
+	return nil
 }

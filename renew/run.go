@@ -80,6 +80,7 @@ func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []
 		} else {
 			p.retrySave(j)
 			if err := p.compareFiles(j); err != nil {
+				j.stateErr = err // what is stored is older than what is used: nothing follows from it
 				errs.add(&TargetError{[]string{t.Name}, "storing the newer certificate that is deployed", err})
 			}
 		}
