@@ -53,11 +53,8 @@ func (p *Pass) storeDeployed(j *job, deployment string, spec DeploySpec) error {
 	if err := p.save(j); err != nil {
 		p.Log.Warn("record not saved", "cert", j.Name, "step", "storing what is deployed", "err", err)
 	}
-	fresh, err := p.Records.LoadState(p.Store, j.Target)
-	if err != nil {
-		return err
-	}
-	fresh.Record = j.state.Record
-	j.state = fresh
-	return nil
+	saved := j.state.Record
+	j.state, err = p.Records.LoadState(p.Store, j.Target)
+	j.state.Record = saved
+	return err
 }
