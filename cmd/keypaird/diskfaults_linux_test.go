@@ -151,7 +151,7 @@ func (d *disk) renewed(tt trial, before map[string]sight, out string) {
 			d.Errorf("%s: in the end %s is not renewed\n%s", tt.name, name, out)
 		}
 	}
-	d.run(2)
+	d.over()
 	if !tt.litters {
 		d.swept(tt.name)
 		return

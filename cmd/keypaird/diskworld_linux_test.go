@@ -27,6 +27,7 @@ type disk struct {
 	registered atomic.Int32 // accounts at the CA
 	account    string       // account.json
 	top        string       // of the configuration
+	over       func()       // checks that nothing is left to do
 }
 
 // newDisk starts a world in which nothing was issued yet.
@@ -34,6 +35,7 @@ func newDisk(t *testing.T) *disk {
 	t.Helper()
 	d := new(disk)
 	d.crash = startCrash(t, t.TempDir(), acmetest.Options{AuthzReuse: -1, Wrap: d.newAccounts})
+	d.over = func() { d.run(2) }
 	try(t, d.startProxy(crashNames))
 	d.want()
 	return d

@@ -44,7 +44,7 @@ func TestReloadBeforePass(t *testing.T) {
 	defer d.close()
 	write("new")
 	d.reload(t.Context()) // no pass runs that could yield
-	if r, again := d.tryPass(t.Context(), nil); again || len(r.Errs) > 0 || strings.Contains(out.String(), "decided") {
+	if r, again := d.tryPass(t.Context(), nil); again || len(r.Next) > 0 || strings.Contains(out.String(), "decided") {
 		t.Errorf("a pass was made: %v, %v\n%s", r.Errs, again, out)
 	}
 	select {

@@ -15,16 +15,31 @@ import (
 // lockTimeout is how long the daemon waits for the lock. No command works that long.
 const lockTimeout = time.Hour
 
+// errReloaded ends a wait for the lock: a configuration is to be applied first.
+var errReloaded = errors.New("the configuration was loaded again")
+
 // acquireLock waits for the lock of the state directory, after all commands. After
-// lockTimeout it returns an error that wraps a [*durable.HeldError].
+// lockTimeout it returns an error that wraps a [*durable.HeldError], and when a reload
+// comes first, errReloaded.
 func (d *Daemon) acquireLock(ctx context.Context) (*durable.Lock, error) {
 	waiting, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
+	d.lockMu.Lock()
+	d.released = time.Time{} // the pass sees what others did until it has the lock
+	d.lockMu.Unlock()
+	d.setYield(cancel)
+	defer d.setYield(nil)
+	if d.hasPending() {
+		return nil, errReloaded
+	}
 	lock, err := durable.AcquireLast(waiting, d.current.engine.LockPath(), func(holder string) {
 		d.log.Info("waiting for another keypaird", "holder", holder)
 	})
 	var held *durable.HeldError
-	if errors.As(err, &held) {
+	switch {
+	case err != nil && ctx.Err() == nil && d.hasPending():
+		return nil, errReloaded
+	case errors.As(err, &held):
 		held.Err = fmt.Errorf("not released within %v", lockTimeout)
 		return nil, problem.Wrap(held, "check what that process waits for: continue it with kill -CONT if it was stopped (Ctrl-Z), else end it")
 	}

@@ -16,6 +16,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/durable"
+	"keypaird/renew/testutil"
 )
 
 // An idler is a daemon whose loop does not run. It has one target, whose CA cannot
@@ -104,6 +105,41 @@ func TestNotifyPassFailed(t *testing.T) {
 	if text := d.statusLine(time.Now()); strings.Contains(text, "no pass") || d.passErr != nil || d.attempts != 0 {
 		t.Errorf("after a pass: %q, %v", text, d.passErr)
 	}
+}
+
+// A configuration that is loaded while the daemon waits for the lock is applied at
+// once: the process that holds it may do so for long.
+func TestReloadWhileWaiting(t *testing.T) {
+	d := newIdler(t, "")
+	lock, err := durable.TryLock(d.current.engine.LockPath())
+	testutil.Must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	passed := make(chan struct{})
+	go func() {
+		defer close(passed)
+		for range 2 { // as the loop does: the reload requests another
+			d.runPass(ctx, nil)
+		}
+	}()
+	waits := func(n int) {
+		t.Helper()
+		testutil.Must(t, testutil.Within(30*time.Second, func() error {
+			if got := strings.Count(d.out.String(), "waiting for another keypaird"); got != n {
+				return fmt.Errorf("%d waits, want %d\n%s", got, n, d.out)
+			}
+			return nil
+		}))
+	}
+	waits(1)
+	old := d.current
+	d.reload(t.Context())
+	waits(2)
+	if d.current == old || strings.Contains(d.out.String(), "pass finished") {
+		t.Errorf("not applied while it waits, or a pass is reported\n%s", d.out)
+	}
+	cancel()
+	<-passed
+	testutil.Must(t, lock.Release())
 }
 
 // The operator is notified of a command that holds the lock for an hour.

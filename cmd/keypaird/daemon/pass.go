@@ -22,6 +22,10 @@ const (
 	clockSkewLimit  = 5 * time.Minute        // a larger difference to a CA's clock is reported
 )
 
+// yielded is the report of a pass that made way for a reload before it began: the
+// reload has requested another.
+var yielded = renew.Report{Errs: []error{renew.ErrYield}}
+
 var errStopTimeout = errors.New("shutdown timed out: the last pass did not end; the next run resumes what it was doing")
 
 // runPass makes a pass over the targets named by due, over all if due is nil, and
@@ -45,7 +49,10 @@ func (d *Daemon) runPass(ctx context.Context, due map[string]bool) map[string]ti
 // whether the pass made way for a command and is to be made again.
 func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Report, again bool) {
 	lock, err := d.acquireLock(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, errReloaded):
+		return yielded, false
+	case err != nil:
 		return d.passFailed(ctx, err, due), false
 	}
 	defer d.releaseLock(lock) // last: DNS helpers may still be removing their records
@@ -63,7 +70,7 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	d.setYield(yield)
 	defer d.setYield(nil)
 	if d.hasPending() {
-		return r, false
+		return yielded, false
 	}
 	polling, cancel := context.WithCancel(ctx)
 	var poll sync.WaitGroup
