@@ -182,8 +182,12 @@ func endpoints(list ...probe.Endpoint) []expect.Endpoint {
 func serves(t *testing.T, e probe.Endpoint, p *keypair.Pair) error {
 	t.Helper()
 	for _, name := range p.Names() {
-		if err := probe.Verify(t.Context(), e, name, p.Leaf); err != nil {
+		chain, err := probe.Dial(t.Context(), e, name)
+		if err != nil {
 			return err
+		}
+		if !chain[0].Equal(p.Leaf) {
+			return fmt.Errorf("%s serves %s for %s", e, probe.Fingerprint(chain[0]), name)
 		}
 	}
 	return nil
