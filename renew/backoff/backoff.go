@@ -1,6 +1,3 @@
-// Package backoff counts the failures of a step and says when to try it again:
-// later after each failure in a row, sooner where time runs short, and not all
-// machines at the same instant.
 package backoff
 
 import (
