@@ -9,7 +9,8 @@ import (
 	"keypaird/renew/problem"
 )
 
-// Persistent is the number of failures in a row from which on a step keeps failing.
+// Persistent is the number of failures in a row from which on a step keeps failing:
+// another CA is asked, and the operator is notified.
 const Persistent = 3
 
 // An Attempt counts the failures of one step. The zero value is success.
