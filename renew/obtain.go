@@ -143,7 +143,7 @@ func (p *Pass) store(ctx context.Context, j *job, issuer Issuer, pair *keypair.P
 	p.afterOrder(ctx, j, began, before)
 	if x := j.External(); x != nil {
 		for _, doubt := range x.Doubts(pair, before) {
-			p.Log.Warn(doubt, "cert", j.Name)
+			p.Log.Warn("external certificate may be wrong", "cert", j.Name, "why", doubt)
 		}
 	}
 	return unrecorded
