@@ -129,7 +129,7 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 // refusedError returns why a needed certificate is not ordered.
 func (p *Pass) refusedError(j *job, now time.Time) error {
 	if j.rollover().Held(now) != "" {
-		return j.heldError(now)
+		return j.rollover().HeldError(now)
 	}
 	_, _, but := j.state.availableIssuers(now, j.Target, p.Mode)
 	return fmt.Errorf("%s, but %w", needsCertificate(now, j.Target, j.state, p.Mode), but)
