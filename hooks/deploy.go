@@ -211,7 +211,7 @@ func (r *run) prepare(changes []renew.Change, now time.Time) {
 		}
 		r.targets, names = append(r.targets, t), append(names, c.Name)
 		for _, w := range r.warnings(c.Name, t.wanted(), look) {
-			r.log.Warn(w)
+			r.log.Warn("deployment may be ineffective or insecure", "cert", c.Name, "why", w)
 		}
 	}
 	if r.Single && len(names) > 1 {

@@ -97,46 +97,18 @@ func inProcess(t *testing.T, d Deployment, name string, p *keypair.Pair, maxFile
 	return string(out), err
 }
 
-// safeDir is a new directory that others cannot write, whatever the umask.
-func safeDir(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-// script writes a shell script and returns its path.
-func script(t *testing.T, body string) string {
-	t.Helper()
-	path := filepath.Join(safeDir(t), "hook")
-	write(t, path, "#!/bin/sh\n"+body+"\n")
-	if err := os.Chmod(path, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 func write(t *testing.T, path, text string) {
 	t.Helper()
 	testutil.WriteFile(t, path, text, 0o600)
 }
 
-// text returns a file's content; a missing one is "(none)".
-func text(t *testing.T, path string) string {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if os.IsNotExist(err) {
-		return "(none)"
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
-var eventually = testutil.Eventually
+// Helpers that several packages share.
+var (
+	eventually = testutil.Eventually
+	safeDir    = testutil.SafeDir
+	script     = testutil.Script
+	text       = testutil.Text
+)
 
 // daemon starts a program of the tests and ends it, by its id, with the test.
 func daemon(t *testing.T, program string, args ...string) *exec.Cmd {
@@ -182,8 +154,12 @@ func endpoints(list ...probe.Endpoint) []expect.Endpoint {
 func serves(t *testing.T, e probe.Endpoint, p *keypair.Pair) error {
 	t.Helper()
 	for _, name := range p.Names() {
-		if err := probe.Verify(t.Context(), e, name, p.Leaf); err != nil {
+		chain, err := probe.Dial(t.Context(), e, name)
+		if err != nil {
 			return err
+		}
+		if !chain[0].Equal(p.Leaf) {
+			return fmt.Errorf("%s serves %s for %s", e, probe.Fingerprint(chain[0]), name)
 		}
 	}
 	return nil

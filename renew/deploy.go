@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -199,10 +200,10 @@ func (p *Pass) deploy(ctx context.Context, d Deployer, ready []*job, errs *failu
 		}
 		c, err := p.change(j, name)
 		if err != nil {
-			errs.add(&TargetError{[]string{j.Name}, "deploying to " + name, err})
+			errs.add(&TargetError{[]string{j.Name}, deploying(name), err})
 			continue
 		}
-		p.step(j.Name, "deploying to "+name)
+		p.step(j.Name, deploying(name))
 		batch, changes = append(batch, j), append(changes, c)
 	}
 	if len(changes) == 0 {
@@ -227,17 +228,17 @@ func (p *Pass) deploy(ctx context.Context, d Deployer, ready []*job, errs *failu
 func (p *Pass) report(ctx context.Context, deployment string, batch []*job, results []Result, took time.Duration, errs *failures) {
 	var verified []string
 	var failed []*TargetError
-	for i, r := range results {
-		name := batch[i].Name
+	for n, r := range results {
+		name := batch[n].Name
 		if r.Err == nil {
 			verified = append(verified, name)
 			continue
 		}
-		same := slices.IndexFunc(failed, func(f *TargetError) bool { return f.Err.Error() == r.Err.Error() })
-		if same < 0 {
-			failed = append(failed, &TargetError{[]string{name}, "deploying to " + deployment, r.Err})
+		i := slices.IndexFunc(failed, func(f *TargetError) bool { return same(f.Err, r.Err) })
+		if i < 0 {
+			failed = append(failed, &TargetError{[]string{name}, deploying(deployment), r.Err})
 		} else {
-			failed[same].Targets = append(failed[same].Targets, name)
+			failed[i].Targets = append(failed[i].Targets, name)
 		}
 	}
 	if len(verified) > 0 {
@@ -250,6 +251,14 @@ func (p *Pass) report(ctx context.Context, deployment string, batch []*job, resu
 		errs.add(f)
 	}
 }
+
+func deploying(name string) string {
+	return backoff.Step{Kind: backoff.Deploy, Name: name}.String()
+}
+
+// same reports whether a and b are one error, as those of a [Deployer] for one reason
+// are.
+func same(a, b error) bool { return reflect.TypeOf(a).Comparable() && a == b }
 
 func firstError(results []Result) error {
 	for _, r := range results {
@@ -325,7 +334,7 @@ func (p *Pass) begin(j *job, name string, c Change) {
 	d.undo(j.state.Fingerprint)
 	j.state.Record.setDeployment(name, d)
 	if err := p.saveDurably(j); err != nil {
-		p.Log.Warn("record not saved", "cert", j.Name, "step", "deploying to "+name, "err", err)
+		p.Log.Warn("record not saved", "cert", j.Name, "step", deploying(name), "err", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
 )
@@ -32,7 +33,7 @@ func (x *External) String() string { return NameOfExternal }
 // Obtain implements Issuer: it reads the files. A certificate that has nothing to
 // do with the one that is stored is refused, unless the operator forces it.
 func (x *External) Obtain(_ context.Context, o Order) (*keypair.Pair, error) {
-	o.Step("reading its files")
+	o.Step(string(backoff.Import))
 	p, err := x.Read(o.Now)
 	if err == nil && o.Have != nil && !o.Forced {
 		err = x.checkNames(p, o.Have)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"time"
 
 	"keypaird/renew/durable"
@@ -78,7 +77,7 @@ func (p *Pass) keyFor(ctx context.Context, j *job) (crypto.Signer, error) {
 		if err := p.ensureNextKey(ctx, j); err != nil {
 			return nil, err
 		}
-		return nil, j.heldError(p.now())
+		return nil, j.rollover().HeldError(p.now())
 	}
 	v, err := p.Store.Newest(j.Name)
 	if err == nil && tlsa.Record(v.Pair.Leaf.RawSubjectPublicKeyInfo) == tlsa.Record(j.state.Leaf.RawSubjectPublicKeyInfo) {
@@ -127,18 +126,3 @@ func (p *Pass) dropNextKey(j *job) {
 }
 
 func (j *job) rollover() rollover.State { return j.state.Rollover(j.Target) }
-
-// heldError returns why a first certificate is not ordered: peers would refuse it
-// because of the published TLSA records.
-func (j *job) heldError(now time.Time) error {
-	r := j.rollover()
-	records := r.Missing()
-	remedy := "publish this beside the existing records, and keypaird continues two TTLs later: " + strings.Join(records, "\n")
-	switch {
-	case r.Unknown():
-		remedy = "see that the name servers answer, or correct resolvers in the [dns.*] table of that zone; or remove tlsa to continue without"
-	case len(records) == 0:
-		remedy = "wait: the records are published, and must be visible for two TTLs"
-	}
-	return problem.New("not ordered, "+r.Held(now), remedy)
-}

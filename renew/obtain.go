@@ -38,7 +38,7 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 			if err := p.obtain(ctx, j, ordered); err != nil {
 				j.failed = true
 				if ctx.Err() == nil { // an interrupt is not a failure
-					errs.add(&TargetError{[]string{j.Name}, j.obtaining(), err})
+					errs.add(&TargetError{[]string{j.Name}, j.Obtaining("").String(), err})
 				}
 			}
 			p.step(j.Name, "")
@@ -46,14 +46,6 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 		})
 	}()
 	return done
-}
-
-// obtaining returns what messages call this step.
-func (j *job) obtaining() string {
-	if j.External() != nil {
-		return "importing its files"
-	}
-	return "obtaining"
 }
 
 // obtain gets a certificate from one issuer or the next, calls ordered, and stores
@@ -151,7 +143,7 @@ func (p *Pass) store(ctx context.Context, j *job, issuer Issuer, pair *keypair.P
 	p.afterOrder(ctx, j, began, before)
 	if x := j.External(); x != nil {
 		for _, doubt := range x.Doubts(pair, before) {
-			p.Log.Warn(doubt, "cert", j.Name)
+			p.Log.Warn("external certificate may be wrong", "cert", j.Name, "why", doubt)
 		}
 	}
 	return unrecorded

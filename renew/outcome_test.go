@@ -146,6 +146,24 @@ func TestFailuresByTarget(t *testing.T) {
 	w.results = []Result{{Outcome: RolledBack, Err: lacks}, {Outcome: Verified, Err: nil}, {Outcome: Reloaded, Err: refused}, {Outcome: Reloaded, Err: refused}}
 	_, errs := w.pass(t.Context(), Scheduled, named("a", "b", "c", "d")...)
 	wantErrors(t, errs, `cert "a": deploying to relayd: lacks a name`, `cert "c", "d": deploying to relayd: refused`)
+	w = newWorld(t)
+	again := errors.Join(refused) // the same text, another error
+	w.results = []Result{{Err: refused}, {Err: errors.New("refused")}, {Err: manyErrors{refused}}, {Err: again}}
+	_, errs = w.pass(t.Context(), Scheduled, named("a", "b", "c", "d")...)
+	wantErrors(t, errs, `cert "a": deploying to relayd: refused`, `cert "b": deploying to relayd: refused`, `cert "c": deploying to relayd: refused`, `cert "d": deploying to relayd: refused`)
+}
+
+// manyErrors is an error type that cannot be compared.
+type manyErrors []error
+
+func (m manyErrors) Error() string { return m[0].Error() }
+
+// Each target has the record of its own failure.
+func TestFailuresAreRecordedByTarget(t *testing.T) {
+	lacks, refused := errors.New("lacks a name"), errors.New("refused")
+	w := newWorld(t)
+	w.results = []Result{{Outcome: RolledBack, Err: lacks}, {Outcome: Verified, Err: nil}, {Outcome: Reloaded, Err: refused}, {Outcome: Reloaded, Err: refused}}
+	w.pass(t.Context(), Scheduled, named("a", "b", "c", "d")...)
 	for name, want := range map[string]string{"a": "lacks a name", "b": "", "c": "refused", "d": "refused"} {
 		s, err := loadState(w.store, name)
 		must(t, err)

@@ -120,7 +120,7 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 		}
 		p.Log.Debug("decided", "cert", j.Name, "action", string(d.Action), "why", d.Why, "at", d.At)
 		if d.Action == Wait && p.Mode != Scheduled { // for a limit or a TLSA record: a manual pass does not wait for a backoff
-			errs.add(&TargetError{[]string{j.Name}, "obtaining", p.refusedError(j, now)})
+			errs.add(&TargetError{[]string{j.Name}, j.Obtaining("").String(), p.refusedError(j, now)})
 		}
 	}
 	return active
@@ -129,7 +129,7 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 // refusedError returns why a needed certificate is not ordered.
 func (p *Pass) refusedError(j *job, now time.Time) error {
 	if j.rollover().Held(now) != "" {
-		return j.heldError(now)
+		return j.rollover().HeldError(now)
 	}
 	_, _, but := j.state.availableIssuers(now, j.Target, p.Mode)
 	return fmt.Errorf("%s, but %w", needsCertificate(now, j.Target, j.state, p.Mode), but)

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"time"
 
+	"keypaird/renew/backoff"
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/renewalinfo"
@@ -37,6 +38,14 @@ func (t Target) External() *External {
 	}
 	x, _ := t.Issuers[0].(*External)
 	return x
+}
+
+// Obtaining is the step that gets a certificate from a CA, or from any.
+func (t Target) Obtaining(ca string) backoff.Step {
+	if t.External() != nil {
+		return backoff.Step{Kind: backoff.Import}
+	}
+	return backoff.Step{Kind: backoff.Obtain, Name: ca}
 }
 
 // CAs returns the names of the CAs, in the order they are tried.

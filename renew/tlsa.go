@@ -5,11 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"keypaird/renew/backoff"
-	"keypaird/renew/problem"
 	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
 )
@@ -107,7 +105,7 @@ func (p *Pass) evaluateTLSA(j *job) {
 			delete(d.Names, name)
 		}
 	}
-	held, err := j.tlsaMismatch(now)
+	held, err := j.rollover().Mismatch(now, j.Name)
 	if err != nil {
 		if d.Attempt.Failures == 0 && (p.Mode == Scheduled || !held) { // a manual pass returns the error of a held order
 			p.Log.Warn("TLSA records do not match", "cert", j.Name, "err", err, "remedy", Remedy(err))
@@ -120,33 +118,6 @@ func (p *Pass) evaluateTLSA(j *job) {
 	if err := p.save(j); err != nil {
 		p.Log.Warn("record not saved", "cert", j.Name, "step", "querying TLSA records", "err", err)
 	}
-}
-
-// tlsaMismatch returns why the observed records require the operator to act: peers
-// refuse the certificate in use, or would refuse the first one, which is held.
-func (j *job) tlsaMismatch(now time.Time) (held bool, err error) {
-	r := j.rollover()
-	if names := r.Mismatched(); len(names) > 0 {
-		return false, j.mismatchError(names, r.Ready(now))
-	}
-	if r.Held(now) != "" && len(r.Missing()) > 0 {
-		return true, j.heldError(now)
-	}
-	return false, nil
-}
-
-// mismatchError reports TLSA records at names that make peers refuse the certificate
-// in use. nextReady: all caches have the record of the next key.
-func (j *job) mismatchError(names []string, nextReady bool) error {
-	lines := make([]string, len(names))
-	for i, name := range names {
-		lines[i] = tlsa.ZoneLine(name, tlsa.Record(j.state.InUse.RawSubjectPublicKeyInfo))
-	}
-	remedy := "publish this: " + strings.Join(lines, "\n")
-	if nextReady {
-		remedy += "\nor use the next key, as its record is published: keypaird issue -force " + j.Name
-	}
-	return problem.Newf(remedy, "none of the TLSA records of %s matches the key in use: peers that check them refuse it", strings.Join(names, ", "))
 }
 
 // afterOrder makes the next key after an order that began at a time and replaced the

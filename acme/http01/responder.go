@@ -1,9 +1,3 @@
-// Package http01 answers http-01 challenges (RFC 8555, section 8.3) from a
-// directory of tokens. A file there is named by its token and holds the key
-// authorization. Any process may add one; the process that holds the port serves
-// them all, so a one-shot command and a daemon can share port 80.
-//
-// A [Solver] is an acme.Solver. A [Responder] is the HTTP handler alone.
 package http01
 
 import (

@@ -1,6 +1,3 @@
-// Package acl copies the access control list of a file to the file that replaces
-// it: [Of], then [List.WithMode] and [Write]. It supports Linux only; on other
-// systems no file has a list.
 package acl
 
 import (

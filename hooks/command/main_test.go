@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -64,40 +63,6 @@ var adopt = func(string) { exit(1) }
 // exit is os.Exit without the second that the race detector takes for it.
 func exit(status int) { syscall.Exit(status) }
 
-// safeDir is a new directory that others cannot write, whatever the umask.
-func safeDir(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-// script writes a shell script and returns its path.
-func script(t *testing.T, body string) string {
-	t.Helper()
-	path := filepath.Join(safeDir(t), "hook")
-	write(t, path, "#!/bin/sh\n"+body+"\n")
-	if err := os.Chmod(path, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// text returns a file's content; a missing one is "(none)".
-func text(t *testing.T, path string) string {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if os.IsNotExist(err) {
-		return "(none)"
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
 // textLog is a logger that writes to w.
 func textLog(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -108,4 +73,10 @@ func write(t *testing.T, path, text string) {
 	testutil.WriteFile(t, path, text, 0o600)
 }
 
-var eventually = testutil.Eventually
+// Helpers that several packages share.
+var (
+	eventually = testutil.Eventually
+	safeDir    = testutil.SafeDir
+	script     = testutil.Script
+	text       = testutil.Text
+)

@@ -2,7 +2,6 @@ package discover
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +9,7 @@ import (
 	"github.com/miekg/dns"
 
 	"keypaird/hooks/discover/records"
-	"keypaird/hooks/probe"
+	"keypaird/renew/tlsa"
 )
 
 // A TLSA is one DANE record (RFC 6698). Peers accept a certificate that matches any
@@ -103,10 +102,6 @@ func tlsaOf(rr *dns.TLSA) TLSA {
 		Name: records.Canonical(rr.Hdr.Name), Usage: rr.Usage, Selector: rr.Selector,
 		Matching: rr.MatchingType, Data: strings.ToLower(rr.Certificate),
 	}
-	raw, err := hex.DecodeString(t.Data)
-	if err != nil {
-		raw = nil
-	}
-	t.Why = probe.TLSA{Usage: t.Usage, Selector: t.Selector, Matching: t.Matching, Data: raw}.Unusable()
+	t.Why = tlsa.Parse(t.String()).Unusable()
 	return t
 }

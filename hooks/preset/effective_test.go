@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"keypaird/hooks"
+
+	"keypaird/renew/testutil"
 )
 
 func TestNamedHas(t *testing.T) {
-	dir := safeDir(t)
+	dir := testutil.SafeDir(t)
 	real, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
 	if err := os.Mkdir(real, 0o755); err != nil {
 		t.Fatal(err)

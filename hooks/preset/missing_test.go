@@ -8,15 +8,17 @@ import (
 
 	"keypaird/hooks"
 	"keypaird/renew/problem"
+
+	"keypaird/renew/testutil"
 )
 
 func TestMissing(t *testing.T) {
-	dir := safeDir(t)
+	dir := testutil.SafeDir(t)
 	me, err := user.LookupId("0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	hook := script(t, "exit 1")
+	hook := testutil.Script(t, "exit 1")
 	for _, tt := range []struct {
 		name string
 		d    hooks.Deployment
@@ -49,7 +51,7 @@ func TestMissing(t *testing.T) {
 
 // The remedy for a directory is a command that helps.
 func TestMissingDirectory(t *testing.T) {
-	dir := safeDir(t)
+	dir := testutil.SafeDir(t)
 	for _, tt := range []struct {
 		d    hooks.Deployment
 		want string

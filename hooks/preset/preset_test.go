@@ -11,6 +11,8 @@ import (
 
 	"keypaird/hooks"
 	"keypaird/hooks/command"
+
+	"keypaird/renew/testutil"
 )
 
 func TestPresets(t *testing.T) {
@@ -164,10 +166,10 @@ func TestReloadOfPostfix(t *testing.T) {
 		{"postfix is silent", "btree:/silent", "postmap -F btree:/silent, postfix reload", "exit status 1: postfix reload: see the mail log"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := safeDir(t)
-			program(t, dir+"/postconf", "[ \"$*\" = '-hx tls_server_sni_maps' ] && echo '"+tt.maps+"'")
-			program(t, dir+"/postmap", "echo postmap $* >>"+dir+"/ran; [ \"$2\" != hash:/fails ] || { echo no such file; exit 1; }")
-			program(t, dir+"/postfix", "echo postfix $* >>"+dir+"/ran; ! grep -q silent "+dir+"/ran")
+			dir := testutil.SafeDir(t)
+			testutil.WriteScript(t, dir+"/postconf", "[ \"$*\" = '-hx tls_server_sni_maps' ] && echo '"+tt.maps+"'")
+			testutil.WriteScript(t, dir+"/postmap", "echo postmap $* >>"+dir+"/ran; [ \"$2\" != hash:/fails ] || { echo no such file; exit 1; }")
+			testutil.WriteScript(t, dir+"/postfix", "echo postfix $* >>"+dir+"/ran; ! grep -q silent "+dir+"/ran")
 			d, _ := lookup("postfix", "linux")
 			argv := append([]string{"env", "PATH=" + dir + ":" + command.Path}, d.Reload...)
 			err := (&command.Command{Argv: argv}).Run(t.Context(), command.Event{})

@@ -62,7 +62,7 @@ func TestDialogues(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			sni := make(chan string, 1)
 			e := serve(t, tt.proto, play(t, tt.script, handshaker(pair, sni)))
-			if err := Verify(t.Context(), e, "example.org", pair.Leaf); err != nil {
+			if err := dialFor(t, e, "example.org", pair.Leaf); err != nil {
 				t.Fatal(err)
 			}
 			if got := <-sni; got != "example.org" {
@@ -89,9 +89,9 @@ func TestInjectedBytes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e := serve(t, tt.proto, play(t, tt.script, handshaker(pair, make(chan string, 1))))
-			err := Verify(t.Context(), e, "example.org", pair.Leaf)
+			_, err := Dial(t.Context(), e, "example.org")
 			if err == nil || !strings.Contains(err.Error(), "injects them") {
-				t.Errorf("Verify = %v, want an error about injected bytes", err)
+				t.Errorf("Dial = %v, want an error about injected bytes", err)
 			}
 		})
 		t.Run(tt.name+", a little later", func(t *testing.T) {
@@ -109,8 +109,8 @@ func TestInjectedBytes(t *testing.T) {
 				io.WriteString(conn, head[1]+"padding to the length of a record")
 				io.Copy(io.Discard, conn)
 			}))
-			if err := Verify(t.Context(), e, "example.org", pair.Leaf); err == nil || !strings.Contains(err.Error(), "injects them") {
-				t.Errorf("Verify = %v, want an error about injected bytes", err)
+			if _, err := Dial(t.Context(), e, "example.org"); err == nil || !strings.Contains(err.Error(), "injects them") {
+				t.Errorf("Dial = %v, want an error about injected bytes", err)
 			}
 		})
 	}

@@ -1,50 +1,17 @@
 package probe
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"crypto/sha512"
 	"crypto/x509"
 	"fmt"
 	"slices"
+
+	"keypaird/renew/tlsa"
 )
 
-// A TLSA is one TLSA record (RFC 6698), used as for SMTP (RFC 7672).
+// A TLSA is one TLSA record, used as for SMTP (RFC 7672).
 type TLSA struct {
-	Usage, Selector, Matching uint8
-	Data                      []byte
-	Names                     []string // usage 2: the certificate is for one of these
-}
-
-// Unusable returns why peers cannot use the record, or "".
-func (t TLSA) Unusable() string {
-	length := map[uint8]int{1: sha256.Size, 2: sha512.Size}[t.Matching]
-	switch {
-	case t.Usage < 2:
-		return "usage 0 and 1 are not for SMTP (RFC 7672, 3.1.3)"
-	case t.Usage > 3 || t.Selector > 1 || t.Matching > 2:
-		return "unknown usage, selector or matching type"
-	case len(t.Data) == 0 || length != 0 && len(t.Data) != length:
-		return "the data do not have the length of the hash"
-	}
-	return ""
-}
-
-// Matches reports whether the record matches a certificate.
-func (t TLSA) Matches(c *x509.Certificate) bool {
-	data := c.Raw
-	if t.Selector == 1 {
-		data = c.RawSubjectPublicKeyInfo
-	}
-	switch t.Matching {
-	case 1:
-		sum := sha256.Sum256(data)
-		data = sum[:]
-	case 2:
-		sum := sha512.Sum512(data)
-		data = sum[:]
-	}
-	return bytes.Equal(data, t.Data)
+	tlsa.RR
+	Names []string // usage 2: the certificate is for one of these
 }
 
 // checkDANE checks a chain against the TLSA records, if any is usable; strict: one

@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -98,8 +99,18 @@ func handshaker(pair tls.Certificate, sni chan<- string) func(net.Conn) {
 	}
 }
 
-func TestVerify(t *testing.T) {
-	now, old := newCert(t, "example.org"), newCert(t, "example.org")
+// dialFor returns an error unless e serves leaf.
+func dialFor(t *testing.T, e Endpoint, ask string, leaf *x509.Certificate) error {
+	t.Helper()
+	chain, err := Dial(t.Context(), e, ask)
+	if err == nil && !chain[0].Equal(leaf) {
+		return fmt.Errorf("%s serves %s", e, Fingerprint(chain[0]))
+	}
+	return err
+}
+
+func TestServerName(t *testing.T) {
+	now := newCert(t, "example.org")
 	sni := make(chan string, 9)
 	for _, tt := range []struct {
 		name, proto, ask, sni string
@@ -112,25 +123,11 @@ func TestVerify(t *testing.T) {
 		{"no name", "tls", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			e := serve(t, tt.proto, handshaker(now, sni))
-			if err := Verify(t.Context(), e, tt.ask, now.Leaf); err != nil {
+			if err := dialFor(t, serve(t, tt.proto, handshaker(now, sni)), tt.ask, now.Leaf); err != nil {
 				t.Error(err)
 			}
 			if got := <-sni; got != tt.sni {
 				t.Errorf("SNI = %q, want %q", got, tt.sni)
-			}
-			err := Verify(t.Context(), e, tt.ask, old.Leaf)
-			<-sni
-			stale, ok := errors.AsType[*StaleError](err)
-			if !ok {
-				t.Fatalf("Verify of another certificate = %v, want *StaleError", err)
-			}
-			want := StaleError{e, stale.ServerName, Fingerprint(now.Leaf), Fingerprint(old.Leaf), now.Leaf.NotAfter}
-			if *stale != want {
-				t.Errorf("StaleError = %+v, want %+v", *stale, want)
-			}
-			if stale.Remedy() == "" || !strings.HasPrefix(err.Error(), e.String()+" serves certificate "+want.Got[:16]+" for ") {
-				t.Errorf("error = %q", err)
 			}
 		})
 	}
@@ -153,8 +150,8 @@ func TestServerWithoutTheKey(t *testing.T) {
 	pair, other := newCert(t, "example.org"), newCert(t, "example.org")
 	pair.PrivateKey = other.PrivateKey
 	e := serve(t, "tls", handshaker(pair, make(chan string, 1)))
-	if err := Verify(t.Context(), e, "example.org", pair.Leaf); err == nil {
-		t.Error("Verify = nil for a server without the key")
+	if _, err := Dial(t.Context(), e, "example.org"); err == nil {
+		t.Error("Dial = nil for a server without the key")
 	}
 }
 

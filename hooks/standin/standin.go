@@ -1,5 +1,3 @@
-// Package standin makes self-signed pairs that let a server start before the first
-// certificate has been issued. They are never rolled back to and never renewed.
 package standin
 
 import (

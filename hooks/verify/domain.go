@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"crypto/x509"
-	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"keypaird/hooks/discover"
 	"keypaird/hooks/probe"
+	"keypaird/renew/tlsa"
 )
 
 // An endpoint is an endpoint of a domain with the name that it is asked for. Several
@@ -165,9 +165,7 @@ func (v *Verifier) expect(c *endpoint, o *Match) probe.Expect {
 		Client: r.ClientAuth,
 	}
 	for _, t := range r.TLSA {
-		if data, err := hex.DecodeString(t.Data); err == nil {
-			e.TLSA = append(e.TLSA, probe.TLSA{Usage: t.Usage, Selector: t.Selector, Matching: t.Matching, Data: data, Names: t.Accept})
-		}
+		e.TLSA = append(e.TLSA, probe.TLSA{RR: tlsa.Parse(t.String()), Names: t.Accept})
 	}
 	return e
 }

@@ -1,6 +1,3 @@
-// Package backoff counts the failures of a step and says when to try it again:
-// later after each failure in a row, sooner where time runs short, and not all
-// machines at the same instant.
 package backoff
 
 import (
@@ -12,7 +9,8 @@ import (
 	"keypaird/renew/problem"
 )
 
-// Persistent is the number of failures in a row from which on a step keeps failing.
+// Persistent is the number of failures in a row from which on a step keeps failing:
+// another CA is asked, and the operator is notified.
 const Persistent = 3
 
 // An Attempt counts the failures of one step. The zero value is success.

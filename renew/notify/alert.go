@@ -22,15 +22,11 @@ const (
 	Recovered Kind = "recovered" // the target of an earlier notice is ok again
 )
 
-// After is the number of failures of a step in a row from which the operator must
-// act.
-const After = 3
-
 // An Alert is the reason why the operator must act on a target. The zero value means
 // that no action is required.
 type Alert struct {
 	Kind    Kind            // Failing or Expiring; "": no action is required
-	Step    string          // that fails most, such as "ordering at letsencrypt"; "" if none does
+	Step    backoff.Step    // that fails most; zero if none does
 	Failure backoff.Attempt // of Step
 }
 
@@ -42,9 +38,9 @@ type Alert struct {
 //   - Expiring: the certificate in use is overdue, see [renew.State.OverdueAt];
 //   - Failing: the TLSA records do not match, which only the operator can correct: peers
 //     refuse the key in use, or would refuse the first certificate;
-//   - Failing: a step failed After times in a row, or once when less than a
-//     quarter of the lifetime is left. The files of an external certificate are
-//     replaced late, and one by one, so they get their After tries.
+//   - Failing: a step failed [backoff.Persistent] times in a row, or once when less
+//     than a quarter of the lifetime is left. The files of an external certificate are
+//     replaced late, and one by one, so they get all their tries.
 func Check(now time.Time, t renew.Target, s renew.State) Alert {
 	a := Alert{}
 	if len(t.Unconfigured) > 0 {
@@ -57,8 +53,8 @@ func Check(now time.Time, t renew.Target, s renew.State) Alert {
 	switch {
 	case s.InUse != nil && !now.Before(s.OverdueAt(t)):
 		a.Kind = Expiring
-	case a.Step == stepTLSA && !s.Rollover(t).Unknown(),
-		a.Failure.Failures >= After, a.Failure.Failures > 0 && s.InUse != nil && s.Urgent(now) && t.External() == nil:
+	case a.Step.Kind == backoff.Compare && !s.Rollover(t).Unknown(),
+		a.Failure.Failures >= backoff.Persistent, a.Failure.Failures > 0 && s.InUse != nil && s.Urgent(now) && t.External() == nil:
 		a.Kind = Failing
 	}
 	return a
@@ -78,28 +74,22 @@ func UnconfiguredRemedy(name string) string {
 
 // Failure returns the step of a target that failed most often, of those still needed,
 // and its last failure.
-func Failure(now time.Time, t renew.Target, s renew.State) (step string, worst backoff.Attempt) {
+func Failure(now time.Time, t renew.Target, s renew.State) (step backoff.Step, worst backoff.Attempt) {
 	ca, worst := s.Failing(now, t)
-	switch {
-	case worst.Failures == 0:
-	case t.External() != nil:
-		step = "reading its files"
-	default:
-		step = "ordering at " + ca
+	if worst.Failures > 0 {
+		step = t.Obtaining(ca)
 	}
 	if refused := s.Record.TLSA.Attempt; len(t.TLSA) > 0 && refused.Failures > worst.Failures {
-		step, worst = stepTLSA, refused
+		step, worst = backoff.Step{Kind: backoff.Compare}, refused
 	}
 	for _, d := range t.Deploy {
 		name := d.String()
 		if last := s.Record.Deployments[name].Attempt; last.Failures > worst.Failures && !s.Done(name) {
-			step, worst = "deploying to "+name, last
+			step, worst = backoff.Step{Kind: backoff.Deploy, Name: name}, last
 		}
 	}
 	return step, worst
 }
-
-const stepTLSA = "comparing TLSA records"
 
 // A Notice is one message to the operator about a target.
 type Notice struct {

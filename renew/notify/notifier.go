@@ -41,9 +41,16 @@ type Notifier struct {
 
 // A group lists the targets with the same alert.
 type group struct {
-	kind    Kind
-	step    string
+	cause
 	targets []*target
+}
+
+// A cause is what the targets of a group have in common.
+type cause struct {
+	kind   Kind
+	step   backoff.Step // that fails; zero: none does, or the state cannot be read
+	failed string       // the step that failed, if the state cannot be read
+	target string       // of a group of one
 }
 
 // A target is the state of one target.
@@ -95,18 +102,12 @@ func (n *Notifier) send(ctx context.Context, targets []*target) {
 		if !due {
 			continue
 		}
-		step := n.step(t, notice.Kind)
-		var g *group
-		for _, other := range groups {
-			if other.kind == notice.Kind && other.step == step {
-				g = other
-			}
+		c := n.cause(t, notice.Kind)
+		i := slices.IndexFunc(groups, func(g *group) bool { return g.cause == c })
+		if i < 0 {
+			i, groups = len(groups), append(groups, &group{cause: c})
 		}
-		if g == nil {
-			g = &group{kind: notice.Kind, step: step}
-			groups = append(groups, g)
-		}
-		g.targets = append(g.targets, t)
+		groups[i].targets = append(groups[i].targets, t)
 	}
 	for _, g := range groups {
 		if n.yielding(ctx) || !n.sendGroup(ctx, g) {
@@ -124,22 +125,21 @@ func (n *Notifier) yielding(ctx context.Context) bool {
 	}
 }
 
-// step returns the failing step, by which targets are grouped. Each external
-// certificate, and each that is no longer configured, has its own group.
-func (n *Notifier) step(t *target, kind Kind) string {
+// cause returns by what a target is grouped. Each external certificate, and each that
+// is no longer configured, has its own group.
+func (n *Notifier) cause(t *target, kind Kind) cause {
+	c := cause{kind: kind}
 	switch {
 	case t.Err != nil:
-		return t.failed
+		c.failed = t.failed
 	case kind == Recovered:
-		return ""
-	case len(t.Unconfigured) > 0:
-		return "not configured " + t.Name
+	default:
+		c.step, _ = Failure(n.now(), t.Target, t.State)
+		if t.External() != nil || len(t.Unconfigured) > 0 {
+			c.target = t.Name
+		}
 	}
-	step, _ := Failure(n.now(), t.Target, t.State)
-	if t.External() != nil {
-		step += " " + t.Name
-	}
-	return step
+	return c
 }
 
 // notice returns the notice of a target, and whether to send it now.

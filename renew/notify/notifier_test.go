@@ -75,7 +75,7 @@ func failing(t *testing.T, w *world, targets []renew.Target, text func(i int) st
 	t.Helper()
 	for i := range targets {
 		var r renew.Record
-		r.Orders = map[string]backoff.Attempt{"le": {Failures: After, At: time.Now(), Next: time.Now().Add(day), Error: text(i)}}
+		r.Orders = map[string]backoff.Attempt{"le": {Failures: backoff.Persistent, At: time.Now(), Next: time.Now().Add(day), Error: text(i)}}
 		must(t, w.notifier.Records.Save(w.store, targets[i].Name, r))
 	}
 }
@@ -121,7 +121,7 @@ func twoTroubles(t *testing.T, w *world) []renew.Target {
 	both[1].Issuers = renewtest.CAs("other")
 	failing(t, w, both[:1], func(int) string { return "down" })
 	var r renew.Record
-	r.Orders = map[string]backoff.Attempt{"other": {Failures: After, At: time.Now(), Next: time.Now().Add(day), Error: "down too"}}
+	r.Orders = map[string]backoff.Attempt{"other": {Failures: backoff.Persistent, At: time.Now(), Next: time.Now().Add(day), Error: "down too"}}
 	must(t, w.notifier.Records.Save(w.store, "b", r))
 	return both
 }
@@ -263,7 +263,7 @@ func TestNotifyInTheLog(t *testing.T) {
 			var log bytes.Buffer
 			w.log = slog.New(slog.NewTextHandler(&log, nil))
 			w.obtain = func() error { return errors.New("down") }
-			for range After {
+			for range backoff.Persistent {
 				w.pass(t.Context(), renew.Manual, named("a", "b")...)
 			}
 			if !strings.Contains(log.String(), tt.want) {

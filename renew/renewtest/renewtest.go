@@ -1,4 +1,3 @@
-// Package renewtest has issuers and deployers for tests, made of functions.
 package renewtest
 
 import (

@@ -41,7 +41,7 @@ func (t Target) actionRequired(now time.Time) string {
 
 // failing names the step that failed most often, with its count.
 func (t Target) failing() string {
-	return t.alert.Step + " failed " + times(t.alert.Failure.Failures)
+	return t.alert.Step.String() + " failed " + times(t.alert.Failure.Failures)
 }
 
 // unhealthy returns why a target has no live certificate or an overdue one, or "".

@@ -57,7 +57,7 @@ func TestExternal(t *testing.T) {
 		{"ends-soon-and-fails", "n", 80 * aDay, unusable, Failing, false, "; importing the present files failed", "wait until 2026-03-01 12:40Z: its files changed, but the last try failed"},
 		{"ended", "m", 91 * aDay, backoff.Attempt{}, Expired, false, "the external certificate in use expired 2026-02-28 12:00Z: write its successor", "import its files now: expired"},
 		{"changed", "other", aDay, backoff.Attempt{}, Pending, true, "", "import its files now: its files changed"},
-		{"fails", "n", 70 * aDay, unusable, Failing, true, "reading its files failed 3 times", "wait until 2026-03-01 12:40Z: its files changed, but the last try failed"},
+		{"fails", "n", 70 * aDay, unusable, Failing, true, "importing its files failed 3 times", "wait until 2026-03-01 12:40Z: its files changed, but the last try failed"},
 		{"fails-once", "n", 70 * aDay, failed(1, "half", ""), Failing, true, "", "wait until"},
 		{"failed-before", "m", aDay, unusable, OK, true, "", "external: replace it before"},
 		{"never-seen", "m", 0, backoff.Attempt{}, Missing, false, "", "import its files now: no certificate"},

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/backoff"
 )
 
 //go:embed page.html
@@ -172,20 +173,21 @@ func newTargetView(t Target, now time.Time) targetView {
 		c.Rollover = t.TLSA.describe(now)
 	}
 	for _, f := range t.Orders {
-		c.Attempts = append(c.Attempts, newAttempt(t, "Ordering at "+f.CA, f))
+		c.Attempts = append(c.Attempts, newAttempt(t, backoff.Step{Kind: backoff.Obtain, Name: f.CA}, f))
 	}
 	c.Attempts = append(c.Attempts, t.importAttempts()...)
 	for _, d := range t.Deployments {
 		c.DeploymentViews = append(c.DeploymentViews, newDeploymentView(d))
 		if d.Failure != nil {
-			c.Attempts = append(c.Attempts, newAttempt(t, "Deploying to "+d.Name, *d.Failure))
+			c.Attempts = append(c.Attempts, newAttempt(t, backoff.Step{Kind: backoff.Deploy, Name: d.Name}, *d.Failure))
 		}
 	}
 	return c
 }
 
-func newAttempt(t Target, what string, f Failure) attempt {
-	out := attempt{What: what, Failure: f}
+func newAttempt(t Target, step backoff.Step, f Failure) attempt {
+	what := step.String()
+	out := attempt{What: strings.ToUpper(what[:1]) + what[1:], Failure: f}
 	if t.ownTime(f) {
 		out.RetryAt = when(f.Next)
 	}
@@ -211,7 +213,7 @@ func (t Target) importAttempts() []attempt {
 	if t.External == nil || t.External.Failure == nil {
 		return nil
 	}
-	return []attempt{newAttempt(t, "Importing its files", *t.External.Failure)}
+	return []attempt{newAttempt(t, backoff.Step{Kind: backoff.Import}, *t.External.Failure)}
 }
 
 // describeState describes the state of a deployment or of an endpoint.

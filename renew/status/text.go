@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/backoff"
 )
 
 // WriteText prints the document as text.
@@ -84,7 +85,7 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 		t.writeFailure(w, "    ", "failed", d.Failure)
 	}
 	for _, f := range t.Orders {
-		t.writeFailure(w, "  ", "ordering at "+f.CA+" failed", &f)
+		t.writeFailure(w, "  ", backoff.Step{Kind: backoff.Obtain, Name: f.CA}.String()+" failed", &f)
 	}
 	if t.Next.Action == renew.Wait && t.Next.At != nil {
 		fmt.Fprintf(w, "  next try at %s, in %s, because: %s\n", day(*t.Next.At), span(t.Next.At.Sub(now)), t.Next.Why)

@@ -79,6 +79,55 @@ func WriteFile[T string | []byte](t testing.TB, path string, data T, mode fs.Fil
 	Must(t, os.WriteFile(path, []byte(data), mode))
 }
 
+// SafeDir returns a new directory that other users cannot write, whatever the umask.
+func SafeDir(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	Must(t, os.Chmod(dir, 0o755))
+	return dir
+}
+
+// Script writes a shell script to a [SafeDir] and returns its path.
+func Script(t testing.TB, body string) string {
+	t.Helper()
+	path := filepath.Join(SafeDir(t), "hook")
+	WriteScript(t, path, body)
+	return path
+}
+
+// WriteScript writes a shell script that can be run.
+func WriteScript(t testing.TB, path, body string) {
+	t.Helper()
+	WriteFile(t, path, "#!/bin/sh\n"+body+"\n", 0o600)
+	Must(t, os.Chmod(path, 0o755))
+}
+
+// Text returns the content of a file; that of a missing one is "(none)".
+func Text(t testing.TB, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "(none)"
+	}
+	Must(t, err)
+	return string(data)
+}
+
+// ListenBoth listens on one port of this machine by UDP and by TCP.
+func ListenBoth(t testing.TB) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 20 { // the port may be free for one of the two only
+		udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+		Must(t, err)
+		if tcp, err := net.Listen("tcp", udp.LocalAddr().String()); err == nil {
+			return udp, tcp
+		}
+		udp.Close()
+	}
+	t.Fatal("no port is free for UDP and TCP")
+	return nil, nil
+}
+
 // Entries returns the names of the files in a directory.
 func Entries(t testing.TB, dir string) []string {
 	t.Helper()

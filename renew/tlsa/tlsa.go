@@ -1,17 +1,87 @@
-// Package tlsa reads and makes TLSA records, by which peers know a key (DANE, RFC
-// 6698 and 7671). A record is written as in a zone file: three numbers and
-// hexadecimal in lower case.
 package tlsa
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
+
+// An RR is the data of one TLSA record (RFC 6698, section 2.1).
+type RR struct {
+	Usage, Selector, Matching uint8
+	Data                      []byte
+}
+
+// Parse reads a record as in a zone file. What it cannot read is an RR that peers
+// cannot use.
+func Parse(record string) RR {
+	f := strings.Fields(record)
+	if len(f) < 4 {
+		return RR{}
+	}
+	var numbers [3]uint8
+	for i := range numbers {
+		n, err := strconv.ParseUint(f[i], 10, 8)
+		if err != nil {
+			return RR{}
+		}
+		numbers[i] = uint8(n)
+	}
+	data, err := hex.DecodeString(strings.Join(f[3:], ""))
+	if err != nil {
+		data = nil
+	}
+	return RR{numbers[0], numbers[1], numbers[2], data}
+}
+
+func (r RR) String() string {
+	return fmt.Sprintf("%d %d %d %x", r.Usage, r.Selector, r.Matching, r.Data)
+}
+
+// Unusable returns why peers cannot use the record, or "". Usages 0 and 1 require a
+// public CA too.
+func (r RR) Unusable() string {
+	length := map[uint8]int{1: sha256.Size, 2: sha512.Size}[r.Matching]
+	switch {
+	case r.Usage < 2:
+		return "usage 0 and 1 are not for SMTP (RFC 7672, 3.1.3)"
+	case r.Usage > 3 || r.Selector > 1 || r.Matching > 2:
+		return "unknown usage, selector or matching type"
+	case len(r.Data) == 0 || length != 0 && len(r.Data) != length:
+		return "the data do not have the length of the hash"
+	}
+	return ""
+}
+
+// Matches reports whether the record can be used and is for a certificate or its key.
+// Usage 3 is for the certificate of a server, usage 2 for that of a CA.
+func (r RR) Matches(c *x509.Certificate) bool {
+	if r.Selector == 0 {
+		return r.isFor(c.Raw)
+	}
+	return r.isFor(c.RawSubjectPublicKeyInfo)
+}
+
+func (r RR) isFor(data []byte) bool {
+	if r.Unusable() != "" {
+		return false
+	}
+	switch r.Matching {
+	case 1:
+		sum := sha256.Sum256(data)
+		data = sum[:]
+	case 2:
+		sum := sha512.Sum512(data)
+		data = sum[:]
+	}
+	return bytes.Equal(data, r.Data)
+}
 
 // Record returns the record that names a public key and nothing else: DANE-EE,
 // SPKI, SHA-256. It is "" for no key.
@@ -20,43 +90,18 @@ func Record(spki []byte) string {
 		return ""
 	}
 	sum := sha256.Sum256(spki)
-	return "3 1 1 " + hex.EncodeToString(sum[:])
+	return RR{3, 1, 1, sum[:]}.String()
 }
 
-// Usable reports whether peers use a record: usages 0 and 1 require a public CA too,
-// and are not for SMTP (RFC 7672, section 3.1.3).
-func Usable(record string) bool {
-	f := strings.Fields(record)
-	if len(f) != 4 || f[0] != "2" && f[0] != "3" || f[1] != "0" && f[1] != "1" {
-		return false
-	}
-	data, err := hex.DecodeString(f[3])
-	switch f[2] {
-	case "0":
-		return err == nil && len(data) > 0
-	case "1":
-		return err == nil && len(data) == sha256.Size
-	case "2":
-		return err == nil && len(data) == sha512.Size
-	}
-	return false
-}
+// Usable reports whether peers use a record.
+func Usable(record string) bool { return Parse(record).Unusable() == "" }
 
-// matches reports whether a record is for data: with selector 0 a whole certificate,
-// with 1 a public key.
-func matches(record string, selector int, data []byte) bool {
-	short, long := sha256.Sum256(data), sha512.Sum512(data)
-	for matching, sum := range [][]byte{data, short[:], long[:]} {
-		if record == fmt.Sprintf("3 %d %d %x", selector, matching, sum) {
-			return true
-		}
-	}
-	return false
-}
-
-// NamesKey reports whether one of records names a public key.
+// NamesKey reports whether one of records names a public key: usage 3, selector 1.
 func NamesKey(records []string, spki []byte) bool {
-	return slices.ContainsFunc(records, func(r string) bool { return matches(r, 1, spki) })
+	return slices.ContainsFunc(records, func(record string) bool {
+		r := Parse(record)
+		return r.Usage == 3 && r.Selector == 1 && r.isFor(spki)
+	})
 }
 
 // Refuses reports whether peers refuse a certificate because of these records: at
@@ -64,11 +109,12 @@ func NamesKey(records []string, spki []byte) bool {
 // (usage 2), which only the chain could show.
 func Refuses(records []string, leaf *x509.Certificate) bool {
 	some := false
-	for _, r := range records {
-		if !Usable(r) {
+	for _, record := range records {
+		r := Parse(record)
+		if r.Unusable() != "" {
 			continue
 		}
-		if strings.HasPrefix(r, "2 ") || matches(r, 0, leaf.Raw) || matches(r, 1, leaf.RawSubjectPublicKeyInfo) {
+		if r.Usage == 2 || r.Matches(leaf) {
 			return false
 		}
 		some = true

@@ -3,7 +3,6 @@ package dnsquery
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,27 +12,15 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"keypaird/renew/testutil"
 )
 
 // serve starts a DNS server on UDP and TCP that records which queries it gets: the
 // network, and "edns" if it has EDNS. handle returns false to send no answer.
 func serve(t *testing.T, handle func(m, q *dns.Msg, network string) bool) (addr string, queries func() []string) {
 	t.Helper()
-	var udp net.PacketConn
-	var tcp net.Listener
-	var err error
-	for range 20 { // the port may be free for one of the two only
-		if udp, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
-			t.Fatal(err)
-		}
-		if tcp, err = net.Listen("tcp", udp.LocalAddr().String()); err == nil {
-			break
-		}
-		udp.Close()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	udp, tcp := testutil.ListenBoth(t)
 	var mu sync.Mutex
 	var list []string
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {

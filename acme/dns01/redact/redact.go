@@ -1,10 +1,3 @@
-// Package redact removes the credentials of a DNS account from messages:
-//
-//	r := redact.Of(os.Environ())
-//	text = r.Redact(text)
-//
-// keypaird-dns uses it for its answers and its log, keypaird for everything it
-// reads from keypaird-dns, such as the panic of one that crashed.
 package redact
 
 import (

@@ -1,5 +1,3 @@
-// Package schedule says when passes run and deployments may begin, by the cron lines of
-// the configuration.
 package schedule
 
 import (

@@ -1,4 +1,3 @@
-// Package pairtest makes pairs for tests, signed by a root of their own.
 package pairtest
 
 import (

@@ -1,7 +1,6 @@
 package rfc2136
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,26 +9,14 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"keypaird/renew/testutil"
 )
 
 // listen starts a DNS server on UDP and TCP.
 func listen(t *testing.T, handle dns.HandlerFunc) (addr string) {
 	t.Helper()
-	var udp net.PacketConn
-	var tcp net.Listener
-	var err error
-	for range 20 { // the port may be free for one of the two only
-		if udp, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
-			t.Fatal(err)
-		}
-		if tcp, err = net.Listen("tcp", udp.LocalAddr().String()); err == nil {
-			break
-		}
-		udp.Close()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	udp, tcp := testutil.ListenBoth(t)
 	var wg sync.WaitGroup
 	t.Cleanup(wg.Wait)
 	for _, srv := range []*dns.Server{{PacketConn: udp, Handler: handle}, {Listener: tcp, Handler: handle}} {

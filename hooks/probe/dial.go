@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
@@ -39,22 +38,6 @@ func (e *StaleError) Error() string {
 // Remedy says what the operator can do about it.
 func (e *StaleError) Remedy() string {
 	return "check that the proxy's configuration names the deployed files and that its reload took effect"
-}
-
-// Verify requests serverName from e and returns nil if it serves want. Another
-// certificate is a *StaleError, a failed probe an *Error.
-func Verify(ctx context.Context, e Endpoint, serverName string, want *x509.Certificate) error {
-	chain, err := Dial(ctx, e, serverName)
-	if err != nil {
-		return err
-	}
-	if got := chain[0]; !bytes.Equal(got.Raw, want.Raw) {
-		return &StaleError{
-			Endpoint: e, ServerName: serverName, NotAfter: got.NotAfter,
-			Got: Fingerprint(got), Want: Fingerprint(want),
-		}
-	}
-	return nil
 }
 
 // Fingerprint returns the SHA-256 of a certificate, in lower-case hexadecimal.

@@ -1,0 +1,2 @@
+// Package renewtest has issuers and deployers for tests, made of functions.
+package renewtest

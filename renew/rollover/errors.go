@@ -1,0 +1,49 @@
+package rollover
+
+import (
+	"strings"
+	"time"
+
+	"keypaird/renew/problem"
+	"keypaird/renew/tlsa"
+)
+
+// Mismatch returns why the observed records of a target require the operator to act:
+// peers refuse the certificate in use, or would refuse the first one, which is held.
+func (s State) Mismatch(now time.Time, target string) (held bool, err error) {
+	if names := s.Mismatched(); len(names) > 0 {
+		return false, s.mismatchError(names, s.Ready(now), target)
+	}
+	if s.Held(now) != "" && len(s.Missing()) > 0 {
+		return true, s.HeldError(now)
+	}
+	return false, nil
+}
+
+// mismatchError reports TLSA records at names that make peers refuse the certificate
+// in use. nextReady: all caches have the record of the next key.
+func (s State) mismatchError(names []string, nextReady bool, target string) error {
+	lines := make([]string, len(names))
+	for i, name := range names {
+		lines[i] = tlsa.ZoneLine(name, tlsa.Record(s.InUse.RawSubjectPublicKeyInfo))
+	}
+	remedy := "publish this: " + strings.Join(lines, "\n")
+	if nextReady {
+		remedy += "\nor use the next key, as its record is published: keypaird issue -force " + target
+	}
+	return problem.Newf(remedy, "none of the TLSA records of %s matches the key in use: peers that check them refuse it", strings.Join(names, ", "))
+}
+
+// HeldError returns why a first certificate is not ordered: peers would refuse it
+// because of the published TLSA records.
+func (s State) HeldError(now time.Time) error {
+	records := s.Missing()
+	remedy := "publish this beside the existing records, and keypaird continues two TTLs later: " + strings.Join(records, "\n")
+	switch {
+	case s.Unknown():
+		remedy = "see that the name servers answer, or correct resolvers in the [dns.*] table of that zone; or remove tlsa to continue without"
+	case len(records) == 0:
+		remedy = "wait: the records are published, and must be visible for two TTLs"
+	}
+	return problem.New("not ordered, "+s.Held(now), remedy)
+}
