@@ -19,10 +19,11 @@
 // exist, and exits: with status 0 if none is left. That takes two minutes at most,
 // even if the provider hangs.
 //
-// Before it reads the first request the program confines itself, by the means of
-// package sandbox on this system: it cannot dump core, change files, run programs or
-// read files, except those of name resolution and TLS, those that the variables name,
-// and those that the provider given by -for is known to need.
+// On Linux keypaird confines the process before this program begins: see package launch.
+// On other systems, and when a person runs it, the program does so before it reads the
+// first request: it cannot dump core, change files, run programs or read files, except
+// those of name resolution and TLS, those that the variables name, and those that the
+// provider given by -for is known to need.
 //
 // The package knows no ACME, and replaces one provider, by package rfc2136: lego's
 // removes the records of other hosts at the same name.
@@ -34,6 +35,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"keypaird/acme/dns01/need"
 	"net"
 	"os"
 	"os/signal"
@@ -99,12 +101,12 @@ func (p Program) run(ctx context.Context, args []string, in io.Reader, out, errw
 	case *describe != "":
 		return p.describe(out, *describe, *asJSON)
 	}
-	confinement, err := confine(canonical(*only))
+	confinement, err := confine(need.Canonical(*only))
 	if err != nil {
 		return err
 	}
 	l := &lineLog{w: errw, redactor: redact.Of(os.Environ())}
 	legolog.Logger = l
-	s := &server{open: p.provider, only: canonical(*only), confinement: confinement, out: out, log: l, requestGrace: requestGrace, exitLimit: exitLimit}
+	s := &server{open: p.provider, only: need.Canonical(*only), confinement: confinement, out: out, log: l, requestGrace: requestGrace, exitLimit: exitLimit}
 	return s.serve(ctx, in)
 }
