@@ -6,7 +6,9 @@ go 1.26.0
 require (
 	github.com/BurntSushi/toml v1.6.0
 	github.com/coreos/go-systemd/v22 v22.7.0
+	github.com/elastic/go-seccomp-bpf v1.6.0
 	github.com/go-acme/lego/v4 v4.35.2
+	github.com/landlock-lsm/go-landlock v0.11.0
 	github.com/miekg/dns v1.1.73
 	github.com/prometheus/client_golang v1.23.2
 	github.com/robfig/cron/v3 v3.0.1
@@ -16,10 +18,6 @@ require (
 	golang.org/x/term v0.47.0
 )
 
-// keypaird-dns, which confines itself and links lego's DNS providers: nearly
-// all indirect requirements below are theirs.
-require github.com/landlock-lsm/go-landlock v0.11.0
-
 // Tests.
 require (
 	github.com/letsencrypt/pebble/v2 v2.10.1
@@ -27,6 +25,7 @@ require (
 	go.uber.org/goleak v1.3.0
 )
 
+// keypaird-dns: nearly all of these are of lego's DNS providers.
 require (
 	cloud.google.com/go/auth v0.20.0 // indirect
 	cloud.google.com/go/auth/oauth2adapt v0.2.8 // indirect

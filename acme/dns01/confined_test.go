@@ -7,8 +7,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -71,10 +73,12 @@ func TestChildMemoryIsProtected(t *testing.T) {
 	}
 	a := startProvider(t, nil).account(t)
 	a.User = "nobody"
-	attr, err := runAs("nobody")
+	u, err := user.Lookup("nobody")
 	if err != nil {
 		t.Fatal(err)
 	}
+	uid, _ := strconv.Atoi(u.Uid)
+	attr := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
 	err = a.Solve(t.Context(), challenge("example.org", "token"), func(ctx context.Context) error {
 		for _, tt := range []struct {
 			pid  int

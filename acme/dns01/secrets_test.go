@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"keypaird/acme/dns01/need"
 	"keypaird/renew/problem"
 )
 
@@ -33,7 +34,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 			if err := os.WriteFile(file, []byte(inFile+"\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			a := &Account{Name: "api", Provider: "httpreq", Child: path, Log: logOf(t), Env: map[string]string{"X_TOKEN": secret, "X_KEY_FILE": file}}
+			a := &Account{Name: "api", Provider: "httpreq", Child: path, Log: logOf(t), Env: map[string]string{need.Unconfined: "true", "X_TOKEN": secret, "X_KEY_FILE": file}}
 			closed(t, a)
 			err := a.Solve(t.Context(), challenge("example.org", "token"), accept)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {

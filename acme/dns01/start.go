@@ -2,17 +2,17 @@ package dns01
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"strconv"
 	"syscall"
 
+	"keypaird/acme/dns01/need"
 	"keypaird/acme/dns01/redact"
 	"keypaird/renew/durable"
+	"keypaird/renew/launch"
 	"keypaird/renew/problem"
 )
 
@@ -30,10 +30,8 @@ func (a *Account) start() (*child, error) {
 	if err != nil {
 		return nil, a.failed("starting", "", err)
 	}
-	cmd := exec.Command(path, "-for", a.Provider) // so that it enters its sandbox before the first request
-	cmd.Dir = "/"
-	cmd.Env = a.environ()
-	if cmd.SysProcAttr, err = runAs(a.User); err != nil {
+	cmd, err := launch.Command(a.launched(path))
+	if err != nil {
 		return nil, a.failed("starting", "", err)
 	}
 	tail := &stderrTail{log: a.log(), redactor: redact.Of(a.variables())}
@@ -91,24 +89,30 @@ func (a *Account) variables() []string {
 	return list
 }
 
-// runAs returns the attributes to start a program as another user, or as the same
-// user if this process is not root or name is empty.
-func runAs(name string) (*syscall.SysProcAttr, error) {
+// launched returns what the child may do.
+func (a *Account) launched(path string) launch.Child {
+	c := launch.Child{Path: path, Args: []string{"-for", a.Provider}, Env: a.environ(), User: a.User, Client: true}
+	n := need.Account{Code: need.Canonical(a.Provider), Env: a.Env}
+	if u, err := childUser(a.User); err == nil {
+		n.Home, n.UID = u.HomeDir, u.Uid
+	}
+	if c.Free = n.Free(); c.Free != "" {
+		return c
+	}
+	var env map[string]string
+	c.Keep, c.New, env = n.Files()
+	for name, value := range env {
+		c.Env = append(c.Env, name+"="+value)
+	}
+	return c
+}
+
+// childUser returns the user a child runs as.
+func childUser(name string) (*user.User, error) {
 	if name == "" || os.Geteuid() != 0 {
-		return &syscall.SysProcAttr{}, nil
+		return user.Current()
 	}
-	u, err := user.Lookup(name)
-	if err != nil {
-		return nil, err
-	}
-	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
-	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, fmt.Errorf("user %q: %w", name, err)
-	}
-	// Only the user's primary group: keypaird's users are members of others to reload
-	// servers.
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
+	return user.Lookup(name)
 }
 
 const childName = "keypaird-dns"

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"keypaird/acme/dns01/need"
 	"keypaird/acme/dns01/redact"
 	"keypaird/renew/problem"
 )
@@ -55,7 +56,7 @@ func TestFaultyChild(t *testing.T) {
 			if err := os.WriteFile(path, []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			a := &Account{Name: "api", Provider: "httpreq", Child: path, Log: logOf(t)}
+			a := &Account{Name: "api", Provider: "httpreq", Child: path, Log: logOf(t), Env: map[string]string{need.Unconfined: "true"}}
 			closed(t, a)
 			err := a.Solve(t.Context(), challenge("example.org", "token"), accept)
 			if want := `DNS account "api" (httpreq): ` + tt.want; err == nil || !strings.HasPrefix(err.Error(), want) {

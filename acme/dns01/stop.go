@@ -34,12 +34,14 @@ func (k *child) stop() {
 
 func (k *child) kill() { k.signal(syscall.SIGKILL) }
 
-// signal signals the process group: a provider may have started programs.
+// signal signals the process group, since a provider may have started programs, and the
+// child itself: one that is not confined may have left its group.
 func (k *child) signal(sig syscall.Signal) {
 	select {
 	case <-k.gone:
 	default:
 		_ = syscall.Kill(-k.cmd.Process.Pid, sig)
+		_ = k.cmd.Process.Signal(sig)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"keypaird/acme/dns01/need"
 	"keypaird/renew/problem"
 	"keypaird/renew/testutil"
 )
@@ -40,7 +41,7 @@ func unresponsiveAccount(t *testing.T, onTerm string, bound time.Duration) (a *A
 	}
 	a = &Account{
 		Name: "unresponsive", Provider: "httpreq", Child: path, Log: logOf(t), bound: bound,
-		Env: map[string]string{"X_DIR": dir},
+		Env: map[string]string{need.Unconfined: "true", "X_DIR": dir},
 	}
 	closed(t, a)
 	if err := a.Solve(t.Context(), challenge("example.org", "token"), accept); problem.Remedy(err) == "" {
@@ -130,7 +131,7 @@ while :; do sleep 1000; done
 	}
 	a := &Account{
 		Name: "unresponsive", Provider: "httpreq", Child: path, Log: log.logger(), Resolvers: []string{freePort(t)},
-		Env: map[string]string{"X_DIR": dir},
+		Env: map[string]string{need.Unconfined: "true", "X_DIR": dir},
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {

@@ -21,9 +21,9 @@ import (
 	"strings"
 	"syscall"
 
-	"keypaird/acme/dns01/sandbox"
 	"keypaird/acme/http01"
 	"keypaird/cmd/keypaird/daemon"
+	"keypaird/renew/launch"
 )
 
 func main() {
@@ -60,8 +60,8 @@ var commands = []command{
 
 // run is the program.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
-	syscall.Umask(0o077)      // for files that are created without a mode of their own
-	_ = sandbox.NoCoreDumps() // there are keys in memory; without this protection, work goes on
+	syscall.Umask(0o077)     // for files that are created without a mode of their own
+	_ = launch.NoCoreDumps() // there are keys in memory; without this protection, work goes on
 	http01.Guard()
 	e := &env{getenv: getenv, stdout: stdout, stderr: stderr, version: programVersion().Version}
 	e.setFlags("keypaird", usage())

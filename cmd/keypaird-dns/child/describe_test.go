@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"keypaird/acme/dns01/need"
 	"os/exec"
 	"slices"
 	"strings"
@@ -39,11 +40,11 @@ func TestDescriptionsAreLegos(t *testing.T) {
 		}
 	}
 	for alias, code := range named {
-		if aliases[alias] != code {
+		if need.Aliases[alias] != code {
 			t.Errorf("alias %s of %s is missing", alias, code)
 		}
 	}
-	for alias, code := range aliases {
+	for alias, code := range need.Aliases {
 		if named[alias] != code {
 			t.Errorf("%s is no alias of %s", alias, code)
 		}
@@ -53,7 +54,7 @@ func TestDescriptionsAreLegos(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for code := range needs {
+	for _, code := range need.Codes() {
 		if _, err := find(code); err != nil {
 			t.Error(err)
 		}

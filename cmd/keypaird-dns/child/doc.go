@@ -19,10 +19,11 @@
 // exist, and exits: with status 0 if none is left. That takes two minutes at most,
 // even if the provider hangs.
 //
-// Before it reads the first request the program confines itself, by the means of
-// package sandbox on this system: it cannot dump core, change files, run programs or
-// read files, except those of name resolution and TLS, those that the variables name,
-// and those that the provider given by -for is known to need.
+// On Linux keypaird confines the process before this program begins: see package launch.
+// On other systems, and when a person runs it, the program does so before it reads the
+// first request: it cannot dump core, change files, run programs or read files, except
+// those of name resolution and TLS, those that the variables name, and those that the
+// provider given by -for is known to need.
 //
 // The package knows no ACME, and replaces one provider, by package rfc2136: lego's
 // removes the records of other hosts at the same name.

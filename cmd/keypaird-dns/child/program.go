@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"keypaird/acme/dns01/need"
 	"net"
 	"os"
 	"os/signal"
@@ -71,12 +72,12 @@ func (p Program) run(ctx context.Context, args []string, in io.Reader, out, errw
 	case *describe != "":
 		return p.describe(out, *describe, *asJSON)
 	}
-	confinement, err := confine(canonical(*only))
+	confinement, err := confine(need.Canonical(*only))
 	if err != nil {
 		return err
 	}
 	l := &lineLog{w: errw, redactor: redact.Of(os.Environ())}
 	legolog.Logger = l
-	s := &server{open: p.provider, only: canonical(*only), confinement: confinement, out: out, log: l, requestGrace: requestGrace, exitLimit: exitLimit}
+	s := &server{open: p.provider, only: need.Canonical(*only), confinement: confinement, out: out, log: l, requestGrace: requestGrace, exitLimit: exitLimit}
 	return s.serve(ctx, in)
 }

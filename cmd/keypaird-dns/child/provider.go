@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-acme/lego/v4/challenge"
 
+	"keypaird/acme/dns01/need"
 	"keypaird/cmd/keypaird-dns/child/rfc2136"
 	"keypaird/renew/problem"
 )
@@ -34,7 +35,7 @@ var keepsSeveral = map[string]bool{
 
 // provider returns the account's provider, made from the environment.
 func (p Program) provider(code string) (challenge.Provider, error) {
-	code = canonical(code)
+	code = need.Canonical(code)
 	switch {
 	case code == "manual":
 		return nil, problem.New(`provider "manual" waits for a person at a terminal`, "publish a record once instead: dns-persist-01")
@@ -60,24 +61,6 @@ func (p Program) unknown(code string) error {
 	return problem.Newf("build it without -tags lean", "provider %q is not in this build of keypaird-dns", code)
 }
 
-// aliases are lego's. Listed here, they spare opening an account the descriptions.
-var aliases = map[string]string{
-	"acmedns":        "acme-dns",
-	"dnsupdate":      "rfc2136",
-	"domainnameshop": "domeneshop",
-	"fastdns":        "edgedns",
-	"linodev4":       "linode",
-	"webnamesru":     "webnames",
-}
-
-// canonical returns the provider's code for a code or an alias.
-func canonical(code string) string {
-	if c, ok := aliases[code]; ok {
-		return c
-	}
-	return code
-}
-
 var errNoProvider = errors.New("lego has no such DNS provider")
 
 // find looks up a provider by its code or an alias.
@@ -87,7 +70,7 @@ func find(code string) (Description, error) {
 		return Description{}, err
 	}
 	for _, d := range all {
-		if d.Code == canonical(code) {
+		if d.Code == need.Canonical(code) {
 			return d, nil
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"keypaird/acme/dns01/need"
 	"slices"
 	"sync"
 	"time"
@@ -179,7 +180,7 @@ func (s *server) handle(ctx, work context.Context, line []byte) (answer, error) 
 }
 
 func (s *server) openProvider(work context.Context, r request) error {
-	if s.only != "" && canonical(r.Provider) != s.only {
+	if s.only != "" && need.Canonical(r.Provider) != s.only {
 		return fmt.Errorf("started for provider %q, not for %q", s.only, r.Provider)
 	}
 	if err := s.setResolvers(r.Resolvers); err != nil {
@@ -193,7 +194,7 @@ func (s *server) openProvider(work context.Context, r request) error {
 	if err != nil {
 		return err
 	}
-	s.provider, s.code = p, canonical(r.Provider)
+	s.provider, s.code = p, need.Canonical(r.Provider)
 	return nil
 }
 

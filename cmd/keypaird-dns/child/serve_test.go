@@ -278,3 +278,20 @@ func TestEnd(t *testing.T) {
 		})
 	}
 }
+
+func TestStartedForAnother(t *testing.T) {
+	t.Setenv("LEGO_DISABLE_CNAME_SUPPORT", "true")
+	for _, tt := range []struct{ only, err string }{
+		{"", ""}, {"fake", ""}, {"route53", `started for provider "route53", not for "fake"`},
+	} {
+		s := start(t, &fake{})
+		s.srv.only = tt.only
+		if a := s.ask(open); a.Error != tt.err {
+			t.Errorf("started for %q: %q, want %q", tt.only, a.Error, tt.err)
+		}
+		s.end()
+		if err := s.wait(); err != nil {
+			t.Error(err)
+		}
+	}
+}

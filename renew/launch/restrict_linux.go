@@ -1,4 +1,4 @@
-package sandbox
+package launch
 
 import (
 	"fmt"
@@ -15,12 +15,12 @@ const (
 )
 
 // restrict uses Landlock to deny changing files, reading others than those listed,
-// running programs, connecting to unix sockets, signals to other processes and
+// running programs other than those given, connecting to unix sockets, signals to other processes and
 // binding a TCP port. Landlock does not restrict MPTCP sockets yet, and an older
 // kernel denies less.
 //
 // A rule applies to the file that has the name now, even if it is renamed later.
-func restrict(k Keep) (mechanism string, err error) {
+func restrict(k Keep, programs ...string) (mechanism string, err error) {
 	abi, err := syscall.LandlockGetABIVersion()
 	if err != nil {
 		return "", nil // not in this kernel, or denied by an outer sandbox
@@ -45,6 +45,11 @@ func restrict(k Keep) (mechanism string, err error) {
 		}
 		if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
 			rules = append(rules, landlock.PathAccess(readDir, dir).IgnoreIfMissing())
+		}
+	}
+	for _, path := range programs {
+		if path != "" {
+			rules = append(rules, landlock.PathAccess(readFile|syscall.AccessFSExecute, path).IgnoreIfMissing())
 		}
 	}
 	for _, path := range k.Write {

@@ -1,5 +1,5 @@
 //go:build !linux
 
-package sandbox
+package launch
 
 func notDumpable() error { return nil }

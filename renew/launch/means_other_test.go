@@ -1,6 +1,6 @@
 //go:build !linux && !openbsd
 
-package sandbox
+package launch
 
 import "testing"
 

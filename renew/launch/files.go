@@ -1,16 +1,4 @@
-// Package sandbox drops privileges that a process does not need, to limit what
-// faulty or malicious code in it can do:
-//
-//	err := sandbox.NoCoreDumps()
-//	means, err := sandbox.Process(sandbox.Keep{Read: sandbox.Named(os.Environ(), home)})
-//
-// Process uses Landlock on Linux, as far as the kernel supports it, and pledge(2)
-// and unveil(2) on OpenBSD; on other systems it does nothing. It is made for a client of
-// DNS and TLS servers: the process may still connect to them and read the files
-// this needs, but read no other files, run no programs and listen on no port.
-//
-// Only the Linux part has been run; the OpenBSD part follows the manual pages.
-package sandbox
+package launch
 
 import (
 	"os"
@@ -19,18 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// A Keep lists the files a process keeps access to, besides those needed for
-// name resolution, TLS and local time. Files that do not exist when Process is
-// called are ignored and remain inaccessible if they are created later.
-type Keep struct {
-	Read  []string // files, and directories with all that is below them
-	Write []string // files; may also be read, but not created or removed
-}
-
-// Process restricts all threads of the process, irreversibly. It returns the name
-// of the mechanism, or "" if this system has none.
-func Process(k Keep) (mechanism string, err error) { return restrict(k) }
 
 // Named returns the existing files that an environment ("NAME=VALUE") names: by an
 // absolute path, or by one that begins with ~/ and is below home.

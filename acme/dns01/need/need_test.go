@@ -1,6 +1,7 @@
-package child
+package need
 
 import (
+	"keypaird/renew/launch"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,11 +38,8 @@ func TestKeep(t *testing.T) {
 		{"a file of another provider", "cloudflare", map[string]string{"ACME_DNS_STORAGE_PATH": secret}, "", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Setenv("HOME", home)
-			for name, value := range tt.env {
-				t.Setenv(name, value)
-			}
-			k := keep(canonical(tt.code))
+			k, create, _ := Account{Code: Canonical(tt.code), Env: tt.env, Home: home, UID: "1000"}.Files()
+			launch.Create(create)
 			if tt.read != "" && !slices.Contains(k.Read, tt.read) || tt.not != "" && slices.Contains(k.Read, tt.not) {
 				t.Errorf("reads %q, want %q and not %q", k.Read, tt.read, tt.not)
 			}
@@ -59,19 +57,21 @@ func TestKeep(t *testing.T) {
 }
 
 // Some providers look for their files in HOME only, or run a program to find it.
-func TestHomeIsFound(t *testing.T) {
-	t.Setenv("HOME", "") // restored at the end
-	keep("cloudflare")
-	if home := os.Getenv("HOME"); home != "" {
-		t.Errorf("HOME = %q for a provider that needs none", home)
-	}
-	k := keep("route53")
-	if home := os.Getenv("HOME"); !filepath.IsAbs(home) || !slices.Contains(k.Read, home+"/.aws") {
-		t.Errorf("HOME = %q, reads %q", home, k.Read)
+func TestHome(t *testing.T) {
+	for _, tt := range []struct{ code, variable, want string }{
+		{"cloudflare", "", ""}, // needs none
+		{"route53", "", "/home/ann"},
+		{"route53", "/elsewhere", "/elsewhere"},
+	} {
+		a := Account{Code: tt.code, Env: map[string]string{"HOME": tt.variable}, Home: "/home/ann"}
+		k, _, env := a.Files()
+		if env["HOME"] != tt.want || tt.want != "" && !slices.Contains(k.Read, tt.want+"/.aws") {
+			t.Errorf("%s with HOME=%q: %v, reads %q", tt.code, tt.variable, env, k.Read)
+		}
 	}
 }
 
-func TestUnconfined(t *testing.T) {
+func TestFree(t *testing.T) {
 	for _, tt := range []struct {
 		name, code, env, value, want string
 	}{
@@ -85,30 +85,9 @@ func TestUnconfined(t *testing.T) {
 		{"not a switch", "rfc2136", Unconfined, "maybe", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Setenv("AZURE_AUTH_METHOD", "")
-			if tt.env != "" {
-				t.Setenv(tt.env, tt.value)
-			}
-			if got := unconfined(tt.code); got != tt.want {
-				t.Errorf("unconfined = %q, want %q", got, tt.want)
+			if got := (Account{Code: tt.code, Env: map[string]string{tt.env: tt.value}}).Free(); got != tt.want {
+				t.Errorf("free = %q, want %q", got, tt.want)
 			}
 		})
-	}
-}
-
-func TestStartedForAnother(t *testing.T) {
-	t.Setenv("LEGO_DISABLE_CNAME_SUPPORT", "true")
-	for _, tt := range []struct{ only, err string }{
-		{"", ""}, {"fake", ""}, {"route53", `started for provider "route53", not for "fake"`},
-	} {
-		s := start(t, &fake{})
-		s.srv.only = tt.only
-		if a := s.ask(open); a.Error != tt.err {
-			t.Errorf("started for %q: %q, want %q", tt.only, a.Error, tt.err)
-		}
-		s.end()
-		if err := s.wait(); err != nil {
-			t.Error(err)
-		}
 	}
 }

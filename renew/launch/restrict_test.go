@@ -1,4 +1,4 @@
-package sandbox
+package launch
 
 import (
 	"bytes"
@@ -24,6 +24,9 @@ import (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("CONFINE_TEST_DIR"); dir != "" {
 		os.Exit(confined(dir))
+	}
+	if dir := os.Getenv("LAUNCH_TEST_DIR"); dir != "" {
+		os.Exit(attack(dir))
 	}
 	os.Exit(m.Run())
 }

@@ -1,0 +1,123 @@
+package launch
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"syscall"
+)
+
+// A Keep lists the files a process keeps access to, besides those needed for
+// name resolution, TLS and local time. Files that do not exist when the process is
+// confined are ignored and remain inaccessible if they are created later.
+type Keep struct {
+	Read  []string // files, and directories with all that is below them
+	Write []string // files; may also be read, but not created or removed
+}
+
+// A Child is a program to start.
+type Child struct {
+	Path string   // absolute
+	Args []string // without the program's name
+	Env  []string // the whole environment
+	User string   // name, if this process is root; empty: the user of this process
+
+	Keep
+	New    map[string]string // of Write: what a file that does not exist begins with
+	Client bool              // may connect to servers
+	Free   string            // why neither files nor system calls are restricted; empty: they are
+}
+
+// stageVariable holds the JSON of a [stage]. With it this program is one.
+const stageVariable = "KEYPAIRD_LAUNCH"
+
+// A stage is what the process between must know.
+type stage struct {
+	Child
+	Drop bool // another user
+}
+
+// Command returns the command that starts a child. The caller may set its directory,
+// files and process group.
+func Command(c Child) (*exec.Cmd, error) {
+	self, err := program()
+	if err != nil {
+		return nil, err
+	}
+	attr := &syscall.SysProcAttr{}
+	if c.User != "" && os.Geteuid() == 0 {
+		if attr.Credential, err = credential(c.User); err != nil {
+			return nil, err
+		}
+	}
+	text, err := json.Marshal(stage{Child: c, Drop: attr.Credential != nil})
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self)
+	cmd.Args[0] = c.Path // what ps shows until the program runs
+	cmd.Env = []string{stageVariable + "=" + string(text)}
+	cmd.Dir = "/"
+	cmd.SysProcAttr = attr
+	return cmd, nil
+}
+
+// credential returns the user's numbers, with its primary group alone: keypaird's users
+// are members of others to reload servers.
+func credential(name string) (*syscall.Credential, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, fmt.Errorf("user %q: %w", name, err)
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+}
+
+// exitStage is the exit status of a stage that could not start its program.
+const exitStage = 126
+
+// init makes this process a stage if it was started as one. It is done here because
+// packages that import this one are initialized later.
+func init() {
+	text := os.Getenv(stageVariable)
+	if text == "" {
+		return
+	}
+	var s stage
+	err := json.Unmarshal([]byte(text), &s)
+	if err == nil {
+		err = s.exec()
+	}
+	fmt.Fprintf(os.Stderr, "cannot be started confined: %v\n", err)
+	os.Exit(exitStage)
+}
+
+// Create makes the files, by path with their content, that do not exist and cannot be
+// created later.
+func Create(files map[string]string) {
+	for path, content := range files {
+		if f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err == nil {
+			_, _ = f.WriteString(content)
+			f.Close()
+		}
+	}
+}
+
+// Process restricts the files of this process, on all its threads and irreversibly, and
+// on OpenBSD its system calls. It returns the name of the mechanism, or "" if this system
+// has none.
+func Process(k Keep) (mechanism string, err error) { return restrict(k) }
+
+// run replaces the stage by its program.
+func (s *stage) run() error {
+	err := syscall.Exec(s.Path, append([]string{s.Path}, s.Args...), s.Env)
+	return fmt.Errorf("running %s: %w", s.Path, err)
+}

@@ -1,0 +1,264 @@
+package launch
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"keypaird/renew/testutil"
+)
+
+// call returns an operation that makes one system call.
+func call(number uintptr, args ...uintptr) func() error {
+	var a [6]uintptr
+	copy(a[:], args)
+	return func() error {
+		if _, _, errno := unix.Syscall6(number, a[0], a[1], a[2], a[3], a[4], a[5]); errno != 0 {
+			return errno
+		}
+		return nil
+	}
+}
+
+func address(text string) uintptr { // of a string that lives on
+	p, err := unix.BytePtrFromString(text)
+	if err != nil {
+		panic(err)
+	}
+	pinned = append(pinned, p)
+	return uintptr(unsafe.Pointer(p))
+}
+
+var pinned []*byte
+
+// attacks are what a child must not be able to do, by name.
+func attacks(dir string) map[string]func() error {
+	parent, self := uintptr(os.Getppid()), uintptr(os.Getpid())
+	secret, old, program := filepath.Join(dir, "secret"), filepath.Join(dir, "old"), filepath.Join(dir, "program")
+	buffer := make([]uint64, 64)
+	at := uintptr(unsafe.Pointer(&buffer[0]))
+	cwd := ^uintptr(99) // AT_FDCWD
+	return map[string]func() error{
+		"read a secret":                 read(secret),
+		"read the parent's environment": read(fmt.Sprintf("/proc/%d/environ", parent)),
+		"read the parent's memory":      func() error { _, err := os.Open(fmt.Sprintf("/proc/%d/mem", parent)); return err },
+		"list the parent's descriptors": func() error { _, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", parent)); return err },
+		"list a directory":              func() error { _, err := os.ReadDir(dir); return err },
+		"make a file":                   func() error { return os.WriteFile(filepath.Join(dir, "new"), nil, 0o600) },
+		"truncate a file":               func() error { return os.Truncate(old, 0) },
+		"remove a file":                 func() error { return os.Remove(old) },
+		"rename a file":                 func() error { return os.Rename(old, old+"2") },
+		"link a file":                   func() error { return os.Link(old, old+"2") },
+		"make a symbolic link":          func() error { return os.Symlink(old, old+"2") },
+		"change a mode":                 func() error { return os.Chmod(old, 0o4777) },
+		"change an owner":               func() error { return os.Chown(old, os.Getuid(), os.Getgid()) },
+		"change times":                  func() error { return os.Chtimes(old, time.Now(), time.Now()) },
+		"set an attribute":              func() error { return unix.Setxattr(old, "user.x", []byte("x"), 0) },
+		"make a device":                 func() error { return unix.Mknod(filepath.Join(dir, "null"), unix.S_IFIFO|0o600, 0) },
+		"make a directory":              func() error { return os.Mkdir(filepath.Join(dir, "newdir"), 0o700) },
+		"run a program":                 func() error { return exec.Command("/bin/sh", "-c", ":").Run() },
+		"run a program without fork":    func() error { return syscall.Exec("/bin/sh", []string{"sh", "-c", "exit 9"}, nil) },
+		"run a file it reads":           func() error { return syscall.Exec(program, []string{program}, nil) },
+		"run from a descriptor":         call(unix.SYS_EXECVEAT, 0, address(""), 0, 0, unix.AT_EMPTY_PATH),
+		"make a program in memory":      func() error { _, err := unix.MemfdCreate("x", 0); return err },
+		"fork":                          call(unix.SYS_CLONE, uintptr(syscall.SIGCHLD)),
+		"start a session":               func() error { _, err := syscall.Setsid(); return err },
+		"leave its process group":       func() error { return syscall.Setpgid(0, 0) },
+		"signal its parent":             func() error { return syscall.Kill(int(parent), syscall.SIGURG) },
+		"signal its parent's group":     func() error { return syscall.Kill(0, 0) },
+		"signal everybody":              func() error { return syscall.Kill(-1, 0) },
+		"signal a thread of its parent": call(unix.SYS_TGKILL, parent, parent, 0),
+		"signal by descriptor":          func() error { _, err := unix.PidfdOpen(int(parent), 0); return err },
+		"queue a signal":                call(unix.SYS_RT_SIGQUEUEINFO, parent, 0, at),
+		"trace its parent":              func() error { return syscall.PtraceAttach(int(parent)) },
+		"read another's memory":         call(unix.SYS_PROCESS_VM_READV, parent, at, 0, at, 0, 0),
+		"change its parent's limits": func() error {
+			return unix.Prlimit(int(parent), unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}, nil)
+		},
+		"read its parent's limits":           func() error { return unix.Prlimit(int(parent), unix.RLIMIT_NOFILE, nil, new(unix.Rlimit)) },
+		"change its parent's priority":       func() error { return syscall.Setpriority(syscall.PRIO_PROCESS, int(parent), 19) },
+		"bind its parent to a processor":     func() error { return unix.SchedSetaffinity(int(parent), new(unix.CPUSet)) },
+		"make a unix socket":                 call(unix.SYS_SOCKET, unix.AF_UNIX, unix.SOCK_STREAM, 0),
+		"make a pair of sockets":             func() error { _, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0); return err },
+		"make a netlink socket":              call(unix.SYS_SOCKET, unix.AF_NETLINK, unix.SOCK_RAW, 0),
+		"make a packet socket":               call(unix.SYS_SOCKET, unix.AF_PACKET, unix.SOCK_RAW, 0),
+		"make a vsock socket":                call(unix.SYS_SOCKET, unix.AF_VSOCK, unix.SOCK_STREAM, 0),
+		"make a kernel crypto socket":        call(unix.SYS_SOCKET, unix.AF_ALG, unix.SOCK_SEQPACKET, 0),
+		"make an MPTCP socket":               call(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_MPTCP),
+		"make a raw socket":                  call(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP),
+		"listen":                             bindTCP,
+		"make a user namespace":              call(unix.SYS_UNSHARE, unix.CLONE_NEWUSER),
+		"join a namespace":                   call(unix.SYS_SETNS, 0, 0),
+		"mount":                              call(unix.SYS_MOUNT, 0, address("/"), 0, unix.MS_REMOUNT, 0),
+		"change its root":                    call(unix.SYS_CHROOT, address("/")),
+		"load a BPF program":                 call(unix.SYS_BPF, 5, at, 48),
+		"count events":                       call(unix.SYS_PERF_EVENT_OPEN, at, self, ^uintptr(0), ^uintptr(0), 0),
+		"make an io_uring":                   call(unix.SYS_IO_URING_SETUP, 1, at),
+		"use a key ring":                     call(unix.SYS_KEYCTL, 0, ^uintptr(2), 1),
+		"add a key":                          call(unix.SYS_ADD_KEY, address("user"), address("x"), at, 1, ^uintptr(2)),
+		"watch files":                        func() error { _, err := unix.InotifyInit(); return err },
+		"watch the file system":              call(unix.SYS_FANOTIFY_INIT, 0, 0),
+		"handle page faults":                 call(unix.SYS_USERFAULTFD, 0),
+		"get capabilities":                   call(unix.SYS_CAPSET, at, 0),
+		"become root":                        func() error { _, _, errno := unix.Syscall(unix.SYS_SETUID, 0, 0, 0); return errnoOrNil(errno) },
+		"change groups":                      call(unix.SYS_SETGROUPS, 0, 0),
+		"set the clock":                      func() error { return unix.ClockSettime(unix.CLOCK_REALTIME, &unix.Timespec{Sec: 1}) },
+		"set the host name":                  call(unix.SYS_SETHOSTNAME, address("x"), 1),
+		"share memory":                       call(unix.SYS_SHMGET, 1, 4096, 0o1600),
+		"make a message queue":               call(unix.SYS_MSGGET, 1, 0o1600),
+		"read the kernel's log":              call(unix.SYS_SYSLOG, 3, at, 8),
+		"raise its limit of files":           func() error { return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1 << 16, Max: 1 << 16}) },
+		"open by handle":                     call(unix.SYS_OPEN_BY_HANDLE_AT, cwd, at, 0),
+		"push input into a terminal":         call(unix.SYS_IOCTL, 0, unix.TIOCSTI, at),
+		"make its memory readable by ptrace": call(unix.SYS_PRCTL, unix.PR_SET_PTRACER, ^uintptr(0)),
+	}
+}
+
+func errnoOrNil(errno syscall.Errno) error {
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// attack tries everything and prints what succeeded, and what it found itself to be.
+func attack(dir string) int {
+	for name, try := range attacks(dir) {
+		if err := try(); err == nil {
+			fmt.Printf("can %s\n", name)
+		}
+	}
+	for _, file := range []string{"kept", "below/deep/file"} {
+		if _, err := os.ReadFile(filepath.Join(dir, file)); err != nil {
+			fmt.Println("cannot", err)
+		}
+	}
+	if err := connect(); err != nil {
+		fmt.Println("cannot connect:", err)
+	}
+	for fd := 3; fd < 64; fd++ {
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			fmt.Println("inherited descriptor", fd)
+		}
+	}
+	var files, core unix.Rlimit
+	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &files)
+	_ = unix.Getrlimit(unix.RLIMIT_CORE, &core)
+	if files.Max > maxFiles || core.Max != 0 {
+		fmt.Println("limits", files, core)
+	}
+	groups, _ := os.Getgroups()
+	fmt.Printf("uid %d, groups %v, %d variables\n", os.Getuid(), groups, len(os.Environ()))
+	return 0
+}
+
+// setUp makes the files of operations in a directory in which every user may do
+// everything: what is denied is not denied by permissions.
+func setUp(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "launch")
+	testutil.Must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	testutil.Must(t, os.CopyFS(dir, os.DirFS(makeFiles(t))))
+	testutil.Must(t, filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chmod(path, 0o777)
+	}))
+	program, err := os.ReadFile(os.Args[0])
+	testutil.Must(t, err)
+	testutil.Must(t, os.WriteFile(filepath.Join(dir, "child"), program, 0o700))
+	testutil.Must(t, os.Chmod(filepath.Join(dir, "child"), 0o755))
+	return dir
+}
+
+// listener returns the address of one.
+func listener(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	testutil.Must(t, err)
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
+}
+
+// A child can do nothing of what attacks lists, from its first instruction on: the
+// program of the test is linked with packages of whose init nothing is known.
+func TestAttacks(t *testing.T) {
+	landlock, filtered := means() != "", len(Missing()) == 0
+	if !landlock || !filtered {
+		t.Logf("this kernel does not enforce everything: %v", Missing())
+	}
+	dir := setUp(t)
+	for _, user := range []string{"", "nobody"} {
+		t.Run("user "+user, func(t *testing.T) {
+			if user != "" && os.Geteuid() != 0 {
+				t.Skip("only root may start programs as another user")
+			}
+			var out bytes.Buffer
+			cmd, err := Command(Child{
+				Path: filepath.Join(dir, "child"), Env: []string{"LAUNCH_TEST_DIR=" + dir, "CONFINE_TEST_ADDR=" + listener(t)}, User: user, Client: true,
+				Keep: Keep{Read: []string{filepath.Join(dir, "kept"), filepath.Join(dir, "below"), filepath.Join(dir, "program")}},
+			})
+			testutil.Must(t, err)
+			cmd.Stdout, cmd.Stderr = &out, &out
+			inherited, err := os.Open("/")
+			testutil.Must(t, err)
+			defer inherited.Close()
+			cmd.ExtraFiles = []*os.File{inherited}
+			if err := cmd.Run(); err != nil {
+				t.Fatalf("%v\n%s", err, &out)
+			}
+			want := fmt.Sprintf("uid %d, groups [], 2 variables\n", os.Getuid())
+			if user != "" {
+				want = "uid 65534, groups [], 2 variables\n"
+			}
+			got := out.String()
+			if user == "" { // groups stay with a user that stays
+				_, line, _ := strings.Cut(got, "uid ")
+				want, got = "", strings.TrimSuffix(got, "uid "+line)
+			}
+			if filtered && landlock && got != want {
+				t.Errorf("%s", got)
+			}
+		})
+	}
+}
+
+// A program that is linked dynamically starts, and so does what it is: /bin/true.
+func TestDynamicallyLinked(t *testing.T) {
+	path, err := exec.LookPath("true")
+	if err != nil || interpreter(path) == "" {
+		t.Skip("no dynamically linked program is here")
+	}
+	path, err = filepath.EvalSymlinks(path)
+	testutil.Must(t, err)
+	cmd, err := Command(Child{Path: path})
+	testutil.Must(t, err)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// What cannot be started is said in one line.
+func TestNotStarted(t *testing.T) {
+	cmd, err := Command(Child{Path: "/nonexistent"})
+	testutil.Must(t, err)
+	out, err := cmd.CombinedOutput()
+	if want := "cannot be started confined: running /nonexistent: no such file or directory\n"; string(out) != want || cmd.ProcessState.ExitCode() != exitStage {
+		t.Errorf("%v: %q, want %q", err, out, want)
+	}
+	if _, err := Command(Child{Path: "/bin/true", User: "no-such-user"}); os.Geteuid() == 0 && err == nil {
+		t.Error("a user that does not exist")
+	}
+}

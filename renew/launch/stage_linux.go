@@ -1,0 +1,61 @@
+package launch
+
+import (
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// program returns the path of the running program, even if its file was replaced.
+func program() (string, error) { return "/proc/self/exe", nil }
+
+// exec gives up what the child need not have and becomes it. It works on one thread,
+// which is the one that goes on.
+func (s *stage) exec() error {
+	runtime.LockOSThread()
+	Create(s.New)
+	if err := limits(); err != nil {
+		return err
+	}
+	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil && err != unix.ENOSYS && err != unix.EINVAL {
+		return fmt.Errorf("closing descriptors: %w", err) // before Linux 5.11 only ours are open, and close on exec
+	}
+	if s.Free != "" {
+		return s.run()
+	}
+	if err := dropCapabilities(); err != nil {
+		return err
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("no_new_privs: %w", err)
+	}
+	files := s.Keep
+	files.Read = append(files.Read, libraries(s.Path)...)
+	if _, err := restrict(files, interpreter(s.Path), s.Path); err != nil {
+		return err
+	}
+	if err := filter(s.Client); err != nil {
+		return err
+	}
+	return s.run()
+}
+
+// dropCapabilities takes all capabilities from this thread, and from what it executes.
+func dropCapabilities() error {
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil && err != unix.EINVAL {
+		return fmt.Errorf("clearing ambient capabilities: %w", err)
+	}
+	for c := uintptr(0); ; c++ { // the bounding set; only root can
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
+			break
+		}
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	if _, _, errno := unix.RawSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&none[0])), 0); errno != 0 {
+		return fmt.Errorf("dropping capabilities: %w", errno)
+	}
+	return nil
+}
