@@ -110,7 +110,7 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 		}
 		now := p.now()
 		j.state.NextDeployWindow = p.nextDeployWindow(now)
-		LoadLimits(j.Target, &j.state)
+		LoadLimits(now, j.Target, &j.state, p.Mode)
 		d := Decide(now, j.Target, j.state, p.Mode)
 		j.decision = d
 		if d.Action == Issue || d.Action == Deploy {
@@ -154,7 +154,7 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 			continue // at the next scheduled pass
 		}
 		j.state.NextDeployWindow = p.nextDeployWindow(now)
-		LoadLimits(j.Target, &j.state)
+		LoadLimits(now, j.Target, &j.state, Scheduled)
 		at := soon // its action is due but failed
 		if d := Decide(now, j.Target, j.state, Scheduled); d.Action == Wait || d.Action == None {
 			at = d.At

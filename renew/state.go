@@ -22,7 +22,7 @@ type State struct {
 	Record           Record
 	Specs            map[string]DeploySpec // by deployment, as it is now
 	Mark             string                // of the files of an external certificate, as they are now
-	Limits           map[string]Limit      // by CA, where our own limit is reached; may be nil
+	Limits           map[string]Limit      // by CA, where our own limit is reached; nil if no certificate is needed
 	NextDeployWindow time.Time             // deployments may begin; zero: now
 	Next             *rollover.Key         // key of the next certificate, if its record is to be published first; nil: none
 }
@@ -111,9 +111,13 @@ func none(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.As(err, &broken)
 }
 
-// LoadLimits sets the limits of the issuers of t: whether each may be asked for one
-// more certificate now.
-func LoadLimits(t Target, s *State) {
+// LoadLimits sets the limits of the issuers of t, whether each may be asked for one
+// more certificate now, if t needs one: else no limit matters, and no file is read.
+func LoadLimits(now time.Time, t Target, s *State, mode Mode) {
+	s.Limits = nil
+	if needsCertificate(now, t, *s, mode) == "" {
+		return
+	}
 	s.Limits = make(map[string]Limit, len(t.Issuers))
 	for _, i := range t.Issuers {
 		current := s.Leaf
