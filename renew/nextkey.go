@@ -94,11 +94,11 @@ func (p *Pass) keyFor(ctx context.Context, j *job) (crypto.Signer, error) {
 // recover. A certificate that some peers refuse is better than an expired one.
 func (p *Pass) replaceLostKey(j *job, err error) (crypto.Signer, error) {
 	now, remedy := p.now(), Remedy(err)
-	if none(err) {
+	if keypair.None(err) {
 		remedy = "restore it from a backup; or publish the TLSA record of the next key, which is used two TTLs later, and in any case when a quarter of the lifetime is left"
 	}
 	lost := problem.Newf(remedy, "reading the stored key: %w", err)
-	if now.Before(j.state.Leaf.NotAfter) && !(none(err) && j.state.Urgent(now)) {
+	if now.Before(j.state.Leaf.NotAfter) && !(keypair.None(err) && j.state.Urgent(now)) {
 		return nil, lost
 	}
 	if next := j.state.Next; next != nil {

@@ -155,7 +155,7 @@ func (p *Pass) stored(j *job, pair *keypair.Pair) (bool, error) {
 		return false, nil
 	}
 	newest, err := p.Store.Newest(j.Name)
-	if err != nil && !none(err) {
+	if err != nil && !keypair.None(err) {
 		return false, err
 	}
 	return err == nil && newest.ID == j.state.Version && bytes.Equal(newest.Pair.FullChain(), pair.FullChain()), nil
@@ -188,7 +188,7 @@ func (p *Pass) undeploy(j *job, pair *keypair.Pair) error {
 			continue
 		}
 		v, err := p.Store.Find(j.Name, pair.Fingerprint())
-		if err != nil && !none(err) {
+		if err != nil && !keypair.None(err) {
 			return err
 		}
 		if err == nil && bytes.Equal(v.Pair.FullChain(), pair.FullChain()) {

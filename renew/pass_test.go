@@ -190,6 +190,19 @@ func TestOwnLimit(t *testing.T) {
 	}
 }
 
+// The files with the limits are not read for a target that needs no certificate.
+func TestLimitsOfNoOrder(t *testing.T) {
+	w := newWorld(t)
+	_, errs := w.pass(t.Context(), Scheduled, chat)
+	wantErrors(t, errs)
+	w.limit = func(ca string) Limit {
+		t.Errorf("the limit of %s was read", ca)
+		return Limit{}
+	}
+	_, errs = w.pass(t.Context(), Manual, chat)
+	wantErrors(t, errs)
+}
+
 // While no certificate may be ordered, what is stored is deployed as soon as the
 // window opens.
 func TestWindowOpensBeforeTheLimitEnds(t *testing.T) {

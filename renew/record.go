@@ -69,18 +69,18 @@ const recordFile = "record.json"
 
 // LoadRecord reads the record of a target. A missing or damaged one is empty.
 func LoadRecord(s *keypair.Store, name string) (Record, error) {
-	var r Record
 	data, err := s.ReadFile(name, recordFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
+		err = nil
 	}
-	if err != nil {
-		return r, err
-	}
+	return parseRecord(data), err
+}
+
+func parseRecord(data []byte) (r Record) {
 	if json.Unmarshal(data, &r) != nil {
-		return Record{}, nil
+		return Record{}
 	}
-	return r, nil
+	return r
 }
 
 // save writes the record. A power failure may restore the one before: it costs

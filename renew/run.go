@@ -67,24 +67,27 @@ func (p *Pass) stopOnYield(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// lookAll reads the state of each target.
+// lookAll reads the state of each target, of several at once.
 func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []*job {
-	jobs := make([]*job, 0, len(targets))
-	for i, t := range targets {
-		if ctx.Err() != nil {
-			break
+	jobs := make([]*job, len(targets))
+	p.each(len(targets), func(i int) {
+		if ctx.Err() == nil {
+			j := &job{Target: targets[i], index: i}
+			j.state, j.stateErr = p.Records.LoadState(p.Store, j.Target)
+			jobs[i] = j
 		}
-		j := &job{Target: t, index: i}
-		if j.state, j.stateErr = p.Records.LoadState(p.Store, t); j.stateErr != nil {
-			errs.add(&TargetError{[]string{t.Name}, "reading its state", j.stateErr})
-		} else {
-			p.retrySave(j)
-			if err := p.compareFiles(j); err != nil {
-				j.stateErr = err // what is stored is older than what is used: nothing follows from it
-				errs.add(&TargetError{[]string{t.Name}, "storing the newer certificate that is deployed", err})
-			}
+	})
+	jobs = slices.DeleteFunc(jobs, func(j *job) bool { return j == nil })
+	for _, j := range jobs {
+		if j.stateErr != nil {
+			errs.add(&TargetError{[]string{j.Name}, "reading its state", j.stateErr})
+			continue
 		}
-		jobs = append(jobs, j)
+		p.retrySave(j)
+		if err := p.compareFiles(j); err != nil {
+			j.stateErr = err // what is stored is older than what is used: nothing follows from it
+			errs.add(&TargetError{[]string{j.Name}, "storing the newer certificate that is deployed", err})
+		}
 	}
 	return jobs
 }
@@ -110,7 +113,7 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 		}
 		now := p.now()
 		j.state.NextDeployWindow = p.nextDeployWindow(now)
-		LoadLimits(j.Target, &j.state)
+		LoadLimits(now, j.Target, &j.state, p.Mode)
 		d := Decide(now, j.Target, j.state, p.Mode)
 		j.decision = d
 		if d.Action == Issue || d.Action == Deploy {
@@ -154,7 +157,7 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 			continue // at the next scheduled pass
 		}
 		j.state.NextDeployWindow = p.nextDeployWindow(now)
-		LoadLimits(j.Target, &j.state)
+		LoadLimits(now, j.Target, &j.state, Scheduled)
 		at := soon // its action is due but failed
 		if d := Decide(now, j.Target, j.state, Scheduled); d.Action == Wait || d.Action == None {
 			at = d.At

@@ -2,11 +2,8 @@ package renew
 
 import (
 	"crypto/x509"
-	"errors"
-	"io/fs"
 	"time"
 
-	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
@@ -22,7 +19,7 @@ type State struct {
 	Record           Record
 	Specs            map[string]DeploySpec // by deployment, as it is now
 	Mark             string                // of the files of an external certificate, as they are now
-	Limits           map[string]Limit      // by CA, where our own limit is reached; may be nil
+	Limits           map[string]Limit      // by CA, where our own limit is reached; nil if no certificate is needed
 	NextDeployWindow time.Time             // deployments may begin; zero: now
 	Next             *rollover.Key         // key of the next certificate, if its record is to be published first; nil: none
 }
@@ -61,34 +58,10 @@ func (s *State) inspect(store *keypair.Store, t Target) {
 
 // loadStored reads what is in the store of a target.
 func loadStored(store *keypair.Store, name string) (State, error) {
-	var s State
-	var err error
-	if s.Record, err = LoadRecord(store, name); err != nil {
-		return s, err
-	}
-	leaf, version, fingerprint, err := store.NewestLeaf(name)
-	if err != nil && none(err) {
-		return s, nil // no version, or none that can be used
-	}
-	if err != nil {
-		return s, err
-	}
-	s.Leaf, s.Version, s.Fingerprint = leaf, version, fingerprint
-	live, err := store.LiveID(name)
-	if s.Live = err == nil && live == version; s.Live {
-		s.InUse = leaf
-		return s, nil
-	}
-	if err == nil {
-		leaf, _, _, err = store.LiveLeaf(name)
-	}
-	switch {
-	case err == nil:
-		s.InUse = leaf
-	case !none(err):
-		return s, err // there may be one
-	}
-	return s, nil
+	l, err := store.Look(name, recordFile)
+	return State{
+		Leaf: l.Leaf, Version: l.Version, Fingerprint: l.Fingerprint, Live: l.Live, InUse: l.InUse, Record: parseRecord(l.File),
+	}, err
 }
 
 // LoadState is the function LoadState, but with the record that could not be written,
@@ -104,16 +77,13 @@ func (r *Records) LoadState(store *keypair.Store, t Target) (State, error) {
 	return s, nil
 }
 
-// none reports whether err means that nothing usable is stored, rather than that the
-// disk could not be read.
-func none(err error) bool {
-	var broken *durable.BrokenError
-	return errors.Is(err, fs.ErrNotExist) || errors.As(err, &broken)
-}
-
-// LoadLimits sets the limits of the issuers of t: whether each may be asked for one
-// more certificate now.
-func LoadLimits(t Target, s *State) {
+// LoadLimits sets the limits of the issuers of t, whether each may be asked for one
+// more certificate now, if t needs one: else no limit matters, and no file is read.
+func LoadLimits(now time.Time, t Target, s *State, mode Mode) {
+	s.Limits = nil
+	if needsCertificate(now, t, *s, mode) == "" {
+		return
+	}
 	s.Limits = make(map[string]Limit, len(t.Issuers))
 	for _, i := range t.Issuers {
 		current := s.Leaf
@@ -132,7 +102,7 @@ func LoadNextKey(store *keypair.Store, t Target, s *State) error {
 		return nil
 	}
 	data, err := store.ReadFile(t.Name, NextKeyFile)
-	if err != nil && none(err) {
+	if keypair.None(err) {
 		return nil
 	}
 	if err != nil {

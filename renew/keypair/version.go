@@ -129,15 +129,71 @@ func (s *Store) NewestLeaf(name string) (leaf *x509.Certificate, version, finger
 		return nil, "", "", err
 	}
 	defer f.Close()
-	_, err = f.newest(func(id string) (err error) {
+	return f.newestLeaf()
+}
+
+func (d nameDir) newestLeaf() (leaf *x509.Certificate, version, fingerprint string, err error) {
+	_, err = d.newest(func(id string) (err error) {
 		version = id
-		leaf, fingerprint, err = f.leaf(id)
+		leaf, fingerprint, err = d.leaf(id)
 		return err
 	})
 	if err != nil {
 		version = ""
 	}
 	return leaf, version, fingerprint, err
+}
+
+// A Look is what a pass needs to know of a name.
+type Look struct {
+	File        []byte            // content of the file asked for; nil if there is none
+	Leaf        *x509.Certificate // of the newest version; nil if none can be used
+	Version     string            // of Leaf
+	Fingerprint string            // of Leaf
+	InUse       *x509.Certificate // of the live version; nil if there is none that can be used
+	Live        bool              // the newest version is the live one
+}
+
+// Look is [Store.ReadFile] of file, [Store.NewestLeaf] and [Store.LiveLeaf] with the
+// directory of name opened once. It fails if the file is there but cannot be read, or
+// if a version that may be good cannot.
+func (s *Store) Look(name, file string) (l Look, err error) {
+	f, err := s.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return l, nil
+	}
+	if err != nil {
+		return l, err
+	}
+	defer f.Close()
+	if l.File, err = f.Read(file, maxStateFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return l, err
+	}
+	if l.Leaf, l.Version, l.Fingerprint, err = f.newestLeaf(); err != nil {
+		return l, usable(err)
+	}
+	live, err := f.live()
+	if l.Live = err == nil && live == l.Version; l.Live {
+		l.InUse = l.Leaf
+	} else if err == nil {
+		l.InUse, _, err = f.leaf(live)
+	}
+	return l, usable(err)
+}
+
+// usable returns err unless it means that nothing is stored that can be used.
+func usable(err error) error {
+	if None(err) {
+		return nil
+	}
+	return err
+}
+
+// None reports whether err means that nothing usable is stored, rather than that the
+// disk could not be read.
+func None(err error) bool {
+	_, broken := errors.AsType[*durable.BrokenError](err)
+	return broken || errors.Is(err, fs.ErrNotExist)
 }
 
 // newest calls look for each version, newest first, until one is not broken.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -76,22 +75,16 @@ func deployersOf(targets []renew.Target) (deployers map[string]renew.Deployer, o
 func load(store *keypair.Store, name string) (Certificate, error) {
 	c := Certificate{Name: name, store: store}
 	var err error
-	if c.Record, err = renew.LoadRecord(store, name); err != nil && !unusable(err) {
+	if c.Record, err = renew.LoadRecord(store, name); err != nil && !keypair.None(err) {
 		return c, err
 	}
 	if c.Version, err = store.Live(name); err != nil {
 		c.Version, err = store.Newest(name)
 	}
-	if err != nil && !unusable(err) {
+	if err != nil && !keypair.None(err) {
 		return c, err
 	}
 	return c, nil
-}
-
-// unusable reports whether there is nothing that could be used.
-func unusable(err error) bool {
-	_, broken := errors.AsType[*durable.BrokenError](err)
-	return broken || errors.Is(err, fs.ErrNotExist)
 }
 
 // findFiles finds the deployed files that still hold the pair. Beside the recorded

@@ -38,7 +38,7 @@ func CopyRenamed(store *keypair.Store, records *renew.Records, list []Certificat
 		if !ok || t.External() != nil {
 			continue
 		}
-		if _, _, _, err := store.NewestLeaf(t.Name); err == nil || !unusable(err) {
+		if _, _, _, err := store.NewestLeaf(t.Name); err == nil || !keypair.None(err) {
 			continue
 		}
 		v, err := c.copyTo(store, records, t)
@@ -71,7 +71,7 @@ func newer(a, b *x509.Certificate) bool {
 // version comes last: what is written before means nothing without it.
 func (c candidate) copyTo(store *keypair.Store, records *renew.Records, t renew.Target) (keypair.Version, error) {
 	rec, err := renew.LoadRecord(store, t.Name)
-	if err != nil && !unusable(err) {
+	if err != nil && !keypair.None(err) {
 		return keypair.Version{}, err
 	}
 	old := c.Record
@@ -92,7 +92,7 @@ func (c candidate) copyTo(store *keypair.Store, records *renew.Records, t renew.
 // copyNextKey copies the key of the certificate after the newest, unless there is
 // one: its TLSA record may be published already.
 func copyNextKey(store *keypair.Store, from, to string) error {
-	if _, err := store.ReadFile(to, renew.NextKeyFile); err == nil || !unusable(err) {
+	if _, err := store.ReadFile(to, renew.NextKeyFile); err == nil || !keypair.None(err) {
 		return err
 	}
 	key, err := store.ReadFile(from, renew.NextKeyFile)
@@ -104,7 +104,7 @@ func copyNextKey(store *keypair.Store, from, to string) error {
 
 // noneIsNil returns err, or nil if there is nothing that could be used.
 func noneIsNil(err error) error {
-	if unusable(err) {
+	if keypair.None(err) {
 		return nil
 	}
 	return err

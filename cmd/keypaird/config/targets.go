@@ -314,7 +314,10 @@ func (c *checker) outputPath(target path, by output) path {
 // overwrite the next certificate.
 func (c *checker) checkExternalNotWritten(p path, t Target, writers map[string]output) {
 	for _, f := range []struct{ key, file string }{{"chain", t.External.Chain}, {"key", t.External.Key}} {
-		if by, taken := writers[hooks.FileID(filepath.Clean(f.file))]; taken && f.file != "" {
+		if f.file == "" {
+			continue
+		}
+		if by, taken := writers[hooks.FileID(filepath.Clean(f.file))]; taken {
 			c.report(p.child("external", f.key), "keep the external files in another directory: keypaird copies them to where the server reads them",
 				"%s is written by [deploy.%s] for the target %q", f.file, by.deployment, by.target)
 		}
