@@ -1,7 +1,9 @@
 # make         the two programs
 # make install likewise, and installs them below PREFIX
 # make test    the whole suite; on Debian, as root, it installs what it tests against
-# make check   what else CI runs: every platform, every DNS provider, known vulnerabilities
+# make check   what else CI runs: staticcheck, every platform, every DNS provider,
+#              known vulnerabilities, and every moment of tests that else take some
+# make lint    gofmt, vet and staticcheck alone
 # make bench   the benchmarks that README quotes
 GO     = go
 PREFIX = /usr/local
@@ -10,6 +12,9 @@ CROSS  = openbsd/amd64 openbsd/arm64 freebsd/amd64 freebsd/arm64 netbsd/amd64 ne
 VETTED = openbsd/amd64 freebsd/amd64 netbsd/amd64 darwin/amd64
 DIRS   = acme cmd examples hooks renew
 SKIPS  = 0
+RACE   = -race
+RUN    = case "$$(id -u),$$(ls /etc/debian_version 2>/dev/null)" in 0,?*) CI=true; export CI; most="-skips $(SKIPS)";; esac; \
+	$(GO) run .ci/gotest/main.go $$most -vet=off -parallel 4 -tags lean -timeout 20m
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-s ./cmd/keypaird
@@ -21,24 +26,33 @@ install: build
 	install -m 0755 keypaird-dns $(DESTDIR)$(PREFIX)/libexec/keypaird/keypaird-dns
 
 # Where all servers can be installed, a test that is skipped hides something:
-# more than SKIPS are a failure.
-test: servers lint
-	@if [ -f /etc/debian_version ] && [ "$$(id -u)" = 0 ]; then CI=true; export CI; most="-skips $(SKIPS)"; fi; \
-	$(GO) run .ci/gotest/main.go $$most -race -tags lean -timeout 20m ./...
+# more than SKIPS are a failure. Tests wait more than they work: so four at a time.
+test: servers vet
+	@$(RUN) $(RACE) ./...
 
 # The servers that are tested against. Elsewhere than on Debian their tests say
 # that they are left out.
 servers:
 	@sh .ci/servers
 
-lint:
-	@test -z "$$(gofmt -l $(DIRS) .ci)" || { gofmt -l $(DIRS) .ci; exit 1; }
-	$(GO) vet -tags lean ./...
-	$(GO) tool staticcheck -tags lean ./...
+lint: vet staticcheck
 
-check: cross vulnerabilities
+# With RACE, vet and staticcheck read what the tests are built of.
+vet:
+	@test -z "$$(gofmt -l $(DIRS) .ci)" || { gofmt -l $(DIRS) .ci; exit 1; }
+	$(GO) vet $(RACE) -tags lean ./...
+
+staticcheck:
+	@tool=$$($(GO) tool -n staticcheck) && echo staticcheck && GOFLAGS="$$GOFLAGS $(RACE)" "$$tool" -tags lean ./...
+
+check: staticcheck cross vulnerabilities exhaustive
 	$(GO) vet ./cmd/keypaird-dns
 	$(GO) test -run TestFullProgramHasAllProviders ./cmd/keypaird-dns/child
+
+# Programs as they are shipped: the race detector proves nothing about a process that is killed.
+exhaustive: servers
+	@KEYPAIRD_TEST_EXHAUSTIVE=true; export KEYPAIRD_TEST_EXHAUSTIVE; \
+	$(RUN) -run '^(TestKilledAtAnyTime|TestEverySystemCall|TestShortLived)$$' ./cmd/keypaird ./renew/keypair ./renew/years
 
 # One build a platform; go vet, where it runs, reads what that build compiled.
 cross:
@@ -61,4 +75,4 @@ vulnerabilities:
 bench:
 	$(GO) test -tags lean -run '^$$' -bench . -benchtime 3s ./acme ./renew/... ./hooks ./cmd/keypaird
 
-.PHONY: build install test servers lint check cross vulnerabilities bench
+.PHONY: build install test servers lint vet staticcheck check exhaustive cross vulnerabilities bench

@@ -24,7 +24,7 @@ type faultNet struct {
 }
 
 func newFaultNet(t *testing.T) *faultNet {
-	s := &faultNet{slots: make(chan struct{}, 32)}
+	s := &faultNet{slots: make(chan struct{}, 16)} // with more, a busy machine does not answer the CA within its two seconds
 	s.fixture = newFixture(t, acmetest.Options{NonceReject: -1, AuthzReuse: -1, Wrap: func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if sh, ok := s.shelters.Load(r.Host); ok {

@@ -274,7 +274,7 @@ func TestInterrupted(t *testing.T) {
 			cancel()
 			start := time.Now()
 			err := <-done
-			if d := time.Since(start); d > time.Second {
+			if d := time.Since(start); d > 30*time.Second {
 				t.Errorf("took %s to end", d)
 			}
 			if e := failure(t, err, tt.step); !errors.Is(err, context.Canceled) || e.Installed != tt.installed {

@@ -209,10 +209,10 @@ func TestHaproxyMasterCLI(t *testing.T) {
 	old := good(t, plain)
 	h := startHaproxy(t, "admin", map[string]*keypair.Pair{plain: old})
 	d := h.d
-	d.Socket, d.Reload = filepath.Join(filepath.Dir(d.Socket), "master"), nil
+	d.Socket, d.Reload, d.Timeout = filepath.Join(filepath.Dir(d.Socket), "master"), nil, time.Hour
 	began := time.Now()
 	e := failure(t, d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain), Previous: old}}), StepReload)
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("took %s", took)
 	}
 	if !strings.Contains(e.Error(), "is haproxy's master CLI") || !strings.Contains(e.Remedy(), "name the worker's stats socket in [deploy.haproxy]") {

@@ -217,7 +217,7 @@ http {
 	eventually(t, "nginx serves", func() bool { return serves(t, at, now["ec"]) == nil })
 	d := Deployment{
 		Name: "nginx", Chain: filepath.Join(dir, "{name}.crt"), Key: filepath.Join(dir, "{name}.key"),
-		Reload: []string{"nginx", "-s", "reload", "-c", conf, "-e", home + "/error.log"}, Verify: endpoints(at), Timeout: 5 * time.Second,
+		Reload: []string{"nginx", "-s", "reload", "-c", conf, "-e", home + "/error.log"}, Verify: endpoints(at), Timeout: time.Minute,
 	}
 	for _, batch := range [][]string{{"ec"}, {"rsa"}, {"ec", "rsa"}} {
 		var changes []renew.Change

@@ -128,7 +128,7 @@ func TestNoHaproxyAtTheSocket(t *testing.T) {
 		name         string
 		listen       func(path string) (stop func())
 		want, remedy string
-		took         time.Duration // at most
+		timeout      time.Duration
 	}{
 		{"stopped", func(path string) func() {
 			ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
@@ -138,15 +138,15 @@ func TestNoHaproxyAtTheSocket(t *testing.T) {
 			ln.SetUnlinkOnClose(false) // haproxy leaves its socket behind
 			ln.Close()
 			return func() {}
-		}, "nothing listens at S: is haproxy running?", "start haproxy", time.Second},
-		{"no socket", func(string) func() { return func() {} }, "nothing listens at S: is haproxy running?", "start haproxy", time.Second},
+		}, "nothing listens at S: is haproxy running?", "start haproxy", time.Hour},
+		{"no socket", func(string) func() { return func() {} }, "nothing listens at S: is haproxy running?", "start haproxy", time.Hour},
 		{"hangs", func(path string) func() {
 			ln, err := net.Listen("unix", path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return func() { ln.Close() }
-		}, "S does not answer", "why it hangs", 1900 * time.Millisecond},
+		}, "S does not answer", "why it hangs", 4 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := safeDir(t)
@@ -154,10 +154,10 @@ func TestNoHaproxyAtTheSocket(t *testing.T) {
 			defer tt.listen(path)()
 			old := good(t, plain)
 			write(t, dir+"/"+plain+".pem", string(old.Combined()))
-			d := Deployment{Name: "haproxy", Combined: dir + "/{name}.pem", Socket: path, Timeout: time.Second}
+			d := Deployment{Name: "haproxy", Combined: dir + "/{name}.pem", Socket: path, Timeout: tt.timeout}
 			began := time.Now()
 			e := failure(t, d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain), Previous: old}}), StepReload)
-			if took := time.Since(began); took > tt.took {
+			if took := time.Since(began); took > tt.timeout*19/10 {
 				t.Errorf("took %s", took)
 			}
 			if want := strings.ReplaceAll(tt.want, "S", path); !strings.Contains(e.Error(), want) || !strings.Contains(e.Remedy(), tt.remedy) {

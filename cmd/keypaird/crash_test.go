@@ -48,8 +48,8 @@ func TestKilledAtEachRequest(t *testing.T) {
 	}
 }
 
-// Killed at any time: 200 times, at moments between start and deployment, as a
-// command and as a daemon, and put right by one or the other. All the while a
+// Killed at any time: 40 times, or 200 in "make check", at moments between start and
+// deployment, as a command and as a daemon, and put right by one or the other. All the while a
 // client that knows the CA's root connects to the proxy every 100 ms, for either
 // name. It never sees anything but a certificate that is valid.
 func TestKilledAtAnyTime(t *testing.T) {
@@ -62,8 +62,11 @@ func TestKilledAtAnyTime(t *testing.T) {
 	began := time.Now()
 	c.run(0)
 	whole := time.Since(began)
-	moments := 200
-	if testing.Short() {
+	moments := 40
+	switch {
+	case testutil.Exhaustive():
+		moments = 200
+	case testing.Short():
 		moments = 12
 	}
 	stop := c.watch()

@@ -69,7 +69,8 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return cmds
 }
 
-const patience = time.Minute
+// patience bounds the wait for what a busy machine does slowly.
+const patience = 3 * time.Minute
 
 // publish tells the script what has been started.
 func (s *story) publish() {

@@ -45,7 +45,7 @@ func TestCommandFails(t *testing.T) {
 			if !ok || ce.Remedy() != "run the command by hand, fix what it complains about, then: keypaird issue" {
 				t.Errorf("remedy of %T is missing", err)
 			}
-			if d := time.Since(start); strings.Contains(tt.name, "hangs") && d > 2500*time.Millisecond {
+			if d := time.Since(start); strings.Contains(tt.name, "hangs") && d > 30*time.Second {
 				t.Errorf("took %s", d)
 			}
 		})
@@ -95,11 +95,11 @@ func TestCommandEndsItsGrandchildren(t *testing.T) {
 func TestCommandLeavesADaemon(t *testing.T) {
 	dir := safeDir(t)
 	start := time.Now()
-	c := Command{Argv: []string{script(t, "sleep 20 & echo $! >"+dir+"/pid; echo started")}}
+	c := Command{Argv: []string{script(t, "sleep 1000 & echo $! >"+dir+"/pid; echo started")}}
 	if err := c.Run(t.Context(), Event{}); err != nil {
 		t.Error(err)
 	}
-	if d := time.Since(start); d > 5*time.Second {
+	if d := time.Since(start); d > 30*time.Second {
 		t.Errorf("took %s", d)
 	}
 	pid := pidIn(t, dir+"/pid")
@@ -117,7 +117,7 @@ func TestCommandLeavesTheGroup(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "timed out") {
 		t.Errorf("Run = %v, want a time-out", err)
 	}
-	if d := time.Since(start); d > 2500*time.Millisecond {
+	if d := time.Since(start); d > 30*time.Second {
 		t.Errorf("took %s: held up by a process that holds the output", d)
 	}
 	syscall.Kill(pidIn(t, file), syscall.SIGKILL)
@@ -135,7 +135,7 @@ func TestCommandIsInterrupted(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("Run = %v, want context.Canceled", err)
 	}
-	if d := time.Since(start); d > time.Second {
+	if d := time.Since(start); d > 30*time.Second {
 		t.Errorf("took %s to end", d)
 	}
 	if !gone(pid) {
@@ -169,13 +169,13 @@ func TestDaemonWritesOn(t *testing.T) {
 	dir := safeDir(t)
 	c := Command{Argv: []string{script(t, "("+
 		"while [ ! -e "+dir+"/go ]; do sleep 0.01; done; echo early; echo wrote >"+dir+"/early;"+
-		"dd if=/dev/zero bs=65536 count=1000 2>/dev/null; echo late; echo alive >"+dir+"/late; exec sleep 20"+
+		"dd if=/dev/zero bs=65536 count=1000 2>/dev/null; echo late; echo alive >"+dir+"/late; exec sleep 1000"+
 		") & echo $! >"+dir+"/pid; echo started")}}
 	start := time.Now()
 	if err := c.Run(t.Context(), Event{}); err != nil {
 		t.Fatal(err)
 	}
-	if d := time.Since(start); d > 5*time.Second {
+	if d := time.Since(start); d > 30*time.Second {
 		t.Errorf("took %s", d)
 	}
 	pid := pidIn(t, dir+"/pid")

@@ -53,7 +53,7 @@ func adoptOrphans(dir string) {
 	}
 	running.Wait()
 	left := "?"
-	for end := time.Now().Add(10 * time.Second); left != "" && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); left != "" && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		out, _ := exec.Command("ps", "-o", "stat=,args=", "--ppid", fmt.Sprint(os.Getpid())).Output()
 		left = ""
 		for line := range strings.Lines(string(out)) {

@@ -247,7 +247,7 @@ func TestJudgeHostileChains(t *testing.T) {
 	}
 	start := time.Now()
 	list := Check(Result{chain, tls.VersionTLS13}, Expect{Now: noon, Names: []string{"example.org"}, Roots: x509.NewCertPool()})
-	if took := time.Since(start); took > 10*time.Second {
+	if took := time.Since(start); took > 30*time.Second {
 		t.Errorf("took %s", took)
 	}
 	if faults(list) != "name untrusted" {

@@ -227,7 +227,7 @@ func TestHostileServers(t *testing.T) {
 			if err != nil && (len(err.Error()) > 1000 || strings.ContainsAny(err.Error(), "\x1b\n")) {
 				t.Errorf("error of %d bytes: %q", len(err.Error()), err)
 			}
-			if d := time.Since(start); d > 10*time.Second {
+			if d := time.Since(start); d > 30*time.Second {
 				t.Errorf("took %s", d)
 			}
 		})
@@ -246,7 +246,7 @@ func TestSilentServers(t *testing.T) {
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("Dial = %v, want the caller's deadline", err)
 			}
-			if d := time.Since(start); d > time.Second {
+			if d := time.Since(start); d > 5*time.Second {
 				t.Errorf("took %s", d)
 			}
 		})

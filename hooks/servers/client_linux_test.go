@@ -33,7 +33,7 @@ var startTLS = map[string]string{
 // when it asks for a name; with "", without SNI. With a name, the chain has to
 // be whole and for that name.
 func (r *rig) shown(d door, name string) (fingerprint string, err error) {
-	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	defer cancel()
 	args := []string{"s_client", "-connect", fmt.Sprintf("127.0.0.1:%d", d.port)}
 	if proto := startTLS[d.proto]; proto != "" {

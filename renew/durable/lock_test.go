@@ -170,7 +170,7 @@ var eventually = testutil.Eventually
 // daemon lets go of it, and the daemon stands back until then.
 func TestPersonFirst(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	daemon, err := AcquireLast(ctx, path, nil)
 	must(t, err)
@@ -263,7 +263,7 @@ func TestPersonStops(t *testing.T) {
 		return !daemon.Wanted()
 	})
 	must(t, daemon.Release())
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	daemon, err = AcquireLast(ctx, path, nil)
 	must(t, err)

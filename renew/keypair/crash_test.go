@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -100,7 +101,7 @@ func TestEverySystemCall(t *testing.T) {
 				}
 				t.Run(call, func(t *testing.T) {
 					t.Parallel()
-					c.every(t, call, before[call], n, fault)
+					c.every(t, call, before[call], n, moments(window, call), fault)
 				})
 			}
 		})
@@ -141,14 +142,42 @@ func TestFirstVersionAfterACrash(t *testing.T) {
 		[]string{"fsync TMP", "renameat TMP v000001", "fsync NAME", "fsync CERTS"}))
 }
 
-// every applies fault to each of the n times that the helper makes a call. How
-// often its thread made the call before them differs from run to run,
-// so it is looked up after the fact which one was hit.
-func (c *crash) every(t *testing.T, call string, before, n int, fault string) {
-	todo := map[int]bool{}
-	for i := range n {
-		todo[i] = true
+// moments returns which of the calls in the window are to fail: all of them, or, where
+// there are many and this is not "make check", the first and the last of each kind.
+// Calls are of one kind if they name the same files and come after the same other call.
+func moments(window []traced, call string) map[int]bool {
+	todo, kinds, before := map[int]bool{}, map[string][2]int{}, ""
+	for _, l := range window {
+		if l.call == call {
+			n := len(todo)
+			todo[n] = true
+			kind := before + " " + anyNumber.ReplaceAllString(strings.Join(anyName.FindAllString(l.line, -1), " "), "N")
+			if _, met := kinds[kind]; !met {
+				kinds[kind] = [2]int{n, n}
+			}
+			kinds[kind] = [2]int{kinds[kind][0], n}
+		}
+		before = l.call
 	}
+	if len(todo) <= 12 || testutil.Exhaustive() {
+		return todo
+	}
+	clear(todo)
+	for _, n := range kinds {
+		todo[n[0]], todo[n[1]] = true, true
+	}
+	return todo
+}
+
+var (
+	anyName   = regexp.MustCompile(`"[^"]*"`)
+	anyNumber = regexp.MustCompile(`\.tmp-[0-9a-z-]+|[0-9]+|"[a-z]+\.pem"|"/.*"`) // what differs from file to file, too
+)
+
+// every applies fault to those of the n times that the helper makes a call which
+// are in todo. How often its thread made the call before them differs from run to
+// run, so it is looked up after the fact which one was hit.
+func (c *crash) every(t *testing.T, call string, before, n int, todo map[int]bool, fault string) {
 	for try := 0; len(todo) > 0; try++ {
 		if try > 5*n+20 {
 			t.Fatalf("%s number %v was never hit in %d tries", call, slices.Sorted(keys(todo)), try)

@@ -12,6 +12,10 @@ import (
 // everything first.
 func Required() bool { return os.Getenv("CI") == "true" }
 
+// Exhaustive reports whether tests that do one thing at very many moments do it at
+// all of them, as "make check" has it. Otherwise they take some of each kind.
+func Exhaustive() bool { return os.Getenv("KEYPAIRD_TEST_EXHAUSTIVE") == "true" }
+
 // Missing ends a test that cannot run on this machine.
 func Missing(t testing.TB, format string, args ...any) {
 	t.Helper()
