@@ -7,6 +7,7 @@ import (
 
 	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
+	"keypaird/renew/lifetime"
 )
 
 // An Action is what a target needs.
@@ -118,7 +119,7 @@ func needsCertificate(now time.Time, t Target, s State, mode Mode) string {
 		return "expired"
 	case now.Before(s.Due()):
 		return ""
-	case s.suggested() && now.Before(Due(s.Leaf)):
+	case s.suggested() && now.Before(lifetime.Due(s.Leaf)):
 		return "its CA asks for it"
 	}
 	return "due"
@@ -147,7 +148,7 @@ func (s State) availableIssuers(now time.Time, t Target, mode Mode) (issuers []I
 			next, why = at, because
 		}
 		failing := last.TryNextCA && (last.Failures >= backoff.Persistent || s.Urgent(now))
-		if !failing && !(limited && endsSoon(s.Leaf, now)) {
+		if !failing && !(limited && lifetime.EndsSoon(s.Leaf, now)) {
 			break
 		}
 	}
@@ -249,7 +250,7 @@ func (t Target) nextReminder(now time.Time, s State, d Decision) Decision {
 		d.At = time.Time{}
 	case None, Deploy:
 		d.At = s.Leaf.NotAfter
-		if at := overdueAt(s.Leaf); now.Before(at) {
+		if at := lifetime.ExternalOverdue(s.Leaf); now.Before(at) {
 			d.At = at
 		}
 	}
