@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"cmd/keypaird-dns/gen":           {},
 	"cmd/keypaird/config":            {"acme", "acme/dns01", "cmd/keypaird/schedule", "hooks", "hooks/expect", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird/daemon":            {"acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/schedule", "hooks/command", "renew", "renew/durable", "renew/loop", "renew/notify", "renew/problem", "renew/status"},
-	"cmd/keypaird/engine":            {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "cmd/keypaird/schedule", "hooks", "hooks/command", "hooks/standin", "renew", "renew/durable", "renew/keypair", "renew/notify", "renew/problem", "renew/renewalinfo", "renew/rollover", "renew/status", "renew/unconfigured"},
+	"cmd/keypaird/engine":            {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "cmd/keypaird/schedule", "hooks", "hooks/command", "hooks/preset", "hooks/standin", "renew", "renew/durable", "renew/keypair", "renew/notify", "renew/problem", "renew/renewalinfo", "renew/rollover", "renew/status", "renew/unconfigured"},
 	"cmd/keypaird/names":             {"acme", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover", "hooks/discover/report", "hooks/verify"},
 	"cmd/keypaird/preflight":         {"acme", "acme/dns01", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks", "hooks/command", "hooks/discover", "hooks/preset", "hooks/probe", "renew", "renew/durable", "renew/keypair", "renew/rollover", "renew/textfmt", "renew/tlsa"},
 	"cmd/keypaird/progress":          {"renew/textfmt"},

@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 
-	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew/problem"
 	"keypaird/renew/unconfigured"
@@ -23,20 +22,15 @@ func forgetCommand(ctx context.Context, e *env, args []string) error {
 	if len(names) == 0 {
 		return &usageError{problem: "forget needs the name of a target that is no longer configured"}
 	}
-	cfg, err := config.Load(config.Options{Path: e.config, Getenv: e.getenv, NoSecrets: true})
+	cfg, err := e.loadWithoutSecrets()
 	if err != nil {
 		return err
 	}
-	w, err := e.engine(cfg, logger(e.stderr, levelQuiet))
+	w, end, err := e.begin(ctx, cfg, logger(e.stderr, levelQuiet))
 	if err != nil {
 		return err
 	}
-	defer w.Close()
-	lock, err := w.Lock(ctx, e.waiting)
-	if err != nil {
-		return err
-	}
-	defer lock.Release()
+	defer end()
 	list, err := e.toForget(w, names)
 	if err != nil {
 		return err

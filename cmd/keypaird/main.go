@@ -53,7 +53,7 @@ var commands = []command{
 	{"verify", "[OPTION] [NAME|DOMAIN...]", "check which certificate each endpoint serves", verifyCommand},
 	{"discover", "[-plan] [OPTION...] DOMAIN", "find the endpoints and certificate names a domain's services need", discoverCommand},
 	{"forget", "[-files] [-json] NAME...", "remove what is stored of targets that are no longer configured", forgetCommand},
-	{"deploy", "-list|-stand-in [-json] [NAME...]", "list the presets; or write self-signed pairs for servers to start with", deployCommand},
+	{"deploy", "[-list|-stand-in] [-v] [-json] [NAME...]", "deploy and verify again what is stored; or list the presets", deployCommand},
 	{"dns", "[-json] [PROVIDER]", "list DNS providers, or the variables of one", dnsCommand},
 	{"version", "[-json]", "print the version", versionCommand},
 }
