@@ -23,7 +23,7 @@ import (
 
 	"keypaird/acme/dns01/sandbox"
 	"keypaird/acme/http01"
-	"keypaird/cmd/keypaird/daemon"
+	"keypaird/cmd/keypaird/output"
 )
 
 func main() {
@@ -31,10 +31,11 @@ func main() {
 	// a server sends unasked.
 	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
-	out := daemon.NewLogWriter(os.Stderr)
-	go out.Run(nil) // until the process ends: the reader may block it
-	status := exitStatus(out, err)
+	stderr := output.NewWriter(os.Stderr)
+	go stderr.Run(nil) // until the process ends: the reader may block it
+	context.AfterFunc(ctx, stderr.Drop)
+	status := exitStatus(stderr, run(ctx, os.Args[1:], os.Getenv, output.Until(ctx.Done(), os.Stdout), stderr))
+	stderr.Flush()
 	stop()
 	os.Exit(status)
 }
