@@ -52,6 +52,8 @@ type Check struct {
 	WithoutSNI *NoSNI       `json:"without_sni,omitempty"`
 	Issues     []Issue      `json:"issues,omitempty"`
 	Affects    []string     `json:"affects,omitempty"`
+
+	unknown absence // of the name at the endpoint of a deployment
 }
 
 // A Peer is a kind of peers that use an endpoint.

@@ -117,6 +117,9 @@ func (v *Verifier) deployedRow(ctx context.Context, row *Check, p probe.Probe, w
 	if err != nil {
 		row.setResult(Failed)
 		row.Error, row.Remedy = err.Error(), renew.Remedy(err)
+		if errors.Is(err, probe.ErrHostUnknown) {
+			row.unknown = disowned
+		}
 		var failed *probe.Error
 		return errors.As(err, &failed) && failed.Stage == probe.Connecting
 	}
@@ -134,7 +137,7 @@ func (v *Verifier) deployedRow(ctx context.Context, row *Check, p probe.Probe, w
 		}
 		row.setResult(Failed)
 		row.Serves = row.Pair.describe(leaf, row.Target, v.now)
-		row.Error, row.Remedy = stale.Error(), stale.Remedy()
+		row.Error, row.Remedy, row.unknown = stale.Error(), stale.Remedy(), v.absenceOf(row, leaf, want)
 	}
 	for _, f := range probe.Check(s, probe.Expect{Now: v.now, Names: []string{}, Roots: v.Roots, Known: row.Pair.intermediates()}) {
 		v.addDeployedIssue(row, f)
