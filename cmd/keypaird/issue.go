@@ -43,5 +43,8 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 		w.Prepare(ctx, targets, pass.Records)
 		did = pass.Run(ctx, targets)
 	})
+	if len(names) == 0 {
+		w.LogUnconfigured()
+	}
 	return e.finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)
 }
