@@ -1,10 +1,12 @@
 package renew
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -166,7 +168,7 @@ func (p *Pass) restoreLive(ctx context.Context, j *job) error {
 func (j *job) inUse() []string {
 	var list []string
 	for _, d := range j.state.Record.Deployments {
-		list = append(list, d.Deployed)
+		list = slices.AppendSeq(append(list, d.Deployed), maps.Values(d.Left))
 	}
 	return list
 }
@@ -362,7 +364,14 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, deployer Deployer, 
 	}
 	now, name := p.now(), deployer.String()
 	d := j.state.Record.Deployments[name]
+	left := map[string]string{}
+	maps.Copy(left, d.Left)
+	for _, file := range d.Files {
+		left[file] = cmp.Or(d.Deployed, j.state.Fingerprint)
+	}
 	d.Files = deployer.Paths(j.Name)
+	maps.DeleteFunc(left, func(file, _ string) bool { return slices.Contains(d.Files, file) })
+	d.Left = left
 	d.undo(j.state.Fingerprint) // what was seen before says nothing of the files and the server of now
 	if r.Outcome == Verified || r.Outcome == Reloaded {
 		d.Deployed, d.ConfigHash, d.Signature = j.state.Fingerprint, j.state.Specs[name].ConfigHash, ""

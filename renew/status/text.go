@@ -83,6 +83,10 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 		}
 		t.writeFailure(w, "    ", "failed", d.Failure)
 	}
+	for _, f := range t.Left {
+		fmt.Fprintf(w, "  %s\n", WhereLeft(f))
+		writeRemedy(w, "  ", LeftRemedy(t.Name))
+	}
 	for _, f := range t.Orders {
 		t.writeFailure(w, "  ", "ordering at "+f.CA+" failed", &f)
 	}

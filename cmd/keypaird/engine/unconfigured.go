@@ -30,6 +30,22 @@ func (e *Engine) LogUnconfigured() {
 	}
 }
 
+// left returns the files that deployments of a target wrote before the configuration
+// moved them, and that are still there.
+func (e *Engine) left(t renew.Target, rec renew.Record) []unconfigured.LeftFile {
+	return unconfigured.Left(e.Store, e.Targets, t, rec)
+}
+
+// RemoveLeft forgets these files of targets called name and, if files is set, removes
+// them. It returns those removed and those that stay. The caller holds the lock of the
+// state directory.
+func (e *Engine) RemoveLeft(name string, files bool) (removed, left []string, err error) {
+	for _, t := range e.Select(map[string]bool{name: true}) {
+		removed, left, err = unconfigured.RemoveLeft(e.Store, e.Targets, t, files)
+	}
+	return removed, left, err
+}
+
 // CopyRenamed gives those of targets that were renamed the certificates of their
 // old names, and returns what is stored of targets that are no longer configured.
 // The caller holds the lock of the state directory.

@@ -77,15 +77,20 @@ func checkStored(e *engine.Engine) []Finding {
 }
 
 // checkUnconfigured warns of certificates that are no longer configured, and still
-// deployed.
+// deployed, and of files that the configuration has moved.
 func checkUnconfigured(e *engine.Engine) []Finding {
-	doc, err := status.Collect(e.Status(nil, nil), time.Now())
+	doc, err := status.Collect(e.Status(e.Targets, nil), time.Now())
 	if err != nil {
 		return []Finding{finding("store", e.Config.State, "", err)}
 	}
 	var found []Finding
 	for _, u := range doc.Unconfigured {
 		found = append(found, Finding{Check: "store", Subject: u.Name, Result: Warning, Detail: u.Where(), Remedy: u.Remedy})
+	}
+	for _, t := range doc.Targets {
+		for _, f := range t.Left {
+			found = append(found, Finding{Check: "store", Subject: t.Name, Result: Warning, Detail: status.WhereLeft(f), Remedy: status.LeftRemedy(t.Name)})
+		}
 	}
 	return found
 }
