@@ -7,6 +7,7 @@ import (
 
 	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
+	"keypaird/renew/lifetime"
 )
 
 // An Action is what a target needs.
@@ -35,6 +36,7 @@ const (
 	Scheduled Mode = iota // by the daemon: backoff, limits and the deploy window hold
 	Manual                // by the operator: only limits hold
 	Force                 // by the operator: a new certificate now, whatever the limits
+	Redeploy              // by the operator: what is stored is deployed again, nothing is ordered
 )
 
 // Decide says what to do about a target at now. The rules, in order:
@@ -61,6 +63,9 @@ const (
 // a backoff, or when they change again; those that follow others at once have to
 // wait a little.
 func Decide(now time.Time, t Target, s State, mode Mode) Decision {
+	if mode == Redeploy {
+		return decideRedeploy(now, t, s)
+	}
 	why := needsCertificate(now, t, s, mode)
 	if why == "" {
 		return t.nextReminder(now, s, decideDeploy(now, t, s, mode))
@@ -72,6 +77,17 @@ func Decide(now time.Time, t Target, s State, mode Mode) Decision {
 		}
 	}
 	return d
+}
+
+// decideRedeploy decides about deploying the stored certificate again.
+func decideRedeploy(now time.Time, t Target, s State) Decision {
+	if s.Leaf == nil {
+		return Decision{Action: None, Why: "no certificate"}
+	}
+	if !now.Before(s.Leaf.NotAfter) {
+		return Decision{Action: Wait, Why: "the stored certificate has ended"}
+	}
+	return whatToDeploy(now, t, s, Redeploy)
 }
 
 // decideMeanwhile decides about deploying the stored certificate while the new one
@@ -118,7 +134,7 @@ func needsCertificate(now time.Time, t Target, s State, mode Mode) string {
 		return "expired"
 	case now.Before(s.Due()):
 		return ""
-	case s.suggested() && now.Before(Due(s.Leaf)):
+	case s.suggested() && now.Before(lifetime.Due(s.Leaf)):
 		return "its CA asks for it"
 	}
 	return "due"
@@ -147,7 +163,7 @@ func (s State) availableIssuers(now time.Time, t Target, mode Mode) (issuers []I
 			next, why = at, because
 		}
 		failing := last.TryNextCA && (last.Failures >= backoff.Persistent || s.Urgent(now))
-		if !failing && !(limited && endsSoon(s.Leaf, now)) {
+		if !failing && !(limited && lifetime.EndsSoon(s.Leaf, now)) {
 			break
 		}
 	}
@@ -192,7 +208,8 @@ func whatToDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 	for _, deployer := range t.Deploy {
 		name := deployer.String()
 		d, spec := s.Record.Deployments[name], s.Specs[name]
-		if s.Done(name) {
+		done := s.Done(name)
+		if done && mode != Redeploy {
 			continue
 		}
 		if mode == Scheduled && d.Attempt.Waits(now) {
@@ -202,6 +219,8 @@ func whatToDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 			continue
 		}
 		switch {
+		case done:
+			return Decision{Deploy, "asked for", s.Due()}
 		case d.Deployed != s.Fingerprint:
 		case spec.Differs != "":
 			return Decision{Deploy, "deployment " + name + ": " + spec.Differs, s.Due()}
@@ -249,7 +268,7 @@ func (t Target) nextReminder(now time.Time, s State, d Decision) Decision {
 		d.At = time.Time{}
 	case None, Deploy:
 		d.At = s.Leaf.NotAfter
-		if at := overdueAt(s.Leaf); now.Before(at) {
+		if at := lifetime.ExternalOverdue(s.Leaf); now.Before(at) {
 			d.At = at
 		}
 	}

@@ -1,10 +1,12 @@
 package renew
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -72,7 +74,7 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 			ready = append(ready, j)
 		}
 	}
-	for _, d := range deployers(ready) {
+	for _, d := range p.deployers(ready) {
 		if p.draining(ctx) {
 			break
 		}
@@ -129,7 +131,7 @@ func (p *Pass) activate(j *job) error {
 	if err := p.Store.SetLive(j.Name, j.newest); err != nil {
 		return err
 	}
-	j.activated = len(deployers([]*job{j})) == 0 // nothing but the switch was missing
+	j.activated = len(p.deployers([]*job{j})) == 0 // nothing but the switch was missing
 	return nil
 }
 
@@ -137,7 +139,7 @@ func (p *Pass) activate(j *job) error {
 // deployment that waits for it has failed once more.
 func (p *Pass) recordActivationFailure(j *job, err error) {
 	now := p.now()
-	for _, deployer := range deployers([]*job{j}) {
+	for _, deployer := range p.deployers([]*job{j}) {
 		name := deployer.String()
 		d := j.state.Record.Deployments[name]
 		if p.Mode == Scheduled && d.Attempt.Waits(now) {
@@ -167,23 +169,28 @@ func (p *Pass) restoreLive(ctx context.Context, j *job) error {
 func (j *job) inUse() []string {
 	var list []string
 	for _, d := range j.state.Record.Deployments {
-		list = append(list, d.Deployed)
+		list = slices.AppendSeq(append(list, d.Deployed), maps.Values(d.Left))
 	}
 	return list
 }
 
 // deployers lists the deployments that have something to do, in the order of the
 // configuration.
-func deployers(jobs []*job) []Deployer {
+func (p *Pass) deployers(jobs []*job) []Deployer {
 	var list []Deployer
 	for _, j := range jobs {
 		for _, d := range j.Deploy {
-			if !j.state.Done(d.String()) && !slices.Contains(list, d) {
+			if p.wants(j, d) && !slices.Contains(list, d) {
 				list = append(list, d)
 			}
 		}
 	}
 	return list
+}
+
+// wants reports whether a target of the pass has something to do in a deployment.
+func (p *Pass) wants(j *job, d Deployer) bool {
+	return slices.Contains(j.Deploy, d) && (p.Mode == Redeploy || !j.state.Done(d.String()))
 }
 
 // deploy runs one deployment for all the targets that wait for it.
@@ -192,7 +199,7 @@ func (p *Pass) deploy(ctx context.Context, d Deployer, ready []*job, errs *failu
 	var batch []*job
 	var changes []Change
 	for _, j := range ready {
-		if !slices.Contains(j.Deploy, d) || j.state.Done(name) {
+		if !p.wants(j, d) {
 			continue
 		}
 		if p.Mode == Scheduled && j.state.Record.Deployments[name].Attempt.Waits(p.now()) {
@@ -298,7 +305,10 @@ func (p *Pass) change(j *job, name string) (Change, error) {
 	d, spec := j.state.Record.Deployments[name], j.state.Specs[name]
 	c := Change{
 		Name: j.Name, Names: j.Names, Domain: j.Domain, Components: j.Components, New: j.newest.Pair, Dir: j.newest.Dir,
-		Deployed: d.Deployed == j.state.Fingerprint && d.ConfigHash == spec.ConfigHash && spec.Differs == "",
+		Deployed: p.Mode != Redeploy && d.Deployed == j.state.Fingerprint && d.ConfigHash == spec.ConfigHash && spec.Differs == "",
+	}
+	for _, seen := range d.Endpoints { // as when this pair was verified
+		c.WasVerified = c.WasVerified || seen.State == SeenAbsent && d.Verified == j.state.Fingerprint && d.ConfigHash == spec.ConfigHash
 	}
 	c.NextTry = d.Attempt.Latest(p.now(), j.state.ends())
 	if opens := p.nextDeployWindow(c.NextTry); !opens.IsZero() {
@@ -363,7 +373,14 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, deployer Deployer, 
 	}
 	now, name := p.now(), deployer.String()
 	d := j.state.Record.Deployments[name]
+	left := map[string]string{}
+	maps.Copy(left, d.Left)
+	for _, file := range d.Files {
+		left[file] = cmp.Or(d.Deployed, j.state.Fingerprint)
+	}
 	d.Files = deployer.Paths(j.Name)
+	maps.DeleteFunc(left, func(file, _ string) bool { return slices.Contains(d.Files, file) })
+	d.Left = left
 	d.undo(j.state.Fingerprint) // what was seen before says nothing of the files and the server of now
 	if r.Outcome == Verified || r.Outcome == Reloaded {
 		d.Deployed, d.ConfigHash, d.Signature = j.state.Fingerprint, j.state.Specs[name].ConfigHash, ""

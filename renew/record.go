@@ -42,7 +42,8 @@ type Deployment struct {
 	Files      []string        `json:"files,omitempty"`       // that it writes, absolute
 	Attempt    backoff.Attempt `json:"attempt,omitzero"`
 
-	Endpoints map[string]Seen `json:"endpoints,omitempty"` // what each served when last probed; never changed
+	Left      map[string]string `json:"left,omitempty"`      // files that it wrote before they were moved, with the fingerprint; never changed
+	Endpoints map[string]Seen   `json:"endpoints,omitempty"` // what each served when last probed; never changed
 }
 
 // Notified records the notices since the target was ok.

@@ -80,7 +80,7 @@ func (p *Pass) startRenewalInfo(ctx context.Context, jobs []*job) {
 // renewalInfoDue lists the queries that are due, one for each certificate.
 func (p *Pass) renewalInfoDue(jobs []*job) (queries []renewalQuery) {
 	for _, j := range jobs {
-		if due, _ := j.state.renewalInfoDue(p.now(), j.Target); due && !j.asked {
+		if due, _ := j.state.renewalInfoDue(p.now(), j.Target); due && !j.asked && p.Mode != Redeploy {
 			j.asked = true
 			ca, f := j.state.fetcher(j.Target)
 			queries = append(queries, renewalQuery{j, ca, j.state.Leaf, f})

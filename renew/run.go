@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"keypaird/renew/problem"
 )
 
 // Run processes targets once. A failure of one does not delay another.
@@ -122,7 +124,10 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 			continue
 		}
 		p.Log.Debug("decided", "cert", j.Name, "action", string(d.Action), "why", d.Why, "at", d.At)
-		if d.Action == Wait && p.Mode != Scheduled { // for a limit or a TLSA record: a manual pass does not wait for a backoff
+		switch {
+		case d.Action == Wait && p.Mode == Redeploy:
+			errs.add(&TargetError{[]string{j.Name}, "deploying", problem.New(d.Why, "keypaird issue "+j.Name)})
+		case d.Action == Wait && p.Mode != Scheduled: // for a limit or a TLSA record: a manual pass does not wait for a backoff
 			errs.add(&TargetError{[]string{j.Name}, j.Obtaining("").String(), p.refusedError(j, now)})
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"keypaird/renew/keypair"
+	"keypaird/renew/lifetime"
 	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
 )
@@ -129,41 +130,15 @@ func (s State) Due() time.Time {
 		return time.Time{}
 	}
 	if !s.suggested() {
-		return Due(s.Leaf)
+		return lifetime.Due(s.Leaf)
 	}
-	return earlier(s.Record.RenewalInfo.Chosen, lastDue(s.Leaf))
-}
-
-// lastDue is the latest time to replace a certificate, whatever the CA suggests.
-func lastDue(leaf *x509.Certificate) time.Time {
-	return leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 5)
+	return earlier(s.Record.RenewalInfo.Chosen, lifetime.LastDue(s.Leaf))
 }
 
 // suggested reports whether the CA said when it wants the newest replaced.
 func (s State) suggested() bool {
 	a := s.Record.RenewalInfo
 	return a.Fingerprint == s.Fingerprint && !a.Chosen.IsZero()
-}
-
-const shortLived = 10 * 24 * time.Hour
-
-// Due is when a certificate should be replaced if its CA suggests no window.
-func Due(leaf *x509.Certificate) time.Time {
-	life := leaf.NotAfter.Sub(leaf.NotBefore)
-	left := life / 3
-	if life < shortLived {
-		left = life / 2
-	}
-	return leaf.NotAfter.Add(-left)
-}
-
-// OverdueAt is when a live certificate is overdue if its CA suggests no window: it
-// should have been replaced by then.
-func OverdueAt(leaf *x509.Certificate) time.Time { return halfway(Due(leaf), leaf) }
-
-// halfway is when half of what was left of leaf when it was due is gone.
-func halfway(due time.Time, leaf *x509.Certificate) time.Time {
-	return due.Add(leaf.NotAfter.Sub(due) / 2)
 }
 
 // OverdueAt is when the certificate in use is overdue: half of what was left when
@@ -175,35 +150,19 @@ func (s State) OverdueAt(t Target) time.Time {
 	case s.InUse == nil:
 		return time.Time{}
 	case t.External() != nil:
-		return overdueAt(s.InUse)
+		return lifetime.ExternalOverdue(s.InUse)
 	case s.Live:
-		return halfway(s.Due(), s.InUse)
+		return lifetime.Overdue(s.InUse, s.Due())
 	case s.Leaf == nil:
-		return OverdueAt(s.InUse)
+		return lifetime.Overdue(s.InUse, lifetime.Due(s.InUse))
 	}
-	due := later(Due(s.InUse), earlier(s.Leaf.NotBefore, lastDue(s.InUse)))
-	return halfway(due, s.InUse)
-}
-
-// longNotice is how long before its end an external certificate is overdue at the
-// earliest: the usual time to purchase another.
-const longNotice = 30 * 24 * time.Hour
-
-// overdueAt is when an external certificate in use is overdue: nothing but its end is
-// known.
-func overdueAt(leaf *x509.Certificate) time.Time {
-	return later(OverdueAt(leaf), leaf.NotAfter.Add(-longNotice))
+	due := later(lifetime.Due(s.InUse), earlier(s.Leaf.NotBefore, lifetime.LastDue(s.InUse)))
+	return lifetime.Overdue(s.InUse, due)
 }
 
 // Urgent reports whether less than a quarter of the lifetime is left of what is
 // in use.
-func (s State) Urgent(now time.Time) bool { return endsSoon(s.InUse, now) }
-
-// endsSoon reports whether less than a quarter of the lifetime of leaf is left, or
-// there is none.
-func endsSoon(leaf *x509.Certificate, now time.Time) bool {
-	return leaf == nil || leaf.NotAfter.Sub(now) < leaf.NotAfter.Sub(leaf.NotBefore)/4
-}
+func (s State) Urgent(now time.Time) bool { return lifetime.EndsSoon(s.InUse, now) }
 
 // ends is when the service ends if nothing is done; zero if there is none.
 func (s State) ends() time.Time {

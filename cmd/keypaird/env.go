@@ -12,6 +12,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/progress"
 )
 
 // An env is what a command runs with.
@@ -73,6 +74,22 @@ func (e *env) print(result interface{ WriteText(io.Writer) error }, asJSON bool)
 	return result.WriteText(e.stdout)
 }
 
+// finish prints what a command did and what failed, and returns how it ends: changed
+// is how many targets it changed.
+func (e *env) finish(result interface{ WriteText(io.Writer) error }, changed int, errs []error, asJSON bool) error {
+	if err := e.print(result, asJSON); err != nil {
+		return err
+	}
+	switch {
+	case len(errs) > 0:
+		report(e.stderr, errs...)
+		return errReported
+	case changed == 0:
+		return errNothing
+	}
+	return nil
+}
+
 // printJSON prints a result for programs.
 func (e *env) printJSON(v any) error {
 	enc := json.NewEncoder(e.stdout)
@@ -96,9 +113,26 @@ func logger(w io.Writer, level slog.Level) *slog.Logger {
 	}))
 }
 
+// progress returns the log of a command and, on a terminal, the display of its steps.
+func (e *env) progress(verbose bool) (*progress.Display, *slog.Logger) {
+	if verbose {
+		return nil, logger(e.stderr, slog.LevelDebug)
+	}
+	if show := progress.New(e.stderr, e.getenv("TERM")); show != nil {
+		return show, logger(show, slog.LevelWarn) // in place of the events of each step
+	}
+	return nil, logger(e.stderr, slog.LevelInfo)
+}
+
 // load reads the configuration.
 func (e *env) load() (*config.Config, error) {
 	return config.Load(config.Options{Path: e.config, Getenv: e.getenv})
+}
+
+// loadWithoutSecrets reads the configuration for a command that orders nothing: it
+// works while files that only issuing needs cannot be read.
+func (e *env) loadWithoutSecrets() (*config.Config, error) {
+	return config.Load(config.Options{Path: e.config, Getenv: e.getenv, NoSecrets: true})
 }
 
 // engine makes the parts that a configuration describes.
@@ -108,7 +142,7 @@ func (e *env) engine(cfg *config.Config, log *slog.Logger) (*engine.Engine, erro
 
 func (e *env) userAgent() string { return "keypaird/" + e.version }
 
-// begin makes an engine that may order, and waits for other keypairds. The caller
+// begin makes an engine, and waits for other keypairds. The caller
 // calls end.
 func (e *env) begin(ctx context.Context, cfg *config.Config, log *slog.Logger) (w *engine.Engine, end func(), err error) {
 	if w, err = e.engine(cfg, log); err != nil {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 
-	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew/problem"
 	"keypaird/renew/unconfigured"
@@ -23,25 +22,23 @@ func forgetCommand(ctx context.Context, e *env, args []string) error {
 	if len(names) == 0 {
 		return &usageError{problem: "forget needs the name of a target that is no longer configured"}
 	}
-	cfg, err := config.Load(config.Options{Path: e.config, Getenv: e.getenv, NoSecrets: true})
+	cfg, err := e.loadWithoutSecrets()
 	if err != nil {
 		return err
 	}
-	w, err := e.engine(cfg, logger(e.stderr, levelQuiet))
+	w, end, err := e.begin(ctx, cfg, logger(e.stderr, levelQuiet))
 	if err != nil {
 		return err
 	}
-	defer w.Close()
-	lock, err := w.Lock(ctx, e.waiting)
+	defer end()
+	rows, names, err := forgetLeft(w, names, *files)
 	if err != nil {
 		return err
 	}
-	defer lock.Release()
 	list, err := e.toForget(w, names)
 	if err != nil {
 		return err
 	}
-	rows := forgottenRows{}
 	for _, c := range list {
 		row := forgotten{Target: c.Name}
 		row.Removed, err = c.Remove(*files)
@@ -65,15 +62,31 @@ func forgetCommand(ctx context.Context, e *env, args []string) error {
 	return err
 }
 
-// toForget returns what is stored of the targets called names. One that is
-// configured is refused. Of one that is not known there is nothing to remove.
-func (e *env) toForget(w *engine.Engine, names []string) ([]unconfigured.Certificate, error) {
-	for i, name := range names {
-		names[i] = engine.TargetName(name)
-		if w.HasTarget(names[i]) {
-			return nil, problem.Newf("remove it from the configuration first", "target %q is configured", names[i])
+// forgetLeft forgets the files that deployments of configured targets wrote before the
+// configuration moved them, and returns the names of the other targets. A configured
+// target without such files is refused.
+func forgetLeft(w *engine.Engine, names []string, files bool) (rows forgottenRows, others []string, err error) {
+	rows = forgottenRows{}
+	for _, name := range names {
+		if name = engine.TargetName(name); !w.HasTarget(name) {
+			others = append(others, name)
+			continue
 		}
+		removed, left, err := w.RemoveLeft(name, files)
+		row := forgotten{Target: name, Removed: append([]string{}, removed...), Left: left}
+		if err == nil && len(row.Removed)+len(row.Left) == 0 {
+			err = problem.Newf("remove it from the configuration first", "target %q is configured", name)
+		}
+		if err != nil {
+			return rows, others, err
+		}
+		rows = append(rows, row)
 	}
+	return rows, others, nil
+}
+
+// toForget returns what is stored of the targets called names. Of one that is not known there is nothing to remove.
+func (e *env) toForget(w *engine.Engine, names []string) ([]unconfigured.Certificate, error) {
 	list, unread := w.Unconfigured()
 	for _, name := range names {
 		if slices.ContainsFunc(list, func(c unconfigured.Certificate) bool { return c.Name == name }) {

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"log/slog"
 
-	"keypaird/cmd/keypaird/progress"
 	"keypaird/renew"
 	"keypaird/renew/status"
 )
@@ -22,24 +20,19 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	log := logger(e.stderr, slog.LevelInfo)
-	show := progress.New(e.stderr, e.getenv("TERM"))
-	switch {
-	case *verbose:
-		log, show = logger(e.stderr, slog.LevelDebug), nil
-	case show != nil: // in place of the events of each step
-		log = logger(show, slog.LevelWarn)
-	}
+	show, log := e.progress(*verbose)
 	w, end, err := e.begin(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
 	defer end()
+	if _, err := w.CAs(); err != nil {
+		return err
+	}
 	targets, err := w.Find(names)
 	if err != nil {
 		return err
 	}
-	helpServersStart(ctx, w, targets, log)
 	pass := w.Pass(renew.Manual)
 	if *force {
 		pass.Mode = renew.Force
@@ -47,18 +40,11 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	pass.Step, pass.Records = show.Step, new(renew.Records)
 	var did renew.Report
 	show.Run(func() {
-		w.CopyRenamed(targets, pass.Records)
+		w.Prepare(ctx, targets, pass.Records)
 		did = pass.Run(ctx, targets)
 	})
-	if err := e.print(status.ResultsOf(did.Done, did.Errs), *asJSON); err != nil {
-		return err
+	if len(names) == 0 {
+		w.LogUnconfigured()
 	}
-	switch {
-	case len(did.Errs) > 0:
-		report(e.stderr, did.Errs...)
-		return errReported
-	case len(did.Done) == 0:
-		return errNothing
-	}
-	return nil
+	return e.finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)
 }

@@ -22,7 +22,7 @@ import (
 	"syscall"
 
 	"keypaird/acme/http01"
-	"keypaird/cmd/keypaird/daemon"
+	"keypaird/cmd/keypaird/output"
 	"keypaird/renew/launch"
 )
 
@@ -31,10 +31,11 @@ func main() {
 	// a server sends unasked.
 	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
-	out := daemon.NewLogWriter(os.Stderr)
-	go out.Run(nil) // until the process ends: the reader may block it
-	status := exitStatus(out, err)
+	stderr := output.NewWriter(os.Stderr)
+	go stderr.Run(nil) // until the process ends: the reader may block it
+	context.AfterFunc(ctx, stderr.Drop)
+	status := exitStatus(stderr, run(ctx, os.Args[1:], os.Getenv, output.Until(ctx.Done(), os.Stdout), stderr))
+	stderr.Flush()
 	stop()
 	os.Exit(status)
 }
@@ -53,7 +54,7 @@ var commands = []command{
 	{"verify", "[OPTION] [NAME|DOMAIN...]", "check which certificate each endpoint serves", verifyCommand},
 	{"discover", "[-plan] [OPTION...] DOMAIN", "find the endpoints and certificate names a domain's services need", discoverCommand},
 	{"forget", "[-files] [-json] NAME...", "remove what is stored of targets that are no longer configured", forgetCommand},
-	{"deploy", "-list|-stand-in [-json] [NAME...]", "list the presets; or write self-signed pairs for servers to start with", deployCommand},
+	{"deploy", "[-list|-stand-in] [-v] [-json] [NAME...]", "deploy and verify again what is stored; or list the presets", deployCommand},
 	{"dns", "[-json] [PROVIDER]", "list DNS providers, or the variables of one", dnsCommand},
 	{"version", "[-json]", "print the version", versionCommand},
 }

@@ -23,7 +23,7 @@ import (
 const (
 	statusChanged = 0
 	statusFailed  = 1
-	statusNothing = 2 // issue, forget: nothing to do
+	statusNothing = 2 // issue, deploy, forget: nothing to do
 )
 
 var (

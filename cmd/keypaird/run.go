@@ -11,6 +11,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/daemon"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/output"
 	"keypaird/renew/status"
 )
 
@@ -36,12 +37,12 @@ func runCommand(ctx context.Context, e *env, args []string) error {
 	broken := make(chan os.Signal, 1)
 	signal.Notify(broken, syscall.SIGPIPE)
 	defer signal.Stop(broken)
-	out := daemon.NewLogWriter(e.stderr)
-	go out.Run(nil) // until the process ends: the reader of the log may block it
-	defer out.Flush()
-	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level}))
-	if daemon.Journaled(e.stderr, e.getenv("JOURNAL_STREAM")) {
-		log = logger(out, level)
+	if out, ok := e.stderr.(*output.Writer); ok {
+		out.Drop()
+	}
+	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
+	if daemon.Journaled(output.File(e.stderr), e.getenv("JOURNAL_STREAM")) {
+		log = logger(e.stderr, level)
 	}
 	return newDaemon(e, log).Run(ctx, signals)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/daemon"
 	"keypaird/renew/status"
 )
@@ -17,7 +16,7 @@ func statusCommand(_ context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := config.Load(config.Options{Path: e.config, Getenv: e.getenv, NoSecrets: true})
+	cfg, err := e.loadWithoutSecrets()
 	if err != nil {
 		return err
 	}

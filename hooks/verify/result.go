@@ -52,7 +52,19 @@ type Check struct {
 	WithoutSNI *NoSNI       `json:"without_sni,omitempty"`
 	Issues     []Issue      `json:"issues,omitempty"`
 	Affects    []string     `json:"affects,omitempty"`
+
+	unknown     absence // of the name at the endpoint of a deployment
+	unreachable bool    // nothing listens at that endpoint
 }
+
+// An absence says how an endpoint that is up does not serve a target for a name.
+type absence int
+
+const (
+	present  absence = iota // it serves a pair of the target, or is down
+	foreign                 // it serves another certificate, which is for the name too
+	disowned                // it does not know the name
+)
 
 // A Peer is a kind of peers that use an endpoint.
 type Peer struct {
@@ -100,6 +112,9 @@ func certificateOf(c *x509.Certificate) *Certificate {
 func (s *Check) setResult(o Result) {
 	s.Result, s.OK = o, o != Failed
 }
+
+// Unreachable reports whether nothing listens at the endpoint of a deployment.
+func (s *Check) Unreachable() bool { return s.unreachable }
 
 // Err returns the error that the rows amount to, or nil. It is an error if no
 // certificate was seen at all.

@@ -13,6 +13,7 @@ import (
 
 	"keypaird/hooks/probe"
 	"keypaird/renew"
+	"keypaird/renew/keypair"
 )
 
 var errNoPair = errors.New("no pair is live")
@@ -117,8 +118,12 @@ func (v *Verifier) deployedRow(ctx context.Context, row *Check, p probe.Probe, w
 	if err != nil {
 		row.setResult(Failed)
 		row.Error, row.Remedy = err.Error(), renew.Remedy(err)
+		if errors.Is(err, probe.ErrHostUnknown) {
+			row.unknown = disowned
+		}
 		var failed *probe.Error
-		return errors.As(err, &failed) && failed.Stage == probe.Connecting
+		row.unreachable = errors.As(err, &failed) && failed.Stage == probe.Connecting
+		return row.unreachable
 	}
 	leaf := s.Chain[0]
 	v.setServed(row, s)
@@ -134,7 +139,7 @@ func (v *Verifier) deployedRow(ctx context.Context, row *Check, p probe.Probe, w
 		}
 		row.setResult(Failed)
 		row.Serves = row.Pair.describe(leaf, row.Target, v.now)
-		row.Error, row.Remedy = stale.Error(), stale.Remedy()
+		row.Error, row.Remedy, row.unknown = stale.Error(), stale.Remedy(), v.absenceOf(row, leaf, want)
 	}
 	for _, f := range probe.Check(s, probe.Expect{Now: v.now, Names: []string{}, Roots: v.Roots, Known: row.Pair.intermediates()}) {
 		v.addDeployedIssue(row, f)
@@ -161,4 +166,25 @@ func (v *Verifier) addDeployedIssue(row *Check, f probe.Issue) {
 		row.setResult(issue.Result)
 		row.Error, row.Remedy = fmt.Sprintf("%s serves a certificate that %s", row.Endpoint, f.Text), remedies[f.Fault]
 	}
+}
+
+// absenceOf returns how an endpoint that serves leaf does not serve the pair of a row.
+func (v *Verifier) absenceOf(row *Check, leaf, want *x509.Certificate) absence {
+	switch {
+	case row.Pair != nil && row.Pair.Target == row.Target, slices.Equal(keypair.Names(leaf), keypair.Names(want)), v.now.After(leaf.NotAfter):
+		return present
+	case probe.IsFor(leaf, row.Name, false):
+		return foreign
+	}
+	return disowned
+}
+
+// lastSeen returns what the endpoint of a row served of its target when the daemon or a
+// command probed it last; "" if that is not known.
+func (v *Verifier) lastSeen(row Check) string {
+	rec, err := renew.LoadRecord(v.Store, row.Target)
+	if err != nil {
+		return ""
+	}
+	return rec.Deployments[row.Deployment].Endpoints[row.Endpoint].State
 }

@@ -63,6 +63,7 @@ func (v *Verifier) Verify(ctx context.Context, targets []Target, domains []Domai
 	}
 	wg.Wait()
 	rows := slices.Concat(deployed...)
+	warnNotServed(rows, v.lastSeen)
 	for _, d := range domains {
 		checks, err := v.checkDomain(ctx, d)
 		if err != nil {

@@ -24,6 +24,10 @@ type Source struct {
 	NextDeployWindow func(now time.Time) time.Time // when deployments may begin; zero: now; nil: always
 	StandIn          func(renew.Target) *StandIn   // the stand-in deployed for a target; nil: there are none
 
+	// Left returns the files that deployments of a target do not write any more; nil:
+	// they are not part of the document.
+	Left func(renew.Target, renew.Record) []unconfigured.LeftFile
+
 	// Unconfigured returns what is stored of targets that are no longer configured;
 	// nil: that is not part of the document.
 	Unconfigured func() ([]unconfigured.Certificate, error)
@@ -57,6 +61,9 @@ func (src Source) collect(target renew.Target, now time.Time) (Target, error) {
 	state, err := src.load(target, now)
 	if err != nil {
 		return t, err
+	}
+	if src.Left != nil {
+		t.Left = src.Left(target, state.Record)
 	}
 	t.external(target, state, now)
 	t.TLSA = newTLSA(target, state, now)

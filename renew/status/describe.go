@@ -9,6 +9,7 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/notify"
 	"keypaird/renew/textfmt"
+	"keypaird/renew/unconfigured"
 )
 
 // actionRequired returns why the operator has to act, or "". [notify.Check]
@@ -142,6 +143,17 @@ func (u Unconfigured) Where() string {
 		still = "still stored in "
 	}
 	return "not configured any more, not renewed, " + still + strings.Join(u.Files, ", ") + ", ends " + day(u.Certificate.NotAfter)
+}
+
+// WhereLeft says where a file is that is not updated any more, and until when it may be
+// used.
+func WhereLeft(f unconfigured.LeftFile) string {
+	return "still there, not updated any more: " + f.Path + ", ends " + day(f.NotAfter)
+}
+
+// LeftRemedy is what the operator can do about such files of a target.
+func LeftRemedy(target string) string {
+	return "let the servers use the file that the configuration names, then: keypaird forget -files " + target
 }
 
 // undeployed reports whether the newest certificate is not live or not deployed

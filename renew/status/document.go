@@ -5,6 +5,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/notify"
+	"keypaird/renew/unconfigured"
 )
 
 // A Document is the answer of "keypaird status -json" and of /status.json. It
@@ -42,6 +43,8 @@ type Target struct {
 	TLSA           *TLSA        `json:"tlsa,omitempty"`   // TLSA records of the key, if configured
 	Damage         *Damage      `json:"damage,omitempty"` // of the stored files, if any
 	Deployments    []Deployment `json:"deployments,omitempty"`
+
+	Left []unconfigured.LeftFile `json:"left,omitempty"` // files that deployments wrote before they were moved, and that are still there
 
 	alert notify.Alert // reason for ActionRequired
 }

@@ -84,6 +84,10 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 		}
 		t.writeFailure(w, "    ", "failed", d.Failure)
 	}
+	for _, f := range t.Left {
+		fmt.Fprintf(w, "  %s\n", WhereLeft(f))
+		writeRemedy(w, "  ", LeftRemedy(t.Name))
+	}
 	for _, f := range t.Orders {
 		t.writeFailure(w, "  ", backoff.Step{Kind: backoff.Obtain, Name: f.CA}.String()+" failed", &f)
 	}

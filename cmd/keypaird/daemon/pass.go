@@ -77,7 +77,7 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	poll.Go(func() { again = yieldToWaiter(polling, lock, yield) })
 	began := time.Now()
 	targets := parts.Select(due)
-	unconfigured := parts.CopyRenamed(targets, &d.records)
+	unconfigured := parts.Prepare(ctx, targets, &d.records)
 	r = d.pass.Run(ctx, targets)
 	if d.notifier.Sender != nil && ctx.Err() == nil {
 		for _, c := range unconfigured {

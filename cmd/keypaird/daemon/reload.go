@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"keypaird/cmd/keypaird/config"
@@ -186,23 +185,8 @@ func (d *Daemon) apply(ctx context.Context, g *generation) {
 		d.notifier.Sender = countingSender{g.engine, d.options.Metrics}
 	}
 	d.listenHTTP01(ctx)
-	d.logUnconfigured()
+	g.engine.LogUnconfigured()
 	d.manager.ready(d.serviceStatus(count(len(g.engine.Targets), "certificate") + ", pass running"))
-}
-
-// logUnconfigured logs what is stored of targets that are no longer configured and
-// may still be in use.
-func (d *Daemon) logUnconfigured() {
-	list, err := d.current.engine.Unconfigured()
-	if err != nil {
-		d.log.Warn("not configured any more and not readable", "err", err, "remedy", renew.Remedy(err))
-	}
-	for _, c := range list {
-		if files := c.InUse(); len(files) > 0 {
-			d.log.Warn("not configured any more", "cert", c.Name, "files", strings.Join(files, " "),
-				"not_after", c.Version.Pair.Leaf.NotAfter, "remedy", notify.UnconfiguredRemedy(c.Name))
-		}
-	}
 }
 
 // listenHTTP01 keeps the http-01 socket answered between orders, too, if the

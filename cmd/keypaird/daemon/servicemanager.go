@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -76,10 +75,9 @@ func (m *serviceManager) watchdog(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// Journaled reports whether w is the stream named by $JOURNAL_STREAM (systemd.exec(5)).
-func Journaled(w io.Writer, stream string) bool {
-	file, ok := w.(*os.File)
-	if !ok || stream == "" {
+// Journaled reports whether file, which may be nil, is the stream named by $JOURNAL_STREAM (systemd.exec(5)).
+func Journaled(file *os.File, stream string) bool {
+	if file == nil || stream == "" {
 		return false
 	}
 	info, err := file.Stat()

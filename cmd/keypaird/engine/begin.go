@@ -6,22 +6,11 @@ import (
 	"keypaird/renew/durable"
 )
 
-// Lock waits for the lock of the state directory. If it has to wait, waiting is called
-// once with the holder of the lock.
-func (e *Engine) Lock(ctx context.Context, waiting func(holder string)) (*durable.Lock, error) {
-	return durable.AcquireLock(ctx, e.LockPath(), waiting)
-}
-
-// Begin prepares an Engine for orders: it makes the CA clients and waits for the
-// lock of the state directory. If it has to wait, waiting is called once with the
-// holder of the lock. end finishes what was begun, closes the Engine and releases
-// the lock. After an error the Engine is closed.
+// Begin waits for the lock of the state directory. If it has to wait, waiting is
+// called once with the holder of the lock. end finishes what was begun, closes the
+// Engine and releases the lock. After an error the Engine is closed.
 func (e *Engine) Begin(ctx context.Context, waiting func(holder string)) (end func(), err error) {
-	_, err = e.CAs()
-	var lock *durable.Lock
-	if err == nil {
-		lock, err = e.Lock(ctx, waiting)
-	}
+	lock, err := durable.AcquireLock(ctx, e.LockPath(), waiting)
 	if err != nil {
 		e.Close()
 		return nil, err

@@ -126,7 +126,7 @@ func (e *Engine) Select(names map[string]bool) []renew.Target {
 func (e *Engine) Status(targets []renew.Target, records *renew.Records) status.Source {
 	return status.Source{
 		Store: e.Store, Targets: targets, Records: records, NextDeployWindow: e.NextDeployWindow,
-		StandIn: e.standInOf, Unconfigured: e.Unconfigured,
+		StandIn: e.standInOf, Unconfigured: e.Unconfigured, Left: e.left,
 	}
 }
 

@@ -23,11 +23,11 @@ type StandIn struct {
 	NotAfter time.Time `json:"not_after"`
 }
 
-// WriteStandIn writes one for a target to the files of the deployments that want
+// writeStandIn writes one for a target to the files of the deployments that want
 // accepts, where all of them are missing, and durably; nil: there is nothing to write.
 // A target that has a pair needs none. want also gets "", the store itself, for a
 // target without deployments.
-func (e *Engine) WriteStandIn(ctx context.Context, t renew.Target, want func(deployment string) bool) (*StandIn, error) {
+func (e *Engine) writeStandIn(ctx context.Context, t renew.Target, want func(deployment string) bool) (*StandIn, error) {
 	deployments := names(t.Deploy)
 	if len(deployments) == 0 {
 		deployments = append(deployments, "")

@@ -57,7 +57,7 @@ func Prepare(o Options) (*Request, error) {
 		}
 	}
 	if r.engine != nil {
-		r.Store, r.Stored = r.engine.Store, targetsOf(r.engine, nil)
+		r.Store, r.Stored = r.engine.Store, Targets(r.engine, nil)
 	}
 	if err := r.choose(o); err != nil {
 		r.Close()
@@ -94,8 +94,8 @@ func (o Options) warnNotCompared(err error) {
 	o.Warn(fmt.Sprintf("cannot compare with stored certificates: %v", err), "")
 }
 
-// targetsOf returns the targets called names, or all, as verify takes them.
-func targetsOf(e *engine.Engine, names map[string]bool) []verify.Target {
+// Targets returns the targets called names, or all, as verify takes them.
+func Targets(e *engine.Engine, names map[string]bool) []verify.Target {
 	var list []verify.Target
 	for _, target := range e.Select(names) {
 		t := verify.Target{Name: target.Name, Names: e.Names(target)}
@@ -125,7 +125,7 @@ func hasAnyTarget(cfg *config.Config, names []string) bool {
 // choose sorts the names into targets and domains.
 func (r *Request) choose(o Options) error {
 	if len(o.Names) == 0 {
-		r.Targets = targetsOf(r.engine, nil)
+		r.Targets = Targets(r.engine, nil)
 		r.addIdentities(r.Targets, true)
 		return nil
 	}
@@ -137,7 +137,7 @@ func (r *Request) choose(o Options) error {
 		}
 		switch {
 		case err == nil:
-			targets := targetsOf(r.engine, map[string]bool{n: true})
+			targets := Targets(r.engine, map[string]bool{n: true})
 			r.Targets = append(r.Targets, targets...)
 			r.addIdentities(targets, false)
 		case r.engine != nil && !strings.ContainsAny(n, ".:"):

@@ -36,7 +36,7 @@ type liveCheck struct {
 // lock of the engine.
 func Live(ctx context.Context, e *engine.Engine, cas map[string]*acme.Client) []Finding {
 	cfg := e.Config
-	found := slices.Concat(checkPage(cfg), checkNotify(cfg), checkExternal(cfg, true), checkUnit(ctx, cfg), checkRemovedNames(e), checkStored(e), checkLive(ctx, e, cas))
+	found := slices.Concat(checkPage(cfg), checkNotify(cfg), checkExternal(cfg, true), checkUnit(ctx, cfg), checkRemovedNames(e), checkStored(e), checkUnconfigured(e), checkLive(ctx, e, cas))
 	return append(found, checkIdentities(ctx, e, found)...)
 }
 
@@ -60,7 +60,7 @@ func checkLive(ctx context.Context, e *engine.Engine, cas map[string]*acme.Clien
 			found = append(found, checkDeployment(e.Deployments[d.String()], s.Name)...)
 		}
 	}
-	return append(found, checkServers(ctx, e)...)
+	return slices.Concat(found, checkServers(ctx, e), checkServed(ctx, e))
 }
 
 // checkCAs fetches the directory of each CA and opens the account: CAA and

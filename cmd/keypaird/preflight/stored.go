@@ -3,6 +3,9 @@ package preflight
 import (
 	"errors"
 	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks"
 	"keypaird/renew/durable"
+	"keypaird/renew/status"
 )
 
 // checkNotify checks that the program of [notify] exists. Otherwise that is noticed
@@ -70,4 +74,37 @@ func checkStored(e *engine.Engine) []Finding {
 		found = append(found, f)
 	}
 	return found
+}
+
+// checkUnconfigured warns of certificates that are no longer configured, and still
+// deployed, and of files that the configuration has moved.
+func checkUnconfigured(e *engine.Engine) []Finding {
+	doc, err := status.Collect(e.Status(e.Targets, nil), time.Now())
+	if err != nil {
+		return []Finding{finding("store", e.Config.State, "", err)}
+	}
+	var found []Finding
+	for _, u := range doc.Unconfigured {
+		found = append(found, Finding{Check: "store", Subject: u.Name, Result: Warning, Detail: u.Where(), Remedy: u.Remedy})
+	}
+	for _, t := range doc.Targets {
+		for _, f := range t.Left {
+			found = append(found, Finding{Check: "store", Subject: t.Name, Result: Warning, Detail: status.WhereLeft(f), Remedy: status.LeftRemedy(t.Name)})
+		}
+	}
+	return found
+}
+
+// checkState is checkUnconfigured without an engine, for users who can read the state
+// directory. It makes none.
+func checkState(cfg *config.Config) []Finding {
+	if _, err := os.ReadDir(filepath.Join(cfg.State, "certs")); err != nil {
+		return nil
+	}
+	e, err := engine.New(cfg, engine.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return []Finding{finding("store", cfg.State, "", err)}
+	}
+	defer e.Close()
+	return checkUnconfigured(e)
 }

@@ -3,7 +3,6 @@ package progress
 import (
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"keypaird/cmd/keypaird/output"
 	"keypaird/renew/textfmt"
 )
 
@@ -36,8 +36,8 @@ type item struct {
 // New returns a Display at the end of w, or nil unless w is a terminal with a
 // cursor that can be moved. terminal is $TERM.
 func New(w io.Writer, terminal string) *Display {
-	f, ok := w.(*os.File)
-	if !ok || terminal == "dumb" || !term.IsTerminal(int(f.Fd())) {
+	f := output.File(w)
+	if f == nil || terminal == "dumb" || !term.IsTerminal(int(f.Fd())) {
 		return nil
 	}
 	return &Display{w: w, size: func() (width, height int) {

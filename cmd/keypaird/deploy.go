@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"keypaird/hooks/preset"
+	"keypaird/renew"
+	"keypaird/renew/status"
+)
+
+// deployCommand deploys again what is stored. With options it lists the presets, or
+// those named, which needs no configuration; or it writes stand-ins for targets.
+func deployCommand(ctx context.Context, e *env, args []string) error {
+	list := e.flags.Bool("list", false, "list the presets, or those named; nothing is deployed")
+	standIn := e.flags.Bool("stand-in", false, "write self-signed pairs where files are missing, for servers that do not start without; nothing else is deployed")
+	asJSON := e.flags.Bool("json", false, "print what was done as JSON")
+	verbose := e.flags.Bool("v", false, "log every step")
+	names, err := e.parse(args)
+	switch {
+	case err != nil:
+		return err
+	case *list && *standIn:
+		return &usageError{problem: "-list and -stand-in exclude each other"}
+	case *list:
+		return listPresets(e, names, *asJSON)
+	}
+	cfg, err := e.loadWithoutSecrets()
+	if err != nil {
+		return err
+	}
+	show, log := e.progress(*verbose)
+	w, end, err := e.begin(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer end()
+	targets, err := w.Find(names)
+	if err != nil {
+		return err
+	}
+	if *standIn {
+		written, errs := w.WriteStandIns(ctx, targets, func(string) bool { return true })
+		return e.finish(written, len(written), errs, *asJSON)
+	}
+	pass := w.Pass(renew.Redeploy)
+	pass.Step, pass.Records = show.Step, new(renew.Records)
+	var did renew.Report
+	show.Run(func() {
+		w.CopyRenamed(targets, pass.Records)
+		did = pass.Run(ctx, targets)
+	})
+	return e.finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)
+}
+
+// listPresets lists the presets called names, or all.
+func listPresets(e *env, names []string, asJSON bool) error {
+	for _, name := range names {
+		if !slices.Contains(preset.Names(), name) {
+			return &usageError{problem: fmt.Sprintf("there is no preset %q: keypaird deploy -list", name)}
+		}
+	}
+	return e.print(preset.Describe(names...), asJSON)
+}
