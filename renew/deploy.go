@@ -1,6 +1,7 @@
 package renew
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -211,8 +212,15 @@ func (p *Pass) deploy(ctx context.Context, d Deployer, ready []*job, errs *failu
 	p.eachOnDisk(len(batch), func(i int) { p.begin(batch[i], name, changes[i]) })
 	began := p.now()
 	results := p.callDeployer(ctx, d, changes)
+	var failed error
+	for i, c := range changes {
+		if results[i].Err != nil && c.Seen != nil {
+			results[i].Err = batch[i].state.Record.Deployments[name].Lost(results[i].Err)
+		}
+		failed = cmp.Or(failed, results[i].Err)
+	}
 	if ctx.Err() == nil && p.Observer != nil {
-		p.Observer.Deployed(name, p.now().Sub(began), firstError(results))
+		p.Observer.Deployed(name, p.now().Sub(began), failed)
 	}
 	p.eachOnDisk(len(batch), func(i int) {
 		if err := p.recordDeployment(ctx, batch[i], d, results[i]); err != nil {
@@ -251,15 +259,6 @@ func (p *Pass) report(ctx context.Context, deployment string, batch []*job, resu
 	}
 }
 
-func firstError(results []Result) error {
-	for _, r := range results {
-		if r.Err != nil {
-			return r.Err
-		}
-	}
-	return nil
-}
-
 // callDeployer returns one result for each change.
 func (p *Pass) callDeployer(ctx context.Context, d Deployer, changes []Change) (results []Result) {
 	var fault error
@@ -290,6 +289,9 @@ func (p *Pass) change(j *job, name string) (Change, error) {
 	c := Change{
 		Name: j.Name, Names: j.Names, Domain: j.Domain, Components: j.Components, New: j.newest.Pair, Dir: j.newest.Dir,
 		Deployed: d.Deployed == j.state.Fingerprint && d.ConfigHash == spec.ConfigHash && spec.Differs == "",
+	}
+	if !d.LostAt.IsZero() && d.ConfigHash == spec.ConfigHash {
+		c.Seen = d.Endpoints
 	}
 	c.NextTry = d.Attempt.Latest(p.now(), j.state.ends())
 	if opens := p.nextDeployWindow(c.NextTry); !opens.IsZero() {
@@ -355,6 +357,9 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, deployer Deployer, 
 	now, name := p.now(), deployer.String()
 	d := j.state.Record.Deployments[name]
 	d.Files = deployer.Paths(j.Name)
+	if r.Err == nil || d.ConfigHash != j.state.Specs[name].ConfigHash {
+		d.LostAt = time.Time{}
+	}
 	d.undo(j.state.Fingerprint) // what was seen before says nothing of the files and the server of now
 	if r.Outcome == Verified || r.Outcome == Reloaded {
 		d.Deployed, d.ConfigHash, d.Signature = j.state.Fingerprint, j.state.Specs[name].ConfigHash, ""
@@ -366,7 +371,7 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, deployer Deployer, 
 		d.Attempt = d.Attempt.Failed(r.Err, now, j.state.ends())
 	}
 	if r.Endpoints != nil {
-		d.Endpoints = r.Endpoints
+		d.Observe(r.Endpoints, !d.LostAt.IsZero(), now)
 	}
 	j.state.Record.setDeployment(name, d)
 	p.takeRenewalInfo(j)

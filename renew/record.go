@@ -14,6 +14,7 @@ import (
 	"keypaird/renew/keypair"
 	"keypaird/renew/renewalinfo"
 	"keypaird/renew/rollover"
+	"keypaird/renew/seen"
 )
 
 // A Record is record.json of a target: facts that its files do not show. It is a
@@ -42,7 +43,7 @@ type Deployment struct {
 	Files      []string        `json:"files,omitempty"`       // that it writes, absolute
 	Attempt    backoff.Attempt `json:"attempt,omitzero"`
 
-	Endpoints map[string]Seen `json:"endpoints,omitempty"` // what each served when last probed; never changed
+	seen.Record // what its endpoints served
 }
 
 // Notified records the notices since the target was ok.

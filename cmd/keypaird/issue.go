@@ -6,6 +6,7 @@ import (
 
 	"keypaird/cmd/keypaird/progress"
 	"keypaird/renew"
+	"keypaird/renew/reprobe"
 	"keypaird/renew/status"
 )
 
@@ -48,7 +49,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	var did renew.Report
 	show.Run(func() {
 		w.CopyRenamed(targets, pass.Records)
-		did = pass.Run(ctx, targets)
+		did = reprobe.Run(ctx, pass, targets)
 	})
 	if err := e.print(status.ResultsOf(did.Done, did.Errs), *asJSON); err != nil {
 		return err

@@ -125,7 +125,7 @@ func TestVerify(t *testing.T) {
 			if !ok {
 				t.Fatalf("Verify of another certificate = %v, want *StaleError", err)
 			}
-			want := StaleError{e, stale.ServerName, Fingerprint(now.Leaf), Fingerprint(old.Leaf), now.Leaf.NotAfter}
+			want := StaleError{e, netip.Addr{}, stale.ServerName, Fingerprint(now.Leaf), Fingerprint(old.Leaf), now.Leaf.NotAfter}
 			if *stale != want {
 				t.Errorf("StaleError = %+v, want %+v", *stale, want)
 			}
