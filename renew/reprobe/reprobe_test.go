@@ -17,12 +17,12 @@ import (
 
 // A world has targets that one server uses, and a clock.
 type world struct {
-	pass     *renew.Pass
-	targets  []renew.Target
-	now      time.Time
-	bad      map[string]bool // targets that are not served
-	reloads  int
-	probed   int   // targets, in the last pass
+	pass    *renew.Pass
+	targets []renew.Target
+	now     time.Time
+	bad     map[string]bool // targets that are not served
+	reloads int
+	probed  int // targets, in the last pass
 }
 
 var errOther = errors.New("127.0.0.1:443 serves another certificate")
