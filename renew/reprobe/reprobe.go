@@ -74,6 +74,9 @@ func (r *run) interrupted() bool {
 // this pass is not tried again in it.
 func (r *run) again() []renew.Target {
 	var list []renew.Target
+	if len(r.lost) == 0 {
+		return nil
+	}
 	for _, t := range r.report.Targets {
 		failed := slices.ContainsFunc(r.report.Errs, func(err error) bool {
 			of, ok := errors.AsType[*renew.TargetError](err)

@@ -1,6 +1,7 @@
 package reprobe
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -150,5 +151,27 @@ func TestProbesAreBounded(t *testing.T) {
 	w.pass.Mode = renew.Manual
 	if w.run(t, time.Minute); w.probed != maxProbes+10 {
 		t.Errorf("%d probes by hand, want all", w.probed)
+	}
+}
+
+// BenchmarkIdle is what is added to a pass over 10,000 targets of which none is due.
+func BenchmarkIdle(b *testing.B) {
+	server := &renewtest.Server{Name: "web", Served: []string{"127.0.0.1:443"}}
+	now := time.Now()
+	r := &run{Pass: &renew.Pass{Clock: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)}}
+	r.report.Next = map[string]time.Time{}
+	for i := range 10000 {
+		t := renew.TargetState{Target: renew.Target{Name: fmt.Sprintf("cert%d", i), Deploy: []renew.Deployer{server}}}
+		t.State.Leaf, t.State.Fingerprint = new(x509.Certificate), "x"
+		t.State.Record.Deployments = map[string]renew.Deployment{"web": {Deployed: "x", Verified: "x", Record: seen.Record{ProbedAt: now}}}
+		r.report.Targets = append(r.report.Targets, t)
+		r.report.Next[t.Name] = now.Add(time.Hour)
+	}
+	for b.Loop() {
+		r.probe(b.Context())
+		if len(r.again()) > 0 || len(r.lost) > 0 {
+			b.Fatal("something was probed")
+		}
+		r.schedule()
 	}
 }
