@@ -13,6 +13,7 @@ import (
 	"keypaird/hooks/command"
 	"keypaird/hooks/expect"
 	"keypaird/renew"
+	"keypaird/renew/seen"
 )
 
 // A run is one call of Deploy.
@@ -36,7 +37,7 @@ type target struct {
 	current state // in place now; next, until the files are written
 	served  *expect.Target
 	queries []*expect.Query
-	seen    map[string]renew.Seen // by endpoint; nil: not probed since the reload
+	seen    map[string]seen.Endpoint // nil: not probed since the reload
 }
 
 // Deploy brings all changes into use: each pair is verified by itself, the
@@ -87,9 +88,13 @@ func (d *Deployment) deploy(ctx context.Context, changes []renew.Change) error {
 	return joined(d.run(ctx, changes).failures)
 }
 
+func (d *Deployment) newRun() *run {
+	return &run{Deployment: d, log: cmp.Or(d.Log, slog.New(slog.DiscardHandler)).With("deployment", d.Name)}
+}
+
 // run does the deployment.
 func (d *Deployment) run(ctx context.Context, changes []renew.Change) *run {
-	r := &run{Deployment: d, log: cmp.Or(d.Log, slog.New(slog.DiscardHandler)).With("deployment", d.Name)}
+	r := d.newRun()
 	r.prepare(changes, time.Now())
 	if len(r.targets) > 0 {
 		failures := r.forward(ctx)

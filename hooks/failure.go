@@ -95,7 +95,7 @@ func (f *Failure) Error() string {
 		return s + "; the previous pair is back in place, and the server was restarted for it"
 	case f.RolledBack:
 		return s + "; the previous pair is back in place"
-	case f.Installed:
+	case f.Installed && f.targets[0].Seen == nil:
 		return s + "; the new pair stays in place"
 	}
 	return s

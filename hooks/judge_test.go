@@ -14,6 +14,7 @@ import (
 	"keypaird/hooks/probe"
 	"keypaird/renew"
 	"keypaird/renew/keypair"
+	"keypaird/renew/seen"
 )
 
 // An endpoint that was down before and is down after is no reason to go back,
@@ -236,12 +237,12 @@ func TestEachEndpointHasItsResult(t *testing.T) {
 		{Name: host, New: good(t, host), Previous: oldHost, Domain: plain, Components: components},
 	})
 	for i, want := range []map[string]string{
-		{r.at.String(): renew.SeenServed, xmppServer.String(): renew.SeenFailing},
-		{r.at.String(): renew.SeenServed, xmppServer.String(): renew.SeenNothing},
+		{r.at.String(): seen.Served, xmppServer.String(): seen.Failing},
+		{r.at.String(): seen.Served, xmppServer.String(): seen.Nothing},
 	} {
 		got := results[i].Endpoints
 		for at, state := range want {
-			if got[at].State != state || len(got) != len(want) || (got[at].Error != "") != (state == renew.SeenFailing) {
+			if got[at].State != state || len(got) != len(want) || (got[at].Error != "") != (state == seen.Failing) {
 				t.Errorf("result %d: %+v, want %v", i, got, want)
 			}
 		}

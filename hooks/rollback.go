@@ -50,6 +50,7 @@ func (r *run) logRollback(step string, failures []*Failure) {
 			log.Warn("rolled back")
 		case f.RollbackErr != nil:
 			log.Warn("rollback failed", "err", f.RollbackErr)
+		case f.targets[0].Seen != nil && f.targets[0].back.pair == nil: // the pair was served before
 		case f.targets[0].back.pair != nil:
 			log.Warn("rollback skipped", "why", "the previous pair would do no better")
 		case f.Installed:

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
+	"keypaird/renew/seen"
 )
 
 // Limits of verification.
@@ -83,9 +85,38 @@ func (r *run) queries(want func(*target, *expect.Query) bool) []*expect.Query {
 // isNew reports whether the new pair is for the name of the query.
 func isNew(t *target, q *expect.Query) bool { return slices.Contains(t.New.Names(), q.ServerName) }
 
+// findAddresses has the queries sent to each address of their endpoints.
+func (r *run) findAddresses(ctx context.Context) {
+	all := expect.EachAddress(ctx, r.queries(anyQuery))
+	for _, t := range r.targets {
+		t.queries = nil
+		for _, q := range all {
+			if q.Target != t.served {
+				continue
+			}
+			q.WasServed = t.Seen[q.Endpoint.String()].Expects(q.ServerName, addressText(q.Addr))
+			t.queries = append(t.queries, q)
+		}
+	}
+}
+
+// addressText returns the address as text; "" if it is one of several.
+func addressText(addr netip.Addr) string {
+	if !addr.IsValid() {
+		return ""
+	}
+	return addr.String()
+}
+
+func anyQuery(*target, *expect.Query) bool { return true }
+
 // probeBefore probes all endpoints before the first change.
 func (r *run) probeBefore(ctx context.Context) {
-	all := r.queries(func(*target, *expect.Query) bool { return true })
+	r.findAddresses(ctx)
+	all := r.queries(anyQuery)
+	for _, q := range all { // if there is no way to any address, that is a failure
+		q.Unreachable = q.Unreachable && slices.ContainsFunc(all, func(other *expect.Query) bool { return other.Endpoint == q.Endpoint && !other.Unreachable })
+	}
 	limited, cancel := context.WithTimeout(ctx, r.limit(untilDeadline))
 	defer cancel()
 	expect.Probe(limited, all)
@@ -130,25 +161,36 @@ func (r *run) evaluate() []*Failure {
 }
 
 // states are those of what an endpoint serves.
-var states = map[expect.Verdict]string{expect.Served: renew.SeenServed, expect.NotServed: renew.SeenAbsent, expect.Failing: renew.SeenFailing}
+var states = map[expect.Verdict]string{
+	expect.Served: seen.Served, expect.NotServed: seen.Absent, expect.Failing: seen.Failing, expect.Unknown: seen.Unreachable,
+}
 
 // seen describes what the endpoints serve of a target. Without a result, no name of it
 // is requested anywhere.
-func (r *run) seen(result *expect.Result) map[string]renew.Seen {
-	all, now := map[string]renew.Seen{}, time.Now().UTC().Truncate(time.Second)
+func (r *run) seen(result *expect.Result) map[string]seen.Endpoint {
+	all, now := map[string]seen.Endpoint{}, time.Now().UTC().Truncate(time.Second)
 	for _, at := range r.Verify {
 		if _, known := all[at.Endpoint.String()]; !known {
-			all[at.Endpoint.String()] = renew.Seen{State: renew.SeenNothing}
+			all[at.Endpoint.String()] = seen.Endpoint{State: seen.Nothing}
 		}
 		if result == nil {
 			continue
 		}
 		if s, ok := result.Endpoints[at.Endpoint]; ok {
-			seen := renew.Seen{State: states[s.Verdict], At: now}
+			e := seen.Endpoint{State: states[s.Verdict], At: now}
 			if s.Err != nil {
-				seen.Error, seen.Remedy = problem.OneLine(s.Err), problem.Remedy(s.Err)
+				e.Error, e.Remedy = problem.OneLine(s.Err), problem.Remedy(s.Err)
 			}
-			all[at.Endpoint.String()] = seen
+			for _, q := range s.Absent {
+				e.Absent = append(e.Absent, seen.Place(q.ServerName, addressText(q.Addr)))
+			}
+			for addr, v := range s.Addresses {
+				if e.Addresses == nil {
+					e.Addresses = map[string]string{}
+				}
+				e.Addresses[addr.String()] = states[v]
+			}
+			all[at.Endpoint.String()] = e
 		}
 	}
 	return all
@@ -162,4 +204,28 @@ func (r *run) warnNotServed() {
 			r.log.Warn("name not served at endpoint, as before", "cert", q.Name, "name", q.ServerName, "endpoint", q.Endpoint, "err", q.Failure())
 		}
 	}
+}
+
+// Probe implements renew.Deployer.
+func (d *Deployment) Probe(ctx context.Context, changes []renew.Change) []renew.Result {
+	r := d.newRun()
+	for _, c := range changes {
+		t := &target{Change: c}
+		t.queries = r.queriesFor(t)
+		r.targets = append(r.targets, t)
+	}
+	r.findAddresses(ctx)
+	all := r.queries(anyQuery)
+	expect.Recheck(ctx, all)
+	compared := expect.Compare(all)
+	results := make([]renew.Result, len(changes))
+	for i, t := range r.targets {
+		result := compared[t.served]
+		if result != nil && result.Err != nil {
+			results[i] = renew.Result{Outcome: renew.Reloaded, Err: result.Err, Endpoints: r.seen(result)}
+		} else if !slices.ContainsFunc(t.queries, func(q *expect.Query) bool { return !q.Certain() }) {
+			results[i] = renew.Result{Outcome: renew.Verified, Endpoints: r.seen(result)}
+		}
+	}
+	return results
 }

@@ -226,6 +226,8 @@ func whatToDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 			return Decision{Deploy, "deployment " + name + ": " + spec.Differs, s.Due()}
 		case d.ConfigHash != spec.ConfigHash:
 			return Decision{Deploy, "deployment " + name + " was changed", s.Due()}
+		case !d.LostAt.IsZero():
+			return Decision{Deploy, "deployed to " + name + " but not served any more", s.Due()}
 		default:
 			return Decision{Deploy, "deployed to " + name + " but not verified", s.Due()}
 		}

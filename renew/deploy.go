@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"keypaird/renew/backoff"
+	"keypaird/renew/seen"
 )
 
 // batchDelay is how long a pair waits at most for others of its pass, so that one
@@ -219,8 +220,15 @@ func (p *Pass) deploy(ctx context.Context, d Deployer, ready []*job, errs *failu
 	p.eachOnDisk(len(batch), func(i int) { p.begin(batch[i], name, changes[i]) })
 	began := p.now()
 	results := p.callDeployer(ctx, d, changes)
+	var failed error
+	for i, c := range changes {
+		if results[i].Err != nil && c.Seen != nil {
+			results[i].Err = batch[i].state.Record.Deployments[name].Lost(results[i].Err)
+		}
+		failed = cmp.Or(failed, results[i].Err)
+	}
 	if ctx.Err() == nil && p.Observer != nil {
-		p.Observer.Deployed(name, p.now().Sub(began), firstError(results))
+		p.Observer.Deployed(name, p.now().Sub(began), failed)
 	}
 	p.eachOnDisk(len(batch), func(i int) {
 		if err := p.recordDeployment(ctx, batch[i], d, results[i]); err != nil {
@@ -267,15 +275,6 @@ func deploying(name string) string {
 // are.
 func same(a, b error) bool { return reflect.TypeOf(a).Comparable() && a == b }
 
-func firstError(results []Result) error {
-	for _, r := range results {
-		if r.Err != nil {
-			return r.Err
-		}
-	}
-	return nil
-}
-
 // callDeployer returns one result for each change.
 func (p *Pass) callDeployer(ctx context.Context, d Deployer, changes []Change) (results []Result) {
 	var fault error
@@ -307,8 +306,11 @@ func (p *Pass) change(j *job, name string) (Change, error) {
 		Name: j.Name, Names: j.Names, Domain: j.Domain, Components: j.Components, New: j.newest.Pair, Dir: j.newest.Dir,
 		Deployed: p.Mode != Redeploy && d.Deployed == j.state.Fingerprint && d.ConfigHash == spec.ConfigHash && spec.Differs == "",
 	}
-	for _, seen := range d.Endpoints { // as when this pair was verified
-		c.WasVerified = c.WasVerified || seen.State == SeenAbsent && d.Verified == j.state.Fingerprint && d.ConfigHash == spec.ConfigHash
+	for _, last := range d.Endpoints { // as when this pair was verified
+		c.WasVerified = c.WasVerified || last.State == seen.Absent && d.Verified == j.state.Fingerprint && d.ConfigHash == spec.ConfigHash
+	}
+	if !d.LostAt.IsZero() && d.ConfigHash == spec.ConfigHash {
+		c.Seen = d.Endpoints
 	}
 	c.NextTry = d.Attempt.Latest(p.now(), j.state.ends())
 	if opens := p.nextDeployWindow(c.NextTry); !opens.IsZero() {
@@ -381,6 +383,9 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, deployer Deployer, 
 	d.Files = deployer.Paths(j.Name)
 	maps.DeleteFunc(left, func(file, _ string) bool { return slices.Contains(d.Files, file) })
 	d.Left = left
+	if r.Err == nil || d.ConfigHash != j.state.Specs[name].ConfigHash {
+		d.LostAt = time.Time{}
+	}
 	d.undo(j.state.Fingerprint) // what was seen before says nothing of the files and the server of now
 	if r.Outcome == Verified || r.Outcome == Reloaded {
 		d.Deployed, d.ConfigHash, d.Signature = j.state.Fingerprint, j.state.Specs[name].ConfigHash, ""
@@ -392,7 +397,7 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, deployer Deployer, 
 		d.Attempt = d.Attempt.Failed(r.Err, now, j.state.ends())
 	}
 	if r.Endpoints != nil {
-		d.Endpoints = r.Endpoints
+		d.Observe(r.Endpoints, !d.LostAt.IsZero(), now)
 	}
 	j.state.Record.setDeployment(name, d)
 	p.takeRenewalInfo(j)

@@ -14,6 +14,7 @@ import (
 	"keypaird/renew/keypair"
 	"keypaird/renew/renewalinfo"
 	"keypaird/renew/rollover"
+	"keypaird/renew/seen"
 )
 
 // A Record is record.json of a target: facts that its files do not show. It is a
@@ -42,8 +43,8 @@ type Deployment struct {
 	Files      []string        `json:"files,omitempty"`       // that it writes, absolute
 	Attempt    backoff.Attempt `json:"attempt,omitzero"`
 
-	Left      map[string]string `json:"left,omitempty"`      // files that it wrote before they were moved, with the fingerprint; never changed
-	Endpoints map[string]Seen   `json:"endpoints,omitempty"` // what each served when last probed; never changed
+	Left        map[string]string `json:"left,omitempty"` // files that it wrote before they were moved, with the fingerprint; never changed
+	seen.Record                   // what its endpoints served
 }
 
 // Notified records the notices since the target was ok.

@@ -10,6 +10,7 @@ import (
 
 	"keypaird/renew/keypair"
 	"keypaird/renew/renewalinfo"
+	"keypaird/renew/seen"
 )
 
 // What is stored is deployed again from the start, and no CA is asked for anything.
@@ -72,9 +73,9 @@ func TestRedeploy(t *testing.T) {
 // A pair that was verified while an endpoint served none of its names is deployed again
 // with the same endpoints.
 func TestRedeployAbsent(t *testing.T) {
-	for state, want := range map[string]bool{SeenServed: false, SeenAbsent: true} {
+	for state, want := range map[string]bool{seen.Served: false, seen.Absent: true} {
 		w := newWorld(t)
-		w.results = []Result{{Outcome: Verified, Endpoints: map[string]Seen{"127.0.0.1:443": {State: SeenServed}, "127.0.0.1:5269": {State: state}}}}
+		w.results = []Result{{Outcome: Verified, Endpoints: map[string]seen.Endpoint{"127.0.0.1:443": {State: seen.Served}, "127.0.0.1:5269": {State: state}}}}
 		w.pass(t.Context(), Scheduled, chat)
 		w.pass(t.Context(), Redeploy, chat)
 		if len(w.deployed) != 2 || w.deployed[1][0].WasVerified != want {

@@ -11,6 +11,7 @@ import (
 	"keypaird/renew/keypair"
 	"keypaird/renew/renewalinfo"
 	"keypaird/renew/rollover"
+	"keypaird/renew/seen"
 )
 
 // A Target is one certificate to keep alive, bound to what obtains it and to what
@@ -160,6 +161,10 @@ type Deployer interface {
 	// Deploy installs the changes, reloads once, and returns how that went for each
 	// change. Those that fail for one reason have one error.
 	Deploy(ctx context.Context, changes []Change) []Result
+
+	// Probe compares what the endpoints serve with New and Seen, and changes nothing.
+	// Nothing is known of a change if its result has neither error nor Endpoints.
+	Probe(ctx context.Context, changes []Change) []Result
 }
 
 // A DeploySpec identifies how a deployment is done. If it changed since the pair
@@ -180,25 +185,9 @@ type Inspection struct {
 // A Result is how a deployment went for one change.
 type Result struct {
 	Outcome   Outcome
-	Err       error           // nil: Verified
-	Endpoints map[string]Seen // what each endpoint was seen to serve; nil: they were not probed
+	Err       error                    // nil: Verified
+	Endpoints map[string]seen.Endpoint // what each endpoint was seen to serve; nil: that is not known
 }
-
-// A Seen is what an endpoint served of a target when it was last probed.
-type Seen struct {
-	State  string    `json:"state"` // one of those below
-	At     time.Time `json:"at,omitzero"`
-	Error  string    `json:"error,omitempty"` // of the names that it does not serve
-	Remedy string    `json:"remedy,omitempty"`
-}
-
-// States of what an endpoint serves of a target.
-const (
-	SeenServed  = "served"  // its pair, for some of its names at least
-	SeenAbsent  = "absent"  // nothing, as before its deployment
-	SeenFailing = "failing" // not the pair that it should
-	SeenNothing = "none"    // no name of it is requested there
-)
 
 // An Outcome is how far a change got in a deployment.
 type Outcome int
@@ -229,6 +218,9 @@ type Change struct {
 	NextTry time.Time
 	// Deployed: New was installed and reloaded before; only verification is missing.
 	Deployed bool
+	// Seen is what the endpoints served before the deployment, and must serve again; nil:
+	// they are probed for that.
+	Seen map[string]seen.Endpoint
 }
 
 // Remedy returns what err says the operator can do about it, or "".

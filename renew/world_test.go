@@ -168,6 +168,10 @@ func (d testDeployer) String() string { return d.name }
 
 func (d testDeployer) Endpoints() []string { return nil }
 
+func (d testDeployer) Probe(_ context.Context, changes []Change) []Result {
+	return make([]Result, len(changes))
+}
+
 func (d testDeployer) Paths(target string) []string { return []string{"/etc/" + target + ".pem"} }
 
 func (d testDeployer) Spec(string) DeploySpec { return d.spec }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"keypaird/renew"
+	"keypaird/renew/reprobe"
 	"keypaird/renew/status"
 )
 
@@ -41,7 +42,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	var did renew.Report
 	show.Run(func() {
 		w.Prepare(ctx, targets, pass.Records)
-		did = pass.Run(ctx, targets)
+		did = reprobe.Run(ctx, pass, targets)
 	})
 	if len(names) == 0 {
 		w.LogUnconfigured()

@@ -3,6 +3,7 @@ package expect
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -18,8 +19,10 @@ type Result struct {
 
 // A Seen is what one endpoint serves of a target.
 type Seen struct {
-	Verdict Verdict // Served if some name is served and none fails
-	Err     error   // of the names that fail or else that are not served there, as before
+	Verdict   Verdict                // Served if some name is served and none fails
+	Err       error                  // of the names that fail or else that are not served there, as before
+	Absent    []*Query               // those of names that are not served there, as before
+	Addresses map[netip.Addr]Verdict // of the host, if it has several
 }
 
 // Evaluate returns the results of the latest replies, by target.
@@ -35,39 +38,78 @@ func Evaluate(list []*Query, now time.Time) map[*Target]*Result {
 			serving[q.Endpoint], verified[q.Target] = true, true
 		}
 	}
+	return collect(list, func(q *Query) Verdict {
+		switch v := q.Evaluate(now); {
+		case v == Served, v == Unknown:
+			return v
+		case v == NotServed && (serving[q.Endpoint] || q.WasVerified && q.Now.up()) && (verified[q.Target] || q.Now.disowns(q.ServerName, now)):
+			return NotServed
+		}
+		return Failing
+	})
+}
+
+// collect returns the results of queries, by target.
+func collect(list []*Query, verdict func(*Query) Verdict) map[*Target]*Result {
 	type place struct {
 		*Target
 		probe.Endpoint
 	}
-	served, absent, failing := map[place]bool{}, map[place][]error{}, map[place][]error{}
-	results, failed := map[*Target]*Result{}, map[*Target][]error{}
+	places, failed := map[place][]*Query{}, map[*Target][]error{}
+	results := map[*Target]*Result{}
 	for _, q := range list {
 		at := place{q.Target, q.Endpoint}
-		switch v := q.Evaluate(now); {
-		case v == Served:
-			served[at] = true
-		case v == NotServed && (serving[q.Endpoint] || q.WasVerified && q.Now.up()) && (verified[q.Target] || q.Now.disowns(q.ServerName, now)):
-			absent[at] = append(absent[at], q.Failure())
-		default:
-			failing[at] = append(failing[at], q.Failure())
-			failed[q.Target] = append(failed[q.Target], q.Failure())
-		}
+		places[at] = append(places[at], q)
 		if results[q.Target] == nil {
 			results[q.Target] = &Result{Endpoints: map[probe.Endpoint]Seen{}}
 		}
-		seen := Seen{NotServed, Unserved(absent[at])}
-		switch {
-		case len(failing[at]) > 0:
-			seen = Seen{Failing, Unserved(failing[at])}
-		case served[at]:
-			seen.Verdict = Served
+		if verdict(q) == Failing {
+			failed[q.Target] = append(failed[q.Target], q.Failure())
 		}
-		results[q.Target].Endpoints[q.Endpoint] = seen
+	}
+	for at, queries := range places {
+		results[at.Target].Endpoints[at.Endpoint] = summarize(queries, verdict)
 	}
 	for t, errs := range failed {
 		results[t].Err = Unserved(errs)
 	}
 	return results
+}
+
+// summarize returns what one endpoint serves of one target.
+func summarize(queries []*Query, verdict func(*Query) Verdict) Seen {
+	seen := Seen{Verdict: Unknown, Addresses: map[netip.Addr]Verdict{}}
+	var absent, failing []error
+	worst := func(a, b Verdict) Verdict { // of which the first outweighs the others
+		for _, v := range []Verdict{Failing, Served, NotServed} {
+			if a == v || b == v {
+				return v
+			}
+		}
+		return Unknown
+	}
+	for _, q := range queries {
+		v := verdict(q)
+		seen.Verdict = worst(seen.Verdict, v)
+		if q.Addr.IsValid() {
+			before, known := seen.Addresses[q.Addr]
+			if !known {
+				before = Unknown
+			}
+			seen.Addresses[q.Addr] = worst(before, v)
+		}
+		switch v {
+		case Failing:
+			failing = append(failing, q.Failure())
+		case NotServed:
+			absent, seen.Absent = append(absent, q.Failure()), append(seen.Absent, q)
+		}
+	}
+	seen.Err = Unserved(absent)
+	if len(failing) > 0 {
+		seen.Err = Unserved(failing)
+	}
+	return seen
 }
 
 // An unservedError reports the endpoints and names of one target at which its
@@ -104,13 +146,13 @@ func (e *unservedError) Error() string {
 		first := stale[0]
 		var names []string
 		stale = slices.DeleteFunc(stale, func(s *probe.StaleError) bool {
-			same := s.Endpoint == first.Endpoint && s.Got == first.Got
+			same := s.Endpoint == first.Endpoint && s.Addr == first.Addr && s.Got == first.Got
 			if same {
 				names = append(names, fmt.Sprintf("%q", s.ServerName))
 			}
 			return same
 		})
-		parts = append(parts, fmt.Sprintf("%s serves certificate %.16s for %s, not %.16s", first.Endpoint, first.Got, strings.Join(names, ", "), first.Want))
+		parts = append(parts, fmt.Sprintf("%s serves certificate %.16s for %s, not %.16s", probe.At(first.Endpoint, first.Addr), first.Got, strings.Join(names, ", "), first.Want))
 	}
 	return strings.Join(parts, "; ")
 }

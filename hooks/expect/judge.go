@@ -3,6 +3,7 @@ package expect
 import (
 	"crypto/x509"
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -21,13 +22,17 @@ type Target struct {
 // A Query is one endpoint and one name of a target to request from it.
 type Query struct {
 	*Target
-	Endpoint   probe.Endpoint
-	ServerName string
-	Want       *keypair.Pair // in place now
-	Before     Reply         // before the first change
-	Now        Reply         // the latest
+	Endpoint    probe.Endpoint
+	Addr        netip.Addr // of its host, if it has several; zero: any
+	ServerName  string
+	Want        *keypair.Pair // in place now
+	WasServed   bool          // when it was last probed: it is not taken for a name that is not served there
+	Unreachable bool          // from here: what is served is not known
+	Before      Reply         // before the first change
+	Now         Reply         // the latest
 
-	good int // replies with the wanted pair in a row
+	good  int // replies with the wanted pair in a row
+	tries int // replies without it that count
 }
 
 // A Reply is the certificate that an endpoint served, or the error.
@@ -63,16 +68,21 @@ const (
 	NotServed                // it serves no pair of the target for this name, and did not before
 	Failing                  // it does not serve the new pair, but an earlier one before or now, though not well
 	Worse                    // it does not serve the new pair, and served a good one before
+	Unknown                  // it cannot be reached from here, or was not asked often enough
 )
 
 // Evaluate compares the latest reply with the one before the deployment.
 func (q *Query) Evaluate(now time.Time) Verdict {
 	wasOurs := q.ours(q.Before)
 	switch {
+	case q.Unreachable:
+		return Unknown
 	case q.Now.Is(q.New):
 		return Served
 	case q.Before.Fits(q.ServerName, now) && (wasOurs || !q.Now.Fits(q.ServerName, now)):
 		return Worse
+	case q.WasServed:
+		return Failing
 	case q.foreign(q.Before) && q.foreign(q.Now):
 		return NotServed
 	case errors.Is(q.Now.err, probe.ErrHostUnknown): // certain, regardless of the reply before
@@ -117,7 +127,7 @@ func (q *Query) Failure() error {
 		return q.Now.err
 	}
 	return &probe.StaleError{
-		Endpoint: q.Endpoint, ServerName: q.ServerName, NotAfter: q.Now.leaf.NotAfter,
-		Got: probe.Fingerprint(q.Now.leaf), Want: q.Want.Fingerprint(),
+		Endpoint: q.Endpoint, Addr: q.Addr, ServerName: q.ServerName, NotAfter: q.Now.leaf.NotAfter,
+		Got: probe.Fingerprint(q.Now.leaf), Want: probe.Fingerprint(q.Want.Leaf),
 	}
 }

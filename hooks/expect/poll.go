@@ -38,7 +38,7 @@ func Poll(ctx context.Context, list []*Query, p Patience, enough func() bool) []
 	if p.Once {
 		need = 1
 	}
-	left := slices.Clone(list)
+	left := reachable(list)
 	for _, q := range left {
 		q.Now, q.good = Reply{}, 0
 	}
@@ -73,27 +73,40 @@ func (q *Query) note(r Reply) {
 }
 
 // Probe sends each query once.
-func Probe(ctx context.Context, list []*Query) {
+func Probe(ctx context.Context, list []*Query) { each(reachable(list), func(q *Query) { q.send(ctx) }) }
+
+// reachable returns the queries that can be sent from here.
+func reachable(list []*Query) []*Query {
+	return slices.DeleteFunc(slices.Clone(list), func(q *Query) bool { return q.Unreachable })
+}
+
+// each calls do for the queries, some at a time.
+func each(list []*Query, do func(*Query)) {
 	var g errgroup.Group
 	g.SetLimit(maxProbes)
 	for _, q := range list {
 		g.Go(func() error {
-			probing, cancel := context.WithTimeout(ctx, maxProbe)
-			defer cancel()
-			served, err := probe.Probe{Endpoint: q.Endpoint, SNI: q.ServerName, KeyType: q.Want.Leaf.PublicKeyAlgorithm}.Run(probing)
-			if failed, ok := errors.AsType[*probe.Error](err); ok && errors.Is(err, context.DeadlineExceeded) {
-				failed.TimedOut, failed.Err = true, fmt.Errorf("no answer for %q in time", q.ServerName)
-			}
-			switch {
-			case err == nil:
-				q.note(Reply{leaf: served.Chain[0]})
-			case q.Now == (Reply{}) || ctx.Err() == nil: // our deadline is less informative than the reply before
-				q.note(Reply{err: err})
-			}
+			do(q)
 			return nil
 		})
 	}
 	g.Wait()
+}
+
+// send sends the query and takes the reply.
+func (q *Query) send(ctx context.Context) {
+	probing, cancel := context.WithTimeout(ctx, maxProbe)
+	defer cancel()
+	served, err := probe.Probe{Endpoint: q.Endpoint, Addr: q.Addr, SNI: q.ServerName, KeyType: q.Want.Leaf.PublicKeyAlgorithm}.Run(probing)
+	if failed, ok := errors.AsType[*probe.Error](err); ok && errors.Is(err, context.DeadlineExceeded) {
+		failed.TimedOut, failed.Err = true, fmt.Errorf("no answer for %q in time", q.ServerName)
+	}
+	switch {
+	case err == nil:
+		q.note(Reply{leaf: served.Chain[0]})
+	case q.Now == (Reply{}) || ctx.Err() == nil: // our deadline is less informative than the reply before
+		q.note(Reply{err: err})
+	}
 }
 
 // wait waits for d and reports whether ctx has not ended.

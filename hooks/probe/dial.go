@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -25,14 +26,15 @@ var errTooMuch = errors.New("the server sent too much data")
 // A StaleError reports an endpoint that serves another certificate.
 type StaleError struct {
 	Endpoint   Endpoint
-	ServerName string    // the requested name
-	Got, Want  string    // fingerprints: SHA-256 of the certificate, lower-case hex
-	NotAfter   time.Time // of the certificate served
+	Addr       netip.Addr // of its host; zero: any
+	ServerName string     // the requested name
+	Got, Want  string     // fingerprints: SHA-256 of the certificate, lower-case hex
+	NotAfter   time.Time  // of the certificate served
 }
 
 func (e *StaleError) Error() string {
 	return fmt.Sprintf("%s serves certificate %.16s for %q, not %.16s",
-		e.Endpoint, e.Got, e.ServerName, e.Want)
+		At(e.Endpoint, e.Addr), e.Got, e.ServerName, e.Want)
 }
 
 // Remedy says what the operator can do about it.

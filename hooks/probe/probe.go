@@ -51,10 +51,15 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	if !e.Addr.IsValid() || e.Addr.String() == e.Endpoint.Host {
-		return fmt.Sprintf("%s: %v", e.Endpoint, e.Err)
+	return fmt.Sprintf("%s: %v", At(e.Endpoint, e.Addr), e.Err)
+}
+
+// At describes an address of an endpoint.
+func At(e Endpoint, addr netip.Addr) string {
+	if !addr.IsValid() || addr.String() == e.Host {
+		return e.String()
 	}
-	return fmt.Sprintf("%s at %s: %v", e.Endpoint, e.Addr, e.Err)
+	return fmt.Sprintf("%s at %s", e, addr)
 }
 
 func (e *Error) Unwrap() error { return e.Err }

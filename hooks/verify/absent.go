@@ -1,6 +1,6 @@
 package verify
 
-import "keypaird/renew"
+import "keypaird/renew/seen"
 
 // warnNotServed turns failures into warnings where an endpoint need not serve a name, as
 // in a deployment: it serves the target for another name; or it serves other targets and
@@ -18,8 +18,8 @@ func warnNotServed(rows []Check, lastSeen func(Check) string) {
 		if r.unknown == present || r.OK {
 			continue
 		}
-		seen := lastSeen(*r)
-		absent := seen != renew.SeenServed && (serving[r.Endpoint] || seen == renew.SeenAbsent) && (verified[r.Target] || r.unknown == disowned)
+		state := lastSeen(*r)
+		absent := state != seen.Served && (serving[r.Endpoint] || state == seen.Absent) && (verified[r.Target] || r.unknown == disowned)
 		if here[place{r.Target, r.Endpoint}] || absent {
 			r.setResult(Warning)
 			r.Error = "not served here: " + r.Error

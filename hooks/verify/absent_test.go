@@ -1,9 +1,8 @@
 package verify
 
 import (
+	"keypaird/renew/seen"
 	"testing"
-
-	"keypaird/renew"
 )
 
 // An endpoint need not serve every name, but one of each target that it served before.
@@ -20,15 +19,15 @@ func TestWarnNotServed(t *testing.T) {
 		rows []Check
 		want Result // of the first row
 	}{
-		{"host-unknown, beside a name that is served", renew.SeenServed,
+		{"host-unknown, beside a name that is served", seen.Served,
 			[]Check{row("plain", xmpp, "muc", Failed, disowned), row("plain", xmpp, "plain", OK, present)}, Warning},
 		{"host-unknown, and another target is served there", "",
 			[]Check{row("host", xmpp, "host", Failed, disowned), row("plain", xmpp, "plain", OK, present)}, Warning},
-		{"a server block that was taken away", renew.SeenServed,
+		{"a server block that was taken away", seen.Served,
 			[]Check{row("host", web, "host", Failed, disowned), row("plain", web, "plain", OK, present)}, Failed},
 		{"no name is served there", "",
 			[]Check{row("host", xmpp, "host", Failed, disowned), row("host", web, "host", OK, present)}, Failed},
-		{"verified alone, and absent when it was deployed", renew.SeenAbsent,
+		{"verified alone, and absent when it was deployed", seen.Absent,
 			[]Check{row("host", xmpp, "host", Failed, disowned)}, Warning},
 		{"a wildcard of another target, and it is served at another endpoint", "",
 			[]Check{row("host", xmpp, "host", Failed, foreign), row("plain", xmpp, "plain", OK, present), row("host", web, "host", OK, present)}, Warning},

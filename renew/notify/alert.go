@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,8 @@ type Alert struct {
 //   - Expiring: the certificate in use is overdue, see [renew.State.OverdueAt];
 //   - Failing: the TLSA records do not match, which only the operator can correct: peers
 //     refuse the key in use, or would refuse the first certificate;
+//   - Failing: an endpoint does not serve the certificate any more, and a reload did not
+//     help: peers see that now;
 //   - Failing: a step failed [backoff.Persistent] times in a row, or once when less
 //     than a quarter of the lifetime is left. The files of an external certificate are
 //     replaced late, and one by one, so they get all their tries.
@@ -53,11 +56,20 @@ func Check(now time.Time, t renew.Target, s renew.State) Alert {
 	switch {
 	case s.InUse != nil && !now.Before(s.OverdueAt(t)):
 		a.Kind = Expiring
-	case a.Step.Kind == backoff.Compare && !s.Rollover(t).Unknown(),
+	case a.Step.Kind == backoff.Compare && !s.Rollover(t).Unknown(), lost(t, s),
 		a.Failure.Failures >= backoff.Persistent, a.Failure.Failures > 0 && s.InUse != nil && s.Urgent(now) && t.External() == nil:
 		a.Kind = Failing
 	}
 	return a
+}
+
+// lost reports whether some endpoint does not serve the certificate any more, and a
+// deployment did not help.
+func lost(t renew.Target, s renew.State) bool {
+	return slices.ContainsFunc(t.Deploy, func(d renew.Deployer) bool {
+		rec := s.Record.Deployments[d.String()]
+		return !rec.LostAt.IsZero() && rec.Attempt.Failures > 0 && !s.Done(d.String())
+	})
 }
 
 // UnconfiguredAt is when the certificate of a target that is no longer configured ends

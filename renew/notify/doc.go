@@ -4,7 +4,7 @@
 // configuration all use its [Alert]. A [Notifier] sends notices after a pass, at
 // most daily for one target and kind, and records what it sent:
 //
-//	report := pass.Run(ctx, targets)
+//	report := reprobe.Run(ctx, pass, targets)
 //	notifier.Notify(ctx, &report)
 //
 // A [Sender] delivers the notices.

@@ -64,6 +64,7 @@ type Server struct {
 	Served []string                                    // endpoints
 	Files  []string                                    // that it writes, with {name} for the target's name
 	Use    func(changes []renew.Change) []renew.Result // nil: all are verified
+	Seen   func(changes []renew.Change) []renew.Result // at its endpoints; nil: nothing is known
 }
 
 // Servers returns servers with names alone.
@@ -96,6 +97,13 @@ func (s *Server) Deploy(_ context.Context, changes []renew.Change) []renew.Resul
 		return make([]renew.Result, len(changes))
 	}
 	return s.Use(changes)
+}
+
+func (s *Server) Probe(_ context.Context, changes []renew.Change) []renew.Result {
+	if s.Seen == nil {
+		return make([]renew.Result, len(changes))
+	}
+	return s.Seen(changes)
 }
 
 // All returns the same result for each change.

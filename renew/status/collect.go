@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"keypaird/renew"
@@ -13,6 +15,7 @@ import (
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/notify"
+	"keypaird/renew/seen"
 	"keypaird/renew/unconfigured"
 )
 
@@ -217,8 +220,8 @@ func deployment(deployer renew.Deployer, state renew.State) Deployment {
 	}
 	requested := len(d.Endpoints) == 0
 	for _, at := range endpoints {
-		out.Endpoints = append(out.Endpoints, out.at(at, d.Endpoints[at]))
-		requested = requested || d.Endpoints[at].State != renew.SeenNothing
+		out.Endpoints = append(out.Endpoints, out.at(at, d.Endpoints[at], !d.LostAt.IsZero()))
+		requested = requested || d.Endpoints[at].State != seen.Nothing
 	}
 	if out.State == Verified && !requested {
 		out.State = Deployed
@@ -226,25 +229,36 @@ func deployment(deployer renew.Deployer, state renew.State) Deployment {
 	return out
 }
 
-// at returns the state of one endpoint, which was last seen to serve something.
-func (d Deployment) at(endpoint string, seen renew.Seen) Endpoint {
-	e := Endpoint{Endpoint: endpoint, State: d.State, Error: seen.Error, Remedy: seen.Remedy}
+// at returns the state of one endpoint, from what it was last seen to serve. lost: it, or
+// another of the deployment, does not serve the certificate any more.
+func (d Deployment) at(endpoint string, last seen.Endpoint, lost bool) Endpoint {
+	e := Endpoint{Endpoint: endpoint, State: d.State, Error: last.Error, Remedy: last.Remedy}
 	inPlace := d.State != Undeployed
 	switch {
-	case seen.State == renew.SeenNothing:
+	case last.State == seen.Nothing:
 		e.State = Unasked
-	case seen.State == renew.SeenFailing && d.Failure != nil:
+	case last.State == seen.Failing && (d.Failure != nil || lost):
 		e.State = NotServed
-	case seen.State == renew.SeenAbsent && inPlace:
+	case last.State == seen.Absent && inPlace:
 		e.State = Absent
-	case seen.State == renew.SeenServed && inPlace:
+	case last.State == seen.Served && inPlace:
 		e.State = Verified
 	default: // of another version, or before a rollback
 		return Endpoint{Endpoint: endpoint, State: d.State}
 	}
-	if !seen.At.IsZero() {
-		at := second(seen.At)
-		e.At = &at
+	instant := func(at time.Time) *time.Time {
+		if at.IsZero() {
+			return nil
+		}
+		at = second(at)
+		return &at
+	}
+	e.At, e.Since, e.ServedAt = instant(last.At), instant(last.Since), instant(last.ServedAt)
+	for _, address := range slices.Sorted(maps.Keys(last.Addresses)) {
+		e.Addresses = append(e.Addresses, Address{address, last.Addresses[address]})
+	}
+	if last.State == seen.Served {
+		e.ServedAt = e.At
 	}
 	return e
 }

@@ -18,6 +18,7 @@ import (
 	"keypaird/renew/backoff"
 	"keypaird/renew/durable"
 	"keypaird/renew/renewtest"
+	"keypaird/renew/seen"
 )
 
 // Whoever asks, and however often: what is slow is done once at a time, and no
@@ -156,9 +157,11 @@ func TestFaultLoggedOnce(t *testing.T) {
 // The state of an endpoint follows from what it was last seen to serve.
 func TestEndpointState(t *testing.T) {
 	const one, two = "127.0.0.1:443", "127.0.0.1:4433"
-	served, failing := renew.Seen{State: renew.SeenServed}, renew.Seen{State: renew.SeenFailing, Error: "refused", Remedy: "start it", At: now}
-	absent, nothing := renew.Seen{State: renew.SeenAbsent, Error: "host unknown"}, renew.Seen{State: renew.SeenNothing}
-	seen := func(a, b renew.Seen) map[string]renew.Seen { return map[string]renew.Seen{one: a, two: b} }
+	served, failing := seen.Endpoint{State: seen.Served}, seen.Endpoint{State: seen.Failing, Error: "refused", Remedy: "start it", At: now}
+	absent, nothing := seen.Endpoint{State: seen.Absent, Error: "host unknown"}, seen.Endpoint{State: seen.Nothing}
+	both := func(a, b seen.Endpoint) seen.Record {
+		return seen.Record{Endpoints: map[string]seen.Endpoint{one: a, two: b}}
+	}
 	failed := backoff.Attempt{Failures: 1, Error: "verifying: refused"}
 	for _, tt := range []struct {
 		name       string
@@ -166,14 +169,14 @@ func TestEndpointState(t *testing.T) {
 		want       string // state of the deployment, and of each endpoint with its error
 	}{
 		{"of an earlier version of keypaird", renew.Deployment{Deployed: "new", Verified: "new"}, "verified: verified verified"},
-		{"all well", renew.Deployment{Deployed: "new", Verified: "new", Endpoints: seen(served, served)}, "verified: verified verified"},
-		{"one fails", renew.Deployment{Deployed: "new", Attempt: failed, Endpoints: seen(served, failing)}, "unverified: verified failing(refused)"},
-		{"one fails, gone back", renew.Deployment{Deployed: "old", Attempt: failed, Endpoints: seen(served, failing)}, "pending: pending failing(refused)"},
-		{"one does not know it", renew.Deployment{Deployed: "new", Verified: "new", Endpoints: seen(served, absent)}, "verified: verified absent(host unknown)"},
-		{"one is another's", renew.Deployment{Deployed: "new", Verified: "new", Endpoints: seen(nothing, served)}, "verified: none verified"},
-		{"all are another's", renew.Deployment{Deployed: "new", Verified: "new", Endpoints: seen(nothing, nothing)}, "deployed: none none"},
-		{"a newer version waits", renew.Deployment{Deployed: "old", Verified: "old", Endpoints: seen(served, absent)}, "pending: pending pending"},
-		{"another step failed", renew.Deployment{Deployed: "old", Verified: "old", Attempt: failed, Endpoints: seen(served, served)}, "pending: pending pending"},
+		{"all well", renew.Deployment{Deployed: "new", Verified: "new", Record: both(served, served)}, "verified: verified verified"},
+		{"one fails", renew.Deployment{Deployed: "new", Attempt: failed, Record: both(served, failing)}, "unverified: verified failing(refused)"},
+		{"one fails, gone back", renew.Deployment{Deployed: "old", Attempt: failed, Record: both(served, failing)}, "pending: pending failing(refused)"},
+		{"one does not know it", renew.Deployment{Deployed: "new", Verified: "new", Record: both(served, absent)}, "verified: verified absent(host unknown)"},
+		{"one is another's", renew.Deployment{Deployed: "new", Verified: "new", Record: both(nothing, served)}, "verified: none verified"},
+		{"all are another's", renew.Deployment{Deployed: "new", Verified: "new", Record: both(nothing, nothing)}, "deployed: none none"},
+		{"a newer version waits", renew.Deployment{Deployed: "old", Verified: "old", Record: both(served, absent)}, "pending: pending pending"},
+		{"another step failed", renew.Deployment{Deployed: "old", Verified: "old", Attempt: failed, Record: both(served, served)}, "pending: pending pending"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			web := &renewtest.Server{Name: "web", Served: []string{one, two}}

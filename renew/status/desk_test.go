@@ -17,6 +17,7 @@ import (
 	"keypaird/renew/keypair"
 	"keypaird/renew/renewalinfo"
 	"keypaird/renew/renewtest"
+	"keypaird/renew/seen"
 )
 
 // A desk has targets in every state there is.
@@ -201,10 +202,10 @@ func (d *desk) addPlaces() {
 		r := deployed(fps[0])
 		a := failed(4, `verifying: xmpp-server:127.0.0.1:5269 serves certificate 0123456789abcdef for "not-served.example", not fedcba9876543210`, "reload it")
 		at := both[0].Endpoints()
-		r.Deployments["relayd"] = renew.Deployment{Deployed: fps[0], Attempt: a, Endpoints: map[string]renew.Seen{
-			at[0]: {State: renew.SeenServed, At: now.Add(-time.Hour)},
-			at[1]: {State: renew.SeenFailing, At: now.Add(-time.Hour), Error: `serves certificate 0123456789abcdef for "not-served.example", not fedcba9876543210`},
-		}}
+		r.Deployments["relayd"] = renew.Deployment{Deployed: fps[0], Attempt: a, Record: seen.Record{Endpoints: map[string]seen.Endpoint{
+			at[0]: {State: seen.Served, At: now.Add(-time.Hour)},
+			at[1]: {State: seen.Failing, At: now.Add(-time.Hour), Error: `serves certificate 0123456789abcdef for "not-served.example", not fedcba9876543210`},
+		}}}
 		return r
 	}, pair(t, 10*aDay, "R10", "not-served.example"))
 

@@ -164,11 +164,20 @@ func DeploymentStates() []string { return []string{Verified, Deployed, Unverifie
 
 // An Endpoint is one place where a deployment's certificate should be served.
 type Endpoint struct {
-	Endpoint string     `json:"endpoint"` // as in the configuration
-	State    string     `json:"state"`
-	At       *time.Time `json:"at,omitempty"`    // of the last probe, if known
-	Error    string     `json:"error,omitempty"` // of the names that it does not serve
-	Remedy   string     `json:"remedy,omitempty"`
+	Endpoint  string     `json:"endpoint"` // as in the configuration
+	State     string     `json:"state"`
+	At        *time.Time `json:"at,omitempty"`        // of the last probe, if known
+	Since     *time.Time `json:"since,omitempty"`     // of the first probe in a row with this result
+	ServedAt  *time.Time `json:"served_at,omitempty"` // of the last probe that saw the certificate
+	Addresses []Address  `json:"addresses,omitempty"` // of the host, if it has several
+	Error     string     `json:"error,omitempty"`     // of the names that it does not serve
+	Remedy    string     `json:"remedy,omitempty"`
+}
+
+// An Address is what one address of an endpoint served.
+type Address struct {
+	Address string `json:"address"`
+	State   string `json:"state"` // served, failing, absent or unreachable
 }
 
 // External names the files of a certificate that another process obtains.

@@ -139,7 +139,8 @@ func (g gauges) deployments(doc Document) {
 	state := g.vec("deployment_state", "1 for the current state of a target's deployment, 0 for the others.", "target", "deployment", "state")
 	failures := g.vec("deployment_failures", "Consecutive failed deployments.", "target", "deployment")
 	at := g.vec("deployment_last_success_timestamp_seconds", "Time of the last successful deployment of a target.", "target", "deployment")
-	endpoint := g.vec("endpoint_verified", "Whether an endpoint was verified to serve the newest certificate.", "target", "deployment", "endpoint")
+	endpoint := g.vec("endpoint_verified", "Whether an endpoint served the newest certificate when it was last probed.", "target", "deployment", "endpoint")
+	probed := g.vec("endpoint_last_probe_timestamp_seconds", "When an endpoint was last probed.", "target", "deployment", "endpoint")
 	for _, t := range doc.Targets {
 		for _, d := range t.Deployments {
 			for _, name := range DeploymentStates() {
@@ -155,6 +156,9 @@ func (g gauges) deployments(doc Document) {
 			}
 			for _, e := range d.Endpoints {
 				endpoint(boolValue(e.State == Verified), t.Name, d.Name, e.Endpoint)
+				if e.At != nil {
+					probed(float64(e.At.Unix()), t.Name, d.Name, e.Endpoint)
+				}
 			}
 		}
 	}

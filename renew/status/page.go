@@ -203,6 +203,7 @@ func newDeploymentView(d Deployment) deploymentView {
 	for _, e := range d.Endpoints {
 		r := endpointView{Endpoint: e.Endpoint, Error: e.Error}
 		r.Class, r.Symbol, r.Text = describeState(e.State)
+		r.Text += e.times()
 		out.EndpointViews = append(out.EndpointViews, r)
 	}
 	return out

@@ -76,7 +76,7 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 	for _, d := range t.Deployments {
 		fmt.Fprintf(w, "  deployment %s: %s\n", d.Name, d.words())
 		for _, e := range d.Endpoints {
-			fmt.Fprintf(w, "    %s: %s\n", e.Endpoint, e.State)
+			fmt.Fprintf(w, "    %s: %s%s\n", e.Endpoint, e.State, e.times())
 			if e.Error != "" {
 				fmt.Fprintf(w, "      %s\n", printable(e.Error))
 				writeRemedy(w, "      ", e.Remedy)
@@ -94,6 +94,18 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 	if t.Next.Action == renew.Wait && t.Next.At != nil {
 		fmt.Fprintf(w, "  next try at %s, in %s, because: %s\n", day(*t.Next.At), span(t.Next.At.Sub(now)), t.Next.Why)
 	}
+}
+
+// times describes when the certificate was last seen there, and since when it is not.
+func (e Endpoint) times() string {
+	text := ""
+	if e.State == NotServed && e.Since != nil {
+		text = " since " + day(*e.Since)
+	}
+	if e.ServedAt != nil {
+		text += ", last seen " + day(*e.ServedAt)
+	}
+	return text
 }
 
 // words describes the state of a deployment.

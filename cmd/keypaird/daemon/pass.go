@@ -13,6 +13,7 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/durable"
 	"keypaird/renew/notify"
+	"keypaird/renew/reprobe"
 )
 
 const (
@@ -78,7 +79,7 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	began := time.Now()
 	targets := parts.Select(due)
 	unconfigured := parts.Prepare(ctx, targets, &d.records)
-	r = d.pass.Run(ctx, targets)
+	r = reprobe.Run(ctx, d.pass, targets)
 	if d.notifier.Sender != nil && ctx.Err() == nil {
 		for _, c := range unconfigured {
 			if len(c.InUse()) > 0 {

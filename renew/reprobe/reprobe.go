@@ -1,0 +1,283 @@
+// Package reprobe makes passes, and probes the endpoints of what is deployed when nothing
+// else is to be done: daily, and in each manual pass.
+//
+// What an endpoint does not serve any more is deployed again, which reloads the server
+// once. If that does not help, the deployment fails.
+package reprobe
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"keypaird/renew"
+	"keypaird/renew/backoff"
+	"keypaird/renew/keypair"
+)
+
+// Limits of the probes after one pass.
+const (
+	maxProbes = 256              // of one target at one deployment; the others follow in the next pass
+	maxTime   = 45 * time.Second // what is not known by then is probed in the next pass
+	atOnce    = 16               // deployments
+)
+
+// A run is one pass and what follows.
+type run struct {
+	*renew.Pass
+	began  time.Time
+	report renew.Report
+	lost   []lost
+}
+
+// A lost is a deployment that is not served any more.
+type lost struct {
+	target, deployment string
+	err                error
+}
+
+// Run makes a pass, probes what is due, and makes another pass over what is not served any
+// more. The caller holds the state lock.
+func Run(ctx context.Context, p *renew.Pass, targets []renew.Target) renew.Report {
+	r := &run{Pass: p}
+	r.began = r.now()
+	if r.report = p.Run(ctx, targets); r.interrupted() {
+		return r.report
+	}
+	r.probe(ctx)
+	if again := r.again(); len(again) > 0 {
+		r.add(p.Run(ctx, again))
+	}
+	if !r.interrupted() {
+		r.markFailing()
+	}
+	r.schedule()
+	return r.report
+}
+
+// interrupted reports whether the pass ended early.
+func (r *run) interrupted() bool {
+	n := len(r.report.Errs)
+	if n == 0 {
+		return false
+	}
+	_, ofTarget := errors.AsType[*renew.TargetError](r.report.Errs[n-1])
+	return !ofTarget
+}
+
+// again lists the targets that are not served any more. One of which something failed in
+// this pass is not tried again in it.
+func (r *run) again() []renew.Target {
+	var list []renew.Target
+	if len(r.lost) == 0 {
+		return nil
+	}
+	for _, t := range r.report.Targets {
+		failed := slices.ContainsFunc(r.report.Errs, func(err error) bool {
+			of, ok := errors.AsType[*renew.TargetError](err)
+			return ok && slices.Contains(of.Targets, t.Name)
+		})
+		if !failed && slices.ContainsFunc(r.lost, func(l lost) bool { return l.target == t.Name }) {
+			list = append(list, t.Target)
+		}
+	}
+	return list
+}
+
+// markFailing records a failure of what is lost and could not be deployed again yet, so
+// that the operator is notified meanwhile.
+func (r *run) markFailing() {
+	for i := range r.report.Targets {
+		t := &r.report.Targets[i]
+		for _, l := range r.lost {
+			rec := t.State.Record.Deployments[l.deployment]
+			if l.target != t.Name || rec.LostAt.IsZero() || rec.Attempt.Failures > 0 || t.State.InUse == nil {
+				continue
+			}
+			rec.Attempt = rec.Attempt.Failed(rec.Lost(l.err), r.now(), t.State.InUse.NotAfter)
+			set(t, l.deployment, rec)
+			r.save(t)
+		}
+	}
+}
+
+// schedule adds the next probes to the times when targets need the next pass.
+func (r *run) schedule() {
+	soon := r.now().Add(time.Minute)
+	for _, d := range r.all() {
+		next := d.next()
+		if next.Before(soon) {
+			next = soon
+		}
+		if at, ok := r.report.Next[d.Name]; !ok || next.Before(at) {
+			r.report.Next[d.Name] = next
+		}
+	}
+}
+
+func (r *run) now() time.Time {
+	if r.Clock != nil {
+		return r.Clock()
+	}
+	return time.Now().Round(0)
+}
+
+// add adds the report of the second pass.
+func (r *run) add(second renew.Report) {
+	r.report.Done, r.report.Errs = append(r.report.Done, second.Done...), append(r.report.Errs, second.Errs...)
+	maps.Copy(r.report.Next, second.Next)
+	for _, t := range second.Targets {
+		i := slices.IndexFunc(r.report.Targets, func(first renew.TargetState) bool { return first.Name == t.Name })
+		r.report.Targets[i] = t
+	}
+}
+
+// A deployed is a target and one deployment, where endpoints must serve its certificate.
+type deployed struct {
+	*renew.TargetState
+	at renew.Deployer
+}
+
+func (d deployed) record() renew.Deployment { return d.State.Record.Deployments[d.at.String()] }
+
+// next is when the endpoints are probed next.
+func (d deployed) next() time.Time { return d.record().Next(d.slot()) }
+
+// slot is the name on which the time of the daily probe depends.
+func (d deployed) slot() string { return d.Name + " " + d.at.String() }
+
+// mustServe reports whether the endpoints served the newest certificate when it was
+// verified.
+func (d deployed) mustServe() bool {
+	s, rec := d.State, d.record()
+	spec := s.Specs[d.at.String()]
+	return d.Err == nil && s.Leaf != nil && (rec.Verified == s.Fingerprint || !rec.LostAt.IsZero()) && len(d.at.Endpoints()) > 0 &&
+		rec.Deployed == s.Fingerprint && rec.ConfigHash == spec.ConfigHash && spec.Differs == ""
+}
+
+// all lists what endpoints must serve.
+func (r *run) all() []deployed {
+	var list []deployed
+	for i := range r.report.Targets {
+		t := &r.report.Targets[i]
+		for _, at := range t.Deploy {
+			if d := (deployed{t, at}); d.mustServe() {
+				list = append(list, d)
+			}
+		}
+	}
+	return list
+}
+
+// due lists what is to be probed, first what waits longest. A manual pass probes all but
+// what it deployed.
+func (r *run) due() []deployed {
+	now, begin := r.now(), r.began.Truncate(time.Second)
+	list := slices.DeleteFunc(r.all(), func(d deployed) bool {
+		rec := d.record()
+		if r.Mode == renew.Scheduled {
+			return !rec.Due(d.slot(), now)
+		}
+		return !rec.ProbedAt.Before(begin) && !rec.ProbedAt.After(now)
+	})
+	if r.Mode == renew.Scheduled && len(list) > maxProbes {
+		slices.SortStableFunc(list, func(a, b deployed) int { return a.record().ProbedAt.Compare(b.record().ProbedAt) })
+		list = list[:maxProbes]
+	}
+	return list
+}
+
+// probe probes what is due, and records what it finds.
+func (r *run) probe(ctx context.Context) {
+	limited, cancel := context.WithTimeout(ctx, maxTime)
+	defer cancel()
+	var yield sync.WaitGroup
+	yield.Go(func() {
+		select {
+		case <-r.Yield: // never, if it is nil
+			cancel()
+		case <-limited.Done():
+		}
+	})
+	batches := map[renew.Deployer][]deployed{}
+	var at []renew.Deployer
+	for _, d := range r.due() {
+		if batches[d.at] == nil {
+			at = append(at, d.at)
+		}
+		batches[d.at] = append(batches[d.at], d)
+	}
+	results := make([][]renew.Result, len(at))
+	slots := make(chan struct{}, atOnce)
+	var probes sync.WaitGroup
+	for i, d := range at {
+		slots <- struct{}{}
+		probes.Go(func() {
+			defer func() { <-slots }()
+			results[i] = call(limited, r.Log, d, batches[d])
+		})
+	}
+	probes.Wait()
+	cancel()
+	yield.Wait()
+	for i, d := range at {
+		for n, result := range results[i] {
+			if result.Endpoints != nil {
+				r.observe(batches[d][n], result)
+			}
+		}
+	}
+}
+
+// call returns one result for each of a batch; nil: nothing is known.
+func call(ctx context.Context, log *slog.Logger, at renew.Deployer, batch []deployed) (results []renew.Result) {
+	defer func() {
+		if v := recover(); v != nil {
+			log.Error("panicked", "deployment", at.String(), "value", v, "stack", string(debug.Stack()))
+			results = nil
+		}
+	}()
+	var changes []renew.Change
+	for _, d := range batch {
+		changes = append(changes, renew.Change{
+			Name: d.Name, Names: d.Names, Domain: d.Domain, Components: d.Components,
+			New: &keypair.Pair{Leaf: d.State.Leaf}, Seen: d.record().Endpoints,
+		})
+	}
+	return at.Probe(ctx, changes)
+}
+
+// observe records what the endpoints served.
+func (r *run) observe(d deployed, result renew.Result) {
+	rec, now := d.record(), r.now()
+	since := rec.LostAt
+	rec.Observe(result.Endpoints, result.Err != nil, now)
+	log := r.Log.With("cert", d.Name, "deployment", d.at.String())
+	switch {
+	case result.Err != nil && since.IsZero():
+		log.Warn("not served any more", "err", result.Err, "remedy", renew.Remedy(result.Err))
+		rec.Verified = ""
+		r.lost = append(r.lost, lost{d.Name, d.at.String(), result.Err})
+	case result.Err == nil && !since.IsZero():
+		log.Info("served again", "lost", since)
+		rec.Verified, rec.At, rec.Attempt = d.State.Fingerprint, rec.ProbedAt, backoff.Attempt{}
+	}
+	set(d.TargetState, d.at.String(), rec)
+	r.save(d.TargetState)
+}
+
+func set(t *renew.TargetState, deployment string, rec renew.Deployment) {
+	t.State.Record.Deployments = maps.Clone(t.State.Record.Deployments)
+	t.State.Record.Deployments[deployment] = rec
+}
+
+func (r *run) save(t *renew.TargetState) {
+	if err := r.Records.Save(r.Store, t.Name, t.State.Record); err != nil {
+		r.Log.Warn("record not saved", "cert", t.Name, "step", "probing endpoints", "err", err)
+	}
+}
