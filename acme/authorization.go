@@ -23,7 +23,10 @@ const maxAsking = 32
 // become valid are reused by the next order.
 func (j *job) authorizeNames(ctx context.Context) error {
 	urls := j.order.Authorizations
-	if len(urls) == 0 || len(urls) > len(j.req.Names) {
+	if len(urls) == 0 {
+		return j.protocolError("the order is pending and has no authorizations")
+	}
+	if len(urls) > len(j.req.Names) {
 		return j.protocolError("the order has %d authorizations for %d names", len(urls), len(j.req.Names))
 	}
 	errs := make([]error, len(urls))

@@ -1,9 +1,7 @@
 package acme
 
 import (
-	"bytes"
 	"encoding/json"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -50,20 +48,6 @@ func FuzzPace(f *testing.F) {
 	})
 }
 
-func FuzzAlternates(f *testing.F) {
-	for _, s := range []string{
-		`<https://ca.test/cert/1/alternate/1>;rel="alternate"`,
-		`<a>; rel=alternate, <b>; title="x"; rel="alternate"`, `<>;rel="alternate"`, `<:>;rel="alternate"`, `<<<`,
-	} {
-		f.Add("https://ca.test/cert/1", s)
-	}
-	f.Fuzz(func(t *testing.T, base, link string) {
-		if got := alternates(base, http.Header{"Link": {link, link}}); len(got) > maxAlternates {
-			t.Errorf("%d alternates", len(got))
-		}
-	})
-}
-
 // The issuers that a CA names become part of a record that an operator copies into a
 // zone.
 func FuzzIssuers(f *testing.F) {
@@ -74,15 +58,6 @@ func FuzzIssuers(f *testing.F) {
 			if strings.ContainsAny(name, " \t\r\n;\"\\=()") || name == "" || len(name) > 253 {
 				t.Errorf("issuer %q", name)
 			}
-		}
-	})
-}
-
-func FuzzTopIssuer(f *testing.F) {
-	f.Add([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
-	f.Fuzz(func(t *testing.T, chain []byte) {
-		if name := topIssuer(chain); name != "" && !bytes.Contains(chain, []byte("BEGIN CERTIFICATE")) {
-			t.Errorf("topIssuer(%q) = %q", chain, name)
 		}
 	})
 }

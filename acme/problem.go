@@ -3,6 +3,7 @@ package acme
 import (
 	"cmp"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +15,7 @@ import (
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/answer"
 	"keypaird/acme/orderlog"
 	"keypaird/acme/transport"
 	"keypaird/renew/problem"
@@ -32,7 +34,9 @@ type Problem struct {
 	RetryAt    time.Time // earliest next try that the CA accepts; zero if it does not say
 	Page       string    // URL that the operator must open: to unpause names, or to agree to new terms
 
-	directory string // URL that was requested; "" if another resource was
+	directory  string   // URL that was requested; "" if another resource was
+	algorithms []string // of signatures that the CA takes, with badSignatureAlgorithm
+	open       bool     // the CA has not refused the authorization: it would validate the challenge again
 }
 
 // Error implements error.
@@ -73,6 +77,10 @@ func (p *Problem) Remedy() string {
 		return "try again after " + p.RetryAt.UTC().Format(time.RFC3339) + ", or name a second CA in sign_with"
 	case p.Challenge == "" && p.Type == "unauthorized":
 		return "the CA does not allow the account this; if the CA has deactivated it, " + anew
+	case p.Type == badAlgorithm && len(p.algorithms) > 0:
+		return "the CA takes only the signatures " + textfmt.OneLine(strings.Join(p.algorithms, " "), maxDetail) + ", not that of the account's key; " + anew
+	case p.Type == "" && slices.Contains(ofProxies, p.Status):
+		return "a proxy or firewall seems to answer in place of the CA: let this machine reach the CA, or set HTTPS_PROXY to a proxy that does"
 	case p.Type == "connection" || p.Type == "tls":
 		return p.reachRemedy()
 	}
@@ -88,8 +96,13 @@ func (p *Problem) Remedy() string {
 	return "see what the CA says; keypaird check -live tests what issuing needs"
 }
 
-// anew is the last resort, and what it costs.
-const anew = "move the directory away to register a new account (CAA accounturi and dns-persist-01 records must then change)"
+// anew is the last resort, which keeps the account that there is.
+const anew = "to register another account beside it, name a further [ca] table with the same directory in sign_with (CAA accounturi and dns-persist-01 records must then name that account)"
+
+const badAlgorithm = "badSignatureAlgorithm"
+
+// ofProxies are statuses that a CA gives a type to, and a proxy does not.
+var ofProxies = []int{http.StatusForbidden, http.StatusProxyAuthRequired, http.StatusUnavailableForLegalReasons, http.StatusNetworkAuthenticationRequired}
 
 // remedies by problem type, RFC 8555 section 6.7 and the registry it opened.
 var remedies = map[string]string{
@@ -98,7 +111,7 @@ var remedies = map[string]string{
 	"badNonce":                "the CA takes none of its own nonces back; try again later, or name a second CA in sign_with",
 	"badPublicKey":            "set key to a type the CA accepts",
 	"badRevocationReason":     "use another -reason",
-	"badSignatureAlgorithm":   "the account key is of a kind the CA refuses",
+	badAlgorithm:              "the CA does not take signatures of the account's key; " + anew,
 	"caa":                     "add a CAA record that allows this CA, or correct the one there is; keypaird check -live shows it",
 	"dns":                     "the CA could not look the name up: check that its zone answers and, with DNSSEC, that its signatures are valid",
 	"externalAccountRequired": "set eab_kid and eab_hmac_file in the [ca] table; the CA's web site hands them out",
@@ -141,13 +154,18 @@ var (
 // newProblem makes a Problem from the one that lego read; a is the answer to the
 // same request, with the true status and Retry-After.
 func newProblem(ca string, d *legoacme.ProblemDetails, a transport.Answer) *Problem {
-	p := &Problem{CA: ca, Type: transport.ProblemType(d.Type), Status: a.Status, RetryAt: a.RetryAfter}
+	p := &Problem{CA: ca, Type: answer.ProblemType(d.Type), Status: a.Status, RetryAt: a.RetryAfter}
+	if p.Type == badAlgorithm {
+		var list struct{ Algorithms []string } // section 6.2
+		_ = json.Unmarshal(a.Body, &list)
+		p.algorithms = list.Algorithms
+	}
 	detail := textfmt.OneLine(d.Detail, maxText)
 	for _, s := range d.SubProblems { // section 6.7.1
 		if p.Identifier == "" {
 			p.Identifier = textfmt.OneLine(s.Identifier.Value, 253)
 		}
-		if kind := transport.ProblemType(s.Type); remedies[p.Type] == "" && kind != "" {
+		if kind := answer.ProblemType(s.Type); remedies[p.Type] == "" && kind != "" {
 			p.Type = kind
 		}
 		if len(detail) < maxText {
@@ -180,18 +198,24 @@ func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
 func (e *UnreachableError) Remedy() string {
+	if errors.Is(e.Err, transport.ErrProxy) {
+		return "write HTTPS_PROXY as http://proxy.example.net:3128 where keypaird is started, special characters of a password as %40"
+	}
 	if untrusted(e.Err) {
 		return "the CA's own TLS certificate is not trusted here: set roots in its [ca] table, or correct this machine's clock or root store"
+	}
+	if proxy := transport.ProxyOf(e.Directory); proxy != "" {
+		return "check that " + e.Directory + " can be reached through the proxy " + proxy + ", which HTTPS_PROXY names, then: keypaird issue"
 	}
 	return "check that " + e.Directory + " can be reached from this machine, then: keypaird issue"
 }
 
 // A ProtocolError reports an answer of the CA that cannot be used.
 type ProtocolError struct {
-	CA        string
-	Err       error
-	Malformed bool // not of its kind at all: cut off, or of a proxy; it may be better later
-	Whole     bool // it is about the CA or our account as a whole, not about one order
+	CA    string
+	Err   error
+	Kind  transport.Kind // zero: the answer could be read
+	Whole bool           // it is about the CA or our account as a whole, not about one order
 }
 
 func (e *ProtocolError) Error() string {
@@ -202,7 +226,16 @@ func (e *ProtocolError) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
 func (e *ProtocolError) Remedy() string {
+	if e.Kind == transport.OtherHost {
+		return "set directory in [ca." + e.CA + "] to the URL under which the CA knows itself; if a proxy or a login page answers in its place, let this machine reach the CA"
+	}
 	return cmp.Or(problem.Remedy(e.Err), "see that the directory of the CA is that of an ACME server and that no proxy changes its answers; else report it to the CA, or name another one in sign_with")
+}
+
+// passing reports whether the CA, or what stands before it, is at fault and not the
+// order.
+func (e *ProtocolError) passing() bool {
+	return e.Kind == transport.Malformed || e.Kind == transport.Unreadable || e.Kind == transport.OtherHost
 }
 
 // errAccount marks an account that cannot be used, as it is on disk or as the CA
@@ -215,8 +248,12 @@ func (c *Client) accountError(part string, err error, remedy string) error {
 	return problem.Newf(remedy, "%s: %w %s: %w", c.ca.Name, errAccount, c.accounts.where(part), err)
 }
 
-// timeout returns the error for a CA that did not finish what in time.
-func timeout(ca, what string, after time.Duration) error {
+// timeout returns the error for a CA that did not finish what in time, and last
+// answered with an error, if that is not nil.
+func timeout(ca, what string, after time.Duration, last error) error {
+	if last != nil {
+		return fmt.Errorf("%s: not finished after %s: %w", what, after, last)
+	}
 	return problem.Newf("the order is kept, and the next run resumes it", "%s: %s: not finished after %s", ca, what, after)
 }
 
@@ -300,14 +337,14 @@ func CAWide(err error) bool {
 	var p *Problem
 	if errors.As(err, &p) {
 		switch p.Type {
-		case "accountDoesNotExist", "userActionRequired", "externalAccountRequired", "badNonce":
+		case "accountDoesNotExist", "userActionRequired", "externalAccountRequired", "badNonce", badAlgorithm:
 			return true
 		}
 		return p.Status >= 500
 	}
-	var answer *ProtocolError
-	if errors.As(err, &answer) {
-		return answer.Whole
+	var bad *ProtocolError
+	if errors.As(err, &bad) {
+		return bad.Whole || bad.Kind == transport.OtherHost
 	}
 	var limit *orderlog.RateLimitError
 	if errors.As(err, &limit) {
@@ -321,8 +358,11 @@ func CAWide(err error) bool {
 func final(err error) bool {
 	var p *Problem
 	if errors.As(err, &p) {
+		if p.open {
+			return false
+		}
 		switch p.Type {
-		case "accountDoesNotExist", "userActionRequired", "badNonce": // not the order's fault
+		case "accountDoesNotExist", "userActionRequired", "badNonce", badAlgorithm: // not the order's fault
 			return false
 		case "": // nor said by the CA
 			return p.Status == 0
@@ -330,13 +370,14 @@ func final(err error) bool {
 		return !transient(err) && !p.limited()
 	}
 	var a *ProtocolError
-	return errors.As(err, &a) && !a.Malformed
+	return errors.As(err, &a) && !a.passing()
 }
 
 // inconclusive reports whether err leaves the status of the order open.
 func inconclusive(err error) bool {
 	var p *Problem
-	return transient(err) || errors.As(err, &p) && p.Type == "" && p.Status != 0
+	var a *ProtocolError
+	return transient(err) || errors.As(err, &p) && p.Type == "" && p.Status != 0 || errors.As(err, &a) && a.passing()
 }
 
 // transient reports whether the same request may succeed a little later: the fault
@@ -347,11 +388,11 @@ func transient(err error) bool {
 		return p.Status >= 500
 	}
 	var a *ProtocolError
-	if errors.As(err, &a) && a.Malformed {
+	if errors.As(err, &a) && a.Kind == transport.Malformed {
 		return true
 	}
 	var u *UnreachableError
-	return errors.As(err, &u) && !untrusted(u.Err)
+	return errors.As(err, &u) && !untrusted(u.Err) && !errors.Is(u.Err, transport.ErrProxy)
 }
 
 // untrusted reports a TLS certificate that could not be verified.

@@ -1,11 +1,11 @@
-package transport
+package answer
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 )
@@ -23,8 +23,8 @@ func FuzzProblemBody(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		var d *legoacme.ProblemDetails
-		if err := json.Unmarshal(problemBody(status, body), &d); err != nil || d == nil {
-			t.Fatalf("problemBody(%q) = %q: %v", body, problemBody(status, body), err)
+		if err := json.Unmarshal(Problem(status, body), &d); err != nil || d == nil {
+			t.Fatalf("Problem(%q) = %q: %v", body, Problem(status, body), err)
 		}
 		if d.HTTPStatus != status {
 			t.Errorf("status %d, want that of the response, %d", d.HTTPStatus, status)
@@ -32,14 +32,25 @@ func FuzzProblemBody(f *testing.F) {
 	})
 }
 
-func FuzzRetryAfter(f *testing.F) {
-	for _, s := range []string{"", "120", "-1", "Sun, 01 Mar 2026 12:05:00 GMT", "99999999999999999999"} {
-		f.Add(s)
+func FuzzAlternates(f *testing.F) {
+	for _, s := range []string{
+		`<https://ca.test/cert/1/alternate/1>;rel="alternate"`,
+		`<a>; rel=alternate, <b>; title="x"; rel="alternate"`, `<>;rel="alternate"`, `<:>;rel="alternate"`, `<<<`,
+	} {
+		f.Add("https://ca.test/cert/1", s)
 	}
-	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	f.Fuzz(func(t *testing.T, s string) {
-		if at := retryAfter(http.Header{"Retry-After": {s}}, now); !at.IsZero() && !at.After(now) {
-			t.Errorf("retryAfter(%q) = %v, which is not after %v", s, at, now)
+	f.Fuzz(func(t *testing.T, base, link string) {
+		if got := Alternates(base, http.Header{"Link": {link, link}}); len(got) > maxAlternates {
+			t.Errorf("%d alternates", len(got))
+		}
+	})
+}
+
+func FuzzTopIssuer(f *testing.F) {
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
+	f.Fuzz(func(t *testing.T, chain []byte) {
+		if name := TopIssuer(chain); name != "" && !bytes.Contains(chain, []byte("BEGIN CERTIFICATE")) {
+			t.Errorf("TopIssuer(%q) = %q", chain, name)
 		}
 	})
 }
