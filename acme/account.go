@@ -14,6 +14,7 @@ import (
 	legoacme "github.com/go-acme/lego/v4/acme"
 
 	"keypaird/acme/accountkey"
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
@@ -112,7 +113,7 @@ func (c *Client) loadAccount() (file accountFile, known bool, err error) {
 	return file, true, nil
 }
 
-const restoreKey = "restore key.pem from a backup; without one, " + anew
+const restoreKey = "restore key.pem from a backup; without one, " + refusal.Anew
 
 // accountKey reads the account's key, and makes one only if there is no account
 // yet. A key without an account is left by an interrupted registration; the CA
@@ -165,10 +166,10 @@ func (c *Client) saveAccount(file accountFile) error {
 func (c *Client) register(ctx context.Context, key crypto.Signer, made bool) (accountFile, crypto.Signer, error) {
 	file, err := c.registerKey(ctx, key)
 	var p *Problem
-	if !made || !errors.As(err, &p) || p.Type != badAlgorithm || accountkey.TypeFor(p.algorithms) == "" {
+	if !made || !errors.As(err, &p) || p.Type != refusal.BadAlgorithm || accountkey.TypeFor(p.Algorithms) == "" {
 		return file, key, err
 	}
-	if key, err = c.newAccountKey(ctx, accountkey.TypeFor(p.algorithms)); err == nil {
+	if key, err = c.newAccountKey(ctx, accountkey.TypeFor(p.Algorithms)); err == nil {
 		file, err = c.registerKey(ctx, key)
 	}
 	return file, key, err
@@ -231,7 +232,7 @@ func (c *Client) unregistered(err error) error {
 	if !errors.As(err, &p) || p.Type != "unauthorized" && p.Type != "malformed" {
 		return err
 	}
-	hint := "the CA knows the account's key and does not accept it any more; " + anew
+	hint := "the CA knows the account's key and does not accept it any more; " + refusal.Anew
 	if c.ca.EABKeyID != "" {
 		hint = "check eab_kid and eab_hmac_file in the [ca] table against the CA's web site; some CAs let each be used once only"
 	}
@@ -260,7 +261,7 @@ func (c *Client) CheckAccount(ctx context.Context) (url string, err error) {
 	case err != nil:
 		return a.url, err
 	case found.Status == legoacme.StatusDeactivated, found.Status == "revoked":
-		return a.url, c.accountError("", fmt.Errorf("is %s at the CA", found.Status), anew)
+		return a.url, c.accountError("", fmt.Errorf("is %s at the CA", found.Status), refusal.Anew)
 	case found.Location != a.url:
 		return a.url, c.accountError("", fmt.Errorf("is %s, but the CA knows its key as %s", a.url, textfmt.OneLine(found.Location, maxDetail)), restoreKey)
 	}

@@ -10,6 +10,7 @@ import (
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
 )
@@ -151,7 +152,7 @@ func authzName(a legoacme.Authorization) string {
 func (j *job) refused(name, kind string, authz legoacme.Authorization) error {
 	for _, c := range authz.Challenges {
 		if c.Error != nil {
-			p := newProblem(j.client.ca.Name, c.Error, transport.Answer{})
+			p := refusal.New(j.client.ca.Name, c.Error, transport.Answer{})
 			p.Identifier, p.Challenge = name, textfmt.OneLine(c.Type, 32)
 			return p
 		}

@@ -9,6 +9,7 @@ import (
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
 )
@@ -93,7 +94,7 @@ const validateTries = 4
 // result. A CA may report an error and leave the challenge open, until it is asked
 // again (RFC 8555, section 8.2).
 func (j *job) validate(ctx context.Context, url, name string, challenge legoacme.Challenge) error {
-	refusal, err := j.respond(ctx, challenge)
+	denied, err := j.respond(ctx, challenge)
 	if err != nil {
 		return err
 	}
@@ -119,8 +120,8 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 			return nil
 		case authz.Status != legoacme.StatusPending:
 			return j.refused(name, challenge.Type, authz)
-		case refusal != nil && untouched(authz, challenge.URL):
-			return refusal
+		case denied != nil && untouched(authz, challenge.URL):
+			return denied
 		}
 		failure := j.failure(name, challenge, authz)
 		if failure == nil {
@@ -141,7 +142,7 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 
 // respond asks the CA to validate a challenge. A refusal as malformed is no error:
 // perhaps a killed run has asked already; the authorization shows it.
-func (j *job) respond(ctx context.Context, challenge legoacme.Challenge) (refusal *Problem, err error) {
+func (j *job) respond(ctx context.Context, challenge legoacme.Challenge) (denied *Problem, err error) {
 	j.session.transport.Label(challenge.URL, transport.ResourceChallenge)
 	_, err = ask(ctx, j, tries, func() (legoacme.ExtendedChallenge, error) {
 		return j.session.core.Challenges.New(challenge.URL)
@@ -159,8 +160,8 @@ func (j *job) respond(ctx context.Context, challenge legoacme.Challenge) (refusa
 func (j *job) failure(name string, challenge legoacme.Challenge, a legoacme.Authorization) error {
 	for _, c := range a.Challenges {
 		if c.URL == challenge.URL && c.Error != nil {
-			p := newProblem(j.client.ca.Name, c.Error, transport.Answer{})
-			p.Identifier, p.Challenge, p.open = name, challenge.Type, true
+			p := refusal.New(j.client.ca.Name, c.Error, transport.Answer{})
+			p.Identifier, p.Challenge, p.Open = name, challenge.Type, true
 			return p
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	legoacme "github.com/go-acme/lego/v4/acme"
 
 	"keypaird/acme/answer"
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 	"keypaird/renew/keypair"
 	"keypaird/renew/textfmt"
@@ -75,7 +76,7 @@ func (j *job) pauseAfterFinalize(err error, n int) (time.Duration, error) {
 	switch {
 	case err == nil: // it is ready still
 		return max(pause, min(time.Until(j.session.transport.Answer(j.order.Finalize).RetryAfter), maxRetryAfter)), nil
-	case errors.As(err, &p) && (p.Type == orderNotReady || p.Status == http.StatusNotFound):
+	case errors.As(err, &p) && (p.Type == refusal.NotReady || p.Gone()):
 		return max(pause, min(time.Until(p.RetryAt), maxRetryAfter)), nil // a replica that lags
 	case p != nil && p.Type == "badCSR" && !j.named:
 		j.named = true
@@ -88,8 +89,6 @@ func (j *job) pauseAfterFinalize(err error, n int) (time.Duration, error) {
 	j.log.Debug("finalize unanswered", "err", err)
 	return pause, nil
 }
-
-const orderNotReady = "orderNotReady"
 
 // stillReady returns the error of an order that n requests did not finalize, the last
 // of them with err. The order is not at fault.

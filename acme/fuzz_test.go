@@ -10,6 +10,7 @@ import (
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 )
 
@@ -27,9 +28,9 @@ func FuzzNewProblem(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		var d legoacme.ProblemDetails
 		_ = json.Unmarshal(body, &d) // what could be read counts
-		p := newProblem("ca", &d, transport.Answer{Status: status})
+		p := refusal.New("ca", &d, transport.Answer{Status: status})
 		for _, s := range []string{p.Error(), p.Remedy(), p.Page} {
-			if strings.ContainsFunc(s, unicode.IsControl) || len(s) > 4*maxText || !utf8.ValidString(s) {
+			if strings.ContainsFunc(s, unicode.IsControl) || len(s) > 4*refusal.MaxText || !utf8.ValidString(s) {
 				t.Errorf("not fit to print: %q", s)
 			}
 		}

@@ -19,6 +19,7 @@ import (
 
 	"keypaird/acme/answer"
 	"keypaird/acme/orderlog"
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
@@ -173,7 +174,7 @@ func (j *job) checkProfile() error {
 // serverInternal if it does not know the certificate.
 func mayBeReplaces(err error) bool {
 	var p *Problem
-	if !errors.As(err, &p) || p.limited() {
+	if !errors.As(err, &p) || p.Limited() {
 		return false
 	}
 	return !CAWide(err) || p.Status == http.StatusInternalServerError && p.Type == "serverInternal"
@@ -255,7 +256,7 @@ func (j *job) run(ctx context.Context) (*keypair.Pair, error) {
 			}
 			err = j.wait(ctx, waiting, "naming the certificate of a valid order")
 		case legoacme.StatusInvalid:
-			err = newProblem(j.client.ca.Name, j.order.Error, transport.Answer{})
+			err = refusal.New(j.client.ca.Name, j.order.Error, transport.Answer{})
 		default:
 			err = j.protocolError("the order has the unknown status %q", textfmt.OneLine(j.order.Status, 32))
 		}

@@ -10,6 +10,7 @@ import (
 	legoacme "github.com/go-acme/lego/v4/acme"
 
 	"keypaird/acme/orderlog"
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 )
 
@@ -47,7 +48,7 @@ func TestProblem(t *testing.T) {
 		{"megabytes", legoacme.ProblemDetails{Detail: strings.Repeat("é", 1<<19), SubProblems: make([]legoacme.SubProblem, 10000)}, transport.Answer{Status: 400}, "", "é…", "", false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newProblem("le", &tt.d, tt.a)
+			p := refusal.New("le", &tt.d, tt.a)
 			if tt.challenge != "" {
 				p.Identifier, p.Challenge = "a.test", tt.challenge
 			}
@@ -78,7 +79,7 @@ func TestWrongDirectory(t *testing.T) {
 		{"something else", "", "", "see what the CA says", 404},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := &Problem{CA: "le", Type: tt.kind, Status: tt.status, directory: tt.directory}
+			p := &Problem{CA: "le", Type: tt.kind, Status: tt.status, Directory: tt.directory}
 			if got := p.Remedy(); !strings.HasPrefix(got, tt.help) {
 				t.Errorf("remedy = %q, want %q", got, tt.help)
 			}

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,7 +65,8 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 	finalized := j.client.orderLog.Finalized(j.url) // then there may be a certificate
 	j.known = finalized || time.Since(j.begun).Abs() < lagLimit
 	err = j.fetchOrder(ctx)
-	ends := final(err) || isGone(err)
+	p, _ := errors.AsType[*Problem](err)
+	ends := final(err) || p != nil && p.Gone()
 	if ends && (!finalized || j.stale()) || j.stale() && inconclusive(err) {
 		return false, nil
 	}
@@ -113,7 +113,7 @@ func ask[T any](ctx context.Context, j *job, n int, request func() (T, error)) (
 		v, err := call(ctx, j.session, n, request)
 		now := time.Now()
 		p, _ := errors.AsType[*Problem](err)
-		if p == nil || !p.lags() || !j.known || now.Sub(waiting.since) >= lagLimit {
+		if p == nil || !p.Lags() || !j.known || now.Sub(waiting.since) >= lagLimit {
 			return v, err
 		}
 		pause := max(waiting.next(now, transport.Answer{RetryAfter: p.RetryAt}), lagPause)
@@ -121,11 +121,6 @@ func ask[T any](ctx context.Context, j *job, n int, request func() (T, error)) (
 			return v, err
 		}
 	}
-}
-
-// lags reports whether a replica that lags may answer so.
-func (p *Problem) lags() bool {
-	return p.Status == http.StatusNotFound || p.Status == http.StatusForbidden && slices.Contains([]string{"unauthorized", "malformed", orderNotReady}, p.Type)
 }
 
 // lagPause is the shortest time between two requests for a missing resource.

@@ -12,6 +12,7 @@ import (
 	"github.com/go-acme/lego/v4/acme/api"
 
 	"keypaird/acme/answer"
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
 )
@@ -80,7 +81,7 @@ func (c *Client) open(ctx context.Context, a account) (*session, error) {
 	}
 	var p *Problem
 	if errors.As(err, &p) {
-		p.directory = c.ca.Directory
+		p.Directory = c.ca.Directory
 	}
 	if err != nil {
 		return nil, err
@@ -157,7 +158,7 @@ func (s *session) typed(ctx context.Context, err error) error {
 	}
 	var d *legoacme.ProblemDetails
 	if errors.As(err, &d) {
-		return newProblem(ca, d, s.transport.Answer(d.URL))
+		return refusal.New(ca, d, s.transport.Answer(d.URL))
 	}
 	var u *url.Error
 	if errors.As(err, &u) {

@@ -10,7 +10,7 @@ import (
 // arrows says which packages of ours each may import: cmd knows all, and
 // renew/durable nobody.
 var arrows = map[string][]string{
-	"acme":                           {"acme/accountkey", "acme/answer", "acme/orderlog", "acme/transport", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
+	"acme":                           {"acme/accountkey", "acme/answer", "acme/orderlog", "acme/refusal", "acme/transport", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
 	"acme/accountkey":                {},
 	"acme/acmetest":                  {},
 	"acme/answer":                    {"renew/textfmt"},
@@ -20,6 +20,7 @@ var arrows = map[string][]string{
 	"acme/dns01/sandbox":             {},
 	"acme/http01":                    {"acme", "renew/durable", "renew/problem"},
 	"acme/orderlog":                  {"renew/durable"},
+	"acme/refusal":                   {"acme/answer", "acme/transport", "renew/textfmt"},
 	"acme/transport":                 {"acme/answer", "acme/orderlog", "renew/textfmt"},
 	"cmd/keypaird":                   {"acme", "acme/dns01", "acme/dns01/sandbox", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/names", "cmd/keypaird/preflight", "cmd/keypaird/progress", "hooks/discover", "hooks/discover/plan", "hooks/preset", "hooks/verify", "renew", "renew/problem", "renew/status", "renew/textfmt", "renew/unconfigured"},
 	"cmd/keypaird-dns":               {"cmd/keypaird-dns/child"},
@@ -81,7 +82,7 @@ var targetArrows = map[string][]string{
 	"cmd/keypaird/engine":            {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "hooks", "hooks/command", "renew", "renew/renewalinfo"},
 	"cmd/keypaird/daemon":            {"cmd/keypaird/engine", "hooks/command", "renew", "renew/loop", "renew/notify", "renew/status", "renew/tlsa"},
 	"cmd/keypaird/preflight":         {"acme/dns01", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover"},
-	"acme":                           {"acme/accountkey", "acme/answer", "acme/orderlog", "renew/keypair"},
+	"acme":                           {"acme/accountkey", "acme/answer", "acme/orderlog", "acme/refusal", "renew/keypair"},
 	"acme/orderlog":                  {"renew/durable"},
 	"acme/dns01/dnsquery":            {},
 	"acme/dns01/redact":              {},
@@ -112,7 +113,7 @@ var targetArrows = map[string][]string{
 var heavy = map[string][]string{
 	"github.com/go-acme/lego/v4/providers": {"cmd/keypaird-dns", "cmd/keypaird-dns/child"},
 	"github.com/go-acme/lego/v4/challenge": {"cmd/keypaird-dns", "cmd/keypaird-dns/child", "cmd/keypaird-dns/child/rfc2136"},
-	"github.com/go-acme/lego/v4/acme":      {"acme", "acme/acmetest", "acme/transport"},
+	"github.com/go-acme/lego/v4/acme":      {"acme", "acme/acmetest", "acme/refusal", "acme/transport"},
 	"github.com/letsencrypt/pebble":        {"acme/acmetest"},
 	"github.com/BurntSushi/toml":           {"cmd/keypaird/config", "cmd/keypaird-dns/gen"},
 	"github.com/robfig/cron":               {"cmd/keypaird/config", "cmd/keypaird/schedule"},
