@@ -195,9 +195,6 @@ func (c *Client) registerKey(ctx context.Context, key crypto.Signer) (accountFil
 	if err != nil {
 		return accountFile{}, fmt.Errorf("registering: %w", c.unregistered(err))
 	}
-	if registered.Location == "" {
-		return accountFile{}, fmt.Errorf("registering: %w", &ProtocolError{CA: c.ca.Name, Err: errors.New("the CA gave no account url"), Whole: true})
-	}
 	if u, err := url.Parse(registered.Location); err != nil || u.Host == "" { // it would be kept for good
 		return accountFile{}, fmt.Errorf("registering: %w", &ProtocolError{
 			CA: c.ca.Name, Err: fmt.Errorf("the account url is none: %q", textfmt.OneLine(registered.Location, maxDetail)), Whole: true,

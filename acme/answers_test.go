@@ -1,10 +1,14 @@
 package acme_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -388,13 +392,56 @@ func TestSpelling(t *testing.T) {
 	}
 }
 
+// needsCommonName refuses certificate requests without a common name.
+func needsCommonName(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, acmetest.PathFinalize) {
+			body, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			var jws struct{ Payload string }
+			var message struct{ CSR string }
+			_ = json.Unmarshal(body, &jws)
+			payload, _ := base64.RawURLEncoding.DecodeString(jws.Payload)
+			_ = json.Unmarshal(payload, &message)
+			der, _ := base64.RawURLEncoding.DecodeString(message.CSR)
+			if csr, err := x509.ParseCertificateRequest(der); err != nil || csr.Subject.CommonName == "" {
+				acmetest.Problem{Status: 400, Type: "badCSR", Detail: "no common name"}.ServeHTTP(w, r)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// A profile that the CA does not have costs no order.
+func TestProfileOfNoCA(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		profiles any
+		help     string
+	}{
+		{"others", map[string]any{"tlsserver": "", "classic": ""}, "set profile to one of: classic tlsserver"},
+		{"none", nil, "remove profile: this CA has none"},
+	} {
+		var tr traffic
+		g := newFixture(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
+			return edit(acmetest.PathDirectory, func(o map[string]any, _ *http.Request) { o["meta"] = map[string]any{"profiles": tt.profiles} })(tr.wrap(next))
+		}})
+		req := g.request("a.test")
+		req.Profile = "shortlived"
+		_, err := g.client(t).Obtain(t.Context(), req)
+		wantError(t, err, `the CA has no profile "shortlived"`, tt.help)
+		if n := tr.asked(acmetest.PathNewOrder); n != 0 || !acme.TryNextCA(err) {
+			t.Errorf("%s: %d orders, TryNextCA %v; want 0 and true", tt.name, n, acme.TryNextCA(err))
+		}
+	}
+}
+
 // Oddities of CAs that can be understood.
 func TestOddities(t *testing.T) {
-	noCommonName := func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(w, r) })
-	}
 	for _, b := range []behaviour{
-		{name: "nothing odd", fault: noCommonName},
+		{name: "a request that must have a common name", fault: needsCommonName},
+		{name: "the same for a wildcard", names: []string{"*.a.test"}, fault: needsCommonName},
 		{name: "relative URLs in the directory", fault: edit(acmetest.PathDirectory, relative)},
 		{name: "relative URLs in orders", fault: orders(relative)},
 		{name: "relative URLs in authorizations", fault: edit(acmetest.PathAuthz, relative)},

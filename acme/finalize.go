@@ -93,11 +93,11 @@ func (j *job) pauseAfterFinalize(err error, n int) (time.Duration, error) {
 // stillReady returns the error of an order that n requests did not finalize, the last
 // of them with err. The order is not at fault.
 func (j *job) stillReady(n int, err error) error {
-	why := "the order is still ready"
-	if err != nil {
-		why = textfmt.OneLine(err.Error(), maxDetail)
+	if err == nil {
+		err = errors.New("the order is still ready")
 	}
-	return timeout(j.client.ca.Name, fmt.Sprintf("finalizing: after %d requests: %s", n, why), time.Since(j.asked).Round(time.Second), nil)
+	what := fmt.Sprintf("finalizing: after %d requests: %s", n, textfmt.OneLine(err.Error(), maxDetail))
+	return timeout(j.client.ca.Name, what, time.Since(j.asked).Round(time.Second), nil)
 }
 
 // csr returns a PKCS #10 request for exactly names. A common name is in it only if

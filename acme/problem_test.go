@@ -132,6 +132,8 @@ func TestCAWide(t *testing.T) {
 		{"CAA", &Problem{Type: "caa", Status: 403}, false},
 		{"port 80 closed", &Problem{Type: "connection", Identifier: "a.test"}, false},
 		{"wrong certificate", wrongCertificate("le", errors.New("other key")), false},
+		{"HTTPS_PROXY cannot be read", &UnreachableError{Err: transport.ErrProxy}, true},
+		{"on another host", &ProtocolError{Err: errors.New("x"), Kind: transport.OtherHost}, true},
 		{"slow", timeout("le", "ordering", time.Minute, nil), false},
 		{"our own trouble", errors.New("no space left on device"), false},
 		{"one of several names met a fault of the CA", namesError{&Problem{Type: "connection"}, &UnreachableError{Err: errors.New("reset")}}, false},
