@@ -9,10 +9,9 @@
 // ([OrderLog]). Requests go through package transport, and are repeated here;
 // package answer reads what the CA sends, and package refusal what it refuses.
 //
-// An answer ends an order only if the CA says so of the order itself. Replicas that
-// lag, pages of proxies and URLs at other hosts leave it as it is, and a finalized
-// order is kept until its certificate is there, the CA calls it invalid, or it is
-// stale. Each wait is paced and has an end.
+// Replicas that lag, pages of proxies and URLs at other hosts do not end an order. One
+// that is finalized is kept until its certificate is there, the CA calls it invalid,
+// or it is stale. Each wait is paced and has an end.
 //
 // Make a [Client] for each CA with [NewClient] and call [Client.Obtain]. After a
 // crash, Obtain with the same Pending directory resumes the order (resume.go). The

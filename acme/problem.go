@@ -69,8 +69,7 @@ func (e *ProtocolError) Remedy() string {
 	return cmp.Or(problem.Remedy(e.Err), "see that the directory of the CA is that of an ACME server and that no proxy changes its answers; else report it to the CA, or name another one in sign_with")
 }
 
-// passing reports whether the CA, or what stands before it, is at fault and not the
-// order.
+// passing reports whether the fault is not that of the order.
 func (e *ProtocolError) passing() bool {
 	return e.Kind == transport.Malformed || e.Kind == transport.Unreadable || e.Kind == transport.OtherHost
 }

@@ -105,8 +105,7 @@ func (j *job) fetchOrder(ctx context.Context) error {
 const lagLimit = 30 * time.Second
 
 // ask is call for a resource of the order. If the CA has answered for the order
-// already, a 404 comes from a replica that lags, and so does a refusal without a
-// reason of its own; ask tries again.
+// already, a 404 or a plain refusal comes from a replica that lags: ask tries again.
 func ask[T any](ctx context.Context, j *job, n int, request func() (T, error)) (T, error) {
 	waiting := pace{time.Now()}
 	for {
