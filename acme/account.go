@@ -3,22 +3,18 @@ package acme
 import (
 	"context"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
 	"path/filepath"
-	"strings"
 	"time"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/accountkey"
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
@@ -80,13 +76,13 @@ func (c *Client) account(ctx context.Context) (account, error) {
 	if err != nil {
 		return account{}, err
 	}
-	key, err := c.accountKey(known)
+	key, made, err := c.accountKey(ctx, known)
 	if err != nil {
 		return account{}, err
 	}
 	switch {
 	case !known:
-		file, err = c.register(ctx, key)
+		file, key, err = c.register(ctx, key, made)
 	case c.email != "" && c.email != file.Email:
 		c.updateContact(ctx, key, file)
 	}
@@ -108,55 +104,45 @@ func (c *Client) loadAccount() (file accountFile, known bool, err error) {
 	}
 	if json.Unmarshal(data, &file) != nil || file.URL == "" {
 		return file, false, c.accountError(accountPart, errors.New("not readable as an account"),
-			"restore it from a backup; without one, remove account.json and keep key.pem: the CA finds the account by its key")
+			"restore it from a backup; without one, rename account.json and keep key.pem: the CA finds the account by its key")
 	}
 	if file.Directory != c.ca.Directory {
 		return file, false, c.accountError(accountPart, fmt.Errorf("belongs to %q, not to %s", file.Directory, c.ca.Directory),
-			"give the CA in the configuration another name, or move this directory away to register anew")
+			"put back the directory that the account belongs to, or give the other CA a [ca] table of its own under another name")
 	}
 	return file, true, nil
 }
 
-const restoreKey = "restore key.pem from a backup; without one, " + anew
+const restoreKey = "restore key.pem from a backup; without one, " + refusal.Anew
 
 // accountKey reads the account's key, and makes one only if there is no account
 // yet. A key without an account is left by an interrupted registration; the CA
 // returns the same account for the same key (RFC 8555, section 7.3.1).
-func (c *Client) accountKey(known bool) (crypto.Signer, error) {
+func (c *Client) accountKey(ctx context.Context, known bool) (key crypto.Signer, made bool, err error) {
 	data, err := c.accounts.load(keyPart)
 	if errors.Is(err, fs.ErrNotExist) {
 		if known {
-			return nil, c.accountError(accountPart, errors.New("its key.pem is missing"), restoreKey)
+			return nil, false, c.accountError(accountPart, errors.New("its key.pem is missing"), restoreKey)
 		}
-		return c.newAccountKey()
+		key, err = c.newAccountKey(ctx, accountkey.Default)
+		return key, true, err
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the account's key: %w", err)
+		return nil, false, fmt.Errorf("reading the account's key: %w", err)
 	}
-	key, err := keypair.ParseKey(data)
-	if err == nil && !signsRequests(key) {
+	key, err = keypair.ParseKey(data)
+	if err == nil && !accountkey.Signs(key) {
 		err = errors.New("not of a kind that signs requests here: P-256, P-384 or RSA")
 	}
 	if err != nil {
-		return nil, c.accountError(keyPart, err, restoreKey)
+		return nil, false, c.accountError(keyPart, err, restoreKey)
 	}
-	return key, nil
-}
-
-// signsRequests reports whether lego can sign with key.
-func signsRequests(key crypto.Signer) bool {
-	switch k := key.(type) {
-	case *ecdsa.PrivateKey:
-		return k.Curve == elliptic.P256() || k.Curve == elliptic.P384()
-	case *rsa.PrivateKey:
-		return true
-	}
-	return false
+	return key, false, nil
 }
 
 // newAccountKey makes a key and saves it before it is used.
-func (c *Client) newAccountKey() (crypto.Signer, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func (c *Client) newAccountKey(ctx context.Context, keyType string) (crypto.Signer, error) {
+	key, err := keypair.NewKey(ctx, keyType)
 	if err != nil {
 		return nil, fmt.Errorf("making an account key: %w", err)
 	}
@@ -175,35 +161,39 @@ func (c *Client) saveAccount(file accountFile) error {
 	return c.accounts.save(accountPart, append(data, '\n'))
 }
 
-// register creates the account of key, or finds the one it has.
-func (c *Client) register(ctx context.Context, key crypto.Signer) (accountFile, error) {
+// register creates the account of key, or finds the one it has. A key that was made
+// for it is replaced by one of another type if the CA does not take its signatures.
+func (c *Client) register(ctx context.Context, key crypto.Signer, made bool) (accountFile, crypto.Signer, error) {
+	file, err := c.registerKey(ctx, key)
+	var p *Problem
+	if !made || !errors.As(err, &p) || p.Type != refusal.BadAlgorithm || accountkey.TypeFor(p.Algorithms) == "" {
+		return file, key, err
+	}
+	if key, err = c.newAccountKey(ctx, accountkey.TypeFor(p.Algorithms)); err == nil {
+		file, err = c.registerKey(ctx, key)
+	}
+	return file, key, err
+}
+
+func (c *Client) registerKey(ctx context.Context, key crypto.Signer) (accountFile, error) {
 	s, err := c.open(ctx, account{key: key})
 	if err != nil {
 		return accountFile{}, err
 	}
-	hmac, err := c.externalKey()
-	if err != nil {
+	req := legoacme.Account{TermsOfServiceAgreed: true}
+	if req.ExternalAccountBinding, err = c.binding(s); err != nil {
 		return accountFile{}, err
 	}
 	meta := s.core.GetDirectory().Meta
-	if meta.ExternalAccountRequired && hmac == "" {
+	if meta.ExternalAccountRequired && req.ExternalAccountBinding == nil {
 		return accountFile{}, &Problem{CA: c.ca.Name, Type: "externalAccountRequired", Detail: "the CA wants an external account binding"}
 	}
-	req := legoacme.Account{TermsOfServiceAgreed: true}
 	if c.email != "" {
 		req.Contact = []string{"mailto:" + c.email}
 	}
-	registered, err := call(ctx, s, tries, func() (legoacme.ExtendedAccount, error) {
-		if hmac != "" {
-			return s.core.Accounts.NewEAB(req, c.ca.EABKeyID, hmac)
-		}
-		return s.core.Accounts.New(req)
-	})
+	registered, err := call(ctx, s, tries, func() (legoacme.ExtendedAccount, error) { return s.core.Accounts.New(req) })
 	if err != nil {
 		return accountFile{}, fmt.Errorf("registering: %w", c.unregistered(err))
-	}
-	if registered.Location == "" {
-		return accountFile{}, fmt.Errorf("registering: %w", &ProtocolError{CA: c.ca.Name, Err: errors.New("the CA gave no account url"), Whole: true})
 	}
 	if u, err := url.Parse(registered.Location); err != nil || u.Host == "" { // it would be kept for good
 		return accountFile{}, fmt.Errorf("registering: %w", &ProtocolError{
@@ -221,18 +211,16 @@ func (c *Client) register(ctx context.Context, key crypto.Signer) (accountFile, 
 	return file, nil
 }
 
-// externalKey returns the key of the external account in the variant of base64 that
-// lego reads; "" if there is none. CAs use other variants too.
-func (c *Client) externalKey() (string, error) {
+// binding returns the binding to the external account; nil if there is none.
+func (c *Client) binding(s *session) ([]byte, error) {
 	if c.ca.EABKeyID == "" {
-		return "", nil
+		return nil, nil
 	}
-	key := strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(strings.TrimSpace(c.ca.EABHMAC))
-	if _, err := base64.RawURLEncoding.DecodeString(key); err != nil || key == "" {
-		return "", c.accountError("", errors.New("the external account key is not base64url"),
-			"copy the HMAC key from the CA's web site again into the file that eab_hmac_file names")
+	mac, err := accountkey.MAC(c.ca.EABHMAC)
+	if err != nil {
+		return nil, c.accountError("", err, "copy the HMAC key from the CA's web site again into the file that eab_hmac_file names")
 	}
-	return key, nil
+	return accountkey.Bind(s.account.key, s.core.GetDirectory().NewAccountURL, c.ca.EABKeyID, mac)
 }
 
 // unregistered adds a remedy to the error of a refused registration.
@@ -241,11 +229,40 @@ func (c *Client) unregistered(err error) error {
 	if !errors.As(err, &p) || p.Type != "unauthorized" && p.Type != "malformed" {
 		return err
 	}
-	hint := "the CA knows the account's key and does not accept it any more; " + anew
+	hint := "the CA knows the account's key and does not accept it any more; " + refusal.Anew
 	if c.ca.EABKeyID != "" {
 		hint = "check eab_kid and eab_hmac_file in the [ca] table against the CA's web site; some CAs let each be used once only"
 	}
 	return c.accountError("", err, hint)
+}
+
+// CheckAccount returns the URL of the account, and an error if the CA does not know
+// it or does not accept it any more. It registers one if there is none.
+func (c *Client) CheckAccount(ctx context.Context) (url string, err error) {
+	defer recoverTo(&err, c.log)
+	a, err := c.account(ctx)
+	if err != nil {
+		return "", err
+	}
+	s, err := c.open(ctx, account{key: a.key})
+	if err != nil {
+		return a.url, err
+	}
+	found, err := call(ctx, s, tries, func() (legoacme.ExtendedAccount, error) { // section 7.3.1
+		return s.core.Accounts.New(legoacme.Account{OnlyReturnExisting: true})
+	})
+	var p *Problem
+	switch {
+	case errors.As(err, &p) && p.Type == "externalAccountRequired":
+		return a.url, nil // asked before the CA looks for the account
+	case err != nil:
+		return a.url, err
+	case found.Status == legoacme.StatusDeactivated, found.Status == "revoked":
+		return a.url, c.accountError("", fmt.Errorf("is %s at the CA", found.Status), refusal.Anew)
+	case found.Location != a.url:
+		return a.url, c.accountError("", fmt.Errorf("is %s, but the CA knows its key as %s", a.url, textfmt.OneLine(found.Location, maxDetail)), restoreKey)
+	}
+	return a.url, nil
 }
 
 // updateContact sends a changed address to the CA. A failure is only logged: no

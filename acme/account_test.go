@@ -5,6 +5,9 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -270,4 +273,126 @@ func TestBadContact(t *testing.T) {
 	o.Email = "nobody"
 	_, err := start(t, o).Account(t.Context())
 	wantError(t, err, "invalidContact", "correct email")
+}
+
+// onlyAlgorithm refuses requests that are not signed by an algorithm, as a CA does that
+// takes RSA keys only (RFC 8555, section 6.2).
+func onlyAlgorithm(name string) acmetest.Fault {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			var jws struct{ Protected string }
+			var head struct{ Alg string }
+			if json.Unmarshal(body, &jws) == nil {
+				protected, _ := base64.RawURLEncoding.DecodeString(jws.Protected)
+				_ = json.Unmarshal(protected, &head)
+			}
+			if r.Method == http.MethodPost && head.Alg != name {
+				w.WriteHeader(http.StatusBadRequest)
+				fmt.Fprintf(w, `{"type":"urn:ietf:params:acme:error:badSignatureAlgorithm","detail":"no","algorithms":[%q]}`, name)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// A new account gets a key of a type that the CA takes; the key of an account is
+// never replaced.
+func TestSignatureAlgorithm(t *testing.T) {
+	for _, algorithm := range []string{"RS256", "ES384"} {
+		g := newFixture(t, acmetest.Options{Wrap: onlyAlgorithm(algorithm)})
+		first, err := g.client(t).Account(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if second, err := g.client(t).Account(t.Context()); err != nil || second != first {
+			t.Errorf("Account = %s, %v; want %s again", second, err, first)
+		}
+		if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, part := range []string{"account.json", ""} { // that is missing
+		var strict atomic.Bool
+		g := newFixture(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
+			refusing := onlyAlgorithm("RS256")(next)
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strict.Load() {
+					refusing.ServeHTTP(w, r)
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+		}})
+		if _, err := g.client(t).Account(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if part != "" {
+			if err := os.Remove(filepath.Join(g.accountDir(), part)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := snapshot(t, g.accountDir())
+		strict.Store(true)
+		_, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
+		wantError(t, err, "badSignatureAlgorithm", "the CA takes only the signatures RS256")
+		if after := snapshot(t, g.accountDir()); after != before {
+			t.Errorf("the account changed from %q to %q", before, after)
+		}
+	}
+}
+
+// The CA is asked whether it knows the account.
+func TestCheckAccount(t *testing.T) {
+	accountAnswer := func(change func(o map[string]any, r *http.Request)) acmetest.Fault {
+		return edit(acmetest.PathNewAccount, change)
+	}
+	for _, tt := range []struct {
+		name       string
+		fault      acmetest.Fault
+		want, help string // "" means no error
+	}{
+		{"known", nil, "", ""},
+		{"not known", acmetest.At(acmetest.PathNewAccount, acmetest.Say(400, `{"type":"urn:ietf:params:acme:error:accountDoesNotExist","detail":"who?"}`)), "accountDoesNotExist", "put back the right one"},
+		{"deactivated", accountAnswer(set("status", "deactivated")), "is deactivated at the CA", "register another account beside it"},
+		{"revoked", accountAnswer(set("status", "revoked")), "is revoked at the CA", "register another account beside it"},
+		{"refused", acmetest.At(acmetest.PathNewAccount, acmetest.Say(403, `{"type":"urn:ietf:params:acme:error:unauthorized","detail":"deactivated"}`)), "unauthorized: deactivated", "if the CA has deactivated it"},
+		{"another one", acmetest.At(acmetest.PathNewAccount, acmetest.Headers("Location: https://ca.test/account/7")), "knows its key as https://ca.test/account/7", "restore key.pem"},
+		{"asked for the external account first", acmetest.At(acmetest.PathNewAccount, acmetest.Say(403, `{"type":"urn:ietf:params:acme:error:externalAccountRequired"}`)), "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var tr traffic
+			var checking atomic.Bool
+			g := newFixture(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
+				sound := tr.wrap(next)
+				faulty := sound
+				if tt.fault != nil {
+					faulty = tt.fault(sound)
+				}
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if checking.Load() {
+						faulty.ServeHTTP(w, r)
+						return
+					}
+					sound.ServeHTTP(w, r)
+				})
+			}})
+			url, err := g.client(t).Account(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			checking.Store(true)
+			got, err := g.client(t).CheckAccount(t.Context())
+			if tt.want != "" {
+				wantError(t, err, tt.want, tt.help)
+			} else if err != nil || got != url {
+				t.Errorf("CheckAccount = %s, %v; want %s", got, err, url)
+			}
+			if n := tr.count(acmetest.PathNewAccount, func(x exchange) bool { return x.status == http.StatusCreated }); n != 1 {
+				t.Errorf("%d accounts, want 1", n)
+			}
+		})
+	}
 }

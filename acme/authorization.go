@@ -10,6 +10,7 @@ import (
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
 )
@@ -23,7 +24,10 @@ const maxAsking = 32
 // become valid are reused by the next order.
 func (j *job) authorizeNames(ctx context.Context) error {
 	urls := j.order.Authorizations
-	if len(urls) == 0 || len(urls) > len(j.req.Names) {
+	if len(urls) == 0 {
+		return j.protocolError("the order is pending and has no authorizations")
+	}
+	if len(urls) > len(j.req.Names) {
 		return j.protocolError("the order has %d authorizations for %d names", len(urls), len(j.req.Names))
 	}
 	errs := make([]error, len(urls))
@@ -148,7 +152,7 @@ func authzName(a legoacme.Authorization) string {
 func (j *job) refused(name, kind string, authz legoacme.Authorization) error {
 	for _, c := range authz.Challenges {
 		if c.Error != nil {
-			p := newProblem(j.client.ca.Name, c.Error, transport.Answer{})
+			p := refusal.New(j.client.ca.Name, c.Error, transport.Answer{})
 			p.Identifier, p.Challenge = name, textfmt.OneLine(c.Type, 32)
 			return p
 		}

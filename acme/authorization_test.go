@@ -106,7 +106,7 @@ func TestProfiles(t *testing.T) {
 	req = g.request("b.test")
 	req.Profile = "longlived"
 	_, err = g.client(t).Obtain(t.Context(), req)
-	wantError(t, err, "invalidProfile", "set profile to one that the CA offers")
+	wantError(t, err, "invalidProfile", "set profile to one of: classic shortlived")
 }
 
 func TestNamesAreValidatedConcurrently(t *testing.T) {

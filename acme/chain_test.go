@@ -205,7 +205,10 @@ func TestWrongCertificate(t *testing.T) {
 		{"on its last day", changed(func(c *x509.Certificate) {
 			c.NotBefore, c.NotAfter = time.Now().Add(-90*day), time.Now().Add(time.Hour)
 		}), "has almost ended"},
-		{"chain the wrong way round", reversed, "out of order"},
+		{"with a chain that does not verify", func(c []byte) []byte { return append(pemOf(leafOf(c)), pemOf(leafOf(forge(c, forgery{})))...) }, "out of order"},
+		{"with five seconds of life", changed(func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = time.Now().Add(-2*time.Minute), time.Now().Add(5*time.Second)
+		}), "has almost ended"},
 		{"leaf of the chain left out", func(c []byte) []byte { _, rest := pem.Decode(c); return rest }, "private key"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -228,6 +231,14 @@ func TestWrongCertificate(t *testing.T) {
 	}
 }
 
+// leafOf returns the first certificate of chain.
+func leafOf(chain []byte) *pem.Block {
+	block, _ := pem.Decode(chain)
+	return block
+}
+
+func pemOf(block *pem.Block) []byte { return pem.EncodeToMemory(block) }
+
 func reversed(chain []byte) []byte {
 	var blocks [][]byte
 	for block, rest := pem.Decode(chain); block != nil; block, rest = pem.Decode(rest) {
@@ -235,6 +246,48 @@ func reversed(chain []byte) []byte {
 	}
 	slices.Reverse(blocks)
 	return bytes.Join(blocks, nil)
+}
+
+// A chain that can be read in one way only is read.
+func TestChainAsItCame(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(chain []byte) []byte
+	}{
+		{"the wrong way round", reversed},
+		{"text before it", func(c []byte) []byte { return append([]byte("subject=CN = a.test\nissuer=CN = ca\n"), c...) }},
+		{"text between", func(c []byte) []byte {
+			return bytes.ReplaceAll(c, []byte("-----BEGIN"), []byte("\n 0 s:CN = x\n-----BEGIN"))
+		}},
+		{"text after it", func(c []byte) []byte { return append(c, "\n# that was all\n"...) }},
+		{"carriage returns", func(c []byte) []byte { return bytes.ReplaceAll(c, []byte("\n"), []byte("\r\n")) }},
+		{"the leaf twice", func(c []byte) []byte { return append(pemOf(leafOf(c)), c...) }},
+		{"all of it twice", func(c []byte) []byte { return append(bytes.Clone(c), c...) }},
+		{"a certificate that does not belong to it", func(c []byte) []byte { return append(bytes.Clone(c), pemOf(leafOf(reversed(forge(c, forgery{}))))...) }},
+		{"another name of the blocks", func(c []byte) []byte { return bytes.ReplaceAll(c, []byte(" CERTIFICATE"), []byte(" X509 CERTIFICATE")) }},
+		{"without a final line end", bytes.TrimSpace},
+		{"a byte order mark", func(c []byte) []byte { return append([]byte("\ufeff\n"), c...) }},
+		{"binary", func(c []byte) []byte {
+			var der []byte
+			for block, rest := pem.Decode(c); block != nil; block, rest = pem.Decode(rest) {
+				der = append(der, block.Bytes...)
+			}
+			return der
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var tr traffic
+			change := rewrite(acmetest.PathCertificate, func(_ string, _ http.Header, body []byte) []byte { return tt.change(body) })
+			g := newFixture(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler { return change(tr.wrap(next)) }})
+			pair, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := tr.granted(acmetest.PathFinalize); n != 1 || len(pair.Chain) != 1 {
+				t.Errorf("%d certificates ordered, %d in the chain; want 1 and 1", n, len(pair.Chain))
+			}
+		})
+	}
 }
 
 // A certificate that is not valid by a wrong clock is kept at the CA, and fetched once

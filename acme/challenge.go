@@ -9,6 +9,7 @@ import (
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
 )
@@ -85,29 +86,30 @@ func (j *job) describe(url, name string, lc legoacme.Challenge) (Challenge, erro
 	return c, err
 }
 
+// validateTries is how often the CA is asked to validate one challenge that it does
+// not give up: a web server or a zone may need some seconds.
+const validateTries = 4
+
 // validate asks the CA to validate the published response and waits for the
-// result.
+// result. A CA may report an error and leave the challenge open, until it is asked
+// again (RFC 8555, section 8.2).
 func (j *job) validate(ctx context.Context, url, name string, challenge legoacme.Challenge) error {
-	waiting := pace{time.Now()}
-	j.session.transport.Label(challenge.URL, transport.ResourceChallenge)
-	_, err := ask(ctx, j, tries, func() (legoacme.ExtendedChallenge, error) {
-		return j.session.core.Challenges.New(challenge.URL)
-	})
-	// malformed: perhaps a killed run has asked already; the authorization shows it.
-	var again *Problem
-	if err != nil && !transient(err) && !(errors.As(err, &again) && again.Type == "malformed") {
+	denied, err := j.respond(ctx, challenge)
+	if err != nil {
 		return err
 	}
+	waiting, requests := pace{time.Now()}, 1
 	asked := j.session.transport.Answer(challenge.URL)
 	for {
 		now := time.Now()
 		if now.Sub(waiting.since) > statusTimeout {
-			return timeout(j.client.ca.Name, "validating "+name, statusTimeout)
+			return timeout(j.client.ca.Name, "validating "+name, statusTimeout, err)
 		}
 		if err := sleep(ctx, waiting.next(now, asked)); err != nil {
 			return err
 		}
-		authz, err := j.authorization(ctx, url)
+		var authz legoacme.Authorization
+		authz, err = j.authorization(ctx, url)
 		asked = j.session.transport.Answer(url)
 		switch {
 		case transient(err):
@@ -118,10 +120,52 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 			return nil
 		case authz.Status != legoacme.StatusPending:
 			return j.refused(name, challenge.Type, authz)
-		case again != nil && untouched(authz, challenge.URL):
-			return again
+		case denied != nil && untouched(authz, challenge.URL):
+			return denied
+		}
+		failure := j.failure(name, challenge, authz)
+		if failure == nil {
+			continue
+		}
+		if requests++; requests > validateTries {
+			return failure
+		}
+		j.log.Debug("challenge failed, asking again", "name", name, "err", failure)
+		if err := sleep(ctx, j.client.pause<<requests); err != nil {
+			return err
+		}
+		if _, err := j.respond(ctx, challenge); err != nil {
+			return err
 		}
 	}
+}
+
+// respond asks the CA to validate a challenge. A refusal as malformed is no error:
+// perhaps a killed run has asked already; the authorization shows it.
+func (j *job) respond(ctx context.Context, challenge legoacme.Challenge) (denied *Problem, err error) {
+	j.session.transport.Label(challenge.URL, transport.ResourceChallenge)
+	_, err = ask(ctx, j, tries, func() (legoacme.ExtendedChallenge, error) {
+		return j.session.core.Challenges.New(challenge.URL)
+	})
+	if p, ok := errors.AsType[*Problem](err); ok && p.Type == "malformed" {
+		return p, nil
+	}
+	if transient(err) {
+		err = nil // it may have been asked
+	}
+	return nil, err
+}
+
+// failure returns the error in a challenge that the CA has not given up, or nil.
+func (j *job) failure(name string, challenge legoacme.Challenge, a legoacme.Authorization) error {
+	for _, c := range a.Challenges {
+		if c.URL == challenge.URL && c.Error != nil {
+			p := refusal.New(j.client.ca.Name, c.Error, transport.Answer{})
+			p.Identifier, p.Challenge, p.Open = name, challenge.Type, true
+			return p
+		}
+	}
+	return nil
 }
 
 // untouched reports whether the CA has not begun to validate a challenge.

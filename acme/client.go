@@ -40,6 +40,9 @@ type OrderLog interface {
 	// the next request now, newOrder if there is no order yet, or nil. It notes
 	// nothing.
 	Limit(r orderlog.Request) error
+
+	// Finalized reports whether a finalize request for an order was noted.
+	Finalized(order string) bool
 }
 
 // NewOrderLog returns the file beside the account that is kept in dir.
@@ -57,7 +60,7 @@ type Client struct {
 	server   *transport.Server
 	orderLog OrderLog
 
-	finalizePause time.Duration // retryPause, or less in tests
+	pause time.Duration // retryPause, or less in tests: before the second request to finalize or to validate
 
 	opening chan struct{} // holds one value while the account is read or registered
 	opened  account       // guarded by opening
@@ -76,9 +79,9 @@ func NewClient(o Options) *Client {
 		server: transport.NewServer(transport.Options{
 			CA: o.CA.Name, Directory: o.CA.Directory, Roots: o.CA.Roots, Log: o.Log, Observe: o.Observe,
 		}),
-		orderLog:      o.OrderLog,
-		finalizePause: retryPause,
-		opening:       make(chan struct{}, 1),
+		orderLog: o.OrderLog,
+		pause:    retryPause,
+		opening:  make(chan struct{}, 1),
 	}
 }
 

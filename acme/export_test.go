@@ -2,6 +2,6 @@ package acme
 
 import "time"
 
-// SetFinalizePause sets the pause after the first request to finalize that left the
-// order ready; it doubles with each.
-func SetFinalizePause(c *Client, d time.Duration) { c.finalizePause = d }
+// SetPause sets the pause before the second request to finalize an order, or to
+// validate a challenge; it doubles with each.
+func SetPause(c *Client, d time.Duration) { c.pause = d }

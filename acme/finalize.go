@@ -5,27 +5,55 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
-	"regexp"
 	"time"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/answer"
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 	"keypaird/renew/keypair"
 	"keypaird/renew/textfmt"
 )
 
+// finalizeTries bounds the requests to a CA that leaves the order ready: they take
+// about half a minute.
+const finalizeTries = 8
+
 // finalize sends the certificate request for the n-th time. If the answer is lost,
 // or the CA finds the order not ready after all, its state decides what comes
 // next.
 func (j *job) finalize(ctx context.Context, n int) error {
-	der, err := csr(j.key, j.req.Names)
+	if n == 1 {
+		j.asked = time.Now()
+	}
+	if n > finalizeTries { // it went back to ready each time
+		return j.stillReady(n-1, nil)
+	}
+	err := j.sendRequest(ctx)
+	if err == nil && j.order.Status != legoacme.StatusReady {
+		return nil
+	}
+	if n == finalizeTries {
+		return j.stillReady(n, err)
+	}
+	pause, err := j.pauseAfterFinalize(err, n)
+	if err != nil {
+		return fmt.Errorf("finalizing: %w", err)
+	}
+	if err := sleep(ctx, pause); err != nil {
+		return err
+	}
+	return j.lookAgain(ctx)
+}
+
+// sendRequest sends the certificate request.
+func (j *job) sendRequest(ctx context.Context) error {
+	der, err := csr(j.key, j.req.Names, j.named)
 	if err != nil {
 		return fmt.Errorf("making the request to sign: %w", err)
 	}
@@ -35,62 +63,47 @@ func (j *job) finalize(ctx context.Context, n int) error {
 	})
 	if err == nil {
 		j.order = order.Order
-		if j.order.Status == legoacme.StatusReady {
-			return j.stillReady(ctx, n)
-		}
-		return nil
 	}
+	return err
+}
+
+// pauseAfterFinalize returns how long to wait after the n-th request to finalize,
+// which failed with err or left the order ready; an error if no other is sent.
+func (j *job) pauseAfterFinalize(err error, n int) (time.Duration, error) {
+	pause := j.client.pause << (n - 1)
 	var p *Problem
 	var malformed *ProtocolError // the CA may have finalized the order nevertheless
-	notReady := errors.As(err, &p) && p.Type == "orderNotReady"
-	lags := p != nil && p.Status == http.StatusNotFound
-	pause := pauseAfter(err, n)
-	if n >= tries || pause > maxOwnPause || !notReady && !lags && !transient(err) && !errors.As(err, &malformed) {
-		return fmt.Errorf("finalizing: %w", err)
+	switch {
+	case err == nil: // it is ready still
+		return max(pause, min(time.Until(j.session.transport.Answer(j.order.Finalize).RetryAfter), maxRetryAfter)), nil
+	case errors.As(err, &p) && (p.Type == refusal.NotReady || p.Gone()):
+		return max(pause, min(time.Until(p.RetryAt), maxRetryAfter)), nil // a replica that lags
+	case p != nil && p.Type == "badCSR" && !j.named:
+		j.named = true
+		return 0, nil
+	}
+	pause = pauseAfter(err, n)
+	if n >= tries || pause > maxOwnPause || !transient(err) && !(errors.As(err, &malformed) && malformed.Kind != transport.OtherHost) {
+		return 0, err
 	}
 	j.log.Debug("finalize unanswered", "err", err)
-	if !notReady {
-		if err := sleep(ctx, pause); err != nil {
-			return err
-		}
-	}
-	err = j.fetchOrder(ctx)
-	if transient(err) {
-		return nil
-	}
-	return err
+	return pause, nil
 }
 
-// finalizeTries bounds the requests to a CA that answers each with status ready:
-// they take about half a minute.
-const finalizeTries = 8
-
-// stillReady waits after the n-th request to finalize that left the order ready,
-// and fetches the order again.
-func (j *job) stillReady(ctx context.Context, n int) error {
-	if n >= finalizeTries {
-		return timeout(j.client.ca.Name, fmt.Sprintf("finalizing: after %d requests the order is still ready", n), time.Since(j.asked).Round(time.Second))
+// stillReady returns the error of an order that n requests did not finalize, the last
+// of them with err. The order is not at fault.
+func (j *job) stillReady(n int, err error) error {
+	if err == nil {
+		err = errors.New("the order is still ready")
 	}
-	if n == 1 {
-		j.asked = time.Now()
-	}
-	pause := j.client.finalizePause << (n - 1)
-	if d := time.Until(j.session.transport.Answer(j.order.Finalize).RetryAfter); d > pause {
-		pause = min(d, maxRetryAfter)
-	}
-	if err := sleep(ctx, pause); err != nil {
-		return err
-	}
-	err := j.fetchOrder(ctx)
-	if transient(err) {
-		return nil
-	}
-	return err
+	what := fmt.Sprintf("finalizing: after %d requests: %s", n, textfmt.OneLine(err.Error(), maxDetail))
+	return timeout(j.client.ca.Name, what, time.Since(j.asked).Round(time.Second), nil)
 }
 
-// csr returns a PKCS #10 request for exactly names. It has no common name: CAs that
-// still set one take it from the names (RFC 8555, section 7.4).
-func csr(key crypto.Signer, names []string) ([]byte, error) {
+// csr returns a PKCS #10 request for exactly names. A common name is in it only if
+// named is true: CAs that set one take it from the names (RFC 8555, section 7.4), and
+// there is none for a longer name.
+func csr(key crypto.Signer, names []string, named bool) ([]byte, error) {
 	var t x509.CertificateRequest
 	for _, name := range names {
 		if ip := net.ParseIP(name); ip != nil {
@@ -98,9 +111,14 @@ func csr(key crypto.Signer, names []string) ([]byte, error) {
 		} else {
 			t.DNSNames = append(t.DNSNames, name)
 		}
+		if named && t.Subject.CommonName == "" && len(name) <= maxCommonName {
+			t.Subject.CommonName = name
+		}
 	}
 	return x509.CreateCertificateRequest(rand.Reader, &t, key)
 }
+
+const maxCommonName = 64 // RFC 5280, appendix A.1: ub-common-name
 
 // fetchCertificate downloads the chain and checks that it is for the ordered names
 // and the key.
@@ -112,11 +130,11 @@ func (j *job) fetchCertificate(ctx context.Context) (*keypair.Pair, error) {
 		return nil, fmt.Errorf("fetching: %w", err)
 	}
 	a := j.session.transport.Answer(j.order.Certificate)
-	if want := j.req.PreferredChain; want != "" && topIssuer(chain) != want {
+	if want := j.req.PreferredChain; want != "" && answer.TopIssuer(chain) != want {
 		if pair := j.preferred(ctx, a); pair != nil {
 			return pair, nil
 		}
-		j.log.Warn("preferred chain not offered", "ca", j.client.ca.Name, "wanted", want, "used", textfmt.OneLine(topIssuer(chain), 64))
+		j.log.Warn("preferred chain not offered", "ca", j.client.ca.Name, "wanted", want, "used", textfmt.OneLine(answer.TopIssuer(chain), 64))
 	}
 	pair, err := j.check(chain)
 	var dates *keypair.DateError
@@ -160,9 +178,9 @@ func (j *job) get(url string) ([]byte, error) {
 // from the alternates in the answer a (RFC 8555, section 7.4.2); nil if there is
 // none. Then the default chain is used.
 func (j *job) preferred(ctx context.Context, a transport.Answer) *keypair.Pair {
-	for _, alt := range alternates(j.order.Certificate, a.Header) {
+	for _, alt := range answer.Alternates(j.order.Certificate, a.Header) {
 		chain, err := j.downloadAlternate(ctx, alt)
-		if err == nil && topIssuer(chain) != j.req.PreferredChain {
+		if err == nil && answer.TopIssuer(chain) != j.req.PreferredChain {
 			continue
 		}
 		var pair *keypair.Pair
@@ -178,39 +196,4 @@ func (j *job) preferred(ctx context.Context, a transport.Answer) *keypair.Pair {
 		j.log.Warn("alternate chain not usable", "url", textfmt.OneLine(alt, maxDetail), "err", err)
 	}
 	return nil
-}
-
-var alternateLink = regexp.MustCompile(`<([^<>]+)>[^,<]*;\s*rel="?alternate"?`)
-
-const maxAlternates = 8
-
-// alternates lists the links to other chains, resolved against base.
-func alternates(base string, h http.Header) []string {
-	var urls []string
-	from, err := url.Parse(base)
-	if err != nil {
-		return nil
-	}
-	for _, link := range h["Link"] {
-		for _, m := range alternateLink.FindAllStringSubmatch(link, maxAlternates) {
-			if u, err := from.Parse(m[1]); err == nil && len(urls) < maxAlternates {
-				urls = append(urls, u.String())
-			}
-		}
-	}
-	return urls
-}
-
-// topIssuer returns the common name of the root that the chain leads to.
-func topIssuer(chain []byte) string {
-	var top string
-	for rest := chain; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return top
-		}
-		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
-			top = cert.Issuer.CommonName
-		}
-	}
 }

@@ -1,9 +1,7 @@
 package acme
 
 import (
-	"bytes"
 	"encoding/json"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +10,7 @@ import (
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 )
 
@@ -29,9 +28,9 @@ func FuzzNewProblem(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		var d legoacme.ProblemDetails
 		_ = json.Unmarshal(body, &d) // what could be read counts
-		p := newProblem("ca", &d, transport.Answer{Status: status})
+		p := refusal.New("ca", &d, transport.Answer{Status: status})
 		for _, s := range []string{p.Error(), p.Remedy(), p.Page} {
-			if strings.ContainsFunc(s, unicode.IsControl) || len(s) > 4*maxText || !utf8.ValidString(s) {
+			if strings.ContainsFunc(s, unicode.IsControl) || len(s) > 4*refusal.MaxText || !utf8.ValidString(s) {
 				t.Errorf("not fit to print: %q", s)
 			}
 		}
@@ -50,20 +49,6 @@ func FuzzPace(f *testing.F) {
 	})
 }
 
-func FuzzAlternates(f *testing.F) {
-	for _, s := range []string{
-		`<https://ca.test/cert/1/alternate/1>;rel="alternate"`,
-		`<a>; rel=alternate, <b>; title="x"; rel="alternate"`, `<>;rel="alternate"`, `<:>;rel="alternate"`, `<<<`,
-	} {
-		f.Add("https://ca.test/cert/1", s)
-	}
-	f.Fuzz(func(t *testing.T, base, link string) {
-		if got := alternates(base, http.Header{"Link": {link, link}}); len(got) > maxAlternates {
-			t.Errorf("%d alternates", len(got))
-		}
-	})
-}
-
 // The issuers that a CA names become part of a record that an operator copies into a
 // zone.
 func FuzzIssuers(f *testing.F) {
@@ -74,15 +59,6 @@ func FuzzIssuers(f *testing.F) {
 			if strings.ContainsAny(name, " \t\r\n;\"\\=()") || name == "" || len(name) > 253 {
 				t.Errorf("issuer %q", name)
 			}
-		}
-	})
-}
-
-func FuzzTopIssuer(f *testing.F) {
-	f.Add([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
-	f.Fuzz(func(t *testing.T, chain []byte) {
-		if name := topIssuer(chain); name != "" && !bytes.Contains(chain, []byte("BEGIN CERTIFICATE")) {
-			t.Errorf("topIssuer(%q) = %q", chain, name)
 		}
 	})
 }

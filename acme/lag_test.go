@@ -67,7 +67,7 @@ func TestValidWithoutCertificate(t *testing.T) {
 func TestDownloadFails(t *testing.T) {
 	var tr traffic
 	g := newFixture(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
-		return acmetest.Instead(acmetest.PathCertificate, 1, acmetest.Problem{Status: http.StatusForbidden, Type: "unauthorized", Detail: "pending"})(tr.wrap(next))
+		return acmetest.Instead(acmetest.PathCertificate, 1, acmetest.Problem{Status: http.StatusForbidden, Type: "userActionRequired", Detail: "pending"})(tr.wrap(next))
 	}})
 	if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err == nil {
 		t.Fatal("obtained what could not be downloaded")
@@ -100,7 +100,7 @@ func TestFinalizeStaysReady(t *testing.T) {
 		}))
 	}})
 	c := g.client(t)
-	acme.SetFinalizePause(c, time.Millisecond)
+	acme.SetPause(c, time.Millisecond)
 	_, err := c.Obtain(t.Context(), g.request("a.test"))
 	wantError(t, err, "the order is still ready", "the order is kept")
 	if n := total.Count(acmetest.PathFinalize); n > 10 {

@@ -111,7 +111,7 @@ func TestCAThatKeepsFailing(t *testing.T) {
 	}{
 		{"503 to the request to sign", acmetest.PathFinalize, refusal(503, "", "serverInternal", "busy"), 3},
 		{"garbage to the request to sign", acmetest.PathFinalize, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) }), 3},
-		{"never ready", acmetest.PathFinalize, refusal(403, "", "orderNotReady", "not yet"), 3},
+		{"never ready", acmetest.PathFinalize, refusal(403, "", "orderNotReady", "not yet"), 8},
 		{"resets for orders", acmetest.PathNewOrder, acmetest.Reset(), 2},
 		{"503 without end for orders", acmetest.PathNewOrder, refusal(503, "", "serverInternal", "busy"), 2},
 		{"an order of another shape", acmetest.PathNewOrder, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -130,7 +130,9 @@ func TestCAThatKeepsFailing(t *testing.T) {
 			g := newFixture(t, acmetest.Options{NonceReject: -1, Wrap: func(next http.Handler) http.Handler {
 				return n.Wrap(acmetest.Instead(tt.path, -1, h)(next))
 			}})
-			_, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
+			c := g.client(t)
+			acme.SetPause(c, time.Millisecond)
+			_, err := c.Obtain(t.Context(), g.request("a.test"))
 			if err == nil || remedyOf(err) == "" || strings.Contains(err.Error(), "\n") {
 				t.Fatalf("error = %v, want one line and a remedy", err)
 			}

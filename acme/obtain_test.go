@@ -83,7 +83,7 @@ func TestFaults(t *testing.T) {
 		{"one 503 while polling an authorization", acmetest.PathAuthz, 1, raw(503, "<html>busy</html>"), "", ""},
 		{"one reset while polling the order", acmetest.PathOrder, 1, acmetest.Reset(), "", ""},
 		{"null problem on an authorization", acmetest.PathAuthz, -1, raw(500, "null"), "http status 500: Internal Server Error", "the CA has a fault"},
-		{"html instead of a problem", acmetest.PathNewOrder, -1, raw(403, "<html>no</html>"), "http status 403: Forbidden", "check -live"},
+		{"html instead of a problem", acmetest.PathNewOrder, -1, raw(403, "<html>no</html>"), "http status 403: Forbidden", "a proxy or firewall"},
 		{"one lost answer to finalize", acmetest.PathFinalize, 1, acmetest.Reset(), "", ""},
 		{"one malformed answer to finalize", acmetest.PathFinalize, 1, raw(200, "<html>"), "", ""},
 		{"status as text", acmetest.PathNewOrder, -1, raw(400, `{"type":7,"status":"400","detail":"x\u001b[2Jy"}`), "http status 400: xy", ""},
@@ -91,9 +91,9 @@ func TestFaults(t *testing.T) {
 		{"paused", acmetest.PathNewOrder, -1, problem(429, "rateLimited", "paused, visit: https://portal.example/sfe/v1/unpause?jwt=abc", 0), "rateLimited", "https://portal.example/sfe/v1/unpause?jwt=abc"},
 		{"caa", acmetest.PathFinalize, -1, problem(403, "caa", "CAA forbids", 0), "caa: CAA forbids", "CAA record"},
 		{"account unknown", acmetest.PathNewOrder, -1, problem(400, "accountDoesNotExist", "who?", 0), "accountDoesNotExist: who?", "put back the right one"},
-		{"a body without end", acmetest.PathNewOrder, -1, raw(200, strings.Repeat("x", 2<<20)), "longer than", "can be reached"},
-		{"a redirect", acmetest.PathNewOrder, -1, http.RedirectHandler("https://evil.example/", http.StatusFound), "answers with a redirect to", ""},
-		{"an order of no kind", acmetest.PathNewOrder, -1, raw(201, `{}`), "is no order", ""},
+		{"a body without end", acmetest.PathNewOrder, -1, raw(200, strings.Repeat("x", 2<<20)), "longer than a megabyte", "no proxy changes its answers"},
+		{"a redirect", acmetest.PathNewOrder, -1, http.RedirectHandler("https://evil.example/", http.StatusFound), "answers with a redirect to", "let this machine reach the CA"},
+		{"an order of no kind", acmetest.PathNewOrder, -1, raw(201, `{}`), "it has no status", ""},
 		{"a lying order", acmetest.PathNewOrder, -1, raw(201, `{"status":"valid","identifiers":[{"type":"dns","value":"a.test"}]}`), "no order url", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

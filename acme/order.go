@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,9 +17,12 @@ import (
 	legoacme "github.com/go-acme/lego/v4/acme"
 	"github.com/go-acme/lego/v4/acme/api"
 
+	"keypaird/acme/answer"
 	"keypaird/acme/orderlog"
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
 
@@ -62,7 +67,9 @@ type job struct {
 	begun   time.Time     // when it was placed; zero if that is not known
 	forced  bool          // by the operator, now or when it was placed
 	noted   bool          // the newOrder request that is being sent is in the order log
-	asked   time.Time     // when finalize was first answered with status ready
+	asked   time.Time     // when finalize was sent first
+	named   bool          // the certificate request has a common name: the CA refused one without
+	last    error         // of fetching the order, if it is transient
 	onDisk  chan struct{} // closed when the order can be resumed
 	key     crypto.Signer // finalizes the order; nil until it is made
 }
@@ -72,7 +79,7 @@ type job struct {
 // directory with [Forget] once the pair is stored.
 func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, err error) {
 	defer recoverTo(&err, c.log)
-	ctx, cancel := context.WithTimeoutCause(ctx, orderTimeout, timeout(c.ca.Name, "ordering", orderTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, orderTimeout, timeout(c.ca.Name, "ordering", orderTimeout, nil))
 	defer cancel()
 	s, err := c.session(ctx)
 	if err != nil {
@@ -80,7 +87,7 @@ func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, e
 	}
 	defer c.done(s)
 	j := &job{client: c, session: s, req: req, store: orderDir(req.Pending), log: c.log, forced: req.Forced}
-	s.transport.ReserveWith(j.reserveRequest)
+	s.transport.ReserveWith(req.Names, j.reserveRequest)
 	if j.resumed, err = j.resume(ctx); err == nil {
 		pair, err = j.run(ctx)
 	}
@@ -118,6 +125,9 @@ func (j *job) forget() {
 // placeOrder places an order.
 func (j *job) placeOrder(ctx context.Context) error {
 	j.step("ordering at %s", j.client.ca.Name)
+	if err := j.checkProfile(); err != nil {
+		return err
+	}
 	replaces := j.req.Replaces
 	if j.session.core.GetDirectory().RenewalInfo == "" {
 		replaces = "" // RFC 9773, section 5
@@ -136,10 +146,27 @@ func (j *job) placeOrder(ctx context.Context) error {
 		return j.protocolError("it gave no order url")
 	}
 	if !j.client.server.Serves(j.url) {
-		return j.protocolError("the order is at %q, which its directory does not name", textfmt.OneLine(j.url, maxDetail))
+		return &ProtocolError{
+			CA: j.client.ca.Name, Kind: transport.OtherHost,
+			Err: fmt.Errorf("the order is at %s, %w", textfmt.OneLine(j.url, maxDetail), answer.ErrOtherHost),
+		}
 	}
 	j.log.Info("ordered", "ca", j.client.ca.Name, "order", j.url, "names", j.req.Names)
 	return nil
+}
+
+// checkProfile returns an error if the CA does not have the profile of the order:
+// many CAs ignore a profile that they do not know.
+func (j *job) checkProfile() error {
+	known := j.session.core.GetDirectory().Meta.Profiles
+	if _, ok := known[j.req.Profile]; ok || j.req.Profile == "" {
+		return nil
+	}
+	p := &Problem{CA: j.client.ca.Name, Type: "invalidProfile", Detail: fmt.Sprintf("the CA has no profile %q", j.req.Profile)}
+	if len(known) == 0 {
+		return problem.Wrap(p, "remove profile: this CA has none")
+	}
+	return problem.Wrap(p, "set profile to one of: "+textfmt.OneLine(strings.Join(slices.Sorted(maps.Keys(known)), " "), maxDetail))
 }
 
 // mayBeReplaces reports whether the replaces field may be the reason why an order
@@ -147,20 +174,26 @@ func (j *job) placeOrder(ctx context.Context) error {
 // serverInternal if it does not know the certificate.
 func mayBeReplaces(err error) bool {
 	var p *Problem
-	if !errors.As(err, &p) || p.limited() {
+	if !errors.As(err, &p) || p.Limited() {
 		return false
 	}
 	return !CAWide(err) || p.Status == http.StatusInternalServerError && p.Type == "serverInternal"
 }
 
+// sendNewOrder sends the request, twice at most. An answer that cannot be read says
+// that an order was placed: another request would place another one.
 func (j *job) sendNewOrder(ctx context.Context, replaces string) (legoacme.ExtendedOrder, error) {
 	return again(ctx, orderTries, func() (legoacme.ExtendedOrder, error) {
 		j.noted = false // each try may reach the CA
-		return once(ctx, j.session, func() (legoacme.ExtendedOrder, error) {
+		order, err := once(ctx, j.session, func() (legoacme.ExtendedOrder, error) {
 			return j.session.core.Orders.NewWithOptions(j.req.Names, &api.OrderOptions{
 				Profile: j.req.Profile, ReplacesCertID: replaces,
 			})
 		})
+		if a, ok := errors.AsType[*ProtocolError](err); ok && a.Kind == transport.Malformed {
+			a.Kind = transport.Wrong
+		}
+		return order, err
 	})
 }
 
@@ -223,7 +256,7 @@ func (j *job) run(ctx context.Context) (*keypair.Pair, error) {
 			}
 			err = j.wait(ctx, waiting, "naming the certificate of a valid order")
 		case legoacme.StatusInvalid:
-			err = j.invalid()
+			err = refusal.New(j.client.ca.Name, j.order.Error, transport.Answer{})
 		default:
 			err = j.protocolError("the order has the unknown status %q", textfmt.OneLine(j.order.Status, 32))
 		}
@@ -329,24 +362,21 @@ func (j *job) authorize(ctx context.Context) error {
 func (j *job) wait(ctx context.Context, p pace, what string) error {
 	now := time.Now()
 	if now.Sub(p.since) > statusTimeout {
-		return timeout(j.client.ca.Name, what, statusTimeout)
+		return timeout(j.client.ca.Name, what, statusTimeout, j.last)
 	}
 	if err := sleep(ctx, p.next(now, j.session.transport.Answer(j.url))); err != nil {
 		return err
 	}
-	err := j.fetchOrder(ctx)
-	if transient(err) {
-		return nil // the CA is not finished
-	}
-	return err
+	return j.lookAgain(ctx)
 }
 
-// invalid returns the reason why the CA made the order invalid.
-func (j *job) invalid() error {
-	if j.order.Error != nil {
-		return newProblem(j.client.ca.Name, j.order.Error, transport.Answer{})
+// lookAgain fetches the order. A transient error leaves it as it was.
+func (j *job) lookAgain(ctx context.Context) error {
+	j.last = j.fetchOrder(ctx)
+	if transient(j.last) {
+		return nil // the CA is not finished
 	}
-	return &Problem{CA: j.client.ca.Name, Type: "orderInvalid", Detail: "the CA made the order invalid without a reason"}
+	return j.last
 }
 
 // step reports the current step.

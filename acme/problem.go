@@ -5,166 +5,21 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
-	legoacme "github.com/go-acme/lego/v4/acme"
-
 	"keypaird/acme/orderlog"
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
 
-// A Problem is a CA's refusal: a problem document (RFC 8555, section 6.7) with
-// the facts an operator needs.
-type Problem struct {
-	CA         string
-	Type       string    // without the ACME prefix: "rateLimited", "caa", ...; "" if the CA gave none
-	Status     int       // of HTTP; 0 when it came inside an order or a challenge
-	Detail     string    // one line
-	Identifier string    // the name it is about, if it is about one
-	Challenge  string    // the challenge type that failed, if one did
-	RetryAt    time.Time // earliest next try that the CA accepts; zero if it does not say
-	Page       string    // URL that the operator must open: to unpause names, or to agree to new terms
+// A Problem is a CA's refusal.
+type Problem = refusal.Problem
 
-	directory string // URL that was requested; "" if another resource was
-}
-
-// Error implements error.
-func (p *Problem) Error() string {
-	var b strings.Builder
-	b.WriteString(p.CA)
-	for _, part := range []string{p.Challenge, p.Identifier, p.kind(), p.Detail} {
-		if part != "" {
-			b.WriteString(": " + part)
-		}
-	}
-	return b.String()
-}
-
-func (p *Problem) kind() string {
-	if p.Type == "" && p.Status != 0 {
-		return fmt.Sprintf("http status %d", p.Status)
-	}
-	return p.Type
-}
-
-// Earliest returns when another try may succeed; zero if that is not known.
-func (p *Problem) Earliest() time.Time { return p.RetryAt }
-
-// limited reports whether a rate limit of the CA is reached.
-func (p *Problem) limited() bool { return p.Type == "rateLimited" || p.Status == 429 }
-
-// Remedy says what the operator can do about it.
-func (p *Problem) Remedy() string {
-	switch {
-	case p.Page != "" && p.limited():
-		return "the CA has paused these names after many failures; repair what failed, then open " + p.Page
-	case p.Page != "":
-		return "open " + p.Page + " and do what it says, then: keypaird issue"
-	case p.limited() && p.RetryAt.IsZero():
-		return "wait some hours before the next try, or name a second CA in sign_with"
-	case p.limited():
-		return "try again after " + p.RetryAt.UTC().Format(time.RFC3339) + ", or name a second CA in sign_with"
-	case p.Challenge == "" && p.Type == "unauthorized":
-		return "the CA does not allow the account this; if the CA has deactivated it, " + anew
-	case p.Type == "connection" || p.Type == "tls":
-		return p.reachRemedy()
-	}
-	if r, ok := remedies[p.Type]; ok {
-		return r
-	}
-	if p.Status >= 500 {
-		return "the CA has a fault; try again later, or name a second CA in sign_with"
-	}
-	if p.directory != "" && p.Type == "" {
-		return "see that " + p.directory + " is the URL of an ACME directory, and correct directory in [ca." + p.CA + "]"
-	}
-	return "see what the CA says; keypaird check -live tests what issuing needs"
-}
-
-// anew is the last resort, and what it costs.
-const anew = "move the directory away to register a new account (CAA accounturi and dns-persist-01 records must then change)"
-
-// remedies by problem type, RFC 8555 section 6.7 and the registry it opened.
-var remedies = map[string]string{
-	"accountDoesNotExist":     "the CA does not know the account under accounts/ of the state directory; put back the right one, or " + anew,
-	"badCSR":                  "set key to a type the CA accepts, and see that it certifies all these names together",
-	"badNonce":                "the CA takes none of its own nonces back; try again later, or name a second CA in sign_with",
-	"badPublicKey":            "set key to a type the CA accepts",
-	"badRevocationReason":     "use another -reason",
-	"badSignatureAlgorithm":   "the account key is of a kind the CA refuses",
-	"caa":                     "add a CAA record that allows this CA, or correct the one there is; keypaird check -live shows it",
-	"dns":                     "the CA could not look the name up: check that its zone answers and, with DNSSEC, that its signatures are valid",
-	"externalAccountRequired": "set eab_kid and eab_hmac_file in the [ca] table; the CA's web site hands them out",
-	"incorrectResponse":       "something else answers in our place: check where the name's records point, and that nothing rewrites the answer",
-	"invalidContact":          "correct email in the configuration",
-	"invalidProfile":          "set profile to one that the CA offers; keypaird check -live lists them",
-	"rejectedIdentifier":      "the CA does not certify this name by policy; take it out, or name another CA in sign_with",
-	"unauthorized":            "check that the name's records point here, that every address of it is this machine's, and that CAA allows it; keypaird check -live tries each",
-	"unsupportedContact":      "correct email in the configuration",
-	"unsupportedIdentifier":   "this CA does not certify identifiers of this kind",
-	"alreadyReplaced":         "the CA has a successor of this certificate already",
-	"userActionRequired":      "the CA wants something agreed to on its web site first",
-}
-
-// reachRemedy names the address that the CA could not connect to, if the CA does.
-func (p *Problem) reachRemedy() string {
-	where := p.Identifier
-	address, _, _ := strings.Cut(p.Detail, ": ") // Let's Encrypt begins with it
-	if ip := net.ParseIP(strings.Trim(address, "[]")); ip != nil {
-		kind := "A"
-		if ip.To4() == nil {
-			kind = "AAAA"
-		}
-		where = fmt.Sprintf("%s, the %s record of %s", ip, kind, p.Identifier)
-	}
-	return "port 80 must be reachable from outside at " + where + ": check that record, the firewall and [http-01] listen; keypaird check -live tries each address"
-}
-
-const (
-	maxDetail = 512  // of a text of the CA in a message
-	maxText   = 4096 // of a text that is searched
-)
-
-var (
-	unpausePage = regexp.MustCompile(`https://[!#-;=?-Z\[\]_a-z~]*unpause[!#-;=?-Z\[\]_a-z~]*`)
-	webPage     = regexp.MustCompile(`^https://[!#-;=?-Z\[\]_a-z~]+$`)
-	retryTime   = regexp.MustCompile(`retry after (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC)`)
-)
-
-// newProblem makes a Problem from the one that lego read; a is the answer to the
-// same request, with the true status and Retry-After.
-func newProblem(ca string, d *legoacme.ProblemDetails, a transport.Answer) *Problem {
-	p := &Problem{CA: ca, Type: transport.ProblemType(d.Type), Status: a.Status, RetryAt: a.RetryAfter}
-	detail := textfmt.OneLine(d.Detail, maxText)
-	for _, s := range d.SubProblems { // section 6.7.1
-		if p.Identifier == "" {
-			p.Identifier = textfmt.OneLine(s.Identifier.Value, 253)
-		}
-		if kind := transport.ProblemType(s.Type); remedies[p.Type] == "" && kind != "" {
-			p.Type = kind
-		}
-		if len(detail) < maxText {
-			detail += textfmt.OneLine("; "+s.Identifier.Value+": "+s.Detail, maxText)
-		}
-	}
-	if p.limited() {
-		p.Page = strings.TrimRight(unpausePage.FindString(detail), ".,;)")
-	} else if p.Type == "userActionRequired" {
-		p.Page = webPage.FindString(textfmt.OneLine(d.Instance, maxText)) // section 7.3.3
-	}
-	if m := retryTime.FindStringSubmatch(detail); m != nil && p.RetryAt.IsZero() {
-		p.RetryAt, _ = time.Parse("2006-01-02 15:04:05 MST", m[1])
-	}
-	p.Detail = textfmt.OneLine(detail, maxDetail)
-	return p
-}
+const maxDetail = refusal.MaxDetail
 
 // An UnreachableError reports a CA that gave no answer.
 type UnreachableError struct {
@@ -180,18 +35,24 @@ func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
 func (e *UnreachableError) Remedy() string {
+	if errors.Is(e.Err, transport.ErrProxy) {
+		return "write HTTPS_PROXY as http://proxy.example.net:3128 where keypaird is started, special characters of a password as %40"
+	}
 	if untrusted(e.Err) {
 		return "the CA's own TLS certificate is not trusted here: set roots in its [ca] table, or correct this machine's clock or root store"
+	}
+	if proxy := transport.ProxyOf(e.Directory); proxy != "" {
+		return "check that " + e.Directory + " can be reached through the proxy " + proxy + ", which HTTPS_PROXY names, then: keypaird issue"
 	}
 	return "check that " + e.Directory + " can be reached from this machine, then: keypaird issue"
 }
 
 // A ProtocolError reports an answer of the CA that cannot be used.
 type ProtocolError struct {
-	CA        string
-	Err       error
-	Malformed bool // not of its kind at all: cut off, or of a proxy; it may be better later
-	Whole     bool // it is about the CA or our account as a whole, not about one order
+	CA    string
+	Err   error
+	Kind  transport.Kind // zero: the answer could be read
+	Whole bool           // it is about the CA or our account as a whole, not about one order
 }
 
 func (e *ProtocolError) Error() string {
@@ -202,7 +63,15 @@ func (e *ProtocolError) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
 func (e *ProtocolError) Remedy() string {
+	if e.Kind == transport.OtherHost {
+		return "set directory in [ca." + e.CA + "] to the URL under which the CA knows itself; if a proxy or a login page answers in its place, let this machine reach the CA"
+	}
 	return cmp.Or(problem.Remedy(e.Err), "see that the directory of the CA is that of an ACME server and that no proxy changes its answers; else report it to the CA, or name another one in sign_with")
+}
+
+// passing reports whether the fault is not that of the order.
+func (e *ProtocolError) passing() bool {
+	return e.Kind == transport.Malformed || e.Kind == transport.Unreadable || e.Kind == transport.OtherHost
 }
 
 // errAccount marks an account that cannot be used, as it is on disk or as the CA
@@ -215,8 +84,12 @@ func (c *Client) accountError(part string, err error, remedy string) error {
 	return problem.Newf(remedy, "%s: %w %s: %w", c.ca.Name, errAccount, c.accounts.where(part), err)
 }
 
-// timeout returns the error for a CA that did not finish what in time.
-func timeout(ca, what string, after time.Duration) error {
+// timeout returns the error for a CA that did not finish what in time, and last
+// answered with an error, if that is not nil.
+func timeout(ca, what string, after time.Duration, last error) error {
+	if last != nil {
+		return fmt.Errorf("%s: not finished after %s: %w", what, after, last)
+	}
 	return problem.Newf("the order is kept, and the next run resumes it", "%s: %s: not finished after %s", ca, what, after)
 }
 
@@ -300,14 +173,14 @@ func CAWide(err error) bool {
 	var p *Problem
 	if errors.As(err, &p) {
 		switch p.Type {
-		case "accountDoesNotExist", "userActionRequired", "externalAccountRequired", "badNonce":
+		case "accountDoesNotExist", "userActionRequired", "externalAccountRequired", "badNonce", refusal.BadAlgorithm:
 			return true
 		}
 		return p.Status >= 500
 	}
-	var answer *ProtocolError
-	if errors.As(err, &answer) {
-		return answer.Whole
+	var bad *ProtocolError
+	if errors.As(err, &bad) {
+		return bad.Whole || bad.Kind == transport.OtherHost
 	}
 	var limit *orderlog.RateLimitError
 	if errors.As(err, &limit) {
@@ -321,22 +194,26 @@ func CAWide(err error) bool {
 func final(err error) bool {
 	var p *Problem
 	if errors.As(err, &p) {
+		if p.Open {
+			return false
+		}
 		switch p.Type {
-		case "accountDoesNotExist", "userActionRequired", "badNonce": // not the order's fault
+		case "accountDoesNotExist", "userActionRequired", "badNonce", refusal.BadAlgorithm: // not the order's fault
 			return false
 		case "": // nor said by the CA
 			return p.Status == 0
 		}
-		return !transient(err) && !p.limited()
+		return !transient(err) && !p.Limited()
 	}
 	var a *ProtocolError
-	return errors.As(err, &a) && !a.Malformed
+	return errors.As(err, &a) && !a.passing()
 }
 
 // inconclusive reports whether err leaves the status of the order open.
 func inconclusive(err error) bool {
 	var p *Problem
-	return transient(err) || errors.As(err, &p) && p.Type == "" && p.Status != 0
+	var a *ProtocolError
+	return transient(err) || errors.As(err, &p) && p.Type == "" && p.Status != 0 || errors.As(err, &a) && a.passing()
 }
 
 // transient reports whether the same request may succeed a little later: the fault
@@ -347,22 +224,15 @@ func transient(err error) bool {
 		return p.Status >= 500
 	}
 	var a *ProtocolError
-	if errors.As(err, &a) && a.Malformed {
+	if errors.As(err, &a) && a.Kind == transport.Malformed {
 		return true
 	}
 	var u *UnreachableError
-	return errors.As(err, &u) && !untrusted(u.Err)
+	return errors.As(err, &u) && !untrusted(u.Err) && !errors.Is(u.Err, transport.ErrProxy)
 }
 
 // untrusted reports a TLS certificate that could not be verified.
 func untrusted(err error) bool {
 	var v *tls.CertificateVerificationError
 	return errors.As(err, &v)
-}
-
-// isGone reports whether there is nothing at a URL any more, with or without a
-// problem document.
-func isGone(err error) bool {
-	var p *Problem
-	return errors.As(err, &p) && (p.Status == http.StatusNotFound || p.Status == http.StatusGone)
 }

@@ -10,6 +10,7 @@ import (
 	legoacme "github.com/go-acme/lego/v4/acme"
 
 	"keypaird/acme/orderlog"
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 )
 
@@ -40,14 +41,14 @@ func TestProblem(t *testing.T) {
 			{Type: errNS + "rejectedIdentifier", Detail: "policy forbids", Identifier: legoacme.Identifier{Value: "bank.test"}},
 		}}, transport.Answer{Status: 400}, "", "le: bank.test: rejectedIdentifier: some identifiers; bank.test: policy forbids", "does not certify this name", true, true},
 		{"busy", legoacme.ProblemDetails{Type: errNS + "serverInternal", Detail: "try later"}, transport.Answer{Status: 503}, "", "le: serverInternal: try later", "the CA has a fault", false, true},
-		{"by a proxy, without a type", legoacme.ProblemDetails{Type: "about:blank", Detail: "Forbidden"}, transport.Answer{Status: 403}, "", "le: http status 403: Forbidden", "check -live", false, true},
+		{"by a proxy, without a type", legoacme.ProblemDetails{Type: "about:blank", Detail: "Forbidden"}, transport.Answer{Status: 403}, "", "le: http status 403: Forbidden", "a proxy or firewall", false, true},
 		{"limit", legoacme.ProblemDetails{Type: errNS + "rateLimited", Detail: "too many"}, transport.Answer{Status: 429}, "", "le: rateLimited: too many", "second CA", false, true},
 		{"no nonce is good", legoacme.ProblemDetails{Type: "urn:keypaird:badNonce", Detail: "bad"}, transport.Answer{Status: 400}, "", "le: badNonce: bad", "none of its own nonces", false, true},
 		{"lines and escapes", legoacme.ProblemDetails{Type: "x\ny\x1b[2J", Detail: "a\r\nb\x1b]0;c\u202ed"}, transport.Answer{Status: 400}, "", "le: x y: a b\uFFFD]0;c\uFFFDd", "", true, true},
 		{"megabytes", legoacme.ProblemDetails{Detail: strings.Repeat("é", 1<<19), SubProblems: make([]legoacme.SubProblem, 10000)}, transport.Answer{Status: 400}, "", "é…", "", false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newProblem("le", &tt.d, tt.a)
+			p := refusal.New("le", &tt.d, tt.a)
 			if tt.challenge != "" {
 				p.Identifier, p.Challenge = "a.test", tt.challenge
 			}
@@ -78,7 +79,7 @@ func TestWrongDirectory(t *testing.T) {
 		{"something else", "", "", "see what the CA says", 404},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := &Problem{CA: "le", Type: tt.kind, Status: tt.status, directory: tt.directory}
+			p := &Problem{CA: "le", Type: tt.kind, Status: tt.status, Directory: tt.directory}
 			if got := p.Remedy(); !strings.HasPrefix(got, tt.help) {
 				t.Errorf("remedy = %q, want %q", got, tt.help)
 			}
@@ -98,7 +99,7 @@ func TestTryNextCA(t *testing.T) {
 		{"challenge not offered", noChallenge("le", "a.test", HTTP01, nil), true},
 		{"account damaged", (&Client{accounts: accountDir("")}).accountError("", errors.New("no key"), ""), true},
 		{"our clock", clockError("le", time.Now(), errors.New("expired")), false},
-		{"slow CA, whose order is kept", timeout("le", "ordering", time.Minute), false},
+		{"slow CA, whose order is kept", timeout("le", "ordering", time.Minute, nil), false},
 		{"our own trouble", errors.New("no space left on device"), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,16 +123,18 @@ func TestCAWide(t *testing.T) {
 		{"new terms", &Problem{Type: "userActionRequired", Status: 403}, true},
 		{"external account wanted", &Problem{Type: "externalAccountRequired", Status: 403}, true},
 		{"no nonce is good", &Problem{Type: "badNonce", Status: 400}, true},
-		{"no directory", &ProtocolError{Err: errors.New("html"), Malformed: true, Whole: true}, true},
+		{"no directory", &ProtocolError{Err: errors.New("html"), Kind: transport.Malformed, Whole: true}, true},
 		{"account damaged", (&Client{accounts: accountDir("")}).accountError("", errors.New("no key"), ""), true},
 		{"orders of all names", &orderlog.RateLimitError{Account: true}, true},
 		{"orders of these names", &orderlog.RateLimitError{}, false},
-		{"malformed order", &ProtocolError{Err: errors.New("html"), Malformed: true}, false},
+		{"malformed order", &ProtocolError{Err: errors.New("html"), Kind: transport.Malformed}, false},
 		{"limit", &Problem{Type: "rateLimited", Status: 429}, false},
 		{"CAA", &Problem{Type: "caa", Status: 403}, false},
 		{"port 80 closed", &Problem{Type: "connection", Identifier: "a.test"}, false},
 		{"wrong certificate", wrongCertificate("le", errors.New("other key")), false},
-		{"slow", timeout("le", "ordering", time.Minute), false},
+		{"HTTPS_PROXY cannot be read", &UnreachableError{Err: transport.ErrProxy}, true},
+		{"on another host", &ProtocolError{Err: errors.New("x"), Kind: transport.OtherHost}, true},
+		{"slow", timeout("le", "ordering", time.Minute, nil), false},
 		{"our own trouble", errors.New("no space left on device"), false},
 		{"one of several names met a fault of the CA", namesError{&Problem{Type: "connection"}, &UnreachableError{Err: errors.New("reset")}}, false},
 	} {

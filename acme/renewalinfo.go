@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
 )
@@ -187,6 +188,6 @@ func parseRenewalInfo(body []byte, again, now time.Time) (RenewalInfo, error) {
 	}
 	return RenewalInfo{
 		Start: in.Window.Start.UTC(), End: in.Window.End.UTC(), Next: next,
-		Explanation: webPage.FindString(in.Explanation[:min(len(in.Explanation), maxText)]),
+		Explanation: refusal.WebPage(in.Explanation),
 	}, nil
 }

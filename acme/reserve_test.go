@@ -24,6 +24,8 @@ func (l *requestLog) Limit(r orderlog.Request) error {
 	return nil
 }
 
+func (l *requestLog) Finalized(string) bool { return false }
+
 // The limit at a CA does not depend on how long the certificates of other CAs
 // live. Each newOrder request is noted once, each finalize request every time.
 func TestReserve(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,12 +26,19 @@ import (
 
 // orderLife is the age at which an order is given up although the CA has not
 // ended it.
-const orderLife = 24 * time.Hour
+const (
+	orderLife    = 24 * time.Hour
+	minOrderLife = 10 * time.Minute
+)
 
-// stale reports whether the order is older than orderLife, even if the clock was
-// set back.
+// stale reports whether the order is older than orderLife, or than a tenth of the
+// life of a short-lived certificate, even if the clock was set back.
 func (j *job) stale() bool {
-	return !j.begun.IsZero() && time.Since(j.begun).Abs() > orderLife
+	life := orderLife
+	if c := j.req.Current; c != nil {
+		life = min(life, max(c.NotAfter.Sub(c.NotBefore)/10, minOrderLife))
+	}
+	return !j.begun.IsZero() && time.Since(j.begun).Abs() > life
 }
 
 // OwnLimit returns the limit that Obtain would reach now, the error of log.Limit;
@@ -56,19 +62,23 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 	}
 	j.step("resuming the order at %s", j.client.ca.Name)
 	j.url, j.begun = o.URL, o.Begun
-	j.known = time.Since(j.begun).Abs() < lagLimit
+	finalized := j.client.orderLog.Finalized(j.url) // then there may be a certificate
+	j.known = finalized || time.Since(j.begun).Abs() < lagLimit
 	err = j.fetchOrder(ctx)
-	if final(err) || isGone(err) || j.stale() && inconclusive(err) {
+	p, _ := errors.AsType[*Problem](err)
+	ends := final(err) || p != nil && p.Gone()
+	if ends && (!finalized || j.stale()) || j.stale() && inconclusive(err) {
 		return false, nil
 	}
 	if err != nil {
+		j.issuing = finalized
 		return false, fmt.Errorf("resuming: %w", err)
 	}
 	if j.order.Status != legoacme.StatusPending {
 		j.withdrawAll(ctx)
 	}
 	status := j.order.Status
-	open := status == legoacme.StatusPending || status == legoacme.StatusProcessing
+	open := status != legoacme.StatusValid
 	late := status == legoacme.StatusProcessing || status == legoacme.StatusValid
 	j.key = o.usableKey(j.req, late)
 	if status == legoacme.StatusInvalid || open && j.stale() || late && j.key == nil { // its certificate could not be used
@@ -95,14 +105,14 @@ func (j *job) fetchOrder(ctx context.Context) error {
 const lagLimit = 30 * time.Second
 
 // ask is call for a resource of the order. If the CA has answered for the order
-// already, a 404 comes from a replica that lags, and ask tries again.
+// already, a 404 or a plain refusal comes from a replica that lags: ask tries again.
 func ask[T any](ctx context.Context, j *job, n int, request func() (T, error)) (T, error) {
 	waiting := pace{time.Now()}
 	for {
 		v, err := call(ctx, j.session, n, request)
 		now := time.Now()
 		p, _ := errors.AsType[*Problem](err)
-		if p == nil || p.Status != http.StatusNotFound || !j.known || now.Sub(waiting.since) >= lagLimit {
+		if p == nil || !p.Lags() || !j.known || now.Sub(waiting.since) >= lagLimit {
 			return v, err
 		}
 		pause := max(waiting.next(now, transport.Answer{RetryAfter: p.RetryAt}), lagPause)

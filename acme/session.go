@@ -11,6 +11,8 @@ import (
 	legoacme "github.com/go-acme/lego/v4/acme"
 	"github.com/go-acme/lego/v4/acme/api"
 
+	"keypaird/acme/answer"
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
 )
@@ -79,7 +81,7 @@ func (c *Client) open(ctx context.Context, a account) (*session, error) {
 	}
 	var p *Problem
 	if errors.As(err, &p) {
-		p.directory = c.ca.Directory
+		p.Directory = c.ca.Directory
 	}
 	if err != nil {
 		return nil, err
@@ -125,7 +127,7 @@ func once[T any](ctx context.Context, s *session, request func() (T, error)) (T,
 	for nonces := 0; ; nonces++ {
 		v, err := request()
 		var d *legoacme.ProblemDetails
-		if errors.As(err, &d) && transport.ProblemType(d.Type) == "badNonce" && nonces < badNonces && ctx.Err() == nil {
+		if errors.As(err, &d) && answer.ProblemType(d.Type) == "badNonce" && nonces < badNonces && ctx.Err() == nil {
 			continue
 		}
 		if err != nil {
@@ -152,14 +154,11 @@ func (s *session) typed(ctx context.Context, err error) error {
 	}
 	ca, directory := s.client.ca.Name, s.client.ca.Directory
 	if e, ok := errors.AsType[*transport.Error](err); ok {
-		if e.Sent {
-			return &ProtocolError{CA: ca, Err: e.Err, Malformed: true}
-		}
-		return e.Err
+		return answerError(ca, e)
 	}
 	var d *legoacme.ProblemDetails
 	if errors.As(err, &d) {
-		return newProblem(ca, d, s.transport.Answer(d.URL))
+		return refusal.New(ca, d, s.transport.Answer(d.URL))
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -167,13 +166,29 @@ func (s *session) typed(ctx context.Context, err error) error {
 	}
 	// The JOSE library keeps only the text of a failure to fetch a nonce.
 	if _, why, ok := strings.Cut(err.Error(), "Error generating nonce: "); ok {
-		if a := s.transport.Answer(s.core.GetDirectory().NewNonceURL); a.Status >= 400 {
-			return &Problem{CA: ca, Status: a.Status, RetryAt: a.RetryAfter, Detail: "it gives out no nonces"}
+		a := s.transport.Answer(s.core.GetDirectory().NewNonceURL)
+		switch e, ok := errors.AsType[*transport.Error](a.Err); {
+		case ok:
+			return answerError(ca, e)
+		case a.Status >= 400:
+			return &Problem{CA: ca, Status: a.Status, RetryAt: a.RetryAfter, Detail: noNonces}
+		case strings.Contains(why, "proper nonce header"):
+			return &ProtocolError{CA: ca, Err: errors.New(noNonces), Kind: transport.Malformed, Whole: true}
 		}
 		return &UnreachableError{ca, directory, errors.New(why)}
 	}
 	// lego puts whole answers into its errors.
 	return &ProtocolError{CA: ca, Err: errors.New(textfmt.OneLine(err.Error(), maxDetail))}
+}
+
+const noNonces = "it gives out no nonces"
+
+// answerError returns the error for an answer that was not passed on.
+func answerError(ca string, e *transport.Error) error {
+	if e.Kind == transport.NotSent {
+		return e.Err
+	}
+	return &ProtocolError{CA: ca, Err: e.Err, Kind: e.Kind}
 }
 
 const (

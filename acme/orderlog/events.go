@@ -142,6 +142,16 @@ func (v *events) noted(e event) bool {
 	})
 }
 
+// finalized reports whether a certificate of an order was noted.
+func (v *events) finalized(order uint64) bool {
+	for _, of := range v.certs {
+		if slices.ContainsFunc(of, func(s issuance) bool { return order != 0 && s.order == order }) {
+			return true
+		}
+	}
+	return false
+}
+
 // Bounds of the file: more than 3000 orders in three hours need. Of a longer file the
 // end is read.
 const (

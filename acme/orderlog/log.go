@@ -124,6 +124,14 @@ func (l *Log) Limit(r Request) error {
 	return l.exceeded(now, NewOrder, r)
 }
 
+// Finalized reports whether a finalize request for an order was noted. A file that
+// cannot be read has none: Reserve then fails and says why.
+func (l *Log) Finalized(order string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.readUnlocked(l.now()) == nil && l.events.finalized(hashURL(order))
+}
+
 func (l *Log) now() time.Time {
 	if l.clock != nil {
 		return l.clock()

@@ -2,8 +2,10 @@ package transport
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,7 +36,12 @@ func (d *directoryCache) serves(u *url.URL) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	own, err := url.Parse(d.url)
-	return err == nil && u.Scheme == "https" && (u.Host == own.Host || slices.Contains(d.hosts, u.Host))
+	return err == nil && u.Scheme == "https" && (hostPort(u) == hostPort(own) || slices.Contains(d.hosts, hostPort(u)))
+}
+
+// hostPort returns the host of an https URL, with its port, in one spelling.
+func hostPort(u *url.URL) string {
+	return net.JoinHostPort(strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), cmp.Or(u.Port(), "443"))
 }
 
 // orders reports whether new orders are placed at a URL.
@@ -96,7 +103,7 @@ func (d *directoryCache) keep(req *http.Request, status int, body []byte) {
 		{dir.RevokeCertURL, resourceRevoke}, {dir.KeyChangeURL, resourceOther}, {dir.RenewalInfo, resourceRenewalInfo},
 	} {
 		if u, err := url.Parse(r.spelled); err == nil && u.Host != "" {
-			d.hosts = append(d.hosts, u.Host)
+			d.hosts = append(d.hosts, hostPort(u))
 			d.resources[u.String()] = r.resource
 		}
 	}

@@ -31,3 +31,15 @@ func TestRetryAfter(t *testing.T) {
 		})
 	}
 }
+
+func FuzzRetryAfter(f *testing.F) {
+	for _, s := range []string{"", "120", "-1", "Sun, 01 Mar 2026 12:05:00 GMT", "99999999999999999999"} {
+		f.Add(s)
+	}
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, s string) {
+		if at := retryAfter(http.Header{"Retry-After": {s}}, now); !at.IsZero() && !at.After(now) {
+			t.Errorf("retryAfter(%q) = %v, which is not after %v", s, at, now)
+		}
+	})
+}

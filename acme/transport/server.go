@@ -4,14 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"sync"
 	"time"
-
-	"keypaird/renew/textfmt"
 )
 
 // Options configure a Server.
@@ -47,6 +44,7 @@ func NewServer(o Options) *Server {
 // more than net/http's two idle connections are kept.
 func newHTTPTransport(roots *x509.CertPool) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.Proxy = readProxy(http.ProxyFromEnvironment)
 	t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	t.ForceAttemptHTTP2 = false // measured: concurrent orders share one connection badly
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 64, 64
@@ -79,11 +77,8 @@ func (s *Server) Clock() (ahead time.Duration, known bool) {
 
 // sameHost lets a CA redirect to the same host only.
 func sameHost(req *http.Request, via []*http.Request) error {
-	if len(via) > 5 {
-		return errors.New("more than five redirects")
-	}
-	if req.URL.Host != via[0].URL.Host {
-		return errors.New("redirected to another host: " + textfmt.OneLine(req.URL.Host, 253))
+	if len(via) > 5 || hostPort(req.URL) != hostPort(via[0].URL) || req.URL.Scheme != "https" {
+		return redirected(via[0].URL.Host, req.URL.String())
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/acme/answer"
 	"keypaird/acme/orderlog"
 	"keypaird/renew/textfmt"
 )
@@ -32,6 +33,7 @@ type Transport struct {
 	mu        sync.Mutex
 	ctx       context.Context   // of the job that holds the session
 	reserve   Reserve           // of that job; nil: it may order nothing
+	names     []string          // that it orders
 	answers   map[string]Answer // by URL
 	resources map[string]string // by URL, as the job labelled them
 }
@@ -41,6 +43,7 @@ type Reserve func(ctx context.Context, kind orderlog.Kind) error
 
 // An Answer is the part of a response that an ACME library does not pass on.
 type Answer struct {
+	Err        error // an *Error: it was not passed on at all
 	Status     int
 	Body       []byte      // nil if it is longer than 32 KiB
 	Header     http.Header // Date and Link
@@ -51,8 +54,19 @@ type Answer struct {
 // on.
 type Error struct {
 	Err  error
-	Sent bool // the answer is malformed: cut off, or the page of a proxy; the CA may have done what it was asked
+	Kind Kind
 }
+
+// A Kind says what is wrong.
+type Kind int
+
+const (
+	NotSent    Kind = iota // the request was not sent: the job may not
+	Malformed              // the answer is cut off, or the page of a proxy; the CA may have done what it was asked
+	Unreadable             // the answer is of its kind, but not as RFC 8555 has it; the next one would be the same
+	OtherHost              // the answer leads to a host that is not the CA's
+	Wrong                  // the answer is about something else
+)
 
 func (e *Error) Error() string { return e.Err.Error() }
 
@@ -65,24 +79,24 @@ var ErrSlow = errors.New("no answer in 90 s")
 func (t *Transport) Attach(ctx context.Context) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.ctx, t.reserve, t.answers, t.resources = ctx, nil, map[string]Answer{}, map[string]string{}
+	t.ctx, t.reserve, t.names, t.answers, t.resources = ctx, nil, nil, map[string]Answer{}, map[string]string{}
 }
 
 // Detach forgets what belongs to the job.
 func (t *Transport) Detach() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.reserve = nil
+	t.reserve, t.names = nil, nil
 	clear(t.answers)
 	clear(t.resources)
 }
 
-// ReserveWith lets the job order: reserve is called before each newOrder and
-// finalize request.
-func (t *Transport) ReserveWith(reserve Reserve) {
+// ReserveWith lets the job order names: reserve is called before each newOrder and
+// finalize request. Answers then spell the names so.
+func (t *Transport) ReserveWith(names []string, reserve Reserve) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.reserve = reserve
+	t.names, t.reserve = names, reserve
 }
 
 // Label names the resource at a URL, spelled as the CA spelled it, before it is
@@ -135,18 +149,21 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	if !t.server.directory.serves(req.URL) {
-		return nil, fmt.Errorf("the CA sends us to %q, which its directory does not name", textfmt.OneLine(req.URL.Host, 253))
+		return nil, &Error{fmt.Errorf("it sends this client to %s://%s, %w", req.URL.Scheme, textfmt.OneLine(req.URL.Host, 253), answer.ErrOtherHost), OtherHost}
 	}
 	if kind := t.counted(req, resource); kind != "" {
 		if reserve == nil {
-			return nil, &Error{Err: errors.New("nothing was to be ordered")}
+			return nil, &Error{errors.New("nothing was to be ordered"), NotSent}
 		}
 		if err := reserve(parent, kind); err != nil {
-			return nil, &Error{Err: err}
+			return nil, &Error{err, NotSent}
 		}
 	}
 	began := time.Now()
 	status, resp, err := t.exchange(parent, req, resource)
+	if e, ok := errors.AsType[*Error](err); ok {
+		t.remember(req, Answer{Status: status, Err: e})
+	}
 	if observe := t.server.observe; observe != nil && parent.Err() == nil { // an interrupt is not the CA's fault
 		observe(Exchange{CA: t.server.ca, Method: req.Method, Resource: resource, Status: status, Took: time.Since(began)})
 	}
@@ -183,30 +200,27 @@ func (t *Transport) exchange(parent context.Context, req *http.Request, resource
 		return 0, nil, cause(ctx, fmt.Errorf("reading the answer of %s: %w", req.URL.Host, err))
 	}
 	if len(body) > maxBody {
-		return 0, nil, fmt.Errorf("answer of %s is longer than %d bytes", req.URL.Host, maxBody)
+		return 0, nil, &Error{fmt.Errorf("the answer of %s is longer than a megabyte", req.URL.Host), Malformed}
 	}
-	location := resp.Header.Get("Location")
-	if resp.StatusCode/100 == 3 && req.Method == http.MethodPost {
-		return resp.StatusCode, nil, fmt.Errorf("%s answers with a redirect to %q", req.URL.Host, textfmt.OneLine(location, maxURL))
-	}
-	aside := resp.StatusCode < 200 || resp.StatusCode/100 == 3 && location == "" // lego takes it for success
-	if aside || resp.StatusCode/100 == 2 && isMalformed(resource, body) {
-		begins := textfmt.OneLine(string(body[:min(len(body), 64)]), 64)
-		return resp.StatusCode, nil, &Error{fmt.Errorf("the answer of %s is no %s: %q", req.URL.Host, resource, begins), true}
+	if body, err = t.read(req, resp, resource, body); err != nil {
+		return resp.StatusCode, nil, err
 	}
 	t.server.directory.keep(req, resp.StatusCode, body)
-	if resp.StatusCode >= 400 {
-		body = problemBody(resp.StatusCode, body)
-	}
-	t.remember(req, resp, body)
+	t.remember(req, newAnswer(resp, body))
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	resp.ContentLength = int64(len(body))
 	return resp.StatusCode, resp, nil
 }
 
-// remember keeps an Answer, and no more of the response: an order of many names has
-// many answers.
-func (t *Transport) remember(req *http.Request, resp *http.Response, body []byte) {
+// remember keeps an Answer.
+func (t *Transport) remember(req *http.Request, a Answer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.answers[req.URL.String()] = a
+}
+
+// newAnswer returns what is kept of a response: an order of many names has many.
+func newAnswer(resp *http.Response, body []byte) Answer {
 	a := Answer{
 		Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, time.Now()),
 		Header: http.Header{"Date": resp.Header["Date"], "Link": resp.Header["Link"]},
@@ -214,9 +228,7 @@ func (t *Transport) remember(req *http.Request, resp *http.Response, body []byte
 	if len(body) <= maxKept {
 		a.Body = body
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.answers[req.URL.String()] = a
+	return a
 }
 
 // cause prefers the reason a context ended to net/http's words for it.

@@ -63,7 +63,7 @@ func checkLive(ctx context.Context, e *engine.Engine, cas map[string]*acme.Clien
 	return slices.Concat(found, checkServers(ctx, e), checkServed(ctx, e))
 }
 
-// checkCAs fetches the directory of each CA and opens the account: CAA and
+// checkCAs fetches the directory of each CA and asks for the account: CAA and
 // dns-persist-01 records name it.
 func (c *liveCheck) checkCAs(ctx context.Context) []Finding {
 	var found []Finding
@@ -74,9 +74,11 @@ func (c *liveCheck) checkCAs(ctx context.Context) []Finding {
 		if err == nil {
 			c.infos[name] = info
 			found = append(found, c.checkProfiles(name, info)...)
-			url, err := c.cas[name].Account(ctx)
+			url, err := c.cas[name].CheckAccount(ctx)
 			found = append(found, finding("account", name, url, err))
-			c.accounts[name] = url
+			if err == nil {
+				c.accounts[name] = url
+			}
 		}
 		cancel()
 	}
@@ -91,9 +93,12 @@ func (c *liveCheck) checkProfiles(ca string, info acme.Info) []Finding {
 			continue
 		}
 		if _, ok := info.Profiles[s.Profile]; !ok {
+			remedy := "set profile to one of: " + strings.Join(slices.Sorted(maps.Keys(info.Profiles)), " ")
+			if len(info.Profiles) == 0 {
+				remedy = "remove profile: this CA has none"
+			}
 			found = append(found, Finding{
-				Check: "ca", Subject: ca, Result: Failed, Detail: fmt.Sprintf("has no profile %q, which target %q wants", s.Profile, s.Name),
-				Remedy: "set profile to one of: " + strings.Join(slices.Sorted(maps.Keys(info.Profiles)), " "),
+				Check: "ca", Subject: ca, Result: Failed, Detail: fmt.Sprintf("has no profile %q, which target %q wants", s.Profile, s.Name), Remedy: remedy,
 			})
 		}
 	}

@@ -1,61 +1,13 @@
-package transport
+package answer
 
 import (
-	"bytes"
 	"encoding/json"
-	"encoding/pem"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"keypaird/renew/textfmt"
 )
-
-// retryAfter reads a Retry-After header: seconds or a date (RFC 9110, section
-// 10.2.3), which is by the CA's clock if Date is there. It is zero for a header
-// that is invalid or in the past.
-func retryAfter(h http.Header, now time.Time) time.Time {
-	v := h.Get("Retry-After")
-	if s, err := strconv.ParseUint(v, 10, 31); err == nil && s > 0 {
-		return now.Add(time.Duration(s) * time.Second)
-	}
-	t, err := http.ParseTime(v)
-	if date, e := http.ParseTime(h.Get("Date")); err == nil && e == nil {
-		t = now.Add(t.Sub(date))
-	}
-	if err == nil && t.After(now) {
-		return t
-	}
-	return time.Time{}
-}
-
-// isMalformed reports whether the body of a good answer cannot be of its resource.
-func isMalformed(resource string, body []byte) bool {
-	switch resource {
-	case resourceDirectory, ResourceAccount, ResourceChallenge:
-		return !json.Valid(body) || bytes.TrimLeft(body, " \t\r\n")[0] != '{'
-	case ResourceOrder, ResourceAuthz, ResourceFinalize:
-		var object struct{ Status string } // RFC 8555, sections 7.1.3 and 7.1.4
-		return json.Unmarshal(body, &object) != nil || object.Status == ""
-	case ResourceCert:
-		return !hasWholeBlocks(body)
-	}
-	return false
-}
-
-// hasWholeBlocks reports whether there are PEM blocks, and none of them is cut
-// off.
-func hasWholeBlocks(data []byte) bool {
-	block, rest := pem.Decode(data)
-	found := block != nil
-	for block != nil {
-		data = rest
-		block, rest = pem.Decode(data)
-	}
-	return found && len(bytes.TrimSpace(data)) == 0
-}
 
 const (
 	maxProblem     = 64 << 10 // of a problem document
@@ -81,10 +33,11 @@ func ProblemType(urn string) string {
 	return textfmt.OneLine(strings.TrimPrefix(strings.TrimPrefix(urn, ownNS), acmeNS), 64)
 }
 
-// problemBody returns body as a problem document (RFC 7807) that lego can read, even
+// Problem returns body as a problem document (RFC 7807) that lego can read, even
 // if the CA, or a proxy before it, sent something else: HTML, null, numbers as text.
-// The status is that of the response.
-func problemBody(status int, body []byte) []byte {
+// The status is that of the response; zero means that the document came inside
+// an answer.
+func Problem(status int, body []byte) []byte {
 	var fields map[string]json.RawMessage
 	if len(body) <= maxProblem {
 		_ = json.Unmarshal(body, &fields) // not an object: no fields
@@ -109,6 +62,10 @@ func problemBody(status int, body []byte) []byte {
 	}
 	if json.Unmarshal(fields["subproblems"], &subs) == nil && len(subs) > 0 {
 		p["subproblems"] = subs[:min(len(subs), maxSubproblems)]
+	}
+	var algorithms []string // RFC 8555, section 6.2
+	if json.Unmarshal(fields["algorithms"], &algorithms) == nil && len(algorithms) > 0 {
+		p["algorithms"] = algorithms
 	}
 	if p["detail"] == nil {
 		p["detail"] = http.StatusText(status)
