@@ -10,15 +10,18 @@ import (
 // arrows says which packages of ours each may import: cmd knows all, and
 // renew/durable nobody.
 var arrows = map[string][]string{
-	"acme":                           {"acme/orderlog", "acme/transport", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
+	"acme":                           {"acme/accountkey", "acme/answer", "acme/orderlog", "acme/refusal", "acme/transport", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
+	"acme/accountkey":                {},
 	"acme/acmetest":                  {},
+	"acme/answer":                    {"renew/textfmt"},
 	"acme/dns01":                     {"acme", "acme/dns01/dnsquery", "acme/dns01/need", "acme/dns01/redact", "renew/durable", "renew/launch", "renew/problem", "renew/textfmt"},
 	"acme/dns01/dnsquery":            {},
 	"acme/dns01/need":                {"renew/launch"},
 	"acme/dns01/redact":              {},
 	"acme/http01":                    {"acme", "renew/durable", "renew/problem"},
 	"acme/orderlog":                  {"renew/durable"},
-	"acme/transport":                 {"acme/orderlog", "renew/textfmt"},
+	"acme/refusal":                   {"acme/answer", "acme/transport", "renew/textfmt"},
+	"acme/transport":                 {"acme/answer", "acme/orderlog", "renew/textfmt"},
 	"cmd/keypaird":                   {"acme", "acme/dns01", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/names", "cmd/keypaird/output", "cmd/keypaird/preflight", "cmd/keypaird/progress", "hooks/discover", "hooks/discover/plan", "hooks/preset", "hooks/verify", "renew", "renew/launch", "renew/problem", "renew/reprobe", "renew/status", "renew/textfmt", "renew/unconfigured"},
 	"cmd/keypaird-dns":               {"cmd/keypaird-dns/child"},
 	"cmd/keypaird-dns/child":         {"acme/dns01/dnsquery", "acme/dns01/need", "acme/dns01/redact", "cmd/keypaird-dns/child/rfc2136", "renew/launch", "renew/problem", "renew/textfmt"},
