@@ -15,20 +15,12 @@ func TestFilesBesideAreMended(t *testing.T) {
 	w.pass(t.Context(), Scheduled, all...)
 	w.deployed = nil
 	w.specs = map[string]DeploySpec{"b": {Signature: "touched", Inspection: Inspection{Differs: "/etc/b.pem is empty"}}}
-	for _, tt := range []struct {
-		mode Mode
-		want []string
-	}{{Scheduled, nil}, {Force, []string{"a"}}} {
-		p := Pass{Store: w.store, Mode: tt.mode, All: w.bind(all...), Log: w.log}
-		p.Run(t.Context(), p.All[:1])
-		if got := w.names(); !slices.Equal(got, tt.want) {
-			t.Errorf("mode %v: deployed %q, want %q", tt.mode, got, tt.want)
-		}
-		w.deployed = nil
+	p := Pass{Store: w.store, Beside: func() []Target { return w.bind(all[1:]...) }, Log: w.log}
+	if p.Run(t.Context(), w.bind(all[:1]...)); len(w.deployed) > 0 {
+		t.Errorf("deployed %q though nothing is due", w.names())
 	}
 	must(t, w.store.Remove("a"))
-	p := Pass{Store: w.store, All: w.bind(all...), Log: w.log}
-	r := p.Run(t.Context(), p.All[:1])
+	r := p.Run(t.Context(), w.bind(all[:1]...))
 	got := w.names()
 	slices.Sort(got)
 	if len(w.deployed) != 1 || !slices.Equal(got, []string{"a", "b"}) {

@@ -212,7 +212,8 @@ func (p *Pass) deploy(ctx context.Context, d Deployer, ready []*job, errs *failu
 	began := p.now()
 	results := p.callDeployer(ctx, d, changes)
 	if ctx.Err() == nil && p.Observer != nil {
-		p.Observer.Deployed(name, p.now().Sub(began), firstError(results))
+		worst := max(0, slices.IndexFunc(results, func(r Result) bool { return r.Err != nil }))
+		p.Observer.Deployed(name, p.now().Sub(began), results[worst].Err)
 	}
 	p.eachOnDisk(len(batch), func(i int) {
 		if err := p.recordDeployment(ctx, batch[i], d, results[i]); err != nil {
@@ -249,15 +250,6 @@ func (p *Pass) report(ctx context.Context, deployment string, batch []*job, resu
 	for _, f := range failed {
 		errs.add(f)
 	}
-}
-
-func firstError(results []Result) error {
-	for _, r := range results {
-		if r.Err != nil {
-			return r.Err
-		}
-	}
-	return nil
 }
 
 // callDeployer returns one result for each change.

@@ -25,8 +25,9 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	}
 	p.queryTLSA(orders, jobs)
 	active := p.decideAll(jobs, &errs)
-	if beside := p.lookBeside(ctx, jobs, active, &errs); len(beside) > 0 {
-		jobs, active = append(jobs, beside...), append(active, p.decideAll(beside, &errs)...)
+	if len(active) > 0 && p.Beside != nil { // a reload loads what somebody did to their files, too
+		more := p.decideAll(p.lookAll(ctx, p.Beside(), &errs), &errs)
+		jobs, active = append(jobs, more...), append(active, more...)
 	}
 	p.deployAll(ctx, p.obtainAll(orders, active, &errs), &errs)
 	p.fetching.Wait()
@@ -90,30 +91,6 @@ func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []
 		jobs = append(jobs, j)
 	}
 	return jobs
-}
-
-// lookBeside reads the state of the other targets in deployments of this pass, and
-// returns those with files that are not as they should be: the reload would load them,
-// or fail because of them.
-func (p *Pass) lookBeside(ctx context.Context, jobs, active []*job, errs *failures) []*job {
-	others := slices.Clone(p.All)
-	if len(active) == 0 || p.Mode != Scheduled {
-		others = nil
-	}
-	others = slices.DeleteFunc(others, func(t Target) bool {
-		shares := func(j *job) bool {
-			return slices.ContainsFunc(j.Deploy, func(d Deployer) bool { return slices.Contains(t.Deploy, d) })
-		}
-		return slices.ContainsFunc(jobs, func(j *job) bool { return j.Name == t.Name }) || !slices.ContainsFunc(active, shares)
-	})
-	return slices.DeleteFunc(p.lookAll(ctx, others, errs), func(j *job) bool {
-		for _, spec := range j.state.Specs {
-			if spec.Differs != "" {
-				return false
-			}
-		}
-		return j.stateErr == nil
-	})
 }
 
 // retrySave writes again a record that could not be written.

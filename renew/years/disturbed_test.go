@@ -106,13 +106,16 @@ func (d *disturbed) daemon(names []string) *loop.Loop {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	notifier := &notify.Notifier{Sender: d, Store: d.store, Records: records, Clock: d.wall, Log: log}
-	pass := &renew.Pass{Store: d.store, Records: records, Parallel: 4, All: targets, Clock: d.wall, Log: log}
+	pass := &renew.Pass{Store: d.store, Records: records, Parallel: 4, Clock: d.wall, Log: log}
 	return &loop.Loop{
 		Clock: d.wall, Log: log, Schedule: func(after time.Time) time.Time { return after.Add(day) },
 		RunPass: func(ctx context.Context, due map[string]bool) map[string]time.Time {
 			d.quiet <- struct{}{}
 			defer func() { <-d.quiet }()
 			some := slices.DeleteFunc(slices.Clone(targets), func(t renew.Target) bool { return due != nil && !due[t.Name] })
+			pass.Beside = func() []renew.Target {
+				return slices.DeleteFunc(slices.Clone(targets), func(t renew.Target) bool { return due == nil || due[t.Name] })
+			}
 			report := pass.Run(ctx, some)
 			notifier.Notify(ctx, &report)
 			return report.Next

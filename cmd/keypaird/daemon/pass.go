@@ -71,7 +71,7 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	began := time.Now()
 	targets := parts.Select(due)
 	unconfigured := parts.CopyRenamed(targets, &d.records)
-	d.pass.All = parts.Targets
+	d.pass.Beside = func() []renew.Target { return parts.Beside(targets) }
 	r = d.pass.Run(ctx, targets)
 	if d.notifier.Sender != nil && ctx.Err() == nil {
 		for _, c := range unconfigured {
