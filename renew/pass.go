@@ -20,6 +20,7 @@ type Pass struct {
 	Observer     Observer                      // nil: nothing is counted
 	Parallel     int                           // orders at once; zero means 1
 	Mode         Mode                          // zero means Scheduled
+	Beside       func() []Target               // the other targets in the deployments of those of the pass; may be nil
 	DeployWindow func(now time.Time) time.Time // when deployments may begin, zero: now; nil: always
 	Clock        func() time.Time              // the wall clock; nil means time.Now
 	Yield        <-chan struct{}               // closed when the pass is to end early, with no harm done; may be nil

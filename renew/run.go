@@ -27,6 +27,10 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	}
 	p.queryTLSA(orders, jobs)
 	active := p.decideAll(jobs, &errs)
+	if len(active) > 0 && p.Beside != nil { // a reload loads what somebody did to their files, too
+		more := p.decideAll(p.lookAll(ctx, p.Beside(), &errs), &errs)
+		jobs, active = append(jobs, more...), append(active, more...)
+	}
 	p.deployAll(ctx, p.obtainAll(orders, active, &errs), &errs)
 	p.fetching.Wait()
 	p.refresh(active)

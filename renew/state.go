@@ -46,7 +46,8 @@ func (s *State) inspect(store *keypair.Store, t Target) {
 	var newest keypair.Version
 	for _, d := range t.Deploy {
 		spec := d.Spec(t.Name)
-		touched := s.Leaf != nil && spec.Signature != s.Record.Deployments[d.String()].Signature
+		rec := s.Record.Deployments[d.String()]
+		touched := s.Leaf != nil && (spec.Signature != rec.Signature || rec.Deployed != s.Fingerprint)
 		if touched && newest.ID == "" {
 			newest, _ = store.Newest(t.Name) // where that fails, so does the deployment, and says why
 		}

@@ -20,6 +20,7 @@ import (
 // A world is a store, a CA and a proxy. Both do as they are told by their
 // functions, and well where there is none.
 type world struct {
+	specs map[string]DeploySpec // by target, in place of the deployer's
 	store *keypair.Store
 	log   *slog.Logger
 
@@ -174,9 +175,27 @@ func (d testDeployer) Probe(_ context.Context, changes []Change) []Result {
 
 func (d testDeployer) Paths(target string) []string { return []string{"/etc/" + target + ".pem"} }
 
-func (d testDeployer) Spec(string) DeploySpec { return d.spec }
+func (d testDeployer) Spec(target string) DeploySpec {
+	if d.world != nil {
+		if spec, ok := d.world.specs[target]; ok {
+			return DeploySpec{ConfigHash: spec.ConfigHash, Signature: spec.Signature}
+		}
+	}
+	return d.spec
+}
 
-func (d testDeployer) Inspect(string, *keypair.Pair) Inspection { return d.spec.Inspection }
+func (d testDeployer) Inspect(target string, should *keypair.Pair) Inspection {
+	i := d.spec.Inspection
+	if d.world != nil {
+		if spec, ok := d.world.specs[target]; ok {
+			i = spec.Inspection
+		}
+	}
+	if i.Newer != nil && i.Newer.Leaf.Equal(should.Leaf) {
+		return Inspection{}
+	}
+	return i
+}
 
 // Deploy does what the world's function says. Without an error all are Verified;
 // without outcomes it is not known how far each got.

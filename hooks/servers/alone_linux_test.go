@@ -84,7 +84,7 @@ func notice(dirs ...string) error {
 // slow are the tests that take longest, which begin at once. The others share
 // some slots: all wait for servers more than they work, but need memory.
 var (
-	slow  = map[string]bool{"TestEjabberd": true, "TestEjabberdAndFiles": true, "TestProsodyAndFiles": true}
+	slow  = map[string]bool{"TestEjabberd": true, "TestEjabberdAndFiles": true, "TestProsodyAndFiles": true, "TestHouseWithEjabberd": true, "TestHouseWithProsody": true}
 	slots = make(chan struct{}, 4)
 )
 

@@ -30,7 +30,10 @@ const namedConf = `options {
 controls { };
 include "host.key";
 zone "." { type primary; file "root"; };
-zone "example.org" { type primary; file "zone"; update-policy { grant host name _acme-challenge.example.org. TXT; }; };
+zone "example.org" { type primary; file "zone"; update-policy {
+	grant host name _acme-challenge.example.org. TXT;
+	grant host name _acme-challenge.conference.example.org. TXT;
+}; };
 `
 
 const rootZone = `$TTL 1
@@ -45,6 +48,11 @@ const zone = `$TTL 1
 @    IN A   192.0.2.1
 ns   IN A   127.0.0.1
 chat IN A   127.0.0.1
+conference IN A 192.0.2.1
+_matrix-fed._tcp IN SRV 5 0 8448 chat
+_xmpp-client._tcp IN SRV 5 0 5222 chat
+_xmpp-server._tcp IN SRV 5 0 5269 chat
+_xmpp-server._tcp.conference IN SRV 5 0 5269 chat
 `
 
 // startDNS starts BIND, whose key is in host.key of its directory.

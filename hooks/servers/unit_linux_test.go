@@ -27,7 +27,7 @@ func readUnit(t *testing.T, name string) unit {
 		}
 	}
 	if u.mainPID = u.setting("PIDFile"); !u.forks() {
-		u.mainPID = "/run/main.pid"
+		u.mainPID = "/run/" + name + ".main.pid"
 	}
 	return u
 }
@@ -59,7 +59,7 @@ func (u unit) script(t *testing.T, key string) string {
 		}
 		body += command + "\n"
 	}
-	path := filepath.Join(ours, key)
+	path := filepath.Join(ours, u.name+"."+key)
 	script(t, path, body)
 	if user := u.setting("User"); user != "" {
 		capabilities := ""
@@ -78,8 +78,9 @@ func (u unit) script(t *testing.T, key string) string {
 var directory = regexp.MustCompile(`(?m)^d (\S+) (\S+) (\S+) (\S+)`)
 
 // prepare makes what has to be there after a boot, and puts a stand-in for
-// systemctl in place. What the unit's commands say goes into the journal, and
-// systemctl says where to look.
+// systemctl in place, for this unit and those prepared before. What the unit's
+// commands say goes into the journal, and systemctl says where to look. The file
+// broken.NAME has them fail, deaf.NAME has a reload do nothing.
 func (u unit) prepare(t *testing.T) {
 	t.Helper()
 	if dir := u.setting("RuntimeDirectory"); dir != "" {
@@ -89,19 +90,21 @@ func (u unit) prepare(t *testing.T) {
 	for _, d := range directory.FindAllStringSubmatch(string(tmpfiles), -1) {
 		must(t, "install", "-d", "-m", d[2], "-o", d[3], "-g", d[4], d[1])
 	}
-	script(t, "/usr/local/sbin/systemctl", fmt.Sprintf(`# systemctl for one service, as far as presets use it.
+	script(t, "/usr/local/sbin/systemctl", "for unit; do :; done\n[ ! -x /mnt/systemctl.$unit ] || exec /mnt/systemctl.$unit \"$@\"\n"+
+		"echo \"systemctl $*: not known\" >&2\nexit 1\n")
+	script(t, filepath.Join(ours, "systemctl."+u.name), fmt.Sprintf(`# systemctl for one service, as far as presets use it.
 export MAINPID=$(cat %[2]s 2>/dev/null)
 active() {
 	[ -n "$MAINPID" ] && kill -0 $MAINPID 2>/dev/null || { echo "%[1]s.service is not active, cannot reload." >&2; exit 1; }
 }
 job() {
-	"$1" >>/mnt/journal 2>&1 && exit
+	[ ! -e /mnt/broken.%[1]s ] && "$1" >>/mnt/journal 2>&1 && exit
 	echo "Job for %[1]s.service failed because the control process exited with error code." >&2
 	echo "See \"systemctl status %[1]s.service\" and \"journalctl -xeu %[1]s.service\" for details." >&2
 	exit 1
 }
 case "$*" in
-"reload %[1]s") active; job %[3]s ;;
+"reload %[1]s") active; [ -e /mnt/deaf.%[1]s ] || job %[3]s ;;
 "kill -s "*" %[1]s") active; exec kill -s $3 $MAINPID ;;
 "restart %[1]s")
 	while pkill -x %[1]s; do sleep 0.1; done
@@ -112,18 +115,19 @@ exit 1
 `, u.name, u.mainPID, u.script(t, "ExecReload"), u.script(t, "ExecStart")))
 }
 
-// start starts the server.
-func (u unit) start(t *testing.T) {
+// start starts the server, and returns what ends it; nil if it forks.
+func (u unit) start(t *testing.T) *process {
 	t.Helper()
 	if len(u.settings["ExecStartPre"]) > 0 {
 		must(t, u.script(t, "ExecStartPre"))
 	}
 	if u.forks() {
 		must(t, u.script(t, "ExecStart"))
-		return
+		return nil
 	}
 	cmd := exec.Command(u.script(t, "ExecStart"))
 	cmd.Env = environment()
 	p := background(t, u.name, cmd)
 	write(t, u.mainPID, fmt.Sprintln(p.cmd.Process.Pid))
+	return p
 }

@@ -27,7 +27,7 @@ func TestTwoYears(t *testing.T) {
 		testutil.Must(t, err)
 		defer store.Close()
 		y := &years{
-			t: t, store: store, born: time.Now().Round(0), issued: map[string][]stamp{}, windows: map[string]answer{},
+			t: t, store: store, born: time.Now().Round(0), issued: map[string][]stamp{}, pairs: map[string][]*keypair.Pair{}, windows: map[string]answer{},
 			serves: map[string]*x509.Certificate{}, worst: map[string]float64{}, told: map[notify.Kind]int{},
 		}
 		y.awake = y.born

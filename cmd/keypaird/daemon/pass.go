@@ -79,6 +79,7 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	began := time.Now()
 	targets := parts.Select(due)
 	unconfigured := parts.Prepare(ctx, targets, &d.records)
+	d.pass.Beside = func() []renew.Target { return parts.Beside(targets) }
 	r = reprobe.Run(ctx, d.pass, targets)
 	if d.notifier.Sender != nil && ctx.Err() == nil {
 		for _, c := range unconfigured {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -120,6 +121,20 @@ func (e *Engine) Select(names map[string]bool) []renew.Target {
 		}
 	}
 	return list
+}
+
+// Beside returns the other targets in the deployments of some targets.
+func (e *Engine) Beside(some []renew.Target) []renew.Target {
+	names, deployers := map[string]bool{}, map[renew.Deployer]bool{}
+	for _, t := range some {
+		names[t.Name] = true
+		for _, d := range t.Deploy {
+			deployers[d] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(e.Targets), func(t renew.Target) bool {
+		return names[t.Name] || !slices.ContainsFunc(t.Deploy, func(d renew.Deployer) bool { return deployers[d] })
+	})
 }
 
 // Status is what a status document of targets is made from.
