@@ -57,11 +57,12 @@ func (c Checker) log() *slog.Logger {
 }
 
 // Await waits until value is among the TXT records of fqdn at every authoritative
-// server, or at every one of Resolvers. One address of a server that answers is
+// server, or at every one of Resolvers; the caller has followed CNAMEs (see
+// [dnsquery.Delegation]): a resolver may still hold that of a wildcard. One address of a server that answers is
 // enough. An authoritative server that does not answer is skipped with a warning if
 // another one has the value. After limit the error is a *PropagationError.
 func (c Checker) Await(ctx context.Context, fqdn, value string, limit time.Duration) error {
-	return c.await(ctx, fqdn, limit, func(txts []string) bool {
+	return c.await(ctx, fqdn, false, limit, func(txts []string) bool {
 		for _, txt := range txts {
 			if txt == value {
 				return true
@@ -72,8 +73,9 @@ func (c Checker) Await(ctx context.Context, fqdn, value string, limit time.Durat
 }
 
 // await waits until the TXT records of fqdn match. Without a limit the first answer
-// of each server is final, and await only waits for silent servers.
-func (c Checker) await(ctx context.Context, fqdn string, limit time.Duration, match func([]string) bool) error {
+// of each server is final, and await only waits for silent servers. With follow the
+// records are those at the end of the CNAMEs of fqdn.
+func (c Checker) await(ctx context.Context, fqdn string, follow bool, limit time.Duration, match func([]string) bool) error {
 	c = c.bounded()
 	begun := time.Now()
 	grace := c.grace()
@@ -83,7 +85,7 @@ func (c Checker) await(ctx context.Context, fqdn string, limit time.Duration, ma
 	}
 	watch, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	name, servers, err := c.servers(watch, fqdn, begun)
+	name, servers, err := c.servers(watch, fqdn, follow, begun)
 	if err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("checking TXT records of %s: %w", fqdn, context.Cause(ctx))
@@ -205,12 +207,14 @@ func (c Checker) queryTXT(ctx context.Context, addr, name string, match func([]s
 	return txtAnswer{state: missing, found: describe(in, txts, alias)}, cached
 }
 
+const foundCNAME = "found a CNAME to "
+
 func describe(in *dns.Msg, txts []string, alias string) string {
 	switch {
 	case len(txts) > 0:
 		return fmt.Sprintf("found only %s", quoteSome(txts))
 	case alias != "":
-		return fmt.Sprintf("found a CNAME to %s", alias)
+		return foundCNAME + alias
 	case in.Rcode == dns.RcodeNameError:
 		return "no such name"
 	}

@@ -40,6 +40,16 @@ func (s *nameServer) set(t *testing.T, lines ...string) {
 	s.records = records
 }
 
+// lines returns the records as set takes them.
+func (s *nameServer) lines() (list []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, rr := range s.records {
+		list = append(list, rr.String())
+	}
+	return list
+}
+
 func (s *nameServer) misbehave(mode string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

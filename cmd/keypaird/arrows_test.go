@@ -13,7 +13,7 @@ var arrows = map[string][]string{
 	"acme":                           {"acme/orderlog", "acme/transport", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
 	"acme/acmetest":                  {},
 	"acme/dns01":                     {"acme", "acme/dns01/dnsquery", "acme/dns01/redact", "renew/durable", "renew/problem", "renew/textfmt"},
-	"acme/dns01/dnsquery":            {},
+	"acme/dns01/dnsquery":            {"renew/problem"},
 	"acme/dns01/redact":              {},
 	"acme/dns01/sandbox":             {},
 	"acme/http01":                    {"acme", "renew/durable", "renew/problem"},
