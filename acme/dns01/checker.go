@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -62,20 +63,33 @@ func (c Checker) log() *slog.Logger {
 // enough. An authoritative server that does not answer is skipped with a warning if
 // another one has the value. After limit the error is a *PropagationError.
 func (c Checker) Await(ctx context.Context, fqdn, value string, limit time.Duration) error {
-	return c.await(ctx, fqdn, false, limit, func(txts []string) bool {
-		for _, txt := range txts {
-			if txt == value {
-				return true
-			}
+	return c.awaitValue(ctx, fqdn, value, limit, &found{})
+}
+
+// awaitValue is Await, and adds to f.
+func (c Checker) awaitValue(ctx context.Context, fqdn, value string, limit time.Duration, f *found) error {
+	return c.await(ctx, fqdn, false, limit, func(txts []string) bool { return slices.Contains(txts, value) }, f)
+}
+
+// found is what the servers had at a name, whenever they were asked.
+type found struct {
+	ttl    time.Duration // the longest
+	values []string
+}
+
+func (f *found) add(s txtAnswer) {
+	f.ttl = max(f.ttl, s.ttl)
+	for _, txt := range s.txts {
+		if !slices.Contains(f.values, txt) {
+			f.values = append(f.values, txt)
 		}
-		return false
-	})
+	}
 }
 
 // await waits until the TXT records of fqdn match. Without a limit the first answer
 // of each server is final, and await only waits for silent servers. With follow the
 // records are those at the end of the CNAMEs of fqdn.
-func (c Checker) await(ctx context.Context, fqdn string, follow bool, limit time.Duration, match func([]string) bool) error {
+func (c Checker) await(ctx context.Context, fqdn string, follow bool, limit time.Duration, match func([]string) bool, f *found) error {
 	c = c.bounded()
 	begun := time.Now()
 	grace := c.grace()
@@ -111,6 +125,7 @@ func (c Checker) await(ctx context.Context, fqdn string, follow bool, limit time
 		select {
 		case s := <-answers:
 			t.add(s)
+			f.add(s)
 		case <-graceOver.C: // silent servers may be skipped now
 		case <-watch.Done():
 			if ctx.Err() != nil {
@@ -127,6 +142,8 @@ type txtAnswer struct {
 	addr   string
 	state  state
 	found  string
+	txts   []string
+	ttl    time.Duration // of txts
 }
 
 type state int
@@ -187,16 +204,18 @@ func (c Checker) queryTXT(ctx context.Context, addr, name string, match func([]s
 	}
 	var txts []string
 	var alias string
+	var ttl time.Duration
 	for _, rr := range in.Answer {
 		switch rr := rr.(type) {
 		case *dns.TXT:
 			txts = append(txts, strings.Join(rr.Txt, ""))
+			ttl = max(ttl, time.Duration(rr.Hdr.Ttl)*time.Second)
 		case *dns.CNAME:
 			alias = rr.Target
 		}
 	}
 	if match(txts) {
-		return txtAnswer{state: visible}, 0
+		return txtAnswer{state: visible, txts: txts, ttl: ttl}, 0
 	}
 	if err := dnsquery.Check(in, recurse); err != nil {
 		return txtAnswer{state: silent, found: err.Error()}, 0
@@ -204,7 +223,7 @@ func (c Checker) queryTXT(ctx context.Context, addr, name string, match func([]s
 	if !in.Authoritative {
 		cached, _ = dnsquery.NegativeTTL(in)
 	}
-	return txtAnswer{state: missing, found: describe(in, txts, alias)}, cached
+	return txtAnswer{state: missing, found: describe(in, txts, alias), txts: txts, ttl: ttl}, cached
 }
 
 const foundCNAME = "found a CNAME to "

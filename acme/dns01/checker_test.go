@@ -148,7 +148,7 @@ func TestAwaitFollowsCNAME(t *testing.T) {
 	w.resolver.set(t, append(w.resolver.lines(), "_validation-persist.example.com. 60 IN CNAME there.example.org.")...)
 	err := w.checker.await(t.Context(), "_validation-persist.example.com.", true, time.Minute, func(txts []string) bool {
 		return slices.Contains(txts, value)
-	})
+	}, &found{})
 	if err != nil {
 		t.Fatal(err)
 	}

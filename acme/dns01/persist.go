@@ -50,7 +50,7 @@ func (p *Persist) Check(ctx context.Context, c acme.Challenge) error {
 	check := Checker{Resolvers: p.Resolvers, System: p.System, Port: p.Port, Grace: p.grace, Log: p.Log}
 	err := check.await(ctx, fqdn, true, 0, func(txts []string) bool {
 		return slices.ContainsFunc(txts, func(txt string) bool { return permits(txt, c, time.Now()) })
-	})
+	}, &found{})
 	var unseen *PropagationError
 	if !errors.As(err, &unseen) {
 		return err

@@ -77,16 +77,17 @@ func (t *attempt) wait(ctx context.Context, doing string, call *call) (answer, e
 	}
 }
 
-// awaitRecord waits until the record is visible at the servers that the CA asks.
-func (t *attempt) awaitRecord(ctx context.Context) error {
+// awaitRecord waits until the record is visible at the servers that the CA asks, and
+// returns what they had at its name meanwhile.
+func (t *attempt) awaitRecord(ctx context.Context) (*found, error) {
 	a := t.account
 	c := Checker{Resolvers: a.Resolvers, System: a.System, Port: a.Port, Log: a.log()}
-	begun := time.Now()
-	if err := c.Await(ctx, t.fqdn, t.want, a.propagation()); err != nil {
-		return err
+	begun, f := time.Now(), &found{}
+	if err := c.awaitValue(ctx, t.fqdn, t.want, a.propagation(), f); err != nil {
+		return nil, err
 	}
 	a.log().Debug("propagated", "fqdn", t.fqdn, "after", time.Since(begun).Round(time.Millisecond))
-	return nil
+	return f, nil
 }
 
 // withdraw requests removal of the record and waits for it until ctx ends or the

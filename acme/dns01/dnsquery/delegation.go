@@ -17,7 +17,7 @@ const maxChain = 16
 
 // Delegation returns the names from name to where a TXT record for it has to be
 // published: the CNAMEs on the way are records of their own. A CNAME that a wildcard
-// synthesizes (RFC 4592) leads nowhere: a record at the name itself replaces it.
+// synthesizes (RFC 4592) is not followed: a record at the name itself replaces it.
 func Delegation(ctx context.Context, resolvers []string, name string) ([]string, error) {
 	chain := []string{dns.CanonicalName(name)}
 	for {

@@ -2,6 +2,7 @@ package child
 
 import (
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -85,6 +86,24 @@ func answers(t *testing.T, lines ...string) (addr string) {
 		}
 		_ = w.WriteMsg(m)
 	})
+}
+
+// Where lego asks for a TTL longer than needed, a short one is set.
+func TestShortTTL(t *testing.T) {
+	p := Program{Open: func(string) (challenge.Provider, error) { return &fake{}, nil }}
+	for _, tt := range []struct{ code, variable, set, want string }{
+		{"pdns", "PDNS_TTL", "", "10"},
+		{"pdns", "PDNS_TTL", "60", "60"},
+		{"cloudflare", "CLOUDFLARE_TTL", "", ""},
+	} {
+		t.Setenv(tt.variable, tt.set)
+		if _, err := p.provider(tt.code); err != nil {
+			t.Fatal(err)
+		}
+		if got := os.Getenv(tt.variable); got != tt.want {
+			t.Errorf("%s: %s=%q, want %q", tt.code, tt.variable, got, tt.want)
+		}
+	}
 }
 
 func TestFollow(t *testing.T) {

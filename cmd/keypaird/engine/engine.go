@@ -33,6 +33,7 @@ type Engine struct {
 	Deployments map[string]*hooks.Deployment
 
 	options   Options
+	recent    *dns01.Recent
 	window    *schedule.Window         // nil: deployments may begin at any time
 	orderLogs map[string]*orderlog.Log // by CA
 
@@ -65,6 +66,7 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 		HTTP01: &http01.Solver{
 			Dir: filepath.Join(cfg.State, "http-01"), Listen: cfg.HTTP01.Listen, Webroot: cfg.HTTP01.Webroot, Log: o.Log,
 		},
+		recent:  &dns01.Recent{Path: filepath.Join(cfg.State, "dns-01.json"), Log: o.Log},
 		options: o, window: window, cas: map[string]*acme.Client{}, orderLogs: map[string]*orderlog.Log{},
 	}
 	for _, t := range cfg.Targets() {
@@ -211,7 +213,7 @@ func (e *Engine) account(name string) *dns01.Account {
 		d := e.Config.DNS[name]
 		e.Accounts[name] = &dns01.Account{
 			Name: name, Provider: d.Provider, Env: d.Env, Resolvers: d.Resolvers,
-			Propagation: d.Propagation.Duration, User: d.User, Log: e.options.Log,
+			Propagation: d.Propagation.Duration, User: d.User, Log: e.options.Log, Recent: e.recent,
 		}
 	}
 	return e.Accounts[name]
