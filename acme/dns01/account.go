@@ -127,6 +127,21 @@ func (a *Account) Solve(ctx context.Context, c acme.Challenge, validate func(con
 	return err
 }
 
+// Hold starts the child and opens the account in it, before an order: what is wrong with
+// the account costs none. The child stays until release is called.
+func (a *Account) Hold(ctx context.Context) (release func(), err error) {
+	k, err := a.join()
+	if err != nil {
+		return nil, err
+	}
+	t := &attempt{account: a, child: k}
+	if _, err := t.wait(ctx, "opening", k.opened); err != nil {
+		a.leave(k)
+		return nil, err
+	}
+	return func() { a.leave(k) }, nil
+}
+
 // txtValue returns the value of the TXT record (RFC 8555, section 8.4).
 func txtValue(keyAuth string) string {
 	sum := sha256.Sum256([]byte(keyAuth))

@@ -3,6 +3,7 @@ package dns01
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"keypaird/renew/problem"
@@ -73,7 +74,7 @@ func (t *attempt) wait(ctx context.Context, doing string, call *call) (answer, e
 	case <-t.child.stuck:
 		return answer{}, t.account.failed(doing, t.fqdn, t.child.timeoutError())
 	case <-ctx.Done():
-		return answer{}, fmt.Errorf("%s %s: %w", doing, t.fqdn, context.Cause(ctx))
+		return answer{}, fmt.Errorf("%s: %w", strings.TrimSpace(doing+" "+t.fqdn), context.Cause(ctx))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/preflight"
 )
 
 // An env is what a command runs with.
@@ -98,7 +99,12 @@ func logger(w io.Writer, level slog.Level) *slog.Logger {
 
 // load reads the configuration.
 func (e *env) load() (*config.Config, error) {
-	return config.Load(config.Options{Path: e.config, Getenv: e.getenv})
+	return config.Load(e.options())
+}
+
+// options are those of the configuration.
+func (e *env) options() config.Options {
+	return config.Options{Path: e.config, Getenv: e.getenv, HasProvider: preflight.HasProvider}
 }
 
 // engine makes the parts that a configuration describes.

@@ -23,7 +23,9 @@ func forgetCommand(ctx context.Context, e *env, args []string) error {
 	if len(names) == 0 {
 		return &usageError{problem: "forget needs the name of a target that is no longer configured"}
 	}
-	cfg, err := config.Load(config.Options{Path: e.config, Getenv: e.getenv, NoSecrets: true})
+	o := e.options()
+	o.NoSecrets = true
+	cfg, err := config.Load(o)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,9 @@ func statusCommand(_ context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := config.Load(config.Options{Path: e.config, Getenv: e.getenv, NoSecrets: true})
+	o := e.options()
+	o.NoSecrets = true
+	cfg, err := config.Load(o)
 	if err != nil {
 		return err
 	}

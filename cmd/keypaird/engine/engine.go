@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -83,10 +84,15 @@ func (e *Engine) bind(t config.Target) renew.Target {
 		Domain: t.Identity, Components: t.Components,
 	}
 	methods := map[string]acme.Method{}
+	var accounts []*dns01.Account
 	for _, c := range t.Challenges {
 		out.Names = append(out.Names, c.Name)
 		out.Challenges[c.Name] = c.Type
-		methods[c.Name] = acme.Method{Type: c.Type, Solver: e.solver(c)}
+		solver := e.solver(c)
+		methods[c.Name] = acme.Method{Type: c.Type, Solver: solver}
+		if a, ok := solver.(*dns01.Account); ok && !slices.Contains(accounts, a) {
+			accounts = append(accounts, a)
+		}
 	}
 	if x := ExternalOf(t); x != nil {
 		out.Issuers = []renew.Issuer{x}
@@ -94,7 +100,7 @@ func (e *Engine) bind(t config.Target) renew.Target {
 	orders := filepath.Join(e.Store.Dir(t.Name), "pending")
 	for _, ca := range t.SignWith {
 		out.Issuers = append(out.Issuers, &issuer{
-			name: ca, client: func() (*acme.Client, error) { return e.CA(ca) }, log: e.orderLog(ca), orders: orders,
+			name: ca, client: func() (*acme.Client, error) { return e.CA(ca) }, log: e.orderLog(ca), orders: orders, accounts: accounts,
 			request: acme.Request{
 				Names: out.Names, Profile: t.Profile, PreferredChain: t.PreferredChain, Methods: methods,
 				Pending: filepath.Join(orders, ca), // at each CA its own: what the first may have issued is not lost when the next is tried
