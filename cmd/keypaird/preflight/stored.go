@@ -3,6 +3,8 @@ package preflight
 import (
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +21,24 @@ func checkNotify(cfg *config.Config) []Finding {
 	d := hooks.Deployment{Reload: cfg.Notify.Command}
 	if err := d.Runnable(); err != nil {
 		return []Finding{finding("configuration", "notify.command", "", err)}
+	}
+	return nil
+}
+
+// checkState tries whether the file system of the state directory has what is needed. It
+// says nothing where the user may not write: others report that.
+func checkState(cfg *config.Config) []Finding {
+	dir := cfg.State
+	for _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir); _, err = os.Stat(dir) {
+		dir = filepath.Dir(dir)
+	}
+	d, err := durable.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	if err := d.Try(cfg.State); durable.IsUnsupported(err) {
+		return []Finding{finding("store", cfg.State, "", err)}
 	}
 	return nil
 }
