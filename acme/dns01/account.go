@@ -118,7 +118,7 @@ func (a *Account) Solve(ctx context.Context, c acme.Challenge, validate func(con
 	if err != nil {
 		return err
 	}
-	if err := t.settle(ctx, c, found); err != nil {
+	if err := t.awaitCaches(ctx, c, found); err != nil {
 		return err
 	}
 	end := a.Recent.begin(c, t.fqdn, found.ttl)

@@ -19,7 +19,7 @@ type CAA struct {
 type CAASet struct {
 	Records []CAA
 	Owner   string // the name that has them; empty: there are none, and every CA may issue
-	Alias   string // name whose CNAME leads to Owner; empty: none does
+	Alias   string // the name with the CNAME that leads to Owner; empty: none does
 }
 
 // CAA returns the CAA records that apply to a name, with or without "*.": its own,

@@ -150,13 +150,13 @@ func host(rawURL string) string {
 	return u.Host
 }
 
-// settle waits until the CA's resolver cannot have a cached answer without the value.
+// awaitCaches waits until the CA's resolver cannot have a cached answer without the value.
 // found is what was at the name meanwhile: a value of another process may have been
 // validated.
-func (t *attempt) settle(ctx context.Context, c acme.Challenge, found *found) error {
+func (t *attempt) awaitCaches(ctx context.Context, c acme.Challenge, found *found) error {
 	at := t.account.Recent.clearAt(c, t.fqdn, found.ttl)
 	foreign := c.Order != "" && slices.ContainsFunc(found.values, func(v string) bool {
-		return v != t.want && proof.MatchString(v) && !presents.holds(t.fqdn, v)
+		return v != t.want && challengeValue.MatchString(v) && !presents.holds(t.fqdn, v)
 	})
 	if later := time.Now().Add(cached(found.ttl)); foreign && later.After(at) {
 		at = later
@@ -174,8 +174,8 @@ func (t *attempt) settle(ctx context.Context, c acme.Challenge, found *found) er
 	}
 }
 
-// proof matches the value of a challenge record.
-var proof = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+// challengeValue matches the value of a challenge record.
+var challengeValue = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 
 // hold returns how long the CA's resolver may repeat its answers after a validation
 // that ended with err: those without the record, too, if it failed.
