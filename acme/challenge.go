@@ -70,10 +70,8 @@ func (j *job) challenge(a legoacme.Authorization, name, kind string) (legoacme.C
 // parts of URLs, so their alphabet is enforced (RFC 8555, section 8.1).
 func (j *job) describe(url, name string, lc legoacme.Challenge) (Challenge, error) {
 	identifier, wildcard := strings.CutPrefix(name, "*.")
-	c := Challenge{
-		Type: lc.Type, Identifier: identifier, Wildcard: wildcard,
-		Token: lc.Token, AccountURL: j.session.account.url, Order: j.url,
-	}
+	c := Challenge{Type: lc.Type, Identifier: identifier, Wildcard: wildcard, Token: lc.Token,
+		AccountURL: j.session.account.url, Order: j.url}
 	if lc.Type == DNSPersist01 {
 		c.Token, c.Issuers = "", issuers(j.session.transport.Answer(url).Body, lc.URL)
 		return c, nil
