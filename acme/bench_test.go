@@ -50,6 +50,37 @@ func BenchmarkOrder(b *testing.B) {
 	}
 }
 
+// BenchmarkApexAndWildcard is an order for two names with one challenge name: it waits for
+// the propagation of both records at the same time.
+func BenchmarkApexAndWildcard(b *testing.B) {
+	const propagation = time.Second
+	g := newFixture(b, acmetest.Options{NonceReject: -1, AuthzReuse: -1})
+	c := g.unbounded(b)
+	if _, err := c.Account(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	slow := solverFunc(func(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
+		return g.byDNS().Solver.Solve(ctx, c, func(ctx context.Context) error {
+			time.Sleep(propagation)
+			return validate(ctx)
+		})
+	})
+	for i := 0; b.Loop(); i++ {
+		req := g.request(fmt.Sprintf("*.w%d.test", i), fmt.Sprintf("w%d.test", i))
+		for name := range req.Methods {
+			req.Methods[name] = acme.Method{Type: acme.DNS01, Solver: slow}
+		}
+		if _, err := c.Obtain(b.Context(), req); err != nil {
+			b.Fatal(err)
+		}
+	}
+	each := b.Elapsed() / time.Duration(b.N)
+	b.ReportMetric(each.Seconds()/propagation.Seconds(), "propagations/order")
+	if each > 2*propagation {
+		b.Errorf("an order takes %v, propagation %v", each, propagation)
+	}
+}
+
 // BenchmarkMany measures 500 orders by 16 workers, stores included, beside the
 // bare loop, which stores nothing. wanted is 0.7 of its rate.
 // Ours makes eleven files and directories for each certificate: on a file system

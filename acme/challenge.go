@@ -23,6 +23,7 @@ type Challenge struct {
 	KeyAuth    string   // key authorization: token, ".", thumbprint of the account key
 	Issuers    []string // issuer domain names a dns-persist-01 record may name
 	AccountURL string   // the account that ordered
+	Order      string   // URL of the order; empty: the CA is not asked
 
 	// Queued is called with true when the challenge begins to wait for the removal
 	// of another one, and with false when that wait is over. The other challenges
@@ -70,10 +71,8 @@ func (j *job) challenge(a legoacme.Authorization, name, kind string) (legoacme.C
 // parts of URLs, so their alphabet is enforced (RFC 8555, section 8.1).
 func (j *job) describe(url, name string, lc legoacme.Challenge) (Challenge, error) {
 	identifier, wildcard := strings.CutPrefix(name, "*.")
-	c := Challenge{
-		Type: lc.Type, Identifier: identifier, Wildcard: wildcard,
-		Token: lc.Token, AccountURL: j.session.account.url,
-	}
+	c := Challenge{Type: lc.Type, Identifier: identifier, Wildcard: wildcard, Token: lc.Token,
+		AccountURL: j.session.account.url, Order: j.url}
 	if lc.Type == DNSPersist01 {
 		c.Token, c.Issuers = "", issuers(j.session.transport.Answer(url).Body, lc.URL)
 		return c, nil

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -101,6 +102,7 @@ func (d *Deployment) Writable(name string) error {
 	if err := mayGive(d, id); err != nil {
 		return err
 	}
+	tried := map[string]bool{}
 	for _, p := range d.Paths(name) {
 		dir := filepath.Dir(p)
 		if err := durable.CheckDir(dir); err != nil {
@@ -119,8 +121,36 @@ func (d *Deployment) Writable(name string) error {
 		if fi, err := os.Lstat(p); err == nil && fi.IsDir() {
 			return problem.New(p+" is a directory, and keypaird writes a file there", "correct the path")
 		}
+		if where == dir && !tried[dir] {
+			tried[dir] = true
+			if err := tryPlace(p, id); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// tryPlace makes an empty file as stage and place do, beside path, and removes it: not
+// every file system knows owners, permissions, fsync and renaming over a file.
+func tryPlace(path string, id ids) error {
+	tmp := filepath.Join(filepath.Dir(path), durable.TempName("try"))
+	defer os.Remove(tmp)
+	defer os.Remove(tmp + "2")
+	f := file{path: path, mode: durable.FileMode{Perm: 0o600, UID: id.uid, GID: id.gid}}
+	for _, name := range []string{tmp + "2", tmp} {
+		if err := durable.Stage(path, name, nil, f.protect); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(tmp, tmp+"2"); err != nil {
+		return &durable.WriteError{Path: path, Err: durable.Cause(err)}
+	}
+	fi, err := os.Lstat(tmp + "2")
+	if err == nil && fi.Mode().Perm()&0o077 != 0 {
+		err = &durable.WriteError{Path: path, Err: fmt.Errorf("permissions are not kept, others may read it (mode %#o): %w", fi.Mode().Perm(), syscall.ENOTSUP)}
+	}
+	return err
 }
 
 // mayGive reports whether this process may give files to id.

@@ -30,6 +30,7 @@ type Account struct {
 	Child       string            // path of keypaird-dns; empty: FindChild
 	User        string            // the child's user if this process is root; empty: the same user
 	Log         *slog.Logger      // nil: nothing is logged
+	Recent      *Recent           // shared by the accounts of this machine; nil: nothing is remembered
 
 	System []string // host:port; used in place of resolv.conf's
 	Port   string   // of the authoritative servers; empty: "53"
@@ -77,8 +78,9 @@ func (a *Account) log() *slog.Logger {
 	return a.Log.With("account", a.Name)
 }
 
-// Solve publishes the TXT record for c, waits until it is visible, calls validate,
-// and removes the record. When ctx ends, Solve returns immediately and the child
+// Solve publishes the TXT record for c, waits until it is visible and the CA's
+// resolver cannot have a cached answer without it, calls validate, and removes the
+// record. When ctx ends, Solve returns immediately and the child
 // removes the record: see Close.
 func (a *Account) Solve(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 	k, err := a.join()
@@ -112,10 +114,32 @@ func (a *Account) Solve(ctx context.Context, c acme.Challenge, validate func(con
 		return err
 	}
 	defer t.withdraw(ctx)
-	if err := t.awaitRecord(ctx); err != nil {
+	found, err := t.awaitRecord(ctx)
+	if err != nil {
 		return err
 	}
-	return validate(ctx)
+	if err := t.awaitCaches(ctx, c, found); err != nil {
+		return err
+	}
+	end := a.Recent.begin(c, t.fqdn, found.ttl)
+	err = validate(ctx)
+	end(t.hold(ctx, err, found.ttl))
+	return err
+}
+
+// Hold starts the child and opens the account in it, before an order: what is wrong with
+// the account costs none. The child stays until release is called.
+func (a *Account) Hold(ctx context.Context) (release func(), err error) {
+	k, err := a.join()
+	if err != nil {
+		return nil, err
+	}
+	t := &attempt{account: a, child: k}
+	if _, err := t.wait(ctx, "opening", k.opened); err != nil {
+		a.leave(k)
+		return nil, err
+	}
+	return func() { a.leave(k) }, nil
 }
 
 // txtValue returns the value of the TXT record (RFC 8555, section 8.4).

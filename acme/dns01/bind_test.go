@@ -32,6 +32,16 @@ const bindZone = `$TTL 60
 ns IN A 127.0.0.1
 _acme-challenge IN TXT "of another host"
 _acme-challenge.www IN CNAME www.acme.example.org.
+*.w IN CNAME proxy.elsewhere.example.
+_acme-challenge.covered IN CNAME covered.w
+`
+
+// Its wildcard leads every name to the apex.
+const bindWildZone = `$TTL 60
+@ IN SOA ns.example.org. hostmaster.example.org. 1 3600 600 86400 60
+@ IN NS ns.example.org.
+@ IN TXT "v=spf1 -all"
+* IN CNAME @
 `
 
 const bindConf = `options {
@@ -53,7 +63,17 @@ zone "example.org" {
 	update-policy {
 		grant host name _acme-challenge.example.org. TXT;
 		grant host name www.acme.example.org. TXT;
+		grant host name _acme-challenge.w.example.org. TXT;
+		grant host name covered.w.example.org. TXT;
 		grant mail name _acme-challenge.mail.example.org. TXT;
+	};
+};
+zone "wild.example.org" {
+	type primary;
+	file "wild.example.org.zone";
+	update-policy {
+		grant host name _acme-challenge.wild.example.org. TXT;
+		grant host name _acme-challenge.a.wild.example.org. TXT;
 	};
 };
 `
@@ -75,7 +95,7 @@ func startBIND(t *testing.T) *bind {
 		b.addr = freePort(t)
 		_, port, _ := net.SplitHostPort(b.addr)
 		for file, text := range map[string]string{
-			"example.org.zone": bindZone, "named.conf": fmt.Sprintf(bindConf, b.dir, port),
+			"example.org.zone": bindZone, "wild.example.org.zone": bindWildZone, "named.conf": fmt.Sprintf(bindConf, b.dir, port),
 			"host.key": keyFile("host", hostSecret), "mail.key": keyFile("mail", mailSecret),
 		} {
 			if err := os.WriteFile(filepath.Join(b.dir, file), []byte(text), 0o600); err != nil {

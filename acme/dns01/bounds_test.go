@@ -22,7 +22,7 @@ func TestManyNameServers(t *testing.T) {
 	r := &nameServer{}
 	r.set(t, zoneOf("example.org.", hosts)...)
 	c := Checker{System: []string{serve(t, r, "127.0.0.1", "")}}
-	_, servers, err := c.authorities(t.Context(), name)
+	_, servers, err := c.authorities(t.Context(), name, true)
 	if err != nil || len(servers) != 13 {
 		t.Fatalf("%d name servers, %v, want 13", len(servers), err)
 	}

@@ -15,28 +15,40 @@ type CAA struct {
 	Tag, Value string // Tag in lower case
 }
 
+// A CAASet is the CAA records that apply to a name.
+type CAASet struct {
+	Records []CAA
+	Owner   string // the name that has them; empty: there are none, and every CA may issue
+	Alias   string // the name with the CNAME that leads to Owner; empty: none does
+}
+
 // CAA returns the CAA records that apply to a name, with or without "*.": its own,
-// or else those of the nearest ancestor that has any (RFC 8659, section 3). at is
-// the name that has them. If there are none, at is empty and every CA may issue. An
-// error means that a CA would not find them either, and must refuse.
-func (c Checker) CAA(ctx context.Context, name string) (records []CAA, at string, err error) {
+// those at the end of its CNAMEs, or else those of the nearest ancestor that has any
+// (RFC 8659, section 3). An error means that a CA would not find them either, and
+// must refuse.
+func (c Checker) CAA(ctx context.Context, name string) (set CAASet, err error) {
 	c = c.bounded()
 	name = dns.CanonicalName(strings.TrimPrefix(name, "*."))
 	for i, end := 0, false; !end; i, end = dns.NextLabel(name, i) {
 		in, err := c.resolve(ctx, name[i:], dns.TypeCAA)
 		if err != nil {
-			return nil, "", fmt.Errorf("querying CAA records: %w", err)
+			return CAASet{}, fmt.Errorf("querying CAA records: %w", err)
 		}
 		for _, rr := range in.Answer {
 			if caa, ok := rr.(*dns.CAA); ok {
-				records = append(records, CAA{caa.Flag&128 != 0, strings.ToLower(caa.Tag), caa.Value})
+				set.Records = append(set.Records, CAA{caa.Flag&128 != 0, strings.ToLower(caa.Tag), caa.Value})
+				set.Owner = dns.CanonicalName(caa.Hdr.Name)
 			}
 		}
-		if len(records) > 0 {
-			return records, name[i:], nil
+		if len(set.Records) == 0 {
+			continue
 		}
+		if set.Owner != name[i:] {
+			set.Alias = name[i:]
+		}
+		return set, nil
 	}
-	return nil, "", nil
+	return CAASet{}, nil
 }
 
 // An Applicant is a CA that is to issue, with account and method.
@@ -57,7 +69,7 @@ func Refusal(records []CAA, a Applicant) string {
 	known := []string{"issue", "issuewild", "iodef", "issuemail", "issuevmc", "contactemail", "contactphone"}
 	for _, r := range records {
 		if r.Critical && !slices.Contains(known, r.Tag) {
-			return fmt.Sprintf("critical tag %q", r.Tag)
+			return fmt.Sprintf("%s %q", critical, r.Tag)
 		}
 	}
 	why, asked := "", false
@@ -70,15 +82,21 @@ func Refusal(records []CAA, a Applicant) string {
 		if reason == "" {
 			return ""
 		}
-		if why == "" || !strings.HasPrefix(reason, "only") {
+		if why == "" || why == nobody || !strings.HasPrefix(reason, "only") {
 			why = reason
 		}
 	}
-	if !asked || len(a.Issuers) == 0 {
+	if !asked || len(a.Issuers) == 0 && why != nobody {
 		return ""
 	}
 	return why
 }
+
+// Beginnings of reasons.
+const (
+	critical = "critical tag"
+	nobody   = "only nobody may"
+)
 
 // mismatch returns why the value of one record does not allow a to issue, or "" (RFC
 // 8659, section 4.2, with the parameters of RFC 8657).
@@ -87,7 +105,7 @@ func mismatch(value string, a Applicant) string {
 	issuer = strings.TrimSpace(issuer)
 	if !slices.ContainsFunc(a.Issuers, func(s string) bool { return strings.EqualFold(s, issuer) }) {
 		if issuer == "" {
-			return "only nobody may"
+			return nobody
 		}
 		return "only " + issuer + " may"
 	}
@@ -108,9 +126,30 @@ func mismatch(value string, a Applicant) string {
 	return ""
 }
 
-// Permission returns the record that allows an applicant to issue, as a line of a
+// Remedy returns what lets an applicant issue that Refusal refuses because of why: a
+// line of a zone file, in general.
+func (s CAASet) Remedy(a Applicant, why string) string {
+	if strings.HasPrefix(why, critical) {
+		return "remove the record with that tag at " + s.Owner + ", or write 0 in place of 128 for its flags: a CA refuses a critical tag that it does not know"
+	}
+	remedy := "add this record, or change the one there: " + permission(s.Owner, a)
+	if s.Alias != "" {
+		remedy += "; if " + s.Owner + " is not yours to change, replace the CNAME of " + s.Alias + " with addresses and such a CAA record"
+	}
+	return remedy
+}
+
+// String names the owner.
+func (s CAASet) String() string {
+	if s.Alias != "" {
+		return s.Owner + " (" + s.Alias + " is a CNAME)"
+	}
+	return s.Owner
+}
+
+// permission returns the record that allows an applicant to issue, as a line of a
 // zone file.
-func Permission(at string, a Applicant) string {
+func permission(at string, a Applicant) string {
 	tag := "issue"
 	if a.Wildcard {
 		tag = "issuewild"

@@ -14,23 +14,28 @@ func TestCAA(t *testing.T) {
 		`example.org. 300 IN CAA 0 issue "letsencrypt.org; validationmethods=dns-01"`,
 		`example.org. 300 IN CAA 128 IodEF "mailto:a@example.org"`,
 		`sub.example.org. 300 IN CAA 0 issue ";"`,
+		"www.example.org. 300 IN CNAME cdn.example.net.",
+		`cdn.example.net. 300 IN CAA 0 issue "cdn.example"`,
 	)
 	c := Checker{Resolvers: []string{serve(t, r, "127.0.0.1", "")}}
 	for _, tt := range []struct {
-		name, ask, at string
-		want          []CAA
+		name, ask, at, alias string
+		want                 []CAA
 	}{
-		{"its own", "example.org", "example.org.", []CAA{
+		{"at the target of its CNAME", "www.example.org", "cdn.example.net.", "www.example.org.", []CAA{{false, "issue", "cdn.example"}}},
+		{"at that of an ancestor", "a.www.example.org", "cdn.example.net.", "www.example.org.", []CAA{{false, "issue", "cdn.example"}}},
+		{"its own", "example.org", "example.org.", "", []CAA{
 			{false, "issue", "letsencrypt.org; validationmethods=dns-01"}, {true, "iodef", "mailto:a@example.org"}}},
-		{"an ancestor's", "matrix.Example.org", "example.org.", []CAA{
+		{"an ancestor's", "matrix.Example.org", "example.org.", "", []CAA{
 			{false, "issue", "letsencrypt.org; validationmethods=dns-01"}, {true, "iodef", "mailto:a@example.org"}}},
-		{"the nearest", "*.a.sub.example.org", "sub.example.org.", []CAA{{false, "issue", ";"}}},
-		{"none", "example.com.", "", nil},
+		{"the nearest", "*.a.sub.example.org", "sub.example.org.", "", []CAA{{false, "issue", ";"}}},
+		{"none", "example.com.", "", "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, at, err := c.CAA(t.Context(), tt.ask)
-			if err != nil || at != tt.at || len(got) != len(tt.want) {
-				t.Fatalf("CAA = %v at %q, %v, want %v at %q", got, at, err, tt.want, tt.at)
+			set, err := c.CAA(t.Context(), tt.ask)
+			got := set.Records
+			if err != nil || set.Owner != tt.at || set.Alias != tt.alias || len(got) != len(tt.want) {
+				t.Fatalf("CAA = %+v, %v, want %v at %q by %q", set, err, tt.want, tt.at, tt.alias)
 			}
 			for i := range got {
 				if got[i] != tt.want[i] {
@@ -40,7 +45,7 @@ func TestCAA(t *testing.T) {
 		})
 	}
 	r.misbehave("refused")
-	if _, _, err := c.CAA(t.Context(), "example.org"); err == nil {
+	if _, err := c.CAA(t.Context(), "example.org"); err == nil {
 		t.Error("a resolver that refuses is no error")
 	}
 }

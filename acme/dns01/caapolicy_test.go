@@ -30,11 +30,29 @@ func TestRefusal(t *testing.T) {
 		{"another method", []CAA{issue("letsencrypt.org; validationmethods=dns-01")}, le, "validationmethods are dns-01, not http-01"},
 		{"critical and unknown", []CAA{issue("letsencrypt.org"), {Critical: true, Tag: "future", Value: "x"}}, le, `critical tag "future"`},
 		{"CA without a name", []CAA{issue("sectigo.com")}, Applicant{Method: "http-01"}, ""},
+		{"nobody, CA without a name", []CAA{issue(";")}, Applicant{Method: "http-01"}, "only nobody may"},
+		{"nobody and others, CA without a name", []CAA{issue(";"), issue("sectigo.com")}, Applicant{Method: "http-01"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := Refusal(tt.records, tt.a); got != tt.want {
 				t.Errorf("Refusal = %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestCAARemedy(t *testing.T) {
+	a := Applicant{Issuers: []string{"ca.example"}, AccountURL: "https://ca/1", Method: "http-01"}
+	for _, tt := range []struct {
+		set       CAASet
+		why, want string
+	}{
+		{CAASet{Owner: "example.org."}, "only x may", `add this record, or change the one there: example.org. IN CAA 0 issue "ca.example; accounturi=https://ca/1; validationmethods=http-01"`},
+		{CAASet{Owner: "cdn.example.net.", Alias: "www.example.org."}, "only x may", `add this record, or change the one there: cdn.example.net. IN CAA 0 issue "ca.example; accounturi=https://ca/1; validationmethods=http-01"; if cdn.example.net. is not yours to change, replace the CNAME of www.example.org. with addresses and such a CAA record`},
+		{CAASet{Owner: "example.org."}, `critical tag "future"`, "remove the record with that tag at example.org., or write 0 in place of 128 for its flags: a CA refuses a critical tag that it does not know"},
+	} {
+		if got := tt.set.Remedy(a, tt.why); got != tt.want {
+			t.Errorf("remedy %q, want %q", got, tt.want)
+		}
 	}
 }

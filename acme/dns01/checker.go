@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -57,23 +58,38 @@ func (c Checker) log() *slog.Logger {
 }
 
 // Await waits until value is among the TXT records of fqdn at every authoritative
-// server, or at every one of Resolvers. One address of a server that answers is
+// server, or at every one of Resolvers; the caller has followed CNAMEs (see
+// [dnsquery.Delegation]): a resolver may still hold that of a wildcard. One address of a server that answers is
 // enough. An authoritative server that does not answer is skipped with a warning if
 // another one has the value. After limit the error is a *PropagationError.
 func (c Checker) Await(ctx context.Context, fqdn, value string, limit time.Duration) error {
-	return c.await(ctx, fqdn, limit, func(txts []string) bool {
-		for _, txt := range txts {
-			if txt == value {
-				return true
-			}
+	return c.awaitValue(ctx, fqdn, value, limit, &found{})
+}
+
+// awaitValue is Await, and adds to f.
+func (c Checker) awaitValue(ctx context.Context, fqdn, value string, limit time.Duration, f *found) error {
+	return c.await(ctx, fqdn, false, limit, func(txts []string) bool { return slices.Contains(txts, value) }, f)
+}
+
+// found is what the servers had at a name, whenever they were asked.
+type found struct {
+	ttl    time.Duration // the longest
+	values []string
+}
+
+func (f *found) add(s txtAnswer) {
+	f.ttl = max(f.ttl, s.ttl)
+	for _, txt := range s.txts {
+		if !slices.Contains(f.values, txt) {
+			f.values = append(f.values, txt)
 		}
-		return false
-	})
+	}
 }
 
 // await waits until the TXT records of fqdn match. Without a limit the first answer
-// of each server is final, and await only waits for silent servers.
-func (c Checker) await(ctx context.Context, fqdn string, limit time.Duration, match func([]string) bool) error {
+// of each server is final, and await only waits for silent servers. With follow the
+// records are those at the end of the CNAMEs of fqdn.
+func (c Checker) await(ctx context.Context, fqdn string, follow bool, limit time.Duration, match func([]string) bool, f *found) error {
 	c = c.bounded()
 	begun := time.Now()
 	grace := c.grace()
@@ -83,7 +99,7 @@ func (c Checker) await(ctx context.Context, fqdn string, limit time.Duration, ma
 	}
 	watch, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	name, servers, err := c.servers(watch, fqdn, begun)
+	name, servers, err := c.servers(watch, fqdn, follow, begun)
 	if err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("checking TXT records of %s: %w", fqdn, context.Cause(ctx))
@@ -109,6 +125,7 @@ func (c Checker) await(ctx context.Context, fqdn string, limit time.Duration, ma
 		select {
 		case s := <-answers:
 			t.add(s)
+			f.add(s)
 		case <-graceOver.C: // silent servers may be skipped now
 		case <-watch.Done():
 			if ctx.Err() != nil {
@@ -125,6 +142,8 @@ type txtAnswer struct {
 	addr   string
 	state  state
 	found  string
+	txts   []string
+	ttl    time.Duration // of txts
 }
 
 type state int
@@ -185,16 +204,18 @@ func (c Checker) queryTXT(ctx context.Context, addr, name string, match func([]s
 	}
 	var txts []string
 	var alias string
+	var ttl time.Duration
 	for _, rr := range in.Answer {
 		switch rr := rr.(type) {
 		case *dns.TXT:
 			txts = append(txts, strings.Join(rr.Txt, ""))
+			ttl = max(ttl, time.Duration(rr.Hdr.Ttl)*time.Second)
 		case *dns.CNAME:
 			alias = rr.Target
 		}
 	}
 	if match(txts) {
-		return txtAnswer{state: visible}, 0
+		return txtAnswer{state: visible, txts: txts, ttl: ttl}, 0
 	}
 	if err := dnsquery.Check(in, recurse); err != nil {
 		return txtAnswer{state: silent, found: err.Error()}, 0
@@ -202,15 +223,17 @@ func (c Checker) queryTXT(ctx context.Context, addr, name string, match func([]s
 	if !in.Authoritative {
 		cached, _ = dnsquery.NegativeTTL(in)
 	}
-	return txtAnswer{state: missing, found: describe(in, txts, alias)}, cached
+	return txtAnswer{state: missing, found: describe(in, txts, alias), txts: txts, ttl: ttl}, cached
 }
+
+const foundCNAME = "found a CNAME to "
 
 func describe(in *dns.Msg, txts []string, alias string) string {
 	switch {
 	case len(txts) > 0:
 		return fmt.Sprintf("found only %s", quoteSome(txts))
 	case alias != "":
-		return fmt.Sprintf("found a CNAME to %s", alias)
+		return foundCNAME + alias
 	case in.Rcode == dns.RcodeNameError:
 		return "no such name"
 	}

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"keypaird/renew/problem"
 )
 
 const (
@@ -119,19 +122,34 @@ func TestAwaitOneAddressOfTwo(t *testing.T) {
 	}
 }
 
+// The resolver has a CNAME of a wildcard in its cache, which the record has replaced.
+func TestAwaitDespiteWildcard(t *testing.T) {
+	s := &nameServer{}
+	w := newTestNet(t, s)
+	w.resolver.set(t, append(w.resolver.lines(), name+" 60 IN CNAME proxy.elsewhere.example.")...)
+	if err := w.checker.Await(t.Context(), name, value, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	s.set(t, name+" 60 IN CNAME proxy.elsewhere.example.")
+	err := w.checker.Await(t.Context(), name, value, time.Second)
+	if err == nil || !strings.Contains(err.Error(), "found a CNAME to proxy.elsewhere.example.") {
+		t.Fatalf("Await = %v", err)
+	}
+	if got := problem.Remedy(err); !strings.Contains(got, "let the CNAME lead to another name than that wildcard") {
+		t.Errorf("remedy %q", got)
+	}
+}
+
+// A record that the operator has published may be at the end of any CNAME.
 func TestAwaitFollowsCNAME(t *testing.T) {
 	s := &nameServer{}
 	s.set(t, "example.org. 300 IN SOA ns. h. 1 3600 600 86400 60", `there.example.org. 60 IN TXT "`+value+`"`)
 	w := newTestNet(t, s)
-	w.resolver.mu.Lock()
-	rr := w.resolver.records
-	w.resolver.mu.Unlock()
-	var lines []string
-	for _, r := range rr {
-		lines = append(lines, r.String())
-	}
-	w.resolver.set(t, append(lines, "_acme-challenge.example.com. 60 IN CNAME there.example.org.")...)
-	if err := w.checker.Await(t.Context(), "_acme-challenge.example.com.", value, time.Minute); err != nil {
+	w.resolver.set(t, append(w.resolver.lines(), "_validation-persist.example.com. 60 IN CNAME there.example.org.")...)
+	err := w.checker.await(t.Context(), "_validation-persist.example.com.", true, time.Minute, func(txts []string) bool {
+		return slices.Contains(txts, value)
+	}, &found{})
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -40,6 +40,16 @@ func (s *nameServer) set(t *testing.T, lines ...string) {
 	s.records = records
 }
 
+// lines returns the records as set takes them.
+func (s *nameServer) lines() (list []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, rr := range s.records {
+		list = append(list, rr.String())
+	}
+	return list
+}
+
 func (s *nameServer) misbehave(mode string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,6 +107,7 @@ func (s *nameServer) fill(m *dns.Msg, q dns.Question, hidden bool) {
 		}
 	}
 	if len(m.Answer) > 0 {
+		s.chase(m, q)
 		return
 	}
 	if !exists {
@@ -106,6 +117,16 @@ func (s *nameServer) fill(m *dns.Msg, q dns.Question, hidden bool) {
 	for _, rr := range s.records {
 		if soa, ok := rr.(*dns.SOA); ok && dns.IsSubDomain(soa.Hdr.Name, q.Name) && len(soa.Hdr.Name) > len(longest) {
 			longest, m.Ns = soa.Hdr.Name, []dns.RR{soa}
+		}
+	}
+}
+
+// chase adds the records at the target of a CNAME.
+func (s *nameServer) chase(m *dns.Msg, q dns.Question) {
+	c, ok := m.Answer[0].(*dns.CNAME)
+	for _, rr := range s.records {
+		if ok && q.Qtype != dns.TypeCNAME && rr.Header().Rrtype == q.Qtype && strings.EqualFold(rr.Header().Name, c.Target) {
+			m.Answer = append(m.Answer, rr)
 		}
 	}
 }

@@ -5,7 +5,8 @@
 // Fill in the fields of an [Account] to use it. Each Solve
 //
 //	locates the challenge name -> waits for its turn at that name -> presents
-//	-> waits for propagation -> has the CA validate -> cleans up
+//	-> waits for propagation and for caches of the CA -> has the CA validate
+//	-> cleans up
 //
 // The first Solve starts the child, concurrent ones share it, and the last one
 // closes its input: the child then removes remaining records and exits, as it does

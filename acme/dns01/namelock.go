@@ -81,3 +81,11 @@ func (n *nameLocks) unlock(name, value string) {
 		delete(n.held, name)
 	}
 }
+
+// holds reports whether a value is present at a name, or is to be.
+func (n *nameLocks) holds(name, value string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h := n.held[name]
+	return h != nil && h.values[value]
+}

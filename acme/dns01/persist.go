@@ -48,9 +48,9 @@ func (p *Persist) Solve(ctx context.Context, c acme.Challenge, validate func(con
 func (p *Persist) Check(ctx context.Context, c acme.Challenge) error {
 	fqdn := persistName(c.Identifier)
 	check := Checker{Resolvers: p.Resolvers, System: p.System, Port: p.Port, Grace: p.grace, Log: p.Log}
-	err := check.await(ctx, fqdn, 0, func(txts []string) bool {
+	err := check.await(ctx, fqdn, true, 0, func(txts []string) bool {
 		return slices.ContainsFunc(txts, func(txt string) bool { return permits(txt, c, time.Now()) })
-	})
+	}, &found{})
 	var unseen *PropagationError
 	if !errors.As(err, &unseen) {
 		return err

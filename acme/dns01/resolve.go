@@ -66,8 +66,8 @@ func (c Checker) resolve(ctx context.Context, name string, qtype uint16) (*dns.M
 }
 
 // servers returns the servers to query for fqdn, and the name to query, which differs
-// if fqdn is a CNAME. It retries until ctx ends.
-func (c Checker) servers(ctx context.Context, fqdn string, begun time.Time) (name string, servers []server, err error) {
+// if fqdn is a CNAME and follow is set. It retries until ctx ends.
+func (c Checker) servers(ctx context.Context, fqdn string, follow bool, begun time.Time) (name string, servers []server, err error) {
 	if len(c.Resolvers) > 0 {
 		for _, r := range c.Resolvers {
 			servers = append(servers, server{r, []string{r}})
@@ -75,7 +75,7 @@ func (c Checker) servers(ctx context.Context, fqdn string, begun time.Time) (nam
 		return fqdn, servers, nil
 	}
 	for {
-		name, servers, err = c.authorities(ctx, fqdn)
+		name, servers, err = c.authorities(ctx, fqdn, follow)
 		if err == nil || ctx.Err() != nil {
 			return name, servers, err
 		}
@@ -87,8 +87,8 @@ func (c Checker) servers(ctx context.Context, fqdn string, begun time.Time) (nam
 	}
 }
 
-func (c Checker) authorities(ctx context.Context, fqdn string) (string, []server, error) {
-	name, zone, err := c.zone(ctx, fqdn)
+func (c Checker) authorities(ctx context.Context, fqdn string, follow bool) (string, []server, error) {
+	name, zone, err := c.zone(ctx, fqdn, follow)
 	if err != nil {
 		return name, nil, err
 	}
@@ -151,8 +151,8 @@ func someOf(found []netip.Addr) []netip.Addr {
 
 var errNoZone = errors.New("no zone found, up to the root")
 
-// zone finds the zone a name is in, following CNAMEs of that name.
-func (c Checker) zone(ctx context.Context, fqdn string) (name, zone string, err error) {
+// zone finds the zone a name is in, with follow that at the end of its CNAMEs.
+func (c Checker) zone(ctx context.Context, fqdn string, follow bool) (name, zone string, err error) {
 	const hops = 16
 	name = fqdn
 	for range hops {
@@ -162,7 +162,7 @@ func (c Checker) zone(ctx context.Context, fqdn string) (name, zone string, err 
 			if err != nil {
 				return name, "", err
 			}
-			if alias = target(in, name[i:]); alias != "" && i == 0 {
+			if alias = dnsquery.Target(in, name[i:]); alias != "" && i == 0 && follow {
 				break
 			}
 			if zone := soaOwner(in, name[i:]); zone != "" && alias == "" {
@@ -176,16 +176,6 @@ func (c Checker) zone(ctx context.Context, fqdn string) (name, zone string, err 
 		name = alias
 	}
 	return name, "", fmt.Errorf("more than %d CNAMEs from %s", hops, fqdn)
-}
-
-// target returns the target of the CNAME of name in an answer, or "".
-func target(in *dns.Msg, name string) string {
-	for _, rr := range in.Answer {
-		if cname, ok := rr.(*dns.CNAME); ok && strings.EqualFold(cname.Hdr.Name, name) {
-			return cname.Target
-		}
-	}
-	return ""
 }
 
 // soaOwner returns the zone of name: the owner of the SOA record in the answer or, if

@@ -3,6 +3,7 @@ package dns01
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"keypaird/renew/problem"
@@ -73,20 +74,21 @@ func (t *attempt) wait(ctx context.Context, doing string, call *call) (answer, e
 	case <-t.child.stuck:
 		return answer{}, t.account.failed(doing, t.fqdn, t.child.timeoutError())
 	case <-ctx.Done():
-		return answer{}, fmt.Errorf("%s %s: %w", doing, t.fqdn, context.Cause(ctx))
+		return answer{}, fmt.Errorf("%s: %w", strings.TrimSpace(doing+" "+t.fqdn), context.Cause(ctx))
 	}
 }
 
-// awaitRecord waits until the record is visible at the servers that the CA asks.
-func (t *attempt) awaitRecord(ctx context.Context) error {
+// awaitRecord waits until the record is visible at the servers that the CA asks, and
+// returns what they had at its name meanwhile.
+func (t *attempt) awaitRecord(ctx context.Context) (*found, error) {
 	a := t.account
 	c := Checker{Resolvers: a.Resolvers, System: a.System, Port: a.Port, Log: a.log()}
-	begun := time.Now()
-	if err := c.Await(ctx, t.fqdn, t.want, a.propagation()); err != nil {
-		return err
+	begun, f := time.Now(), &found{}
+	if err := c.awaitValue(ctx, t.fqdn, t.want, a.propagation(), f); err != nil {
+		return nil, err
 	}
 	a.log().Debug("propagated", "fqdn", t.fqdn, "after", time.Since(begun).Round(time.Millisecond))
-	return nil
+	return f, nil
 }
 
 // withdraw requests removal of the record and waits for it until ctx ends or the

@@ -153,6 +153,9 @@ func (e *PropagationError) Remedy() string {
 	if e.Blocked {
 		return "allow UDP and TCP to port 53, or set resolvers in the account's [dns] table to reachable servers that have the records the CA gets"
 	}
+	if strings.HasPrefix(e.Found, foundCNAME) {
+		return "remove the CNAME of " + e.FQDN + ", or if a wildcard beside it has the same one, let the CNAME lead to another name than that wildcard"
+	}
 	check := "dig TXT " + e.FQDN
 	if host, _, ok := strings.Cut(e.Server, " "); ok {
 		check += " @" + host

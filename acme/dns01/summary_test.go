@@ -25,9 +25,9 @@ func TestSummaryOfLostAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			now := time.Now()
 			sum := summary{servers: []server{{"ns1.", []string{"a"}}, {"ns2.", []string{"b"}}}, graceEnd: now.Add(-time.Second)}
-			sum.add(txtAnswer{0, "a", visible, ""})
+			sum.add(txtAnswer{server: 0, addr: "a", state: visible})
 			for _, s := range tt.second {
-				sum.add(txtAnswer{1, "b", s, ""})
+				sum.add(txtAnswer{server: 1, addr: "b", state: s})
 			}
 			if got := sum.decided(now); got != tt.over {
 				t.Errorf("no more waiting: %v, want %v", got, tt.over)

@@ -35,7 +35,7 @@ func (c Checker) TLSA(ctx context.Context, name string) (TLSASet, error) {
 	addrs := c.Resolvers
 	if len(addrs) == 0 {
 		var servers []server
-		if name, servers, err = c.authorities(ctx, name); err != nil {
+		if name, servers, err = c.authorities(ctx, name, true); err != nil {
 			return TLSASet{}, err
 		}
 		for _, s := range servers {

@@ -16,7 +16,7 @@ import (
 	"keypaird/cmd/keypaird-dns/child"
 )
 
-//go:generate go run ./gen -o child/providers.json
+//go:generate go run ./gen -o child/providers.json -codes ../keypaird/config/providers.txt
 
 func main() {
 	p := child.Program{Open: open, Codes: codes()}

@@ -15,7 +15,7 @@ var arrows = map[string][]string{
 	"acme/acmetest":                  {},
 	"acme/answer":                    {"renew/textfmt"},
 	"acme/dns01":                     {"acme", "acme/dns01/dnsquery", "acme/dns01/need", "acme/dns01/redact", "renew/durable", "renew/launch", "renew/problem", "renew/textfmt"},
-	"acme/dns01/dnsquery":            {},
+	"acme/dns01/dnsquery":            {"renew/problem"},
 	"acme/dns01/need":                {"renew/launch"},
 	"acme/dns01/redact":              {},
 	"acme/http01":                    {"acme", "renew/durable", "renew/problem"},

@@ -44,6 +44,8 @@ var faulty = map[string][]int{
 	"remove":  {unix.SYS_UNLINKAT},
 	"look":    {unix.SYS_READLINKAT, unix.SYS_NEWFSTATAT},
 	"list":    {unix.SYS_GETDENTS64},
+	"lock":    {unix.SYS_FLOCK},
+	"give":    {unix.SYS_FCHOWN, unix.SYS_FCHMOD},
 	"socket":  {unix.SYS_SOCKET},
 	"accept":  {unix.SYS_ACCEPT4},
 }

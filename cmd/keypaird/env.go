@@ -12,6 +12,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/progress"
 )
 
@@ -126,13 +127,20 @@ func (e *env) progress(verbose bool) (*progress.Display, *slog.Logger) {
 
 // load reads the configuration.
 func (e *env) load() (*config.Config, error) {
-	return config.Load(config.Options{Path: e.config, Getenv: e.getenv})
+	return config.Load(e.options())
+}
+
+// options are those of the configuration.
+func (e *env) options() config.Options {
+	return config.Options{Path: e.config, Getenv: e.getenv, HasProvider: preflight.HasProvider}
 }
 
 // loadWithoutSecrets reads the configuration for a command that orders nothing: it
 // works while files that only issuing needs cannot be read.
 func (e *env) loadWithoutSecrets() (*config.Config, error) {
-	return config.Load(config.Options{Path: e.config, Getenv: e.getenv, NoSecrets: true})
+	o := e.options()
+	o.NoSecrets = true
+	return config.Load(o)
 }
 
 // engine makes the parts that a configuration describes.

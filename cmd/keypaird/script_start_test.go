@@ -29,6 +29,7 @@ func (s *story) ca(_ bool, args []string) {
 	ahead := f.Duration("ahead", 0, "have a clock that is ahead by so much")
 	unfit := f.String("unfit", "", "give certificates with the fault that `FILE` names, if it is there")
 	again := f.Bool("again", false, "end the one of this name, and start one in its place that knows nothing")
+	cached := f.Bool("cached", false, "have a resolver that caches, and validate again what is ordered again")
 	down := f.Bool("down", false, "end at once")
 	s.Check(f.Parse(args))
 	name := "CA"
@@ -42,6 +43,12 @@ func (s *story) ca(_ bool, args []string) {
 	}
 	if id, key, ok := strings.Cut(*eab, "="); ok {
 		o.EAB = map[string]string{id: key}
+	}
+	if *cached {
+		var err error
+		o.DNS, err = s.startCache()
+		s.Check(err)
+		o.AuthzReuse = -1
 	}
 	if *profiles {
 		o.Profiles = acmetest.ShortLived()

@@ -26,7 +26,7 @@ func verifyCommand(ctx context.Context, e *env, args []string) error {
 	}
 	v, err := names.Prepare(names.Options{
 		Names: args, Roots: *roots, With: with,
-		Config: config.Options{Path: e.config, Getenv: e.getenv},
+		Config: e.options(),
 		Engine: func(cfg *config.Config) (*engine.Engine, error) { return e.engine(cfg, logger(e.stderr, levelQuiet)) },
 		Warn: func(message, remedy string) {
 			fmt.Fprintf(e.stderr, "keypaird: %s\n", message)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -123,7 +124,7 @@ roots     = %q
 listen = %q
 [dns.ns]
 provider = "rfc2136"
-env = { RFC2136_NAMESERVER = %q, RFC2136_TSIG_FILE = %q }
+env = { RFC2136_NAMESERVER = %q, RFC2136_TSIG_FILE = %q, RFC2136_TTL = "1" }
 %s
 `, w.file("state"), w.vars["CA"], w.vars["CA_ROOTS"], w.vars["HTTP"], w.vars["DNS"], w.file("host.key"), w.vars["RESOLVERS"])
 }
@@ -149,7 +150,7 @@ func (w *world) startCA(name string, o acmetest.Options) (*authority, error) {
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	o.DNS = w.vars["DNS"]
+	o.DNS = cmp.Or(o.DNS, w.vars["DNS"])
 	var err error
 	if o.HTTPPort, err = strconv.Atoi(w.vars["HTTP_PORT"]); err != nil {
 		return nil, err

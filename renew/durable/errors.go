@@ -54,10 +54,14 @@ func (e *WriteError) Remedy() string {
 		dir = e.Path
 	}
 	switch {
+	case IsUnsupported(e.Err):
+		return fitting(dir)
 	case errors.Is(e.Err, ErrTooLarge):
 		return "split the certificate into several, each with fewer names and deployments: what is kept of it has grown with them"
 	case errors.Is(e.Err, syscall.ENOSPC), errors.Is(e.Err, syscall.EDQUOT), errors.Is(e.Err, syscall.EFBIG):
 		return "free some space for " + dir + " (df shows it; inodes too), then run this again"
+	case errors.Is(e.Err, fs.ErrPermission) && os.Geteuid() == 0:
+		return "see why root may not write " + dir + ": it may be immutable, on FAT, on a share with root_squash, or a systemd unit may take away capabilities"
 	case errors.Is(e.Err, fs.ErrPermission):
 		return "run this as root, or let the user who runs this write " + dir
 	case errors.Is(e.Err, syscall.EROFS):

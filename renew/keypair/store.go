@@ -31,6 +31,9 @@ const maxStateFile = 1 << 20
 type Store struct {
 	certs *durable.Dir
 	made  sync.Map // names with a directory that this process has made durable
+
+	tryOnce sync.Once
+	tried   error // what the file system lacks
 }
 
 // Open opens the store in dir and makes it if it is missing. A directory that another
@@ -103,7 +106,8 @@ func (s *Store) create(name string) (nameDir, error) {
 	return nameDir{d}, err
 }
 
-// Make makes the directory of name, durably. Concurrent calls share one sync.
+// Make makes the directory of name, durably. Concurrent calls share one sync. The
+// first, for a name without versions, tries what [Store.Add] and [Store.SetLive] will do.
 func (s *Store) Make(name string) error {
 	f, err := s.create(name)
 	if err != nil {
@@ -116,6 +120,10 @@ func (s *Store) Make(name string) error {
 	n, err := f.highest()
 	if err != nil || n > 0 {
 		return err
+	}
+	s.tryOnce.Do(func() { s.tried = f.Try(filepath.Dir(s.certs.Path())) })
+	if durable.IsUnsupported(s.tried) {
+		return s.tried
 	}
 	return s.syncName(name)
 }

@@ -31,6 +31,16 @@ func Nearest(word string, known []string) string {
 	return best
 }
 
+// Misspelt returns the known word that a longer one is within two letters of, or "".
+func Misspelt(word string, known []string) string {
+	for _, k := range slices.Sorted(slices.Values(known)) {
+		if len(word) > 5 && len(word) <= 64 && editDistance(word, k) <= 2 {
+			return k
+		}
+	}
+	return ""
+}
+
 // foldWord returns a word in lower case without separators.
 func foldWord(s string) string {
 	return strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(s))

@@ -11,5 +11,6 @@
 // Both use UDP with EDNS, UDP without EDNS for servers that do not support it, and
 // TCP for truncated answers and servers that do not answer over UDP.
 //
-// What to do with the records is up to the caller.
+// [Delegation] follows the CNAMEs of a name to where a TXT record has to be
+// published. What to do with other records is up to the caller.
 package dnsquery

@@ -7,9 +7,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/go-acme/lego/v4/challenge/dns01"
 )
 
 var errHangs = errors.New("the provider does not come back")
@@ -62,25 +59,25 @@ func frames() string {
 func (s *server) withdraw(ctx context.Context, rec *record) error {
 	ctx, cancel := context.WithTimeout(ctx, cleanUpLimit)
 	defer cancel()
-	if err := s.call(ctx, func() error { return s.remove(rec) }); err != nil {
+	if err := s.call(ctx, func() error { return s.remove(ctx, rec) }); err != nil {
 		return err
 	}
 	s.forget(rec)
 	return nil
 }
 
-// remove lets the provider clean up. Before that it gives the resolvers a few tries to
-// lead to the name of the record: lego follows CNAMEs again in CleanUp, and if a lookup
-// fails it silently cleans up at the name without CNAME.
-func (s *server) remove(rec *record) error {
-	for i := range 5 {
-		if rec.fqdn == "" || dns01.GetChallengeInfo(rec.domain, rec.keyAuth).EffectiveFQDN == rec.fqdn {
-			break
+// remove lets the provider clean up where the record was published, wherever the
+// challenge name leads by now.
+func (s *server) remove(ctx context.Context, rec *record) error {
+	if rec.fqdn == "" {
+		fqdn, err := s.follow(ctx, rec.domain)
+		if err != nil {
+			return err
 		}
-		if i == 4 {
-			s.log.Printf("%s is no longer where the challenge name of %s leads", rec.fqdn, rec.domain)
-		}
-		<-time.After(200 * time.Millisecond)
+		rec.fqdn = fqdn
+	}
+	if err := s.lead(ctx, rec.domain, rec.fqdn); err != nil {
+		return err
 	}
 	return s.provider.CleanUp(rec.domain, rec.token, rec.keyAuth)
 }

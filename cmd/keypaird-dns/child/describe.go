@@ -34,13 +34,16 @@ var providersJSON []byte
 
 // notes says what differs from lego.
 var notes = map[string]string{
-	"manual":   "keypaird cannot use it: it waits for a person at a terminal. Use dns-persist-01.",
-	"exec":     "the program is given the account's variables and is killed at the end of the time-out only. It is not confined.",
-	"azuredns": "AZURE_AUTH_METHOD=cli runs the program az. keypaird-dns is not confined then.",
-	"gcloud":   "credentials that a program fetches need KEYPAIRD_DNS_UNCONFINED=true.",
-	"route53":  "a credential_process in ~/.aws/config needs KEYPAIRD_DNS_UNCONFINED=true.",
-	"rfc2136":  "each variable may be spelled RFC2136_ instead of DNSUPDATE_. Values of others at the same name are left alone. The TTL is 10 seconds unless DNSUPDATE_TTL is set.",
-	"acme-dns": "the file of ACME_DNS_STORAGE_PATH must be writable by the user keypaird-dns runs as.",
+	"manual":     "keypaird cannot use it: it waits for a person at a terminal. Use dns-persist-01.",
+	"exec":       "the program is given the account's variables and is killed at the end of the time-out only. It is not confined.",
+	"azuredns":   "AZURE_AUTH_METHOD=cli runs the program az. keypaird-dns is not confined then.",
+	"gcloud":     "credentials that a program fetches need KEYPAIRD_DNS_UNCONFINED=true.",
+	"route53":    "a credential_process in ~/.aws/config needs KEYPAIRD_DNS_UNCONFINED=true.",
+	"rfc2136":    "each variable may be spelled RFC2136_ instead of DNSUPDATE_. Values of others at the same name are left alone. The TTL is 10 seconds unless DNSUPDATE_TTL is set.",
+	"infoblox":   "the TTL is 10 seconds unless INFOBLOX_TTL is set.",
+	"pdns":       "the TTL is 10 seconds unless PDNS_TTL is set.",
+	"technitium": "the TTL is 10 seconds unless TECHNITIUM_TTL is set.",
+	"acme-dns":   "the file of ACME_DNS_STORAGE_PATH must be writable by the user keypaird-dns runs as.",
 }
 
 func descriptions() ([]Description, error) {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-acme/lego/v4/challenge/dns01"
 	"github.com/miekg/dns"
@@ -15,6 +14,9 @@ import (
 	"keypaird/acme/dns01/dnsquery"
 	"keypaird/renew/problem"
 )
+
+// noCNAME keeps lego from following CNAMEs.
+const noCNAME = "LEGO_DISABLE_CNAME_SUPPORT"
 
 // setResolvers sets the resolvers that lego asks about CNAMEs and zones: those given,
 // or else resolv.conf's, but never the public service that is lego's default.
@@ -27,37 +29,52 @@ func (s *server) setResolvers(given []string) error {
 	if s.resolvers = given; len(given) == 0 {
 		s.resolvers = dnsquery.SystemResolvers("/etc/resolv.conf")
 	}
+	s.stay, _ = strconv.ParseBool(os.Getenv(noCNAME))
 	return dns01.AddRecursiveNameservers(s.resolvers)(nil)
 }
 
-// follow is lego's search for the name at the end of the CNAMEs, but returns the error
-// of a failed lookup, which lego takes for a name without CNAME.
-func (s *server) follow(ctx context.Context, domain, keyAuth string) (dns01.ChallengeInfo, error) {
-	info := dns01.GetChallengeInfo(domain, keyAuth)
-	if off, _ := strconv.ParseBool(os.Getenv("LEGO_DISABLE_CNAME_SUPPORT")); off {
-		return info, nil
-	}
-	target, err := s.cname(ctx, info.EffectiveFQDN)
-	if err != nil {
-		return info, problem.Newf("make the resolvers answer for that name, or set others: resolvers = [\"host:port\"] in the account's [dns] table",
-			"cannot find out whether %s is a CNAME: %w", info.EffectiveFQDN, err)
-	}
-	if target != "" {
-		info = dns01.GetChallengeInfo(domain, keyAuth)
-	}
-	return info, nil
-}
+// challengeName returns where the CA looks for the record.
+func challengeName(domain string) string { return "_acme-challenge." + dns.Fqdn(domain) }
 
-// cname returns the target of the CNAME of a name, or "".
-func (s *server) cname(ctx context.Context, fqdn string) (target string, err error) {
-	in, _, err := dnsquery.Query{Name: fqdn, Type: dns.TypeCNAME, Timeout: 5 * time.Second}.Resolve(ctx, s.resolvers)
+// follow returns the name at which to publish a record for domain.
+func (s *server) follow(ctx context.Context, domain string) (fqdn string, err error) {
+	if s.stay {
+		return challengeName(domain), nil
+	}
+	chain, err := dnsquery.Delegation(ctx, s.resolvers, challengeName(domain))
 	if err != nil {
 		return "", err
 	}
-	for _, rr := range in.Answer {
-		if c, ok := rr.(*dns.CNAME); ok && strings.EqualFold(c.Hdr.Name, fqdn) {
-			return c.Target, nil
+	return chain[len(chain)-1], nil
+}
+
+// lead makes lego publish and remove records for domain at fqdn, whatever it would
+// find by following CNAMEs: it takes that of a wildcard for a delegation, and a
+// failed lookup for a name without CNAME.
+func (s *server) lead(ctx context.Context, domain, fqdn string) error {
+	s.pin.set("", "")
+	follows := dns.CanonicalName(fqdn) != dns.CanonicalName(challengeName(domain))
+	if err := os.Setenv(noCNAME, strconv.FormatBool(!follows)); err != nil {
+		return err
+	}
+	if !follows || leads(domain, fqdn) {
+		return nil
+	}
+	if s.pin.addr == "" {
+		if err := s.pin.start(ctx, s.resolvers); err != nil {
+			return err
+		}
+		if err := dns01.AddRecursiveNameservers([]string{s.pin.addr})(nil); err != nil {
+			return err
 		}
 	}
-	return "", nil
+	s.pin.set(challengeName(domain), fqdn)
+	if !leads(domain, fqdn) {
+		return problem.Newf("let the CNAME lead to a name that no wildcard CNAME covers", "lego does not find %s from %s", fqdn, challengeName(domain))
+	}
+	return nil
+}
+
+func leads(domain, fqdn string) bool {
+	return strings.EqualFold(dns01.GetChallengeInfo(domain, "").EffectiveFQDN, fqdn)
 }

@@ -3,10 +3,12 @@ package child
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/go-acme/lego/v4/challenge"
+	"github.com/go-acme/lego/v4/platform/config/env"
 
 	"keypaird/acme/dns01/need"
 	"keypaird/cmd/keypaird-dns/child/rfc2136"
@@ -33,6 +35,25 @@ var keepsSeveral = map[string]bool{
 	"scaleway":     true, // adds and removes by value
 }
 
+// shortTTL is the TTL, in seconds, that is asked for where lego's default is longer than
+// the provider needs: a resolver that has cached the records hides later ones.
+const shortTTL = "10"
+
+// ttlVariables are of providers that are servers of one's own, which take any TTL. For
+// others lego asks for the shortest that they take.
+var ttlVariables = map[string]string{
+	"infoblox": "INFOBLOX_TTL", "pdns": "PDNS_TTL", "rfc2136": "DNSUPDATE_TTL", "technitium": "TECHNITIUM_TTL",
+}
+
+// shortenTTL sets the variable for the TTL unless the account does.
+func shortenTTL(code string) {
+	name := ttlVariables[code]
+	if name == "" || env.GetOrFile(name) != "" || code == "rfc2136" && env.GetOrFile("RFC2136_TTL") != "" {
+		return
+	}
+	_ = os.Setenv(name, shortTTL)
+}
+
 // provider returns the account's provider, made from the environment.
 func (p Program) provider(code string) (challenge.Provider, error) {
 	code = need.Canonical(code)
@@ -44,6 +65,7 @@ func (p Program) provider(code string) (challenge.Provider, error) {
 	case p.Codes != nil && !slices.Contains(p.Codes, code):
 		return nil, p.unknown(code)
 	}
+	shortenTTL(code)
 	made, err := p.Open(code)
 	if err != nil {
 		if _, missing := find(code); missing != nil {

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +16,6 @@ import (
 	"time"
 
 	"github.com/go-acme/lego/v4/challenge"
-	"github.com/go-acme/lego/v4/challenge/dns01"
 
 	"keypaird/renew/problem"
 )
@@ -63,6 +64,8 @@ type server struct {
 	provider  challenge.Provider
 	code      string
 	resolvers []string
+	stay      bool // CNAMEs are not followed
+	pin       pin
 	published []*record // and not yet removed, oldest first
 
 	mu  sync.Mutex // a line at a time
@@ -103,6 +106,7 @@ func (s *server) serve(ctx context.Context, in io.Reader) error {
 		}
 	}
 	s.drain(ctx, work, lines)
+	defer s.pin.stop()
 	return s.cleanUpAll(final)
 }
 
@@ -199,12 +203,13 @@ func (s *server) openProvider(work context.Context, r request) error {
 }
 
 func (s *server) locate(work context.Context, r request) (answer, error) {
-	var info dns01.ChallengeInfo
+	sum := sha256.Sum256([]byte(r.KeyAuth)) // RFC 8555, section 8.4
+	a := answer{Value: base64.RawURLEncoding.EncodeToString(sum[:]), KeepsSeveral: keepsSeveral[s.code]}
 	err := s.call(work, func() (err error) {
-		info, err = s.follow(work, r.Domain, r.KeyAuth)
+		a.FQDN, err = s.follow(work, r.Domain)
 		return err
 	})
-	return answer{FQDN: info.EffectiveFQDN, Value: info.Value, KeepsSeveral: keepsSeveral[s.code]}, err
+	return a, err
 }
 
 func (s *server) present(work context.Context, r request) (answer, error) {
@@ -217,7 +222,12 @@ func (s *server) present(work context.Context, r request) (answer, error) {
 		rec = &record{domain: r.Domain, token: r.Token, keyAuth: r.KeyAuth, fqdn: a.FQDN}
 		s.published = append(s.published, rec)
 	}
-	err = s.call(work, func() error { return s.provider.Present(r.Domain, r.Token, r.KeyAuth) })
+	err = s.call(work, func() error {
+		if err := s.lead(work, r.Domain, rec.fqdn); err != nil {
+			return err
+		}
+		return s.provider.Present(r.Domain, r.Token, r.KeyAuth)
+	})
 	if err == nil {
 		return a, nil
 	}
@@ -242,7 +252,7 @@ func (s *server) cleanUp(work context.Context, r request) (answer, error) {
 	if rec == nil {
 		rec = &record{domain: r.Domain, token: r.Token, keyAuth: r.KeyAuth}
 	}
-	if err := s.call(work, func() error { return s.remove(rec) }); err != nil {
+	if err := s.call(work, func() error { return s.remove(work, rec) }); err != nil {
 		return answer{}, err
 	}
 	s.forget(rec)

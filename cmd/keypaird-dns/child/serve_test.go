@@ -178,7 +178,7 @@ func TestRequests(t *testing.T) {
 		{"provider panics", op("present", "panic.example"), "", "the provider panicked: index out of range", "", "a.example t"},
 		{"provider gives up", op("present", "fatal.example"), "", "cannot go on really", "", "a.example t"},
 		{"clean up", op("cleanup", "a.example"), "_acme-challenge.a.example.", "", "", ""},
-		{"clean up what another presented", op("cleanup", "b.example"), "", "", "", ""},
+		{"clean up what another presented", op("cleanup", "b.example"), "_acme-challenge.b.example.", "", "", ""},
 	} {
 		a := s.ask(tt.line)
 		if a.FQDN != tt.fqdn || a.Error != tt.err || a.Remedy != tt.remedy {

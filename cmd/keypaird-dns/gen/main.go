@@ -1,7 +1,8 @@
 // Gen writes what lego documents about its DNS providers (one TOML file beside
-// each provider's source) as JSON, one provider a line, sorted.
+// each provider's source) as JSON, one provider a line, sorted, and a list of their
+// codes and aliases for keypaird, which links none of them.
 //
-//	go run ./gen -o child/providers.json
+//	go run ./gen -o child/providers.json -codes ../keypaird/config/providers.txt
 package main
 
 import (
@@ -44,15 +45,25 @@ type variable struct {
 
 func main() {
 	out := flag.String("o", "", "file to write; empty: standard output")
+	codes := flag.String("codes", "", "file to write the codes to; empty: none")
 	flag.Parse()
-	if err := run(*out); err != nil {
+	if err := run(*out, *codes); err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out string) error {
-	data, err := generate()
+func run(out, codes string) error {
+	all, err := generate()
+	if err != nil {
+		return err
+	}
+	if codes != "" {
+		if err := os.WriteFile(codes, listCodes(all), 0o644); err != nil {
+			return err
+		}
+	}
+	data, err := encode(all)
 	if err != nil {
 		return err
 	}
@@ -63,7 +74,16 @@ func run(out string) error {
 	return os.WriteFile(out, data, 0o644)
 }
 
-func generate() ([]byte, error) {
+func listCodes(all []description) []byte {
+	var list []string
+	for _, d := range all {
+		list = append(append(list, d.Code), d.Aliases...)
+	}
+	sort.Strings(list)
+	return []byte(strings.Join(list, "\n") + "\n")
+}
+
+func generate() ([]description, error) {
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/go-acme/lego/v4").Output()
 	if err != nil {
 		return nil, fmt.Errorf("finding lego's source: %w", err)
@@ -81,7 +101,7 @@ func generate() ([]byte, error) {
 		all = append(all, d)
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].Code < all[j].Code })
-	return encode(all)
+	return all, nil
 }
 
 func read(file string) (description, error) {

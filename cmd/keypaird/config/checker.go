@@ -20,6 +20,8 @@ type checker struct {
 	private   bool // only the owner can read the configuration
 	noSecrets bool // as in Options
 
+	hasProvider func(code string) bool // as in Options
+
 	identityPaths map[string]path  // an identity by its normal name, as it is spelt in the file
 	badDeploys    map[string]bool  // deployments with a mistake in what they write
 	lookups       map[string]error // owners and groups looked up

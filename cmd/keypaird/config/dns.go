@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	_ "embed"
 	"fmt"
 	"maps"
 	"net"
@@ -34,12 +35,7 @@ func (c *checker) checkDNS(name string, d DNS) {
 	p := path{"dns", name}
 	c.checkTableName(p, name)
 	c.reportIf(name == persist, p, "call the account something else", `"persist" stands for dns-persist-01`)
-	switch {
-	case d.Provider == "":
-		c.report(p.child("provider"), "name one of those that keypaird dns lists", "is missing")
-	case !plainToken.MatchString(d.Provider):
-		c.report(p.child("provider"), "name one of those that keypaird dns lists", "%q is not a provider", d.Provider)
-	}
+	c.checkProvider(p.child("provider"), d.Provider)
 	for _, key := range slices.Sorted(maps.Keys(d.Env)) {
 		c.checkVariable(p.child("env", key), d, key, d.Env[key])
 	}
@@ -57,6 +53,33 @@ func (c *checker) checkDNS(name string, d DNS) {
 		}
 	}
 	c.cfg.DNS[name] = d
+}
+
+// providersText lists the codes and aliases of the DNS providers that keypaird-dns of
+// this version knows.
+//
+//go:embed providers.txt
+var providersText string
+
+// checkProvider checks the code of a DNS provider.
+func (c *checker) checkProvider(p path, code string) {
+	const remedy = "name one of those that keypaird dns lists"
+	known := strings.Fields(providersText)
+	switch {
+	case code == "":
+		c.report(p, remedy, "is missing")
+	case code == "manual":
+		c.report(p, `publish a record once instead: dns = "persist"`, "%q waits for a person at a terminal", code)
+	case slices.Contains(known, code):
+	case !plainToken.MatchString(code):
+		c.report(p, remedy, "%q is not a provider", code)
+	case c.hasProvider == nil || !c.hasProvider(code):
+		hint := remedy
+		if near := textfmt.Nearest(code, known); near != "" {
+			hint = fmt.Sprintf("did you mean %q? keypaird dns lists all", near)
+		}
+		c.report(p, hint, "there is no DNS provider %q", code)
+	}
 }
 
 // checkVariable checks one variable of a DNS provider.

@@ -28,7 +28,7 @@ ns = { provider = "p q", env = { lower = "x" }, resolvers = [
   "x" ] }
 
 [dns."odd,na\\me"]
-provider = "x"
+provider = "exec"
 "k,e\"y" = 1
   [ dns . 'more' ]
   propagation   =   "never"

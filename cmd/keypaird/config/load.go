@@ -30,6 +30,9 @@ type Options struct {
 	// roots of CAs; nor are [dns] tables missed. Commands that order nothing set it, so
 	// that they work for users who cannot read those files, and while one is broken.
 	NoSecrets bool
+	// HasProvider asks keypaird-dns, which may be newer, whether it has a DNS provider
+	// that this version does not know; nil: it has not.
+	HasProvider func(code string) bool
 }
 
 // Load reads the configuration, checks all of it and brings every value into one
@@ -55,7 +58,7 @@ func (o Options) parse(file, text string, mode fs.FileMode, cfg *Config) (*Confi
 		return nil, d.mistakes
 	}
 	d.decodeStruct(nil, reflect.ValueOf(cfg).Elem())
-	c := &checker{document: d, cfg: cfg, private: mode&0o077 == 0, noSecrets: o.NoSecrets}
+	c := &checker{document: d, cfg: cfg, private: mode&0o077 == 0, noSecrets: o.NoSecrets, hasProvider: o.HasProvider}
 	c.check()
 	slices.SortStableFunc(d.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
 	return cfg, d.mistakes

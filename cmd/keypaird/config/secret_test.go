@@ -40,7 +40,7 @@ func TestSecretsInTheConfiguration(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
 			file := filepath.Join(dir, "keypaird.toml")
-			writeFile(t, file, "[dns.ns]\nprovider = \"x\"\n[dns.ns.env]\n"+tt.variable+okCert, tt.mode)
+			writeFile(t, file, "[dns.ns]\nprovider = \"exec\"\n[dns.ns.env]\n"+tt.variable+okCert, tt.mode)
 			_, err := Load(Options{Path: file, Getenv: noEnv})
 			key, _, _ := strings.Cut(tt.variable, " ")
 			want := ""
@@ -80,7 +80,7 @@ func TestSecretFiles(t *testing.T) {
 			dir := t.TempDir()
 			file := dir + "/secret"
 			tt.make(t, file)
-			_, err := loadText(t, dir, "[dns.ns]\nprovider = \"x\"\nenv.X_FILE = \""+file+"\"\n"+okCert)
+			_, err := loadText(t, dir, "[dns.ns]\nprovider = \"exec\"\nenv.X_FILE = \""+file+"\"\n"+okCert)
 			want := ""
 			if tt.want != "" {
 				want = "3: dns.ns.env.X_FILE: " + tt.want + "\n-> " + tt.remedy + "\n"
@@ -95,7 +95,7 @@ func TestSecretFiles(t *testing.T) {
 // Whoever has set roots for the provider's own TLS has named no secret.
 func TestRootsOfProviders(t *testing.T) {
 	dir := configDir(t)
-	if _, err := loadText(t, dir, "[dns.ns]\nprovider = \"x\"\nenv.SSL_CERT_FILE = \"$DIR/open\"\n"+okCert); err != nil {
+	if _, err := loadText(t, dir, "[dns.ns]\nprovider = \"exec\"\nenv.SSL_CERT_FILE = \"$DIR/open\"\n"+okCert); err != nil {
 		t.Error(err)
 	}
 }

@@ -27,6 +27,8 @@ type issuer struct {
 	log     *orderlog.Log
 	request acme.Request // what is the same for all orders
 	orders  string       // directory of the target's pending orders, one at each CA
+
+	accounts []*dns01.Account // that solve its challenges
 }
 
 // String returns the name of the CA.
@@ -43,11 +45,38 @@ func (i *issuer) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 	if o.Replaces {
 		req.Replaces, _ = acme.CertID(o.Have) // one without an identifier is replaced without saying so
 	}
+	release, err := i.hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	pair, err := client.Obtain(ctx, req)
 	if err != nil {
 		return nil, &renew.OrderError{TryNextCA: acme.TryNextCA(err), CAWide: acme.CAWide(err), Err: err}
 	}
 	return pair, nil
+}
+
+// hold opens the DNS accounts before an order. One that is under way may not need them.
+func (i *issuer) hold(ctx context.Context) (release func(), err error) {
+	var held []func()
+	release = func() {
+		for _, f := range held {
+			f()
+		}
+	}
+	if under, err := os.ReadDir(i.request.Pending); err == nil && len(under) > 0 {
+		return release, nil
+	}
+	for _, a := range i.accounts {
+		f, err := a.Hold(ctx)
+		if err != nil {
+			release()
+			return nil, err
+		}
+		held = append(held, f)
+	}
+	return release, nil
 }
 
 // Forget removes the order that ended in the certificate stored, and those that

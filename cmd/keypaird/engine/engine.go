@@ -34,6 +34,7 @@ type Engine struct {
 	Deployments map[string]*hooks.Deployment
 
 	options   Options
+	recent    *dns01.Recent
 	window    *schedule.Window         // nil: deployments may begin at any time
 	orderLogs map[string]*orderlog.Log // by CA
 
@@ -66,6 +67,7 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 		HTTP01: &http01.Solver{
 			Dir: filepath.Join(cfg.State, "http-01"), Listen: cfg.HTTP01.Listen, Webroot: cfg.HTTP01.Webroot, Log: o.Log,
 		},
+		recent:  &dns01.Recent{Path: filepath.Join(cfg.State, "dns-01.json"), Log: o.Log},
 		options: o, window: window, cas: map[string]*acme.Client{}, orderLogs: map[string]*orderlog.Log{},
 	}
 	for _, t := range cfg.Targets() {
@@ -82,10 +84,15 @@ func (e *Engine) bind(t config.Target) renew.Target {
 		Domain: t.Identity, Components: t.Components,
 	}
 	methods := map[string]acme.Method{}
+	var accounts []*dns01.Account
 	for _, c := range t.Challenges {
 		out.Names = append(out.Names, c.Name)
 		out.Challenges[c.Name] = c.Type
-		methods[c.Name] = acme.Method{Type: c.Type, Solver: e.solver(c)}
+		solver := e.solver(c)
+		methods[c.Name] = acme.Method{Type: c.Type, Solver: solver}
+		if a, ok := solver.(*dns01.Account); ok && !slices.Contains(accounts, a) {
+			accounts = append(accounts, a)
+		}
 	}
 	if x := ExternalOf(t); x != nil {
 		out.Issuers = []renew.Issuer{x}
@@ -93,7 +100,7 @@ func (e *Engine) bind(t config.Target) renew.Target {
 	orders := filepath.Join(e.Store.Dir(t.Name), "pending")
 	for _, ca := range t.SignWith {
 		out.Issuers = append(out.Issuers, &issuer{
-			name: ca, client: func() (*acme.Client, error) { return e.CA(ca) }, log: e.orderLog(ca), orders: orders,
+			name: ca, client: func() (*acme.Client, error) { return e.CA(ca) }, log: e.orderLog(ca), orders: orders, accounts: accounts,
 			request: acme.Request{
 				Names: out.Names, Profile: t.Profile, PreferredChain: t.PreferredChain, Methods: methods,
 				Pending: filepath.Join(orders, ca), // at each CA its own: what the first may have issued is not lost when the next is tried
@@ -226,7 +233,7 @@ func (e *Engine) account(name string) *dns01.Account {
 		d := e.Config.DNS[name]
 		e.Accounts[name] = &dns01.Account{
 			Name: name, Provider: d.Provider, Env: d.Env, Resolvers: d.Resolvers,
-			Propagation: d.Propagation.Duration, User: d.User, Log: e.options.Log,
+			Propagation: d.Propagation.Duration, User: d.User, Log: e.options.Log, Recent: e.recent,
 		}
 	}
 	return e.Accounts[name]

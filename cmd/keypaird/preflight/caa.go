@@ -15,8 +15,7 @@ import (
 type caaLookup struct {
 	target    config.Target
 	challenge config.Challenge
-	records   []dns01.CAA
-	owner     string // of the records
+	set       dns01.CAASet
 	err       error
 }
 
@@ -38,7 +37,7 @@ func (c *liveCheck) checkCAA(ctx context.Context) []Finding {
 			tasks = append(tasks, func() []Finding {
 				ctx, cancel := context.WithTimeout(ctx, liveTimeout)
 				defer cancel()
-				l.records, l.owner, l.err = c.dns.CAA(ctx, strings.TrimPrefix(p.Name, "*."))
+				l.set, l.err = c.dns.CAA(ctx, strings.TrimPrefix(p.Name, "*."))
 				return nil
 			})
 		}
@@ -69,12 +68,12 @@ func (c *liveCheck) compareCAA(l *caaLookup, all []*caaLookup) []Finding {
 		applicant := dns01.Applicant{
 			Issuers: info.Identities, AccountURL: c.accounts[ca], Method: l.challenge.Type, Wildcard: l.wildcard(),
 		}
-		why := dns01.Refusal(l.records, applicant)
+		why := dns01.Refusal(l.set.Records, applicant)
 		f := Finding{Check: "caa", Subject: l.challenge.Name, Result: Good, Detail: ca + " may issue"}
 		if why != "" {
-			f.Result, f.Detail = Failed, fmt.Sprintf("the records at %s do not let %s issue: %s", l.owner, ca, why)
+			f.Result, f.Detail = Failed, fmt.Sprintf("the records at %v do not let %s issue: %s", l.set, ca, why)
 			applicant.Method = methods(l, ca, all)
-			f.Remedy = "add this record, or change the one there: " + dns01.Permission(l.owner, applicant)
+			f.Remedy = l.set.Remedy(applicant, why)
 		}
 		found = append(found, f)
 	}
@@ -86,7 +85,7 @@ func (c *liveCheck) compareCAA(l *caaLookup, all []*caaLookup) []Finding {
 func methods(l *caaLookup, ca string, all []*caaLookup) string {
 	var list []string
 	for _, o := range all {
-		if o.err == nil && o.owner == l.owner && o.wildcard() == l.wildcard() && slices.Contains(o.target.SignWith, ca) && !slices.Contains(list, o.challenge.Type) {
+		if o.err == nil && o.set.Owner == l.set.Owner && o.wildcard() == l.wildcard() && slices.Contains(o.target.SignWith, ca) && !slices.Contains(list, o.challenge.Type) {
 			list = append(list, o.challenge.Type)
 		}
 	}

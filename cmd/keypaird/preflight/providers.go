@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
@@ -21,8 +22,25 @@ func AskChild(ctx context.Context, child string, argv ...string) *exec.Cmd {
 	return cmd
 }
 
-// checkProviders asks the child whether it knows the provider of each account. The
-// configuration does not know them.
+// HasProvider reports whether the keypaird-dns that is installed knows a provider.
+func HasProvider(code string) bool {
+	child, err := dns01.FindChild()
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return AskChild(ctx, child, "-describe", code).Run() == nil
+}
+
+// A description is what keypaird-dns says of a provider.
+type description struct {
+	BuiltIn               bool `json:"built_in"`
+	Credentials, Optional []struct{ Name string }
+}
+
+// checkProviders asks the child whether it has the provider of each account, and the
+// variables: it may be another version, or built with few providers.
 func checkProviders(ctx context.Context, cfg *config.Config) []Finding {
 	var found []Finding
 	child, err := dns01.FindChild()
@@ -33,20 +51,45 @@ func checkProviders(ctx context.Context, cfg *config.Config) []Finding {
 		provider := cfg.DNS[name].Provider
 		f := Finding{Check: "dns", Subject: name, Result: Failed}
 		out, err := AskChild(ctx, child, "-json", "-describe", provider).Output()
-		var known struct {
-			BuiltIn bool `json:"built_in"`
-		}
+		var d description
 		switch {
 		case err != nil:
-			f.Detail = fmt.Sprintf("lego has no provider %q", provider)
-			f.Remedy = ProviderRemedy(ctx, child, provider)
-		case json.Unmarshal(out, &known) == nil && !known.BuiltIn:
+			f.Detail = fmt.Sprintf("%s does not know the provider %q", child, provider)
+			f.Remedy = "install keypaird and keypaird-dns of the same version"
+		case json.Unmarshal(out, &d) != nil:
+			continue
+		case !d.BuiltIn:
 			f.Detail = fmt.Sprintf("the provider %q is not built into %s", provider, child)
 			f.Remedy = "build keypaird-dns without -tags lean"
 		default:
+			found = append(found, d.checkVariables(name, cfg.DNS[name])...)
 			continue
 		}
 		found = append(found, f)
+	}
+	return found
+}
+
+// checkVariables warns of variables that look like misspelt ones of the provider. Others
+// may be right: packages that a provider uses read some that lego does not document.
+func (d description) checkVariables(account string, c config.DNS) []Finding {
+	var known []string
+	for _, v := range slices.Concat(d.Credentials, d.Optional) {
+		known = append(known, v.Name)
+		if rest, ok := strings.CutPrefix(v.Name, "DNSUPDATE_"); ok {
+			known = append(known, "RFC2136_"+rest)
+		}
+	}
+	var found []Finding
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
+		base := strings.TrimSuffix(name, "_FILE")
+		if slices.Contains(known, name) || slices.Contains(known, base) {
+			continue
+		}
+		if near := textfmt.Misspelt(base, known); near != "" && c.Env[near] == "" {
+			found = append(found, Finding{Check: "dns", Subject: account, Result: Warning,
+				Detail: fmt.Sprintf("%s is not among the variables of %s", name, c.Provider), Remedy: fmt.Sprintf("did you mean %s?", near)})
+		}
 	}
 	return found
 }

@@ -27,6 +27,24 @@ func checkNotify(cfg *config.Config) []Finding {
 	return nil
 }
 
+// checkStateDir tries whether the file system of the state directory has what is needed. It
+// says nothing where the user may not write: others report that.
+func checkStateDir(cfg *config.Config) []Finding {
+	dir := cfg.State
+	for _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir); _, err = os.Stat(dir) {
+		dir = filepath.Dir(dir)
+	}
+	d, err := durable.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	if err := d.Try(cfg.State); durable.IsUnsupported(err) {
+		return []Finding{finding("store", cfg.State, "", err)}
+	}
+	return nil
+}
+
 // checkRemovedNames warns of external certificates that lack names of the ones in
 // use: they may be for another server.
 func checkRemovedNames(e *engine.Engine) []Finding {

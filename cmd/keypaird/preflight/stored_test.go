@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
 )
@@ -84,7 +85,7 @@ func TestRemedyOfNoAddress(t *testing.T) {
 // The record for one owner allows the challenges of all its names.
 func TestOneRecordForAnOwner(t *testing.T) {
 	of := func(name, method, at string, err error, cas ...string) *caaLookup {
-		return &caaLookup{target: config.Target{SignWith: cas}, challenge: config.Challenge{Name: name, Type: method}, owner: at, err: err}
+		return &caaLookup{target: config.Target{SignWith: cas}, challenge: config.Challenge{Name: name, Type: method}, set: dns01.CAASet{Owner: at}, err: err}
 	}
 	all := []*caaLookup{
 		of("example.org", "dns-01", "example.org.", nil, "le"),

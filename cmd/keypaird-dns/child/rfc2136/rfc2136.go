@@ -149,6 +149,9 @@ func (u *provider) findZone(fqdn string) (string, error) {
 		if err != nil {
 			return "", u.noAnswer(err)
 		}
+		if dnsquery.Target(in, fqdn[i:]) != "" { // of a wildcard; the answer is about its target
+			continue
+		}
 		for _, rr := range append(in.Answer, in.Ns...) {
 			if soa, ok := rr.(*dns.SOA); ok && dns.IsSubDomain(soa.Hdr.Name, fqdn) {
 				return soa.Hdr.Name, nil
