@@ -142,7 +142,7 @@ func (r *run) forward(ctx context.Context) []*Failure {
 	return failures
 }
 
-// install writes the files. A target whose files cannot be written is left out.
+// install writes the files. A target is left out if its files cannot be written.
 func (r *run) install() error {
 	fit := r.targets[:0:0]
 	for i, err := range stage(nexts(r.targets)) {

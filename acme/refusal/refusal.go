@@ -126,7 +126,7 @@ var remedies = map[string]string{
 	"externalAccountRequired": "set eab_kid and eab_hmac_file in the [ca] table; the CA's web site hands them out",
 	"incorrectResponse":       "something else answers in our place: check where the name's records point, and that nothing rewrites the answer",
 	"invalidContact":          "correct email in the configuration",
-	"invalidProfile":          "set profile to one that the CA offers; keypaird check -live lists them",
+	"invalidProfile":          "set profile to one of the CA's; keypaird check -live lists them",
 	"rejectedIdentifier":      "the CA does not certify this name by policy; take it out, or name another CA in sign_with",
 	"unauthorized":            "check that the name's records point here, that every address of it is this machine's, and that CAA allows it; keypaird check -live tries each",
 	"unsupportedContact":      "correct email in the configuration",

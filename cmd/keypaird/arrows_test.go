@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"acme/orderlog":                  {"renew/durable"},
 	"acme/refusal":                   {"acme/answer", "acme/transport", "renew/textfmt"},
 	"acme/transport":                 {"acme/answer", "acme/orderlog", "renew/textfmt"},
-	"cmd/keypaird":                   {"acme", "acme/dns01", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/names", "cmd/keypaird/output", "cmd/keypaird/preflight", "cmd/keypaird/progress", "hooks/discover", "hooks/discover/plan", "hooks/preset", "hooks/verify", "renew", "renew/launch", "renew/problem", "renew/reprobe", "renew/status", "renew/textfmt", "renew/unconfigured"},
+	"cmd/keypaird":                   {"acme", "acme/dns01", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/names", "cmd/keypaird/output", "cmd/keypaird/preflight", "cmd/keypaird/progress", "hooks/discover", "hooks/discover/plan", "hooks/preset", "hooks/verify", "renew", "renew/launch", "renew/reprobe", "renew/status", "renew/textfmt"},
 	"cmd/keypaird-dns":               {"cmd/keypaird-dns/child"},
 	"cmd/keypaird-dns/child":         {"acme/dns01/dnsquery", "acme/dns01/need", "acme/dns01/redact", "cmd/keypaird-dns/child/rfc2136", "renew/launch", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird-dns/child/rfc2136": {"acme/dns01/dnsquery", "renew/problem"},
@@ -118,7 +118,7 @@ var targetArrows = map[string][]string{
 var heavy = map[string][]string{
 	"github.com/go-acme/lego/v4/providers": {"cmd/keypaird-dns", "cmd/keypaird-dns/child"},
 	"github.com/go-acme/lego/v4/challenge": {"cmd/keypaird-dns", "cmd/keypaird-dns/child", "cmd/keypaird-dns/child/rfc2136"},
-	"github.com/go-acme/lego/v4/acme":      {"acme", "acme/acmetest", "acme/transport"},
+	"github.com/go-acme/lego/v4/acme":      {"acme", "acme/acmetest", "acme/refusal", "acme/transport"},
 	"github.com/letsencrypt/pebble":        {"acme/acmetest"},
 	"github.com/BurntSushi/toml":           {"cmd/keypaird/config", "cmd/keypaird-dns/gen"},
 	"github.com/robfig/cron":               {"cmd/keypaird/config", "cmd/keypaird/schedule"},

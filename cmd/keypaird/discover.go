@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/names"
+	"keypaird/cmd/keypaird/output"
 	"keypaird/hooks/discover"
 	"keypaird/hooks/discover/plan"
 )
@@ -59,11 +60,11 @@ func discoverCommand(ctx context.Context, e *env, args []string) error {
 	if err := o.check(len(domains)); err != nil {
 		return err
 	}
-	level := levelQuiet
+	level := output.Quiet
 	if o.verbose {
 		level = slog.LevelDebug
 	}
-	o.with.Log, o.with.Ask = logger(e.stderr, level), o.ask
+	o.with.Log, o.with.Ask = output.Logger(e.stderr, level), o.ask
 	domain := names.ToDNS(domains[0])[0]
 	if o.plan {
 		p, err := plan.Make(ctx, o.with, domain, o.goal)

@@ -12,6 +12,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/progress"
 )
@@ -98,31 +99,15 @@ func (e *env) printJSON(v any) error {
 	return enc.Encode(v)
 }
 
-// levelQuiet is above every event: for commands that print results only.
-const levelQuiet = slog.LevelError + 4
-
-// logger logs events without their time, which an operator or the journal knows.
-func logger(w io.Writer, level slog.Level) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
-		Level: level,
-		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
-			if attr.Key == slog.TimeKey && len(groups) == 0 {
-				return slog.Attr{}
-			}
-			return attr
-		},
-	}))
-}
-
 // progress returns the log of a command and, on a terminal, the display of its steps.
 func (e *env) progress(verbose bool) (*progress.Display, *slog.Logger) {
 	if verbose {
-		return nil, logger(e.stderr, slog.LevelDebug)
+		return nil, output.Logger(e.stderr, slog.LevelDebug)
 	}
 	if show := progress.New(e.stderr, e.getenv("TERM")); show != nil {
-		return show, logger(show, slog.LevelWarn) // in place of the events of each step
+		return show, output.Logger(show, slog.LevelWarn) // in place of the events of each step
 	}
-	return nil, logger(e.stderr, slog.LevelInfo)
+	return nil, output.Logger(e.stderr, slog.LevelInfo)
 }
 
 // load reads the configuration.

@@ -42,7 +42,7 @@ func runCommand(ctx context.Context, e *env, args []string) error {
 	}
 	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
 	if daemon.Journaled(output.File(e.stderr), e.getenv("JOURNAL_STREAM")) {
-		log = logger(e.stderr, level)
+		log = output.Logger(e.stderr, level)
 	}
 	return newDaemon(e, log).Run(ctx, signals)
 }

@@ -7,6 +7,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/names"
+	"keypaird/cmd/keypaird/output"
 	"keypaird/hooks/verify"
 )
 
@@ -27,7 +28,9 @@ func verifyCommand(ctx context.Context, e *env, args []string) error {
 	v, err := names.Prepare(names.Options{
 		Names: args, Roots: *roots, With: with,
 		Config: e.options(),
-		Engine: func(cfg *config.Config) (*engine.Engine, error) { return e.engine(cfg, logger(e.stderr, levelQuiet)) },
+		Engine: func(cfg *config.Config) (*engine.Engine, error) {
+			return e.engine(cfg, output.Logger(e.stderr, output.Quiet))
+		},
 		Warn: func(message, remedy string) {
 			fmt.Fprintf(e.stderr, "keypaird: %s\n", message)
 			printRemedy(e.stderr, remedy)
