@@ -99,6 +99,9 @@ func (a *Account) launched(path string) launch.Child {
 	if c.Free = n.Free(); c.Free != "" {
 		return c
 	}
+	if means := launch.Means(); means != "" {
+		c.Args = append(c.Args, "-confined", means)
+	}
 	var env map[string]string
 	c.Keep, c.New, env = n.Files()
 	for name, value := range env {

@@ -23,6 +23,7 @@ import (
 
 	"keypaird/acme/http01"
 	"keypaird/cmd/keypaird/output"
+	"keypaird/cmd/keypaird/version"
 	"keypaird/renew/launch"
 )
 
@@ -64,7 +65,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	syscall.Umask(0o077)     // for files that are created without a mode of their own
 	_ = launch.NoCoreDumps() // there are keys in memory; without this protection, work goes on
 	http01.Guard()
-	e := &env{getenv: getenv, stdout: stdout, stderr: stderr, version: programVersion().Version}
+	e := &env{getenv: getenv, stdout: stdout, stderr: stderr, version: version.Program().Version}
 	e.setFlags("keypaird", usage())
 	if err := e.parseFlags(args); err != nil {
 		return withUsage(err, usage())

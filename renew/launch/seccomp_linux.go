@@ -30,8 +30,6 @@ const (
 		"getrandom getrlimit ugetrlimit getrusage sysinfo uname"
 	// execve is needed once, for the program itself. Landlock knows which file that is.
 	startCalls = "execve"
-	// A child may restrict itself further.
-	restrictCalls = "landlock_add_rule landlock_create_ruleset landlock_restrict_self"
 	// socket has conditions.
 	clientCalls = "bind connect getpeername getsockname getsockopt recv recvfrom recvmmsg recvmmsg_time64 recvmsg send sendfile sendfile64 sendmmsg " +
 		"sendmsg sendto setsockopt shutdown splice"
@@ -45,7 +43,7 @@ func filter(client bool) error {
 		return nil // Missing says so
 	}
 	known := func(name string) bool { _, ok := info.SyscallNames[name]; return ok }
-	calls := strings.Join([]string{memoryCalls, threadCalls, timeCalls, fileCalls, waitCalls, selfCalls, startCalls, restrictCalls}, " ")
+	calls := strings.Join([]string{memoryCalls, threadCalls, timeCalls, fileCalls, waitCalls, selfCalls, startCalls}, " ")
 	if client {
 		calls += " " + clientCalls
 	}
@@ -99,6 +97,18 @@ func conditional(client bool) []seccomp.NameWithConditions {
 		}
 	}
 	return list
+}
+
+// Means returns what a child is confined by, "" if by nothing but its user and limits.
+func Means() string {
+	var list []string
+	if abi, err := syscall.LandlockGetABIVersion(); err == nil {
+		list = append(list, fmt.Sprintf("Landlock, version %d", abi))
+	}
+	if _, err := arch.GetInfo(""); err == nil && seccomp.Supported() {
+		list = append(list, "seccomp")
+	}
+	return strings.Join(list, ", ")
 }
 
 // Missing returns what this kernel does not enforce.

@@ -18,3 +18,6 @@ func (s *stage) exec() error {
 
 // Missing returns what this system cannot enforce.
 func Missing() []string { return missing }
+
+// Means returns what a child is confined by before it confines itself.
+func Means() string { return "" }

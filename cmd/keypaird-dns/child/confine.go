@@ -14,12 +14,9 @@ import (
 // confineFor takes from this process the rights that a provider does not need. It
 // returns by which means, or why not. The code is canonical.
 //
-// On Linux keypaird has done so, and more, before this program began: see package
-// launch. Elsewhere, and when a person runs the program, it is done here.
+// On Linux keypaird has done so, and more, before this program began, and says it by
+// -confined: see package launch. Elsewhere it is done here.
 func confineFor(code string) (confinement string, err error) {
-	if err := launch.NoCoreDumps(); err != nil {
-		return "", fmt.Errorf("cannot confine itself: %w", err)
-	}
 	a := need.Account{Code: code, Env: map[string]string{}, UID: strconv.Itoa(os.Getuid())}
 	for _, variable := range os.Environ() {
 		name, value, _ := strings.Cut(variable, "=")

@@ -16,6 +16,7 @@ import (
 	legolog "github.com/go-acme/lego/v4/log"
 
 	"keypaird/acme/dns01/redact"
+	"keypaird/renew/launch"
 	"keypaird/renew/textfmt"
 )
 
@@ -60,6 +61,7 @@ func (p Program) run(ctx context.Context, args []string, in io.Reader, out, errw
 	list := flags.Bool("list", false, "list the providers that are built in, one a line")
 	describe := flags.String("describe", "", "say which variables `PROVIDER` reads")
 	asJSON := flags.Bool("json", false, "answer -list and -describe in JSON")
+	confined := flags.String("confined", "", "do not confine the process: that was done, by `MEANS`")
 	only := flags.String("for", "", "open no other `PROVIDER`, and keep the process from what that one does not need")
 	if err := flags.Parse(args); err != nil {
 		return flag.ErrHelp
@@ -72,9 +74,15 @@ func (p Program) run(ctx context.Context, args []string, in io.Reader, out, errw
 	case *describe != "":
 		return p.describe(out, *describe, *asJSON)
 	}
-	confinement, err := confine(need.Canonical(*only))
-	if err != nil {
-		return err
+	if err := launch.NoCoreDumps(); err != nil {
+		return fmt.Errorf("cannot confine itself: %w", err)
+	}
+	confinement := *confined
+	if confinement == "" {
+		var err error
+		if confinement, err = confine(need.Canonical(*only)); err != nil {
+			return err
+		}
 	}
 	l := &lineLog{w: errw, redactor: redact.Of(os.Environ())}
 	legolog.Logger = l
