@@ -2,6 +2,7 @@ package dns01
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,11 +27,7 @@ func (a *Account) start() (*child, error) {
 		}
 		path = found
 	}
-	path, err := filepath.Abs(path) // the child runs in another directory
-	if err != nil {
-		return nil, a.failed("starting", "", err)
-	}
-	cmd, err := launch.Command(a.launched(path))
+	cmd, err := launch.Command(context.Background(), a.launched(path)) // it ends by itself, with its records removed
 	if err != nil {
 		return nil, a.failed("starting", "", err)
 	}

@@ -32,7 +32,7 @@ var arrows = map[string][]string{
 	"cmd/keypaird/engine":            {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "cmd/keypaird/schedule", "hooks", "hooks/command", "hooks/preset", "hooks/standin", "renew", "renew/durable", "renew/keypair", "renew/notify", "renew/problem", "renew/renewalinfo", "renew/rollover", "renew/status", "renew/unconfigured"},
 	"cmd/keypaird/names":             {"acme", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover", "hooks/discover/report", "hooks/verify"},
 	"cmd/keypaird/output":            {},
-	"cmd/keypaird/preflight":         {"acme", "acme/dns01", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/names", "hooks", "hooks/command", "hooks/discover", "hooks/preset", "hooks/probe", "hooks/verify", "renew", "renew/durable", "renew/keypair", "renew/rollover", "renew/status", "renew/textfmt", "renew/tlsa"},
+	"cmd/keypaird/preflight":         {"acme", "acme/dns01", "acme/http01", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/names", "hooks", "hooks/command", "hooks/discover", "hooks/preset", "hooks/probe", "hooks/verify", "renew", "renew/durable", "renew/keypair", "renew/launch", "renew/rollover", "renew/status", "renew/textfmt", "renew/tlsa"},
 	"cmd/keypaird/progress":          {"cmd/keypaird/output", "renew/textfmt"},
 	"cmd/keypaird/schedule":          {"renew/problem", "renew/textfmt"},
 	"cmd/keypaird/version":           {},

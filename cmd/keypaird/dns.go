@@ -34,7 +34,10 @@ func dnsCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	cmd := preflight.AskChild(ctx, child, argv...)
+	cmd, err := preflight.AskChild(ctx, child, argv...)
+	if err != nil {
+		return err
+	}
 	cmd.Stdout, cmd.Stderr = e.stdout, e.stderr
 	err = cmd.Run()
 	if _, ok := errors.AsType[*exec.ExitError](err); ok { // it printed why

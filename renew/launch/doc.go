@@ -2,7 +2,7 @@
 // its first instruction, so that not even the initialization of a package that is
 // linked into it runs unconfined:
 //
-//	cmd, err := launch.Command(launch.Child{Path: "/usr/libexec/keypaird-dns", Env: env, User: "_keypaird-dns", Client: true})
+//	cmd, err := launch.Command(ctx, launch.Child{Path: "/usr/libexec/keypaird-dns", Env: env, User: "_keypaird-dns", Client: true})
 //
 // Command runs this program again, as a stage between: the stage gives up rights and
 // executes the program in its own place, so the process is a child of ours. On Linux

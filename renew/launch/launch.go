@@ -1,12 +1,14 @@
 package launch
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -21,7 +23,7 @@ type Keep struct {
 
 // A Child is a program to start.
 type Child struct {
-	Path string   // absolute
+	Path string
 	Args []string // without the program's name
 	Env  []string // the whole environment
 	User string   // name, if this process is root; empty: the user of this process
@@ -41,11 +43,14 @@ type stage struct {
 	Drop bool // another user
 }
 
-// Command returns the command that starts a child. The caller may set its directory,
-// files and process group.
-func Command(c Child) (*exec.Cmd, error) {
+// Command returns the command that starts a child, and kills it when ctx ends. The caller
+// may set its directory, files and process group.
+func Command(ctx context.Context, c Child) (*exec.Cmd, error) {
 	self, err := program()
 	if err != nil {
+		return nil, err
+	}
+	if c.Path, err = filepath.Abs(c.Path); err != nil {
 		return nil, err
 	}
 	attr := &syscall.SysProcAttr{}
@@ -58,10 +63,10 @@ func Command(c Child) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self)
+	cmd := exec.CommandContext(ctx, self)
 	cmd.Args[0] = c.Path // what ps shows until the program runs
 	cmd.Env = []string{stageVariable + "=" + string(text)}
-	cmd.Dir = "/"
+	cmd.Dir = "/" // the caller's may be closed to the child
 	cmd.SysProcAttr = attr
 	return cmd, nil
 }

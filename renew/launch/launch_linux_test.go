@@ -206,7 +206,7 @@ func TestAttacks(t *testing.T) {
 				t.Skip("only root may start programs as another user")
 			}
 			var out bytes.Buffer
-			cmd, err := Command(Child{
+			cmd, err := Command(t.Context(), Child{
 				Path: filepath.Join(dir, "child"), Env: []string{"LAUNCH_TEST_DIR=" + dir, "CONFINE_TEST_ADDR=" + listener(t)}, User: user, Client: true,
 				Keep: Keep{Read: []string{filepath.Join(dir, "kept"), filepath.Join(dir, "below"), filepath.Join(dir, "program")}},
 			})
@@ -243,7 +243,7 @@ func TestDynamicallyLinked(t *testing.T) {
 	}
 	path, err = filepath.EvalSymlinks(path)
 	testutil.Must(t, err)
-	cmd, err := Command(Child{Path: path})
+	cmd, err := Command(t.Context(), Child{Path: path})
 	testutil.Must(t, err)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
@@ -252,13 +252,13 @@ func TestDynamicallyLinked(t *testing.T) {
 
 // What cannot be started is said in one line.
 func TestNotStarted(t *testing.T) {
-	cmd, err := Command(Child{Path: "/nonexistent"})
+	cmd, err := Command(t.Context(), Child{Path: "/nonexistent"})
 	testutil.Must(t, err)
 	out, err := cmd.CombinedOutput()
 	if want := "cannot be started confined: running /nonexistent: no such file or directory\n"; string(out) != want || cmd.ProcessState.ExitCode() != exitStage {
 		t.Errorf("%v: %q, want %q", err, out, want)
 	}
-	if _, err := Command(Child{Path: "/bin/true", User: "no-such-user"}); os.Geteuid() == 0 && err == nil {
+	if _, err := Command(t.Context(), Child{Path: "/bin/true", User: "no-such-user"}); os.Geteuid() == 0 && err == nil {
 		t.Error("a user that does not exist")
 	}
 }

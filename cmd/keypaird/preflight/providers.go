@@ -12,14 +12,22 @@ import (
 
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/renew/launch"
 	"keypaird/renew/textfmt"
 )
 
 // AskChild returns a command that runs the child without any secrets.
-func AskChild(ctx context.Context, child string, argv ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, child, argv...)
-	cmd.Env = []string{}
-	return cmd
+func AskChild(ctx context.Context, child string, argv ...string) (*exec.Cmd, error) {
+	return launch.Command(ctx, launch.Child{Path: child, Args: argv})
+}
+
+// output returns what the child prints.
+func output(ctx context.Context, child string, argv ...string) ([]byte, error) {
+	cmd, err := AskChild(ctx, child, argv...)
+	if err != nil {
+		return nil, err
+	}
+	return cmd.Output()
 }
 
 // HasProvider reports whether the keypaird-dns that is installed knows a provider.
@@ -30,7 +38,8 @@ func HasProvider(code string) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return AskChild(ctx, child, "-describe", code).Run() == nil
+	_, err = output(ctx, child, "-describe", code)
+	return err == nil
 }
 
 // A description is what keypaird-dns says of a provider.
@@ -47,10 +56,14 @@ func checkProviders(ctx context.Context, cfg *config.Config) []Finding {
 	if err != nil && len(cfg.DNS) > 0 {
 		return []Finding{finding("dns", "accounts", "", err)}
 	}
+	if missing := launch.Missing(); len(missing) > 0 && len(cfg.DNS) > 0 {
+		found = append(found, Finding{Check: "dns", Subject: "keypaird-dns", Result: Warning, Detail: "it is not fully confined: " + strings.Join(missing, "; "),
+			Remedy: "use a kernel that has it, and user in each [dns] table: that user may read no file that holds a key"})
+	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.DNS)) {
 		provider := cfg.DNS[name].Provider
 		f := Finding{Check: "dns", Subject: name, Result: Failed}
-		out, err := AskChild(ctx, child, "-json", "-describe", provider).Output()
+		out, err := output(ctx, child, "-json", "-describe", provider)
 		var d description
 		switch {
 		case err != nil:
@@ -96,7 +109,7 @@ func (d description) checkVariables(account string, c config.DNS) []Finding {
 
 // ProviderRemedy returns the remedy for a provider that the child does not know.
 func ProviderRemedy(ctx context.Context, child, provider string) string {
-	out, err := AskChild(ctx, child, "-list").Output()
+	out, err := output(ctx, child, "-list")
 	if err != nil {
 		return "name one of: keypaird dns"
 	}
