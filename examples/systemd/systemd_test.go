@@ -106,7 +106,7 @@ func TestSocketIsAskedFor(t *testing.T) {
 
 // Whoever is confined by these units may still confine the DNS child.
 func TestLandlockIsAllowed(t *testing.T) {
-	for _, call := range []string{"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"} {
+	for _, call := range []string{"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp"} {
 		if !regexp.MustCompile(`(?m)^SystemCallFilter=@system-service.* ` + call).MatchString(text(t, "keypaird.service")) {
 			t.Errorf("%s is not allowed", call)
 		}

@@ -2,6 +2,7 @@ package launch
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"unsafe"
 
@@ -54,7 +55,12 @@ func dropCapabilities() error {
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var none [2]unix.CapUserData
-	if _, _, errno := unix.RawSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&none[0])), 0); errno != 0 {
+	_, _, errno := unix.RawSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&none[0])), 0)
+	switch {
+	case errno == unix.EPERM && os.Getuid() != 0: // by a filter of the service: execve drops them, too
+	case errno == unix.EPERM:
+		return fmt.Errorf("dropping capabilities: %w (a systemd unit must have capset in SystemCallFilter=)", errno)
+	case errno != 0:
 		return fmt.Errorf("dropping capabilities: %w", errno)
 	}
 	return nil
