@@ -42,7 +42,7 @@ func TestHouseWithEjabberd(t *testing.T) {
 		return
 	}
 	h := newHouse(t, "ejabberd")
-	h.conf, h.haste = "/etc/ejabberd/ejabberd.yml", 15*time.Second // a reload starts an Erlang machine
+	h.conf, h.haste = "/etc/ejabberd/ejabberd.yml", 30*time.Second // a reload starts an Erlang machine
 	replace(t, h.conf, "hosts:\n  - localhost\n", "hosts:\n  - "+plain+"\n")
 	replace(t, h.conf, "certfiles:\n  - \"/etc/ejabberd/ejabberd.pem\"\n", h.setupOf("ejabberd", plain))
 	replace(t, h.conf, "  mod_muc:\n", "  mod_muc:\n    host: \""+component+"\"\n")

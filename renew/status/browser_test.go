@@ -213,12 +213,12 @@ func longest(doc Document) Document {
 
 // frame shows a page in a window of a width, as browsers on a desk have no windows
 // so narrow as a phone.
-const frame = `<iframe src="/%d" width="%d" height="800" style="border: 0"></iframe>`
+const frame = `<iframe data-src="/%d" width="%d" height="800" style="border: 0"></iframe>`
 
 // frames says of the page in each frame, in a paragraph, how wide it is and what
 // sticks out.
 const frames = `<!DOCTYPE html><title>frames</title>%s<script>
-document.querySelectorAll("iframe").forEach((f) => f.addEventListener("load", function () {
+document.querySelectorAll("iframe").forEach(function (f) { f.addEventListener("load", function () {
 	var page = this.contentDocument, root = page.documentElement, out = [];
 	page.querySelectorAll("body *").forEach(function (e) {
 		var r = e.getBoundingClientRect();
@@ -227,7 +227,7 @@ document.querySelectorAll("iframe").forEach((f) => f.addEventListener("load", fu
 	var said = document.createElement("p");
 	said.textContent = page.querySelectorAll("h3").length + " targets, " + root.scrollWidth + " of " + root.clientWidth + ": " + out.slice(0, 10).join(" ");
 	f.after(said);
-}));
+}); f.src = f.dataset.src; });
 </script>`
 
 // Nobody has to scroll sideways, on no phone, however long names and errors are.
