@@ -80,13 +80,9 @@ func conditional(client bool) []seccomp.NameWithConditions {
 		only("prctl", 0, unix.PR_SET_DUMPABLE, unix.PR_GET_DUMPABLE, unix.PR_SET_NAME, unix.PR_SET_VMA, unix.PR_SET_NO_NEW_PRIVS),
 		only("ioctl", 1, unix.TCGETS), // is this a terminal?
 	)
-	cloneFlags := uint32(0)
-	if runtime.GOARCH == "s390x" {
-		cloneFlags = 1
-	}
 	list = append(list, seccomp.NameWithConditions{Name: "clone", Conditions: seccomp.ArgumentConditions{
-		{Argument: cloneFlags, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD},
-		{Argument: cloneFlags, Operation: seccomp.BitsNotSet, Value: namespaces},
+		{Argument: 0, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD},
+		{Argument: 0, Operation: seccomp.BitsNotSet, Value: namespaces},
 	}})
 	if client {
 		for _, family := range []uint64{unix.AF_INET, unix.AF_INET6} {
