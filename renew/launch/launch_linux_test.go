@@ -139,7 +139,7 @@ func attack(dir string) int {
 			fmt.Printf("can %s\n", name)
 		}
 	}
-	for _, file := range []string{"kept", "below/deep/file"} {
+	for _, file := range []string{"kept", "below/deep/file", "certs/ca.pem"} {
 		if _, err := os.ReadFile(filepath.Join(dir, file)); err != nil {
 			fmt.Println("cannot", err)
 		}
@@ -209,7 +209,7 @@ func TestAttacks(t *testing.T) {
 			var out bytes.Buffer
 			cmd, err := Command(t.Context(), Child{
 				Path: filepath.Join(dir, "child"), User: user, Client: true,
-				Env:  []string{"LAUNCH_TEST_DIR=" + dir, "CONFINE_TEST_ADDR=" + listener(t)},
+				Env:  []string{"LAUNCH_TEST_DIR=" + dir, "CONFINE_TEST_ADDR=" + listener(t), "SSL_CERT_DIR=" + filepath.Join(dir, "certs")},
 				Keep: Keep{Read: []string{filepath.Join(dir, "kept"), filepath.Join(dir, "below"), filepath.Join(dir, "program")}},
 			})
 			testutil.Must(t, err)
@@ -221,9 +221,9 @@ func TestAttacks(t *testing.T) {
 			if err := cmd.Run(); err != nil {
 				t.Fatalf("%v\n%s", err, &out)
 			}
-			want := fmt.Sprintf("uid %d, groups [], 2 variables\n", os.Getuid())
+			want := fmt.Sprintf("uid %d, groups [], 3 variables\n", os.Getuid())
 			if user != "" {
-				want = "uid 65534, groups [], 2 variables\n"
+				want = "uid 65534, groups [], 3 variables\n"
 			}
 			got := out.String()
 			if user == "" { // groups stay with a user that stays
