@@ -209,7 +209,7 @@ func TestAttacks(t *testing.T) {
 			var out bytes.Buffer
 			cmd, err := Command(t.Context(), Child{
 				Path: filepath.Join(dir, "child"), User: user, Client: true,
-				Env:  []string{"LAUNCH_TEST_DIR=" + dir, "CONFINE_TEST_ADDR=" + listener(t), "SSL_CERT_DIR=" + filepath.Join(dir, "certs")},
+				Env:  []string{"LAUNCH_TEST_DIR=" + dir, "CONFINE_TEST_ADDR=" + listener(t), "SSL_CERT_DIR=" + filepath.Join(dir, "certs"), stageVariable + "=x"},
 				Keep: Keep{Read: []string{filepath.Join(dir, "kept"), filepath.Join(dir, "below"), filepath.Join(dir, "program")}},
 			})
 			testutil.Must(t, err)
@@ -257,7 +257,7 @@ func TestNotStarted(t *testing.T) {
 	cmd, err := Command(t.Context(), Child{Path: "/nonexistent"})
 	testutil.Must(t, err)
 	out, err := cmd.CombinedOutput()
-	if want := "cannot be started confined: running /nonexistent: no such file or directory\n"; string(out) != want || cmd.ProcessState.ExitCode() != exitStage {
+	if want := "cannot be started confined: running /nonexistent: no such file or directory\n"; string(out) != want || cmd.ProcessState.ExitCode() != NotStarted {
 		t.Errorf("%v: %q, want %q", err, out, want)
 	}
 	if _, err := Command(t.Context(), Child{Path: "/bin/true", User: "no-such-user"}); os.Geteuid() == 0 && err == nil {
