@@ -31,7 +31,7 @@ const (
 	// execve is needed once, for the program itself. Landlock knows which file that is.
 	startCalls = "execve"
 	// socket has conditions, but not on 386: there Go makes all calls about sockets by
-	// socketcall, whose arguments cannot be seen.
+	// socketcall, and a filter cannot see its arguments.
 	clientCalls = "bind connect getpeername getsockname getsockopt recv recvfrom recvmmsg recvmmsg_time64 recvmsg send sendfile sendfile64 sendmmsg " +
 		"sendmsg sendto setsockopt shutdown socketcall splice"
 )
