@@ -50,7 +50,7 @@ func (d *Deployment) warnings(name string, names []string, read looks) []string 
 		}
 	}
 	if (d.Key != "" || d.Combined != "") && d.KeyMode&0o007 != 0 {
-		list = append(list, fmt.Sprintf("key_mode %04o of [deploy.%s] lets every user of this machine at the private key: use 0640 and a group", d.KeyMode, d.Name))
+		list = append(list, fmt.Sprintf("key_mode %04o of [deploy.%s] lets every user of this machine read the private key: use 0640 and a group", d.KeyMode, d.Name))
 	}
 	return list
 }

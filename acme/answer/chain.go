@@ -5,12 +5,17 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 )
+
+// maxCerts is how many certificates a chain may have: each is verified with each
+// other to find its issuer.
+const maxCerts = 32
 
 const beginBlock = "-----BEGIN CERTIFICATE-----"
 
@@ -31,7 +36,7 @@ func Chain(body []byte) ([]byte, error) {
 
 // certificates returns the certificates in body, which is PEM or DER.
 func certificates(body []byte) ([]*x509.Certificate, error) {
-	if der, err := x509.ParseCertificates(body); err == nil && len(der) > 0 {
+	if der, err := x509.ParseCertificates(body); err == nil && len(der) > 0 && len(der) <= maxCerts {
 		return der, nil
 	}
 	var certs []*x509.Certificate
@@ -45,6 +50,9 @@ func certificates(body []byte) ([]*x509.Certificate, error) {
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
 			return nil, errors.New("a certificate in it cannot be read")
+		}
+		if len(certs) == maxCerts {
+			return nil, fmt.Errorf("it has more than %d certificates", maxCerts)
 		}
 		if !slices.ContainsFunc(certs, c.Equal) {
 			certs = append(certs, c)

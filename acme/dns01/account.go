@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"slices"
@@ -236,6 +237,9 @@ func (a *Account) failed(doing, fqdn string, err error) error {
 	remedy := "check that the account may change this name; its variables are listed by: keypaird dns " + a.Provider
 	if doing == "starting" {
 		remedy = "install keypaird-dns beside keypaird, executable by the user it runs as"
+		if errors.Is(err, fs.ErrPermission) { // of the stage
+			remedy = "let the user that keypaird-dns runs as execute keypaird, too: it starts keypaird-dns as that user"
+		}
 	}
 	return problem.Newf(cmp.Or(problem.Remedy(err), remedy), "DNS account %q (%s): %s: %w", a.Name, a.Provider, strings.TrimSpace(doing+" "+fqdn), err)
 }

@@ -66,6 +66,21 @@ func TestFaultyChild(t *testing.T) {
 	}
 }
 
+// A child that could not be executed has not begun, so it has no fault to report.
+func TestChildNotExecutable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "child")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := &Account{Name: "api", Provider: "httpreq", Child: path, Log: logOf(t)}
+	closed(t, a)
+	err := a.Solve(t.Context(), challenge("example.org", "token"), accept)
+	if err == nil || !strings.HasSuffix(err.Error(), "keypaird-dns: cannot be started confined: running "+path+": permission denied") ||
+		!strings.HasPrefix(problem.Remedy(err), "let the user that keypaird-dns runs as execute") {
+		t.Errorf("Solve = %v; remedy: %s", err, problem.Remedy(err))
+	}
+}
+
 func TestFindChild(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("PATH", dir)

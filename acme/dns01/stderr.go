@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"keypaird/acme/dns01/redact"
+	"keypaird/renew/launch"
 	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
@@ -89,6 +90,9 @@ func (k *child) exitReason(protocol, exit error) error {
 	switch {
 	case protocol != nil:
 		return k.exitError("violated the protocol: " + protocol.Error())
+	case k.cmd.ProcessState.ExitCode() == launch.NotStarted:
+		const remedy = "let the user that keypaird-dns runs as execute that program and search the directories above it"
+		return problem.Newf(remedy, "keypaird-dns: %s", k.stderr)
 	case exit != nil:
 		return k.exitError("exited: " + exit.Error())
 	}

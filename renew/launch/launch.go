@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -59,6 +61,8 @@ func Command(ctx context.Context, c Child) (*exec.Cmd, error) {
 			return nil, err
 		}
 	}
+	// The program may import this package, too, and is no stage.
+	c.Env = slices.DeleteFunc(slices.Clone(c.Env), func(variable string) bool { return strings.HasPrefix(variable, stageVariable+"=") })
 	text, err := json.Marshal(stage{Child: c, Drop: attr.Credential != nil})
 	if err != nil {
 		return nil, err
@@ -86,8 +90,8 @@ func credential(name string) (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-// exitStage is the exit status of a stage that could not start its program.
-const exitStage = 126
+// NotStarted is the exit status of a stage that could not start its program.
+const NotStarted = 126
 
 // init makes this process a stage if it was started as one. It is done here because
 // packages that import this one are initialized later.
@@ -102,7 +106,7 @@ func init() {
 		err = s.exec()
 	}
 	fmt.Fprintf(os.Stderr, "cannot be started confined: %v\n", err)
-	os.Exit(exitStage)
+	os.Exit(NotStarted)
 }
 
 // Create makes the files, by path with their content, that do not exist and cannot be

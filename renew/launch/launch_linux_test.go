@@ -80,6 +80,7 @@ func attacks(dir string) map[string]func() error {
 		"signal a thread of its parent": call(unix.SYS_TGKILL, parent, parent, 0),
 		"signal by descriptor":          func() error { _, err := unix.PidfdOpen(int(parent), 0); return err },
 		"queue a signal":                call(unix.SYS_RT_SIGQUEUEINFO, parent, 0, at),
+		"have the kernel signal it":     func() error { _, err := unix.FcntlInt(0, unix.F_SETOWN, int(parent)); return err },
 		"trace its parent":              func() error { return syscall.PtraceAttach(int(parent)) },
 		"read another's memory":         call(unix.SYS_PROCESS_VM_READV, parent, at, 0, at, 0, 0),
 		"change its parent's limits": func() error {
@@ -138,7 +139,7 @@ func attack(dir string) int {
 			fmt.Printf("can %s\n", name)
 		}
 	}
-	for _, file := range []string{"kept", "below/deep/file"} {
+	for _, file := range []string{"kept", "below/deep/file", "certs/ca.pem"} {
 		if _, err := os.ReadFile(filepath.Join(dir, file)); err != nil {
 			fmt.Println("cannot", err)
 		}
@@ -207,7 +208,8 @@ func TestAttacks(t *testing.T) {
 			}
 			var out bytes.Buffer
 			cmd, err := Command(t.Context(), Child{
-				Path: filepath.Join(dir, "child"), Env: []string{"LAUNCH_TEST_DIR=" + dir, "CONFINE_TEST_ADDR=" + listener(t)}, User: user, Client: true,
+				Path: filepath.Join(dir, "child"), User: user, Client: true,
+				Env:  []string{"LAUNCH_TEST_DIR=" + dir, "CONFINE_TEST_ADDR=" + listener(t), "SSL_CERT_DIR=" + filepath.Join(dir, "certs"), stageVariable + "=x"},
 				Keep: Keep{Read: []string{filepath.Join(dir, "kept"), filepath.Join(dir, "below"), filepath.Join(dir, "program")}},
 			})
 			testutil.Must(t, err)
@@ -219,16 +221,16 @@ func TestAttacks(t *testing.T) {
 			if err := cmd.Run(); err != nil {
 				t.Fatalf("%v\n%s", err, &out)
 			}
-			want := fmt.Sprintf("uid %d, groups [], 2 variables\n", os.Getuid())
+			want := fmt.Sprintf("uid %d, groups [], 3 variables\n", os.Getuid())
 			if user != "" {
-				want = "uid 65534, groups [], 2 variables\n"
+				want = "uid 65534, groups [], 3 variables\n"
 			}
 			got := out.String()
 			if user == "" { // groups stay with a user that stays
 				_, line, _ := strings.Cut(got, "uid ")
 				want, got = "", strings.TrimSuffix(got, "uid "+line)
 			}
-			if filtered && landlock && got != want {
+			if filtered && landlock && got != want || strings.Contains(got, "cannot ") {
 				t.Errorf("%s", got)
 			}
 		})
@@ -255,7 +257,7 @@ func TestNotStarted(t *testing.T) {
 	cmd, err := Command(t.Context(), Child{Path: "/nonexistent"})
 	testutil.Must(t, err)
 	out, err := cmd.CombinedOutput()
-	if want := "cannot be started confined: running /nonexistent: no such file or directory\n"; string(out) != want || cmd.ProcessState.ExitCode() != exitStage {
+	if want := "cannot be started confined: running /nonexistent: no such file or directory\n"; string(out) != want || cmd.ProcessState.ExitCode() != NotStarted {
 		t.Errorf("%v: %q, want %q", err, out, want)
 	}
 	if _, err := Command(t.Context(), Child{Path: "/bin/true", User: "no-such-user"}); os.Geteuid() == 0 && err == nil {

@@ -21,7 +21,7 @@ const (
 		"rt_sigaction rt_sigprocmask rt_sigreturn sigreturn sigaltstack"
 	timeCalls = "clock_getres clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep clock_nanosleep_time64 " +
 		"gettimeofday nanosleep time timer_create timer_settime timer_settime64 timer_delete"
-	fileCalls = "access faccessat faccessat2 close dup dup2 dup3 fadvise64 fadvise64_64 arm_fadvise64_64 fcntl fcntl64 fstat fstat64 fstatat64 " +
+	fileCalls = "access faccessat faccessat2 close dup dup2 dup3 fadvise64 fadvise64_64 arm_fadvise64_64 fstat fstat64 fstatat64 " +
 		"newfstatat stat stat64 lstat lstat64 statx statfs fstatfs getcwd getdents getdents64 lseek _llseek open openat openat2 " +
 		"pread64 preadv read readv readlink readlinkat write writev pwrite64 ftruncate ftruncate64 fsync fdatasync pipe pipe2 umask"
 	waitCalls = "epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_wait epoll_wait_old epoll_pwait epoll_pwait2 eventfd eventfd2 " +
@@ -30,9 +30,10 @@ const (
 		"getrandom getrlimit ugetrlimit getrusage sysinfo uname"
 	// execve is needed once, for the program itself. Landlock knows which file that is.
 	startCalls = "execve"
-	// socket has conditions.
+	// socket has conditions, but not on 386: there Go makes all calls about sockets by
+	// socketcall, and a filter cannot see its arguments.
 	clientCalls = "bind connect getpeername getsockname getsockopt recv recvfrom recvmmsg recvmmsg_time64 recvmsg send sendfile sendfile64 sendmmsg " +
-		"sendmsg sendto setsockopt shutdown splice"
+		"sendmsg sendto setsockopt shutdown socketcall splice"
 )
 
 // filter has the kernel refuse all other system calls (EPERM) to this thread and to what
@@ -80,13 +81,13 @@ func conditional(client bool) []seccomp.NameWithConditions {
 		only("prctl", 0, unix.PR_SET_DUMPABLE, unix.PR_GET_DUMPABLE, unix.PR_SET_NAME, unix.PR_SET_VMA, unix.PR_SET_NO_NEW_PRIVS),
 		only("ioctl", 1, unix.TCGETS), // is this a terminal?
 	)
-	cloneFlags := uint32(0)
-	if runtime.GOARCH == "s390x" {
-		cloneFlags = 1
+	for _, name := range []string{"fcntl", "fcntl64"} { // not F_SETOWN and F_SETSIG, which send signals to others
+		list = append(list, only(name, 1, unix.F_DUPFD, unix.F_DUPFD_CLOEXEC, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL,
+			unix.F_GETLK, unix.F_SETLK, unix.F_SETLKW, unix.F_OFD_GETLK, unix.F_OFD_SETLK, unix.F_OFD_SETLKW, unix.F_GETPIPE_SZ, unix.F_SETPIPE_SZ)...)
 	}
 	list = append(list, seccomp.NameWithConditions{Name: "clone", Conditions: seccomp.ArgumentConditions{
-		{Argument: cloneFlags, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD},
-		{Argument: cloneFlags, Operation: seccomp.BitsNotSet, Value: namespaces},
+		{Argument: 0, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD},
+		{Argument: 0, Operation: seccomp.BitsNotSet, Value: namespaces},
 	}})
 	if client {
 		for _, family := range []uint64{unix.AF_INET, unix.AF_INET6} {
@@ -118,11 +119,11 @@ func Missing() (list []string) {
 		list = append(list, "the kernel has no Landlock: a child may use every file that its user may")
 	case abi < 3:
 		list = append(list, fmt.Sprintf("Landlock has version %d only, not 3: a child may truncate files that its user may write", abi))
-	case abi < 4:
-		list = append(list, fmt.Sprintf("Landlock has version %d only, not 4: a child may listen on ports", abi))
 	}
 	if _, err := arch.GetInfo(""); err != nil || !seccomp.Supported() {
 		list = append(list, "there is no seccomp filter for "+runtime.GOARCH+" in this program or kernel: a child may make every system call")
+	} else if runtime.GOARCH == "386" {
+		list = append(list, "the seccomp filter for 386 allows all sockets: a child may listen on ports and connect to unix sockets")
 	}
 	return list
 }

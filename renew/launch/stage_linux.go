@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,11 @@ func (s *stage) exec() error {
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("no_new_privs: %w", err)
+	}
+	for _, variable := range s.Env { // certDirs reads it
+		if dirs, ok := strings.CutPrefix(variable, "SSL_CERT_DIR="); ok {
+			_ = os.Setenv("SSL_CERT_DIR", dirs)
+		}
 	}
 	files := s.Keep
 	files.Read = append(files.Read, libraries(s.Path)...)

@@ -152,12 +152,13 @@ func (d deployed) next() time.Time { return d.record().Next(d.slot()) }
 func (d deployed) slot() string { return d.Name + " " + d.at.String() }
 
 // mustServe reports whether the endpoints served the newest certificate when it was
-// verified.
+// verified. If it is lost and could not be loaded again, a server that was stopped may
+// still be started by others.
 func (d deployed) mustServe() bool {
 	s, rec := d.State, d.record()
-	spec := s.Specs[d.at.String()]
-	return d.Err == nil && s.Leaf != nil && (rec.Verified == s.Fingerprint || !rec.LostAt.IsZero()) && len(d.at.Endpoints()) > 0 &&
-		rec.Deployed == s.Fingerprint && rec.ConfigHash == spec.ConfigHash && spec.Differs == ""
+	spec, lost := s.Specs[d.at.String()], !rec.LostAt.IsZero()
+	return d.Err == nil && s.Leaf != nil && (rec.Verified == s.Fingerprint || lost) && len(d.at.Endpoints()) > 0 &&
+		(rec.Deployed == s.Fingerprint || lost && rec.Deployed == "") && rec.ConfigHash == spec.ConfigHash && spec.Differs == ""
 }
 
 // all lists what endpoints must serve.
@@ -265,7 +266,8 @@ func (r *run) observe(d deployed, result renew.Result) {
 		r.lost = append(r.lost, lost{d.Name, d.at.String(), result.Err})
 	case result.Err == nil && !since.IsZero():
 		log.Info("served again", "lost", since)
-		rec.Verified, rec.At, rec.Attempt = d.State.Fingerprint, rec.ProbedAt, backoff.Attempt{}
+		rec.Deployed, rec.Verified = d.State.Fingerprint, d.State.Fingerprint
+		rec.At, rec.Attempt = rec.ProbedAt, backoff.Attempt{}
 	}
 	set(d.TargetState, d.at.String(), rec)
 	r.save(d.TargetState)

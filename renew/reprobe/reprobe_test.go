@@ -126,6 +126,40 @@ func TestLostAndServedAgain(t *testing.T) {
 	}
 }
 
+// A server that is stopped cannot be reloaded. When it is started again, that is seen
+// within an hour or so, though the next deployment may be due a day later.
+func TestStoppedAndStarted(t *testing.T) {
+	w := newWorld(t, 1)
+	r := w.run(t, 0)
+	server := w.targets[0].Deploy[0].(*renewtest.Server)
+	use := server.Use
+	server.Use = func(changes []renew.Change) []renew.Result {
+		return []renew.Result{{Outcome: renew.Installed, Err: errors.New("not running")}}
+	}
+	w.bad["cert0"] = true
+	r = w.run(t, r.Next["cert0"].Sub(w.now))
+	w.pass.Mode = renew.Manual
+	for range 6 {
+		r = w.run(t, time.Second)
+	}
+	w.pass.Mode = renew.Scheduled
+	if d := w.deployment(r, 0); d.Deployed != "" || d.LostAt.IsZero() || d.Attempt.Next.Sub(w.now) < 12*time.Hour {
+		t.Fatalf("stopped: %+v", d)
+	}
+	server.Use, w.bad["cert0"] = use, false
+	reloads := w.reloads
+	if next := r.Next["cert0"]; next.After(w.now.Add(time.Hour)) {
+		t.Errorf("next pass at %v, now is %v", next, w.now)
+	}
+	r = w.run(t, time.Hour)
+	if d := w.deployment(r, 0); d.Verified == "" || d.Deployed == "" || !d.LostAt.IsZero() || d.Attempt.Failures > 0 || w.reloads != reloads {
+		t.Errorf("started again: %+v", d)
+	}
+	if next := r.Next["cert0"]; next.After(w.now.Add(24 * time.Hour)) {
+		t.Errorf("next probe at %v, now is %v", next, w.now)
+	}
+}
+
 // What may not be deployed yet fails meanwhile.
 func TestLostOutsideTheWindow(t *testing.T) {
 	w := newWorld(t, 1)

@@ -107,6 +107,9 @@ func (r *Record) Observe(found map[string]Endpoint, lost bool, now time.Time) {
 				e.ServedAt = last.At
 			}
 		}
+		if e.State == Failing { // which need not be served is seen only while others are
+			e.Absent = slices.Concat(e.Absent, slices.DeleteFunc(slices.Clone(last.Absent), func(name string) bool { return slices.Contains(e.Absent, name) }))
+		}
 		if e.State == Unreachable && last.State != "" { // what was seen last holds
 			e = last
 		}

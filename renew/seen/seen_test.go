@@ -98,3 +98,18 @@ func TestObserve(t *testing.T) {
 		t.Errorf("served again: %+v, lost at %v", e, r.LostAt)
 	}
 }
+
+// A name that need not be served is not expected when a server that was stopped is back.
+func TestAbsentWhileFailing(t *testing.T) {
+	var r Record
+	for _, e := range []Endpoint{{State: Served, Absent: []string{"b"}}, {State: Failing, Absent: []string{"b"}}, {State: Failing}, {State: Unreachable}} {
+		r.Observe(map[string]Endpoint{"x": e}, e.State == Failing, now)
+	}
+	if x := r.Endpoints["x"]; x.Expects("b", "") || !x.Expects("a", "") || len(x.Absent) != 1 {
+		t.Errorf("%+v", x)
+	}
+	r.Observe(map[string]Endpoint{"x": {State: Served}}, false, now)
+	if !r.Endpoints["x"].Expects("b", "") {
+		t.Error("a name that is served is not expected")
+	}
+}

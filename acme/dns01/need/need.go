@@ -4,12 +4,14 @@
 package need
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"keypaird/renew/launch"
 )
@@ -100,7 +102,12 @@ func (a Account) Files() (keep launch.Keep, create, env map[string]string) {
 		n = need{}
 	}
 	for _, path := range n.read {
-		path = strings.ReplaceAll(path, "{uid}", a.UID)
+		if own := strings.ReplaceAll(path, "{uid}", a.UID); own != path {
+			if a.owns(own) {
+				keep.Read = append(keep.Read, own)
+			}
+			continue
+		}
 		below, ok := strings.CutPrefix(path, "~/")
 		switch {
 		case !ok:
@@ -115,6 +122,13 @@ func (a Account) Files() (keep launch.Keep, create, env map[string]string) {
 		create = map[string]string{path: "{}\n"}
 	}
 	return keep, create, env
+}
+
+// owns reports whether a path in a directory of all users is a file of the child's user:
+// another user could have put a link there, to a directory with keys.
+func (a Account) owns(path string) bool {
+	fi, err := os.Lstat(path)
+	return err == nil && fi.Mode().IsRegular() && fmt.Sprint(fi.Sys().(*syscall.Stat_t).Uid) == a.UID
 }
 
 // usesKerberos reports whether the account asks for GSS-TSIG (RFC 3645).

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -89,5 +90,25 @@ func TestFree(t *testing.T) {
 				t.Errorf("free = %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// A file at a place where other users can make one counts if it is the user's own.
+func TestFileOfAnotherUser(t *testing.T) {
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	own, other := Account{UID: strconv.Itoa(os.Getuid())}, Account{UID: strconv.Itoa(os.Getuid() + 1)}
+	if !own.owns(file) || own.owns(link) || own.owns(dir) || other.owns(file) || own.owns(filepath.Join(dir, "none")) {
+		t.Error("only the file belongs to its user")
+	}
+	k, _, _ := Account{Code: "rfc2136", Env: map[string]string{"RFC2136_TSIG_ALGORITHM": "gss-tsig"}, UID: "none"}.Files()
+	if slices.Contains(k.Read, "/tmp/krb5cc_none") || !slices.Contains(k.Read, "/etc/krb5.conf") {
+		t.Errorf("reads %q", k.Read)
 	}
 }

@@ -94,6 +94,37 @@ func checkStored(e *engine.Engine) []Finding {
 	return found
 }
 
+// checkKeyModes warns of private keys in the state directory that every user may read:
+// keypaird makes none, but a copy from a backup may have lost its modes.
+func checkKeyModes(cfg *config.Config) []Finding {
+	for dir := filepath.Clean(cfg.State); dir != "/"; dir = filepath.Dir(dir) {
+		if fi, err := os.Stat(dir); err != nil || fi.Mode()&0o001 == 0 {
+			return nil // what is below cannot be reached
+		}
+	}
+	var first string
+	_ = filepath.WalkDir(cfg.State, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return fs.SkipDir
+		}
+		fi, err := d.Info()
+		switch {
+		case err != nil:
+		case d.IsDir() && fi.Mode()&0o001 == 0:
+			return fs.SkipDir
+		case fi.Mode().IsRegular() && fi.Mode()&0o004 != 0 && slices.Contains([]string{"privkey.pem", "combined.pem", "key.pem"}, d.Name()):
+			first = path
+			return fs.SkipAll
+		}
+		return nil
+	})
+	if first == "" {
+		return nil
+	}
+	return []Finding{{Check: "store", Subject: cfg.State, Result: Warning,
+		Detail: first + " has a private key, and every user may read it", Remedy: "chmod -R o= " + cfg.State}}
+}
+
 // checkUnconfigured warns of certificates that are no longer configured, and still
 // deployed, and of files that the configuration has moved.
 func checkUnconfigured(e *engine.Engine) []Finding {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -41,6 +42,43 @@ func TestNotifyIsThere(t *testing.T) {
 				t.Fatalf("%+v, want one failure that %s", found, tt.want)
 			}
 		})
+	}
+}
+
+// A copy of the state directory may have lost its modes.
+func TestKeyModes(t *testing.T) {
+	dir := t.TempDir()
+	for at := dir; at != "/"; at = filepath.Dir(at) {
+		if fi, err := os.Stat(at); err != nil || fi.Mode()&0o001 == 0 {
+			t.Skipf("other users cannot reach %s", at)
+		}
+	}
+	version := filepath.Join(dir, "certs", "example.org", "v000001")
+	if err := os.MkdirAll(version, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(version, "privkey.pem")
+	if err := os.WriteFile(key, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cfg := &config.Config{State: dir}
+	if found := checkKeyModes(cfg); len(found) != 1 || !strings.HasPrefix(found[0].Detail, key+" ") {
+		t.Errorf("every user may read a key: %+v", found)
+	}
+	for _, path := range []string{key, version, dir} {
+		fi, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, fi.Mode().Perm()&^0o007); err != nil {
+			t.Fatal(err)
+		}
+		if found := checkKeyModes(cfg); len(found) > 0 {
+			t.Errorf("%s is closed: %+v", path, found)
+		}
+		if err := os.Chmod(path, fi.Mode().Perm()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
