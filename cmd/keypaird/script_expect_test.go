@@ -109,6 +109,10 @@ func (s *story) requests(_ bool, args []string) {
 }
 
 func (s *story) orders(_ bool, args []string) {
+	if s.step != nil {
+		s.stepOrders(args)
+		return
+	}
 	_, a, args := s.caOf(args)
 	placed, finalized := a.orders()
 	if got := fmt.Sprint(placed, " ", finalized); got != strings.Join(args, " ") {

@@ -153,7 +153,7 @@ const insideEnv = "KEYPAIRD_TEST_WORLD"
 // inside tells whether we are the process with its own namespaces.
 func inside() bool { return os.Getenv(insideEnv) == "own" }
 
-var skipped = regexp.MustCompile(`(?s)--- SKIP: [^\n]*\n\s*(.*?)\n`)
+var skipped = regexp.MustCompile(`(?s)_test\.go:\d+: ([^\n]*)\n.*--- SKIP: `)
 
 // inNamespaces has the test run in namespaces of its own, and reports whether the
 // caller is to run it: in these, or here where there can be none.

@@ -54,12 +54,14 @@ type world struct {
 	seen       map[string]int // requests counted so far, by CA
 	seller     *testca.CA     // of buy; nil until it is used
 	otherCA    *testca.CA     // of othercert, likewise
+	step       *stepCA        // nil until it is started
+	signer     string         // name of the CA in head
 	clockStart time.Time
 	closers    []func()
 }
 
 func newWorld(t testscript.T, dir string) (*world, error) {
-	w := &world{t: t, own: inside(), dir: dir, cas: map[string]*authority{}, seen: map[string]int{}}
+	w := &world{t: t, own: inside(), dir: dir, cas: map[string]*authority{}, seen: map[string]int{}, signer: "pebble"}
 	w.vars = map[string]string{
 		"HTTP": ":80", "DNS": "127.0.0.1:53", "RESOLVERS": "", "PROXY": "127.0.0.1:443", "PAGE": "127.0.0.1:8403", "TAKEN": "127.0.0.1:8499",
 		"KEYPAIRD_CONFIG": filepath.Join(dir, "keypaird.toml"),
@@ -116,8 +118,8 @@ func (w *world) file(elem ...string) string {
 func (w *world) head() string {
 	return fmt.Sprintf(`email     = "hostmaster@example.org"
 state     = %q
-sign_with = ["pebble"]
-[ca.pebble]
+sign_with = [%q]
+[ca.%s]
 directory = %q
 roots     = %q
 [http-01]
@@ -126,7 +128,7 @@ listen = %q
 provider = "rfc2136"
 env = { RFC2136_NAMESERVER = %q, RFC2136_TSIG_FILE = %q, RFC2136_TTL = "1" }
 %s
-`, w.file("state"), w.vars["CA"], w.vars["CA_ROOTS"], w.vars["HTTP"], w.vars["DNS"], w.file("host.key"), w.vars["RESOLVERS"])
+`, w.file("state"), w.signer, w.signer, w.vars["CA"], w.vars["CA_ROOTS"], w.vars["HTTP"], w.vars["DNS"], w.file("host.key"), w.vars["RESOLVERS"])
 }
 
 // An authority is a CA that keeps books.

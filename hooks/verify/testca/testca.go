@@ -14,7 +14,7 @@ import (
 // A CA signs with its intermediate.
 type CA struct {
 	Root, Intermediate *x509.Certificate
-	key                crypto.Signer // of Intermediate
+	Key                crypto.Signer // of Intermediate
 }
 
 // New makes a CA with the common names "NAME Root" and "NAME CA".
@@ -62,6 +62,6 @@ func (ca *CA) Issue(ended bool, names ...string) (*x509.Certificate, crypto.Sign
 
 // Sign returns the leaf that a template describes, with its key.
 func (ca *CA) Sign(template *x509.Certificate) (*x509.Certificate, crypto.Signer, error) {
-	_, leaf, key, err := sign(template, ca.Intermediate, ca.key)
+	_, leaf, key, err := sign(template, ca.Intermediate, ca.Key)
 	return leaf, key, err
 }
