@@ -226,12 +226,13 @@ func (c *Client) binding(s *session) ([]byte, error) {
 // unregistered adds a remedy to the error of a refused registration.
 func (c *Client) unregistered(err error) error {
 	var p *Problem
-	if !errors.As(err, &p) || p.Type != "unauthorized" && p.Type != "malformed" {
+	fault := c.ca.EABKeyID != "" && errors.As(err, &p) && p.Type == "serverInternal" // step-ca's answer to any mistake in them
+	if !fault && (!errors.As(err, &p) || p.Type != "unauthorized" && p.Type != "malformed") {
 		return err
 	}
 	hint := "the CA knows the account's key and does not accept it any more; " + refusal.Anew
 	if c.ca.EABKeyID != "" {
-		hint = "check eab_kid and eab_hmac_file in the [ca] table against the CA's web site; some CAs let each be used once only"
+		hint = "check eab_kid and eab_hmac_file in the [ca] table against the CA's web site; some CAs let each be used once only, and some call a mistake a fault of their own"
 	}
 	return c.accountError("", err, hint)
 }

@@ -224,6 +224,21 @@ func TestExternalAccount(t *testing.T) {
 	}
 }
 
+// step-ca calls each mistake of an external account a fault of its own.
+func TestExternalAccountFault(t *testing.T) {
+	fault := acmetest.Problem{Status: http.StatusInternalServerError, Type: "serverInternal", Detail: "The server experienced an internal error"}
+	g := newFixture(t, acmetest.Options{Wrap: acmetest.Instead(acmetest.PathNewAccount, -1, fault)})
+	o := g.options(t)
+	_, err := start(t, o).Account(t.Context())
+	wantError(t, err, "serverInternal", "the CA has a fault")
+	o.CA.EABKeyID, o.CA.EABHMAC = "kid-1", "a2V5"
+	_, err = start(t, o).Account(t.Context())
+	wantError(t, err, "serverInternal", "check eab_kid and eab_hmac_file")
+	if !acme.TryNextCA(err) {
+		t.Error("no other CA is tried")
+	}
+}
+
 func TestContactChanges(t *testing.T) {
 	var tr traffic
 	var broken atomic.Bool

@@ -93,7 +93,7 @@ const validateTries = 4
 // result. A CA may report an error and leave the challenge open, until it is asked
 // again (RFC 8555, section 8.2).
 func (j *job) validate(ctx context.Context, url, name string, challenge legoacme.Challenge) error {
-	denied, err := j.respond(ctx, challenge)
+	denied, lost, err := j.respond(ctx, challenge)
 	if err != nil {
 		return err
 	}
@@ -123,36 +123,36 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 			return denied
 		}
 		failure := j.failure(name, challenge, authz)
-		if failure == nil {
+		if failure == nil && !(lost && untouched(authz, challenge.URL)) {
 			continue
 		}
-		if requests++; requests > validateTries {
+		if requests++; requests > validateTries && failure != nil {
 			return failure
 		}
-		j.log.Debug("challenge failed, asking again", "name", name, "err", failure)
+		j.log.Debug("asking to validate again", "name", name, "err", failure)
 		if err := sleep(ctx, j.client.pause<<requests); err != nil {
 			return err
 		}
-		if _, err := j.respond(ctx, challenge); err != nil {
+		if _, lost, err = j.respond(ctx, challenge); err != nil {
 			return err
 		}
 	}
 }
 
-// respond asks the CA to validate a challenge. A refusal as malformed is no error:
-// perhaps a killed run has asked already; the authorization shows it.
-func (j *job) respond(ctx context.Context, challenge legoacme.Challenge) (denied *Problem, err error) {
+// respond asks the CA to validate a challenge. A refusal as malformed, perhaps since a
+// killed run has asked already, or a lost request is no error: the authorization shows it.
+func (j *job) respond(ctx context.Context, challenge legoacme.Challenge) (denied *Problem, lost bool, err error) {
 	j.session.transport.Label(challenge.URL, transport.ResourceChallenge)
 	_, err = ask(ctx, j, tries, func() (legoacme.ExtendedChallenge, error) {
 		return j.session.core.Challenges.New(challenge.URL)
 	})
 	if p, ok := errors.AsType[*Problem](err); ok && p.Type == "malformed" {
-		return p, nil
+		return p, false, nil
 	}
-	if transient(err) {
-		err = nil // it may have been asked
+	if lost = transient(err); lost {
+		err = nil
 	}
-	return nil, err
+	return nil, lost, err
 }
 
 // failure returns the error in a challenge that the CA has not given up, or nil.

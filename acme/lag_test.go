@@ -2,6 +2,7 @@ package acme_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -77,6 +78,22 @@ func TestDownloadFails(t *testing.T) {
 	}
 	if orders, certs := tr.granted(acmetest.PathNewOrder), tr.granted(acmetest.PathFinalize); orders != 1 || certs != 1 {
 		t.Errorf("%d orders and %d certificates, want 1 and 1", orders, certs)
+	}
+}
+
+// A CA that is away when it is to validate, and back later, is asked again.
+func TestChallengeRequestLost(t *testing.T) {
+	var tr traffic
+	g := newFixture(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
+		return acmetest.Instead(acmetest.PathChallenge, 3, acmetest.Reset())(tr.wrap(next))
+	}})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := g.client(t).Obtain(ctx, g.request("a.test")); err != nil {
+		t.Fatal(err)
+	}
+	if orders, asked := tr.granted(acmetest.PathNewOrder), tr.granted(acmetest.PathChallenge); orders != 1 || asked != 1 {
+		t.Errorf("%d orders and %d requests to validate, want 1 and 1", orders, asked)
 	}
 }
 
