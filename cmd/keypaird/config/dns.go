@@ -104,7 +104,7 @@ func (c *checker) checkVariable(p path, d DNS, key, value string) {
 
 // checkAccount checks a reference to a [dns] table.
 func (c *checker) checkAccount(p path, name string) {
-	if _, ok := c.cfg.DNS[name]; ok || name == "" || name == persist || c.noSecrets {
+	if _, ok := c.cfg.DNS[name]; ok || name == "" || name == persist {
 		return
 	}
 	remedy := "add a table [" + path{"dns", name}.String() + "]"

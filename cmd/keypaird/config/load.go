@@ -27,8 +27,8 @@ type Options struct {
 	Path   string              // "" means $KEYPAIRD_CONFIG, and DefaultPath if that is not set
 	Getenv func(string) string // required; os.Getenv
 	// NoSecrets leaves unread the files that only issuing needs: secrets and
-	// roots of CAs; nor are [dns] tables missed. Commands that order nothing set it, so
-	// that they work for users who cannot read those files, and while one is broken.
+	// roots of CAs. Commands that order nothing set it, so that they work for users
+	// who cannot read those files, and while one is broken.
 	NoSecrets bool
 	// HasProvider asks keypaird-dns, which may be newer, whether it has a DNS provider
 	// that this version does not know; nil: it has not.
