@@ -38,6 +38,7 @@ type Fetcher struct {
 	resolver *records.Resolver
 	roots    *x509.CertPool // nil: the system's
 	timeout  time.Duration  // of one document with its redirects
+	dial     Dial
 	log      *slog.Logger
 	slots    chan struct{} // one for each running request
 
@@ -45,14 +46,21 @@ type Fetcher struct {
 	fetched int
 }
 
-// NewFetcher returns a Fetcher that trusts the roots, or the system's for nil.
-func NewFetcher(resolver *records.Resolver, roots *x509.CertPool, timeout time.Duration, log *slog.Logger) *Fetcher {
-	return &Fetcher{resolver: resolver, roots: roots, timeout: timeout, log: log, slots: make(chan struct{}, 16)}
+// A Dial connects to an address, as net.Dialer.DialContext does.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// NewFetcher returns a Fetcher that trusts the roots, or the system's for nil. A nil
+// dial means net.Dialer's.
+func NewFetcher(resolver *records.Resolver, roots *x509.CertPool, timeout time.Duration, dial Dial, log *slog.Logger) *Fetcher {
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	return &Fetcher{resolver: resolver, roots: roots, timeout: timeout, dial: dial, log: log, slots: make(chan struct{}, 16)}
 }
 
 // With returns a Fetcher with the same settings that uses another resolver.
 func (f *Fetcher) With(resolver *records.Resolver) *Fetcher {
-	return NewFetcher(resolver, f.roots, f.timeout, f.log)
+	return NewFetcher(resolver, f.roots, f.timeout, f.dial, f.log)
 }
 
 // A FetchRequest is a request for one document.
@@ -140,7 +148,7 @@ func (f *Fetcher) whereTo(ctx context.Context, e FetchRequest, p *Response) ([]n
 	case records.Undetermined:
 		p.unclear = true
 	}
-	return nil, fmt.Errorf("redirected to %s: %s", p.URL.Hostname(), at.Why)
+	return nil, fmt.Errorf("redirected there: %s", at.Why)
 }
 
 // location returns the target of a redirect, or nil.
@@ -242,14 +250,13 @@ func (f *Fetcher) connect(ctx context.Context, to *url.URL, addrs []netip.Addr, 
 	if err != nil {
 		return nil, err
 	}
-	var d net.Dialer
 	var last error
 	for i, addr := range addrs {
 		try, cancel := ctx, context.CancelFunc(func() {})
 		if i < len(addrs)-1 {
 			try, cancel = context.WithTimeout(ctx, f.timeout/time.Duration(len(addrs)))
 		}
-		conn, err := d.DialContext(try, "tcp", net.JoinHostPort(addr.String(), strconv.Itoa(int(port))))
+		conn, err := f.dial(try, "tcp", net.JoinHostPort(addr.String(), strconv.Itoa(int(port))))
 		cancel()
 		if err == nil {
 			return f.handshake(ctx, conn, to.Hostname(), distrust)
