@@ -33,6 +33,9 @@ func WriteText(w io.Writer, rows []Check) error {
 		}
 		writeDomain(&b, domain, mine)
 	}
+	if len(own) < len(rows) {
+		writeCounts(&b, rows)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -93,6 +96,10 @@ func writeDomain(b *strings.Builder, domain string, rows []Check) {
 		paragraph(b, "\nnot there: ", strings.Join(absent, ", "))
 	}
 	writeNotes(b, rows)
+}
+
+// writeCounts prints how many checks there were, and their results.
+func writeCounts(b *strings.Builder, rows []Check) {
 	n := count(rows)
 	checked := n[OK] + n[Warning] + n[Failed] + n[Unknown]
 	fmt.Fprintf(b, "\n%d %s: %d ok", checked, textfmt.Plural(checked, "check", "checks"), n[OK])
