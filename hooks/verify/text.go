@@ -124,7 +124,7 @@ func writeLoose(b *strings.Builder, blocks [][]Check, loose []Check) (absent []s
 		case r.Result != Absent:
 			shown = append(shown, r)
 		case !slices.ContainsFunc(blocks, has):
-			absent = append(absent, r.whatFor())
+			absent = append(absent, r.whatFor()+r.component())
 		}
 	}
 	for i, r := range shown {
@@ -249,8 +249,16 @@ func writeNotes(b *strings.Builder, rows []Check) {
 // has reports whether a row is for all the peers.
 func (s *Check) has(peers []Peer) bool {
 	return !slices.ContainsFunc(peers, func(p Peer) bool {
-		return !slices.ContainsFunc(s.Peers, func(o Peer) bool { return o.Service == p.Service && o.Role == p.Role && o.Step == p.Step })
+		return !slices.ContainsFunc(s.Peers, func(o Peer) bool { return o.Service == p.Service && o.Role == p.Role && o.Step == p.Step && o.Identity == p.Identity })
 	})
+}
+
+// component returns " of NAME" for a row about a component of its domain.
+func (s *Check) component() string {
+	if len(s.Peers) == 0 || s.Peers[0].Identity == "" || s.Peers[0].Identity == s.Domain {
+		return ""
+	}
+	return " of " + s.Peers[0].Identity
 }
 
 // whatFor lists the peers of an endpoint.
