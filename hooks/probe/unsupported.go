@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// ErrUnsupported reports a server whose TLS this program does not speak. Its peers may.
+// ErrUnsupported reports a server with a TLS that this program does not speak. Its peers may.
 var ErrUnsupported = errors.New("needs a version of TLS, a cipher suite or a key type that keypaird does not support")
 
 // unsupported are parts of the errors of crypto/tls, which have no types, about a
 // server that it does not support. Alerts are those of RFC 8446, section 6: a server
-// sends them if it supports nothing that was offered.
+// sends them if it supports nothing that the client does.
 var unsupported = []string{
 	"server selected unsupported",
 	"server chose an unconfigured cipher suite",

@@ -153,7 +153,7 @@ func (c *endpoint) probeFailed(row *Check, err error) {
 		row.Error, row.Remedy = "cannot be reached from here: "+row.Error, remedyUnreachable
 	case unsupported:
 		row.setResult(Unknown)
-		row.Error, row.Remedy = "cannot tell from here: "+row.Error, remedyUnsupported
+		row.Error, row.Remedy = "cannot be determined from here: "+row.Error, remedyUnsupported
 	case v.TimedOut, mail && v.Stage == probe.Talking && !injected && !errors.Is(err, probe.ErrNoTLS):
 		row.setResult(Unknown)
 		row.Error, row.Remedy = "inconclusive: "+row.Error, "verify again later, or from another network"
@@ -190,7 +190,7 @@ const (
 )
 
 // refusesAll reports whether a server has failed the handshake whatever name it is asked
-// for: it supports none of the cipher suites that were offered.
+// for: they have no cipher suite in common.
 func (v *Verifier) refusesAll(ctx context.Context, p probe.Probe, err error) bool {
 	if !isAlert(err, handshakeFailure) {
 		return false

@@ -110,16 +110,16 @@ func TestHandshakes(t *testing.T) {
 	}{
 		{"TLS 1.1 only", must, withConfig(old), Failed, "the certificate is served with TLS 1.1", "Matrix servers that follow SRV (Synapse, Dendrite, tuwunel) refuse"},
 		{"TLS 1.1 only, plain MX", mx, withConfig(old), Warning, "is served with TLS 1.1", ""},
-		{"no version in common", must, withAlert(70, false, nil), Unknown, "cannot tell from here: ", ""},
-		{"no suite in common", must, withAlert(40, false, nil), Unknown, "cannot tell from here: ", ""},
+		{"no version in common", must, withAlert(70, false, nil), Unknown, "cannot be determined from here: ", ""},
+		{"no suite in common", must, withAlert(40, false, nil), Unknown, "cannot be determined from here: ", ""},
 		{"fails for the name alone", must, withAlert(40, true, &tls.Config{Certificates: []tls.Certificate{*p.host}}), Failed, "handshake failure", "Matrix servers"},
-		{"a curve of another age", must, withConfig(&tls.Config{Certificates: []tls.Certificate{unknownCurve}}), Unknown, "cannot tell from here: ", ""},
+		{"a curve of another age", must, withConfig(&tls.Config{Certificates: []tls.Certificate{unknownCurve}}), Unknown, "cannot be determined from here: ", ""},
 		{"two keys, one certificate of nobody", must, withConfig(&tls.Config{Certificates: []tls.Certificate{*p.plain, {Certificate: [][]byte{der}, PrivateKey: rsaKey}}}),
 			Failed, "the certificate is not the only one: the one with a key for RSA ", "Matrix servers"},
 		{"RSA key exchange alone", must, withConfig(&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: rsaKey}}, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}}),
 			Failed, "the certificate is signed by", "Matrix servers"},
 		{"not for clients", s2s, withConfig(&tls.Config{Certificates: []tls.Certificate{*p.plain}}), Warning, "is not for clients",
-			"XMPP servers that require clientAuth (ejabberd before 25.08 without dialback) refuse connections of example.org"},
+			"XMPP servers that require clientAuth (ejabberd before 25.08 without dialback) refuse the connections that example.org makes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			at := served(t, tt.handle)

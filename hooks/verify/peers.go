@@ -34,7 +34,7 @@ func affects(uses []discover.Requirement, domain string, f probe.Fault, leaf *x5
 		case probe.Disorder:
 			s = "some " + s
 		case probe.NotClient:
-			s = fmt.Sprintf("XMPP servers that require clientAuth (ejabberd before 25.08 without dialback) refuse connections of %s: what it sends does not arrive there", r.Identity)
+			s = fmt.Sprintf("XMPP servers that require clientAuth (ejabberd before 25.08 without dialback) refuse the connections that %s makes: what it sends is not delivered there", r.Identity)
 		case noSNIFault:
 			s = "peers that send no SNI: " + s
 		case probe.Incomplete:

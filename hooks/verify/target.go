@@ -121,7 +121,7 @@ func (v *Verifier) deployedRow(ctx context.Context, row *Check, p probe.Probe, w
 		row.Error, row.Remedy = err.Error(), renew.Remedy(err)
 		if errors.Is(err, probe.ErrUnsupported) {
 			row.setResult(Unknown)
-			row.Error, row.Remedy = "cannot tell from here: "+row.Error, remedyUnsupported
+			row.Error, row.Remedy = "cannot be determined from here: "+row.Error, remedyUnsupported
 		}
 		if errors.Is(err, probe.ErrHostUnknown) {
 			row.unknown = disowned

@@ -249,7 +249,9 @@ func writeNotes(b *strings.Builder, rows []Check) {
 // has reports whether a row is for all the peers.
 func (s *Check) has(peers []Peer) bool {
 	return !slices.ContainsFunc(peers, func(p Peer) bool {
-		return !slices.ContainsFunc(s.Peers, func(o Peer) bool { return o.Service == p.Service && o.Role == p.Role && o.Step == p.Step && o.Identity == p.Identity })
+		return !slices.ContainsFunc(s.Peers, func(o Peer) bool {
+			return o.Service == p.Service && o.Role == p.Role && o.Step == p.Step && o.Identity == p.Identity
+		})
 	})
 }
 

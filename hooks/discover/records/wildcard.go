@@ -16,7 +16,7 @@ func (r *Resolver) sibling(name string) string {
 	return r.label + "." + parent
 }
 
-// HostPublished is Addresses for a host whose name is a guess: one that has its
+// HostPublished is Addresses for a host with a guessed name: one that has its
 // addresses from a wildcard alone, as any name beside it has, is absent.
 func (r *Resolver) HostPublished(ctx context.Context, host string) Site {
 	at := r.Addresses(ctx, host)

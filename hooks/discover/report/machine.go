@@ -32,10 +32,13 @@ type Served struct {
 var hosting = []string{
 	"federation", "c2s", "c2s direct TLS", "s2s", "s2s direct TLS", "client", "mx", "mx DANE",
 	"submission", "submission STARTTLS", "imap", "imap STARTTLS", "pop3", "pop3 STARTTLS", "sieve",
-	"CalDAV", "CardDAV", "CalDAV redirect", "CardDAV redirect", "sips",
+	"CalDAV", "CardDAV", "sips",
 }
 
-func hosts(r discover.Requirement) bool { return slices.Contains(hosting, r.Role) }
+// hosts reports whether a row is about a server of the domain, redirects included.
+func hosts(r discover.Requirement) bool {
+	return slices.Contains(hosting, strings.TrimSuffix(r.Role, " redirect"))
+}
 
 // MachineOf returns the machine that an operator most likely means: that of the first
 // service that needs the name of the domain on another host, else of the first service
@@ -59,7 +62,7 @@ func MachineOf(a discover.Answer) Machine {
 			break
 		}
 	}
-	m := Machine{LeftOut: elsewhere(a, rows)}
+	m := Machine{LeftOut: foreignNames(a, rows)}
 	if first < 0 {
 		return m
 	}
@@ -156,8 +159,8 @@ func (m *Machine) serve(a discover.Answer, rows []discover.Requirement) {
 	}
 }
 
-// elsewhere says which names are served on machines of other operators.
-func elsewhere(a discover.Answer, rows []discover.Requirement) (list []string) {
+// foreignNames says which names are served on machines of other operators.
+func foreignNames(a discover.Answer, rows []discover.Requirement) (list []string) {
 	type key struct{ service, reason string }
 	var order []key
 	hosts := map[key][]string{}
