@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/discover"
 	"keypaird/hooks/discover/report"
 )
@@ -32,6 +31,25 @@ type table struct {
 
 func (t *table) set(key, value string) { t.lines = append(t.lines, [2]string{key, value}) }
 
+// names sets the names, by the challenge that can work.
+func (t *table) names(names []string, private bool) {
+	if private {
+		t.list("dns-01", names)
+		t.set("dns", dnsAccount)
+		return
+	}
+	t.list("http-01", names)
+}
+
+// isPrivate reports whether CAs cannot reach the machine of some rows.
+func isPrivate(rows []discover.Requirement) bool {
+	return len(rows) > 0 && !slices.ContainsFunc(rows, func(r discover.Requirement) bool {
+		return slices.ContainsFunc(r.Addrs, func(a netip.Addr) bool { return !a.IsPrivate() && !a.IsLinkLocalUnicast() && !carrier.Contains(a) })
+	})
+}
+
+var carrier = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
+
 // list sets a key, unless the list is empty.
 func (t *table) list(key string, words []string) {
 	if len(words) > 0 {
@@ -47,6 +65,10 @@ func tables(domain string, components []string, m report.Machine) string {
 	plain := func(name string) bool { return name == domain || slices.Contains(components, name) }
 	var first *table // of the domain
 	var list []*table
+	var private bool
+	for _, n := range m.Names {
+		private = private || isPrivate(n.Rows)
+	}
 	dane := m.Host != "" && len(tlsaNames(rowsOf(m, m.Host), m.Host)) > 0
 	switch {
 	case m.Host != "" && !dane:
@@ -55,16 +77,23 @@ func tables(domain string, components []string, m report.Machine) string {
 		first.list("services", m.Services)
 		first.list("components", components)
 		first.set("dns", dnsAccount)
+		if private {
+			first.set("host_dns", `"ns"`)
+		}
 	case m.Host != "": // an [identity] has no tlsa
 		first = &table{head: fmt.Sprintf("cert.%q", domain)}
 		first.list("dns-01", append([]string{domain}, components...))
 		first.set("dns", dnsAccount)
 	case rowsOf(m, domain) != nil:
 		first = &table{head: fmt.Sprintf("cert.%q", domain)}
-		first.list("http-01", ownNames(domain, plain, m))
-		if len(components) > 0 {
-			first.list("dns-01", components)
-			first.set("dns", dnsAccount)
+		switch names := ownNames(domain, plain, m); {
+		case private:
+			first.names(append(names, components...), true)
+		case len(components) > 0:
+			first.list("http-01", names)
+			first.names(components, true)
+		default:
+			first.names(names, false)
 		}
 		first.list("tlsa", tlsaNames(rowsOf(m, domain), domain))
 	}
@@ -74,13 +103,13 @@ func tables(domain string, components []string, m report.Machine) string {
 			continue
 		}
 		t := &table{head: fmt.Sprintf("cert.%q", n.Name), rows: n.Rows}
-		t.list("http-01", []string{n.Name})
+		t.names([]string{n.Name}, private)
 		t.list("tlsa", tlsaNames(n.Rows, n.Name))
 		list = append(list, t)
 	}
 	if dane && rowsOf(m, m.Host) == nil { // no peer checks its name
 		t := &table{head: fmt.Sprintf("cert.%q", m.Host)}
-		t.list("http-01", []string{m.Host})
+		t.names([]string{m.Host}, private)
 		list = append(list, t)
 	}
 	slices.SortFunc(list, func(a, b *table) int { return strings.Compare(a.head, b.head) })
@@ -116,17 +145,15 @@ func webOnly(n report.Served) bool {
 	return !slices.ContainsFunc(n.Rows, func(r discover.Requirement) bool { return serverFor(r) != webServer })
 }
 
-// tlsaNames returns the names of the usable TLSA records about a certificate.
-func tlsaNames(rows []discover.Requirement, name string) (list []string) {
+// tlsaNames returns the name of the TLSA records about the key of a certificate, if
+// there are any that peers use.
+func tlsaNames(rows []discover.Requirement, name string) []string {
 	for _, r := range rows {
-		for _, t := range r.TLSA {
-			at, host, _ := config.TLSAName(t.Name)
-			if t.Why == "" && host == name && !slices.Contains(list, at) {
-				list = append(list, at)
-			}
+		if r.SNI == name && slices.ContainsFunc(r.TLSA, func(t discover.TLSA) bool { return t.Why == "" && t.Usage == 3 }) {
+			return []string{fmt.Sprintf("_%d._tcp.%s", r.Endpoint.Port, name)}
 		}
 	}
-	return list
+	return nil
 }
 
 // Servers by what they serve: the first that comes to mind of those that have a preset.

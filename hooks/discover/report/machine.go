@@ -77,7 +77,7 @@ func MachineOf(a discover.Answer) Machine {
 			m.serve(a, here)
 			continue
 		}
-		m.LeftOut = append(m.LeftOut, onOther(a, here))
+		m.LeftOut = append(m.LeftOut, m.onOther(a, here))
 	}
 	return m
 }
@@ -91,8 +91,12 @@ func servedRows(a discover.Answer) []discover.Requirement {
 	})
 }
 
-// nameOf returns the name that a row needs: one of the domain if it has the choice.
+// nameOf returns the name that a row needs: that of the host, or one of the domain, if
+// it has the choice.
 func nameOf(a discover.Answer, r discover.Requirement) string {
+	if slices.Contains(r.Accept, r.Endpoint.Host) {
+		return r.Endpoint.Host
+	}
 	for _, name := range r.Accept {
 		if records.Within(name, domainOf(a)) || slices.Contains(a.Components, name) {
 			return name
@@ -104,12 +108,16 @@ func nameOf(a discover.Answer, r discover.Requirement) string {
 	return r.SNI // DANE: names do not matter
 }
 
-// foreign returns why the host of a row is another operator's, as far as names show
-// that, or "".
+// foreign returns why there are no tables for the host of a row, or "": it is another
+// operator's, as far as names show that, or has no name that CAs certify.
 func foreign(r discover.Requirement, domain string) string {
 	switch {
 	case !records.Within(r.Endpoint.Host, domain):
 		return fmt.Sprintf("not a name of %s", domain)
+	case records.HostFault(r.Endpoint.Host, false) != "":
+		return "a name with an underscore, which no CA certifies"
+	case !strings.Contains(domain, "."):
+		return "a name with one label, which no public CA certifies"
 	case r.Alias != "" && !records.Within(r.Alias, domain):
 		return fmt.Sprintf("an alias of %s, which is not a name of %s", r.Alias, domain)
 	}
@@ -171,12 +179,17 @@ func foreignNames(a discover.Answer, rows []discover.Requirement) (list []string
 			continue
 		}
 		k, what := key{r.Service, why + ": its operator gets the certificate"}, r.Endpoint.Host
+		if !strings.Contains(why, domain) {
+			k.reason = why
+		}
 		if records.Within(name, domain) && name != r.Endpoint.Host {
 			if r.Enforcement != discover.Must {
 				continue // strict programs alone miss it
 			}
 			what = name + " at " + r.Endpoint.Host
-			k.reason = fmt.Sprintf("%s: its operator needs a certificate for %s; if that machine is yours, name it as host in [identity.%q]", why, name, domain)
+			if strings.Contains(why, domain) {
+				k.reason = fmt.Sprintf("%s: its operator needs a certificate for %s; if that machine is yours, name it as host in [identity.%q]", why, name, domain)
+			}
 		}
 		if hosts[k] == nil {
 			order = append(order, k)
@@ -193,7 +206,7 @@ func foreignNames(a discover.Answer, rows []discover.Requirement) (list []string
 }
 
 // onOther says which names are served on another machine of the domain.
-func onOther(a discover.Answer, rows []discover.Requirement) string {
+func (m Machine) onOther(a discover.Answer, rows []discover.Requirement) string {
 	var names, services []string
 	var addrs []netip.Addr
 	for _, r := range rows {
@@ -211,6 +224,9 @@ func onOther(a discover.Answer, rows []discover.Requirement) string {
 	text := fmt.Sprintf("%s: at %s, another machine", strings.Join(slices.Compact(names), ", "), join(slices.Compact(addrs)))
 	if len(services) == 0 {
 		return text + ", which gets its certificate itself"
+	}
+	if !slices.ContainsFunc(services, func(s string) bool { return !slices.Contains(m.Services, s) }) {
+		return text + ": the same tables there, with its own name instead" // peers use both
 	}
 	return fmt.Sprintf("%s: for its tables, keypaird discover -service %s %s", text, strings.Join(services, ","), a.Domain)
 }
