@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 	"hooks/discover/plan":            {"hooks/discover", "hooks/discover/records", "hooks/discover/report", "hooks/discover/web", "renew/problem", "renew/textfmt"},
 	"hooks/discover/records":         {"acme/dns01/dnsquery", "renew/problem"},
 	"hooks/discover/report":          {"hooks/discover", "hooks/discover/records", "renew/problem", "renew/textfmt"},
-	"hooks/discover/web":             {"hooks/discover/records", "renew/textfmt"},
+	"hooks/discover/web":             {"hooks/discover/records", "hooks/probe", "renew/textfmt"},
 	"hooks/expect":                   {"hooks/probe", "renew/keypair"},
 	"hooks/preset":                   {"hooks", "hooks/command", "renew/problem"},
 	"hooks/probe":                    {"renew/textfmt", "renew/tlsa"},
@@ -108,7 +108,7 @@ var targetArrows = map[string][]string{
 	"hooks/preset":                   {"hooks", "hooks/command"},
 	"hooks/discover":                 {"hooks/discover/records", "hooks/discover/web", "hooks/probe", "renew/tlsa"},
 	"hooks/discover/records":         {"acme/dns01/dnsquery"},
-	"hooks/discover/web":             {"hooks/discover/records", "renew/textfmt"},
+	"hooks/discover/web":             {"hooks/discover/records", "hooks/probe", "renew/textfmt"},
 	"hooks/probe":                    {"renew/tlsa"},
 	"hooks/verify":                   {"acme/dns01/dnsquery", "hooks/discover", "hooks/probe", "renew/tlsa"},
 }

@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -49,6 +50,9 @@ var clientStories = []story{
 	}, {
 		name: "client page", spec: "a site that answers a page to any path has no document",
 		zone: "@ IN A {1}\n", web: clientDoc("<!DOCTYPE html><html>", cors), want: clientFailed,
+	}, {
+		name: "client long page", spec: "it may be long",
+		zone: "@ IN A {1}\n", web: clientDoc("\n<html>"+strings.Repeat("hello ", 20000), cors), want: clientFailed,
 	}, {
 		name: "client page of a homeserver", spec: "3.3.1: FAIL_PROMPT, where there is a homeserver",
 		zone: "@ IN A {1}\n_matrix-fed._tcp IN SRV 0 0 8448 @\n", web: clientDoc("<!DOCTYPE html><html>", cors), want: clientFailed,

@@ -231,7 +231,7 @@ func handshake(ctx context.Context, conn net.Conn, proto *protocol, name string,
 	}
 	tc := tls.Client(conn, conf)
 	if err := tc.HandshakeContext(ctx); err != nil {
-		if isUnsupported(err) {
+		if IsUnsupported(err) {
 			err = fmt.Errorf("%w: %w", ErrUnsupported, err)
 		}
 		if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {

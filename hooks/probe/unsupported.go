@@ -21,7 +21,9 @@ var unsupported = []string{
 	"remote error: " + tls.AlertError(71).Error(), // insufficient_security
 }
 
-func isUnsupported(err error) bool {
+// IsUnsupported reports whether an error of crypto/tls is about a server that it does
+// not support.
+func IsUnsupported(err error) bool {
 	text := err.Error()
 	for _, part := range unsupported {
 		if strings.Contains(text, part) {

@@ -201,11 +201,10 @@ func (v Fetch) Fails() bool {
 	return !v.IsPage()
 }
 
-// IsPage reports whether a response is a page instead of a document, as of a site that
-// answers so to any path.
+// IsPage reports whether a response is a page instead of a JSON document, as of a site
+// that answers so to any path.
 func (v Fetch) IsPage() bool {
-	start := bytes.ToLower(bytes.TrimSpace(v.Body[:min(len(v.Body), 1000)]))
-	return v.State == records.Absent && v.Status == http.StatusOK && (bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html")))
+	return v.State == records.Absent && v.Status == http.StatusOK && bytes.HasPrefix(bytes.TrimLeft(v.Body, "\ufeff \t\r\n"), []byte("<"))
 }
 
 // Holder returns the address that was asked, or the host that it redirects to.

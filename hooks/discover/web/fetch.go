@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"keypaird/hooks/discover/records"
+	"keypaird/hooks/probe"
 )
 
 // Bounds, whatever web servers send.
@@ -105,7 +106,7 @@ func (f *Fetcher) fetch(ctx context.Context, e FetchRequest) Response {
 			if p.err = err; within.Err() != nil {
 				p.err, p.unclear = errors.New("no complete answer in time"), true
 			}
-			p.unclear = p.unclear || maybeLocal(err)
+			p.unclear = p.unclear || maybeLocal(err) || errors.Is(err, probe.ErrUnsupported)
 			return p
 		}
 		next := location(&p)
@@ -228,7 +229,7 @@ func (f *Fetcher) get(ctx context.Context, e FetchRequest, p *Response, addrs []
 		return fmt.Errorf("reading: %w", plainError(err))
 	}
 	if int64(len(p.Body)) > e.MaxBytes {
-		p.Body = nil
+		p.Body = p.Body[:min(len(p.Body), 1000)] // IsPage needs the start
 		return fmt.Errorf("more than %d bytes", e.MaxBytes)
 	}
 	f.log.Debug("fetched", "url", p.URL.String(), "address", addrs[0], "status", p.Code, "bytes", len(p.Body), "untrusted", p.untrusted)
@@ -280,6 +281,9 @@ func (f *Fetcher) handshake(ctx context.Context, conn net.Conn, host string, dis
 	})
 	if err := tc.HandshakeContext(ctx); err != nil {
 		conn.Close()
+		if probe.IsUnsupported(err) {
+			return nil, fmt.Errorf("TLS handshake: %w: %w", probe.ErrUnsupported, plainError(err))
+		}
 		return nil, fmt.Errorf("TLS handshake: %w", plainError(err))
 	}
 	return tc, nil
