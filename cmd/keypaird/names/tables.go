@@ -41,15 +41,6 @@ func (t *table) names(names []string, private bool) {
 	t.list("http-01", names)
 }
 
-// isPrivate reports whether CAs cannot reach the machine of some rows.
-func isPrivate(rows []discover.Requirement) bool {
-	return len(rows) > 0 && !slices.ContainsFunc(rows, func(r discover.Requirement) bool {
-		return slices.ContainsFunc(r.Addrs, func(a netip.Addr) bool { return !a.IsPrivate() && !a.IsLinkLocalUnicast() && !carrier.Contains(a) })
-	})
-}
-
-var carrier = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
-
 // list sets a key, unless the list is empty.
 func (t *table) list(key string, words []string) {
 	if len(words) > 0 {
@@ -67,7 +58,7 @@ func tables(domain string, components []string, m report.Machine) string {
 	var list []*table
 	var private bool
 	for _, n := range m.Names {
-		private = private || isPrivate(n.Rows)
+		private = private || !slices.ContainsFunc(n.Rows, func(r discover.Requirement) bool { return !report.Private(r.Addrs) })
 	}
 	dane := m.Host != "" && len(tlsaNames(rowsOf(m, m.Host), m.Host)) > 0
 	switch {

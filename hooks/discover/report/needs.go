@@ -159,12 +159,21 @@ func (n *Need) validate(a discover.Answer, host string) {
 		n.Why = "it has no address"
 	case len(at) == 0:
 		n.Why = "its addresses are not known"
+	case Private(at) && n.Own:
+		n.Why = fmt.Sprintf("CAs cannot connect to %s", join(at))
 	case !n.Own:
 		n.Challenge, n.Why = http01, fmt.Sprintf("by the operator of %s: it is not a name of %s", join(at), domain)
 	default:
 		n.Challenge, n.Why = http01, fmt.Sprintf("if port 80 of %s leads to keypaird", join(at))
 	}
 }
+
+// Private reports whether CAs can connect to none of the addresses.
+func Private(addrs []netip.Addr) bool {
+	return !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !a.IsPrivate() && !a.IsLinkLocalUnicast() && !carrier.Contains(a) })
+}
+
+var carrier = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
 
 func isAddress(name string) bool {
 	_, err := netip.ParseAddr(name)
