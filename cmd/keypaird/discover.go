@@ -9,15 +9,13 @@ import (
 
 	"keypaird/cmd/keypaird/names"
 	"keypaird/cmd/keypaird/output"
-	"keypaird/hooks/discover"
 	"keypaird/hooks/discover/plan"
 )
 
 // discoverOptions are the options of discover.
 type discoverOptions struct {
-	with                     *discover.Discoverer
+	with                     *names.Lookup
 	json, verbose, ask, plan bool
-	services, components     []string
 	goal                     plan.Goal
 }
 
@@ -27,8 +25,6 @@ func (o *discoverOptions) add(f *flag.FlagSet) {
 	f.BoolVar(&o.verbose, "v", false, "log unanswered DNS queries")
 	f.BoolVar(&o.ask, "ask", false, "query the homeservers' version endpoint")
 	f.BoolVar(&o.plan, "plan", false, "plan the move of the Matrix federation")
-	f.Func("service", "find this `service` only; may be given several times", names.List(&o.services))
-	f.Func("component", "a further XMPP `domain`, such as conference.example.org; may be given several times", names.List(&o.components))
 	f.StringVar(&o.goal.To, "to", "", "with -plan: move to `well-known`, the default, or to srv")
 	f.StringVar(&o.goal.Server, "server", "", "with -plan: the homeserver, `HOST:PORT`; default: where homeservers go today")
 	f.Func("since", "with -plan: `time` at which the change was published, to work out when caches expire", names.Time(&o.goal.Since))
@@ -41,7 +37,7 @@ func (o *discoverOptions) check(domains int) error {
 		return &usageError{problem: "discover takes one domain, after the options"}
 	case !o.plan && o.goal != plan.Goal{}:
 		return &usageError{problem: "-to, -server and -since are about -plan"}
-	case o.plan && (len(o.services) > 0 || len(o.components) > 0 || o.ask):
+	case o.plan && (len(o.with.Services) > 0 || len(o.with.Components) > 0 || o.ask):
 		return &usageError{problem: "-plan is about Matrix federation alone"}
 	}
 	return nil
@@ -65,18 +61,23 @@ func discoverCommand(ctx context.Context, e *env, args []string) error {
 		level = slog.LevelDebug
 	}
 	o.with.Log, o.with.Ask = output.Logger(e.stderr, level), o.ask
-	domain := names.ToDNS(domains[0])[0]
+	if o.with.Roots != "" {
+		if err := o.with.Trust(e.warn); err != nil {
+			return err
+		}
+	}
+	domain, services := o.with.ParseDomain(domains[0])
 	if o.plan {
-		p, err := plan.Make(ctx, o.with, domain, o.goal)
+		p, err := plan.Make(ctx, o.with.Discoverer, domain, o.goal)
 		if err != nil {
 			return err
 		}
 		return cmp.Or(e.print(&p, o.json), p.Err(time.Now()))
 	}
-	answer, err := o.with.Discover(ctx, domain, o.services, names.ToDNS(o.components...))
+	answer, err := o.with.Discover(ctx, domain, services, names.ToDNS(o.with.Components...))
 	if err != nil {
 		return err
 	}
-	d := names.Document(o.with, answer)
+	d := names.Document(o.with.Discoverer, answer)
 	return cmp.Or(e.print(d, o.json), d.Err())
 }

@@ -71,6 +71,12 @@ func report(w io.Writer, errs ...error) {
 	}
 }
 
+// warn prints a warning and what can be done about it.
+func (e *env) warn(message, remedy string) {
+	fmt.Fprintf(e.stderr, "keypaird: %s\n", message)
+	printRemedy(e.stderr, remedy)
+}
+
 func printRemedy(w io.Writer, remedy string) {
 	for line := range strings.Lines(remedy) {
 		fmt.Fprintf(w, "keypaird: remedy: %s\n", strings.TrimRight(line, "\n"))

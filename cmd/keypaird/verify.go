@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
@@ -16,7 +15,6 @@ import (
 func verifyCommand(ctx context.Context, e *env, args []string) error {
 	asJSON := e.flags.Bool("json", false, "print the checks as JSON")
 	asTAP := e.flags.Bool("tap", false, "print the checks in the Test Anything Protocol, version 13")
-	roots := e.flags.String("roots", "", "trust the CAs in this PEM `file` too")
 	with := names.Flags(e.flags)
 	args, err := e.parse(args)
 	if err != nil {
@@ -26,20 +24,19 @@ func verifyCommand(ctx context.Context, e *env, args []string) error {
 		return &usageError{problem: "-json and -tap exclude each other"}
 	}
 	v, err := names.Prepare(names.Options{
-		Names: args, Roots: *roots, With: with,
+		Names: args, With: with, Warn: e.warn,
 		Config: e.options(),
 		Engine: func(cfg *config.Config) (*engine.Engine, error) {
 			return e.engine(cfg, output.Logger(e.stderr, output.Quiet))
-		},
-		Warn: func(message, remedy string) {
-			fmt.Fprintf(e.stderr, "keypaird: %s\n", message)
-			printRemedy(e.stderr, remedy)
 		},
 	})
 	if err != nil {
 		return err
 	}
 	defer v.Close()
+	if len(v.Domains) == 0 && len(with.Services)+len(with.Components) > 0 {
+		return &usageError{problem: "-service and -component are about domains: name one"}
+	}
 	rows, err := v.Verify(ctx, v.Targets, v.Domains)
 	if err != nil {
 		return err

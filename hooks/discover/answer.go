@@ -41,6 +41,7 @@ type Requirement struct {
 	When     string        `json:"when,omitempty"`      // when peers connect; empty: always
 	Default  bool          `json:"default,omitempty"`   // peers try this endpoint because there is no record
 	Endpoint Place         `json:"endpoint"`            // zero if there is none
+	Alias    string        `json:"alias,omitempty"`     // the canonical name of its host, if that is an alias
 	Addrs    []Addr        `json:"addresses,omitempty"` // each must serve the certificate
 
 	SNI         string     `json:"sni,omitempty"`         // empty: peers send none

@@ -35,6 +35,8 @@ type Discoverer struct {
 	Resolve map[string][]netip.Addr
 	// Roots are the trusted CAs; nil: those of the system.
 	Roots *x509.CertPool
+	// Dial connects to web servers; nil: as net.Dialer does.
+	Dial web.Dial
 	// Ask also queries the Matrix servers that were found for their names.
 	Ask bool
 
@@ -104,7 +106,7 @@ func (d *Discoverer) Begin(domain string, names, components []string) (*Session,
 	s := &Session{d: d, limit: orElse(d.Limit, DefaultLimit)}
 	s.asks = d.Ask
 	s.Resolver = records.NewResolver(d.Resolvers, d.Resolve, orElse(d.Query, DefaultQuery), log)
-	s.Fetcher = web.NewFetcher(s.Resolver, d.Roots, orElse(d.Fetch, DefaultFetch), log)
+	s.Fetcher = web.NewFetcher(s.Resolver, d.Roots, orElse(d.Fetch, DefaultFetch), d.Dial, log)
 	var err error
 	if s.name, err = records.ParseServerName(strings.TrimSuffix(domain, ".")); err != nil {
 		return nil, err

@@ -65,7 +65,9 @@ func addLink(ctx context.Context, l *lookup, s *section, to link, domain string,
 		if host != domain {
 			row.Accept = append(row.Accept, domain)
 		}
-		addLocated(ctx, l, s, row, "https", host, port)
+		if at := addLocated(ctx, l, s, row, "https", host, port); at.State == records.Absent {
+			reportDead(s, led.What, at.Why, host)
+		}
 		return
 	}
 	row.Role, row.SNI, row.Accept, row.Enforcement = kind+" by host-meta", to.sni, []string{to.sni}, Info

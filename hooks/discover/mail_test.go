@@ -1,6 +1,9 @@
 package discover
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 const policyEnforce = "version: STSv1\r\nmode: enforce\r\nmx: mx1.@\r\nmx: *.pool.@\r\nmax_age: 604800\r\n"
 
@@ -34,6 +37,17 @@ var smtpStories = []story{
 		zone: "",
 		want: `mta-sts-policy absent
 			mx absent`,
+	}, {
+		name: "mx address", spec: "RFC 5321, 5.1: a host, not an address",
+		zone: "@ IN MX 10 mx1\n@ IN MX 20 10.0.0.1.\nmx1 IN A {1}\n",
+		want: `mta-sts-policy absent
+			mx smtp:mx1.@:25 sni=mx1.@ accept=mx1.@ info found`,
+		says: "!MX @ has a target that is not a host name: 10.0.0.1 is an address",
+	}, {
+		name: "sts tab", spec: "RFC 8461, 3.1: *WSP \";\" *WSP",
+		zone: strings.Replace(stsZone, "v=STSv1; ", "v=STSv1;\t", 1), web: sts(policyEnforce, ""),
+		want: `mta-sts-policy https:mta-sts.@:443 sni=mta-sts.@ accept=mta-sts.@ host=mta-sts.@ must found
+			mx smtp:mx1.@:25 sni=mx1.@ accept=mx1.@ must found`,
 	}, {
 		name: "mx null", spec: "RFC 7505: takes no mail",
 		zone: "@ IN A {1}\n@ IN MX 0 .\n",

@@ -75,7 +75,7 @@ func findAutoconfig(ctx context.Context, l *lookup, s *section) {
 			Role: sub, CheckedBy: "mail programs", Enforcement: Should,
 			SNI: host, Accept: []string{host}, HostHeader: host,
 		}
-		at := l.Addresses(ctx, host)
+		at := l.HostPublished(ctx, host)
 		if at.State == records.Found {
 			addLocated(ctx, l, s, row, "https", host, 443)
 		} else {

@@ -1,7 +1,6 @@
 package discover
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,7 +53,10 @@ func addServerName(ctx context.Context, l *lookup, s *section, row Requirement, 
 		port, says = federationPort, "has no port: 8448"
 	}
 	row.Evidence = append(slices.Clone(row.Evidence), records.Evidence{What: "server name " + name.String(), Says: says, Spec: inStep(step)})
-	addLocated(ctx, l, s, row, "https", name.Host, port)
+	at := addLocated(ctx, l, s, row, "https", name.Host, port)
+	if at.State == records.Absent && step != "2" {
+		reportDead(s, "m.server", at.Why, name.Host)
+	}
 }
 
 // addDelegation follows steps 3 to 6.
@@ -113,7 +115,10 @@ func addBySRV(ctx context.Context, l *lookup, s *section, row Requirement, host 
 	}
 	row.Step, row.Default = steps[2], true
 	row.Evidence = append(row.Evidence, records.Evidence{Kind: records.KindDefault, What: "default of " + host, Says: fmt.Sprintf("port %d", federationPort), Spec: inStep(steps[2])})
-	addLocated(ctx, l, s, row, "https", host, federationPort)
+	at := addLocated(ctx, l, s, row, "https", host, federationPort)
+	if at.State == records.Absent && steps[2] == "3.5" {
+		reportDead(s, "m.server", at.Why, host)
+	}
 }
 
 // fetchDelegation gets /.well-known/matrix/server and adds the rows of the hosts
@@ -138,11 +143,11 @@ func fetchDelegation(ctx context.Context, l *lookup, s *section, host string) *w
 	row.Enforcement = Must
 	addRedirects(ctx, l, s, doc, row)
 	for _, v := range doc.Fetches {
-		if v.State == records.Absent && v.Status == http.StatusOK && v.Untrusted == "" && !bytes.HasPrefix(bytes.TrimSpace(v.Body), []byte("<")) {
+		if v.State == records.Absent && v.Status == http.StatusOK && v.Untrusted == "" && !v.IsPage() {
 			s.warn("correct it, or answer 404", "%s on %s is not a valid document, so homeservers ignore it: %s", doc.URL, v.Addr, v.Why)
 		}
 		for _, h := range v.Via {
-			if h.Code == http.StatusPermanentRedirect {
+			if h.Code == http.StatusPermanentRedirect && v.Value != nil {
 				s.warn("answer 301 instead", "%s redirects with 308, which some homeservers do not follow", h.URL)
 			}
 		}

@@ -229,7 +229,7 @@ var documentStories = []story{
 		want: `well-known/3 https:@:443 sni=@ accept=@ host=@ must absent
 			well-known-redirect/3 https:www.@:443 sni=www.@ accept=www.@ host=www.@ must found
 			federation/6 https:@:8448 sni=@ accept=@ host=@ must found default`,
-		says: "!peers reject the document from {1}: its certificate is not trusted",
+		says: "!peers reject the document from www.@: its certificate is not trusted",
 	}, {
 		name: "untrusted redirects", spec: "3: normal X.509 validation, of the host that redirects too",
 		zone: "@ IN A {1}\nwww IN A {2}\n",

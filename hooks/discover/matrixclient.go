@@ -39,6 +39,9 @@ func findMatrixClient(ctx context.Context, l *lookup, s *section) {
 	reportDocument(s, doc)
 	for _, v := range doc.Fetches {
 		reportClient(s, v)
+		if v.IsPage() && hasServer(ctx, l) {
+			s.warn("serve a valid document, or answer 404", "%s on %s: clients stop with an error: a page is served to any path", v.URL, v.Addr)
+		}
 	}
 	row.Enforcement = Must
 	addRedirects(ctx, l, s, doc, row)
@@ -58,11 +61,11 @@ func findMatrixClient(ctx context.Context, l *lookup, s *section) {
 
 // reportClient reports why clients cannot use the response from one address.
 func reportClient(s *section, v web.Fetch) {
-	if len(v.Via) > 0 {
+	if len(v.Via) > 0 && (v.State != records.Absent || v.Value != nil) {
 		s.warn("serve the document at that URL itself",
 			"%s redirects: clients follow that only since Matrix 1.20", v.Via[0].URL)
 	}
-	if v.State == records.Absent && v.Status != 0 && v.Status != http.StatusNotFound && v.Value == nil {
+	if v.State == records.Absent && v.Status != 0 && v.Status != http.StatusNotFound && v.Value == nil && !v.IsPage() {
 		s.fail("serve a valid document, or answer 404",
 			"%s on %s: clients stop with an error: %s", v.URL, v.Addr, v.Why)
 	}
@@ -71,6 +74,13 @@ func reportClient(s *section, v web.Fetch) {
 			s.warn("send Access-Control-Allow-Origin: *", "%s has no CORS headers: clients in browsers cannot read it", h.URL)
 		}
 	}
+}
+
+// hasServer reports whether records name a homeserver.
+func hasServer(ctx context.Context, l *lookup) bool {
+	return slices.ContainsFunc([]string{"_matrix-fed._tcp.", "_matrix._tcp."}, func(service string) bool {
+		return l.SRV(ctx, service+l.name.Host).State == records.Found
+	})
 }
 
 // supposeClient returns the client document of a Supposition.
@@ -92,10 +102,13 @@ func addURL(ctx context.Context, l *lookup, s *section, role string, how Strictn
 	}
 	port, _ := web.PortOf(u) // parseURL has checked it
 	host := u.Hostname()
-	addLocated(ctx, l, s, Requirement{
+	at := addLocated(ctx, l, s, Requirement{
 		Role: role, Enforcement: how, CheckedBy: who, SNI: sni(host), Accept: []string{host},
 		HostHeader: records.HostPort(host, port), Evidence: []records.Evidence{led},
 	}, "https", host, port)
+	if at.State == records.Absent {
+		reportDead(s, led.What, at.Why, host)
+	}
 }
 
 // readClient reads the client document.

@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -44,8 +45,18 @@ var clientStories = []story{
 		want: clientFailed, says: "!clients stop with an error: not a JSON object",
 	}, {
 		name: "client no json", spec: "3.3.1: FAIL_PROMPT",
-		zone: "@ IN A {1}\n", web: clientDoc("<html>", cors),
+		zone: "@ IN A {1}\n", web: clientDoc("hello", cors),
 		want: clientFailed, says: "!clients stop with an error: not a JSON object",
+	}, {
+		name: "client page", spec: "a site that answers a page to any path has no document",
+		zone: "@ IN A {1}\n", web: clientDoc("<!DOCTYPE html><html>", cors), want: clientFailed,
+	}, {
+		name: "client long page", spec: "it may be long",
+		zone: "@ IN A {1}\n", web: clientDoc("\n<html>"+strings.Repeat("hello ", 20000), cors), want: clientFailed,
+	}, {
+		name: "client page of a homeserver", spec: "3.3.1: FAIL_PROMPT, where there is a homeserver",
+		zone: "@ IN A {1}\n_matrix-fed._tcp IN SRV 0 0 8448 @\n", web: clientDoc("<!DOCTYPE html><html>", cors), want: clientFailed,
+		says: "clients stop with an error: a page",
 	}, {
 		name: "client no base url", spec: "3.4.1: FAIL_PROMPT",
 		zone: "@ IN A {1}\n", web: clientDoc(`{"m.homeserver": {"url": "https://matrix.@"}}`, cors),

@@ -27,6 +27,27 @@ var davStories = []story{
 			CardDAV undetermined`,
 		says: "SRV _carddavs._tcp.@: resolver 127.0.0.1:53: answered SERVFAIL",
 	}, {
+		name: "dav of a site that redirects", spec: "a redirect counts by where it ends",
+		zone: "@ IN A {1}\nwww IN A {2}\n",
+		web: []site9{
+			{addr: "{1}", host: "@", conf: "location / { return 301 https://www.@/; }"},
+			{addr: "{2}", host: "www.@"},
+		},
+		want: `CalDAV https:@:443 sni=@ accept=@ host=@ info absent
+			CardDAV https:@:443 sni=@ accept=@ host=@ info absent`,
+	}, {
+		name: "dav of a site with a password", spec: "any path asks for it",
+		zone: "@ IN A {1}\n",
+		web:  []site9{{addr: "{1}", host: "@", conf: "location / { return 401; }"}},
+		want: `CalDAV https:@:443 sni=@ accept=@ host=@ info absent
+			CardDAV https:@:443 sni=@ accept=@ host=@ info absent`,
+	}, {
+		name: "dav with a start page", spec: "only the path of the calendar leads there",
+		zone: "@ IN A {1}\n",
+		web:  []site9{{addr: "{1}", host: "@", conf: "location = /.well-known/caldav { return 301 /radicale/; }\nlocation = /radicale/ { return 200 hello; }\nlocation = /.well-known/carddav { return 301 /gone; }"}},
+		want: `CalDAV https:@:443 sni=@ accept=@ host=@ must found
+			CardDAV https:@:443 sni=@ accept=@ host=@ info absent`,
+	}, {
 		name: "dav none", spec: "RFC 6764, 6: nothing there",
 		zone: "@ IN A {1}\n", web: empty(),
 		want: `CalDAV https:@:443 sni=@ accept=@ host=@ info absent
@@ -45,11 +66,31 @@ func TestDAV(t *testing.T) {
 	tell(t, w, davStories, "caldav", findDAV)
 }
 
+// RFC 4592: a name that only a wildcard has was not published for a service.
+func TestWildcardHosts(t *testing.T) {
+	stories := []story{{
+		name: "wild web", spec: "www has an address of its own where it differs",
+		zone: "@ IN A {1}\n* IN CNAME @\n",
+		want: `web https:@:443 sni=@ accept=@ host=@ must found
+			web absent`,
+	}, {
+		name: "wild web besides www", spec: "here it does",
+		zone: "@ IN A {1}\n* IN A {1}\nwww IN A {2}\n",
+		want: `web https:@:443 sni=@ accept=@ host=@ must found
+			web https:www.@:443 sni=www.@ accept=www.@ host=www.@ must found`,
+	}}
+	tell(t, newWorld(t, stories), stories, "web", findWeb)
+}
+
 var sipStories = []story{
 	{
 		name: "sip srv", spec: "RFC 3263, 4.1: no NAPTR: SRV _sips._tcp; RFC 5922, 7.1 and 7.2: the domain, no wildcard",
 		zone: "@ IN A {1}\nbox IN A {2}\n_sips._tcp IN SRV 0 0 5061 box\n",
 		want: `sips tls:box.@:5061 sni=@ accept=@ must found no-wildcard`,
+	}, {
+		name: "sip wildcard", spec: "RFC 4592: any service has the records of a wildcard",
+		zone: "@ IN A {1}\n*._tcp IN SRV 0 0 443 @\n",
+		want: `sips tls:@:5061 sni=@ accept=@ must found default no-wildcard`,
 	}, {
 		name: "sip naptr", spec: "RFC 3263, 4.1: NAPTR SIPS+D2T names the SRV record",
 		zone: "@ IN A {1}\nbox IN A {2}\n@ IN NAPTR 10 50 \"s\" \"SIPS+D2T\" \"\" _sips._tcp.hoster\n@ IN NAPTR 20 50 \"s\" \"SIP+D2U\" \"\" _sip._udp.hoster\n" +

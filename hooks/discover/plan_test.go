@@ -87,6 +87,10 @@ func TestPlanToWellKnown(t *testing.T) {
 	if want := 48*time.Hour + 66*time.Minute; p.Wait() != want || p.Safe { // the old document first
 		t.Errorf("wait %s, want %s: %+v", p.Wait(), want, p.Waits)
 	}
+	// One that cannot be read is not written anew.
+	if p := makePlan(t, d, "moved-client-fails.test", plan.Goal{To: plan.ToWellKnown}); len(p.Publish) != 1 || !strings.HasPrefix(p.Notes[0], "https://moved-client-fails.test/.well-known/matrix/client cannot be read today") {
+		t.Errorf("publish %+v, notes %q", p.Publish, p.Notes)
+	}
 	// What there is in the client document stays.
 	if !strings.Contains(p.Publish[1].Body, "org.example.app") {
 		t.Errorf("publish %+v", p.Publish[1])
@@ -106,6 +110,7 @@ func TestPlanToWellKnownSafety(t *testing.T) {
 		{"moved-to-another.test", "is the homeserver of another.test, not of moved-to-another.test"},
 		{"moved-out-of-sight.test", "matrix.moved-out-of-sight.test:8448 on 2001:db8::1 could not be queried for its keys"},
 		{"moved-half-known.test", "not all addresses of matrix.moved-half-known.test are known: only 16 of its addresses are checked"},
+		{"moved-client-fails.test", "https://moved-client-fails.test/.well-known/matrix/client on 127.1"},
 		{"moved-half-served.test", "does not return homeserver keys for matrix.moved-half-served.test:8448: connection refused"},
 	})
 	// After the plain certificate is gone it is still safe.
@@ -176,5 +181,10 @@ func TestPlanToSRV(t *testing.T) {
 		{"back.test", ""},
 		{"back-in-part.test", "the document is still served"},
 		{"moved-srv-fails.test", "SERVFAIL"},
+		{"back-gone.test", ""},
+		{"back-fails.test", "fails, perhaps only for a time: answers 503"},
+		{"back-throttled.test", "answers 429"},
+		{"back-forbidden.test", "answers 403"},
+		{"back-closed.test", "connection refused"},
 	})
 }

@@ -25,7 +25,13 @@ var planStories = []story{
 	{name: "moved without plain", zone: "@ IN A {1}\nmatrix IN A {5}\n_matrix._tcp 7200 IN SRV 10 0 8448 matrix\n", web: both("matrix.@:8448")},
 	{name: "moved out of sight", zone: "@ IN A {1}\nmatrix IN A {2}\nmatrix IN AAAA 2001:db8::1\n", web: both("matrix.@:8448")},
 	{name: "moved half known", zone: "@ IN A {1}\nmatrix IN A {2}\n" + many("matrix", 17), web: both("matrix.@:8448")},
-	{name: "moved to address", zone: "@ IN A {1}\n", web: both("{2}:8448")},
+	{name: "moved to address", zone: "@ IN A {1}\nmatrix IN A {2}\n", web: both("{2}:8448")},
+	{name: "moved client fails", zone: "@ IN A {1}\nmatrix IN A {2}\n", web: answering("503", "client", "matrix.@:8448")},
+	{name: "back fails", zone: "@ IN A {1}\nmatrix IN A {2}\n_matrix-fed._tcp 7200 IN SRV 10 0 8448 matrix\n", web: answering("503", "server", "")},
+	{name: "back throttled", zone: "@ IN A {1}\nmatrix IN A {2}\n_matrix-fed._tcp 7200 IN SRV 10 0 8448 matrix\n", web: answering("429", "server", "")},
+	{name: "back forbidden", zone: "@ IN A {1}\nmatrix IN A {2}\n_matrix-fed._tcp 7200 IN SRV 10 0 8448 matrix\n", web: answering("403", "server", "")},
+	{name: "back gone", zone: "@ IN A {1}\nmatrix IN A {2}\n_matrix-fed._tcp 7200 IN SRV 10 0 8448 matrix\n", web: answering("410", "server", "")},
+	{name: "back closed", zone: "@ IN A {6}\nmatrix IN A {2}\n_matrix-fed._tcp 7200 IN SRV 10 0 8448 matrix\n"},
 	{name: "several", zone: "@ IN A {1}\nmatrix IN A {2}\nsecond IN A {2}\n_matrix._tcp IN SRV 10 0 8448 matrix\n_matrix._tcp IN SRV 20 0 8449 second\n" +
 		"_xmpp-server._tcp IN SRV 5 0 5269 matrix\n_imaps._tcp IN SRV 0 0 993 matrix\n", web: empty()},
 }
@@ -55,6 +61,16 @@ func planWorld(t *testing.T) *world {
 		}
 	}
 	return w
+}
+
+// answering is a site where one document fails.
+func answering(status, kind, server string) []site9 {
+	sites := empty()
+	if server != "" {
+		sites = both(server)
+	}
+	sites[0].conf += "\nlocation = /.well-known/matrix/" + kind + " { return " + status + "; }"
+	return sites
 }
 
 // both documents, served as the plan says.

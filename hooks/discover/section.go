@@ -113,7 +113,7 @@ func (s *section) noneAt(row Requirement, at records.Site) {
 func addLocated(ctx context.Context, l *lookup, s *section, row Requirement, proto, host string, port uint16) records.Site {
 	at := l.Addresses(ctx, host)
 	row.Endpoint = Place{Proto: proto, Host: host, Port: port}
-	row.State, row.Why, row.Addrs = at.State, at.Why, at.Addrs
+	row.State, row.Why, row.Addrs, row.Alias = at.State, at.Why, at.Addrs, at.Alias
 	row.Evidence = append(slices.Clone(row.Evidence), at.Evidence...)
 	s.add(row)
 	if at.Incomplete != "" {
@@ -159,6 +159,11 @@ func reportTarget(s *section, record, host string, at records.Site, rfc string) 
 	}
 }
 
+// reportDead reports a document that names a host without an address.
+func reportDead(s *section, what, why, host string) {
+	s.fail("publish its address or correct the document", "%s names %s: %s", what, host, why)
+}
+
 // fetch fetches a well-known document of a host and adds it.
 func fetch(ctx context.Context, l *lookup, s *section, host, path string, read web.Parser) *web.Document {
 	return s.keep(l.Document(ctx, host, path, true, web.MaxDocument, read))
@@ -173,7 +178,7 @@ func (s *section) keep(d web.Document) *web.Document {
 
 // addDocument adds the row of the host that serves a document.
 func addDocument(s *section, d *web.Document, row Requirement, spec string) {
-	row.Endpoint, row.Addrs = Place{"https", row.Accept[0], 443}, d.Site.Addrs
+	row.Endpoint, row.Addrs, row.Alias = Place{"https", row.Accept[0], 443}, d.Site.Addrs, d.Site.Alias
 	row.State, row.Why = d.State, d.Why
 	if d.State == records.Found || d.Untrusted() != nil {
 		row.Enforcement = Must
@@ -190,7 +195,7 @@ func reportDocument(s *section, d *web.Document) {
 	}
 	if v := d.Untrusted(); v != nil {
 		s.fail("renew or correct the certificate of that host",
-			"%s: peers reject the document from %s: its certificate is not trusted: %s", d.URL, v.Addr, v.Untrusted)
+			"%s: peers reject the document from %s: its certificate is not trusted: %s", d.URL, v.Holder(), v.Untrusted)
 	}
 	if list := d.Undetermined(); len(list) > 0 {
 		s.doubt("retry from another network", "%s could not be checked from here: %s", d.URL, strings.Join(list, "; "))
@@ -200,10 +205,13 @@ func reportDocument(s *section, d *web.Document) {
 	}
 }
 
-// addRedirects adds a row for every host that a redirect led to: each has its own
-// certificate.
+// addRedirects adds a row for every host that a redirect to a document led to: each has
+// its own certificate.
 func addRedirects(ctx context.Context, l *lookup, s *section, d *web.Document, row Requirement) {
 	for _, v := range d.Fetches {
+		if v.State == records.Absent && v.Value == nil {
+			continue // there is no document at the end
+		}
 		hops := v.Hops()
 		for i, h := range hops {
 			host := h.URL.Hostname()

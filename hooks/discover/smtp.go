@@ -162,8 +162,10 @@ func findPolicy(ctx context.Context, l *lookup, s *section, domain string) stsSt
 func stsRecord(txt records.Reply) (why string, broken bool) {
 	var found []string
 	for _, rr := range txt.RRs {
-		if t, ok := rr.(*dns.TXT); ok && isSTS(strings.Join(t.Txt, "")) {
-			found = append(found, strings.Join(t.Txt, ""))
+		if t, ok := rr.(*dns.TXT); ok {
+			if text := records.Unescape(strings.Join(t.Txt, "")); isSTS(text) {
+				found = append(found, text)
+			}
 		}
 	}
 	switch {

@@ -3,6 +3,7 @@ package discover
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/miekg/dns"
 
@@ -18,7 +19,11 @@ func findWeb(ctx context.Context, l *lookup, s *section) {
 			SNI: host, Accept: []string{host}, HostHeader: host,
 			Evidence: []records.Evidence{{What: "https://" + host + "/", Says: "port 443", Spec: "RFC 9110, 4.2.2 and 4.3.4"}},
 		}
-		if at := l.Addresses(ctx, host); at.State != records.Found {
+		at := l.Addresses(ctx, host)
+		if host != l.name.Host {
+			at = l.HostPublished(ctx, host)
+		}
+		if at.State != records.Found {
 			s.noneAt(row, at)
 			if at.NoName && at.Alias == "" && host == l.name.Host {
 				s.fail("check the spelling, and that the domain is registered", "%s", at.Why)
@@ -84,22 +89,36 @@ func addDAVTargets(ctx context.Context, l *lookup, s *section, row Requirement, 
 func addDAVWellKnown(ctx context.Context, l *lookup, s *section, row Requirement, service, domain string) {
 	const spec = "RFC 6764, 5 and 6"
 	row.SNI, row.Accept, row.HostHeader, row.Enforcement = domain, []string{domain}, domain, Info
-	doc := fetch(ctx, l, s, domain, "/.well-known/"+service, readDAV)
-	addDocument(s, doc, row, spec)
-	reportDocument(s, doc)
+	doc := l.Document(ctx, domain, "/.well-known/"+service, true, web.MaxDocument, readDAV)
+	if doc.State == records.Found && answersAnything(ctx, l, domain, doc) {
+		doc.Deny("the site answers any path in that way")
+	}
+	s.keep(doc)
+	addDocument(s, &doc, row, spec)
+	reportDocument(s, &doc)
 	row.Enforcement = Must
-	addRedirects(ctx, l, s, doc, row)
+	addRedirects(ctx, l, s, &doc, row)
 }
 
-// readDAV returns an error unless the service exists.
+// answersAnything reports whether a path that nobody has published leads to the same
+// answers as a calendar.
+func answersAnything(ctx context.Context, l *lookup, domain string, doc web.Document) bool {
+	any := l.Document(ctx, domain, "/.well-known/"+l.Unpublished(), true, web.MaxDocument, readDAV)
+	return any.State == records.Found && slices.EqualFunc(any.Fetches, doc.Fetches, func(a, b web.Fetch) bool {
+		return a.Addr == b.Addr && a.State == b.State && a.Status == b.Status && a.Holder() == b.Holder()
+	})
+}
+
+// readDAV returns an error unless the service may exist: it asks for a password, or a
+// redirect has led to something other than a missing page.
 func readDAV(p web.Response) (string, any, error) {
 	switch {
+	case p.Code == http.StatusNotFound, p.Code == http.StatusGone, p.Code == http.StatusTooManyRequests, p.Code >= 500 && p.Code != http.StatusNotImplemented:
+		return "", nil, web.StatusError(p.Code)
+	case p.Code == http.StatusOK && len(p.Via) == 0:
+		return "", nil, web.StatusError(p.Code) // a plain web page: RFC 6764, section 5, requires a redirect
 	case len(p.Via) > 0:
 		return "redirects to " + p.URL.String(), true, nil
-	case p.Code == http.StatusNotFound, p.Code == http.StatusGone, p.Code >= 500:
-		return "", nil, web.StatusError(p.Code)
-	case p.Code == http.StatusOK:
-		return "", nil, web.StatusError(p.Code) // a plain web page: RFC 6764, section 5, requires a redirect
 	}
 	return "requires a password or another method", true, nil
 }

@@ -50,17 +50,14 @@ type Severity int
 
 // Severities.
 const (
-	Notice  Severity = iota // few peers reject it
-	Warning                 // some peers reject it, or all will
+	Warning Severity = iota // some peers reject it, or all will
 	Fatal                   // all peers that verify reject it
 )
 
 // Severity returns the severity of a fault.
 func (f Fault) Severity() Severity {
 	switch f {
-	case NotClient:
-		return Notice
-	case EndsSoon, Disorder, OldTLS:
+	case EndsSoon, Disorder, NotClient:
 		return Warning
 	}
 	return Fatal

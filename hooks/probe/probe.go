@@ -76,15 +76,34 @@ func (p Probe) Run(ctx context.Context) (Result, error) {
 	if err != nil || only.suites == nil || s.Chain[0].PublicKeyAlgorithm == p.KeyType {
 		return s, err
 	}
-	if s.Version == tls.VersionTLS13 {
-		if other, err := p.run(ctx, restriction{keyType: p.KeyType}); err == nil {
-			return other, nil
-		}
-	}
-	if other, err := p.run(ctx, only); err == nil {
+	if other, err := p.withKeyType(ctx, s.Version); err == nil {
 		return other, nil
 	}
 	return s, nil
+}
+
+// OtherKey returns what the endpoint serves to clients that accept no certificate of
+// the key type it has served so far; an error means nothing, as a rule.
+func (p Probe) OtherKey(ctx context.Context, s Result) (Result, error) {
+	p.KeyType = x509.RSA
+	if s.Chain[0].PublicKeyAlgorithm == x509.RSA {
+		p.KeyType = x509.ECDSA
+	}
+	other, err := p.withKeyType(ctx, s.Version)
+	if err == nil && other.Chain[0].PublicKeyAlgorithm != p.KeyType {
+		err = errTLS13
+	}
+	return other, err
+}
+
+// withKeyType returns what is served to clients that accept no other key type.
+func (p Probe) withKeyType(ctx context.Context, version uint16) (Result, error) {
+	if version == tls.VersionTLS13 {
+		if s, err := p.run(ctx, restriction{keyType: p.KeyType}); err == nil {
+			return s, nil
+		}
+	}
+	return p.run(ctx, restriction{suites: suitesFor(p.KeyType)})
 }
 
 // A restriction is what a client accepts in a handshake; the zero value: all.
@@ -207,9 +226,14 @@ func handshake(ctx context.Context, conn net.Conn, proto *protocol, name string,
 	}
 	if only.suites != nil {
 		conf.MaxVersion, conf.CipherSuites = tls.VersionTLS12, only.suites
+	} else {
+		conf.CipherSuites = allSuites()
 	}
 	tc := tls.Client(conn, conf)
 	if err := tc.HandshakeContext(ctx); err != nil {
+		if IsUnsupported(err) {
+			err = fmt.Errorf("%w: %w", ErrUnsupported, err)
+		}
 		if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 			if proto.talk != nil {
 				return Result{}, fmt.Errorf("bytes that are not TLS came after the go-ahead: %w", ErrInjected)

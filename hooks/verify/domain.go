@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -42,6 +43,9 @@ func (v *Verifier) checkDomain(ctx context.Context, d Domain) ([]Check, error) {
 		default:
 			rows = append(rows, withoutAddress(r, d))
 		}
+	}
+	if d.Optional && len(checks) == 0 {
+		return nil, nil
 	}
 	within, cancel := context.WithTimeout(ctx, domainLimit)
 	defer cancel()
@@ -174,6 +178,10 @@ func (v *Verifier) expect(c *endpoint, o *Match) probe.Expect {
 func (v *Verifier) checkAt(ctx context.Context, c *endpoint, row *Check, addr netip.Addr) {
 	p := probe.Probe{Endpoint: c.endpoint, Addr: addr, SNI: c.sni, To: c.to, ALPN: c.alpn}
 	s, err := v.prober.probe(ctx, p)
+	var failed *probe.Error
+	if errors.As(err, &failed) && v.refusesAll(ctx, p, err) {
+		failed.Err = fmt.Errorf("%w: %w", probe.ErrUnsupported, failed.Err)
+	}
 	if err != nil {
 		c.probeFailed(row, err)
 		return
@@ -195,10 +203,41 @@ func (v *Verifier) checkAt(ctx context.Context, c *endpoint, row *Check, addr ne
 		c.addIssue(row, f, c.resultOf(f.Fault), leaf)
 	}
 	v.checkLive(c, row, leaf)
+	v.checkOtherKey(ctx, c, row, p, s)
 	if c.sni != "" {
 		v.withoutSNI(ctx, c, row, p, s, expect)
 	}
 	c.summarize(row, v, leaf)
+}
+
+// checkOtherKey adds the issues of the certificate that the server has for clients that
+// accept no key of the type served first.
+func (v *Verifier) checkOtherKey(ctx context.Context, c *endpoint, row *Check, p probe.Probe, s probe.Result) {
+	if c.severity() == OK {
+		return // no peer checks it
+	}
+	other, err := v.prober.otherKey(ctx, p, s)
+	if err != nil {
+		return
+	}
+	leaf := other.Chain[0]
+	match := v.matcher.match(leaf)
+	list := probe.Check(other, v.expect(c, match))
+	if match != nil && match.Source == previous {
+		list = append(list, probe.Issue{Fault: staleFault, Text: "is not the live pair"})
+	}
+	for _, f := range list {
+		same := func(i Issue) bool { return i.Fault == f.Fault && i.Text == f.Text }
+		if slices.ContainsFunc(row.Issues, same) {
+			continue
+		}
+		result := Failed
+		if f.Fault != staleFault {
+			result = c.resultOf(f.Fault)
+		}
+		f.Text = fmt.Sprintf("is not the only one: the one with a key for %s %s", leaf.PublicKeyAlgorithm, f.Text)
+		c.addIssue(row, f, result, leaf)
+	}
 }
 
 // checkLive adds an issue where a stored pair is served that is not the live one.

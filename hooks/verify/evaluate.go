@@ -95,13 +95,13 @@ func (c *endpoint) severity() Result {
 
 // resultOf returns the result of a fault.
 func (c *endpoint) resultOf(f probe.Fault) Result {
-	switch f.Severity() {
-	case probe.Fatal:
+	switch {
+	case f == probe.OldTLS:
+		return maxResult(c.severity(), Warning) // senders of mail that check nothing may go on
+	case f.Severity() == probe.Fatal:
 		return c.severity()
-	case probe.Warning:
-		return minResult(c.severity(), Warning)
 	}
-	return OK
+	return minResult(c.severity(), Warning)
 }
 
 // addIssue adds an issue to a row, and the peers it affects.
@@ -139,7 +139,7 @@ func (c *endpoint) probeFailed(row *Check, err error) {
 		}
 		return
 	}
-	injected := errors.Is(err, probe.ErrInjected)
+	injected, unsupported := errors.Is(err, probe.ErrInjected), errors.Is(err, probe.ErrUnsupported)
 	mail := c.endpoint.Proto == "smtp"
 	row.Error = v.Err.Error()
 	switch {
@@ -151,6 +151,9 @@ func (c *endpoint) probeFailed(row *Check, err error) {
 			row.setResult(Unknown)
 		}
 		row.Error, row.Remedy = "cannot be reached from here: "+row.Error, remedyUnreachable
+	case unsupported:
+		row.setResult(Unknown)
+		row.Error, row.Remedy = "cannot be determined from here: "+row.Error, remedyUnsupported
 	case v.TimedOut, mail && v.Stage == probe.Talking && !injected && !errors.Is(err, probe.ErrNoTLS):
 		row.setResult(Unknown)
 		row.Error, row.Remedy = "inconclusive: "+row.Error, "verify again later, or from another network"
@@ -180,10 +183,28 @@ func (c *endpoint) probeFailed(row *Check, err error) {
 
 // Alerts of TLS (RFC 8446, section 6).
 const (
+	handshakeFailure      tls.AlertError = 40
 	internalError         tls.AlertError = 80
 	unrecognizedName      tls.AlertError = 112
 	noApplicationProtocol tls.AlertError = 120
 )
+
+// refusesAll reports whether a server has failed the handshake whatever name it is asked
+// for: they have no cipher suite in common.
+func (v *Verifier) refusesAll(ctx context.Context, p probe.Probe, err error) bool {
+	if !isAlert(err, handshakeFailure) {
+		return false
+	}
+	if p.SNI == "" {
+		return true
+	}
+	if p.To == "" {
+		p.To = p.SNI
+	}
+	p.SNI = ""
+	_, err = v.prober.probe(ctx, p)
+	return isAlert(err, handshakeFailure)
+}
 
 // isAlert reports whether err is an alert that the server sent. Outside QUIC,
 // crypto/tls has no exported type for it, but one text for both.

@@ -31,8 +31,10 @@ func affects(uses []discover.Requirement, domain string, f probe.Fault, leaf *x5
 		switch f {
 		case probe.EndsSoon, staleFault:
 			s = fmt.Sprintf("no peer yet; from %s on, %s", leaf.NotAfter.UTC().Format("2006-01-02 15:04 MST"), s)
-		case probe.Disorder, probe.OldTLS:
+		case probe.Disorder:
 			s = "some " + s
+		case probe.NotClient:
+			s = fmt.Sprintf("XMPP servers that require clientAuth (ejabberd before 25.08 without dialback) refuse the connections that %s makes: what it sends is not delivered there", r.Identity)
 		case noSNIFault:
 			s = "peers that send no SNI: " + s
 		case probe.Incomplete:

@@ -49,6 +49,16 @@ var errTooMany = errors.New("not probed: there are too many endpoints")
 
 // probe returns the result of a probe, which runs once.
 func (r *prober) probe(ctx context.Context, p probe.Probe) (probe.Result, error) {
+	return r.once(ctx, p, func(p probe.Probe) (probe.Result, error) { return p.Run(ctx) })
+}
+
+// otherKey returns the result of Probe.OtherKey, which runs once.
+func (r *prober) otherKey(ctx context.Context, p probe.Probe, s probe.Result) (probe.Result, error) {
+	p.KeyType = s.Chain[0].PublicKeyAlgorithm // in the key of the result; not used
+	return r.once(ctx, p, func(p probe.Probe) (probe.Result, error) { return p.OtherKey(ctx, s) })
+}
+
+func (r *prober) once(ctx context.Context, p probe.Probe, run func(probe.Probe) (probe.Result, error)) (probe.Result, error) {
 	key := fmt.Sprintf("%s %s %q %q %q %v", p.Endpoint, p.Addr, p.SNI, p.To, p.ALPN, p.KeyType)
 	r.mu.Lock()
 	s, known := r.seen[key]
@@ -67,18 +77,18 @@ func (r *prober) probe(ctx context.Context, p probe.Probe) (probe.Result, error)
 		r.hosts[at] = d
 	}
 	r.mu.Unlock()
-	s.once.Do(func() { s.Result, s.err = r.dial(ctx, d, p) })
+	s.once.Do(func() { s.Result, s.err = r.dial(ctx, d, func() (probe.Result, error) { return run(p) }) })
 	return s.Result, s.err
 }
 
 // dial runs a probe when no other one uses the address.
-func (r *prober) dial(ctx context.Context, d *hostPort, p probe.Probe) (probe.Result, error) {
+func (r *prober) dial(ctx context.Context, d *hostPort, run func() (probe.Result, error)) (probe.Result, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.unreachable != nil {
 		return probe.Result{}, d.unreachable
 	}
-	s, err := r.again(ctx, p)
+	s, err := r.slot(ctx, run)
 	var v *probe.Error
 	if errors.As(err, &v) && v.Stage == probe.Connecting && ctx.Err() == nil {
 		d.unreachable = err
@@ -88,10 +98,15 @@ func (r *prober) dial(ctx context.Context, d *hostPort, p probe.Probe) (probe.Re
 
 // again runs a probe, also if there is a result already.
 func (r *prober) again(ctx context.Context, p probe.Probe) (probe.Result, error) {
+	return r.slot(ctx, func() (probe.Result, error) { return p.Run(ctx) })
+}
+
+// slot runs a probe when few enough others run.
+func (r *prober) slot(ctx context.Context, run func() (probe.Result, error)) (probe.Result, error) {
 	select {
 	case r.slots <- struct{}{}:
 		defer func() { <-r.slots }()
-		return p.Run(ctx)
+		return run()
 	case <-ctx.Done():
 		return probe.Result{}, context.Cause(ctx)
 	}

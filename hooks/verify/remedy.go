@@ -13,6 +13,8 @@ import (
 
 const remedyUnreachable = "verify from another network: a firewall, or a router without NAT loopback, may hide it from here"
 
+const remedyUnsupported = "try a client that your peers use, such as: openssl s_client -connect HOST:PORT -servername NAME"
+
 // remedies of faults that have the same one in every row.
 var remedies = map[probe.Fault]string{
 	probe.Expired:    "renew it: keypaird issue",
@@ -23,6 +25,7 @@ var remedies = map[probe.Fault]string{
 	probe.WeakKey:    "have it issued for another key: ec256, or rsa2048 at least",
 	probe.EndsSoon:   "see why it was not renewed: keypaird status",
 	probe.Disorder:   "serve fullchain.pem: the certificate, then its intermediates, and nothing else",
+	probe.NotClient:  "nothing, if your peers use dialback; else get a certificate with clientAuth, which few public CAs issue, or ask those peers for ejabberd 25.08 or dialback",
 	probe.OldTLS:     "let the server speak TLS 1.2 and 1.3",
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"keypaird/hooks/probe"
@@ -118,6 +119,10 @@ func (v *Verifier) deployedRow(ctx context.Context, row *Check, p probe.Probe, w
 	if err != nil {
 		row.setResult(Failed)
 		row.Error, row.Remedy = err.Error(), renew.Remedy(err)
+		if errors.Is(err, probe.ErrUnsupported) {
+			row.setResult(Unknown)
+			row.Error, row.Remedy = "cannot be determined from here: "+row.Error, remedyUnsupported
+		}
 		if errors.Is(err, probe.ErrHostUnknown) {
 			row.unknown = disowned
 		}
@@ -155,6 +160,10 @@ func (v *Verifier) addDeployedIssue(row *Check, f probe.Issue) {
 	switch f.Fault {
 	case probe.Incomplete, probe.Expired:
 		issue.Result = Failed
+	case probe.OldTLS:
+		if !strings.HasPrefix(row.Endpoint, "smtp:") { // senders of mail that check nothing may go on
+			issue.Result = Failed
+		}
 	case probe.Untrusted, probe.EndsSoon, probe.NotClient:
 		return
 	}

@@ -33,6 +33,9 @@ func WriteText(w io.Writer, rows []Check) error {
 		}
 		writeDomain(&b, domain, mine)
 	}
+	if len(own) < len(rows) {
+		writeCounts(&b, rows)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -93,6 +96,10 @@ func writeDomain(b *strings.Builder, domain string, rows []Check) {
 		paragraph(b, "\nnot there: ", strings.Join(absent, ", "))
 	}
 	writeNotes(b, rows)
+}
+
+// writeCounts prints how many checks there were, and their results.
+func writeCounts(b *strings.Builder, rows []Check) {
 	n := count(rows)
 	checked := n[OK] + n[Warning] + n[Failed] + n[Unknown]
 	fmt.Fprintf(b, "\n%d %s: %d ok", checked, textfmt.Plural(checked, "check", "checks"), n[OK])
@@ -117,7 +124,7 @@ func writeLoose(b *strings.Builder, blocks [][]Check, loose []Check) (absent []s
 		case r.Result != Absent:
 			shown = append(shown, r)
 		case !slices.ContainsFunc(blocks, has):
-			absent = append(absent, r.whatFor())
+			absent = append(absent, r.whatFor()+r.component())
 		}
 	}
 	for i, r := range shown {
@@ -242,8 +249,18 @@ func writeNotes(b *strings.Builder, rows []Check) {
 // has reports whether a row is for all the peers.
 func (s *Check) has(peers []Peer) bool {
 	return !slices.ContainsFunc(peers, func(p Peer) bool {
-		return !slices.ContainsFunc(s.Peers, func(o Peer) bool { return o.Service == p.Service && o.Role == p.Role && o.Step == p.Step })
+		return !slices.ContainsFunc(s.Peers, func(o Peer) bool {
+			return o.Service == p.Service && o.Role == p.Role && o.Step == p.Step && o.Identity == p.Identity
+		})
 	})
+}
+
+// component returns " of NAME" for a row about a component of its domain.
+func (s *Check) component() string {
+	if len(s.Peers) == 0 || s.Peers[0].Identity == "" || s.Peers[0].Identity == s.Domain {
+		return ""
+	}
+	return " of " + s.Peers[0].Identity
 }
 
 // whatFor lists the peers of an endpoint.

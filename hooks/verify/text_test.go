@@ -51,7 +51,7 @@ not there: sips
       note: https:matrix.example.org:8448 as example.org: it is not for clients: some servers refuse
             the connections that this one makes
 
-4 checks: 1 ok, 1 failed, 1 with a warning, 1 undetermined
+5 checks: 2 ok, 1 failed, 1 with a warning, 1 undetermined
 `
 	var b strings.Builder
 	if err := WriteText(&b, someChecks()); err != nil {

@@ -38,6 +38,7 @@ type Domain struct {
 	Components []string // further XMPP domains
 	Names      []string // only endpoints that need one of these names; none: all
 	Configured bool     // the services are known to exist
+	Optional   bool     // it is left out if peers find no endpoint of it
 }
 
 // A Verifier verifies targets and domains.

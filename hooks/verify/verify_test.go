@@ -361,6 +361,7 @@ func TestHasPeers(t *testing.T) {
 		want  bool
 	}{
 		{[]Peer{{Service: "web", Role: "web", CheckedBy: "browsers"}}, true},
+		{[]Peer{{Service: "web", Role: "web", Identity: "rooms.example.org"}}, false},
 		{[]Peer{{Service: "web", Role: "we"}}, false}, // a part of the text is not enough
 		{[]Peer{{Service: "matrix", Role: "federation", Step: "5"}}, false},
 		{[]Peer{{Service: "web", Role: "web"}, {Service: "sip", Role: "sips"}}, false},

@@ -15,10 +15,20 @@ import (
 	"keypaird/hooks/discover"
 )
 
-// Flags defines -resolver and -resolve, and returns the Discoverer that they set
-// up.
-func Flags(f *flag.FlagSet) *discover.Discoverer {
-	d := &discover.Discoverer{Resolve: map[string][]netip.Addr{}}
+// A Lookup is what the flags that both commands have say.
+type Lookup struct {
+	*discover.Discoverer
+	Roots      string   // a file of CAs that are trusted too; empty: none
+	Services   []string // none: all
+	Components []string // further XMPP domains
+}
+
+// Flags defines the flags that both commands have, and returns what they set.
+func Flags(f *flag.FlagSet) *Lookup {
+	d := &Lookup{Discoverer: &discover.Discoverer{Resolve: map[string][]netip.Addr{}}}
+	f.StringVar(&d.Roots, "roots", "", "trust the CAs in this PEM `file` too")
+	f.Func("service", "find this `service` only, one of "+strings.Join(discover.Services(), ", ")+"; may be given several times", appendTo(&d.Services))
+	f.Func("component", "a further XMPP `domain`, such as conference.example.org; may be given several times", appendTo(&d.Components))
 	f.Func("resolver", "ask the DNS server at this `address`, with :port if it is not 53; may be given several times", func(s string) error {
 		server, err := parseResolver(s)
 		d.Resolvers = append(d.Resolvers, server)
@@ -72,9 +82,22 @@ func parseResolve(s string) (host string, addrs []netip.Addr, err error) {
 	return host, addrs, nil
 }
 
-// List returns a flag's function that appends its values, of which one flag may
+// ParseDomain returns the domain that an operator has typed, as DNS has it, and the
+// services that are meant. "@ann:example.org" is about Matrix alone.
+func (l *Lookup) ParseDomain(s string) (domain string, services []string) {
+	services = l.Services
+	if _, server, ok := strings.Cut(s, ":"); ok && strings.HasPrefix(s, "@") {
+		s = server
+		if len(services) == 0 {
+			services = []string{"matrix"}
+		}
+	}
+	return ToDNS(s)[0], services
+}
+
+// appendTo returns a flag's function that appends its values, of which one flag may
 // have several with commas between.
-func List(list *[]string) func(string) error {
+func appendTo(list *[]string) func(string) error {
 	return func(s string) error {
 		for value := range strings.SplitSeq(s, ",") {
 			*list = append(*list, strings.TrimSpace(value))

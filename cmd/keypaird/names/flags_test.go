@@ -69,3 +69,22 @@ func TestParseTime(t *testing.T) {
 		}
 	}
 }
+
+func TestParseDomain(t *testing.T) {
+	for _, tt := range []struct {
+		text, want string
+		services   []string
+	}{
+		{"example.org", "example.org []", nil},
+		{"Bücher.example.", "xn--bcher-kva.example []", nil},
+		{"@ann:example.org", "example.org [matrix]", nil},
+		{"@ann:example.org:8448", "example.org:8448 [matrix]", nil},
+		{"@ann:example.org", "example.org [xmpp]", []string{"xmpp"}},
+		{"ann@example.org", "ann@example.org []", nil}, // discover complains of it
+	} {
+		domain, services := (&Lookup{Services: tt.services}).ParseDomain(tt.text)
+		if got := fmt.Sprint(domain, " ", services); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.text, got, tt.want)
+		}
+	}
+}

@@ -10,15 +10,13 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
-	"keypaird/hooks/discover"
 	"keypaird/hooks/verify"
 )
 
 // Options say what is verified, and with what.
 type Options struct {
-	Names []string             // targets and domains; none: all targets
-	Roots string               // a file of CAs that are trusted too; empty: none
-	With  *discover.Discoverer // required
+	Names []string // targets and domains; none: all targets
+	With  *Lookup  // required
 
 	Config config.Options
 	Engine func(*config.Config) (*engine.Engine, error) // required
@@ -31,6 +29,7 @@ type Request struct {
 	Targets []verify.Target
 	Domains []verify.Domain
 
+	with   *Lookup
 	engine *engine.Engine // nil: there is no configuration, or it is not usable
 }
 
@@ -42,8 +41,8 @@ func Prepare(o Options) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Request{Verifier: verify.Verifier{Lookup: *o.With}}
-	if r.Roots, err = o.trustedRoots(cfg); err != nil {
+	r := &Request{with: o.With, Verifier: verify.Verifier{Lookup: *o.With.Discoverer}}
+	if r.Roots, err = o.With.trustedRoots(cfg, o.Warn); err != nil {
 		return nil, err
 	}
 	r.Lookup.Roots = r.Roots
@@ -140,10 +139,12 @@ func (r *Request) choose(o Options) error {
 			targets := Targets(r.engine, map[string]bool{n: true})
 			r.Targets = append(r.Targets, targets...)
 			r.addIdentities(targets, false)
+			r.addCert(targets[0], n)
 		case r.engine != nil && !strings.ContainsAny(n, ".:"):
 			return err
 		default:
-			r.Domains = append(r.Domains, verify.Domain{Name: ToDNS(name)[0]})
+			domain, services := o.With.ParseDomain(name)
+			r.Domains = append(r.Domains, verify.Domain{Name: domain, Services: services, Components: ToDNS(o.With.Components...)})
 		}
 	}
 	return nil
@@ -159,6 +160,10 @@ func (r *Request) addIdentities(targets []verify.Target, all bool) {
 			continue
 		}
 		d := verify.Domain{Name: domain, Services: id.Services, Components: id.Components, Configured: true}
+		if len(r.with.Services) > 0 {
+			d.Services = r.with.Services
+		}
+		d.Components = append(slices.Clone(d.Components), ToDNS(r.with.Components...)...)
 		if t.Name != domain && !all {
 			d.Names = t.Names
 		}
@@ -169,8 +174,23 @@ func (r *Request) addIdentities(targets []verify.Target, all bool) {
 	}
 }
 
+// addCert adds the domain that a [cert] table is called after and has a name of, with
+// all services that its peers find.
+func (r *Request) addCert(t verify.Target, name string) {
+	if r.engine.Settings[t.Name].Identity != "" || !slices.Contains(t.Names, name) || config.IsAddress(name) || strings.HasPrefix(name, "*") {
+		return
+	}
+	r.Domains = append(r.Domains, verify.Domain{Name: name, Services: r.with.Services, Components: ToDNS(r.with.Components...), Optional: true})
+}
+
+// Trust has the Discoverer trust the CAs of the system and of -roots.
+func (l *Lookup) Trust(warn func(message, remedy string)) (err error) {
+	l.Discoverer.Roots, err = l.trustedRoots(nil, warn)
+	return err
+}
+
 // trustedRoots returns the CAs of the system, of the configuration and of a file.
-func (o Options) trustedRoots(cfg *config.Config) (*x509.CertPool, error) {
+func (l *Lookup) trustedRoots(cfg *config.Config, warn func(message, remedy string)) (*x509.CertPool, error) {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool()
@@ -187,17 +207,17 @@ func (o Options) trustedRoots(cfg *config.Config) (*x509.CertPool, error) {
 			pool.AppendCertsFromPEM(pem)
 		}
 	}
-	if o.Roots != "" {
-		pem, err := config.ReadFile(o.Roots)
+	if l.Roots != "" {
+		pem, err := config.ReadFile(l.Roots)
 		if err == nil && !pool.AppendCertsFromPEM(pem) {
 			err = errors.New("no certificate in it")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading -roots: %s: %w", o.Roots, err)
+			return nil, fmt.Errorf("reading -roots: %s: %w", l.Roots, err)
 		}
 	}
 	if pool.Equal(x509.NewCertPool()) {
-		o.Warn("this machine has no root certificates: no chain can lead to one",
+		warn("this machine has no root certificates: no chain can lead to one",
 			"install them (on Debian the package ca-certificates), or name a file: -roots FILE")
 	}
 	return pool, nil

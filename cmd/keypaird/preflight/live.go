@@ -53,6 +53,7 @@ func checkLive(ctx context.Context, e *engine.Engine, cas map[string]*acme.Clien
 	}
 	found = append(found, runAll(tasks)...)
 	found = append(found, c.checkCAA(ctx)...)
+	found = append(found, c.checkUnlistedTLSA(ctx)...)
 	for _, s := range e.Targets {
 		found = append(found, c.renewalInfo(ctx, s)...)
 		found = append(found, checkTLSA(ctx, c.engine, s)...)

@@ -2,9 +2,11 @@ package preflight
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
+	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
 	"keypaird/renew/rollover"
@@ -41,6 +43,53 @@ func checkTLSA(ctx context.Context, e *engine.Engine, s renew.Target) []Finding 
 		}
 	}
 	return found
+}
+
+// checkUnlistedTLSA warns of names of targets with TLSA records for SMTP that no tlsa
+// lists: a renewal changes the key that they are about.
+func (c *liveCheck) checkUnlistedTLSA(ctx context.Context) []Finding {
+	listed := map[string]bool{}
+	for _, s := range c.engine.Targets {
+		for _, name := range s.TLSA {
+			listed[name] = true
+		}
+	}
+	var tasks []func() []Finding
+	for _, s := range c.engine.Targets {
+		for _, host := range c.engine.Names(s) {
+			name := "_25._tcp." + host
+			if listed[name] || config.IsAddress(host) || strings.HasPrefix(host, "*.") {
+				continue
+			}
+			listed[name] = true // once
+			tasks = append(tasks, func() []Finding {
+				ctx, cancel := context.WithTimeout(ctx, liveTimeout)
+				defer cancel()
+				set, err := c.dns.TLSA(ctx, name)
+				if err != nil {
+					return nil // it is not known that there are any
+				}
+				return unlistedTLSA(c.engine.Settings[s.Name], name, set.Records)
+			})
+		}
+	}
+	return runAll(tasks)
+}
+
+// unlistedTLSA returns the finding about the records at a name, if they name the key of
+// a server.
+func unlistedTLSA(t config.Target, name string, published []string) []Finding {
+	if !slices.ContainsFunc(published, func(text string) bool { rr := tlsa.Parse(text); return rr.Unusable() == "" && rr.Usage == 3 }) {
+		return nil
+	}
+	remedy := fmt.Sprintf("tlsa = [%q] in [cert.%q]", name, t.Name)
+	if t.Identity != "" {
+		remedy = fmt.Sprintf("an [identity] has no tlsa: use a [cert] table for each of its names, with tlsa = [%q] in that of the host", name)
+	}
+	return []Finding{{
+		Check: "tlsa", Subject: name, Result: Warning, Remedy: remedy,
+		Detail: fmt.Sprintf("there are TLSA records, and no tlsa lists them: the next renewal of %q changes the key, and peers that check DANE refuse it", t.Name),
+	}}
 }
 
 // compareTLSA compares the records at a name with those that should be there.

@@ -222,6 +222,13 @@ func (p *Plan) document(kind string) *web.Document {
 	return nil
 }
 
+// unread reports whether it is not known what today's well-known document says.
+func (p *Plan) unread(kind string) bool {
+	return p.document(kind) == nil && slices.ContainsFunc(p.Now.Documents, func(d web.Document) bool {
+		return d.URL == "https://"+p.Domain+"/.well-known/matrix/"+kind && (d.State == records.Undetermined || slices.ContainsFunc(d.Fetches, web.Fetch.Fails))
+	})
+}
+
 // matrixRows returns the rows of Matrix.
 func matrixRows(a discover.Answer) []discover.Requirement {
 	return slices.DeleteFunc(slices.Clone(a.Requirements), func(r discover.Requirement) bool { return r.Service != "matrix" })

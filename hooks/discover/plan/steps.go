@@ -26,13 +26,15 @@ func (p *Plan) toWellKnown(server records.ServerName) {
 	client := map[string]any{"m.homeserver": map[string]any{"base_url": base}}
 	if doc := p.document("client"); doc != nil { // keep what is in it
 		_ = json.Unmarshal(doc.Good()[0].Body, &client)
-	} else {
+	} else if !p.unread("client") {
 		p.note("base_url %s is a guess, as nothing names it today: check where clients are to go", base)
 	}
 	p.severalTargets()
-	p.Publish = []File{
-		p.file("server", map[string]any{"m.server": server.String()}),
-		p.file("client", client),
+	p.Publish = []File{p.file("server", map[string]any{"m.server": server.String()})}
+	if p.unread("client") {
+		p.note("https://%s/.well-known/matrix/client cannot be read today: leave it as it is, and plan again when it can", p.Domain)
+	} else {
+		p.Publish = append(p.Publish, p.file("client", client))
 	}
 	switch doc := p.document("server"); {
 	case doc != nil && !p.serves(doc, server):
@@ -187,8 +189,8 @@ func (p *Plan) findBlockers(goal Goal, server records.ServerName, now time.Time)
 		p.needRecords(server)
 	}
 	for _, d := range p.Now.Documents {
-		if d.Service == "matrix" && d.State == records.Undetermined {
-			p.block("%s could not be determined: %s", d.URL, d.Why)
+		if d.Service == "matrix" {
+			p.blockUnsettled(d)
 		}
 	}
 	for _, problem := range p.Now.Problems {
@@ -210,6 +212,20 @@ func (p *Plan) findBlockers(goal Goal, server records.ServerName, now time.Time)
 		p.block("peers may go by what they knew before for another %s", textfmt.Duration(ends.Sub(now)))
 	}
 	p.Safe = len(p.Blockers) == 0
+}
+
+// blockUnsettled blocks while it is not known what a document will say: only 404 and 410
+// mean that there is none, and other failures may be temporary.
+func (p *Plan) blockUnsettled(d web.Document) {
+	if d.State == records.Undetermined {
+		p.block("%s could not be determined: %s", d.URL, d.Why)
+	}
+	wellKnown := strings.HasPrefix(d.URL, "https://"+p.Domain+"/.well-known/")
+	for _, v := range d.Fetches {
+		if wellKnown && v.Fails() && v.State == records.Absent && v.Untrusted == "" {
+			p.block("%s on %s fails, perhaps only for a time: %s; only 404 and 410 mean that there is no document", d.URL, v.Addr, v.Why)
+		}
+	}
 }
 
 // needRecords blocks while no SRV record leads to the server.

@@ -122,6 +122,8 @@ func HostFault(s string, underscores bool) string {
 		return "no host"
 	case len(s) > 253:
 		return fmt.Sprintf("%d characters: at most 253", len(s))
+	case dotted(s):
+		return fmt.Sprintf("%s is an address, not a name", s)
 	}
 	for _, r := range s {
 		switch {

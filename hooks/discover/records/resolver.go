@@ -2,6 +2,7 @@ package records
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,6 +50,7 @@ type Resolver struct {
 	timeout time.Duration // of one attempt at one server
 	log     *slog.Logger
 	slots   chan struct{} // one for each running query
+	label   string        // of names that nobody has published
 
 	mu      sync.Mutex
 	asked   int
@@ -61,7 +63,7 @@ type Resolver struct {
 func NewResolver(servers []string, given map[string][]netip.Addr, timeout time.Duration, log *slog.Logger) *Resolver {
 	r := &Resolver{
 		servers: ServerAddrs(servers), given: map[string][]netip.Addr{}, timeout: timeout, log: log,
-		slots: make(chan struct{}, 16), replies: map[question]*onceReply{},
+		slots: make(chan struct{}, 16), label: strings.ToLower(rand.Text()), replies: map[question]*onceReply{},
 	}
 	for name, addrs := range given {
 		r.given[Canonical(name)] = addrs
@@ -78,17 +80,20 @@ func (r *Resolver) Given(host string) bool {
 	return ok
 }
 
+// supposed stands for the server of records that are not published.
+const supposed = "supposed"
+
 // SupposeSRV returns a Resolver with the same replies, except that the SRV records
 // of the names lead to one host.
 func (r *Resolver) SupposeSRV(names []string, host string, port uint16) *Resolver {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	after := &Resolver{servers: r.servers, given: r.given, timeout: r.timeout, log: r.log, slots: r.slots, replies: maps.Clone(r.replies)}
+	after := &Resolver{servers: r.servers, given: r.given, timeout: r.timeout, log: r.log, slots: r.slots, label: r.label, replies: maps.Clone(r.replies)}
 	for _, name := range names {
 		srv := &dns.SRV{Hdr: dns.RR_Header{Name: dns.Fqdn(name), Rrtype: dns.TypeSRV, Class: dns.ClassINET}, Priority: 10, Port: port, Target: dns.Fqdn(host)}
 		done := make(chan struct{})
 		close(done)
-		after.replies[question{name, dns.TypeSRV}] = &onceReply{done, Reply{Name: name, kind: dns.TypeSRV, State: Found, RRs: []dns.RR{srv}, From: "supposed"}}
+		after.replies[question{name, dns.TypeSRV}] = &onceReply{done, Reply{Name: name, kind: dns.TypeSRV, State: Found, RRs: []dns.RR{srv}, From: supposed}}
 	}
 	return after
 }

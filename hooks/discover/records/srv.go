@@ -18,12 +18,7 @@ import (
 func (rep Reply) Evidence(spec string) Evidence {
 	says := rep.Why
 	if rep.State == Found {
-		texts := make([]string, 0, len(rep.RRs))
-		for _, rr := range rep.RRs {
-			texts = append(texts, rdata(rr))
-		}
-		slices.Sort(texts) // servers rotate them
-		says = strings.Join(texts, ", ")
+		says = strings.ReplaceAll(rep.data(), "\n", ", ")
 		if len(rep.aliases) > 0 {
 			says = "alias of " + rep.Owner() + ": " + says
 		}
@@ -205,6 +200,10 @@ func (r *Resolver) SRV(ctx context.Context, name string) SRVSet {
 	set := SRVSet{Reply: r.Query(ctx, name, dns.TypeSRV)}
 	set.State = set.Reply.State
 	if set.State != Found {
+		return set
+	}
+	if set.From != supposed && r.byWildcard(ctx, set.Reply) {
+		set.State, set.Why = Absent, "only a wildcard has it"
 		return set
 	}
 	refusals := 0

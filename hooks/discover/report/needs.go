@@ -15,9 +15,9 @@ type Document struct {
 	discover.Answer
 	Needs  []Need `json:"needs"`            // names without an enforcement come last
 	Config string `json:"config,omitempty"` // tables of a configuration that has those names certified
+	// LeftOut are the names that Config does not have, each with the reason.
+	LeftOut []string `json:"left_out,omitempty"`
 
-	Host     string                  `json:"-"` // the domain's server; empty: the domain itself
-	AtHost   []string                `json:"-"` // services found on Host
 	Supposed map[string][]netip.Addr `json:"-"` // addresses of names that were not asked of DNS
 }
 
@@ -29,8 +29,7 @@ type Need struct {
 	Challenge   string              `json:"challenge,omitempty"` // http-01 or dns-01
 	Why         string              `json:"why"`                 // that challenge
 
-	Own    bool `json:"-"` // it is the domain or below it
-	AtHost bool `json:"-"` // it has an address of the domain's host
+	Own bool `json:"-"` // it is the domain or below it
 }
 
 // A Use is an endpoint that must serve a name.
@@ -43,13 +42,7 @@ type Use struct {
 
 // New returns the document of an answer, without Config and Supposed.
 func New(a discover.Answer) *Document {
-	d := &Document{Answer: a, Needs: Needs(a), Host: hostOf(a), AtHost: []string{}}
-	for _, s := range a.Services {
-		if d.Host != "" && slices.ContainsFunc(a.Requirements, func(r discover.Requirement) bool { return r.Service == s && atHost(a, r, d.Host) }) {
-			d.AtHost = append(d.AtHost, s)
-		}
-	}
-	return d
+	return &Document{Answer: a, Needs: Needs(a)}
 }
 
 // DomainName returns the domain without a port.
@@ -58,7 +51,7 @@ func (d *Document) DomainName() string { return domainOf(d.Answer) }
 // Needs returns the names that the endpoints of an answer need, each with the
 // endpoints, and the name of the domain's host.
 func Needs(a discover.Answer) []Need {
-	host := hostOf(a)
+	host := MachineOf(a).Host
 	needs := []Need{}
 	for _, n := range a.Needs() {
 		need := Need{Name: n.Name, Enforcement: discover.Info}
@@ -117,24 +110,6 @@ func stricter(a, b discover.Strictness) discover.Strictness {
 	return a
 }
 
-// hosting are the roles of endpoints on the server of a domain.
-var hosting = []string{
-	"federation", "c2s", "c2s direct TLS", "s2s", "s2s direct TLS", "client", "mx",
-	"submission", "submission STARTTLS", "imap", "imap STARTTLS", "CalDAV", "CardDAV", "sips",
-}
-
-// hostOf returns the server of a domain if it is another host, else "".
-func hostOf(a discover.Answer) string {
-	domain := domainOf(a)
-	for _, r := range a.Requirements {
-		h := r.Endpoint.Host
-		if h != "" && h != domain && r.State == discover.Found && slices.Contains(hosting, r.Role) && !isAddress(h) {
-			return h
-		}
-	}
-	return ""
-}
-
 // domainOf returns the domain of an answer without a port.
 func domainOf(a discover.Answer) string {
 	if name, err := discover.ParseServerName(a.Domain); err == nil {
@@ -153,12 +128,6 @@ func addrsOf(a discover.Answer, host string) []netip.Addr {
 	return nil
 }
 
-// atHost reports whether the endpoint of a row is on the host.
-func atHost(a discover.Answer, r discover.Requirement, host string) bool {
-	return r.State == discover.Found && !r.Default && slices.Contains(hosting, r.Role) &&
-		(r.Endpoint.Host == host || shareAddr(r.Addrs, addrsOf(a, host)))
-}
-
 func shareAddr(a, b []netip.Addr) bool {
 	return slices.ContainsFunc(a, func(addr netip.Addr) bool { return slices.Contains(b, addr) })
 }
@@ -173,7 +142,7 @@ const (
 // dns-01 if its address is another machine's or not known.
 func (n *Need) validate(a discover.Answer, host string) {
 	domain, at, hostAt := domainOf(a), addrsOf(a, n.Name), addrsOf(a, host)
-	n.Own, n.AtHost = records.Within(n.Name, domain), shareAddr(at, hostAt)
+	n.Own = records.Within(n.Name, domain)
 	plain := n.Name == domain || slices.Contains(a.Components, n.Name)
 	otherAddr := slices.ContainsFunc(at, func(addr netip.Addr) bool { return !slices.Contains(hostAt, addr) })
 	n.Challenge = dns01
@@ -190,12 +159,21 @@ func (n *Need) validate(a discover.Answer, host string) {
 		n.Why = "it has no address"
 	case len(at) == 0:
 		n.Why = "its addresses are not known"
+	case Private(at) && n.Own:
+		n.Why = fmt.Sprintf("CAs cannot connect to %s", join(at))
 	case !n.Own:
 		n.Challenge, n.Why = http01, fmt.Sprintf("by the operator of %s: it is not a name of %s", join(at), domain)
 	default:
 		n.Challenge, n.Why = http01, fmt.Sprintf("if port 80 of %s leads to keypaird", join(at))
 	}
 }
+
+// Private reports whether CAs can connect to none of the addresses.
+func Private(addrs []netip.Addr) bool {
+	return !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !a.IsPrivate() && !a.IsLinkLocalUnicast() && !carrier.Contains(a) })
+}
+
+var carrier = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
 
 func isAddress(name string) bool {
 	_, err := netip.ParseAddr(name)

@@ -106,3 +106,14 @@ problems
 		t.Errorf("it writes\n%s\nwant in it\n%s", b.String(), want)
 	}
 }
+
+func TestPrivate(t *testing.T) {
+	a := discover.Answer{Domain: "example.org", Services: []string{"web"}, Requirements: []discover.Requirement{row("web", "web", "www.example.org", 443, "www.example.org", "10.0.0.1", "fd00::1")}}
+	if challenge, why := challengeFor(a, "www.example.org", ""); challenge != dns01 || why != "CAs cannot connect to 10.0.0.1, fd00::1" {
+		t.Errorf("%s, %s", challenge, why)
+	}
+	a.Requirements[0].Addrs = append(a.Requirements[0].Addrs, netip.MustParseAddr("192.0.2.1"))
+	if challenge, _ := challengeFor(a, "www.example.org", ""); challenge != http01 {
+		t.Error(challenge)
+	}
+}

@@ -240,6 +240,7 @@ func (d *Document) writeNeeds(w *textfmt.Writer) {
 		w.Line(0, "a configuration for them, if these servers are yours:")
 		w.Verbatim(4, d.Config)
 	}
+	w.List("left out, with the reason", d.LeftOut)
 }
 
 // WriteUses prints a name and the endpoints that need it.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -110,8 +111,12 @@ func resultOf(addr netip.Addr, p Response, read Parser) Fetch {
 	for _, h := range p.Hops()[1:] {
 		v.Redirects = append(v.Redirects, Clean(h.URL.String()))
 	}
+	where := ""
+	if n := len(p.Via); n > 0 && p.URL.Hostname() != p.Via[0].URL.Hostname() {
+		where = p.URL.Hostname() + ": "
+	}
 	if p.err != nil {
-		if v.Why = Clean(p.err.Error()); p.unclear {
+		if v.Why = Clean(where + p.err.Error()); p.unclear {
 			v.State = records.Undetermined
 		}
 		return v
@@ -119,9 +124,9 @@ func resultOf(addr netip.Addr, p Response, read Parser) Fetch {
 	says, value, err := read(p)
 	switch {
 	case err != nil:
-		v.Why = Clean(err.Error())
+		v.Why = Clean(where + err.Error())
 	case p.untrusted != "":
-		v.Why = "its certificate is not trusted: " + v.Untrusted
+		v.Why = where + "its certificate is not trusted: " + v.Untrusted
 		v.Says, v.Value = Clean(says), value // not available to peers
 	default:
 		v.State, v.Says, v.Value = records.Found, Clean(says), value
@@ -155,6 +160,17 @@ func (d *Document) summarize() {
 	}
 }
 
+// Deny makes a document absent that was found.
+func (d *Document) Deny(why string) {
+	for i := range d.Fetches {
+		if v := &d.Fetches[i]; v.State == records.Found {
+			v.State, v.Why, v.Says, v.Value = records.Absent, why, "", nil
+		}
+	}
+	d.Split = false
+	d.summarize()
+}
+
 // Good returns the fetches that found the document, one for each different content.
 func (d *Document) Good() []Fetch {
 	var list []Fetch
@@ -173,6 +189,30 @@ func (d *Document) Untrusted() *Fetch {
 		return nil
 	}
 	return &d.Fetches[i]
+}
+
+// Fails reports whether there is no document, perhaps only for a time: nothing but 404,
+// 410 and a page that is served to any path means that there will be none.
+func (v Fetch) Fails() bool {
+	switch {
+	case v.State == records.Found, v.Status == http.StatusNotFound, v.Status == http.StatusGone:
+		return false
+	}
+	return !v.IsPage()
+}
+
+// IsPage reports whether a response is a page instead of a JSON document, as of a site
+// that answers so to any path.
+func (v Fetch) IsPage() bool {
+	return v.State == records.Absent && v.Status == http.StatusOK && bytes.HasPrefix(bytes.TrimLeft(v.Body, "\ufeff \t\r\n"), []byte("<"))
+}
+
+// Holder returns the address that was asked, or the host that it redirects to.
+func (v *Fetch) Holder() string {
+	if n := len(v.Via); n > 0 && v.URL.Hostname() != v.Via[0].URL.Hostname() {
+		return v.URL.Hostname()
+	}
+	return v.Addr.String()
 }
 
 // Undetermined lists the addresses that could not be checked.

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"keypaird/hooks/discover/records"
+	"keypaird/hooks/probe"
 )
 
 // Bounds, whatever web servers send.
@@ -38,6 +39,7 @@ type Fetcher struct {
 	resolver *records.Resolver
 	roots    *x509.CertPool // nil: the system's
 	timeout  time.Duration  // of one document with its redirects
+	dial     Dial
 	log      *slog.Logger
 	slots    chan struct{} // one for each running request
 
@@ -45,14 +47,21 @@ type Fetcher struct {
 	fetched int
 }
 
-// NewFetcher returns a Fetcher that trusts the roots, or the system's for nil.
-func NewFetcher(resolver *records.Resolver, roots *x509.CertPool, timeout time.Duration, log *slog.Logger) *Fetcher {
-	return &Fetcher{resolver: resolver, roots: roots, timeout: timeout, log: log, slots: make(chan struct{}, 16)}
+// A Dial connects to an address, as net.Dialer.DialContext does.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// NewFetcher returns a Fetcher that trusts the roots, or the system's for nil. A nil
+// dial means net.Dialer's.
+func NewFetcher(resolver *records.Resolver, roots *x509.CertPool, timeout time.Duration, dial Dial, log *slog.Logger) *Fetcher {
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	return &Fetcher{resolver: resolver, roots: roots, timeout: timeout, dial: dial, log: log, slots: make(chan struct{}, 16)}
 }
 
 // With returns a Fetcher with the same settings that uses another resolver.
 func (f *Fetcher) With(resolver *records.Resolver) *Fetcher {
-	return NewFetcher(resolver, f.roots, f.timeout, f.log)
+	return NewFetcher(resolver, f.roots, f.timeout, f.dial, f.log)
 }
 
 // A FetchRequest is a request for one document.
@@ -97,7 +106,7 @@ func (f *Fetcher) fetch(ctx context.Context, e FetchRequest) Response {
 			if p.err = err; within.Err() != nil {
 				p.err, p.unclear = errors.New("no complete answer in time"), true
 			}
-			p.unclear = p.unclear || maybeLocal(err)
+			p.unclear = p.unclear || maybeLocal(err) || errors.Is(err, probe.ErrUnsupported)
 			return p
 		}
 		next := location(&p)
@@ -140,7 +149,7 @@ func (f *Fetcher) whereTo(ctx context.Context, e FetchRequest, p *Response) ([]n
 	case records.Undetermined:
 		p.unclear = true
 	}
-	return nil, fmt.Errorf("redirected to %s: %s", p.URL.Hostname(), at.Why)
+	return nil, fmt.Errorf("redirected there: %s", at.Why)
 }
 
 // location returns the target of a redirect, or nil.
@@ -220,7 +229,7 @@ func (f *Fetcher) get(ctx context.Context, e FetchRequest, p *Response, addrs []
 		return fmt.Errorf("reading: %w", plainError(err))
 	}
 	if int64(len(p.Body)) > e.MaxBytes {
-		p.Body = nil
+		p.Body = p.Body[:min(len(p.Body), 1000)] // IsPage needs the start
 		return fmt.Errorf("more than %d bytes", e.MaxBytes)
 	}
 	f.log.Debug("fetched", "url", p.URL.String(), "address", addrs[0], "status", p.Code, "bytes", len(p.Body), "untrusted", p.untrusted)
@@ -242,14 +251,13 @@ func (f *Fetcher) connect(ctx context.Context, to *url.URL, addrs []netip.Addr, 
 	if err != nil {
 		return nil, err
 	}
-	var d net.Dialer
 	var last error
 	for i, addr := range addrs {
 		try, cancel := ctx, context.CancelFunc(func() {})
 		if i < len(addrs)-1 {
 			try, cancel = context.WithTimeout(ctx, f.timeout/time.Duration(len(addrs)))
 		}
-		conn, err := d.DialContext(try, "tcp", net.JoinHostPort(addr.String(), strconv.Itoa(int(port))))
+		conn, err := f.dial(try, "tcp", net.JoinHostPort(addr.String(), strconv.Itoa(int(port))))
 		cancel()
 		if err == nil {
 			return f.handshake(ctx, conn, to.Hostname(), distrust)
@@ -273,6 +281,9 @@ func (f *Fetcher) handshake(ctx context.Context, conn net.Conn, host string, dis
 	})
 	if err := tc.HandshakeContext(ctx); err != nil {
 		conn.Close()
+		if probe.IsUnsupported(err) {
+			return nil, fmt.Errorf("TLS handshake: %w: %w", probe.ErrUnsupported, plainError(err))
+		}
 		return nil, fmt.Errorf("TLS handshake: %w", plainError(err))
 	}
 	return tc, nil
