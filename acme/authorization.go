@@ -63,7 +63,7 @@ func (j *job) authorizeName(ctx context.Context, url string, t slot) error {
 		return j.protocolError("it wants an authorization for %q, which was not ordered", textfmt.OneLine(name, 253))
 	}
 	if j.resumed && authz.Status != legoacme.StatusPending {
-		j.withdraw(ctx, url, name, method, authz)
+		j.withdraw(url, name, method, authz)
 	}
 	switch authz.Status {
 	case legoacme.StatusValid:
@@ -100,20 +100,16 @@ func (j *job) authorizeName(ctx context.Context, url string, t slot) error {
 	return fmt.Errorf("%s: %s: %w", name, method.Type, err)
 }
 
-// withdraw removes the token that a killed run may have left: the solver publishes
-// it again and removes it, and the CA is not asked. DNS records are removed by the
-// child, which outlives a killed run.
-func (j *job) withdraw(ctx context.Context, url, name string, method Method, authz legoacme.Authorization) {
-	if method.Type != HTTP01 {
+// withdraw removes the response that a killed run may have left. DNS records are
+// removed by the child, which outlives a killed run.
+func (j *job) withdraw(url, name string, method Method, authz legoacme.Authorization) {
+	solver, ok := method.Solver.(Withdrawer)
+	lc, err := j.challenge(authz, name, method.Type)
+	if !ok || err != nil { // another challenge was solved
 		return
 	}
-	lc, err := j.challenge(authz, name, method.Type)
-	if err != nil {
-		return // another challenge was solved
-	}
 	if c, err := j.describe(url, name, lc); err == nil {
-		err = method.Solver.Solve(ctx, c, func(context.Context) error { return nil })
-		j.log.Debug("token withdrawn", "name", name, "err", err)
+		solver.Withdraw(c)
 	}
 }
 
@@ -125,7 +121,7 @@ func (j *job) withdrawAll(ctx context.Context) {
 			return // the token is swept a day later
 		}
 		if method, ok := j.req.Methods[authzName(authz)]; ok {
-			j.withdraw(ctx, url, authzName(authz), method, authz)
+			j.withdraw(url, authzName(authz), method, authz)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // A Challenge is one challenge of an authorization, ready to be answered.
 type Challenge struct {
-	Type       string   // HTTP01, DNS01 or DNSPersist01
+	Type       string   // HTTP01, TLSALPN01, DNS01 or DNSPersist01
 	Identifier string   // the DNS name, without "*.", or the IP address
 	Wildcard   bool     // the authorization is for "*." + Identifier
 	Token      string   // RFC 8555, section 8.1; base64url characters only
@@ -35,6 +35,7 @@ type Challenge struct {
 // Challenge types, in the spelling of the ACME registry.
 const (
 	HTTP01       = "http-01"
+	TLSALPN01    = "tls-alpn-01"
 	DNS01        = "dns-01"
 	DNSPersist01 = "dns-persist-01"
 )
@@ -47,6 +48,9 @@ type Solver interface {
 	// returns once all that are published have a result.
 	Solve(ctx context.Context, c Challenge, validate func(context.Context) error) error
 }
+
+// A Withdrawer is a Solver with responses that stay when the process is killed.
+type Withdrawer interface{ Withdraw(c Challenge) }
 
 // IsToken reports whether s is a token: base64url characters, 128 bits or more
 // (section 8.1), and so fit to be a file name.

@@ -25,6 +25,7 @@ type Options struct {
 	Dir      string // where the file of roots goes; empty means a temporary directory that Close removes
 	DNS      string // host:port of the DNS server the CA asks, over TCP; empty means the system's
 	HTTPPort int    // port of every name where http-01 is validated; zero means one that is free now
+	TLSPort  int    // likewise, of tls-alpn-01
 
 	NonceReject int // good nonces refused, in percent; zero means 5, negative none
 	AuthzReuse  int // orders that reuse a valid authorization, in percent; zero means 50, negative 1 (Pebble's least)
@@ -69,6 +70,7 @@ type CA struct {
 	Directory string // URL of the ACME directory
 	Roots     string // file with the root of the CA's own TLS certificate
 	HTTPPort  int    // where http-01 is validated
+	TLSPort   int    // where tls-alpn-01 is validated
 
 	pebble  pebble
 	server  *http.Server
@@ -81,7 +83,7 @@ type CA struct {
 
 // StartCA starts a CA. The caller closes it.
 func StartCA(o Options) (*CA, error) {
-	c := &CA{HTTPPort: o.HTTPPort, served: make(chan error, 1)}
+	c := &CA{HTTPPort: o.HTTPPort, TLSPort: o.TLSPort, served: make(chan error, 1)}
 	c.end = sync.OnceValue(c.close)
 	dir := o.Dir
 	if dir == "" {
@@ -112,6 +114,11 @@ func (c *CA) start(o Options, dir string) error {
 			return err
 		}
 	}
+	if c.TLSPort == 0 {
+		if c.TLSPort, err = FreePort(); err != nil {
+			return err
+		}
+	}
 	if c.issuer, err = newIssuer(); err != nil {
 		return err
 	}
@@ -123,7 +130,7 @@ func (c *CA) start(o Options, dir string) error {
 	if err := os.WriteFile(c.Roots, certPEM(c.issuer.root.Raw), 0o644); err != nil {
 		return err
 	}
-	if c.pebble, err = newPebble(o, c.HTTPPort, logger); err != nil {
+	if c.pebble, err = newPebble(o, c.HTTPPort, c.TLSPort, logger); err != nil {
 		return err
 	}
 	var handler http.Handler = newGate(c.pebble.handler, c.pebble.db)

@@ -47,7 +47,7 @@ type pebble struct {
 var environment sync.Mutex
 
 // newPebble makes a Pebble that validates challenges, in strict mode.
-func newPebble(o Options, httpPort int, logger *log.Logger) (pebble, error) {
+func newPebble(o Options, httpPort, tlsPort int, logger *log.Logger) (pebble, error) {
 	alg := o.KeyAlgorithm
 	switch alg {
 	case "":
@@ -55,10 +55,6 @@ func newPebble(o Options, httpPort int, logger *log.Logger) (pebble, error) {
 	case "ecdsa", "rsa":
 	default:
 		return pebble{}, fmt.Errorf("key algorithm %q is neither ecdsa nor rsa", alg)
-	}
-	tlsPort, err := FreePort() // of tls-alpn-01, which nobody here speaks
-	if err != nil {
-		return pebble{}, err
 	}
 	identities := o.CAAIdentities
 	if len(identities) == 0 {

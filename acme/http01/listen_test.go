@@ -8,80 +8,18 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"keypaird/acme/responder"
 	"keypaird/renew/problem"
 	"keypaird/renew/testutil"
 )
-
-func TestListenOnBothFamilies(t *testing.T) {
-	var ls []net.Listener
-	for range 20 { // the port that is free for one family may be taken for the other
-		var err error
-		if ls, err = Listen(t.Context(), ":0"); err == nil {
-			break
-		}
-		if !errors.Is(err, syscall.EADDRINUSE) {
-			t.Fatal(err)
-		}
-	}
-	defer closeAll(ls)
-	families := 1
-	if l, err := net.Listen("tcp6", "[::1]:0"); err == nil {
-		l.Close()
-		families = 2
-	}
-	if len(ls) != families {
-		t.Fatalf("%d listeners on a machine with %d families", len(ls), families)
-	}
-	_, port, _ := net.SplitHostPort(ls[0].Addr().String())
-	for _, host := range []string{"127.0.0.1", "::1"}[:families] {
-		c, err := net.Dial("tcp", net.JoinHostPort(host, port))
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		c.Close()
-	}
-}
-
-// If one family of a port is in use, the other is closed too.
-func TestOneFamilyIsTaken(t *testing.T) {
-	taken, err := net.Listen("tcp6", "[::]:0")
-	if err != nil {
-		t.Skip("this machine has no IPv6, so there is no second family to be taken")
-	}
-	defer taken.Close()
-	_, port, _ := net.SplitHostPort(taken.Addr().String())
-	_, err = Listen(t.Context(), ":"+port)
-	if !errors.Is(err, syscall.EADDRINUSE) {
-		t.Fatalf("error = %v, want the address in use", err)
-	}
-	l, err := net.Listen("tcp4", "0.0.0.0:"+port)
-	if err != nil {
-		t.Fatalf("the other family is still held: %v", err)
-	}
-	l.Close()
-}
-
-func TestListenMistakes(t *testing.T) {
-	for _, tt := range []struct{ addr, want string }{
-		{"80", "missing port"}, {"127.0.0.1:http-x", "127.0.0.1:http-x"}, {"192.0.2.1:0", "192.0.2.1:0"}, {"fd:http", "no socket of that name"},
-	} {
-		if ls, err := Listen(t.Context(), tt.addr); err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("Listen(%q) = %v, %v; want %q", tt.addr, ls, err, tt.want)
-		}
-	}
-}
 
 // A pipeListener hands out one end of a pipe.
 type pipeListener struct {
@@ -175,17 +113,6 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}))
 }
 
-func TestHostOfAnAddress(t *testing.T) {
-	for identifier, want := range map[string]string{"a.test": "a.test", "192.0.2.1": "192.0.2.1", "2001:db8::1": "[2001:db8::1]"} {
-		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host) }))
-		got, err := Get(t.Context(), srv.Listener.Addr().String(), identifier, token)
-		srv.Close()
-		if err != nil || got != want {
-			t.Errorf("Host of %s = %q, %v; want %q", identifier, got, err, want)
-		}
-	}
-}
-
 // TestMain is also the program that is started with sockets passed to it.
 func TestMain(m *testing.M) {
 	if os.Getenv("HTTP01_TEST_ACTIVATED") == "" {
@@ -216,9 +143,9 @@ func activated() error {
 		runtime.GC()
 		runtime.GC()
 	}
-	s.Listen = "fd:https"
+	s = &Solver{Dir: s.Dir, Listen: "fd:https", Log: s.Log}
 	err := s.Solve(context.Background(), challenge, func(context.Context) error { return nil })
-	if !errors.Is(err, ErrNoSocket) || !strings.Contains(err.Error(), `LISTEN_FDNAMES="unused:http"`) || !strings.Contains(problem.Remedy(err), "FileDescriptorName=https") {
+	if !errors.Is(err, responder.ErrNoSocket) || !strings.Contains(err.Error(), `LISTEN_FDNAMES="unused:http"`) || !strings.Contains(problem.Remedy(err), "FileDescriptorName=https") {
 		return fmt.Errorf("error = %v, want ErrNoSocket", err)
 	}
 	return nil

@@ -1,17 +1,11 @@
 package http01
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -19,127 +13,108 @@ import (
 	"golang.org/x/net/netutil"
 
 	"keypaird/acme"
-	"keypaird/renew/durable"
-	"keypaird/renew/problem"
+	"keypaird/acme/responder"
 )
 
 const (
-	maxConns  = 128            // at a time, for each socket
-	tokenLife = 24 * time.Hour // a token older than this was left by a killed process
+	maxConns   = 128 // at a time, for each socket
+	busyRemedy = `a web server holds the port (see which: fstat, sockstat or ss -ltnp): set [http-01] webroot to a directory it serves as ` + Path +
+		`, or set listen = "127.0.0.1:8402" and have it pass ` + Path + ` on to there`
+	deniedRemedy = `run as root, or with the capability CAP_NET_BIND_SERVICE, or by socket activation (listen = "fd:http"), or use [http-01] webroot`
 )
 
 // A Solver solves http-01 challenges. It is an acme.Solver. It listens from Start, or
 // from the first challenge, until Close.
 type Solver struct {
 	Dir     string       // required; of tokens, made if missing
-	Listen  string       // see Listen; "" never listens: another process serves Dir
+	Listen  string       // see responder.Listen; "" never listens: another process serves Dir
 	Webroot string       // directory a web server shows as Path; if set, tokens go there and nothing is listened on
 	Log     *slog.Logger // required
 
-	peer string // where a keypaird that was passed a socket serves; empty: localhost:80
+	once sync.Once
+	port responder.Port
+}
 
-	mu      sync.Mutex
-	started bool
-	tried   time.Time // when listening in place of a peer was last tried
-	servers []*http.Server
-	served  sync.WaitGroup
+// Port returns the port that is listened on.
+func (s *Solver) Port() *responder.Port {
+	s.once.Do(func() {
+		p := &s.port
+		p.Type, p.Usual, p.Busy, p.Denied, p.Log = acme.HTTP01, "localhost:80", busyRemedy, deniedRemedy, s.Log
+		p.Sweep, p.Serve, p.Answer = s.sweep, s.serve, answer
+		if s.Webroot == "" {
+			p.Addr = s.Listen
+		}
+	})
+	return &s.port
 }
 
 // Solve implements acme.Solver.
 func (s *Solver) Solve(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
-	dir, mode := s.tokenDir()
-	if err := s.publish(dir, mode, c); err != nil {
+	files := s.files()
+	if err := files.Publish(c.Token, c.KeyAuth); err != nil {
 		return err
 	}
-	defer s.withdraw(filepath.Join(dir, c.Token))
-	err := s.start(ctx, c)
-	switch {
-	case err == nil:
-		return validate(ctx)
-	case mayBeHeld(err) && s.heldByPeer(ctx, c):
-		return s.solveWithPeer(ctx, c, validate)
+	defer files.Withdraw(c.Token)
+	return s.Port().Solve(ctx, c, validate)
+}
+
+// Withdraw implements acme.Withdrawer.
+func (s *Solver) Withdraw(c acme.Challenge) { s.files().Withdraw(c.Token) }
+
+// Close stops listening and waits for the servers. The next challenge listens again.
+func (s *Solver) Close() { s.Port().Close() }
+
+func (s *Solver) files() responder.Files {
+	f := filesIn(s.Dir)
+	if s.Log != nil {
+		f.Log = s.Log
 	}
+	if s.Webroot != "" {
+		f.Dir, f.Mode, f.Make = s.Webroot, 0o644, false
+	}
+	return f
+}
+
+// filesIn returns the tokens of a directory.
+func filesIn(dir string) responder.Files {
+	return responder.Files{
+		Dir: dir, Mode: 0o600, Make: true, Remedy: "make the directory exist and writable for keypaird, or correct [http-01] webroot",
+		Fits: func(name, content string) bool { return acme.IsToken(name) && strings.HasPrefix(content, name+".") },
+		Log:  slog.New(slog.DiscardHandler),
+	}
+}
+
+// sweep removes old tokens. Other programs may keep theirs in a webroot.
+func (s *Solver) sweep(c acme.Challenge) {
+	end := ""
+	if s.Webroot != "" {
+		end = strings.TrimPrefix(c.KeyAuth, c.Token)
+	}
+	s.files().Sweep(end)
+}
+
+// A server is closed when it has ended, too.
+type server struct {
+	*http.Server
+	ended chan struct{}
+}
+
+func (s server) Close() error {
+	err := s.Server.Close()
+	<-s.ended
 	return err
 }
 
-// tokenDir returns the directory of tokens and their mode.
-func (s *Solver) tokenDir() (string, fs.FileMode) {
-	if s.Webroot != "" {
-		return s.Webroot, 0o644
-	}
-	return s.Dir, 0o600
-}
-
-func (s *Solver) publish(dir string, mode fs.FileMode, c acme.Challenge) error {
-	var err error
-	if s.Webroot == "" {
-		err = durable.MakeDir(dir)
-	}
-	if err == nil {
-		err = durable.CheckDir(dir)
-	}
-	if err == nil {
-		err = writeToken(dir, c.Token, c.KeyAuth, mode)
-	}
-	if err == nil { // a token that cannot be served would make the order invalid
-		if _, err = readToken(dir, c.Token); err != nil {
-			s.withdraw(filepath.Join(dir, c.Token))
-		}
-	}
-	var open *durable.UnsafeError
-	if err == nil || errors.As(err, &open) {
-		return err
-	}
-	remedy := cmp.Or(problem.Remedy(err), "make the directory exist and writable for keypaird, or correct [http-01] webroot")
-	return problem.Newf(remedy, "writing a token to %s: %w", dir, err)
-}
-
-func (s *Solver) withdraw(file string) {
-	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.Log.Warn("token not removed", "file", file, "err", err)
-	}
-}
-
-// Start listens now instead of at the first challenge, unless others do by the
-// configuration. It is for a daemon: other processes with the same directory rely on
-// it, and no peer waits at a socket of the service manager that is not served yet.
-func (s *Solver) Start(ctx context.Context) error {
-	if s.Webroot != "" || s.Listen == "" {
-		return nil
-	}
-	return s.start(ctx, acme.Challenge{})
-}
-
-// start removes old tokens and listens, unless others do by the configuration. A
-// port that is in use is tried again by the next challenge.
-func (s *Solver) start(ctx context.Context, c acme.Challenge) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.started:
-		return nil
-	case s.Webroot != "":
-		s.sweep(s.Webroot, strings.TrimPrefix(c.KeyAuth, c.Token)) // other programs may keep tokens there
-	case s.Listen != "":
-		ls, err := Listen(ctx, s.Listen)
-		if err != nil {
-			return err
-		}
-		s.sweep(s.Dir, "")
-		for _, l := range ls {
-			s.serve(l)
-		}
-	}
-	s.started = true
-	return nil
-}
-
-// serve serves the tokens until Close, which also waits for the end.
-func (s *Solver) serve(l net.Listener) {
-	srv := NewServer(s.Dir)
-	s.servers = append(s.servers, srv)
-	s.served.Go(func() { _ = srv.Serve(netutil.LimitListener(l, maxConns)) })
-	s.Log.Debug("listening for http-01", "addr", l.Addr().String())
+// serve serves the tokens until it is closed.
+func (s *Solver) serve(l net.Listener) io.Closer {
+	srv := server{NewServer(s.Dir), make(chan struct{})}
+	l = netutil.LimitListener(l, maxConns)
+	go func() {
+		defer close(srv.ended)
+		_ = srv.Serve(l)
+		l.Close() // closed before it served
+	}()
+	return srv
 }
 
 // NewServer returns a server for a directory of tokens, guarded against peers
@@ -153,67 +128,4 @@ func NewServer(dir string) *http.Server {
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // errors of peers
 	}
-}
-
-// Close stops listening and waits for the servers. The next challenge listens again.
-func (s *Solver) Close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, srv := range s.servers {
-		srv.Close()
-	}
-	s.served.Wait()
-	s.servers, s.started = nil, false
-}
-
-// sweep removes the tokens that killed processes left in dir, if they end with end.
-func (s *Solver) sweep(dir, end string) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return // solving reports it
-	}
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() || time.Since(info.ModTime()) < tokenLife {
-			continue
-		}
-		keyAuth, err := readToken(dir, e.Name())
-		if strings.HasPrefix(e.Name(), unfinished) || acme.IsToken(e.Name()) && err == nil && strings.HasSuffix(string(keyAuth), end) {
-			s.withdraw(filepath.Join(dir, e.Name()))
-		}
-	}
-}
-
-const getTimeout = 10 * time.Second
-
-// Get requests a token of host from addr as a CA would, but from no other address.
-func Get(ctx context.Context, addr, host, token string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, getTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+Path+token, nil)
-	if err != nil {
-		return "", err
-	}
-	if req.Host = host; strings.Contains(host, ":") {
-		req.Host = "[" + host + "]" // an IPv6 address
-	}
-	client := &http.Client{
-		Transport: &http.Transport{DisableKeepAlives: true}, // no proxy: the CA uses none
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		},
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKeyAuth))
-	if err != nil {
-		return "", err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("http status %s", resp.Status)
-	}
-	return strings.TrimRight(string(body), " \t\r\n"), nil
 }

@@ -42,11 +42,7 @@ func newSolver(t *testing.T) (*Solver, string) {
 // served checks that addr serves the token, as a CA does.
 func served(addr string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		body, err := Get(ctx, addr, challenge.Identifier, token)
-		if err == nil && body != keyAuth {
-			err = fmt.Errorf("%s serves %q", addr, body)
-		}
-		return err
+		return answer(ctx, addr, challenge)
 	}
 }
 
@@ -56,7 +52,7 @@ func TestSolve(t *testing.T) {
 		for range 2 {
 			must(t, s.Solve(t.Context(), challenge, served(addr)))
 		}
-		if _, err := Get(t.Context(), addr, "a.test", token); err == nil || !strings.Contains(err.Error(), "404") {
+		if err := served(addr)(t.Context()); err == nil || !strings.Contains(err.Error(), "404") {
 			t.Errorf("after Solve: %v, want 404", err)
 		}
 		s.Close()
@@ -77,16 +73,13 @@ func TestSolve(t *testing.T) {
 // challenge itself.
 func TestStart(t *testing.T) {
 	s, addr := newSolver(t)
-	must(t, s.Start(t.Context()))
-	must(t, s.Start(t.Context()))
+	must(t, s.Port().Start(t.Context()))
+	must(t, s.Port().Start(t.Context()))
 	command := &Solver{Dir: s.Dir, Listen: addr, Log: s.Log}
 	must(t, command.Solve(t.Context(), challenge, served(addr)))
-	if command.started {
-		t.Error("the command listens, too")
-	}
 	for _, never := range []*Solver{{Listen: addr, Webroot: t.TempDir()}, {}} {
-		if err := never.Start(t.Context()); err != nil || never.started {
-			t.Errorf("Start = %v, listens: %v", err, never.started)
+		if err := never.Port().Start(t.Context()); err != nil {
+			t.Errorf("Start = %v, want nothing to be done: the port is taken", err)
 		}
 	}
 }
@@ -166,7 +159,7 @@ func TestNeverListens(t *testing.T) {
 		if _, err := net.Dial("tcp", addr); err == nil {
 			return errors.New("something listens")
 		}
-		_, err := readToken(s.Dir, token)
+		_, err := filesIn(s.Dir).Read(token)
 		return err
 	}))
 }
@@ -249,7 +242,7 @@ func TestDirectoryThatCannotBeUsed(t *testing.T) {
 func TestTokenThatCannotBeRead(t *testing.T) {
 	s, _ := newSolver(t)
 	c := challenge
-	c.KeyAuth = strings.Repeat("x", maxKeyAuth)
+	c.KeyAuth = strings.Repeat("x", 1000)
 	err := s.Solve(t.Context(), c, func(context.Context) error {
 		t.Error("the CA was asked")
 		return nil

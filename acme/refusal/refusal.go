@@ -146,7 +146,11 @@ func (p *Problem) reachRemedy() string {
 		}
 		where = fmt.Sprintf("%s, the %s record of %s", ip, kind, p.Identifier)
 	}
-	return "port 80 must be reachable from outside at " + where + ": check that record, the firewall and [http-01] listen; keypaird check -live tries each address"
+	port, table := "80", "http-01"
+	if p.Challenge == "tls-alpn-01" {
+		port, table = "443", "tls-alpn"
+	}
+	return fmt.Sprintf("port %s must be reachable from outside at %s: check that record, the firewall and [%s] listen; keypaird check -live tries each address", port, where, table)
 }
 
 // Bounds of texts.

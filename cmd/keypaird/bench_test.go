@@ -215,6 +215,7 @@ directory = %q
 roots     = %q
 [http-01]
 listen = %q
+self_test = false
 [deploy.files]
 chain = "%s/{name}.crt"
 key   = "%s/{name}.key"

@@ -39,7 +39,7 @@ func TestUnaskedAnswer(t *testing.T) {
 
 	dir := t.TempDir()
 	roots, config := filepath.Join(dir, "roots.pem"), filepath.Join(dir, "keypaird.toml")
-	text := fmt.Sprintf("state = %q\nsign_with = [\"hostile\"]\n[ca.hostile]\ndirectory = %q\nroots = %q\n[http-01]\nwebroot = %q\n[cert.a]\nhttp-01 = [\"a.example.org\"]\n",
+	text := fmt.Sprintf("state = %q\nsign_with = [\"hostile\"]\n[ca.hostile]\ndirectory = %q\nroots = %q\n[http-01]\nwebroot = %q\nself_test = false\n[cert.a]\nhttp-01 = [\"a.example.org\"]\n",
 		filepath.Join(dir, "state"), ca.URL+"/directory", roots, dir)
 	if err := errors.Join(
 		os.WriteFile(roots, []byte(pemOf(ca.Certificate())), 0o600),

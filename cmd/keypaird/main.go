@@ -21,7 +21,7 @@ import (
 	"strings"
 	"syscall"
 
-	"keypaird/acme/http01"
+	"keypaird/acme/responder"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/version"
 	"keypaird/renew/launch"
@@ -64,7 +64,7 @@ var commands = []command{
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 	syscall.Umask(0o077)     // for files that are created without a mode of their own
 	_ = launch.NoCoreDumps() // there are keys in memory; without this protection, work goes on
-	http01.Guard()
+	responder.Guard()
 	e := &env{getenv: getenv, stdout: stdout, stderr: stderr, version: version.Program().Version}
 	e.setFlags("keypaird", usage())
 	if err := e.parseFlags(args); err != nil {

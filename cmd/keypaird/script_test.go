@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -106,8 +107,12 @@ func (s *story) need(_ bool, args []string) {
 	}
 }
 
-// lacking tells whether a program is not installed.
+// lacking tells whether a program, or a file given by its path, is not installed.
 func lacking(program string) error {
+	if strings.HasPrefix(program, "/") {
+		_, err := os.Stat(program)
+		return err
+	}
 	_, err := exec.LookPath(program)
 	return err
 }

@@ -124,11 +124,12 @@ directory = %q
 roots     = %q
 [http-01]
 listen = %q
+self_test = %v
 [dns.ns]
 provider = "rfc2136"
 env = { RFC2136_NAMESERVER = %q, RFC2136_TSIG_FILE = %q, RFC2136_TTL = "1" }
 %s
-`, w.file("state"), w.signer, w.signer, w.vars["CA"], w.vars["CA_ROOTS"], w.vars["HTTP"], w.vars["DNS"], w.file("host.key"), w.vars["RESOLVERS"])
+`, w.file("state"), w.signer, w.signer, w.vars["CA"], w.vars["CA_ROOTS"], w.vars["HTTP"], w.own, w.vars["DNS"], w.file("host.key"), w.vars["RESOLVERS"])
 }
 
 // An authority is a CA that keeps books.
@@ -156,6 +157,9 @@ func (w *world) startCA(name string, o acmetest.Options) (*authority, error) {
 	var err error
 	if o.HTTPPort, err = strconv.Atoi(w.vars["HTTP_PORT"]); err != nil {
 		return nil, err
+	}
+	if w.own {
+		o.TLSPort = 443
 	}
 	fault := o.Wrap
 	o.Wrap = func(next http.Handler) http.Handler {

@@ -77,6 +77,7 @@ directory = %q
 roots     = %q
 [http-01]
 listen = "127.0.0.1:%d"
+self_test = false
 [deploy.proxy]
 chain  = %q
 key    = %q

@@ -66,6 +66,7 @@ func (c *checker) checkCert(key string, cert Cert) {
 func (c *checker) checkOrdered(p path, cert *Cert) {
 	seen := map[string]string{}
 	cert.HTTP01 = c.checkNames(p.child("http-01"), cert.HTTP01, acme.HTTP01, seen)
+	cert.TLSALPN01 = c.checkNames(p.child("tls-alpn-01"), cert.TLSALPN01, acme.TLSALPN01, seen)
 	cert.DNS01 = c.checkNames(p.child("dns-01"), cert.DNS01, acme.DNS01, seen)
 	cert.DNSPersist01 = c.checkNames(p.child("dns-persist-01"), cert.DNSPersist01, acme.DNSPersist01, seen)
 	cert.TLSA = c.checkTLSA(p.child("tlsa"), cert.TLSA, slices.Collect(maps.Keys(seen)))
@@ -91,7 +92,7 @@ func (c *checker) checkTLSA(p path, list, certified []string) []string {
 		case slices.Contains(out, name):
 			c.report(p, "name it once", "%q stands twice", s)
 		case !slices.ContainsFunc(certified, func(n string) bool { return Covers(n, host, false) }):
-			c.report(p, "name a host that stands under http-01, dns-01 or dns-persist-01 here", "%q is about %q, which this certificate is not for", s, host)
+			c.report(p, "name a host that stands under http-01, tls-alpn-01, dns-01 or dns-persist-01 here", "%q is about %q, which this certificate is not for", s, host)
 		default:
 			out = append(out, name)
 		}
@@ -101,7 +102,7 @@ func (c *checker) checkTLSA(p path, list, certified []string) []string {
 
 // checkExternal checks a [cert] table with an external certificate.
 func (c *checker) checkExternal(p path, cert Cert) {
-	for _, key := range []string{"http-01", "dns-01", "dns-persist-01", "dns", "key", "profile", "sign_with", "preferred_chain", "tlsa"} {
+	for _, key := range []string{"http-01", "tls-alpn-01", "dns-01", "dns-persist-01", "dns", "key", "profile", "sign_with", "preferred_chain", "tlsa"} {
 		remedy := "remove it: an external certificate is not ordered"
 		if strings.HasSuffix(key, "-01") {
 			remedy = "remove it: an external certificate has its own names; or remove external, and keypaird obtains one"
@@ -150,15 +151,16 @@ func (c *checker) hostName(p path, s string) string {
 // those of the table so far with theirs.
 func (c *checker) checkNames(p path, list []string, challenge string, seen map[string]string) []string {
 	var out []string
+	atAddress := challenge == acme.HTTP01 || challenge == acme.TLSALPN01
 	for _, s := range list {
 		name, err := NormalName(s)
 		switch {
 		case err != nil:
 			c.report(p, problem.Remedy(err), "%q %v", s, err)
-		case IsAddress(name) && challenge != acme.HTTP01:
-			c.report(p, "put it under http-01 of a [cert] table", "%q is an IP address, which only http-01 can validate", s)
-		case strings.HasPrefix(name, "*.") && challenge == acme.HTTP01:
-			c.report(p, "put it under dns-01", "%q is a wildcard, which http-01 cannot validate", s)
+		case IsAddress(name) && !atAddress:
+			c.report(p, "put it under http-01 of a [cert] table", "%q is an IP address, which only http-01 and tls-alpn-01 can validate", s)
+		case strings.HasPrefix(name, "*.") && atAddress:
+			c.report(p, "put it under dns-01", "%q is a wildcard, which %s cannot validate", s, challenge)
 		case seen[name] == "":
 			out, seen[name] = append(out, name), challenge
 		case seen[name] != challenge:

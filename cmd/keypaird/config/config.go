@@ -52,6 +52,7 @@ type Config struct {
 
 	CA       map[string]CA       `toml:"ca"`
 	HTTP01   HTTP01              `toml:"http-01"`
+	TLSALPN  TLSALPN             `toml:"tls-alpn"`
 	DNS      map[string]DNS      `toml:"dns"`
 	Identity map[string]Identity `toml:"identity"`
 	Cert     map[string]Cert     `toml:"cert"`
@@ -88,6 +89,18 @@ type HTTP01 struct {
 	// written into it, and keypaird does not listen.
 	// Default: none.
 	Webroot string `toml:"webroot"`
+
+	// Ask for each token at every address of its name before the CA does; a wrong
+	// answer or a refused connection stops the order. Write false where CAs get other
+	// answers than this machine (hairpin NAT, split DNS). Default: true.
+	SelfTest bool `toml:"self_test"`
+}
+
+// TLSALPN is the [tls-alpn] table, with keys as in [http-01]. CAs connect to port 443: a
+// server there passes connections with ALPN "acme-tls/1" on, as examples/tls-alpn does.
+type TLSALPN struct {
+	Listen   string `toml:"listen"`    // Default: ":443".
+	SelfTest bool   `toml:"self_test"` // Default: true.
 }
 
 // DNS is a [dns.NAME] table: an account at a DNS provider. There may be
@@ -153,9 +166,10 @@ type Identity struct {
 
 // Cert is a [cert.NAME] table: any other certificate.
 type Cert struct {
-	// The names, by challenge. IP addresses can only use http-01, wildcards cannot
-	// use it.
+	// The names, by challenge. IP addresses can only use http-01 and tls-alpn-01,
+	// which wildcards cannot use.
 	HTTP01       []string `toml:"http-01"`
+	TLSALPN01    []string `toml:"tls-alpn-01"`
 	DNS01        []string `toml:"dns-01"`
 	DNSPersist01 []string `toml:"dns-persist-01"`
 

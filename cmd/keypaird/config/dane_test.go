@@ -37,11 +37,11 @@ http-01 = ["mx1.example.org"]
 dns-persist-01 = ["*.example.net"]
 tlsa = ["_25._tcp.mx2.example.org", "_25._tcp.mx1.example.org", "_25._TCP.MX1.example.org.", "_25._tcp.a.example.net", "_25._tcp.a.b.example.net"]`, `
 4: cert.mail.tlsa: "_25._tcp.mx2.example.org" is about "mx2.example.org", which this certificate is not for
--> name a host that stands under http-01, dns-01 or dns-persist-01 here
+-> name a host that stands under http-01, tls-alpn-01, dns-01 or dns-persist-01 here
 4: cert.mail.tlsa: "_25._TCP.MX1.example.org." stands twice
 -> name it once
 4: cert.mail.tlsa: "_25._tcp.a.b.example.net" is about "a.b.example.net", which this certificate is not for
--> name a host that stands under http-01, dns-01 or dns-persist-01 here
+-> name a host that stands under http-01, tls-alpn-01, dns-01 or dns-persist-01 here
 `},
 	{"not a list", `[cert.mail]
 http-01 = ["mx1.example.org"]

@@ -139,10 +139,12 @@ func (c *checker) accountExists(what, name string) bool {
 	return err == nil
 }
 
-// fileMode reads permissions that have been checked.
-func fileMode(s string) fs.FileMode {
-	m, _ := strconv.ParseUint(s, 8, 16)
-	return fs.FileMode(m)
+// setMode sets permissions that have been checked, if a table has them.
+func setMode(dst *fs.FileMode, s *string) {
+	if s != nil {
+		m, _ := strconv.ParseUint(*s, 8, 16)
+		*dst = fs.FileMode(m)
+	}
 }
 
 // Sets reports whether the table gives the command called key itself; else it is
@@ -168,12 +170,8 @@ func (c *Config) Deployment(name string) hooks.Deployment {
 	if t.Reload != nil {
 		d.Reloads, d.Restart = 0, nil // they are about the preset's
 	}
-	if t.ChainMode != nil {
-		d.ChainMode = fileMode(*t.ChainMode)
-	}
-	if t.KeyMode != nil {
-		d.KeyMode = fileMode(*t.KeyMode)
-	}
+	setMode(&d.ChainMode, t.ChainMode)
+	setMode(&d.KeyMode, t.KeyMode)
 	for _, v := range t.Verify {
 		if e, err := probe.ParseEndpoint(v.Endpoint); err == nil { // checked when it was loaded
 			d.Verify = append(d.Verify, expect.Endpoint{Endpoint: e, Names: v.Names})

@@ -13,23 +13,13 @@ import (
 	"strings"
 
 	"keypaird/acme/dns01"
+	"keypaird/acme/dns01/redact"
 	"keypaird/renew/textfmt"
 )
 
-var (
-	variablePattern = regexp.MustCompile(`^([A-Z][A-Z0-9_]*|TF_VAR_[a-z_]+)$`) // oraclecloud knows both
-	secretPattern   = regexp.MustCompile(`SECRET|TOKEN|PASS|KEY|HMAC|CREDENTIAL|SIGNATURE|OTP|SERVICE_ACCOUNT|_PWD$|_PW$`)
-	harmlessPattern = regexp.MustCompile(`TSIG_KEY$|_(ID|ALGORITHM|KEY_NAME|URL|ENDPOINT|TTL|TIMEOUT|INTERVAL|PATH|LOCATION)$`) // TSIG_KEY is the key's name
-	userInfoPattern = regexp.MustCompile(`://[^/@\s]*:[^/@\s]*@`)
-)
+var variablePattern = regexp.MustCompile(`^([A-Z][A-Z0-9_]*|TF_VAR_[a-z_]+)$`) // oraclecloud knows both
 
 const persist = "persist" // as a value of dns: by dns-persist-01
-
-// isSecret reports whether a variable is likely to hold a secret.
-func isSecret(key, value string) bool {
-	return secretPattern.MatchString(key) && !harmlessPattern.MatchString(key) ||
-		strings.Contains(value, "PRIVATE KEY-----") || userInfoPattern.MatchString(value)
-}
 
 func (c *checker) checkDNS(name string, d DNS) {
 	p := path{"dns", name}
@@ -97,7 +87,7 @@ func (c *checker) checkVariable(p path, d DNS, key, value string) {
 		c.readSecret(p, value)
 	case strings.ContainsRune(value, 0):
 		c.report(p, "leave it out", "the value holds a null character")
-	case value != "" && !c.private && isSecret(key, value):
+	case value != "" && !c.private && redact.IsSecret(key, value):
 		c.report(p, fmt.Sprintf("chmod go= %s, or put the value in a file and write %s_FILE", c.file, key), "holds a secret, and others can read the configuration")
 	}
 }

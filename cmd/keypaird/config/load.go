@@ -77,7 +77,7 @@ func defaults(env func(string) string, goos string) *Config {
 	}
 	return &Config{
 		State: state, SignWith: []string{"letsencrypt"}, Schedule: scheduleDefault, Key: "ec256", Parallel: 8,
-		HTTP01: HTTP01{Listen: ":80"},
+		HTTP01: HTTP01{Listen: ":80", SelfTest: true}, TLSALPN: TLSALPN{Listen: ":443", SelfTest: true},
 	}
 }
 

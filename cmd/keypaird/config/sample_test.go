@@ -39,6 +39,11 @@ eab_hmac_file = "$DIR/hmac"
 [http-01]
 listen  = ":80"
 webroot = "$DIR/www"
+self_test = false
+
+[tls-alpn]
+listen = "127.0.0.1:8404"
+self_test = true
 
 [dns.ns]
 provider = "rfc2136"
@@ -64,6 +69,7 @@ key     = "rsa2048"
 profile = "shortlived"
 sign_with = ["internal"]
 dns-persist-01 = ["example.net"]
+tls-alpn-01 = ["mx.example.org", "192.0.2.1"]
 tlsa    = ["_25._tcp.mail.example.org"]
 
 [cert.shop]
@@ -131,9 +137,11 @@ func TestSample(t *testing.T) {
 		"example.org conference.example.org dns-01 ns ec256  letsencrypt relayd",
 		"example.org example.org dns-01 ns ec256  letsencrypt relayd",
 		"mail *.example.org dns-01 ns rsa2048 shortlived internal postfix",
+		"mail 192.0.2.1 tls-alpn-01  rsa2048 shortlived internal postfix",
 		"mail example.net dns-persist-01  rsa2048 shortlived internal postfix",
 		"mail example.org dns-01 ns rsa2048 shortlived internal postfix",
 		"mail mail.example.org http-01  rsa2048 shortlived internal postfix",
+		"mail mx.example.org tls-alpn-01  rsa2048 shortlived internal postfix",
 		"matrix.example.org matrix.example.org http-01  ec256  letsencrypt relayd",
 	}
 	if !slices.Equal(got, want) {

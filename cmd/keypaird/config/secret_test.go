@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"keypaird/acme/dns01/redact"
 	"keypaird/renew/durable"
 )
 
@@ -125,7 +126,7 @@ func TestEveryProvidersSecretsAreSecret(t *testing.T) {
 			case strings.Contains(v.Name, " "): // no variable but a remark
 			case !variablePattern.MatchString(v.Name):
 				t.Errorf("%s: %q cannot be configured", p.Code, v.Name)
-			case !isSecret(v.Name, "x") && !noSecrets.MatchString(v.Name):
+			case !redact.IsSecret(v.Name, "x") && !noSecrets.MatchString(v.Name):
 				missed = append(missed, p.Code+" "+v.Name)
 			}
 		}

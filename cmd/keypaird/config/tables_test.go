@@ -220,6 +220,22 @@ listen = "fd:http"`, `
 4: status.listen: "fd:http" is taken by [http-01], which listens on "fd:http"
 -> choose another port: "127.0.0.1:8403"
 `},
+	{"tls-alpn-01 nowhere", `[tls-alpn]
+listen = ""`, `
+2: tls-alpn.listen: "" is not an address to listen on
+-> write "127.0.0.1:8402", "[::1]:8402", or ":80" for all addresses
+`},
+	{"tls-alpn-01 on the port of http-01, status page on it too", `[tls-alpn]
+listen = "127.0.0.1:80"
+[status]
+listen = "127.0.0.1:80"`, `
+2: tls-alpn.listen: "127.0.0.1:80" is taken by [http-01], which listens on ":80"
+-> choose another port: "127.0.0.1:8404"
+4: status.listen: "127.0.0.1:80" is taken by [tls-alpn], which listens on "127.0.0.1:80"
+-> choose another port: "127.0.0.1:8403"
+4: status.listen: "127.0.0.1:80" is taken by [http-01], which listens on ":80"
+-> choose another port: "127.0.0.1:8403"
+`},
 	{"status page without a port", `[status]
 listen = "localhost"`, `
 2: status.listen: "localhost" is not an address to listen on

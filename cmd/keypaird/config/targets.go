@@ -106,6 +106,7 @@ func (c *Config) certTarget(name string, cert Cert) Target {
 	t := c.target(name, cert.Key, cert.Profile, cert.PreferredChain, cert.SignWith, cert.Deploy)
 	t.TLSA = cert.TLSA
 	t.add(Challenge{Type: acme.HTTP01}, cert.HTTP01...)
+	t.add(Challenge{Type: acme.TLSALPN01}, cert.TLSALPN01...)
 	t.add(Challenge{Type: acme.DNS01, Account: cert.DNS}, cert.DNS01...)
 	t.add(Challenge{Type: acme.DNSPersist01}, cert.DNSPersist01...)
 	return t

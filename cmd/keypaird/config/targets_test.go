@@ -71,7 +71,7 @@ provider = "rfc2136"`, `
 -> write one of: matrix xmpp mail smtp imap caldav sip web
 5: identity."example.org".services: "xmpp" stands twice
 -> name it once
-6: identity."example.org".components: "192.0.2.1" is an IP address, which only http-01 can validate
+6: identity."example.org".components: "192.0.2.1" is an IP address, which only http-01 and tls-alpn-01 can validate
 -> put it under http-01 of a [cert] table
 6: identity."example.org".components: "a b" is not a DNS name: it contains a space
 -> use letters, digits and inner hyphens, at most 63 to a label and 253 in all
@@ -192,12 +192,20 @@ dns = "nope"`, `
 -> put it under dns-01
 3: cert.a.dns-01: "example.org" stands under http-01 already
 -> leave it in one list
-3: cert.a.dns-01: "192.0.2.1" is an IP address, which only http-01 can validate
+3: cert.a.dns-01: "192.0.2.1" is an IP address, which only http-01 and tls-alpn-01 can validate
 -> put it under http-01 of a [cert] table
-4: cert.a.dns-persist-01: "::1" is an IP address, which only http-01 can validate
+4: cert.a.dns-persist-01: "::1" is an IP address, which only http-01 and tls-alpn-01 can validate
 -> put it under http-01 of a [cert] table
 5: cert.a.dns: there is no table [dns.nope]
 -> add a table [dns.nope]
+`},
+	{"names that tls-alpn-01 cannot validate, or that http-01 does", `[cert.a]
+http-01 = ["example.org"]
+tls-alpn-01 = ["*.example.org", "example.org", "192.0.2.1"]`, `
+3: cert.a.tls-alpn-01: "*.example.org" is a wildcard, which tls-alpn-01 cannot validate
+-> put it under dns-01
+3: cert.a.tls-alpn-01: "example.org" stands under http-01 already
+-> leave it in one list
 `},
 	{"names of targets that cannot be paths", `[cert."../x"]
 http-01 = ["example.org"]

@@ -47,6 +47,8 @@ func (c *checker) checkHTTP01() {
 	if h.Listen != "" {
 		c.checkListen(path{"http-01", "listen"}, h.Listen, "fd:http")
 	}
+	c.checkListen(path{"tls-alpn", "listen"}, c.cfg.TLSALPN.Listen, "fd:tls-alpn")
+	c.checkFree("tls-alpn", c.cfg.TLSALPN.Listen, "http-01", h.Listen, "127.0.0.1:8404")
 	p := path{"http-01", "webroot"}
 	if h.Webroot == "" || !c.checkAbsolute(p, h.Webroot, "write the path from / on") {
 		return
@@ -63,7 +65,7 @@ func (c *checker) checkHTTP01() {
 }
 
 func (c *checker) checkStatus() {
-	addr, taken, p := c.cfg.Status.Listen, c.cfg.HTTP01.Listen, path{"status", "listen"}
+	addr, p := c.cfg.Status.Listen, path{"status", "listen"}
 	file, isUnix := strings.CutPrefix(addr, "unix:")
 	switch {
 	case addr == "":
@@ -73,8 +75,15 @@ func (c *checker) checkStatus() {
 		}
 	default:
 		c.checkListen(p, addr, "fd:status")
-		c.reportIf(c.cfg.HTTP01.Webroot == "" && (sameListener(addr, taken) || addr == taken), p, `choose another port: "127.0.0.1:8403"`, "%q is taken by [http-01], which listens on %q", addr, taken)
+		c.checkFree("status", addr, "tls-alpn", c.cfg.TLSALPN.Listen, "127.0.0.1:8403")
+		c.checkFree("status", addr, "http-01", c.cfg.HTTP01.Listen, "127.0.0.1:8403")
 	}
+}
+
+// checkFree reports an address where another table listens, if that is in use.
+func (c *checker) checkFree(table, addr, other, taken, free string) {
+	idle := other == "http-01" && c.cfg.HTTP01.Webroot != "" || other == "tls-alpn" && !c.isSet(path{other, "listen"}) || !c.isSet(path{table, "listen"})
+	c.reportIf(!idle && sameListener(addr, taken), path{table, "listen"}, "choose another port: "+strconv.Quote(free), "%q is taken by [%s], which listens on %q", addr, other, taken)
 }
 
 // checkListen checks "host:port", ":port" and "fd:NAME".
@@ -105,7 +114,7 @@ func isHost(s string) bool {
 func sameListener(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
-	return errA == nil && errB == nil && portA == portB && (hostA == hostB || hostA == "" || hostB == "")
+	return a == b || errA == nil && errB == nil && portA == portB && (hostA == hostB || hostA == "" || hostB == "")
 }
 
 // checkSchedules refuses times that the library panics on, spins on or never comes

@@ -17,9 +17,9 @@ x = 1`, `
 3: sign-with: unknown key
 -> did you mean "sign_with"?
 4: frobnicate: unknown key
--> known at the top: ca cert deploy dns email http-01 identity key notify parallel preferred_chain profile schedule sign_with state status window
+-> known at the top: ca cert deploy dns email http-01 identity key notify parallel preferred_chain profile schedule sign_with state status tls-alpn window
 5: x: unknown key
--> known at the top: ca cert deploy dns email http-01 identity key notify parallel preferred_chain profile schedule sign_with state status window
+-> known at the top: ca cert deploy dns email http-01 identity key notify parallel preferred_chain profile schedule sign_with state status tls-alpn window
 `},
 	{"tables", `[identities."example.org"]
 host = "a.example.org"
@@ -106,7 +106,7 @@ domains = ["a.example.org"]`, `
 3: cert.a.dns01: unknown key
 -> did you mean "dns-01"?
 4: cert.a.domains: unknown key
--> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
+-> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tls-alpn-01 tlsa
 `},
 	{"in a deployment", `[deploy.nginx]
 fullchain = "/x"
@@ -147,7 +147,7 @@ dns = "ns"`, `
 1: host: unknown key
 -> its place is in [identity.NAME]
 2: listen: unknown key
--> its place is in [http-01] or in [status]
+-> its place is in [http-01] or in [status] or in [tls-alpn]
 3: reload: unknown key
 -> its place is in [deploy.NAME]
 4: dns: is a string, not a table
@@ -162,16 +162,16 @@ http-01 = ["a.example.org"]
 "\u001b[31mred\u202eder\u0085" = 5
 'sin"gle' = 6`, `
 3: cert.a."x,y": unknown key
--> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
+-> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tls-alpn-01 tlsa
 4: cert.a.-: unknown key
--> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
+-> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tls-alpn-01 tlsa
 5: cert.a."": unknown key
--> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
+-> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tls-alpn-01 tlsa
 6: cert.a."back\\slash": unknown key
--> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
+-> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tls-alpn-01 tlsa
 7: cert.a."\u001b[31mred\u202eder\u0085": unknown key
--> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
+-> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tls-alpn-01 tlsa
 8: cert.a."sin\"gle": unknown key
--> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tlsa
+-> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tls-alpn-01 tlsa
 `},
 }

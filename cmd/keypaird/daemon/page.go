@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
-	"keypaird/acme/http01"
+	"keypaird/acme/responder"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/renew/problem"
 	"keypaird/renew/status"
@@ -46,7 +46,7 @@ func openPage(ctx context.Context, addr string) (*page, error) {
 		}
 		ls = []net.Listener{l}
 	} else {
-		ls, err = http01.Listen(ctx, addr)
+		ls, err = responder.Listen(ctx, addr)
 	}
 	if err != nil {
 		return nil, err
@@ -165,7 +165,7 @@ func removeStale(ctx context.Context, file string) error {
 func (d *Daemon) pageError(addr string, err error) error {
 	remedy := `set [status] listen to another address, such as "127.0.0.1:8403"`
 	switch {
-	case errors.Is(err, http01.ErrNoSocket):
+	case errors.Is(err, responder.ErrNoSocket):
 		remedy = "start keypaird through a socket unit with FileDescriptorName=" + strings.TrimPrefix(addr, "fd:") + ", or set [status] listen to an address"
 	case errors.Is(err, syscall.EADDRINUSE) && d.ownsPort(addr):
 		remedy = "this daemon's own page still has the port: choose another port, or restart keypaird"
@@ -194,7 +194,7 @@ func (d *Daemon) ownsPort(addr string) bool {
 // applying other changes. A socket that the service manager did not pass at the
 // start never comes.
 func (d *Daemon) pageCanWait(cfg *config.Config, err error) bool {
-	if errors.Is(err, http01.ErrNoSocket) {
+	if errors.Is(err, responder.ErrNoSocket) {
 		return false
 	}
 	return d.current == nil || d.current.page == nil && d.current.engine.Config.Status.Listen == cfg.Status.Listen

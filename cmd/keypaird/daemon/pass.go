@@ -62,9 +62,7 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	}
 	d.passErr, d.attempts = nil, 0
 	parts := d.current.engine
-	if !parts.SocketActivated() {
-		defer parts.HTTP01.Close()
-	}
+	defer parts.ClosePorts(true)
 	stop := make(chan struct{})
 	yield := sync.OnceFunc(func() { close(stop) })
 	d.pass.Yield, d.notifier.Yield = stop, stop

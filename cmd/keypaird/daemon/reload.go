@@ -27,7 +27,7 @@ type generation struct {
 
 // close closes the generation, except for its page if that is in keep.
 func (g *generation) close(keep ...*page) {
-	g.engine.HTTP01.Close()
+	g.engine.ClosePorts(false)
 	g.engine.Close()
 	if g.page != nil && !slices.Contains(keep, g.page) {
 		g.page.close()
@@ -184,19 +184,18 @@ func (d *Daemon) apply(ctx context.Context, g *generation) {
 	if len(g.engine.Config.Notify.Command) > 0 {
 		d.notifier.Sender = countingSender{g.engine, d.options.Metrics}
 	}
-	d.listenHTTP01(ctx)
+	d.listenPassed(ctx)
 	g.engine.LogUnconfigured()
 	d.manager.ready(d.serviceStatus(count(len(g.engine.Targets), "certificate") + ", pass running"))
 }
 
-// listenHTTP01 keeps the http-01 socket answered between orders, too, if the
-// service manager holds it open: clients can connect at any time.
-func (d *Daemon) listenHTTP01(ctx context.Context) {
-	if !d.current.engine.SocketActivated() {
-		return
-	}
-	if err := d.current.engine.HTTP01.Start(ctx); err != nil {
-		d.log.Warn("http-01 listener failed", "err", err, "remedy", renew.Remedy(err))
+// listenPassed keeps the sockets of challenges answered between orders, too, if the
+// service manager holds them open: clients can connect at any time.
+func (d *Daemon) listenPassed(ctx context.Context) {
+	for _, p := range d.current.engine.PassedPorts() {
+		if err := p.Start(ctx); err != nil {
+			d.log.Warn(p.Type+" listener failed", "err", err, "remedy", renew.Remedy(err))
+		}
 	}
 }
 

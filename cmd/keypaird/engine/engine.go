@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +13,8 @@ import (
 	"keypaird/acme/dns01"
 	"keypaird/acme/http01"
 	"keypaird/acme/orderlog"
+	"keypaird/acme/selftest"
+	"keypaird/acme/tlsalpn01"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/schedule"
 	"keypaird/hooks"
@@ -29,6 +30,8 @@ type Engine struct {
 	Targets     []renew.Target           // sorted by name
 	Settings    map[string]config.Target // by name of a target: what the configuration says of it
 	HTTP01      *http01.Solver
+	TLSALPN01   *tlsalpn01.Solver
+	Tests       map[string]*selftest.Test // of those two, by challenge type
 	Accounts    map[string]*dns01.Account // by name of the [dns] table
 	Persist     *dns01.Persist
 	Deployments map[string]*hooks.Deployment
@@ -67,8 +70,10 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 		HTTP01: &http01.Solver{
 			Dir: filepath.Join(cfg.State, "http-01"), Listen: cfg.HTTP01.Listen, Webroot: cfg.HTTP01.Webroot, Log: o.Log,
 		},
-		recent:  &dns01.Recent{Path: filepath.Join(cfg.State, "dns-01.json"), Log: o.Log},
-		options: o, window: window, cas: map[string]*acme.Client{}, orderLogs: map[string]*orderlog.Log{},
+		TLSALPN01: &tlsalpn01.Solver{Dir: filepath.Join(cfg.State, "tls-alpn-01"), Listen: cfg.TLSALPN.Listen, Log: o.Log},
+		Tests:     selfTests(cfg, o.Log),
+		recent:    &dns01.Recent{Path: filepath.Join(cfg.State, "dns-01.json"), Log: o.Log},
+		options:   o, window: window, cas: map[string]*acme.Client{}, orderLogs: map[string]*orderlog.Log{},
 	}
 	for _, t := range cfg.Targets() {
 		e.Settings[t.Name] = t
@@ -159,8 +164,10 @@ func (e *Engine) solver(c config.Challenge) acme.Solver {
 		return e.account(c.Account)
 	case acme.DNSPersist01:
 		return e.Persist
+	case acme.TLSALPN01:
+		return e.tested(c.Type, e.TLSALPN01, e.Config.TLSALPN.SelfTest)
 	}
-	return e.HTTP01
+	return e.tested(c.Type, e.HTTP01, e.Config.HTTP01.SelfTest)
 }
 
 // deployment returns the deployment called name, which targets share.
@@ -314,13 +321,10 @@ func (e *Engine) Close() {
 
 // Shutdown ends what a command began and closes the Engine.
 func (e *Engine) Shutdown(ctx context.Context) {
-	e.HTTP01.Close()
+	e.ClosePorts(false)
 	e.CloseAccounts(ctx)
 	e.Close()
 }
-
-// SocketActivated reports whether the service manager holds the socket for http-01.
-func (e *Engine) SocketActivated() bool { return strings.HasPrefix(e.Config.HTTP01.Listen, "fd:") }
 
 func (e *Engine) LockPath() string { return filepath.Join(e.Config.State, "lock") }
 

@@ -10,13 +10,13 @@ import (
 
 // A Finding is the result of one check.
 type Finding struct {
-	Check   string `json:"check"`   // "configuration", "ca", "account", "dns", "http-01", "dns-01", "dns-persist-01", "caa", "renewal-info", "store", "external", "tlsa", "deploy", "identity"
+	Check   string `json:"check"`   // "configuration", "ca", "account", "dns", "http-01", "tls-alpn-01", "dns-01", "dns-persist-01", "caa", "renewal-info", "store", "external", "tlsa", "deploy", "identity"
 	Subject string `json:"subject"` // what was checked
 	Result  Result `json:"result"`
 	Detail  string `json:"detail,omitempty"`
 	Remedy  string `json:"remedy,omitempty"`
 
-	Addr netip.Addr `json:"-"` // the address checked by http-01; zero in all others
+	Addr netip.Addr `json:"-"` // the address checked by http-01 or tls-alpn-01; zero in all others
 }
 
 // A Result is the result of a check.

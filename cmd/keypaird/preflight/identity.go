@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"keypaird/acme"
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
@@ -17,15 +16,15 @@ import (
 )
 
 // checkIdentities compares the identities with what peers find, and the names that
-// http-01 validates with the addresses of this machine. It only warns. before are
+// http-01 and tls-alpn-01 validate with the addresses of this machine. It only warns. before are
 // the findings so far.
 func checkIdentities(ctx context.Context, e *engine.Engine, before []Finding) []Finding {
 	c := &identityCheck{engine: e, local: localAddrs(before)}
 	var tasks []func() []Finding
 	for _, s := range e.Targets {
 		for _, p := range e.Settings[s.Name].Challenges {
-			if p.Type == acme.HTTP01 {
-				tasks = append(tasks, func() []Finding { return c.checkAddress(ctx, e.Settings[s.Name], p.Name) })
+			if e.Tests[p.Type] != nil {
+				tasks = append(tasks, func() []Finding { return c.checkAddress(ctx, e.Settings[s.Name], p) })
 			}
 		}
 	}
@@ -63,9 +62,10 @@ func localAddrs(found []Finding) map[netip.Addr]bool {
 // isLocal reports whether an address is known to lead to this machine.
 func (c *identityCheck) isLocal(a netip.Addr) bool { return c.local[a] || a.IsLoopback() }
 
-// checkAddress warns of a name that http-01 validates but that points to another
+// checkAddress warns of a name that is validated at its addresses but that points to another
 // machine. Any address that serves our token will do.
-func (c *identityCheck) checkAddress(ctx context.Context, t config.Target, name string) []Finding {
+func (c *identityCheck) checkAddress(ctx context.Context, t config.Target, by config.Challenge) []Finding {
+	name := by.Name
 	if config.IsAddress(name) {
 		return nil
 	}
@@ -73,7 +73,7 @@ func (c *identityCheck) checkAddress(ctx context.Context, t config.Target, name 
 	defer cancel()
 	addrs, err := dns01.Checker{}.Addresses(ctx, name)
 	if err != nil {
-		return nil // reported by the check of http-01
+		return nil // reported by the check of the challenge
 	}
 	addrs = slices.DeleteFunc(addrs, c.isLocal)
 	if len(addrs) == 0 {
@@ -81,18 +81,18 @@ func (c *identityCheck) checkAddress(ctx context.Context, t config.Target, name 
 	}
 	f := Finding{
 		Check: "identity", Subject: name, Result: Warning,
-		Detail: fmt.Sprintf("is validated by http-01, but %s is not an address of this machine", joinAddrs(addrs)),
+		Detail: fmt.Sprintf("is validated by %s, but %s is not an address of this machine", by.Type, joinAddrs(addrs)),
 		Remedy: "correct the record, or validate by DNS: under dns-01 of its [cert] table",
 	}
 	switch {
 	case t.Identity != "":
 		f.Remedy = fmt.Sprintf("correct the record, or validate by DNS: host_dns in [identity.%q]", t.Identity)
 	case c.hasSubdomain(name):
-		f.Detail = fmt.Sprintf("is a domain validated by http-01 that points to another machine: %s", joinAddrs(addrs))
+		f.Detail = fmt.Sprintf("is a domain validated by %s that points to another machine: %s", by.Type, joinAddrs(addrs))
 		f.Remedy = "validate by DNS: in an [identity] table, or under dns-01 of its [cert] table"
 	}
 	if slices.ContainsFunc(slices.Collect(maps.Keys(c.local)), netip.Addr.IsPrivate) {
-		f.Remedy += "; this is right behind a router that forwards port 80 to this machine"
+		f.Remedy += "; this is right behind a router that forwards port " + c.engine.Tests[by.Type].Port + " to this machine"
 	}
 	return []Finding{f}
 }

@@ -3,17 +3,14 @@ package preflight
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"strings"
 	"time"
 
 	"keypaird/acme"
 	"keypaird/acme/dns01"
-	"keypaird/acme/http01"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks"
@@ -118,7 +115,9 @@ func (c *liveCheck) tryChallenge(ctx context.Context, t config.Target, p config.
 	var found []Finding
 	switch p.Type {
 	case acme.HTTP01:
-		found = c.tryHTTP(ctx, challenge)
+		found = c.tryAddresses(ctx, challenge, c.engine.HTTP01)
+	case acme.TLSALPN01:
+		found = c.tryAddresses(ctx, challenge, c.engine.TLSALPN01)
 	case acme.DNS01:
 		err := c.engine.Accounts[p.Account].Solve(ctx, challenge, func(context.Context) error { return nil })
 		found = []Finding{finding(acme.DNS01, p.Name, "record published, seen and removed through account "+p.Account, err)}
@@ -128,63 +127,28 @@ func (c *liveCheck) tryChallenge(ctx context.Context, t config.Target, p config.
 	return found
 }
 
-// tryHTTP publishes a token and fetches it from every address of the name, as CAs
-// do: an AAAA record of another server breaks validation.
-func (c *liveCheck) tryHTTP(ctx context.Context, ch acme.Challenge) []Finding {
-	addresses, err := c.dns.Addresses(ctx, ch.Identifier)
+// tryAddresses publishes a response and asks for it at every address of the name, as
+// CAs do: an AAAA record of another server breaks validation.
+func (c *liveCheck) tryAddresses(ctx context.Context, ch acme.Challenge, solver acme.Solver) []Finding {
+	test := c.engine.Tests[ch.Type]
+	addresses, err := test.Find(ctx, ch)
 	if err != nil {
-		f := finding(acme.HTTP01, ch.Identifier, "", err)
-		if f.Remedy == "" {
-			f.Remedy = addressRemedy(err)
-		}
-		return []Finding{f}
+		return []Finding{finding(ch.Type, ch.Identifier, "", err)}
 	}
 	var found []Finding
-	err = c.engine.HTTP01.Solve(ctx, ch, func(ctx context.Context) error {
-		for _, a := range addresses {
-			addr := net.JoinHostPort(a.String(), "80")
-			body, err := http01.Get(ctx, addr, ch.Identifier, ch.Token)
-			if err == nil && body != ch.KeyAuth {
-				err = errOtherResponse
-			}
-			f := finding(acme.HTTP01, ch.Identifier+" at "+a.String(), "our token is served on port 80", err)
-			f.Addr = a
-			var network net.Error
-			switch {
-			case err != nil && !errors.As(err, &network):
-				f.Remedy = c.otherServerRemedy()
-			case err != nil:
-				f.Remedy = "correct the record of that address, the firewall, or the server on port 80: CAs cannot connect either, unless only this network blocks its own address (hairpin NAT)"
-			}
+	err = solver.Solve(ctx, ch, func(ctx context.Context) error {
+		for _, r := range test.Try(ctx, addresses, ch) {
+			f := finding(ch.Type, ch.Identifier+" at "+r.Addr.String(), "our token is served on port "+test.Port, r.Err)
+			f.Addr = r.Addr
 			found = append(found, f)
 		}
 		return nil
 	})
 	if err != nil {
-		return []Finding{finding(acme.HTTP01, ch.Identifier, "", err)}
+		return []Finding{finding(ch.Type, ch.Identifier, "", err)}
 	}
 	return found
 }
-
-// otherServerRemedy is for a server on port 80 that does not serve our tokens.
-func (c *liveCheck) otherServerRemedy() string {
-	do := "proxy " + http01.Path + " to [http-01] listen"
-	if root := c.engine.Config.HTTP01.Webroot; root != "" {
-		do = "serve the files of " + root + " as " + http01.Path
-	}
-	return "another server responds there: correct the record if it is not this machine's, or make that server " + do
-}
-
-// addressRemedy is for a failed lookup of addresses.
-func addressRemedy(err error) string {
-	var network net.Error
-	if errors.As(err, &network) {
-		return "no resolver answers: check that those in /etc/resolv.conf are reachable from this machine"
-	}
-	return "check that the name is right, that it has an A or AAAA record, and that the resolvers in /etc/resolv.conf find it"
-}
-
-var errOtherResponse = errors.New("the response is not our token")
 
 // tryPersist checks the record that authorizes the account at each CA for a name.
 func (c *liveCheck) tryPersist(ctx context.Context, t config.Target, ch acme.Challenge) []Finding {

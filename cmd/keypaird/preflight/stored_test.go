@@ -2,12 +2,9 @@ package preflight
 
 import (
 	"errors"
-	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"keypaird/acme/dns01"
@@ -100,23 +97,6 @@ func TestRemedyOfMissingCommand(t *testing.T) {
 				t.Errorf("%+v, want the remedy %q", found, tt.want)
 			}
 		})
-	}
-}
-
-// The remedy for a resolver that is down does not blame the name.
-func TestRemedyOfNoAddress(t *testing.T) {
-	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-	for _, tt := range []struct {
-		err  error
-		want string
-	}{
-		{fmt.Errorf("asking 127.0.0.5:53 for A of host.test.: %w", fmt.Errorf("no answer over UDP or TCP: %w", refused)), "no resolver answers"},
-		{errors.New("host.test. has no address (asked: 127.0.0.1:53)"), "check that the name is right"},
-		{errors.New("asking 127.0.0.1:53 for A of host.test.: answered SERVFAIL"), "check that the name is right"},
-	} {
-		if got := addressRemedy(tt.err); !strings.HasPrefix(got, tt.want) {
-			t.Errorf("%v: %q, want %q", tt.err, got, tt.want)
-		}
 	}
 }
 

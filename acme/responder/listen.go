@@ -1,4 +1,4 @@
-package http01
+package responder
 
 import (
 	"context"
@@ -7,14 +7,6 @@ import (
 	"net"
 	"strings"
 	"syscall"
-
-	"keypaird/renew/problem"
-)
-
-const (
-	busyRemedy = `a web server holds the port (see which: fstat, sockstat or ss -ltnp): set [http-01] webroot to a directory it serves as ` + Path +
-		`, or set listen = "127.0.0.1:8402" and have it pass ` + Path + ` on to there`
-	deniedRemedy = `run as root, or with the capability CAP_NET_BIND_SERVICE, or by socket activation (listen = "fd:http"), or use [http-01] webroot`
 )
 
 // Listen opens addr: "host:port", ":port" for every address of both families,
@@ -64,9 +56,9 @@ func listen(ctx context.Context, network, addr string) (net.Listener, error) {
 	l, err := lc.Listen(ctx, network, addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, problem.Newf(busyRemedy, "listening on %s: %w", addr, syscall.EADDRINUSE)
+		return nil, fmt.Errorf("listening on %s: %w", addr, syscall.EADDRINUSE)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return nil, problem.Newf(deniedRemedy, "listening on %s: %w", addr, syscall.EACCES)
+		return nil, fmt.Errorf("listening on %s: %w", addr, syscall.EACCES)
 	case err != nil:
 		var op *net.OpError
 		if errors.As(err, &op) {

@@ -1,4 +1,4 @@
-package http01
+package responder
 
 import (
 	"errors"

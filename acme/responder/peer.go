@@ -1,11 +1,9 @@
-package http01
+package responder
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -13,7 +11,7 @@ import (
 	"keypaird/acme"
 )
 
-// takeOverPoll is how often a solver tries to listen in place of a peer.
+// takeOverPoll is how often a port tries to listen in place of a peer.
 const takeOverPoll = 50 * time.Millisecond
 
 // mayBeHeld reports whether another keypaird may have what err says is missing: the
@@ -24,10 +22,10 @@ func mayBeHeld(err error) bool {
 
 // heldByPeer reports whether the holder of the port serves our directory, as another
 // keypaird does.
-func (s *Solver) heldByPeer(ctx context.Context, c acme.Challenge) bool {
-	addr := s.Listen
-	if strings.HasPrefix(addr, "fd:") {
-		addr = cmp.Or(s.peer, "localhost:80") // where a CA finds it
+func (p *Port) heldByPeer(ctx context.Context, c acme.Challenge) bool {
+	addr := p.Addr
+	if p.Passed() {
+		addr = p.Usual
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -36,23 +34,22 @@ func (s *Solver) heldByPeer(ctx context.Context, c acme.Challenge) bool {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	body, err := Get(ctx, net.JoinHostPort(host, port), c.Identifier, c.Token)
-	return err == nil && body == c.KeyAuth
+	return p.Answer(ctx, net.JoinHostPort(host, port), c) == nil
 }
 
 // solveWithPeer calls validate while a peer serves our token, and listens in its
 // place once it has gone: a command that ends, or a daemon that is stopped.
-func (s *Solver) solveWithPeer(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
+func (p *Port) solveWithPeer(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 	watched, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
-	watch.Go(func() { s.takeOver(watched, c) })
+	watch.Go(func() { p.takeOver(watched, c) })
 	defer watch.Wait()
 	defer stop()
 	return validate(ctx)
 }
 
-// takeOver tries to listen while the port is in use, until ctx ends.
-func (s *Solver) takeOver(ctx context.Context, c acme.Challenge) {
+// takeOver tries to listen while the port is in use, until ctx endp.
+func (p *Port) takeOver(ctx context.Context, c acme.Challenge) {
 	tick := time.NewTicker(takeOverPoll)
 	defer tick.Stop()
 	for {
@@ -61,12 +58,12 @@ func (s *Solver) takeOver(ctx context.Context, c acme.Challenge) {
 		case <-ctx.Done():
 			return
 		}
-		if s.triedRecently() {
+		if p.triedRecently() {
 			continue
 		}
-		err := s.start(ctx, c)
+		err := p.start(ctx, c)
 		if err == nil {
-			s.Log.Info("listening in place of another keypaird", "addr", s.Listen)
+			p.Log.Info("listening in place of another keypaird", "addr", p.Addr)
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			return
@@ -76,12 +73,12 @@ func (s *Solver) takeOver(ctx context.Context, c acme.Challenge) {
 
 // triedRecently reports whether another challenge has just tried to listen, so that
 // one of many does at a time.
-func (s *Solver) triedRecently() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.started && time.Since(s.tried) < takeOverPoll/2 {
+func (p *Port) triedRecently() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.started && time.Since(p.tried) < takeOverPoll/2 {
 		return true
 	}
-	s.tried = time.Now()
+	p.tried = time.Now()
 	return false
 }

@@ -1,0 +1,7 @@
+// Package selftest asks for the response to a challenge at every address of its name
+// before a CA does, so that a mistake costs no failed validation.
+//
+// A [Solver] stops an order for what a CA would see, too: another answer, or a refused
+// connection. What this machine cannot see, since an address is out of its reach or a
+// name is not known here, it leaves to the CA.
+package selftest

@@ -1,0 +1,88 @@
+package selftest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"keypaird/acme"
+	"keypaird/renew/problem"
+)
+
+// limit bounds a test: the order goes on where there is no answer by then.
+const limit = 3 * time.Second
+
+// A Solver tests each response before the CA is asked to validate it.
+type Solver struct {
+	acme.Solver
+	Test *Test
+}
+
+// Solve implements acme.Solver.
+func (s Solver) Solve(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
+	return s.Solver.Solve(ctx, c, func(ctx context.Context) error {
+		if err := s.Test.run(ctx, c); err != nil {
+			return err
+		}
+		return validate(ctx)
+	})
+}
+
+// Withdraw implements acme.Withdrawer.
+func (s Solver) Withdraw(c acme.Challenge) {
+	if w, ok := s.Solver.(acme.Withdrawer); ok {
+		w.Withdraw(c)
+	}
+}
+
+// run returns an error if a CA would get another answer than ours.
+func (t *Test) run(ctx context.Context, c acme.Challenge) error {
+	bounded, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	off := fmt.Sprintf("set self_test = false in [%s]", t.Table)
+	addrs, err := t.Find(bounded, c)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		t.Log.Warn("self-test skipped", "name", c.Identifier, "challenge", c.Type, "err", err, "remedy", problem.Remedy(err)+"; if only CAs know the name, "+off)
+		return nil
+	}
+	results := t.Try(bounded, addrs, c)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var failed []Result
+	for _, r := range results {
+		switch {
+		case r.Err == nil:
+		case unreachable(r.Err), refused(r.Err) && r.Addr.Is6() && answeredByIPv4(results):
+			t.Log.Warn("self-test inconclusive", "name", c.Identifier, "challenge", c.Type, "addr", r.Addr, "err", r.Err, "remedy", problem.Remedy(r.Err)+": then "+off)
+		default:
+			failed = append(failed, r)
+		}
+	}
+	return failure(failed, "; if CAs get another answer there than this machine (hairpin NAT, split DNS), "+off)
+}
+
+// answeredByIPv4 reports whether an IPv4 address has our response: CAs try it when they
+// cannot connect by IPv6.
+func answeredByIPv4(results []Result) bool {
+	return slices.ContainsFunc(results, func(r Result) bool { return r.Addr.Is4() && r.Err == nil })
+}
+
+// failure returns the error of all addresses, with the remedy of the first and more.
+func failure(failed []Result, more string) error {
+	if len(failed) == 0 {
+		return nil
+	}
+	text := "tried before asking the CA:"
+	for i, r := range failed {
+		if i > 0 {
+			text += ";"
+		}
+		text += fmt.Sprintf(" at %s: %v", r.Addr, r.Err)
+	}
+	return problem.New(text, problem.Remedy(failed[0].Err)+more)
+}

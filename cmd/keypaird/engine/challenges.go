@@ -1,0 +1,65 @@
+package engine
+
+import (
+	"log/slog"
+
+	"keypaird/acme"
+	"keypaird/acme/dns01"
+	"keypaird/acme/http01"
+	"keypaird/acme/responder"
+	"keypaird/acme/selftest"
+	"keypaird/acme/tlsalpn01"
+	"keypaird/cmd/keypaird/config"
+)
+
+// selfTests returns the tests of the challenges that are answered at addresses.
+func selfTests(cfg *config.Config, log *slog.Logger) map[string]*selftest.Test {
+	addresses := dns01.Checker{Log: log}.Addresses
+	pass := "proxy " + http01.Path + " to [http-01] listen"
+	if root := cfg.HTTP01.Webroot; root != "" {
+		pass = "serve the files of " + root + " as " + http01.Path
+	}
+	return map[string]*selftest.Test{
+		acme.HTTP01: {
+			Port: "80", Table: "http-01", Pass: pass, Addresses: addresses, Log: log,
+			Ask: http01.Client{Addresses: addresses}.Ask,
+		},
+		acme.TLSALPN01: {
+			Port: "443", Table: "tls-alpn", Pass: "pass connections with ALPN " + tlsalpn01.Protocol + " to [tls-alpn] listen, through no TLS of its own",
+			Addresses: addresses, Log: log, Ask: tlsalpn01.Ask,
+		},
+	}
+}
+
+// tested returns a solver that asks for each response before the CA is asked to.
+func (e *Engine) tested(challenge string, s acme.Solver, wanted bool) acme.Solver {
+	if !wanted {
+		return s
+	}
+	return selftest.Solver{Solver: s, Test: e.Tests[challenge]}
+}
+
+// PassedPorts returns the ports of challenges at sockets that the service manager holds.
+func (e *Engine) PassedPorts() []*responder.Port {
+	var passed []*responder.Port
+	for _, p := range e.ports() {
+		if p.Passed() {
+			passed = append(passed, p)
+		}
+	}
+	return passed
+}
+
+// ClosePorts stops listening for challenges, except at the sockets of the service
+// manager if these are kept.
+func (e *Engine) ClosePorts(keepPassed bool) {
+	for _, p := range e.ports() {
+		if !keepPassed || !p.Passed() {
+			p.Close()
+		}
+	}
+}
+
+func (e *Engine) ports() []*responder.Port {
+	return []*responder.Port{e.HTTP01.Port(), e.TLSALPN01.Port()}
+}
