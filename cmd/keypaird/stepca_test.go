@@ -142,7 +142,7 @@ func (w *world) startStale() error {
 	old, err := acmetest.StartDNS(acmetest.DNSOptions{
 		Addr: staleAddr, Zones: []string{"example.org"}, Records: []string{
 			`_acme-challenge.example.org. 1 IN TXT "of yesterday"`,
-			"away.example.org. 1 IN A 127.0.0.9", "other.example.org. 1 IN A 127.0.0.10",
+			"away.example.org. 1 IN A 127.0.0.9", "other.example.org. 1 IN A 127.0.0.10", "shut.example.org. 1 IN A 127.0.0.11",
 		},
 	})
 	if err == nil {
