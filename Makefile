@@ -7,9 +7,8 @@
 # make bench   the benchmarks that README quotes
 GO     = go
 PREFIX = /usr/local
-CROSS  = openbsd/amd64 openbsd/arm64 freebsd/amd64 freebsd/arm64 netbsd/amd64 netbsd/arm64 \
-	darwin/amd64 darwin/arm64 linux/arm64 linux/arm linux/riscv64
-VETTED = openbsd/amd64 freebsd/amd64 netbsd/amd64 darwin/amd64
+CROSS  = openbsd/amd64 openbsd/arm64 freebsd/amd64 netbsd/amd64 darwin/arm64 linux/arm64 linux/arm linux/riscv64
+VETTED = openbsd/amd64 freebsd/amd64 netbsd/amd64 darwin/arm64
 DIRS   = acme cmd examples hooks renew
 STEPCA = cmd/keypaird/testdata/script/stepca*.txtar
 SKIPS  = $$([ -x /usr/local/sbin/step-ca ] && echo 0 || ls $(STEPCA) | wc -l)

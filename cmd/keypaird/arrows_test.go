@@ -127,7 +127,7 @@ var heavy = map[string][]string{
 	"github.com/BurntSushi/toml":           {"cmd/keypaird/config", "cmd/keypaird-dns/gen"},
 	"github.com/robfig/cron":               {"cmd/keypaird/config", "cmd/keypaird/schedule"},
 	"github.com/miekg/dns":                 {"acme/acmetest", "acme/dns01", "acme/dns01/dnsquery", "cmd/keypaird-dns/child", "cmd/keypaird-dns/child/rfc2136", "hooks/discover", "hooks/discover/records"},
-	"github.com/coreos/go-systemd":         {"acme/http01", "cmd/keypaird/daemon"},
+	"github.com/coreos/go-systemd":         {"acme/responder", "cmd/keypaird/daemon"},
 	"github.com/prometheus/client_golang":  {"renew/status"},
 	"github.com/landlock-lsm/go-landlock":  {"renew/launch"},
 	"github.com/elastic/go-seccomp-bpf":    {"renew/launch"},

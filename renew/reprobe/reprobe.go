@@ -30,7 +30,6 @@ const (
 // A run is one pass and what follows.
 type run struct {
 	*renew.Pass
-	began  time.Time
 	report renew.Report
 	lost   []lost
 }
@@ -45,7 +44,6 @@ type lost struct {
 // more. The caller holds the state lock.
 func Run(ctx context.Context, p *renew.Pass, targets []renew.Target) renew.Report {
 	r := &run{Pass: p}
-	r.began = r.now()
 	if r.report = p.Run(ctx, targets); r.interrupted() {
 		return r.report
 	}
@@ -176,15 +174,15 @@ func (r *run) all() []deployed {
 }
 
 // due lists what is to be probed, first what waits longest. A manual pass probes all but
-// what it deployed.
+// the targets for which it did something.
 func (r *run) due() []deployed {
-	now, begin := r.now(), r.began.Truncate(time.Second)
+	now := r.now()
 	list := slices.DeleteFunc(r.all(), func(d deployed) bool {
-		rec := d.record()
 		if r.Mode == renew.Scheduled {
+			rec := d.record()
 			return !rec.Due(d.slot(), now)
 		}
-		return !rec.ProbedAt.Before(begin) && !rec.ProbedAt.After(now)
+		return slices.ContainsFunc(r.report.Done, func(done renew.Done) bool { return done.Target == d.Name })
 	})
 	if r.Mode == renew.Scheduled && len(list) > maxProbes {
 		slices.SortStableFunc(list, func(a, b deployed) int { return a.record().ProbedAt.Compare(b.record().ProbedAt) })
