@@ -31,6 +31,9 @@ func (r Reader) identifiers(o object) error {
 	}
 	var all []identifier
 	_ = json.Unmarshal(o["identifiers"], &all)
+	if n := len(r.Names); len(all) > 2*n { // nothing is compared with a list that cannot be right
+		return fmt.Errorf("%w: it has %d", ErrOtherNames, len(all))
+	}
 	left := slices.Clone(r.Names)
 	for _, id := range all {
 		i := fit(left, id.Value, false)

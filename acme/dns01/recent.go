@@ -117,7 +117,7 @@ func (r *Recent) note(v validation, hold time.Duration) {
 		err = writeHint(r.Path, append(text, '\n'))
 	}
 	if err != nil && r.Log != nil {
-		r.Log.Debug("recent validations not noted", "file", r.Path, "error", err)
+		r.Log.Debug("recent validations not noted", "file", r.Path, "err", err)
 	}
 }
 

@@ -117,7 +117,7 @@ func (t *attempt) clean(k *child, retry bool) {
 			log.Debug("withdrawn")
 			t.unlock()
 		case c.refused():
-			log.Warn("clean-up failed, retried when DNS helper exits", "error", c.err)
+			log.Warn("clean-up failed, retried when DNS helper exits", "err", c.err)
 			t.unlock()
 		case k.err == nil:
 			t.unlock() // it exited without error: no record is left
@@ -142,7 +142,7 @@ func (t *attempt) cleanAgain() {
 
 // warnLeft logs that the record may still exist.
 func (t *attempt) warnLeft(err error) {
-	t.account.log().Warn("TXT record may be left", "fqdn", t.fqdn, "value", t.want, "error", err,
+	t.account.log().Warn("TXT record may be left", "fqdn", t.fqdn, "value", t.want, "err", err,
 		"remedy", "remove the record at the provider if it exists")
 	t.unlock()
 }

@@ -55,7 +55,7 @@ func (a *Account) start() (*child, error) {
 // exited is called by a child's reader at its end.
 func (a *Account) exited(k *child) {
 	if k.err != nil {
-		a.log().Warn("DNS helper exited with error", "error", k.err)
+		a.log().Warn("DNS helper exited with error", "err", k.err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

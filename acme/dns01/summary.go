@@ -106,7 +106,7 @@ func (t *summary) result(fqdn string, begun time.Time, log *slog.Logger) error {
 		return t.failure(fqdn, begun)
 	}
 	for _, s := range skipped {
-		log.Warn("name server skipped", "fqdn", fqdn, "server", t.servers[s.server].name, "error", s.found)
+		log.Warn("name server skipped", "fqdn", fqdn, "server", t.servers[s.server].name, "err", s.found)
 	}
 	return nil
 }

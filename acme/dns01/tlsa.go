@@ -116,7 +116,7 @@ func (c Checker) tlsaAt(ctx context.Context, name string, addrs []string) ([]tls
 		return nil, silent[0]
 	}
 	for _, err := range silent {
-		c.log().Info("name server skipped", "error", err)
+		c.log().Info("name server skipped", "err", err)
 	}
 	return answered, nil
 }

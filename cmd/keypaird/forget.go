@@ -15,7 +15,7 @@ func forgetCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	if len(names) == 0 {
-		return &usageError{problem: "forget needs the name of a target that is no longer configured"}
+		return &usageError{problem: "forget needs the name of a target"}
 	}
 	cfg, err := e.loadWithoutSecrets()
 	if err != nil {

@@ -144,7 +144,7 @@ func checkUnconfigured(e *engine.Engine) []Finding {
 	return found
 }
 
-// checkState is checkUnconfigured without an engine, for users who can read the state
+// checkState is checkStored and checkUnconfigured without an engine, for users who can read the state
 // directory. It makes none.
 func checkState(cfg *config.Config) []Finding {
 	if _, err := os.ReadDir(filepath.Join(cfg.State, "certs")); err != nil {
@@ -155,5 +155,5 @@ func checkState(cfg *config.Config) []Finding {
 		return []Finding{finding("store", cfg.State, "", err)}
 	}
 	defer e.Close()
-	return checkUnconfigured(e)
+	return append(checkStored(e), checkUnconfigured(e)...)
 }
