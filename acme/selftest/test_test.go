@@ -34,7 +34,7 @@ var (
 	noRoute     = &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ENETUNREACH}
 	lateAnswer  = &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}
 	alert       = &net.OpError{Op: "remote error", Err: errors.New("tls: no application protocol")}
-	page        = errors.New("http status 404")
+	errPage        = errors.New("http status 404")
 )
 
 const ipv4, ipv4too, ipv6 = "192.0.2.1", "192.0.2.2", "2001:db8::1"
@@ -49,16 +49,16 @@ func TestWhatStopsAnOrder(t *testing.T) {
 		warns   bool
 	}{
 		{"our response at every address", map[string]error{ipv4: nil, ipv6: nil}, nil, "", false},
-		{"another answer", map[string]error{ipv4: page}, nil, "at 192.0.2.1: http status 404", false},
-		{"another answer at one address of two", map[string]error{ipv4: nil, ipv6: page}, nil, "at 2001:db8::1: http status 404", false},
-		{"other answers at both", map[string]error{ipv4: page, ipv4too: page}, nil, "at 192.0.2.1: http status 404; at 192.0.2.2: http status 404", false},
+		{"another answer", map[string]error{ipv4: errPage}, nil, "at 192.0.2.1: http status 404", false},
+		{"another answer at one address of two", map[string]error{ipv4: nil, ipv6: errPage}, nil, "at 2001:db8::1: http status 404", false},
+		{"other answers at both", map[string]error{ipv4: errPage, ipv4too: errPage}, nil, "at 192.0.2.1: http status 404; at 192.0.2.2: http status 404", false},
 		{"a TLS server without the protocol", map[string]error{ipv4: alert}, nil, "no application protocol", false},
 		{"nothing listens", map[string]error{ipv4: dialRefused}, nil, "connection refused", false},
 		{"nothing listens at one IPv4 address of two", map[string]error{ipv4: nil, ipv4too: dialRefused}, nil, "at 192.0.2.2: dial", false},
 		{"nothing listens at IPv6, where CAs turn to IPv4", map[string]error{ipv4: nil, ipv6: dialRefused}, nil, "", true},
 		{"nothing listens at IPv6, no route to IPv4", map[string]error{ipv4: noRoute, ipv6: dialRefused}, nil, "at 2001:db8::1: dial", true},
 		{"no route", map[string]error{ipv4: noRoute}, nil, "", true},
-		{"no route to one, another answer at the other", map[string]error{ipv4: noRoute, ipv6: page}, nil, "404", true},
+		{"no route to one, another answer at the other", map[string]error{ipv4: noRoute, ipv6: errPage}, nil, "404", true},
 		{"no answer in time", map[string]error{ipv4: context.DeadlineExceeded}, nil, "", true},
 		{"a server that is slow", map[string]error{ipv4: lateAnswer}, nil, "", true},
 		{"a redirect to a name that is not known here", map[string]error{ipv4: fmt.Errorf("redirected to https://b.test/: %w", &net.OpError{Op: "dial", Err: errors.New("no such name")})}, nil, "", true},
