@@ -34,7 +34,7 @@ var (
 	noRoute     = &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ENETUNREACH}
 	lateAnswer  = &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}
 	alert       = &net.OpError{Op: "remote error", Err: errors.New("tls: no application protocol")}
-	errPage        = errors.New("http status 404")
+	errPage     = errors.New("http status 404")
 )
 
 const ipv4, ipv4too, ipv6 = "192.0.2.1", "192.0.2.2", "2001:db8::1"
