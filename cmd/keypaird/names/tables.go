@@ -179,10 +179,11 @@ func serverFor(r discover.Requirement) string {
 	return webServer
 }
 
-// format returns tables as TOML, each with the servers that it is deployed to.
+// format returns tables as TOML, each with the servers that it is deployed to, and a
+// table for each server.
 func format(list []*table) string {
-	var b strings.Builder
-	for i, t := range list {
+	var all []*table // of servers
+	for _, t := range list {
 		var servers []string
 		for _, r := range t.rows {
 			if s := serverFor(r); s != "" && !slices.Contains(servers, s) {
@@ -190,6 +191,15 @@ func format(list []*table) string {
 			}
 		}
 		t.list("deploy", servers)
+		for _, s := range servers {
+			head := "deploy." + s
+			if !slices.ContainsFunc(all, func(t *table) bool { return t.head == head }) {
+				all = append(all, &table{head: head, lines: [][2]string{{"verify", quotedList(endpoints(list, s))}}})
+			}
+		}
+	}
+	var b strings.Builder
+	for i, t := range append(list, all...) {
 		if i > 0 {
 			b.WriteString("\n")
 		}
@@ -207,6 +217,22 @@ func format(list []*table) string {
 		}
 	}
 	return b.String()
+}
+
+// endpoints returns where a server serves what peers request: on this machine, which can
+// reach itself there.
+func endpoints(list []*table, server string) []string {
+	var at []string
+	for _, t := range list {
+		for _, r := range t.rows {
+			place := r.Endpoint
+			place.Host = "127.0.0.1"
+			if text := place.String(); serverFor(r) == server && r.Endpoint.Host != "" && !slices.Contains(at, text) {
+				at = append(at, text)
+			}
+		}
+	}
+	return at
 }
 
 func quotedList(words []string) string {

@@ -72,3 +72,25 @@ func TestTables(t *testing.T) {
 		}
 	}
 }
+
+// Each server is verified where it serves, so that "keypaird issue" says more than
+// "deployed, not verified".
+func TestServersAreVerified(t *testing.T) {
+	const host = "192.0.2.7"
+	a := discover.Answer{Domain: "example.org", Services: []string{"matrix", "xmpp"}, Requirements: []discover.Requirement{
+		row("matrix", "federation", "matrix.example.org", 8448, "example.org", host),
+		row("web", "web", "matrix.example.org", 443, "matrix.example.org", host),
+		row("xmpp", "server", "matrix.example.org", 5269, "example.org", host),
+	}}
+	a.Requirements[2].Endpoint.Proto = "xmpp-server"
+	const want = `
+[deploy.nginx]
+verify = ["https:127.0.0.1:8448", "https:127.0.0.1:443"]
+
+[deploy.prosody]
+verify = ["xmpp-server:127.0.0.1:5269"]
+`
+	if text := Document(&discover.Discoverer{}, a).Config; !strings.HasSuffix(text, want) {
+		t.Errorf("%s\nwant in the end %s", text, want)
+	}
+}
