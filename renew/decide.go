@@ -222,10 +222,10 @@ func whatToDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 		case done:
 			return Decision{Deploy, "asked for", s.Due()}
 		case d.Deployed != s.Fingerprint:
-		case spec.Differs != "":
-			return Decision{Deploy, "deployment " + name + ": " + spec.Differs, s.Due()}
 		case d.ConfigHash != spec.ConfigHash:
 			return Decision{Deploy, "deployment " + name + " was changed", s.Due()}
+		case spec.Differs != "":
+			return Decision{Deploy, "deployment " + name + ": " + spec.Differs, s.Due()}
 		case !d.LostAt.IsZero():
 			return Decision{Deploy, "deployed to " + name + " but not served any more", s.Due()}
 		default:

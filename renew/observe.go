@@ -16,7 +16,7 @@ func (p *Pass) compareFiles(j *job) error {
 		switch {
 		case spec.Newer != nil && j.External() == nil:
 			return p.storeDeployed(j, name, spec)
-		case rec.Deployed != j.state.Fingerprint || spec.Signature == rec.Signature:
+		case rec.Deployed != j.state.Fingerprint || spec.Signature == rec.Signature || spec.Differs != "" && rec.ConfigHash != spec.ConfigHash:
 		case spec.Differs != "":
 			p.Log.Warn("deployed files differ", "cert", j.Name, "deployment", name, "found", spec.Differs)
 		default:
