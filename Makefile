@@ -53,7 +53,7 @@ check: staticcheck cross vulnerabilities exhaustive
 # Programs as they are shipped: the race detector proves nothing about a process that is killed.
 exhaustive: servers
 	@KEYPAIRD_TEST_EXHAUSTIVE=true; export KEYPAIRD_TEST_EXHAUSTIVE; \
-	$(RUN) -run '^(TestKilledAtAnyTime|TestEverySystemCall|TestShortLived)$$' ./cmd/keypaird ./renew/keypair ./renew/years
+	$(RUN) -run '^(TestKilledAtAnyTime|TestEverySystemCall|TestShortLived|TestDisturbedYears)$$' ./cmd/keypaird ./renew/keypair ./renew/years
 
 # One build a platform; go vet, where it runs, reads what that build compiled.
 cross:

@@ -55,7 +55,7 @@ type disturbed struct {
 // are asked for little more than without.
 func TestDisturbedYears(t *testing.T) {
 	for i, seed := range disturbedSeeds {
-		if testing.Short() && i > 0 {
+		if !testutil.Exhaustive() && i > 0 {
 			break
 		}
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
