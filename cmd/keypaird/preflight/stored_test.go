@@ -10,6 +10,7 @@ import (
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
+	"keypaird/renew/testutil"
 )
 
 // The program of [notify] is found as those of deployments are.
@@ -44,7 +45,10 @@ func TestNotifyIsThere(t *testing.T) {
 
 // A copy of the state directory may have lost its modes.
 func TestKeyModes(t *testing.T) {
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "keymodes") // t.TempDir is below a directory that others cannot reach
+	testutil.Must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	testutil.Must(t, os.Chmod(dir, 0o755))
 	for at := dir; at != "/"; at = filepath.Dir(at) {
 		if fi, err := os.Stat(at); err != nil || fi.Mode()&0o001 == 0 {
 			t.Skipf("other users cannot reach %s", at)
