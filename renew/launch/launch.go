@@ -40,10 +40,7 @@ type Child struct {
 const stageVariable = "KEYPAIRD_LAUNCH"
 
 // A stage is what the process between must know.
-type stage struct {
-	Child
-	Drop bool // another user
-}
+type stage struct{ Child }
 
 // Command returns the command that starts a child, and kills it when ctx ends. The caller
 // may set its directory, files and process group.
@@ -63,7 +60,7 @@ func Command(ctx context.Context, c Child) (*exec.Cmd, error) {
 	}
 	// The program may import this package, too, and is no stage.
 	c.Env = slices.DeleteFunc(slices.Clone(c.Env), func(variable string) bool { return strings.HasPrefix(variable, stageVariable+"=") })
-	text, err := json.Marshal(stage{Child: c, Drop: attr.Credential != nil})
+	text, err := json.Marshal(stage{c})
 	if err != nil {
 		return nil, err
 	}
