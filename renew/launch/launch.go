@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,22 +26,29 @@ type Keep struct {
 
 // A Child is a program to start.
 type Child struct {
-	Path string
-	Args []string // without the program's name
-	Env  []string // the whole environment
-	User string   // name, if this process is root; empty: the user of this process
+	Path  string     // empty: this program
+	Name  string     // what ps shows as the program's name; empty: Path
+	Args  []string   // without the program's name
+	Env   []string   // the whole environment
+	User  string     // name, if this process is root; empty: the user of this process
+	Files []*os.File `json:"-"` // its descriptors from 3 on; it has no others
 
 	Keep
-	New    map[string]string // of Write: what a file that does not exist begins with
-	Client bool              // may connect to servers
-	Free   string            // why neither files nor system calls are restricted; empty: they are
+	New      map[string]string // of Write: what a file that does not exist begins with
+	Client   bool              // may connect to servers
+	Server   bool              // may accept connections at the sockets among Files, or that they bring
+	MaxFiles uint64            // how many descriptors it may have open; zero: 256
+	Free     string            // why neither files nor system calls are restricted; empty: they are
 }
 
 // stageVariable holds the JSON of a [stage]. With it this program is one.
 const stageVariable = "KEYPAIRD_LAUNCH"
 
 // A stage is what the process between must know.
-type stage struct{ Child }
+type stage struct {
+	Child
+	Kept int // descriptors from 3 on
+}
 
 // Command returns the command that starts a child, and kills it when ctx ends. The caller
 // may set its directory, files and process group.
@@ -49,9 +57,11 @@ func Command(ctx context.Context, c Child) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.Path = cmp.Or(c.Path, self)
 	if c.Path, err = filepath.Abs(c.Path); err != nil {
 		return nil, err
 	}
+	c.Name = cmp.Or(c.Name, c.Path)
 	attr := &syscall.SysProcAttr{}
 	if c.User != "" && os.Geteuid() == 0 {
 		if attr.Credential, err = credential(c.User); err != nil {
@@ -60,12 +70,13 @@ func Command(ctx context.Context, c Child) (*exec.Cmd, error) {
 	}
 	// The program may import this package, too, and is no stage.
 	c.Env = slices.DeleteFunc(slices.Clone(c.Env), func(variable string) bool { return strings.HasPrefix(variable, stageVariable+"=") })
-	text, err := json.Marshal(stage{c})
+	text, err := json.Marshal(stage{c, len(c.Files)})
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self)
-	cmd.Args[0] = c.Path // what ps shows until the program runs
+	cmd.Args[0] = c.Name // what ps shows until the program runs
+	cmd.ExtraFiles = c.Files
 	cmd.Env = []string{stageVariable + "=" + string(text)}
 	cmd.Dir = "/" // the caller's may be closed to the child
 	cmd.SysProcAttr = attr
@@ -124,6 +135,6 @@ func Process(k Keep) (mechanism string, err error) { return restrict(k) }
 
 // run replaces the stage by its program.
 func (s *stage) run() error {
-	err := syscall.Exec(s.Path, append([]string{s.Path}, s.Args...), s.Env)
+	err := syscall.Exec(s.Path, append([]string{s.Name}, s.Args...), s.Env)
 	return fmt.Errorf("running %s: %w", s.Path, err)
 }

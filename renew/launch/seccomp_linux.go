@@ -32,24 +32,32 @@ const (
 	startCalls = "execve"
 	// socket has conditions, but not on 386: there Go makes all calls about sockets by
 	// socketcall, and a filter cannot see its arguments.
-	clientCalls = "bind connect getpeername getsockname getsockopt recv recvfrom recvmmsg recvmmsg_time64 recvmsg send sendfile sendfile64 sendmmsg " +
+	netCalls = "getpeername getsockname getsockopt recv recvfrom recvmmsg recvmmsg_time64 recvmsg send sendfile sendfile64 sendmmsg " +
 		"sendmsg sendto setsockopt shutdown socketcall splice"
+	clientCalls = "bind connect"
+	serverCalls = "accept accept4"
 )
 
 // filter has the kernel refuse all other system calls (EPERM) to this thread and to what
 // it executes.
-func filter(client bool) error {
+func (s *stage) filter() error {
 	info, err := arch.GetInfo("")
 	if err != nil || !seccomp.Supported() {
 		return nil // Missing says so
 	}
 	known := func(name string) bool { _, ok := info.SyscallNames[name]; return ok }
 	calls := strings.Join([]string{memoryCalls, threadCalls, timeCalls, fileCalls, waitCalls, selfCalls, startCalls}, " ")
-	if client {
+	if s.Client || s.Server {
+		calls += " " + netCalls
+	}
+	if s.Client {
 		calls += " " + clientCalls
 	}
+	if s.Server {
+		calls += " " + serverCalls
+	}
 	names := slices.DeleteFunc(strings.Fields(calls), func(name string) bool { return !known(name) })
-	groups := []seccomp.SyscallGroup{{Action: seccomp.ActionAllow, Names: names, NamesWithCondtions: slices.DeleteFunc(conditional(client),
+	groups := []seccomp.SyscallGroup{{Action: seccomp.ActionAllow, Names: names, NamesWithCondtions: slices.DeleteFunc(conditional(s.Client),
 		func(c seccomp.NameWithConditions) bool { return !known(c.Name) })}}
 	if known("clone3") { // its flags cannot be seen: the C library then uses clone
 		groups = append(groups, seccomp.SyscallGroup{Action: seccomp.ActionErrno&^0xffff | seccomp.Action(unix.ENOSYS), Names: []string{"clone3"}})

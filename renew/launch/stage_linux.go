@@ -18,10 +18,10 @@ func program() (string, error) { return "/proc/self/exe", nil }
 func (s *stage) exec() error {
 	runtime.LockOSThread()
 	Create(s.New)
-	if err := limits(); err != nil {
+	if err := s.limits(); err != nil {
 		return err
 	}
-	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil && err != unix.ENOSYS && err != unix.EINVAL {
+	if err := unix.CloseRange(3+uint(s.Kept), ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil && err != unix.ENOSYS && err != unix.EINVAL {
 		return fmt.Errorf("closing descriptors: %w", err) // before Linux 5.11 only ours are open, and close on exec
 	}
 	if s.Free != "" {
@@ -43,7 +43,7 @@ func (s *stage) exec() error {
 	if _, err := restrict(files, interpreter(s.Path), s.Path); err != nil {
 		return err
 	}
-	if err := filter(s.Client); err != nil {
+	if err := s.filter(); err != nil {
 		return err
 	}
 	return s.run()

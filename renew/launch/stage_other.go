@@ -10,7 +10,7 @@ func program() (string, error) { return os.Executable() }
 // the first three close by themselves: the Go runtime opens all of them so.
 func (s *stage) exec() error {
 	Create(s.New)
-	if err := limits(); err != nil {
+	if err := s.limits(); err != nil {
 		return err
 	}
 	return s.run()

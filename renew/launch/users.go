@@ -1,0 +1,47 @@
+package launch
+
+import (
+	"errors"
+	"os"
+	"os/user"
+	"runtime"
+)
+
+// Users that packages make. No child of a keypaird that is root has its user, or root.
+const (
+	DNSUser = "_keypaird-dns" // of keypaird-dns, unless the account names another
+	netUser = "_keypaird-net" // of the children that hear strangers and hold nothing
+	nobody  = "nobody"
+)
+
+// ErrNoUser is in the error of [NetUser].
+var ErrNoUser = errors.New("there is neither a user " + netUser + " nor nobody: make one, as root: " + MakeUser(netUser))
+
+// NetUser returns the user of children that hold nothing: _keypaird-net, or nobody
+// where there is none. It is empty if this process is not root, and cannot choose.
+func NetUser() (string, error) {
+	if os.Geteuid() != 0 {
+		return "", nil
+	}
+	for _, name := range []string{netUser, nobody} {
+		if _, err := user.Lookup(name); err == nil {
+			return name, nil
+		}
+	}
+	return "", ErrNoUser
+}
+
+// MakeUser returns the line that makes a user of this system for a child.
+func MakeUser(name string) string {
+	switch runtime.GOOS {
+	case "openbsd":
+		return "useradd -d /var/empty -s /sbin/nologin -L daemon " + name
+	case "netbsd":
+		return "useradd -d /nonexistent -s /sbin/nologin " + name
+	case "freebsd":
+		return "pw useradd " + name + " -d /nonexistent -s /usr/sbin/nologin"
+	case "darwin":
+		return "sysadminctl -addUser " + name + " -roleAccount -UID 270 -shell /usr/bin/false"
+	}
+	return "useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin " + name
+}
