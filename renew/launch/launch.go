@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"keypaird/renew/process"
 )
 
 // A Keep lists the files a process keeps access to, besides those needed for
@@ -51,16 +53,29 @@ type stage struct {
 }
 
 // Command returns the command that starts a child, and kills it when ctx ends. The caller
-// may set its directory, files and process group.
-func Command(ctx context.Context, c Child) (*exec.Cmd, error) {
+// may set its files and process group.
+func Command(ctx context.Context, c Child) (*process.Cmd, error) {
+	var err error
+	if c.Path != "" { // else the runner's, which is this program, too
+		if c.Path, err = filepath.Abs(c.Path); err != nil {
+			return nil, err
+		}
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	cmd := process.Cmd{Request: process.Request{Child: text}, Here: func() (*exec.Cmd, error) { return Stage(c, len(c.Files)) }, Files: c.Files}
+	return cmd.Bind(ctx), nil
+}
+
+// Stage returns the command that starts a child with kept descriptors from 3 on.
+func Stage(c Child, kept int) (*exec.Cmd, error) {
 	self, err := program()
 	if err != nil {
 		return nil, err
 	}
 	c.Path = cmp.Or(c.Path, self)
-	if c.Path, err = filepath.Abs(c.Path); err != nil {
-		return nil, err
-	}
 	c.Name = cmp.Or(c.Name, c.Path)
 	attr := &syscall.SysProcAttr{}
 	if c.User != "" && os.Geteuid() == 0 {
@@ -70,13 +85,12 @@ func Command(ctx context.Context, c Child) (*exec.Cmd, error) {
 	}
 	// The program may import this package, too, and is no stage.
 	c.Env = slices.DeleteFunc(slices.Clone(c.Env), func(variable string) bool { return strings.HasPrefix(variable, stageVariable+"=") })
-	text, err := json.Marshal(stage{c, len(c.Files)})
+	text, err := json.Marshal(stage{c, kept})
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self)
+	cmd := exec.Command(self)
 	cmd.Args[0] = c.Name // what ps shows until the program runs
-	cmd.ExtraFiles = c.Files
 	cmd.Env = []string{stageVariable + "=" + string(text)}
 	cmd.Dir = "/" // the caller's may be closed to the child
 	cmd.SysProcAttr = attr

@@ -217,7 +217,7 @@ func TestAttacks(t *testing.T) {
 			inherited, err := os.Open("/")
 			testutil.Must(t, err)
 			defer inherited.Close()
-			cmd.ExtraFiles = []*os.File{inherited}
+			cmd.Files = []*os.File{inherited}
 			if err := cmd.Run(); err != nil {
 				t.Fatalf("%v\n%s", err, &out)
 			}
@@ -257,10 +257,12 @@ func TestNotStarted(t *testing.T) {
 	cmd, err := Command(t.Context(), Child{Path: "/nonexistent"})
 	testutil.Must(t, err)
 	out, err := cmd.CombinedOutput()
-	if want := "cannot be started confined: running /nonexistent: no such file or directory\n"; string(out) != want || cmd.ProcessState.ExitCode() != NotStarted {
+	if want := "cannot be started confined: running /nonexistent: no such file or directory\n"; string(out) != want || cmd.ExitCode() != NotStarted {
 		t.Errorf("%v: %q, want %q", err, out, want)
 	}
-	if _, err := Command(t.Context(), Child{Path: "/bin/true", User: "no-such-user"}); os.Geteuid() == 0 && err == nil {
+	cmd, err = Command(t.Context(), Child{Path: "/bin/true", User: "no-such-user"})
+	testutil.Must(t, err)
+	if err := cmd.Run(); os.Geteuid() == 0 && err == nil {
 		t.Error("a user that does not exist")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -13,11 +12,12 @@ import (
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/renew/launch"
+	"keypaird/renew/process"
 	"keypaird/renew/textfmt"
 )
 
 // AskChild returns a command that runs the child without any secrets.
-func AskChild(ctx context.Context, child string, argv ...string) (*exec.Cmd, error) {
+func AskChild(ctx context.Context, child string, argv ...string) (*process.Cmd, error) {
 	return launch.Command(ctx, launch.Child{Path: child, Args: argv})
 }
 
