@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"keypaird/acme/dns01/need"
@@ -27,7 +28,7 @@ func (a *Account) start() (*child, error) {
 		}
 		path = found
 	}
-	cmd, err := launch.Command(context.Background(), a.launched(path)) // it ends by itself, with its records removed
+	cmd, err := launch.Command(context.Background(), a.Launched(path)) // it ends by itself, with its records removed
 	if err != nil {
 		return nil, a.failed("starting", "", err)
 	}
@@ -83,11 +84,12 @@ func (a *Account) variables() []string {
 	for name, value := range a.Env {
 		list = append(list, name+"="+value)
 	}
+	slices.Sort(list)
 	return list
 }
 
-// launched returns what the child may do.
-func (a *Account) launched(path string) launch.Child {
+// Launched returns what the child, keypaird-dns at path, may do.
+func (a *Account) Launched(path string) launch.Child {
 	c := launch.Child{Path: path, Args: []string{"-for", a.Provider}, Env: a.environ(), User: a.User, Client: true}
 	n := need.Account{Code: need.Canonical(a.Provider), Env: a.Env}
 	if u, err := childUser(a.User); err == nil {

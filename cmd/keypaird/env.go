@@ -15,6 +15,7 @@ import (
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/progress"
+	"keypaird/cmd/keypaird/runner"
 )
 
 // An env is what a command runs with.
@@ -25,6 +26,7 @@ type env struct {
 	version string    // of keypaird
 
 	config string        // -config
+	runner <-chan error  // delivers once the runner was started; nil: this process starts programs itself
 	flags  *flag.FlagSet // of the command, which adds its own
 }
 
@@ -135,9 +137,18 @@ func (e *env) engine(cfg *config.Config, log *slog.Logger) (*engine.Engine, erro
 
 func (e *env) userAgent() string { return "keypaird/" + e.version }
 
+// startRunner has another process start the programs of this command. It is called
+// before anything else, as the configuration can be read meanwhile.
+func (e *env) startRunner() { e.runner = runner.Start(e.config) }
+
 // begin makes an engine, and waits for other keypairds. The caller
 // calls end.
 func (e *env) begin(ctx context.Context, cfg *config.Config, log *slog.Logger) (w *engine.Engine, end func(), err error) {
+	if e.runner != nil {
+		if err := <-e.runner; err != nil {
+			return nil, nil, err
+		}
+	}
 	if w, err = e.engine(cfg, log); err != nil {
 		return nil, nil, err
 	}

@@ -17,6 +17,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
+	e.startRunner()
 	cfg, err := e.load()
 	if err != nil {
 		return err

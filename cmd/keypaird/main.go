@@ -23,6 +23,7 @@ import (
 
 	"keypaird/acme/responder"
 	"keypaird/cmd/keypaird/output"
+	"keypaird/cmd/keypaird/runner"
 	"keypaird/cmd/keypaird/version"
 	"keypaird/renew/launch"
 )
@@ -60,10 +61,17 @@ var commands = []command{
 	{"version", "[-json]", "print the version", versionCommand},
 }
 
+// ownCommands are for keypaird's own use.
+var ownCommands = []command{
+	{runner.Name, "", "start programs for the keypaird that started this", runnerCommand},
+	{runner.Engine, "[-v]", "be the daemon of the keypaird run that started this", engineCommand},
+}
+
 // run is the program.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 	syscall.Umask(0o077)     // for files that are created without a mode of their own
 	_ = launch.NoCoreDumps() // there are keys in memory; without this protection, work goes on
+	runner.Inherit()
 	responder.Guard()
 	e := &env{getenv: getenv, stdout: stdout, stderr: stderr, version: version.Program().Version}
 	e.setFlags("keypaird", usage())
@@ -74,7 +82,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return &usageError{"no command given", usage()}
 	}
 	name, rest := e.flags.Arg(0), e.flags.Args()[1:]
-	for _, c := range commands {
+	for _, c := range append(ownCommands, commands...) {
 		if c.name == name {
 			e.setFlags(name, c.usage()+c.does+"\n")
 			return withUsage(c.run(ctx, e, rest), c.usage()+"keypaird: more: keypaird "+name+" -h\n")

@@ -69,13 +69,22 @@ func Command(ctx context.Context, c Child) (*process.Cmd, error) {
 	return cmd.Bind(ctx), nil
 }
 
-// Stage returns the command that starts a child with kept descriptors from 3 on.
-func Stage(c Child, kept int) (*exec.Cmd, error) {
+// Self returns the command that runs this program again, even if its file was replaced.
+func Self() (*exec.Cmd, error) {
 	self, err := program()
 	if err != nil {
 		return nil, err
 	}
-	c.Path = cmp.Or(c.Path, self)
+	return exec.Command(self), nil
+}
+
+// Stage returns the command that starts a child with kept descriptors from 3 on.
+func Stage(c Child, kept int) (*exec.Cmd, error) {
+	cmd, err := Self()
+	if err != nil {
+		return nil, err
+	}
+	c.Path = cmp.Or(c.Path, cmd.Path)
 	c.Name = cmp.Or(c.Name, c.Path)
 	attr := &syscall.SysProcAttr{}
 	if c.User != "" && os.Geteuid() == 0 {
@@ -89,7 +98,6 @@ func Stage(c Child, kept int) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self)
 	cmd.Args[0] = c.Name // what ps shows until the program runs
 	cmd.Env = []string{stageVariable + "=" + string(text)}
 	cmd.Dir = "/" // the caller's may be closed to the child

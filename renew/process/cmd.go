@@ -20,8 +20,11 @@ type Request struct {
 	Env   []string        `json:",omitempty"` // of a command
 	Child json.RawMessage `json:",omitempty"` // a launch.Child in JSON
 	Group bool            `json:",omitempty"` // the program leads a process group of its own
-	// Notify is a text for the service manager. Nothing is started.
-	Notify string `json:",omitempty"`
+	Kept  int             `json:"-"`          // descriptors from 3 on; set by the runner
+
+	// What starts nothing.
+	Notify string `json:",omitempty"` // a text for the service manager
+	Ready  bool   `json:",omitempty"` // the caller handles signals
 }
 
 // A Cmd is a program to start. Its fields are set before Start.

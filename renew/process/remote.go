@@ -48,8 +48,13 @@ func (r *Runner) Closed() { _, _ = r.conn.Read(make([]byte, 1)) }
 func (r *Runner) Close() { r.conn.Close() }
 
 // Notify has the runner send a text to the service manager.
-func (r *Runner) Notify(text string) error {
-	p, err := r.request(Request{Notify: text}, nil)
+func (r *Runner) Notify(text string) error { return r.say(Request{Notify: text}) }
+
+// Ready says that this process handles signals.
+func (r *Runner) Ready() error { return r.say(Request{Ready: true}) }
+
+func (r *Runner) say(req Request) error {
+	p, err := r.request(req, nil)
 	if err == nil {
 		p.conn.Close()
 	}

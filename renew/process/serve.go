@@ -21,6 +21,8 @@ type Server struct {
 	Make func(Request) (*exec.Cmd, error)
 	// Notify sends a text to the service manager; nil: nothing is sent.
 	Notify func(text string) error
+	// Ready is called when the caller says that it handles signals; may be nil.
+	Ready func()
 }
 
 // Limits of what a caller sends about one program, and of its descriptors.
@@ -97,8 +99,14 @@ func (s *Server) session(socket *os.File, files []*os.File) {
 	s.obey(p, in, say)
 }
 
-// begin does what a request asks for. The process is nil if it was a notification.
+// begin does what a request asks for. The process is nil if it starts none.
 func (s *Server) begin(req Request, files []*os.File) (*here, error) {
+	if req.Ready && s.Ready != nil {
+		s.Ready()
+	}
+	if req.Ready {
+		return nil, nil
+	}
 	if req.Notify != "" {
 		if s.Notify == nil {
 			return nil, nil
@@ -108,6 +116,7 @@ func (s *Server) begin(req Request, files []*os.File) (*here, error) {
 	if len(files) < 3 {
 		return nil, errors.New("a program needs three descriptors")
 	}
+	req.Kept = len(files) - 3
 	cmd, err := s.Make(req)
 	if err != nil {
 		return nil, err

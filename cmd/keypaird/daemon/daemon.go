@@ -12,7 +12,6 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/schedule"
-	"keypaird/hooks/command"
 	"keypaird/renew"
 	"keypaird/renew/loop"
 	"keypaird/renew/notify"
@@ -23,6 +22,7 @@ import (
 type Options struct {
 	Load    func() (*config.Config, error)               // reads the configuration
 	Engine  func(*config.Config) (*engine.Engine, error) // makes an engine for it
+	Notify  func(text string) error                      // sends a text to the service manager
 	Metrics *status.Metrics
 	Log     *slog.Logger
 }
@@ -66,7 +66,7 @@ type Daemon struct {
 // New returns a daemon that does not run yet.
 func New(o Options) *Daemon {
 	d := &Daemon{
-		options: o, log: o.Log, manager: newServiceManager(o.Log), spread: rand.N(schedule.MaxSpread), requested: make(chan struct{}, 1),
+		options: o, log: o.Log, manager: newServiceManager(o.Log, o.Notify), spread: rand.N(schedule.MaxSpread), requested: make(chan struct{}, 1),
 		summary: summary{next: map[string]time.Time{}, failing: map[string]bool{}},
 	}
 	d.notifier.Records, d.notifier.Log = &d.records, o.Log
@@ -101,7 +101,6 @@ func (d *Daemon) Run(ctx context.Context, signals <-chan os.Signal) error {
 	}
 	work.Go(func() { d.manager.watchdog(ctx, interval) })
 	work.Go(func() { d.watchFiles(ctx, watchEvery) })
-	work.Go(func() { command.ReapOrphans(ctx) })
 	if err := d.handleSignals(ctx, signals, ended); err != nil {
 		return err
 	}
