@@ -133,6 +133,7 @@ var heavy = map[string][]string{
 	"github.com/prometheus/client_golang":  {"renew/status"},
 	"github.com/landlock-lsm/go-landlock":  {"renew/launch"},
 	"github.com/elastic/go-seccomp-bpf":    {"renew/launch"},
+	"kernel.org/pub/linux":                 {"renew/launch"},
 }
 
 // No package of the target can lead back to itself.

@@ -16,6 +16,7 @@ import (
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/progress"
 	"keypaird/cmd/keypaird/runner"
+	"keypaird/renew/launch"
 )
 
 // An env is what a command runs with.
@@ -152,8 +153,21 @@ func (e *env) begin(ctx context.Context, cfg *config.Config, log *slog.Logger) (
 	if w, err = e.engine(cfg, log); err != nil {
 		return nil, nil, err
 	}
+	if e.runner != nil {
+		confine(cfg, log)
+	}
 	end, err = w.Begin(ctx, e.waiting)
 	return w, end, err
+}
+
+// confine takes from this process all rights that the configuration does not need, and
+// returns those that stay.
+func confine(cfg *config.Config, log *slog.Logger) *launch.Keeper {
+	k := runner.Rights(cfg)
+	if err := k.Confine(); err != nil {
+		log.Warn("not fully confined", "err", err)
+	}
+	return &k
 }
 
 // waiting says what the command waits for.

@@ -14,6 +14,7 @@ import (
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/runner"
+	"keypaird/renew/process"
 	"keypaird/renew/status"
 )
 
@@ -87,17 +88,26 @@ func engineCommand(ctx context.Context, e *env, args []string) error {
 	if err := conn.Ready(); err != nil {
 		return err
 	}
-	return newDaemon(e, log, conn.Notify).Run(ctx, signals)
+	return newDaemon(e, log, conn).Run(ctx, signals)
 }
 
-func newDaemon(e *env, log *slog.Logger, notify func(text string) error) *daemon.Daemon {
+// newDaemon makes the daemon of a process that has a runner, or has none and all rights.
+func newDaemon(e *env, log *slog.Logger, conn *process.Runner) *daemon.Daemon {
 	metrics := status.NewMetrics(e.version)
 	observe := func(x acme.Exchange) { metrics.Request(x.CA, x.Resource, x.Status, x.Took) }
-	return daemon.New(daemon.Options{
+	o := daemon.Options{
 		Load: e.load,
 		Engine: func(cfg *config.Config) (*engine.Engine, error) {
 			return engine.New(cfg, engine.Options{Log: log, UserAgent: e.userAgent(), Observe: observe})
 		},
-		Notify: notify, Metrics: metrics, Log: log,
-	})
+		Notify: daemon.Notify, Metrics: metrics, Log: log,
+	}
+	if conn != nil {
+		o.Notify = conn.Notify
+		o.Confine = func(cfg *config.Config) func(*config.Config) bool {
+			k := confine(cfg, log)
+			return func(other *config.Config) bool { return k.Covers(runner.Rights(other)) }
+		}
+	}
+	return daemon.New(o)
 }

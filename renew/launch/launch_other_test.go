@@ -3,3 +3,5 @@
 package launch
 
 func attack(string) int { return 1 }
+
+func keeper(string) int { return 1 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	seccomp "github.com/elastic/go-seccomp-bpf"
 	"github.com/elastic/go-seccomp-bpf/arch"
@@ -36,33 +37,51 @@ const (
 		"sendmsg sendto setsockopt shutdown socketcall splice"
 	clientCalls = "bind connect"
 	serverCalls = "accept accept4"
+	// What a process needs that keeps files and gives them away, and asks the runner.
+	keeperCalls = "listen socketpair memfd_create fallocate flock sync_file_range sync_file_range2 arm_sync_file_range fsync fdatasync " +
+		"chmod fchmod fchmodat fchmodat2 chown chown32 fchown fchown32 lchown lchown32 fchownat " +
+		"link linkat symlink symlinkat rename renameat renameat2 unlink unlinkat mkdir mkdirat rmdir truncate truncate64 " +
+		"utime utimes utimensat utimensat_time64 futimesat copy_file_range statfs64 fstatfs64 getsid getpgid capget " +
+		"getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr"
 )
 
 // filter has the kernel refuse all other system calls (EPERM) to this thread and to what
 // it executes.
 func (s *stage) filter() error {
+	calls := []string{startCalls}
+	if s.Client || s.Server {
+		calls = append(calls, netCalls)
+	}
+	if s.Client {
+		calls = append(calls, clientCalls)
+	}
+	if s.Server {
+		calls = append(calls, serverCalls)
+	}
+	var sockets []seccomp.NameWithConditions
+	if s.Client {
+		sockets = internet()
+	}
+	return loadFilter(0, calls, slices.Concat(conditional(), sockets))
+}
+
+// loadFilter has the kernel refuse (EPERM) all system calls but those of every program,
+// some more, and some with conditions.
+func loadFilter(flag seccomp.FilterFlag, more []string, conditions []seccomp.NameWithConditions) error {
 	info, err := arch.GetInfo("")
 	if err != nil || !seccomp.Supported() {
 		return nil // Missing says so
 	}
 	known := func(name string) bool { _, ok := info.SyscallNames[name]; return ok }
-	calls := strings.Join([]string{memoryCalls, threadCalls, timeCalls, fileCalls, waitCalls, selfCalls, startCalls}, " ")
-	if s.Client || s.Server {
-		calls += " " + netCalls
-	}
-	if s.Client {
-		calls += " " + clientCalls
-	}
-	if s.Server {
-		calls += " " + serverCalls
-	}
+	calls := strings.Join(append([]string{memoryCalls, threadCalls, timeCalls, fileCalls, waitCalls, selfCalls}, more...), " ")
 	names := slices.DeleteFunc(strings.Fields(calls), func(name string) bool { return !known(name) })
-	groups := []seccomp.SyscallGroup{{Action: seccomp.ActionAllow, Names: names, NamesWithCondtions: slices.DeleteFunc(conditional(s.Client),
-		func(c seccomp.NameWithConditions) bool { return !known(c.Name) })}}
+	slices.Sort(names)
+	conditions = slices.DeleteFunc(conditions, func(c seccomp.NameWithConditions) bool { return !known(c.Name) })
+	groups := []seccomp.SyscallGroup{{Action: seccomp.ActionAllow, Names: slices.Compact(names), NamesWithCondtions: conditions}}
 	if known("clone3") { // its flags cannot be seen: the C library then uses clone
 		groups = append(groups, seccomp.SyscallGroup{Action: seccomp.ActionErrno&^0xffff | seccomp.Action(unix.ENOSYS), Names: []string{"clone3"}})
 	}
-	err = seccomp.LoadFilter(seccomp.Filter{Policy: seccomp.Policy{DefaultAction: seccomp.ActionErrno, Syscalls: groups}})
+	err = seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: true, Flag: flag, Policy: seccomp.Policy{DefaultAction: seccomp.ActionErrno, Syscalls: groups}})
 	if err != nil {
 		return fmt.Errorf("seccomp: %w", err)
 	}
@@ -72,16 +91,18 @@ func (s *stage) filter() error {
 // namespaces are the flags of clone that make new ones.
 const namespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
 
-// conditional returns the system calls that are allowed with some arguments.
-func conditional(client bool) []seccomp.NameWithConditions {
-	only := func(name string, argument uint32, values ...uint64) (list []seccomp.NameWithConditions) {
-		for _, v := range values {
-			list = append(list, seccomp.NameWithConditions{Name: name, Conditions: seccomp.ArgumentConditions{
-				{Argument: argument, Operation: seccomp.Equal, Value: v},
-			}})
-		}
-		return list
+// only allows a system call if an argument has one of some values.
+func only(name string, argument uint32, values ...uint64) (list []seccomp.NameWithConditions) {
+	for _, v := range values {
+		list = append(list, seccomp.NameWithConditions{Name: name, Conditions: seccomp.ArgumentConditions{
+			{Argument: argument, Operation: seccomp.Equal, Value: v},
+		}})
 	}
+	return list
+}
+
+// conditional returns the system calls that are allowed with some arguments.
+func conditional() []seccomp.NameWithConditions {
 	self := uint64(os.Getpid()) // execve keeps it
 	list := slices.Concat(
 		only("kill", 0, self), only("tgkill", 0, self),
@@ -93,23 +114,52 @@ func conditional(client bool) []seccomp.NameWithConditions {
 		list = append(list, only(name, 1, unix.F_DUPFD, unix.F_DUPFD_CLOEXEC, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL,
 			unix.F_GETLK, unix.F_SETLK, unix.F_SETLKW, unix.F_OFD_GETLK, unix.F_OFD_SETLK, unix.F_OFD_SETLKW, unix.F_GETPIPE_SZ, unix.F_SETPIPE_SZ)...)
 	}
-	list = append(list, seccomp.NameWithConditions{Name: "clone", Conditions: seccomp.ArgumentConditions{
+	return append(list, seccomp.NameWithConditions{Name: "clone", Conditions: seccomp.ArgumentConditions{
 		{Argument: 0, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD},
 		{Argument: 0, Operation: seccomp.BitsNotSet, Value: namespaces},
 	}})
-	if client {
-		for _, family := range []uint64{unix.AF_INET, unix.AF_INET6} {
-			list = append(list, seccomp.NameWithConditions{Name: "socket", Conditions: seccomp.ArgumentConditions{
-				{Argument: 0, Operation: seccomp.Equal, Value: family},
-				{Argument: 2, Operation: seccomp.LessOrEqual, Value: 255}, // no MPTCP: Landlock does not see it bind
-			}})
-		}
+}
+
+// internet allows sockets of TCP and UDP.
+func internet() (list []seccomp.NameWithConditions) {
+	for _, family := range []uint64{unix.AF_INET, unix.AF_INET6} {
+		list = append(list, seccomp.NameWithConditions{Name: "socket", Conditions: seccomp.ArgumentConditions{
+			{Argument: 0, Operation: seccomp.Equal, Value: family},
+			{Argument: 2, Operation: seccomp.LessOrEqual, Value: 255}, // no MPTCP: Landlock does not see it bind
+		}})
 	}
 	return list
 }
 
+// filterKeeper has the kernel refuse all system calls to all threads of this process but
+// those of one that keeps files, and speaks to servers and to the runner.
+func filterKeeper() error {
+	conditions := slices.Concat(conditional(), internet(),
+		only("kill", 1, 0), // does it live?
+		only("ioctl", 1, unix.TIOCGWINSZ),
+		only("fcntl", 1, unix.F_ADD_SEALS, unix.F_GET_SEALS), only("fcntl64", 1, unix.F_ADD_SEALS, unix.F_GET_SEALS),
+		only("socket", 0, unix.AF_UNIX),
+		[]seccomp.NameWithConditions{{Name: "socket", Conditions: seccomp.ArgumentConditions{ // the addresses of this machine
+			{Argument: 0, Operation: seccomp.Equal, Value: unix.AF_NETLINK},
+			{Argument: 2, Operation: seccomp.Equal, Value: unix.NETLINK_ROUTE},
+		}}},
+	)
+	return loadFilter(seccomp.FilterFlagTSync, []string{netCalls, clientCalls, serverCalls, keeperCalls}, conditions)
+}
+
 // Means returns what a child is confined by, "" if by nothing but its user and limits.
-func Means() string {
+func Means() string { return findMeans() }
+
+// Missing returns what this kernel does not enforce.
+func Missing() []string { return findMissing() }
+
+// A process that has confined itself cannot ask any more.
+var (
+	findMeans   = sync.OnceValue(askMeans)
+	findMissing = sync.OnceValue(askMissing)
+)
+
+func askMeans() string {
 	var list []string
 	if abi, err := syscall.LandlockGetABIVersion(); err == nil {
 		list = append(list, fmt.Sprintf("Landlock, version %d", abi))
@@ -120,8 +170,7 @@ func Means() string {
 	return strings.Join(list, ", ")
 }
 
-// Missing returns what this kernel does not enforce.
-func Missing() (list []string) {
+func askMissing() (list []string) {
 	switch abi, err := syscall.LandlockGetABIVersion(); {
 	case err != nil:
 		list = append(list, "the kernel has no Landlock: a child may use every file that its user may")

@@ -152,7 +152,7 @@ func (d *Daemon) hasPending() bool {
 func (d *Daemon) applyPending(ctx context.Context) {
 	d.pendingMu.Lock()
 	defer d.pendingMu.Unlock()
-	if d.pending == nil {
+	if d.pending == nil || d.lacksRights(d.pending.engine.Config) {
 		return
 	}
 	old := d.current

@@ -1,0 +1,36 @@
+package runner
+
+import (
+	"path/filepath"
+	"strings"
+
+	"keypaird/cmd/keypaird/config"
+	"keypaird/renew/launch"
+)
+
+// Rights returns what the process that holds keys needs for a configuration.
+func Rights(cfg *config.Config) launch.Keeper {
+	k := launch.Keeper{Write: []string{cfg.State}}
+	if cfg.HTTP01.Webroot != "" {
+		k.Write = append(k.Write, cfg.HTTP01.Webroot)
+	}
+	if socket, ok := strings.CutPrefix(cfg.Status.Listen, "unix:"); ok {
+		k.Write = append(k.Write, filepath.Dir(socket))
+	}
+	seen := map[string]bool{}
+	for _, t := range cfg.Targets() {
+		for _, name := range t.Deploy {
+			d := cfg.Deployment(name)
+			for _, path := range d.Paths(t.Name) {
+				if dir := filepath.Dir(path); !seen[dir] {
+					seen[dir] = true
+					k.Write = append(k.Write, dir)
+				}
+			}
+			if d.Socket != "" {
+				k.Connect = append(k.Connect, filepath.Dir(d.Socket))
+			}
+		}
+	}
+	return k
+}
