@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -59,10 +60,14 @@ func (k *Keeper) Confine() error {
 	}
 	k.Write, k.Connect = slices.Compact(k.Write), slices.Compact(k.Connect)
 	if err := k.confine(); err != nil {
+		refused = append(refused, strings.ReplaceAll(err.Error(), "\n", "; "))
 		return fmt.Errorf("confining keypaird: %w", err)
 	}
 	return nil
 }
+
+// refused is what Confine could not do.
+var refused []string
 
 // Covers reports whether this process, confined as k, has the rights that other describes.
 // It has not those in a directory that has taken the place of one it knew.

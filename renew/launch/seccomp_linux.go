@@ -150,8 +150,9 @@ func filterKeeper() error {
 // Means returns what a child is confined by, "" if by nothing but its user and limits.
 func Means() string { return findMeans() }
 
-// Missing returns what this kernel does not enforce.
-func Missing() []string { return findMissing() }
+// Missing returns what is not enforced: what this kernel does not have, and what Confine
+// could not do.
+func Missing() []string { return slices.Concat(findMissing(), refused) }
 
 // A process that has confined itself cannot ask any more.
 var (

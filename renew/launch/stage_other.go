@@ -2,7 +2,10 @@
 
 package launch
 
-import "os"
+import (
+	"os"
+	"slices"
+)
 
 func program() (string, error) { return os.Executable() }
 
@@ -16,8 +19,9 @@ func (s *stage) exec() error {
 	return s.run()
 }
 
-// Missing returns what this system cannot enforce.
-func Missing() []string { return missing }
+// Missing returns what is not enforced: what this system cannot, and what Confine could
+// not do.
+func Missing() []string { return slices.Concat(missing, refused) }
 
 // Means returns what a child is confined by before it confines itself.
 func Means() string { return "" }

@@ -65,6 +65,9 @@ func (d *Daemon) load(ctx context.Context) (*generation, error) {
 			return g, nil
 		}
 	}
+	if d.covers != nil && !d.covers(cfg) {
+		return g, nil // the next process opens it
+	}
 	if g.page, err = openPage(ctx, cfg.Status.Listen); err == nil {
 		return g, nil
 	}

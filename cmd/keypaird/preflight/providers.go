@@ -56,10 +56,6 @@ func checkProviders(ctx context.Context, cfg *config.Config) []Finding {
 	if err != nil && len(cfg.DNS) > 0 {
 		return []Finding{finding("dns", "accounts", "", err)}
 	}
-	if missing := launch.Missing(); len(missing) > 0 && len(cfg.DNS) > 0 {
-		found = append(found, Finding{Check: "dns", Subject: "keypaird-dns", Result: Warning, Detail: "it is not fully confined: " + strings.Join(missing, "; "),
-			Remedy: "use a kernel that has it, and user in each [dns] table: that user may read no file that holds a key"})
-	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.DNS)) {
 		provider := cfg.DNS[name].Provider
 		f := Finding{Check: "dns", Subject: name, Result: Failed}
