@@ -16,7 +16,7 @@ import (
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/progress"
 	"keypaird/cmd/keypaird/runner"
-	"keypaird/renew/launch"
+	"keypaird/renew/confine"
 )
 
 // An env is what a command runs with.
@@ -154,15 +154,15 @@ func (e *env) begin(ctx context.Context, cfg *config.Config, log *slog.Logger) (
 		return nil, nil, err
 	}
 	if e.runner != nil {
-		confine(cfg, log)
+		giveUpRights(cfg, log)
 	}
 	end, err = w.Begin(ctx, e.waiting)
 	return w, end, err
 }
 
-// confine takes from this process all rights that the configuration does not need, and
+// giveUpRights takes from this process all rights that the configuration does not need, and
 // returns those that stay.
-func confine(cfg *config.Config, log *slog.Logger) *launch.Keeper {
+func giveUpRights(cfg *config.Config, log *slog.Logger) *confine.Rights {
 	k := runner.Rights(cfg)
 	if err := k.Confine(); err != nil {
 		log.Warn("not fully confined", "err", err)

@@ -105,7 +105,7 @@ func newDaemon(e *env, log *slog.Logger, conn *process.Runner) *daemon.Daemon {
 	if conn != nil {
 		o.Notify = conn.Notify
 		o.Confine = func(cfg *config.Config) func(*config.Config) bool {
-			k := confine(cfg, log)
+			k := giveUpRights(cfg, log)
 			return func(other *config.Config) bool { return k.Covers(runner.Rights(other)) }
 		}
 	}

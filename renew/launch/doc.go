@@ -14,6 +14,4 @@
 // by [Process]: unveil(2) does not outlive execve(2).
 //
 // Of the program itself nothing is expected. It may be linked dynamically.
-//
-// A [Keeper] is how the process that holds keys confines itself.
 package launch

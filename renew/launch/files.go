@@ -67,6 +67,7 @@ func worldReadable(dir string) []string {
 	if err != nil {
 		return nil
 	}
+	type inode struct{ device, number uint64 }
 	seen := map[inode]bool{}
 	var list []string
 	for _, e := range entries {

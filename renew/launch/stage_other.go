@@ -2,10 +2,7 @@
 
 package launch
 
-import (
-	"os"
-	"slices"
-)
+import "os"
 
 func program() (string, error) { return os.Executable() }
 
@@ -19,9 +16,8 @@ func (s *stage) exec() error {
 	return s.run()
 }
 
-// Missing returns what is not enforced: what this system cannot, and what Confine could
-// not do.
-func Missing() []string { return slices.Concat(missing, refused) }
+// Missing returns what this system cannot enforce.
+func Missing() []string { return missing }
 
 // Means returns what a child is confined by before it confines itself.
 func Means() string { return "" }

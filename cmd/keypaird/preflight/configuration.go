@@ -11,7 +11,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
 	"keypaird/hooks/preset"
-	"keypaird/renew/launch"
+	"keypaird/renew/confine"
 )
 
 // Configuration checks the programs, files and DNS providers that a configuration
@@ -35,7 +35,7 @@ func checkPage(cfg *config.Config) []Finding {
 
 // checkConfinement warns of what this system does not enforce.
 func checkConfinement() []Finding {
-	missing := launch.Missing()
+	missing := confine.Missing()
 	if len(missing) == 0 {
 		return nil
 	}

@@ -5,12 +5,12 @@ import (
 	"strings"
 
 	"keypaird/cmd/keypaird/config"
-	"keypaird/renew/launch"
+	"keypaird/renew/confine"
 )
 
 // Rights returns what the process that holds keys needs for a configuration.
-func Rights(cfg *config.Config) launch.Keeper {
-	k := launch.Keeper{Write: []string{cfg.State}}
+func Rights(cfg *config.Config) confine.Rights {
+	k := confine.Rights{Write: []string{cfg.State}}
 	if cfg.HTTP01.Webroot != "" {
 		k.Write = append(k.Write, cfg.HTTP01.Webroot)
 	}

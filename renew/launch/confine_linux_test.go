@@ -1,4 +1,4 @@
-package launch
+package launch_test
 
 import (
 	"fmt"
@@ -8,15 +8,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 
+	"keypaird/renew/confine"
+	"keypaird/renew/launch"
 	"keypaird/renew/testutil"
 )
 
-// keeperMay is what of the attacks a process that keeps keys can do, and why.
-var keeperMay = map[string]string{
+// confinedMay is what of the attacks a process that keeps keys can do, and why.
+var confinedMay = map[string]string{
 	"read a secret":                 "it reads configuration, keys and what deployments have written; a user of its own limits that",
 	"list a directory":              "likewise",
 	"change a mode":                 "of deployed files; Landlock does not know it, the user does",
@@ -33,15 +34,18 @@ var keeperMay = map[string]string{
 	"list the parent's descriptors": "as root, the numbers alone",
 }
 
-// keeper is the confined process. It prints what it can do, and cannot.
-func keeper(dir string) int {
+// The test binary is also the confined process.
+func init() { launch.Confined = confined }
+
+// confined prints what it can do, and cannot.
+func confined(dir string) int {
 	state := filepath.Join(dir, "state")
-	k := Keeper{Write: []string{state, filepath.Join(dir, "state/missing/below")}, Connect: []string{filepath.Join(dir, "sockets")}}
-	if err := k.Confine(); err != nil {
+	r := confine.Rights{Write: []string{state, filepath.Join(dir, "state/missing/below")}, Connect: []string{filepath.Join(dir, "sockets")}}
+	if err := r.Confine(); err != nil {
 		fmt.Println("not confined:", err)
 	}
 	var can []string
-	for name, try := range attacks(dir) {
+	for name, try := range launch.Attacks(dir) {
 		if err := try(); err == nil && name != "raise its limit of files" { // up to the one it was given
 			can = append(can, name)
 		}
@@ -72,7 +76,7 @@ func keeper(dir string) int {
 			fmt.Printf("cannot %s: %v\n", tt.name, err)
 		}
 	}
-	if !k.Covers(Keeper{Write: []string{inside("certs/new")}}) || k.Covers(Keeper{Write: []string{filepath.Join(dir, "elsewhere")}}) {
+	if !r.Covers(confine.Rights{Write: []string{inside("certs/new")}}) || r.Covers(confine.Rights{Write: []string{filepath.Join(dir, "elsewhere")}}) {
 		fmt.Println("covers other directories than it may change")
 	}
 	fmt.Println("done as", os.Getuid())
@@ -81,8 +85,8 @@ func keeper(dir string) int {
 
 // A process that keeps keys can do what the table says, from inside, as root and as
 // another user.
-func TestKeeper(t *testing.T) {
-	if means() == "" || len(Missing()) > 0 {
+func TestConfined(t *testing.T) {
+	if len(launch.Missing()) > 0 {
 		t.Skip("this kernel does not enforce everything")
 	}
 	for _, user := range []string{"", "nobody"} {
@@ -90,18 +94,18 @@ func TestKeeper(t *testing.T) {
 			if user != "" && os.Geteuid() != 0 {
 				t.Skip("only root may start programs as another user")
 			}
-			dir := setUp(t)
+			dir := launch.SetUp(t)
 			testutil.Must(t, os.Mkdir(filepath.Join(dir, "state"), 0o700))
 			testutil.Must(t, os.Mkdir(filepath.Join(dir, "sockets"), 0o700))
 			l, err := net.Listen("unix", filepath.Join(dir, "sockets/socket"))
 			testutil.Must(t, err)
 			defer l.Close()
 			cmd := exec.Command(filepath.Join(dir, "child"))
-			cmd.Env = []string{"KEEPER_TEST_DIR=" + dir}
+			cmd.Env = []string{"CONFINED_TEST_DIR=" + dir}
 			cmd.Dir = "/"
 			want := fmt.Sprintf("done as %d\n", os.Getuid())
 			if user != "" {
-				c, err := credential(user)
+				c, err := launch.CredentialOf(user)
 				testutil.Must(t, err)
 				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c}
 				for _, path := range []string{"", "state", "sockets", "sockets/socket", "secret", "old", "program"} {
@@ -112,7 +116,7 @@ func TestKeeper(t *testing.T) {
 			out, err := cmd.CombinedOutput()
 			testutil.Must(t, err)
 			expected := ""
-			for _, name := range slices.Sorted(maps.Keys(keeperMay)) {
+			for _, name := range slices.Sorted(maps.Keys(confinedMay)) {
 				if name != "list the parent's descriptors" || user == "" && os.Getuid() == 0 {
 					expected += "can " + name + "\n"
 				}
@@ -121,28 +125,5 @@ func TestKeeper(t *testing.T) {
 				t.Errorf("it printed\n%s\nwant\n%s", out, expected)
 			}
 		})
-	}
-}
-
-// A directory in the place of a known one is not covered.
-func TestCovers(t *testing.T) {
-	dir := t.TempDir()
-	state := filepath.Join(dir, "state")
-	testutil.Must(t, os.Mkdir(state, 0o700))
-	id, _ := inodeOf(state)
-	k := Keeper{held: map[inode]bool{id: true}}
-	link := filepath.Join(dir, "link")
-	testutil.Must(t, os.Symlink(state, link))
-	for _, path := range []string{state, link, state + "/certs/x", link + "/missing"} {
-		if !k.Covers(Keeper{Write: []string{path}}) {
-			t.Errorf("%s is not covered", path)
-		}
-	}
-	testutil.Must(t, os.Rename(state, state+"-old"))
-	testutil.Must(t, os.Mkdir(state, 0o700))
-	for _, path := range []string{state, dir, "/", strings.Repeat("/x", 3)} {
-		if k.Covers(Keeper{Write: []string{path}}) {
-			t.Errorf("%s is covered", path)
-		}
 	}
 }

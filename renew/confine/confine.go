@@ -1,4 +1,4 @@
-package launch
+package confine
 
 import (
 	"fmt"
@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"keypaird/renew/launch"
 )
 
-// A Keeper is what a process that holds keys keeps of its rights. It may read what its
-// user may, and runs no programs.
-type Keeper struct {
+// Rights are what a process that holds keys keeps. It may read what its user may, and runs
+// no programs.
+type Rights struct {
 	Write   []string // directories, with all that is below them
 	Connect []string // directories of unix sockets
 
@@ -45,21 +47,21 @@ func existing(dir string) string {
 // Confine takes all other rights from this process, on all its threads and irreversibly.
 // Instead of a directory that does not exist, it keeps the one above. The error says what
 // could not be enforced; the rest is.
-func (k *Keeper) Confine() error {
-	Means()
-	Missing()
-	k.held = map[inode]bool{}
-	for _, list := range [][]string{k.Write, k.Connect} {
+func (r *Rights) Confine() error {
+	launch.Means() // it cannot ask later
+	launch.Missing()
+	r.held = map[inode]bool{}
+	for _, list := range [][]string{r.Write, r.Connect} {
 		for i, dir := range list {
 			list[i] = existing(dir)
 			if id, ok := inodeOf(list[i]); ok {
-				k.held[id] = true
+				r.held[id] = true
 			}
 		}
 		slices.Sort(list)
 	}
-	k.Write, k.Connect = slices.Compact(k.Write), slices.Compact(k.Connect)
-	if err := k.confine(); err != nil {
+	r.Write, r.Connect = slices.Compact(r.Write), slices.Compact(r.Connect)
+	if err := r.confine(); err != nil {
 		refused = append(refused, strings.ReplaceAll(err.Error(), "\n", "; "))
 		return fmt.Errorf("confining keypaird: %w", err)
 	}
@@ -69,12 +71,16 @@ func (k *Keeper) Confine() error {
 // refused is what Confine could not do.
 var refused []string
 
-// Covers reports whether this process, confined as k, has the rights that other describes.
+// Missing returns what is not enforced: what this system does not have, and what Confine
+// could not do.
+func Missing() []string { return slices.Concat(launch.Missing(), refused) }
+
+// Covers reports whether this process, confined to r, has the rights that other describes.
 // It has not those in a directory that has taken the place of one it knew.
-func (k *Keeper) Covers(other Keeper) bool {
+func (r *Rights) Covers(other Rights) bool {
 	return !slices.ContainsFunc(slices.Concat(other.Write, other.Connect), func(dir string) bool {
 		for dir = existing(dir); ; dir = filepath.Dir(dir) {
-			if id, ok := inodeOf(dir); ok && k.held[id] {
+			if id, ok := inodeOf(dir); ok && r.held[id] {
 				return false
 			}
 			if dir == "/" || dir == "." {

@@ -1,4 +1,4 @@
-package launch
+package confine
 
 import (
 	"errors"
@@ -10,6 +10,8 @@ import (
 	"github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
 	"kernel.org/pub/linux/libs/security/libcap/psx"
+
+	"keypaird/renew/launch/syscalls"
 )
 
 // change is what Landlock allows below a directory that is written to.
@@ -20,23 +22,23 @@ const change landlock.AccessFSSet = syscall.AccessFSWriteFile | syscall.AccessFS
 var lookups = []string{"/run/nscd", "/var/run/nscd", "/run/systemd/userdb", "/run/systemd/resolve", "/var/lib/sss"}
 
 // confine enforces as much as it can.
-func (k *Keeper) confine() error {
-	return errors.Join(dropOtherCapabilities(), k.landlock(), filterKeeper())
+func (r *Rights) confine() error {
+	return errors.Join(dropOtherCapabilities(), r.landlock(), filter())
 }
 
-// landlock denies changing files elsewhere, running programs, connecting to other unix
+// landlock denies changing other files, running programs, connecting to other unix
 // sockets, and signals to other processes.
-func (k *Keeper) landlock() error {
+func (r *Rights) landlock() error {
 	if _, err := syscall.LandlockGetABIVersion(); err != nil {
-		return nil // Missing says so
+		return nil // launch.Missing says so
 	}
 	c := landlock.V11
-	c.HandledAccessFS &^= readFile | readDir
+	c.HandledAccessFS &^= syscall.AccessFSReadFile | syscall.AccessFSReadDir
 	c.HandledAccessNet = 0
 	rules := []landlock.Rule{
 		landlock.PathAccess(syscall.AccessFSWriteFile, "/dev/null").IgnoreIfMissing(),
-		landlock.PathAccess(change, k.Write...).IgnoreIfMissing(),
-		landlock.PathAccess(syscall.AccessFSResolveUnix, slices.Concat(lookups, k.Connect, k.Write)...).IgnoreIfMissing(),
+		landlock.PathAccess(change, r.Write...).IgnoreIfMissing(),
+		landlock.PathAccess(syscall.AccessFSResolveUnix, slices.Concat(lookups, r.Connect, r.Write)...).IgnoreIfMissing(),
 	}
 	if err := c.BestEffort().Restrict(rules...); err != nil {
 		return fmt.Errorf("landlock: %w", err)
@@ -69,4 +71,24 @@ func dropOtherCapabilities() error {
 		return fmt.Errorf("dropping capabilities: %w", errno)
 	}
 	return nil
+}
+
+// fileCalls are those of a process that keeps files and gives them away, and asks the
+// runner.
+const fileCalls = "listen socketpair memfd_create fallocate flock sync_file_range sync_file_range2 arm_sync_file_range fsync fdatasync " +
+	"chmod fchmod fchmodat fchmodat2 chown chown32 fchown fchown32 lchown lchown32 fchownat " +
+	"link linkat symlink symlinkat rename renameat renameat2 unlink unlinkat mkdir mkdirat rmdir truncate truncate64 " +
+	"utime utimes utimensat utimensat_time64 futimesat copy_file_range statfs64 fstatfs64 getsid getpgid capget " +
+	"getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr"
+
+// filter has the kernel refuse all system calls to all threads of this process but those
+// of one that keeps files, and speaks to servers and to the runner.
+func filter() error {
+	conditions := slices.Concat(syscalls.Limited(), syscalls.Internet(), syscalls.Addresses(),
+		syscalls.Only("kill", 1, 0), // does it live?
+		syscalls.Only("ioctl", 1, unix.TIOCGWINSZ),
+		syscalls.Only("fcntl", 1, unix.F_ADD_SEALS, unix.F_GET_SEALS), syscalls.Only("fcntl64", 1, unix.F_ADD_SEALS, unix.F_GET_SEALS),
+		syscalls.Only("socket", 0, unix.AF_UNIX),
+	)
+	return syscalls.Load(true, []string{syscalls.Net, syscalls.Client, syscalls.Server, fileCalls}, conditions)
 }

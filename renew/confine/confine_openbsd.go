@@ -1,4 +1,4 @@
-package launch
+package confine
 
 import (
 	"fmt"
@@ -7,10 +7,10 @@ import (
 )
 
 // confine uses unveil(2) and pledge(2). With the promise "error" a forbidden call fails.
-func (k *Keeper) confine() error {
+func (r *Rights) confine() error {
 	_ = unix.Unveil("/", "r")
 	_ = unix.Unveil("/dev/null", "rw")
-	for _, dir := range append(k.Write, k.Connect...) {
+	for _, dir := range append(r.Write, r.Connect...) {
 		_ = unix.Unveil(dir, "rwc") // what cannot be unveiled cannot be changed
 	}
 	if err := unix.UnveilBlock(); err != nil {

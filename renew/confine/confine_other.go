@@ -1,6 +1,6 @@
 //go:build !linux && !openbsd
 
-package launch
+package confine
 
 // confine does nothing: this system has no means.
-func (k *Keeper) confine() error { return nil }
+func (r *Rights) confine() error { return nil }
