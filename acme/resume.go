@@ -17,6 +17,7 @@ import (
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/accountfile"
 	"keypaird/acme/orderlog"
 	"keypaird/acme/transport"
 	"keypaird/renew/durable"
@@ -164,7 +165,7 @@ func (d orderDir) file() string { return filepath.Join(string(d), "order.json") 
 
 // load returns the zero value for a file that is not an order.
 func (d orderDir) load() (o pendingOrder, err error) {
-	data, err := readOwn(d.file())
+	data, err := accountfile.Read(d.file())
 	if errors.Is(err, fs.ErrNotExist) {
 		return o, nil
 	}
