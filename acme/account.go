@@ -25,9 +25,11 @@ func (c *Client) account(ctx context.Context) (account, error) {
 	case <-ctx.Done():
 		return account{}, context.Cause(ctx)
 	}
-	if c.opened.url != "" {
+	mark := c.files.Store.Mark()
+	if c.opened.url != "" && mark == c.mark {
 		return c.opened, nil
 	}
+	c.dropIdle() // of the account as it was: another process may have replaced its key
 	file, known, err := c.files.Load()
 	if err != nil {
 		return account{}, err
@@ -49,7 +51,7 @@ func (c *Client) account(ctx context.Context) (account, error) {
 	if err != nil {
 		return account{}, err
 	}
-	c.opened = account{key, file.URL}
+	c.opened, c.mark = account{key, file.URL}, c.files.Store.Mark()
 	return c.opened, nil
 }
 

@@ -65,6 +65,7 @@ type Client struct {
 
 	opening chan struct{} // holds one value while the account is read or registered
 	opened  account       // guarded by opening
+	mark    string        // of its files, likewise
 
 	mu   sync.Mutex
 	idle []*session

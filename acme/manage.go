@@ -127,25 +127,10 @@ func (c *Client) Rollover(ctx context.Context, keyType string) (url string, err 
 	if err != nil {
 		return url, err // it may have reached the CA
 	}
-	return url, c.useNewKey(ctx, key)
-}
-
-// useNewKey signs by the new key from now on.
-func (c *Client) useNewKey(ctx context.Context, key crypto.Signer) error {
-	select {
-	case c.opening <- struct{}{}:
-		defer func() { <-c.opening }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := c.files.UseNew(); err != nil { // from now on, sessions are signed by it
+		return url, fmt.Errorf("keeping the account's new key: %w", err)
 	}
-	if err := c.files.UseNew(); err != nil {
-		return fmt.Errorf("keeping the account's new key: %w", err)
-	}
-	c.opened.key = key
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.idle = nil // they sign by the old one
-	return nil
+	return url, nil
 }
 
 // settleKey returns the key that the CA knows the account by: a rollover may have been

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"keypaird/renew/durable"
 )
@@ -21,6 +22,8 @@ type Store interface {
 	Rename(part, name string) error
 	// Remove removes a part.
 	Remove(part string) error
+	// Mark changes when another process changes a part.
+	Mark() string
 	// Where names a part in messages, or with "" the whole.
 	Where(part string) string
 }
@@ -62,6 +65,17 @@ func (d Dir) Remove(part string) error {
 		return err
 	}
 	return nil
+}
+
+// Mark is made of what stat(2) says.
+func (d Dir) Mark() string {
+	var mark strings.Builder
+	for _, part := range []string{accountPart, keyPart} {
+		if info, err := os.Stat(d.Where(part)); err == nil {
+			fmt.Fprintln(&mark, info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return mark.String()
 }
 
 const maxFile = 1 << 20

@@ -56,6 +56,7 @@ var commands = []command{
 	{"discover", "[-plan] [OPTION...] DOMAIN", "find the endpoints and certificate names a domain's services need", discoverCommand},
 	{"forget", "[-files] [-json] NAME...", "remove what is stored of targets, or known of files, that are no longer configured", forgetCommand},
 	{"deploy", "[-list|-stand-in] [-v] [-json] [NAME...]", "deploy and verify again what is stored; or list the presets", deployCommand},
+	{"account", "[-json] [show|register|rollover|deactivate] [CA...]", "show the accounts at CAs, or change one", accountCommand},
 	{"dns", "[-json] [PROVIDER]", "list DNS providers, or the variables of one", dnsCommand},
 	{"version", "[-json]", "print the version", versionCommand},
 }
