@@ -10,9 +10,13 @@ import (
 	"time"
 
 	"keypaird/acme/accountfile"
+	"keypaird/acme/authority"
 	"keypaird/acme/orderlog"
 	"keypaird/acme/transport"
 )
+
+// A CA is where a Client orders.
+type CA = authority.CA
 
 // Options configure a Client.
 type Options struct {

@@ -59,9 +59,9 @@ func accountCommand(ctx context.Context, e *env, args []string) error {
 func (e *env) accountEngine(ctx context.Context, cfg *config.Config, changes bool) (*engine.Engine, func(), error) {
 	log := output.Logger(e.stderr, output.Quiet)
 	if changes {
-		return e.begin(ctx, cfg, log)
+		return e.begin(ctx, cfg, engine.Options{Log: log})
 	}
-	w, err := e.engine(cfg, log)
+	w, err := e.engine(cfg, engine.Options{Log: log})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -129,16 +129,17 @@ func (e *env) loadWithoutSecrets() (*config.Config, error) {
 }
 
 // engine makes the parts that a configuration describes.
-func (e *env) engine(cfg *config.Config, log *slog.Logger) (*engine.Engine, error) {
-	return engine.New(cfg, engine.Options{Log: log, UserAgent: e.userAgent()})
+func (e *env) engine(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
+	o.UserAgent = e.userAgent()
+	return engine.New(cfg, o)
 }
 
 func (e *env) userAgent() string { return "keypaird/" + e.version }
 
 // begin makes an engine, and waits for other keypairds. The caller
 // calls end.
-func (e *env) begin(ctx context.Context, cfg *config.Config, log *slog.Logger) (w *engine.Engine, end func(), err error) {
-	if w, err = e.engine(cfg, log); err != nil {
+func (e *env) begin(ctx context.Context, cfg *config.Config, o engine.Options) (w *engine.Engine, end func(), err error) {
+	if w, err = e.engine(cfg, o); err != nil {
 		return nil, nil, err
 	}
 	end, err = w.Begin(ctx, e.waiting)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/daemon"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/renew/status"
 )
@@ -21,7 +22,7 @@ func statusCommand(_ context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	w, err := e.engine(cfg, output.Logger(e.stderr, output.Quiet))
+	w, err := e.engine(cfg, engine.Options{Log: output.Logger(e.stderr, output.Quiet)})
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func verifyCommand(ctx context.Context, e *env, args []string) error {
 		Names: args, With: with, Warn: e.warn,
 		Config: e.options(),
 		Engine: func(cfg *config.Config) (*engine.Engine, error) {
-			return e.engine(cfg, output.Logger(e.stderr, output.Quiet))
+			return e.engine(cfg, engine.Options{Log: output.Logger(e.stderr, output.Quiet)})
 		},
 	})
 	if err != nil {

@@ -183,8 +183,7 @@ func (c *checker) checkSettings(p path, key string, profile *string, signWith []
 			c.checkEAB(p.child("sign_with"), ca)
 		}
 	}
-	known := append(acme.BuiltInNames(), slices.Sorted(maps.Keys(c.cfg.CA))...)
-	c.checkList(p.child("sign_with"), signWith, known, " (or add a table [ca.NAME])", "no CA is called %q")
+	c.checkList(p.child("sign_with"), signWith, c.authorities(), " (or add a table [ca.NAME])", "no CA is called %q")
 }
 
 // checkDeployments checks where a target goes.

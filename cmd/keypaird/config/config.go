@@ -20,7 +20,8 @@ type Config struct {
 	State string `toml:"state"`
 
 	// CAs, tried in order: names of [ca] tables, or letsencrypt,
-	// letsencrypt-staging, zerossl, google, buypass-free, sslcom, actalis.
+	// zerossl, google, buypass-free, sslcom, actalis, or, for tests,
+	// letsencrypt-staging, google-staging, buypass-free-staging.
 	// Default: ["letsencrypt"].
 	SignWith []string `toml:"sign_with"`
 
@@ -75,6 +76,10 @@ type CA struct {
 	// HMAC key in base64url as the CA issued it. Both or none.
 	EABKid      string `toml:"eab_kid"`
 	EABHMACFile string `toml:"eab_hmac_file"`
+
+	// Name of the CA that stands for this one in keypaird issue -dry-run. Default:
+	// the twin of a built-in CA that has one.
+	Staging string `toml:"staging"`
 }
 
 // HTTP01 is the [http-01] table.
@@ -276,6 +281,10 @@ type Deploy struct {
 	// domain, of https, 443, 8448 and mail all but the components, at other ports all;
 	// and every name of a [cert].
 	Verify []Endpoint `toml:"verify"`
+
+	// Whether pairs of CAs for tests, such as letsencrypt-staging, are deployed, too:
+	// clients do not trust them. Default: false.
+	Staging bool `toml:"staging"`
 
 	// Time limit for each command, and for the verification. At most "24h".
 	// Default: "1m".

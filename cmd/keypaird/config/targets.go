@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"keypaird/acme"
+	"keypaird/acme/authority"
 	"keypaird/hooks"
 )
 
@@ -150,6 +151,7 @@ func (c *checker) checkTargets() {
 		}
 		seen[t.Name] = t
 		c.checkPublicNames(p, t)
+		c.checkStaging(p, t)
 		c.checkOutputs(p, t, writers, reported)
 	}
 	for _, t := range targets {
@@ -225,7 +227,10 @@ func (c *checker) namePath(p path, t Target, ch Challenge) path {
 
 // checkPublicNames refuses names that no public CA certifies.
 func (c *checker) checkPublicNames(p path, t Target) {
-	own := func(ca string) bool { _, builtIn := acme.BuiltIn(ca); return !builtIn || c.cfg.CA[ca].Directory != "" }
+	own := func(ca string) bool {
+		_, builtIn := authority.BuiltIn(ca)
+		return !builtIn || c.cfg.CA[ca].Directory != ""
+	}
 	if slices.ContainsFunc(t.SignWith, own) {
 		return
 	}

@@ -47,7 +47,7 @@ var topMistakes = []mistaken{
 `},
 	{"unknown CA", `sign_with = ["myown"]`, `
 1: sign_with: no CA is called "myown"
--> write one of: actalis buypass-free google letsencrypt letsencrypt-staging sslcom zerossl (or add a table [ca.NAME])
+-> write one of: actalis buypass-free buypass-free-staging google google-staging letsencrypt letsencrypt-staging sslcom zerossl (or add a table [ca.NAME])
 `},
 	{"string for a list", `sign_with = "letsencrypt"`, `
 1: sign_with: is a string, not a list

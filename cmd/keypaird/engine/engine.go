@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"keypaird/acme"
+	"keypaird/acme/authority"
 	"keypaird/acme/dns01"
 	"keypaird/acme/http01"
 	"keypaird/acme/orderlog"
@@ -19,7 +21,9 @@ import (
 	"keypaird/cmd/keypaird/schedule"
 	"keypaird/hooks"
 	"keypaird/renew"
+	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 	"keypaird/renew/status"
 )
 
@@ -50,6 +54,7 @@ type Options struct {
 	Log       *slog.Logger
 	UserAgent string              // sent to CAs
 	Observe   func(acme.Exchange) // called after each exchange with a CA; nil: none is reported
+	DryRun    string              // directory for what is issued in a dry run, see rehearsed; "": it is none
 }
 
 // New makes an Engine. It touches nothing but the state directory. A CA client is
@@ -59,7 +64,10 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("window: %w", err)
 	}
-	store, err := keypair.Open(cfg.State)
+	if err := durable.MakeDir(cfg.State); err != nil {
+		return nil, fmt.Errorf("opening the state directory: %w", err)
+	}
+	store, err := keypair.Open(cmp.Or(o.DryRun, cfg.State))
 	if err != nil {
 		return nil, fmt.Errorf("opening the state directory: %w", err)
 	}
@@ -76,10 +84,43 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 		options:   o, window: window, cas: map[string]*acme.Client{}, orderLogs: map[string]*orderlog.Log{},
 	}
 	for _, t := range cfg.Targets() {
+		if o.DryRun != "" {
+			if t, err = rehearsed(cfg, t); err != nil {
+				e.Close()
+				return nil, err
+			}
+			if len(t.Challenges) == 0 {
+				continue
+			}
+		}
 		e.Settings[t.Name] = t
 		e.Targets = append(e.Targets, e.bind(t))
 	}
 	return e, nil
+}
+
+// rehearsed returns a target as a dry run has it: ordered at the staging twins of its CAs,
+// and not deployed. An external one has no challenges.
+func rehearsed(cfg *config.Config, t config.Target) (config.Target, error) {
+	t.Deploy, t.TLSA = nil, nil
+	twins := make([]string, 0, len(t.SignWith))
+	for _, ca := range t.SignWith {
+		known, err := cfg.Authority(ca)
+		twin := known.Staging
+		switch {
+		case err != nil:
+			return t, err
+		case known.Test:
+			twin = ca
+		case twin == "":
+			return t, problem.Newf("set staging in [ca."+ca+"] to a CA for tests, which has a [ca] table, too", "%s has no twin for tests", ca)
+		}
+		if !slices.Contains(twins, twin) {
+			twins = append(twins, twin)
+		}
+	}
+	t.SignWith = twins
+	return t, nil
 }
 
 // bind makes a target, and whatever it needs that is not there yet.
@@ -249,7 +290,7 @@ func (e *Engine) account(name string) *dns01.Account {
 // orderLog returns the order log of a CA.
 func (e *Engine) orderLog(ca string) *orderlog.Log {
 	if e.orderLogs[ca] == nil {
-		known, _ := acme.BuiltIn(ca)
+		known, _ := authority.BuiltIn(ca)
 		e.orderLogs[ca] = acme.NewOrderLog(known, e.accountDir(ca))
 	}
 	return e.orderLogs[ca]
