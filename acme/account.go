@@ -36,7 +36,7 @@ func (c *Client) account(ctx context.Context) (account, error) {
 	}
 	key, made, err := c.files.Key(ctx, known)
 	if err == nil && known {
-		key, err = c.settleKey(ctx, file, key)
+		key, err = c.currentKey(ctx, file, key)
 	}
 	switch {
 	case err != nil:

@@ -93,7 +93,7 @@ func (c *Client) Deactivate(ctx context.Context) (url string, err error) {
 // the process ends in between, the next use of the account asks the CA which key it has.
 func (c *Client) Rollover(ctx context.Context, keyType string) (url string, err error) {
 	defer recoverTo(&err, c.log)
-	if url, err = c.Account(ctx); err != nil { // settles an earlier one, too
+	if url, err = c.Account(ctx); err != nil { // and ends a rollover that was cut off
 		return "", err
 	}
 	s, err := c.session(ctx)
@@ -133,9 +133,9 @@ func (c *Client) Rollover(ctx context.Context, keyType string) (url string, err 
 	return url, nil
 }
 
-// settleKey returns the key that the CA knows the account by: a rollover may have been
+// currentKey returns the key that the CA knows the account by: a rollover may have been
 // cut off.
-func (c *Client) settleKey(ctx context.Context, file accountfile.File, key crypto.Signer) (crypto.Signer, error) {
+func (c *Client) currentKey(ctx context.Context, file accountfile.File, key crypto.Signer) (crypto.Signer, error) {
 	next, err := c.files.NewKey()
 	if err != nil || next == nil {
 		return key, err

@@ -10,7 +10,7 @@ import (
 // Users that packages make. No child of a keypaird that is root has its user, or root.
 const (
 	DNSUser = "_keypaird-dns" // of keypaird-dns, unless the account names another
-	netUser = "_keypaird-net" // of the children that hear strangers and hold nothing
+	netUser = "_keypaird-net" // of the children that hear everybody and hold nothing
 	nobody  = "nobody"
 )
 
