@@ -13,12 +13,12 @@ import (
 	"strings"
 
 	"keypaird/acme/dns01"
+	"keypaird/acme/dns01/need"
 	"keypaird/acme/dns01/redact"
 	"keypaird/renew/textfmt"
 )
 
 var variablePattern = regexp.MustCompile(`^([A-Z][A-Z0-9_]*|TF_VAR_[a-z_]+)$`) // oraclecloud knows both
-
 const persist = "persist" // as a value of dns: by dns-persist-01
 
 func (c *checker) checkDNS(name string, d DNS) {
@@ -64,8 +64,8 @@ func (c *checker) checkProvider(p path, code string) {
 	case !plainToken.MatchString(code):
 		c.report(p, remedy, "%q is not a provider", code)
 	case c.hasProvider == nil || !c.hasProvider(code):
-		hint := remedy
-		if near := textfmt.Nearest(code, known); near != "" {
+		hint, near := remedy, cmp.Or(need.Meant(code), textfmt.Nearest(code, known))
+		if near != "" {
 			hint = fmt.Sprintf("did you mean %q? keypaird dns lists all", near)
 		}
 		c.report(p, hint, "there is no DNS provider %q", code)

@@ -89,8 +89,8 @@ func (d description) checkVariables(account string, c config.DNS) []Finding {
 	var known []string
 	for _, v := range slices.Concat(d.Credentials, d.Optional) {
 		known = append(known, v.Name)
-		if rest, ok := strings.CutPrefix(v.Name, "DNSUPDATE_"); ok {
-			known = append(known, "RFC2136_"+rest)
+		if rest, ok := strings.CutPrefix(v.Name, "RFC2136_"); ok {
+			known = append(known, "DNSUPDATE_"+rest)
 		}
 	}
 	var found []Finding
