@@ -19,7 +19,7 @@ import (
 )
 
 var variablePattern = regexp.MustCompile(`^([A-Z][A-Z0-9_]*|TF_VAR_[a-z_]+)$`) // oraclecloud knows both
-const persist = "persist" // as a value of dns: by dns-persist-01
+const persist = "persist"                                                      // as a value of dns: by dns-persist-01
 
 func (c *checker) checkDNS(name string, d DNS) {
 	p := path{"dns", name}
