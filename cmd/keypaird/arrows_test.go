@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"cmd/keypaird-dns/child/rfc2136": {"acme/dns01/dnsquery", "renew/problem"},
 	"cmd/keypaird-dns/gen":           {},
 	"cmd/keypaird/accounts":          {"acme", "acme/accountkey", "acme/dns01", "cmd/keypaird/config", "cmd/keypaird/engine", "renew/keypair", "renew/problem"},
-	"cmd/keypaird/config":            {"acme", "acme/authority", "acme/dns01", "acme/dns01/redact", "cmd/keypaird/schedule", "hooks", "hooks/expect", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
+	"cmd/keypaird/config":            {"acme", "acme/authority", "acme/dns01", "acme/dns01/need", "acme/dns01/redact", "cmd/keypaird/schedule", "hooks", "hooks/expect", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird/daemon":            {"acme/responder", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/schedule", "hooks/command", "renew", "renew/durable", "renew/loop", "renew/notify", "renew/problem", "renew/reprobe", "renew/status"},
 	"cmd/keypaird/engine":            {"acme", "acme/authority", "acme/dns01", "acme/http01", "acme/orderlog", "acme/responder", "acme/selftest", "acme/tlsalpn01", "cmd/keypaird/config", "cmd/keypaird/schedule", "hooks", "hooks/command", "hooks/preset", "hooks/standin", "renew", "renew/durable", "renew/keypair", "renew/notify", "renew/problem", "renew/renewalinfo", "renew/rollover", "renew/status", "renew/unconfigured"},
 	"cmd/keypaird/names":             {"cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover", "hooks/discover/report", "hooks/verify"},
