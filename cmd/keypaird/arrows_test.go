@@ -25,17 +25,20 @@ var arrows = map[string][]string{
 	"acme/selftest":                  {"acme", "renew/problem"},
 	"acme/tlsalpn01":                 {"acme", "acme/responder", "renew/textfmt"},
 	"acme/transport":                 {"acme/answer", "acme/orderlog", "renew/textfmt"},
-	"cmd/keypaird":                   {"acme", "acme/dns01", "acme/responder", "cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/names", "cmd/keypaird/output", "cmd/keypaird/preflight", "cmd/keypaird/progress", "cmd/keypaird/version", "hooks/discover/plan", "hooks/preset", "hooks/verify", "renew", "renew/launch", "renew/reprobe", "renew/status", "renew/textfmt"},
+	"cmd/keypaird":                   {"acme", "acme/dns01", "acme/responder", "cmd/keypaird-names/message", "cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/names", "cmd/keypaird/output", "cmd/keypaird/preflight", "cmd/keypaird/progress", "cmd/keypaird/version", "hooks/preset", "renew", "renew/launch", "renew/problem", "renew/reprobe", "renew/status", "renew/textfmt"},
 	"cmd/keypaird-dns":               {"cmd/keypaird-dns/child"},
 	"cmd/keypaird-dns/child":         {"acme/dns01/dnsquery", "acme/dns01/need", "acme/dns01/redact", "cmd/keypaird-dns/child/rfc2136", "renew/launch", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird-dns/child/rfc2136": {"acme/dns01/dnsquery", "renew/problem"},
 	"cmd/keypaird-dns/gen":           {},
+	"cmd/keypaird-names":             {"cmd/keypaird-names/child"},
+	"cmd/keypaird-names/child":       {"cmd/keypaird-names/message", "cmd/keypaird/output", "hooks/discover", "hooks/discover/plan", "hooks/discover/report", "hooks/verify", "renew/launch", "renew/problem", "renew/textfmt"},
+	"cmd/keypaird-names/message":     {"hooks/verify/input", "renew/textfmt"},
 	"cmd/keypaird/config":            {"acme", "acme/dns01", "acme/dns01/redact", "cmd/keypaird/schedule", "hooks", "hooks/expect", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird/daemon":            {"acme/responder", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/schedule", "hooks/command", "renew", "renew/durable", "renew/loop", "renew/notify", "renew/problem", "renew/reprobe", "renew/status"},
 	"cmd/keypaird/engine":            {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "acme/responder", "acme/selftest", "acme/tlsalpn01", "cmd/keypaird/config", "cmd/keypaird/schedule", "hooks", "hooks/command", "hooks/preset", "hooks/standin", "renew", "renew/durable", "renew/keypair", "renew/notify", "renew/problem", "renew/renewalinfo", "renew/rollover", "renew/status", "renew/unconfigured"},
-	"cmd/keypaird/names":             {"cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover", "hooks/discover/report", "hooks/verify"},
+	"cmd/keypaird/names":             {"cmd/keypaird-names/message", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks/verify/input", "renew", "renew/launch", "renew/launch/find", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird/output":            {},
-	"cmd/keypaird/preflight":         {"acme", "acme/dns01", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/names", "hooks", "hooks/command", "hooks/discover", "hooks/preset", "hooks/probe", "hooks/verify", "renew", "renew/durable", "renew/keypair", "renew/launch", "renew/rollover", "renew/status", "renew/textfmt", "renew/tlsa"},
+	"cmd/keypaird/preflight":         {"acme", "acme/dns01", "cmd/keypaird-names/message", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/names", "hooks", "hooks/command", "hooks/preset", "hooks/probe", "hooks/verify/input", "renew", "renew/durable", "renew/keypair", "renew/launch", "renew/problem", "renew/rollover", "renew/status", "renew/textfmt", "renew/tlsa"},
 	"cmd/keypaird/progress":          {"cmd/keypaird/output", "renew/textfmt"},
 	"cmd/keypaird/schedule":          {"renew/problem", "renew/textfmt"},
 	"cmd/keypaird/version":           {},
@@ -55,7 +58,8 @@ var arrows = map[string][]string{
 	"hooks/probe":                    {"renew/textfmt", "renew/tlsa"},
 	"hooks/servers":                  {},
 	"hooks/standin":                  {"renew/keypair"},
-	"hooks/verify":                   {"hooks/discover", "hooks/probe", "renew", "renew/keypair", "renew/problem", "renew/seen", "renew/textfmt", "renew/tlsa"},
+	"hooks/verify":                   {"hooks/discover", "hooks/probe", "hooks/verify/input", "renew/keypair", "renew/problem", "renew/seen", "renew/textfmt", "renew/tlsa"},
+	"hooks/verify/input":             {"hooks/probe"},
 	"hooks/verify/testca":            {},
 	"renew":                          {"renew/backoff", "renew/durable", "renew/keypair", "renew/lifetime", "renew/problem", "renew/renewalinfo", "renew/rollover", "renew/seen", "renew/tlsa"},
 	"renew/backoff":                  {"renew/durable", "renew/problem"},
@@ -84,14 +88,13 @@ var arrows = map[string][]string{
 // targetArrows are the rows of the packages that the tree is to have. Each of
 // them takes the place of its row above when its package has been made or freed
 // of the last import that is not allowed here; until then only packages without a
-// row above are held to it. hooks/verify and hooks/discover leave the program that
-// holds the keys later.
+// row above are held to it.
 var targetArrows = map[string][]string{
-	"cmd/keypaird":                   {"cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/preflight", "hooks/discover", "hooks/preset", "hooks/verify", "renew/status"},
+	"cmd/keypaird":                   {"cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/preflight", "hooks/preset", "renew/status"},
 	"cmd/keypaird/config":            {"acme", "hooks", "hooks/expect", "hooks/preset", "hooks/probe"},
 	"cmd/keypaird/engine":            {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "hooks", "hooks/command", "renew", "renew/renewalinfo"},
 	"cmd/keypaird/daemon":            {"cmd/keypaird/engine", "hooks/command", "renew", "renew/loop", "renew/notify", "renew/status", "renew/tlsa"},
-	"cmd/keypaird/preflight":         {"acme/dns01", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover"},
+	"cmd/keypaird/preflight":         {"acme/dns01", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/names"},
 	"acme":                           {"acme/orderlog", "renew/keypair"},
 	"acme/orderlog":                  {"renew/durable"},
 	"acme/dns01/dnsquery":            {},
@@ -132,6 +135,29 @@ var heavy = map[string][]string{
 	"github.com/prometheus/client_golang":  {"renew/status"},
 	"github.com/landlock-lsm/go-landlock":  {"renew/launch"},
 	"github.com/elastic/go-seccomp-bpf":    {"renew/launch"},
+}
+
+// apart are packages that no process with keys has, whatever imports them: they hear
+// strangers, in keypaird-names.
+var apart = []string{"hooks/discover", "hooks/verify"}
+
+// near are packages below those that hear nobody.
+var near = []string{"hooks/verify/input"}
+
+// The program that holds the keys has no code that discovers or verifies.
+func TestKeysApart(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "keypaird/cmd/keypaird").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		pkg := strings.TrimPrefix(strings.TrimSpace(line), "keypaird/")
+		for _, other := range apart {
+			if (pkg == other || strings.HasPrefix(pkg, other+"/")) && !slices.Contains(near, pkg) {
+				t.Errorf("keypaird has %s", pkg)
+			}
+		}
+	}
 }
 
 // No package of the target can lead back to itself.

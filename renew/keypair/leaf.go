@@ -62,3 +62,41 @@ func broken(d *durable.Dir, name string, err error) error {
 	}
 	return err
 }
+
+// Certificates are those of one version: its leaf, and its intermediates in order.
+type Certificates struct {
+	ID          string
+	Fingerprint string
+	Chain       []*x509.Certificate // without the leaf
+}
+
+// Certificates returns those of the versions of name, newest first, without broken ones.
+// It reads no key.
+func (s *Store) Certificates(name string) ([]Certificates, error) {
+	f, err := s.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	ids, err := f.versions()
+	if err != nil {
+		return nil, err
+	}
+	var list []Certificates
+	for _, n := range ids {
+		id := versionID(n)
+		v, err := f.version(id)
+		if err != nil {
+			continue
+		}
+		data, err := readPart(v, fullChainFile, maxChainBytes)
+		v.Close()
+		if err != nil {
+			continue
+		}
+		if certs, err := parseCertificates(data); err == nil {
+			list = append(list, Certificates{id, fingerprint(certs[0]), certs[1:]})
+		}
+	}
+	return list, nil
+}
