@@ -2,8 +2,8 @@
 // on the standard input of keypaird-names, as JSON, and an [Answer] on its standard
 // output.
 //
-// keypaird-names talks to servers that others name. [ReadAnswer] bounds its answer, and makes every text
-// in it printable.
+// keypaird-names talks to servers that others name. [ReadAnswer] bounds its answer, and
+// makes every text in it printable.
 package message
 
 import (
