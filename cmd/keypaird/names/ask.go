@@ -36,7 +36,11 @@ func Ask(ctx context.Context, r message.Request, log io.Writer) (message.Answer,
 	if err != nil {
 		return message.Answer{}, err
 	}
-	return ask(ctx, path, r, log)
+	limit := usualLimit
+	if r.Verify != nil {
+		limit += usualLimit * time.Duration(len(r.Verify.Domains))
+	}
+	return ask(ctx, path, limit, r, log)
 }
 
 // environment returns the variables of this process that keypaird-names has, too: where
@@ -60,8 +64,8 @@ func launched(path string) (c launch.Child, err error) {
 	return c, err
 }
 
-// ask is Ask with the path of the program.
-func ask(ctx context.Context, path string, r message.Request, log io.Writer) (message.Answer, error) {
+// ask is Ask with the path of the program, and for so long at most.
+func ask(ctx context.Context, path string, limit time.Duration, r message.Request, log io.Writer) (message.Answer, error) {
 	if file := os.Getenv("SSL_CERT_FILE"); file != "" && !r.Lookup.RootsOnly { // it may be closed to the program
 		pem, _ := config.ReadFile(file) // as crypto/x509 does without one that cannot be read
 		r.Lookup.Roots = slices.Concat(r.Lookup.Roots, []byte("\n"), pem)
@@ -76,10 +80,6 @@ func ask(ctx context.Context, path string, r message.Request, log io.Writer) (me
 	c, err := launched(path)
 	if err != nil {
 		return message.Answer{}, err
-	}
-	limit := usualLimit
-	if r.Verify != nil {
-		limit += usualLimit * time.Duration(len(r.Verify.Domains))
 	}
 	limited, kill := context.WithTimeoutCause(ctx, limit, errSilent)
 	defer kill()
