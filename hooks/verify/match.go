@@ -41,19 +41,15 @@ type storedVersion struct {
 	chain []*x509.Certificate
 }
 
-// newMatcher returns the matcher of what is stored.
-func newMatcher(stored *input.Stored) (matcher, error) {
+// newMatcher returns the matcher of what is stored; nil: nothing is compared.
+func newMatcher(stored *input.Stored) matcher {
 	m := matcher{stored, map[string][]string{}, map[string][]storedVersion{}}
 	if stored == nil {
-		return m, nil
+		return m
 	}
 	known := make([]*x509.Certificate, len(stored.Intermediates))
 	for i, der := range stored.Intermediates {
-		c, err := x509.ParseCertificate(der)
-		if err != nil {
-			return m, fmt.Errorf("a stored intermediate certificate: %w", err)
-		}
-		known[i] = c
+		known[i], _ = x509.ParseCertificate(der) // one that is damaged completes no chain
 	}
 	for i := range stored.Targets {
 		t := &stored.Targets[i]
@@ -61,14 +57,16 @@ func newMatcher(stored *input.Stored) (matcher, error) {
 			m.byName[name] = append(m.byName[name], t.Name)
 		}
 		for _, v := range t.Versions {
-			chain := make([]*x509.Certificate, len(v.Chain))
-			for i, n := range v.Chain {
-				chain[i] = known[n]
+			var chain []*x509.Certificate
+			for _, n := range v.Chain {
+				if known[n] != nil {
+					chain = append(chain, known[n])
+				}
 			}
 			m.byFingerprint[v.Fingerprint] = append(m.byFingerprint[v.Fingerprint], storedVersion{t, v, chain})
 		}
 	}
-	return m, nil
+	return m
 }
 
 // match returns the match of a certificate; nil if nothing is compared.
@@ -78,10 +76,10 @@ func (m matcher) match(leaf *x509.Certificate) *Match {
 	}
 	for _, found := range m.byFingerprint[probe.Fingerprint(leaf)] {
 		o := &Match{previous, found.target.Name, found.ID, found.chain}
-		switch is := found.target.Live; {
-		case is == found.ID:
+		switch id := found.target.Live; {
+		case id == found.ID:
 			o.Source = live
-		case is == "" || found.ID > is:
+		case id == "" || found.ID > id:
 			o.Source = newer
 		}
 		return o

@@ -25,11 +25,7 @@ type Verifier struct {
 // Verify probes the endpoints of targets and domains, and returns one Check
 // for each address and name. An error means that a domain is not valid.
 func (v *Verifier) Verify(ctx context.Context, targets []input.Target, domains []input.Domain) ([]Check, error) {
-	v.prober, v.now = newProber(), time.Now()
-	var err error
-	if v.matcher, err = newMatcher(v.Stored); err != nil {
-		return nil, err
-	}
+	v.matcher, v.prober, v.now = newMatcher(v.Stored), newProber(), time.Now()
 	deployed := make([][]Check, len(targets))
 	var wg sync.WaitGroup
 	for i, t := range targets {

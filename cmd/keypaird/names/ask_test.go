@@ -150,3 +150,15 @@ func TestNotStarted(t *testing.T) {
 		t.Errorf("%v; remedy: %s", err, problem.Remedy(err))
 	}
 }
+
+// Where it is not installed, the error says what is missing.
+func TestMissing(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	_, err := Ask(t.Context(), message.Request{Discover: &message.Discover{}}, os.Stderr)
+	if err == nil || err.Error() != "cannot find keypaird-names" {
+		t.Skipf("one is installed on this system: %v", err)
+	}
+	if remedy := problem.Remedy(err); !strings.HasPrefix(remedy, "install keypaird-names beside keypaird") {
+		t.Errorf("remedy: %s", remedy)
+	}
+}

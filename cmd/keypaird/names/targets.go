@@ -49,12 +49,12 @@ func Stored(e *engine.Engine) *input.Stored {
 		versions, _ := e.Store.Certificates(p.Name) // one that cannot be read is not compared
 		for _, v := range versions {
 			version := input.Version{ID: v.ID, Fingerprint: v.Fingerprint}
-			for _, c := range v.Chain {
-				n, known := index[string(c.Raw)]
+			for _, der := range v.Chain {
+				n, known := index[string(der)]
 				if !known {
 					n = len(s.Intermediates)
-					index[string(c.Raw)] = n
-					s.Intermediates = append(s.Intermediates, c.Raw)
+					index[string(der)] = n
+					s.Intermediates = append(s.Intermediates, der)
 				}
 				version.Chain = append(version.Chain, n)
 			}
