@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -22,7 +22,7 @@ const program = "keypaird-names"
 
 // Limits of one run.
 const (
-	usualLimit = 10 * time.Minute // and for each domain
+	usualLimit = 10 * time.Minute // and for each domain; a minute for each target
 	endLimit   = 5 * time.Second  // to exit after the answer
 	maxLines   = 10_000           // of its log
 	maxLine    = 4000
@@ -38,7 +38,7 @@ func Ask(ctx context.Context, r message.Request, log io.Writer) (message.Answer,
 	}
 	limit := usualLimit
 	if r.Verify != nil {
-		limit += usualLimit * time.Duration(len(r.Verify.Domains))
+		limit += usualLimit*time.Duration(len(r.Verify.Domains)) + time.Minute*time.Duration(len(r.Verify.Targets))
 	}
 	return ask(ctx, path, limit, r, log)
 }
@@ -85,7 +85,11 @@ func ask(ctx context.Context, path string, limit time.Duration, r message.Reques
 	defer kill()
 	k, err := start(limited, c)
 	if err != nil {
-		return message.Answer{}, fmt.Errorf("starting %s: %w", program, err)
+		remedy := ""
+		if errors.Is(err, fs.ErrPermission) { // of keypaird, which becomes the program
+			remedy = "let " + netUser() + " execute keypaird, too: it starts " + program + " as that user"
+		}
+		return message.Answer{}, problem.Newf(remedy, "starting %s: %w", program, err)
 	}
 	if !r.Verbose {
 		log = io.Discard

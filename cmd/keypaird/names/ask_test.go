@@ -146,7 +146,7 @@ func TestNotStarted(t *testing.T) {
 	testutil.Must(t, os.Chmod(path, 0o600))
 	_, err := ask(t.Context(), path, time.Minute, message.Request{Discover: &message.Discover{}}, os.Stderr)
 	if err == nil || !strings.HasPrefix(err.Error(), "keypaird-names: cannot be started confined: ") || !strings.HasSuffix(err.Error(), "permission denied") ||
-		!strings.HasPrefix(problem.Remedy(err), "let the user that it runs as execute that program") {
+		!strings.HasSuffix(problem.Remedy(err), " execute that program, and search the directories above it") {
 		t.Errorf("%v; remedy: %s", err, problem.Remedy(err))
 	}
 }

@@ -3,7 +3,6 @@ package names
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,8 +98,7 @@ func (k *child) fault(ctx context.Context, broken, exit error, output string) er
 	case context.Cause(ctx) == errSilent:
 		reason = errSilent.Error()
 	case k.cmd.ProcessState.ExitCode() == launch.NotStarted:
-		return problem.Newf("let the user that it runs as execute that program, and search the directories above it: "+cmp.Or(netUser(), "this one"),
-			"%s: %s", program, output)
+		return problem.Newf("let "+netUser()+" execute that program, and search the directories above it", "%s: %s", program, output)
 	case broken != nil && !errors.Is(broken, message.ErrNone):
 		reason = "violated the protocol: " + broken.Error()
 	case exit != nil:
@@ -116,10 +114,12 @@ func (k *child) fault(ctx context.Context, broken, exit error, output string) er
 	return problem.Newf(remedy, "%s %s; its last output: %s", program, reason, output)
 }
 
-// netUser returns the user that the child runs as, "" for that of keypaird.
+// netUser names the user that the child runs as.
 func netUser() string {
-	user, _ := launch.NetUser()
-	return user
+	if user, err := launch.NetUser(); err == nil && user != "" {
+		return fmt.Sprintf("the user %q", user)
+	}
+	return "this user"
 }
 
 // A tail passes on the lines that a child logs, and keeps the last ones.
