@@ -2,7 +2,6 @@ package dns01
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -84,7 +83,7 @@ func TestChildNotExecutable(t *testing.T) {
 func TestFindChild(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("PATH", dir)
-	if path, err := FindChild(); !errors.Is(err, errNoChild) {
+	if path, err := FindChild(); err == nil || !strings.HasPrefix(err.Error(), "cannot find ") {
 		t.Skipf("one is installed on this system: %s, %v", path, err)
 	}
 	err := (&Account{Name: "ns", Provider: "rfc2136"}).Solve(t.Context(), challenge("example.org", "token"), nil)

@@ -20,7 +20,7 @@ import (
 )
 
 // The stories under testdata/script are told with the real programs: keypaird
-// is this test binary running main, keypaird-dns is built once a run. Pebble,
+// is this test binary running main, keypaird-dns and keypaird-names are built once a run. Pebble,
 // BIND, nginx and haproxy are real as well; see world_test.go for what is
 // started, and script_test.go for the commands a story may use.
 //
@@ -71,7 +71,8 @@ func TestStories(t *testing.T) {
 		t.Fatal("no stories", err)
 	}
 	notice(t, append(files, "testdata/golden/*",
-		"../keypaird-dns/*.go", "../keypaird-dns/child/*.go",
+		"../keypaird-dns/*.go", "../keypaird-dns/child/*.go", "../keypaird-names/*.go", "../keypaird-names/*/*.go",
+		"../../hooks/discover/*.go", "../../hooks/discover/*/*.go", "../../hooks/verify/*.go", "../../hooks/verify/*/*.go", "../../hooks/probe/*.go",
 		"../../README.md", "../../examples/[^q]*/*", "../../examples/rc.d/*/*")...)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
@@ -112,7 +113,7 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := placeChild(keypaird); err != nil {
+	if err := placeChildren(keypaird); err != nil {
 		return err
 	}
 	w, err := newWorld(env.T(), env.WorkDir)
@@ -135,17 +136,24 @@ func setup(env *testscript.Env) error {
 	return nil
 }
 
-// placeChild puts keypaird-dns where keypaird, at a path, finds it: beside itself.
-func placeChild(keypaird string) error {
-	child, err := built("keypaird-dns")
-	if err != nil {
-		return err
+// childPrograms are the programs that keypaird starts.
+var childPrograms = []string{"keypaird-dns", "keypaird-names"}
+
+// placeChildren puts them where keypaird, at a path, finds them, beside itself, and
+// where other users may run them.
+func placeChildren(keypaird string) error {
+	for _, name := range childPrograms {
+		child, err := built(name)
+		if err != nil {
+			return err
+		}
+		err = os.Symlink(child, filepath.Join(filepath.Dir(keypaird), name))
+		if err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
 	}
-	err = os.Symlink(child, filepath.Join(filepath.Dir(keypaird), "keypaird-dns"))
-	if errors.Is(err, os.ErrExist) {
-		return nil
-	}
-	return err
+	dir := filepath.Dir(keypaird)
+	return errors.Join(os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(dir), 0o755))
 }
 
 const insideEnv = "KEYPAIRD_TEST_WORLD"
@@ -172,8 +180,10 @@ func inNamespaces(t *testing.T) bool {
 		t.Log(why)
 		return true
 	}
-	if _, err := built("keypaird-dns"); err != nil { // for all of them
-		t.Fatal(err)
+	for _, name := range childPrograms { // for all of them
+		if _, err := built(name); err != nil {
+			t.Fatal(err)
+		}
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -211,7 +221,7 @@ var builtDir = sync.OnceValue(func() string {
 		return dir
 	}
 	dir, err := os.MkdirTemp("", "keypaird-test-")
-	if err != nil {
+	if err != nil || os.Chmod(dir, 0o755) != nil { // children have other users
 		return ""
 	}
 	return dir
@@ -225,7 +235,7 @@ func removeBuilt() {
 
 var building sync.Mutex
 
-// built returns the path of one of the two programs, built without the race
+// built returns the path of one of the programs, built without the race
 // detector. The child has a dozen providers only.
 func built(program string) (string, error) {
 	building.Lock()
