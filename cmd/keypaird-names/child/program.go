@@ -12,6 +12,7 @@ import (
 
 	"keypaird/cmd/keypaird-names/message"
 	"keypaird/renew/launch"
+	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
 
@@ -47,8 +48,10 @@ func run(confined bool, in io.Reader, out, log io.Writer) error {
 		}
 	}
 	var r message.Request
-	if err := json.NewDecoder(io.LimitReader(in, message.MaxRequest)).Decode(&r); err != nil {
-		return fmt.Errorf("reading the request: %w", err)
+	requests := json.NewDecoder(io.LimitReader(in, message.MaxRequest))
+	requests.DisallowUnknownFields()
+	if err := requests.Decode(&r); err != nil {
+		return json.NewEncoder(out).Encode(failed(problem.Newf("install keypaird and keypaird-names of the same version", "keypaird-names does not understand the request: %w", err)))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

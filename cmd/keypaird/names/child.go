@@ -100,6 +100,7 @@ func (k *child) fault(ctx context.Context, broken, exit error, output string) er
 	case k.cmd.ProcessState.ExitCode() == launch.NotStarted:
 		return problem.Newf("let "+netUser()+" execute that program, and search the directories above it", "%s: %s", program, output)
 	case broken != nil && !errors.Is(broken, message.ErrNone):
+		remedy = "install keypaird and " + program + " of the same version; if it happens again, report it"
 		reason = "violated the protocol: " + broken.Error()
 	case exit != nil:
 		reason = "exited: " + exit.Error()
