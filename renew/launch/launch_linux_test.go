@@ -217,7 +217,7 @@ func TestAttacks(t *testing.T) {
 			inherited, err := os.Open("/")
 			testutil.Must(t, err)
 			defer inherited.Close()
-			cmd.ExtraFiles = []*os.File{inherited}
+			cmd.ExtraFiles = append(cmd.ExtraFiles, inherited)
 			if err := cmd.Run(); err != nil {
 				t.Fatalf("%v\n%s", err, &out)
 			}

@@ -7,9 +7,12 @@ import (
 	"runtime"
 )
 
+// DNSUser is the user of keypaird-dns, unless the account names another. Tests name one
+// that every machine has.
+var DNSUser = "_keypaird-dns"
+
 // Users that packages make. No child of a keypaird that is root has its user, or root.
 const (
-	DNSUser = "_keypaird-dns" // of keypaird-dns, unless the account names another
 	netUser = "_keypaird-net" // of the children that hear strangers and hold nothing
 	nobody  = "nobody"
 )
