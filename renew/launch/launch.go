@@ -96,7 +96,7 @@ func (s stage) pipe() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	go func() { // it may hold less than all; writing ends with its readers
+	go func() { // it may hold less than all
 		defer w.Close()
 		_, _ = w.Write(text)
 	}()

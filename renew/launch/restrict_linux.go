@@ -48,7 +48,7 @@ func restrict(k Keep, programs ...string) (mechanism string, err error) {
 		}
 	}
 	for _, path := range programs {
-		if path != "" {
+		if _, err := os.Stat(path); err == nil { // else to run it fails, with its reason
 			rules = append(rules, landlock.PathAccess(readFile|syscall.AccessFSExecute, path).IgnoreIfMissing())
 		}
 	}

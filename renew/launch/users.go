@@ -13,7 +13,7 @@ var DNSUser = "_keypaird-dns"
 
 // Users that packages make. No child of a keypaird that is root has its user, or root.
 const (
-	netUser = "_keypaird-net" // of the children that hear strangers and hold nothing
+	netUser = "_keypaird-net" // of the children that hold nothing
 	nobody  = "nobody"
 )
 
