@@ -29,7 +29,7 @@ type Account struct {
 	Resolvers   []string          // host:port; follow CNAMEs, and all of them must have the record; empty: resolv.conf's follow CNAMEs, the authoritative servers must have the record
 	Propagation time.Duration     // longest wait for a record to be visible; zero: DefaultPropagation
 	Child       string            // path of keypaird-dns; empty: FindChild
-	User        string            // the child's user if this process is root; empty: the same user
+	User        string            // the child's user if this process is root; empty: launch.DNSUser
 	Log         *slog.Logger      // nil: nothing is logged
 	Recent      *Recent           // shared by the accounts of this machine; nil: nothing is remembered
 

@@ -16,7 +16,7 @@ var arrows = map[string][]string{
 	"acme/answer":                    {"renew/textfmt"},
 	"acme/dns01":                     {"acme", "acme/dns01/dnsquery", "acme/dns01/need", "acme/dns01/redact", "renew/durable", "renew/launch", "renew/problem", "renew/textfmt"},
 	"acme/dns01/dnsquery":            {"renew/problem"},
-	"acme/dns01/need":                {"renew/launch"},
+	"acme/dns01/need":                {"renew/durable", "renew/launch", "renew/problem"},
 	"acme/dns01/redact":              {},
 	"acme/http01":                    {"acme", "acme/responder", "renew/textfmt"},
 	"acme/orderlog":                  {"renew/durable"},

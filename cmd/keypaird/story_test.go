@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"keypaird/renew/launch"
 )
 
 // The stories under testdata/script are told with the real programs: keypaird
@@ -29,6 +31,7 @@ import (
 // runs on ports that happen to be free.
 
 func TestMain(m *testing.M) {
+	launch.DNSUser = "nobody" // every machine has it
 	commands := programs()
 	commands["keypaird"] = main
 	testscript.Main(program{m}, commands)
@@ -141,7 +144,14 @@ func placeChild(keypaird string) error {
 	if err != nil {
 		return err
 	}
-	err = os.Symlink(child, filepath.Join(filepath.Dir(keypaird), "keypaird-dns"))
+	// It runs as another user, who must reach it.
+	dir := filepath.Dir(keypaird)
+	for _, dir := range []string{filepath.Dir(child), dir, filepath.Dir(dir)} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	err = os.Symlink(child, filepath.Join(dir, "keypaird-dns"))
 	if errors.Is(err, os.ErrExist) {
 		return nil
 	}

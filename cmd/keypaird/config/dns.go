@@ -7,13 +7,13 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"os/user"
 	"regexp"
 	"slices"
 	"strings"
 
 	"keypaird/acme/dns01"
 	"keypaird/acme/dns01/redact"
+	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
 
@@ -37,9 +37,9 @@ func (c *checker) checkDNS(name string, d DNS) {
 		}
 	}
 	d.Propagation.Duration = cmp.Or(d.Propagation.Duration, dns01.DefaultPropagation)
-	if d.User != "" {
-		if _, err := user.Lookup(d.User); err != nil {
-			c.report(p.child("user"), "make the user, or leave the key out", "there is no user %q", d.User)
+	if d.User != "" || !c.noSecrets { // without it, only what starts the child is refused
+		if err := dns01.CheckUser(d.User); err != nil {
+			c.report(p.child("user"), problem.Remedy(err), "%v", err)
 		}
 	}
 	c.cfg.DNS[name] = d
