@@ -96,13 +96,6 @@ func pairs(env map[string]string) (list []string) {
 	return list
 }
 
-// CheckUser returns why a child cannot run as the user that an account names, or, if it
-// names none, as its own.
-func CheckUser(name string) error {
-	_, err := need.User(name)
-	return err
-}
-
 // launched returns what the child may do, and the files that it gets.
 func (a *Account) launched(path string) (launch.Child, *need.Handed, error) {
 	c := launch.Child{Path: path, Args: []string{"-for", a.Provider}, Client: true}

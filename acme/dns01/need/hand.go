@@ -117,7 +117,8 @@ func (a Account) Hand(u *user.User) (*Handed, error) {
 	if err != nil {
 		return nil, err
 	}
-	named := maps.Clone(a.Env)
+	named := map[string]string{}
+	maps.Copy(named, a.Env)
 	for variable, path := range a.need().named {
 		if path = launch.Path(path, a.home()); named[variable] == "" && path != "" {
 			named[variable] = path

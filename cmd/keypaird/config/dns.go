@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"keypaird/acme/dns01"
+	"keypaird/acme/dns01/need"
 	"keypaird/acme/dns01/redact"
 	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
@@ -38,7 +39,7 @@ func (c *checker) checkDNS(name string, d DNS) {
 	}
 	d.Propagation.Duration = cmp.Or(d.Propagation.Duration, dns01.DefaultPropagation)
 	if d.User != "" || !c.noSecrets { // without it, only what starts the child is refused
-		if err := dns01.CheckUser(d.User); err != nil {
+		if _, err := need.User(d.User); err != nil {
 			c.report(p.child("user"), problem.Remedy(err), "%v", err)
 		}
 	}
