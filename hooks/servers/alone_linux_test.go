@@ -56,6 +56,9 @@ var programs = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	programsDir = dir
+	if err := os.Chmod(dir, 0o755); err != nil { // keypaird-dns runs as another user
+		return "", err
+	}
 	for _, name := range []string{"keypaird", "keypaird-dns"} {
 		out, err := exec.Command("go", "build", "-tags", "lean", "-o", filepath.Join(dir, name), "keypaird/cmd/"+name).CombinedOutput()
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 const (
 	maxFiles = 256      // that it has open, by default: it is one client
 	maxSize  = 16 << 20 // bytes of a file that it keeps
-	maxData  = 1 << 30  // bytes of memory; keypaird-dns with all providers has 120 MB, most of it never touched
+	maxData  = 1 << 30  // bytes of memory; keypaird-dns with all providers has 140 MB, most of it never touched
 )
 
 // limits forbids core dumps, and bounds descriptors, memory and files, for good. A filter

@@ -119,7 +119,7 @@ func checkUsers(cfg *config.Config) (found []Finding) {
 			found = append(found, Finding{Check: "dns", Subject: strings.Join(names, ", "), Result: Good,
 				Detail: fmt.Sprintf("keypaird-dns has keypaird's user, %s: it is kept from keypaird's files and processes by %s alone", user, means), Remedy: ownUser})
 		case len(names) > 1:
-			own := user + "-" + names[0]
+			own := launch.DNSUser + "-" + names[0]
 			found = append(found, Finding{Check: "dns", Subject: strings.Join(names, ", "), Result: Good, Detail: "these accounts have the same user, " + user,
 				Remedy: fmt.Sprintf("to keep one account from another by users as well: %s; then user = %q in [dns.%s]", launch.MakeUser(own), own, names[0])})
 		}
