@@ -244,7 +244,7 @@ func built(program string) (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	out, err := exec.Command("go", "build", "-tags", "lean", "-o", path, "keypaird/cmd/"+program).CombinedOutput()
+	out, err := exec.Command("go", "build", "-tags", "lean", "-ldflags", "-X keypaird/renew/launch.DNSUser="+launch.DNSUser, "-o", path, "keypaird/cmd/"+program).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", program, err, out)
 	}
