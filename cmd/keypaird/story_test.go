@@ -147,8 +147,10 @@ func placeChild(keypaird string) error {
 	// It runs as another user, who must reach it.
 	dir := filepath.Dir(keypaird)
 	for _, dir := range []string{filepath.Dir(child), dir, filepath.Dir(dir)} {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			return err
+		if fi, err := os.Stat(dir); err != nil || fi.Mode()&0o001 == 0 {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				return err
+			}
 		}
 	}
 	err = os.Symlink(child, filepath.Join(dir, "keypaird-dns"))

@@ -85,7 +85,7 @@ func SafeDir(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	Must(t, os.Chmod(dir, 0o755))
-	Must(t, os.Chmod(filepath.Dir(dir), 0o755))
+	Must(t, os.Chmod(filepath.Dir(dir), 0o755)) // of this test
 	return dir
 }
 
