@@ -108,8 +108,8 @@ func (a *Account) launched(path string) (launch.Child, *need.Handed, error) {
 	if err != nil {
 		return c, nil, err
 	}
-	for _, path := range n.Unreadable(u) {
-		a.log().Warn("DNS helper's user cannot read a file of its provider", "path", path, "user", u.Username)
+	for _, path := range n.Unusable(u) {
+		a.log().Warn("DNS helper's user may not use a file of its provider", "path", path, "user", u.Username)
 	}
 	c.User, c.Files, c.Free = u.Username, handed.Files, n.Free()
 	var env map[string]string

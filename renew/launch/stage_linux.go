@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -12,8 +13,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// program returns the path of the running program, even if its file was replaced.
-func program() (string, error) { return "/proc/self/exe", nil }
+// program returns the path of the running program, even if its file was replaced. Without
+// /proc, in a chroot, it is where it was started from.
+func program() (string, error) {
+	const self = "/proc/self/exe"
+	if _, err := os.Lstat(self); err == nil {
+		return self, nil
+	}
+	path, err := exec.LookPath(os.Args[0])
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
+}
 
 // exec gives up what the child need not have and becomes it. It works on one thread,
 // which is the one that goes on.
@@ -85,6 +97,9 @@ const Descriptors = "/proc/self/fd/"
 // its number, to read what f holds, whatever user it has. Here it is a copy in memory that
 // nobody can change.
 func Hand(f *os.File) (*os.File, error) {
+	if _, err := os.Stat(Descriptors); err != nil {
+		return nil, fmt.Errorf("descriptors are no files here, without /proc: %w", err)
+	}
 	text, err := io.ReadAll(io.LimitReader(f, MaxHanded+1))
 	switch {
 	case err != nil:

@@ -124,6 +124,11 @@ func (a Account) Hand(u *user.User) (*Handed, error) {
 			named[variable] = path
 		}
 	}
+	// Some providers take a home that they cannot search for a mistake, not one that is not there.
+	atHome := slices.ContainsFunc(a.need().read, func(path string) bool { return strings.HasPrefix(path, "~/") })
+	if atHome && a.Env["HOME"] == "" && !who.may(a.home(), 1) {
+		h.Env["HOME"] = u.HomeDir
+	}
 	store := launch.Path(a.value(a.need().write), "")
 	for _, variable := range slices.Sorted(maps.Keys(named)) {
 		path := launch.Path(named[variable], a.home())
@@ -245,18 +250,23 @@ func openOurs(path string, flags, also int) (*os.File, error) {
 	return f, nil
 }
 
-// Unreadable returns what the provider reads at a fixed place, and the child's user cannot.
-func (a Account) Unreadable(u *user.User) (list []string) {
+// Unusable returns what the provider reads at a fixed place, or the program that it runs,
+// where the child's user may not.
+func (a Account) Unusable(u *user.User) (list []string) {
 	who, err := ids(u)
 	if err != nil || os.Geteuid() != 0 || len(a.need().named) > 0 {
 		return nil
 	}
-	for _, path := range a.need().read {
+	paths, bits := a.need().read, fs.FileMode(4)
+	if a.Code == "exec" {
+		paths, bits = []string{a.value("EXEC_PATH")}, 5
+	}
+	for _, path := range paths {
 		if path = launch.Path(path, a.home()); path == "" {
 			continue
 		}
-		if _, err := os.Stat(path); err == nil && !who.may(path, 4) {
-			list = append(list, path)
+		if real, err := filepath.EvalSymlinks(path); err == nil && !who.may(real, bits) {
+			list = append(list, real)
 		}
 	}
 	return list

@@ -161,3 +161,31 @@ func TestHandStore(t *testing.T) {
 		}
 	}
 }
+
+// A home that the child cannot search is not its home, and what it may not use is reported.
+func TestClosedHome(t *testing.T) {
+	u := asRoot(t)
+	home := testutil.SafeDir(t)
+	testutil.Must(t, os.Chmod(home, 0o700))
+	for _, name := range []string{".ovh.conf", "hook"} {
+		testutil.Must(t, os.WriteFile(filepath.Join(home, name), nil, 0o700))
+	}
+	for _, tt := range []struct {
+		code, home, unusable string
+		env                  map[string]string
+	}{
+		{"ovh", u.HomeDir, home + "/.ovh.conf", nil},
+		{"ovh", "", home + "/.ovh.conf", map[string]string{"HOME": home}},
+		{"exec", "", home + "/hook", map[string]string{"EXEC_PATH": home + "/hook"}},
+		{"exec", "", "", map[string]string{"EXEC_PATH": "/bin/sh"}},
+		{"rfc2136", "", "", nil},
+	} {
+		a := Account{Code: tt.code, Env: tt.env, Home: home}
+		h, err := a.Hand(u)
+		testutil.Must(t, err)
+		if got := strings.Join(a.Unusable(u), " "); got != tt.unusable || h.Env["HOME"] != tt.home {
+			t.Errorf("%s: may not use %q, has HOME=%s", tt.code, got, h.Env["HOME"])
+		}
+		h.Close()
+	}
+}

@@ -95,7 +95,7 @@ const ownUser = "let keypaird be root, which gives keypaird-dns a user of its ow
 
 // checkUsers reports what users do not separate: keypaird-dns from a keypaird that is not
 // root and cannot give it another, and accounts that have the same one; and it warns of
-// files that the user of an account cannot read.
+// files that the user of an account may not use.
 func checkUsers(cfg *config.Config) (found []Finding) {
 	same := map[string][]string{} // accounts by user
 	for _, name := range slices.Sorted(maps.Keys(cfg.DNS)) {
@@ -106,9 +106,9 @@ func checkUsers(cfg *config.Config) (found []Finding) {
 			continue
 		}
 		same[u.Username] = append(same[u.Username], name)
-		for _, path := range need.For(d.Provider, d.Env, d.User, u).Unreadable(u) {
-			found = append(found, Finding{Check: "dns", Subject: name, Result: Warning, Detail: fmt.Sprintf("user %s, which keypaird-dns has, cannot read %s", u.Username, path),
-				Remedy: fmt.Sprintf("give it to that user's group, with its directories, or set the variables in [dns.%s] env: keypaird dns %s lists them", name, d.Provider)})
+		for _, path := range need.For(d.Provider, d.Env, d.User, u).Unusable(u) {
+			found = append(found, Finding{Check: "dns", Subject: name, Result: Warning, Detail: fmt.Sprintf("user %s, which keypaird-dns has, may not use %s", u.Username, path),
+				Remedy: fmt.Sprintf("let that user use it: chgrp %s, chmod g+rX, and its directories; or set the variables in [dns.%s] env, which keypaird dns %s lists; or name another user there", u.Username, name, d.Provider)})
 		}
 	}
 	for _, user := range slices.Sorted(maps.Keys(same)) {
