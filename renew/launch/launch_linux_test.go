@@ -319,6 +319,7 @@ func TestAttacks(t *testing.T) {
 // testAttacks tries all on a kernel that has that version of Landlock.
 func testAttacks(t *testing.T, have int, user string) {
 	testutil.Must(t, NoCoreDumps()) // as keypaird does
+	defer closed(t)
 	dir := setUp(t)
 	for _, name := range []string{filepath.Join(dir, "socket"), "@" + filepath.Join(dir, "socket")} {
 		l, err := net.Listen("unix", name)

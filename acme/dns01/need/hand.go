@@ -250,24 +250,36 @@ func openOurs(path string, flags, also int) (*os.File, error) {
 	return f, nil
 }
 
-// Unusable returns what the provider reads at a fixed place, or the program that it runs,
-// where the child's user may not.
+// Unusable returns what the provider reads at a fixed place, directories that variables
+// name, and the program of exec, where the child's user may not.
 func (a Account) Unusable(u *user.User) (list []string) {
 	who, err := ids(u)
-	if err != nil || os.Geteuid() != 0 || len(a.need().named) > 0 {
+	if err != nil || os.Geteuid() != 0 {
 		return nil
 	}
-	paths, bits := a.need().read, fs.FileMode(4)
-	if a.Code == "exec" {
-		paths, bits = []string{a.value("EXEC_PATH")}, 5
-	}
-	for _, path := range paths {
+	check := func(path string, bits fs.FileMode, wanted func(fs.FileInfo) bool) {
 		if path = launch.Path(path, a.home()); path == "" {
-			continue
+			return
 		}
-		if real, err := filepath.EvalSymlinks(path); err == nil && !who.may(real, bits) {
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil || who.may(real, bits) {
+			return
+		}
+		if fi, err := os.Stat(real); err == nil && wanted(fi) {
 			list = append(list, real)
 		}
+	}
+	all := func(fs.FileInfo) bool { return true }
+	for _, name := range slices.Sorted(maps.Keys(a.Env)) {
+		check(a.Env[name], 5, fs.FileInfo.IsDir)
+	}
+	if len(a.need().named) == 0 {
+		for _, path := range a.need().read {
+			check(path, 4, all)
+		}
+	}
+	if a.Code == "exec" {
+		check(a.value("EXEC_PATH"), 5, all)
 	}
 	return list
 }

@@ -179,10 +179,14 @@ func TestClosedHome(t *testing.T) {
 		{"exec", "", home + "/hook", map[string]string{"EXEC_PATH": home + "/hook"}},
 		{"exec", "", "", map[string]string{"EXEC_PATH": "/bin/sh"}},
 		{"rfc2136", "", "", nil},
+		{"rfc2136", "", home, map[string]string{"SSL_CERT_DIR": home, "X": "/etc"}},
 	} {
 		a := Account{Code: tt.code, Env: tt.env, Home: home}
 		h, err := a.Hand(u)
 		testutil.Must(t, err)
+		if tt.env["HOME"] != "" {
+			tt.unusable = home + " " + tt.unusable // a directory, too
+		}
 		if got := strings.Join(a.Unusable(u), " "); got != tt.unusable || h.Env["HOME"] != tt.home {
 			t.Errorf("%s: may not use %q, has HOME=%s", tt.code, got, h.Env["HOME"])
 		}
