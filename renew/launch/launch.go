@@ -31,8 +31,8 @@ type Child struct {
 	Name  string     // what ps shows as the program's name; empty: Path
 	Args  []string   // without the program's name
 	Env   []string   // the whole environment
-	User  string     // name, if this process is root; empty: the user of this process
-	Files []*os.File `json:"-"` // its descriptors from 3 on; it has no others
+	User  string     // name, not root's, if this process is root; empty: the user of this process
+	Files []*os.File `json:"-"` // its descriptors from 3 on; it has no others; see [Hand]
 
 	Keep
 	New      map[string]string // of Write: what a file that does not exist begins with
@@ -129,6 +129,9 @@ func credential(name string) (*syscall.Credential, error) {
 	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, fmt.Errorf("user %q: %w", name, err)
+	}
+	if uid == 0 {
+		return nil, fmt.Errorf("user %q is root", name)
 	}
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }

@@ -208,11 +208,12 @@ func attack(dir string) int {
 			fmt.Println("inherited descriptor", fd)
 		}
 	}
-	var files, core unix.Rlimit
+	var files, core, data unix.Rlimit
+	_ = unix.Getrlimit(unix.RLIMIT_DATA, &data)
 	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &files)
 	_ = unix.Getrlimit(unix.RLIMIT_CORE, &core)
-	if files.Max > maxFiles || core.Max != 0 {
-		fmt.Println("limits", files, core)
+	if files.Max > maxFiles || core.Max != 0 || data.Max > maxData {
+		fmt.Println("limits", files, core, data)
 	}
 	groups, _ := os.Getgroups()
 	fmt.Printf("uid %d, %d groups, %d variables\n", os.Getuid(), len(groups), len(os.Environ()))
@@ -417,7 +418,9 @@ func TestNotStarted(t *testing.T) {
 	if want := "cannot be started confined: running /nonexistent: no such file or directory\n"; string(out) != want || cmd.ProcessState.ExitCode() != NotStarted {
 		t.Errorf("%v: %q, want %q", err, out, want)
 	}
-	if _, err := Command(t.Context(), Child{Path: "/bin/true", User: "no-such-user"}); os.Geteuid() == 0 && err == nil {
-		t.Error("a user that does not exist")
+	for _, user := range []string{"no-such-user", "root"} {
+		if _, err := Command(t.Context(), Child{Path: "/bin/true", User: user}); os.Geteuid() == 0 && err == nil {
+			t.Errorf("a child has the user %s", user)
+		}
 	}
 }

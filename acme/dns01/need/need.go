@@ -1,6 +1,9 @@
 // Package need knows what lego's DNS providers use of a machine besides the network:
 // files, and programs. By the source of lego and of the packages it imports, a provider
 // that is not listed uses the files that its variables name, and nothing else.
+//
+// It also knows the user of a child, and hands files over to it that this user cannot open:
+// see [Account.Hand].
 package need
 
 import (
