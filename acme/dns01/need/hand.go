@@ -271,7 +271,9 @@ func (a Account) Unusable(u *user.User) (list []string) {
 	}
 	all := func(fs.FileInfo) bool { return true }
 	for _, name := range slices.Sorted(maps.Keys(a.Env)) {
-		check(a.Env[name], 5, fs.FileInfo.IsDir)
+		if name != "HOME" {
+			check(a.Env[name], 5, fs.FileInfo.IsDir)
+		}
 	}
 	if len(a.need().named) == 0 {
 		for _, path := range a.need().read {
