@@ -12,6 +12,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/progress"
@@ -130,7 +131,7 @@ func (e *env) loadWithoutSecrets() (*config.Config, error) {
 
 // engine makes the parts that a configuration describes.
 func (e *env) engine(cfg *config.Config, log *slog.Logger) (*engine.Engine, error) {
-	return engine.New(cfg, engine.Options{Log: log, UserAgent: e.userAgent()})
+	return engine.New(cfg, engine.Options{Log: log, UserAgent: e.userAgent(), Listener: &listener.Process{Log: log}})
 }
 
 func (e *env) userAgent() string { return "keypaird/" + e.version }

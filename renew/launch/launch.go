@@ -133,6 +133,10 @@ func Create(files map[string]string) {
 // has none.
 func Process(k Keep) (mechanism string, err error) { return restrict(k) }
 
+// ConfineServer restricts what the stage could not: on OpenBSD the system calls of a
+// server, which is passed its sockets.
+func ConfineServer() error { return confineServer() }
+
 // run replaces the stage by its program.
 func (s *stage) run() error {
 	err := syscall.Exec(s.Path, append([]string{s.Name}, s.Args...), s.Env)

@@ -62,3 +62,5 @@ func restrict(k Keep, programs ...string) (mechanism string, err error) {
 	}
 	return fmt.Sprintf("Landlock, version %d", abi), nil
 }
+
+func confineServer() error { return nil } // the stage has done it

@@ -315,6 +315,11 @@ type Status struct {
 	// permissions. There is no authentication: use 127.0.0.1 or [::1]. Default: "",
 	// it is not served.
 	Listen string `toml:"listen"`
+
+	// Other host names by which requests reach the page. It is served by address, as
+	// localhost, by the machine's name and by the names of the certificates; other names
+	// are refused, since any web page could have them lead here. Default: none.
+	Names []string `toml:"names"`
 }
 
 // A Duration is a time.Duration in TOML text.

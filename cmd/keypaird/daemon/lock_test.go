@@ -65,7 +65,9 @@ func (d *idler) listen(t *testing.T) (port string) {
 	}
 	p.addr = "127.0.0.1:" + port
 	d.current.page = p
-	p.serve(d.pageHandler(p.addr))
+	if err := d.serve(p, d.current.engine.Config); err != nil {
+		t.Fatal(err)
+	}
 	return port
 }
 
