@@ -112,7 +112,7 @@ func TestSlowPeersAreCut(t *testing.T) {
 		}},
 		{"never reads the answer", answerTimeout, func(c net.Conn) {
 			io.WriteString(c, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
-			time.Sleep(answerTimeout)
+			time.Sleep(answerTimeout + time.Second/2)
 			if _, err := bufio.NewReader(c).ReadString('\n'); err == nil {
 				time.Sleep(time.Hour)
 			}
