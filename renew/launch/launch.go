@@ -22,6 +22,7 @@ import (
 type Keep struct {
 	Read  []string // files, and directories with all that is below them
 	Write []string // files; may also be read, but not created or removed
+	Bare  bool     // not even the files needed for name resolution, TLS and local time
 }
 
 // A Child is a program to start.

@@ -3,6 +3,7 @@ package launch
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"github.com/landlock-lsm/go-landlock/landlock/syscall"
@@ -28,7 +29,11 @@ func restrict(k Keep, programs ...string) (mechanism string, err error) {
 	c := landlock.V11
 	c.HandledAccessNet &= syscall.AccessNetBindTCP
 	var rules []landlock.Rule
-	for _, path := range append(append(basics(), bundles()...), k.Read...) {
+	read, dirs := k.Read, []string(nil)
+	if !k.Bare {
+		read, dirs = slices.Concat(basics(), bundles(), k.Read), certDirs()
+	}
+	for _, path := range read {
 		fi, err := os.Stat(path)
 		if err != nil {
 			continue
@@ -39,7 +44,7 @@ func restrict(k Keep, programs ...string) (mechanism string, err error) {
 		}
 		rules = append(rules, landlock.PathAccess(access, path).IgnoreIfMissing())
 	}
-	for _, dir := range certDirs() {
+	for _, dir := range dirs {
 		for _, path := range worldReadable(dir) {
 			rules = append(rules, landlock.PathAccess(readFile, path).IgnoreIfMissing())
 		}

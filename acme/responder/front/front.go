@@ -47,7 +47,7 @@ type Conn struct {
 	element *list.Element
 }
 
-// Requested notes that the request has arrived.
+// Requested notes that the request has been received.
 func (c *Conn) Requested() { c.front.put(c, &c.front.answering) }
 
 // Close implements net.Conn.

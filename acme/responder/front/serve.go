@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	requestTimeout = 2 * time.Second  // for a request to arrive
+	requestTimeout = 2 * time.Second  // for the whole request
 	answerTimeout  = 30 * time.Second // for a client to read its answer
 	maxHeader      = 4 << 10          // net/http adds as much
 )
 
 // Serve answers HTTP requests at sockets in the background until it is closed. Each
-// connection is for one request, whose body nobody reads.
+// connection is for one request. Its body is not read.
 func Serve(ls []net.Listener, h http.Handler) io.Closer {
 	s := &server{Server: http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

@@ -316,9 +316,8 @@ type Status struct {
 	// it is not served.
 	Listen string `toml:"listen"`
 
-	// Other host names by which requests reach the page. It is served by address, as
-	// localhost, by the machine's name and by the names of the certificates; other names
-	// are refused, since any web page could have them lead here. Default: none.
+	// Names that requests use, beside addresses, localhost, the machine's name and those of
+	// the certificates; others are refused (DNS rebinding). Default: none.
 	Names []string `toml:"names"`
 }
 

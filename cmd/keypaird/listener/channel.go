@@ -61,7 +61,7 @@ type reply struct {
 	text  []byte
 }
 
-const maxKnown = 16 // questions whose answers are kept
+const maxKnown = 16 // answers that are kept
 
 var errEnded = errors.New("keypaird has ended the service")
 

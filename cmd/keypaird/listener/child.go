@@ -30,6 +30,15 @@ type child struct {
 	waitErr error
 }
 
+// confined returns what a listener is started as. It has nothing but a channel.
+func confined(control *os.File) (launch.Child, error) {
+	user, err := launch.NetUser()
+	return launch.Child{
+		Name: "keypaird", Args: []string{Command}, User: user, Server: true, Files: []*os.File{control}, MaxFiles: maxFiles,
+		Keep: launch.Keep{Bare: true},
+	}, err
+}
+
 // launchChild starts a listener.
 func launchChild() (*child, error) {
 	ours, theirs, err := newChannel()
@@ -43,12 +52,10 @@ func launchChild() (*child, error) {
 		return nil, err
 	}
 	defer w.Close()
-	user, err := launch.NetUser()
 	var cmd *exec.Cmd
+	spec, err := confined(theirs)
 	if err == nil {
-		cmd, err = launch.Command(context.Background(), launch.Child{ // it ends by itself
-			Name: "keypaird", Args: []string{Command}, User: user, Server: true, Files: []*os.File{theirs}, MaxFiles: maxFiles,
-		})
+		cmd, err = launch.Command(context.Background(), spec) // it ends by itself
 	}
 	if err == nil {
 		cmd.Stderr = w

@@ -32,7 +32,7 @@ const (
 	Page      Kind = "page"
 )
 
-// A Service is what the listener is told of one.
+// A Service describes one to the listener.
 type Service struct {
 	Kind   Kind
 	Listen string   // of a page: see status.Front
