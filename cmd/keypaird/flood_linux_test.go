@@ -114,8 +114,8 @@ func honest(kind, addr string) error {
 		return fmt.Errorf("after %v: %w", time.Since(began), err)
 	}
 	defer resp.Body.Close()
-	if _, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != want {
-		return fmt.Errorf("%s, %w after %v", resp.Status, err, time.Since(began))
+	if text, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != want {
+		return fmt.Errorf("%s %q, %v after %v", resp.Status, text, err, time.Since(began))
 	}
 	return nil
 }
@@ -134,6 +134,7 @@ func TestFloods(t *testing.T) {
 	}
 	text, err := os.ReadFile(config)
 	testutil.Must(t, err)
+	config += ".daemon"
 	changed := strings.Replace(string(text), fmt.Sprintf("listen = %q", ports["http"]), `listen = "fd:http"`, 1)
 	testutil.Must(t, os.WriteFile(config, []byte(changed+"\n[status]\nlisten = \"fd:status\"\n[tls-alpn]\nlisten = \"fd:tls-alpn\"\n"), 0o600))
 	log, err := os.Create(filepath.Join(g.dir, "log"))
@@ -166,12 +167,16 @@ func TestFloods(t *testing.T) {
 	if testutil.Exhaustive() {
 		lasts = 10 * time.Second
 	}
+	turn := 0
 	for _, sources := range []int{1, 200} {
 		for _, f := range floods() {
+			turn++
+			mine := g.configure(t, "state", g.names(turn, 1)) // a new name, which is validated
 			t.Run(fmt.Sprint(f.name, " from ", sources), func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), lasts)
 				defer cancel()
 				var work sync.WaitGroup
+				defer work.Wait()
 				for name, addr := range ports {
 					work.Go(func() { f.pour(ctx, addr, sources) })
 					work.Go(func() {
@@ -189,7 +194,7 @@ func TestFloods(t *testing.T) {
 					})
 				}
 				began := time.Now()
-				g.run(t, statusChanged, g.program, "-config", config, "issue", "-force")
+				g.run(t, statusChanged, g.program, "-config", mine, "issue")
 				t.Logf("ordered in %v; the listener has %d kB", time.Since(began).Round(time.Millisecond), listenerMemory(t, daemon.Process.Pid))
 				work.Wait()
 				if kB := listenerMemory(t, daemon.Process.Pid); kB == 0 || kB > 100_000 {

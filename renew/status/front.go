@@ -3,6 +3,7 @@ package status
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -55,10 +56,10 @@ func (f *Front) ask(req *http.Request) answer {
 	ctx, cancel := context.WithTimeout(req.Context(), askTimeout)
 	defer cancel()
 	text, err := f.Ask(ctx, req.URL.Path)
-	if err != nil {
+	if errors.Is(err, context.DeadlineExceeded) {
 		return plain(http.StatusServiceUnavailable, "reading the state timed out: is the disk slow?\n")
 	}
-	return decode(text)
+	return decode(text) // of no answer, too
 }
 
 // accepts reports whether the server serves the requested host. A web page can

@@ -16,6 +16,7 @@ import (
 	"keypaird/acme/responder/front"
 	"keypaird/acme/tlsalpn01"
 	"keypaird/renew/launch"
+	"keypaird/renew/problem"
 	"keypaird/renew/status"
 )
 
@@ -52,7 +53,7 @@ func Main() error {
 	}
 	control, err := connOf(3)
 	if err != nil {
-		return fmt.Errorf("%s is not for you: keypaird starts it", Command)
+		return problem.New("the command "+Command+" has no channel", "run another command: keypaird starts this one itself")
 	}
 	for {
 		channel, sockets, err := receive(control)
