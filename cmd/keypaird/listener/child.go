@@ -82,6 +82,15 @@ func (c *child) wait(stderr *os.File) {
 	close(c.exited)
 }
 
+func (c *child) hasExited() bool {
+	select {
+	case <-c.exited:
+		return true
+	default:
+		return false
+	}
+}
+
 // err returns how the child has exited.
 func (c *child) err() error {
 	if c.said == "" {

@@ -45,14 +45,16 @@ func (p *Process) Serve(s Service, sockets []net.Listener, answer func(question 
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.start(); err != nil {
-		return nil, err
+	for range 3 { // one may have just died, and another may die at its start
+		if err = p.start(); err != nil {
+			break
+		}
+		if err = p.child.serve(v); err == nil {
+			p.services = append(p.services, v)
+			return v, nil
+		}
 	}
-	if err := p.child.serve(v); err != nil {
-		return nil, err
-	}
-	p.services = append(p.services, v)
-	return v, nil
+	return nil, err
 }
 
 // Challenges has the listener answer challenges of a kind.
@@ -96,8 +98,10 @@ func (p *Process) rest() {
 
 // start starts a listener, which serves what one before it did, unless one runs.
 func (p *Process) start() error {
-	if p.child != nil {
+	if c := p.child; c != nil && !c.hasExited() {
 		return nil
+	} else if c != nil {
+		p.Log.Warn("listener exited", "err", c.err())
 	}
 	c, err := launchChild()
 	if err != nil {

@@ -209,20 +209,58 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-// listenerMemory returns how much of the listener is in memory, in kB.
-func listenerMemory(t *testing.T, daemon int) int {
-	t.Helper()
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", daemon))
+// TestListenerKilled: orders go on while the listener is killed again and again.
+func TestListenerKilled(t *testing.T) {
+	g := newBench(t)
+	names := g.names(0, 40)
+	config := g.configure(t, "state", names)
+	cmd := exec.CommandContext(t.Context(), g.program, "-config", config, "issue")
+	log, err := os.Create(filepath.Join(g.dir, "log"))
 	testutil.Must(t, err)
-	for _, task := range tasks {
-		children, _ := os.ReadFile(task)
-		for _, child := range strings.Fields(string(children)) {
-			line, _ := os.ReadFile("/proc/" + child + "/cmdline")
-			if pid, err := strconv.Atoi(child); err == nil && strings.HasSuffix(string(line), "listener\x00") {
-				return vmRSS(pid)
+	defer log.Close()
+	cmd.Stderr = log
+	testutil.Must(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	killed, last := 0, 0
+	for tick := time.NewTicker(5 * time.Millisecond); ; {
+		select {
+		case err := <-ended:
+			text, _ := os.ReadFile(log.Name())
+			if n := strings.Count(string(text), "msg=stored"); err != nil || n != len(names) || killed == 0 {
+				t.Errorf("%v after %d of %d certificates, %d listeners killed:\n%s", err, n, len(names), killed, text)
+			}
+			return
+		case <-tick.C:
+			if pid := listenerOf(cmd.Process.Pid); pid != 0 && pid != last && killed < 3 {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+				killed, last = killed+1, pid
 			}
 		}
 	}
-	t.Error("there is no listener")
+}
+
+// listenerMemory returns how much of the listener is in memory, in kB.
+func listenerMemory(t *testing.T, daemon int) int {
+	t.Helper()
+	pid := listenerOf(daemon)
+	if pid == 0 {
+		t.Error("there is no listener")
+	}
+	return vmRSS(pid)
+}
+
+// listenerOf returns the process of a keypaird's listener; 0: there is none.
+func listenerOf(keypaird int) int {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", keypaird))
+	for _, task := range tasks {
+		children, _ := os.ReadFile(task)
+		for child := range strings.FieldsSeq(string(children)) {
+			line, _ := os.ReadFile("/proc/" + child + "/cmdline")
+			if pid, err := strconv.Atoi(child); err == nil && strings.HasSuffix(string(line), "listener\x00") {
+				return pid
+			}
+		}
+	}
 	return 0
 }
