@@ -100,7 +100,7 @@ func (s *Solver) serve(ls []net.Listener) (io.Closer, error) {
 	return s.Serve(ls, s.Token)
 }
 
-// Token returns the response for a token. Whoever asks may ask for anything.
+// Token returns the response for a token, which may be any text.
 func (s *Solver) Token(token string) (string, error) {
 	if !acme.IsToken(token) {
 		return "", errNoToken

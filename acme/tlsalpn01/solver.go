@@ -94,8 +94,8 @@ func (s *Solver) serve(ls []net.Listener) (io.Closer, error) {
 	return s.Serve(ls, s.Name)
 }
 
-// Name returns the response for a server name: the identifier, a space and the key
-// authorization. Whoever asks may ask for anything.
+// Name returns the response for a server name, which may be any text: the identifier, a
+// space and the key authorization.
 func (s *Solver) Name(name string) (string, error) {
 	if !isServerName(name) {
 		return "", errNoChallenge

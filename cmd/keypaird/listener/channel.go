@@ -81,8 +81,8 @@ func (a *asker) run() {
 	}
 }
 
-// ask returns the answer to a question, which was asked after ask was called: those who
-// wait together have one answer.
+// ask returns the answer to a question that was asked after ask was called. Callers that
+// wait at the same time get the same answer.
 func (a *asker) ask(ctx context.Context, question string) ([]byte, error) {
 	called := time.Now()
 	if len(question) > 255 {
