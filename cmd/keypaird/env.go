@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/progress"
+	"keypaird/renew/textfmt"
 )
 
 // An env is what a command runs with.
@@ -94,9 +94,12 @@ func (e *env) finish(result interface{ WriteText(io.Writer) error }, changed int
 
 // printJSON prints a result for programs.
 func (e *env) printJSON(v any) error {
-	enc := json.NewEncoder(e.stdout)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	text, err := textfmt.JSON(v)
+	if err != nil {
+		return err
+	}
+	_, err = e.stdout.Write(text)
+	return err
 }
 
 // progress returns the log of a command and, on a terminal, the display of its steps.

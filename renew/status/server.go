@@ -1,9 +1,7 @@
 package status
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +14,7 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/textfmt"
 )
 
 // A Server serves the status of targets: "/" is a page for browsers,
@@ -183,21 +182,17 @@ func (s *Server) page(w http.ResponseWriter, req *http.Request) {
 func (s *Server) json(w http.ResponseWriter, req *http.Request) {
 	doc, err := s.document(req.Context())
 	status := http.StatusOK
-	var body bytes.Buffer
-	out := json.NewEncoder(&body)
-	out.SetIndent("", "  ")
+	var shown any = doc
 	if err != nil {
-		status = http.StatusServiceUnavailable
-		err = out.Encode(Damage{Error: err.Error(), Remedy: renew.Remedy(err)})
-	} else {
-		err = out.Encode(doc)
+		status, shown = http.StatusServiceUnavailable, Damage{Error: err.Error(), Remedy: renew.Remedy(err)}
 	}
+	body, err := textfmt.JSON(shown)
 	if err != nil {
 		s.Log.Error("status not written", "err", err)
 		plain(w, req, http.StatusInternalServerError, "the status could not be written: see the log\n")
 		return
 	}
-	reply(w, req, status, "application/json", body.Bytes())
+	reply(w, req, status, "application/json", body)
 }
 
 // health serves /healthz.
@@ -221,7 +216,7 @@ func (s *Server) health(w http.ResponseWriter, req *http.Request) {
 }
 
 func plain(w http.ResponseWriter, req *http.Request, status int, text string) {
-	reply(w, req, status, "text/plain; charset=utf-8", []byte(text))
+	reply(w, req, status, "text/plain; charset=utf-8", []byte(textfmt.Printable(text)))
 }
 
 func reply(w http.ResponseWriter, req *http.Request, status int, kind string, body []byte) {
