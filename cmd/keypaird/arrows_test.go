@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"cmd/keypaird-dns/child/rfc2136": {"acme/dns01/dnsquery", "renew/problem"},
 	"cmd/keypaird-dns/gen":           {},
 	"cmd/keypaird/config":            {"acme", "acme/dns01", "acme/dns01/redact", "cmd/keypaird/schedule", "hooks", "hooks/expect", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
-	"cmd/keypaird/daemon":            {"acme/responder", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/schedule", "hooks/command", "renew", "renew/durable", "renew/loop", "renew/notify", "renew/problem", "renew/reprobe", "renew/status"},
+	"cmd/keypaird/daemon":            {"acme/responder", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/schedule", "hooks/command", "renew", "renew/durable", "renew/loop", "renew/notify", "renew/problem", "renew/reprobe", "renew/status", "renew/unixsocket"},
 	"cmd/keypaird/engine":            {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "acme/responder", "acme/selftest", "acme/tlsalpn01", "cmd/keypaird/config", "cmd/keypaird/schedule", "hooks", "hooks/command", "hooks/preset", "hooks/standin", "renew", "renew/durable", "renew/keypair", "renew/notify", "renew/problem", "renew/renewalinfo", "renew/rollover", "renew/status", "renew/unconfigured"},
 	"cmd/keypaird/names":             {"cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover", "hooks/discover/report", "hooks/verify"},
 	"cmd/keypaird/output":            {},
@@ -42,7 +42,7 @@ var arrows = map[string][]string{
 	"examples/quickstart":            {"acme/acmetest"},
 	"examples/rc.d":                  {},
 	"examples/systemd":               {},
-	"hooks":                          {"hooks/acl", "hooks/command", "hooks/expect", "hooks/standin", "renew", "renew/durable", "renew/keypair", "renew/problem", "renew/seen", "renew/textfmt"},
+	"hooks":                          {"hooks/acl", "hooks/command", "hooks/expect", "hooks/standin", "renew", "renew/durable", "renew/keypair", "renew/problem", "renew/seen", "renew/textfmt", "renew/unixsocket"},
 	"hooks/acl":                      {},
 	"hooks/command":                  {"renew/durable", "renew/problem", "renew/textfmt"},
 	"hooks/discover":                 {"hooks/discover/records", "hooks/discover/web", "hooks/probe", "renew/problem", "renew/textfmt", "renew/tlsa"},
@@ -77,6 +77,7 @@ var arrows = map[string][]string{
 	"renew/textfmt":                  {},
 	"renew/tlsa":                     {},
 	"renew/unconfigured":             {"renew", "renew/durable", "renew/keypair", "renew/problem"},
+	"renew/unixsocket":               {"renew/durable"},
 	"renew/years":                    {},
 }
 
