@@ -263,7 +263,8 @@ type Deploy struct {
 	Reload *[]string `toml:"reload"`
 
 	// haproxy's stats socket (level admin): pairs are changed through it, and
-	// reload is run for changes that it cannot make. Default: "", none.
+	// reload is run for changes that it cannot make. Who listens there must be root, the
+	// user keypaird runs as, or a user who can read the deployed file. Default: "", none.
 	Socket *string `toml:"socket"`
 
 	// Endpoints that must serve the new certificate, each as "[proto:]host:port" or
