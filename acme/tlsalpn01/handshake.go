@@ -17,6 +17,7 @@ import (
 
 	"keypaird/acme"
 	"keypaird/acme/responder"
+	"keypaird/renew/netaddr"
 )
 
 const (
@@ -121,7 +122,8 @@ func respond(hello *tls.ClientHelloInfo, files responder.Files) (*tls.Config, er
 func askAt(ctx context.Context, addr string, c acme.Challenge) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	dialer := net.Dialer{ControlContext: netaddr.Loopback.Control}
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}
