@@ -83,6 +83,10 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 		}
 		t.writeFailure(w, "    ", "failed", d.Failure)
 	}
+	for _, x := range t.Exposed {
+		fmt.Fprintf(w, "  exposed: %s\n", printable(x.Error))
+		writeRemedy(w, "  ", x.Remedy)
+	}
 	for _, f := range t.Left {
 		fmt.Fprintf(w, "  %s\n", WhereLeft(f))
 		writeRemedy(w, "  ", LeftRemedy(t.Name))
