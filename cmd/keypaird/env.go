@@ -73,7 +73,12 @@ func (e *env) print(result interface{ WriteText(io.Writer) error }, asJSON bool)
 	if asJSON {
 		return e.printJSON(result)
 	}
-	return result.WriteText(e.stdout)
+	var text strings.Builder
+	if err := result.WriteText(&text); err != nil {
+		return err
+	}
+	_, err := io.WriteString(e.stdout, textfmt.Printable(text.String()))
+	return err
 }
 
 // finish prints what a command did and what failed, and returns how it ends: changed

@@ -312,7 +312,7 @@ type Notify struct {
 type Status struct {
 	// Address that the daemon serves its page on, /status.json, /metrics and /healthz:
 	// "host:port"; "unix:/path" for a socket that only the user keypaird runs as
-	// can use; or "fd:NAME" for a socket of the service manager; its unit sets the
+	// can use, in a directory that only root and that user can write; or "fd:NAME" for a socket of the service manager; its unit sets the
 	// permissions. There is no authentication: use 127.0.0.1 or [::1]. Default: "",
 	// it is not served.
 	Listen string `toml:"listen"`
