@@ -39,7 +39,7 @@ func (e *Engine) Exposed(t renew.Target) (list []status.Exposed) {
 		}
 	}
 	for _, ca := range t.CAs() {
-		list = report(list, e.check([]string{filepath.Join(e.accountDir(ca), "key.pem")}), "move "+e.accountDir(ca)+" away, and the next order registers another account (CAA accounturi and dns-persist-01 records must then name that one)")
+		list = report(list, e.check([]string{filepath.Join(e.accountDir(ca), "key.pem")}), "keypaird account rollover "+ca)
 	}
 	return list
 }
