@@ -12,6 +12,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/daemon"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/runner"
 	"keypaird/renew/process"
@@ -94,13 +95,14 @@ func engineCommand(ctx context.Context, e *env, args []string) error {
 // newDaemon makes the daemon of a process that has a runner, or has none and all rights.
 func newDaemon(e *env, log *slog.Logger, conn *process.Runner) *daemon.Daemon {
 	metrics := status.NewMetrics(e.version)
+	hears := &listener.Process{Log: log}
 	observe := func(x acme.Exchange) { metrics.Request(x.CA, x.Resource, x.Status, x.Took) }
 	o := daemon.Options{
 		Load: e.load,
 		Engine: func(cfg *config.Config) (*engine.Engine, error) {
-			return engine.New(cfg, engine.Options{Log: log, UserAgent: e.userAgent(), Observe: observe})
+			return engine.New(cfg, engine.Options{Log: log, UserAgent: e.userAgent(), Observe: observe, Listener: hears})
 		},
-		Notify: daemon.Notify, Metrics: metrics, Log: log,
+		Notify: daemon.Notify, Metrics: metrics, Listener: hears, Log: log,
 	}
 	if conn != nil {
 		o.Notify = conn.Notify

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -16,9 +17,10 @@ type here struct {
 	strays bool // SIGKILL reaches its descendants outside of its group
 }
 
-// startHere starts cmd with files as its descriptors.
+// startHere starts cmd with files as its descriptors, before those that it has.
 func startHere(cmd *exec.Cmd, files []*os.File, group, strays bool) (*here, error) {
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = files[0], files[1], files[2], files[3:]
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = files[0], files[1], files[2]
+	cmd.ExtraFiles = slices.Concat(files[3:], cmd.ExtraFiles)
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/schedule"
 	"keypaird/renew"
 	"keypaird/renew/loop"
@@ -28,7 +29,9 @@ type Options struct {
 	// returns what reports whether it has those that another one needs; nil: it has all.
 	Confine func(*config.Config) (covers func(*config.Config) bool)
 	Metrics *status.Metrics
-	Log     *slog.Logger
+	// Listener serves the status page.
+	Listener *listener.Process
+	Log      *slog.Logger
 }
 
 // stopTimeout is how long the daemon waits for the last pass when it stops.

@@ -17,6 +17,7 @@ import (
 	"keypaird/hooks/command"
 	"keypaird/hooks/preset"
 	"keypaird/renew/launch"
+	"keypaird/renew/launch/find"
 	"keypaird/renew/problem"
 	"keypaird/renew/process"
 )
@@ -112,18 +113,30 @@ func (a *allowed) child(r process.Request) (*exec.Cmd, error) {
 
 // mayBe reports whether a child is one of keypaird's, with no more than it needs.
 func (a *allowed) mayBe(c launch.Child) bool {
-	helper, err := dns01.FindChild()
-	if c.Path != "" && (err != nil || c.Path != helper) {
+	helper, err1 := dns01.FindChild()
+	names, err2 := find.Program("keypaird-names")
+	isHelper, isNames := err1 == nil && c.Path == helper, err2 == nil && c.Path == names
+	if c.Path != "" && !isHelper && !isNames {
 		return false
 	}
-	if c.Path != "" && slices.ContainsFunc(a.accounts, func(account *dns01.Account) bool { return same(account.Launched(helper), c) }) {
+	if isHelper && slices.ContainsFunc(a.accounts, func(account *dns01.Account) bool { return isOf(account, c) }) {
 		return true
 	}
 	// It changes no files, is confined, and a child that hears others is not root.
 	net, err := launch.NetUser()
 	harmless := len(c.Write) == 0 && len(c.New) == 0 && c.Free == "" && err == nil
 	hears := c.Client || c.Server
-	return harmless && (c.User == net || c.User == "" && !hears) && (c.Path == "" || !hears && len(c.Env) == 0)
+	return harmless && (c.User == net || c.User == "" && !hears) && (!isHelper || !hears && len(c.Env) == 0)
+}
+
+// isOf reports whether a child is that of an account.
+func isOf(account *dns01.Account, c launch.Child) bool {
+	own, handed, err := account.Launched(c.Path)
+	if err != nil {
+		return false
+	}
+	handed.Close()
+	return same(own, c)
 }
 
 // same reports whether two children are alike in everything.

@@ -26,9 +26,11 @@ dns = "own"
 deploy = ["nginx", "proxy"]
 [dns.own]
 provider = "exec"
+user = "nobody"
 env = { EXEC_PATH = "/usr/local/bin/hook" }
 [dns.kept]
 provider = "acme-dns"
+user = "nobody"
 env = { ACME_DNS_API_BASE = "https://auth.example.org", ACME_DNS_STORAGE_PATH = "/var/lib/keypaird-dns/storage" }
 [deploy.proxy]
 chain = "/srv/{name}.pem"
@@ -125,7 +127,14 @@ func TestChildren(t *testing.T) {
 	a, _ := configured(t)
 	cfg, err := a.load()
 	testutil.Must(t, err)
-	own, kept := engine.NewAccount(cfg, "own").Launched(helper), engine.NewAccount(cfg, "kept").Launched(helper)
+	launched := func(account string) launch.Child {
+		a := engine.NewAccount(cfg, account)
+		c, handed, err := a.Launched(helper)
+		testutil.Must(t, err)
+		handed.Close()
+		return c
+	}
+	own, kept := launched("own"), launched("kept")
 	if own.Free == "" || len(kept.Write) != 1 {
 		t.Fatalf("accounts: %+v, %+v", own, kept)
 	}
@@ -144,7 +153,7 @@ func TestChildren(t *testing.T) {
 	}{
 		{"an account's", own, true},
 		{"another account's", kept, true},
-		{"a question", launch.Child{Path: helper, Args: []string{"-list"}}, true},
+		{"a question", launch.Child{Path: helper, Args: []string{"-list"}, User: net}, true},
 		{"this program", launch.Child{Name: "keypaird names", User: net, Client: true}, true},
 		{"this program as root", launch.Child{Name: "keypaird names", Client: true}, !root},
 		{"this program as another", launch.Child{User: "daemon", Client: true}, false},

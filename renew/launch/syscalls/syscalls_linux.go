@@ -29,8 +29,8 @@ const (
 	// socket has conditions, but not on 386: there Go makes all calls about sockets by
 	// socketcall, and a filter cannot see its arguments.
 	Net = "getpeername getsockname getsockopt recv recvfrom recvmmsg recvmmsg_time64 recvmsg send sendfile sendfile64 sendmmsg " +
-		"sendmsg sendto setsockopt shutdown socketcall splice"
-	Client = "bind connect"
+		"sendmsg sendto socketcall splice"
+	Client = "bind connect setsockopt shutdown"
 	Server = "accept accept4"
 )
 
@@ -119,4 +119,19 @@ func Addresses() []Condition {
 		{Argument: 0, Operation: seccomp.Equal, Value: unix.AF_NETLINK},
 		{Argument: 2, Operation: seccomp.Equal, Value: unix.NETLINK_ROUTE},
 	}}}
+}
+
+// ServerOptions allows the options of sockets that a server sets. Its sockets are others',
+// too: no filter, and no end, for all who have them.
+func ServerOptions() (list []Condition) {
+	option := func(level, value uint64) {
+		list = append(list, Condition{Name: "setsockopt", Conditions: seccomp.ArgumentConditions{
+			{Argument: 1, Operation: seccomp.Equal, Value: level}, {Argument: 2, Operation: seccomp.Equal, Value: value},
+		}})
+	}
+	option(unix.SOL_SOCKET, unix.SO_KEEPALIVE)
+	for _, o := range []uint64{unix.TCP_NODELAY, unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT} {
+		option(unix.IPPROTO_TCP, o)
+	}
+	return list
 }
