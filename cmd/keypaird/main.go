@@ -99,12 +99,19 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if name == "" {
 		return e.parseFlags([]string{"-h"})
 	}
-	var names []string
-	for _, c := range append(commands, ownCommands...) {
+	for _, c := range append(ownCommands, commands...) {
 		if c.name == name {
 			e.setFlags(name, c.usage()+c.does+"\n")
 			return withUsage(c.run(ctx, e, rest), c.usage()+"keypaird: more: keypaird "+name+" -h\n")
 		}
+	}
+	return noCommand(name)
+}
+
+// noCommand returns the error for a name that no command has.
+func noCommand(name string) error {
+	var names []string
+	for _, c := range commands {
 		names = append(names, c.name)
 	}
 	mistake := fmt.Sprintf("no command %q", name)

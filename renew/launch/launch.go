@@ -69,7 +69,8 @@ func Command(ctx context.Context, c Child) (*process.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := process.Cmd{Request: process.Request{Child: text}, Here: func() (*exec.Cmd, error) { return Stage(c, len(c.Files)) }, Files: c.Files}
+	cmd := &process.Cmd{Request: process.Request{Child: text}, Files: c.Files}
+	cmd.Here = func() (*exec.Cmd, error) { return Stage(c, len(c.Files), len(cmd.Files)) }
 	return cmd.Bind(ctx), nil
 }
 
@@ -82,8 +83,9 @@ func Self() (*exec.Cmd, error) {
 	return exec.Command(self), nil
 }
 
-// Stage returns the command that starts a child with kept descriptors from 3 on.
-func Stage(c Child, kept int) (*exec.Cmd, error) {
+// Stage returns the command that starts a child. It is passed descriptors from 3 on, and
+// keeps the first of them.
+func Stage(c Child, kept, passed int) (*exec.Cmd, error) {
 	cmd, err := Self()
 	if err != nil {
 		return nil, err
@@ -103,8 +105,8 @@ func Stage(c Child, kept int) (*exec.Cmd, error) {
 		return nil, err
 	}
 	cmd.Args[0] = c.Name               // what ps shows until the program runs
-	cmd.ExtraFiles = []*os.File{order} // after those that are kept
-	cmd.Env = []string{stageVariable + "=" + strconv.Itoa(3+kept)}
+	cmd.ExtraFiles = []*os.File{order} // after those that are passed
+	cmd.Env = []string{stageVariable + "=" + strconv.Itoa(3+passed)}
 	cmd.Dir = "/" // the caller's may be closed to the child
 	cmd.SysProcAttr = attr
 	return cmd, nil

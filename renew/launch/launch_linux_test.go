@@ -377,7 +377,14 @@ func testAttacks(t *testing.T, have int, user string) {
 	testutil.Must(t, err)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.Env = append(cmd.Env, fmt.Sprint(versionVariable, "=", have))
+	here := cmd.Here
+	cmd.Here = func() (*exec.Cmd, error) {
+		stage, err := here()
+		if err == nil {
+			stage.Env = append(stage.Env, fmt.Sprint(versionVariable, "=", have))
+		}
+		return stage, err
+	}
 	inherited, err := os.Open("/")
 	testutil.Must(t, err)
 	defer inherited.Close()

@@ -155,7 +155,7 @@ func TestKilled(t *testing.T) {
 		p.mu.Lock()
 		c := p.child
 		p.mu.Unlock()
-		must(t, c.cmd.Process.Kill())
+		c.cmd.Signal(syscall.SIGKILL)
 		<-c.exited
 		if got := get(tokenURL(l)); got != "200 "+keyAuth+"<nil>" {
 			t.Errorf("after it was killed: %s", got)
@@ -169,7 +169,7 @@ func TestHangs(t *testing.T) {
 	l := socket(t)
 	server, err := p.Serve(Service{Kind: HTTP01}, []net.Listener{l}, func(string) []byte { return nil })
 	must(t, err)
-	must(t, p.child.cmd.Process.Signal(syscall.SIGSTOP))
+	p.child.cmd.Signal(syscall.SIGSTOP)
 	began := time.Now()
 	server.Close()
 	if took := time.Since(began); took > 2*endTimeout+time.Second {

@@ -108,7 +108,7 @@ func (a *allowed) child(r process.Request) (*exec.Cmd, error) {
 	if err := a.check(cmp.Or(c.Path, "the child"), func() bool { return a.mayBe(c) }); err != nil {
 		return nil, err
 	}
-	return launch.Stage(c, r.Kept)
+	return launch.Stage(c, r.Kept, r.Kept)
 }
 
 // mayBe reports whether a child is one of keypaird's, with no more than it needs.

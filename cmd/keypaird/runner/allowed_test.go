@@ -31,7 +31,7 @@ env = { EXEC_PATH = "/usr/local/bin/hook" }
 [dns.kept]
 provider = "acme-dns"
 user = "nobody"
-env = { ACME_DNS_API_BASE = "https://auth.example.org", ACME_DNS_STORAGE_PATH = "/var/lib/keypaird-dns/storage" }
+env = { ACME_DNS_API_BASE = "https://auth.example.org", ACME_DNS_STORAGE_PATH = "@STORE@" }
 [deploy.proxy]
 chain = "/srv/{name}.pem"
 check = ["true", "-t"]
@@ -44,7 +44,9 @@ command = ["true", "notify"]
 func configured(t *testing.T) (*allowed, string) {
 	t.Helper()
 	file := filepath.Join(testutil.SafeDir(t), "keypaird.toml")
-	testutil.WriteFile(t, file, text, 0o600)
+	storage := filepath.Join(filepath.Dir(file), "storage")
+	testutil.WriteFile(t, storage, "{}", 0o600)
+	testutil.WriteFile(t, file, strings.ReplaceAll(text, "@STORE@", storage), 0o600)
 	return &allowed{load: func() (*config.Config, error) {
 		return config.Load(config.Options{Path: file, Getenv: func(string) string { return "" }, NoSecrets: true})
 	}}, file
@@ -85,7 +87,7 @@ func TestCommands(t *testing.T) {
 	}
 
 	// What is new in the configuration may run, and what a pass began with still may.
-	testutil.WriteFile(t, file, strings.ReplaceAll(text, `"true", "-t"`, `"true", "-new"`), 0o600)
+	testutil.WriteFile(t, file, strings.NewReplacer(`"true", "-t"`, `"true", "-new"`, "@STORE@", file).Replace(text), 0o600)
 	for _, argv := range [][]string{{"true", "-new"}, {"true", "-t"}} {
 		if _, err := a.make(process.Request{Argv: argv}); err != nil {
 			t.Errorf("%q after a change: %v", argv, err)

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"keypaird/acme/dns01/need"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/renew/confine"
 )
@@ -30,6 +31,16 @@ func Rights(cfg *config.Config) confine.Rights {
 			if d.Socket != "" {
 				k.Connect = append(k.Connect, filepath.Dir(d.Socket))
 			}
+		}
+	}
+	for _, d := range cfg.DNS { // a file that a provider keeps is opened for it, and given to its user
+		u, err := need.User(d.User)
+		if err != nil {
+			continue
+		}
+		keep, _, _ := need.For(d.Provider, d.Env, d.User, u).Files()
+		for _, path := range keep.Write {
+			k.Write = append(k.Write, filepath.Dir(path))
 		}
 	}
 	return k
