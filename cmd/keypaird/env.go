@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 
 	"keypaird/cmd/keypaird/config"
@@ -152,6 +153,12 @@ func (e *env) userAgent() string { return "keypaird/" + e.version }
 // before anything else, as the configuration can be read meanwhile.
 func (e *env) startRunner() { e.runner = runner.Start(e.config) }
 
+// loadWithRunner is load after startRunner.
+func (e *env) loadWithRunner() (*config.Config, error) {
+	e.startRunner()
+	return e.load()
+}
+
 // begin makes an engine, and waits for other keypairds. The caller
 // calls end.
 func (e *env) begin(ctx context.Context, cfg *config.Config, o engine.Options) (w *engine.Engine, end func(), err error) {
@@ -164,16 +171,21 @@ func (e *env) begin(ctx context.Context, cfg *config.Config, o engine.Options) (
 		return nil, nil, err
 	}
 	if e.runner != nil {
-		giveUpRights(cfg, o.Log)
+		var more []string
+		if o.DryRun != "" {
+			more = append(more, filepath.Dir(o.DryRun)) // where it is removed from
+		}
+		giveUpRights(cfg, o.Log, more...)
 	}
 	end, err = w.Begin(ctx, e.waiting)
 	return w, end, err
 }
 
-// giveUpRights takes from this process all rights that the configuration does not need, and
-// returns those that stay.
-func giveUpRights(cfg *config.Config, log *slog.Logger) *confine.Rights {
+// giveUpRights takes from this process all rights that the configuration does not need, but
+// for writing to some more directories, and returns those that stay.
+func giveUpRights(cfg *config.Config, log *slog.Logger, more ...string) *confine.Rights {
 	k := runner.Rights(cfg)
+	k.Write = append(k.Write, more...)
 	if err := k.Confine(); err != nil {
 		log.Warn("not fully confined", "err", err)
 	}

@@ -136,6 +136,27 @@ func isOf(account *dns01.Account, c launch.Child) bool {
 		return false
 	}
 	handed.Close()
+	// A file may have been handed over to the child when it was asked for, and not now, or
+	// the other way round.
+	handedOver := func(value string) bool {
+		return strings.HasPrefix(strings.TrimPrefix(value, "FILE:"), launch.Descriptors)
+	}
+	if len(own.Env) != len(c.Env) {
+		return false
+	}
+	for i := range c.Env {
+		name, value, _ := strings.Cut(c.Env[i], "=")
+		ownName, ownValue, _ := strings.Cut(own.Env[i], "=")
+		if name != ownName || value != ownValue && !handedOver(value) && !handedOver(ownValue) {
+			return false
+		}
+	}
+	for _, path := range c.Write {
+		if _, made := own.New[path]; !made && !handedOver(path) && !slices.Contains(own.Write, path) {
+			return false
+		}
+	}
+	own.Env, own.Keep = c.Env, c.Keep // it may read what keypaird may
 	return same(own, c)
 }
 
