@@ -1,4 +1,4 @@
-// Package launch starts programs that talk to unknown peers, and confines each of them before
+// Package launch starts programs that hear everybody, and confines each of them before
 // its first instruction, so that not even the initialization of a package that is
 // linked into it runs unconfined:
 //
