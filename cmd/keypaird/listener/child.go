@@ -61,6 +61,9 @@ func launchChild() (*child, error) {
 	if err == nil {
 		cmd.Stderr = w
 		err = cmd.Start()
+		for _, f := range cmd.ExtraFiles[len(spec.Files):] { // the launcher's own
+			f.Close()
+		}
 	}
 	if err != nil {
 		ours.Close()
@@ -126,14 +129,10 @@ func (c *child) serve(v *service) error {
 	return nil
 }
 
-// end ends the child and waits for it.
+// end ends the child, which has nothing to finish.
 func (c *child) end() {
 	c.control.Close()
-	select {
-	case <-c.exited:
-	case <-time.After(endTimeout):
-		c.kill()
-	}
+	c.kill()
 }
 
 func (c *child) kill() {
