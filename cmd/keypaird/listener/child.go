@@ -61,9 +61,6 @@ func launchChild() (*child, error) {
 	if err == nil {
 		cmd.Stderr = w
 		err = cmd.Start()
-		for _, f := range cmd.ExtraFiles[len(spec.Files):] { // the launcher's own
-			f.Close()
-		}
 	}
 	if err != nil {
 		ours.Close()
