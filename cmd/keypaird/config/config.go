@@ -237,11 +237,18 @@ type Deploy struct {
 
 	// Files to write, absolute; {name} stands for the target's name. chain is
 	// leaf and intermediates, combined is key then chain. No two targets may
-	// share one, and none lies in the state directory. Default: none; the
+	// share one, and none lies in the state directory. A symbolic link is kept: the
+	// file that it leads to is written, if only root and the user keypaird runs as can
+	// change where it leads. Default: none; the
 	// server reads STATE/certs/NAME/live.
 	Chain    *string `toml:"chain"`
 	Key      *string `toml:"key"`
 	Combined *string `toml:"combined"`
+
+	// The certificate alone, and the intermediates alone, for servers and programs that
+	// read these: certbot's cert.pem and chain.pem. They have chain_mode. Default: none.
+	Leaf          *string `toml:"leaf"`
+	Intermediates *string `toml:"intermediates"`
 
 	// Owner and group of the files, by name or number. Default: the user and group
 	// keypaird runs as.

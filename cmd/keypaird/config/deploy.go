@@ -25,7 +25,7 @@ func (c *checker) checkDeploy(name string, d Deploy) {
 	for _, f := range []struct {
 		key      string
 		template *string
-	}{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}, {"socket", d.Socket}} {
+	}{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}, {"leaf", d.Leaf}, {"intermediates", d.Intermediates}, {"socket", d.Socket}} {
 		if f.template != nil && *f.template != "" {
 			c.checkTemplate(p.child(f.key), *f.template, f.key != "socket")
 		}
@@ -70,7 +70,7 @@ func (c *checker) checkComplete(p path, d hooks.Deployment) {
 	c.checkOwners(p.child("owner"), p.child("group"), d)
 	switch {
 	case c.reportedUnder(p):
-	case d.Chain+d.Key+d.Combined == "" && len(d.Check)+len(d.Reload)+len(d.Verify) == 0:
+	case len(d.Outputs()) == 0 && len(d.Check)+len(d.Reload)+len(d.Verify) == 0:
 		c.report(p, "set chain and key, or combined, or reload, or preset", "does nothing")
 	case d.Socket != "" && d.Combined == "":
 		c.report(p.child("socket"), "set combined: haproxy knows a certificate by that file", "needs combined")
@@ -162,6 +162,8 @@ func (c *Config) Deployment(name string) hooks.Deployment {
 	setIfGiven(&d.Chain, t.Chain)
 	setIfGiven(&d.Key, t.Key)
 	setIfGiven(&d.Combined, t.Combined)
+	setIfGiven(&d.Leaf, t.Leaf)
+	setIfGiven(&d.Intermediates, t.Intermediates)
 	setIfGiven(&d.Owner, t.Owner)
 	setIfGiven(&d.Group, t.Group)
 	setIfGiven(&d.Socket, t.Socket)
