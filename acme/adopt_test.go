@@ -1,0 +1,90 @@
+package acme_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"keypaird/acme"
+	"keypaird/acme/accountkey"
+	"keypaird/acme/acmetest"
+	"keypaird/renew/keypair"
+)
+
+// An account that another program registered is found by its key, kept, and used
+// without another registration.
+func TestAdoptAccount(t *testing.T) {
+	g := newFixture(t, acmetest.Options{})
+	other := start(t, acme.Options{CA: g.options(t).CA, Dir: filepath.Join(g.dir, "other"), Email: "a@example.org", Log: g.options(t).Log})
+	url, err := other.Account(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(g.dir, "other", "key.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := keypair.ParseKey(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown, err := keypair.NewKey(t.Context(), accountkey.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	c := g.client(t)
+	if _, _, err := c.Find(t.Context(), unknown, url); err == nil || !strings.Contains(err.Error(), "pebble does not know the account") || remedyOf(err) == "" {
+		t.Errorf("Find with another key = %v", err)
+	}
+	found, email, err := c.Find(t.Context(), key, "https://old.example.org/reg/1")
+	if err != nil || found != url || email != "a@example.org" {
+		t.Fatalf("Find = %q %q, %v; want %q", found, email, err, url)
+	}
+	if _, err := os.Stat(g.accountDir()); !os.IsNotExist(err) {
+		t.Errorf("Find kept something: %v", err)
+	}
+	for _, want := range []bool{true, false} { // adopting it again is no mistake
+		if adopted, err := c.Adopt(key, found, email); err != nil || adopted != want {
+			t.Fatalf("Adopt = %v, %v; want %v", adopted, err, want)
+		}
+	}
+	if _, err := c.Obtain(t.Context(), g.request("a.test")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := g.client(t).CheckAccount(t.Context()); err != nil || got != url {
+		t.Errorf("CheckAccount = %q, %v; want %q", got, err, url)
+	}
+	if _, err := c.Adopt(unknown, "https://ca.test/2", ""); err == nil || !strings.Contains(err.Error(), "key.pem: is there already") || remedyOf(err) == "" {
+		t.Errorf("Adopt of another account = %v", err)
+	}
+	if _, err := c.Adopt(key, "https://ca.test/2", ""); err == nil || !strings.Contains(err.Error(), "account.json: is there already: "+url) {
+		t.Errorf("Adopt of another URL = %v", err)
+	}
+}
+
+// A CA that asks for an external account before it looks for a key is asked for the
+// account itself.
+func TestFindAccountOfExternalAccount(t *testing.T) {
+	g := newFixture(t, acmetest.Options{})
+	url, err := g.client(t).Account(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(g.accountDir(), "key.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := keypair.ParseKey(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrapped := newFixture(t, acmetest.Options{Wrap: acmetest.At(acmetest.PathNewAccount, acmetest.Say(403, `{"type":"urn:ietf:params:acme:error:externalAccountRequired"}`))})
+	if _, _, err := wrapped.client(t).Find(t.Context(), key, ""); err == nil || !strings.Contains(err.Error(), "externalAccountRequired") {
+		t.Errorf("Find without a URL = %v", err)
+	}
+	if _, _, err := wrapped.client(t).Find(t.Context(), key, url); err == nil {
+		t.Error("Find took the account of another CA")
+	}
+}
