@@ -19,6 +19,12 @@ import (
 	"keypaird/renew/textfmt"
 )
 
+// ErrNoAccount is in the error of [Client.Find] for a key that the CA does not know, or
+// does not accept any more.
+var ErrNoAccount = errors.New("the CA has no account for the key")
+
+const registerAnother = "leave the account: keypaird registers another at the first order"
+
 // Find returns the URL of the account that another program registered with key, and a
 // contact address if the CA has one. url is what that program knows of it, perhaps an
 // older name of it; "" means nothing. It is an error if the CA does not know the key, or
@@ -26,7 +32,7 @@ import (
 func (c *Client) Find(ctx context.Context, key crypto.Signer, url string) (found, email string, err error) {
 	defer recoverTo(&err, c.log)
 	if !accountkey.Signs(key) {
-		return "", "", problem.New("the account's key is not of a kind that signs requests here: P-256, P-384 or RSA", "leave the account: keypaird registers another")
+		return "", "", problem.Newf(registerAnother, "%w: it is not of a kind that signs requests here: P-256, P-384 or RSA", ErrNoAccount)
 	}
 	at, err := c.find(ctx, key)
 	var p *Problem
@@ -36,11 +42,11 @@ func (c *Client) Find(ctx context.Context, key crypto.Signer, url string) (found
 	}
 	switch {
 	case errors.As(err, &p) && (p.Type == "accountDoesNotExist" || p.Type == "unauthorized"):
-		return "", "", problem.Newf("leave the account: keypaird registers another at the first order", "%s does not know the account: %w", c.ca.Name, err)
+		return "", "", problem.Newf(registerAnother, "%w: %w", ErrNoAccount, err)
 	case err != nil:
 		return "", "", err
 	case at.Status != "" && at.Status != legoacme.StatusValid:
-		return "", "", problem.Newf("leave the account: keypaird registers another at the first order", "the account is %s at %s", textfmt.OneLine(at.Status, maxDetail), c.ca.Name)
+		return "", "", problem.Newf(registerAnother, "%w: it is %s at %s", ErrNoAccount, textfmt.OneLine(at.Status, maxDetail), c.ca.Name)
 	case at.Location == "":
 		return "", "", problem.Newf("try again later", "%s knows the account's key, but does not say which account it has", c.ca.Name)
 	}

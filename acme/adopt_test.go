@@ -1,6 +1,7 @@
 package acme_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,7 +36,7 @@ func TestAdoptAccount(t *testing.T) {
 	}
 
 	c := g.client(t)
-	if _, _, err := c.Find(t.Context(), unknown, url); err == nil || !strings.Contains(err.Error(), "pebble does not know the account") || remedyOf(err) == "" {
+	if _, _, err := c.Find(t.Context(), unknown, url); !errors.Is(err, acme.ErrNoAccount) || remedyOf(err) == "" {
 		t.Errorf("Find with another key = %v", err)
 	}
 	found, email, err := c.Find(t.Context(), key, "https://old.example.org/reg/1")

@@ -18,12 +18,8 @@ import (
 // runCommand runs the daemon until it is stopped.
 func runCommand(ctx context.Context, e *env, args []string) error {
 	verbose := e.flags.Bool("v", false, "log every step")
-	names, err := e.parse(args)
-	if err != nil {
+	if err := e.parseNone(args); err != nil {
 		return err
-	}
-	if len(names) > 0 {
-		return &usageError{problem: "run takes no names"}
 	}
 	level := slog.LevelInfo
 	if *verbose {

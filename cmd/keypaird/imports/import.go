@@ -1,0 +1,107 @@
+package imports
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/imports/trees"
+	"keypaird/renew/problem"
+)
+
+// An Import is one run of the command import.
+type Import struct {
+	From, Dir      string // the client and its directory; "" means those in the usual places
+	CA             string // as in [Options]
+	Skip           []string
+	Write, Disable bool
+
+	Load    config.Options      // how the configuration is read
+	Engine  engine.Options      // how it is carried out
+	Waiting func(holder string) // called when another keypaird has the lock
+}
+
+// Flags adds the flags of the command.
+func (i *Import) Flags(f *flag.FlagSet) {
+	f.StringVar(&i.From, "from", "", "the `client`: "+strings.Join(trees.Clients(), ", ")+"; default: the one that is found")
+	f.StringVar(&i.Dir, "dir", "", "its `directory`, or its configuration file; default: where it usually is")
+	f.StringVar(&i.CA, "ca", "", "the `URL` of the CA's directory, for clients that do not keep it; default: Let's Encrypt")
+	f.Func("skip", "leave out the certificate of this `name`; may be given several times", func(s string) error {
+		i.Skip = append(i.Skip, s)
+		return nil
+	})
+	f.BoolVar(&i.Write, "write", false, "write the configuration, and take accounts and pairs over")
+	f.BoolVar(&i.Disable, "disable", false, "turn off what runs the other client, once the configuration is written")
+}
+
+// Run does it. With an error there may be a report, too.
+func (i *Import) Run(ctx context.Context) (*Report, error) {
+	at, err := i.locate()
+	if err != nil {
+		return nil, err
+	}
+	tree, err := trees.Read(at)
+	if err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(cmp.Or(i.Load.Path, i.Load.Getenv(config.PathVariable), config.DefaultPath))
+	if err != nil {
+		return nil, err
+	}
+	p, err := New(tree, Options{Config: path, Getenv: i.Load.Getenv, CA: i.CA, Skip: i.Skip})
+	if err != nil {
+		return nil, err
+	}
+	runners := Runners(tree, "/")
+	state := ""
+	if len(tree.Faults) == 0 {
+		cfg, err := p.Check(i.Load)
+		if err != nil {
+			return p.Report(state, runners), err
+		}
+		state = cfg.State
+	}
+	var adopted Adopted
+	if i.Write {
+		adopted, err = p.Write(ctx, i.Load, i.Engine, i.Waiting)
+	} else if i.Disable && missing(path) {
+		err = problem.New("nothing would renew the certificates: "+path+" does not exist", "write it, too: keypaird import -write -disable")
+	}
+	for n := range runners {
+		if i.Disable && err == nil {
+			err = DisableRunner(ctx, &runners[n])
+		}
+	}
+	r := p.Report(state, runners)
+	if i.Write && err == nil {
+		r.Written, r.Adopted = true, adopted
+	}
+	return r, err
+}
+
+// locate returns the tree to take over.
+func (i *Import) locate() (trees.Location, error) {
+	if i.Dir != "" {
+		if client := cmp.Or(i.From, trees.Recognize(i.Dir)); client != "" {
+			return trees.Location{Client: client, Dir: i.Dir}, nil
+		}
+		return trees.Location{}, problem.Newf("name the client with -from", "%s is the directory of no client that is known: %s", i.Dir, strings.Join(trees.Clients(), " "))
+	}
+	found := trees.Find(i.From, os.Getenv("HOME"))
+	switch len(found) {
+	case 0:
+		return trees.Location{}, problem.New("no other client was found in the usual places", "name one with -from and its directory with -dir")
+	case 1:
+		return found[0], nil
+	}
+	var list []string
+	for _, at := range found {
+		list = append(list, at.Client+" in "+at.Dir)
+	}
+	return trees.Location{}, problem.New("several clients were found: "+strings.Join(list, ", "), "choose one: -from "+found[0].Client+" -dir "+found[0].Dir)
+}
