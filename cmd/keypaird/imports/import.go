@@ -45,7 +45,12 @@ func (i *Import) Run(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	tree, err := trees.Read(at)
+	runners := Runners(at.Client, "/")
+	var commands []string
+	for _, r := range runners {
+		commands = append(commands, r.Text)
+	}
+	tree, err := trees.Read(at, commands)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +62,6 @@ func (i *Import) Run(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	runners := Runners(tree, "/")
 	state := ""
 	if len(tree.Faults) == 0 {
 		cfg, err := p.Check(i.Load)

@@ -129,11 +129,7 @@ func tableName(name string) string {
 
 // setCA finds the CA of a target, or adds it.
 func (p *Plan) setCA(t *target) {
-	directory := cmp.Or(t.Directory, p.options.CA)
-	if directory == "" {
-		directory = letsEncrypt
-		p.note(t.name, "if it is another, name its directory with -ca", "the files do not say which CA it is from: Let's Encrypt is supposed")
-	}
+	directory := p.directory(t)
 	for _, c := range p.cas {
 		if c.directory == directory && c.account == t.Account {
 			t.ca = c
@@ -151,6 +147,36 @@ func (p *Plan) setCA(t *target) {
 		p.note(t.ca.name, "", "no account is taken over: keypaird registers one at the first order")
 	}
 	p.cas = append(p.cas, t.ca)
+}
+
+// directory returns the URL of the directory of a target's CA.
+func (p *Plan) directory(t *target) string {
+	if t.Directory != "" {
+		return t.Directory
+	}
+	for _, name := range acme.BuiltInNames() {
+		if known, _ := acme.BuiltIn(name); t.Host != "" && hostOf(known.Directory) == t.Host {
+			return known.Directory
+		}
+	}
+	switch {
+	case p.options.CA == "" && t.Host == "":
+		p.note(t.name, "if it is another, name its directory with -ca", "the files do not say which CA it is from: Let's Encrypt is supposed")
+		return letsEncrypt
+	case p.options.CA == "" || t.Host != "" && hostOf(p.options.CA) != t.Host:
+		p.Tree.Faults = append(p.Tree.Faults, trees.Note{
+			Subject: t.Name, Text: "the URL of the directory of its CA is not in the files, only the host " + t.Host, Remedy: "name it: -ca https://" + t.Host + "/...",
+		})
+	}
+	return p.options.CA
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 const letsEncrypt = "https://acme-v02.api.letsencrypt.org/directory"
@@ -263,6 +289,8 @@ func (p *Plan) noteAge(t *target) {
 		p.note(t.name, "", "there is no certificate yet: the next keypaird issue orders one")
 	case t.Pair.KeyType() == "":
 		p.note(t.name, "set key if another type than "+t.keyType()+" is wanted", "its key is of a type that keypaird does not order: the next keypaird issue orders another")
+	case !slices.Equal(keypair.CanonicalNames(t.Certificate.Names()), t.Pair.Names()):
+		p.note(t.name, "", "its certificate is for other names (%s) than are configured: the next keypaird issue orders another", strings.Join(t.Pair.Names(), " "))
 	case !now.Before(t.Pair.Leaf.NotAfter):
 		p.note(t.name, "", "its certificate has ended: the next keypaird issue orders another")
 	case !now.Before(lifetime.Due(t.Pair.Leaf)):

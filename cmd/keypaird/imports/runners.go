@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 
-	"keypaird/cmd/keypaird/imports/trees"
 	"keypaird/hooks/command"
 	"keypaird/renew/durable"
 	"keypaird/renew/problem"
@@ -38,10 +37,10 @@ var clientWords = map[string][]string{
 	"acme-client": {"acme-client"}, "uacme": {"uacme"}, "acmetool": {"acmetool"},
 }
 
-// Runners finds what runs the client of a tree: timers of systemd, and cron. etc is / but
+// Runners finds what runs a client: timers of systemd, and cron. etc is / but
 // in tests.
-func Runners(t *trees.Tree, etc string) []Runner {
-	programs := clientWords[t.Client]
+func Runners(client, etc string) []Runner {
+	programs := clientWords[client]
 	if len(programs) == 0 {
 		return nil
 	}
@@ -62,14 +61,14 @@ func timers(etc string, runs *regexp.Regexp) []Runner {
 			unit := filepath.Base(path)
 			service := strings.TrimSuffix(unit, ".timer") + ".service"
 			known := slices.ContainsFunc(list, func(r Runner) bool { return r.Where == unit })
-			if known || !slices.ContainsFunc(lines(filepath.Join(etc, dir, service)), func(l string) bool {
-				return strings.HasPrefix(l, "Exec") && runs.MatchString(l)
-			}) {
+			all := lines(filepath.Join(etc, dir, service))
+			exec := slices.IndexFunc(all, func(l string) bool { return strings.HasPrefix(l, "ExecStart") && runs.MatchString(l) })
+			if known || exec < 0 {
 				continue
 			}
 			wants, _ := filepath.Glob(filepath.Join(etc, "/etc/systemd/system/*.wants", unit))
 			list = append(list, Runner{
-				Kind: "timer", Where: unit, Disabled: len(wants) == 0,
+				Kind: "timer", Where: unit, Text: all[exec], Disabled: len(wants) == 0,
 				Disable: "systemctl disable --now " + unit, Enable: "systemctl enable --now " + unit,
 			})
 		}

@@ -63,7 +63,7 @@ func (a *acmesh) settingsIn(r *root, subject, name string) (map[string]string, b
 		return nil, false
 	}
 	values, good := map[string]string{}, true
-	for _, v := range parseShell(string(data), map[string]string{}, func(line int, err error) {
+	for _, v := range parseShell(string(data), map[string]string{}, func(line int, _ string, err error) {
 		a.fault(subject, r.at(name), line, err)
 		good = false
 	}) {

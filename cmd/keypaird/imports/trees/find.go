@@ -20,8 +20,15 @@ type client struct {
 
 // clients are all of them.
 var clients = []client{
-	{"certbot", []string{"/etc/letsencrypt", "/usr/local/etc/letsencrypt"}, []string{"renewal", "accounts"}, false, readCertbot},
+	{"certbot", []string{"/etc/letsencrypt", "/usr/local/etc/letsencrypt"}, []string{"renewal"}, false, readCertbot},
 	{"acme.sh", []string{"~/.acme.sh", "/etc/acme.sh", "/usr/local/etc/acme.sh"}, []string{"account.conf", "ca"}, false, readAcmesh},
+	{"lego", []string{"~/.lego", "/etc/lego", "/var/lib/lego", "/etc/lego/.lego"}, []string{"accounts/*/*/account.json", "certificates/*.issuer.crt"}, false, readLego},
+	{"dehydrated", []string{"/etc/dehydrated", "/usr/local/etc/dehydrated"}, []string{"config"}, false, readDehydrated},
+	{"acme-client", []string{"/etc/acme-client.conf"}, nil, false, readAcmeClient},
+	{"caddy", []string{"/var/lib/caddy/.local/share/caddy", "~/.local/share/caddy", "/var/lib/caddy", "/data/caddy"}, []string{"acme", "certificates/*/*/*.json"}, true, readCaddy},
+	{"mod_md", []string{"/etc/apache2/md", "/var/lib/apache2/md", "/etc/httpd/state/md", "/usr/local/apache2/md"}, []string{"md_store.json"}, true, readModMD},
+	{"acmetool", []string{"/var/lib/acme", "/var/db/acme"}, []string{"desired"}, false, readAcmetool},
+	{"uacme", []string{"/etc/ssl/uacme", "/etc/uacme", "/usr/local/etc/ssl/uacme"}, []string{"private/key.pem"}, false, readUacme},
 }
 
 // Clients lists the names of all clients.
@@ -68,6 +75,10 @@ func Recognize(dir string) string {
 
 // in reports whether the client's tree is in dir.
 func (c client) in(dir string) bool {
+	if c.marks == nil { // its files are named in one file
+		info, err := os.Stat(dir)
+		return err == nil && info.Mode().IsRegular() && strings.HasSuffix(dir, ".conf")
+	}
 	return slices.ContainsFunc(c.marks, func(mark string) bool {
 		found, _ := filepath.Glob(filepath.Join(escape(dir), mark))
 		return len(found) > 0
@@ -86,7 +97,8 @@ func sameDir(a, b string) bool {
 }
 
 // Read reads the tree of a client. What is wrong with parts of it is in its Faults.
-func Read(at Location) (*Tree, error) {
+// commands are those that run the client, as far as they are known.
+func Read(at Location, commands []string) (*Tree, error) {
 	i := slices.IndexFunc(clients, func(c client) bool { return c.name == at.Client })
 	if i < 0 {
 		return nil, problem.Newf("name one of: "+strings.Join(Clients(), " "), "there is no client %q", at.Client)
@@ -95,11 +107,14 @@ func Read(at Location) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
+	t := &Tree{Client: at.Client, Dir: dir, Commands: commands}
+	if clients[i].marks == nil {
+		dir = "/"
+	}
 	r, err := open(dir, clients[i].lax)
 	if err != nil {
 		return nil, err
 	}
-	t := &Tree{Client: at.Client, Dir: dir}
 	if err := clients[i].read(r, t); err != nil {
 		return nil, err
 	}

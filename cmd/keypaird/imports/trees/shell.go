@@ -14,8 +14,9 @@ type assignment struct {
 
 // parseShell returns the assignments of a shell file. It knows what clients write and
 // people add: comments, export, quotes, and $KEY or ${KEY} of what was assigned before.
-// Anything else is told to other, with its line: it would need a shell, which is not run.
-func parseShell(data string, known map[string]string, other func(line int, err error)) []assignment {
+// Anything else is told to other, with its line, and the key if it is an assignment: it
+// would need a shell, which is not run.
+func parseShell(data string, known map[string]string, other func(line int, key string, err error)) []assignment {
 	var list []assignment
 	for i, line := range strings.Split(strings.ReplaceAll(data, "\r\n", "\n"), "\n") {
 		text := strings.TrimSpace(line)
@@ -27,12 +28,12 @@ func parseShell(data string, known map[string]string, other func(line int, err e
 		}
 		key, rest, ok := strings.Cut(text, "=")
 		if !ok || !isShellName(key) {
-			other(i+1, problem.Newf("see whether it matters; remove it if not", "is no assignment, and nothing is run here: %.80q", text))
+			other(i+1, "", problem.Newf("see whether it matters; remove it if not", "is no assignment, and nothing is run here: %.80q", text))
 			continue
 		}
 		value, err := shellValue(rest, known)
 		if err != nil {
-			other(i+1, err)
+			other(i+1, key, err)
 			continue
 		}
 		known[key] = value

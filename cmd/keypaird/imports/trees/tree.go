@@ -22,6 +22,8 @@ type Tree struct {
 	Notes        []Note // what is not carried over, or has to be known
 	Back         string // how to go back to this client
 
+	Commands []string // that run the client, as far as they are known
+
 	// Foreign means that the client goes on writing its files, so that nothing is
 	// deployed to them: servers are to read the store.
 	Foreign bool
@@ -30,7 +32,8 @@ type Tree struct {
 // An Account is one at a CA.
 type Account struct {
 	ID        string // as certificates of the tree name it
-	Directory string // URL of the CA's directory
+	Directory string // URL of the CA's directory; "" if the client does not keep it
+	Host      string // of the CA, with its port; set if Directory is not
 	URL       string // "" if the client does not keep it
 	Email     string
 	Key       crypto.Signer
@@ -43,6 +46,7 @@ type Account struct {
 type Certificate struct {
 	Name       string // as the client calls it
 	Directory  string // URL of the directory of its CA; "" if the client does not keep it
+	Host       string // of the CA, with its port; set if Directory may not be
 	Roots      string // PEM file for the CA's own TLS; "" means the system's
 	Account    *Account
 	Pair       *keypair.Pair // nil: there is none yet
