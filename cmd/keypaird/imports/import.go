@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"flag"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,26 +23,42 @@ type Import struct {
 	Skip           []string
 	Write, Disable bool
 
-	Load    config.Options      // how the configuration is read
-	Engine  engine.Options      // how it is carried out
-	Waiting func(holder string) // called when another keypaird has the lock
+	JSON bool // print the report as JSON
+
+	Log       *slog.Logger
+	UserAgent string                                 // sent to CAs
+	Waiting   func(holder string)                    // called when another keypaird has the lock
+	Print     func(result Result, asJSON bool) error // called with the report
 }
+
+// A Result can be printed.
+type Result = interface{ WriteText(io.Writer) error }
 
 // Flags adds the flags of the command.
 func (i *Import) Flags(f *flag.FlagSet) {
 	f.StringVar(&i.From, "from", "", "the `client`: "+strings.Join(trees.Clients(), ", ")+"; default: the one that is found")
 	f.StringVar(&i.Dir, "dir", "", "its `directory`, or its configuration file; default: where it usually is")
 	f.StringVar(&i.CA, "ca", "", "the `URL` of the CA's directory, for clients that do not keep it; default: Let's Encrypt")
-	f.Func("skip", "leave out the certificate of this `name`; may be given several times", func(s string) error {
+	f.Func("skip", "leave out the certificate, or account, of this `name`; may be given several times", func(s string) error {
 		i.Skip = append(i.Skip, s)
 		return nil
 	})
 	f.BoolVar(&i.Write, "write", false, "write the configuration, and take accounts and pairs over")
 	f.BoolVar(&i.Disable, "disable", false, "turn off what runs the other client, once the configuration is written")
+	f.BoolVar(&i.JSON, "json", false, "print what was found and done as JSON")
 }
 
-// Run does it. With an error there may be a report, too.
-func (i *Import) Run(ctx context.Context) (*Report, error) {
+// Run does it. load says how configurations are read.
+func (i *Import) Run(ctx context.Context, load config.Options) error {
+	r, err := i.run(ctx, load)
+	if r != nil {
+		err = cmp.Or(err, i.Print(r, i.JSON))
+	}
+	return err
+}
+
+// run does it. With an error there may be a report, too.
+func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) {
 	at, err := i.locate()
 	if err != nil {
 		return nil, err
@@ -54,17 +72,17 @@ func (i *Import) Run(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	path, err := filepath.Abs(cmp.Or(i.Load.Path, i.Load.Getenv(config.PathVariable), config.DefaultPath))
+	path, err := filepath.Abs(cmp.Or(load.Path, load.Getenv(config.PathVariable), config.DefaultPath))
 	if err != nil {
 		return nil, err
 	}
-	p, err := New(tree, Options{Config: path, Getenv: i.Load.Getenv, CA: i.CA, Skip: i.Skip})
+	p, err := New(tree, Options{Config: path, Getenv: load.Getenv, CA: i.CA, Skip: i.Skip})
 	if err != nil {
 		return nil, err
 	}
 	state := ""
 	if len(tree.Faults) == 0 {
-		cfg, err := p.Check(i.Load)
+		cfg, err := p.Check(load)
 		if err != nil {
 			return p.Report(state, runners), err
 		}
@@ -72,7 +90,7 @@ func (i *Import) Run(ctx context.Context) (*Report, error) {
 	}
 	var adopted Adopted
 	if i.Write {
-		adopted, err = p.Write(ctx, i.Load, i.Engine, i.Waiting)
+		adopted, err = p.Write(ctx, load, engine.Options{Log: i.Log, UserAgent: i.UserAgent}, i.Waiting)
 	} else if i.Disable && missing(path) {
 		err = problem.New("nothing would renew the certificates: "+path+" does not exist", "write it, too: keypaird import -write -disable")
 	}

@@ -86,6 +86,7 @@ func New(t *trees.Tree, o Options) (*Plan, error) {
 		p.setDeploys(t)
 		p.noteAge(t)
 	}
+	p.nameCAs()
 	p.setEmail()
 	p.setHTTP01()
 	return p, nil
@@ -136,17 +137,30 @@ func (p *Plan) setCA(t *target) {
 			return
 		}
 	}
-	name, builtIn := caName(directory)
-	t.ca = &ca{directory: directory, account: t.Account, name: unique(name, func(name string) bool {
-		return slices.ContainsFunc(p.cas, func(c *ca) bool { return c.name == name })
-	})}
-	if !builtIn {
+	t.ca = &ca{directory: directory, account: t.Account}
+	if _, builtIn := caName(directory); !builtIn {
 		t.ca.roots = cmp.Or(t.Roots, p.options.Getenv("REQUESTS_CA_BUNDLE"), p.options.Getenv("LEGO_CA_CERTIFICATES"))
 	}
-	if t.Account == nil {
-		p.note(t.ca.name, "", "no account is taken over: keypaird registers one at the first order")
-	}
 	p.cas = append(p.cas, t.ca)
+}
+
+// nameCAs names the CAs, those of most targets first: an account beside another one at
+// the same CA has a number.
+func (p *Plan) nameCAs() {
+	count := map[*ca]int{}
+	for _, t := range p.targets {
+		count[t.ca]++
+	}
+	slices.SortStableFunc(p.cas, func(a, b *ca) int { return count[b] - count[a] })
+	for _, c := range p.cas {
+		name, _ := caName(c.directory)
+		c.name = unique(name, func(name string) bool {
+			return slices.ContainsFunc(p.cas, func(c *ca) bool { return c.name == name })
+		})
+		if c.account == nil {
+			p.note(c.name, "", "no account is taken over: keypaird registers one at the first order")
+		}
+	}
 }
 
 // directory returns the URL of the directory of a target's CA.
@@ -194,14 +208,17 @@ func caName(directory string) (name string, builtIn bool) {
 	return "ca", false
 }
 
-// setEmail takes the address that most accounts have.
+// setEmail takes the address of the accounts if all have the same: another one would
+// change the others' at the CA.
 func (p *Plan) setEmail() {
-	count := map[string]int{}
-	for _, c := range p.cas {
-		if c.account != nil && c.account.Email != "" {
-			if count[c.account.Email]++; count[c.account.Email] > count[p.email] {
-				p.email = c.account.Email
-			}
+	for i, c := range p.cas {
+		switch {
+		case c.account == nil:
+		case i > 0 && c.account.Email != p.email:
+			p.email = ""
+			return
+		default:
+			p.email = c.account.Email
 		}
 	}
 }
@@ -213,10 +230,12 @@ func (p *Plan) setHTTP01() {
 	var best way
 	for _, t := range p.targets {
 		for _, ch := range t.Challenges {
-			if w := (way{ch.Webroot, ch.Listen}); ch.Type == acme.HTTP01 {
-				if count[w]++; count[w] > count[best] {
-					best = w
-				}
+			w := way{ch.Webroot, ch.Listen}
+			if ch.Type != acme.HTTP01 || ch.Unclear {
+				continue
+			}
+			if count[w]++; count[w] > count[best] || count[w] == count[best] && best.webroot == "" {
+				best = w
 			}
 		}
 	}
@@ -226,7 +245,7 @@ func (p *Plan) setHTTP01() {
 	}
 	for _, t := range p.targets {
 		for _, ch := range t.Challenges {
-			if w := (way{ch.Webroot, ch.Listen}); ch.Type == acme.HTTP01 && w != best {
+			if w := (way{ch.Webroot, ch.Listen}); ch.Type == acme.HTTP01 && !ch.Unclear && w != best {
 				p.note(t.name, "serve "+ch.Name+" from there, too, before the certificate is due",
 					"%s is validated by http-01 %s; [http-01] has one way for all: %s", ch.Name, wayText(ch), wayText(p.http01))
 			}

@@ -18,6 +18,7 @@ import (
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
+	"keypaird/renew/textfmt"
 )
 
 // Adopted is what was taken over.
@@ -59,7 +60,7 @@ func (p *Plan) Refusal() error {
 			"move it away, or name another file with -config; tables can be copied from what is shown")
 	}
 	if n := len(p.Tree.Faults); n > 0 {
-		return problem.Newf("correct them, or leave certificates out with -skip NAME", "%d faults in %s: nothing is taken over", n, p.Tree.Dir)
+		return problem.Newf("correct them, or leave certificates out with -skip NAME", "%d %s in %s: nothing is taken over", n, textfmt.Plural(n, "fault", "faults"), p.Tree.Dir)
 	}
 	return nil
 }

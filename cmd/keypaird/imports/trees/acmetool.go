@@ -11,7 +11,6 @@ import (
 // readAcmetool reads the state directory of acmetool. Its certs/ are named after orders
 // and keys, so nothing else is put there: servers are to read keypaird's.
 func readAcmetool(r *root, t *Tree) error {
-	t.Foreign = true
 	t.Back = "have servers read live/NAME of acmetool again, have cron run acmetool, then remove keypaird's service: its state is as it was"
 	desired, err := r.names("desired")
 	if err != nil {

@@ -80,9 +80,12 @@ func (c *certbot) hooks() {
 			c.notCarried("", kind+"-hook", c.at(name))
 		}
 	}
-	for key, values := range c.cli.values {
-		if kind, ok := strings.CutSuffix(key, "-hook"); ok && len(values) > 0 {
-			c.notCarried("", kind+"-hook", strings.Join(values, ", "))
+	for _, kind := range []string{"deploy", "renew", "pre", "post"} {
+		text := strings.Join(c.cli.values[kind+"-hook"], ", ")
+		if argv := words(text); argv != nil && c.reload == nil && (kind == "deploy" || kind == "renew") {
+			c.reload = argv
+		} else if text != "" {
+			c.notCarried("", kind+"-hook", text)
 		}
 	}
 }
@@ -184,6 +187,7 @@ func (c *certbot) challenges(cert *Certificate, params, webroots section, file s
 			ch.Type = "dns-persist-01"
 			c.byHook(cert.Name, name, how)
 		default:
+			ch.Unclear = true
 			c.byServer(cert.Name, name, authenticator)
 		}
 		cert.Challenges = append(cert.Challenges, ch)
@@ -193,14 +197,14 @@ func (c *certbot) challenges(cert *Certificate, params, webroots section, file s
 // byHook notes a name that is validated by DNS with a program or plugin that keypaird
 // does not have.
 func (t *Tree) byHook(subject, name, how string) {
-	t.note(subject, "publish once the record that keypaird check -live shows, or add a [dns] table and move the name to dns-01, before the certificate is due",
-		"%s is validated by %s, which is not carried over: it stands under dns-persist-01", name, how)
+	t.noteName(subject, name, "publish once the record that keypaird check -live shows, or add a [dns] table and move the name to dns-01, before the certificate is due",
+		fmt.Sprintf("validated by %s, which is not carried over: now under dns-persist-01", how))
 }
 
 // byServer notes a name that is validated through a server that the client configures.
 func (t *Tree) byServer(subject, name, how string) {
-	t.note(subject, "have the server pass /.well-known/acme-challenge/ on (examples), and set [http-01] listen; or set webroot",
-		"%s is validated by %q, which is not carried over: it stands under http-01, on port 80", name, how)
+	t.noteName(subject, name, "have the server pass /.well-known/acme-challenge/ on (see examples), and set [http-01] listen; or set webroot",
+		fmt.Sprintf("validated by %s, which is not carried over: now under http-01, on port 80", how))
 }
 
 // plugin returns the account of a DNS plugin; nil if keypaird cannot have it.

@@ -148,7 +148,7 @@ func (l *lego) challenge(subject, name string) Challenge {
 	case o.tls && !o.http:
 		return Challenge{Name: name, Type: "tls-alpn-01"}
 	}
-	ch := Challenge{Name: name, Type: "http-01", Listen: o.listen}
+	ch := Challenge{Name: name, Type: "http-01", Listen: o.listen, Unclear: !o.known}
 	if o.webroot != "" {
 		ch.Webroot = filepath.Join(o.webroot, below)
 	}

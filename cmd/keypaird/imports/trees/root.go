@@ -135,7 +135,7 @@ func (r *root) readLax(name string, limit int) ([]byte, error) {
 
 // names lists a directory, sorted. One that does not exist has none.
 func (r *root) names(name string) ([]string, error) {
-	dir, err := os.Open(filepath.Join(r.real, name))
+	dir, err := os.OpenFile(filepath.Join(r.real, name), os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may be a pipe
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -25,7 +25,6 @@ import (
 
 // readCaddy reads Caddy's data directory.
 func readCaddy(r *root, t *Tree) error {
-	t.Foreign = true
 	t.Back = "remove the tls lines from the Caddyfile and reload Caddy, then remove keypaird's service: Caddy's certificates are as they were"
 	cas, err := r.names("certificates")
 	if err != nil {
@@ -71,6 +70,7 @@ func caddyCertificate(r *root, t *Tree, ca, name string) {
 			ch.Type = "dns-persist-01"
 			t.byHook(cert.Name, n, "Caddy's DNS module")
 		} else {
+			ch.Unclear = true
 			t.byServer(cert.Name, n, "Caddy")
 		}
 		cert.Challenges = append(cert.Challenges, ch)
@@ -116,7 +116,6 @@ func caddyAccount(r *root, t *Tree, ca string, cert *Certificate) *Account {
 
 // readModMD reads the store of Apache's mod_md.
 func readModMD(r *root, t *Tree) error {
-	t.Foreign = true
 	t.Back = "put MDomain back in place of the SSLCertificateFile lines and reload Apache, then remove keypaird's service: the store of mod_md is as it was"
 	t.note("", "write SSLCertificateFile and SSLCertificateKeyFile into each virtual host in place of MDomain, as the preset apache shows; then set deploy = [\"apache\"]",
 		"mod_md renews its certificates itself until the virtual hosts name others")
@@ -183,6 +182,7 @@ func modMDDomain(r *root, t *Tree, domain string, phrase []byte) {
 				ch.Type = "dns-persist-01"
 				t.byHook(cert.Name, n, "MDChallengeDns01")
 			} else {
+				ch.Unclear = true
 				t.byServer(cert.Name, n, "mod_md")
 			}
 			cert.Challenges = append(cert.Challenges, ch)

@@ -24,9 +24,6 @@ type Tree struct {
 
 	Commands []string // that run the client, as far as they are known
 
-	// Foreign means that the client goes on writing its files, so that nothing is
-	// deployed to them: servers are to read the store.
-	Foreign bool
 }
 
 // An Account is one at a CA.
@@ -63,6 +60,7 @@ type Challenge struct {
 	Type    string // of the challenge
 	Webroot string // of http-01: the directory served as /.well-known/acme-challenge; "" means that the client listens
 	Listen  string // of http-01: where it listens; "" means on port 80
+	Unclear bool   // of http-01: a server or a hook answers, so that neither is known
 	Account *DNS   // of dns-01
 }
 
@@ -105,12 +103,17 @@ func (n Note) String() string {
 
 // fault adds a fault. err may have a remedy.
 func (t *Tree) fault(subject, file string, line int, err error) {
-	remedy := cmp.Or(problem.Remedy(err), "correct the file, or leave it out: -skip "+subject)
+	remedy := cmp.Or(problem.Remedy(err), "correct the file")
+	if subject != "" && problem.Remedy(err) == "" {
+		remedy += ", or leave it out: -skip " + subject
+	}
 	text := durable.Cause(err).Error()
 	if unsafe := err.Error(); strings.HasPrefix(unsafe, "/") {
 		file, text = "", unsafe
 	}
-	t.Faults = append(t.Faults, Note{subject, file, line, text, remedy})
+	if n := (Note{subject, file, line, text, remedy}); !slices.Contains(t.Faults, n) {
+		t.Faults = append(t.Faults, n)
+	}
 }
 
 // note adds a note.
@@ -119,6 +122,18 @@ func (t *Tree) note(subject, remedy, format string, args ...any) {
 	if !slices.Contains(t.Notes, n) {
 		t.Notes = append(t.Notes, n)
 	}
+}
+
+// noteName is note for a name that text is about, which is put before it. Names with the
+// same text share a note.
+func (t *Tree) noteName(subject, name, remedy, text string) {
+	for i, n := range t.Notes {
+		if names, same := strings.CutSuffix(n.Text, ": "+text); same && n.Subject == subject && n.Remedy == remedy {
+			t.Notes[i].Text = names + " " + name + ": " + text
+			return
+		}
+	}
+	t.note(subject, remedy, "%s", name+": "+text)
 }
 
 // account returns the account called id, or nil.

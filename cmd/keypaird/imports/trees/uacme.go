@@ -40,7 +40,8 @@ func readUacme(r *root, t *Tree) error {
 				ch.Type = "dns-persist-01"
 				t.byHook(id, n, "a hook, "+hook)
 			} else {
-				t.note(id, "set [http-01] webroot to the directory that the hook writes to, or have the server pass on", "%s is validated by a hook %s, which is not carried over: it stands under http-01, on port 80", n, hook)
+				ch.Unclear = true
+				t.noteName(id, n, "set [http-01] webroot to the directory that the hook writes to, or have the server pass on", "validated by the hook "+hook+", which is not carried over: now under http-01, on port 80")
 			}
 			cert.Challenges = append(cert.Challenges, ch)
 		}
