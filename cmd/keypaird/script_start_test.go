@@ -31,12 +31,16 @@ func (s *story) ca(_ bool, args []string) {
 	again := f.Bool("again", false, "end the one of this name, and start one in its place that knows nothing")
 	cached := f.Bool("cached", false, "have a resolver that caches, and validate again what is ordered again")
 	down := f.Bool("down", false, "end at once")
+	nonces := f.Bool("nonces", false, "accept every nonce, for clients that give up otherwise")
 	s.Check(f.Parse(args))
 	name := "CA"
 	if f.NArg() > 0 {
 		name = f.Arg(0)
 	}
 	o := acmetest.Options{AlternateRoots: *alternates}
+	if *nonces {
+		o.NonceReject = -1
+	}
 	if *again {
 		o.Addr = s.cas[name].addr()
 		s.cas[name].end()

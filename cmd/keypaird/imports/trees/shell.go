@@ -139,9 +139,10 @@ func variable(s string, known map[string]string) (n int, text string, ok bool) {
 	return n, text, ok
 }
 
-// words splits a command line that needs no shell into its words: nil if it does.
+// words splits a command line that needs no shell into its words: nil if it does, or if
+// there are none.
 func words(command string) []string {
-	if strings.ContainsAny(command, "|&;<>()$`\\\"'*?[]#~=%!{}\n") {
+	if strings.TrimSpace(command) == "" || strings.ContainsAny(command, "|&;<>()$`\\\"'*?[]#~=%!{}\n") {
 		return nil
 	}
 	return strings.Fields(command)
