@@ -45,7 +45,7 @@ func isLink(path string) bool {
 	return err == nil && info.Mode()&fs.ModeSymlink != 0
 }
 
-// checkLink refuses a symbolic link that leads nowhere, or that another user made or
+// checkLink refuses a symbolic link that has no file at its end, or that another user made or
 // could change.
 func checkLink(path string) error {
 	if !isLink(path) {

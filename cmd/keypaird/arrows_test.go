@@ -10,10 +10,11 @@ import (
 // arrows says which packages of ours each may import: cmd knows all, and
 // renew/durable nobody.
 var arrows = map[string][]string{
-	"acme":                           {"acme/accountkey", "acme/answer", "acme/orderlog", "acme/refusal", "acme/transport", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
+	"acme":                           {"acme/accountkey", "acme/answer", "acme/ari", "acme/orderlog", "acme/refusal", "acme/transport", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
 	"acme/accountkey":                {},
 	"acme/acmetest":                  {},
 	"acme/answer":                    {"renew/textfmt"},
+	"acme/ari":                       {"acme/refusal", "renew/textfmt"},
 	"acme/dns01":                     {"acme", "acme/dns01/dnsquery", "acme/dns01/need", "acme/dns01/redact", "renew/durable", "renew/launch", "renew/problem", "renew/textfmt"},
 	"acme/dns01/dnsquery":            {"renew/problem"},
 	"acme/dns01/need":                {"renew/launch"},
@@ -32,9 +33,10 @@ var arrows = map[string][]string{
 	"cmd/keypaird-dns/gen":           {},
 	"cmd/keypaird/config":            {"acme", "acme/dns01", "acme/dns01/redact", "cmd/keypaird/schedule", "hooks", "hooks/expect", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird/daemon":            {"acme/responder", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/schedule", "hooks/command", "renew", "renew/durable", "renew/loop", "renew/notify", "renew/problem", "renew/reprobe", "renew/status"},
-	"cmd/keypaird/engine":            {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "acme/responder", "acme/selftest", "acme/tlsalpn01", "cmd/keypaird/config", "cmd/keypaird/schedule", "hooks", "hooks/command", "hooks/preset", "hooks/standin", "renew", "renew/durable", "renew/keypair", "renew/notify", "renew/problem", "renew/renewalinfo", "renew/rollover", "renew/status", "renew/unconfigured"},
+	"cmd/keypaird/engine":            {"acme", "acme/ari", "acme/dns01", "acme/http01", "acme/orderlog", "acme/responder", "acme/selftest", "acme/tlsalpn01", "cmd/keypaird/config", "cmd/keypaird/schedule", "hooks", "hooks/command", "hooks/preset", "hooks/standin", "renew", "renew/durable", "renew/keypair", "renew/notify", "renew/problem", "renew/renewalinfo", "renew/rollover", "renew/status", "renew/unconfigured"},
 	"cmd/keypaird/imports":           {"acme", "acme/dns01/redact", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/imports/trees", "hooks/command", "renew", "renew/durable", "renew/keypair", "renew/lifetime", "renew/problem", "renew/textfmt"},
-	"cmd/keypaird/imports/trees":     {"renew/durable", "renew/keypair", "renew/problem"},
+	"cmd/keypaird/imports/syntax":    {"renew/problem"},
+	"cmd/keypaird/imports/trees":     {"cmd/keypaird/imports/syntax", "renew/durable", "renew/keypair", "renew/problem"},
 	"cmd/keypaird/names":             {"cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover", "hooks/discover/report", "hooks/verify"},
 	"cmd/keypaird/output":            {},
 	"cmd/keypaird/preflight":         {"acme", "acme/dns01", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/names", "hooks", "hooks/command", "hooks/discover", "hooks/preset", "hooks/probe", "hooks/verify", "renew", "renew/durable", "renew/keypair", "renew/launch", "renew/rollover", "renew/status", "renew/textfmt", "renew/tlsa"},

@@ -159,14 +159,12 @@ func (c *Config) Deployment(name string) hooks.Deployment {
 	t := c.Deploy[name]
 	d, _ := preset.Lookup(cmp.Or(t.Preset, name))
 	d.Name = name
-	setIfGiven(&d.Chain, t.Chain)
-	setIfGiven(&d.Key, t.Key)
-	setIfGiven(&d.Combined, t.Combined)
-	setIfGiven(&d.Leaf, t.Leaf)
-	setIfGiven(&d.Intermediates, t.Intermediates)
-	setIfGiven(&d.Owner, t.Owner)
-	setIfGiven(&d.Group, t.Group)
-	setIfGiven(&d.Socket, t.Socket)
+	for dst, v := range map[*string]*string{
+		&d.Chain: t.Chain, &d.Key: t.Key, &d.Combined: t.Combined, &d.Leaf: t.Leaf, &d.Intermediates: t.Intermediates,
+		&d.Owner: t.Owner, &d.Group: t.Group, &d.Socket: t.Socket,
+	} {
+		setIfGiven(dst, v)
+	}
 	setIfGiven(&d.Check, t.Check)
 	setIfGiven(&d.Reload, t.Reload)
 	if t.Reload != nil {

@@ -14,7 +14,7 @@ import (
 	"keypaird/cmd/keypaird/imports/trees"
 )
 
-// A deploy is a [deploy] table, for all targets whose files it describes.
+// A deploy is a [deploy] table, for all targets with files as it describes.
 type deploy struct {
 	name               string
 	place              trees.Place // with {name} for the target's name

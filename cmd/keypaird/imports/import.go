@@ -88,9 +88,9 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 		}
 		state = cfg.State
 	}
-	var adopted Adopted
+	var taken Taken
 	if i.Write {
-		adopted, err = p.Write(ctx, load, engine.Options{Log: i.Log, UserAgent: i.UserAgent}, i.Waiting)
+		taken, err = p.Write(ctx, load, engine.Options{Log: i.Log, UserAgent: i.UserAgent}, i.Waiting)
 	} else if i.Disable && missing(path) {
 		err = problem.New("nothing would renew the certificates: "+path+" does not exist", "write it, too: keypaird import -write -disable")
 	}
@@ -101,7 +101,7 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 	}
 	r := p.Report(state, runners)
 	if i.Write && err == nil {
-		r.Written, r.Adopted = true, adopted
+		r.Written, r.Taken = true, taken
 	}
 	return r, err
 }

@@ -20,7 +20,7 @@ import (
 type Options struct {
 	Config string              // path of the configuration that is written, absolute
 	Getenv func(string) string // required
-	CA     string              // URL of the directory of certificates whose client does not keep it; "" means Let's Encrypt
+	CA     string              // URL of the CA's directory where the client does not keep it; "" means Let's Encrypt
 	Skip   []string            // certificates that are left out
 }
 

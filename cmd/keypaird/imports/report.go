@@ -22,7 +22,7 @@ type Report struct {
 	Text         string        `json:"text"`   // of the configuration
 	Files        []string      `json:"files"`  // beside it, with secrets
 	Written      bool          `json:"written"`
-	Adopted      Adopted       `json:"adopted"`
+	Taken        Taken         `json:"taken_over"`
 	Faults       []trees.Note  `json:"faults"`
 	NotCarried   []trees.Note  `json:"notes"`
 	Runners      []Runner      `json:"runners"`
@@ -53,7 +53,7 @@ func (p *Plan) Report(state string, runners []Runner) *Report {
 		Client: p.Tree.Client, Dir: p.Tree.Dir, Config: p.options.Config, Text: p.Text(), Accounts: []Account{}, Certificates: []Certificate{},
 		Files: []string{}, Faults: append([]trees.Note{}, p.Tree.Faults...), NotCarried: append([]trees.Note{}, p.Notes...),
 		Runners: append([]Runner{}, runners...), Paths: []string{}, Back: p.Tree.Back,
-		Adopted: Adopted{[]string{}, []string{}},
+		Taken: Taken{[]string{}, []string{}},
 	}
 	for _, s := range p.secrets {
 		r.Files = append(r.Files, s.path)
@@ -121,8 +121,8 @@ func (r *Report) WriteText(out io.Writer) error {
 	w.List("To go back:", []string{r.Back})
 	if r.Written {
 		w.List("Taken over:", []string{
-			fmt.Sprintf("%d %s, proven at the CA: %s", len(r.Adopted.Accounts), textfmt.Plural(len(r.Adopted.Accounts), "account", "accounts"), strings.Join(r.Adopted.Accounts, " ")),
-			fmt.Sprintf("%d %s: %s", len(r.Adopted.Pairs), textfmt.Plural(len(r.Adopted.Pairs), "pair", "pairs"), strings.Join(r.Adopted.Pairs, " ")),
+			fmt.Sprintf("%d %s, known at the CA: %s", len(r.Taken.Accounts), textfmt.Plural(len(r.Taken.Accounts), "account", "accounts"), strings.Join(r.Taken.Accounts, " ")),
+			fmt.Sprintf("%d %s: %s", len(r.Taken.Pairs), textfmt.Plural(len(r.Taken.Pairs), "pair", "pairs"), strings.Join(r.Taken.Pairs, " ")),
 			"next: keypaird check -live, then start keypaird",
 		})
 	}

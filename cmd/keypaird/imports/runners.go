@@ -52,7 +52,7 @@ func Runners(client, etc string) []Runner {
 	return append(timers(etc, runs), crons(etc, runs)...)
 }
 
-// timers finds timers whose service runs the client.
+// timers finds timers with a service that runs the client.
 func timers(etc string, runs *regexp.Regexp) []Runner {
 	var list []Runner
 	for _, dir := range []string{"/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"} {

@@ -34,7 +34,7 @@ func (w *writer) list(name string, items []string) {
 	}
 }
 
-// quote returns s as a string of TOML, whose escapes are those of JSON.
+// quote returns s as a string of TOML, with the escapes of JSON.
 func quote(s string) string {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)

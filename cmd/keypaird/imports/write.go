@@ -21,8 +21,8 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// Adopted is what was taken over.
-type Adopted struct {
+// Taken is what was taken over.
+type Taken struct {
 	Accounts []string `json:"accounts"` // URLs
 	Pairs    []string `json:"pairs"`    // names of targets
 }
@@ -66,8 +66,8 @@ func (p *Plan) Refusal() error {
 }
 
 // Write takes accounts and pairs into the state directory, and writes the configuration
-// last. Accounts are proven at their CA first.
-func (p *Plan) Write(ctx context.Context, load config.Options, o engine.Options, waiting func(holder string)) (a Adopted, err error) {
+// last. Accounts are looked up at their CA first.
+func (p *Plan) Write(ctx context.Context, load config.Options, o engine.Options, waiting func(holder string)) (a Taken, err error) {
 	if err := p.Refusal(); err != nil {
 		return a, err
 	}
@@ -100,14 +100,14 @@ func (p *Plan) Write(ctx context.Context, load config.Options, o engine.Options,
 		return a, err
 	}
 	defer end()
-	if a.Accounts, err = p.adoptAccounts(ctx, e, o.Log); err != nil {
+	if a.Accounts, err = p.takeAccounts(ctx, e, o.Log); err != nil {
 		return a, err
 	}
-	if a.Pairs, err = p.adoptPairs(e); err != nil {
+	if a.Pairs, err = p.takePairs(e); err != nil {
 		return a, err
 	}
 	if err := os.Link(load.Path, p.options.Config); err != nil {
-		return a, fmt.Errorf("writing %s: %w", p.options.Config, durable.Cause(err))
+		return a, fmt.Errorf("making %s: %w", p.options.Config, durable.Cause(err))
 	}
 	return a, durable.SyncDir(dir)
 }
@@ -151,14 +151,14 @@ func makeWebroot(path string) error {
 	return nil
 }
 
-// adoptAccounts proves each account at its CA, and then keeps all that are known there.
-func (p *Plan) adoptAccounts(ctx context.Context, e *engine.Engine, log *slog.Logger) (urls []string, err error) {
-	type proven struct {
+// takeAccounts looks each account up at its CA, and then keeps all that are known there.
+func (p *Plan) takeAccounts(ctx context.Context, e *engine.Engine, log *slog.Logger) (urls []string, err error) {
+	type found struct {
 		*ca
-		client     *acme.Client
-		url, email string
+		client *acme.Client
+		url    string
 	}
-	var list []proven
+	var list []found
 	for _, c := range p.cas {
 		if c.account == nil {
 			continue
@@ -167,7 +167,7 @@ func (p *Plan) adoptAccounts(ctx context.Context, e *engine.Engine, log *slog.Lo
 		if err != nil {
 			return nil, err
 		}
-		url, email, err := client.Find(ctx, c.account.Key, c.account.URL)
+		url, err := client.FindAccount(ctx, c.account.Key, c.account.URL)
 		if errors.Is(err, acme.ErrNoAccount) {
 			p.note(c.name, problem.Remedy(err), "the account of %s is not taken over: %v", c.account.File, err)
 			continue
@@ -175,10 +175,10 @@ func (p *Plan) adoptAccounts(ctx context.Context, e *engine.Engine, log *slog.Lo
 		if err != nil {
 			return nil, problem.Wrap(fmt.Errorf("asking %s for the account of %s: %w", c.name, c.account.File, err), problem.Remedy(err))
 		}
-		list = append(list, proven{c, client, url, email})
+		list = append(list, found{c, client, url})
 	}
 	for _, a := range list {
-		if _, err := a.client.Adopt(a.account.Key, a.url, a.email); err != nil {
+		if err := a.client.KeepAccount(a.account.Key, a.url, a.account.Email); err != nil {
 			return urls, err
 		}
 		if a.account.URL != "" && a.account.URL != a.url {
@@ -189,8 +189,8 @@ func (p *Plan) adoptAccounts(ctx context.Context, e *engine.Engine, log *slog.Lo
 	return urls, nil
 }
 
-// adoptPairs stores the pairs, and records that they are deployed where they are in place.
-func (p *Plan) adoptPairs(e *engine.Engine) (names []string, err error) {
+// takePairs stores the pairs, and records that they are deployed where they are in place.
+func (p *Plan) takePairs(e *engine.Engine) (names []string, err error) {
 	for _, t := range p.targets {
 		if t.Pair == nil {
 			continue
@@ -233,7 +233,7 @@ func storePair(store *keypair.Store, t *target) (keypair.Version, error) {
 	return store.Add(t.name, t.Pair)
 }
 
-// recordInPlace returns the record of a deployment whose files hold the pair of a target,
+// recordInPlace returns the record of a deployment that has the pair of a target in place,
 // so that the next pass neither writes them nor reloads a server.
 func (p *Plan) recordInPlace(e *engine.Engine, t *target, d *deploy) (renew.Deployment, bool) {
 	deployment := e.Deployments[d.name]

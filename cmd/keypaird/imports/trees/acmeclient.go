@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"keypaird/cmd/keypaird/imports/syntax"
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
@@ -49,64 +50,13 @@ func readAcmeClient(r *root, t *Tree) error {
 	return nil
 }
 
-// A token is a word or a sign of the file.
-type token struct {
-	text string
-	word bool // not a sign
-	line int
-}
-
-// tokens splits text as the parser of acme-client(1) does.
-func tokens(text string) (list []token, line int, err error) {
-	line = 1
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '\n':
-			list = append(list, token{"\n", false, line})
-			line++
-		case c == ' ' || c == '\t' || c == '\r':
-		case c == '\\' && i+1 < len(text) && text[i+1] == '\n':
-			i++
-			line++
-		case c == '#':
-			for i+1 < len(text) && text[i+1] != '\n' {
-				i++
-			}
-		case c == '{' || c == '}' || c == ',' || c == '=':
-			list = append(list, token{string(c), false, line})
-		case c == '"':
-			var b strings.Builder
-			for i++; i < len(text) && text[i] != '"'; i++ {
-				if text[i] == '\n' {
-					return nil, line, problem.New("has a quote without an end", "end the quote")
-				}
-				if text[i] == '\\' && i+1 < len(text) {
-					i++
-				}
-				b.WriteByte(text[i])
-			}
-			if i == len(text) {
-				return nil, line, problem.New("has a quote without an end", "end the quote")
-			}
-			list = append(list, token{b.String(), true, line})
-		default:
-			start := i
-			for i+1 < len(text) && !strings.ContainsRune(" \t\r\n{},=#\"", rune(text[i+1])) {
-				i++
-			}
-			list = append(list, token{text[start : i+1], true, line})
-		}
-	}
-	return append(list, token{"\n", false, line}), 0, nil
-}
-
 // parse reads a file, and those that it includes.
 func (c *clientConf) parse(path string, depth int) error {
 	data, err := readPrivate(path)
 	if err != nil {
 		return err
 	}
-	list, line, err := tokens(string(data))
+	list, line, err := syntax.Tokens(string(data))
 	if err != nil {
 		c.fault("", path, line, err)
 		return nil
@@ -122,21 +72,21 @@ func (c *clientConf) parse(path string, depth int) error {
 type clientParser struct {
 	conf  *clientConf
 	file  string
-	list  []token
+	list  []syntax.Token
 	at    int
 	depth int
 }
 
 // next returns the next token; a macro is replaced by its value.
-func (p *clientParser) next() token {
+func (p *clientParser) next() syntax.Token {
 	if p.at == len(p.list) {
-		return token{"\n", false, p.list[len(p.list)-1].line}
+		return syntax.Token{Text: "\n", Line: p.list[len(p.list)-1].Line}
 	}
 	t := p.list[p.at]
 	p.at++
-	if name, ok := strings.CutPrefix(t.text, "$"); ok && t.word {
+	if name, ok := strings.CutPrefix(t.Text, "$"); ok && t.Word {
 		if value, known := p.conf.macros[name]; known {
-			t.text = value
+			t.Text = value
 		}
 	}
 	return t
@@ -147,65 +97,65 @@ func (p *clientParser) run() (line int, err error) {
 	for p.at < len(p.list) {
 		t := p.next()
 		switch {
-		case t.text == "\n":
+		case t.Text == "\n":
 			continue
-		case t.text == "include" && p.depth < 8:
-			if err := p.conf.parse(p.next().text, p.depth+1); err != nil {
-				return t.line, err
+		case t.Text == "include" && p.depth < 8:
+			if err := p.conf.parse(p.next().Text, p.depth+1); err != nil {
+				return t.Line, err
 			}
-		case t.text == "authority":
-			a := &authority{name: p.next().text, file: p.file, line: t.line}
-			if line, err := p.block(func(words []string, t token) error { return a.set(words) }); err != nil {
+		case t.Text == "authority":
+			a := &authority{name: p.next().Text, file: p.file, line: t.Line}
+			if line, err := p.block(func(words []string, t syntax.Token) error { return a.set(words) }); err != nil {
 				return line, err
 			}
 			p.conf.authorities = append(p.conf.authorities, a)
-		case t.text == "domain":
-			d := &clientDomain{handle: p.next().text, file: p.file, line: t.line}
-			if line, err := p.block(func(words []string, t token) error { return d.set(words) }); err != nil {
+		case t.Text == "domain":
+			d := &clientDomain{handle: p.next().Text, file: p.file, line: t.Line}
+			if line, err := p.block(func(words []string, t syntax.Token) error { return d.set(words) }); err != nil {
 				return line, err
 			}
 			p.conf.domains = append(p.conf.domains, d)
 		default:
-			if sign := p.next(); sign.text != "=" || !t.word {
-				return t.line, problem.Newf("correct the line; acme-client -n shows whether it is right", "%.80q is neither a macro nor a block", t.text)
+			if sign := p.next(); sign.Text != "=" || !t.Word {
+				return t.Line, problem.Newf("correct the line; acme-client -n shows whether it is right", "%.80q is neither a macro nor a block", t.Text)
 			}
-			p.conf.macros[t.text] = p.next().text
+			p.conf.macros[t.Text] = p.next().Text
 		}
 	}
 	return 0, nil
 }
 
 // block reads { ... }, and calls set with the words of each statement.
-func (p *clientParser) block(set func([]string, token) error) (line int, err error) {
+func (p *clientParser) block(set func([]string, syntax.Token) error) (line int, err error) {
 	t := p.next()
-	for t.text == "\n" && p.at < len(p.list) {
+	for t.Text == "\n" && p.at < len(p.list) {
 		t = p.next()
 	}
-	if t.text != "{" {
-		return t.line, problem.Newf("correct the line; acme-client -n shows whether it is right", "has %.80q where { is expected", t.text)
+	if t.Text != "{" {
+		return t.Line, problem.Newf("correct the line; acme-client -n shows whether it is right", "has %.80q where { is expected", t.Text)
 	}
 	var words []string
 	for depth := 1; p.at < len(p.list); {
 		t := p.next()
 		switch {
-		case t.word:
-			words = append(words, t.text)
-		case t.text == "{":
+		case t.Word:
+			words = append(words, t.Text)
+		case t.Text == "{":
 			depth++
-		case t.text == "}" && depth > 1:
+		case t.Text == "}" && depth > 1:
 			depth--
-		case t.text == "}", t.text == "\n" && depth == 1:
+		case t.Text == "}", t.Text == "\n" && depth == 1:
 			if len(words) > 0 {
 				if err := set(words, t); err != nil {
-					return t.line, err
+					return t.Line, err
 				}
 			}
-			if words = nil; t.text == "}" {
+			if words = nil; t.Text == "}" {
 				return 0, nil
 			}
 		}
 	}
-	return p.list[len(p.list)-1].line, problem.New("has a block without an end", "end it with }")
+	return p.list[len(p.list)-1].Line, problem.New("has a block without an end", "end it with }")
 }
 
 // set reads a statement of an authority block.

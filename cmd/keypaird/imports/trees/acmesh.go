@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"keypaird/cmd/keypaird/imports/syntax"
 	"keypaird/renew/problem"
 )
 
@@ -63,11 +64,11 @@ func (a *acmesh) settingsIn(r *root, subject, name string) (map[string]string, b
 		return nil, false
 	}
 	values, good := map[string]string{}, true
-	for _, v := range parseShell(string(data), map[string]string{}, func(line int, _ string, err error) {
+	for _, v := range syntax.Shell(string(data), map[string]string{}, func(line int, _ string, err error) {
 		a.fault(subject, r.at(name), line, err)
 		good = false
 	}) {
-		values[v.key] = decode64(v.value)
+		values[v.Key] = decode64(v.Value)
 	}
 	return values, good
 }
@@ -132,7 +133,7 @@ func (a *acmesh) place(r *root, dir, domain string, conf map[string]string) Plac
 		}
 	}
 	if text := conf["Le_ReloadCmd"]; text != "" {
-		if p.Reload = words(text); p.Reload == nil {
+		if p.Reload = syntax.Words(text); p.Reload == nil {
 			a.notCarried(dir, "reloadcmd", text)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"keypaird/cmd/keypaird/imports/syntax"
 	"keypaird/renew/problem"
 )
 
@@ -25,7 +26,7 @@ type certbot struct {
 	*Tree
 	*root
 	reload []string // of the hooks for every certificate; nil if there is none that can be carried over
-	cli    section
+	cli    syntax.Section
 }
 
 // below a web root is where clients put the responses of http-01.
@@ -40,7 +41,7 @@ func readCertbot(r *root, t *Tree) error {
 		return err
 	}
 	if data, err := r.read("cli.ini", maxFile); err == nil {
-		if sections, line, err := parseConfigObj(string(data)); err == nil {
+		if sections, line, err := syntax.ConfigObj(string(data)); err == nil {
 			c.cli = sections[""]
 		} else {
 			t.fault("cli.ini", r.at("cli.ini"), line, err)
@@ -81,8 +82,8 @@ func (c *certbot) hooks() {
 		}
 	}
 	for _, kind := range []string{"deploy", "renew", "pre", "post"} {
-		text := strings.Join(c.cli.values[kind+"-hook"], ", ")
-		if argv := words(text); argv != nil && c.reload == nil && (kind == "deploy" || kind == "renew") {
+		text := strings.Join(c.cli.Values[kind+"-hook"], ", ")
+		if argv := syntax.Words(text); argv != nil && c.reload == nil && (kind == "deploy" || kind == "renew") {
 			c.reload = argv
 		} else if text != "" {
 			c.notCarried("", kind+"-hook", text)
@@ -107,13 +108,13 @@ func (c *certbot) lineage(name string) {
 		c.fault(name, c.at(file), 0, err)
 		return
 	}
-	sections, line, err := parseConfigObj(string(data))
+	sections, line, err := syntax.ConfigObj(string(data))
 	if err != nil {
 		c.fault(name, c.at(file), line, err)
 		return
 	}
 	params := sections["renewalparams"]
-	switch strings.ToLower(params.get("autorenew")) {
+	switch strings.ToLower(params.Get("autorenew")) {
 	case "false", "no", "off", "0":
 		c.note(name, "add a [cert] table if keypaird is to renew it", "has autorenew = False, and is not taken over")
 		return
@@ -124,32 +125,32 @@ func (c *certbot) lineage(name string) {
 		return
 	}
 	cert := &Certificate{
-		Name: name, Pair: pair, Directory: cmp.Or(params.get("server"), letsEncrypt), RootName: params.get("preferred_chain"),
-		Profile: cmp.Or(params.get("required_profile"), params.get("preferred_profile")),
+		Name: name, Pair: pair, Directory: cmp.Or(params.Get("server"), letsEncrypt), RootName: params.Get("preferred_chain"),
+		Profile: cmp.Or(params.Get("required_profile"), params.Get("preferred_profile")),
 	}
-	if id := params.get("account"); id != "" {
+	if id := params.Get("account"); id != "" {
 		cert.Account = c.certbotAccount(cert.Directory, id)
 	}
 	place := Place{
 		Key: c.at(live("privkey")), Chain: c.at(live("fullchain")), Leaf: c.at(live("cert")), Intermediates: c.at(live("chain")),
 		Reload: c.reload,
 	}
-	if i := params.get("installer"); i == "nginx" || i == "apache" {
+	if i := params.Get("installer"); i == "nginx" || i == "apache" {
 		place.Preset = i
 	}
-	if hook := cmp.Or(params.get("renew_hook"), params.get("deploy_hook")); hook != "" {
-		if argv := words(hook); argv != nil {
+	if hook := cmp.Or(params.Get("renew_hook"), params.Get("deploy_hook")); hook != "" {
+		if argv := syntax.Words(hook); argv != nil {
 			place.Reload = argv
 		} else {
 			c.notCarried(name, "deploy hook", hook)
 		}
 	}
 	for _, kind := range []string{"pre_hook", "post_hook"} {
-		if hook := params.get(kind); hook != "" {
+		if hook := params.Get(kind); hook != "" {
 			c.notCarried(name, kind, hook)
 		}
 	}
-	if strings.EqualFold(params.get("reuse_key"), "true") {
+	if strings.EqualFold(params.Get("reuse_key"), "true") {
 		c.note(name, "set tlsa if peers know the key by TLSA records", "has reuse_key: keypaird makes a new key for each certificate")
 	}
 	cert.Places = []Place{place}
@@ -158,28 +159,28 @@ func (c *certbot) lineage(name string) {
 }
 
 // challenges sets how the names of a certificate are validated.
-func (c *certbot) challenges(cert *Certificate, params, webroots section, file string) {
-	authenticator := params.get("authenticator")
+func (c *certbot) challenges(cert *Certificate, params, webroots syntax.Section, file string) {
+	authenticator := params.Get("authenticator")
 	plugin, isDNS := strings.CutPrefix(authenticator, "dns-")
 	var dns *DNS
 	if isDNS {
 		dns = c.plugin(cert.Name, plugin, params, file)
 	}
-	how := "a hook, " + cmp.Or(params.get("manual_auth_hook"), "at a terminal")
+	how := "a hook, " + cmp.Or(params.Get("manual_auth_hook"), "at a terminal")
 	if isDNS {
 		how = "the plugin " + authenticator
 	}
-	byDNS := isDNS || slices.ContainsFunc(params.values["pref_challs"], func(s string) bool { return strings.HasPrefix(s, "dns") })
+	byDNS := isDNS || slices.ContainsFunc(params.Values["pref_challs"], func(s string) bool { return strings.HasPrefix(s, "dns") })
 	for _, name := range cert.Pair.Names() {
 		ch := Challenge{Name: name, Type: "http-01"}
 		switch {
 		case authenticator == "webroot":
-			if path := cmp.Or(webroots.get(name), params.get("webroot_path")); path != "" {
+			if path := cmp.Or(webroots.Get(name), params.Get("webroot_path")); path != "" {
 				ch.Webroot = filepath.Join(path, below)
 			}
 		case authenticator == "standalone":
-			if port := params.get("http01_port"); port != "" && port != "80" {
-				ch.Listen = params.get("http01_address") + ":" + port
+			if port := params.Get("http01_port"); port != "" && port != "80" {
+				ch.Listen = params.Get("http01_address") + ":" + port
 			}
 		case dns != nil:
 			ch.Type, ch.Account = "dns-01", dns
@@ -208,13 +209,13 @@ func (t *Tree) byServer(subject, name, how string) {
 }
 
 // plugin returns the account of a DNS plugin; nil if keypaird cannot have it.
-func (c *certbot) plugin(subject, plugin string, params section, file string) *DNS {
+func (c *certbot) plugin(subject, plugin string, params syntax.Section, file string) *DNS {
 	known, ok := certbotPlugins[plugin]
 	if !ok {
 		return nil
 	}
 	key := "dns_" + strings.ReplaceAll(plugin, "-", "_") + "_"
-	path := params.get(key + "credentials")
+	path := params.Get(key + "credentials")
 	d := &DNS{Provider: known.provider, Env: map[string]string{}}
 	switch {
 	case path == "":
@@ -226,19 +227,19 @@ func (c *certbot) plugin(subject, plugin string, params section, file string) *D
 	}
 	data, err := readPrivate(path)
 	line := 0
-	var sections map[string]section
+	var sections map[string]syntax.Section
 	if err == nil {
-		sections, line, err = parseConfigObj(string(data))
+		sections, line, err = syntax.ConfigObj(string(data))
 	} else {
-		path, line = c.at(file), params.lines[key+"credentials"]
+		path, line = c.at(file), params.Lines[key+"credentials"]
 	}
 	if err != nil {
 		c.fault(subject, path, line, err)
 		return d
 	}
 	values := map[string]string{}
-	for k := range sections[""].values {
-		values[strings.TrimPrefix(k, key)] = sections[""].get(k)
+	for k := range sections[""].Values {
+		values[strings.TrimPrefix(k, key)] = sections[""].Get(k)
 	}
 	known.fill(d, values)
 	return d
@@ -279,7 +280,7 @@ func (c *certbot) certbotAccount(server, id string) *Account {
 			a.Email = cmp.Or(a.Email, mail)
 		}
 	}
-	a.Email = cmp.Or(a.Email, c.cli.get("email"))
+	a.Email = cmp.Or(a.Email, c.cli.Get("email"))
 	c.Accounts = append(c.Accounts, a)
 	return a
 }

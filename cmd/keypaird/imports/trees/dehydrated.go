@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"keypaird/cmd/keypaird/imports/syntax"
 	"keypaird/renew/problem"
 )
 
@@ -83,7 +84,7 @@ func (d *dehydrated) settings(r *root, name string, into map[string]string) bool
 		return false
 	}
 	good := true
-	parseShell(string(data), into, func(line int, key string, err error) {
+	syntax.Shell(string(data), into, func(line int, key string, err error) {
 		switch {
 		case slices.Contains(dehydratedKeys, key):
 			d.fault("", r.at(name), line, err)

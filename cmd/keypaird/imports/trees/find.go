@@ -9,7 +9,7 @@ import (
 	"keypaird/renew/problem"
 )
 
-// A client is one whose tree can be read.
+// A client is one of those that Read knows.
 type client struct {
 	name   string
 	places []string // where it usually is; a leading ~ is the home directory
@@ -63,7 +63,7 @@ func Find(client, home string) []Location {
 	return list
 }
 
-// Recognize returns the client whose tree is in dir, or "".
+// Recognize returns the client with a tree in dir, or "".
 func Recognize(dir string) string {
 	for _, c := range clients {
 		if c.in(dir) {

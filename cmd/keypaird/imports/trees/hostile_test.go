@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"keypaird/cmd/keypaird/imports/syntax"
 	"keypaird/renew/keypair/pairtest"
 )
 
@@ -201,8 +202,8 @@ func TestShell(t *testing.T) {
 		{`A[0]=x`, "refused: is no assignment"},
 	} {
 		got := ""
-		for _, v := range parseShell(tt.line+"\n", map[string]string{"B": "b"}, func(line int, _ string, err error) { got = "refused: " + err.Error() }) {
-			got = v.value
+		for _, v := range syntax.Shell(tt.line+"\n", map[string]string{"B": "b"}, func(line int, _ string, err error) { got = "refused: " + err.Error() }) {
+			got = v.Value
 		}
 		if tt.want == "" && got != "" || !strings.HasPrefix(got, tt.want) {
 			t.Errorf("%s: %q, want %q", tt.line, got, tt.want)
@@ -216,11 +217,11 @@ func TestShell(t *testing.T) {
 // What needs a shell is no list of words.
 func TestWords(t *testing.T) {
 	for _, s := range []string{"a; b", "a && b", "$(a)", "a > b", "`a`", "a 'b c'", "a | b", "A=1 b", "a *", "a\nb"} {
-		if list := words(s); list != nil {
-			t.Errorf("words(%q) = %q", s, list)
+		if list := syntax.Words(s); list != nil {
+			t.Errorf("Words(%q) = %q", s, list)
 		}
 	}
-	if list := words("systemctl reload nginx"); len(list) != 3 {
+	if list := syntax.Words("systemctl reload nginx"); len(list) != 3 {
 		t.Errorf("words = %q", list)
 	}
 }
@@ -230,9 +231,9 @@ func FuzzParsers(f *testing.F) {
 	f.Add("A='x'\nB=\"${A}\"\n")
 	f.Add("authority x {\n api url \"y\"\n}\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		parseConfigObj(text)
-		parseShell(text, map[string]string{}, func(int, string, error) {})
-		if list, _, err := tokens(text); err == nil {
+		syntax.ConfigObj(text)
+		syntax.Shell(text, map[string]string{}, func(int, string, error) {})
+		if list, _, err := syntax.Tokens(text); err == nil {
 			p := &clientParser{conf: &clientConf{Tree: &Tree{}, macros: map[string]string{}}, list: list, depth: 9}
 			p.run()
 		}

@@ -220,49 +220,55 @@ func modMDAccount(r *root, t *Tree, id string, phrase []byte) *Account {
 	return a
 }
 
-// decryptKey decrypts a key in PKCS#8 that is encrypted by PBES2 (RFC 8018) with PBKDF2,
-// HMAC with SHA-256 and AES-256-CBC, as OpenSSL does by default.
+// An encryptedKey is a key in PKCS#8 that is encrypted by PBES2 (RFC 8018).
+type encryptedKey struct {
+	Algorithm struct {
+		ID     asn1.ObjectIdentifier
+		Params struct {
+			KDF struct {
+				ID     asn1.ObjectIdentifier
+				Params struct {
+					Salt       []byte
+					Iterations int
+					Length     int `asn1:"optional"`
+					PRF        struct {
+						ID   asn1.ObjectIdentifier
+						Null asn1.RawValue `asn1:"optional"`
+					} `asn1:"optional"`
+				}
+			}
+			Cipher struct {
+				ID asn1.ObjectIdentifier
+				IV []byte
+			}
+		}
+	}
+	Data []byte
+}
+
+// usual reports whether the algorithms are those that OpenSSL chooses: PBKDF2, HMAC with
+// SHA-256 and AES-256-CBC.
+func (k *encryptedKey) usual() bool {
+	kdf, enc := k.Algorithm.Params.KDF, k.Algorithm.Params.Cipher
+	return k.Algorithm.ID.String() == "1.2.840.113549.1.5.13" && kdf.ID.String() == "1.2.840.113549.1.5.12" &&
+		kdf.Params.PRF.ID.String() == "1.2.840.113549.2.9" && enc.ID.String() == "2.16.840.1.101.3.4.1.42" &&
+		kdf.Params.Iterations > 0 && kdf.Params.Iterations <= 10_000_000 && len(enc.IV) == aes.BlockSize &&
+		len(k.Data) > 0 && len(k.Data)%aes.BlockSize == 0
+}
+
+// decryptKey decrypts a key of mod_md.
 func decryptKey(data, phrase []byte) (crypto.Signer, error) {
 	bad := problem.New("is not a private key that md_store.json decrypts", "restore both from a backup")
 	block, _ := pem.Decode(data)
+	var k encryptedKey
 	if block == nil || block.Type != "ENCRYPTED PRIVATE KEY" {
 		return nil, bad
 	}
-	var outer struct {
-		Algorithm struct {
-			ID     asn1.ObjectIdentifier
-			Params struct {
-				KDF struct {
-					ID     asn1.ObjectIdentifier
-					Params struct {
-						Salt       []byte
-						Iterations int
-						Length     int `asn1:"optional"`
-						PRF        struct {
-							ID   asn1.ObjectIdentifier
-							Null asn1.RawValue `asn1:"optional"`
-						} `asn1:"optional"`
-					}
-				}
-				Cipher struct {
-					ID asn1.ObjectIdentifier
-					IV []byte
-				}
-			}
-		}
-		Data []byte
-	}
-	if rest, err := asn1.Unmarshal(block.Bytes, &outer); err != nil || len(rest) > 0 {
+	if rest, err := asn1.Unmarshal(block.Bytes, &k); err != nil || len(rest) > 0 || !k.usual() {
 		return nil, bad
 	}
-	kdf, enc := outer.Algorithm.Params.KDF, outer.Algorithm.Params.Cipher
-	switch {
-	case outer.Algorithm.ID.String() != "1.2.840.113549.1.5.13", kdf.ID.String() != "1.2.840.113549.1.5.12",
-		kdf.Params.PRF.ID.String() != "1.2.840.113549.2.9", enc.ID.String() != "2.16.840.1.101.3.4.1.42",
-		kdf.Params.Iterations < 1, kdf.Params.Iterations > 10_000_000, len(enc.IV) != aes.BlockSize, len(outer.Data) == 0, len(outer.Data)%aes.BlockSize != 0:
-		return nil, bad
-	}
-	key, err := pbkdf2.Key(sha256.New, string(phrase), kdf.Params.Salt, kdf.Params.Iterations, 32)
+	kdf := k.Algorithm.Params.KDF.Params
+	key, err := pbkdf2.Key(sha256.New, string(phrase), kdf.Salt, kdf.Iterations, 32)
 	if err != nil {
 		return nil, errors.Join(bad, err)
 	}
@@ -270,8 +276,8 @@ func decryptKey(data, phrase []byte) (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain := make([]byte, len(outer.Data))
-	cipher.NewCBCDecrypter(c, enc.IV).CryptBlocks(plain, outer.Data)
+	plain := make([]byte, len(k.Data))
+	cipher.NewCBCDecrypter(c, k.Algorithm.Params.Cipher.IV).CryptBlocks(plain, k.Data)
 	pad := int(plain[len(plain)-1])
 	if pad < 1 || pad > aes.BlockSize {
 		return nil, bad

@@ -1,4 +1,4 @@
-package trees
+package syntax
 
 import (
 	"strings"
@@ -6,25 +6,25 @@ import (
 	"keypaird/renew/problem"
 )
 
-// A section holds the values of one section of a file that certbot writes, by key, with
+// A Section holds the values of one section of a file that certbot writes, by key, with
 // the lines where they stand.
-type section struct {
-	values map[string][]string
-	lines  map[string]int
+type Section struct {
+	Values map[string][]string
+	Lines  map[string]int
 }
 
-// get returns the value of key, or of the last item of a list.
-func (s section) get(key string) string {
-	if list := s.values[key]; len(list) > 0 {
+// Get returns the value of key, or of the last item of a list.
+func (s Section) Get(key string) string {
+	if list := s.Values[key]; len(list) > 0 {
 		return list[len(list)-1]
 	}
 	return ""
 }
 
-// parseConfigObj reads a file of Python's ConfigObj: sections by their names, "" for the
+// ConfigObj reads a file of Python's ConfigObj: sections by their names, "" for the
 // values before the first. What it does not know is refused with its line, as certbot does.
-func parseConfigObj(data string) (sections map[string]section, line int, err error) {
-	sections = map[string]section{"": {map[string][]string{}, map[string]int{}}}
+func ConfigObj(data string) (sections map[string]Section, line int, err error) {
+	sections = map[string]Section{"": {map[string][]string{}, map[string]int{}}}
 	current := sections[""]
 	for i, text := range strings.Split(data, "\n") {
 		text = strings.TrimSpace(text)
@@ -34,7 +34,7 @@ func parseConfigObj(data string) (sections map[string]section, line int, err err
 		if text[0] == '[' {
 			name := strings.Trim(strings.TrimSpace(strings.SplitN(text, "#", 2)[0]), "[] ")
 			if _, ok := sections[name]; !ok {
-				sections[name] = section{map[string][]string{}, map[string]int{}}
+				sections[name] = Section{map[string][]string{}, map[string]int{}}
 			}
 			current = sections[name]
 			continue
@@ -48,7 +48,7 @@ func parseConfigObj(data string) (sections map[string]section, line int, err err
 			return nil, i + 1, problem.Newf("correct the quotes; certbot passes over this file until then", "has a value that cannot be read: %.80q", text)
 		}
 		key = strings.Trim(strings.TrimSpace(key), `"'`)
-		current.values[key], current.lines[key] = values, i+1
+		current.Values[key], current.Lines[key] = values, i+1
 	}
 	return sections, 0, nil
 }

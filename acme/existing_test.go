@@ -15,7 +15,7 @@ import (
 
 // An account that another program registered is found by its key, kept, and used
 // without another registration.
-func TestAdoptAccount(t *testing.T) {
+func TestExistingAccount(t *testing.T) {
 	g := newFixture(t, acmetest.Options{})
 	other := start(t, acme.Options{CA: g.options(t).CA, Dir: filepath.Join(g.dir, "other"), Email: "a@example.org", Log: g.options(t).Log})
 	url, err := other.Account(t.Context())
@@ -36,19 +36,19 @@ func TestAdoptAccount(t *testing.T) {
 	}
 
 	c := g.client(t)
-	if _, _, err := c.Find(t.Context(), unknown, url); !errors.Is(err, acme.ErrNoAccount) || remedyOf(err) == "" {
-		t.Errorf("Find with another key = %v", err)
+	if _, err := c.FindAccount(t.Context(), unknown, url); !errors.Is(err, acme.ErrNoAccount) || remedyOf(err) == "" {
+		t.Errorf("FindAccount with another key = %v", err)
 	}
-	found, email, err := c.Find(t.Context(), key, "https://old.example.org/reg/1")
-	if err != nil || found != url || email != "a@example.org" {
-		t.Fatalf("Find = %q %q, %v; want %q", found, email, err, url)
+	found, err := c.FindAccount(t.Context(), key, "https://old.example.org/reg/1")
+	if err != nil || found != url {
+		t.Fatalf("FindAccount = %q, %v; want %q", found, err, url)
 	}
 	if _, err := os.Stat(g.accountDir()); !os.IsNotExist(err) {
-		t.Errorf("Find kept something: %v", err)
+		t.Errorf("FindAccount kept something: %v", err)
 	}
-	for _, want := range []bool{true, false} { // adopting it again is no mistake
-		if adopted, err := c.Adopt(key, found, email); err != nil || adopted != want {
-			t.Fatalf("Adopt = %v, %v; want %v", adopted, err, want)
+	for range 2 { // once more is no mistake
+		if err := c.KeepAccount(key, found, "a@example.org"); err != nil {
+			t.Fatal(err)
 		}
 	}
 	if _, err := c.Obtain(t.Context(), g.request("a.test")); err != nil {
@@ -57,11 +57,11 @@ func TestAdoptAccount(t *testing.T) {
 	if got, err := g.client(t).CheckAccount(t.Context()); err != nil || got != url {
 		t.Errorf("CheckAccount = %q, %v; want %q", got, err, url)
 	}
-	if _, err := c.Adopt(unknown, "https://ca.test/2", ""); err == nil || !strings.Contains(err.Error(), "key.pem: is there already") || remedyOf(err) == "" {
-		t.Errorf("Adopt of another account = %v", err)
+	if err := c.KeepAccount(unknown, "https://ca.test/2", ""); err == nil || !strings.Contains(err.Error(), "key.pem: is there already") || remedyOf(err) == "" {
+		t.Errorf("KeepAccount of another account = %v", err)
 	}
-	if _, err := c.Adopt(key, "https://ca.test/2", ""); err == nil || !strings.Contains(err.Error(), "account.json: is there already: "+url) {
-		t.Errorf("Adopt of another URL = %v", err)
+	if err := c.KeepAccount(key, "https://ca.test/2", ""); err == nil || !strings.Contains(err.Error(), "account.json: is there already: "+url) {
+		t.Errorf("KeepAccount of another URL = %v", err)
 	}
 }
 
@@ -82,10 +82,10 @@ func TestFindAccountOfExternalAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	wrapped := newFixture(t, acmetest.Options{Wrap: acmetest.At(acmetest.PathNewAccount, acmetest.Say(403, `{"type":"urn:ietf:params:acme:error:externalAccountRequired"}`))})
-	if _, _, err := wrapped.client(t).Find(t.Context(), key, ""); err == nil || !strings.Contains(err.Error(), "externalAccountRequired") {
-		t.Errorf("Find without a URL = %v", err)
+	if _, err := wrapped.client(t).FindAccount(t.Context(), key, ""); err == nil || !strings.Contains(err.Error(), "externalAccountRequired") {
+		t.Errorf("FindAccount without a URL = %v", err)
 	}
-	if _, _, err := wrapped.client(t).Find(t.Context(), key, url); err == nil {
-		t.Error("Find took the account of another CA")
+	if _, err := wrapped.client(t).FindAccount(t.Context(), key, url); err == nil {
+		t.Error("FindAccount took the account of another CA")
 	}
 }

@@ -1,4 +1,4 @@
-package trees
+package syntax
 
 import (
 	"strings"
@@ -6,18 +6,18 @@ import (
 	"keypaird/renew/problem"
 )
 
-// An assignment is one KEY=value of a shell file.
-type assignment struct {
-	key, value string
-	line       int
+// An Assignment is one KEY=value of a shell file.
+type Assignment struct {
+	Key, Value string
+	Line       int
 }
 
-// parseShell returns the assignments of a shell file. It knows what clients write and
+// Shell returns the assignments of a shell file. It knows what clients write and
 // people add: comments, export, quotes, and $KEY or ${KEY} of what was assigned before.
-// Anything else is told to other, with its line, and the key if it is an assignment: it
+// Anything else goes to other, with its line, and the key if it is an assignment: it
 // would need a shell, which is not run.
-func parseShell(data string, known map[string]string, other func(line int, key string, err error)) []assignment {
-	var list []assignment
+func Shell(data string, known map[string]string, other func(line int, key string, err error)) []Assignment {
+	var list []Assignment
 	for i, line := range strings.Split(strings.ReplaceAll(data, "\r\n", "\n"), "\n") {
 		text := strings.TrimSpace(line)
 		if text == "" || text[0] == '#' {
@@ -37,7 +37,7 @@ func parseShell(data string, known map[string]string, other func(line int, key s
 			continue
 		}
 		known[key] = value
-		list = append(list, assignment{key, value, i + 1})
+		list = append(list, Assignment{key, value, i + 1})
 	}
 	return list
 }
@@ -139,9 +139,9 @@ func variable(s string, known map[string]string) (n int, text string, ok bool) {
 	return n, text, ok
 }
 
-// words splits a command line that needs no shell into its words: nil if it does, or if
+// Words splits a command line that needs no shell into its words: nil if it does, or if
 // there are none.
-func words(command string) []string {
+func Words(command string) []string {
 	if strings.TrimSpace(command) == "" || strings.ContainsAny(command, "|&;<>()$`\\\"'*?[]#~=%!{}\n") {
 		return nil
 	}
