@@ -19,7 +19,7 @@ import (
 // An Import is one run of the command import.
 type Import struct {
 	From, Dir      string // the client and its directory; "" means those in the usual places
-	CA             string // as in [Options]
+	CA, Roots      string // as in [Options]
 	Skip           []string
 	Write, Disable bool
 
@@ -39,6 +39,7 @@ func (i *Import) Flags(f *flag.FlagSet) {
 	f.StringVar(&i.From, "from", "", "the `client`: "+strings.Join(trees.Clients(), ", ")+"; default: the one that is found")
 	f.StringVar(&i.Dir, "dir", "", "its `directory`, or its configuration file; default: where it usually is")
 	f.StringVar(&i.CA, "ca", "", "the `URL` of the CA's directory, for clients that do not keep it; default: Let's Encrypt")
+	f.StringVar(&i.Roots, "roots", "", "PEM `file` with the roots for the CA's own TLS, if it is a private one")
 	f.Func("skip", "leave out the certificate, or account, of this `name`; may be given several times", func(s string) error {
 		i.Skip = append(i.Skip, s)
 		return nil
@@ -76,7 +77,7 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 	if err != nil {
 		return nil, err
 	}
-	p, err := New(tree, Options{Config: path, Getenv: load.Getenv, CA: i.CA, Skip: i.Skip})
+	p, err := New(tree, Options{Config: path, Getenv: load.Getenv, CA: i.CA, Roots: i.Roots, Skip: i.Skip})
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ type Options struct {
 	Config string              // path of the configuration that is written, absolute
 	Getenv func(string) string // required
 	CA     string              // URL of the CA's directory where the client does not keep it; "" means Let's Encrypt
+	Roots  string              // PEM file for the own TLS of private CAs; "" means as the other client has it
 	Skip   []string            // certificates that are left out
 }
 
@@ -139,7 +140,7 @@ func (p *Plan) setCA(t *target) {
 	}
 	t.ca = &ca{directory: directory, account: t.Account}
 	if _, builtIn := caName(directory); !builtIn {
-		t.ca.roots = cmp.Or(t.Roots, p.options.Getenv("REQUESTS_CA_BUNDLE"), p.options.Getenv("LEGO_CA_CERTIFICATES"))
+		t.ca.roots = cmp.Or(p.options.Roots, t.Roots, p.options.Getenv("REQUESTS_CA_BUNDLE"), p.options.Getenv("LEGO_CA_CERTIFICATES"))
 	}
 	p.cas = append(p.cas, t.ca)
 }

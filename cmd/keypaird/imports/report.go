@@ -114,7 +114,11 @@ func (r *Report) WriteText(out io.Writer) error {
 		if runner.Disabled {
 			state = "disabled; to go back: " + runner.Enable
 		}
-		runs = append(runs, strings.TrimSpace(fmt.Sprintf("%s %s %s", runner.Kind, runner.Where, runner.Text))+": "+state)
+		where := runner.Where
+		if runner.Line > 0 {
+			where += fmt.Sprintf(":%d", runner.Line)
+		}
+		runs = append(runs, runner.Kind+" "+where+": "+state)
 	}
 	w.List("What runs "+r.Client+" (import -disable turns it off):", runs)
 	w.List("Paths of servers:", r.Paths)

@@ -21,12 +21,12 @@ import (
 
 // A Runner runs the other client from time to time.
 type Runner struct {
-	Kind    string `json:"kind"` // timer, cron or crontab
+	Kind    string `json:"kind"` // timer, cron, crontab or script
 	Where   string `json:"where"`
 	Line    int    `json:"line,omitempty"`
-	Text    string `json:"text,omitempty"` // of the line
-	Disable string `json:"disable"`        // how to, for an operator
-	Enable  string `json:"enable"`         // how to go back
+	Text    string `json:"-"`       // of the line, which may hold a secret
+	Disable string `json:"disable"` // how to, for an operator
+	Enable  string `json:"enable"`  // how to go back
 
 	Disabled bool `json:"disabled"`
 }
@@ -48,7 +48,7 @@ func Runners(client, etc string) []Runner {
 	for i, p := range programs {
 		quoted[i] = regexp.QuoteMeta(p)
 	}
-	runs := regexp.MustCompile(`(^|[\s/"'=;&|(])(` + strings.Join(quoted, "|") + `)($|[\s"';&|)])`)
+	runs := regexp.MustCompile(`(^|[\s/"'=;&|(])(` + strings.Join(quoted, "|") + `)(\.renew)?($|[\s"';&|)])`) // certbot.renew is the snap's
 	return append(timers(etc, runs), crons(etc, runs)...)
 }
 
@@ -93,8 +93,11 @@ func crons(etc string, runs *regexp.Regexp) []Runner {
 					Kind: "cron", Where: path, Line: i + 1, Text: strings.TrimSpace(text),
 					Disable: fmt.Sprintf("put a # before line %d of %s", i+1, path), Enable: fmt.Sprintf("remove the # before line %d of %s", i+1, path),
 				}
-				if strings.Contains(pattern, "/root") {
-					r.Kind, r.Disable, r.Enable = "crontab", "crontab -e, and put a # before: "+r.Text, "crontab -e, and remove the # before: "+r.Text
+				switch {
+				case strings.Contains(pattern, "/root"):
+					r.Kind, r.Disable, r.Enable = "crontab", fmt.Sprintf("crontab -e, and put a # before line %d", i+1), fmt.Sprintf("crontab -e, and remove the # before line %d", i+1)
+				case pattern != "/etc/crontab" && pattern != "/etc/cron.d/*":
+					r.Kind, r.Disable = "script", fmt.Sprintf("by hand: leave out line %d of %s", i+1, path)
 				}
 				list = append(list, r)
 			}
@@ -103,10 +106,18 @@ func crons(etc string, runs *regexp.Regexp) []Runner {
 	return list
 }
 
-// lines returns the lines of a file; none if it cannot be read.
+// lines returns the lines of a file that other users cannot change; none if it cannot be
+// read, or if they can.
 func lines(path string) []string {
-	data, _, err := durable.ReadFile(path, 1<<20, durable.Any)
+	at, err := durable.CheckFile(path)
 	if err != nil {
+		return nil
+	}
+	data, info, err := durable.ReadFile(at, 1<<20, durable.NoLink)
+	if err != nil || info.Mode()&0o022 != 0 {
+		return nil
+	}
+	if _, ours := durable.Owner(info); !ours {
 		return nil
 	}
 	var list []string
@@ -116,9 +127,10 @@ func lines(path string) []string {
 	return list
 }
 
-// DisableRunner keeps r from running the client any more.
+// DisableRunner keeps r from running the client any more. Scripts are left to the
+// operator: they may do more.
 func DisableRunner(ctx context.Context, r *Runner) error {
-	if r.Disabled {
+	if r.Disabled || r.Kind == "script" {
 		return nil
 	}
 	var err error
@@ -161,8 +173,7 @@ func commentOut(path, text string) error {
 	return durable.WriteFile(real, []byte(disabled(string(data), text)), durable.FileMode{Perm: info.Mode() & (fs.ModePerm), UID: uid, GID: -1})
 }
 
-// disabled returns data with a mark before the lines that are text. The last line of a
-// shell script in cron.daily may be the only one: it stays a script.
+// disabled returns data with a mark before the lines that are text.
 func disabled(data, text string) string {
 	all := strings.SplitAfter(data, "\n")
 	for i, line := range all {

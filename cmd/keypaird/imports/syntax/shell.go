@@ -147,3 +147,44 @@ func Words(command string) []string {
 	}
 	return strings.Fields(command)
 }
+
+// Fields splits a command line at spaces outside of quotes, and removes the quotes.
+func Fields(command string) []string {
+	var list []string
+	var b strings.Builder
+	inside, quote := false, byte(0)
+	for i := 0; i <= len(command); i++ {
+		c := byte(' ')
+		if i < len(command) {
+			c = command[i]
+		}
+		switch {
+		case quote != 0 && c == quote && i < len(command):
+			quote = 0
+		case quote != 0 && i < len(command):
+			b.WriteByte(c)
+		case c == '"' || c == '\'':
+			inside, quote = true, c
+		case c == ' ' || c == '\t':
+			if inside {
+				list = append(list, b.String())
+			}
+			b.Reset()
+			inside = false
+		default:
+			b.WriteByte(c)
+			inside = true
+		}
+	}
+	return list
+}
+
+// After returns the words of the command that follows the last && of a command line; nil
+// if there is none, or if it needs a shell.
+func After(command string) []string {
+	i := strings.LastIndex(command, "&&")
+	if i < 0 {
+		return nil
+	}
+	return Words(command[i+2:])
+}

@@ -239,6 +239,11 @@ func (c *clientConf) certificate(d *clientDomain) {
 			return
 		}
 	}
+	for _, command := range c.Commands { // acme-client NAME && rcctl reload relayd
+		if slices.Contains(syntax.Fields(command), d.handle) {
+			place.Reload = syntax.After(command)
+		}
+	}
 	cert.Places = []Place{place}
 	for _, name := range append([]string{cmp.Or(d.name, d.handle)}, d.alternatives...) {
 		cert.Challenges = append(cert.Challenges, Challenge{Name: strings.ToLower(name), Type: "http-01", Webroot: cmp.Or(d.challenges, "/var/www/acme")})

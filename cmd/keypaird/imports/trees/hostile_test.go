@@ -179,53 +179,6 @@ func TestTreeOfAServer(t *testing.T) {
 	}
 }
 
-// Shell files are parsed and never run.
-func TestShell(t *testing.T) {
-	marker := filepath.Join(t.TempDir(), "ran")
-	for _, tt := range []struct{ line, want string }{
-		{`A='plain'`, "plain"},
-		{`A='a'"b"c`, "abc"},
-		{`A="x $B ${B}" # remark`, "x b b"},
-		{`export A=1`, "1"},
-		{`A=`, ""},
-		{`A='$(touch ` + marker + `)'`, "$(touch " + marker + ")"},
-		{`A="$(touch ` + marker + `)"`, "refused: needs a shell"},
-		{"A=`touch " + marker + "`", "refused: needs a shell"},
-		{`A=x; touch ` + marker, "refused: needs a shell"},
-		{`A=x touch ` + marker, "refused: needs a shell"},
-		{`A="${B:-$(touch x)}"`, "refused: needs a shell"},
-		{`A=$UNKNOWN`, "refused: needs a shell"},
-		{`A='x`, "refused: has a quote without an end"},
-		{`A="x`, "refused: has a quote without an end"},
-		{`. /etc/other`, "refused: is no assignment"},
-		{`touch ` + marker, "refused: is no assignment"},
-		{`A[0]=x`, "refused: is no assignment"},
-	} {
-		got := ""
-		for _, v := range syntax.Shell(tt.line+"\n", map[string]string{"B": "b"}, func(line int, _ string, err error) { got = "refused: " + err.Error() }) {
-			got = v.Value
-		}
-		if tt.want == "" && got != "" || !strings.HasPrefix(got, tt.want) {
-			t.Errorf("%s: %q, want %q", tt.line, got, tt.want)
-		}
-	}
-	if _, err := os.Lstat(marker); err == nil {
-		t.Error("something was run")
-	}
-}
-
-// What needs a shell is no list of words.
-func TestWords(t *testing.T) {
-	for _, s := range []string{"a; b", "a && b", "$(a)", "a > b", "`a`", "a 'b c'", "a | b", "A=1 b", "a *", "a\nb"} {
-		if list := syntax.Words(s); list != nil {
-			t.Errorf("Words(%q) = %q", s, list)
-		}
-	}
-	if list := syntax.Words("systemctl reload nginx"); len(list) != 3 {
-		t.Errorf("words = %q", list)
-	}
-}
-
 func FuzzParsers(f *testing.F) {
 	f.Add("a = 'x', \"y\" # z\n[s]\n")
 	f.Add("A='x'\nB=\"${A}\"\n")

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"keypaird/cmd/keypaird/imports/syntax"
 )
 
 // A lego is what its reader knows.
@@ -18,6 +20,7 @@ type lego struct {
 type legoOptions struct {
 	dns, webroot, listen, server string
 	http, tls, known             bool
+	reload                       []string
 }
 
 // readLego reads the directory of lego, of version 4 or 5.
@@ -117,7 +120,7 @@ func (l *lego) certificate(name string) {
 		l.note(name, "if CAA records name another account, move that one's directory away for the import",
 			"which of the accounts at %s it belongs to is not in lego's files: %s is taken", cert.Host, cmp.Or(own[0].URL, own[0].File))
 	}
-	place := Place{Key: l.at(file(".key")), Chain: l.at(file(".crt"))}
+	place := Place{Key: l.at(file(".key")), Chain: l.at(file(".crt")), Reload: l.options.reload}
 	if l.has(file(".issuer.crt")) {
 		place.Intermediates = l.at(file(".issuer.crt"))
 	}
@@ -159,7 +162,14 @@ func (l *lego) challenge(subject, name string) Challenge {
 func parseLego(commands []string) legoOptions {
 	var o legoOptions
 	for _, command := range commands {
-		list := strings.Fields(strings.NewReplacer("=", " ", `"`, "", "'", "").Replace(command))
+		var list []string
+		for _, field := range syntax.Fields(command) {
+			if option, value, ok := strings.Cut(field, "="); ok && strings.HasPrefix(option, "-") {
+				list = append(list, option, value)
+			} else {
+				list = append(list, field)
+			}
+		}
 		i := slices.IndexFunc(list, func(w string) bool { return filepath.Base(w) == "lego" })
 		for o.known = o.known || i >= 0; i >= 0 && i < len(list); i++ {
 			value := ""
@@ -173,6 +183,8 @@ func parseLego(commands []string) legoOptions {
 				o.http = true
 			case "tls":
 				o.tls = true
+			case "renew-hook", "deploy-hook":
+				o.reload = syntax.Words(value)
 			case "http.webroot":
 				o.http, o.webroot = true, value
 			case "http.port":

@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"keypaird/cmd/keypaird/imports/syntax"
 )
 
 // readUacme reads the configuration directory of uacme.
@@ -30,7 +32,13 @@ func readUacme(r *root, t *Tree) error {
 		if id == "private" || !r.has(file) {
 			continue
 		}
-		cert := &Certificate{Name: id, Account: account, Pair: t.pair(r, id, file, key), Places: []Place{{Key: r.at(key), Chain: r.at(file)}}}
+		place := Place{Key: r.at(key), Chain: r.at(file)}
+		for _, command := range t.Commands { // uacme issue NAME && rcctl reload relayd
+			if slices.Contains(syntax.Fields(command), id) {
+				place.Reload = syntax.After(command)
+			}
+		}
+		cert := &Certificate{Name: id, Account: account, Pair: t.pair(r, id, file, key), Places: []Place{place}}
 		if cert.Pair == nil {
 			continue
 		}
