@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"keypaird/cmd/keypaird/config"
@@ -109,6 +110,9 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 
 // locate returns the tree to take over.
 func (i *Import) locate() (trees.Location, error) {
+	if i.From != "" && !slices.Contains(trees.Clients(), i.From) {
+		return trees.Location{}, problem.Newf("name one of: "+strings.Join(trees.Clients(), " "), "there is no client %q", i.From)
+	}
 	if i.Dir != "" {
 		if client := cmp.Or(i.From, trees.Recognize(i.Dir)); client != "" {
 			return trees.Location{Client: client, Dir: i.Dir}, nil

@@ -69,7 +69,7 @@ func (p *Plan) Report(state string, runners []Runner) *Report {
 			c.NotAfter, c.Due = t.Pair.Leaf.NotAfter.UTC(), lifetime.Due(t.Pair.Leaf).UTC()
 		}
 		r.Certificates = append(r.Certificates, c)
-		if len(t.deploys) == 0 {
+		if len(t.deploys) == 0 && p.Tree.Client != "caddy" { // its user cannot read there
 			r.Paths = append(r.Paths, fmt.Sprintf("%s: point the server at %s/fullchain.pem and privkey.pem", t.name, live(state, t.name)))
 		}
 	}

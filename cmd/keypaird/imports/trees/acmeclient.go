@@ -268,7 +268,7 @@ func (c *clientConf) clientPair(subject string, p Place) *keypair.Pair {
 	}
 	pair, err := keypair.Parse(onlyCertificates(slices.Concat(parts[:len(chain)]...)), parts[len(chain)])
 	if err != nil {
-		c.fault(subject, chain[0], 0, problem.Newf("restore the pair, or leave it out: -skip "+subject, "is no pair with %s: %w", p.Key, err))
+		c.fault(subject, chain[0], 0, problem.Newf("restore the pair", "is no pair with %s: %w", p.Key, err))
 		return nil
 	}
 	return pair

@@ -40,8 +40,8 @@ func readCaddy(r *root, t *Tree) error {
 			caddyCertificate(r, t, ca, name)
 		}
 	}
-	t.note("", "write into each site: tls STATE/certs/NAME/live/fullchain.pem STATE/certs/NAME/live/privkey.pem; or use the preset caddy, and the paths that it shows",
-		"Caddy renews its certificates itself until its sites name others")
+	t.note("", `set deploy = ["caddy"] in each [cert], then: keypaird issue; then write into each site: tls /etc/caddy/NAME.crt /etc/caddy/NAME.key, as keypaird deploy -list caddy shows`,
+		"Caddy renews its certificates itself until its sites name others, and cannot read the state directory")
 	return nil
 }
 

@@ -104,8 +104,8 @@ func (n Note) String() string {
 // fault adds a fault. err may have a remedy.
 func (t *Tree) fault(subject, file string, line int, err error) {
 	remedy := cmp.Or(problem.Remedy(err), "correct the file")
-	if subject != "" && problem.Remedy(err) == "" {
-		remedy += ", or leave it out: -skip " + subject
+	if subject != "" {
+		remedy += "; or leave it out: -skip " + subject
 	}
 	text := durable.Cause(err).Error()
 	if unsafe := err.Error(); strings.HasPrefix(unsafe, "/") {
@@ -169,7 +169,7 @@ func (t *Tree) pair(r *root, subject, chain, key string) *keypair.Pair {
 	}
 	p, err := keypair.Parse(onlyCertificates(chainPEM), keyPEM)
 	if err != nil {
-		t.fault(subject, r.at(chain), 0, problem.Newf("restore the pair in "+r.at(key)+", or leave it out: -skip "+subject, "is no pair with %s: %w", r.at(key), err))
+		t.fault(subject, r.at(chain), 0, problem.Newf("restore the pair in "+r.at(key), "is no pair with %s: %w", r.at(key), err))
 		return nil
 	}
 	return p
