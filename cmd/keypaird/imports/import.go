@@ -91,8 +91,10 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 		state = cfg.State
 	}
 	var taken Taken
+	written := false
 	if i.Write {
 		taken, err = p.Write(ctx, load, engine.Options{Log: i.Log, UserAgent: i.UserAgent}, i.Waiting)
+		written = err == nil
 	} else if i.Disable && missing(path) {
 		err = problem.New("nothing would renew the certificates: "+path+" does not exist", "write it, too: keypaird import -write -disable")
 	}
@@ -102,8 +104,8 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 		}
 	}
 	r := p.Report(state, runners)
-	if i.Write && err == nil {
-		r.Written, r.Taken = true, taken
+	if r.Written = written; written {
+		r.Taken = Taken{append([]string{}, taken.Accounts...), append([]string{}, taken.Pairs...)}
 	}
 	return r, err
 }

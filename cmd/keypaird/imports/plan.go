@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keypaird/acme"
+	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/imports/trees"
 	"keypaird/renew/keypair"
 	"keypaird/renew/lifetime"
@@ -72,6 +73,11 @@ func New(t *trees.Tree, o Options) (*Plan, error) {
 			continue
 		}
 		one := &target{Certificate: c}
+		for i, ch := range c.Challenges {
+			if name, err := config.NormalName(ch.Name); err == nil { // else the configuration is refused
+				c.Challenges[i].Name = name
+			}
+		}
 		one.name = unique(tableName(c.Name), func(name string) bool {
 			return slices.ContainsFunc(p.targets, func(other *target) bool { return other.name == name })
 		})

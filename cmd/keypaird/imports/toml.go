@@ -185,7 +185,7 @@ func (p *Plan) writeDeploy(w *writer, d *deploy) {
 	w.line(`# verify = ["127.0.0.1:443"]    # where the server is to be seen with it`)
 }
 
-// stateDir returns where the other client's names lead in messages.
+// live returns the directory of the pair in use.
 func live(state, target string) string {
 	return filepath.Join(cmp.Or(state, "STATE"), "certs", target, "live")
 }

@@ -43,7 +43,18 @@ func (p *Plan) Check(load config.Options) (*config.Config, error) {
 	if err := os.WriteFile(load.Path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	return config.Load(load)
+	return p.load(load)
+}
+
+// load reads a configuration that stands for the one that will be.
+func (p *Plan) load(o config.Options) (*config.Config, error) {
+	cfg, err := config.Load(o)
+	if mistakes, ok := errors.AsType[config.Mistakes](err); ok {
+		for i := range mistakes {
+			mistakes[i].File = p.options.Config
+		}
+	}
+	return cfg, err
 }
 
 func missing(path string) bool {
@@ -87,7 +98,7 @@ func (p *Plan) Write(ctx context.Context, load config.Options, o engine.Options,
 	if err := durable.WriteFile(load.Path, []byte(text), durable.Private); err != nil {
 		return a, err
 	}
-	cfg, err := config.Load(load)
+	cfg, err := p.load(load)
 	if err != nil {
 		return a, err
 	}
