@@ -54,7 +54,7 @@ var commands = []command{
 	{"status", "[-json] [NAME...]", "show what is live, until when, and what comes next", statusCommand},
 	{"verify", "[OPTION] [NAME|DOMAIN...]", "check which certificate each endpoint serves", verifyCommand},
 	{"discover", "[-plan] [OPTION...] DOMAIN", "find the endpoints and certificate names a domain's services need", discoverCommand},
-	{"import", "[-from CLIENT] [-dir DIR] [-write] [-disable] [-json]", "take over from another ACME client", importCommand},
+	{"import", "[-write] [-disable] [OPTION...]", "take over from another ACME client", importCommand},
 	{"forget", "[-files] [-json] NAME...", "remove what is stored of targets, or known of files, that are no longer configured", forgetCommand},
 	{"deploy", "[-list|-stand-in] [-v] [-json] [NAME...]", "deploy and verify again what is stored; or list the presets", deployCommand},
 	{"dns", "[-json] [PROVIDER]", "list DNS providers, or the variables of one", dnsCommand},

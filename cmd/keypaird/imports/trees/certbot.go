@@ -93,7 +93,7 @@ func (c *certbot) hooks() {
 
 // notCarried notes a hook.
 func (t *Tree) notCarried(subject, kind, text string) {
-	remedy := "see whether it is still needed: keypaird renews without stopping servers"
+	remedy := "see whether it is still needed; if it frees port 80, have the server there pass /.well-known/acme-challenge/ on, and set [http-01] listen"
 	if strings.HasPrefix(kind, "deploy") || strings.HasPrefix(kind, "renew") || kind == "reloadcmd" {
 		remedy = "set reload of the [deploy] table to a program that makes the server read the new files; it has $KEYPAIRD_NAMES"
 	}
