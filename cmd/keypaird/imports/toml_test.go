@@ -18,7 +18,7 @@ func TestHostileText(t *testing.T) {
 	}
 	none := func(string) string { return "" }
 	for _, text := range []string{
-		`plain`, `"`, `\`, `\"`, "a\nb = 1\n[x]", "\x00\x01\x1b[31m\x7f", "</script>&", "é\u2028 \U0001F511", `"""`, `'''`, "#",
+		`plain`, `"`, `\`, `\"`, "a\nb = 1\n[x]", "\x00\x01\x1b[31m\x7f", "</script>&", "\a\v\t\r", "é\u2028 \U0001F511", `"""`, `'''`, "#",
 	} {
 		tree := &trees.Tree{Client: "certbot", Dir: "/a\"\n]" + text, Certificates: []*trees.Certificate{{
 			Name: "../" + text, Pair: p, Directory: "https://ca.example.org/dir", RootName: text,
