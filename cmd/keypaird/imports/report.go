@@ -120,7 +120,15 @@ func (r *Report) WriteText(out io.Writer) error {
 		}
 		runs = append(runs, runner.Kind+" "+where+": "+state)
 	}
-	w.List("What runs "+r.Client+" (import -disable turns it off):", runs)
+	switch still := slices.ContainsFunc(r.Runners, func(r Runner) bool { return !r.Disabled }); {
+	case len(runs) == 0 && clientWords[r.Client] != nil:
+		runs = append(runs, "nothing was found in systemd's timers and cron: turn it off where it is run")
+		w.List("What runs "+r.Client+":", runs)
+	case r.Written && still:
+		w.List(r.Client+" is still run, and would renew, too; turn it off: keypaird import -disable", runs)
+	default:
+		w.List("What runs "+r.Client+" (import -disable turns it off):", runs)
+	}
 	w.List("Paths of servers:", r.Paths)
 	w.List("To go back:", []string{r.Back})
 	if r.Written {
