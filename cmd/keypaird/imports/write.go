@@ -153,9 +153,14 @@ func makeWebroot(path string) error {
 	}
 	defer root.Close()
 	for _, dir := range []string{".well-known", ".well-known/acme-challenge"} {
-		if err := root.Mkdir(dir, 0o755); err == nil {
+		err := root.Mkdir(dir, 0o755)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err == nil {
 			err = root.Chmod(dir, 0o755) // whatever the umask
-		} else if !errors.Is(err, fs.ErrExist) {
+		}
+		if err != nil {
 			return fmt.Errorf("making %s: %w", filepath.Join(top, dir), durable.Cause(err))
 		}
 	}
