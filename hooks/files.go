@@ -134,7 +134,7 @@ func (d *Deployment) planned(name string, p *keypair.Pair, owner ids) state {
 	s := state{pair: p}
 	for _, o := range d.Outputs() {
 		s.files = append(s.files, file{
-			path: throughLink(expand(o.Template, name)), data: o.data(p),
+			path: ThroughLink(expand(o.Template, name)), data: o.data(p),
 			mode: durable.FileMode{Perm: o.Mode, UID: owner.uid, GID: owner.gid},
 		})
 	}

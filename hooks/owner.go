@@ -107,7 +107,7 @@ func (d *Deployment) Writable(name string) error {
 		if err := checkLink(p); err != nil {
 			return err
 		}
-		p = throughLink(p)
+		p = ThroughLink(p)
 		dir := filepath.Dir(p)
 		if err := durable.CheckDir(dir); err != nil {
 			return fmt.Errorf("%s: %w", p, dirError(p, err))

@@ -19,7 +19,7 @@ import (
 // FileID identifies the file that path names: by its directory, whatever links lead
 // there, and its name. A link in place of the file stands for the file it leads to.
 func FileID(path string) string {
-	path = throughLink(path)
+	path = ThroughLink(path)
 	if info, err := os.Stat(filepath.Dir(path)); err == nil {
 		if st, ok := info.Sys().(*syscall.Stat_t); ok {
 			return fmt.Sprintf("%d:%d/%s", st.Dev, st.Ino, filepath.Base(path))
@@ -28,10 +28,10 @@ func FileID(path string) string {
 	return path
 }
 
-// throughLink returns the file that a symbolic link in place of path leads to: it is
+// ThroughLink returns the file that a symbolic link in place of path leads to: it is
 // written there, and its directory is checked as any other is. Other programs, such as
 // certbot, expect the link to stay. A link that [checkLink] refuses is returned as it is.
-func throughLink(path string) string {
+func ThroughLink(path string) string {
 	if isLink(path) {
 		if to, err := durable.CheckFile(path); err == nil {
 			return to

@@ -3,6 +3,7 @@ package imports
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -76,6 +77,9 @@ func (p *Plan) Report(state string, runners []Runner) *Report {
 	for _, d := range p.deploys {
 		files := slices.DeleteFunc(filesOf(d.place), func(s string) bool { return s == "" })
 		r.Paths = append(r.Paths, "servers go on reading "+strings.Join(files, " "))
+	}
+	if dirs := p.writes(); len(dirs) > 0 {
+		r.Paths = append(r.Paths, "keypaird has to write there; in its systemd unit, as root: ReadWritePaths="+strings.Join(dirs, " "))
 	}
 	return r
 }
@@ -155,6 +159,25 @@ func notes(w *textfmt.Writer, title string, list []trees.Note) {
 			w.Item("    remedy: ", n.Remedy)
 		}
 	}
+}
+
+// writes returns the directories that have all files to write: the tree, or their own.
+func (p *Plan) writes() []string {
+	var dirs []string
+	for _, t := range p.targets {
+		for _, place := range t.Places {
+			for _, file := range filesOf(place) {
+				dir := filepath.Dir(file)
+				if strings.HasPrefix(file, p.Tree.Dir+"/") {
+					dir = p.Tree.Dir
+				}
+				if file != "" && !slices.Contains(dirs, dir) {
+					dirs = append(dirs, dir)
+				}
+			}
+		}
+	}
+	return dirs
 }
 
 func filesOf(p trees.Place) []string { f := p.Files(); return f[:] }
