@@ -2,9 +2,11 @@ package acme_test
 
 import (
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"keypaird/acme"
@@ -67,8 +69,18 @@ func TestExistingAccount(t *testing.T) {
 
 // A CA that asks for an external account before it looks for a key is asked for the
 // account itself.
-func TestFindAccountOfExternalAccount(t *testing.T) {
-	g := newFixture(t, acmetest.Options{})
+func TestExistingExternalAccount(t *testing.T) {
+	var asks atomic.Bool
+	g := newFixture(t, acmetest.Options{Wrap: func(next http.Handler) http.Handler {
+		refuse := acmetest.At(acmetest.PathNewAccount, acmetest.Say(403, `{"type":"urn:ietf:params:acme:error:externalAccountRequired"}`))(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if asks.Load() {
+				refuse.ServeHTTP(w, r)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}})
 	url, err := g.client(t).Account(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -81,11 +93,14 @@ func TestFindAccountOfExternalAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrapped := newFixture(t, acmetest.Options{Wrap: acmetest.At(acmetest.PathNewAccount, acmetest.Say(403, `{"type":"urn:ietf:params:acme:error:externalAccountRequired"}`))})
-	if _, err := wrapped.client(t).FindAccount(t.Context(), key, ""); err == nil || !strings.Contains(err.Error(), "externalAccountRequired") {
+	asks.Store(true)
+	if got, err := g.client(t).FindAccount(t.Context(), key, url); err != nil || got != url {
+		t.Errorf("FindAccount = %q, %v; want %q", got, err, url)
+	}
+	if _, err := g.client(t).FindAccount(t.Context(), key, ""); err == nil || !strings.Contains(err.Error(), "externalAccountRequired") {
 		t.Errorf("FindAccount without a URL = %v", err)
 	}
-	if _, err := wrapped.client(t).FindAccount(t.Context(), key, url); err == nil {
-		t.Error("FindAccount took the account of another CA")
+	if _, err := g.client(t).FindAccount(t.Context(), key, url+"0"); !errors.Is(err, acme.ErrNoAccount) {
+		t.Errorf("FindAccount of another URL = %v", err)
 	}
 }

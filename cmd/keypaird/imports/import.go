@@ -3,6 +3,7 @@ package imports
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"io"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/imports/trees"
+	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 )
 
@@ -122,6 +124,13 @@ func (i *Import) locate() (trees.Location, error) {
 		return trees.Location{}, problem.Newf("name the client with -from", "%s is the directory of no client that is known: %s", i.Dir, strings.Join(trees.Clients(), " "))
 	}
 	found := trees.Find(i.From, os.Getenv("HOME"))
+	if len(found) > 1 { // one that is installed may never have been used
+		found = slices.DeleteFunc(found, func(at trees.Location) bool {
+			t, err := trees.Read(at, nil)
+			_, unsafe := errors.AsType[*durable.UnsafeError](err)
+			return !unsafe && (err != nil || len(t.Certificates)+len(t.Faults) == 0)
+		})
+	}
 	switch len(found) {
 	case 0:
 		return trees.Location{}, problem.New("no other client was found in the usual places", "name one with -from and its directory with -dir")
