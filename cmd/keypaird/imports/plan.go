@@ -68,6 +68,9 @@ type secret struct{ path, content string }
 // New plans the configuration for a tree. It fails if there is nothing to take over.
 func New(t *trees.Tree, o Options) (*Plan, error) {
 	p := &Plan{Tree: t, options: o, Notes: slices.Clone(t.Notes)}
+	if err := checkSkip(t, o.Skip); err != nil {
+		return nil, err
+	}
 	for _, c := range t.Certificates {
 		if slices.Contains(o.Skip, c.Name) {
 			continue
@@ -97,6 +100,23 @@ func New(t *trees.Tree, o Options) (*Plan, error) {
 	p.setEmail()
 	p.setHTTP01()
 	return p, nil
+}
+
+// checkSkip refuses names to leave out that nothing has.
+func checkSkip(t *trees.Tree, skip []string) error {
+	var known []string
+	for _, c := range t.Certificates {
+		known = append(known, c.Name)
+	}
+	for _, n := range t.Faults {
+		known = append(known, n.Subject)
+	}
+	for _, name := range skip {
+		if name == "" || !slices.Contains(known, name) {
+			return problem.Newf("leave out one of: "+strings.Join(known, " "), "nothing in %s is called %q", t.Dir, name)
+		}
+	}
+	return nil
 }
 
 // note adds a note of the plan.
