@@ -57,6 +57,7 @@ var commands = []command{
 	{"status", "[-json] [NAME...]", "show what is live, until when, and what comes next", statusCommand},
 	{"verify", "[OPTION] [NAME|DOMAIN...]", "check which certificate each endpoint serves", verifyCommand},
 	{"discover", "[-plan] [OPTION...] DOMAIN", "find the endpoints and names that a domain's services need", discoverCommand},
+	{"import", "[-write] [-disable] [OPTION...]", "take over from another ACME client", importCommand},
 	{"forget", "[-files] [-json] NAME...", "remove what is stored of targets that are no longer configured", forgetCommand},
 	{"deploy", "[-list|-stand-in] [-v] [-json] [NAME...]", "deploy and verify again what is stored, or list presets", deployCommand},
 	{"account", "[-json] [show|register|rollover|deactivate] [CA...]", "show the accounts at CAs, or change one", accountCommand},
