@@ -1,5 +1,6 @@
 # make         the two programs
-# make install likewise, and installs them below PREFIX
+# make install likewise, and installs them, the manual pages and completions below PREFIX
+# make uninstall removes all that
 # make test    the whole suite; on Debian, as root, it installs what it tests against
 # make check   what else CI runs: staticcheck, every platform, every DNS provider,
 #              known vulnerabilities, and every moment of tests that else take some
@@ -13,6 +14,12 @@ DIRS   = acme cmd examples hooks renew
 STEPCA = cmd/keypaird/testdata/script/stepca*.txtar
 SKIPS  = $$([ -x /usr/local/sbin/step-ca ] && echo 0 || ls $(STEPCA) | wc -l)
 RACE   = -race
+MAN    = share/man
+TEXTS  = $(MAN)/man8/keypaird.8:cmd/keypaird/keypaird.8 $(MAN)/man5/keypaird.toml.5:cmd/keypaird/keypaird.toml.5 \
+	$(MAN)/man7/keypaird-hooks.7:cmd/keypaird/keypaird-hooks.7 $(MAN)/man8/keypaird-dns.8:cmd/keypaird-dns/keypaird-dns.8 \
+	share/bash-completion/completions/keypaird:cmd/keypaird/completion/keypaird.bash \
+	share/zsh/site-functions/_keypaird:cmd/keypaird/completion/_keypaird \
+	share/fish/vendor_completions.d/keypaird.fish:cmd/keypaird/completion/keypaird.fish
 RUN    = case "$$(id -u),$$(ls /etc/debian_version 2>/dev/null)" in 0,?*) CI=true; export CI; most="-skips $(SKIPS)";; esac; \
 	$(GO) run .ci/gotest/main.go $$most -vet=off -parallel 4 -tags lean -timeout 20m
 
@@ -24,6 +31,12 @@ install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/keypaird
 	install -m 0755 keypaird $(DESTDIR)$(PREFIX)/bin/keypaird
 	install -m 0755 keypaird-dns $(DESTDIR)$(PREFIX)/libexec/keypaird/keypaird-dns
+	@set -e; for f in $(TEXTS); do to=$(DESTDIR)$(PREFIX)/$${f%%:*}; install -d "$${to%/*}"; install -m 0644 "$${f#*:}" "$$to"; done
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/keypaird
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/keypaird
+	@for f in $(TEXTS); do rm -f "$(DESTDIR)$(PREFIX)/$${f%%:*}"; done
 
 # Where all servers can be installed, a test that is skipped hides something:
 # more than SKIPS are a failure: none, or the stories of a step-ca that could not be
@@ -77,4 +90,4 @@ vulnerabilities:
 bench:
 	$(GO) test -tags lean -run '^$$' -bench . -benchtime 3s ./acme ./renew/... ./hooks ./cmd/keypaird
 
-.PHONY: build install test servers lint vet staticcheck check exhaustive cross vulnerabilities bench
+.PHONY: build install uninstall test servers lint vet staticcheck check exhaustive cross vulnerabilities bench
