@@ -1,4 +1,4 @@
-# make         the two programs
+# make         the three programs
 # make install likewise, and installs them, the manual pages and completions below PREFIX
 # make uninstall removes all that
 # make test    the whole suite; on Debian, as root, it installs what it tests against
@@ -26,11 +26,13 @@ RUN    = case "$$(id -u),$$(ls /etc/debian_version 2>/dev/null)" in 0,?*) CI=tru
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-s ./cmd/keypaird
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-s ./cmd/keypaird-dns
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-s ./cmd/keypaird-names
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/keypaird
 	install -m 0755 keypaird $(DESTDIR)$(PREFIX)/bin/keypaird
 	install -m 0755 keypaird-dns $(DESTDIR)$(PREFIX)/libexec/keypaird/keypaird-dns
+	install -m 0755 keypaird-names $(DESTDIR)$(PREFIX)/libexec/keypaird/keypaird-names
 	@set -e; for f in $(TEXTS); do to=$(DESTDIR)$(PREFIX)/$${f%%:*}; install -d "$${to%/*}"; install -m 0644 "$${f#*:}" "$$to"; done
 
 uninstall:
@@ -73,7 +75,7 @@ exhaustive: servers
 cross:
 	@for t in $(CROSS); do \
 		echo "building for $$t"; \
-		CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build -tags lean ./cmd/keypaird ./cmd/keypaird-dns || exit 1; \
+		CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build -tags lean ./cmd/keypaird ./cmd/keypaird-dns ./cmd/keypaird-names || exit 1; \
 		case " $(VETTED) " in *" $$t "*) \
 			echo "vetting for $$t"; \
 			CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) vet -tags lean ./acme/... ./cmd/... ./hooks/... ./renew/... || exit 1;; \

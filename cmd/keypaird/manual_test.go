@@ -71,11 +71,17 @@ func TestManualNames(t *testing.T) {
 	sameNames(t, "protocols in keypaird.toml.5", items(readText(t, "keypaird.toml.5"), `\.It Cm ([a-z0-9-]+) Pq port`), probe.Protos())
 	dns := readText(t, "../keypaird-dns/keypaird-dns.8")
 	sameNames(t, "options in keypaird-dns.8", items(dns, `\.It Fl (\w+)`), items(readText(t, "../keypaird-dns/child/program.go"), `flags\.\w+\("(\w+)"`))
+	metrics := metricsInSource(t, "../../renew/status")
 	known := append(variables, config.PathVariable, need.Unconfined)
 	for _, file := range manualPages(t) {
 		for _, name := range variable.FindAllString(readText(t, file), -1) {
 			if !slices.Contains(known, name) {
 				t.Errorf("%s: there is no variable %s", file, name)
+			}
+		}
+		for _, name := range regexp.MustCompile(`\bkeypaird_[a-z_]+`).FindAllString(readText(t, file), -1) {
+			if _, ok := metrics[name]; !ok {
+				t.Errorf("%s: there is no metric %s", file, name)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"keypaird/cmd/keypaird/daemon"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/output"
+	"keypaird/renew/launch"
 	"keypaird/renew/status"
 )
 
@@ -20,6 +21,9 @@ func statusCommand(_ context.Context, e *env, args []string) error {
 	}
 	cfg, err := e.loadWithoutSecrets()
 	if err != nil {
+		return err
+	}
+	if err := launch.BecomeOwner(cfg.State); err != nil {
 		return err
 	}
 	w, err := e.engine(cfg, engine.Options{Log: output.Logger(e.stderr, output.Quiet)})

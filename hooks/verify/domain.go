@@ -11,6 +11,7 @@ import (
 
 	"keypaird/hooks/discover"
 	"keypaird/hooks/probe"
+	"keypaird/hooks/verify/input"
 	"keypaird/renew/tlsa"
 )
 
@@ -28,7 +29,7 @@ type endpoint struct {
 }
 
 // checkDomain finds the endpoints of a domain as its peers do, and checks each.
-func (v *Verifier) checkDomain(ctx context.Context, d Domain) ([]Check, error) {
+func (v *Verifier) checkDomain(ctx context.Context, d input.Domain) ([]Check, error) {
 	answer, err := v.Lookup.Discover(ctx, d.Name, d.Services, d.Components)
 	if err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func (v *Verifier) checkDomain(ctx context.Context, d Domain) ([]Check, error) {
 
 // mergeEndpoint adds a row of discovery to the endpoint that is asked the same, or a
 // new endpoint.
-func mergeEndpoint(checks []*endpoint, r discover.Requirement, d Domain) []*endpoint {
+func mergeEndpoint(checks []*endpoint, r discover.Requirement, d input.Domain) []*endpoint {
 	for _, c := range checks {
 		first := c.uses[0]
 		if c.endpoint == r.Target() && c.sni == r.SNI && slices.Equal(first.Accept, r.Accept) && slices.Equal(c.addrs, r.Addrs) &&
@@ -82,13 +83,13 @@ func mergeEndpoint(checks []*endpoint, r discover.Requirement, d Domain) []*endp
 
 // guessed reports whether peers try an endpoint although no record names the
 // service.
-func guessed(r discover.Requirement, d Domain) bool {
+func guessed(r discover.Requirement, d input.Domain) bool {
 	return unused(r) || r.Default && !d.Configured
 }
 
 // optional reports whether an endpoint is not missed: not every address has a web
 // server.
-func optional(r discover.Requirement, d Domain) bool {
+func optional(r discover.Requirement, d input.Domain) bool {
 	return guessed(r, d) || r.Service == "web" && !d.Configured
 }
 
@@ -99,7 +100,7 @@ func unused(r discover.Requirement) bool {
 }
 
 // withoutAddress returns the row of an endpoint without an address.
-func withoutAddress(r discover.Requirement, d Domain) Check {
+func withoutAddress(r discover.Requirement, d input.Domain) Check {
 	s := Check{Domain: d.Name, Peers: []Peer{peerOf(r)}, Endpoint: r.Endpoint.String(), Name: r.SNI, Accept: r.Accept, Error: r.Why}
 	named := r.Endpoint.Host != "" && !r.Default
 	switch {

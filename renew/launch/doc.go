@@ -13,5 +13,8 @@
 // stage changes the user, limits and descriptors, and the program must confine itself
 // by [Process]: unveil(2) does not outlive execve(2).
 //
+// The stage is told by a pipe what to do. Files that the child's user cannot open are
+// handed over by [Hand].
+//
 // Of the program itself nothing is expected. It may be linked dynamically.
 package launch

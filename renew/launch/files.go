@@ -13,12 +13,9 @@ import (
 func Named(environ []string, home string) []string {
 	var list []string
 	for _, variable := range environ {
-		_, path, _ := strings.Cut(variable, "=")
-		path = strings.TrimPrefix(path, "FILE:") // form of Kerberos caches
-		if below, ok := strings.CutPrefix(path, "~/"); ok && home != "" {
-			path = filepath.Join(home, below)
-		}
-		if !filepath.IsAbs(path) {
+		_, value, _ := strings.Cut(variable, "=")
+		path := Path(value, home)
+		if path == "" {
 			continue
 		}
 		// A pipe in /dev/fd has no path of its own.
@@ -32,6 +29,21 @@ func Named(environ []string, home string) []string {
 	}
 	return list
 }
+
+// Path returns the absolute path that the value of a variable is, "" if it is none.
+func Path(value, home string) string {
+	path := strings.TrimPrefix(value, "FILE:") // form of Kerberos caches
+	if below, ok := strings.CutPrefix(path, "~/"); ok && home != "" {
+		path = filepath.Join(home, below)
+	}
+	if !filepath.IsAbs(path) {
+		return ""
+	}
+	return path
+}
+
+// MaxHanded bounds a file that is handed over to a child.
+const MaxHanded = 1 << 20
 
 // basics returns the files of name resolution, protocols and local time.
 func basics() []string {

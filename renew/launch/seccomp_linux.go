@@ -9,7 +9,6 @@ import (
 
 	seccomp "github.com/elastic/go-seccomp-bpf"
 	"github.com/elastic/go-seccomp-bpf/arch"
-	"github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
 )
 
@@ -111,7 +110,7 @@ func conditional(client bool) []seccomp.NameWithConditions {
 // Means returns what a child is confined by, "" if by nothing but its user and limits.
 func Means() string {
 	var list []string
-	if abi, err := syscall.LandlockGetABIVersion(); err == nil {
+	if abi, err := landlockVersion(); err == nil {
 		list = append(list, fmt.Sprintf("Landlock, version %d", abi))
 	}
 	if _, err := arch.GetInfo(""); err == nil && seccomp.Supported() {
@@ -122,7 +121,7 @@ func Means() string {
 
 // Missing returns what this kernel does not enforce.
 func Missing() (list []string) {
-	switch abi, err := syscall.LandlockGetABIVersion(); {
+	switch abi, err := landlockVersion(); {
 	case err != nil:
 		list = append(list, "the kernel has no Landlock: a child may use every file that its user may")
 	case abi < 3:

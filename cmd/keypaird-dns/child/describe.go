@@ -68,6 +68,23 @@ func descriptions() ([]Description, error) {
 	return all, nil
 }
 
+// recommend replaces lego's example by what should be used.
+func (d *Description) recommend() {
+	own, ok := recommendations[d.Code]
+	if !ok {
+		for i, v := range d.Example {
+			if secret.MatchString(v.Name) {
+				d.Example[i] = Variable{v.Name + "_FILE", "/etc/keypaird/" + strings.ToLower(v.Name)}
+			}
+		}
+		return
+	}
+	d.Example, d.Rights, d.Lines = nil, own.rights, slices.Collect(strings.Lines(own.lines))
+	for _, v := range own.env {
+		d.Example = append(d.Example, Variable{v[0], v[1]})
+	}
+}
+
 func renamed(list []Variable) []Variable {
 	for i, v := range list {
 		list[i] = Variable{strings.Replace(v.Name, "DNSUPDATE_", "RFC2136_", 1), strings.ReplaceAll(v.Text, "DNSUPDATE_", "RFC2136_")}

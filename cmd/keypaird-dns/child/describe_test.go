@@ -157,8 +157,8 @@ func TestRecommendations(t *testing.T) {
 		}
 		seen++
 		for _, v := range own.env {
-			if !slices.Contains(known, v.Name) {
-				t.Errorf("%s has no variable %s", d.Code, v.Name)
+			if !slices.Contains(known, v[0]) {
+				t.Errorf("%s has no variable %s", d.Code, v[0])
 			}
 		}
 	}

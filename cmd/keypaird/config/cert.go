@@ -13,7 +13,7 @@ import (
 
 var (
 	keyTypes = []string{"ec256", "ec384", "rsa2048", "rsa3072", "rsa4096"}
-	services = []string{"matrix", "xmpp", "mail", "smtp", "imap", "caldav", "sip", "web"}
+	Services = []string{"matrix", "xmpp", "mail", "smtp", "imap", "caldav", "sip", "web"} // of an identity
 )
 
 // checkIdentity checks an [identity] table and keeps it by the normal form of its
@@ -35,7 +35,7 @@ func (c *checker) checkIdentity(key string, id Identity) {
 	c.reportIf(id.DNS == "", p.child("dns"), `name a [dns] table, or write "persist" for dns-persist-01; a domain that answers on port 80 itself needs only a [cert] table`, "is missing")
 	c.checkAccount(p.child("dns"), id.DNS)
 	c.checkAccount(p.child("host_dns"), id.HostDNS)
-	c.checkList(p.child("services"), id.Services, services, "", "%q is not a service")
+	c.checkList(p.child("services"), id.Services, Services, "", "%q is not a service")
 	c.checkSettings(p, id.Key, id.Profile, id.SignWith)
 	c.checkDeployments(p.child("deploy"), id.Deploy)
 	if other, twice := c.identityPaths[domain]; twice {

@@ -127,8 +127,9 @@ type DNS struct {
 	// Longest wait for a record to become visible, at most "24h". Default: "2m".
 	Propagation Duration `toml:"propagation"`
 
-	// The user keypaird-dns runs as when keypaird is root. Files named in env
-	// must be readable for that user. Default: the user keypaird runs as.
+	// The user keypaird-dns runs as when keypaird is root; not root itself. Accounts
+	// with users of their own are kept from each other. Files named in env may be
+	// root's alone: keypaird hands them over. Default: "_keypaird-dns".
 	User string `toml:"user"`
 }
 

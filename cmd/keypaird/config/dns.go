@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"os/user"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"keypaird/acme/dns01"
 	"keypaird/acme/dns01/need"
 	"keypaird/acme/dns01/redact"
+	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
 
@@ -37,9 +37,9 @@ func (c *checker) checkDNS(name string, d DNS) {
 		}
 	}
 	d.Propagation.Duration = cmp.Or(d.Propagation.Duration, dns01.DefaultPropagation)
-	if d.User != "" {
-		if _, err := user.Lookup(d.User); err != nil {
-			c.report(p.child("user"), "make the user, or leave the key out", "there is no user %q", d.User)
+	if d.User != "" || !c.noSecrets { // without it, only what starts the child is refused
+		if _, err := need.User(d.User); err != nil {
+			c.report(p.child("user"), problem.Remedy(err), "%v", err)
 		}
 	}
 	c.cfg.DNS[name] = d

@@ -292,7 +292,7 @@ sign_with = ["letsencrypt", "google"]`, `
 
 // What an identity may offer is what can be discovered.
 func TestServicesCanBeDiscovered(t *testing.T) {
-	if got, want := slices.Sorted(slices.Values(services)), discover.Services(); !slices.Equal(got, want) {
+	if got, want := slices.Sorted(slices.Values(Services)), discover.Services(); !slices.Equal(got, want) {
 		t.Errorf("services = %q, want %q", got, want)
 	}
 }

@@ -11,23 +11,23 @@ import (
 	"strings"
 	"time"
 
+	"keypaird/cmd/keypaird-names/message"
 	"keypaird/cmd/keypaird/config"
-	"keypaird/hooks/discover"
 )
 
 // A Lookup is what the flags that both commands have say.
 type Lookup struct {
-	*discover.Discoverer
-	Roots      string   // a file of CAs that are trusted too; empty: none
+	message.Lookup
+	RootsFile  string   // of CAs that are trusted too; empty: none
 	Services   []string // none: all
 	Components []string // further XMPP domains
 }
 
 // Flags defines the flags that both commands have, and returns what they set.
 func Flags(f *flag.FlagSet) *Lookup {
-	d := &Lookup{Discoverer: &discover.Discoverer{Resolve: map[string][]netip.Addr{}}}
-	f.StringVar(&d.Roots, "roots", "", "trust the CAs in this PEM `file` too")
-	f.Func("service", "find this `service` only, one of "+strings.Join(discover.Services(), ", ")+"; may be given several times", appendTo(&d.Services))
+	d := &Lookup{Lookup: message.Lookup{Resolve: map[string][]netip.Addr{}}}
+	f.StringVar(&d.RootsFile, "roots", "", "trust the CAs in this PEM `file` too")
+	f.Func("service", "find this `service` only, one of "+strings.Join(slices.Sorted(slices.Values(config.Services)), ", ")+"; may be given several times", appendTo(&d.Services))
 	f.Func("component", "a further XMPP `domain`, such as conference.example.org; may be given several times", appendTo(&d.Components))
 	f.Func("resolver", "ask the DNS server at this `address`, with :port if it is not 53; may be given several times", func(s string) error {
 		server, err := parseResolver(s)
