@@ -18,6 +18,7 @@ import (
 	"keypaird/acme/selftest"
 	"keypaird/acme/tlsalpn01"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/cmd/keypaird/schedule"
 	"keypaird/hooks"
 	"keypaird/renew"
@@ -227,10 +228,10 @@ func (e *Engine) deployment(name string) *hooks.Deployment {
 func (e *Engine) resolver(t config.Target) resolver {
 	r := resolver{}
 	for _, name := range t.TLSA {
-		_, host, _ := config.TLSAName(name)
+		_, host, _ := hostname.TLSA(name)
 		checker := dns01.Checker{Log: e.options.Log}
 		for _, c := range t.Challenges {
-			if a := e.Accounts[c.Account]; a != nil && config.Covers(c.Name, host, false) {
+			if a := e.Accounts[c.Account]; a != nil && hostname.Covers(c.Name, host, false) {
 				if checker.Resolvers = a.Resolvers; c.Name == host {
 					break
 				}
