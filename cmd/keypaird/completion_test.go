@@ -60,7 +60,7 @@ var argumentKinds = map[string]string{
 var optionWords = map[string]string{"discover -to": "well-known srv"}
 
 var argumentName = regexp.MustCompile(`[A-Z]{2,}`)
-var oneOf = regexp.MustCompile(`one of ((?:[\w-]+, )+(?:or )?[\w-]+)`)
+var oneOf = regexp.MustCompile(`(?:one of |: )((?:[\w.-]+, )+(?:or )?[\w.-]+)`)
 
 // completed returns what can be completed, and help.
 func completed(t *testing.T) []completion {

@@ -21,6 +21,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/preset"
 	"keypaird/hooks/probe"
+	"keypaird/renew/status"
 	"keypaird/renew/testutil"
 )
 
@@ -71,6 +72,16 @@ func TestManualNames(t *testing.T) {
 	sameNames(t, "protocols in keypaird.toml.5", items(readText(t, "keypaird.toml.5"), `\.It Cm ([a-z0-9-]+) Pq port`), probe.Protos())
 	dns := readText(t, "../keypaird-dns/keypaird-dns.8")
 	sameNames(t, "options in keypaird-dns.8", items(dns, `\.It Fl (\w+)`), items(readText(t, "../keypaird-dns/child/program.go"), `flags\.\w+\("(\w+)"`))
+	page := readText(t, "keypaird.8")
+	for _, file := range sourceFiles(t, ".") {
+		for _, name := range items(readText(t, file), `[gG]etenv\("([A-Z_]+)"\)`) {
+			if !slices.Contains(items(page, `^\.It Ev .*?\b(`+name+`)\b`), name) {
+				t.Errorf("keypaird.8 does not name the variable %s, which %s reads", name, file)
+			}
+		}
+	}
+	states := regexp.MustCompile(`(?s)The state of a target is one of:.*?\.El`).FindString(page)
+	sameNames(t, "states in keypaird.8", items(states, `\.It Cm (\w+)`), status.States())
 	metrics := metricsInSource(t, "../../renew/status")
 	known := append(variables, config.PathVariable, need.Unconfined)
 	for _, file := range manualPages(t) {
@@ -85,6 +96,16 @@ func TestManualNames(t *testing.T) {
 			}
 		}
 	}
+}
+
+// sourceFiles returns the files of a package without its tests.
+func sourceFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(dir + "/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	return slices.DeleteFunc(files, func(file string) bool { return strings.HasSuffix(file, "_test.go") })
 }
 
 // items are what the group of a pattern matches.

@@ -6,7 +6,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -212,17 +211,10 @@ type metric struct {
 // that take name, help and labels, and in the options of Prometheus' client.
 func metricsInSource(t *testing.T, dir string) map[string]metric {
 	t.Helper()
-	files, err := filepath.Glob(dir + "/*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
 	kinds := map[string]string{"vec": "gauge", "instant": "gauge", "count": "counter", "counts": "counter", "spans": "histogram",
 		"GaugeOpts": "gauge", "CounterOpts": "counter", "HistogramOpts": "histogram"}
 	all := map[string]metric{}
-	for _, name := range files {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
+	for _, name := range sourceFiles(t, dir) {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)
