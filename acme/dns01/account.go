@@ -19,6 +19,7 @@ import (
 	"github.com/miekg/dns"
 
 	"keypaird/acme"
+	"keypaird/acme/dns01/need"
 	"keypaird/renew/problem"
 )
 
@@ -240,7 +241,7 @@ func (a *Account) failed(doing, fqdn string, err error) error {
 		remedy = "install keypaird-dns beside keypaird, executable by the user it runs as"
 		switch {
 		case errors.Is(err, syscall.EPERM): // of the change of users
-			remedy = "let the service keep CAP_SETUID and CAP_SETGID, and SystemCallFilter=@setuid: examples/systemd/root.conf does"
+			remedy = need.UsersRemedy
 		case errors.Is(err, fs.ErrPermission): // of the stage
 			remedy = "let the user that keypaird-dns runs as execute keypaird, too: it starts keypaird-dns as that user"
 		}

@@ -12,6 +12,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/progress"
@@ -130,7 +131,7 @@ func (e *env) loadWithoutSecrets() (*config.Config, error) {
 
 // engine makes the parts that a configuration describes.
 func (e *env) engine(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
-	o.UserAgent = e.userAgent()
+	o.UserAgent, o.Listener = e.userAgent(), &listener.Process{Log: o.Log}
 	return engine.New(cfg, o)
 }
 

@@ -3,6 +3,7 @@ package launch
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +41,17 @@ func Path(value, home string) string {
 		return ""
 	}
 	return path
+}
+
+// Rewind has the files that were handed over to this process, and that variables name,
+// begin anew. It is needed where /dev/fd duplicates descriptors.
+func Rewind(environ []string) {
+	for _, variable := range environ {
+		_, number, _ := strings.Cut(variable, "="+Descriptors)
+		if fd, err := strconv.Atoi(number); err == nil && fd > 2 {
+			_, _ = unix.Seek(fd, 0, 0)
+		}
+	}
 }
 
 // MaxHanded bounds a file that is handed over to a child.

@@ -23,6 +23,7 @@ import (
 type Keep struct {
 	Read  []string // files, and directories with all that is below them
 	Write []string // files; may also be read, but not created or removed
+	Bare  bool     // not even the files needed for name resolution, TLS and local time
 }
 
 // A Child is a program to start.
@@ -169,6 +170,10 @@ func Create(files map[string]string) {
 // on OpenBSD its system calls. It returns the name of the mechanism, or "" if this system
 // has none.
 func Process(k Keep) (mechanism string, err error) { return restrict(k) }
+
+// ConfineServer restricts what the stage could not: on OpenBSD the system calls of a
+// server, which is passed its sockets.
+func ConfineServer() error { return confineServer() }
 
 // run replaces the stage by its program.
 func (s *stage) run() error {

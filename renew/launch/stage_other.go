@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
-	"syscall"
 )
 
 func program() (string, error) { return os.Executable() }
@@ -43,15 +41,4 @@ func Hand(f *os.File) (*os.File, error) {
 		return nil, fmt.Errorf("descriptors are no files here, on FreeBSD without fdescfs(5): %w", err)
 	}
 	return f, nil
-}
-
-// Rewind has the files that were handed over to this process, and that variables name,
-// begin anew.
-func Rewind(environ []string) {
-	for _, variable := range environ {
-		_, number, _ := strings.Cut(variable, "="+Descriptors)
-		if fd, err := strconv.Atoi(number); err == nil && fd > 2 {
-			_, _ = syscall.Seek(fd, 0, 0)
-		}
-	}
 }

@@ -20,6 +20,9 @@ import (
 	"keypaird/renew/problem"
 )
 
+// UsersRemedy is for a keypaird that is root and may not give a child another user.
+const UsersRemedy = "let the service keep CAP_SETUID and CAP_SETGID, and SystemCallFilter=@setuid: examples/systemd/root.conf does"
+
 // User returns the user that the child of an account runs as, which the account may name:
 // never root, if keypaird is. A keypaird that is not root cannot choose.
 func User(named string) (*user.User, error) {

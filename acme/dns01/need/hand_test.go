@@ -62,7 +62,9 @@ func TestHand(t *testing.T) {
 	file(home+"/.aws/credentials", "[default]", 0o600)
 	file(home+"/.aws/config", "", 0o644) // below a directory that is closed
 	theirs := file(dir+"/theirs", "", 0o600)
-	testutil.Must(t, os.Chown(theirs, 65534, 65534))
+	who, err := ids(u)
+	testutil.Must(t, err)
+	testutil.Must(t, os.Chown(theirs, who.uid, who.gid))
 	loose := file(dir+"/loose", "", 0o620)
 	testutil.Must(t, os.Symlink(secret, dir+"/link"))
 	third := file(dir+"/third", "", 0o600)

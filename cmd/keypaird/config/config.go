@@ -326,6 +326,10 @@ type Status struct {
 	// permissions. There is no authentication: use 127.0.0.1 or [::1]. Default: "",
 	// it is not served.
 	Listen string `toml:"listen"`
+
+	// Names that requests use, beside addresses, localhost, the machine's name and those of
+	// the certificates; others are refused (DNS rebinding). Default: none.
+	Names []string `toml:"names"`
 }
 
 // A Duration is a time.Duration in TOML text.

@@ -66,6 +66,9 @@ func (c *checker) checkHTTP01() {
 }
 
 func (c *checker) checkStatus() {
+	for _, name := range c.cfg.Status.Names {
+		c.reportIf(!isHost(name), path{"status", "names"}, `write the name alone, such as "status.example.org"`, "%q is not the name of a host", name)
+	}
 	addr, p := c.cfg.Status.Listen, path{"status", "listen"}
 	file, isUnix := strings.CutPrefix(addr, "unix:")
 	switch {

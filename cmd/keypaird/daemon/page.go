@@ -4,19 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
-	"net/http"
 	"os"
+	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"keypaird/acme/responder"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/listener"
 	"keypaird/renew/problem"
 	"keypaird/renew/status"
 )
@@ -25,12 +24,9 @@ import (
 type page struct {
 	addr   string // as in [status]
 	ls     []net.Listener
-	server *http.Server // nil before serve
-	served sync.WaitGroup
+	names  []string  // that it is served by
+	server io.Closer // nil before serve
 }
-
-// maxReaders is the number of connections at a time, for each socket.
-const maxReaders = 64
 
 // openPage listens on addr. There is no page if it is "".
 func openPage(ctx context.Context, addr string) (*page, error) {
@@ -54,16 +50,37 @@ func openPage(ctx context.Context, addr string) (*page, error) {
 	return &page{addr: addr, ls: ls}, nil
 }
 
-// serve starts to serve h, unless the page is served already.
-func (p *page) serve(h http.Handler) {
+// serve starts to serve a page, unless it is served already by its names.
+func (d *Daemon) serve(p *page, cfg *config.Config) error {
+	names := pageNames(cfg)
+	if p.server != nil && slices.Equal(p.names, names) {
+		return nil
+	}
 	if p.server != nil {
-		return
+		p.server.Close()
+		p.server = nil
 	}
-	p.server = status.NewServer(h)
-	p.server.SetKeepAlivesEnabled(false) // an idle connection would keep other clients out
-	for _, l := range p.ls {
-		p.served.Go(func() { _ = p.server.Serve(netutil.LimitListener(l, maxReaders)) })
+	machine, _ := os.Hostname()
+	pages := &status.Server{Collect: d.collect, Metrics: d.options.Metrics, Log: d.log, Machine: machine}
+	var err error
+	p.names = names
+	p.server, err = d.options.Listener.Serve(listener.Service{Kind: listener.Page, Listen: p.addr, Names: names}, p.ls, pages.Answer)
+	return err
+}
+
+// pageNames returns the names of hosts that are ours: no web page of others has them.
+func pageNames(cfg *config.Config) []string {
+	names := slices.Clone(cfg.Status.Names)
+	if machine, err := os.Hostname(); err == nil {
+		names = append(names, machine)
 	}
+	for _, t := range cfg.Targets() {
+		for _, c := range t.Challenges {
+			names = append(names, c.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // retryPage opens the status page if that failed so far.
@@ -79,26 +96,23 @@ func (d *Daemon) retryPage(ctx context.Context) {
 		d.log.Debug("status not shown", "err", err)
 		return
 	}
+	if err := d.serve(p, d.current.engine.Config); err != nil {
+		p.close()
+		d.log.Debug("status not shown", "err", err)
+		return
+	}
 	d.current.page, d.current.pageErr = p, nil
-	p.serve(d.pageHandler(addr))
 	d.log.Info("status shown", "listen", addr)
 }
 
-// close stops listening and waits for the server to end.
+// close stops listening.
 func (p *page) close() {
-	for _, l := range p.ls {
-		l.Close() // the server may not know it yet
-	}
 	if p.server != nil {
 		p.server.Close()
 	}
-	p.served.Wait()
-}
-
-// pageHandler returns what a page serves.
-func (d *Daemon) pageHandler(addr string) http.Handler {
-	machine, _ := os.Hostname()
-	return &status.Server{Collect: d.collect, Metrics: d.options.Metrics, Log: d.log, Listen: addr, Machine: machine}
+	for _, l := range p.ls {
+		l.Close()
+	}
 }
 
 func (d *Daemon) collect() (status.Document, error) {

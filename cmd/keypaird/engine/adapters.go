@@ -23,6 +23,7 @@ import (
 // renew.RenewalInfoFetcher.
 type issuer struct {
 	name    string
+	warm    func() // called when an order begins
 	client  func() (*acme.Client, error)
 	log     *orderlog.Log
 	request acme.Request // what is the same for all orders
@@ -45,6 +46,7 @@ func (i *issuer) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 	if o.Replaces {
 		req.Replaces, _ = acme.CertID(o.Have) // one without an identifier is replaced without saying so
 	}
+	go i.warm()
 	release, err := i.hold(ctx)
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 	"keypaird/acme/tlsalpn01"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/config/hostname"
+	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/schedule"
 	"keypaird/hooks"
 	"keypaird/renew"
@@ -56,6 +57,7 @@ type Options struct {
 	UserAgent string              // sent to CAs
 	Observe   func(acme.Exchange) // called after each exchange with a CA; nil: none is reported
 	DryRun    string              // directory for what is issued in a dry run, see rehearsed; "": it is none
+	Listener  *listener.Process   // answers challenges at sockets; nil: this process does
 }
 
 // New makes an Engine. It touches nothing but the state directory. A CA client is
@@ -83,6 +85,9 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 		Tests:     selfTests(cfg, o.Log),
 		recent:    &dns01.Recent{Path: filepath.Join(cfg.State, "dns-01.json"), Log: o.Log},
 		options:   o, window: window, cas: map[string]*acme.Client{}, orderLogs: map[string]*orderlog.Log{},
+	}
+	if o.Listener != nil {
+		e.HTTP01.Serve, e.TLSALPN01.Serve = o.Listener.Challenges(listener.HTTP01), o.Listener.Challenges(listener.TLSALPN01)
 	}
 	for _, t := range cfg.Targets() {
 		if o.DryRun != "" {
@@ -147,7 +152,7 @@ func (e *Engine) bind(t config.Target) renew.Target {
 	orders := filepath.Join(e.Store.Dir(t.Name), "pending")
 	for _, ca := range t.SignWith {
 		out.Issuers = append(out.Issuers, &issuer{
-			name: ca, client: func() (*acme.Client, error) { return e.CA(ca) }, log: e.orderLog(ca), orders: orders, accounts: accounts,
+			name: ca, warm: e.warm(t), client: func() (*acme.Client, error) { return e.CA(ca) }, log: e.orderLog(ca), orders: orders, accounts: accounts,
 			request: acme.Request{
 				Names: out.Names, Profile: t.Profile, PreferredChain: t.PreferredChain, Methods: methods,
 				Pending: filepath.Join(orders, ca), // at each CA its own: what the first may have issued is not lost when the next is tried

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"keypaird/acme/dns01"
@@ -74,6 +76,8 @@ func checkProviders(ctx context.Context, cfg *config.Config) []Finding {
 		out, err := output(ctx, child, "-json", "-describe", provider)
 		var d description
 		switch {
+		case errors.Is(err, syscall.EPERM):
+			f.Detail, f.Remedy = fmt.Sprintf("%s: %v", child, err), need.UsersRemedy
 		case err != nil:
 			f.Detail = fmt.Sprintf("%s does not know the provider %q", child, provider)
 			f.Remedy = "install keypaird and keypaird-dns of the same version"
