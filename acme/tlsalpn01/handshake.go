@@ -15,6 +15,7 @@ import (
 
 	"keypaird/acme"
 	"keypaird/acme/responder/front"
+	"keypaird/renew/netaddr"
 )
 
 const (
@@ -130,7 +131,8 @@ func respond(hello *tls.ClientHelloInfo, response func(string) (string, error)) 
 func askAt(ctx context.Context, addr string, c acme.Challenge) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	dialer := net.Dialer{ControlContext: netaddr.Loopback.Control}
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/progress"
+	"keypaird/renew/textfmt"
 )
 
 // An env is what a command runs with.
@@ -74,7 +74,12 @@ func (e *env) print(result interface{ WriteText(io.Writer) error }, asJSON bool)
 	if asJSON {
 		return e.printJSON(result)
 	}
-	return result.WriteText(e.stdout)
+	var text strings.Builder
+	if err := result.WriteText(&text); err != nil {
+		return err
+	}
+	_, err := io.WriteString(e.stdout, textfmt.Printable(text.String()))
+	return err
 }
 
 // finish prints what a command did and what failed, and returns how it ends: changed
@@ -95,9 +100,12 @@ func (e *env) finish(result interface{ WriteText(io.Writer) error }, changed int
 
 // printJSON prints a result for programs.
 func (e *env) printJSON(v any) error {
-	enc := json.NewEncoder(e.stdout)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	text, err := textfmt.JSON(v)
+	if err != nil {
+		return err
+	}
+	_, err = e.stdout.Write(text)
+	return err
 }
 
 // progress returns the log of a command and, on a terminal, the display of its steps.

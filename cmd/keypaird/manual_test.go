@@ -116,6 +116,17 @@ func items(text, pattern string) (list []string) {
 	return list
 }
 
+// The usage of a command has all its options.
+func TestUsageOptions(t *testing.T) {
+	for _, c := range commands {
+		for _, f := range commandFlags(t, c) {
+			if !strings.Contains(c.args, "OPTION") && !regexp.MustCompile(`-`+f.Name+`\b`).MatchString(c.args) {
+				t.Errorf("the usage of %s lacks -%s: %s", c.name, f.Name, c.args)
+			}
+		}
+	}
+}
+
 func sameNames(t *testing.T, what string, got, want []string) {
 	t.Helper()
 	if got, want = slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want)); !slices.Equal(got, want) {

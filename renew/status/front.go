@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"keypaird/renew/textfmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -95,7 +96,7 @@ type answer struct {
 }
 
 func plain(status int, text string) answer {
-	return answer{status, "text/plain; charset=utf-8", []byte(text)}
+	return answer{status, "text/plain; charset=utf-8", []byte(textfmt.Printable(text))}
 }
 
 func notFound() answer {

@@ -15,6 +15,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/backoff"
+	"keypaird/renew/textfmt"
 )
 
 //go:embed page.html
@@ -144,7 +145,7 @@ func (p *pageTemplate) print(s pageData) ([]byte, error) {
 	s.CSS = template.CSS(pageCSS)
 	var b bytes.Buffer
 	err := p.form.Execute(&b, s)
-	return b.Bytes(), err
+	return []byte(textfmt.Printable(b.String())), err
 }
 
 // byExpiry orders targets by the end of their live certificates. Targets

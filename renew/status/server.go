@@ -1,8 +1,6 @@
 package status
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,6 +8,7 @@ import (
 	"time"
 
 	"keypaird/renew"
+	"keypaird/renew/textfmt"
 )
 
 // A Server makes what a [Front] serves: "/" is a page for browsers, "/status.json" the
@@ -101,20 +100,16 @@ func (s *Server) page() answer {
 
 // json returns /status.json.
 func (s *Server) json() answer {
-	var body bytes.Buffer
-	out := json.NewEncoder(&body)
-	out.SetIndent("", "  ")
-	var err error
+	var shown any = s.doc
 	if s.err != nil {
-		err = out.Encode(Damage{Error: s.err.Error(), Remedy: renew.Remedy(s.err)})
-	} else {
-		err = out.Encode(s.doc)
+		shown = Damage{Error: s.err.Error(), Remedy: renew.Remedy(s.err)}
 	}
+	body, err := textfmt.JSON(shown)
 	if err != nil {
 		s.Log.Error("status not written", "err", err)
 		return plain(http.StatusInternalServerError, "the status could not be written: see the log\n")
 	}
-	return answer{s.statusCode(), "application/json", body.Bytes()}
+	return answer{s.statusCode(), "application/json", body}
 }
 
 // health returns /healthz.

@@ -19,7 +19,7 @@ _keypaird_options() {
 	case $1 in
 	help) echo ;;
 	run) echo -config -v ;;
-	issue) echo -config -dry-run -force -json -v ;;
+	issue) echo -config -dry-run -force -json -new-key -v ;;
 	check) echo -config -json -live ;;
 	status) echo -config -json ;;
 	verify) echo -config -component -json -resolve -resolver -roots -service -tap ;;

@@ -80,6 +80,7 @@ complete -c keypaird -n '__keypaird_in issue' -o config -rF -d 'the configuratio
 complete -c keypaird -n '__keypaird_in issue' -o dry-run -d 'try everything at the CAs\' twins for tests; what is issued is neither stored nor deployed'
 complete -c keypaird -n '__keypaird_in issue' -o force -d 'renew even if not due, ignoring the rate limit'
 complete -c keypaird -n '__keypaird_in issue' -o json -d 'print what was done as JSON'
+complete -c keypaird -n '__keypaird_in issue' -o new-key -d 'renew with another private key, also if not due, within the rate limit; with TLSA records only once those of the next key are published'
 complete -c keypaird -n '__keypaird_in issue' -o v -d 'log every step'
 complete -c keypaird -n '__keypaird_in issue' -a '(__keypaird_list targets)'
 complete -c keypaird -n '__keypaird_in check' -o config -rF -d 'the configuration file'

@@ -270,7 +270,8 @@ type Deploy struct {
 	Reload *[]string `toml:"reload"`
 
 	// haproxy's stats socket (level admin): pairs are changed through it, and
-	// reload is run for changes that it cannot make. Default: "", none.
+	// reload is run for changes that it cannot make. Who listens there must be root, the
+	// user keypaird runs as, or a user who can read the deployed file. Default: "", none.
 	Socket *string `toml:"socket"`
 
 	// Endpoints that must serve the new certificate, each as "[proto:]host:port" or as
@@ -322,7 +323,7 @@ type Notify struct {
 type Status struct {
 	// Address that the daemon serves its page on, /status.json, /metrics and /healthz:
 	// "host:port"; "unix:/path" for a socket that only the user keypaird runs as
-	// can use; or "fd:NAME" for a socket of the service manager; its unit sets the
+	// can use, in a directory that only root and that user can write; or "fd:NAME" for a socket of the service manager; its unit sets the
 	// permissions. There is no authentication: use 127.0.0.1 or [::1]. Default: "",
 	// it is not served.
 	Listen string `toml:"listen"`

@@ -16,8 +16,10 @@ import (
 	"keypaird/acme/responder"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/listener"
+	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 	"keypaird/renew/status"
+	"keypaird/renew/unixsocket"
 )
 
 // A page serves the status of all targets.
@@ -37,7 +39,7 @@ func openPage(ctx context.Context, addr string) (*page, error) {
 	var err error
 	if file, ok := strings.CutPrefix(addr, "unix:"); ok {
 		var l net.Listener
-		if l, err = listenUnix(ctx, file); err != nil {
+		if l, err = unixsocket.Listen(ctx, file); err != nil {
 			err = fmt.Errorf("listening on %s: %w", addr, err)
 		}
 		ls = []net.Listener{l}
@@ -127,65 +129,20 @@ func (d *Daemon) collect() (status.Document, error) {
 	return doc, err
 }
 
-// listenUnix listens on a socket that only our user can open. It replaces a socket
-// that no process listens on any more.
-func listenUnix(ctx context.Context, file string) (net.Listener, error) {
-	info, err := os.Lstat(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return nil, err
-	case info.Mode().Type() != fs.ModeSocket:
-		return nil, errNoSocketFile
-	default:
-		if err := removeStale(ctx, file); err != nil {
-			return nil, err
-		}
-	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "unix", file) // closed to others by our umask
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return nil, op.Err // without the path, which the caller adds
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(file, 0o600); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
-}
-
-var errNoSocketFile = errors.New("a file that is not a socket is in the way")
-
-// removeStale removes a socket that no process listens on.
-func removeStale(ctx context.Context, file string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", file)
-	switch {
-	case err == nil:
-		conn.Close()
-		return syscall.EADDRINUSE
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return os.Remove(file)
-	}
-	return err
-}
-
 // pageError returns the error for a page that cannot be opened, with its remedy.
 func (d *Daemon) pageError(addr string, err error) error {
 	remedy := `set [status] listen to another address, such as "127.0.0.1:8403"`
+	unsafe, isUnsafe := errors.AsType[*durable.UnsafeError](err)
 	switch {
+	case isUnsafe:
+		remedy = unsafe.Remedy() + ", or set [status] listen to a path in a directory of keypaird's own"
 	case errors.Is(err, responder.ErrNoSocket):
 		remedy = "start keypaird through a socket unit with FileDescriptorName=" + strings.TrimPrefix(addr, "fd:") + ", or set [status] listen to an address"
 	case errors.Is(err, syscall.EADDRINUSE) && d.ownsPort(addr):
 		remedy = "this daemon's own page still has the port: choose another port, or restart keypaird"
 	case errors.Is(err, syscall.EADDRINUSE):
 		remedy = "stop the program that listens there (see which: fstat, sockstat or ss -ltnxp), or set [status] listen to another address"
-	case errors.Is(err, errNoSocketFile):
+	case errors.Is(err, unixsocket.ErrNotSocket):
 		remedy = "remove the file, or set [status] listen to another path"
 	case errors.Is(err, fs.ErrNotExist):
 		remedy = "create the directory, writable for keypaird, or set [status] listen to another path"

@@ -43,6 +43,7 @@ func (i *issuer) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 	}
 	req := i.request
 	req.KeyType, req.Key, req.Current, req.Foreign, req.Forced, req.Step = o.KeyType, o.Key, o.Have, o.Foreign, o.Forced, o.Step
+	req.NewKey = o.NewKey
 	if o.Replaces {
 		req.Replaces, _ = acme.CertID(o.Have) // one without an identifier is replaced without saying so
 	}

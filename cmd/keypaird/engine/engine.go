@@ -46,6 +46,7 @@ type Engine struct {
 	recent    *dns01.Recent
 	window    *schedule.Window         // nil: deployments may begin at any time
 	orderLogs map[string]*orderlog.Log // by CA
+	warned    map[string]bool          // files that others can read, of which the log has a warning
 
 	mu  sync.Mutex
 	cas map[string]*acme.Client // those made so far
@@ -84,7 +85,7 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 		TLSALPN01: &tlsalpn01.Solver{Dir: filepath.Join(cfg.State, "tls-alpn-01"), Listen: cfg.TLSALPN.Listen, Log: o.Log},
 		Tests:     selfTests(cfg, o.Log),
 		recent:    &dns01.Recent{Path: filepath.Join(cfg.State, "dns-01.json"), Log: o.Log},
-		options:   o, window: window, cas: map[string]*acme.Client{}, orderLogs: map[string]*orderlog.Log{},
+		options:   o, window: window, cas: map[string]*acme.Client{}, orderLogs: map[string]*orderlog.Log{}, warned: map[string]bool{},
 	}
 	if o.Listener != nil {
 		e.HTTP01.Serve, e.TLSALPN01.Serve = o.Listener.Challenges(listener.HTTP01), o.Listener.Challenges(listener.TLSALPN01)
@@ -200,7 +201,7 @@ func (e *Engine) Beside(some []renew.Target) []renew.Target {
 func (e *Engine) Status(targets []renew.Target, records *renew.Records) status.Source {
 	return status.Source{
 		Store: e.Store, Targets: targets, Records: records, NextDeployWindow: e.NextDeployWindow,
-		StandIn: e.standInOf, Unconfigured: e.Unconfigured, Left: e.left,
+		StandIn: e.standInOf, Unconfigured: e.Unconfigured, Left: e.left, Exposed: e.Exposed,
 	}
 }
 
