@@ -18,7 +18,7 @@ MAN    = share/man
 TEXTS  = $(MAN)/man8/keypaird.8:cmd/keypaird/keypaird.8 $(MAN)/man5/keypaird.toml.5:cmd/keypaird/keypaird.toml.5 \
 	$(MAN)/man7/keypaird-hooks.7:cmd/keypaird/keypaird-hooks.7 $(MAN)/man8/keypaird-dns.8:cmd/keypaird-dns/keypaird-dns.8 \
 	share/bash-completion/completions/keypaird:cmd/keypaird/completion/keypaird.bash \
-	share/zsh/site-functions/_keypaird:cmd/keypaird/completion/_keypaird \
+	share/zsh/site-functions/_keypaird:cmd/keypaird/completion/keypaird.zsh \
 	share/fish/vendor_completions.d/keypaird.fish:cmd/keypaird/completion/keypaird.fish
 RUN    = case "$$(id -u),$$(ls /etc/debian_version 2>/dev/null)" in 0,?*) CI=true; export CI; most="-skips $(SKIPS)";; esac; \
 	$(GO) run .ci/gotest/main.go $$most -vet=off -parallel 4 -tags lean -timeout 20m

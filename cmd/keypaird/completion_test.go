@@ -18,7 +18,7 @@ import (
 func TestCompletion(t *testing.T) {
 	words := completed(t)
 	compareText(t, "completion/keypaird.bash", bashCompletion(words))
-	compareText(t, "completion/_keypaird", zshCompletion(words))
+	compareText(t, "completion/keypaird.zsh", zshCompletion(words))
 	compareText(t, "completion/keypaird.fish", fishCompletion(words))
 }
 
