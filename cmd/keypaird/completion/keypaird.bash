@@ -9,7 +9,7 @@ _keypaird_list() {
 	cas) echo actalis buypass-free buypass-free-staging google google-staging letsencrypt letsencrypt-staging sslcom zerossl; sed -n 's/^[[:space:]]*\[ca\."\{0,1\}\([A-Za-z0-9._-]*\)"\{0,1\}\].*/\1/p' "${2:-${KEYPAIRD_CONFIG:-/etc/keypaird/keypaird.toml}}" 2>/dev/null ;;
 	providers) keypaird dns 2>/dev/null ;;
 	presets) echo apache caddy coturn dendrite dovecot ejabberd haproxy httpd mumble nginx postfix prosody relayd synapse tuwunel ;;
-	commands) echo help run issue check status verify discover forget deploy account dns version ;;
+	commands) echo help run issue check status verify discover forget deploy account revoke dns version ;;
 	*) echo "$1" ;;
 	esac
 }
@@ -27,6 +27,7 @@ _keypaird_options() {
 	forget) echo -config -files -json ;;
 	deploy) echo -config -json -list -stand-in -v ;;
 	account) echo -config -json ;;
+	revoke) echo -config -json -key -only -reason -v ;;
 	dns) echo -config -json ;;
 	version) echo -config -json ;;
 	*) echo -config -version ;;
@@ -50,6 +51,7 @@ _keypaird_value() {
 	"discover -service") echo caldav imap mail matrix sip smtp web xmpp ;;
 	"discover -since") echo none ;;
 	"discover -to") echo well-known srv ;;
+	"revoke -reason") echo affiliationChanged cessationOfOperation keyCompromise superseded unspecified ;;
 	esac
 }
 
@@ -69,6 +71,7 @@ _keypaird_arguments() {
 	"deploy "*) echo targets ;;
 	"account 0 "*) echo show register rollover deactivate ;;
 	"account "*) echo cas ;;
+	"revoke "*) echo targets ;;
 	"dns "*) echo providers ;;
 	"version "*) echo none ;;
 	*) echo none ;;

@@ -8,7 +8,7 @@ function __keypaird_read
 	set -l words (commandline -opc)[2..-1]
 	while set -q words[1]
 		switch $words[1]
-			case -config -component -resolve -resolver -roots -service -server -since -to
+			case -config -component -resolve -resolver -roots -service -server -since -to -reason
 				test $words[1] = -config; and set config $words[2]
 				set -e words[1]
 			case '-*'
@@ -71,9 +71,10 @@ complete -c keypaird -n __keypaird_in -a discover -d 'find the endpoints and nam
 complete -c keypaird -n __keypaird_in -a forget -d 'remove what is stored of targets that are no longer configured'
 complete -c keypaird -n __keypaird_in -a deploy -d 'deploy and verify again what is stored, or list presets'
 complete -c keypaird -n __keypaird_in -a account -d 'show the accounts at CAs, or change one'
+complete -c keypaird -n __keypaird_in -a revoke -d 'replace a certificate and its key, and revoke the old one'
 complete -c keypaird -n __keypaird_in -a dns -d 'list DNS providers, or the variables of one'
 complete -c keypaird -n __keypaird_in -a version -d 'print the version'
-complete -c keypaird -n '__keypaird_in help' -a 'help run issue check status verify discover forget deploy account dns version'
+complete -c keypaird -n '__keypaird_in help' -a 'help run issue check status verify discover forget deploy account revoke dns version'
 complete -c keypaird -n '__keypaird_in run' -o config -rF -d 'the configuration file'
 complete -c keypaird -n '__keypaird_in run' -o v -d 'log every step'
 complete -c keypaird -n '__keypaird_in issue' -o config -rF -d 'the configuration file'
@@ -126,6 +127,13 @@ complete -c keypaird -n '__keypaird_in account' -o config -rF -d 'the configurat
 complete -c keypaird -n '__keypaird_in account' -o json -d 'print the accounts as JSON'
 complete -c keypaird -n '__keypaird_first account' -a 'show register rollover deactivate'
 complete -c keypaird -n '__keypaird_in account; and not __keypaird_first account' -a '(__keypaird_list cas)'
+complete -c keypaird -n '__keypaird_in revoke' -o config -rF -d 'the configuration file'
+complete -c keypaird -n '__keypaird_in revoke' -o json -d 'print what was revoked as JSON'
+complete -c keypaird -n '__keypaird_in revoke' -o key -d 'sign by the certificate\'s key in place of the account\'s; keyCompromise always does'
+complete -c keypaird -n '__keypaird_in revoke' -o only -d 'revoke at once, and order no replacement'
+complete -c keypaird -n '__keypaird_in revoke' -o reason -xa 'affiliationChanged cessationOfOperation keyCompromise superseded unspecified' -d 'REASON to give: affiliationChanged, cessationOfOperation, keyCompromise, superseded, unspecified; default: none'
+complete -c keypaird -n '__keypaird_in revoke' -o v -d 'log every step'
+complete -c keypaird -n '__keypaird_in revoke' -a '(__keypaird_list targets)'
 complete -c keypaird -n '__keypaird_in dns' -o config -rF -d 'the configuration file'
 complete -c keypaird -n '__keypaird_in dns' -o json -d 'print as JSON'
 complete -c keypaird -n '__keypaird_in dns' -a '(__keypaird_list providers)'

@@ -23,6 +23,7 @@ _keypaird_list() {
 			'forget:remove what is stored of targets that are no longer configured'
 			'deploy:deploy and verify again what is stored, or list presets'
 			'account:show the accounts at CAs, or change one'
+			'revoke:replace a certificate and its key, and revoke the old one'
 			'dns:list DNS providers, or the variables of one'
 			'version:print the version'
 		)
@@ -125,6 +126,16 @@ _keypaird() {
 			'-json[print the accounts as JSON]' \
 			'1:verb:(show register rollover deactivate)' \
 			'*:name: _keypaird_list cas'
+		;;
+	revoke)
+		_arguments \
+			'-config[the configuration file]:config:_files' \
+			'-json[print what was revoked as JSON]' \
+			'-key[sign by the certificate'\''s key in place of the account'\''s; keyCompromise always does]' \
+			'-only[revoke at once, and order no replacement]' \
+			'-reason[REASON to give\: affiliationChanged, cessationOfOperation, keyCompromise, superseded, unspecified; default\: none]:reason:(affiliationChanged cessationOfOperation keyCompromise superseded unspecified)' \
+			'-v[log every step]' \
+			'*:name: _keypaird_list targets'
 		;;
 	dns)
 		_arguments \
