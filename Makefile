@@ -8,18 +8,15 @@
 # make bench   the benchmarks that README quotes
 GO     = go
 PREFIX = /usr/local
+MANDIR = $(PREFIX)/share/man
 CROSS  = openbsd/amd64 openbsd/arm64 freebsd/amd64 netbsd/amd64 darwin/arm64 linux/arm64 linux/arm linux/riscv64
 VETTED = openbsd/amd64 freebsd/amd64 netbsd/amd64 darwin/arm64
 DIRS   = acme cmd examples hooks renew
 STEPCA = cmd/keypaird/testdata/script/stepca*.txtar
 SKIPS  = $$([ -x /usr/local/sbin/step-ca ] && echo 0 || ls $(STEPCA) | wc -l)
 RACE   = -race
-MAN    = share/man
-TEXTS  = $(MAN)/man8/keypaird.8:cmd/keypaird/keypaird.8 $(MAN)/man5/keypaird.toml.5:cmd/keypaird/keypaird.toml.5 \
-	$(MAN)/man7/keypaird-hooks.7:cmd/keypaird/keypaird-hooks.7 $(MAN)/man8/keypaird-dns.8:cmd/keypaird-dns/keypaird-dns.8 \
-	share/bash-completion/completions/keypaird:cmd/keypaird/completion/keypaird.bash \
-	share/zsh/site-functions/_keypaird:cmd/keypaird/completion/keypaird.zsh \
-	share/fish/vendor_completions.d/keypaird.fish:cmd/keypaird/completion/keypaird.fish
+# Completions: where below PREFIX/share, and of which shell.
+SHELLS = bash-completion/completions/keypaird:bash zsh/site-functions/_keypaird:zsh fish/vendor_completions.d/keypaird.fish:fish
 RUN    = case "$$(id -u),$$(ls /etc/debian_version 2>/dev/null)" in 0,?*) CI=true; export CI; most="-skips $(SKIPS)";; esac; \
 	$(GO) run .ci/gotest/main.go $$most -vet=off -parallel 4 -tags lean -timeout 20m
 
@@ -33,12 +30,15 @@ install: build
 	install -m 0755 keypaird $(DESTDIR)$(PREFIX)/bin/keypaird
 	install -m 0755 keypaird-dns $(DESTDIR)$(PREFIX)/libexec/keypaird/keypaird-dns
 	install -m 0755 keypaird-names $(DESTDIR)$(PREFIX)/libexec/keypaird/keypaird-names
-	@set -e; for f in $(TEXTS); do to=$(DESTDIR)$(PREFIX)/$${f%%:*}; install -d "$${to%/*}"; install -m 0644 "$${f#*:}" "$$to"; done
+	for m in cmd/keypaird*/*.[1-9]; do [ -e "$$m" ] || continue; \
+		install -d $(DESTDIR)$(MANDIR)/man$${m##*.} && install -m 0644 "$$m" $(DESTDIR)$(MANDIR)/man$${m##*.}/ || exit 1; done
+	for s in $(SHELLS); do f=$(DESTDIR)$(PREFIX)/share/$${s%:*}; \
+		install -d "$${f%/*}" && install -m 0644 cmd/keypaird/completion/keypaird.$${s##*:} "$$f" || exit 1; done
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/keypaird
+	rm -f $(DESTDIR)$(PREFIX)/bin/keypaird $(DESTDIR)$(MANDIR)/man[1-9]/keypaird.* $(DESTDIR)$(MANDIR)/man[1-9]/keypaird-*
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/keypaird
-	@for f in $(TEXTS); do rm -f "$(DESTDIR)$(PREFIX)/$${f%%:*}"; done
+	for s in $(SHELLS); do rm -f $(DESTDIR)$(PREFIX)/share/$${s%:*}; done
 
 # Where all servers can be installed, a test that is skipped hides something:
 # more than SKIPS are a failure: none, or the stories of a step-ca that could not be
