@@ -231,13 +231,9 @@ _keypaird() {
 	COMPREPLY=()
 	case $kind in
 	none) ;;
-	files)
+	files | directories)
 		compopt -o filenames 2>/dev/null
-		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-		;;
-	directories)
-		compopt -o filenames 2>/dev/null
-		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		while IFS= read -r word; do COMPREPLY+=("$word"); done < <(compgen -"${kind:0:1}" -- "$cur")
 		;;
 	*)
 		# Names come from files: they are no code, and no patterns.
