@@ -1,5 +1,6 @@
 # make         the three programs
-# make install likewise, and installs them below PREFIX
+# make install likewise, and installs them, the manual pages and completions below PREFIX
+# make uninstall removes all that
 # make test    the whole suite; on Debian, as root, it installs what it tests against
 # make check   what else CI runs: staticcheck, every platform, every DNS provider,
 #              known vulnerabilities, and every moment of tests that else take some
@@ -7,12 +8,15 @@
 # make bench   the benchmarks that README quotes
 GO     = go
 PREFIX = /usr/local
+MANDIR = $(PREFIX)/share/man
 CROSS  = openbsd/amd64 openbsd/arm64 freebsd/amd64 netbsd/amd64 darwin/arm64 linux/arm64 linux/arm linux/riscv64
 VETTED = openbsd/amd64 freebsd/amd64 netbsd/amd64 darwin/arm64
 DIRS   = acme cmd examples hooks renew
 STEPCA = cmd/keypaird/testdata/script/stepca*.txtar
 SKIPS  = $$([ -x /usr/local/sbin/step-ca ] && echo 0 || ls $(STEPCA) | wc -l)
 RACE   = -race
+# Completions: where below PREFIX/share, and of which shell.
+SHELLS = bash-completion/completions/keypaird:bash zsh/site-functions/_keypaird:zsh fish/vendor_completions.d/keypaird.fish:fish
 RUN    = case "$$(id -u),$$(ls /etc/debian_version 2>/dev/null)" in 0,?*) CI=true; export CI; most="-skips $(SKIPS)";; esac; \
 	$(GO) run .ci/gotest/main.go $$most -vet=off -parallel 4 -tags lean -timeout 20m
 
@@ -26,6 +30,15 @@ install: build
 	install -m 0755 keypaird $(DESTDIR)$(PREFIX)/bin/keypaird
 	install -m 0755 keypaird-dns $(DESTDIR)$(PREFIX)/libexec/keypaird/keypaird-dns
 	install -m 0755 keypaird-names $(DESTDIR)$(PREFIX)/libexec/keypaird/keypaird-names
+	for m in cmd/keypaird*/*.[1-9]; do [ -e "$$m" ] || continue; \
+		install -d $(DESTDIR)$(MANDIR)/man$${m##*.} && install -m 0644 "$$m" $(DESTDIR)$(MANDIR)/man$${m##*.}/ || exit 1; done
+	for s in $(SHELLS); do f=$(DESTDIR)$(PREFIX)/share/$${s%:*}; \
+		install -d "$${f%/*}" && install -m 0644 cmd/keypaird/completion/keypaird.$${s##*:} "$$f" || exit 1; done
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/keypaird $(DESTDIR)$(MANDIR)/man[1-9]/keypaird.* $(DESTDIR)$(MANDIR)/man[1-9]/keypaird-*
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/keypaird
+	for s in $(SHELLS); do rm -f $(DESTDIR)$(PREFIX)/share/$${s%:*}; done
 
 # Where all servers can be installed, a test that is skipped hides something:
 # more than SKIPS are a failure: none, or the stories of a step-ca that could not be
@@ -79,4 +92,4 @@ vulnerabilities:
 bench:
 	$(GO) test -tags lean -run '^$$' -bench . -benchtime 3s ./acme ./renew/... ./hooks ./cmd/keypaird
 
-.PHONY: build install test servers lint vet staticcheck check exhaustive cross vulnerabilities bench
+.PHONY: build install uninstall test servers lint vet staticcheck check exhaustive cross vulnerabilities bench

@@ -52,7 +52,7 @@ type command struct {
 
 var commands = []command{
 	{"run", "[-v]", "run the daemon in the foreground", runCommand},
-	{"issue", "[-dry-run|-force] [-v] [-json] [NAME...]", "obtain and deploy what is missing, due or changed", issueCommand},
+	{"issue", "[-dry-run|-force] [-new-key] [-v] [-json] [NAME...]", "obtain and deploy what is missing, due or changed", issueCommand},
 	{"check", "[-live] [-json]", "check the configuration, and with -live all that issuing needs", checkCommand},
 	{"status", "[-json] [NAME...]", "show what is live, until when, and what comes next", statusCommand},
 	{"verify", "[OPTION] [NAME|DOMAIN...]", "check which certificate each endpoint serves", verifyCommand},

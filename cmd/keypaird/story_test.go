@@ -76,7 +76,7 @@ func TestStories(t *testing.T) {
 	notice(t, append(files, "testdata/golden/*",
 		"../keypaird-dns/*.go", "../keypaird-dns/child/*.go", "../keypaird-names/*.go", "../keypaird-names/*/*.go",
 		"../../hooks/discover/*.go", "../../hooks/discover/*/*.go", "../../hooks/verify/*.go", "../../hooks/verify/*/*.go", "../../hooks/probe/*.go",
-		"../../README.md", "../../examples/[^q]*/*", "../../examples/rc.d/*/*")...)
+		"../../README.md", "completion/*", "../../examples/[^q]*/*", "../../examples/rc.d/*/*")...)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			t.Parallel()

@@ -32,8 +32,8 @@ type Config struct {
 	// 30 seconds. Default: "@every 30m".
 	Schedule string `toml:"schedule"`
 
-	// Minutes in which the daemon may deploy, as a cron line: "* 3 * * *" is
-	// from 3:00 to 3:59. A pair that is not in use yet, or that replaces one which
+	// Minutes in which the daemon may deploy, as a cron line with or without a time zone:
+	// "* 3 * * *" is from 3:00 to 3:59. A pair that is not in use yet, or that replaces one which
 	// expires soon, is deployed at once; so is every pair by keypaird issue.
 	// Default: "", any minute.
 	Window string `toml:"window"`
@@ -156,7 +156,7 @@ type Identity struct {
 	// How the host is validated: "" by http-01, or a value as for dns. Default: "".
 	HostDNS string `toml:"host_dns"`
 
-	// Deployments: presets (keypaird deploy -list) or [deploy] tables.
+	// Deployments: presets (keypaird deploy -list) or [deploy] tables. Default: none.
 	Deploy []string `toml:"deploy"`
 
 	// One target, called DOMAIN, with all the names, for servers that cannot
@@ -200,7 +200,7 @@ type Cert struct {
 	// new key.
 	TLSA []string `toml:"tlsa"`
 
-	// Deployments: presets (keypaird deploy -list) or [deploy] tables.
+	// Deployments: presets (keypaird deploy -list) or [deploy] tables. Default: none.
 	Deploy []string `toml:"deploy"`
 
 	// Each may override the top; not beside external.
@@ -235,7 +235,8 @@ type External struct {
 }
 
 // Deploy is a [deploy.NAME] table: one server that uses pairs. A preset
-// needs no table; a table may override any of its fields, also by "" or [].
+// needs no table; a table may override any of its fields, also by "" or []. A key that is
+// left out has the preset's value.
 type Deploy struct {
 	// The preset to begin with, one of those that keypaird deploy -list prints.
 	// Default: NAME, if that is a preset, else none.
@@ -275,15 +276,11 @@ type Deploy struct {
 	// user keypaird runs as, or a user who can read the deployed file. Default: "", none.
 	Socket *string `toml:"socket"`
 
-	// Endpoints that must serve the new certificate, each as "[proto:]host:port" or
-	// as { endpoint = "[proto:]host:port", names = ["..."] }. proto: tls, https,
+	// Endpoints that must serve the new certificate, each as "[proto:]host:port" or as
+	// { endpoint = "[proto:]host:port", names = ["..."] }. proto: tls, https,
 	// xmpp-client, xmpp-server, smtp, imap, pop3, sieve; default: that of a
 	// well-known port (5222 xmpp-client, 5269 xmpp-server, 25 and 587 smtp, 143 imap,
-	// 110 pop3, 4190 sieve), else tls. names are requested there. Default: the names of
-	// an identity that its peers request by the protocol: of xmpp-server (also on 5270)
-	// the plain domain and the components, of xmpp-client (also on 5223) the plain
-	// domain, of https, 443, 8448 and mail all but the components, at other ports all;
-	// and every name of a [cert].
+	// 110 pop3, 4190 sieve), else tls. Default: none; nothing is verified then.
 	Verify []Endpoint `toml:"verify"`
 
 	// Whether pairs of CAs for tests, such as letsencrypt-staging, are deployed, too:
@@ -300,7 +297,11 @@ type Endpoint struct {
 	// "[proto:]host:port". Required.
 	Endpoint string `toml:"endpoint"`
 
-	// Names of the targets deployed there. Default: those of the protocol.
+	// Names that are requested there, of the targets that are deployed. Default: the names
+	// of an identity that its peers request by the protocol: of xmpp-server (also on
+	// 5270) the plain domain and the components, of xmpp-client (also on 5223) the plain
+	// domain, of https, 443, 8448 and mail all but the components, at other ports all;
+	// and every name of a [cert].
 	Names []string `toml:"names"`
 }
 

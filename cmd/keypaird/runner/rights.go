@@ -6,6 +6,7 @@ import (
 
 	"keypaird/acme/dns01/need"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/hooks"
 	"keypaird/renew/confine"
 )
 
@@ -23,9 +24,11 @@ func Rights(cfg *config.Config) confine.Rights {
 		for _, name := range t.Deploy {
 			d := cfg.Deployment(name)
 			for _, path := range d.Paths(t.Name) {
-				if dir := filepath.Dir(path); !seen[dir] {
-					seen[dir] = true
-					k.Write = append(k.Write, dir)
+				for _, dir := range []string{filepath.Dir(path), filepath.Dir(hooks.ThroughLink(path))} {
+					if !seen[dir] {
+						seen[dir] = true
+						k.Write = append(k.Write, dir)
+					}
 				}
 			}
 			if d.Socket != "" {
