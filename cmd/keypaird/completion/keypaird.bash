@@ -9,7 +9,7 @@ _keypaird_list() {
 	cas) echo actalis buypass-free buypass-free-staging google google-staging letsencrypt letsencrypt-staging sslcom zerossl; sed -n 's/^[[:space:]]*\[ca\."\{0,1\}\([A-Za-z0-9._-]*\)"\{0,1\}\].*/\1/p' "${2:-${KEYPAIRD_CONFIG:-/etc/keypaird/keypaird.toml}}" 2>/dev/null ;;
 	providers) keypaird dns 2>/dev/null ;;
 	presets) echo apache caddy coturn dendrite dovecot ejabberd haproxy httpd mumble nginx postfix prosody relayd synapse tuwunel ;;
-	commands) echo help run issue check status verify discover forget deploy account revoke dns version ;;
+	commands) echo help run issue check status verify discover import forget deploy account revoke dns version ;;
 	*) echo "$1" ;;
 	esac
 }
@@ -24,6 +24,7 @@ _keypaird_options() {
 	status) echo -config -json ;;
 	verify) echo -config -component -json -resolve -resolver -roots -service -tap ;;
 	discover) echo -config -ask -component -json -plan -resolve -resolver -roots -server -service -since -to -v ;;
+	import) echo -config -ca -dir -disable -from -json -roots -skip -write ;;
 	forget) echo -config -files -json ;;
 	deploy) echo -config -json -list -stand-in -v ;;
 	account) echo -config -json ;;
@@ -51,6 +52,11 @@ _keypaird_value() {
 	"discover -service") echo caldav imap mail matrix sip smtp web xmpp ;;
 	"discover -since") echo none ;;
 	"discover -to") echo well-known srv ;;
+	"import -ca") echo none ;;
+	"import -dir") echo directories ;;
+	"import -from") echo certbot acme.sh lego dehydrated acme-client caddy mod_md acmetool uacme ;;
+	"import -roots") echo files ;;
+	"import -skip") echo targets ;;
 	"revoke -reason") echo affiliationChanged cessationOfOperation keyCompromise superseded unspecified ;;
 	esac
 }
@@ -66,6 +72,7 @@ _keypaird_arguments() {
 	"status "*) echo targets ;;
 	"verify "*) echo targets ;;
 	"discover "*) echo none ;;
+	"import "*) echo none ;;
 	"forget "*) echo unconfigured ;;
 	"deploy "*" yes") echo presets ;;
 	"deploy "*) echo targets ;;

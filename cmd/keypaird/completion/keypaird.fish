@@ -8,7 +8,7 @@ function __keypaird_read
 	set -l words (commandline -opc)[2..-1]
 	while set -q words[1]
 		switch $words[1]
-			case -config -component -resolve -resolver -roots -service -server -since -to -reason
+			case -config -component -resolve -resolver -roots -service -server -since -to -ca -dir -from -skip -reason
 				test $words[1] = -config; and set config $words[2]
 				set -e words[1]
 			case '-*'
@@ -68,13 +68,14 @@ complete -c keypaird -n __keypaird_in -a check -d 'check the configuration, and 
 complete -c keypaird -n __keypaird_in -a status -d 'show what is live, until when, and what comes next'
 complete -c keypaird -n __keypaird_in -a verify -d 'check which certificate each endpoint serves'
 complete -c keypaird -n __keypaird_in -a discover -d 'find the endpoints and names that a domain\'s services need'
+complete -c keypaird -n __keypaird_in -a import -d 'take over from another ACME client'
 complete -c keypaird -n __keypaird_in -a forget -d 'remove what is stored of targets that are no longer configured'
 complete -c keypaird -n __keypaird_in -a deploy -d 'deploy and verify again what is stored, or list presets'
 complete -c keypaird -n __keypaird_in -a account -d 'show the accounts at CAs, or change one'
 complete -c keypaird -n __keypaird_in -a revoke -d 'replace a certificate and its key, and revoke the old one'
 complete -c keypaird -n __keypaird_in -a dns -d 'list DNS providers, or the variables of one'
 complete -c keypaird -n __keypaird_in -a version -d 'print the version'
-complete -c keypaird -n '__keypaird_in help' -a 'help run issue check status verify discover forget deploy account revoke dns version'
+complete -c keypaird -n '__keypaird_in help' -a 'help run issue check status verify discover import forget deploy account revoke dns version'
 complete -c keypaird -n '__keypaird_in run' -o config -rF -d 'the configuration file'
 complete -c keypaird -n '__keypaird_in run' -o v -d 'log every step'
 complete -c keypaird -n '__keypaird_in issue' -o config -rF -d 'the configuration file'
@@ -112,6 +113,15 @@ complete -c keypaird -n '__keypaird_in discover' -o service -xa 'caldav imap mai
 complete -c keypaird -n '__keypaird_in discover' -o since -x -d 'with -plan: time at which the change was published, to work out when caches expire'
 complete -c keypaird -n '__keypaird_in discover' -o to -xa 'well-known srv' -d 'with -plan: move to well-known, the default, or to srv'
 complete -c keypaird -n '__keypaird_in discover' -o v -d 'log unanswered DNS queries'
+complete -c keypaird -n '__keypaird_in import' -o config -rF -d 'the configuration file'
+complete -c keypaird -n '__keypaird_in import' -o ca -x -d 'the URL of the CA\'s directory, for clients that do not keep it; default: Let\'s Encrypt'
+complete -c keypaird -n '__keypaird_in import' -o dir -rF -d 'its directory, or its configuration file; default: where it usually is'
+complete -c keypaird -n '__keypaird_in import' -o disable -d 'turn off what runs the other client, once the configuration is written'
+complete -c keypaird -n '__keypaird_in import' -o from -xa 'certbot acme.sh lego dehydrated acme-client caddy mod_md acmetool uacme' -d 'the client: certbot, acme.sh, lego, dehydrated, acme-client, caddy, mod_md, acmetool, uacme; default: the one that is found'
+complete -c keypaird -n '__keypaird_in import' -o json -d 'print what was found and done as JSON'
+complete -c keypaird -n '__keypaird_in import' -o roots -rF -d 'PEM file with the roots for the CA\'s own TLS, if it is a private one'
+complete -c keypaird -n '__keypaird_in import' -o skip -xa '(__keypaird_list targets)' -d 'leave out the certificate, or account, of this name; may be given several times'
+complete -c keypaird -n '__keypaird_in import' -o write -d 'write the configuration, and take accounts and pairs over'
 complete -c keypaird -n '__keypaird_in forget' -o config -rF -d 'the configuration file'
 complete -c keypaird -n '__keypaird_in forget' -o files -d 'remove the deployed files that still hold the pair, too; no server may use them any more'
 complete -c keypaird -n '__keypaird_in forget' -o json -d 'print what was removed as JSON'

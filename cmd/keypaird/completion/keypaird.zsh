@@ -20,6 +20,7 @@ _keypaird_list() {
 			'status:show what is live, until when, and what comes next'
 			'verify:check which certificate each endpoint serves'
 			'discover:find the endpoints and names that a domain'\''s services need'
+			'import:take over from another ACME client'
 			'forget:remove what is stored of targets that are no longer configured'
 			'deploy:deploy and verify again what is stored, or list presets'
 			'account:show the accounts at CAs, or change one'
@@ -103,6 +104,18 @@ _keypaird() {
 			'-since[with -plan\: time at which the change was published, to work out when caches expire]:since: ' \
 			'-to[with -plan\: move to well-known, the default, or to srv]:to:(well-known srv)' \
 			'-v[log unanswered DNS queries]'
+		;;
+	import)
+		_arguments \
+			'-config[the configuration file]:config:_files' \
+			'-ca[the URL of the CA'\''s directory, for clients that do not keep it; default\: Let'\''s Encrypt]:ca: ' \
+			'-dir[its directory, or its configuration file; default\: where it usually is]:dir:_files -/' \
+			'-disable[turn off what runs the other client, once the configuration is written]' \
+			'-from[the client\: certbot, acme.sh, lego, dehydrated, acme-client, caddy, mod_md, acmetool, uacme; default\: the one that is found]:from:(certbot acme.sh lego dehydrated acme-client caddy mod_md acmetool uacme)' \
+			'-json[print what was found and done as JSON]' \
+			'-roots[PEM file with the roots for the CA'\''s own TLS, if it is a private one]:roots:_files' \
+			'*-skip[leave out the certificate, or account, of this name; may be given several times]:skip: _keypaird_list targets' \
+			'-write[write the configuration, and take accounts and pairs over]'
 		;;
 	forget)
 		_arguments \
