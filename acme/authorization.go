@@ -44,7 +44,7 @@ func (j *job) authorizeNames(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return joinNames(errs)
+	return refusal.JoinNames(errs)
 }
 
 // authorizeName brings one authorization to valid.

@@ -9,9 +9,14 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/acme/accountfile"
+	"keypaird/acme/authority"
 	"keypaird/acme/orderlog"
 	"keypaird/acme/transport"
 )
+
+// A CA is where a Client orders.
+type CA = authority.CA
 
 // Options configure a Client.
 type Options struct {
@@ -53,7 +58,7 @@ func NewOrderLog(ca CA, dir string) *orderlog.Log {
 // A Client is one account at one CA. Its methods may be called concurrently.
 type Client struct {
 	ca       CA
-	accounts accountStore
+	files    accountfile.Files
 	email    string
 	agent    string
 	log      *slog.Logger
@@ -64,6 +69,7 @@ type Client struct {
 
 	opening chan struct{} // holds one value while the account is read or registered
 	opened  account       // guarded by opening
+	mark    string        // of its files, likewise
 
 	mu   sync.Mutex
 	idle []*session
@@ -75,7 +81,7 @@ func NewClient(o Options) *Client {
 		o.OrderLog = NewOrderLog(o.CA, o.Dir)
 	}
 	return &Client{
-		ca: o.CA, accounts: accountDir(o.Dir), email: o.Email, agent: cmp.Or(o.UserAgent, "keypaird"), log: o.Log,
+		ca: o.CA, files: accountfile.Files{CA: o.CA.Name, Directory: o.CA.Directory, Store: accountfile.Dir(o.Dir)}, email: o.Email, agent: cmp.Or(o.UserAgent, "keypaird"), log: o.Log,
 		server: transport.NewServer(transport.Options{
 			CA: o.CA.Name, Directory: o.CA.Directory, Roots: o.CA.Roots, Log: o.Log, Observe: o.Observe,
 		}),

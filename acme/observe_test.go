@@ -55,7 +55,7 @@ func TestObserve(t *testing.T) {
 	if _, err := c.RenewalInfo(t.Context(), pair.Leaf); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Revoke(t.Context(), pair.Leaf, nil); err != nil {
+	if err := c.Revoke(t.Context(), pair.Leaf, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	o.Email = "new@a.test"

@@ -5,10 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
+	"keypaird/acme/accountfile"
 	"keypaird/acme/orderlog"
 	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
@@ -74,16 +74,6 @@ func (e *ProtocolError) passing() bool {
 	return e.Kind == transport.Malformed || e.Kind == transport.Unreadable || e.Kind == transport.OtherHost
 }
 
-// errAccount marks an account that cannot be used, as it is on disk or as the CA
-// sees it.
-var errAccount = errors.New("account")
-
-// accountError returns the error for a part of the account, or with "" for the
-// account.
-func (c *Client) accountError(part string, err error, remedy string) error {
-	return problem.Newf(remedy, "%s: %w %s: %w", c.ca.Name, errAccount, c.accounts.where(part), err)
-}
-
 // timeout returns the error for a CA that did not finish what in time, and last
 // answered with an error, if that is not nil.
 func timeout(ca, what string, after time.Duration, last error) error {
@@ -115,35 +105,6 @@ func noChallenge(ca, name, kind string, available []string) error {
 		"%s: the CA has no %s challenge for this name, only: %s", name, kind, strings.Join(available, " "))}
 }
 
-// namesError holds the errors of several names that failed their authorization.
-type namesError []error
-
-func (e namesError) Error() string {
-	if len(e) == 2 {
-		return fmt.Sprintf("%v (and 1 more name)", e[0])
-	}
-	return fmt.Sprintf("%v (and %d more names)", e[0], len(e)-1)
-}
-
-func (e namesError) Unwrap() []error { return e }
-
-// Remedy returns the remedy of the first.
-func (e namesError) Remedy() string {
-	return cmp.Or(problem.Remedy(e[0]), "correct each name's error, then: keypaird issue")
-}
-
-// joinNames returns the errors that are not nil as one error.
-func joinNames(errs []error) error {
-	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
-	switch len(errs) {
-	case 0:
-		return nil
-	case 1:
-		return errs[0]
-	}
-	return namesError(errs)
-}
-
 // TryNextCA reports whether another CA may succeed where this one failed: it was
 // unreachable, over its limits or refused the order. A name that failed its
 // validation would fail at another CA too.
@@ -164,7 +125,7 @@ func TryNextCA(err error) bool {
 	}
 	var unreachable *UnreachableError
 	var protocol *ProtocolError
-	return errors.As(err, &unreachable) || errors.As(err, &protocol) || errors.Is(err, errAccount)
+	return errors.As(err, &unreachable) || errors.As(err, &protocol) || errors.Is(err, accountfile.ErrUnusable)
 }
 
 // CAWide reports whether err concerns the CA, or our account there, as a
@@ -187,7 +148,7 @@ func CAWide(err error) bool {
 		return limit.Account
 	}
 	var unreachable *UnreachableError
-	return errors.As(err, &unreachable) || errors.Is(err, errAccount)
+	return errors.As(err, &unreachable) || errors.Is(err, accountfile.ErrUnusable)
 }
 
 // final reports whether err ends the order, so that resuming it is pointless.

@@ -9,6 +9,7 @@ import (
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/accountfile"
 	"keypaird/acme/orderlog"
 	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
@@ -97,7 +98,7 @@ func TestTryNextCA(t *testing.T) {
 		{"no ACME server", &ProtocolError{Err: errors.New("html")}, true},
 		{"wrong certificate", wrongCertificate("le", errors.New("other key")), true},
 		{"challenge not offered", noChallenge("le", "a.test", HTTP01, nil), true},
-		{"account damaged", (&Client{accounts: accountDir("")}).accountError("", errors.New("no key"), ""), true},
+		{"account damaged", accountfile.Files{Store: accountfile.Dir("")}.Error("", errors.New("no key"), ""), true},
 		{"our clock", clockError("le", time.Now(), errors.New("expired")), false},
 		{"slow CA, whose order is kept", timeout("le", "ordering", time.Minute, nil), false},
 		{"our own trouble", errors.New("no space left on device"), false},
@@ -124,7 +125,7 @@ func TestCAWide(t *testing.T) {
 		{"external account wanted", &Problem{Type: "externalAccountRequired", Status: 403}, true},
 		{"no nonce is good", &Problem{Type: "badNonce", Status: 400}, true},
 		{"no directory", &ProtocolError{Err: errors.New("html"), Kind: transport.Malformed, Whole: true}, true},
-		{"account damaged", (&Client{accounts: accountDir("")}).accountError("", errors.New("no key"), ""), true},
+		{"account damaged", accountfile.Files{Store: accountfile.Dir("")}.Error("", errors.New("no key"), ""), true},
 		{"orders of all names", &orderlog.RateLimitError{Account: true}, true},
 		{"orders of these names", &orderlog.RateLimitError{}, false},
 		{"malformed order", &ProtocolError{Err: errors.New("html"), Kind: transport.Malformed}, false},
@@ -136,7 +137,7 @@ func TestCAWide(t *testing.T) {
 		{"on another host", &ProtocolError{Err: errors.New("x"), Kind: transport.OtherHost}, true},
 		{"slow", timeout("le", "ordering", time.Minute, nil), false},
 		{"our own trouble", errors.New("no space left on device"), false},
-		{"one of several names met a fault of the CA", namesError{&Problem{Type: "connection"}, &UnreachableError{Err: errors.New("reset")}}, false},
+		{"one of several names met a fault of the CA", refusal.JoinNames([]error{&Problem{Type: "connection"}, &UnreachableError{Err: errors.New("reset")}}), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := CAWide(fmt.Errorf("ordering: %w", tt.err)); got != tt.want {

@@ -69,6 +69,12 @@ func (c *Client) done(s *session) {
 	c.idle = append(c.idle, s)
 }
 
+func (c *Client) dropIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = nil
+}
+
 // open makes a session for a.
 func (c *Client) open(ctx context.Context, a account) (*session, error) {
 	s := &session{client: c, account: a, born: time.Now(), transport: c.server.Transport(ctx)}

@@ -1,5 +1,5 @@
 // Package accountkey knows the keys that sign the requests of an ACME account: which
-// kinds there are, which of them a CA takes, and how an account is bound to one that
+// kinds there are, which of them a CA takes, how they sign, and how an account is bound to one that
 // the CA has outside of ACME (RFC 8555, section 7.3.4).
 package accountkey
 
@@ -8,11 +8,15 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	_ "crypto/sha512" // SHA-384
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -41,7 +45,7 @@ func TypeFor(algorithms []string) string {
 
 // Signs reports whether requests can be signed by key.
 func Signs(key crypto.Signer) bool {
-	_, err := publicJWK(key.Public())
+	_, err := PublicJWK(key.Public())
 	return err == nil
 }
 
@@ -58,7 +62,7 @@ func MAC(text string) ([]byte, error) {
 // part of key, signed by the key of the external account. That may be shorter than
 // HS256 asks for (RFC 7518, section 3.2), since some CAs hand out such keys.
 func Bind(key crypto.Signer, url, keyID string, mac []byte) ([]byte, error) {
-	jwk, err := publicJWK(key.Public())
+	jwk, err := PublicJWK(key.Public())
 	if err != nil {
 		return nil, err
 	}
@@ -70,14 +74,74 @@ func Bind(key crypto.Signer, url, keyID string, mac []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	signed := encode(protected) + "." + encode(payload)
 	h := hmac.New(sha256.New, mac)
-	h.Write([]byte(signed))
-	return json.Marshal(map[string]string{"protected": encode(protected), "payload": encode(payload), "signature": encode(h.Sum(nil))})
+	h.Write([]byte(encode(protected) + "." + encode(payload)))
+	return flattened(protected, payload, h.Sum(nil))
 }
 
-// publicJWK returns a public key as RFC 7518, section 6, has it.
-func publicJWK(public crypto.PublicKey) (map[string]string, error) {
+// Sign signs payload by key, as a JWS of one signature (RFC 7515, section 7.2.2). The
+// header gets the algorithm and, unless it has a kid, the public key.
+func Sign(key crypto.Signer, header map[string]any, payload []byte) ([]byte, error) {
+	algorithm, hash := algorithmOf(key.Public())
+	jwk, err := PublicJWK(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	header = maps.Clone(header)
+	header["alg"] = algorithm
+	if header["kid"] == nil {
+		header["jwk"] = jwk
+	}
+	protected, err := json.Marshal(header)
+	if err != nil {
+		return nil, err
+	}
+	digest := hash.New()
+	digest.Write([]byte(encode(protected) + "." + encode(payload)))
+	signature, err := key.Sign(rand.Reader, digest.Sum(nil), hash)
+	if err != nil {
+		return nil, err
+	}
+	if k, ok := key.Public().(*ecdsa.PublicKey); ok {
+		if signature, err = joined(signature, (k.Params().BitSize+7)/8); err != nil {
+			return nil, err
+		}
+	}
+	return flattened(protected, payload, signature)
+}
+
+// algorithmOf returns the algorithm (RFC 7518, section 3.1) and the hash of signatures
+// by a key.
+func algorithmOf(public crypto.PublicKey) (string, crypto.Hash) {
+	k, ok := public.(*ecdsa.PublicKey)
+	switch {
+	case !ok:
+		return "RS256", crypto.SHA256
+	case k.Curve == elliptic.P384():
+		return "ES384", crypto.SHA384
+	}
+	return "ES256", crypto.SHA256
+}
+
+// joined returns a signature of ECDSA as JWS has it: two numbers of size octets
+// (RFC 7518, section 3.4).
+func joined(der []byte, size int) ([]byte, error) {
+	var numbers struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(der, &numbers); err != nil {
+		return nil, err
+	}
+	out := make([]byte, 2*size)
+	numbers.R.FillBytes(out[:size])
+	numbers.S.FillBytes(out[size:])
+	return out, nil
+}
+
+func flattened(protected, payload, signature []byte) ([]byte, error) {
+	return json.Marshal(map[string]string{"protected": encode(protected), "payload": encode(payload), "signature": encode(signature)})
+}
+
+// PublicJWK returns a public key as RFC 7518, section 6, has it.
+func PublicJWK(public crypto.PublicKey) (map[string]string, error) {
 	switch k := public.(type) {
 	case *ecdsa.PublicKey:
 		if k.Curve != elliptic.P256() && k.Curve != elliptic.P384() {
@@ -93,6 +157,20 @@ func publicJWK(public crypto.PublicKey) (map[string]string, error) {
 		return map[string]string{"kty": "RSA", "n": encode(k.N.Bytes()), "e": encode(big.NewInt(int64(k.E)).Bytes())}, nil
 	}
 	return nil, errors.New("not of a kind that signs requests here: P-256, P-384 or RSA")
+}
+
+// Thumbprint returns the thumbprint of a key (RFC 7638), as key authorizations have it.
+func Thumbprint(public crypto.PublicKey) string {
+	jwk, err := PublicJWK(public)
+	if err != nil {
+		return ""
+	}
+	text, err := json.Marshal(jwk) // its members are the required ones, and are sorted
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(text)
+	return encode(sum[:])
 }
 
 func encode(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }

@@ -132,7 +132,7 @@ func (s CAASet) Remedy(a Applicant, why string) string {
 	if strings.HasPrefix(why, critical) {
 		return "remove the record with that tag at " + s.Owner + ", or write 0 in place of 128 for its flags: a CA refuses a critical tag that it does not know"
 	}
-	remedy := "add this record, or change the one there: " + permission(s.Owner, a)
+	remedy := "add this record, or change the one there: " + Permission(s.Owner, a)
 	if s.Alias != "" {
 		remedy += "; if " + s.Owner + " is not yours to change, replace the CNAME of " + s.Alias + " with addresses and such a CAA record"
 	}
@@ -147,9 +147,9 @@ func (s CAASet) String() string {
 	return s.Owner
 }
 
-// permission returns the record that allows an applicant to issue, as a line of a
+// Permission returns the record that allows an applicant to issue, as a line of a
 // zone file.
-func permission(at string, a Applicant) string {
+func Permission(at string, a Applicant) string {
 	tag := "issue"
 	if a.Wildcard {
 		tag = "issuewild"

@@ -3,18 +3,13 @@ package dns01
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"maps"
 	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"syscall"
 
 	"keypaird/acme/dns01/need"
 	"keypaird/acme/dns01/redact"
-	"keypaird/renew/durable"
 	"keypaird/renew/launch"
-	"keypaird/renew/problem"
+	"keypaird/renew/launch/find"
 )
 
 // start runs the child and opens the account in it. mu must be held.
@@ -27,11 +22,16 @@ func (a *Account) start() (*child, error) {
 		}
 		path = found
 	}
-	cmd, err := launch.Command(context.Background(), a.launched(path)) // it ends by itself, with its records removed
+	program, handed, err := a.launched(path)
 	if err != nil {
 		return nil, a.failed("starting", "", err)
 	}
-	tail := &stderrTail{log: a.log(), redactor: redact.Of(a.variables())}
+	defer handed.Close()
+	cmd, err := launch.Command(context.Background(), program) // it ends by itself, with its records removed
+	if err != nil {
+		return nil, a.failed("starting", "", err)
+	}
+	tail := &stderrTail{log: a.log(), redactor: redact.Of(a.variables()), names: handed.Names()}
 	k, err := startProcess(cmd, tail, cmp.Or(a.bound, endLimit), a.exited)
 	if err != nil {
 		return nil, a.failed("starting", "", err)
@@ -62,136 +62,64 @@ func (a *Account) exited(k *child) {
 	delete(a.alive, k)
 }
 
-// environ returns the child's environment.
-func (a *Account) environ() []string {
-	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+// environ returns the child's environment, with more variables that go before all others.
+func (a *Account) environ(more ...map[string]string) []string {
+	env := map[string]string{"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	for _, name := range []string{
 		"PATH", "TZ",
 		"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
 		"http_proxy", "https_proxy", "all_proxy", "no_proxy",
 	} {
 		if value, ok := os.LookupEnv(name); ok {
-			env = append(env, name+"="+value)
+			env[name] = value
 		}
 	}
-	return append(env, a.variables()...) // the last of equal names is used
+	for _, m := range append([]map[string]string{a.Env}, more...) {
+		maps.Copy(env, m)
+	}
+	return pairs(env)
 }
 
 // variables returns the account's variables as NAME=VALUE.
-func (a *Account) variables() []string {
-	var list []string
-	for name, value := range a.Env {
+func (a *Account) variables() []string { return pairs(a.Env) }
+
+// pairs returns variables as NAME=VALUE.
+func pairs(env map[string]string) (list []string) {
+	for name, value := range env {
 		list = append(list, name+"="+value)
 	}
 	return list
 }
 
-// launched returns what the child may do.
-func (a *Account) launched(path string) launch.Child {
-	c := launch.Child{Path: path, Args: []string{"-for", a.Provider}, Env: a.environ(), User: a.User, Client: true}
-	n := need.Account{Code: need.Canonical(a.Provider), Env: a.Env}
-	if u, err := childUser(a.User); err == nil {
-		n.Home, n.UID = u.HomeDir, u.Uid
+// launched returns what the child may do, and the files that it gets.
+func (a *Account) launched(path string) (launch.Child, *need.Handed, error) {
+	c := launch.Child{Path: path, Args: []string{"-for", a.Provider}, Client: true}
+	u, err := need.User(a.User)
+	if err != nil {
+		return c, nil, err
 	}
-	if c.Free = n.Free(); c.Free != "" {
-		return c
+	n := need.For(a.Provider, a.Env, a.User, u)
+	handed, err := n.Hand(u)
+	if err != nil {
+		return c, nil, err
 	}
-	if means := launch.Means(); means != "" {
-		c.Args = append(c.Args, "-confined", means)
+	for _, path := range n.Unusable(u) {
+		a.log().Warn("DNS helper's user may not use a file of its provider", "path", path, "user", u.Username)
 	}
+	c.User, c.Files, c.Free = u.Username, handed.Files, n.Free()
 	var env map[string]string
-	c.Keep, c.New, env = n.Files()
-	for name, value := range env {
-		c.Env = append(c.Env, name+"="+value)
+	if c.Free == "" {
+		if means := launch.Means(); means != "" {
+			c.Args = append(c.Args, "-confined", means)
+		}
+		c.Keep, c.New, env = n.Files()
+		c.Keep = handed.Keep(c.Keep)
 	}
-	return c
-}
-
-// childUser returns the user a child runs as.
-func childUser(name string) (*user.User, error) {
-	if name == "" || os.Geteuid() != 0 {
-		return user.Current()
-	}
-	return user.Lookup(name)
+	c.Env = a.environ(env, handed.Env)
+	return c, handed, nil
 }
 
 const childName = "keypaird-dns"
 
-var errNoChild = problem.New("cannot find "+childName,
-	"install "+childName+" beside keypaird or in /usr/local/libexec/keypaird; PATH counts only when keypaird does not run as root")
-
-// FindChild looks for keypaird-dns beside the running program, in the libexec
-// directories of a package, and, unless this process is root, in PATH. It refuses
-// one that another user can replace.
-func FindChild() (string, error) {
-	var dirs []string
-	if self, err := os.Executable(); err == nil {
-		dirs = append(dirs, filepath.Dir(self))
-		if real, err := filepath.EvalSymlinks(self); err == nil {
-			dirs = append(dirs, filepath.Dir(real))
-		}
-		for _, dir := range dirs[:len(dirs):len(dirs)] {
-			dirs = append(dirs, filepath.Join(dir, "../libexec"), filepath.Join(dir, "../libexec/keypaird"))
-		}
-	}
-	dirs = append(dirs, "/usr/local/libexec/keypaird", "/usr/libexec/keypaird", "/usr/lib/keypaird")
-	return findChild(dirs, os.Geteuid() != 0)
-}
-
-func findChild(dirs []string, usePath bool) (string, error) {
-	for _, dir := range dirs {
-		path := filepath.Join(dir, childName)
-		if fi, err := os.Stat(path); err == nil && fi.Mode().IsRegular() && fi.Mode()&0o111 != 0 {
-			return checked(path)
-		}
-	}
-	if usePath {
-		if path, err := exec.LookPath(childName); err == nil {
-			if path, err = filepath.Abs(path); err != nil {
-				return "", err
-			}
-			return checked(path)
-		}
-	}
-	return "", errNoChild
-}
-
-func checked(path string) (string, error) {
-	if err := safeChild(path); err != nil {
-		return "", err
-	}
-	return path, nil
-}
-
-// safeChild returns an error if users other than root and our own can replace the
-// program, a link to it or a directory on its path.
-func safeChild(path string) error {
-	if err := durable.CheckDir(filepath.Dir(path)); err != nil {
-		return unsafeChild(path, err)
-	}
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return unsafeChild(path, err)
-	}
-	if err := durable.CheckDir(filepath.Dir(real)); err != nil {
-		return unsafeChild(path, err)
-	}
-	fi, err := os.Lstat(real)
-	if err != nil {
-		return unsafeChild(path, err)
-	}
-	if owner := fi.Sys().(*syscall.Stat_t).Uid; owner != 0 && int(owner) != os.Geteuid() {
-		return unsafeChild(path, fmt.Errorf("%s belongs to user %d", real, owner))
-	}
-	if fi.Mode()&0o022 != 0 {
-		return unsafeChild(path, fmt.Errorf("%s can be written by others: mode %#o", real, fi.Mode().Perm()))
-	}
-	return nil
-}
-
-// unsafeChild returns the error for a keypaird-dns that another user could
-// replace; err is what is wrong with it or with its directory.
-func unsafeChild(path string, err error) error {
-	remedy := fmt.Sprintf("let %s and all directories above it belong to root, or to the user keypaird runs as, and be writable by no one else: chmod go-w", path)
-	return problem.Newf(remedy, "%s is not run because other users can change it: %w", path, err)
-}
+// FindChild returns the path of keypaird-dns.
+func FindChild() (string, error) { return find.Program(childName) }

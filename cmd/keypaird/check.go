@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/renew/textfmt"
@@ -54,7 +55,7 @@ func findings(ctx context.Context, e *env, cfg *config.Config, live bool) (prefl
 	if !live {
 		return append(preflight.Findings{}, preflight.Configuration(ctx, cfg)...), nil
 	}
-	w, end, err := e.begin(ctx, cfg, output.Logger(e.stderr, output.Quiet))
+	w, end, err := e.begin(ctx, cfg, engine.Options{Log: output.Logger(e.stderr, output.Quiet)})
 	if err != nil {
 		return nil, err
 	}

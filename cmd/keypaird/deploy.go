@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks/preset"
 	"keypaird/renew"
 	"keypaird/renew/status"
@@ -31,7 +32,7 @@ func deployCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	show, log := e.progress(*verbose)
-	w, end, err := e.begin(ctx, cfg, log)
+	w, end, err := e.begin(ctx, cfg, engine.Options{Log: log})
 	if err != nil {
 		return err
 	}

@@ -1,22 +1,20 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"flag"
-	"log/slog"
-	"time"
+	"io"
 
+	"keypaird/cmd/keypaird-names/message"
 	"keypaird/cmd/keypaird/names"
-	"keypaird/cmd/keypaird/output"
-	"keypaird/hooks/discover/plan"
+	"keypaird/renew/problem"
 )
 
 // discoverOptions are the options of discover.
 type discoverOptions struct {
 	with                     *names.Lookup
 	json, verbose, ask, plan bool
-	goal                     plan.Goal
+	goal                     message.Goal
 }
 
 func (o *discoverOptions) add(f *flag.FlagSet) {
@@ -35,7 +33,7 @@ func (o *discoverOptions) check(domains int) error {
 	switch {
 	case domains != 1:
 		return &usageError{problem: "discover takes one domain, after the options"}
-	case !o.plan && o.goal != plan.Goal{}:
+	case !o.plan && o.goal != (message.Goal{}):
 		return &usageError{problem: "-to, -server and -since are about -plan"}
 	case o.plan && (len(o.with.Services) > 0 || len(o.with.Components) > 0 || o.ask):
 		return &usageError{problem: "-plan is about Matrix federation alone"}
@@ -56,28 +54,36 @@ func discoverCommand(ctx context.Context, e *env, args []string) error {
 	if err := o.check(len(domains)); err != nil {
 		return err
 	}
-	level := output.Quiet
-	if o.verbose {
-		level = slog.LevelDebug
-	}
-	o.with.Log, o.with.Ask = output.Logger(e.stderr, level), o.ask
-	if o.with.Roots != "" {
+	if o.with.RootsFile != "" {
 		if err := o.with.Trust(e.warn); err != nil {
 			return err
 		}
 	}
-	domain, services := o.with.ParseDomain(domains[0])
+	r := message.Request{Lookup: o.with.Lookup, Verbose: o.verbose, Discover: &message.Discover{}}
+	r.Lookup.Ask = o.ask
+	r.Discover.Domain, r.Discover.Services = o.with.ParseDomain(domains[0])
+	r.Discover.Components = names.ToDNS(o.with.Components...)
 	if o.plan {
-		p, err := plan.Make(ctx, o.with.Discoverer, domain, o.goal)
-		if err != nil {
-			return err
-		}
-		return cmp.Or(e.print(&p, o.json), p.Err(time.Now()))
+		r.Discover.Plan = &o.goal
 	}
-	answer, err := o.with.Discover(ctx, domain, services, names.ToDNS(o.with.Components...))
+	if o.json {
+		r.Format = message.JSON
+	}
+	return e.ask(ctx, r)
+}
+
+// ask has keypaird-names answer, and prints the answer. It returns the error that the
+// results amount to.
+func (e *env) ask(ctx context.Context, r message.Request) error {
+	a, err := names.Ask(ctx, r, e.stderr)
 	if err != nil {
 		return err
 	}
-	d := names.Document(o.with.Discoverer, answer)
-	return cmp.Or(e.print(d, o.json), d.Err())
+	if _, err := io.WriteString(e.stdout, a.Output); err != nil {
+		return err
+	}
+	if a.Error != "" {
+		return problem.New(a.Error, a.Remedy)
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/output"
 )
 
@@ -21,7 +22,7 @@ func forgetCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	w, end, err := e.begin(ctx, cfg, output.Logger(e.stderr, output.Quiet))
+	w, end, err := e.begin(ctx, cfg, engine.Options{Log: output.Logger(e.stderr, output.Quiet)})
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"os"
 
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
 	"keypaird/renew/reprobe"
 	"keypaird/renew/status"
@@ -11,7 +14,9 @@ import (
 // issueCommand makes one pass now: for an operator, or for cron.
 func issueCommand(ctx context.Context, e *env, args []string) error {
 	force := e.flags.Bool("force", false, "renew even if not due, ignoring the rate limit")
+	newKey := e.flags.Bool("new-key", false, "renew with another private key, also if not due, within the rate limit; with TLSA records only once those of the next key are published")
 	asJSON := e.flags.Bool("json", false, "print what was done as JSON")
+	dryRun := e.flags.Bool("dry-run", false, "try everything at the CAs' twins for tests; what is issued is neither stored nor deployed")
 	verbose := e.flags.Bool("v", false, "log every step")
 	names, err := e.parse(args)
 	if err != nil {
@@ -22,7 +27,14 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	show, log := e.progress(*verbose)
-	w, end, err := e.begin(ctx, cfg, log)
+	var dir string
+	if *dryRun {
+		if dir, err = os.MkdirTemp("", "keypaird-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+	}
+	w, end, err := e.begin(ctx, cfg, engine.Options{Log: log, DryRun: dir})
 	if err != nil {
 		return err
 	}
@@ -35,16 +47,27 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	pass := w.Pass(renew.Manual)
-	if *force {
+	if *newKey {
+		if targets, err = w.WithNewKeys(targets, len(names) > 0); err != nil {
+			return err
+		}
+	}
+	if *force || *dryRun { // own limits protect those of a CA, not of its twin
 		pass.Mode = renew.Force
 	}
 	pass.Step, pass.Records = show.Step, new(renew.Records)
 	var did renew.Report
 	show.Run(func() {
+		if *dryRun {
+			did = pass.Run(ctx, targets)
+			return
+		}
 		w.Prepare(ctx, targets, pass.Records)
 		did = reprobe.Run(ctx, pass, targets)
 	})
-	if len(names) == 0 {
+	if *dryRun {
+		fmt.Fprintln(e.stderr, "keypaird: this was a dry run: nothing is stored, and nothing was deployed")
+	} else if len(names) == 0 {
 		w.LogUnconfigured()
 	}
 	return e.finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)

@@ -22,9 +22,11 @@ import (
 	"syscall"
 
 	"keypaird/acme/responder"
+	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/version"
 	"keypaird/renew/launch"
+	"keypaird/renew/textfmt"
 )
 
 func main() {
@@ -49,13 +51,14 @@ type command struct {
 
 var commands = []command{
 	{"run", "[-v]", "run the daemon in the foreground", runCommand},
-	{"issue", "[-force] [-v] [-json] [NAME...]", "obtain and deploy what is missing, due or changed", issueCommand},
-	{"check", "[-live] [-json]", "check the configuration; -live also tests CAs, DNS and hooks", checkCommand},
+	{"issue", "[-dry-run|-force] [-v] [-json] [NAME...]", "obtain and deploy what is missing, due or changed", issueCommand},
+	{"check", "[-live] [-json]", "check the configuration, and with -live all that issuing needs", checkCommand},
 	{"status", "[-json] [NAME...]", "show what is live, until when, and what comes next", statusCommand},
 	{"verify", "[OPTION] [NAME|DOMAIN...]", "check which certificate each endpoint serves", verifyCommand},
-	{"discover", "[-plan] [OPTION...] DOMAIN", "find the endpoints and certificate names a domain's services need", discoverCommand},
-	{"forget", "[-files] [-json] NAME...", "remove what is stored of targets, or known of files, that are no longer configured", forgetCommand},
-	{"deploy", "[-list|-stand-in] [-v] [-json] [NAME...]", "deploy and verify again what is stored; or list the presets", deployCommand},
+	{"discover", "[-plan] [OPTION...] DOMAIN", "find the endpoints and names that a domain's services need", discoverCommand},
+	{"forget", "[-files] [-json] NAME...", "remove what is stored of targets that are no longer configured", forgetCommand},
+	{"deploy", "[-list|-stand-in] [-v] [-json] [NAME...]", "deploy and verify again what is stored, or list presets", deployCommand},
+	{"account", "[-json] [show|register|rollover|deactivate] [CA...]", "show the accounts at CAs, or change one", accountCommand},
 	{"dns", "[-json] [PROVIDER]", "list DNS providers, or the variables of one", dnsCommand},
 	{"version", "[-json]", "print the version", versionCommand},
 }
@@ -65,22 +68,41 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	syscall.Umask(0o077)     // for files that are created without a mode of their own
 	_ = launch.NoCoreDumps() // there are keys in memory; without this protection, work goes on
 	responder.Guard()
+	if len(args) == 1 && args[0] == listener.Command { // hidden: keypaird runs it
+		return listener.Main()
+	}
 	e := &env{getenv: getenv, stdout: stdout, stderr: stderr, version: version.Program().Version}
 	e.setFlags("keypaird", usage())
+	versionFlag := e.flags.Bool("version", false, "print the version")
 	if err := e.parseFlags(args); err != nil {
 		return withUsage(err, usage())
+	}
+	if *versionFlag {
+		return versionCommand(ctx, e, nil)
 	}
 	if e.flags.NArg() == 0 {
 		return &usageError{"no command given", usage()}
 	}
 	name, rest := e.flags.Arg(0), e.flags.Args()[1:]
+	if name == "help" {
+		name, rest = e.flags.Arg(1), []string{"-h"}
+	}
+	if name == "" {
+		return e.parseFlags([]string{"-h"})
+	}
+	var names []string
 	for _, c := range commands {
 		if c.name == name {
 			e.setFlags(name, c.usage()+c.does+"\n")
 			return withUsage(c.run(ctx, e, rest), c.usage()+"keypaird: more: keypaird "+name+" -h\n")
 		}
+		names = append(names, c.name)
 	}
-	return &usageError{fmt.Sprintf("no command %q", name), usage()}
+	mistake := fmt.Sprintf("no command %q", name)
+	if near := textfmt.Nearest(name, names); near != "" {
+		mistake += fmt.Sprintf(", did you mean %q?", near)
+	}
+	return &usageError{mistake, usage()}
 }
 
 // withUsage adds usage to a usageError.
@@ -96,12 +118,9 @@ func (c command) usage() string { return fmt.Sprintf("usage: keypaird %s %s\n", 
 func usage() string {
 	var b strings.Builder
 	b.WriteString("usage: keypaird [-config FILE] COMMAND, where COMMAND is one of\n")
-	width := 0
 	for _, c := range commands {
-		width = max(width, len(c.args))
+		fmt.Fprintf(&b, "  %-9s %s\n", c.name, c.does)
 	}
-	for _, c := range commands {
-		fmt.Fprintf(&b, "  %-8s %-*s %s\n", c.name, width, c.args, c.does)
-	}
+	b.WriteString("what a command takes: keypaird help COMMAND\n")
 	return b.String()
 }

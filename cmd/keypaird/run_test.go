@@ -43,8 +43,12 @@ func TestDaemonLeavesNothing(t *testing.T) {
 	}
 	w := startWorld(t, t.TempDir())
 	self, err := os.Executable()
-	try(t, err, placeChild(self))
-	t.Cleanup(func() { os.Remove(filepath.Join(filepath.Dir(self), "keypaird-dns")) })
+	try(t, err, placeChildren(self))
+	t.Cleanup(func() {
+		for _, name := range childPrograms {
+			os.Remove(filepath.Join(filepath.Dir(self), name))
+		}
+	})
 	_, err = w.startCA("CA", acmetest.Options{})
 	try(t, err)
 	write := func(top string) {

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/daemon"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/output"
+	"keypaird/renew/launch"
 	"keypaird/renew/status"
 )
 
@@ -21,7 +23,10 @@ func statusCommand(_ context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	w, err := e.engine(cfg, output.Logger(e.stderr, output.Quiet))
+	if err := launch.BecomeOwner(cfg.State); err != nil {
+		return err
+	}
+	w, err := e.engine(cfg, engine.Options{Log: output.Logger(e.stderr, output.Quiet)})
 	if err != nil {
 		return err
 	}

@@ -17,10 +17,12 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"keypaird/renew/launch"
 )
 
 // The stories under testdata/script are told with the real programs: keypaird
-// is this test binary running main, keypaird-dns is built once a run. Pebble,
+// is this test binary running main, keypaird-dns and keypaird-names are built once a run. Pebble,
 // BIND, nginx and haproxy are real as well; see world_test.go for what is
 // started, and script_test.go for the commands a story may use.
 //
@@ -29,6 +31,7 @@ import (
 // runs on ports that happen to be free.
 
 func TestMain(m *testing.M) {
+	launch.DNSUser = "nobody" // every machine has it
 	commands := programs()
 	commands["keypaird"] = main
 	testscript.Main(program{m}, commands)
@@ -71,7 +74,8 @@ func TestStories(t *testing.T) {
 		t.Fatal("no stories", err)
 	}
 	notice(t, append(files, "testdata/golden/*",
-		"../keypaird-dns/*.go", "../keypaird-dns/child/*.go",
+		"../keypaird-dns/*.go", "../keypaird-dns/child/*.go", "../keypaird-names/*.go", "../keypaird-names/*/*.go",
+		"../../hooks/discover/*.go", "../../hooks/discover/*/*.go", "../../hooks/verify/*.go", "../../hooks/verify/*/*.go", "../../hooks/probe/*.go",
 		"../../README.md", "../../examples/[^q]*/*", "../../examples/rc.d/*/*")...)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
@@ -112,7 +116,7 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := placeChild(keypaird); err != nil {
+	if err := placeChildren(keypaird); err != nil {
 		return err
 	}
 	w, err := newWorld(env.T(), env.WorkDir)
@@ -135,17 +139,36 @@ func setup(env *testscript.Env) error {
 	return nil
 }
 
-// placeChild puts keypaird-dns where keypaird, at a path, finds it: beside itself.
-func placeChild(keypaird string) error {
-	child, err := built("keypaird-dns")
+// childPrograms are the programs that keypaird starts.
+var childPrograms = []string{"keypaird-dns", "keypaird-names"}
+
+// placeChildren puts them where keypaird, at a path, finds them, beside itself, and
+// where other users may run them.
+func placeChildren(keypaird string) error {
+	for _, name := range childPrograms {
+		child, err := built(name)
+		if err != nil {
+			return err
+		}
+		err = os.Symlink(child, filepath.Join(filepath.Dir(keypaird), name))
+		if err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
+	// They run as other users, who must reach them.
+	dir := filepath.Dir(keypaird)
+	child, err := filepath.EvalSymlinks(filepath.Join(dir, childPrograms[0]))
 	if err != nil {
 		return err
 	}
-	err = os.Symlink(child, filepath.Join(filepath.Dir(keypaird), "keypaird-dns"))
-	if errors.Is(err, os.ErrExist) {
-		return nil
+	for _, dir := range []string{filepath.Dir(child), dir, filepath.Dir(dir)} {
+		if fi, err := os.Stat(dir); err != nil || fi.Mode()&0o001 == 0 {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				return err
+			}
+		}
 	}
-	return err
+	return nil
 }
 
 const insideEnv = "KEYPAIRD_TEST_WORLD"
@@ -172,8 +195,10 @@ func inNamespaces(t *testing.T) bool {
 		t.Log(why)
 		return true
 	}
-	if _, err := built("keypaird-dns"); err != nil { // for all of them
-		t.Fatal(err)
+	for _, name := range childPrograms { // for all of them
+		if _, err := built(name); err != nil {
+			t.Fatal(err)
+		}
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -211,7 +236,7 @@ var builtDir = sync.OnceValue(func() string {
 		return dir
 	}
 	dir, err := os.MkdirTemp("", "keypaird-test-")
-	if err != nil {
+	if err != nil || os.Chmod(dir, 0o755) != nil { // children have other users
 		return ""
 	}
 	return dir
@@ -225,7 +250,7 @@ func removeBuilt() {
 
 var building sync.Mutex
 
-// built returns the path of one of the two programs, built without the race
+// built returns the path of one of the programs, built without the race
 // detector. The child has a dozen providers only.
 func built(program string) (string, error) {
 	building.Lock()
@@ -234,7 +259,7 @@ func built(program string) (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	out, err := exec.Command("go", "build", "-tags", "lean", "-o", path, "keypaird/cmd/"+program).CombinedOutput()
+	out, err := exec.Command("go", "build", "-tags", "lean", "-ldflags", "-X keypaird/renew/launch.DNSUser="+launch.DNSUser, "-o", path, "keypaird/cmd/"+program).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", program, err, out)
 	}

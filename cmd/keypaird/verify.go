@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 
+	"keypaird/cmd/keypaird-names/message"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/names"
 	"keypaird/cmd/keypaird/output"
-	"keypaird/hooks/verify"
 )
 
 // verifyCommand dials the endpoints of deployments, and those that the peers of a
@@ -27,7 +27,7 @@ func verifyCommand(ctx context.Context, e *env, args []string) error {
 		Names: args, With: with, Warn: e.warn,
 		Config: e.options(),
 		Engine: func(cfg *config.Config) (*engine.Engine, error) {
-			return e.engine(cfg, output.Logger(e.stderr, output.Quiet))
+			return e.engine(cfg, engine.Options{Log: output.Logger(e.stderr, output.Quiet)})
 		},
 	})
 	if err != nil {
@@ -37,23 +37,12 @@ func verifyCommand(ctx context.Context, e *env, args []string) error {
 	if len(v.Domains) == 0 && len(with.Services)+len(with.Components) > 0 {
 		return &usageError{problem: "-service and -component are about domains: name one"}
 	}
-	rows, err := v.Verify(ctx, v.Targets, v.Domains)
-	if err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
+	r := message.Request{Verify: &v.Verify, Lookup: v.Lookup}
 	switch {
-	case *asJSON && len(rows) > 0:
-		err = e.printJSON(rows)
-	case *asTAP && len(rows) > 0:
-		err = verify.WriteTAP(e.stdout, rows)
-	default:
-		err = verify.WriteText(e.stdout, rows)
+	case *asJSON:
+		r.Format = message.JSON
+	case *asTAP:
+		r.Format = message.TAP
 	}
-	if err != nil {
-		return err
-	}
-	return verify.Err(rows)
+	return e.ask(ctx, r)
 }

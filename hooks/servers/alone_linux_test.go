@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 // programsDir is what programs returned, if it was called.
 var programsDir string
 
-// programs returns the directory of keypaird and keypaird-dns, which are built
+// programs returns the directory of keypaird and its children, which are built
 // once, with a dozen DNS providers.
 var programs = sync.OnceValues(func() (string, error) {
 	if err := notice("../../acme", "../../cmd", "../../hooks", "../../renew"); err != nil {
@@ -56,7 +56,10 @@ var programs = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	programsDir = dir
-	for _, name := range []string{"keypaird", "keypaird-dns"} {
+	if err := os.Chmod(dir, 0o755); err != nil { // children have other users
+		return "", err
+	}
+	for _, name := range []string{"keypaird", "keypaird-dns", "keypaird-names"} {
 		out, err := exec.Command("go", "build", "-tags", "lean", "-o", filepath.Join(dir, name), "keypaird/cmd/"+name).CombinedOutput()
 		if err != nil {
 			return "", fmt.Errorf("building %s: %w\n%s", name, err, out)

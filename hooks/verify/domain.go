@@ -11,6 +11,8 @@ import (
 
 	"keypaird/hooks/discover"
 	"keypaird/hooks/probe"
+	"keypaird/hooks/verify/input"
+	"keypaird/renew/netaddr"
 	"keypaird/renew/tlsa"
 )
 
@@ -23,12 +25,13 @@ type endpoint struct {
 	sni, to  string
 	alpn     []string
 	uses     []discover.Requirement // at least one
+	limit    netaddr.Scope          // how private the addresses may be
 	guessed  bool                   // no record names the service
 	optional bool                   // it is not missed where nothing listens
 }
 
 // checkDomain finds the endpoints of a domain as its peers do, and checks each.
-func (v *Verifier) checkDomain(ctx context.Context, d Domain) ([]Check, error) {
+func (v *Verifier) checkDomain(ctx context.Context, d input.Domain) ([]Check, error) {
 	answer, err := v.Lookup.Discover(ctx, d.Name, d.Services, d.Components)
 	if err != nil {
 		return nil, err
@@ -52,6 +55,10 @@ func (v *Verifier) checkDomain(ctx context.Context, d Domain) ([]Check, error) {
 	checked := make([][]Check, len(checks))
 	var wg sync.WaitGroup
 	for i, c := range checks {
+		c.limit = netaddr.Loopback
+		if !d.Configured {
+			c.limit = answer.Limit(c.endpoint.Host)
+		}
 		wg.Go(func() { checked[i] = v.check(within, c) })
 	}
 	wg.Wait()
@@ -64,7 +71,7 @@ func (v *Verifier) checkDomain(ctx context.Context, d Domain) ([]Check, error) {
 
 // mergeEndpoint adds a row of discovery to the endpoint that is asked the same, or a
 // new endpoint.
-func mergeEndpoint(checks []*endpoint, r discover.Requirement, d Domain) []*endpoint {
+func mergeEndpoint(checks []*endpoint, r discover.Requirement, d input.Domain) []*endpoint {
 	for _, c := range checks {
 		first := c.uses[0]
 		if c.endpoint == r.Target() && c.sni == r.SNI && slices.Equal(first.Accept, r.Accept) && slices.Equal(c.addrs, r.Addrs) &&
@@ -82,13 +89,13 @@ func mergeEndpoint(checks []*endpoint, r discover.Requirement, d Domain) []*endp
 
 // guessed reports whether peers try an endpoint although no record names the
 // service.
-func guessed(r discover.Requirement, d Domain) bool {
+func guessed(r discover.Requirement, d input.Domain) bool {
 	return unused(r) || r.Default && !d.Configured
 }
 
 // optional reports whether an endpoint is not missed: not every address has a web
 // server.
-func optional(r discover.Requirement, d Domain) bool {
+func optional(r discover.Requirement, d input.Domain) bool {
 	return guessed(r, d) || r.Service == "web" && !d.Configured
 }
 
@@ -99,7 +106,7 @@ func unused(r discover.Requirement) bool {
 }
 
 // withoutAddress returns the row of an endpoint without an address.
-func withoutAddress(r discover.Requirement, d Domain) Check {
+func withoutAddress(r discover.Requirement, d input.Domain) Check {
 	s := Check{Domain: d.Name, Peers: []Peer{peerOf(r)}, Endpoint: r.Endpoint.String(), Name: r.SNI, Accept: r.Accept, Error: r.Why}
 	named := r.Endpoint.Host != "" && !r.Default
 	switch {
@@ -176,6 +183,11 @@ func (v *Verifier) expect(c *endpoint, o *Match) probe.Expect {
 
 // checkAt probes one address and sets the result of its row.
 func (v *Verifier) checkAt(ctx context.Context, c *endpoint, row *Check, addr netip.Addr) {
+	if err := c.limit.Check(addr); err != nil {
+		row.setResult(Unknown)
+		row.Error, row.Remedy = err.Error(), "if that address is the right one here, confirm it: -resolve "+c.endpoint.Host+"="+addr.String()
+		return
+	}
 	p := probe.Probe{Endpoint: c.endpoint, Addr: addr, SNI: c.sni, To: c.to, ALPN: c.alpn}
 	s, err := v.prober.probe(ctx, p)
 	var failed *probe.Error

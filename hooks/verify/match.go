@@ -3,12 +3,11 @@ package verify
 import (
 	"crypto/x509"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"keypaird/hooks/probe"
-	"keypaird/renew/keypair"
+	"keypaird/hooks/verify/input"
 )
 
 // A Match says which stored pair a served certificate belongs to, if any.
@@ -30,48 +29,62 @@ const (
 
 // A matcher finds the stored pair of a certificate.
 type matcher struct {
-	store  *keypair.Store      // nil: there is none
-	byName map[string][]string // targets, by the names of their certificates
+	stored        *input.Stored       // nil: there is none
+	byName        map[string][]string // targets, by the names of their certificates
+	byFingerprint map[string][]storedVersion
 }
 
-// match returns the match of a certificate; nil without a store.
+// A storedVersion is a stored pair with its target.
+type storedVersion struct {
+	target *input.Pairs
+	input.Version
+	chain []*x509.Certificate
+}
+
+// newMatcher returns the matcher of what is stored; nil: nothing is compared.
+func newMatcher(stored *input.Stored) matcher {
+	m := matcher{stored, map[string][]string{}, map[string][]storedVersion{}}
+	if stored == nil {
+		return m
+	}
+	known := make([]*x509.Certificate, len(stored.Intermediates))
+	for i, der := range stored.Intermediates {
+		known[i], _ = x509.ParseCertificate(der) // one that is damaged completes no chain
+	}
+	for i := range stored.Targets {
+		t := &stored.Targets[i]
+		for _, name := range t.Names {
+			m.byName[name] = append(m.byName[name], t.Name)
+		}
+		for _, v := range t.Versions {
+			var chain []*x509.Certificate
+			for _, n := range v.Chain {
+				if known[n] != nil {
+					chain = append(chain, known[n])
+				}
+			}
+			m.byFingerprint[v.Fingerprint] = append(m.byFingerprint[v.Fingerprint], storedVersion{t, v, chain})
+		}
+	}
+	return m
+}
+
+// match returns the match of a certificate; nil if nothing is compared.
 func (m matcher) match(leaf *x509.Certificate) *Match {
-	if m.store == nil {
+	if m.stored == nil {
 		return nil
 	}
-	fp := probe.Fingerprint(leaf)
-	for _, target := range m.candidates(leaf) {
-		found, err := m.store.Find(target, fp)
-		if err != nil { // not stored there, or not readable
-			continue
-		}
-		o := &Match{previous, target, found.ID, found.Pair.Chain}
-		id, err := m.store.LiveID(target)
-		switch {
-		case err == nil && id == found.ID:
+	for _, found := range m.byFingerprint[probe.Fingerprint(leaf)] {
+		o := &Match{previous, found.target.Name, found.ID, found.chain}
+		switch id := found.target.Live; {
+		case id == found.ID:
 			o.Source = live
-		case err != nil || found.ID > id:
+		case id == "" || found.ID > id:
 			o.Source = newer
 		}
 		return o
 	}
 	return &Match{Source: other}
-}
-
-// candidates returns the targets that have a name of the certificate.
-func (m matcher) candidates(leaf *x509.Certificate) (list []string) {
-	names := slices.Clone(leaf.DNSNames)
-	for _, ip := range leaf.IPAddresses {
-		names = append(names, ip.String())
-	}
-	for _, name := range names {
-		for _, target := range m.byName[strings.ToLower(name)] {
-			if !slices.Contains(list, target) {
-				list = append(list, target)
-			}
-		}
-	}
-	return list
 }
 
 // targetFor returns a target with one of the names, or "".

@@ -1,11 +1,11 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
 	"slices"
@@ -13,21 +13,17 @@ import (
 	"sync"
 
 	"keypaird/hooks/probe"
-	"keypaird/renew"
+	"keypaird/hooks/verify/input"
 	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 )
-
-var errNoPair = errors.New("no pair is live")
 
 // checkTarget probes the endpoints of a target's deployments: every address must
 // serve the live pair for every name.
-func (v *Verifier) checkTarget(ctx context.Context, t Target) []Check {
-	leaf, _, _, err := v.Store.LiveLeaf(t.Name)
+func (v *Verifier) checkTarget(ctx context.Context, t input.Target) []Check {
+	leaf, err := x509.ParseCertificate(t.Leaf)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = errNoPair
-		}
-		return []Check{{Target: t.Name, Result: Failed, Error: err.Error(), Remedy: "keypaird issue"}}
+		return []Check{{Target: t.Name, Result: Failed, Error: cmp.Or(t.Fault, err.Error()), Remedy: "keypaird issue"}}
 	}
 	var list []deployedProbe
 	for _, d := range t.Deployments {
@@ -118,7 +114,7 @@ func (v *Verifier) deployedRow(ctx context.Context, row *Check, p probe.Probe, w
 	})
 	if err != nil {
 		row.setResult(Failed)
-		row.Error, row.Remedy = err.Error(), renew.Remedy(err)
+		row.Error, row.Remedy = err.Error(), problem.Remedy(err)
 		if errors.Is(err, probe.ErrUnsupported) {
 			row.setResult(Unknown)
 			row.Error, row.Remedy = "cannot be determined from here: "+row.Error, remedyUnsupported
@@ -190,10 +186,15 @@ func (v *Verifier) absenceOf(row *Check, leaf, want *x509.Certificate) absence {
 
 // lastSeen returns what the endpoint of a row served of its target when the daemon or a
 // command probed it last; "" if that is not known.
-func (v *Verifier) lastSeen(row Check) string {
-	rec, err := renew.LoadRecord(v.Store, row.Target)
-	if err != nil {
-		return ""
+func lastSeen(targets []input.Target) func(Check) string {
+	type place struct{ target, deployment, endpoint string }
+	seen := map[place]string{}
+	for _, t := range targets {
+		for _, d := range t.Deployments {
+			for _, e := range d.Endpoints {
+				seen[place{t.Name, d.Name, e.String()}] = e.Seen
+			}
+		}
 	}
-	return rec.Deployments[row.Deployment].Endpoints[row.Endpoint].State
+	return func(row Check) string { return seen[place{row.Target, row.Deployment, row.Endpoint}] }
 }

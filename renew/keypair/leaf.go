@@ -62,3 +62,61 @@ func broken(d *durable.Dir, name string, err error) error {
 	}
 	return err
 }
+
+// Certificates are those of one version, in DER: they are not parsed.
+type Certificates struct {
+	ID          string
+	Fingerprint string   // of its leaf
+	Chain       [][]byte // the others
+}
+
+// Certificates returns those of the versions of name, newest first, without broken ones.
+// It reads no key.
+func (s *Store) Certificates(name string) ([]Certificates, error) {
+	f, err := s.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	ids, err := f.versions()
+	if err != nil {
+		return nil, err
+	}
+	var list []Certificates
+	for _, n := range ids {
+		if c, err := f.certificates(versionID(n)); err == nil {
+			list = append(list, c)
+		}
+	}
+	return list, nil
+}
+
+// certificates returns those of version id.
+func (d nameDir) certificates(id string) (Certificates, error) {
+	v, err := d.version(id)
+	if err != nil {
+		return Certificates{}, err
+	}
+	defer v.Close()
+	data, err := readPart(v, fullChainFile, maxChainBytes)
+	if err != nil {
+		return Certificates{}, err
+	}
+	spans, err := certificateSpans(data)
+	if err != nil {
+		return Certificates{}, err
+	}
+	c := Certificates{ID: id}
+	for i, span := range spans {
+		b, err := decodePEM(span)
+		if err != nil {
+			return Certificates{}, err
+		}
+		if i == 0 {
+			c.Fingerprint = fingerprintOf(b.Bytes)
+		} else {
+			c.Chain = append(c.Chain, b.Bytes)
+		}
+	}
+	return c, nil
+}

@@ -51,3 +51,26 @@ func TestRemove(t *testing.T) {
 		t.Errorf("version %s, want v000001", v.ID)
 	}
 }
+
+// The certificates of all versions can be compared, newest first, without a key.
+func TestCertificates(t *testing.T) {
+	ca, s := newCA(t), open(t, t.TempDir())
+	if _, err := s.Certificates("mail"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of no target: %v", err)
+	}
+	one, two, three := ca.pair(t, "mail"), ca.pair(t, "mail"), ca.pair(t, "mail")
+	for _, p := range []*Pair{one, two, three} {
+		add(t, s, "mail", p)
+	}
+	dir := s.Dir("mail")
+	must(t, os.Remove(filepath.Join(dir, "v000001", keyFile)))
+	must(t, os.WriteFile(filepath.Join(dir, "v000002", fullChainFile), []byte("no certificate"), 0o600))
+	list, err := s.Certificates("mail")
+	must(t, err)
+	if len(list) != 2 || list[0].ID != "v000003" || list[0].Fingerprint != three.Fingerprint() || list[1].ID != "v000001" || list[1].Fingerprint != one.Fingerprint() {
+		t.Fatalf("%v", list)
+	}
+	if n := len(three.Chain); n == 0 || len(list[0].Chain) != n || !slices.Equal(list[0].Chain[0], three.Chain[0].Raw) {
+		t.Errorf("a chain of %d, want %d", len(list[0].Chain), n)
+	}
+}

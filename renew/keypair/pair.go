@@ -83,8 +83,10 @@ func (p *Pair) Combined() []byte {
 // valid reports whether p came from Parse.
 func (p *Pair) valid() bool { return p != nil && p.Leaf != nil && p.key != nil }
 
-func fingerprint(leaf *x509.Certificate) string {
-	sum := sha256.Sum256(leaf.Raw)
+func fingerprint(leaf *x509.Certificate) string { return fingerprintOf(leaf.Raw) }
+
+func fingerprintOf(der []byte) string {
+	sum := sha256.Sum256(der)
 	return hex.EncodeToString(sum[:])
 }
 

@@ -2,15 +2,20 @@ package launch
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/user"
 	"runtime"
+	"syscall"
 )
+
+// DNSUser is the user of keypaird-dns, unless the account names another. Tests name one
+// that every machine has.
+var DNSUser = "_keypaird-dns"
 
 // Users that packages make. No child of a keypaird that is root has its user, or root.
 const (
-	DNSUser = "_keypaird-dns" // of keypaird-dns, unless the account names another
-	netUser = "_keypaird-net" // of the children that hear strangers and hold nothing
+	netUser = "_keypaird-net" // of the children that hear everybody and hold nothing
 	nobody  = "nobody"
 )
 
@@ -44,4 +49,28 @@ func MakeUser(name string) string {
 		return "sysadminctl -addUser " + name + " -roleAccount -UID 270 -shell /usr/bin/false"
 	}
 	return "useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin " + name
+}
+
+// BecomeOwner makes this process, if it is root, the user that owns a directory, for
+// good: what that user may read can be shown to root, and nothing in it is trusted more.
+func BecomeOwner(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || os.Geteuid() != 0 {
+		return nil // who reads it says what is wrong
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || st.Uid == 0 {
+		return nil
+	}
+	err = syscall.Setgroups(nil)
+	if err == nil {
+		err = syscall.Setgid(int(st.Gid))
+	}
+	if err == nil {
+		err = syscall.Setuid(int(st.Uid))
+	}
+	if err != nil {
+		return fmt.Errorf("becoming user %d, who owns %s: %w", st.Uid, dir, err)
+	}
+	return nil
 }

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
+
+	"keypaird/renew/textfmt"
 )
 
 // A Description is what lego documents about one of its providers.
@@ -21,6 +24,8 @@ type Description struct {
 	Optional    []Variable `json:"optional,omitempty"`
 	BuiltIn     bool       `json:"built_in"` // into this program
 	Note        string     `json:"note,omitempty"`
+	Rights      string     `json:"rights,omitempty"` // that are enough
+	Lines       []string   `json:"lines,omitempty"`  // for the DNS server's own configuration
 }
 
 // A Variable is an environment variable, and its description or example value.
@@ -28,6 +33,8 @@ type Variable struct {
 	Name string `json:"name"`
 	Text string `json:"text"`
 }
+
+const columns = 80
 
 //go:embed providers.json
 var providersJSON []byte
@@ -39,7 +46,7 @@ var notes = map[string]string{
 	"azuredns":   "AZURE_AUTH_METHOD=cli runs the program az. keypaird-dns is not confined then.",
 	"gcloud":     "credentials that a program fetches need KEYPAIRD_DNS_UNCONFINED=true.",
 	"route53":    "a credential_process in ~/.aws/config needs KEYPAIRD_DNS_UNCONFINED=true.",
-	"rfc2136":    "each variable may be spelled RFC2136_ instead of DNSUPDATE_. Values of others at the same name are left alone. The TTL is 10 seconds unless DNSUPDATE_TTL is set.",
+	"rfc2136":    "each variable may be spelled DNSUPDATE_ instead of RFC2136_. Values of others at the same name are left alone. The TTL is 10 seconds unless RFC2136_TTL is set.",
 	"infoblox":   "the TTL is 10 seconds unless INFOBLOX_TTL is set.",
 	"pdns":       "the TTL is 10 seconds unless PDNS_TTL is set.",
 	"technitium": "the TTL is 10 seconds unless TECHNITIUM_TTL is set.",
@@ -53,9 +60,40 @@ func descriptions() ([]Description, error) {
 	}
 	for i := range all {
 		all[i].Note = notes[all[i].Code]
+		all[i].recommend()
+		if all[i].Code == "rfc2136" { // lego documents the other prefix that it knows
+			all[i].Credentials, all[i].Optional = renamed(all[i].Credentials), renamed(all[i].Optional)
+		}
 	}
 	return all, nil
 }
+
+// recommend replaces lego's example by what should be used.
+func (d *Description) recommend() {
+	own, ok := recommendations[d.Code]
+	if !ok {
+		for i, v := range d.Example {
+			if secret.MatchString(v.Name) {
+				d.Example[i] = Variable{v.Name + "_FILE", "/etc/keypaird/" + strings.ToLower(v.Name)}
+			}
+		}
+		return
+	}
+	d.Example, d.Rights, d.Lines = nil, own.rights, slices.Collect(strings.Lines(own.lines))
+	for _, v := range own.env {
+		d.Example = append(d.Example, Variable{v[0], v[1]})
+	}
+}
+
+func renamed(list []Variable) []Variable {
+	for i, v := range list {
+		list[i] = Variable{strings.Replace(v.Name, "DNSUPDATE_", "RFC2136_", 1), strings.ReplaceAll(v.Text, "DNSUPDATE_", "RFC2136_")}
+	}
+	return list
+}
+
+// link matches a link in lego's documentation.
+var link = regexp.MustCompile(`\[([^]]*)\]\(([^)]*)\)`)
 
 func (p Program) has(code string) bool {
 	if p.Codes == nil {
@@ -117,21 +155,32 @@ func (d Description) text() string {
 		fmt.Fprintln(&b, "\nNot in this keypaird-dns: it was built with -tags lean.")
 	}
 	if d.Note != "" {
-		fmt.Fprintf(&b, "\nNote: %s\n", d.Note)
+		b.WriteString("\n" + textfmt.Wrap("Note: ", d.Note, columns, 0))
 	}
+	d.example(&b)
 	d.variables(&b, "Credentials (some providers take one of several ways):", d.Credentials)
 	d.variables(&b, "Optional:", d.Optional)
 	if len(d.Credentials) > 0 {
 		b.WriteString("\nNAME_FILE instead of NAME gives the path of a file that holds the value,\nunless the variable says otherwise.\n")
 	}
-	fmt.Fprintf(&b, "\nExample:\n\n[dns.%s]\nprovider = %q\n", strings.ReplaceAll(d.Code, ".", "-"), d.Code)
+	return b.String()
+}
+
+// example writes a [dns] table, and what the credential in it must be allowed to do.
+func (d Description) example(b *strings.Builder) {
+	fmt.Fprintf(b, "\nExample:\n\n[dns.%s]\nprovider = %q\n", strings.ReplaceAll(d.Code, ".", "-"), d.Code)
 	if len(d.Example) > 0 {
-		b.WriteString("[dns." + d.Code + ".env]\n")
+		b.WriteString("[dns." + strings.ReplaceAll(d.Code, ".", "-") + ".env]\n")
 	}
 	for _, v := range d.Example {
-		fmt.Fprintf(&b, "%s = %q\n", v.Name, v.Text)
+		fmt.Fprintf(b, "%s = %q\n", v.Name, v.Text)
 	}
-	return b.String()
+	if d.Rights != "" {
+		b.WriteString("\n" + textfmt.Wrap("It needs no more than ", d.Rights, columns, 0))
+		for _, line := range d.Lines {
+			fmt.Fprintf(b, "  %s\n", line)
+		}
+	}
 }
 
 // variables leaves out what keypaird does by itself.
@@ -149,6 +198,6 @@ func (d Description) variables(b *strings.Builder, title string, list []Variable
 		fmt.Fprintf(b, "\n%s\n", title)
 	}
 	for _, v := range list {
-		fmt.Fprintf(b, "  %-*s  %s\n", width, v.Name, v.Text)
+		b.WriteString(textfmt.Wrap(fmt.Sprintf("  %-*s  ", width, v.Name), link.ReplaceAllString(v.Text, "$2"), columns, 4))
 	}
 }

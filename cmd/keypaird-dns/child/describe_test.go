@@ -89,8 +89,8 @@ func TestDescribe(t *testing.T) {
 		{"list in JSON", []string{"-list", "-json"}, []string{`"code": "cloudflare"`, `"built_in": true`}, "hetzner", ""},
 		{"one", []string{"-describe", "cloudflare"}, []string{
 			"Cloudflare (cloudflare)\n", "CF_DNS_API_TOKEN ", "API token with DNS:Edit permission", "NAME_FILE",
-			"[dns.cloudflare]\nprovider = \"cloudflare\"\n[dns.cloudflare.env]\nCLOUDFLARE_EMAIL = "}, "PROPAGATION_TIMEOUT", ""},
-		{"by its alias", []string{"-describe", "dnsupdate"}, []string{"(rfc2136, dnsupdate)", "DNSUPDATE_TSIG_FILE", "RFC2136_"}, "SEQUENCE_INTERVAL", ""},
+			"[dns.cloudflare]\nprovider = \"cloudflare\"\n[dns.cloudflare.env]\nCF_DNS_API_TOKEN_FILE = "}, "PROPAGATION_TIMEOUT", ""},
+		{"by its alias", []string{"-describe", "dnsupdate"}, []string{"(rfc2136, dnsupdate)", "RFC2136_TSIG_FILE", "update-policy { grant keypaird name"}, "SEQUENCE_INTERVAL", ""},
 		{"not built in", []string{"-describe", "hetzner"}, []string{"HETZNER_API_TOKEN", "built with -tags lean"}, "", ""},
 		{"in JSON", []string{"-json", "-describe", "hetzner"}, []string{`"name": "HETZNER_API_TOKEN"`, `"built_in": false`}, "", ""},
 		{"no such", []string{"-describe", "route"}, nil, "", `lego has no such DNS provider: "route" (did you mean route53?)`},
@@ -136,5 +136,33 @@ func TestProviders(t *testing.T) {
 				t.Errorf("remedy %q, want %q", got, tt.remedy)
 			}
 		})
+	}
+}
+
+// Each variable that is recommended is one of the provider's.
+func TestRecommendations(t *testing.T) {
+	all, err := descriptions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, d := range all {
+		var known []string
+		for _, v := range slices.Concat(d.Credentials, d.Optional) {
+			known = append(known, v.Name, v.Name+"_FILE")
+		}
+		own, ok := recommendations[d.Code]
+		if !ok {
+			continue
+		}
+		seen++
+		for _, v := range own.env {
+			if !slices.Contains(known, v[0]) {
+				t.Errorf("%s has no variable %s", d.Code, v[0])
+			}
+		}
+	}
+	if seen != len(recommendations) {
+		t.Errorf("%d of %d recommendations are for providers", seen, len(recommendations))
 	}
 }

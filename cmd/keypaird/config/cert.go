@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"keypaird/acme"
+	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/hooks/preset"
 	"keypaird/renew/problem"
 )
 
 var (
 	keyTypes = []string{"ec256", "ec384", "rsa2048", "rsa3072", "rsa4096"}
-	services = []string{"matrix", "xmpp", "mail", "smtp", "imap", "caldav", "sip", "web"}
+	Services = []string{"matrix", "xmpp", "mail", "smtp", "imap", "caldav", "sip", "web"} // of an identity
 )
 
 // checkIdentity checks an [identity] table and keeps it by the normal form of its
@@ -35,7 +36,7 @@ func (c *checker) checkIdentity(key string, id Identity) {
 	c.reportIf(id.DNS == "", p.child("dns"), `name a [dns] table, or write "persist" for dns-persist-01; a domain that answers on port 80 itself needs only a [cert] table`, "is missing")
 	c.checkAccount(p.child("dns"), id.DNS)
 	c.checkAccount(p.child("host_dns"), id.HostDNS)
-	c.checkList(p.child("services"), id.Services, services, "", "%q is not a service")
+	c.checkList(p.child("services"), id.Services, Services, "", "%q is not a service")
 	c.checkSettings(p, id.Key, id.Profile, id.SignWith)
 	c.checkDeployments(p.child("deploy"), id.Deploy)
 	if other, twice := c.identityPaths[domain]; twice {
@@ -85,13 +86,13 @@ func (c *checker) checkOrdered(p path, cert *Cert) {
 func (c *checker) checkTLSA(p path, list, certified []string) []string {
 	var out []string
 	for _, s := range list {
-		name, host, why := TLSAName(s)
+		name, host, why := hostname.TLSA(s)
 		switch {
 		case why != "":
 			c.report(p, `write port, protocol and host: "_25._tcp.mx1.example.org"`, "%q %s", s, why)
 		case slices.Contains(out, name):
 			c.report(p, "name it once", "%q stands twice", s)
-		case !slices.ContainsFunc(certified, func(n string) bool { return Covers(n, host, false) }):
+		case !slices.ContainsFunc(certified, func(n string) bool { return hostname.Covers(n, host, false) }):
 			c.report(p, "name a host that stands under http-01, tls-alpn-01, dns-01 or dns-persist-01 here", "%q is about %q, which this certificate is not for", s, host)
 		default:
 			out = append(out, name)
@@ -133,11 +134,11 @@ func (c *checker) checkExternalFile(p path, file, remedy string) {
 
 // hostName normalises a name that can be neither an address nor a wildcard.
 func (c *checker) hostName(p path, s string) string {
-	name, err := NormalName(s)
+	name, err := hostname.Normal(s)
 	switch {
 	case err != nil:
 		c.report(p, problem.Remedy(err), "%q %v", s, err)
-	case IsAddress(name):
+	case hostname.IsAddress(name):
 		c.report(p, "write a DNS name; addresses go into a [cert] table, under http-01", "%q is an IP address", s)
 	case strings.HasPrefix(name, "*."):
 		c.report(p, "write the name itself; wildcards go into a [cert] table, under dns-01", "%q is a wildcard", s)
@@ -153,11 +154,11 @@ func (c *checker) checkNames(p path, list []string, challenge string, seen map[s
 	var out []string
 	atAddress := challenge == acme.HTTP01 || challenge == acme.TLSALPN01
 	for _, s := range list {
-		name, err := NormalName(s)
+		name, err := hostname.Normal(s)
 		switch {
 		case err != nil:
 			c.report(p, problem.Remedy(err), "%q %v", s, err)
-		case IsAddress(name) && !atAddress:
+		case hostname.IsAddress(name) && !atAddress:
 			c.report(p, "put it under http-01 of a [cert] table", "%q is an IP address, which only http-01 and tls-alpn-01 can validate", s)
 		case strings.HasPrefix(name, "*.") && atAddress:
 			c.report(p, "put it under dns-01", "%q is a wildcard, which %s cannot validate", s, challenge)
@@ -183,8 +184,7 @@ func (c *checker) checkSettings(p path, key string, profile *string, signWith []
 			c.checkEAB(p.child("sign_with"), ca)
 		}
 	}
-	known := append(acme.BuiltInNames(), slices.Sorted(maps.Keys(c.cfg.CA))...)
-	c.checkList(p.child("sign_with"), signWith, known, " (or add a table [ca.NAME])", "no CA is called %q")
+	c.checkList(p.child("sign_with"), signWith, c.authorities(), " (or add a table [ca.NAME])", "no CA is called %q")
 }
 
 // checkDeployments checks where a target goes.

@@ -20,7 +20,8 @@ type Config struct {
 	State string `toml:"state"`
 
 	// CAs, tried in order: names of [ca] tables, or letsencrypt,
-	// letsencrypt-staging, zerossl, google, buypass-free, sslcom, actalis.
+	// zerossl, google, buypass-free, sslcom, actalis, or, for tests,
+	// letsencrypt-staging, google-staging, buypass-free-staging.
 	// Default: ["letsencrypt"].
 	SignWith []string `toml:"sign_with"`
 
@@ -75,6 +76,10 @@ type CA struct {
 	// HMAC key in base64url as the CA issued it. Both or none.
 	EABKid      string `toml:"eab_kid"`
 	EABHMACFile string `toml:"eab_hmac_file"`
+
+	// Name of the CA that stands for this one in keypaird issue -dry-run. Default:
+	// the twin of a built-in CA that has one.
+	Staging string `toml:"staging"`
 }
 
 // HTTP01 is the [http-01] table.
@@ -122,8 +127,9 @@ type DNS struct {
 	// Longest wait for a record to become visible, at most "24h". Default: "2m".
 	Propagation Duration `toml:"propagation"`
 
-	// The user keypaird-dns runs as when keypaird is root. Files named in env
-	// must be readable for that user. Default: the user keypaird runs as.
+	// The user keypaird-dns runs as when keypaird is root; not root itself. Accounts
+	// with users of their own are kept from each other. Files named in env may be
+	// root's alone: keypaird hands them over. Default: "_keypaird-dns".
 	User string `toml:"user"`
 }
 
@@ -263,7 +269,8 @@ type Deploy struct {
 	Reload *[]string `toml:"reload"`
 
 	// haproxy's stats socket (level admin): pairs are changed through it, and
-	// reload is run for changes that it cannot make. Default: "", none.
+	// reload is run for changes that it cannot make. Who listens there must be root, the
+	// user keypaird runs as, or a user who can read the deployed file. Default: "", none.
 	Socket *string `toml:"socket"`
 
 	// Endpoints that must serve the new certificate, each as "[proto:]host:port" or
@@ -276,6 +283,10 @@ type Deploy struct {
 	// domain, of https, 443, 8448 and mail all but the components, at other ports all;
 	// and every name of a [cert].
 	Verify []Endpoint `toml:"verify"`
+
+	// Whether pairs of CAs for tests, such as letsencrypt-staging, are deployed, too:
+	// clients do not trust them. Default: false.
+	Staging bool `toml:"staging"`
 
 	// Time limit for each command, and for the verification. At most "24h".
 	// Default: "1m".
@@ -311,10 +322,14 @@ type Notify struct {
 type Status struct {
 	// Address that the daemon serves its page on, /status.json, /metrics and /healthz:
 	// "host:port"; "unix:/path" for a socket that only the user keypaird runs as
-	// can use; or "fd:NAME" for a socket of the service manager; its unit sets the
+	// can use, in a directory that only root and that user can write; or "fd:NAME" for a socket of the service manager; its unit sets the
 	// permissions. There is no authentication: use 127.0.0.1 or [::1]. Default: "",
 	// it is not served.
 	Listen string `toml:"listen"`
+
+	// Names that requests use, beside addresses, localhost, the machine's name and those of
+	// the certificates; others are refused (DNS rebinding). Default: none.
+	Names []string `toml:"names"`
 }
 
 // A Duration is a time.Duration in TOML text.

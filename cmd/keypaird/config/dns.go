@@ -7,19 +7,20 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"os/user"
 	"regexp"
 	"slices"
 	"strings"
 
 	"keypaird/acme/dns01"
+	"keypaird/acme/dns01/need"
 	"keypaird/acme/dns01/redact"
+	"keypaird/cmd/keypaird/config/hostname"
+	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
 
 var variablePattern = regexp.MustCompile(`^([A-Z][A-Z0-9_]*|TF_VAR_[a-z_]+)$`) // oraclecloud knows both
-
-const persist = "persist" // as a value of dns: by dns-persist-01
+const persist = "persist"                                                      // as a value of dns: by dns-persist-01
 
 func (c *checker) checkDNS(name string, d DNS) {
 	p := path{"dns", name}
@@ -30,16 +31,16 @@ func (c *checker) checkDNS(name string, d DNS) {
 		c.checkVariable(p.child("env", key), d, key, d.Env[key])
 	}
 	for i, addr := range d.Resolvers {
-		if ip, err := netip.ParseAddr(TrimBrackets(addr)); err == nil {
+		if ip, err := netip.ParseAddr(hostname.TrimBrackets(addr)); err == nil {
 			d.Resolvers[i] = net.JoinHostPort(ip.String(), "53")
 		} else if ap, err := netip.ParseAddrPort(addr); err != nil || ap.Port() == 0 {
 			c.report(p.child("resolvers"), `write addresses: ["192.0.2.53", "[2001:db8::53]:53"]`, "%q is not the address of a resolver", addr)
 		}
 	}
 	d.Propagation.Duration = cmp.Or(d.Propagation.Duration, dns01.DefaultPropagation)
-	if d.User != "" {
-		if _, err := user.Lookup(d.User); err != nil {
-			c.report(p.child("user"), "make the user, or leave the key out", "there is no user %q", d.User)
+	if d.User != "" || !c.noSecrets { // without it, only what starts the child is refused
+		if _, err := need.User(d.User); err != nil {
+			c.report(p.child("user"), problem.Remedy(err), "%v", err)
 		}
 	}
 	c.cfg.DNS[name] = d
@@ -64,8 +65,8 @@ func (c *checker) checkProvider(p path, code string) {
 	case !plainToken.MatchString(code):
 		c.report(p, remedy, "%q is not a provider", code)
 	case c.hasProvider == nil || !c.hasProvider(code):
-		hint := remedy
-		if near := textfmt.Nearest(code, known); near != "" {
+		hint, near := remedy, cmp.Or(need.Meant(code), textfmt.Nearest(code, known))
+		if near != "" {
 			hint = fmt.Sprintf("did you mean %q? keypaird dns lists all", near)
 		}
 		c.report(p, hint, "there is no DNS provider %q", code)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"keypaird/acme"
+	"keypaird/acme/authority"
 	"keypaird/hooks"
 	"keypaird/hooks/preset"
 	"keypaird/renew/problem"
@@ -127,7 +127,7 @@ eab_hmac_file = "$DIR/hmac"
 [ca.google]
 directory = "https://ca.example.net/dir"
 `+okCert)
-	public, _ := acme.BuiltIn("zerossl")
+	public, _ := authority.BuiltIn("zerossl")
 	if ca, err := cfg.Authority("zerossl"); err != nil || ca.Directory != public.Directory || ca.EABKeyID != "kid" || ca.EABHMAC != "c2VjcmV0+/8=" || ca.Roots != nil {
 		t.Errorf("built in and completed: %+v, %v", ca, err)
 	}

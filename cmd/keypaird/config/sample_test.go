@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"keypaird/acme/authority"
 	"math/big"
 	"os"
 	"os/user"
@@ -15,8 +16,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"keypaird/acme"
 )
 
 // sample is the configuration of the design, with everything that there is.
@@ -34,6 +33,7 @@ parallel = 8
 directory = "https://ca.example.net/acme/directory"
 roots     = "$DIR/internal.pem"
 eab_kid   = "kid-1"
+staging   = "letsencrypt-staging"
 eab_hmac_file = "$DIR/hmac"
 
 [http-01]
@@ -224,7 +224,7 @@ func TestDefaults(t *testing.T) {
 	if len(mistakes) > 0 || cfg.Schedule != "@every 30m" || cfg.Key != "ec256" || cfg.Parallel != 8 || cfg.HTTP01.Listen != ":80" || !slices.Equal(cfg.SignWith, []string{"letsencrypt"}) {
 		t.Errorf("defaults: %+v, %v", cfg, mistakes)
 	}
-	if _, ok := acme.BuiltIn(cfg.SignWith[0]); !ok {
+	if _, ok := authority.BuiltIn(cfg.SignWith[0]); !ok {
 		t.Error("the default CA is not built in")
 	}
 }

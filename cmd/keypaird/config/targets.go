@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"keypaird/acme"
+	"keypaird/acme/authority"
+	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/hooks"
 )
 
@@ -150,6 +152,7 @@ func (c *checker) checkTargets() {
 		}
 		seen[t.Name] = t
 		c.checkPublicNames(p, t)
+		c.checkStaging(p, t)
 		c.checkOutputs(p, t, writers, reported)
 	}
 	for _, t := range targets {
@@ -177,7 +180,7 @@ func (c *checker) checkVerifyNames(deployment string, targets []Target) {
 	}
 	for _, e := range c.cfg.Deploy[deployment].Verify {
 		for _, name := range e.Names {
-			normal, _ := NormalName(name) // else that has been reported
+			normal, _ := hostname.Normal(name) // else that has been reported
 			c.reportIf(len(known) > 0 && normal == name && !slices.Contains(known, name), path{"deploy", deployment, "verify"}, suggest(name, known),
 				"no certificate that is deployed there is for %q", name)
 		}
@@ -225,7 +228,10 @@ func (c *checker) namePath(p path, t Target, ch Challenge) path {
 
 // checkPublicNames refuses names that no public CA certifies.
 func (c *checker) checkPublicNames(p path, t Target) {
-	own := func(ca string) bool { _, builtIn := acme.BuiltIn(ca); return !builtIn || c.cfg.CA[ca].Directory != "" }
+	own := func(ca string) bool {
+		_, builtIn := authority.BuiltIn(ca)
+		return !builtIn || c.cfg.CA[ca].Directory != ""
+	}
 	if slices.ContainsFunc(t.SignWith, own) {
 		return
 	}

@@ -86,7 +86,7 @@ provider = "rfc2136"`, `
 8: identity."example.org".key: "rsa" is not a type of key
 -> did you mean "rsa2048"?
 9: identity."example.org".sign_with: no CA is called "mine"
--> write one of: actalis buypass-free google letsencrypt letsencrypt-staging sslcom zerossl (or add a table [ca.NAME])
+-> write one of: actalis buypass-free buypass-free-staging google google-staging letsencrypt letsencrypt-staging sslcom zerossl (or add a table [ca.NAME])
 10: identity."example.org".profile: "!" is not a profile
 -> write the profile's name as the CA lists it
 11: identity."example.org".one_certificate: is a string, not true or false
@@ -292,7 +292,7 @@ sign_with = ["letsencrypt", "google"]`, `
 
 // What an identity may offer is what can be discovered.
 func TestServicesCanBeDiscovered(t *testing.T) {
-	if got, want := slices.Sorted(slices.Values(services)), discover.Services(); !slices.Equal(got, want) {
+	if got, want := slices.Sorted(slices.Values(Services)), discover.Services(); !slices.Equal(got, want) {
 		t.Errorf("services = %q, want %q", got, want)
 	}
 }

@@ -5,6 +5,10 @@ import "testing"
 func TestTopMistakes(t *testing.T) { testMistakes(t, topMistakes) }
 
 var topMistakes = []mistaken{
+	{"address as a name of the page", "[status]\nnames = [\"status.example.org:8403\"]", `
+2: status.names: "status.example.org:8403" is not the name of a host
+-> write the name alone, such as "status.example.org"
+`},
 	{"mail address with a name", `email = "Ann <ann@example.org>"`, `
 1: email: "Ann <ann@example.org>" is not a mail address
 -> write one address and nothing else: "hostmaster@example.org"
@@ -47,7 +51,7 @@ var topMistakes = []mistaken{
 `},
 	{"unknown CA", `sign_with = ["myown"]`, `
 1: sign_with: no CA is called "myown"
--> write one of: actalis buypass-free google letsencrypt letsencrypt-staging sslcom zerossl (or add a table [ca.NAME])
+-> write one of: actalis buypass-free buypass-free-staging google google-staging letsencrypt letsencrypt-staging sslcom zerossl (or add a table [ca.NAME])
 `},
 	{"string for a list", `sign_with = "letsencrypt"`, `
 1: sign_with: is a string, not a list

@@ -119,7 +119,7 @@ x = 1`, `
 3: deploy.nginx.keymode: unknown key
 -> did you mean "key_mode"?
 4: deploy.nginx.restart: unknown key
--> known in [deploy.nginx]: chain chain_mode check combined group key key_mode owner preset reload socket timeout verify
+-> known in [deploy.nginx]: chain chain_mode check combined group key key_mode owner preset reload socket staging timeout verify
 5: deploy.nginx.verify_: unknown key
 -> did you mean "verify"?
 `},
@@ -130,7 +130,7 @@ address = "x"`, `
 2: notify.comand: unknown key
 -> did you mean "command"?
 4: status.address: unknown key
--> known in [status]: listen
+-> known in [status]: listen names
 `},
 	{"in the wrong table", `[http-01]
 email = "ann@example.org"

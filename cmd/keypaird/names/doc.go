@@ -1,8 +1,8 @@
-// Package names connects the commands that look at the names of a domain from
-// outside, discover and verify, with the configuration.
+// Package names runs keypaird-names, the program that looks at the names of a domain
+// from outside, for the commands discover, verify and check.
 //
-// [Flags] defines the flags that both have and returns the [discover.Discoverer]
-// they describe. [Document] adds the tables of a configuration to what was
-// discovered. [Prepare] finds out which targets and domains a verify is about, and
-// returns the [verify.Verifier] for them.
+// [Flags] defines the flags that discover and verify have. [Prepare] finds out which
+// targets and domains a verify is about. [Ask] sends a request to keypaird-names and
+// returns its answer: certificates, names and endpoints go there, and no key, path or
+// secret.
 package names

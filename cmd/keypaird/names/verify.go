@@ -8,9 +8,11 @@ import (
 	"slices"
 	"strings"
 
+	"keypaird/cmd/keypaird-names/message"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/cmd/keypaird/engine"
-	"keypaird/hooks/verify"
+	"keypaird/hooks/verify/input"
 )
 
 // Options say what is verified, and with what.
@@ -23,11 +25,10 @@ type Options struct {
 	Warn   func(message, remedy string)                 // required
 }
 
-// A Request is a Verifier with what one verify is about.
+// A Request is what one verify is about.
 type Request struct {
-	verify.Verifier
-	Targets []verify.Target
-	Domains []verify.Domain
+	message.Verify
+	Lookup message.Lookup
 
 	with   *Lookup
 	engine *engine.Engine // nil: there is no configuration, or it is not usable
@@ -41,11 +42,10 @@ func Prepare(o Options) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Request{with: o.With, Verifier: verify.Verifier{Lookup: *o.With.Discoverer}}
-	if r.Roots, err = o.With.trustedRoots(cfg, o.Warn); err != nil {
+	r := &Request{with: o.With, Lookup: o.With.Lookup}
+	if r.Lookup.Roots, err = o.With.roots(cfg, o.Warn); err != nil {
 		return nil, err
 	}
-	r.Lookup.Roots = r.Roots
 	if cfg != nil {
 		r.engine, err = o.Engine(cfg)
 		if err != nil && (len(o.Names) == 0 || hasAnyTarget(cfg, o.Names)) {
@@ -56,7 +56,7 @@ func Prepare(o Options) (*Request, error) {
 		}
 	}
 	if r.engine != nil {
-		r.Store, r.Stored = r.engine.Store, Targets(r.engine, nil)
+		r.Stored = Stored(r.engine)
 	}
 	if err := r.choose(o); err != nil {
 		r.Close()
@@ -93,25 +93,6 @@ func (o Options) warnNotCompared(err error) {
 	o.Warn(fmt.Sprintf("cannot compare with stored certificates: %v", err), "")
 }
 
-// Targets returns the targets called names, or all, as verify takes them.
-func Targets(e *engine.Engine, names map[string]bool) []verify.Target {
-	var list []verify.Target
-	for _, target := range e.Select(names) {
-		t := verify.Target{Name: target.Name, Names: e.Names(target)}
-		for _, d := range target.Deploy {
-			deployed := verify.Deployment{Name: d.String()}
-			for _, at := range e.Deployments[d.String()].Verify {
-				deployed.Endpoints = append(deployed.Endpoints, verify.Endpoint{
-					Endpoint: at.Endpoint, Names: at.Expected(t.Names, target.Domain, target.Components),
-				})
-			}
-			t.Deployments = append(t.Deployments, deployed)
-		}
-		list = append(list, t)
-	}
-	return list
-}
-
 // hasAnyTarget reports whether the configuration has a target of one of the names,
 // as an operator types them.
 func hasAnyTarget(cfg *config.Config, names []string) bool {
@@ -144,7 +125,7 @@ func (r *Request) choose(o Options) error {
 			return err
 		default:
 			domain, services := o.With.ParseDomain(name)
-			r.Domains = append(r.Domains, verify.Domain{Name: domain, Services: services, Components: ToDNS(o.With.Components...)})
+			r.Domains = append(r.Domains, input.Domain{Name: domain, Services: services, Components: ToDNS(o.With.Components...)})
 		}
 	}
 	return nil
@@ -152,14 +133,14 @@ func (r *Request) choose(o Options) error {
 
 // addIdentities adds the domains of identities with configured services. For the
 // target of the host alone, only endpoints that need its names are added.
-func (r *Request) addIdentities(targets []verify.Target, all bool) {
+func (r *Request) addIdentities(targets []input.Target, all bool) {
 	for _, t := range targets {
 		domain := r.engine.Settings[t.Name].Identity
 		id, ok := r.engine.Config.Identity[domain]
 		if !ok || len(id.Services) == 0 {
 			continue
 		}
-		d := verify.Domain{Name: domain, Services: id.Services, Components: id.Components, Configured: true}
+		d := input.Domain{Name: domain, Services: id.Services, Components: id.Components, Configured: true}
 		if len(r.with.Services) > 0 {
 			d.Services = r.with.Services
 		}
@@ -167,7 +148,7 @@ func (r *Request) addIdentities(targets []verify.Target, all bool) {
 		if t.Name != domain && !all {
 			d.Names = t.Names
 		}
-		same := func(o verify.Domain) bool { return o.Name == domain && len(o.Names) == len(d.Names) }
+		same := func(o input.Domain) bool { return o.Name == domain && len(o.Names) == len(d.Names) }
 		if !slices.ContainsFunc(r.Domains, same) {
 			r.Domains = append(r.Domains, d)
 		}
@@ -176,25 +157,22 @@ func (r *Request) addIdentities(targets []verify.Target, all bool) {
 
 // addCert adds the domain that a [cert] table is called after and has a name of, with
 // all services that its peers find.
-func (r *Request) addCert(t verify.Target, name string) {
-	if r.engine.Settings[t.Name].Identity != "" || !slices.Contains(t.Names, name) || config.IsAddress(name) || strings.HasPrefix(name, "*") {
+func (r *Request) addCert(t input.Target, name string) {
+	if r.engine.Settings[t.Name].Identity != "" || !slices.Contains(t.Names, name) || hostname.IsAddress(name) || strings.HasPrefix(name, "*") {
 		return
 	}
-	r.Domains = append(r.Domains, verify.Domain{Name: name, Services: r.with.Services, Components: ToDNS(r.with.Components...), Optional: true})
+	r.Domains = append(r.Domains, input.Domain{Name: name, Services: r.with.Services, Components: ToDNS(r.with.Components...), Optional: true})
 }
 
-// Trust has the Discoverer trust the CAs of the system and of -roots.
+// Trust reads the CAs of -roots.
 func (l *Lookup) Trust(warn func(message, remedy string)) (err error) {
-	l.Discoverer.Roots, err = l.trustedRoots(nil, warn)
+	l.Lookup.Roots, err = l.roots(nil, warn)
 	return err
 }
 
-// trustedRoots returns the CAs of the system, of the configuration and of a file.
-func (l *Lookup) trustedRoots(cfg *config.Config, warn func(message, remedy string)) (*x509.CertPool, error) {
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
+// roots returns the CAs of the configuration and of a file, in PEM. It warns if there
+// are none, and none of the system.
+func (l *Lookup) roots(cfg *config.Config, warn func(message, remedy string)) (text []byte, err error) {
 	if cfg != nil {
 		for name, ca := range cfg.CA {
 			if ca.Roots == "" {
@@ -204,21 +182,26 @@ func (l *Lookup) trustedRoots(cfg *config.Config, warn func(message, remedy stri
 			if err != nil {
 				return nil, fmt.Errorf("reading roots of [ca.%s]: %s: %w", name, ca.Roots, err)
 			}
-			pool.AppendCertsFromPEM(pem)
+			text = append(append(text, pem...), '\n')
 		}
 	}
-	if l.Roots != "" {
-		pem, err := config.ReadFile(l.Roots)
-		if err == nil && !pool.AppendCertsFromPEM(pem) {
+	if l.RootsFile != "" {
+		pem, err := config.ReadFile(l.RootsFile)
+		if err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
 			err = errors.New("no certificate in it")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading -roots: %s: %w", l.Roots, err)
+			return nil, fmt.Errorf("reading -roots: %s: %w", l.RootsFile, err)
 		}
+		text = append(append(text, pem...), '\n')
 	}
-	if pool.Equal(x509.NewCertPool()) {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(text) && pool.Equal(x509.NewCertPool()) {
 		warn("this machine has no root certificates: no chain can lead to one",
 			"install them (on Debian the package ca-certificates), or name a file: -roots FILE")
 	}
-	return pool, nil
+	return text, nil
 }

@@ -1,8 +1,10 @@
 package preflight
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/netip"
@@ -10,9 +12,12 @@ import (
 	"strings"
 
 	"keypaird/acme/dns01"
+	"keypaird/cmd/keypaird-names/message"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/cmd/keypaird/engine"
-	"keypaird/hooks/discover"
+	"keypaird/cmd/keypaird/names"
+	"keypaird/renew/problem"
 )
 
 // checkIdentities compares the identities with what peers find, and the names that
@@ -66,7 +71,7 @@ func (c *identityCheck) isLocal(a netip.Addr) bool { return c.local[a] || a.IsLo
 // machine. Any address that serves our token will do.
 func (c *identityCheck) checkAddress(ctx context.Context, t config.Target, by config.Challenge) []Finding {
 	name := by.Name
-	if config.IsAddress(name) {
+	if hostname.IsAddress(name) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
@@ -113,18 +118,22 @@ func (c *identityCheck) hasSubdomain(name string) bool {
 func (c *identityCheck) checkIdentity(ctx context.Context, domain string, id config.Identity) []Finding {
 	limited, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
-	answer, err := (&discover.Discoverer{}).Discover(limited, domain, id.Services, withoutWildcards(id.Components))
+	a, err := names.Ask(limited, message.Request{
+		Discover: &message.Discover{Domain: domain, Services: id.Services, Components: withoutWildcards(id.Components)}, Format: message.Facts,
+	}, io.Discard)
+	if err == nil && a.Error != "" {
+		err = problem.New(a.Error, a.Remedy)
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return []Finding{{Check: "identity", Subject: domain, Result: Warning, Detail: "undetermined: " + err.Error()}}
+		return []Finding{{Check: "identity", Subject: domain, Result: Warning, Detail: "undetermined: " + err.Error(), Remedy: problem.Remedy(err)}}
 	}
+	answer := cmp.Or(a.Needs, &message.Needs{})
 	found := append(c.missingNames(domain, answer), missingAddresses(domain, answer)...)
 	for _, p := range answer.Problems {
-		if p.Error {
-			found = append(found, Finding{Check: "identity", Subject: domain, Result: Warning, Detail: p.Service + ": " + p.Text, Remedy: p.Remedy})
-		}
+		found = append(found, Finding{Check: "identity", Subject: domain, Result: Warning, Detail: p.Service + ": " + p.Text, Remedy: p.Remedy})
 	}
 	if f, ok := undetermined(domain, answer); ok {
 		found = append(found, f)
@@ -144,10 +153,10 @@ func withoutWildcards(names []string) []string {
 }
 
 // missingAddresses warns of services that peers look up at a name without an address.
-func missingAddresses(domain string, a discover.Answer) []Finding {
+func missingAddresses(domain string, a *message.Needs) []Finding {
 	var found []Finding
 	for _, r := range a.Requirements {
-		if !r.Default || r.State != discover.Absent || r.Enforcement != discover.Must {
+		if !r.Missing {
 			continue
 		}
 		remedy := fmt.Sprintf("publish its address or SRV records, or remove %s from services", r.Service)
@@ -163,10 +172,10 @@ func missingAddresses(domain string, a discover.Answer) []Finding {
 }
 
 // undetermined reports what discovery could not determine, if anything.
-func undetermined(domain string, a discover.Answer) (Finding, bool) {
+func undetermined(domain string, a *message.Needs) (Finding, bool) {
 	var reasons []string
 	for _, r := range a.Requirements {
-		if r.State == discover.Undetermined && !slices.Contains(reasons, r.Why) {
+		if r.Undetermined && !slices.Contains(reasons, r.Why) {
 			reasons = append(reasons, r.Why)
 		}
 	}
@@ -183,11 +192,11 @@ func undetermined(domain string, a discover.Answer) (Finding, bool) {
 
 // missingNames warns of required names that no target has, except those of other
 // operators, such as the mail hosts of a provider.
-func (c *identityCheck) missingNames(domain string, a discover.Answer) []Finding {
+func (c *identityCheck) missingNames(domain string, a *message.Needs) []Finding {
 	var found []Finding
 	var reported []string
 	for _, r := range a.Requirements {
-		if r.Lacks() || r.State == discover.Undetermined || r.Enforcement == discover.Info || len(r.Accept) == 0 {
+		if r.Lacks || r.Undetermined || r.Enforcement == "info" || len(r.Accept) == 0 {
 			continue
 		}
 		name := r.Accept[0]
@@ -198,13 +207,13 @@ func (c *identityCheck) missingNames(domain string, a discover.Answer) []Finding
 		reported = append(reported, name)
 		f := Finding{
 			Check: "identity", Subject: domain, Result: Warning,
-			Detail: fmt.Sprintf("no target has %s, which is needed at %s (%s, %s: %s)", strings.Join(r.Accept, " or "), r.Endpoint.Full(), r.Role, r.CheckedBy, r.Enforcement),
+			Detail: fmt.Sprintf("no target has %s, which is needed at %s (%s, %s: %s)", strings.Join(r.Accept, " or "), r.Endpoint, r.Role, r.CheckedBy, r.Enforcement),
 			Remedy: fmt.Sprintf("add a target: [cert.%q] with http-01 = [%q]", name, name),
 		}
 		switch {
-		case config.IsAddress(name):
+		case hostname.IsAddress(name):
 			f.Remedy += ", at a CA that certifies addresses"
-		case r.Endpoint.Host != name:
+		case r.Host != name:
 			f.Remedy = fmt.Sprintf("add it to components in [identity.%q]", domain)
 		case len(r.Addrs) > 0 && !slices.ContainsFunc(r.Addrs, c.isLocal):
 			f.Remedy = fmt.Sprintf("it is at %s, not at this machine: get the certificate there, or remove %s from services; keypaird verify %s checks it", joinAddrs(r.Addrs), r.Service, domain)
@@ -215,10 +224,10 @@ func (c *identityCheck) missingNames(domain string, a discover.Answer) []Finding
 }
 
 // covered reports whether a target has one of the names that satisfy a requirement.
-func (c *identityCheck) covered(r discover.Requirement) bool {
+func (c *identityCheck) covered(r message.Requirement) bool {
 	for _, t := range c.engine.Targets {
 		for _, name := range c.engine.Names(t) {
-			if slices.ContainsFunc(r.Accept, func(n string) bool { return config.Covers(name, n, r.NoWildcard) }) {
+			if slices.ContainsFunc(r.Accept, func(n string) bool { return hostname.Covers(name, n, r.NoWildcard) }) {
 				return true
 			}
 		}

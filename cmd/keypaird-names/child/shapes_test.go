@@ -1,4 +1,4 @@
-package names
+package child
 
 import (
 	"bufio"
@@ -83,7 +83,7 @@ func TestShapes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			doc := Document(d, a)
+			doc := document(d, a)
 			got, servers, _ := strings.Cut(uncommented(doc.Config), "[deploy.")
 			if n := strings.Count(servers, "verify = [\""); strings.TrimSpace(got) != "" && strings.Contains(got, "deploy =") && n != strings.Count(servers, "[deploy.")+1 {
 				t.Errorf("%d servers have endpoints in\n%s", n, doc.Config)

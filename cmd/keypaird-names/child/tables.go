@@ -1,4 +1,4 @@
-package names
+package child
 
 import (
 	"fmt"
@@ -10,9 +10,9 @@ import (
 	"keypaird/hooks/discover/report"
 )
 
-// Document returns the document of an answer that d gave, with the tables of a
+// document returns the document of an answer that d gave, with the tables of a
 // configuration that has the names certified.
-func Document(d *discover.Discoverer, a discover.Answer) *report.Document {
+func document(d *discover.Discoverer, a discover.Answer) *report.Document {
 	doc := report.New(a)
 	doc.Supposed = d.Resolve
 	if _, err := netip.ParseAddr(doc.DomainName()); err != nil {

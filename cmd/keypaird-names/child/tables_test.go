@@ -1,4 +1,4 @@
-package names
+package child
 
 import (
 	"net/netip"
@@ -46,7 +46,7 @@ func TestTables(t *testing.T) {
 		{"nothing", nil, nil, ""},
 	} {
 		a := discover.Answer{Domain: "example.org", Services: []string{"matrix", "imap", "web"}, Components: tt.components, Requirements: tt.rows}
-		text := Document(&discover.Discoverer{}, a).Config
+		text := document(&discover.Discoverer{}, a).Config
 		if text == "" && tt.want == "" {
 			continue
 		}
@@ -90,7 +90,7 @@ verify = ["https:127.0.0.1:8448", "https:127.0.0.1:443"]
 [deploy.prosody]
 verify = ["xmpp-server:127.0.0.1:5269"]
 `
-	if text := Document(&discover.Discoverer{}, a).Config; !strings.HasSuffix(text, want) {
+	if text := document(&discover.Discoverer{}, a).Config; !strings.HasSuffix(text, want) {
 		t.Errorf("%s\nwant in the end %s", text, want)
 	}
 }

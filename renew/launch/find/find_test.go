@@ -1,4 +1,4 @@
-package dns01
+package find
 
 import (
 	"errors"
@@ -10,22 +10,24 @@ import (
 	"keypaird/renew/problem"
 )
 
-func TestFindChildPath(t *testing.T) {
+const testName = "keypaird-dns"
+
+func TestPath(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("PATH", dir)
-	want := filepath.Join(dir, childName)
+	want := filepath.Join(dir, testName)
 	if err := os.WriteFile(want, nil, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := findChild(nil, true); err != nil || got != want {
-		t.Errorf("findChild = %q, %v, want %q", got, err, want)
+	if got, err := program(testName, nil, true); err != nil || got != want {
+		t.Errorf("program = %q, %v, want %q", got, err, want)
 	}
-	if got, err := findChild(nil, false); !errors.Is(err, errNoChild) {
-		t.Errorf("as root findChild = %q, %v, want none in PATH", got, err)
+	if got, err := program(testName, nil, false); err == nil || err.Error() != "cannot find keypaird-dns" {
+		t.Errorf("as root program = %q, %v, want none in PATH", got, err)
 	}
 }
 
-func TestFindChildUnsafe(t *testing.T) {
+func TestUnsafe(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		dir, file os.FileMode
@@ -47,24 +49,24 @@ func TestFindChildUnsafe(t *testing.T) {
 				t.Skip("only root may give files away")
 			}
 			dir := t.TempDir()
-			path := filepath.Join(dir, childName)
+			path := filepath.Join(dir, testName)
 			if err := errors.Join(os.WriteFile(path, nil, 0o755), os.Chmod(path, tt.file), os.Chmod(dir, tt.dir), os.Chown(path, tt.owner, -1)); err != nil {
 				t.Fatal(err)
 			}
 			if tt.link {
 				dir = t.TempDir()
-				link := filepath.Join(dir, childName)
+				link := filepath.Join(dir, testName)
 				if err := errors.Join(os.Chmod(dir, 0o700), os.Symlink(path, link)); err != nil {
 					t.Fatal(err)
 				}
 				path = link
 			}
-			got, err := findChild([]string{dir}, false)
+			got, err := program(testName, []string{dir}, false)
 			switch {
 			case tt.safe && (err != nil || got != path):
-				t.Errorf("findChild = %q, %v, want %q", got, err, path)
+				t.Errorf("program = %q, %v, want %q", got, err, path)
 			case !tt.safe && (got != "" || !strings.Contains(problem.Remedy(err), "chmod go-w")):
-				t.Errorf("findChild = %q, %v, want it refused", got, err)
+				t.Errorf("program = %q, %v, want it refused", got, err)
 			}
 		})
 	}

@@ -1,0 +1,87 @@
+package accountfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"keypaird/renew/durable"
+)
+
+// A Store keeps the parts of an account by name.
+type Store interface {
+	// Load returns a part, or an error that is fs.ErrNotExist.
+	Load(part string) ([]byte, error)
+	// Save returns once the part survives a crash of the machine.
+	Save(part string, data []byte) error
+	// Rename gives a part another name, in place of what had it. A part that is not
+	// there is no error.
+	Rename(part, name string) error
+	// Remove removes a part.
+	Remove(part string) error
+	// Mark changes when another process changes a part.
+	Mark() string
+	// Where names a part in messages, or with "" the whole.
+	Where(part string) string
+}
+
+// The parts of an account.
+const (
+	accountPart = "account.json"
+	keyPart     = "key.pem"
+	newKeyPart  = "newkey.pem"
+)
+
+// A Dir is a directory as Store: each part is a file.
+type Dir string
+
+func (d Dir) Where(part string) string { return filepath.Join(string(d), part) }
+
+func (d Dir) Load(part string) ([]byte, error) { return Read(d.Where(part)) }
+
+func (d Dir) Save(part string, data []byte) error {
+	if err := durable.MakeDir(string(d)); err != nil {
+		return fmt.Errorf("making the account's directory: %w", err)
+	}
+	return durable.WriteFile(d.Where(part), data, durable.Private)
+}
+
+func (d Dir) Rename(part, name string) error {
+	err := os.Rename(d.Where(part), d.Where(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return durable.SyncDir(string(d))
+}
+
+func (d Dir) Remove(part string) error {
+	if err := os.Remove(d.Where(part)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Mark is made of what stat(2) says.
+func (d Dir) Mark() string {
+	var mark strings.Builder
+	for _, part := range []string{accountPart, keyPart} {
+		if info, err := os.Stat(d.Where(part)); err == nil {
+			fmt.Fprintln(&mark, info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return mark.String()
+}
+
+const maxFile = 1 << 20
+
+// Read reads a file that only keypaird writes.
+func Read(path string) ([]byte, error) {
+	data, _, err := durable.ReadFile(path, maxFile, durable.Owned)
+	return data, err
+}

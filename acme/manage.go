@@ -1,0 +1,166 @@
+package acme
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	legoacme "github.com/go-acme/lego/v4/acme"
+
+	"keypaird/acme/accountfile"
+	"keypaird/acme/accountkey"
+	"keypaird/acme/transport"
+	"keypaird/renew/problem"
+)
+
+// Revoke revokes a certificate (RFC 8555, section 7.6), by its own key, or by the
+// account's if key is nil. A nil reason gives none. One that is revoked already is no error.
+func (c *Client) Revoke(ctx context.Context, leaf *x509.Certificate, key crypto.Signer, reason *uint) (err error) {
+	defer recoverTo(&err, c.log)
+	var s *session
+	if key != nil {
+		s, err = c.open(ctx, account{key: key})
+	} else if s, err = c.session(ctx); err == nil {
+		defer c.done(s)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = call(ctx, s, tries, func() (struct{}, error) {
+		return struct{}{}, s.core.Certificates.Revoke(legoacme.RevokeCertMessage{
+			Certificate: base64.RawURLEncoding.EncodeToString(leaf.Raw), Reason: reason,
+		})
+	})
+	if p, ok := errors.AsType[*Problem](err); ok && p.Type == "alreadyRevoked" {
+		return nil
+	}
+	return err
+}
+
+// Stored returns the account as it is on disk; known is false if there is none.
+func (c *Client) Stored() (file accountfile.File, key crypto.Signer, known bool, err error) {
+	file, known, err = c.files.Load()
+	if err == nil && known {
+		key, _, err = c.files.Key(context.Background(), known)
+	}
+	return file, key, known, err
+}
+
+// Register registers an account in place of one that was deactivated, or if there is
+// none. It returns the URL, and whether it is a new one.
+func (c *Client) Register(ctx context.Context) (url string, made bool, err error) {
+	defer recoverTo(&err, c.log)
+	file, known, err := c.files.Load()
+	if err == nil && known && !file.Deactivated.IsZero() {
+		known, err = false, c.files.SetAside(time.Now())
+	}
+	if err != nil {
+		return "", false, err
+	}
+	url, err = c.Account(ctx)
+	return url, !known, err
+}
+
+// Deactivate deactivates the account (section 7.3.6), for good. Its files stay.
+func (c *Client) Deactivate(ctx context.Context) (url string, err error) {
+	defer recoverTo(&err, c.log)
+	file, known, err := c.files.Load()
+	switch {
+	case err != nil:
+		return "", err
+	case !known:
+		return "", c.files.Error("", errors.New("does not exist"), "there is nothing to deactivate")
+	}
+	s, err := c.session(ctx)
+	if err != nil {
+		return "", err
+	}
+	s.transport.Label(file.URL, transport.ResourceAccount)
+	_, err = call(ctx, s, tries, func() (struct{}, error) { return struct{}{}, s.core.Accounts.Deactivate(file.URL) })
+	if err != nil {
+		return file.URL, err
+	}
+	file.Deactivated = time.Now().UTC().Truncate(time.Second)
+	return file.URL, c.files.Save(file)
+}
+
+// Rollover replaces the account's key by a new one (section 7.3.5). The URL stays. If
+// the process ends in between, the next use of the account asks the CA which key it has.
+func (c *Client) Rollover(ctx context.Context, keyType string) (url string, err error) {
+	defer recoverTo(&err, c.log)
+	if url, err = c.Account(ctx); err != nil { // and ends a rollover that was cut off
+		return "", err
+	}
+	s, err := c.session(ctx)
+	if err != nil {
+		return "", err
+	}
+	change := s.core.GetDirectory().KeyChangeURL
+	if change == "" {
+		return url, problem.Newf("keep the key, or register another account", "%s: it has no keyChange, so account keys cannot be replaced", c.ca.Name)
+	}
+	key, err := c.files.MakeNewKey(ctx, keyType)
+	if err != nil {
+		return url, err
+	}
+	old, err := accountkey.PublicJWK(s.account.key.Public())
+	if err != nil {
+		return url, err
+	}
+	payload, err := json.Marshal(map[string]any{"account": url, "oldKey": old})
+	if err != nil {
+		return url, err
+	}
+	inner, err := accountkey.Sign(key, map[string]any{"url": change}, payload)
+	if err != nil {
+		return url, err
+	}
+	_, err = call(ctx, s, tries, func() (struct{}, error) { return struct{}{}, s.post(ctx, change, inner) })
+	if _, refused := errors.AsType[*Problem](err); refused {
+		return url, errors.Join(err, c.files.DropNew())
+	}
+	if err != nil {
+		return url, err // it may have reached the CA
+	}
+	if err := c.files.UseNew(); err != nil { // from now on, sessions are signed by it
+		return url, fmt.Errorf("keeping the account's new key: %w", err)
+	}
+	return url, nil
+}
+
+// currentKey returns the key that the CA knows the account by: a rollover may have been
+// cut off.
+func (c *Client) currentKey(ctx context.Context, file accountfile.File, key crypto.Signer) (crypto.Signer, error) {
+	next, err := c.files.NewKey()
+	if err != nil || next == nil {
+		return key, err
+	}
+	s, err := c.open(ctx, account{key: next})
+	if err != nil {
+		return nil, err
+	}
+	found, err := call(ctx, s, tries, func() (legoacme.ExtendedAccount, error) {
+		return s.core.Accounts.New(legoacme.Account{OnlyReturnExisting: true})
+	})
+	p, refused := errors.AsType[*Problem](err)
+	switch {
+	case err == nil && found.Location == file.URL:
+		c.log.Info("account key replaced", "ca", c.ca.Name, "account", file.URL)
+		return next, c.files.UseNew()
+	case err == nil, refused && p.Type == "accountDoesNotExist":
+		return key, c.files.DropNew()
+	}
+	return nil, err
+}
+
+// post sends a request that lego's api does not have, signed by the account.
+func (s *session) post(ctx context.Context, url string, payload []byte) error {
+	return s.transport.Post(ctx, s.client.agent, s.core.GetDirectory().NewNonceURL, url, func(nonce string) ([]byte, error) {
+		return accountkey.Sign(s.account.key, map[string]any{"url": url, "kid": s.account.url, "nonce": nonce}, payload)
+	})
+}

@@ -1,0 +1,149 @@
+package acme_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"keypaird/acme/acmetest"
+	"keypaird/renew/keypair"
+)
+
+func put(t *testing.T, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The URL of the account stays, and orders go on with the new key.
+func TestRollover(t *testing.T) {
+	for _, keyType := range []string{"ec256", "ec384", "rsa2048"} {
+		t.Run(keyType, func(t *testing.T) {
+			g := newFixture(t, acmetest.Options{NonceReject: -1})
+			c := g.client(t)
+			before, err := c.Account(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			keyFile := filepath.Join(g.accountDir(), "key.pem")
+			old := readFile(t, keyFile)
+			if after, err := c.Rollover(t.Context(), keyType); err != nil || after != before {
+				t.Fatalf("Rollover = %s, %v; want %s", after, err, before)
+			}
+			if _, err := os.Stat(filepath.Join(g.accountDir(), "newkey.pem")); err == nil {
+				t.Error("newkey.pem is left")
+			}
+			if _, err := c.Obtain(t.Context(), g.request("a.test")); err != nil {
+				t.Errorf("this process: %v", err)
+			}
+			if url, err := g.client(t).CheckAccount(t.Context()); err != nil || url != before {
+				t.Errorf("the next process: %s, %v", url, err)
+			}
+			put(t, keyFile, old)
+			if _, err := g.client(t).CheckAccount(t.Context()); err == nil {
+				t.Error("the CA still knows the old key")
+			}
+		})
+	}
+}
+
+// After a rollover that was cut off, the CA is asked which key it knows.
+func TestRolloverCutOff(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		g := newFixture(t, acmetest.Options{NonceReject: -1})
+		c := g.client(t)
+		url, err := c.Account(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, newKey := filepath.Join(g.accountDir(), "key.pem"), filepath.Join(g.accountDir(), "newkey.pem")
+		old := readFile(t, key)
+		if _, err := c.Rollover(t.Context(), "ec256"); err != nil {
+			t.Fatal(err)
+		}
+		want := readFile(t, key)
+		if taken { // before the file was renamed
+			put(t, newKey, want)
+			put(t, key, old)
+		} else { // before the CA was asked
+			put(t, newKey, old)
+		}
+		after := g.client(t)
+		if got, err := after.CheckAccount(t.Context()); err != nil || got != url {
+			t.Errorf("taken %t: %s, %v; want %s", taken, got, err, url)
+		}
+		if _, err := after.Obtain(t.Context(), g.request("a.test")); err != nil {
+			t.Errorf("taken %t: %v", taken, err)
+		}
+		if got := readFile(t, key); string(got) != string(want) {
+			t.Errorf("taken %t: key.pem is not the key that the CA knows", taken)
+		}
+		if _, err := os.Stat(newKey); err == nil {
+			t.Errorf("taken %t: newkey.pem is left", taken)
+		}
+	}
+}
+
+// A deactivated account is kept and not used; another one comes only when asked for.
+func TestDeactivate(t *testing.T) {
+	g := newFixture(t, acmetest.Options{NonceReject: -1})
+	if _, err := g.client(t).Deactivate(t.Context()); err == nil || !strings.Contains(err.Error(), "does not exist") {
+		t.Errorf("without an account: %v", err)
+	}
+	first, err := g.client(t).Account(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if url, made, err := g.client(t).Register(t.Context()); err != nil || made || url != first {
+		t.Errorf("Register beside an account = %s, %t, %v", url, made, err)
+	}
+	if url, err := g.client(t).Deactivate(t.Context()); err != nil || url != first {
+		t.Fatalf("Deactivate = %s, %v", url, err)
+	}
+	before := snapshot(t, g.accountDir())
+	_, err = g.client(t).Obtain(t.Context(), g.request("a.test"))
+	if err == nil || !strings.Contains(err.Error(), "was deactivated at ") || !strings.Contains(remedyOf(err), "keypaird account register") {
+		t.Errorf("an order: %v, remedy %s", err, remedyOf(err))
+	}
+	if after := snapshot(t, g.accountDir()); after != before {
+		t.Errorf("files changed: %s", after)
+	}
+	second, made, err := g.client(t).Register(t.Context())
+	if err != nil || !made || second == first {
+		t.Errorf("Register = %s, %t, %v", second, made, err)
+	}
+	if old, _ := filepath.Glob(filepath.Join(g.accountDir(), "*.old-*")); len(old) != 2 {
+		t.Errorf("kept of the first: %q", old)
+	}
+	if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A certificate's own key revokes it without the account.
+func TestRevokeByKey(t *testing.T) {
+	var tr traffic
+	g := newFixture(t, acmetest.Options{NonceReject: -1, Wrap: tr.wrap})
+	pair, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(g.accountDir()); err != nil {
+		t.Fatal(err)
+	}
+	key, err := keypair.ParseKey(pair.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	accounts, reason := tr.asked(acmetest.PathNewAccount), uint(1)
+	for range 2 { // the second time it is revoked already
+		if err := g.client(t).Revoke(t.Context(), pair.Leaf, key, &reason); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := tr.asked(acmetest.PathNewAccount); n != accounts {
+		t.Errorf("%d registrations", n-accounts)
+	}
+}
