@@ -34,7 +34,8 @@ func (b *build) image() (string, error) {
 		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": []descriptor{layerBlob},
 	}))
 	tag := strings.ReplaceAll(b.version, "+", "-")
-	manifest.Annotations = map[string]string{"org.opencontainers.image.ref.name": tag}
+	// podman and containerd take the image's name from the second one.
+	manifest.Annotations = map[string]string{"org.opencontainers.image.ref.name": tag, "io.containerd.image.name": "localhost/keypaird:" + tag}
 	blobs["oci-layout"] = []byte(`{"imageLayoutVersion":"1.0.0"}`)
 	blobs["index.json"] = toJSON(map[string]any{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []descriptor{manifest}})
 	blobs["manifest.json"] = toJSON([]map[string]any{{
