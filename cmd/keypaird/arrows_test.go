@@ -36,7 +36,7 @@ var arrows = map[string][]string{
 	"cmd/keypaird-names":             {"cmd/keypaird-names/child"},
 	"cmd/keypaird-names/child":       {"cmd/keypaird-names/message", "cmd/keypaird/output", "hooks/discover", "hooks/discover/plan", "hooks/discover/report", "hooks/verify", "renew/launch", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird-names/message":     {"hooks/verify/input", "renew/textfmt"},
-	"cmd/keypaird/accounts":          {"acme", "acme/accountkey", "acme/dns01", "cmd/keypaird/config/hostname", "cmd/keypaird/engine", "renew/keypair", "renew/problem"},
+	"cmd/keypaird/accounts":          {"acme", "acme/accountkey", "acme/dns01", "cmd/keypaird/config/hostname", "cmd/keypaird/engine", "renew", "renew/keypair", "renew/problem"},
 	"cmd/keypaird/config":            {"acme", "acme/authority", "acme/dns01", "acme/dns01/need", "acme/dns01/redact", "cmd/keypaird/config/hostname", "cmd/keypaird/schedule", "hooks", "hooks/expect", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird/config/hostname":   {"renew/problem"},
 	"cmd/keypaird/daemon":            {"acme/responder", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/listener", "cmd/keypaird/schedule", "hooks/command", "renew", "renew/durable", "renew/loop", "renew/notify", "renew/problem", "renew/reprobe", "renew/status", "renew/unixsocket"},

@@ -59,6 +59,7 @@ var commands = []command{
 	{"forget", "[-files] [-json] NAME...", "remove what is stored of targets that are no longer configured", forgetCommand},
 	{"deploy", "[-list|-stand-in] [-v] [-json] [NAME...]", "deploy and verify again what is stored, or list presets", deployCommand},
 	{"account", "[-json] [show|register|rollover|deactivate] [CA...]", "show the accounts at CAs, or change one", accountCommand},
+	{"revoke", "[-reason REASON] [-key] [-only] [-v] [-json] NAME", "replace a certificate and its key, and revoke the old one", revokeCommand},
 	{"dns", "[-json] [PROVIDER]", "list DNS providers, or the variables of one", dnsCommand},
 	{"version", "[-json]", "print the version", versionCommand},
 }
