@@ -38,6 +38,9 @@ func Unused(addrs ...string) []string {
 	return names
 }
 
+// Passed returns the sockets, each under its name.
+func Passed() []*os.File { return passedFiles() }
+
 // inherited returns copies of the sockets passed under name.
 func inherited(name string) ([]net.Listener, error) {
 	var ls []net.Listener

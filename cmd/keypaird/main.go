@@ -24,6 +24,7 @@ import (
 	"keypaird/acme/responder"
 	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/output"
+	"keypaird/cmd/keypaird/runner"
 	"keypaird/cmd/keypaird/version"
 	"keypaird/renew/launch"
 	"keypaird/renew/textfmt"
@@ -64,10 +65,17 @@ var commands = []command{
 	{"version", "[-json]", "print the version", versionCommand},
 }
 
+// ownCommands are for keypaird's own use.
+var ownCommands = []command{
+	{runner.Name, "", "start programs for the keypaird that started this", runnerCommand},
+	{runner.Engine, "[-v]", "be the daemon of the keypaird run that started this", engineCommand},
+}
+
 // run is the program.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 	syscall.Umask(0o077)     // for files that are created without a mode of their own
 	_ = launch.NoCoreDumps() // there are keys in memory; without this protection, work goes on
+	runner.Inherit()
 	responder.Guard()
 	if len(args) == 1 && args[0] == listener.Command { // hidden: keypaird runs it
 		return listener.Main()
@@ -91,12 +99,19 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if name == "" {
 		return e.parseFlags([]string{"-h"})
 	}
-	var names []string
-	for _, c := range commands {
+	for _, c := range append(ownCommands, commands...) {
 		if c.name == name {
 			e.setFlags(name, c.usage()+c.does+"\n")
 			return withUsage(c.run(ctx, e, rest), c.usage()+"keypaird: more: keypaird "+name+" -h\n")
 		}
+	}
+	return noCommand(name)
+}
+
+// noCommand returns the error for a name that no command has.
+func noCommand(name string) error {
+	var names []string
+	for _, c := range commands {
 		names = append(names, c.name)
 	}
 	mistake := fmt.Sprintf("no command %q", name)

@@ -9,18 +9,19 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"keypaird/renew/launch"
 	"keypaird/renew/problem"
+	"keypaird/renew/process"
 	"keypaird/renew/textfmt"
 )
 
 // A child is one run of the listener.
 type child struct {
-	cmd     *exec.Cmd
+	cmd     *process.Cmd
 	control *net.UnixConn
 	began   time.Time
 	exited  chan struct{} // closed when it has, and the rest is set
@@ -52,7 +53,7 @@ func launchChild() (*child, error) {
 		return nil, err
 	}
 	defer w.Close()
-	var cmd *exec.Cmd
+	var cmd *process.Cmd
 	spec, err := confined(theirs)
 	if err == nil {
 		cmd, err = launch.Command(context.Background(), spec) // it ends by itself
@@ -125,18 +126,14 @@ func (c *child) serve(v *service) error {
 	return nil
 }
 
-// end ends the child and waits for it.
+// end ends the child, which has nothing to finish.
 func (c *child) end() {
 	c.control.Close()
-	select {
-	case <-c.exited:
-	case <-time.After(endTimeout):
-		c.kill()
-	}
+	c.kill()
 }
 
 func (c *child) kill() {
-	_ = c.cmd.Process.Kill()
+	c.cmd.Signal(syscall.SIGKILL)
 	<-c.exited
 }
 

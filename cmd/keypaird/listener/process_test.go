@@ -113,9 +113,9 @@ func TestServices(t *testing.T) {
 	if got := get("http://" + page.Addr().String() + "/healthz"); got != "200 ok\n<nil>" {
 		t.Errorf("page: %s", got)
 	}
-	pid := p.child.cmd.Process.Pid
+	pid := p.child.cmd.Pid()
 	for _, s := range []io.Closer{shown, closer(web.Close), closer(alpn.Close)} {
-		if p.child == nil || p.child.cmd.Process.Pid != pid {
+		if p.child == nil || p.child.cmd.Pid() != pid {
 			t.Error("there is more than one process")
 		}
 		s.Close()
@@ -155,7 +155,7 @@ func TestKilled(t *testing.T) {
 		p.mu.Lock()
 		c := p.child
 		p.mu.Unlock()
-		must(t, c.cmd.Process.Kill())
+		c.cmd.Signal(syscall.SIGKILL)
 		<-c.exited
 		if got := get(tokenURL(l)); got != "200 "+keyAuth+"<nil>" {
 			t.Errorf("after it was killed: %s", got)
@@ -169,7 +169,7 @@ func TestHangs(t *testing.T) {
 	l := socket(t)
 	server, err := p.Serve(Service{Kind: HTTP01}, []net.Listener{l}, func(string) []byte { return nil })
 	must(t, err)
-	must(t, p.child.cmd.Process.Signal(syscall.SIGSTOP))
+	p.child.cmd.Signal(syscall.SIGSTOP)
 	began := time.Now()
 	server.Close()
 	if took := time.Since(began); took > 2*endTimeout+time.Second {
@@ -208,7 +208,7 @@ func serveUntilKilled() error {
 	if _, err := p.Serve(Service{Kind: HTTP01}, []net.Listener{l}, func(string) []byte { return nil }); err != nil {
 		return err
 	}
-	fmt.Println(p.child.cmd.Process.Pid)
+	fmt.Println(p.child.cmd.Pid())
 	select {}
 }
 
@@ -302,8 +302,8 @@ func TestAsker(t *testing.T) {
 func TestHostileQuestions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
-		answers := 0
-		v := &service{answer: func(string) []byte { answers++; return nil }, pace: pace{interval: 50 * time.Millisecond, burst: 20}}
+		var answers atomic.Int32
+		v := &service{answer: func(string) []byte { answers.Add(1); return nil }, pace: pace{interval: 50 * time.Millisecond, burst: 20}}
 		gone := make(chan struct{})
 		go v.converse(ours, gone)
 		go io.Copy(io.Discard, theirs)
@@ -314,8 +314,8 @@ func TestHostileQuestions(t *testing.T) {
 				break
 			}
 		}
-		if answers > 20+200+1 {
-			t.Errorf("%d answers in ten seconds", answers)
+		if n := answers.Load(); n > 20+200+1 {
+			t.Errorf("%d answers in ten seconds", n)
 		}
 		theirs.Close()
 		<-gone
