@@ -1,11 +1,15 @@
-# make         the three programs
-# make install likewise, and installs them, the manual pages and completions below PREFIX
-# make uninstall removes all that
+# make         the programs
+# make install installs below PREFIX what make has built, the manual pages and
+#              completions; make uninstall removes it
 # make test    the whole suite; on Debian, as root, it installs what it tests against
 # make check   what else CI runs: staticcheck, every platform, every DNS provider,
 #              known vulnerabilities, and every moment of tests that else take some
 # make lint    gofmt, vet and staticcheck alone
 # make bench   the benchmarks that README quotes
+# make dist    archives of all platforms, .deb and .rpm, SBOMs and SHA256SUMS, in dist
+# make deb, make rpm, make image: one of them, for this machine's architecture
+# make prove   that dist writes the same bytes twice, and that the .deb does on a booted
+#              Debian 12 what it should: as root, with mmdebstrap and systemd-nspawn
 GO     = go
 PREFIX = /usr/local
 MANDIR = $(PREFIX)/share/man
@@ -20,16 +24,22 @@ SHELLS = bash-completion/completions/keypaird:bash zsh/site-functions/_keypaird:
 RUN    = case "$$(id -u),$$(ls /etc/debian_version 2>/dev/null)" in 0,?*) CI=true; export CI; most="-skips $(SKIPS)";; esac; \
 	$(GO) run .ci/gotest/main.go $$most -vet=off -parallel 4 -tags lean -timeout 20m
 
-build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-s ./cmd/keypaird
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-s ./cmd/keypaird-dns
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-s ./cmd/keypaird-names
+# One directory below cmd is one program.
+build: new-enough
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-s -o ./ ./cmd/keypaird ./cmd/keypaird-*
 
-install: build
+new-enough:
+	@want=$$(sed -n 's/^go 1\.\([0-9]*\).*/\1/p' go.mod); has=$$($(GO) version 2>&1); \
+	n=$$(echo "$$has" | sed -n 's/.* go1\.\([0-9]*\).*/\1/p'); [ "$${n:-0}" -ge "$$want" ] || { \
+		echo "keypaird needs Go 1.$$want or newer, and this is: $$has"; \
+		echo "Go 1.21 or newer fetches it: GOTOOLCHAIN=auto make. Else take it from https://go.dev/dl/"; exit 1; }
+
+# It needs no Go and builds nothing: it may be run as root in a tree of another user.
+install:
+	@for p in cmd/*; do [ -x "$${p#cmd/}" ] || { echo "$${p#cmd/} is not built yet: run make, not as root, then make install"; exit 1; }; done
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/keypaird
 	install -m 0755 keypaird $(DESTDIR)$(PREFIX)/bin/keypaird
-	install -m 0755 keypaird-dns $(DESTDIR)$(PREFIX)/libexec/keypaird/keypaird-dns
-	install -m 0755 keypaird-names $(DESTDIR)$(PREFIX)/libexec/keypaird/keypaird-names
+	for p in cmd/keypaird-*; do install -m 0755 "$${p#cmd/}" $(DESTDIR)$(PREFIX)/libexec/keypaird/ || exit 1; done
 	for m in cmd/keypaird*/*.[1-9]; do [ -e "$$m" ] || continue; \
 		install -d $(DESTDIR)$(MANDIR)/man$${m##*.} && install -m 0644 "$$m" $(DESTDIR)$(MANDIR)/man$${m##*.}/ || exit 1; done
 	for s in $(SHELLS); do f=$(DESTDIR)$(PREFIX)/share/$${s%:*}; \
@@ -39,12 +49,24 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/keypaird $(DESTDIR)$(MANDIR)/man[1-9]/keypaird.* $(DESTDIR)$(MANDIR)/man[1-9]/keypaird-*
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/keypaird
 	for s in $(SHELLS); do rm -f $(DESTDIR)$(PREFIX)/share/$${s%:*}; done
+	@echo "keys, accounts and configuration are left where they are"
+
+# The commit that is checked out, not the changed tree. LEAN=lean builds in a minute,
+# with a dozen DNS providers.
+dist:
+	$(GO) run ./.ci/dist -tags "$(LEAN)" -o dist linux/amd64 $(CROSS)
+
+deb rpm image:
+	$(GO) run ./.ci/dist -tags "$(LEAN)" -o dist -kinds $@ linux/$$($(GO) env GOARCH)
+
+prove:
+	GO='$(GO)' sh .ci/dist/prove
 
 # Where all servers can be installed, a test that is skipped hides something:
 # more than SKIPS are a failure: none, or the stories of a step-ca that could not be
 # built. Tests wait more than they work: so four at a time.
 test: servers vet
-	@$(RUN) $(RACE) ./...
+	@$(RUN) $(RACE) ./... ./.ci/dist
 
 # The servers that are tested against. Elsewhere than on Debian their tests say
 # that they are left out.
@@ -56,7 +78,7 @@ lint: vet staticcheck
 # With RACE, vet and staticcheck read what the tests are built of.
 vet:
 	@test -z "$$(gofmt -l $(DIRS) .ci)" || { gofmt -l $(DIRS) .ci; exit 1; }
-	$(GO) vet $(RACE) -tags lean ./...
+	$(GO) vet $(RACE) -tags lean ./... ./.ci/dist ./.ci/gotest
 
 staticcheck:
 	@tool=$$($(GO) tool -n staticcheck) && echo staticcheck && GOFLAGS="$$GOFLAGS $(RACE)" "$$tool" -tags lean ./...
@@ -92,4 +114,4 @@ vulnerabilities:
 bench:
 	$(GO) test -tags lean -run '^$$' -bench . -benchtime 3s ./acme ./renew/... ./hooks ./cmd/keypaird
 
-.PHONY: build install uninstall test servers lint vet staticcheck check exhaustive cross vulnerabilities bench
+.PHONY: build new-enough install uninstall dist deb rpm image prove test servers lint vet staticcheck check exhaustive cross vulnerabilities bench

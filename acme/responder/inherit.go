@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -24,6 +25,18 @@ var passedFiles = sync.OnceValue(func() []*os.File { return activation.Files(tru
 // Guard keeps the sockets of the service manager from the commands and children
 // that this process starts. Listen does so too, but may be called too late.
 func Guard() { passedFiles() }
+
+// Unused returns the names of the sockets that the service manager has passed and that
+// no address uses. Clients can connect to them, and are never answered.
+func Unused(addrs ...string) []string {
+	var names []string
+	for _, f := range passedFiles() {
+		if name := f.Name(); !slices.Contains(addrs, "fd:"+name) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 // Passed returns the sockets, each under its name.
 func Passed() []*os.File { return passedFiles() }

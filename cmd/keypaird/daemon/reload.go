@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"keypaird/acme/responder"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/schedule"
@@ -191,6 +192,7 @@ func (d *Daemon) apply(ctx context.Context, g *generation) {
 		d.notifier.Sender = countingSender{g.engine, d.options.Metrics}
 	}
 	d.listenPassed(ctx)
+	d.warnUnused()
 	g.engine.LogUnconfigured()
 	d.manager.ready(d.serviceStatus(count(len(g.engine.Targets), "certificate") + ", pass running"))
 }
@@ -217,4 +219,14 @@ func (s countingSender) Send(ctx context.Context, notices []notify.Notice) error
 		s.metrics.Notified(string(notices[0].Kind), err)
 	}
 	return err
+}
+
+// warnUnused warns of sockets that the service manager holds open for nobody: its unit is
+// enabled, and the configuration does not use it.
+func (d *Daemon) warnUnused() {
+	cfg := d.current.engine.Config
+	for _, name := range responder.Unused(cfg.HTTP01.Listen, cfg.TLSALPN.Listen, cfg.Status.Listen) {
+		d.log.Warn("socket not used", "socket", name,
+			"remedy", fmt.Sprintf("set listen to \"fd:%s\", or disable the socket unit that passes it and restart keypaird: it keeps the port from other servers", name))
+	}
 }
