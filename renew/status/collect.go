@@ -67,8 +67,11 @@ func Collect(src Source, now time.Time) (Document, error) {
 
 func (src Source) collect(target renew.Target, now time.Time) (Target, error) {
 	t := Target{Name: target.Name, SignWith: target.CAs(), Names: []Name{}}
-	for _, name := range target.Names {
-		t.Names = append(t.Names, Name{name, target.Challenges[name]})
+	for i, name := range target.Names {
+		t.Names = append(t.Names, Name{Name: name})
+		if target.Challenges != nil {
+			t.Names[i].Challenge = target.Challenges[i]
+		}
 	}
 	state, err := src.load(target, now)
 	if err != nil {

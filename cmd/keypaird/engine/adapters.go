@@ -26,8 +26,9 @@ type issuer struct {
 	warm    func() // called when an order begins
 	client  func() (*acme.Client, error)
 	log     *orderlog.Log
-	request acme.Request // what is the same for all orders
-	orders  string       // directory of the target's pending orders, one at each CA
+	request acme.Request // what is the same for all orders; without Methods
+	methods func() map[string]acme.Method
+	orders  string // directory of the target's pending orders, one at each CA
 
 	accounts []*dns01.Account // that solve its challenges
 }
@@ -42,6 +43,7 @@ func (i *issuer) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 		return nil, err
 	}
 	req := i.request
+	req.Methods = i.methods()
 	req.KeyType, req.Key, req.Current, req.Foreign, req.Forced, req.Step = o.KeyType, o.Key, o.Have, o.Foreign, o.Forced, o.Step
 	if o.Replaces {
 		req.Replaces, _ = acme.CertID(o.Have) // one without an identifier is replaced without saying so
