@@ -28,6 +28,7 @@ import (
 
 // A Request describes the certificate and how each name is validated.
 type Request struct {
+	Target         string            // what the operator calls the certificate, for errors
 	Names          []string          // required; normalised, without duplicates
 	Methods        map[string]Method // required; one for each of Names
 	KeyType        string            // required; ec256 ec384 rsa2048 rsa3072 rsa4096
@@ -200,7 +201,7 @@ func (j *job) sendNewOrder(ctx context.Context, replaces string) (legoacme.Exten
 // reserveRequest adds the request that is about to be sent to the order log. A
 // newOrder request that is repeated with a new nonce is added once.
 func (j *job) reserveRequest(ctx context.Context, kind orderlog.Kind) error {
-	r := orderlog.Request{Names: j.req.Names, Force: j.forced}
+	r := orderlog.Request{Target: j.req.Target, Names: j.req.Names, Force: j.forced}
 	if !j.req.Foreign {
 		r.Current = j.req.Current
 	}

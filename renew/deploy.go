@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"keypaird/renew/backoff"
+	"keypaird/renew/problem"
 	"keypaird/renew/seen"
 )
 
@@ -116,7 +117,7 @@ func (p *Pass) activate(j *job) error {
 		if len(j.newest.Skipped) > 0 {
 			return j.newest.Skipped[0]
 		}
-		return fmt.Errorf("version %s appeared meanwhile", j.newest.ID)
+		return problem.Newf("look again: keypaird issue "+j.Name, "version %s appeared meanwhile", j.newest.ID)
 	}
 	if j.issuer == nil { // else it is done
 		p.forgetOrder(j, j.newest.Pair.Leaf)

@@ -28,8 +28,7 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	p.queryTLSA(orders, jobs)
 	active := p.decideAll(jobs, p.Mode, &errs)
 	if len(active) > 0 && p.Beside != nil { // a reload loads what somebody did to their files, too
-		more := p.decideAll(p.lookAll(ctx, p.Beside(), &errs), Scheduled, &errs)
-		more = slices.DeleteFunc(more, func(j *job) bool { return j.decision.Action != Deploy })
+		more := slices.DeleteFunc(p.decideAll(p.lookAll(ctx, p.Beside(), &errs), Scheduled, &errs), func(j *job) bool { return j.decision.Action != Deploy })
 		jobs, active = append(jobs, more...), append(active, more...)
 	}
 	p.deployAll(ctx, p.obtainAll(orders, active, &errs), &errs)

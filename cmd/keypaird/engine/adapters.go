@@ -95,7 +95,7 @@ func (i *issuer) Forget(stored *x509.Certificate) (bool, error) {
 
 // Limit returns the limit of the order log.
 func (i *issuer) Limit(current *x509.Certificate) renew.Limit {
-	err := acme.OwnLimit(i.log, i.request.Pending, orderlog.Request{Names: i.request.Names, Current: current})
+	err := acme.OwnLimit(i.log, i.request.Pending, orderlog.Request{Target: i.request.Target, Names: i.request.Names, Current: current})
 	if reached, ok := errors.AsType[*orderlog.RateLimitError](err); ok {
 		return renew.Limit{Until: reached.Next, Err: reached}
 	}

@@ -153,7 +153,7 @@ func (e *Engine) bind(t config.Target) renew.Target {
 			name: ca, warm: e.warm(t), client: func() (*acme.Client, error) { return e.CA(ca) }, log: e.orderLog(ca), orders: orders, accounts: accounts,
 			methods: func() map[string]acme.Method { return e.methods(out.Name) },
 			request: acme.Request{
-				Names: out.Names, Profile: t.Profile, PreferredChain: t.PreferredChain,
+				Target: t.Name, Names: out.Names, Profile: t.Profile, PreferredChain: t.PreferredChain,
 				Pending: filepath.Join(orders, ca), // at each CA its own: what the first may have issued is not lost when the next is tried
 			},
 		})
