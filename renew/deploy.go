@@ -201,10 +201,7 @@ func (p *Pass) deploy(ctx context.Context, d Deployer, ready []*job, errs *failu
 	var batch []*job
 	var changes []Change
 	for _, j := range ready {
-		if !p.wants(j, d) {
-			continue
-		}
-		if p.Mode == Scheduled && j.state.Record.Deployments[name].Attempt.Waits(p.now()) {
+		if !p.wants(j, d) || p.Mode == Scheduled && j.state.Record.Deployments[name].Attempt.Waits(p.now()) {
 			continue
 		}
 		c, err := p.change(j, name)
