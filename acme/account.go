@@ -91,7 +91,7 @@ func (c *Client) registerKey(ctx context.Context, key crypto.Signer) (accountfil
 	}
 	if u, err := url.Parse(registered.Location); err != nil || u.Host == "" { // it would be kept for good
 		return accountfile.File{}, fmt.Errorf("registering: %w", &ProtocolError{
-			CA: c.ca.Name, Err: fmt.Errorf("the account url is none: %q", textfmt.OneLine(registered.Location, maxDetail)), Whole: true,
+			CA: c.ca.Name, Err: fmt.Errorf("it sent no usable account url: %q", textfmt.OneLine(registered.Location, maxDetail)), Whole: true,
 		})
 	}
 	file := accountfile.File{

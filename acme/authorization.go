@@ -51,7 +51,7 @@ func (j *job) authorizeNames(ctx context.Context) error {
 func (j *job) authorizeName(ctx context.Context, url string, t slot) error {
 	var authz legoacme.Authorization
 	err := t.limited(ctx, func() (err error) {
-		authz, err = j.authorization(ctx, url)
+		authz, err = j.authorization(ctx, url, tries)
 		return err
 	})
 	if err != nil {
@@ -116,7 +116,7 @@ func (j *job) withdraw(url, name string, method Method, authz legoacme.Authoriza
 // withdrawAll withdraws the tokens of an order with all names authorized.
 func (j *job) withdrawAll(ctx context.Context) {
 	for _, url := range j.order.Authorizations[:min(len(j.order.Authorizations), len(j.req.Names))] {
-		authz, err := j.authorization(ctx, url)
+		authz, err := j.authorization(ctx, url, tries)
 		if err != nil {
 			return // the token is swept a day later
 		}
@@ -126,9 +126,9 @@ func (j *job) withdrawAll(ctx context.Context) {
 	}
 }
 
-func (j *job) authorization(ctx context.Context, url string) (legoacme.Authorization, error) {
+func (j *job) authorization(ctx context.Context, url string, n int) (legoacme.Authorization, error) {
 	j.session.transport.Label(url, transport.ResourceAuthz)
-	return ask(ctx, j, tries, func() (legoacme.Authorization, error) {
+	return ask(ctx, j, n, func() (legoacme.Authorization, error) {
 		return j.session.core.Authorizations.Get(url)
 	})
 }

@@ -97,6 +97,7 @@ const validateTries = 4
 // result. A CA may report an error and leave the challenge open, until it is asked
 // again (RFC 8555, section 8.2).
 func (j *job) validate(ctx context.Context, url, name string, challenge legoacme.Challenge) error {
+	heard := time.Now()
 	denied, lost, err := j.respond(ctx, challenge)
 	if err != nil {
 		return err
@@ -106,16 +107,19 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 	for {
 		now := time.Now()
 		if now.Sub(waiting.since) > statusTimeout {
-			return timeout(j.client.ca.Name, "validating "+name, statusTimeout, err)
+			return timeout(j.client.ca.Name, "validating "+name, statusTimeout)
 		}
 		if err := sleep(ctx, waiting.next(now, asked)); err != nil {
 			return err
 		}
 		var authz legoacme.Authorization
-		authz, err = j.authorization(ctx, url)
+		authz, err = j.authorization(ctx, url, 1)
 		asked = j.session.transport.Answer(url)
 		switch {
 		case transient(err):
+			if gone := j.unanswered("validating "+name, heard, err); gone != nil {
+				return gone
+			}
 			continue // the CA is not finished
 		case err != nil:
 			return err
@@ -126,6 +130,7 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 		case denied != nil && untouched(authz, challenge.URL):
 			return denied
 		}
+		heard = time.Now()
 		failure := j.failure(name, challenge, authz)
 		if failure == nil && !(lost && untouched(authz, challenge.URL)) {
 			continue

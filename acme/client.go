@@ -67,6 +67,8 @@ type Client struct {
 
 	pause time.Duration // retryPause, or less in tests: before the second request to finalize or to validate
 
+	patience time.Duration // patience, or less in tests: with a CA that stops answering within an order
+
 	opening chan struct{} // holds one value while the account is read or registered
 	opened  account       // guarded by opening
 	mark    string        // of its files, likewise
@@ -87,6 +89,7 @@ func NewClient(o Options) *Client {
 		}),
 		orderLog: o.OrderLog,
 		pause:    retryPause,
+		patience: patience,
 		opening:  make(chan struct{}, 1),
 	}
 }

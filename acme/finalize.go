@@ -48,7 +48,7 @@ func (j *job) finalize(ctx context.Context, n int) error {
 	if err := sleep(ctx, pause); err != nil {
 		return err
 	}
-	return j.lookAgain(ctx)
+	return j.lookAgain(ctx, "finalizing")
 }
 
 // sendRequest sends the certificate request.
@@ -97,7 +97,7 @@ func (j *job) stillReady(n int, err error) error {
 		err = errors.New("the order is still ready")
 	}
 	what := fmt.Sprintf("finalizing: after %d requests: %s", n, textfmt.OneLine(err.Error(), maxDetail))
-	return timeout(j.client.ca.Name, what, time.Since(j.asked).Round(time.Second), nil)
+	return timeout(j.client.ca.Name, what, time.Since(j.asked).Round(time.Second))
 }
 
 // csr returns a PKCS #10 request for exactly names. A common name is in it only if

@@ -28,6 +28,7 @@ import (
 
 // A Request describes the certificate and how each name is validated.
 type Request struct {
+	Target         string            // what the operator calls the certificate, for errors
 	Names          []string          // required; normalised, without duplicates
 	Methods        map[string]Method // required; one for each of Names
 	KeyType        string            // required; ec256 ec384 rsa2048 rsa3072 rsa4096
@@ -70,7 +71,7 @@ type job struct {
 	noted   bool          // the newOrder request that is being sent is in the order log
 	asked   time.Time     // when finalize was sent first
 	named   bool          // the certificate request has a common name: the CA refused one without
-	last    error         // of fetching the order, if it is transient
+	heard   time.Time     // when the CA last answered for the order
 	onDisk  chan struct{} // closed when the order can be resumed
 	key     crypto.Signer // finalizes the order; nil until it is made
 }
@@ -80,7 +81,7 @@ type job struct {
 // directory with [Forget] once the pair is stored.
 func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, err error) {
 	defer recoverTo(&err, c.log)
-	ctx, cancel := context.WithTimeoutCause(ctx, orderTimeout, timeout(c.ca.Name, "ordering", orderTimeout, nil))
+	ctx, cancel := context.WithTimeoutCause(ctx, orderTimeout, timeout(c.ca.Name, "ordering", orderTimeout))
 	defer cancel()
 	s, err := c.session(ctx)
 	if err != nil {
@@ -201,7 +202,7 @@ func (j *job) sendNewOrder(ctx context.Context, replaces string) (legoacme.Exten
 // reserveRequest adds the request that is about to be sent to the order log. A
 // newOrder request that is repeated with a new nonce is added once.
 func (j *job) reserveRequest(ctx context.Context, kind orderlog.Kind) error {
-	r := orderlog.Request{Names: j.req.Names, Force: j.forced}
+	r := orderlog.Request{Target: j.req.Target, Names: j.req.Names, Force: j.forced}
 	if !j.req.Foreign {
 		r.Current = j.req.Current
 	}
@@ -363,21 +364,34 @@ func (j *job) authorize(ctx context.Context) error {
 func (j *job) wait(ctx context.Context, p pace, what string) error {
 	now := time.Now()
 	if now.Sub(p.since) > statusTimeout {
-		return timeout(j.client.ca.Name, what, statusTimeout, j.last)
+		return timeout(j.client.ca.Name, what, statusTimeout)
 	}
 	if err := sleep(ctx, p.next(now, j.session.transport.Answer(j.url))); err != nil {
 		return err
 	}
-	return j.lookAgain(ctx)
+	return j.lookAgain(ctx, what)
 }
 
-// lookAgain fetches the order. A transient error leaves it as it was.
-func (j *job) lookAgain(ctx context.Context) error {
-	j.last = j.fetchOrder(ctx)
-	if transient(j.last) {
-		return nil // the CA is not finished
+// lookAgain fetches the order. A transient error leaves it as it was, for a while.
+func (j *job) lookAgain(ctx context.Context, what string) error {
+	if j.heard.IsZero() {
+		j.heard = time.Now()
 	}
-	return j.last
+	err := j.fetchOrder(ctx, 1)
+	if transient(err) {
+		return j.unanswered(what, j.heard, err)
+	}
+	j.heard = time.Now()
+	return err
+}
+
+// unanswered returns the error for a CA that was heard last at a time, and err since;
+// nil if it may still come back. The order is kept, and resumed later.
+func (j *job) unanswered(what string, heard time.Time, err error) error {
+	if silent := time.Since(heard); silent >= j.client.patience {
+		return fmt.Errorf("%s: not answered for %s: %w", what, silent.Round(time.Second), err)
+	}
+	return nil
 }
 
 // step reports the current step.

@@ -74,12 +74,8 @@ func (e *ProtocolError) passing() bool {
 	return e.Kind == transport.Malformed || e.Kind == transport.Unreadable || e.Kind == transport.OtherHost
 }
 
-// timeout returns the error for a CA that did not finish what in time, and last
-// answered with an error, if that is not nil.
-func timeout(ca, what string, after time.Duration, last error) error {
-	if last != nil {
-		return fmt.Errorf("%s: not finished after %s: %w", what, after, last)
-	}
+// timeout returns the error for a CA that did not finish what in time.
+func timeout(ca, what string, after time.Duration) error {
 	return problem.Newf("the order is kept, and the next run resumes it", "%s: %s: not finished after %s", ca, what, after)
 }
 

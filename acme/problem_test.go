@@ -100,7 +100,7 @@ func TestTryNextCA(t *testing.T) {
 		{"challenge not offered", noChallenge("le", "a.test", HTTP01, nil), true},
 		{"account damaged", accountfile.Files{Store: accountfile.Dir("")}.Error("", errors.New("no key"), ""), true},
 		{"our clock", clockError("le", time.Now(), errors.New("expired")), false},
-		{"slow CA, whose order is kept", timeout("le", "ordering", time.Minute, nil), false},
+		{"slow CA, whose order is kept", timeout("le", "ordering", time.Minute), false},
 		{"our own trouble", errors.New("no space left on device"), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -135,7 +135,7 @@ func TestCAWide(t *testing.T) {
 		{"wrong certificate", wrongCertificate("le", errors.New("other key")), false},
 		{"HTTPS_PROXY cannot be read", &UnreachableError{Err: transport.ErrProxy}, true},
 		{"on another host", &ProtocolError{Err: errors.New("x"), Kind: transport.OtherHost}, true},
-		{"slow", timeout("le", "ordering", time.Minute, nil), false},
+		{"slow", timeout("le", "ordering", time.Minute), false},
 		{"our own trouble", errors.New("no space left on device"), false},
 		{"one of several names met a fault of the CA", refusal.JoinNames([]error{&Problem{Type: "connection"}, &UnreachableError{Err: errors.New("reset")}}), false},
 	} {

@@ -65,7 +65,7 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 	j.url, j.begun = o.URL, o.Begun
 	finalized := j.client.orderLog.Finalized(j.url) // then there may be a certificate
 	j.known = finalized || time.Since(j.begun).Abs() < lagLimit
-	err = j.fetchOrder(ctx)
+	err = j.fetchOrder(ctx, tries)
 	p, _ := errors.AsType[*Problem](err)
 	ends := final(err) || p != nil && p.Gone()
 	if ends && (!finalized || j.stale()) || j.stale() && inconclusive(err) {
@@ -91,9 +91,9 @@ func (j *job) resume(ctx context.Context) (bool, error) {
 }
 
 // fetchOrder fetches the order.
-func (j *job) fetchOrder(ctx context.Context) error {
+func (j *job) fetchOrder(ctx context.Context, n int) error {
 	j.session.transport.Label(j.url, transport.ResourceOrder)
-	order, err := ask(ctx, j, tries, func() (legoacme.ExtendedOrder, error) {
+	order, err := ask(ctx, j, n, func() (legoacme.ExtendedOrder, error) {
 		return j.session.core.Orders.Get(j.url)
 	})
 	if err == nil {

@@ -102,6 +102,7 @@ const (
 	badNonces   = 20                     // in a row, then the CA is at fault
 	retryPause  = 250 * time.Millisecond // before the second try; the third waits four times that
 	maxOwnPause = 5 * time.Second        // a longer Retry-After is left to the caller
+	patience    = time.Minute            // with a CA that stops answering: the order waits for the next run
 )
 
 // call runs one request of lego's api, up to n times while its error is transient.

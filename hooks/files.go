@@ -233,7 +233,7 @@ func read(path string) (f file, ok bool, err error) {
 		f.gone = true
 		return f, true, nil
 	case info != nil && info.IsDir():
-		return f, false, fmt.Errorf("%s is a directory, and keypaird writes a file there", path)
+		return f, false, isDirectory(path)
 	case err != nil || info.Mode().Perm() == 0:
 		return f, false, nil
 	}

@@ -128,7 +128,7 @@ func (d *Deployment) ask(ctx context.Context, command string, files ...string) (
 		return "", socketFailed(ctx, d.Socket, err)
 	}
 	if len(answer) > maxAnswer {
-		return "", fmt.Errorf("%s answers without end", d.Socket)
+		return "", problem.New(d.Socket+" answers without end", "see that socket of [deploy."+d.Name+"] is haproxy's stats socket, restart haproxy, then: keypaird issue")
 	}
 	return string(answer), nil
 }
@@ -140,10 +140,12 @@ func socketFailed(ctx context.Context, socket string, err error) error {
 		return ctx.Err()
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return problem.New(socket+" does not answer", "see in haproxy's log and with top(1) why it hangs, restart it, then: keypaird issue")
+	case errors.Is(err, fs.ErrPermission):
+		return problem.Newf("run keypaird as root, or let its user write "+socket+": mode, user and group after stats socket in haproxy's configuration", "%s: %w", socket, err)
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
 		return problem.New("nothing listens at "+socket+": is haproxy running?", "start haproxy; if it runs, add \"stats socket "+socket+" mode 600 level admin\" to the global section of its configuration and reload it")
 	}
-	return fmt.Errorf("%s: %w", socket, err)
+	return problem.Newf("see what haproxy's log says, and that "+socket+" is its stats socket, then: keypaird issue", "%s: %w", socket, err)
 }
 
 // checkPeer returns an error unless the process at the socket may have the keys in files:

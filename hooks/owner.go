@@ -133,7 +133,7 @@ func (d *Deployment) Writable(name string) error {
 			return &durable.WriteError{Path: p, Err: err}
 		}
 		if fi, err := os.Lstat(p); err == nil && fi.IsDir() {
-			return problem.New(p+" is a directory, and keypaird writes a file there", "correct the path")
+			return isDirectory(p)
 		}
 		if where == dir && !tried[dir] {
 			tried[dir] = true
@@ -197,4 +197,8 @@ func (d *Deployment) Runnable() error {
 		}
 	}
 	return nil
+}
+
+func isDirectory(path string) error {
+	return problem.New(path+" is a directory, and keypaird writes a file there", "correct the path in the configuration, or move the directory away")
 }

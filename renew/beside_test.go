@@ -31,6 +31,22 @@ func TestFilesBesideAreMended(t *testing.T) {
 	}
 }
 
+// A target that is forced by name leaves the others with the certificates that they have.
+func TestFilesBesideAreNotForced(t *testing.T) {
+	w := newWorld(t)
+	all := named("a", "b", "c")
+	w.pass(t.Context(), Scheduled, all[:2]...)
+	w.deployed, w.obtained = nil, nil
+	w.specs = map[string]DeploySpec{"b": {Signature: "touched", Inspection: Inspection{Differs: "/etc/b.pem is empty"}}}
+	p := Pass{Store: w.store, Mode: Force, Beside: func() []Target { return w.bind(all[1:]...) }, Log: w.log}
+	r := p.Run(t.Context(), w.bind(all[:1]...))
+	got := w.names()
+	slices.Sort(got)
+	if len(w.obtained) != 1 || !slices.Equal(got, []string{"a", "b"}) || len(r.Errs) > 0 {
+		t.Errorf("ordered %v, deployed %q, %v; want one order, a and b", w.obtained, got, r.Errs)
+	}
+}
+
 // names lists the targets of all deployments.
 func (w *world) names() (list []string) {
 	for _, changes := range w.deployed {

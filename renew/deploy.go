@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"keypaird/renew/backoff"
+	"keypaird/renew/problem"
 	"keypaird/renew/seen"
 )
 
@@ -116,7 +117,7 @@ func (p *Pass) activate(j *job) error {
 		if len(j.newest.Skipped) > 0 {
 			return j.newest.Skipped[0]
 		}
-		return fmt.Errorf("version %s appeared meanwhile", j.newest.ID)
+		return problem.Newf("look again: keypaird issue "+j.Name, "version %s appeared meanwhile", j.newest.ID)
 	}
 	if j.issuer == nil { // else it is done
 		p.forgetOrder(j, j.newest.Pair.Leaf)
@@ -200,10 +201,7 @@ func (p *Pass) deploy(ctx context.Context, d Deployer, ready []*job, errs *failu
 	var batch []*job
 	var changes []Change
 	for _, j := range ready {
-		if !p.wants(j, d) {
-			continue
-		}
-		if p.Mode == Scheduled && j.state.Record.Deployments[name].Attempt.Waits(p.now()) {
+		if !p.wants(j, d) || p.Mode == Scheduled && j.state.Record.Deployments[name].Attempt.Waits(p.now()) {
 			continue
 		}
 		c, err := p.change(j, name)

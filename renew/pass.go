@@ -45,10 +45,11 @@ var ErrYield = errors.New("stopped for another keypaird process")
 // A Report is what a pass did.
 type Report struct {
 	Done []Done
-	Errs []error              // *TargetError; an interrupt, or ErrYield, is the last
+	Errs []error              // *TargetError; why it was interrupted, perhaps ErrYield, is the last
 	Next map[string]time.Time // by target: when it should be looked at again
 
-	Targets []TargetState // of all targets of the pass, as it left them
+	Interrupted bool
+	Targets     []TargetState // of all targets of the pass, as it left them
 }
 
 // A TargetState is a target and what is known of it.

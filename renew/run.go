@@ -26,9 +26,9 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 		p.updateRenewalInfo(orders, jobs)
 	}
 	p.queryTLSA(orders, jobs)
-	active := p.decideAll(jobs, &errs)
+	active := p.decideAll(jobs, p.Mode, &errs)
 	if len(active) > 0 && p.Beside != nil { // a reload loads what somebody did to their files, too
-		more := p.decideAll(p.lookAll(ctx, p.Beside(), &errs), &errs)
+		more := slices.DeleteFunc(p.decideAll(p.lookAll(ctx, p.Beside(), &errs), Scheduled, &errs), func(j *job) bool { return j.decision.Action != Deploy })
 		jobs, active = append(jobs, more...), append(active, more...)
 	}
 	p.deployAll(ctx, p.obtainAll(orders, active, &errs), &errs)
@@ -38,7 +38,7 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	if orders.Err() != nil {
 		errs.add(context.Cause(orders))
 	}
-	r := Report{Errs: errs.list, Next: p.nextAll(jobs)}
+	r := Report{Errs: errs.list, Interrupted: orders.Err() != nil, Next: p.nextAll(jobs), Targets: make([]TargetState, 0, len(jobs))}
 	for _, j := range jobs {
 		r.Targets = append(r.Targets, TargetState{j.Target, j.state, j.stateErr})
 	}
@@ -100,18 +100,16 @@ func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []
 
 // retrySave writes again a record that could not be written.
 func (p *Pass) retrySave(j *job) {
-	rec, unsaved := p.Records.pending(p.Store, j.Name)
-	if !unsaved {
-		return
-	}
-	j.state.Record = rec
-	if err := p.save(j); err != nil {
-		p.Log.Warn("record not saved", "cert", j.Name, "err", err)
+	if rec, unsaved := p.Records.pending(p.Store, j.Name); unsaved {
+		j.state.Record = rec
+		if err := p.save(j); err != nil {
+			p.Log.Warn("record not saved", "cert", j.Name, "err", err)
+		}
 	}
 }
 
 // decideAll returns the jobs with an action.
-func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
+func (p *Pass) decideAll(jobs []*job, mode Mode, errs *failures) []*job {
 	var active []*job
 	for _, j := range jobs {
 		if j.stateErr != nil {
@@ -119,8 +117,8 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 		}
 		now := p.now()
 		j.state.NextDeployWindow = p.nextDeployWindow(now)
-		LoadLimits(now, j.Target, &j.state, p.Mode)
-		d := Decide(now, j.Target, j.state, p.Mode)
+		LoadLimits(now, j.Target, &j.state, mode)
+		d := Decide(now, j.Target, j.state, mode)
 		j.decision = d
 		if d.Action == Issue || d.Action == Deploy {
 			p.Log.Info("decided", "cert", j.Name, "action", string(d.Action), "why", d.Why)
@@ -129,9 +127,9 @@ func (p *Pass) decideAll(jobs []*job, errs *failures) []*job {
 		}
 		p.Log.Debug("decided", "cert", j.Name, "action", string(d.Action), "why", d.Why, "at", d.At)
 		switch {
-		case d.Action == Wait && p.Mode == Redeploy:
+		case d.Action == Wait && mode == Redeploy:
 			errs.add(&TargetError{[]string{j.Name}, "deploying", problem.New(d.Why, "keypaird issue "+j.Name)})
-		case d.Action == Wait && p.Mode != Scheduled: // for a limit or a TLSA record: a manual pass does not wait for a backoff
+		case d.Action == Wait && mode != Scheduled: // for a limit or a TLSA record: a manual pass does not wait for a backoff
 			errs.add(&TargetError{[]string{j.Name}, j.Obtaining("").String(), p.refusedError(j, now)})
 		}
 	}

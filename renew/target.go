@@ -17,18 +17,18 @@ import (
 // A Target is one certificate to keep alive, bound to what obtains it and to what
 // uses it.
 type Target struct {
-	Name       string            // required; of its directory under certs/
-	Names      []string          // what the certificate is for, normalised; none if it is external
-	KeyType    string            // ec256 ec384 rsa2048 rsa3072 rsa4096
-	Profile    string            // "" lets the CA choose
-	Issuers    []Issuer          // required; in the order they are tried
-	Deploy     []Deployer        // may be empty
-	NewKey     bool              // the operator asked for another key than that of the newest certificate
-	TLSA       []string          // names of TLSA records by which peers know the key; may be empty
-	Resolver   Resolver          // queries them; nil: they are not queried
-	Challenges map[string]string // type of challenge by name, for the operator; may be nil
-	Domain     string            // the plain domain that it belongs to; "" if it is of no identity
-	Components []string          // further XMPP domains of the identity
+	Name       string     // required; of its directory under certs/
+	Names      []string   // what the certificate is for, normalised; none if it is external
+	KeyType    string     // ec256 ec384 rsa2048 rsa3072 rsa4096
+	Profile    string     // "" lets the CA choose
+	Issuers    []Issuer   // required; in the order they are tried
+	Deploy     []Deployer // may be empty
+	NewKey     bool       // the operator asked for another key than that of the newest certificate
+	TLSA       []string   // names of TLSA records by which peers know the key; may be empty
+	Resolver   Resolver   // queries them; nil: they are not queried
+	Challenges []string   // types of challenge of Names, for the operator; may be nil
+	Domain     string     // the plain domain that it belongs to; "" if it is of no identity
+	Components []string   // further XMPP domains of the identity
 
 	Unconfigured []string // files that servers may still use of a target that is no longer configured; nil: it is
 }

@@ -3,7 +3,6 @@ package dns01
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -33,10 +32,10 @@ type Persist struct {
 // to add.
 func (p *Persist) Solve(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 	if len(c.Issuers) == 0 {
-		return fmt.Errorf("the CA names no issuer domain for dns-persist-01 of %s", c.Identifier)
+		return problem.Newf("validate it by dns-01 or http-01, or name another CA in sign_with", "the CA names no issuer domain for dns-persist-01 of %s", c.Identifier)
 	}
 	if !printable(c.AccountURL) {
-		return fmt.Errorf("account URL %q cannot be part of a record", c.AccountURL)
+		return problem.Newf("validate the name by dns-01 or http-01: at this CA no record can name the account", "account URL %q cannot be part of a record", c.AccountURL)
 	}
 	if err := p.Check(ctx, c); err != nil {
 		return err

@@ -53,7 +53,7 @@ func (t *attempt) present(ctx context.Context) error {
 		t.account.log().Info("presented", "fqdn", t.fqdn)
 		return nil
 	case err == nil:
-		err = t.account.failed("presenting", t.fqdn, fmt.Errorf("its CNAME changed to %s meanwhile", t.child.stderr.clean(a.FQDN)))
+		err = t.account.failed("presenting", t.fqdn, problem.Newf("once the CNAME stays as it is: keypaird issue", "its CNAME changed to %s meanwhile", t.child.stderr.clean(a.FQDN)))
 		t.withdraw(ctx)
 	case call.refused():
 		t.unlock() // the provider refused, and the child has cleaned up

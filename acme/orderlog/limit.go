@@ -29,6 +29,7 @@ const (
 // our own limit, which is lower than the CA's.
 type RateLimitError struct {
 	CA      string
+	Target  string // of the request
 	Why     string
 	Next    time.Time // when it may be sent
 	Account bool      // the limit is that of all names of the account together
@@ -45,7 +46,7 @@ func (e *RateLimitError) Remedy() string {
 	if e.Account {
 		return "wait until " + at + ", or name a second CA in sign_with"
 	}
-	return "wait until " + at + " and find out why these names were ordered so often; to order now: keypaird issue -force NAME"
+	return "wait until " + at + " and find out why these names were ordered so often; to order now: keypaird issue -force " + e.Target
 }
 
 // exceeded returns the limit that a request would exceed, the one that ends last of
@@ -55,7 +56,7 @@ func (l *Log) exceeded(now time.Time, kind Kind, r Request) error {
 	check := func(times []time.Time, period time.Duration, most int, account bool, why string) {
 		next, full := reachedAt(now, times, period, most)
 		if full && (reached == nil || next.After(reached.Next)) {
-			reached = &RateLimitError{CA: l.ca, Next: next, Account: account, Why: fmt.Sprintf(why, most)}
+			reached = &RateLimitError{CA: l.ca, Target: r.Target, Next: next, Account: account, Why: fmt.Sprintf(why, most)}
 		}
 	}
 	if kind == NewOrder {

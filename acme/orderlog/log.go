@@ -25,6 +25,7 @@ type Request struct {
 	Names   []string          // required; to certify
 	Current *x509.Certificate // of this CA, which the new one replaces; nil means none
 	Order   string            // URL; "" while there is none
+	Target  string            // what the operator calls the certificate, for errors
 	Force   bool              // requested by the operator: no limit for these names applies
 }
 

@@ -100,6 +100,8 @@ func (p *Port) explain(err error) error {
 		return problem.Wrap(err, p.Busy)
 	case errors.Is(err, syscall.EACCES):
 		return problem.Wrap(err, p.Denied)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return problem.Wrap(err, "this machine does not have that address: correct listen, or write a port alone: \":80\"")
 	}
 	return err
 }

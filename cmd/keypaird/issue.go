@@ -55,6 +55,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if *force || *dryRun { // own limits protect those of a CA, not of its twin
 		pass.Mode = renew.Force
 	}
+	pass.Beside = func() []renew.Target { return w.Beside(targets) }
 	pass.Step, pass.Records = show.Step, new(renew.Records)
 	var did renew.Report
 	show.Run(func() {

@@ -35,13 +35,12 @@ func statusCommand(_ context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	src := w.Status(targets, nil)
-	if len(names) > 0 {
-		src.Unconfigured = nil
-	}
-	doc, err := status.Collect(src, time.Now())
+	doc, err := status.Collect(w.Status(targets, nil), time.Now())
 	if err != nil {
 		return err
+	}
+	if len(names) > 0 {
+		doc.Unconfigured = nil
 	}
 	doc.Daemon = daemon.StateOf(cfg.State)
 	return e.print(doc, *asJSON)

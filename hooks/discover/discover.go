@@ -166,7 +166,7 @@ func chosen(names []string) ([]service, error) {
 	wanted := map[string]bool{}
 	for _, n := range names {
 		if !slices.Contains(Services(), n) {
-			return nil, problem.Newf("one of "+strings.Join(Services(), ", "), "unknown service %q", n)
+			return nil, problem.Newf("write one of: "+strings.Join(Services(), ", "), "unknown service %q", n)
 		}
 		wanted[n] = true
 	}

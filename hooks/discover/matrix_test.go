@@ -204,6 +204,15 @@ var documentStories = []story{
 			federation/3.2 https:matrix.@:443 sni=matrix.@ accept=matrix.@ host=matrix.@:443 must found
 			federation/6 https:@:8448 sni=@ accept=@ host=@ should found default when`,
 	}, {
+		name: "redirect to a host that does not exist", spec: "a redirect counts by where it ends",
+		zone: "@ IN A {1}\n",
+		web: []site9{
+			{addr: "{1}", host: "@", conf: "location /.well-known/ { return 301 https://www.@$request_uri; }"},
+		},
+		want: `well-known/3 https:@:443 sni=@ accept=@ host=@ info absent
+			federation/6 https:@:8448 sni=@ accept=@ host=@ must found default`,
+		says: "!https://@/.well-known/matrix/server redirects to https://www.@/.well-known/matrix/server: www.@ does not exist",
+	}, {
 		name: "redirect 308", spec: "3, and Synapse's docs/federate.md: 308 is not followed by all",
 		zone: "@ IN A {1}\nmatrix IN A {3}\n",
 		web: []site9{{addr: "{1}", host: "@", files: map[string]string{"/ws": `{"m.server":"matrix.@:443"}`},

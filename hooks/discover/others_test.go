@@ -36,6 +36,13 @@ var davStories = []story{
 		want: `CalDAV https:@:443 sni=@ accept=@ host=@ info absent
 			CardDAV https:@:443 sni=@ accept=@ host=@ info absent`,
 	}, {
+		name: "dav of a site that redirects to no host", spec: "a redirect counts by where it ends",
+		zone: "@ IN A {1}\nwww IN TXT none\n",
+		web:  []site9{{addr: "{1}", host: "@", conf: "location / { return 301 https://www.@/; }"}},
+		want: `CalDAV https:@:443 sni=@ accept=@ host=@ info absent
+			CardDAV https:@:443 sni=@ accept=@ host=@ info absent`,
+		says: "!https://@/.well-known/caldav redirects to https://www.@/: www.@ has no address\n!https://@/.well-known/carddav redirects to https://www.@/: www.@ has no address",
+	}, {
 		name: "dav of a site with a password", spec: "any path asks for it",
 		zone: "@ IN A {1}\n",
 		web:  []site9{{addr: "{1}", host: "@", conf: "location / { return 401; }"}},

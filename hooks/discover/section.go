@@ -193,6 +193,12 @@ func reportDocument(s *section, d *web.Document) {
 		s.fail("serve the same document on every address, or take the address out of DNS",
 			"the addresses of %s serve different documents: %s", d.URL, d.Summary())
 	}
+	for _, v := range d.Fetches {
+		if v.NoHost != "" {
+			s.fail("publish its address or correct the redirect", "%s redirects to %s: %s",
+				web.Clean(v.Via[len(v.Via)-1].URL.String()), web.Clean(v.URL.String()), v.NoHost)
+		}
+	}
 	if v := d.Untrusted(); v != nil {
 		s.fail("renew or correct the certificate of that host",
 			"%s: peers reject the document from %s: its certificate is not trusted: %s", d.URL, v.Holder(), v.Untrusted)

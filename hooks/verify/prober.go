@@ -14,6 +14,7 @@ import (
 // Limits for one run, however many endpoints a domain names.
 const (
 	maxProbes    = 16              // at a time
+	maxLookups   = 8               // of domains at a time
 	domainLimit  = 3 * time.Minute // for one domain
 	maxEndpoints = 500
 )

@@ -34,12 +34,18 @@ func (v *Verifier) Verify(ctx context.Context, targets []input.Target, domains [
 	wg.Wait()
 	rows := slices.Concat(deployed...)
 	warnNotServed(rows, lastSeen(targets))
-	for _, d := range domains {
-		checks, err := v.checkDomain(ctx, d)
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, checks...)
+	seen, errs := make([][]Check, len(domains)), make([]error, len(domains))
+	slots := make(chan struct{}, maxLookups)
+	for i, d := range domains {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			seen[i], errs[i] = v.checkDomain(ctx, d)
+		})
 	}
-	return rows, nil
+	wg.Wait()
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		return nil, errs[i]
+	}
+	return append(rows, slices.Concat(seen...)...), nil
 }

@@ -44,33 +44,23 @@ type lost struct {
 // more. The caller holds the state lock.
 func Run(ctx context.Context, p *renew.Pass, targets []renew.Target) renew.Report {
 	r := &run{Pass: p}
-	if r.report = p.Run(ctx, targets); r.interrupted() {
+	if r.report = p.Run(ctx, targets); r.report.Interrupted {
 		return r.report
 	}
-	r.probe(ctx)
-	if again := r.again(); len(again) > 0 {
-		r.add(p.Run(ctx, again))
+	r.probeDue(ctx)
+	if again := r.targetsAgain(); len(again) > 0 {
+		r.addReport(p.Run(ctx, again))
 	}
-	if !r.interrupted() {
+	if !r.report.Interrupted {
 		r.markFailing()
 	}
-	r.schedule()
+	r.scheduleProbes()
 	return r.report
 }
 
-// interrupted reports whether the pass ended early.
-func (r *run) interrupted() bool {
-	n := len(r.report.Errs)
-	if n == 0 {
-		return false
-	}
-	_, ofTarget := errors.AsType[*renew.TargetError](r.report.Errs[n-1])
-	return !ofTarget
-}
-
-// again lists the targets that are not served any more. One of which something failed in
+// targetsAgain lists the targets that are not served any more. One of which something failed in
 // this pass is not tried again in it.
-func (r *run) again() []renew.Target {
+func (r *run) targetsAgain() []renew.Target {
 	var list []renew.Target
 	if len(r.lost) == 0 {
 		return nil
@@ -98,16 +88,16 @@ func (r *run) markFailing() {
 				continue
 			}
 			rec.Attempt = rec.Attempt.Failed(rec.Lost(l.err), r.now(), t.State.InUse.NotAfter)
-			set(t, l.deployment, rec)
-			r.save(t)
+			setDeployment(t, l.deployment, rec)
+			r.saveRecord(t)
 		}
 	}
 }
 
-// schedule adds the next probes to the times when targets need the next pass.
-func (r *run) schedule() {
+// scheduleProbes adds the next probes to the times when targets need the next pass.
+func (r *run) scheduleProbes() {
 	soon := r.now().Add(time.Minute)
-	for _, d := range r.all() {
+	for _, d := range r.allDeployed() {
 		next := d.next()
 		if next.Before(soon) {
 			next = soon
@@ -125,9 +115,10 @@ func (r *run) now() time.Time {
 	return time.Now().Round(0)
 }
 
-// add adds the report of the second pass.
-func (r *run) add(second renew.Report) {
+// addReport adds the report of the second pass.
+func (r *run) addReport(second renew.Report) {
 	r.report.Done, r.report.Errs = append(r.report.Done, second.Done...), append(r.report.Errs, second.Errs...)
+	r.report.Interrupted = second.Interrupted
 	maps.Copy(r.report.Next, second.Next)
 	for _, t := range second.Targets {
 		i := slices.IndexFunc(r.report.Targets, func(first renew.TargetState) bool { return first.Name == t.Name })
@@ -159,8 +150,8 @@ func (d deployed) mustServe() bool {
 		(rec.Deployed == s.Fingerprint || lost && rec.Deployed == "") && rec.ConfigHash == spec.ConfigHash && spec.Differs == ""
 }
 
-// all lists what endpoints must serve.
-func (r *run) all() []deployed {
+// allDeployed lists what endpoints must serve.
+func (r *run) allDeployed() []deployed {
 	var list []deployed
 	for i := range r.report.Targets {
 		t := &r.report.Targets[i]
@@ -173,11 +164,11 @@ func (r *run) all() []deployed {
 	return list
 }
 
-// due lists what is to be probed, first what waits longest. A manual pass probes all but
+// dueProbes lists what is to be probed, first what waits longest. A manual pass probes all but
 // the targets for which it did something.
-func (r *run) due() []deployed {
+func (r *run) dueProbes() []deployed {
 	now := r.now()
-	list := slices.DeleteFunc(r.all(), func(d deployed) bool {
+	list := slices.DeleteFunc(r.allDeployed(), func(d deployed) bool {
 		if r.Mode == renew.Scheduled {
 			rec := d.record()
 			return !rec.Due(d.slot(), now)
@@ -191,8 +182,8 @@ func (r *run) due() []deployed {
 	return list
 }
 
-// probe probes what is due, and records what it finds.
-func (r *run) probe(ctx context.Context) {
+// probeDue probes what is due, and records what it finds.
+func (r *run) probeDue(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
 	var yield sync.WaitGroup
@@ -205,7 +196,7 @@ func (r *run) probe(ctx context.Context) {
 	})
 	batches := map[renew.Deployer][]deployed{}
 	var at []renew.Deployer
-	for _, d := range r.due() {
+	for _, d := range r.dueProbes() {
 		if batches[d.at] == nil {
 			at = append(at, d.at)
 		}
@@ -218,7 +209,7 @@ func (r *run) probe(ctx context.Context) {
 		slots <- struct{}{}
 		probes.Go(func() {
 			defer func() { <-slots }()
-			results[i] = call(limited, r.Log, d, batches[d])
+			results[i] = probeBatch(limited, r.Log, d, batches[d])
 		})
 	}
 	probes.Wait()
@@ -233,8 +224,8 @@ func (r *run) probe(ctx context.Context) {
 	}
 }
 
-// call returns one result for each of a batch; nil: nothing is known.
-func call(ctx context.Context, log *slog.Logger, at renew.Deployer, batch []deployed) (results []renew.Result) {
+// probeBatch returns one result for each of a batch; nil: nothing is known.
+func probeBatch(ctx context.Context, log *slog.Logger, at renew.Deployer, batch []deployed) (results []renew.Result) {
 	defer func() {
 		if v := recover(); v != nil {
 			log.Error("panicked", "deployment", at.String(), "value", v, "stack", string(debug.Stack()))
@@ -267,16 +258,16 @@ func (r *run) observe(d deployed, result renew.Result) {
 		rec.Deployed, rec.Verified = d.State.Fingerprint, d.State.Fingerprint
 		rec.At, rec.Attempt = rec.ProbedAt, backoff.Attempt{}
 	}
-	set(d.TargetState, d.at.String(), rec)
-	r.save(d.TargetState)
+	setDeployment(d.TargetState, d.at.String(), rec)
+	r.saveRecord(d.TargetState)
 }
 
-func set(t *renew.TargetState, deployment string, rec renew.Deployment) {
+func setDeployment(t *renew.TargetState, deployment string, rec renew.Deployment) {
 	t.State.Record.Deployments = maps.Clone(t.State.Record.Deployments)
 	t.State.Record.Deployments[deployment] = rec
 }
 
-func (r *run) save(t *renew.TargetState) {
+func (r *run) saveRecord(t *renew.TargetState) {
 	if err := r.Records.Save(r.Store, t.Name, t.State.Record); err != nil {
 		r.Log.Warn("record not saved", "cert", t.Name, "step", "probing endpoints", "err", err)
 	}

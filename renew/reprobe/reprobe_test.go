@@ -202,10 +202,10 @@ func BenchmarkIdle(b *testing.B) {
 		r.report.Next[t.Name] = now.Add(time.Hour)
 	}
 	for b.Loop() {
-		r.probe(b.Context())
-		if len(r.again()) > 0 || len(r.lost) > 0 {
+		r.probeDue(b.Context())
+		if len(r.targetsAgain()) > 0 || len(r.lost) > 0 {
 			b.Fatal("something was probed")
 		}
-		r.schedule()
+		r.scheduleProbes()
 	}
 }

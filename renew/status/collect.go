@@ -40,7 +40,13 @@ type Source struct {
 // Collect reads the state of targets at now. Damaged files of a target are part
 // of the document; an unreadable state is an error.
 func Collect(src Source, now time.Time) (Document, error) {
-	doc := Document{Time: second(now), Healthy: true, Targets: []Target{}, Unconfigured: src.collectUnconfigured(now)}
+	doc := Document{Time: second(now), Healthy: true, Targets: []Target{}}
+	var renamed map[string]string
+	if src.Unconfigured != nil {
+		found, _ := src.Unconfigured() // one that cannot be read is omitted: nobody relies on it
+		doc.Unconfigured = src.collectUnconfigured(found, now)
+		renamed = unconfigured.Renamed(src.Store, found, src.Targets, now)
+	}
 	for _, target := range src.Targets {
 		t, err := src.collect(target, now)
 		var broken *durable.BrokenError
@@ -48,6 +54,9 @@ func Collect(src Source, now time.Time) (Document, error) {
 			t.Damage = &Damage{err.Error(), renew.Remedy(err)}
 		} else if err != nil {
 			return doc, fmt.Errorf("cert %q: reading its state: %w", target.Name, err)
+		}
+		if old, ok := renamed[t.Name]; ok {
+			t.Next = Next{Action: renew.Deploy, Why: "it was renamed, and takes the pair of " + old + " along"}
 		}
 		t.State = t.summary(now)
 		t.ActionRequired = t.actionRequired(now)
@@ -59,8 +68,11 @@ func Collect(src Source, now time.Time) (Document, error) {
 
 func (src Source) collect(target renew.Target, now time.Time) (Target, error) {
 	t := Target{Name: target.Name, SignWith: target.CAs(), Names: []Name{}}
-	for _, name := range target.Names {
-		t.Names = append(t.Names, Name{name, target.Challenges[name]})
+	for i, name := range target.Names {
+		t.Names = append(t.Names, Name{Name: name})
+		if target.Challenges != nil {
+			t.Names[i].Challenge = target.Challenges[i]
+		}
 	}
 	state, err := src.load(target, now)
 	if err != nil {
@@ -268,12 +280,8 @@ func (d Deployment) at(endpoint string, last seen.Endpoint, lost bool) Endpoint 
 }
 
 // collectUnconfigured returns the certificates that are no longer configured and that
-// servers may still use. One that cannot be read is omitted: nobody relies on it.
-func (src Source) collectUnconfigured(now time.Time) []Unconfigured {
-	if src.Unconfigured == nil {
-		return nil
-	}
-	found, _ := src.Unconfigured()
+// servers may still use.
+func (src Source) collectUnconfigured(found []unconfigured.Certificate, now time.Time) []Unconfigured {
 	var list []Unconfigured
 	for _, c := range found {
 		if len(c.InUse()) > 0 {
@@ -309,6 +317,8 @@ func (t Target) summary(now time.Time) string {
 	switch {
 	case t.Damage != nil:
 		return Damaged
+	case t.Live == nil && t.Newest == nil && t.Next.Action == renew.Deploy: // it was renamed
+		return Pending
 	case t.Live == nil:
 		return Missing
 	case !now.Before(t.Live.NotAfter):

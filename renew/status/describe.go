@@ -71,7 +71,7 @@ func (doc Document) Summary() string {
 }
 
 func (doc Document) summary() string {
-	all, need, busy := len(doc.Targets), 0, 0
+	all, need, busy, missing := len(doc.Targets), 0, 0, 0
 	for _, u := range doc.Unconfigured {
 		if u.ActionRequired != "" {
 			all, need = all+1, need+1
@@ -81,6 +81,8 @@ func (doc Document) summary() string {
 		switch {
 		case t.ActionRequired != "":
 			need++
+		case t.State == Missing:
+			missing++
 		case t.State != OK:
 			busy++
 		}
@@ -94,6 +96,10 @@ func (doc Document) summary() string {
 		return fmt.Sprintf("action required for 1 of %d certificates", all)
 	case need > 0:
 		return fmt.Sprintf("action required for %d of %d certificates", need, all)
+	case missing > 0 && all == 1:
+		return "no certificate yet, " + doc.worker() + " on it"
+	case missing > 0:
+		return fmt.Sprintf("no certificate yet for %d of %d, %s on %d", missing, all, doc.worker(), missing+busy)
 	case busy > 0 && all == 1:
 		return "no action required, " + doc.worker() + " on the certificate"
 	case busy > 0:

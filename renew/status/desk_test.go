@@ -33,7 +33,7 @@ func subject(name string) renew.Target {
 	return renew.Target{
 		Name: name, Names: []string{name + ".example"}, KeyType: "ec256", Issuers: renewtest.CAs("letsencrypt"),
 		Deploy:     deployments("127.0.0.1:443"),
-		Challenges: map[string]string{name + ".example": "http-01"},
+		Challenges: []string{"http-01"},
 	}
 }
 
@@ -192,7 +192,7 @@ func (d *desk) addPlaces() {
 	both := deployments("127.0.0.1:443", "xmpp-server:127.0.0.1:5269")
 	served := subject("*.served.example")
 	served.Names = []string{"*.served.example", "served.example"}
-	served.Challenges = map[string]string{"*.served.example": "dns-01", "served.example": "dns-01"}
+	served.Challenges = []string{"dns-01", "dns-01"}
 	served.Deploy = both
 	d.addTarget(served, 1, fine, pair(t, 10*aDay, "R10", "*.served.example", "served.example"))
 

@@ -86,6 +86,7 @@ func (g gauges) targets(doc Document) {
 	}
 	state := g.vec("target_state", "1 for the current state of a target, 0 for the others.", "target", "state")
 	action := g.vec("target_action_required", "Whether the operator has to act on a target.", "target")
+	moved := g.vec("target_left_files", "Files of a target that the configuration moved: they are not updated any more, and servers may still use them.", "target")
 	healthy := g.vec("target_healthy", "Whether a target has a live certificate that is not overdue.", "target")
 	next := instant("target_next_timestamp_seconds", "Time of the next action for a target.")
 	notBefore := instant("certificate_not_before_timestamp_seconds", "Begin of the live certificate's validity.")
@@ -100,6 +101,7 @@ func (g gauges) targets(doc Document) {
 			state(boolValue(t.State == name), t.Name, name)
 		}
 		action(boolValue(t.ActionRequired != ""), t.Name)
+		moved(float64(len(t.Left)), t.Name)
 		healthy(boolValue(t.unhealthy(doc.Time) == ""), t.Name)
 		if t.Next.At != nil {
 			next(t, *t.Next.At)

@@ -47,6 +47,7 @@ func newPageTemplate() *pageTemplate {
 	p := new(pageTemplate)
 	p.form, p.err = template.New("page").Funcs(template.FuncMap{
 		"clean": printable, "lines": lines, "when": when, "stamp": stamp, "times": times, "short": short, "percent": percent, "date": date, "link": link,
+		"whereLeft": WhereLeft, "leftRemedy": LeftRemedy,
 	}).Parse(pageHTML)
 	return p
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/html"
 
 	"keypaird/renew"
+	"keypaird/renew/unconfigured"
 )
 
 // parse reads a page as a browser does.
@@ -169,6 +170,7 @@ func TestPageOrder(t *testing.T) {
 }
 
 func TestSummary(t *testing.T) {
+	missing := Target{State: Missing}
 	well, busy, bad := Target{State: OK}, Target{State: Due}, Target{State: Expired, ActionRequired: "expired"}
 	for _, tt := range []struct {
 		targets []Target
@@ -180,6 +182,8 @@ func TestSummary(t *testing.T) {
 		{[]Target{well, well, well}, "3 certificates ok"},
 		{[]Target{busy}, "no action required, keypaird works on the certificate"},
 		{[]Target{well, busy}, "no action required, keypaird works on 1 of 2"},
+		{[]Target{missing}, "no certificate yet, keypaird works on it"},
+		{[]Target{well, missing, busy}, "no certificate yet for 1 of 3, keypaird works on 2"},
 		{[]Target{bad}, "action required for the certificate"},
 		{[]Target{well, bad, busy}, "action required for 1 of 3 certificates"},
 		{[]Target{well, bad, bad}, "action required for 2 of 3 certificates"},
@@ -257,5 +261,21 @@ func TestPolicy(t *testing.T) {
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	if got := w.Header().Get("Content-Security-Policy"); len(styles) != 1 || got != want {
 		t.Errorf("%d styles, policy\n%s, want\n%s", len(styles), got, want)
+	}
+}
+
+// Files that the configuration moved are on the page and in the metrics.
+func TestLeftFiles(t *testing.T) {
+	doc := Document{Time: now, Targets: []Target{{
+		Name: "mail", State: OK, Left: []unconfigured.LeftFile{{Path: "/etc/ssl/<old>.crt", Deployment: "files", NotAfter: now}},
+	}}}
+	page := text(parse(t, get(t, serving(doc), "/")))
+	for _, want := range []string{"still there, not updated any more: /etc/ssl/<old>.crt, ends 20", "keypaird forget -files mail"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q on the page:\n%s", want, page)
+		}
+	}
+	if got := get(t, serving(doc), "/metrics"); !strings.Contains(got, `keypaird_target_left_files{target="mail"} 1`) {
+		t.Errorf("metrics:\n%s", got)
 	}
 }

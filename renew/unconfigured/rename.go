@@ -18,27 +18,10 @@ import (
 // After a crash there is no version of the new name yet, and the next call repeats
 // it, or there is one and its record.
 func CopyRenamed(store *keypair.Store, records *renew.Records, list []Certificate, targets []renew.Target, now time.Time, log *slog.Logger) {
-	renamed := map[string]candidate{} // by identity
-	for _, c := range list {
-		v, err := store.Newest(c.Name)
-		if err != nil || !now.Before(v.Pair.Leaf.NotAfter) {
-			continue
-		}
-		leaf := v.Pair.Leaf
-		id := identity(keypair.Names(leaf), keypair.KeyType(leaf.PublicKey))
-		if best, ok := renamed[id]; !ok || newer(leaf, best.Pair.Leaf) {
-			renamed[id] = candidate{c, v}
-		}
-	}
-	if len(renamed) == 0 {
-		return
-	}
+	found := renamed(store, list, targets, now)
 	for _, t := range targets {
-		c, ok := renamed[identity(keypair.CanonicalNames(t.Names), t.KeyType)]
-		if !ok || t.External() != nil {
-			continue
-		}
-		if _, _, _, err := store.NewestLeaf(t.Name); err == nil || !keypair.None(err) {
+		c, ok := found[t.Name]
+		if !ok {
 			continue
 		}
 		v, err := c.copyTo(store, records, t)
@@ -48,6 +31,46 @@ func CopyRenamed(store *keypair.Store, records *renew.Records, list []Certificat
 		}
 		log.Info("target renamed", "cert", t.Name, "from", c.Name, "version", v.ID, "not_after", v.Pair.Leaf.NotAfter)
 	}
+}
+
+// Renamed returns the old names of those of targets to which CopyRenamed would give a
+// pair, by their new names.
+func Renamed(store *keypair.Store, list []Certificate, targets []renew.Target, now time.Time) map[string]string {
+	names := map[string]string{}
+	for name, c := range renamed(store, list, targets, now) {
+		names[name] = c.Name
+	}
+	return names
+}
+
+// renamed returns what each target may use that has no certificate, by its name.
+func renamed(store *keypair.Store, list []Certificate, targets []renew.Target, now time.Time) map[string]candidate {
+	newest := map[string]candidate{} // by identity
+	for _, c := range list {
+		v, err := store.Newest(c.Name)
+		if err != nil || !now.Before(v.Pair.Leaf.NotAfter) {
+			continue
+		}
+		leaf := v.Pair.Leaf
+		id := identity(keypair.Names(leaf), keypair.KeyType(leaf.PublicKey))
+		if best, ok := newest[id]; !ok || newer(leaf, best.Pair.Leaf) {
+			newest[id] = candidate{c, v}
+		}
+	}
+	found := map[string]candidate{}
+	if len(newest) == 0 {
+		return found
+	}
+	for _, t := range targets {
+		c, ok := newest[identity(keypair.CanonicalNames(t.Names), t.KeyType)]
+		if !ok || t.External() != nil {
+			continue
+		}
+		if _, _, _, err := store.NewestLeaf(t.Name); err != nil && keypair.None(err) {
+			found[t.Name] = c
+		}
+	}
+	return found
 }
 
 // A candidate is a version that a renamed target may use.

@@ -92,7 +92,7 @@ func synthesized(ctx context.Context, resolvers []string, name, target string) (
 			return false, nil
 		}
 		name = name[i:]
-		found, in, err := cname(ctx, resolvers, "_"+strings.ToLower(rand.Text())+"."+name)
+		found, in, err := cname(ctx, resolvers, beside(name))
 		if err != nil {
 			return false, err
 		}
@@ -103,6 +103,13 @@ func synthesized(ctx context.Context, resolvers []string, name, target string) (
 			return false, nil // above are other zones
 		}
 	}
+}
+
+// beside returns a random name below parent that is not too long.
+func beside(parent string) string {
+	const longest = 254 // with the final dot: 255 octets in a message (RFC 1035, section 2.3.4)
+	label := "_" + strings.ToLower(rand.Text())
+	return label[:min(len(label), longest-1-len(parent))] + "." + parent
 }
 
 // soaOwner returns the zone that an answer without records is from, or "".

@@ -42,9 +42,9 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"text", message.Request{Discover: matrix}, "example.org, asked of 127.0.0.1:1 on ", "example.org: 3 rows could not be determined", "ask again"},
 		{"JSON", message.Request{Discover: matrix, Format: message.JSON}, "{\n  \"domain\": \"example.org\",", "example.org: 3 rows could not be determined", "ask again"},
-		{"plan", message.Request{Discover: &message.Discover{Domain: "example.org", Plan: &message.Goal{To: "nowhere"}}}, "", `planning: a move to "nowhere"`, "one of well-known"},
+		{"plan", message.Request{Discover: &message.Discover{Domain: "example.org", Plan: &message.Goal{To: "nowhere"}}}, "", `planning: a move to "nowhere"`, "write one of: well-known"},
 		{"facts", message.Request{Discover: matrix, Format: message.Facts}, "", "", ""},
-		{"service", message.Request{Discover: &message.Discover{Domain: "example.org", Services: []string{"matrx"}}}, "", `unknown service "matrx"`, "one of caldav, "},
+		{"service", message.Request{Discover: &message.Discover{Domain: "example.org", Services: []string{"matrx"}}}, "", `unknown service "matrx"`, "write one of: caldav, "},
 		{"verify", message.Request{Verify: down}, "example.org, as its peers find it\n", "nothing could be verified: ", "see that this machine has a network"},
 		{"TAP", message.Request{Verify: down, Format: message.TAP}, "TAP version 13\n1..", "nothing could be verified: ", "see that this machine has a network"},
 		{"nothing to verify", message.Request{Verify: &message.Verify{}, Format: message.JSON}, "", "nothing to verify", "name the endpoints of a deployment"},

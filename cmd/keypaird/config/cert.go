@@ -71,7 +71,7 @@ func (c *checker) checkOrdered(p path, cert *Cert) {
 	cert.DNS01 = c.checkNames(p.child("dns-01"), cert.DNS01, acme.DNS01, seen)
 	cert.DNSPersist01 = c.checkNames(p.child("dns-persist-01"), cert.DNSPersist01, acme.DNSPersist01, seen)
 	cert.TLSA = c.checkTLSA(p.child("tlsa"), cert.TLSA, slices.Collect(maps.Keys(seen)))
-	c.reportIf(len(seen) == 0 && !c.reportedUnder(p), p, `list names by challenge: http-01 = ["mail.example.org"]`, "certifies no name")
+	c.reportIf(len(seen) == 0 && !c.reportedUnder(p), p, listNames, "certifies no name")
 	switch {
 	case cert.DNS == persist:
 		c.report(p.child("dns"), "list the names under dns-persist-01 instead, and leave dns out", `"persist" is not an account`)

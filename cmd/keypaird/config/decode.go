@@ -94,12 +94,17 @@ func (d *document) decodeStruct(p path, v reflect.Value) {
 	}
 }
 
+// listNames is the remedy for a [cert] table without names.
+const listNames = `list names by challenge: http-01 = ["mail.example.org"]`
+
 // unknownRemedy says what may have been meant by the unknown key at p. near is the
 // known key that is most like it, or "".
 func (d *document) unknownRemedy(p path, near string, fields map[string]reflect.Value) string {
 	isTable := d.table(p) != nil
 	p, key := p[:len(p)-1], p[len(p)-1]
 	switch {
+	case len(p) == 2 && p[0] == "cert" && slices.Contains([]string{"names", "name", "domains", "domain", "hosts"}, key):
+		return listNames
 	case near != "":
 		return fmt.Sprintf("did you mean %q?", near)
 	case isTable && len(p) == 2 && len(tablesWith(key)) == 0:

@@ -53,6 +53,15 @@ host = "a.example.org"
 11: Identity: unknown key
 -> did you mean "identity"?
 `},
+	{"names without a challenge", `[cert.mail]
+names = ["mail.example.org"]
+[cert.web]
+domains = ["www.example.org"]`, `
+2: cert.mail.names: unknown key
+-> list names by challenge: http-01 = ["mail.example.org"]
+4: cert.web.domains: unknown key
+-> list names by challenge: http-01 = ["mail.example.org"]
+`},
 	{"in a CA", `[ca.internal]
 directory = "https://ca.example.net/dir"
 root = "/x"
@@ -106,7 +115,7 @@ domains = ["a.example.org"]`, `
 3: cert.a.dns01: unknown key
 -> did you mean "dns-01"?
 4: cert.a.domains: unknown key
--> known in [cert.a]: deploy dns dns-01 dns-persist-01 external http-01 key preferred_chain profile sign_with tls-alpn-01 tlsa
+-> list names by challenge: http-01 = ["mail.example.org"]
 `},
 	{"in a deployment", `[deploy.nginx]
 fullchain = "/x"

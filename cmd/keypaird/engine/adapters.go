@@ -27,8 +27,9 @@ type issuer struct {
 	warm    func() // called when an order begins
 	client  func() (*acme.Client, error)
 	log     *orderlog.Log
-	request acme.Request // what is the same for all orders
-	orders  string       // directory of the target's pending orders, one at each CA
+	request acme.Request // what is the same for all orders; without Methods
+	methods func() map[string]acme.Method
+	orders  string // directory of the target's pending orders, one at each CA
 
 	accounts []*dns01.Account // that solve its challenges
 }
@@ -43,6 +44,7 @@ func (i *issuer) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 		return nil, err
 	}
 	req := i.request
+	req.Methods = i.methods()
 	req.KeyType, req.Key, req.Current, req.Foreign, req.Forced, req.Step = o.KeyType, o.Key, o.Have, o.Foreign, o.Forced, o.Step
 	req.NewKey = o.NewKey
 	if o.Replaces {
@@ -95,7 +97,7 @@ func (i *issuer) Forget(stored *x509.Certificate) (bool, error) {
 
 // Limit returns the limit of the order log.
 func (i *issuer) Limit(current *x509.Certificate) renew.Limit {
-	err := acme.OwnLimit(i.log, i.request.Pending, orderlog.Request{Names: i.request.Names, Current: current})
+	err := acme.OwnLimit(i.log, i.request.Pending, orderlog.Request{Target: i.request.Target, Names: i.request.Names, Current: current})
 	if reached, ok := errors.AsType[*orderlog.RateLimitError](err); ok {
 		return renew.Limit{Until: reached.Next, Err: reached}
 	}

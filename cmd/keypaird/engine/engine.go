@@ -90,7 +90,9 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 	if o.Listener != nil {
 		e.HTTP01.Serve, e.TLSALPN01.Serve = o.Listener.Challenges(listener.HTTP01), o.Listener.Challenges(listener.TLSALPN01)
 	}
-	for _, t := range cfg.Targets() {
+	targets := cfg.Targets()
+	e.Targets = make([]renew.Target, 0, len(targets))
+	for _, t := range targets {
 		if o.DryRun != "" {
 			if t, err = rehearsed(cfg, t); err != nil {
 				e.Close()
@@ -133,17 +135,13 @@ func rehearsed(cfg *config.Config, t config.Target) (config.Target, error) {
 // bind makes a target, and whatever it needs that is not there yet.
 func (e *Engine) bind(t config.Target) renew.Target {
 	out := renew.Target{
-		Name: t.Name, KeyType: t.Key, Profile: t.Profile, TLSA: t.TLSA, Challenges: map[string]string{},
+		Name: t.Name, KeyType: t.Key, Profile: t.Profile, TLSA: t.TLSA,
 		Domain: t.Identity, Components: t.Components,
 	}
-	methods := map[string]acme.Method{}
 	var accounts []*dns01.Account
 	for _, c := range t.Challenges {
-		out.Names = append(out.Names, c.Name)
-		out.Challenges[c.Name] = c.Type
-		solver := e.solver(c)
-		methods[c.Name] = acme.Method{Type: c.Type, Solver: solver}
-		if a, ok := solver.(*dns01.Account); ok && !slices.Contains(accounts, a) {
+		out.Names, out.Challenges = append(out.Names, c.Name), append(out.Challenges, c.Type)
+		if a, ok := e.solver(c).(*dns01.Account); ok && !slices.Contains(accounts, a) {
 			accounts = append(accounts, a)
 		}
 	}
@@ -154,8 +152,9 @@ func (e *Engine) bind(t config.Target) renew.Target {
 	for _, ca := range t.SignWith {
 		out.Issuers = append(out.Issuers, &issuer{
 			name: ca, warm: e.warm(t), client: func() (*acme.Client, error) { return e.CA(ca) }, log: e.orderLog(ca), orders: orders, accounts: accounts,
+			methods: func() map[string]acme.Method { return e.methods(out.Name) },
 			request: acme.Request{
-				Names: out.Names, Profile: t.Profile, PreferredChain: t.PreferredChain, Methods: methods,
+				Target: t.Name, Names: out.Names, Profile: t.Profile, PreferredChain: t.PreferredChain,
 				Pending: filepath.Join(orders, ca), // at each CA its own: what the first may have issued is not lost when the next is tried
 			},
 		})
@@ -167,6 +166,15 @@ func (e *Engine) bind(t config.Target) renew.Target {
 		out.Resolver = e.resolver(t)
 	}
 	return out
+}
+
+// methods returns how each name of a target is validated.
+func (e *Engine) methods(target string) map[string]acme.Method {
+	methods := map[string]acme.Method{}
+	for _, c := range e.Settings[target].Challenges {
+		methods[c.Name] = acme.Method{Type: c.Type, Solver: e.solver(c)}
+	}
+	return methods
 }
 
 // Select returns the targets called names, or all if names is nil.

@@ -107,6 +107,8 @@ func (r *Request) choose(o Options) error {
 	if len(o.Names) == 0 {
 		r.Targets = Targets(r.engine, nil)
 		r.addIdentities(r.Targets, true)
+		r.addCerts(r.Targets)
+		r.limitDomains(o.Warn)
 		return nil
 	}
 	for _, name := range o.Names {
@@ -120,7 +122,11 @@ func (r *Request) choose(o Options) error {
 			targets := Targets(r.engine, map[string]bool{n: true})
 			r.Targets = append(r.Targets, targets...)
 			r.addIdentities(targets, false)
-			r.addCert(targets[0], n)
+			if t := targets[0]; slices.Contains(t.Names, n) {
+				r.addCert(t, n)
+			} else {
+				r.addCerts(targets)
+			}
 		case r.engine != nil && !strings.ContainsAny(n, ".:"):
 			return err
 		default:
@@ -155,13 +161,59 @@ func (r *Request) addIdentities(targets []input.Target, all bool) {
 	}
 }
 
-// addCert adds the domain that a [cert] table is called after and has a name of, with
-// all services that its peers find.
+// addCert adds a domain that a [cert] table is called after and has a name of, with all
+// services that its peers find.
 func (r *Request) addCert(t input.Target, name string) {
-	if r.engine.Settings[t.Name].Identity != "" || !slices.Contains(t.Names, name) || hostname.IsAddress(name) || strings.HasPrefix(name, "*") {
-		return
+	if r.engine.Settings[t.Name].Identity == "" && isDomain(name) {
+		r.Domains = append(r.Domains, input.Domain{Name: name, Services: r.with.Services, Components: ToDNS(r.with.Components...), Optional: true})
 	}
-	r.Domains = append(r.Domains, input.Domain{Name: name, Services: r.with.Services, Components: ToDNS(r.with.Components...), Optional: true})
+}
+
+// addCerts adds the domains of [cert] tables, those of their names that are below no
+// other of them, with the services whose peers expect one of these names.
+func (r *Request) addCerts(targets []input.Target) {
+	for _, t := range targets {
+		if r.engine.Settings[t.Name].Identity != "" {
+			continue
+		}
+		services := r.with.Services
+		if len(services) == 0 {
+			services = servicesOf(t)
+		}
+		for _, name := range t.Names {
+			below := func(other string) bool { return strings.HasSuffix(name, "."+other) }
+			if isDomain(name) && !slices.ContainsFunc(t.Names, below) {
+				r.Domains = append(r.Domains, input.Domain{
+					Name: name, Services: services, Components: ToDNS(r.with.Components...), Names: t.Names, Optional: true,
+				})
+			}
+		}
+	}
+}
+
+// servicesOf returns the services of which a target may have the certificate: all, but
+// web only where a deployment serves it on port 443, for any host has a web address.
+func servicesOf(t input.Target) []string {
+	for _, d := range t.Deployments {
+		if slices.ContainsFunc(d.Endpoints, func(e input.Endpoint) bool { return e.Port == 443 }) {
+			return nil
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(config.Services), func(s string) bool { return s == "web" })
+}
+
+// maxDomains is how many domains are looked up when none is named.
+const maxDomains = 100
+
+func (r *Request) limitDomains(warn func(message, remedy string)) {
+	if n := len(r.Domains) - maxDomains; n > 0 {
+		r.Domains = r.Domains[:maxDomains]
+		warn(fmt.Sprintf("the peers' view of %d domains is left out: at most %d are looked up at a time", n, maxDomains), "name them: keypaird verify NAME...")
+	}
+}
+
+func isDomain(name string) bool {
+	return !hostname.IsAddress(name) && !strings.HasPrefix(name, "*")
 }
 
 // Trust reads the CAs of -roots.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -115,7 +114,7 @@ func (p *Plan) Wait() time.Duration {
 func Make(ctx context.Context, d *discover.Discoverer, domain string, goal Goal) (Plan, error) {
 	goal.To = cmp.Or(goal.To, ToWellKnown)
 	if goal.To != ToWellKnown && goal.To != ToSRV {
-		return Plan{}, problem.New("planning: "+fmt.Sprintf("a move to %q", goal.To), "one of "+ToWellKnown+", "+ToSRV)
+		return Plan{}, problem.Newf("write one of: "+ToWellKnown+", "+ToSRV, "planning: a move to %q", goal.To)
 	}
 	asking := *d
 	asking.Ask = true
@@ -125,7 +124,7 @@ func Make(ctx context.Context, d *discover.Discoverer, domain string, goal Goal)
 	}
 	name := s.Name()
 	if name.Port != 0 || name.IP.IsValid() {
-		return Plan{}, problem.New("planning: "+domain+" is a server name with a port or an address: homeservers ask for neither documents nor SRV records", "nothing can be moved")
+		return Plan{}, problem.New("planning: "+domain+" is a server name with a port or an address: homeservers ask for neither documents nor SRV records", "name a domain, without a port")
 	}
 	p := Plan{Domain: name.Host, To: goal.To}
 	if p.Now, err = s.Answer(ctx); err != nil {

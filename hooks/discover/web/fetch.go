@@ -112,6 +112,7 @@ type Response struct {
 	Redirect             // the last response
 	Via       []Redirect // the ones before
 	Body      []byte
+	NoHost    string // why the last host has no address; empty: it has one
 	untrusted string // why the certificate is not trusted; empty: it is
 	err       error  // there is no response
 	unclear   bool   // err may be local: others may get a response
@@ -175,6 +176,8 @@ func (f *Fetcher) whereTo(ctx context.Context, e FetchRequest, p *Response) ([]n
 		return at.Addrs[:min(len(at.Addrs), maxTries)], nil
 	case records.Undetermined:
 		p.unclear = true
+	case records.Absent:
+		p.NoHost = at.Why
 	}
 	return nil, fmt.Errorf("redirected there: %s", at.Why)
 }
