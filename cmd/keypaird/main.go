@@ -49,6 +49,7 @@ type command struct {
 }
 
 var commands = []command{
+	{"init", "[OPTION...] [DOMAIN]", "write a first configuration, from answers and from what is here", initCommand},
 	{"run", "[-v]", "run the daemon in the foreground", runCommand},
 	{"issue", "[-dry-run|-force] [-v] [-json] [NAME...]", "obtain and deploy what is missing, due or changed", issueCommand},
 	{"check", "[-live] [-json]", "check the configuration, and with -live all that issuing needs", checkCommand},
