@@ -22,6 +22,7 @@ import (
 	"keypaird/hooks"
 	"keypaird/hooks/command"
 	"keypaird/hooks/preset"
+	"keypaird/hooks/probe"
 	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
@@ -58,7 +59,7 @@ func look(ctx context.Context) *machine {
 		if !installed(name) {
 			continue
 		}
-		s := server{preset: name, runs: running(name)}
+		s := server{preset: name, runs: running(ctx, name)}
 		if d, ok := preset.Lookup(name); ok {
 			s.certs, _, _ = preset.Configured(ctx, name, &d)
 		}
@@ -85,13 +86,22 @@ func installed(name string) bool {
 	return command.SearchPath(program) != ""
 }
 
-// running reports whether one of the usual ports of a server is in use.
-func running(name string) bool {
-	return slices.ContainsFunc(preset.UsualEndpoints(name), func(e string) bool {
-		_, port, err := net.SplitHostPort(e[strings.Index(e, "127."):])
-		return err == nil && listens(port)
-	})
+// running reports whether a server runs, as far as its process and its ports show it.
+func running(ctx context.Context, name string) bool {
+	var ports []string
+	for _, e := range preset.UsualEndpoints(name) {
+		if p, err := probe.ParseEndpoint(e); err == nil {
+			ports = append(ports, strconv.Itoa(int(p.Port)))
+		}
+	}
+	if slices.Contains(webServers, name) {
+		ports = append(ports, "80")
+	}
+	return slices.ContainsFunc(ports, listens) && !preset.Stopped(ctx, name)
 }
+
+// webServers can have port 80, the first that comes to mind first.
+var webServers = []string{"nginx", "haproxy", "apache", "caddy", "relayd", "httpd"}
 
 // listens reports whether something on this machine listens on a TCP port.
 func listens(port string) bool {

@@ -57,9 +57,6 @@ var serviceOf = map[string]string{
 	"prosody": "xmpp", "ejabberd": "xmpp", "synapse": "matrix", "dendrite": "matrix", "tuwunel": "matrix", "postfix": "mail", "dovecot": "mail",
 }
 
-// webServers can have port 80, the first that comes to mind first.
-var webServers = []string{"nginx", "haproxy", "apache", "caddy", "relayd", "httpd"}
-
 // proposeServices are those that DNS has, or that this machine runs.
 func (w *draft) proposeServices() string {
 	found := slices.Clone(w.outside.Services)

@@ -244,18 +244,31 @@ func (w *draft) serverStep(s *steps, cfg *config.Config, name string) {
 		if !slices.Contains(t.Deploy, name) || isMail(name) && t.Name != w.host && len(cfg.Targets()) > 1 {
 			continue
 		}
-		setup := preset.SetupFor(name, &d, t.Name, cfg.State)
-		if len(lines) > 0 && slices.Contains(setup, lines[0]) && !strings.Contains(strings.Join(setup, ""), t.Name) {
-			continue // the same for all
+		setup := headed(preset.SetupFor(name, &d, t.Name, cfg.State), t.Name)
+		if !slices.Contains(lines, setup[len(setup)-1]) { // else it is the same for all
+			lines = append(lines, setup...)
 		}
-		if strings.Contains(strings.Join(setup, ""), t.Name) && strings.Contains(strings.Join(setup, ""), "/live/") {
-			lines = append(lines, "# "+t.Name)
-		}
-		lines = append(lines, setup...)
 	}
 	s.step("In the configuration of %s:", name)
 	s.lines(lines...)
 	if server := w.machine.server(name); server != nil && len(server.certs) > 0 {
 		s.text("They take the place of %s.", words(server.certs))
 	}
+}
+
+// headed returns lines with the comment about a name before them, and that name in it.
+func headed(lines []string, name string) (list []string) {
+	for _, line := range lines {
+		line, comment, _ := strings.Cut(line, "    # ")
+		own := strings.Replace(comment, "of that name", "of "+name, 1)
+		switch {
+		case own != comment:
+			list = append(list, "# "+own, line)
+		case comment != "":
+			list = append(list, line+"    # "+comment)
+		default:
+			list = append(list, strings.Replace(line, "of that name", "of "+name, 1))
+		}
+	}
+	return list
 }
