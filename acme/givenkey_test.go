@@ -78,6 +78,33 @@ func TestGivenKey(t *testing.T) {
 	}
 }
 
+// An operator who asks for a new key does not get that of an unfinished order, which may
+// be why he asks.
+func TestNewKey(t *testing.T) {
+	one, two := madeKey(t), madeKey(t)
+	var tr traffic
+	g := newFixture(t, acmetest.Options{Wrap: tr.wrap})
+	req := g.request("a.test")
+	for _, key := range []crypto.Signer{one, two} { // the second is not stored: we are killed
+		req.Key = key
+		pair, err := g.client(t).Obtain(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if req.Current == nil {
+			req.Current = pair.Leaf
+			if err := acme.Forget(req.Pending); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	req.Key, req.NewKey, req.Forced = nil, true, true
+	pair, err := g.client(t).Obtain(t.Context(), req)
+	if err != nil || certifies(pair, one) || certifies(pair, two) || tr.granted(acmetest.PathNewOrder) != 3 {
+		t.Errorf("%v, the key of the stored pair %t, that of the order %t, %d orders", err, certifies(pair, one), certifies(pair, two), tr.granted(acmetest.PathNewOrder))
+	}
+}
+
 // An order that was not finalized takes the key that is asked for now.
 func TestGivenKeyChanges(t *testing.T) {
 	one, two := madeKey(t), madeKey(t)

@@ -32,6 +32,7 @@ type Request struct {
 	Methods        map[string]Method // required; one for each of Names
 	KeyType        string            // required; ec256 ec384 rsa2048 rsa3072 rsa4096
 	Key            crypto.Signer     // to certify, of KeyType; nil: a new one
+	NewKey         bool              // without Key: not that of an unfinished order either
 	Profile        string            // "" lets the CA choose
 	PreferredChain string            // common name of the root wanted; "" means the CA's default chain
 	Replaces       string            // certificate identifier (RFC 9773, section 4.1); "" means none

@@ -219,10 +219,7 @@ func (o pendingOrder) matches(s *session, req Request) bool {
 
 // key returns the key of the order, or nil.
 func (o pendingOrder) key() crypto.Signer {
-	key, err := keypair.ParseKey([]byte(o.Key))
-	if err != nil {
-		return nil
-	}
+	key, _ := keypair.ParseKey([]byte(o.Key))
 	return key
 }
 
@@ -238,9 +235,9 @@ func (o pendingOrder) stored(current *x509.Certificate) bool {
 func (o pendingOrder) usableKey(req Request, finalized bool) crypto.Signer {
 	key := o.key()
 	switch {
-	case key == nil, req.Key == nil, same(key, req.Key.Public()):
+	case key == nil, req.Key == nil && !req.NewKey, req.Key != nil && same(key, req.Key.Public()):
 		return key
-	case finalized && req.Current != nil && same(key, req.Current.PublicKey):
+	case finalized && !req.NewKey && req.Current != nil && same(key, req.Current.PublicKey):
 		return key
 	}
 	return nil

@@ -306,7 +306,11 @@ func (r *run) load(ctx context.Context, which []*target, ev command.Event) error
 		return r.runCommand(ctx, r.Reload, ev)
 	}
 	if r.noSocket == nil {
-		r.noSocket = r.CheckSocket(ctx)
+		var names []string
+		for _, t := range which {
+			names = append(names, t.Name)
+		}
+		r.noSocket = r.CheckSocket(ctx, names...)
 	}
 	err := r.noSocket
 	for i := 0; err == nil && i < len(which); i++ {

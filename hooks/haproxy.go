@@ -11,13 +11,18 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
+	"keypaird/renew/unixsocket"
 )
 
 // Limits on one exchange with haproxy.
@@ -42,14 +47,18 @@ func socketError(command, answer string) error {
 	return problem.Newf(remedy, "haproxy: %s: %s", command, textfmt.OneLine(answer, maxReason))
 }
 
-// CheckSocket checks that a worker of haproxy answers at the socket. It is asked before
-// it is sent a private key. Nothing is changed.
-func (d *Deployment) CheckSocket(ctx context.Context) error {
+// CheckSocket checks that a worker of haproxy answers at the socket, and that it may be
+// sent the keys of the named targets. Nothing is changed.
+func (d *Deployment) CheckSocket(ctx context.Context, targets ...string) error {
 	if err := safeSocket(d.Socket); err != nil {
 		return err
 	}
+	var files []string
+	for _, name := range targets {
+		files = append(files, expand(d.Combined, name))
+	}
 	// Only the master knows the command. It would keep the connection open.
-	answer, err := d.ask(ctx, "show proc;quit\n")
+	answer, err := d.ask(ctx, "show proc;quit\n", files...)
 	if err == nil && strings.HasPrefix(answer, "#<PID>") {
 		return problem.Newf("name the worker's stats socket in [deploy."+d.Name+"]: the one that \"stats socket PATH level admin\" in the global section of haproxy's configuration makes", "%s is haproxy's master CLI, which takes no certificates", d.Socket)
 	}
@@ -68,7 +77,7 @@ func (d *Deployment) update(ctx context.Context, path string, pem []byte) error 
 		pem = bytes.ReplaceAll(pem, []byte("\n\n"), []byte("\n"))
 	}
 	set := "set ssl cert " + path
-	answer, err := d.ask(ctx, set+" <<\n"+string(pem)+"\n\n")
+	answer, err := d.ask(ctx, set+" <<\n"+string(pem)+"\n\n", path)
 	switch {
 	case err != nil:
 		return fmt.Errorf("haproxy: %s: %w", set, err)
@@ -92,8 +101,9 @@ func (d *Deployment) update(ctx context.Context, path string, pem []byte) error 
 	return socketError(commit, answer)
 }
 
-// ask sends haproxy one command and returns the answer.
-func (d *Deployment) ask(ctx context.Context, command string) (string, error) {
+// ask sends haproxy one command and returns the answer, if the process at the socket may
+// have the keys in files: it is asked nothing before that is known.
+func (d *Deployment) ask(ctx context.Context, command string, files ...string) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, min(d.timeout(), socketTimeout))
 	defer cancel()
 	var dialer net.Dialer
@@ -107,6 +117,9 @@ func (d *Deployment) ask(ctx context.Context, command string) (string, error) {
 	defer conn.Close()
 	stop := context.AfterFunc(limited, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
+	if err := d.checkPeer(conn.(*net.UnixConn), files); err != nil {
+		return "", err
+	}
 	if _, err := io.WriteString(conn, command); err != nil {
 		return "", socketFailed(ctx, d.Socket, err)
 	}
@@ -133,8 +146,65 @@ func socketFailed(ctx context.Context, socket string, err error) error {
 	return fmt.Errorf("%s: %w", socket, err)
 }
 
-// safeSocket refuses a socket in a directory that everybody can write: keypaird sends
-// it a private key.
+// checkPeer returns an error unless the process at the socket may have the keys in files:
+// it is root's or ours, or it can read them anyway. Who can write the directory of the
+// socket does not matter then: packages give it to haproxy's user and group, and the
+// socket that one of their members puts there is that member's.
+func (d *Deployment) checkPeer(conn *net.UnixConn, files []string) error {
+	if len(files) == 0 {
+		return nil
+	}
+	peer, err := unixsocket.PeerOf(conn)
+	if err != nil {
+		return problem.Newf("leave socket out, and configure reload", "%s: the user who listens there is not known: %w", d.Socket, err)
+	}
+	if peer.UID == 0 || peer.UID == os.Geteuid() {
+		return nil
+	}
+	for _, path := range files {
+		if !d.readableBy(peer, path) {
+			remedy := fmt.Sprintf("find the program that listens there (ss -xlp, sockstat or fstat); if it is haproxy, let user %d read its files: set owner, or group and key_mode = \"0640\", in [deploy.%s]; else move the socket into a directory that only root and haproxy can write", peer.UID, d.Name)
+			return problem.Newf(remedy, "%s: user %d listens there, who may not read %s, and is sent no private key", d.Socket, peer.UID, path)
+		}
+	}
+	return nil
+}
+
+// readableBy reports whether the peer can read a file; one that is not there yet, as it
+// would be written.
+func (d *Deployment) readableBy(peer unixsocket.Peer, path string) bool {
+	id, err := d.owner()
+	if err != nil {
+		return false
+	}
+	mode := cmp.Or(d.KeyMode, 0o600)
+	if info, err := os.Stat(path); err == nil {
+		st := info.Sys().(*syscall.Stat_t)
+		id, mode = ids{int(st.Uid), int(st.Gid)}, info.Mode()
+	}
+	switch {
+	case peer.UID == id.uid:
+		return mode&0o400 != 0
+	case id.gid != -1 && inGroup(peer, id.gid):
+		return mode&0o040 != 0
+	}
+	return mode&0o004 != 0
+}
+
+// inGroup reports whether a group is the peer's, or one of its user's.
+func inGroup(peer unixsocket.Peer, gid int) bool {
+	if peer.GID == gid {
+		return true
+	}
+	u, err := user.LookupId(strconv.Itoa(peer.UID))
+	if err != nil {
+		return false // of a container
+	}
+	groups, err := u.GroupIds()
+	return err == nil && slices.Contains(groups, strconv.Itoa(gid))
+}
+
+// safeSocket refuses a socket below a directory that every user can write.
 func safeSocket(path string) error {
 	fi, err := os.Stat(path)
 	if err != nil {
@@ -143,15 +213,20 @@ func safeSocket(path string) error {
 	if fi.Mode()&fs.ModeSocket == 0 {
 		return problem.New(path+" is not a socket", "name haproxy's stats socket")
 	}
-	dir := filepath.Dir(path)
-	di, err := os.Stat(dir)
+	at, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return err
 	}
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	trusted := ok && (st.Uid == 0 || int(st.Uid) == os.Geteuid())
-	if di.Mode().Perm()&0o002 != 0 && !(di.Mode()&fs.ModeSticky != 0 && trusted) {
-		return problem.Newf("put the socket into a directory of root's or haproxy's, such as /run/haproxy", "%s: every user can write %s, and keypaird sends this socket a private key", path, dir)
+	for at != "/" {
+		at = filepath.Dir(at)
+		di, err := os.Stat(at)
+		if err != nil {
+			return err
+		}
+		_, trusted := durable.Owner(di)
+		if di.Mode().Perm()&0o002 != 0 && !(di.Mode()&fs.ModeSticky != 0 && trusted) {
+			return problem.Newf("put the socket into a directory of root's or haproxy's, such as /run/haproxy", "%s: every user can write %s, and keypaird sends this socket a private key", path, at)
+		}
 	}
 	return nil
 }

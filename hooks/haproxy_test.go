@@ -24,8 +24,8 @@ type haproxy struct {
 }
 
 // startHaproxy starts the real one, in master-worker mode as packages do, on a
-// port of its own, with these pairs in its directory.
-func startHaproxy(t *testing.T, level string, pairs map[string]*keypair.Pair) *haproxy {
+// port of its own, with these pairs in its directory and more lines in its global section.
+func startHaproxy(t *testing.T, level string, pairs map[string]*keypair.Pair, global ...string) *haproxy {
 	t.Helper()
 	program := testutil.Program(t, "haproxy")
 	home := safeDir(t)
@@ -38,9 +38,10 @@ func startHaproxy(t *testing.T, level string, pairs map[string]*keypair.Pair) *h
 		write(t, filepath.Join(h.certs, name+".pem"), string(p.Combined()))
 		first = p
 	}
-	conf, socket := filepath.Join(home, "haproxy.cfg"), filepath.Join(home, "sock")
+	conf, socket := filepath.Join(home, "haproxy.cfg"), filepath.Join(safeDir(t), "sock")
 	write(t, conf, fmt.Sprintf(`global
 	stats socket %s mode 600 level %s
+	%s
 defaults
 	mode http
 	timeout client 5s
@@ -49,7 +50,7 @@ defaults
 frontend f
 	bind %s ssl crt %s/
 	http-request return status 204
-`, socket, level, h.at.Addr(), h.certs))
+`, socket, level, strings.Join(global, "\n\t"), h.at.Addr(), h.certs))
 	p := daemon(t, program, "-W", "-db", "-S", filepath.Join(home, "master"), "-f", conf)
 	eventually(t, "haproxy serves", func() bool { return serves(t, h.at, first) == nil })
 	h.d = Deployment{Name: "haproxy", KeyMode: 0o600, Scans: 1, Reloads: 2} // as the preset
@@ -120,6 +121,32 @@ func TestHaproxySocket(t *testing.T) {
 	}
 	if got := text(t, filepath.Join(h.certs, plain+".pem")); got != string(p.Combined()) {
 		t.Error("not on disk: the next restart would bring the old one back")
+	}
+}
+
+// Debian's package gives the directory of the socket to haproxy's user and group, whose
+// members can replace the socket. haproxy itself listens as root.
+func TestHaproxyOfDebian(t *testing.T) {
+	t.Parallel()
+	uid, err := LookupUser("haproxy")
+	if err != nil || os.Geteuid() != 0 {
+		testutil.Missing(t, "root's rights and a user haproxy")
+	}
+	gid, err := LookupGroup("haproxy")
+	testutil.Must(t, err)
+	old, p := good(t, plain), good(t, plain)
+	h := startHaproxy(t, "admin user haproxy group haproxy", map[string]*keypair.Pair{plain: old}, "user haproxy", "group haproxy")
+	dir := filepath.Dir(h.d.Socket)
+	testutil.Must(t, os.Chown(dir, uid, gid))
+	testutil.Must(t, os.Chmod(dir, 0o2775))
+	if err := h.d.CheckSocket(t.Context(), plain); err != nil {
+		t.Error(err)
+	}
+	if err := h.d.deploy(t.Context(), []renew.Change{{Name: plain, New: p, Previous: old}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := serves(t, h.at, p); err != nil || h.reloaded(t) != 0 {
+		t.Errorf("%v, %d reloads, want none", err, h.reloaded(t))
 	}
 }
 
@@ -209,7 +236,7 @@ func TestHaproxyMasterCLI(t *testing.T) {
 	old := good(t, plain)
 	h := startHaproxy(t, "admin", map[string]*keypair.Pair{plain: old})
 	d := h.d
-	d.Socket, d.Reload, d.Timeout = filepath.Join(filepath.Dir(d.Socket), "master"), nil, time.Hour
+	d.Socket, d.Reload, d.Timeout = filepath.Join(filepath.Dir(h.certs), "master"), nil, time.Hour
 	began := time.Now()
 	e := failure(t, d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain), Previous: old}}), StepReload)
 	if took := time.Since(began); took > time.Minute {

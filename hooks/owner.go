@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/user"
@@ -14,6 +15,7 @@ import (
 
 	"keypaird/hooks/command"
 	"keypaird/renew/durable"
+	"keypaird/renew/exposed"
 	"keypaird/renew/problem"
 )
 
@@ -58,6 +60,17 @@ func parseID(setting, kind, name, text string) (int, error) {
 		return -1, problem.Newf("name a "+kind+" of this machine, or a number", "%s %q: no such %s", setting, name, kind)
 	}
 	return int(n), nil
+}
+
+// ExposedKeys returns what is wrong with who can read the files with the key of a target.
+func (d *Deployment) ExposedKeys(target string) (list []exposed.Finding) {
+	id, err := d.owner()
+	for _, template := range []string{d.Key, d.Combined} {
+		if template != "" && err == nil {
+			list = append(list, exposed.Check(expand(template, target), cmp.Or(d.KeyMode, 0o600), id.uid))
+		}
+	}
+	return list
 }
 
 // claim checks the configured files of a target: absolute, different for each

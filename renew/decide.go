@@ -122,6 +122,8 @@ func needsCertificate(now time.Time, t Target, s State, mode Mode) string {
 		return "no certificate"
 	case mode == Force:
 		return "forced"
+	case t.NewKey:
+		return "a new key was asked for"
 	case !slices.Equal(keypair.Names(s.Leaf), keypair.CanonicalNames(t.Names)):
 		return "names changed"
 	case keypair.KeyType(s.Leaf.PublicKey) != t.KeyType && (len(t.TLSA) == 0 || s.Rollover(t).Ready(now)):

@@ -122,6 +122,7 @@ func TestDecide(t *testing.T) {
 		{"profile and CA changed, but the record is of an older version", target(func(t *Target) { t.Issuers, t.Profile = cas("zerossl"), "shortlived" }),
 			ours(day, 90*day), with(func(r *Record) { r.Fingerprint = "older" }), Scheduled, false, None, ""},
 		{"forced", chat, ours(day, 90*day), done(), Force, false, Issue, "forced"},
+		{"a new key", target(func(t *Target) { t.NewKey = true }), ours(day, 90*day), done(), Manual, false, Issue, "a new key was asked for"},
 
 		{"order failed, backoff runs", chat, ours(61*day, 90*day), failedOrder(time.Hour), Scheduled, false, Wait, "the last try failed"},
 		{"order failed, backoff over", chat, ours(61*day, 90*day), failedOrder(0), Scheduled, false, Issue, "due"},

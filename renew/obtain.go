@@ -63,11 +63,10 @@ func (p *Pass) obtain(ctx context.Context, j *job, ordered func()) error {
 		if err == nil {
 			return nil
 		}
-		if first == nil {
-			first = err
-		} else {
+		if first != nil {
 			p.Log.Warn("this CA failed too", "cert", j.Name, "ca", issuer.String(), "err", err)
 		}
+		first = cmp.Or(first, err)
 		var failed *OrderError
 		if !errors.As(err, &failed) || !failed.TryNextCA {
 			return first
@@ -250,7 +249,7 @@ func (p *Pass) order(ctx context.Context, j *job, issuer Issuer) (pair *keypair.
 		keyType = keypair.KeyType(key.Public())
 	}
 	return issuer.Obtain(ctx, Order{
-		KeyType: keyType, Have: j.state.Leaf, Key: key, Forced: p.Mode == Force,
+		KeyType: keyType, Have: j.state.Leaf, Key: key, NewKey: j.NewKey, Forced: p.Mode == Force,
 		Replaces: j.state.Leaf != nil && rec.CA == ca && rec.Fingerprint == j.state.Fingerprint,
 		Foreign:  j.state.Leaf != nil && j.state.foreign(ca),
 		Step:     func(step string) { p.step(j.Name, step) },

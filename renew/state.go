@@ -2,6 +2,7 @@ package renew
 
 import (
 	"crypto/x509"
+	"slices"
 	"time"
 
 	"keypaird/renew/keypair"
@@ -203,20 +204,10 @@ func (s State) Rollover(t Target) rollover.State {
 		deployed = deployed && s.Done(d.String())
 	}
 	return rollover.State{
-		Names: t.TLSA, KeyType: t.KeyType, InUse: s.InUse, Newest: s.Leaf, Next: s.Next, Deployed: deployed, Record: s.Record.TLSA.Record,
+		Names: t.TLSA, KeyType: t.KeyType, InUse: s.InUse, Newest: s.Leaf, Next: s.Next, Deployed: deployed, NewKey: t.NewKey, Record: s.Record.TLSA.Record,
 	}
 }
 
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
+func earlier(a, b time.Time) time.Time { return slices.MinFunc([]time.Time{a, b}, time.Time.Compare) }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
+func later(a, b time.Time) time.Time { return slices.MaxFunc([]time.Time{a, b}, time.Time.Compare) }

@@ -23,6 +23,7 @@ type Target struct {
 	Profile    string            // "" lets the CA choose
 	Issuers    []Issuer          // required; in the order they are tried
 	Deploy     []Deployer        // may be empty
+	NewKey     bool              // the operator asked for another key than that of the newest certificate
 	TLSA       []string          // names of TLSA records by which peers know the key; may be empty
 	Resolver   Resolver          // queries them; nil: they are not queried
 	Challenges map[string]string // type of challenge by name, for the operator; may be nil
@@ -107,6 +108,7 @@ type Order struct {
 	Replaces bool              // Have is this issuer's, and replaced by what is ordered
 	Foreign  bool              // Have is known to be another CA's
 	Key      crypto.Signer     // to certify; nil: a new one
+	NewKey   bool              // the operator asked for a new one
 	Forced   bool              // whatever the limit for its names
 	Now      time.Time         // by the wall clock
 	Step     func(string)      // receives what is being done

@@ -13,11 +13,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
 
 	"keypaird/acme"
+	"keypaird/acme/dns01/need"
 	"keypaird/renew/problem"
 )
 
@@ -29,7 +31,7 @@ type Account struct {
 	Resolvers   []string          // host:port; follow CNAMEs, and all of them must have the record; empty: resolv.conf's follow CNAMEs, the authoritative servers must have the record
 	Propagation time.Duration     // longest wait for a record to be visible; zero: DefaultPropagation
 	Child       string            // path of keypaird-dns; empty: FindChild
-	User        string            // the child's user if this process is root; empty: the same user
+	User        string            // the child's user if this process is root; empty: launch.DNSUser
 	Log         *slog.Logger      // nil: nothing is logged
 	Recent      *Recent           // shared by the accounts of this machine; nil: nothing is remembered
 
@@ -237,7 +239,10 @@ func (a *Account) failed(doing, fqdn string, err error) error {
 	remedy := "check that the account may change this name; its variables are listed by: keypaird dns " + a.Provider
 	if doing == "starting" {
 		remedy = "install keypaird-dns beside keypaird, executable by the user it runs as"
-		if errors.Is(err, fs.ErrPermission) { // of the stage
+		switch {
+		case errors.Is(err, syscall.EPERM): // of the change of users
+			remedy = need.UsersRemedy
+		case errors.Is(err, fs.ErrPermission): // of the stage
 			remedy = "let the user that keypaird-dns runs as execute keypaird, too: it starts keypaird-dns as that user"
 		}
 	}

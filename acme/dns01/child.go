@@ -113,7 +113,11 @@ func startProcess(cmd *exec.Cmd, tail *stderrTail, bound time.Duration, exited f
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = childIn, childOut, tail
 	cmd.WaitDelay = 5 * time.Second // for a grandchild that holds standard error
 	cmd.SysProcAttr.Setpgid = true  // Ctrl-C must not reach the child, which has to clean up
-	if err := cmd.Start(); err != nil {
+	err = cmd.Start()
+	for _, f := range cmd.ExtraFiles {
+		f.Close()
+	}
+	if err != nil {
 		in.Close()
 		out.Close()
 		return nil, err

@@ -9,6 +9,7 @@ import (
 
 	"keypaird/acme/dns01/need"
 	"keypaird/renew/problem"
+	"keypaird/renew/testutil"
 )
 
 // No error contains a secret of the account, even if the child's output does.
@@ -26,7 +27,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 		{"stderr", "echo " + strings.Repeat("-", maxLineText-8) + "'" + secret + "' >&2; exit 1", "exit status 1; its last output"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "child")
+			path := filepath.Join(testutil.SafeDir(t), "child")
 			if err := os.WriteFile(path, []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755); err != nil {
 				t.Fatal(err)
 			}

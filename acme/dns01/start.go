@@ -3,8 +3,8 @@ package dns01
 import (
 	"cmp"
 	"context"
+	"maps"
 	"os"
-	"os/user"
 
 	"keypaird/acme/dns01/need"
 	"keypaird/acme/dns01/redact"
@@ -22,11 +22,16 @@ func (a *Account) start() (*child, error) {
 		}
 		path = found
 	}
-	cmd, err := launch.Command(context.Background(), a.launched(path)) // it ends by itself, with its records removed
+	program, handed, err := a.launched(path)
 	if err != nil {
 		return nil, a.failed("starting", "", err)
 	}
-	tail := &stderrTail{log: a.log(), redactor: redact.Of(a.variables())}
+	defer handed.Close()
+	cmd, err := launch.Command(context.Background(), program) // it ends by itself, with its records removed
+	if err != nil {
+		return nil, a.failed("starting", "", err)
+	}
+	tail := &stderrTail{log: a.log(), redactor: redact.Of(a.variables()), names: handed.Names()}
 	k, err := startProcess(cmd, tail, cmp.Or(a.bound, endLimit), a.exited)
 	if err != nil {
 		return nil, a.failed("starting", "", err)
@@ -57,57 +62,61 @@ func (a *Account) exited(k *child) {
 	delete(a.alive, k)
 }
 
-// environ returns the child's environment.
-func (a *Account) environ() []string {
-	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+// environ returns the child's environment, with more variables that go before all others.
+func (a *Account) environ(more ...map[string]string) []string {
+	env := map[string]string{"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	for _, name := range []string{
 		"PATH", "TZ",
 		"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
 		"http_proxy", "https_proxy", "all_proxy", "no_proxy",
 	} {
 		if value, ok := os.LookupEnv(name); ok {
-			env = append(env, name+"="+value)
+			env[name] = value
 		}
 	}
-	return append(env, a.variables()...) // the last of equal names is used
+	for _, m := range append([]map[string]string{a.Env}, more...) {
+		maps.Copy(env, m)
+	}
+	return pairs(env)
 }
 
 // variables returns the account's variables as NAME=VALUE.
-func (a *Account) variables() []string {
-	var list []string
-	for name, value := range a.Env {
+func (a *Account) variables() []string { return pairs(a.Env) }
+
+// pairs returns variables as NAME=VALUE.
+func pairs(env map[string]string) (list []string) {
+	for name, value := range env {
 		list = append(list, name+"="+value)
 	}
 	return list
 }
 
-// launched returns what the child may do.
-func (a *Account) launched(path string) launch.Child {
-	c := launch.Child{Path: path, Args: []string{"-for", a.Provider}, Env: a.environ(), User: a.User, Client: true}
-	n := need.Account{Code: need.Canonical(a.Provider), Env: a.Env}
-	if u, err := childUser(a.User); err == nil {
-		n.Home, n.UID = u.HomeDir, u.Uid
+// launched returns what the child may do, and the files that it gets.
+func (a *Account) launched(path string) (launch.Child, *need.Handed, error) {
+	c := launch.Child{Path: path, Args: []string{"-for", a.Provider}, Client: true}
+	u, err := need.User(a.User)
+	if err != nil {
+		return c, nil, err
 	}
-	if c.Free = n.Free(); c.Free != "" {
-		return c
+	n := need.For(a.Provider, a.Env, a.User, u)
+	handed, err := n.Hand(u)
+	if err != nil {
+		return c, nil, err
 	}
-	if means := launch.Means(); means != "" {
-		c.Args = append(c.Args, "-confined", means)
+	for _, path := range n.Unusable(u) {
+		a.log().Warn("DNS helper's user may not use a file of its provider", "path", path, "user", u.Username)
 	}
+	c.User, c.Files, c.Free = u.Username, handed.Files, n.Free()
 	var env map[string]string
-	c.Keep, c.New, env = n.Files()
-	for name, value := range env {
-		c.Env = append(c.Env, name+"="+value)
+	if c.Free == "" {
+		if means := launch.Means(); means != "" {
+			c.Args = append(c.Args, "-confined", means)
+		}
+		c.Keep, c.New, env = n.Files()
+		c.Keep = handed.Keep(c.Keep)
 	}
-	return c
-}
-
-// childUser returns the user a child runs as.
-func childUser(name string) (*user.User, error) {
-	if name == "" || os.Geteuid() != 0 {
-		return user.Current()
-	}
-	return user.Lookup(name)
+	c.Env = a.environ(env, handed.Env)
+	return c, handed, nil
 }
 
 const childName = "keypaird-dns"

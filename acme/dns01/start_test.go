@@ -15,6 +15,7 @@ import (
 	"keypaird/acme/dns01/need"
 	"keypaird/acme/dns01/redact"
 	"keypaird/renew/problem"
+	"keypaird/renew/testutil"
 )
 
 func TestChildRunsAsUser(t *testing.T) {
@@ -38,7 +39,7 @@ func TestChildRunsAsUser(t *testing.T) {
 		t.Error(err)
 	}
 	a.User = "no-such-user"
-	if err := a.Solve(t.Context(), challenge("example.org", "token"), accept); err == nil || !strings.Contains(err.Error(), "unknown user no-such-user") {
+	if err := a.Solve(t.Context(), challenge("example.org", "token"), accept); err == nil || !strings.Contains(err.Error(), `there is no user "no-such-user"`) {
 		t.Errorf("Solve = %v", err)
 	}
 }
@@ -51,7 +52,7 @@ func TestFaultyChild(t *testing.T) {
 		{"answers another value", `while read l; do echo '{"fqdn":"x.","value":"y"}'; done`, "locating _acme-challenge.example.org.: keypaird-dns computed a different TXT value"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "child")
+			path := filepath.Join(testutil.SafeDir(t), "child")
 			if err := os.WriteFile(path, []byte("#!/bin/sh\n"+tt.script+"\n"), 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +68,7 @@ func TestFaultyChild(t *testing.T) {
 
 // A child that could not be executed has not begun, so it has no fault to report.
 func TestChildNotExecutable(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "child")
+	path := filepath.Join(testutil.SafeDir(t), "child")
 	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 type stderrTail struct {
 	log      *slog.Logger
 	redactor redact.Redactor
+	names    *strings.Replacer // of files that were handed over; nil: none
 
 	mu    sync.Mutex
 	rest  []byte // of a line not yet complete
@@ -62,6 +63,9 @@ func (w *stderrTail) line(text string) {
 // the account and queries of URLs. It redacts twice because control characters may
 // have split a secret.
 func (w *stderrTail) clean(text string) string {
+	if w.names != nil {
+		text = w.names.Replace(text)
+	}
 	text = textfmt.OneLine(w.redactor.Redact(text), 0)
 	return textfmt.Cut(w.redactor.Redact(text), maxText)
 }

@@ -34,7 +34,7 @@ while :; do sleep 1000 & wait $!; done
 // input.
 func unresponsiveAccount(t *testing.T, onTerm string, bound time.Duration) (a *Account, dir string) {
 	t.Helper()
-	dir = t.TempDir()
+	dir = testutil.SharedDir(t)
 	path := filepath.Join(dir, "child")
 	if err := os.WriteFile(path, fmt.Appendf(nil, unresponsiveChild, onTerm), 0o755); err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func TestUnresponsiveChildIsKilledAfterTimeout(t *testing.T) {
 // this process. The record is reported.
 func TestNoChildAfterClose(t *testing.T) {
 	var log lockedBuffer
-	path := filepath.Join(t.TempDir(), "child")
+	path := filepath.Join(testutil.SafeDir(t), "child")
 	const script = `#!/bin/sh
 trap '' TERM
 echo >>"$X_DIR/started"
@@ -125,7 +125,7 @@ read l; echo "{$n}"
 while :; do sleep 1000; done
 `
 	c := challenge("example.org", "token")
-	dir := t.TempDir()
+	dir := testutil.SharedDir(t)
 	if err := os.WriteFile(path, fmt.Appendf(nil, script, txtValue(c.KeyAuth)), 0o755); err != nil {
 		t.Fatal(err)
 	}

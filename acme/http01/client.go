@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"keypaird/acme"
+	"keypaird/renew/netaddr"
 	"keypaird/renew/textfmt"
 )
 
@@ -40,8 +41,9 @@ func (k Client) Ask(ctx context.Context, addr netip.Addr, c acme.Challenge) erro
 	}
 	pinned := func(ctx context.Context, network, at string) (net.Conn, error) {
 		host, port, err := net.SplitHostPort(at)
-		addrs := []netip.Addr{addr}
+		addrs, limit := []netip.Addr{addr}, netaddr.Loopback
 		if err == nil && host != c.Identifier {
+			limit = netaddr.Of(addr) // a redirect leads to no more private address
 			if addrs, err = k.Addresses(ctx, host); err != nil {
 				err = &net.OpError{Op: "dial", Net: network, Err: err}
 			}
@@ -51,6 +53,10 @@ func (k Client) Ask(ctx context.Context, addr netip.Addr, c acme.Challenge) erro
 		}
 		var conn net.Conn
 		for _, a := range addrs {
+			if err = limit.Check(a); err != nil {
+				err = &net.OpError{Op: "dial", Net: network, Err: err}
+				continue
+			}
 			if conn, err = dial(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
 				return conn, nil
 			}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"keypaird/acme"
+	"keypaird/renew/netaddr"
 )
 
 // A web is servers on ports 80 and 443 of one address, as a Client sees them.
@@ -139,5 +140,44 @@ func TestHostOfAnAddress(t *testing.T) {
 		if err := w.client().Ask(t.Context(), netip.MustParseAddr("192.0.2.2"), c); err != nil || host != want {
 			t.Errorf("Host of %s = %q, %v; want %q", identifier, host, err, want)
 		}
+	}
+}
+
+// A redirect leads to no address that is more private than that of the name.
+func TestRedirectToPrivateAddress(t *testing.T) {
+	for _, tt := range []struct {
+		own, other string
+		follows    bool
+	}{
+		{"192.0.2.2", "192.0.2.3", true},
+		{"192.0.2.2", "10.0.0.5", false},
+		{"192.0.2.2", "127.0.0.1", false},
+		{"192.0.2.2", "169.254.169.254", false},
+		{"192.0.2.2", "::ffff:10.0.0.5", false},
+		{"192.0.2.2", "64:ff9b::a9fe:a9fe", false},
+		{"10.0.0.1", "10.0.0.5", true},
+		{"10.0.0.1", "127.0.0.1", false},
+		{"127.0.0.1", "169.254.169.254", false},
+	} {
+		w := newWeb(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Host == "other.test" {
+				io.WriteString(w, keyAuth)
+				return
+			}
+			w.Header().Set("Location", "http://other.test/")
+			w.WriteHeader(http.StatusFound)
+		})
+		client := w.client()
+		client.Addresses = func(context.Context, string) ([]netip.Addr, error) {
+			return []netip.Addr{netip.MustParseAddr(tt.other)}, nil
+		}
+		err := client.Ask(t.Context(), netip.MustParseAddr(tt.own), challenge)
+		if tt.follows != (err == nil) || !tt.follows && (!errors.Is(err, netaddr.ErrRefused) || len(w.dialed) != 1) {
+			t.Errorf("%s to %s: %v, dialed %v, want followed %v", tt.own, tt.other, err, w.dialed, tt.follows)
+		}
+	}
+	w := newWeb(t, func(http.ResponseWriter, *http.Request) {})
+	if err := w.client().Ask(t.Context(), netip.MustParseAddr("169.254.169.254"), challenge); !errors.Is(err, netaddr.ErrRefused) || len(w.dialed) > 0 {
+		t.Errorf("link-local itself: %v, dialed %v", err, w.dialed)
 	}
 }

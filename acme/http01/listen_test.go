@@ -1,11 +1,9 @@
 package http01
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -13,105 +11,11 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"keypaird/acme/responder"
 	"keypaird/renew/problem"
 	"keypaird/renew/testutil"
 )
-
-// A pipeListener hands out one end of a pipe.
-type pipeListener struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-func (l *pipeListener) Close() error   { close(l.done); return nil }
-func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
-
-func TestSlowPeersAreCut(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		peer func(c net.Conn) // does what it does until the connection ends
-	}{
-		{"says nothing", func(c net.Conn) { io.Copy(io.Discard, c) }},
-		{"a byte a second", func(c net.Conn) {
-			for _, b := range []byte("GET " + Path + token + " HTTP/1.1\r\nHost: a.test\r\n" + strings.Repeat("X: y\r\n", 100)) {
-				if _, err := c.Write([]byte{b}); err != nil {
-					return
-				}
-				time.Sleep(time.Second)
-			}
-		}},
-		{"never reads the answer", func(c net.Conn) {
-			io.WriteString(c, "GET "+Path+token+" HTTP/1.1\r\nHost: a.test\r\n\r\n")
-			time.Sleep(15 * time.Second)
-			if _, err := bufio.NewReader(c).ReadString('\n'); err == nil {
-				time.Sleep(time.Hour)
-			}
-		}},
-		{"never ends its body", func(c net.Conn) {
-			io.WriteString(c, "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1000\r\n\r\n")
-			io.Copy(io.Discard, c)
-		}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			dir := tokens(t)
-			synctest.Test(t, func(t *testing.T) {
-				srv, l := NewServer(dir), &pipeListener{make(chan net.Conn), make(chan struct{})}
-				served := make(chan error, 1)
-				go func() { served <- srv.Serve(l) }()
-				ours, theirs := net.Pipe()
-				l.conns <- ours
-				began := time.Now()
-				tt.peer(theirs)
-				if took := time.Since(began); took > 20*time.Second {
-					t.Errorf("cut after %v", took)
-				}
-				theirs.Close()
-				srv.Close()
-				<-served
-			})
-		})
-	}
-}
-
-func TestConnectionsAreBounded(t *testing.T) {
-	s, addr := newSolver(t)
-	must(t, s.Solve(t.Context(), challenge, func(ctx context.Context) error {
-		var idle []net.Conn
-		defer func() {
-			for _, c := range idle {
-				c.Close()
-			}
-		}()
-		for range maxConns {
-			c, err := net.Dial("tcp", addr)
-			if err != nil {
-				return err
-			}
-			idle = append(idle, c)
-		}
-		short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
-		defer cancel()
-		if served(addr)(short) == nil {
-			return fmt.Errorf("more than %d connections are served at once", maxConns)
-		}
-		for _, c := range idle[:2] {
-			c.Close()
-		}
-		return served(addr)(ctx)
-	}))
-}
 
 // TestMain is also the program that is started with sockets passed to it.
 func TestMain(m *testing.M) {

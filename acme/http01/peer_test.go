@@ -21,9 +21,8 @@ func TestPeerGoesAway(t *testing.T) {
 	s, addr := newSolver(t)
 	l, err := net.Listen("tcp", addr)
 	must(t, err)
-	peer := NewServer(s.Dir)
-	var serving, solving, validating sync.WaitGroup
-	serving.Go(func() { _ = peer.Serve(l) })
+	peer := Serve([]net.Listener{l}, s.Token)
+	var solving, validating sync.WaitGroup
 	const challenges = 20
 	validating.Add(challenges)
 	for i := range challenges {
@@ -45,7 +44,6 @@ func TestPeerGoesAway(t *testing.T) {
 		})
 	}
 	solving.Wait()
-	serving.Wait()
 	s.Close()
 	if _, err := net.Dial("tcp", addr); err == nil {
 		t.Error("still listening after Close")
@@ -57,15 +55,12 @@ func TestPeerStays(t *testing.T) {
 	s, addr := newSolver(t)
 	l, err := net.Listen("tcp", addr)
 	must(t, err)
-	peer := NewServer(s.Dir)
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = peer.Serve(l) })
+	peer := Serve([]net.Listener{l}, s.Token)
 	must(t, s.Solve(t.Context(), challenge, func(ctx context.Context) error {
 		time.Sleep(300 * time.Millisecond) // the solver tries to listen meanwhile
 		return served(addr)(ctx)
 	}))
 	peer.Close()
-	serving.Wait()
 }
 
 // A process that was passed no socket may find that the daemon was.
@@ -75,7 +70,7 @@ func TestPeerHasTheSocket(t *testing.T) {
 		peer func(dir string) http.Handler
 		ok   bool
 	}{
-		{"another keypaird", func(dir string) http.Handler { return Responder{dir} }, true},
+		{"another keypaird", func(dir string) http.Handler { return Responder{(&Solver{Dir: dir}).Token} }, true},
 		{"a web server", func(string) http.Handler { return http.NotFoundHandler() }, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,21 +1,32 @@
 package http01
 
 import (
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"keypaird/acme"
+	"keypaird/acme/responder/front"
 )
 
 // Path is where a CA requests a token.
 const Path = "/.well-known/acme-challenge/"
 
-// A Responder serves the tokens of a directory and nothing else. An answer never
-// repeats parts of its request (section 8.3).
+var errNoToken = errors.New("not a token")
+
+// Serve answers at sockets in the background until it is closed. token is as in
+// Responder.
+func Serve(ls []net.Listener, token func(string) (string, error)) io.Closer {
+	return front.Serve(ls, Responder{token})
+}
+
+// A Responder serves tokens and nothing else. An answer never repeats parts of its
+// request (section 8.3).
 type Responder struct {
-	Dir string // required; of tokens
+	Token func(token string) (keyAuth string, err error) // required; called with what has the form of a token
 }
 
 // ServeHTTP implements http.Handler.
@@ -34,7 +45,7 @@ func (r Responder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	keyAuth, err := filesIn(r.Dir).Read(token)
+	keyAuth, err := r.Token(token)
 	if err != nil {
 		w.WriteHeader(http.StatusNotFound)
 		return

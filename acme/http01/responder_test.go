@@ -69,7 +69,7 @@ func TestResponder(t *testing.T) {
 			req := httptest.NewRequest(tt.method, tt.target, strings.NewReader("echo me"))
 			req.Header.Set("X-Echo", "echo me")
 			rec := httptest.NewRecorder()
-			Responder{dir}.ServeHTTP(rec, req)
+			(Responder{(&Solver{Dir: dir}).Token}).ServeHTTP(rec, req)
 			want := ""
 			if tt.status == 200 && tt.method == "GET" {
 				want = keyAuth
@@ -118,7 +118,7 @@ func TestOnlyTokensAreServed(t *testing.T) {
 			dir := tokens(t)
 			must(t, tt.put(dir, filepath.Join(dir, other)))
 			rec := httptest.NewRecorder()
-			Responder{dir}.ServeHTTP(rec, httptest.NewRequest("GET", Path+other, nil))
+			(Responder{(&Solver{Dir: dir}).Token}).ServeHTTP(rec, httptest.NewRequest("GET", Path+other, nil))
 			if rec.Code != http.StatusNotFound || rec.Body.Len() != 0 {
 				t.Errorf("%d %q, want 404 and nothing", rec.Code, rec.Body)
 			}
@@ -181,7 +181,7 @@ func FuzzResponder(f *testing.F) {
 			return
 		}
 		rec := httptest.NewRecorder()
-		Responder{dir}.ServeHTTP(rec, req)
+		(Responder{(&Solver{Dir: dir}).Token}).ServeHTTP(rec, req)
 		body, _ := io.ReadAll(rec.Body)
 		if rec.Code != 404 && (string(body) != keyAuth || req.URL.EscapedPath() != Path+token) {
 			t.Errorf("%q: %d %q", rest, rec.Code, body)

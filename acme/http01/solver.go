@@ -5,19 +5,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"strings"
 	"sync"
-	"time"
-
-	"golang.org/x/net/netutil"
 
 	"keypaird/acme"
 	"keypaird/acme/responder"
 )
 
 const (
-	maxConns   = 128 // at a time, for each socket
 	busyRemedy = `a web server holds the port (see which: fstat, sockstat or ss -ltnp): set [http-01] webroot to a directory it serves as ` + Path +
 		`, or set listen = "127.0.0.1:8402" and have it pass ` + Path + ` on to there`
 	deniedRemedy = `run as root, or with the capability CAP_NET_BIND_SERVICE, or by socket activation (listen = "fd:http"), or use [http-01] webroot`
@@ -30,6 +25,10 @@ type Solver struct {
 	Listen  string       // see responder.Listen; "" never listens: another process serves Dir
 	Webroot string       // directory a web server shows as Path; if set, tokens go there and nothing is listened on
 	Log     *slog.Logger // required
+
+	// Serve answers at sockets by what token returns, until it is closed. Nil: the function
+	// Serve, in this process.
+	Serve func(ls []net.Listener, token func(string) (string, error)) (io.Closer, error)
 
 	once sync.Once
 	port responder.Port
@@ -93,39 +92,18 @@ func (s *Solver) sweep(c acme.Challenge) {
 	s.files().Sweep(end)
 }
 
-// A server is closed when it has ended, too.
-type server struct {
-	*http.Server
-	ended chan struct{}
-}
-
-func (s server) Close() error {
-	err := s.Server.Close()
-	<-s.ended
-	return err
-}
-
 // serve serves the tokens until it is closed.
-func (s *Solver) serve(l net.Listener) io.Closer {
-	srv := server{NewServer(s.Dir), make(chan struct{})}
-	l = netutil.LimitListener(l, maxConns)
-	go func() {
-		defer close(srv.ended)
-		_ = srv.Serve(l)
-		l.Close() // closed before it served
-	}()
-	return srv
+func (s *Solver) serve(ls []net.Listener) (io.Closer, error) {
+	if s.Serve == nil {
+		return Serve(ls, s.Token), nil
+	}
+	return s.Serve(ls, s.Token)
 }
 
-// NewServer returns a server for a directory of tokens, guarded against peers
-// that are slow or many.
-func NewServer(dir string) *http.Server {
-	return &http.Server{
-		Handler:           Responder{Dir: dir},
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       5 * time.Second,
-		WriteTimeout:      10 * time.Second,
-		MaxHeaderBytes:    8 << 10,
-		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // errors of peers
+// Token returns the response for a token, which may be any text.
+func (s *Solver) Token(token string) (string, error) {
+	if !acme.IsToken(token) {
+		return "", errNoToken
 	}
+	return filesIn(s.Dir).Read(token)
 }

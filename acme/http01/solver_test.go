@@ -102,7 +102,7 @@ func TestPortIsTaken(t *testing.T) {
 		holder func(dir string) http.Handler
 		ok     bool
 	}{
-		{"by another keypaird over the same directory", func(dir string) http.Handler { return Responder{dir} }, true},
+		{"by another keypaird over the same directory", func(dir string) http.Handler { return Responder{(&Solver{Dir: dir}).Token} }, true},
 		{"by a web server", func(string) http.Handler { return http.NotFoundHandler() }, false},
 		{"by one that answers anything", func(string) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) })

@@ -27,13 +27,14 @@ type Port struct {
 	Log    *slog.Logger
 
 	Sweep  func(acme.Challenge)                                           // called before listening, with the challenge that needs it
-	Serve  func(net.Listener) io.Closer                                   // answers in the background until it is closed
+	Serve  func([]net.Listener) (io.Closer, error)                        // answers in the background until it is closed
 	Answer func(ctx context.Context, addr string, c acme.Challenge) error // nil: the response at addr is ours
 
 	mu      sync.Mutex
 	started bool
 	tried   time.Time // when listening in place of a peer was last tried
-	servers []io.Closer
+	ls      []net.Listener
+	server  io.Closer // nil: none is needed
 }
 
 // Solve calls validate while the port answers c; the response is in the directory.
@@ -77,8 +78,15 @@ func (p *Port) start(ctx context.Context, c acme.Challenge) error {
 		}
 	}
 	p.Sweep(c)
+	if len(ls) > 0 {
+		server, err := p.Serve(ls)
+		if err != nil {
+			closeAll(ls)
+			return err
+		}
+		p.ls, p.server = ls, server
+	}
 	for _, l := range ls {
-		p.servers = append(p.servers, p.Serve(l))
 		p.Log.Debug("listening for "+p.Type, "addr", l.Addr().String())
 	}
 	p.started = true
@@ -96,12 +104,13 @@ func (p *Port) explain(err error) error {
 	return err
 }
 
-// Close stops listening and waits for the servers. The next challenge listens again.
+// Close stops listening and waits for the server. The next challenge listens again.
 func (p *Port) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, srv := range p.servers {
-		srv.Close()
+	if p.server != nil {
+		p.server.Close()
 	}
-	p.servers, p.started = nil, false
+	closeAll(p.ls)
+	p.ls, p.server, p.started = nil, nil, false
 }

@@ -13,14 +13,12 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"keypaird/acme"
-	"keypaird/acme/responder"
+	"keypaird/acme/responder/front"
+	"keypaird/renew/netaddr"
 )
 
 const (
-	maxConns         = 128 // at a time, for each socket
 	handshakeTimeout = 2 * time.Second
 	askTimeout       = 10 * time.Second // as CAs have it
 	acceptPause      = 50 * time.Millisecond
@@ -28,40 +26,47 @@ const (
 
 // A server answers handshakes until it is closed.
 type server struct {
-	listener net.Listener
-	cancel   context.CancelFunc
-	running  sync.WaitGroup
+	ls      []net.Listener
+	cancel  context.CancelFunc
+	running sync.WaitGroup
 }
 
-// serve answers handshakes at l, of the challenges in files.
-func serve(l net.Listener, files responder.Files) io.Closer {
+// Serve answers handshakes at sockets in the background until it is closed. response
+// returns the response for a server name; see Solver.Name.
+func Serve(ls []net.Listener, response func(name string) (string, error)) io.Closer {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &server{listener: netutil.LimitListener(l, maxConns), cancel: cancel}
+	s := &server{ls: ls, cancel: cancel}
 	conf := &tls.Config{
 		MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true,
-		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) { return respond(hello, files) },
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) { return respond(hello, response) },
 	}
-	s.running.Go(func() {
-		for ctx.Err() == nil {
-			conn, err := s.listener.Accept()
-			if err != nil { // closed, or out of files for a moment
-				select {
-				case <-ctx.Done():
-				case <-time.After(acceptPause):
-				}
-				continue
-			}
-			s.running.Go(func() {
-				defer conn.Close()
-				_ = conn.SetDeadline(time.Now().Add(handshakeTimeout))
-				peer := tls.Server(&proxiedConn{Conn: conn, r: bufio.NewReader(conn)}, conf)
-				if peer.HandshakeContext(ctx) == nil {
-					_ = peer.CloseWrite() // nothing follows (RFC 8737, section 3)
-				}
-			})
-		}
-	})
+	bounded := new(front.Front)
+	for _, l := range ls {
+		s.running.Go(func() { s.accept(ctx, bounded.Listen(l), conf) })
+	}
 	return s
+}
+
+// accept answers the handshakes at one socket until ctx ends.
+func (s *server) accept(ctx context.Context, l net.Listener, conf *tls.Config) {
+	for ctx.Err() == nil {
+		conn, err := l.Accept()
+		if err != nil { // closed, or out of files for a moment
+			select {
+			case <-ctx.Done():
+			case <-time.After(acceptPause):
+			}
+			continue
+		}
+		s.running.Go(func() {
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(handshakeTimeout))
+			peer := tls.Server(&proxiedConn{Conn: conn, r: bufio.NewReader(conn)}, conf)
+			if peer.HandshakeContext(ctx) == nil {
+				_ = peer.CloseWrite() // nothing follows (RFC 8737, section 3)
+			}
+		})
+	}
 }
 
 // A proxiedConn skips the line that nginx puts before a connection it passes on with
@@ -90,20 +95,25 @@ func (c *proxiedConn) Read(p []byte) (int, error) {
 // Close stops listening, breaks the handshakes and waits for their end.
 func (s *server) Close() error {
 	s.cancel()
-	err := s.listener.Close()
+	for _, l := range s.ls {
+		l.Close()
+	}
 	s.running.Wait()
-	return err
+	return nil
 }
 
 var errNoChallenge = errors.New("no challenge of that name")
 
 // respond returns the configuration that answers the challenge of a handshake.
-func respond(hello *tls.ClientHelloInfo, files responder.Files) (*tls.Config, error) {
+func respond(hello *tls.ClientHelloInfo, response func(string) (string, error)) (*tls.Config, error) {
 	name := strings.ToLower(hello.ServerName)
 	if !slices.Contains(hello.SupportedProtos, Protocol) || !isServerName(name) {
 		return nil, errNoChallenge
 	}
-	content, err := files.Read(name)
+	if c, ok := hello.Conn.(*proxiedConn).Conn.(*front.Conn); ok {
+		c.Requested()
+	}
+	content, err := response(name)
 	if err != nil {
 		return nil, errNoChallenge
 	}
@@ -121,7 +131,8 @@ func respond(hello *tls.ClientHelloInfo, files responder.Files) (*tls.Config, er
 func askAt(ctx context.Context, addr string, c acme.Challenge) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	dialer := net.Dialer{ControlContext: netaddr.Loopback.Control}
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,10 @@ type Solver struct {
 	Listen string       // see responder.Listen
 	Log    *slog.Logger // required
 
+	// Serve answers at sockets by what name returns, until it is closed. Nil: the function
+	// Serve, in this process.
+	Serve func(ls []net.Listener, name func(string) (string, error)) (io.Closer, error)
+
 	once sync.Once
 	port responder.Port
 
@@ -39,7 +43,7 @@ func (s *Solver) Port() *responder.Port {
 		p := &s.port
 		p.Type, p.Addr, p.Usual, p.Busy, p.Denied, p.Log = acme.TLSALPN01, s.Listen, "localhost:443", busyRemedy, deniedRemedy, s.Log
 		p.Sweep = func(acme.Challenge) { s.files().Sweep("") }
-		p.Serve = func(l net.Listener) io.Closer { return serve(l, s.files()) }
+		p.Serve = s.serve
 		p.Answer = askAt
 	})
 	return &s.port
@@ -80,6 +84,23 @@ func (s *Solver) files() responder.Files {
 			return isServerName(name) && serverName(identifier) == name && acme.IsToken(token) && thumbprint != ""
 		},
 	}
+}
+
+// serve answers handshakes until it is closed.
+func (s *Solver) serve(ls []net.Listener) (io.Closer, error) {
+	if s.Serve == nil {
+		return Serve(ls, s.Name), nil
+	}
+	return s.Serve(ls, s.Name)
+}
+
+// Name returns the response for a server name, which may be any text: the identifier, a
+// space and the key authorization.
+func (s *Solver) Name(name string) (string, error) {
+	if !isServerName(name) {
+		return "", errNoChallenge
+	}
+	return s.files().Read(name)
 }
 
 // lock waits until no other challenge of a name is answered.

@@ -165,13 +165,12 @@ func TestAskRefuses(t *testing.T) {
 	}
 }
 
-// A peer that says nothing is cut, and peers that hold all connections delay others
-// for no longer.
-func TestSilentPeersAreCut(t *testing.T) {
+// Silent peers keep nobody out, and do not delay the end.
+func TestSilentPeers(t *testing.T) {
 	s, addr := newSolver(t)
 	must(t, s.Solve(t.Context(), challenge, func(ctx context.Context) error {
 		began := time.Now()
-		for range maxConns {
+		for range 400 { // more than are served at a time
 			c, err := net.Dial("tcp", addr)
 			if err != nil {
 				return err
@@ -181,8 +180,8 @@ func TestSilentPeersAreCut(t *testing.T) {
 		if err := askAt(ctx, addr, challenge); err != nil {
 			return err
 		}
-		if took := time.Since(began); took < handshakeTimeout/2 {
-			t.Errorf("more than %d connections are served at once", maxConns)
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("an honest peer waited %v", took)
 		}
 		return nil
 	}))

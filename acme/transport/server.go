@@ -35,15 +35,16 @@ type Server struct {
 // NewServer returns a Server. It touches no network.
 func NewServer(o Options) *Server {
 	return &Server{
-		HTTP: newHTTPTransport(o.Roots), ca: o.CA, observe: o.Observe,
+		HTTP: newHTTPTransport(o.Directory, o.Roots), ca: o.CA, observe: o.Observe,
 		directory: directoryCache{url: o.Directory}, clock: clock{ca: o.CA, log: o.Log},
 	}
 }
 
 // newHTTPTransport returns the connections to one CA. Orders run concurrently, so
 // more than net/http's two idle connections are kept.
-func newHTTPTransport(roots *x509.CertPool) *http.Transport {
+func newHTTPTransport(directory string, roots *x509.CertPool) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = newDialer(directory).dial
 	t.Proxy = readProxy(http.ProxyFromEnvironment)
 	t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	t.ForceAttemptHTTP2 = false // measured: concurrent orders share one connection badly

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -12,9 +11,11 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/progress"
+	"keypaird/renew/textfmt"
 )
 
 // An env is what a command runs with.
@@ -73,7 +74,12 @@ func (e *env) print(result interface{ WriteText(io.Writer) error }, asJSON bool)
 	if asJSON {
 		return e.printJSON(result)
 	}
-	return result.WriteText(e.stdout)
+	var text strings.Builder
+	if err := result.WriteText(&text); err != nil {
+		return err
+	}
+	_, err := io.WriteString(e.stdout, textfmt.Printable(text.String()))
+	return err
 }
 
 // finish prints what a command did and what failed, and returns how it ends: changed
@@ -94,9 +100,12 @@ func (e *env) finish(result interface{ WriteText(io.Writer) error }, changed int
 
 // printJSON prints a result for programs.
 func (e *env) printJSON(v any) error {
-	enc := json.NewEncoder(e.stdout)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	text, err := textfmt.JSON(v)
+	if err != nil {
+		return err
+	}
+	_, err = e.stdout.Write(text)
+	return err
 }
 
 // progress returns the log of a command and, on a terminal, the display of its steps.
@@ -130,7 +139,7 @@ func (e *env) loadWithoutSecrets() (*config.Config, error) {
 
 // engine makes the parts that a configuration describes.
 func (e *env) engine(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
-	o.UserAgent = e.userAgent()
+	o.UserAgent, o.Listener = e.userAgent(), &listener.Process{Log: o.Log}
 	return engine.New(cfg, o)
 }
 

@@ -14,6 +14,7 @@ import (
 // issueCommand makes one pass now: for an operator, or for cron.
 func issueCommand(ctx context.Context, e *env, args []string) error {
 	force := e.flags.Bool("force", false, "renew even if not due, ignoring the rate limit")
+	newKey := e.flags.Bool("new-key", false, "renew with another private key, also if not due, within the rate limit; with TLSA records only once those of the next key are published")
 	asJSON := e.flags.Bool("json", false, "print what was done as JSON")
 	dryRun := e.flags.Bool("dry-run", false, "try everything at the CAs' twins for tests; what is issued is neither stored nor deployed")
 	verbose := e.flags.Bool("v", false, "log every step")
@@ -46,6 +47,11 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	pass := w.Pass(renew.Manual)
+	if *newKey {
+		if targets, err = w.WithNewKeys(targets, len(names) > 0); err != nil {
+			return err
+		}
+	}
 	if *force || *dryRun { // own limits protect those of a CA, not of its twin
 		pass.Mode = renew.Force
 	}

@@ -22,6 +22,7 @@ import (
 	"syscall"
 
 	"keypaird/acme/responder"
+	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/version"
 	"keypaird/renew/launch"
@@ -68,6 +69,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	syscall.Umask(0o077)     // for files that are created without a mode of their own
 	_ = launch.NoCoreDumps() // there are keys in memory; without this protection, work goes on
 	responder.Guard()
+	if len(args) == 1 && args[0] == listener.Command { // hidden: keypaird runs it
+		return listener.Main()
+	}
 	e := &env{getenv: getenv, stdout: stdout, stderr: stderr, version: version.Program().Version}
 	e.setFlags("keypaird", usage())
 	versionFlag := e.flags.Bool("version", false, "print the version")

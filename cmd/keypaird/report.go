@@ -10,6 +10,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/renew"
+	"keypaird/renew/textfmt"
 )
 
 // The rules of what keypaird prints:
@@ -57,15 +58,16 @@ func report(w io.Writer, errs ...error) {
 		switch {
 		case mistaken:
 			for _, m := range mistakes {
-				fmt.Fprintf(w, "keypaird: %v\n", m)
+				printError(w, m.String())
 				printRemedy(w, m.Remedy)
 			}
 		case errors.Is(err, context.Canceled):
 			fmt.Fprintln(w, "keypaird: interrupted; what was begun is resumed by the next run")
 		case misused:
-			fmt.Fprintf(w, "keypaird: %v\n%s", err, misuse.usage)
+			printError(w, err.Error())
+			io.WriteString(w, misuse.usage)
 		default:
-			fmt.Fprintf(w, "keypaird: %v\n", err)
+			printError(w, err.Error())
 			printRemedy(w, renew.Remedy(err))
 		}
 	}
@@ -73,12 +75,16 @@ func report(w io.Writer, errs ...error) {
 
 // warn prints a warning and what can be done about it.
 func (e *env) warn(message, remedy string) {
-	fmt.Fprintf(e.stderr, "keypaird: %s\n", message)
+	printError(e.stderr, message)
 	printRemedy(e.stderr, remedy)
+}
+
+func printError(w io.Writer, text string) {
+	fmt.Fprintf(w, "keypaird: %s\n", textfmt.Printable(text))
 }
 
 func printRemedy(w io.Writer, remedy string) {
 	for line := range strings.Lines(remedy) {
-		fmt.Fprintf(w, "keypaird: remedy: %s\n", strings.TrimRight(line, "\n"))
+		fmt.Fprintf(w, "keypaird: remedy: %s\n", textfmt.Printable(strings.TrimRight(line, "\n")))
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/daemon"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/renew/status"
 )
@@ -49,12 +50,13 @@ func runCommand(ctx context.Context, e *env, args []string) error {
 
 func newDaemon(e *env, log *slog.Logger) *daemon.Daemon {
 	metrics := status.NewMetrics(e.version)
+	hears := &listener.Process{Log: log}
 	observe := func(x acme.Exchange) { metrics.Request(x.CA, x.Resource, x.Status, x.Took) }
 	return daemon.New(daemon.Options{
 		Load: e.load,
 		Engine: func(cfg *config.Config) (*engine.Engine, error) {
-			return engine.New(cfg, engine.Options{Log: log, UserAgent: e.userAgent(), Observe: observe})
+			return engine.New(cfg, engine.Options{Log: log, UserAgent: e.userAgent(), Observe: observe, Listener: hears})
 		},
-		Metrics: metrics, Log: log,
+		Metrics: metrics, Listener: hears, Log: log,
 	})
 }

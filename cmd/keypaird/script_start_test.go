@@ -3,12 +3,16 @@ package main
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -282,4 +286,27 @@ func (s *story) at(_ bool, args []string) {
 	default:
 		s.Fatalf("usage: at KIND fill DIR")
 	}
+}
+
+// provider puts a keypaird-dns in place that has a file of the script among its own, as if
+// a package of a provider's had it.
+func (s *story) provider(_ bool, args []string) {
+	dir, err := os.MkdirTemp("", "keypaird-provider-")
+	s.Check(err)
+	s.later(func() { os.RemoveAll(dir) })
+	s.Check(os.Chmod(dir, 0o755))
+	source, err := filepath.Abs("../keypaird-dns/" + filepath.Base(args[0]))
+	s.Check(err)
+	overlay, child := filepath.Join(dir, "overlay"), filepath.Join(dir, "keypaird-dns")
+	text, err := json.Marshal(map[string]any{"Replace": map[string]string{source: s.MkAbs(args[0])}})
+	s.Check(err)
+	s.Check(os.WriteFile(overlay, text, 0o600))
+	out, err := exec.Command("go", "build", "-tags", "lean", "-overlay", overlay, "-o", child, "keypaird/cmd/keypaird-dns").CombinedOutput()
+	if err != nil {
+		s.Fatalf("building keypaird-dns with %s: %v\n%s", args[0], err, out)
+	}
+	keypaird, err := exec.LookPath("keypaird")
+	s.Check(err)
+	link := filepath.Join(filepath.Dir(keypaird), "keypaird-dns")
+	s.Check(errors.Join(os.Remove(link), os.Symlink(child, link)))
 }

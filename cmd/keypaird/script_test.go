@@ -32,6 +32,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"record":       (*story).record,
 		"txt":          (*story).txt,
 		"proxy":        (*story).proxy,
+		"provider":     (*story).provider,
 		"expand":       (*story).expand,
 		"exits":        (*story).exits,
 		"until":        (*story).until,

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"keypaird/renew/launch"
 )
 
 // The stories under testdata/script are told with the real programs: keypaird
@@ -29,6 +31,7 @@ import (
 // runs on ports that happen to be free.
 
 func TestMain(m *testing.M) {
+	launch.DNSUser = "nobody" // every machine has it
 	commands := programs()
 	commands["keypaird"] = main
 	testscript.Main(program{m}, commands)
@@ -152,8 +155,20 @@ func placeChildren(keypaird string) error {
 			return err
 		}
 	}
+	// They run as other users, who must reach them.
 	dir := filepath.Dir(keypaird)
-	return errors.Join(os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(dir), 0o755))
+	child, err := filepath.EvalSymlinks(filepath.Join(dir, childPrograms[0]))
+	if err != nil {
+		return err
+	}
+	for _, dir := range []string{filepath.Dir(child), dir, filepath.Dir(dir)} {
+		if fi, err := os.Stat(dir); err != nil || fi.Mode()&0o001 == 0 {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 const insideEnv = "KEYPAIRD_TEST_WORLD"
@@ -244,7 +259,7 @@ func built(program string) (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	out, err := exec.Command("go", "build", "-tags", "lean", "-o", path, "keypaird/cmd/"+program).CombinedOutput()
+	out, err := exec.Command("go", "build", "-tags", "lean", "-ldflags", "-X keypaird/renew/launch.DNSUser="+launch.DNSUser, "-o", path, "keypaird/cmd/"+program).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", program, err, out)
 	}

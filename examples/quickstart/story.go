@@ -37,6 +37,10 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return err
 	}
+	// As root, keypaird starts keypaird-dns as another user, who must reach it.
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return err
+	}
 	fmt.Fprint(out, `keypaird: one server that must serve two names.
 @ann:example.org talks to matrix.example.org, so peers expect either name, and
 each needs a certificate of its own. All that follows is on loopback and in

@@ -57,6 +57,10 @@ func newWorld(ctx context.Context, dir string) (*world, error) {
 // it, the second for the servers of this example.
 func (w *world) configuration() string {
 	file := func(name string) string { return filepath.Join(w.dir, name) }
+	user := ""
+	if os.Geteuid() == 0 { // keypaird-dns has one of its own then, _keypaird-dns by default
+		user = "user      = \"nobody\"\n"
+	}
 	return fmt.Sprintf(`email     = "hostmaster@example.org"
 state     = %q
 sign_with = ["pebble"]
@@ -64,7 +68,7 @@ sign_with = ["pebble"]
 [dns.ns]
 provider  = "rfc2136"
 env       = { RFC2136_NAMESERVER = %q, RFC2136_TSIG_FILE = %q }
-resolvers = [%q]
+%sresolvers = [%q]
 
 [identity."example.org"]
 host   = "matrix.example.org"
@@ -83,7 +87,7 @@ chain  = %q
 key    = %q
 reload = [%s]
 verify = [%q]
-`, file("state"), w.ns.Addr, file("tsig"), w.ns.Addr,
+`, file("state"), w.ns.Addr, file("tsig"), user, w.ns.Addr,
 		w.ca.Directory, w.ca.Roots, w.ca.HTTPPort,
 		file("tls/{name}.crt"), file("tls/{name}.key"), quoted(w.proxy.reload()), w.proxy.addr)
 }

@@ -9,6 +9,7 @@ import (
 	"keypaird/hooks/discover/records"
 	"keypaird/hooks/discover/web"
 	"keypaird/hooks/probe"
+	"keypaird/renew/netaddr"
 )
 
 // A Strictness says what a peer does if the certificate has another name.
@@ -104,7 +105,13 @@ type Answer struct {
 	Requirements []Requirement  `json:"requirements"`
 	Documents    []web.Document `json:"documents,omitempty"` // all that were fetched
 	Problems     []Problem      `json:"problems,omitempty"`
+
+	limit func(host string) netaddr.Scope
 }
+
+// Limit returns how private the addresses may be of a host to which the records and
+// documents of the domain lead.
+func (a Answer) Limit(host string) netaddr.Scope { return a.limit(host) }
 
 // A Need is a name with the rows that accept it.
 type Need struct {

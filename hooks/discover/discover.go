@@ -15,6 +15,7 @@ import (
 
 	"keypaird/hooks/discover/records"
 	"keypaird/hooks/discover/web"
+	"keypaird/renew/netaddr"
 	"keypaird/renew/problem"
 )
 
@@ -116,6 +117,10 @@ func (d *Discoverer) Begin(domain string, names, components []string) (*Session,
 	if s.services, err = chosen(names); err != nil {
 		return nil, err
 	}
+	s.Home = s.name.Host
+	if s.name.IP.IsValid() {
+		s.Home = s.name.IP.String()
+	}
 	literal := s.name.Port != 0 || s.name.IP.IsValid()
 	if literal && len(names) == 0 {
 		s.services = services[:1]
@@ -193,6 +198,7 @@ func (s *Session) Answer(ctx context.Context) (Answer, error) {
 		}
 	}
 	wg.Wait()
+	a.limit = func(host string) netaddr.Scope { return s.Limit(ctx, host) }
 	for _, one := range sections {
 		a.Requirements = append(a.Requirements, one.rows...)
 		a.Documents = append(a.Documents, one.documents...)

@@ -120,6 +120,7 @@ roots     = ` + quote(ca.Roots) + `
 [dns.ns]
 provider = "rfc2136"
 env = { RFC2136_NAMESERVER = "127.0.0.1:53", RFC2136_TSIG_FILE = "/mnt/named/host.key" }
+user = "nobody"
 `
 }
 

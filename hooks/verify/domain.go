@@ -12,6 +12,7 @@ import (
 	"keypaird/hooks/discover"
 	"keypaird/hooks/probe"
 	"keypaird/hooks/verify/input"
+	"keypaird/renew/netaddr"
 	"keypaird/renew/tlsa"
 )
 
@@ -24,6 +25,7 @@ type endpoint struct {
 	sni, to  string
 	alpn     []string
 	uses     []discover.Requirement // at least one
+	limit    netaddr.Scope          // how private the addresses may be
 	guessed  bool                   // no record names the service
 	optional bool                   // it is not missed where nothing listens
 }
@@ -53,6 +55,10 @@ func (v *Verifier) checkDomain(ctx context.Context, d input.Domain) ([]Check, er
 	checked := make([][]Check, len(checks))
 	var wg sync.WaitGroup
 	for i, c := range checks {
+		c.limit = netaddr.Loopback
+		if !d.Configured {
+			c.limit = answer.Limit(c.endpoint.Host)
+		}
 		wg.Go(func() { checked[i] = v.check(within, c) })
 	}
 	wg.Wait()
@@ -177,6 +183,11 @@ func (v *Verifier) expect(c *endpoint, o *Match) probe.Expect {
 
 // checkAt probes one address and sets the result of its row.
 func (v *Verifier) checkAt(ctx context.Context, c *endpoint, row *Check, addr netip.Addr) {
+	if err := c.limit.Check(addr); err != nil {
+		row.setResult(Unknown)
+		row.Error, row.Remedy = err.Error(), "if that address is the right one here, confirm it: -resolve "+c.endpoint.Host+"="+addr.String()
+		return
+	}
 	p := probe.Probe{Endpoint: c.endpoint, Addr: addr, SNI: c.sni, To: c.to, ALPN: c.alpn}
 	s, err := v.prober.probe(ctx, p)
 	var failed *probe.Error

@@ -18,6 +18,7 @@ import (
 
 	"keypaird/hooks/discover"
 	"keypaird/hooks/probe"
+	"keypaird/renew/netaddr"
 )
 
 // served returns the address of a server that handles each connection with handle.
@@ -127,6 +128,7 @@ func TestHandshakes(t *testing.T) {
 			v := &Verifier{Roots: x509.NewCertPool(), prober: newProber(), now: time.Now()}
 			v.Roots.AddCert(p.ca.Root)
 			row := v.check(t.Context(), &endpoint{
+				limit:  netaddr.Loopback,
 				domain: "example.org", endpoint: probe.Endpoint{Proto: "tls", Host: "host.test", Port: at.Port()}, addrs: []netip.Addr{at.Addr()},
 				sni: "example.org", to: "example.org", uses: []discover.Requirement{tt.row},
 			})[0]

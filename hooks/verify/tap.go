@@ -1,10 +1,13 @@
 package verify
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
+
+	"keypaird/renew/textfmt"
 )
 
 // WriteTAP prints rows in the Test Anything Protocol, version 13. Endpoints that
@@ -46,8 +49,10 @@ func (s *Check) point(b *strings.Builder, n int) {
 	}
 	b.WriteString("  ---\n")
 	field := func(name string, v any) {
-		text, _ := json.Marshal(v) // of strings: it cannot fail, and is YAML too
-		fmt.Fprintf(b, "  %s: %s\n", name, text)
+		text, _ := textfmt.JSON(v) // of strings: it cannot fail, and is YAML too
+		var line bytes.Buffer
+		_ = json.Compact(&line, text)
+		fmt.Fprintf(b, "  %s: %s\n", name, &line)
 	}
 	field("message", s.Error)
 	field("severity", s.Result)
@@ -87,5 +92,5 @@ func (s *Check) title() string {
 
 // escapeTAP keeps text on one line, and from being read as a directive.
 func escapeTAP(s string) string {
-	return strings.NewReplacer(`\`, `\\`, "#", `\#`, "\n", " ", "\r", " ").Replace(s)
+	return strings.NewReplacer(`\`, `\\`, "#", `\#`).Replace(textfmt.OneLine(s, 0))
 }

@@ -16,6 +16,7 @@ import (
 	"keypaird/hooks/discover"
 	"keypaird/hooks/probe"
 	"keypaird/hooks/verify/testca"
+	"keypaird/renew/netaddr"
 )
 
 // The sentences about peers that refuse a certificate.
@@ -167,6 +168,7 @@ func (tt checkCase) run(t *testing.T, p pairs) {
 	v := &Verifier{Roots: x509.NewCertPool(), prober: newProber(), now: time.Now()}
 	v.Roots.AddCert(p.ca.Root)
 	c := &endpoint{
+		limit:  netaddr.Loopback,
 		domain: "example.org", endpoint: probe.Endpoint{Proto: tt.proto, Host: "host.test", Port: at.Port()}, addrs: []netip.Addr{at.Addr()},
 		sni: "example.org", to: "example.org", uses: []discover.Requirement{tt.row}, guessed: tt.guessed,
 	}

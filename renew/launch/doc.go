@@ -1,4 +1,4 @@
-// Package launch starts programs that hear strangers, and confines each of them before
+// Package launch starts programs that hear everybody, and confines each of them before
 // its first instruction, so that not even the initialization of a package that is
 // linked into it runs unconfined:
 //
@@ -12,6 +12,9 @@
 // kernel that lacks one of them enforces the rest: see [Missing]. On other systems the
 // stage changes the user, limits and descriptors, and the program must confine itself
 // by [Process]: unveil(2) does not outlive execve(2).
+//
+// The stage reads from a pipe what to do. Files that the child's user cannot open are
+// handed over by [Hand].
 //
 // Of the program itself nothing is expected. It may be linked dynamically.
 package launch

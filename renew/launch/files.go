@@ -3,6 +3,7 @@ package launch
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -13,12 +14,9 @@ import (
 func Named(environ []string, home string) []string {
 	var list []string
 	for _, variable := range environ {
-		_, path, _ := strings.Cut(variable, "=")
-		path = strings.TrimPrefix(path, "FILE:") // form of Kerberos caches
-		if below, ok := strings.CutPrefix(path, "~/"); ok && home != "" {
-			path = filepath.Join(home, below)
-		}
-		if !filepath.IsAbs(path) {
+		_, value, _ := strings.Cut(variable, "=")
+		path := Path(value, home)
+		if path == "" {
 			continue
 		}
 		// A pipe in /dev/fd has no path of its own.
@@ -32,6 +30,32 @@ func Named(environ []string, home string) []string {
 	}
 	return list
 }
+
+// Path returns the absolute path that the value of a variable is, "" if it is none.
+func Path(value, home string) string {
+	path := strings.TrimPrefix(value, "FILE:") // form of Kerberos caches
+	if below, ok := strings.CutPrefix(path, "~/"); ok && home != "" {
+		path = filepath.Join(home, below)
+	}
+	if !filepath.IsAbs(path) {
+		return ""
+	}
+	return path
+}
+
+// Rewind has the files that were handed over to this process, and that variables name,
+// begin anew. It is needed where /dev/fd duplicates descriptors.
+func Rewind(environ []string) {
+	for _, variable := range environ {
+		_, number, _ := strings.Cut(variable, "="+Descriptors)
+		if fd, err := strconv.Atoi(number); err == nil && fd > 2 {
+			_, _ = unix.Seek(fd, 0, 0)
+		}
+	}
+}
+
+// MaxHanded bounds a file that is handed over to a child.
+const MaxHanded = 1 << 20
 
 // basics returns the files of name resolution, protocols and local time.
 func basics() []string {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/user"
@@ -22,6 +23,7 @@ import (
 type Keep struct {
 	Read  []string // files, and directories with all that is below them
 	Write []string // files; may also be read, but not created or removed
+	Bare  bool     // not even the files needed for name resolution, TLS and local time
 }
 
 // A Child is a program to start.
@@ -30,8 +32,8 @@ type Child struct {
 	Name  string     // what ps shows as the program's name; empty: Path
 	Args  []string   // without the program's name
 	Env   []string   // the whole environment
-	User  string     // name, if this process is root; empty: the user of this process
-	Files []*os.File `json:"-"` // its descriptors from 3 on; it has no others
+	User  string     // name, not root's, if this process is root; empty: the user of this process
+	Files []*os.File `json:"-"` // its descriptors from 3 on; it has no others; see [Hand]
 
 	Keep
 	New      map[string]string // of Write: what a file that does not exist begins with
@@ -41,7 +43,9 @@ type Child struct {
 	Free     string            // why neither files nor system calls are restricted; empty: they are
 }
 
-// stageVariable holds the JSON of a [stage]. With it this program is one.
+// stageVariable is the number of the descriptor from which to read a [stage], as JSON.
+// With it this program is one. In an environment, others of the same user could read it,
+// and Linux takes no more than 128 KiB in a variable.
 const stageVariable = "KEYPAIRD_LAUNCH"
 
 // A stage is what the process between must know.
@@ -70,17 +74,49 @@ func Command(ctx context.Context, c Child) (*exec.Cmd, error) {
 	}
 	// The program may import this package, too, and is no stage.
 	c.Env = slices.DeleteFunc(slices.Clone(c.Env), func(variable string) bool { return strings.HasPrefix(variable, stageVariable+"=") })
-	text, err := json.Marshal(stage{c, len(c.Files)})
+	order, err := stage{c, len(c.Files)}.pipe()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Args[0] = c.Name // what ps shows until the program runs
-	cmd.ExtraFiles = c.Files
-	cmd.Env = []string{stageVariable + "=" + string(text)}
+	cmd.ExtraFiles = append(slices.Clone(c.Files), order)
+	cmd.Env = []string{stageVariable + "=" + strconv.Itoa(2+len(cmd.ExtraFiles))}
 	cmd.Dir = "/" // the caller's may be closed to the child
 	cmd.SysProcAttr = attr
 	return cmd, nil
+}
+
+// pipe returns a pipe that holds the stage. Nobody need close it.
+func (s stage) pipe() (*os.File, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	go func() { // it may hold less than all
+		defer w.Close()
+		_, _ = w.Write(text)
+	}()
+	return r, nil
+}
+
+// readStage reads the stage from the descriptor of that number.
+func readStage(number string) (s stage, err error) {
+	fd, err := strconv.ParseUint(number, 10, 31)
+	if err != nil {
+		return s, err
+	}
+	order := os.NewFile(uintptr(fd), "stage")
+	defer order.Close()
+	text, err := io.ReadAll(order)
+	if err == nil {
+		err = json.Unmarshal(text, &s)
+	}
+	return s, err
 }
 
 // credential returns the user's numbers, with its primary group alone: keypaird's users
@@ -95,6 +131,9 @@ func credential(name string) (*syscall.Credential, error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, fmt.Errorf("user %q: %w", name, err)
 	}
+	if uid == 0 {
+		return nil, fmt.Errorf("user %q is root", name)
+	}
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
@@ -104,12 +143,11 @@ const NotStarted = 126
 // init makes this process a stage if it was started as one. It is done here because
 // packages that import this one are initialized later.
 func init() {
-	text := os.Getenv(stageVariable)
-	if text == "" {
+	number := os.Getenv(stageVariable)
+	if number == "" {
 		return
 	}
-	var s stage
-	err := json.Unmarshal([]byte(text), &s)
+	s, err := readStage(number)
 	if err == nil {
 		err = s.exec()
 	}
@@ -132,6 +170,10 @@ func Create(files map[string]string) {
 // on OpenBSD its system calls. It returns the name of the mechanism, or "" if this system
 // has none.
 func Process(k Keep) (mechanism string, err error) { return restrict(k) }
+
+// ConfineServer restricts what the stage could not: on OpenBSD the system calls of a
+// server, which is passed its sockets.
+func ConfineServer() error { return confineServer() }
 
 // run replaces the stage by its program.
 func (s *stage) run() error {

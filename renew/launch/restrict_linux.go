@@ -3,6 +3,7 @@ package launch
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"github.com/landlock-lsm/go-landlock/landlock/syscall"
@@ -14,6 +15,12 @@ const (
 	writeFile landlock.AccessFSSet = readFile | syscall.AccessFSWriteFile | syscall.AccessFSTruncate
 )
 
+// What the kernel has and what is asked of it. Tests have older kernels.
+var (
+	landlockVersion = syscall.LandlockGetABIVersion
+	strictest       = landlock.V11
+)
+
 // restrict uses Landlock to deny changing files, reading others than those listed,
 // running programs other than those given, connecting to unix sockets, signals to other processes and
 // binding a TCP port. Landlock does not restrict MPTCP sockets yet, and an older
@@ -21,14 +28,21 @@ const (
 //
 // A rule applies to the file that has the name now, even if it is renamed later.
 func restrict(k Keep, programs ...string) (mechanism string, err error) {
-	abi, err := syscall.LandlockGetABIVersion()
+	abi, err := landlockVersion()
 	if err != nil {
 		return "", nil // not in this kernel, or denied by an outer sandbox
 	}
-	c := landlock.V11
+	c := strictest
 	c.HandledAccessNet &= syscall.AccessNetBindTCP
 	var rules []landlock.Rule
-	for _, path := range append(append(basics(), bundles()...), k.Read...) {
+	rule := func(access landlock.AccessFSSet, path string) landlock.Rule {
+		return landlock.PathAccess(access&c.HandledAccessFS, path).IgnoreIfMissing()
+	}
+	read, dirs := k.Read, []string(nil)
+	if !k.Bare {
+		read, dirs = slices.Concat(basics(), bundles(), k.Read), certDirs()
+	}
+	for _, path := range read {
 		fi, err := os.Stat(path)
 		if err != nil {
 			continue
@@ -37,24 +51,24 @@ func restrict(k Keep, programs ...string) (mechanism string, err error) {
 		if fi.IsDir() {
 			access |= readDir
 		}
-		rules = append(rules, landlock.PathAccess(access, path).IgnoreIfMissing())
+		rules = append(rules, rule(access, path))
 	}
-	for _, dir := range certDirs() {
+	for _, dir := range dirs {
 		for _, path := range worldReadable(dir) {
-			rules = append(rules, landlock.PathAccess(readFile, path).IgnoreIfMissing())
+			rules = append(rules, rule(readFile, path))
 		}
 		if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
-			rules = append(rules, landlock.PathAccess(readDir, dir).IgnoreIfMissing())
+			rules = append(rules, rule(readDir, dir))
 		}
 	}
 	for _, path := range programs {
-		if path != "" {
-			rules = append(rules, landlock.PathAccess(readFile|syscall.AccessFSExecute, path).IgnoreIfMissing())
+		if _, err := os.Stat(path); err == nil { // else to run it fails, with its reason
+			rules = append(rules, rule(readFile|syscall.AccessFSExecute, path))
 		}
 	}
 	for _, path := range k.Write {
 		if _, err := os.Stat(path); err == nil {
-			rules = append(rules, landlock.PathAccess(writeFile, path).IgnoreIfMissing())
+			rules = append(rules, rule(writeFile, path))
 		}
 	}
 	if err := c.BestEffort().Restrict(rules...); err != nil {
@@ -62,3 +76,5 @@ func restrict(k Keep, programs ...string) (mechanism string, err error) {
 	}
 	return fmt.Sprintf("Landlock, version %d", abi), nil
 }
+
+func confineServer() error { return nil } // the stage has done it

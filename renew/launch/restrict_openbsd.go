@@ -28,4 +28,12 @@ func restrict(k Keep) (mechanism string, err error) {
 	return "pledge and unveil", nil
 }
 
+func confineServer() error {
+	const promises = "stdio inet unix recvfd error" // no files
+	if err := unix.PledgePromises(promises); err != nil {
+		return fmt.Errorf("pledge %q: %w", promises, err)
+	}
+	return nil
+}
+
 var missing = []string{"no system call filter before a child confines itself by pledge(2) and unveil(2)"}

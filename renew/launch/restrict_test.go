@@ -269,6 +269,20 @@ func TestNamed(t *testing.T) {
 	}
 }
 
+func TestRewind(t *testing.T) {
+	f, err := os.Open(filepath.Join(makeFiles(t), "kept"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for range 2 {
+		if n, err := f.Read(make([]byte, 100)); n == 0 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		Rewind([]string{"A", "B=" + Descriptors, "C=" + Descriptors + "0", fmt.Sprint("X_FILE=", Descriptors, f.Fd())})
+	}
+}
+
 func TestNoCoreDumps(t *testing.T) {
 	var before unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &before); err != nil {

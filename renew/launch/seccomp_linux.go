@@ -9,7 +9,6 @@ import (
 
 	seccomp "github.com/elastic/go-seccomp-bpf"
 	"github.com/elastic/go-seccomp-bpf/arch"
-	"github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,16 +32,26 @@ const (
 	// socket has conditions, but not on 386: there Go makes all calls about sockets by
 	// socketcall, and a filter cannot see its arguments.
 	netCalls = "getpeername getsockname getsockopt recv recvfrom recvmmsg recvmmsg_time64 recvmsg send sendfile sendfile64 sendmmsg " +
-		"sendmsg sendto setsockopt shutdown socketcall splice"
-	clientCalls = "bind connect"
+		"sendmsg sendto socketcall splice"
+	clientCalls = "bind connect setsockopt shutdown"
 	serverCalls = "accept accept4"
 )
+
+// filtered returns the system calls that this kernel can filter; nil: none. Tests have older
+// kernels.
+var filtered = func() *arch.Info {
+	info, err := arch.GetInfo("")
+	if err != nil || !seccomp.Supported() {
+		return nil
+	}
+	return info
+}
 
 // filter has the kernel refuse all other system calls (EPERM) to this thread and to what
 // it executes.
 func (s *stage) filter() error {
-	info, err := arch.GetInfo("")
-	if err != nil || !seccomp.Supported() {
+	info := filtered()
+	if info == nil {
 		return nil // Missing says so
 	}
 	known := func(name string) bool { _, ok := info.SyscallNames[name]; return ok }
@@ -57,12 +66,12 @@ func (s *stage) filter() error {
 		calls += " " + serverCalls
 	}
 	names := slices.DeleteFunc(strings.Fields(calls), func(name string) bool { return !known(name) })
-	groups := []seccomp.SyscallGroup{{Action: seccomp.ActionAllow, Names: names, NamesWithCondtions: slices.DeleteFunc(conditional(s.Client),
+	groups := []seccomp.SyscallGroup{{Action: seccomp.ActionAllow, Names: names, NamesWithCondtions: slices.DeleteFunc(s.conditional(),
 		func(c seccomp.NameWithConditions) bool { return !known(c.Name) })}}
 	if known("clone3") { // its flags cannot be seen: the C library then uses clone
 		groups = append(groups, seccomp.SyscallGroup{Action: seccomp.ActionErrno&^0xffff | seccomp.Action(unix.ENOSYS), Names: []string{"clone3"}})
 	}
-	err = seccomp.LoadFilter(seccomp.Filter{Policy: seccomp.Policy{DefaultAction: seccomp.ActionErrno, Syscalls: groups}})
+	err := seccomp.LoadFilter(seccomp.Filter{Policy: seccomp.Policy{DefaultAction: seccomp.ActionErrno, Syscalls: groups}})
 	if err != nil {
 		return fmt.Errorf("seccomp: %w", err)
 	}
@@ -73,7 +82,7 @@ func (s *stage) filter() error {
 const namespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
 
 // conditional returns the system calls that are allowed with some arguments.
-func conditional(client bool) []seccomp.NameWithConditions {
+func (s *stage) conditional() []seccomp.NameWithConditions {
 	only := func(name string, argument uint32, values ...uint64) (list []seccomp.NameWithConditions) {
 		for _, v := range values {
 			list = append(list, seccomp.NameWithConditions{Name: name, Conditions: seccomp.ArgumentConditions{
@@ -97,7 +106,18 @@ func conditional(client bool) []seccomp.NameWithConditions {
 		{Argument: 0, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD},
 		{Argument: 0, Operation: seccomp.BitsNotSet, Value: namespaces},
 	}})
-	if client {
+	if s.Server && !s.Client { // its sockets are others', too: no filter, and no end, for all who have them
+		option := func(level, value uint64) seccomp.NameWithConditions {
+			return seccomp.NameWithConditions{Name: "setsockopt", Conditions: seccomp.ArgumentConditions{
+				{Argument: 1, Operation: seccomp.Equal, Value: level}, {Argument: 2, Operation: seccomp.Equal, Value: value},
+			}}
+		}
+		list = append(list, option(unix.SOL_SOCKET, unix.SO_KEEPALIVE))
+		for _, o := range []uint64{unix.TCP_NODELAY, unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT} {
+			list = append(list, option(unix.IPPROTO_TCP, o))
+		}
+	}
+	if s.Client {
 		for _, family := range []uint64{unix.AF_INET, unix.AF_INET6} {
 			list = append(list, seccomp.NameWithConditions{Name: "socket", Conditions: seccomp.ArgumentConditions{
 				{Argument: 0, Operation: seccomp.Equal, Value: family},
@@ -111,10 +131,10 @@ func conditional(client bool) []seccomp.NameWithConditions {
 // Means returns what a child is confined by, "" if by nothing but its user and limits.
 func Means() string {
 	var list []string
-	if abi, err := syscall.LandlockGetABIVersion(); err == nil {
+	if abi, err := landlockVersion(); err == nil {
 		list = append(list, fmt.Sprintf("Landlock, version %d", abi))
 	}
-	if _, err := arch.GetInfo(""); err == nil && seccomp.Supported() {
+	if filtered() != nil {
 		list = append(list, "seccomp")
 	}
 	return strings.Join(list, ", ")
@@ -122,13 +142,13 @@ func Means() string {
 
 // Missing returns what this kernel does not enforce.
 func Missing() (list []string) {
-	switch abi, err := syscall.LandlockGetABIVersion(); {
+	switch abi, err := landlockVersion(); {
 	case err != nil:
 		list = append(list, "the kernel has no Landlock: a child may use every file that its user may")
 	case abi < 3:
 		list = append(list, fmt.Sprintf("Landlock has version %d only, not 3: a child may truncate files that its user may write", abi))
 	}
-	if _, err := arch.GetInfo(""); err != nil || !seccomp.Supported() {
+	if filtered() == nil {
 		list = append(list, "there is no seccomp filter for "+runtime.GOARCH+" in this program or kernel: a child may make every system call")
 	} else if runtime.GOARCH == "386" {
 		list = append(list, "the seccomp filter for 386 allows all sockets: a child may listen on ports and connect to unix sockets")

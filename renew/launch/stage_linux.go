@@ -2,7 +2,10 @@ package launch
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"unsafe"
@@ -10,8 +13,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// program returns the path of the running program, even if its file was replaced.
-func program() (string, error) { return "/proc/self/exe", nil }
+// program returns the path of the running program, even if its file was replaced. Without
+// /proc, in a chroot, it is where it was started from.
+func program() (string, error) {
+	const self = "/proc/self/exe"
+	if _, err := os.Lstat(self); err == nil {
+		return self, nil
+	}
+	path, err := exec.LookPath(os.Args[0])
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
+}
 
 // exec gives up what the child need not have and becomes it. It works on one thread,
 // which is the one that goes on.
@@ -70,4 +84,47 @@ func dropCapabilities() error {
 		return fmt.Errorf("dropping capabilities: %w", errno)
 	}
 	return nil
+}
+
+// countsData: RLIMIT_DATA counts the memory that a process may write to, and not what the
+// Go runtime only reserves.
+const countsData = true
+
+// Descriptors is where a process finds the files that it has open.
+const Descriptors = "/proc/self/fd/"
+
+// Hand returns a file, for the Files of a child, that the child opens at [Descriptors] and
+// its number, to read what f holds, whatever user it has. Here it is a copy in memory that
+// nobody can change.
+func Hand(f *os.File) (*os.File, error) {
+	if _, err := os.Stat(Descriptors); err != nil {
+		return nil, fmt.Errorf("descriptors are no files here, without /proc: %w", err)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, MaxHanded+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(text) > MaxHanded:
+		return nil, fmt.Errorf("%s is longer than %d bytes", f.Name(), MaxHanded)
+	}
+	const sealable = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err := unix.MemfdCreate(filepath.Base(f.Name()), sealable|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL { // before Linux 6.3
+		fd, err = unix.MemfdCreate(filepath.Base(f.Name()), sealable)
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	copied := os.NewFile(uintptr(fd), f.Name())
+	if _, err = copied.WriteAt(text, 0); err == nil {
+		err = copied.Chmod(0o444)
+	}
+	if err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
+	}
+	if err != nil {
+		copied.Close()
+		return nil, err
+	}
+	return copied, nil
 }

@@ -9,9 +9,12 @@ import (
 	"syscall"
 )
 
+// DNSUser is the user of keypaird-dns, unless the account names another. Tests name one
+// that every machine has.
+var DNSUser = "_keypaird-dns"
+
 // Users that packages make. No child of a keypaird that is root has its user, or root.
 const (
-	DNSUser = "_keypaird-dns" // of keypaird-dns, unless the account names another
 	netUser = "_keypaird-net" // of the children that hear everybody and hold nothing
 	nobody  = "nobody"
 )

@@ -13,6 +13,8 @@
 //     configuration requests another key type;
 //   - the first certificate may have a key without a record if no name has a
 //     usable TLSA record. Otherwise it waits for its own record;
+//   - if the operator asks for a new key, only the next one will do: its record comes
+//     first, and until then nothing is ordered;
 //   - a lost key delays nothing either: with a quarter of the lifetime left, the
 //     next key replaces it.
 //

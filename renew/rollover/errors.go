@@ -34,11 +34,14 @@ func (s State) mismatchError(names []string, nextReady bool, target string) erro
 	return problem.Newf(remedy, "none of the TLSA records of %s matches the key in use: peers that check them refuse it", strings.Join(names, ", "))
 }
 
-// HeldError returns why a first certificate is not ordered: peers would refuse it
-// because of the published TLSA records.
+// HeldError returns why a certificate is not ordered: peers would refuse it because of
+// the published TLSA records.
 func (s State) HeldError(now time.Time) error {
 	records := s.Missing()
 	remedy := "publish this beside the existing records, and keypaird continues two TTLs later: " + strings.Join(records, "\n")
+	if s.NewKey {
+		remedy = "publish this beside the existing records, and two TTLs later run this again: " + strings.Join(records, "\n")
+	}
 	switch {
 	case s.Unknown():
 		remedy = "see that the name servers answer, or correct resolvers in the [dns.*] table of that zone; or remove tlsa to continue without"

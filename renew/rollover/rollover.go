@@ -43,6 +43,7 @@ type State struct {
 	Newest   *x509.Certificate // stored; nil: none
 	Next     *Key              // nil: not made yet
 	Deployed bool              // the newest is in use everywhere
+	NewKey   bool              // the operator asked for another key than that of the newest
 	Record   Record
 }
 
@@ -77,7 +78,7 @@ type KeyChoice string
 // Choices of a key.
 const (
 	FreshKey KeyChoice = "fresh" // a new one: the target has no TLSA records
-	SameKey  KeyChoice = "same"  // that of the newest version
+	SameKey  KeyChoice = "same"  // that of the newest version, unless the operator asked for another
 	NextKey  KeyChoice = "next"  // its record was published in time
 	NoKey    KeyChoice = "none"  // peers would refuse any
 )
@@ -89,7 +90,7 @@ func (s State) ChooseKey(now time.Time) KeyChoice {
 		return FreshKey
 	case s.Ready(now):
 		return NextKey
-	case s.Newest != nil:
+	case s.Newest != nil && !s.NewKey:
 		return SameKey
 	case s.unrestricted():
 		return NextKey
@@ -107,11 +108,15 @@ func (s State) unrestricted() bool {
 	return s.Next != nil && s.Next.Type == s.KeyType
 }
 
-// Held returns why the first certificate is not ordered at now, or "" if it can be
-// ordered or no name was queried yet.
+// Held returns why the first certificate, or one with a new key, is not ordered at now,
+// or "" if it can be ordered or no name was queried yet.
 func (s State) Held(now time.Time) string {
 	if len(s.Record.Names) == 0 || s.Next == nil || s.ChooseKey(now) != NoKey {
 		return ""
+	}
+	key := "its key"
+	if s.NewKey {
+		key = "its next key"
 	}
 	for _, name := range s.Names {
 		switch o := s.Record.Names[name]; {
@@ -120,10 +125,10 @@ func (s State) Held(now time.Time) string {
 		case o.At.IsZero():
 			return "the TLSA records of " + name + " were not queried yet"
 		case !o.empty() && o.Since.IsZero():
-			return "none of the TLSA records of " + name + " is that of its key"
+			return "none of the TLSA records of " + name + " is that of " + key
 		}
 	}
-	return "the TLSA record of its key was not visible for two TTLs yet"
+	return "the TLSA record of " + key + " was not visible for two TTLs yet"
 }
 
 // Unknown reports whether the last query at some name failed.

@@ -176,7 +176,7 @@ func TestWithoutScripts(t *testing.T) {
 }
 
 // changed serves the page of s, changed, with its policy or without.
-func changed(s *Server, policy bool, change func(page string) string) http.Handler {
+func changed(s site, policy bool, change func(page string) string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == "/favicon.ico" {
 			return

@@ -26,6 +26,7 @@ type Source struct {
 	Records          *renew.Records                // those that could not be saved; nil: none
 	NextDeployWindow func(now time.Time) time.Time // when deployments may begin; zero: now; nil: always
 	StandIn          func(renew.Target) *StandIn   // the stand-in deployed for a target; nil: there are none
+	Exposed          func(renew.Target) []Exposed  // files that others can read; nil: they are not part of the document
 
 	// Left returns the files that deployments of a target do not write any more; nil:
 	// they are not part of the document.
@@ -64,6 +65,9 @@ func (src Source) collect(target renew.Target, now time.Time) (Target, error) {
 	state, err := src.load(target, now)
 	if err != nil {
 		return t, err
+	}
+	if src.Exposed != nil {
+		t.Exposed = src.Exposed(target)
 	}
 	if src.Left != nil {
 		t.Left = src.Left(target, state.Record)

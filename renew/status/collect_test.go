@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -59,35 +58,34 @@ func TestCollectedOnce(t *testing.T) {
 	})
 }
 
-// A disk that hangs holds up one request, and the others only for a while. Who
-// goes away does not wait.
+// A disk that hangs delays a client for a while.
 func TestCollectHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, release := serving(Document{}), make(chan struct{})
-		s.Collect = func() (Document, error) { <-release; return Document{Time: now}, nil }
-		var first sync.WaitGroup
-		first.Go(func() { get(t, s, "/status.json") })
-		synctest.Wait()
+		f := &Front{Ask: func(ctx context.Context, _ string) ([]byte, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
 		began := time.Now()
-		for _, path := range []string{"/", "/status.json", "/healthz"} {
-			w := ask(s, "GET", path)
+		for _, path := range paths() {
+			w := ask(f, "GET", path)
 			if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "is the disk slow?") {
 				t.Errorf("%s: %d %s", path, w.Code, w.Body)
 			}
 		}
-		if took := time.Since(began); took != 3*collectTimeout {
-			t.Errorf("three requests waited %v", took)
+		if took := time.Since(began); took != 4*askTimeout {
+			t.Errorf("four requests waited %v", took)
 		}
-		gone, leave := context.WithCancel(t.Context())
-		leave()
-		s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "http://localhost/", nil).WithContext(gone))
-		if !strings.Contains(get(t, s, "/metrics"), "keypaird_state_readable 0") {
-			t.Error("metrics do not say that nothing is known")
-		}
-		close(release)
-		first.Wait()
-		get(t, s, "/")
 	})
+}
+
+// Whatever comes in place of an answer, the client has one.
+func TestNoAnswer(t *testing.T) {
+	for _, text := range []string{"", "200 text/html", "x y\nz", "\n"} {
+		f := &Front{Ask: func(context.Context, string) ([]byte, error) { return []byte(text), nil }}
+		if w := ask(f, "GET", "/"); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "did not answer") {
+			t.Errorf("%q: %d %s", text, w.Code, w.Body)
+		}
+	}
 }
 
 // A state that cannot be read is said so wherever somebody looks, with what

@@ -22,6 +22,8 @@ func (t Target) actionRequired(now time.Time) string {
 	switch {
 	case t.Damage != nil:
 		return "its files cannot be used"
+	case t.alert.Kind == "" && slices.ContainsFunc(t.Exposed, func(x Exposed) bool { return x.Known }):
+		return "other users can read a private key"
 	case t.alert.Kind == "":
 		return ""
 	case t.Live == nil && t.TLSA != nil && t.TLSA.Held != "":

@@ -43,6 +43,7 @@ type Target struct {
 	TLSA           *TLSA        `json:"tlsa,omitempty"`   // TLSA records of the key, if configured
 	Damage         *Damage      `json:"damage,omitempty"` // of the stored files, if any
 	Deployments    []Deployment `json:"deployments,omitempty"`
+	Exposed        []Exposed    `json:"exposed,omitempty"` // files with its keys, or those of its accounts, that other users can read
 
 	Left []unconfigured.LeftFile `json:"left,omitempty"` // files that deployments wrote before they were moved, and that are still there
 
@@ -131,6 +132,14 @@ type Failure struct {
 	Next     time.Time `json:"next"` // attempt of the daemon
 	Error    string    `json:"error"`
 	Remedy   string    `json:"remedy,omitempty"`
+}
+
+// An Exposed is files with private keys that other users can read.
+type Exposed struct {
+	Files  []string `json:"files"`
+	Known  bool     `json:"known,omitempty"` // others may know the key; else only a directory above the files keeps them out
+	Error  string   `json:"error"`
+	Remedy string   `json:"remedy"`
 }
 
 // A Damage is why a target's files cannot be read.

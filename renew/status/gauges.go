@@ -1,6 +1,7 @@
 package status
 
 import (
+	"bytes"
 	"log/slog"
 	"net/http"
 	"time"
@@ -11,23 +12,38 @@ import (
 
 // metrics serves /metrics. Without a document it contains the counters and a
 // gauge that reports the unreadable state.
-func (s *Server) metrics(w http.ResponseWriter, req *http.Request) {
-	doc, err := s.document(req.Context())
+func (s *Server) metrics() answer {
+	if s.Metrics == nil {
+		return notFound()
+	}
 	g := gauges{prometheus.NewRegistry()}
 	readable := g.vec("state_readable", "Whether the state on disk could be read; if not, there are no target metrics.")
-	readable(boolValue(err == nil))
-	if err == nil {
-		s.Metrics.initCounters(doc)
-		g.targets(doc)
-		g.orders(doc)
-		g.externals(doc)
-		g.deployments(doc)
-		g.unconfigured(doc)
+	readable(boolValue(s.err == nil))
+	if s.err == nil {
+		s.Metrics.initCounters(s.doc)
+		g.targets(s.doc)
+		g.orders(s.doc)
+		g.externals(s.doc)
+		g.deployments(s.doc)
+		g.unconfigured(s.doc)
 	}
+	w := &recorder{header: http.Header{}, status: http.StatusOK}
 	promhttp.HandlerFor(prometheus.Gatherers{s.Metrics.registry, g.registry}, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelError), ErrorHandling: promhttp.ContinueOnError,
-	}).ServeHTTP(w, req)
+	}).ServeHTTP(w, &http.Request{Method: http.MethodGet, Header: http.Header{}}) // of no client's choice
+	return answer{w.status, w.header.Get("Content-Type"), w.body.Bytes()}
 }
+
+// A recorder keeps a response.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (r *recorder) Header() http.Header         { return r.header }
+func (r *recorder) WriteHeader(status int)      { r.status = status }
+func (r *recorder) Write(p []byte) (int, error) { return r.body.Write(p) }
 
 // initCounters starts counters at zero, so that the first failure is an increase.
 func (m *Metrics) initCounters(doc Document) {

@@ -3,7 +3,6 @@ package status
 import (
 	"runtime"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +10,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/notify"
+	"keypaird/renew/textfmt"
 )
 
 // Metrics counts the work of a daemon, for [Server]. It is a renew.Observer. Its
@@ -190,5 +190,5 @@ func result(err error) string {
 	return successResult
 }
 
-// valid returns label as valid UTF-8, as Prometheus requires.
-func valid(label string) string { return strings.ToValidUTF8(label, "\uFFFD") }
+// valid returns label as valid UTF-8, as Prometheus requires, and printable.
+func valid(label string) string { return textfmt.Printable(label) }

@@ -15,6 +15,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/backoff"
+	"keypaird/renew/textfmt"
 )
 
 //go:embed page.html
@@ -29,17 +30,21 @@ const maxExpanded = 12
 
 // A pageTemplate renders the page.
 type pageTemplate struct {
-	form   *template.Template
-	policy string // Content-Security-Policy of every response
-	err    error
+	form *template.Template
+	err  error
 }
 
-// newPageTemplate parses the template. Its policy allows the page's own style
-// and nothing else: no script, image, form, frame or foreign resource.
-func newPageTemplate() *pageTemplate {
+// policy returns the Content-Security-Policy of every response. It allows the page's own
+// style and nothing else: no script, image, form, frame or foreign resource.
+func policy() string {
 	sum := sha256.Sum256([]byte(pageCSS))
-	p := &pageTemplate{policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}
+
+// newPageTemplate parses the template.
+func newPageTemplate() *pageTemplate {
+	p := new(pageTemplate)
 	p.form, p.err = template.New("page").Funcs(template.FuncMap{
 		"clean": printable, "lines": lines, "when": when, "stamp": stamp, "times": times, "short": short, "percent": percent, "date": date, "link": link,
 	}).Parse(pageHTML)
@@ -140,7 +145,7 @@ func (p *pageTemplate) print(s pageData) ([]byte, error) {
 	s.CSS = template.CSS(pageCSS)
 	var b bytes.Buffer
 	err := p.form.Execute(&b, s)
-	return b.Bytes(), err
+	return []byte(textfmt.Printable(b.String())), err
 }
 
 // byExpiry orders targets by the end of their live certificates. Targets

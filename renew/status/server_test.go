@@ -2,28 +2,39 @@ package status
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 )
 
 // paths are all that is served.
 func paths() []string { return []string{"/", "/status.json", "/metrics", "/healthz"} }
 
-// serving is a server that shows doc.
-func serving(doc Document) *Server {
-	return &Server{
+// A site is a Server behind a Front.
+type site struct {
+	*Server
+	*Front
+}
+
+func newSite(s *Server) site {
+	turn := make(chan struct{}, 1)
+	return site{s, &Front{Ask: func(_ context.Context, page string) ([]byte, error) {
+		turn <- struct{}{}
+		defer func() { <-turn }()
+		return s.Answer(page), nil
+	}}}
+}
+
+// serving is a site that shows doc.
+func serving(doc Document) site {
+	return newSite(&Server{
 		Collect: func() (Document, error) { return doc, nil }, Metrics: NewMetrics("1.2"),
 		Log: slog.New(slog.DiscardHandler), Machine: "matrix",
-	}
+	})
 }
 
 // ask asks as from this machine.
@@ -44,10 +55,10 @@ func get(t testing.TB, s http.Handler, path string) string {
 
 func TestRoutes(t *testing.T) {
 	s := serving(Document{Time: now, Healthy: true, Targets: []Target{}})
-	without := &Server{Collect: s.Collect, Log: s.Log}
+	without := newSite(&Server{Collect: s.Collect, Log: s.Log})
 	for _, tt := range []struct {
 		name         string
-		s            *Server
+		s            site
 		method, path string
 		want         int
 		kind, body   string
@@ -126,12 +137,15 @@ func TestRebinding(t *testing.T) {
 		{"by a broken name", "[::1", loopback, 421},
 		{"on IPv6 loopback", "evil.example", &net.TCPAddr{IP: net.IPv6loopback}, 421},
 		{"where we listen is not known", "evil.example", nil, 421},
-		{"on an address for others", "status.example.net", &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, 200},
+		{"on an address for others", "evil.example", &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, 421},
+		{"on an address for others, by it", "192.0.2.1:8403", &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, 200},
+		{"on an address for others, by a name of ours", "Chat.example.org.:8403", &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, 200},
+		{"by a name below ours", "evil.chat.example.org", loopback, 421},
 		{"behind a proxy, on a unix socket", "status.example.net", &net.UnixAddr{Name: "/run/keypaird.sock"}, 200},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := serving(Document{Time: now, Healthy: true})
-			s.Listen = "status.example.org:8403"
+			s.Listen, s.Names = "status.example.org:8403", []string{"chat.example.org"}
 			for _, path := range paths() {
 				req := httptest.NewRequest("GET", path, nil)
 				req.Host = tt.host
@@ -181,89 +195,5 @@ func TestHealth(t *testing.T) {
 	well.Time = now
 	if w := ask(serving(well), "GET", "/healthz"); w.Code != http.StatusOK || w.Body.String() != "ok\n" {
 		t.Errorf("%d %s, though something fails long before it is a concern: that is for the page", w.Code, w.Body)
-	}
-}
-
-// connections is a listener whose connections are pipes: time in the test is
-// all theirs.
-type connections chan net.Conn
-
-func (c connections) Accept() (net.Conn, error) {
-	if conn, ok := <-c; ok {
-		return conn, nil
-	}
-	return nil, net.ErrClosed
-}
-
-func (c connections) Close() error { return nil }
-
-func (c connections) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
-
-// A watched connection tells when it is closed.
-type watched struct {
-	net.Conn
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (w *watched) Close() error {
-	w.once.Do(func() { close(w.closed) })
-	return w.Conn.Close()
-}
-
-// A client that sends nothing, or reads nothing, is let go.
-func TestSlowClients(t *testing.T) {
-	for _, tt := range []struct {
-		name, sends string
-		reads       bool
-		within      time.Duration
-	}{
-		{"says nothing", "", true, 5 * time.Second},
-		{"never ends its headers", "GET / HTTP/1.1\r\nHost: localhost\r\n", true, 5 * time.Second},
-		{"never sends its body", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n", true, 6 * time.Second},
-		{"asks no more", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", true, time.Minute},
-		{"does not read", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", false, time.Minute},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				srv, conns := NewServer(serving(Document{Time: now})), make(connections)
-				var all sync.WaitGroup
-				all.Go(func() { _ = srv.Serve(conns) })
-				ours, pipe := net.Pipe()
-				theirs := &watched{Conn: pipe, closed: make(chan struct{})}
-				conns <- theirs
-				if tt.reads {
-					all.Go(func() { _, _ = io.Copy(io.Discard, ours) })
-				}
-				_, err := io.WriteString(ours, tt.sends)
-				must(t, err)
-				select {
-				case <-theirs.closed:
-				case <-time.After(tt.within + time.Second):
-					t.Errorf("still there after %v", tt.within)
-				}
-				ours.Close()
-				close(conns)
-				srv.Close()
-				all.Wait()
-			})
-		})
-	}
-}
-
-// Headers larger than anybody needs are refused.
-func TestLargeHeaders(t *testing.T) {
-	srv := httptest.NewUnstartedServer(nil)
-	srv.Config = NewServer(serving(Document{Time: now, Healthy: true}))
-	srv.Start()
-	defer srv.Close()
-	req, err := http.NewRequest("GET", srv.URL, nil)
-	must(t, err)
-	req.Header.Set("Cookie", fmt.Sprintf("%0100000d", 0))
-	resp, err := srv.Client().Do(req)
-	must(t, err)
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-		t.Errorf("status %s", resp.Status)
 	}
 }

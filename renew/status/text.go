@@ -1,7 +1,6 @@
 package status
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"strings"
@@ -10,11 +9,12 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/backoff"
+	"keypaird/renew/textfmt"
 )
 
 // WriteText prints the document as text.
 func (doc Document) WriteText(out io.Writer) error {
-	w := bufio.NewWriter(out) // keeps the first error for Flush
+	w := new(strings.Builder)
 	fmt.Fprintln(w, doc.Summary())
 	if doc.Daemon != nil {
 		fmt.Fprintln(w, doc.Daemon.describe())
@@ -29,16 +29,15 @@ func (doc Document) WriteText(out io.Writer) error {
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", t.Name, t.State, until, left, t.next())
 	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
+	tw.Flush()
 	for _, t := range doc.Targets {
 		t.writeDetails(w, doc.Time)
 	}
 	for _, u := range doc.Unconfigured {
 		u.write(w)
 	}
-	return w.Flush()
+	_, err := io.WriteString(out, textfmt.Printable(w.String()))
+	return err
 }
 
 // writeDetails prints a target's names, deployments and failures.
@@ -83,6 +82,10 @@ func (t Target) writeDetails(w io.Writer, now time.Time) {
 			}
 		}
 		t.writeFailure(w, "    ", "failed", d.Failure)
+	}
+	for _, x := range t.Exposed {
+		fmt.Fprintf(w, "  exposed: %s\n", printable(x.Error))
+		writeRemedy(w, "  ", x.Remedy)
 	}
 	for _, f := range t.Left {
 		fmt.Fprintf(w, "  %s\n", WhereLeft(f))

@@ -79,11 +79,21 @@ func WriteFile[T string | []byte](t testing.TB, path string, data T, mode fs.Fil
 	Must(t, os.WriteFile(path, []byte(data), mode))
 }
 
-// SafeDir returns a new directory that other users cannot write, whatever the umask.
+// SafeDir returns a new directory that other users can read and not write, whatever the
+// umask.
 func SafeDir(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	Must(t, os.Chmod(dir, 0o755))
+	Must(t, os.Chmod(filepath.Dir(dir), 0o755)) // of this test
+	return dir
+}
+
+// SharedDir returns a new directory in which all users, and a child's, can make files.
+func SharedDir(t testing.TB) string {
+	t.Helper()
+	dir := SafeDir(t)
+	Must(t, os.Chmod(dir, 0o777))
 	return dir
 }
 

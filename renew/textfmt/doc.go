@@ -7,6 +7,7 @@
 // bytes that are not UTF-8) becomes U+FFFD. So no text can write to a terminal,
 // forge a line of a log, or hide that something was there.
 //
-// The package knows no format, such as JSON or HTML, and never quotes or escapes for
-// one.
+// A program that reads JSON gets every text as it is: [JSON] escapes what the other
+// functions replace. The package knows no other format, such as HTML, and never quotes
+// or escapes for one.
 package textfmt

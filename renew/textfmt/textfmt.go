@@ -1,9 +1,13 @@
 package textfmt
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -31,6 +35,41 @@ func OneLine(text string, limit int) string {
 		last = r
 	}
 	return Cut(strings.TrimSuffix(b.String(), " "), limit)
+}
+
+// Printable returns text with every character that cannot be printed replaced as by
+// [OneLine]. Lines and spaces stay.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n', unicode.IsPrint(r):
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		}
+		return utf8.RuneError
+	}, text)
+}
+
+// JSON returns v as indented JSON that ends in a new line. Characters that cannot be
+// printed are escaped: a program reads them as they are, and a terminal shows them.
+func JSON(v any) ([]byte, error) {
+	var encoded, b bytes.Buffer
+	enc := json.NewEncoder(&encoded)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	for _, r := range encoded.String() {
+		if r == '\n' || unicode.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.Bytes(), nil
 }
 
 // Lines is OneLine for each line of text; empty lines are dropped.

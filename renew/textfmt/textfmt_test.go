@@ -1,6 +1,7 @@
 package textfmt
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode"
@@ -78,4 +79,32 @@ func FuzzOneLine(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestPrintable(t *testing.T) {
+	if got, want := Printable("a  b\n\u202ec\u00a0d\u2028e\x1b[m\u200bf\xff"), "a  b\n\uFFFDc d e\uFFFD[m\uFFFDf\uFFFD"; got != want {
+		t.Errorf("Printable = %q, want %q", got, want)
+	}
+}
+
+// A program reads the text as it is; no character reaches a terminal that it obeys.
+func TestJSON(t *testing.T) {
+	type document struct{ Text string }
+	want := document{"a\u202eb\u2066\u200b\u2028\x7f\u009b\ufeff\U000e0041 grün € 漢 \U0001f600"}
+	text, err := JSON(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range string(text) {
+		if r != '\n' && !unicode.IsPrint(r) {
+			t.Errorf("%q has %U", text, r)
+		}
+	}
+	if !strings.Contains(string(text), "grün € 漢 \U0001f600") {
+		t.Errorf("%q does not show what can be printed", text)
+	}
+	var got document
+	if err := json.Unmarshal(text, &got); err != nil || got != want {
+		t.Errorf("read back: %q, %v, want %q", got, err, want)
+	}
 }

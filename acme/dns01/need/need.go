@@ -1,9 +1,13 @@
 // Package need knows what lego's DNS providers use of a machine besides the network:
 // files, and programs. By the source of lego and of the packages it imports, a provider
 // that is not listed uses the files that its variables name, and nothing else.
+//
+// It also knows the user of a child, and hands files over to it that this user cannot open:
+// see [Account.Hand].
 package need
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -43,30 +47,50 @@ func Canonical(code string) string {
 type Account struct {
 	Code string // canonical, see [Canonical]
 	Env  map[string]string
-	Home string // of the user the child runs as; may be empty
-	UID  string // the number of that user
+	Home string // where ~/ is: of the user that the account names, else of keypaird's; may be empty
+	UID  string // the number of the user the child runs as
 }
 
 // A need holds what a provider uses besides its variables and the files they name.
 type need struct {
-	read  []string // files and directories; ~/ is the home of the user, {uid} its number
-	write string   // variable that names a file it keeps
+	read  []string          // files and directories; ~/ is the home of the user, {uid} its number
+	write string            // variable that names a file it keeps
+	named map[string]string // variables that name files among read, with the files
 }
 
+// emptyStore is what a file that a provider keeps begins with.
+const emptyStore = "{}\n"
+
 var needs = map[string]need{
-	"acme-dns":    {write: "ACME_DNS_STORAGE_PATH"},
-	"azuredns":    {read: []string{"/var/opt/azcmagent/tokens"}}, // of Azure Arc
-	"designate":   {read: []string{"~/.config/openstack", "/etc/openstack"}},
-	"edgedns":     {read: []string{"~/.edgerc"}},
-	"gcloud":      {read: []string{"~/.config/gcloud", "/sys/class/dmi/id/product_name"}},
-	"hyperone":    {read: []string{"~/.h1"}},
+	"acme-dns": {write: "ACME_DNS_STORAGE_PATH"},
+	"azuredns": {read: []string{"/var/opt/azcmagent/tokens"}}, // of Azure Arc
+	"designate": {read: []string{"~/.config/openstack", "/etc/openstack"},
+		named: map[string]string{"OS_CLIENT_CONFIG_FILE": "~/.config/openstack/clouds.yaml"}},
+	"edgedns": {read: []string{"~/.edgerc"}, named: map[string]string{"AKAMAI_EDGERC": "~/.edgerc"}},
+	"gcloud": {read: []string{"~/.config/gcloud", "/sys/class/dmi/id/product_name"},
+		named: map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": "~/.config/gcloud/application_default_credentials.json"}},
+	"hyperone":    {read: []string{"~/.h1"}, named: map[string]string{"HYPERONE_PASSPORT_LOCATION": "~/.h1/passport.json"}},
 	"ibmcloud":    {read: []string{"~/.softlayer"}},
-	"lightsail":   {read: []string{"~/.aws"}},
+	"lightsail":   {read: []string{"~/.aws"}, named: awsFiles},
 	"oraclecloud": {read: []string{"~/.oci"}},
 	"ovh":         {read: []string{"~/.ovh.conf", "/etc/ovh.conf"}},
-	"rfc2136":     {read: []string{"/etc/krb5.conf", "/tmp/krb5cc_{uid}"}}, // with GSS-TSIG only
-	"route53":     {read: []string{"~/.aws"}},
+	"rfc2136": {read: []string{"/etc/krb5.conf", "/tmp/krb5cc_{uid}"}, // with GSS-TSIG only
+		named: map[string]string{"KRB5CCNAME": "FILE:/tmp/krb5cc_0"}}, // root's
+	"route53": {read: []string{"~/.aws"}, named: awsFiles},
 }
+
+var awsFiles = map[string]string{"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials", "AWS_CONFIG_FILE": "~/.aws/config"}
+
+// need returns what the provider uses.
+func (a Account) need() need {
+	if a.Code == "rfc2136" && !a.usesKerberos() {
+		return need{}
+	}
+	return needs[a.Code]
+}
+
+// home returns where ~/ is.
+func (a Account) home() string { return cmp.Or(a.Env["HOME"], a.Home) }
 
 // Codes returns the providers that use more than their variables.
 func Codes() []string { return slices.Sorted(maps.Keys(needs)) }
@@ -92,15 +116,8 @@ func (a Account) Files() (keep launch.Keep, create, env map[string]string) {
 	for name, value := range a.Env {
 		environ = append(environ, name+"="+value)
 	}
-	home := a.Env["HOME"]
-	if home == "" {
-		home = a.Home
-	}
+	home, n := a.home(), a.need()
 	keep.Read = launch.Named(environ, home)
-	n := needs[a.Code]
-	if a.Code == "rfc2136" && !a.usesKerberos() {
-		n = need{}
-	}
 	for _, path := range n.read {
 		if own := strings.ReplaceAll(path, "{uid}", a.UID); own != path {
 			if a.owns(own) {
@@ -119,7 +136,7 @@ func (a Account) Files() (keep launch.Keep, create, env map[string]string) {
 	}
 	if path := a.value(n.write); path != "" {
 		keep.Write = append(keep.Write, path)
-		create = map[string]string{path: "{}\n"}
+		create = map[string]string{path: emptyStore}
 	}
 	return keep, create, env
 }

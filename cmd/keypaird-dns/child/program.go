@@ -84,6 +84,7 @@ func (p Program) run(ctx context.Context, args []string, in io.Reader, out, errw
 			return err
 		}
 	}
+	launch.Rewind(os.Environ())
 	l := &lineLog{w: errw, redactor: redact.Of(os.Environ())}
 	legolog.Logger = l
 	s := &server{open: p.provider, only: need.Canonical(*only), confinement: confinement, out: out, log: l, requestGrace: requestGrace, exitLimit: exitLimit}

@@ -11,12 +11,14 @@ import (
 	"fmt"
 	"io"
 	"keypaird/acme/dns01/need"
+	"os"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-acme/lego/v4/challenge"
 
+	"keypaird/renew/launch"
 	"keypaird/renew/problem"
 )
 
@@ -135,6 +137,7 @@ func (s *server) drain(ctx, work context.Context, lines <-chan []byte) {
 }
 
 func (s *server) reply(ctx, work context.Context, line []byte) error {
+	launch.Rewind(os.Environ())
 	a, err := s.handle(ctx, work, line)
 	if err != nil {
 		a = answer{Error: s.log.clean(err.Error()), Remedy: s.log.clean(problem.Remedy(err))}

@@ -11,7 +11,7 @@ import (
 	"keypaird/acme"
 	"keypaird/acme/accountkey"
 	"keypaird/acme/dns01"
-	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
@@ -168,7 +168,7 @@ func records(e *engine.Engine, ca string, by dns01.Applicant) []string {
 		for _, c := range e.Settings[t.Name].Challenges {
 			name, wildcard := strings.CutPrefix(c.Name, "*.")
 			o := owner{name, wildcard}
-			if !config.IsAddress(c.Name) && !slices.Contains(methods[o], c.Type) {
+			if !hostname.IsAddress(c.Name) && !slices.Contains(methods[o], c.Type) {
 				methods[o] = append(methods[o], c.Type)
 			}
 		}

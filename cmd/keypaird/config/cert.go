@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"keypaird/acme"
+	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/hooks/preset"
 	"keypaird/renew/problem"
 )
@@ -85,13 +86,13 @@ func (c *checker) checkOrdered(p path, cert *Cert) {
 func (c *checker) checkTLSA(p path, list, certified []string) []string {
 	var out []string
 	for _, s := range list {
-		name, host, why := TLSAName(s)
+		name, host, why := hostname.TLSA(s)
 		switch {
 		case why != "":
 			c.report(p, `write port, protocol and host: "_25._tcp.mx1.example.org"`, "%q %s", s, why)
 		case slices.Contains(out, name):
 			c.report(p, "name it once", "%q stands twice", s)
-		case !slices.ContainsFunc(certified, func(n string) bool { return Covers(n, host, false) }):
+		case !slices.ContainsFunc(certified, func(n string) bool { return hostname.Covers(n, host, false) }):
 			c.report(p, "name a host that stands under http-01, tls-alpn-01, dns-01 or dns-persist-01 here", "%q is about %q, which this certificate is not for", s, host)
 		default:
 			out = append(out, name)
@@ -133,11 +134,11 @@ func (c *checker) checkExternalFile(p path, file, remedy string) {
 
 // hostName normalises a name that can be neither an address nor a wildcard.
 func (c *checker) hostName(p path, s string) string {
-	name, err := NormalName(s)
+	name, err := hostname.Normal(s)
 	switch {
 	case err != nil:
 		c.report(p, problem.Remedy(err), "%q %v", s, err)
-	case IsAddress(name):
+	case hostname.IsAddress(name):
 		c.report(p, "write a DNS name; addresses go into a [cert] table, under http-01", "%q is an IP address", s)
 	case strings.HasPrefix(name, "*."):
 		c.report(p, "write the name itself; wildcards go into a [cert] table, under dns-01", "%q is a wildcard", s)
@@ -153,11 +154,11 @@ func (c *checker) checkNames(p path, list []string, challenge string, seen map[s
 	var out []string
 	atAddress := challenge == acme.HTTP01 || challenge == acme.TLSALPN01
 	for _, s := range list {
-		name, err := NormalName(s)
+		name, err := hostname.Normal(s)
 		switch {
 		case err != nil:
 			c.report(p, problem.Remedy(err), "%q %v", s, err)
-		case IsAddress(name) && !atAddress:
+		case hostname.IsAddress(name) && !atAddress:
 			c.report(p, "put it under http-01 of a [cert] table", "%q is an IP address, which only http-01 and tls-alpn-01 can validate", s)
 		case strings.HasPrefix(name, "*.") && atAddress:
 			c.report(p, "put it under dns-01", "%q is a wildcard, which %s cannot validate", s, challenge)

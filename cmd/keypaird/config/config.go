@@ -127,8 +127,9 @@ type DNS struct {
 	// Longest wait for a record to become visible, at most "24h". Default: "2m".
 	Propagation Duration `toml:"propagation"`
 
-	// The user keypaird-dns runs as when keypaird is root. Files named in env
-	// must be readable for that user. Default: the user keypaird runs as.
+	// The user keypaird-dns runs as when keypaird is root; not root itself. Accounts
+	// with users of their own are kept from each other. Files named in env may be
+	// root's alone: keypaird hands them over. Default: "_keypaird-dns".
 	User string `toml:"user"`
 }
 
@@ -268,7 +269,8 @@ type Deploy struct {
 	Reload *[]string `toml:"reload"`
 
 	// haproxy's stats socket (level admin): pairs are changed through it, and
-	// reload is run for changes that it cannot make. Default: "", none.
+	// reload is run for changes that it cannot make. Who listens there must be root, the
+	// user keypaird runs as, or a user who can read the deployed file. Default: "", none.
 	Socket *string `toml:"socket"`
 
 	// Endpoints that must serve the new certificate, each as "[proto:]host:port" or
@@ -320,10 +322,14 @@ type Notify struct {
 type Status struct {
 	// Address that the daemon serves its page on, /status.json, /metrics and /healthz:
 	// "host:port"; "unix:/path" for a socket that only the user keypaird runs as
-	// can use; or "fd:NAME" for a socket of the service manager; its unit sets the
+	// can use, in a directory that only root and that user can write; or "fd:NAME" for a socket of the service manager; its unit sets the
 	// permissions. There is no authentication: use 127.0.0.1 or [::1]. Default: "",
 	// it is not served.
 	Listen string `toml:"listen"`
+
+	// Names that requests use, beside addresses, localhost, the machine's name and those of
+	// the certificates; others are refused (DNS rebinding). Default: none.
+	Names []string `toml:"names"`
 }
 
 // A Duration is a time.Duration in TOML text.

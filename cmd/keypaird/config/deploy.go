@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/hooks"
 	"keypaird/hooks/expect"
 	"keypaird/hooks/preset"
@@ -56,7 +57,7 @@ func (c *checker) checkEndpoint(p path, e Endpoint) {
 	}
 	c.reportIf(e.Names != nil && len(e.Names) == 0, p, "name some, or leave names out for those of the protocol", "names of %q is empty", e.Endpoint)
 	for i, s := range e.Names {
-		name, err := NormalName(s)
+		name, err := hostname.Normal(s)
 		if err != nil {
 			c.report(p, problem.Remedy(err), "the name %.*q %v", maxShown, s, err)
 			continue

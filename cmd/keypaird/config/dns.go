@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"os/user"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,6 +14,8 @@ import (
 	"keypaird/acme/dns01"
 	"keypaird/acme/dns01/need"
 	"keypaird/acme/dns01/redact"
+	"keypaird/cmd/keypaird/config/hostname"
+	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
 
@@ -30,16 +31,16 @@ func (c *checker) checkDNS(name string, d DNS) {
 		c.checkVariable(p.child("env", key), d, key, d.Env[key])
 	}
 	for i, addr := range d.Resolvers {
-		if ip, err := netip.ParseAddr(TrimBrackets(addr)); err == nil {
+		if ip, err := netip.ParseAddr(hostname.TrimBrackets(addr)); err == nil {
 			d.Resolvers[i] = net.JoinHostPort(ip.String(), "53")
 		} else if ap, err := netip.ParseAddrPort(addr); err != nil || ap.Port() == 0 {
 			c.report(p.child("resolvers"), `write addresses: ["192.0.2.53", "[2001:db8::53]:53"]`, "%q is not the address of a resolver", addr)
 		}
 	}
 	d.Propagation.Duration = cmp.Or(d.Propagation.Duration, dns01.DefaultPropagation)
-	if d.User != "" {
-		if _, err := user.Lookup(d.User); err != nil {
-			c.report(p.child("user"), "make the user, or leave the key out", "there is no user %q", d.User)
+	if d.User != "" || !c.noSecrets { // without it, only what starts the child is refused
+		if _, err := need.User(d.User); err != nil {
+			c.report(p.child("user"), problem.Remedy(err), "%v", err)
 		}
 	}
 	c.cfg.DNS[name] = d

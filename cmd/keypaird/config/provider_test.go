@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"keypaird/renew/launch"
+	"keypaird/renew/testutil"
 )
 
 // The list of providers is that of keypaird-dns: go generate ./cmd/keypaird-dns.
@@ -29,6 +32,24 @@ func TestProvidersOfKeypairdDNS(t *testing.T) {
 	slices.Sort(want)
 	if got := strings.Fields(providersText); !slices.Equal(got, want) {
 		t.Errorf("%d providers, want the %d of keypaird-dns", len(got), len(want))
+	}
+}
+
+// Without the user of keypaird-dns, root can neither issue nor check, and still ask.
+func TestNoDNSUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives keypaird-dns another user")
+	}
+	defer func(was string) { launch.DNSUser = was }(launch.DNSUser)
+	launch.DNSUser = "no-such-user"
+	dir := testutil.SafeDir(t)
+	_, err := loadText(t, dir, "[dns.ns]\nprovider = \"rfc2136\"\n[cert.a]\ndns-01 = [\"example.org\"]\ndns = \"ns\"\n")
+	m, ok := err.(Mistakes)
+	if !ok || len(m) != 1 || m[0].Key != "dns.ns.user" || !strings.Contains(m[0].Remedy, launch.MakeUser("no-such-user")) {
+		t.Errorf("Load = %v (%+v)", err, m)
+	}
+	if _, err := Load(Options{Path: filepath.Join(dir, "keypaird.toml"), Getenv: noEnv, NoSecrets: true}); err != nil {
+		t.Errorf("for a command that orders nothing: %v", err)
 	}
 }
 

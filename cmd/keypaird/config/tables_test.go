@@ -3,6 +3,8 @@ package config
 import (
 	"strings"
 	"testing"
+
+	"keypaird/renew/launch"
 )
 
 func TestTableMistakes(t *testing.T) { testMistakes(t, tablesMistakes) }
@@ -153,7 +155,11 @@ user = "nobody-at-all"`, `
 3: dns.ns.resolvers: "192.0.2.53:0" is not the address of a resolver
 -> write addresses: ["192.0.2.53", "[2001:db8::53]:53"]
 4: dns.ns.user: there is no user "nobody-at-all"
--> make the user, or leave the key out
+-> make it, as root: ` + launch.MakeUser("nobody-at-all") + `; or leave the key out
+`},
+	{"root as the user of a DNS account", "[dns.ns]\nprovider = \"rfc2136\"\nuser = \"root\"", `
+3: dns.ns.user: keypaird-dns must not run as root
+-> name another user, or leave the key out: it is then nobody
 `},
 	{"durations", `[dns.a]
 provider = "rfc2136"

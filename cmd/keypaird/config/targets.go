@@ -11,6 +11,7 @@ import (
 
 	"keypaird/acme"
 	"keypaird/acme/authority"
+	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/hooks"
 )
 
@@ -179,7 +180,7 @@ func (c *checker) checkVerifyNames(deployment string, targets []Target) {
 	}
 	for _, e := range c.cfg.Deploy[deployment].Verify {
 		for _, name := range e.Names {
-			normal, _ := NormalName(name) // else that has been reported
+			normal, _ := hostname.Normal(name) // else that has been reported
 			c.reportIf(len(known) > 0 && normal == name && !slices.Contains(known, name), path{"deploy", deployment, "verify"}, suggest(name, known),
 				"no certificate that is deployed there is for %q", name)
 		}

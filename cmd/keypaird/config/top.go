@@ -14,6 +14,7 @@ import (
 
 	"github.com/robfig/cron/v3"
 
+	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/cmd/keypaird/schedule"
 	"keypaird/renew/durable"
 	"keypaird/renew/problem"
@@ -65,6 +66,9 @@ func (c *checker) checkHTTP01() {
 }
 
 func (c *checker) checkStatus() {
+	for _, name := range c.cfg.Status.Names {
+		c.reportIf(!isHost(name), path{"status", "names"}, `write the name alone, such as "status.example.org"`, "%q is not the name of a host", name)
+	}
 	addr, p := c.cfg.Status.Listen, path{"status", "listen"}
 	file, isUnix := strings.CutPrefix(addr, "unix:")
 	switch {
@@ -106,8 +110,8 @@ func (c *checker) checkListen(p path, addr, example string) {
 
 // isHost reports whether s is an address or the name of a server.
 func isHost(s string) bool {
-	name, err := NormalName(s)
-	return IsAddress(s) || err == nil && !strings.HasPrefix(name, "*") && !IsAddress(name)
+	name, err := hostname.Normal(s)
+	return hostname.IsAddress(s) || err == nil && !strings.HasPrefix(name, "*") && !hostname.IsAddress(name)
 }
 
 // sameListener reports whether two addresses cannot both be listened on.

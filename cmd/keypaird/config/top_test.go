@@ -5,6 +5,10 @@ import "testing"
 func TestTopMistakes(t *testing.T) { testMistakes(t, topMistakes) }
 
 var topMistakes = []mistaken{
+	{"address as a name of the page", "[status]\nnames = [\"status.example.org:8403\"]", `
+2: status.names: "status.example.org:8403" is not the name of a host
+-> write the name alone, such as "status.example.org"
+`},
 	{"mail address with a name", `email = "Ann <ann@example.org>"`, `
 1: email: "Ann <ann@example.org>" is not a mail address
 -> write one address and nothing else: "hostmaster@example.org"

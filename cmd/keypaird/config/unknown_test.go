@@ -130,7 +130,7 @@ address = "x"`, `
 2: notify.comand: unknown key
 -> did you mean "command"?
 4: status.address: unknown key
--> known in [status]: listen
+-> known in [status]: listen names
 `},
 	{"in the wrong table", `[http-01]
 email = "ann@example.org"

@@ -11,6 +11,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/schedule"
 	"keypaird/hooks/command"
 	"keypaird/renew"
@@ -24,7 +25,9 @@ type Options struct {
 	Load    func() (*config.Config, error)               // reads the configuration
 	Engine  func(*config.Config) (*engine.Engine, error) // makes an engine for it
 	Metrics *status.Metrics
-	Log     *slog.Logger
+	// Listener serves the status page.
+	Listener *listener.Process
+	Log      *slog.Logger
 }
 
 // stopTimeout is how long the daemon waits for the last pass when it stops.

@@ -16,9 +16,21 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/listener"
 	"keypaird/renew/status"
 	"keypaird/renew/testutil"
 )
+
+// TestMain is also the listener.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == listener.Command {
+		if err := listener.Main(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
 
 // A configuration that was reloaded while the daemon waited for the lock is applied
 // before the next pass.
@@ -141,6 +153,6 @@ func newDaemon(file string, log *slog.Logger) *Daemon {
 	return New(Options{
 		Load:    func() (*config.Config, error) { return config.Load(config.Options{Path: file, Getenv: os.Getenv}) },
 		Engine:  func(cfg *config.Config) (*engine.Engine, error) { return engine.New(cfg, engine.Options{Log: log}) },
-		Metrics: m, Log: log,
+		Metrics: m, Listener: &listener.Process{Log: log}, Log: log,
 	})
 }

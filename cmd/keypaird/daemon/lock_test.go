@@ -45,7 +45,7 @@ func newIdler(t *testing.T, page string) *idler {
 // write writes the configuration.
 func (d *idler) write(t *testing.T, page string) {
 	t.Helper()
-	text := fmt.Sprintf("state = %q\nsign_with = [\"down\"]\n[ca.down]\ndirectory = \"https://127.0.0.1:1/\"\n[http-01]\nwebroot = %q\n[status]\nlisten = %q\n"+
+	text := fmt.Sprintf("state = %q\nsign_with = [\"down\"]\n[ca.down]\ndirectory = \"https://127.0.0.1:1/\"\n[http-01]\nwebroot = %q\n[status]\nlisten = \"%s\"\n"+
 		"[notify]\ncommand = [\"/bin/sh\", \"-c\", %q]\n[cert.mail]\nhttp-01 = [\"mail.example.org\"]\n",
 		filepath.Join(d.dir, "state"), d.dir, page, `echo "$KEYPAIRD_EVENT $KEYPAIRD_NAMES: $KEYPAIRD_ERROR" >>`+d.dir+"/notified")
 	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
@@ -65,7 +65,9 @@ func (d *idler) listen(t *testing.T) (port string) {
 	}
 	p.addr = "127.0.0.1:" + port
 	d.current.page = p
-	p.serve(d.pageHandler(p.addr))
+	if err := d.serve(p, d.current.engine.Config); err != nil {
+		t.Fatal(err)
+	}
 	return port
 }
 
@@ -175,6 +177,36 @@ func TestOwnPort(t *testing.T) {
 	d.write(t, "localhost:"+port)
 	if _, err := d.load(t.Context()); err == nil || !strings.Contains(renew.Remedy(err), "this daemon's own page") {
 		t.Errorf("read: %v; remedy: %s", err, renew.Remedy(err))
+	}
+}
+
+// The page is served by its own names, and a reload may add some while it is open.
+func TestPageNames(t *testing.T) {
+	d := newIdler(t, "")
+	port := d.listen(t)
+	status := func(host string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+port+"/status.json", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode
+	}
+	for host, want := range map[string]int{"mail.example.org:8403": 200, "localhost": 200, "192.0.2.1": 200, "status.example.net": 421, "evil.example": 421} {
+		if got := status(host); got != want {
+			t.Errorf("%s: %d, want %d", host, got, want)
+		}
+	}
+	d.write(t, "127.0.0.1:"+port+"\"\nnames = [\"status.example.net\"]\n#\"")
+	d.reload(t.Context())
+	d.applyPending(t.Context())
+	if got := status("status.example.net"); got != 200 {
+		t.Errorf("the name of [status] names: %d", got)
 	}
 }
 

@@ -4,33 +4,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
-	"net/http"
 	"os"
+	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"keypaird/acme/responder"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/listener"
+	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 	"keypaird/renew/status"
+	"keypaird/renew/unixsocket"
 )
 
 // A page serves the status of all targets.
 type page struct {
 	addr   string // as in [status]
 	ls     []net.Listener
-	server *http.Server // nil before serve
-	served sync.WaitGroup
+	names  []string  // that it is served by
+	server io.Closer // nil before serve
 }
-
-// maxReaders is the number of connections at a time, for each socket.
-const maxReaders = 64
 
 // openPage listens on addr. There is no page if it is "".
 func openPage(ctx context.Context, addr string) (*page, error) {
@@ -41,7 +39,7 @@ func openPage(ctx context.Context, addr string) (*page, error) {
 	var err error
 	if file, ok := strings.CutPrefix(addr, "unix:"); ok {
 		var l net.Listener
-		if l, err = listenUnix(ctx, file); err != nil {
+		if l, err = unixsocket.Listen(ctx, file); err != nil {
 			err = fmt.Errorf("listening on %s: %w", addr, err)
 		}
 		ls = []net.Listener{l}
@@ -54,16 +52,37 @@ func openPage(ctx context.Context, addr string) (*page, error) {
 	return &page{addr: addr, ls: ls}, nil
 }
 
-// serve starts to serve h, unless the page is served already.
-func (p *page) serve(h http.Handler) {
+// serve starts to serve a page, unless it is served already by its names.
+func (d *Daemon) serve(p *page, cfg *config.Config) error {
+	names := pageNames(cfg)
+	if p.server != nil && slices.Equal(p.names, names) {
+		return nil
+	}
 	if p.server != nil {
-		return
+		p.server.Close()
+		p.server = nil
 	}
-	p.server = status.NewServer(h)
-	p.server.SetKeepAlivesEnabled(false) // an idle connection would keep other clients out
-	for _, l := range p.ls {
-		p.served.Go(func() { _ = p.server.Serve(netutil.LimitListener(l, maxReaders)) })
+	machine, _ := os.Hostname()
+	pages := &status.Server{Collect: d.collect, Metrics: d.options.Metrics, Log: d.log, Machine: machine}
+	var err error
+	p.names = names
+	p.server, err = d.options.Listener.Serve(listener.Service{Kind: listener.Page, Listen: p.addr, Names: names}, p.ls, pages.Answer)
+	return err
+}
+
+// pageNames returns the names of hosts that are ours: no web page of others has them.
+func pageNames(cfg *config.Config) []string {
+	names := slices.Clone(cfg.Status.Names)
+	if machine, err := os.Hostname(); err == nil {
+		names = append(names, machine)
 	}
+	for _, t := range cfg.Targets() {
+		for _, c := range t.Challenges {
+			names = append(names, c.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // retryPage opens the status page if that failed so far.
@@ -79,26 +98,23 @@ func (d *Daemon) retryPage(ctx context.Context) {
 		d.log.Debug("status not shown", "err", err)
 		return
 	}
+	if err := d.serve(p, d.current.engine.Config); err != nil {
+		p.close()
+		d.log.Debug("status not shown", "err", err)
+		return
+	}
 	d.current.page, d.current.pageErr = p, nil
-	p.serve(d.pageHandler(addr))
 	d.log.Info("status shown", "listen", addr)
 }
 
-// close stops listening and waits for the server to end.
+// close stops listening.
 func (p *page) close() {
-	for _, l := range p.ls {
-		l.Close() // the server may not know it yet
-	}
 	if p.server != nil {
 		p.server.Close()
 	}
-	p.served.Wait()
-}
-
-// pageHandler returns what a page serves.
-func (d *Daemon) pageHandler(addr string) http.Handler {
-	machine, _ := os.Hostname()
-	return &status.Server{Collect: d.collect, Metrics: d.options.Metrics, Log: d.log, Listen: addr, Machine: machine}
+	for _, l := range p.ls {
+		l.Close()
+	}
 }
 
 func (d *Daemon) collect() (status.Document, error) {
@@ -113,65 +129,20 @@ func (d *Daemon) collect() (status.Document, error) {
 	return doc, err
 }
 
-// listenUnix listens on a socket that only our user can open. It replaces a socket
-// that no process listens on any more.
-func listenUnix(ctx context.Context, file string) (net.Listener, error) {
-	info, err := os.Lstat(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return nil, err
-	case info.Mode().Type() != fs.ModeSocket:
-		return nil, errNoSocketFile
-	default:
-		if err := removeStale(ctx, file); err != nil {
-			return nil, err
-		}
-	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "unix", file) // closed to others by our umask
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return nil, op.Err // without the path, which the caller adds
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(file, 0o600); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
-}
-
-var errNoSocketFile = errors.New("a file that is not a socket is in the way")
-
-// removeStale removes a socket that no process listens on.
-func removeStale(ctx context.Context, file string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", file)
-	switch {
-	case err == nil:
-		conn.Close()
-		return syscall.EADDRINUSE
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return os.Remove(file)
-	}
-	return err
-}
-
 // pageError returns the error for a page that cannot be opened, with its remedy.
 func (d *Daemon) pageError(addr string, err error) error {
 	remedy := `set [status] listen to another address, such as "127.0.0.1:8403"`
+	unsafe, isUnsafe := errors.AsType[*durable.UnsafeError](err)
 	switch {
+	case isUnsafe:
+		remedy = unsafe.Remedy() + ", or set [status] listen to a path in a directory of keypaird's own"
 	case errors.Is(err, responder.ErrNoSocket):
 		remedy = "start keypaird through a socket unit with FileDescriptorName=" + strings.TrimPrefix(addr, "fd:") + ", or set [status] listen to an address"
 	case errors.Is(err, syscall.EADDRINUSE) && d.ownsPort(addr):
 		remedy = "this daemon's own page still has the port: choose another port, or restart keypaird"
 	case errors.Is(err, syscall.EADDRINUSE):
 		remedy = "stop the program that listens there (see which: fstat, sockstat or ss -ltnxp), or set [status] listen to another address"
-	case errors.Is(err, errNoSocketFile):
+	case errors.Is(err, unixsocket.ErrNotSocket):
 		remedy = "remove the file, or set [status] listen to another path"
 	case errors.Is(err, fs.ErrNotExist):
 		remedy = "create the directory, writable for keypaird, or set [status] listen to another path"

@@ -173,7 +173,10 @@ func (d *Daemon) apply(ctx context.Context, g *generation) {
 	d.current = g
 	d.currentMu.Unlock()
 	if g.page != nil {
-		g.page.serve(d.pageHandler(g.page.addr))
+		if err := d.serve(g.page, g.engine.Config); err != nil {
+			g.page.close()
+			g.page, g.pageErr = nil, problem.Wrap(fmt.Errorf("status page: %w", err), problem.Remedy(err))
+		}
 	}
 	if g.pageErr != nil {
 		d.log.Error("status not shown", "err", g.pageErr, "remedy", renew.Remedy(g.pageErr))

@@ -23,6 +23,7 @@ import (
 // renew.RenewalInfoFetcher.
 type issuer struct {
 	name    string
+	warm    func() // called when an order begins
 	client  func() (*acme.Client, error)
 	log     *orderlog.Log
 	request acme.Request // what is the same for all orders
@@ -42,9 +43,11 @@ func (i *issuer) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 	}
 	req := i.request
 	req.KeyType, req.Key, req.Current, req.Foreign, req.Forced, req.Step = o.KeyType, o.Key, o.Have, o.Foreign, o.Forced, o.Step
+	req.NewKey = o.NewKey
 	if o.Replaces {
 		req.Replaces, _ = acme.CertID(o.Have) // one without an identifier is replaced without saying so
 	}
+	go i.warm()
 	release, err := i.hold(ctx)
 	if err != nil {
 		return nil, err

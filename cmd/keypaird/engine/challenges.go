@@ -2,6 +2,7 @@ package engine
 
 import (
 	"log/slog"
+	"slices"
 
 	"keypaird/acme"
 	"keypaird/acme/dns01"
@@ -58,6 +59,21 @@ func (e *Engine) ClosePorts(keepPassed bool) {
 			p.Close()
 		}
 	}
+	if e.options.Listener != nil {
+		e.options.Listener.Rest()
+	}
+}
+
+// warm returns what starts the listener, while an order of a target is placed that needs
+// it.
+func (e *Engine) warm(t config.Target) func() {
+	listens := func(c config.Challenge) bool {
+		return c.Type == acme.HTTP01 && e.HTTP01.Port().Addr != "" || c.Type == acme.TLSALPN01
+	}
+	if e.options.Listener == nil || !slices.ContainsFunc(t.Challenges, listens) {
+		return func() {}
+	}
+	return e.options.Listener.Warm
 }
 
 func (e *Engine) ports() []*responder.Port {

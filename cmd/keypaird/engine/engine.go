@@ -18,6 +18,8 @@ import (
 	"keypaird/acme/selftest"
 	"keypaird/acme/tlsalpn01"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/hostname"
+	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/schedule"
 	"keypaird/hooks"
 	"keypaird/renew"
@@ -44,6 +46,7 @@ type Engine struct {
 	recent    *dns01.Recent
 	window    *schedule.Window         // nil: deployments may begin at any time
 	orderLogs map[string]*orderlog.Log // by CA
+	warned    map[string]bool          // files that others can read, of which the log has a warning
 
 	mu  sync.Mutex
 	cas map[string]*acme.Client // those made so far
@@ -55,6 +58,7 @@ type Options struct {
 	UserAgent string              // sent to CAs
 	Observe   func(acme.Exchange) // called after each exchange with a CA; nil: none is reported
 	DryRun    string              // directory for what is issued in a dry run, see rehearsed; "": it is none
+	Listener  *listener.Process   // answers challenges at sockets; nil: this process does
 }
 
 // New makes an Engine. It touches nothing but the state directory. A CA client is
@@ -81,7 +85,10 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 		TLSALPN01: &tlsalpn01.Solver{Dir: filepath.Join(cfg.State, "tls-alpn-01"), Listen: cfg.TLSALPN.Listen, Log: o.Log},
 		Tests:     selfTests(cfg, o.Log),
 		recent:    &dns01.Recent{Path: filepath.Join(cfg.State, "dns-01.json"), Log: o.Log},
-		options:   o, window: window, cas: map[string]*acme.Client{}, orderLogs: map[string]*orderlog.Log{},
+		options:   o, window: window, cas: map[string]*acme.Client{}, orderLogs: map[string]*orderlog.Log{}, warned: map[string]bool{},
+	}
+	if o.Listener != nil {
+		e.HTTP01.Serve, e.TLSALPN01.Serve = o.Listener.Challenges(listener.HTTP01), o.Listener.Challenges(listener.TLSALPN01)
 	}
 	for _, t := range cfg.Targets() {
 		if o.DryRun != "" {
@@ -146,7 +153,7 @@ func (e *Engine) bind(t config.Target) renew.Target {
 	orders := filepath.Join(e.Store.Dir(t.Name), "pending")
 	for _, ca := range t.SignWith {
 		out.Issuers = append(out.Issuers, &issuer{
-			name: ca, client: func() (*acme.Client, error) { return e.CA(ca) }, log: e.orderLog(ca), orders: orders, accounts: accounts,
+			name: ca, warm: e.warm(t), client: func() (*acme.Client, error) { return e.CA(ca) }, log: e.orderLog(ca), orders: orders, accounts: accounts,
 			request: acme.Request{
 				Names: out.Names, Profile: t.Profile, PreferredChain: t.PreferredChain, Methods: methods,
 				Pending: filepath.Join(orders, ca), // at each CA its own: what the first may have issued is not lost when the next is tried
@@ -194,7 +201,7 @@ func (e *Engine) Beside(some []renew.Target) []renew.Target {
 func (e *Engine) Status(targets []renew.Target, records *renew.Records) status.Source {
 	return status.Source{
 		Store: e.Store, Targets: targets, Records: records, NextDeployWindow: e.NextDeployWindow,
-		StandIn: e.standInOf, Unconfigured: e.Unconfigured, Left: e.left,
+		StandIn: e.standInOf, Unconfigured: e.Unconfigured, Left: e.left, Exposed: e.Exposed,
 	}
 }
 
@@ -227,10 +234,10 @@ func (e *Engine) deployment(name string) *hooks.Deployment {
 func (e *Engine) resolver(t config.Target) resolver {
 	r := resolver{}
 	for _, name := range t.TLSA {
-		_, host, _ := config.TLSAName(name)
+		_, host, _ := hostname.TLSA(name)
 		checker := dns01.Checker{Log: e.options.Log}
 		for _, c := range t.Challenges {
-			if a := e.Accounts[c.Account]; a != nil && config.Covers(c.Name, host, false) {
+			if a := e.Accounts[c.Account]; a != nil && hostname.Covers(c.Name, host, false) {
 				if checker.Resolvers = a.Resolvers; c.Name == host {
 					break
 				}

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/renew"
 	"keypaird/renew/problem"
 )
@@ -43,7 +43,7 @@ func (e *Engine) noTarget(name string) error {
 // TargetName returns the name that an operator typed as the configuration has
 // it. An unusable name is returned unchanged.
 func TargetName(typed string) string {
-	if name, err := config.NormalName(typed); err == nil {
+	if name, err := hostname.Normal(typed); err == nil {
 		return name
 	}
 	return typed

@@ -19,6 +19,7 @@ import (
 // what is stored of targets that are no longer configured. The caller holds the lock
 // of the state directory.
 func (e *Engine) Prepare(ctx context.Context, targets []renew.Target, records *renew.Records) []unconfigured.Certificate {
+	e.logExposed(targets)
 	list := e.CopyRenamed(targets, records)
 	stopped := map[string]bool{}
 	written, errs := e.WriteStandIns(ctx, targets, func(deployment string) bool {

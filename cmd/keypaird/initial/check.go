@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
@@ -26,11 +27,11 @@ func list(s string) []string {
 
 // name returns the normal form of a name of a server.
 func name(s string) (string, error) {
-	normal, err := config.NormalName(strings.TrimSuffix(s, "."))
+	normal, err := hostname.Normal(strings.TrimSuffix(s, "."))
 	switch {
 	case err != nil:
 		return "", problem.Newf(problem.Remedy(err), "%q %w", textfmt.Cut(s, 100), err)
-	case config.IsAddress(normal):
+	case hostname.IsAddress(normal):
 		return "", problem.Newf("write a name", "%q is an address", normal)
 	case strings.HasPrefix(normal, "*."):
 		return "", problem.Newf("write the name of one server; a wildcard can be added to the file later", "%q is a wildcard", normal)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/hooks/preset"
 	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
@@ -159,7 +160,7 @@ func (w *draft) variableQuestion(i int) question {
 				if err != nil {
 					host = answer
 				}
-				if _, err := config.NormalName(host); err != nil {
+				if _, err := hostname.Normal(host); err != nil {
 					return problem.Newf("write its address or name, with :port if it is not 53", "%q is no name server", textfmt.Cut(answer, 100))
 				}
 			}

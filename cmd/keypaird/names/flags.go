@@ -13,6 +13,7 @@ import (
 
 	"keypaird/cmd/keypaird-names/message"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/hostname"
 )
 
 // A Lookup is what the flags that both commands have say.
@@ -49,7 +50,7 @@ func Flags(f *flag.FlagSet) *Lookup {
 func parseResolver(s string) (string, error) {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		host, port = config.TrimBrackets(s), "53"
+		host, port = hostname.TrimBrackets(s), "53"
 	}
 	if _, err := netip.ParseAddr(host); err != nil {
 		return "", errors.New("a resolver is an IP address, with or without a port: 192.0.2.53 or [2001:db8::53]:5353")
@@ -66,14 +67,14 @@ func parseResolve(s string) (host string, addrs []netip.Addr, err error) {
 		return "", nil, errors.New("write NAME=ADDRESS, such as matrix.example.org=192.0.2.7")
 	}
 	name = strings.TrimSuffix(name, ".")
-	if host, err = config.ToASCII(name); err != nil {
+	if host, err = hostname.ToASCII(name); err != nil {
 		if !strings.Contains(name, "_") { // hosts sometimes have one, whatever the rules say
 			return "", nil, fmt.Errorf("%q is no name", name)
 		}
 		host = strings.ToLower(name)
 	}
 	for text := range strings.SplitSeq(addresses, ",") {
-		addr, err := netip.ParseAddr(config.TrimBrackets(text))
+		addr, err := netip.ParseAddr(hostname.TrimBrackets(text))
 		if err != nil {
 			return "", nil, fmt.Errorf("%q is no IP address", text)
 		}
@@ -136,7 +137,7 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 func ToDNS(domains ...string) []string {
 	out := slices.Clone(domains)
 	for i, s := range out {
-		if ascii, err := config.ToASCII(s); err == nil {
+		if ascii, err := hostname.ToASCII(s); err == nil {
 			out[i] = strings.TrimSuffix(ascii, ".")
 		}
 	}

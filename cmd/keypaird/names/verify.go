@@ -10,6 +10,7 @@ import (
 
 	"keypaird/cmd/keypaird-names/message"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks/verify/input"
 )
@@ -157,7 +158,7 @@ func (r *Request) addIdentities(targets []input.Target, all bool) {
 // addCert adds the domain that a [cert] table is called after and has a name of, with
 // all services that its peers find.
 func (r *Request) addCert(t input.Target, name string) {
-	if r.engine.Settings[t.Name].Identity != "" || !slices.Contains(t.Names, name) || config.IsAddress(name) || strings.HasPrefix(name, "*") {
+	if r.engine.Settings[t.Name].Identity != "" || !slices.Contains(t.Names, name) || hostname.IsAddress(name) || strings.HasPrefix(name, "*") {
 		return
 	}
 	r.Domains = append(r.Domains, input.Domain{Name: name, Services: r.with.Services, Components: ToDNS(r.with.Components...), Optional: true})

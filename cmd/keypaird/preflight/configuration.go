@@ -2,27 +2,34 @@ package preflight
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
 	"keypaird/hooks/preset"
+	"keypaird/renew/durable"
 )
 
 // Configuration checks the programs, files and DNS providers that a configuration
 // names on this machine. It makes no network requests.
 func Configuration(ctx context.Context, cfg *config.Config) []Finding {
-	return slices.Concat(checkStateDir(cfg), checkKeyModes(cfg), checkPage(cfg), checkNotify(cfg), checkExternal(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg), checkUnit(ctx, cfg), checkState(cfg))
+	return slices.Concat(checkStateDir(cfg), checkPage(cfg), checkNotify(cfg), checkExternal(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg), checkUnit(ctx, cfg), checkState(cfg))
 }
 
 // checkPage warns of a status page that other machines can read: it holds no
 // secrets, but helps attackers.
 func checkPage(cfg *config.Config) []Finding {
 	addr := cfg.Status.Listen
+	if file, ok := strings.CutPrefix(addr, "unix:"); ok {
+		return checkPageDir(filepath.Dir(file))
+	}
 	if onLoopback(addr) {
 		return nil
 	}
@@ -30,6 +37,24 @@ func checkPage(cfg *config.Config) []Finding {
 		Check: "configuration", Subject: "status.listen", Result: Warning, Detail: fmt.Sprintf("%q is reachable from other machines without authentication", addr),
 		Remedy: `set "127.0.0.1:8403", behind a web server that asks for a password`,
 	}}
+}
+
+// checkPageDir reports a directory in which the daemon will not make its socket. It says
+// nothing of one that is not there yet, or that belongs to the daemon's user, if this is
+// another.
+func checkPageDir(dir string) []Finding {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil
+	}
+	if _, ours := durable.Owner(info); !ours {
+		return nil
+	}
+	err = durable.CheckDir(dir)
+	if _, unsafe := errors.AsType[*durable.UnsafeError](err); !unsafe {
+		return nil
+	}
+	return []Finding{finding("configuration", "status.listen", "", err)}
 }
 
 // checkPrograms reports what a deployment needs that this machine does not have. set

@@ -14,6 +14,7 @@ import (
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird-names/message"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/names"
 	"keypaird/renew/problem"
@@ -70,7 +71,7 @@ func (c *identityCheck) isLocal(a netip.Addr) bool { return c.local[a] || a.IsLo
 // machine. Any address that serves our token will do.
 func (c *identityCheck) checkAddress(ctx context.Context, t config.Target, by config.Challenge) []Finding {
 	name := by.Name
-	if config.IsAddress(name) {
+	if hostname.IsAddress(name) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
@@ -210,7 +211,7 @@ func (c *identityCheck) missingNames(domain string, a *message.Needs) []Finding 
 			Remedy: fmt.Sprintf("add a target: [cert.%q] with http-01 = [%q]", name, name),
 		}
 		switch {
-		case config.IsAddress(name):
+		case hostname.IsAddress(name):
 			f.Remedy += ", at a CA that certifies addresses"
 		case r.Host != name:
 			f.Remedy = fmt.Sprintf("add it to components in [identity.%q]", domain)
@@ -226,7 +227,7 @@ func (c *identityCheck) missingNames(domain string, a *message.Needs) []Finding 
 func (c *identityCheck) covered(r message.Requirement) bool {
 	for _, t := range c.engine.Targets {
 		for _, name := range c.engine.Names(t) {
-			if slices.ContainsFunc(r.Accept, func(n string) bool { return config.Covers(name, n, r.NoWildcard) }) {
+			if slices.ContainsFunc(r.Accept, func(n string) bool { return hostname.Covers(name, n, r.NoWildcard) }) {
 				return true
 			}
 		}

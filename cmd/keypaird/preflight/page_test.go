@@ -1,9 +1,11 @@
 package preflight
 
 import (
+	"os"
 	"testing"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/renew/testutil"
 )
 
 // Only a page that other machines can read is warned of.
@@ -34,5 +36,18 @@ func TestPageForOthers(t *testing.T) {
 				t.Errorf("%d warnings of %q", n, tt.addr)
 			}
 		})
+	}
+}
+
+// The daemon does not listen where another user could take the place of its socket.
+func TestPageInOpenDirectory(t *testing.T) {
+	dir := testutil.SafeDir(t)
+	cfg := &config.Config{Status: config.Status{Listen: "unix:" + dir + "/page"}}
+	if found := checkPage(cfg); len(found) > 0 {
+		t.Errorf("a directory of its own: %v", found)
+	}
+	testutil.Must(t, os.Chmod(dir, 0o777))
+	if found := checkPage(cfg); len(found) != 1 || found[0].Result != Failed || found[0].Remedy != "chmod go-w "+dir {
+		t.Errorf("one that every user can write: %v", found)
 	}
 }

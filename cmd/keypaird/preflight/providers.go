@@ -1,16 +1,21 @@
 package preflight
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"keypaird/acme/dns01"
+	"keypaird/acme/dns01/need"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/renew/launch"
 	"keypaird/renew/textfmt"
@@ -18,7 +23,11 @@ import (
 
 // AskChild returns a command that runs the child without any secrets.
 func AskChild(ctx context.Context, child string, argv ...string) (*exec.Cmd, error) {
-	return launch.Command(ctx, launch.Child{Path: child, Args: argv})
+	user, err := launch.NetUser()
+	if err != nil {
+		return nil, err
+	}
+	return launch.Command(ctx, launch.Child{Path: child, Args: argv, User: user})
 }
 
 // output returns what the child prints.
@@ -58,14 +67,17 @@ func checkProviders(ctx context.Context, cfg *config.Config) []Finding {
 	}
 	if missing := launch.Missing(); len(missing) > 0 && len(cfg.DNS) > 0 {
 		found = append(found, Finding{Check: "dns", Subject: "keypaird-dns", Result: Warning, Detail: "it is not fully confined: " + strings.Join(missing, "; "),
-			Remedy: "use a kernel that has it, and user in each [dns] table: that user may read no file that holds a key"})
+			Remedy: "use a kernel that has it; " + ownUser})
 	}
+	found = append(found, checkUsers(cfg)...)
 	for _, name := range slices.Sorted(maps.Keys(cfg.DNS)) {
 		provider := cfg.DNS[name].Provider
 		f := Finding{Check: "dns", Subject: name, Result: Failed}
 		out, err := output(ctx, child, "-json", "-describe", provider)
 		var d description
 		switch {
+		case errors.Is(err, syscall.EPERM):
+			f.Detail, f.Remedy = fmt.Sprintf("%s: %v", child, err), need.UsersRemedy
 		case err != nil:
 			f.Detail = fmt.Sprintf("%s does not know the provider %q", child, provider)
 			f.Remedy = "install keypaird and keypaird-dns of the same version"
@@ -79,6 +91,42 @@ func checkProviders(ctx context.Context, cfg *config.Config) []Finding {
 			continue
 		}
 		found = append(found, f)
+	}
+	return found
+}
+
+const ownUser = "let keypaird be root, which gives keypaird-dns a user of its own, with no right to any file that holds a key"
+
+// checkUsers reports what users do not separate: keypaird-dns from a keypaird that is not
+// root and cannot give it another, and accounts that have the same one; and it warns of
+// files that the user of an account may not use.
+func checkUsers(cfg *config.Config) (found []Finding) {
+	same := map[string][]string{} // accounts by user
+	for _, name := range slices.Sorted(maps.Keys(cfg.DNS)) {
+		d := cfg.DNS[name]
+		u, err := need.User(d.User)
+		if err != nil {
+			found = append(found, finding("dns", name, "", err))
+			continue
+		}
+		same[u.Username] = append(same[u.Username], name)
+		for _, path := range need.For(d.Provider, d.Env, d.User, u).Unusable(u) {
+			found = append(found, Finding{Check: "dns", Subject: name, Result: Warning, Detail: fmt.Sprintf("user %s, which keypaird-dns has, may not use %s", u.Username, path),
+				Remedy: fmt.Sprintf("let that user use it: chgrp %s, chmod g+rX, and its directories; or set the variables in [dns.%s] env, which keypaird dns %s lists; or name another user there", u.Username, name, d.Provider)})
+		}
+	}
+	for _, user := range slices.Sorted(maps.Keys(same)) {
+		names := same[user]
+		switch {
+		case os.Geteuid() != 0:
+			means := cmp.Or(launch.Means(), "what this system has")
+			found = append(found, Finding{Check: "dns", Subject: strings.Join(names, ", "), Result: Good,
+				Detail: fmt.Sprintf("keypaird-dns has keypaird's user, %s: it is kept from keypaird's files and processes by %s alone", user, means), Remedy: ownUser})
+		case len(names) > 1:
+			own := launch.DNSUser + "-" + names[0]
+			found = append(found, Finding{Check: "dns", Subject: strings.Join(names, ", "), Result: Good, Detail: "these accounts have the same user, " + user,
+				Remedy: fmt.Sprintf("to keep one account from another by users as well: %s; then user = %q in [dns.%s]", launch.MakeUser(own), own, names[0])})
+		}
 	}
 	return found
 }

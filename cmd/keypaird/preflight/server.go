@@ -71,6 +71,8 @@ func socketProblem(path string) (detail, remedy string) {
 		return path + " is not a socket", "name haproxy's stats socket"
 	case unix.Access(path, unix.W_OK) != nil:
 		return "this user may not write to " + path, "add user or group, and mode 660, to its stats socket line in haproxy's configuration"
+	case fi.Mode()&0o002 != 0:
+		return "every user may write to " + path + ", and so change what haproxy serves", "add mode 660 to its stats socket line in haproxy's configuration"
 	}
 	return "", ""
 }
@@ -94,7 +96,7 @@ func checkServers(ctx context.Context, e *engine.Engine) []Finding {
 		tasks = append(tasks,
 			func() []Finding { return checkSettings(e.Config, d) },
 			func() []Finding { return checkNamed(ctx, e, d, targets[name]) },
-			func() []Finding { return checkMaster(ctx, d) })
+			func() []Finding { return checkSocket(ctx, d, targets[name]) })
 		for _, endpoint := range d.Verify {
 			tasks = append(tasks, func() []Finding { return checkListening(ctx, e.Config, d, endpoint.Endpoint) })
 		}

@@ -94,35 +94,27 @@ func checkStored(e *engine.Engine) []Finding {
 	return found
 }
 
-// checkKeyModes warns of private keys in the state directory that every user may read:
-// keypaird makes none, but a copy from a backup may have lost its modes.
-func checkKeyModes(cfg *config.Config) []Finding {
-	for dir := filepath.Clean(cfg.State); dir != "/"; dir = filepath.Dir(dir) {
-		if fi, err := os.Stat(dir); err != nil || fi.Mode()&0o001 == 0 {
-			return nil // what is below cannot be reached
+// checkExposed warns of private keys that other users can read: of the targets, of their
+// accounts, and of whatever else the state directory holds.
+func checkExposed(e *engine.Engine) []Finding {
+	var found []Finding
+	known := map[string]bool{}
+	for _, t := range e.Targets {
+		for _, x := range e.Exposed(t) {
+			if !known[x.Files[0]] {
+				found = append(found, Finding{Check: "store", Subject: t.Name, Result: Warning, Detail: x.Error, Remedy: x.Remedy})
+			}
+			for _, file := range x.Files {
+				known[file] = true
+			}
 		}
 	}
-	var first string
-	_ = filepath.WalkDir(cfg.State, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return fs.SkipDir
+	for _, x := range e.ExposedInState() {
+		if !known[x.Files[0]] {
+			found = append(found, Finding{Check: "store", Subject: e.Config.State, Result: Warning, Detail: x.Error, Remedy: x.Remedy})
 		}
-		fi, err := d.Info()
-		switch {
-		case err != nil:
-		case d.IsDir() && fi.Mode()&0o001 == 0:
-			return fs.SkipDir
-		case fi.Mode().IsRegular() && fi.Mode()&0o004 != 0 && slices.Contains([]string{"privkey.pem", "combined.pem", "key.pem"}, d.Name()):
-			first = path
-			return fs.SkipAll
-		}
-		return nil
-	})
-	if first == "" {
-		return nil
 	}
-	return []Finding{{Check: "store", Subject: cfg.State, Result: Warning,
-		Detail: first + " has a private key, and every user may read it", Remedy: "chmod -R o= " + cfg.State}}
+	return found
 }
 
 // checkUnconfigured warns of certificates that are no longer configured, and still
@@ -144,7 +136,7 @@ func checkUnconfigured(e *engine.Engine) []Finding {
 	return found
 }
 
-// checkState is checkStored and checkUnconfigured without an engine, for users who can read the state
+// checkState is what is checked of the state directory without an engine, for users who can read the state
 // directory. It makes none.
 func checkState(cfg *config.Config) []Finding {
 	if _, err := os.ReadDir(filepath.Join(cfg.State, "certs")); err != nil {
@@ -155,5 +147,5 @@ func checkState(cfg *config.Config) []Finding {
 		return []Finding{finding("store", cfg.State, "", err)}
 	}
 	defer e.Close()
-	return append(checkStored(e), checkUnconfigured(e)...)
+	return slices.Concat(checkExposed(e), checkStored(e), checkUnconfigured(e))
 }

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks"
 	"keypaird/renew/testutil"
 )
@@ -55,30 +57,29 @@ func TestKeyModes(t *testing.T) {
 		}
 	}
 	version := filepath.Join(dir, "certs", "example.org", "v000001")
-	if err := os.MkdirAll(version, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	testutil.Must(t, os.MkdirAll(version, 0o755))
 	key := filepath.Join(version, "privkey.pem")
-	if err := os.WriteFile(key, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cfg := &config.Config{State: dir}
-	if found := checkKeyModes(cfg); len(found) != 1 || !strings.HasPrefix(found[0].Detail, key+" ") {
-		t.Errorf("every user may read a key: %+v", found)
-	}
-	for _, path := range []string{key, version, dir} {
-		fi, err := os.Stat(path)
-		if err != nil {
-			t.Fatal(err)
+	testutil.Must(t, os.WriteFile(key, nil, 0o644))
+	e, err := engine.New(&config.Config{State: dir}, engine.Options{Log: slog.New(slog.DiscardHandler)})
+	testutil.Must(t, err)
+	defer e.Close()
+	for _, tt := range []struct{ closed, want string }{
+		{"", key + " has a private key and can be read by every user (mode 0644)"},
+		{version, key + " has a private key and has mode 0644, and only a directory above keeps others out"},
+		{dir, key + " has a private key and has mode 0644, and only a directory above keeps others out"},
+		{key, ""},
+	} {
+		if tt.closed != "" {
+			fi, err := os.Stat(tt.closed)
+			testutil.Must(t, err)
+			testutil.Must(t, os.Chmod(tt.closed, fi.Mode().Perm()&^0o077))
 		}
-		if err := os.Chmod(path, fi.Mode().Perm()&^0o007); err != nil {
-			t.Fatal(err)
+		found := append(checkExposed(e), Finding{})
+		if found[0].Detail != tt.want || tt.want != "" && (found[0].Result != Warning || found[0].Remedy != "chmod 600 "+key) {
+			t.Errorf("closed %q: %+v, want %q", tt.closed, found, tt.want)
 		}
-		if found := checkKeyModes(cfg); len(found) > 0 {
-			t.Errorf("%s is closed: %+v", path, found)
-		}
-		if err := os.Chmod(path, fi.Mode().Perm()); err != nil {
-			t.Fatal(err)
+		if tt.closed != "" {
+			testutil.Must(t, os.Chmod(tt.closed, 0o755))
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 
+	"keypaird/renew/textfmt"
+
 	"keypaird/cmd/keypaird/config"
 )
 
@@ -25,7 +27,7 @@ func (found Findings) WriteText(w io.Writer) error {
 			fmt.Fprintf(&b, "        remedy: %s\n", strings.ReplaceAll(f.Remedy, "\n", "\n          "))
 		}
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, textfmt.Printable(b.String()))
 	return err
 }
 

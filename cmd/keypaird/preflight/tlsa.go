@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
 	"keypaird/renew/rollover"
@@ -58,7 +59,7 @@ func (c *liveCheck) checkUnlistedTLSA(ctx context.Context) []Finding {
 	for _, s := range c.engine.Targets {
 		for _, host := range c.engine.Names(s) {
 			name := "_25._tcp." + host
-			if listed[name] || config.IsAddress(host) || strings.HasPrefix(host, "*.") {
+			if listed[name] || hostname.IsAddress(host) || strings.HasPrefix(host, "*.") {
 				continue
 			}
 			listed[name] = true // once

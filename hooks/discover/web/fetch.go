@@ -23,6 +23,7 @@ import (
 
 	"keypaird/hooks/discover/records"
 	"keypaird/hooks/probe"
+	"keypaird/renew/netaddr"
 )
 
 // Bounds, whatever web servers send.
@@ -36,6 +37,11 @@ const (
 
 // A Fetcher fetches documents over TLS. Its bounds are those of one discovery.
 type Fetcher struct {
+	// Home is the host of the domain that is looked at. Documents lead to no addresses
+	// of other hosts that are more private than those of its own (see package netaddr);
+	// empty, or without an address: they may be anywhere.
+	Home string
+
 	resolver *records.Resolver
 	roots    *x509.CertPool // nil: the system's
 	timeout  time.Duration  // of one document with its redirects
@@ -61,7 +67,28 @@ func NewFetcher(resolver *records.Resolver, roots *x509.CertPool, timeout time.D
 
 // With returns a Fetcher with the same settings that uses another resolver.
 func (f *Fetcher) With(resolver *records.Resolver) *Fetcher {
-	return NewFetcher(resolver, f.roots, f.timeout, f.dial, f.log)
+	after := NewFetcher(resolver, f.roots, f.timeout, f.dial, f.log)
+	after.Home = f.Home
+	return after
+}
+
+// Limit returns how private the addresses of a host may be. Those that were given are
+// configured, and those of the domain and of hosts below it are its owner's choice.
+func (f *Fetcher) Limit(ctx context.Context, host string) netaddr.Scope {
+	if f.Home == "" || f.resolver.Given(host) || host == f.Home || strings.HasSuffix(host, "."+f.Home) {
+		return netaddr.Loopback
+	}
+	return netaddr.Limit(f.resolver.Addresses(ctx, f.Home).Addrs)
+}
+
+// limitFor is Limit for a request that has led to host. Where a redirect leads may be no
+// more private than where it came from.
+func (f *Fetcher) limitFor(ctx context.Context, e FetchRequest, host string) netaddr.Scope {
+	limit := f.Limit(ctx, host)
+	if host != e.URL.Hostname() && !f.resolver.Given(host) {
+		limit = min(limit, netaddr.Of(e.addr))
+	}
+	return limit
 }
 
 // A FetchRequest is a request for one document.
@@ -205,12 +232,12 @@ func (f *Fetcher) get(ctx context.Context, e FetchRequest, p *Response, addrs []
 	if req.Host = p.URL.Host; e.Host != "" {
 		req.Host = e.Host
 	}
-	to := p.URL
+	to, limit := p.URL, f.limitFor(ctx, e, p.URL.Hostname())
 	var distrust atomic.Pointer[string] // a dial may outlive its request a little
 	transport := &http.Transport{
 		// Transport would not end a dial with its request.
 		DialTLSContext: func(context.Context, string, string) (net.Conn, error) {
-			return f.connect(ctx, to, addrs, &distrust)
+			return f.connect(ctx, to, addrs, limit, &distrust)
 		},
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
@@ -246,13 +273,16 @@ func (f *Fetcher) countFetch() bool {
 // connect dials the addresses in order and does the handshake with the first that
 // accepts. A certificate that is not trusted is recorded in distrust and is no
 // error.
-func (f *Fetcher) connect(ctx context.Context, to *url.URL, addrs []netip.Addr, distrust *atomic.Pointer[string]) (net.Conn, error) {
+func (f *Fetcher) connect(ctx context.Context, to *url.URL, addrs []netip.Addr, limit netaddr.Scope, distrust *atomic.Pointer[string]) (net.Conn, error) {
 	port, err := PortOf(to)
 	if err != nil {
 		return nil, err
 	}
 	var last error
 	for i, addr := range addrs {
+		if last = limit.Check(addr); last != nil {
+			continue
+		}
 		try, cancel := ctx, context.CancelFunc(func() {})
 		if i < len(addrs)-1 {
 			try, cancel = context.WithTimeout(ctx, f.timeout/time.Duration(len(addrs)))
@@ -324,7 +354,7 @@ func maybeLocal(err error) bool {
 		return true
 	}
 	for _, e := range []error{
-		syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT,
+		netaddr.ErrRefused, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT,
 		syscall.EACCES, syscall.EPERM, syscall.ETIMEDOUT, syscall.EMFILE, syscall.ENFILE,
 	} {
 		if errors.Is(err, e) {

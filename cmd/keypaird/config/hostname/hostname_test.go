@@ -1,7 +1,6 @@
-package config
+package hostname
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -42,7 +41,7 @@ func TestNormalName(t *testing.T) {
 		{"IPv4 in IPv6", "::ffff:192.0.2.1", "192.0.2.1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := NormalName(tt.in)
+			got, err := Normal(tt.in)
 			if err != nil || got != tt.want {
 				t.Errorf("normalName(%q) = %q, %v, want %q", tt.in, got, err, tt.want)
 			}
@@ -99,7 +98,7 @@ func TestRefusedNames(t *testing.T) {
 		{"wildcard of an address", "*.192.0.2.1", "ends in a number, as no DNS name does"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := NormalName(tt.in)
+			got, err := Normal(tt.in)
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("normalName(%.80q) = %q, %v, want %s", tt.in, got, err, tt.want)
 			}
@@ -107,40 +106,6 @@ func TestRefusedNames(t *testing.T) {
 				t.Error("no remedy")
 			}
 		})
-	}
-}
-
-// Names are the same in any spelling, and none gets lost.
-func TestNamesAreNotLost(t *testing.T) {
-	dir := t.TempDir()
-	cfg, err := loadText(t, dir, `
-sign_with = ["internal"]
-[ca.internal]
-directory = "https://ca.example.net/dir"
-[identity."BÜCHER.example."]
-host = "Matrix.Bücher.example"
-components = ["Conference.bücher.example", "conference.xn--bcher-kva.example.", "*.example.net"]
-dns = "persist"
-[cert.mail]
-http-01 = ["Mail.example.org", "mail.example.org.", "IMAP.example.org", "[2001:DB8::1]", "2001:db8:0::1"]
-dns-persist-01 = ["*.example.org", "*.EXAMPLE.org"]
-`)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, tell(t, dir, err))
-	}
-	var got []string
-	for _, target := range cfg.Targets() {
-		for _, p := range target.Challenges {
-			got = append(got, target.Name+" "+p.Name)
-		}
-	}
-	want := []string{
-		"mail *.example.org", "mail 2001:db8::1", "mail imap.example.org", "mail mail.example.org",
-		"matrix.xn--bcher-kva.example matrix.xn--bcher-kva.example",
-		"xn--bcher-kva.example *.example.net", "xn--bcher-kva.example conference.xn--bcher-kva.example", "xn--bcher-kva.example xn--bcher-kva.example",
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("names:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
@@ -152,14 +117,14 @@ func FuzzNormalName(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		name, err := NormalName(s)
+		name, err := Normal(s)
 		if err != nil {
 			if problem.Remedy(err) == "" || strings.ContainsFunc(err.Error(), unicode.IsControl) {
 				t.Errorf("normalName(%q): %q, remedy %q", s, err, problem.Remedy(err))
 			}
 			return
 		}
-		if again, err := NormalName(name); again != name || err != nil {
+		if again, err := Normal(name); again != name || err != nil {
 			t.Errorf("normalName(%q) = %q, of which it makes %q, %v", s, name, again, err)
 		}
 		if name != strings.ToLower(name) || strings.TrimLeft(name, "*.:-abcdefghijklmnopqrstuvwxyz0123456789") != "" {

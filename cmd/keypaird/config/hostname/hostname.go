@@ -1,4 +1,6 @@
-package config
+// Package hostname reads the names that certificates are for, as people write them, and
+// compares them.
+package hostname
 
 import (
 	"fmt"
@@ -24,10 +26,10 @@ var profile = idna.New(
 // ToASCII returns a name with its labels as A-labels.
 func ToASCII(name string) (string, error) { return profile.ToASCII(name) }
 
-// NormalName returns a name to certify in the one form used from here on: lower
+// Normal returns a name to certify in the one form used from here on: lower
 // case, A-labels, no final dot, addresses as RFC 5952 writes them. Its errors come
 // with a remedy.
-func NormalName(s string) (string, error) {
+func Normal(s string) (string, error) {
 	name := strings.TrimSpace(s)
 	switch {
 	case name == "":
@@ -66,7 +68,7 @@ func TrimBrackets(s string) string {
 	return s
 }
 
-// dnsName is NormalName for what is no address.
+// dnsName is Normal for what is no address.
 func dnsName(name string) (string, error) {
 	rest, wildcard := strings.CutPrefix(name, "*.")
 	if strings.Contains(rest, "*") {
@@ -140,9 +142,9 @@ func Covers(certified, name string, noWildcard bool) bool {
 	return wildcard && !noWildcard && rest == parent
 }
 
-// TLSAName parses the name of TLSA records (RFC 6698, section 3). why is not empty
+// TLSA parses the name of TLSA records (RFC 6698, section 3). why is not empty
 // if it is none.
-func TLSAName(s string) (name, host, why string) {
+func TLSA(s string) (name, host, why string) {
 	port, rest, _ := strings.Cut(strings.TrimSpace(s), ".")
 	proto, rest, _ := strings.Cut(rest, ".")
 	proto = strings.ToLower(proto)
@@ -154,7 +156,7 @@ func TLSAName(s string) (name, host, why string) {
 	case !slices.Contains([]string{"_tcp", "_udp", "_sctp"}, proto):
 		return "", "", "has no protocol, _tcp, _udp or _sctp, in second place"
 	}
-	host, err = NormalName(rest)
+	host, err = Normal(rest)
 	switch {
 	case err != nil:
 		return "", "", fmt.Sprintf("is about %q, which %v", rest, err)

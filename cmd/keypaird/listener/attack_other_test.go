@@ -1,0 +1,5 @@
+//go:build !linux
+
+package listener
+
+func attack([]string) error { return nil }

@@ -1,0 +1,49 @@
+package rollover
+
+import (
+	"crypto/x509"
+	"strings"
+	"testing"
+	"time"
+
+	"keypaird/renew/tlsa"
+)
+
+// A new key is used when its record is published, and not before: peers would refuse it.
+func TestNewKey(t *testing.T) {
+	leaf := &x509.Certificate{RawSubjectPublicKeyInfo: spki("k1")}
+	next := &Key{Type: "ec256", SPKI: spki("k2")}
+	one, two := tlsa.Record(spki("k1")), tlsa.Record(spki("k2"))
+	seen := func(since time.Time, records ...string) Record {
+		return Record{Used: one, Next: two, Names: map[string]Observation{mx: {At: now, Records: records, TTL: time.Hour, Since: since}}}
+	}
+	for _, tt := range []struct {
+		name   string
+		tlsa   []string
+		record Record
+		want   KeyChoice
+		held   string
+		remedy string
+	}{
+		{"without TLSA records", nil, Record{}, FreshKey, "", ""},
+		{"that of the next key is not published", []string{mx}, seen(time.Time{}, one), NoKey, "none of the TLSA records of " + mx + " is that of its next key", "publish this beside the existing records, and two TTLs later run this again: " + mx},
+		{"since an hour", []string{mx}, seen(now.Add(-time.Hour), one, two), NoKey, "the TLSA record of its next key was not visible for two TTLs yet", "wait: the records are published, and must be visible for two TTLs"},
+		{"since two TTLs", []string{mx}, seen(now.Add(-2*time.Hour), one, two), NextKey, "", ""},
+		{"none at all", []string{mx}, seen(time.Time{}), NextKey, "", ""},
+	} {
+		s := State{Names: tt.tlsa, KeyType: "ec256", InUse: leaf, Newest: leaf, Next: next, NewKey: true, Record: tt.record}
+		if got := s.ChooseKey(now); got != tt.want {
+			t.Errorf("%s: %s key, want %s", tt.name, got, tt.want)
+		}
+		if got := s.Held(now); got != tt.held {
+			t.Errorf("%s: held: %q, want %q", tt.name, got, tt.held)
+		}
+		if e, _ := s.HeldError(now).(interface{ Remedy() string }); tt.held != "" && !strings.HasPrefix(e.Remedy(), tt.remedy) {
+			t.Errorf("%s: remedy %q, want %q", tt.name, e.Remedy(), tt.remedy)
+		}
+		s.NewKey = false
+		if got := s.ChooseKey(now); tt.want == NoKey && got != SameKey {
+			t.Errorf("%s, when it is due: %s key, want the same", tt.name, got)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package unixsocket
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"keypaird/renew/durable"
+)
+
+// ErrNotSocket is the error of Listen for a file that is not a socket.
+var ErrNotSocket = errors.New("a file that is not a socket is in the way")
+
+// Listen listens on a socket that only our user can open, in a directory that only root
+// and we can write: in others, another user could exchange it. It replaces a socket that
+// no process listens on any more.
+func Listen(ctx context.Context, path string) (net.Listener, error) {
+	if err := durable.CheckDir(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	dir, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, err
+	case info.Mode().Type() != fs.ModeSocket:
+		return nil, ErrNotSocket
+	default:
+		if err := removeStale(ctx, path); err != nil {
+			return nil, err
+		}
+	}
+	before := syscall.Umask(0o077) // closed to others from the first moment
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
+	syscall.Umask(before)
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return nil, op.Err // without the path, which the caller adds
+	}
+	if err == nil {
+		if err = dir.Chmod(filepath.Base(path), 0o600); err != nil {
+			l.Close()
+		}
+	}
+	return l, err
+}
+
+// removeStale removes a socket that no process listens on.
+func removeStale(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	switch {
+	case err == nil:
+		conn.Close()
+		return syscall.EADDRINUSE
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return os.Remove(path)
+	}
+	return err
+}

@@ -1,0 +1,7 @@
+//go:build !(linux || darwin || freebsd || openbsd || netbsd)
+
+package unixsocket
+
+import "errors"
+
+func peerOf(int) (Peer, error) { return Peer{}, errors.ErrUnsupported }
