@@ -165,7 +165,7 @@ func readError(path string, err error) error {
 	case isBroken:
 		hint = "see that it is the configuration of keypaird, or " + another
 	case errors.Is(err, fs.ErrNotExist):
-		hint = "write a configuration there, or " + another
+		hint = "keypaird init writes one; or " + another
 	case errors.Is(err, fs.ErrPermission):
 		hint = "run keypaird as root or as the user it belongs to, or let that user read the file and pass through its directories"
 	}

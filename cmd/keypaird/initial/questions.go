@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"keypaird/acme/dns01/need"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/hooks/preset"
@@ -135,7 +136,9 @@ func setDNS(ctx context.Context, w *draft, answer string) (err error) {
 		w.provider = provider{Code: persist}
 		return nil
 	}
-	w.provider, err = describe(ctx, answer)
+	if w.provider, err = describe(ctx, answer); err == nil {
+		_, err = need.User("") // the user of its child
+	}
 	return err
 }
 
