@@ -213,7 +213,7 @@ func TestBINDTwoAccountsOfOneProvider(t *testing.T) {
 				both.Wait() // both children live
 				a.mu.Lock()
 				defer a.mu.Unlock()
-				checkEnviron(t, a.current.cmd.Process.Pid, a.Env)
+				checkEnviron(t, a.current.cmd.Pid(), a.Env)
 				return nil
 			})
 			if err != nil {

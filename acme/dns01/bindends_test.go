@@ -78,7 +78,7 @@ func TestBINDChildKilled(t *testing.T) {
 		a.mu.Lock()
 		k := a.current
 		a.mu.Unlock()
-		_ = k.cmd.Process.Kill()
+		k.cmd.Signal(syscall.SIGKILL)
 		<-k.gone
 		if during := b.txt(t, "_acme-challenge.example.org."); !strings.Contains(during, "|") {
 			t.Errorf("after the kill: %q", during)
@@ -117,11 +117,11 @@ func TestBINDStopped(t *testing.T) {
 	}{
 		{"the daemon", func(_ *child, cancel context.CancelFunc) { cancel() }},
 		{"the daemon and the child", func(k *child, cancel context.CancelFunc) {
-			_ = k.cmd.Process.Signal(syscall.SIGTERM)
+			k.cmd.Signal(syscall.SIGTERM)
 			cancel()
 		}},
 		{"the child, then the daemon", func(k *child, cancel context.CancelFunc) {
-			_ = k.cmd.Process.Signal(syscall.SIGTERM)
+			k.cmd.Signal(syscall.SIGTERM)
 			<-k.gone
 			cancel()
 		}},

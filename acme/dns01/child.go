@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"sync"
 	"time"
 
 	"keypaird/renew/problem"
+	"keypaird/renew/process"
 	"keypaird/renew/textfmt"
 )
 
@@ -76,7 +76,7 @@ func (c *call) decline(a answer, err error) {
 
 // A child is one run of keypaird-dns.
 type child struct {
-	cmd    *exec.Cmd
+	cmd    *process.Cmd
 	in     *os.File // its standard input
 	stderr *stderrTail
 	opened *call
@@ -98,7 +98,7 @@ type child struct {
 
 // startProcess starts a child and a goroutine that reads its answers until it has
 // exited and then calls exited.
-func startProcess(cmd *exec.Cmd, tail *stderrTail, bound time.Duration, exited func(*child)) (*child, error) {
+func startProcess(cmd *process.Cmd, tail *stderrTail, bound time.Duration, exited func(*child)) (*child, error) {
 	childIn, in, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -112,9 +112,9 @@ func startProcess(cmd *exec.Cmd, tail *stderrTail, bound time.Duration, exited f
 	defer childOut.Close()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = childIn, childOut, tail
 	cmd.WaitDelay = 5 * time.Second // for a grandchild that holds standard error
-	cmd.SysProcAttr.Setpgid = true  // Ctrl-C must not reach the child, which has to clean up
+	cmd.Group = true                // Ctrl-C must not reach the child, which has to clean up
 	err = cmd.Start()
-	for _, f := range cmd.ExtraFiles {
+	for _, f := range cmd.Files {
 		f.Close()
 	}
 	if err != nil {

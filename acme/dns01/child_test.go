@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -165,7 +166,7 @@ func TestChildKilledWhilePresenting(t *testing.T) {
 		<-p.began
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		_ = a.current.cmd.Process.Kill()
+		a.current.cmd.Signal(syscall.SIGKILL)
 	}()
 	err := a.Solve(t.Context(), challenge("example.org", "token"), accept)
 	want := `DNS account "api" (httpreq): presenting _acme-challenge.example.org.: keypaird-dns exited: signal: killed`

@@ -40,7 +40,7 @@ func TestBINDChildIsSandboxed(t *testing.T) {
 	a.Log = log.logger()
 	landlock := hasLandlock(t)
 	err := a.Solve(t.Context(), challenge("example.org", "token"), func(context.Context) error {
-		pid := a.current.cmd.Process.Pid
+		pid := a.current.cmd.Pid()
 		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
 		if err != nil || !strings.Contains(string(limits), "Max core file size        0 ") {
 			t.Errorf("limits %s, %v", limits, err)
@@ -83,7 +83,7 @@ func TestChildMemoryIsProtected(t *testing.T) {
 		for _, tt := range []struct {
 			pid  int
 			want bool
-		}{{a.current.cmd.Process.Pid, false}, {0, true}} {
+		}{{a.current.cmd.Pid(), false}, {0, true}} {
 			who := fmt.Sprint(tt.pid)
 			if tt.pid == 0 {
 				who = "self"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"os"
+	"slices"
 
 	"keypaird/acme/dns01/need"
 	"keypaird/acme/dns01/redact"
@@ -22,7 +23,7 @@ func (a *Account) start() (*child, error) {
 		}
 		path = found
 	}
-	program, handed, err := a.launched(path)
+	program, handed, err := a.Launched(path)
 	if err != nil {
 		return nil, a.failed("starting", "", err)
 	}
@@ -88,11 +89,12 @@ func pairs(env map[string]string) (list []string) {
 	for name, value := range env {
 		list = append(list, name+"="+value)
 	}
+	slices.Sort(list)
 	return list
 }
 
-// launched returns what the child may do, and the files that it gets.
-func (a *Account) launched(path string) (launch.Child, *need.Handed, error) {
+// Launched returns what the child, keypaird-dns at path, may do, and the files that it gets.
+func (a *Account) Launched(path string) (launch.Child, *need.Handed, error) {
 	c := launch.Child{Path: path, Args: []string{"-for", a.Provider}, Client: true}
 	u, err := need.User(a.User)
 	if err != nil {

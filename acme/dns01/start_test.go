@@ -26,7 +26,7 @@ func TestChildRunsAsUser(t *testing.T) {
 	a := p.account(t)
 	a.User = "nobody"
 	err := a.Solve(t.Context(), challenge("example.org", "token"), func(context.Context) error {
-		fi, err := os.Stat(fmt.Sprintf("/proc/%d", a.current.cmd.Process.Pid))
+		fi, err := os.Stat(fmt.Sprintf("/proc/%d", a.current.cmd.Pid()))
 		if err != nil {
 			return err
 		}

@@ -94,7 +94,7 @@ func (k *child) exitReason(protocol, exit error) error {
 	switch {
 	case protocol != nil:
 		return k.exitError("violated the protocol: " + protocol.Error())
-	case k.cmd.ProcessState.ExitCode() == launch.NotStarted:
+	case k.cmd.ExitCode() == launch.NotStarted:
 		const remedy = "let the user that keypaird-dns runs as execute that program and search the directories above it"
 		return problem.Newf(remedy, "keypaird-dns: %s", k.stderr)
 	case exit != nil:

@@ -34,14 +34,12 @@ func (k *child) stop() {
 
 func (k *child) kill() { k.signal(syscall.SIGKILL) }
 
-// signal signals the process group, since a provider may have started programs, and the
-// child itself: one that is not confined may have left its group.
+// signal signals the child and the programs that its provider may have started.
 func (k *child) signal(sig syscall.Signal) {
 	select {
 	case <-k.gone:
 	default:
-		_ = syscall.Kill(-k.cmd.Process.Pid, sig)
-		_ = k.cmd.Process.Signal(sig)
+		k.cmd.Signal(sig)
 	}
 }
 

@@ -25,6 +25,9 @@ var passedFiles = sync.OnceValue(func() []*os.File { return activation.Files(tru
 // that this process starts. Listen does so too, but may be called too late.
 func Guard() { passedFiles() }
 
+// Passed returns the sockets, each under its name.
+func Passed() []*os.File { return passedFiles() }
+
 // inherited returns copies of the sockets passed under name.
 func inherited(name string) ([]net.Listener, error) {
 	var ls []net.Listener

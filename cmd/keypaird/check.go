@@ -23,6 +23,9 @@ func checkCommand(ctx context.Context, e *env, args []string) error {
 	if len(names) > 0 {
 		return &usageError{problem: "check takes no names"}
 	}
+	if *live {
+		e.startRunner()
+	}
 	cfg, err := e.load()
 	if found := preflight.Unloaded(err); *asJSON && found != nil {
 		if err := e.printJSON(found); err != nil {

@@ -27,6 +27,7 @@ func deployCommand(ctx context.Context, e *env, args []string) error {
 	case *list:
 		return listPresets(e, names, *asJSON)
 	}
+	e.startRunner()
 	cfg, err := e.loadWithoutSecrets()
 	if err != nil {
 		return err

@@ -59,7 +59,7 @@ func TestDiskFewFiles(t *testing.T) {
 
 // squeeze has the daemon open no file more, until release is called.
 func (p *patient) squeeze() (release func(), err error) {
-	pid := p.cmd.Process.Pid
+	pid := engineOf(p.cmd.Process.Pid)
 	var before unix.Rlimit
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &before); err != nil {
 		return nil, err

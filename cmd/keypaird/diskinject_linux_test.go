@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -65,6 +66,8 @@ type saboteur struct {
 	mu    sync.Mutex
 	fault fault
 	hits  int
+
+	engine int // 0: not known
 }
 
 // sabotage starts a program. Its end has to be waited for with wait. Other calls
@@ -212,7 +215,7 @@ func (s *saboteur) judge(n plea) syscall.Errno {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.fault
-	if !f.means(n) || !isThread(s.cmd.Process.Pid, n.thread) {
+	if !f.means(n) || !isThread(s.target(), n.thread) {
 		return 0
 	}
 	if f.files != nil {
@@ -227,6 +230,14 @@ func (s *saboteur) judge(n plea) syscall.Errno {
 	}
 	s.hits++
 	return f.err
+}
+
+// target is the process that is to fail: of a daemon, the engine. mu must be held.
+func (s *saboteur) target() int {
+	if s.engine == 0 {
+		s.engine = engineOf(s.cmd.Process.Pid)
+	}
+	return cmp.Or(s.engine, s.cmd.Process.Pid)
 }
 
 func isThread(process int, thread uint32) bool {

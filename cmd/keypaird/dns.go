@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os/exec"
 
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/preflight"
@@ -40,7 +38,7 @@ func dnsCommand(ctx context.Context, e *env, args []string) error {
 	}
 	cmd.Stdout, cmd.Stderr = e.stdout, e.stderr
 	err = cmd.Run()
-	if _, ok := errors.AsType[*exec.ExitError](err); ok { // it printed why
+	if cmd.ExitCode() > 0 { // it printed why
 		printRemedy(e.stderr, preflight.ProviderRemedy(ctx, child, provider))
 		return errReported
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 
 	"keypaird/cmd/keypaird/config"
@@ -15,6 +16,8 @@ import (
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/progress"
+	"keypaird/cmd/keypaird/runner"
+	"keypaird/renew/confine"
 	"keypaird/renew/textfmt"
 )
 
@@ -26,6 +29,7 @@ type env struct {
 	version string    // of keypaird
 
 	config string        // -config
+	runner <-chan error  // delivers once the runner was started; nil: this process starts programs itself
 	flags  *flag.FlagSet // of the command, which adds its own
 }
 
@@ -145,14 +149,47 @@ func (e *env) engine(cfg *config.Config, o engine.Options) (*engine.Engine, erro
 
 func (e *env) userAgent() string { return "keypaird/" + e.version }
 
+// startRunner has another process start the programs of this command. It is called
+// before anything else, as the configuration can be read meanwhile.
+func (e *env) startRunner() { e.runner = runner.Start(e.config) }
+
+// loadWithRunner is load after startRunner.
+func (e *env) loadWithRunner() (*config.Config, error) {
+	e.startRunner()
+	return e.load()
+}
+
 // begin makes an engine, and waits for other keypairds. The caller
 // calls end.
 func (e *env) begin(ctx context.Context, cfg *config.Config, o engine.Options) (w *engine.Engine, end func(), err error) {
+	if e.runner != nil {
+		if err := <-e.runner; err != nil {
+			return nil, nil, err
+		}
+	}
 	if w, err = e.engine(cfg, o); err != nil {
 		return nil, nil, err
 	}
+	if e.runner != nil {
+		var more []string
+		if o.DryRun != "" {
+			more = append(more, filepath.Dir(o.DryRun)) // where it is removed from
+		}
+		giveUpRights(cfg, o.Log, more...)
+	}
 	end, err = w.Begin(ctx, e.waiting)
 	return w, end, err
+}
+
+// giveUpRights takes from this process all rights that the configuration does not need, but
+// for writing to some more directories, and returns those that stay.
+func giveUpRights(cfg *config.Config, log *slog.Logger, more ...string) *confine.Rights {
+	k := runner.Rights(cfg)
+	k.Write = append(k.Write, more...)
+	if err := k.Confine(); err != nil {
+		log.Warn("not fully confined", "err", err)
+	}
+	return &k
 }
 
 // waiting says what the command waits for.

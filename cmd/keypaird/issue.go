@@ -22,7 +22,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := e.load()
+	cfg, err := e.loadWithRunner()
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,7 @@
 // The configuration is one TOML file; its keys are documented in the type
 // [keypaird/cmd/keypaird/config.Config].
 //
-// Each command is in the file of its name. The command issue is the shortest way
+// Each command but version is in the file of its name. The command issue is the shortest way
 // through the whole program:
 //
 //	config.Load -> engine.New -> renew.Pass.Run -> acme.Client.Obtain, hooks.Deployment.Deploy
@@ -24,6 +24,7 @@ import (
 	"keypaird/acme/responder"
 	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/output"
+	"keypaird/cmd/keypaird/runner"
 	"keypaird/cmd/keypaird/version"
 	"keypaird/renew/launch"
 	"keypaird/renew/textfmt"
@@ -60,14 +61,22 @@ var commands = []command{
 	{"forget", "[-files] [-json] NAME...", "remove what is stored of targets that are no longer configured", forgetCommand},
 	{"deploy", "[-list|-stand-in] [-v] [-json] [NAME...]", "deploy and verify again what is stored, or list presets", deployCommand},
 	{"account", "[-json] [show|register|rollover|deactivate] [CA...]", "show the accounts at CAs, or change one", accountCommand},
+	{"revoke", "[-reason REASON] [-key] [-only] [-v] [-json] NAME", "replace a certificate and its key, and revoke the old one", revokeCommand},
 	{"dns", "[-json] [PROVIDER]", "list DNS providers, or the variables of one", dnsCommand},
 	{"version", "[-json]", "print the version", versionCommand},
+}
+
+// ownCommands are for keypaird's own use.
+var ownCommands = []command{
+	{runner.Name, "", "start programs for the keypaird that started this", runnerCommand},
+	{runner.Engine, "[-v]", "be the daemon of the keypaird run that started this", engineCommand},
 }
 
 // run is the program.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 	syscall.Umask(0o077)     // for files that are created without a mode of their own
 	_ = launch.NoCoreDumps() // there are keys in memory; without this protection, work goes on
+	runner.Inherit()
 	responder.Guard()
 	if len(args) == 1 && args[0] == listener.Command { // hidden: keypaird runs it
 		return listener.Main()
@@ -91,12 +100,19 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if name == "" {
 		return e.parseFlags([]string{"-h"})
 	}
-	var names []string
-	for _, c := range commands {
+	for _, c := range append(ownCommands, commands...) {
 		if c.name == name {
 			e.setFlags(name, c.usage()+c.does+"\n")
 			return withUsage(c.run(ctx, e, rest), c.usage()+"keypaird: more: keypaird "+name+" -h\n")
 		}
+	}
+	return noCommand(name)
+}
+
+// noCommand returns the error for a name that no command has.
+func noCommand(name string) error {
+	var names []string
+	for _, c := range commands {
 		names = append(names, c.name)
 	}
 	mistake := fmt.Sprintf("no command %q", name)
@@ -124,4 +140,13 @@ func usage() string {
 	}
 	b.WriteString("what a command takes: keypaird help COMMAND\n")
 	return b.String()
+}
+
+// versionCommand prints the version of this program.
+func versionCommand(_ context.Context, e *env, args []string) error {
+	asJSON := e.flags.Bool("json", false, "print the version as JSON")
+	if _, err := e.parse(args); err != nil {
+		return err
+	}
+	return e.print(version.Program(), *asJSON)
 }

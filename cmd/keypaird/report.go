@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/daemon"
+	"keypaird/cmd/keypaird/runner"
 	"keypaird/renew"
 	"keypaird/renew/textfmt"
 )
@@ -44,6 +46,8 @@ func exitStatus(stderr io.Writer, err error) int {
 		return statusChanged
 	case errors.Is(err, errNothing):
 		return statusNothing
+	case errors.Is(err, daemon.ErrAgain):
+		return runner.Again
 	case !errors.Is(err, errReported):
 		report(stderr, err)
 	}

@@ -8,26 +8,67 @@ import (
 	"syscall"
 
 	"keypaird/acme"
+	"keypaird/acme/responder"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/daemon"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/output"
+	"keypaird/cmd/keypaird/runner"
+	"keypaird/renew/process"
 	"keypaird/renew/status"
 )
 
-// runCommand runs the daemon until it is stopped.
+// runCommand starts the daemon's engine, and whatever programs that needs.
 func runCommand(ctx context.Context, e *env, args []string) error {
-	verbose := e.flags.Bool("v", false, "log every step")
-	names, err := e.parse(args)
+	verbose, err := e.parseRun(args)
 	if err != nil {
 		return err
 	}
-	if len(names) > 0 {
-		return &usageError{problem: "run takes no names"}
+	d := runner.Daemon{Args: []string{runner.Engine}, Sockets: responder.Passed(), Load: e.loadWithoutSecrets, Notify: daemon.Notify}
+	if e.config != "" {
+		d.Args = []string{"-config", e.config, runner.Engine}
+	}
+	if verbose {
+		d.Args = append(d.Args, "-v")
+	}
+	status, err := d.Supervise(ctx)
+	if err == nil && status != 0 {
+		os.Exit(status) // the engine has reported why
+	}
+	return err
+}
+
+// runnerCommand starts programs for another keypaird.
+func runnerCommand(_ context.Context, e *env, args []string) error {
+	if _, err := e.parse(args); err != nil {
+		return err
+	}
+	return runner.Serve(e.loadWithoutSecrets)
+}
+
+// parseRun parses the arguments of run.
+func (e *env) parseRun(args []string) (verbose bool, err error) {
+	f := e.flags.Bool("v", false, "log every step")
+	names, err := e.parse(args)
+	if err == nil && len(names) > 0 {
+		err = &usageError{problem: "run takes no names"}
+	}
+	return *f, err
+}
+
+// engineCommand runs the daemon until it is stopped.
+func engineCommand(ctx context.Context, e *env, args []string) error {
+	verbose, err := e.parseRun(args)
+	if err != nil {
+		return err
+	}
+	conn, err := runner.Connect()
+	if err != nil {
+		return err
 	}
 	level := slog.LevelInfo
-	if *verbose {
+	if verbose {
 		level = slog.LevelDebug
 	}
 	signals := make(chan os.Signal, 8)
@@ -45,18 +86,30 @@ func runCommand(ctx context.Context, e *env, args []string) error {
 	if daemon.Journaled(output.File(e.stderr), e.getenv("JOURNAL_STREAM")) {
 		log = output.Logger(e.stderr, level)
 	}
-	return newDaemon(e, log).Run(ctx, signals)
+	if err := conn.Ready(); err != nil {
+		return err
+	}
+	return newDaemon(e, log, conn).Run(ctx, signals)
 }
 
-func newDaemon(e *env, log *slog.Logger) *daemon.Daemon {
+// newDaemon makes the daemon of a process that has a runner, or has none and all rights.
+func newDaemon(e *env, log *slog.Logger, conn *process.Runner) *daemon.Daemon {
 	metrics := status.NewMetrics(e.version)
 	hears := &listener.Process{Log: log}
 	observe := func(x acme.Exchange) { metrics.Request(x.CA, x.Resource, x.Status, x.Took) }
-	return daemon.New(daemon.Options{
+	o := daemon.Options{
 		Load: e.load,
 		Engine: func(cfg *config.Config) (*engine.Engine, error) {
 			return engine.New(cfg, engine.Options{Log: log, UserAgent: e.userAgent(), Observe: observe, Listener: hears})
 		},
-		Metrics: metrics, Listener: hears, Log: log,
-	})
+		Notify: daemon.Notify, Metrics: metrics, Listener: hears, Log: log,
+	}
+	if conn != nil {
+		o.Notify = conn.Notify
+		o.Confine = func(cfg *config.Config) func(*config.Config) bool {
+			k := giveUpRights(cfg, log)
+			return func(other *config.Config) bool { return k.Covers(runner.Rights(other)) }
+		}
+	}
+	return daemon.New(o)
 }

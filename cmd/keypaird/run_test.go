@@ -64,7 +64,7 @@ func TestDaemonLeavesNothing(t *testing.T) {
 	out, signals, ended := new(journal), make(chan os.Signal), make(chan error, 1)
 	e := &env{getenv: os.Getenv, stdout: io.Discard, stderr: out, config: w.vars["KEYPAIRD_CONFIG"], version: "test"}
 	go func() {
-		ended <- newDaemon(e, slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))).Run(ctx, signals)
+		ended <- newDaemon(e, slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})), nil).Run(ctx, signals)
 	}()
 	out.says(t, 1, `msg="pass finished" targets=1 failing=0`)
 	askPage(t, "http://"+w.vars["PAGE"])

@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os/exec"
-	"syscall"
+	"strings"
 	"time"
 
 	"keypaird/renew/problem"
+	"keypaird/renew/process"
 )
 
 // DefaultTimeout is how long a command may take by default.
@@ -70,8 +70,7 @@ func (c *Command) Run(ctx context.Context, ev Event) error {
 	if len(c.Argv) == 0 {
 		return &Error{Err: errors.New("no program")}
 	}
-	program, err := Find(c.Argv[0])
-	if err != nil {
+	if _, err := Find(c.Argv[0]); err != nil {
 		return err
 	}
 	log := cmp.Or(c.Log, slog.New(slog.DiscardHandler))
@@ -92,12 +91,8 @@ func (c *Command) Run(ctx context.Context, ev Event) error {
 	if err != nil {
 		log.Warn("output not kept", "hook", c.Argv[0], "err", err)
 	}
-	cmd := exec.Command(program, c.Argv[1:]...)
-	cmd.Args[0] = c.Argv[0]
-	cmd.Dir = "/"
-	cmd.Env = ev.environ()
+	cmd := newCmd(c.Argv, ev.environ())
 	cmd.Stdout, cmd.Stderr = out.file, out.file
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	began := time.Now()
 	err = runGroup(limited, cmd, out)
 	stays := errors.Is(err, errStays)
@@ -120,14 +115,11 @@ func (c *Command) Run(ctx context.Context, ev Event) error {
 
 // runGroup starts cmd, which has a process group of its own, and waits for it.
 // If ctx ends first, the whole group is ended.
-func runGroup(ctx context.Context, cmd *exec.Cmd, out output) error {
+func runGroup(ctx context.Context, cmd *process.Cmd, out output) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if err := cmd.Start(); err != nil {
-		if pe, ok := errors.AsType[*fs.PathError](err); ok {
-			err = pe.Err // "fork/exec PATH:" would say the program twice
-		}
 		return fmt.Errorf("starting: %w", err)
 	}
 	done := make(chan error, 1)
@@ -144,24 +136,7 @@ func runGroup(ctx context.Context, cmd *exec.Cmd, out output) error {
 			running = false
 		}
 	}
-	// The leader may have been reaped by now, and with it the last of the
-	// group. Its number is free then, but is not reused within the few
-	// milliseconds between two ticks.
-	group := -cmd.Process.Pid
-	syscall.Kill(group, syscall.SIGTERM)
-	deadline := time.NewTimer(grace)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for alive := true; alive; {
-		select {
-		case <-tick.C:
-			alive = syscall.Kill(group, 0) == nil
-		case <-deadline.C:
-			syscall.Kill(group, syscall.SIGKILL)
-			alive = false
-		}
-	}
+	cmd.EndGroup(grace)
 	killTimer := time.NewTimer(killTimeout)
 	defer killTimer.Stop()
 	select {
@@ -170,4 +145,39 @@ func runGroup(ctx context.Context, cmd *exec.Cmd, out output) error {
 		return errStays
 	}
 	return ctx.Err() // even if it exited with 0 after the signal
+}
+
+// Output runs a program and returns what it writes to both outputs, and its exit status.
+func Output(ctx context.Context, argv []string) (printed []byte, status int, err error) {
+	cmd := newCmd(argv, nil).Bind(ctx)
+	cmd.WaitDelay = time.Second
+	printed, err = cmd.CombinedOutput()
+	return printed, cmd.ExitCode(), err
+}
+
+// newCmd returns what runs argv in a process group of its own.
+func newCmd(argv, env []string) *process.Cmd {
+	return &process.Cmd{
+		Request: process.Request{Argv: argv, Env: env, Group: true},
+		Here:    func() (*exec.Cmd, error) { return Prepare(argv, env) },
+	}
+}
+
+// Prepare returns the command that runs argv. Of env, it gets the variables of an [Event]
+// beside PATH and LANG.
+func Prepare(argv, env []string) (*exec.Cmd, error) {
+	program, err := Find(argv[0])
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(program, argv[1:]...)
+	cmd.Args[0] = argv[0]
+	cmd.Dir = "/"
+	cmd.Env = Event{}.environ()
+	for _, variable := range env {
+		if strings.HasPrefix(variable, prefix) {
+			cmd.Env = append(cmd.Env, variable)
+		}
+	}
+	return cmd, nil
 }

@@ -39,12 +39,15 @@ type Event struct {
 	Remedy string // KEYPAIRD_REMEDY, likewise
 }
 
+// prefix is that of all variables of an Event.
+const prefix = "KEYPAIRD_"
+
 // environ returns the whole environment of a command.
 func (ev Event) environ() []string {
 	env := []string{"PATH=" + Path, "LANG=C"}
 	set := func(name, value string) {
 		if value = oneValue(value); value != "" {
-			env = append(env, "KEYPAIRD_"+name+"="+value)
+			env = append(env, prefix+name+"="+value)
 		}
 	}
 	set("EVENT", ev.Kind)

@@ -55,7 +55,7 @@ func endedOrphans() []int {
 	}
 	defer proc.Close()
 	names, _ := proc.Readdirnames(-1)
-	ours := process{parent: os.Getpid(), group: unix.Getpgrp()}
+	ours := entry{parent: os.Getpid(), group: unix.Getpgrp()}
 	ours.session, _ = unix.Getsid(0)
 	var orphans []int
 	for _, name := range names {
@@ -72,13 +72,13 @@ func endedOrphans() []int {
 	return orphans
 }
 
-// A process is what proc_pid_stat(5) says of one.
-type process struct {
+// An entry is what proc_pid_stat(5) says of a process.
+type entry struct {
 	state                  rune
 	parent, group, session int
 }
 
-func stat(pid int) (p process, ok bool) {
+func stat(pid int) (p entry, ok bool) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return p, false

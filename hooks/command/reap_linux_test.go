@@ -33,8 +33,8 @@ func adoptOrphans(dir string) {
 		running.Go(func() {
 			for range 10 {
 				c := Command{Argv: []string{filepath.Join(dir, "hook"), fmt.Sprint(i)}}
-				e, ok := errors.AsType[*exec.ExitError](c.Run(ctx, Event{}))
-				if !ok || e.ExitCode() != i+1 {
+				e, ok := errors.AsType[*Error](c.Run(ctx, Event{}))
+				if !ok || e.Err.Error() != fmt.Sprintf("exit status %d", i+1) {
 					fmt.Printf("command %d: %v\n", i, e)
 				}
 			}

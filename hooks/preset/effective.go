@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -68,13 +67,11 @@ func Configured(ctx context.Context, preset string, d *hooks.Deployment) (named 
 	}
 	ask := r.effective
 	var text strings.Builder
-	if ask.commands != nil {
-		for _, argv := range ask.commands(d.Check) {
-			printed, failed := output(ctx, argv)
-			text.WriteString(printed + "\n")
-			if failed != nil && err == nil {
-				err = failed
-			}
+	for _, argv := range ask.questions(d) {
+		printed, failed := output(ctx, argv)
+		text.WriteString(printed + "\n")
+		if failed != nil && err == nil {
+			err = failed
 		}
 	}
 	if ask.files != nil {
@@ -97,6 +94,14 @@ func Configured(ctx context.Context, preset string, d *hooks.Deployment) (named 
 	return append(named, first(ask.path, text.String())...), true, err
 }
 
+// questions returns the commands that print the configuration of a deployment's server.
+func (e effective) questions(d *hooks.Deployment) [][]string {
+	if e.commands == nil {
+		return nil
+	}
+	return e.commands(d.Check)
+}
+
 // first returns group 1 of all matches, without quotation marks.
 func first(re *regexp.Regexp, text string) []string {
 	var list []string
@@ -112,15 +117,9 @@ func output(ctx context.Context, argv []string) (string, error) {
 	if err := (&hooks.Deployment{Check: argv}).Runnable(); err != nil {
 		return "", err
 	}
-	program := argv[0]
-	if !filepath.IsAbs(program) {
-		program = command.SearchPath(program)
-	}
 	limited, cancel := context.WithTimeout(ctx, maxAsking)
 	defer cancel()
-	cmd := exec.CommandContext(limited, program, argv[1:]...)
-	cmd.Dir, cmd.Env, cmd.WaitDelay = "/", []string{"PATH=" + command.Path, "LANG=C"}, time.Second
-	printed, err := cmd.CombinedOutput()
+	printed, _, err := command.Output(limited, argv)
 	if err == nil {
 		return string(printed), nil
 	}

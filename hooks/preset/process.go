@@ -2,13 +2,13 @@ package preset
 
 import (
 	"context"
-	"errors"
-	"keypaird/hooks/command"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"keypaird/hooks"
+	"keypaird/hooks/command"
 )
 
 // Stopped reports whether the server of a preset, one that does not start without its
@@ -22,15 +22,14 @@ func Stopped(ctx context.Context, preset string) bool {
 	if runtime.GOOS == "linux" {
 		return seesProcesses() && !runs(name)
 	}
-	program := command.SearchPath("pgrep")
-	if program == "" {
-		return false
-	}
 	limited, cancel := context.WithTimeout(ctx, maxAsking)
 	defer cancel()
-	exit, ok := errors.AsType[*exec.ExitError](exec.CommandContext(limited, program, "-x", name).Run())
-	return ok && exit.ExitCode() == 1 // none matches
+	_, status, _ := command.Output(limited, isRunning(name))
+	return status == 1 // none matches
 }
+
+// isRunning is the command that ends with 0 if a process called name runs.
+func isRunning(name string) []string { return []string{"pgrep", "-x", name} }
 
 // seesProcesses reports whether the processes of others are visible: systemd's
 // ProtectProc hides them.
@@ -52,4 +51,17 @@ func runs(name string) bool {
 		}
 	}
 	return false
+}
+
+// Questions returns the commands that this package runs for a deployment.
+func Questions(preset string, d *hooks.Deployment) [][]string {
+	r := find(preset)
+	if r == nil {
+		return nil
+	}
+	list := r.effective.questions(d)
+	if name := r.process.on(runtime.GOOS); name != "" {
+		list = append(list, isRunning(name))
+	}
+	return list
 }

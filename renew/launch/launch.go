@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"keypaird/renew/process"
 )
 
 // A Keep lists the files a process keeps access to, besides those needed for
@@ -55,16 +57,40 @@ type stage struct {
 }
 
 // Command returns the command that starts a child, and kills it when ctx ends. The caller
-// may set its directory, files and process group.
-func Command(ctx context.Context, c Child) (*exec.Cmd, error) {
+// may set its files and process group.
+func Command(ctx context.Context, c Child) (*process.Cmd, error) {
+	var err error
+	if c.Path != "" { // else the runner's, which is this program, too
+		if c.Path, err = filepath.Abs(c.Path); err != nil {
+			return nil, err
+		}
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	cmd := &process.Cmd{Request: process.Request{Child: text}, Files: c.Files}
+	cmd.Here = func() (*exec.Cmd, error) { return Stage(c, len(c.Files), len(cmd.Files)) }
+	return cmd.Bind(ctx), nil
+}
+
+// Self returns the command that runs this program again, even if its file was replaced.
+func Self() (*exec.Cmd, error) {
 	self, err := program()
 	if err != nil {
 		return nil, err
 	}
-	c.Path = cmp.Or(c.Path, self)
-	if c.Path, err = filepath.Abs(c.Path); err != nil {
+	return exec.Command(self), nil
+}
+
+// Stage returns the command that starts a child. It is passed descriptors from 3 on, and
+// keeps the first of them.
+func Stage(c Child, kept, passed int) (*exec.Cmd, error) {
+	cmd, err := Self()
+	if err != nil {
 		return nil, err
 	}
+	c.Path = cmp.Or(c.Path, cmd.Path)
 	c.Name = cmp.Or(c.Name, c.Path)
 	attr := &syscall.SysProcAttr{}
 	if c.User != "" && os.Geteuid() == 0 {
@@ -74,14 +100,13 @@ func Command(ctx context.Context, c Child) (*exec.Cmd, error) {
 	}
 	// The program may import this package, too, and is no stage.
 	c.Env = slices.DeleteFunc(slices.Clone(c.Env), func(variable string) bool { return strings.HasPrefix(variable, stageVariable+"=") })
-	order, err := stage{c, len(c.Files)}.pipe()
+	order, err := stage{c, kept}.pipe()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self)
-	cmd.Args[0] = c.Name // what ps shows until the program runs
-	cmd.ExtraFiles = append(slices.Clone(c.Files), order)
-	cmd.Env = []string{stageVariable + "=" + strconv.Itoa(2+len(cmd.ExtraFiles))}
+	cmd.Args[0] = c.Name               // what ps shows until the program runs
+	cmd.ExtraFiles = []*os.File{order} // after those that are passed
+	cmd.Env = []string{stageVariable + "=" + strconv.Itoa(3+passed)}
 	cmd.Dir = "/" // the caller's may be closed to the child
 	cmd.SysProcAttr = attr
 	return cmd, nil

@@ -15,7 +15,6 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/elastic/go-seccomp-bpf/arch"
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"golang.org/x/sys/unix"
 
@@ -378,11 +377,18 @@ func testAttacks(t *testing.T, have int, user string) {
 	testutil.Must(t, err)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.Env = append(cmd.Env, fmt.Sprint(versionVariable, "=", have))
+	here := cmd.Here
+	cmd.Here = func() (*exec.Cmd, error) {
+		stage, err := here()
+		if err == nil {
+			stage.Env = append(stage.Env, fmt.Sprint(versionVariable, "=", have))
+		}
+		return stage, err
+	}
 	inherited, err := os.Open("/")
 	testutil.Must(t, err)
 	defer inherited.Close()
-	cmd.ExtraFiles = append(cmd.ExtraFiles, inherited)
+	cmd.Files = append(cmd.Files, inherited)
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
@@ -423,7 +429,7 @@ var _ = func() bool {
 	}
 	if version >= noSeccomp {
 		version -= noSeccomp
-		filtered = func() *arch.Info { return nil }
+		filtered = func() bool { return false }
 	}
 	landlockVersion = func() (int, error) {
 		if version == 0 {
@@ -465,11 +471,13 @@ func TestNotStarted(t *testing.T) {
 	cmd, err := Command(t.Context(), Child{Path: "/nonexistent"})
 	testutil.Must(t, err)
 	out, err := cmd.CombinedOutput()
-	if want := "cannot be started confined: running /nonexistent: no such file or directory\n"; string(out) != want || cmd.ProcessState.ExitCode() != NotStarted {
+	if want := "cannot be started confined: running /nonexistent: no such file or directory\n"; string(out) != want || cmd.ExitCode() != NotStarted {
 		t.Errorf("%v: %q, want %q", err, out, want)
 	}
 	for _, user := range []string{"no-such-user", "root"} {
-		if _, err := Command(t.Context(), Child{Path: "/bin/true", User: user}); os.Geteuid() == 0 && err == nil {
+		cmd, err := Command(t.Context(), Child{Path: "/bin/true", User: user})
+		testutil.Must(t, err)
+		if err := cmd.Run(); os.Geteuid() == 0 && err == nil {
 			t.Errorf("a child has the user %s", user)
 		}
 	}

@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("CONFINE_TEST_DIR"); dir != "" {
 		os.Exit(confined(dir))
 	}
+	if dir := os.Getenv("CONFINED_TEST_DIR"); dir != "" {
+		os.Exit(Confined(dir))
+	}
 	if dir := os.Getenv("LAUNCH_TEST_DIR"); dir != "" {
 		os.Exit(attack(dir))
 	}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -13,17 +14,20 @@ import (
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/schedule"
-	"keypaird/hooks/command"
 	"keypaird/renew"
 	"keypaird/renew/loop"
 	"keypaird/renew/notify"
 	"keypaird/renew/status"
 )
 
-// Options are what a daemon needs from its program. All are required.
+// Options are what a daemon needs from its program. All but Confine are required.
 type Options struct {
-	Load    func() (*config.Config, error)               // reads the configuration
-	Engine  func(*config.Config) (*engine.Engine, error) // makes an engine for it
+	Load   func() (*config.Config, error)               // reads the configuration
+	Engine func(*config.Config) (*engine.Engine, error) // makes an engine for it
+	Notify func(text string) error                      // sends a text to the service manager
+	// Confine takes from this process all rights that the configuration does not need. It
+	// returns what reports whether it has those that another one needs; nil: it has all.
+	Confine func(*config.Config) (covers func(*config.Config) bool)
 	Metrics *status.Metrics
 	// Listener serves the status page.
 	Listener *listener.Process
@@ -60,6 +64,9 @@ type Daemon struct {
 	lockMu   sync.Mutex
 	released time.Time // the lock file was last changed by this daemon
 
+	covers func(*config.Config) bool // see Options.Confine
+	again  context.CancelCauseFunc   // ends Run with ErrAgain
+
 	mu         sync.Mutex
 	yield      func()     // ends the running pass early; nil: none runs
 	rejected   *rejection // of the configuration on disk; nil if it is in use
@@ -69,15 +76,22 @@ type Daemon struct {
 // New returns a daemon that does not run yet.
 func New(o Options) *Daemon {
 	d := &Daemon{
-		options: o, log: o.Log, manager: newServiceManager(o.Log), spread: rand.N(schedule.MaxSpread), requested: make(chan struct{}, 1),
+		options: o, log: o.Log, manager: newServiceManager(o.Log, o.Notify), spread: rand.N(schedule.MaxSpread), requested: make(chan struct{}, 1),
 		summary: summary{next: map[string]time.Time{}, failing: map[string]bool{}},
 	}
 	d.notifier.Records, d.notifier.Log = &d.records, o.Log
 	return d
 }
 
-// Run returns when ctx has ended and everything that it started has stopped.
+// ErrAgain says that the daemon needs rights that its process has given up: a new process
+// has them.
+var ErrAgain = errors.New("other rights are needed")
+
+// Run returns when ctx has ended and everything that it started has stopped, or with
+// ErrAgain.
 func (d *Daemon) Run(ctx context.Context, signals <-chan os.Signal) error {
+	ctx, d.again = context.WithCancelCause(ctx)
+	defer d.again(nil)
 	first, err := d.load(ctx)
 	if err != nil {
 		return err
@@ -89,6 +103,9 @@ func (d *Daemon) Run(ctx context.Context, signals <-chan os.Signal) error {
 		return err
 	}
 	defer lock.Release()
+	if d.options.Confine != nil {
+		d.covers = d.options.Confine(cfg)
+	}
 	d.apply(ctx, first)
 	d.log.Info("started", "targets", len(first.engine.Targets), "state", cfg.State, "schedule", cfg.Schedule)
 	runner := loop.Loop{RunPass: d.runPass, Schedule: d.nextFullPass, Now: d.requested, Alive: d.manager.alive, Log: d.log}
@@ -104,14 +121,31 @@ func (d *Daemon) Run(ctx context.Context, signals <-chan os.Signal) error {
 	}
 	work.Go(func() { d.manager.watchdog(ctx, interval) })
 	work.Go(func() { d.watchFiles(ctx, watchEvery) })
-	work.Go(func() { command.ReapOrphans(ctx) })
 	if err := d.handleSignals(ctx, signals, ended); err != nil {
 		return err
 	}
 	work.Wait()
 	d.close()
+	if errors.Is(context.Cause(ctx), ErrAgain) {
+		return ErrAgain
+	}
 	d.log.Info("stopped")
 	return nil
+}
+
+// lacksRights reports whether a configuration needs rights that this process has given up.
+// Then Run ends, if the next process can begin.
+func (d *Daemon) lacksRights(cfg *config.Config) bool {
+	if d.covers == nil || d.covers(cfg) {
+		return false
+	}
+	if _, err := d.options.Load(); err != nil {
+		d.log.Warn("some directories cannot be written to before the configuration is correct", "err", err)
+		return false
+	}
+	d.log.Info("starting a new process, which may write to other directories")
+	d.again(ErrAgain)
+	return true
 }
 
 // handleSignals returns when the loop has ended, with an error if that takes too
@@ -126,8 +160,10 @@ func (d *Daemon) handleSignals(ctx context.Context, signals <-chan os.Signal, en
 		case <-late:
 			return errStopTimeout
 		case <-stop:
-			d.log.Info("stopping")
-			d.manager.notify("STOPPING=1", "STATUS=stopping")
+			if !errors.Is(context.Cause(ctx), ErrAgain) {
+				d.log.Info("stopping")
+				d.manager.notify("STOPPING=1", "STATUS=stopping")
+			}
 			stop, late = nil, time.After(stopTimeout)
 		case s := <-signals:
 			if stop == nil {

@@ -74,7 +74,7 @@ func TestReloadBeforePass(t *testing.T) {
 func TestWatchdog(t *testing.T) {
 	for _, interval := range []time.Duration{3 * time.Second, 30 * time.Second, 10 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
-			m := newServiceManager(slog.New(slog.DiscardHandler))
+			m := newServiceManager(slog.New(slog.DiscardHandler), Notify)
 			last, heard := time.Now(), 0
 			m.send = func(text string) error {
 				if text != "WATCHDOG=1\n" || time.Since(last) > interval/2 {
@@ -106,7 +106,7 @@ func TestWatchdog(t *testing.T) {
 
 // Each assignment sent to the service manager is one line of limited length.
 func TestAssignments(t *testing.T) {
-	m := newServiceManager(slog.New(slog.DiscardHandler))
+	m := newServiceManager(slog.New(slog.DiscardHandler), Notify)
 	var got string
 	m.send = func(text string) error { got = text; return errors.New("no listener") }
 	m.ready("a\nWATCHDOG=1 " + strings.Repeat("x", 5000))
@@ -151,6 +151,7 @@ type journal = testutil.Log
 func newDaemon(file string, log *slog.Logger) *Daemon {
 	m := status.NewMetrics("test")
 	return New(Options{
+		Notify:  Notify,
 		Load:    func() (*config.Config, error) { return config.Load(config.Options{Path: file, Getenv: os.Getenv}) },
 		Engine:  func(cfg *config.Config) (*engine.Engine, error) { return engine.New(cfg, engine.Options{Log: log}) },
 		Metrics: m, Listener: &listener.Process{Log: log}, Log: log,

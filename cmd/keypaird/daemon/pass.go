@@ -60,6 +60,9 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	if err := d.checkStateDir(ctx); err != nil {
 		return d.passFailed(ctx, err, due), false
 	}
+	if d.lacksRights(d.current.engine.Config) {
+		return yielded, false
+	}
 	d.passErr, d.attempts = nil, 0
 	parts := d.current.engine
 	defer parts.ClosePorts(true)

@@ -65,6 +65,9 @@ func (d *Daemon) load(ctx context.Context) (*generation, error) {
 			return g, nil
 		}
 	}
+	if d.covers != nil && !d.covers(cfg) {
+		return g, nil // the next process opens it
+	}
 	if g.page, err = openPage(ctx, cfg.Status.Listen); err == nil {
 		return g, nil
 	}
@@ -152,7 +155,7 @@ func (d *Daemon) hasPending() bool {
 func (d *Daemon) applyPending(ctx context.Context) {
 	d.pendingMu.Lock()
 	defer d.pendingMu.Unlock()
-	if d.pending == nil {
+	if d.pending == nil || d.lacksRights(d.pending.engine.Config) {
 		return
 	}
 	old := d.current

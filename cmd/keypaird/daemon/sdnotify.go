@@ -8,8 +8,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// sdNotify sends text to the service manager, if there is one.
-func sdNotify(text string) error {
+// Notify sends text to the service manager, if there is one.
+func Notify(text string) error {
 	_, err := daemon.SdNotify(false, text)
 	return err
 }

@@ -2,9 +2,8 @@ package daemon
 
 import "time"
 
-// NetBSD has no service manager, and go-systemd does not build there.
-
-func sdNotify(string) error { return nil }
+// Notify does nothing: NetBSD has no service manager, and go-systemd does not build there.
+func Notify(string) error { return nil }
 
 func monotonic() string { return "" }
 

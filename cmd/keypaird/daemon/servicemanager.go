@@ -21,8 +21,8 @@ type serviceManager struct {
 	started time.Time
 }
 
-func newServiceManager(log *slog.Logger) *serviceManager {
-	m := &serviceManager{log: log, send: sdNotify, started: time.Now()}
+func newServiceManager(log *slog.Logger, send func(text string) error) *serviceManager {
+	m := &serviceManager{log: log, send: send, started: time.Now()}
 	m.alive()
 	return m
 }

@@ -285,13 +285,20 @@ func (e *Engine) NextDeployWindow(now time.Time) time.Time {
 // account returns the DNS account of the [dns] table called name.
 func (e *Engine) account(name string) *dns01.Account {
 	if e.Accounts[name] == nil {
-		d := e.Config.DNS[name]
-		e.Accounts[name] = &dns01.Account{
-			Name: name, Provider: d.Provider, Env: d.Env, Resolvers: d.Resolvers,
-			Propagation: d.Propagation.Duration, User: d.User, Log: e.options.Log, Recent: e.recent,
-		}
+		a := NewAccount(e.Config, name)
+		a.Log, a.Recent = e.options.Log, e.recent
+		e.Accounts[name] = a
 	}
 	return e.Accounts[name]
+}
+
+// NewAccount makes the account of a [dns] table.
+func NewAccount(cfg *config.Config, name string) *dns01.Account {
+	d := cfg.DNS[name]
+	return &dns01.Account{
+		Name: name, Provider: d.Provider, Env: d.Env, Resolvers: d.Resolvers,
+		Propagation: d.Propagation.Duration, User: d.User,
+	}
 }
 
 // orderLog returns the order log of a CA.

@@ -39,7 +39,7 @@ func (e *Engine) Exposed(t renew.Target) (list []status.Exposed) {
 		}
 	}
 	for _, ca := range t.CAs() {
-		list = report(list, e.check([]string{filepath.Join(e.accountDir(ca), "key.pem")}), "move it away, and the next order registers another account")
+		list = report(list, e.check([]string{filepath.Join(e.accountDir(ca), "key.pem")}), "keypaird account rollover "+ca)
 	}
 	return list
 }
@@ -71,8 +71,9 @@ func (e *Engine) logExposed(targets []renew.Target) {
 
 // check returns what is found of files of the state directory.
 func (e *Engine) check(paths []string) (found []exposed.Finding) {
+	owner := e.stateOwner()
 	for _, path := range paths {
-		if f := exposed.Check(path, 0o600, e.stateOwner()); f.Kind != exposed.Not {
+		if f := exposed.Check(path, 0o600, owner); f.Kind != exposed.Not {
 			found = append(found, f)
 		}
 	}

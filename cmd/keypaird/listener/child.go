@@ -9,18 +9,19 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"keypaird/renew/launch"
 	"keypaird/renew/problem"
+	"keypaird/renew/process"
 	"keypaird/renew/textfmt"
 )
 
 // A child is one run of the listener.
 type child struct {
-	cmd     *exec.Cmd
+	cmd     *process.Cmd
 	control *net.UnixConn
 	began   time.Time
 	exited  chan struct{} // closed when it has, and the rest is set
@@ -52,7 +53,7 @@ func launchChild() (*child, error) {
 		return nil, err
 	}
 	defer w.Close()
-	var cmd *exec.Cmd
+	var cmd *process.Cmd
 	spec, err := confined(theirs)
 	if err == nil {
 		cmd, err = launch.Command(context.Background(), spec) // it ends by itself
@@ -136,7 +137,7 @@ func (c *child) end() {
 }
 
 func (c *child) kill() {
-	_ = c.cmd.Process.Kill()
+	c.cmd.Signal(syscall.SIGKILL)
 	<-c.exited
 }
 

@@ -113,9 +113,9 @@ func TestServices(t *testing.T) {
 	if got := get("http://" + page.Addr().String() + "/healthz"); got != "200 ok\n<nil>" {
 		t.Errorf("page: %s", got)
 	}
-	pid := p.child.cmd.Process.Pid
+	pid := p.child.cmd.Pid()
 	for _, s := range []io.Closer{shown, closer(web.Close), closer(alpn.Close)} {
-		if p.child == nil || p.child.cmd.Process.Pid != pid {
+		if p.child == nil || p.child.cmd.Pid() != pid {
 			t.Error("there is more than one process")
 		}
 		s.Close()
@@ -155,7 +155,7 @@ func TestKilled(t *testing.T) {
 		p.mu.Lock()
 		c := p.child
 		p.mu.Unlock()
-		must(t, c.cmd.Process.Kill())
+		c.cmd.Signal(syscall.SIGKILL)
 		<-c.exited
 		if got := get(tokenURL(l)); got != "200 "+keyAuth+"<nil>" {
 			t.Errorf("after it was killed: %s", got)
@@ -169,7 +169,7 @@ func TestHangs(t *testing.T) {
 	l := socket(t)
 	server, err := p.Serve(Service{Kind: HTTP01}, []net.Listener{l}, func(string) []byte { return nil })
 	must(t, err)
-	must(t, p.child.cmd.Process.Signal(syscall.SIGSTOP))
+	p.child.cmd.Signal(syscall.SIGSTOP)
 	began := time.Now()
 	server.Close()
 	if took := time.Since(began); took > 2*endTimeout+time.Second {
@@ -208,7 +208,7 @@ func serveUntilKilled() error {
 	if _, err := p.Serve(Service{Kind: HTTP01}, []net.Listener{l}, func(string) []byte { return nil }); err != nil {
 		return err
 	}
-	fmt.Println(p.child.cmd.Process.Pid)
+	fmt.Println(p.child.cmd.Pid())
 	select {}
 }
 

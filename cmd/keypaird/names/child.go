@@ -8,19 +8,19 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"time"
 
 	"keypaird/cmd/keypaird-names/message"
 	"keypaird/renew/launch"
 	"keypaird/renew/problem"
+	"keypaird/renew/process"
 	"keypaird/renew/textfmt"
 )
 
 // A child is one run of keypaird-names.
 type child struct {
-	cmd           *exec.Cmd
+	cmd           *process.Cmd
 	in, out, errs *os.File // our ends of its standard files
 }
 
@@ -97,7 +97,7 @@ func (k *child) fault(ctx context.Context, broken, exit error, output string) er
 	switch {
 	case context.Cause(ctx) == errSilent:
 		reason = errSilent.Error()
-	case k.cmd.ProcessState.ExitCode() == launch.NotStarted:
+	case k.cmd.ExitCode() == launch.NotStarted:
 		return problem.Newf("let "+netUser()+" execute that program, and search the directories above it", "%s: %s", program, output)
 	case broken != nil && !errors.Is(broken, message.ErrNone):
 		remedy = "install keypaird and " + program + " of the same version; if it happens again, report it"

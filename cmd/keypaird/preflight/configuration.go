@@ -14,13 +14,14 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
 	"keypaird/hooks/preset"
+	"keypaird/renew/confine"
 	"keypaird/renew/durable"
 )
 
 // Configuration checks the programs, files and DNS providers that a configuration
 // names on this machine. It makes no network requests.
 func Configuration(ctx context.Context, cfg *config.Config) []Finding {
-	return slices.Concat(checkStateDir(cfg), checkPage(cfg), checkNotify(cfg), checkExternal(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg), checkUnit(ctx, cfg), checkState(cfg))
+	return slices.Concat(checkStateDir(cfg), checkPage(cfg), checkConfinement(), checkNotify(cfg), checkExternal(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg), checkUnit(ctx, cfg), checkState(cfg))
 }
 
 // checkPage warns of a status page that other machines can read: it holds no
@@ -36,6 +37,18 @@ func checkPage(cfg *config.Config) []Finding {
 	return []Finding{{
 		Check: "configuration", Subject: "status.listen", Result: Warning, Detail: fmt.Sprintf("%q is reachable from other machines without authentication", addr),
 		Remedy: `set "127.0.0.1:8403", behind a web server that asks for a password`,
+	}}
+}
+
+// checkConfinement warns of what this system does not enforce.
+func checkConfinement() []Finding {
+	missing := confine.Missing()
+	if len(missing) == 0 {
+		return nil
+	}
+	return []Finding{{
+		Check: "configuration", Subject: "keypaird", Result: Warning, Detail: "its processes are not fully confined: " + strings.Join(missing, "; "),
+		Remedy: "use a kernel that has it; let keypaird run as a user of its own, and its DNS helpers as another (user in each [dns] table), who may read no file that holds a key",
 	}}
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,11 +17,12 @@ import (
 	"keypaird/acme/dns01/need"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/renew/launch"
+	"keypaird/renew/process"
 	"keypaird/renew/textfmt"
 )
 
 // AskChild returns a command that runs the child without any secrets.
-func AskChild(ctx context.Context, child string, argv ...string) (*exec.Cmd, error) {
+func AskChild(ctx context.Context, child string, argv ...string) (*process.Cmd, error) {
 	user, err := launch.NetUser()
 	if err != nil {
 		return nil, err
@@ -64,10 +64,6 @@ func checkProviders(ctx context.Context, cfg *config.Config) []Finding {
 	child, err := dns01.FindChild()
 	if err != nil && len(cfg.DNS) > 0 {
 		return []Finding{finding("dns", "accounts", "", err)}
-	}
-	if missing := launch.Missing(); len(missing) > 0 && len(cfg.DNS) > 0 {
-		found = append(found, Finding{Check: "dns", Subject: "keypaird-dns", Result: Warning, Detail: "it is not fully confined: " + strings.Join(missing, "; "),
-			Remedy: "use a kernel that has it; " + ownUser})
 	}
 	found = append(found, checkUsers(cfg)...)
 	for _, name := range slices.Sorted(maps.Keys(cfg.DNS)) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,20 +20,20 @@ type unit map[string]string
 // unitName is the service of the examples and packages.
 const unitName = "keypaird.service"
 
+// UnitQuestion is the command that prints what systemd knows of it.
+var UnitQuestion = []string{"systemctl", "show", "-p", "LoadState,User,ProtectSystem,ReadWritePaths", unitName}
+
 // unitLimit is how long systemctl may take.
 const unitLimit = 5 * time.Second
 
 // readUnit asks systemd for the service; nil: there is none, or no systemd.
 func readUnit(ctx context.Context) unit {
-	program := command.SearchPath("systemctl")
-	if _, err := os.Stat("/run/systemd/system"); err != nil || program == "" {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
 		return nil
 	}
 	limited, cancel := context.WithTimeout(ctx, unitLimit)
 	defer cancel()
-	cmd := exec.CommandContext(limited, program, "show", "-p", "LoadState,User,ProtectSystem,ReadWritePaths", unitName)
-	cmd.Env, cmd.WaitDelay = []string{"PATH=" + command.Path, "LANG=C"}, time.Second
-	printed, err := cmd.Output()
+	printed, _, err := command.Output(limited, UnitQuestion)
 	if err != nil {
 		return nil
 	}

@@ -1,0 +1,177 @@
+package runner
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+
+	"keypaird/acme/dns01"
+	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/preflight"
+	"keypaird/hooks/command"
+	"keypaird/hooks/preset"
+	"keypaird/renew/launch"
+	"keypaird/renew/launch/find"
+	"keypaird/renew/problem"
+	"keypaird/renew/process"
+)
+
+// allowed knows what may run: what is in the configuration, or has been there since the
+// runner began. A pass works with the configuration that it began with.
+type allowed struct {
+	load func() (*config.Config, error)
+
+	mu       sync.Mutex
+	commands map[string]bool // by key
+	accounts []*dns01.Account
+}
+
+// make makes the command of a request if it may run.
+func (a *allowed) make(r process.Request) (*exec.Cmd, error) {
+	if r.Child != nil {
+		return a.child(r)
+	}
+	if err := a.check(strings.Join(r.Argv, " "), func() bool { return a.commands[key(r.Argv)] }); err != nil {
+		return nil, err
+	}
+	return command.Prepare(r.Argv, r.Env)
+}
+
+// check returns an error unless may reports that something may run. It reads the
+// configuration anew first if it does not.
+func (a *allowed) check(what string, may func() bool) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if may() {
+		return nil
+	}
+	cfg, err := a.load()
+	if err != nil {
+		return problem.Wrap(err, cmp.Or(problem.Remedy(err), "correct the configuration: keypaird check"))
+	}
+	a.add(cfg)
+	if may() {
+		return nil
+	}
+	return problem.Newf("if the configuration has changed, reload keypaird", "%s is not run: the configuration does not have it", config.Printable(what, 200))
+}
+
+// add allows what a configuration has.
+func (a *allowed) add(cfg *config.Config) {
+	if a.commands == nil {
+		a.commands = map[string]bool{key(preflight.UnitQuestion): true}
+	}
+	for _, argv := range commands(cfg) {
+		a.commands[key(argv)] = len(argv) > 0
+	}
+	a.accounts = nil
+	for name := range cfg.DNS {
+		a.accounts = append(a.accounts, engine.NewAccount(cfg, name))
+	}
+}
+
+// commands lists the command lines of a configuration.
+func commands(cfg *config.Config) [][]string {
+	list := [][]string{cfg.Notify.Command}
+	names := map[string]bool{}
+	for name := range cfg.Deploy {
+		names[name] = true
+	}
+	for _, t := range cfg.Targets() {
+		for _, name := range t.Deploy {
+			names[name] = true
+		}
+	}
+	for name := range names {
+		d := cfg.Deployment(name)
+		list = append(list, d.Check, d.Reload, d.Restart)
+		list = append(list, preset.Questions(cmp.Or(cfg.Deploy[name].Preset, name), &d)...)
+	}
+	return list
+}
+
+// key is argv as the key of a map. No argument holds a null character.
+func key(argv []string) string { return strings.Join(argv, "\x00") }
+
+// child makes the command of a child.
+func (a *allowed) child(r process.Request) (*exec.Cmd, error) {
+	var c launch.Child
+	if err := json.Unmarshal(r.Child, &c); err != nil {
+		return nil, err
+	}
+	if err := a.check(cmp.Or(c.Path, "the child"), func() bool { return a.mayBe(c) }); err != nil {
+		return nil, err
+	}
+	return launch.Stage(c, r.Kept, r.Kept)
+}
+
+// mayBe reports whether a child is one of keypaird's, with no more than it needs.
+func (a *allowed) mayBe(c launch.Child) bool {
+	helper, err1 := dns01.FindChild()
+	names, err2 := find.Program("keypaird-names")
+	isHelper, isNames := err1 == nil && c.Path == helper, err2 == nil && c.Path == names
+	if c.Path != "" && !isHelper && !isNames {
+		return false
+	}
+	if isHelper && slices.ContainsFunc(a.accounts, func(account *dns01.Account) bool { return isOf(account, c) }) {
+		return true
+	}
+	// It changes no files, is confined, and a child that hears others is not root.
+	net, err := launch.NetUser()
+	harmless := len(c.Write) == 0 && len(c.New) == 0 && c.Free == "" && err == nil
+	hears := c.Client || c.Server
+	return harmless && (c.User == net || c.User == "" && !hears) && (!isHelper || !hears && len(c.Env) == 0)
+}
+
+// isOf reports whether a child is that of an account.
+func isOf(account *dns01.Account, c launch.Child) bool {
+	own, handed, err := account.Launched(c.Path)
+	if err != nil {
+		return false
+	}
+	handed.Close()
+	// A file may have been handed over to the child when it was asked for, and not now, or
+	// the other way round.
+	handedOver := func(value string) bool {
+		return strings.HasPrefix(strings.TrimPrefix(value, "FILE:"), launch.Descriptors)
+	}
+	if len(own.Env) != len(c.Env) {
+		return false
+	}
+	for i := range c.Env {
+		name, value, _ := strings.Cut(c.Env[i], "=")
+		ownName, ownValue, _ := strings.Cut(own.Env[i], "=")
+		if name != ownName || value != ownValue && !handedOver(value) && !handedOver(ownValue) {
+			return false
+		}
+	}
+	for _, path := range c.Write {
+		if _, made := own.New[path]; !made && !handedOver(path) && !slices.Contains(own.Write, path) {
+			return false
+		}
+	}
+	own.Env, own.Keep = c.Env, c.Keep // it may read what keypaird may
+	return same(own, c)
+}
+
+// same reports whether two children are alike in everything.
+func same(a, b launch.Child) bool {
+	x, err1 := json.Marshal(a)
+	y, err2 := json.Marshal(b)
+	return err1 == nil && err2 == nil && bytes.Equal(x, y)
+}
+
+// environ is the environment of another process of this program.
+func environ(more ...string) []string {
+	ours := slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return slices.Contains([]string{variableName, "NOTIFY_SOCKET", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}, name)
+	})
+	return append(ours, more...)
+}

@@ -1,0 +1,186 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"keypaird/acme/dns01"
+	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
+	"keypaird/renew/launch"
+	"keypaird/renew/problem"
+	"keypaird/renew/process"
+	"keypaird/renew/testutil"
+)
+
+const text = `
+state = "/var/lib/keypaird"
+[cert."example.org"]
+dns-01 = ["example.org"]
+dns = "own"
+deploy = ["nginx", "proxy"]
+[dns.own]
+provider = "exec"
+user = "nobody"
+env = { EXEC_PATH = "/usr/local/bin/hook" }
+[dns.kept]
+provider = "acme-dns"
+user = "nobody"
+env = { ACME_DNS_API_BASE = "https://auth.example.org", ACME_DNS_STORAGE_PATH = "@STORE@" }
+[deploy.proxy]
+chain = "/srv/{name}.pem"
+check = ["true", "-t"]
+reload = ["/bin/sh", "-c", "exit 0"]
+[notify]
+command = ["true", "notify"]
+`
+
+// configured returns what a configuration allows, and its file.
+func configured(t *testing.T) (*allowed, string) {
+	t.Helper()
+	file := filepath.Join(testutil.SafeDir(t), "keypaird.toml")
+	storage := filepath.Join(filepath.Dir(file), "storage")
+	testutil.WriteFile(t, storage, "{}", 0o600)
+	testutil.WriteFile(t, file, strings.ReplaceAll(text, "@STORE@", storage), 0o600)
+	return &allowed{load: func() (*config.Config, error) {
+		return config.Load(config.Options{Path: file, Getenv: func(string) string { return "" }, NoSecrets: true})
+	}}, file
+}
+
+// Commands run if the configuration has them with all their arguments, or if a preset
+// asks its server by them.
+func TestCommands(t *testing.T) {
+	a, file := configured(t)
+	for _, tt := range []struct {
+		argv string
+		may  bool
+	}{
+		{"true -t", true},
+		{"/bin/sh -c exit 0", false}, // other arguments, of the same text
+		{"/bin/sh|-c|exit 0", true},
+		{"/bin/sh|-c|exit 1", false},
+		{"/bin/sh", false},
+		{"true", false},
+		{"true notify", true},
+		{"true notify more", false},
+		{"nginx -T", true},
+		{"nginx -t", true},
+		{"nginx -s stop", false},
+		{"systemctl show -p LoadState,User,ProtectSystem,ReadWritePaths keypaird.service", true},
+		{"systemctl start x", false},
+		{"", false},
+	} {
+		argv := strings.Fields(tt.argv)
+		if strings.Contains(tt.argv, "|") {
+			argv = strings.Split(tt.argv, "|")
+		}
+		_, err := a.make(process.Request{Argv: argv})
+		refused := err != nil && strings.Contains(err.Error(), "is not run: the configuration does not have it")
+		if refused == tt.may {
+			t.Errorf("%q: %v", tt.argv, err)
+		}
+	}
+
+	// What is new in the configuration may run, and what a pass began with still may.
+	testutil.WriteFile(t, file, strings.NewReplacer(`"true", "-t"`, `"true", "-new"`, "@STORE@", file).Replace(text), 0o600)
+	for _, argv := range [][]string{{"true", "-new"}, {"true", "-t"}} {
+		if _, err := a.make(process.Request{Argv: argv}); err != nil {
+			t.Errorf("%q after a change: %v", argv, err)
+		}
+	}
+	testutil.WriteFile(t, file, "wrong", 0o600)
+	if _, err := a.make(process.Request{Argv: []string{"true", "-other"}}); err == nil || problem.Remedy(err) == "" {
+		t.Errorf("a wrong configuration: %v", err)
+	}
+}
+
+// The environment of a command is that of an event, whatever is asked for.
+func TestEnvironment(t *testing.T) {
+	a, _ := configured(t)
+	cmd, err := a.make(process.Request{Argv: []string{"true", "-t"}, Env: []string{"LD_PRELOAD=/tmp/x.so", "KEYPAIRD_EVENT=deploy", "PATH=/tmp"}})
+	testutil.Must(t, err)
+	for _, variable := range cmd.Env {
+		if strings.Contains(variable, "/tmp") {
+			t.Errorf("environment: %q", cmd.Env)
+		}
+	}
+	if !slices.Contains(cmd.Env, "KEYPAIRD_EVENT=deploy") || cmd.Dir != "/" {
+		t.Errorf("environment %q in %q", cmd.Env, cmd.Dir)
+	}
+}
+
+// A child is one that keypaird has, with no more than the configuration gives it.
+func TestChildren(t *testing.T) {
+	helper, err := dns01.FindChild()
+	if err != nil { // beside this program
+		self, err := os.Executable()
+		testutil.Must(t, err)
+		helper = filepath.Join(filepath.Dir(self), "keypaird-dns")
+		testutil.WriteFile(t, helper, "#!/bin/sh\n", 0o755)
+		if helper, err = dns01.FindChild(); err != nil {
+			t.Skip(err) // in a directory of others
+		}
+	}
+	a, _ := configured(t)
+	cfg, err := a.load()
+	testutil.Must(t, err)
+	launched := func(account string) launch.Child {
+		a := engine.NewAccount(cfg, account)
+		c, handed, err := a.Launched(helper)
+		testutil.Must(t, err)
+		handed.Close()
+		return c
+	}
+	own, kept := launched("own"), launched("kept")
+	if own.Free == "" || len(kept.Write) != 1 {
+		t.Fatalf("accounts: %+v, %+v", own, kept)
+	}
+	net, err := launch.NetUser()
+	testutil.Must(t, err)
+	root := os.Geteuid() == 0
+	change := func(c launch.Child, do func(*launch.Child)) launch.Child {
+		c.Env, c.Args, c.Write = slices.Clone(c.Env), slices.Clone(c.Args), slices.Clone(c.Write)
+		do(&c)
+		return c
+	}
+	for _, tt := range []struct {
+		name  string
+		child launch.Child
+		may   bool
+	}{
+		{"an account's", own, true},
+		{"another account's", kept, true},
+		{"a question", launch.Child{Path: helper, Args: []string{"-list"}, User: net}, true},
+		{"this program", launch.Child{Name: "keypaird names", User: net, Client: true}, true},
+		{"this program as root", launch.Child{Name: "keypaird names", Client: true}, !root},
+		{"this program as another", launch.Child{User: "daemon", Client: true}, false},
+		{"this program, unconfined", launch.Child{User: net, Free: "why"}, false},
+		{"this program, writing", launch.Child{User: net, Keep: launch.Keep{Write: []string{"/etc/passwd"}}}, false},
+		{"this program, making files", launch.Child{User: net, New: map[string]string{"/etc/x": ""}}, false},
+		{"another program", launch.Child{Path: "/bin/sh", User: net}, false},
+		{"a question with variables", launch.Child{Path: helper, Env: []string{"LD_PRELOAD=x"}, User: net}, false},
+		{"another provider", change(own, func(c *launch.Child) { c.Args[1] = "route53" }), false},
+		{"another variable", change(own, func(c *launch.Child) { c.Env = append(c.Env, "LD_PRELOAD=x") }), false},
+		{"another value", change(own, func(c *launch.Child) { c.Env[len(c.Env)-1] = "EXEC_PATH=/tmp/x" }), false},
+		{"another file", change(kept, func(c *launch.Child) { c.Write[0] = "/etc/passwd" }), false},
+		{"unconfined", change(kept, func(c *launch.Child) { c.Free = "why" }), false},
+		{"another user", change(kept, func(c *launch.Child) { c.User = "root" }), false},
+	} {
+		request, err := json.Marshal(tt.child)
+		testutil.Must(t, err)
+		_, err = a.make(process.Request{Child: request})
+		if (err == nil) != tt.may {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+	cmd, err := launch.Command(context.Background(), own)
+	testutil.Must(t, err)
+	if _, err := a.make(cmd.Request); err != nil {
+		t.Errorf("as it is asked for: %v", err)
+	}
+}

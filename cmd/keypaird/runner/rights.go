@@ -1,0 +1,47 @@
+package runner
+
+import (
+	"path/filepath"
+	"strings"
+
+	"keypaird/acme/dns01/need"
+	"keypaird/cmd/keypaird/config"
+	"keypaird/renew/confine"
+)
+
+// Rights returns what the process that holds keys needs for a configuration.
+func Rights(cfg *config.Config) confine.Rights {
+	k := confine.Rights{Write: []string{cfg.State}}
+	if cfg.HTTP01.Webroot != "" {
+		k.Write = append(k.Write, cfg.HTTP01.Webroot)
+	}
+	if socket, ok := strings.CutPrefix(cfg.Status.Listen, "unix:"); ok {
+		k.Write = append(k.Write, filepath.Dir(socket))
+	}
+	seen := map[string]bool{}
+	for _, t := range cfg.Targets() {
+		for _, name := range t.Deploy {
+			d := cfg.Deployment(name)
+			for _, path := range d.Paths(t.Name) {
+				if dir := filepath.Dir(path); !seen[dir] {
+					seen[dir] = true
+					k.Write = append(k.Write, dir)
+				}
+			}
+			if d.Socket != "" {
+				k.Connect = append(k.Connect, filepath.Dir(d.Socket))
+			}
+		}
+	}
+	for _, d := range cfg.DNS { // a file that a provider keeps is opened for it, and given to its user
+		u, err := need.User(d.User)
+		if err != nil {
+			continue
+		}
+		keep, _, _ := need.For(d.Provider, d.Env, d.User, u).Files()
+		for _, path := range keep.Write {
+			k.Write = append(k.Write, filepath.Dir(path))
+		}
+	}
+	return k
+}

@@ -1,0 +1,83 @@
+package process
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// here is a process that this process has started.
+type here struct {
+	cmd    *exec.Cmd
+	group  bool
+	strays bool // SIGKILL reaches its descendants outside of its group
+}
+
+// startHere starts cmd with files as its descriptors, before those that it has.
+func startHere(cmd *exec.Cmd, files []*os.File, group, strays bool) (*here, error) {
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = files[0], files[1], files[2]
+	cmd.ExtraFiles = slices.Concat(files[3:], cmd.ExtraFiles)
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = group
+	if err := cmd.Start(); err != nil {
+		if pe, ok := errors.AsType[*fs.PathError](err); ok {
+			err = pe.Err // "fork/exec PATH:" says the program again
+		}
+		return nil, err
+	}
+	return &here{cmd, group, strays}, nil
+}
+
+func (h *here) pid() int { return h.cmd.Process.Pid }
+
+func (h *here) wait() (syscall.WaitStatus, error) {
+	err := h.cmd.Wait()
+	if h.cmd.ProcessState == nil {
+		return 0, err
+	}
+	return h.cmd.ProcessState.Sys().(syscall.WaitStatus), nil
+}
+
+func (h *here) signal(sig syscall.Signal) {
+	pid := h.pid()
+	var strays []int
+	if h.strays && sig == syscall.SIGKILL {
+		strays = descendants(pid)
+	}
+	if h.group {
+		_ = syscall.Kill(-pid, sig)
+	}
+	_ = h.cmd.Process.Signal(sig)
+	for _, pid := range strays {
+		_ = syscall.Kill(pid, sig)
+	}
+}
+
+// endGroup may be called after the leader was waited for, and with it perhaps the last of
+// the group. Its number is free then, but is not reused within the few milliseconds
+// between two ticks.
+func (h *here) endGroup(grace time.Duration) {
+	group := -h.pid()
+	_ = syscall.Kill(group, syscall.SIGTERM)
+	deadline := time.NewTimer(grace)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if syscall.Kill(group, 0) != nil {
+				return
+			}
+		case <-deadline.C:
+			_ = syscall.Kill(group, syscall.SIGKILL)
+			return
+		}
+	}
+}
