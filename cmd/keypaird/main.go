@@ -4,8 +4,8 @@
 // The configuration is one TOML file; its keys are documented in the type
 // [keypaird/cmd/keypaird/config.Config].
 //
-// Each command but version is in the file of its name. The command issue is the shortest way
-// through the whole program:
+// Each command but version is in the file of its name. The command issue is the
+// shortest way through the whole program:
 //
 //	config.Load -> engine.New -> renew.Pass.Run -> acme.Client.Obtain, hooks.Deployment.Deploy
 package main

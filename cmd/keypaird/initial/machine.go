@@ -32,6 +32,7 @@ type machine struct {
 	hostname string
 	servers  []server
 	port80   bool   // something listens there
+	socket   string // haproxy's stats socket with level admin, or ""
 	nameserv string // the name server that runs or is installed: "named", "knotd", "nsd", "pdns_server" or ""
 }
 
@@ -53,6 +54,11 @@ var programs = map[string]string{
 // look returns what this machine says.
 func look(ctx context.Context) *machine {
 	m := &machine{port80: listens("80"), nameserv: nameServer()}
+	if text, err := config.ReadFile("/etc/haproxy/haproxy.cfg"); err == nil {
+		if found := adminSocket.FindSubmatch(text); found != nil {
+			m.socket = string(found[1])
+		}
+	}
 	m.hostname, _ = os.Hostname()
 	m.hostname = strings.ToLower(m.hostname)
 	for _, name := range preset.Names() {
@@ -70,6 +76,9 @@ func look(ctx context.Context) *machine {
 	}
 	return m
 }
+
+// adminSocket matches the stats socket by which haproxy changes pairs.
+var adminSocket = regexp.MustCompile(`(?m)^[ \t]*stats[ \t]+socket[ \t]+(/[^\s"{}]+)[^\n]*[ \t]level[ \t]+admin\b`)
 
 // installed reports whether the server of a preset is.
 func installed(name string) bool {

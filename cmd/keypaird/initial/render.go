@@ -149,6 +149,9 @@ func (w *draft) renderDeploy(ctx context.Context, b *strings.Builder, name strin
 		endpoints = append(endpoints, w.endpoint(e))
 	}
 	fmt.Fprintf(b, "\n# %s must serve new certificates here; else the previous ones are restored.\n[deploy.%s]\nverify = [%s]\n", name, name, strings.Join(endpoints, ", "))
+	if name == "haproxy" && w.machine.socket != "" {
+		fmt.Fprintf(b, "socket = %s    # pairs are exchanged without a reload\n", quote(w.machine.socket))
+	}
 	if d, _ := preset.Lookup(name); len(d.Outputs()) > 0 {
 		if g := group(d.Group); g != "" && g != d.Group {
 			fmt.Fprintf(b, "group = %s\n", quote(g))

@@ -99,7 +99,7 @@ func Run(ctx context.Context, o *Options, domain, path string, s Streams) error 
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(s.Out, w.steps(cfg))
+	_, err = io.WriteString(s.Out, w.steps(ctx, cfg))
 	return err
 }
 

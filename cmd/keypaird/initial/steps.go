@@ -1,6 +1,7 @@
 package initial
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,9 +11,9 @@ import (
 	"strings"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/preflight"
 	"keypaird/hooks"
 	"keypaird/hooks/preset"
-	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
 
@@ -52,23 +53,11 @@ func (s *steps) commands(list ...string) {
 }
 
 // steps returns what is left to do after the configuration has been written.
-func (w *draft) steps(cfg *config.Config) string {
+func (w *draft) steps(ctx context.Context, cfg *config.Config) string {
 	s := &steps{Writer: textfmt.Writer{Width: columns}}
 	s.Line(0, "wrote %s", w.path)
 	w.account(s)
-	var missing []string
-	for _, name := range w.deploy {
-		d := cfg.Deployment(name)
-		for _, err := range preset.Missing(&d, nil) {
-			missing = append(missing, err.Error()+": "+problem.Remedy(err))
-		}
-	}
-	if len(missing) > 0 {
-		s.step("Make what the servers need and this machine lacks:")
-		for _, m := range missing {
-			s.Item("     - ", m)
-		}
-	}
+	w.lacking(ctx, s, cfg)
 	w.port80Step(s)
 	for _, name := range w.deploy {
 		w.serverStep(s, cfg, name)
@@ -85,6 +74,21 @@ func (w *draft) steps(cfg *config.Config) string {
 	s.step("Try everything, then obtain the certificates, and let the daemon renew them:")
 	s.commands(keypaird+" check -live", keypaird+" issue -dry-run", keypaird+" issue", daemon(keypaird))
 	return s.String()
+}
+
+// lacking says what check will complain of about the servers: what this machine or the
+// service lacks.
+func (w *draft) lacking(ctx context.Context, s *steps, cfg *config.Config) {
+	found := slices.DeleteFunc(preflight.Configuration(ctx, cfg), func(f preflight.Finding) bool {
+		return f.Check != "deploy" || f.Result == preflight.Good
+	})
+	if len(found) > 0 {
+		s.step("Make what the servers need and this machine lacks:")
+	}
+	for _, f := range found {
+		s.Item("   - ", f.Subject+": "+f.Detail)
+		s.Item("       ", f.Remedy)
+	}
 }
 
 // command returns how keypaird is called so that it finds the configuration.
