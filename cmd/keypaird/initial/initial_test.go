@@ -187,3 +187,42 @@ func TestHostileAnswers(t *testing.T) {
 		}
 	}
 }
+
+// A file that appears while questions are asked is not replaced, and what was begun is
+// removed.
+func TestFileThatAppears(t *testing.T) {
+	dir := t.TempDir()
+	d := &draft{answers: answers{domain: "example.org", host: "example.org"}, machine: &machine{}, group: -1}
+	d.path = filepath.Join(dir, "new", "keypaird.toml")
+	if _, err := d.write(t.Context(), os.Getenv); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(d.path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file: %v, %v, want mode 0600", info, err)
+	}
+	if info, err := os.Stat(filepath.Dir(d.path)); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("its directory: %v, %v, want mode 0755", info, err)
+	}
+	before, _ := os.ReadFile(d.path)
+	d.email = "hostmaster@example.org"
+	if _, err := d.write(t.Context(), os.Getenv); err == nil {
+		t.Error("a file was replaced")
+	}
+	after, _ := os.ReadFile(d.path)
+	if string(before) != string(after) {
+		t.Errorf("the file is now\n%s", after)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(d.path)); len(left) != 1 {
+		t.Errorf("the directory has %v", left)
+	}
+}
+
+// What a server prints as lines for each name stands under that name.
+func TestHeaded(t *testing.T) {
+	got := headed([]string{"a /live/x;    # in the block of that name", "b", "# for that name", "c    # of all"}, "example.org")
+	want := []string{"# in the block of example.org", "a /live/x;", "b", "# for that name", "c    # of all"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
