@@ -226,3 +226,13 @@ func TestHeaded(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestWord(t *testing.T) {
+	for s, want := range map[string]string{
+		"/etc/keypaird/tsig": "/etc/keypaird/tsig", "a b": "'a b'", "it's": `'it'\''s'`, "$(id)": "'$(id)'", "": "''", "\n": "'\n'",
+	} {
+		if got := word(s); got != want {
+			t.Errorf("word(%q) = %s, want %s", s, got, want)
+		}
+	}
+}

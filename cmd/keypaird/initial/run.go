@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/term"
 
+	"keypaird/acme/dns01/redact"
 	"keypaird/cmd/keypaird-names/message"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/names"
@@ -134,6 +135,9 @@ func (w *work) answer(ctx context.Context) error {
 func (w *work) answerVariables(ctx context.Context, missing *[]question) error {
 	w.env = w.provider.variables(filepath.Dir(w.path))
 	for _, v := range w.sets {
+		if redact.IsSecret(v.name, v.value) && !strings.HasSuffix(v.name, "_FILE") {
+			return problem.Newf("put it into a file: -env "+v.name+"_FILE=FILE", "-env %s: others can read secrets on a command line", v.name)
+		}
 		same := func(o variable) bool {
 			return strings.TrimSuffix(o.name, "_FILE") == strings.TrimSuffix(v.name, "_FILE")
 		}

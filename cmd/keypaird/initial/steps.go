@@ -62,7 +62,20 @@ func (w *draft) steps(ctx context.Context, cfg *config.Config) string {
 	for _, name := range w.deploy {
 		w.serverStep(s, cfg, name)
 	}
-	keypaird := w.command()
+	keypaird := w.service(s, cfg) + w.command()
+	w.standIns(s, cfg, keypaird)
+	s.step("Try everything, then obtain the certificates, and let the daemon renew them:")
+	s.commands(keypaird+" check -live", keypaird+" issue -dry-run", keypaird+" issue", w.daemon())
+	s.text("To let no other account certify these names, add the CAA records that this shows:")
+	s.commands(keypaird + " account")
+	return s.String()
+}
+
+// standIns have servers start with the lines before the first certificate is there.
+func (w *draft) standIns(s *steps, cfg *config.Config, keypaird string) {
+	if len(w.deploy) == 0 {
+		return
+	}
 	s.step("Servers that have these lines do not start, or not as they should, while the files are missing. Stand-ins, which are self-signed and replace nothing, help until the first certificate is there:")
 	s.commands(keypaird + " deploy -stand-in")
 	for _, name := range w.deploy {
@@ -71,9 +84,6 @@ func (w *draft) steps(ctx context.Context, cfg *config.Config) string {
 			s.commands(strings.Join(d.Reload, " "))
 		}
 	}
-	s.step("Try everything, then obtain the certificates, and let the daemon renew them:")
-	s.commands(keypaird+" check -live", keypaird+" issue -dry-run", keypaird+" issue", daemon(keypaird))
-	return s.String()
 }
 
 // lacking says what check will complain of about the servers: what this machine or the
@@ -87,7 +97,9 @@ func (w *draft) lacking(ctx context.Context, s *steps, cfg *config.Config) {
 	}
 	for _, f := range found {
 		s.Item("   - ", f.Subject+": "+f.Detail)
-		s.Item("       ", f.Remedy)
+		if f.Remedy != "" {
+			s.Item("       ", f.Remedy)
+		}
 	}
 }
 
@@ -96,17 +108,50 @@ func (w *draft) command() string {
 	if w.path == config.DefaultPath {
 		return "keypaird"
 	}
-	return "keypaird -config " + w.path
+	return "keypaird -config " + word(w.path)
+}
+
+// word returns a word of a shell's command line.
+func word(s string) string {
+	plain := func(r rune) bool { return r > ' ' && r < 0x7f && !strings.ContainsRune("\"'`\\$&|;<>()*?[]#~!{}", r) }
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// unit reports whether the service of the packages is installed, for the file that it reads.
+func (w *draft) unit() bool {
+	return w.path == config.DefaultPath && slices.ContainsFunc([]string{"/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}, func(dir string) bool {
+		return exists(filepath.Join(dir, "keypaird.service"))
+	})
 }
 
 // daemon returns the command that starts the daemon.
-func daemon(keypaird string) string {
-	for _, unit := range []string{"/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"} {
-		if keypaird == "keypaird" && exists(filepath.Join(unit, "keypaird.service")) {
-			return "systemctl enable --now keypaird.service"
-		}
+func (w *draft) daemon() string {
+	if w.unit() {
+		return "systemctl enable --now keypaird.service"
 	}
-	return keypaird + " run"
+	return w.command() + " run"
+}
+
+// service says how the service, which has a user of its own, may do what only root can. It
+// returns what comes before commands that are run as that user.
+func (w *draft) service(s *steps, cfg *config.Config) (as string) {
+	if w.group < 0 || !w.unit() {
+		return ""
+	}
+	needsRoot := func(name string) bool {
+		d := cfg.Deployment(name)
+		return preset.NeedsRoot(name) || len(d.Outputs()) > 0
+	}
+	if !slices.ContainsFunc(w.deploy, needsRoot) {
+		return "runuser -u keypaird -- "
+	}
+	s.step("The service runs as the user keypaird, and only root can serve these servers. Let it be root, in its sandbox, and give it its state:")
+	s.commands("install -D -m 0644 -t /etc/systemd/system/keypaird.service.d /usr/share/keypaird/root.conf",
+		"systemctl daemon-reload", "mkdir -p "+cfg.State+" && chown -R 0:0 "+cfg.State)
+	return ""
 }
 
 // account says how the DNS account gets its rights and its secrets.
@@ -133,7 +178,7 @@ func (w *draft) account(s *steps) {
 	}
 	for _, v := range w.secrets() {
 		s.text("Put its %s into a file, then Enter and Ctrl-D:", strings.ToLower(strings.ReplaceAll(strings.TrimSuffix(v.name, "_FILE"), "_", " ")))
-		s.commands(append([]string{"(umask 077; cat >" + v.value + ")"}, w.protect(v.value)...)...)
+		s.commands(append([]string{"(umask 077; cat >" + word(v.value) + ")"}, w.protect(v.value)...)...)
 	}
 }
 
@@ -152,7 +197,7 @@ func (w *draft) protect(path string) []string {
 	if w.group < 0 {
 		return nil
 	}
-	return []string{"chgrp keypaird " + path + " && chmod 0640 " + path}
+	return []string{"chgrp keypaird " + word(path) + " && chmod 0640 " + word(path)}
 }
 
 // tsig says how a name server gets to know the key that signs updates, and what the key
@@ -162,7 +207,7 @@ func (w *draft) tsig(s *steps, lines []string) {
 	files := w.secrets()
 	if i := slices.IndexFunc(files, func(v variable) bool { return strings.HasSuffix(v.name, "_TSIG_FILE") }); i >= 0 {
 		path := files[i].value
-		s.commands(append([]string{"(umask 077; tsig-keygen keypaird >" + path + ")"}, w.protect(path)...)...)
+		s.commands(append([]string{"(umask 077; tsig-keygen keypaird >" + word(path) + ")"}, w.protect(path)...)...)
 		w.bindKey(s, path)
 	} else {
 		s.text("It is there already.")
@@ -215,7 +260,7 @@ func (w *draft) bindKey(s *steps, path string) {
 		own = "0"
 	}
 	s.text("BIND may not look into that directory, and gets a copy:")
-	s.commands(fmt.Sprintf("install -o 0 -g %s -m 0640 %s %s", own, path, copied))
+	s.commands(fmt.Sprintf("install -o 0 -g %s -m 0640 %s %s", own, word(path), copied))
 	s.text("In named.conf:")
 	s.lines(fmt.Sprintf("include %q;", copied))
 }

@@ -19,7 +19,8 @@ import (
 // checkPlace returns why no file can be made at a path.
 func checkPlace(path string) error {
 	if exists(path) {
-		return problem.Newf("to test it: keypaird -config "+path+" check; to write another one: keypaird init -o FILE", "there is %s already: it is left as it is", path)
+		shown := config.Printable(path, columns*10)
+		return problem.Newf("to test it: keypaird -config "+word(shown)+" check; to write another one: keypaird init -o FILE", "there is %s already: it is left as it is", shown)
 	}
 	dir := filepath.Dir(path)
 	for dir != "/" && !exists(dir) {
