@@ -139,13 +139,7 @@ func (c *Client) CheckAccount(ctx context.Context) (url string, err error) {
 	if err != nil {
 		return "", err
 	}
-	s, err := c.open(ctx, account{key: a.key})
-	if err != nil {
-		return a.url, err
-	}
-	found, err := call(ctx, s, tries, func() (legoacme.ExtendedAccount, error) { // section 7.3.1
-		return s.core.Accounts.New(legoacme.Account{OnlyReturnExisting: true})
-	})
+	found, err := c.find(ctx, a.key)
 	var p *Problem
 	switch {
 	case errors.As(err, &p) && p.Type == "externalAccountRequired":
@@ -158,6 +152,17 @@ func (c *Client) CheckAccount(ctx context.Context) (url string, err error) {
 		return a.url, c.files.Error("", fmt.Errorf("is %s, but the CA knows its key as %s", a.url, textfmt.OneLine(found.Location, maxDetail)), accountfile.RestoreKey)
 	}
 	return a.url, nil
+}
+
+// find asks the CA for the account of a key, and registers none (RFC 8555, section 7.3.1).
+func (c *Client) find(ctx context.Context, key crypto.Signer) (legoacme.ExtendedAccount, error) {
+	s, err := c.open(ctx, account{key: key})
+	if err != nil {
+		return legoacme.ExtendedAccount{}, err
+	}
+	return call(ctx, s, tries, func() (legoacme.ExtendedAccount, error) {
+		return s.core.Accounts.New(legoacme.Account{OnlyReturnExisting: true})
+	})
 }
 
 // updateContact sends a changed address to the CA. A failure is only logged: no

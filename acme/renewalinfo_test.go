@@ -9,6 +9,7 @@ import (
 
 	"keypaird/acme"
 	"keypaird/acme/acmetest"
+	"keypaird/acme/ari"
 )
 
 // A renewalInfoFault is a fault of renewal information, and what follows from it.
@@ -84,9 +85,9 @@ func TestBadRenewalInfo(t *testing.T) {
 			c := start(t, sh.options)
 			began := time.Now()
 			info, err := c.RenewalInfo(t.Context(), first.Leaf)
-			var a *acme.RenewalInfoError
+			var a *ari.Error
 			if !errors.As(err, &a) || !info.Start.IsZero() {
-				t.Fatalf("RenewalInfo = %v, %v; want an RenewalInfoError", info, err)
+				t.Fatalf("RenewalInfo = %v, %v; want an ari.Error", info, err)
 			}
 			if text := err.Error(); strings.ContainsAny(text, "\n\x1b") || len(text) > 1000 || !strings.HasPrefix(text, "pebble: no renewal information: ") || strings.Count(text, "pebble: ") != 1 {
 				t.Errorf("error = %q, want one line", text)
@@ -98,7 +99,7 @@ func TestBadRenewalInfo(t *testing.T) {
 			if at := began.Add(f.next); f.next != 0 && a.Next.Sub(at).Abs() > 20*time.Second {
 				t.Errorf("asked again at %v, want %v", a.Next, at)
 			}
-			sh.req.Replaces, err = acme.CertID(first.Leaf)
+			sh.req.Replaces, err = ari.CertID(first.Leaf)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -171,9 +172,9 @@ func TestNoRenewalInfo(t *testing.T) {
 		t.Errorf("error = %v, want context canceled", err)
 	}
 	sh.setFault(acmetest.PathDirectory, acmetest.Say(200, page))
-	var a *acme.RenewalInfoError
+	var a *ari.Error
 	if _, err := start(t, sh.options).RenewalInfo(t.Context(), pair.Leaf); !errors.As(err, &a) || a.Transient {
-		t.Errorf("error = %v, want a lasting RenewalInfoError", err)
+		t.Errorf("error = %v, want a lasting ari.Error", err)
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"keypaird/acme"
 	"keypaird/acme/acmetest"
+	"keypaird/acme/ari"
 )
 
 // A CA that refuses the replaces field gets the order without it; one that is busy, or
@@ -99,7 +99,7 @@ func TestReplacesAccepted(t *testing.T) {
 	}
 	req := g.request("a.test")
 	req.Current = first.Leaf
-	if req.Replaces, err = acme.CertID(first.Leaf); err != nil {
+	if req.Replaces, err = ari.CertID(first.Leaf); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := g.client(t).Obtain(t.Context(), req); err != nil {

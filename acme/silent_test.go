@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"keypaird/acme/ari"
 )
 
 // dialTimeout is that of net/http, which goes on dialling after a request was given up.
@@ -36,9 +38,9 @@ func TestSlowRenewalInfo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		_, err := c.RenewalInfo(t.Context(), &x509.Certificate{AuthorityKeyId: []byte{1}, SerialNumber: big.NewInt(1)})
-		var a *RenewalInfoError
+		var a *ari.Error
 		if !errors.As(err, &a) || !a.Transient || !a.Next.IsZero() {
-			t.Errorf("error = %#v, want a temporary RenewalInfoError", err)
+			t.Errorf("error = %#v, want a temporary ari.Error", err)
 		}
 		if took := time.Since(began); took != 20*time.Second {
 			t.Errorf("took %v, want 20s", took)
@@ -65,9 +67,9 @@ func TestNoAnswer(t *testing.T) {
 }
 
 func TestRenewalInfoWithoutCertID(t *testing.T) {
-	var a *RenewalInfoError
+	var a *ari.Error
 	_, err := silent(t).RenewalInfo(t.Context(), &x509.Certificate{SerialNumber: big.NewInt(1)})
 	if !errors.As(err, &a) || a.Transient || a.Next.IsZero() {
-		t.Errorf("error = %#v, want a lasting RenewalInfoError", err)
+		t.Errorf("error = %#v, want a lasting ari.Error", err)
 	}
 }

@@ -94,7 +94,7 @@ func (s state) equal(t state) bool {
 
 // An Output is one kind of file that a deployment writes for each target.
 type Output struct {
-	Purpose  string // key, chain or combined
+	Purpose  string // key, chain, combined, leaf or intermediates
 	Template string // its path, with {name} for the target's name
 	Mode     fs.FileMode
 	data     func(*keypair.Pair) []byte
@@ -108,6 +108,8 @@ func (d *Deployment) Outputs() []Output {
 		{"key", d.Key, cmp.Or(d.KeyMode, 0o600), (*keypair.Pair).Key},
 		{"chain", d.Chain, cmp.Or(d.ChainMode, 0o644), (*keypair.Pair).FullChain},
 		{"combined", d.Combined, cmp.Or(d.KeyMode, 0o600), (*keypair.Pair).Combined},
+		{"leaf", d.Leaf, cmp.Or(d.ChainMode, 0o644), (*keypair.Pair).Cert},
+		{"intermediates", d.Intermediates, cmp.Or(d.ChainMode, 0o644), (*keypair.Pair).ChainPEM},
 	} {
 		if o.Template != "" {
 			list = append(list, o)
@@ -132,7 +134,7 @@ func (d *Deployment) planned(name string, p *keypair.Pair, owner ids) state {
 	s := state{pair: p}
 	for _, o := range d.Outputs() {
 		s.files = append(s.files, file{
-			path: expand(o.Template, name), data: o.data(p),
+			path: ThroughLink(expand(o.Template, name)), data: o.data(p),
 			mode: durable.FileMode{Perm: o.Mode, UID: owner.uid, GID: owner.gid},
 		})
 	}
@@ -145,7 +147,7 @@ func (d *Deployment) found(like state) (state, error) {
 	s := state{}
 	whole := true
 	for _, f := range like.files {
-		if err := refuseLink(f.path); err != nil {
+		if err := checkLink(f.path); err != nil {
 			return state{}, err
 		}
 		got, ok, err := read(f.path)
@@ -167,26 +169,28 @@ func (d *Deployment) found(like state) (state, error) {
 // pairOf returns the pair in files, which are in the order of planned; nil unless all
 // contain the same one.
 func (d *Deployment) pairOf(files []file) *keypair.Pair {
-	var key, chain, combined *file
-	for _, f := range []struct {
-		template string
-		into     **file
-	}{{d.Key, &key}, {d.Chain, &chain}, {d.Combined, &combined}} {
-		if f.template != "" {
-			*f.into, files = &files[0], files[1:]
-		}
+	data := map[string][]byte{}
+	for i, o := range d.Outputs() {
+		data[o.Purpose] = files[i].data
+	}
+	has := func(purpose string) bool { _, ok := data[purpose]; return ok }
+	chain := data["chain"]
+	if !has("chain") && has("leaf") && has("intermediates") {
+		chain = slices.Concat(data["leaf"], []byte("\n"), data["intermediates"])
 	}
 	var pairs []*keypair.Pair
-	if key != nil && chain != nil {
-		pairs = append(pairs, parse(chain.data, key.data))
-	} else if (key != nil || chain != nil) && combined == nil {
+	if has("key") && chain != nil {
+		pairs = append(pairs, parse(chain, data["key"]))
+	} else if (has("key") || has("chain")) && !has("combined") {
 		return nil // half a pair proves nothing
 	}
-	if combined != nil {
-		pairs = append(pairs, parse(combined.data, combined.data))
+	if has("combined") {
+		pairs = append(pairs, parse(data["combined"], data["combined"]))
 	}
 	for _, p := range pairs {
-		if p == nil || p.Fingerprint() != pairs[0].Fingerprint() {
+		if p == nil || p.Fingerprint() != pairs[0].Fingerprint() ||
+			has("leaf") && !bytes.Equal(certificates(data["leaf"]), p.Cert()) ||
+			has("intermediates") && !bytes.Equal(certificates(data["intermediates"]), p.ChainPEM()) {
 			return nil
 		}
 	}
@@ -198,26 +202,25 @@ func (d *Deployment) pairOf(files []file) *keypair.Pair {
 
 // parse reads a pair from files of another program, which may contain more.
 func parse(chain, key []byte) *keypair.Pair {
-	pick := func(data []byte, want func(string) bool) []byte {
-		var out []byte
-		for {
-			block, rest := pem.Decode(data)
-			if block == nil {
-				return out
-			}
-			if want(block.Type) {
-				out = append(out, pem.EncodeToMemory(block)...)
-			}
-			data = rest
-		}
-	}
-	p, err := keypair.Parse(
-		pick(chain, func(t string) bool { return t == "CERTIFICATE" }),
-		pick(key, func(t string) bool { return t == "PRIVATE KEY" || t == "EC PRIVATE KEY" || t == "RSA PRIVATE KEY" }))
+	p, err := keypair.Parse(certificates(chain), blocks(key, "PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"))
 	if err != nil {
 		return nil
 	}
 	return p
+}
+
+// certificates returns the certificates in data.
+func certificates(data []byte) []byte { return blocks(data, "CERTIFICATE") }
+
+// blocks returns the PEM blocks of some types in data.
+func blocks(data []byte, types ...string) []byte {
+	var out []byte
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if slices.Contains(types, block.Type) {
+			out = append(out, pem.EncodeToMemory(block)...)
+		}
+	}
+	return out
 }
 
 // read returns the file at path, and follows a symbolic link. Not ok: it is something

@@ -24,8 +24,11 @@ type Deployment struct {
 	Key      string // the private key
 	Combined string // key, certificate and chain in one file
 
+	Leaf          string // the certificate alone, for servers that want it so
+	Intermediates string // the chain without the certificate
+
 	Owner, Group string      // of the files, by name or number; empty: those of this process
-	ChainMode    fs.FileMode // zero means 0644
+	ChainMode    fs.FileMode // of Chain, Leaf and Intermediates; zero means 0644
 	KeyMode      fs.FileMode // of Key and Combined; zero means 0600
 
 	Check  []string // a program and its arguments, run with the new files in place; empty: none
@@ -62,7 +65,7 @@ const leastLeft = 15 * time.Minute
 // Paths implements renew.Deployer.
 func (d *Deployment) Paths(name string) []string {
 	var paths []string
-	for _, template := range []string{d.Chain, d.Key, d.Combined} {
+	for _, template := range []string{d.Chain, d.Key, d.Combined, d.Leaf, d.Intermediates} {
 		if template != "" {
 			paths = append(paths, expand(template, name))
 		}
@@ -85,7 +88,7 @@ func (d *Deployment) Endpoints() []string {
 }
 
 // writes reports whether the deployment has files of its own.
-func (d *Deployment) writes() bool { return d.Chain != "" || d.Key != "" || d.Combined != "" }
+func (d *Deployment) writes() bool { return d.Chain+d.Key+d.Combined+d.Leaf+d.Intermediates != "" }
 
 // timeout returns Timeout or its default.
 func (d *Deployment) timeout() time.Duration {

@@ -18,7 +18,7 @@ import (
 
 // Spec implements renew.Deployer.
 func (d *Deployment) Spec(target string) renew.DeploySpec {
-	h := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %o %o %q %q %q %v", d.Chain, d.Key, d.Combined,
+	h := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %q %q %o %o %q %q %q %v", d.Chain, d.Key, d.Combined, d.Leaf, d.Intermediates,
 		d.Owner, d.Group, d.ChainMode, d.KeyMode, d.Check, d.Reload, d.Socket, d.Verify))
 	return renew.DeploySpec{ConfigHash: hex.EncodeToString(h[:8]), Signature: d.signature(target)}
 }
@@ -63,6 +63,27 @@ func (d *Deployment) Inspect(target string, should *keypair.Pair) renew.Inspecti
 		}
 	}
 	return renew.Inspection{}
+}
+
+// Holds reports whether every file of a target holds its part of p, in whatever
+// encoding: another program may have written them.
+func (d *Deployment) Holds(target string, p *keypair.Pair) bool {
+	found, err := d.found(d.planned(target, p, ids{-1, -1}))
+	if err != nil || len(found.files) == 0 {
+		return false
+	}
+	isKey := func(data []byte) bool {
+		q := parse(p.FullChain(), data)
+		return q != nil && q.Fingerprint() == p.Fingerprint()
+	}
+	for i, o := range d.Outputs() {
+		data := found.files[i].data
+		if o.Purpose == "key" && !isKey(data) || o.Purpose == "combined" && !isKey(data) ||
+			o.Purpose != "key" && !bytes.Equal(certificates(data), certificates(o.data(p))) {
+			return false
+		}
+	}
+	return true
 }
 
 // newerThan reports whether p is a valid successor of old: for the same names, of the

@@ -117,12 +117,13 @@ func (d *Deployment) Writable(name string) error {
 	}
 	tried := map[string]bool{}
 	for _, p := range d.Paths(name) {
+		if err := checkLink(p); err != nil {
+			return err
+		}
+		p = ThroughLink(p)
 		dir := filepath.Dir(p)
 		if err := durable.CheckDir(dir); err != nil {
 			return fmt.Errorf("%s: %w", p, dirError(p, err))
-		}
-		if err := refuseLink(p); err != nil {
-			return err
 		}
 		where, how := dir, uint32(unix.W_OK|unix.X_OK)
 		if mounted(p) {

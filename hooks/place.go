@@ -17,8 +17,9 @@ import (
 )
 
 // FileID identifies the file that path names: by its directory, whatever links lead
-// there, and its name.
+// there, and its name. A link in place of the file stands for the file it leads to.
 func FileID(path string) string {
+	path = ThroughLink(path)
 	if info, err := os.Stat(filepath.Dir(path)); err == nil {
 		if st, ok := info.Sys().(*syscall.Stat_t); ok {
 			return fmt.Sprintf("%d:%d/%s", st.Dev, st.Ino, filepath.Base(path))
@@ -27,16 +28,38 @@ func FileID(path string) string {
 	return path
 }
 
-// refuseLink refuses a symbolic link as the file to write. What it leads to may belong
-// to another program: those of certbot lead to its archive. And whoever made it may
-// rely on it. So it is neither followed nor replaced.
-func refuseLink(path string) error {
+// ThroughLink returns the file that a symbolic link in place of path leads to: it is
+// written there, and its directory is checked as any other is. Other programs, such as
+// certbot, expect the link to stay. A link that [checkLink] refuses is returned as it is.
+func ThroughLink(path string) string {
+	if isLink(path) {
+		if to, err := durable.CheckFile(path); err == nil {
+			return to
+		}
+	}
+	return path
+}
+
+func isLink(path string) bool {
 	info, err := os.Lstat(path)
-	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
+}
+
+// checkLink refuses a symbolic link that has no file at its end, or that another user made or
+// could change.
+func checkLink(path string) error {
+	if !isLink(path) {
 		return nil
 	}
 	to, _ := os.Readlink(path)
-	return problem.Newf("remove the link, or name the file that it leads to in the configuration if nothing else writes that, then: keypaird issue", "%s is a symbolic link to %s, which is neither followed nor replaced", path, to)
+	_, err := durable.CheckFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return problem.Newf("remove the link, or write the file that it leads to, then: keypaird issue", "%s is a symbolic link to %s, which does not exist", path, to)
+	}
+	if err != nil {
+		return fmt.Errorf("%s is a symbolic link to %s: %w", path, to, err)
+	}
+	return nil
 }
 
 // sandboxes are directories that a setting of a systemd unit hides from it.

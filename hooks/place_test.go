@@ -13,26 +13,80 @@ import (
 	"keypaird/renew/problem"
 )
 
-// A link in place of the file may lead to what belongs to another program. It is
-// neither followed nor replaced, and found before anything is written.
+// A link in place of the file stays, and the file that it leads to is replaced: so
+// does certbot's live directory go on leading to its archive.
 func TestTargetFileIsALink(t *testing.T) {
-	for _, tt := range []struct{ name, to string }{{"to a file", "real"}, {"to nothing", "none"}} {
+	dir := safeDir(t)
+	for _, sub := range []string{"/live", "/archive"} {
+		if err := os.Mkdir(dir+sub, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := Deployment{Name: "x", Chain: dir + "/live/fullchain.pem", Key: dir + "/live/privkey.pem", Leaf: dir + "/live/cert.pem", Intermediates: dir + "/live/chain.pem"}
+	for _, name := range []string{"fullchain", "privkey", "cert", "chain"} {
+		write(t, dir+"/archive/"+name+"1.pem", "old")
+		if err := os.Symlink("../archive/"+name+"1.pem", dir+"/live/"+name+".pem"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := good(t, plain)
+	if d.Holds(plain, p) {
+		t.Error("Holds is true for other files")
+	}
+	if err := d.Writable(plain); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.deploy(t.Context(), []renew.Change{{Name: plain, New: p}}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]byte{"fullchain": p.FullChain(), "privkey": p.Key(), "cert": p.Cert(), "chain": p.ChainPEM()} {
+		if to, err := os.Readlink(dir + "/live/" + name + ".pem"); err != nil || to != "../archive/"+name+"1.pem" {
+			t.Errorf("link to %q, %v", to, err)
+		}
+		if got := text(t, dir+"/archive/"+name+"1.pem"); got != string(want) {
+			t.Errorf("%s holds %.40q", name, got)
+		}
+	}
+	if i := d.Inspect(plain, p); i.Differs != "" || !d.Holds(plain, p) {
+		t.Errorf("Inspect: %q", i.Differs)
+	}
+	write(t, dir+"/archive/cert1.pem", string(good(t, plain).Cert()))
+	if i := d.Inspect(plain, p); !strings.Contains(i.Differs, "archive/cert1.pem has other content") || d.Holds(plain, p) {
+		t.Errorf("with another leaf: %q", i.Differs)
+	}
+	if FileID(dir+"/live/cert.pem") != FileID(dir+"/archive/cert1.pem") {
+		t.Error("FileID tells a link from its file")
+	}
+}
+
+// A link that leads nowhere, or that others could change, is neither followed nor
+// replaced, and found before anything is written.
+func TestTargetFileIsABadLink(t *testing.T) {
+	for _, tt := range []struct{ name, to, want string }{
+		{"to nothing", "none", "is a symbolic link to none, which does not exist"},
+		{"to an open directory", "open/real", "open can be written by everyone"},
+		{"through an open directory", "open/link", "open can be written by everyone"},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := safeDir(t)
+			if err := errors.Join(os.Mkdir(dir+"/open", 0o755), os.Symlink("../real", dir+"/open/link"), os.Chmod(dir+"/open", 0o777)); err != nil {
+				t.Fatal(err)
+			}
 			write(t, dir+"/real", "another program's")
+			write(t, dir+"/open/real", "another program's")
 			link := filepath.Join(dir, plain+".key")
 			if err := os.Symlink(tt.to, link); err != nil {
 				t.Fatal(err)
 			}
 			d := Deployment{Name: "x", Chain: dir + "/{name}.crt", Key: dir + "/{name}.key"}
 			e := failure(t, d.deploy(t.Context(), []renew.Change{{Name: plain, New: good(t, plain)}}), StepInstall)
-			if want := link + " is a symbolic link to " + tt.to; !strings.Contains(e.Error(), want) || !strings.Contains(e.Remedy(), "remove the link") {
-				t.Errorf("error = %q, remedy %q, want %q", e, e.Remedy(), want)
+			if !strings.Contains(e.Error(), tt.want) || e.Remedy() == "" {
+				t.Errorf("error = %q, remedy %q, want %q", e, e.Remedy(), tt.want)
 			}
-			if err := d.Writable(plain); err == nil || !strings.Contains(err.Error(), "is a symbolic link") {
+			if err := d.Writable(plain); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Writable = %v", err)
 			}
-			if to, err := os.Readlink(link); err != nil || to != tt.to || text(t, dir+"/real") != "another program's" || text(t, dir+"/"+plain+".crt") != "(none)" {
+			if to, err := os.Readlink(link); err != nil || to != tt.to || text(t, dir+"/real")+text(t, dir+"/open/real") != "another program'sanother program's" || text(t, dir+"/"+plain+".crt") != "(none)" {
 				t.Errorf("something was written: link %q, %v", to, err)
 			}
 		})

@@ -149,3 +149,35 @@ func (f Files) SetAside(now time.Time) error {
 	// account.json last: with it, the others are not missed.
 	return errors.Join(f.Store.Rename(keyPart, keyPart+suffix), f.Store.Rename(accountPart, accountPart+suffix))
 }
+
+// Keep keeps an account of another program. One that is there already is never replaced:
+// it is an error unless it is the same.
+func (f Files) Keep(key crypto.Signer, file File) error {
+	const remedy = "move its directory away if no certificate needs that account any more"
+	have, known, err := f.Load()
+	if err != nil {
+		return err
+	}
+	data, err := f.Store.Load(keyPart)
+	if err == nil {
+		kept, err := keypair.ParseKey(data)
+		if public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool }); err != nil || !ok || !public.Equal(kept.Public()) {
+			return f.Error(keyPart, errors.New("is there already, and is another key"), remedy)
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("reading the account's key: %w", err)
+	}
+	switch {
+	case known && have.URL != file.URL:
+		return f.Error(accountPart, fmt.Errorf("is there already: %s", have.URL), remedy)
+	case known:
+		return nil
+	}
+	if data, err = keypair.MarshalKey(key); err == nil {
+		err = f.Store.Save(keyPart, data)
+	}
+	if err == nil {
+		err = f.Save(file)
+	}
+	return err
+}

@@ -16,12 +16,8 @@ import (
 func checkCommand(ctx context.Context, e *env, args []string) error {
 	live := e.flags.Bool("live", false, "also test what issuing needs: CAs, DNS accounts, http-01, CAA, files, TLSA records, and the names that peers need")
 	asJSON := e.flags.Bool("json", false, "print the findings as JSON")
-	names, err := e.parse(args)
-	if err != nil {
+	if err := e.parseNone(args); err != nil {
 		return err
-	}
-	if len(names) > 0 {
-		return &usageError{problem: "check takes no names"}
 	}
 	if *live {
 		e.startRunner()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/preflight"
@@ -16,14 +17,12 @@ func dnsCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	argv, provider := []string{"-list"}, ""
-	switch len(names) {
-	case 0:
-	case 1:
-		provider = names[0]
-		argv = []string{"-describe", provider}
-	default:
+	if len(names) > 1 {
 		return &usageError{problem: "dns takes one provider"}
+	}
+	argv, provider := []string{"-list"}, strings.Join(names, "")
+	if len(names) == 1 {
+		argv = []string{"-describe", provider}
 	}
 	if *asJSON {
 		argv = append([]string{"-json"}, argv...)

@@ -73,6 +73,15 @@ func (e *env) parse(args []string) (names []string, err error) {
 	return e.flags.Args(), nil
 }
 
+// parseNone reads the args of a command that takes no names.
+func (e *env) parseNone(args []string) error {
+	names, err := e.parse(args)
+	if err == nil && len(names) > 0 {
+		return &usageError{problem: e.flags.Name() + " takes no names"}
+	}
+	return err
+}
+
 // print prints a result as text, or as JSON.
 func (e *env) print(result interface{ WriteText(io.Writer) error }, asJSON bool) error {
 	if asJSON {

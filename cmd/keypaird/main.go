@@ -4,8 +4,8 @@
 // The configuration is one TOML file; its keys are documented in the type
 // [keypaird/cmd/keypaird/config.Config].
 //
-// Each command but version is in the file of its name. The command issue is the
-// shortest way through the whole program:
+// Each command is in the file of its name, but for version, which is here, and verify,
+// which is in discover.go. The command issue is the shortest way through the whole program:
 //
 //	config.Load -> engine.New -> renew.Pass.Run -> acme.Client.Obtain, hooks.Deployment.Deploy
 package main
@@ -58,6 +58,7 @@ var commands = []command{
 	{"status", "[-json] [NAME...]", "show what is live, until when, and what comes next", statusCommand},
 	{"verify", "[OPTION] [NAME|DOMAIN...]", "check which certificate each endpoint serves", verifyCommand},
 	{"discover", "[-plan] [OPTION...] DOMAIN", "find the endpoints and names that a domain's services need", discoverCommand},
+	{"import", "[-write] [-disable] [OPTION...]", "take over from another ACME client", importCommand},
 	{"forget", "[-files] [-json] NAME...", "remove what is stored of targets that are no longer configured", forgetCommand},
 	{"deploy", "[-list|-stand-in] [-v] [-json] [NAME...]", "deploy and verify again what is stored, or list presets", deployCommand},
 	{"account", "[-json] [show|register|rollover|deactivate] [CA...]", "show the accounts at CAs, or change one", accountCommand},

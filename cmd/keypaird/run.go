@@ -50,10 +50,7 @@ func runnerCommand(_ context.Context, e *env, args []string) error {
 // parseRun parses the arguments of run.
 func (e *env) parseRun(args []string) (verbose bool, err error) {
 	f := e.flags.Bool("v", false, "log every step")
-	names, err := e.parse(args)
-	if err == nil && len(names) > 0 {
-		err = &usageError{problem: "run takes no names"}
-	}
+	err = e.parseNone(args)
 	return *f, err
 }
 

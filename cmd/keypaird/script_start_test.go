@@ -8,17 +8,21 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"keypaird/acme"
 	"keypaird/acme/acmetest"
 )
 
@@ -35,12 +39,17 @@ func (s *story) ca(_ bool, args []string) {
 	again := f.Bool("again", false, "end the one of this name, and start one in its place that knows nothing")
 	cached := f.Bool("cached", false, "have a resolver that caches, and validate again what is ordered again")
 	down := f.Bool("down", false, "end at once")
+	older := f.Bool("older", false, "offer http-01, dns-01 and tls-alpn-01 alone, for clients that know no others")
+	nonces := f.Bool("nonces", false, "accept every nonce, for clients that give up otherwise")
 	s.Check(f.Parse(args))
 	name := "CA"
 	if f.NArg() > 0 {
 		name = f.Arg(0)
 	}
 	o := acmetest.Options{AlternateRoots: *alternates}
+	if *nonces {
+		o.NonceReject = -1
+	}
 	if *again {
 		o.Addr = s.cas[name].addr()
 		s.cas[name].end()
@@ -67,6 +76,9 @@ func (s *story) ca(_ bool, args []string) {
 	if *unfit != "" {
 		o.Wrap = acmetest.Reissue(unfitAs(s.MkAbs(*unfit)))
 	}
+	if *older {
+		o.Wrap = olderChallenges
+	}
 	if *ahead > 0 {
 		o.Wrap = func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -84,6 +96,32 @@ func (s *story) ca(_ bool, args []string) {
 		a.end()
 	}
 	s.publish()
+}
+
+// olderChallenges removes the challenges that are younger than RFC 8737.
+func olderChallenges(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, acmetest.PathAuthz) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		answer := httptest.NewRecorder()
+		next.ServeHTTP(answer, r)
+		body := answer.Body.Bytes()
+		var authz map[string]any
+		_ = json.Unmarshal(body, &authz) // or it is a problem
+		if list, ok := authz["challenges"].([]any); ok {
+			authz["challenges"] = slices.DeleteFunc(list, func(c any) bool {
+				challenge, _ := c.(map[string]any)
+				return challenge["type"] == acme.DNSPersist01
+			})
+			body, _ = json.Marshal(authz)
+		}
+		maps.Copy(w.Header(), answer.Header())
+		w.Header().Del("Content-Length")
+		w.WriteHeader(answer.Code)
+		w.Write(body)
+	})
 }
 
 // unfitAs gives a certificate the fault that a file names, or none.

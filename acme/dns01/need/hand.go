@@ -202,12 +202,14 @@ func (h *Handed) write(who owner, variable, path string) error {
 	if err != nil {
 		return handError(variable, path, who, err)
 	}
-	if err = f.Chown(who.uid, who.gid); err == nil && runtime.GOOS == "linux" {
+	err = f.Chown(who.uid, who.gid)
+	reached := err == nil && who.may(path, 6) // as the next child finds it
+	if err == nil && !reached && runtime.GOOS == "linux" {
 		h.add(f, variable, path, path)
 		return nil
 	}
 	f.Close()
-	if err == nil && !who.may(path, 6) {
+	if err == nil && !reached {
 		remedy := fmt.Sprintf("name a file in a directory of the child's: install -d -o %d -m 0700 /var/db/keypaird-dns", who.uid)
 		err = problem.New("its directories are closed to the child", remedy)
 	}

@@ -89,12 +89,8 @@ func (c *checker) checkProgram(p path, argv []string) {
 		c.report(p, "write the path from / on, or the bare name", "%q is neither a bare name nor an absolute path", argv[0])
 	}
 	for _, arg := range argv {
-		switch {
-		case strings.ContainsRune(arg, 0):
-			c.report(p, "leave it out", "an argument holds a null character")
-		case strings.Contains(arg, "{name}"):
-			c.report(p, "have the program read $KEYPAIRD_NAMES: it runs once for all targets", "{name} is not filled in here")
-		}
+		c.reportIf(strings.ContainsRune(arg, 0), p, "leave it out", "an argument holds a null character")
+		c.reportIf(strings.Contains(arg, "{name}"), p, "have the program read $KEYPAIRD_NAMES: it runs once for all targets", "{name} is not filled in here")
 	}
 }
 

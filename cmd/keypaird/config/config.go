@@ -242,19 +242,21 @@ type Deploy struct {
 	Preset string `toml:"preset"`
 
 	// Files to write, absolute; {name} stands for the target's name. chain is
-	// leaf and intermediates, combined is key then chain. No two targets may
-	// share one, and none lies in the state directory. Default: none; the
-	// server reads STATE/certs/NAME/live.
-	Chain    *string `toml:"chain"`
-	Key      *string `toml:"key"`
-	Combined *string `toml:"combined"`
+	// leaf and intermediates, combined is key then chain. No two targets may share one,
+	// and none lies in the state directory. A symbolic link is written through. Default:
+	// none; the server reads STATE/certs/NAME/live.
+	Chain         *string `toml:"chain"`
+	Key           *string `toml:"key"`
+	Combined      *string `toml:"combined"`
+	Leaf          *string `toml:"leaf"`
+	Intermediates *string `toml:"intermediates"`
 
 	// Owner and group of the files, by name or number. Default: the user and group
 	// keypaird runs as.
 	Owner *string `toml:"owner"`
 	Group *string `toml:"group"`
 
-	// Permissions, octal. Default: "0644" for chain, "0600" for key and
+	// Permissions, octal. Default: "0644" for chain and its parts, "0600" for key and
 	// combined, which other users may never read. Group and others can write none.
 	ChainMode *string `toml:"chain_mode"`
 	KeyMode   *string `toml:"key_mode"`

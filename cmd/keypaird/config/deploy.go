@@ -26,7 +26,7 @@ func (c *checker) checkDeploy(name string, d Deploy) {
 	for _, f := range []struct {
 		key      string
 		template *string
-	}{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}, {"socket", d.Socket}} {
+	}{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}, {"leaf", d.Leaf}, {"intermediates", d.Intermediates}, {"socket", d.Socket}} {
 		if f.template != nil && *f.template != "" {
 			c.checkTemplate(p.child(f.key), *f.template, f.key != "socket")
 		}
@@ -71,7 +71,7 @@ func (c *checker) checkComplete(p path, d hooks.Deployment) {
 	c.checkOwners(p.child("owner"), p.child("group"), d)
 	switch {
 	case c.reportedUnder(p):
-	case d.Chain+d.Key+d.Combined == "" && len(d.Check)+len(d.Reload)+len(d.Verify) == 0:
+	case len(d.Outputs()) == 0 && len(d.Check)+len(d.Reload)+len(d.Verify) == 0:
 		c.report(p, "set chain and key, or combined, or reload, or preset", "does nothing")
 	case d.Socket != "" && d.Combined == "":
 		c.report(p.child("socket"), "set combined: haproxy knows a certificate by that file", "needs combined")
@@ -160,12 +160,12 @@ func (c *Config) Deployment(name string) hooks.Deployment {
 	t := c.Deploy[name]
 	d, _ := preset.Lookup(cmp.Or(t.Preset, name))
 	d.Name = name
-	setIfGiven(&d.Chain, t.Chain)
-	setIfGiven(&d.Key, t.Key)
-	setIfGiven(&d.Combined, t.Combined)
-	setIfGiven(&d.Owner, t.Owner)
-	setIfGiven(&d.Group, t.Group)
-	setIfGiven(&d.Socket, t.Socket)
+	for dst, v := range map[*string]*string{
+		&d.Chain: t.Chain, &d.Key: t.Key, &d.Combined: t.Combined, &d.Leaf: t.Leaf, &d.Intermediates: t.Intermediates,
+		&d.Owner: t.Owner, &d.Group: t.Group, &d.Socket: t.Socket,
+	} {
+		setIfGiven(dst, v)
+	}
 	setIfGiven(&d.Check, t.Check)
 	setIfGiven(&d.Reload, t.Reload)
 	if t.Reload != nil {

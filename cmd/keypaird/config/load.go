@@ -109,9 +109,7 @@ func each[T any](tables map[string]T, check func(name string, table T)) {
 }
 
 // A FileError reports a configuration file that cannot be read or trusted.
-type FileError struct {
-	Path, Problem, Hint string
-}
+type FileError struct{ Path, Problem, Hint string }
 
 func (e *FileError) Error() string { return Printable(e.Path, maxMessage) + ": " + e.Problem }
 

@@ -74,9 +74,8 @@ func (c *checker) checkStatus() {
 	switch {
 	case addr == "":
 	case isUnix:
-		if c.checkAbsolute(p, file, `write "unix:/run/keypaird.sock"`) && len(file) > 103 { // what every system takes
-			c.report(p, "choose a shorter one", "the path of a socket has 103 characters at most")
-		}
+		absolute := c.checkAbsolute(p, file, `write "unix:/run/keypaird.sock"`)
+		c.reportIf(absolute && len(file) > 103, p, "choose a shorter one", "the path of a socket has 103 characters at most") // in every system
 	default:
 		c.checkListen(p, addr, "fd:status")
 		c.checkFree("status", addr, "tls-alpn", c.cfg.TLSALPN.Listen, "127.0.0.1:8403")

@@ -119,7 +119,7 @@ x = 1`, `
 3: deploy.nginx.keymode: unknown key
 -> did you mean "key_mode"?
 4: deploy.nginx.restart: unknown key
--> known in [deploy.nginx]: chain chain_mode check combined group key key_mode owner preset reload socket staging timeout verify
+-> known in [deploy.nginx]: chain chain_mode check combined group intermediates key key_mode leaf owner preset reload socket staging timeout verify
 5: deploy.nginx.verify_: unknown key
 -> did you mean "verify"?
 `},

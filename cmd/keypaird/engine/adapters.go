@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keypaird/acme"
+	"keypaird/acme/ari"
 	"keypaird/acme/dns01"
 	"keypaird/acme/orderlog"
 	"keypaird/hooks/command"
@@ -45,7 +46,7 @@ func (i *issuer) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 	req.KeyType, req.Key, req.Current, req.Foreign, req.Forced, req.Step = o.KeyType, o.Key, o.Have, o.Foreign, o.Forced, o.Step
 	req.NewKey = o.NewKey
 	if o.Replaces {
-		req.Replaces, _ = acme.CertID(o.Have) // one without an identifier is replaced without saying so
+		req.Replaces, _ = ari.CertID(o.Have) // one without an identifier is replaced without saying so
 	}
 	go i.warm()
 	release, err := i.hold(ctx)

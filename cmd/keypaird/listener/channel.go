@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 
@@ -49,11 +48,9 @@ func readQuestion(r io.Reader) (string, error) {
 // An asker asks on a channel, one question at a time.
 type asker struct {
 	conn    net.Conn
-	turn    chan struct{} // full while one asks
-	replies chan []byte   // from the reader of the channel, which closes it at the end
-
-	mu    sync.Mutex
-	known map[string]reply // the last answers
+	turn    chan struct{}    // full while one asks
+	replies chan []byte      // from the reader of the channel, which closes it at the end
+	known   map[string]reply // the last answers; turn guards it
 }
 
 type reply struct {

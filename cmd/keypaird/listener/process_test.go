@@ -302,8 +302,8 @@ func TestAsker(t *testing.T) {
 func TestHostileQuestions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
-		answers := 0
-		v := &service{answer: func(string) []byte { answers++; return nil }, pace: pace{interval: 50 * time.Millisecond, burst: 20}}
+		var answers atomic.Int32
+		v := &service{answer: func(string) []byte { answers.Add(1); return nil }, pace: pace{interval: 50 * time.Millisecond, burst: 20}}
 		gone := make(chan struct{})
 		go v.converse(ours, gone)
 		go io.Copy(io.Discard, theirs)
@@ -314,8 +314,8 @@ func TestHostileQuestions(t *testing.T) {
 				break
 			}
 		}
-		if answers > 20+200+1 {
-			t.Errorf("%d answers in ten seconds", answers)
+		if n := answers.Load(); n > 20+200+1 {
+			t.Errorf("%d answers in ten seconds", n)
 		}
 		theirs.Close()
 		<-gone

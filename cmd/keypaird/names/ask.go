@@ -17,8 +17,8 @@ import (
 	"keypaird/renew/problem"
 )
 
-// program discovers and verifies.
-const program = "keypaird-names"
+// Program discovers and verifies.
+const Program = "keypaird-names"
 
 // Limits of one run.
 const (
@@ -32,7 +32,7 @@ const (
 // Ask has keypaird-names discover or verify, and returns its answer. What it logs is
 // written to log. An error says that there is no answer.
 func Ask(ctx context.Context, r message.Request, log io.Writer) (message.Answer, error) {
-	path, err := find.Program(program)
+	path, err := find.Program(Program)
 	if err != nil {
 		return message.Answer{}, err
 	}
@@ -87,9 +87,9 @@ func ask(ctx context.Context, path string, limit time.Duration, r message.Reques
 	if err != nil {
 		remedy := ""
 		if errors.Is(err, fs.ErrPermission) { // of keypaird, which becomes the program
-			remedy = "let " + netUser() + " execute keypaird, too: it starts " + program + " as that user"
+			remedy = "let " + netUser() + " execute keypaird, too: it starts " + Program + " as that user"
 		}
-		return message.Answer{}, problem.Newf(remedy, "starting %s: %w", program, err)
+		return message.Answer{}, problem.Newf(remedy, "starting %s: %w", Program, err)
 	}
 	if !r.Verbose {
 		log = io.Discard

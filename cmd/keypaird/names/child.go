@@ -98,9 +98,9 @@ func (k *child) fault(ctx context.Context, broken, exit error, output string) er
 	case context.Cause(ctx) == errSilent:
 		reason = errSilent.Error()
 	case k.cmd.ExitCode() == launch.NotStarted:
-		return problem.Newf("let "+netUser()+" execute that program, and search the directories above it", "%s: %s", program, output)
+		return problem.Newf("let "+netUser()+" execute that program, and search the directories above it", "%s: %s", Program, output)
 	case broken != nil && !errors.Is(broken, message.ErrNone):
-		remedy = "install keypaird and " + program + " of the same version; if it happens again, report it"
+		remedy = "install keypaird and " + Program + " of the same version; if it happens again, report it"
 		reason = "violated the protocol: " + broken.Error()
 	case exit != nil:
 		reason = "exited: " + exit.Error()
@@ -110,9 +110,9 @@ func (k *child) fault(ctx context.Context, broken, exit error, output string) er
 		return nil
 	}
 	if output == "" {
-		return problem.Newf(remedy, "%s %s; it wrote nothing to standard error", program, reason)
+		return problem.Newf(remedy, "%s %s; it wrote nothing to standard error", Program, reason)
 	}
-	return problem.Newf(remedy, "%s %s; its last output: %s", program, reason, output)
+	return problem.Newf(remedy, "%s %s; its last output: %s", Program, reason, output)
 }
 
 // netUser names the user that the child runs as.

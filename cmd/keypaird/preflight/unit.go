@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/hooks"
 	"keypaird/hooks/command"
 	"keypaird/hooks/preset"
 )
@@ -91,7 +92,7 @@ func checkUnit(ctx context.Context, cfg *config.Config) []Finding {
 		for _, name := range t.Deploy {
 			d := cfg.Deployment(name)
 			for _, path := range d.Paths(t.Name) {
-				if dir := filepath.Dir(path); !u.mayWrite(dir) {
+				if dir := filepath.Dir(hooks.ThroughLink(path)); !u.mayWrite(dir) {
 					warn(name, fmt.Sprintf("%s may not write to %s (ProtectSystem=%s)", unitName, dir, u["ProtectSystem"]),
 						"systemctl edit "+unitName+", and below [Service]: ReadWritePaths="+dir)
 				}

@@ -13,6 +13,8 @@ import (
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/listener"
+	"keypaird/cmd/keypaird/names"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/hooks/command"
 	"keypaird/hooks/preset"
@@ -113,20 +115,25 @@ func (a *allowed) child(r process.Request) (*exec.Cmd, error) {
 
 // mayBe reports whether a child is one of keypaird's, with no more than it needs.
 func (a *allowed) mayBe(c launch.Child) bool {
-	helper, err1 := dns01.FindChild()
-	names, err2 := find.Program("keypaird-names")
-	isHelper, isNames := err1 == nil && c.Path == helper, err2 == nil && c.Path == names
-	if c.Path != "" && !isHelper && !isNames {
-		return false
-	}
-	if isHelper && slices.ContainsFunc(a.accounts, func(account *dns01.Account) bool { return isOf(account, c) }) {
+	helper, _ := dns01.FindChild()
+	if c.Path != "" && c.Path == helper && slices.ContainsFunc(a.accounts, func(account *dns01.Account) bool { return isOf(account, c) }) {
 		return true
 	}
-	// It changes no files, is confined, and a child that hears others is not root.
-	net, err := launch.NetUser()
-	harmless := len(c.Write) == 0 && len(c.New) == 0 && c.Free == "" && err == nil
-	hears := c.Client || c.Server
-	return harmless && (c.User == net || c.User == "" && !hears) && (!isHelper || !hears && len(c.Env) == 0)
+	// The others have no files, and are confined.
+	user, err := launch.NetUser()
+	if err != nil || c.User != user || len(c.Read)+len(c.Write)+len(c.New) > 0 || c.Free != "" {
+		return false
+	}
+	asker, _ := find.Program(names.Program)
+	switch c.Path {
+	case "":
+		return !c.Client && slices.Equal(c.Args, []string{listener.Command})
+	case asker:
+		return !c.Server
+	case helper: // it says what providers need
+		return !c.Client && !c.Server && len(c.Env) == 0
+	}
+	return false
 }
 
 // isOf reports whether a child is that of an account.
@@ -136,27 +143,6 @@ func isOf(account *dns01.Account, c launch.Child) bool {
 		return false
 	}
 	handed.Close()
-	// A file may have been handed over to the child when it was asked for, and not now, or
-	// the other way round.
-	handedOver := func(value string) bool {
-		return strings.HasPrefix(strings.TrimPrefix(value, "FILE:"), launch.Descriptors)
-	}
-	if len(own.Env) != len(c.Env) {
-		return false
-	}
-	for i := range c.Env {
-		name, value, _ := strings.Cut(c.Env[i], "=")
-		ownName, ownValue, _ := strings.Cut(own.Env[i], "=")
-		if name != ownName || value != ownValue && !handedOver(value) && !handedOver(ownValue) {
-			return false
-		}
-	}
-	for _, path := range c.Write {
-		if _, made := own.New[path]; !made && !handedOver(path) && !slices.Contains(own.Write, path) {
-			return false
-		}
-	}
-	own.Env, own.Keep = c.Env, c.Keep // it may read what keypaird may
 	return same(own, c)
 }
 

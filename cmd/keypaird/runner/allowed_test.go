@@ -12,6 +12,7 @@ import (
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/listener"
 	"keypaird/renew/launch"
 	"keypaird/renew/problem"
 	"keypaird/renew/process"
@@ -26,12 +27,10 @@ dns = "own"
 deploy = ["nginx", "proxy"]
 [dns.own]
 provider = "exec"
-user = "nobody"
 env = { EXEC_PATH = "/usr/local/bin/hook" }
 [dns.kept]
 provider = "acme-dns"
-user = "nobody"
-env = { ACME_DNS_API_BASE = "https://auth.example.org", ACME_DNS_STORAGE_PATH = "@STORE@" }
+env = { ACME_DNS_API_BASE = "https://auth.example.org", ACME_DNS_STORAGE_PATH = "KEPT" }
 [deploy.proxy]
 chain = "/srv/{name}.pem"
 check = ["true", "-t"]
@@ -43,10 +42,11 @@ command = ["true", "notify"]
 // configured returns what a configuration allows, and its file.
 func configured(t *testing.T) (*allowed, string) {
 	t.Helper()
-	file := filepath.Join(testutil.SafeDir(t), "keypaird.toml")
-	storage := filepath.Join(filepath.Dir(file), "storage")
-	testutil.WriteFile(t, storage, "{}", 0o600)
-	testutil.WriteFile(t, file, strings.ReplaceAll(text, "@STORE@", storage), 0o600)
+	dir := testutil.SafeDir(t)
+	file, kept := filepath.Join(dir, "keypaird.toml"), filepath.Join(dir, "storage")
+	testutil.WriteFile(t, kept, "{}", 0o600)
+	text := strings.Replace(text, "KEPT", kept, 1)
+	testutil.WriteFile(t, file, text, 0o600)
 	return &allowed{load: func() (*config.Config, error) {
 		return config.Load(config.Options{Path: file, Getenv: func(string) string { return "" }, NoSecrets: true})
 	}}, file
@@ -87,7 +87,7 @@ func TestCommands(t *testing.T) {
 	}
 
 	// What is new in the configuration may run, and what a pass began with still may.
-	testutil.WriteFile(t, file, strings.NewReplacer(`"true", "-t"`, `"true", "-new"`, "@STORE@", file).Replace(text), 0o600)
+	testutil.WriteFile(t, file, strings.ReplaceAll(text, `"true", "-t"`, `"true", "-new"`), 0o600)
 	for _, argv := range [][]string{{"true", "-new"}, {"true", "-t"}} {
 		if _, err := a.make(process.Request{Argv: argv}); err != nil {
 			t.Errorf("%q after a change: %v", argv, err)
@@ -129,11 +129,10 @@ func TestChildren(t *testing.T) {
 	a, _ := configured(t)
 	cfg, err := a.load()
 	testutil.Must(t, err)
-	launched := func(account string) launch.Child {
-		a := engine.NewAccount(cfg, account)
-		c, handed, err := a.Launched(helper)
+	launched := func(name string) launch.Child {
+		c, handed, err := engine.NewAccount(cfg, name).Launched(helper)
 		testutil.Must(t, err)
-		handed.Close()
+		t.Cleanup(handed.Close)
 		return c
 	}
 	own, kept := launched("own"), launched("kept")
@@ -148,6 +147,9 @@ func TestChildren(t *testing.T) {
 		do(&c)
 		return c
 	}
+	hears := func(do func(*launch.Child)) launch.Child {
+		return change(launch.Child{Name: "keypaird", Args: []string{listener.Command}, User: net, Server: true}, do)
+	}
 	for _, tt := range []struct {
 		name  string
 		child launch.Child
@@ -156,12 +158,16 @@ func TestChildren(t *testing.T) {
 		{"an account's", own, true},
 		{"another account's", kept, true},
 		{"a question", launch.Child{Path: helper, Args: []string{"-list"}, User: net}, true},
-		{"this program", launch.Child{Name: "keypaird names", User: net, Client: true}, true},
-		{"this program as root", launch.Child{Name: "keypaird names", Client: true}, !root},
-		{"this program as another", launch.Child{User: "daemon", Client: true}, false},
-		{"this program, unconfined", launch.Child{User: net, Free: "why"}, false},
-		{"this program, writing", launch.Child{User: net, Keep: launch.Keep{Write: []string{"/etc/passwd"}}}, false},
-		{"this program, making files", launch.Child{User: net, New: map[string]string{"/etc/x": ""}}, false},
+		{"a question as root", launch.Child{Path: helper, Args: []string{"-list"}}, !root},
+		{"the listener", hears(func(*launch.Child) {}), true},
+		{"the listener as root", hears(func(c *launch.Child) { c.User = "" }), !root},
+		{"the listener as another", hears(func(c *launch.Child) { c.User = "daemon" }), false},
+		{"the listener as a client", hears(func(c *launch.Child) { c.Client = true }), false},
+		{"another command of this program", hears(func(c *launch.Child) { c.Args = []string{"issue"} }), false},
+		{"the listener, unconfined", hears(func(c *launch.Child) { c.Free = "why" }), false},
+		{"the listener, reading", hears(func(c *launch.Child) { c.Read = []string{"/etc/passwd"} }), false},
+		{"the listener, writing", hears(func(c *launch.Child) { c.Write = []string{"/etc/passwd"} }), false},
+		{"the listener, making files", hears(func(c *launch.Child) { c.New = map[string]string{"/etc/x": ""} }), false},
 		{"another program", launch.Child{Path: "/bin/sh", User: net}, false},
 		{"a question with variables", launch.Child{Path: helper, Env: []string{"LD_PRELOAD=x"}, User: net}, false},
 		{"another provider", change(own, func(c *launch.Child) { c.Args[1] = "route53" }), false},

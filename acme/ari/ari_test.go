@@ -1,4 +1,4 @@
-package acme
+package ari
 
 import (
 	"crypto/x509"
@@ -21,7 +21,7 @@ func TestCertID(t *testing.T) {
 	}
 }
 
-func TestParseRenewalInfo(t *testing.T) {
+func TestParse(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	window := func(start, end string) string {
 		return `{"suggestedWindow":{"start":"` + start + `","end":"` + end + `"},"explanationURL":"https://ca/why"}`
@@ -49,15 +49,15 @@ func TestParseRenewalInfo(t *testing.T) {
 		{"cut off", good[:40], time.Time{}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := parseRenewalInfo([]byte(tt.body), tt.again, now)
+			got, err := Parse([]byte(tt.body), tt.again, now)
 			if tt.want == 0 {
 				if err == nil || strings.Contains(err.Error(), "\n") {
-					t.Fatalf("parseRenewalInfo = %v, %v, want an error of one line", got, err)
+					t.Fatalf("Parse = %v, %v, want an error of one line", got, err)
 				}
 				return
 			}
 			if err != nil || !got.End.After(got.Start) || got.Next.Sub(now) != tt.want || got.Explanation != "https://ca/why" {
-				t.Errorf("parseRenewalInfo = %+v, %v, want the next question in %s", got, err, tt.want)
+				t.Errorf("Parse = %+v, %v, want the next question in %s", got, err, tt.want)
 			}
 		})
 	}

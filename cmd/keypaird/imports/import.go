@@ -1,0 +1,145 @@
+package imports
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/imports/trees"
+	"keypaird/renew/durable"
+	"keypaird/renew/problem"
+)
+
+// An Import is one run of the command import.
+type Import struct {
+	From, Dir      string // the client and its directory; "" means those in the usual places
+	CA, Roots      string // as in [Options]
+	Skip           []string
+	Write, Disable bool
+
+	JSON bool // print the report as JSON
+
+	Log       *slog.Logger
+	UserAgent string                                 // sent to CAs
+	Waiting   func(holder string)                    // called when another keypaird has the lock
+	Print     func(result Result, asJSON bool) error // called with the report
+}
+
+// A Result can be printed.
+type Result = interface{ WriteText(io.Writer) error }
+
+// Flags adds the flags of the command.
+func (i *Import) Flags(f *flag.FlagSet) {
+	f.StringVar(&i.From, "from", "", "the `client`: "+strings.Join(trees.Clients(), ", ")+"; default: the one that is found")
+	f.StringVar(&i.Dir, "dir", "", "its `directory`, or its configuration file; default: where it usually is")
+	f.StringVar(&i.CA, "ca", "", "the `URL` of the CA's directory, for clients that do not keep it; default: Let's Encrypt")
+	f.StringVar(&i.Roots, "roots", "", "PEM `file` with the roots for the CA's own TLS, if it is a private one")
+	f.Func("skip", "leave out the certificate, or account, of this `name`; may be given several times", func(s string) error {
+		i.Skip = append(i.Skip, s)
+		return nil
+	})
+	f.BoolVar(&i.Write, "write", false, "write the configuration, and take accounts and pairs over")
+	f.BoolVar(&i.Disable, "disable", false, "turn off what runs the other client, once the configuration is written")
+	f.BoolVar(&i.JSON, "json", false, "print what was found and done as JSON")
+}
+
+// Run does it. load says how configurations are read.
+func (i *Import) Run(ctx context.Context, load config.Options) error {
+	r, err := i.run(ctx, load)
+	if r != nil {
+		err = cmp.Or(err, i.Print(r, i.JSON))
+	}
+	return err
+}
+
+// run does it. With an error there may be a report, too.
+func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) {
+	at, err := i.locate()
+	if err != nil {
+		return nil, err
+	}
+	runners := Runners(at.Client, "/")
+	var commands []string
+	for _, r := range runners {
+		commands = append(commands, r.Text)
+	}
+	tree, err := trees.Read(at, commands)
+	if err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(cmp.Or(load.Path, load.Getenv(config.PathVariable), config.DefaultPath))
+	if err != nil {
+		return nil, err
+	}
+	p, err := New(tree, Options{Config: path, Getenv: load.Getenv, CA: i.CA, Roots: i.Roots, Skip: i.Skip})
+	if err != nil {
+		return nil, err
+	}
+	state := ""
+	if len(tree.Faults) == 0 {
+		cfg, err := p.Check(load)
+		if err != nil {
+			return p.Report(state, runners), err
+		}
+		state = cfg.State
+	}
+	var taken Taken
+	written := false
+	if i.Write {
+		taken, err = p.Write(ctx, load, engine.Options{Log: i.Log, UserAgent: i.UserAgent}, i.Waiting)
+		written = err == nil
+	} else if i.Disable && missing(path) {
+		err = problem.New("nothing would renew the certificates: "+path+" does not exist", "write it, too: keypaird import -write -disable")
+	}
+	for n := range runners {
+		if i.Disable && err == nil {
+			err = DisableRunner(ctx, &runners[n])
+		}
+	}
+	r := p.Report(state, runners)
+	if r.Written = written; written {
+		r.Taken = Taken{append([]string{}, taken.Accounts...), append([]string{}, taken.Pairs...)}
+	}
+	return r, err
+}
+
+// locate returns the tree to take over.
+func (i *Import) locate() (trees.Location, error) {
+	if i.From != "" && !slices.Contains(trees.Clients(), i.From) {
+		return trees.Location{}, problem.Newf("name one of: "+strings.Join(trees.Clients(), " "), "there is no client %q", i.From)
+	}
+	if i.Dir != "" {
+		if client := cmp.Or(i.From, trees.Recognize(i.Dir)); client != "" {
+			return trees.Location{Client: client, Dir: i.Dir}, nil
+		}
+		return trees.Location{}, problem.Newf("name the client with -from", "%s is the directory of no client that is known: %s", i.Dir, strings.Join(trees.Clients(), " "))
+	}
+	found := trees.Find(i.From, os.Getenv("HOME"))
+	if len(found) > 1 { // one that is installed may never have been used
+		found = slices.DeleteFunc(found, func(at trees.Location) bool {
+			t, err := trees.Read(at, nil)
+			_, unsafe := errors.AsType[*durable.UnsafeError](err)
+			return !unsafe && (err != nil || len(t.Certificates)+len(t.Faults) == 0)
+		})
+	}
+	switch len(found) {
+	case 0:
+		return trees.Location{}, problem.New("no other client was found in the usual places", "name one with -from and its directory with -dir")
+	case 1:
+		return found[0], nil
+	}
+	var list []string
+	for _, at := range found {
+		list = append(list, at.Client+" in "+at.Dir)
+	}
+	return trees.Location{}, problem.New("several clients were found: "+strings.Join(list, ", "), "choose one: -from "+found[0].Client+" -dir "+found[0].Dir)
+}
