@@ -80,7 +80,10 @@ func (w *draft) standIns(s *steps, cfg *config.Config, keypaird string) {
 	s.commands(keypaird + " deploy -stand-in")
 	for _, name := range w.deploy {
 		d := cfg.Deployment(name)
-		if len(d.Reload) > 0 && d.Reload[0] != "sh" {
+		switch {
+		case name == "postfix": // its reload is a script
+			s.commands("postfix reload")
+		case len(d.Reload) > 0:
 			s.commands(strings.Join(d.Reload, " "))
 		}
 	}
@@ -294,6 +297,11 @@ func (w *draft) serverStep(s *steps, cfg *config.Config, name string) {
 			continue
 		}
 		setup := headed(preset.SetupFor(name, &d, t.Name, cfg.State), t.Name)
+		if isMail(name) { // the one of the host is for all
+			setup = slices.DeleteFunc(setup, func(line string) bool {
+				return strings.HasPrefix(line, "# for more names") || strings.HasPrefix(line, "tls_server_sni_maps")
+			})
+		}
 		if !slices.Contains(lines, setup[len(setup)-1]) { // else it is the same for all
 			lines = append(lines, setup...)
 		}
