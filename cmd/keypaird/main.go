@@ -4,8 +4,8 @@
 // The configuration is one TOML file; its keys are documented in the type
 // [keypaird/cmd/keypaird/config.Config].
 //
-// Each command is in the file of its name. The command issue is the shortest way
-// through the whole program:
+// Each command is in the file of its name, but for version, which is here, and verify,
+// which is in discover.go. The command issue is the shortest way through the whole program:
 //
 //	config.Load -> engine.New -> renew.Pass.Run -> acme.Client.Obtain, hooks.Deployment.Deploy
 package main
@@ -51,6 +51,7 @@ type command struct {
 }
 
 var commands = []command{
+	{"init", "[OPTION...] [DOMAIN]", "write a first configuration, from answers and from what is here", initCommand},
 	{"run", "[-v]", "run the daemon in the foreground", runCommand},
 	{"issue", "[-dry-run|-force] [-new-key] [-v] [-json] [NAME...]", "obtain and deploy what is missing, due or changed", issueCommand},
 	{"check", "[-live] [-json]", "check the configuration, and with -live all that issuing needs", checkCommand},
@@ -140,4 +141,13 @@ func usage() string {
 	}
 	b.WriteString("what a command takes: keypaird help COMMAND\n")
 	return b.String()
+}
+
+// versionCommand prints the version of this program.
+func versionCommand(_ context.Context, e *env, args []string) error {
+	asJSON := e.flags.Bool("json", false, "print the version as JSON")
+	if _, err := e.parse(args); err != nil {
+		return err
+	}
+	return e.print(version.Program(), *asJSON)
 }

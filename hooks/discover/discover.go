@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"keypaird/hooks/discover/records"
 	"keypaird/hooks/discover/web"
 	"keypaird/renew/netaddr"
@@ -213,4 +215,30 @@ func orElse(d, other time.Duration) time.Duration {
 		return other
 	}
 	return d
+}
+
+// Zone returns the name servers of the zone that a domain is in, and the one that its SOA
+// record names as the primary (RFC 1035, section 3.3.13); empty: not known.
+func (d *Discoverer) Zone(ctx context.Context, domain string) (servers []string, primary string) {
+	limited, cancel := context.WithTimeout(ctx, orElse(d.Limit, DefaultLimit))
+	defer cancel()
+	r := records.NewResolver(d.Resolvers, d.Resolve, orElse(d.Query, DefaultQuery), slog.New(slog.DiscardHandler))
+	for zone := records.Canonical(domain); strings.Contains(zone, "."); _, zone, _ = strings.Cut(zone, ".") {
+		for _, rr := range r.Query(limited, zone, dns.TypeNS).RRs {
+			if ns, ok := rr.(*dns.NS); ok {
+				servers = append(servers, records.Canonical(ns.Ns))
+			}
+		}
+		if len(servers) == 0 {
+			continue
+		}
+		for _, rr := range r.Query(limited, zone, dns.TypeSOA).RRs {
+			if soa, ok := rr.(*dns.SOA); ok {
+				primary = records.Canonical(soa.Ns)
+			}
+		}
+		slices.Sort(servers)
+		return servers, primary
+	}
+	return nil, ""
 }

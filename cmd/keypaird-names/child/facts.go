@@ -3,6 +3,7 @@ package child
 import (
 	"keypaird/cmd/keypaird-names/message"
 	"keypaird/hooks/discover"
+	"keypaird/hooks/discover/report"
 	"keypaird/hooks/verify"
 )
 
@@ -24,6 +25,19 @@ func needsOf(a discover.Answer) *message.Needs {
 		}
 	}
 	return n
+}
+
+// machineOf returns the machine of an answer for "keypaird init".
+func machineOf(a discover.Answer) *message.Machine {
+	m := report.MachineOf(a)
+	machine := &message.Machine{Host: m.Host, Services: m.Services}
+	for _, n := range m.Names {
+		machine.Names = append(machine.Names, n.Name)
+	}
+	if m.Host != "" {
+		machine.TLSA = tlsaNames(rowsOf(m, m.Host), m.Host)
+	}
+	return machine
 }
 
 // checksOf returns the checks of deployments for "keypaird check -live".

@@ -69,7 +69,12 @@ func discoverFor(ctx context.Context, r *message.Request, d *discover.Discoverer
 	case err != nil:
 		return failed(err)
 	case r.Format == message.Facts:
-		return message.Answer{Needs: needsOf(answer)}
+		needs := needsOf(answer)
+		if q.Machine {
+			needs.Machine = machineOf(answer)
+			needs.Machine.NameServers, needs.Machine.Primary = d.Zone(ctx, q.Domain)
+		}
+		return message.Answer{Needs: needs}
 	}
 	doc := document(d, answer)
 	return written(doc, doc.Err(), r.Format)

@@ -56,6 +56,7 @@ type Discover struct {
 	Services   []string // none: all
 	Components []string // further XMPP domains
 	Plan       *Goal    // nil: none
+	Machine    bool     // with Facts: also Needs.Machine
 }
 
 // A Goal says where a Matrix domain moves to. See package plan.
@@ -96,6 +97,18 @@ type Check struct {
 type Needs struct {
 	Requirements []Requirement
 	Problems     []Problem // of records and documents that stop some peers
+	Machine      *Machine
+}
+
+// A Machine is the machine that most likely gets the certificates of a domain.
+type Machine struct {
+	Host     string   // the server, if it needs the name of the domain too; else empty
+	Services []string // found on it
+	Names    []string // served there
+	TLSA     []string // names of records about the key of Host
+
+	NameServers []string // of the zone that the domain is in
+	Primary     string   // of them, by the SOA record; empty: not known
 }
 
 // A Requirement is a name that peers expect on the certificate of an endpoint. See

@@ -46,8 +46,7 @@ func (c *checker) checkDNS(name string, d DNS) {
 	c.cfg.DNS[name] = d
 }
 
-// providersText lists the codes and aliases of the DNS providers that keypaird-dns of
-// this version knows.
+// providersText lists the DNS providers that keypaird-dns of this version knows.
 //
 //go:embed providers.txt
 var providersText string

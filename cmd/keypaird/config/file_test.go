@@ -66,7 +66,7 @@ var untrusted = []struct {
 	want, remedy string
 }{
 	{"missing", func(t *testing.T, dir, file string) {},
-		"FILE: no such file or directory", "write a configuration there, or name another file with -config or $KEYPAIRD_CONFIG"},
+		"FILE: no such file or directory", "keypaird init writes one; or name another file with -config or $KEYPAIRD_CONFIG"},
 	{"behind a file", func(t *testing.T, dir, file string) {
 		try(t, os.Remove(dir))
 		writeFile(t, dir, "", 0o644)
@@ -97,7 +97,7 @@ var untrusted = []struct {
 		try(t, os.Symlink("../real", dir+"/open/link"), os.Symlink("open/link", file))
 	}, "FILE: DIR/open can be written by everyone (mode 0777)", "chmod go-w DIR/open"},
 	{"link to nothing", func(t *testing.T, dir, file string) { try(t, os.Symlink("nothing", file)) },
-		"FILE: no such file or directory", "write a configuration there, or name another file with -config or $KEYPAIRD_CONFIG"},
+		"FILE: no such file or directory", "keypaird init writes one; or name another file with -config or $KEYPAIRD_CONFIG"},
 	{"link to itself", func(t *testing.T, dir, file string) { try(t, os.Symlink("keypaird.toml", file)) },
 		"FILE: too many levels of symbolic links", "name the configuration with -config or $KEYPAIRD_CONFIG"},
 	{"huge", func(t *testing.T, dir, file string) {

@@ -43,7 +43,12 @@ func Load(o Options) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, mistakes := o.parse(path, text, mode, defaults(o.Getenv, runtime.GOOS))
+	return o.Parse(path, text, mode)
+}
+
+// Parse is Load for the text of a file that may not be there yet, and its permissions.
+func (o Options) Parse(file, text string, mode fs.FileMode) (*Config, error) {
+	cfg, mistakes := o.parse(file, text, mode, defaults(o.Getenv, runtime.GOOS))
 	if len(mistakes) > 0 {
 		return nil, mistakes
 	}
@@ -66,17 +71,13 @@ func (o Options) parse(file, text string, mode fs.FileMode, cfg *Config) (*Confi
 
 // defaults is the configuration of an empty file.
 func defaults(env func(string) string, goos string) *Config {
-	state := env("STATE_DIRECTORY")
-	switch {
-	case state != "":
-		state, _, _ = strings.Cut(state, ":") // systemd lists several
-	case strings.HasSuffix(goos, "bsd"):
-		state = "/var/db/keypaird"
-	default:
-		state = "/var/lib/keypaird"
+	state, _, _ := strings.Cut(env("STATE_DIRECTORY"), ":") // systemd lists several
+	usual := "/var/lib/keypaird"
+	if strings.HasSuffix(goos, "bsd") {
+		usual = "/var/db/keypaird"
 	}
 	return &Config{
-		State: state, SignWith: []string{"letsencrypt"}, Schedule: scheduleDefault, Key: "ec256", Parallel: 8,
+		State: cmp.Or(state, usual), SignWith: []string{"letsencrypt"}, Schedule: scheduleDefault, Key: "ec256", Parallel: 8,
 		HTTP01: HTTP01{Listen: ":80", SelfTest: true}, TLSALPN: TLSALPN{Listen: ":443", SelfTest: true},
 	}
 }
@@ -162,7 +163,7 @@ func readError(path string, err error) error {
 	case isBroken:
 		hint = "see that it is the configuration of keypaird, or " + another
 	case errors.Is(err, fs.ErrNotExist):
-		hint = "write a configuration there, or " + another
+		hint = "keypaird init writes one; or " + another
 	case errors.Is(err, fs.ErrPermission):
 		hint = "run keypaird as root or as the user it belongs to, or let that user read the file and pass through its directories"
 	}

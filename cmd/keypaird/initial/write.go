@@ -1,0 +1,97 @@
+package initial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/preflight"
+	"keypaird/renew/durable"
+	"keypaird/renew/problem"
+)
+
+// checkPlace returns why no file can be made at a path.
+func checkPlace(path string) error {
+	if exists(path) {
+		shown := config.Printable(path, columns*10)
+		return problem.Newf("to test it: keypaird -config "+word(shown)+" check; to write another one: keypaird init -o FILE", "there is %s already: it is left as it is", shown)
+	}
+	dir := filepath.Dir(path)
+	for dir != "/" && !exists(dir) {
+		dir = filepath.Dir(dir)
+	}
+	if err := unix.Access(dir, unix.W_OK); err != nil {
+		return problem.Newf("run this as root, or name another file: keypaird init -o FILE", "no file can be made in %s: %w", dir, err)
+	}
+	return nil
+}
+
+// mode is that of the configuration.
+func (w *draft) mode() fs.FileMode {
+	if w.group >= 0 {
+		return 0o640 // the service reads it by its group
+	}
+	return 0o600
+}
+
+// write writes the configuration, and never over another file.
+func (w *draft) write(ctx context.Context, getenv func(string) string) (*config.Config, error) {
+	text := w.render(ctx)
+	cfg, err := config.Options{Getenv: getenv, NoSecrets: true, HasProvider: preflight.HasProvider}.Parse(w.path, text, w.mode())
+	if err != nil {
+		return nil, err
+	}
+	if err := w.makeDir(filepath.Dir(w.path)); err != nil {
+		return nil, err
+	}
+	tmp := filepath.Join(filepath.Dir(w.path), durable.TempName(filepath.Base(w.path)))
+	defer os.Remove(tmp)
+	protect := func(f *os.File) error {
+		if w.group >= 0 {
+			if err := f.Chown(0, w.group); err != nil {
+				return err
+			}
+		}
+		return f.Chmod(w.mode())
+	}
+	if err := durable.Stage(w.path, tmp, []byte(text), protect); err != nil {
+		return nil, err
+	}
+	if err := os.Link(tmp, w.path); err != nil { // unlike a rename, it replaces nothing
+		if errors.Is(err, fs.ErrExist) {
+			return nil, checkPlace(w.path)
+		}
+		return nil, fmt.Errorf("%s cannot be made: %w", w.path, err)
+	}
+	return cfg, durable.SyncDir(filepath.Dir(w.path))
+}
+
+// makeDir makes the directory of the configuration, which will have secrets beside it:
+// the service may pass through it, and its children, which have users of their own, too.
+func (w *draft) makeDir(dir string) error {
+	if exists(dir) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	mode := fs.FileMode(0o755)
+	if w.group >= 0 {
+		mode = 0o750
+	}
+	if err := os.Mkdir(dir, mode); err != nil {
+		return err
+	}
+	if w.group >= 0 {
+		if err := os.Chown(dir, 0, w.group); err != nil {
+			return err
+		}
+	}
+	return os.Chmod(dir, mode) // whatever the umask
+}
