@@ -32,10 +32,9 @@ func (e failureList) Error() string {
 	return strings.Join(list, "; ")
 }
 
-func (e failureList) Unwrap() []error {
-	list := make([]error, len(e))
-	for i, f := range e {
-		list[i] = f
+func (e failureList) Unwrap() (list []error) {
+	for _, f := range e {
+		list = append(list, f)
 	}
 	return list
 }

@@ -79,13 +79,11 @@ func withPorts(chain string, names func(dir string) []string) []string {
 }
 
 // namesIn lists a directory; if it cannot be read, it lists nothing.
-func namesIn(dir string) []string {
-	h, err := os.Open(dir)
-	if err != nil {
-		return nil
+func namesIn(dir string) (names []string) {
+	if h, err := os.Open(dir); err == nil {
+		names, _ = h.Readdirnames(-1)
+		h.Close()
 	}
-	defer h.Close()
-	names, _ := h.Readdirnames(-1)
 	return names
 }
 
@@ -93,12 +91,10 @@ func namesIn(dir string) []string {
 func remembering[T any](f func(string) T) func(string) T {
 	known := map[string]T{}
 	return func(arg string) T {
-		v, ok := known[arg]
-		if !ok {
-			v = f(arg)
-			known[arg] = v
+		if _, ok := known[arg]; !ok {
+			known[arg] = f(arg)
 		}
-		return v
+		return known[arg]
 	}
 }
 

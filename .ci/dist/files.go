@@ -81,7 +81,7 @@ func (b *build) manualFiles(l layout) ([]file, error) {
 	return readAll(places)
 }
 
-// readAll reads files, and compresses those whose new name ends in .gz.
+// readAll reads files, and compresses those with a new name that ends in .gz.
 func readAll(places map[string]string) ([]file, error) {
 	var files []file
 	for from, to := range places {

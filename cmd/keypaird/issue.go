@@ -58,17 +58,16 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	pass.Beside = func() []renew.Target { return w.Beside(targets) }
 	pass.Step, pass.Records = show.Step, new(renew.Records)
 	var did renew.Report
+	if *dryRun {
+		show.Run(func() { did = pass.Run(ctx, targets) })
+		fmt.Fprintln(e.stderr, "keypaird: this was a dry run: nothing is stored, and nothing was deployed")
+		return e.finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)
+	}
 	show.Run(func() {
-		if *dryRun {
-			did = pass.Run(ctx, targets)
-			return
-		}
 		w.Prepare(ctx, targets, pass.Records)
 		did = reprobe.Run(ctx, pass, targets)
 	})
-	if *dryRun {
-		fmt.Fprintln(e.stderr, "keypaird: this was a dry run: nothing is stored, and nothing was deployed")
-	} else if len(names) == 0 {
+	if len(names) == 0 {
 		w.LogUnconfigured()
 	}
 	return e.finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)

@@ -9,7 +9,7 @@ _keypaird_list() {
 	cas) echo actalis buypass-free buypass-free-staging google google-staging letsencrypt letsencrypt-staging sslcom zerossl; sed -n 's/^[[:space:]]*\[ca\."\{0,1\}\([A-Za-z0-9._-]*\)"\{0,1\}\].*/\1/p' "${2:-${KEYPAIRD_CONFIG:-/etc/keypaird/keypaird.toml}}" 2>/dev/null ;;
 	providers) keypaird dns 2>/dev/null ;;
 	presets) echo apache caddy coturn dendrite dovecot ejabberd haproxy httpd mumble nginx postfix prosody relayd synapse tuwunel ;;
-	commands) echo help run issue check status verify discover import forget deploy account revoke dns version ;;
+	commands) echo help init run issue check status verify discover import forget deploy account revoke dns version ;;
 	*) echo "$1" ;;
 	esac
 }
@@ -18,6 +18,7 @@ _keypaird_list() {
 _keypaird_options() {
 	case $1 in
 	help) echo ;;
+	init) echo -config -components -deploy -dns -email -env -host -o -port80 -services -yes ;;
 	run) echo -config -v ;;
 	issue) echo -config -dry-run -force -json -new-key -v ;;
 	check) echo -config -json -live ;;
@@ -39,6 +40,15 @@ _keypaird_options() {
 _keypaird_value() {
 	case "$1 $2" in
 	*" -config") echo files ;;
+	"init -components") echo none ;;
+	"init -deploy") echo none ;;
+	"init -dns") echo providers ;;
+	"init -email") echo none ;;
+	"init -env") echo none ;;
+	"init -host") echo targets ;;
+	"init -o") echo files ;;
+	"init -port80") echo proxy a ;;
+	"init -services") echo caldav imap mail matrix sip smtp web xmpp ;;
 	"verify -component") echo none ;;
 	"verify -resolve") echo none ;;
 	"verify -resolver") echo none ;;
@@ -66,6 +76,7 @@ _keypaird_arguments() {
 	case "$1 $2 $3" in
 	" "*) echo commands ;;
 	"help "*) echo commands ;;
+	"init "*) echo none ;;
 	"run "*) echo none ;;
 	"issue "*) echo targets ;;
 	"check "*) echo none ;;

@@ -8,7 +8,7 @@ function __keypaird_read
 	set -l words (commandline -opc)[2..-1]
 	while set -q words[1]
 		switch $words[1]
-			case -config -component -resolve -resolver -roots -service -server -since -to -ca -dir -from -skip -reason
+			case -config -components -deploy -dns -email -env -host -o -port80 -services -component -resolve -resolver -roots -service -server -since -to -ca -dir -from -skip -reason
 				test $words[1] = -config; and set config $words[2]
 				set -e words[1]
 			case '-*'
@@ -62,6 +62,7 @@ complete -c keypaird -f
 complete -c keypaird -n __keypaird_in -o config -rF -d 'the configuration file'
 complete -c keypaird -n __keypaird_in -o version -d 'print the version'
 complete -c keypaird -n __keypaird_in -a help -d 'print what a command takes'
+complete -c keypaird -n __keypaird_in -a init -d 'write a first configuration, from answers and from what is here'
 complete -c keypaird -n __keypaird_in -a run -d 'run the daemon in the foreground'
 complete -c keypaird -n __keypaird_in -a issue -d 'obtain and deploy what is missing, due or changed'
 complete -c keypaird -n __keypaird_in -a check -d 'check the configuration, and with -live all that issuing needs'
@@ -75,7 +76,18 @@ complete -c keypaird -n __keypaird_in -a account -d 'show the accounts at CAs, o
 complete -c keypaird -n __keypaird_in -a revoke -d 'replace a certificate and its key, and revoke the old one'
 complete -c keypaird -n __keypaird_in -a dns -d 'list DNS providers, or the variables of one'
 complete -c keypaird -n __keypaird_in -a version -d 'print the version'
-complete -c keypaird -n '__keypaird_in help' -a 'help run issue check status verify discover import forget deploy account revoke dns version'
+complete -c keypaird -n '__keypaird_in help' -a 'help init run issue check status verify discover import forget deploy account revoke dns version'
+complete -c keypaird -n '__keypaird_in init' -o config -rF -d 'the configuration file'
+complete -c keypaird -n '__keypaird_in init' -o components -x -d 'further XMPP domains, with commas between'
+complete -c keypaird -n '__keypaird_in init' -o deploy -x -d 'the servers that use the certificates, with commas between: keypaird deploy -list; or none'
+complete -c keypaird -n '__keypaird_in init' -o dns -xa '(__keypaird_list providers)' -d 'the DNS provider: keypaird dns lists them; or persist, or none'
+complete -c keypaird -n '__keypaird_in init' -o email -x -d 'the mail address that the CA may write to'
+complete -c keypaird -n '__keypaird_in init' -o env -x -d 'a variable of the DNS account, VARIABLE=VALUE; may be given several times'
+complete -c keypaird -n '__keypaird_in init' -o host -xa '(__keypaird_list targets)' -d 'the server\'s own name'
+complete -c keypaird -n '__keypaird_in init' -o o -rF -d 'write this file; default: the one of -config'
+complete -c keypaird -n '__keypaird_in init' -o port80 -xa 'proxy a' -d 'who has port 80: proxy, a web server that passes challenges on, or keypaird'
+complete -c keypaird -n '__keypaird_in init' -o services -xa 'caldav imap mail matrix sip smtp web xmpp' -d 'the services of the domain, with commas between: caldav, imap, mail, matrix, sip, smtp, web, xmpp'
+complete -c keypaird -n '__keypaird_in init' -o yes -d 'ask nothing, and take what would be proposed'
 complete -c keypaird -n '__keypaird_in run' -o config -rF -d 'the configuration file'
 complete -c keypaird -n '__keypaird_in run' -o v -d 'log every step'
 complete -c keypaird -n '__keypaird_in issue' -o config -rF -d 'the configuration file'

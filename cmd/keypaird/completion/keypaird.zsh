@@ -14,6 +14,7 @@ _keypaird_list() {
 	commands)
 		list=(
 			'help:print what a command takes'
+			'init:write a first configuration, from answers and from what is here'
 			'run:run the daemon in the foreground'
 			'issue:obtain and deploy what is missing, due or changed'
 			'check:check the configuration, and with -live all that issuing needs'
@@ -49,6 +50,20 @@ _keypaird() {
 	help)
 		_arguments \
 			'*:name: _keypaird_list commands'
+		;;
+	init)
+		_arguments \
+			'-config[the configuration file]:config:_files' \
+			'-components[further XMPP domains, with commas between]:components: ' \
+			'-deploy[the servers that use the certificates, with commas between\: keypaird deploy -list; or none]:deploy: ' \
+			'-dns[the DNS provider\: keypaird dns lists them; or persist, or none]:dns: _keypaird_list providers' \
+			'-email[the mail address that the CA may write to]:email: ' \
+			'*-env[a variable of the DNS account, VARIABLE=VALUE; may be given several times]:env: ' \
+			'-host[the server'\''s own name]:host: _keypaird_list targets' \
+			'-o[write this file; default\: the one of -config]:o:_files' \
+			'-port80[who has port 80\: proxy, a web server that passes challenges on, or keypaird]:port80:(proxy a)' \
+			'-services[the services of the domain, with commas between\: caldav, imap, mail, matrix, sip, smtp, web, xmpp]:services:(caldav imap mail matrix sip smtp web xmpp)' \
+			'-yes[ask nothing, and take what would be proposed]'
 		;;
 	run)
 		_arguments \

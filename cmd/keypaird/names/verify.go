@@ -170,7 +170,7 @@ func (r *Request) addCert(t input.Target, name string) {
 }
 
 // addCerts adds the domains of [cert] tables, those of their names that are below no
-// other of them, with the services whose peers expect one of these names.
+// other of them, with the services that have peers which expect one of these names.
 func (r *Request) addCerts(targets []input.Target) {
 	for _, t := range targets {
 		if r.engine.Settings[t.Name].Identity != "" {
