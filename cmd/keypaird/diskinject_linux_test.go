@@ -215,7 +215,7 @@ func (s *saboteur) judge(n plea) syscall.Errno {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.fault
-	if !f.means(n) || !isThread(s.target(), n.thread) {
+	if !f.means(n) || !isThread(s.target(f), n.thread) {
 		return 0
 	}
 	if f.files != nil {
@@ -232,8 +232,12 @@ func (s *saboteur) judge(n plea) syscall.Errno {
 	return f.err
 }
 
-// target is the process that is to fail: of a daemon, the engine. mu must be held.
-func (s *saboteur) target() int {
+// target is the process that is to fail: of a daemon, the engine, or the listener, which
+// alone accepts connections. mu must be held.
+func (s *saboteur) target(f fault) int {
+	if f.calls == "accept" {
+		return listenerOf(s.cmd.Process.Pid)
+	}
 	if s.engine == 0 {
 		s.engine = engineOf(s.cmd.Process.Pid)
 	}

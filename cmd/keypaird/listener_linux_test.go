@@ -250,15 +250,20 @@ func listenerMemory(t *testing.T, daemon int) int {
 	return vmRSS(pid)
 }
 
-// listenerOf returns the process of a keypaird's listener; 0: there is none.
+// listenerOf returns the process of a keypaird's listener, which its runner has started; 0:
+// there is none.
 func listenerOf(keypaird int) int {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", keypaird))
 	for _, task := range tasks {
 		children, _ := os.ReadFile(task)
 		for child := range strings.FieldsSeq(string(children)) {
 			line, _ := os.ReadFile("/proc/" + child + "/cmdline")
-			if pid, err := strconv.Atoi(child); err == nil && strings.HasSuffix(string(line), "listener\x00") {
+			pid, err := strconv.Atoi(child)
+			if err == nil && strings.HasSuffix(string(line), "listener\x00") {
 				return pid
+			}
+			if below := listenerOf(pid); err == nil && below != 0 {
+				return below
 			}
 		}
 	}

@@ -19,6 +19,7 @@ type here struct {
 
 // startHere starts cmd with files as its descriptors, before those that it has.
 func startHere(cmd *exec.Cmd, files []*os.File, group, strays bool) (*here, error) {
+	defer closeAll(cmd.ExtraFiles) // the launcher's own
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = files[0], files[1], files[2]
 	cmd.ExtraFiles = slices.Concat(files[3:], cmd.ExtraFiles)
 	if cmd.SysProcAttr == nil {
