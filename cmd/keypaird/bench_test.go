@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"keypaird/acme/acmetest"
+	"keypaird/cmd/keypaird/cli"
 )
 
 // The whole command, beside the
@@ -46,7 +47,7 @@ func benchIssue(b *testing.B, targets int) {
 		g := newBench(b)
 		for i := 0; b.Loop(); i++ {
 			config := g.configure(b, fmt.Sprintf("state%d", i), g.names(i, targets))
-			g.run(b, statusChanged, g.program, "-config", config, "issue")
+			g.run(b, cli.Changed, g.program, "-config", config, "issue")
 		}
 	})
 }
@@ -56,7 +57,7 @@ func benchIssue(b *testing.B, targets int) {
 func BenchmarkIdle(b *testing.B) {
 	g := newBench(b)
 	config := g.configure(b, "state", g.names(0, 50))
-	g.run(b, statusChanged, g.program, "-config", config, "issue")
+	g.run(b, cli.Changed, g.program, "-config", config, "issue")
 	b.Run("fifty/floor", func(b *testing.B) {
 		for b.Loop() {
 			g.run(b, 0, g.program, "version")
@@ -64,7 +65,7 @@ func BenchmarkIdle(b *testing.B) {
 	})
 	b.Run("fifty/keypaird", func(b *testing.B) {
 		for b.Loop() {
-			g.run(b, statusNothing, g.program, "-config", config, "issue")
+			g.run(b, cli.Nothing, g.program, "-config", config, "issue")
 		}
 	})
 }
@@ -73,7 +74,7 @@ func BenchmarkIdle(b *testing.B) {
 func BenchmarkStatus(b *testing.B) {
 	g := newBench(b)
 	config := g.configure(b, "state", g.names(0, 1000))
-	g.run(b, statusChanged, g.program, "-config", config, "issue")
+	g.run(b, cli.Changed, g.program, "-config", config, "issue")
 	b.Run("thousand", func(b *testing.B) {
 		for b.Loop() {
 			g.run(b, 0, g.program, "-config", config, "status")
@@ -88,7 +89,7 @@ func BenchmarkDue(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		b.StopTimer()
 		config := g.configure(b, fmt.Sprintf("state%d", i), g.names(i, 500))
-		g.run(b, statusChanged, g.program, "-config", config, "issue")
+		g.run(b, cli.Changed, g.program, "-config", config, "issue")
 		text, err := os.ReadFile(config)
 		if err == nil {
 			err = os.WriteFile(config, append([]byte("key = \"ec384\"\n"), text...), 0o600)
@@ -97,7 +98,7 @@ func BenchmarkDue(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
-		g.run(b, statusChanged, g.program, "-config", config, "issue")
+		g.run(b, cli.Changed, g.program, "-config", config, "issue")
 	}
 }
 
@@ -109,7 +110,7 @@ func BenchmarkResident(b *testing.B) {
 	}
 	g := newBench(b)
 	config := g.configure(b, "state", g.names(0, 100))
-	g.run(b, statusChanged, g.program, "-config", config, "issue")
+	g.run(b, cli.Changed, g.program, "-config", config, "issue")
 	total, turns := 0, 0
 	for b.Loop() {
 		total += g.resident(b, config)

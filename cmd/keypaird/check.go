@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/output"
@@ -14,9 +15,9 @@ import (
 // checkCommand reads the configuration and reports every mistake; with -live it
 // also tests what issuing needs. It orders nothing.
 func checkCommand(ctx context.Context, e *env, args []string) error {
-	live := e.flags.Bool("live", false, "also test what issuing needs: CAs, DNS accounts, http-01, CAA, files, TLSA records, and the names that peers need")
-	asJSON := e.flags.Bool("json", false, "print the findings as JSON")
-	if err := e.parseNone(args); err != nil {
+	live := e.Flags.Bool("live", false, "also test what issuing needs: CAs, DNS accounts, http-01, CAA, files, TLSA records, and the names that peers need")
+	asJSON := e.Flags.Bool("json", false, "print the findings as JSON")
+	if err := e.ParseNone(args); err != nil {
 		return err
 	}
 	if *live {
@@ -24,10 +25,10 @@ func checkCommand(ctx context.Context, e *env, args []string) error {
 	}
 	cfg, err := e.load()
 	if found := preflight.Unloaded(err); *asJSON && found != nil {
-		if err := e.printJSON(found); err != nil {
+		if err := e.PrintJSON(found); err != nil {
 			return err
 		}
-		return errReported
+		return cli.ErrReported
 	}
 	if err != nil {
 		return err
@@ -36,7 +37,7 @@ func checkCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := e.print(found, *asJSON); err != nil {
+	if err := e.Print(found, *asJSON); err != nil {
 		return err
 	}
 	if n := found.Failures(); n > 0 {
@@ -44,7 +45,7 @@ func checkCommand(ctx context.Context, e *env, args []string) error {
 	}
 	if !*asJSON {
 		n := len(cfg.Targets())
-		fmt.Fprintf(e.stdout, "configuration is correct: %d %s\n", n, textfmt.Plural(n, "target", "targets"))
+		fmt.Fprintf(e.Stdout, "configuration is correct: %d %s\n", n, textfmt.Plural(n, "target", "targets"))
 	}
 	return nil
 }
@@ -54,7 +55,7 @@ func findings(ctx context.Context, e *env, cfg *config.Config, live bool) (prefl
 	if !live {
 		return append(preflight.Findings{}, preflight.Configuration(ctx, cfg)...), nil
 	}
-	w, end, err := e.begin(ctx, cfg, engine.Options{Log: output.Logger(e.stderr, output.Quiet)})
+	w, end, err := e.begin(ctx, cfg, engine.Options{Log: output.Logger(e.Stderr, output.Quiet)})
 	if err != nil {
 		return nil, err
 	}

@@ -68,8 +68,8 @@ func completed(t *testing.T) []completion {
 	config := option{"config", "the configuration file", fileKind}
 	words := []completion{{name: "help", does: "print what a command takes", arguments: commandKind}}
 	for _, c := range commands {
-		w := completion{name: c.name, does: c.does, options: []option{config}, arguments: noKind}
-		for _, part := range regexp.MustCompile(`\[[^]]*\]|\S+`).FindAllString(c.args, -1) {
+		w := completion{name: c.Name, does: c.Does, options: []option{config}, arguments: noKind}
+		for _, part := range regexp.MustCompile(`\[[^]]*\]|\S+`).FindAllString(c.Args, -1) {
 			switch part = strings.Trim(part, "[]."); {
 			case strings.HasPrefix(part, "-"):
 			case argumentName.MatchString(part):
@@ -78,11 +78,11 @@ func completed(t *testing.T) []completion {
 				w.verbs = strings.Split(part, "|")
 			}
 		}
-		if c.name == "forget" {
+		if c.Name == "forget" {
 			w.arguments = unconfiguredKind
 		}
 		for _, f := range commandFlags(t, c) {
-			w.options = append(w.options, optionOf(c.name, f))
+			w.options = append(w.options, optionOf(c.Name, f))
 			w.listed = w.listed || f.Name == "list"
 		}
 		words = append(words, w)

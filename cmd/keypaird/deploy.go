@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks/preset"
 	"keypaird/renew"
@@ -14,16 +15,16 @@ import (
 // deployCommand deploys again what is stored. With options it lists the presets, or
 // those named, which needs no configuration; or it writes stand-ins for targets.
 func deployCommand(ctx context.Context, e *env, args []string) error {
-	list := e.flags.Bool("list", false, "list the presets, or those named; nothing is deployed")
-	standIn := e.flags.Bool("stand-in", false, "write self-signed pairs where files are missing, for servers that do not start without; nothing else is deployed")
-	asJSON := e.flags.Bool("json", false, "print what was done as JSON")
-	verbose := e.flags.Bool("v", false, "log every step")
-	names, err := e.parse(args)
+	list := e.Flags.Bool("list", false, "list the presets, or those named; nothing is deployed")
+	standIn := e.Flags.Bool("stand-in", false, "write self-signed pairs where files are missing, for servers that do not start without; nothing else is deployed")
+	asJSON := e.Flags.Bool("json", false, "print what was done as JSON")
+	verbose := e.Flags.Bool("v", false, "log every step")
+	names, err := e.Parse(args)
 	switch {
 	case err != nil:
 		return err
 	case *list && *standIn:
-		return &usageError{problem: "-list and -stand-in exclude each other"}
+		return cli.Usage("-list and -stand-in exclude each other")
 	case *list:
 		return listPresets(e, names, *asJSON)
 	}
@@ -32,7 +33,7 @@ func deployCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	show, log := e.progress(*verbose)
+	show, log := e.Progress(*verbose)
 	w, end, err := e.begin(ctx, cfg, engine.Options{Log: log})
 	if err != nil {
 		return err
@@ -44,7 +45,7 @@ func deployCommand(ctx context.Context, e *env, args []string) error {
 	}
 	if *standIn {
 		written, errs := w.WriteStandIns(ctx, targets, func(string) bool { return true })
-		return e.finish(written, len(written), errs, *asJSON)
+		return e.Finish(written, len(written), errs, *asJSON)
 	}
 	pass := w.Pass(renew.Redeploy)
 	pass.Step, pass.Records = show.Step, new(renew.Records)
@@ -53,15 +54,15 @@ func deployCommand(ctx context.Context, e *env, args []string) error {
 		w.CopyRenamed(targets, pass.Records)
 		did = pass.Run(ctx, targets)
 	})
-	return e.finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)
+	return e.Finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)
 }
 
 // listPresets lists the presets called names, or all.
 func listPresets(e *env, names []string, asJSON bool) error {
 	for _, name := range names {
 		if !slices.Contains(preset.Names(), name) {
-			return &usageError{problem: fmt.Sprintf("there is no preset %q: keypaird deploy -list", name)}
+			return cli.Usage(fmt.Sprintf("there is no preset %q: keypaird deploy -list", name))
 		}
 	}
-	return e.print(preset.Describe(names...), asJSON)
+	return e.Print(preset.Describe(names...), asJSON)
 }

@@ -2,134 +2,20 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
-	"io"
-	"log/slog"
-	"path/filepath"
-	"strings"
-
+	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/listener"
-	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/preflight"
-	"keypaird/cmd/keypaird/progress"
 	"keypaird/cmd/keypaird/runner"
-	"keypaird/renew/confine"
-	"keypaird/renew/textfmt"
+	"path/filepath"
 )
 
 // An env is what a command runs with.
 type env struct {
-	getenv  func(string) string
-	stdout  io.Writer // for results
-	stderr  io.Writer // for everything else
-	version string    // of keypaird
-
-	config string        // -config
-	runner <-chan error  // delivers once the runner was started; nil: this process starts programs itself
-	flags  *flag.FlagSet // of the command, which adds its own
-}
-
-// setFlags makes flags with those that all commands have. usage is printed above
-// them for -h.
-func (e *env) setFlags(name, usage string) {
-	f := flag.NewFlagSet(name, flag.ContinueOnError)
-	f.StringVar(&e.config, "config", e.config, "the configuration `file`; default $KEYPAIRD_CONFIG, else /etc/keypaird/keypaird.toml")
-	f.Usage = func() {
-		fmt.Fprint(f.Output(), usage)
-		f.PrintDefaults()
-	}
-	e.flags = f
-}
-
-// parseFlags reads args. The error is a usageError, or flag.ErrHelp when the help
-// that -h asked for has been printed.
-func (e *env) parseFlags(args []string) error {
-	e.flags.SetOutput(io.Discard)
-	switch err := e.flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		e.flags.SetOutput(e.stdout)
-		e.flags.Usage()
-		return err
-	case err != nil:
-		return &usageError{problem: err.Error()}
-	}
-	return nil
-}
-
-// parse reads the args of a command and returns the names behind its flags.
-func (e *env) parse(args []string) (names []string, err error) {
-	if err := e.parseFlags(args); err != nil {
-		return nil, err
-	}
-	for _, name := range e.flags.Args() {
-		if strings.HasPrefix(name, "-") {
-			return nil, &usageError{problem: fmt.Sprintf("%s stands after a name: options go before names", name)}
-		}
-	}
-	return e.flags.Args(), nil
-}
-
-// parseNone reads the args of a command that takes no names.
-func (e *env) parseNone(args []string) error {
-	names, err := e.parse(args)
-	if err == nil && len(names) > 0 {
-		return &usageError{problem: e.flags.Name() + " takes no names"}
-	}
-	return err
-}
-
-// print prints a result as text, or as JSON.
-func (e *env) print(result interface{ WriteText(io.Writer) error }, asJSON bool) error {
-	if asJSON {
-		return e.printJSON(result)
-	}
-	var text strings.Builder
-	if err := result.WriteText(&text); err != nil {
-		return err
-	}
-	_, err := io.WriteString(e.stdout, textfmt.Printable(text.String()))
-	return err
-}
-
-// finish prints what a command did and what failed, and returns how it ends: changed
-// is how many targets it changed.
-func (e *env) finish(result interface{ WriteText(io.Writer) error }, changed int, errs []error, asJSON bool) error {
-	if err := e.print(result, asJSON); err != nil {
-		return err
-	}
-	switch {
-	case len(errs) > 0:
-		report(e.stderr, errs...)
-		return errReported
-	case changed == 0:
-		return errNothing
-	}
-	return nil
-}
-
-// printJSON prints a result for programs.
-func (e *env) printJSON(v any) error {
-	text, err := textfmt.JSON(v)
-	if err != nil {
-		return err
-	}
-	_, err = e.stdout.Write(text)
-	return err
-}
-
-// progress returns the log of a command and, on a terminal, the display of its steps.
-func (e *env) progress(verbose bool) (*progress.Display, *slog.Logger) {
-	if verbose {
-		return nil, output.Logger(e.stderr, slog.LevelDebug)
-	}
-	if show := progress.New(e.stderr, e.getenv("TERM")); show != nil {
-		return show, output.Logger(show, slog.LevelWarn) // in place of the events of each step
-	}
-	return nil, output.Logger(e.stderr, slog.LevelInfo)
+	cli.Env
+	version string       // of keypaird
+	runner  <-chan error // delivers once the runner was started; nil: this process starts programs itself
 }
 
 // load reads the configuration.
@@ -139,7 +25,7 @@ func (e *env) load() (*config.Config, error) {
 
 // options are those of the configuration.
 func (e *env) options() config.Options {
-	return config.Options{Path: e.config, Getenv: e.getenv, HasProvider: preflight.HasProvider}
+	return config.Options{Path: e.Config, Getenv: e.Getenv, HasProvider: preflight.HasProvider}
 }
 
 // loadWithoutSecrets reads the configuration for a command that orders nothing: it
@@ -160,7 +46,7 @@ func (e *env) userAgent() string { return "keypaird/" + e.version }
 
 // startRunner has another process start the programs of this command. It is called
 // before anything else, as the configuration can be read meanwhile.
-func (e *env) startRunner() { e.runner = runner.Start(e.config) }
+func (e *env) startRunner() { e.runner = runner.Start(e.Config) }
 
 // loadWithRunner is load after startRunner.
 func (e *env) loadWithRunner() (*config.Config, error) {
@@ -184,24 +70,20 @@ func (e *env) begin(ctx context.Context, cfg *config.Config, o engine.Options) (
 		if o.DryRun != "" {
 			more = append(more, filepath.Dir(o.DryRun)) // where it is removed from
 		}
-		giveUpRights(cfg, o.Log, more...)
+		runner.GiveUp(cfg, o.Log, more...)
 	}
-	end, err = w.Begin(ctx, e.waiting)
+	end, err = w.Begin(ctx, e.Waiting)
 	return w, end, err
 }
 
-// giveUpRights takes from this process all rights that the configuration does not need, but
-// for writing to some more directories, and returns those that stay.
-func giveUpRights(cfg *config.Config, log *slog.Logger, more ...string) *confine.Rights {
-	k := runner.Rights(cfg)
-	k.Write = append(k.Write, more...)
-	if err := k.Confine(); err != nil {
-		log.Warn("not fully confined", "err", err)
+// open is begin for a command that may only show something: then it waits for nobody.
+func (e *env) open(ctx context.Context, cfg *config.Config, o engine.Options, changes bool) (*engine.Engine, func(), error) {
+	if changes {
+		return e.begin(ctx, cfg, o)
 	}
-	return &k
-}
-
-// waiting says what the command waits for.
-func (e *env) waiting(holder string) {
-	fmt.Fprintf(e.stderr, "keypaird: waiting for another keypaird: %s\n", holder)
+	w, err := e.engine(cfg, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return w, w.Close, nil
 }

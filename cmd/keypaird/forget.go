@@ -3,38 +3,39 @@ package main
 import (
 	"context"
 	"fmt"
+	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/output"
 )
 
 // forgetCommand removes what is stored of targets that are no longer configured.
 func forgetCommand(ctx context.Context, e *env, args []string) error {
-	files := e.flags.Bool("files", false, "remove the deployed files that still hold the pair, too; no server may use them any more")
-	asJSON := e.flags.Bool("json", false, "print what was removed as JSON")
-	names, err := e.parse(args)
+	files := e.Flags.Bool("files", false, "remove the deployed files that still hold the pair, too; no server may use them any more")
+	asJSON := e.Flags.Bool("json", false, "print what was removed as JSON")
+	names, err := e.Parse(args)
 	if err != nil {
 		return err
 	}
 	if len(names) == 0 {
-		return &usageError{problem: "forget needs the name of a target"}
+		return cli.Usage("forget needs the name of a target")
 	}
 	cfg, err := e.loadWithoutSecrets()
 	if err != nil {
 		return err
 	}
-	w, end, err := e.begin(ctx, cfg, engine.Options{Log: output.Logger(e.stderr, output.Quiet)})
+	w, end, err := e.begin(ctx, cfg, engine.Options{Log: output.Logger(e.Stderr, output.Quiet)})
 	if err != nil {
 		return err
 	}
 	defer end()
 	rows, err := w.Forget(names, *files, func(name string) {
-		fmt.Fprintf(e.stderr, "keypaird: nothing is stored of %q\n", name)
+		fmt.Fprintf(e.Stderr, "keypaird: nothing is stored of %q\n", name)
 	})
-	if printed := e.print(rows, *asJSON); err == nil {
+	if printed := e.Print(rows, *asJSON); err == nil {
 		err = printed
 	}
 	if err == nil && len(rows) == 0 {
-		return errNothing
+		return cli.ErrNothing
 	}
 	return err
 }

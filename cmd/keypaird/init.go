@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 
+	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/initial"
 )
@@ -12,16 +13,16 @@ import (
 // initCommand writes a first configuration: what it needs is asked at a terminal, or
 // said by flags.
 func initCommand(ctx context.Context, e *env, args []string) error {
-	o := initial.Flags(e.flags)
-	domains, err := e.parse(args)
+	o := initial.Flags(e.Flags)
+	domains, err := e.Parse(args)
 	if err != nil {
 		return err
 	}
 	if len(domains) > 1 {
-		return &usageError{problem: "init takes one domain, after the options"}
+		return cli.Usage("init takes one domain, after the options")
 	}
-	path := cmp.Or(e.config, e.getenv(config.PathVariable), config.DefaultPath)
+	path := cmp.Or(e.Config, e.Getenv(config.PathVariable), config.DefaultPath)
 	return initial.Run(ctx, o, cmp.Or(append(domains, "")...), path, initial.Streams{
-		Getenv: e.getenv, In: os.Stdin, Out: e.stdout, Err: e.stderr,
+		Getenv: e.Getenv, In: os.Stdin, Out: e.Stdout, Err: e.Stderr,
 	})
 }

@@ -13,12 +13,12 @@ import (
 
 // issueCommand makes one pass now: for an operator, or for cron.
 func issueCommand(ctx context.Context, e *env, args []string) error {
-	force := e.flags.Bool("force", false, "renew even if not due, ignoring the rate limit")
-	newKey := e.flags.Bool("new-key", false, "renew with another private key, also if not due, within the rate limit; with TLSA records only once those of the next key are published")
-	asJSON := e.flags.Bool("json", false, "print what was done as JSON")
-	dryRun := e.flags.Bool("dry-run", false, "try everything at the CAs' twins for tests; what is issued is neither stored nor deployed")
-	verbose := e.flags.Bool("v", false, "log every step")
-	names, err := e.parse(args)
+	force := e.Flags.Bool("force", false, "renew even if not due, ignoring the rate limit")
+	newKey := e.Flags.Bool("new-key", false, "renew with another private key, also if not due, within the rate limit; with TLSA records only once those of the next key are published")
+	asJSON := e.Flags.Bool("json", false, "print what was done as JSON")
+	dryRun := e.Flags.Bool("dry-run", false, "try everything at the CAs' twins for tests; what is issued is neither stored nor deployed")
+	verbose := e.Flags.Bool("v", false, "log every step")
+	names, err := e.Parse(args)
 	if err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	show, log := e.progress(*verbose)
+	show, log := e.Progress(*verbose)
 	var dir string
 	if *dryRun {
 		if dir, err = os.MkdirTemp("", "keypaird-"); err != nil {
@@ -60,8 +60,8 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	var did renew.Report
 	if *dryRun {
 		show.Run(func() { did = pass.Run(ctx, targets) })
-		fmt.Fprintln(e.stderr, "keypaird: this was a dry run: nothing is stored, and nothing was deployed")
-		return e.finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)
+		fmt.Fprintln(e.Stderr, "keypaird: this was a dry run: nothing is stored, and nothing was deployed")
+		return e.Finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)
 	}
 	show.Run(func() {
 		w.Prepare(ctx, targets, pass.Records)
@@ -70,5 +70,5 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if len(names) == 0 {
 		w.LogUnconfigured()
 	}
-	return e.finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)
+	return e.Finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)
 }

@@ -20,6 +20,7 @@ import (
 
 	"keypaird/acme/http01"
 	"keypaird/acme/tlsalpn01"
+	"keypaird/cmd/keypaird/cli"
 	"keypaird/renew/testutil"
 )
 
@@ -194,7 +195,7 @@ func TestFloods(t *testing.T) {
 					})
 				}
 				began := time.Now()
-				g.run(t, statusChanged, g.program, "-config", mine, "issue")
+				g.run(t, cli.Changed, g.program, "-config", mine, "issue")
 				t.Logf("ordered in %v; the listener has %d kB", time.Since(began).Round(time.Millisecond), listenerMemory(t, daemon.Process.Pid))
 				work.Wait()
 				if kB := listenerMemory(t, daemon.Process.Pid); kB == 0 || kB > 100_000 {

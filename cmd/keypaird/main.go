@@ -13,21 +13,20 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"keypaird/acme/responder"
+	"keypaird/cmd/keypaird/cli"
+	"keypaird/cmd/keypaird/daemon"
 	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/runner"
 	"keypaird/cmd/keypaird/version"
 	"keypaird/renew/launch"
-	"keypaird/renew/textfmt"
 )
 
 func main() {
@@ -38,7 +37,11 @@ func main() {
 	stderr := output.NewWriter(os.Stderr)
 	go stderr.Run(nil) // until the process ends: the reader may block it
 	context.AfterFunc(ctx, stderr.Drop)
-	status := exitStatus(stderr, run(ctx, os.Args[1:], os.Getenv, output.Until(ctx.Done(), os.Stdout), stderr))
+	err := run(ctx, os.Args[1:], os.Getenv, output.Until(ctx.Done(), os.Stdout), stderr)
+	status := runner.Again
+	if !errors.Is(err, daemon.ErrAgain) {
+		status = cli.ExitStatus(stderr, err)
+	}
 	stderr.Flush()
 	stop()
 	os.Exit(status)
@@ -46,31 +49,39 @@ func main() {
 
 // A command is one word after keypaird.
 type command struct {
-	name, args, does string
-	run              func(ctx context.Context, e *env, args []string) error
+	cli.Command
+	run func(ctx context.Context, e *env, args []string) error
 }
 
 var commands = []command{
-	{"init", "[OPTION...] [DOMAIN]", "write a first configuration, from answers and from what is here", initCommand},
-	{"run", "[-v]", "run the daemon in the foreground", runCommand},
-	{"issue", "[-dry-run|-force] [-new-key] [-v] [-json] [NAME...]", "obtain and deploy what is missing, due or changed", issueCommand},
-	{"check", "[-live] [-json]", "check the configuration, and with -live all that issuing needs", checkCommand},
-	{"status", "[-json] [NAME...]", "show what is live, until when, and what comes next", statusCommand},
-	{"verify", "[OPTION] [NAME|DOMAIN...]", "check which certificate each endpoint serves", verifyCommand},
-	{"discover", "[-plan] [OPTION...] DOMAIN", "find the endpoints and names that a domain's services need", discoverCommand},
-	{"import", "[-write] [-disable] [OPTION...]", "take over from another ACME client", importCommand},
-	{"forget", "[-files] [-json] NAME...", "remove what is stored of targets that are no longer configured", forgetCommand},
-	{"deploy", "[-list|-stand-in] [-v] [-json] [NAME...]", "deploy and verify again what is stored, or list presets", deployCommand},
-	{"account", "[-json] [show|register|rollover|deactivate] [CA...]", "show the accounts at CAs, or change one", accountCommand},
-	{"revoke", "[-reason REASON] [-key] [-only] [-v] [-json] NAME", "replace a certificate and its key, and revoke the old one", revokeCommand},
-	{"dns", "[-json] [PROVIDER]", "list DNS providers, or the variables of one", dnsCommand},
-	{"version", "[-json]", "print the version", versionCommand},
+	{cli.Command{Name: "init", Args: "[OPTION...] [DOMAIN]", Does: "write a first configuration, from answers and from what is here"}, initCommand},
+	{cli.Command{Name: "run", Args: "[-v]", Does: "run the daemon in the foreground"}, runCommand},
+	{cli.Command{Name: "issue", Args: "[-dry-run|-force] [-new-key] [-v] [-json] [NAME...]", Does: "obtain and deploy what is missing, due or changed"}, issueCommand},
+	{cli.Command{Name: "check", Args: "[-live] [-json]", Does: "check the configuration, and with -live all that issuing needs"}, checkCommand},
+	{cli.Command{Name: "status", Args: "[-json] [NAME...]", Does: "show what is live, until when, and what comes next"}, statusCommand},
+	{cli.Command{Name: "verify", Args: "[OPTION] [NAME|DOMAIN...]", Does: "check which certificate each endpoint serves"}, verifyCommand},
+	{cli.Command{Name: "discover", Args: "[-plan] [OPTION...] DOMAIN", Does: "find the endpoints and names that a domain's services need"}, discoverCommand},
+	{cli.Command{Name: "import", Args: "[-write] [-disable] [OPTION...]", Does: "take over from another ACME client"}, importCommand},
+	{cli.Command{Name: "forget", Args: "[-files] [-json] NAME...", Does: "remove what is stored of targets that are no longer configured"}, forgetCommand},
+	{cli.Command{Name: "deploy", Args: "[-list|-stand-in] [-v] [-json] [NAME...]", Does: "deploy and verify again what is stored, or list presets"}, deployCommand},
+	{cli.Command{Name: "account", Args: "[-json] [show|register|rollover|deactivate] [CA...]", Does: "show the accounts at CAs, or change one"}, accountCommand},
+	{cli.Command{Name: "revoke", Args: "[-reason REASON] [-key] [-only] [-v] [-json] NAME", Does: "replace a certificate and its key, and revoke the old one"}, revokeCommand},
+	{cli.Command{Name: "dns", Args: "[-json] [PROVIDER]", Does: "list DNS providers, or the variables of one"}, dnsCommand},
+	{cli.Command{Name: "version", Args: "[-json]", Does: "print the version"}, versionCommand},
+}
+
+// all are the commands that the usage lists.
+func all() (list cli.Commands) {
+	for _, c := range commands {
+		list = append(list, c.Command)
+	}
+	return list
 }
 
 // ownCommands are for keypaird's own use.
 var ownCommands = []command{
-	{runner.Name, "", "start programs for the keypaird that started this", runnerCommand},
-	{runner.Engine, "[-v]", "be the daemon of the keypaird run that started this", engineCommand},
+	{cli.Command{Name: runner.Name, Args: "", Does: "start programs for the keypaird that started this"}, runnerCommand},
+	{cli.Command{Name: runner.Engine, Args: "[-v]", Does: "be the daemon of the keypaird run that started this"}, engineCommand},
 }
 
 // run is the program.
@@ -82,72 +93,39 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if len(args) == 1 && args[0] == listener.Command { // hidden: keypaird runs it
 		return listener.Main()
 	}
-	e := &env{getenv: getenv, stdout: stdout, stderr: stderr, version: version.Program().Version}
-	e.setFlags("keypaird", usage())
-	versionFlag := e.flags.Bool("version", false, "print the version")
-	if err := e.parseFlags(args); err != nil {
-		return withUsage(err, usage())
+	e := &env{Env: cli.Env{Getenv: getenv, Stdout: stdout, Stderr: stderr}, version: version.Program().Version}
+	e.SetFlags("keypaird", all().Usage())
+	versionFlag := e.Flags.Bool("version", false, "print the version")
+	if err := e.ParseFlags(args); err != nil {
+		return cli.WithUsage(err, all().Usage())
 	}
 	if *versionFlag {
 		return versionCommand(ctx, e, nil)
 	}
-	if e.flags.NArg() == 0 {
-		return &usageError{"no command given", usage()}
+	if e.Flags.NArg() == 0 {
+		return &cli.UsageError{Problem: "no command given", Lines: all().Usage()}
 	}
-	name, rest := e.flags.Arg(0), e.flags.Args()[1:]
+	name, rest := e.Flags.Arg(0), e.Flags.Args()[1:]
 	if name == "help" {
-		name, rest = e.flags.Arg(1), []string{"-h"}
+		name, rest = e.Flags.Arg(1), []string{"-h"}
 	}
 	if name == "" {
-		return e.parseFlags([]string{"-h"})
+		return e.ParseFlags([]string{"-h"})
 	}
 	for _, c := range append(ownCommands, commands...) {
-		if c.name == name {
-			e.setFlags(name, c.usage()+c.does+"\n")
-			return withUsage(c.run(ctx, e, rest), c.usage()+"keypaird: more: keypaird "+name+" -h\n")
+		if c.Name == name {
+			e.SetFlags(name, c.Usage()+c.Does+"\n")
+			return cli.WithUsage(c.run(ctx, e, rest), c.Usage()+"keypaird: more: keypaird "+name+" -h\n")
 		}
 	}
-	return noCommand(name)
-}
-
-// noCommand returns the error for a name that no command has.
-func noCommand(name string) error {
-	var names []string
-	for _, c := range commands {
-		names = append(names, c.name)
-	}
-	mistake := fmt.Sprintf("no command %q", name)
-	if near := textfmt.Nearest(name, names); near != "" {
-		mistake += fmt.Sprintf(", did you mean %q?", near)
-	}
-	return &usageError{mistake, usage()}
-}
-
-// withUsage adds usage to a usageError.
-func withUsage(err error, usage string) error {
-	if misuse, ok := errors.AsType[*usageError](err); ok {
-		misuse.usage = usage
-	}
-	return err
-}
-
-func (c command) usage() string { return fmt.Sprintf("usage: keypaird %s %s\n", c.name, c.args) }
-
-func usage() string {
-	var b strings.Builder
-	b.WriteString("usage: keypaird [-config FILE] COMMAND, where COMMAND is one of\n")
-	for _, c := range commands {
-		fmt.Fprintf(&b, "  %-9s %s\n", c.name, c.does)
-	}
-	b.WriteString("what a command takes: keypaird help COMMAND\n")
-	return b.String()
+	return all().Unknown(name)
 }
 
 // versionCommand prints the version of this program.
 func versionCommand(_ context.Context, e *env, args []string) error {
-	asJSON := e.flags.Bool("json", false, "print the version as JSON")
-	if _, err := e.parse(args); err != nil {
+	asJSON := e.Flags.Bool("json", false, "print the version as JSON")
+	if _, err := e.Parse(args); err != nil {
 		return err
 	}
-	return e.print(version.Program(), *asJSON)
+	return e.Print(version.Program(), *asJSON)
 }

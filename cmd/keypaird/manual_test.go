@@ -18,6 +18,7 @@ import (
 
 	cas "keypaird/acme/authority"
 	"keypaird/acme/dns01/need"
+	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks/preset"
 	"keypaird/hooks/probe"
@@ -120,8 +121,8 @@ func items(text, pattern string) (list []string) {
 func TestUsageOptions(t *testing.T) {
 	for _, c := range commands {
 		for _, f := range commandFlags(t, c) {
-			if !strings.Contains(c.args, "OPTION") && !regexp.MustCompile(`-`+f.Name+`\b`).MatchString(c.args) {
-				t.Errorf("the usage of %s lacks -%s: %s", c.name, f.Name, c.args)
+			if !strings.Contains(c.Args, "OPTION") && !regexp.MustCompile(`-`+f.Name+`\b`).MatchString(c.Args) {
+				t.Errorf("the usage of %s lacks -%s: %s", c.Name, f.Name, c.Args)
 			}
 		}
 	}
@@ -236,13 +237,13 @@ func replaceRegion(t *testing.T, page, name, text string) string {
 // commandFlags returns the flags of a command, as -h prints them.
 func commandFlags(t testing.TB, c command) []*flag.Flag {
 	t.Helper()
-	e := &env{getenv: func(string) string { return "" }, stdout: new(bytes.Buffer), stderr: new(bytes.Buffer)}
-	e.setFlags(c.name, c.usage())
+	e := &env{Env: cli.Env{Getenv: func(string) string { return "" }, Stdout: new(bytes.Buffer), Stderr: new(bytes.Buffer)}}
+	e.SetFlags(c.Name, c.Usage())
 	if err := c.run(t.Context(), e, []string{"-h"}); !errors.Is(err, flag.ErrHelp) {
-		t.Fatalf("keypaird %s -h: %v", c.name, err)
+		t.Fatalf("keypaird %s -h: %v", c.Name, err)
 	}
 	var flags []*flag.Flag
-	e.flags.VisitAll(func(f *flag.Flag) {
+	e.Flags.VisitAll(func(f *flag.Flag) {
 		if f.Name != "config" {
 			flags = append(flags, f)
 		}
@@ -254,7 +255,7 @@ func commandFlags(t testing.TB, c command) []*flag.Flag {
 func synopsisText() string {
 	var b strings.Builder
 	for _, c := range commands {
-		fmt.Fprintf(&b, ".Nm\n.Op Fl config Ar file\n.Ic %s\n%s", c.name, argumentsText(c.args))
+		fmt.Fprintf(&b, ".Nm\n.Op Fl config Ar file\n.Ic %s\n%s", c.Name, argumentsText(c.Args))
 	}
 	return b.String()
 }
@@ -305,8 +306,8 @@ func commandsText(t *testing.T, page string) string {
 	var b strings.Builder
 	for _, c := range commands {
 		fmt.Fprintf(&b, ".It Xo\n.Ic %s\n%s.Xc\n%s.\\\" text of %s\n%s.\\\" options\n",
-			c.name, argumentsText(c.args), mdocText(sentence(c.does)), c.name, prose[c.name])
-		delete(prose, c.name)
+			c.Name, argumentsText(c.Args), mdocText(sentence(c.Does)), c.Name, prose[c.Name])
+		delete(prose, c.Name)
 		flags := commandFlags(t, c)
 		if len(flags) > 0 {
 			b.WriteString(".Bl -tag -width Ds\n")

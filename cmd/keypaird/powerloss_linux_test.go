@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"keypaird/acme/acmetest"
+	"keypaird/cmd/keypaird/cli"
 	"keypaird/renew/testutil"
 )
 
@@ -40,7 +41,7 @@ func TestPowerLoss(t *testing.T) {
 		finalized.Store(0)
 		d := newTracedDisk(t, g.dir)
 		trace := filepath.Join(t.TempDir(), "trace")
-		g.run(t, statusChanged, strace, "-f", "-y", "-ttt", "-o", trace,
+		g.run(t, cli.Changed, strace, "-f", "-y", "-ttt", "-o", trace,
 			"-e", "trace=openat,mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat,rmdir,symlink,symlinkat,write,pwrite64,ftruncate,fsync",
 			g.program, "-config", config, "issue", "-force", name)
 		version := fmt.Sprintf("%s/v%06d", dir, n)

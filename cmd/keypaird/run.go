@@ -26,8 +26,8 @@ func runCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	d := runner.Daemon{Args: []string{runner.Engine}, Sockets: responder.Passed(), Load: e.loadWithoutSecrets, Notify: daemon.Notify}
-	if e.config != "" {
-		d.Args = []string{"-config", e.config, runner.Engine}
+	if e.Config != "" {
+		d.Args = []string{"-config", e.Config, runner.Engine}
 	}
 	if verbose {
 		d.Args = append(d.Args, "-v")
@@ -41,7 +41,7 @@ func runCommand(ctx context.Context, e *env, args []string) error {
 
 // runnerCommand starts programs for another keypaird.
 func runnerCommand(_ context.Context, e *env, args []string) error {
-	if _, err := e.parse(args); err != nil {
+	if _, err := e.Parse(args); err != nil {
 		return err
 	}
 	return runner.Serve(e.loadWithoutSecrets)
@@ -49,8 +49,8 @@ func runnerCommand(_ context.Context, e *env, args []string) error {
 
 // parseRun parses the arguments of run.
 func (e *env) parseRun(args []string) (verbose bool, err error) {
-	f := e.flags.Bool("v", false, "log every step")
-	err = e.parseNone(args)
+	f := e.Flags.Bool("v", false, "log every step")
+	err = e.ParseNone(args)
 	return *f, err
 }
 
@@ -76,12 +76,12 @@ func engineCommand(ctx context.Context, e *env, args []string) error {
 	broken := make(chan os.Signal, 1)
 	signal.Notify(broken, syscall.SIGPIPE)
 	defer signal.Stop(broken)
-	if out, ok := e.stderr.(*output.Writer); ok {
+	if out, ok := e.Stderr.(*output.Writer); ok {
 		out.Drop()
 	}
-	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
-	if daemon.Journaled(output.File(e.stderr), e.getenv("JOURNAL_STREAM")) {
-		log = output.Logger(e.stderr, level)
+	log := slog.New(slog.NewTextHandler(e.Stderr, &slog.HandlerOptions{Level: level}))
+	if daemon.Journaled(output.File(e.Stderr), e.Getenv("JOURNAL_STREAM")) {
+		log = output.Logger(e.Stderr, level)
 	}
 	if err := conn.Ready(); err != nil {
 		return err
@@ -104,7 +104,7 @@ func newDaemon(e *env, log *slog.Logger, conn *process.Runner) *daemon.Daemon {
 	if conn != nil {
 		o.Notify = conn.Notify
 		o.Confine = func(cfg *config.Config) func(*config.Config) bool {
-			k := giveUpRights(cfg, log)
+			k := runner.GiveUp(cfg, log)
 			return func(other *config.Config) bool { return k.Covers(runner.Rights(other)) }
 		}
 	}

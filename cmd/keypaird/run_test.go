@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"keypaird/acme/acmetest"
+	"keypaird/cmd/keypaird/cli"
 	"keypaird/renew/testutil"
 )
 
@@ -62,7 +63,7 @@ func TestDaemonLeavesNothing(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	out, signals, ended := new(journal), make(chan os.Signal), make(chan error, 1)
-	e := &env{getenv: os.Getenv, stdout: io.Discard, stderr: out, config: w.vars["KEYPAIRD_CONFIG"], version: "test"}
+	e := &env{Env: cli.Env{Getenv: os.Getenv, Stdout: io.Discard, Stderr: out, Config: w.vars["KEYPAIRD_CONFIG"]}, version: "test"}
 	go func() {
 		ended <- newDaemon(e, slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})), nil).Run(ctx, signals)
 	}()

@@ -14,8 +14,8 @@ import (
 // statusCommand shows the state of targets. It needs no daemon and changes
 // nothing.
 func statusCommand(_ context.Context, e *env, args []string) error {
-	asJSON := e.flags.Bool("json", false, "print the status document as JSON")
-	names, err := e.parse(args)
+	asJSON := e.Flags.Bool("json", false, "print the status document as JSON")
+	names, err := e.Parse(args)
 	if err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func statusCommand(_ context.Context, e *env, args []string) error {
 	if err := launch.BecomeOwner(cfg.State); err != nil {
 		return err
 	}
-	w, err := e.engine(cfg, engine.Options{Log: output.Logger(e.stderr, output.Quiet)})
+	w, err := e.engine(cfg, engine.Options{Log: output.Logger(e.Stderr, output.Quiet)})
 	if err != nil {
 		return err
 	}
@@ -43,5 +43,5 @@ func statusCommand(_ context.Context, e *env, args []string) error {
 		doc.Unconfigured = nil
 	}
 	doc.Daemon = daemon.StateOf(cfg.State)
-	return e.print(doc, *asJSON)
+	return e.Print(doc, *asJSON)
 }

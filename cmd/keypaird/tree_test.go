@@ -281,7 +281,7 @@ var privateWords = wordTable([][2]string{
 	{"flaw flaws judge judged judges conclude grade", "issue, evaluate, summarize, severity"},
 	{"misfit misfits stray writing writings", "missing, leftover, output"},
 	{"announce announced former unwelcome harmony", "next key, retired, mismatch"},
-	{"slip", "usageError"},
+	{"slip", "UsageError"},
 })
 
 func wordTable(rows [][2]string) map[string]string {

@@ -67,8 +67,11 @@ func Names(e *engine.Engine, wanted []string) ([]string, error) {
 // An Act does something to the account of a CA, and returns what it did.
 type Act func(ctx context.Context, c *acme.Client) (done string, err error)
 
-// Register registers an account where there is none that can be used.
-func Register(ctx context.Context, c *acme.Client) (string, error) {
+// Acts are what can be done, by the word behind keypaird account; nil: nothing is.
+var Acts = map[string]Act{"show": nil, "register": register, "rollover": rollover, "deactivate": deactivate}
+
+// register registers an account where there is none that can be used.
+func register(ctx context.Context, c *acme.Client) (string, error) {
 	_, made, err := c.Register(ctx)
 	if err != nil || !made {
 		return "", err
@@ -76,16 +79,16 @@ func Register(ctx context.Context, c *acme.Client) (string, error) {
 	return "registered", nil
 }
 
-// Rollover replaces the account's key.
-func Rollover(ctx context.Context, c *acme.Client) (string, error) {
+// rollover replaces the account's key.
+func rollover(ctx context.Context, c *acme.Client) (string, error) {
 	if _, err := c.Rollover(ctx, accountkey.Default); err != nil {
 		return "", err
 	}
 	return "key replaced", nil
 }
 
-// Deactivate deactivates the account.
-func Deactivate(ctx context.Context, c *acme.Client) (string, error) {
+// deactivate deactivates the account.
+func deactivate(ctx context.Context, c *acme.Client) (string, error) {
 	if _, err := c.Deactivate(ctx); err != nil {
 		return "", err
 	}

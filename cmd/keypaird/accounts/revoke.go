@@ -77,6 +77,23 @@ func (r *Revocation) Replaced(e *engine.Engine) string {
 	return ""
 }
 
+// Replace orders and deploys another certificate with another key, and fails unless it is
+// live then; errs are why not.
+func (r *Revocation) Replace(ctx context.Context, e *engine.Engine, step func(target, step string)) (errs []error, err error) {
+	targets, err := e.WithNewKeys(e.Select(map[string]bool{r.Target: true}), true)
+	if err != nil {
+		return nil, err
+	}
+	pass := e.Pass(renew.Force)
+	pass.Step, pass.Records = step, new(renew.Records)
+	did := pass.Run(ctx, targets)
+	if len(did.Errs) > 0 || r.Replaced(e) == "" {
+		err = problem.Newf("repair what failed and try again, or revoke it without: keypaird revoke -only "+r.Target,
+			"the certificate of %q is not revoked: it has no replacement yet", r.Target)
+	}
+	return did.Errs, err
+}
+
 // Run asks the CA. A key that is compromised revokes its certificates itself, so that the
 // CA certifies it for nobody again.
 func (r *Revocation) Run(ctx context.Context, e *engine.Engine) (Revoked, error) {

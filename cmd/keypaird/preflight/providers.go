@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -28,6 +29,35 @@ func AskChild(ctx context.Context, child string, argv ...string) (*process.Cmd, 
 		return nil, err
 	}
 	return launch.Command(ctx, launch.Child{Path: child, Args: argv, User: user})
+}
+
+// ShowProviders has keypaird-dns print all providers, or describe one of them. If it has
+// printed why it cannot, there is a remedy.
+func ShowProviders(ctx context.Context, provider string, asJSON bool, stdout, stderr io.Writer) (remedy string, err error) {
+	argv := []string{"-list"}
+	if provider != "" {
+		argv = []string{"-describe", provider}
+	}
+	if asJSON {
+		argv = append([]string{"-json"}, argv...)
+	}
+	child, err := dns01.FindChild()
+	if err != nil {
+		return "", err
+	}
+	cmd, err := AskChild(ctx, child, argv...)
+	if err != nil {
+		return "", err
+	}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	err = cmd.Run()
+	switch {
+	case cmd.ExitCode() > 0:
+		return ProviderRemedy(ctx, child, provider), nil
+	case err != nil:
+		return "", fmt.Errorf("running %s: %w", child, err)
+	}
+	return "", nil
 }
 
 // output returns what the child prints.

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"log/slog"
 	"path/filepath"
 	"strings"
 
@@ -47,4 +48,15 @@ func Rights(cfg *config.Config) confine.Rights {
 		}
 	}
 	return k
+}
+
+// GiveUp takes from this process all rights that the configuration does not need, but
+// for writing to some more directories, and returns those that stay.
+func GiveUp(cfg *config.Config, log *slog.Logger, more ...string) *confine.Rights {
+	k := Rights(cfg)
+	k.Write = append(k.Write, more...)
+	if err := k.Confine(); err != nil {
+		log.Warn("not fully confined", "err", err)
+	}
+	return &k
 }

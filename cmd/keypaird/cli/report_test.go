@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/renew/testutil"
 )
 
 // What is printed, to the letter.
@@ -14,10 +15,10 @@ func TestMistakesPrinted(t *testing.T) {
 	dir := t.TempDir()
 	text := "email = \"nobody\"\n\n[identity.\"example.org\"]\nhost = \"m.example.org\"\ndsn = \"persist\"\n"
 	file := filepath.Join(dir, "keypaird.toml")
-	try(t, os.WriteFile(file, []byte(text), 0o600))
+	testutil.Must(t, os.WriteFile(file, []byte(text), 0o600))
 	_, err := config.Load(config.Options{Path: file, Getenv: os.Getenv})
 	var out bytes.Buffer
-	if status := exitStatus(&out, err); status != 1 {
+	if status := ExitStatus(&out, err); status != 1 {
 		t.Errorf("exit status %d, want 1", status)
 	}
 	want := `keypaird: ` + file + `:1: email: "nobody" is not a mail address
