@@ -184,6 +184,9 @@ func (p *Plan) writeDeploy(w *writer, d *deploy) {
 		w.line(`# reload = ["systemctl", "reload", "nginx"]    # makes the server read a new pair`)
 	}
 	w.line(`# verify = ["127.0.0.1:443"]    # where the server is to be seen with it`)
+	if slices.ContainsFunc(p.targets, func(t *target) bool { return slices.Contains(t.deploys, d) && authority.IsTest(t.ca.directory) }) {
+		w.line("staging = true    # clients do not trust what the CA of its certificates certifies")
+	}
 }
 
 // live returns the directory of the pair in use.
