@@ -5,7 +5,7 @@
 # make check   what else CI runs: staticcheck, every platform, every DNS provider,
 #              known vulnerabilities, and every moment of tests that else take some
 # make lint    gofmt, vet and staticcheck alone
-# make bench   the benchmarks that README quotes
+# make bench   the benchmarks that CONTRIBUTING.md quotes
 # make dist    archives of all platforms, .deb and .rpm, SBOMs and SHA256SUMS, in dist
 # make deb, make rpm, make image: one of them, for this machine's architecture
 # make prove   that dist writes the same bytes twice, and that the .deb does on a booted

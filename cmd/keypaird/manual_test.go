@@ -190,6 +190,39 @@ func TestManualExamples(t *testing.T) {
 	}
 }
 
+// README is short, since the manual pages have the rest: its first configuration is
+// verified, its commands exist, and its links lead somewhere.
+func TestManualReadme(t *testing.T) {
+	readme := readText(t, "../../README.md")
+	if n := len(strings.Fields(readme)); n > 1300 {
+		t.Errorf("README has %d words, more than 1300", n)
+	}
+	first := regexp.MustCompile("(?s)```toml\n(.*?)```").FindString(readme)
+	if !strings.Contains(first, "\nverify ") {
+		t.Errorf("the first configuration verifies nothing:\n%s", first)
+	}
+	used := items(readme, `(?:^[#$] |\x60)keypaird ([a-z]+)`)
+	if len(used) == 0 || used[0] != "init" {
+		t.Errorf("README does not begin with keypaird init: %v", used)
+	}
+	for _, name := range used {
+		if !slices.ContainsFunc(commands, func(c command) bool { return c.name == name }) {
+			t.Errorf("README has a command %q", name)
+		}
+	}
+	links := items(readme, `\]\(([^)#:]+)\)`)
+	for _, page := range manualPages(t) {
+		if link := strings.Replace(page, "../", "cmd/", 1); !slices.Contains(links, link) {
+			t.Errorf("README does not lead to %s", link)
+		}
+	}
+	for _, link := range links {
+		if _, err := os.Stat("../../" + link); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func readText(t testing.TB, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)

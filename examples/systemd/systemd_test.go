@@ -98,16 +98,27 @@ func TestSocketName(t *testing.T) {
 // port 80 from a web server at the next boot. And systemd refuses to start a socket
 // while its service runs.
 func TestSocketIsAskedFor(t *testing.T) {
-	readme := text(t, "../../README.md")
-	for block := range strings.SplitSeq(readme, "```") {
-		service := strings.Contains(block, "enable --now keypaird.service")
-		socket := strings.Index(block, "enable --now keypaird-http.socket")
-		if service && socket >= 0 {
-			t.Errorf("README enables the socket with the service: %s", block)
+	services, sockets := 0, 0
+	for _, file := range []string{"../../README.md", "README.md", "keypaird-http.socket"} {
+		for block := range strings.SplitSeq(text(t, file), "```") {
+			service := regexp.MustCompile(`enable --now keypaird(\.service)?\b[^-]`).MatchString(block)
+			socket := strings.Index(block, "enable --now keypaird-http.socket")
+			if service {
+				services++
+			}
+			if socket >= 0 {
+				sockets++
+			}
+			if service && socket >= 0 {
+				t.Errorf("%s enables the socket with the service: %s", file, block)
+			}
+			if stop := strings.Index(block, "stop keypaird.service"); socket >= 0 && (stop < 0 || stop > socket) {
+				t.Errorf("%s starts the socket while the service runs: %s", file, block)
+			}
 		}
-		if stop := strings.Index(block, "stop keypaird.service"); socket >= 0 && (stop < 0 || stop > socket) {
-			t.Errorf("README starts the socket while the service runs: %s", block)
-		}
+	}
+	if services < 2 || sockets != 2 {
+		t.Errorf("the service is enabled in %d places, the socket in %d", services, sockets)
 	}
 }
 
