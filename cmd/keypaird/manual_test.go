@@ -206,7 +206,7 @@ func TestManualReadme(t *testing.T) {
 		t.Errorf("README does not begin with keypaird init: %v", used)
 	}
 	for _, name := range used {
-		if !slices.ContainsFunc(commands, func(c command) bool { return c.name == name }) {
+		if !slices.ContainsFunc(commands, func(c command) bool { return c.Name == name }) {
 			t.Errorf("README has a command %q", name)
 		}
 	}
