@@ -102,7 +102,8 @@ func TestCommands(t *testing.T) {
 // The environment of a command is that of an event, whatever is asked for.
 func TestEnvironment(t *testing.T) {
 	a, _ := configured(t)
-	cmd, err := a.make(process.Request{Argv: []string{"true", "-t"}, Env: []string{"LD_PRELOAD=/tmp/x.so", "KEYPAIRD_EVENT=deploy", "PATH=/tmp"}})
+	cmd, err := a.make(process.Request{Argv: []string{"true", "-t"}, Env: []string{
+		"LD_PRELOAD=/tmp/x.so", "KEYPAIRD_EVENT=deploy", "PATH=/tmp", "KEYPAIRD_CONFIG=/tmp/x.toml", "KEYPAIRD_LAUNCH=/tmp", "KEYPAIRD_RUNNER=/tmp"}})
 	testutil.Must(t, err)
 	for _, variable := range cmd.Env {
 		if strings.Contains(variable, "/tmp") {
