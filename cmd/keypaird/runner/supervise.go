@@ -43,6 +43,7 @@ func (d *Daemon) Supervise(ctx context.Context) (status int, err error) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // what is started must not ignore it
 	go command.ReapOrphans(context.Background())
 	a := allowed{load: d.Load}
+	a.refresh()
 	for {
 		began := time.Now()
 		end, err := d.runEngine(ctx, &a, signals)
@@ -92,12 +93,17 @@ func (d *Daemon) runEngine(ctx context.Context, a *allowed, signals <-chan os.Si
 		defer close(exited)
 		_ = cmd.Wait()
 	}()
-	forward(ctx, signals, cmd.Process, ready, exited)
+	forward(ctx, signals, func(s os.Signal) {
+		if s == syscall.SIGHUP {
+			a.refresh()
+		}
+		_ = cmd.Process.Signal(s)
+	}, ready, exited)
 	return cmd.ProcessState.Sys().(syscall.WaitStatus), nil
 }
 
 // forward sends signals to an engine, once that handles them, until it has exited.
-func forward(ctx context.Context, signals <-chan os.Signal, engine *os.Process, ready, exited <-chan struct{}) {
+func forward(ctx context.Context, signals <-chan os.Signal, send func(os.Signal), ready, exited <-chan struct{}) {
 	var waiting []os.Signal
 	stop := ctx.Done()
 	for {
@@ -112,7 +118,7 @@ func forward(ctx context.Context, signals <-chan os.Signal, engine *os.Process, 
 			return
 		}
 		for ready == nil && len(waiting) > 0 {
-			_ = engine.Signal(waiting[0])
+			send(waiting[0])
 			waiting = waiting[1:]
 		}
 	}
