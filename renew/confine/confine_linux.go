@@ -23,6 +23,9 @@ var lookups = []string{"/run/nscd", "/var/run/nscd", "/run/systemd/userdb", "/ru
 
 // confine enforces as much as it can.
 func (r *Rights) confine() error {
+	if err := syscalls.Threads(); err != nil {
+		return errors.Join(fmt.Errorf("finding the threads of this process: %w", err), filter())
+	}
 	return errors.Join(dropOtherCapabilities(), r.landlock(), filter())
 }
 
