@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -238,6 +239,17 @@ func TestCallerEnds(t *testing.T) {
 func TestBadRequests(t *testing.T) {
 	r, served := serve(t, Server{Make: run})
 	_, err := r.conn.Write([]byte{0, 0}) // without descriptors
+	testutil.Must(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	testutil.Must(t, err)
+	defer l.Close()
+	tcp, err := net.Dial("tcp", l.Addr().String())
+	testutil.Must(t, err)
+	defer tcp.Close()
+	f, err := tcp.(*net.TCPConn).File()
+	testutil.Must(t, err)
+	defer f.Close()
+	_, _, err = r.conn.WriteMsgUnix([]byte{0}, syscall.UnixRights(int(f.Fd())), nil)
 	testutil.Must(t, err)
 	if _, err := r.start(Request{Argv: []string{"/bin/true"}}, nil); err == nil {
 		t.Error("a program without input and output")
