@@ -61,6 +61,21 @@ func (d *Daemon) Supervise(ctx context.Context) (status int, err error) {
 	}
 }
 
+// notices are what an engine may tell the service manager of itself. It may not name
+// another process as the service's, for one.
+var notices = []string{"READY", "RELOADING", "MONOTONIC_USEC", "STOPPING", "STATUS", "WATCHDOG"}
+
+// notify sends those assignments of a text that an engine may send.
+func (d *Daemon) notify(text string) error {
+	var may strings.Builder
+	for line := range strings.Lines(text) {
+		if name, value, _ := strings.Cut(line, "="); slices.Contains(notices, name) && (name != "WATCHDOG" || strings.TrimSpace(value) == "1") {
+			may.WriteString(line)
+		}
+	}
+	return d.Notify(may.String())
+}
+
 // runEngine runs one engine and starts programs for it.
 func (d *Daemon) runEngine(ctx context.Context, a *allowed, signals <-chan os.Signal) (syscall.WaitStatus, error) {
 	conn, end, err := process.Pair()
@@ -87,7 +102,7 @@ func (d *Daemon) runEngine(ctx context.Context, a *allowed, signals <-chan os.Si
 	}
 	end.Close() // its end is seen by that
 	ready, exited := make(chan struct{}), make(chan struct{})
-	s := process.Server{Make: a.make, Notify: d.Notify, Ready: sync.OnceFunc(func() { close(ready) })}
+	s := process.Server{Make: a.make, Notify: d.notify, Ready: sync.OnceFunc(func() { close(ready) })}
 	go s.Serve(conn)
 	go func() {
 		defer close(exited)
