@@ -43,7 +43,7 @@ func (d *Daemon) Supervise(ctx context.Context) (status int, err error) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // what is started must not ignore it
 	go command.ReapOrphans(context.Background())
 	a := allowed{load: d.Load}
-	a.refresh()
+	go a.refresh() // a file server may hang
 	for {
 		began := time.Now()
 		end, err := d.runEngine(ctx, &a, signals)
@@ -61,7 +61,7 @@ func (d *Daemon) Supervise(ctx context.Context) (status int, err error) {
 	}
 }
 
-// notices are what an engine may tell the service manager of itself. It may not name
+// notices are what an engine may send to the service manager, about itself. It may not name
 // another process as the service's, for one.
 var notices = []string{"READY", "RELOADING", "MONOTONIC_USEC", "STOPPING", "STATUS", "WATCHDOG"}
 
@@ -110,7 +110,7 @@ func (d *Daemon) runEngine(ctx context.Context, a *allowed, signals <-chan os.Si
 	}()
 	forward(ctx, signals, func(s os.Signal) {
 		if s == syscall.SIGHUP {
-			a.refresh()
+			go a.refresh()
 		}
 		_ = cmd.Process.Signal(s)
 	}, ready, exited)

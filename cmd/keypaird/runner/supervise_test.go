@@ -6,7 +6,7 @@ import (
 	"keypaird/renew/testutil"
 )
 
-// An engine tells the service manager of itself only.
+// An engine sends the service manager what is about itself only.
 func TestNotify(t *testing.T) {
 	got := ""
 	d := Daemon{Notify: func(text string) error { got = text; return nil }}
