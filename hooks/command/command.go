@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -175,7 +176,8 @@ func Prepare(argv, env []string) (*exec.Cmd, error) {
 	cmd.Dir = "/"
 	cmd.Env = Event{}.environ()
 	for _, variable := range env {
-		if strings.HasPrefix(variable, prefix) {
+		name, _, _ := strings.Cut(variable, "=")
+		if name, ok := strings.CutPrefix(name, prefix); ok && slices.Contains(variables, name) {
 			cmd.Env = append(cmd.Env, variable)
 		}
 	}

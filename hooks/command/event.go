@@ -42,6 +42,10 @@ type Event struct {
 // prefix is that of all variables of an Event.
 const prefix = "KEYPAIRD_"
 
+// variables are those of an Event, without the prefix. A program that a command runs may
+// be keypaird, which has others.
+var variables = []string{"EVENT", "NAMES", "MORE", "NAME", "DIR", "FULLCHAIN", "KEY", "FINGERPRINT", "NOT_AFTER", "ERROR", "REMEDY"}
+
 // environ returns the whole environment of a command.
 func (ev Event) environ() []string {
 	env := []string{"PATH=" + Path, "LANG=C"}

@@ -15,7 +15,7 @@ import (
 // no programs.
 type Rights struct {
 	Write   []string // directories, with all that is below them
-	Connect []string // directories of unix sockets
+	Connect []string // directories of unix sockets; with none it makes no such socket
 
 	held map[inode]bool // Write and Connect, when the process was confined
 }
@@ -78,6 +78,9 @@ func Missing() []string { return slices.Concat(launch.Missing(), refused) }
 // Covers reports whether this process, confined to r, has the rights that other describes.
 // It has not those in a directory that has taken the place of one it knew.
 func (r *Rights) Covers(other Rights) bool {
+	if len(other.Connect) > 0 && len(r.Connect) == 0 {
+		return false
+	}
 	return !slices.ContainsFunc(slices.Concat(other.Write, other.Connect), func(dir string) bool {
 		for dir = existing(dir); ; dir = filepath.Dir(dir) {
 			if id, ok := inodeOf(dir); ok && r.held[id] {

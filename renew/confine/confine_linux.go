@@ -23,7 +23,10 @@ var lookups = []string{"/run/nscd", "/var/run/nscd", "/run/systemd/userdb", "/ru
 
 // confine enforces as much as it can.
 func (r *Rights) confine() error {
-	return errors.Join(dropOtherCapabilities(), r.landlock(), filter())
+	if err := syscalls.Threads(); err != nil {
+		return errors.Join(fmt.Errorf("finding the threads of this process: %w", err), r.filter())
+	}
+	return errors.Join(dropOtherCapabilities(), r.landlock(), r.filter())
 }
 
 // landlock denies changing other files, running programs, connecting to other unix
@@ -83,12 +86,14 @@ const fileCalls = "listen socketpair memfd_create fallocate flock sync_file_rang
 
 // filter has the kernel refuse all system calls to all threads of this process but those
 // of one that keeps files, and speaks to servers and to the runner.
-func filter() error {
+func (r *Rights) filter() error {
 	conditions := slices.Concat(syscalls.Limited(), syscalls.Internet(), syscalls.Addresses(),
 		syscalls.Only("kill", 1, 0), // does it live?
 		syscalls.Only("ioctl", 1, unix.TIOCGWINSZ),
 		syscalls.Only("fcntl", 1, unix.F_ADD_SEALS, unix.F_GET_SEALS), syscalls.Only("fcntl64", 1, unix.F_ADD_SEALS, unix.F_GET_SEALS),
-		syscalls.Only("socket", 0, unix.AF_UNIX),
 	)
+	if len(r.Connect) > 0 || syscalls.Cgo {
+		conditions = append(conditions, syscalls.Only("socket", 0, unix.AF_UNIX)...)
+	}
 	return syscalls.Load(true, []string{syscalls.Net, syscalls.Client, syscalls.Server, fileCalls}, conditions)
 }

@@ -2,6 +2,7 @@ package confine
 
 import (
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -10,6 +11,7 @@ import (
 func (r *Rights) confine() error {
 	_ = unix.Unveil("/", "r")
 	_ = unix.Unveil("/dev/null", "rw")
+	_ = unix.Unveil(os.TempDir(), "rwc") // the output of commands
 	for _, dir := range append(r.Write, r.Connect...) {
 		_ = unix.Unveil(dir, "rwc") // what cannot be unveiled cannot be changed
 	}

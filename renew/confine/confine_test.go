@@ -30,4 +30,12 @@ func TestCovers(t *testing.T) {
 			t.Errorf("%s is covered", path)
 		}
 	}
+	here := Rights{Connect: []string{dir}}
+	id, _ = inodeOf(dir)
+	if r = (Rights{held: map[inode]bool{id: true}}); r.Covers(here) {
+		t.Error("a unix socket is covered, and there was none")
+	}
+	if r.Connect = here.Connect; !r.Covers(here) {
+		t.Error("a unix socket is not covered")
+	}
 }

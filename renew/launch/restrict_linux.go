@@ -7,6 +7,8 @@ import (
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"github.com/landlock-lsm/go-landlock/landlock/syscall"
+
+	"keypaird/renew/launch/syscalls"
 )
 
 const (
@@ -17,9 +19,17 @@ const (
 
 // What the kernel has and what is asked of it. Tests have older kernels.
 var (
-	landlockVersion = syscall.LandlockGetABIVersion
+	landlockVersion = usableLandlock
 	strictest       = landlock.V11
 )
+
+// usableLandlock returns the version of Landlock. Package landlock applies it to all threads.
+func usableLandlock() (int, error) {
+	if err := syscalls.Threads(); err != nil {
+		return 0, err
+	}
+	return syscall.LandlockGetABIVersion()
+}
 
 // restrict uses Landlock to deny changing files, reading others than those listed,
 // running programs other than those given, connecting to unix sockets, signals to other processes and

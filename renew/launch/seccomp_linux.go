@@ -65,6 +65,8 @@ func askMeans() string {
 
 func askMissing() (list []string) {
 	switch abi, err := landlockVersion(); {
+	case syscalls.Threads() != nil:
+		list = append(list, "there is no Landlock without /proc: a child may use every file that its user may")
 	case err != nil:
 		list = append(list, "the kernel has no Landlock: a child may use every file that its user may")
 	case abi < 3:

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -238,12 +240,56 @@ func TestBadRequests(t *testing.T) {
 	r, served := serve(t, Server{Make: run})
 	_, err := r.conn.Write([]byte{0, 0}) // without descriptors
 	testutil.Must(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	testutil.Must(t, err)
+	defer l.Close()
+	tcp, err := net.Dial("tcp", l.Addr().String())
+	testutil.Must(t, err)
+	defer tcp.Close()
+	f, err := tcp.(*net.TCPConn).File()
+	testutil.Must(t, err)
+	defer f.Close()
+	_, _, err = r.conn.WriteMsgUnix([]byte{0}, syscall.UnixRights(int(f.Fd())), nil)
+	testutil.Must(t, err)
 	if _, err := r.start(Request{Argv: []string{"/bin/true"}}, nil); err == nil {
 		t.Error("a program without input and output")
 	}
 	if _, err := r.start(Request{}, []*os.File{os.Stdin, os.Stdin, os.Stdin}); err == nil {
 		t.Error("an empty request")
 	}
+	r.Close()
+	<-served
+}
+
+// After the end of a program the runner signals nothing: the number may be another's. The
+// group, whose number is the same, has a process that shows it.
+func TestSignalAfterEnd(t *testing.T) {
+	r, served := serve(t, Server{Make: run})
+	out, w, err := os.Pipe()
+	testutil.Must(t, err)
+	p, err := r.request(Request{Argv: []string{"/bin/sh", "-c", "sleep 60 & echo $!"}, Group: true}, []*os.File{os.Stdin, w, w})
+	testutil.Must(t, err)
+	w.Close()
+	text := make([]byte, 20)
+	n, err := out.Read(text)
+	testutil.Must(t, err)
+	stays, err := strconv.Atoi(strings.TrimSpace(string(text[:n])))
+	testutil.Must(t, err)
+	defer func() { _ = syscall.Kill(stays, syscall.SIGKILL) }()
+	var m message
+	if err := p.in.Decode(&m); err != nil || !m.Exited {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	testutil.Must(t, p.out.Encode(message{Signal: syscall.SIGKILL}))
+	testutil.Must(t, p.out.Encode(message{End: time.Millisecond}))
+	if err := p.in.Decode(&m); err != nil || !m.Ended {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	_ = out.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if _, err := out.Read(text); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the group was signalled: %v", err)
+	}
+	p.conn.Close()
 	r.Close()
 	<-served
 }

@@ -92,11 +92,13 @@ func (s *Server) session(socket *os.File, files []*os.File) {
 	say(message{Pid: p.pid()})
 	var work sync.WaitGroup
 	defer work.Wait()
+	exited := make(chan struct{})
 	work.Go(func() {
 		status, _ := p.wait()
+		close(exited)
 		say(message{Exited: true, Status: uint32(status)})
 	})
-	s.obey(p, in, say)
+	obey(p, exited, in, say)
 }
 
 // begin does what a request asks for. The process is nil if it starts none.
@@ -136,18 +138,25 @@ func refusal(err error) message {
 	return message{Error: err.Error(), Remedy: problem.Remedy(err)}
 }
 
-// obey does what the caller says about a process, until the caller has ended or asks no more.
-func (s *Server) obey(p *here, in *json.Decoder, say func(message)) {
+// obey does what the caller says about a process, until the caller has ended or asks no
+// more. Once the process has exited, its number may be that of another, or of its group.
+func obey(p *here, exited <-chan struct{}, in *json.Decoder, say func(message)) {
 	for {
 		var m message
 		if in.Decode(&m) != nil {
 			return
 		}
+		select {
+		case <-exited:
+		default:
+			if m.End > 0 {
+				p.endGroup(m.End)
+			} else {
+				p.signal(m.Signal)
+			}
+		}
 		if m.End > 0 {
-			p.endGroup(m.End)
 			say(message{Ended: true})
-		} else {
-			p.signal(m.Signal)
 		}
 	}
 }
@@ -180,5 +189,10 @@ func unixConn(f *os.File) (*net.UnixConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return conn.(*net.UnixConn), nil
+	unix, ok := conn.(*net.UnixConn)
+	if !ok {
+		conn.Close()
+		return nil, errors.New("not a unix socket")
+	}
+	return unix, nil
 }

@@ -224,10 +224,7 @@ func (h *Handed) write(who owner, variable, path string) error {
 func openOurs(path string, flags, also int) (*os.File, error) {
 	real, err := durable.CheckFile(path)
 	unsafe, shared := errors.AsType[*durable.UnsafeError](err)
-	if shared = shared && sticky(unsafe.Path); shared {
-		real, err = filepath.EvalSymlinks(path)
-	}
-	if err != nil {
+	if shared = shared && sticky(unsafe.Path); err != nil && !shared {
 		return nil, err
 	}
 	f, err := os.OpenFile(real, flags|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)

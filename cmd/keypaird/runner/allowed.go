@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -45,6 +46,16 @@ func (a *allowed) make(r process.Request) (*exec.Cmd, error) {
 	return command.Prepare(r.Argv, r.Env)
 }
 
+// refresh adds what the configuration has now, unless it is wrong: who reads it later may
+// find another one, or a mistake.
+func (a *allowed) refresh() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if cfg, err := a.load(); err == nil {
+		a.add(cfg)
+	}
+}
+
 // check returns an error unless may reports that something may run. It reads the
 // configuration anew first if it does not.
 func (a *allowed) check(what string, may func() bool) error {
@@ -72,9 +83,13 @@ func (a *allowed) add(cfg *config.Config) {
 	for _, argv := range commands(cfg) {
 		a.commands[key(argv)] = len(argv) > 0
 	}
-	a.accounts = nil
 	for name := range cfg.DNS {
-		a.accounts = append(a.accounts, engine.NewAccount(cfg, name))
+		own := engine.NewAccount(cfg, name)
+		if !slices.ContainsFunc(a.accounts, func(known *dns01.Account) bool {
+			return known.Provider == own.Provider && known.User == own.User && maps.Equal(known.Env, own.Env)
+		}) {
+			a.accounts = append(a.accounts, own)
+		}
 	}
 }
 

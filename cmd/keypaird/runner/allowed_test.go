@@ -94,6 +94,10 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	testutil.WriteFile(t, file, "wrong", 0o600)
+	a.refresh()
+	if _, err := a.make(process.Request{Argv: []string{"true", "-t"}}); err != nil {
+		t.Errorf("what was configured before a mistake: %v", err)
+	}
 	if _, err := a.make(process.Request{Argv: []string{"true", "-other"}}); err == nil || problem.Remedy(err) == "" {
 		t.Errorf("a wrong configuration: %v", err)
 	}
@@ -102,7 +106,8 @@ func TestCommands(t *testing.T) {
 // The environment of a command is that of an event, whatever is asked for.
 func TestEnvironment(t *testing.T) {
 	a, _ := configured(t)
-	cmd, err := a.make(process.Request{Argv: []string{"true", "-t"}, Env: []string{"LD_PRELOAD=/tmp/x.so", "KEYPAIRD_EVENT=deploy", "PATH=/tmp"}})
+	cmd, err := a.make(process.Request{Argv: []string{"true", "-t"}, Env: []string{
+		"LD_PRELOAD=/tmp/x.so", "KEYPAIRD_EVENT=deploy", "PATH=/tmp", "KEYPAIRD_CONFIG=/tmp/x.toml", "KEYPAIRD_LAUNCH=/tmp", "KEYPAIRD_RUNNER=/tmp"}})
 	testutil.Must(t, err)
 	for _, variable := range cmd.Env {
 		if strings.Contains(variable, "/tmp") {
@@ -126,7 +131,7 @@ func TestChildren(t *testing.T) {
 			t.Skip(err) // in a directory of others
 		}
 	}
-	a, _ := configured(t)
+	a, path := configured(t)
 	cfg, err := a.load()
 	testutil.Must(t, err)
 	launched := func(name string) launch.Child {
@@ -183,6 +188,15 @@ func TestChildren(t *testing.T) {
 		if (err == nil) != tt.may {
 			t.Errorf("%s: %v", tt.name, err)
 		}
+	}
+	// A pass that began before a change of the account goes on.
+	file, err := os.ReadFile(path)
+	testutil.Must(t, err)
+	testutil.WriteFile(t, path, strings.Replace(string(file), "/usr/local/bin/hook", "/usr/local/bin/other", 1), 0o600)
+	a.refresh()
+	a.refresh()
+	if len(a.accounts) != 3 {
+		t.Errorf("%d accounts, want two and one that has changed", len(a.accounts))
 	}
 	cmd, err := launch.Command(context.Background(), own)
 	testutil.Must(t, err)

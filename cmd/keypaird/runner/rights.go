@@ -18,7 +18,7 @@ func Rights(cfg *config.Config) confine.Rights {
 		k.Write = append(k.Write, cfg.HTTP01.Webroot)
 	}
 	if socket, ok := strings.CutPrefix(cfg.Status.Listen, "unix:"); ok {
-		k.Write = append(k.Write, filepath.Dir(socket))
+		k.Write, k.Connect = append(k.Write, filepath.Dir(socket)), append(k.Connect, filepath.Dir(socket))
 	}
 	seen := map[string]bool{}
 	for _, t := range cfg.Targets() {

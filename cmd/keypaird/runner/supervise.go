@@ -43,6 +43,7 @@ func (d *Daemon) Supervise(ctx context.Context) (status int, err error) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // what is started must not ignore it
 	go command.ReapOrphans(context.Background())
 	a := allowed{load: d.Load}
+	go a.refresh() // a file server may hang
 	for {
 		began := time.Now()
 		end, err := d.runEngine(ctx, &a, signals)
@@ -58,6 +59,21 @@ func (d *Daemon) Supervise(ctx context.Context) (status int, err error) {
 		}
 		time.Sleep(shortest - time.Since(began))
 	}
+}
+
+// notices are what an engine may send to the service manager, about itself. It may not name
+// another process as the service's, for one.
+var notices = []string{"READY", "RELOADING", "MONOTONIC_USEC", "STOPPING", "STATUS", "WATCHDOG"}
+
+// notify sends those assignments of a text that an engine may send.
+func (d *Daemon) notify(text string) error {
+	var may strings.Builder
+	for line := range strings.Lines(text) {
+		if name, value, _ := strings.Cut(line, "="); slices.Contains(notices, name) && (name != "WATCHDOG" || strings.TrimSpace(value) == "1") {
+			may.WriteString(line)
+		}
+	}
+	return d.Notify(may.String())
 }
 
 // runEngine runs one engine and starts programs for it.
@@ -86,18 +102,23 @@ func (d *Daemon) runEngine(ctx context.Context, a *allowed, signals <-chan os.Si
 	}
 	end.Close() // its end is seen by that
 	ready, exited := make(chan struct{}), make(chan struct{})
-	s := process.Server{Make: a.make, Notify: d.Notify, Ready: sync.OnceFunc(func() { close(ready) })}
+	s := process.Server{Make: a.make, Notify: d.notify, Ready: sync.OnceFunc(func() { close(ready) })}
 	go s.Serve(conn)
 	go func() {
 		defer close(exited)
 		_ = cmd.Wait()
 	}()
-	forward(ctx, signals, cmd.Process, ready, exited)
+	forward(ctx, signals, func(s os.Signal) {
+		if s == syscall.SIGHUP {
+			go a.refresh()
+		}
+		_ = cmd.Process.Signal(s)
+	}, ready, exited)
 	return cmd.ProcessState.Sys().(syscall.WaitStatus), nil
 }
 
 // forward sends signals to an engine, once that handles them, until it has exited.
-func forward(ctx context.Context, signals <-chan os.Signal, engine *os.Process, ready, exited <-chan struct{}) {
+func forward(ctx context.Context, signals <-chan os.Signal, send func(os.Signal), ready, exited <-chan struct{}) {
 	var waiting []os.Signal
 	stop := ctx.Done()
 	for {
@@ -112,7 +133,7 @@ func forward(ctx context.Context, signals <-chan os.Signal, engine *os.Process, 
 			return
 		}
 		for ready == nil && len(waiting) > 0 {
-			_ = engine.Signal(waiting[0])
+			send(waiting[0])
 			waiting = waiting[1:]
 		}
 	}

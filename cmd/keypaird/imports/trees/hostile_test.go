@@ -177,6 +177,13 @@ func TestTreeOfAServer(t *testing.T) {
 			t.Errorf("%s: %v", to, tree.Faults)
 		}
 	}
+	link(t, "/etc", filepath.Join(dir, "certificates", "outside"))
+	link(t, "ca/a/pipe", filepath.Join(dir, "certificates", "inside"))
+	for _, name := range []string{"outside", "inside"} {
+		if list, err := (&root{dir, dir, true}).names("certificates/" + name); err == nil {
+			t.Errorf("%s: %q", name, list)
+		}
+	}
 }
 
 func FuzzParsers(f *testing.F) {

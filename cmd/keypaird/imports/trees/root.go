@@ -133,9 +133,23 @@ func (r *root) readLax(name string, limit int) ([]byte, error) {
 	return data, err
 }
 
+// openDir opens a directory, and nothing else: to open a device may do something.
+func (r *root) openDir(name string) (*os.File, error) {
+	const flags = os.O_RDONLY | syscall.O_DIRECTORY | syscall.O_NONBLOCK
+	if !r.lax {
+		return os.OpenFile(filepath.Join(r.real, name), flags, 0)
+	}
+	top, err := os.OpenRoot(r.real)
+	if err != nil {
+		return nil, err
+	}
+	defer top.Close()
+	return top.OpenFile(name, flags, 0)
+}
+
 // names lists a directory, sorted. One that does not exist has none.
 func (r *root) names(name string) ([]string, error) {
-	dir, err := os.OpenFile(filepath.Join(r.real, name), os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may be a pipe
+	dir, err := r.openDir(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
