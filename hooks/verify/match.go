@@ -74,17 +74,19 @@ func (m matcher) match(leaf *x509.Certificate) *Match {
 	if m.stored == nil {
 		return nil
 	}
-	for _, found := range m.byFingerprint[probe.Fingerprint(leaf)] {
-		o := &Match{previous, found.target.Name, found.ID, found.chain}
-		switch id := found.target.Live; {
-		case id == found.ID:
-			o.Source = live
-		case id == "" || found.ID > id:
-			o.Source = newer
-		}
-		return o
+	list := m.byFingerprint[probe.Fingerprint(leaf)]
+	if len(list) == 0 {
+		return &Match{Source: other}
 	}
-	return &Match{Source: other}
+	found := list[0]
+	o := &Match{previous, found.target.Name, found.ID, found.chain}
+	switch id := found.target.Live; {
+	case id == found.ID:
+		o.Source = live
+	case id == "" || found.ID > id:
+		o.Source = newer
+	}
+	return o
 }
 
 // targetFor returns a target with one of the names, or "".
