@@ -68,7 +68,7 @@ func (b *build) manualFiles(l layout) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	places := map[string]string{"README.md": l.doc + "/README.md", "CHANGELOG.md": l.doc + "/" + l.changes}
+	places := map[string]string{"README.md": l.doc + "/README.md", "SECURITY.md": l.doc + "/SECURITY.md", "CHANGELOG.md": l.doc + "/" + l.changes}
 	for _, p := range pages {
 		places[p] = l.man + "/man" + p[len(p)-1:] + "/" + filepath.Base(p) + l.zip
 	}
