@@ -328,12 +328,12 @@ func TestAttacks(t *testing.T) {
 			continue
 		}
 		for _, user := range []string{"", "nobody"} {
+			if user == "" && os.Geteuid() == 0 && have >= noSeccomp {
+				continue // no child of keypaird is root
+			}
 			t.Run(fmt.Sprintf("Landlock %d, user %s", have, user), func(t *testing.T) {
-				switch {
-				case user != "" && os.Geteuid() != 0:
+				if user != "" && os.Geteuid() != 0 {
 					t.Skip("only root may start programs as another user")
-				case user == "" && os.Geteuid() == 0 && have >= noSeccomp:
-					t.Skip("no child of keypaird is root")
 				}
 				testAttacks(t, have, user)
 			})
