@@ -57,13 +57,24 @@ func (e *env) loadWithRunner() (*config.Config, error) {
 // begin makes an engine, and waits for other keypairds. The caller
 // calls end.
 func (e *env) begin(ctx context.Context, cfg *config.Config, o engine.Options) (w *engine.Engine, end func(), err error) {
+	if w, err = e.confined(cfg, o); err != nil {
+		return nil, nil, err
+	}
+	end, err = w.Begin(ctx, e.Waiting)
+	return w, end, err
+}
+
+// confined makes an engine. With a runner, this process has no other rights then than the
+// configuration needs.
+func (e *env) confined(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
 	if e.runner != nil {
 		if err := <-e.runner; err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	if w, err = e.engine(cfg, o); err != nil {
-		return nil, nil, err
+	w, err := e.engine(cfg, o)
+	if err != nil {
+		return nil, err
 	}
 	if e.runner != nil {
 		var more []string
@@ -72,8 +83,7 @@ func (e *env) begin(ctx context.Context, cfg *config.Config, o engine.Options) (
 		}
 		runner.GiveUp(cfg, o.Log, more...)
 	}
-	end, err = w.Begin(ctx, e.Waiting)
-	return w, end, err
+	return w, nil
 }
 
 // open is begin for a command that may only show something: then it waits for nobody.
@@ -81,7 +91,7 @@ func (e *env) open(ctx context.Context, cfg *config.Config, o engine.Options, ch
 	if changes {
 		return e.begin(ctx, cfg, o)
 	}
-	w, err := e.engine(cfg, o)
+	w, err := e.confined(cfg, o)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -25,7 +25,7 @@ func revokeCommand(ctx context.Context, e *env, args []string) error {
 	if len(names) != 1 {
 		return cli.Usage("revoke needs the name of one target")
 	}
-	cfg, err := e.load()
+	cfg, err := e.loadWithRunner()
 	if err != nil {
 		return err
 	}
