@@ -57,7 +57,7 @@ func serve(t *testing.T, s Server) (*Runner, <-chan struct{}) {
 	t.Helper()
 	r, end, err := Pair()
 	testutil.Must(t, err)
-	conn, err := unixConn(end)
+	conn, err := UnixConn(end)
 	testutil.Must(t, err)
 	served := make(chan struct{})
 	go func() {

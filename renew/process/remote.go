@@ -25,7 +25,7 @@ func Use(r *Runner) { runner.Store(r) }
 
 // Pair returns a connection to a runner, and the descriptor that the runner gets as its end.
 func Pair() (*Runner, *os.File, error) {
-	conn, end, err := socketPair()
+	conn, end, err := SocketPair()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -34,7 +34,7 @@ func Pair() (*Runner, *os.File, error) {
 
 // Open returns the connection behind a descriptor that was passed to this process.
 func Open(fd uintptr) (*Runner, error) {
-	conn, err := unixConn(os.NewFile(fd, "runner"))
+	conn, err := UnixConn(os.NewFile(fd, "runner"))
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (r *Runner) start(req Request, files []*os.File) (running, error) {
 
 // request sends a request and waits for the first answer.
 func (r *Runner) request(req Request, files []*os.File) (*remote, error) {
-	conn, end, err := socketPair()
+	conn, end, err := SocketPair()
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"sync"
@@ -67,7 +66,7 @@ func (r *Runner) receive() (files []*os.File, ok bool) {
 // session starts one program and follows it to its end.
 func (s *Server) session(socket *os.File, files []*os.File) {
 	defer closeAll(files)
-	conn, err := unixConn(socket)
+	conn, err := UnixConn(socket)
 	if err != nil {
 		return
 	}
@@ -159,40 +158,4 @@ func obey(p *here, exited <-chan struct{}, in *json.Decoder, say func(message)) 
 			say(message{Ended: true})
 		}
 	}
-}
-
-// socketPair returns a connection and the descriptor of its other end.
-func socketPair() (*net.UnixConn, *os.File, error) {
-	syscall.ForkLock.RLock() // not every system can open them closed to programs
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err == nil {
-		syscall.CloseOnExec(fds[0])
-		syscall.CloseOnExec(fds[1])
-	}
-	syscall.ForkLock.RUnlock()
-	if err != nil {
-		return nil, nil, err
-	}
-	conn, err := unixConn(os.NewFile(uintptr(fds[0]), "runner"))
-	end := os.NewFile(uintptr(fds[1]), "runner")
-	if err != nil {
-		end.Close()
-		return nil, nil, err
-	}
-	return conn, end, nil
-}
-
-// unixConn makes a connection of a socket.
-func unixConn(f *os.File) (*net.UnixConn, error) {
-	defer f.Close()
-	conn, err := net.FileConn(f)
-	if err != nil {
-		return nil, err
-	}
-	unix, ok := conn.(*net.UnixConn)
-	if !ok {
-		conn.Close()
-		return nil, errors.New("not a unix socket")
-	}
-	return unix, nil
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keypaird/renew/launch"
+	"keypaird/renew/process"
 	"keypaird/renew/testutil"
 )
 
@@ -260,7 +261,7 @@ func TestAttacks(t *testing.T) {
 	}
 	for _, user := range users {
 		t.Run("user "+user, func(t *testing.T) {
-			ours, theirs, err := newChannel()
+			ours, theirs, err := process.SocketPair()
 			must(t, err)
 			defer ours.Close()
 			defer theirs.Close()

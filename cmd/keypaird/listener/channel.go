@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"keypaird/renew/process"
 	"net"
 	"os"
 	"syscall"
@@ -134,39 +135,9 @@ func (p *pace) wait(done <-chan struct{}) {
 	}
 }
 
-// newChannel returns both ends of one: ours, and what is passed on.
-func newChannel() (ours *net.UnixConn, theirs *os.File, err error) {
-	syscall.ForkLock.RLock()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err == nil {
-		unix.CloseOnExec(fds[0])
-		unix.CloseOnExec(fds[1])
-	}
-	syscall.ForkLock.RUnlock()
-	if err != nil {
-		return nil, nil, err
-	}
-	theirs = os.NewFile(uintptr(fds[1]), "channel")
-	if ours, err = connOf(fds[0]); err != nil {
-		theirs.Close()
-	}
-	return ours, theirs, err
-}
-
 // connOf takes over a descriptor of a channel.
 func connOf(fd int) (*net.UnixConn, error) {
-	f := os.NewFile(uintptr(fd), "channel")
-	defer f.Close()
-	c, err := net.FileConn(f)
-	if err != nil {
-		return nil, err
-	}
-	channel, ok := c.(*net.UnixConn)
-	if !ok {
-		c.Close()
-		return nil, errors.New("not a channel")
-	}
-	return channel, nil
+	return process.UnixConn(os.NewFile(uintptr(fd), "channel"))
 }
 
 // pass sends a byte with descriptors: of a channel, and of sockets.

@@ -42,7 +42,7 @@ func confined(control *os.File) (launch.Child, error) {
 
 // launchChild starts a listener.
 func launchChild() (*child, error) {
-	ours, theirs, err := newChannel()
+	ours, theirs, err := process.SocketPair()
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (c *child) err() error {
 
 // serve passes a service on.
 func (c *child) serve(v *service) error {
-	channel, theirs, err := newChannel()
+	channel, theirs, err := process.SocketPair()
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ import (
 	"keypaird/acme"
 	"keypaird/acme/http01"
 	"keypaird/acme/tlsalpn01"
+	"keypaird/renew/process"
 	"keypaird/renew/status"
 	"keypaird/renew/testutil"
 )
@@ -240,7 +241,7 @@ func TestKeypairdIsKilled(t *testing.T) {
 
 // A program that is no listener is an error with what it said, not a wait.
 func TestNotStarted(t *testing.T) {
-	ours, theirs, err := newChannel()
+	ours, theirs, err := process.SocketPair()
 	must(t, err)
 	ours.Close()
 	theirs.Close()
