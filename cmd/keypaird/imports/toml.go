@@ -2,7 +2,6 @@ package imports
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"keypaird/acme"
 	"keypaird/acme/authority"
 	"keypaird/acme/dns01/redact"
+	"keypaird/cmd/keypaird/config"
 )
 
 // A writer collects the text of a configuration.
@@ -24,38 +24,21 @@ func (w *writer) table(kind, name string) { w.line("\n[%s.%s]", kind, key(name))
 // set writes a key unless its value is empty.
 func (w *writer) set(name, value string) {
 	if value != "" {
-		w.line("%s = %s", name, quote(value))
+		w.line("%s = %s", name, config.Quote(value))
 	}
 }
 
 // list writes a key unless it has no items.
 func (w *writer) list(name string, items []string) {
 	if len(items) > 0 {
-		w.line("%s = %s", name, quoteAll(items))
+		w.line("%s = %s", name, config.QuoteAll(items))
 	}
-}
-
-// quote returns s as a string of TOML, with the escapes of JSON.
-func quote(s string) string {
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(s) // a string can be encoded
-	return strings.ReplaceAll(strings.TrimSuffix(b.String(), "\n"), "\x7f", `\u007f`)
-}
-
-func quoteAll(items []string) string {
-	quoted := make([]string, len(items))
-	for i, s := range items {
-		quoted[i] = quote(s)
-	}
-	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
 // key returns the name of a table, in quotes if it needs them.
 func key(name string) string {
 	if strings.Contains(name, ".") {
-		return quote(name)
+		return config.Quote(name)
 	}
 	return name
 }
@@ -64,7 +47,7 @@ func key(name string) string {
 func (p *Plan) Text() string {
 	p.secrets = nil
 	w := &writer{}
-	w.line("# Written by keypaird import, from %s in %s.", p.Tree.Client, quote(p.Tree.Dir))
+	w.line("# Written by keypaird import, from %s in %s.", p.Tree.Client, config.Quote(p.Tree.Dir))
 	w.set("email", p.email)
 	w.list("sign_with", p.signWith())
 	if p.http01.Webroot != "" || p.http01.Listen != "" {
@@ -126,7 +109,7 @@ func (p *Plan) writeDNS(w *writer, d *dns) {
 			value = p.secret(d.name+"-"+strings.ToLower(variable), value)
 			variable += "_FILE"
 		}
-		env = append(env, variable+" = "+quote(value))
+		env = append(env, variable+" = "+config.Quote(value))
 	}
 	if len(env) > 0 {
 		w.line("env = { %s }", strings.Join(env, ", "))

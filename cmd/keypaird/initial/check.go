@@ -51,41 +51,18 @@ func checkText(text string) error {
 // some is a target, without which there is no configuration.
 const some = "[cert.some]\nhttp-01 = [\"example.org\"]\n"
 
-func checkEmail(s string) error { return checkText(fmt.Sprintf("email = %s\n%s", quote(s), some)) }
+func checkEmail(s string) error {
+	return checkText(fmt.Sprintf("email = %s\n%s", config.Quote(s), some))
+}
 
 // checkServices checks the services of an identity.
 func checkServices(services []string) error {
-	return checkText("[identity.\"example.org\"]\nhost = \"host.example.org\"\ndns = \"persist\"\nservices = " + quoteAll(services) + "\n")
+	return checkText("[identity.\"example.org\"]\nhost = \"host.example.org\"\ndns = \"persist\"\nservices = " + config.QuoteAll(services) + "\n")
 }
 
 // checkTogether checks the names of an identity.
 func checkTogether(domain, host string, components []string) error {
-	return checkText(fmt.Sprintf("[identity.%s]\nhost = %s\ndns = \"persist\"\ncomponents = %s\n", quote(domain), quote(host), quoteAll(components)))
-}
-
-// quote returns s as TOML writes it.
-func quote(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteString(`\` + string(r))
-		case r < ' ' || r == 0x7f:
-			b.WriteString(fmt.Sprintf(`\u%04x`, r))
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String() + `"`
-}
-
-func quoteAll(words []string) string {
-	quoted := make([]string, len(words))
-	for i, w := range words {
-		quoted[i] = quote(w)
-	}
-	return "[" + strings.Join(quoted, ", ") + "]"
+	return checkText(fmt.Sprintf("[identity.%s]\nhost = %s\ndns = \"persist\"\ncomponents = %s\n", config.Quote(domain), config.Quote(host), config.QuoteAll(components)))
 }
 
 // absolute returns path from / on.

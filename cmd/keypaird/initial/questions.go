@@ -105,7 +105,7 @@ func setDomain(_ context.Context, w *draft, answer string) (err error) {
 	if w.domain, err = name(answer); err != nil {
 		return err
 	}
-	return checkText(fmt.Sprintf("[cert.some]\nhttp-01 = [%s]\n", quote(w.domain)))
+	return checkText(fmt.Sprintf("[cert.some]\nhttp-01 = [%s]\n", config.Quote(w.domain)))
 }
 
 func setComponents(_ context.Context, w *draft, answer string) error {

@@ -64,17 +64,7 @@ func caddyCertificate(r *root, t *Tree, ca, name string) {
 		cert.Directory, cert.Host = info.Issuer.CA, hostOf(info.Issuer.URL)
 	}
 	cert.Account = caddyAccount(r, t, ca, cert)
-	for _, n := range cert.Pair.Names() {
-		ch := Challenge{Name: n, Type: "http-01"}
-		if strings.HasPrefix(n, "*.") {
-			ch.Type = "dns-persist-01"
-			t.byHook(cert.Name, n, "Caddy's DNS module")
-		} else {
-			ch.Unclear = true
-			t.byServer(cert.Name, n, "Caddy")
-		}
-		cert.Challenges = append(cert.Challenges, ch)
-	}
+	t.guessChallenges(cert, "Caddy", "Caddy's DNS module")
 	t.Certificates = append(t.Certificates, cert)
 }
 
@@ -176,17 +166,7 @@ func modMDDomain(r *root, t *Tree, domain string, phrase []byte) {
 		if bytes.Equal(cert.Pair.Leaf.RawIssuer, cert.Pair.Leaf.RawSubject) {
 			continue // a stand-in of mod_md
 		}
-		for _, n := range cert.Pair.Names() {
-			ch := Challenge{Name: n, Type: "http-01"}
-			if strings.HasPrefix(n, "*.") {
-				ch.Type = "dns-persist-01"
-				t.byHook(cert.Name, n, "MDChallengeDns01")
-			} else {
-				ch.Unclear = true
-				t.byServer(cert.Name, n, "mod_md")
-			}
-			cert.Challenges = append(cert.Challenges, ch)
-		}
+		t.guessChallenges(cert, "mod_md", "MDChallengeDns01")
 		t.Certificates = append(t.Certificates, cert)
 	}
 }
@@ -288,4 +268,20 @@ func decryptKey(data, phrase []byte) (crypto.Signer, error) {
 		return nil, bad
 	}
 	return signer, nil
+}
+
+// guessChallenges gives a certificate the challenges that a server most likely has for its names:
+// it does not say which. One of its modules validates wildcards.
+func (t *Tree) guessChallenges(cert *Certificate, server, module string) {
+	for _, n := range cert.Pair.Names() {
+		ch := Challenge{Name: n, Type: "http-01"}
+		if strings.HasPrefix(n, "*.") {
+			ch.Type = "dns-persist-01"
+			t.byHook(cert.Name, n, module)
+		} else {
+			ch.Unclear = true
+			t.byServer(cert.Name, n, server)
+		}
+		cert.Challenges = append(cert.Challenges, ch)
+	}
 }
