@@ -79,6 +79,7 @@ var arrows = map[string][]string{
 	"renew/confine":                  {"renew/launch", "renew/launch/syscalls"},
 	"renew/durable":                  {"renew/problem"},
 	"renew/exposed":                  {"renew/durable"},
+	"renew/fleet/engine":             {},
 	"renew/keypair":                  {"renew/durable", "renew/problem"},
 	"renew/keypair/pairtest":         {"renew/keypair"},
 	"renew/launch":                   {"renew/launch/syscalls", "renew/process"},
