@@ -80,6 +80,7 @@ var arrows = map[string][]string{
 	"renew/durable":                  {"renew/problem"},
 	"renew/exposed":                  {"renew/durable"},
 	"renew/fleet/engine":             {},
+	"renew/fleet/engine/memory":      {"renew/fleet/engine"},
 	"renew/keypair":                  {"renew/durable", "renew/problem"},
 	"renew/keypair/pairtest":         {"renew/keypair"},
 	"renew/launch":                   {"renew/launch/syscalls", "renew/process"},
