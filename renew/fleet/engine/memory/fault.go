@@ -44,7 +44,7 @@ func (s *Server) Set(f Faults) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = f
-	s.announce()
+	s.wake()
 }
 
 // Set replaces the faults between the client and the server.
@@ -52,7 +52,7 @@ func (c *Client) Set(f Faults) {
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
 	c.faults = f
-	c.server.announce()
+	c.server.wake()
 }
 
 // Kill ends the client, as if its process were killed: its leases are no longer renewed,
@@ -65,7 +65,7 @@ func (c *Client) Kill() {
 		l.lose()
 	}
 	c.leases = nil
-	c.server.announce()
+	c.server.wake()
 }
 
 // faultsNow returns those of the server and the client together. server.mu is held.
@@ -104,7 +104,7 @@ func (c *Client) do(ctx context.Context, call Call, request func() error) error 
 	return c.serve(call, request)
 }
 
-// serve performs a request that has arrived. server.mu is held.
+// serve performs a request that has reached the server. server.mu is held.
 func (c *Client) serve(call Call, request func() error) error {
 	call.Client = c.name
 	f := c.faultsNow()

@@ -59,8 +59,8 @@ func New() *Server {
 	}}
 }
 
-// announce wakes all who follow. s.mu is held.
-func (s *Server) announce() {
+// wake wakes all who follow. s.mu is held.
+func (s *Server) wake() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
@@ -78,7 +78,7 @@ func (s *Server) Compact(r engine.Revision) {
 	defer s.mu.Unlock()
 	s.state.compacted = max(s.state.compacted, min(r, s.state.revision))
 	s.state.changes = slices.DeleteFunc(s.state.changes, func(c engine.Change) bool { return c.Revision <= s.state.compacted })
-	s.announce()
+	s.wake()
 }
 
 // A Backup is a copy of what a server had.
@@ -108,7 +108,7 @@ func (s *Server) Restore(b Backup) {
 	for id, h := range s.state.leases {
 		s.arm(id, h)
 	}
-	s.announce()
+	s.wake()
 }
 
 func (st state) clone() state {
@@ -164,7 +164,7 @@ func (s *Server) apply(do []engine.Op) {
 		s.state.revision = next
 	}
 	if s.state.revision == next {
-		s.announce()
+		s.wake()
 	}
 }
 
