@@ -79,6 +79,7 @@ var arrows = map[string][]string{
 	"renew/confine":                  {"renew/launch", "renew/launch/syscalls"},
 	"renew/durable":                  {"renew/problem"},
 	"renew/exposed":                  {"renew/durable"},
+	"renew/fleet/document":           {"renew/fleet/engine"},
 	"renew/fleet/engine":             {},
 	"renew/fleet/envelope":           {"renew/durable", "renew/problem"},
 	"renew/keypair":                  {"renew/durable", "renew/problem"},
