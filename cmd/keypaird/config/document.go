@@ -8,7 +8,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"keypaird/cmd/keypaird/config/syntax"
+	"keypaird/cmd/keypaird/config/tomltext"
 )
 
 // A document is a configuration file as TOML: its text, its values and their
@@ -41,7 +41,7 @@ func (d *document) parse() bool {
 	d.meta, err = toml.Decode(d.text, &top)
 	if err != nil {
 		at, _ := errors.AsType[toml.ParseError](err)
-		key, problem, remedy := syntax.Explain(at.Message, at.LastKey)
+		key, problem, remedy := tomltext.Explain(at.Message, at.LastKey)
 		d.syntaxMistake(at.Position.Start, key, problem, remedy)
 	}
 	d.tables = map[string]map[string]toml.Primitive{"": top}
@@ -51,7 +51,7 @@ func (d *document) parse() bool {
 // syntaxMistake records a mistake at an offset.
 func (d *document) syntaxMistake(offset int, key, problem, remedy string) {
 	last := len(strings.TrimRight(d.text, "\r\n \t")) // the end of the file may be below the last line
-	d.add(d.lineAt(min(offset, last)), Printable(key, maxShown), problem, remedy)
+	d.add(d.lineAt(min(offset, last)), tomltext.Printable(key, maxShown), problem, remedy)
 }
 
 // report records a mistake at p, unless the value there could not be decoded:
@@ -62,7 +62,7 @@ func (d *document) report(p path, remedy, problem string, args ...any) {
 	}
 	for i, arg := range args {
 		if s, ok := arg.(string); ok {
-			args[i] = cut(s, maxShown)
+			args[i] = tomltext.Cut(s, maxShown)
 		}
 	}
 	d.mistakePaths = append(d.mistakePaths, p)
@@ -85,8 +85,8 @@ func (d *document) reportUndecoded(p path, remedy, problem string, args ...any) 
 
 func (d *document) add(line int, key, problem, remedy string) {
 	d.mistakes = append(d.mistakes, Mistake{
-		File: Printable(d.file, maxMessage), Line: line, Key: key,
-		Problem: Printable(problem, maxMessage), Remedy: Printable(remedy, maxMessage),
+		File: tomltext.Printable(d.file, tomltext.MaxMessage), Line: line, Key: key,
+		Problem: tomltext.Printable(problem, tomltext.MaxMessage), Remedy: tomltext.Printable(remedy, tomltext.MaxMessage),
 	})
 }
 

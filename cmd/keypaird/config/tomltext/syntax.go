@@ -1,5 +1,4 @@
-// Package syntax explains why a text is not TOML, in the words of an operator.
-package syntax
+package tomltext
 
 import (
 	"regexp"
