@@ -4,6 +4,8 @@ go 1.26.0
 
 // The process that holds keys. lego is used for acme/api.Core alone there.
 require (
+	filippo.io/age v1.3.2
+	filippo.io/hpke v0.4.0 // indirect
 	github.com/BurntSushi/toml v1.6.0
 	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/elastic/go-seccomp-bpf v1.6.0

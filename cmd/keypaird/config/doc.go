@@ -4,7 +4,7 @@
 //
 // A file is read in this order:
 //
-//	read (load.go) -> parse (document.go) -> decode -> check (checker.go, and one file a table)
+//	read (package file) -> parse (document.go) -> decode -> check (checker.go, and one file a table)
 //
 // The result has every default filled in and every name in one form: lower case,
 // A-labels. [Config.Targets] returns the certificates that it asks for,

@@ -3,11 +3,12 @@ package config
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"keypaird/cmd/keypaird/config/tomltext"
 )
 
 // A document is a configuration file as TOML: its text, its values and their
@@ -40,7 +41,7 @@ func (d *document) parse() bool {
 	d.meta, err = toml.Decode(d.text, &top)
 	if err != nil {
 		at, _ := errors.AsType[toml.ParseError](err)
-		key, problem, remedy := explain(at)
+		key, problem, remedy := tomltext.Explain(at.Message, at.LastKey)
 		d.syntaxMistake(at.Position.Start, key, problem, remedy)
 	}
 	d.tables = map[string]map[string]toml.Primitive{"": top}
@@ -50,7 +51,7 @@ func (d *document) parse() bool {
 // syntaxMistake records a mistake at an offset.
 func (d *document) syntaxMistake(offset int, key, problem, remedy string) {
 	last := len(strings.TrimRight(d.text, "\r\n \t")) // the end of the file may be below the last line
-	d.add(d.lineAt(min(offset, last)), Printable(key, maxShown), problem, remedy)
+	d.add(d.lineAt(min(offset, last)), tomltext.Printable(key, maxShown), problem, remedy)
 }
 
 // report records a mistake at p, unless the value there could not be decoded:
@@ -61,7 +62,7 @@ func (d *document) report(p path, remedy, problem string, args ...any) {
 	}
 	for i, arg := range args {
 		if s, ok := arg.(string); ok {
-			args[i] = cut(s, maxShown)
+			args[i] = tomltext.Cut(s, maxShown)
 		}
 	}
 	d.mistakePaths = append(d.mistakePaths, p)
@@ -84,8 +85,8 @@ func (d *document) reportUndecoded(p path, remedy, problem string, args ...any) 
 
 func (d *document) add(line int, key, problem, remedy string) {
 	d.mistakes = append(d.mistakes, Mistake{
-		File: Printable(d.file, maxMessage), Line: line, Key: key,
-		Problem: Printable(problem, maxMessage), Remedy: Printable(remedy, maxMessage),
+		File: tomltext.Printable(d.file, tomltext.MaxMessage), Line: line, Key: key,
+		Problem: tomltext.Printable(problem, tomltext.MaxMessage), Remedy: tomltext.Printable(remedy, tomltext.MaxMessage),
 	})
 }
 
@@ -163,55 +164,3 @@ const byteOrderMark = "\ufeff"
 // maxBrackets keeps lists in lists in lists from overflowing the stack of the
 // TOML library, which nothing could recover from.
 const maxBrackets = 1_000_000
-
-// explain says what an error of the TOML library means.
-func explain(err toml.ParseError) (key, problem, remedy string) {
-	if m := definedTwice.FindStringSubmatch(err.Message); m != nil {
-		return m[1], "stands twice in the file", "write it once"
-	}
-	for _, e := range syntaxErrors {
-		if !slices.ContainsFunc(strings.Split(e.like, "|"), func(part string) bool { return strings.Contains(err.Message, part) }) {
-			continue
-		}
-		if e.value {
-			key = err.LastKey
-		}
-		return key, e.problem, e.remedy
-	}
-	return "", "not TOML", "see https://toml.io for what TOML looks like"
-}
-
-// syntaxErrors are the library's messages in the words of an operator. Its own
-// repeat values, which may be secrets.
-var syntaxErrors = []struct {
-	like            string
-	value           bool // of a key, which can be named
-	problem, remedy string
-}{
-	{"key separator '='", false, "a key without a value", plainKey},
-	{"unexpected EOF", true, "the file ends inside a string, list or table", "close what was opened with a quote, bracket or brace"},
-	{"expected value", true, "a value that is not TOML", plainText},
-	{"strings cannot contain newlines", true, "a string that does not end on its line", "close it with a quote"},
-	{"leading zero", true, "a number that begins with 0", `put permissions in quotes: "0640"`},
-	{"expected a top-level item to end", false, "something stands behind the value or table", "write one key a line, text in quotes, lists in [brackets], and # before a comment"},
-	{"table names cannot be empty", false, "a table without a name", "write [table] or [table.name]"},
-	{"to end table name", false, "a table name that is not TOML", `close it with ], and put names with other characters in quotes: [identity."example.org"]`},
-	{"array name delimiter", false, "a table name that is not closed", "write [table], in single brackets"},
-	{"'.' or '='", false, "neither a table nor a key with a value", plainKey + ", and # before a comment"},
-	{"key name appears blank", false, "a value without a key", plainKey},
-	{"keys cannot start with a '.'", false, "a key that begins with a dot", plainKey},
-	{"unexpected '='", false, "a key without a name", plainKey},
-	{"unexpected '.'", false, "an extra dot", `put names with dots in quotes: "example.org"`},
-	{"comma", true, "a list or inline table with a comma missing or too many, or not closed", `write ["one", "two"] or { KEY = "one", OTHER = "two" }`},
-	{"escape|hexadecimal digits after|is not valid UTF-8", true, "a \\ that TOML does not know in \"double quotes\"", "write \\\\, or put the text in 'single quotes'"},
-	{"out of range", true, "a number that is too large", plainText},
-	{"datetime", true, "a date that is not TOML", plainText},
-	{"nteger|float|digit|number", true, "a number that is not TOML", plainText},
-}
-
-const (
-	plainKey  = `write key = "text"`
-	plainText = `put text in plain double quotes: key = "text"`
-)
-
-var definedTwice = regexp.MustCompile(`^Key '(.*)' (?:has already been defined|was already created)`)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	configfile "keypaird/cmd/keypaird/config/file"
 	"keypaird/renew"
 )
 
@@ -53,8 +54,8 @@ func TestUntrustedFiles(t *testing.T) {
 			if got := names.Replace(renew.Remedy(err)); got != tt.remedy {
 				t.Errorf("remedy: %s\nwant:   %s", got, tt.remedy)
 			}
-			if _, ok := errors.AsType[*FileError](err); !ok { // check -json prints no other
-				t.Errorf("not a FileError: %T", err)
+			if _, ok := errors.AsType[*configfile.Error](err); !ok { // check -json prints no other
+				t.Errorf("not a configfile.Error: %T", err)
 			}
 		})
 	}
@@ -102,7 +103,7 @@ var untrusted = []struct {
 		"FILE: too many levels of symbolic links", "name the configuration with -config or $KEYPAIRD_CONFIG"},
 	{"huge", func(t *testing.T, dir, file string) {
 		writeFile(t, file, correct, 0o600)
-		try(t, os.Truncate(file, maxConfig+1))
+		try(t, os.Truncate(file, configfile.MaxSize+1))
 	}, "FILE: is larger than 16384 KiB", "see that it is the configuration of keypaird, or name another file with -config or $KEYPAIRD_CONFIG"},
 }
 

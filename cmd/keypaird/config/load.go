@@ -2,24 +2,20 @@ package config
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"reflect"
 	"runtime"
 	"slices"
 	"strings"
 
-	"keypaird/renew/durable"
+	"keypaird/cmd/keypaird/config/file"
 )
 
 const (
-	PathVariable    = "KEYPAIRD_CONFIG"
+	PathVariable    = file.PathVariable
 	DefaultPath     = "/etc/keypaird/keypaird.toml"
 	scheduleDefault = "@every 30m"
-	maxConfig       = 16 << 20 // some 100,000 targets
 )
 
 // Options name the file to load and say how much of it to check.
@@ -39,7 +35,7 @@ type Options struct {
 // form. The error is Mistakes if the file can be read and is wrong.
 func Load(o Options) (*Config, error) {
 	path := cmp.Or(o.Path, o.Getenv(PathVariable), DefaultPath)
-	text, mode, err := readConfig(path)
+	text, mode, err := file.Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -47,8 +43,8 @@ func Load(o Options) (*Config, error) {
 }
 
 // Parse is Load for the text of a file that may not be there yet, and its permissions.
-func (o Options) Parse(file, text string, mode fs.FileMode) (*Config, error) {
-	cfg, mistakes := o.parse(file, text, mode, defaults(o.Getenv, runtime.GOOS))
+func (o Options) Parse(path, text string, mode fs.FileMode) (*Config, error) {
+	cfg, mistakes := o.parse(path, text, mode, defaults(o.Getenv, runtime.GOOS))
 	if len(mistakes) > 0 {
 		return nil, mistakes
 	}
@@ -57,8 +53,8 @@ func (o Options) Parse(file, text string, mode fs.FileMode) (*Config, error) {
 
 // parse reads the text of a file into cfg, which holds the defaults, and checks
 // the result. mode is the file's permissions.
-func (o Options) parse(file, text string, mode fs.FileMode, cfg *Config) (*Config, Mistakes) {
-	d := &document{file: file, text: text}
+func (o Options) parse(path, text string, mode fs.FileMode, cfg *Config) (*Config, Mistakes) {
+	d := &document{file: path, text: text}
 	if !d.parse() {
 		return nil, d.mistakes
 	}
@@ -106,67 +102,4 @@ func each[T any](tables map[string]T, check func(name string, table T)) {
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		check(name, tables[name])
 	}
-}
-
-// A FileError reports a configuration file that cannot be read or trusted.
-type FileError struct{ Path, Problem, Hint string }
-
-func (e *FileError) Error() string { return Printable(e.Path, maxMessage) + ": " + e.Problem }
-
-// Remedy says what the operator can do about it.
-func (e *FileError) Remedy() string { return Printable(e.Hint, maxMessage) }
-
-// readConfig reads a configuration that others cannot change: it names commands
-// that are run and files that are written.
-func readConfig(path string) (string, fs.FileMode, error) {
-	text, info, err := durable.ReadFile(path, maxConfig, durable.Any)
-	if err != nil {
-		return "", 0, readError(path, err)
-	}
-	mode := info.Mode().Perm()
-	if uid, ours := durable.Owner(info); !ours {
-		return "", 0, &FileError{path, fmt.Sprintf("belongs to user %d, neither root nor the user who runs this (%d)", uid, os.Geteuid()), fmt.Sprintf("run this as user %d, or: chown %d %s", uid, os.Geteuid(), path)}
-	}
-	if mode&0o022 != 0 {
-		return "", 0, &FileError{path, fmt.Sprintf("can be written by others (mode %04o)", mode), "chmod go-w " + path}
-	}
-	if _, err = durable.CheckFile(path); err != nil && !isSticky(err) {
-		return "", 0, readError(path, err)
-	}
-	return string(text), mode, nil
-}
-
-// isSticky reports whether err is about a directory like /tmp, in which others cannot
-// replace files of root or of this user.
-func isSticky(err error) bool {
-	unsafe, ok := errors.AsType[*durable.UnsafeError](err)
-	if !ok {
-		return false
-	}
-	info, err := os.Lstat(unsafe.Path)
-	if err != nil || !info.IsDir() || info.Mode()&fs.ModeSticky == 0 {
-		return false
-	}
-	_, ours := durable.Owner(info)
-	return ours
-}
-
-// readError explains why a configuration cannot be read or trusted.
-func readError(path string, err error) error {
-	const another = "name another file with -config or $" + PathVariable
-	hint := "name the configuration with -config or $" + PathVariable
-	unsafe, isUnsafe := errors.AsType[*durable.UnsafeError](err)
-	_, isBroken := errors.AsType[*durable.BrokenError](err)
-	switch {
-	case isUnsafe:
-		hint = unsafe.Remedy()
-	case isBroken:
-		hint = "see that it is the configuration of keypaird, or " + another
-	case errors.Is(err, fs.ErrNotExist):
-		hint = "keypaird init writes one; or " + another
-	case errors.Is(err, fs.ErrPermission):
-		hint = "run keypaird as root or as the user it belongs to, or let that user read the file and pass through its directories"
-	}
-	problem := strings.TrimPrefix(durable.Cause(err).Error(), path+" ")
-	return &FileError{path, Printable(problem, maxMessage), hint}
 }

@@ -5,11 +5,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
 
+	"keypaird/cmd/keypaird/config/tomltext"
 	"keypaird/renew/textfmt"
 )
 
@@ -61,38 +60,13 @@ func (p path) child(key ...string) path { return append(slices.Clone(p), key...)
 func (p path) isUnder(top path) bool { return len(p) >= len(top) && slices.Equal(p[:len(top)], top) }
 
 // String writes the path as TOML does.
-func (p path) String() string { return Printable(toml.Key(p).String(), maxMessage) }
+func (p path) String() string { return tomltext.Printable(toml.Key(p).String(), tomltext.MaxMessage) }
 
 // TableHeader returns the header of a table as TOML writes it: [dns.ns].
 func TableHeader(keys ...string) string { return "[" + path(keys).String() + "]" }
 
-// Longest parts of a message, in characters. A DNS name has up to 253.
-const (
-	maxShown   = 256
-	maxMessage = 1000
-)
-
-// cut returns s, or its beginning if it has more than n characters.
-func cut(s string, n int) string {
-	if len(s) > n && utf8.RuneCountInString(s) > n {
-		return string([]rune(s)[:n]) + "..."
-	}
-	return s
-}
-
-// Printable returns s, cut to n characters, with invisible and control characters
-// escaped as in Go strings.
-func Printable(s string, n int) string {
-	var b strings.Builder
-	for _, c := range cut(s, n) {
-		if unicode.IsPrint(c) {
-			b.WriteRune(c)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(c), "'"))
-		}
-	}
-	return b.String()
-}
+// maxShown is how much of a value a message repeats, in characters. A DNS name has up to 253.
+const maxShown = 256
 
 // suggest is the remedy for a word that is not known.
 func suggest(word string, known []string) string {

@@ -5,32 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"keypaird/cmd/keypaird/config/tomltext"
 	"keypaird/renew"
 )
-
-// What a hostile file can have us print.
-func TestPrintable(t *testing.T) {
-	for _, tt := range []struct{ name, in, want string }{
-		{"plain", "/etc/ssl/bücher.pem", "/etc/ssl/bücher.pem"},
-		{"escape sequence", "a\x1b[31mb", `a\x1b[31mb`},
-		{"escape sequence of one character", "a\u009b31mb", `a\u009b31mb`},
-		{"second line", "a\nkeypaird: all is well", `a\nkeypaird: all is well`},
-		{"right to left", "a\u202eb", `a\u202eb`},
-		{"invisible", "a\u200bb", `a\u200bb`},
-		{"not UTF-8", "a\xffb", "a\ufffdb"},
-		{"long", strings.Repeat("ü", 20), strings.Repeat("ü", 10) + "..."},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			n := 1000
-			if tt.name == "long" {
-				n = 10
-			}
-			if got := Printable(tt.in, n); got != tt.want {
-				t.Errorf("printable(%q) = %q, want %q", tt.in, got, tt.want)
-			}
-		})
-	}
-}
 
 // The name of the file itself may come from somebody else, too.
 func TestHostileFileName(t *testing.T) {
@@ -44,7 +21,7 @@ func TestHostileFileName(t *testing.T) {
 			writeFile(t, file, text, mode)
 		}
 		_, err := Load(Options{Path: file, Getenv: noEnv})
-		if err == nil || Printable(err.Error(), maxMessage) != err.Error() || Printable(renew.Remedy(err), maxMessage) != renew.Remedy(err) {
+		if err == nil || tomltext.Printable(err.Error(), tomltext.MaxMessage) != err.Error() || tomltext.Printable(renew.Remedy(err), tomltext.MaxMessage) != renew.Remedy(err) {
 			t.Errorf("%q, %q", err, renew.Remedy(err))
 		}
 	}
@@ -109,7 +86,7 @@ func TestHostileText(t *testing.T) {
 			t.Errorf("%.20q: too little is said:\n%s", evil, said)
 		}
 		for line := range strings.Lines(said) {
-			if len(line) > 6*maxMessage || Printable(strings.TrimSuffix(line, "\n"), len(line)) != strings.TrimSuffix(line, "\n") {
+			if len(line) > 6*tomltext.MaxMessage || tomltext.Printable(strings.TrimSuffix(line, "\n"), len(line)) != strings.TrimSuffix(line, "\n") {
 				t.Errorf("%.20q: %d bytes: %.200q", evil, len(line), line)
 			}
 		}

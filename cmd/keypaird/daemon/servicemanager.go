@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/tomltext"
 )
 
 // A serviceManager receives the state of the daemon, if it listens (sd_notify(3)).
@@ -34,7 +34,7 @@ const maxAssignment = 1000
 func (m *serviceManager) notify(assignments ...string) {
 	var text strings.Builder
 	for _, a := range assignments {
-		fmt.Fprintln(&text, config.Printable(a, maxAssignment))
+		fmt.Fprintln(&text, tomltext.Printable(a, maxAssignment))
 	}
 	if err := m.send(text.String()); err != nil {
 		m.log.Debug("service manager not notified", "err", err)

@@ -10,7 +10,7 @@ import (
 	"keypaird/acme"
 	"keypaird/acme/authority"
 	"keypaird/acme/dns01/redact"
-	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/tomltext"
 )
 
 // A writer collects the text of a configuration.
@@ -24,21 +24,21 @@ func (w *writer) table(kind, name string) { w.line("\n[%s.%s]", kind, key(name))
 // set writes a key unless its value is empty.
 func (w *writer) set(name, value string) {
 	if value != "" {
-		w.line("%s = %s", name, config.Quote(value))
+		w.line("%s = %s", name, tomltext.Quote(value))
 	}
 }
 
 // list writes a key unless it has no items.
 func (w *writer) list(name string, items []string) {
 	if len(items) > 0 {
-		w.line("%s = %s", name, config.QuoteAll(items))
+		w.line("%s = %s", name, tomltext.QuoteAll(items))
 	}
 }
 
 // key returns the name of a table, in quotes if it needs them.
 func key(name string) string {
 	if strings.Contains(name, ".") {
-		return config.Quote(name)
+		return tomltext.Quote(name)
 	}
 	return name
 }
@@ -47,7 +47,7 @@ func key(name string) string {
 func (p *Plan) Text() string {
 	p.secrets = nil
 	w := &writer{}
-	w.line("# Written by keypaird import, from %s in %s.", p.Tree.Client, config.Quote(p.Tree.Dir))
+	w.line("# Written by keypaird import, from %s in %s.", p.Tree.Client, tomltext.Quote(p.Tree.Dir))
 	w.set("email", p.email)
 	w.list("sign_with", p.signWith())
 	if p.http01.Webroot != "" || p.http01.Listen != "" {
@@ -109,7 +109,7 @@ func (p *Plan) writeDNS(w *writer, d *dns) {
 			value = p.secret(d.name+"-"+strings.ToLower(variable), value)
 			variable += "_FILE"
 		}
-		env = append(env, variable+" = "+config.Quote(value))
+		env = append(env, variable+" = "+tomltext.Quote(value))
 	}
 	if len(env) > 0 {
 		w.line("env = { %s }", strings.Join(env, ", "))

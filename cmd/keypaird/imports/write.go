@@ -13,6 +13,7 @@ import (
 
 	"keypaird/acme"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/tomltext"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
 	"keypaird/renew/durable"
@@ -38,7 +39,7 @@ func (p *Plan) Check(load config.Options) (*config.Config, error) {
 	load.Path, load.NoSecrets = filepath.Join(dir, "keypaird.toml"), true
 	text := p.Text()
 	if root := p.http01.Webroot; root != "" && missing(root) { // made by Write
-		text = strings.Replace(text, config.Quote(root), config.Quote(dir), 1)
+		text = strings.Replace(text, tomltext.Quote(root), tomltext.Quote(dir), 1)
 	}
 	if err := os.WriteFile(load.Path, []byte(text), 0o600); err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/config/hostname"
+	"keypaird/cmd/keypaird/config/tomltext"
 	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
@@ -52,17 +53,17 @@ func checkText(text string) error {
 const some = "[cert.some]\nhttp-01 = [\"example.org\"]\n"
 
 func checkEmail(s string) error {
-	return checkText(fmt.Sprintf("email = %s\n%s", config.Quote(s), some))
+	return checkText(fmt.Sprintf("email = %s\n%s", tomltext.Quote(s), some))
 }
 
 // checkServices checks the services of an identity.
 func checkServices(services []string) error {
-	return checkText("[identity.\"example.org\"]\nhost = \"host.example.org\"\ndns = \"persist\"\nservices = " + config.QuoteAll(services) + "\n")
+	return checkText("[identity.\"example.org\"]\nhost = \"host.example.org\"\ndns = \"persist\"\nservices = " + tomltext.QuoteAll(services) + "\n")
 }
 
 // checkTogether checks the names of an identity.
 func checkTogether(domain, host string, components []string) error {
-	return checkText(fmt.Sprintf("[identity.%s]\nhost = %s\ndns = \"persist\"\ncomponents = %s\n", config.Quote(domain), config.Quote(host), config.QuoteAll(components)))
+	return checkText(fmt.Sprintf("[identity.%s]\nhost = %s\ndns = \"persist\"\ncomponents = %s\n", tomltext.Quote(domain), tomltext.Quote(host), tomltext.QuoteAll(components)))
 }
 
 // absolute returns path from / on.

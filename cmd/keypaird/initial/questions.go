@@ -10,6 +10,7 @@ import (
 	"keypaird/acme/dns01/need"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/config/hostname"
+	"keypaird/cmd/keypaird/config/tomltext"
 	"keypaird/hooks/preset"
 	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
@@ -105,7 +106,7 @@ func setDomain(_ context.Context, w *draft, answer string) (err error) {
 	if w.domain, err = name(answer); err != nil {
 		return err
 	}
-	return checkText(fmt.Sprintf("[cert.some]\nhttp-01 = [%s]\n", config.Quote(w.domain)))
+	return checkText(fmt.Sprintf("[cert.some]\nhttp-01 = [%s]\n", tomltext.Quote(w.domain)))
 }
 
 func setComponents(_ context.Context, w *draft, answer string) error {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/tomltext"
 	"keypaird/hooks/preset"
 	"keypaird/hooks/probe"
 )
@@ -21,7 +21,7 @@ func (w *draft) render(ctx context.Context) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Written by keypaird init on %s. keypaird.toml(5) has every key,\n# and keypaird check finds mistakes.\n", time.Now().Format(time.DateOnly))
 	if w.email != "" {
-		fmt.Fprintf(&b, "email = %s\n", config.Quote(w.email))
+		fmt.Fprintf(&b, "email = %s\n", tomltext.Quote(w.email))
 	}
 	w.renderHTTP(&b)
 	w.renderDNS(&b)
@@ -42,13 +42,13 @@ func (w *draft) renderHTTP(b *strings.Builder) {
 	}
 	server := w.webServer()
 	if _, root := preset.ChallengeFor(server, challengeAddress); root != "" && exists(root) {
-		fmt.Fprintf(b, "\n# %s has port 80 and shows this directory as /.well-known/acme-challenge/.\n[http-01]\nwebroot = %s\n", server, config.Quote(root))
+		fmt.Fprintf(b, "\n# %s has port 80 and shows this directory as /.well-known/acme-challenge/.\n[http-01]\nwebroot = %s\n", server, tomltext.Quote(root))
 		return
 	}
 	if server == "" {
 		server = "the web server"
 	}
-	fmt.Fprintf(b, "\n# %s has port 80 and passes /.well-known/acme-challenge/ on.\n[http-01]\nlisten = %s\n", server, config.Quote(challengeAddress))
+	fmt.Fprintf(b, "\n# %s has port 80 and passes /.well-known/acme-challenge/ on.\n[http-01]\nlisten = %s\n", server, tomltext.Quote(challengeAddress))
 }
 
 func (w *draft) renderDNS(b *strings.Builder) {
@@ -57,10 +57,10 @@ func (w *draft) renderDNS(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "\n# The account that changes TXT records of %s.\n", strings.Join(challengeNames(w.dnsNames()), ", "))
 	t := table{}
-	t.add("provider", config.Quote(w.provider.Code), "")
+	t.add("provider", tomltext.Quote(w.provider.Code), "")
 	var env []string
 	for _, v := range w.env {
-		env = append(env, v.name+" = "+config.Quote(v.value))
+		env = append(env, v.name+" = "+tomltext.Quote(v.value))
 	}
 	if len(env) > 0 {
 		t.add("env", "{ "+strings.Join(env, ", ")+" }", "")
@@ -70,12 +70,12 @@ func (w *draft) renderDNS(b *strings.Builder) {
 }
 
 func (w *draft) renderIdentity(b *strings.Builder) {
-	fmt.Fprintf(b, "\n# Peers and clients request %s; its server is %s.\n[identity.%s]\n", w.domain, w.host, config.Quote(w.domain))
+	fmt.Fprintf(b, "\n# Peers and clients request %s; its server is %s.\n[identity.%s]\n", w.domain, w.host, tomltext.Quote(w.domain))
 	t := table{}
-	t.add("host", config.Quote(w.host), "validated by http-01")
+	t.add("host", tomltext.Quote(w.host), "validated by http-01")
 	t.addList("services", w.services)
 	t.addList("components", w.components)
-	t.add("dns", config.Quote(w.provider.table()), w.domain+" is validated by DNS")
+	t.add("dns", tomltext.Quote(w.provider.table()), w.domain+" is validated by DNS")
 	t.addList("deploy", w.deploy)
 	if s := w.single(); s != "" {
 		t.add("one_certificate", "true", s+" presents one certificate for all names")
@@ -95,7 +95,7 @@ func (w *draft) renderCerts(b *strings.Builder) {
 }
 
 func (w *draft) renderCert(b *strings.Builder, name, http string, dns, tlsa, deploy []string) {
-	fmt.Fprintf(b, "\n[cert.%s]\n", config.Quote(name))
+	fmt.Fprintf(b, "\n[cert.%s]\n", tomltext.Quote(name))
 	t := table{}
 	if http != "" {
 		t.addList("http-01", []string{http})
@@ -106,10 +106,10 @@ func (w *draft) renderCert(b *strings.Builder, name, http string, dns, tlsa, dep
 		t.addList("dns-persist-01", dns)
 	default:
 		t.addList("dns-01", dns)
-		t.add("dns", config.Quote(w.provider.table()), "")
+		t.add("dns", tomltext.Quote(w.provider.table()), "")
 	}
 	if len(tlsa) > 0 {
-		t.add("tlsa", config.QuoteAll(tlsa), "keypaird status shows the records to publish")
+		t.add("tlsa", tomltext.QuoteAll(tlsa), "keypaird status shows the records to publish")
 	}
 	t.addList("deploy", deploy)
 	t.write(b)
@@ -125,7 +125,7 @@ func (t *table) add(key, value, comment string) { *t = append(*t, [3]string{key,
 // addList adds a list, unless it is empty.
 func (t *table) addList(key string, words []string) {
 	if len(words) > 0 {
-		t.add(key, config.QuoteAll(words), "")
+		t.add(key, tomltext.QuoteAll(words), "")
 	}
 }
 
@@ -151,11 +151,11 @@ func (w *draft) renderDeploy(ctx context.Context, b *strings.Builder, name strin
 	}
 	fmt.Fprintf(b, "\n# %s must serve new certificates here; else the previous ones are restored.\n[deploy.%s]\nverify = [%s]\n", name, name, strings.Join(endpoints, ", "))
 	if name == "haproxy" && w.machine.socket != "" {
-		fmt.Fprintf(b, "socket = %s    # pairs are exchanged without a reload\n", config.Quote(w.machine.socket))
+		fmt.Fprintf(b, "socket = %s    # pairs are exchanged without a reload\n", tomltext.Quote(w.machine.socket))
 	}
 	if d, _ := preset.Lookup(name); len(d.Outputs()) > 0 {
 		if g := group(d.Group); g != "" && g != d.Group {
-			fmt.Fprintf(b, "group = %s\n", config.Quote(g))
+			fmt.Fprintf(b, "group = %s\n", tomltext.Quote(g))
 		}
 	}
 }
@@ -213,7 +213,7 @@ func speaksTLS(ctx context.Context, e probe.Endpoint) bool {
 func (w *draft) endpoint(e string) string {
 	p, err := probe.ParseEndpoint(e)
 	if err != nil {
-		return config.Quote(e)
+		return tomltext.Quote(e)
 	}
 	certified := append(w.dnsNames(), w.host)
 	wanted := certified
@@ -236,7 +236,7 @@ func (w *draft) endpoint(e string) string {
 		}
 	}
 	if len(names) == 0 || len(names) == len(certified) {
-		return config.Quote(e)
+		return tomltext.Quote(e)
 	}
-	return fmt.Sprintf("{ endpoint = %s, names = %s }", config.Quote(e), config.QuoteAll(names))
+	return fmt.Sprintf("{ endpoint = %s, names = %s }", tomltext.Quote(e), tomltext.QuoteAll(names))
 }

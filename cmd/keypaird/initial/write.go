@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/tomltext"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/renew/durable"
 	"keypaird/renew/problem"
@@ -19,7 +20,7 @@ import (
 // checkPlace returns why no file can be made at a path.
 func checkPlace(path string) error {
 	if exists(path) {
-		shown := config.Printable(path, columns*10)
+		shown := tomltext.Printable(path, columns*10)
 		return problem.Newf("to test it: keypaird -config "+word(shown)+" check; to write another one: keypaird init -o FILE", "there is %s already: it is left as it is", shown)
 	}
 	dir := filepath.Dir(path)

@@ -9,6 +9,7 @@ import (
 	"keypaird/renew/textfmt"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/file"
 )
 
 // Findings are the results of several checks.
@@ -45,7 +46,7 @@ func (found Findings) Failures() int {
 // Unloaded returns the findings for an error of [config.Load], or nil if the
 // error is not about the configuration.
 func Unloaded(err error) Findings {
-	if file, ok := errors.AsType[*config.FileError](err); ok {
+	if file, ok := errors.AsType[*file.Error](err); ok {
 		return Findings{{Check: "configuration", Subject: file.Path, Result: Failed, Detail: file.Problem, Remedy: file.Hint}}
 	}
 	mistakes, _ := errors.AsType[config.Mistakes](err)

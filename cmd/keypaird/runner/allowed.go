@@ -13,6 +13,7 @@ import (
 
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/config/tomltext"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/names"
@@ -72,7 +73,7 @@ func (a *allowed) check(what string, may func() bool) error {
 	if may() {
 		return nil
 	}
-	return problem.Newf("if the configuration has changed, reload keypaird", "%s is not run: the configuration does not have it", config.Printable(what, 200))
+	return problem.Newf("if the configuration has changed, reload keypaird", "%s is not run: the configuration does not have it", tomltext.Printable(what, 200))
 }
 
 // add allows what a configuration has.

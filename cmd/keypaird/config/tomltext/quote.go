@@ -1,4 +1,4 @@
-package config
+package tomltext
 
 import (
 	"encoding/json"
