@@ -41,49 +41,70 @@ type pendingOrder struct {
 	Had string `json:"had,omitempty"`
 }
 
-// An orderStore keeps the one order that is not finished.
-type orderStore interface {
-	// load returns the order, the zero value if there is none.
-	load() (pendingOrder, error)
-	// save returns once the order survives a crash of the machine.
-	save(o pendingOrder) error
-	// clear removes the order.
-	clear() error
+// An OrderStore keeps the one order of a target at a CA that is not finished, as the
+// content of order.json. [OrderDir] is a file.
+type OrderStore interface {
+	// Load returns what was saved last; nil if there is nothing.
+	Load() ([]byte, error)
+
+	// Save takes the place of what was saved before. It is called before the order is
+	// placed, before anything of it is published and before it is finalized; after an
+	// error that request is not sent. With placed, the order is at the CA already, and
+	// Save returns once data survives a crash of the machine.
+	Save(data []byte, placed bool) error
+
+	// Clear removes the order.
+	Clear() error
 }
 
-// An orderDir is a directory as orderStore: the order is in order.json.
-type orderDir string
-
-func (d orderDir) file() string { return filepath.Join(string(d), "order.json") }
-
-// load returns the zero value for a file that is not an order.
-func (d orderDir) load() (o pendingOrder, err error) {
-	data, err := accountfile.Read(d.file())
-	if errors.Is(err, fs.ErrNotExist) {
-		return o, nil
-	}
+// loadOrder returns the order in a store; the zero value if there is none that was
+// placed.
+func loadOrder(store OrderStore) (o pendingOrder, err error) {
+	data, err := store.Load()
 	if err != nil {
 		return o, fmt.Errorf("reading the order under way: %w", err)
 	}
-	if json.Unmarshal(data, &o) != nil || o.URL == "" {
-		return pendingOrder{}, nil
-	}
-	return o, nil
+	return parseOrder(data), nil
 }
 
-func (d orderDir) save(o pendingOrder) error {
-	if err := os.MkdirAll(string(d), 0o700); err != nil {
-		return unwritten(err)
+func parseOrder(data []byte) (o pendingOrder) {
+	if json.Unmarshal(data, &o) != nil || o.URL == "" {
+		return pendingOrder{}
 	}
+	return o
+}
+
+func (o pendingOrder) save(store OrderStore) error {
 	data, err := json.MarshalIndent(o, "", "\t")
 	if err != nil {
 		return err
 	}
-	data = append(data, '\n')
-	if o.URL == "" { // without a sync, which takes as long as placing the order
+	return store.Save(append(data, '\n'), o.URL != "")
+}
+
+// An OrderDir is a directory as OrderStore: the order is in order.json.
+type OrderDir string
+
+func (d OrderDir) file() string { return filepath.Join(string(d), "order.json") }
+
+// Load implements OrderStore.
+func (d OrderDir) Load() ([]byte, error) {
+	data, err := accountfile.Read(d.file())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// Save implements OrderStore.
+func (d OrderDir) Save(data []byte, placed bool) error {
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return unwritten(err)
+	}
+	if !placed { // without a sync, which takes as long as placing the order
 		return durable.Overwrite(d.file(), data, 0)
 	}
-	if old, err := d.load(); err == nil && old.URL == "" { // there is nothing to lose
+	if old, err := d.Load(); err == nil && parseOrder(old).URL == "" { // there is nothing to lose
 		return durable.Overwrite(d.file(), data, pendingDirs)
 	}
 	return durable.WriteFile(d.file(), data, durable.Private)
@@ -101,7 +122,8 @@ func unwritten(err error) error {
 	return err
 }
 
-func (d orderDir) clear() error { return os.RemoveAll(string(d)) }
+// Clear implements OrderStore.
+func (d OrderDir) Clear() error { return os.RemoveAll(string(d)) }
 
 // matches reports whether req would place the same order.
 func (o pendingOrder) matches(s *session, req Request) bool {
@@ -151,15 +173,12 @@ func leafSum(leaf *x509.Certificate) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Forget removes what Obtain kept in dir, once its pair is stored.
-func Forget(dir string) error { return orderDir(dir).clear() }
-
-// ForgetIfStored calls Forget if leaf came from the order in dir: the process was
-// killed between storing the pair and Forget.
-func ForgetIfStored(dir string, leaf *x509.Certificate) (forgotten bool, err error) {
-	o, err := orderDir(dir).load()
+// ForgetIfStored clears a store if leaf came from the order there. It also remains if
+// the process is killed between storing the pair and ForgetIfStored.
+func ForgetIfStored(store OrderStore, leaf *x509.Certificate) (forgotten bool, err error) {
+	o, err := loadOrder(store)
 	if err != nil || !o.stored(leaf) {
 		return false, err
 	}
-	return true, Forget(dir)
+	return true, store.Clear()
 }

@@ -32,10 +32,10 @@ func (j *job) stale() bool {
 }
 
 // OwnLimit returns the limit that Obtain would reach now, the error of log.Limit;
-// nil if there is none. dir is the Pending directory: an unfinished order
-// there is resumed, and does not count as another one.
-func OwnLimit(log OrderLog, dir string, r orderlog.Request) error {
-	o, err := orderDir(dir).load()
+// nil if there is none. An unfinished order in pending is resumed, and does not count
+// as another one.
+func OwnLimit(log OrderLog, pending OrderStore, r orderlog.Request) error {
+	o, err := loadOrder(pending)
 	if err == nil && o.URL != "" && slices.Equal(o.Names, r.Names) && !o.stored(r.Current) {
 		r.Order, r.Force = o.URL, r.Force || o.Forced
 	}
@@ -46,7 +46,7 @@ func OwnLimit(log OrderLog, dir string, r orderlog.Request) error {
 // is needed: the saved one is for another certificate, the CA does not know it any
 // more or calls it invalid, or it is stale.
 func (j *job) resume(ctx context.Context) (bool, error) {
-	o, err := j.store.load()
+	o, err := loadOrder(j.req.Pending)
 	if err != nil || !o.matches(j.session, j.req) || o.stored(j.req.Current) {
 		return false, err
 	}
