@@ -153,6 +153,9 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 func (j *job) respond(ctx context.Context, challenge legoacme.Challenge) (denied *Problem, lost bool, err error) {
 	j.session.transport.Label(challenge.URL, transport.ResourceChallenge)
 	_, err = ask(ctx, j, tries, func() (legoacme.ExtendedChallenge, error) {
+		if err := j.client.permit(); err != nil {
+			return legoacme.ExtendedChallenge{}, &transport.Error{Err: err, Kind: transport.NotSent}
+		}
 		return j.session.core.Challenges.New(challenge.URL)
 	})
 	if p, ok := errors.AsType[*Problem](err); ok && p.Type == "malformed" {

@@ -198,9 +198,19 @@ func (j *job) sendNewOrder(ctx context.Context, replaces string) (legoacme.Exten
 	})
 }
 
-// reserveRequest adds the request that is about to be sent to the order log. A
-// newOrder request that is repeated with a new nonce is added once.
+// reserveRequest adds the request that is about to be sent, if it is permitted, to the
+// order log. A newOrder request that is repeated with a new nonce is added once.
 func (j *job) reserveRequest(ctx context.Context, kind orderlog.Kind) error {
+	if err := j.client.permit(); err != nil {
+		return err
+	}
+	if err := j.noteRequest(ctx, kind); err != nil {
+		return err
+	}
+	return j.client.permit() // noting it may take a while
+}
+
+func (j *job) noteRequest(ctx context.Context, kind orderlog.Kind) error {
 	r := orderlog.Request{Target: j.req.Target, Names: j.req.Names, Force: j.forced}
 	if !j.req.Foreign {
 		r.Current = j.req.Current
