@@ -82,7 +82,7 @@ func TestUnsavedRecordIsOlder(t *testing.T) {
 		t.Fatal("a closed store takes a record")
 	}
 	p.Store = w.store
-	must(t, new(Records).Save(w.store, "chat", Record{CA: "le"}))
+	must(t, new(Records).Save(w.store, "chat", Record{Ordering: Ordering{CA: "le"}}))
 	next := &job{Target: chat}
 	next.state.Record.CA = "le"
 	p.retrySave(next)

@@ -182,7 +182,7 @@ func TestForeign(t *testing.T) {
 		name, fingerprint, ca string
 		want                  bool
 	}{{"its own", "f", "le", false}, {"another's", "f", "private", true}, {"nobody knows", "", "", false}, {"of an older one", "e", "private", false}} {
-		s := State{Fingerprint: "f", Record: Record{Fingerprint: tt.fingerprint, CA: tt.ca}}
+		s := State{Fingerprint: "f", Record: Record{Ordering: Ordering{Fingerprint: tt.fingerprint, CA: tt.ca}}}
 		if got := s.foreign("le"); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}

@@ -8,6 +8,7 @@ import (
 // What is recorded of a target.
 type (
 	Record     = record.Record
+	Ordering   = record.Ordering
 	Deployment = record.Deployment
 	Notified   = record.Notified
 	TLSARecord = record.TLSA

@@ -30,7 +30,7 @@ func unsaved(p *Pass) bool {
 // What the disk did not take is shown, as long as the disk has nothing newer.
 func TestLookKnowsWhatIsUnsaved(t *testing.T) {
 	w := newWorld(t)
-	must(t, new(Records).Save(w.store, "chat", Record{CA: "le"}))
+	must(t, new(Records).Save(w.store, "chat", Record{Ordering: Ordering{CA: "le"}}))
 	p := fullDisk(t, w)
 	j := &job{Target: chat}
 	j.state.Record.SetFailedOrder("le", backoff.Attempt{Failures: 2, Error: "no space"})
@@ -41,7 +41,7 @@ func TestLookKnowsWhatIsUnsaved(t *testing.T) {
 	if must(t, err); s.Record.Orders["le"].Failures != 2 {
 		t.Errorf("record = %+v, want the one that was not saved", s.Record)
 	}
-	must(t, new(Records).Save(w.store, "chat", Record{CA: "other"})) // a command
+	must(t, new(Records).Save(w.store, "chat", Record{Ordering: Ordering{CA: "other"}})) // a command
 	if s, err = LoadStateWith(p.Records, w.store, Target{Name: "chat"}); err != nil || s.Record.CA != "other" {
 		t.Errorf("record = %+v, %v; want that of the command", s.Record, err)
 	}
@@ -87,7 +87,7 @@ func TestShownIsACopy(t *testing.T) {
 // The page looks while the pass works on what it is shown.
 func TestLookDuringPass(t *testing.T) {
 	w := newWorld(t)
-	must(t, new(Records).Save(w.store, "chat", Record{CA: "le"}))
+	must(t, new(Records).Save(w.store, "chat", Record{Ordering: Ordering{CA: "le"}}))
 	p := fullDisk(t, w)
 	var page sync.WaitGroup
 	done := make(chan struct{})

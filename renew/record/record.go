@@ -18,19 +18,52 @@ import (
 )
 
 // A Record is record.json of a target: facts that its files do not show. It is a
-// hint. Losing it costs a reload, never a certificate.
+// hint. Losing it costs a reload, never a certificate. One half is about ordering, the
+// other about what this machine does with what was ordered.
 type Record struct {
+	Ordering
+
+	Deployments map[string]Deployment `json:"deployments,omitempty"` // by name
+	Notified    Notified              `json:"notified,omitzero"`     // notices sent to the operator
+	Fleet       Fleet                 `json:"fleet,omitzero"`        // of the certificate, if machines share it
+}
+
+// An Ordering is the half of a Record about what was ordered. Machines that share a
+// certificate share it: each may be the next to order.
+type Ordering struct {
 	Fingerprint string    `json:"fingerprint,omitempty"` // of the version that CA and Profile describe
 	CA          string    `json:"ca,omitempty"`          // that issued it; NameOfExternal if its files were imported
 	Profile     string    `json:"profile,omitempty"`     // of the order
 	IssuedAt    time.Time `json:"issued_at,omitzero"`    // when it was obtained
 
-	Orders      map[string]backoff.Attempt `json:"orders,omitempty"`      // failures since the last success, by CA
-	RenewalInfo renewalinfo.Info           `json:"ari,omitzero"`          // of the newest version
-	Deployments map[string]Deployment      `json:"deployments,omitempty"` // by name
-	Notified    Notified                   `json:"notified,omitzero"`     // notices sent to the operator
-	TLSA        TLSA                       `json:"tlsa,omitzero"`         // keys and TLSA records (DANE)
-	External    Imported                   `json:"external,omitzero"`     // of the files, if the certificate is external
+	Orders      map[string]backoff.Attempt `json:"orders,omitempty"`  // failures since the last success, by CA
+	RenewalInfo renewalinfo.Info           `json:"ari,omitzero"`      // of the newest version
+	TLSA        TLSA                       `json:"tlsa,omitzero"`     // keys and TLSA records (DANE)
+	External    Imported                   `json:"external,omitzero"` // of the files, if the certificate is external
+}
+
+// A Fleet says which certificate was last taken from other machines or published to
+// them. The serial number of a target never goes down.
+type Fleet struct {
+	Serial      uint64 `json:"serial"`
+	Fingerprint string `json:"fingerprint"`
+}
+
+// MarshalJSON writes both halves as one, in the order that the file always had.
+func (r Record) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Fingerprint string                     `json:"fingerprint,omitempty"`
+		CA          string                     `json:"ca,omitempty"`
+		Profile     string                     `json:"profile,omitempty"`
+		IssuedAt    time.Time                  `json:"issued_at,omitzero"`
+		Orders      map[string]backoff.Attempt `json:"orders,omitempty"`
+		RenewalInfo renewalinfo.Info           `json:"ari,omitzero"`
+		Deployments map[string]Deployment      `json:"deployments,omitempty"`
+		Notified    Notified                   `json:"notified,omitzero"`
+		TLSA        TLSA                       `json:"tlsa,omitzero"`
+		External    Imported                   `json:"external,omitzero"`
+		Fleet       Fleet                      `json:"fleet,omitzero"`
+	}{r.Fingerprint, r.CA, r.Profile, r.IssuedAt, r.Orders, r.RenewalInfo, r.Deployments, r.Notified, r.TLSA, r.External, r.Fleet})
 }
 
 // A Deployment is the progress of the newest version in one deployment.
@@ -111,7 +144,7 @@ func (r *Record) SetIssued(profile, ca, fingerprint string, now time.Time) {
 
 // SetImported records that the newest version is from files.
 func (r *Record) SetImported(fingerprint string, from Imported) {
-	*r = Record{Fingerprint: fingerprint, CA: NameOfExternal, External: from, Deployments: r.Deployments, Notified: r.Notified, TLSA: r.TLSA}
+	r.Ordering = Ordering{Fingerprint: fingerprint, CA: NameOfExternal, External: from, TLSA: r.TLSA}
 }
 
 // SetFailedOrder records the failure of an order at ca.
