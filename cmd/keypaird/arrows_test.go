@@ -34,6 +34,8 @@ var arrows = map[string][]string{
 	"cmd/keypaird-dns/child":         {"acme/dns01/dnsquery", "acme/dns01/need", "acme/dns01/redact", "cmd/keypaird-dns/child/rfc2136", "renew/launch", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird-dns/child/rfc2136": {"acme/dns01/dnsquery", "renew/problem"},
 	"cmd/keypaird-dns/gen":           {},
+	"cmd/keypaird-fleet":             {"cmd/keypaird-fleet/child"},
+	"cmd/keypaird-fleet/child":       {"renew/fleet/engine", "renew/fleet/wire", "renew/launch", "renew/textfmt"},
 	"cmd/keypaird-names":             {"cmd/keypaird-names/child"},
 	"cmd/keypaird-names/child":       {"cmd/keypaird-names/message", "cmd/keypaird/output", "hooks/discover", "hooks/discover/plan", "hooks/discover/report", "hooks/verify", "renew/launch", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird-names/message":     {"hooks/verify/input", "renew/textfmt"},
@@ -80,7 +82,11 @@ var arrows = map[string][]string{
 	"renew/durable":                  {"renew/problem"},
 	"renew/exposed":                  {"renew/durable"},
 	"renew/fleet/engine":             {},
+	"renew/fleet/engine/enginetest":  {"renew/fleet/engine"},
+	"renew/fleet/engine/etcdtest":    {"renew/fleet/wire", "renew/testutil"},
 	"renew/fleet/engine/memory":      {"renew/fleet/engine"},
+	"renew/fleet/remote":             {"renew/fleet/engine", "renew/fleet/wire", "renew/launch", "renew/launch/find", "renew/problem", "renew/process", "renew/textfmt"},
+	"renew/fleet/wire":               {"renew/fleet/engine"},
 	"renew/keypair":                  {"renew/durable", "renew/problem"},
 	"renew/keypair/pairtest":         {"renew/keypair"},
 	"renew/launch":                   {"renew/launch/syscalls", "renew/process"},
@@ -158,6 +164,9 @@ var heavy = map[string][]string{
 	"github.com/landlock-lsm/go-landlock":  {"renew/confine", "renew/launch"},
 	"github.com/elastic/go-seccomp-bpf":    {"renew/launch/syscalls"},
 	"kernel.org/pub/linux":                 {"renew/confine"},
+	"go.etcd.io":                           {"cmd/keypaird-fleet/child"},
+	"go.uber.org/zap":                      {"cmd/keypaird-fleet/child"},
+	"google.golang.org/grpc":               {"cmd/keypaird-fleet/child"},
 }
 
 // No package of the target can lead back to itself.
