@@ -21,7 +21,8 @@ import (
 // Times within wire.Limit.
 const (
 	requestLimit = 6 * time.Second
-	tryLimit     = 3 * time.Second // of one of two tries of what may be repeated
+	tryLimit     = 3 * time.Second         // of one of two tries of what may be repeated
+	readyLimit   = 1500 * time.Millisecond // in which an endpoint is connected to
 	probeLimit   = 3 * time.Second
 	checkEvery   = time.Minute // whether the engine was restored
 )
@@ -106,16 +107,33 @@ func (c *connection) etcd() (*clientv3.Client, error) {
 	}
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints: c.settings.Endpoints, TLS: c.tls, Username: c.settings.User, Password: c.settings.Password,
-		DialTimeout:       requestLimit,
+		DialTimeout:       tryLimit,
 		DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 5 * time.Second,
 		MaxCallSendMsgSize: wire.MaxLine, // the engine has a lower limit of its own
 		Logger:             zap.NewNop(),
 	})
-	if err == nil {
+	switch {
+	case err == nil:
 		c.client = client
 		c.states.Go(func() { c.watchState(client.ActiveConnection()) })
+	case !unanswered(err):
+		err = fmt.Errorf("%w: %w", errLogin, err)
 	}
 	return client, err
+}
+
+var errLogin = errors.New("the engine refuses the user or the password")
+
+// limit bounds a request. It ends early if no endpoint can be connected to: clientv3 would
+// wait for one.
+func limit(ctx context.Context, client *clientv3.Client, most time.Duration) (context.Context, func()) {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	timer := time.AfterFunc(readyLimit, func() {
+		if client.ActiveConnection().GetState() != connectivity.Ready {
+			cancel()
+		}
+	})
+	return ctx, func() { timer.Stop(); cancel() }
 }
 
 // watchState wakes watch when the client has connected again.
@@ -159,9 +177,9 @@ func (c *connection) try(ctx context.Context, f func(context.Context, *clientv3.
 		return err
 	}
 	for range requestLimit / tryLimit {
-		trying, cancel := context.WithTimeout(ctx, tryLimit)
+		trying, cancel := limit(ctx, client, tryLimit)
 		err = f(trying, client)
-		late := trying.Err() != nil
+		late := trying.Err() == context.DeadlineExceeded
 		cancel()
 		if err == nil || !late || ctx.Err() != nil {
 			return err

@@ -1,6 +1,7 @@
 package child
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ var faults = []struct {
 	{[]error{rpctypes.ErrLeaseNotFound}, wire.Failure{Kind: wire.LeaseEnded, Text: "the lease has ended"}},
 	{[]error{rpctypes.ErrUserEmpty}, wire.Failure{Kind: wire.Refused, Text: "the engine wants a user and is given none",
 		Remedy: "name a client certificate in [fleet] tls with the user as its common name, and start etcd with --client-cert-auth"}},
-	{[]error{rpctypes.ErrAuthFailed, rpctypes.ErrInvalidAuthToken, rpctypes.ErrAuthOldRevision, rpctypes.ErrInvalidAuthMgmt}, wire.Failure{Kind: wire.Refused, Text: "the engine refuses the user or the password",
+	{[]error{errLogin, rpctypes.ErrAuthFailed, rpctypes.ErrInvalidAuthToken, rpctypes.ErrAuthOldRevision, rpctypes.ErrInvalidAuthMgmt}, wire.Failure{Kind: wire.Refused, Text: errLogin.Error(),
 		Remedy: "compare both with: etcdctl user get USER"}},
 	{[]error{rpctypes.ErrCorrupt}, wire.Failure{Kind: wire.Other, Text: "a member of the engine is corrupt",
 		Remedy: "remove and add that member anew: etcdctl alarm list names it"}},
@@ -60,17 +61,23 @@ func (c *connection) failure(ctx context.Context, err error, keys ...string) *wi
 	if ctx.Err() != nil {
 		return &wire.Failure{Kind: wire.Other, Text: "canceled"}
 	}
+	switch {
+	case unanswered(err):
+		return c.unreachable(ctx)
+	case status.Code(err) == codes.ResourceExhausted: // of gRPC, before it is sent
+		return &wire.Failure{Kind: wire.TooLarge, Text: "a commit is larger than the engine takes", Remedy: "start etcd with a larger --max-request-bytes"}
+	}
+	return &wire.Failure{Kind: wire.Other, Text: "the engine: " + status.Convert(err).Message(), Remedy: "see what the log of etcd says"}
+}
+
+// unanswered reports whether an error says that there was no answer.
+func unanswered(err error) bool {
 	code := status.Code(err)
 	if etcd, ok := errors.AsType[rpctypes.EtcdError](err); ok {
 		code = etcd.Code()
 	}
-	switch {
-	case code == codes.Unavailable || code == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
-		return c.unreachable(ctx)
-	case code == codes.ResourceExhausted: // of gRPC, before it is sent
-		return &wire.Failure{Kind: wire.TooLarge, Text: "a commit is larger than the engine takes", Remedy: "start etcd with a larger --max-request-bytes"}
-	}
-	return &wire.Failure{Kind: wire.Other, Text: "the engine: " + status.Convert(err).Message(), Remedy: "see what the log of etcd says"}
+	return slices.Contains([]codes.Code{codes.Unavailable, codes.DeadlineExceeded, codes.Canceled}, code) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 // denied is the failure of a request for which the user lacks a right.
@@ -96,7 +103,7 @@ func (c *connection) denied(keys []string) *wire.Failure {
 func (c *connection) unreachable(ctx context.Context) *wire.Failure {
 	probes := c.probe(ctx)
 	var reasons []string
-	first := wire.Failure{Kind: wire.Unreachable, Remedy: "start etcd there, or correct engine in [fleet]"}
+	first := *cmp.Or(probes[0].failure, &wire.Failure{})
 	for _, p := range probes {
 		if p.failure == nil {
 			answered := noLeader

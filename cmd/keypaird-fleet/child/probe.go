@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strings"
@@ -61,34 +62,61 @@ func (c *connection) dial(ctx context.Context, p *probe) error {
 	}
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", u.Host)
-	if err != nil || c.tls == nil {
-		if err == nil {
-			conn.Close()
-		}
+	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	deadline, _ := ctx.Deadline()
+	_ = conn.SetDeadline(deadline)
+	if c.tls != nil {
+		session := tls.Client(conn, c.seeing(u.Hostname(), p))
+		if err := session.HandshakeContext(ctx); err != nil {
+			return err
+		}
+		conn = session
+	}
+	err = greet(conn)
+	if c.tls == nil && errors.Is(err, io.EOF) {
+		return errNoHTTP2 // it wants TLS
+	}
+	return err
+}
+
+// seeing returns the settings of a handshake that notes the server's certificate before
+// it is verified.
+func (c *connection) seeing(host string, p *probe) *tls.Config {
 	config := c.tls.Clone()
-	config.ServerName, config.NextProtos = u.Hostname(), []string{"h2"}
-	config.InsecureSkipVerify = true // VerifyConnection verifies, and sees what it refuses
+	config.ServerName, config.NextProtos = host, []string{"h2"}
+	config.InsecureSkipVerify = true // VerifyConnection verifies
 	config.VerifyConnection = func(s tls.ConnectionState) error {
 		p.notAfter = s.PeerCertificates[0].NotAfter
-		chain := x509.VerifyOptions{Roots: c.tls.RootCAs, DNSName: u.Hostname(), Intermediates: x509.NewCertPool()}
+		chain := x509.VerifyOptions{Roots: c.tls.RootCAs, DNSName: host, Intermediates: x509.NewCertPool()}
 		for _, cert := range s.PeerCertificates[1:] {
 			chain.Intermediates.AddCert(cert)
 		}
 		_, err := s.PeerCertificates[0].Verify(chain)
 		return err
 	}
-	session := tls.Client(conn, config)
-	if err := session.HandshakeContext(ctx); err != nil {
+	return config
+}
+
+// errNoHTTP2 is the error of a server that speaks another protocol.
+var errNoHTTP2 = errors.New("it does not speak HTTP/2")
+
+// greet begins HTTP/2. With TLS 1.3 the server refuses our certificate only now.
+func greet(conn net.Conn) error {
+	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00" // RFC 9113, section 3.4
+	if _, err := conn.Write([]byte(preface)); err != nil {
 		return err
 	}
-	// With TLS 1.3 the server looks at our certificate after that. Of HTTP/2 it speaks first.
-	deadline, _ := ctx.Deadline()
-	_ = session.SetReadDeadline(deadline)
-	_, err = session.Read(make([]byte, 1))
-	return err
+	first := make([]byte, 1) // of the length of a frame, which has three bytes
+	if _, err := conn.Read(first); err != nil {
+		return err
+	}
+	if first[0] != 0 {
+		return errNoHTTP2
+	}
+	return nil
 }
 
 // explain says what an error of dial means.
@@ -115,6 +143,9 @@ func (c *connection) explain(endpoint string, err error) *wire.Failure {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return &wire.Failure{Kind: wire.WrongServer, Text: "it does not speak TLS", Remedy: "write http:// in engine of [fleet], or better: start etcd with TLS"}
 	}
+	if errors.Is(err, errNoHTTP2) {
+		return &wire.Failure{Kind: wire.WrongServer, Text: err.Error() + " without TLS", Remedy: "write https:// in engine of [fleet], and the port on which etcd serves clients"}
+	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" { // an alert
 		text := "it refuses a client without a certificate"
 		if !c.notAfter.IsZero() {
@@ -123,7 +154,7 @@ func (c *connection) explain(endpoint string, err error) *wire.Failure {
 		return &wire.Failure{Kind: wire.Refused, Text: fmt.Sprintf("%s (%v)", text, op.Err),
 			Remedy: "name in [fleet] tls a valid client certificate of the CA that etcd has as --trusted-ca-file"}
 	}
-	return &wire.Failure{Kind: wire.Unreachable, Text: reason(err)}
+	return &wire.Failure{Kind: wire.Unreachable, Text: reason(err), Remedy: "start etcd there, or correct engine in [fleet]"}
 }
 
 // reason returns what a network error comes down to.

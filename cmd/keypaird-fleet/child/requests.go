@@ -45,7 +45,7 @@ func (c *connection) commit(ctx context.Context, m *wire.Commit) wire.Answer {
 	if err != nil {
 		return wire.Answer{Failure: c.failure(ctx, err, keys...)}
 	}
-	limited, cancel := context.WithTimeout(ctx, requestLimit)
+	limited, cancel := limit(ctx, client, requestLimit)
 	defer cancel()
 	before := c.history.before()
 	response, err := client.Txn(limited).If(compares...).Then(do...).Else(which...).Commit()

@@ -217,10 +217,8 @@ func (c *Cluster) AddUser(name string, orders bool) {
 	if orders {
 		grant("readwrite", "")
 	} else {
-		grant("read", "live/", "pairs/", "tokens/", "nodes/")
+		grant("read", "fleet", "seat", "live/", "pairs/", "tokens/", "nodes/")
 		grant("readwrite", "nodes/"+name+"/", "asks/"+name+"/")
-		c.Ctl("role", "grant-permission", name, "read", Prefix+"seat")
-		c.Ctl("role", "grant-permission", name, "read", Prefix+"fleet")
 	}
 	c.Ctl("user", "grant-role", name, name)
 }
