@@ -28,6 +28,7 @@ type Target struct {
 	Challenges []string   // types of challenge of Names, for the operator; may be nil
 	Domain     string     // the plain domain that it belongs to; "" if it is of no identity
 	Components []string   // further XMPP domains of the identity
+	Sharing    Sharing    // with other machines; nil: this one has the certificate alone
 
 	Unconfigured []string // files that servers may still use of a target that is no longer configured; nil: it is
 }
@@ -117,6 +118,7 @@ type Order struct {
 type OrderError struct {
 	TryNextCA bool // another CA may do better
 	CAWide    bool // every order at this CA would fail now
+	Held      bool // this machine may not order any more: the CA did not fail, and nothing is recorded
 	Err       error
 }
 
@@ -127,10 +129,10 @@ func (e *OrderError) Unwrap() error { return e.Err }
 // TryNext reports whether another CA may succeed, for the backoff.
 func (e *OrderError) TryNext() bool { return e.TryNextCA }
 
-// A Limit says that a CA is not asked for a certificate because it was asked often
-// enough.
+// A Limit says why something is not done now: a CA is not asked for a certificate because
+// it was asked often enough, or another machine orders. The zero value keeps from nothing.
 type Limit struct {
-	Until time.Time // when it may be asked; zero: now
+	Until time.Time // when it may be done; zero where Err is set: that is not known
 	Err   error     // why; has a method Remedy
 }
 
