@@ -50,8 +50,13 @@ func (p *Pass) storeDeployed(j *job, deployment string, spec DeploySpec) error {
 	d := rec.Deployments[deployment]
 	d.Deployed, d.ConfigHash, d.Signature, d.Verified, d.Attempt = fingerprint, spec.ConfigHash, "", "", backoff.Attempt{}
 	rec.SetDeployment(deployment, d)
+	return p.saveAndLoad(j, "storing what is deployed")
+}
+
+// saveAndLoad writes the record of a job after a step, and reads its state again.
+func (p *Pass) saveAndLoad(j *job, step string) (err error) {
 	if err := p.save(j); err != nil {
-		p.Log.Warn("record not saved", "cert", j.Name, "step", "storing what is deployed", "err", err)
+		p.Log.Warn("record not saved", "cert", j.Name, "step", step, "err", err)
 	}
 	saved := j.state.Record
 	j.state, err = LoadStateWith(p.Records, p.Store, j.Target)

@@ -58,7 +58,7 @@ func (i *issuer) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 	defer release()
 	pair, err := client.Obtain(ctx, req)
 	if err != nil {
-		return nil, &renew.OrderError{TryNextCA: acme.TryNextCA(err), CAWide: acme.CAWide(err), Err: err}
+		return nil, &renew.OrderError{TryNextCA: acme.TryNextCA(err), CAWide: acme.CAWide(err), Held: errors.Is(err, acme.ErrNotPermitted), Err: err}
 	}
 	return pair, nil
 }
