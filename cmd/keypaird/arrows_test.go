@@ -90,6 +90,7 @@ var arrows = map[string][]string{
 	"renew/keypair":                  {"renew/durable", "renew/problem"},
 	"renew/keypair/pairtest":         {"renew/keypair"},
 	"renew/launch":                   {"renew/launch/syscalls", "renew/process"},
+	"renew/launch/launchtest":        {"renew/testutil"},
 	"renew/launch/find":              {"renew/durable", "renew/problem"},
 	"renew/launch/syscalls":          {},
 	"renew/lifetime":                 {},
