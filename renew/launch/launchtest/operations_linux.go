@@ -48,36 +48,39 @@ type operation struct {
 }
 
 func operations(w World) []operation {
-	dir, server := w.Dir, w.Server
-	read := func(path string) func() error {
-		return func() error { _, err := os.ReadFile(path); return err }
-	}
-	dial := func(network, address string) func() error {
-		return func() error {
-			c, err := net.DialTimeout(network, address, 5*time.Second)
-			if err == nil {
-				c.Close()
-			}
-			return err
+	return slices.Concat(allowed(w), onFiles(w), onKeypaird(), onPrograms(), onSockets(w), onKernel())
+}
+
+func read(path string) func() error {
+	return func() error { _, err := os.ReadFile(path); return err }
+}
+
+func dial(network, address string) func() error {
+	return func() error {
+		c, err := net.DialTimeout(network, address, 5*time.Second)
+		if err == nil {
+			c.Close()
 		}
+		return err
 	}
-	call := func(number uintptr, args ...uintptr) func() error {
-		var a [6]uintptr
-		copy(a[:], args)
-		return func() error {
-			if _, _, errno := unix.Syscall6(number, a[0], a[1], a[2], a[3], a[4], a[5]); errno != 0 {
-				return errno
-			}
-			return nil
+}
+
+func call(number uintptr, args ...uintptr) func() error {
+	var a [6]uintptr
+	copy(a[:], args)
+	return func() error {
+		if _, _, errno := unix.Syscall6(number, a[0], a[1], a[2], a[3], a[4], a[5]); errno != 0 {
+			return errno
 		}
+		return nil
 	}
-	parent := os.Getppid()
-	of := func(name string) string { return fmt.Sprintf("/proc/%d/%s", parent, name) }
-	in := func(name string) string { return filepath.Join(dir, name) }
+}
+
+func allowed(w World) []operation {
 	return []operation{
-		{"connect to a server", "peers and well-known documents", dial("tcp", server)},
+		{"connect to a server", "peers and well-known documents", dial("tcp", w.Server)},
 		{"send a datagram", "DNS", func() error {
-			c, err := net.Dial("udp", server)
+			c, err := net.Dial("udp", w.Server)
 			if err != nil {
 				return err
 			}
@@ -88,10 +91,15 @@ func operations(w World) []operation {
 		{"read /etc/resolv.conf", "resolvers", read("/etc/resolv.conf")},
 		{"read /etc/hosts", "names of this machine", read("/etc/hosts")},
 		{"read the variables that it has", "where CAs are", func() error { os.Environ(); return nil }},
+	}
+}
 
+func onFiles(w World) []operation {
+	in := func(name string) string { return filepath.Join(w.Dir, name) }
+	return []operation{
 		{"read a private key", "", read(in("privkey.pem"))},
 		{"read the configuration", "", read(in("keypaird.toml"))},
-		{"list the state", "", func() error { _, err := os.ReadDir(dir); return err }},
+		{"list the state", "", func() error { _, err := os.ReadDir(w.Dir); return err }},
 		{"write to the state", "", func() error { return os.WriteFile(in("privkey.pem"), nil, 0o600) }},
 		{"make a file", "", func() error { return os.WriteFile(in("new"), nil, 0o600) }},
 		{"make a file in /tmp", "", func() error { _, err := os.CreateTemp("", "x"); return err }},
@@ -102,6 +110,13 @@ func operations(w World) []operation {
 		{"change an owner", "", func() error { return os.Chown(in("old"), os.Getuid(), -1) }},
 		{"read /etc/passwd", "", read("/etc/passwd")},
 		{"read /etc/shadow", "", read("/etc/shadow")},
+	}
+}
+
+func onKeypaird() []operation {
+	parent := os.Getppid()
+	of := func(name string) string { return fmt.Sprintf("/proc/%d/%s", parent, name) }
+	return []operation{
 		{"read keypaird's variables", "", read(of("environ"))},
 		{"read keypaird's arguments", "", read(of("cmdline"))},
 		{"read keypaird's memory", "", read(of("mem"))},
@@ -113,11 +128,21 @@ func operations(w World) []operation {
 			return unix.Prlimit(parent, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: 3}, nil)
 		}},
 		{"change keypaird's priority", "", func() error { return syscall.Setpriority(syscall.PRIO_PROCESS, parent, 19) }},
+	}
+}
+
+func onPrograms() []operation {
+	return []operation{
 		{"run a program", "", func() error { return exec.Command("/bin/sh", "-c", ":").Run() }},
 		{"become a program", "", func() error { return syscall.Exec("/bin/sh", []string{"sh", "-c", "exit 9"}, nil) }},
 		{"make a program in memory", "", func() error { _, err := unix.MemfdCreate("x", 0); return err }},
 		{"outlive keypaird in a session of its own", "", func() error { _, err := syscall.Setsid(); return err }},
 		{"fork", "", call(unix.SYS_CLONE, uintptr(syscall.SIGCHLD))},
+	}
+}
+
+func onSockets(w World) []operation {
+	return []operation{
 		{"listen", "", func() error {
 			l, err := net.Listen("tcp4", "127.0.0.1:0")
 			if err == nil {
@@ -125,11 +150,16 @@ func operations(w World) []operation {
 			}
 			return err
 		}},
-		{"connect to a control socket", "", dial("unix", in("haproxy.sock"))},
+		{"connect to a control socket", "", dial("unix", filepath.Join(w.Dir, "haproxy.sock"))},
 		{"make a unix socket", "", call(unix.SYS_SOCKET, unix.AF_UNIX, unix.SOCK_STREAM, 0)},
 		{"make a netlink socket", "", call(unix.SYS_SOCKET, unix.AF_NETLINK, unix.SOCK_RAW, 0)},
 		{"make a packet socket", "", call(unix.SYS_SOCKET, unix.AF_PACKET, unix.SOCK_RAW, 0)},
 		{"make a raw socket", "", call(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP)},
+	}
+}
+
+func onKernel() []operation {
+	return []operation{
 		{"make a namespace", "", call(unix.SYS_UNSHARE, unix.CLONE_NEWUSER)},
 		{"load a BPF program", "", call(unix.SYS_BPF, 5, 0, 48)},
 		{"make an io_uring", "", call(unix.SYS_IO_URING_SETUP, 1, 0)},
