@@ -54,7 +54,7 @@ var arrows = map[string][]string{
 	"cmd/keypaird/output":            {},
 	"cmd/keypaird/preflight":         {"acme", "acme/dns01", "acme/dns01/need", "cmd/keypaird-names/message", "cmd/keypaird/config", "cmd/keypaird/config/hostname", "cmd/keypaird/engine", "cmd/keypaird/names", "hooks", "hooks/command", "hooks/preset", "hooks/probe", "hooks/verify/input", "renew", "renew/confine", "renew/durable", "renew/keypair", "renew/launch", "renew/problem", "renew/process", "renew/rollover", "renew/status", "renew/textfmt", "renew/tlsa"},
 	"cmd/keypaird/progress":          {"cmd/keypaird/output", "renew/textfmt"},
-	"cmd/keypaird/runner":            {"acme/dns01", "acme/dns01/need", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/listener", "cmd/keypaird/names", "cmd/keypaird/preflight", "hooks", "hooks/command", "hooks/preset", "renew/confine", "renew/launch", "renew/launch/find", "renew/problem", "renew/process"},
+	"cmd/keypaird/runner":            {"acme/dns01", "acme/dns01/need", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/listener", "cmd/keypaird/names", "cmd/keypaird/preflight", "hooks", "hooks/command", "hooks/preset", "renew/confine", "renew/fleet/remote", "renew/launch", "renew/launch/find", "renew/problem", "renew/process"},
 	"cmd/keypaird/schedule":          {"renew/problem", "renew/textfmt"},
 	"cmd/keypaird/version":           {},
 	"examples/quickstart":            {"acme/acmetest"},
