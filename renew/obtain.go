@@ -164,9 +164,9 @@ func (p *Pass) stored(j *job, pair *keypair.Pair) (bool, error) {
 // the place of another from the same files.
 func (p *Pass) recordStored(j *job, issuer Issuer, pair *keypair.Pair, replaced time.Time) error {
 	if j.External() != nil {
-		j.state.Record.setImported(pair.Fingerprint(), Imported{Mark: j.state.Mark, ReplacedAt: replaced.UTC().Truncate(time.Second)})
+		j.state.Record.SetImported(pair.Fingerprint(), Imported{Mark: j.state.Mark, ReplacedAt: replaced.UTC().Truncate(time.Second)})
 	} else {
-		j.state.Record.setIssued(j.Target, issuer.String(), pair.Fingerprint(), p.now())
+		j.state.Record.SetIssued(j.Profile, issuer.String(), pair.Fingerprint(), p.now())
 	}
 	if err := p.save(j); err != nil {
 		return &unrecordedError{fmt.Errorf("recording: %w", err)}
@@ -183,7 +183,7 @@ type unrecordedError struct{ error }
 func (p *Pass) undeploy(j *job, pair *keypair.Pair) error {
 	found := false
 	for name, d := range j.state.Record.Deployments {
-		if !d.has(pair.Fingerprint()) {
+		if !d.Has(pair.Fingerprint()) {
 			continue
 		}
 		v, err := p.Store.Find(j.Name, pair.Fingerprint())
@@ -194,7 +194,7 @@ func (p *Pass) undeploy(j *job, pair *keypair.Pair) error {
 			continue
 		}
 		d.Deployed, d.Verified, found = "", "", true
-		j.state.Record.setDeployment(name, d)
+		j.state.Record.SetDeployment(name, d)
 	}
 	if !found {
 		return nil
@@ -263,7 +263,7 @@ func (p *Pass) recordFailure(ctx context.Context, j *job, issuer Issuer, err err
 		return err
 	}
 	rec, name := &j.state.Record, issuer.String()
-	rec.setFailedOrder(name, rec.Orders[name].Failed(err, p.now(), j.state.ends()))
+	rec.SetFailedOrder(name, rec.Orders[name].Failed(err, p.now(), j.state.ends()))
 	rec.External.FailedMark = j.state.Mark
 	if rerr := p.save(j); rerr != nil {
 		p.Log.Warn("failure not recorded", "cert", j.Name, "err", rerr)

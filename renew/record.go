@@ -1,203 +1,23 @@
 package renew
 
 import (
-	"encoding/json"
-	"errors"
-	"io/fs"
-	"maps"
-	"os"
-	"path/filepath"
-	"sync"
-	"time"
-
-	"keypaird/renew/backoff"
 	"keypaird/renew/keypair"
-	"keypaird/renew/renewalinfo"
-	"keypaird/renew/rollover"
-	"keypaird/renew/seen"
+	"keypaird/renew/record"
 )
 
-// A Record is record.json of a target: facts that its files do not show. It is a
-// hint. Losing it costs a reload, never a certificate.
-type Record struct {
-	Fingerprint string    `json:"fingerprint,omitempty"` // of the version that CA and Profile describe
-	CA          string    `json:"ca,omitempty"`          // that issued it; NameOfExternal if its files were imported
-	Profile     string    `json:"profile,omitempty"`     // of the order
-	IssuedAt    time.Time `json:"issued_at,omitzero"`    // when it was obtained
+// What is recorded of a target.
+type (
+	Record     = record.Record
+	Ordering   = record.Ordering
+	Deployment = record.Deployment
+	Notified   = record.Notified
+	TLSARecord = record.TLSA
+	Imported   = record.Imported
+	Records    = record.Records
+)
 
-	Orders      map[string]backoff.Attempt `json:"orders,omitempty"`      // failures since the last success, by CA
-	RenewalInfo renewalinfo.Info           `json:"ari,omitzero"`          // of the newest version
-	Deployments map[string]Deployment      `json:"deployments,omitempty"` // by name
-	Notified    Notified                   `json:"notified,omitzero"`     // notices sent to the operator
-	TLSA        TLSARecord                 `json:"tlsa,omitzero"`         // keys and TLSA records (DANE)
-	External    Imported                   `json:"external,omitzero"`     // of the files, if the certificate is external
-}
-
-// A Deployment is the progress of the newest version in one deployment.
-type Deployment struct {
-	Deployed   string          `json:"deployed,omitempty"`    // fingerprint that was installed and reloaded
-	Verified   string          `json:"verified,omitempty"`    // fingerprint that an endpoint served, or that was deployed without endpoints
-	At         time.Time       `json:"at,omitzero"`           // of Verified
-	ConfigHash string          `json:"config_hash,omitempty"` // of the configuration at that time
-	Signature  string          `json:"signature,omitempty"`   // of its files when they were last seen as they should be
-	Files      []string        `json:"files,omitempty"`       // that it writes, absolute
-	Attempt    backoff.Attempt `json:"attempt,omitzero"`
-
-	Left        map[string]string `json:"left,omitempty"` // files that it wrote before they were moved, with the fingerprint; never changed
-	seen.Record                   // what its endpoints served
-}
-
-// Notified records the notices since the target was ok.
-type Notified struct {
-	Failing  time.Time       `json:"failing,omitzero"`  // last; zero: not notified
-	Expiring time.Time       `json:"expiring,omitzero"` // likewise
-	Attempt  backoff.Attempt `json:"attempt,omitzero"`  // to notify
-}
-
-// A TLSARecord stores the keys and TLSA records of a target.
-type TLSARecord struct {
-	rollover.Record
-	Attempt backoff.Attempt `json:"attempt,omitzero"` // passes in a row that found a mismatch
-}
-
-// Imported records the files of an external certificate.
-type Imported struct {
-	Mark       string    `json:"mark,omitempty"`        // of the files that were imported last
-	ReplacedAt time.Time `json:"replaced_at,omitzero"`  // when they replaced others of the same source
-	FailedMark string    `json:"failed_mark,omitempty"` // of the files that could not be imported
-}
-
-const recordFile = "record.json"
+// NameOfExternal is what takes the place of a CA's name for all external certificates.
+const NameOfExternal = record.NameOfExternal
 
 // LoadRecord reads the record of a target. A missing or damaged one is empty.
-func LoadRecord(s *keypair.Store, name string) (Record, error) {
-	data, err := s.ReadFile(name, recordFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return parseRecord(data), err
-}
-
-func parseRecord(data []byte) (r Record) {
-	if json.Unmarshal(data, &r) != nil {
-		return Record{}
-	}
-	return r
-}
-
-// save writes the record. A power failure may restore the one before: it costs
-// another reload.
-func (r Record) save(s *keypair.Store, name string) error { return r.write(s.WriteHint, name) }
-
-func (r Record) write(write func(name, file string, data []byte) error, name string) error {
-	data, err := json.MarshalIndent(r, "", "\t")
-	if err != nil {
-		return err
-	}
-	return write(name, recordFile, append(data, '\n'))
-}
-
-// setIssued records a new certificate.
-func (r *Record) setIssued(t Target, ca, fingerprint string, now time.Time) {
-	r.Fingerprint, r.CA, r.Profile, r.Orders, r.RenewalInfo, r.External = fingerprint, ca, t.Profile, nil, renewalinfo.Info{}, Imported{}
-	r.IssuedAt = now.UTC().Truncate(time.Second)
-}
-
-// setImported records that the newest version is from files.
-func (r *Record) setImported(fingerprint string, from Imported) {
-	*r = Record{Fingerprint: fingerprint, CA: NameOfExternal, External: from, Deployments: r.Deployments, Notified: r.Notified, TLSA: r.TLSA}
-}
-
-// setFailedOrder records the failure of an order at ca.
-func (r *Record) setFailedOrder(ca string, a backoff.Attempt) {
-	if r.Orders == nil {
-		r.Orders = map[string]backoff.Attempt{}
-	}
-	r.Orders[ca] = a
-}
-
-// setDeployment records the progress of a deployment.
-func (r *Record) setDeployment(name string, d Deployment) {
-	if r.Deployments == nil {
-		r.Deployments = map[string]Deployment{}
-	}
-	r.Deployments[name] = d
-}
-
-// Records writes the records of targets to the disk. A record that could not be
-// written is kept in memory, so that its backoff holds in this process, and the
-// next pass writes it again. The zero value is ready. Its methods may be called
-// concurrently.
-type Records struct {
-	mu      sync.Mutex
-	unsaved map[string]unsavedRecord // by target
-}
-
-// An unsavedRecord could not be written.
-type unsavedRecord struct {
-	record   Record      // never changed
-	replaces fs.FileInfo // of the file on disk; nil: unreadable or missing
-}
-
-// Save writes the record of a target. A power failure may restore the one before.
-func (r *Records) Save(store *keypair.Store, name string, rec Record) error {
-	return r.saved(store, name, rec, rec.save(store, name))
-}
-
-// SaveDurably writes a record that must survive a power failure.
-func (r *Records) SaveDurably(store *keypair.Store, name string, rec Record) error {
-	return r.saved(store, name, rec, rec.write(store.WriteFile, name))
-}
-
-// saved keeps a record in memory if it could not be written because of err.
-func (r *Records) saved(store *keypair.Store, name string, rec Record, err error) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.unsaved, name)
-	if err != nil {
-		if r.unsaved == nil {
-			r.unsaved = map[string]unsavedRecord{}
-		}
-		r.unsaved[name] = unsavedRecord{rec.clone(), recordInfo(store, name)}
-	}
-	return err
-}
-
-// pending returns the unwritten record of a target, unless another process has
-// written one since.
-func (r *Records) pending(store *keypair.Store, name string) (Record, bool) {
-	if r == nil {
-		return Record{}, false
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	ours, ok := r.unsaved[name]
-	if ok && !sameFile(ours.replaces, recordInfo(store, name)) {
-		delete(r.unsaved, name)
-		ok = false
-	}
-	if !ok {
-		return Record{}, false
-	}
-	return ours.record.clone(), true
-}
-
-// clone returns a deep copy of r.
-func (r Record) clone() Record {
-	r.Orders, r.Deployments, r.TLSA.Names = maps.Clone(r.Orders), maps.Clone(r.Deployments), maps.Clone(r.TLSA.Names)
-	return r
-}
-
-func recordInfo(store *keypair.Store, name string) fs.FileInfo {
-	info, err := os.Lstat(filepath.Join(store.Dir(name), recordFile))
-	if err != nil {
-		return nil
-	}
-	return info
-}
-
-// sameFile reports whether a and b are the same file: records are replaced, never
-// changed in place.
-func sameFile(a, b fs.FileInfo) bool {
-	return a == b || a != nil && b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime())
-}
+func LoadRecord(s *keypair.Store, name string) (Record, error) { return record.Load(s, name) }

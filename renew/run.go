@@ -79,7 +79,7 @@ func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []
 	p.each(len(targets), func(i int) {
 		if ctx.Err() == nil {
 			j := &job{Target: targets[i], index: i}
-			j.state, j.stateErr = p.Records.LoadState(p.Store, j.Target)
+			j.state, j.stateErr = LoadStateWith(p.Records, p.Store, j.Target)
 			jobs[i] = j
 		}
 	})
@@ -100,7 +100,7 @@ func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []
 
 // retrySave writes again a record that could not be written.
 func (p *Pass) retrySave(j *job) {
-	if rec, unsaved := p.Records.pending(p.Store, j.Name); unsaved {
+	if rec, unsaved := p.Records.Pending(p.Store, j.Name); unsaved {
 		j.state.Record = rec
 		if err := p.save(j); err != nil {
 			p.Log.Warn("record not saved", "cert", j.Name, "err", err)

@@ -7,6 +7,7 @@ import (
 
 	"keypaird/renew/keypair"
 	"keypaird/renew/lifetime"
+	"keypaird/renew/record"
 	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
 )
@@ -61,20 +62,20 @@ func (s *State) inspect(store *keypair.Store, t Target) {
 
 // loadStored reads what is in the store of a target.
 func loadStored(store *keypair.Store, name string) (State, error) {
-	l, err := store.Look(name, recordFile)
+	l, err := store.Look(name, record.File)
 	return State{
-		Leaf: l.Leaf, Version: l.Version, Fingerprint: l.Fingerprint, Live: l.Live, InUse: l.InUse, Record: parseRecord(l.File),
+		Leaf: l.Leaf, Version: l.Version, Fingerprint: l.Fingerprint, Live: l.Live, InUse: l.InUse, Record: record.Parse(l.File),
 	}, err
 }
 
-// LoadState is the function LoadState, but with the record that could not be written,
-// if there is one.
-func (r *Records) LoadState(store *keypair.Store, t Target) (State, error) {
+// LoadStateWith is LoadState, but with the record that could not be written, if there is
+// one.
+func LoadStateWith(r *Records, store *keypair.Store, t Target) (State, error) {
 	s, err := LoadState(store, t)
 	if err != nil {
 		return s, err
 	}
-	if rec, ok := r.pending(store, t.Name); ok {
+	if rec, ok := r.Pending(store, t.Name); ok {
 		s.Record = rec
 	}
 	return s, nil

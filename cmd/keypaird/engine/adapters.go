@@ -71,7 +71,7 @@ func (i *issuer) hold(ctx context.Context) (release func(), err error) {
 			f()
 		}
 	}
-	if under, err := os.ReadDir(i.request.Pending); err == nil && len(under) > 0 {
+	if order, err := i.request.Pending.Load(); err == nil && order != nil {
 		return release, nil
 	}
 	for _, a := range i.accounts {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -41,8 +42,9 @@ type Release struct {
 	Wave        int       `json:"wave,omitempty"`  // index of the wave that may deploy now
 	Nodes       []string  `json:"nodes,omitempty"` // who may deploy now, sorted; with All it is empty
 	All         bool      `json:"all,omitempty"`
-	At          time.Time `json:"at"`             // when this wave began
-	Held        string    `json:"held,omitempty"` // why it is not widened; "": it is not held
+	At          time.Time `json:"at"`                // when this wave began
+	Held        string    `json:"held,omitempty"`    // why it is not widened; "": it is not held
+	Stopped     bool      `json:"stopped,omitempty"` // held by a person, who lets it go
 }
 
 func (r *Release) check() error {
@@ -64,12 +66,16 @@ func (r *Release) check() error {
 
 // A Pair is a certificate chain; the private key is sealed beside it.
 type Pair struct {
-	Chain string `json:"chain"` // PEM, leaf first
+	Chain      string `json:"chain"`                // PEM, leaf first
+	Recipients string `json:"recipients,omitempty"` // sum of the keys that the private key is sealed to
 }
 
 func (p *Pair) check() error {
-	if p.Chain == "" || len(p.Chain) > maxChain || strings.ContainsRune(p.Chain, 0) {
+	switch {
+	case p.Chain == "" || len(p.Chain) > maxChain || strings.ContainsRune(p.Chain, 0):
 		return fmt.Errorf("the chain of the pair has %d bytes, or a null character", len(p.Chain))
+	case len(p.Recipients) > 64:
+		return errors.New("the sum of its recipients is too long")
 	}
 	return nil
 }
@@ -207,6 +213,7 @@ func (a *Alive) check() error {
 type Report struct {
 	Revision   engine.Revision      `json:"revision"`             // every release of the node's targets that was set up to it is verified, but for
 	Exceptions map[string]Exception `json:"exceptions,omitempty"` // by target
+	Newer      map[string][]byte    `json:"newer,omitempty"`      // releases that the engine had and lost, signed, by target
 }
 
 // An Exception is a release that a node does not serve verified.
@@ -231,7 +238,7 @@ func (r *Report) check() error {
 			return err
 		}
 	}
-	return nil
+	return each(slices.Collect(maps.Keys(r.Newer)), CheckTarget)
 }
 
 // Limits of what is read. Real values are far below.

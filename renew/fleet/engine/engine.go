@@ -8,12 +8,13 @@ import (
 )
 
 // An Engine stores values by key. Its methods may be called concurrently. Each commit
-// has a revision of its own, higher than those before, unless the engine was restored
-// from a backup.
+// that changes something has a revision of its own, higher than those before, unless the
+// engine was restored from a backup.
 type Engine interface {
-	// Commit performs all of do if all of conditions hold, or nothing. The error is
-	// a *ConditionError if one does not hold. After any other error the commit may
-	// have happened or may happen later, once: the caller reads what is there.
+	// Commit performs all of do if all of conditions hold, or nothing. No two of do
+	// have one key. The error is a *ConditionError if a condition does not hold. After
+	// any other error the commit may have happened or may happen later, once: the
+	// caller reads what is there.
 	Commit(ctx context.Context, conditions []Condition, do []Op) (Revision, error)
 
 	// Read returns all entries with a key that begins with prefix, sorted by key, at
@@ -21,8 +22,11 @@ type Engine interface {
 	Read(ctx context.Context, prefix string) (Snapshot, error)
 
 	// Follow returns the changes after a revision to keys that begin with one of
-	// prefixes, in their order. It ends with an error: ErrGap if some changes are lost,
-	// so that the caller must Read again.
+	// prefixes: those of each prefix in their order, and those of one commit to it
+	// without an error between them. Changes to different prefixes may come in another
+	// order than they happened: a caller that goes on where it was follows each prefix
+	// by a call of its own, or reads again. Follow ends with an error: ErrGap if some
+	// changes are lost, so that the caller must Read again.
 	Follow(ctx context.Context, prefixes []string, after Revision) iter.Seq2[Change, error]
 
 	// Lease returns a lease that lasts for ttl after the last time it was renewed,

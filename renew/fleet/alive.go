@@ -1,0 +1,153 @@
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/engine"
+)
+
+const (
+	aliveTTL   = time.Minute
+	cloneAfter = 75 * time.Second // a value of the process before is gone by then
+)
+
+// errClone says that another machine is alive by this node's name.
+var errClone = errors.New("another machine has the name of this node")
+
+// stayAlive keeps this node signed in as alive. A machine with the same name stays out
+// until that one is gone.
+func (f *Fleet) stayAlive(ctx context.Context) {
+	var since time.Time // when another was seen by this name
+	retry := minRetry
+	for ctx.Err() == nil {
+		lease, err := f.signIn(ctx)
+		if err == nil {
+			since, retry = time.Time{}, minRetry
+			f.setErr(living, nil)
+			f.update(func() { f.present, f.clone = true, "" })
+			f.attend(ctx, lease)
+			f.update(func() { f.present = false })
+			continue
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case !errors.Is(err, errClone):
+			since = time.Time{}
+			f.setErr(living, err)
+		case since.IsZero():
+			since = time.Now()
+			f.setErr(living, nil)
+		case time.Since(since) > cloneAfter:
+			f.reportClone()
+		}
+		pause(ctx, retry)
+		retry = min(2*retry, maxRetry)
+	}
+}
+
+// reportClone notes that another machine has this node's name.
+func (f *Fleet) reportClone() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.view.nodes[f.Node]
+	if n == nil || n.alive == nil || n.alive.Boot == f.clone || n.alive.Boot == f.Boot {
+		return
+	}
+	f.clone = n.alive.Boot
+	f.Log.Error("this node stays out of the fleet", "err", errClone, "node", f.Node, "boot", f.clone)
+	f.wake()
+}
+
+// signIn sets the key that says that this node is alive.
+func (f *Fleet) signIn(ctx context.Context) (engine.Lease, error) {
+	lease, err := f.lease(ctx, aliveTTL)
+	if err != nil {
+		return nil, err
+	}
+	alive := document.Alive{Boot: f.Boot, Version: f.Version, Clock: f.now().UTC(), Targets: f.Targets}
+	op, err := f.values.op(document.AliveKey(f.Node), 0, alive, nil, nil)
+	if err == nil {
+		op.Lease = lease.ID()
+		err = f.setOwn(ctx, op, func(there engine.Entry) bool {
+			old, _, err := open(f.values, there, []string{f.Node}, document.Parse[document.Alive])
+			return err != nil || old.Boot == f.Boot
+		})
+	}
+	if err != nil {
+		f.endLease(ctx, lease)
+		return nil, err
+	}
+	return lease, nil
+}
+
+// setOwn sets a key that only this node writes. What is there may be replaced if mine
+// says so: else the error is errClone.
+func (f *Fleet) setOwn(ctx context.Context, op engine.Op, mine func(there engine.Entry) bool) error {
+	there, err := readKey(ctx, f.Engine, op.Key)
+	for range maxCommits {
+		switch {
+		case err != nil:
+			return err
+		case bytes.Equal(there.Value, op.Value): // a commit did happen, its answer was lost
+			f.wrote(there.Revision, op)
+			return nil
+		case there.Value != nil && !mine(there):
+			return errClone
+		}
+		limited, cancel := context.WithTimeout(ctx, callTimeout)
+		revision, failed := f.Engine.Commit(limited, []engine.Condition{{Key: op.Key, Value: there.Value}}, []engine.Op{op})
+		cancel()
+		if failed == nil {
+			f.wrote(revision, op)
+			return nil
+		}
+		there, err = readKey(ctx, f.Engine, op.Key)
+		if _, ok := errors.AsType[*engine.ConditionError](failed); !ok && err == nil && !bytes.Equal(there.Value, op.Value) {
+			return failed
+		}
+	}
+	return errClone
+}
+
+// attend returns when this node is no longer signed in.
+func (f *Fleet) attend(ctx context.Context, lease engine.Lease) {
+	defer f.endLease(ctx, lease)
+	for {
+		f.mu.Lock()
+		next := f.changed
+		n := f.view.nodes[f.Node]
+		gone := n == nil || n.alive == nil || n.alive.Boot != f.Boot
+		f.mu.Unlock()
+		if gone {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-lease.Lost():
+			return
+		case <-next:
+		}
+	}
+}
+
+// lease returns a lease.
+func (f *Fleet) lease(ctx context.Context, ttl time.Duration) (engine.Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return f.Engine.Lease(ctx, ttl)
+}
+
+// endLease gives a lease back, also while the process ends.
+func (f *Fleet) endLease(ctx context.Context, lease engine.Lease) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout/2)
+	defer cancel()
+	if err := lease.End(ctx); err != nil {
+		f.Log.Debug("lease not ended", "err", err)
+	}
+}

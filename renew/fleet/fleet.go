@@ -1,0 +1,171 @@
+package fleet
+
+import (
+	"context"
+	"hash/maphash"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/engine"
+	"keypaird/renew/fleet/envelope"
+	"keypaird/renew/fleet/wave"
+)
+
+// Options are what a node knows of its fleet. Without a word on zero a field is required.
+type Options struct {
+	Engine   engine.Engine
+	Identity *envelope.Identity
+	Members  envelope.Members
+	ID       string            // of the fleet
+	Node     string            // name of this one
+	Order    []string          // nodes that may order, first choice first
+	Targets  map[string]string // of an orderer: sum of each target's configuration; nil: none
+
+	Audience func(target string) []string // nodes of its deployments, in the file's order
+	Names    func(target string) []string // those that its pair must have; nil: any
+	Urgent   func(target string) bool     // waves hold nobody: what is in use ends soon, or was revoked; nil: none is
+	Rules    wave.Rules
+
+	Boot, Version string           // of this process
+	Log           *slog.Logger     //
+	Clock         func() time.Time // the wall clock; nil: time.Now
+
+	// Changed is called when a release or the seat changed, and a pass over these targets
+	// is needed; nil: over all. It is called by one goroutine, and may take long. nil:
+	// nobody is called.
+	Changed func(targets []string)
+}
+
+// A Fleet is one node's part in it. Its methods may be called concurrently.
+type Fleet struct {
+	Options
+	values   values
+	unfenced bool // for a test that has to fail
+	seed     maphash.Seed
+	locks    [64]sync.Mutex // of releases, by target: one writer at a time
+
+	mu      sync.Mutex
+	changed chan struct{} // closed when anything below changes, and replaced
+	view    *view
+	results map[string]result // of this process, by target
+	reread  func()            // makes follow read all; nil: it does
+	present bool              // the node is signed in as alive
+	clone   string            // boot id of another machine with this node's name; "": none
+	errs    [2]error          // why the engine cannot be used: to follow, to be alive
+	errAt   time.Time         // since when
+	term    *Term             // nil: this node does not sit
+	termAt  time.Time
+	leave   chan struct{} // closed to end the term
+	rest    rest
+	pending map[string]bool // targets of the next call of Changed; nil: none
+	all     bool            // the next call of Changed is for all
+	seen    map[string]watched
+}
+
+// A rest is the time in which a node takes the seat last.
+type rest struct {
+	until  time.Time
+	reason string
+}
+
+// A result is what this node did with a release.
+type result struct {
+	serial    uint64
+	exception *document.Exception // nil: verified
+}
+
+// New returns a node's part in a fleet, which begins with Run.
+func New(o Options) *Fleet {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	f := &Fleet{Options: o, seed: maphash.MakeSeed(),
+		values:  values{o.Identity, o.Members, o.ID, o.Node, o.Order, o.Clock},
+		changed: make(chan struct{}), results: map[string]result{}, seen: map[string]watched{},
+	}
+	f.view = newView(f.values, o.Log, f.wants)
+	return f
+}
+
+// orders reports whether this node may order.
+func (f *Fleet) orders() bool { return slices.Contains(f.Order, f.Node) }
+
+// wants reports whether this node needs the releases of a target: an orderer needs all.
+func (f *Fleet) wants(target string) bool {
+	return f.orders() || slices.Contains(f.Audience(target), f.Node)
+}
+
+// now is the wall clock.
+func (f *Fleet) now() time.Time { return f.Clock().Round(0) }
+
+// wake wakes all loops. f.mu is held.
+func (f *Fleet) wake() {
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+// update changes the state and wakes all loops.
+func (f *Fleet) update(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+	f.wake()
+}
+
+// next returns a channel that is closed at the next change.
+func (f *Fleet) next() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.changed
+}
+
+// apply takes changes of the view over. f.mu is held.
+func (f *Fleet) apply(d delta) {
+	if d.seat {
+		f.all = true
+	}
+	if f.pending == nil {
+		f.pending = map[string]bool{}
+	}
+	for target := range d.targets {
+		f.pending[target] = true
+	}
+	if d.any() {
+		f.wake()
+	}
+}
+
+// wrote takes over what this node has just written, before it is followed.
+func (f *Fleet) wrote(revision engine.Revision, ops ...engine.Op) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := newDelta()
+	for _, op := range ops {
+		if !f.view.wrote(engine.Entry{Key: op.Key, Value: op.Value, Revision: revision}, f.now(), &d) && f.reread != nil {
+			f.reread()
+		}
+	}
+	f.apply(d)
+}
+
+// lock locks the release of a target, and returns what unlocks it.
+func (f *Fleet) lock(target string) func() {
+	l := &f.locks[maphash.String(f.seed, target)%uint64(len(f.locks))]
+	l.Lock()
+	return l.Unlock
+}
+
+// pause waits, and reports whether ctx goes on.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,144 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/engine"
+	"keypaird/renew/problem"
+)
+
+const (
+	resyncEvery = 10 * time.Minute // watches have been known to hang
+	minRetry    = time.Second
+	maxRetry    = 30 * time.Second
+)
+
+// follow keeps the view up to date. All is read at first, after each interruption, after
+// a gap, and every ten minutes.
+func (f *Fleet) follow(ctx context.Context) {
+	retry := minRetry
+	for ctx.Err() == nil {
+		err := f.resync(ctx)
+		if err == nil {
+			f.setErr(following, nil)
+			retry = minRetry
+			err = f.followChanges(ctx)
+			if err == nil || !pause(ctx, minRetry/10) {
+				continue
+			}
+			f.Log.Debug("reading all of the fleet", "err", err)
+			continue
+		}
+		f.setErr(following, err)
+		if !pause(ctx, retry/2+rand.N(retry)) {
+			return
+		}
+		retry = min(2*retry, maxRetry)
+	}
+}
+
+// Sources of an error of the engine.
+const (
+	following = iota
+	living
+)
+
+// err returns why the engine cannot be used; nil: it can. f.mu is held.
+func (f *Fleet) err() error { return cmp.Or(f.errs[following], f.errs[living]) }
+
+// setErr notes whether the engine can be used.
+func (f *Fleet) setErr(source int, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	was := f.err()
+	f.errs[source] = err
+	switch is := f.err(); {
+	case is != nil && was == nil:
+		f.errAt = f.now()
+		f.Log.Warn("engine unreachable", "err", is)
+	case is == nil && was != nil:
+		f.Log.Info("engine reachable", "after", f.now().Sub(f.errAt).Round(time.Second))
+		f.errAt = time.Time{}
+	default:
+		return
+	}
+	f.all = true
+	f.wake()
+}
+
+// resync reads all that is followed.
+func (f *Fleet) resync(ctx context.Context) error {
+	f.mu.Lock()
+	clear(f.view.fresh)
+	f.mu.Unlock()
+	snapshots := make([]engine.Snapshot, len(prefixes))
+	for i, prefix := range prefixes {
+		var err error
+		if snapshots[i], err = read(ctx, f.Engine, prefix); err != nil {
+			return err
+		}
+	}
+	if err := f.checkID(snapshots[slices.Index(prefixes, document.FleetKey)]); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now, d := f.now(), newDelta()
+	if f.view.synced.IsZero() {
+		f.view.synced, d.seat = now, true
+	}
+	for i, prefix := range prefixes {
+		f.view.snapshot(prefix, snapshots[i], now, &d)
+	}
+	f.apply(d)
+	return nil
+}
+
+// checkID reports whether the prefix is this fleet's. One that was emptied is.
+func (f *Fleet) checkID(s engine.Snapshot) error {
+	for _, e := range s.Entries {
+		if e.Key != document.FleetKey {
+			continue
+		}
+		if _, _, err := open(f.values, e, nil, document.Parse[document.Fleet]); err != nil {
+			return problem.Wrap(err, "have the same prefix of the engine on all nodes, and one prefix for each fleet")
+		}
+	}
+	return nil
+}
+
+// errFleet says that the key fleet changed, so that all must be read.
+var errFleet = errors.New("the engine has another id of the fleet")
+
+// followChanges takes changes over until it is time to read all.
+func (f *Fleet) followChanges(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, resyncEvery)
+	defer cancel()
+	f.mu.Lock()
+	after := f.view.oldest()
+	f.reread = cancel
+	f.mu.Unlock()
+	for change, err := range f.Engine.Follow(limited, prefixes, after) {
+		switch {
+		case limited.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		}
+		f.mu.Lock()
+		d := newDelta()
+		f.view.change(change, f.now(), &d)
+		f.apply(d)
+		f.mu.Unlock()
+		if change.Key == document.FleetKey {
+			return errFleet
+		}
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package fleet
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/engine"
+	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
+)
+
+// Release returns the release of a target that the engine has, verified; false: it has
+// none.
+func (f *Fleet) Release(target string) (document.Release, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r := f.view.releases[target]; r != nil {
+		return r.Release, true
+	}
+	return document.Release{}, false
+}
+
+// Pair fetches the pair of a target's release, and checks that it is what this node may
+// use: signed by an orderer, sealed to this node, with a key that fits its chain, valid
+// now, and for all names that it must have.
+func (f *Fleet) Pair(ctx context.Context, target string) (*keypair.Pair, document.Release, error) {
+	r, ok := f.Release(target)
+	if !ok {
+		return nil, r, problem.Newf("it comes once a node of [fleet] order has ordered it", "the fleet has no certificate of %q", target)
+	}
+	e, err := readKey(ctx, f.Engine, document.PairKey(target, r.Version))
+	if err != nil {
+		return nil, r, err
+	}
+	if e.Value == nil {
+		return nil, r, problem.Newf("the node in the seat writes it back, if it has it; see keypaird status -fleet", "the engine lacks the certificate of release %d of %q", r.Serial, target)
+	}
+	p, err := f.openPair(e)
+	if err != nil {
+		return nil, r, err
+	}
+	return p, r, f.checkPair(p, r, target)
+}
+
+// openPair returns the pair in an entry.
+func (f *Fleet) openPair(e engine.Entry) (*keypair.Pair, error) {
+	body, m, err := open(f.values, e, f.Order, document.Parse[document.Pair])
+	if err != nil {
+		return nil, err
+	}
+	key, err := f.Identity.Unseal(m.Sealed)
+	if err != nil {
+		return nil, problem.Wrap(err, "the node in the seat seals it anew when its [fleet.nodes] has the line that keypaird fleet key prints here, and this node is in nodes of a deployment of "+e.Key)
+	}
+	return keypair.Parse([]byte(body.Chain), key)
+}
+
+// checkPair reports whether a pair is that of the release.
+func (f *Fleet) checkPair(p *keypair.Pair, r document.Release, target string) error {
+	if p.Fingerprint() != r.Fingerprint {
+		return problem.Newf("the next release replaces it; if it stays so, another program writes to the engine: restrict its rights", "the certificate of release %d of %q is not the one that it names", r.Serial, target)
+	}
+	if err := p.Check(p.Names(), f.now()); err != nil {
+		return err
+	}
+	if f.Names == nil {
+		return nil
+	}
+	has := p.Names()
+	missing := slices.DeleteFunc(slices.Clone(f.Names(target)), func(name string) bool { return slices.Contains(has, name) })
+	if len(missing) > 0 {
+		return problem.Newf("have the same file on all nodes; the node in the seat orders what its own file says", "release %d of %q lacks names that this node's file has: %s", r.Serial, target, keypair.Quoted(missing))
+	}
+	return nil
+}
+
+// recipients returns the sum of the keys that a pair is sealed to.
+func (f *Fleet) recipients(nodes []string) (string, error) {
+	publics, err := f.Members.Publics(nodes)
+	if err != nil {
+		return "", err
+	}
+	var lines []string
+	for _, p := range publics {
+		lines = append(lines, p.String())
+	}
+	slices.Sort(lines)
+	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+// pairOp returns the operation that writes a pair, sealed to the nodes that may have it.
+func (f *Fleet) pairOp(target, version string, chain, key []byte) (engine.Op, error) {
+	to := f.values.withOrderers(f.Audience(target))
+	sum, err := f.recipients(to)
+	if err != nil {
+		return engine.Op{}, err
+	}
+	return f.values.op(document.PairKey(target, version), 0, document.Pair{Chain: string(chain), Recipients: sum}, key, to)
+}

@@ -1,0 +1,174 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/engine"
+	"keypaird/renew/fleet/wave"
+	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
+)
+
+// A Publication becomes a release.
+type Publication struct {
+	Target   string
+	Pair     *keypair.Pair
+	CA       string          // of the order that it ends; "": none
+	Serial   uint64          // of the release that this node took or published last; 0: none
+	Ordering json.RawMessage // half of the record; nil: it stays
+	NextKey  []byte          // PEM (DANE), with Ordering; nil: none
+	Urgent   bool            // for all nodes at once
+	More     []engine.Op     // in the same commit
+}
+
+// keptPairs is how many versions of a pair the engine has.
+const keptPairs = 2
+
+// Publish makes a pair the newest release of its target, in one commit with the record and
+// the end of the order. It returns its serial. A pair that is the release already keeps
+// its serial.
+func (f *Fleet) Publish(ctx context.Context, t *Term, p Publication) (uint64, error) {
+	defer f.lock(p.Target)()
+	f.mu.Lock()
+	old := f.view.releases[p.Target]
+	serial := max(f.view.serial(p.Target), p.Serial) + 1
+	nodes := f.progress(p.Target, nil)
+	f.mu.Unlock()
+	do := slices.Clone(p.More)
+	if p.CA != "" {
+		do = append(do, engine.Op{Key: document.OrderKey(p.Target, p.CA)})
+	}
+	if p.Ordering != nil {
+		op, err := f.values.op(document.RecordKey(p.Target), 0, document.Record{Ordering: p.Ordering}, p.NextKey, f.Order)
+		if err != nil {
+			return 0, err
+		}
+		do = append(do, op)
+	}
+	if old != nil && old.Fingerprint == p.Pair.Fingerprint() && old.Serial == serial-1 {
+		return old.Serial, t.Commit(ctx, do...)
+	}
+	release := document.Release{Serial: serial, Version: fmt.Sprintf("v%06d", serial), Fingerprint: p.Pair.Fingerprint(), NotAfter: p.Pair.Leaf.NotAfter}
+	release = wave.First(f.now(), f.Rules, release, nodes, p.Urgent)
+	op, err := f.pairOp(p.Target, release.Version, p.Pair.FullChain(), p.Pair.Key())
+	if err != nil {
+		return 0, err
+	}
+	previous := ""
+	if old != nil {
+		previous = old.Version
+	}
+	superfluous, err := f.olderPairs(ctx, p.Target, release.Version, previous)
+	if err != nil {
+		return 0, err
+	}
+	do = append(append(do, op), superfluous...)
+	return serial, f.commitRelease(ctx, t, p.Target, release, do)
+}
+
+// olderPairs returns the operations that delete the pairs of a target but for the new
+// version and the one before it.
+func (f *Fleet) olderPairs(ctx context.Context, target, version, previous string) ([]engine.Op, error) {
+	pairs, err := read(ctx, f.Engine, document.PairPrefix(target))
+	if err != nil {
+		return nil, err
+	}
+	versions := []string{}
+	for _, e := range pairs.Entries {
+		if k, _ := document.ParseKey(e.Key); k.Version != version {
+			versions = append(versions, k.Version)
+		}
+	}
+	slices.SortFunc(versions, func(a, b string) int { // the previous one first, then the newest
+		if (a == previous) != (b == previous) {
+			return map[bool]int{true: -1, false: 1}[a == previous]
+		}
+		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(b, a))
+	})
+	var do []engine.Op
+	for i, v := range versions {
+		if i >= keptPairs-1 {
+			do = append(do, engine.Op{Key: document.PairKey(target, v)})
+		}
+	}
+	return do, nil
+}
+
+// commitRelease writes a release, with more operations. The lock of the target is held.
+func (f *Fleet) commitRelease(ctx context.Context, t *Term, target string, r document.Release, more []engine.Op) error {
+	r.NotAfter, r.At = r.NotAfter.UTC(), r.At.UTC()
+	live, err := f.values.op(document.LiveKey(target), r.Serial, r, nil, nil)
+	if err != nil {
+		return err
+	}
+	revision, err := t.commit(ctx, append([]engine.Op{live}, more...))
+	if err != nil {
+		return err
+	}
+	f.wrote(revision, live)
+	return nil
+}
+
+// change rewrites the release of a target as a person wants it.
+func (f *Fleet) change(ctx context.Context, t *Term, target string, to func(document.Release) document.Release) error {
+	defer f.lock(target)()
+	r, ok := f.Release(target)
+	if !ok {
+		return problem.Newf("see the releases: keypaird status -fleet", "the fleet has no certificate of %q", target)
+	}
+	return f.commitRelease(ctx, t, target, to(r), nil)
+}
+
+// Hold keeps the release of a target from further nodes until Go. A release that has come
+// to all nodes cannot be held.
+func (f *Fleet) Hold(ctx context.Context, t *Term, target, reason string) error {
+	if r, _ := f.Release(target); r.All {
+		return problem.Newf("go back to the certificate before: keypaird fleet rollback "+target, "all nodes may deploy release %d of %q already", r.Serial, target)
+	}
+	return f.change(ctx, t, target, func(r document.Release) document.Release { return wave.Hold(r, reason) })
+}
+
+// Go lets all nodes deploy the release of a target now.
+func (f *Fleet) Go(ctx context.Context, t *Term, target string) error {
+	return f.change(ctx, t, target, func(r document.Release) document.Release { return wave.Go(f.now(), r) })
+}
+
+// Rollback makes the version before the newest release a new one, for all nodes at once.
+func (f *Fleet) Rollback(ctx context.Context, t *Term, target string) (document.Release, error) {
+	defer f.lock(target)()
+	now, found := f.Release(target)
+	if !found {
+		return now, problem.Newf("see the releases: keypaird status -fleet", "the fleet has no certificate of %q", target)
+	}
+	pairs, err := read(ctx, f.Engine, document.PairPrefix(target))
+	if err != nil {
+		return now, err
+	}
+	failed := errors.New("the engine has no other version of it")
+	for _, e := range slices.Backward(pairs.Entries) {
+		k, _ := document.ParseKey(e.Key)
+		if k.Version == now.Version {
+			continue
+		}
+		p, err := f.openPair(e)
+		if err == nil {
+			err = p.Check(p.Names(), f.now())
+		}
+		if err != nil {
+			failed = err
+			continue
+		}
+		f.mu.Lock()
+		serial := f.view.serial(target) + 1
+		f.mu.Unlock()
+		r := wave.Go(f.now(), document.Release{Serial: serial, Version: k.Version, Fingerprint: p.Fingerprint(), NotAfter: p.Leaf.NotAfter})
+		return r, f.commitRelease(ctx, t, target, r, nil)
+	}
+	return now, problem.Wrap(fmt.Errorf("rolling %q back: %w", target, failed), "order another: keypaird issue -force "+target)
+}

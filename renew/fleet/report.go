@@ -1,0 +1,197 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/engine"
+	"keypaird/renew/fleet/wave"
+)
+
+const (
+	maxExceptions = 1000
+	maxNewer      = 200
+	maxErr        = 300                    // bytes of an error
+	reportAfter   = 300 * time.Millisecond // changes are collected
+)
+
+// Report notes what this node serves of a target: the release with this serial is verified
+// in all its deployments, or e says what failed or is under way. The serial is 0 if the
+// node has no release. What the other nodes need to know is written when it changed.
+func (f *Fleet) Report(target string, serial uint64, e *document.Exception) {
+	r := result{serial: serial}
+	if e != nil {
+		copied := *e
+		copied.Serial = serial
+		copied.Err = strings.ToValidUTF8(e.Err[:min(len(e.Err), maxErr)], "")
+		r.exception = &copied
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	old, known := f.results[target]
+	f.results[target] = r
+	if !known || !old.equal(r) {
+		f.wake()
+	}
+}
+
+// equal reports whether two results say the same to other nodes.
+func (r result) equal(other result) bool {
+	a, b := r.exception, other.exception
+	if r.serial != other.serial || (a == nil) != (b == nil) {
+		return false
+	}
+	return a == nil || a.Failures == b.Failures && a.Err == b.Err
+}
+
+// writeReports writes this node's report whenever other nodes need to know what changed.
+func (f *Fleet) writeReports(ctx context.Context) {
+	for ctx.Err() == nil {
+		f.mu.Lock()
+		next := f.changed
+		_, due := f.report()
+		due = due && f.present && f.err() == nil
+		f.mu.Unlock()
+		if !due {
+			select {
+			case <-ctx.Done():
+			case <-next:
+				pause(ctx, reportAfter)
+			}
+			continue
+		}
+		n, err := f.writeReport(ctx)
+		if err != nil {
+			f.Log.Debug("report not written", "err", err)
+			pause(ctx, 10*minRetry)
+		}
+		pause(ctx, reportAfter+time.Duration(n)*10*time.Millisecond)
+	}
+}
+
+// writeReport writes this node's report, and returns how many exceptions it has.
+func (f *Fleet) writeReport(ctx context.Context) (int, error) {
+	f.mu.Lock()
+	r, due := f.report()
+	f.mu.Unlock()
+	if !due {
+		return 0, nil
+	}
+	op, err := f.values.op(document.ReportKey(f.Node), 0, r, nil, nil)
+	if err != nil {
+		return 0, err
+	}
+	return len(r.Exceptions), f.setOwn(ctx, op, func(engine.Entry) bool { return true })
+}
+
+// report returns what this node has to report now, and whether it says something else than
+// what the engine has. Only releases that this node may deploy are in it, and those that
+// the engine lost. f.mu is held.
+func (f *Fleet) report() (document.Report, bool) {
+	written := document.Report{}
+	if n := f.view.nodes[f.Node]; n != nil && n.report != nil {
+		written = n.report.Report
+	}
+	now := document.Report{Exceptions: map[string]document.Exception{}, Newer: f.lostReleases()}
+	due := len(now.Newer) > 0 && !sameKeys(now.Newer, written.Newer) || len(now.Newer) == 0 && len(written.Newer) > 0
+	type exception struct {
+		target   string
+		revision engine.Revision
+	}
+	var open []exception
+	for target, r := range f.view.releases {
+		if !f.mine(target) {
+			continue
+		}
+		now.Revision = max(now.Revision, r.revision)
+		before, excepted := written.Exceptions[target]
+		e := f.status(target, r, written)
+		switch {
+		case e == nil && !wave.Allows(r.Release, f.Node):
+			continue // nothing to say of it yet
+		case e == nil:
+			due = due || excepted || written.Revision < r.revision
+			continue
+		case e.Serial == r.Serial && !wave.Allows(r.Release, f.Node):
+			continue
+		}
+		if e.Err != "" && (!excepted || before.Serial != e.Serial || before.Err != e.Err || before.Failures != e.Failures) {
+			due = true
+		}
+		if e.Err == "" && excepted && before.Serial == e.Serial && before.Err != "" {
+			due = true
+		}
+		if e.At.IsZero() {
+			e.At = f.now()
+		}
+		e.At = e.At.UTC().Round(0)
+		now.Exceptions[target] = *e
+		open = append(open, exception{target, r.revision})
+	}
+	if len(open) > maxExceptions { // the oldest; nothing is said of what is newer
+		slices.SortFunc(open, func(a, b exception) int { return cmp.Compare(a.revision, b.revision) })
+		now.Revision = open[maxExceptions].revision - 1
+		for _, e := range open[maxExceptions:] {
+			delete(now.Exceptions, e.target)
+		}
+	}
+	return now, due
+}
+
+// status returns what is to be said of a target's release; nil: it is verified. f.mu is
+// held.
+func (f *Fleet) status(target string, r *release, written document.Report) *document.Exception {
+	result, known := f.results[target]
+	switch {
+	case !known: // in this process: what was said before stays
+		if before, ok := written.Exceptions[target]; ok {
+			return &before
+		}
+		if written.Revision >= r.revision {
+			return nil
+		}
+	case result.serial > r.Serial:
+		return &document.Exception{Serial: result.serial, Err: "the engine has an older release than this node"}
+	case result.serial == r.Serial && result.exception == nil:
+		return nil
+	case result.serial == r.Serial:
+		e := *result.exception
+		return &e
+	}
+	return &document.Exception{Serial: r.Serial}
+}
+
+// mine reports whether this node deploys a target.
+func (f *Fleet) mine(target string) bool { return slices.Contains(f.Audience(target), f.Node) }
+
+// lostReleases returns releases that this node has and the engine lost. f.mu is held.
+func (f *Fleet) lostReleases() map[string][]byte {
+	var lost map[string][]byte
+	for target, r := range f.view.newer {
+		there := f.view.releases[target]
+		if f.results[target].serial < r.Serial || there != nil && there.Serial >= r.Serial || len(lost) == maxNewer {
+			continue
+		}
+		if lost == nil {
+			lost = map[string][]byte{}
+		}
+		lost[target] = r.value
+	}
+	return lost
+}
+
+func sameKeys(a, b map[string][]byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k := range a {
+		if _, ok := b[k]; !ok {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,118 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/engine"
+)
+
+// resealAll goes through all pairs once in each term of this node, so that nodes which came,
+// went or have a new key can open what they need.
+func (f *Fleet) resealAll(ctx context.Context) {
+	var last *Term
+	done := map[string]bool{}
+	for ctx.Err() == nil {
+		f.mu.Lock()
+		next, t := f.changed, f.term
+		target := ""
+		if t != last {
+			clear(done)
+			last = t
+		}
+		for name := range f.view.releases {
+			if t != nil && !done[name] {
+				target = name
+				break
+			}
+		}
+		f.mu.Unlock()
+		if target == "" {
+			select {
+			case <-ctx.Done():
+			case <-next:
+				pause(ctx, time.Second)
+			}
+			continue
+		}
+		done[target] = true
+		switch sealed, err := f.Reseal(ctx, t, target); {
+		case errors.Is(err, errSealed) && t.StandUp("the certificate of "+target+" is not sealed to this node yet", restTime):
+			pause(ctx, time.Second) // the other orderer seals it anew
+		case err != nil:
+			f.Log.Warn("pair not sealed anew", "target", target, "err", err)
+			pause(ctx, time.Second)
+		case sealed:
+			f.Log.Info("pair sealed anew", "target", target)
+		}
+	}
+}
+
+// errSealed says that this node cannot open a pair.
+var errSealed = errors.New("a pair is sealed to other nodes")
+
+// Reseal seals what the engine has of a target's pairs and of its next key anew, if the
+// nodes that may have them, or their keys, changed since. It reports whether that was
+// needed. The release stays as it is, so that no node deploys anything.
+func (f *Fleet) Reseal(ctx context.Context, t *Term, target string) (bool, error) {
+	defer f.lock(target)()
+	sum, err := f.recipients(f.values.withOrderers(f.Audience(target)))
+	if err != nil {
+		return false, err
+	}
+	pairs, err := read(ctx, f.Engine, document.PairPrefix(target))
+	if err != nil {
+		return false, err
+	}
+	var do []engine.Op
+	var failed []error
+	for _, e := range pairs.Entries {
+		body, m, err := open(f.values, e, f.Order, document.Parse[document.Pair])
+		if err != nil || body.Recipients == sum {
+			failed = append(failed, err)
+			continue
+		}
+		key, err := f.Identity.Unseal(m.Sealed)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%w: %w", errSealed, err))
+			continue
+		}
+		k, _ := document.ParseKey(e.Key)
+		op, err := f.pairOp(target, k.Version, []byte(body.Chain), key)
+		if err != nil {
+			return false, err
+		}
+		do = append(do, op)
+	}
+	if len(do) == 0 {
+		return false, errors.Join(failed...)
+	}
+	record, err := readKey(ctx, f.Engine, document.RecordKey(target))
+	if err != nil {
+		return false, err
+	}
+	if op, ok := f.resealRecord(record); ok {
+		do = append(do, op)
+	}
+	return true, errors.Join(append(failed, t.Commit(ctx, do...))...)
+}
+
+// resealRecord returns the operation that seals the next key in a record anew.
+func (f *Fleet) resealRecord(e engine.Entry) (engine.Op, bool) {
+	if e.Value == nil {
+		return engine.Op{}, false
+	}
+	body, m, err := open(f.values, e, f.Order, document.Parse[document.Record])
+	if err != nil || m.Sealed == nil {
+		return engine.Op{}, false
+	}
+	secret, err := f.Identity.Unseal(m.Sealed)
+	if err != nil {
+		return engine.Op{}, false
+	}
+	op, err := f.values.op(e.Key, 0, body, secret, f.Order)
+	return op, err == nil
+}

@@ -1,0 +1,255 @@
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/engine"
+	"keypaird/renew/problem"
+)
+
+const (
+	seatTTL     = 30 * time.Second
+	goodFor     = 20 * time.Second // after the last keep-alive that the engine confirmed
+	callTimeout = 10 * time.Second // of one request
+	maxCommits  = 4                // of the same operations
+)
+
+// A LostError says that this node no longer sits in the seat, so that nothing was written.
+type LostError struct{ Reason string }
+
+func (e *LostError) Error() string { return "this node no longer orders for the fleet: " + e.Reason }
+
+// Remedy says what the operator can do about it.
+func (e *LostError) Remedy() string {
+	return "the node in the seat goes on with it; see who sits: keypaird status -fleet"
+}
+
+// A Term is the time in which this node sits in the seat. Its methods may be called
+// concurrently.
+type Term struct {
+	engine   engine.Engine
+	lease    engine.Lease
+	node     string
+	unfenced bool // for a test that has to fail
+	leave    func(reason string, rest time.Duration) bool
+
+	exchange sync.Mutex // held while the seat's value is exchanged
+
+	mu      sync.Mutex
+	value   []byte   // of the seat
+	values  []string // that it had in this term, or may have
+	unclear []byte   // value of the seat under which a commit may still happen; nil: none
+	lost    *LostError
+	over    chan struct{} // closed with lost
+}
+
+func newTerm(e engine.Engine, lease engine.Lease, node string) *Term {
+	t := &Term{engine: e, lease: lease, node: node, over: make(chan struct{})}
+	t.value = t.newValue()
+	return t
+}
+
+// newValue returns a value that the seat never had.
+func (t *Term) newValue() []byte {
+	v := document.SeatValue(t.node, document.NewID())
+	t.values = append(t.values, string(v))
+	return v
+}
+
+// Over is closed once the term has ended.
+func (t *Term) Over() <-chan struct{} { return t.over }
+
+// Good reports whether the node may rely on the seat now: the last keep-alive that
+// the engine confirmed was sent less than 20 seconds ago. It is asked before each request
+// to a CA.
+func (t *Term) Good() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lost != nil {
+		return t.lost
+	}
+	// The monotonic clock may stand still while the machine sleeps, the other may be set.
+	renewed, now := t.lease.Renewed(), time.Now()
+	if age := max(now.Sub(renewed), now.Round(0).Sub(renewed.Round(0))); age >= goodFor {
+		return problem.Newf("it goes on when the engine answers", "the engine did not confirm for %v that this node orders for the fleet", age.Round(time.Second))
+	}
+	return nil
+}
+
+// StandUp ends the term, if another orderer is alive that can take the seat, and reports
+// whether it did. For the time to rest, this node then takes the seat last.
+func (t *Term) StandUp(reason string, rest time.Duration) bool { return t.leave(reason, rest) }
+
+// Commit performs all of do, or nothing, provided that this node still sits in the seat:
+// the error is a *LostError if it does not. What was done is known: after any other error
+// it is undone or was not done, or Commit could not find out, and then it can only happen
+// before the next Commit succeeds. Concurrent commits have different keys.
+func (t *Term) Commit(ctx context.Context, do ...engine.Op) error {
+	_, err := t.commit(ctx, do)
+	return err
+}
+
+func (t *Term) commit(ctx context.Context, do []engine.Op) (engine.Revision, error) {
+	var err error
+	for range maxCommits {
+		var value []byte
+		if value, err = t.fence(ctx); err != nil {
+			return 0, err
+		}
+		var revision engine.Revision
+		revision, err = t.try(ctx, value, do)
+		if err == nil {
+			return revision, nil
+		}
+		if _, ok := errors.AsType[*engine.ConditionError](err); ok {
+			if t.isValue(value) {
+				return 0, t.end("another value is in the seat")
+			}
+			continue // it was exchanged meanwhile
+		}
+		// It may have happened, and may still happen unless the fence is moved.
+		t.setUnclear(value)
+		if _, moved := t.fence(ctx); moved != nil {
+			return 0, fmt.Errorf("storing in the engine: %w", err)
+		}
+		revision, done, unread := happened(ctx, t.engine, do)
+		switch {
+		case unread != nil:
+			return 0, fmt.Errorf("storing in the engine: %w", unread)
+		case done:
+			return revision, nil
+		}
+	}
+	return 0, fmt.Errorf("storing in the engine: %w", err)
+}
+
+// try performs a commit once.
+func (t *Term) try(ctx context.Context, value []byte, do []engine.Op) (engine.Revision, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	conditions := []engine.Condition{{Key: document.SeatKey, Value: value}}
+	if t.unfenced {
+		conditions = nil
+	}
+	return t.engine.Commit(ctx, conditions, do)
+}
+
+// fence returns the value of the seat for the next commit. If a commit may still
+// happen under an older value, the value is exchanged first, so that it cannot.
+func (t *Term) fence(ctx context.Context) ([]byte, error) {
+	t.exchange.Lock()
+	defer t.exchange.Unlock()
+	for range maxCommits {
+		t.mu.Lock()
+		value, unclear, lost := t.value, bytes.Equal(t.unclear, t.value), t.lost
+		t.mu.Unlock()
+		switch {
+		case lost != nil:
+			return nil, lost
+		case !unclear || t.unfenced:
+			return value, nil
+		}
+		if err := t.move(ctx, value); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errors.New("the engine does not confirm what is written to it")
+}
+
+// move exchanges the value of the seat. t.exchange is held.
+func (t *Term) move(ctx context.Context, value []byte) error {
+	t.mu.Lock()
+	next := t.newValue()
+	t.mu.Unlock()
+	_, err := t.try(ctx, value, []engine.Op{{Key: document.SeatKey, Value: next, Lease: t.lease.ID()}})
+	if err != nil { // it may have happened, or another exchange before it
+		entry, unread := readKey(ctx, t.engine, document.SeatKey)
+		switch {
+		case unread != nil:
+			return fmt.Errorf("storing in the engine: %w", err)
+		case !t.Owns(entry.Value):
+			return t.end("another value is in the seat")
+		}
+		next = entry.Value
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.value = next
+	return nil
+}
+
+// Owns reports whether a value of the seat is of this term.
+func (t *Term) Owns(value []byte) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Contains(t.values, string(value))
+}
+
+func (t *Term) isValue(value []byte) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return bytes.Equal(t.value, value)
+}
+
+// setUnclear notes that a commit under a value of the seat may still happen, unless that
+// value was exchanged already.
+func (t *Term) setUnclear(value []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if bytes.Equal(t.value, value) {
+		t.unclear = value
+	}
+}
+
+// end ends the term, if it has not ended, and returns why it did.
+func (t *Term) end(reason string) *LostError {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lost == nil {
+		t.lost = &LostError{Reason: reason}
+		close(t.over)
+	}
+	return t.lost
+}
+
+// happened reports whether the operations of a commit were done, at which revision.
+// The values that it sets are of this commit alone.
+func happened(ctx context.Context, e engine.Engine, do []engine.Op) (engine.Revision, bool, error) {
+	for _, op := range do {
+		entry, err := readKey(ctx, e, op.Key)
+		if err != nil || !bytes.Equal(entry.Value, op.Value) {
+			return 0, false, err
+		}
+		if op.Value != nil {
+			return entry.Revision, true, nil
+		}
+	}
+	return 0, true, nil
+}
+
+// readKey returns the entry of a key: with a nil value, if there is none.
+func readKey(ctx context.Context, e engine.Engine, key string) (engine.Entry, error) {
+	snapshot, err := read(ctx, e, key)
+	if err != nil {
+		return engine.Entry{}, err
+	}
+	for _, entry := range snapshot.Entries {
+		if entry.Key == key {
+			return entry, nil
+		}
+	}
+	return engine.Entry{Key: key}, nil
+}
+
+func read(ctx context.Context, e engine.Engine, prefix string) (engine.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return e.Read(ctx, prefix)
+}
