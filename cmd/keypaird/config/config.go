@@ -361,11 +361,12 @@ type Fleet struct {
 	// tls = { ca = "/etc/keypaird/engine-ca.pem", cert = "/etc/keypaird/engine.pem", key = "/etc/keypaird/engine.key" }
 	TLS EngineTLS `toml:"tls"`
 
-	// User of the engine and the file with its password, which users beside its owner
-	// and group must not be able to read. Both or none. Default: none, the engine knows
-	// nodes by cert of tls.
-	User         string `toml:"user"`
+	// File with the password of a user of the engine; users beside its owner and group
+	// must not be able to read it. Default: none, the engine knows nodes by cert of tls.
 	PasswordFile string `toml:"password_file"`
+
+	// The user. Default: the name of the node.
+	User string `toml:"user"`
 
 	// Nodes that may order, the first choice first. Only these need the secrets of
 	// [dns] and [ca] tables and reach the CAs; they have the keys of all certificates

@@ -64,6 +64,9 @@ func (c *checker) checkFleet() {
 	c.checkNodeNames(p.child("order"), f.Order)
 	c.reportError(p.child("waves"), fleetrule.Waves(f.Waves))
 	c.checkThisNode(p, f)
+	if f.PasswordFile != "" {
+		f.User = cmp.Or(f.User, f.Node)
+	}
 	c.noSecrets = c.noSecrets || !c.cfg.OrdersHere()
 }
 
@@ -103,9 +106,7 @@ func (c *checker) checkEngineTLS(p path, f *Fleet) {
 
 // checkEngineUser checks how a node gives its name to an engine without client certificates.
 func (c *checker) checkEngineUser(p path, f *Fleet) {
-	const both = "set both, or none"
-	c.reportIf(f.User == "" && f.PasswordFile != "", p.child("user"), both, "is missing beside password_file")
-	c.reportIf(f.User != "" && f.PasswordFile == "", p.child("password_file"), both, "is missing beside user")
+	c.reportIf(f.User != "" && f.PasswordFile == "", p.child("password_file"), "set it, or leave user out", "is missing beside user")
 	c.reportIf(!plainToken.MatchString(f.User), p.child("user"), "use a-z A-Z 0-9 . _ -", "%q is not the name of a user", f.User)
 	if f.PasswordFile == "" {
 		return

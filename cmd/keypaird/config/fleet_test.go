@@ -130,7 +130,7 @@ tls = { cert = "/etc/keypaird/engine.pem" }
 user = "mx1"
 ` + fleetOrder + fleetNodes, `
 1: fleet.password_file: is missing beside user
--> set both, or none
+-> set it, or leave user out
 3: fleet.tls: is only for an engine with https
 -> write https in engine, or leave tls out
 3: fleet.tls.key: is missing beside cert
@@ -320,6 +320,10 @@ func TestEnginePair(t *testing.T) {
 	text := "[fleet]\nengine = [\"https://10.0.0.1:2379\"]\ntls = { cert = \"$DIR/engine.pem\", key = \"$DIR/engine.key\" }\n" + fleetOrder + fleetNodes + okCert
 	if _, err := loadText(t, dir, text); err != nil {
 		t.Error(err)
+	}
+	byPassword := "[fleet]\nengine = [\"https://10.0.0.1:2379\"]\npassword_file = \"$DIR/secret\"\n" + fleetOrder + fleetNodes + okCert
+	if cfg, err := loadText(t, dir, byPassword); err != nil || cfg.Fleet.User != "mx1" {
+		t.Errorf("the user of node mx1: %+v, %v", cfg, err)
 	}
 	try(t, os.Remove(dir+"/engine.key"))
 	if _, err := loadText(t, dir, text); err == nil {
