@@ -100,14 +100,17 @@ func commands(cfg *config.Config) [][]string {
 	list := [][]string{cfg.Notify.Command}
 	names := map[string]bool{}
 	for name := range cfg.Deploy {
-		names[name] = true
+		names[name] = cfg.DeploysHere(name)
 	}
 	for _, t := range cfg.Targets() {
 		for _, name := range t.Deploy {
 			names[name] = true
 		}
 	}
-	for name := range names {
+	for name, here := range names {
+		if !here {
+			continue
+		}
 		d := cfg.Deployment(name)
 		list = append(list, d.Check, d.Reload, d.Restart)
 		list = append(list, preset.Questions(cmp.Or(cfg.Deploy[name].Preset, name), &d)...)
