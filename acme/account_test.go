@@ -181,7 +181,7 @@ func (g *fixture) replaceCA(t *testing.T) {
 
 // savedOrder returns the pending order on disk, or "none".
 func savedOrder(req acme.Request) string {
-	data, err := os.ReadFile(filepath.Join(req.Pending, "order.json"))
+	data, err := os.ReadFile(orderFile(req.Pending))
 	if err != nil {
 		return "none"
 	}

@@ -2,13 +2,13 @@ package acme
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 
+	"keypaird/acme/answer"
 	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 	"keypaird/renew/textfmt"
@@ -78,7 +78,7 @@ func (j *job) describe(url, name string, lc legoacme.Challenge) (Challenge, erro
 	c := Challenge{Type: lc.Type, Identifier: identifier, Wildcard: wildcard, Token: lc.Token,
 		AccountURL: j.session.account.url, Order: j.url}
 	if lc.Type == DNSPersist01 {
-		c.Token, c.Issuers = "", issuers(j.session.transport.Answer(url).Body, lc.URL)
+		c.Token, c.Issuers = "", answer.Issuers(j.session.transport.Answer(url).Body, lc.URL)
 		return c, nil
 	}
 	if !IsToken(c.Token) {
@@ -153,6 +153,9 @@ func (j *job) validate(ctx context.Context, url, name string, challenge legoacme
 func (j *job) respond(ctx context.Context, challenge legoacme.Challenge) (denied *Problem, lost bool, err error) {
 	j.session.transport.Label(challenge.URL, transport.ResourceChallenge)
 	_, err = ask(ctx, j, tries, func() (legoacme.ExtendedChallenge, error) {
+		if err := j.client.permit(); err != nil {
+			return legoacme.ExtendedChallenge{}, &transport.Error{Err: err, Kind: transport.NotSent}
+		}
 		return j.session.core.Challenges.New(challenge.URL)
 	})
 	if p, ok := errors.AsType[*Problem](err); ok && p.Type == "malformed" {
@@ -184,32 +187,4 @@ func untouched(a legoacme.Authorization, challengeURL string) bool {
 		}
 	}
 	return false
-}
-
-// issuers reads the issuer domain names of a dns-persist-01 challenge, which
-// lego does not know. Values that are not domain names are dropped: a record cannot
-// have them.
-func issuers(authz []byte, challengeURL string) []string {
-	var a struct {
-		Challenges []struct {
-			URL     string   `json:"url"`
-			Issuers []string `json:"issuer-domain-names"`
-		} `json:"challenges"`
-	}
-	if json.Unmarshal(authz, &a) != nil {
-		return nil
-	}
-	var names []string
-	for _, c := range a.Challenges {
-		for _, name := range c.Issuers {
-			if c.URL == challengeURL && isDomain(name) {
-				names = append(names, name)
-			}
-		}
-	}
-	return names
-}
-
-func isDomain(s string) bool {
-	return s != "" && len(s) <= 253 && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789.-") == ""
 }

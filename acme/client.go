@@ -3,6 +3,7 @@ package acme
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -21,14 +22,25 @@ type CA = authority.CA
 // Options configure a Client.
 type Options struct {
 	CA        CA           // required
-	Dir       string       // required; where account.json and key.pem are kept
+	Dir       string       // of the account; required without Account or OrderLog
 	Email     string       // contact of the account; "" leaves it as it is
 	UserAgent string       // "" means "keypaird"
 	Log       *slog.Logger // required
 
-	OrderLog OrderLog       // nil means orders.log in Dir, with the limit of the CA
-	Observe  func(Exchange) // called with each request, concurrently; may be nil
+	Account  accountfile.Store // of the parts of the account; nil means files in Dir
+	OrderLog OrderLog          // nil means orders.log in Dir, with the limit of the CA
+	Observe  func(Exchange)    // called with each request, concurrently; may be nil
+
+	// Permit is called, concurrently, before each request that places or finalizes an
+	// order or has a challenge validated. After an error that is not sent, and Obtain
+	// returns an [ErrNotPermitted]. nil permits all.
+	Permit func() error
 }
+
+// ErrNotPermitted marks the error of a request that was not sent, since this process may
+// not order at the moment. That is no failure of the CA. An OrderStore, an OrderLog and an
+// account's Store may return it, too.
+var ErrNotPermitted = errors.New("not permitted")
 
 // An Exchange is one request to a CA and its result.
 type Exchange = transport.Exchange
@@ -64,6 +76,7 @@ type Client struct {
 	log      *slog.Logger
 	server   *transport.Server
 	orderLog OrderLog
+	mayOrder func() error // Permit
 
 	pause time.Duration // retryPause, or less in tests: before the second request to finalize or to validate
 
@@ -82,16 +95,31 @@ func NewClient(o Options) *Client {
 	if o.OrderLog == nil {
 		o.OrderLog = NewOrderLog(o.CA, o.Dir)
 	}
+	if o.Account == nil {
+		o.Account = accountfile.Dir(o.Dir)
+	}
 	return &Client{
-		ca: o.CA, files: accountfile.Files{CA: o.CA.Name, Directory: o.CA.Directory, Store: accountfile.Dir(o.Dir)}, email: o.Email, agent: cmp.Or(o.UserAgent, "keypaird"), log: o.Log,
+		ca: o.CA, files: accountfile.Files{CA: o.CA.Name, Directory: o.CA.Directory, Store: o.Account}, email: o.Email, agent: cmp.Or(o.UserAgent, "keypaird"), log: o.Log,
 		server: transport.NewServer(transport.Options{
 			CA: o.CA.Name, Directory: o.CA.Directory, Roots: o.CA.Roots, Log: o.Log, Observe: o.Observe,
 		}),
 		orderLog: o.OrderLog,
+		mayOrder: o.Permit,
 		pause:    retryPause,
 		patience: patience,
 		opening:  make(chan struct{}, 1),
 	}
+}
+
+// permit returns why a request must not be sent, an ErrNotPermitted, or nil.
+func (c *Client) permit() error {
+	if c.mayOrder == nil {
+		return nil
+	}
+	if err := c.mayOrder(); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotPermitted, err)
+	}
+	return nil
 }
 
 // Close drops idle connections.

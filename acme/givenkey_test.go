@@ -51,7 +51,7 @@ func TestGivenKey(t *testing.T) {
 			if err != nil || !certifies(stored, one) {
 				t.Fatalf("the first certificate: %v", err)
 			}
-			if err := acme.Forget(req.Pending); err != nil {
+			if err := req.Pending.Clear(); err != nil {
 				t.Fatal(err)
 			}
 			before := tr.granted(acmetest.PathNewOrder)
@@ -93,7 +93,7 @@ func TestNewKey(t *testing.T) {
 		}
 		if req.Current == nil {
 			req.Current = pair.Leaf
-			if err := acme.Forget(req.Pending); err != nil {
+			if err := req.Pending.Clear(); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -27,7 +27,7 @@ func TestObtain(t *testing.T) {
 		if got := pair.KeyType(); got != keyType {
 			t.Errorf("key type = %s, want %s", got, keyType)
 		}
-		if err := acme.Forget(req.Pending); err != nil {
+		if err := req.Pending.Clear(); err != nil {
 			t.Error(err)
 		}
 	}

@@ -37,7 +37,7 @@ type Request struct {
 	Profile        string            // "" lets the CA choose
 	PreferredChain string            // common name of the root wanted; "" means the CA's default chain
 	Replaces       string            // certificate identifier (RFC 9773, section 4.1); "" means none
-	Pending        string            // required; directory of the unfinished order, made if missing
+	Pending        OrderStore        // required; of the unfinished order
 	Current        *x509.Certificate // what is stored now; nil means nothing
 	Foreign        bool              // Current is of another CA, and does not count against the limit of this one
 	Forced         bool              // requested by the operator: the limit of certificates for these names does not apply
@@ -58,7 +58,6 @@ type job struct {
 	client  *Client
 	session *session
 	req     Request
-	store   orderStore
 	log     *slog.Logger
 
 	url     string // of the order
@@ -77,8 +76,8 @@ type job struct {
 }
 
 // Obtain returns a pair for exactly the names of req. It resumes the order
-// in req.Pending if that is for the same certificate. The caller empties the
-// directory with [Forget] once the pair is stored.
+// in req.Pending if that is for the same certificate. The caller clears that with
+// [ForgetIfStored] once the pair is stored.
 func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, err error) {
 	defer recoverTo(&err, c.log)
 	ctx, cancel := context.WithTimeoutCause(ctx, orderTimeout, timeout(c.ca.Name, "ordering", orderTimeout))
@@ -88,7 +87,7 @@ func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, e
 		return nil, err
 	}
 	defer c.done(s)
-	j := &job{client: c, session: s, req: req, store: orderDir(req.Pending), log: c.log, forced: req.Forced}
+	j := &job{client: c, session: s, req: req, log: c.log, forced: req.Forced}
 	s.transport.ReserveWith(req.Names, j.reserveRequest)
 	if j.resumed, err = j.resume(ctx); err == nil {
 		pair, err = j.run(ctx)
@@ -119,8 +118,8 @@ func (j *job) ended(err error) bool {
 
 // forget removes the saved order.
 func (j *job) forget() {
-	if err := j.store.clear(); err != nil {
-		j.log.Warn("order not forgotten", "dir", j.req.Pending, "err", err)
+	if err := j.req.Pending.Clear(); err != nil {
+		j.log.Warn("order not forgotten", "cert", j.req.Target, "err", err)
 	}
 }
 
@@ -199,9 +198,19 @@ func (j *job) sendNewOrder(ctx context.Context, replaces string) (legoacme.Exten
 	})
 }
 
-// reserveRequest adds the request that is about to be sent to the order log. A
-// newOrder request that is repeated with a new nonce is added once.
+// reserveRequest adds the request that is about to be sent, if it is permitted, to the
+// order log. A newOrder request that is repeated with a new nonce is added once.
 func (j *job) reserveRequest(ctx context.Context, kind orderlog.Kind) error {
+	if err := j.client.permit(); err != nil {
+		return err
+	}
+	if err := j.noteRequest(ctx, kind); err != nil {
+		return err
+	}
+	return j.client.permit() // noting it may take a while
+}
+
+func (j *job) noteRequest(ctx context.Context, kind orderlog.Kind) error {
 	r := orderlog.Request{Target: j.req.Target, Names: j.req.Names, Force: j.forced}
 	if !j.req.Foreign {
 		r.Current = j.req.Current
@@ -298,7 +307,7 @@ func (j *job) prepare(ctx context.Context) error {
 // lost.
 func (j *job) saveUnplaced() error {
 	j.url, j.begun = "", time.Time{}
-	return j.store.save(j.pendingOrder())
+	return j.pendingOrder().save(j.req.Pending)
 }
 
 // pendingOrder returns the order as it is saved, without its key.
@@ -322,7 +331,7 @@ func (j *job) saveOrder(ctx context.Context) (err error) {
 	o := j.pendingOrder()
 	key := j.req.Key
 	if key == nil && slowToMake(o.KeyType) {
-		if err := j.store.save(o); err != nil {
+		if err := o.save(j.req.Pending); err != nil {
 			return err
 		}
 		saved()
@@ -337,7 +346,7 @@ func (j *job) saveOrder(ctx context.Context) (err error) {
 		return err
 	}
 	j.key, o.Key = key, string(data)
-	err = j.store.save(o)
+	err = o.save(j.req.Pending)
 	if err == nil {
 		saved()
 	}

@@ -23,7 +23,7 @@ func TestOrderLimit(t *testing.T) {
 	obtain := func(req acme.Request) error {
 		_, err := g.client(t).Obtain(t.Context(), req) // by a new process each time
 		if err == nil {
-			err = acme.Forget(req.Pending)
+			err = req.Pending.Clear()
 		}
 		return err
 	}
@@ -68,7 +68,7 @@ func TestForcedOrderIsResumed(t *testing.T) {
 		if _, err := start(t, sh.options).Obtain(t.Context(), sh.req); err != nil {
 			t.Fatal(err)
 		}
-		if err := acme.Forget(sh.req.Pending); err != nil {
+		if err := sh.req.Pending.Clear(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -97,7 +97,7 @@ func TestOrderLimitConcurrently(t *testing.T) {
 	for i := range 12 {
 		wg.Go(func() {
 			req := g.request("a.test")
-			req.Pending += fmt.Sprint(i)
+			req.Pending = acme.OrderDir(filepath.Join(g.dir, fmt.Sprint("pending-", i)))
 			_, err := clients[i%len(clients)].Obtain(t.Context(), req)
 			var b *orderlog.RateLimitError
 			if err != nil && !errors.As(err, &b) {

@@ -23,7 +23,7 @@ func TestPendingOrder(t *testing.T) {
 	set := func(key string, value any) func(t *testing.T, req *acme.Request) {
 		return func(t *testing.T, req *acme.Request) {
 			t.Helper()
-			path := filepath.Join(req.Pending, "order.json")
+			path := orderFile(req.Pending)
 			var o map[string]any
 			if err := json.Unmarshal(readFile(t, path), &o); err != nil {
 				t.Fatal(err)
@@ -50,17 +50,17 @@ func TestPendingOrder(t *testing.T) {
 		{"the key is lost", set("key", ""), 2},
 		{"the key is damaged", set("key", "-----BEGIN"), 2},
 		{"half a file", func(t *testing.T, req *acme.Request) {
-			if err := os.Truncate(filepath.Join(req.Pending, "order.json"), 60); err != nil {
+			if err := os.Truncate(orderFile(req.Pending), 60); err != nil {
 				t.Fatal(err)
 			}
 		}, 2},
 		{"an empty file", func(t *testing.T, req *acme.Request) {
-			if err := os.Truncate(filepath.Join(req.Pending, "order.json"), 0); err != nil {
+			if err := os.Truncate(orderFile(req.Pending), 0); err != nil {
 				t.Fatal(err)
 			}
 		}, 2},
 		{"the directory is gone", func(t *testing.T, req *acme.Request) {
-			if err := acme.Forget(req.Pending); err != nil {
+			if err := req.Pending.Clear(); err != nil {
 				t.Fatal(err)
 			}
 		}, 2},
@@ -98,7 +98,7 @@ func TestOrderForgottenByCA(t *testing.T) {
 	if _, err := g.client(t).Obtain(t.Context(), req); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(req.Pending, "order.json")
+	path := orderFile(req.Pending)
 	data := strings.Replace(string(readFile(t, path)), acmetest.PathOrder, acmetest.PathOrder+"no", 1)
 	data = regexp.MustCompile(`"begun": "[^"]*"`).ReplaceAllString(data, `"begun": "2000-01-01T00:00:00Z"`)
 	if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
@@ -121,8 +121,8 @@ func TestForgetIfStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // the second time there is nothing left
-		for _, dir := range []string{req.Pending, other.Pending} {
-			if _, err := acme.ForgetIfStored(dir, pair.Leaf); err != nil {
+		for _, pending := range []acme.OrderStore{req.Pending, other.Pending} {
+			if _, err := acme.ForgetIfStored(pending, pair.Leaf); err != nil {
 				t.Error(err)
 			}
 		}
@@ -178,14 +178,14 @@ func TestPendingNotWritable(t *testing.T) {
 				g := newFixture(t, acmetest.Options{AuthzReuse: 100, Wrap: tr.wrap})
 				req := g.request("a.test")
 				other := req
-				if other.Pending = filepath.Join(g.dir, "before"); proven {
+				if other.Pending = acme.OrderDir(filepath.Join(g.dir, "before")); proven {
 					if _, err := g.client(t).Obtain(t.Context(), other); err != nil {
 						t.Fatal(err)
 					}
 				}
 				asked := func() int { return tr.asked(acmetest.PathNewOrder) + tr.asked(acmetest.PathFinalize) }
 				before := asked()
-				if err := tt.spoil(req.Pending); err != nil {
+				if err := tt.spoil(filepath.Dir(orderFile(req.Pending))); err != nil {
 					t.Fatal(err)
 				}
 				_, err := g.client(t).Obtain(t.Context(), req)
@@ -219,10 +219,10 @@ func TestOrderThatIsNotPlaced(t *testing.T) {
 		t.Errorf("error %v, kept before: %q, and after: %q", err, kept, savedOrder(req))
 	}
 	down.Store(false)
-	if err := os.MkdirAll(req.Pending, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(orderFile(req.Pending)), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(req.Pending, "order.json"), []byte(kept), 0o600); err != nil {
+	if err := os.WriteFile(orderFile(req.Pending), []byte(kept), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	req.Step = nil

@@ -81,9 +81,9 @@ func TestOwnLimit(t *testing.T) {
 		{"its certificate is stored", &pendingOrder{URL: url, Names: names, Forced: true, Key: string(pem)}, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := OrderDir(t.TempDir())
 			if tt.order != nil {
-				if err := orderDir(dir).save(*tt.order); err != nil {
+				if err := tt.order.save(dir); err != nil {
 					t.Fatal(err)
 				}
 			}

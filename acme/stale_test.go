@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/url"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 // began sets the time at which the pending order was placed.
 func began(t *testing.T, req acme.Request, at time.Time) {
 	t.Helper()
-	path := filepath.Join(req.Pending, "order.json")
+	path := orderFile(req.Pending)
 	var o map[string]any
 	if err := json.Unmarshal(readFile(t, path), &o); err != nil {
 		t.Fatal(err)
@@ -96,7 +95,7 @@ func TestOldOrders(t *testing.T) {
 func orderPath(t *testing.T, req acme.Request) string {
 	t.Helper()
 	var o struct{ URL string }
-	if err := json.Unmarshal(readFile(t, filepath.Join(req.Pending, "order.json")), &o); err != nil {
+	if err := json.Unmarshal(readFile(t, orderFile(req.Pending)), &o); err != nil {
 		t.Fatal(err)
 	}
 	u, err := url.Parse(o.URL)

@@ -46,7 +46,7 @@ func ours(passed, life time.Duration) *x509.Certificate {
 // done is the record of a target for which all is done.
 func done() Record {
 	return Record{
-		Fingerprint: "f", CA: "le",
+		Ordering:    Ordering{Fingerprint: "f", CA: "le"},
 		Deployments: map[string]Deployment{"relayd": {Deployed: "f", Verified: "f"}},
 	}
 }

@@ -56,6 +56,7 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 		j := jobs[i]
 		now := p.now()
 		j.state.NextDeployWindow = p.nextDeployWindow(now)
+		LoadHolds(now, j.Target, &j.state, p.Mode)
 		// What may not be deployed yet does not become live: live is what is in use.
 		d, ok := decideMeanwhile(now, j.Target, j.state, p.Mode)
 		if !ok || p.draining(ctx) {
@@ -148,7 +149,7 @@ func (p *Pass) recordActivationFailure(j *job, err error) {
 			continue
 		}
 		d.Attempt = d.Attempt.Failed(fmt.Errorf("switching to the new version: %w", err), now, j.state.ends())
-		j.state.Record.setDeployment(name, d)
+		j.state.Record.SetDeployment(name, d)
 	}
 	if err := p.save(j); err != nil {
 		p.Log.Warn("failure not recorded", "cert", j.Name, "err", err)
@@ -338,28 +339,13 @@ func (p *Pass) change(j *job, name string) (Change, error) {
 // files are in place again and the reload is still missing.
 func (p *Pass) begin(j *job, name string, c Change) {
 	d := j.state.Record.Deployments[name]
-	if c.Deployed || !d.has(j.state.Fingerprint) {
+	if c.Deployed || !d.Has(j.state.Fingerprint) {
 		return
 	}
-	d.undo(j.state.Fingerprint)
-	j.state.Record.setDeployment(name, d)
+	d.Undo(j.state.Fingerprint)
+	j.state.Record.SetDeployment(name, d)
 	if err := p.saveDurably(j); err != nil {
 		p.Log.Warn("record not saved", "cert", j.Name, "step", deploying(name), "err", err)
-	}
-}
-
-// has reports whether a certificate was deployed.
-func (d Deployment) has(fingerprint string) bool {
-	return d.Deployed == fingerprint || d.Verified == fingerprint
-}
-
-// undo forgets that a certificate was deployed.
-func (d *Deployment) undo(fingerprint string) {
-	if d.Deployed == fingerprint {
-		d.Deployed = ""
-	}
-	if d.Verified == fingerprint {
-		d.Verified = ""
 	}
 }
 
@@ -384,7 +370,7 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, deployer Deployer, 
 	if r.Err == nil || d.ConfigHash != j.state.Specs[name].ConfigHash {
 		d.LostAt = time.Time{}
 	}
-	d.undo(j.state.Fingerprint) // what was seen before says nothing of the files and the server of now
+	d.Undo(j.state.Fingerprint) // what was seen before says nothing of the files and the server of now
 	if r.Outcome == Verified || r.Outcome == Reloaded {
 		d.Deployed, d.ConfigHash, d.Signature = j.state.Fingerprint, j.state.Specs[name].ConfigHash, ""
 	}
@@ -397,7 +383,7 @@ func (p *Pass) recordDeployment(ctx context.Context, j *job, deployer Deployer, 
 	if r.Endpoints != nil {
 		d.Observe(r.Endpoints, !d.LostAt.IsZero(), now)
 	}
-	j.state.Record.setDeployment(name, d)
+	j.state.Record.SetDeployment(name, d)
 	p.takeRenewalInfo(j)
 	return p.save(j)
 }

@@ -112,7 +112,7 @@ func TestDeployedAgainEndsEarly(t *testing.T) {
 	w.deploy = func(context.Context, string, []Change) ([]Outcome, error) {
 		s, err := loadState(w.store, "chat") // what a kill would leave
 		must(t, err)
-		if d := s.Record.Deployments["relayd"]; d.has(s.Fingerprint) {
+		if d := s.Record.Deployments["relayd"]; d.Has(s.Fingerprint) {
 			t.Errorf("a kill would leave %+v", d)
 		}
 		cancel()

@@ -77,18 +77,18 @@ func TestUnsavedRecordIsOlder(t *testing.T) {
 	lost.store.Close()
 	p := &Pass{Store: lost.store, Records: new(Records), Log: w.log}
 	failed := &job{Target: chat}
-	failed.state.Record.setFailedOrder("le", backoff.Attempt{Failures: 2, Error: "down"})
+	failed.state.Record.SetFailedOrder("le", backoff.Attempt{Failures: 2, Error: "down"})
 	if err := p.save(failed); err == nil {
 		t.Fatal("a closed store takes a record")
 	}
 	p.Store = w.store
-	must(t, Record{CA: "le"}.save(w.store, "chat"))
+	must(t, new(Records).Save(w.store, "chat", Record{Ordering: Ordering{CA: "le"}}))
 	next := &job{Target: chat}
 	next.state.Record.CA = "le"
 	p.retrySave(next)
 	r, err := LoadRecord(w.store, "chat")
-	if err != nil || r.CA != "le" || r.Orders != nil || next.state.Record.Orders != nil || len(p.Records.unsaved) > 0 {
-		t.Errorf("recorded %+v, %v; in use %+v; %d unsaved", r, err, next.state.Record, len(p.Records.unsaved))
+	if err != nil || r.CA != "le" || r.Orders != nil || next.state.Record.Orders != nil || unsaved(p) {
+		t.Errorf("recorded %+v, %v; in use %+v; unsaved: %v", r, err, next.state.Record, unsaved(p))
 	}
 }
 

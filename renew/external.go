@@ -23,10 +23,6 @@ type External struct {
 	Target string // its name, for messages
 }
 
-// NameOfExternal is what takes the place of a CA's name for all external
-// certificates.
-const NameOfExternal = "external"
-
 // String implements Issuer.
 func (x *External) String() string { return NameOfExternal }
 

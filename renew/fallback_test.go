@@ -160,7 +160,7 @@ func TestRecordThatCannotBeWritten(t *testing.T) {
 	lost.store.Close()
 	p := &Pass{Store: lost.store, Records: new(Records), Log: w.log}
 	failed := &job{Target: chat}
-	failed.state.Record.setFailedOrder("le", backoff.Attempt{Failures: 2, Error: "down"})
+	failed.state.Record.SetFailedOrder("le", backoff.Attempt{Failures: 2, Error: "down"})
 	if err := p.save(failed); err == nil {
 		t.Fatal("a closed store takes a record")
 	}
@@ -171,8 +171,8 @@ func TestRecordThatCannotBeWritten(t *testing.T) {
 	}
 	p.Store = w.store // there is room again
 	p.retrySave(&job{Target: chat})
-	if r, err := LoadRecord(w.store, "chat"); err != nil || r.Orders["le"].Failures != 2 || len(p.Records.unsaved) > 0 {
-		t.Errorf("written: %+v, %v; %d are unsaved", r, err, len(p.Records.unsaved))
+	if r, err := LoadRecord(w.store, "chat"); err != nil || r.Orders["le"].Failures != 2 || unsaved(p) {
+		t.Errorf("written: %+v, %v; unsaved: %v", r, err, unsaved(p))
 	}
 }
 
@@ -182,7 +182,7 @@ func TestForeign(t *testing.T) {
 		name, fingerprint, ca string
 		want                  bool
 	}{{"its own", "f", "le", false}, {"another's", "f", "private", true}, {"nobody knows", "", "", false}, {"of an older one", "e", "private", false}} {
-		s := State{Fingerprint: "f", Record: Record{Fingerprint: tt.fingerprint, CA: tt.ca}}
+		s := State{Fingerprint: "f", Record: Record{Ordering: Ordering{Fingerprint: tt.fingerprint, CA: tt.ca}}}
 		if got := s.foreign("le"); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}

@@ -21,7 +21,7 @@ func (p *Pass) compareFiles(j *job) error {
 			p.Log.Warn("deployed files differ", "cert", j.Name, "deployment", name, "found", spec.Differs)
 		default:
 			rec.Signature, changed = spec.Signature, true
-			j.state.Record.setDeployment(name, rec)
+			j.state.Record.SetDeployment(name, rec)
 		}
 	}
 	if changed {
@@ -49,12 +49,17 @@ func (p *Pass) storeDeployed(j *job, deployment string, spec DeploySpec) error {
 	rec.Orders = nil
 	d := rec.Deployments[deployment]
 	d.Deployed, d.ConfigHash, d.Signature, d.Verified, d.Attempt = fingerprint, spec.ConfigHash, "", "", backoff.Attempt{}
-	rec.setDeployment(deployment, d)
+	rec.SetDeployment(deployment, d)
+	return p.saveAndLoad(j, "storing what is deployed")
+}
+
+// saveAndLoad writes the record of a job after a step, and reads its state again.
+func (p *Pass) saveAndLoad(j *job, step string) (err error) {
 	if err := p.save(j); err != nil {
-		p.Log.Warn("record not saved", "cert", j.Name, "step", "storing what is deployed", "err", err)
+		p.Log.Warn("record not saved", "cert", j.Name, "step", step, "err", err)
 	}
 	saved := j.state.Record
-	j.state, err = p.Records.LoadState(p.Store, j.Target)
+	j.state, err = LoadStateWith(p.Records, p.Store, j.Target)
 	j.state.Record = saved
 	return err
 }

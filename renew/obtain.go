@@ -95,6 +95,9 @@ func (p *Pass) obtainFrom(ctx context.Context, j *job, issuer Issuer, ordered fu
 		return p.recordFailure(ctx, j, issuer, fmt.Errorf("storing: %w", err))
 	}
 	pair, err := p.order(ctx, j, issuer)
+	if failed, ok := errors.AsType[*OrderError](err); ok && failed.Held {
+		return err
+	}
 	if ctx.Err() == nil && p.Observer != nil && j.External() == nil {
 		p.Observer.Ordered(issuer.String(), p.now().Sub(began), err)
 	}
@@ -138,6 +141,7 @@ func (p *Pass) store(ctx context.Context, j *job, issuer Issuer, pair *keypair.P
 	unrecorded := p.recordStored(j, issuer, pair, replaced)
 	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "ca", issuer.String(), "fingerprint", j.state.Fingerprint[:16],
 		"not_after", pair.Leaf.NotAfter.UTC(), "took", p.now().Sub(began).Round(time.Millisecond))
+	p.publish(ctx, j, pair)
 	p.forgetOrder(j, pair.Leaf)
 	p.afterOrder(ctx, j, began, before)
 	if x := j.External(); x != nil {
@@ -164,9 +168,9 @@ func (p *Pass) stored(j *job, pair *keypair.Pair) (bool, error) {
 // the place of another from the same files.
 func (p *Pass) recordStored(j *job, issuer Issuer, pair *keypair.Pair, replaced time.Time) error {
 	if j.External() != nil {
-		j.state.Record.setImported(pair.Fingerprint(), Imported{Mark: j.state.Mark, ReplacedAt: replaced.UTC().Truncate(time.Second)})
+		j.state.Record.SetImported(pair.Fingerprint(), Imported{Mark: j.state.Mark, ReplacedAt: replaced.UTC().Truncate(time.Second)})
 	} else {
-		j.state.Record.setIssued(j.Target, issuer.String(), pair.Fingerprint(), p.now())
+		j.state.Record.SetIssued(j.Profile, issuer.String(), pair.Fingerprint(), p.now())
 	}
 	if err := p.save(j); err != nil {
 		return &unrecordedError{fmt.Errorf("recording: %w", err)}
@@ -183,7 +187,7 @@ type unrecordedError struct{ error }
 func (p *Pass) undeploy(j *job, pair *keypair.Pair) error {
 	found := false
 	for name, d := range j.state.Record.Deployments {
-		if !d.has(pair.Fingerprint()) {
+		if !d.Has(pair.Fingerprint()) {
 			continue
 		}
 		v, err := p.Store.Find(j.Name, pair.Fingerprint())
@@ -194,7 +198,7 @@ func (p *Pass) undeploy(j *job, pair *keypair.Pair) error {
 			continue
 		}
 		d.Deployed, d.Verified, found = "", "", true
-		j.state.Record.setDeployment(name, d)
+		j.state.Record.SetDeployment(name, d)
 	}
 	if !found {
 		return nil
@@ -202,8 +206,12 @@ func (p *Pass) undeploy(j *job, pair *keypair.Pair) error {
 	return p.save(j)
 }
 
-// forgetOrder removes what is left of the order that ended in leaf.
+// forgetOrder removes what is left of the order that ended in leaf, the newest, unless
+// other machines do not have that yet: they may go on with the order.
 func (p *Pass) forgetOrder(j *job, leaf *x509.Certificate) {
+	if j.Sharing != nil && j.state.Record.Fleet.Fingerprint != j.state.Fingerprint {
+		return
+	}
 	for _, issuer := range j.Issuers {
 		found, err := issuer.Forget(leaf)
 		if err != nil {
@@ -263,7 +271,7 @@ func (p *Pass) recordFailure(ctx context.Context, j *job, issuer Issuer, err err
 		return err
 	}
 	rec, name := &j.state.Record, issuer.String()
-	rec.setFailedOrder(name, rec.Orders[name].Failed(err, p.now(), j.state.ends()))
+	rec.SetFailedOrder(name, rec.Orders[name].Failed(err, p.now(), j.state.ends()))
 	rec.External.FailedMark = j.state.Mark
 	if rerr := p.save(j); rerr != nil {
 		p.Log.Warn("failure not recorded", "cert", j.Name, "err", rerr)

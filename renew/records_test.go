@@ -21,25 +21,31 @@ func fullDisk(t *testing.T, w *world) *Pass {
 	return &Pass{Store: shut, Records: new(Records), Log: w.log}
 }
 
+// unsaved reports whether the record of the target chat could not be written.
+func unsaved(p *Pass) bool {
+	_, unsaved := p.Records.Pending(p.Store, "chat")
+	return unsaved
+}
+
 // What the disk did not take is shown, as long as the disk has nothing newer.
 func TestLookKnowsWhatIsUnsaved(t *testing.T) {
 	w := newWorld(t)
-	must(t, Record{CA: "le"}.save(w.store, "chat"))
+	must(t, new(Records).Save(w.store, "chat", Record{Ordering: Ordering{CA: "le"}}))
 	p := fullDisk(t, w)
 	j := &job{Target: chat}
-	j.state.Record.setFailedOrder("le", backoff.Attempt{Failures: 2, Error: "no space"})
+	j.state.Record.SetFailedOrder("le", backoff.Attempt{Failures: 2, Error: "no space"})
 	if err := p.save(j); err == nil {
 		t.Fatal("the disk takes a record")
 	}
-	s, err := p.Records.LoadState(w.store, Target{Name: "chat"})
+	s, err := LoadStateWith(p.Records, w.store, Target{Name: "chat"})
 	if must(t, err); s.Record.Orders["le"].Failures != 2 {
 		t.Errorf("record = %+v, want the one that was not saved", s.Record)
 	}
-	must(t, Record{CA: "other"}.save(w.store, "chat")) // a command
-	if s, err = p.Records.LoadState(w.store, Target{Name: "chat"}); err != nil || s.Record.CA != "other" {
+	must(t, new(Records).Save(w.store, "chat", Record{Ordering: Ordering{CA: "other"}})) // a command
+	if s, err = LoadStateWith(p.Records, w.store, Target{Name: "chat"}); err != nil || s.Record.CA != "other" {
 		t.Errorf("record = %+v, %v; want that of the command", s.Record, err)
 	}
-	if s, err = p.Records.LoadState(w.store, Target{Name: "mail"}); err != nil || s.Record.CA != "" {
+	if s, err = LoadStateWith(p.Records, w.store, Target{Name: "mail"}); err != nil || s.Record.CA != "" {
 		t.Errorf("record of another target = %+v, %v", s.Record, err)
 	}
 }
@@ -49,8 +55,8 @@ func TestShownIsACopy(t *testing.T) {
 	w := newWorld(t)
 	p := fullDisk(t, w)
 	fails := func(j *job, n int) {
-		j.state.Record.setFailedOrder("le", backoff.Attempt{Failures: n})
-		j.state.Record.setDeployment("relayd", Deployment{Attempt: backoff.Attempt{Failures: n}})
+		j.state.Record.SetFailedOrder("le", backoff.Attempt{Failures: n})
+		j.state.Record.SetDeployment("relayd", Deployment{Attempt: backoff.Attempt{Failures: n}})
 		if j.state.Record.TLSA.Names == nil {
 			j.state.Record.TLSA.Names = map[string]rollover.Observation{}
 		}
@@ -69,7 +75,7 @@ func TestShownIsACopy(t *testing.T) {
 		t.Fatal("the disk takes a record")
 	}
 	fails(first, 2) // and is not saved yet
-	s, err := p.Records.LoadState(w.store, Target{Name: "chat"})
+	s, err := LoadStateWith(p.Records, w.store, Target{Name: "chat"})
 	must(t, err)
 	shows(s, 1)
 	next := &job{Target: chat}
@@ -81,13 +87,13 @@ func TestShownIsACopy(t *testing.T) {
 // The page looks while the pass works on what it is shown.
 func TestLookDuringPass(t *testing.T) {
 	w := newWorld(t)
-	must(t, Record{CA: "le"}.save(w.store, "chat"))
+	must(t, new(Records).Save(w.store, "chat", Record{Ordering: Ordering{CA: "le"}}))
 	p := fullDisk(t, w)
 	var page sync.WaitGroup
 	done := make(chan struct{})
 	page.Go(func() {
 		for {
-			s, err := p.Records.LoadState(w.store, Target{Name: "chat"})
+			s, err := LoadStateWith(p.Records, w.store, Target{Name: "chat"})
 			if err != nil || s.Record.Orders["le"].Failures > 50 {
 				t.Error(s.Record, err)
 			}
@@ -107,8 +113,8 @@ func TestLookDuringPass(t *testing.T) {
 	for i := range 50 {
 		j := &job{Target: chat}
 		p.retrySave(j)
-		j.state.Record.setFailedOrder("le", backoff.Attempt{Failures: i})
-		j.state.Record.setDeployment(fmt.Sprint(i), Deployment{})
+		j.state.Record.SetFailedOrder("le", backoff.Attempt{Failures: i})
+		j.state.Record.SetDeployment(fmt.Sprint(i), Deployment{})
 		if j.state.Record.TLSA.Names == nil {
 			j.state.Record.TLSA.Names = map[string]rollover.Observation{}
 		}
@@ -119,7 +125,7 @@ func TestLookDuringPass(t *testing.T) {
 	}
 	close(done)
 	page.Wait()
-	s, err := p.Records.LoadState(w.store, Target{Name: "chat"})
+	s, err := LoadStateWith(p.Records, w.store, Target{Name: "chat"})
 	if err != nil || len(s.Record.Deployments) != 50 {
 		t.Errorf("%d deployments, %v; want what was remembered each time", len(s.Record.Deployments), err)
 	}

@@ -138,7 +138,7 @@ func TestIssuerOfLostRecord(t *testing.T) {
 		w := newWorld(t)
 		two := target(func(t *Target) { t.Issuers = cas("le", "zerossl") })
 		w.pass(t.Context(), Scheduled, two)
-		must(t, w.store.RemoveAll(two.Name, recordFile))
+		must(t, w.store.RemoveAll(two.Name, "record.json"))
 		var asked []string
 		w.suggest = func(ca string, leaf *x509.Certificate) (renewalinfo.SuggestedWindow, error) {
 			asked = append(asked, ca)

@@ -41,6 +41,9 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	r := Report{Errs: errs.list, Interrupted: orders.Err() != nil, Next: p.nextAll(jobs), Targets: make([]TargetState, 0, len(jobs))}
 	for _, j := range jobs {
 		r.Targets = append(r.Targets, TargetState{j.Target, j.state, j.stateErr})
+		if j.Sharing != nil {
+			j.Sharing.Reported(j.state, j.stateErr)
+		}
 	}
 	for _, j := range active {
 		p.step(j.Name, "")
@@ -79,7 +82,7 @@ func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []
 	p.each(len(targets), func(i int) {
 		if ctx.Err() == nil {
 			j := &job{Target: targets[i], index: i}
-			j.state, j.stateErr = p.Records.LoadState(p.Store, j.Target)
+			j.state, j.stateErr = LoadStateWith(p.Records, p.Store, j.Target)
 			jobs[i] = j
 		}
 	})
@@ -95,12 +98,13 @@ func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []
 			errs.add(&TargetError{[]string{j.Name}, "storing the newer certificate that is deployed", err})
 		}
 	}
+	p.share(ctx, jobs, errs)
 	return jobs
 }
 
 // retrySave writes again a record that could not be written.
 func (p *Pass) retrySave(j *job) {
-	if rec, unsaved := p.Records.pending(p.Store, j.Name); unsaved {
+	if rec, unsaved := p.Records.Pending(p.Store, j.Name); unsaved {
 		j.state.Record = rec
 		if err := p.save(j); err != nil {
 			p.Log.Warn("record not saved", "cert", j.Name, "err", err)
@@ -138,6 +142,9 @@ func (p *Pass) decideAll(jobs []*job, mode Mode, errs *failures) []*job {
 
 // refusedError returns why a needed certificate is not ordered.
 func (p *Pass) refusedError(j *job, now time.Time) error {
+	if hold := j.state.OrderHold; hold.Err != nil {
+		return fmt.Errorf("%s, but %w", needsCertificate(now, j.Target, j.state, p.Mode), hold.Err)
+	}
 	if j.rollover().Held(now) != "" {
 		return j.rollover().HeldError(now)
 	}
@@ -164,6 +171,7 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 			continue // at the next scheduled pass
 		}
 		j.state.NextDeployWindow = p.nextDeployWindow(now)
+		LoadHolds(now, j.Target, &j.state, Scheduled)
 		LoadLimits(now, j.Target, &j.state, Scheduled)
 		at := soon // its action is due but failed
 		if d := Decide(now, j.Target, j.state, Scheduled); d.Action == Wait || d.Action == None {

@@ -7,6 +7,7 @@ import (
 
 	"keypaird/renew/keypair"
 	"keypaird/renew/lifetime"
+	"keypaird/renew/record"
 	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
 )
@@ -23,6 +24,8 @@ type State struct {
 	Mark             string                // of the files of an external certificate, as they are now
 	Limits           map[string]Limit      // by CA, where our own limit is reached; nil if no certificate is needed
 	NextDeployWindow time.Time             // deployments may begin; zero: now
+	OrderHold        Limit                 // why this machine orders nothing, whatever is needed; zero: it may
+	DeployHold       Limit                 // why the newest version is not deployed yet; zero: it may be
 	Next             *rollover.Key         // key of the next certificate, if its record is to be published first; nil: none
 }
 
@@ -61,20 +64,20 @@ func (s *State) inspect(store *keypair.Store, t Target) {
 
 // loadStored reads what is in the store of a target.
 func loadStored(store *keypair.Store, name string) (State, error) {
-	l, err := store.Look(name, recordFile)
+	l, err := store.Look(name, record.File)
 	return State{
-		Leaf: l.Leaf, Version: l.Version, Fingerprint: l.Fingerprint, Live: l.Live, InUse: l.InUse, Record: parseRecord(l.File),
+		Leaf: l.Leaf, Version: l.Version, Fingerprint: l.Fingerprint, Live: l.Live, InUse: l.InUse, Record: record.Parse(l.File),
 	}, err
 }
 
-// LoadState is the function LoadState, but with the record that could not be written,
-// if there is one.
-func (r *Records) LoadState(store *keypair.Store, t Target) (State, error) {
+// LoadStateWith is LoadState, but with the record that could not be written, if there is
+// one.
+func LoadStateWith(r *Records, store *keypair.Store, t Target) (State, error) {
 	s, err := LoadState(store, t)
 	if err != nil {
 		return s, err
 	}
-	if rec, ok := r.pending(store, t.Name); ok {
+	if rec, ok := r.Pending(store, t.Name); ok {
 		s.Record = rec
 	}
 	return s, nil

@@ -237,12 +237,12 @@ func TestDaneKilled(t *testing.T) {
 		}},
 		{"and the record is of before, too", func(t *testing.T, w *daneWorld, before []byte) {
 			must(t, w.store.WriteFile(dane.Name, NextKeyFile, before))
-			must(t, w.store.RemoveAll(dane.Name, recordFile))
+			must(t, w.store.RemoveAll(dane.Name, "record.json"))
 		}},
 		{"the next key is gone", func(t *testing.T, w *daneWorld, _ []byte) { must(t, os.Remove(next(w))) }},
 		{"the next key is half there", func(t *testing.T, w *daneWorld, _ []byte) { must(t, os.Truncate(next(w), 40)) }},
 		{"the next key is empty", func(t *testing.T, w *daneWorld, _ []byte) { must(t, os.Truncate(next(w), 0)) }},
-		{"the record is gone", func(t *testing.T, w *daneWorld, _ []byte) { must(t, w.store.RemoveAll(dane.Name, recordFile)) }},
+		{"the record is gone", func(t *testing.T, w *daneWorld, _ []byte) { must(t, w.store.RemoveAll(dane.Name, "record.json")) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -226,18 +226,30 @@ func (v *events) prune(now time.Time) {
 	}
 }
 
-// lines returns the file rewritten, without the names of orders, which do not count.
+// lines returns the file rewritten.
 func (v *events) lines() []byte {
 	var out bytes.Buffer
+	for _, e := range v.list() {
+		out.WriteString(e.String())
+	}
+	return out.Bytes()
+}
+
+// list returns the events by time, without the names of orders, which do not count.
+func (v *events) list() []event {
+	list := make([]event, 0, len(v.orders)+len(v.certs))
 	for _, at := range v.orders {
-		out.WriteString(event{at: at, kind: NewOrder}.String())
+		list = append(list, event{at: at, kind: NewOrder})
 	}
 	for set, of := range v.certs {
 		for _, s := range of {
-			out.WriteString(event{s.at, Finalize, set, s.order}.String())
+			list = append(list, event{s.at, Finalize, set, s.order})
 		}
 	}
-	return out.Bytes()
+	slices.SortFunc(list, func(a, b event) int {
+		return cmp.Or(a.at.Compare(b.at), -cmp.Compare(a.kind, b.kind), bytes.Compare(a.names[:], b.names[:]), cmp.Compare(a.order, b.order))
+	})
+	return list
 }
 
 // size returns about the length of lines.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -45,7 +46,7 @@ type Log struct {
 	maxOrders int
 	clock     func() time.Time
 
-	queue chan struct{} // holds a value while Reserve runs
+	queue chan struct{} // holds a value while the file is locked
 
 	mu     sync.Mutex
 	events events
@@ -65,6 +66,27 @@ func New(o Options) *Log {
 // if Reserve returns an error, which is a [RateLimitError] if it would exceed a
 // limit. An order may be finalized again: that is one certificate.
 func (l *Log) Reserve(ctx context.Context, kind Kind, r Request) error {
+	return l.locked(ctx, func(f *os.File, now time.Time) error {
+		e := event{now.UTC().Truncate(time.Second), kind, hashNames(r.Names), hashURL(r.Order)}
+		if err := l.exceeded(now, kind, r); err != nil {
+			return err
+		}
+		if kind == Finalize && l.events.noted(e) {
+			return nil
+		}
+		if err := l.events.write(f, e); err != nil {
+			return l.unusable(ctx, err)
+		}
+		l.events.add(e, now)
+		if !l.events.mostlyOld() {
+			return nil
+		}
+		return l.rewrite(ctx, now)
+	})
+}
+
+// locked calls do with the file, which it has read, while no other process may change it.
+func (l *Log) locked(ctx context.Context, do func(f *os.File, now time.Time) error) error {
 	select {
 	case l.queue <- struct{}{}:
 		defer func() { <-l.queue }()
@@ -79,24 +101,10 @@ func (l *Log) Reserve(ctx context.Context, kind Kind, r Request) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	e := event{now.UTC().Truncate(time.Second), kind, hashNames(r.Names), hashURL(r.Order)}
 	if err := l.events.read(f, info, now); err != nil {
 		return l.unusable(ctx, err)
 	}
-	if err := l.exceeded(now, kind, r); err != nil {
-		return err
-	}
-	if kind == Finalize && l.events.noted(e) {
-		return nil
-	}
-	if err := l.events.write(f, e); err != nil {
-		return l.unusable(ctx, err)
-	}
-	l.events.add(e, now)
-	if !l.events.mostlyOld() {
-		return nil
-	}
-	return l.rewrite(ctx, now)
+	return do(f, now)
 }
 
 // rewrite replaces the file by the lines that still count.

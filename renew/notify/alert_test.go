@@ -83,7 +83,7 @@ func ours(passed, life time.Duration) *x509.Certificate {
 // with changes the record of a target for which all is done.
 func with(change func(*renew.Record)) renew.Record {
 	r := renew.Record{
-		Fingerprint: "f", CA: "le",
+		Ordering:    renew.Ordering{Fingerprint: "f", CA: "le"},
 		Deployments: map[string]renew.Deployment{"relayd": {Deployed: "f", Verified: "f"}},
 	}
 	change(&r)
@@ -101,7 +101,7 @@ func TestNoticeUnconfigured(t *testing.T) {
 		record renew.Record
 		want   Kind
 	}{
-		{"ends late, and failed when it was configured", ours(day, 90*day), renew.Record{Orders: map[string]backoff.Attempt{"le": failed}}, ""},
+		{"ends late, and failed when it was configured", ours(day, 90*day), renew.Record{Ordering: renew.Ordering{Orders: map[string]backoff.Attempt{"le": failed}}}, ""},
 		{"it failed, and nobody renews it", ours(day, 90*day), renew.Record{Notified: renew.Notified{Failing: now.Add(-day)}}, ""},
 		{"two weeks left", ours(76*day, 90*day), renew.Record{}, Expiring},
 		{"two weeks left, notified an hour ago", ours(76*day, 90*day), renew.Record{Notified: renew.Notified{Expiring: now.Add(-time.Hour)}}, ""},

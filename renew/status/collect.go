@@ -116,13 +116,14 @@ func (src Source) collect(target renew.Target, now time.Time) (Target, error) {
 
 // load reads the state of a target.
 func (src Source) load(t renew.Target, now time.Time) (renew.State, error) {
-	state, err := src.Records.LoadState(src.Store, t)
+	state, err := renew.LoadStateWith(src.Records, src.Store, t)
 	if err != nil {
 		return state, err
 	}
 	if src.NextDeployWindow != nil {
 		state.NextDeployWindow = src.NextDeployWindow(now)
 	}
+	renew.LoadHolds(now, t, &state, renew.Scheduled)
 	renew.LoadLimits(now, t, &state, renew.Scheduled)
 	return state, renew.LoadNextKey(src.Store, t, &state)
 }

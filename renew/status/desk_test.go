@@ -80,7 +80,7 @@ func (d *desk) addTarget(s renew.Target, live int, rec func(fps []string) renew.
 // deployed is the record of a version that is in use everywhere.
 func deployed(fp string) renew.Record {
 	at := now.Add(-30 * aDay)
-	return renew.Record{Fingerprint: fp, CA: "letsencrypt", Deployments: map[string]renew.Deployment{
+	return renew.Record{Ordering: renew.Ordering{Fingerprint: fp, CA: "letsencrypt"}, Deployments: map[string]renew.Deployment{
 		"relayd": {Deployed: fp, Verified: fp, At: at}, "postfix": {Deployed: fp, Verified: fp, At: at},
 	}}
 }
@@ -118,7 +118,7 @@ func (d *desk) addUsual() {
 		return r
 	}, pair(t, 91*aDay, "R10", "expired.example"))
 	d.add("missing", 0, func([]string) renew.Record {
-		return renew.Record{Orders: orders(failed(1, "letsencrypt: http-01: missing.example: connection: refused", "open port 80"))}
+		return renew.Record{Ordering: renew.Ordering{Orders: orders(failed(1, "letsencrypt: http-01: missing.example: connection: refused", "open port 80"))}}
 	})
 	d.add("never-tried", 0, nil)
 	d.add("renewed-not-deployed", 1, func(fps []string) renew.Record {

@@ -72,8 +72,10 @@ func (w *world) deploys(name string, age, life time.Duration, names ...string) *
 	must(w.t, os.WriteFile(files[0], p.FullChain(), 0o644))
 	must(w.t, os.WriteFile(files[1], p.Key(), 0o600))
 	w.records(name, renew.Record{
-		Fingerprint: p.Fingerprint(), CA: "le", Profile: "tlsserver", IssuedAt: p.Leaf.NotBefore,
-		RenewalInfo: renewalinfo.Info{Fingerprint: p.Fingerprint(), Chosen: p.Leaf.NotAfter.Add(-20 * day)},
+		Ordering: renew.Ordering{
+			Fingerprint: p.Fingerprint(), CA: "le", Profile: "tlsserver", IssuedAt: p.Leaf.NotBefore,
+			RenewalInfo: renewalinfo.Info{Fingerprint: p.Fingerprint(), Chosen: p.Leaf.NotAfter.Add(-20 * day)},
+		},
 		Deployments: map[string]renew.Deployment{"proxy": {Deployed: p.Fingerprint(), Verified: p.Fingerprint(), Files: files}},
 	})
 	return p
@@ -220,7 +222,7 @@ func TestCopyRenamed(t *testing.T) {
 		{"another type of key", func(w *world) { w.deploys("old", day, 90*day, name) }, func(t *renew.Target) { t.KeyType = "rsa2048" }, ""},
 		{"two orders failed before", func(w *world) {
 			w.deploys("old", day, 90*day, name)
-			w.records("new", renew.Record{Orders: map[string]backoff.Attempt{"le": {Failures: 2}}, Notified: renew.Notified{Failing: time.Now()}})
+			w.records("new", renew.Record{Ordering: renew.Ordering{Orders: map[string]backoff.Attempt{"le": {Failures: 2}}}, Notified: renew.Notified{Failing: time.Now()}})
 		}, nil, "old"},
 		{"it has a certificate", func(w *world) {
 			w.deploys("old", day, 90*day, name)

@@ -53,7 +53,7 @@ func TestHistoryIsNotFailing(t *testing.T) {
 			t.Fatal(err)
 		}
 		mail := d.current.engine.Targets[0]
-		state, err := d.records.LoadState(d.current.engine.Store, mail)
+		state, err := renew.LoadStateWith(&d.records, d.current.engine.Store, mail)
 		d.markFailing([]renew.TargetState{{Target: mail, State: state, Err: err}})
 		if got := len(d.summary.failing); got != tt.want {
 			t.Errorf("done %s: %d failing, want %d", tt.name, got, tt.want)

@@ -58,7 +58,7 @@ func (i *issuer) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 	defer release()
 	pair, err := client.Obtain(ctx, req)
 	if err != nil {
-		return nil, &renew.OrderError{TryNextCA: acme.TryNextCA(err), CAWide: acme.CAWide(err), Err: err}
+		return nil, &renew.OrderError{TryNextCA: acme.TryNextCA(err), CAWide: acme.CAWide(err), Held: errors.Is(err, acme.ErrNotPermitted), Err: err}
 	}
 	return pair, nil
 }
@@ -71,7 +71,7 @@ func (i *issuer) hold(ctx context.Context) (release func(), err error) {
 			f()
 		}
 	}
-	if under, err := os.ReadDir(i.request.Pending); err == nil && len(under) > 0 {
+	if order, err := i.request.Pending.Load(); err == nil && order != nil {
 		return release, nil
 	}
 	for _, a := range i.accounts {

@@ -96,8 +96,10 @@ func install(e *Engine, t renew.Target, dir string) error {
 func record(e *Engine, t renew.Target, pair *keypair.Pair) error {
 	spec, fp, now := t.Deploy[0].Spec(t.Name), pair.Fingerprint(), time.Now()
 	data, err := json.Marshal(renew.Record{
-		Fingerprint: fp, CA: "letsencrypt", IssuedAt: now,
-		RenewalInfo: renewalinfo.Info{Fingerprint: fp, Next: now.Add(6 * time.Hour)},
+		Ordering: renew.Ordering{
+			Fingerprint: fp, CA: "letsencrypt", IssuedAt: now,
+			RenewalInfo: renewalinfo.Info{Fingerprint: fp, Next: now.Add(6 * time.Hour)},
+		},
 		Deployments: map[string]renew.Deployment{"files": {
 			Deployed: fp, Verified: fp, At: now, ConfigHash: spec.ConfigHash, Signature: spec.Signature, Files: t.Deploy[0].Paths(t.Name),
 		}},

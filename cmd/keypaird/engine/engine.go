@@ -155,7 +155,7 @@ func (e *Engine) bind(t config.Target) renew.Target {
 			methods: func() map[string]acme.Method { return e.methods(out.Name) },
 			request: acme.Request{
 				Target: t.Name, Names: out.Names, Profile: t.Profile, PreferredChain: t.PreferredChain,
-				Pending: filepath.Join(orders, ca), // at each CA its own: what the first may have issued is not lost when the next is tried
+				Pending: acme.OrderDir(filepath.Join(orders, ca)), // at each CA its own: what the first may have issued is not lost when the next is tried
 			},
 		})
 	}

@@ -220,7 +220,7 @@ func (p *Plan) takePairs(e *engine.Engine) (names []string, err error) {
 			return names, err
 		}
 		rec := renew.Record{
-			Fingerprint: t.Pair.Fingerprint(), CA: t.ca.name, Profile: t.Profile, IssuedAt: t.Pair.Leaf.NotBefore.UTC(),
+			Ordering:    renew.Ordering{Fingerprint: t.Pair.Fingerprint(), CA: t.ca.name, Profile: t.Profile, IssuedAt: t.Pair.Leaf.NotBefore.UTC()},
 			Deployments: map[string]renew.Deployment{},
 		}
 		for _, d := range t.deploys {

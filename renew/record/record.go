@@ -1,4 +1,4 @@
-package renew
+package record
 
 import (
 	"encoding/json"
@@ -18,19 +18,52 @@ import (
 )
 
 // A Record is record.json of a target: facts that its files do not show. It is a
-// hint. Losing it costs a reload, never a certificate.
+// hint. Losing it costs a reload, never a certificate. One half is about ordering, the
+// other about what this machine does with what was ordered.
 type Record struct {
+	Ordering
+
+	Deployments map[string]Deployment `json:"deployments,omitempty"` // by name
+	Notified    Notified              `json:"notified,omitzero"`     // notices sent to the operator
+	Fleet       Fleet                 `json:"fleet,omitzero"`        // of the certificate, if machines share it
+}
+
+// An Ordering is the half of a Record about what was ordered. Machines that share a
+// certificate share it: each may be the next to order.
+type Ordering struct {
 	Fingerprint string    `json:"fingerprint,omitempty"` // of the version that CA and Profile describe
 	CA          string    `json:"ca,omitempty"`          // that issued it; NameOfExternal if its files were imported
 	Profile     string    `json:"profile,omitempty"`     // of the order
 	IssuedAt    time.Time `json:"issued_at,omitzero"`    // when it was obtained
 
-	Orders      map[string]backoff.Attempt `json:"orders,omitempty"`      // failures since the last success, by CA
-	RenewalInfo renewalinfo.Info           `json:"ari,omitzero"`          // of the newest version
-	Deployments map[string]Deployment      `json:"deployments,omitempty"` // by name
-	Notified    Notified                   `json:"notified,omitzero"`     // notices sent to the operator
-	TLSA        TLSARecord                 `json:"tlsa,omitzero"`         // keys and TLSA records (DANE)
-	External    Imported                   `json:"external,omitzero"`     // of the files, if the certificate is external
+	Orders      map[string]backoff.Attempt `json:"orders,omitempty"`  // failures since the last success, by CA
+	RenewalInfo renewalinfo.Info           `json:"ari,omitzero"`      // of the newest version
+	TLSA        TLSA                       `json:"tlsa,omitzero"`     // keys and TLSA records (DANE)
+	External    Imported                   `json:"external,omitzero"` // of the files, if the certificate is external
+}
+
+// A Fleet says which certificate was last taken from other machines or published to
+// them. The serial number of a target never goes down.
+type Fleet struct {
+	Serial      uint64 `json:"serial"`
+	Fingerprint string `json:"fingerprint"`
+}
+
+// MarshalJSON writes both halves as one, in the order that the file always had.
+func (r Record) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Fingerprint string                     `json:"fingerprint,omitempty"`
+		CA          string                     `json:"ca,omitempty"`
+		Profile     string                     `json:"profile,omitempty"`
+		IssuedAt    time.Time                  `json:"issued_at,omitzero"`
+		Orders      map[string]backoff.Attempt `json:"orders,omitempty"`
+		RenewalInfo renewalinfo.Info           `json:"ari,omitzero"`
+		Deployments map[string]Deployment      `json:"deployments,omitempty"`
+		Notified    Notified                   `json:"notified,omitzero"`
+		TLSA        TLSA                       `json:"tlsa,omitzero"`
+		External    Imported                   `json:"external,omitzero"`
+		Fleet       Fleet                      `json:"fleet,omitzero"`
+	}{r.Fingerprint, r.CA, r.Profile, r.IssuedAt, r.Orders, r.RenewalInfo, r.Deployments, r.Notified, r.TLSA, r.External, r.Fleet})
 }
 
 // A Deployment is the progress of the newest version in one deployment.
@@ -54,8 +87,8 @@ type Notified struct {
 	Attempt  backoff.Attempt `json:"attempt,omitzero"`  // to notify
 }
 
-// A TLSARecord stores the keys and TLSA records of a target.
-type TLSARecord struct {
+// A TLSA stores the keys and TLSA records of a target.
+type TLSA struct {
 	rollover.Record
 	Attempt backoff.Attempt `json:"attempt,omitzero"` // passes in a row that found a mismatch
 }
@@ -67,18 +100,24 @@ type Imported struct {
 	FailedMark string    `json:"failed_mark,omitempty"` // of the files that could not be imported
 }
 
-const recordFile = "record.json"
+// NameOfExternal is what takes the place of a CA's name for all external
+// certificates.
+const NameOfExternal = "external"
 
-// LoadRecord reads the record of a target. A missing or damaged one is empty.
-func LoadRecord(s *keypair.Store, name string) (Record, error) {
-	data, err := s.ReadFile(name, recordFile)
+// File is the name of the file of a Record in the directory of its target.
+const File = "record.json"
+
+// Load reads the record of a target. A missing or damaged one is empty.
+func Load(s *keypair.Store, name string) (Record, error) {
+	data, err := s.ReadFile(name, File)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	return parseRecord(data), err
+	return Parse(data), err
 }
 
-func parseRecord(data []byte) (r Record) {
+// Parse returns the record in a file; an empty one if it is damaged.
+func Parse(data []byte) (r Record) {
 	if json.Unmarshal(data, &r) != nil {
 		return Record{}
 	}
@@ -94,34 +133,49 @@ func (r Record) write(write func(name, file string, data []byte) error, name str
 	if err != nil {
 		return err
 	}
-	return write(name, recordFile, append(data, '\n'))
+	return write(name, File, append(data, '\n'))
 }
 
-// setIssued records a new certificate.
-func (r *Record) setIssued(t Target, ca, fingerprint string, now time.Time) {
-	r.Fingerprint, r.CA, r.Profile, r.Orders, r.RenewalInfo, r.External = fingerprint, ca, t.Profile, nil, renewalinfo.Info{}, Imported{}
+// SetIssued records a new certificate.
+func (r *Record) SetIssued(profile, ca, fingerprint string, now time.Time) {
+	r.Fingerprint, r.CA, r.Profile, r.Orders, r.RenewalInfo, r.External = fingerprint, ca, profile, nil, renewalinfo.Info{}, Imported{}
 	r.IssuedAt = now.UTC().Truncate(time.Second)
 }
 
-// setImported records that the newest version is from files.
-func (r *Record) setImported(fingerprint string, from Imported) {
-	*r = Record{Fingerprint: fingerprint, CA: NameOfExternal, External: from, Deployments: r.Deployments, Notified: r.Notified, TLSA: r.TLSA}
+// SetImported records that the newest version is from files.
+func (r *Record) SetImported(fingerprint string, from Imported) {
+	r.Ordering = Ordering{Fingerprint: fingerprint, CA: NameOfExternal, External: from, TLSA: r.TLSA}
 }
 
-// setFailedOrder records the failure of an order at ca.
-func (r *Record) setFailedOrder(ca string, a backoff.Attempt) {
+// SetFailedOrder records the failure of an order at ca.
+func (r *Record) SetFailedOrder(ca string, a backoff.Attempt) {
 	if r.Orders == nil {
 		r.Orders = map[string]backoff.Attempt{}
 	}
 	r.Orders[ca] = a
 }
 
-// setDeployment records the progress of a deployment.
-func (r *Record) setDeployment(name string, d Deployment) {
+// SetDeployment records the progress of a deployment.
+func (r *Record) SetDeployment(name string, d Deployment) {
 	if r.Deployments == nil {
 		r.Deployments = map[string]Deployment{}
 	}
 	r.Deployments[name] = d
+}
+
+// Has reports whether a certificate was deployed.
+func (d Deployment) Has(fingerprint string) bool {
+	return d.Deployed == fingerprint || d.Verified == fingerprint
+}
+
+// Undo forgets that a certificate was deployed.
+func (d *Deployment) Undo(fingerprint string) {
+	if d.Deployed == fingerprint {
+		d.Deployed = ""
+	}
+	if d.Verified == fingerprint {
+		d.Verified = ""
+	}
 }
 
 // Records writes the records of targets to the disk. A record that could not be
@@ -163,9 +217,9 @@ func (r *Records) saved(store *keypair.Store, name string, rec Record, err error
 	return err
 }
 
-// pending returns the unwritten record of a target, unless another process has
+// Pending returns the unwritten record of a target, unless another process has
 // written one since.
-func (r *Records) pending(store *keypair.Store, name string) (Record, bool) {
+func (r *Records) Pending(store *keypair.Store, name string) (Record, bool) {
 	if r == nil {
 		return Record{}, false
 	}
@@ -189,7 +243,7 @@ func (r Record) clone() Record {
 }
 
 func recordInfo(store *keypair.Store, name string) fs.FileInfo {
-	info, err := os.Lstat(filepath.Join(store.Dir(name), recordFile))
+	info, err := os.Lstat(filepath.Join(store.Dir(name), File))
 	if err != nil {
 		return nil
 	}

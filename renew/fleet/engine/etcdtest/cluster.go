@@ -1,0 +1,254 @@
+package etcdtest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"keypaird/renew/fleet/wire"
+	"keypaird/renew/testutil"
+)
+
+// Prefix is that of the fleet for which users have rights.
+const Prefix = "/keypaird/test/"
+
+// Options say which cluster to start.
+type Options struct {
+	Members int      // zero: one
+	Users   bool     // enables authentication: root, and those of AddUsers
+	Flags   []string // more of etcd
+	Names   []string // of the servers' certificates; none: 127.0.0.1
+	// NotAfter ends the servers' certificates; zero: in a day.
+	NotAfter time.Time
+}
+
+// A Cluster is an etcd for a test.
+type Cluster struct {
+	CA      *CA
+	Members []*Member
+	t       testing.TB
+	dir     string
+	etcdctl string
+	options Options
+}
+
+// A Member is one process of etcd.
+type Member struct {
+	URL     string // for clients
+	cluster *Cluster
+	name    string
+	peer    string
+	cmd     *exec.Cmd
+	watcher *exec.Cmd // kills it when this process has ended
+	hold    *os.File
+}
+
+// Start starts a cluster, and waits until it answers.
+func Start(t testing.TB, o Options) *Cluster {
+	t.Helper()
+	etcd := testutil.Program(t, "etcd")
+	c := &Cluster{CA: NewCA(t), t: t, dir: testutil.Memory(t), etcdctl: testutil.Program(t, "etcdctl"), options: o}
+	if o.Names == nil {
+		o.Names = []string{"127.0.0.1"}
+	}
+	if o.NotAfter.IsZero() {
+		o.NotAfter = time.Now().Add(24 * time.Hour)
+	}
+	cert, key := c.CA.Server(t, o.NotAfter, o.Names...)
+	c.write("ca.pem", c.CA.PEM)
+	c.write("server.pem", cert)
+	c.write("server.key", key)
+	cert, key = c.CA.Client(t, time.Now().Add(time.Hour), "root")
+	c.write("root.pem", cert)
+	c.write("root.key", key)
+	for i := range max(o.Members, 1) {
+		c.Members = append(c.Members, &Member{
+			URL: "https://" + testutil.FreeAddr(t), cluster: c, name: "m" + strconv.Itoa(i), peer: "http://" + testutil.FreeAddr(t),
+		})
+	}
+	t.Cleanup(func() {
+		for _, m := range c.Members {
+			m.Kill()
+		}
+		if t.Failed() {
+			for _, m := range c.Members {
+				t.Logf("log of %s, its end: %s", m.URL, tail(testutil.Text(t, c.path(m.name+".log"))))
+			}
+		}
+	})
+	for _, m := range c.Members {
+		m.start(etcd, "new")
+	}
+	if o.NotAfter.After(time.Now()) && o.Names[0] == "127.0.0.1" {
+		c.wait()
+	}
+	if o.Users {
+		c.Ctl("user", "add", "root", "--no-password")
+		c.Ctl("user", "grant-role", "root", "root")
+		c.Ctl("auth", "enable")
+	}
+	return c
+}
+
+func tail(text string) string { return text[max(0, len(text)-2000):] }
+
+func (c *Cluster) path(name string) string { return filepath.Join(c.dir, name) }
+
+func (c *Cluster) write(name string, data []byte) { testutil.WriteFile(c.t, c.path(name), data, 0o600) }
+
+// wait waits until all members answer.
+func (c *Cluster) wait() {
+	c.t.Helper()
+	testutil.Must(c.t, testutil.Within(20*time.Second, func() error {
+		out, err := c.ctl("endpoint", "health")
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	}))
+}
+
+// start starts a member. Peers speak without TLS: nobody else hears them.
+func (m *Member) start(etcd, state string, flags ...string) {
+	c := m.cluster
+	var initial []string
+	for _, o := range c.Members {
+		initial = append(initial, o.name+"="+o.peer)
+	}
+	args := append([]string{
+		"--name", m.name, "--data-dir", c.path(m.name),
+		"--listen-client-urls", m.URL, "--advertise-client-urls", m.URL,
+		"--listen-peer-urls", m.peer, "--initial-advertise-peer-urls", m.peer,
+		"--initial-cluster", strings.Join(initial, ","), "--initial-cluster-state", state, "--initial-cluster-token", "test",
+		"--cert-file", c.path("server.pem"), "--key-file", c.path("server.key"), "--client-cert-auth", "--trusted-ca-file", c.path("ca.pem"),
+		"--heartbeat-interval", "50", "--election-timeout", "500", "--logger", "zap", "--log-outputs", c.path(m.name + ".log"),
+	}, c.options.Flags...)
+	m.cmd = exec.Command(etcd, append(args, flags...)...)
+	testutil.Must(c.t, m.cmd.Start())
+	r, w, err := os.Pipe()
+	testutil.Must(c.t, err)
+	m.watcher = exec.Command("/bin/sh", "-c", "cat >/dev/null; kill -9 "+strconv.Itoa(m.cmd.Process.Pid))
+	m.watcher.Stdin, m.hold = r, w
+	testutil.Must(c.t, m.watcher.Start())
+	r.Close()
+}
+
+// Freeze stops a member, without notice to its peers and clients.
+func (m *Member) Freeze() { _ = m.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen member go on.
+func (m *Member) Thaw() { _ = m.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Kill ends a member at once.
+func (m *Member) Kill() {
+	if m.cmd == nil {
+		return
+	}
+	_ = m.watcher.Process.Kill()
+	_ = m.watcher.Wait()
+	m.hold.Close()
+	_ = m.cmd.Process.Kill()
+	_ = m.cmd.Wait()
+	m.cmd = nil
+}
+
+// Start starts a member again that was killed.
+func (m *Member) Start() {
+	m.start(testutil.Program(m.cluster.t, "etcd"), "existing")
+}
+
+// Pid returns the number of the process.
+func (m *Member) Pid() int { return m.cmd.Process.Pid }
+
+// Endpoints returns the URLs of the members.
+func (c *Cluster) Endpoints() (list []string) {
+	for _, m := range c.Members {
+		list = append(list, m.URL)
+	}
+	return list
+}
+
+// Settings returns those of a client with a certificate of the user; empty: with none.
+func (c *Cluster) Settings(user string) wire.Settings {
+	s := wire.Settings{Endpoints: c.Endpoints(), Prefix: Prefix, CA: c.CA.PEM}
+	if user != "" {
+		s.Cert, s.Key = c.CA.Client(c.t, time.Now().Add(time.Hour), user)
+	}
+	return s
+}
+
+// Ctl runs etcdctl as root.
+func (c *Cluster) Ctl(args ...string) string {
+	c.t.Helper()
+	out, err := c.ctl(args...)
+	if err != nil {
+		c.t.Fatalf("etcdctl %q: %v: %s", args, err, out)
+	}
+	return out
+}
+
+func (c *Cluster) ctl(args ...string) (string, error) {
+	cmd := exec.Command(c.etcdctl, append([]string{
+		"--endpoints", strings.Join(c.Endpoints(), ","), "--cacert", c.path("ca.pem"), "--cert", c.path("root.pem"), "--key", c.path("root.key"),
+		"--command-timeout", "10s", "--dial-timeout", "5s",
+	}, args...)...)
+	cmd.Env = append(os.Environ(), "ETCDCTL_API=3")
+	out, err := cmd.CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+// AddUser gives a user the rights that fleet members have: those who order may do all,
+// the others read what they need and report.
+func (c *Cluster) AddUser(name string, orders bool) {
+	c.t.Helper()
+	c.Ctl("user", "add", name, "--no-password")
+	c.Ctl("role", "add", name)
+	grant := func(rights string, keys ...string) {
+		for _, key := range keys {
+			c.Ctl("role", "grant-permission", "--prefix=true", name, rights, Prefix+key)
+		}
+	}
+	if orders {
+		grant("readwrite", "")
+	} else {
+		grant("read", "fleet", "seat", "live/", "pairs/", "tokens/", "nodes/")
+		grant("readwrite", "nodes/"+name+"/", "asks/"+name+"/")
+	}
+	c.Ctl("user", "grant-role", name, name)
+}
+
+// Compact forgets changes up to a revision.
+func (c *Cluster) Compact(revision int64) {
+	c.t.Helper()
+	c.Ctl("compact", strconv.FormatInt(revision, 10))
+}
+
+// Backup returns the file of a snapshot of the only member.
+func (c *Cluster) Backup() string {
+	c.t.Helper()
+	path := c.path("backup")
+	_ = os.Remove(path)
+	c.Ctl("snapshot", "save", path)
+	return path
+}
+
+// Restore stops the only member, and starts it with a backup in place of its data; with
+// an empty path without any.
+func (c *Cluster) Restore(backup string) {
+	c.t.Helper()
+	m := c.Members[0]
+	m.Kill()
+	testutil.Must(c.t, os.RemoveAll(c.path(m.name)))
+	if backup != "" {
+		c.Ctl("snapshot", "restore", backup, "--name", m.name, "--data-dir", c.path(m.name),
+			"--initial-cluster", m.name+"="+m.peer, "--initial-advertise-peer-urls", m.peer, "--initial-cluster-token", "test")
+	}
+	m.start(testutil.Program(c.t, "etcd"), "new")
+	c.wait()
+}

@@ -1,0 +1,42 @@
+package renew
+
+import (
+	"keypaird/renew/deployer"
+	"keypaird/renew/keypair"
+	"keypaird/renew/record"
+)
+
+// What is recorded of a target.
+type (
+	Record     = record.Record
+	Ordering   = record.Ordering
+	Deployment = record.Deployment
+	Notified   = record.Notified
+	TLSARecord = record.TLSA
+	Imported   = record.Imported
+	Records    = record.Records
+)
+
+// What deploys the pairs of a target.
+type (
+	Deployer   = deployer.Deployer
+	DeploySpec = deployer.DeploySpec
+	Inspection = deployer.Inspection
+	Result     = deployer.Result
+	Outcome    = deployer.Outcome
+	Change     = deployer.Change
+)
+
+// Outcomes.
+const (
+	RolledBack = deployer.RolledBack
+	Installed  = deployer.Installed
+	Reloaded   = deployer.Reloaded
+	Verified   = deployer.Verified
+)
+
+// NameOfExternal is what takes the place of a CA's name for all external certificates.
+const NameOfExternal = record.NameOfExternal
+
+// LoadRecord reads the record of a target. A missing or damaged one is empty.
+func LoadRecord(s *keypair.Store, name string) (Record, error) { return record.Load(s, name) }
