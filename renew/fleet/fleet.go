@@ -46,7 +46,7 @@ type Fleet struct {
 	Options
 	signer view.Signer
 	seed   maphash.Seed
-	locks  [64]sync.Mutex // of releases, by target: one writer at a time
+	locks  [64]chan struct{} // full while a release is written, by target
 
 	mu      sync.Mutex
 	changed chan struct{} // closed when anything below changes, and replaced
@@ -99,6 +99,9 @@ func New(o Options) *Fleet {
 	f := &Fleet{Options: o, seed: maphash.MakeSeed(),
 		signer:  view.Signer{Identity: o.Identity, Members: o.Members, ID: o.ID, Node: o.Node, Order: o.Order, Clock: o.Clock},
 		changed: make(chan struct{}), results: map[string]result{}, seen: map[string]watched{},
+	}
+	for i := range f.locks {
+		f.locks[i] = make(chan struct{}, 1)
 	}
 	f.view = view.New(f.signer, o.Log, f.wants)
 	return f
@@ -165,11 +168,16 @@ func (f *Fleet) wrote(revision engine.Revision, ops ...engine.Op) {
 	f.apply(d)
 }
 
-// lock locks the release of a target, and returns what unlocks it.
-func (f *Fleet) lock(target string) func() {
-	l := &f.locks[maphash.String(f.seed, target)%uint64(len(f.locks))]
-	l.Lock()
-	return l.Unlock
+// lock waits until no other writes the release of a target, and returns what lets the
+// next one.
+func (f *Fleet) lock(ctx context.Context, target string) (unlock func(), err error) {
+	l := f.locks[maphash.String(f.seed, target)%uint64(len(f.locks))]
+	select {
+	case l <- struct{}{}:
+		return func() { <-l }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // pause waits, and reports whether ctx goes on.

@@ -101,6 +101,22 @@ func (f *Fleet) resync(ctx context.Context) error {
 	return nil
 }
 
+// Wait waits until the view of the engine is complete for the first time, or ctx ends.
+func (f *Fleet) Wait(ctx context.Context) {
+	for ctx.Err() == nil {
+		f.mu.Lock()
+		next, synced := f.changed, !f.view.Synced.IsZero()
+		f.mu.Unlock()
+		if synced {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-next:
+		}
+	}
+}
+
 // checkID reports whether the prefix is this fleet's. One that was emptied is.
 func (f *Fleet) checkID(s engine.Snapshot) error {
 	for _, e := range s.Entries {

@@ -34,7 +34,11 @@ const keptPairs = 2
 // the end of the order. It returns its serial. A pair that is the release already keeps
 // its serial.
 func (f *Fleet) Publish(ctx context.Context, t *Term, p Publication) (uint64, error) {
-	defer f.lock(p.Target)()
+	unlock, err := f.lock(ctx, p.Target)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
 	f.mu.Lock()
 	old := f.view.Releases[p.Target]
 	serial := max(f.view.Serial(p.Target), p.Serial) + 1
@@ -117,7 +121,11 @@ func (f *Fleet) commitRelease(ctx context.Context, t *Term, target string, r doc
 
 // change rewrites the release of a target as a person wants it.
 func (f *Fleet) change(ctx context.Context, t *Term, target string, to func(document.Release) document.Release) error {
-	defer f.lock(target)()
+	unlock, err := f.lock(ctx, target)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	r, ok := f.Release(target)
 	if !ok {
 		return problem.Newf("see the releases: keypaird status -fleet", "the fleet has no certificate of %q", target)
@@ -141,7 +149,11 @@ func (f *Fleet) Go(ctx context.Context, t *Term, target string) error {
 
 // Rollback makes the version before the newest release a new one, for all nodes at once.
 func (f *Fleet) Rollback(ctx context.Context, t *Term, target string) (document.Release, error) {
-	defer f.lock(target)()
+	unlock, err := f.lock(ctx, target)
+	if err != nil {
+		return document.Release{}, err
+	}
+	defer unlock()
 	now, found := f.Release(target)
 	if !found {
 		return now, problem.Newf("see the releases: keypaird status -fleet", "the fleet has no certificate of %q", target)

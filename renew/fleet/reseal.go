@@ -59,7 +59,11 @@ var errSealed = errors.New("a pair is sealed to other nodes")
 // nodes that may have them, or their keys, changed since. It reports whether that was
 // needed. The release stays as it is, so that no node deploys anything.
 func (f *Fleet) Reseal(ctx context.Context, t *Term, target string) (bool, error) {
-	defer f.lock(target)()
+	unlock, err := f.lock(ctx, target)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
 	sum, err := f.recipients(f.signer.WithOrderers(f.Audience(target)))
 	if err != nil {
 		return false, err

@@ -58,7 +58,11 @@ func (f *Fleet) widenAll(ctx context.Context, t *Term) time.Duration {
 
 // widenOne decides on one release, and returns when to do it again.
 func (f *Fleet) widenOne(ctx context.Context, t *Term, target string) (time.Duration, error) {
-	defer f.lock(target)()
+	unlock, err := f.lock(ctx, target)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
 	urgent := f.Urgent != nil && f.Urgent(target)
 	f.mu.Lock()
 	r := f.view.Releases[target]

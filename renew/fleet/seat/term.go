@@ -41,7 +41,7 @@ type Term struct {
 	node   string
 	leave  Leave
 
-	exchange sync.Mutex // held while the seat's value is exchanged
+	exchange chan struct{} // full while the seat's value is exchanged
 
 	mu      sync.Mutex
 	value   []byte   // of the seat
@@ -55,7 +55,7 @@ type Term struct {
 // *engine.ConditionError if the seat is not vacant. After any error the lease must be
 // ended, for the node may have the seat.
 func Take(ctx context.Context, e engine.Engine, lease engine.Lease, node string, leave Leave) (*Term, engine.Entry, error) {
-	t := &Term{engine: e, lease: lease, node: node, leave: leave, over: make(chan struct{})}
+	t := &Term{engine: e, lease: lease, node: node, leave: leave, exchange: make(chan struct{}, 1), over: make(chan struct{})}
 	t.value = t.newValue()
 	limited, cancel := context.WithTimeout(ctx, engine.Timeout)
 	defer cancel()
@@ -124,10 +124,10 @@ func (t *Term) CommitAt(ctx context.Context, do ...engine.Op) (engine.Revision, 
 			return revision, nil
 		}
 		if _, ok := errors.AsType[*engine.ConditionError](err); ok {
-			if t.isValue(value) {
-				return 0, t.End("another value is in the seat")
+			if err := t.check(ctx, value); err != nil {
+				return 0, err
 			}
-			continue // it was exchanged meanwhile
+			continue // the value was exchanged meanwhile
 		}
 		// It may have happened, and may still happen unless the fence is moved.
 		t.setUnclear(value)
@@ -155,8 +155,12 @@ func (t *Term) try(ctx context.Context, value []byte, do []engine.Op) (engine.Re
 // fence returns the value of the seat for the next commit. If a commit may still
 // happen under an older value, the value is exchanged first, so that it cannot.
 func (t *Term) fence(ctx context.Context) ([]byte, error) {
-	t.exchange.Lock()
-	defer t.exchange.Unlock()
+	select {
+	case t.exchange <- struct{}{}:
+		defer func() { <-t.exchange }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	for range maxCommits {
 		t.mu.Lock()
 		value, unclear, lost := t.value, bytes.Equal(t.unclear, t.value), t.lost
@@ -174,7 +178,7 @@ func (t *Term) fence(ctx context.Context) ([]byte, error) {
 	return nil, errors.New("the engine does not confirm what is written to it")
 }
 
-// move exchanges the value of the seat. t.exchange is held.
+// move exchanges the value of the seat. t.exchange is full.
 func (t *Term) move(ctx context.Context, value []byte) error {
 	t.mu.Lock()
 	next := t.newValue()
@@ -203,10 +207,32 @@ func (t *Term) Owns(value []byte) bool {
 	return slices.Contains(t.values, string(value))
 }
 
-func (t *Term) isValue(value []byte) bool {
+// check is called after the seat did not have a value. The error is a *LostError if it
+// has none of this term.
+func (t *Term) check(ctx context.Context, value []byte) error {
+	select {
+	case t.exchange <- struct{}{}:
+		defer func() { <-t.exchange }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	t.mu.Lock()
+	exchanged := !bytes.Equal(t.value, value)
+	t.mu.Unlock()
+	if exchanged {
+		return nil
+	}
+	there, err := engine.ReadKey(ctx, t.engine, document.SeatKey)
+	switch {
+	case err != nil:
+		return fmt.Errorf("storing in the engine: %w", err)
+	case !t.Owns(there.Value):
+		return t.End("another value is in the seat")
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return bytes.Equal(t.value, value)
+	t.value = there.Value
+	return nil
 }
 
 // setUnclear notes that a commit under a value of the seat may still happen, unless that
