@@ -152,7 +152,7 @@ func (e *Engine) bind(t config.Target) renew.Target {
 	}
 	orders := orders{dir: filepath.Join(e.Store.Dir(t.Name), "pending")}
 	for _, ca := range t.SignWith {
-		orders.at = append(orders.at, e.orderStore(t.Name, ca, filepath.Join(orders.dir, ca)))
+		orders.at = append(orders.at, e.options.Shared.orders(t.Name, ca, filepath.Join(orders.dir, ca)))
 	}
 	for n, ca := range t.SignWith {
 		out.Issuers = append(out.Issuers, &issuer{
@@ -317,6 +317,14 @@ func NewAccount(cfg *config.Config, name string) *dns01.Account {
 	}
 }
 
+// orderLog returns the order log of a CA.
+func (e *Engine) orderLog(ca string) acme.OrderLog {
+	if e.orderLogs[ca] == nil {
+		e.orderLogs[ca] = e.options.Shared.orderLog(ca, e.accountDir(ca))
+	}
+	return e.orderLogs[ca]
+}
+
 func (e *Engine) accountDir(ca string) string { return filepath.Join(e.Config.State, "accounts", ca) }
 
 // CA returns the client of the CA called name.
@@ -331,7 +339,7 @@ func (e *Engine) CA(name string) (*acme.Client, error) {
 		return nil, err
 	}
 	c := acme.NewClient(acme.Options{
-		CA: ca, Account: e.accountStore(name), OrderLog: e.orderLog(name), Email: e.Config.Email,
+		CA: ca, Account: e.options.Shared.account(name, e.accountDir(name)), OrderLog: e.orderLog(name), Email: e.Config.Email,
 		UserAgent: e.options.UserAgent, Log: e.options.Log, Observe: e.options.Observe, Permit: e.options.Shared.Permit,
 	})
 	e.cas[name] = c

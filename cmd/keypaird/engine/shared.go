@@ -22,35 +22,31 @@ type Shared struct {
 	Permit   func() error                       // see [acme.Options]
 }
 
-// orderStore returns what keeps the order of a target at a CA that is not finished. At
-// each CA it is another: what the first may have issued is not lost when the next is tried.
-func (e *Engine) orderStore(target, ca, dir string) acme.OrderStore {
-	files := acme.OrderDir(dir)
-	if e.options.Shared.Orders == nil {
-		return files
+// orders returns what keeps the order of a target at a CA that is not finished. At each
+// CA it is another: what the first may have issued is not lost when the next is tried.
+func (s Shared) orders(target, ca, dir string) acme.OrderStore {
+	if s.Orders == nil {
+		return acme.OrderDir(dir)
 	}
-	return e.options.Shared.Orders(target, ca, files)
+	return s.Orders(target, ca, acme.OrderDir(dir))
 }
 
-// accountStore returns what keeps the account at a CA.
-func (e *Engine) accountStore(ca string) accountfile.Store {
-	files := accountfile.Dir(e.accountDir(ca))
-	if e.options.Shared.Account == nil {
-		return files
+// account returns what keeps the account at a CA.
+func (s Shared) account(ca, dir string) accountfile.Store {
+	if s.Account == nil {
+		return accountfile.Dir(dir)
 	}
-	return e.options.Shared.Account(ca, files)
+	return s.Account(ca, accountfile.Dir(dir))
 }
 
 // orderLog returns the order log of a CA.
-func (e *Engine) orderLog(ca string) acme.OrderLog {
-	if e.orderLogs[ca] == nil {
-		known, _ := authority.BuiltIn(ca)
-		file := acme.NewOrderLog(known, e.accountDir(ca))
-		if e.orderLogs[ca] = file; e.options.Shared.OrderLog != nil {
-			e.orderLogs[ca] = e.options.Shared.OrderLog(ca, file)
-		}
+func (s Shared) orderLog(ca, dir string) acme.OrderLog {
+	known, _ := authority.BuiltIn(ca)
+	file := acme.NewOrderLog(known, dir)
+	if s.OrderLog == nil {
+		return file
 	}
-	return e.orderLogs[ca]
+	return s.OrderLog(ca, file)
 }
 
 // orders are the orders of a target that are not finished, one at each CA.
