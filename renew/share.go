@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"keypaird/renew/keypair"
@@ -74,7 +73,7 @@ func (j *job) fits(t *Taken, now time.Time) error {
 	names := keypair.Names(t.Pair.Leaf)
 	if len(j.Names) > 0 && !slices.ContainsFunc(keypair.CanonicalNames(j.Names), func(name string) bool { return slices.Contains(names, name) }) {
 		return problem.Newf("give all machines of the fleet the same configuration", "it is for %s, and for none of the names configured here: %s",
-			keypair.Quoted(names), strings.Join(j.Names, " "))
+			keypair.Quoted(names), keypair.Quoted(j.Names))
 	}
 	return t.Pair.Check(t.Pair.Names(), now)
 }

@@ -136,17 +136,6 @@ type Limit struct {
 	Err   error     // why; has a method Remedy
 }
 
-// holdCheck is when to look again at what is held until nobody knows when.
-const holdCheck = 10 * time.Minute
-
-// lookAt is when to look again at what a limit keeps from being done.
-func (l Limit) lookAt(now time.Time) time.Time {
-	if l.Until.After(now) {
-		return l.Until
-	}
-	return now.Add(holdCheck)
-}
-
 // A Sharing is how several machines share the certificate of one target: one of them
 // orders it and publishes it, the others take it. Its methods may be called concurrently
 // with those of other targets.
