@@ -304,6 +304,37 @@ func TestTakeRefused(t *testing.T) {
 	}
 }
 
+// The machines go back to an older certificate: what is deployed is newer then, and is
+// not stored again.
+func TestFleetGoesBack(t *testing.T) {
+	f, m := newFleet(t, "one", "two")
+	m[0].runs(t, Scheduled)
+	m[1].runs(t, Scheduled)
+	newer := f.have.Pair
+	older, err := issue([]string{"chat.test"}, time.Now().Add(-day), 90*day)
+	must(t, err)
+	f.have, f.wave = &Taken{Pair: older, Serial: 2}, f.wave[:1]
+	m[1].specs = map[string]DeploySpec{"chat": {Signature: "touched", Inspection: Inspection{Newer: newer}}}
+	for range 3 {
+		m[1].runs(t, Scheduled)
+	}
+	if s := m[1].state(t); s.Fingerprint != older.Fingerprint() || s.Version != "v000002" {
+		t.Errorf("stored %.8s as %s, want the older one", s.Fingerprint, s.Version)
+	}
+	f.wave = []string{"one", "two"}
+	m[1].runs(t, Scheduled)
+	m[1].wants(t, 0, 2, 2)
+
+	// But a machine whose store was restored from a backup has lost what it deployed.
+	rec := m[1].state(t).Record
+	rec.Deployments = map[string]Deployment{"relayd": {Deployed: older.Fingerprint(), Verified: older.Fingerprint()}}
+	must(t, new(Records).Save(m[1].store, "chat", rec))
+	m[1].runs(t, Scheduled)
+	if s := m[1].state(t); s.Fingerprint != newer.Fingerprint() {
+		t.Errorf("stored %.8s, want what is deployed", s.Fingerprint)
+	}
+}
+
 // A pair that was made for other names of the target is taken: configurations change
 // on one machine after the other.
 func TestTakeOfSomeNames(t *testing.T) {

@@ -148,7 +148,7 @@ type Sharing interface {
 
 	// OrderHold returns why this machine neither orders nor imports now, and so neither
 	// asks for renewal information nor makes a next key; the zero value: it may. It holds
-	// for every mode, and is asked once before a pass and once after it.
+	// for every mode, and may be asked several times in a pass.
 	OrderHold(now time.Time, s State, mode Mode) Limit
 
 	// DeployHold returns why the newest certificate is not deployed here yet; the zero
