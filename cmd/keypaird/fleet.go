@@ -11,9 +11,10 @@ import (
 func fleetCommand(ctx context.Context, e *env, args []string) error {
 	c := fleet.Command{Stdout: e.Stdout, Hint: e.Hint, Log: output.Logger(e.Stderr, output.Quiet)}
 	c.Flags(e.Flags)
+	verb, args := fleet.Verb(args)
 	words, err := e.Parse(args)
 	if err != nil {
 		return err
 	}
-	return c.Run(ctx, e.options(), words)
+	return c.Run(ctx, e.options(), append(verb, words...))
 }

@@ -66,10 +66,16 @@ func (b beginning) begin(ctx context.Context, e engine.Engine) (id string, fresh
 	case err != nil:
 		return "", false, err
 	case own != "" && own != id:
-		return "", false, problem.Newf("choose another prefix in [fleet]; if this machine is to leave its old fleet for this one, remove "+idPath(b.state),
-			"%s holds fleet %s, and this machine belongs to fleet %s", b.fleet.Prefix, id, own)
+		return "", false, otherFleet(b.fleet.Prefix, b.state, own, id)
 	}
 	return id, fresh, saveID(b.state, id)
+}
+
+// otherFleet is the error for a prefix that holds the fleet id, while this machine belongs
+// to the fleet own.
+func otherFleet(prefix, state, own, id string) error {
+	return problem.Newf("choose another prefix in [fleet]; if this machine is to leave its old fleet for this one, remove "+idPath(state),
+		"%s holds fleet %s, and this machine belongs to fleet %s", prefix, id, own)
 }
 
 // find returns the id that the engine has, "" if the prefix is empty.

@@ -12,6 +12,7 @@ import (
 	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/renew/fleet/engine"
+	"keypaird/renew/launch"
 	"keypaird/renew/problem"
 	"keypaird/renew/textfmt"
 )
@@ -22,7 +23,7 @@ type Command struct {
 	Hint   func(text string) // what to do next
 	Log    *slog.Logger
 	// Connect opens the engine; nil: [Connect].
-	Connect func(ctx context.Context, cfg *config.Config, log *slog.Logger) (e engine.Engine, end func(), err error)
+	Connect func(ctx context.Context, cfg *config.Config, log *slog.Logger) (e engine.Engine, end func())
 
 	rotate, etcdctl bool
 	options         config.Options
@@ -30,6 +31,14 @@ type Command struct {
 
 // verbs are the words of the command, as its usage has them.
 var verbs = []string{"key", "init"}
+
+// Verb takes the verb from the front of args: options may follow it.
+func Verb(args []string) (verb, rest []string) {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return args[:1:1], args[1:]
+	}
+	return nil, args
+}
 
 // Flags adds the options.
 func (c *Command) Flags(flags *flag.FlagSet) {
@@ -90,6 +99,9 @@ func (c *Command) init(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := launch.BecomeOwner(cfg.State); err != nil {
+		return err
+	}
 	b, err := newBeginning(cfg)
 	if err != nil {
 		return err
@@ -98,10 +110,7 @@ func (c *Command) init(ctx context.Context) error {
 	if connect == nil {
 		connect = Connect
 	}
-	e, end, err := connect(ctx, cfg, c.Log)
-	if err != nil {
-		return err
-	}
+	e, end := connect(ctx, cfg, c.Log)
 	defer end()
 	id, fresh, err := b.begin(ctx, e)
 	if err != nil {

@@ -13,15 +13,19 @@ import (
 )
 
 // Connect opens the engine of a configuration by keypaird-fleet, until end is called.
-func Connect(ctx context.Context, cfg *config.Config, log *slog.Logger) (e engine.Engine, end func(), err error) {
-	r := remote.New(remote.Options{Settings: func() (wire.Settings, error) { return Settings(cfg) }, Log: log})
+func Connect(ctx context.Context, cfg *config.Config, log *slog.Logger) (e engine.Engine, end func()) {
+	return open(ctx, cfg, log)
+}
+
+func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (r *remote.Engine, end func()) {
+	r = remote.New(remote.Options{Settings: func() (wire.Settings, error) { return Settings(cfg) }, Log: log})
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		r.Run(ctx)
 	}()
-	return r, func() { cancel(); <-done }, nil
+	return r, func() { cancel(); <-done }
 }
 
 // Settings returns how the engine of a configuration is reached, with what its files hold

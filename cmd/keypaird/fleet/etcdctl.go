@@ -20,11 +20,7 @@ func Etcdctl(f config.Fleet) string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	role := strings.ReplaceAll(strings.Trim(f.Prefix, "/"), "/", "-")
 	grant := func(role, right, key string) {
-		option := ""
-		if strings.HasSuffix(key, "/") {
-			option = "--prefix=true "
-		}
-		line("etcdctl role grant-permission %s %s%s %s%s", role, option, right, f.Prefix, key)
+		line("etcdctl role grant-permission %s --prefix=true %s %s%s", role, right, f.Prefix, key)
 	}
 	line("# Run these with the rights of root in etcd. What is there already is refused, without harm.")
 	line("export ETCDCTL_API=3 ETCDCTL_ENDPOINTS=%s", strings.Join(f.Engine, ","))
@@ -34,7 +30,7 @@ func Etcdctl(f config.Fleet) string {
 	line("")
 	line("# Nodes in order: all of the fleet.")
 	line("etcdctl role add %s-order", role)
-	line("etcdctl role grant-permission %s-order --prefix=true readwrite %s", role, f.Prefix)
+	grant(role+"-order", "readwrite", "")
 	line("")
 	line("# Every other node: what it deploys.")
 	line("etcdctl role add %s-node", role)

@@ -58,20 +58,17 @@ func (m *machine) run(line string) (out, hint string, err error) {
 	m.t.Helper()
 	var b bytes.Buffer
 	c := Command{Stdout: &b, Hint: func(text string) { hint += text }, Log: slog.New(slog.DiscardHandler)}
-	c.Connect = func(context.Context, *config.Config, *slog.Logger) (engine.Engine, func(), error) { return m.e, func() {}, nil }
+	c.Connect = func(context.Context, *config.Config, *slog.Logger) (engine.Engine, func()) {
+		return m.e, func() {}
+	}
 	flags := flag.NewFlagSet("fleet", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	c.Flags(flags)
-	var words []string
-	for _, word := range strings.Fields(line) {
-		if strings.HasPrefix(word, "-") {
-			if err := flags.Parse([]string{word}); err != nil {
-				m.t.Fatal(err)
-			}
-			continue
-		}
-		words = append(words, word)
+	verb, args := Verb(strings.Fields(line))
+	if err := flags.Parse(args); err != nil {
+		m.t.Fatal(err)
 	}
+	words := append(verb, flags.Args()...)
 	o := config.Options{Path: m.file, Getenv: func(string) string { return "" }, Hostname: func() (string, error) { return m.name + ".example.org", nil }}
 	err = c.Run(m.t.Context(), o, words)
 	return b.String(), hint, err
@@ -151,6 +148,7 @@ func TestUsage(t *testing.T) {
 	m.refused("key init", "one of the words", "")
 	m.refused("kye", `did you mean "key"?`, "")
 	m.refused("inti", `did you mean "init"?`, "")
+	m.refused("-rotate init", "-rotate is for key", "")
 	m.refused("init -rotate", "-rotate is for key", "")
 	m.refused("key -print-etcdctl", "is for init", "")
 	m.refused("init", "no [fleet]", "fleet-mx")
@@ -274,7 +272,7 @@ func TestEtcdctl(t *testing.T) {
 	for _, want := range []string{
 		"etcdctl role grant-permission keypaird-test-order --prefix=true readwrite /keypaird/test/\n",
 		"etcdctl role grant-permission keypaird-test-node --prefix=true read /keypaird/test/live/\n",
-		"etcdctl role grant-permission keypaird-test-node read /keypaird/test/seat\n",
+		"etcdctl role grant-permission keypaird-test-node --prefix=true read /keypaird/test/seat\n",
 		"etcdctl role grant-permission keypaird-test-mx2 --prefix=true readwrite /keypaird/test/nodes/mx2/\n",
 		"etcdctl user grant-role mx1 keypaird-test-order\n", "etcdctl user grant-role mx2 keypaird-test-mx2\n", "etcdctl user add mx2 --no-password", "etcdctl auth enable\n",
 	} {

@@ -11,6 +11,7 @@ import (
 	"keypaird/cmd/keypaird/config/tomltext"
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/envelope"
+	"keypaird/renew/launch"
 	"keypaird/renew/problem"
 )
 
@@ -25,6 +26,9 @@ func (c *Command) key() error {
 	}
 	node, err := c.nodeName(cfg)
 	if err != nil {
+		return err
+	}
+	if err := launch.BecomeOwner(cfg.State); err != nil {
 		return err
 	}
 	i, err := envelope.Read(cfg.State)
