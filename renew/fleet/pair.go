@@ -44,7 +44,10 @@ func (f *Fleet) Pair(ctx context.Context, target string) (*keypair.Pair, documen
 	if err != nil {
 		return nil, r, err
 	}
-	return p, r, f.checkPair(p, r, target)
+	if err := f.checkPair(p, r, target); err != nil {
+		return nil, r, err
+	}
+	return p, r, nil
 }
 
 // openPair returns the pair in an entry.
@@ -57,7 +60,8 @@ func (f *Fleet) openPair(e engine.Entry) (*keypair.Pair, error) {
 	if err != nil {
 		return nil, problem.Wrap(err, "the node in the seat seals it anew when its [fleet.nodes] has the line that keypaird fleet key prints here, and this node is in nodes of a deployment of "+e.Key)
 	}
-	return keypair.Parse([]byte(body.Chain), key)
+	p, err := keypair.Parse([]byte(body.Chain), key)
+	return p, problem.Wrap(err, "order another: keypaird issue -force")
 }
 
 // checkPair reports whether a pair is that of the release.

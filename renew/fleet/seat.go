@@ -83,29 +83,34 @@ func (f *Fleet) takeSeat(ctx context.Context) {
 }
 
 // awaitTurn waits until the seat is vacant and was so for as long as this node leaves it
-// to those before it. It reports whether it is its turn.
+// to others. It reports false if ctx ends.
 func (f *Fleet) awaitTurn(ctx context.Context) bool {
-	var timer <-chan time.Time
-	for {
+	var vacant time.Time
+	for ctx.Err() == nil {
 		f.mu.Lock()
-		next, wait, may := f.changed, f.place(), f.mayOrder()
-		f.mu.Unlock()
+		next, may, wait := f.changed, f.mayOrder(), time.Hour
 		switch {
 		case !may:
-			timer = nil
-		case timer == nil:
-			timer = time.After(wait)
+			vacant = time.Time{}
+		case vacant.IsZero():
+			vacant = time.Now()
+			fallthrough
+		default:
+			wait = f.place() - time.Since(vacant)
 		}
+		f.mu.Unlock()
+		if may && wait <= 0 {
+			return true
+		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			return false
-		case <-timer:
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			return f.mayOrder()
+		case <-timer.C:
 		case <-next:
 		}
+		timer.Stop()
 	}
+	return false
 }
 
 // mayOrder reports whether this node may take the seat. f.mu is held.
@@ -113,13 +118,23 @@ func (f *Fleet) mayOrder() bool {
 	return f.present && f.err() == nil && !f.view.Synced.IsZero() && f.view.Seat.Value == nil
 }
 
-// place returns how long this node leaves the seat to others. f.mu is held.
+// place returns how long this node leaves the seat to others: to those before it in the
+// order, unless they are known to be gone, and to all while it rests or is older. f.mu is
+// held.
 func (f *Fleet) place() time.Duration {
-	place := slices.Index(f.Order, f.Node)
+	var place time.Duration
 	if f.rest.until.After(f.now()) || f.newerOrderer() != "" {
-		place += len(f.Order)
+		place = time.Duration(len(f.Order)) * turn
 	}
-	return time.Duration(place) * turn
+	for _, name := range f.Order {
+		if name == f.Node {
+			break
+		}
+		if !f.view.Gone(name) {
+			place += turn
+		}
+	}
+	return place
 }
 
 // begin takes the vacant seat, and returns the lease that it is under.

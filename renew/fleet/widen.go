@@ -50,6 +50,7 @@ func (f *Fleet) widenAll(ctx context.Context, t *Term) time.Duration {
 		next, err := f.widenOne(ctx, t, target)
 		if err != nil {
 			f.Log.Warn("release not widened", "target", target, "err", err)
+			next = widenEvery
 		}
 		wait = min(wait, next)
 	}

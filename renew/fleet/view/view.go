@@ -337,6 +337,12 @@ func (v *View) Away(name string, now time.Time) time.Duration {
 	return 0
 }
 
+// Gone reports whether a node was alive and is no longer.
+func (v *View) Gone(name string) bool {
+	n := v.Nodes[name]
+	return n != nil && n.Alive == nil && !n.away.IsZero()
+}
+
 // Serial returns the highest serial of a target that is known.
 func (v *View) Serial(target string) uint64 {
 	var highest uint64
