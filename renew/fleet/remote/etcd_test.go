@@ -45,6 +45,7 @@ func harness(c *etcdtest.Cluster) enginetest.Harness {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, etcdtest.Options{Users: true})
 	c.AddUser("mx1", true)
 	h := harness(c)
@@ -57,6 +58,7 @@ func TestConformance(t *testing.T) {
 
 // A member that freezes or is killed is noticed, and the others serve.
 func TestMembers(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, etcdtest.Options{Members: 3})
 	e, _ := begin(t, with(c.Settings("any")), &testutil.Log{})
 	other, _ := begin(t, with(c.Settings("any")), &testutil.Log{})
@@ -106,6 +108,7 @@ func TestMembers(t *testing.T) {
 
 // What goes wrong has a cause and a remedy.
 func TestFailures(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, etcdtest.Options{Users: true})
 	c.AddUser("mx1", true)
 	c.Ctl("user", "add", "mx3:secret")
@@ -165,6 +168,7 @@ func TestFailures(t *testing.T) {
 
 // A node that does not order may do what it must, and nothing else.
 func TestRights(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, etcdtest.Options{Users: true})
 	c.AddUser("mx1", true)
 	c.AddUser("mx2", false)
@@ -224,6 +228,7 @@ func TestRights(t *testing.T) {
 
 // An engine without space still reads, follows and renews.
 func TestNoSpace(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, etcdtest.Options{Flags: []string{"--quota-backend-bytes", "2000000"}})
 	e, _ := begin(t, with(c.Settings("any")), &testutil.Log{})
 	ctx := t.Context()
@@ -273,6 +278,7 @@ func TestNoSpace(t *testing.T) {
 }
 
 func TestState(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, etcdtest.Options{Members: 2, Users: true})
 	c.AddUser("mx2", false)
 	settings := c.Settings("mx2")
