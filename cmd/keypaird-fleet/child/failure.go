@@ -55,13 +55,13 @@ func (c *connection) failure(ctx context.Context, err error, keys ...string) *wi
 			return &found
 		}
 	}
-	if errors.Is(err, rpctypes.ErrPermissionDenied) {
-		return c.denied(keys)
-	}
-	if ctx.Err() != nil {
-		return &wire.Failure{Kind: wire.Other, Text: "canceled"}
-	}
 	switch {
+	case errors.Is(err, rpctypes.ErrPermissionDenied):
+		return c.denied(keys)
+	case ctx.Err() != nil:
+		return &wire.Failure{Kind: wire.Other, Text: "canceled"}
+	case c.ctx.Err() != nil:
+		return &wire.Failure{Kind: wire.Other, Text: errSettings.Error()}
 	case unanswered(err):
 		return c.unreachable(ctx)
 	case status.Code(err) == codes.ResourceExhausted: // of gRPC, before it is sent
@@ -77,6 +77,7 @@ func unanswered(err error) bool {
 		code = etcd.Code()
 	}
 	return slices.Contains([]codes.Code{codes.Unavailable, codes.DeadlineExceeded, codes.Canceled}, code) ||
+		status.Convert(err).Message() == context.DeadlineExceeded.Error() || // of etcd itself, which has no code for it
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 

@@ -297,3 +297,59 @@ func TestState(t *testing.T) {
 		t.Errorf("state: %+v", s)
 	}
 }
+
+// Without a majority nothing is written or read, and nobody follows what stands still.
+func TestNoMajority(t *testing.T) {
+	t.Parallel()
+	c := etcdtest.Start(t, etcdtest.Options{Members: 3})
+	e, _ := begin(t, with(c.Settings("any")), &testutil.Log{})
+	ctx := t.Context()
+	lease, err := e.Lease(ctx, 10*time.Second)
+	testutil.Must(t, err)
+	after, err := e.Commit(ctx, nil, []engine.Op{{Key: "live/a", Value: []byte("x")}})
+	testutil.Must(t, err)
+	ended := make(chan error)
+	go func() {
+		for _, err := range e.Follow(ctx, []string{"live/"}, after) {
+			ended <- err
+		}
+	}()
+	age := make(chan time.Duration, 1)
+	go func() {
+		<-lease.Lost()
+		age <- time.Since(lease.Renewed())
+	}()
+	time.Sleep(time.Second)
+	c.Members[0].Kill()
+	c.Members[1].Kill()
+	const want = "too few members of the engine are up to elect a leader"
+	_, err = e.Commit(ctx, nil, []engine.Op{{Key: "live/a", Value: []byte("y")}})
+	if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasPrefix(problem.Remedy(err), "start the members that are down") {
+		t.Errorf("commit: %v", err)
+	}
+	if _, err := e.Read(ctx, "live/"); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("read: %v", err)
+	}
+	select {
+	case err := <-ended:
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("follow: %v", err)
+		}
+	case <-time.After(15 * time.Second):
+		t.Error("follow goes on")
+		go func() { <-ended }()
+	}
+	if age := <-age; age > 11*time.Second {
+		t.Errorf("lost %v after it was renewed", age)
+	}
+	s, err := e.State(ctx)
+	testutil.Must(t, err)
+	if s.Endpoints[0].Error != "connection refused" || !strings.HasPrefix(s.Endpoints[2].Error, want) {
+		t.Errorf("state: %+v", s.Endpoints)
+	}
+	c.Members[0].Start()
+	testutil.Must(t, testutil.Within(20*time.Second, func() error {
+		_, err := e.Commit(ctx, nil, []engine.Op{{Key: "live/a", Value: []byte("z")}})
+		return err
+	}))
+}
