@@ -1,7 +1,6 @@
 package child
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,19 +102,30 @@ func (c *connection) denied(keys []string) *wire.Failure {
 // unreachable is the failure of a request that was not answered.
 func (c *connection) unreachable(ctx context.Context) *wire.Failure {
 	probes := c.probe(ctx)
+	var first *wire.Failure
 	var reasons []string
-	first := *cmp.Or(probes[0].failure, &wire.Failure{})
 	for _, p := range probes {
 		if p.failure == nil {
-			answered := noLeader
-			answered.Text += ": " + p.url + " can be reached and does not answer in time"
-			return &answered
+			continue
 		}
 		reasons = append(reasons, p.url+": "+p.failure.Text)
-		if first.Kind == wire.Unreachable && p.failure.Kind != wire.Unreachable {
-			first = *p.failure
+		if first == nil || first.Kind == wire.Unreachable {
+			first = p.failure
 		}
 	}
-	first.Text = "no endpoint of the engine can be used: " + strings.Join(reasons, "; ")
-	return &first
+	var f wire.Failure
+	switch n := len(reasons); {
+	case n == len(probes):
+		f = *first
+		f.Text = "no endpoint of the engine can be used"
+	case 2*n >= len(probes):
+		f = noLeader
+	default:
+		f = noLeader
+		f.Text = "the engine does not answer in time"
+	}
+	if len(reasons) > 0 {
+		f.Text += ": " + strings.Join(reasons, "; ")
+	}
+	return &f
 }
