@@ -25,7 +25,26 @@ const (
 type Decision struct {
 	Action Action
 	Why    string
-	At     time.Time // Wait: when it may be done; else: when the next certificate is due
+	At     time.Time // Wait: when it may be done, zero: not known; else: when the next certificate is due
+}
+
+// holdCheck is when to decide again about what waits until a time that is not known.
+const holdCheck = 10 * time.Minute
+
+// next is when to decide again.
+func (d Decision) next(now time.Time) time.Time {
+	if d.At.IsZero() {
+		return now.Add(holdCheck)
+	}
+	return d.At
+}
+
+// until is when what the limit keeps from being done may be; zero: not known.
+func (l Limit) until(now time.Time) time.Time {
+	if l.Until.After(now) {
+		return l.Until
+	}
+	return time.Time{}
 }
 
 // A Mode is what a pass waits for.
@@ -46,6 +65,8 @@ const (
 //     within the window that its CA suggests, but with a fifth of its lifetime
 //     left at the latest; where the CA suggests none, at a third of its lifetime
 //     left, half if it lives under ten days;
+//   - where several machines share the certificate, one that may not order waits, and
+//     deploys the newest when it may;
 //   - a CA whose order log allows no more certificates for these names is not asked
 //     before it does, unless the operator forces it;
 //   - a deployment is needed where the newest is not in use and verified, or the
@@ -102,6 +123,9 @@ func decideMeanwhile(now time.Time, t Target, s State, mode Mode) (Decision, boo
 
 // decideIssue decides whether the certificate that is needed may be ordered now.
 func decideIssue(now time.Time, t Target, s State, mode Mode, why string) Decision {
+	if hold := s.OrderHold; hold.Err != nil {
+		return Decision{Wait, why + ", but " + hold.Err.Error(), hold.until(now)}
+	}
 	if held := s.Rollover(t).Held(now); held != "" {
 		return Decision{Wait, why + ", but " + held, s.Record.TLSA.QueryAt}
 	}
@@ -199,7 +223,13 @@ func (s State) waits(now time.Time, t Target, last backoff.Attempt) (until time.
 // decideDeploy decides whether to deploy the newest certificate now.
 func decideDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 	d := whatToDeploy(now, t, s, mode)
-	if d.Action == Deploy && mode == Scheduled && s.NextDeployWindow.After(now) && !s.Urgent(now) {
+	if d.Action != Deploy || mode != Scheduled || s.Urgent(now) {
+		return d
+	}
+	if hold := s.DeployHold; hold.Err != nil {
+		return Decision{Wait, d.Why + "; " + hold.Err.Error(), hold.until(now)}
+	}
+	if s.NextDeployWindow.After(now) {
 		return Decision{Wait, d.Why + "; the deploy window is closed", s.NextDeployWindow}
 	}
 	return d

@@ -56,6 +56,7 @@ func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
 		j := jobs[i]
 		now := p.now()
 		j.state.NextDeployWindow = p.nextDeployWindow(now)
+		LoadHolds(now, j.Target, &j.state, p.Mode)
 		// What may not be deployed yet does not become live: live is what is in use.
 		d, ok := decideMeanwhile(now, j.Target, j.state, p.Mode)
 		if !ok || p.draining(ctx) {

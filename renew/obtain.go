@@ -95,6 +95,9 @@ func (p *Pass) obtainFrom(ctx context.Context, j *job, issuer Issuer, ordered fu
 		return p.recordFailure(ctx, j, issuer, fmt.Errorf("storing: %w", err))
 	}
 	pair, err := p.order(ctx, j, issuer)
+	if failed, ok := errors.AsType[*OrderError](err); ok && failed.Held {
+		return err
+	}
 	if ctx.Err() == nil && p.Observer != nil && j.External() == nil {
 		p.Observer.Ordered(issuer.String(), p.now().Sub(began), err)
 	}
@@ -138,6 +141,7 @@ func (p *Pass) store(ctx context.Context, j *job, issuer Issuer, pair *keypair.P
 	unrecorded := p.recordStored(j, issuer, pair, replaced)
 	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "ca", issuer.String(), "fingerprint", j.state.Fingerprint[:16],
 		"not_after", pair.Leaf.NotAfter.UTC(), "took", p.now().Sub(began).Round(time.Millisecond))
+	p.publish(ctx, j, pair)
 	p.forgetOrder(j, pair.Leaf)
 	p.afterOrder(ctx, j, began, before)
 	if x := j.External(); x != nil {
@@ -202,8 +206,12 @@ func (p *Pass) undeploy(j *job, pair *keypair.Pair) error {
 	return p.save(j)
 }
 
-// forgetOrder removes what is left of the order that ended in leaf.
+// forgetOrder removes what is left of the order that ended in leaf, the newest, unless
+// other machines do not have that yet: they may go on with the order.
 func (p *Pass) forgetOrder(j *job, leaf *x509.Certificate) {
+	if j.Sharing != nil && j.state.Record.Fleet.Fingerprint != j.state.Fingerprint {
+		return
+	}
 	for _, issuer := range j.Issuers {
 		found, err := issuer.Forget(leaf)
 		if err != nil {

@@ -30,8 +30,8 @@ var errUnknownIssuer = errors.New("the record does not say which CA issued the c
 
 // renewalInfoDue reports whether to ask the CA at now, or else when.
 func (s State) renewalInfoDue(now time.Time, t Target) (bool, time.Time) {
-	if _, f := s.fetcher(t); f == nil || s.Leaf == nil || !now.Before(s.Leaf.NotAfter) {
-		return false, time.Time{} // no known CA, no certificate, or too late (section 4.3)
+	if _, f := s.fetcher(t); f == nil || s.Leaf == nil || !now.Before(s.Leaf.NotAfter) || s.OrderHold.Err != nil {
+		return false, time.Time{} // no known CA, no certificate, too late (section 4.3), or another machine asks
 	}
 	next := s.Record.RenewalInfo.NextQuery(s.Fingerprint, now)
 	return !next.After(now), next

@@ -41,6 +41,9 @@ func (p *Pass) Run(ctx context.Context, targets []Target) Report {
 	r := Report{Errs: errs.list, Interrupted: orders.Err() != nil, Next: p.nextAll(jobs), Targets: make([]TargetState, 0, len(jobs))}
 	for _, j := range jobs {
 		r.Targets = append(r.Targets, TargetState{j.Target, j.state, j.stateErr})
+		if j.Sharing != nil {
+			j.Sharing.Reported(j.state, j.stateErr)
+		}
 	}
 	for _, j := range active {
 		p.step(j.Name, "")
@@ -95,6 +98,7 @@ func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []
 			errs.add(&TargetError{[]string{j.Name}, "storing the newer certificate that is deployed", err})
 		}
 	}
+	p.share(ctx, jobs, errs)
 	return jobs
 }
 
@@ -138,6 +142,9 @@ func (p *Pass) decideAll(jobs []*job, mode Mode, errs *failures) []*job {
 
 // refusedError returns why a needed certificate is not ordered.
 func (p *Pass) refusedError(j *job, now time.Time) error {
+	if hold := j.state.OrderHold; hold.Err != nil {
+		return fmt.Errorf("%s, but %w", needsCertificate(now, j.Target, j.state, p.Mode), hold.Err)
+	}
 	if j.rollover().Held(now) != "" {
 		return j.rollover().HeldError(now)
 	}
@@ -164,12 +171,13 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 			continue // at the next scheduled pass
 		}
 		j.state.NextDeployWindow = p.nextDeployWindow(now)
+		LoadHolds(now, j.Target, &j.state, Scheduled)
 		LoadLimits(now, j.Target, &j.state, Scheduled)
 		at := soon // its action is due but failed
 		if d := Decide(now, j.Target, j.state, Scheduled); d.Action == Wait || d.Action == None {
-			at = d.At
+			at = d.next(now)
 			if meanwhile, _ := decideMeanwhile(now, j.Target, j.state, Scheduled); meanwhile.Action == Wait {
-				at = earlier(at, meanwhile.At) // a deployment need not wait for the next order
+				at = earlier(at, meanwhile.next(now)) // a deployment need not wait for the next order
 			}
 		}
 		for _, notice := range []time.Time{j.state.OverdueAt(j.Target), j.state.ends()} {

@@ -24,6 +24,8 @@ type State struct {
 	Mark             string                // of the files of an external certificate, as they are now
 	Limits           map[string]Limit      // by CA, where our own limit is reached; nil if no certificate is needed
 	NextDeployWindow time.Time             // deployments may begin; zero: now
+	OrderHold        Limit                 // why this machine orders nothing, whatever is needed; zero: it may
+	DeployHold       Limit                 // why the newest version is not deployed yet; zero: it may be
 	Next             *rollover.Key         // key of the next certificate, if its record is to be published first; nil: none
 }
 
@@ -95,6 +97,15 @@ func LoadLimits(now time.Time, t Target, s *State, mode Mode) {
 			current = nil
 		}
 		s.Limits[i.String()] = i.Limit(current)
+	}
+}
+
+// LoadHolds sets what keeps this machine from ordering and from deploying, if others
+// share the certificate.
+func LoadHolds(now time.Time, t Target, s *State, mode Mode) {
+	s.OrderHold, s.DeployHold = Limit{}, Limit{}
+	if t.Sharing != nil {
+		s.OrderHold, s.DeployHold = t.Sharing.OrderHold(now, *s, mode), t.Sharing.DeployHold(now, *s)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"keypaird/renew/keypair"
 	"keypaird/renew/renewalinfo"
 	"keypaird/renew/rollover"
-	"keypaird/renew/seen"
 )
 
 // A Target is one certificate to keep alive, bound to what obtains it and to what
@@ -29,6 +28,7 @@ type Target struct {
 	Challenges []string   // types of challenge of Names, for the operator; may be nil
 	Domain     string     // the plain domain that it belongs to; "" if it is of no identity
 	Components []string   // further XMPP domains of the identity
+	Sharing    Sharing    // with other machines; nil: this one has the certificate alone
 
 	Unconfigured []string // files that servers may still use of a target that is no longer configured; nil: it is
 }
@@ -118,6 +118,7 @@ type Order struct {
 type OrderError struct {
 	TryNextCA bool // another CA may do better
 	CAWide    bool // every order at this CA would fail now
+	Held      bool // this machine may not order any more: the CA did not fail, and nothing is recorded
 	Err       error
 }
 
@@ -128,11 +129,53 @@ func (e *OrderError) Unwrap() error { return e.Err }
 // TryNext reports whether another CA may succeed, for the backoff.
 func (e *OrderError) TryNext() bool { return e.TryNextCA }
 
-// A Limit says that a CA is not asked for a certificate because it was asked often
-// enough.
+// A Limit says why something is not done now: a CA is not asked for a certificate because
+// it was asked often enough, or another machine orders. The zero value keeps from nothing.
 type Limit struct {
-	Until time.Time // when it may be asked; zero: now
+	Until time.Time // when it may be done; zero where Err is set: that is not known
 	Err   error     // why; has a method Remedy
+}
+
+// A Sharing is how several machines share the certificate of one target: one of them
+// orders it and publishes it, the others take it. Its methods may be called concurrently
+// with those of other targets.
+type Sharing interface {
+	// Take returns what the others have and is to replace what is stored here; nil:
+	// nothing. Its serial number is higher than that in s.Record.Fleet. It is called when
+	// the state has been read, before anything is decided. That the others cannot be
+	// reached is no error: OrderHold says so.
+	Take(ctx context.Context, s State) (*Taken, error)
+
+	// OrderHold returns why this machine neither orders nor imports now, and so neither
+	// asks for renewal information nor makes a next key; the zero value: it may. It holds
+	// for every mode, and may be asked several times in a pass.
+	OrderHold(now time.Time, s State, mode Mode) Limit
+
+	// DeployHold returns why the newest certificate is not deployed here yet; the zero
+	// value: it may be. A pass by the operator does not heed it, nor one with less than a
+	// quarter of the lifetime left of what is in use.
+	DeployHold(now time.Time, s State) Limit
+
+	// Lacks reports whether the others have lost what is stored here, so that it is
+	// published again. It is asked where OrderHold does not hold.
+	Lacks(s State) bool
+
+	// Publish gives the newest certificate to the others, with s.Record.Ordering, and
+	// returns its serial number. It is called when that is stored and recorded, before the
+	// order that led to it is forgotten, and after an error or a crash at the beginning of
+	// the next pass where OrderHold does not hold.
+	Publish(ctx context.Context, s State, p *keypair.Pair) (serial uint64, err error)
+
+	// Reported is called after each pass with what is known then: what is verified, what
+	// failed, and what the record now says of ordering. With err the state cannot be read.
+	Reported(s State, err error)
+}
+
+// A Taken is a certificate that other machines have.
+type Taken struct {
+	Pair     *keypair.Pair
+	Ordering Ordering // what they recorded of it
+	Serial   uint64
 }
 
 // A Resolver queries the TLSA records of one target.
@@ -140,89 +183,6 @@ type Resolver interface {
 	// TLSA returns the records published at name. After an error nothing is known
 	// of them.
 	TLSA(ctx context.Context, name string) (rollover.RecordSet, error)
-}
-
-// A Deployer takes pairs to one server that uses them. Targets that share a server
-// share its Deployer.
-type Deployer interface {
-	// String returns the name of the deployment.
-	String() string
-
-	// Spec returns how it deploys a target, and the signature of the files there.
-	Spec(target string) DeploySpec
-
-	// Paths returns the files that it writes for a target, absolute.
-	Paths(target string) []string
-
-	// Inspect compares the files of a target with what they should be.
-	Inspect(target string, should *keypair.Pair) Inspection
-
-	// Endpoints returns where the pair must be served; none: it is not verified.
-	Endpoints() []string
-
-	// Deploy installs the changes, reloads once, and returns how that went for each
-	// change. Those that fail for one reason have one error.
-	Deploy(ctx context.Context, changes []Change) []Result
-
-	// Probe compares what the endpoints serve with New and Seen, and changes nothing.
-	// Nothing is known of a change if its result has neither error nor Endpoints.
-	Probe(ctx context.Context, changes []Change) []Result
-}
-
-// A DeploySpec identifies how a deployment is done. If it changed since the pair
-// was deployed, the pair is deployed again.
-type DeploySpec struct {
-	ConfigHash string // of what the configuration says of it
-	Signature  string // of its files as they are, without their content; another one once a file was touched
-
-	Inspection // zero if Signature is that of the record
-}
-
-// An Inspection is what was found in the files of a deployment.
-type Inspection struct {
-	Differs string        // what is not as it should be, of one file; "": all is
-	Newer   *keypair.Pair // the files have a valid pair that is newer than it should be; nil: they do not
-}
-
-// A Result is how a deployment went for one change.
-type Result struct {
-	Outcome   Outcome
-	Err       error                    // nil: Verified
-	Endpoints map[string]seen.Endpoint // what each endpoint was seen to serve; nil: that is not known
-}
-
-// An Outcome is how far a change got in a deployment.
-type Outcome int
-
-// Outcomes.
-const (
-	RolledBack Outcome = iota // what was in place before is in place
-	Installed                 // the new pair is in place; whether it is used is not known
-	Reloaded                  // the server was reloaded, but does not serve the new pair everywhere
-	Verified                  // every endpoint serves the new pair, or there are no endpoints
-)
-
-// A Change is one target's new pair on its way to a deployment.
-type Change struct {
-	Name       string        // of the target
-	Names      []string      // New must be for exactly these; empty: whatever it is for
-	Domain     string        // the plain domain that the target belongs to; may be ""
-	Components []string      // further XMPP domains of its identity
-	New        *keypair.Pair // required
-	Dir        string        // of the new version
-	Previous   *keypair.Pair // what to go back to; nil: nothing
-	Restore    func() error  // switches live back to Previous; nil: nothing to switch
-	// WasVerified: this deployment verified Previous, so an endpoint that serves none
-	// of the names did not then either, and is not a failure.
-	WasVerified bool
-	// NextTry is when this deployment is tried again if it fails: it is not rolled
-	// back to a pair that expires before. Zero means soon.
-	NextTry time.Time
-	// Deployed: New was installed and reloaded before; only verification is missing.
-	Deployed bool
-	// Seen is what the endpoints served before the deployment, and must serve again; nil:
-	// they are probed for that.
-	Seen map[string]seen.Endpoint
 }
 
 // Remedy returns what err says the operator can do about it, or "".

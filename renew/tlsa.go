@@ -21,7 +21,9 @@ func (p *Pass) queryTLSA(ctx context.Context, jobs []*job) {
 	for _, j := range jobs {
 		p.dropNextKey(j)
 	}
-	jobs = slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return len(j.TLSA) == 0 || j.stateErr != nil || p.Mode == Redeploy })
+	jobs = slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool {
+		return len(j.TLSA) == 0 || j.stateErr != nil || p.Mode == Redeploy || j.state.OrderHold.Err != nil
+	})
 	p.each(len(jobs), func(i int) {
 		if err := p.ensureNextKey(ctx, jobs[i]); err != nil && ctx.Err() == nil {
 			p.Log.Error("no next key", "cert", jobs[i].Name, "err", err, "remedy", Remedy(err))

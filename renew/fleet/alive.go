@@ -8,6 +8,7 @@ import (
 
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/engine"
+	"keypaird/renew/fleet/view"
 )
 
 const (
@@ -54,11 +55,11 @@ func (f *Fleet) stayAlive(ctx context.Context) {
 func (f *Fleet) reportClone() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n := f.view.nodes[f.Node]
-	if n == nil || n.alive == nil || n.alive.Boot == f.clone || n.alive.Boot == f.Boot {
+	n := f.view.Nodes[f.Node]
+	if n == nil || n.Alive == nil || n.Alive.Boot == f.clone || n.Alive.Boot == f.Boot {
 		return
 	}
-	f.clone = n.alive.Boot
+	f.clone = n.Alive.Boot
 	f.Log.Error("this node stays out of the fleet", "err", errClone, "node", f.Node, "boot", f.clone)
 	f.wake()
 }
@@ -70,11 +71,11 @@ func (f *Fleet) signIn(ctx context.Context) (engine.Lease, error) {
 		return nil, err
 	}
 	alive := document.Alive{Boot: f.Boot, Version: f.Version, Clock: f.now().UTC(), Targets: f.Targets}
-	op, err := f.values.op(document.AliveKey(f.Node), 0, alive, nil, nil)
+	op, err := f.signer.Op(document.AliveKey(f.Node), 0, alive, nil, nil)
 	if err == nil {
 		op.Lease = lease.ID()
 		err = f.setOwn(ctx, op, func(there engine.Entry) bool {
-			old, _, err := open(f.values, there, []string{f.Node}, document.Parse[document.Alive])
+			old, _, err := view.Open(f.signer, there, []string{f.Node}, document.Parse[document.Alive])
 			return err != nil || old.Boot == f.Boot
 		})
 	}
@@ -88,8 +89,8 @@ func (f *Fleet) signIn(ctx context.Context) (engine.Lease, error) {
 // setOwn sets a key that only this node writes. What is there may be replaced if mine
 // says so: else the error is errClone.
 func (f *Fleet) setOwn(ctx context.Context, op engine.Op, mine func(there engine.Entry) bool) error {
-	there, err := readKey(ctx, f.Engine, op.Key)
-	for range maxCommits {
+	there, err := engine.ReadKey(ctx, f.Engine, op.Key)
+	for range 4 {
 		switch {
 		case err != nil:
 			return err
@@ -99,14 +100,14 @@ func (f *Fleet) setOwn(ctx context.Context, op engine.Op, mine func(there engine
 		case there.Value != nil && !mine(there):
 			return errClone
 		}
-		limited, cancel := context.WithTimeout(ctx, callTimeout)
+		limited, cancel := context.WithTimeout(ctx, engine.Timeout)
 		revision, failed := f.Engine.Commit(limited, []engine.Condition{{Key: op.Key, Value: there.Value}}, []engine.Op{op})
 		cancel()
 		if failed == nil {
 			f.wrote(revision, op)
 			return nil
 		}
-		there, err = readKey(ctx, f.Engine, op.Key)
+		there, err = engine.ReadKey(ctx, f.Engine, op.Key)
 		if _, ok := errors.AsType[*engine.ConditionError](failed); !ok && err == nil && !bytes.Equal(there.Value, op.Value) {
 			return failed
 		}
@@ -120,8 +121,8 @@ func (f *Fleet) attend(ctx context.Context, lease engine.Lease) {
 	for {
 		f.mu.Lock()
 		next := f.changed
-		n := f.view.nodes[f.Node]
-		gone := n == nil || n.alive == nil || n.alive.Boot != f.Boot
+		n := f.view.Nodes[f.Node]
+		gone := n == nil || n.Alive == nil || n.Alive.Boot != f.Boot
 		f.mu.Unlock()
 		if gone {
 			return
@@ -138,14 +139,14 @@ func (f *Fleet) attend(ctx context.Context, lease engine.Lease) {
 
 // lease returns a lease.
 func (f *Fleet) lease(ctx context.Context, ttl time.Duration) (engine.Lease, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, engine.Timeout)
 	defer cancel()
 	return f.Engine.Lease(ctx, ttl)
 }
 
 // endLease gives a lease back, also while the process ends.
 func (f *Fleet) endLease(ctx context.Context, lease engine.Lease) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout/2)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), engine.Timeout/2)
 	defer cancel()
 	if err := lease.End(ctx); err != nil {
 		f.Log.Debug("lease not ended", "err", err)

@@ -11,6 +11,8 @@ import (
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/fleet/envelope"
+	"keypaird/renew/fleet/seat"
+	"keypaird/renew/fleet/view"
 	"keypaird/renew/fleet/wave"
 )
 
@@ -42,14 +44,13 @@ type Options struct {
 // A Fleet is one node's part in it. Its methods may be called concurrently.
 type Fleet struct {
 	Options
-	values   values
-	unfenced bool // for a test that has to fail
-	seed     maphash.Seed
-	locks    [64]sync.Mutex // of releases, by target: one writer at a time
+	signer view.Signer
+	seed   maphash.Seed
+	locks  [64]chan struct{} // full while a release is written, by target
 
 	mu      sync.Mutex
 	changed chan struct{} // closed when anything below changes, and replaced
-	view    *view
+	view    *view.View
 	results map[string]result // of this process, by target
 	reread  func()            // makes follow read all; nil: it does
 	present bool              // the node is signed in as alive
@@ -77,16 +78,32 @@ type result struct {
 	exception *document.Exception // nil: verified
 }
 
+// A Term is the time in which this node sits in the seat.
+type Term = seat.Term
+
+// A LostError says that this node no longer sits in the seat.
+type LostError = seat.LostError
+
+// watched is what a wave was watched for.
+type watched struct {
+	serial uint64
+	at     time.Time // when the wave began
+	since  time.Time // when all of it had verified the release
+}
+
 // New returns a node's part in a fleet, which begins with Run.
 func New(o Options) *Fleet {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
 	f := &Fleet{Options: o, seed: maphash.MakeSeed(),
-		values:  values{o.Identity, o.Members, o.ID, o.Node, o.Order, o.Clock},
+		signer:  view.Signer{Identity: o.Identity, Members: o.Members, ID: o.ID, Node: o.Node, Order: o.Order, Clock: o.Clock},
 		changed: make(chan struct{}), results: map[string]result{}, seen: map[string]watched{},
 	}
-	f.view = newView(f.values, o.Log, f.wants)
+	for i := range f.locks {
+		f.locks[i] = make(chan struct{}, 1)
+	}
+	f.view = view.New(f.signer, o.Log, f.wants)
 	return f
 }
 
@@ -123,17 +140,17 @@ func (f *Fleet) next() <-chan struct{} {
 }
 
 // apply takes changes of the view over. f.mu is held.
-func (f *Fleet) apply(d delta) {
-	if d.seat {
+func (f *Fleet) apply(d view.Delta) {
+	if d.Seat {
 		f.all = true
 	}
 	if f.pending == nil {
 		f.pending = map[string]bool{}
 	}
-	for target := range d.targets {
+	for target := range d.Targets {
 		f.pending[target] = true
 	}
-	if d.any() {
+	if d.Any() {
 		f.wake()
 	}
 }
@@ -142,20 +159,25 @@ func (f *Fleet) apply(d delta) {
 func (f *Fleet) wrote(revision engine.Revision, ops ...engine.Op) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	d := newDelta()
+	d := view.NewDelta()
 	for _, op := range ops {
-		if !f.view.wrote(engine.Entry{Key: op.Key, Value: op.Value, Revision: revision}, f.now(), &d) && f.reread != nil {
+		if !f.view.Wrote(engine.Entry{Key: op.Key, Value: op.Value, Revision: revision}, f.now(), &d) && f.reread != nil {
 			f.reread()
 		}
 	}
 	f.apply(d)
 }
 
-// lock locks the release of a target, and returns what unlocks it.
-func (f *Fleet) lock(target string) func() {
-	l := &f.locks[maphash.String(f.seed, target)%uint64(len(f.locks))]
-	l.Lock()
-	return l.Unlock
+// lock waits until no other writes the release of a target, and returns what lets the
+// next one.
+func (f *Fleet) lock(ctx context.Context, target string) (unlock func(), err error) {
+	l := f.locks[maphash.String(f.seed, target)%uint64(len(f.locks))]
+	select {
+	case l <- struct{}{}:
+		return func() { <-l }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // pause waits, and reports whether ctx goes on.

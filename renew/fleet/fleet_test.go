@@ -26,6 +26,7 @@ type world struct {
 	names   []string // of the nodes
 	order   []string
 	rules   wave.Rules
+	clock   func() time.Time
 	mu      sync.Mutex
 	nodes   map[string]*testNode
 }
@@ -43,7 +44,7 @@ func newWorld(t testing.TB, names ...string) *world {
 	t.Helper()
 	time.Sleep(time.Until(time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)))
 	w := &world{t: t, server: memory.New(), members: envelope.Members{}, keys: map[string]*envelope.Identity{},
-		names: names, order: names, rules: wave.Rules{Waves: []string{"1", "25%", "100%"}}, nodes: map[string]*testNode{}}
+		names: names, order: names, clock: time.Now, rules: wave.Rules{Waves: []string{"1", "25%", "100%"}}, nodes: map[string]*testNode{}}
 	for _, name := range names {
 		key, err := envelope.Generate()
 		if err != nil {
@@ -60,7 +61,8 @@ func (w *world) options(name string) Options {
 	return Options{
 		Identity: w.keys[name], Members: w.members, ID: fleetID, Node: name, Order: w.order,
 		Audience: func(string) []string { return w.names }, Rules: w.rules,
-		Boot: document.NewID(), Version: "v1.0.0", Log: slog.New(slog.NewTextHandler(testWriter{w.t, name}, nil)),
+		Clock: func() time.Time { return w.clock() },
+		Boot:  document.NewID(), Version: "v1.0.0", Log: slog.New(slog.NewTextHandler(testWriter{w.t, name}, nil)),
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/engine"
+	"keypaird/renew/fleet/view"
 	"keypaird/renew/problem"
 )
 
@@ -75,29 +76,45 @@ func (f *Fleet) setErr(source int, err error) {
 // resync reads all that is followed.
 func (f *Fleet) resync(ctx context.Context) error {
 	f.mu.Lock()
-	clear(f.view.fresh)
+	f.view.Begin()
 	f.mu.Unlock()
-	snapshots := make([]engine.Snapshot, len(prefixes))
-	for i, prefix := range prefixes {
+	snapshots := make([]engine.Snapshot, len(view.Prefixes))
+	for i, prefix := range view.Prefixes {
 		var err error
-		if snapshots[i], err = read(ctx, f.Engine, prefix); err != nil {
+		if snapshots[i], err = engine.Read(ctx, f.Engine, prefix); err != nil {
 			return err
 		}
 	}
-	if err := f.checkID(snapshots[slices.Index(prefixes, document.FleetKey)]); err != nil {
+	if err := f.checkID(snapshots[slices.Index(view.Prefixes, document.FleetKey)]); err != nil {
 		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now, d := f.now(), newDelta()
-	if f.view.synced.IsZero() {
-		f.view.synced, d.seat = now, true
+	now, d := f.now(), view.NewDelta()
+	if f.view.Synced.IsZero() {
+		f.view.Synced, d.Seat = now, true
 	}
-	for i, prefix := range prefixes {
-		f.view.snapshot(prefix, snapshots[i], now, &d)
+	for i, prefix := range view.Prefixes {
+		f.view.Snapshot(prefix, snapshots[i], now, &d)
 	}
 	f.apply(d)
 	return nil
+}
+
+// Wait waits until the view of the engine is complete for the first time, or ctx ends.
+func (f *Fleet) Wait(ctx context.Context) {
+	for ctx.Err() == nil {
+		f.mu.Lock()
+		next, synced := f.changed, !f.view.Synced.IsZero()
+		f.mu.Unlock()
+		if synced {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-next:
+		}
+	}
 }
 
 // checkID reports whether the prefix is this fleet's. One that was emptied is.
@@ -106,7 +123,7 @@ func (f *Fleet) checkID(s engine.Snapshot) error {
 		if e.Key != document.FleetKey {
 			continue
 		}
-		if _, _, err := open(f.values, e, nil, document.Parse[document.Fleet]); err != nil {
+		if _, _, err := view.Open(f.signer, e, nil, document.Parse[document.Fleet]); err != nil {
 			return problem.Wrap(err, "have the same prefix of the engine on all nodes, and one prefix for each fleet")
 		}
 	}
@@ -121,10 +138,10 @@ func (f *Fleet) followChanges(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, resyncEvery)
 	defer cancel()
 	f.mu.Lock()
-	after := f.view.oldest()
+	after := f.view.Oldest()
 	f.reread = cancel
 	f.mu.Unlock()
-	for change, err := range f.Engine.Follow(limited, prefixes, after) {
+	for change, err := range f.Engine.Follow(limited, view.Prefixes, after) {
 		switch {
 		case limited.Err() != nil:
 			return nil
@@ -132,8 +149,8 @@ func (f *Fleet) followChanges(ctx context.Context) error {
 			return err
 		}
 		f.mu.Lock()
-		d := newDelta()
-		f.view.change(change, f.now(), &d)
+		d := view.NewDelta()
+		f.view.Change(change, f.now(), &d)
 		f.apply(d)
 		f.mu.Unlock()
 		if change.Key == document.FleetKey {

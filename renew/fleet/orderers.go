@@ -45,10 +45,10 @@ func (f *Fleet) newerOrderer() string {
 // newerRelease returns a living orderer that has a release which the engine and this node
 // lack. f.mu is held.
 func (f *Fleet) newerRelease() string {
-	for target, by := range f.view.reported {
+	for target, by := range f.view.Reported {
 		mine, known := f.results[target]
-		if known && by.serial > mine.serial && by.node != f.Node && f.aliveOrderer(by.node) != nil {
-			return by.node
+		if known && by.Serial > mine.serial && by.Node != f.Node && f.aliveOrderer(by.Node) != nil {
+			return by.Node
 		}
 	}
 	return ""
@@ -58,12 +58,12 @@ func (f *Fleet) newerRelease() string {
 // wrote something in this term: from those of at least two. f.mu is held.
 func (f *Fleet) clockWrong() bool {
 	var known, differ int
-	for name, n := range f.view.nodes {
-		if name == f.Node || n.alive == nil || n.heard.Before(f.termAt) {
+	for name, n := range f.view.Nodes {
+		if name == f.Node || n.Alive == nil || n.Heard.Before(f.termAt) {
 			continue
 		}
 		known++
-		if n.offset.Abs() > maxSkew {
+		if n.Offset.Abs() > maxSkew {
 			differ++
 		}
 	}

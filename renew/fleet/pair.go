@@ -9,6 +9,7 @@ import (
 
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/engine"
+	"keypaird/renew/fleet/view"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
 )
@@ -18,7 +19,7 @@ import (
 func (f *Fleet) Release(target string) (document.Release, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if r := f.view.releases[target]; r != nil {
+	if r := f.view.Releases[target]; r != nil {
 		return r.Release, true
 	}
 	return document.Release{}, false
@@ -32,7 +33,7 @@ func (f *Fleet) Pair(ctx context.Context, target string) (*keypair.Pair, documen
 	if !ok {
 		return nil, r, problem.Newf("it comes once a node of [fleet] order has ordered it", "the fleet has no certificate of %q", target)
 	}
-	e, err := readKey(ctx, f.Engine, document.PairKey(target, r.Version))
+	e, err := engine.ReadKey(ctx, f.Engine, document.PairKey(target, r.Version))
 	if err != nil {
 		return nil, r, err
 	}
@@ -43,12 +44,15 @@ func (f *Fleet) Pair(ctx context.Context, target string) (*keypair.Pair, documen
 	if err != nil {
 		return nil, r, err
 	}
-	return p, r, f.checkPair(p, r, target)
+	if err := f.checkPair(p, r, target); err != nil {
+		return nil, r, err
+	}
+	return p, r, nil
 }
 
 // openPair returns the pair in an entry.
 func (f *Fleet) openPair(e engine.Entry) (*keypair.Pair, error) {
-	body, m, err := open(f.values, e, f.Order, document.Parse[document.Pair])
+	body, m, err := view.Open(f.signer, e, f.Order, document.Parse[document.Pair])
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +60,8 @@ func (f *Fleet) openPair(e engine.Entry) (*keypair.Pair, error) {
 	if err != nil {
 		return nil, problem.Wrap(err, "the node in the seat seals it anew when its [fleet.nodes] has the line that keypaird fleet key prints here, and this node is in nodes of a deployment of "+e.Key)
 	}
-	return keypair.Parse([]byte(body.Chain), key)
+	p, err := keypair.Parse([]byte(body.Chain), key)
+	return p, problem.Wrap(err, "order another: keypaird issue -force")
 }
 
 // checkPair reports whether a pair is that of the release.
@@ -95,10 +100,10 @@ func (f *Fleet) recipients(nodes []string) (string, error) {
 
 // pairOp returns the operation that writes a pair, sealed to the nodes that may have it.
 func (f *Fleet) pairOp(target, version string, chain, key []byte) (engine.Op, error) {
-	to := f.values.withOrderers(f.Audience(target))
+	to := f.signer.WithOrderers(f.Audience(target))
 	sum, err := f.recipients(to)
 	if err != nil {
 		return engine.Op{}, err
 	}
-	return f.values.op(document.PairKey(target, version), 0, document.Pair{Chain: string(chain), Recipients: sum}, key, to)
+	return f.signer.Op(document.PairKey(target, version), 0, document.Pair{Chain: string(chain), Recipients: sum}, key, to)
 }

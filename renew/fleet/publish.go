@@ -34,10 +34,14 @@ const keptPairs = 2
 // the end of the order. It returns its serial. A pair that is the release already keeps
 // its serial.
 func (f *Fleet) Publish(ctx context.Context, t *Term, p Publication) (uint64, error) {
-	defer f.lock(p.Target)()
+	unlock, err := f.lock(ctx, p.Target)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
 	f.mu.Lock()
-	old := f.view.releases[p.Target]
-	serial := max(f.view.serial(p.Target), p.Serial) + 1
+	old := f.view.Releases[p.Target]
+	serial := max(f.view.Serial(p.Target), p.Serial) + 1
 	nodes := f.progress(p.Target, nil)
 	f.mu.Unlock()
 	do := slices.Clone(p.More)
@@ -45,7 +49,7 @@ func (f *Fleet) Publish(ctx context.Context, t *Term, p Publication) (uint64, er
 		do = append(do, engine.Op{Key: document.OrderKey(p.Target, p.CA)})
 	}
 	if p.Ordering != nil {
-		op, err := f.values.op(document.RecordKey(p.Target), 0, document.Record{Ordering: p.Ordering}, p.NextKey, f.Order)
+		op, err := f.signer.Op(document.RecordKey(p.Target), 0, document.Record{Ordering: p.Ordering}, p.NextKey, f.Order)
 		if err != nil {
 			return 0, err
 		}
@@ -75,7 +79,7 @@ func (f *Fleet) Publish(ctx context.Context, t *Term, p Publication) (uint64, er
 // olderPairs returns the operations that delete the pairs of a target but for the new
 // version and the one before it.
 func (f *Fleet) olderPairs(ctx context.Context, target, version, previous string) ([]engine.Op, error) {
-	pairs, err := read(ctx, f.Engine, document.PairPrefix(target))
+	pairs, err := engine.Read(ctx, f.Engine, document.PairPrefix(target))
 	if err != nil {
 		return nil, err
 	}
@@ -103,11 +107,11 @@ func (f *Fleet) olderPairs(ctx context.Context, target, version, previous string
 // commitRelease writes a release, with more operations. The lock of the target is held.
 func (f *Fleet) commitRelease(ctx context.Context, t *Term, target string, r document.Release, more []engine.Op) error {
 	r.NotAfter, r.At = r.NotAfter.UTC(), r.At.UTC()
-	live, err := f.values.op(document.LiveKey(target), r.Serial, r, nil, nil)
+	live, err := f.signer.Op(document.LiveKey(target), r.Serial, r, nil, nil)
 	if err != nil {
 		return err
 	}
-	revision, err := t.commit(ctx, append([]engine.Op{live}, more...))
+	revision, err := t.CommitAt(ctx, append([]engine.Op{live}, more...)...)
 	if err != nil {
 		return err
 	}
@@ -117,7 +121,11 @@ func (f *Fleet) commitRelease(ctx context.Context, t *Term, target string, r doc
 
 // change rewrites the release of a target as a person wants it.
 func (f *Fleet) change(ctx context.Context, t *Term, target string, to func(document.Release) document.Release) error {
-	defer f.lock(target)()
+	unlock, err := f.lock(ctx, target)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	r, ok := f.Release(target)
 	if !ok {
 		return problem.Newf("see the releases: keypaird status -fleet", "the fleet has no certificate of %q", target)
@@ -141,12 +149,16 @@ func (f *Fleet) Go(ctx context.Context, t *Term, target string) error {
 
 // Rollback makes the version before the newest release a new one, for all nodes at once.
 func (f *Fleet) Rollback(ctx context.Context, t *Term, target string) (document.Release, error) {
-	defer f.lock(target)()
+	unlock, err := f.lock(ctx, target)
+	if err != nil {
+		return document.Release{}, err
+	}
+	defer unlock()
 	now, found := f.Release(target)
 	if !found {
 		return now, problem.Newf("see the releases: keypaird status -fleet", "the fleet has no certificate of %q", target)
 	}
-	pairs, err := read(ctx, f.Engine, document.PairPrefix(target))
+	pairs, err := engine.Read(ctx, f.Engine, document.PairPrefix(target))
 	if err != nil {
 		return now, err
 	}
@@ -165,7 +177,7 @@ func (f *Fleet) Rollback(ctx context.Context, t *Term, target string) (document.
 			continue
 		}
 		f.mu.Lock()
-		serial := f.view.serial(target) + 1
+		serial := f.view.Serial(target) + 1
 		f.mu.Unlock()
 		r := wave.Go(f.now(), document.Release{Serial: serial, Version: k.Version, Fingerprint: p.Fingerprint(), NotAfter: p.Leaf.NotAfter})
 		return r, f.commitRelease(ctx, t, target, r, nil)

@@ -9,6 +9,7 @@ import (
 
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/engine"
+	"keypaird/renew/fleet/view"
 	"keypaird/renew/fleet/wave"
 )
 
@@ -81,7 +82,7 @@ func (f *Fleet) writeReport(ctx context.Context) (int, error) {
 	if !due {
 		return 0, nil
 	}
-	op, err := f.values.op(document.ReportKey(f.Node), 0, r, nil, nil)
+	op, err := f.signer.Op(document.ReportKey(f.Node), 0, r, nil, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -93,8 +94,8 @@ func (f *Fleet) writeReport(ctx context.Context) (int, error) {
 // the engine lost. f.mu is held.
 func (f *Fleet) report() (document.Report, bool) {
 	written := document.Report{}
-	if n := f.view.nodes[f.Node]; n != nil && n.report != nil {
-		written = n.report.Report
+	if n := f.view.Nodes[f.Node]; n != nil && n.Report != nil {
+		written = n.Report.Report
 	}
 	now := document.Report{Exceptions: map[string]document.Exception{}, Newer: f.lostReleases()}
 	due := len(now.Newer) > 0 && !sameKeys(now.Newer, written.Newer) || len(now.Newer) == 0 && len(written.Newer) > 0
@@ -103,18 +104,18 @@ func (f *Fleet) report() (document.Report, bool) {
 		revision engine.Revision
 	}
 	var open []exception
-	for target, r := range f.view.releases {
+	for target, r := range f.view.Releases {
 		if !f.mine(target) {
 			continue
 		}
-		now.Revision = max(now.Revision, r.revision)
+		now.Revision = max(now.Revision, r.Revision)
 		before, excepted := written.Exceptions[target]
 		e := f.status(target, r, written)
 		switch {
 		case e == nil && !wave.Allows(r.Release, f.Node):
 			continue // nothing to say of it yet
 		case e == nil:
-			due = due || excepted || written.Revision < r.revision
+			due = due || excepted || written.Revision < r.Revision
 			continue
 		case e.Serial == r.Serial && !wave.Allows(r.Release, f.Node):
 			continue
@@ -130,7 +131,7 @@ func (f *Fleet) report() (document.Report, bool) {
 		}
 		e.At = e.At.UTC().Round(0)
 		now.Exceptions[target] = *e
-		open = append(open, exception{target, r.revision})
+		open = append(open, exception{target, r.Revision})
 	}
 	if len(open) > maxExceptions { // the oldest; nothing is said of what is newer
 		slices.SortFunc(open, func(a, b exception) int { return cmp.Compare(a.revision, b.revision) })
@@ -144,14 +145,14 @@ func (f *Fleet) report() (document.Report, bool) {
 
 // status returns what is to be said of a target's release; nil: it is verified. f.mu is
 // held.
-func (f *Fleet) status(target string, r *release, written document.Report) *document.Exception {
+func (f *Fleet) status(target string, r *view.Release, written document.Report) *document.Exception {
 	result, known := f.results[target]
 	switch {
 	case !known: // in this process: what was said before stays
 		if before, ok := written.Exceptions[target]; ok {
 			return &before
 		}
-		if written.Revision >= r.revision {
+		if written.Revision >= r.Revision {
 			return nil
 		}
 	case result.serial > r.Serial:
@@ -171,15 +172,15 @@ func (f *Fleet) mine(target string) bool { return slices.Contains(f.Audience(tar
 // lostReleases returns releases that this node has and the engine lost. f.mu is held.
 func (f *Fleet) lostReleases() map[string][]byte {
 	var lost map[string][]byte
-	for target, r := range f.view.newer {
-		there := f.view.releases[target]
+	for target, r := range f.view.Lost {
+		there := f.view.Releases[target]
 		if f.results[target].serial < r.Serial || there != nil && there.Serial >= r.Serial || len(lost) == maxNewer {
 			continue
 		}
 		if lost == nil {
 			lost = map[string][]byte{}
 		}
-		lost[target] = r.value
+		lost[target] = r.Value
 	}
 	return lost
 }

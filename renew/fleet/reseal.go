@@ -8,6 +8,7 @@ import (
 
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/engine"
+	"keypaird/renew/fleet/view"
 )
 
 // resealAll goes through all pairs once in each term of this node, so that nodes which came,
@@ -23,7 +24,7 @@ func (f *Fleet) resealAll(ctx context.Context) {
 			clear(done)
 			last = t
 		}
-		for name := range f.view.releases {
+		for name := range f.view.Releases {
 			if t != nil && !done[name] {
 				target = name
 				break
@@ -58,19 +59,23 @@ var errSealed = errors.New("a pair is sealed to other nodes")
 // nodes that may have them, or their keys, changed since. It reports whether that was
 // needed. The release stays as it is, so that no node deploys anything.
 func (f *Fleet) Reseal(ctx context.Context, t *Term, target string) (bool, error) {
-	defer f.lock(target)()
-	sum, err := f.recipients(f.values.withOrderers(f.Audience(target)))
+	unlock, err := f.lock(ctx, target)
 	if err != nil {
 		return false, err
 	}
-	pairs, err := read(ctx, f.Engine, document.PairPrefix(target))
+	defer unlock()
+	sum, err := f.recipients(f.signer.WithOrderers(f.Audience(target)))
+	if err != nil {
+		return false, err
+	}
+	pairs, err := engine.Read(ctx, f.Engine, document.PairPrefix(target))
 	if err != nil {
 		return false, err
 	}
 	var do []engine.Op
 	var failed []error
 	for _, e := range pairs.Entries {
-		body, m, err := open(f.values, e, f.Order, document.Parse[document.Pair])
+		body, m, err := view.Open(f.signer, e, f.Order, document.Parse[document.Pair])
 		if err != nil || body.Recipients == sum {
 			failed = append(failed, err)
 			continue
@@ -90,7 +95,7 @@ func (f *Fleet) Reseal(ctx context.Context, t *Term, target string) (bool, error
 	if len(do) == 0 {
 		return false, errors.Join(failed...)
 	}
-	record, err := readKey(ctx, f.Engine, document.RecordKey(target))
+	record, err := engine.ReadKey(ctx, f.Engine, document.RecordKey(target))
 	if err != nil {
 		return false, err
 	}
@@ -105,7 +110,7 @@ func (f *Fleet) resealRecord(e engine.Entry) (engine.Op, bool) {
 	if e.Value == nil {
 		return engine.Op{}, false
 	}
-	body, m, err := open(f.values, e, f.Order, document.Parse[document.Record])
+	body, m, err := view.Open(f.signer, e, f.Order, document.Parse[document.Record])
 	if err != nil || m.Sealed == nil {
 		return engine.Op{}, false
 	}
@@ -113,6 +118,6 @@ func (f *Fleet) resealRecord(e engine.Entry) (engine.Op, bool) {
 	if err != nil {
 		return engine.Op{}, false
 	}
-	op, err := f.values.op(e.Key, 0, body, secret, f.Order)
+	op, err := f.signer.Op(e.Key, 0, body, secret, f.Order)
 	return op, err == nil
 }

@@ -3,17 +3,19 @@ package fleet
 import (
 	"bytes"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/engine"
+	"keypaird/renew/fleet/seat"
 	"keypaird/renew/problem"
 )
 
-// turn is how much longer each further choice waits for the seat.
-const turn = 2 * time.Second
+const (
+	seatTTL = 30 * time.Second
+	turn    = 2 * time.Second // how much longer each further choice waits for the seat
+)
 
 // A SeatState says who orders for the fleet.
 type SeatState struct {
@@ -22,7 +24,7 @@ type SeatState struct {
 	Mine     bool      // it is this node
 	Err      error     // why the engine cannot be used; nil: it can
 	ErrSince time.Time
-	Waits string    // why this node does not take the seat, or takes it last; "": nothing
+	Waits    string    // why this node does not take the seat, or takes it last; "": nothing
 	Until    time.Time // when that ends; zero: unknown
 }
 
@@ -30,8 +32,8 @@ type SeatState struct {
 func (f *Fleet) Seat() SeatState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := SeatState{Since: f.view.seatAt, Mine: f.term != nil, Err: f.err(), ErrSince: f.errAt}
-	s.Node, _, _ = document.ParseSeat(f.view.seat.Value)
+	s := SeatState{Since: f.view.SeatAt, Mine: f.term != nil, Err: f.err(), ErrSince: f.errAt}
+	s.Node, _, _ = document.ParseSeat(f.view.Seat.Value)
 	if s.Mine {
 		s.Node, s.Since = f.Node, f.termAt
 	}
@@ -70,112 +72,117 @@ func (f *Fleet) takeSeat(ctx context.Context) {
 		if !f.awaitTurn(ctx) {
 			continue
 		}
-		t, err := f.begin(ctx)
+		t, lease, err := f.begin(ctx)
 		if err != nil {
 			f.Log.Debug("seat not taken", "err", err)
 			pause(ctx, turn)
 			continue
 		}
-		f.sit(ctx, t)
+		f.sit(ctx, t, lease)
 	}
 }
 
 // awaitTurn waits until the seat is vacant and was so for as long as this node leaves it
-// to those before it. It reports whether it is its turn.
+// to others. It reports false if ctx ends.
 func (f *Fleet) awaitTurn(ctx context.Context) bool {
-	var timer <-chan time.Time
-	for {
+	var vacant time.Time
+	for ctx.Err() == nil {
 		f.mu.Lock()
-		next, wait, may := f.changed, f.place(), f.mayOrder()
-		f.mu.Unlock()
+		next, may, wait := f.changed, f.mayOrder(), time.Hour
 		switch {
 		case !may:
-			timer = nil
-		case timer == nil:
-			timer = time.After(wait)
+			vacant = time.Time{}
+		case vacant.IsZero():
+			vacant = time.Now()
+			fallthrough
+		default:
+			wait = f.place() - time.Since(vacant)
 		}
+		f.mu.Unlock()
+		if may && wait <= 0 {
+			return true
+		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			return false
-		case <-timer:
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			return f.mayOrder()
+		case <-timer.C:
 		case <-next:
 		}
+		timer.Stop()
 	}
+	return false
 }
 
 // mayOrder reports whether this node may take the seat. f.mu is held.
 func (f *Fleet) mayOrder() bool {
-	return f.present && f.err() == nil && !f.view.synced.IsZero() && f.view.seat.Value == nil
+	return f.present && f.err() == nil && !f.view.Synced.IsZero() && f.view.Seat.Value == nil
 }
 
-// place returns how long this node leaves the seat to others. f.mu is held.
+// place returns how long this node leaves the seat to others: to those before it in the
+// order, unless they are known to be gone, and to all while it rests or is older. f.mu is
+// held.
 func (f *Fleet) place() time.Duration {
-	place := slices.Index(f.Order, f.Node)
+	var place time.Duration
 	if f.rest.until.After(f.now()) || f.newerOrderer() != "" {
-		place += len(f.Order)
+		place = time.Duration(len(f.Order)) * turn
 	}
-	return time.Duration(place) * turn
-}
-
-// begin takes the vacant seat.
-func (f *Fleet) begin(ctx context.Context) (*Term, error) {
-	lease, err := f.lease(ctx, seatTTL)
-	if err != nil {
-		return nil, err
-	}
-	t := newTerm(f.Engine, lease, f.Node)
-	t.unfenced, t.leave = f.unfenced, f.standUp
-	limited, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	op := engine.Op{Key: document.SeatKey, Value: t.value, Lease: lease.ID()}
-	revision, err := f.Engine.Commit(limited, []engine.Condition{{Key: op.Key}}, []engine.Op{op})
-	if _, refused := errors.AsType[*engine.ConditionError](err); err != nil && !refused {
-		if there, unread := readKey(ctx, f.Engine, op.Key); unread == nil && bytes.Equal(there.Value, op.Value) {
-			revision, err = there.Revision, nil
+	for _, name := range f.Order {
+		if name == f.Node {
+			break
+		}
+		if !f.view.Gone(name) {
+			place += turn
 		}
 	}
+	return place
+}
+
+// begin takes the vacant seat, and returns the lease that it is under.
+func (f *Fleet) begin(ctx context.Context) (*Term, engine.Lease, error) {
+	lease, err := f.lease(ctx, seatTTL)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, there, err := seat.Take(ctx, f.Engine, lease, f.Node, f.standUp)
 	if err != nil {
 		f.endLease(ctx, lease) // a commit that happens later has no lease
-		return nil, err
+		return nil, nil, err
 	}
-	f.wrote(revision, op)
-	return t, nil
+	f.wrote(there.Revision, engine.Op{Key: there.Key, Value: there.Value})
+	return t, lease, nil
 }
 
 // sit goes through a term until it ends.
-func (f *Fleet) sit(ctx context.Context, t *Term) {
+func (f *Fleet) sit(ctx context.Context, t *Term, lease engine.Lease) {
 	f.Log.Info("seat taken", "node", f.Node)
 	leave := make(chan struct{})
 	f.update(func() { f.term, f.termAt, f.leave, f.all = t, f.now(), leave, true })
-	reason := f.await(ctx, t, leave)
-	t.end(reason)
+	reason := f.await(ctx, t, lease, leave)
+	t.End(reason)
 	f.update(func() { f.term, f.leave, f.all = nil, nil, true })
-	f.endLease(ctx, t.lease)
+	f.endLease(ctx, lease)
 	f.Log.Info("seat left", "node", f.Node, "reason", reason)
 }
 
 // await returns why a term ends.
-func (f *Fleet) await(ctx context.Context, t *Term, leave <-chan struct{}) string {
+func (f *Fleet) await(ctx context.Context, t *Term, lease engine.Lease, leave <-chan struct{}) string {
 	var checked []byte
 	for {
 		f.mu.Lock()
-		next, seat := f.changed, f.view.seat.Value
+		next, value := f.changed, f.view.Seat.Value
 		f.mu.Unlock()
-		if !t.Owns(seat) && (checked == nil || !bytes.Equal(checked, seat)) {
-			there, err := readKey(ctx, f.Engine, document.SeatKey)
+		if !t.Owns(value) && (checked == nil || !bytes.Equal(checked, value)) {
+			there, err := engine.ReadKey(ctx, f.Engine, document.SeatKey)
 			if err == nil && !t.Owns(there.Value) {
 				return "another value is in the seat"
 			}
-			checked = append([]byte{}, seat...)
+			checked = append([]byte{}, value...)
 		}
 		f.compareOrderers()
 		select {
 		case <-ctx.Done():
 			return "the process ends"
-		case <-t.lease.Lost():
+		case <-lease.Lost():
 			return "the engine did not confirm the seat in time"
 		case <-t.Over():
 			return "another value is in the seat"
@@ -208,8 +215,8 @@ func (f *Fleet) otherOrderer() bool {
 
 // aliveOrderer returns what a node says that may order and is alive; nil: it is not.
 func (f *Fleet) aliveOrderer(name string) *document.Alive {
-	if n := f.view.nodes[name]; n != nil && slices.Contains(f.Order, name) {
-		return n.alive
+	if n := f.view.Nodes[name]; n != nil && slices.Contains(f.Order, name) {
+		return n.Alive
 	}
 	return nil
 }

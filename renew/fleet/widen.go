@@ -6,15 +6,9 @@ import (
 	"time"
 
 	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/view"
 	"keypaird/renew/fleet/wave"
 )
-
-// watched is what a wave was watched for.
-type watched struct {
-	serial uint64
-	at     time.Time // when the wave began
-	since  time.Time // when all of it had verified the release
-}
 
 const widenEvery = 10 * time.Second // for nodes that are away for long
 
@@ -45,8 +39,8 @@ func (f *Fleet) widen(ctx context.Context) {
 // again if nothing changes.
 func (f *Fleet) widenAll(ctx context.Context, t *Term) time.Duration {
 	f.mu.Lock()
-	targets := make([]string, 0, len(f.view.widening))
-	for target := range f.view.widening {
+	targets := make([]string, 0, len(f.view.Widening))
+	for target := range f.view.Widening {
 		targets = append(targets, target)
 	}
 	f.mu.Unlock()
@@ -56,6 +50,7 @@ func (f *Fleet) widenAll(ctx context.Context, t *Term) time.Duration {
 		next, err := f.widenOne(ctx, t, target)
 		if err != nil {
 			f.Log.Warn("release not widened", "target", target, "err", err)
+			next = widenEvery
 		}
 		wait = min(wait, next)
 	}
@@ -64,10 +59,14 @@ func (f *Fleet) widenAll(ctx context.Context, t *Term) time.Duration {
 
 // widenOne decides on one release, and returns when to do it again.
 func (f *Fleet) widenOne(ctx context.Context, t *Term, target string) (time.Duration, error) {
-	defer f.lock(target)()
+	unlock, err := f.lock(ctx, target)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
 	urgent := f.Urgent != nil && f.Urgent(target)
 	f.mu.Lock()
-	r := f.view.releases[target]
+	r := f.view.Releases[target]
 	if r == nil || r.All {
 		delete(f.seen, target)
 		f.mu.Unlock()
@@ -100,12 +99,12 @@ func (f *Fleet) widenOne(ctx context.Context, t *Term, target string) (time.Dura
 
 // progress returns the nodes that deploy a target, and what they did with its release; nil:
 // with none. f.mu is held.
-func (f *Fleet) progress(target string, r *release) []wave.Node {
+func (f *Fleet) progress(target string, r *view.Release) []wave.Node {
 	var nodes []wave.Node
 	for _, name := range f.Audience(target) {
-		n := wave.Node{Name: name, Away: f.view.away(name, f.now())}
+		n := wave.Node{Name: name, Away: f.view.Away(name, f.now())}
 		if r != nil {
-			n.Verified, n.Failures, n.Err = f.view.state(name, target, r)
+			n.Verified, n.Failures, n.Err = f.view.State(name, target, r)
 		}
 		nodes = append(nodes, n)
 	}
@@ -117,18 +116,18 @@ func (f *Fleet) progress(target string, r *release) []wave.Node {
 func (f *Fleet) Progress(target string) []wave.Node {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.progress(target, f.view.releases[target])
+	return f.progress(target, f.view.Releases[target])
 }
 
 // restoreID writes the id of the fleet back into an engine that was emptied.
 func (f *Fleet) restoreID(ctx context.Context, t *Term) {
 	f.mu.Lock()
-	missing := f.view.fleet == nil
+	missing := f.view.Fleet == nil
 	f.mu.Unlock()
 	if !missing {
 		return
 	}
-	op, err := f.values.op(document.FleetKey, 0, document.Fleet{ID: f.ID, Format: document.Format}, nil, nil)
+	op, err := f.signer.Op(document.FleetKey, 0, document.Fleet{ID: f.ID, Format: document.Format}, nil, nil)
 	if err == nil {
 		err = t.Commit(ctx, op)
 	}
@@ -137,5 +136,5 @@ func (f *Fleet) restoreID(ctx context.Context, t *Term) {
 		return
 	}
 	f.Log.Info("id of the fleet written")
-	f.update(func() { f.view.fleet = op.Value })
+	f.update(func() { f.view.Fleet = op.Value })
 }

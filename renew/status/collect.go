@@ -123,6 +123,7 @@ func (src Source) load(t renew.Target, now time.Time) (renew.State, error) {
 	if src.NextDeployWindow != nil {
 		state.NextDeployWindow = src.NextDeployWindow(now)
 	}
+	renew.LoadHolds(now, t, &state, renew.Scheduled)
 	renew.LoadLimits(now, t, &state, renew.Scheduled)
 	return state, renew.LoadNextKey(src.Store, t, &state)
 }

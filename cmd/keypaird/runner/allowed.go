@@ -20,6 +20,7 @@ import (
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/hooks/command"
 	"keypaird/hooks/preset"
+	"keypaird/renew/fleet/remote"
 	"keypaird/renew/launch"
 	"keypaird/renew/launch/find"
 	"keypaird/renew/problem"
@@ -144,11 +145,15 @@ func (a *allowed) mayBe(c launch.Child) bool {
 		return false
 	}
 	asker, _ := find.Program(names.Program)
+	fleet, _ := find.Program(remote.Program)
 	switch c.Path {
 	case "":
 		return !c.Client && slices.Equal(c.Args, []string{listener.Command})
 	case asker:
 		return !c.Server
+	case fleet:
+		own, err := remote.Launched(fleet)
+		return err == nil && same(own, c)
 	case helper: // it says what providers need
 		return !c.Client && !c.Server && len(c.Env) == 0
 	}

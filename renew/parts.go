@@ -1,6 +1,7 @@
 package renew
 
 import (
+	"keypaird/renew/deployer"
 	"keypaird/renew/keypair"
 	"keypaird/renew/record"
 )
@@ -14,6 +15,24 @@ type (
 	TLSARecord = record.TLSA
 	Imported   = record.Imported
 	Records    = record.Records
+)
+
+// What deploys the pairs of a target.
+type (
+	Deployer   = deployer.Deployer
+	DeploySpec = deployer.DeploySpec
+	Inspection = deployer.Inspection
+	Result     = deployer.Result
+	Outcome    = deployer.Outcome
+	Change     = deployer.Change
+)
+
+// Outcomes.
+const (
+	RolledBack = deployer.RolledBack
+	Installed  = deployer.Installed
+	Reloaded   = deployer.Reloaded
+	Verified   = deployer.Verified
 )
 
 // NameOfExternal is what takes the place of a CA's name for all external certificates.

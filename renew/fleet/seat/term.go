@@ -1,4 +1,4 @@
-package fleet
+package seat
 
 import (
 	"bytes"
@@ -15,10 +15,8 @@ import (
 )
 
 const (
-	seatTTL     = 30 * time.Second
-	goodFor     = 20 * time.Second // after the last keep-alive that the engine confirmed
-	callTimeout = 10 * time.Second // of one request
-	maxCommits  = 4                // of the same operations
+	goodFor    = 20 * time.Second // after the last keep-alive that the engine confirmed
+	maxCommits = 4                // of the same operations
 )
 
 // A LostError says that this node no longer sits in the seat, so that nothing was written.
@@ -31,16 +29,19 @@ func (e *LostError) Remedy() string {
 	return "the node in the seat goes on with it; see who sits: keypaird status -fleet"
 }
 
+// Leave ends a term, if another orderer is alive that can take the seat, and reports
+// whether it did. For the time to rest, this node then takes the seat last.
+type Leave func(reason string, rest time.Duration) bool
+
 // A Term is the time in which this node sits in the seat. Its methods may be called
 // concurrently.
 type Term struct {
-	engine   engine.Engine
-	lease    engine.Lease
-	node     string
-	unfenced bool // for a test that has to fail
-	leave    func(reason string, rest time.Duration) bool
+	engine engine.Engine
+	lease  engine.Lease
+	node   string
+	leave  Leave
 
-	exchange sync.Mutex // held while the seat's value is exchanged
+	exchange chan struct{} // full while the seat's value is exchanged
 
 	mu      sync.Mutex
 	value   []byte   // of the seat
@@ -50,10 +51,24 @@ type Term struct {
 	over    chan struct{} // closed with lost
 }
 
-func newTerm(e engine.Engine, lease engine.Lease, node string) *Term {
-	t := &Term{engine: e, lease: lease, node: node, over: make(chan struct{})}
+// Take takes the vacant seat for a node, under a lease. The error is a
+// *engine.ConditionError if the seat is not vacant. After any error the lease must be
+// ended, for the node may have the seat.
+func Take(ctx context.Context, e engine.Engine, lease engine.Lease, node string, leave Leave) (*Term, engine.Entry, error) {
+	t := &Term{engine: e, lease: lease, node: node, leave: leave, exchange: make(chan struct{}, 1), over: make(chan struct{})}
 	t.value = t.newValue()
-	return t
+	limited, cancel := context.WithTimeout(ctx, engine.Timeout)
+	defer cancel()
+	there := engine.Entry{Key: document.SeatKey, Value: t.value}
+	revision, err := e.Commit(limited, []engine.Condition{{Key: there.Key}}, []engine.Op{{Key: there.Key, Value: there.Value, Lease: lease.ID()}})
+	there.Revision = revision
+	if _, refused := errors.AsType[*engine.ConditionError](err); err != nil && !refused {
+		entry, unread := engine.ReadKey(ctx, e, there.Key)
+		if unread == nil && bytes.Equal(entry.Value, t.value) {
+			return t, entry, nil
+		}
+	}
+	return t, there, err
 }
 
 // newValue returns a value that the seat never had.
@@ -83,8 +98,7 @@ func (t *Term) Good() error {
 	return nil
 }
 
-// StandUp ends the term, if another orderer is alive that can take the seat, and reports
-// whether it did. For the time to rest, this node then takes the seat last.
+// StandUp asks another orderer to take the seat; see Leave.
 func (t *Term) StandUp(reason string, rest time.Duration) bool { return t.leave(reason, rest) }
 
 // Commit performs all of do, or nothing, provided that this node still sits in the seat:
@@ -92,11 +106,12 @@ func (t *Term) StandUp(reason string, rest time.Duration) bool { return t.leave(
 // it is undone or was not done, or Commit could not find out, and then it can only happen
 // before the next Commit succeeds. Concurrent commits have different keys.
 func (t *Term) Commit(ctx context.Context, do ...engine.Op) error {
-	_, err := t.commit(ctx, do)
+	_, err := t.CommitAt(ctx, do...)
 	return err
 }
 
-func (t *Term) commit(ctx context.Context, do []engine.Op) (engine.Revision, error) {
+// CommitAt is Commit, and returns the revision.
+func (t *Term) CommitAt(ctx context.Context, do ...engine.Op) (engine.Revision, error) {
 	var err error
 	for range maxCommits {
 		var value []byte
@@ -109,10 +124,10 @@ func (t *Term) commit(ctx context.Context, do []engine.Op) (engine.Revision, err
 			return revision, nil
 		}
 		if _, ok := errors.AsType[*engine.ConditionError](err); ok {
-			if t.isValue(value) {
-				return 0, t.end("another value is in the seat")
+			if err := t.check(ctx, value); err != nil {
+				return 0, err
 			}
-			continue // it was exchanged meanwhile
+			continue // the value was exchanged meanwhile
 		}
 		// It may have happened, and may still happen unless the fence is moved.
 		t.setUnclear(value)
@@ -132,20 +147,20 @@ func (t *Term) commit(ctx context.Context, do []engine.Op) (engine.Revision, err
 
 // try performs a commit once.
 func (t *Term) try(ctx context.Context, value []byte, do []engine.Op) (engine.Revision, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, engine.Timeout)
 	defer cancel()
-	conditions := []engine.Condition{{Key: document.SeatKey, Value: value}}
-	if t.unfenced {
-		conditions = nil
-	}
-	return t.engine.Commit(ctx, conditions, do)
+	return t.engine.Commit(ctx, []engine.Condition{{Key: document.SeatKey, Value: value}}, do)
 }
 
 // fence returns the value of the seat for the next commit. If a commit may still
 // happen under an older value, the value is exchanged first, so that it cannot.
 func (t *Term) fence(ctx context.Context) ([]byte, error) {
-	t.exchange.Lock()
-	defer t.exchange.Unlock()
+	select {
+	case t.exchange <- struct{}{}:
+		defer func() { <-t.exchange }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	for range maxCommits {
 		t.mu.Lock()
 		value, unclear, lost := t.value, bytes.Equal(t.unclear, t.value), t.lost
@@ -153,7 +168,7 @@ func (t *Term) fence(ctx context.Context) ([]byte, error) {
 		switch {
 		case lost != nil:
 			return nil, lost
-		case !unclear || t.unfenced:
+		case !unclear:
 			return value, nil
 		}
 		if err := t.move(ctx, value); err != nil {
@@ -163,19 +178,19 @@ func (t *Term) fence(ctx context.Context) ([]byte, error) {
 	return nil, errors.New("the engine does not confirm what is written to it")
 }
 
-// move exchanges the value of the seat. t.exchange is held.
+// move exchanges the value of the seat. t.exchange is full.
 func (t *Term) move(ctx context.Context, value []byte) error {
 	t.mu.Lock()
 	next := t.newValue()
 	t.mu.Unlock()
 	_, err := t.try(ctx, value, []engine.Op{{Key: document.SeatKey, Value: next, Lease: t.lease.ID()}})
 	if err != nil { // it may have happened, or another exchange before it
-		entry, unread := readKey(ctx, t.engine, document.SeatKey)
+		entry, unread := engine.ReadKey(ctx, t.engine, document.SeatKey)
 		switch {
 		case unread != nil:
 			return fmt.Errorf("storing in the engine: %w", err)
 		case !t.Owns(entry.Value):
-			return t.end("another value is in the seat")
+			return t.End("another value is in the seat")
 		}
 		next = entry.Value
 	}
@@ -192,10 +207,32 @@ func (t *Term) Owns(value []byte) bool {
 	return slices.Contains(t.values, string(value))
 }
 
-func (t *Term) isValue(value []byte) bool {
+// check is called after the seat did not have a value. The error is a *LostError if it
+// has none of this term.
+func (t *Term) check(ctx context.Context, value []byte) error {
+	select {
+	case t.exchange <- struct{}{}:
+		defer func() { <-t.exchange }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	t.mu.Lock()
+	exchanged := !bytes.Equal(t.value, value)
+	t.mu.Unlock()
+	if exchanged {
+		return nil
+	}
+	there, err := engine.ReadKey(ctx, t.engine, document.SeatKey)
+	switch {
+	case err != nil:
+		return fmt.Errorf("storing in the engine: %w", err)
+	case !t.Owns(there.Value):
+		return t.End("another value is in the seat")
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return bytes.Equal(t.value, value)
+	t.value = there.Value
+	return nil
 }
 
 // setUnclear notes that a commit under a value of the seat may still happen, unless that
@@ -208,8 +245,8 @@ func (t *Term) setUnclear(value []byte) {
 	}
 }
 
-// end ends the term, if it has not ended, and returns why it did.
-func (t *Term) end(reason string) *LostError {
+// End ends the term, if it has not ended, and returns why it did.
+func (t *Term) End(reason string) *LostError {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.lost == nil {
@@ -223,7 +260,7 @@ func (t *Term) end(reason string) *LostError {
 // The values that it sets are of this commit alone.
 func happened(ctx context.Context, e engine.Engine, do []engine.Op) (engine.Revision, bool, error) {
 	for _, op := range do {
-		entry, err := readKey(ctx, e, op.Key)
+		entry, err := engine.ReadKey(ctx, e, op.Key)
 		if err != nil || !bytes.Equal(entry.Value, op.Value) {
 			return 0, false, err
 		}
@@ -232,24 +269,4 @@ func happened(ctx context.Context, e engine.Engine, do []engine.Op) (engine.Revi
 		}
 	}
 	return 0, true, nil
-}
-
-// readKey returns the entry of a key: with a nil value, if there is none.
-func readKey(ctx context.Context, e engine.Engine, key string) (engine.Entry, error) {
-	snapshot, err := read(ctx, e, key)
-	if err != nil {
-		return engine.Entry{}, err
-	}
-	for _, entry := range snapshot.Entries {
-		if entry.Key == key {
-			return entry, nil
-		}
-	}
-	return engine.Entry{Key: key}, nil
-}
-
-func read(ctx context.Context, e engine.Engine, prefix string) (engine.Snapshot, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	return e.Read(ctx, prefix)
 }

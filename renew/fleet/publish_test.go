@@ -1,0 +1,348 @@
+package fleet
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/engine"
+	"keypaird/renew/fleet/engine/memory"
+	"keypaird/renew/fleet/envelope"
+	"keypaird/renew/keypair/pairtest"
+	"keypaird/renew/problem"
+)
+
+// A release is one commit: pair, record and release are there together, the order is gone,
+// and one version before is kept.
+func TestPublishOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b")
+		a := w.start("a")
+		w.start("b")
+		defer w.end()
+		w.takenBy("a")
+		term, _ := a.Term()
+		order, _ := a.Op(document.OrderKey("x.example", "ca"), simOrder{Stage: "finalizing"}, []byte("key"), a.Order)
+		if err := term.Commit(t.Context(), order); err != nil {
+			t.Fatal(err)
+		}
+		before := w.server.Revision()
+		p := Publication{Target: "x.example", Pair: issuePair(t, "x.example"), CA: "ca", Ordering: json.RawMessage(`{"ca":"ca"}`), NextKey: []byte("next")}
+		if serial, err := a.Publish(t.Context(), term, p); serial != 1 || err != nil || w.server.Revision() != before+1 {
+			t.Fatal(serial, err, w.server.Revision()-before)
+		}
+		want := []string{"live/x.example", "pairs/x.example/v000001", "records/x.example"}
+		if got := slices.Concat(w.list("live/"), w.list("orders/"), w.list("pairs/"), w.list("records/")); !slices.Equal(got, want) {
+			t.Errorf("keys %q", got)
+		}
+		record, secret, found, err := Fetch(t.Context(), a.Fleet, "records/x.example", a.Order, document.Parse[document.Record])
+		if string(record.Ordering) != `{"ca":"ca"}` || string(secret) != "next" || !found || err != nil {
+			t.Errorf("record %s %q %v", record.Ordering, secret, err)
+		}
+		// The same again, since the process ended before it could note the serial.
+		if serial, err := a.Publish(t.Context(), term, p); serial != 1 || err != nil {
+			t.Errorf("published again with %d, %v", serial, err)
+		}
+		for want := uint64(2); want <= 5; want++ {
+			if serial := w.publish(a, "x.example"); serial != want {
+				t.Errorf("serial %d, want %d", serial, want)
+			}
+		}
+		if got := w.list("pairs/"); !slices.Equal(got, []string{"pairs/x.example/v000004", "pairs/x.example/v000005"}) {
+			t.Errorf("pairs %q", got)
+		}
+		if serial, err := a.Publish(t.Context(), term, Publication{Target: "x.example", Pair: issuePair(t, "x.example"), Serial: 99, Urgent: true}); serial != 100 || err != nil {
+			t.Errorf("serial %d, %v", serial, err)
+		}
+		if r, _ := a.Release("x.example"); !r.All {
+			t.Errorf("urgent: %+v", r)
+		}
+		if strings.Contains(string(w.read("pairs/x.example/v000100")), "PRIVATE") {
+			t.Error("the key can be read")
+		}
+
+		term.StandUp("asked to", time.Minute)
+		_, err = a.Publish(t.Context(), term, p)
+		if _, ok := errors.AsType[*LostError](err); !ok {
+			t.Errorf("published after the term: %v", err)
+		}
+	})
+}
+
+// A release whose answer is lost keeps its serial.
+func TestPublishUnclear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a")
+		a := w.start("a")
+		defer w.end()
+		w.takenBy("a")
+		for serial := uint64(1); serial < 20; serial++ {
+			a.client.Set(memory.Faults{Fail: memory.LoseAnswers(int(serial % 4))})
+			if got := w.publish(a, "x.example"); got != serial {
+				t.Fatalf("serial %d, want %d", got, serial)
+			}
+			if p, r, err := a.Pair(t.Context(), "x.example"); err != nil || r.Serial != serial || p == nil {
+				t.Fatal(r, err)
+			}
+		}
+	})
+}
+
+func TestRollback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b", "c")
+		a, b, c := w.start("a"), w.start("b"), w.start("c")
+		defer w.end()
+		w.takenBy("a")
+		term, _ := a.Term()
+		if _, err := a.Rollback(t.Context(), term, "x.example"); err == nil || problem.Remedy(err) == "" {
+			t.Error(err)
+		}
+		w.publish(a, "x.example")
+		if _, err := a.Rollback(t.Context(), term, "x.example"); err == nil || problem.Remedy(err) == "" {
+			t.Error(err)
+		}
+		first, _ := a.Release("x.example")
+		w.publish(a, "x.example")
+		time.Sleep(time.Second)
+		second, _ := c.Release("x.example")
+		a.Report("x.example", 2, &document.Exception{Failures: 1, Err: "reload failed"})
+		time.Sleep(5 * time.Second)
+		if r, _ := b.Release("x.example"); r.Held == "" || r.All {
+			t.Errorf("not held: %+v", r)
+		}
+		if r, err := a.Rollback(t.Context(), term, "x.example"); err != nil || r.Serial != 3 || r.Fingerprint != first.Fingerprint || !r.All {
+			t.Errorf("Rollback = %+v, %v", r, err)
+		}
+		time.Sleep(time.Second)
+		if p, r, err := c.Pair(t.Context(), "x.example"); err != nil || r.Serial != 3 || p.Fingerprint() != first.Fingerprint {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if r, err := a.Rollback(t.Context(), term, "x.example"); err != nil || r.Fingerprint != second.Fingerprint {
+			t.Errorf("back again = %+v, %v", r, err)
+		}
+		w.publish(a, "x.example")
+		if _, _, err := b.Pair(t.Context(), "x.example"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b", "c")
+		a, b, c := w.start("a"), w.start("b"), w.start("c")
+		defer w.end()
+		w.takenBy("a")
+		w.publish(a, "x.example")
+		term, _ := a.Term()
+		if err := a.Hold(t.Context(), term, "x.example", "not today"); err != nil {
+			t.Fatal(err)
+		}
+		verified("x.example", 1, a, b, c)
+		time.Sleep(time.Hour)
+		if r, _ := c.Release("x.example"); r.All || !r.Stopped || r.Held != "not today" {
+			t.Errorf("held: %+v", r)
+		}
+		if err := a.Go(t.Context(), term, "x.example"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if r, _ := c.Release("x.example"); !r.All || r.Stopped {
+			t.Errorf("let go: %+v", r)
+		}
+		if err := a.Hold(t.Context(), term, "x.example", "too late"); err == nil || problem.Remedy(err) == "" {
+			t.Error(err)
+		}
+		if err := a.Go(t.Context(), term, "y.example"); err == nil || problem.Remedy(err) == "" {
+			t.Error(err)
+		}
+	})
+}
+
+// Waves, as the nodes see them: a canary that fails holds the others until it is fixed, or
+// until another takes its place; a bake is waited for.
+func TestWaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b", "c", "d", "e", "f", "g", "h")
+		w.rules.Bake = time.Hour
+		var nodes []*testNode
+		for _, name := range w.names {
+			nodes = append(nodes, w.start(name))
+		}
+		defer w.end()
+		w.takenBy("a")
+		named := func() string {
+			time.Sleep(3 * time.Second)
+			r, _ := nodes[7].Release("x.example")
+			if r.All {
+				return "*"
+			}
+			return strings.Join(r.Nodes, " ")
+		}
+		expect := func(what, want string) {
+			t.Helper()
+			if got := named(); got != want {
+				t.Errorf("%s: %q, want %q", what, got, want)
+			}
+		}
+		w.publish(nodes[0], "x.example")
+		expect("published", "a")
+		nodes[0].Report("x.example", 1, &document.Exception{Failures: 1, Err: "reload failed"})
+		expect("canary failed", "a")
+		nodes[0].Report("x.example", 1, &document.Exception{Failures: 3, Err: "reload failed"})
+		expect("canary failed three times", "a b")
+		verified("x.example", 1, nodes[1])
+		expect("the next verified", "a b")
+		time.Sleep(59 * time.Minute)
+		expect("half baked", "a b")
+		time.Sleep(time.Minute)
+		expect("baked", "a b c")
+		nodes[2].client.Set(memory.Faults{Unreachable: true})
+		time.Sleep(time.Minute)
+		expect("a node died", "a b c")
+		time.Sleep(3 * time.Minute)
+		expect("a node is away", "a b c d")
+		verified("x.example", 1, nodes[3])
+		time.Sleep(61 * time.Minute)
+		expect("all", "*")
+		nodes[2].client.Set(memory.Faults{})
+		time.Sleep(time.Minute)
+		if r, _ := nodes[2].Release("x.example"); !r.All {
+			t.Errorf("after it came back: %+v", r)
+		}
+	})
+}
+
+// Another node in the seat goes on with the waves.
+func TestWavesGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b", "c", "d", "e")
+		w.rules.Waves = []string{"1", "2", "3", "4", "100%"}
+		for _, name := range w.names {
+			w.start(name)
+		}
+		defer w.end()
+		w.takenBy("a")
+		w.publish(w.nodes["a"], "x.example")
+		verified("x.example", 1, w.nodes["a"])
+		time.Sleep(3 * time.Second)
+		w.nodes["a"].client.Kill()
+		w.takenBy("b")
+		for range 100 {
+			for _, name := range []string{"b", "c", "d", "e"} {
+				if r, _ := w.nodes[name].Release("x.example"); slices.Contains(r.Nodes, name) || r.All {
+					verified("x.example", 1, w.nodes[name])
+				}
+			}
+			time.Sleep(2 * time.Second)
+		}
+		if r, _ := w.nodes["e"].Release("x.example"); !r.All {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// Nodes come, go and exchange their keys: pairs are sealed anew, and releases stay as they
+// are.
+func TestReseal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b", "c")
+		audience := []string{"a", "b"}
+		with := func(o *Options) { o.Audience = func(string) []string { return audience } }
+		a := w.start("a", with)
+		defer w.end()
+		w.takenBy("a")
+		term, _ := a.Term()
+		for range 2 {
+			pair, _ := pairtest.Issue([]string{"x.example"}, time.Now(), time.Hour)
+			if _, err := a.Publish(t.Context(), term, Publication{Target: "x.example", Pair: pair, Ordering: json.RawMessage("{}"), NextKey: []byte("next")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		live := w.read("live/x.example")
+		revision := w.server.Revision()
+		time.Sleep(time.Minute)
+		if w.server.Revision() != revision {
+			t.Error("sealed anew without need")
+		}
+		opens := func(node string, identity *envelope.Identity) bool {
+			e, err := engine.ReadKey(t.Context(), w.server.Client("observer"), "pairs/x.example/v000002")
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := w.members.Open(e.Value, fleetID, e.Key, w.order)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = identity.Unseal(m.Sealed)
+			return err == nil
+		}
+		w.order = []string{"a"}
+		restart := func() {
+			a.stop()
+			<-a.stopped
+			a = w.start("a", with)
+			time.Sleep(30 * time.Second)
+		}
+		if audience = []string{"a", "b"}; !opens("c", w.keys["c"]) {
+			t.Error("an orderer cannot open it")
+		}
+		restart() // c may no longer order
+		if opens("c", w.keys["c"]) || !opens("b", w.keys["b"]) {
+			t.Error("not sealed anew without c")
+		}
+		rotated, err := w.keys["b"].Rotate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.members["b"] = rotated.Publics()
+		restart()
+		if !opens("b", rotated.Newest()) || !opens("b", w.keys["b"]) {
+			t.Error("not sealed to both keys of b")
+		}
+		w.members["b"] = rotated.Newest().Publics()
+		restart()
+		if !opens("b", rotated.Newest()) || opens("b", w.keys["b"]) {
+			t.Error("not sealed to the new key of b alone")
+		}
+		if string(w.read("live/x.example")) != string(live) {
+			t.Error("the release was written again")
+		}
+		if p, r, err := a.Pair(t.Context(), "x.example"); err != nil || p.Fingerprint() != r.Fingerprint {
+			t.Error(err)
+		}
+		if _, secret, _, err := Fetch(t.Context(), a.Fleet, "records/x.example", a.Order, document.Parse[document.Record]); string(secret) != "next" || err != nil {
+			t.Errorf("next key %q, %v", secret, err)
+		}
+	})
+}
+
+// A new first choice that cannot open the pairs yet leaves the seat to one that can.
+func TestNewOrderer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b")
+		w.order = []string{"b"}
+		only := func(o *Options) { o.Audience = func(string) []string { return nil } }
+		b := w.start("b", only)
+		defer w.end()
+		w.takenBy("b")
+		w.publish(b, "x.example")
+		w.order = []string{"a", "b"}
+		a := w.start("a", only)
+		b.stop()
+		<-b.stopped
+		w.takenBy("a")
+		w.start("b", only)
+		w.takenBy("b")
+		time.Sleep(10 * time.Second)
+		if _, _, err := a.Pair(t.Context(), "x.example"); err != nil {
+			t.Error(err)
+		}
+	})
+}

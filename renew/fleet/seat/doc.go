@@ -1,0 +1,8 @@
+// Package seat is about the one node of a fleet that orders for all: it sits in the seat,
+// a key in the engine under a lease, for a term.
+//
+// Each write of a term is a commit on the condition that the seat still has the value
+// that the node gave it (the fence): a node that was stopped for a while writes nothing
+// over what its successor wrote. The value is random, for revisions may come again after
+// the engine was restored from a backup.
+package seat

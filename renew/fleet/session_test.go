@@ -1,0 +1,421 @@
+package fleet
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/engine"
+	"keypaird/renew/fleet/engine/memory"
+	"keypaird/renew/fleet/envelope"
+	"keypaird/renew/keypair"
+	"keypaird/renew/keypair/pairtest"
+	"keypaird/renew/problem"
+)
+
+// read returns the value of a key in the engine.
+func (w *world) read(key string) []byte {
+	w.t.Helper()
+	e, err := engine.ReadKey(w.t.Context(), w.server.Client("observer"), key)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return e.Value
+}
+
+func (w *world) write(key string, value []byte) {
+	w.t.Helper()
+	if _, err := w.server.Client("writer").Commit(w.t.Context(), nil, []engine.Op{{Key: key, Value: value}}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) list(prefix string) (keys []string) {
+	snapshot, err := w.server.Client("observer").Read(w.t.Context(), prefix)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, e := range snapshot.Entries {
+		keys = append(keys, e.Key)
+	}
+	return keys
+}
+
+func issuePair(t testing.TB, names ...string) *keypair.Pair {
+	t.Helper()
+	p, err := pairtest.Issue(names, time.Now(), 90*day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// verified lets nodes report a release as verified.
+func verified(target string, serial uint64, nodes ...*testNode) {
+	for _, n := range nodes {
+		n.Report(target, serial, nil)
+	}
+}
+
+// Values that the right node did not sign are ignored: the one before stays.
+func TestForgeries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b", "c")
+		w.order = []string{"a"}
+		var log bytes.Buffer
+		a, b := w.start("a"), w.start("b", func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+		defer w.end()
+		w.takenBy("a")
+		w.publish(a, "x.example")
+		w.publish(a, "y.example")
+		time.Sleep(time.Second)
+		was, _ := b.Release("x.example")
+
+		forge := func(key string, by string, identity *envelope.Identity, r document.Release) {
+			body, _ := json.Marshal(r)
+			value, err := identity.Sign(envelope.Message{Header: envelope.Header{Fleet: fleetID, Key: key, By: by, At: time.Now()}, Body: body})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.write("live/x.example", value)
+			time.Sleep(time.Second)
+		}
+		next := was
+		next.Serial++
+		stranger, _ := envelope.Generate()
+		forge("live/x.example", "a", stranger, next)
+		forge("live/x.example", "b", w.keys["b"], next) // may not order
+		forge("live/y.example", "a", w.keys["a"], next) // another key
+		w.write("live/x.example", []byte("nonsense"))
+		w.write("live/x.example", w.read("live/y.example"))
+		time.Sleep(30 * time.Minute)
+		if r, ok := b.Release("x.example"); !ok || r.Serial != was.Serial || r.Fingerprint != was.Fingerprint {
+			t.Errorf("Release = %+v, was %+v", r, was)
+		}
+		if n := strings.Count(log.String(), "value ignored"); n != 5 || !strings.Contains(log.String(), "live/x.example") {
+			t.Errorf("ignored %d times:\n%s", n, &log)
+		}
+	})
+}
+
+func TestPair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b", "c")
+		w.order = []string{"a"}
+		audience := func(o *Options) { o.Audience = func(string) []string { return []string{"b"} } }
+		a, b, c := w.start("a", audience), w.start("b", audience), w.start("c")
+		defer w.end()
+		w.takenBy("a")
+		fails := func(n *testNode, target, with string) {
+			t.Helper()
+			time.Sleep(time.Second)
+			p, _, err := n.Pair(t.Context(), target)
+			if err == nil || p != nil || !strings.Contains(err.Error(), with) || problem.Remedy(err) == "" {
+				t.Errorf("Pair of %s = %v; want %q and a remedy (%s)", target, err, with, problem.Remedy(err))
+			}
+		}
+		fails(b, "x.example", "no certificate")
+		w.publish(a, "x.example")
+		w.publish(a, "y.example")
+		time.Sleep(time.Second)
+		for _, n := range []*testNode{a, b} {
+			p, r, err := n.Pair(t.Context(), "x.example")
+			if err != nil || p.Fingerprint() != r.Fingerprint || len(p.Key()) == 0 {
+				t.Errorf("%s: %v", n.Node, err)
+			}
+		}
+		fails(c, "x.example", "not sealed to this node")
+		b.Names = func(string) []string { return []string{"x.example", "www.x.example"} }
+		fails(b, "x.example", "lacks names")
+		b.Names = nil
+
+		r, _ := b.Release("x.example")
+		key := document.PairKey("x.example", r.Version)
+		good := w.read(key)
+		w.write(key, w.read(document.PairKey("y.example", r.Version)))
+		fails(b, "x.example", "written for another key")
+		w.write(key, nil)
+		fails(b, "x.example", "lacks the certificate")
+		op, _ := a.Op(key, document.Pair{Chain: string(issuePair(t, "x.example").FullChain())}, issuePair(t, "x.example").Key(), []string{"a", "b"})
+		w.write(key, op.Value)
+		fails(b, "x.example", "does not belong")
+		other := issuePair(t, "x.example")
+		op, _ = a.Op(key, document.Pair{Chain: string(other.FullChain())}, other.Key(), []string{"a", "b"})
+		w.write(key, op.Value)
+		fails(b, "x.example", "not the one that it names")
+		w.write(key, good)
+		if _, _, err := b.Pair(t.Context(), "x.example"); err != nil {
+			t.Error(err)
+		}
+		term, _ := a.Term()
+		brief, _ := pairtest.Issue([]string{"x.example"}, time.Now(), time.Hour)
+		if _, err := a.Publish(t.Context(), term, Publication{Target: "x.example", Pair: brief}); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Hour)
+		fails(b, "x.example", "expired")
+	})
+}
+
+// The engine is restored from a backup, and emptied: nothing is lost, serials grow, and
+// nodes learn of it in ten minutes.
+func TestEngineGoesBack(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, "a", "b", "c")
+			a, b, c := w.start("a"), w.start("b"), w.start("c")
+			defer w.end()
+			w.takenBy("a")
+			w.publish(a, "x.example")
+			verified("x.example", 1, a, b, c)
+			time.Sleep(5 * time.Second)
+			backup := w.server.Backup()
+			pairs := map[uint64]*keypair.Pair{}
+			for serial := uint64(2); serial <= 3; serial++ {
+				pairs[serial] = issuePair(t, "x.example")
+				term, _ := a.Term()
+				if got, err := a.Publish(t.Context(), term, Publication{Target: "x.example", Pair: pairs[serial]}); got != serial || err != nil {
+					t.Fatal(got, err)
+				}
+				time.Sleep(time.Second)
+				verified("x.example", serial, a, b, c)
+				time.Sleep(5 * time.Second)
+			}
+			if silent {
+				for _, n := range w.nodes {
+					n.client.Set(memory.Faults{Hang: true})
+				}
+			}
+			w.server.Restore(backup)
+			for _, n := range w.nodes {
+				n.client.Set(memory.Faults{})
+			}
+			time.Sleep(11 * time.Minute)
+			r, _ := c.Release("x.example")
+			if r.Serial != 1 || Compare(Local{Serial: 3, Seated: true, Newest: "x"}, r) != Publish {
+				t.Errorf("after the restore: %+v", r)
+			}
+			var report document.Report
+			if m, err := w.members.Open(w.read("nodes/c/report"), fleetID, "nodes/c/report", nil); err != nil {
+				t.Error(err)
+			} else if report, err = document.Parse[document.Report](m.Body); err != nil || report.Exceptions["x.example"].Serial != 3 || len(report.Newer) != 1 {
+				t.Errorf("report %+v, %v", report, err)
+			}
+			holder := w.seated()
+			term, _ := holder.Term()
+			if serial, err := holder.Publish(t.Context(), term, Publication{Target: "x.example", Pair: pairs[3], Serial: 3}); serial != 4 || err != nil {
+				t.Errorf("healed with %d, %v", serial, err)
+			}
+			verified("x.example", 4, a, b, c)
+			time.Sleep(10 * time.Second)
+			if r, _ = b.Release("x.example"); r.Serial != 4 || !r.All {
+				t.Errorf("healed: %+v", r)
+			}
+
+			w.server.Restore(memory.Backup{})
+			time.Sleep(11 * time.Minute)
+			if _, ok := b.Release("x.example"); ok || len(w.read(document.FleetKey)) == 0 || w.seated() == nil {
+				t.Error("emptied, and not healed")
+			}
+			holder = w.seated()
+			term, _ = holder.Term()
+			if serial, err := holder.Publish(t.Context(), term, Publication{Target: "x.example", Pair: pairs[3], Serial: 4}); serial != 5 || err != nil {
+				t.Errorf("healed with %d, %v", serial, err)
+			}
+		})
+	}
+}
+
+// seated returns the node in the seat.
+func (w *world) seated() *testNode {
+	for _, n := range w.nodes {
+		if n.Seat().Mine {
+			return n
+		}
+	}
+	return nil
+}
+
+// A node in the seat that lacks a release which another orderer has, while the engine lost
+// it, leaves the seat to that one. If none has it, the next serial is higher all the same.
+func TestNewerReleaseElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b", "c")
+		w.order = []string{"a", "b"}
+		a, b, c := w.start("a"), w.start("b"), w.start("c")
+		defer w.end()
+		w.takenBy("a")
+		w.publish(a, "x.example")
+		verified("x.example", 1, a, b, c)
+		time.Sleep(5 * time.Second)
+		backup := w.server.Backup()
+		w.publish(a, "x.example")
+		time.Sleep(time.Second)
+		verified("x.example", 2, b, c)
+		a.stop()
+		<-a.stopped
+		w.server.Restore(backup) // and so was a
+		a = w.start("a")
+		verified("x.example", 1, a)
+		w.nodes["b"].stop()
+		<-b.stopped
+		w.takenBy("a")
+		time.Sleep(15 * time.Minute)
+		if serial := w.publish(a, "y.example"); serial != 1 {
+			t.Errorf("serial %d", serial)
+		}
+		if serial := w.publish(a, "x.example"); serial != 3 { // c has 2
+			t.Errorf("serial %d of what a node that cannot order has newer", serial)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b")
+		a, b := w.start("a"), w.start("b")
+		defer w.end()
+		w.takenBy("a")
+		w.publish(a, "x.example")
+		verified("x.example", 1, a, b)
+		time.Sleep(5 * time.Second)
+		backup := w.server.Backup()
+		w.publish(a, "x.example")
+		time.Sleep(time.Second)
+		verified("x.example", 2, b) // a was restored, too: it has 1
+		w.server.Restore(backup)
+		w.takenBy("b")
+	})
+}
+
+// Another fleet's prefix is left alone.
+func TestOtherFleet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b")
+		w.start("b", func(o *Options) { o.ID = strings.Repeat("f", 32) })
+		defer w.end()
+		w.takenBy("b")
+		time.Sleep(time.Minute)
+		revision := w.server.Revision()
+		a := w.start("a")
+		time.Sleep(10 * time.Minute)
+		if s := a.Seat(); s.Err == nil || problem.Remedy(s.Err) == "" || s.Mine {
+			t.Errorf("Seat = %+v", s)
+		}
+		if keys := w.list(""); slices.Contains(keys, "nodes/a/report") || w.server.Revision() > revision+1 {
+			t.Errorf("keys %q", keys)
+		}
+	})
+}
+
+// Changes are reported together, also while Changed takes long.
+func TestChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b")
+		w.order = []string{"a"}
+		var calls [][]string
+		a := w.start("a")
+		w.start("b", func(o *Options) {
+			o.Audience = func(target string) []string {
+				if target == "other.example" {
+					return []string{"a"}
+				}
+				return []string{"a", "b"}
+			}
+			o.Changed = func(targets []string) {
+				calls = append(calls, targets)
+				time.Sleep(time.Minute)
+			}
+		})
+		defer w.end()
+		w.takenBy("a")
+		time.Sleep(2 * time.Minute)
+		calls = nil
+		for range 3 {
+			for _, target := range []string{"x.example", "y.example", "other.example"} {
+				w.publish(a, target)
+			}
+		}
+		time.Sleep(10 * time.Minute)
+		if len(calls) != 1 || !slices.Equal(calls[0], []string{"x.example", "y.example"}) {
+			t.Errorf("calls %q", calls)
+		}
+	})
+}
+
+// Reports are written when they change, and a fleet at rest writes nothing.
+func TestReports(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b", "c")
+		a, b, c := w.start("a"), w.start("b"), w.start("c")
+		defer w.end()
+		w.takenBy("a")
+		w.publish(a, "x.example")
+		for range 3 {
+			verified("x.example", 1, a, b, c)
+			time.Sleep(10 * time.Second)
+		}
+		before := w.server.Revision()
+		for range 100 {
+			verified("x.example", 1, a, b, c)
+			time.Sleep(time.Minute)
+		}
+		if now := w.server.Revision(); now != before {
+			t.Errorf("%d writes at rest", now-before)
+		}
+		for _, n := range a.Progress("x.example") {
+			if !n.Verified {
+				t.Errorf("%+v", n)
+			}
+		}
+		for i := range 3 {
+			b.Report("x.example", 1, &document.Exception{Failures: i + 1, Err: "reload failed", At: time.Now()})
+			time.Sleep(5 * time.Second)
+		}
+		if n := w.server.Revision() - before; n != 3 {
+			t.Errorf("%d writes for three failures", n)
+		}
+		if p := a.Progress("x.example")[1]; p.Verified || p.Failures != 3 || p.Err != "reload failed" {
+			t.Errorf("%+v", p)
+		}
+		// A node that starts again and has not looked yet still says what it said.
+		b.stop()
+		<-b.stopped
+		b = w.start("b")
+		time.Sleep(5 * time.Minute)
+		if p := a.Progress("x.example")[1]; p.Verified || p.Failures != 3 {
+			t.Errorf("%+v", p)
+		}
+		verified("x.example", 1, b)
+		time.Sleep(5 * time.Second)
+		if p := a.Progress("x.example")[1]; !p.Verified {
+			t.Errorf("%+v", p)
+		}
+		c.Report("x.example", 1, nil)
+	})
+}
+
+// A node that follows nothing any more, though the engine seems to answer, reads all after
+// ten minutes; one that lost changes does so at once.
+func TestResync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b")
+		w.order = []string{"a"}
+		a, b := w.start("a"), w.start("b")
+		defer w.end()
+		w.takenBy("a")
+		b.client.Set(memory.Faults{Unreachable: true})
+		for range 5 {
+			w.publish(a, "x.example")
+		}
+		w.server.Compact(w.server.Revision())
+		b.client.Set(memory.Faults{})
+		time.Sleep(5 * time.Second)
+		if r, _ := b.Release("x.example"); r.Serial != 5 {
+			t.Errorf("Release = %+v", r)
+		}
+	})
+}
