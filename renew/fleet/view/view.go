@@ -43,10 +43,11 @@ type Release struct {
 // A Node is what the engine has of one.
 type Node struct {
 	Alive  *document.Alive // nil: it is not
-	set    engine.Revision // of Alive
-	away   time.Time       // when it was seen to be no longer alive
-	Offset time.Duration   // of its clock from ours, when it last wrote something
-	Heard  time.Time       // when that was; zero: never
+	value  []byte          // of Alive
+	set    engine.Revision
+	away   time.Time     // when it was seen to be no longer alive
+	Offset time.Duration // of its clock from ours, when it last wrote something
+	Heard  time.Time     // when that was; zero: never
 	Report *Report
 }
 
@@ -255,10 +256,13 @@ func (v *View) setAlive(name string, n *Node, e engine.Entry, now time.Time, d *
 		}
 		return writer{}, false
 	}
+	if n.Alive != nil && n.set == e.Revision && bytes.Equal(n.value, e.Value) {
+		return writer{}, false
+	}
 	alive := &document.Alive{}
 	by, ok := readInto(v, alive, e, []string{name}, document.Parse[document.Alive])
 	if ok {
-		n.Alive, n.set, d.Nodes = alive, e.Revision, true
+		n.Alive, n.value, n.set, d.Nodes = alive, e.Value, e.Revision, true
 	}
 	return by, ok
 }
