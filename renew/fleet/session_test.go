@@ -419,3 +419,25 @@ func TestResync(t *testing.T) {
 		}
 	})
 }
+
+// A node that cannot take a release holds it as one that cannot deploy it.
+func TestCannotTake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b", "c")
+		a := w.start("a")
+		w.start("b")
+		w.start("c")
+		defer w.end()
+		w.takenBy("a")
+		w.publish(a, "x.example")
+		for minute := range 4 {
+			a.Report("x.example", 0, &document.Exception{Err: "not sealed to this node"})
+			time.Sleep(10 * time.Second)
+			r, _ := a.Release("x.example")
+			if minute < 2 && (r.Held != "a: not sealed to this node" || len(r.Nodes) != 1) || minute == 3 && len(r.Nodes) != 2 {
+				t.Errorf("minute %d: %+v", minute, r)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
