@@ -97,7 +97,7 @@ exhaustive: servers
 cross:
 	@for t in $(CROSS); do \
 		echo "building for $$t"; \
-		CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build -tags lean ./cmd/keypaird ./cmd/keypaird-dns ./cmd/keypaird-names || exit 1; \
+		CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build -tags lean ./cmd/keypaird ./cmd/keypaird-dns ./cmd/keypaird-fleet ./cmd/keypaird-names || exit 1; \
 		case " $(VETTED) " in *" $$t "*) \
 			echo "vetting for $$t"; \
 			CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) vet -tags lean ./acme/... ./cmd/... ./hooks/... ./renew/... || exit 1;; \

@@ -25,7 +25,26 @@ const (
 type Decision struct {
 	Action Action
 	Why    string
-	At     time.Time // Wait: when it may be done; else: when the next certificate is due
+	At     time.Time // Wait: when it may be done, zero: not known; else: when the next certificate is due
+}
+
+// holdCheck is when to decide again about what waits until a time that is not known.
+const holdCheck = 10 * time.Minute
+
+// next is when to decide again.
+func (d Decision) next(now time.Time) time.Time {
+	if d.At.IsZero() {
+		return now.Add(holdCheck)
+	}
+	return d.At
+}
+
+// until is when what the limit keeps from being done may be; zero: not known.
+func (l Limit) until(now time.Time) time.Time {
+	if l.Until.After(now) {
+		return l.Until
+	}
+	return time.Time{}
 }
 
 // A Mode is what a pass waits for.
@@ -105,7 +124,7 @@ func decideMeanwhile(now time.Time, t Target, s State, mode Mode) (Decision, boo
 // decideIssue decides whether the certificate that is needed may be ordered now.
 func decideIssue(now time.Time, t Target, s State, mode Mode, why string) Decision {
 	if hold := s.OrderHold; hold.Err != nil {
-		return Decision{Wait, why + ", but " + hold.Err.Error(), hold.lookAt(now)}
+		return Decision{Wait, why + ", but " + hold.Err.Error(), hold.until(now)}
 	}
 	if held := s.Rollover(t).Held(now); held != "" {
 		return Decision{Wait, why + ", but " + held, s.Record.TLSA.QueryAt}
@@ -208,7 +227,7 @@ func decideDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 		return d
 	}
 	if hold := s.DeployHold; hold.Err != nil {
-		return Decision{Wait, d.Why + "; " + hold.Err.Error(), hold.lookAt(now)}
+		return Decision{Wait, d.Why + "; " + hold.Err.Error(), hold.until(now)}
 	}
 	if s.NextDeployWindow.After(now) {
 		return Decision{Wait, d.Why + "; the deploy window is closed", s.NextDeployWindow}

@@ -2,6 +2,7 @@ package renew
 
 import (
 	"keypaird/renew/backoff"
+	"keypaird/renew/keypair"
 	"keypaird/renew/renewalinfo"
 )
 
@@ -14,7 +15,7 @@ func (p *Pass) compareFiles(j *job) error {
 		name := d.String()
 		spec, rec := j.state.Specs[name], j.state.Record.Deployments[name]
 		switch {
-		case spec.Newer != nil && j.External() == nil:
+		case spec.Newer != nil && j.External() == nil && !j.wentBack(rec, spec.Newer):
 			return p.storeDeployed(j, name, spec)
 		case rec.Deployed != j.state.Fingerprint || spec.Signature == rec.Signature || spec.Differs != "" && rec.ConfigHash != spec.ConfigHash:
 		case spec.Differs != "":
@@ -30,6 +31,12 @@ func (p *Pass) compareFiles(j *job) error {
 		}
 	}
 	return nil
+}
+
+// wentBack reports whether newer, which is deployed, is what the machines that share the
+// certificate have left for the one that is stored.
+func (j *job) wentBack(rec Deployment, newer *keypair.Pair) bool {
+	return j.state.Record.Fleet.Fingerprint == j.state.Fingerprint && rec.Deployed == newer.Fingerprint()
 }
 
 // storeDeployed stores the pair that is deployed, which is newer than those in the store.

@@ -175,9 +175,9 @@ func (p *Pass) nextAll(jobs []*job) map[string]time.Time {
 		LoadLimits(now, j.Target, &j.state, Scheduled)
 		at := soon // its action is due but failed
 		if d := Decide(now, j.Target, j.state, Scheduled); d.Action == Wait || d.Action == None {
-			at = d.At
+			at = d.next(now)
 			if meanwhile, _ := decideMeanwhile(now, j.Target, j.state, Scheduled); meanwhile.Action == Wait {
-				at = earlier(at, meanwhile.At) // a deployment need not wait for the next order
+				at = earlier(at, meanwhile.next(now)) // a deployment need not wait for the next order
 			}
 		}
 		for _, notice := range []time.Time{j.state.OverdueAt(j.Target), j.state.ends()} {

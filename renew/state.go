@@ -100,6 +100,15 @@ func LoadLimits(now time.Time, t Target, s *State, mode Mode) {
 	}
 }
 
+// LoadHolds sets what keeps this machine from ordering and from deploying, if others
+// share the certificate.
+func LoadHolds(now time.Time, t Target, s *State, mode Mode) {
+	s.OrderHold, s.DeployHold = Limit{}, Limit{}
+	if t.Sharing != nil {
+		s.OrderHold, s.DeployHold = t.Sharing.OrderHold(now, *s, mode), t.Sharing.DeployHold(now, *s)
+	}
+}
+
 // LoadNextKey reads the next key of a target into s, if it has TLSA records. A
 // missing or damaged key is none.
 func LoadNextKey(store *keypair.Store, t Target, s *State) error {

@@ -136,6 +136,48 @@ type Limit struct {
 	Err   error     // why; has a method Remedy
 }
 
+// A Sharing is how several machines share the certificate of one target: one of them
+// orders it and publishes it, the others take it. Its methods may be called concurrently
+// with those of other targets.
+type Sharing interface {
+	// Take returns what the others have and is to replace what is stored here; nil:
+	// nothing. Its serial number is higher than that in s.Record.Fleet. It is called when
+	// the state has been read, before anything is decided. That the others cannot be
+	// reached is no error: OrderHold says so.
+	Take(ctx context.Context, s State) (*Taken, error)
+
+	// OrderHold returns why this machine neither orders nor imports now, and so neither
+	// asks for renewal information nor makes a next key; the zero value: it may. It holds
+	// for every mode, and may be asked several times in a pass.
+	OrderHold(now time.Time, s State, mode Mode) Limit
+
+	// DeployHold returns why the newest certificate is not deployed here yet; the zero
+	// value: it may be. A pass by the operator does not heed it, nor one with less than a
+	// quarter of the lifetime left of what is in use.
+	DeployHold(now time.Time, s State) Limit
+
+	// Lacks reports whether the others have lost what is stored here, so that it is
+	// published again. It is asked where OrderHold does not hold.
+	Lacks(s State) bool
+
+	// Publish gives the newest certificate to the others, with s.Record.Ordering, and
+	// returns its serial number. It is called when that is stored and recorded, before the
+	// order that led to it is forgotten, and after an error or a crash at the beginning of
+	// the next pass where OrderHold does not hold.
+	Publish(ctx context.Context, s State, p *keypair.Pair) (serial uint64, err error)
+
+	// Reported is called after each pass with what is known then: what is verified, what
+	// failed, and what the record now says of ordering. With err the state cannot be read.
+	Reported(s State, err error)
+}
+
+// A Taken is a certificate that other machines have.
+type Taken struct {
+	Pair     *keypair.Pair
+	Ordering Ordering // what they recorded of it
+	Serial   uint64
+}
+
 // A Resolver queries the TLSA records of one target.
 type Resolver interface {
 	// TLSA returns the records published at name. After an error nothing is known

@@ -7,6 +7,7 @@ import (
 	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/fleet"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/renew/textfmt"
@@ -53,20 +54,18 @@ func checkCommand(ctx context.Context, e *env, args []string) error {
 // findings is not nil without an error, so that its JSON is an array.
 func findings(ctx context.Context, e *env, cfg *config.Config, live bool) (preflight.Findings, error) {
 	if !live {
-		return append(preflight.Findings{}, preflight.Configuration(ctx, cfg)...), nil
+		return append(preflight.Configuration(ctx, cfg), fleet.Check(cfg)...), nil
 	}
-	w, end, err := e.begin(ctx, cfg, engine.Options{Log: output.Logger(e.Stderr, output.Quiet)})
+	log := output.Logger(e.Stderr, output.Quiet)
+	w, end, err := e.begin(ctx, cfg, engine.Options{Log: log})
 	if err != nil {
 		return nil, err
 	}
 	defer end()
-	cas, err := w.CAs()
+	found, err := preflight.Live(ctx, w)
 	if err != nil {
 		return nil, err
 	}
-	found := append(preflight.Findings{}, preflight.Live(ctx, w, cas)...)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	return found, nil
+	found = append(found, fleet.CheckLive(ctx, cfg, log)...)
+	return found, context.Cause(ctx)
 }

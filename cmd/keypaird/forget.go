@@ -28,9 +28,7 @@ func forgetCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	defer end()
-	rows, err := w.Forget(names, *files, func(name string) {
-		fmt.Fprintf(e.Stderr, "keypaird: nothing is stored of %q\n", name)
-	})
+	rows, err := w.Forget(names, *files, func(name string) { e.Hint(fmt.Sprintf("nothing is stored of %q", name)) })
 	if printed := e.Print(rows, *asJSON); err == nil {
 		err = printed
 	}

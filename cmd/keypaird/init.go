@@ -22,7 +22,6 @@ func initCommand(ctx context.Context, e *env, args []string) error {
 		return cli.Usage("init takes one domain, after the options")
 	}
 	path := cmp.Or(e.Config, e.Getenv(config.PathVariable), config.DefaultPath)
-	return initial.Run(ctx, o, cmp.Or(append(domains, "")...), path, initial.Streams{
-		Getenv: e.Getenv, In: os.Stdin, Out: e.Stdout, Err: e.Stderr,
-	})
+	streams := initial.Streams{Getenv: e.Getenv, In: os.Stdin, Out: e.Stdout, Err: e.Stderr}
+	return initial.Run(ctx, o, cmp.Or(append(domains, "")...), path, streams)
 }

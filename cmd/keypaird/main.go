@@ -4,8 +4,8 @@
 // The configuration is one TOML file; its keys are documented in the type
 // [keypaird/cmd/keypaird/config.Config].
 //
-// Each command is in the file of its name, but for version, which is here, and verify,
-// which is in discover.go. The command issue is the shortest way through the whole program:
+// Each command is in the file of its name, but for version, which is here, and discover,
+// which is in verify.go. The command issue is the shortest way through the whole program:
 //
 //	config.Load -> engine.New -> renew.Pass.Run -> acme.Client.Obtain, hooks.Deployment.Deploy
 package main
@@ -66,6 +66,7 @@ var commands = []command{
 	{cli.Command{Name: "deploy", Args: "[-list|-stand-in] [-v] [-json] [NAME...]", Does: "deploy and verify again what is stored, or list presets"}, deployCommand},
 	{cli.Command{Name: "account", Args: "[-json] [show|register|rollover|deactivate] [CA...]", Does: "show the accounts at CAs, or change one"}, accountCommand},
 	{cli.Command{Name: "revoke", Args: "[-reason REASON] [-key] [-only] [-v] [-json] NAME", Does: "replace a certificate and its key, and revoke the old one"}, revokeCommand},
+	{cli.Command{Name: "fleet", Args: "[-rotate] [-print-etcdctl] key|init", Does: "make this machine's key for a fleet, or begin a fleet"}, fleetCommand},
 	{cli.Command{Name: "dns", Args: "[-json] [PROVIDER]", Does: "list DNS providers, or the variables of one"}, dnsCommand},
 	{cli.Command{Name: "version", Args: "[-json]", Does: "print the version"}, versionCommand},
 }

@@ -123,7 +123,7 @@ func readTables(t *testing.T) map[string]table {
 }
 
 // aboutTable matches how the comments of tables begin, and what is the heading of it.
-var aboutTable = regexp.MustCompile(`^\w+ is (?:an? |the |one )?(\[\S+\]|external of a \[cert\]|item of verify|configuration file, and its manual)(?: table)?[.:,]\s*`)
+var aboutTable = regexp.MustCompile(`^\w+ is (?:an? |the |one )?(\[\S+\]|external of a \[cert\]|tls of \[fleet\]|item of verify|configuration file, and its manual)(?: table)?[.:,]\s*`)
 
 // about returns a heading, and the text below it.
 func (tab table) about() (title, text string) {
@@ -195,7 +195,7 @@ func fieldKind(e ast.Expr) (typeName, kind string) {
 		typeName, kind = fieldKind(e.Value)
 		return typeName, "table of " + kind + "s"
 	case *ast.Ident:
-		kinds := map[string]string{"string": "string", "bool": "boolean", "int": "integer", "Duration": "duration"}
+		kinds := map[string]string{"string": "string", "bool": "boolean", "int": "integer", "Duration": "duration", "Pause": "duration"}
 		return e.Name, cmp.Or(kinds[e.Name], "table")
 	}
 	return "", "?"

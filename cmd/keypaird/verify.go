@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"keypaird/cmd/keypaird-names/message"
-	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/names"
@@ -14,15 +13,14 @@ import (
 // verifyCommand dials the endpoints of deployments, and those that the peers of a
 // domain find, and compares what is served with what should be.
 func verifyCommand(ctx context.Context, e *env, args []string) error {
-	asJSON := e.Flags.Bool("json", false, "print the checks as JSON")
-	asTAP := e.Flags.Bool("tap", false, "print the checks in the Test Anything Protocol, version 13")
-	with := names.Flags(e.Flags)
+	format, with := names.Formats(e.Flags), names.Flags(e.Flags)
 	args, err := e.Parse(args)
 	if err != nil {
 		return err
 	}
-	if *asJSON && *asTAP {
-		return cli.Usage("-json and -tap exclude each other")
+	var r message.Request
+	if r.Format, err = format(); err != nil {
+		return err
 	}
 	v, err := names.Prepare(names.Options{
 		Names: args, With: with, Warn: e.Warn,
@@ -35,15 +33,22 @@ func verifyCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	defer v.Close()
-	if len(v.Domains) == 0 && len(with.Services)+len(with.Components) > 0 {
-		return cli.Usage("-service and -component are about domains: name one")
+	r.Verify, r.Lookup = &v.Verify, v.Lookup
+	return names.Print(ctx, r, e.Stdout, e.Stderr)
+}
+
+// discoverCommand finds the endpoints and names that the services of a domain need, or
+// with -plan what a move of its Matrix federation changes. It needs no
+// configuration and changes nothing.
+func discoverCommand(ctx context.Context, e *env, args []string) error {
+	o := names.NewDiscovery(e.Flags)
+	domains, err := e.Parse(args)
+	if err != nil {
+		return err
 	}
-	r := message.Request{Verify: &v.Verify, Lookup: v.Lookup}
-	switch {
-	case *asJSON:
-		r.Format = message.JSON
-	case *asTAP:
-		r.Format = message.TAP
+	r, err := o.Request(domains, e.Warn)
+	if err != nil {
+		return err
 	}
 	return names.Print(ctx, r, e.Stdout, e.Stderr)
 }

@@ -137,6 +137,9 @@ func (t Target) next() string {
 	case renew.Deploy:
 		return "deploy now: " + t.Next.Why
 	case renew.Wait:
+		if t.Next.At == nil { // for other machines
+			return "wait: " + t.Next.Why
+		}
 		return "wait until " + at + ": " + t.Next.Why
 	case renew.None:
 		return t.orExternal("order at "+at, day)

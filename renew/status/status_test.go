@@ -96,6 +96,41 @@ func TestWindowClosed(t *testing.T) {
 	}
 }
 
+// held is a Sharing with which this machine neither orders nor deploys.
+type held struct{ renew.Sharing }
+
+func (held) OrderHold(time.Time, renew.State, renew.Mode) renew.Limit {
+	return renew.Limit{Err: errors.New("mx1 orders for the fleet")}
+}
+
+func (held) DeployHold(time.Time, renew.State) renew.Limit {
+	return renew.Limit{Err: errors.New("waits for its wave: mx1 first")}
+}
+
+// What waits for other machines says for which.
+func TestHeldByOthers(t *testing.T) {
+	d := &desk{t: t, store: open(t)}
+	d.add("waits", 1, func(fps []string) renew.Record {
+		r := deployed(fps[0])
+		r.Fingerprint = fps[1]
+		return r
+	}, pair(t, 60*aDay, "R10", "waits.example"), pair(t, 0, "R11", "waits.example"))
+	d.add("due", 1, fine, pair(t, 65*aDay, "R10", "due.example"))
+	src := d.source()
+	for i := range src.Targets {
+		src.Targets[i].Sharing = held{}
+	}
+	doc, err := Collect(src, now)
+	must(t, err)
+	for i, want := range []struct{ state, next string }{
+		{Pending, "wait: stored but not deployed; waits for its wave: mx1 first"}, {Due, "wait: due, but mx1 orders for the fleet"},
+	} {
+		if got := doc.Targets[i]; got.State != want.state || got.next() != want.next || got.Next.At != nil || got.ActionRequired != "" {
+			t.Errorf("%s, %q, at %v, action required %q; want %s, %q", got.State, got.next(), got.Next.At, got.ActionRequired, want.state, want.next)
+		}
+	}
+}
+
 func TestNothingConfigured(t *testing.T) {
 	doc, err := Collect(Source{Store: open(t)}, now)
 	must(t, err)

@@ -68,6 +68,8 @@ func (c *connection) follow(ctx context.Context, f *wire.Follow, send func([]eng
 // watchPrefix adds the changes below one prefix, but for those that begin with one of
 // others, until it fails or ctx ends.
 func (c *connection) watchPrefix(ctx context.Context, client *clientv3.Client, others []string, prefix string, after engine.Revision, to *queue) *wire.Failure {
+	ctx, cancel := context.WithCancel(ctx) // clientv3 keeps what nobody takes
+	defer cancel()
 	// A member without a leader hears of no changes. Progress keeps clientv3 from going on
 	// at a revision that was compacted meanwhile.
 	watch := client.Watch(clientv3.WithRequireLeader(ctx), c.key(prefix), clientv3.WithPrefix(), clientv3.WithRev(int64(after)+1), clientv3.WithProgressNotify())

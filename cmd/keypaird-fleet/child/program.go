@@ -23,6 +23,7 @@ func Main(args []string) int {
 	// The C library's resolver loads libraries and asks daemons.
 	net.DefaultResolver.PreferGo = true
 	debug.SetGCPercent(50)
+	debug.SetMemoryLimit(48 << 20) // to which large values may bring it, not what it has as a rule
 	flags := flag.NewFlagSet("keypaird-fleet", flag.ContinueOnError)
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "keypaird-fleet is started by keypaird, if it has a table [fleet]")

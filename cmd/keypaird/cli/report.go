@@ -85,6 +85,9 @@ func (e *Env) Warn(message, remedy string) {
 	PrintRemedy(e.Stderr, remedy)
 }
 
+// Hint says what to do next.
+func (e *Env) Hint(text string) { printError(e.Stderr, text) }
+
 func printError(w io.Writer, text string) {
 	fmt.Fprintf(w, "keypaird: %s\n", textfmt.Printable(text))
 }

@@ -9,7 +9,7 @@ _keypaird_list() {
 	cas) echo actalis buypass-free buypass-free-staging google google-staging letsencrypt letsencrypt-staging sslcom zerossl; sed -n 's/^[[:space:]]*\[ca\."\{0,1\}\([A-Za-z0-9._-]*\)"\{0,1\}\].*/\1/p' "${2:-${KEYPAIRD_CONFIG:-/etc/keypaird/keypaird.toml}}" 2>/dev/null ;;
 	providers) keypaird dns 2>/dev/null ;;
 	presets) echo apache caddy coturn dendrite dovecot ejabberd haproxy httpd mumble nginx postfix prosody relayd synapse tuwunel ;;
-	commands) echo help init run issue check status verify discover import forget deploy account revoke dns version ;;
+	commands) echo help init run issue check status verify discover import forget deploy account revoke fleet dns version ;;
 	*) echo "$1" ;;
 	esac
 }
@@ -30,6 +30,7 @@ _keypaird_options() {
 	deploy) echo -config -json -list -stand-in -v ;;
 	account) echo -config -json ;;
 	revoke) echo -config -json -key -only -reason -v ;;
+	fleet) echo -config -print-etcdctl -rotate ;;
 	dns) echo -config -json ;;
 	version) echo -config -json ;;
 	*) echo -config -version ;;
@@ -90,6 +91,8 @@ _keypaird_arguments() {
 	"account 0 "*) echo show register rollover deactivate ;;
 	"account "*) echo cas ;;
 	"revoke "*) echo targets ;;
+	"fleet 0 "*) echo key init ;;
+	"fleet "*) echo none ;;
 	"dns "*) echo providers ;;
 	"version "*) echo none ;;
 	*) echo none ;;

@@ -26,6 +26,7 @@ _keypaird_list() {
 			'deploy:deploy and verify again what is stored, or list presets'
 			'account:show the accounts at CAs, or change one'
 			'revoke:replace a certificate and its key, and revoke the old one'
+			'fleet:make this machine'\''s key for a fleet, or begin a fleet'
 			'dns:list DNS providers, or the variables of one'
 			'version:print the version'
 		)
@@ -164,6 +165,13 @@ _keypaird() {
 			'-reason[REASON to give\: affiliationChanged, cessationOfOperation, keyCompromise, superseded, unspecified; default\: none]:reason:(affiliationChanged cessationOfOperation keyCompromise superseded unspecified)' \
 			'-v[log every step]' \
 			'*:name: _keypaird_list targets'
+		;;
+	fleet)
+		_arguments \
+			'-config[the configuration file]:config:_files' \
+			'-print-etcdctl[with init\: print the commands that make the users and roles of etcd, and do nothing]' \
+			'-rotate[with key\: make a second key beside the first; the next time, once \[fleet.nodes\] has only the new one, remove the first]' \
+			'1:verb:(key init)'
 		;;
 	dns)
 		_arguments \

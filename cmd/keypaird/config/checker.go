@@ -18,9 +18,10 @@ type checker struct {
 	*document
 	cfg       *Config
 	private   bool // only the owner can read the configuration
-	noSecrets bool // as in Options
+	noSecrets bool // as in Options, or this node orders nothing
 
 	hasProvider func(code string) bool // as in Options
+	hostname    func() (string, error)
 
 	identityPaths map[string]path  // an identity by its normal name, as it is spelt in the file
 	badDeploys    map[string]bool  // deployments with a mistake in what they write

@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"keypaird/cmd/keypaird/config/fleetrule"
+)
 
 // Config is the configuration file, and its manual. The file is TOML; it is
 // looked for at -config, then $KEYPAIRD_CONFIG, then
@@ -60,6 +64,7 @@ type Config struct {
 	Deploy   map[string]Deploy   `toml:"deploy"`
 	Notify   Notify              `toml:"notify"`
 	Status   Status              `toml:"status"`
+	Fleet    Fleet               `toml:"fleet"`
 }
 
 // CA is a [ca.NAME] table: a CA of your own, or settings that a
@@ -290,6 +295,9 @@ type Deploy struct {
 	// Time limit for each command, and for the verification. At most "24h".
 	// Default: "1m".
 	Timeout Duration `toml:"timeout"`
+
+	// Nodes of the [fleet] that have this server. Default: all.
+	Nodes []string `toml:"nodes"`
 }
 
 // Endpoint is one item of verify.
@@ -335,5 +343,72 @@ type Status struct {
 	Names []string `toml:"names"`
 }
 
+// Fleet is the [fleet] table: several machines that need the same certificates. One of
+// them orders for all, and the others take pairs from an engine, etcd, where all meet.
+// Every machine serves from its own state directory and goes on without the engine.
+// They have one configuration: deployments that not all have name their nodes. keypaird
+// fleet init begins a fleet. One member of the engine is fine, three are better, two are
+// worse than one.
+type Fleet struct {
+	// URLs of the members of the engine, with their ports. https, but on this machine
+	// also http: ["https://10.0.0.1:2379"]. Required.
+	Engine []string `toml:"engine"`
+
+	// What the keys of this fleet begin with. Default: "/keypaird/".
+	Prefix string `toml:"prefix"`
+
+	// How the engine is reached by https:
+	// tls = { ca = "/etc/keypaird/engine-ca.pem", cert = "/etc/keypaird/engine.pem", key = "/etc/keypaird/engine.key" }
+	TLS EngineTLS `toml:"tls"`
+
+	// File with the password of a user of the engine; users beside its owner and group
+	// must not be able to read it. Default: none, the engine knows nodes by cert of tls.
+	PasswordFile string `toml:"password_file"`
+
+	// The user. Default: the name of the node.
+	User string `toml:"user"`
+
+	// Nodes that may order, the first choice first. Only these need the secrets of
+	// [dns] and [ca] tables and reach the CAs; they have the keys of all certificates
+	// and accounts: one or two, and not those that the world reaches. Required.
+	Order []string `toml:"order"`
+
+	// How many nodes deploy a new certificate first, and how many then, once it was
+	// seen to be served there: numbers of nodes, then percentages, each larger than
+	// the one before, and "100%" last. Default: ["1", "25%", "100%"].
+	Waves []string `toml:"waves"`
+
+	// How long a wave is watched before the next. Default: "0s".
+	Bake Pause `toml:"bake"`
+
+	// Name of this node. Default: the name of the host, in full or without its domain.
+	Node string `toml:"node"`
+
+	// The table [fleet.nodes] has a line for each node, which keypaird fleet key prints
+	// there. Private keys are encrypted to the nodes, and what is in the engine is
+	// checked with these lines. A node has a list of two while its key is exchanged. New
+	// pairs are deployed in the order of the lines. Required.
+	Nodes Nodes `toml:"nodes"`
+}
+
+// EngineTLS is tls of [fleet].
+type EngineTLS struct {
+	// PEM file with the certificate of the CA that certified the engine. Default: the
+	// system's roots.
+	CA string `toml:"ca"`
+
+	// PEM files with the certificate that the engine knows this node by, and its key,
+	// which users beside its owner and group must not be able to read. The engine's
+	// own certificates cannot be of this fleet: a store must not need itself.
+	Cert string `toml:"cert"`
+	Key  string `toml:"key"`
+}
+
 // A Duration is a time.Duration in TOML text.
 type Duration struct{ time.Duration }
+
+// A Pause is a Duration that may be zero.
+type Pause Duration
+
+// Nodes are the lines of [fleet.nodes] in their order.
+type Nodes = fleetrule.Nodes

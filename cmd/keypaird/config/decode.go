@@ -27,17 +27,23 @@ func (d *document) decode(p path, v reflect.Value) {
 	}
 	switch v.Kind() {
 	case reflect.Struct:
-		if v.Type() == reflect.TypeFor[Duration]() {
-			d.decodeDuration(p, v)
-		} else {
+		switch to := v.Addr().Interface().(type) {
+		case *Duration:
+			to.Duration = d.decodeDuration(p, 1)
+		case *Pause:
+			to.Duration = d.decodeDuration(p, 0)
+		default:
 			d.decodeStruct(p, v)
 		}
 	case reflect.Map:
 		d.decodeMap(p, v)
 	case reflect.Slice:
-		if list, ok := v.Addr().Interface().(*[]Endpoint); ok {
+		switch list := v.Addr().Interface().(type) {
+		case *[]Endpoint:
 			d.decodeEndpoints(p, list)
-		} else {
+		case *Nodes:
+			d.decodeNodes(p, list)
+		default:
 			d.decodeList(p, v)
 		}
 	default:
@@ -266,22 +272,24 @@ func stringsOf(data any) (texts []string, ok bool) {
 // maxDuration bounds every wait that can be configured.
 const maxDuration = 24 * time.Hour
 
-func (d *document) decodeDuration(p path, v reflect.Value) {
+// decodeDuration returns a duration of at least least.
+func (d *document) decodeDuration(p path, least time.Duration) time.Duration {
 	const remedy = `write a number and a unit: "90s", "2m", "1h30m"`
 	var s string
 	if d.meta.PrimitiveDecode(d.value(p), &s) != nil {
 		d.reportUndecoded(p, remedy, "is %s, not a duration in quotes", d.kind(p))
-		return
+		return 0
 	}
 	wait, err := time.ParseDuration(s)
 	switch {
 	case err != nil:
 		d.reportUndecoded(p, remedy, "%q is not a duration", s)
-	case wait <= 0:
+	case wait < least:
 		d.reportUndecoded(p, "write more than that, or leave the key out for its default", "%q is not a positive duration", s)
 	case wait > maxDuration:
 		d.reportUndecoded(p, `write at most "24h"`, "%q is too long", s)
 	default:
-		v.Set(reflect.ValueOf(Duration{wait}))
+		return wait
 	}
+	return 0
 }

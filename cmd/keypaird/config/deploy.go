@@ -47,6 +47,7 @@ func (c *checker) checkDeploy(name string, d Deploy) {
 	for _, e := range d.Verify {
 		c.checkEndpoint(p.child("verify"), e)
 	}
+	c.checkDeployNodes(p.child("nodes"), d.Nodes)
 	c.checkComplete(p, c.cfg.Deployment(name))
 }
 
@@ -116,8 +117,11 @@ func (c *checker) checkMode(p path, s string, others uint64) {
 	}
 }
 
-// checkOwners looks owner and group up.
+// checkOwners looks owner and group up, where the deployment is on this machine.
 func (c *checker) checkOwners(owner, group path, d hooks.Deployment) {
+	if !c.cfg.DeploysHere(d.Name) {
+		return
+	}
 	hint := "in [" + path{"deploy", d.Name}.String() + "], by name or number"
 	c.reportIf(!c.accountExists("user", d.Owner), owner, "set owner "+hint, "there is no user %q", d.Owner)
 	c.reportIf(!c.accountExists("group", d.Group), group, "set group "+hint, "there is no group %q", d.Group)

@@ -38,7 +38,7 @@ func (c *checker) checkDNS(name string, d DNS) {
 		}
 	}
 	d.Propagation.Duration = cmp.Or(d.Propagation.Duration, dns01.DefaultPropagation)
-	if d.User != "" || !c.noSecrets { // without it, only what starts the child is refused
+	if d.User != "" && c.cfg.OrdersHere() || !c.noSecrets { // without it, only what starts the child is refused
 		if _, err := need.User(d.User); err != nil {
 			c.report(p.child("user"), problem.Remedy(err), "%v", err)
 		}

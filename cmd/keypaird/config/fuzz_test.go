@@ -17,7 +17,7 @@ import (
 // Whatever a file holds: keypaird lives, each unknown key is named, lines are
 // lines of the file, and no message can write to a terminal.
 func FuzzLoadConfig(f *testing.F) {
-	for _, rows := range [][]mistaken{topMistakes, unknownMistakes, tablesMistakes, targetsMistakes, deployMistakes, externalMistakes, tlsaMistakes, syntaxMistakes} {
+	for _, rows := range [][]mistaken{topMistakes, unknownMistakes, tablesMistakes, targetsMistakes, deployMistakes, externalMistakes, tlsaMistakes, fleetMistakes, syntaxMistakes} {
 		for _, row := range rows {
 			f.Add(row.text)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"io/fs"
 	"maps"
+	"os"
 	"reflect"
 	"runtime"
 	"slices"
@@ -29,6 +30,9 @@ type Options struct {
 	// HasProvider asks keypaird-dns, which may be newer, whether it has a DNS provider
 	// that this version does not know; nil: it has not.
 	HasProvider func(code string) bool
+	Hostname    func() (string, error) // nil: os.Hostname
+	// OnlyState leaves mistakes out that are not about the state directory.
+	OnlyState bool
 }
 
 // Load reads the configuration, checks all of it and brings every value into one
@@ -45,6 +49,9 @@ func Load(o Options) (*Config, error) {
 // Parse is Load for the text of a file that may not be there yet, and its permissions.
 func (o Options) Parse(path, text string, mode fs.FileMode) (*Config, error) {
 	cfg, mistakes := o.parse(path, text, mode, defaults(o.Getenv, runtime.GOOS))
+	if o.OnlyState && cfg != nil {
+		mistakes = slices.DeleteFunc(mistakes, func(m Mistake) bool { return m.Key != "state" })
+	}
 	if len(mistakes) > 0 {
 		return nil, mistakes
 	}
@@ -59,7 +66,10 @@ func (o Options) parse(path, text string, mode fs.FileMode, cfg *Config) (*Confi
 		return nil, d.mistakes
 	}
 	d.decodeStruct(nil, reflect.ValueOf(cfg).Elem())
-	c := &checker{document: d, cfg: cfg, private: mode&0o077 == 0, noSecrets: o.NoSecrets, hasProvider: o.HasProvider}
+	c := &checker{document: d, cfg: cfg, private: mode&0o077 == 0, noSecrets: o.NoSecrets, hasProvider: o.HasProvider, hostname: o.Hostname}
+	if c.hostname == nil {
+		c.hostname = os.Hostname
+	}
 	c.check()
 	slices.SortStableFunc(d.mistakes, func(a, b Mistake) int { return a.Line - b.Line })
 	return cfg, d.mistakes
@@ -75,6 +85,7 @@ func defaults(env func(string) string, goos string) *Config {
 	return &Config{
 		State: cmp.Or(state, usual), SignWith: []string{"letsencrypt"}, Schedule: scheduleDefault, Key: "ec256", Parallel: 8,
 		HTTP01: HTTP01{Listen: ":80", SelfTest: true}, TLSALPN: TLSALPN{Listen: ":443", SelfTest: true},
+		Fleet: Fleet{Prefix: "/keypaird/", Waves: []string{"1", "25%", "100%"}},
 	}
 }
 
@@ -83,6 +94,7 @@ func (c *checker) check() {
 	cfg := c.cfg
 	c.identityPaths, c.badDeploys, c.lookups = map[string]path{}, map[string]bool{}, map[string]error{}
 	c.checkTop()
+	c.checkFleet()
 	each(cfg.CA, c.checkCA)
 	c.checkHTTP01()
 	each(cfg.DNS, c.checkDNS)
@@ -95,6 +107,7 @@ func (c *checker) check() {
 	c.checkStatus()
 	c.checkTargets()
 	c.reportIf(len(cfg.Identity)+len(cfg.Cert)+len(c.mistakes) == 0, nil, `add a table [identity."example.org"] or [cert.NAME]; the examples are a start`, "no certificate is configured")
+	c.checkIdleNodes()
 }
 
 // each checks the tables of a kind by their names.

@@ -94,6 +94,21 @@ timeout = "1m"
 
 [deploy.postfix]
 reload = ["postfix", "reload"]
+nodes  = ["mx1"]
+
+[fleet]
+engine = ["https://10.0.0.1:2379"]
+prefix = "/keypaird/example/"
+tls    = { ca = "$DIR/internal.pem" }
+user   = "mx1"
+password_file = "$DIR/secret"
+order  = ["mx1"]
+waves  = ["1", "25%", "100%"]
+bake   = "1m"
+node   = "mx1"
+
+[fleet.nodes]
+mx1 = "age12z29vdtu6yzlturn4u4kdnn4dhlf0vdhd925q6y6satjchqrpgwq3xhfxj ed25519:vIX0Wk6PuIzZ1PbXKzuk2eOCAtnnO1EFjNX90oX3AXxqQ1u+"
 
 [notify]
 command = ["/usr/local/bin/tell-admin"]

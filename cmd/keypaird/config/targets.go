@@ -38,8 +38,11 @@ type Challenge struct {
 	Account string // for dns-01: the [dns] table
 }
 
-// Targets returns every target, sorted by name.
-func (c *Config) Targets() []Target {
+// Targets returns every target of this machine, sorted by name.
+func (c *Config) Targets() []Target { return c.here(c.allTargets()) }
+
+// allTargets returns every target of all machines, sorted by name.
+func (c *Config) allTargets() []Target {
 	var ts []Target
 	hosts := map[string]int{} // index of a host's target
 	for _, domain := range slices.Sorted(maps.Keys(c.Identity)) {
@@ -138,9 +141,9 @@ func (t *Target) add(by Challenge, names ...string) {
 // checkTargets checks what only shows when all targets are known: targets of one
 // name, files of two owners, names that the CAs do not certify.
 func (c *checker) checkTargets() {
-	writers, reported := map[string]output{}, map[string]bool{}
+	writers, reported := map[string][]output{}, map[string]bool{}
 	seen := map[string]Target{}
-	targets := c.cfg.Targets()
+	targets := c.cfg.allTargets()
 	for _, t := range targets {
 		if t.Name == "" { // a host that is none
 			continue
@@ -261,7 +264,7 @@ type output struct{ target, deployment, key, file string }
 
 // checkOutputs notes where a target is deployed to, and refuses a file that two
 // targets or deployments would write, or that is not theirs to write.
-func (c *checker) checkOutputs(p path, t Target, writers map[string]output, reported map[string]bool) {
+func (c *checker) checkOutputs(p path, t Target, writers map[string][]output, reported map[string]bool) {
 	for i, name := range t.Deploy {
 		if c.badDeploys[name] || slices.Contains(t.Deploy[:i], name) {
 			continue
@@ -280,12 +283,13 @@ func (c *checker) checkOutputs(p path, t Target, writers map[string]output, repo
 }
 
 // outputConflict returns the problem with a file that is to be written, or "".
-func (c *checker) outputConflict(file string, by output, writers map[string]output) (remedy, problem string) {
+func (c *checker) outputConflict(file string, by output, writers map[string][]output) (remedy, problem string) {
 	id := hooks.FileID(file)
-	first, taken := writers[id]
+	other := slices.IndexFunc(writers[id], func(o output) bool { return c.cfg.shareNode(o.deployment, by.deployment) })
+	taken, first := other >= 0, output{}
 	if !taken {
-		writers[id] = by
-	} else if first.file != file {
+		writers[id] = append(writers[id], by)
+	} else if first = writers[id][other]; first.file != file {
 		file += ", which is " + first.file + ","
 	}
 	self, _ := filepath.Abs(c.file)
@@ -319,12 +323,12 @@ func (c *checker) outputPath(target path, by output) path {
 
 // checkExternalNotWritten reports external files that a deployment writes: it would
 // overwrite the next certificate.
-func (c *checker) checkExternalNotWritten(p path, t Target, writers map[string]output) {
+func (c *checker) checkExternalNotWritten(p path, t Target, writers map[string][]output) {
 	for _, f := range []struct{ key, file string }{{"chain", t.External.Chain}, {"key", t.External.Key}} {
 		if f.file == "" {
 			continue
 		}
-		if by, taken := writers[hooks.FileID(filepath.Clean(f.file))]; taken {
+		for _, by := range writers[hooks.FileID(filepath.Clean(f.file))] {
 			c.report(p.child("external", f.key), "keep the external files in another directory: keypaird copies them to where the server reads them",
 				"%s is written by [deploy.%s] for the target %q", f.file, by.deployment, by.target)
 		}

@@ -69,6 +69,19 @@ check = ["EVIL EVIL"]
 reload = ["./EVIL"]
 verify = ["EVIL", "EVIL:80"]
 timeout = "EVIL"
+nodes = ["EVIL"]
+[fleet]
+engine = ["EVIL", "http://EVIL:1"]
+prefix = "EVIL"
+tls = { ca = "/EVIL", cert = "/EVIL", key = "/EVIL" }
+user = "EVIL"
+password_file = "/EVIL"
+order = ["EVIL"]
+waves = ["EVIL"]
+bake = "EVIL"
+node = "EVIL"
+[fleet.nodes]
+"EVIL" = "EVIL"
 [notify]
 command = ["/EVIL EVIL"]
 [status]

@@ -17,9 +17,9 @@ x = 1`, `
 3: sign-with: unknown key
 -> did you mean "sign_with"?
 4: frobnicate: unknown key
--> known at the top: ca cert deploy dns email http-01 identity key notify parallel preferred_chain profile schedule sign_with state status tls-alpn window
+-> known at the top: ca cert deploy dns email fleet http-01 identity key notify parallel preferred_chain profile schedule sign_with state status tls-alpn window
 5: x: unknown key
--> known at the top: ca cert deploy dns email http-01 identity key notify parallel preferred_chain profile schedule sign_with state status tls-alpn window
+-> known at the top: ca cert deploy dns email fleet http-01 identity key notify parallel preferred_chain profile schedule sign_with state status tls-alpn window
 `},
 	{"tables", `[identities."example.org"]
 host = "a.example.org"
@@ -128,7 +128,7 @@ x = 1`, `
 3: deploy.nginx.keymode: unknown key
 -> did you mean "key_mode"?
 4: deploy.nginx.restart: unknown key
--> known in [deploy.nginx]: chain chain_mode check combined group intermediates key key_mode leaf owner preset reload socket staging timeout verify
+-> known in [deploy.nginx]: chain chain_mode check combined group intermediates key key_mode leaf nodes owner preset reload socket staging timeout verify
 5: deploy.nginx.verify_: unknown key
 -> did you mean "verify"?
 `},

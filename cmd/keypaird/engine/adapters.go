@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -26,10 +25,10 @@ type issuer struct {
 	name    string
 	warm    func() // called when an order begins
 	client  func() (*acme.Client, error)
-	log     *orderlog.Log
+	log     acme.OrderLog
 	request acme.Request // what is the same for all orders; without Methods
 	methods func() map[string]acme.Method
-	orders  string // directory of the target's pending orders, one at each CA
+	orders  orders // of the target that are not finished
 
 	accounts []*dns01.Account // that solve its challenges
 }
@@ -90,7 +89,7 @@ func (i *issuer) hold(ctx context.Context) (release func(), err error) {
 func (i *issuer) Forget(stored *x509.Certificate) (bool, error) {
 	found, err := acme.ForgetIfStored(i.request.Pending, stored)
 	if found && err == nil {
-		err = os.RemoveAll(i.orders)
+		err = i.orders.clear()
 	}
 	return found, err
 }

@@ -11,10 +11,8 @@ import (
 	"time"
 
 	"keypaird/acme"
-	"keypaird/acme/authority"
 	"keypaird/acme/dns01"
 	"keypaird/acme/http01"
-	"keypaird/acme/orderlog"
 	"keypaird/acme/selftest"
 	"keypaird/acme/tlsalpn01"
 	"keypaird/cmd/keypaird/config"
@@ -45,7 +43,7 @@ type Engine struct {
 	options   Options
 	recent    *dns01.Recent
 	window    *schedule.Window         // nil: deployments may begin at any time
-	orderLogs map[string]*orderlog.Log // by CA
+	orderLogs map[string]acme.OrderLog // by CA
 	warned    map[string]bool          // files that others can read, of which the log has a warning
 
 	mu  sync.Mutex
@@ -59,6 +57,7 @@ type Options struct {
 	Observe   func(acme.Exchange) // called after each exchange with a CA; nil: none is reported
 	DryRun    string              // directory for what is issued in a dry run, see rehearsed; "": it is none
 	Listener  *listener.Process   // answers challenges at sockets; nil: this process does
+	Shared    Shared              // not in a dry run
 }
 
 // New makes an Engine. It touches nothing but the state directory. A CA client is
@@ -85,7 +84,10 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 		TLSALPN01: &tlsalpn01.Solver{Dir: filepath.Join(cfg.State, "tls-alpn-01"), Listen: cfg.TLSALPN.Listen, Log: o.Log},
 		Tests:     selfTests(cfg, o.Log),
 		recent:    &dns01.Recent{Path: filepath.Join(cfg.State, "dns-01.json"), Log: o.Log},
-		options:   o, window: window, cas: map[string]*acme.Client{}, orderLogs: map[string]*orderlog.Log{}, warned: map[string]bool{},
+		options:   o, window: window, cas: map[string]*acme.Client{}, orderLogs: map[string]acme.OrderLog{}, warned: map[string]bool{},
+	}
+	if o.DryRun != "" {
+		e.options.Shared = Shared{}
 	}
 	if o.Listener != nil {
 		e.HTTP01.Serve, e.TLSALPN01.Serve = o.Listener.Challenges(listener.HTTP01), o.Listener.Challenges(listener.TLSALPN01)
@@ -148,14 +150,17 @@ func (e *Engine) bind(t config.Target) renew.Target {
 	if x := ExternalOf(t); x != nil {
 		out.Issuers = []renew.Issuer{x}
 	}
-	orders := filepath.Join(e.Store.Dir(t.Name), "pending")
+	orders := orders{dir: filepath.Join(e.Store.Dir(t.Name), "pending")}
 	for _, ca := range t.SignWith {
+		orders.at = append(orders.at, e.options.Shared.orders(t.Name, ca, filepath.Join(orders.dir, ca)))
+	}
+	for n, ca := range t.SignWith {
 		out.Issuers = append(out.Issuers, &issuer{
 			name: ca, warm: e.warm(t), client: func() (*acme.Client, error) { return e.CA(ca) }, log: e.orderLog(ca), orders: orders, accounts: accounts,
 			methods: func() map[string]acme.Method { return e.methods(out.Name) },
 			request: acme.Request{
 				Target: t.Name, Names: out.Names, Profile: t.Profile, PreferredChain: t.PreferredChain,
-				Pending: acme.OrderDir(filepath.Join(orders, ca)), // at each CA its own: what the first may have issued is not lost when the next is tried
+				Pending: orders.at[n],
 			},
 		})
 	}
@@ -164,6 +169,9 @@ func (e *Engine) bind(t config.Target) renew.Target {
 	}
 	if len(t.TLSA) > 0 {
 		out.Resolver = e.resolver(t)
+	}
+	if e.options.Shared.Target != nil {
+		out.Sharing = e.options.Shared.Target(out)
 	}
 	return out
 }
@@ -310,10 +318,9 @@ func NewAccount(cfg *config.Config, name string) *dns01.Account {
 }
 
 // orderLog returns the order log of a CA.
-func (e *Engine) orderLog(ca string) *orderlog.Log {
+func (e *Engine) orderLog(ca string) acme.OrderLog {
 	if e.orderLogs[ca] == nil {
-		known, _ := authority.BuiltIn(ca)
-		e.orderLogs[ca] = acme.NewOrderLog(known, e.accountDir(ca))
+		e.orderLogs[ca] = e.options.Shared.orderLog(ca, e.accountDir(ca))
 	}
 	return e.orderLogs[ca]
 }
@@ -332,8 +339,8 @@ func (e *Engine) CA(name string) (*acme.Client, error) {
 		return nil, err
 	}
 	c := acme.NewClient(acme.Options{
-		CA: ca, Dir: e.accountDir(name), OrderLog: e.orderLogs[name], Email: e.Config.Email,
-		UserAgent: e.options.UserAgent, Log: e.options.Log, Observe: e.options.Observe,
+		CA: ca, Account: e.options.Shared.account(name, e.accountDir(name)), OrderLog: e.orderLog(name), Email: e.Config.Email,
+		UserAgent: e.options.UserAgent, Log: e.options.Log, Observe: e.options.Observe, Permit: e.options.Shared.Permit,
 	})
 	e.cas[name] = c
 	return c, nil

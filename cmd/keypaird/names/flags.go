@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird-names/message"
+	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/config/hostname"
 )
@@ -45,6 +46,24 @@ func Flags(f *flag.FlagSet) *Lookup {
 		return err
 	})
 	return d
+}
+
+// Formats defines the flags of verify for what is printed, and returns a function that
+// says what they chose.
+func Formats(f *flag.FlagSet) func() (message.Format, error) {
+	asJSON := f.Bool("json", false, "print the checks as JSON")
+	asTAP := f.Bool("tap", false, "print the checks in the Test Anything Protocol, version 13")
+	return func() (message.Format, error) {
+		switch {
+		case *asJSON && *asTAP:
+			return "", cli.Usage("-json and -tap exclude each other")
+		case *asJSON:
+			return message.JSON, nil
+		case *asTAP:
+			return message.TAP, nil
+		}
+		return message.Text, nil
+	}
 }
 
 func parseResolver(s string) (string, error) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"keypaird/cmd/keypaird-names/message"
+	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/cmd/keypaird/engine"
@@ -58,7 +59,11 @@ func Prepare(o Options) (*Request, error) {
 	if r.engine != nil {
 		r.Stored = Stored(r.engine)
 	}
-	if err := r.choose(o); err != nil {
+	err = r.choose(o)
+	if err == nil && len(r.Domains) == 0 && len(o.With.Services)+len(o.With.Components) > 0 {
+		err = cli.Usage("-service and -component are about domains: name one")
+	}
+	if err != nil {
 		r.Close()
 		return nil, err
 	}

@@ -19,9 +19,10 @@ import (
 )
 
 // Configuration checks the programs, files and DNS providers that a configuration
-// names on this machine. It makes no network requests.
-func Configuration(ctx context.Context, cfg *config.Config) []Finding {
-	return slices.Concat(checkStateDir(cfg), checkPage(cfg), checkConfinement(), checkNotify(cfg), checkExternal(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg), checkUnit(ctx, cfg), checkState(cfg))
+// names on this machine. It makes no network requests. The result is not nil: its JSON is
+// an array.
+func Configuration(ctx context.Context, cfg *config.Config) Findings {
+	return slices.Concat(Findings{}, checkStateDir(cfg), checkPage(cfg), checkConfinement(), checkNotify(cfg), checkExternal(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg), checkUnit(ctx, cfg), checkState(cfg))
 }
 
 // checkPage warns of a status page that other machines can read: it holds no

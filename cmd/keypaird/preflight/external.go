@@ -16,7 +16,7 @@ func checkExternal(cfg *config.Config, all bool) []Finding {
 	var found []Finding
 	for _, t := range cfg.Targets() {
 		x := engine.ExternalOf(t)
-		if x == nil {
+		if x == nil || !cfg.OrdersHere() { // others take them from the fleet
 			continue
 		}
 		p, err := x.Read(time.Now())

@@ -10,7 +10,7 @@ import (
 
 // A Finding is the result of one check.
 type Finding struct {
-	Check   string `json:"check"`   // "configuration", "ca", "account", "dns", "http-01", "tls-alpn-01", "dns-01", "dns-persist-01", "caa", "renewal-info", "store", "external", "tlsa", "deploy", "identity"
+	Check   string `json:"check"`   // "configuration", "ca", "account", "dns", "http-01", "tls-alpn-01", "dns-01", "dns-persist-01", "caa", "renewal-info", "store", "external", "tlsa", "deploy", "identity", "fleet"
 	Subject string `json:"subject"` // what was checked
 	Result  Result `json:"result"`
 	Detail  string `json:"detail,omitempty"`

@@ -29,21 +29,43 @@ type liveCheck struct {
 	accounts map[string]string    // account URLs of CAs that answered
 }
 
-// Live checks everything that issuing needs. It orders nothing. The caller holds the
-// lock of the engine.
-func Live(ctx context.Context, e *engine.Engine, cas map[string]*acme.Client) []Finding {
-	cfg := e.Config
+// Live checks everything that issuing needs, but on a node that does not order for its
+// fleet only what deploying needs. It orders nothing. The caller holds the lock of the
+// engine.
+func Live(ctx context.Context, e *engine.Engine) ([]Finding, error) {
+	cfg, cas := e.Config, map[string]*acme.Client{}
+	if cfg.OrdersHere() {
+		var err error
+		if cas, err = e.CAs(); err != nil {
+			return nil, err
+		}
+	}
 	found := slices.Concat(checkStateDir(cfg), checkExposed(e), checkPage(cfg), checkNotify(cfg), checkExternal(cfg, true), checkUnit(ctx, cfg), checkRemovedNames(e), checkStored(e), checkUnconfigured(e), checkLive(ctx, e, cas))
-	return append(found, checkIdentities(ctx, e, found)...)
+	return append(found, checkIdentities(ctx, e, found)...), nil
 }
 
 // checkLive runs the checks that use the network, those of one kind concurrently.
 func checkLive(ctx context.Context, e *engine.Engine, cas map[string]*acme.Client) []Finding {
 	c := &liveCheck{engine: e, cas: cas, infos: map[string]acme.Info{}, accounts: map[string]string{}}
+	var found []Finding
+	if e.Config.OrdersHere() {
+		found = c.checkOrdering(ctx)
+	}
+	for _, s := range e.Targets {
+		found = append(found, checkTLSA(ctx, c.engine, s)...)
+		for _, d := range s.Deploy {
+			found = append(found, checkDeployment(e.Deployments[d.String()], s.Name)...)
+		}
+	}
+	return slices.Concat(found, checkServers(ctx, e), checkServed(ctx, e))
+}
+
+// checkOrdering checks what is needed to order.
+func (c *liveCheck) checkOrdering(ctx context.Context) []Finding {
 	found := c.checkCAs(ctx)
 	var tasks []func() []Finding
-	for _, s := range e.Targets {
-		t := e.Settings[s.Name]
+	for _, s := range c.engine.Targets {
+		t := c.engine.Settings[s.Name]
 		for _, p := range t.Challenges {
 			tasks = append(tasks, func() []Finding { return c.tryChallenge(ctx, t, p) })
 		}
@@ -51,14 +73,10 @@ func checkLive(ctx context.Context, e *engine.Engine, cas map[string]*acme.Clien
 	found = append(found, runAll(tasks)...)
 	found = append(found, c.checkCAA(ctx)...)
 	found = append(found, c.checkUnlistedTLSA(ctx)...)
-	for _, s := range e.Targets {
+	for _, s := range c.engine.Targets {
 		found = append(found, c.renewalInfo(ctx, s)...)
-		found = append(found, checkTLSA(ctx, c.engine, s)...)
-		for _, d := range s.Deploy {
-			found = append(found, checkDeployment(e.Deployments[d.String()], s.Name)...)
-		}
 	}
-	return slices.Concat(found, checkServers(ctx, e), checkServed(ctx, e))
+	return found
 }
 
 // checkCAs fetches the directory of each CA and asks for the account: CAA and

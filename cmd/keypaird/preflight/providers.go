@@ -90,6 +90,9 @@ type description struct {
 // checkProviders asks the child whether it has the provider of each account, and the
 // variables: it may be another version, or built with few providers.
 func checkProviders(ctx context.Context, cfg *config.Config) []Finding {
+	if !cfg.OrdersHere() {
+		return nil
+	}
 	var found []Finding
 	child, err := dns01.FindChild()
 	if err != nil && len(cfg.DNS) > 0 {

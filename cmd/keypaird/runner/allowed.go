@@ -20,6 +20,7 @@ import (
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/hooks/command"
 	"keypaird/hooks/preset"
+	"keypaird/renew/fleet/remote"
 	"keypaird/renew/launch"
 	"keypaird/renew/launch/find"
 	"keypaird/renew/problem"
@@ -99,14 +100,17 @@ func commands(cfg *config.Config) [][]string {
 	list := [][]string{cfg.Notify.Command}
 	names := map[string]bool{}
 	for name := range cfg.Deploy {
-		names[name] = true
+		names[name] = cfg.DeploysHere(name)
 	}
 	for _, t := range cfg.Targets() {
 		for _, name := range t.Deploy {
 			names[name] = true
 		}
 	}
-	for name := range names {
+	for name, here := range names {
+		if !here {
+			continue
+		}
 		d := cfg.Deployment(name)
 		list = append(list, d.Check, d.Reload, d.Restart)
 		list = append(list, preset.Questions(cmp.Or(cfg.Deploy[name].Preset, name), &d)...)
@@ -141,11 +145,15 @@ func (a *allowed) mayBe(c launch.Child) bool {
 		return false
 	}
 	asker, _ := find.Program(names.Program)
+	fleet, _ := find.Program(remote.Program)
 	switch c.Path {
 	case "":
 		return !c.Client && slices.Equal(c.Args, []string{listener.Command})
 	case asker:
 		return !c.Server
+	case fleet:
+		own, err := remote.Launched(fleet)
+		return err == nil && same(own, c)
 	case helper: // it says what providers need
 		return !c.Client && !c.Server && len(c.Env) == 0
 	}

@@ -13,6 +13,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/listener"
+	"keypaird/renew/fleet/remote"
 	"keypaird/renew/launch"
 	"keypaird/renew/problem"
 	"keypaird/renew/process"
@@ -131,6 +132,10 @@ func TestChildren(t *testing.T) {
 			t.Skip(err) // in a directory of others
 		}
 	}
+	store := filepath.Join(filepath.Dir(helper), remote.Program)
+	if _, err := os.Stat(store); err != nil {
+		testutil.WriteFile(t, store, "#!/bin/sh\n", 0o755)
+	}
 	a, path := configured(t)
 	cfg, err := a.load()
 	testutil.Must(t, err)
@@ -155,6 +160,11 @@ func TestChildren(t *testing.T) {
 	hears := func(do func(*launch.Child)) launch.Child {
 		return change(launch.Child{Name: "keypaird", Args: []string{listener.Command}, User: net, Server: true}, do)
 	}
+	fleet := func(do func(*launch.Child)) launch.Child {
+		c, err := remote.Launched(store)
+		testutil.Must(t, err)
+		return change(c, do)
+	}
 	for _, tt := range []struct {
 		name  string
 		child launch.Child
@@ -173,6 +183,12 @@ func TestChildren(t *testing.T) {
 		{"the listener, reading", hears(func(c *launch.Child) { c.Read = []string{"/etc/passwd"} }), false},
 		{"the listener, writing", hears(func(c *launch.Child) { c.Write = []string{"/etc/passwd"} }), false},
 		{"the listener, making files", hears(func(c *launch.Child) { c.New = map[string]string{"/etc/x": ""} }), false},
+		{"the fleet's", fleet(func(*launch.Child) {}), true},
+		{"the fleet's with a variable", fleet(func(c *launch.Child) { c.Env = append(c.Env, "LD_PRELOAD=x") }), false},
+		{"the fleet's as root", fleet(func(c *launch.Child) { c.User = "" }), !root},
+		{"the fleet's as a server", fleet(func(c *launch.Child) { c.Server = true }), false},
+		{"the fleet's, reading", fleet(func(c *launch.Child) { c.Read = []string{"/etc/passwd"} }), false},
+		{"the fleet's, unconfined", fleet(func(c *launch.Child) { c.Free = "why" }), false},
 		{"another program", launch.Child{Path: "/bin/sh", User: net}, false},
 		{"a question with variables", launch.Child{Path: helper, Env: []string{"LD_PRELOAD=x"}, User: net}, false},
 		{"another provider", change(own, func(c *launch.Child) { c.Args[1] = "route53" }), false},

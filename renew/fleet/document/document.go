@@ -27,7 +27,7 @@ func (f *Fleet) check() error {
 	switch {
 	case f.Format > Format:
 		return fmt.Errorf("the fleet has format %d, which a newer keypaird wrote; this one knows %d", f.Format, Format)
-	case f.Format < 1 || !isHex(f.ID, 32):
+	case f.Format < 1 || !IsID(f.ID):
 		return errors.New("it has no id of a fleet")
 	}
 	return nil

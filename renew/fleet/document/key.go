@@ -164,6 +164,9 @@ func NewID() string {
 	return hex.EncodeToString(id[:])
 }
 
+// IsID reports whether NewID may have returned s.
+func IsID(s string) bool { return isHex(s, 32) }
+
 // SeatValue is the value of the seat while node sits there.
 func SeatValue(node, term string) []byte { return []byte(node + " " + term) }
 
@@ -173,7 +176,7 @@ func ParseSeat(value []byte) (node, term string, err error) {
 		return "", "", fmt.Errorf("the seat's value is too long")
 	}
 	node, term, _ = strings.Cut(string(value), " ")
-	if CheckName(node) != nil || !isHex(term, 32) {
+	if CheckName(node) != nil || !IsID(term) {
 		return "", "", fmt.Errorf("the seat's value %q is not a node and a term", value)
 	}
 	return node, term, nil

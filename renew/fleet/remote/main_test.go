@@ -21,7 +21,15 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == Program {
 		os.Exit(fleet.Main(os.Args[1:]))
 	}
-	os.Exit(m.Run())
+	if play, ok := players[filepath.Base(os.Args[0])]; ok {
+		play()
+		os.Exit(0)
+	}
+	code := m.Run()
+	if path, err := program(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
 }
 
 // program returns the path of a keypaird-fleet, which every user may run.
@@ -44,6 +52,11 @@ func begin(t *testing.T, settings func() (wire.Settings, error), log *testutil.L
 	t.Helper()
 	path, err := program()
 	testutil.Must(t, err)
+	return beginPath(t, path, settings, log)
+}
+
+func beginPath(t *testing.T, path string, settings func() (wire.Settings, error), log *testutil.Log) (*Engine, func()) {
+	t.Helper()
 	e := New(Options{Path: path, Settings: settings, Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

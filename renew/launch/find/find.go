@@ -1,4 +1,5 @@
-// Package find finds the programs that keypaird starts: keypaird-dns and keypaird-names.
+// Package find finds the programs that keypaird starts: keypaird-dns, keypaird-fleet and
+// keypaird-names.
 package find
 
 import (

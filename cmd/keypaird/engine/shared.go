@@ -1,0 +1,65 @@
+package engine
+
+import (
+	"errors"
+	"os"
+
+	"keypaird/acme"
+	"keypaird/acme/accountfile"
+	"keypaird/acme/authority"
+	"keypaird/acme/orderlog"
+	"keypaird/renew"
+)
+
+// Shared is what several machines have in common. Each function returns what is used in
+// place of the files of this machine, which it may read and write. nil: the files are used.
+// Permit apart, they are called when what they return is first needed.
+type Shared struct {
+	Orders   func(target, ca string, files acme.OrderStore) acme.OrderStore // the order under way
+	Account  func(ca string, files accountfile.Store) accountfile.Store
+	OrderLog func(ca string, file *orderlog.Log) acme.OrderLog
+	Target   func(t renew.Target) renew.Sharing // t is complete but for this
+	Permit   func() error                       // see [acme.Options]
+}
+
+// orders returns what keeps the order of a target at a CA that is not finished. At each
+// CA it is another: what the first may have issued is not lost when the next is tried.
+func (s Shared) orders(target, ca, dir string) acme.OrderStore {
+	if s.Orders == nil {
+		return acme.OrderDir(dir)
+	}
+	return s.Orders(target, ca, acme.OrderDir(dir))
+}
+
+// account returns what keeps the account at a CA.
+func (s Shared) account(ca, dir string) accountfile.Store {
+	if s.Account == nil {
+		return accountfile.Dir(dir)
+	}
+	return s.Account(ca, accountfile.Dir(dir))
+}
+
+// orderLog returns the order log of a CA.
+func (s Shared) orderLog(ca, dir string) acme.OrderLog {
+	known, _ := authority.BuiltIn(ca)
+	file := acme.NewOrderLog(known, dir)
+	if s.OrderLog == nil {
+		return file
+	}
+	return s.OrderLog(ca, file)
+}
+
+// orders are the orders of a target that are not finished, one at each CA.
+type orders struct {
+	dir string // of their files
+	at  []acme.OrderStore
+}
+
+// clear removes all, also those at CAs that the target no longer has.
+func (o orders) clear() error {
+	var errs []error
+	for _, store := range o.at {
+		errs = append(errs, store.Clear())
+	}
+	return errors.Join(append(errs, os.RemoveAll(o.dir))...)
+}

@@ -1,0 +1,62 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"keypaird/cmd/keypaird/config"
+	"keypaird/renew/fleet/document"
+)
+
+// readable is what every node reads.
+var readable = []document.Kind{document.KindFleet, document.KindSeat, document.KindLive, document.KindPair, document.KindToken, document.KindNode}
+
+// Etcdctl returns the commands that make users and roles in etcd: nodes in order may read
+// and write all of the fleet, the others read what they deploy and write only about
+// themselves.
+func Etcdctl(f config.Fleet) string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	role := strings.ReplaceAll(strings.Trim(f.Prefix, "/"), "/", "-")
+	grant := func(role, right, key string) {
+		line("etcdctl role grant-permission %s --prefix=true %s %s%s", role, right, f.Prefix, key)
+	}
+	line("# Run these with the rights of root in etcd. What is there already is refused, without harm.")
+	line("export ETCDCTL_API=3 ETCDCTL_ENDPOINTS=%s", strings.Join(f.Engine, ","))
+	if f.TLS.CA != "" {
+		line("export ETCDCTL_CACERT=%s   # and ETCDCTL_CERT, ETCDCTL_KEY of a certificate with the name root", f.TLS.CA)
+	}
+	line("")
+	line("# Nodes in order: all of the fleet.")
+	line("etcdctl role add %s-order", role)
+	grant(role+"-order", "readwrite", "")
+	line("")
+	line("# Every other node: what it deploys.")
+	line("etcdctl role add %s-node", role)
+	for _, kind := range readable {
+		grant(role+"-node", "read", kind.Prefix())
+	}
+	for _, node := range f.Nodes.Names() {
+		line("")
+		if f.PasswordFile != "" {
+			line("etcdctl user add %s   # asks for the password that %s holds there", node, f.PasswordFile)
+		} else {
+			line("etcdctl user add %s --no-password   # known by its certificate, with the common name %s", node, node)
+		}
+		if slices.Contains(f.Order, node) {
+			line("etcdctl user grant-role %s %s-order", node, role)
+			continue
+		}
+		line("etcdctl user grant-role %s %s-node", node, role)
+		line("etcdctl role add %s-%s", role, node)
+		grant(role+"-"+node, "readwrite", document.NodePrefix(node))
+		grant(role+"-"+node, "readwrite", document.AskPrefix(node))
+		line("etcdctl user grant-role %s %s-%s", node, role, node)
+	}
+	line("")
+	line("# Only once, for the whole engine: from then on nobody has rights without a user.")
+	line("etcdctl user add root --no-password; etcdctl user grant-role root root")
+	line("etcdctl auth enable")
+	return b.String()
+}
