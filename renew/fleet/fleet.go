@@ -76,13 +76,14 @@ type rest struct {
 type result struct {
 	serial    uint64
 	exception *document.Exception // nil: verified
+	failedAt  time.Time           // when a failure was counted here
 }
 
 // A Term is the time in which this node sits in the seat.
 type Term = seat.Term
 
-// A LostError says that this node no longer sits in the seat.
-type LostError = seat.LostError
+// ErrLost says that this node no longer sits in the seat.
+var ErrLost = seat.ErrLost
 
 // watched is what a wave was watched for.
 type watched struct {

@@ -167,6 +167,8 @@ func (f *Fleet) sit(ctx context.Context, t *Term, lease engine.Lease) {
 // await returns why a term ends.
 func (f *Fleet) await(ctx context.Context, t *Term, lease engine.Lease, leave <-chan struct{}) string {
 	var checked []byte
+	every := time.NewTicker(time.Minute) // for what depends on time alone
+	defer every.Stop()
 	for {
 		f.mu.Lock()
 		next, value := f.changed, f.view.Seat.Value
@@ -190,6 +192,7 @@ func (f *Fleet) await(ctx context.Context, t *Term, lease engine.Lease, leave <-
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			return f.rest.reason
+		case <-every.C:
 		case <-next:
 		}
 	}
