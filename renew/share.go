@@ -67,7 +67,7 @@ func (p *Pass) take(ctx context.Context, j *job) (err error) {
 // fits returns why what other machines have cannot replace what is stored, or nil. That
 // the key is the leaf's, and the chain in order, is known of every pair.
 func (j *job) fits(t *Taken, now time.Time) error {
-	if have := j.state.Record.Fleet.Serial; t.Serial <= have {
+	if have := j.state.Record.Fleet.Serial; t.Serial < have {
 		return fmt.Errorf("its serial number is %d, and that of what is stored %d", t.Serial, have)
 	}
 	names := keypair.Names(t.Pair.Leaf)

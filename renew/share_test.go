@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +35,7 @@ type member struct {
 	fleet *testFleet
 	name  string
 	until time.Time // of OrderHold
+	lost  bool      // what was taken is no longer stored
 }
 
 // newFleet returns machines whose stores have nothing in common.
@@ -47,7 +50,7 @@ func newFleet(t *testing.T, names ...string) (*testFleet, []*member) {
 }
 
 func (m *member) Take(_ context.Context, s State) (*Taken, error) {
-	if m.fleet.have == nil || m.fleet.have.Serial <= s.Record.Fleet.Serial {
+	if m.fleet.have == nil || m.fleet.have.Serial <= s.Record.Fleet.Serial && !m.lost {
 		return nil, nil
 	}
 	return m.fleet.have, nil
@@ -297,7 +300,7 @@ func TestTakeRefused(t *testing.T) {
 	}
 	j := &job{Target: named("chat")[0]}
 	j.state.Record.Fleet.Serial = 3
-	for _, serial := range []uint64{0, 2, 3} {
+	for _, serial := range []uint64{0, 2} {
 		if err := j.fits(&Taken{Pair: other, Serial: serial}, time.Now()); err == nil || !strings.Contains(err.Error(), "serial number") {
 			t.Errorf("serial number %d after 3: %v", serial, err)
 		}
@@ -332,6 +335,22 @@ func TestFleetGoesBack(t *testing.T) {
 	m[1].runs(t, Scheduled)
 	if s := m[1].state(t); s.Fingerprint != newer.Fingerprint() {
 		t.Errorf("stored %.8s, want what is deployed", s.Fingerprint)
+	}
+}
+
+// What was taken and is no longer stored is taken again.
+func TestTakeAgain(t *testing.T) {
+	f, m := newFleet(t, "one", "two")
+	m[0].runs(t, Scheduled)
+	m[1].runs(t, Scheduled)
+	for _, name := range []string{"v000001", "live"} {
+		must(t, os.RemoveAll(filepath.Join(m[1].store.Dir("chat"), name)))
+	}
+	m[1].lost = true
+	m[1].runs(t, Scheduled)
+	m[1].wants(t, 0, 2, 1) // whether what is deployed has the same chain is not known
+	if s := m[1].state(t); s.Fingerprint != f.have.Pair.Fingerprint() || !s.Live {
+		t.Errorf("stored %.8s, live %v", s.Fingerprint, s.Live)
 	}
 }
 

@@ -140,10 +140,11 @@ type Limit struct {
 // orders it and publishes it, the others take it. Its methods may be called concurrently
 // with those of other targets.
 type Sharing interface {
-	// Take returns what the others have and is to replace what is stored here; nil:
-	// nothing. Its serial number is higher than that in s.Record.Fleet. It is called when
-	// the state has been read, before anything is decided. That the others cannot be
-	// reached is no error: OrderHold says so.
+	// Take returns what the others have and is to replace what is stored here, or is that
+	// with another serial number; nil: nothing. The number is not below that in
+	// s.Record.Fleet; it is the same where what was taken is no longer stored. Take is
+	// called when the state has been read, before anything is decided. That the others
+	// cannot be reached is no error: OrderHold says so.
 	Take(ctx context.Context, s State) (*Taken, error)
 
 	// OrderHold returns why this machine neither orders nor imports now, and so neither
