@@ -53,8 +53,10 @@ func (p *Pass) take(ctx context.Context, j *job) (err error) {
 	if rec.Ordering = t.Ordering; rec.Fingerprint != fingerprint { // it is of another one already
 		rec.Ordering = Ordering{TLSA: t.Ordering.TLSA}
 	}
-	if j.External() != nil {
-		rec.External.Mark = j.state.Mark // the files of this machine are not newer
+	if x := j.External(); x != nil {
+		if rec.External.Mark = j.state.Mark; x.newer(t.Pair, p.now()) {
+			rec.External.Mark = "" // the files of this machine are still to be imported
+		}
 	}
 	rec.Fleet = record.Fleet{Serial: t.Serial, Fingerprint: fingerprint}
 	if err := p.saveAndLoad(j, "taking its certificate from the fleet"); err != nil {
