@@ -495,8 +495,8 @@ func TestDecideHolds(t *testing.T) {
 		want   Decision
 	}{
 		{"due", 61 * day, done(), orders, Limit{}, Scheduled, Decision{Action: Wait, Why: "due, but mx1 orders for all"}},
-		{"due, until a time", 61 * day, done(), Limit{until, orders.Err}, Limit{}, Scheduled, Decision{Wait, "due, but mx1 orders for all", until}},
-		{"due, until a time that has passed", 61 * day, done(), Limit{now, orders.Err}, Limit{}, Scheduled, Decision{Action: Wait, Why: "due, but mx1 orders for all"}},
+		{"due, until a time", 61 * day, done(), Limit{Until: until, Err: orders.Err}, Limit{}, Scheduled, Decision{Wait, "due, but mx1 orders for all", until}},
+		{"due, until a time that has passed", 61 * day, done(), Limit{Until: now, Err: orders.Err}, Limit{}, Scheduled, Decision{Action: Wait, Why: "due, but mx1 orders for all"}},
 		{"due, by the operator", 61 * day, done(), orders, Limit{}, Manual, Decision{Action: Wait, Why: "due, but mx1 orders for all"}},
 		{"forced", day, done(), orders, Limit{}, Force, Decision{Action: Wait, Why: "forced, but mx1 orders for all"}},
 		{"ends soon", 80 * day, done(), orders, Limit{}, Scheduled, Decision{Action: Wait, Why: "due, but mx1 orders for all"}},
