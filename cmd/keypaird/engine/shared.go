@@ -43,6 +43,9 @@ func (e *Engine) Share(ctx context.Context, changed func(targets []string)) (sto
 	go func() {
 		defer close(done)
 		run(ctx, e.HTTP01, changed)
+		if p := e.HTTP01.Port(); !p.Passed() {
+			p.Close() // another engine may listen now
+		}
 	}()
 	return func() { cancel(); <-done }
 }
