@@ -6,6 +6,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/listener"
+	"keypaird/cmd/keypaird/node"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/runner"
 	"path/filepath"
@@ -38,7 +39,19 @@ func (e *env) loadWithoutSecrets() (*config.Config, error) {
 
 // engine makes the parts that a configuration describes.
 func (e *env) engine(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
-	o.UserAgent, o.Listener = e.userAgent(), &listener.Process{Log: o.Log}
+	o.Listener = &listener.Process{Log: o.Log}
+	return e.newEngine(cfg, o)
+}
+
+// newEngine makes the parts, of a machine that may be a node of a fleet.
+func (e *env) newEngine(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
+	if o.UserAgent = e.userAgent(); cfg.InFleet() {
+		n, err := node.Join(cfg, e.version, o.Log)
+		if err != nil {
+			return nil, err
+		}
+		o.Shared = n.Shared()
+	}
 	return engine.New(cfg, o)
 }
 

@@ -231,7 +231,7 @@ func (e *Engine) solver(c config.Challenge) acme.Solver {
 	case acme.TLSALPN01:
 		return e.tested(c.Type, e.TLSALPN01, e.Config.TLSALPN.SelfTest)
 	}
-	return e.tested(c.Type, e.HTTP01, e.Config.HTTP01.SelfTest)
+	return e.options.Shared.tokens(e.tested(c.Type, e.HTTP01, e.Config.HTTP01.SelfTest))
 }
 
 // deployment returns the deployment called name, which targets share.
