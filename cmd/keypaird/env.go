@@ -4,11 +4,13 @@ import (
 	"context"
 	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/daemon"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/node"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/runner"
+	"keypaird/renew/status"
 	"path/filepath"
 )
 
@@ -40,13 +42,15 @@ func (e *env) loadWithoutSecrets() (*config.Config, error) {
 // engine makes the parts that a configuration describes.
 func (e *env) engine(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
 	o.Listener = &listener.Process{Log: o.Log}
-	return e.newEngine(cfg, o)
+	d := daemon.StateOf(cfg.State)
+	return e.newEngine(cfg, o, d == nil || d.State == status.Running)
 }
 
-// newEngine makes the parts, of a machine that may be a node of a fleet.
-func (e *env) newEngine(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
+// newEngine makes the parts, of a machine that may be a node of a fleet: its daemon, if it
+// runs.
+func (e *env) newEngine(cfg *config.Config, o engine.Options, daemonRuns bool) (*engine.Engine, error) {
 	if o.UserAgent = e.userAgent(); cfg.InFleet() {
-		n, err := node.Join(cfg, e.version, o.Log)
+		n, err := node.Join(cfg, e.version, daemonRuns, o.Log)
 		if err != nil {
 			return nil, err
 		}

@@ -97,7 +97,7 @@ func newDaemon(e *env, log *slog.Logger, conn *process.Runner) *daemon.Daemon {
 	o := daemon.Options{
 		Load: e.load,
 		Engine: func(cfg *config.Config) (*engine.Engine, error) {
-			return e.newEngine(cfg, engine.Options{Log: log, Observe: observe, Listener: hears})
+			return e.newEngine(cfg, engine.Options{Log: log, Observe: observe, Listener: hears}, false)
 		},
 		Notify: daemon.Notify, Metrics: metrics, Listener: hears, Log: log,
 	}

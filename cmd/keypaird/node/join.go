@@ -19,11 +19,9 @@ import (
 	"keypaird/cmd/keypaird/engine"
 	commands "keypaird/cmd/keypaird/fleet"
 	"keypaird/renew"
-	"keypaird/renew/fleet"
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/envelope"
 	"keypaird/renew/fleet/remote"
-	"keypaird/renew/fleet/wave"
 	"keypaird/renew/fleet/wire"
 	"keypaird/renew/keypair"
 	"keypaird/renew/lifetime"
@@ -32,8 +30,9 @@ import (
 // boot identifies this process among the nodes: a machine with the same name has another.
 var boot = document.NewID()
 
-// Join returns this machine's node of the fleet of a configuration.
-func Join(cfg *config.Config, version string, log *slog.Logger) (*Node, error) {
+// Join returns this machine's node of the fleet of a configuration. An observer leaves
+// ordering and reporting to the daemon of this machine.
+func Join(cfg *config.Config, version string, observer bool, log *slog.Logger) (*Node, error) {
 	identity, err := envelope.Read(cfg.State)
 	if err != nil {
 		return nil, err
@@ -48,17 +47,13 @@ func Join(cfg *config.Config, version string, log *slog.Logger) (*Node, error) {
 		return nil, err
 	}
 	e := remote.New(remote.Options{Settings: func() (wire.Settings, error) { return commands.Settings(cfg) }, Log: log})
-	audiences := cfg.Audiences()
+	of := commands.Options(cfg, e, log)
+	of.Identity, of.Boot, of.Version, of.Observer = identity, boot, version, observer
+	of.Urgent = func(target string) bool { return urgent(store, target) }
 	o := Options{
-		Fleet: fleet.Options{
-			Engine: e, Identity: identity, Members: members, Node: f.Node, Order: f.Order,
-			Audience: func(target string) []string { return audiences[target] },
-			Rules:    wave.Rules{Waves: f.Waves, Bake: f.Bake.Duration},
-			Boot:     boot, Version: version, Log: log,
-			Urgent: func(target string) bool { return urgent(store, target) },
-		},
-		ID:  func(ctx context.Context) (string, error) { return commands.ID(ctx, e, members, cfg.State) },
-		Run: e.Run, Store: store, Log: log, CAs: map[string][]string{},
+		Fleet: of,
+		ID:    func(ctx context.Context) (string, error) { return commands.ID(ctx, e, members, cfg.State) },
+		Run:   e.Run, Store: store, Log: log, CAs: map[string][]string{},
 		Files: filesOf(cfg, store),
 	}
 	if cfg.OrdersHere() {

@@ -132,9 +132,21 @@ func (n *Node) warm(ctx context.Context) {
 	defer cancel()
 	for cold && n.Fleet() == nil && sleep(waiting, coldStep) {
 	}
-	if f := n.Fleet(); cold && f != nil {
-		f.Wait(waiting)
+	f := n.Fleet()
+	if !cold || f == nil {
+		return
 	}
+	f.Wait(waiting)
+	for began := time.Now(); n.mayTake(f.Seat()) && time.Since(began) < seatWait && sleep(waiting, coldStep); {
+	}
+}
+
+// seatWait is how long the first pass waits for the seat that nobody has.
+const seatWait = 5 * time.Second
+
+// mayTake reports whether this node is about to take the seat.
+func (n *Node) mayTake(s fleet.SeatState) bool {
+	return n.orders() && !n.o.Fleet.Observer && !s.Mine && s.Node == "" && s.Err == nil && s.Waits == ""
 }
 
 // coldStep is how exactly the fleet's id is waited for.

@@ -110,7 +110,7 @@ func (s sharing) DeployHold(now time.Time, st renew.State) renew.Limit {
 	if r.Held != "" {
 		why = fmt.Sprintf("release %d is held: %s", r.Serial, r.Held)
 	}
-	return renew.Limit{Err: problem.New(why, "see keypaird status -fleet; to deploy it everywhere now: keypaird fleet go "+s.target)}
+	return renew.Limit{Err: problem.New(why, "see keypaird fleet status; to deploy it everywhere now: keypaird fleet go "+s.target)}
 }
 
 func (s sharing) Lacks(st renew.State) bool {
