@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/BurntSushi/toml"
 )
@@ -166,7 +167,7 @@ const maxBrackets = 1_000_000
 
 // explain says what an error of the TOML library means.
 func explain(err toml.ParseError) (key, problem, remedy string) {
-	if m := definedTwice.FindStringSubmatch(err.Message); m != nil {
+	if m := definedTwice().FindStringSubmatch(err.Message); m != nil {
 		return m[1], "stands twice in the file", "write it once"
 	}
 	for _, e := range syntaxErrors {
@@ -214,4 +215,6 @@ const (
 	plainText = `put text in plain double quotes: key = "text"`
 )
 
-var definedTwice = regexp.MustCompile(`^Key '(.*)' (?:has already been defined|was already created)`)
+var definedTwice = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^Key '(.*)' (?:has already been defined|was already created)`)
+})

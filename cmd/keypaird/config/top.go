@@ -92,7 +92,7 @@ func (c *checker) checkFree(table, addr, other, taken, free string) {
 // checkListen checks "host:port", ":port" and "fd:NAME".
 func (c *checker) checkListen(p path, addr, example string) {
 	if name, inherited := strings.CutPrefix(addr, "fd:"); inherited {
-		c.reportIf(name == "" || !plainToken.MatchString(name), p, "write the name of a socket of the service manager: "+strconv.Quote(example), "%q is not the name of a socket", name)
+		c.reportIf(name == "" || !isToken(name), p, "write the name of a socket of the service manager: "+strconv.Quote(example), "%q is not the name of a socket", name)
 		return
 	}
 	host, port, err := net.SplitHostPort(addr)
