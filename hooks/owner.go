@@ -25,11 +25,8 @@ type ids struct{ uid, gid int }
 // owner returns the ids of Owner and Group.
 func (d *Deployment) owner() (ids, error) {
 	uid, err := LookupUser(d.Owner)
-	if err != nil {
-		return ids{-1, -1}, err
-	}
-	gid, err := LookupGroup(d.Group)
-	return ids{uid, gid}, err
+	gid, err2 := LookupGroup(d.Group)
+	return ids{uid, gid}, cmp.Or(err, err2)
 }
 
 // LookupUser returns the id of a user given by name or number; -1 for "".
