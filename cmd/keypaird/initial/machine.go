@@ -25,6 +25,7 @@ import (
 	"keypaird/hooks/preset"
 	"keypaird/hooks/probe"
 	"keypaird/renew/problem"
+	"keypaird/renew/sockets"
 	"keypaird/renew/textfmt"
 )
 
@@ -118,13 +119,13 @@ var webServers = []string{"nginx", "haproxy", "apache", "caddy", "relayd", "http
 // listens reports whether something on this machine listens on a TCP port.
 func listens(port string) bool {
 	for _, host := range []string{"127.0.0.1", "::1"} {
-		conn, err := net.DialTimeout("tcp", net.JoinHostPort(host, port), time.Second)
+		conn, err := sockets.Dial(context.Background(), net.Dialer{Timeout: time.Second}, "tcp", net.JoinHostPort(host, port))
 		if err == nil {
 			conn.Close()
 			return true
 		}
 	}
-	l, err := net.Listen("tcp", ":"+port)
+	l, err := sockets.Listen(context.Background(), "tcp", ":"+port)
 	if err == nil {
 		l.Close()
 	}
