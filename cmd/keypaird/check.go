@@ -20,9 +20,6 @@ func checkCommand(ctx context.Context, e *env, args []string) error {
 	if err := e.ParseNone(args); err != nil {
 		return err
 	}
-	if *live {
-		e.startRunner()
-	}
 	cfg, err := e.load()
 	if found := preflight.Unloaded(err); *asJSON && found != nil {
 		if err := e.PrintJSON(found); err != nil {
