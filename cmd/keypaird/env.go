@@ -69,7 +69,7 @@ func (e *env) confined(cfg *config.Config, o engine.Options) (*engine.Engine, er
 		if o.DryRun != "" {
 			more = append(more, filepath.Dir(o.DryRun)) // where it is removed from
 		}
-		runner.GiveUp(cfg, o.Log, more...)
+		engine.GiveUp(cfg, o.Log, more...)
 		return nil
 	})
 	return w, nil

@@ -111,8 +111,8 @@ func newDaemon(e *env, log *slog.Logger, conn *process.Runner) *daemon.Daemon {
 		o.Engine = func(cfg *config.Config) (*engine.Engine, error) {
 			if covers == nil { // before the status page listens
 				rights.Keep(func() error {
-					k := runner.GiveUp(cfg, log)
-					covers = func(other *config.Config) bool { return k.Covers(runner.Rights(other)) }
+					k := engine.GiveUp(cfg, log)
+					covers = func(other *config.Config) bool { return k.Covers(engine.Rights(other)) }
 					return nil
 				})
 			}
