@@ -49,8 +49,9 @@ func checkCommand(ctx context.Context, e *env, args []string) error {
 
 // findings is not nil without an error, so that its JSON is an array.
 func findings(ctx context.Context, e *env, cfg *config.Config, live bool) (preflight.Findings, error) {
+	found := append(preflight.Findings{}, preflight.Rewritable(cfg, e.options().File())...)
 	if !live {
-		return append(preflight.Findings{}, preflight.Configuration(ctx, cfg)...), nil
+		return append(found, preflight.Configuration(ctx, cfg)...), nil
 	}
 	w, end, err := e.begin(ctx, cfg, engine.Options{Log: output.Logger(e.Stderr, output.Quiet)})
 	if err != nil {
@@ -61,7 +62,7 @@ func findings(ctx context.Context, e *env, cfg *config.Config, live bool) (prefl
 	if err != nil {
 		return nil, err
 	}
-	found := append(preflight.Findings{}, preflight.Live(ctx, w, cas)...)
+	found = append(found, preflight.Live(ctx, w, cas)...)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
