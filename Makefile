@@ -21,8 +21,9 @@ SKIPS  = $$([ -x /usr/local/sbin/step-ca ] && echo 0 || ls $(STEPCA) | wc -l)
 RACE   = -race
 # Completions: where below PREFIX/share, and of which shell.
 SHELLS = bash-completion/completions/keypaird:bash zsh/site-functions/_keypaird:zsh fish/vendor_completions.d/keypaird.fish:fish
+# A test binary with the race detector waits a second when it ends: not 250 times.
 RUN    = case "$$(id -u),$$(ls /etc/debian_version 2>/dev/null)" in 0,?*) CI=true; export CI; most="-skips $(SKIPS)";; esac; \
-	$(GO) run .ci/gotest/main.go $$most -vet=off -parallel 4 -tags lean -timeout 20m
+	GORACE="$${GORACE:-atexit_sleep_ms=0}"; export GORACE; $(GO) run .ci/gotest/main.go $$most -vet=off -parallel 4 -tags lean -timeout 20m
 
 # One directory below cmd is one program.
 build: new-enough
