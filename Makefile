@@ -23,7 +23,7 @@ RACE   = -race
 SHELLS = bash-completion/completions/keypaird:bash zsh/site-functions/_keypaird:zsh fish/vendor_completions.d/keypaird.fish:fish
 # A test binary with the race detector waits a second when it ends: not 250 times.
 RUN    = case "$$(id -u),$$(ls /etc/debian_version 2>/dev/null)" in 0,?*) CI=true; export CI; most="-skips $(SKIPS)";; esac; \
-	GORACE="$${GORACE:-atexit_sleep_ms=0}"; export GORACE; $(GO) run .ci/gotest/main.go $$most -vet=off -parallel 4 -tags lean -timeout 20m
+	GORACE="$${GORACE:-atexit_sleep_ms=0}"; export GORACE; $(GO) run .ci/gotest/main.go $$most -vet=off -p 4 -parallel 4 -tags lean -timeout 20m
 
 # One directory below cmd is one program.
 build: new-enough
@@ -65,7 +65,9 @@ prove:
 
 # Where all servers can be installed, a test that is skipped hides something:
 # more than SKIPS are a failure: none, or the stories of a step-ca that could not be
-# built. Tests wait more than they work: so four at a time.
+# built. Tests wait more than they work: so four at a time, of four packages. While
+# servers are installed, vet compiles; the second call waits for the first, and says
+# what went wrong.
 test:
 	@GO='$(GO)' sh .ci/servers >/dev/null 2>&1 & $(MAKE) vet
 	@$(MAKE) servers
@@ -102,8 +104,11 @@ exhaustive: servers
 	$(RUN) -run '^(TestEverySystemCall|TestShortLived|TestDisturbedYears)$$' ./renew/keypair ./renew/years
 
 # The types of all packages and tests on every platform, which takes seconds for each.
-# One that is not Linux is built, linked and vetted as well; BUILT="$(CROSS)" does so
-# for all, and dist builds them all.
+# One that is not Linux is built, linked and vetted as well; BUILT="$$(make -s platforms)"
+# does so for all, and dist builds them all.
+platforms:
+	@echo $(CROSS)
+
 cross:
 	@$(GO) run .ci/platforms/main.go -tags lean $(CROSS)
 	@for t in $(BUILT); do \
@@ -123,4 +128,4 @@ vulnerabilities:
 bench:
 	$(GO) test -tags lean -run '^$$' -bench . -benchtime 3s ./acme ./renew/... ./hooks ./cmd/keypaird
 
-.PHONY: build new-enough install uninstall dist deb rpm image prove test servers lint vet staticcheck check compiled providers exhaustive cross vulnerabilities bench
+.PHONY: build new-enough install uninstall dist deb rpm image prove test servers lint vet staticcheck check compiled providers exhaustive platforms cross vulnerabilities bench
