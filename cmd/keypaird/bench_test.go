@@ -29,7 +29,8 @@ import (
 //	go test -tags lean -run '^$' -bench . ./cmd/keypaird
 
 // BenchmarkIssue is new http-01 certificates: account, orders, sixteen at once,
-// store, and the files of a deployment.
+// store, and the files of a deployment; "stored" is the floor with the same files, which
+// is what is left to gain.
 func BenchmarkIssue(b *testing.B) {
 	b.Run("one", func(b *testing.B) { benchIssue(b, 1) })
 	b.Run("fifty", func(b *testing.B) { benchIssue(b, 50) })
@@ -41,6 +42,13 @@ func benchIssue(b *testing.B, targets int) {
 		g := newBench(b)
 		for i := 0; b.Loop(); i++ {
 			g.run(b, 0, os.Args[0], append([]string{g.ca.Directory, g.ca.Roots, strconv.Itoa(g.ca.HTTPPort)}, g.names(i, targets)...)...)
+		}
+	})
+	b.Run("stored", func(b *testing.B) {
+		g := newBench(b)
+		for i := 0; b.Loop(); i++ {
+			dir := filepath.Join(g.dir, strconv.Itoa(i))
+			g.run(b, 0, os.Args[0], append([]string{"-stored", dir, g.ca.Directory, g.ca.Roots, strconv.Itoa(g.ca.HTTPPort)}, g.names(i, targets)...)...)
 		}
 	})
 	b.Run("keypaird", func(b *testing.B) {
@@ -262,10 +270,14 @@ func (g *bench) run(b testing.TB, status int, program string, args ...string) {
 	}
 }
 
-// floor is a program: DIRECTORY ROOTS PORT NAME..., the bare loop over lego's
-// api.Core with sixteen workers, as many as keypaird has.
+// floor is a program: [-stored DIR] DIRECTORY ROOTS PORT NAME..., the bare loop over
+// lego's api.Core with sixteen workers, as many as keypaird has. With -stored, what a
+// loop has to write that loses nothing in a power failure is written to a directory.
 func floor() {
-	args := os.Args[1:]
+	args, stored := os.Args[1:], ""
+	if args[0] == "-stored" {
+		stored, args = args[1], args[2:]
+	}
 	err := func() error {
 		port, err := strconv.Atoi(args[2])
 		if err != nil {
@@ -280,7 +292,14 @@ func floor() {
 			return err
 		}
 		defer tokens.Close()
-		return acmetest.Floor(context.Background(), core, tokens, args[3:], 16)
+		if stored == "" {
+			return acmetest.Floor(context.Background(), core, tokens, args[3:], 16)
+		}
+		s, err := acmetest.NewStoredFloor(stored, args[3:])
+		if err != nil {
+			return err
+		}
+		return s.Floor(context.Background(), core, tokens, args[3:], 16)
 	}()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "floor:", err)
