@@ -69,30 +69,15 @@ func Floor(ctx context.Context, core *api.Core, tokens *Tokens, names []string, 
 	return group.Wait()
 }
 
-// Floor is [Floor] with what is stored; while it is, others are ordered.
-func (s *StoredFloor) Floor(ctx context.Context, core *api.Core, tokens *Tokens, names []string, workers int) error {
-	ordering, ctx := errgroup.WithContext(ctx)
-	ordering.SetLimit(max(workers, 1))
-	storing, ctx := errgroup.WithContext(ctx)
-	for _, name := range names {
-		ordering.Go(func() error {
-			chain, key, err := obtain(ctx, core, tokens, name, s.order)
-			if err == nil {
-				storing.Go(func() error { return s.pair(name, chain, key) })
-			}
-			return err
-		})
-	}
-	return errors.Join(ordering.Wait(), storing.Wait(), s.end())
-}
-
 // Obtain obtains one certificate as [Floor] does, and returns the chain in PEM and the
 // P-256 key.
 func Obtain(ctx context.Context, core *api.Core, tokens *Tokens, name string) ([]byte, crypto.Signer, error) {
-	return obtain(ctx, core, tokens, name, func(string, string, crypto.Signer) error { return nil })
+	return ObtainKept(ctx, core, tokens, name, func(string, string, crypto.Signer) error { return nil })
 }
 
-func obtain(ctx context.Context, core *api.Core, tokens *Tokens, name string, keep func(name, url string, key crypto.Signer) error) ([]byte, crypto.Signer, error) {
+// ObtainKept is [Obtain], and calls keep with the URL of the order and its key before the
+// order is finalized.
+func ObtainKept(ctx context.Context, core *api.Core, tokens *Tokens, name string, keep func(name, url string, key crypto.Signer) error) ([]byte, crypto.Signer, error) {
 	order, err := core.Orders.New([]string{name})
 	if err != nil {
 		return nil, nil, fmt.Errorf("ordering %s: %w", name, err)

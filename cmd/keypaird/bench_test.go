@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -267,42 +266,5 @@ func (g *bench) run(b testing.TB, status int, program string, args ...string) {
 	var exit *exec.ExitError
 	if got := cmd.ProcessState.ExitCode(); got != status || err != nil && !errors.As(err, &exit) {
 		b.Fatalf("%v: %v\n%s", cmd.Args[:2], err, out)
-	}
-}
-
-// floor is a program: [-stored DIR] DIRECTORY ROOTS PORT NAME..., the bare loop over
-// lego's api.Core with sixteen workers, as many as keypaird has. With -stored, what a
-// loop has to write that loses nothing in a power failure is written to a directory.
-func floor() {
-	args, stored := os.Args[1:], ""
-	if args[0] == "-stored" {
-		stored, args = args[1], args[2:]
-	}
-	err := func() error {
-		port, err := strconv.Atoi(args[2])
-		if err != nil {
-			return err
-		}
-		core, err := acmetest.NewCore(&acmetest.CA{Directory: args[0], Roots: args[1]})
-		if err != nil {
-			return err
-		}
-		tokens, err := acmetest.StartTokens(port)
-		if err != nil {
-			return err
-		}
-		defer tokens.Close()
-		if stored == "" {
-			return acmetest.Floor(context.Background(), core, tokens, args[3:], 16)
-		}
-		s, err := acmetest.NewStoredFloor(stored, args[3:])
-		if err != nil {
-			return err
-		}
-		return s.Floor(context.Background(), core, tokens, args[3:], 16)
-	}()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "floor:", err)
-		os.Exit(1)
 	}
 }
