@@ -86,7 +86,7 @@ vet:
 	$(GO) vet $(RACE) -tags lean ./... ./.ci/dist ./.ci/gotest ./.ci/platforms
 
 staticcheck:
-	@tool=$$($(GO) tool -n staticcheck) && echo staticcheck && GOFLAGS="$$GOFLAGS $(RACE)" "$$tool" -tags lean ./...
+	@tool=$$(CGO_ENABLED=0 $(GO) tool -n staticcheck) && echo staticcheck && GOFLAGS="$$GOFLAGS $(RACE)" "$$tool" -tags lean ./...
 
 check: staticcheck compiled exhaustive
 
@@ -94,13 +94,13 @@ check: staticcheck compiled exhaustive
 compiled: providers cross vulnerabilities
 
 providers:
-	$(GO) test -run TestFullProgramHasAllProviders ./cmd/keypaird-dns/child
+	CGO_ENABLED=0 $(GO) test -run TestFullProgramHasAllProviders ./cmd/keypaird-dns/child
 	CGO_ENABLED=0 $(GO) vet ./cmd/keypaird-dns
 
 # Without the race detector: it proves nothing about a process that is killed. Two hundred
 # kills of the whole program take ten minutes, and are left to who changes what they test.
 exhaustive: servers
-	@KEYPAIRD_TEST_EXHAUSTIVE=true; export KEYPAIRD_TEST_EXHAUSTIVE; \
+	@KEYPAIRD_TEST_EXHAUSTIVE=true; CGO_ENABLED=0; export KEYPAIRD_TEST_EXHAUSTIVE CGO_ENABLED; \
 	$(RUN) -run '^(TestEverySystemCall|TestShortLived|TestDisturbedYears)$$' ./renew/keypair ./renew/years
 
 # The types of all packages and tests on every platform, which takes seconds for each.
