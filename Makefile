@@ -60,7 +60,7 @@ deb rpm image:
 	$(GO) run ./.ci/dist -tags "$(LEAN)" -o dist -kinds $@ linux/$$($(GO) env GOARCH)
 
 prove:
-	GO='$(GO)' sh .ci/dist/prove
+	GO='$(GO)' sh .ci/prove/package
 
 # Where all servers can be installed, a test that is skipped hides something:
 # more than SKIPS are a failure: none, or the stories of a step-ca that could not be
