@@ -21,7 +21,7 @@ import (
 // Configuration checks the programs, files and DNS providers that a configuration
 // names on this machine. It makes no network requests.
 func Configuration(ctx context.Context, cfg *config.Config) []Finding {
-	return slices.Concat(checkStateDir(cfg), checkPage(cfg), checkConfinement(), checkNotify(cfg), checkExternal(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg), checkUnit(ctx, cfg), checkState(cfg))
+	return slices.Concat(checkStateDir(cfg), checkPage(cfg), checkConfinement(), checkNotify(cfg), checkExternal(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg), Sandbox(ctx, cfg), checkState(cfg))
 }
 
 // checkPage warns of a status page that other machines can read: it holds no

@@ -33,7 +33,7 @@ type liveCheck struct {
 // lock of the engine.
 func Live(ctx context.Context, e *engine.Engine, cas map[string]*acme.Client) []Finding {
 	cfg := e.Config
-	found := slices.Concat(checkStateDir(cfg), checkExposed(e), checkPage(cfg), checkNotify(cfg), checkExternal(cfg, true), checkUnit(ctx, cfg), checkRemovedNames(e), checkStored(e), checkUnconfigured(e), checkLive(ctx, e, cas))
+	found := slices.Concat(checkStateDir(cfg), checkExposed(e), checkPage(cfg), checkNotify(cfg), checkExternal(cfg, true), Sandbox(ctx, cfg), checkRemovedNames(e), checkStored(e), checkUnconfigured(e), checkLive(ctx, e, cas))
 	return append(found, checkIdentities(ctx, e, found)...)
 }
 
