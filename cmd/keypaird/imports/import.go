@@ -15,6 +15,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/imports/trees"
+	"keypaird/cmd/keypaird/preflight"
 	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 )
@@ -85,18 +86,23 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 		return nil, err
 	}
 	state := ""
+	var service []string
 	if len(tree.Faults) == 0 {
+		p.See(ctx)
 		cfg, err := p.Check(load)
 		if err != nil {
 			return p.Report(state, runners), err
 		}
-		state = cfg.State
+		state, service = cfg.State, preflight.Prepare(ctx, cfg, tree.Dir)
 	}
 	var taken Taken
 	written := false
 	if i.Write {
 		taken, err = p.Write(ctx, load, engine.Options{Log: i.Log, UserAgent: i.UserAgent}, i.Waiting)
 		written = err == nil
+		if _, unsafe := errors.AsType[*durable.UnsafeError](err); unsafe && len(service) > 0 {
+			err = problem.Wrap(err, "let the service do what it has to, and then this again: "+strings.Join(service, " && "))
+		}
 	} else if i.Disable && missing(path) {
 		err = problem.New("nothing would renew the certificates: "+path+" does not exist", "write it, too: keypaird import -write -disable")
 	}
@@ -106,6 +112,7 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 		}
 	}
 	r := p.Report(state, runners)
+	r.Service = append(r.Service, service...)
 	if r.Written = written; written {
 		r.Taken = Taken{append([]string{}, taken.Accounts...), append([]string{}, taken.Pairs...)}
 	}
