@@ -9,7 +9,8 @@
 # make dist    archives of all platforms, .deb and .rpm, SBOMs and SHA256SUMS, in dist
 # make deb, make rpm, make image: one of them, for this machine's architecture
 # make prove   that dist writes the same bytes twice, and that the .deb does on a booted
-#              Debian 12 what it should: as root, with mmdebstrap and systemd-nspawn
+#              Debian 12 what it should, with a CA: as root, with mmdebstrap,
+#              systemd-nspawn and iproute2
 GO     = go
 PREFIX = /usr/local
 MANDIR = $(PREFIX)/share/man
@@ -61,7 +62,7 @@ deb rpm image:
 	$(GO) run ./.ci/dist -tags "$(LEAN)" -o dist -kinds $@ linux/$$($(GO) env GOARCH)
 
 prove:
-	GO='$(GO)' sh .ci/dist/prove
+	GO='$(GO)' sh .ci/prove/run
 
 # Where all servers can be installed, a test that is skipped hides something:
 # more than SKIPS are a failure: none, or the stories of a step-ca that could not be

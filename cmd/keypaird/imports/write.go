@@ -44,7 +44,11 @@ func (p *Plan) Check(load config.Options) (*config.Config, error) {
 	if err := os.WriteFile(load.Path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	return p.load(load)
+	cfg, err := p.load(load)
+	if err == nil {
+		cfg.HTTP01.Webroot = p.http01.Webroot
+	}
+	return cfg, err
 }
 
 // load reads a configuration that stands for the one that will be.
