@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 	"cmd/keypaird-names/message":     {"hooks/verify/input", "renew/textfmt"},
 	"cmd/keypaird/accounts":          {"acme", "acme/accountkey", "acme/dns01", "cmd/keypaird/config/hostname", "cmd/keypaird/engine", "renew", "renew/keypair", "renew/problem"},
 	"cmd/keypaird/cli":               {"cmd/keypaird/config", "cmd/keypaird/output", "cmd/keypaird/progress", "renew", "renew/textfmt"},
-	"cmd/keypaird/config":            {"acme", "acme/authority", "acme/dns01", "acme/dns01/need", "acme/dns01/redact", "cmd/keypaird/config/hostname", "cmd/keypaird/schedule", "hooks", "hooks/expect", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair", "renew/problem", "renew/textfmt"},
+	"cmd/keypaird/config":            {"acme", "acme/authority", "acme/dns01", "acme/dns01/need", "acme/dns01/redact", "cmd/keypaird/config/hostname", "cmd/keypaird/schedule", "hooks", "hooks/expect", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair", "renew/keypair/pkcs12", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird/config/hostname":   {"renew/problem"},
 	"cmd/keypaird/daemon":            {"acme/responder", "cmd/keypaird/config", "cmd/keypaird/engine", "cmd/keypaird/listener", "cmd/keypaird/schedule", "renew", "renew/durable", "renew/loop", "renew/notify", "renew/problem", "renew/reprobe", "renew/status", "renew/unixsocket"},
 	"cmd/keypaird/engine":            {"acme", "acme/ari", "acme/authority", "acme/dns01", "acme/http01", "acme/orderlog", "acme/responder", "acme/selftest", "acme/tlsalpn01", "cmd/keypaird/config", "cmd/keypaird/config/hostname", "cmd/keypaird/listener", "cmd/keypaird/schedule", "hooks", "hooks/command", "hooks/preset", "hooks/standin", "renew", "renew/durable", "renew/exposed", "renew/keypair", "renew/notify", "renew/problem", "renew/renewalinfo", "renew/rollover", "renew/status", "renew/unconfigured"},
@@ -58,7 +58,7 @@ var arrows = map[string][]string{
 	"examples/quickstart":            {"acme/acmetest"},
 	"examples/rc.d":                  {},
 	"examples/systemd":               {},
-	"hooks":                          {"hooks/acl", "hooks/command", "hooks/expect", "hooks/standin", "renew", "renew/durable", "renew/exposed", "renew/keypair", "renew/problem", "renew/seen", "renew/textfmt", "renew/unixsocket"},
+	"hooks":                          {"hooks/acl", "hooks/command", "hooks/expect", "hooks/output", "renew", "renew/durable", "renew/exposed", "renew/keypair", "renew/keypair/pkcs12", "renew/problem", "renew/seen", "renew/textfmt", "renew/unixsocket"},
 	"hooks/acl":                      {},
 	"hooks/command":                  {"renew/durable", "renew/problem", "renew/process", "renew/textfmt"},
 	"hooks/discover":                 {"hooks/discover/records", "hooks/discover/web", "hooks/probe", "renew/netaddr", "renew/problem", "renew/textfmt", "renew/tlsa"},
@@ -67,6 +67,7 @@ var arrows = map[string][]string{
 	"hooks/discover/report":          {"hooks/discover", "hooks/discover/records", "renew/problem", "renew/textfmt"},
 	"hooks/discover/web":             {"hooks/discover/records", "hooks/probe", "renew/netaddr", "renew/textfmt"},
 	"hooks/expect":                   {"hooks/probe", "renew/keypair"},
+	"hooks/output":                   {"hooks/standin", "renew/keypair", "renew/keypair/pkcs12"},
 	"hooks/preset":                   {"hooks", "hooks/command", "renew/problem"},
 	"hooks/probe":                    {"renew/textfmt", "renew/tlsa"},
 	"hooks/servers":                  {},
@@ -81,6 +82,7 @@ var arrows = map[string][]string{
 	"renew/exposed":                  {"renew/durable"},
 	"renew/keypair":                  {"renew/durable", "renew/problem"},
 	"renew/keypair/pairtest":         {"renew/keypair"},
+	"renew/keypair/pkcs12":           {"renew/durable", "renew/keypair", "renew/problem"},
 	"renew/launch":                   {"renew/launch/syscalls", "renew/process"},
 	"renew/launch/find":              {"renew/durable", "renew/problem"},
 	"renew/launch/syscalls":          {},
@@ -99,7 +101,7 @@ var arrows = map[string][]string{
 	"renew/testutil":                 {},
 	"renew/textfmt":                  {},
 	"renew/tlsa":                     {},
-	"renew/unconfigured":             {"renew", "renew/durable", "renew/keypair", "renew/problem"},
+	"renew/unconfigured":             {"renew", "renew/durable", "renew/keypair", "renew/keypair/pkcs12", "renew/problem"},
 	"renew/unixsocket":               {"renew/durable"},
 	"renew/years":                    {},
 }
@@ -156,6 +158,7 @@ var heavy = map[string][]string{
 	"github.com/landlock-lsm/go-landlock":  {"renew/confine", "renew/launch"},
 	"github.com/elastic/go-seccomp-bpf":    {"renew/launch/syscalls"},
 	"kernel.org/pub/linux":                 {"renew/confine"},
+	"software.sslmate.com/src/go-pkcs12":   {"renew/keypair/pkcs12"},
 }
 
 // No package of the target can lead back to itself.
