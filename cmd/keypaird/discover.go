@@ -19,5 +19,5 @@ func discoverCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	return names.Print(ctx, r, e.Stdout, e.Stderr)
+	return names.Print(ctx, r, e.Style(), e.Stdout, e.Stderr)
 }

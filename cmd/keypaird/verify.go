@@ -45,5 +45,5 @@ func verifyCommand(ctx context.Context, e *env, args []string) error {
 	case *asTAP:
 		r.Format = message.TAP
 	}
-	return names.Print(ctx, r, e.Stdout, e.Stderr)
+	return names.Print(ctx, r, e.Style(), e.Stdout, e.Stderr)
 }
