@@ -10,6 +10,7 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/textfmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -48,9 +49,33 @@ func (e *Env) ParseFlags(args []string) error {
 		_ = e.print(usage(help.String()), e.Style())
 		return err
 	case err != nil:
-		return Usage(err.Error())
+		return Usage(e.mistake(err))
 	}
 	return nil
+}
+
+// options finds the names of options in what package flag prints of them.
+var options = regexp.MustCompile(`(?m)^  -(\S+)`)
+
+// mistake says what is wrong with an option, and which one was probably meant by one that
+// there is not. Errors of package flag have no types.
+func (e *Env) mistake(err error) string {
+	name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+	if !unknown {
+		return err.Error()
+	}
+	var help strings.Builder
+	e.Flags.SetOutput(&help)
+	e.Flags.PrintDefaults()
+	var known []string
+	for _, option := range options.FindAllStringSubmatch(help.String(), -1) {
+		known = append(known, option[1])
+	}
+	text := "no option -" + name
+	if near := textfmt.Nearest(name, known); near != "" {
+		text += ", did you mean -" + near + "?"
+	}
+	return text
 }
 
 // usage returns the help that package flag makes, with its tabs as spaces.
