@@ -323,7 +323,11 @@ func (r *run) load(ctx context.Context, which []*target, ev command.Event) error
 	if err == nil || ctx.Err() != nil || len(r.Reload) == 0 {
 		return err
 	}
-	r.log.Warn("haproxy socket update failed, reloading", "err", err)
+	if errors.Is(err, errUnknownFile) {
+		r.log.Info("haproxy does not know the file yet, reloading", "err", err)
+	} else {
+		r.log.Warn("haproxy socket update failed, reloading", "err", err)
+	}
 	return r.runCommand(ctx, r.Reload, ev)
 }
 
