@@ -183,7 +183,8 @@ func TestExamples(t *testing.T) {
 			text, err := os.ReadFile(file)
 			try(t, err, os.Mkdir(dir+"/acme", 0o755))
 			here := regexp.MustCompile(`/etc/keypaird/[a-z-]+`).ReplaceAllString(string(text), "$$DIR/secret")
-			here = strings.NewReplacer("/var/www/acme", "$DIR/acme", `"matrix-synapse"`+"\nkey_mode", `"`+rootGroup(t)+`"`+"\nkey_mode").Replace(here)
+			here = strings.NewReplacer("/var/www/acme", "$DIR/acme", `"matrix-synapse"`+"\nkey_mode", `"`+rootGroup(t)+`"`+"\nkey_mode",
+				`"tomcat"`+"\nkey_mode", `"`+rootGroup(t)+`"`+"\nkey_mode").Replace(here)
 			cfg, err := loadText(t, dir, here)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, tell(t, dir, err))
