@@ -65,7 +65,7 @@ func parseID(setting, kind, name, text string) (int, error) {
 // ExposedKeys returns what is wrong with who can read the files with the key of a target.
 func (d *Deployment) ExposedKeys(target string) (list []exposed.Finding) {
 	id, err := d.owner()
-	for _, template := range []string{d.Key, d.Combined} {
+	for _, template := range []string{d.Key, d.Combined, d.PKCS12} {
 		if template != "" && err == nil {
 			list = append(list, exposed.Check(expand(template, target), cmp.Or(d.KeyMode, 0o600), id.uid))
 		}
@@ -113,6 +113,9 @@ func (d *Deployment) Writable(name string) error {
 		return err
 	}
 	if err := mayGive(d, id); err != nil {
+		return err
+	}
+	if _, err := d.password(); err != nil {
 		return err
 	}
 	tried := map[string]bool{}

@@ -57,7 +57,7 @@ func deployCommand(ctx context.Context, e *env, args []string) error {
 		w.CopyRenamed(targets, pass.Records)
 		did = pass.Run(ctx, targets)
 	})
-	return e.Finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)
+	return e.Finish(status.ResultsOf(did.Done, did.Errs, show.Took), len(did.Done), did.Errs, *asJSON)
 }
 
 // listPresets lists the presets called names, or all.

@@ -61,7 +61,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if *dryRun {
 		show.Run(func() { did = pass.Run(ctx, targets) })
 		fmt.Fprintln(e.Stderr, "keypaird: this was a dry run: nothing is stored, and nothing was deployed")
-		return e.Finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)
+		return e.Finish(status.ResultsOf(did.Done, did.Errs, show.Took), len(did.Done), did.Errs, *asJSON)
 	}
 	show.Run(func() {
 		w.Prepare(ctx, targets, pass.Records)
@@ -70,5 +70,5 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if len(names) == 0 {
 		w.LogUnconfigured()
 	}
-	return e.Finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)
+	return e.Finish(status.ResultsOf(did.Done, did.Errs, show.Took), len(did.Done), did.Errs, *asJSON)
 }

@@ -13,6 +13,7 @@ import (
 	"keypaird/hooks/expect"
 	"keypaird/hooks/preset"
 	"keypaird/hooks/probe"
+	"keypaird/renew/keypair/pkcs12"
 	"keypaird/renew/problem"
 )
 
@@ -26,7 +27,7 @@ func (c *checker) checkDeploy(name string, d Deploy) {
 	for _, f := range []struct {
 		key      string
 		template *string
-	}{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}, {"leaf", d.Leaf}, {"intermediates", d.Intermediates}, {"socket", d.Socket}} {
+	}{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}, {"leaf", d.Leaf}, {"intermediates", d.Intermediates}, {"pkcs12", d.PKCS12}, {"socket", d.Socket}} {
 		if f.template != nil && *f.template != "" {
 			c.checkTemplate(p.child(f.key), *f.template, f.key != "socket")
 		}
@@ -73,9 +74,30 @@ func (c *checker) checkComplete(p path, d hooks.Deployment) {
 	switch {
 	case c.reportedUnder(p):
 	case len(d.Outputs()) == 0 && len(d.Check)+len(d.Reload)+len(d.Verify) == 0:
-		c.report(p, "set chain and key, or combined, or reload, or preset", "does nothing")
+		c.report(p, "set chain and key, or combined, or pkcs12, or reload, or preset", "does nothing")
 	case d.Socket != "" && d.Combined == "":
 		c.report(p.child("socket"), "set combined: haproxy knows a certificate by that file", "needs combined")
+	}
+	c.checkPassword(p, d)
+}
+
+// checkPassword checks what goes with pkcs12.
+func (c *checker) checkPassword(p path, d hooks.Deployment) {
+	file := p.child("pkcs12_password_file")
+	switch {
+	case d.PKCS12 == "":
+		c.reportIf(d.PasswordFile != "", file, "set pkcs12, or leave this out", "is without pkcs12")
+		c.reportIf(d.PKCS12Encoding == pkcs12.Legacy, p.child("pkcs12_legacy"), "set pkcs12, or leave this out", "is without pkcs12")
+	case d.PasswordFile == "":
+		c.report(p.child("pkcs12"), "write a password to a file for the user who runs keypaird alone, and name it as pkcs12_password_file", "has no pkcs12_password_file")
+	default:
+		text, ok := c.readSecret(file, d.PasswordFile)
+		if !ok || c.noSecrets {
+			return
+		}
+		if _, err := pkcs12.ParsePassword(text); err != nil {
+			c.report(file, problem.Remedy(err), "%s %v", d.PasswordFile, err)
+		}
 	}
 }
 
@@ -166,10 +188,11 @@ func (c *Config) Deployment(name string) hooks.Deployment {
 	d.Name = name
 	for dst, v := range map[*string]*string{
 		&d.Chain: t.Chain, &d.Key: t.Key, &d.Combined: t.Combined, &d.Leaf: t.Leaf, &d.Intermediates: t.Intermediates,
-		&d.Owner: t.Owner, &d.Group: t.Group, &d.Socket: t.Socket,
+		&d.PKCS12: t.PKCS12, &d.PasswordFile: t.PKCS12PasswordFile, &d.Owner: t.Owner, &d.Group: t.Group, &d.Socket: t.Socket,
 	} {
 		setIfGiven(dst, v)
 	}
+	d.PKCS12Encoding = pkcs12.Encryption(t.PKCS12Legacy)
 	setIfGiven(&d.Check, t.Check)
 	setIfGiven(&d.Reload, t.Reload)
 	if t.Reload != nil {

@@ -10,9 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"keypaird/acme/dns01/need"
 	"keypaird/cmd/keypaird/config"
-	"keypaird/hooks"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks/command"
 	"keypaird/hooks/preset"
 )
@@ -93,50 +92,6 @@ func inside(path, top string) bool {
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
-// A Written is a directory that keypaird writes to.
-type Written struct {
-	Check, Subject string // of the table that asks for it
-	Dir            string
-	Link           bool // only a symbolic link is there, which leads to the file
-}
-
-// Writes lists the directories that keypaird writes to for a configuration.
-func Writes(cfg *config.Config) []Written {
-	list := []Written{{Check: "store", Subject: cfg.State, Dir: cfg.State}}
-	add := func(w Written) {
-		if !slices.Contains(list, w) {
-			list = append(list, w)
-		}
-	}
-	if cfg.HTTP01.Webroot != "" {
-		add(Written{Check: "configuration", Subject: "http-01.webroot", Dir: cfg.HTTP01.Webroot})
-	}
-	if socket, ok := strings.CutPrefix(cfg.Status.Listen, "unix:"); ok {
-		add(Written{Check: "configuration", Subject: "status.listen", Dir: filepath.Dir(socket)})
-	}
-	for _, t := range cfg.Targets() {
-		for _, name := range t.Deploy {
-			d := cfg.Deployment(name)
-			for _, path := range d.Paths(t.Name) {
-				at, real := filepath.Dir(path), filepath.Dir(hooks.ThroughLink(path))
-				add(Written{Check: "deploy", Subject: name, Dir: at, Link: at != real})
-				add(Written{Check: "deploy", Subject: name, Dir: real})
-			}
-		}
-	}
-	for name, d := range cfg.DNS { // a file that a provider keeps is opened for it, and given to its user
-		u, err := need.User(d.User)
-		if err != nil {
-			continue
-		}
-		keep, _, _ := need.For(d.Provider, d.Env, d.User, u).Files()
-		for _, path := range keep.Write {
-			add(Written{Check: "dns", Subject: name, Dir: filepath.Dir(path)})
-		}
-	}
-	return list
-}
-
 // BecomeRoot lists the commands that let the service of the packages be root, in its
 // sandbox, with the state that it has had as a user of its own.
 func BecomeRoot(state string) []string {
@@ -167,7 +122,7 @@ func Prepare(ctx context.Context, cfg *config.Config, tree string) (commands []s
 		}
 	}
 	lines := ""
-	for _, w := range Writes(cfg) {
+	for _, w := range engine.Writes(cfg) {
 		if w.Link || u.mayWrite(w.Dir) {
 			continue
 		}
@@ -204,7 +159,7 @@ func Sandbox(ctx context.Context, cfg *config.Config) []Finding {
 // checkWrites warns of directories that the service may not write to.
 func (u unit) checkWrites(cfg *config.Config) (found []Finding) {
 	closed := map[Finding][]string{}
-	for _, w := range Writes(cfg) {
+	for _, w := range engine.Writes(cfg) {
 		f := Finding{Check: w.Check, Subject: w.Subject, Result: Warning}
 		if w.Link || u.mayWrite(w.Dir) || slices.Contains(closed[f], w.Dir) {
 			continue
