@@ -23,6 +23,7 @@ require (
 
 // Tests.
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/letsencrypt/pebble/v2 v2.10.1
 	github.com/rogpeppe/go-internal v1.16.0
 	go.uber.org/goleak v1.3.0

@@ -46,8 +46,35 @@ func (f *Fleet) stayAlive(ctx context.Context) {
 		case time.Since(since) > cloneAfter:
 			f.reportClone()
 		}
-		pause(ctx, retry)
+		f.pauseUntilGone(ctx, retry)
 		retry = min(2*retry, maxRetry)
+	}
+}
+
+// pauseUntilGone waits, at most until nobody is alive by this node's name any more.
+func (f *Fleet) pauseUntilGone(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		f.mu.Lock()
+		next, gone := f.changed, f.view.Gone(f.Node)
+		f.mu.Unlock()
+		if gone {
+			next = nil
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			return
+		case <-next:
+			f.mu.Lock()
+			now := f.view.Gone(f.Node)
+			f.mu.Unlock()
+			if now && !gone {
+				return
+			}
+		}
 	}
 }
 
@@ -66,24 +93,35 @@ func (f *Fleet) reportClone() {
 
 // signIn sets the key that says that this node is alive.
 func (f *Fleet) signIn(ctx context.Context) (engine.Lease, error) {
+	there, err := engine.ReadKey(ctx, f.Engine, document.AliveKey(f.Node))
+	if err != nil {
+		return nil, err
+	}
+	if there.Value != nil && !f.isMine(there) {
+		return nil, errClone
+	}
 	lease, err := f.lease(ctx, aliveTTL)
 	if err != nil {
 		return nil, err
 	}
 	alive := document.Alive{Boot: f.Boot, Version: f.Version, Clock: f.now().UTC(), Targets: f.Targets}
-	op, err := f.signer.Op(document.AliveKey(f.Node), 0, alive, nil, nil)
+	op, err := f.signer.Op(there.Key, 0, alive, nil, nil)
 	if err == nil {
 		op.Lease = lease.ID()
-		err = f.setOwn(ctx, op, func(there engine.Entry) bool {
-			old, _, err := view.Open(f.signer, there, []string{f.Node}, document.Parse[document.Alive])
-			return err != nil || old.Boot == f.Boot
-		})
+		err = f.setOwn(ctx, op, f.isMine)
 	}
 	if err != nil {
 		f.endLease(ctx, lease)
 		return nil, err
 	}
 	return lease, nil
+}
+
+// isMine reports whether this process wrote an entry that says that this node is alive,
+// or none of its fleet did.
+func (f *Fleet) isMine(there engine.Entry) bool {
+	old, _, err := view.Open(f.signer, there, []string{f.Node}, document.Parse[document.Alive])
+	return err != nil || old.Boot == f.Boot
 }
 
 // setOwn sets a key that only this node writes. What is there may be replaced if mine

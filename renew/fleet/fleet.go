@@ -31,6 +31,9 @@ type Options struct {
 	Urgent   func(target string) bool     // waves hold nobody: what is in use ends soon, or was revoked; nil: none is
 	Rules    wave.Rules
 
+	// Observer has Run only follow what is there: another process is this node.
+	Observer bool
+
 	Boot, Version string           // of this process
 	Log           *slog.Logger     //
 	Clock         func() time.Time // the wall clock; nil: time.Now
@@ -76,13 +79,14 @@ type rest struct {
 type result struct {
 	serial    uint64
 	exception *document.Exception // nil: verified
+	failedAt  time.Time           // when a failure was counted here
 }
 
 // A Term is the time in which this node sits in the seat.
 type Term = seat.Term
 
-// A LostError says that this node no longer sits in the seat.
-type LostError = seat.LostError
+// ErrLost says that this node no longer sits in the seat.
+var ErrLost = seat.ErrLost
 
 // watched is what a wave was watched for.
 type watched struct {

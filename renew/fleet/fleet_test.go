@@ -88,13 +88,13 @@ func (w *world) start(name string, change ...func(*Options)) *testNode {
 	n.Fleet = New(o)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	n.stop = cancel
+	w.mu.Lock()
+	w.nodes[name] = n
+	w.mu.Unlock()
 	go func() {
 		defer close(n.stopped)
 		_ = n.Run(ctx)
 	}()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.nodes[name] = n
 	return n
 }
 

@@ -78,14 +78,14 @@ func (f *Fleet) resync(ctx context.Context) error {
 	f.mu.Lock()
 	f.view.Begin()
 	f.mu.Unlock()
-	snapshots := make([]engine.Snapshot, len(view.Prefixes))
-	for i, prefix := range view.Prefixes {
+	snapshots := make([]engine.Snapshot, len(f.view.Prefixes))
+	for i, prefix := range f.view.Prefixes {
 		var err error
 		if snapshots[i], err = engine.Read(ctx, f.Engine, prefix); err != nil {
 			return err
 		}
 	}
-	if err := f.checkID(snapshots[slices.Index(view.Prefixes, document.FleetKey)]); err != nil {
+	if err := f.checkID(snapshots[slices.Index(f.view.Prefixes, document.FleetKey)]); err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -94,9 +94,28 @@ func (f *Fleet) resync(ctx context.Context) error {
 	if f.view.Synced.IsZero() {
 		f.view.Synced, d.Seat = now, true
 	}
-	for i, prefix := range view.Prefixes {
+	for i, prefix := range f.view.Prefixes {
 		f.view.Snapshot(prefix, snapshots[i], now, &d)
 	}
+	f.apply(d)
+	return nil
+}
+
+// ReadNodes reads once what all nodes report, for the status of a fleet on a node that does
+// not follow it, since it may not order.
+func (f *Fleet) ReadNodes(ctx context.Context) error {
+	prefix := document.KindNode.Prefix()
+	if slices.Contains(f.view.Prefixes, prefix) {
+		return nil
+	}
+	s, err := engine.Read(ctx, f.Engine, prefix)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := view.NewDelta()
+	f.view.Survey(prefix, s, f.now(), &d)
 	f.apply(d)
 	return nil
 }
@@ -141,7 +160,7 @@ func (f *Fleet) followChanges(ctx context.Context) error {
 	after := f.view.Oldest()
 	f.reread = cancel
 	f.mu.Unlock()
-	for change, err := range f.Engine.Follow(limited, view.Prefixes, after) {
+	for change, err := range f.Engine.Follow(limited, f.view.Prefixes, after) {
 		switch {
 		case limited.Err() != nil:
 			return nil

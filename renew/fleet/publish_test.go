@@ -68,7 +68,7 @@ func TestPublishOnce(t *testing.T) {
 
 		term.StandUp("asked to", time.Minute)
 		_, err = a.Publish(t.Context(), term, p)
-		if _, ok := errors.AsType[*LostError](err); !ok {
+		if !errors.Is(err, ErrLost) {
 			t.Errorf("published after the term: %v", err)
 		}
 	})

@@ -21,8 +21,9 @@ const (
 )
 
 // Report notes what this node serves of a target: the release with this serial is verified
-// in all its deployments, or e says what failed or is under way. The serial is 0 if the
-// node has no release. What the other nodes need to know is written when it changed.
+// in all its deployments, or e says what failed or is under way. With the serial 0, e says
+// why the node could not take the newest release. What the other nodes need to know is
+// written when it changed.
 func (f *Fleet) Report(target string, serial uint64, e *document.Exception) {
 	r := result{serial: serial}
 	if e != nil {
@@ -34,6 +35,15 @@ func (f *Fleet) Report(target string, serial uint64, e *document.Exception) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	old, known := f.results[target]
+	if e := r.exception; e != nil && e.Err != "" && e.Failures == 0 { // one is counted in a minute
+		e.Failures, r.failedAt = 1, time.Now()
+		if before := old.exception; before != nil && before.Err != "" && old.serial == serial {
+			e.Failures, r.failedAt = before.Failures, old.failedAt
+			if time.Since(old.failedAt) >= time.Minute {
+				e.Failures, r.failedAt = before.Failures+1, time.Now()
+			}
+		}
+	}
 	f.results[target] = r
 	if !known || !old.equal(r) {
 		f.wake()
@@ -159,8 +169,9 @@ func (f *Fleet) status(target string, r *view.Release, written document.Report) 
 		return &document.Exception{Serial: result.serial, Err: "the engine has an older release than this node"}
 	case result.serial == r.Serial && result.exception == nil:
 		return nil
-	case result.serial == r.Serial:
+	case result.serial == r.Serial, result.serial == 0 && result.exception != nil && result.exception.Err != "":
 		e := *result.exception
+		e.Serial = r.Serial
 		return &e
 	}
 	return &document.Exception{Serial: r.Serial}

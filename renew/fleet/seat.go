@@ -59,7 +59,7 @@ func (f *Fleet) Term() (*Term, error) {
 	case s.Err != nil:
 		return nil, problem.Wrap(problem.Newf("nothing is ordered until it answers; certificates in use stay", "the engine of the fleet cannot be used: %w", s.Err), problem.Remedy(s.Err))
 	case s.Node != "":
-		return nil, problem.New("node "+s.Node+" orders for the fleet", "ask there: keypaird status -fleet")
+		return nil, problem.New("node "+s.Node+" orders for the fleet", "ask there: keypaird fleet status")
 	case s.Waits != "":
 		return nil, problem.New("this node does not order for the fleet: "+s.Waits, "another node of [fleet] order takes its place")
 	}
@@ -167,6 +167,8 @@ func (f *Fleet) sit(ctx context.Context, t *Term, lease engine.Lease) {
 // await returns why a term ends.
 func (f *Fleet) await(ctx context.Context, t *Term, lease engine.Lease, leave <-chan struct{}) string {
 	var checked []byte
+	every := time.NewTicker(time.Minute) // for what depends on time alone
+	defer every.Stop()
 	for {
 		f.mu.Lock()
 		next, value := f.changed, f.view.Seat.Value
@@ -190,6 +192,7 @@ func (f *Fleet) await(ctx context.Context, t *Term, lease engine.Lease, leave <-
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			return f.rest.reason
+		case <-every.C:
 		case <-next:
 		}
 	}

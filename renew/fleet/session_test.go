@@ -3,6 +3,7 @@ package fleet
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/fleet/engine/memory"
 	"keypaird/renew/fleet/envelope"
+	"keypaird/renew/fleet/wave"
 	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
 	"keypaird/renew/problem"
@@ -418,4 +420,104 @@ func TestResync(t *testing.T) {
 			t.Errorf("Release = %+v", r)
 		}
 	})
+}
+
+// A node that cannot take a release holds it as one that cannot deploy it.
+func TestCannotTake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b", "c")
+		a := w.start("a")
+		w.start("b")
+		w.start("c")
+		defer w.end()
+		w.takenBy("a")
+		w.publish(a, "x.example")
+		for minute := range 4 {
+			a.Report("x.example", 0, &document.Exception{Err: "not sealed to this node"})
+			time.Sleep(10 * time.Second)
+			r, _ := a.Release("x.example")
+			if minute < 2 && (r.Held != "a: not sealed to this node" || len(r.Nodes) != 1) || minute == 3 && len(r.Nodes) != 2 {
+				t.Errorf("minute %d: %+v", minute, r)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+// Who may not order does not follow what other nodes report, but can read it.
+func TestReadNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b", "c")
+		w.order = []string{"a"}
+		a, b, c := w.start("a"), w.start("b"), w.start("c")
+		defer w.end()
+		w.takenBy("a")
+		w.publish(a, "x.example")
+		verified("x.example", 1, a, b, c)
+		time.Sleep(10 * time.Second)
+		if p := c.Progress("x.example"); p[1].Verified || !p[2].Verified {
+			t.Errorf("before: %+v", p)
+		}
+		if err := c.ReadNodes(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if p := c.Progress("x.example"); !p[0].Verified || !p[1].Verified || !p[2].Verified || p[0].Away != 0 {
+			t.Errorf("after: %+v", p)
+		}
+	})
+}
+
+// With 200 nodes a release reaches all of them within seconds, with few writes.
+func TestManyNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var names []string
+		for i := range 200 {
+			names = append(names, fmt.Sprintf("n%03d", i))
+		}
+		w := newWorld(t, names...)
+		w.order = names[:2]
+		for _, name := range names {
+			w.start(name, func(o *Options) {
+				o.Log = slog.New(slog.DiscardHandler)
+				o.Changed = func([]string) {
+					n := w.node(name)
+					if r, ok := n.Release("x.example"); ok && wave.Allows(r, name) {
+						n.Report("x.example", r.Serial, nil)
+					}
+				}
+			})
+		}
+		defer w.end()
+		w.takenBy("n000")
+		time.Sleep(10 * time.Second)
+		before := w.server.Revision()
+		w.publish(w.nodes["n000"], "x.example")
+		began := time.Now()
+		for done := 0; done < len(names); {
+			time.Sleep(100 * time.Millisecond)
+			done = 0
+			for _, n := range w.nodes["n000"].Progress("x.example") {
+				if n.Verified {
+					done++
+				}
+			}
+			if time.Since(began) > time.Minute {
+				t.Fatalf("%d verified", done)
+			}
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if writes := w.server.Revision() - before; writes > 300 {
+			t.Errorf("%d writes", writes)
+		}
+		t.Logf("%v, %d writes", time.Since(began), w.server.Revision()-before)
+	})
+}
+
+// node returns a node that was started.
+func (w *world) node(name string) *testNode {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.nodes[name]
 }

@@ -19,15 +19,8 @@ const (
 	maxCommits = 4                // of the same operations
 )
 
-// A LostError says that this node no longer sits in the seat, so that nothing was written.
-type LostError struct{ Reason string }
-
-func (e *LostError) Error() string { return "this node no longer orders for the fleet: " + e.Reason }
-
-// Remedy says what the operator can do about it.
-func (e *LostError) Remedy() string {
-	return "the node in the seat goes on with it; see who sits: keypaird status -fleet"
-}
+// ErrLost says that this node no longer sits in the seat, so that nothing was written.
+var ErrLost = errors.New("this node no longer orders for the fleet")
 
 // Leave ends a term, if another orderer is alive that can take the seat, and reports
 // whether it did. For the time to rest, this node then takes the seat last.
@@ -44,10 +37,10 @@ type Term struct {
 	exchange chan struct{} // full while the seat's value is exchanged
 
 	mu      sync.Mutex
-	value   []byte   // of the seat
-	values  []string // that it had in this term, or may have
-	unclear []byte   // value of the seat under which a commit may still happen; nil: none
-	lost    *LostError
+	value   []byte        // of the seat
+	values  []string      // that it had in this term, or may have
+	unclear []byte        // value of the seat under which a commit may still happen; nil: none
+	lost    error         // why it has ended; nil: it has not
 	over    chan struct{} // closed with lost
 }
 
@@ -102,7 +95,7 @@ func (t *Term) Good() error {
 func (t *Term) StandUp(reason string, rest time.Duration) bool { return t.leave(reason, rest) }
 
 // Commit performs all of do, or nothing, provided that this node still sits in the seat:
-// the error is a *LostError if it does not. What was done is known: after any other error
+// the error is ErrLost if it does not. What was done is known: after any other error
 // it is undone or was not done, or Commit could not find out, and then it can only happen
 // before the next Commit succeeds. Concurrent commits have different keys.
 func (t *Term) Commit(ctx context.Context, do ...engine.Op) error {
@@ -207,7 +200,7 @@ func (t *Term) Owns(value []byte) bool {
 	return slices.Contains(t.values, string(value))
 }
 
-// check is called after the seat did not have a value. The error is a *LostError if it
+// check is called after the seat did not have a value. The error is ErrLost if it
 // has none of this term.
 func (t *Term) check(ctx context.Context, value []byte) error {
 	select {
@@ -246,11 +239,11 @@ func (t *Term) setUnclear(value []byte) {
 }
 
 // End ends the term, if it has not ended, and returns why it did.
-func (t *Term) End(reason string) *LostError {
+func (t *Term) End(reason string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.lost == nil {
-		t.lost = &LostError{Reason: reason}
+		t.lost = problem.Newf("the node in the seat goes on with it; see who sits: keypaird fleet status", "%w: %s", ErrLost, reason)
 		close(t.over)
 	}
 	return t.lost

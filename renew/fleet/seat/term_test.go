@@ -63,10 +63,10 @@ func TestFence(t *testing.T) {
 		}
 		ca.Set(memory.Faults{})
 		err := a.Commit(t.Context(), set("x", "a2"))
-		if _, ok := errors.AsType[*LostError](err); !ok || problem.Remedy(err) == "" || value(t, s, "x") != "b1" {
+		if !errors.Is(err, ErrLost) || problem.Remedy(err) == "" || value(t, s, "x") != "b1" {
 			t.Errorf("Commit of the node before: %v; x is %q", err, value(t, s, "x"))
 		}
-		if _, ok := errors.AsType[*LostError](a.Good()); !ok {
+		if !errors.Is(a.Good(), ErrLost) {
 			t.Errorf("Good = %v", a.Good())
 		}
 		<-a.Over()

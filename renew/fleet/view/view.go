@@ -19,6 +19,7 @@ type View struct {
 	log    *slog.Logger
 	wants  func(target string) bool // whether the node needs its releases
 
+	Prefixes []string                   // that are followed
 	read     map[string]engine.Revision // by prefix, of the last snapshot
 	Synced   time.Time                  // when the first one was complete; zero: not yet
 	Fleet    []byte                     // value of the key fleet
@@ -43,10 +44,11 @@ type Release struct {
 // A Node is what the engine has of one.
 type Node struct {
 	Alive  *document.Alive // nil: it is not
-	set    engine.Revision // of Alive
-	away   time.Time       // when it was seen to be no longer alive
-	Offset time.Duration   // of its clock from ours, when it last wrote something
-	Heard  time.Time       // when that was; zero: never
+	value  []byte          // of Alive
+	set    engine.Revision
+	away   time.Time     // when it was seen to be no longer alive
+	Offset time.Duration // of its clock from ours, when it last wrote something
+	Heard  time.Time     // when that was; zero: never
 	Report *Report
 }
 
@@ -63,13 +65,16 @@ type Reported struct {
 	Serial uint64
 }
 
-// Prefixes are those that are followed.
-var Prefixes = []string{document.FleetKey, document.KindLive.Prefix(), document.KindNode.Prefix(), document.SeatKey}
-
-// New returns an empty view of what the node wants.
+// New returns an empty view of what the node wants. Only those that may order follow what
+// other nodes report.
 func New(s Signer, log *slog.Logger, wants func(string) bool) *View {
+	nodes := document.NodePrefix(s.Node)
+	if slices.Contains(s.Order, s.Node) {
+		nodes = document.KindNode.Prefix()
+	}
 	return &View{signer: s, log: log, wants: wants,
-		read: map[string]engine.Revision{}, Releases: map[string]*Release{}, Lost: map[string]*Release{}, Reported: map[string]Reported{},
+		Prefixes: []string{document.FleetKey, document.KindLive.Prefix(), nodes, document.SeatKey},
+		read:     map[string]engine.Revision{}, Releases: map[string]*Release{}, Lost: map[string]*Release{}, Reported: map[string]Reported{},
 		Widening: map[string]bool{}, Nodes: map[string]*Node{}, refused: map[string]string{}, fresh: map[string]bool{},
 	}
 }
@@ -87,9 +92,15 @@ func NewDelta() Delta { return Delta{Targets: map[string]bool{}} }
 // Any reports whether anything changed.
 func (d *Delta) Any() bool { return d.Seat || d.Nodes || len(d.Targets) > 0 }
 
-// Snapshot takes the entries below a prefix over, and forgets what is not among them.
+// Snapshot takes the entries below a prefix that is followed over, and forgets what is not
+// among them.
 func (v *View) Snapshot(prefix string, s engine.Snapshot, now time.Time, d *Delta) {
 	v.read[prefix] = s.Revision
+	v.Survey(prefix, s, now, d)
+}
+
+// Survey is Snapshot for a prefix that is not followed.
+func (v *View) Survey(prefix string, s engine.Snapshot, now time.Time, d *Delta) {
 	there := make(map[string]bool, len(s.Entries))
 	for _, e := range s.Entries {
 		there[e.Key] = true
@@ -114,9 +125,11 @@ func (v *View) keys(prefix string) []string {
 		for target := range v.Releases {
 			keys = append(keys, document.LiveKey(target))
 		}
-	case document.KindNode.Prefix():
+	default:
 		for name := range v.Nodes {
-			keys = append(keys, document.AliveKey(name), document.ReportKey(name))
+			if strings.HasPrefix(document.NodePrefix(name), prefix) {
+				keys = append(keys, document.AliveKey(name), document.ReportKey(name))
+			}
 		}
 	}
 	return keys
@@ -124,8 +137,8 @@ func (v *View) keys(prefix string) []string {
 
 // Change takes a change over, unless the view has something newer.
 func (v *View) Change(e engine.Change, now time.Time, d *Delta) {
-	i := slices.IndexFunc(Prefixes, func(p string) bool { return strings.HasPrefix(e.Key, p) })
-	if i < 0 || e.Revision <= max(v.read[Prefixes[i]], v.revision(e.Key)) {
+	i := slices.IndexFunc(v.Prefixes, func(p string) bool { return strings.HasPrefix(e.Key, p) })
+	if i < 0 || e.Revision <= max(v.read[v.Prefixes[i]], v.revision(e.Key)) {
 		return
 	}
 	if by, ok := v.set(e, now, d); ok && e.Value != nil {
@@ -255,10 +268,13 @@ func (v *View) setAlive(name string, n *Node, e engine.Entry, now time.Time, d *
 		}
 		return writer{}, false
 	}
+	if n.Alive != nil && n.set == e.Revision && bytes.Equal(n.value, e.Value) {
+		return writer{}, false
+	}
 	alive := &document.Alive{}
 	by, ok := readInto(v, alive, e, []string{name}, document.Parse[document.Alive])
 	if ok {
-		n.Alive, n.set, d.Nodes = alive, e.Revision, true
+		n.Alive, n.value, n.set, d.Nodes = alive, e.Value, e.Revision, true
 	}
 	return by, ok
 }
