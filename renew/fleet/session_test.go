@@ -2,8 +2,10 @@ package fleet
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"strings"
@@ -418,6 +420,73 @@ func TestResync(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		if r, _ := b.Release("x.example"); r.Serial != 5 {
 			t.Errorf("Release = %+v", r)
+		}
+	})
+}
+
+// deaf is an engine that tells nothing of what changes, and nothing of that.
+type deaf struct{ engine.Engine }
+
+func (deaf) Follow(ctx context.Context, _ []string, _ engine.Revision) iter.Seq2[engine.Change, error] {
+	return func(yield func(engine.Change, error) bool) {
+		<-ctx.Done()
+		yield(engine.Change{}, ctx.Err())
+	}
+}
+
+// A watch that hangs costs ten minutes at most. A node that notices by its own writes that
+// the engine went back reads all at once.
+func TestDeaf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b")
+		w.order, w.rules.Waves = []string{"a"}, nil
+		a := w.start("a")
+		b := w.start("b", func(o *Options) { o.Engine = deaf{o.Engine} })
+		defer w.end()
+		w.takenBy("a")
+		time.Sleep(time.Minute)
+		backup := w.server.Backup()
+		w.publish(a, "x.example")
+		time.Sleep(time.Minute)
+		if _, ok := b.Release("x.example"); ok {
+			t.Fatal("b is not deaf")
+		}
+		time.Sleep(10 * time.Minute)
+		if _, ok := b.Release("x.example"); !ok {
+			t.Error("not read after ten minutes")
+		}
+		b.Report("x.example", 1, &document.Exception{Err: "reload failed", Failures: 1})
+		time.Sleep(2 * time.Second)
+		b.Report("x.example", 1, &document.Exception{Err: "reload failed", Failures: 2})
+		time.Sleep(2 * time.Second)
+		w.server.Restore(backup)
+		b.Report("x.example", 1, &document.Exception{Err: "reload failed", Failures: 3})
+		time.Sleep(10 * time.Second)
+		if _, ok := b.Release("x.example"); ok {
+			t.Error("the engine went back, and b did not notice")
+		}
+	})
+}
+
+// What a node reported to an engine that was restored since says nothing of the revisions
+// that come again.
+func TestReportOfAnotherHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b")
+		a := w.start("a")
+		defer w.end()
+		w.takenBy("a")
+		signer := a.signer
+		signer.Node, signer.Identity = "b", w.keys["b"]
+		op, err := signer.Op("nodes/b/report", 0, document.Report{Revision: 5000}, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.write(op.Key, op.Value)
+		w.publish(a, "x.example")
+		time.Sleep(time.Second)
+		if p := a.Progress("x.example"); p[1].Verified {
+			t.Errorf("%+v", p)
 		}
 	})
 }

@@ -237,6 +237,7 @@ func (v *View) setRelease(target string, e engine.Entry, d *Delta) (writer, bool
 	}
 	switch {
 	case old != nil && r.Serial < old.Serial:
+		v.log.Warn("engine has an older release", "target", target, "serial", r.Serial, "before", old.Serial)
 		v.lose(target, old)
 	case v.Lost[target] != nil && r.Serial >= v.Lost[target].Serial:
 		delete(v.Lost, target)
