@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -320,6 +321,7 @@ func TestChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "a", "b")
 		w.order = []string{"a"}
+		var mu sync.Mutex
 		var calls [][]string
 		a := w.start("a")
 		w.start("b", func(o *Options) {
@@ -330,20 +332,26 @@ func TestChanged(t *testing.T) {
 				return []string{"a", "b"}
 			}
 			o.Changed = func(targets []string) {
+				mu.Lock()
 				calls = append(calls, targets)
+				mu.Unlock()
 				time.Sleep(time.Minute)
 			}
 		})
 		defer w.end()
 		w.takenBy("a")
 		time.Sleep(2 * time.Minute)
+		mu.Lock()
 		calls = nil
+		mu.Unlock()
 		for range 3 {
 			for _, target := range []string{"x.example", "y.example", "other.example"} {
 				w.publish(a, target)
 			}
 		}
 		time.Sleep(10 * time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
 		if len(calls) != 1 || !slices.Equal(calls[0], []string{"x.example", "y.example"}) {
 			t.Errorf("calls %q", calls)
 		}
@@ -529,6 +537,9 @@ func TestReadNodes(t *testing.T) {
 		}
 		if err := c.ReadNodes(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+		if nodes := c.Nodes(); len(nodes) != 3 || nodes[0].Name != "a" || nodes[0].Version != "v1.0.0" || nodes[1].Away != 0 || len(c.Releases()) != 1 {
+			t.Errorf("nodes %+v, releases %+v", nodes, c.Releases())
 		}
 		if p := c.Progress("x.example"); !p[0].Verified || !p[1].Verified || !p[2].Verified || p[0].Away != 0 {
 			t.Errorf("after: %+v", p)

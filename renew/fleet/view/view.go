@@ -190,9 +190,24 @@ type writer struct {
 	at   time.Time
 }
 
+// Value returns the value of a target's release in the engine, whoever wrote it; nil: there
+// is none.
+func (v *View) Value(target string) []byte {
+	if refused, ok := v.refused[document.LiveKey(target)]; ok {
+		return []byte(refused)
+	}
+	if r := v.Releases[target]; r != nil {
+		return r.Value
+	}
+	return nil
+}
+
 // set takes one entry over, one without a value if there is none.
 func (v *View) set(e engine.Entry, now time.Time, d *Delta) (writer, bool) {
 	key, ok := document.ParseKey(e.Key)
+	if e.Value == nil {
+		delete(v.refused, e.Key)
+	}
 	switch {
 	case !ok:
 	case key.Kind == document.KindFleet:
