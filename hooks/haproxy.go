@@ -21,6 +21,7 @@ import (
 
 	"keypaird/renew/durable"
 	"keypaird/renew/problem"
+	"keypaird/renew/sockets"
 	"keypaird/renew/textfmt"
 	"keypaird/renew/unixsocket"
 )
@@ -106,8 +107,7 @@ func (d *Deployment) update(ctx context.Context, path string, pem []byte) error 
 func (d *Deployment) ask(ctx context.Context, command string, files ...string) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, min(d.timeout(), socketTimeout))
 	defer cancel()
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(limited, "unix", d.Socket)
+	conn, err := sockets.Dial(limited, net.Dialer{}, "unix", d.Socket)
 	if err != nil {
 		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op.Err

@@ -39,8 +39,8 @@ func (d Decision) next(now time.Time) time.Time {
 	return d.At
 }
 
-// until is when what the limit keeps from being done may be; zero: not known.
-func (l Limit) until(now time.Time) time.Time {
+// until is when what a limit keeps from being done may be; zero: not known.
+func until(l Limit, now time.Time) time.Time {
 	if l.Until.After(now) {
 		return l.Until
 	}
@@ -124,7 +124,7 @@ func decideMeanwhile(now time.Time, t Target, s State, mode Mode) (Decision, boo
 // decideIssue decides whether the certificate that is needed may be ordered now.
 func decideIssue(now time.Time, t Target, s State, mode Mode, why string) Decision {
 	if hold := s.OrderHold; hold.Err != nil {
-		return Decision{Wait, why + ", but " + hold.Err.Error(), hold.until(now)}
+		return Decision{Wait, why + ", but " + hold.Err.Error(), until(hold, now)}
 	}
 	if held := s.Rollover(t).Held(now); held != "" {
 		return Decision{Wait, why + ", but " + held, s.Record.TLSA.QueryAt}
@@ -227,7 +227,7 @@ func decideDeploy(now time.Time, t Target, s State, mode Mode) Decision {
 		return d
 	}
 	if hold := s.DeployHold; hold.Err != nil {
-		return Decision{Wait, d.Why + "; " + hold.Err.Error(), hold.until(now)}
+		return Decision{Wait, d.Why + "; " + hold.Err.Error(), until(hold, now)}
 	}
 	if s.NextDeployWindow.After(now) {
 		return Decision{Wait, d.Why + "; the deploy window is closed", s.NextDeployWindow}

@@ -238,7 +238,7 @@ func TestDecideWithLimits(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := State{Leaf: tt.leaf, InUse: tt.leaf, Fingerprint: "f", Live: true, Record: tt.rec, Limits: map[string]Limit{}}
 			for ca, after := range tt.limits {
-				s.Limits[ca] = Limit{now.Add(after), errors.New(ca + ": own limit")}
+				s.Limits[ca] = Limit{Until: now.Add(after), Err: errors.New(ca + ": own limit")}
 			}
 			got := Decide(now, tt.target, s, tt.mode)
 			if got.Action != tt.want || !strings.Contains(got.Why, tt.why) || got.Action == Wait && !got.At.Equal(now.Add(tt.at)) {
@@ -250,7 +250,7 @@ func TestDecideWithLimits(t *testing.T) {
 
 // When what is in use ends soon, what is stored is put in use: no other CA is asked.
 func TestLimitWithAnotherStored(t *testing.T) {
-	s := State{Leaf: ours(day, 90*day), InUse: ours(80*day, 90*day), Fingerprint: "f", Record: done(), Limits: map[string]Limit{"le": {now.Add(time.Hour), limited{}}}}
+	s := State{Leaf: ours(day, 90*day), InUse: ours(80*day, 90*day), Fingerprint: "f", Record: done(), Limits: map[string]Limit{"le": {Until: now.Add(time.Hour), Err: limited{}}}}
 	if got := Decide(now, target(func(t *Target) { t.KeyType = "ec384" }), s, Scheduled); got.Action != Deploy {
 		t.Errorf("Decide = %+v, want %v", got, Deploy)
 	}

@@ -66,6 +66,12 @@ func (x *External) Read(now time.Time) (*keypair.Pair, error) {
 	return nil, problem.Wrap(err, remedy)
 }
 
+// newer reports whether the files hold a usable pair that is newer than p.
+func (x *External) newer(p *keypair.Pair, now time.Time) bool {
+	have, err := x.Read(now)
+	return err == nil && have.Leaf.NotBefore.After(p.Leaf.NotBefore)
+}
+
 // checkNames refuses a certificate that has nothing to do with the one that is
 // stored: most likely it was put into the wrong files.
 func (x *External) checkNames(p *keypair.Pair, stored *x509.Certificate) error {

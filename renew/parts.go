@@ -2,6 +2,7 @@ package renew
 
 import (
 	"keypaird/renew/deployer"
+	"keypaird/renew/issuer"
 	"keypaird/renew/keypair"
 	"keypaird/renew/record"
 )
@@ -15,6 +16,15 @@ type (
 	TLSARecord = record.TLSA
 	Imported   = record.Imported
 	Records    = record.Records
+)
+
+// What provides the pairs of a target.
+type (
+	Issuer             = issuer.Issuer
+	RenewalInfoFetcher = issuer.RenewalInfoFetcher
+	Order              = issuer.Order
+	OrderError         = issuer.OrderError
+	Limit              = issuer.Limit
 )
 
 // What deploys the pairs of a target.

@@ -165,7 +165,7 @@ func TestOwnLimit(t *testing.T) {
 		if len(w.obtained) < 2 {
 			return Limit{}
 		}
-		return Limit{time.Now().Add(day), limited{time.Now().Add(day)}}
+		return Limit{Until: time.Now().Add(day), Err: limited{time.Now().Add(day)}}
 	}
 	flip := func(mode Mode, keyType string) []error {
 		target := chat
@@ -219,7 +219,7 @@ func TestWindowOpensBeforeTheLimitEnds(t *testing.T) {
 		pass()
 		w.deployed = nil
 		pass() // stores another
-		w.limit = func(string) Limit { return Limit{time.Now().Add(3 * day), limited{}} }
+		w.limit = func(string) Limit { return Limit{Until: time.Now().Add(3 * day), Err: limited{}} }
 		next := pass().Next["chat"]
 		if wait := time.Until(next); wait != 23*time.Hour || len(w.deployed) > 0 {
 			t.Fatalf("next after %v, %d deployments; want 23h, when the window opens, and none", wait, len(w.deployed))

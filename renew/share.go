@@ -53,8 +53,10 @@ func (p *Pass) take(ctx context.Context, j *job) (err error) {
 	if rec.Ordering = t.Ordering; rec.Fingerprint != fingerprint { // it is of another one already
 		rec.Ordering = Ordering{TLSA: t.Ordering.TLSA}
 	}
-	if j.External() != nil {
-		rec.External.Mark = j.state.Mark // the files of this machine are not newer
+	if x := j.External(); x != nil {
+		if rec.External.Mark = j.state.Mark; x.newer(t.Pair, p.now()) {
+			rec.External.Mark = "" // the files of this machine are still to be imported
+		}
 	}
 	rec.Fleet = record.Fleet{Serial: t.Serial, Fingerprint: fingerprint}
 	if err := p.saveAndLoad(j, "taking its certificate from the fleet"); err != nil {
@@ -67,7 +69,7 @@ func (p *Pass) take(ctx context.Context, j *job) (err error) {
 // fits returns why what other machines have cannot replace what is stored, or nil. That
 // the key is the leaf's, and the chain in order, is known of every pair.
 func (j *job) fits(t *Taken, now time.Time) error {
-	if have := j.state.Record.Fleet.Serial; t.Serial <= have {
+	if have := j.state.Record.Fleet.Serial; t.Serial < have {
 		return fmt.Errorf("its serial number is %d, and that of what is stored %d", t.Serial, have)
 	}
 	names := keypair.Names(t.Pair.Leaf)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +35,8 @@ type member struct {
 	fleet *testFleet
 	name  string
 	until time.Time // of OrderHold
+	lost  bool      // what was taken is no longer stored
+	shop  *shop     // the certificate is external; nil: it is ordered
 }
 
 // newFleet returns machines whose stores have nothing in common.
@@ -47,7 +51,7 @@ func newFleet(t *testing.T, names ...string) (*testFleet, []*member) {
 }
 
 func (m *member) Take(_ context.Context, s State) (*Taken, error) {
-	if m.fleet.have == nil || m.fleet.have.Serial <= s.Record.Fleet.Serial {
+	if m.fleet.have == nil || m.fleet.have.Serial <= s.Record.Fleet.Serial && !m.lost {
 		return nil, nil
 	}
 	return m.fleet.have, nil
@@ -93,6 +97,9 @@ func (m *member) Reported(s State, _ error) {
 // target is the target as the machine has it.
 func (m *member) target() Target {
 	t := named("chat")[0]
+	if m.shop != nil {
+		t.Names, t.Issuers = nil, m.shop.target().Issuers
+	}
 	t.Sharing = m
 	return t
 }
@@ -297,7 +304,7 @@ func TestTakeRefused(t *testing.T) {
 	}
 	j := &job{Target: named("chat")[0]}
 	j.state.Record.Fleet.Serial = 3
-	for _, serial := range []uint64{0, 2, 3} {
+	for _, serial := range []uint64{0, 2} {
 		if err := j.fits(&Taken{Pair: other, Serial: serial}, time.Now()); err == nil || !strings.Contains(err.Error(), "serial number") {
 			t.Errorf("serial number %d after 3: %v", serial, err)
 		}
@@ -333,6 +340,90 @@ func TestFleetGoesBack(t *testing.T) {
 	if s := m[1].state(t); s.Fingerprint != newer.Fingerprint() {
 		t.Errorf("stored %.8s, want what is deployed", s.Fingerprint)
 	}
+}
+
+// What was taken and is no longer stored is taken again.
+func TestTakeAgain(t *testing.T) {
+	f, m := newFleet(t, "one", "two")
+	m[0].runs(t, Scheduled)
+	m[1].runs(t, Scheduled)
+	for _, name := range []string{"v000001", "live"} {
+		must(t, os.RemoveAll(filepath.Join(m[1].store.Dir("chat"), name)))
+	}
+	m[1].lost = true
+	m[1].runs(t, Scheduled)
+	m[1].wants(t, 0, 2, 1) // whether what is deployed has the same chain is not known
+	if s := m[1].state(t); s.Fingerprint != f.have.Pair.Fingerprint() || !s.Live {
+		t.Errorf("stored %.8s, live %v", s.Fingerprint, s.Live)
+	}
+}
+
+// An external certificate is imported by the machine that orders. The files of the others
+// count when they are newer.
+func TestSharedExternal(t *testing.T) {
+	f, m := newFleet(t, "one", "two")
+	one, two := m[0], m[1]
+	one.shop, two.shop = newShop(t), newShop(t)
+	next := func(m *member) string {
+		t.Helper()
+		s := m.state(t)
+		LoadHolds(time.Now(), m.target(), &s, Scheduled)
+		d := Decide(time.Now(), m.target(), s, Scheduled)
+		return string(d.Action) + ": " + d.Why
+	}
+	want := func(m *member, want string) {
+		t.Helper()
+		if got := next(m); got != want {
+			t.Errorf("%s: %s, want %s", m.name, got, want)
+		}
+	}
+	replace := func(m *member, p *keypair.Pair) {
+		m.shop.Write(m.shop.Chain, p.FullChain())
+		m.shop.Write(m.shop.Key, p.Key())
+	}
+	pairs := make([]*keypair.Pair, 4) // each newer than the one before
+	for i := range pairs {
+		var err error
+		pairs[i], err = issue([]string{"shop.test"}, time.Now().Add(time.Duration(i-4)*time.Hour), 90*day)
+		must(t, err)
+	}
+	has := func(m *member, serial uint64, p *keypair.Pair) {
+		t.Helper()
+		if s := m.state(t); s.Fingerprint != p.Fingerprint() || s.Record.Fleet.Serial != serial {
+			t.Errorf("%s has %.8s as release %d, want %.8s as %d", m.name, s.Fingerprint, s.Record.Fleet.Serial, p.Fingerprint(), serial)
+		}
+	}
+
+	replace(one, pairs[1])
+	one.runs(t, Scheduled)
+	two.runs(t, Scheduled) // without files
+	has(two, 1, pairs[1])
+	want(two, "none: external")
+	replace(two, pairs[0])
+	f.have = &Taken{Pair: pairs[1], Ordering: f.have.Ordering, Serial: 2}
+	two.runs(t, Scheduled) // with old ones
+	has(two, 2, pairs[1])
+	want(two, "none: external")
+
+	replace(two, pairs[2])
+	two.runs(t, Scheduled)
+	has(two, 2, pairs[1])
+	want(two, "wait: its files changed, but one orders for the fleet")
+	replace(one, pairs[2])
+	one.runs(t, Scheduled)
+	has(one, 3, pairs[2])
+	two.runs(t, Scheduled)
+	has(two, 3, pairs[2])
+	want(two, "none: external")
+
+	replace(two, pairs[3])
+	f.have = &Taken{Pair: pairs[2], Ordering: f.have.Ordering, Serial: 4}
+	two.runs(t, Scheduled)
+	has(two, 4, pairs[2])
+	want(two, "wait: its files changed, but one orders for the fleet")
+	f.seat = "two"
+	two.runs(t, Manual) // two imports by the daemon are a minute apart
+	has(two, 5, pairs[3])
 }
 
 // A pair that was made for other names of the target is taken: configurations change
@@ -404,8 +495,8 @@ func TestDecideHolds(t *testing.T) {
 		want   Decision
 	}{
 		{"due", 61 * day, done(), orders, Limit{}, Scheduled, Decision{Action: Wait, Why: "due, but mx1 orders for all"}},
-		{"due, until a time", 61 * day, done(), Limit{until, orders.Err}, Limit{}, Scheduled, Decision{Wait, "due, but mx1 orders for all", until}},
-		{"due, until a time that has passed", 61 * day, done(), Limit{now, orders.Err}, Limit{}, Scheduled, Decision{Action: Wait, Why: "due, but mx1 orders for all"}},
+		{"due, until a time", 61 * day, done(), Limit{Until: until, Err: orders.Err}, Limit{}, Scheduled, Decision{Wait, "due, but mx1 orders for all", until}},
+		{"due, until a time that has passed", 61 * day, done(), Limit{Until: now, Err: orders.Err}, Limit{}, Scheduled, Decision{Action: Wait, Why: "due, but mx1 orders for all"}},
 		{"due, by the operator", 61 * day, done(), orders, Limit{}, Manual, Decision{Action: Wait, Why: "due, but mx1 orders for all"}},
 		{"forced", day, done(), orders, Limit{}, Force, Decision{Action: Wait, Why: "forced, but mx1 orders for all"}},
 		{"ends soon", 80 * day, done(), orders, Limit{}, Scheduled, Decision{Action: Wait, Why: "due, but mx1 orders for all"}},

@@ -35,6 +35,10 @@ const (
 	newKeyPart  = "newkey.pem"
 )
 
+// Parts are the parts of an account in the order in which they are copied: account.json
+// last, so that without it the others are not missed.
+var Parts = []string{keyPart, newKeyPart, accountPart}
+
 // A Dir is a directory as Store: each part is a file.
 type Dir string
 

@@ -30,6 +30,10 @@ type Solver struct {
 	// Serve, in this process.
 	Serve func(ls []net.Listener, token func(string) (string, error)) (io.Closer, error)
 
+	// Fetch returns the response for a token that is not in Dir, or an error. Nil: there
+	// are no others.
+	Fetch func(token string) (string, error)
+
 	once sync.Once
 	port responder.Port
 }
@@ -46,6 +50,10 @@ func (s *Solver) Port() *responder.Port {
 	})
 	return &s.port
 }
+
+// Publish has the response to a challenge of another process or machine served, until it is
+// withdrawn.
+func (s *Solver) Publish(c acme.Challenge) error { return s.files().Publish(c.Token, c.KeyAuth) }
 
 // Solve implements acme.Solver.
 func (s *Solver) Solve(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
@@ -105,5 +113,9 @@ func (s *Solver) Token(token string) (string, error) {
 	if !acme.IsToken(token) {
 		return "", errNoToken
 	}
-	return filesIn(s.Dir).Read(token)
+	response, err := filesIn(s.Dir).Read(token)
+	if err != nil && s.Fetch != nil {
+		return s.Fetch(token)
+	}
+	return response, err
 }

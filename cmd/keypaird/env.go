@@ -4,18 +4,21 @@ import (
 	"context"
 	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/daemon"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/listener"
+	"keypaird/cmd/keypaird/node"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/runner"
+	"keypaird/renew/rights"
+	"keypaird/renew/status"
 	"path/filepath"
 )
 
 // An env is what a command runs with.
 type env struct {
 	cli.Env
-	version string       // of keypaird
-	runner  <-chan error // delivers once the runner was started; nil: this process starts programs itself
+	version string // of keypaird
 }
 
 // load reads the configuration.
@@ -38,21 +41,25 @@ func (e *env) loadWithoutSecrets() (*config.Config, error) {
 
 // engine makes the parts that a configuration describes.
 func (e *env) engine(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
-	o.UserAgent, o.Listener = e.userAgent(), &listener.Process{Log: o.Log}
+	o.Listener = &listener.Process{Log: o.Log}
+	d := daemon.StateOf(cfg.State)
+	return e.newEngine(cfg, o, d == nil || d.State == status.Running)
+}
+
+// newEngine makes the parts, of a machine that may be a node of a fleet: its daemon, if it
+// runs.
+func (e *env) newEngine(cfg *config.Config, o engine.Options, daemonRuns bool) (*engine.Engine, error) {
+	if o.UserAgent = e.userAgent(); cfg.InFleet() {
+		n, err := node.Join(cfg, e.version, daemonRuns, o.Log)
+		if err != nil {
+			return nil, err
+		}
+		o.Shared = n.Shared()
+	}
 	return engine.New(cfg, o)
 }
 
 func (e *env) userAgent() string { return "keypaird/" + e.version }
-
-// startRunner has another process start the programs of this command. It is called
-// before anything else, as the configuration can be read meanwhile.
-func (e *env) startRunner() { e.runner = runner.Start(e.Config) }
-
-// loadWithRunner is load after startRunner.
-func (e *env) loadWithRunner() (*config.Config, error) {
-	e.startRunner()
-	return e.load()
-}
 
 // begin makes an engine, and waits for other keypairds. The caller
 // calls end.
@@ -64,25 +71,24 @@ func (e *env) begin(ctx context.Context, cfg *config.Config, o engine.Options) (
 	return w, end, err
 }
 
-// confined makes an engine. With a runner, this process has no other rights then than the
-// configuration needs.
+// confined makes an engine. Before this process uses the network, or starts a program, it
+// starts its runner and gives up the rights that the configuration does not need.
 func (e *env) confined(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
-	if e.runner != nil {
-		if err := <-e.runner; err != nil {
-			return nil, err
-		}
-	}
 	w, err := e.engine(cfg, o)
 	if err != nil {
 		return nil, err
 	}
-	if e.runner != nil {
+	rights.Keep(func() error {
+		if err := runner.Start(e.Config); err != nil {
+			return err
+		}
 		var more []string
 		if o.DryRun != "" {
 			more = append(more, filepath.Dir(o.DryRun)) // where it is removed from
 		}
-		runner.GiveUp(cfg, o.Log, more...)
-	}
+		engine.GiveUp(cfg, o.Log, more...)
+		return nil
+	})
 	return w, nil
 }
 

@@ -22,7 +22,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := e.loadWithRunner()
+	cfg, err := e.load()
 	if err != nil {
 		return err
 	}

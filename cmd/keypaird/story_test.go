@@ -140,7 +140,7 @@ func setup(env *testscript.Env) error {
 }
 
 // childPrograms are the programs that keypaird starts.
-var childPrograms = []string{"keypaird-dns", "keypaird-names"}
+var childPrograms = []string{"keypaird-dns", "keypaird-names", "keypaird-fleet"}
 
 // placeChildren puts them where keypaird, at a path, finds them, beside itself, and
 // where other users may run them.

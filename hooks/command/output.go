@@ -5,6 +5,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 
 	"keypaird/renew/textfmt"
@@ -76,14 +77,16 @@ func (o output) close() {
 }
 
 // summaries are last lines of some servers that only refer to the lines before.
-var summaries = regexp.MustCompile(`(^nginx: configuration file .* test failed|: Error\(s\) found in configuration file : .*|: Fatal errors found in configuration\.|^Action '.*' failed\.|^The Apache error log may have more information\.)$`)
+var summaries = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(^nginx: configuration file .* test failed|: Error\(s\) found in configuration file : .*|: Fatal errors found in configuration\.|^Action '.*' failed\.|^The Apache error log may have more information\.)$`)
+})
 
 // lastLine returns the last line of a printable output that is not empty or a
 // summary, cut to maxLine.
 func lastLine(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := len(lines) - 1; i >= 0; i-- {
-		if !summaries.MatchString(lines[i]) {
+		if !summaries().MatchString(lines[i]) {
 			return textfmt.Cut(lines[i], maxLine)
 		}
 	}

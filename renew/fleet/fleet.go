@@ -31,6 +31,9 @@ type Options struct {
 	Urgent   func(target string) bool     // waves hold nobody: what is in use ends soon, or was revoked; nil: none is
 	Rules    wave.Rules
 
+	// Observer has Run only follow what is there: another process is this node.
+	Observer bool
+
 	Boot, Version string           // of this process
 	Log           *slog.Logger     //
 	Clock         func() time.Time // the wall clock; nil: time.Now

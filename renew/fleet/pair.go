@@ -38,7 +38,7 @@ func (f *Fleet) Pair(ctx context.Context, target string) (*keypair.Pair, documen
 		return nil, r, err
 	}
 	if e.Value == nil {
-		return nil, r, problem.Newf("the node in the seat writes it back, if it has it; see keypaird status -fleet", "the engine lacks the certificate of release %d of %q", r.Serial, target)
+		return nil, r, problem.Newf("the node in the seat writes it back, if it has it; see keypaird fleet status", "the engine lacks the certificate of release %d of %q", r.Serial, target)
 	}
 	p, err := f.openPair(e)
 	if err != nil {

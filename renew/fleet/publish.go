@@ -136,7 +136,7 @@ func (f *Fleet) change(ctx context.Context, t *Term, target string, to func(docu
 	defer unlock()
 	r, ok := f.Release(target)
 	if !ok {
-		return problem.Newf("see the releases: keypaird status -fleet", "the fleet has no certificate of %q", target)
+		return problem.Newf("see the releases: keypaird fleet status", "the fleet has no certificate of %q", target)
 	}
 	return f.commitRelease(ctx, t, target, to(r), nil)
 }
@@ -164,7 +164,7 @@ func (f *Fleet) Rollback(ctx context.Context, t *Term, target string) (document.
 	defer unlock()
 	now, found := f.Release(target)
 	if !found {
-		return now, problem.Newf("see the releases: keypaird status -fleet", "the fleet has no certificate of %q", target)
+		return now, problem.Newf("see the releases: keypaird fleet status", "the fleet has no certificate of %q", target)
 	}
 	pairs, err := engine.Read(ctx, f.Engine, document.PairPrefix(target))
 	if err != nil {

@@ -11,8 +11,11 @@ import (
 // Run takes part in the fleet until ctx ends. It returns when the leases are given back,
 // so that others need not wait for them to end.
 func (f *Fleet) Run(ctx context.Context) error {
-	loops := []func(context.Context){f.follow, f.stayAlive, f.writeReports, f.callChanged}
-	if f.orders() {
+	loops := []func(context.Context){f.follow, f.callChanged}
+	if !f.Observer {
+		loops = append(loops, f.stayAlive, f.writeReports)
+	}
+	if f.orders() && !f.Observer {
 		loops = append(loops, f.takeSeat, f.widen, f.resealAll)
 	}
 	var running sync.WaitGroup

@@ -59,7 +59,7 @@ func (f *Fleet) Term() (*Term, error) {
 	case s.Err != nil:
 		return nil, problem.Wrap(problem.Newf("nothing is ordered until it answers; certificates in use stay", "the engine of the fleet cannot be used: %w", s.Err), problem.Remedy(s.Err))
 	case s.Node != "":
-		return nil, problem.New("node "+s.Node+" orders for the fleet", "ask there: keypaird status -fleet")
+		return nil, problem.New("node "+s.Node+" orders for the fleet", "ask there: keypaird fleet status")
 	case s.Waits != "":
 		return nil, problem.New("this node does not order for the fleet: "+s.Waits, "another node of [fleet] order takes its place")
 	}

@@ -16,7 +16,7 @@ type Loop struct {
 	RunPass func(ctx context.Context, due map[string]bool) map[string]time.Time
 
 	Schedule func(after time.Time) time.Time // the next pass over all targets; required
-	Now      <-chan struct{}                 // a request to process all now; may be nil
+	Now      <-chan map[string]bool          // requests to process targets now; nil: all
 	Clock    func() time.Time                // the wall clock; nil means time.Now
 	Alive    func()                          // called at least every minute, for a watchdog; may be nil
 	Log      *slog.Logger                    // required
@@ -37,13 +37,19 @@ func (l *Loop) Run(ctx context.Context) {
 	wall, mono := l.wall(), time.Now()
 	timer := time.NewTimer(tick)
 	defer timer.Stop()
-	all := true
+	all, asked := true, map[string]bool(nil)
 	for ctx.Err() == nil {
-		if due := l.due(wall); all || len(due) > 0 {
+		due := l.due(wall)
+		if due == nil {
+			due = asked
+		} else {
+			maps.Copy(due, asked)
+		}
+		if all || len(due) > 0 {
 			l.pass(ctx, all, due)
 			l.plan()
 		}
-		all = l.wait(ctx, timer)
+		all, asked = l.wait(ctx, timer)
 		passed, elapsed := l.wall().Sub(wall), time.Since(mono)
 		wall, mono = l.wall(), time.Now()
 		if by := passed - elapsed; by.Abs() >= minJump {
@@ -54,9 +60,9 @@ func (l *Loop) Run(ctx context.Context) {
 	}
 }
 
-// wait waits for the next target or request, at most one tick. It reports whether a
-// pass over all targets was requested.
-func (l *Loop) wait(ctx context.Context, timer *time.Timer) bool {
+// wait waits for the next target or request, at most one tick. It returns the targets for
+// which a pass was requested, or that one was for all.
+func (l *Loop) wait(ctx context.Context, timer *time.Timer) (all bool, asked map[string]bool) {
 	l.alive()
 	wall := l.wall()
 	wait := min(tick, l.scheduled.Sub(wall))
@@ -66,11 +72,11 @@ func (l *Loop) wait(ctx context.Context, timer *time.Timer) bool {
 	timer.Reset(wait)
 	select {
 	case <-ctx.Done():
-	case <-l.Now:
-		return true
+	case asked = <-l.Now:
+		return asked == nil, asked
 	case <-timer.C:
 	}
-	return false
+	return false, nil
 }
 
 // due returns the targets that are due; nil: none.

@@ -123,11 +123,11 @@ func in(d time.Duration) func(time.Time) time.Time {
 
 func TestLookNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		now := make(chan struct{})
+		now := make(chan map[string]bool)
 		w := &watch{Loop: Loop{Now: now}}
 		watching(t, 50*time.Minute, w, func() {
 			time.Sleep(5 * time.Minute)
-			now <- struct{}{}
+			now <- nil
 		})
 		if want := []time.Duration{0, 5 * time.Minute, 30 * time.Minute}; !slices.Equal(w.all, want) {
 			t.Errorf("looked after %v, want %v", w.all, want)

@@ -50,7 +50,7 @@ type connection struct {
 	history history
 }
 
-// connect returns a connection, which ends with ctx at the latest. Nothing is sent yet.
+// connect returns a connection, which ends with ctx or by close. Nothing is sent yet.
 func connect(ctx context.Context, s wire.Settings) (*connection, *wire.Failure) {
 	c := &connection{settings: s, user: s.User, back: make(chan struct{}, 1)}
 	c.ctx, c.end = context.WithCancel(ctx)
@@ -58,7 +58,7 @@ func connect(ctx context.Context, s wire.Settings) (*connection, *wire.Failure) 
 		return nil, &wire.Failure{Kind: wire.Other, Text: fmt.Sprintf(format, args...), Remedy: remedy}
 	}
 	if s.Prefix == "" || len(s.Endpoints) == 0 {
-		return wrong(`write in [fleet]: engine = ["https://HOST:2379"], prefix = "/keypaird/NAME/"`, "the engine has no endpoints, or no prefix")
+		return wrong(`write in [fleet]: engine = ["https://HOST:2379"], prefix = "/keypaird/NAME/"`, "the engine has no endpoints or no prefix")
 	}
 	secure := false
 	for _, endpoint := range s.Endpoints {
@@ -67,7 +67,7 @@ func connect(ctx context.Context, s wire.Settings) (*connection, *wire.Failure) 
 			return wrong("write https://HOST:2379", "%q is no endpoint of an engine", endpoint)
 		}
 		if u.Scheme == "http" && secure || u.Scheme == "https" && !secure && endpoint != s.Endpoints[0] {
-			return wrong("write https:// for all", "some endpoints of the engine have TLS, and some have not")
+			return wrong("write https:// for all", "some endpoints of the engine have TLS and some have not")
 		}
 		secure = u.Scheme == "https"
 	}

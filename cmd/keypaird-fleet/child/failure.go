@@ -1,7 +1,6 @@
 package child
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,13 +54,13 @@ func (c *connection) failure(ctx context.Context, err error, keys ...string) *wi
 			return &found
 		}
 	}
-	if errors.Is(err, rpctypes.ErrPermissionDenied) {
-		return c.denied(keys)
-	}
-	if ctx.Err() != nil {
-		return &wire.Failure{Kind: wire.Other, Text: "canceled"}
-	}
 	switch {
+	case errors.Is(err, rpctypes.ErrPermissionDenied):
+		return c.denied(keys)
+	case ctx.Err() != nil:
+		return &wire.Failure{Kind: wire.Other, Text: "canceled"}
+	case c.ctx.Err() != nil:
+		return &wire.Failure{Kind: wire.Other, Text: errSettings.Error()}
 	case unanswered(err):
 		return c.unreachable(ctx)
 	case status.Code(err) == codes.ResourceExhausted: // of gRPC, before it is sent
@@ -77,6 +76,7 @@ func unanswered(err error) bool {
 		code = etcd.Code()
 	}
 	return slices.Contains([]codes.Code{codes.Unavailable, codes.DeadlineExceeded, codes.Canceled}, code) ||
+		status.Convert(err).Message() == context.DeadlineExceeded.Error() || // of etcd itself, which has no code for it
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
@@ -102,19 +102,30 @@ func (c *connection) denied(keys []string) *wire.Failure {
 // unreachable is the failure of a request that was not answered.
 func (c *connection) unreachable(ctx context.Context) *wire.Failure {
 	probes := c.probe(ctx)
+	var first *wire.Failure
 	var reasons []string
-	first := *cmp.Or(probes[0].failure, &wire.Failure{})
 	for _, p := range probes {
 		if p.failure == nil {
-			answered := noLeader
-			answered.Text += ": " + p.url + " can be reached and does not answer in time"
-			return &answered
+			continue
 		}
 		reasons = append(reasons, p.url+": "+p.failure.Text)
-		if first.Kind == wire.Unreachable && p.failure.Kind != wire.Unreachable {
-			first = *p.failure
+		if first == nil || first.Kind == wire.Unreachable {
+			first = p.failure
 		}
 	}
-	first.Text = "no endpoint of the engine can be used: " + strings.Join(reasons, "; ")
-	return &first
+	var f wire.Failure
+	switch n := len(reasons); {
+	case n == len(probes):
+		f = *first
+		f.Text = "no endpoint of the engine can be used"
+	case 2*n >= len(probes):
+		f = noLeader
+	default:
+		f = noLeader
+		f.Text = "the engine does not answer in time"
+	}
+	if len(reasons) > 0 {
+		f.Text += ": " + strings.Join(reasons, "; ")
+	}
+	return &f
 }

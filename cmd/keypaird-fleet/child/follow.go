@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -66,39 +67,76 @@ func (c *connection) follow(ctx context.Context, f *wire.Follow, send func([]eng
 }
 
 // watchPrefix adds the changes below one prefix, but for those that begin with one of
-// others, until it fails or ctx ends.
+// others, until it fails or ctx ends. It goes on after an election of the engine.
 func (c *connection) watchPrefix(ctx context.Context, client *clientv3.Client, others []string, prefix string, after engine.Revision, to *queue) *wire.Failure {
-	ctx, cancel := context.WithCancel(ctx) // clientv3 keeps what nobody takes
+	w := &watch{connection: c, prefix: prefix, others: others, after: after, to: to, led: time.Now()}
+	for {
+		failure := w.run(ctx, client)
+		if failure.Kind != wire.NoLeader || time.Since(w.led) > electionLimit {
+			return failure
+		}
+		select {
+		case <-ctx.Done():
+			return failure
+		case <-time.After(electionAgain):
+		}
+	}
+}
+
+// How long a watch waits for a leader, and how often it looks.
+const (
+	electionLimit = wire.Limit
+	electionAgain = 500 * time.Millisecond
+)
+
+// A watch is of one prefix.
+type watch struct {
+	*connection
+	prefix string
+	others []string
+	after  engine.Revision
+	to     *queue
+	led    time.Time // when there was a leader
+}
+
+// run watches until it fails or ctx ends.
+func (w *watch) run(ctx context.Context, client *clientv3.Client) *wire.Failure {
+	watching, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx)) // clientv3 keeps what nobody takes
 	defer cancel()
 	// A member without a leader hears of no changes. Progress keeps clientv3 from going on
 	// at a revision that was compacted meanwhile.
-	watch := client.Watch(clientv3.WithRequireLeader(ctx), c.key(prefix), clientv3.WithPrefix(), clientv3.WithRev(int64(after)+1), clientv3.WithProgressNotify())
-	for response := range watch {
+	responses := client.Watch(watching, w.key(w.prefix), clientv3.WithPrefix(), clientv3.WithRev(int64(w.after)+1),
+		clientv3.WithProgressNotify(), clientv3.WithCreatedNotify())
+	for response := range responses {
 		if err := response.Err(); err != nil {
-			return c.failure(ctx, err, prefix)
+			return w.failure(ctx, err, w.prefix)
 		}
-		var changes []engine.Entry
-		for _, event := range response.Events {
-			e := engine.Entry{Key: c.name(event.Kv.Key), Revision: engine.Revision(event.Kv.ModRevision)}
-			if slices.ContainsFunc(others, func(o string) bool { return strings.HasPrefix(e.Key, o) }) {
-				continue
-			}
-			if event.Type == clientv3.EventTypePut {
-				e.Value = append([]byte{}, event.Kv.Value...)
-			}
-			changes = append(changes, e)
-		}
-		if len(changes) > 0 {
-			c.history.seen(int64(changes[len(changes)-1].Revision))
-		}
-		if !to.put(changes) {
+		w.led = time.Now()
+		if !w.to.put(w.changes(response.Events)) {
 			return &wire.Failure{Kind: wire.Gap, Text: "changes of the engine came faster than keypaird took them"}
 		}
 	}
 	if cause := context.Cause(ctx); cause != nil {
-		return c.failure(ctx, cause)
+		return w.failure(ctx, cause)
 	}
 	return &wire.Failure{Kind: wire.Unreachable, Text: "the engine has ended a watch"}
+}
+
+// changes returns the events as changes.
+func (w *watch) changes(events []*clientv3.Event) (changes []engine.Entry) {
+	for _, event := range events {
+		e := engine.Entry{Key: w.name(event.Kv.Key), Revision: engine.Revision(event.Kv.ModRevision)}
+		w.after = max(w.after, e.Revision)
+		if slices.ContainsFunc(w.others, func(o string) bool { return strings.HasPrefix(e.Key, o) }) {
+			continue
+		}
+		if event.Type == clientv3.EventTypePut {
+			e.Value = append([]byte{}, event.Kv.Value...)
+		}
+		changes = append(changes, e)
+	}
+	w.history.seen(int64(w.after))
+	return changes
 }
 
 // fittingRevisions returns how many of the entries are sent in one line: whole revisions.

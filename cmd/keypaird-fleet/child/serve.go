@@ -25,7 +25,9 @@ const (
 type server struct {
 	means string
 	costs chan struct{}
-	work  sync.WaitGroup
+
+	work    sync.WaitGroup // requests
+	watches sync.WaitGroup // of connections
 
 	outMu sync.Mutex
 	out   io.Writer
@@ -46,18 +48,16 @@ type request struct {
 
 // serve serves until the end of the input, and ends the leases then.
 func serve(ctx context.Context, means string, in io.Reader, out io.Writer) error {
-	ctx, cancel := context.WithCancel(ctx)
 	s := &server{means: means, out: out, costs: make(chan struct{}, maxCost), under: map[uint64]*request{}, leases: map[engine.LeaseID]bool{}}
-	err := s.read(ctx, in)
-	s.endLeases()
+	requests, cancel := context.WithCancel(ctx)
+	err := s.read(requests, in)
 	cancel()
-	s.mu.Lock()
-	conn := s.conn
-	s.mu.Unlock()
-	if conn != nil {
-		conn.close()
-	}
 	s.work.Wait()
+	s.endLeases(ctx)
+	if s.conn != nil {
+		s.conn.close()
+	}
+	s.watches.Wait()
 	return err
 }
 
@@ -84,9 +84,9 @@ func (s *server) read(ctx context.Context, in io.Reader) error {
 
 // open changes the settings.
 func (s *server) open(ctx context.Context, r wire.Request) {
-	conn, failure := connect(ctx, *r.Open)
+	conn, failure := connect(context.WithoutCancel(ctx), *r.Open)
 	if failure == nil {
-		s.work.Go(conn.watch)
+		s.watches.Go(conn.watch)
 		s.mu.Lock()
 		old := s.conn
 		s.conn = conn
@@ -142,7 +142,7 @@ func (s *server) begin(ctx context.Context, r wire.Request, cost int) {
 		}
 	})
 	if busy || conn == nil {
-		s.answer(wire.Answer{ID: r.ID, Failure: &wire.Failure{Kind: wire.Other, Text: "keypaird-fleet has too many requests, or no settings", Remedy: "report this"}})
+		s.answer(wire.Answer{ID: r.ID, Failure: &wire.Failure{Kind: wire.Other, Text: "keypaird-fleet has too many requests or no settings", Remedy: "report this"}})
 	}
 	if busy {
 		cancel()
@@ -238,11 +238,9 @@ func (s *server) answer(a wire.Answer) {
 }
 
 // endLeases ends the leases that are left.
-func (s *server) endLeases() {
-	ctx, cancel := context.WithTimeout(context.Background(), endLimit)
+func (s *server) endLeases(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, endLimit)
 	defer cancel()
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var all sync.WaitGroup
 	for id := range s.leases {
 		all.Go(func() { s.conn.endLease(ctx, id) })

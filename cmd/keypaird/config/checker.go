@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -28,7 +27,13 @@ type checker struct {
 	lookups       map[string]error // owners and groups looked up
 }
 
-var plainToken = regexp.MustCompile(`^[A-Za-z0-9._-]{0,64}$`)
+// isToken reports whether s is a short word of letters, digits, dots, hyphens and
+// underscores, or empty.
+func isToken(s string) bool {
+	return len(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-", r)
+	})
+}
 
 // checkOneOf refuses a word that is not known.
 func (c *checker) checkOneOf(p path, word string, known []string, problem string) {

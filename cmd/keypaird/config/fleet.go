@@ -107,7 +107,7 @@ func (c *checker) checkEngineTLS(p path, f *Fleet) {
 // checkEngineUser checks how a node gives its name to an engine without client certificates.
 func (c *checker) checkEngineUser(p path, f *Fleet) {
 	c.reportIf(f.User != "" && f.PasswordFile == "", p.child("password_file"), "set it, or leave user out", "is missing beside user")
-	c.reportIf(!plainToken.MatchString(f.User), p.child("user"), "use a-z A-Z 0-9 . _ -", "%q is not the name of a user", f.User)
+	c.reportIf(!isToken(f.User), p.child("user"), "use a-z A-Z 0-9 . _ -", "%q is not the name of a user", f.User)
 	if f.PasswordFile == "" {
 		return
 	}

@@ -8,9 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"keypaird/renew/keypair/pairtest"
 )
 
 // Lines of four nodes.
@@ -313,11 +310,8 @@ func TestOnlyState(t *testing.T) {
 // The client certificate is a pair, and is only read where the engine is asked.
 func TestEnginePair(t *testing.T) {
 	dir := configDir(t)
-	pair, err := pairtest.Issue([]string{"mx1"}, time.Now(), time.Hour)
-	try(t, err)
-	writeFile(t, dir+"/engine.pem", string(pair.FullChain()), 0o644)
-	writeFile(t, dir+"/engine.key", string(pair.Key()), 0o600)
-	text := "[fleet]\nengine = [\"https://10.0.0.1:2379\"]\ntls = { cert = \"$DIR/engine.pem\", key = \"$DIR/engine.key\" }\n" + fleetOrder + fleetNodes + okCert
+	engineFiles(t, dir+"/engine")
+	text := "[fleet]\nengine = [\"https://10.0.0.1:2379\"]\ntls = { cert = \"$DIR/engine/node.pem\", key = \"$DIR/engine/node.key\" }\n" + fleetOrder + fleetNodes + okCert
 	if _, err := loadText(t, dir, text); err != nil {
 		t.Error(err)
 	}
@@ -325,7 +319,7 @@ func TestEnginePair(t *testing.T) {
 	if cfg, err := loadText(t, dir, byPassword); err != nil || cfg.Fleet.User != "mx1" {
 		t.Errorf("the user of node mx1: %+v, %v", cfg, err)
 	}
-	try(t, os.Remove(dir+"/engine.key"))
+	try(t, os.Remove(dir+"/engine/node.key"))
 	if _, err := loadText(t, dir, text); err == nil {
 		t.Error("loaded without the key")
 	}

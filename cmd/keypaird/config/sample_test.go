@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"keypaird/acme/authority"
+	"keypaird/renew/keypair/pairtest"
+	"maps"
 	"math/big"
 	"os"
 	"os/user"
@@ -194,8 +196,14 @@ func TestExamples(t *testing.T) {
 			dir := configDir(t)
 			text, err := os.ReadFile(file)
 			try(t, err, os.Mkdir(dir+"/acme", 0o755))
-			here := regexp.MustCompile(`/etc/keypaird/[a-z-]+`).ReplaceAllString(string(text), "$$DIR/secret")
+			here := strings.ReplaceAll(string(text), "/etc/keypaird/engine", "$DIR/engine")
+			here = regexp.MustCompile(`/etc/keypaird/[a-z-]+`).ReplaceAllString(here, "$$DIR/secret")
 			here = strings.NewReplacer("/var/www/acme", "$DIR/acme", `"matrix-synapse"`+"\nkey_mode", `"`+rootGroup(t)+`"`+"\nkey_mode").Replace(here)
+			if strings.Contains(here, "[fleet]") {
+				engineFiles(t, dir+"/engine")
+				testFleet(t, dir, here)
+				return
+			}
 			cfg, err := loadText(t, dir, here)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, tell(t, dir, err))
@@ -212,6 +220,49 @@ func TestExamples(t *testing.T) {
 				t.Error("no [deploy] table, and so no verify")
 			}
 		})
+	}
+}
+
+// engineFiles makes the files that a node reaches the engine with.
+func engineFiles(t *testing.T, dir string) {
+	t.Helper()
+	pair, err := pairtest.Issue([]string{"mx1"}, time.Now(), time.Hour)
+	try(t, err, os.Mkdir(dir, 0o700))
+	rootsFile(t, dir+"/ca.pem")
+	writeFile(t, dir+"/node.pem", string(pair.FullChain()), 0o644)
+	writeFile(t, dir+"/node.key", string(pair.Key()), 0o600)
+}
+
+// testFleet loads the example of a fleet as each of its nodes, once the lines of these are
+// in it. Each deployment is on some node, and verified.
+func testFleet(t *testing.T, dir, text string) {
+	const placeholder = `"age1... ed25519:..."`
+	nodes := regexp.MustCompile(`(?m)^(\w+) += `+placeholder).FindAllStringSubmatch(text, -1)
+	if len(nodes) < 2 {
+		t.Fatalf("%d nodes", len(nodes))
+	}
+	for i := range nodes {
+		text = strings.Replace(text, placeholder, `"`+[]string{line1, line2, line3, line4}[i]+`"`, 1)
+	}
+	file := filepath.Join(dir, "keypaird.toml")
+	writeFile(t, file, strings.ReplaceAll(text, "$DIR", dir), 0o600)
+	deployed := map[string]bool{}
+	for _, node := range nodes {
+		cfg, err := Load(Options{Path: file, Getenv: noEnv, Hostname: func() (string, error) { return node[1] + ".example.org", nil }})
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", node[1], err, tell(t, dir, err))
+		}
+		if len(cfg.Targets()) == 0 || cfg.Fleet.Node != node[1] {
+			t.Errorf("%s: %+v", node[1], cfg.Fleet)
+		}
+		for _, target := range cfg.Targets() {
+			for _, name := range target.Deploy {
+				deployed[name] = len(cfg.Deploy[name].Verify) > 0
+			}
+		}
+	}
+	if len(deployed) == 0 || slices.Contains(slices.Collect(maps.Values(deployed)), false) {
+		t.Errorf("deployments, and whether they are verified: %v", deployed)
 	}
 }
 

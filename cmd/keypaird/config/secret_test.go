@@ -124,7 +124,7 @@ func TestEveryProvidersSecretsAreSecret(t *testing.T) {
 		for _, v := range p.Credentials {
 			switch {
 			case strings.Contains(v.Name, " "): // no variable but a remark
-			case !variablePattern.MatchString(v.Name):
+			case !variablePattern().MatchString(v.Name):
 				t.Errorf("%s: %q cannot be configured", p.Code, v.Name)
 			case !redact.IsSecret(v.Name, "x") && !noSecrets.MatchString(v.Name):
 				missed = append(missed, p.Code+" "+v.Name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"sync"
@@ -45,7 +46,7 @@ type Daemon struct {
 	log       *slog.Logger
 	manager   *serviceManager
 	spread    time.Duration
-	requested chan struct{} // holds the request for a pass over all targets
+	requested chan map[string]bool // holds the request for a pass over some targets, nil: all
 
 	// Owned by the loop.
 	pass     *renew.Pass // of the current engine
@@ -76,7 +77,7 @@ type Daemon struct {
 // New returns a daemon that does not run yet.
 func New(o Options) *Daemon {
 	d := &Daemon{
-		options: o, log: o.Log, manager: newServiceManager(o.Log, o.Notify), spread: rand.N(schedule.MaxSpread), requested: make(chan struct{}, 1),
+		options: o, log: o.Log, manager: newServiceManager(o.Log, o.Notify), spread: rand.N(schedule.MaxSpread), requested: make(chan map[string]bool, 1),
 		summary: summary{next: map[string]time.Time{}, failing: map[string]bool{}},
 	}
 	d.notifier.Records, d.notifier.Log = &d.records, o.Log
@@ -180,11 +181,30 @@ func (d *Daemon) handleSignals(ctx context.Context, signals <-chan os.Signal, en
 }
 
 // requestPass makes the loop process all targets next.
-func (d *Daemon) requestPass() {
-	select {
-	case d.requested <- struct{}{}:
-	default: // requested already
+func (d *Daemon) requestPass() { d.request(nil) }
+
+// request makes the loop process some targets next; nil: all.
+func (d *Daemon) request(names []string) {
+	var want map[string]bool
+	if names != nil {
+		want = map[string]bool{}
 	}
+	for _, name := range names {
+		want[name] = true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	select {
+	case before := <-d.requested:
+		if want == nil || before == nil {
+			want = nil
+		}
+		if want != nil {
+			maps.Copy(want, before)
+		}
+	default:
+	}
+	d.requested <- want
 }
 
 // nextFullPass returns when the schedule wants the next pass over all targets.

@@ -78,6 +78,7 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	var poll sync.WaitGroup
 	poll.Go(func() { again = yieldToWaiter(polling, lock, yield) })
 	began := time.Now()
+	defer parts.BeginPass(ctx)()
 	targets := parts.Select(due)
 	unconfigured := parts.Prepare(ctx, targets, &d.records)
 	d.pass.Beside = func() []renew.Target { return parts.Beside(targets) }

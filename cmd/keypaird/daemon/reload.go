@@ -22,12 +22,16 @@ type generation struct {
 	engine   *engine.Engine
 	files    *fileWatch
 	schedule schedule.Schedule
-	page     *page // nil: none is served
-	pageErr  error // why not, if one is configured
+	page     *page  // nil: none is served
+	pageErr  error  // why not, if one is configured
+	leave    func() // ends what it shares with other machines; nil: it has not begun
 }
 
 // close closes the generation, except for its page if that is in keep.
 func (g *generation) close(keep ...*page) {
+	if g.leave != nil {
+		g.leave()
+	}
 	g.engine.ClosePorts(false)
 	g.engine.Close()
 	if g.page != nil && !slices.Contains(keep, g.page) {
@@ -165,6 +169,10 @@ func (d *Daemon) applyPending(ctx context.Context) {
 	d.options.Metrics.Configured(true)
 	d.mu.Unlock()
 	d.summary.logged = false
+	if old.leave != nil {
+		old.leave() // it has the name of this node
+		old.leave = nil
+	}
 	d.apply(ctx, d.pending)
 	d.pending = nil
 	old.close(d.current.page)
@@ -191,6 +199,7 @@ func (d *Daemon) apply(ctx context.Context, g *generation) {
 	if len(g.engine.Config.Notify.Command) > 0 {
 		d.notifier.Sender = countingSender{g.engine, d.options.Metrics}
 	}
+	g.leave = g.engine.Share(ctx, d.request)
 	d.listenPassed(ctx)
 	d.warnUnused()
 	g.engine.LogUnconfigured()
@@ -200,7 +209,7 @@ func (d *Daemon) apply(ctx context.Context, g *generation) {
 // listenPassed keeps the sockets of challenges answered between orders, too, if the
 // service manager holds them open: clients can connect at any time.
 func (d *Daemon) listenPassed(ctx context.Context) {
-	for _, p := range d.current.engine.PassedPorts() {
+	for _, p := range d.current.engine.SteadyPorts() {
 		if err := p.Start(ctx); err != nil {
 			d.log.Warn(p.Type+" listener failed", "err", err, "remedy", renew.Remedy(err))
 		}

@@ -15,7 +15,11 @@ func (e *Engine) Begin(ctx context.Context, waiting func(holder string)) (end fu
 		e.Close()
 		return nil, err
 	}
+	leave := e.Share(ctx, nil)
+	endPass := e.BeginPass(ctx)
 	return func() {
+		endPass()
+		leave()
 		e.Shutdown(ctx)
 		lock.Release() // last: until then DNS helpers may remove their records
 	}, nil

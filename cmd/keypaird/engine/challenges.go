@@ -40,22 +40,21 @@ func (e *Engine) tested(challenge string, s acme.Solver, wanted bool) acme.Solve
 	return selftest.Solver{Solver: s, Test: e.Tests[challenge]}
 }
 
-// PassedPorts returns the ports of challenges at sockets that the service manager holds.
-func (e *Engine) PassedPorts() []*responder.Port {
-	var passed []*responder.Port
-	for _, p := range e.ports() {
-		if p.Passed() {
-			passed = append(passed, p)
-		}
-	}
-	return passed
+// SteadyPorts returns the ports of challenges that are open between orders, too: at
+// sockets that the service manager holds, and for tokens of other machines.
+func (e *Engine) SteadyPorts() []*responder.Port {
+	return slices.DeleteFunc(e.ports(), func(p *responder.Port) bool { return !e.steady(p) })
 }
 
-// ClosePorts stops listening for challenges, except at the sockets of the service
-// manager if these are kept.
-func (e *Engine) ClosePorts(keepPassed bool) {
+func (e *Engine) steady(p *responder.Port) bool {
+	return p.Passed() || e.options.Shared.Run != nil && p == e.HTTP01.Port() && p.Addr != ""
+}
+
+// ClosePorts stops listening for challenges, except at those that are steady if these
+// are kept.
+func (e *Engine) ClosePorts(keepSteady bool) {
 	for _, p := range e.ports() {
-		if !keepPassed || !p.Passed() {
+		if !keepSteady || !e.steady(p) {
 			p.Close()
 		}
 	}

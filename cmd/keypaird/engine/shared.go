@@ -1,12 +1,14 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"os"
 
 	"keypaird/acme"
 	"keypaird/acme/accountfile"
 	"keypaird/acme/authority"
+	"keypaird/acme/http01"
 	"keypaird/acme/orderlog"
 	"keypaird/renew"
 )
@@ -20,6 +22,50 @@ type Shared struct {
 	OrderLog func(ca string, file *orderlog.Log) acme.OrderLog
 	Target   func(t renew.Target) renew.Sharing // t is complete but for this
 	Permit   func() error                       // see [acme.Options]
+	HTTP01   func(acme.Solver) acme.Solver      // gives tokens to all machines
+
+	// Run takes part until ctx ends: it calls changed when targets need a pass, all if that
+	// is nil, and has the tokens of other machines served. Begin and End are called before
+	// and after each pass. All three or none.
+	Run   func(ctx context.Context, tokens *http01.Solver, changed func(targets []string))
+	Begin func(context.Context)
+	End   func()
+}
+
+// Share takes part in a fleet, if there is one, until stop is called.
+func (e *Engine) Share(ctx context.Context, changed func(targets []string)) (stop func()) {
+	run := e.options.Shared.Run
+	if run == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		run(ctx, e.HTTP01, changed)
+		if p := e.HTTP01.Port(); !p.Passed() {
+			p.Close() // another engine may listen now
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// BeginPass is called before each pass, with the lock of the state directory, and what it
+// returns after it.
+func (e *Engine) BeginPass(ctx context.Context) (end func()) {
+	if e.options.Shared.Begin == nil {
+		return func() {}
+	}
+	e.options.Shared.Begin(ctx)
+	return e.options.Shared.End
+}
+
+// tokens returns what solves http-01 challenges.
+func (s Shared) tokens(solver acme.Solver) acme.Solver {
+	if s.HTTP01 == nil {
+		return solver
+	}
+	return s.HTTP01(solver)
 }
 
 // orders returns what keeps the order of a target at a CA that is not finished. At each

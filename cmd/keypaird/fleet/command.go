@@ -25,12 +25,12 @@ type Command struct {
 	// Connect opens the engine; nil: [Connect].
 	Connect func(ctx context.Context, cfg *config.Config, log *slog.Logger) (e engine.Engine, end func())
 
-	rotate, etcdctl bool
-	options         config.Options
+	rotate, etcdctl, asJSON bool
+	options                 config.Options
 }
 
 // verbs are the words of the command, as its usage has them.
-var verbs = []string{"key", "init"}
+var verbs = []string{"key", "init", "status"}
 
 // Verb takes the verb from the front of args: options may follow it.
 func Verb(args []string) (verb, rest []string) {
@@ -44,6 +44,7 @@ func Verb(args []string) (verb, rest []string) {
 func (c *Command) Flags(flags *flag.FlagSet) {
 	flags.BoolVar(&c.rotate, "rotate", false, "with key: make a second key beside the first; the next time, once [fleet.nodes] has only the new one, remove the first")
 	flags.BoolVar(&c.etcdctl, "print-etcdctl", false, "with init: print the commands that make the users and roles of etcd, and do nothing")
+	flags.BoolVar(&c.asJSON, "json", false, "with status: print it as JSON")
 }
 
 // Run runs the command.
@@ -51,12 +52,14 @@ func (c *Command) Run(ctx context.Context, o config.Options, words []string) err
 	if c.options = o; o.Hostname == nil {
 		c.options.Hostname = os.Hostname
 	}
-	if len(words) != 1 {
+	if len(words) == 0 || len(words) > 1 && words[0] != "status" {
 		return cli.Usage("fleet takes one of the words " + strings.Join(verbs, " and "))
 	}
 	switch verb := words[0]; {
-	case c.rotate && verb == "init" || c.etcdctl && verb == "key":
-		return cli.Usage("-rotate is for key, and -print-etcdctl is for init")
+	case c.rotate && verb != "key" || c.etcdctl && verb != "init" || c.asJSON && verb != "status":
+		return cli.Usage("-rotate is for key, -print-etcdctl for init, and -json for status")
+	case verb == "status":
+		return c.status(ctx, words[1:])
 	case verb == "key":
 		return c.key()
 	case verb == "init" && c.etcdctl:

@@ -32,6 +32,9 @@ type Import struct {
 	UserAgent string                                 // sent to CAs
 	Waiting   func(holder string)                    // called when another keypaird has the lock
 	Print     func(result Result, asJSON bool) error // called with the report
+	// Confine has this process give up, before it asks a CA, the rights that a configuration
+	// does not need, but for writing to some more directories; nil: it keeps all.
+	Confine func(cfg *config.Config, more ...string)
 }
 
 // A Result can be printed.
@@ -94,7 +97,17 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 	}
 	var taken Taken
 	written := false
+	disable := func(n int) error { return DisableRunner(ctx, &runners[n]) }
+	if i.Write && i.Disable && i.Confine != nil {
+		d, err := startDisabler(runners)
+		if err != nil {
+			return nil, err
+		}
+		defer d.input.Close()
+		disable = func(n int) error { return d.disable(n, &runners[n]) }
+	}
 	if i.Write {
+		p.confine = i.Confine
 		taken, err = p.Write(ctx, load, engine.Options{Log: i.Log, UserAgent: i.UserAgent}, i.Waiting)
 		written = err == nil
 	} else if i.Disable && missing(path) {
@@ -102,7 +115,7 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 	}
 	for n := range runners {
 		if i.Disable && err == nil {
-			err = DisableRunner(ctx, &runners[n])
+			err = disable(n)
 		}
 	}
 	r := p.Report(state, runners)

@@ -11,6 +11,7 @@ import (
 
 	"keypaird/acme"
 	"keypaird/acme/authority"
+	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/cmd/keypaird/imports/trees"
 	"keypaird/renew/keypair"
@@ -40,6 +41,7 @@ type Plan struct {
 	targets []*target
 	deploys []*deploy
 	secrets []secret
+	confine func(cfg *config.Config, more ...string) // as in [Import]
 }
 
 // A ca is a CA with one account.

@@ -107,6 +107,9 @@ func (p *Plan) Write(ctx context.Context, load config.Options, o engine.Options,
 	if err != nil {
 		return a, err
 	}
+	if p.confine != nil {
+		p.confine(cfg, dir)
+	}
 	end, err := e.Begin(ctx, waiting)
 	if err != nil {
 		return a, err

@@ -93,6 +93,13 @@ func (r *Record) check() error {
 	return nil
 }
 
+// An Order is an order under way; order.json is sealed beside it.
+type Order struct {
+	Placed bool `json:"placed,omitempty"` // the CA has it
+}
+
+func (*Order) check() error { return nil }
+
 // An Account is an account at a CA: all of it is sealed.
 type Account struct {
 	Parts map[string][]byte `json:"parts"` // by the names of its files

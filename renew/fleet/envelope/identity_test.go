@@ -100,6 +100,7 @@ func TestParsePublic(t *testing.T) {
 		{"empty", "", "is not the public half"},
 		{"one part", half[0], "is not the public half"},
 		{"three parts", line + " x", "is not the public half"},
+		{"as examples have it", "age1... ed25519:...", "is not the public half"},
 		{"turned round", half[1] + " " + half[0], "is not the public half"},
 		{"age part damaged", half[0][:30] + "q" + half[0][30:] + " " + half[1], "damaged age1"},
 		{"age part in part upper case", "age1" + strings.ToUpper(half[0][4:]) + " " + half[1], "damaged age1"},

@@ -49,7 +49,7 @@ const publicRemedy = "copy the whole line that keypaird fleet key prints on that
 // ParsePublic reads what String returned.
 func ParsePublic(s string) (Public, error) {
 	fields := strings.Fields(s)
-	if len(fields) != 2 || !strings.HasPrefix(fields[0], "age1") || !strings.HasPrefix(fields[1], verifyTag) {
+	if len(fields) != 2 || strings.Contains(s, "...") || !strings.HasPrefix(fields[0], "age1") || !strings.HasPrefix(fields[1], verifyTag) {
 		if strings.Contains(s, "AGE-SECRET-KEY") || strings.Contains(s, seedTag) {
 			return Public{}, problem.New("is the private half of a key", publicRemedy+", and rotate this one: others may have seen it")
 		}

@@ -45,6 +45,7 @@ func harness(c *etcdtest.Cluster) enginetest.Harness {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, etcdtest.Options{Users: true})
 	c.AddUser("mx1", true)
 	h := harness(c)
@@ -57,6 +58,7 @@ func TestConformance(t *testing.T) {
 
 // A member that freezes or is killed is noticed, and the others serve.
 func TestMembers(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, etcdtest.Options{Members: 3})
 	e, _ := begin(t, with(c.Settings("any")), &testutil.Log{})
 	other, _ := begin(t, with(c.Settings("any")), &testutil.Log{})
@@ -106,6 +108,7 @@ func TestMembers(t *testing.T) {
 
 // What goes wrong has a cause and a remedy.
 func TestFailures(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, etcdtest.Options{Users: true})
 	c.AddUser("mx1", true)
 	c.Ctl("user", "add", "mx3:secret")
@@ -125,7 +128,7 @@ func TestFailures(t *testing.T) {
 		{"nothing wrong", "", "", func(*wire.Settings) {}},
 		{"nobody listens", "https://127.0.0.1:1: connection refused", "start etcd there", func(s *wire.Settings) { s.Endpoints = []string{"https://127.0.0.1:1"} }},
 		{"one of two listens", "", "", func(s *wire.Settings) { s.Endpoints = append(s.Endpoints, "https://127.0.0.1:1") }},
-		{"another name", "its certificate is for etcd.example, and not for 127.0.0.1", "write a name of the certificate", func(s *wire.Settings) { *s = named.Settings("any") }},
+		{"another name", "its certificate is for etcd.example, and not for 127.", "write a name of the certificate", func(s *wire.Settings) { *s = named.Settings("any") }},
 		{"another CA", "its certificate is of a CA that is not trusted", "name the certificate of that CA", func(s *wire.Settings) { s.CA = foreign.PEM }},
 		{"an expired server", "its certificate is valid from ", "give etcd a certificate", func(s *wire.Settings) { *s = expired.Settings("any") }},
 		{"no certificate", "it refuses a client without a certificate", "name in [fleet] tls", func(s *wire.Settings) { s.Cert, s.Key = nil, nil }},
@@ -165,6 +168,7 @@ func TestFailures(t *testing.T) {
 
 // A node that does not order may do what it must, and nothing else.
 func TestRights(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, etcdtest.Options{Users: true})
 	c.AddUser("mx1", true)
 	c.AddUser("mx2", false)
@@ -224,6 +228,7 @@ func TestRights(t *testing.T) {
 
 // An engine without space still reads, follows and renews.
 func TestNoSpace(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, etcdtest.Options{Flags: []string{"--quota-backend-bytes", "2000000"}})
 	e, _ := begin(t, with(c.Settings("any")), &testutil.Log{})
 	ctx := t.Context()
@@ -273,6 +278,7 @@ func TestNoSpace(t *testing.T) {
 }
 
 func TestState(t *testing.T) {
+	t.Parallel()
 	c := etcdtest.Start(t, etcdtest.Options{Members: 2, Users: true})
 	c.AddUser("mx2", false)
 	settings := c.Settings("mx2")
@@ -290,4 +296,60 @@ func TestState(t *testing.T) {
 	if s.NotAfter.IsZero() || s.Members != 2 || !slices.Equal(s.Others, []string{c.Members[1].URL}) {
 		t.Errorf("state: %+v", s)
 	}
+}
+
+// Without a majority nothing is written or read, and nobody follows what stands still.
+func TestNoMajority(t *testing.T) {
+	t.Parallel()
+	c := etcdtest.Start(t, etcdtest.Options{Members: 3})
+	e, _ := begin(t, with(c.Settings("any")), &testutil.Log{})
+	ctx := t.Context()
+	lease, err := e.Lease(ctx, 10*time.Second)
+	testutil.Must(t, err)
+	after, err := e.Commit(ctx, nil, []engine.Op{{Key: "live/a", Value: []byte("x")}})
+	testutil.Must(t, err)
+	ended := make(chan error)
+	go func() {
+		for _, err := range e.Follow(ctx, []string{"live/"}, after) {
+			ended <- err
+		}
+	}()
+	age := make(chan time.Duration, 1)
+	go func() {
+		<-lease.Lost()
+		age <- time.Since(lease.Renewed())
+	}()
+	time.Sleep(time.Second)
+	c.Members[0].Kill()
+	c.Members[1].Kill()
+	const want = "too few members of the engine are up to elect a leader"
+	_, err = e.Commit(ctx, nil, []engine.Op{{Key: "live/a", Value: []byte("y")}})
+	if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasPrefix(problem.Remedy(err), "start the members that are down") {
+		t.Errorf("commit: %v", err)
+	}
+	if _, err := e.Read(ctx, "live/"); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("read: %v", err)
+	}
+	select {
+	case err := <-ended:
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("follow: %v", err)
+		}
+	case <-time.After(15 * time.Second):
+		t.Error("follow goes on")
+		go func() { <-ended }()
+	}
+	if age := <-age; age > 11*time.Second {
+		t.Errorf("lost %v after it was renewed", age)
+	}
+	s, err := e.State(ctx)
+	testutil.Must(t, err)
+	if s.Endpoints[0].Error != "connection refused" || !strings.HasPrefix(s.Endpoints[2].Error, want) {
+		t.Errorf("state: %+v", s.Endpoints)
+	}
+	c.Members[0].Start()
+	testutil.Must(t, testutil.Within(20*time.Second, func() error {
+		_, err := e.Commit(ctx, nil, []engine.Op{{Key: "live/a", Value: []byte("z")}})
+		return err
+	}))
 }

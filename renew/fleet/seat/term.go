@@ -248,7 +248,7 @@ func (t *Term) End(reason string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.lost == nil {
-		t.lost = problem.Newf("the node in the seat goes on with it; see who sits: keypaird status -fleet", "%w: %s", ErrLost, reason)
+		t.lost = problem.Newf("the node in the seat goes on with it; see who sits: keypaird fleet status", "%w: %s", ErrLost, reason)
 		close(t.over)
 	}
 	return t.lost

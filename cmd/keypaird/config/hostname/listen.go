@@ -5,16 +5,17 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"keypaird/renew/problem"
 )
 
-var socketName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+var socketName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`) })
 
 // CheckListen checks "host:port", ":port" and "fd:NAME".
 func CheckListen(addr, example string) error {
 	if name, inherited := strings.CutPrefix(addr, "fd:"); inherited {
-		if !socketName.MatchString(name) {
+		if !socketName().MatchString(name) {
 			return problem.Newf("write the name of a socket of the service manager: "+strconv.Quote(example), "%q is not the name of a socket", name)
 		}
 		return nil

@@ -524,9 +524,11 @@ func restore(t *testing.T, h Harness) {
 		after = commit(t, e, set("b/b", "x"))
 	}
 	var end error
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
 	var all sync.WaitGroup
 	all.Go(func() {
-		for change, err := range e.Follow(t.Context(), []string{"b/"}, after) {
+		for change, err := range e.Follow(ctx, []string{"b/"}, after) {
 			if end = err; err == nil {
 				t.Errorf("change %v", change)
 			}

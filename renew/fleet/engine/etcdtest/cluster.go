@@ -2,9 +2,12 @@ package etcdtest
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,7 +26,7 @@ type Options struct {
 	Members int      // zero: one
 	Users   bool     // enables authentication: root, and those of AddUsers
 	Flags   []string // more of etcd
-	Names   []string // of the servers' certificates; none: 127.0.0.1
+	Names   []string // of the servers' certificates; none: their addresses
 	// NotAfter ends the servers' certificates; zero: in a day.
 	NotAfter time.Time
 }
@@ -44,6 +47,7 @@ type Member struct {
 	cluster *Cluster
 	name    string
 	peer    string
+	host    string
 	cmd     *exec.Cmd
 	watcher *exec.Cmd // kills it when this process has ended
 	hold    *os.File
@@ -54,8 +58,17 @@ func Start(t testing.TB, o Options) *Cluster {
 	t.Helper()
 	etcd := testutil.Program(t, "etcd")
 	c := &Cluster{CA: NewCA(t), t: t, dir: testutil.Memory(t), etcdctl: testutil.Program(t, "etcdctl"), options: o}
+	for i := range max(o.Members, 1) {
+		host := loopback()
+		c.Members = append(c.Members, &Member{
+			URL: "https://" + free(t, host), cluster: c, name: "m" + strconv.Itoa(i), peer: "http://" + free(t, host), host: host,
+		})
+	}
+	reached := o.Names == nil && (o.NotAfter.IsZero() || o.NotAfter.After(time.Now()))
 	if o.Names == nil {
-		o.Names = []string{"127.0.0.1"}
+		for _, m := range c.Members {
+			o.Names = append(o.Names, m.host)
+		}
 	}
 	if o.NotAfter.IsZero() {
 		o.NotAfter = time.Now().Add(24 * time.Hour)
@@ -67,11 +80,6 @@ func Start(t testing.TB, o Options) *Cluster {
 	cert, key = c.CA.Client(t, time.Now().Add(time.Hour), "root")
 	c.write("root.pem", cert)
 	c.write("root.key", key)
-	for i := range max(o.Members, 1) {
-		c.Members = append(c.Members, &Member{
-			URL: "https://" + testutil.FreeAddr(t), cluster: c, name: "m" + strconv.Itoa(i), peer: "http://" + testutil.FreeAddr(t),
-		})
-	}
 	t.Cleanup(func() {
 		for _, m := range c.Members {
 			m.Kill()
@@ -85,7 +93,7 @@ func Start(t testing.TB, o Options) *Cluster {
 	for _, m := range c.Members {
 		m.start(etcd, "new")
 	}
-	if o.NotAfter.After(time.Now()) && o.Names[0] == "127.0.0.1" {
+	if reached {
 		c.wait()
 	}
 	if o.Users {
@@ -94,6 +102,24 @@ func Start(t testing.TB, o Options) *Cluster {
 		c.Ctl("auth", "enable")
 	}
 	return c
+}
+
+// loopback returns an address of this machine; on Linux, which has millions, one that no
+// other test has.
+func loopback() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1"
+	}
+	return fmt.Sprintf("127.%d.%d.%d", 1+rand.N(254), rand.N(256), 1+rand.N(254))
+}
+
+// free returns the address with a port that is free.
+func free(t testing.TB, host string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	testutil.Must(t, err)
+	defer l.Close()
+	return l.Addr().String()
 }
 
 func tail(text string) string { return text[max(0, len(text)-2000):] }

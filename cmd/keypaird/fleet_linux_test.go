@@ -1,0 +1,317 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"keypaird/acme/acmetest"
+	"keypaird/renew/fleet/engine/etcdtest"
+	"keypaird/renew/testutil"
+)
+
+// A fleet is a world with an etcd and nodes, which are daemons with states of their own.
+type testFleet struct {
+	*testing.T
+	*world
+	ca      *authority
+	engine  *etcdtest.Cluster
+	program string
+	nodes   []*fleetNode
+	order   []string
+	round   int // another one needs other certificates
+}
+
+// A fleetNode is one node.
+type fleetNode struct {
+	fleet *testFleet
+	name  string
+	addr  string // where it answers challenges: the CA asks the last node
+	line  string // of [fleet.nodes]
+	cmd   *exec.Cmd
+	log   *lockedBuffer
+}
+
+// A lockedBuffer is written and read at the same time.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// newFleet starts an engine and makes nodes, of which the first in order begins the fleet.
+func newFleet(t *testing.T, members int, order []string, names ...string) *testFleet {
+	t.Helper()
+	f := &testFleet{T: t, world: startWorld(t, t.TempDir()), order: order}
+	f.engine = etcdtest.Start(t, etcdtest.Options{Members: members})
+	for _, program := range childPrograms {
+		_, err := built(program)
+		try(t, err)
+	}
+	var err error
+	f.program, err = built("keypaird")
+	try(t, err)
+	f.ca, err = f.startCA("CA", acmetest.Options{AuthzReuse: -1})
+	try(t, err)
+	s := f.engine.Settings("root")
+	for name, data := range map[string][]byte{"engine-ca.pem": s.CA, "engine.pem": s.Cert, "engine.key": s.Key} {
+		try(t, os.WriteFile(f.file(name), data, 0o600))
+	}
+	for i, name := range names {
+		n := &fleetNode{fleet: f, name: name, addr: fmt.Sprintf("127.0.0.%d:80", (i+1)%len(names)+1), log: new(lockedBuffer)}
+		f.nodes = append(f.nodes, n)
+		n.configure()
+		out := n.must("fleet", "key")
+		_, n.line, _ = strings.Cut(strings.TrimSpace(out), "= ")
+	}
+	f.configure()
+	f.node(order[0]).must("fleet", "init")
+	t.Cleanup(func() {
+		for _, n := range f.nodes {
+			n.stop(syscall.SIGKILL)
+		}
+		if t.Failed() {
+			for _, n := range f.nodes {
+				t.Logf("log of %s:\n%s", n.name, n.log)
+			}
+		}
+	})
+	return f
+}
+
+func (f *testFleet) node(name string) *fleetNode {
+	for _, n := range f.nodes {
+		if n.name == name {
+			return n
+		}
+	}
+	f.Fatalf("no node %s", name)
+	return nil
+}
+
+// configure writes the configuration of all nodes.
+func (f *testFleet) configure() {
+	for _, n := range f.nodes {
+		n.configure()
+	}
+}
+
+func (n *fleetNode) file(elem ...string) string {
+	return n.fleet.world.file(append([]string{n.name}, elem...)...)
+}
+
+// configure writes the configuration, without [fleet] before there are keys.
+func (n *fleetNode) configure() {
+	f := n.fleet
+	try(f.T, os.MkdirAll(n.file("out"), 0o755))
+	text := strings.ReplaceAll(f.head(), fmt.Sprintf("%q", f.world.file("state")), fmt.Sprintf("%q", n.file("state")))
+	text = strings.Replace(text, fmt.Sprintf("listen = %q", f.vars["HTTP"]), fmt.Sprintf("listen = %q", n.addr), 1)
+	text = strings.Replace(text, "self_test = true", "self_test = false", 1)
+	names := [][2]string{{`"example.org"`, ``}, {`"example.org", "*.example.org"`, `"*.example.org"`}, {`"*.example.org"`, `"example.org"`}}[f.round]
+	text += fmt.Sprintf(`
+[cert.plain]
+dns-01 = [%s]
+dns = "ns"
+deploy = ["files"]
+[cert.host]
+http-01 = ["matrix.example.org"]
+dns-01 = [%s]
+dns = "ns"
+deploy = ["files"]
+[deploy.files]
+chain = "%s/{name}.crt"
+key = "%s/{name}.key"
+reload = ["true"]
+[fleet]
+engine = ["%s"]
+prefix = %q
+tls = { ca = %q, cert = %q, key = %q }
+order = ["%s"]
+node = %q
+`, names[0], names[1], n.file("out"), n.file("out"), strings.Join(f.engine.Endpoints(), `", "`), etcdtest.Prefix,
+		f.world.file("engine-ca.pem"), f.world.file("engine.pem"), f.world.file("engine.key"), strings.Join(f.order, `", "`), n.name)
+	if f.nodes[0].line != "" {
+		text += "[fleet.nodes]\n"
+		for _, other := range f.nodes {
+			if other.line == "" {
+				continue
+			}
+			text += fmt.Sprintf("%s = %s\n", other.name, other.line)
+		}
+	}
+	try(f.T, os.WriteFile(n.file("keypaird.toml"), []byte(text), 0o600))
+}
+
+func (n *fleetNode) command(args ...string) *exec.Cmd {
+	return exec.CommandContext(n.fleet.Context(), n.fleet.program, append([]string{"-config", n.file("keypaird.toml")}, args...)...)
+}
+
+// must runs a command and returns its output.
+func (n *fleetNode) must(args ...string) string {
+	n.fleet.Helper()
+	cmd := n.command(args...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		n.fleet.Fatalf("%s: keypaird %v: %v\n%s%s", n.name, args, err, out, &errs)
+	}
+	return string(out)
+}
+
+// start starts the daemon.
+func (n *fleetNode) start() {
+	n.fleet.Helper()
+	n.cmd = n.command("run", "-v")
+	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
+	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	try(n.fleet.T, n.cmd.Start())
+}
+
+// stop sends a signal to all processes of the daemon, and waits for them.
+func (n *fleetNode) stop(s syscall.Signal) {
+	if n.cmd == nil {
+		return
+	}
+	if s == syscall.SIGKILL {
+		for _, pid := range family(n.cmd.Process.Pid) {
+			_ = syscall.Kill(pid, s)
+		}
+	}
+	_ = n.cmd.Process.Signal(s)
+	_ = n.cmd.Wait()
+	n.cmd = nil
+}
+
+// family returns a process and those that it has started, and they.
+func family(pid int) []int {
+	list := []int{pid}
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	for _, field := range strings.Fields(string(children)) {
+		var child int
+		if _, err := fmt.Sscan(field, &child); err == nil {
+			list = append(list, family(child)...)
+		}
+	}
+	return list
+}
+
+// deployed returns what a node has deployed of a target.
+func (n *fleetNode) deployed(target string) string {
+	chain, _ := os.ReadFile(filepath.Join(n.file("out"), target+".crt"))
+	key, _ := os.ReadFile(filepath.Join(n.file("out"), target+".key"))
+	return string(chain) + string(key)
+}
+
+var fleetTargets = []string{"plain", "host"}
+
+// agree waits until some nodes have deployed the same pairs, all other than before.
+func (f *testFleet) agree(within time.Duration, before map[string]string, nodes ...*fleetNode) map[string]string {
+	f.Helper()
+	now := map[string]string{}
+	err := testutil.Within(within, func() error {
+		for _, target := range fleetTargets {
+			for i, n := range nodes {
+				is := n.deployed(target)
+				if strings.Count(is, "-----BEGIN") < 2 || is == before[target] {
+					return fmt.Errorf("%s has not deployed %s", n.name, target)
+				}
+				if i > 0 && is != now[target] {
+					return fmt.Errorf("%s and %s have deployed different pairs of %s", nodes[0].name, n.name, target)
+				}
+				now[target] = is
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return now
+}
+
+// change makes other certificates necessary, of which some nodes learn.
+func (f *testFleet) change(nodes ...*fleetNode) {
+	f.round++
+	f.configure()
+	for _, n := range nodes {
+		try(f.T, n.cmd.Process.Signal(syscall.SIGHUP))
+	}
+}
+
+// issued fails unless so many certificates were issued since the last call.
+func (f *testFleet) issued(want int) {
+	f.Helper()
+	placed, finalized := f.ca.orders()
+	if finalized != want {
+		f.Fatalf("%d orders placed, %d finalized, want %d", placed, finalized, want)
+	}
+	f.ca.forgetOrders()
+}
+
+// Two nodes that may order and one that may not: one certificate for all, by whoever sits.
+func TestFleet(t *testing.T) {
+	t.Parallel()
+	if !inNamespaces(t) {
+		return
+	}
+	if !inside() {
+		t.Skip("needs root and Linux: each node answers at port 80 of an address of its own")
+	}
+	f := newFleet(t, 1, []string{"mx1", "mx2"}, "mx1", "mx2", "web")
+	first, second, web := f.nodes[0], f.nodes[1], f.nodes[2]
+	for _, n := range f.nodes {
+		n.start()
+	}
+	pairs := f.agree(60*time.Second, nil, f.nodes...)
+	f.issued(2)
+
+	t.Log("other names: the first choice renews")
+	f.change(f.nodes...)
+	pairs = f.agree(90*time.Second, pairs, f.nodes...)
+	f.issued(2)
+
+	t.Log("the first choice is gone: the second renews")
+	first.stop(syscall.SIGKILL)
+	f.change(second, web)
+	pairs = f.agree(120*time.Second, pairs, second, web)
+	f.issued(2)
+
+	t.Log("the first choice is back: it takes what it missed")
+	first.start()
+	now := f.agree(60*time.Second, nil, f.nodes...)
+	for target, pair := range pairs {
+		if now[target] != pair {
+			t.Errorf("%s was exchanged", target)
+		}
+	}
+	f.issued(0)
+
+	t.Log("the engine is gone: a node starts and serves on")
+	for _, m := range f.engine.Members {
+		m.Kill()
+	}
+	web.stop(syscall.SIGTERM)
+	try(t, os.RemoveAll(web.file("out")), os.MkdirAll(web.file("out"), 0o755))
+	web.start()
+	f.agree(90*time.Second, nil, first, web)
+	f.issued(0)
+}

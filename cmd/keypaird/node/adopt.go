@@ -1,0 +1,248 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"keypaird/acme"
+	"keypaird/acme/accountfile"
+	"keypaird/acme/orderlog"
+	"keypaird/renew"
+	"keypaird/renew/fleet"
+	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/engine"
+	"keypaird/renew/problem"
+	"keypaird/renew/record"
+)
+
+// Files are what a single machine keeps of orders.
+type Files struct {
+	Order    func(target, ca string) acme.OrderStore
+	Account  func(ca string) accountfile.Files
+	OrderLog func(ca string) *orderlog.Log
+}
+
+// readTimeout bounds one read of what a new holder of the seat adopts.
+const readTimeout = 30 * time.Second
+
+// adopt takes over what the engine knows into the files, and gives the engine what only the
+// files know: it may have been emptied.
+func (n *Node) adopt(ctx context.Context, t *fleet.Term) error {
+	began := time.Now()
+	n.mu.Lock()
+	n.term, n.err = t, nil // commits are of this term from here on
+	n.written, n.records = map[string]bool{}, map[string]string{}
+	n.mu.Unlock()
+	for _, ca := range n.cas() {
+		if err := n.adoptAccount(ctx, ca, n.o.Files.Account(ca)); err != nil {
+			return err
+		}
+		if err := n.adoptOrderLog(ctx, ca, n.o.Files.OrderLog(ca)); err != nil {
+			return err
+		}
+	}
+	if err := n.adoptOrders(ctx); err != nil {
+		return err
+	}
+	if err := n.adoptRecords(ctx); err != nil {
+		return err
+	}
+	n.o.Log.Info("ordering for the fleet", "node", n.o.Fleet.Node, "took", time.Since(began).Round(time.Millisecond))
+	return t.Good()
+}
+
+// cas returns all CAs.
+func (n *Node) cas() []string {
+	all := slices.Concat(slices.Collect(maps.Values(n.o.CAs))...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// opened returns what is in a value that a node which may order has signed, and the secret
+// in it. One that is not as it should be is logged, and as if it were not there.
+func opened[T any](n *Node, e engine.Entry, parse func([]byte) (T, error)) (body T, secret []byte, ok bool) {
+	body, secret, err := fleet.Open(n.Fleet(), e, n.o.Fleet.Order, parse)
+	if err != nil {
+		n.o.Log.Warn("ignoring a value of the engine", "key", e.Key, "err", err, "remedy", problem.Remedy(err))
+	}
+	return body, secret, err == nil
+}
+
+// adoptAccount makes the fleet's account at a CA that of this node. One of its own that
+// differs is kept aside: no account is lost.
+func (n *Node) adoptAccount(ctx context.Context, ca string, files accountfile.Files) error {
+	have, err := accountParts(files.Store)
+	if err != nil {
+		return err
+	}
+	entries, err := n.read(ctx, document.AccountKey(ca))
+	if err != nil {
+		return err
+	}
+	var shared document.Account
+	for _, e := range entries {
+		if e.Key != document.AccountKey(ca) {
+			continue
+		}
+		_, secret, ok := opened(n, e, func([]byte) (struct{}, error) { return struct{}{}, nil })
+		if !ok {
+			continue
+		}
+		if shared, err = document.Parse[document.Account](secret); err != nil {
+			n.o.Log.Warn("ignoring a value of the engine", "key", e.Key, "err", err)
+		}
+	}
+	switch {
+	case len(shared.Parts) == 0:
+		return n.commitAccount(ctx, ca, files.Store)
+	case maps.EqualFunc(have, shared.Parts, bytes.Equal):
+		return nil
+	case !sameKey(have, shared.Parts):
+		if err := files.SetAside(time.Now()); err != nil {
+			return err
+		}
+		n.o.Log.Warn("using the account of the fleet; this node's own is kept beside it", "ca", ca, "dir", files.Store.Where(""))
+	}
+	for _, name := range accountfile.Parts {
+		data := shared.Parts[name]
+		if data != nil {
+			err = files.Store.Save(name, data)
+		} else {
+			err = files.Store.Remove(name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	n.o.Log.Info("account of the fleet adopted", "ca", ca)
+	return nil
+}
+
+// sameKey reports whether two accounts have one key, or the first has none.
+func sameKey(have, shared map[string][]byte) bool {
+	key := accountfile.Parts[0]
+	return have[key] == nil || bytes.Equal(have[key], shared[key])
+}
+
+// adoptOrders takes over the orders under way.
+func (n *Node) adoptOrders(ctx context.Context) error {
+	entries, err := n.read(ctx, document.KindOrder.Prefix())
+	if err != nil {
+		return err
+	}
+	there := map[string]bool{}
+	for _, e := range entries {
+		k, ok := document.ParseKey(e.Key)
+		if !ok {
+			continue
+		}
+		order, data, ok := opened(n, e, document.Parse[document.Order])
+		if !ok {
+			continue
+		}
+		there[e.Key] = true
+		files := n.o.Files.Order(k.Target, k.CA)
+		have, err := files.Load()
+		if err == nil && !bytes.Equal(have, data) {
+			n.o.Log.Info("order adopted", "cert", k.Target, "ca", k.CA, "placed", order.Placed)
+			err = files.Save(data, order.Placed)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	n.mu.Lock()
+	maps.Copy(n.written, there)
+	n.mu.Unlock()
+	return n.returnOrders(ctx, there)
+}
+
+// returnOrders gives the engine the orders that only this node knows.
+func (n *Node) returnOrders(ctx context.Context, there map[string]bool) error {
+	for target, cas := range n.o.CAs {
+		for _, ca := range cas {
+			key := document.OrderKey(target, ca)
+			if there[key] {
+				continue
+			}
+			data, err := n.o.Files.Order(target, ca).Load()
+			if err == nil && data != nil {
+				err = n.commitOrder(ctx, key, data, true)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// adoptRecords takes over what was recorded of ordering since: failures, and when a CA
+// wants a certificate replaced. The record of a certificate that this node still has to
+// take comes with that.
+func (n *Node) adoptRecords(ctx context.Context) error {
+	entries, err := n.read(ctx, document.KindRecord.Prefix())
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		k, ok := document.ParseKey(e.Key)
+		if !ok {
+			continue
+		}
+		ordering, secret, ok := n.openRecord(e)
+		if !ok {
+			continue
+		}
+		if err := n.adoptRecord(k.Target, ordering, secret); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openRecord returns the ordering half of a record.
+func (n *Node) openRecord(e engine.Entry) (o record.Ordering, nextKey []byte, ok bool) {
+	body, nextKey, ok := opened(n, e, document.Parse[document.Record])
+	if !ok || json.Unmarshal(body.Ordering, &o) != nil {
+		return o, nil, false
+	}
+	return o, nextKey, true
+}
+
+// adoptRecord writes the ordering half of a record, if it is about the pair that this node
+// has.
+func (n *Node) adoptRecord(target string, o record.Ordering, nextKey []byte) error {
+	have, err := record.Load(n.o.Store, target)
+	if err != nil {
+		return err
+	}
+	r, known := n.release(target)
+	if !known || r.Serial != have.Fleet.Serial || r.Fingerprint != have.Fleet.Fingerprint {
+		return nil
+	}
+	if nextKey != nil {
+		if err := n.o.Store.WriteFile(target, renew.NextKeyFile, nextKey); err != nil {
+			return err
+		}
+	}
+	have.Ordering = o
+	return new(record.Records).Save(n.o.Store, target, have)
+}
+
+// sumOf identifies what a record says of ordering.
+func sumOf(ordering, nextKey []byte) string {
+	h := sha256.New()
+	for _, data := range [][]byte{ordering, nextKey} {
+		fmt.Fprintf(h, "%d ", len(data))
+		h.Write(data)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}

@@ -1,0 +1,38 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"keypaird/renew/problem"
+)
+
+// idRetry is how often the engine is asked for the fleet's id.
+const idRetry = 2 * time.Second
+
+// findID returns the id of the fleet: the one that is known, or that which a member has
+// written; false once ctx has ended.
+func (n *Node) findID(ctx context.Context) (string, bool) {
+	for {
+		asking, cancel := context.WithTimeout(ctx, readTimeout)
+		id, err := n.o.ID(asking)
+		cancel()
+		switch {
+		case err != nil:
+		case id != "":
+			return id, true
+		default:
+			err = problem.New("the prefix of the engine belongs to no fleet yet", "run keypaird fleet init on a node of order")
+		}
+		n.mu.Lock()
+		first := n.idErr.Error() != err.Error()
+		n.idErr = err
+		n.mu.Unlock()
+		if first && ctx.Err() == nil {
+			n.o.Log.Warn("not in the fleet yet", "err", err, "remedy", problem.Remedy(err))
+		}
+		if !sleep(ctx, idRetry) {
+			return "", false
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"keypaird/acme"
+	"keypaird/acme/accountfile"
+	"keypaird/acme/authority"
+	"keypaird/acme/http01"
+	"keypaird/acme/orderlog"
+	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
+	commands "keypaird/cmd/keypaird/fleet"
+	"keypaird/renew"
+	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/envelope"
+	"keypaird/renew/fleet/remote"
+	"keypaird/renew/fleet/wire"
+	"keypaird/renew/keypair"
+	"keypaird/renew/lifetime"
+)
+
+// boot identifies this process among the nodes: a machine with the same name has another.
+var boot = document.NewID()
+
+// Join returns this machine's node of the fleet of a configuration. An observer leaves
+// ordering and reporting to the daemon of this machine.
+func Join(cfg *config.Config, version string, observer bool, log *slog.Logger) (*Node, error) {
+	identity, err := envelope.Read(cfg.State)
+	if err != nil {
+		return nil, err
+	}
+	f := cfg.Fleet
+	members := f.Nodes.Members()
+	if err := commands.CheckLine(f.Node, identity, members); err != nil {
+		return nil, err
+	}
+	store, err := keypair.Open(cfg.State)
+	if err != nil {
+		return nil, err
+	}
+	e := remote.New(remote.Options{Settings: func() (wire.Settings, error) { return commands.Settings(cfg) }, Log: log})
+	of := commands.Options(cfg, e, log)
+	of.Identity, of.Boot, of.Version, of.Observer = identity, boot, version, observer
+	of.Urgent = func(target string) bool { return urgent(store, target) }
+	o := Options{
+		Fleet: of,
+		ID:    func(ctx context.Context) (string, error) { return commands.ID(ctx, e, members, cfg.State) },
+		Run:   e.Run, Store: store, Log: log, CAs: map[string][]string{},
+		Files: filesOf(cfg, store),
+	}
+	if cfg.OrdersHere() {
+		o.Fleet.Targets = map[string]string{}
+	}
+	for _, t := range cfg.Targets() {
+		o.CAs[t.Name] = t.SignWith
+		if cfg.OrdersHere() {
+			o.Fleet.Targets[t.Name] = sumOfTarget(t)
+		}
+	}
+	return New(o), nil
+}
+
+// sumOfTarget identifies what an order depends on: orderers compare it.
+func sumOfTarget(t config.Target) string {
+	t.Deploy, t.Services = nil, nil
+	data, _ := json.Marshal(t)
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
+}
+
+// urgent reports whether what a target uses ends soon.
+func urgent(store *keypair.Store, target string) bool {
+	l, err := store.Look(target, "")
+	return err == nil && lifetime.EndsSoon(l.InUse, time.Now())
+}
+
+// filesOf returns where this machine keeps what it orders.
+func filesOf(cfg *config.Config, store *keypair.Store) Files {
+	account := func(ca string) string { return filepath.Join(cfg.State, "accounts", ca) }
+	return Files{
+		Order: func(target, ca string) acme.OrderStore {
+			return acme.OrderDir(filepath.Join(store.Dir(target), "pending", ca))
+		},
+		Account: func(ca string) accountfile.Files {
+			return accountfile.Files{CA: ca, Store: accountfile.Dir(account(ca))}
+		},
+		OrderLog: func(ca string) *orderlog.Log {
+			known, _ := authority.BuiltIn(ca)
+			return acme.NewOrderLog(known, account(ca))
+		},
+	}
+}
+
+// Shared returns what the fleet has in place of files.
+func (n *Node) Shared() engine.Shared {
+	return engine.Shared{
+		Orders: n.Orders, Account: n.Account, OrderLog: n.OrderLog, Permit: n.Permit, HTTP01: n.Solver,
+		Target: func(t renew.Target) renew.Sharing { return n.Sharing(t.Name) },
+		Begin:  n.Begin, End: n.End, Run: n.take,
+	}
+}
+
+// take takes part in the fleet until ctx ends.
+func (n *Node) take(ctx context.Context, tokens *http01.Solver, changed func(targets []string)) {
+	defer n.o.Store.Close()
+	var parts sync.WaitGroup
+	parts.Go(func() { n.ServeTokens(ctx, tokens) })
+	own, end := context.WithCancel(context.WithoutCancel(ctx)) // the seat is given back through the engine
+	parts.Go(func() { n.o.Run(own) })
+	n.Run(ctx, changed)
+	end()
+	parts.Wait()
+}

@@ -1,0 +1,259 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"keypaird/renew"
+	"keypaird/renew/fleet"
+	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/engine"
+	"keypaird/renew/fleet/wave"
+	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
+)
+
+// Sharing returns how the fleet shares the certificate of a target.
+func (n *Node) Sharing(target string) renew.Sharing { return sharing{n, target} }
+
+// sharing implements renew.Sharing.
+type sharing struct {
+	node   *Node
+	target string
+}
+
+// release returns what the engine has of a target; false: nothing, or it is not known.
+func (n *Node) release(target string) (document.Release, bool) {
+	if f := n.Fleet(); f != nil {
+		return f.Release(target)
+	}
+	return document.Release{}, false
+}
+
+// compare returns what this node does about the target, and the engine's release.
+func (s sharing) compare(st renew.State) (fleet.Step, document.Release) {
+	r, _ := s.node.release(s.target)
+	local := fleet.Local{Serial: st.Record.Fleet.Serial, Released: st.Record.Fleet.Fingerprint, Newest: st.Fingerprint}
+	if r.Fingerprint != "" {
+		_, err := s.node.o.Store.Find(s.target, r.Fingerprint)
+		local.HasEngine = err == nil
+	}
+	_, err := s.node.seat()
+	local.Seated = err == nil
+	return fleet.Compare(local, r), r
+}
+
+func (s sharing) Take(ctx context.Context, st renew.State) (*renew.Taken, error) {
+	step, r := s.compare(st)
+	switch step {
+	case fleet.Note:
+		newest, err := s.node.o.Store.Newest(s.target)
+		if err != nil {
+			return nil, err
+		}
+		return &renew.Taken{Pair: newest.Pair, Ordering: st.Record.Ordering, Serial: r.Serial}, nil
+	case fleet.Take:
+		p, r, err := s.node.Fleet().Pair(ctx, s.target)
+		if err != nil {
+			return nil, err
+		}
+		t := &renew.Taken{Pair: p, Serial: r.Serial}
+		t.Ordering, err = s.node.recorded(ctx, s.target)
+		return t, err
+	}
+	return nil, nil
+}
+
+// recorded returns what the fleet recorded of ordering a target, on a node that may order:
+// others cannot read it.
+func (n *Node) recorded(ctx context.Context, target string) (o renew.Ordering, err error) {
+	if !n.orders() {
+		return o, nil
+	}
+	entries, err := n.read(ctx, document.RecordKey(target))
+	if err != nil {
+		return o, err
+	}
+	for _, e := range entries {
+		if e.Key != document.RecordKey(target) {
+			continue
+		}
+		ordering, nextKey, ok := n.openRecord(e)
+		if ok && nextKey != nil {
+			err = n.o.Store.WriteFile(target, renew.NextKeyFile, nextKey)
+		}
+		return ordering, err
+	}
+	return o, nil
+}
+
+func (s sharing) OrderHold(now time.Time, st renew.State, mode renew.Mode) renew.Limit {
+	if _, err := s.node.seat(); err != nil {
+		return renew.Limit{Err: err}
+	}
+	due := st.Leaf == nil || !now.Before(st.Due())
+	if other := s.node.Fleet().Differs(s.target); other != "" && !due && mode != renew.Force {
+		return renew.Limit{Err: problem.Newf("have the same configuration on all nodes of order", "node %s has another configuration of %q", other, s.target)}
+	}
+	return renew.Limit{}
+}
+
+func (s sharing) DeployHold(now time.Time, st renew.State) renew.Limit {
+	r, ok := s.node.release(s.target)
+	if !ok || r.Fingerprint != st.Fingerprint || wave.Allows(r, s.node.o.Fleet.Node) {
+		return renew.Limit{}
+	}
+	why := "release " + fmt.Sprint(r.Serial) + " goes to others first: " + strings.Join(r.Nodes, " ")
+	if r.Held != "" {
+		why = fmt.Sprintf("release %d is held: %s", r.Serial, r.Held)
+	}
+	return renew.Limit{Err: problem.New(why, "see keypaird fleet status; to deploy it everywhere now: keypaird fleet go "+s.target)}
+}
+
+func (s sharing) Lacks(st renew.State) bool {
+	step, _ := s.compare(st)
+	return step == fleet.Publish
+}
+
+func (s sharing) Publish(ctx context.Context, st renew.State, p *keypair.Pair) (uint64, error) {
+	n := s.node
+	term, err := n.seat()
+	if err != nil {
+		return 0, err
+	}
+	ordering, err := json.Marshal(st.Record.Ordering)
+	if err != nil {
+		return 0, err
+	}
+	nextKey, err := n.nextKey(s.target)
+	if err != nil {
+		return 0, err
+	}
+	publication := fleet.Publication{
+		Target: s.target, Pair: p, Serial: st.Record.Fleet.Serial, Ordering: ordering, NextKey: nextKey, Urgent: st.Urgent(time.Now()),
+	}
+	keys := n.writtenOrders(s.target)
+	for _, key := range keys {
+		publication.More = append(publication.More, engine.Op{Key: key})
+	}
+	serial, err := n.Fleet().Publish(ctx, term, publication)
+	if err != nil {
+		return 0, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, key := range keys {
+		delete(n.written, key)
+	}
+	n.records[s.target] = sumOf(ordering, nextKey)
+	return serial, nil
+}
+
+// writtenOrders returns the keys of a target's orders that the engine has.
+func (n *Node) writtenOrders(target string) (keys []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, ca := range n.o.CAs[target] {
+		if key := document.OrderKey(target, ca); n.written[key] {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// nextKey returns the key of the certificate after the newest (DANE); nil: there is none.
+func (n *Node) nextKey(target string) ([]byte, error) {
+	data, err := n.o.Store.ReadFile(target, renew.NextKeyFile)
+	if keypair.None(err) {
+		return nil, nil
+	}
+	return data, err
+}
+
+func (s sharing) Reported(st renew.State, err error) {
+	n := s.node
+	f := n.Fleet()
+	switch {
+	case f == nil:
+		return // once it is reached, a pass over all targets follows
+	case err != nil:
+		f.Report(s.target, 0, &document.Exception{Err: err.Error()})
+		return
+	}
+	f.Report(s.target, st.Record.Fleet.Serial, exception(st))
+	if _, err := n.seat(); err != nil {
+		return
+	}
+	if err := n.commitRecord(s.target, st); err != nil {
+		n.o.Log.Warn("record not given to the fleet", "cert", s.target, "err", err)
+	}
+	n.standUp(st)
+}
+
+// exception returns what is missing until a release is verified here; nil: nothing.
+func exception(st renew.State) *document.Exception {
+	var e *document.Exception
+	for name := range st.Specs {
+		if st.Done(name) {
+			continue
+		}
+		a := st.Record.Deployments[name].Attempt
+		if e == nil || a.Failures > e.Failures {
+			e = &document.Exception{Failures: a.Failures, Err: a.Error}
+		}
+	}
+	return e
+}
+
+// commitRecord gives what is recorded of ordering to the nodes that may order, if it changed.
+func (n *Node) commitRecord(target string, st renew.State) error {
+	ordering, err := json.Marshal(st.Record.Ordering)
+	if err != nil {
+		return err
+	}
+	nextKey, err := n.nextKey(target)
+	if err != nil {
+		return err
+	}
+	sum := sumOf(ordering, nextKey)
+	n.mu.Lock()
+	same := n.records[target] == sum
+	n.mu.Unlock()
+	if same {
+		return nil
+	}
+	op, err := n.op(document.RecordKey(target), document.Record{Ordering: ordering}, nextKey)
+	if err == nil {
+		err = n.commit(context.Background(), op)
+	}
+	if err == nil {
+		n.mu.Lock()
+		n.records[target] = sum
+		n.mu.Unlock()
+	}
+	return err
+}
+
+// rest is for how long a node that could not order takes the seat last.
+const rest = 10 * time.Minute
+
+// persistent is how often an order fails before another node tries.
+const persistent = 3
+
+// standUp leaves ordering to another node after failures in a row that may be this node's:
+// of its network, or of its DNS account.
+func (n *Node) standUp(st renew.State) {
+	t, err := n.seat()
+	if err != nil {
+		return
+	}
+	for ca, a := range st.Record.Orders {
+		if a.Failures >= persistent && a.Failures%persistent == 0 && time.Since(a.At) < time.Minute {
+			t.StandUp(fmt.Sprintf("its orders at %s failed %d times in a row: %s", ca, a.Failures, a.Error), rest)
+			return
+		}
+	}
+}
