@@ -1,13 +1,9 @@
 package fleet
 
 import (
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"keypaird/renew/fleet/document"
 )
 
 const (
@@ -123,41 +119,4 @@ func (f *Fleet) Differs(target string) string {
 		}
 	}
 	return ""
-}
-
-// A NodeState is what is known of a node.
-type NodeState struct {
-	Name    string
-	Away    time.Duration // since when it is not alive; 0: it is
-	Version string        // of keypaird; "": it is not alive
-	Offset  time.Duration // of its clock, when it last wrote something; 0: unknown
-}
-
-// Nodes returns the nodes of the fleet, sorted by name. See ReadNodes.
-func (f *Fleet) Nodes() []NodeState {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var nodes []NodeState
-	for _, name := range slices.Sorted(maps.Keys(f.Members)) {
-		s := NodeState{Name: name, Away: f.view.Away(name, f.now())}
-		if n := f.view.Nodes[name]; n != nil {
-			s.Offset = n.Offset
-			if n.Alive != nil {
-				s.Version = n.Alive.Version
-			}
-		}
-		nodes = append(nodes, s)
-	}
-	return nodes
-}
-
-// Releases returns the releases that the engine has of the targets that this node needs.
-func (f *Fleet) Releases() map[string]document.Release {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	releases := make(map[string]document.Release, len(f.view.Releases))
-	for target, r := range f.view.Releases {
-		releases[target] = r.Release
-	}
-	return releases
 }
