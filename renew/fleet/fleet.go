@@ -108,16 +108,20 @@ func New(o Options) *Fleet {
 	for i := range f.locks {
 		f.locks[i] = make(chan struct{}, 1)
 	}
-	f.view = view.New(f.signer, o.Log, f.wants)
+	f.view = view.New(f.signer, o.Log, f.wants, f.seesAll())
 	return f
 }
 
 // orders reports whether this node may order.
 func (f *Fleet) orders() bool { return slices.Contains(f.Order, f.Node) }
 
-// wants reports whether this node needs the releases of a target: an orderer needs all.
+// seesAll reports whether this node needs all releases, and what all nodes report: others
+// would only load the engine.
+func (f *Fleet) seesAll() bool { return f.orders() || f.Observer }
+
+// wants reports whether this node needs the releases of a target.
 func (f *Fleet) wants(target string) bool {
-	return f.orders() || slices.Contains(f.Audience(target), f.Node)
+	return f.seesAll() || slices.Contains(f.Audience(target), f.Node)
 }
 
 // now is the wall clock.

@@ -521,8 +521,9 @@ func TestCannotTake(t *testing.T) {
 	})
 }
 
-// Who may not order does not follow what other nodes report, but can read it.
-func TestReadNodes(t *testing.T) {
+// A node that may not order does not follow what other nodes report. An observer follows
+// all, and does nothing.
+func TestObserver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "a", "b", "c")
 		w.order = []string{"a"}
@@ -535,14 +536,17 @@ func TestReadNodes(t *testing.T) {
 		if p := c.Progress("x.example"); p[1].Verified || !p[2].Verified {
 			t.Errorf("before: %+v", p)
 		}
-		if err := c.ReadNodes(t.Context()); err != nil {
-			t.Fatal(err)
+		revision := w.server.Revision()
+		observer := w.start("c", func(o *Options) { o.Observer = true })
+		defer func() { c.stop(); <-c.stopped }()
+		observer.Wait(t.Context())
+		p := observer.Progress("x.example")
+		if !p[0].Verified || !p[1].Verified || !p[2].Verified || p[0].Away != 0 || len(observer.Nodes()) != 3 || len(observer.Releases()) != 1 {
+			t.Errorf("%+v, %+v", p, observer.Nodes())
 		}
-		if nodes := c.Nodes(); len(nodes) != 3 || nodes[0].Name != "a" || nodes[0].Version != "v1.0.0" || nodes[1].Away != 0 || len(c.Releases()) != 1 {
-			t.Errorf("nodes %+v, releases %+v", nodes, c.Releases())
-		}
-		if p := c.Progress("x.example"); !p[0].Verified || !p[1].Verified || !p[2].Verified || p[0].Away != 0 {
-			t.Errorf("after: %+v", p)
+		time.Sleep(time.Hour)
+		if w.server.Revision() != revision {
+			t.Error("the observer writes")
 		}
 	})
 }
