@@ -169,9 +169,11 @@ _keypaird() {
 	fleet)
 		_arguments \
 			'-config[the configuration file]:config:_files' \
+			'-json[with status\: print it as JSON]' \
 			'-print-etcdctl[with init\: print the commands that make the users and roles of etcd, and do nothing]' \
 			'-rotate[with key\: make a second key beside the first; the next time, once \[fleet.nodes\] has only the new one, remove the first]' \
-			'1:verb:(key init)'
+			'1:verb:(key init status)' \
+			'*:name: _keypaird_list targets'
 		;;
 	dns)
 		_arguments \

@@ -62,7 +62,7 @@ func (c *checker) checkProvider(p path, code string) {
 	case code == "manual":
 		c.report(p, `publish a record once instead: dns = "persist"`, "%q waits for a person at a terminal", code)
 	case slices.Contains(known, code):
-	case !isToken(code):
+	case !hostname.IsToken(code):
 		c.report(p, remedy, "%q is not a provider", code)
 	case c.hasProvider == nil || !c.hasProvider(code):
 		hint, near := remedy, cmp.Or(need.Meant(code), textfmt.Nearest(code, known))

@@ -34,7 +34,7 @@ func Rights(cfg *config.Config) confine.Rights {
 }
 
 // GiveUp takes from this process all rights that the configuration does not need, but
-// for writing to some more directories, and returns those that stay.
+// to write to some more directories, and returns those that stay.
 func GiveUp(cfg *config.Config, log *slog.Logger, more ...string) *confine.Rights {
 	k := Rights(cfg)
 	k.Write = append(k.Write, more...)

@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	configfile "keypaird/cmd/keypaird/config/file"
 	"net"
 	"os"
 	"os/user"
@@ -19,7 +20,6 @@ import (
 	"syscall"
 	"time"
 
-	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
 	"keypaird/hooks/command"
 	"keypaird/hooks/preset"
@@ -56,7 +56,7 @@ var programs = map[string]string{
 // look returns what this machine says.
 func look(ctx context.Context) *machine {
 	m := &machine{port80: listens("80"), nameserv: nameServer()}
-	if text, err := config.ReadFile("/etc/haproxy/haproxy.cfg"); err == nil {
+	if text, err := configfile.ReadSmall("/etc/haproxy/haproxy.cfg"); err == nil {
 		if found := adminSocket().FindSubmatch(text); found != nil {
 			m.socket = string(found[1])
 		}
@@ -150,7 +150,7 @@ func namesIn(path string) (list []string) {
 	if !filepath.IsAbs(path) {
 		return nil
 	}
-	data, err := config.ReadFile(path)
+	data, err := configfile.ReadSmall(path)
 	if err != nil {
 		return nil
 	}
@@ -188,7 +188,7 @@ func prosodyComponents(domain string) (list []string) {
 		}
 	}
 	for _, file := range files {
-		data, _ := config.ReadFile(file)
+		data, _ := configfile.ReadSmall(file)
 		for _, m := range component().FindAllStringSubmatch(string(data), -1) {
 			c, err := name(m[1])
 			if err == nil && strings.HasSuffix(c, "."+domain) && !slices.Contains(list, c) {
