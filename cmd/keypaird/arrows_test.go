@@ -131,6 +131,43 @@ var arrows = map[string][]string{
 	"renew/years":                    {},
 }
 
+// targetArrows are the rows of the packages that the tree is to have. Each of
+// them takes the place of its row above when its package has been made or freed
+// of the last import that is not allowed here; until then only packages without a
+// row above are held to it. hooks/verify and hooks/discover leave the program that
+// holds the keys later.
+var targetArrows = map[string][]string{
+	"cmd/keypaird":                   {"cmd/keypaird/config", "cmd/keypaird/daemon", "cmd/keypaird/engine", "cmd/keypaird/preflight", "hooks/discover", "hooks/preset", "hooks/verify", "renew/status"},
+	"cmd/keypaird/config":            {"acme", "hooks", "hooks/expect", "hooks/preset", "hooks/probe"},
+	"cmd/keypaird/engine":            {"acme", "acme/dns01", "acme/http01", "acme/orderlog", "cmd/keypaird/config", "hooks", "hooks/command", "renew", "renew/renewalinfo"},
+	"cmd/keypaird/daemon":            {"cmd/keypaird/engine", "hooks/command", "renew", "renew/loop", "renew/notify", "renew/status", "renew/tlsa"},
+	"cmd/keypaird/preflight":         {"acme/dns01", "cmd/keypaird/config", "cmd/keypaird/engine", "hooks/discover"},
+	"acme":                           {"acme/orderlog", "renew/keypair"},
+	"acme/orderlog":                  {"renew/durable"},
+	"acme/dns01/dnsquery":            {},
+	"acme/dns01/redact":              {},
+	"renew/launch":                   {},
+	"cmd/keypaird-dns/child/rfc2136": {},
+	"renew":                          {"renew/backoff", "renew/deployer", "renew/keypair", "renew/record", "renew/renewalinfo", "renew/rollover"},
+	"renew/backoff":                  {"renew/durable"},
+	"renew/durable":                  {},
+	"renew/keypair":                  {"renew/durable", "renew/tlsa"},
+	"renew/loop":                     {},
+	"renew/notify":                   {"renew", "renew/backoff"},
+	"renew/renewalinfo":              {"renew/backoff"},
+	"renew/rollover":                 {"renew/durable", "renew/keypair", "renew/tlsa"},
+	"renew/status":                   {"renew", "renew/backoff", "renew/notify"},
+	"renew/tlsa":                     {},
+	"hooks":                          {"hooks/acl", "hooks/command", "hooks/expect", "hooks/probe", "renew", "renew/keypair"},
+	"hooks/command":                  {},
+	"hooks/preset":                   {"hooks", "hooks/command"},
+	"hooks/discover":                 {"hooks/discover/records", "hooks/discover/web", "hooks/probe", "renew/tlsa"},
+	"hooks/discover/records":         {"acme/dns01/dnsquery"},
+	"hooks/discover/web":             {"hooks/discover/records", "hooks/probe", "renew/textfmt"},
+	"hooks/probe":                    {"renew/tlsa"},
+	"hooks/verify":                   {"acme/dns01/dnsquery", "hooks/discover", "hooks/probe", "renew/tlsa"},
+}
+
 // heavy may be imported by the packages named and no others: the process that
 // holds keys stays small.
 var heavy = map[string][]string{
