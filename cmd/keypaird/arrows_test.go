@@ -41,8 +41,9 @@ var arrows = map[string][]string{
 	"cmd/keypaird-names/message":     {"hooks/verify/input", "renew/textfmt"},
 	"cmd/keypaird/accounts":          {"acme", "acme/accountkey", "acme/dns01", "cmd/keypaird/config/hostname", "cmd/keypaird/engine", "renew", "renew/keypair", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird/cli":               {"cmd/keypaird/config", "cmd/keypaird/output", "cmd/keypaird/progress", "renew", "renew/textfmt"},
-	"cmd/keypaird/config":            {"acme", "acme/authority", "acme/dns01", "acme/dns01/need", "acme/dns01/redact", "cmd/keypaird/config/file", "cmd/keypaird/config/fleetrule", "cmd/keypaird/config/hostname", "cmd/keypaird/config/tomltext", "cmd/keypaird/schedule", "hooks", "hooks/expect", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair", "renew/keypair/pkcs12", "renew/problem", "renew/textfmt"},
+	"cmd/keypaird/config":            {"acme", "acme/authority", "acme/dns01", "acme/dns01/need", "acme/dns01/redact", "cmd/keypaird/config/file", "cmd/keypaird/config/filerule", "cmd/keypaird/config/fleetrule", "cmd/keypaird/config/hostname", "cmd/keypaird/config/tomltext", "cmd/keypaird/schedule", "hooks", "hooks/expect", "hooks/preset", "hooks/probe", "renew/durable", "renew/keypair", "renew/keypair/pkcs12", "renew/problem", "renew/textfmt"},
 	"cmd/keypaird/config/file":       {"cmd/keypaird/config/tomltext", "renew/durable"},
+	"cmd/keypaird/config/filerule":   {"renew/problem"},
 	"cmd/keypaird/config/fleetrule":  {"renew/fleet/document", "renew/fleet/envelope", "renew/problem"},
 	"cmd/keypaird/config/hostname":   {"renew/problem"},
 	"cmd/keypaird/config/tomltext":   {},
@@ -171,6 +172,8 @@ var targetArrows = map[string][]string{
 // heavy may be imported by the packages named and no others: the process that
 // holds keys stays small.
 var heavy = map[string][]string{
+	"filippo.io/age":                       {"renew/fleet/envelope"},
+	"go.etcd.io/etcd":                      {"cmd/keypaird-fleet/child"},
 	"github.com/go-acme/lego/v4/providers": {"cmd/keypaird-dns", "cmd/keypaird-dns/child"},
 	"github.com/go-acme/lego/v4/challenge": {"cmd/keypaird-dns", "cmd/keypaird-dns/child", "cmd/keypaird-dns/child/rfc2136"},
 	"github.com/go-acme/lego/v4/acme":      {"acme", "acme/acmetest", "acme/refusal", "acme/transport"},
