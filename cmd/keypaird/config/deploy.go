@@ -4,10 +4,9 @@ import (
 	"cmp"
 	"io/fs"
 	"os/user"
-	"path/filepath"
 	"strconv"
-	"strings"
 
+	"keypaird/cmd/keypaird/config/filerule"
 	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/hooks"
 	"keypaird/hooks/expect"
@@ -29,15 +28,17 @@ func (c *checker) checkDeploy(name string, d Deploy) {
 		template *string
 	}{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}, {"leaf", d.Leaf}, {"intermediates", d.Intermediates}, {"pkcs12", d.PKCS12}, {"socket", d.Socket}} {
 		if f.template != nil && *f.template != "" {
-			c.checkTemplate(p.child(f.key), *f.template, f.key != "socket")
+			if at := p.child(f.key); c.checkAbsolute(at, *f.template, "write the path from / on") {
+				c.reportError(at, filerule.Template(*f.template, f.key != "socket"))
+			}
 		}
 	}
 	c.badDeploys[name] = c.reportedUnder(p)
 	if d.ChainMode != nil {
-		c.checkMode(p.child("chain_mode"), *d.ChainMode, 0o004)
+		c.reportError(p.child("chain_mode"), filerule.Mode(*d.ChainMode, 0o004))
 	}
 	if d.KeyMode != nil {
-		c.checkMode(p.child("key_mode"), *d.KeyMode, 0)
+		c.reportError(p.child("key_mode"), filerule.Mode(*d.KeyMode, 0))
 	}
 	if d.Check != nil {
 		c.checkProgram(p.child("check"), *d.Check)
@@ -98,44 +99,6 @@ func (c *checker) checkPassword(p path, d hooks.Deployment) {
 		if _, err := pkcs12.ParsePassword(text); err != nil {
 			c.report(file, problem.Remedy(err), "%s %v", d.PasswordFile, err)
 		}
-	}
-}
-
-// checkTemplate checks a path that may hold {name}.
-func (c *checker) checkTemplate(p path, s string, named bool) {
-	bare := strings.ReplaceAll(s, "{name}", "")
-	switch {
-	case !c.checkAbsolute(p, s, "write the path from / on"):
-	case !named && bare != s:
-		c.report(p, "write the path of the one socket", "%q differs by target", s)
-	case strings.ContainsAny(bare, "{}"):
-		c.report(p, "{name}, the target's name, is the only one there is", "%q holds an unknown placeholder", s)
-	case strings.HasSuffix(s, "/"):
-		c.report(p, "write the path of a file: "+filepath.Join(s, "{name}.pem"), "%q is a directory", s)
-	case filepath.Clean(s) != s:
-		c.report(p, "write it as "+filepath.Clean(s), "%q is not in its shortest form", s)
-	}
-}
-
-// checkMode checks permissions. others are those that users beside owner and group
-// may have.
-func (c *checker) checkMode(p path, s string, others uint64) {
-	m, err := strconv.ParseUint(s, 8, 16)
-	remedy := `write "0600", or "0640" for the server's group`
-	if others != 0 {
-		remedy = `write "0644", or less`
-	}
-	switch {
-	case err != nil || m > 0o7777:
-		c.report(p, remedy, "%q is not a file mode in octal", s)
-	case m&0o400 == 0:
-		c.report(p, remedy, "%q keeps the owner from reading", s)
-	case m&0o7111 != 0:
-		c.report(p, remedy, "%q has execute or special bits", s)
-	case m&0o022 != 0:
-		c.report(p, remedy, "%q lets others write", s)
-	case m&0o007&^others != 0:
-		c.report(p, remedy, "%q lets everybody read a private key", s)
 	}
 }
 
