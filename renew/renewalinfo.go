@@ -66,8 +66,7 @@ func (p *Pass) updateRenewalInfo(ctx context.Context, jobs []*job) {
 }
 
 // startRenewalInfo fetches the renewal information of a new certificate while others are
-// ordered, and all are deployed, which does not wait for it: it is recorded with the
-// deployment, or later.
+// ordered. The deployment does not wait for it: it is recorded with that, or later.
 func (p *Pass) startRenewalInfo(ctx context.Context, j *job) {
 	if queries := p.renewalInfoDue([]*job{j}); len(queries) > 0 {
 		p.fetching.Go(func() { p.fetchRenewalInfo(ctx, queries) })
