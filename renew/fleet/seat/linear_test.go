@@ -123,7 +123,7 @@ func (h *history) sit(ctx context.Context, client int, e engine.Engine, c *memor
 		value := fmt.Sprint(number, ".", i)
 		done := h.begin(client, op{what: "write", term: number, value: value})
 		err := taken.Commit(ctx, engine.Op{Key: "live/x", Value: []byte(value)})
-		lost := errors.Is(err, ErrLost)
+		lost := errors.Is(err, ErrLost) && !errors.Is(err, memory.ErrUnreachable) && !errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
 		done()(state{ok: err == nil}, err == nil || lost)
 		time.Sleep(time.Duration(random.IntN(3000)) * time.Millisecond)
 	}
