@@ -63,7 +63,6 @@ type Fleet struct {
 	errAt   time.Time         // since when
 	term    *Term             // nil: this node does not sit
 	termAt  time.Time
-	leave   chan struct{} // closed to end the term
 	rest    rest
 	pending map[string]bool // targets of the next call of Changed; nil: none
 	all     bool            // the next call of Changed is for all

@@ -26,6 +26,7 @@ func TestPublishOnce(t *testing.T) {
 		w.start("b")
 		defer w.end()
 		w.takenBy("a")
+		time.Sleep(time.Second)
 		term, _ := a.Term()
 		order, _ := a.Op(document.OrderKey("x.example", "ca"), simOrder{Stage: "finalizing"}, []byte("key"), a.Order)
 		if err := term.Commit(t.Context(), order); err != nil {
@@ -127,6 +128,7 @@ func TestRollback(t *testing.T) {
 			t.Errorf("back again = %+v, %v", r, err)
 		}
 		w.publish(a, "x.example")
+		time.Sleep(time.Second)
 		if _, _, err := b.Pair(t.Context(), "x.example"); err != nil {
 			t.Error(err)
 		}
@@ -265,6 +267,7 @@ func TestReseal(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		time.Sleep(10 * time.Second)
 		live := w.read("live/x.example")
 		revision := w.server.Revision()
 		time.Sleep(time.Minute)
@@ -387,6 +390,7 @@ func TestHeal(t *testing.T) {
 		w.start("b")
 		defer w.end()
 		w.takenBy("a")
+		time.Sleep(time.Second)
 		w.publish(a, "x.example")
 		time.Sleep(10 * time.Second)
 		w.write("pairs/x.example/v000001", nil)

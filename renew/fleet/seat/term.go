@@ -19,7 +19,7 @@ const (
 	maxCommits = 4                // of the same operations
 )
 
-// ErrLost says that this node no longer sits in the seat, so that nothing was written.
+// ErrLost says that this node no longer sits in the seat.
 var ErrLost = errors.New("this node no longer orders for the fleet")
 
 // Leave ends a term, if another orderer is alive that can take the seat, and reports
@@ -128,7 +128,8 @@ func (t *Term) CommitIf(ctx context.Context, conditions []engine.Condition, do .
 		}
 		// It may have happened, and may still happen unless the fence is moved.
 		t.setUnclear(value)
-		if _, moved := t.fence(ctx); moved != nil {
+		_, moved := t.fence(ctx)
+		if moved != nil && !errors.Is(moved, ErrLost) {
 			return 0, fmt.Errorf("storing in the engine: %w", err)
 		}
 		revision, done, unread := happened(ctx, t.engine, do)
@@ -137,6 +138,8 @@ func (t *Term) CommitIf(ctx context.Context, conditions []engine.Condition, do .
 			return 0, fmt.Errorf("storing in the engine: %w", unread)
 		case done:
 			return revision, nil
+		case moved != nil: // another node may have replaced what it set
+			return 0, fmt.Errorf("%w (%w)", moved, err)
 		}
 	}
 	return 0, fmt.Errorf("storing in the engine: %w", err)
