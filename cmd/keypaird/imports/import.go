@@ -62,11 +62,11 @@ func (i *Import) Run(ctx context.Context, load config.Options) error {
 	return err
 }
 
-// run does it. With an error there may be a report, too.
-func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) {
+// plan returns the configuration to write to path, and what runs the other client.
+func (i *Import) plan(path string, getenv func(string) string) (*Plan, []Runner, error) {
 	at, err := i.locate()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	runners := Runners(at.Client, "/")
 	var commands []string
@@ -75,25 +75,31 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 	}
 	tree, err := trees.Read(at, commands)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	p, err := New(tree, Options{Config: path, Getenv: getenv, CA: i.CA, Roots: i.Roots, Skip: i.Skip})
+	return p, runners, err
+}
+
+// run does it. With an error there may be a report, too.
+func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) {
 	path, err := filepath.Abs(cmp.Or(load.Path, load.Getenv(config.PathVariable), config.DefaultPath))
 	if err != nil {
 		return nil, err
 	}
-	p, err := New(tree, Options{Config: path, Getenv: load.Getenv, CA: i.CA, Roots: i.Roots, Skip: i.Skip})
+	p, runners, err := i.plan(path, load.Getenv)
 	if err != nil {
 		return nil, err
 	}
 	state := ""
 	var service []string
-	if len(tree.Faults) == 0 {
+	if len(p.Tree.Faults) == 0 {
 		p.See(ctx)
 		cfg, err := p.Check(load)
 		if err != nil {
 			return p.Report(state, runners), err
 		}
-		state, service = cfg.State, preflight.Prepare(ctx, cfg, tree.Dir)
+		state, service = cfg.State, preflight.Prepare(ctx, cfg, p.Tree.Dir)
 	}
 	var taken Taken
 	written := false

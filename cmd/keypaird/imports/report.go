@@ -112,27 +112,7 @@ func (r *Report) WriteText(out io.Writer) error {
 	w.List("Files with secrets beside it:", r.Files)
 	notes(w, "Faults: nothing is taken over until they are corrected or left out", r.Faults)
 	notes(w, "Not carried over, or to be known", r.NotCarried)
-	var runs []string
-	for _, runner := range r.Runners {
-		state := runner.Disable
-		if runner.Disabled {
-			state = "disabled; to go back: " + runner.Enable
-		}
-		where := runner.Where
-		if runner.Line > 0 {
-			where += fmt.Sprintf(":%d", runner.Line)
-		}
-		runs = append(runs, runner.Kind+" "+where+": "+state)
-	}
-	switch still := slices.ContainsFunc(r.Runners, func(r Runner) bool { return !r.Disabled }); {
-	case len(runs) == 0 && clientWords[r.Client] != nil:
-		runs = append(runs, "nothing was found in systemd's timers and cron: turn it off where it is run")
-		w.List("What runs "+r.Client+":", runs)
-	case r.Written && still:
-		w.List(r.Client+" is still run, and would renew, too; turn it off: keypaird import -disable", runs)
-	default:
-		w.List("What runs "+r.Client+" (import -disable turns it off):", runs)
-	}
+	r.writeRunners(w)
 	w.List("Paths of servers:", r.Paths)
 	if len(r.Passing) > 0 {
 		w.Blank()
@@ -154,6 +134,31 @@ func (r *Report) WriteText(out io.Writer) error {
 	}
 	_, err := io.WriteString(out, w.String())
 	return err
+}
+
+// writeRunners writes what runs the other client.
+func (r *Report) writeRunners(w *textfmt.Writer) {
+	var runs []string
+	for _, runner := range r.Runners {
+		state := runner.Disable
+		if runner.Disabled {
+			state = "disabled; to go back: " + runner.Enable
+		}
+		where := runner.Where
+		if runner.Line > 0 {
+			where += fmt.Sprintf(":%d", runner.Line)
+		}
+		runs = append(runs, runner.Kind+" "+where+": "+state)
+	}
+	switch still := slices.ContainsFunc(r.Runners, func(r Runner) bool { return !r.Disabled }); {
+	case len(runs) == 0 && clientWords[r.Client] != nil:
+		runs = append(runs, "nothing was found in systemd's timers and cron: turn it off where it is run")
+		w.List("What runs "+r.Client+":", runs)
+	case r.Written && still:
+		w.List(r.Client+" is still run, and would renew, too; turn it off: keypaird import -disable", runs)
+	default:
+		w.List("What runs "+r.Client+" (import -disable turns it off):", runs)
+	}
 }
 
 // notes writes a list of notes, each with its remedy.
