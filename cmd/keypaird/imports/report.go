@@ -87,11 +87,7 @@ func (p *Plan) Report(state string, runners []Runner) *Report {
 const width = 100
 
 // WriteText writes the report for people.
-func (r *Report) WriteText(out io.Writer) error { return r.WriteWidth(out, width) }
-
-// WriteWidth is WriteText for a terminal of that width. The tables of the configuration,
-// which may be copied, stay as they are.
-func (r *Report) WriteWidth(out io.Writer, width int) error {
+func (r *Report) WriteText(out io.Writer) error {
 	w := &textfmt.Writer{Width: width}
 	n := len(r.Certificates)
 	w.Line(0, "%s in %s: %d %s, %d %s", r.Client, r.Dir, n, textfmt.Plural(n, "certificate", "certificates"),
@@ -140,7 +136,7 @@ func (r *Report) WriteWidth(out io.Writer, width int) error {
 	return err
 }
 
-// writeRunners writes what runs the other client, and how to turn that off.
+// writeRunners writes what runs the other client.
 func (r *Report) writeRunners(w *textfmt.Writer) {
 	var runs []string
 	for _, runner := range r.Runners {
