@@ -15,7 +15,7 @@ import (
 const DisableCommand = "disabler"
 
 // A disabler is another process of this program, which turns off what runs the other client
-// when it is told to. It is started before a CA is asked, since the process that asks gives
+// when it gets an order. It is started before a CA is asked, since the process that asks gives
 // up the rights to do so.
 type disabler struct {
 	orders  *json.Encoder
@@ -81,7 +81,7 @@ func (d *disabler) disable(n int, r *Runner) error {
 	return nil
 }
 
-// Disabler is the disabler: it turns off what it is told to, of a list that it was given at
+// Disabler is the disabler: it turns off what it gets an order for, of a list that it gets at
 // first.
 func Disabler(ctx context.Context, in io.Reader, out io.Writer) error {
 	orders, results := json.NewDecoder(in), json.NewEncoder(out)

@@ -33,7 +33,7 @@ type Import struct {
 	Waiting   func(holder string)                    // called when another keypaird has the lock
 	Print     func(result Result, asJSON bool) error // called with the report
 	// Confine has this process give up, before it asks a CA, the rights that a configuration
-	// does not need, but for writing to some more directories; nil: it keeps all.
+	// does not need, but for changes in some more directories; nil: it keeps all.
 	Confine func(cfg *config.Config, more ...string)
 }
 
