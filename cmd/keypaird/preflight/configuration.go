@@ -131,7 +131,7 @@ func onLoopback(addr string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// A deciding file is one whose content decides what keypaird does.
+// A deciding file says what keypaird does.
 type deciding struct {
 	path string
 	is   string // "the configuration is"
