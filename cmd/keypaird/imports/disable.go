@@ -15,11 +15,7 @@ import (
 const DisableCommand = "disabler"
 
 // A disabler is another process of this program, which turns off what runs the other client
-<<<<<<< HEAD
-// when it is asked to. It is started before a CA is asked, since the process that asks gives
-=======
 // when it gets an order. It is started before a CA is asked, since the process that asks gives
->>>>>>> b9d7af7726780202f712d231e06e1b5de78cfeec
 // up the rights to do so.
 type disabler struct {
 	orders  *json.Encoder
@@ -85,11 +81,7 @@ func (d *disabler) disable(n int, r *Runner) error {
 	return nil
 }
 
-<<<<<<< HEAD
-// Disabler is the disabler: it turns off what it is asked to, of a list that it was given at
-=======
 // Disabler is the disabler: it turns off what it gets an order for, of a list that it gets at
->>>>>>> b9d7af7726780202f712d231e06e1b5de78cfeec
 // first.
 func Disabler(ctx context.Context, in io.Reader, out io.Writer) error {
 	orders, results := json.NewDecoder(in), json.NewEncoder(out)

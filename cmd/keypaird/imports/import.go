@@ -34,11 +34,7 @@ type Import struct {
 	Waiting   func(holder string)                    // called when another keypaird has the lock
 	Print     func(result Result, asJSON bool) error // called with the report
 	// Confine has this process give up, before it asks a CA, the rights that a configuration
-<<<<<<< HEAD
-	// does not need, but to write to some more directories; nil: it keeps all.
-=======
 	// does not need, but for changes in some more directories; nil: it keeps all.
->>>>>>> b9d7af7726780202f712d231e06e1b5de78cfeec
 	Confine func(cfg *config.Config, more ...string)
 }
 
