@@ -44,6 +44,9 @@ func (a account) then(err error) error {
 
 // commitAccount gives the account to the nodes that may order.
 func (n *Node) commitAccount(ctx context.Context, ca string, files accountfile.Store) error {
+	if n.isAlone() {
+		return nil
+	}
 	n.accounts.Lock()
 	defer n.accounts.Unlock()
 	parts, err := accountParts(files)

@@ -32,8 +32,10 @@ const coldWait = 30 * time.Second
 func (n *Node) Begin(ctx context.Context) {
 	n.warm(ctx)
 	term, err := n.takeTerm(ctx)
+	unreachable := n.Err() != nil
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.alone = err != nil && unreachable && n.orders() && !n.o.Fleet.Observer
 	if n.term, n.err = term, err; err != nil {
 		n.term = nil
 		return

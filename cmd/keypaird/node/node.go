@@ -37,6 +37,7 @@ type Node struct {
 	idErr   error             // why the fleet's id is not known
 	term    *fleet.Term       // of the pass that runs: what the engine knows was taken over; nil: another node sits
 	err     error             // why there is no term
+	alone   bool              // the engine cannot be used: see lastResort
 	pulled  *fleet.Term       // the last one
 	written map[string]bool   // keys of orders that the engine has of this term
 	records map[string]string // sums of the records that the engine has of this term, by target
@@ -82,7 +83,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (n *Node) End() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.term, n.err = nil, errIdle
+	n.term, n.err, n.alone = nil, errIdle, false
 }
 
 // orders reports whether this node may order.
@@ -98,8 +99,11 @@ func (n *Node) seat() (*fleet.Term, error) {
 // Permit reports whether a request to a CA may be sent now: acme.Options.Permit.
 func (n *Node) Permit() error {
 	t, err := n.seat()
-	if err == nil {
-		err = t.Good()
+	switch {
+	case err == nil:
+		return t.Good()
+	case n.isAlone():
+		return nil
 	}
 	return err
 }
@@ -107,10 +111,20 @@ func (n *Node) Permit() error {
 // commit writes to the engine, if this node still sits.
 func (n *Node) commit(ctx context.Context, ops ...engine.Op) error {
 	t, err := n.seat()
-	if err == nil {
+	switch {
+	case err == nil:
 		err = t.Commit(ctx, ops...)
+	case n.isAlone(): // the files have it, and the engine gets it from them
+		return nil
 	}
 	return notPermitted(err)
+}
+
+// isAlone reports whether this pass may order as a last resort.
+func (n *Node) isAlone() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.alone
 }
 
 // op returns the operation that sets a key, signed, with the secret sealed to the nodes

@@ -29,7 +29,10 @@ func (l *orderLog) Reserve(ctx context.Context, kind orderlog.Kind, r orderlog.R
 	if err := l.Log.Reserve(ctx, kind, r); err != nil {
 		return err
 	}
-	if kind == orderlog.Finalize {
+	switch {
+	case l.node.isAlone():
+		return nil
+	case kind == orderlog.Finalize:
 		return l.commitLines(ctx, r.Names)
 	}
 	return l.commitCounts(ctx)

@@ -31,6 +31,9 @@ func (o orders) Save(data []byte, placed bool) error {
 
 // commitOrder gives an order under way to the nodes that may order.
 func (n *Node) commitOrder(ctx context.Context, key string, data []byte, placed bool) error {
+	if n.isAlone() {
+		return nil
+	}
 	op, err := n.op(key, document.Order{Placed: placed}, data)
 	if err != nil {
 		return err

@@ -82,36 +82,21 @@ func (n *Node) pullAccount(ctx context.Context, ca string, files accountfile.Fil
 	if err != nil {
 		return err
 	}
-	entries, err := n.read(ctx, document.AccountKey(ca))
+	shared, err := n.sharedAccount(ctx, ca)
 	if err != nil {
 		return err
 	}
-	var shared document.Account
-	for _, e := range entries {
-		if e.Key != document.AccountKey(ca) {
-			continue
-		}
-		_, secret, ok := opened(n, e, func([]byte) (struct{}, error) { return struct{}{}, nil })
-		if !ok {
-			continue
-		}
-		if shared, err = document.Parse[document.Account](secret); err != nil {
-			n.o.Log.Warn("ignoring a value of the engine", "key", e.Key, "err", err)
-		}
-	}
 	switch {
-	case len(shared.Parts) == 0:
-		return n.commitAccount(ctx, ca, files.Store)
-	case maps.EqualFunc(have, shared.Parts, bytes.Equal):
-		return nil
-	case !sameKey(have, shared.Parts):
+	case len(shared) == 0 || maps.EqualFunc(have, shared, bytes.Equal):
+		return n.commitAccount(ctx, ca, files.Store) // sealed to those who may order now
+	case !sameKey(have, shared):
 		if err := files.SetAside(time.Now()); err != nil {
 			return err
 		}
 		n.o.Log.Warn("using the account of the fleet; this node's own is kept beside it", "ca", ca, "dir", files.Store.Where(""))
 	}
 	for _, name := range accountfile.Parts {
-		data := shared.Parts[name]
+		data := shared[name]
 		if data != nil {
 			err = files.Store.Save(name, data)
 		} else {
@@ -122,7 +107,30 @@ func (n *Node) pullAccount(ctx context.Context, ca string, files accountfile.Fil
 		}
 	}
 	n.o.Log.Info("account of the fleet taken over", "ca", ca)
-	return nil
+	return n.commitAccount(ctx, ca, files.Store)
+}
+
+// sharedAccount returns the parts of the fleet's account at a CA; none: there is none. One
+// that this node cannot open is an error: it does not take another in its place.
+func (n *Node) sharedAccount(ctx context.Context, ca string) (map[string][]byte, error) {
+	entries, err := n.read(ctx, document.AccountKey(ca))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.Key != document.AccountKey(ca) {
+			continue
+		}
+		_, secret, err := fleet.Open(n.Fleet(), e, n.o.Fleet.Order, func([]byte) (struct{}, error) { return struct{}{}, nil })
+		if err == nil {
+			var a document.Account
+			a, err = document.Parse[document.Account](secret)
+			return a.Parts, err
+		}
+		return nil, problem.Wrap(fmt.Errorf("the account of the fleet at %s: %w", ca, err),
+			"have the same [fleet.nodes] and order on all nodes and reload keypaird on the one that ordered last, which seals the account anew; or, if another program wrote it, remove the key "+e.Key+" from the engine")
+	}
+	return nil, nil
 }
 
 // sameKey reports whether two accounts have one key, or the first has none.
@@ -153,6 +161,9 @@ func (n *Node) pullOrders(ctx context.Context) error {
 		if err == nil && !bytes.Equal(have, data) {
 			n.o.Log.Info("order taken over", "cert", k.Target, "ca", k.CA, "placed", order.Placed)
 			err = files.Save(data, order.Placed)
+		}
+		if err == nil {
+			err = n.commitOrder(ctx, e.Key, data, order.Placed) // sealed to those who may order now
 		}
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,6 +93,9 @@ func (n *Node) recorded(ctx context.Context, target string) (o renew.Ordering, e
 
 func (s sharing) OrderHold(now time.Time, st renew.State, mode renew.Mode) renew.Limit {
 	if _, err := s.node.seat(); err != nil {
+		if s.node.isAlone() && s.node.lastResort(st, now) {
+			return renew.Limit{}
+		}
 		return renew.Limit{Err: err}
 	}
 	due := st.Leaf == nil || !now.Before(st.Due())
@@ -99,6 +103,18 @@ func (s sharing) OrderHold(now time.Time, st renew.State, mode renew.Mode) renew
 		return renew.Limit{Err: problem.Newf("have the same configuration on all nodes of order", "node %s has another configuration of %q", other, s.target)}
 	}
 	return renew.Limit{}
+}
+
+// lastResort reports whether this node orders for a target without the engine, which cannot
+// be used: a tenth of the lifetime is left of its certificate, and a hundredth less for each
+// node that comes first. What it orders is published when the engine answers.
+func (n *Node) lastResort(st renew.State, now time.Time) bool {
+	if st.Leaf == nil {
+		return false
+	}
+	lifetime := st.Leaf.NotAfter.Sub(st.Leaf.NotBefore)
+	choice := slices.Index(n.o.Fleet.Order, n.Name())
+	return st.Leaf.NotAfter.Sub(now) < lifetime/10-time.Duration(choice)*lifetime/100
 }
 
 func (s sharing) DeployHold(now time.Time, st renew.State) renew.Limit {

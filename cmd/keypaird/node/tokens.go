@@ -35,6 +35,9 @@ type solver struct {
 }
 
 func (s solver) Solve(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
+	if s.node.isAlone() {
+		return s.solver.Solve(ctx, c, validate)
+	}
 	withdraw, err := s.node.publishToken(ctx, c)
 	if err != nil {
 		return err
