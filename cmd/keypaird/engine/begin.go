@@ -15,7 +15,7 @@ func (e *Engine) Begin(ctx context.Context, waiting func(holder string)) (end fu
 		e.Close()
 		return nil, err
 	}
-	leave := e.Share(ctx, nil)
+	leave := e.Share(ctx, Passes{})
 	endPass := e.BeginPass(ctx)
 	return func() {
 		endPass()

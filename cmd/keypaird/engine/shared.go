@@ -11,6 +11,7 @@ import (
 	"keypaird/acme/http01"
 	"keypaird/acme/orderlog"
 	"keypaird/renew"
+	"keypaird/renew/status"
 )
 
 // Shared is what several machines have in common. Each function returns what is used in
@@ -24,16 +25,25 @@ type Shared struct {
 	Permit   func() error                       // see [acme.Options]
 	HTTP01   func(acme.Solver) acme.Solver      // gives tokens to all machines
 
-	// Run takes part until ctx ends: it calls changed when targets need a pass, all if that
-	// is nil, and has the tokens of other machines served. Begin and End are called before
-	// and after each pass. All three or none.
-	Run   func(ctx context.Context, tokens *http01.Solver, changed func(targets []string))
+	// Run takes part until ctx ends, has passes made, and has the tokens of other machines
+	// served. Begin and End are called before and after each pass. All three or none.
+	Run   func(ctx context.Context, tokens *http01.Solver, p Passes)
 	Begin func(context.Context)
 	End   func()
 }
 
+// Passes are those that a fleet has a daemon make. Fields may be nil.
+type Passes struct {
+	// Changed is called when targets need a pass, all if it is nil.
+	Changed func(targets []string)
+
+	// Issue makes a pass over targets now, as keypaird issue does. The error is why it
+	// could not be made.
+	Issue func(ctx context.Context, targets []string, force, newKey bool) (status.Results, error)
+}
+
 // Share takes part in a fleet, if there is one, until stop is called.
-func (e *Engine) Share(ctx context.Context, changed func(targets []string)) (stop func()) {
+func (e *Engine) Share(ctx context.Context, p Passes) (stop func()) {
 	run := e.options.Shared.Run
 	if run == nil {
 		return func() {}
@@ -42,9 +52,9 @@ func (e *Engine) Share(ctx context.Context, changed func(targets []string)) (sto
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		run(ctx, e.HTTP01, changed)
-		if p := e.HTTP01.Port(); !p.Passed() {
-			p.Close() // another engine may listen now
+		run(ctx, e.HTTP01, p)
+		if port := e.HTTP01.Port(); !port.Passed() {
+			port.Close() // another engine may listen now
 		}
 	}()
 	return func() { cancel(); <-done }

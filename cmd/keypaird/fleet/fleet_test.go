@@ -150,7 +150,7 @@ func TestUsage(t *testing.T) {
 	m.refused("inti", `did you mean "init"?`, "")
 	m.refused("-rotate init", "-rotate is for key", "")
 	m.refused("init -rotate", "-rotate is for key", "")
-	m.refused("key -print-etcdctl", "is for init", "")
+	m.refused("key -print-etcdctl", "-print-etcdctl for init", "")
 	m.refused("init", "no [fleet]", "fleet-mx")
 	m.refused("init -print-etcdctl", "no [fleet]", "fleet-mx")
 }
