@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"keypaird/cmd/keypaird/config"
-	"keypaird/cmd/keypaird/daemon"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/fleet"
 	"keypaird/cmd/keypaird/output"
@@ -44,10 +43,9 @@ type fleetAnswer struct {
 	errs    []error
 }
 
-// askFleet has the node in the seat order, if this machine is a node of a fleet and its
-// daemon runs: beside that this process only deploys.
+// askFleet has the node in the seat order. After that, this process only deploys.
 func (e *env) askFleet(ctx context.Context, cfg *config.Config, names []string, o *issueOptions) (a fleetAnswer) {
-	if d := daemon.StateOf(cfg.State); !cfg.InFleet() || o.dryRun || d != nil && d.State != status.Running {
+	if !o.asks {
 		return a
 	}
 	wanted := make([]string, 0, len(names))

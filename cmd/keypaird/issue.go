@@ -12,7 +12,11 @@ import (
 )
 
 // issueOptions are those of issueCommand that say what is ordered.
-type issueOptions struct{ force, newKey, dryRun bool }
+type issueOptions struct {
+	force, newKey, dryRun bool
+
+	asks bool // the fleet, since the daemon of this node runs
+}
 
 // targets returns those called names, all if there are none.
 func (o issueOptions) targets(w *engine.Engine, names []string) ([]renew.Target, error) {
@@ -50,6 +54,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 		}
 		defer os.RemoveAll(dir)
 	}
+	o.asks = cfg.InFleet() && !o.dryRun && daemonRuns(cfg)
 	w, err := e.confined(cfg, engine.Options{Log: log, DryRun: dir})
 	if err != nil {
 		return err
