@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
@@ -23,7 +24,14 @@ func (o issueOptions) targets(w *engine.Engine, names []string) ([]renew.Target,
 	if _, err := w.CAs(); err != nil {
 		return nil, err
 	}
-	targets, err := w.Find(names)
+	here := names
+	if o.asks { // others are for other nodes, or the answer says that there are none
+		here = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !w.HasTarget(engine.TargetName(name)) })
+		if len(here) == 0 && len(names) > 0 {
+			return nil, nil
+		}
+	}
+	targets, err := w.Find(here)
 	if err == nil && o.newKey {
 		targets, err = w.WithNewKeys(targets, len(names) > 0)
 	}

@@ -132,7 +132,11 @@ func (a *asks) answer(ctx context.Context, t *fleet.Term, key, by string, ask do
 			answer.Error, answer.Remedy = err.Error(), problem.Remedy(err)
 		}
 		var op engine.Op
-		if op, err = n.Fleet().Op(key, answer, nil, nil); err == nil {
+		if op, err = n.Fleet().Op(key, answer, nil, nil); err != nil { // it is too large
+			answer.Error, answer.Remedy, answer.Outcomes = err.Error(), "see what was done: keypaird fleet status", nil
+			op, err = n.Fleet().Op(key, answer, nil, nil)
+		}
+		if err == nil {
 			err = t.Commit(ctx, op)
 		}
 		if err == nil {
