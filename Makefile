@@ -9,20 +9,22 @@
 # make dist    archives of all platforms, .deb and .rpm, SBOMs and SHA256SUMS, in dist
 # make deb, make rpm, make image: one of them, for this machine's architecture
 # make prove   that dist writes the same bytes twice, and that the .deb does on a booted
-#              Debian 12 what it should: as root, with mmdebstrap and systemd-nspawn
+#              Debian 12 what it should, with a CA: as root, with mmdebstrap,
+#              systemd-nspawn and iproute2
 GO     = go
 PREFIX = /usr/local
 MANDIR = $(PREFIX)/share/man
 CROSS  = openbsd/amd64 openbsd/arm64 freebsd/amd64 netbsd/amd64 darwin/arm64 linux/arm64 linux/arm linux/riscv64
-VETTED = openbsd/amd64 freebsd/amd64 netbsd/amd64 darwin/arm64
+BUILT  = openbsd/amd64
 DIRS   = acme cmd examples hooks renew
 STEPCA = cmd/keypaird/testdata/script/stepca*.txtar
 SKIPS  = $$([ -x /usr/local/sbin/step-ca ] && echo 0 || ls $(STEPCA) | wc -l)
 RACE   = -race
 # Completions: where below PREFIX/share, and of which shell.
 SHELLS = bash-completion/completions/keypaird:bash zsh/site-functions/_keypaird:zsh fish/vendor_completions.d/keypaird.fish:fish
+# A test binary with the race detector waits a second when it ends: not 250 times.
 RUN    = case "$$(id -u),$$(ls /etc/debian_version 2>/dev/null)" in 0,?*) CI=true; export CI; most="-skips $(SKIPS)";; esac; \
-	$(GO) run .ci/gotest/main.go $$most -vet=off -parallel 4 -tags lean -timeout 20m
+	GORACE="$${GORACE:-atexit_sleep_ms=0}"; export GORACE; $(GO) run .ci/gotest/main.go $$most -vet=off -p 4 -parallel 4 -tags lean -timeout 20m
 
 # One directory below cmd is one program.
 build: new-enough
@@ -60,12 +62,16 @@ deb rpm image:
 	$(GO) run ./.ci/dist -tags "$(LEAN)" -o dist -kinds $@ linux/$$($(GO) env GOARCH)
 
 prove:
-	GO='$(GO)' sh .ci/dist/prove
+	GO='$(GO)' sh .ci/prove/run
 
 # Where all servers can be installed, a test that is skipped hides something:
 # more than SKIPS are a failure: none, or the stories of a step-ca that could not be
-# built. Tests wait more than they work: so four at a time.
-test: servers vet
+# built. Tests wait more than they work: so four at a time, of four packages. While
+# servers are installed, vet compiles; the second call waits for the first, and says
+# what went wrong.
+test:
+	@GO='$(GO)' sh .ci/servers >/dev/null 2>&1 & $(MAKE) vet
+	@$(MAKE) servers
 	@$(RUN) $(RACE) ./... ./.ci/dist
 
 # The servers that are tested against. Elsewhere than on Debian their tests say
@@ -78,30 +84,39 @@ lint: vet staticcheck
 # With RACE, vet and staticcheck read what the tests are built of.
 vet:
 	@test -z "$$(gofmt -l $(DIRS) .ci)" || { gofmt -l $(DIRS) .ci; exit 1; }
-	$(GO) vet $(RACE) -tags lean ./... ./.ci/dist ./.ci/gotest
+	$(GO) vet $(RACE) -tags lean ./... ./.ci/dist ./.ci/gotest ./.ci/platforms
 
 staticcheck:
-	@tool=$$($(GO) tool -n staticcheck) && echo staticcheck && GOFLAGS="$$GOFLAGS $(RACE)" "$$tool" -tags lean ./...
+	@tool=$$(CGO_ENABLED=0 $(GO) tool -n staticcheck) && echo staticcheck && GOFLAGS="$$GOFLAGS $(RACE)" "$$tool" -tags lean ./...
 
-check: staticcheck cross vulnerabilities exhaustive
-	$(GO) vet ./cmd/keypaird-dns
-	$(GO) test -run TestFullProgramHasAllProviders ./cmd/keypaird-dns/child
+check: staticcheck compiled exhaustive
+
+# What has the machine compile and waits for nothing: CI runs it beside the tests.
+compiled: providers cross vulnerabilities
+
+providers:
+	CGO_ENABLED=0 $(GO) test -run TestFullProgramHasAllProviders ./cmd/keypaird-dns/child
+	CGO_ENABLED=0 $(GO) vet ./cmd/keypaird-dns
 
 # Without the race detector: it proves nothing about a process that is killed. Two hundred
 # kills of the whole program take ten minutes, and are left to who changes what they test.
 exhaustive: servers
-	@KEYPAIRD_TEST_EXHAUSTIVE=true; export KEYPAIRD_TEST_EXHAUSTIVE; \
+	@KEYPAIRD_TEST_EXHAUSTIVE=true; CGO_ENABLED=0; export KEYPAIRD_TEST_EXHAUSTIVE CGO_ENABLED; \
 	$(RUN) -run '^(TestEverySystemCall|TestShortLived|TestDisturbedYears)$$' ./renew/keypair ./renew/years
 
-# One build a platform; go vet, where it runs, reads what that build compiled.
+# The types of all packages and tests on every platform, which takes seconds for each.
+# One that is not Linux is built, linked and vetted as well; BUILT="$$(make -s platforms)"
+# does so for all, and dist builds them all.
+platforms:
+	@echo $(CROSS)
+
 cross:
-	@for t in $(CROSS); do \
-		echo "building for $$t"; \
-		CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build -tags lean ./cmd/keypaird ./cmd/keypaird-dns ./cmd/keypaird-fleet ./cmd/keypaird-names || exit 1; \
-		case " $(VETTED) " in *" $$t "*) \
-			echo "vetting for $$t"; \
-			CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) vet -tags lean ./acme/... ./cmd/... ./hooks/... ./renew/... || exit 1;; \
-		esac; \
+	@$(GO) run .ci/platforms/main.go -tags lean $(CROSS)
+	@for t in $(BUILT); do \
+		echo "building and vetting for $$t"; \
+		CGO_ENABLED=0; GOOS=$${t%/*}; GOARCH=$${t#*/}; export CGO_ENABLED GOOS GOARCH; \
+		$(GO) build -tags lean ./cmd/keypaird ./cmd/keypaird-dns ./cmd/keypaird-fleet ./cmd/keypaird-names || exit 1; \
+		$(GO) vet -tags lean ./acme/... ./cmd/... ./hooks/... ./renew/... || exit 1; \
 	done
 
 vulnerabilities:
@@ -114,4 +129,4 @@ vulnerabilities:
 bench:
 	$(GO) test -tags lean -run '^$$' -bench . -benchtime 3s ./acme ./renew/... ./hooks ./cmd/keypaird
 
-.PHONY: build new-enough install uninstall dist deb rpm image prove test servers lint vet staticcheck check exhaustive cross vulnerabilities bench
+.PHONY: build new-enough install uninstall dist deb rpm image prove test servers lint vet staticcheck check compiled providers exhaustive platforms cross vulnerabilities bench

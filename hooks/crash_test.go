@@ -147,7 +147,11 @@ func TestDiskFull(t *testing.T) {
 func TestInstallFailsHalfWay(t *testing.T) {
 	old, p := good(t, plain), good(t, plain)
 	r := startRelayd(t, []string{plain}, old)
-	states := []state{r.d.planned(plain, p, ids{-1, -1})}
+	planned, err := r.d.planned(plain, p, ids{-1, -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := []state{planned}
 	states[0].files = append(states[0].files, file{path: filepath.Join(r.ssl, "in-the-way"), data: []byte("x"), mode: durable.FileMode{Perm: 0o600, UID: -1, GID: -1}})
 	if err := os.MkdirAll(filepath.Join(r.ssl, "in-the-way", "x"), 0o700); err != nil {
 		t.Fatal(err)

@@ -234,9 +234,11 @@ func (r *run) target(c renew.Change, owner ids, taken map[string]bool, now time.
 	if err := r.claim(c.Name, taken); err != nil {
 		return t, err
 	}
-	t.next = r.planned(c.Name, c.New, owner)
 	var err error
-	if t.before, err = r.found(t.next); err != nil {
+	if t.next, err = r.planned(c.Name, c.New, owner); err != nil {
+		return t, err
+	}
+	if t.before, err = r.found(t.next, c.Previous); err != nil {
 		return t, err
 	}
 	if err := c.New.Check(t.wanted(), now); err != nil {
@@ -270,8 +272,9 @@ func (r *run) backOf(c renew.Change, before state, owner ids, now time.Time) sta
 		return before // with owner and modes as they were, which worked
 	}
 	if c.Previous != nil {
-		if s := r.planned(c.Name, c.Previous, owner).over(before, file.accessOf); other(s) && (r.writes() || c.Restore != nil) {
-			return s
+		s, err := r.planned(c.Name, c.Previous, owner)
+		if err == nil && other(s) && (r.writes() || c.Restore != nil) {
+			return s.over(before, file.accessOf)
 		}
 	}
 	if r.writes() && other(before) {
@@ -320,7 +323,11 @@ func (r *run) load(ctx context.Context, which []*target, ev command.Event) error
 	if err == nil || ctx.Err() != nil || len(r.Reload) == 0 {
 		return err
 	}
-	r.log.Warn("haproxy socket update failed, reloading", "err", err)
+	if errors.Is(err, errUnknownFile) {
+		r.log.Info("haproxy does not know the file yet, reloading", "err", err)
+	} else {
+		r.log.Warn("haproxy socket update failed, reloading", "err", err)
+	}
 	return r.runCommand(ctx, r.Reload, ev)
 }
 

@@ -3,7 +3,6 @@ package hooks
 import (
 	"bytes"
 	"cmp"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,9 +13,10 @@ import (
 	"time"
 
 	"keypaird/hooks/acl"
-	"keypaird/hooks/standin"
+	"keypaird/hooks/output"
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
+	"keypaird/renew/keypair/pkcs12"
 )
 
 // maxFile bounds how much of a file that will be replaced is read.
@@ -92,30 +92,27 @@ func (s state) equal(t state) bool {
 	})
 }
 
-// An Output is one kind of file that a deployment writes for each target.
-type Output struct {
-	Purpose  string // key, chain, combined, leaf or intermediates
-	Template string // its path, with {name} for the target's name
-	Mode     fs.FileMode
-	data     func(*keypair.Pair) []byte
+// Outputs returns the kinds of files in the order in which they are written. Without
+// outputs, the server reads the store.
+func (d *Deployment) Outputs() []output.Kind {
+	key, chain := cmp.Or(d.KeyMode, 0o600), cmp.Or(d.ChainMode, 0o644)
+	list := []output.Kind{
+		{Purpose: "key", Template: d.Key, Mode: key},
+		{Purpose: "chain", Template: d.Chain, Mode: chain},
+		{Purpose: "combined", Template: d.Combined, Mode: key},
+		{Purpose: "leaf", Template: d.Leaf, Mode: chain},
+		{Purpose: "intermediates", Template: d.Intermediates, Mode: chain},
+		{Purpose: "pkcs12", Template: d.PKCS12, Mode: key, Encryption: d.PKCS12Encoding},
+	}
+	return slices.DeleteFunc(list, func(k output.Kind) bool { return k.Template == "" })
 }
 
-// Outputs returns the files in the order in which they are written. Without outputs,
-// the server reads the store.
-func (d *Deployment) Outputs() []Output {
-	var list []Output
-	for _, o := range []Output{
-		{"key", d.Key, cmp.Or(d.KeyMode, 0o600), (*keypair.Pair).Key},
-		{"chain", d.Chain, cmp.Or(d.ChainMode, 0o644), (*keypair.Pair).FullChain},
-		{"combined", d.Combined, cmp.Or(d.KeyMode, 0o600), (*keypair.Pair).Combined},
-		{"leaf", d.Leaf, cmp.Or(d.ChainMode, 0o644), (*keypair.Pair).Cert},
-		{"intermediates", d.Intermediates, cmp.Or(d.ChainMode, 0o644), (*keypair.Pair).ChainPEM},
-	} {
-		if o.Template != "" {
-			list = append(list, o)
-		}
+// password returns the password of PKCS12; "" without it.
+func (d *Deployment) password() (string, error) {
+	if d.PKCS12 == "" {
+		return "", nil
 	}
-	return list
+	return pkcs12.Password(d.PasswordFile)
 }
 
 // over returns s with each file as it is to be when it takes the place of the one
@@ -130,20 +127,29 @@ func (s state) over(before state, access func(f, before file) file) state {
 }
 
 // planned returns the state of a target with the pair p.
-func (d *Deployment) planned(name string, p *keypair.Pair, owner ids) state {
+func (d *Deployment) planned(name string, p *keypair.Pair, owner ids) (state, error) {
 	s := state{pair: p}
+	password, err := d.password()
+	if err != nil {
+		return state{}, err
+	}
 	for _, o := range d.Outputs() {
+		data, err := o.Data(p, password)
+		if err != nil {
+			return state{}, err
+		}
 		s.files = append(s.files, file{
-			path: ThroughLink(expand(o.Template, name)), data: o.data(p),
+			path: ThroughLink(expand(o.Template, name)), data: data,
 			mode: durable.FileMode{Perm: o.Mode, UID: owner.uid, GID: owner.gid},
 		})
 	}
-	return s
+	return s, nil
 }
 
 // found returns the current state of a target's files. Unusable files are no error,
-// but a path that cannot be written is.
-func (d *Deployment) found(like state) (state, error) {
+// but a path that cannot be written is. The pair of a PKCS#12 file is only known if it is
+// that of like or previous.
+func (d *Deployment) found(like state, previous *keypair.Pair) (state, error) {
 	s := state{}
 	whole := true
 	for _, f := range like.files {
@@ -161,66 +167,23 @@ func (d *Deployment) found(like state) (state, error) {
 		s.files = append(s.files, got)
 	}
 	if whole {
-		s.pair = d.pairOf(s.files)
+		s.pair = d.pairOf(s.files, like.pair, previous)
 	}
 	return s, nil
 }
 
 // pairOf returns the pair in files, which are in the order of planned; nil unless all
 // contain the same one.
-func (d *Deployment) pairOf(files []file) *keypair.Pair {
-	data := map[string][]byte{}
-	for i, o := range d.Outputs() {
-		data[o.Purpose] = files[i].data
+func (d *Deployment) pairOf(files []file, known ...*keypair.Pair) *keypair.Pair {
+	var contents [][]byte
+	for _, f := range files {
+		contents = append(contents, f.data)
 	}
-	has := func(purpose string) bool { _, ok := data[purpose]; return ok }
-	chain := data["chain"]
-	if !has("chain") && has("leaf") && has("intermediates") {
-		chain = slices.Concat(data["leaf"], []byte("\n"), data["intermediates"])
-	}
-	var pairs []*keypair.Pair
-	if has("key") && chain != nil {
-		pairs = append(pairs, parse(chain, data["key"]))
-	} else if (has("key") || has("chain")) && !has("combined") {
-		return nil // half a pair proves nothing
-	}
-	if has("combined") {
-		pairs = append(pairs, parse(data["combined"], data["combined"]))
-	}
-	for _, p := range pairs {
-		if p == nil || p.Fingerprint() != pairs[0].Fingerprint() ||
-			has("leaf") && !bytes.Equal(certificates(data["leaf"]), p.Cert()) ||
-			has("intermediates") && !bytes.Equal(certificates(data["intermediates"]), p.ChainPEM()) {
-			return nil
-		}
-	}
-	if len(pairs) == 0 || standin.Is(pairs[0].Leaf) { // nothing goes back to a stand-in
-		return nil
-	}
-	return pairs[0]
-}
-
-// parse reads a pair from files of another program, which may contain more.
-func parse(chain, key []byte) *keypair.Pair {
-	p, err := keypair.Parse(certificates(chain), blocks(key, "PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"))
+	password, err := d.password()
 	if err != nil {
 		return nil
 	}
-	return p
-}
-
-// certificates returns the certificates in data.
-func certificates(data []byte) []byte { return blocks(data, "CERTIFICATE") }
-
-// blocks returns the PEM blocks of some types in data.
-func blocks(data []byte, types ...string) []byte {
-	var out []byte
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		if slices.Contains(types, block.Type) {
-			out = append(out, pem.EncodeToMemory(block)...)
-		}
-	}
-	return out
+	return output.Pair(d.Outputs(), contents, password, known...)
 }
 
 // read returns the file at path, and follows a symbolic link. Not ok: it is something

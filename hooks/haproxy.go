@@ -21,6 +21,7 @@ import (
 
 	"keypaird/renew/durable"
 	"keypaird/renew/problem"
+	"keypaird/renew/sockets"
 	"keypaird/renew/textfmt"
 	"keypaird/renew/unixsocket"
 )
@@ -32,19 +33,24 @@ const (
 	maxReason     = 512 // of an answer in an error
 )
 
+// errUnknownFile: the running haproxy has not loaded the file, as with each new name.
+var errUnknownFile = errors.New("haproxy has not loaded that file yet")
+
 // socketError returns the error for haproxy's refusal of a command on its stats
 // socket.
 func socketError(command, answer string) error {
+	text := textfmt.OneLine(answer, maxReason)
 	remedy := "give the command to the socket by hand, or configure reload instead"
 	switch a := strings.ToLower(answer); {
 	case strings.Contains(a, "not referenced"), strings.Contains(a, "can't replace"):
 		remedy = "name the file in haproxy's configuration and reload haproxy once, or configure reload"
+		return problem.Newf(remedy, "haproxy: %s: %s: %w", command, text, errUnknownFile)
 	case strings.Contains(a, "permission denied"):
 		remedy = "give the stats socket \"level admin\" in haproxy's configuration"
 	case strings.Contains(a, "ongoing transaction"):
 		remedy = "abort the unfinished transaction: echo 'abort ssl cert FILE' | socat stdio SOCKET"
 	}
-	return problem.Newf(remedy, "haproxy: %s: %s", command, textfmt.OneLine(answer, maxReason))
+	return problem.Newf(remedy, "haproxy: %s: %s", command, text)
 }
 
 // CheckSocket checks that a worker of haproxy answers at the socket, and that it may be
@@ -106,8 +112,7 @@ func (d *Deployment) update(ctx context.Context, path string, pem []byte) error 
 func (d *Deployment) ask(ctx context.Context, command string, files ...string) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, min(d.timeout(), socketTimeout))
 	defer cancel()
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(limited, "unix", d.Socket)
+	conn, err := sockets.Dial(limited, net.Dialer{}, "unix", d.Socket)
 	if err != nil {
 		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op.Err

@@ -10,6 +10,7 @@ import (
 
 	"keypaird/hooks/command"
 	"keypaird/hooks/expect"
+	"keypaird/renew/keypair/pkcs12"
 )
 
 // A Deployment is one server that uses pairs: its files, the commands that make it
@@ -27,9 +28,13 @@ type Deployment struct {
 	Leaf          string // the certificate alone, for servers that want it so
 	Intermediates string // the chain without the certificate
 
+	PKCS12         string            // key and chain, encrypted with a password
+	PasswordFile   string            // of PKCS12, absolute; required with it
+	PKCS12Encoding pkcs12.Encryption // zero means pkcs12.Modern
+
 	Owner, Group string      // of the files, by name or number; empty: those of this process
 	ChainMode    fs.FileMode // of Chain, Leaf and Intermediates; zero means 0644
-	KeyMode      fs.FileMode // of Key and Combined; zero means 0600
+	KeyMode      fs.FileMode // of Key, Combined and PKCS12; zero means 0600
 
 	Check  []string // a program and its arguments, run with the new files in place; empty: none
 	Reload []string // likewise, to make the server read them; empty: it notices the change
@@ -65,7 +70,7 @@ const leastLeft = 15 * time.Minute
 // Paths implements renew.Deployer.
 func (d *Deployment) Paths(name string) []string {
 	var paths []string
-	for _, template := range []string{d.Chain, d.Key, d.Combined, d.Leaf, d.Intermediates} {
+	for _, template := range []string{d.Chain, d.Key, d.Combined, d.Leaf, d.Intermediates, d.PKCS12} {
 		if template != "" {
 			paths = append(paths, expand(template, name))
 		}
@@ -88,7 +93,7 @@ func (d *Deployment) Endpoints() []string {
 }
 
 // writes reports whether the deployment has files of its own.
-func (d *Deployment) writes() bool { return d.Chain+d.Key+d.Combined+d.Leaf+d.Intermediates != "" }
+func (d *Deployment) writes() bool { return len(d.Paths("")) > 0 }
 
 // timeout returns Timeout or its default.
 func (d *Deployment) timeout() time.Duration {

@@ -18,20 +18,28 @@ import (
 
 // Spec implements renew.Deployer.
 func (d *Deployment) Spec(target string) renew.DeploySpec {
-	h := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %q %q %o %o %q %q %q %v", d.Chain, d.Key, d.Combined, d.Leaf, d.Intermediates,
-		d.Owner, d.Group, d.ChainMode, d.KeyMode, d.Check, d.Reload, d.Socket, d.Verify))
+	text := fmt.Appendf(nil, "%q %q %q %q %q %q %q %o %o %q %q %q %v", d.Chain, d.Key, d.Combined, d.Leaf, d.Intermediates,
+		d.Owner, d.Group, d.ChainMode, d.KeyMode, d.Check, d.Reload, d.Socket, d.Verify)
+	if d.PKCS12 != "" { // else it stays what is recorded
+		text = fmt.Appendf(text, " %q %v", d.PKCS12, d.PKCS12Encoding)
+	}
+	h := sha256.Sum256(text)
 	return renew.DeploySpec{ConfigHash: hex.EncodeToString(h[:8]), Signature: d.signature(target)}
 }
 
 // signature identifies the files of a target as they are, without reading them: any
-// write, rename, chmod or change of an access control list makes another one. It is ""
-// if the deployment writes none.
+// write, rename, chmod or change of an access control list makes another one, and so does
+// a write of the file with the password. It is "" if the deployment writes none.
 func (d *Deployment) signature(target string) string {
 	if !d.writes() {
 		return ""
 	}
 	h := sha256.New()
-	for _, path := range d.Paths(target) {
+	paths := d.Paths(target)
+	if d.PKCS12 != "" {
+		paths = append(paths, d.PasswordFile)
+	}
+	for _, path := range paths {
 		var st unix.Stat_t
 		err := unix.Stat(path, &st)
 		fmt.Fprintf(h, "%q %v %d %d %d %d %d %o %d %d\n", path, err, st.Dev, st.Ino, st.Size,
@@ -49,8 +57,11 @@ func (d *Deployment) Inspect(target string, should *keypair.Pair) renew.Inspecti
 	if err != nil {
 		return renew.Inspection{} // the deployment reports it
 	}
-	want := d.planned(target, should, owner)
-	found, err := d.found(want)
+	want, err := d.planned(target, should, owner)
+	if err != nil {
+		return renew.Inspection{Differs: err.Error()}
+	}
+	found, err := d.found(want, nil)
 	if err != nil {
 		return renew.Inspection{Differs: err.Error()}
 	}
@@ -68,22 +79,14 @@ func (d *Deployment) Inspect(target string, should *keypair.Pair) renew.Inspecti
 // Holds reports whether every file of a target holds its part of p, in whatever
 // encoding: another program may have written them.
 func (d *Deployment) Holds(target string, p *keypair.Pair) bool {
-	found, err := d.found(d.planned(target, p, ids{-1, -1}))
-	if err != nil || len(found.files) == 0 {
-		return false
-	}
-	isKey := func(data []byte) bool {
-		q := parse(p.FullChain(), data)
-		return q != nil && q.Fingerprint() == p.Fingerprint()
-	}
-	for i, o := range d.Outputs() {
-		data := found.files[i].data
-		if o.Purpose == "key" && !isKey(data) || o.Purpose == "combined" && !isKey(data) ||
-			o.Purpose != "key" && !bytes.Equal(certificates(data), certificates(o.data(p))) {
+	outputs := d.Outputs()
+	for _, o := range outputs {
+		f, _, err := read(ThroughLink(expand(o.Template, target)))
+		if err != nil || !o.Holds(f.data, p) {
 			return false
 		}
 	}
-	return true
+	return len(outputs) > 0
 }
 
 // newerThan reports whether p is a valid successor of old: for the same names, of the

@@ -25,15 +25,15 @@ type ids struct{ uid, gid int }
 // owner returns the ids of Owner and Group.
 func (d *Deployment) owner() (ids, error) {
 	uid, err := LookupUser(d.Owner)
-	if err != nil {
-		return ids{-1, -1}, err
-	}
-	gid, err := LookupGroup(d.Group)
-	return ids{uid, gid}, err
+	gid, err2 := LookupGroup(d.Group)
+	return ids{uid, gid}, cmp.Or(err, err2)
 }
 
 // LookupUser returns the id of a user given by name or number; -1 for "".
 func LookupUser(name string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
 	text := name
 	if u, err := user.Lookup(name); err == nil {
 		text = u.Uid
@@ -43,6 +43,9 @@ func LookupUser(name string) (int, error) {
 
 // LookupGroup returns the id of a group given by name or number; -1 for "".
 func LookupGroup(name string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
 	text := name
 	if g, err := user.LookupGroup(name); err == nil {
 		text = g.Gid
@@ -52,9 +55,6 @@ func LookupGroup(name string) (int, error) {
 
 // parseID parses text, the id of the user or group called name.
 func parseID(setting, kind, name, text string) (int, error) {
-	if name == "" {
-		return -1, nil
-	}
 	n, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
 		return -1, problem.Newf("name a "+kind+" of this machine, or a number", "%s %q: no such %s", setting, name, kind)
@@ -65,7 +65,7 @@ func parseID(setting, kind, name, text string) (int, error) {
 // ExposedKeys returns what is wrong with who can read the files with the key of a target.
 func (d *Deployment) ExposedKeys(target string) (list []exposed.Finding) {
 	id, err := d.owner()
-	for _, template := range []string{d.Key, d.Combined} {
+	for _, template := range []string{d.Key, d.Combined, d.PKCS12} {
 		if template != "" && err == nil {
 			list = append(list, exposed.Check(expand(template, target), cmp.Or(d.KeyMode, 0o600), id.uid))
 		}
@@ -113,6 +113,9 @@ func (d *Deployment) Writable(name string) error {
 		return err
 	}
 	if err := mayGive(d, id); err != nil {
+		return err
+	}
+	if _, err := d.password(); err != nil {
 		return err
 	}
 	tried := map[string]bool{}

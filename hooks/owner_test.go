@@ -204,7 +204,11 @@ func TestFound(t *testing.T) {
 					write(t, filepath.Join(dir, path), s)
 				}
 			}
-			s, err := d.found(d.planned(plain, p, ids{-1, -1}))
+			like, err := d.planned(plain, p, ids{-1, -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := d.found(like, nil)
 			if err != nil || (s.pair != nil) != tt.want || tt.want && s.pair.Fingerprint() != p.Fingerprint() {
 				t.Errorf("found = %v, %v, want a pair: %v", s.pair, err, tt.want)
 			}

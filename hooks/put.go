@@ -44,7 +44,10 @@ func (d *Deployment) PutFirst(name string, p *keypair.Pair) error {
 	if err != nil {
 		return err
 	}
-	s := d.planned(name, p, owner)
+	s, err := d.planned(name, p, owner)
+	if err != nil {
+		return err
+	}
 	for _, f := range s.files {
 		if _, err := os.Lstat(f.path); !errors.Is(err, fs.ErrNotExist) {
 			return cmp.Or(err, problem.New(f.path+" exists", "remove it if it is not needed: a first pair is written over nothing"))

@@ -49,7 +49,7 @@ func (d *Deployment) warnings(name string, names []string, read looks) []string 
 			list = append(list, fmt.Sprintf("%s is a mount point, and can only be written where it is: a crash meanwhile leaves half of it; mount %s instead", path, filepath.Dir(path)))
 		}
 	}
-	if (d.Key != "" || d.Combined != "") && d.KeyMode&0o007 != 0 {
+	if (d.Key != "" || d.Combined != "" || d.PKCS12 != "") && d.KeyMode&0o007 != 0 {
 		list = append(list, fmt.Sprintf("key_mode %04o of [deploy.%s] lets every user of this machine read the private key: use 0640 and a group", d.KeyMode, d.Name))
 	}
 	return list

@@ -50,7 +50,6 @@ func (p *Pass) deployAll(ctx context.Context, jobs <-chan *job, errs *failures) 
 // deployment once. Where no new pair could be had, the one before it may still
 // be waiting.
 func (p *Pass) deployBatch(ctx context.Context, jobs []*job, errs *failures) {
-	p.startRenewalInfo(ctx, jobs)
 	activated := make([]bool, len(jobs))
 	p.eachOnDisk(len(jobs), func(i int) {
 		j := jobs[i]

@@ -8,15 +8,15 @@ import (
 
 // compareFiles records which files of deployments are as they should be. What is not is
 // put right by the deployment. A newer pair than the store has, as when the store was
-// restored from a backup, is taken into the store: nothing is ordered.
-func (p *Pass) compareFiles(j *job) error {
-	changed := false
+// restored from a backup, is taken into the store: nothing is ordered. If changed,
+// the record is to be saved.
+func (p *Pass) compareFiles(j *job) (changed bool, err error) {
 	for _, d := range j.Deploy {
 		name := d.String()
 		spec, rec := j.state.Specs[name], j.state.Record.Deployments[name]
 		switch {
 		case spec.Newer != nil && j.External() == nil && !j.wentBack(rec, spec.Newer):
-			return p.storeDeployed(j, name, spec)
+			return false, p.storeDeployed(j, name, spec)
 		case rec.Deployed != j.state.Fingerprint || spec.Signature == rec.Signature || spec.Differs != "" && rec.ConfigHash != spec.ConfigHash:
 		case spec.Differs != "":
 			p.Log.Warn("deployed files differ", "cert", j.Name, "deployment", name, "found", spec.Differs)
@@ -25,12 +25,7 @@ func (p *Pass) compareFiles(j *job) error {
 			j.state.Record.SetDeployment(name, rec)
 		}
 	}
-	if changed {
-		if err := p.save(j); err != nil {
-			p.Log.Warn("record not saved", "cert", j.Name, "step", "comparing deployed files", "err", err)
-		}
-	}
-	return nil
+	return changed, nil
 }
 
 // wentBack reports whether newer, which is deployed, is what the machines that share the

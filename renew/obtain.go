@@ -142,6 +142,7 @@ func (p *Pass) store(ctx context.Context, j *job, issuer Issuer, pair *keypair.P
 	p.Log.Info("stored", "cert", j.Name, "version", v.ID, "ca", issuer.String(), "fingerprint", j.state.Fingerprint[:16],
 		"not_after", pair.Leaf.NotAfter.UTC(), "took", p.now().Sub(began).Round(time.Millisecond))
 	p.publish(ctx, j, pair)
+	p.startRenewalInfo(ctx, j)
 	p.forgetOrder(j, pair.Leaf)
 	p.afterOrder(ctx, j, began, before)
 	if x := j.External(); x != nil {

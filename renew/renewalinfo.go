@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"slices"
 	"time"
 
 	"keypaird/renew/renewalinfo"
@@ -66,15 +65,12 @@ func (p *Pass) updateRenewalInfo(ctx context.Context, jobs []*job) {
 	})
 }
 
-// startRenewalInfo fetches the renewal information of new certificates while they are
-// deployed, which does not wait for it: it is recorded with the deployment, or later.
-func (p *Pass) startRenewalInfo(ctx context.Context, jobs []*job) {
-	queries := p.renewalInfoDue(slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return j.issuer == nil }))
-	p.fetching.Go(func() {
-		ctx, stop := p.stopOnYield(ctx)
-		defer stop()
-		p.fetchRenewalInfo(ctx, queries)
-	})
+// startRenewalInfo fetches the renewal information of a new certificate while others are
+// ordered. The deployment does not wait for it: it is recorded with that, or later.
+func (p *Pass) startRenewalInfo(ctx context.Context, j *job) {
+	if queries := p.renewalInfoDue([]*job{j}); len(queries) > 0 {
+		p.fetching.Go(func() { p.fetchRenewalInfo(ctx, queries) })
+	}
 }
 
 // renewalInfoDue lists the queries that are due, one for each certificate.

@@ -53,6 +53,30 @@ func TestAdvisedRenewal(t *testing.T) {
 	})
 }
 
+// A CA is asked about a new certificate while others are ordered, so that the answer is
+// written with what is known after the deployment.
+func TestAskedWhileOthersOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		began := time.Now()
+		w.obtain = func(_ context.Context, target Target) error {
+			if target.Name == "b" {
+				time.Sleep(10 * time.Second)
+			}
+			return nil
+		}
+		w.suggest = func(_ string, leaf *x509.Certificate) (renewalinfo.SuggestedWindow, error) {
+			if took := time.Since(began); leaf.DNSNames[0] == "a.test" && took > time.Second {
+				t.Errorf("asked about a after %v", took)
+			}
+			return renewalinfo.SuggestedWindow{Next: time.Now().Add(6 * time.Hour)}, nil
+		}
+		if _, errs := w.pass(t.Context(), Scheduled, named("a", "b")...); len(errs) > 0 {
+			t.Error(errs)
+		}
+	})
+}
+
 // One CA that cannot answer is not asked about every certificate.
 func TestDeafCA(t *testing.T) {
 	w := newWorld(t)

@@ -87,17 +87,25 @@ func (p *Pass) lookAll(ctx context.Context, targets []Target, errs *failures) []
 		}
 	})
 	jobs = slices.DeleteFunc(jobs, func(j *job) bool { return j == nil })
+	var compared []*job
 	for _, j := range jobs {
 		if j.stateErr != nil {
 			errs.add(&TargetError{[]string{j.Name}, "reading its state", j.stateErr})
 			continue
 		}
 		p.retrySave(j)
-		if err := p.compareFiles(j); err != nil {
+		if changed, err := p.compareFiles(j); err != nil {
 			j.stateErr = err // what is stored is older than what is used: nothing follows from it
 			errs.add(&TargetError{[]string{j.Name}, "storing the newer certificate that is deployed", err})
+		} else if changed {
+			compared = append(compared, j)
 		}
 	}
+	p.eachOnDisk(len(compared), func(i int) {
+		if err := p.save(compared[i]); err != nil {
+			p.Log.Warn("record not saved", "cert", compared[i].Name, "step", "comparing deployed files", "err", err)
+		}
+	})
 	p.share(ctx, jobs, errs)
 	return jobs
 }
@@ -154,12 +162,13 @@ func (p *Pass) refusedError(j *job, now time.Time) error {
 
 // refresh loads the state of processed targets again.
 func (p *Pass) refresh(jobs []*job) {
-	for _, j := range jobs {
+	p.each(len(jobs), func(i int) {
+		j := jobs[i]
 		if s, err := LoadState(p.Store, j.Target); err == nil && s.Leaf != nil {
 			s.Record, s.Next = j.state.Record, j.state.Next
 			j.state = s
 		}
-	}
+	})
 }
 
 // nextAll returns when each target needs the next pass.

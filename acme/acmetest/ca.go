@@ -21,11 +21,12 @@ import (
 // Options configure a CA. The zero value is a CA that queries the system's resolver and
 // validates http-01 on a free port.
 type Options struct {
-	Addr     string // where the CA listens; empty means a free port of 127.0.0.1
-	Dir      string // where the file of roots goes; empty means a temporary directory that Close removes
-	DNS      string // host:port of the DNS server the CA asks, over TCP; empty means the system's
-	HTTPPort int    // port of every name where http-01 is validated; zero means one that is free now
-	TLSPort  int    // likewise, of tls-alpn-01
+	Addr     string   // where the CA listens; empty means a free port of 127.0.0.1
+	Names    []string // further names of the CA's own certificate
+	Dir      string   // where the file of roots goes; empty means a temporary directory that Close removes
+	DNS      string   // host:port of the DNS server the CA asks, over TCP; empty means the system's
+	HTTPPort int      // port of every name where http-01 is validated; zero means one that is free now
+	TLSPort  int      // likewise, of tls-alpn-01
 
 	NonceReject int // good nonces refused, in percent; zero means 5, negative none
 	AuthzReuse  int // orders that reuse a valid authorization, in percent; zero means 50, negative 1 (Pebble's least)
@@ -122,7 +123,7 @@ func (c *CA) start(o Options, dir string) error {
 	if c.issuer, err = newIssuer(); err != nil {
 		return err
 	}
-	pair, err := c.issuer.issue(Genuine)
+	pair, err := c.issuer.issue(Genuine, o.Names...)
 	if err != nil {
 		return err
 	}

@@ -72,6 +72,12 @@ func Floor(ctx context.Context, core *api.Core, tokens *Tokens, names []string, 
 // Obtain obtains one certificate as [Floor] does, and returns the chain in PEM and the
 // P-256 key.
 func Obtain(ctx context.Context, core *api.Core, tokens *Tokens, name string) ([]byte, crypto.Signer, error) {
+	return ObtainKept(ctx, core, tokens, name, func(string, string, crypto.Signer) error { return nil })
+}
+
+// ObtainKept is [Obtain], and calls keep with the URL of the order and its key before the
+// order is finalized.
+func ObtainKept(ctx context.Context, core *api.Core, tokens *Tokens, name string, keep func(name, url string, key crypto.Signer) error) ([]byte, crypto.Signer, error) {
 	order, err := core.Orders.New([]string{name})
 	if err != nil {
 		return nil, nil, fmt.Errorf("ordering %s: %w", name, err)
@@ -87,6 +93,9 @@ func Obtain(ctx context.Context, core *api.Core, tokens *Tokens, name string) ([
 	}
 	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{name}}, key)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := keep(name, order.Location, key); err != nil {
 		return nil, nil, err
 	}
 	chain, err := Finalize(ctx, core, order, csr)

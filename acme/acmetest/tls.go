@@ -72,13 +72,13 @@ func sign(t, parent *x509.Certificate, holder, signer crypto.Signer) (*x509.Cert
 	return x509.ParseCertificate(der)
 }
 
-// issue makes a certificate for this machine, or the one of an identity.
-func (i *issuer) issue(as Identity) (tls.Certificate, error) {
+// issue makes a certificate for this machine and further names, or the one of an identity.
+func (i *issuer) issue(as Identity, names ...string) (tls.Certificate, error) {
 	now := time.Now()
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(now.UnixNano()),
 		Subject:      pkix.Name{CommonName: "acmetest CA"},
-		DNSNames:     []string{"localhost"},
+		DNSNames:     append([]string{"localhost"}, names...),
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 		NotBefore:    now.Add(-time.Hour),
 		NotAfter:     now.Add(24 * time.Hour),

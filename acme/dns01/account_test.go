@@ -48,12 +48,7 @@ func leanChild(t testing.TB) string {
 			return
 		}
 		lean.path = filepath.Join(lean.dir, childName)
-		build := exec.Command("go", "build", "-tags", "lean", "-o", lean.path, "keypaird/cmd/keypaird-dns")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
-		out, err := build.CombinedOutput()
-		if err != nil {
-			lean.err = fmt.Errorf("%w: %s", err, out)
-		}
+		lean.err = testutil.Build(lean.path, "keypaird-dns")
 		// Other users must be able to run it.
 		_ = os.Chmod(lean.dir, 0o755)
 	})

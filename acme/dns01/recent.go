@@ -156,7 +156,7 @@ func host(rawURL string) string {
 func (t *attempt) awaitCaches(ctx context.Context, c acme.Challenge, found *found) error {
 	at := t.account.Recent.clearAt(c, t.fqdn, found.ttl)
 	foreign := c.Order != "" && slices.ContainsFunc(found.values, func(v string) bool {
-		return v != t.want && challengeValue.MatchString(v) && !presents.holds(t.fqdn, v)
+		return v != t.want && challengeValue().MatchString(v) && !presents.holds(t.fqdn, v)
 	})
 	if later := time.Now().Add(cached(found.ttl)); foreign && later.After(at) {
 		at = later
@@ -175,7 +175,7 @@ func (t *attempt) awaitCaches(ctx context.Context, c acme.Challenge, found *foun
 }
 
 // challengeValue matches the value of a challenge record.
-var challengeValue = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+var challengeValue = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`) })
 
 // hold returns how long the CA's resolver may repeat its answers after a validation
 // that ended with err: those without the record, too, if it failed.

@@ -16,6 +16,7 @@ import (
 
 	"keypaird/acme"
 	"keypaird/renew/netaddr"
+	"keypaird/renew/sockets"
 	"keypaird/renew/textfmt"
 )
 
@@ -30,14 +31,16 @@ const (
 type Client struct {
 	Addresses func(ctx context.Context, host string) ([]netip.Addr, error) // of other hosts that redirects lead to
 
-	dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: as net.Dialer does
+	dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: as sockets.Dial does
 }
 
 // Ask returns nil if the response to c is served at one address of its name.
 func (k Client) Ask(ctx context.Context, addr netip.Addr, c acme.Challenge) error {
 	dial := k.dial
 	if dial == nil {
-		dial = new(net.Dialer).DialContext
+		dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return sockets.Dial(ctx, net.Dialer{}, network, addr)
+		}
 	}
 	pinned := func(ctx context.Context, network, at string) (net.Conn, error) {
 		host, port, err := net.SplitHostPort(at)
@@ -78,7 +81,7 @@ func (k Client) Ask(ctx context.Context, addr netip.Addr, c acme.Challenge) erro
 // answer returns nil if the response to c is served at addr itself.
 func answer(ctx context.Context, addr string, c acme.Challenge) error {
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, addr)
+		return sockets.Dial(ctx, net.Dialer{}, network, addr)
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return ask(ctx, &http.Client{Transport: transport(dial), CheckRedirect: stay}, bracketed(c.Identifier), c)

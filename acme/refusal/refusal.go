@@ -159,15 +159,16 @@ const (
 	MaxText   = 4096 // of a text that is searched
 )
 
-var (
-	unpausePage = regexp.MustCompile(`https://[!#-;=?-Z\[\]_a-z~]*unpause[!#-;=?-Z\[\]_a-z~]*`)
-	webPage     = regexp.MustCompile(`^https://[!#-;=?-Z\[\]_a-z~]+$`)
-	retryTime   = regexp.MustCompile(`retry after (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC)`)
+// Patterns, compiled when they are needed.
+const (
+	unpausePage = `https://[!#-;=?-Z\[\]_a-z~]*unpause[!#-;=?-Z\[\]_a-z~]*`
+	webPage     = `^https://[!#-;=?-Z\[\]_a-z~]+$`
+	retryTime   = `retry after (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC)`
 )
 
 // WebPage returns the URL of a page for people if it is fit to be printed, else "".
 func WebPage(spelled string) string {
-	return webPage.FindString(spelled[:min(len(spelled), MaxText)])
+	return regexp.MustCompile(webPage).FindString(spelled[:min(len(spelled), MaxText)])
 }
 
 // New makes a Problem from the one that lego read; a is the answer to the
@@ -192,11 +193,11 @@ func New(ca string, d *legoacme.ProblemDetails, a transport.Answer) *Problem {
 		}
 	}
 	if p.Limited() {
-		p.Page = strings.TrimRight(unpausePage.FindString(detail), ".,;)")
+		p.Page = strings.TrimRight(regexp.MustCompile(unpausePage).FindString(detail), ".,;)")
 	} else if p.Type == "userActionRequired" {
 		p.Page = WebPage(textfmt.OneLine(d.Instance, MaxText)) // section 7.3.3
 	}
-	if m := retryTime.FindStringSubmatch(detail); m != nil && p.RetryAt.IsZero() {
+	if m := regexp.MustCompile(retryTime).FindStringSubmatch(detail); m != nil && p.RetryAt.IsZero() {
 		p.RetryAt, _ = time.Parse("2006-01-02 15:04:05 MST", m[1])
 	}
 	p.Detail = textfmt.OneLine(detail, MaxDetail)

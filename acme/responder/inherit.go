@@ -12,6 +12,7 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 
 	"keypaird/renew/problem"
+	"keypaird/renew/sockets"
 )
 
 // ErrNoSocket is in the error of Listen for a socket that was not passed.
@@ -50,7 +51,7 @@ func inherited(name string) ([]net.Listener, error) {
 		if f.Name() != name {
 			continue
 		}
-		l, err := net.FileListener(f)
+		l, err := sockets.Inherited(f)
 		if err != nil {
 			closeAll(ls)
 			return nil, fmt.Errorf("using the socket %q of the service manager: %w", name, err)

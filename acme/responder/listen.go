@@ -7,6 +7,8 @@ import (
 	"net"
 	"strings"
 	"syscall"
+
+	"keypaird/renew/sockets"
 )
 
 // Listen opens addr: "host:port", ":port" for every address of both families,
@@ -52,8 +54,7 @@ func Listen(ctx context.Context, addr string) ([]net.Listener, error) {
 }
 
 func listen(ctx context.Context, network, addr string) (net.Listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, network, addr)
+	l, err := sockets.Listen(ctx, network, addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("listening on %s: %w", addr, syscall.EADDRINUSE)

@@ -16,6 +16,7 @@ import (
 	"keypaird/acme"
 	"keypaird/acme/responder/front"
 	"keypaird/renew/netaddr"
+	"keypaird/renew/sockets"
 )
 
 const (
@@ -131,8 +132,7 @@ func respond(hello *tls.ClientHelloInfo, response func(string) (string, error)) 
 func askAt(ctx context.Context, addr string, c acme.Challenge) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	dialer := net.Dialer{ControlContext: netaddr.Loopback.Control}
-	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	conn, err := sockets.Dial(ctx, net.Dialer{ControlContext: netaddr.Loopback.Control}, "tcp", addr)
 	if err != nil {
 		return err
 	}

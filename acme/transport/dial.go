@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keypaird/renew/netaddr"
+	"keypaird/renew/sockets"
 )
 
 // A dialer connects to the hosts of one CA. Those that its directory names may be no more
@@ -39,7 +40,7 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 	dial := net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 	if d.isProxy(host) {
-		return dial.DialContext(ctx, network, addr)
+		return sockets.Dial(ctx, dial, network, addr)
 	}
 	own := hostPort(&url.URL{Host: net.JoinHostPort(host, port)}) == d.own
 	limit := netaddr.Loopback
@@ -49,7 +50,7 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 		d.mu.Unlock()
 	}
 	dial.ControlContext = limit.Control
-	conn, err := dial.DialContext(ctx, network, addr)
+	conn, err := sockets.Dial(ctx, dial, network, addr)
 	if err == nil && own {
 		if at, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil {
 			d.mu.Lock()

@@ -28,7 +28,7 @@ func accountCommand(ctx context.Context, e *env, args []string) error {
 	case act != nil && len(words) == 0:
 		return cli.Usage("account " + verb + " needs the name of a CA")
 	}
-	cfg, err := e.loadWithRunner()
+	cfg, err := e.load()
 	if err != nil {
 		return err
 	}

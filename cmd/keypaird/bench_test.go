@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -29,7 +28,8 @@ import (
 //	go test -tags lean -run '^$' -bench . ./cmd/keypaird
 
 // BenchmarkIssue is new http-01 certificates: account, orders, sixteen at once,
-// store, and the files of a deployment.
+// store, and the files of a deployment; "stored" is the floor with the same files, which
+// is what is left to gain.
 func BenchmarkIssue(b *testing.B) {
 	b.Run("one", func(b *testing.B) { benchIssue(b, 1) })
 	b.Run("fifty", func(b *testing.B) { benchIssue(b, 50) })
@@ -41,6 +41,13 @@ func benchIssue(b *testing.B, targets int) {
 		g := newBench(b)
 		for i := 0; b.Loop(); i++ {
 			g.run(b, 0, os.Args[0], append([]string{g.ca.Directory, g.ca.Roots, strconv.Itoa(g.ca.HTTPPort)}, g.names(i, targets)...)...)
+		}
+	})
+	b.Run("stored", func(b *testing.B) {
+		g := newBench(b)
+		for i := 0; b.Loop(); i++ {
+			dir := filepath.Join(g.dir, strconv.Itoa(i))
+			g.run(b, 0, os.Args[0], append([]string{"-stored", dir, g.ca.Directory, g.ca.Roots, strconv.Itoa(g.ca.HTTPPort)}, g.names(i, targets)...)...)
 		}
 	})
 	b.Run("keypaird", func(b *testing.B) {
@@ -259,31 +266,5 @@ func (g *bench) run(b testing.TB, status int, program string, args ...string) {
 	var exit *exec.ExitError
 	if got := cmd.ProcessState.ExitCode(); got != status || err != nil && !errors.As(err, &exit) {
 		b.Fatalf("%v: %v\n%s", cmd.Args[:2], err, out)
-	}
-}
-
-// floor is a program: DIRECTORY ROOTS PORT NAME..., the bare loop over lego's
-// api.Core with sixteen workers, as many as keypaird has.
-func floor() {
-	args := os.Args[1:]
-	err := func() error {
-		port, err := strconv.Atoi(args[2])
-		if err != nil {
-			return err
-		}
-		core, err := acmetest.NewCore(&acmetest.CA{Directory: args[0], Roots: args[1]})
-		if err != nil {
-			return err
-		}
-		tokens, err := acmetest.StartTokens(port)
-		if err != nil {
-			return err
-		}
-		defer tokens.Close()
-		return acmetest.Floor(context.Background(), core, tokens, args[3:], 16)
-	}()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "floor:", err)
-		os.Exit(1)
 	}
 }

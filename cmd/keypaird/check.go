@@ -21,9 +21,6 @@ func checkCommand(ctx context.Context, e *env, args []string) error {
 	if err := e.ParseNone(args); err != nil {
 		return err
 	}
-	if *live {
-		e.startRunner()
-	}
 	cfg, err := e.load()
 	if found := preflight.Unloaded(err); *asJSON && found != nil {
 		if err := e.PrintJSON(found); err != nil {
@@ -53,8 +50,9 @@ func checkCommand(ctx context.Context, e *env, args []string) error {
 
 // findings is not nil without an error, so that its JSON is an array.
 func findings(ctx context.Context, e *env, cfg *config.Config, live bool) (preflight.Findings, error) {
+	found := append(preflight.Findings{}, preflight.Rewritable(cfg, e.options().File())...)
 	if !live {
-		return append(preflight.Configuration(ctx, cfg), fleet.Check(cfg)...), nil
+		return append(append(found, preflight.Configuration(ctx, cfg)...), fleet.Check(cfg)...), nil
 	}
 	log := output.Logger(e.Stderr, output.Quiet)
 	w, end, err := e.begin(ctx, cfg, engine.Options{Log: log})
@@ -62,10 +60,10 @@ func findings(ctx context.Context, e *env, cfg *config.Config, live bool) (prefl
 		return nil, err
 	}
 	defer end()
-	found, err := preflight.Live(ctx, w)
+	more, err := preflight.Live(ctx, w)
 	if err != nil {
 		return nil, err
 	}
-	found = append(found, fleet.CheckLive(ctx, cfg, log)...)
+	found = append(append(found, more...), fleet.CheckLive(ctx, cfg, log)...)
 	return found, context.Cause(ctx)
 }

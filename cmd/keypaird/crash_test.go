@@ -48,7 +48,7 @@ func TestKilledAtEachRequest(t *testing.T) {
 	}
 }
 
-// Killed at any time: 40 times, or 200 in "make check", at moments between start and
+// Killed at any time: 24 times, or 200 if [testutil.Exhaustive], at moments between start and
 // deployment, as a command and as a daemon, and put right by one or the other. All the while a
 // client that knows the CA's root connects to the proxy every 100 ms, for either
 // name. It never sees anything but a certificate that is valid.
@@ -62,7 +62,7 @@ func TestKilledAtAnyTime(t *testing.T) {
 	began := time.Now()
 	c.run(0)
 	whole := time.Since(began)
-	moments := 40
+	moments := 24
 	switch {
 	case testutil.Exhaustive():
 		moments = 200

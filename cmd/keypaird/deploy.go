@@ -9,6 +9,7 @@ import (
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks/preset"
 	"keypaird/renew"
+	"keypaird/renew/rights"
 	"keypaird/renew/status"
 )
 
@@ -28,7 +29,6 @@ func deployCommand(ctx context.Context, e *env, args []string) error {
 	case *list:
 		return listPresets(e, names, *asJSON)
 	}
-	e.startRunner()
 	cfg, err := e.loadWithoutSecrets()
 	if err != nil {
 		return err
@@ -40,6 +40,9 @@ func deployCommand(ctx context.Context, e *env, args []string) error {
 	}
 	defer end()
 	targets, err := w.Find(names)
+	if err == nil {
+		err = rights.Drop() // there is something to do
+	}
 	if err != nil {
 		return err
 	}
@@ -54,7 +57,7 @@ func deployCommand(ctx context.Context, e *env, args []string) error {
 		w.CopyRenamed(targets, pass.Records)
 		did = pass.Run(ctx, targets)
 	})
-	return e.Finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)
+	return e.Finish(status.ResultsOf(did.Done, did.Errs, show.Took), len(did.Done), did.Errs, *asJSON)
 }
 
 // listPresets lists the presets called names, or all.

@@ -81,6 +81,9 @@ func complaints(out, remedy string) error {
 	found := remedy == ""
 	for i, line := range lines {
 		help, isHelp := strings.CutPrefix(line, "keypaird: remedy: ")
+		if strings.HasPrefix(line, "keypaird: warning: ") {
+			continue // what is wrong is an error
+		}
 		if !isHelp && (i+1 == len(lines) || !strings.HasPrefix(lines[i+1], "keypaird: remedy: ")) {
 			return fmt.Errorf("no remedy for: %s", line)
 		}

@@ -10,6 +10,7 @@ import (
 	"keypaird/cmd/keypaird/node"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/runner"
+	"keypaird/renew/rights"
 	"keypaird/renew/status"
 	"path/filepath"
 )
@@ -17,8 +18,7 @@ import (
 // An env is what a command runs with.
 type env struct {
 	cli.Env
-	version string       // of keypaird
-	runner  <-chan error // delivers once the runner was started; nil: this process starts programs itself
+	version string // of keypaird
 }
 
 // load reads the configuration.
@@ -67,16 +67,6 @@ func (e *env) newEngine(cfg *config.Config, o engine.Options, daemonRuns bool) (
 
 func (e *env) userAgent() string { return "keypaird/" + e.version }
 
-// startRunner has another process start the programs of this command. It is called
-// before anything else, as the configuration can be read meanwhile.
-func (e *env) startRunner() { e.runner = runner.Start(e.Config) }
-
-// loadWithRunner is load after startRunner.
-func (e *env) loadWithRunner() (*config.Config, error) {
-	e.startRunner()
-	return e.load()
-}
-
 // begin makes an engine, and waits for other keypairds. The caller
 // calls end.
 func (e *env) begin(ctx context.Context, cfg *config.Config, o engine.Options) (w *engine.Engine, end func(), err error) {
@@ -87,25 +77,24 @@ func (e *env) begin(ctx context.Context, cfg *config.Config, o engine.Options) (
 	return w, end, err
 }
 
-// confined makes an engine. With a runner, this process has no other rights then than the
-// configuration needs.
+// confined makes an engine. Before this process uses the network, or starts a program, it
+// starts its runner and gives up the rights that the configuration does not need.
 func (e *env) confined(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
-	if e.runner != nil {
-		if err := <-e.runner; err != nil {
-			return nil, err
-		}
-	}
 	w, err := e.engine(cfg, o)
 	if err != nil {
 		return nil, err
 	}
-	if e.runner != nil {
+	rights.Keep(func() error {
+		if err := runner.Start(e.Config); err != nil {
+			return err
+		}
 		var more []string
 		if o.DryRun != "" {
 			more = append(more, filepath.Dir(o.DryRun)) // where it is removed from
 		}
-		runner.GiveUp(cfg, o.Log, more...)
-	}
+		engine.GiveUp(cfg, o.Log, more...)
+		return nil
+	})
 	return w, nil
 }
 

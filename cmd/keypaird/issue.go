@@ -50,7 +50,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := e.loadWithRunner()
+	cfg, err := e.load()
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if o.dryRun {
 		show.Run(func() { did = pass.Run(ctx, targets) })
 		fmt.Fprintln(e.Stderr, "keypaird: this was a dry run: nothing is stored, and nothing was deployed")
-		return e.Finish(status.ResultsOf(did.Done, did.Errs), len(did.Done), did.Errs, *asJSON)
+		return e.Finish(status.ResultsOf(did.Done, did.Errs, show.Took), len(did.Done), did.Errs, *asJSON)
 	}
 	show.Run(func() {
 		w.Prepare(ctx, targets, pass.Records)
@@ -97,5 +97,5 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if len(names) == 0 {
 		w.LogUnconfigured()
 	}
-	return e.Finish(append(asked.results, status.ResultsOf(did.Done, did.Errs)...), asked.changed+len(did.Done), append(asked.errs, did.Errs...), *asJSON)
+	return e.Finish(append(asked.results, status.ResultsOf(did.Done, did.Errs, show.Took)...), asked.changed+len(did.Done), append(asked.errs, did.Errs...), *asJSON)
 }

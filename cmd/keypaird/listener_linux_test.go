@@ -215,7 +215,7 @@ func TestListenerKilled(t *testing.T) {
 	g := newBench(t)
 	names := g.names(0, 40)
 	config := g.configure(t, "state", names)
-	cmd := exec.CommandContext(t.Context(), g.program, "-config", config, "issue")
+	cmd := exec.CommandContext(t.Context(), g.program, "-config", config, "issue", "-v")
 	log, err := os.Create(filepath.Join(g.dir, "log"))
 	testutil.Must(t, err)
 	defer log.Close()

@@ -22,6 +22,7 @@ import (
 	"keypaird/acme/responder"
 	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/daemon"
+	"keypaird/cmd/keypaird/imports"
 	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/runner"
@@ -82,6 +83,7 @@ func all() (list cli.Commands) {
 // ownCommands are for keypaird's own use.
 var ownCommands = []command{
 	{cli.Command{Name: runner.Name, Args: "", Does: "start programs for the keypaird that started this"}, runnerCommand},
+	{cli.Command{Name: imports.DisableCommand, Args: "", Does: "turn off what runs another ACME client, for the keypaird import that started this"}, disablerCommand},
 	{cli.Command{Name: runner.Engine, Args: "[-v]", Does: "be the daemon of the keypaird run that started this"}, engineCommand},
 }
 

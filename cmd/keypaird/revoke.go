@@ -25,7 +25,7 @@ func revokeCommand(ctx context.Context, e *env, args []string) error {
 	if len(names) != 1 {
 		return cli.Usage("revoke needs the name of one target")
 	}
-	cfg, err := e.loadWithRunner()
+	cfg, err := e.load()
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -16,6 +17,7 @@ import (
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/runner"
 	"keypaird/renew/process"
+	"keypaird/renew/rights"
 	"keypaird/renew/status"
 )
 
@@ -103,9 +105,22 @@ func newDaemon(e *env, log *slog.Logger, conn *process.Runner) *daemon.Daemon {
 	}
 	if conn != nil {
 		o.Notify = conn.Notify
-		o.Confine = func(cfg *config.Config) func(*config.Config) bool {
-			k := runner.GiveUp(cfg, log)
-			return func(other *config.Config) bool { return k.Covers(runner.Rights(other)) }
+		rights.Keep(func() error { return errors.New("sockets are opened after the configuration was read") })
+		var covers func(*config.Config) bool // once rights were given up
+		parts := o.Engine
+		o.Engine = func(cfg *config.Config) (*engine.Engine, error) {
+			if covers == nil { // before the status page listens
+				rights.Keep(func() error {
+					k := engine.GiveUp(cfg, log)
+					covers = func(other *config.Config) bool { return k.Covers(engine.Rights(other)) }
+					return nil
+				})
+			}
+			return parts(cfg)
+		}
+		o.Confine = func(*config.Config) func(*config.Config) bool {
+			_ = rights.Drop() // it does not fail
+			return covers
 		}
 	}
 	return daemon.New(o)

@@ -24,6 +24,7 @@ import (
 
 	"keypaird/acme"
 	"keypaird/acme/acmetest"
+	"keypaird/renew/testutil"
 )
 
 // ca starts a CA. Its URL is $NAME, by default $CA.
@@ -339,10 +340,7 @@ func (s *story) provider(_ bool, args []string) {
 	text, err := json.Marshal(map[string]any{"Replace": map[string]string{source: s.MkAbs(args[0])}})
 	s.Check(err)
 	s.Check(os.WriteFile(overlay, text, 0o600))
-	out, err := exec.Command("go", "build", "-tags", "lean", "-overlay", overlay, "-o", child, "keypaird/cmd/keypaird-dns").CombinedOutput()
-	if err != nil {
-		s.Fatalf("building keypaird-dns with %s: %v\n%s", args[0], err, out)
-	}
+	s.Check(testutil.Build(child, "keypaird-dns", "-overlay", overlay))
 	keypaird, err := exec.LookPath("keypaird")
 	s.Check(err)
 	link := filepath.Join(filepath.Dir(keypaird), "keypaird-dns")

@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"keypaird/renew/launch"
+	"keypaird/renew/testutil"
 )
 
 // The stories under testdata/script are told with the real programs: keypaird
@@ -259,9 +260,5 @@ func built(program string) (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	out, err := exec.Command("go", "build", "-tags", "lean", "-ldflags", "-X keypaird/renew/launch.DNSUser="+launch.DNSUser, "-o", path, "keypaird/cmd/"+program).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("building %s: %w\n%s", program, err, out)
-	}
-	return path, nil
+	return path, testutil.Build(path, program, "-ldflags", "-s -X keypaird/renew/launch.DNSUser="+launch.DNSUser)
 }

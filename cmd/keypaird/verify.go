@@ -34,7 +34,7 @@ func verifyCommand(ctx context.Context, e *env, args []string) error {
 	}
 	defer v.Close()
 	r.Verify, r.Lookup = &v.Verify, v.Lookup
-	return names.Print(ctx, r, e.Stdout, e.Stderr)
+	return names.Print(ctx, r, e.Style(), e.Stdout, e.Stderr)
 }
 
 // discoverCommand finds the endpoints and names that the services of a domain need, or
@@ -50,5 +50,5 @@ func discoverCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	return names.Print(ctx, r, e.Stdout, e.Stderr)
+	return names.Print(ctx, r, e.Style(), e.Stdout, e.Stderr)
 }

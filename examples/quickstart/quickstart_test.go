@@ -8,6 +8,7 @@ import (
 
 // The first command of the README, as a newcomer runs it.
 func TestQuickstart(t *testing.T) {
+	t.Setenv("CGO_ENABLED", "0") // as the programs of other tests, which share what is compiled
 	output, err := exec.CommandContext(t.Context(), "go", "run", ".").CombinedOutput()
 	if err != nil {
 		t.Fatalf("go run ./examples/quickstart: %v\n%s", err, output)

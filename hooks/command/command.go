@@ -61,6 +61,9 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Remedy says what the operator can do about it.
 func (e *Error) Remedy() string {
+	if stopped(e.Output) {
+		return "the server does not run: start it, and see in its log why it ended, then: keypaird issue"
+	}
 	return cmp.Or(problem.Remedy(e.Err), "run the command by hand, fix what it complains about, then: keypaird issue")
 }
 

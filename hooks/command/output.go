@@ -5,6 +5,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 
 	"keypaird/renew/textfmt"
@@ -76,14 +77,24 @@ func (o output) close() {
 }
 
 // summaries are last lines of some servers that only refer to the lines before.
-var summaries = regexp.MustCompile(`(^nginx: configuration file .* test failed|: Error\(s\) found in configuration file : .*|: Fatal errors found in configuration\.|^Action '.*' failed\.|^The Apache error log may have more information\.)$`)
+var summaries = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(^nginx: configuration file .* test failed|: Error\(s\) found in configuration file : .*|: Fatal errors found in configuration\.|^Action '.*' failed\.|^The Apache error log may have more information\.)$`)
+})
+
+// notRunning is what commands that reload a server say when it does not run: those of
+// nginx, apache, postfix, dovecot, prosody, relayd, haproxy, kill(1) and the service
+// managers.
+var notRunning = regexp.MustCompile(`(?i)invalid PID number|(^|[^a-z])(is )?not (currently )?running|is not active|no such process|relayctl: connect: .*`)
+
+// stopped reports whether the output of a command says that its server does not run.
+func stopped(output string) bool { return notRunning.MatchString(output) }
 
 // lastLine returns the last line of a printable output that is not empty or a
 // summary, cut to maxLine.
 func lastLine(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := len(lines) - 1; i >= 0; i-- {
-		if !summaries.MatchString(lines[i]) {
+		if !summaries().MatchString(lines[i]) {
 			return textfmt.Cut(lines[i], maxLine)
 		}
 	}

@@ -4,6 +4,30 @@ import (
 	"testing"
 )
 
+// Commands that reload a server say in many ways that it does not run.
+func TestStopped(t *testing.T) {
+	for _, output := range []string{
+		`nginx: [error] invalid PID number "" in "/run/nginx.pid"`,
+		"haproxy.service is not active, cannot reload.",
+		"httpd not running, trying to start",
+		"postfix/postfix-script: fatal: the Postfix mail system is not running",
+		"Fatal: Dovecot is not running (read from /run/dovecot/master.pid)",
+		"Prosody is not running",
+		"relayctl: connect: /var/run/relayd.sock: No such file or directory",
+		"kill: (4711) - No such process",
+		"nginx is not currently running",
+	} {
+		if e := (&Error{Program: "x", Err: errStays, Output: "before\n" + output}); !stopped(output) || e.Remedy() != "the server does not run: start it, and see in its log why it ended, then: keypaird issue" {
+			t.Errorf("%q does not say that the server does not run: %s", output, e.Remedy())
+		}
+	}
+	for _, output := range []string{"", "no such proxy", "reload failed: syntax error", "now running"} {
+		if stopped(output) {
+			t.Errorf("%q says that the server does not run", output)
+		}
+	}
+}
+
 // What a server says last may say nothing.
 func TestLastLine(t *testing.T) {
 	for _, tt := range []struct{ name, output, want string }{

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"keypaird/renew/sockets"
 )
 
 // Limits of looking up a host.
@@ -52,7 +54,7 @@ func addressesOf(ctx context.Context, host string) []address {
 	}
 	limited, cancel := context.WithTimeout(ctx, maxLookup)
 	defer cancel()
-	addrs, err := net.DefaultResolver.LookupNetIP(limited, "ip", host)
+	addrs, err := sockets.Addresses(limited, host)
 	if err != nil || len(addrs) == 0 {
 		failed, ok := errors.AsType[*net.DNSError](err)
 		return []address{{unreachable: ok && !failed.IsNotFound}}
@@ -74,7 +76,7 @@ func addressesOf(ctx context.Context, host string) []address {
 
 // routed reports whether this machine has a route to addr. Nothing is sent.
 func routed(addr netip.Addr) bool {
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, 9)))
+	conn, err := sockets.Dial(context.Background(), net.Dialer{}, "udp", netip.AddrPortFrom(addr, 9).String())
 	if err == nil {
 		conn.Close()
 	}

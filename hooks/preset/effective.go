@@ -21,12 +21,12 @@ import (
 type effective struct {
 	commands func(check []string) [][]string               // print the configuration, or parts of it; nil: none
 	files    func(check []string, printed string) []string // of the configuration, to be read; nil: none
-	lists    *regexp.Regexp                                // group 1: a file of lines that begin with a path; nil: none
-	path     *regexp.Regexp                                // group 1: a certificate file, or a directory of them
+	lists    string                                        // pattern, group 1: a file of lines that begin with a path; "": none
+	path     string                                        // pattern, group 1: a certificate file, or a directory of them
 }
 
 // comments are those of configuration files.
-var comments = regexp.MustCompile(`(?m)(?:^|[ \t])#.*$`)
+const comments = `(?m)(?:^|[ \t])#.*$`
 
 // maxAsking is how long one of the commands may take.
 const maxAsking = 20 * time.Second
@@ -62,7 +62,7 @@ func resolved(path string) string {
 // server's own, the list may lack some.
 func Configured(ctx context.Context, preset string, d *hooks.Deployment) (named Named, known bool, err error) {
 	r := find(preset)
-	if r == nil || r.effective.path == nil {
+	if r == nil || r.effective.path == "" {
 		return nil, false, nil
 	}
 	ask := r.effective
@@ -77,13 +77,13 @@ func Configured(ctx context.Context, preset string, d *hooks.Deployment) (named 
 	if ask.files != nil {
 		for _, file := range ask.files(d.Check, text.String()) {
 			data, failed := os.ReadFile(file)
-			text.Write(append(comments.ReplaceAll(data, nil), '\n'))
+			text.Write(append(regexp.MustCompile(comments).ReplaceAll(data, nil), '\n'))
 			if failed != nil && err == nil {
 				err = failed
 			}
 		}
 	}
-	if ask.lists != nil {
+	if ask.lists != "" {
 		for _, list := range first(ask.lists, text.String()) {
 			data, _ := os.ReadFile(list)
 			for line := range strings.Lines(string(data)) {
@@ -102,10 +102,11 @@ func (e effective) questions(d *hooks.Deployment) [][]string {
 	return e.commands(d.Check)
 }
 
-// first returns group 1 of all matches, without quotation marks.
-func first(re *regexp.Regexp, text string) []string {
+// first returns group 1 of all matches, without quotation marks. The patterns are compiled
+// here: most processes never ask a server.
+func first(pattern, text string) []string {
 	var list []string
-	for _, m := range re.FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
 		list = append(list, strings.Trim(m[1], `"'`))
 	}
 	return list
@@ -185,7 +186,7 @@ var (
 			return [][]string{dump}
 		},
 		// It does not print a configuration that names missing files, but says which is the first.
-		path: regexp.MustCompile(`(?m)(?:^[ \t]*ssl_certificate[ \t]+|\[emerg\] cannot load certificate )("[^"]+"|'[^']+'|[^\s;]+)`),
+		path: `(?m)(?:^[ \t]*ssl_certificate[ \t]+|\[emerg\] cannot load certificate )("[^"]+"|'[^']+'|[^\s;]+)`,
 	}
 	haproxyEffective = effective{
 		files: func(check []string, _ string) []string {
@@ -199,8 +200,8 @@ var (
 			}
 			return files
 		},
-		lists: regexp.MustCompile(`(?m)^[^#\n]*\bcrt-list[ \t]+("[^"]+"|\S+)`),
-		path:  regexp.MustCompile(`\bcrt(?:-list)?[ \t]+("[^"]+"|\S+)`),
+		lists: `(?m)^[^#\n]*\bcrt-list[ \t]+("[^"]+"|\S+)`,
+		path:  `\bcrt(?:-list)?[ \t]+("[^"]+"|\S+)`,
 	}
 	apacheEffective = effective{
 		commands: func(check []string) [][]string {
@@ -211,15 +212,15 @@ var (
 			return [][]string{{program, "-t", "-D", "DUMP_INCLUDES"}}
 		},
 		files: func(_ []string, printed string) []string {
-			return first(regexp.MustCompile(`(?m)^\s*\([0-9*]+\)\s+(/.*)$`), printed)
+			return first(`(?m)^\s*\([0-9*]+\)\s+(/.*)$`, printed)
 		},
-		path: regexp.MustCompile(`(?mi)(?:^[ \t]*SSLCertificateFile[ \t]+|SSLCertificateFile: file )("[^"]+"|'[^']+'|\S+)`),
+		path: `(?mi)(?:^[ \t]*SSLCertificateFile[ \t]+|SSLCertificateFile: file )("[^"]+"|'[^']+'|\S+)`,
 	}
 	caddyEffective = effective{
 		commands: func([]string) [][]string {
 			return [][]string{{"caddy", "adapt", "--config", in("{etc}/caddy/Caddyfile", runtime.GOOS)}}
 		},
-		path: regexp.MustCompile(`"certificate":\s*("[^"]+")`),
+		path: `"certificate":\s*("[^"]+")`,
 	}
 	postfixEffective = effective{
 		commands: func([]string) [][]string {
@@ -228,11 +229,11 @@ var (
 				{"postconf", "-Px"},
 			}
 		},
-		lists: regexp.MustCompile(`[ \t,=][a-z]+:(/[^\s,]+)`),
-		path:  regexp.MustCompile(`[ \t,=](/[^\s,]+)`),
+		lists: `[ \t,=][a-z]+:(/[^\s,]+)`,
+		path:  `[ \t,=](/[^\s,]+)`,
 	}
 	dovecotEffective = effective{
 		commands: func([]string) [][]string { return [][]string{{"doveconf", "-n"}} },
-		path:     regexp.MustCompile(`(?m)^\s*ssl_(?:alt_|server_)?cert(?:_file)?\s*=\s*<?\s*(\S+)`),
+		path:     `(?m)^\s*ssl_(?:alt_|server_)?cert(?:_file)?\s*=\s*<?\s*(\S+)`,
 	}
 )

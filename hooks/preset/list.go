@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"keypaird/renew/problem"
+	"keypaird/renew/textfmt"
 )
 
 // A List describes servers, for "keypaird deploy -list".
@@ -67,7 +68,11 @@ func (d Description) write(w io.Writer) {
 	fmt.Fprintln(w, d.Name)
 	line := func(what, text string) {
 		for l := range strings.Lines(text) {
-			fmt.Fprintf(w, "  %-9s %s\n", what, strings.TrimRight(l, "\n"))
+			l = strings.TrimRight(l, "\n")
+			if slices.Contains([]string{"check", "reload", "restart", "setup"}, what) || l != text {
+				l = textfmt.Fixed(l)
+			}
+			fmt.Fprintf(w, "  %-9s %s\n", what, l)
 			what = ""
 		}
 	}

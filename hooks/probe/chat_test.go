@@ -140,9 +140,11 @@ func TestRefusals(t *testing.T) {
 		{"sieve changes its mind", "sieve", []turn{{"", sieveCap}, {"STARTTLS\r\n", "NO\r\n"}}, `STARTTLS: the server answers "NO"`},
 		{"xmpp name not hosted", "xmpp-client", []turn{{openClient, streamError("host-unknown")}}, ErrHostUnknown.Error()},
 		{"xmpp name not hosted any more", "xmpp-server", []turn{{openServer, streamError("host-gone")}}, ErrHostUnknown.Error()},
-		{"xmpp server is full", "xmpp-client", []turn{{openClient, streamError("resource-constraint")}}, "resource-constraint"},
+		{"xmpp server is full", "xmpp-client", []turn{{openClient, streamError("resource-constraint")}}, "stream to example.org: the server answers resource-constraint"},
+		{"xmpp server says why", "xmpp-client", []turn{{openClient, "<stream:stream><stream:error><policy-violation xmlns='x'/><text xmlns='x'>too many from here</text></stream:error>"}}, `the server answers policy-violation: "too many from here"`},
+		{"xmpp server is garbled", "xmpp-client", []turn{{openClient, "<stream:stream><stream:error>?</stream:error>"}}, `the server answers "<stream:error>?`},
 		{"xmpp without TLS", "xmpp-server", []turn{{openServer, "<stream:stream><stream:features/>"}}, "does not support STARTTLS"},
-		{"xmpp says no", "xmpp-client", []turn{{openClient, features}, {starttls, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"}}, "<failure"},
+		{"xmpp says no", "xmpp-client", []turn{{openClient, features}, {starttls, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"}}, "starttls: the server answers failure"},
 		{"xmpp, look-alike", "xmpp-client", []turn{{openClient, features}, {starttls, "<proceeds xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"}}, "<proceeds"},
 		{"xmpp, other namespace", "xmpp-client", []turn{{openClient, features}, {starttls, "<proceed xmlns='urn:x'/>"}}, "urn:x"},
 	} {

@@ -11,6 +11,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"keypaird/renew/sockets"
 )
 
 // A Probe is one connection to an endpoint.
@@ -175,8 +177,7 @@ func (p Probe) connect(ctx context.Context) (net.Conn, error) {
 	if p.Addr.IsValid() {
 		e.Host = p.Addr.String()
 	}
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", e.Addr())
+	conn, err := sockets.Dial(ctx, net.Dialer{}, "tcp", e.Addr())
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op.Err // without "dial tcp ADDR:", which repeats the address
 	}

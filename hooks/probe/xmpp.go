@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 )
 
@@ -42,7 +43,7 @@ func (c *chat) xmpp(name, xmlns string) error {
 		if strings.Contains(features[i:], "<host-unknown") || strings.Contains(features[i:], "<host-gone") {
 			return fmt.Errorf("stream to %s: %w", to, ErrHostUnknown)
 		}
-		return refused("stream to "+to, features[i:])
+		return refusedStream("stream to "+to, features[i:])
 	}
 	if !strings.Contains(features, nsTLS) {
 		return ErrNoTLS
@@ -55,6 +56,9 @@ func (c *chat) xmpp(name, xmlns string) error {
 		return fmt.Errorf("starttls: %w", err)
 	}
 	if !isProceed(answer) {
+		if strings.HasPrefix(answer, "<failure") {
+			return errors.New("starttls: the server answers failure")
+		}
 		return refused("starttls", answer)
 	}
 	if !strings.HasSuffix(answer, "/>") { // <proceed ...></proceed>
@@ -67,6 +71,21 @@ func (c *chat) xmpp(name, xmlns string) error {
 		}
 	}
 	return nil
+}
+
+// streamErrors are stream errors (RFC 6120, section 4.9): a condition, and perhaps a text.
+var streamErrors = regexp.MustCompile(`^<stream:error[^>]*>\s*<([a-z][a-z-]{0,60})[^>]*>(?:.*<text[^>]*>([^<]{1,200}))?`)
+
+// refusedStream is refused for a stream error, of which it has the condition and the text.
+func refusedStream(to, answer string) error {
+	m := streamErrors.FindStringSubmatch(answer)
+	switch {
+	case m == nil:
+		return refused(to, answer)
+	case m[2] == "":
+		return fmt.Errorf("%s: the server answers %s", to, m[1])
+	}
+	return fmt.Errorf("%s: the server answers %s: %q", to, m[1], m[2])
 }
 
 // isProceed reports whether tag is the go-ahead (RFC 6120, section 5.4.2.3).

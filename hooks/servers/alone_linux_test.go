@@ -60,9 +60,8 @@ var programs = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	for _, name := range []string{"keypaird", "keypaird-dns", "keypaird-names"} {
-		out, err := exec.Command("go", "build", "-tags", "lean", "-o", filepath.Join(dir, name), "keypaird/cmd/"+name).CombinedOutput()
-		if err != nil {
-			return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
+		if err := testutil.Build(filepath.Join(dir, name), name, "-ldflags=-s"); err != nil {
+			return "", err
 		}
 	}
 	return dir, nil

@@ -17,7 +17,7 @@ func (r *rig) beside() {
 	}
 	before := maps.Clone(r.live)
 	said, _ := r.exit("issue", "-force")
-	if !strings.Contains(said, "level=WARN") || !strings.Contains(said, "a-old-0") {
+	if !strings.Contains(said, "keypaird: warning: ") || !strings.Contains(said, "a-old-0") {
 		r.t.Errorf("no warning of the files:\n%s", said)
 	}
 	r.look()

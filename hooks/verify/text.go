@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -10,19 +11,29 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// textWidth is how wide sentences are printed.
-const textWidth = 100
+// How wide sentences, and lines that begin an endpoint, are printed where there is no
+// terminal.
+const (
+	textWidth = 100
+	headWidth = 120
+)
+
+// A page is text that grows.
+type page struct {
+	strings.Builder
+	width, head int // of sentences, and of lines that begin an endpoint
+}
 
 // WriteText prints rows as text: deployments, then what the peers of each domain
-// find.
-func WriteText(w io.Writer, rows []Check) error {
+// find. Sentences are set in a width; 0 means the usual one.
+func WriteText(w io.Writer, rows []Check, width int) error {
 	if count(rows)[Absent] == len(rows) {
 		return nil // the error of Err says so
 	}
-	var b strings.Builder
+	b := &page{width: cmp.Or(width, textWidth), head: cmp.Or(width, headWidth)}
 	own, rest := partition(rows, func(s Check) bool { return s.Target != "" })
 	if len(own) > 0 {
-		writeDeployed(&b, own)
+		writeDeployed(b, own)
 	}
 	for len(rest) > 0 {
 		domain := rest[0].Domain
@@ -31,10 +42,10 @@ func WriteText(w io.Writer, rows []Check) error {
 		if b.Len() > 0 {
 			b.WriteString("\n")
 		}
-		writeDomain(&b, domain, mine)
+		writeDomain(b, domain, mine)
 	}
 	if len(own) < len(rows) {
-		writeCounts(&b, rows)
+		writeCounts(b, rows)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -53,7 +64,7 @@ func partition(rows []Check, match func(Check) bool) (yes, no []Check) {
 }
 
 // writeDeployed prints the table of deployments.
-func writeDeployed(b *strings.Builder, rows []Check) {
+func writeDeployed(b *page, rows []Check) {
 	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "TARGET\tENDPOINT\tNAME\tSERVES")
 	for _, r := range rows {
@@ -81,7 +92,7 @@ var marks = map[Result]string{OK: "ok", Warning: "warn", Failed: "FAIL", Unknown
 
 // writeDomain prints what was found for a domain: a block for each endpoint,
 // a line in it for each address, and below it what is wrong there.
-func writeDomain(b *strings.Builder, domain string, rows []Check) {
+func writeDomain(b *page, domain string, rows []Check) {
 	fmt.Fprintf(b, "%s, as its peers find it\n\n", domain)
 	blocks, loose := blocksOf(rows)
 	width := 0
@@ -99,7 +110,7 @@ func writeDomain(b *strings.Builder, domain string, rows []Check) {
 }
 
 // writeCounts prints how many checks there were, and their results.
-func writeCounts(b *strings.Builder, rows []Check) {
+func writeCounts(b *page, rows []Check) {
 	n := count(rows)
 	checked := n[OK] + n[Warning] + n[Failed] + n[Unknown]
 	fmt.Fprintf(b, "\n%d %s: %d ok", checked, textfmt.Plural(checked, "check", "checks"), n[OK])
@@ -116,7 +127,7 @@ func writeCounts(b *strings.Builder, rows []Check) {
 
 // writeLoose prints rows without a probed address, and returns the services that do
 // not exist.
-func writeLoose(b *strings.Builder, blocks [][]Check, loose []Check) (absent []string) {
+func writeLoose(b *page, blocks [][]Check, loose []Check) (absent []string) {
 	var shown []Check
 	for _, r := range loose {
 		has := func(k []Check) bool { return k[0].has(r.Peers) }
@@ -160,14 +171,14 @@ func blocksOf(rows []Check) (blocks [][]Check, loose []Check) {
 }
 
 // writeBlock prints an endpoint. Addresses with the same result share a line.
-func writeBlock(b *strings.Builder, rows []Check, width int) {
+func writeBlock(b *page, rows []Check, width int) {
 	head := rows[0]
 	worst := Absent
 	for _, r := range rows {
 		worst = maxResult(worst, r.Result)
 	}
 	line := fmt.Sprintf("%-6s%-*s  %s  ", marks[worst], width, head.Endpoint, orNone(head.Name))
-	if len(line)+len(head.whatFor()) > textWidth+20 {
+	if len(line)+len(head.whatFor()) > b.head {
 		fmt.Fprintf(b, "%s\n", strings.TrimRight(line, " "))
 		paragraph(b, "      ", "for "+head.whatFor())
 	} else {
@@ -210,7 +221,7 @@ func groupEqual(rows []Check) (kinds [][]Check) {
 }
 
 // writeDetails prints what is wrong with a row.
-func writeDetails(b *strings.Builder, r Check) {
+func writeDetails(b *page, r Check) {
 	const indent = "          "
 	for _, f := range r.Issues {
 		if f.Result != OK {
@@ -230,7 +241,7 @@ func writeDetails(b *strings.Builder, r Check) {
 }
 
 // writeNotes prints issues without a result, each once.
-func writeNotes(b *strings.Builder, rows []Check) {
+func writeNotes(b *page, rows []Check) {
 	var printed []string
 	for _, r := range rows {
 		for _, f := range r.Issues {
@@ -282,6 +293,6 @@ func (s *Check) whatFor() string {
 }
 
 // paragraph prints text behind its head.
-func paragraph(b *strings.Builder, head, text string) {
-	b.WriteString(textfmt.Wrap(head, text, textWidth, len(strings.TrimLeft(head, "\n"))))
+func paragraph(b *page, head, text string) {
+	b.WriteString(textfmt.Wrap(head, text, b.width, len(strings.TrimLeft(head, "\n"))))
 }

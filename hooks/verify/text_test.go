@@ -54,7 +54,7 @@ not there: sips
 5 checks: 2 ok, 1 failed, 1 with a warning, 1 undetermined
 `
 	var b strings.Builder
-	if err := WriteText(&b, someChecks()); err != nil {
+	if err := WriteText(&b, someChecks(), 0); err != nil {
 		t.Fatal(err)
 	}
 	if b.String() != want {

@@ -44,6 +44,31 @@ func existing(dir string) string {
 	}
 }
 
+// Holds returns the directory of Write that the file at path is in, by its name or through
+// symbolic links; "" if it is in none.
+func (r *Rights) Holds(path string) string {
+	i := slices.IndexFunc(r.Write, func(dir string) bool {
+		return below(filepath.Clean(path), filepath.Clean(dir)) || below(real(path), real(dir))
+	})
+	if i < 0 {
+		return ""
+	}
+	return r.Write[i]
+}
+
+func below(path, dir string) bool {
+	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(dir, "/")+"/")
+	return ok && rest != ""
+}
+
+// real returns path without symbolic links, if it exists.
+func real(path string) string {
+	if to, err := filepath.EvalSymlinks(path); err == nil {
+		return to
+	}
+	return filepath.Clean(path)
+}
+
 // Confine takes all other rights from this process, on all its threads and irreversibly.
 // Instead of a directory that does not exist, it keeps the one above. The error says what
 // could not be enforced; the rest is.

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -143,7 +145,11 @@ func changeable(path string, info fs.FileInfo, sticky bool) error {
 // root it is not chown: a daemon that runs as uid could not use the directory then.
 func ownerRemedy(uid, me int, path string) string {
 	if me == 0 {
-		return fmt.Sprintf("run this as user %d (runuser -u USER -- keypaird ..., or su -m USER -c), or choose another directory", uid)
+		name := strconv.Itoa(int(uid))
+		if u, err := user.LookupId(name); err == nil {
+			name = u.Username
+		}
+		return fmt.Sprintf("run this as user %s (runuser -u %s -- keypaird ..., or su -m %s -c), or choose another directory", name, name, name)
 	}
 	return fmt.Sprintf("run this as user %d, or choose another directory, or: chown %d %s", uid, me, path)
 }

@@ -55,14 +55,14 @@ type Fleet struct {
 	changed chan struct{} // closed when anything below changes, and replaced
 	view    *view.View
 	results map[string]result // of this process, by target
-	reread  func()            // makes follow read all; nil: it does
+	reread  func()            // makes follow read all
+	missing map[string]uint64 // serials of releases without a pair in the engine, by target
 	present bool              // the node is signed in as alive
 	clone   string            // boot id of another machine with this node's name; "": none
 	errs    [2]error          // why the engine cannot be used: to follow, to be alive
 	errAt   time.Time         // since when
 	term    *Term             // nil: this node does not sit
 	termAt  time.Time
-	leave   chan struct{} // closed to end the term
 	rest    rest
 	pending map[string]bool // targets of the next call of Changed; nil: none
 	all     bool            // the next call of Changed is for all
@@ -102,21 +102,25 @@ func New(o Options) *Fleet {
 	}
 	f := &Fleet{Options: o, seed: maphash.MakeSeed(),
 		signer:  view.Signer{Identity: o.Identity, Members: o.Members, ID: o.ID, Node: o.Node, Order: o.Order, Clock: o.Clock},
-		changed: make(chan struct{}), results: map[string]result{}, seen: map[string]watched{},
+		changed: make(chan struct{}), reread: func() {}, missing: map[string]uint64{}, results: map[string]result{}, seen: map[string]watched{},
 	}
 	for i := range f.locks {
 		f.locks[i] = make(chan struct{}, 1)
 	}
-	f.view = view.New(f.signer, o.Log, f.wants)
+	f.view = view.New(f.signer, o.Log, f.wants, f.seesAll())
 	return f
 }
 
 // orders reports whether this node may order.
 func (f *Fleet) orders() bool { return slices.Contains(f.Order, f.Node) }
 
-// wants reports whether this node needs the releases of a target: an orderer needs all.
+// seesAll reports whether this node needs all releases, and what all nodes report: others
+// would only load the engine.
+func (f *Fleet) seesAll() bool { return f.orders() || f.Observer }
+
+// wants reports whether this node needs the releases of a target.
 func (f *Fleet) wants(target string) bool {
-	return f.orders() || slices.Contains(f.Audience(target), f.Node)
+	return f.seesAll() || slices.Contains(f.Audience(target), f.Node)
 }
 
 // now is the wall clock.
@@ -165,11 +169,18 @@ func (f *Fleet) wrote(revision engine.Revision, ops ...engine.Op) {
 	defer f.mu.Unlock()
 	d := view.NewDelta()
 	for _, op := range ops {
-		if !f.view.Wrote(engine.Entry{Key: op.Key, Value: op.Value, Revision: revision}, f.now(), &d) && f.reread != nil {
+		if !f.view.Wrote(engine.Entry{Key: op.Key, Value: op.Value, Revision: revision}, f.now(), &d) {
 			f.reread()
 		}
 	}
 	f.apply(d)
+}
+
+// readAgain makes follow read all.
+func (f *Fleet) readAgain() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reread()
 }
 
 // lock waits until no other writes the release of a target, and returns what lets the

@@ -101,25 +101,6 @@ func (f *Fleet) resync(ctx context.Context) error {
 	return nil
 }
 
-// ReadNodes reads once what all nodes report, for the status of a fleet on a node that does
-// not follow it, since it may not order.
-func (f *Fleet) ReadNodes(ctx context.Context) error {
-	prefix := document.KindNode.Prefix()
-	if slices.Contains(f.view.Prefixes, prefix) {
-		return nil
-	}
-	s, err := engine.Read(ctx, f.Engine, prefix)
-	if err != nil {
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	d := view.NewDelta()
-	f.view.Survey(prefix, s, f.now(), &d)
-	f.apply(d)
-	return nil
-}
-
 // Wait waits until the view of the engine is complete for the first time, or ctx ends.
 func (f *Fleet) Wait(ctx context.Context) {
 	for ctx.Err() == nil {

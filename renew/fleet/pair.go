@@ -15,11 +15,11 @@ import (
 )
 
 // Release returns the release of a target that the engine has, verified; false: it has
-// none.
+// none, or its pair is missing, so that the node in the seat publishes it again.
 func (f *Fleet) Release(target string) (document.Release, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if r := f.view.Releases[target]; r != nil {
+	if r := f.view.Releases[target]; r != nil && f.missing[target] != r.Serial {
 		return r.Release, true
 	}
 	return document.Release{}, false

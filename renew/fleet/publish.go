@@ -104,14 +104,22 @@ func (f *Fleet) olderPairs(ctx context.Context, target, version, previous string
 	return do, nil
 }
 
-// commitRelease writes a release, with more operations. The lock of the target is held.
+// commitRelease writes a release over the one that this node knows, with more operations.
+// The lock of the target is held.
 func (f *Fleet) commitRelease(ctx context.Context, t *Term, target string, r document.Release, more []engine.Op) error {
 	r.NotAfter, r.At = r.NotAfter.UTC(), r.At.UTC()
 	live, err := f.signer.Op(document.LiveKey(target), r.Serial, r, nil, nil)
 	if err != nil {
 		return err
 	}
-	revision, err := t.CommitAt(ctx, append([]engine.Op{live}, more...)...)
+	f.mu.Lock()
+	there := engine.Condition{Key: live.Key, Value: f.view.Value(target)}
+	f.mu.Unlock()
+	revision, err := t.CommitIf(ctx, []engine.Condition{there}, append([]engine.Op{live}, more...)...)
+	if _, ok := errors.AsType[*engine.ConditionError](err); ok {
+		f.readAgain() // the engine may have been restored
+		return problem.Newf("it is done in the next pass", "the engine has another release of %q than this node knew", target)
+	}
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ func TestPublishOnce(t *testing.T) {
 		w.start("b")
 		defer w.end()
 		w.takenBy("a")
+		time.Sleep(time.Second)
 		term, _ := a.Term()
 		order, _ := a.Op(document.OrderKey("x.example", "ca"), simOrder{Stage: "finalizing"}, []byte("key"), a.Order)
 		if err := term.Commit(t.Context(), order); err != nil {
@@ -127,6 +128,7 @@ func TestRollback(t *testing.T) {
 			t.Errorf("back again = %+v, %v", r, err)
 		}
 		w.publish(a, "x.example")
+		time.Sleep(time.Second)
 		if _, _, err := b.Pair(t.Context(), "x.example"); err != nil {
 			t.Error(err)
 		}
@@ -265,6 +267,7 @@ func TestReseal(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		time.Sleep(10 * time.Second)
 		live := w.read("live/x.example")
 		revision := w.server.Revision()
 		time.Sleep(time.Minute)
@@ -343,6 +346,72 @@ func TestNewOrderer(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		if _, _, err := a.Pair(t.Context(), "x.example"); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A node in the seat that does not know yet that the engine was restored writes no release
+// over what came back: the pair of it would be missing.
+func TestWidenAfterRestore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b", "c")
+		a := w.start("a", func(o *Options) { o.Engine = deaf{o.Engine} })
+		w.start("b")
+		w.start("c")
+		defer w.end()
+		w.takenBy("a")
+		time.Sleep(11 * time.Minute)
+		w.publish(a, "x.example")
+		backup := w.server.Backup()
+		pair := issuePair(t, "x.example")
+		term, _ := a.Term()
+		p := Publication{Target: "x.example", Pair: pair}
+		if serial, err := a.Publish(t.Context(), term, p); serial != 2 || err != nil {
+			t.Fatal(serial, err)
+		}
+		w.server.Restore(backup)
+		verified("x.example", 2, a)
+		time.Sleep(20 * time.Second)
+		if r, _ := a.Release("x.example"); r.Serial != 1 {
+			t.Errorf("release %+v", r)
+		}
+		p.Serial = 2
+		if serial, err := a.Publish(t.Context(), term, p); serial != 3 || err != nil {
+			t.Errorf("healed with %d, %v", serial, err)
+		}
+	})
+}
+
+// A pair that the engine lost, and a release that somebody else wrote, are replaced.
+func TestHeal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b")
+		a := w.start("a")
+		w.start("b")
+		defer w.end()
+		w.takenBy("a")
+		time.Sleep(time.Second)
+		w.publish(a, "x.example")
+		time.Sleep(10 * time.Second)
+		w.write("pairs/x.example/v000001", nil)
+		term, _ := a.Term()
+		term.StandUp("asked to", time.Second)
+		w.takenBy("b")
+		time.Sleep(10 * time.Second)
+		if r, ok := w.nodes["b"].Release("x.example"); ok {
+			t.Errorf("release %+v", r)
+		}
+		if serial := w.publish(w.nodes["b"], "x.example"); serial != 2 {
+			t.Errorf("serial %d", serial)
+		}
+		for _, forged := range [][]byte{[]byte("nonsense"), nil} {
+			w.write("live/x.example", forged)
+			time.Sleep(time.Second)
+			w.publish(w.nodes["b"], "x.example")
+		}
+		time.Sleep(time.Second)
+		if r, ok := a.Release("x.example"); !ok || r.Serial != 4 {
+			t.Errorf("release %+v", r)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"keypaird/renew/fleet/document"
@@ -72,6 +73,7 @@ func (f *Fleet) Reseal(ctx context.Context, t *Term, target string) (bool, error
 	if err != nil {
 		return false, err
 	}
+	f.noteMissing(target, pairs)
 	var do []engine.Op
 	var failed []error
 	for _, e := range pairs.Entries {
@@ -103,6 +105,22 @@ func (f *Fleet) Reseal(ctx context.Context, t *Term, target string) (bool, error
 		do = append(do, op)
 	}
 	return true, errors.Join(append(failed, t.Commit(ctx, do...))...)
+}
+
+// noteMissing notes if the engine lacks the pair of a release. The lock of the target is
+// held.
+func (f *Fleet) noteMissing(target string, pairs engine.Snapshot) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.view.Releases[target]
+	if r == nil || slices.ContainsFunc(pairs.Entries, func(e engine.Entry) bool { return e.Key == document.PairKey(target, r.Version) }) {
+		return
+	}
+	f.Log.Warn("the engine lacks the certificate of a release", "target", target, "serial", r.Serial)
+	f.missing[target] = r.Serial
+	d := view.NewDelta()
+	d.Targets[target] = true
+	f.apply(d)
 }
 
 // resealRecord returns the operation that seals the next key in a record anew.

@@ -3,6 +3,7 @@ package fleet
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -155,17 +156,15 @@ func (f *Fleet) begin(ctx context.Context) (*Term, engine.Lease, error) {
 // sit goes through a term until it ends.
 func (f *Fleet) sit(ctx context.Context, t *Term, lease engine.Lease) {
 	f.Log.Info("seat taken", "node", f.Node)
-	leave := make(chan struct{})
-	f.update(func() { f.term, f.termAt, f.leave, f.all = t, f.now(), leave, true })
-	reason := f.await(ctx, t, lease, leave)
-	t.End(reason)
-	f.update(func() { f.term, f.leave, f.all = nil, nil, true })
+	f.update(func() { f.term, f.termAt, f.all = t, f.now(), true })
+	reason := t.End(f.await(ctx, t, lease))
+	f.update(func() { f.term, f.all = nil, true })
 	f.endLease(ctx, lease)
 	f.Log.Info("seat left", "node", f.Node, "reason", reason)
 }
 
 // await returns why a term ends.
-func (f *Fleet) await(ctx context.Context, t *Term, lease engine.Lease, leave <-chan struct{}) string {
+func (f *Fleet) await(ctx context.Context, t *Term, lease engine.Lease) string {
 	var checked []byte
 	every := time.NewTicker(time.Minute) // for what depends on time alone
 	defer every.Stop()
@@ -187,11 +186,7 @@ func (f *Fleet) await(ctx context.Context, t *Term, lease engine.Lease, leave <-
 		case <-lease.Lost():
 			return "the engine did not confirm the seat in time"
 		case <-t.Over():
-			return "another value is in the seat"
-		case <-leave:
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			return f.rest.reason
+			return "" // it has a reason
 		case <-every.C:
 		case <-next:
 		}
@@ -202,12 +197,11 @@ func (f *Fleet) await(ctx context.Context, t *Term, lease engine.Lease, leave <-
 func (f *Fleet) standUp(reason string, rest time.Duration) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.leave == nil || !f.otherOrderer() {
+	if f.term == nil || errors.Is(f.term.Good(), ErrLost) || !f.otherOrderer() {
 		return false
 	}
 	f.rest.until, f.rest.reason = f.now().Add(rest), reason
-	close(f.leave)
-	f.leave = nil
+	_ = f.term.End(reason)
 	return true
 }
 

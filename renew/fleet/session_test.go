@@ -2,11 +2,14 @@ package fleet
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -318,6 +321,7 @@ func TestChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "a", "b")
 		w.order = []string{"a"}
+		var mu sync.Mutex
 		var calls [][]string
 		a := w.start("a")
 		w.start("b", func(o *Options) {
@@ -328,20 +332,26 @@ func TestChanged(t *testing.T) {
 				return []string{"a", "b"}
 			}
 			o.Changed = func(targets []string) {
+				mu.Lock()
 				calls = append(calls, targets)
+				mu.Unlock()
 				time.Sleep(time.Minute)
 			}
 		})
 		defer w.end()
 		w.takenBy("a")
 		time.Sleep(2 * time.Minute)
+		mu.Lock()
 		calls = nil
+		mu.Unlock()
 		for range 3 {
 			for _, target := range []string{"x.example", "y.example", "other.example"} {
 				w.publish(a, target)
 			}
 		}
 		time.Sleep(10 * time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
 		if len(calls) != 1 || !slices.Equal(calls[0], []string{"x.example", "y.example"}) {
 			t.Errorf("calls %q", calls)
 		}
@@ -422,6 +432,73 @@ func TestResync(t *testing.T) {
 	})
 }
 
+// deaf is an engine that tells nothing of what changes, and nothing of that.
+type deaf struct{ engine.Engine }
+
+func (deaf) Follow(ctx context.Context, _ []string, _ engine.Revision) iter.Seq2[engine.Change, error] {
+	return func(yield func(engine.Change, error) bool) {
+		<-ctx.Done()
+		yield(engine.Change{}, ctx.Err())
+	}
+}
+
+// A watch that hangs costs ten minutes at most. A node that notices by its own writes that
+// the engine went back reads all at once.
+func TestDeaf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b")
+		w.order, w.rules.Waves = []string{"a"}, nil
+		a := w.start("a")
+		b := w.start("b", func(o *Options) { o.Engine = deaf{o.Engine} })
+		defer w.end()
+		w.takenBy("a")
+		time.Sleep(time.Minute)
+		backup := w.server.Backup()
+		w.publish(a, "x.example")
+		time.Sleep(time.Minute)
+		if _, ok := b.Release("x.example"); ok {
+			t.Fatal("b is not deaf")
+		}
+		time.Sleep(10 * time.Minute)
+		if _, ok := b.Release("x.example"); !ok {
+			t.Error("not read after ten minutes")
+		}
+		b.Report("x.example", 1, &document.Exception{Err: "reload failed", Failures: 1})
+		time.Sleep(2 * time.Second)
+		b.Report("x.example", 1, &document.Exception{Err: "reload failed", Failures: 2})
+		time.Sleep(2 * time.Second)
+		w.server.Restore(backup)
+		b.Report("x.example", 1, &document.Exception{Err: "reload failed", Failures: 3})
+		time.Sleep(10 * time.Second)
+		if _, ok := b.Release("x.example"); ok {
+			t.Error("the engine went back, and b did not notice")
+		}
+	})
+}
+
+// What a node reported to an engine that was restored since says nothing of the revisions
+// that come again.
+func TestReportOfAnotherHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b")
+		a := w.start("a")
+		defer w.end()
+		w.takenBy("a")
+		signer := a.signer
+		signer.Node, signer.Identity = "b", w.keys["b"]
+		op, err := signer.Op("nodes/b/report", 0, document.Report{Revision: 5000}, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.write(op.Key, op.Value)
+		w.publish(a, "x.example")
+		time.Sleep(time.Second)
+		if p := a.Progress("x.example"); p[1].Verified {
+			t.Errorf("%+v", p)
+		}
+	})
+}
+
 // A node that cannot take a release holds it as one that cannot deploy it.
 func TestCannotTake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -444,8 +521,9 @@ func TestCannotTake(t *testing.T) {
 	})
 }
 
-// Who may not order does not follow what other nodes report, but can read it.
-func TestReadNodes(t *testing.T) {
+// A node that may not order does not follow what other nodes report. An observer follows
+// all, and does nothing.
+func TestObserver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "a", "b", "c")
 		w.order = []string{"a"}
@@ -458,11 +536,17 @@ func TestReadNodes(t *testing.T) {
 		if p := c.Progress("x.example"); p[1].Verified || !p[2].Verified {
 			t.Errorf("before: %+v", p)
 		}
-		if err := c.ReadNodes(t.Context()); err != nil {
-			t.Fatal(err)
+		revision := w.server.Revision()
+		observer := w.start("c", func(o *Options) { o.Observer = true })
+		defer func() { c.stop(); <-c.stopped }()
+		observer.Wait(t.Context())
+		p := observer.Progress("x.example")
+		if !p[0].Verified || !p[1].Verified || !p[2].Verified || p[0].Away != 0 || len(observer.Nodes()) != 3 || len(observer.Releases()) != 1 {
+			t.Errorf("%+v, %+v", p, observer.Nodes())
 		}
-		if p := c.Progress("x.example"); !p[0].Verified || !p[1].Verified || !p[2].Verified || p[0].Away != 0 {
-			t.Errorf("after: %+v", p)
+		time.Sleep(time.Hour)
+		if w.server.Revision() != revision {
+			t.Error("the observer writes")
 		}
 	})
 }

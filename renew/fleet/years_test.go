@@ -17,6 +17,9 @@ const faster = 500
 // for days, an engine that is away for weeks, restored from old backups and emptied, and a
 // CA that is down.
 func TestYears(t *testing.T) {
+	if testing.Short() {
+		t.Skip("two simulated years")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		s := newSimulation(t, 1, []string{"a", "b", "c", "d", "e"}, map[string]time.Duration{
 			"six.example": 6 * day, "fortyfive.example": 45 * day, "ninety.example": 90 * day,

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"keypaird/renew/rights"
 )
 
 // A Request says which program to start: a command of the configuration, or a child.
@@ -87,6 +89,9 @@ func (c *Cmd) Start() error {
 
 // begin starts the program with files as its descriptors.
 func (c *Cmd) begin(files []*os.File) (running, error) {
+	if err := rights.Drop(); err != nil {
+		return nil, err
+	}
 	if r := runner.Load(); r != nil {
 		return r.start(c.Request, files)
 	}

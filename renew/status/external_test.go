@@ -99,7 +99,7 @@ func shown(t *testing.T, doc Document) {
 	}
 	var text bytes.Buffer
 	must(t, doc.WriteText(&text))
-	page, err := newPageTemplate().write("", doc)
+	page, err := newPageTemplate().write("", "", doc)
 	must(t, err)
 	for _, form := range []string{text.String(), string(page)} {
 		if !strings.Contains(form, "/root/c.pem") || strings.Contains(form, "by external") || strings.Contains(form, "<dt>CAs</dt>") || strings.Contains(form, "order at") || strings.Contains(form, "ordered") {

@@ -62,6 +62,19 @@ func long(d time.Duration) string {
 
 func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
+// local is when, with the time of this machine's zone beside it if that differs.
+func local(t time.Time) string {
+	here := t.Local()
+	format := "15:04 MST"
+	switch _, offset := here.Zone(); {
+	case offset == 0:
+		return when(t)
+	case here.Day() != t.UTC().Day():
+		format = "2006-01-02 " + format
+	}
+	return when(t) + " (" + here.Format(format) + ")"
+}
+
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
 // stamp formats a time for programs.

@@ -46,7 +46,7 @@ func policy() string {
 func newPageTemplate() *pageTemplate {
 	p := new(pageTemplate)
 	p.form, p.err = template.New("page").Funcs(template.FuncMap{
-		"clean": printable, "lines": lines, "when": when, "stamp": stamp, "times": times, "short": short, "percent": percent, "date": date, "link": link,
+		"clean": printable, "lines": lines, "when": local, "stamp": stamp, "times": times, "short": short, "percent": percent, "date": date, "link": link,
 		"whereLeft": WhereLeft, "leftRemedy": LeftRemedy,
 	}).Parse(pageHTML)
 	return p
@@ -56,6 +56,7 @@ func newPageTemplate() *pageTemplate {
 type pageData struct {
 	CSS          template.CSS
 	Machine      string
+	Version      string // of the program; may be ""
 	Summary      string
 	Severity     string // class of the summary: bad, busy, good
 	Time         time.Time
@@ -103,7 +104,14 @@ type deploymentView struct {
 // An endpointView is an endpoint on the page.
 type endpointView struct{ Endpoint, Class, Symbol, Text, Error string }
 
-func (p *pageTemplate) write(machine string, doc Document) ([]byte, error) {
+// HasBars reports whether a lifetime is drawn, which the legend explains.
+func (s pageData) HasBars() bool {
+	return slices.ContainsFunc(s.Groups, func(g group) bool {
+		return slices.ContainsFunc(g.Targets, func(t targetView) bool { return t.Bar != nil })
+	})
+}
+
+func (p *pageTemplate) write(machine, version string, doc Document) ([]byte, error) {
 	groups := []group{{ID: "action-required", Title: "Action required"}, {ID: "in-progress", Title: "In progress"}, {ID: "ok", Title: "OK"}}
 	for _, t := range doc.Targets {
 		c := newTargetView(t, doc.Time)
@@ -124,7 +132,7 @@ func (p *pageTemplate) write(machine string, doc Document) ([]byte, error) {
 	if slices.ContainsFunc(doc.Unconfigured, func(u Unconfigured) bool { return u.ActionRequired != "" }) {
 		severity = "bad"
 	}
-	s := pageData{Machine: machine, Summary: doc.Summary(), Severity: severity, Time: doc.Time, Groups: groups, Unconfigured: doc.Unconfigured}
+	s := pageData{Machine: machine, Version: version, Summary: doc.Summary(), Severity: severity, Time: doc.Time, Groups: groups, Unconfigured: doc.Unconfigured}
 	if doc.Refused != nil {
 		s.Refused = doc.Refused.describe()
 	}
@@ -195,7 +203,7 @@ func newAttempt(t Target, step backoff.Step, f Failure) attempt {
 	what := step.String()
 	out := attempt{What: strings.ToUpper(what[:1]) + what[1:], Failure: f}
 	if t.ownTime(f) {
-		out.RetryAt = when(f.Next)
+		out.RetryAt = local(f.Next)
 	}
 	return out
 }
@@ -246,7 +254,7 @@ func describeState(state string) (class, symbol, words string) {
 func (t Target) then(now time.Time) string {
 	at := "an unknown time"
 	if t.Next.At != nil {
-		at = when(*t.Next.At) + ", " + ahead(*t.Next.At, now)
+		at = local(*t.Next.At) + ", " + ahead(*t.Next.At, now)
 	}
 	switch t.Next.Action {
 	case renew.Issue:

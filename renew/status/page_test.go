@@ -103,21 +103,21 @@ func said(t Target) []string {
 	}
 	for _, c := range []*Certificate{t.Live, t.Newest} {
 		if c != nil {
-			list = append(list, "issued by "+c.Issuer, c.Fingerprint[:16], c.Dir, when(c.NotAfter))
+			list = append(list, "issued by "+c.Issuer, c.Fingerprint[:16], c.Dir, local(c.NotAfter))
 		}
 	}
 	if t.Live != nil {
-		list = append(list, "overdue from "+when(t.OverdueAt))
+		list = append(list, "overdue from "+local(t.OverdueAt))
 	}
 	if t.Due != nil && t.Newest == nil {
-		list = append(list, "due "+when(*t.Due))
+		list = append(list, "due "+local(*t.Due))
 	}
 	if r := t.Renewal; r != nil {
-		list = append(list, when(r.Start)+" to "+when(r.End), "chosen: "+when(r.Chosen), r.Explanation, r.Error)
+		list = append(list, local(r.Start)+" to "+local(r.End), "chosen: "+local(r.Chosen), r.Explanation, r.Error)
 	}
 	next := t.Next.Why
 	if t.Next.Action == renew.None {
-		next = "the next certificate is ordered at " + when(*t.Next.At)
+		next = "the next certificate is ordered at " + local(*t.Next.At)
 	}
 	list = append(list, next)
 	for _, f := range t.failures() {
@@ -126,7 +126,7 @@ func said(t Target) []string {
 			list = append(list, line)
 		}
 		if t.ownTime(f) {
-			list = append(list, "Next attempt at "+when(f.Next))
+			list = append(list, "Next attempt at "+local(f.Next))
 		}
 	}
 	if t.Damage != nil {

@@ -20,6 +20,7 @@ type Server struct {
 	Metrics *Metrics                 // nil: there is no /metrics
 	Log     *slog.Logger             // required
 	Machine string                   // this machine's name, for the page; may be ""
+	Version string                   // of this program, for the page; may be ""
 
 	template *pageTemplate
 	at       time.Time // of the rest
@@ -89,7 +90,7 @@ func (s *Server) page() answer {
 	if s.err != nil {
 		body, err = s.template.writeFault(s.Machine, s.err)
 	} else {
-		body, err = s.template.write(s.Machine, s.doc)
+		body, err = s.template.write(s.Machine, s.Version, s.doc)
 	}
 	if err != nil {
 		s.Log.Error("page not written", "err", err)

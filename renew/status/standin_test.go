@@ -15,7 +15,7 @@ func TestStandIn(t *testing.T) {
 	if err := doc.WriteText(&text); err != nil {
 		t.Fatal(err)
 	}
-	page, err := newPageTemplate().write("", doc)
+	page, err := newPageTemplate().write("", "", doc)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,15 +40,17 @@ func OneLine(text string, limit int) string {
 // Printable returns text with every character that cannot be printed replaced as by
 // [OneLine]. Lines and spaces stay.
 func Printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n', unicode.IsPrint(r):
-			return r
-		case unicode.IsSpace(r):
-			return ' '
-		}
-		return utf8.RuneError
-	}, text)
+	return strings.Map(printable, text)
+}
+
+func printable(r rune) rune {
+	switch {
+	case r == '\n', unicode.IsPrint(r):
+		return r
+	case unicode.IsSpace(r):
+		return ' '
+	}
+	return utf8.RuneError
 }
 
 // JSON returns v as indented JSON that ends in a new line. Characters that cannot be
@@ -105,11 +107,16 @@ func Cut(text string, limit int) string {
 // characters but for words that are longer. Lines after the first begin with
 // indent spaces; each line ends in "\n". The words are used as they are.
 func Wrap(lead, text string, width, indent int) string {
+	return wrap(lead, strings.Fields(text), width, indent)
+}
+
+// wrap is Wrap for words.
+func wrap(lead string, words []string, width, indent int) string {
 	var b strings.Builder
 	b.WriteString(lead)
 	at := utf8.RuneCountInString(lead[strings.LastIndexByte(lead, '\n')+1:])
 	first := true
-	for word := range strings.FieldsSeq(text) {
+	for _, word := range words {
 		n := utf8.RuneCountInString(word)
 		switch {
 		case first:

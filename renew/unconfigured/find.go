@@ -11,6 +11,7 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
+	"keypaird/renew/keypair/pkcs12"
 )
 
 // A Certificate is what is stored of a target that is no longer configured.
@@ -138,7 +139,9 @@ func holds(path string, p *keypair.Pair) bool {
 	if err != nil {
 		return false
 	}
-	return bytes.Equal(data, p.FullChain()) || bytes.Equal(data, p.Combined()) || bytes.Equal(data, p.Key())
+	is := func(text []byte) bool { return bytes.Equal(data, text) }
+	return is(p.FullChain()) || is(p.Combined()) || is(p.Key()) || is(p.Cert()) ||
+		len(p.Chain) > 0 && is(p.ChainPEM()) || pkcs12.Names(data, p.Leaf)
 }
 
 // Files lists the deployed files that still hold the pair.

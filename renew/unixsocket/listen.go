@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keypaird/renew/durable"
+	"keypaird/renew/sockets"
 )
 
 // ErrNotSocket is the error of Listen for a file that is not a socket.
@@ -41,7 +42,7 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 		}
 	}
 	before := syscall.Umask(0o077) // closed to others from the first moment
-	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
+	l, err := sockets.Listen(ctx, "unix", path)
 	syscall.Umask(before)
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return nil, op.Err // without the path, which the caller adds
@@ -58,7 +59,7 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 func removeStale(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	conn, err := sockets.Dial(ctx, net.Dialer{}, "unix", path)
 	switch {
 	case err == nil:
 		conn.Close()

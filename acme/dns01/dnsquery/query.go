@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"keypaird/renew/sockets"
 )
 
 const (
@@ -126,10 +128,11 @@ func (q Query) exchange(ctx context.Context, m *dns.Msg, network string) (*dns.M
 	if network == "udp" {
 		client.Timeout = min(client.Timeout, maxUDPWait)
 	}
-	conn, err := client.DialContext(ctx, q.Server)
+	socket, err := sockets.Dial(ctx, net.Dialer{Timeout: client.Timeout}, network, q.Server)
 	if err != nil {
 		return nil, err
 	}
+	conn := &dns.Conn{Conn: socket}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	in, _, err := client.ExchangeWithConnContext(ctx, m, conn)

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // A Redactor replaces secrets in texts. The zero Redactor knows no secret and
@@ -60,10 +61,12 @@ func (r Redactor) Redact(text string) string {
 	if r.secrets != nil {
 		text = r.secrets.Replace(text)
 	}
-	return queries.ReplaceAllString(text, "$1?…")
+	return queries().ReplaceAllString(text, "$1?…")
 }
 
-var queries = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s"?]*)\?(?:\\.|[^\s"\\])+`)
+var queries = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s"?]*)\?(?:\\.|[^\s"\\])+`)
+})
 
 // readSecret returns the first 4 KiB of a regular file, or "". A pipe is left to
 // the provider, since it can be read only once.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -20,7 +21,9 @@ import (
 // but not because it does not exist, or is denied something.
 func TestFullProgramHasAllProviders(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keypaird-dns")
-	if out, err := exec.Command("go", "build", "-o", path, "keypaird/cmd/keypaird-dns").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", path, "keypaird/cmd/keypaird-dns")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is handed out
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	out, err := exec.Command(path, "-list").Output()

@@ -97,6 +97,9 @@ func find(code string) (Description, error) {
 		}
 	}
 	var near []string
+	if meant := need.Meant(code); meant != "" {
+		near, all = []string{meant}, nil
+	}
 	for _, d := range all {
 		if strings.Contains(strings.ToLower(d.Code+" "+d.Name), strings.ToLower(code)) {
 			near = append(near, d.Code)

@@ -52,7 +52,9 @@ func discoverer(r *message.Request, log io.Writer) *discover.Discoverer {
 }
 
 // result is what a discovery or its plan found.
-type result interface{ WriteText(io.Writer) error }
+type result interface {
+	WriteText(w io.Writer, width int) error
+}
 
 // discoverFor answers a request to discover.
 func discoverFor(ctx context.Context, r *message.Request, d *discover.Discoverer) message.Answer {
@@ -62,7 +64,7 @@ func discoverFor(ctx context.Context, r *message.Request, d *discover.Discoverer
 		if err != nil {
 			return failed(err)
 		}
-		return written(&p, p.Err(time.Now()), r.Format)
+		return written(&p, p.Err(time.Now()), r)
 	}
 	answer, err := d.Discover(ctx, q.Domain, q.Services, q.Components)
 	switch {
@@ -77,19 +79,19 @@ func discoverFor(ctx context.Context, r *message.Request, d *discover.Discoverer
 		return message.Answer{Needs: needs}
 	}
 	doc := document(d, answer)
-	return written(doc, doc.Err(), r.Format)
+	return written(doc, doc.Err(), r)
 }
 
-// written returns a result in a format, with the error that it amounts to.
-func written(found result, err error, f message.Format) (a message.Answer) {
+// written returns a result as a request wants it, with the error that it amounts to.
+func written(found result, err error, r *message.Request) (a message.Answer) {
 	if err != nil {
 		a = failed(err)
 	}
 	var b strings.Builder
-	if f == message.JSON {
+	if r.Format == message.JSON {
 		err = writeJSON(&b, found)
 	} else {
-		err = found.WriteText(&b)
+		err = found.WriteText(&b, r.Width)
 	}
 	if err != nil {
 		return failed(err)
@@ -114,7 +116,7 @@ func verifyFor(ctx context.Context, r *message.Request, d *discover.Discoverer) 
 	case r.Format == message.TAP && len(rows) > 0:
 		err = verify.WriteTAP(&b, rows)
 	default:
-		err = verify.WriteText(&b, rows)
+		err = verify.WriteText(&b, rows, r.Width)
 	}
 	if err != nil {
 		return failed(err)

@@ -37,6 +37,7 @@ type Request struct {
 
 	Lookup  Lookup
 	Format  Format
+	Width   int  // of a terminal that text is for; 0: it is for none
 	Verbose bool // log unanswered DNS queries
 }
 

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"keypaird/renew/textfmt"
 )
 
 // Accounts are the rows of "keypaird account".
@@ -68,6 +70,6 @@ func (a Account) writeText(b *strings.Builder) {
 		if i == 0 {
 			name = "caa"
 		}
-		fmt.Fprintf(b, "  %-11s %s\n", name, record)
+		fmt.Fprintf(b, "  %-11s %s\n", name, textfmt.Fixed(record))
 	}
 }

@@ -32,7 +32,7 @@ func (list Commands) Usage() string {
 
 // Unknown returns the error for a name that no command has.
 func (list Commands) Unknown(name string) error {
-	var names []string
+	names := []string{"help"}
 	for _, c := range list {
 		names = append(names, c.Name)
 	}

@@ -6,9 +6,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/output"
 	"keypaird/renew"
 	"keypaird/renew/textfmt"
 )
@@ -71,7 +73,7 @@ func Report(w io.Writer, errs ...error) {
 			fmt.Fprintln(w, "keypaird: interrupted; what was begun is resumed by the next run")
 		case misused:
 			printError(w, err.Error())
-			io.WriteString(w, misuse.Lines)
+			io.WriteString(w, styleOf(w).Set(usage(misuse.Lines)))
 		default:
 			printError(w, err.Error())
 			PrintRemedy(w, renew.Remedy(err))
@@ -88,13 +90,21 @@ func (e *Env) Warn(message, remedy string) {
 // Hint says what to do next.
 func (e *Env) Hint(text string) { printError(e.Stderr, text) }
 
+// styleOf returns how what is printed beside results is set.
+func styleOf(w io.Writer) textfmt.Style { return output.Style(w, os.Getenv) }
+
 func printError(w io.Writer, text string) {
-	fmt.Fprintf(w, "keypaird: %s\n", textfmt.Printable(text))
+	style := styleOf(w)
+	line := style.Set("keypaird: " + text + "\n")
+	if rest, ok := strings.CutPrefix(line, "keypaird: "); ok {
+		line = style.Alert("keypaird:") + " " + rest
+	}
+	io.WriteString(w, line)
 }
 
 // PrintRemedy prints what can be done.
 func PrintRemedy(w io.Writer, remedy string) {
 	for line := range strings.Lines(remedy) {
-		fmt.Fprintf(w, "keypaird: remedy: %s\n", textfmt.Printable(strings.TrimRight(line, "\n")))
+		io.WriteString(w, styleOf(w).Set("keypaird: remedy: "+strings.TrimRight(line, "\n")+"\n"))
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	files "keypaird/cmd/keypaird/config/file"
 	"maps"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func (c *checker) checkCA(name string, ca CA) {
 		c.report(p.child("directory"), `write it as "https://ca.example.net/acme/directory", without a user name`, "is not the https URL of an ACME directory")
 	}
 	if ca.Roots != "" && c.checkAbsolute(p.child("roots"), ca.Roots, "write the path from / on") && !c.noSecrets {
-		if _, err := authority.ReadRoots(ca.Roots, maxSmall); err != nil {
+		if _, err := authority.ReadRoots(ca.Roots, files.MaxSmall); err != nil {
 			c.report(p.child("roots"), cmp.Or(problem.Remedy(err), "name a PEM file with the root certificate of the CA's own TLS"), "%s: %v", ca.Roots, err)
 		}
 	}
@@ -62,12 +63,12 @@ func (c *Config) Authority(name string) (authority.CA, error) {
 	ca.Test = c.isTest(name)
 	if t.Roots != "" {
 		var err error
-		if ca.Roots, err = authority.ReadRoots(t.Roots, maxSmall); err != nil {
+		if ca.Roots, err = authority.ReadRoots(t.Roots, files.MaxSmall); err != nil {
 			return ca, fmt.Errorf("reading roots of [ca.%s]: %s: %w", name, t.Roots, err)
 		}
 	}
 	if t.EABHMACFile != "" {
-		hmac, err := ReadFile(t.EABHMACFile)
+		hmac, err := files.ReadSmall(t.EABHMACFile)
 		if err != nil {
 			return ca, fmt.Errorf("reading eab_hmac_file of [ca.%s]: %s: %w", name, t.EABHMACFile, err)
 		}

@@ -176,7 +176,7 @@ func (c *checker) checkSettings(p path, key string, profile *string, signWith []
 	if key != "" {
 		c.checkOneOf(p.child("key"), key, keyTypes, "is not a type of key")
 	}
-	if profile != nil && !plainToken.MatchString(*profile) {
+	if profile != nil && !hostname.IsToken(*profile) {
 		c.report(p.child("profile"), "write the profile's name as the CA lists it", "%q is not a profile", *profile)
 	}
 	for i, ca := range signWith {

@@ -1,15 +1,13 @@
 package config
 
 import (
-	"errors"
-	"io/fs"
+	files "keypaird/cmd/keypaird/config/file"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
-	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 )
 
 // A checker looks for mistakes in a decoded configuration and brings its values
@@ -28,7 +26,12 @@ type checker struct {
 	lookups       map[string]error // owners and groups looked up
 }
 
-var plainToken = regexp.MustCompile(`^[A-Za-z0-9._-]{0,64}$`)
+// reportError reports an error that has a remedy.
+func (c *checker) reportError(p path, err error) {
+	if err != nil {
+		c.report(p, problem.Remedy(err), "%v", err)
+	}
+}
 
 // checkOneOf refuses a word that is not known.
 func (c *checker) checkOneOf(p path, word string, known []string, problem string) {
@@ -68,8 +71,7 @@ func (c *checker) checkTableName(p path, name string) {
 	c.reportIf(!isTableName(name) || strings.HasPrefix(name, "*"), p, nameRemedy, "%q cannot be the name of a table", name)
 }
 
-// isTableName reports whether a name can be part of a path, and whether programs
-// will take that for a path.
+// isTableName reports whether a name can be part of a path that programs take for one.
 func isTableName(name string) bool {
 	return keypair.CheckName(name) == nil && !strings.HasPrefix(name, "-")
 }
@@ -105,31 +107,7 @@ func (c *checker) readSecret(p path, file string) ([]byte, bool) {
 	if c.noSecrets {
 		return nil, true
 	}
-	data, info, err := durable.ReadFile(file, maxSmall, durable.Any)
-	if err != nil {
-		c.report(p, secretRemedy(err), "%s: %v", file, durable.Cause(err))
-		return nil, false
-	}
-	if perm := info.Mode().Perm(); perm&0o007 != 0 {
-		c.report(p, "chmod o= "+file, "%s can be used by others (mode %04o)", file, perm)
-		return nil, false
-	}
-	return data, true
-}
-
-// secretRemedy is for a file with a secret that cannot be read.
-func secretRemedy(err error) string {
-	if errors.Is(err, fs.ErrPermission) {
-		return "run this as root or the user keypaird runs as, or let that user read the file, by its group (mode 0640), and pass through its directories"
-	}
-	return "put the secret there, readable only for the user who runs keypaird"
-}
-
-// maxSmall bounds the files that the configuration names: secrets, roots.
-const maxSmall = 1 << 20
-
-// ReadFile reads a regular file of at most 1 MiB. Its errors do not name the path.
-func ReadFile(path string) ([]byte, error) {
-	data, _, err := durable.ReadFile(path, maxSmall, durable.Any)
-	return data, durable.Cause(err)
+	data, err := files.ReadSecret(file)
+	c.reportError(p, err)
+	return data, err == nil
 }

@@ -257,13 +257,28 @@ type Deploy struct {
 	Leaf          *string `toml:"leaf"`
 	Intermediates *string `toml:"intermediates"`
 
+	// A file to write as those above: key and chain as PKCS#12 (.p12, .pfx), for Java,
+	// Windows and appliances, encrypted with a password. Default: none.
+	PKCS12 *string `toml:"pkcs12"`
+
+	// File with the password of pkcs12, in one line, absolute. Users beside its owner
+	// and group must have no permissions on it. A new password takes effect with the next
+	// pass. Required with pkcs12.
+	PKCS12PasswordFile *string `toml:"pkcs12_password_file"`
+
+	// Whether pkcs12 is encrypted with Triple DES and SHA-1, as everything can read,
+	// instead of AES-256 and SHA-256: for Java before 8u301, Windows before Server
+	// 2019, the keychain of macOS, and appliances that refuse the file otherwise.
+	// Default: false.
+	PKCS12Legacy bool `toml:"pkcs12_legacy"`
+
 	// Owner and group of the files, by name or number. Default: the user and group
 	// keypaird runs as.
 	Owner *string `toml:"owner"`
 	Group *string `toml:"group"`
 
-	// Permissions, octal. Default: "0644" for chain and its parts, "0600" for key and
-	// combined, which other users may never read. Group and others can write none.
+	// Permissions, octal. Default: "0644" for chain and its parts, "0600" for key,
+	// combined and pkcs12, which other users may never read. Group and others can write none.
 	ChainMode *string `toml:"chain_mode"`
 	KeyMode   *string `toml:"key_mode"`
 

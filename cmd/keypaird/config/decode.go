@@ -115,7 +115,7 @@ func (d *document) unknownRemedy(p path, near string, fields map[string]reflect.
 		return fmt.Sprintf("did you mean %q?", near)
 	case isTable && len(p) == 2 && len(tablesWith(key)) == 0:
 		return "put a name with dots in quotes: [" + path{p[0], p[1] + "." + key}.String() + "]"
-	case len(p) == 2 && p[0] == "dns" && variablePattern.MatchString(key):
+	case len(p) == 2 && p[0] == "dns" && variablePattern().MatchString(key):
 		return "put the provider's variables into env: env = { " + key + ` = "..." }`
 	}
 	if homes := tablesWith(key); len(homes) > 0 {

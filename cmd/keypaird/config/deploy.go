@@ -4,15 +4,15 @@ import (
 	"cmp"
 	"io/fs"
 	"os/user"
-	"path/filepath"
 	"strconv"
-	"strings"
 
+	"keypaird/cmd/keypaird/config/filerule"
 	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/hooks"
 	"keypaird/hooks/expect"
 	"keypaird/hooks/preset"
 	"keypaird/hooks/probe"
+	"keypaird/renew/keypair/pkcs12"
 	"keypaird/renew/problem"
 )
 
@@ -26,17 +26,19 @@ func (c *checker) checkDeploy(name string, d Deploy) {
 	for _, f := range []struct {
 		key      string
 		template *string
-	}{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}, {"leaf", d.Leaf}, {"intermediates", d.Intermediates}, {"socket", d.Socket}} {
+	}{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}, {"leaf", d.Leaf}, {"intermediates", d.Intermediates}, {"pkcs12", d.PKCS12}, {"socket", d.Socket}} {
 		if f.template != nil && *f.template != "" {
-			c.checkTemplate(p.child(f.key), *f.template, f.key != "socket")
+			if at := p.child(f.key); c.checkAbsolute(at, *f.template, "write the path from / on") {
+				c.reportError(at, filerule.Template(*f.template, f.key != "socket"))
+			}
 		}
 	}
 	c.badDeploys[name] = c.reportedUnder(p)
 	if d.ChainMode != nil {
-		c.checkMode(p.child("chain_mode"), *d.ChainMode, 0o004)
+		c.reportError(p.child("chain_mode"), filerule.Mode(*d.ChainMode, 0o004))
 	}
 	if d.KeyMode != nil {
-		c.checkMode(p.child("key_mode"), *d.KeyMode, 0)
+		c.reportError(p.child("key_mode"), filerule.Mode(*d.KeyMode, 0))
 	}
 	if d.Check != nil {
 		c.checkProgram(p.child("check"), *d.Check)
@@ -73,47 +75,30 @@ func (c *checker) checkComplete(p path, d hooks.Deployment) {
 	switch {
 	case c.reportedUnder(p):
 	case len(d.Outputs()) == 0 && len(d.Check)+len(d.Reload)+len(d.Verify) == 0:
-		c.report(p, "set chain and key, or combined, or reload, or preset", "does nothing")
+		c.report(p, "set chain and key, or combined, or pkcs12, or reload, or preset", "does nothing")
 	case d.Socket != "" && d.Combined == "":
 		c.report(p.child("socket"), "set combined: haproxy knows a certificate by that file", "needs combined")
 	}
+	c.checkPassword(p, d)
 }
 
-// checkTemplate checks a path that may hold {name}.
-func (c *checker) checkTemplate(p path, s string, named bool) {
-	bare := strings.ReplaceAll(s, "{name}", "")
+// checkPassword checks what goes with pkcs12.
+func (c *checker) checkPassword(p path, d hooks.Deployment) {
+	file := p.child("pkcs12_password_file")
 	switch {
-	case !c.checkAbsolute(p, s, "write the path from / on"):
-	case !named && bare != s:
-		c.report(p, "write the path of the one socket", "%q differs by target", s)
-	case strings.ContainsAny(bare, "{}"):
-		c.report(p, "{name}, the target's name, is the only one there is", "%q holds an unknown placeholder", s)
-	case strings.HasSuffix(s, "/"):
-		c.report(p, "write the path of a file: "+filepath.Join(s, "{name}.pem"), "%q is a directory", s)
-	case filepath.Clean(s) != s:
-		c.report(p, "write it as "+filepath.Clean(s), "%q is not in its shortest form", s)
-	}
-}
-
-// checkMode checks permissions. others are those that users beside owner and group
-// may have.
-func (c *checker) checkMode(p path, s string, others uint64) {
-	m, err := strconv.ParseUint(s, 8, 16)
-	remedy := `write "0600", or "0640" for the server's group`
-	if others != 0 {
-		remedy = `write "0644", or less`
-	}
-	switch {
-	case err != nil || m > 0o7777:
-		c.report(p, remedy, "%q is not a file mode in octal", s)
-	case m&0o400 == 0:
-		c.report(p, remedy, "%q keeps the owner from reading", s)
-	case m&0o7111 != 0:
-		c.report(p, remedy, "%q has execute or special bits", s)
-	case m&0o022 != 0:
-		c.report(p, remedy, "%q lets others write", s)
-	case m&0o007&^others != 0:
-		c.report(p, remedy, "%q lets everybody read a private key", s)
+	case d.PKCS12 == "":
+		c.reportIf(d.PasswordFile != "", file, "set pkcs12, or leave this out", "is without pkcs12")
+		c.reportIf(d.PKCS12Encoding == pkcs12.Legacy, p.child("pkcs12_legacy"), "set pkcs12, or leave this out", "is without pkcs12")
+	case d.PasswordFile == "":
+		c.report(p.child("pkcs12"), "write a password to a file for the user who runs keypaird alone, and name it as pkcs12_password_file", "has no pkcs12_password_file")
+	default:
+		text, ok := c.readSecret(file, d.PasswordFile)
+		if !ok || c.noSecrets {
+			return
+		}
+		if _, err := pkcs12.ParsePassword(text); err != nil {
+			c.report(file, problem.Remedy(err), "%s %v", d.PasswordFile, err)
+		}
 	}
 }
 
@@ -166,10 +151,11 @@ func (c *Config) Deployment(name string) hooks.Deployment {
 	d.Name = name
 	for dst, v := range map[*string]*string{
 		&d.Chain: t.Chain, &d.Key: t.Key, &d.Combined: t.Combined, &d.Leaf: t.Leaf, &d.Intermediates: t.Intermediates,
-		&d.Owner: t.Owner, &d.Group: t.Group, &d.Socket: t.Socket,
+		&d.PKCS12: t.PKCS12, &d.PasswordFile: t.PKCS12PasswordFile, &d.Owner: t.Owner, &d.Group: t.Group, &d.Socket: t.Socket,
 	} {
 		setIfGiven(dst, v)
 	}
+	d.PKCS12Encoding = pkcs12.Encryption(t.PKCS12Legacy)
 	setIfGiven(&d.Check, t.Check)
 	setIfGiven(&d.Reload, t.Reload)
 	if t.Reload != nil {

@@ -25,7 +25,38 @@ func TestOneFileByALink(t *testing.T) {
 var deployMistakes = []mistaken{
 	{"deployment that does nothing", `[deploy.x]`, `
 1: deploy.x: does nothing
--> set chain and key, or combined, or reload, or preset
+-> set chain and key, or combined, or pkcs12, or reload, or preset
+`},
+	{"pkcs12 without password", `[deploy.x]
+pkcs12 = "/a/{name}.p12"
+[deploy.y]
+pkcs12_password_file = "$DIR/secret"
+pkcs12_legacy = true
+reload = ["true"]
+[deploy.z]
+pkcs12 = "b.p12"
+pkcs12_password_file = "hunter2"`, `
+2: deploy.x.pkcs12: has no pkcs12_password_file
+-> write a password to a file for the user who runs keypaird alone, and name it as pkcs12_password_file
+4: deploy.y.pkcs12_password_file: is without pkcs12
+-> set pkcs12, or leave this out
+5: deploy.y.pkcs12_legacy: is without pkcs12
+-> set pkcs12, or leave this out
+8: deploy.z.pkcs12: "b.p12" is not an absolute path
+-> write the path from / on
+9: deploy.z.pkcs12_password_file: is not an absolute path
+-> put the secret in a file, and write the path of the file from / on
+`},
+	{"password of pkcs12 unfit", `[deploy.x]
+pkcs12 = "/a/{name}.p12"
+pkcs12_password_file = "$DIR/open"
+[deploy.y]
+pkcs12 = "/b/{name}.p12"
+pkcs12_password_file = "$DIR/missing"`, `
+3: deploy.x.pkcs12_password_file: $DIR/open can be used by others (mode 0644)
+-> chmod o= $DIR/open
+6: deploy.y.pkcs12_password_file: $DIR/missing: no such file or directory
+-> put the secret there, readable only for the user who runs keypaird
 `},
 	{"preset misspelt", `[deploy.x]
 preset = "ngnix"`, `
@@ -172,7 +203,7 @@ http-01 = ["a.example.org"]
 deploy = ["x", "y"]`, `
 3: deploy.x.key: "/a//c.pem" is not in its shortest form
 -> write it as /a/c.pem
-6: deploy.y.key: /b/c.pem would hold both chain and key
+5: deploy.y.chain: /b/c.pem would hold both key and chain
 -> give each a file of its own, or use combined for key and chain in one
 `},
 	{"three targets in one file", `[deploy.x]

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"keypaird/acme/dns01"
 	"keypaird/acme/dns01/need"
@@ -19,8 +20,8 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-var variablePattern = regexp.MustCompile(`^([A-Z][A-Z0-9_]*|TF_VAR_[a-z_]+)$`) // oraclecloud knows both
-const persist = "persist"                                                      // as a value of dns: by dns-persist-01
+var variablePattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([A-Z][A-Z0-9_]*|TF_VAR_[a-z_]+)$`) }) // oraclecloud knows both
+const persist = "persist"                                                                                                       // as a value of dns: by dns-persist-01
 
 func (c *checker) checkDNS(name string, d DNS) {
 	p := path{"dns", name}
@@ -61,7 +62,7 @@ func (c *checker) checkProvider(p path, code string) {
 	case code == "manual":
 		c.report(p, `publish a record once instead: dns = "persist"`, "%q waits for a person at a terminal", code)
 	case slices.Contains(known, code):
-	case !plainToken.MatchString(code):
+	case !hostname.IsToken(code):
 		c.report(p, remedy, "%q is not a provider", code)
 	case c.hasProvider == nil || !c.hasProvider(code):
 		hint, near := remedy, cmp.Or(need.Meant(code), textfmt.Nearest(code, known))
@@ -77,7 +78,7 @@ func (c *checker) checkVariable(p path, d DNS, key, value string) {
 	base, isFile := strings.CutSuffix(key, "_FILE")
 	_, twice := d.Env[base]
 	switch {
-	case !variablePattern.MatchString(key):
+	case !variablePattern().MatchString(key):
 		c.report(p, "write it in capitals, as keypaird dns lists it for the provider", "%q is not the name of a variable", key)
 	case key == "SSL_CERT_FILE": // no secret: roots for the provider's own TLS
 		c.checkAbsolute(p, value, "write the path from / on")

@@ -3,6 +3,8 @@ package config
 import (
 	"cmp"
 	"crypto/tls"
+	files "keypaird/cmd/keypaird/config/file"
+	"keypaird/cmd/keypaird/config/hostname"
 	"maps"
 	"reflect"
 	"slices"
@@ -70,19 +72,12 @@ func (c *checker) checkFleet() {
 	c.noSecrets = c.noSecrets || !c.cfg.OrdersHere()
 }
 
-// reportError reports an error that has a remedy.
-func (c *checker) reportError(p path, err error) {
-	if err != nil {
-		c.report(p, problem.Remedy(err), "%v", err)
-	}
-}
-
 // checkEngineTLS checks the files that the engine is reached with.
 func (c *checker) checkEngineTLS(p path, f *Fleet) {
 	encrypted := slices.ContainsFunc(f.Engine, func(s string) bool { return !strings.HasPrefix(s, "http:") })
 	c.reportIf(c.isSet(p) && !encrypted, p, "write https in engine, or leave tls out", "is only for an engine with https")
 	if file := f.TLS.CA; file != "" && c.checkAbsolute(p.child("ca"), file, "write the path from / on") && !c.noSecrets {
-		if _, err := authority.ReadRoots(file, maxSmall); err != nil {
+		if _, err := authority.ReadRoots(file, files.MaxSmall); err != nil {
 			c.report(p.child("ca"), cmp.Or(problem.Remedy(err), "name a PEM file with the certificate of the CA that certified the engine"), "%s: %v", file, err)
 		}
 	}
@@ -96,7 +91,7 @@ func (c *checker) checkEngineTLS(p path, f *Fleet) {
 	if !ok || c.noSecrets {
 		return
 	}
-	cert, err := ReadFile(f.TLS.Cert)
+	cert, err := files.ReadSmall(f.TLS.Cert)
 	if err != nil {
 		c.report(p.child("cert"), "put the certificate there by which the engine knows this node", "%s: %v", f.TLS.Cert, err)
 	} else if _, err := tls.X509KeyPair(cert, key); err != nil {
@@ -107,7 +102,7 @@ func (c *checker) checkEngineTLS(p path, f *Fleet) {
 // checkEngineUser checks how a node gives its name to an engine without client certificates.
 func (c *checker) checkEngineUser(p path, f *Fleet) {
 	c.reportIf(f.User != "" && f.PasswordFile == "", p.child("password_file"), "set it, or leave user out", "is missing beside user")
-	c.reportIf(!plainToken.MatchString(f.User), p.child("user"), "use a-z A-Z 0-9 . _ -", "%q is not the name of a user", f.User)
+	c.reportIf(!hostname.IsToken(f.User), p.child("user"), "use a-z A-Z 0-9 . _ -", "%q is not the name of a user", f.User)
 	if f.PasswordFile == "" {
 		return
 	}

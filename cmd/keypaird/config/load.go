@@ -35,10 +35,13 @@ type Options struct {
 	OnlyState bool
 }
 
+// File returns the path of the file to load.
+func (o Options) File() string { return cmp.Or(o.Path, o.Getenv(PathVariable), DefaultPath) }
+
 // Load reads the configuration, checks all of it and brings every value into one
 // form. The error is Mistakes if the file can be read and is wrong.
 func Load(o Options) (*Config, error) {
-	path := cmp.Or(o.Path, o.Getenv(PathVariable), DefaultPath)
+	path := o.File()
 	text, mode, err := file.Read(path)
 	if err != nil {
 		return nil, err

@@ -85,6 +85,9 @@ key     = "/etc/ssl/private/{name}.key"
 combined = ""
 leaf = ""
 intermediates = ""
+pkcs12 = "/etc/ssl/private/{name}.p12"
+pkcs12_password_file = "$DIR/secret"
+pkcs12_legacy = false
 owner   = "root"
 group   = "$GROUP"
 chain_mode = "0644"
@@ -198,7 +201,8 @@ func TestExamples(t *testing.T) {
 			try(t, err, os.Mkdir(dir+"/acme", 0o755))
 			here := strings.ReplaceAll(string(text), "/etc/keypaird/engine", "$DIR/engine")
 			here = regexp.MustCompile(`/etc/keypaird/[a-z-]+`).ReplaceAllString(here, "$$DIR/secret")
-			here = strings.NewReplacer("/var/www/acme", "$DIR/acme", `"matrix-synapse"`+"\nkey_mode", `"`+rootGroup(t)+`"`+"\nkey_mode").Replace(here)
+			here = strings.NewReplacer("/var/www/acme", "$DIR/acme", `"matrix-synapse"`+"\nkey_mode", `"`+rootGroup(t)+`"`+"\nkey_mode",
+				`"tomcat"`+"\nkey_mode", `"`+rootGroup(t)+`"`+"\nkey_mode").Replace(here)
 			if strings.Contains(here, "[fleet]") {
 				engineFiles(t, dir+"/engine")
 				testFleet(t, dir, here)

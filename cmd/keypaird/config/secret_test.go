@@ -2,17 +2,15 @@ package config
 
 import (
 	"encoding/json"
-	"io/fs"
+	files "keypaird/cmd/keypaird/config/file"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"keypaird/acme/dns01/redact"
-	"keypaird/renew/durable"
 )
 
 // A secret stands in the configuration only if nobody else can read it.
@@ -74,7 +72,7 @@ func TestSecretFiles(t *testing.T) {
 		{"directory", func(t *testing.T, file string) { try(t, os.Mkdir(file, 0o700)) }, "FILE: is not a regular file", rest},
 		{"huge", func(t *testing.T, file string) {
 			writeFile(t, file, "", 0o600)
-			try(t, os.Truncate(file, maxSmall+1))
+			try(t, os.Truncate(file, files.MaxSmall+1))
 		}, "FILE: is larger than 1024 KiB", rest},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -124,7 +122,7 @@ func TestEveryProvidersSecretsAreSecret(t *testing.T) {
 		for _, v := range p.Credentials {
 			switch {
 			case strings.Contains(v.Name, " "): // no variable but a remark
-			case !variablePattern.MatchString(v.Name):
+			case !variablePattern().MatchString(v.Name):
 				t.Errorf("%s: %q cannot be configured", p.Code, v.Name)
 			case !redact.IsSecret(v.Name, "x") && !noSecrets.MatchString(v.Name):
 				missed = append(missed, p.Code+" "+v.Name)
@@ -134,21 +132,5 @@ func TestEveryProvidersSecretsAreSecret(t *testing.T) {
 	slices.Sort(missed)
 	if len(missed) > 0 {
 		t.Errorf("taken for no secrets:\n%s", strings.Join(missed, "\n"))
-	}
-}
-
-// Whoever may not read a secret is not told to put it there.
-func TestRemedyOfUnreadableSecret(t *testing.T) {
-	for _, tt := range []struct {
-		err  error
-		want string
-	}{
-		{fs.ErrNotExist, "put the secret there"},
-		{syscall.EACCES, "run this as root or the user keypaird runs as"},
-		{durable.ErrNotRegular, "put the secret there"},
-	} {
-		if got := secretRemedy(tt.err); !strings.HasPrefix(got, tt.want) {
-			t.Errorf("%v: %q, want %q", tt.err, got, tt.want)
-		}
 	}
 }

@@ -270,12 +270,12 @@ func (c *checker) checkOutputs(p path, t Target, writers map[string][]output, re
 			continue
 		}
 		d := c.cfg.Deployment(name)
-		for _, f := range []struct{ key, template string }{{"chain", d.Chain}, {"key", d.Key}, {"combined", d.Combined}, {"leaf", d.Leaf}, {"intermediates", d.Intermediates}} {
-			for _, file := range (&hooks.Deployment{Chain: f.template}).Paths(t.Name) {
-				by := output{t.Name, name, f.key, file}
-				if remedy, problem := c.outputConflict(file, by, writers); problem != "" && !reported[name+" "+f.key] {
+		for _, o := range d.Outputs() {
+			for _, file := range (&hooks.Deployment{Chain: o.Template}).Paths(t.Name) {
+				by := output{t.Name, name, o.Purpose, file}
+				if remedy, problem := c.outputConflict(file, by, writers); problem != "" && !reported[name+" "+o.Purpose] {
 					c.report(c.outputPath(p, by), remedy, "%s", problem)
-					reported[name+" "+f.key] = true // for one of perhaps thousands of targets
+					reported[name+" "+o.Purpose] = true // for one of perhaps thousands of targets
 				}
 			}
 		}

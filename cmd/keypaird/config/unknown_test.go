@@ -128,7 +128,7 @@ x = 1`, `
 3: deploy.nginx.keymode: unknown key
 -> did you mean "key_mode"?
 4: deploy.nginx.restart: unknown key
--> known in [deploy.nginx]: chain chain_mode check combined group intermediates key key_mode leaf nodes owner preset reload socket staging timeout verify
+-> known in [deploy.nginx]: chain chain_mode check combined group intermediates key key_mode leaf nodes owner pkcs12 pkcs12_legacy pkcs12_password_file preset reload socket staging timeout verify
 5: deploy.nginx.verify_: unknown key
 -> did you mean "verify"?
 `},

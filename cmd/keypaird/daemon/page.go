@@ -16,6 +16,7 @@ import (
 	"keypaird/acme/responder"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/listener"
+	"keypaird/cmd/keypaird/version"
 	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 	"keypaird/renew/status"
@@ -63,7 +64,7 @@ func (d *Daemon) serve(p *page, cfg *config.Config) error {
 		p.server = nil
 	}
 	machine, _ := os.Hostname()
-	pages := &status.Server{Collect: d.collect, Metrics: d.options.Metrics, Log: d.log, Machine: machine}
+	pages := &status.Server{Collect: d.collect, Metrics: d.options.Metrics, Log: d.log, Machine: machine, Version: version.Program().Version}
 	var err error
 	p.names = names
 	p.server, err = d.options.Listener.Serve(listener.Service{Kind: listener.Page, Listen: p.addr, Names: names}, p.ls, pages.Answer)

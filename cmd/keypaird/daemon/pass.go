@@ -308,12 +308,14 @@ func (d *Daemon) issue(ctx context.Context, targets []string, force, newKey bool
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case r := <-w.report:
+		unknown := func(string) (time.Duration, bool) { return 0, false }
+		results := status.ResultsOf(r.Done, r.Errs, unknown)
 		for _, err := range r.Errs {
 			if _, ok := errors.AsType[*renew.TargetError](err); !ok {
-				return status.ResultsOf(r.Done, r.Errs), err
+				return results, err
 			}
 		}
-		return status.ResultsOf(r.Done, r.Errs), nil
+		return results, nil
 	}
 }
 

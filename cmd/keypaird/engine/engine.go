@@ -24,6 +24,7 @@ import (
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
+	"keypaird/renew/rights"
 	"keypaird/renew/status"
 )
 
@@ -199,8 +200,11 @@ func (e *Engine) Select(names map[string]bool) []renew.Target {
 	return list
 }
 
-// Beside returns the other targets in the deployments of some targets.
+// Beside returns the other targets in the deployments of some targets. A pass asks for them
+// when it has found something to do: this process gives up its rights then, before it
+// changes a file, and while no thread waits for the disk, which takes least time.
 func (e *Engine) Beside(some []renew.Target) []renew.Target {
+	_ = rights.Drop() // if that fails, so does all that hears others
 	names, deployers := map[string]bool{}, map[renew.Deployer]bool{}
 	for _, t := range some {
 		names[t.Name] = true

@@ -25,7 +25,7 @@ func (e *Engine) Exposed(t renew.Target) (list []status.Exposed) {
 	}
 	dir := e.Store.Dir(t.Name)
 	var current, old []exposed.Finding
-	for _, f := range e.check(match(dir, "v*/privkey.pem", "v*/combined.pem", renew.NextKeyFile, "pending/*/order.json")) {
+	for _, f := range e.check(keyFiles(dir)) {
 		if e.superseded(t.Name, f.Path) {
 			old = append(old, f)
 		} else {
@@ -91,18 +91,28 @@ func (e *Engine) superseded(name, path string) bool {
 	return version != live && version != newest
 }
 
-// match lists the files below dir that match one of the patterns.
-func match(dir string, patterns ...string) (list []string) {
-	for _, pattern := range patterns {
-		found, _ := filepath.Glob(filepath.Join(escaped(dir), pattern))
-		list = append(list, found...)
+// keyFiles lists the files with keys that the directory of a target may have.
+func keyFiles(dir string) (list []string) {
+	versions := slices.DeleteFunc(namesIn(dir), func(name string) bool { return !strings.HasPrefix(name, "v") })
+	for _, file := range []string{"privkey.pem", "combined.pem"} {
+		for _, version := range versions {
+			list = append(list, filepath.Join(dir, version, file))
+		}
+	}
+	list = append(list, filepath.Join(dir, renew.NextKeyFile))
+	for _, ca := range namesIn(filepath.Join(dir, "pending")) {
+		list = append(list, filepath.Join(dir, "pending", ca, "order.json"))
 	}
 	return list
 }
 
-// escaped returns a path as a pattern that matches it alone.
-func escaped(path string) string {
-	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+// namesIn lists the entries of a directory, none if it cannot be read.
+func namesIn(dir string) (names []string) {
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
 }
 
 // report adds what was found to a list, if that is something. replace is what the operator

@@ -1,12 +1,14 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/renew"
 	"keypaird/renew/problem"
+	"keypaird/renew/textfmt"
 )
 
 // Find returns the targets called names, sorted by name; all, if there are no
@@ -32,12 +34,22 @@ func (e *Engine) HasTarget(name string) bool {
 	return slices.ContainsFunc(e.Targets, func(t renew.Target) bool { return t.Name == name })
 }
 
+// maxListed is how many targets an error lists.
+const maxListed = 20
+
 func (e *Engine) noTarget(name string) error {
 	var names []string
 	for _, s := range e.Targets {
 		names = append(names, s.Name)
 	}
-	return problem.Newf("the configuration has: "+strings.Join(names, " "), "no target %q", name)
+	remedy := "the configuration has: " + strings.Join(names, " ")
+	if len(names) > maxListed {
+		remedy = "keypaird status lists all"
+		if near := textfmt.Nearest(name, names); near != "" {
+			remedy = fmt.Sprintf("did you mean %q? ", near) + remedy
+		}
+	}
+	return problem.Newf(remedy, "no target %q", name)
 }
 
 // TargetName returns the name that an operator typed as the configuration has

@@ -42,34 +42,6 @@ type Passes struct {
 	Issue func(ctx context.Context, targets []string, force, newKey bool) (status.Results, error)
 }
 
-// Share takes part in a fleet, if there is one, until stop is called.
-func (e *Engine) Share(ctx context.Context, p Passes) (stop func()) {
-	run := e.options.Shared.Run
-	if run == nil {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		run(ctx, e.HTTP01, p)
-		if port := e.HTTP01.Port(); !port.Passed() {
-			port.Close() // another engine may listen now
-		}
-	}()
-	return func() { cancel(); <-done }
-}
-
-// BeginPass is called before each pass, with the lock of the state directory, and what it
-// returns after it.
-func (e *Engine) BeginPass(ctx context.Context) (end func()) {
-	if e.options.Shared.Begin == nil {
-		return func() {}
-	}
-	e.options.Shared.Begin(ctx)
-	return e.options.Shared.End
-}
-
 // tokens returns what solves http-01 challenges.
 func (s Shared) tokens(solver acme.Solver) acme.Solver {
 	if s.HTTP01 == nil {

@@ -12,6 +12,7 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
+	"keypaird/renew/rights"
 	"keypaird/renew/status"
 )
 
@@ -78,6 +79,9 @@ func (s *StandIn) orNil() *StandIn {
 
 // putStandIn writes a pair to where a deployment has its files.
 func (e *Engine) putStandIn(target, deployment string, p *keypair.Pair) error {
+	if err := rights.Drop(); err != nil {
+		return err
+	}
 	if d := e.Deployments[deployment]; d != nil && len(d.Paths(target)) > 0 {
 		return d.PutFirst(target, p)
 	}

@@ -50,8 +50,8 @@ func Check(cfg *config.Config) (found preflight.Findings) {
 	return append(found, checkKey(cfg)...)
 }
 
-// checkKey checks the key of this node. Root cannot judge the files of another user, who
-// runs the daemon.
+// checkKey checks the key of this node. Where another user runs the daemon, root leaves it
+// to that user: the file is not root's to trust.
 func checkKey(cfg *config.Config) preflight.Findings {
 	if info, err := os.Stat(cfg.State); err == nil && os.Geteuid() == 0 {
 		if uid, _ := durable.Owner(info); uid != 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	files "keypaird/cmd/keypaird/config/file"
 	"log/slog"
 
 	"keypaird/cmd/keypaird/config"
@@ -41,7 +42,7 @@ func Settings(cfg *config.Config) (wire.Settings, error) {
 		if file.path == "" {
 			continue
 		}
-		data, err := config.ReadFile(file.path)
+		data, err := files.ReadSmall(file.path)
 		if err != nil {
 			return wire.Settings{}, fmt.Errorf("reaching the engine: %s: %w", file.path, err)
 		}

@@ -1,7 +1,9 @@
 package imports
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -9,9 +11,11 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 	"unicode/utf8"
 
 	"keypaird/cmd/keypaird/imports/trees"
+	"keypaird/hooks/probe"
 )
 
 // A deploy is a [deploy] table, for all targets with files as it describes.
@@ -20,6 +24,30 @@ type deploy struct {
 	place              trees.Place // with {name} for the target's name
 	owner, group       string
 	chainMode, keyMode string
+	verify             []string // where the server was seen with it
+}
+
+// See looks where servers on this machine serve the pairs of deployments, so that these are
+// verified there: at the ports of web servers, since those of other servers may read new
+// files by themselves, later.
+func (p *Plan) See(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for _, t := range p.targets {
+		for _, at := range []probe.Endpoint{{Proto: "tls", Host: "127.0.0.1", Port: 443}, {Proto: "tls", Host: "127.0.0.1", Port: 8448}} {
+			name := strings.Replace(t.Certificate.Names()[0], "*.", "any.", 1)
+			chain, err := probe.Dial(ctx, at, name)
+			if err != nil || t.Pair == nil || !chain[0].Equal(t.Pair.Leaf) {
+				continue
+			}
+			where := net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port)))
+			for _, d := range t.deploys {
+				if (d.place.Reload != nil || d.place.Preset != "") && !slices.Contains(d.verify, where) {
+					d.verify = append(d.verify, where)
+				}
+			}
+		}
+	}
 }
 
 // setDeploys finds the [deploy] tables of a target, or adds them.

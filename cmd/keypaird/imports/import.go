@@ -15,6 +15,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/imports/trees"
+	"keypaird/cmd/keypaird/preflight"
 	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 )
@@ -32,6 +33,9 @@ type Import struct {
 	UserAgent string                                 // sent to CAs
 	Waiting   func(holder string)                    // called when another keypaird has the lock
 	Print     func(result Result, asJSON bool) error // called with the report
+	// Confine has this process give up, before it asks a CA, the rights that a configuration
+	// does not need, but for changes in some more directories; nil: it keeps all.
+	Confine func(cfg *config.Config, more ...string)
 }
 
 // A Result can be printed.
@@ -61,11 +65,11 @@ func (i *Import) Run(ctx context.Context, load config.Options) error {
 	return err
 }
 
-// run does it. With an error there may be a report, too.
-func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) {
+// plan returns the configuration to write to path, and what runs the other client.
+func (i *Import) plan(path string, getenv func(string) string) (*Plan, []Runner, error) {
 	at, err := i.locate()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	runners := Runners(at.Client, "/")
 	var commands []string
@@ -74,38 +78,60 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 	}
 	tree, err := trees.Read(at, commands)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	p, err := New(tree, Options{Config: path, Getenv: getenv, CA: i.CA, Roots: i.Roots, Skip: i.Skip})
+	return p, runners, err
+}
+
+// run does it. With an error there may be a report, too.
+func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) {
 	path, err := filepath.Abs(cmp.Or(load.Path, load.Getenv(config.PathVariable), config.DefaultPath))
 	if err != nil {
 		return nil, err
 	}
-	p, err := New(tree, Options{Config: path, Getenv: load.Getenv, CA: i.CA, Roots: i.Roots, Skip: i.Skip})
+	p, runners, err := i.plan(path, load.Getenv)
 	if err != nil {
 		return nil, err
 	}
 	state := ""
-	if len(tree.Faults) == 0 {
+	var service []string
+	if len(p.Tree.Faults) == 0 {
+		p.See(ctx)
 		cfg, err := p.Check(load)
 		if err != nil {
 			return p.Report(state, runners), err
 		}
-		state = cfg.State
+		state, service = cfg.State, preflight.Prepare(ctx, cfg, p.Tree.Dir)
 	}
 	var taken Taken
 	written := false
+	disable := func(n int) error { return DisableRunner(ctx, &runners[n]) }
+	if i.Write && i.Disable && i.Confine != nil {
+		d, err := startDisabler(runners)
+		if err != nil {
+			return nil, err
+		}
+		defer d.input.Close()
+		disable = func(n int) error { return d.disable(n, &runners[n]) }
+	}
 	if i.Write {
+		p.confine = i.Confine
 		taken, err = p.Write(ctx, load, engine.Options{Log: i.Log, UserAgent: i.UserAgent}, i.Waiting)
 		written = err == nil
+		if _, unsafe := errors.AsType[*durable.UnsafeError](err); unsafe && len(service) > 0 {
+			err = problem.Wrap(err, "let the service do what it has to, and then this again: "+strings.Join(service, " && "))
+		}
 	} else if i.Disable && missing(path) {
 		err = problem.New("nothing would renew the certificates: "+path+" does not exist", "write it, too: keypaird import -write -disable")
 	}
 	for n := range runners {
 		if i.Disable && err == nil {
-			err = DisableRunner(ctx, &runners[n])
+			err = disable(n)
 		}
 	}
 	r := p.Report(state, runners)
+	r.Service = append(r.Service, service...)
 	if r.Written = written; written {
 		r.Taken = Taken{append([]string{}, taken.Accounts...), append([]string{}, taken.Pairs...)}
 	}

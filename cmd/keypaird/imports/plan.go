@@ -3,6 +3,7 @@ package imports
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -11,8 +12,10 @@ import (
 
 	"keypaird/acme"
 	"keypaird/acme/authority"
+	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/cmd/keypaird/imports/trees"
+	"keypaird/hooks/preset"
 	"keypaird/renew/keypair"
 	"keypaird/renew/lifetime"
 	"keypaird/renew/problem"
@@ -40,6 +43,8 @@ type Plan struct {
 	targets []*target
 	deploys []*deploy
 	secrets []secret
+	confine func(cfg *config.Config, more ...string) // as in [Import]
+	passing []string                                 // the lines by which a web server passes challenges on to http01
 }
 
 // A ca is a CA with one account.
@@ -268,9 +273,7 @@ func (p *Plan) setHTTP01() {
 		}
 	}
 	p.http01 = trees.Challenge{Webroot: best.webroot, Listen: best.listen}
-	if len(count) < 2 {
-		return
-	}
+	p.setServers(len(count) > 0)
 	for _, t := range p.targets {
 		for _, ch := range t.Challenges {
 			if w := (way{ch.Webroot, ch.Listen}); ch.Type == acme.HTTP01 && !ch.Unclear && w != best {
@@ -279,6 +282,48 @@ func (p *Plan) setHTTP01() {
 			}
 		}
 	}
+}
+
+// passing is where keypaird listens behind the web server that has port 80.
+const passing = "127.0.0.1:8402"
+
+// setServers decides how names are validated for which the other client configures a
+// server. Unless there is another way already, that server passes challenges on.
+func (p *Plan) setServers(another bool) {
+	for _, t := range p.targets {
+		names := map[string][]string{}
+		for _, ch := range t.Challenges {
+			if ch.Server != "" {
+				names[ch.Server] = append(names[ch.Server], ch.Name)
+			}
+		}
+		for _, server := range slices.Sorted(maps.Keys(names)) {
+			known := webServer(server)
+			lines, _ := preset.ChallengeFor(known, passing)
+			remedy := "have the server pass /.well-known/acme-challenge/ on (see examples), and set [http-01] listen; or set webroot"
+			switch {
+			case p.http01.Webroot != "":
+				remedy = "have " + cmp.Or(known, "the server") + " serve that directory for them as /.well-known/acme-challenge/, before the certificate is due"
+			case !another && len(lines) > 0:
+				p.http01.Listen = passing
+				p.passing = append(p.passing, lines...)
+				if slices.Contains(p.passing[:len(p.passing)-len(lines)], lines[0]) {
+					p.passing = p.passing[:len(p.passing)-len(lines)]
+				}
+				remedy = "add the lines below to the configuration of " + known + ", before the certificate is due"
+			}
+			p.note(t.name, remedy, "%s: validated by %s, which is not carried over: now under http-01, %s", strings.Join(names[server], " "), server, wayText(p.http01))
+		}
+	}
+}
+
+// webServer returns the preset of the server that a client calls name, or "".
+func webServer(name string) string {
+	name, _, _ = strings.Cut(strings.ToLower(name), ":") // acme.sh: nginx:FILE
+	if name == "mod_md" {
+		return "apache"
+	}
+	return name
 }
 
 func wayText(ch trees.Challenge) string {

@@ -3,7 +3,6 @@ package imports
 import (
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +26,9 @@ type Report struct {
 	Faults       []trees.Note  `json:"faults"`
 	NotCarried   []trees.Note  `json:"notes"`
 	Runners      []Runner      `json:"runners"`
-	Paths        []string      `json:"paths"` // how the servers' paths change or stay
+	Paths        []string      `json:"paths"`   // how the servers' paths change or stay
+	Passing      []string      `json:"passing"` // lines for the configuration of a web server
+	Service      []string      `json:"service"` // commands that let the service do its work
 	Back         string        `json:"back"`
 }
 
@@ -54,7 +55,7 @@ func (p *Plan) Report(state string, runners []Runner) *Report {
 		Client: p.Tree.Client, Dir: p.Tree.Dir, Config: p.options.Config, Text: p.Text(), Accounts: []Account{}, Certificates: []Certificate{},
 		Files: []string{}, Faults: append([]trees.Note{}, p.Tree.Faults...), NotCarried: append([]trees.Note{}, p.Notes...),
 		Runners: append([]Runner{}, runners...), Paths: []string{}, Back: p.Tree.Back,
-		Taken: Taken{[]string{}, []string{}},
+		Passing: append([]string{}, p.passing...), Service: []string{}, Taken: Taken{[]string{}, []string{}},
 	}
 	for _, s := range p.secrets {
 		r.Files = append(r.Files, s.path)
@@ -76,10 +77,9 @@ func (p *Plan) Report(state string, runners []Runner) *Report {
 	}
 	for _, d := range p.deploys {
 		files := slices.DeleteFunc(filesOf(d.place), func(s string) bool { return s == "" })
-		r.Paths = append(r.Paths, "servers go on reading "+strings.Join(files, " "))
-	}
-	if dirs := p.writes(); len(dirs) > 0 {
-		r.Paths = append(r.Paths, "keypaird has to write there; in its systemd unit, as root: ReadWritePaths="+strings.Join(dirs, " "))
+		if line := "servers go on reading " + strings.Join(files, " "); !slices.Contains(r.Paths, line) {
+			r.Paths = append(r.Paths, line)
+		}
 	}
 	return r
 }
@@ -112,6 +112,32 @@ func (r *Report) WriteText(out io.Writer) error {
 	w.List("Files with secrets beside it:", r.Files)
 	notes(w, "Faults: nothing is taken over until they are corrected or left out", r.Faults)
 	notes(w, "Not carried over, or to be known", r.NotCarried)
+	r.writeRunners(w)
+	w.List("Paths of servers:", r.Paths)
+	if len(r.Passing) > 0 {
+		w.Blank()
+		w.Line(0, "So that challenges reach keypaird, in the configuration of the web server:")
+		w.Verbatim(4, strings.ReplaceAll(strings.Join(r.Passing, "\n"), "\t", "    "))
+	}
+	if len(r.Service) > 0 {
+		w.Blank()
+		w.Line(0, "The service may not do what it has to; let it, as root, before -write:")
+		w.Verbatim(4, "# "+strings.Join(r.Service, "\n# "))
+	}
+	w.List("To go back:", []string{r.Back})
+	if r.Written {
+		w.List("Taken over:", []string{
+			fmt.Sprintf("%d %s, known at the CA: %s", len(r.Taken.Accounts), textfmt.Plural(len(r.Taken.Accounts), "account", "accounts"), strings.Join(r.Taken.Accounts, " ")),
+			fmt.Sprintf("%d %s: %s", len(r.Taken.Pairs), textfmt.Plural(len(r.Taken.Pairs), "pair", "pairs"), strings.Join(r.Taken.Pairs, " ")),
+			"next: keypaird check -live, then start keypaird",
+		})
+	}
+	_, err := io.WriteString(out, w.String())
+	return err
+}
+
+// writeRunners writes what runs the other client.
+func (r *Report) writeRunners(w *textfmt.Writer) {
 	var runs []string
 	for _, runner := range r.Runners {
 		state := runner.Disable
@@ -133,17 +159,6 @@ func (r *Report) WriteText(out io.Writer) error {
 	default:
 		w.List("What runs "+r.Client+" (import -disable turns it off):", runs)
 	}
-	w.List("Paths of servers:", r.Paths)
-	w.List("To go back:", []string{r.Back})
-	if r.Written {
-		w.List("Taken over:", []string{
-			fmt.Sprintf("%d %s, known at the CA: %s", len(r.Taken.Accounts), textfmt.Plural(len(r.Taken.Accounts), "account", "accounts"), strings.Join(r.Taken.Accounts, " ")),
-			fmt.Sprintf("%d %s: %s", len(r.Taken.Pairs), textfmt.Plural(len(r.Taken.Pairs), "pair", "pairs"), strings.Join(r.Taken.Pairs, " ")),
-			"next: keypaird check -live, then start keypaird",
-		})
-	}
-	_, err := io.WriteString(out, w.String())
-	return err
 }
 
 // notes writes a list of notes, each with its remedy.
@@ -159,25 +174,6 @@ func notes(w *textfmt.Writer, title string, list []trees.Note) {
 			w.Item("    remedy: ", n.Remedy)
 		}
 	}
-}
-
-// writes returns the directories that have all files to write: the tree, or their own.
-func (p *Plan) writes() []string {
-	var dirs []string
-	for _, t := range p.targets {
-		for _, place := range t.Places {
-			for _, file := range filesOf(place) {
-				dir := filepath.Dir(file)
-				if strings.HasPrefix(file, p.Tree.Dir+"/") {
-					dir = p.Tree.Dir
-				}
-				if file != "" && !slices.Contains(dirs, dir) {
-					dirs = append(dirs, dir)
-				}
-			}
-		}
-	}
-	return dirs
 }
 
 func filesOf(p trees.Place) []string { f := p.Files(); return f[:] }

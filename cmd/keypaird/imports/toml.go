@@ -53,6 +53,9 @@ func (p *Plan) Text() string {
 	if p.http01.Webroot != "" || p.http01.Listen != "" {
 		w.line("\n[http-01]")
 		w.set("webroot", p.http01.Webroot)
+		if p.http01.Listen == passing {
+			w.line("# The web server has port 80, and passes /.well-known/acme-challenge/ on.")
+		}
 		w.set("listen", p.http01.Listen)
 	}
 	for _, c := range p.cas {
@@ -166,7 +169,11 @@ func (p *Plan) writeDeploy(w *writer, d *deploy) {
 	if d.place.Reload == nil && d.place.Preset == "" {
 		w.line(`# reload = ["systemctl", "reload", "nginx"]    # makes the server read a new pair`)
 	}
-	w.line(`# verify = ["127.0.0.1:443"]    # where the server is to be seen with it`)
+	if len(d.verify) > 0 {
+		w.list("verify", d.verify)
+	} else {
+		w.line(`# verify = ["127.0.0.1:443"]    # where the server is to be seen with it`)
+	}
 	if slices.ContainsFunc(p.targets, func(t *target) bool { return slices.Contains(t.deploys, d) && authority.IsTest(t.ca.directory) }) {
 		w.line("staging = true    # clients do not trust what the CA of its certificates certifies")
 	}

@@ -44,7 +44,11 @@ func (p *Plan) Check(load config.Options) (*config.Config, error) {
 	if err := os.WriteFile(load.Path, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	return p.load(load)
+	cfg, err := p.load(load)
+	if err == nil {
+		cfg.HTTP01.Webroot = p.http01.Webroot
+	}
+	return cfg, err
 }
 
 // load reads a configuration that stands for the one that will be.
@@ -106,6 +110,9 @@ func (p *Plan) Write(ctx context.Context, load config.Options, o engine.Options,
 	e, err := engine.New(cfg, o)
 	if err != nil {
 		return a, err
+	}
+	if p.confine != nil {
+		p.confine(cfg, dir)
 	}
 	end, err := e.Begin(ctx, waiting)
 	if err != nil {

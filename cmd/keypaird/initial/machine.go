@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	configfile "keypaird/cmd/keypaird/config/file"
 	"net"
 	"os"
 	"os/user"
@@ -15,15 +16,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
-	"keypaird/cmd/keypaird/config"
 	"keypaird/hooks"
 	"keypaird/hooks/command"
 	"keypaird/hooks/preset"
 	"keypaird/hooks/probe"
 	"keypaird/renew/problem"
+	"keypaird/renew/sockets"
 	"keypaird/renew/textfmt"
 )
 
@@ -54,8 +56,8 @@ var programs = map[string]string{
 // look returns what this machine says.
 func look(ctx context.Context) *machine {
 	m := &machine{port80: listens("80"), nameserv: nameServer()}
-	if text, err := config.ReadFile("/etc/haproxy/haproxy.cfg"); err == nil {
-		if found := adminSocket.FindSubmatch(text); found != nil {
+	if text, err := configfile.ReadSmall("/etc/haproxy/haproxy.cfg"); err == nil {
+		if found := adminSocket().FindSubmatch(text); found != nil {
 			m.socket = string(found[1])
 		}
 	}
@@ -78,7 +80,9 @@ func look(ctx context.Context) *machine {
 }
 
 // adminSocket matches the stats socket by which haproxy changes pairs.
-var adminSocket = regexp.MustCompile(`(?m)^[ \t]*stats[ \t]+socket[ \t]+(/[^\s"{}]+)[^\n]*[ \t]level[ \t]+admin\b`)
+var adminSocket = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^[ \t]*stats[ \t]+socket[ \t]+(/[^\s"{}]+)[^\n]*[ \t]level[ \t]+admin\b`)
+})
 
 // installed reports whether the server of a preset is.
 func installed(name string) bool {
@@ -115,13 +119,13 @@ var webServers = []string{"nginx", "haproxy", "apache", "caddy", "relayd", "http
 // listens reports whether something on this machine listens on a TCP port.
 func listens(port string) bool {
 	for _, host := range []string{"127.0.0.1", "::1"} {
-		conn, err := net.DialTimeout("tcp", net.JoinHostPort(host, port), time.Second)
+		conn, err := sockets.Dial(context.Background(), net.Dialer{Timeout: time.Second}, "tcp", net.JoinHostPort(host, port))
 		if err == nil {
 			conn.Close()
 			return true
 		}
 	}
-	l, err := net.Listen("tcp", ":"+port)
+	l, err := sockets.Listen(context.Background(), "tcp", ":"+port)
 	if err == nil {
 		l.Close()
 	}
@@ -146,7 +150,7 @@ func namesIn(path string) (list []string) {
 	if !filepath.IsAbs(path) {
 		return nil
 	}
-	data, err := config.ReadFile(path)
+	data, err := configfile.ReadSmall(path)
 	if err != nil {
 		return nil
 	}
@@ -172,7 +176,7 @@ func (m *machine) server(name string) *server {
 }
 
 // component matches the components in Prosody's configuration.
-var component = regexp.MustCompile(`(?m)^[ \t]*Component[ \t(]*["']([^"']+)["']`)
+var component = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^[ \t]*Component[ \t(]*["']([^"']+)["']`) })
 
 // prosodyComponents returns the components of a domain that Prosody is set up for.
 func prosodyComponents(domain string) (list []string) {
@@ -184,8 +188,8 @@ func prosodyComponents(domain string) (list []string) {
 		}
 	}
 	for _, file := range files {
-		data, _ := config.ReadFile(file)
-		for _, m := range component.FindAllStringSubmatch(string(data), -1) {
+		data, _ := configfile.ReadSmall(file)
+		for _, m := range component().FindAllStringSubmatch(string(data), -1) {
 			c, err := name(m[1])
 			if err == nil && strings.HasSuffix(c, "."+domain) && !slices.Contains(list, c) {
 				list = append(list, c)

@@ -152,8 +152,7 @@ func (w *draft) service(s *steps, cfg *config.Config) (as string) {
 		return "runuser -u keypaird -- "
 	}
 	s.step("The service runs as the user keypaird, and only root can serve these servers. Let it be root, in its sandbox, and give it its state:")
-	s.commands("install -D -m 0644 -t /etc/systemd/system/keypaird.service.d /usr/share/keypaird/root.conf",
-		"systemctl daemon-reload", "mkdir -p "+cfg.State+" && chown -R 0:0 "+cfg.State)
+	s.commands(preflight.BecomeRoot(cfg.State)...)
 	return ""
 }
 

@@ -126,10 +126,15 @@ func (c *child) serve(v *service) error {
 	return nil
 }
 
-// end ends the child, which has nothing to finish.
+// end has the child end, which has nothing to finish. It does so by itself: to kill it
+// takes its runner, and longer.
 func (c *child) end() {
 	c.control.Close()
-	c.kill()
+	select {
+	case <-c.exited:
+	case <-time.After(endTimeout):
+		c.kill()
+	}
 }
 
 func (c *child) kill() {

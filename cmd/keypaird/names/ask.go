@@ -6,12 +6,12 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	files "keypaird/cmd/keypaird/config/file"
 	"os"
 	"slices"
 	"time"
 
 	"keypaird/cmd/keypaird-names/message"
-	"keypaird/cmd/keypaird/config"
 	"keypaird/renew/launch"
 	"keypaird/renew/launch/find"
 	"keypaird/renew/problem"
@@ -67,7 +67,7 @@ func launched(path string) (c launch.Child, err error) {
 // ask is Ask with the path of the program, and for so long at most.
 func ask(ctx context.Context, path string, limit time.Duration, r message.Request, log io.Writer) (message.Answer, error) {
 	if file := os.Getenv("SSL_CERT_FILE"); file != "" && !r.Lookup.RootsOnly { // it may be closed to the program
-		pem, _ := config.ReadFile(file) // as crypto/x509 does without one that cannot be read
+		pem, _ := files.ReadSmall(file) // as crypto/x509 does without one that cannot be read
 		r.Lookup.Roots = slices.Concat(r.Lookup.Roots, []byte("\n"), pem)
 	}
 	request, err := json.Marshal(r)

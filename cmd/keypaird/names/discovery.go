@@ -8,6 +8,7 @@ import (
 	"keypaird/cmd/keypaird-names/message"
 	"keypaird/cmd/keypaird/cli"
 	"keypaird/renew/problem"
+	"keypaird/renew/textfmt"
 )
 
 // A Discovery is the options of keypaird discover.
@@ -66,14 +67,21 @@ func (o *Discovery) Request(domains []string, warn func(message, remedy string))
 	return r, nil
 }
 
-// Print has keypaird-names answer, and prints the answer. It returns the error that the
-// results amount to.
-func Print(ctx context.Context, r message.Request, stdout, stderr io.Writer) error {
+// Print has keypaird-names answer, and prints the answer in a style. It returns the error
+// that the results amount to.
+func Print(ctx context.Context, r message.Request, style textfmt.Style, stdout, stderr io.Writer) error {
+	if r.Format != message.Text {
+		style = textfmt.Style{}
+	}
+	r.Width = style.Width
 	a, err := Ask(ctx, r, stderr)
 	if err != nil {
 		return err
 	}
-	if _, err := io.WriteString(stdout, a.Output); err != nil {
+	if r.Discover != nil {
+		style.Width = 0 // it fits, and has tables of a configuration to copy
+	}
+	if _, err := io.WriteString(stdout, style.Set(a.Output)); err != nil {
 		return err
 	}
 	if a.Error != "" {

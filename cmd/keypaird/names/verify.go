@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	files "keypaird/cmd/keypaird/config/file"
 	"os"
 	"slices"
 	"strings"
@@ -235,7 +236,7 @@ func (l *Lookup) roots(cfg *config.Config, warn func(message, remedy string)) (t
 			if ca.Roots == "" {
 				continue
 			}
-			pem, err := config.ReadFile(ca.Roots)
+			pem, err := files.ReadSmall(ca.Roots)
 			if err != nil {
 				return nil, fmt.Errorf("reading roots of [ca.%s]: %s: %w", name, ca.Roots, err)
 			}
@@ -243,7 +244,7 @@ func (l *Lookup) roots(cfg *config.Config, warn func(message, remedy string)) (t
 		}
 	}
 	if l.RootsFile != "" {
-		pem, err := config.ReadFile(l.RootsFile)
+		pem, err := files.ReadSmall(l.RootsFile)
 		if err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
 			err = errors.New("no certificate in it")
 		}

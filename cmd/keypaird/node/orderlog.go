@@ -90,8 +90,8 @@ func countOrders(lines []string) (c document.Counts, err error) {
 	return c, nil
 }
 
-// countedLines returns as many lines of a log as orders were counted. Whose they were is
-// not known.
+// countedLines returns as many lines of a log as orders were counted. By whom is not
+// known.
 func countedLines(c document.Counts) (lines []string) {
 	for _, count := range c.Orders {
 		for range count.N {
@@ -101,8 +101,8 @@ func countedLines(c document.Counts) (lines []string) {
 	return lines
 }
 
-// adoptOrderLog adds what other nodes ordered at a CA to the log of this one.
-func (n *Node) adoptOrderLog(ctx context.Context, ca string, log *orderlog.Log) error {
+// pullOrderLog adds what other nodes ordered at a CA to the log of this one.
+func (n *Node) pullOrderLog(ctx context.Context, ca string, log *orderlog.Log) error {
 	sets, err := n.read(ctx, document.OrderLogPrefix(ca))
 	if err != nil {
 		return err

@@ -183,7 +183,11 @@ func (s sharing) Reported(st renew.State, err error) {
 		f.Report(s.target, 0, &document.Exception{Err: err.Error()})
 		return
 	}
-	f.Report(s.target, st.Record.Fleet.Serial, exception(st))
+	e := exception(st)
+	if r, ok := f.Release(s.target); e != nil && ok && !wave.Allows(r, n.Name()) {
+		e = &document.Exception{} // what failed is the release before
+	}
+	f.Report(s.target, st.Record.Fleet.Serial, e)
 	if _, err := n.seat(); err != nil {
 		return
 	}

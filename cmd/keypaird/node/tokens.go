@@ -14,11 +14,11 @@ import (
 )
 
 // A CA asks whichever node a name leads to. The node that orders writes each token before
-// it tells the CA; the others serve the tokens that they follow, and ask the engine for one
+// the CA is asked; the others serve the tokens that they follow, and ask the engine for one
 // that they do not have.
 
 const (
-	tokenTTL    = time.Hour // of tokens whose node is gone
+	tokenTTL    = time.Hour // of tokens that nobody removed
 	fetchTime   = time.Second
 	fetchEvery  = time.Second / 20
 	fetchBurst  = 20
@@ -172,7 +172,7 @@ func (n *Node) openToken(e engine.Entry) (acme.Challenge, error) {
 
 var errNotFetched = errors.New("no such token")
 
-// fetcher returns what asks the engine for a token. Strangers cause that, so it is done for
+// fetcher returns what asks the engine for a token. Anybody can cause that, so it is done for
 // what has the form of a token, and not often.
 func (n *Node) fetcher(ctx context.Context) func(token string) (string, error) {
 	slots := make(chan struct{}, fetchBurst)

@@ -124,8 +124,11 @@ func (w *Writer) Flush() {
 
 // File returns the file that w writes to, or nil.
 func File(w io.Writer) *os.File {
-	if lines, ok := w.(*Writer); ok {
-		w = lines.out
+	switch own := w.(type) {
+	case *Writer:
+		w = own.out
+	case until:
+		w = own.out
 	}
 	file, _ := w.(*os.File)
 	return file

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -12,7 +13,9 @@ import (
 	"strings"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks"
+	"keypaird/hooks/command"
 	"keypaird/hooks/preset"
 	"keypaird/renew/confine"
 	"keypaird/renew/durable"
@@ -22,7 +25,7 @@ import (
 // names on this machine. It makes no network requests. The result is not nil: its JSON is
 // an array.
 func Configuration(ctx context.Context, cfg *config.Config) Findings {
-	return slices.Concat(Findings{}, checkStateDir(cfg), checkPage(cfg), checkConfinement(), checkNotify(cfg), checkExternal(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg), checkUnit(ctx, cfg), checkState(cfg))
+	return slices.Concat(Findings{}, checkStateDir(cfg), checkPage(cfg), checkConfinement(), checkNotify(cfg), checkExternal(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg), Sandbox(ctx, cfg), checkState(cfg))
 }
 
 // checkPage warns of a status page that other machines can read: it holds no
@@ -126,4 +129,98 @@ func onLoopback(addr string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback()
+}
+
+// A deciding file says what keypaird does.
+type deciding struct {
+	path string
+	is   string // "the configuration is"
+	then string // what to do when it was moved
+}
+
+// Rewritable warns of files that decide what keypaird does, and what it runs with all
+// rights, in directories that it writes to: an attacker who has taken over its confined
+// process could change them. file is the configuration's.
+func Rewritable(cfg *config.Config, file string) (found []Finding) {
+	rights := engine.Rights(cfg)
+	seen := map[string]bool{}
+	for _, f := range decidingFiles(cfg, file) {
+		dir := rights.Holds(f.path)
+		if dir == "" || seen[f.path] {
+			continue
+		}
+		seen[f.path] = true
+		found = append(found, Finding{
+			Check: "configuration", Subject: f.path, Result: Warning,
+			Detail: fmt.Sprintf("%s in %s, where keypaird writes: an attacker who has taken keypaird over could change the file", f.is, dir),
+			Remedy: "move it to a directory that keypaird does not write to, " + f.then,
+		})
+	}
+	return found
+}
+
+// decidingFiles lists the configuration and the files that it names, but for those that
+// deployments write.
+func decidingFiles(cfg *config.Config, file string) []deciding {
+	if abs, err := filepath.Abs(file); err == nil {
+		file = abs
+	}
+	list := []deciding{{file, "the configuration is", "such as " + filepath.Dir(config.DefaultPath) + ", and name it with -config or " + config.PathVariable}}
+	add := func(path, table, key string) {
+		if path != "" {
+			list = append(list, deciding{path, key + " in [" + table + "] names a file", "and correct " + key + " in [" + table + "]"})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.CA)) {
+		add(cfg.CA[name].Roots, "ca."+name, "roots")
+		add(cfg.CA[name].EABHMACFile, "ca."+name, "eab_hmac_file")
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.DNS)) {
+		for _, variable := range slices.Sorted(maps.Keys(cfg.DNS[name].Env)) {
+			if strings.HasSuffix(variable, "_FILE") {
+				add(cfg.DNS[name].Env[variable], "dns."+name, variable)
+			}
+		}
+	}
+	written, deployments := map[string]bool{}, map[string]bool{}
+	for _, t := range cfg.Targets() {
+		for _, name := range t.Deploy {
+			d := cfg.Deployment(name)
+			deployments[name] = true
+			for _, path := range d.Paths(t.Name) {
+				written[path] = true
+			}
+		}
+	}
+	programs := func(argv []string, table, key string) {
+		for _, path := range namedIn(argv) {
+			if !written[path] {
+				add(path, table, key)
+			}
+		}
+	}
+	programs(cfg.Notify.Command, "notify", "command")
+	for _, name := range slices.Sorted(maps.Keys(deployments)) {
+		d := cfg.Deployment(name)
+		programs(d.Check, "deploy."+name, "check")
+		programs(d.Reload, "deploy."+name, "reload")
+		programs(d.Restart, "deploy."+name, "restart")
+	}
+	return list
+}
+
+// namedIn lists the program of a command line and the files that it names, also within a
+// line of the shell.
+func namedIn(argv []string) (files []string) {
+	for i, arg := range argv {
+		if i == 0 && !strings.Contains(arg, "/") {
+			arg = command.SearchPath(arg)
+		}
+		for _, word := range strings.FieldsFunc(arg, func(r rune) bool { return strings.ContainsRune(" \t\n;&|<>()'\"`=", r) }) {
+			if info, err := os.Stat(word); err == nil && filepath.IsAbs(word) && info.Mode().IsRegular() {
+				files = append(files, word)
+			}
+		}
+	}
+	return files
 }

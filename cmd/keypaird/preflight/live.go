@@ -40,7 +40,7 @@ func Live(ctx context.Context, e *engine.Engine) ([]Finding, error) {
 			return nil, err
 		}
 	}
-	found := slices.Concat(checkStateDir(cfg), checkExposed(e), checkPage(cfg), checkNotify(cfg), checkExternal(cfg, true), checkUnit(ctx, cfg), checkRemovedNames(e), checkStored(e), checkUnconfigured(e), checkLive(ctx, e, cas))
+	found := slices.Concat(checkStateDir(cfg), checkExposed(e), checkPage(cfg), checkNotify(cfg), checkExternal(cfg, true), Sandbox(ctx, cfg), checkRemovedNames(e), checkStored(e), checkUnconfigured(e), checkLive(ctx, e, cas))
 	return append(found, checkIdentities(ctx, e, found)...), nil
 }
 

@@ -196,7 +196,7 @@ func ProviderRemedy(ctx context.Context, child, provider string) string {
 			list = append(list, fields[0])
 		}
 	}
-	if near := textfmt.Nearest(provider, list); near != "" {
+	if near := cmp.Or(need.Meant(provider), textfmt.Nearest(provider, list)); near != "" {
 		return fmt.Sprintf("did you mean %q? keypaird dns lists all", near)
 	}
 	return "name one of: keypaird dns"

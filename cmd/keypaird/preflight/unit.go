@@ -3,6 +3,7 @@ package preflight
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,7 +11,7 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/config"
-	"keypaird/hooks"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks/command"
 	"keypaird/hooks/preset"
 )
@@ -22,7 +23,7 @@ type unit map[string]string
 const unitName = "keypaird.service"
 
 // UnitQuestion is the command that prints what systemd knows of it.
-var UnitQuestion = []string{"systemctl", "show", "-p", "LoadState,User,ProtectSystem,ReadWritePaths", unitName}
+var UnitQuestion = []string{"systemctl", "show", "-p", "LoadState,User,ProtectSystem,ProtectHome,ReadWritePaths,StateDirectory,RuntimeDirectory", unitName}
 
 // unitLimit is how long systemctl may take.
 const unitLimit = 5 * time.Second
@@ -52,6 +53,9 @@ func readUnit(ctx context.Context) unit {
 // mayWrite reports whether the sandbox of the service lets it write below dir. Other
 // settings of systemd can forbid it, too.
 func (u unit) mayWrite(dir string) bool {
+	if u.hides(dir) {
+		return false
+	}
 	var readOnly []string
 	switch u["ProtectSystem"] {
 	case "strict":
@@ -61,8 +65,25 @@ func (u unit) mayWrite(dir string) bool {
 	case "yes":
 		readOnly = []string{"/usr", "/boot", "/efi"}
 	}
+	if u["ProtectHome"] == "read-only" {
+		readOnly = append(readOnly, homes...)
+	}
+	own := strings.Fields(u["ReadWritePaths"])
+	for key, top := range map[string]string{"StateDirectory": "/var/lib/", "RuntimeDirectory": "/run/"} {
+		for _, name := range strings.Fields(u[key]) {
+			own = append(own, top+name)
+		}
+	}
 	under := func(top string) bool { return inside(dir, strings.TrimLeft(top, "-+")) }
-	return !slices.ContainsFunc(readOnly, under) || slices.ContainsFunc(strings.Fields(u["ReadWritePaths"]), under)
+	return !slices.ContainsFunc(readOnly, under) || slices.ContainsFunc(own, under)
+}
+
+// homes is what ProtectHome= is about.
+var homes = []string{"/home", "/root", "/run/user"}
+
+// hides reports whether the service does not see what is below dir.
+func (u unit) hides(dir string) bool {
+	return slices.Contains([]string{"yes", "tmpfs"}, u["ProtectHome"]) && slices.ContainsFunc(homes, func(top string) bool { return inside(dir, top) })
 }
 
 // inside reports whether path is top or below it.
@@ -71,46 +92,148 @@ func inside(path, top string) bool {
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
-// checkUnit warns if the service that runs keypaird cannot do what the deployments of
-// targets need, though the user of this command may.
-func checkUnit(ctx context.Context, cfg *config.Config) []Finding {
+// BecomeRoot lists the commands that let the service of the packages be root, in its
+// sandbox, with the state that it has had as a user of its own.
+func BecomeRoot(state string) []string {
+	return []string{
+		"install -D -m 0644 -t /etc/systemd/system/" + unitName + ".d " + rootConf,
+		"systemctl daemon-reload", "mkdir -p " + state + " && chown -R 0:0 " + state,
+	}
+}
+
+const rootConf = "/usr/share/keypaird/root.conf" // of the packages
+
+// Prepare lists the commands that let the service of the packages do what a configuration
+// needs: none if it can, or if there is no such service. If it may not write to
+// directories below tree, it may write to all of that.
+func Prepare(ctx context.Context, cfg *config.Config, tree string) (commands []string) {
+	u := readUnit(ctx)
+	settings, err := os.ReadFile(rootConf)
+	if u == nil || err != nil {
+		return nil
+	}
+	become := len(u.checkUser(cfg)) > 0
+	if become {
+		commands = BecomeRoot(cfg.State)
+		for line := range strings.Lines(string(settings)) {
+			if more, ok := strings.CutPrefix(strings.TrimSpace(line), "ReadWritePaths="); ok {
+				u["ReadWritePaths"] += " " + more
+			}
+		}
+	}
+	lines := ""
+	for _, w := range engine.Writes(cfg) {
+		if w.Link || u.mayWrite(w.Dir) {
+			continue
+		}
+		if inside(w.Dir, tree) {
+			w.Dir = tree
+		}
+		if u.hides(w.Dir) {
+			u["ProtectHome"], lines = "read-only", "ProtectHome=read-only\\n"+lines
+		}
+		u["ReadWritePaths"] += " -" + w.Dir
+		lines += "ReadWritePaths=-" + w.Dir + "\\n"
+	}
+	if lines == "" {
+		return commands
+	}
+	dir := "/etc/systemd/system/" + unitName + ".d"
+	commands = append([]string{"mkdir -p " + dir, "printf '[Service]\\n" + lines + "' >" + dir + "/paths.conf"}, commands...)
+	if !become {
+		commands = append(commands, "systemctl daemon-reload")
+	}
+	return commands
+}
+
+// Sandbox warns if the service that runs keypaird cannot do what a configuration needs,
+// though the user of this command may.
+func Sandbox(ctx context.Context, cfg *config.Config) []Finding {
 	u := readUnit(ctx)
 	if u == nil {
 		return nil
 	}
-	var found []Finding
-	user := u["User"]
-	root := user == "" || user == "root" || user == "0"
-	seen := map[string]bool{}
-	warn := func(deployment, detail, remedy string) {
-		if !seen[deployment+detail] {
-			seen[deployment+detail] = true
-			found = append(found, Finding{Check: "deploy", Subject: deployment, Result: Warning, Detail: detail, Remedy: remedy})
+	return slices.Concat(u.checkReads(cfg), u.checkWrites(cfg), u.checkUser(cfg))
+}
+
+// checkWrites warns of directories that the service may not write to.
+func (u unit) checkWrites(cfg *config.Config) (found []Finding) {
+	closed := map[Finding][]string{}
+	for _, w := range engine.Writes(cfg) {
+		f := Finding{Check: w.Check, Subject: w.Subject, Result: Warning}
+		if w.Link || u.mayWrite(w.Dir) || slices.Contains(closed[f], w.Dir) {
+			continue
+		}
+		if len(closed[f]) == 0 {
+			found = append(found, f)
+		}
+		closed[f] = append(closed[f], w.Dir)
+	}
+	for i, f := range found {
+		dirs, lines := closed[f], "ReadWritePaths=-"+strings.Join(closed[f], " -")
+		why := "ProtectSystem=" + u["ProtectSystem"]
+		if slices.ContainsFunc(dirs, u.hides) {
+			why, lines = "ProtectHome="+u["ProtectHome"], "ProtectHome=read-only and "+lines
+		}
+		found[i].Detail = fmt.Sprintf("%s may not write to %s (%s)", unitName, strings.Join(dirs, " "), why)
+		found[i].Remedy = "systemctl edit " + unitName + ", and below [Service]: " + lines
+	}
+	return found
+}
+
+// checkReads warns of files that the service does not see.
+func (u unit) checkReads(cfg *config.Config) (found []Finding) {
+	check := func(check, subject string, paths ...string) {
+		for _, path := range paths {
+			if filepath.IsAbs(path) && u.hides(path) {
+				found = append(found, Finding{
+					Check: check, Subject: subject, Result: Warning, Detail: fmt.Sprintf("%s does not see %s (ProtectHome=%s)", unitName, path, u["ProtectHome"]),
+					Remedy: "move it to /etc/keypaird; or systemctl edit " + unitName + ", and below [Service]: ProtectHome=read-only",
+				})
+			}
 		}
 	}
+	for name, c := range cfg.CA {
+		check("ca", name, c.Roots, c.EABHMACFile)
+	}
+	for name, d := range cfg.DNS {
+		check("dns", name, slices.Sorted(maps.Values(d.Env))...)
+	}
+	for _, t := range cfg.Targets() {
+		check("cert", t.Name, t.External.Chain, t.External.Key)
+	}
+	return found
+}
+
+// checkUser warns of deployments that only root can do.
+func (u unit) checkUser(cfg *config.Config) (found []Finding) {
+	user := u["User"]
+	if user == "" || user == "root" || user == "0" {
+		return nil
+	}
+	seen := map[string]bool{}
 	for _, t := range cfg.Targets() {
 		for _, name := range t.Deploy {
 			d := cfg.Deployment(name)
-			for _, path := range d.Paths(t.Name) {
-				if dir := filepath.Dir(hooks.ThroughLink(path)); !u.mayWrite(dir) {
-					warn(name, fmt.Sprintf("%s may not write to %s (ProtectSystem=%s)", unitName, dir, u["ProtectSystem"]),
-						"systemctl edit "+unitName+", and below [Service]: ReadWritePaths="+dir)
-				}
-			}
-			gives := len(d.Paths(t.Name)) > 0 && d.Owner != "" && d.Owner != user
-			runs := preset.NeedsRoot(presetOf(cfg, name)) && !cfg.Deploy[name].Sets("reload")
 			need := ""
 			switch {
-			case root:
-			case gives:
+			case len(d.Paths(t.Name)) > 0 && d.Owner != "" && d.Owner != user:
 				need = fmt.Sprintf("and only root can give files to %q", d.Owner)
-			case runs:
+			case preset.NeedsRoot(presetOf(cfg, name)) && !cfg.Deploy[name].Sets("reload"):
 				need = "and its check and reload need root"
 			}
-			if need != "" {
-				warn(name, unitName+" runs as user "+user+", "+need,
-					"install the drop-in root.conf of examples/systemd, or set owner, check and reload of [deploy."+name+"]")
+			if need == "" || seen[name+need] {
+				continue
 			}
+			seen[name+need] = true
+			remedy := "install the drop-in root.conf of examples/systemd"
+			if _, err := os.Stat(rootConf); err == nil {
+				remedy = "let it be root: " + strings.Join(BecomeRoot(cfg.State), " && ")
+			}
+			found = append(found, Finding{
+				Check: "deploy", Subject: name, Result: Warning, Detail: unitName + " runs as user " + user + ", " + need,
+				Remedy: remedy + "; or set owner, check and reload of [deploy." + name + "]",
+			})
 		}
 	}
 	return found

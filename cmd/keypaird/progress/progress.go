@@ -8,23 +8,23 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/term"
-
 	"keypaird/cmd/keypaird/output"
 	"keypaird/renew/textfmt"
 )
 
 // A Display is the lines at the end of a terminal. Its methods may be called
-// concurrently. A nil Display shows nothing; it cannot be written to.
+// concurrently.
 type Display struct {
 	w    io.Writer
-	size func() (width, height int)
+	size func() (width, height int) // nil: no lines are shown
 
 	mu    sync.Mutex
 	shown bool // by Run
 	items []item
-	text  string // on the screen now
-	lines int    // of text
+	began map[string]time.Time     // when work on an item began first
+	took  map[string]time.Duration // until its end
+	text  string                   // on the screen now
+	lines int                      // of text
 }
 
 // An item is what is being worked on.
@@ -33,20 +33,27 @@ type item struct {
 	since      time.Time
 }
 
-// New returns a Display at the end of w, or nil unless w is a terminal with a
+// New returns a Display at the end of w. It shows nothing unless w is a terminal with a
 // cursor that can be moved. terminal is $TERM.
 func New(w io.Writer, terminal string) *Display {
-	f := output.File(w)
-	if f == nil || terminal == "dumb" || !term.IsTerminal(int(f.Fd())) {
-		return nil
+	d := Hidden(w)
+	if f, obeys := output.Terminal(w, terminal); obeys {
+		d.size = func() (width, height int) { return output.Size(f) }
 	}
-	return &Display{w: w, size: func() (width, height int) {
-		width, height, err := term.GetSize(int(f.Fd()))
-		if err != nil || width <= 0 || height <= 0 {
-			return 80, 24
-		}
-		return width, height
-	}}
+	return d
+}
+
+// Hidden returns a Display that shows nothing.
+func Hidden(w io.Writer) *Display {
+	return &Display{w: w, began: map[string]time.Time{}, took: map[string]time.Duration{}}
+}
+
+// Took returns how long the work on an item took, and whether there was any.
+func (d *Display) Took(name string) (time.Duration, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	took, ok := d.took[name]
+	return took, ok
 }
 
 // redraw is how often the lines are drawn again: time passes, and the size of a
@@ -55,7 +62,7 @@ const redraw = 200 * time.Millisecond
 
 // Run shows the lines while work runs, and removes them when it ends.
 func (d *Display) Run(work func()) {
-	if d == nil {
+	if d.size == nil {
 		work()
 		return
 	}
@@ -94,17 +101,18 @@ func (d *Display) tick(stop <-chan struct{}) {
 // Step sets the step that is being done for an item; "" means that the item is
 // done.
 func (d *Display) Step(name, step string) {
-	if d == nil {
-		return
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if _, begun := d.began[name]; !begun && step != "" {
+		d.began[name] = time.Now()
+	}
 	i := slices.IndexFunc(d.items, func(it item) bool { return it.name == name })
 	next := item{name, textfmt.OneLine(name+": "+step, 0), time.Now()}
 	switch {
 	case step == "" && i < 0:
 	case step == "":
 		d.items = slices.Delete(d.items, i, i+1)
+		d.took[name] = time.Since(d.began[name])
 	case i < 0:
 		d.items = append(d.items, next)
 	default:

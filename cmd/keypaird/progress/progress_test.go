@@ -22,7 +22,9 @@ type screen struct {
 
 func newDisplay(width, height int) (*Display, *screen) {
 	s := &screen{width: width, height: height, rows: []string{""}}
-	return &Display{w: s, size: s.size}, s
+	d := Hidden(s)
+	d.size = s.size
+	return d, s
 }
 
 func (s *screen) Write(b []byte) (int, error) {
@@ -162,16 +164,26 @@ func TestNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if New(file, "xterm") != nil || New(new(bytes.Buffer), "xterm") != nil {
+	if New(file, "xterm").size != nil || New(new(bytes.Buffer), "xterm").size != nil {
 		t.Error("a file is no terminal")
 	}
-	var none *Display
-	ran := false
-	none.Run(func() {
-		none.Step("a.example", "finalizing")
-		ran = true
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		d := Hidden(&out)
+		d.Run(func() {
+			d.Step("a.example", "finalizing")
+			time.Sleep(3 * time.Second)
+			d.Step("a.example", "")
+			d.Step("b.example", "validating")
+			time.Sleep(time.Second)
+			d.Step("a.example", "deploying to nginx")
+			time.Sleep(time.Second)
+			d.Step("a.example", "")
+			fmt.Fprintln(d, "a line")
+		})
+		took, ok := d.Took("a.example")
+		if _, working := d.Took("b.example"); took != 5*time.Second || !ok || working || out.String() != "a line\n" {
+			t.Errorf("took %s, %v, and wrote %q", took, ok, out.String())
+		}
 	})
-	if !ran {
-		t.Error("without a terminal, nothing is done")
-	}
 }

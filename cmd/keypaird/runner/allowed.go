@@ -135,7 +135,10 @@ func (a *allowed) child(r process.Request) (*exec.Cmd, error) {
 
 // mayBe reports whether a child is one of keypaird's, with no more than it needs.
 func (a *allowed) mayBe(c launch.Child) bool {
-	helper, _ := dns01.FindChild()
+	helper := ""
+	if c.Path != "" {
+		helper, _ = dns01.FindChild()
+	}
 	if c.Path != "" && c.Path == helper && slices.ContainsFunc(a.accounts, func(account *dns01.Account) bool { return isOf(account, c) }) {
 		return true
 	}
@@ -144,11 +147,12 @@ func (a *allowed) mayBe(c launch.Child) bool {
 	if err != nil || c.User != user || len(c.Read)+len(c.Write)+len(c.New) > 0 || c.Free != "" {
 		return false
 	}
+	if c.Path == "" {
+		return !c.Client && slices.Equal(c.Args, []string{listener.Command})
+	}
 	asker, _ := find.Program(names.Program)
 	fleet, _ := find.Program(remote.Program)
 	switch c.Path {
-	case "":
-		return !c.Client && slices.Equal(c.Args, []string{listener.Command})
 	case asker:
 		return !c.Server
 	case fleet:

@@ -22,19 +22,19 @@ const (
 // variableName is the variable with the descriptor of the connection between the two.
 const variableName = "KEYPAIRD_RUNNER"
 
-// Start starts the runner of this process, and does not wait until it is there. path is
-// the file of the configuration, "" for the default. The channel delivers nil when it was
-// started, or why not.
-func Start(path string) <-chan error {
-	started := make(chan error, 1)
+// Start starts the runner of this process. path is the file of the configuration, "" for
+// the default.
+func Start(path string) error {
 	conn, end, err := process.Pair()
-	if err == nil {
-		process.Use(conn)
-		go func() { started <- start(path, end) }()
-	} else {
-		started <- err
+	if err != nil {
+		return err
 	}
-	return started
+	if err := start(path, end); err != nil {
+		conn.Close()
+		return err
+	}
+	process.Use(conn)
+	return nil
 }
 
 func start(path string, end *os.File) error {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -17,10 +18,11 @@ import (
 // timeFormat is the format of times in text.
 const timeFormat = "2006-01-02 15:04 UTC"
 
-// WriteText prints a plan as text, in the order in which it is carried out.
-func (p *Plan) WriteText(out io.Writer) error {
+// WriteText prints a plan as text, in the order in which it is carried out. A width of 0
+// means [report.TextWidth].
+func (p *Plan) WriteText(out io.Writer, width int) error {
 	from := map[string]string{ToWellKnown: "SRV records to well-known documents", ToSRV: "well-known documents to SRV records"}
-	w := &textfmt.Writer{Width: report.TextWidth}
+	w := &textfmt.Writer{Width: cmp.Or(width, report.TextWidth)}
 	w.Line(0, "%s: moving the Matrix federation from %s; homeserver %s", p.Domain, from[p.To], p.Server)
 	w.Blank()
 	w.Line(0, "today, certificates are needed for")

@@ -58,7 +58,7 @@ func TestWriteText(t *testing.T) {
 	r.Evidence = []discover.Evidence{{What: "TXT", Says: "red \x1b[31m " + strings.Repeat("long ", 100) + strings.Repeat("x", 5000)}}
 	var b strings.Builder
 	d := New(discover.Answer{Domain: "example.org", Services: []string{"xmpp"}, Requirements: []discover.Requirement{r}})
-	if err := d.WriteText(&b); err != nil {
+	if err := d.WriteText(&b, 0); err != nil {
 		t.Fatal(err)
 	}
 	text := b.String()
@@ -89,7 +89,7 @@ func TestGroups(t *testing.T) {
 		},
 		Problems: []discover.Problem{{Text: "the question for sieve", InRow: true}, {Service: "imap", Text: "alone", Remedy: "act"}},
 	})
-	if err := d.WriteText(&b); err != nil {
+	if err := d.WriteText(&b, 0); err != nil {
 		t.Fatal(err)
 	}
 	const want = `

@@ -13,13 +13,13 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// TextWidth is how wide the text of a document is.
+// TextWidth is how wide the text of a document is where there is no terminal.
 const TextWidth = 92
 
 // WriteText prints the document as text: what was found, service by service, what
-// is wrong, and the names that certificates need.
-func (d *Document) WriteText(out io.Writer) error {
-	w := &textfmt.Writer{Width: TextWidth}
+// is wrong, and the names that certificates need. A width of 0 means TextWidth.
+func (d *Document) WriteText(out io.Writer, width int) error {
+	w := &textfmt.Writer{Width: cmp.Or(width, TextWidth)}
 	w.Line(0, "%s, asked of %s on %s", d.Domain, strings.Join(d.Resolvers, " and "), d.Time.Format("2006-01-02 15:04 UTC"))
 	for _, name := range slices.Sorted(maps.Keys(d.Supposed)) {
 		w.Line(0, "supposing that %s is at %s", name, join(d.Supposed[name]))

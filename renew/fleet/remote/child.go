@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -318,19 +319,43 @@ func (k *child) read(ctx context.Context, prefix string) (s engine.Snapshot, err
 		return s, err
 	}
 	defer c.cancel()
+	size := 0
 	for {
 		a, err := c.next(ctx, patience)
 		if err != nil {
 			return engine.Snapshot{}, err
 		}
+		size += minLine
+		last := ""
+		if n := len(s.Entries); n > 0 {
+			last = s.Entries[n-1].Key
+		}
+		for _, e := range a.Entries {
+			if !strings.HasPrefix(e.Key, prefix) || len(s.Entries) > 0 && e.Key <= last {
+				k.kill("violated the protocol: entries of " + prefix + " that were not asked for")
+				<-k.gone
+				return engine.Snapshot{}, k.err
+			}
+			last = e.Key
+			s.Entries = append(s.Entries, e)
+			size += len(e.Key) + len(e.Value)
+		}
 		s.Revision = a.Revision
-		s.Entries = append(s.Entries, a.Entries...)
-		if !a.More {
+		switch {
+		case size > maxRead:
+			return engine.Snapshot{}, problem.Newf("see what is there: etcdctl get --prefix --keys-only", "the engine has more than %d MiB below %s", maxRead>>20, prefix)
+		case !a.More:
 			return s, nil
 		}
 		c.take()
 	}
 }
+
+// Bounds of a snapshot: ten thousand targets with their pairs have 100 MiB.
+const (
+	maxRead = 256 << 20
+	minLine = 1 << 10 // that a line counts at least
+)
 
 // An output keeps the end of what a child writes to standard error.
 type output struct {

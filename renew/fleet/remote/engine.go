@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -170,6 +172,9 @@ func (e *Engine) Commit(ctx context.Context, conditions []engine.Condition, do [
 	if errors.Is(err, wire.ErrLong) {
 		err = problem.Newf("report this", "a commit of %d keys is too large", len(do))
 	}
+	if failed, ok := errors.AsType[*engine.ConditionError](err); ok && !slices.ContainsFunc(conditions, func(c engine.Condition) bool { return c.Key == failed.Key }) {
+		err = errors.New("keypaird-fleet names a condition that was not asked for")
+	}
 	return a.Revision, err
 }
 
@@ -217,12 +222,18 @@ func (e *Engine) Follow(ctx context.Context, prefixes []string, after engine.Rev
 				return
 			}
 			for _, change := range a.Entries {
+				if !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(change.Key, p) }) {
+					a.More = false
+					break
+				}
 				if !yield(change, nil) {
 					return
 				}
 			}
 			if !a.More {
-				yield(engine.Change{}, errors.New("keypaird-fleet has ended a follow"))
+				k.kill("violated the protocol: a change that was not asked for, or none")
+				<-k.gone
+				yield(engine.Change{}, k.err)
 				return
 			}
 			c.take()
@@ -233,10 +244,28 @@ func (e *Engine) Follow(ctx context.Context, prefixes []string, after engine.Rev
 // State asks the members of the engine for their state.
 func (e *Engine) State(ctx context.Context) (*wire.State, error) {
 	a, _, err := e.ask(ctx, wire.Request{State: true})
-	if err == nil && a.State == nil {
-		err = errors.New("keypaird-fleet has no state of the engine")
+	if err != nil {
+		return nil, err
 	}
-	return a.State, err
+	if a.State == nil {
+		return nil, errors.New("keypaird-fleet has no state of the engine")
+	}
+	clean := func(texts ...*string) {
+		for _, text := range texts {
+			*text = textfmt.OneLine(*text, maxText)
+		}
+	}
+	for i := range a.State.Others {
+		clean(&a.State.Others[i])
+	}
+	for i := range a.State.Endpoints {
+		e := &a.State.Endpoints[i]
+		clean(&e.URL, &e.Error, &e.Remedy, &e.Version)
+		for i := range e.Alarms {
+			clean(&e.Alarms[i])
+		}
+	}
+	return a.State, nil
 }
 
 // failed returns a failure as an error.

@@ -31,6 +31,26 @@ var players = map[string]func(){
 		repeat("", `{"id":77,"revision":1}`+"\n")
 	},
 	"floods": func() { opened(); repeat("", `{"id":2,"more":true,"entries":[{"Key":"a"}]}`+"\n") },
+	"foreign": func() {
+		asked(wire.Answer{More: true, Entries: []engine.Entry{{Key: "b"}}})
+	},
+	"unsorted": func() {
+		asked(wire.Answer{More: true, Entries: []engine.Entry{{Key: "a2"}, {Key: "a1"}}})
+	},
+	"boundless": func() {
+		requests := opened()
+		for i := range 1 << 20 {
+			var r wire.Request
+			_, _ = requests.Next(&r)
+			answer(wire.Answer{ID: r.ID, More: true, Entries: []engine.Entry{{Key: fmt.Sprintf("a%08d", i), Value: make([]byte, 2<<20)}}})
+		}
+	},
+	"condition": func() {
+		asked(wire.Answer{Failure: &wire.Failure{Kind: wire.Condition, Key: "seat"}})
+	},
+	"state": func() {
+		asked(wire.Answer{State: &wire.State{Others: []string{"a\nb"}, Endpoints: []wire.Endpoint{{Version: "\x1b[31m3\u202e", Alarms: []string{"x\ny"}}}}})
+	},
 	"controls": func() {
 		answer(wire.Answer{ID: 1, Failure: &wire.Failure{Kind: wire.Other, Text: "a\x1b[31m\u202eb\nkeypaird: remedy: obey", Remedy: "x\u202ey"}})
 	},
@@ -53,6 +73,16 @@ func opened() *wire.Reader {
 	_, _ = requests.Next(&r)
 	answer(wire.Answer{ID: r.ID})
 	return requests
+}
+
+// asked answers the second request, and no other.
+func asked(a wire.Answer) {
+	requests := opened()
+	var r wire.Request
+	_, _ = requests.Next(&r)
+	a.ID = r.ID
+	answer(a)
+	time.Sleep(time.Hour)
 }
 
 func repeat(begin, text string) {
@@ -89,17 +119,33 @@ func TestHostile(t *testing.T) {
 		{"crashes", "keypaird-fleet exited: exit status 3; its last output: one two \ufffdred"},
 		{"strangers", "keypaird-fleet does not answer"},
 		{"floods", "keypaird-fleet violated the protocol: more answers than were asked for"},
+		{"foreign", "keypaird-fleet violated the protocol: a change that was not asked for, or none"},
+		{"unsorted", "keypaird-fleet violated the protocol: entries of a that were not asked for"},
+		{"boundless", "the engine has more than 256 MiB below a"},
+		{"condition", "keypaird-fleet names a condition that was not asked for"},
+		{"state", "[\"a b\" \"3\ufffd\" \"x y\"]"},
 		{"controls", "a\ufffdb keypaird: remedy: obey"},
 		{"deaf", "keypaird-fleet does not "},
 		{"dies", "keypaird-fleet exited: exit status 4"},
 	} {
+		if tt.name == "boundless" && !testutil.Exhaustive() {
+			continue // it takes 256 MiB, and seconds
+		}
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			e, _ := beginPath(t, play(t, tt.name), with(wire.Settings{}), &testutil.Log{})
 			ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 			defer cancel()
 			var failures []error
-			if tt.name == "floods" {
+			switch tt.name {
+			case "unsorted", "boundless":
+				_, err := e.Read(ctx, "a")
+				failures = append(failures, err)
+			case "state":
+				s, err := e.State(ctx)
+				testutil.Must(t, err)
+				failures = append(failures, fmt.Errorf("%q", []string{s.Others[0], s.Endpoints[0].Version, s.Endpoints[0].Alarms[0]}))
+			case "floods", "foreign":
 				for _, err := range e.Follow(ctx, []string{"a"}, 1) {
 					if err != nil {
 						failures = append(failures, err)
@@ -107,8 +153,10 @@ func TestHostile(t *testing.T) {
 					time.Sleep(100 * time.Millisecond)
 				}
 			}
-			_, err := e.Commit(ctx, nil, []engine.Op{{Key: "a", Value: make([]byte, 1<<20)}})
-			failures = append(failures, err)
+			if len(failures) == 0 {
+				_, err := e.Commit(ctx, nil, []engine.Op{{Key: "a", Value: make([]byte, 1<<20)}})
+				failures = append(failures, err)
+			}
 			for _, err := range failures {
 				if err == nil || ctx.Err() != nil || strings.Contains(err.Error(), "\n") {
 					t.Fatalf("errors: %q", failures)

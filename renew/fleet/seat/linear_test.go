@@ -32,9 +32,10 @@ type op struct {
 // A state is what the engine has; as the output of an op, what a read found, and whether
 // the op succeeded.
 type state struct {
-	term  int
-	value string
-	ok    bool
+	term    int
+	value   string
+	ok      bool
+	unknown bool // whether it succeeded
 }
 
 // model says what a seat and a release have to look like to all nodes, as if all were done
@@ -45,20 +46,28 @@ var model = porcupine.Model{
 		is, o, result := s.(state), in.(op), out.(state)
 		switch o.what {
 		case "take":
-			if !result.ok {
-				return is.term != 0, is
+			taken := state{term: o.term, value: is.value}
+			switch {
+			case result.unknown && is.term == 0:
+				return true, taken
+			case result.unknown, !result.ok:
+				return result.unknown || is.term != 0, is
 			}
-			return is.term == 0, state{term: o.term, value: is.value}
+			return is.term == 0, taken
 		case "end":
 			if is.term == o.term {
 				is.term = 0
 			}
 			return true, is
 		case "write":
-			if !result.ok {
-				return is.term != o.term, is
+			written := state{term: is.term, value: o.value}
+			switch {
+			case result.unknown && is.term == o.term:
+				return true, written
+			case result.unknown, !result.ok:
+				return result.unknown || is.term != o.term, is
 			}
-			return is.term == o.term, state{term: is.term, value: o.value}
+			return is.term == o.term, written
 		}
 		return is == state{term: result.term, value: result.value}, is
 	},
@@ -81,7 +90,7 @@ func (h *history) begin(client int, o op) func() func(result state, known bool) 
 		end := h.clock.Add(1)
 		return func(result state, known bool) {
 			if !known {
-				end = math.MaxInt64
+				end, result.unknown = math.MaxInt64, true
 			}
 			h.mu.Lock()
 			defer h.mu.Unlock()
@@ -123,7 +132,7 @@ func (h *history) sit(ctx context.Context, client int, e engine.Engine, c *memor
 		value := fmt.Sprint(number, ".", i)
 		done := h.begin(client, op{what: "write", term: number, value: value})
 		err := taken.Commit(ctx, engine.Op{Key: "live/x", Value: []byte(value)})
-		lost := errors.Is(err, ErrLost)
+		lost := errors.Is(err, ErrLost) && !errors.Is(err, memory.ErrUnreachable) && !errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
 		done()(state{ok: err == nil}, err == nil || lost)
 		time.Sleep(time.Duration(random.IntN(3000)) * time.Millisecond)
 	}

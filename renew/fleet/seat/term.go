@@ -19,7 +19,7 @@ const (
 	maxCommits = 4                // of the same operations
 )
 
-// ErrLost says that this node no longer sits in the seat, so that nothing was written.
+// ErrLost says that this node no longer sits in the seat.
 var ErrLost = errors.New("this node no longer orders for the fleet")
 
 // Leave ends a term, if another orderer is alive that can take the seat, and reports
@@ -99,12 +99,13 @@ func (t *Term) StandUp(reason string, rest time.Duration) bool { return t.leave(
 // it is undone or was not done, or Commit could not find out, and then it can only happen
 // before the next Commit succeeds. Concurrent commits have different keys.
 func (t *Term) Commit(ctx context.Context, do ...engine.Op) error {
-	_, err := t.CommitAt(ctx, do...)
+	_, err := t.CommitIf(ctx, nil, do...)
 	return err
 }
 
-// CommitAt is Commit, and returns the revision.
-func (t *Term) CommitAt(ctx context.Context, do ...engine.Op) (engine.Revision, error) {
+// CommitIf is Commit on further conditions, and returns the revision. The error is an
+// *engine.ConditionError if one of those does not hold.
+func (t *Term) CommitIf(ctx context.Context, conditions []engine.Condition, do ...engine.Op) (engine.Revision, error) {
 	var err error
 	for range maxCommits {
 		var value []byte
@@ -112,11 +113,14 @@ func (t *Term) CommitAt(ctx context.Context, do ...engine.Op) (engine.Revision, 
 			return 0, err
 		}
 		var revision engine.Revision
-		revision, err = t.try(ctx, value, do)
+		revision, err = t.try(ctx, value, conditions, do)
 		if err == nil {
 			return revision, nil
 		}
-		if _, ok := errors.AsType[*engine.ConditionError](err); ok {
+		if failed, ok := errors.AsType[*engine.ConditionError](err); ok {
+			if failed.Key != document.SeatKey {
+				return 0, err
+			}
 			if err := t.check(ctx, value); err != nil {
 				return 0, err
 			}
@@ -124,7 +128,8 @@ func (t *Term) CommitAt(ctx context.Context, do ...engine.Op) (engine.Revision, 
 		}
 		// It may have happened, and may still happen unless the fence is moved.
 		t.setUnclear(value)
-		if _, moved := t.fence(ctx); moved != nil {
+		_, moved := t.fence(ctx)
+		if moved != nil && !errors.Is(moved, ErrLost) {
 			return 0, fmt.Errorf("storing in the engine: %w", err)
 		}
 		revision, done, unread := happened(ctx, t.engine, do)
@@ -133,16 +138,19 @@ func (t *Term) CommitAt(ctx context.Context, do ...engine.Op) (engine.Revision, 
 			return 0, fmt.Errorf("storing in the engine: %w", unread)
 		case done:
 			return revision, nil
+		case moved != nil: // another node may have replaced what it set
+			return 0, fmt.Errorf("%w (%w)", moved, err)
 		}
 	}
 	return 0, fmt.Errorf("storing in the engine: %w", err)
 }
 
 // try performs a commit once.
-func (t *Term) try(ctx context.Context, value []byte, do []engine.Op) (engine.Revision, error) {
+func (t *Term) try(ctx context.Context, value []byte, more []engine.Condition, do []engine.Op) (engine.Revision, error) {
 	ctx, cancel := context.WithTimeout(ctx, engine.Timeout)
 	defer cancel()
-	return t.engine.Commit(ctx, []engine.Condition{{Key: document.SeatKey, Value: value}}, do)
+	conditions := append([]engine.Condition{{Key: document.SeatKey, Value: value}}, more...)
+	return t.engine.Commit(ctx, conditions, do)
 }
 
 // fence returns the value of the seat for the next commit. If a commit may still
@@ -176,7 +184,7 @@ func (t *Term) move(ctx context.Context, value []byte) error {
 	t.mu.Lock()
 	next := t.newValue()
 	t.mu.Unlock()
-	_, err := t.try(ctx, value, []engine.Op{{Key: document.SeatKey, Value: next, Lease: t.lease.ID()}})
+	_, err := t.try(ctx, value, nil, []engine.Op{{Key: document.SeatKey, Value: next, Lease: t.lease.ID()}})
 	if err != nil { // it may have happened, or another exchange before it
 		entry, unread := engine.ReadKey(ctx, t.engine, document.SeatKey)
 		switch {

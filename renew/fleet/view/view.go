@@ -65,11 +65,11 @@ type Reported struct {
 	Serial uint64
 }
 
-// New returns an empty view of what the node wants. Only those that may order follow what
-// other nodes report.
-func New(s Signer, log *slog.Logger, wants func(string) bool) *View {
+// New returns an empty view of the targets that the node wants, and of all nodes or of this
+// one alone.
+func New(s Signer, log *slog.Logger, wants func(string) bool, all bool) *View {
 	nodes := document.NodePrefix(s.Node)
-	if slices.Contains(s.Order, s.Node) {
+	if all {
 		nodes = document.KindNode.Prefix()
 	}
 	return &View{signer: s, log: log, wants: wants,
@@ -92,15 +92,9 @@ func NewDelta() Delta { return Delta{Targets: map[string]bool{}} }
 // Any reports whether anything changed.
 func (d *Delta) Any() bool { return d.Seat || d.Nodes || len(d.Targets) > 0 }
 
-// Snapshot takes the entries below a prefix that is followed over, and forgets what is not
-// among them.
+// Snapshot takes the entries below a prefix over, and forgets what is not among them.
 func (v *View) Snapshot(prefix string, s engine.Snapshot, now time.Time, d *Delta) {
 	v.read[prefix] = s.Revision
-	v.Survey(prefix, s, now, d)
-}
-
-// Survey is Snapshot for a prefix that is not followed.
-func (v *View) Survey(prefix string, s engine.Snapshot, now time.Time, d *Delta) {
 	there := make(map[string]bool, len(s.Entries))
 	for _, e := range s.Entries {
 		there[e.Key] = true
@@ -190,9 +184,24 @@ type writer struct {
 	at   time.Time
 }
 
+// Value returns the value of a target's release in the engine, whoever wrote it; nil: there
+// is none.
+func (v *View) Value(target string) []byte {
+	if refused, ok := v.refused[document.LiveKey(target)]; ok {
+		return []byte(refused)
+	}
+	if r := v.Releases[target]; r != nil {
+		return r.Value
+	}
+	return nil
+}
+
 // set takes one entry over, one without a value if there is none.
 func (v *View) set(e engine.Entry, now time.Time, d *Delta) (writer, bool) {
 	key, ok := document.ParseKey(e.Key)
+	if e.Value == nil {
+		delete(v.refused, e.Key)
+	}
 	switch {
 	case !ok:
 	case key.Kind == document.KindFleet:
@@ -237,6 +246,7 @@ func (v *View) setRelease(target string, e engine.Entry, d *Delta) (writer, bool
 	}
 	switch {
 	case old != nil && r.Serial < old.Serial:
+		v.log.Warn("engine has an older release", "target", target, "serial", r.Serial, "before", old.Serial)
 		v.lose(target, old)
 	case v.Lost[target] != nil && r.Serial >= v.Lost[target].Serial:
 		delete(v.Lost, target)

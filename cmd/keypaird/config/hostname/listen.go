@@ -2,19 +2,16 @@ package hostname
 
 import (
 	"net"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"keypaird/renew/problem"
 )
 
-var socketName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-
 // CheckListen checks "host:port", ":port" and "fd:NAME".
 func CheckListen(addr, example string) error {
 	if name, inherited := strings.CutPrefix(addr, "fd:"); inherited {
-		if !socketName.MatchString(name) {
+		if !(name != "" && IsToken(name)) {
 			return problem.Newf("write the name of a socket of the service manager: "+strconv.Quote(example), "%q is not the name of a socket", name)
 		}
 		return nil
@@ -36,4 +33,12 @@ func SameListener(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
 	return a == b || errA == nil && errB == nil && portA == portB && (hostA == hostB || hostA == "" || hostB == "")
+}
+
+// IsToken reports whether s is a short word of letters, digits, dots, hyphens and
+// underscores, or empty.
+func IsToken(s string) bool {
+	return len(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-", r)
+	})
 }

@@ -4,12 +4,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Explain says what a message of the TOML library means, and which key it is about, if
 // that can be named. lastKey is the key that was read last.
 func Explain(message, lastKey string) (key, problem, remedy string) {
-	if m := definedTwice.FindStringSubmatch(message); m != nil {
+	if m := definedTwice().FindStringSubmatch(message); m != nil {
 		return m[1], "stands twice in the file", "write it once"
 	}
 	for _, e := range syntaxErrors {
@@ -57,4 +58,6 @@ const (
 	plainText = `put text in plain double quotes: key = "text"`
 )
 
-var definedTwice = regexp.MustCompile(`^Key '(.*)' (?:has already been defined|was already created)`)
+var definedTwice = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^Key '(.*)' (?:has already been defined|was already created)`)
+})

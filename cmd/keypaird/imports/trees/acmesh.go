@@ -193,8 +193,7 @@ func (a *acmesh) challenge(subject, name, way string) Challenge {
 			a.note(subject, "write the variables that keypaird dns "+known.provider+" lists into the [dns] table", "no credentials of %s are in account.conf", way)
 		}
 	default:
-		ch.Unclear = true
-		a.byServer(subject, name, way)
+		ch.Unclear, ch.Server = true, way
 	}
 	return ch
 }

@@ -188,8 +188,7 @@ func (c *certbot) challenges(cert *Certificate, params, webroots syntax.Section,
 			ch.Type = "dns-persist-01"
 			c.byHook(cert.Name, name, how)
 		default:
-			ch.Unclear = true
-			c.byServer(cert.Name, name, authenticator)
+			ch.Unclear, ch.Server = true, authenticator
 		}
 		cert.Challenges = append(cert.Challenges, ch)
 	}
@@ -200,12 +199,6 @@ func (c *certbot) challenges(cert *Certificate, params, webroots syntax.Section,
 func (t *Tree) byHook(subject, name, how string) {
 	t.noteName(subject, name, "publish once the record that keypaird check -live shows, or add a [dns] table and move the name to dns-01, before the certificate is due",
 		fmt.Sprintf("validated by %s, which is not carried over: now under dns-persist-01", how))
-}
-
-// byServer notes a name that is validated through a server that the client configures.
-func (t *Tree) byServer(subject, name, how string) {
-	t.noteName(subject, name, "have the server pass /.well-known/acme-challenge/ on (see examples), and set [http-01] listen; or set webroot",
-		fmt.Sprintf("validated by %s, which is not carried over: now under http-01, on port 80", how))
 }
 
 // plugin returns the account of a DNS plugin; nil if keypaird cannot have it.

@@ -1,6 +1,8 @@
 package trees
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -106,6 +108,9 @@ func Read(at Location, commands []string) (*Tree, error) {
 	dir, err := filepath.Abs(at.Dir)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, problem.New("there is no "+dir, "name the directory or the file of "+at.Client+" with -dir")
 	}
 	t := &Tree{Client: at.Client, Dir: dir, Commands: commands}
 	if clients[i].marks == nil {

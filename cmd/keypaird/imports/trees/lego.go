@@ -128,7 +128,7 @@ func (l *lego) certificate(name string) {
 		place.Combined = l.at(file(".pem"))
 	}
 	if l.has(file(".pfx")) {
-		l.note(name, "have the server read another of the files", "%s is not written by keypaird", l.at(file(".pfx")))
+		l.note(name, "have the server read another of the files, or set pkcs12 and pkcs12_password_file of its deployment", "%s is not carried over: its password is not known", l.at(file(".pfx")))
 	}
 	cert.Places = []Place{place}
 	for _, n := range cert.Pair.Names() {

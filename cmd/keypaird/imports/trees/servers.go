@@ -279,8 +279,7 @@ func (t *Tree) guessChallenges(cert *Certificate, server, module string) {
 			ch.Type = "dns-persist-01"
 			t.byHook(cert.Name, n, module)
 		} else {
-			ch.Unclear = true
-			t.byServer(cert.Name, n, server)
+			ch.Unclear, ch.Server = true, server
 		}
 		cert.Challenges = append(cert.Challenges, ch)
 	}

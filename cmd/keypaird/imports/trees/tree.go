@@ -61,6 +61,7 @@ type Challenge struct {
 	Webroot string // of http-01: the directory served as /.well-known/acme-challenge; "" means that the client listens
 	Listen  string // of http-01: where it listens; "" means on port 80
 	Unclear bool   // of http-01: a server or a hook answers, so that neither is known
+	Server  string // which server, if the client configures it
 	Account *DNS   // of dns-01
 }
 

@@ -29,29 +29,29 @@ type Files struct {
 	OrderLog func(ca string) *orderlog.Log
 }
 
-// readTimeout bounds one read of what a new holder of the seat adopts.
+// readTimeout bounds one read that a node makes when it takes the seat.
 const readTimeout = 30 * time.Second
 
-// adopt takes over what the engine knows into the files, and gives the engine what only the
+// pull takes over what the engine knows into the files, and gives the engine what only the
 // files know: it may have been emptied.
-func (n *Node) adopt(ctx context.Context, t *fleet.Term) error {
+func (n *Node) pull(ctx context.Context, t *fleet.Term) error {
 	began := time.Now()
 	n.mu.Lock()
 	n.term, n.err = t, nil // commits are of this term from here on
 	n.written, n.records = map[string]bool{}, map[string]string{}
 	n.mu.Unlock()
 	for _, ca := range n.cas() {
-		if err := n.adoptAccount(ctx, ca, n.o.Files.Account(ca)); err != nil {
+		if err := n.pullAccount(ctx, ca, n.o.Files.Account(ca)); err != nil {
 			return err
 		}
-		if err := n.adoptOrderLog(ctx, ca, n.o.Files.OrderLog(ca)); err != nil {
+		if err := n.pullOrderLog(ctx, ca, n.o.Files.OrderLog(ca)); err != nil {
 			return err
 		}
 	}
-	if err := n.adoptOrders(ctx); err != nil {
+	if err := n.pullOrders(ctx); err != nil {
 		return err
 	}
-	if err := n.adoptRecords(ctx); err != nil {
+	if err := n.pullRecords(ctx); err != nil {
 		return err
 	}
 	n.o.Log.Info("ordering for the fleet", "node", n.o.Fleet.Node, "took", time.Since(began).Round(time.Millisecond))
@@ -75,9 +75,9 @@ func opened[T any](n *Node, e engine.Entry, parse func([]byte) (T, error)) (body
 	return body, secret, err == nil
 }
 
-// adoptAccount makes the fleet's account at a CA that of this node. One of its own that
+// pullAccount makes the fleet's account at a CA that of this node. One of its own that
 // differs is kept aside: no account is lost.
-func (n *Node) adoptAccount(ctx context.Context, ca string, files accountfile.Files) error {
+func (n *Node) pullAccount(ctx context.Context, ca string, files accountfile.Files) error {
 	have, err := accountParts(files.Store)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (n *Node) adoptAccount(ctx context.Context, ca string, files accountfile.Fi
 			return err
 		}
 	}
-	n.o.Log.Info("account of the fleet adopted", "ca", ca)
+	n.o.Log.Info("account of the fleet taken over", "ca", ca)
 	return nil
 }
 
@@ -131,8 +131,8 @@ func sameKey(have, shared map[string][]byte) bool {
 	return have[key] == nil || bytes.Equal(have[key], shared[key])
 }
 
-// adoptOrders takes over the orders under way.
-func (n *Node) adoptOrders(ctx context.Context) error {
+// pullOrders takes over the orders under way.
+func (n *Node) pullOrders(ctx context.Context) error {
 	entries, err := n.read(ctx, document.KindOrder.Prefix())
 	if err != nil {
 		return err
@@ -151,7 +151,7 @@ func (n *Node) adoptOrders(ctx context.Context) error {
 		files := n.o.Files.Order(k.Target, k.CA)
 		have, err := files.Load()
 		if err == nil && !bytes.Equal(have, data) {
-			n.o.Log.Info("order adopted", "cert", k.Target, "ca", k.CA, "placed", order.Placed)
+			n.o.Log.Info("order taken over", "cert", k.Target, "ca", k.CA, "placed", order.Placed)
 			err = files.Save(data, order.Placed)
 		}
 		if err != nil {
@@ -184,10 +184,10 @@ func (n *Node) returnOrders(ctx context.Context, there map[string]bool) error {
 	return nil
 }
 
-// adoptRecords takes over what was recorded of ordering since: failures, and when a CA
+// pullRecords takes over what was recorded of ordering since: failures, and when a CA
 // wants a certificate replaced. The record of a certificate that this node still has to
 // take comes with that.
-func (n *Node) adoptRecords(ctx context.Context) error {
+func (n *Node) pullRecords(ctx context.Context) error {
 	entries, err := n.read(ctx, document.KindRecord.Prefix())
 	if err != nil {
 		return err
@@ -201,7 +201,7 @@ func (n *Node) adoptRecords(ctx context.Context) error {
 		if !ok {
 			continue
 		}
-		if err := n.adoptRecord(k.Target, ordering, secret); err != nil {
+		if err := n.pullRecord(k.Target, ordering, secret); err != nil {
 			return err
 		}
 	}
@@ -217,9 +217,9 @@ func (n *Node) openRecord(e engine.Entry) (o record.Ordering, nextKey []byte, ok
 	return o, nextKey, true
 }
 
-// adoptRecord writes the ordering half of a record, if it is about the pair that this node
+// pullRecord writes the ordering half of a record, if it is about the pair that this node
 // has.
-func (n *Node) adoptRecord(target string, o record.Ordering, nextKey []byte) error {
+func (n *Node) pullRecord(target string, o record.Ordering, nextKey []byte) error {
 	have, err := record.Load(n.o.Store, target)
 	if err != nil {
 		return err

@@ -1,0 +1,92 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"keypaird/renew/fleet"
+	"keypaird/renew/problem"
+)
+
+// Run takes part in the fleet until ctx ends, and then gives the seat back. It calls
+// changed, from one goroutine, when a pass over some targets is needed; nil: over all.
+func (n *Node) Run(ctx context.Context, changed func(targets []string)) {
+	id, ok := n.findID(ctx)
+	if !ok {
+		return
+	}
+	o := n.o.Fleet
+	o.ID, o.Changed = id, changed
+	f := fleet.New(o)
+	n.fleet.Store(f)
+	_ = f.Run(ctx) // its error is that of ctx
+}
+
+// coldWait is how long a node waits for the engine before its first pass, in which it would
+// deploy what is not the newest.
+const coldWait = 30 * time.Second
+
+// Begin is called with the lock of the state directory before each pass. In the first one
+// of a term it takes over what the engine knows.
+func (n *Node) Begin(ctx context.Context) {
+	n.warm(ctx)
+	term, err := n.takeTerm(ctx)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.term, n.err = term, err; err != nil {
+		n.term = nil
+		return
+	}
+	n.pulled = term
+}
+
+// takeTerm returns the term of this node, after what the engine knows was taken over.
+func (n *Node) takeTerm(ctx context.Context) (*fleet.Term, error) {
+	f := n.Fleet()
+	if f == nil {
+		return nil, n.Err()
+	}
+	term, err := f.Term()
+	n.mu.Lock()
+	known := term == n.pulled
+	n.mu.Unlock()
+	if err != nil || known {
+		return term, err
+	}
+	if err = n.pull(ctx, term); err != nil {
+		err = fmt.Errorf("reading what the fleet knows: %w", err)
+		n.o.Log.Warn("not ordering for the fleet", "err", err, "remedy", problem.Remedy(err))
+	}
+	return term, err
+}
+
+// warm waits, before the first pass, for the first answer of the engine.
+func (n *Node) warm(ctx context.Context) {
+	n.mu.Lock()
+	cold := n.cold
+	n.cold = false
+	n.mu.Unlock()
+	waiting, cancel := context.WithTimeout(ctx, coldWait)
+	defer cancel()
+	for cold && n.Fleet() == nil && sleep(waiting, coldStep) {
+	}
+	f := n.Fleet()
+	if !cold || f == nil {
+		return
+	}
+	f.Wait(waiting)
+	for began := time.Now(); n.mayTake(f.Seat()) && time.Since(began) < seatWait && sleep(waiting, coldStep); {
+	}
+}
+
+// seatWait is how long the first pass waits for the seat that nobody has.
+const seatWait = 5 * time.Second
+
+// mayTake reports whether this node is about to take the seat.
+func (n *Node) mayTake(s fleet.SeatState) bool {
+	return n.orders() && !n.o.Fleet.Observer && !s.Mine && s.Node == "" && s.Err == nil && s.Waits == ""
+}
+
+// coldStep is how exactly the fleet's id is waited for.
+const coldStep = 50 * time.Millisecond
