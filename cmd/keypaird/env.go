@@ -42,8 +42,14 @@ func (e *env) loadWithoutSecrets() (*config.Config, error) {
 // engine makes the parts that a configuration describes.
 func (e *env) engine(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
 	o.Listener = &listener.Process{Log: o.Log}
+	return e.newEngine(cfg, o, daemonRuns(cfg))
+}
+
+// daemonRuns reports whether the daemon runs, as far as is known. A process that has given
+// up its rights does not see that.
+func daemonRuns(cfg *config.Config) bool {
 	d := daemon.StateOf(cfg.State)
-	return e.newEngine(cfg, o, d == nil || d.State == status.Running)
+	return d == nil || d.State == status.Running
 }
 
 // newEngine makes the parts, of a machine that may be a node of a fleet: its daemon, if it

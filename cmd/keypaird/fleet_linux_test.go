@@ -248,6 +248,26 @@ func (f *testFleet) agree(within time.Duration, before map[string]string, nodes 
 	return now
 }
 
+// deployedBy waits until all nodes have deployed one pair of a target that is as it should
+// be, and returns it.
+func (f *testFleet) deployedBy(target string, within time.Duration, right func(string) bool) string {
+	f.Helper()
+	is := ""
+	err := testutil.Within(within, func() error {
+		is = f.nodes[0].deployed(target)
+		for _, n := range f.nodes {
+			if now := n.deployed(target); now != is || !right(now) {
+				return fmt.Errorf("%s has deployed another pair of %s", n.name, target)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return is
+}
+
 // change makes other certificates necessary, of which some nodes learn.
 func (f *testFleet) change(nodes ...*fleetNode) {
 	f.round++
@@ -288,6 +308,19 @@ func TestFleet(t *testing.T) {
 	f.change(f.nodes...)
 	pairs = f.agree(90*time.Second, pairs, f.nodes...)
 	f.issued(2)
+
+	t.Log("asked for on the node that does not order: one more, and back to the one before")
+	if out := web.must("issue", "-force", "plain"); !strings.Contains(out, "plain: issued by") {
+		t.Errorf("%q", out)
+	}
+	f.issued(1)
+	forced := f.deployedBy("plain", 60*time.Second, func(is string) bool { return is != pairs["plain"] })
+	if out := web.must("fleet", "rollback", "plain"); !strings.Contains(out, "has the certificate before") {
+		t.Errorf("%q", out)
+	}
+	f.deployedBy("plain", 60*time.Second, func(is string) bool { return is != forced && is == pairs["plain"] })
+	web.must("fleet", "go", "plain")
+	f.issued(0)
 
 	t.Log("the first choice is gone: the second renews")
 	first.stop(syscall.SIGKILL)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew"
@@ -11,12 +12,39 @@ import (
 	"keypaird/renew/status"
 )
 
+// issueOptions are those of issueCommand that say what is ordered.
+type issueOptions struct {
+	force, newKey, dryRun bool
+
+	asks bool // the fleet, since the daemon of this node runs
+}
+
+// targets returns those called names, all if there are none.
+func (o issueOptions) targets(w *engine.Engine, names []string) ([]renew.Target, error) {
+	if _, err := w.CAs(); err != nil {
+		return nil, err
+	}
+	here := names
+	if o.asks { // others are for other nodes, or the answer says that there are none
+		here = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !w.HasTarget(engine.TargetName(name)) })
+		if len(here) == 0 && len(names) > 0 {
+			return nil, nil
+		}
+	}
+	targets, err := w.Find(here)
+	if err == nil && o.newKey {
+		targets, err = w.WithNewKeys(targets, len(names) > 0)
+	}
+	return targets, err
+}
+
 // issueCommand makes one pass now: for an operator, or for cron.
 func issueCommand(ctx context.Context, e *env, args []string) error {
-	force := e.Flags.Bool("force", false, "renew even if not due, ignoring the rate limit")
-	newKey := e.Flags.Bool("new-key", false, "renew with another private key, also if not due, within the rate limit; with TLSA records only once those of the next key are published")
+	var o issueOptions
+	e.Flags.BoolVar(&o.force, "force", false, "renew even if not due, ignoring the rate limit")
+	e.Flags.BoolVar(&o.newKey, "new-key", false, "renew with another private key, also if not due, within the rate limit; with TLSA records only once those of the next key are published")
 	asJSON := e.Flags.Bool("json", false, "print what was done as JSON")
-	dryRun := e.Flags.Bool("dry-run", false, "try everything at the CAs' twins for tests; what is issued is neither stored nor deployed")
+	e.Flags.BoolVar(&o.dryRun, "dry-run", false, "try everything at the CAs' twins for tests; what is issued is neither stored nor deployed")
 	verbose := e.Flags.Bool("v", false, "log every step")
 	names, err := e.Parse(args)
 	if err != nil {
@@ -28,37 +56,36 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	}
 	show, log := e.Progress(*verbose)
 	var dir string
-	if *dryRun {
+	if o.dryRun {
 		if dir, err = os.MkdirTemp("", "keypaird-"); err != nil {
 			return err
 		}
 		defer os.RemoveAll(dir)
 	}
-	w, end, err := e.begin(ctx, cfg, engine.Options{Log: log, DryRun: dir})
+	o.asks = cfg.InFleet() && !o.dryRun && daemonRuns(cfg)
+	w, err := e.confined(cfg, engine.Options{Log: log, DryRun: dir})
+	if err != nil {
+		return err
+	}
+	var asked fleetAnswer
+	show.Run(func() { asked = e.askFleet(ctx, cfg, names, &o) })
+	end, err := w.Begin(ctx, e.Waiting)
 	if err != nil {
 		return err
 	}
 	defer end()
-	if _, err := w.CAs(); err != nil {
-		return err
-	}
-	targets, err := w.Find(names)
+	targets, err := o.targets(w, names)
 	if err != nil {
 		return err
 	}
 	pass := w.Pass(renew.Manual)
-	if *newKey {
-		if targets, err = w.WithNewKeys(targets, len(names) > 0); err != nil {
-			return err
-		}
-	}
-	if *force || *dryRun { // own limits protect those of a CA, not of its twin
+	if o.force || o.dryRun { // own limits protect those of a CA, not of its twin
 		pass.Mode = renew.Force
 	}
 	pass.Beside = func() []renew.Target { return w.Beside(targets) }
 	pass.Step, pass.Records = show.Step, new(renew.Records)
 	var did renew.Report
-	if *dryRun {
+	if o.dryRun {
 		show.Run(func() { did = pass.Run(ctx, targets) })
 		fmt.Fprintln(e.Stderr, "keypaird: this was a dry run: nothing is stored, and nothing was deployed")
 		return e.Finish(status.ResultsOf(did.Done, did.Errs, show.Took), len(did.Done), did.Errs, *asJSON)
@@ -70,5 +97,5 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if len(names) == 0 {
 		w.LogUnconfigured()
 	}
-	return e.Finish(status.ResultsOf(did.Done, did.Errs, show.Took), len(did.Done), did.Errs, *asJSON)
+	return e.Finish(append(asked.results, status.ResultsOf(did.Done, did.Errs, show.Took)...), asked.changed+len(did.Done), append(asked.errs, did.Errs...), *asJSON)
 }

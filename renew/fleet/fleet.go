@@ -140,13 +140,6 @@ func (f *Fleet) update(change func()) {
 	f.wake()
 }
 
-// next returns a channel that is closed at the next change.
-func (f *Fleet) next() <-chan struct{} {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.changed
-}
-
 // apply takes changes of the view over. f.mu is held.
 func (f *Fleet) apply(d view.Delta) {
 	if d.Seat {

@@ -98,12 +98,31 @@ func (f *Fleet) recipients(nodes []string) (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// pairOp returns the operation that writes a pair, sealed to the nodes that may have it.
-func (f *Fleet) pairOp(target, version string, chain, key []byte) (engine.Op, error) {
+// Had reports whether a node could open a key that the engine has of a target, or that this
+// is not known.
+func (f *Fleet) Had(ctx context.Context, target, node string) (bool, error) {
+	pairs, err := engine.Read(ctx, f.Engine, document.PairPrefix(target))
+	if err != nil {
+		return false, err
+	}
+	for _, e := range pairs.Entries {
+		if body, _, err := view.Open(f.signer, e, f.Order, document.Parse[document.Pair]); err != nil || body.Had(node) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// pairOp returns the operation that writes a pair, sealed to the nodes that may have it. had
+// are those that it was sealed to before.
+func (f *Fleet) pairOp(target, version string, chain, key []byte, had ...string) (engine.Op, error) {
 	to := f.signer.WithOrderers(f.Audience(target))
 	sum, err := f.recipients(to)
 	if err != nil {
 		return engine.Op{}, err
 	}
-	return f.signer.Op(document.PairKey(target, version), 0, document.Pair{Chain: string(chain), Recipients: sum}, key, to)
+	nodes := slices.Concat(to, had)
+	slices.Sort(nodes)
+	nodes = slices.Compact(nodes)
+	return f.signer.Op(document.PairKey(target, version), 0, document.Pair{Chain: string(chain), Recipients: sum, Nodes: nodes}, key, to)
 }

@@ -88,7 +88,7 @@ func (f *Fleet) Reseal(ctx context.Context, t *Term, target string) (bool, error
 			continue
 		}
 		k, _ := document.ParseKey(e.Key)
-		op, err := f.pairOp(target, k.Version, []byte(body.Chain), key)
+		op, err := f.pairOp(target, k.Version, []byte(body.Chain), key, body.Nodes...)
 		if err != nil {
 			return false, err
 		}

@@ -30,7 +30,7 @@ _keypaird_options() {
 	deploy) echo -config -json -list -stand-in -v ;;
 	account) echo -config -json ;;
 	revoke) echo -config -json -key -only -reason -v ;;
-	fleet) echo -config -json -print-etcdctl -rotate ;;
+	fleet) echo -config -compromised -json -print-etcdctl -reason -rotate ;;
 	dns) echo -config -json ;;
 	version) echo -config -json ;;
 	*) echo -config -version ;;
@@ -69,6 +69,7 @@ _keypaird_value() {
 	"import -roots") echo files ;;
 	"import -skip") echo targets ;;
 	"revoke -reason") echo affiliationChanged cessationOfOperation keyCompromise superseded unspecified ;;
+	"fleet -reason") echo none ;;
 	esac
 }
 
@@ -91,7 +92,7 @@ _keypaird_arguments() {
 	"account 0 "*) echo show register rollover deactivate ;;
 	"account "*) echo cas ;;
 	"revoke "*) echo targets ;;
-	"fleet 0 "*) echo key init status ;;
+	"fleet 0 "*) echo key init status rollback hold go remove ;;
 	"fleet "*) echo targets ;;
 	"dns "*) echo providers ;;
 	"version "*) echo none ;;

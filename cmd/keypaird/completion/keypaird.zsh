@@ -26,7 +26,7 @@ _keypaird_list() {
 			'deploy:deploy and verify again what is stored, or list presets'
 			'account:show the accounts at CAs, or change one'
 			'revoke:replace a certificate and its key, and revoke the old one'
-			'fleet:make this machine'\''s key for a fleet, or begin a fleet'
+			'fleet:begin a fleet, show it, or say how its certificates go on'
 			'dns:list DNS providers, or the variables of one'
 			'version:print the version'
 		)
@@ -169,10 +169,12 @@ _keypaird() {
 	fleet)
 		_arguments \
 			'-config[the configuration file]:config:_files' \
+			'-compromised[with remove\: order new pairs in place of all that the node had]' \
 			'-json[with status\: print it as JSON]' \
 			'-print-etcdctl[with init\: print the commands that make the users and roles of etcd, and do nothing]' \
+			'-reason[with hold\: the reason, which keypaird fleet status shows]:reason: ' \
 			'-rotate[with key\: make a second key beside the first; the next time, once \[fleet.nodes\] has only the new one, remove the first]' \
-			'1:verb:(key init status)' \
+			'1:verb:(key init status rollback hold go remove)' \
 			'*:name: _keypaird_list targets'
 		;;
 	dns)

@@ -55,6 +55,7 @@ type Daemon struct {
 	summary  summary
 	passErr  error // why the last pass could not be made
 	attempts int   // that failed since a pass was made
+	wish     *wish // that the pass is for; nil: for none
 
 	// The loop replaces current with both locks held. Other goroutines hold one of them.
 	pendingMu sync.Mutex
@@ -69,6 +70,7 @@ type Daemon struct {
 	again  context.CancelCauseFunc   // ends Run with ErrAgain
 
 	mu         sync.Mutex
+	wishes     []*wish    // in their order
 	yield      func()     // ends the running pass early; nil: none runs
 	rejected   *rejection // of the configuration on disk; nil if it is in use
 	lastStatus string     // last sent to the service manager

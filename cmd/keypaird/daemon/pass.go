@@ -14,6 +14,7 @@ import (
 	"keypaird/renew/durable"
 	"keypaird/renew/notify"
 	"keypaird/renew/reprobe"
+	"keypaird/renew/status"
 )
 
 const (
@@ -37,11 +38,21 @@ func (d *Daemon) runPass(ctx context.Context, due map[string]bool) map[string]ti
 	for {
 		d.applyPending(ctx)
 		d.retryPage(ctx)
-		report, again := d.tryPass(ctx, due)
+		names := due
+		if d.wish = d.nextWish(); d.wish != nil {
+			names = d.wish.names
+		}
+		report, again := d.tryPass(ctx, names)
 		maps.Copy(next, report.Next)
-		d.recordReport(report, due)
-		if !again || ctx.Err() != nil {
+		d.recordReport(report, names)
+		switch {
+		case ctx.Err() != nil || !again && interrupted(report):
+			return next // what was wished for comes after the reload
+		case again:
+		case d.wish == nil:
 			return next
+		default:
+			d.grant(d.wish, report)
 		}
 	}
 }
@@ -74,12 +85,15 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	if d.hasPending() {
 		return yielded, false
 	}
+	targets, err := d.wished(parts.Select(due))
+	if err != nil {
+		return renew.Report{Errs: []error{err}}, false
+	}
 	polling, cancel := context.WithCancel(ctx)
 	var poll sync.WaitGroup
 	poll.Go(func() { again = yieldToWaiter(polling, lock, yield) })
 	began := time.Now()
 	defer parts.BeginPass(ctx)()
-	targets := parts.Select(due)
 	unconfigured := parts.Prepare(ctx, targets, &d.records)
 	d.pass.Beside = func() []renew.Target { return parts.Beside(targets) }
 	r = reprobe.Run(ctx, d.pass, targets)
@@ -93,12 +107,18 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	}
 	cancel()
 	poll.Wait()
-	if n := len(r.Errs); ctx.Err() != nil || n > 0 && errors.Is(r.Errs[n-1], renew.ErrYield) {
+	if ctx.Err() != nil || interrupted(r) {
 		parts.CloseAccounts(ctx)
 	} else {
-		d.options.Metrics.Passed(time.Since(began), n)
+		d.options.Metrics.Passed(time.Since(began), len(r.Errs))
 	}
 	return r, again
+}
+
+// interrupted reports whether a pass made way.
+func interrupted(r renew.Report) bool {
+	n := len(r.Errs)
+	return n > 0 && errors.Is(r.Errs[n-1], renew.ErrYield)
 }
 
 // setYield sets what a reload calls to end the running pass.
@@ -263,4 +283,79 @@ func count(n int, noun string) string {
 		noun += "s"
 	}
 	return fmt.Sprintf("%d %s", n, noun)
+}
+
+// A wish is a pass that an operator wants on another node of the fleet.
+type wish struct {
+	ctx    context.Context // nobody waits any more once it has ended
+	names  map[string]bool
+	force  bool
+	newKey bool
+	report chan renew.Report
+}
+
+// issue makes a pass over targets, as keypaird issue does.
+func (d *Daemon) issue(ctx context.Context, targets []string, force, newKey bool) (status.Results, error) {
+	w := &wish{ctx: ctx, names: map[string]bool{}, force: force, newKey: newKey, report: make(chan renew.Report, 1)}
+	for _, name := range targets {
+		w.names[name] = true
+	}
+	d.mu.Lock()
+	d.wishes = append(d.wishes, w)
+	d.mu.Unlock()
+	d.request(targets)
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-w.report:
+		unknown := func(string) (time.Duration, bool) { return 0, false }
+		results := status.ResultsOf(r.Done, r.Errs, unknown)
+		for _, err := range r.Errs {
+			if _, ok := errors.AsType[*renew.TargetError](err); !ok {
+				return results, err
+			}
+		}
+		return results, nil
+	}
+}
+
+// nextWish returns the first that somebody waits for; nil: there is none.
+func (d *Daemon) nextWish() *wish {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.wishes) > 0 && d.wishes[0].ctx.Err() != nil {
+		d.wishes = d.wishes[1:]
+	}
+	if len(d.wishes) == 0 {
+		return nil
+	}
+	return d.wishes[0]
+}
+
+// wished makes the next pass over targets one that is wished for, if one is.
+func (d *Daemon) wished(targets []renew.Target) ([]renew.Target, error) {
+	d.pass.Mode = renew.Scheduled
+	w := d.wish
+	if w == nil {
+		return targets, nil
+	}
+	d.pass.Mode = renew.Manual
+	if w.force {
+		d.pass.Mode = renew.Force
+	}
+	if w.newKey {
+		return d.current.engine.WithNewKeys(targets, len(w.names) == 1)
+	}
+	return targets, nil
+}
+
+// grant ends a wish.
+func (d *Daemon) grant(w *wish, r renew.Report) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wishes = d.wishes[1:] // w: others are only appended
+	if d.passErr != nil {
+		r.Errs = append(r.Errs, d.passErr)
+	}
+	w.report <- r
 }

@@ -199,7 +199,7 @@ func (d *Daemon) apply(ctx context.Context, g *generation) {
 	if len(g.engine.Config.Notify.Command) > 0 {
 		d.notifier.Sender = countingSender{g.engine, d.options.Metrics}
 	}
-	g.leave = g.engine.Share(ctx, d.request)
+	g.leave = g.engine.Share(ctx, engine.Passes{Changed: d.request, Issue: d.issue})
 	d.listenPassed(ctx)
 	d.warnUnused()
 	g.engine.LogUnconfigured()

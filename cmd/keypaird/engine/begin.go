@@ -15,7 +15,7 @@ func (e *Engine) Begin(ctx context.Context, waiting func(holder string)) (end fu
 		e.Close()
 		return nil, err
 	}
-	leave := e.Share(ctx, nil)
+	leave := e.Share(ctx, Passes{})
 	endPass := e.BeginPass(ctx)
 	return func() {
 		endPass()
@@ -26,7 +26,7 @@ func (e *Engine) Begin(ctx context.Context, waiting func(holder string)) (end fu
 }
 
 // Share takes part in a fleet, if there is one, until stop is called.
-func (e *Engine) Share(ctx context.Context, changed func(targets []string)) (stop func()) {
+func (e *Engine) Share(ctx context.Context, p Passes) (stop func()) {
 	run := e.options.Shared.Run
 	if run == nil {
 		return func() {}
@@ -35,9 +35,9 @@ func (e *Engine) Share(ctx context.Context, changed func(targets []string)) (sto
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		run(ctx, e.HTTP01, changed)
-		if p := e.HTTP01.Port(); !p.Passed() {
-			p.Close() // another engine may listen now
+		run(ctx, e.HTTP01, p)
+		if port := e.HTTP01.Port(); !port.Passed() {
+			port.Close() // another engine may listen now
 		}
 	}()
 	return func() { cancel(); <-done }

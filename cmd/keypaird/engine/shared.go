@@ -11,6 +11,7 @@ import (
 	"keypaird/acme/http01"
 	"keypaird/acme/orderlog"
 	"keypaird/renew"
+	"keypaird/renew/status"
 )
 
 // Shared is what several machines have in common. Each function returns what is used in
@@ -24,12 +25,21 @@ type Shared struct {
 	Permit   func() error                       // see [acme.Options]
 	HTTP01   func(acme.Solver) acme.Solver      // gives tokens to all machines
 
-	// Run takes part until ctx ends: it calls changed when targets need a pass, all if that
-	// is nil, and has the tokens of other machines served. Begin and End are called before
-	// and after each pass. All three or none.
-	Run   func(ctx context.Context, tokens *http01.Solver, changed func(targets []string))
+	// Run takes part until ctx ends, has passes made, and has the tokens of other machines
+	// served. Begin and End are called before and after each pass. All three or none.
+	Run   func(ctx context.Context, tokens *http01.Solver, p Passes)
 	Begin func(context.Context)
 	End   func()
+}
+
+// Passes are those that a fleet has a daemon make. Fields may be nil.
+type Passes struct {
+	// Changed is called when targets need a pass, all if it is nil.
+	Changed func(targets []string)
+
+	// Issue makes a pass over targets now, as keypaird issue does. The error is why it
+	// could not be made.
+	Issue func(ctx context.Context, targets []string, force, newKey bool) (status.Results, error)
 }
 
 // tokens returns what solves http-01 challenges.

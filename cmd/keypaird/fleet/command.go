@@ -11,6 +11,7 @@ import (
 
 	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/launch"
 	"keypaird/renew/problem"
@@ -25,12 +26,13 @@ type Command struct {
 	// Connect opens the engine; nil: [Connect].
 	Connect func(ctx context.Context, cfg *config.Config, log *slog.Logger) (e engine.Engine, end func())
 
-	rotate, etcdctl, asJSON bool
-	options                 config.Options
+	rotate, etcdctl, asJSON, compromised bool
+	reason                               string
+	options                              config.Options
 }
 
 // verbs are the words of the command, as its usage has them.
-var verbs = []string{"key", "init", "status"}
+var verbs = []string{"key", "init", "status", "rollback", "hold", "go", "remove"}
 
 // Verb takes the verb from the front of args: options may follow it.
 func Verb(args []string) (verb, rest []string) {
@@ -44,6 +46,8 @@ func Verb(args []string) (verb, rest []string) {
 func (c *Command) Flags(flags *flag.FlagSet) {
 	flags.BoolVar(&c.rotate, "rotate", false, "with key: make a second key beside the first; the next time, once [fleet.nodes] has only the new one, remove the first")
 	flags.BoolVar(&c.etcdctl, "print-etcdctl", false, "with init: print the commands that make the users and roles of etcd, and do nothing")
+	flags.StringVar(&c.reason, "reason", "", "with hold: the `reason`, which keypaird fleet status shows")
+	flags.BoolVar(&c.compromised, "compromised", false, "with remove: order new pairs in place of all that the node had")
 	flags.BoolVar(&c.asJSON, "json", false, "with status: print it as JSON")
 }
 
@@ -52,14 +56,18 @@ func (c *Command) Run(ctx context.Context, o config.Options, words []string) err
 	if c.options = o; o.Hostname == nil {
 		c.options.Hostname = os.Hostname
 	}
-	if len(words) == 0 || len(words) > 1 && words[0] != "status" {
+	if len(words) == 0 || len(words) > 1 && (words[0] == "key" || words[0] == "init") {
 		return cli.Usage("fleet takes one of the words " + strings.Join(verbs, " and "))
 	}
 	switch verb := words[0]; {
-	case c.rotate && verb != "key" || c.etcdctl && verb != "init" || c.asJSON && verb != "status":
-		return cli.Usage("-rotate is for key, -print-etcdctl for init, and -json for status")
+	case c.rotate && verb != "key" || c.etcdctl && verb != "init" || c.asJSON && verb != "status" || c.reason != "" && verb != "hold" || c.compromised && verb != "remove":
+		return cli.Usage("-rotate is for key, -print-etcdctl for init, -json for status, -reason for hold, and -compromised for remove")
 	case verb == "status":
 		return c.status(ctx, words[1:])
+	case verb == "remove":
+		return c.remove(ctx, words[1:])
+	case verb == "rollback" || verb == "hold" || verb == "go":
+		return c.change(ctx, document.Wish(verb), words[1:])
 	case verb == "key":
 		return c.key()
 	case verb == "init" && c.etcdctl:

@@ -77,13 +77,8 @@ const statusWait = 15 * time.Second
 
 // status prints who orders, what each node serves and what is missing.
 func (c *Command) status(ctx context.Context, names []string) error {
-	o := c.options
-	o.NoSecrets = true
-	cfg, err := c.load(o)
+	cfg, err := c.owned()
 	if err != nil {
-		return err
-	}
-	if err := launch.BecomeOwner(cfg.State); err != nil {
 		return err
 	}
 	f, end, err := c.observe(ctx, cfg)
@@ -103,6 +98,17 @@ func (c *Command) status(ctx context.Context, names []string) error {
 		return err
 	}
 	return s.WriteText(c.Stdout)
+}
+
+// owned reads the configuration, and becomes who owns the state directory.
+func (c *Command) owned() (*config.Config, error) {
+	o := c.options
+	o.NoSecrets = true
+	cfg, err := c.load(o)
+	if err == nil {
+		err = launch.BecomeOwner(cfg.State)
+	}
+	return cfg, err
 }
 
 // observe returns the fleet as the engine shows it now.
@@ -145,10 +151,8 @@ func (c *Command) observe(ctx context.Context, cfg *config.Config) (f *fleet.Fle
 
 // newStatus collects what is known of targets; none: of all.
 func newStatus(f *fleet.Fleet, all, names []string) (*Status, error) {
-	for _, name := range names {
-		if !slices.Contains(all, name) {
-			return nil, problem.Newf("its names: "+strings.Join(all, " "), "the configuration has no certificate %q", name)
-		}
+	if err := known(all, names); err != nil {
+		return nil, err
 	}
 	if len(names) == 0 {
 		names = all
@@ -162,6 +166,16 @@ func newStatus(f *fleet.Fleet, all, names []string) (*Status, error) {
 		s.Targets = append(s.Targets, newTarget(name, r, f.Progress(name)))
 	}
 	return s, nil
+}
+
+// known returns the error for a name that is not among all.
+func known(all, names []string) error {
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			return problem.Newf("its names: "+strings.Join(all, " "), "the configuration has no certificate %q", name)
+		}
+	}
+	return nil
 }
 
 func newTarget(name string, r document.Release, nodes []wave.Node) TargetStatus {

@@ -109,13 +109,14 @@ func (n *Node) Shared() engine.Shared {
 }
 
 // take takes part in the fleet until ctx ends.
-func (n *Node) take(ctx context.Context, tokens *http01.Solver, changed func(targets []string)) {
+func (n *Node) take(ctx context.Context, tokens *http01.Solver, p engine.Passes) {
 	defer n.o.Store.Close()
 	var parts sync.WaitGroup
 	parts.Go(func() { n.ServeTokens(ctx, tokens) })
 	own, end := context.WithCancel(context.WithoutCancel(ctx)) // the seat is given back through the engine
 	parts.Go(func() { n.o.Run(own) })
-	n.Run(ctx, changed)
+	parts.Go(func() { n.ServeAsks(ctx, p.Issue) })
+	n.Run(ctx, p.Changed)
 	end()
 	parts.Wait()
 }

@@ -68,6 +68,9 @@ func (r *Release) check() error {
 type Pair struct {
 	Chain      string `json:"chain"`                // PEM, leaf first
 	Recipients string `json:"recipients,omitempty"` // sum of the keys that the private key is sealed to
+
+	// Nodes are those that the private key is sealed to, or once was, sorted; none: not known.
+	Nodes []string `json:"nodes,omitempty"`
 }
 
 func (p *Pair) check() error {
@@ -76,9 +79,14 @@ func (p *Pair) check() error {
 		return fmt.Errorf("the chain of the pair has %d bytes, or a null character", len(p.Chain))
 	case len(p.Recipients) > 64:
 		return errors.New("the sum of its recipients is too long")
+	case len(p.Nodes) > maxNodes:
+		return fmt.Errorf("it is sealed to %d nodes", len(p.Nodes))
 	}
-	return nil
+	return each(p.Nodes, CheckName)
 }
+
+// Had reports whether a node could ever open the private key, as far as that is known.
+func (p Pair) Had(node string) bool { return len(p.Nodes) == 0 || slices.Contains(p.Nodes, node) }
 
 // A Record is the half of record.json that is about ordering; the next key (DANE) is
 // sealed beside it.
@@ -180,20 +188,6 @@ func (t *Token) check() error {
 
 // For reports whether the key authorization is for a token.
 func (t Token) For(token string) bool { return strings.HasPrefix(t.KeyAuthorization, token+".") }
-
-// An Ask is what an operator wants on a node that does not sit.
-type Ask struct {
-	Names  []string `json:"names,omitempty"` // targets; none: all
-	Force  bool     `json:"force,omitempty"`
-	NewKey bool     `json:"new_key,omitempty"`
-}
-
-func (a *Ask) check() error {
-	if len(a.Names) > maxLines {
-		return fmt.Errorf("it asks for %d targets", len(a.Names))
-	}
-	return each(a.Names, CheckTarget)
-}
 
 // An Alive says that a node lives.
 type Alive struct {

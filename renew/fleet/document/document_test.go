@@ -36,13 +36,14 @@ func TestParse(t *testing.T) {
 	roundTrip(t, Fleet{NewID(), Format})
 	roundTrip(t, Release{Serial: 1, Version: "v000002", Fingerprint: sha256, NotAfter: noon, Wave: 1, Nodes: []string{"mx1", "mx2"}, At: noon, Held: "reload failed", Stopped: true})
 	roundTrip(t, Release{Serial: 9, Version: "v000002", Fingerprint: sha256, NotAfter: noon, All: true, At: noon})
-	roundTrip(t, Pair{"-----BEGIN CERTIFICATE-----\n", "0123456789abcdef"})
+	roundTrip(t, Pair{"-----BEGIN CERTIFICATE-----\n", "0123456789abcdef", []string{"mx1"}})
 	roundTrip(t, Record{json.RawMessage(`{"ca":"letsencrypt"}`)})
 	roundTrip(t, Account{map[string][]byte{"account.json": []byte("{}"), "key.pem": {0, 1}}})
 	roundTrip(t, OrderLog{[]string{"2026-11-23T20:17:00Z newOrder 8f434346648f6b96df89dda901c5176b"}})
 	roundTrip(t, Counts{[]Count{{noon, 3}, {noon.Add(CountPeriod), 1}}})
 	roundTrip(t, Token{strings.Repeat("t", 43) + "." + strings.Repeat("u", 43)})
-	roundTrip(t, Ask{Names: []string{"example.org", "*.example.org"}, Force: true})
+	roundTrip(t, Ask{Do: Issue, At: noon, Targets: map[string]uint64{"example.org": 7, "*.example.org": 0}, Force: true})
+	roundTrip(t, Answer{At: noon, Answered: true, Outcomes: []Outcome{{Target: "example.org", Action: "issue", NotAfter: noon}}})
 	roundTrip(t, Alive{Boot: "7d3c-1", Version: "v1.2", Clock: noon, Targets: map[string]string{"example.org": "0f"}})
 	roundTrip(t, Report{Revision: 7, Exceptions: map[string]Exception{"example.org": {Serial: 3, Failures: 2, Err: "no such proxy", At: noon}}, Newer: map[string][]byte{"example.org": {1}}})
 }
@@ -95,7 +96,10 @@ func TestParseRefuses(t *testing.T) {
 		{"counts not sorted", second(Parse[Counts]([]byte(`{"orders":[{"at":"2026-11-29T12:05:00Z","n":1},{"at":"2026-11-29T12:00:00Z","n":1}]}`)))},
 		{"negative count", second(Parse[Counts]([]byte(`{"orders":[{"at":"2026-11-29T12:00:00Z","n":-1}]}`)))},
 		{"token", second(Parse[Token]([]byte(`{"key_authorization":"../../x.y"}`)))},
-		{"ask for a path", second(Parse[Ask]([]byte(`{"names":["../x"]}`)))},
+		{"ask for a path", second(Parse[Ask]([]byte(`{"do":"go","at":"2026-11-29T12:00:00Z","targets":{"../x":1}}`)))},
+		{"ask for nothing known", second(Parse[Ask]([]byte(`{"do":"stop","at":"2026-11-29T12:00:00Z"}`)))},
+		{"removal of a path", second(Parse[Ask]([]byte(`{"do":"remove","at":"2026-11-29T12:00:00Z","node":"../x"}`)))},
+		{"ask as an answer", second(Parse[Answer]([]byte(`{"do":"go","at":"2026-11-29T12:00:00Z"}`)))},
 		{"boot", second(Parse[Alive]([]byte(`{"boot":"a b","clock":"2026-11-29T12:00:00Z"}`)))},
 		{"sum of a path", second(Parse[Alive]([]byte(`{"boot":"a","clock":"2026-11-29T12:00:00Z","targets":{"/":"0"}}`)))},
 		{"negative revision", second(Parse[Report]([]byte(`{"revision":-1}`)))},
@@ -177,7 +181,7 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, err := range []error{
 			second(Parse[Fleet](data)), second(Parse[Pair](data)), second(Parse[Record](data)), second(Parse[Account](data)), second(Parse[OrderLog](data)),
-			second(Parse[Counts](data)), second(Parse[Token](data)), second(Parse[Ask](data)), second(Parse[Alive](data)), second(Parse[Report](data)),
+			second(Parse[Counts](data)), second(Parse[Token](data)), second(Parse[Ask](data)), second(Parse[Answer](data)), second(Parse[Alive](data)), second(Parse[Report](data)),
 		} {
 			if err != nil && strings.ContainsFunc(err.Error(), func(c rune) bool { return c == 0x1b || c == 0 }) {
 				t.Errorf("%q: %q", data, err)

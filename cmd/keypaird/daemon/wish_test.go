@@ -1,0 +1,57 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"keypaird/renew"
+	"keypaird/renew/status"
+)
+
+// What is wanted on another node is one pass over those targets, in its mode.
+func TestIssue(t *testing.T) {
+	d := newIdler(t, "")
+	d.runPass(t.Context(), nil) // fails, so that the daemon itself waits from here on
+	type answer struct {
+		results status.Results
+		err     error
+	}
+	ask := func(ctx context.Context) <-chan answer {
+		answered := make(chan answer, 1)
+		go func() {
+			results, err := d.issue(ctx, []string{"mail"}, true, false)
+			answered <- answer{results, err}
+		}()
+		return answered
+	}
+	answered := ask(t.Context())
+	due := <-d.requested
+	if fmt.Sprint(due) != "map[mail:true]" {
+		t.Errorf("requested: %v", due)
+	}
+	d.runPass(t.Context(), due)
+	select {
+	case a := <-answered:
+		if a.err != nil || len(a.results) != 1 || a.results[0].OK || a.results[0].Error == "" {
+			t.Errorf("%+v", a)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("no answer")
+	}
+	if strings.Count(d.out.String(), "action=issue") != 2 || d.pass.Mode != renew.Scheduled {
+		t.Errorf("mode %v after that:\n%s", d.pass.Mode, d.out)
+	}
+	was := strings.Count(d.out.String(), "action=issue")
+	gone, cancel := context.WithCancel(t.Context())
+	answered = ask(gone)
+	due = <-d.requested
+	cancel()
+	<-answered
+	d.runPass(t.Context(), due)
+	if n := strings.Count(d.out.String(), "action=issue"); n != was {
+		t.Errorf("what nobody waits for was ordered:\n%s", d.out)
+	}
+}
