@@ -27,30 +27,30 @@ import (
 )
 
 const (
-	target = "example.org"
+	domain = "example.org"
 	ca     = "pebble"
 )
 
-// A world is an engine, and the keys of the nodes that meet in it.
-type world struct {
+// A machines is an engine, and the keys of the nodes that meet in it.
+type machines struct {
 	t       *testing.T
 	server  *memory.Server
 	keys    map[string]*envelope.Identity
 	members envelope.Members
 }
 
-func newWorld(t *testing.T, names ...string) *world {
+func newMachines(t *testing.T, names ...string) *machines {
 	time.Sleep(time.Until(time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC))) // documents are not older
-	w := &world{t: t, server: memory.New(), keys: map[string]*envelope.Identity{}, members: envelope.Members{}}
+	w := &machines{t: t, server: memory.New(), keys: map[string]*envelope.Identity{}, members: envelope.Members{}}
 	for _, name := range names {
 		key, err := envelope.Generate()
-		must(t, err)
+		ok(t, err)
 		w.keys[name], w.members[name] = key, key.Publics()
 	}
 	return w
 }
 
-func must(t *testing.T, errs ...error) {
+func ok(t *testing.T, errs ...error) {
 	t.Helper()
 	for _, err := range errs {
 		if err != nil {
@@ -59,8 +59,8 @@ func must(t *testing.T, errs ...error) {
 	}
 }
 
-// A machine is a node with files of its own, and its connection to the engine.
-type machine struct {
+// A testMachine is a node with files of its own, and its connection to the engine.
+type testMachine struct {
 	*Node
 	t      *testing.T
 	dir    string
@@ -69,11 +69,11 @@ type machine struct {
 }
 
 // start runs a node with the files in dir.
-func (w *world) start(name, dir string, order ...string) *machine {
+func (w *machines) start(name, dir string, order ...string) *testMachine {
 	w.t.Helper()
 	store, err := keypair.Open(dir)
-	must(w.t, err)
-	m := &machine{t: w.t, dir: dir, client: w.server.Client(name)}
+	ok(w.t, err)
+	m := &testMachine{t: w.t, dir: dir, client: w.server.Client(name)}
 	var nodes []string
 	for name := range w.members {
 		nodes = append(nodes, name)
@@ -85,7 +85,7 @@ func (w *world) start(name, dir string, order ...string) *machine {
 			Boot: document.NewID(), Version: "v1.0.0", Log: slog.New(slog.DiscardHandler),
 		},
 		ID:    func(context.Context) (string, error) { return strings.Repeat("0123456789abcdef", 2), nil },
-		Store: store, CAs: map[string][]string{target: {ca}}, Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
+		Store: store, CAs: map[string][]string{domain: {ca}}, Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
 		Files: Files{Order: m.order, Account: m.account, OrderLog: m.orderLog},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -100,37 +100,37 @@ func (w *world) start(name, dir string, order ...string) *machine {
 	return m
 }
 
-func (m *machine) order(target, ca string) acme.OrderStore {
+func (m *testMachine) order(target, ca string) acme.OrderStore {
 	return acme.OrderDir(filepath.Join(m.dir, "certs", target, "pending", ca))
 }
 
-func (m *machine) account(ca string) accountfile.Files {
+func (m *testMachine) account(ca string) accountfile.Files {
 	return accountfile.Files{CA: ca, Store: accountfile.Dir(filepath.Join(m.dir, "accounts", ca))}
 }
 
-func (m *machine) orderLog(ca string) *orderlog.Log {
+func (m *testMachine) orderLog(ca string) *orderlog.Log {
 	return orderlog.New(orderlog.Options{CA: ca, Dir: filepath.Join(m.dir, "accounts", ca)})
 }
 
-// kill ends the machine as kill -9 does.
-func (m *machine) kill() {
+// kill ends the testMachine as kill -9 does.
+func (m *testMachine) kill() {
 	m.client.Kill()
 	m.stop()
 }
 
-// begin begins a pass and reports whether the machine may order in it.
-func (m *machine) begin() error {
+// begin begins a pass and reports whether the testMachine may order in it.
+func (m *testMachine) begin() error {
 	m.Begin(m.t.Context())
 	_, err := m.seat()
 	return err
 }
 
 // save saves an account, an order and what was ordered, as package acme does.
-func (m *machine) save(key string) error {
+func (m *testMachine) save(key string) error {
 	a := m.Account(ca, m.account(ca).Store)
-	o := m.Orders(target, ca, m.order(target, ca))
+	o := m.Orders(domain, ca, m.order(domain, ca))
 	l := m.OrderLog(ca, m.orderLog(ca))
-	r := orderlog.Request{Names: []string{target}, Target: target, Order: "https://ca.test/order/1"}
+	r := orderlog.Request{Names: []string{domain}, Target: domain, Order: "https://ca.test/order/1"}
 	return errors.Join(
 		a.Save("key.pem", []byte(key)), a.Save("account.json", []byte("{}")),
 		o.Save([]byte(`{"url":""}`), false), l.Reserve(m.t.Context(), orderlog.NewOrder, r),
@@ -142,27 +142,27 @@ func (m *machine) save(key string) error {
 // that was killed, which can no longer write anything.
 func TestSitsNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+		w := newMachines(t, "a", "b")
 		a, b := w.start("a", t.TempDir(), "a", "b"), w.start("b", t.TempDir(), "a", "b")
 		time.Sleep(5 * time.Second)
-		must(t, a.begin(), a.Permit(), a.save("secret"))
+		ok(t, a.begin(), a.Permit(), a.save("secret"))
 		if err := b.begin(); err == nil || b.Permit() == nil {
 			t.Fatalf("two nodes may order: %v", err)
 		}
 		if err := b.save("other"); !errors.Is(err, acme.ErrNotPermitted) {
 			t.Fatalf("a node that does not sit has written: %v", err)
 		}
-		must(t, b.account(ca).Store.Remove("key.pem"), b.account(ca).Store.Remove("account.json"))
+		ok(t, b.account(ca).Store.Remove("key.pem"), b.account(ca).Store.Remove("account.json"))
 		a.client.Kill()
 		time.Sleep(40 * time.Second)
 		if err := a.Permit(); err == nil {
 			t.Error("a node whose lease is not confirmed may send requests")
 		}
-		must(t, b.begin(), b.Permit())
+		ok(t, b.begin(), b.Permit())
 		key, err := b.account(ca).Store.Load("key.pem")
-		order, oerr := b.order(target, ca).Load()
-		lines, lerr := b.orderLog(ca).Lines(target)
-		must(t, err, oerr, lerr)
+		order, oerr := b.order(domain, ca).Load()
+		lines, lerr := b.orderLog(ca).Lines(domain)
+		ok(t, err, oerr, lerr)
 		if string(key) != "secret" || !strings.Contains(string(order), "order/1") || len(lines) != 1 {
 			t.Errorf("key %q, order %s, log %q", key, order, lines)
 		}
@@ -181,12 +181,12 @@ func TestSitsNext(t *testing.T) {
 // No byte of a key is in the engine.
 func TestSealed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a")
+		w := newMachines(t, "a")
 		a := w.start("a", t.TempDir(), "a")
 		time.Sleep(5 * time.Second)
-		must(t, a.begin(), a.save("this-is-secret"))
+		ok(t, a.begin(), a.save("this-is-secret"))
 		all, err := a.client.Read(t.Context(), "")
-		must(t, err)
+		ok(t, err)
 		if len(all.Entries) < 6 {
 			t.Errorf("the engine has only %d keys", len(all.Entries))
 		}
@@ -202,14 +202,14 @@ func TestSealed(t *testing.T) {
 // from ordering, until it is sealed anew, and one of its own is kept aside.
 func TestAccountOfTheFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+		w := newMachines(t, "a", "b")
 		dirA, dirB := t.TempDir(), t.TempDir()
 		a := w.start("a", dirA, "a")
 		time.Sleep(5 * time.Second)
-		must(t, a.begin(), a.save("of the fleet"))
+		ok(t, a.begin(), a.save("of the fleet"))
 		a.stop()
 		b := w.start("b", dirB, "a", "b")
-		must(t, b.account(ca).Store.Save("key.pem", []byte("own")), b.account(ca).Store.Save("account.json", []byte("{}")))
+		ok(t, b.account(ca).Store.Save("key.pem", []byte("own")), b.account(ca).Store.Save("account.json", []byte("{}")))
 		time.Sleep(5 * time.Second)
 		if err := b.begin(); err == nil || !strings.Contains(err.Error(), "account of the fleet") {
 			t.Fatalf("a node orders without the fleet's account: %v", err)
@@ -221,14 +221,14 @@ func TestAccountOfTheFleet(t *testing.T) {
 		b.stop()
 		a = w.start("a", dirA, "a", "b")
 		time.Sleep(5 * time.Second)
-		must(t, a.begin())
+		ok(t, a.begin())
 		a.stop()
 		b = w.start("b", dirB, "a", "b")
 		time.Sleep(5 * time.Second)
-		must(t, b.begin())
+		ok(t, b.begin())
 		key, err := b.account(ca).Store.Load("key.pem")
 		aside, gerr := filepath.Glob(filepath.Join(dirB, "accounts", ca, "key.pem.old-*"))
-		must(t, err, gerr)
+		ok(t, err, gerr)
 		if string(key) != "of the fleet" || len(aside) != 1 {
 			t.Errorf("its account is %q, and aside are %q", key, aside)
 		}
@@ -238,19 +238,19 @@ func TestAccountOfTheFleet(t *testing.T) {
 // What the engine lost, the next node in the seat writes back.
 func TestEmptiedEngine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a")
+		w := newMachines(t, "a")
 		dir := t.TempDir()
 		empty := w.server.Backup()
 		a := w.start("a", dir, "a")
 		time.Sleep(5 * time.Second)
-		must(t, a.begin(), a.save("secret"))
+		ok(t, a.begin(), a.save("secret"))
 		a.End()
 		a.stop()
 		w.server.Restore(empty)
 		a = w.start("a", dir, "a")
 		time.Sleep(5 * time.Second)
-		must(t, a.begin())
-		for _, key := range []string{document.AccountKey(ca), document.OrderKey(target, ca)} {
+		ok(t, a.begin())
+		for _, key := range []string{document.AccountKey(ca), document.OrderKey(domain, ca)} {
 			if s, err := a.client.Read(t.Context(), key); err != nil || len(s.Entries) != 1 {
 				t.Errorf("%s was not written back: %v", key, err)
 			}
@@ -262,41 +262,41 @@ func TestEmptiedEngine(t *testing.T) {
 // second.
 func TestLastResort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+		w := newMachines(t, "a", "b")
 		a, b := w.start("a", t.TempDir(), "a", "b"), w.start("b", t.TempDir(), "a", "b")
 		time.Sleep(5 * time.Second)
 		w.server.Set(memory.Faults{Unreachable: true})
 		time.Sleep(2 * time.Minute)
 		now := time.Now()
 		left := func(percent int) renew.State {
-			p, err := pairtest.Issue([]string{target}, now.Add(-time.Duration(100-percent)*time.Hour), 100*time.Hour)
-			must(t, err)
+			p, err := pairtest.Issue([]string{domain}, now.Add(-time.Duration(100-percent)*time.Hour), 100*time.Hour)
+			ok(t, err)
 			return renew.State{Leaf: p.Leaf, InUse: p.Leaf, Fingerprint: p.Fingerprint(), Live: true}
 		}
-		for _, m := range []*machine{a, b} {
+		for _, m := range []*testMachine{a, b} {
 			if err := m.begin(); err == nil {
 				t.Fatal("a node sits without an engine")
 			}
 		}
 		for _, tt := range []struct {
-			m       *machine
+			m       *testMachine
 			percent int
 			orders  bool
 		}{{a, 12, false}, {a, 9, true}, {b, 9, false}, {b, 8, true}} {
-			hold := tt.m.Sharing(target).OrderHold(now, left(tt.percent), renew.Scheduled)
+			hold := tt.m.Sharing(domain).OrderHold(now, left(tt.percent), renew.Scheduled)
 			if orders := hold.Err == nil; orders != tt.orders {
 				t.Errorf("with %d %% left %s orders: %v (%v)", tt.percent, tt.m.Name(), orders, hold.Err)
 			}
 		}
-		if hold := a.Sharing(target).OrderHold(now, renew.State{}, renew.Scheduled); hold.Err == nil {
+		if hold := a.Sharing(domain).OrderHold(now, renew.State{}, renew.Scheduled); hold.Err == nil {
 			t.Error("a certificate that never was is ordered without the engine")
 		}
-		must(t, a.Permit(), a.save("alone"))
+		ok(t, a.Permit(), a.save("alone"))
 		w.server.Set(memory.Faults{})
 		time.Sleep(2 * time.Minute)
 		a.End()
-		must(t, a.begin())
-		if s, err := a.client.Read(t.Context(), document.OrderKey(target, ca)); err != nil || len(s.Entries) != 1 {
+		ok(t, a.begin())
+		if s, err := a.client.Read(t.Context(), document.OrderKey(domain, ca)); err != nil || len(s.Entries) != 1 {
 			t.Errorf("an order that was placed alone is not in the engine: %v", err)
 		}
 	})
@@ -305,29 +305,29 @@ func TestLastResort(t *testing.T) {
 // A pair goes from the node in the seat to another, with what was recorded.
 func TestPublishAndTake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+		w := newMachines(t, "a", "b")
 		a, b := w.start("a", t.TempDir(), "a", "b"), w.start("b", t.TempDir(), "a", "b")
 		time.Sleep(5 * time.Second)
-		must(t, a.begin())
+		ok(t, a.begin())
 		_ = b.begin()
-		p, err := pairtest.Issue([]string{target}, time.Now(), time.Hour)
-		must(t, err)
-		_, err = a.o.Store.Add(target, p)
-		must(t, err)
+		p, err := pairtest.Issue([]string{domain}, time.Now(), time.Hour)
+		ok(t, err)
+		_, err = a.o.Store.Add(domain, p)
+		ok(t, err)
 		st := renew.State{Leaf: p.Leaf, Fingerprint: p.Fingerprint(), Record: record.Record{Ordering: record.Ordering{CA: ca, Fingerprint: p.Fingerprint()}}}
-		if !a.Sharing(target).Lacks(st) || b.Sharing(target).Lacks(st) {
+		if !a.Sharing(domain).Lacks(st) || b.Sharing(domain).Lacks(st) {
 			t.Error("the node in the seat, and it alone, has to publish its pair")
 		}
-		serial, err := a.Sharing(target).Publish(t.Context(), st, p)
-		must(t, err)
+		serial, err := a.Sharing(domain).Publish(t.Context(), st, p)
+		ok(t, err)
 		time.Sleep(time.Second)
-		taken, err := b.Sharing(target).Take(t.Context(), renew.State{})
-		must(t, err)
+		taken, err := b.Sharing(domain).Take(t.Context(), renew.State{})
+		ok(t, err)
 		if taken == nil || taken.Pair.Fingerprint() != p.Fingerprint() || taken.Serial != serial || taken.Ordering.CA != ca {
 			t.Fatalf("taken %+v, serial %d", taken, serial)
 		}
 		st.Record.Fleet = record.Fleet{Serial: serial, Fingerprint: p.Fingerprint()}
-		if taken, err := a.Sharing(target).Take(t.Context(), st); taken != nil || err != nil {
+		if taken, err := a.Sharing(domain).Take(t.Context(), st); taken != nil || err != nil {
 			t.Errorf("the node that published it took %+v, %v", taken, err)
 		}
 	})
@@ -337,10 +337,10 @@ func TestPublishAndTake(t *testing.T) {
 // that may order has signed it.
 func TestTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b", "edge")
+		w := newMachines(t, "a", "b", "edge")
 		a, edge := w.start("a", t.TempDir(), "a"), w.start("edge", t.TempDir(), "a")
 		time.Sleep(5 * time.Second)
-		must(t, a.begin())
+		ok(t, a.begin())
 		ctx, cancel := context.WithCancel(t.Context())
 		solver := &http01.Solver{Dir: filepath.Join(edge.dir, "http-01"), Log: slog.New(slog.DiscardHandler)}
 		done := make(chan struct{})
@@ -361,7 +361,7 @@ func TestTokens(t *testing.T) {
 			}
 			return nil
 		})
-		must(t, err)
+		ok(t, err)
 		time.Sleep(5 * time.Second)
 		if got, err := solver.Token(token); err == nil {
 			t.Errorf("still served %q", got)
@@ -369,9 +369,9 @@ func TestTokens(t *testing.T) {
 		forged := w.start("b", t.TempDir(), "b") // by its own file it may order
 		time.Sleep(40 * time.Second)
 		op, err := forged.op(document.TokenKey(token), document.Token{KeyAuthorization: auth}, nil)
-		must(t, err)
+		ok(t, err)
 		_, err = forged.client.Commit(ctx, nil, []engine.Op{op})
-		must(t, err)
+		ok(t, err)
 		time.Sleep(5 * time.Second)
 		if got, err := solver.Token(token); err == nil {
 			t.Errorf("a token of a node that may not order is served: %q", got)
