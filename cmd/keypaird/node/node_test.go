@@ -112,12 +112,6 @@ func (m *testMachine) orderLog(ca string) *orderlog.Log {
 	return orderlog.New(orderlog.Options{CA: ca, Dir: filepath.Join(m.dir, "accounts", ca)})
 }
 
-// kill ends the testMachine as kill -9 does.
-func (m *testMachine) kill() {
-	m.client.Kill()
-	m.stop()
-}
-
 // begin begins a pass and reports whether the testMachine may order in it.
 func (m *testMachine) begin() error {
 	m.Begin(m.t.Context())
