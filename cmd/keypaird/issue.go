@@ -97,5 +97,5 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if len(names) == 0 {
 		w.LogUnconfigured()
 	}
-	return e.Finish(append(asked.results, status.ResultsOf(did.Done, did.Errs, show.Took)...), asked.changed+len(did.Done), append(asked.errs, did.Errs...), *asJSON)
+	return e.Finish(append(append(status.Results{}, asked.results...), status.ResultsOf(did.Done, did.Errs, show.Took)...), asked.changed+len(did.Done), append(asked.errs, did.Errs...), *asJSON)
 }

@@ -32,6 +32,7 @@ var opening = map[string]string{
 	"acme/transport/server.go t.DialContext":            "is set to what dials by sockets.Dial",
 	"cmd/keypaird/daemon/page.go responder.Listen":      "uses sockets.Listen",
 	"cmd/keypaird/daemon/page.go unixsocket.Listen":     "uses sockets.Listen",
+	"cmd/keypaird/imports/deploy.go probe.Dial":         "uses sockets.Dial, to servers of this machine",
 	"cmd/keypaird/initial/render.go probe.Dial":         "uses sockets.Dial",
 	"cmd/keypaird/listener/channel.go net.FileListener": "in the listener, which is confined before it begins",
 	"cmd/keypaird/preflight/server.go probe.Dial":       "uses sockets.Dial",

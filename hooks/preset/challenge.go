@@ -6,7 +6,7 @@ import "strings"
 // or shows the directory WEBROOT in their place.
 var challenges = map[string][]string{
 	"nginx": {
-		"location /.well-known/acme-challenge/ {    # in each server block on port 80, and on 443 if that redirects there",
+		"location /.well-known/acme-challenge/ {    # in each server on port 80, and 443 if redirected",
 		"\tproxy_pass http://ADDRESS;",
 		"}",
 	},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -255,8 +256,10 @@ func TestWavesGoOn(t *testing.T) {
 func TestReseal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "a", "b", "c")
-		audience := []string{"a", "b"}
-		with := func(o *Options) { o.Audience = func(string) []string { return audience } }
+		var audience atomic.Pointer[[]string]
+		to := func(nodes ...string) { audience.Store(&nodes) }
+		to("a", "b")
+		with := func(o *Options) { o.Audience = func(string) []string { return *audience.Load() } }
 		a := w.start("a", with)
 		defer w.end()
 		w.takenBy("a")
@@ -293,7 +296,7 @@ func TestReseal(t *testing.T) {
 			a = w.start("a", with)
 			time.Sleep(30 * time.Second)
 		}
-		if audience = []string{"a", "b"}; !opens("c", w.keys["c"]) {
+		if to("a", "b"); !opens("c", w.keys["c"]) {
 			t.Error("an orderer cannot open it")
 		}
 		restart() // c may no longer order

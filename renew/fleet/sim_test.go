@@ -27,7 +27,7 @@ import (
 // started again. What a node has on its disk stays.
 type simulation struct {
 	*world
-	random  *rand.Rand
+	random  *dice
 	ca      *countingCA
 	targets map[string]time.Duration // lifetime of its certificates
 	fenced  bool
@@ -137,7 +137,7 @@ type disk struct {
 
 func newSimulation(t testing.TB, seed uint64, nodes []string, targets map[string]time.Duration) *simulation {
 	w := newWorld(t, nodes...)
-	s := &simulation{world: w, random: rand.New(rand.NewPCG(seed, 1)), targets: targets, fenced: true, stops: 10, every: 20 * time.Second, quiet: true, sim: map[string]*simNode{}}
+	s := &simulation{world: w, random: &dice{rand: rand.New(rand.NewPCG(seed, 1))}, targets: targets, fenced: true, stops: 10, every: 20 * time.Second, quiet: true, sim: map[string]*simNode{}}
 	s.ca = &countingCA{clock: w.clock}
 	for _, name := range nodes {
 		n := &simNode{s: s, name: name, disk: map[string]*disk{}}
@@ -495,4 +495,28 @@ func (s *simulation) check() {
 			}
 		}
 	}
+}
+
+// dice are thrown by several nodes.
+type dice struct {
+	mu   sync.Mutex
+	rand *rand.Rand
+}
+
+func (d *dice) IntN(n int) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rand.IntN(n)
+}
+
+func (d *dice) Int64N(n int64) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rand.Int64N(n)
+}
+
+func (d *dice) Float64() float64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rand.Float64()
 }

@@ -193,7 +193,11 @@ func TestCloseWhileAnswering(t *testing.T) {
 	<-asked
 	began := time.Now()
 	server.Close()
-	if took := time.Since(began); took > endTimeout/2 {
+	limit := endTimeout / 2
+	if testutil.Race { // its run time waits for a second at the end
+		limit = 3 * endTimeout
+	}
+	if took := time.Since(began); took > limit {
 		t.Errorf("closed after %v", took)
 	}
 	close(release)

@@ -130,11 +130,11 @@ func TestUnclearCommits(t *testing.T) {
 	}{
 		{"answer lost", memory.Faults{Fail: memory.LoseAnswers(1)}, time.Hour, false, "2"},
 		{"answers lost", memory.Faults{Fail: memory.LoseAnswers(3)}, time.Hour, false, "2"},
-		{"request lost", memory.Faults{Unreachable: true}, 0, true, "1"},
+		{"request lost", memory.Faults{Unreachable: true}, time.Millisecond, true, "1"},
 		{"hangs for a moment", memory.Faults{Hang: true}, 8 * time.Second, false, "2"},
 		{"slow", memory.Faults{Delay: 4 * time.Second}, time.Hour, false, "2"},
 		{"happens later", memory.Faults{Late: 5 * time.Second}, time.Second, true, "1"},
-		{"read only", memory.Faults{ReadOnly: true}, 0, true, "1"},
+		{"read only", memory.Faults{ReadOnly: true}, time.Millisecond, true, "1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
