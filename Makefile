@@ -24,7 +24,7 @@ RACE   = -race
 SHELLS = bash-completion/completions/keypaird:bash zsh/site-functions/_keypaird:zsh fish/vendor_completions.d/keypaird.fish:fish
 # A test binary with the race detector waits a second when it ends: not 250 times.
 RUN    = case "$$(id -u),$$(ls /etc/debian_version 2>/dev/null)" in 0,?*) CI=true; export CI; most="-skips $(SKIPS)";; esac; \
-	GORACE="$${GORACE:-atexit_sleep_ms=0}"; export GORACE; $(GO) run .ci/gotest/main.go $$most -vet=off -p 4 -parallel 4 -tags lean -timeout 20m
+	GORACE="$${GORACE:-atexit_sleep_ms=0}"; export GORACE; $(GO) run .ci/gotest/main.go $$most -vet=off -p 3 -parallel 4 -tags lean -timeout 20m
 
 # One directory below cmd is one program.
 build: new-enough
@@ -102,7 +102,7 @@ providers:
 # kills of the whole program take ten minutes, and are left to who changes what they test.
 exhaustive: servers
 	@KEYPAIRD_TEST_EXHAUSTIVE=true; CGO_ENABLED=0; export KEYPAIRD_TEST_EXHAUSTIVE CGO_ENABLED; \
-	$(RUN) -run '^(TestEverySystemCall|TestShortLived|TestDisturbedYears)$$' ./renew/keypair ./renew/years
+	$(RUN) -run '^(TestEverySystemCall|TestShortLived|TestDisturbedYears|TestYears|TestSingleIssuance|TestIssuedTwiceWithoutFence)$$' ./renew/keypair ./renew/years ./renew/fleet
 
 # The types of all packages and tests on every platform, which takes seconds for each.
 # One that is not Linux is built, linked and vetted as well; BUILT="$$(make -s platforms)"

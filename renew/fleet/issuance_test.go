@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"keypaird/renew/testutil"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,4 +62,9 @@ func TestIssuedTwiceWithoutFence(t *testing.T) {
 	t.Logf("issued twice: %d", twice)
 }
 
-func seeds() uint64 { return 8 }
+func seeds() uint64 {
+	if testutil.Race {
+		return 2
+	}
+	return 8
+}
