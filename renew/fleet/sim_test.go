@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"keypaird/renew/fleet/document"
@@ -483,6 +484,7 @@ func (s *simulation) holder() string {
 
 // check compares all nodes with the engine.
 func (s *simulation) check() {
+	synctest.Wait()
 	t := s.t
 	for target := range s.targets {
 		newest := s.sim[s.names[0]].disk[target]
