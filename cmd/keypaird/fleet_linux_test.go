@@ -192,9 +192,7 @@ func (n *fleetNode) stop(s syscall.Signal) {
 		return
 	}
 	if s == syscall.SIGKILL {
-		for _, pid := range family(n.cmd.Process.Pid) {
-			_ = syscall.Kill(pid, s)
-		}
+		n.signal(s)
 	}
 	_ = n.cmd.Process.Signal(s)
 	_ = n.cmd.Wait()
@@ -347,4 +345,64 @@ func TestFleet(t *testing.T) {
 	web.start()
 	f.agree(90*time.Second, nil, first, web)
 	f.issued(0)
+}
+
+// The node that orders is killed when the CA has finalized an order, and, if all is tested,
+// the next one is stopped for longer than its lease lasts, which takes five minutes. Each
+// certificate is issued once, whoever ends it.
+func TestFleetKilled(t *testing.T) {
+	t.Parallel()
+	if !inNamespaces(t) {
+		return
+	}
+	if !inside() {
+		t.Skip("needs root and Linux: each node answers at port 80 of an address of its own")
+	}
+	f := newFleet(t, 1, []string{"mx1", "mx2"}, "mx1", "mx2", "web")
+	first, second, web := f.nodes[0], f.nodes[1], f.nodes[2]
+	for _, n := range f.nodes {
+		n.start()
+	}
+	pairs := f.agree(60*time.Second, nil, f.nodes...)
+	f.issued(2)
+
+	killed := make(chan struct{})
+	f.ca.at("finalize", true, func() {
+		first.signal(syscall.SIGKILL)
+		close(killed)
+	})
+	f.change(f.nodes...)
+	<-killed
+	first.stop(syscall.SIGKILL)
+	pairs = f.agree(120*time.Second, pairs, second, web)
+	f.issued(2)
+
+	if !testutil.Exhaustive() {
+		return
+	}
+	first.start()
+	f.agree(120*time.Second, nil, f.nodes...)
+	stopped := make(chan struct{})
+	f.ca.at("order", true, func() {
+		second.signal(syscall.SIGSTOP)
+		close(stopped)
+	})
+	f.change(f.nodes...)
+	<-stopped
+	pairs = f.agree(180*time.Second, pairs, first, web)
+	second.signal(syscall.SIGCONT)
+	f.agree(60*time.Second, nil, f.nodes...)
+	for target, pair := range pairs {
+		if second.deployed(target) != pair {
+			t.Errorf("the node that was stopped has another pair of %s", target)
+		}
+	}
+	f.issued(2)
+}
+
+// signal sends a signal to all processes of the daemon.
+func (n *fleetNode) signal(s syscall.Signal) {
+	for _, pid := range family(n.cmd.Process.Pid) {
+		_ = syscall.Kill(pid, s)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/fleet/view"
+	"keypaird/renew/problem"
 )
 
 const (
@@ -27,11 +28,18 @@ func (f *Fleet) stayAlive(ctx context.Context) {
 	for ctx.Err() == nil {
 		lease, err := f.signIn(ctx)
 		if err == nil {
-			since, retry = time.Time{}, minRetry
+			since = time.Time{}
 			f.setErr(living, nil)
 			f.update(func() { f.present, f.clone = true, "" })
+			began := time.Now()
 			f.attend(ctx, lease)
 			f.update(func() { f.present = false })
+			if time.Since(began) < minRetry { // what this node wrote was refused or removed at once
+				pause(ctx, retry)
+				retry = min(2*retry, maxRetry)
+			} else {
+				retry = minRetry
+			}
 			continue
 		}
 		switch {
@@ -93,6 +101,9 @@ func (f *Fleet) reportClone() {
 
 // signIn sets the key that says that this node is alive.
 func (f *Fleet) signIn(ctx context.Context) (engine.Lease, error) {
+	if err := document.CheckTime(f.now()); err != nil {
+		return nil, problem.Newf("set the clock of this machine", "the clock of this machine is wrong: %w", err)
+	}
 	there, err := engine.ReadKey(ctx, f.Engine, document.AliveKey(f.Node))
 	if err != nil {
 		return nil, err

@@ -32,6 +32,7 @@ type Metrics struct {
 	passTime      prometheus.Histogram
 	lastPass      prometheus.Gauge
 	configuration prometheus.Gauge
+	fleet         fleetMetrics
 }
 
 var _ renew.Observer = (*Metrics)(nil)

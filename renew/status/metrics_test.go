@@ -30,6 +30,7 @@ func busyMetrics() *Metrics {
 	m.Clock("letsencrypt", -90*time.Second)
 	m.Passed(2*time.Second, 1)
 	m.Passed(time.Second, 0)
+	m.Fleet(Fleet{Alive: 2, Away: 1, Behind: 1, EngineUp: true})
 	return m
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"keypaird/renew/durable"
+	"keypaird/renew/status"
 )
 
 // Begin waits for the lock of the state directory. If it has to wait, waiting is
@@ -51,4 +52,12 @@ func (e *Engine) BeginPass(ctx context.Context) (end func()) {
 	}
 	e.options.Shared.Begin(ctx)
 	return e.options.Shared.End
+}
+
+// Figures returns those of the fleet; false: there is none.
+func (e *Engine) Figures() (status.Fleet, bool) {
+	if e.options.Shared.Figures == nil {
+		return status.Fleet{}, false
+	}
+	return e.options.Shared.Figures(), true
 }

@@ -30,6 +30,8 @@ type Shared struct {
 	Run   func(ctx context.Context, tokens *http01.Solver, p Passes)
 	Begin func(context.Context)
 	End   func()
+
+	Figures func() status.Fleet // for metrics; nil: there is no fleet
 }
 
 // Passes are those that a fleet has a daemon make. Fields may be nil.

@@ -42,6 +42,7 @@ type Node struct {
 	written map[string]bool   // keys of orders that the engine has of this term
 	records map[string]string // sums of the records that the engine has of this term, by target
 
+	figures  figures
 	accounts sync.Mutex // held while an account is written
 	counts   sync.Mutex // likewise the counts of orders
 }

@@ -229,6 +229,26 @@ func TestAccountOfTheFleet(t *testing.T) {
 	})
 }
 
+// A node whose clock was never set says so, and does not ask the engine again and again.
+func TestClockNeverSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // in the year 2000
+		w := &machines{t: t, server: memory.New(), keys: map[string]*envelope.Identity{}, members: envelope.Members{}}
+		key, err := envelope.Generate()
+		ok(t, err)
+		w.keys["a"], w.members["a"] = key, key.Publics()
+		calls := 0
+		w.server.Set(memory.Faults{Fail: func(memory.Call) error { calls++; return nil }})
+		a := w.start("a", t.TempDir(), "a")
+		time.Sleep(10 * time.Minute)
+		if err := a.Err(); err == nil || !strings.Contains(err.Error(), "the clock of this machine is wrong") {
+			t.Errorf("error = %v", err)
+		}
+		if calls > 1000 {
+			t.Errorf("%d calls of the engine in ten minutes", calls)
+		}
+	})
+}
+
 // What the engine lost, the next node in the seat writes back.
 func TestEmptiedEngine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -273,6 +273,9 @@ func Parse[T any, B body[T]](data []byte) (T, error) {
 }
 
 // checkTime refuses times that nobody can have meant.
+// CheckTime refuses times that a clock shows which was never set.
+func CheckTime(t time.Time) error { return checkTime(t) }
+
 func checkTime(t time.Time) error {
 	if t.Year() < 2020 || t.Year() > 2999 {
 		return fmt.Errorf("the year is %d", t.Year())
