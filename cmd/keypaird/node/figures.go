@@ -1,7 +1,6 @@
 package node
 
 import (
-	"sync"
 	"time"
 
 	"keypaird/renew/status"
@@ -10,13 +9,6 @@ import (
 // figuresEvery is how often the nodes of a fleet are counted: each has all its targets
 // looked at.
 const figuresEvery = 30 * time.Second
-
-// figures are those of the fleet as they were counted last.
-type figures struct {
-	mu    sync.Mutex
-	at    time.Time
-	nodes status.Fleet
-}
 
 // Figures returns what metrics show of the fleet.
 func (n *Node) Figures() status.Fleet {

@@ -14,6 +14,7 @@ import (
 	"keypaird/renew/fleet"
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/keypair"
+	"keypaird/renew/status"
 )
 
 // Options are what a Node needs. Of Fleet, ID is found and Changed is set here.
@@ -144,4 +145,11 @@ func notPermitted(err error) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", acme.ErrNotPermitted, err)
+}
+
+// figures are those of the fleet as they were counted last.
+type figures struct {
+	mu    sync.Mutex
+	at    time.Time
+	nodes status.Fleet
 }
