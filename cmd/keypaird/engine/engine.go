@@ -151,9 +151,9 @@ func (e *Engine) bind(t config.Target) renew.Target {
 	if x := ExternalOf(t); x != nil {
 		out.Issuers = []renew.Issuer{x}
 	}
-	orders := orders{dir: filepath.Join(e.Store.Dir(t.Name), "pending")}
+	orders := orders{dir: PendingDir(e.Store, t.Name, "")}
 	for _, ca := range t.SignWith {
-		orders.at = append(orders.at, e.options.Shared.orders(t.Name, ca, filepath.Join(orders.dir, ca)))
+		orders.at = append(orders.at, e.options.Shared.orders(t.Name, ca, PendingDir(e.Store, t.Name, ca)))
 	}
 	for n, ca := range t.SignWith {
 		out.Issuers = append(out.Issuers, &issuer{
@@ -329,7 +329,7 @@ func (e *Engine) orderLog(ca string) acme.OrderLog {
 	return e.orderLogs[ca]
 }
 
-func (e *Engine) accountDir(ca string) string { return filepath.Join(e.Config.State, "accounts", ca) }
+func (e *Engine) accountDir(ca string) string { return AccountDir(e.Config.State, ca) }
 
 // CA returns the client of the CA called name.
 func (e *Engine) CA(name string) (*acme.Client, error) {

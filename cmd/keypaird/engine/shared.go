@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 
 	"keypaird/acme"
 	"keypaird/acme/accountfile"
@@ -11,6 +12,7 @@ import (
 	"keypaird/acme/http01"
 	"keypaird/acme/orderlog"
 	"keypaird/renew"
+	"keypaird/renew/keypair"
 	"keypaird/renew/status"
 )
 
@@ -50,6 +52,14 @@ func (s Shared) tokens(solver acme.Solver) acme.Solver {
 		return solver
 	}
 	return s.HTTP01(solver)
+}
+
+// AccountDir is where the account at a CA is kept, with the log of its orders.
+func AccountDir(state, ca string) string { return filepath.Join(state, "accounts", ca) }
+
+// PendingDir is where the order of a target at a CA that is not finished is kept.
+func PendingDir(store *keypair.Store, target, ca string) string {
+	return filepath.Join(store.Dir(target), "pending", ca)
 }
 
 // orders returns what keeps the order of a target at a CA that is not finished. At each

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -84,17 +83,16 @@ func urgent(store *keypair.Store, target string) bool {
 
 // filesOf returns where this machine keeps what it orders.
 func filesOf(cfg *config.Config, store *keypair.Store) Files {
-	account := func(ca string) string { return filepath.Join(cfg.State, "accounts", ca) }
 	return Files{
 		Order: func(target, ca string) acme.OrderStore {
-			return acme.OrderDir(filepath.Join(store.Dir(target), "pending", ca))
+			return acme.OrderDir(engine.PendingDir(store, target, ca))
 		},
 		Account: func(ca string) accountfile.Files {
-			return accountfile.Files{CA: ca, Store: accountfile.Dir(account(ca))}
+			return accountfile.Files{CA: ca, Store: accountfile.Dir(engine.AccountDir(cfg.State, ca))}
 		},
 		OrderLog: func(ca string) *orderlog.Log {
 			known, _ := authority.BuiltIn(ca)
-			return acme.NewOrderLog(known, account(ca))
+			return acme.NewOrderLog(known, engine.AccountDir(cfg.State, ca))
 		},
 	}
 }
