@@ -282,9 +282,13 @@ func (h *house) broken(server string) {
 	h.trouble(server, server+" broken", "broken."+server)
 }
 
+var timeouts = regexp.MustCompile(`timeout = "\w+"`)
+
 func (h *house) trouble(server, what, file string) {
 	h.t.Helper()
 	began := time.Now()
+	conf := read(h.t, "/etc/keypaird/keypaird.toml")
+	write(h.t, "/etc/keypaird/keypaird.toml", timeouts.ReplaceAllString(conf, "timeout = "+quote(h.patience().String())))
 	file = filepath.Join(ours, file)
 	write(h.t, file, "")
 	h.keypaird(1, "issue", "-force")

@@ -27,7 +27,8 @@ type rig struct {
 	targets []target
 	doors   []door
 	conf    string        // the server's configuration, which a person may break
-	haste   time.Duration // how long commands may take, and servers to serve what they are told, where they do not
+	haste   time.Duration // how long commands may take, and servers to serve what they are told, where they do not; see patience
+	took    time.Duration // how long the last issue did that went well
 
 	bought bool // the certificate of the plain domain is
 	store  *keypair.Store

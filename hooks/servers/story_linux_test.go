@@ -45,7 +45,7 @@ func (r *rig) renew(what string) {
 // as patient as usual.
 func (r *rig) refused(what, want, table string, targets []target, command ...string) {
 	r.t.Helper()
-	r.configure(table + "timeout = " + quote(r.haste.String()) + "\n")
+	r.configure(table + "timeout = " + quote(r.patience().String()) + "\n")
 	said := r.keypaird(1, command...)
 	for line := range strings.Lines(said) {
 		if strings.HasPrefix(line, "keypaird: ") {

@@ -154,12 +154,20 @@ func script(t *testing.T, path, body string) {
 // says.
 func (r *rig) keypaird(status int, args ...string) string {
 	r.t.Helper()
+	began := time.Now()
 	said, got := r.exit(args...)
 	if got != status {
 		r.t.Fatalf("keypaird %s: exit status %d, want %d\n%s", strings.Join(args, " "), got, status, said)
 	}
+	if status == 0 && args[0] == "issue" {
+		r.took = time.Since(began)
+	}
 	return said
 }
+
+// patience is the timeout of a deployment that is to fail: haste, or more where the
+// last one that went well took long, on a busy machine. Its roll-back has to go well.
+func (r *rig) patience() time.Duration { return max(r.haste, 4*r.took).Round(time.Second) }
 
 // exit runs the program, and returns what it says and how it exits.
 func (r *rig) exit(args ...string) (said string, status int) {
