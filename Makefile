@@ -2,8 +2,9 @@
 # make install installs below PREFIX what make has built, the manual pages and
 #              completions; make uninstall removes it
 # make test    the whole suite; on Debian, as root, it installs what it tests against
-# make check   what else CI runs: staticcheck, every platform, every DNS provider,
-#              known vulnerabilities, and every moment of tests that else take some
+# make check   what else is proven before a release: staticcheck, every platform, every
+#              DNS provider, known vulnerabilities, every moment of tests that else take
+#              some, and the suite with the race detector
 # make lint    gofmt, vet and staticcheck alone
 # make bench   the benchmarks that CONTRIBUTING.md quotes
 # make dist    archives of all platforms, .deb and .rpm, SBOMs and SHA256SUMS, in dist
@@ -19,11 +20,13 @@ BUILT  = openbsd/amd64
 DIRS   = acme cmd examples hooks renew
 STEPCA = cmd/keypaird/testdata/script/stepca*.txtar
 SKIPS  = $$([ -x /usr/local/sbin/step-ca ] && echo 0 || ls $(STEPCA) | wc -l)
-RACE   = -race
+RACE   =
 # Completions: where below PREFIX/share, and of which shell.
 SHELLS = bash-completion/completions/keypaird:bash zsh/site-functions/_keypaird:zsh fish/vendor_completions.d/keypaird.fish:fish
 # A test binary with the race detector waits a second when it ends: not 250 times.
-RUN    = case "$$(id -u),$$(ls /etc/debian_version 2>/dev/null)" in 0,?*) CI=true; export CI; most="-skips $(SKIPS)";; esac; \
+# Without the race detector tests are built as the programs are that they start: once.
+CGO    = $(if $(RACE),true,CGO_ENABLED=0; export CGO_ENABLED)
+RUN    = $(CGO); case "$$(id -u),$$(ls /etc/debian_version 2>/dev/null)" in 0,?*) CI=true; export CI; most="-skips $(SKIPS)";; esac; \
 	GORACE="$${GORACE:-atexit_sleep_ms=0}"; export GORACE; $(GO) run .ci/gotest/main.go $$most -vet=off -p 3 -parallel 4 -tags lean -timeout 20m
 
 # One directory below cmd is one program.
@@ -54,8 +57,8 @@ uninstall:
 	@echo "keys, accounts and configuration are left where they are"
 
 # The commit that is checked out, not the changed tree. LEAN=lean builds in a minute,
-# with a dozen DNS providers.
-dist:
+# with a dozen DNS providers; else all are proven first.
+dist: $(if $(LEAN),,providers)
 	$(GO) run ./.ci/dist -tags "$(LEAN)" -o dist linux/amd64 $(CROSS)
 
 deb rpm image:
@@ -81,19 +84,22 @@ servers:
 
 lint: vet staticcheck
 
-# With RACE, vet and staticcheck read what the tests are built of.
+# Vet and staticcheck read what the tests are built of.
 vet:
 	@test -z "$$(gofmt -l $(DIRS) .ci)" || { gofmt -l $(DIRS) .ci; exit 1; }
-	$(GO) vet $(RACE) -tags lean ./... ./.ci/dist ./.ci/gotest ./.ci/platforms
+	@$(CGO); $(GO) vet $(RACE) -tags lean ./... ./.ci/dist ./.ci/gotest ./.ci/platforms
 
 staticcheck:
-	@tool=$$(CGO_ENABLED=0 $(GO) tool -n staticcheck) && echo staticcheck && GOFLAGS="$$GOFLAGS $(RACE)" "$$tool" -tags lean ./...
+	@$(CGO); tool=$$(CGO_ENABLED=0 $(GO) tool -n staticcheck) && echo staticcheck && GOFLAGS="$$GOFLAGS $(RACE)" "$$tool" -tags lean ./...
 
-check: staticcheck compiled exhaustive
+check: staticcheck exhaustive beside built providers
+	@$(MAKE) RACE=-race test
 
-# What has the machine compile and waits for nothing: CI runs it beside the tests.
-compiled: providers cross vulnerabilities
+# What waits for nothing: CI runs it beside the tests.
+beside: cross vulnerabilities
 
+# The program with all providers: each is opened, in a process that is confined. CI checks
+# its types only: to compile the 200 modules of providers takes as long as all the rest.
 providers:
 	CGO_ENABLED=0 $(GO) test -run TestFullProgramHasAllProviders ./cmd/keypaird-dns/child
 	CGO_ENABLED=0 $(GO) vet ./cmd/keypaird-dns
@@ -101,17 +107,21 @@ providers:
 # Without the race detector: it proves nothing about a process that is killed. Two hundred
 # kills of the whole program take ten minutes, and are left to who changes what they test.
 exhaustive: servers
-	@KEYPAIRD_TEST_EXHAUSTIVE=true; CGO_ENABLED=0; export KEYPAIRD_TEST_EXHAUSTIVE CGO_ENABLED; \
+	@KEYPAIRD_TEST_EXHAUSTIVE=true; export KEYPAIRD_TEST_EXHAUSTIVE; \
 	$(RUN) -run '^(TestEverySystemCall|TestShortLived|TestDisturbedYears|TestYears|TestSingleIssuance|TestIssuedTwiceWithoutFence)$$' ./renew/keypair ./renew/years ./renew/fleet
 
-# The types of all packages and tests on every platform, which takes seconds for each.
-# One that is not Linux is built, linked and vetted as well; BUILT="$$(make -s platforms)"
-# does so for all, and dist builds them all.
+# The types of all packages and tests on every platform, and of what has all providers
+# on this one, which takes seconds for each.
 platforms:
 	@echo $(CROSS)
 
 cross:
 	@$(GO) run .ci/platforms/main.go -tags lean $(CROSS)
+	@$(GO) run .ci/platforms/main.go $$($(GO) env GOOS)/$$($(GO) env GOARCH)
+
+# One that is not Linux is built, linked and vetted as well; BUILT="$$(make -s platforms)"
+# does so for all, and dist builds them all.
+built:
 	@for t in $(BUILT); do \
 		echo "building and vetting for $$t"; \
 		CGO_ENABLED=0; GOOS=$${t%/*}; GOARCH=$${t#*/}; export CGO_ENABLED GOOS GOARCH; \
@@ -129,4 +139,4 @@ vulnerabilities:
 bench:
 	$(GO) test -tags lean -run '^$$' -bench . -benchtime 3s ./acme ./renew/... ./hooks ./cmd/keypaird
 
-.PHONY: build new-enough install uninstall dist deb rpm image prove test servers lint vet staticcheck check compiled providers exhaustive platforms cross vulnerabilities bench
+.PHONY: build new-enough install uninstall dist deb rpm image prove test servers lint vet staticcheck check beside built providers exhaustive platforms cross vulnerabilities bench
