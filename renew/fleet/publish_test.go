@@ -329,26 +329,60 @@ func TestReseal(t *testing.T) {
 	})
 }
 
-// A new first choice that cannot open the pairs yet leaves the seat to one that can.
+// A new first choice that cannot open the pairs yet leaves the seat to one that can, though
+// that one was not alive for a while.
 func TestNewOrderer(t *testing.T) {
+	for _, away := range []time.Duration{0, 10 * time.Second, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, "a", "b")
+			w.order = []string{"b"}
+			only := func(o *Options) { o.Audience = func(string) []string { return nil } }
+			b := w.start("b", only)
+			defer w.end()
+			w.takenBy("b")
+			w.publish(b, "x.example")
+			w.order = []string{"a", "b"}
+			a := w.start("a", only)
+			b.stop()
+			<-b.stopped
+			time.Sleep(away)
+			b = w.start("b", only)
+			time.Sleep(restTime + 2*time.Minute) // a may have left the seat to the b that ended
+			if !b.Seat().Mine {
+				t.Errorf("away for %v: b does not sit", away)
+			}
+			if _, _, err := a.Pair(t.Context(), "x.example"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Two orderers that cannot open a pair leave the seat to each other once, not for ever.
+func TestPairOfNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
-		w.order = []string{"b"}
+		w := newWorld(t, "a", "b", "c")
+		w.order = []string{"c"}
 		only := func(o *Options) { o.Audience = func(string) []string { return nil } }
-		b := w.start("b", only)
+		c := w.start("c", only)
 		defer w.end()
-		w.takenBy("b")
-		w.publish(b, "x.example")
-		w.order = []string{"a", "b"}
-		a := w.start("a", only)
-		b.stop()
-		<-b.stopped
-		w.takenBy("a")
-		w.start("b", only)
-		w.takenBy("b")
-		time.Sleep(10 * time.Second)
-		if _, _, err := a.Pair(t.Context(), "x.example"); err != nil {
-			t.Error(err)
+		w.takenBy("c")
+		w.publish(c, "x.example")
+		c.stop()
+		<-c.stopped
+		w.order = []string{"a", "b", "c"}
+		a, b := w.start("a", only), w.start("b", only)
+		time.Sleep(30 * time.Second)
+		terms := 0
+		for last, end := (*Term)(nil), time.Now().Add(9*time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+			for _, n := range []*testNode{a, b} {
+				if term, err := n.Term(); err == nil && term != last {
+					terms, last = terms+1, term
+				}
+			}
+		}
+		if terms != 1 {
+			t.Errorf("%d terms in 9 minutes", terms)
 		}
 	})
 }
