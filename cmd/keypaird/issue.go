@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/fleet"
 	"keypaird/renew"
 	"keypaird/renew/reprobe"
 	"keypaird/renew/status"
@@ -67,8 +68,11 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	var asked fleetAnswer
-	show.Run(func() { asked = e.askFleet(ctx, cfg, names, &o) })
+	var asked fleet.Issued
+	if o.asks { // after that, this process only deploys
+		show.Run(func() { asked = e.fleet().Issue(ctx, cfg, names, o.force, o.newKey) })
+		o.force, o.newKey = false, false
+	}
 	end, err := w.Begin(ctx, e.Waiting)
 	if err != nil {
 		return err
@@ -97,5 +101,5 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if len(names) == 0 {
 		w.LogUnconfigured()
 	}
-	return e.Finish(append(append(status.Results{}, asked.results...), status.ResultsOf(did.Done, did.Errs, show.Took)...), asked.changed+len(did.Done), append(asked.errs, did.Errs...), *asJSON)
+	return e.Finish(append(append(status.Results{}, asked.Results...), status.ResultsOf(did.Done, did.Errs, show.Took)...), asked.Changed+len(did.Done), append(asked.Errs, did.Errs...), *asJSON)
 }
