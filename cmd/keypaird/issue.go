@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/fleet"
@@ -20,23 +19,25 @@ type issueOptions struct {
 	asks bool // the fleet, since the daemon of this node runs
 }
 
-// targets returns those called names, all if there are none.
-func (o issueOptions) targets(w *engine.Engine, names []string) ([]renew.Target, error) {
+// pass returns a pass over the targets called names, all if there are none.
+func (o issueOptions) pass(w *engine.Engine, names []string) (*renew.Pass, []renew.Target, error) {
 	if _, err := w.CAs(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	here := names
-	if o.asks { // others are for other nodes, or the answer says that there are none
-		here = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !w.HasTarget(engine.TargetName(name)) })
-		if len(here) == 0 && len(names) > 0 {
-			return nil, nil
-		}
+	find := w.Find
+	if o.asks { // the answer says which names there are not
+		find = w.FindHere
 	}
-	targets, err := w.Find(here)
+	targets, err := find(names)
 	if err == nil && o.newKey {
 		targets, err = w.WithNewKeys(targets, len(names) > 0)
 	}
-	return targets, err
+	pass := w.Pass(renew.Manual)
+	if o.force || o.dryRun { // own limits protect those of a CA, not of its twin
+		pass.Mode = renew.Force
+	}
+	pass.Beside = func() []renew.Target { return w.Beside(targets) }
+	return pass, targets, err
 }
 
 // issueCommand makes one pass now: for an operator, or for cron.
@@ -78,15 +79,10 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	defer end()
-	targets, err := o.targets(w, names)
+	pass, targets, err := o.pass(w, names)
 	if err != nil {
 		return err
 	}
-	pass := w.Pass(renew.Manual)
-	if o.force || o.dryRun { // own limits protect those of a CA, not of its twin
-		pass.Mode = renew.Force
-	}
-	pass.Beside = func() []renew.Target { return w.Beside(targets) }
 	pass.Step, pass.Records = show.Step, new(renew.Records)
 	var did renew.Report
 	if o.dryRun {
