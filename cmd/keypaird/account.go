@@ -32,9 +32,15 @@ func accountCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	w, end, err := e.open(ctx, cfg, engine.Options{Log: output.Logger(e.Stderr, output.Quiet)}, act != nil)
+	w, err := e.confined(cfg, engine.Options{Log: output.Logger(e.Stderr, output.Quiet)})
 	if err != nil {
 		return err
+	}
+	end := w.Close
+	if act != nil { // else it waits for nobody
+		if end, err = w.Begin(ctx, e.Waiting); err != nil {
+			return err
+		}
 	}
 	defer end()
 	cas, err := accounts.Names(w, words)

@@ -55,7 +55,11 @@ func findings(ctx context.Context, e *env, cfg *config.Config, live bool) (prefl
 		return append(append(found, preflight.Configuration(ctx, cfg)...), fleet.Check(cfg)...), nil
 	}
 	log := output.Logger(e.Stderr, output.Quiet)
-	w, end, err := e.begin(ctx, cfg, engine.Options{Log: log})
+	w, err := e.confined(cfg, engine.Options{Log: log})
+	if err != nil {
+		return nil, err
+	}
+	end, err := w.Begin(ctx, e.Waiting)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"keypaird/cmd/keypaird/cli"
-	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks/preset"
 	"keypaird/renew"
 	"keypaird/renew/rights"
@@ -29,12 +28,8 @@ func deployCommand(ctx context.Context, e *env, args []string) error {
 	case *list:
 		return listPresets(e, names, *asJSON)
 	}
-	cfg, err := e.loadWithoutSecrets()
-	if err != nil {
-		return err
-	}
 	show, log := e.Progress(*verbose)
-	w, end, err := e.begin(ctx, cfg, engine.Options{Log: log})
+	w, end, err := e.begin(ctx, e.loadWithoutSecrets, log)
 	if err != nil {
 		return err
 	}

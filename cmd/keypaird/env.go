@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"log/slog"
+	"path/filepath"
+
 	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/daemon"
@@ -10,16 +13,11 @@ import (
 	"keypaird/cmd/keypaird/node"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/runner"
-	"keypaird/renew/rights"
 	"keypaird/renew/status"
-	"path/filepath"
 )
 
 // An env is what a command runs with.
-type env struct {
-	cli.Env
-	version string // of keypaird
-}
+type env struct{ cli.Env }
 
 // load reads the configuration.
 func (e *env) load() (*config.Config, error) {
@@ -42,7 +40,7 @@ func (e *env) loadWithoutSecrets() (*config.Config, error) {
 // engine makes the parts that a configuration describes.
 func (e *env) engine(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
 	o.Listener = &listener.Process{Log: o.Log}
-	return e.newEngine(cfg, o, daemonRuns(cfg))
+	return node.Engine(cfg, o, daemonRuns(cfg))
 }
 
 // daemonRuns reports whether the daemon runs, as far as is known. A process that has given
@@ -52,60 +50,30 @@ func daemonRuns(cfg *config.Config) bool {
 	return d == nil || d.State == status.Running
 }
 
-// newEngine makes the parts, of a machine that may be a node of a fleet: its daemon, if it
-// runs.
-func (e *env) newEngine(cfg *config.Config, o engine.Options, daemonRuns bool) (*engine.Engine, error) {
-	if o.UserAgent = e.userAgent(); cfg.InFleet() {
-		n, err := node.Join(cfg, e.version, daemonRuns, o.Log)
-		if err != nil {
-			return nil, err
-		}
-		o.Shared = n.Shared()
+// begin reads the configuration by load, makes an engine, and waits for other keypairds.
+// The caller calls end.
+func (e *env) begin(ctx context.Context, load func() (*config.Config, error), log *slog.Logger) (w *engine.Engine, end func(), err error) {
+	cfg, err := load()
+	if err != nil {
+		return nil, nil, err
 	}
-	return engine.New(cfg, o)
-}
-
-func (e *env) userAgent() string { return "keypaird/" + e.version }
-
-// begin makes an engine, and waits for other keypairds. The caller
-// calls end.
-func (e *env) begin(ctx context.Context, cfg *config.Config, o engine.Options) (w *engine.Engine, end func(), err error) {
-	if w, err = e.confined(cfg, o); err != nil {
+	if w, err = e.confined(cfg, engine.Options{Log: log}); err != nil {
 		return nil, nil, err
 	}
 	end, err = w.Begin(ctx, e.Waiting)
 	return w, end, err
 }
 
-// confined makes an engine. Before this process uses the network, or starts a program, it
-// starts its runner and gives up the rights that the configuration does not need.
+// confined makes an engine for a process that is about to give up rights.
 func (e *env) confined(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
 	w, err := e.engine(cfg, o)
 	if err != nil {
 		return nil, err
 	}
-	rights.Keep(func() error {
-		if err := runner.Start(e.Config); err != nil {
-			return err
-		}
-		var more []string
-		if o.DryRun != "" {
-			more = append(more, filepath.Dir(o.DryRun)) // where it is removed from
-		}
-		engine.GiveUp(cfg, o.Log, more...)
-		return nil
-	})
+	var more []string
+	if o.DryRun != "" {
+		more = append(more, filepath.Dir(o.DryRun)) // where it is removed from
+	}
+	runner.Confine(e.Config, cfg, o.Log, more...)
 	return w, nil
-}
-
-// open is begin for a command that may only show something: then it waits for nobody.
-func (e *env) open(ctx context.Context, cfg *config.Config, o engine.Options, changes bool) (*engine.Engine, func(), error) {
-	if changes {
-		return e.begin(ctx, cfg, o)
-	}
-	w, err := e.confined(cfg, o)
-	if err != nil {
-		return nil, nil, err
-	}
-	return w, w.Close, nil
 }

@@ -2,16 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 
-	"keypaird/cmd/keypaird/config"
-	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/fleet"
 	"keypaird/cmd/keypaird/output"
-	"keypaird/renew"
-	"keypaird/renew/fleet/document"
-	"keypaird/renew/problem"
-	"keypaird/renew/status"
 )
 
 // fleetCommand makes this machine's key of a fleet, begins a fleet, shows it, or asks the
@@ -24,56 +17,9 @@ func fleetCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(verb) > 0 && verb[0] != "remove" {
-		for i := range words {
-			words[i] = engine.TargetName(words[i])
-		}
-	}
 	return c.Run(ctx, e.options(), append(verb, words...))
 }
 
 func (e *env) fleet() *fleet.Command {
 	return &fleet.Command{Stdout: e.Stdout, Hint: e.Hint, Log: output.Logger(e.Stderr, output.Quiet)}
-}
-
-// A fleetAnswer is what the fleet did for keypaird issue.
-type fleetAnswer struct {
-	results status.Results
-	changed int // targets
-	errs    []error
-}
-
-// askFleet has the node in the seat order. After that, this process only deploys.
-func (e *env) askFleet(ctx context.Context, cfg *config.Config, names []string, o *issueOptions) (a fleetAnswer) {
-	if !o.asks {
-		return a
-	}
-	wanted := make([]string, 0, len(names))
-	for _, name := range names {
-		wanted = append(wanted, engine.TargetName(name))
-	}
-	answer, err := e.fleet().Ask(ctx, cfg, wanted, document.Ask{Do: document.Issue, Force: o.force, NewKey: o.newKey})
-	o.force, o.newKey = false, false
-	for _, did := range answer.Outcomes {
-		r := status.Result{
-			Done: renew.Done{Target: did.Target, Action: renew.None, CA: did.CA, NotAfter: did.NotAfter, Why: did.Why},
-			OK:   did.Error == "", Step: did.Step, Error: did.Error, Remedy: did.Remedy,
-		}
-		if did.Action != "" {
-			r.Action = renew.Action(did.Action)
-			a.changed++
-		}
-		if !r.OK {
-			text := did.Error
-			if did.Step != "" {
-				text = did.Step + ": " + text
-			}
-			a.errs = append(a.errs, problem.New(fmt.Sprintf("cert %q: %s", did.Target, text), did.Remedy))
-		}
-		a.results = append(a.results, r)
-	}
-	if err != nil {
-		a.errs = append(a.errs, err)
-	}
-	return a
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"keypaird/cmd/keypaird/cli"
-	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/output"
 )
 
@@ -19,11 +18,7 @@ func forgetCommand(ctx context.Context, e *env, args []string) error {
 	if len(names) == 0 {
 		return cli.Usage("forget needs the name of a target")
 	}
-	cfg, err := e.loadWithoutSecrets()
-	if err != nil {
-		return err
-	}
-	w, end, err := e.begin(ctx, cfg, engine.Options{Log: output.Logger(e.Stderr, output.Quiet)})
+	w, end, err := e.begin(ctx, e.loadWithoutSecrets, output.Logger(e.Stderr, output.Quiet))
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 
 // importCommand takes over from another ACME client.
 func importCommand(ctx context.Context, e *env, args []string) error {
-	i := imports.Import{Log: output.Logger(e.Stderr, output.Quiet), UserAgent: e.userAgent(), Waiting: e.Waiting, Print: e.Print}
+	i := imports.Import{Log: output.Logger(e.Stderr, output.Quiet), Waiting: e.Waiting, Print: e.Print}
 	i.Confine = func(cfg *config.Config, more ...string) {
 		rights.Keep(func() error {
 			engine.GiveUp(cfg, i.Log, more...)

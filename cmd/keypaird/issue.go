@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/cmd/keypaird/fleet"
 	"keypaird/renew"
 	"keypaird/renew/reprobe"
 	"keypaird/renew/status"
@@ -19,23 +19,25 @@ type issueOptions struct {
 	asks bool // the fleet, since the daemon of this node runs
 }
 
-// targets returns those called names, all if there are none.
-func (o issueOptions) targets(w *engine.Engine, names []string) ([]renew.Target, error) {
+// pass returns a pass over the targets called names, all if there are none.
+func (o issueOptions) pass(w *engine.Engine, names []string) (*renew.Pass, []renew.Target, error) {
 	if _, err := w.CAs(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	here := names
-	if o.asks { // others are for other nodes, or the answer says that there are none
-		here = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !w.HasTarget(engine.TargetName(name)) })
-		if len(here) == 0 && len(names) > 0 {
-			return nil, nil
-		}
+	find := w.Find
+	if o.asks { // the answer says which names there are not
+		find = w.FindHere
 	}
-	targets, err := w.Find(here)
+	targets, err := find(names)
 	if err == nil && o.newKey {
 		targets, err = w.WithNewKeys(targets, len(names) > 0)
 	}
-	return targets, err
+	pass := w.Pass(renew.Manual)
+	if o.force || o.dryRun { // own limits protect those of a CA, not of its twin
+		pass.Mode = renew.Force
+	}
+	pass.Beside = func() []renew.Target { return w.Beside(targets) }
+	return pass, targets, err
 }
 
 // issueCommand makes one pass now: for an operator, or for cron.
@@ -67,22 +69,20 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	var asked fleetAnswer
-	show.Run(func() { asked = e.askFleet(ctx, cfg, names, &o) })
+	var asked fleet.Issued
+	if o.asks { // after that, this process only deploys
+		show.Run(func() { asked = e.fleet().Issue(ctx, cfg, names, o.force, o.newKey) })
+		o.force, o.newKey = false, false
+	}
 	end, err := w.Begin(ctx, e.Waiting)
 	if err != nil {
 		return err
 	}
 	defer end()
-	targets, err := o.targets(w, names)
+	pass, targets, err := o.pass(w, names)
 	if err != nil {
 		return err
 	}
-	pass := w.Pass(renew.Manual)
-	if o.force || o.dryRun { // own limits protect those of a CA, not of its twin
-		pass.Mode = renew.Force
-	}
-	pass.Beside = func() []renew.Target { return w.Beside(targets) }
 	pass.Step, pass.Records = show.Step, new(renew.Records)
 	var did renew.Report
 	if o.dryRun {
@@ -97,5 +97,5 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if len(names) == 0 {
 		w.LogUnconfigured()
 	}
-	return e.Finish(append(append(status.Results{}, asked.results...), status.ResultsOf(did.Done, did.Errs, show.Took)...), asked.changed+len(did.Done), append(asked.errs, did.Errs...), *asJSON)
+	return e.Finish(append(append(status.Results{}, asked.Results...), status.ResultsOf(did.Done, did.Errs, show.Took)...), asked.Changed+len(did.Done), append(asked.Errs, did.Errs...), *asJSON)
 }

@@ -96,7 +96,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if len(args) == 1 && args[0] == listener.Command { // hidden: keypaird runs it
 		return listener.Main()
 	}
-	e := &env{Env: cli.Env{Getenv: getenv, Stdout: stdout, Stderr: stderr}, version: version.Program().Version}
+	e := &env{Env: cli.Env{Getenv: getenv, Stdout: stdout, Stderr: stderr}}
 	e.SetFlags("keypaird", all().Usage())
 	versionFlag := e.Flags.Bool("version", false, "print the version")
 	if err := e.ParseFlags(args); err != nil {

@@ -25,12 +25,8 @@ func revokeCommand(ctx context.Context, e *env, args []string) error {
 	if len(names) != 1 {
 		return cli.Usage("revoke needs the name of one target")
 	}
-	cfg, err := e.load()
-	if err != nil {
-		return err
-	}
 	show, log := e.Progress(*verbose)
-	w, end, err := e.begin(ctx, cfg, engine.Options{Log: log})
+	w, end, err := e.begin(ctx, e.load, log)
 	if err != nil {
 		return err
 	}

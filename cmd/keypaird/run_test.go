@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 
 	"keypaird/acme/acmetest"
 	"keypaird/cmd/keypaird/cli"
+	"keypaird/cmd/keypaird/daemon"
 	"keypaird/renew/testutil"
 )
 
@@ -63,9 +63,9 @@ func TestDaemonLeavesNothing(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	out, signals, ended := new(journal), make(chan os.Signal), make(chan error, 1)
-	e := &env{Env: cli.Env{Getenv: os.Getenv, Stdout: io.Discard, Stderr: out, Config: w.vars["KEYPAIRD_CONFIG"]}, version: "test"}
+	e := &env{Env: cli.Env{Getenv: os.Getenv, Stdout: io.Discard, Stderr: out, Config: w.vars["KEYPAIRD_CONFIG"]}}
 	go func() {
-		ended <- newDaemon(e, slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})), nil).Run(ctx, signals)
+		ended <- daemon.New(daemon.Options{Config: e.options(), Log: daemon.NewLog(out, "", true)}).Run(ctx, signals)
 	}()
 	out.says(t, 1, `msg="pass finished" targets=1 failing=0`)
 	askPage(t, "http://"+w.vars["PAGE"])

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,7 +13,6 @@ import (
 	"keypaird/renew/fleet/engine/memory"
 	"keypaird/renew/fleet/envelope"
 	"keypaird/renew/fleet/wave"
-	"keypaird/renew/keypair/pairtest"
 )
 
 const day = 24 * time.Hour
@@ -38,6 +38,17 @@ type testNode struct {
 	stop    context.CancelFunc
 	stopped chan struct{}
 	changed chan []string
+}
+
+// inFleet runs a test in simulated time, in the world of some nodes. Those that it started
+// end after it.
+func inFleet(t *testing.T, nodes string, test func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, strings.Fields(nodes)...)
+		defer w.end()
+		test(t, w)
+	})
 }
 
 func newWorld(t testing.TB, names ...string) *world {
@@ -98,20 +109,22 @@ func (w *world) start(name string, change ...func(*Options)) *testNode {
 	return n
 }
 
+// end ends a node.
+func (n *testNode) end() {
+	n.stop()
+	<-n.stopped
+}
+
 // end ends all nodes.
 func (w *world) end() {
 	for _, n := range w.nodes {
-		n.stop()
-		<-n.stopped
+		n.end()
 	}
 }
 
 func (w *world) publish(n *testNode, target string) uint64 {
 	w.t.Helper()
-	p, err := pairtest.Issue([]string{target}, time.Now(), 90*day)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	p := issuePair(w.t, target)
 	term, err := n.Term()
 	if err != nil {
 		w.t.Fatal(err)
@@ -124,10 +137,8 @@ func (w *world) publish(n *testNode, target string) uint64 {
 }
 
 func TestPublish(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b", "c")
+	inFleet(t, "a b c", func(t *testing.T, w *world) {
 		a, b, c := w.start("a"), w.start("b"), w.start("c")
-		defer w.end()
 		time.Sleep(5 * time.Second)
 		if s := a.Seat(); !s.Mine || b.Seat().Node != "a" || c.Seat().Mine {
 			t.Fatalf("seat: %+v", s)

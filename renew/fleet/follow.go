@@ -36,6 +36,9 @@ func (f *Fleet) follow(ctx context.Context) {
 			f.Log.Debug("reading all of the fleet", "err", err)
 			continue
 		}
+		if ctx.Err() != nil {
+			return
+		}
 		f.setErr(following, err)
 		if !pause(ctx, retry/2+rand.N(retry)) {
 			return

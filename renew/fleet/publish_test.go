@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"keypaird/renew/fleet/document"
@@ -21,11 +20,9 @@ import (
 // A release is one commit: pair, record and release are there together, the order is gone,
 // and one version before is kept.
 func TestPublishOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		a := w.start("a")
 		w.start("b")
-		defer w.end()
 		w.takenBy("a")
 		time.Sleep(time.Second)
 		term, _ := a.Term()
@@ -78,10 +75,8 @@ func TestPublishOnce(t *testing.T) {
 
 // A release whose answer is lost keeps its serial.
 func TestPublishUnclear(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a")
+	inFleet(t, "a", func(t *testing.T, w *world) {
 		a := w.start("a")
-		defer w.end()
 		w.takenBy("a")
 		for serial := uint64(1); serial < 20; serial++ {
 			a.client.Set(memory.Faults{Fail: memory.LoseAnswers(int(serial % 4))})
@@ -96,10 +91,8 @@ func TestPublishUnclear(t *testing.T) {
 }
 
 func TestRollback(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b", "c")
+	inFleet(t, "a b c", func(t *testing.T, w *world) {
 		a, b, c := w.start("a"), w.start("b"), w.start("c")
-		defer w.end()
 		w.takenBy("a")
 		term, _ := a.Term()
 		if _, err := a.Rollback(t.Context(), term, "x.example"); err == nil || problem.Remedy(err) == "" {
@@ -137,10 +130,8 @@ func TestRollback(t *testing.T) {
 }
 
 func TestHold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b", "c")
+	inFleet(t, "a b c", func(t *testing.T, w *world) {
 		a, b, c := w.start("a"), w.start("b"), w.start("c")
-		defer w.end()
 		w.takenBy("a")
 		w.publish(a, "x.example")
 		term, _ := a.Term()
@@ -171,14 +162,12 @@ func TestHold(t *testing.T) {
 // Waves, as the nodes see them: a canary that fails holds the others until it is fixed, or
 // until another takes its place; a bake is waited for.
 func TestWaves(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b", "c", "d", "e", "f", "g", "h")
+	inFleet(t, "a b c d e f g h", func(t *testing.T, w *world) {
 		w.rules.Bake = time.Hour
 		var nodes []*testNode
 		for _, name := range w.names {
 			nodes = append(nodes, w.start(name))
 		}
-		defer w.end()
 		w.takenBy("a")
 		named := func() string {
 			time.Sleep(3 * time.Second)
@@ -224,13 +213,11 @@ func TestWaves(t *testing.T) {
 
 // Another node in the seat goes on with the waves.
 func TestWavesGoOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b", "c", "d", "e")
+	inFleet(t, "a b c d e", func(t *testing.T, w *world) {
 		w.rules.Waves = []string{"1", "2", "3", "4", "100%"}
 		for _, name := range w.names {
 			w.start(name)
 		}
-		defer w.end()
 		w.takenBy("a")
 		w.publish(w.nodes["a"], "x.example")
 		verified("x.example", 1, w.nodes["a"])
@@ -254,14 +241,12 @@ func TestWavesGoOn(t *testing.T) {
 // Nodes come, go and exchange their keys: pairs are sealed anew, and releases stay as they
 // are.
 func TestReseal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b", "c")
+	inFleet(t, "a b c", func(t *testing.T, w *world) {
 		var audience atomic.Pointer[[]string]
 		to := func(nodes ...string) { audience.Store(&nodes) }
 		to("a", "b")
 		with := func(o *Options) { o.Audience = func(string) []string { return *audience.Load() } }
 		a := w.start("a", with)
-		defer w.end()
 		w.takenBy("a")
 		term, _ := a.Term()
 		for range 2 {
@@ -291,8 +276,7 @@ func TestReseal(t *testing.T) {
 		}
 		w.order = []string{"a"}
 		restart := func() {
-			a.stop()
-			<-a.stopped
+			a.end()
 			a = w.start("a", with)
 			time.Sleep(30 * time.Second)
 		}
@@ -329,26 +313,54 @@ func TestReseal(t *testing.T) {
 	})
 }
 
-// A new first choice that cannot open the pairs yet leaves the seat to one that can.
+// A new first choice that cannot open the pairs yet leaves the seat to one that can, though
+// that one was not alive for a while.
 func TestNewOrderer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
-		w.order = []string{"b"}
+	for _, away := range []time.Duration{0, 10 * time.Second, time.Hour} {
+		inFleet(t, "a b", func(t *testing.T, w *world) {
+			w.order = []string{"b"}
+			only := func(o *Options) { o.Audience = func(string) []string { return nil } }
+			b := w.start("b", only)
+			w.takenBy("b")
+			w.publish(b, "x.example")
+			w.order = []string{"a", "b"}
+			a := w.start("a", only)
+			b.end()
+			time.Sleep(away)
+			b = w.start("b", only)
+			time.Sleep(restTime + 2*time.Minute) // a may have left the seat to the b that ended
+			if !b.Seat().Mine {
+				t.Errorf("away for %v: b does not sit", away)
+			}
+			if _, _, err := a.Pair(t.Context(), "x.example"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Two orderers that cannot open a pair leave the seat to each other once, not for ever.
+func TestPairOfNobody(t *testing.T) {
+	inFleet(t, "a b c", func(t *testing.T, w *world) {
+		w.order = []string{"c"}
 		only := func(o *Options) { o.Audience = func(string) []string { return nil } }
-		b := w.start("b", only)
-		defer w.end()
-		w.takenBy("b")
-		w.publish(b, "x.example")
-		w.order = []string{"a", "b"}
-		a := w.start("a", only)
-		b.stop()
-		<-b.stopped
-		w.takenBy("a")
-		w.start("b", only)
-		w.takenBy("b")
-		time.Sleep(10 * time.Second)
-		if _, _, err := a.Pair(t.Context(), "x.example"); err != nil {
-			t.Error(err)
+		c := w.start("c", only)
+		w.takenBy("c")
+		w.publish(c, "x.example")
+		c.end()
+		w.order = []string{"a", "b", "c"}
+		a, b := w.start("a", only), w.start("b", only)
+		time.Sleep(30 * time.Second)
+		terms := 0
+		for last, end := (*Term)(nil), time.Now().Add(9*time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+			for _, n := range []*testNode{a, b} {
+				if term, err := n.Term(); err == nil && term != last {
+					terms, last = terms+1, term
+				}
+			}
+		}
+		if terms != 1 {
+			t.Errorf("%d terms in 9 minutes", terms)
 		}
 	})
 }
@@ -356,12 +368,10 @@ func TestNewOrderer(t *testing.T) {
 // A node in the seat that does not know yet that the engine was restored writes no release
 // over what came back: the pair of it would be missing.
 func TestWidenAfterRestore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b", "c")
+	inFleet(t, "a b c", func(t *testing.T, w *world) {
 		a := w.start("a", func(o *Options) { o.Engine = deaf{o.Engine} })
 		w.start("b")
 		w.start("c")
-		defer w.end()
 		w.takenBy("a")
 		time.Sleep(11 * time.Minute)
 		w.publish(a, "x.example")
@@ -387,11 +397,9 @@ func TestWidenAfterRestore(t *testing.T) {
 
 // A pair that the engine lost, and a release that somebody else wrote, are replaced.
 func TestHeal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		a := w.start("a")
 		w.start("b")
-		defer w.end()
 		w.takenBy("a")
 		time.Sleep(time.Second)
 		w.publish(a, "x.example")

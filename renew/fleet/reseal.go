@@ -13,20 +13,21 @@ import (
 )
 
 // resealAll goes through all pairs once in each term of this node, so that nodes which came,
-// went or have a new key can open what they need.
+// went or have a new key can open what they need. For a pair that it cannot open itself, it
+// leaves the seat to another orderer, now or once one is alive.
 func (f *Fleet) resealAll(ctx context.Context) {
 	var last *Term
-	done := map[string]bool{}
+	done := map[string]error{} // by target
 	for ctx.Err() == nil {
 		f.mu.Lock()
-		next, t := f.changed, f.term
-		target := ""
+		next, t, mayLeave := f.changed, f.term, !f.rests() && f.otherOrderer()
 		if t != last {
 			clear(done)
 			last = t
 		}
+		target := ""
 		for name := range f.view.Releases {
-			if t != nil && !done[name] {
+			if err, tried := done[name]; t != nil && (!tried || errors.Is(err, errSealed) && mayLeave) {
 				target = name
 				break
 			}
@@ -37,12 +38,14 @@ func (f *Fleet) resealAll(ctx context.Context) {
 			case <-ctx.Done():
 			case <-next:
 				pause(ctx, time.Second)
+			case <-time.After(restTime / 10): // this node may rest no longer
 			}
 			continue
 		}
-		done[target] = true
-		switch sealed, err := f.Reseal(ctx, t, target); {
-		case errors.Is(err, errSealed) && t.StandUp("the certificate of "+target+" is not sealed to this node yet", restTime):
+		sealed, err := f.Reseal(ctx, t, target)
+		done[target] = err
+		switch {
+		case errors.Is(err, errSealed) && mayLeave && t.StandUp("the certificate of "+target+" is not sealed to this node yet", restTime):
 			pause(ctx, time.Second) // the other orderer seals it anew
 		case err != nil:
 			f.Log.Warn("pair not sealed anew", "target", target, "err", err)

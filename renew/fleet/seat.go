@@ -41,7 +41,7 @@ func (f *Fleet) Seat() SeatState {
 	switch {
 	case f.clone != "":
 		s.Waits = errClone.Error()
-	case f.rest.until.After(f.now()):
+	case f.rests():
 		s.Waits, s.Until = f.rest.reason, f.rest.until
 	}
 	return s
@@ -124,7 +124,7 @@ func (f *Fleet) mayOrder() bool {
 // held.
 func (f *Fleet) place() time.Duration {
 	var place time.Duration
-	if f.rest.until.After(f.now()) || f.newerOrderer() != "" {
+	if f.rests() || f.newerOrderer() != "" {
 		place = time.Duration(len(f.Order)) * turn
 	}
 	for _, name := range f.Order {
@@ -137,6 +137,9 @@ func (f *Fleet) place() time.Duration {
 	}
 	return place
 }
+
+// rests reports whether this node takes the seat last. f.mu is held.
+func (f *Fleet) rests() bool { return f.rest.until.After(f.now()) }
 
 // begin takes the vacant seat, and returns the lease that it is under.
 func (f *Fleet) begin(ctx context.Context) (*Term, engine.Lease, error) {

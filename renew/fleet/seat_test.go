@@ -3,7 +3,6 @@ package fleet
 import (
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"keypaird/renew/fleet/document"
@@ -27,20 +26,17 @@ func (w *world) takenBy(name string) time.Duration {
 }
 
 func TestSeat(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b", "c")
+	inFleet(t, "a b c", func(t *testing.T, w *world) {
 		for _, name := range []string{"c", "b", "a"} {
 			w.start(name)
 		}
-		defer w.end()
 		w.takenBy("a")
 		time.Sleep(time.Second)
 		if _, err := w.nodes["b"].Term(); err == nil || !strings.Contains(err.Error(), "node a orders") || problem.Remedy(err) == "" {
 			t.Errorf("Term = %v", err)
 		}
 		a := w.nodes["a"]
-		a.stop() // as the service manager ends it
-		<-a.stopped
+		a.end() // as the service manager ends it
 		if d := w.takenBy("b"); d > time.Second/2 {
 			t.Errorf("taken after %v", d)
 		}
@@ -61,10 +57,8 @@ func TestSeat(t *testing.T) {
 
 // A node that is cut from the engine stops to rely on the seat before another takes it.
 func TestPartition(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		a, _ := w.start("a"), w.start("b")
-		defer w.end()
 		w.takenBy("a")
 		term, _ := a.Term()
 		a.client.Set(memory.Faults{Hang: true})
@@ -92,10 +86,8 @@ func TestPartition(t *testing.T) {
 }
 
 func TestStandUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		a := w.start("a")
-		defer w.end()
 		w.takenBy("a")
 		term, _ := a.Term()
 		if term.StandUp("the CA cannot be reached", 10*time.Minute) {
@@ -126,10 +118,8 @@ func TestStandUp(t *testing.T) {
 
 // The node with the newest version sits, once it had time to.
 func TestNewerOrderer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		w.start("a")
-		defer w.end()
 		w.takenBy("a")
 		time.Sleep(time.Hour)
 		w.start("b", func(o *Options) { o.Version = "v1.1.0" })
@@ -154,11 +144,9 @@ func TestNewerOrderer(t *testing.T) {
 
 // A node with a wrong clock does not order while others can.
 func TestClock(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b", "c")
+	inFleet(t, "a b c", func(t *testing.T, w *world) {
 		wrong := 2 * time.Hour
 		a := w.start("a", func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(wrong) } })
-		defer w.end()
 		w.takenBy("a")
 		time.Sleep(time.Minute)
 		w.start("b")
@@ -180,13 +168,11 @@ func TestClock(t *testing.T) {
 
 // A second machine with the name of a node stays out.
 func TestClone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		first := w.start("a")
-		defer w.end()
 		w.takenBy("a")
 		clone := w.start("a")
-		defer func() { first.stop(); <-first.stopped }()
+		defer first.end()
 		time.Sleep(5 * time.Minute)
 		if s := clone.Seat(); s.Waits == "" || s.Mine || !first.Seat().Mine || first.Seat().Waits != "" {
 			t.Errorf("Seat = %+v", s)
@@ -201,14 +187,11 @@ func TestClone(t *testing.T) {
 
 // A node that was killed and starts again at once is no clone of itself.
 func TestRestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		a := w.start("a")
-		defer w.end()
 		w.takenBy("a")
 		a.client.Kill()
-		a.stop()
-		<-a.stopped
+		a.end()
 		a = w.start("a")
 		for range 120 {
 			time.Sleep(time.Second)
@@ -224,10 +207,8 @@ func TestRestart(t *testing.T) {
 
 // Whoever writes to the engine can hinder, and nothing else.
 func TestSeatTakenByStranger(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		a := w.start("a")
-		defer w.end()
 		w.takenBy("a")
 		thief := w.server.Client("thief")
 		if _, err := thief.Commit(t.Context(), nil, []engine.Op{{Key: document.SeatKey, Value: document.SeatValue("z", document.NewID())}}); err != nil {

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"keypaird/renew/fleet/document"
@@ -70,12 +69,10 @@ func verified(target string, serial uint64, nodes ...*testNode) {
 
 // Values that the right node did not sign are ignored: the one before stays.
 func TestForgeries(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b", "c")
+	inFleet(t, "a b c", func(t *testing.T, w *world) {
 		w.order = []string{"a"}
 		var log bytes.Buffer
 		a, b := w.start("a"), w.start("b", func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
-		defer w.end()
 		w.takenBy("a")
 		w.publish(a, "x.example")
 		w.publish(a, "y.example")
@@ -110,12 +107,10 @@ func TestForgeries(t *testing.T) {
 }
 
 func TestPair(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b", "c")
+	inFleet(t, "a b c", func(t *testing.T, w *world) {
 		w.order = []string{"a"}
 		audience := func(o *Options) { o.Audience = func(string) []string { return []string{"b"} } }
 		a, b, c := w.start("a", audience), w.start("b", audience), w.start("c")
-		defer w.end()
 		w.takenBy("a")
 		fails := func(n *testNode, target, with string) {
 			t.Helper()
@@ -172,10 +167,8 @@ func TestPair(t *testing.T) {
 // nodes learn of it in ten minutes.
 func TestEngineGoesBack(t *testing.T) {
 	for _, silent := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, "a", "b", "c")
+		inFleet(t, "a b c", func(t *testing.T, w *world) {
 			a, b, c := w.start("a"), w.start("b"), w.start("c")
-			defer w.end()
 			w.takenBy("a")
 			w.publish(a, "x.example")
 			verified("x.example", 1, a, b, c)
@@ -250,11 +243,9 @@ func (w *world) seated() *testNode {
 // A node in the seat that lacks a release which another orderer has, while the engine lost
 // it, leaves the seat to that one. If none has it, the next serial is higher all the same.
 func TestNewerReleaseElsewhere(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b", "c")
+	inFleet(t, "a b c", func(t *testing.T, w *world) {
 		w.order = []string{"a", "b"}
 		a, b, c := w.start("a"), w.start("b"), w.start("c")
-		defer w.end()
 		w.takenBy("a")
 		w.publish(a, "x.example")
 		verified("x.example", 1, a, b, c)
@@ -263,13 +254,11 @@ func TestNewerReleaseElsewhere(t *testing.T) {
 		w.publish(a, "x.example")
 		time.Sleep(time.Second)
 		verified("x.example", 2, b, c)
-		a.stop()
-		<-a.stopped
+		a.end()
 		w.server.Restore(backup) // and so was a
 		a = w.start("a")
 		verified("x.example", 1, a)
-		w.nodes["b"].stop()
-		<-b.stopped
+		b.end()
 		w.takenBy("a")
 		time.Sleep(15 * time.Minute)
 		if serial := w.publish(a, "y.example"); serial != 1 {
@@ -279,10 +268,8 @@ func TestNewerReleaseElsewhere(t *testing.T) {
 			t.Errorf("serial %d of what a node that cannot order has newer", serial)
 		}
 	})
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		a, b := w.start("a"), w.start("b")
-		defer w.end()
 		w.takenBy("a")
 		w.publish(a, "x.example")
 		verified("x.example", 1, a, b)
@@ -298,10 +285,8 @@ func TestNewerReleaseElsewhere(t *testing.T) {
 
 // Another fleet's prefix is left alone.
 func TestOtherFleet(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		w.start("b", func(o *Options) { o.ID = strings.Repeat("f", 32) })
-		defer w.end()
 		w.takenBy("b")
 		time.Sleep(time.Minute)
 		revision := w.server.Revision()
@@ -318,8 +303,7 @@ func TestOtherFleet(t *testing.T) {
 
 // Changes are reported together, also while Changed takes long.
 func TestChanged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		w.order = []string{"a"}
 		var mu sync.Mutex
 		var calls [][]string
@@ -338,7 +322,6 @@ func TestChanged(t *testing.T) {
 				time.Sleep(time.Minute)
 			}
 		})
-		defer w.end()
 		w.takenBy("a")
 		time.Sleep(2 * time.Minute)
 		mu.Lock()
@@ -360,10 +343,8 @@ func TestChanged(t *testing.T) {
 
 // Reports are written when they change, and a fleet at rest writes nothing.
 func TestReports(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b", "c")
+	inFleet(t, "a b c", func(t *testing.T, w *world) {
 		a, b, c := w.start("a"), w.start("b"), w.start("c")
-		defer w.end()
 		w.takenBy("a")
 		w.publish(a, "x.example")
 		for range 3 {
@@ -394,8 +375,7 @@ func TestReports(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 		// A node that starts again and has not looked yet still says what it said.
-		b.stop()
-		<-b.stopped
+		b.end()
 		b = w.start("b")
 		time.Sleep(5 * time.Minute)
 		if p := a.Progress("x.example")[1]; p.Verified || p.Failures != 3 {
@@ -413,11 +393,9 @@ func TestReports(t *testing.T) {
 // A node that follows nothing any more, though the engine seems to answer, reads all after
 // ten minutes; one that lost changes does so at once.
 func TestResync(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		w.order = []string{"a"}
 		a, b := w.start("a"), w.start("b")
-		defer w.end()
 		w.takenBy("a")
 		b.client.Set(memory.Faults{Unreachable: true})
 		for range 5 {
@@ -445,12 +423,10 @@ func (deaf) Follow(ctx context.Context, _ []string, _ engine.Revision) iter.Seq2
 // A watch that hangs costs ten minutes at most. A node that notices by its own writes that
 // the engine went back reads all at once.
 func TestDeaf(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		w.order, w.rules.Waves = []string{"a"}, nil
 		a := w.start("a")
 		b := w.start("b", func(o *Options) { o.Engine = deaf{o.Engine} })
-		defer w.end()
 		w.takenBy("a")
 		time.Sleep(time.Minute)
 		backup := w.server.Backup()
@@ -479,10 +455,8 @@ func TestDeaf(t *testing.T) {
 // What a node reported to an engine that was restored since says nothing of the revisions
 // that come again.
 func TestReportOfAnotherHistory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		a := w.start("a")
-		defer w.end()
 		w.takenBy("a")
 		signer := a.signer
 		signer.Node, signer.Identity = "b", w.keys["b"]
@@ -501,12 +475,10 @@ func TestReportOfAnotherHistory(t *testing.T) {
 
 // A node that cannot take a release holds it as one that cannot deploy it.
 func TestCannotTake(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b", "c")
+	inFleet(t, "a b c", func(t *testing.T, w *world) {
 		a := w.start("a")
 		w.start("b")
 		w.start("c")
-		defer w.end()
 		w.takenBy("a")
 		w.publish(a, "x.example")
 		for minute := range 4 {
@@ -524,11 +496,9 @@ func TestCannotTake(t *testing.T) {
 // A node that may not order does not follow what other nodes report. An observer follows
 // all, and does nothing.
 func TestObserver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b", "c")
+	inFleet(t, "a b c", func(t *testing.T, w *world) {
 		w.order = []string{"a"}
 		a, b, c := w.start("a"), w.start("b"), w.start("c")
-		defer w.end()
 		w.takenBy("a")
 		w.publish(a, "x.example")
 		verified("x.example", 1, a, b, c)
@@ -538,7 +508,7 @@ func TestObserver(t *testing.T) {
 		}
 		revision := w.server.Revision()
 		observer := w.start("c", func(o *Options) { o.Observer = true })
-		defer func() { c.stop(); <-c.stopped }()
+		defer c.end()
 		observer.Wait(t.Context())
 		p := observer.Progress("x.example")
 		if !p[0].Verified || !p[1].Verified || !p[2].Verified || p[0].Away != 0 || len(observer.Nodes()) != 3 || len(observer.Releases()) != 1 {
@@ -553,12 +523,11 @@ func TestObserver(t *testing.T) {
 
 // With 200 nodes a release reaches all of them within seconds, with few writes.
 func TestManyNodes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var names []string
-		for i := range 200 {
-			names = append(names, fmt.Sprintf("n%03d", i))
-		}
-		w := newWorld(t, names...)
+	var names []string
+	for i := range 200 {
+		names = append(names, fmt.Sprintf("n%03d", i))
+	}
+	inFleet(t, strings.Join(names, " "), func(t *testing.T, w *world) {
 		w.order = names[:2]
 		for _, name := range names {
 			w.start(name, func(o *Options) {
@@ -571,7 +540,6 @@ func TestManyNodes(t *testing.T) {
 				}
 			})
 		}
-		defer w.end()
 		w.takenBy("n000")
 		time.Sleep(10 * time.Second)
 		before := w.server.Revision()

@@ -14,6 +14,7 @@ import (
 
 	"keypaird/acme/authority"
 	"keypaird/cmd/keypaird/config/fleetrule"
+	"keypaird/renew/fleet/wave"
 	"keypaird/renew/problem"
 )
 
@@ -64,7 +65,7 @@ func (c *checker) checkFleet() {
 	f.Nodes.ReadKeys(func(node string, err error) { c.reportError(nodes.child(node), err) })
 	c.reportIf(len(f.Order) == 0, p.child("order"), "name the nodes that may order certificates, the first choice first", "names no node")
 	c.checkNodeNames(p.child("order"), f.Order)
-	c.reportError(p.child("waves"), fleetrule.Waves(f.Waves))
+	c.reportError(p.child("waves"), wave.Check(f.Waves))
 	c.checkThisNode(p, f)
 	if f.PasswordFile != "" {
 		f.User = cmp.Or(f.User, f.Node)

@@ -11,28 +11,30 @@ import (
 	"syscall"
 	"time"
 
+	"keypaird/acme"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/listener"
+	"keypaird/cmd/keypaird/node"
 	"keypaird/cmd/keypaird/schedule"
+	"keypaird/cmd/keypaird/version"
 	"keypaird/renew"
+	"keypaird/renew/confine"
 	"keypaird/renew/loop"
 	"keypaird/renew/notify"
+	"keypaird/renew/process"
+	"keypaird/renew/rights"
 	"keypaird/renew/status"
 )
 
-// Options are what a daemon needs from its program. All but Confine are required.
+// Options are what a daemon needs from its program.
 type Options struct {
-	Load   func() (*config.Config, error)               // reads the configuration
-	Engine func(*config.Config) (*engine.Engine, error) // makes an engine for it
-	Notify func(text string) error                      // sends a text to the service manager
-	// Confine takes from this process all rights that the configuration does not need. It
-	// returns what reports whether it has those that another one needs; nil: it has all.
-	Confine func(*config.Config) (covers func(*config.Config) bool)
-	Metrics *status.Metrics
-	// Listener serves the status page.
-	Listener *listener.Process
-	Log      *slog.Logger
+	Config config.Options
+	Log    *slog.Logger
+	// Runner starts programs for this process, and notifies the service manager, while
+	// the process gives up all rights that its first configuration does not need; nil: it
+	// keeps them, and does both itself.
+	Runner *process.Runner
 }
 
 // stopTimeout is how long the daemon waits for the last pass when it stops.
@@ -45,6 +47,8 @@ type Daemon struct {
 	options   Options
 	log       *slog.Logger
 	manager   *serviceManager
+	metrics   *status.Metrics
+	listener  *listener.Process // serves the status page, and what CAs ask for
 	spread    time.Duration
 	requested chan map[string]bool // holds the request for a pass over some targets, nil: all
 
@@ -66,8 +70,8 @@ type Daemon struct {
 	lockMu   sync.Mutex
 	released time.Time // the lock file was last changed by this daemon
 
-	covers func(*config.Config) bool // see Options.Confine
-	again  context.CancelCauseFunc   // ends Run with ErrAgain
+	rights *confine.Rights         // that were not given up; nil: all
+	again  context.CancelCauseFunc // ends Run with ErrAgain
 
 	mu         sync.Mutex
 	wishes     []*wish    // in their order
@@ -78,12 +82,31 @@ type Daemon struct {
 
 // New returns a daemon that does not run yet.
 func New(o Options) *Daemon {
+	send := Notify
+	if o.Runner != nil {
+		send = o.Runner.Notify
+		rights.Keep(func() error { return errors.New("sockets are opened after the configuration was read") })
+	}
 	d := &Daemon{
-		options: o, log: o.Log, manager: newServiceManager(o.Log, o.Notify), spread: rand.N(schedule.MaxSpread), requested: make(chan map[string]bool, 1),
+		options: o, log: o.Log, manager: newServiceManager(o.Log, send), spread: rand.N(schedule.MaxSpread), requested: make(chan map[string]bool, 1),
+		metrics: status.NewMetrics(version.Program().Version), listener: &listener.Process{Log: o.Log},
 		summary: summary{next: map[string]time.Time{}, failing: map[string]bool{}},
 	}
 	d.notifier.Records, d.notifier.Log = &d.records, o.Log
 	return d
+}
+
+// newEngine makes the parts that a configuration describes. The first of them says which
+// rights stay, before the status page listens.
+func (d *Daemon) newEngine(cfg *config.Config) (*engine.Engine, error) {
+	if d.options.Runner != nil && d.rights == nil {
+		rights.Keep(func() error {
+			d.rights = engine.GiveUp(cfg, d.log)
+			return nil
+		})
+	}
+	observe := func(x acme.Exchange) { d.metrics.Request(x.CA, x.Resource, x.Status, x.Took) }
+	return node.Engine(cfg, engine.Options{Log: d.log, Observe: observe, Listener: d.listener}, false)
 }
 
 // ErrAgain says that the daemon needs rights that its process has given up: a new process
@@ -106,9 +129,7 @@ func (d *Daemon) Run(ctx context.Context, signals <-chan os.Signal) error {
 		return err
 	}
 	defer lock.Release()
-	if d.options.Confine != nil {
-		d.covers = d.options.Confine(cfg)
-	}
+	_ = rights.Drop() // it does not fail
 	d.apply(ctx, first)
 	d.log.Info("started", "targets", len(first.engine.Targets), "state", cfg.State, "schedule", cfg.Schedule)
 	runner := loop.Loop{RunPass: d.runPass, Schedule: d.nextFullPass, Now: d.requested, Alive: d.manager.alive, Log: d.log}
@@ -136,13 +157,18 @@ func (d *Daemon) Run(ctx context.Context, signals <-chan os.Signal) error {
 	return nil
 }
 
+// hasRights reports whether this process has the rights that a configuration needs.
+func (d *Daemon) hasRights(cfg *config.Config) bool {
+	return d.rights == nil || d.rights.Covers(engine.Rights(cfg))
+}
+
 // lacksRights reports whether a configuration needs rights that this process has given up.
 // Then Run ends, if the next process can begin.
 func (d *Daemon) lacksRights(cfg *config.Config) bool {
-	if d.covers == nil || d.covers(cfg) {
+	if d.hasRights(cfg) {
 		return false
 	}
-	if _, err := d.options.Load(); err != nil {
+	if _, err := config.Load(d.options.Config); err != nil {
 		d.log.Warn("some directories cannot be written to before the configuration is correct", "err", err)
 		return false
 	}

@@ -15,9 +15,7 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/config"
-	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/listener"
-	"keypaird/renew/status"
 	"keypaird/renew/testutil"
 )
 
@@ -138,7 +136,7 @@ func TestJournaled(t *testing.T) {
 		{"of another process", "1:2", f, false},
 		{"no file", ours, nil, false},
 	} {
-		if got := Journaled(tt.out, tt.stream); got != tt.want {
+		if got := journaled(tt.out, tt.stream); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}
@@ -149,11 +147,5 @@ type journal = testutil.Log
 
 // newDaemon returns a daemon whose configuration is in a file.
 func newDaemon(file string, log *slog.Logger) *Daemon {
-	m := status.NewMetrics("test")
-	return New(Options{
-		Notify:  Notify,
-		Load:    func() (*config.Config, error) { return config.Load(config.Options{Path: file, Getenv: os.Getenv}) },
-		Engine:  func(cfg *config.Config) (*engine.Engine, error) { return engine.New(cfg, engine.Options{Log: log}) },
-		Metrics: m, Listener: &listener.Process{Log: log}, Log: log,
-	})
+	return New(Options{Config: config.Options{Path: file, Getenv: os.Getenv}, Log: log})
 }

@@ -64,10 +64,10 @@ func (d *Daemon) serve(p *page, cfg *config.Config) error {
 		p.server = nil
 	}
 	machine, _ := os.Hostname()
-	pages := &status.Server{Collect: d.collect, Metrics: d.options.Metrics, Log: d.log, Machine: machine, Version: version.Program().Version}
+	pages := &status.Server{Collect: d.collect, Metrics: d.metrics, Log: d.log, Machine: machine, Version: version.Program().Version}
 	var err error
 	p.names = names
-	p.server, err = d.options.Listener.Serve(listener.Service{Kind: listener.Page, Listen: p.addr, Names: names}, p.ls, pages.Answer)
+	p.server, err = d.listener.Serve(listener.Service{Kind: listener.Page, Listen: p.addr, Names: names}, p.ls, pages.Answer)
 	return err
 }
 

@@ -110,10 +110,10 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	if ctx.Err() != nil || interrupted(r) {
 		parts.CloseAccounts(ctx)
 	} else {
-		d.options.Metrics.Passed(time.Since(began), len(r.Errs))
+		d.metrics.Passed(time.Since(began), len(r.Errs))
 	}
 	if f, ok := parts.Figures(); ok {
-		d.options.Metrics.Fleet(f)
+		d.metrics.Fleet(f)
 	}
 	return r, again
 }
@@ -255,7 +255,7 @@ func (d *Daemon) statusLine(next time.Time) string {
 		if !known {
 			continue
 		}
-		d.options.Metrics.Clock(name, ahead)
+		d.metrics.Clock(name, ahead)
 		switch ahead = ahead.Round(time.Second); {
 		case ahead > clockSkewLimit:
 			text += fmt.Sprintf("; our clock is %v behind that of %s", ahead, name)

@@ -42,7 +42,7 @@ func (g *generation) close(keep ...*page) {
 // load reads the configuration and makes what it needs. Nothing is in use yet. A
 // page that is open at the same address is kept.
 func (d *Daemon) load(ctx context.Context) (*generation, error) {
-	cfg, err := d.options.Load()
+	cfg, err := config.Load(d.options.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (d *Daemon) load(ctx context.Context) (*generation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schedule: %w", err)
 	}
-	parts, err := d.options.Engine(cfg)
+	parts, err := d.newEngine(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (d *Daemon) load(ctx context.Context) (*generation, error) {
 			return g, nil
 		}
 	}
-	if d.covers != nil && !d.covers(cfg) {
+	if !d.hasRights(cfg) {
 		return g, nil // the next process opens it
 	}
 	if g.page, err = openPage(ctx, cfg.Status.Listen); err == nil {
@@ -129,7 +129,7 @@ func (d *Daemon) reject(err error) {
 		since = d.rejected.since
 	}
 	d.rejected = &rejection{err, since}
-	d.options.Metrics.Configured(false)
+	d.metrics.Configured(false)
 }
 
 // A rejection is why the configuration on disk is not in use.
@@ -166,7 +166,7 @@ func (d *Daemon) applyPending(ctx context.Context) {
 	old := d.current
 	d.mu.Lock()
 	d.rejected = nil
-	d.options.Metrics.Configured(true)
+	d.metrics.Configured(true)
 	d.mu.Unlock()
 	d.summary.logged = false
 	if old.leave != nil {
@@ -194,10 +194,10 @@ func (d *Daemon) apply(ctx context.Context, g *generation) {
 		d.log.Error("status not shown", "err", g.pageErr, "remedy", renew.Remedy(g.pageErr))
 	}
 	d.pass = g.engine.Pass(renew.Scheduled)
-	d.pass.Observer, d.pass.Records = d.options.Metrics, &d.records
+	d.pass.Observer, d.pass.Records = d.metrics, &d.records
 	d.notifier.Store, d.notifier.Sender = g.engine.Store, nil
 	if len(g.engine.Config.Notify.Command) > 0 {
-		d.notifier.Sender = countingSender{g.engine, d.options.Metrics}
+		d.notifier.Sender = countingSender{g.engine, d.metrics}
 	}
 	g.leave = g.engine.Share(ctx, engine.Passes{Changed: d.request, Issue: d.issue})
 	d.listenPassed(ctx)

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/config/tomltext"
+	"keypaird/cmd/keypaird/output"
 )
 
 // A serviceManager receives the state of the daemon, if it listens (sd_notify(3)).
@@ -75,8 +77,21 @@ func (m *serviceManager) watchdog(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// Journaled reports whether file, which may be nil, is the stream named by $JOURNAL_STREAM (systemd.exec(5)).
-func Journaled(file *os.File, stream string) bool {
+// NewLog returns the log of a daemon. It has no times where the journal adds them: stream
+// is $JOURNAL_STREAM.
+func NewLog(stderr io.Writer, stream string, verbose bool) *slog.Logger {
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	if journaled(output.File(stderr), stream) {
+		return output.Logger(stderr, level)
+	}
+	return slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+}
+
+// journaled reports whether file, which may be nil, is the stream named by $JOURNAL_STREAM (systemd.exec(5)).
+func journaled(file *os.File, stream string) bool {
 	if file == nil || stream == "" {
 		return false
 	}

@@ -19,6 +19,7 @@ import (
 	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/cmd/keypaird/listener"
 	"keypaird/cmd/keypaird/schedule"
+	"keypaird/cmd/keypaird/version"
 	"keypaird/hooks"
 	"keypaird/renew"
 	"keypaird/renew/durable"
@@ -53,12 +54,11 @@ type Engine struct {
 
 // Options are what an Engine needs beside its configuration.
 type Options struct {
-	Log       *slog.Logger
-	UserAgent string              // sent to CAs
-	Observe   func(acme.Exchange) // called after each exchange with a CA; nil: none is reported
-	DryRun    string              // directory for what is issued in a dry run, see rehearsed; "": it is none
-	Listener  *listener.Process   // answers challenges at sockets; nil: this process does
-	Shared    Shared              // not in a dry run
+	Log      *slog.Logger
+	Observe  func(acme.Exchange) // called after each exchange with a CA; nil: none is reported
+	DryRun   string              // directory for what is issued in a dry run, see rehearsed; "": it is none
+	Listener *listener.Process   // answers challenges at sockets; nil: this process does
+	Shared   Shared              // not in a dry run
 }
 
 // New makes an Engine. It touches nothing but the state directory. A CA client is
@@ -344,7 +344,7 @@ func (e *Engine) CA(name string) (*acme.Client, error) {
 	}
 	c := acme.NewClient(acme.Options{
 		CA: ca, Account: e.options.Shared.account(name, e.accountDir(name)), OrderLog: e.orderLog(name), Email: e.Config.Email,
-		UserAgent: e.options.UserAgent, Log: e.options.Log, Observe: e.options.Observe, Permit: e.options.Shared.Permit,
+		UserAgent: "keypaird/" + version.Program().Version, Log: e.options.Log, Observe: e.options.Observe, Permit: e.options.Shared.Permit,
 	})
 	e.cas[name] = c
 	return c, nil

@@ -99,12 +99,9 @@ func (c *Command) print(a document.Answer) error {
 // returns its answer.
 func (c *Command) Ask(ctx context.Context, cfg *config.Config, names []string, a document.Ask) (document.Answer, error) {
 	var none document.Answer
-	all := slices.Sorted(maps.Keys(cfg.Audiences()))
-	if err := known(all, names); err != nil {
+	names, err := choose(slices.Sorted(maps.Keys(cfg.Audiences())), names)
+	if err != nil {
 		return none, err
-	}
-	if len(names) == 0 {
-		names = all
 	}
 	identity, err := envelope.Read(cfg.State)
 	if err != nil {

@@ -151,11 +151,9 @@ func (c *Command) observe(ctx context.Context, cfg *config.Config) (f *fleet.Fle
 
 // newStatus collects what is known of targets; none: of all.
 func newStatus(f *fleet.Fleet, all, names []string) (*Status, error) {
-	if err := known(all, names); err != nil {
+	names, err := choose(all, names)
+	if err != nil {
 		return nil, err
-	}
-	if len(names) == 0 {
-		names = all
 	}
 	s := &Status{ID: f.ID, Seat: f.Seat().Node, Nodes: []NodeStatus{}, Targets: []TargetStatus{}}
 	for _, n := range f.Nodes() {
@@ -166,16 +164,6 @@ func newStatus(f *fleet.Fleet, all, names []string) (*Status, error) {
 		s.Targets = append(s.Targets, newTarget(name, r, f.Progress(name)))
 	}
 	return s, nil
-}
-
-// known returns the error for a name that is not among all.
-func known(all, names []string) error {
-	for _, name := range names {
-		if !slices.Contains(all, name) {
-			return problem.Newf("its names: "+strings.Join(all, " "), "the configuration has no certificate %q", name)
-		}
-	}
-	return nil
 }
 
 func newTarget(name string, r document.Release, nodes []wave.Node) TargetStatus {

@@ -29,10 +29,9 @@ type Import struct {
 
 	JSON bool // print the report as JSON
 
-	Log       *slog.Logger
-	UserAgent string                                 // sent to CAs
-	Waiting   func(holder string)                    // called when another keypaird has the lock
-	Print     func(result Result, asJSON bool) error // called with the report
+	Log     *slog.Logger
+	Waiting func(holder string)                    // called when another keypaird has the lock
+	Print   func(result Result, asJSON bool) error // called with the report
 	// Confine has this process give up, before it asks a CA, the rights that a configuration
 	// does not need, but for changes in some more directories; nil: it keeps all.
 	Confine func(cfg *config.Config, more ...string)
@@ -117,7 +116,7 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 	}
 	if i.Write {
 		p.confine = i.Confine
-		taken, err = p.Write(ctx, load, engine.Options{Log: i.Log, UserAgent: i.UserAgent}, i.Waiting)
+		taken, err = p.Write(ctx, load, engine.Options{Log: i.Log}, i.Waiting)
 		written = err == nil
 		if _, unsafe := errors.AsType[*durable.UnsafeError](err); unsafe && len(service) > 0 {
 			err = problem.Wrap(err, "let the service do what it has to, and then this again: "+strings.Join(service, " && "))

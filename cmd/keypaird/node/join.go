@@ -17,6 +17,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	commands "keypaird/cmd/keypaird/fleet"
+	"keypaird/cmd/keypaird/version"
 	"keypaird/renew"
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/envelope"
@@ -29,9 +30,22 @@ import (
 // boot identifies this process among the nodes: a machine with the same name has another.
 var boot = document.NewID()
 
+// Engine makes the parts that a configuration describes, on a machine that may be a node of
+// a fleet; see Join.
+func Engine(cfg *config.Config, o engine.Options, observer bool) (*engine.Engine, error) {
+	if cfg.InFleet() {
+		n, err := Join(cfg, observer, o.Log)
+		if err != nil {
+			return nil, err
+		}
+		o.Shared = n.Shared()
+	}
+	return engine.New(cfg, o)
+}
+
 // Join returns this machine's node of the fleet of a configuration. An observer leaves
 // ordering and reporting to the daemon of this machine.
-func Join(cfg *config.Config, version string, observer bool, log *slog.Logger) (*Node, error) {
+func Join(cfg *config.Config, observer bool, log *slog.Logger) (*Node, error) {
 	identity, err := envelope.Read(cfg.State)
 	if err != nil {
 		return nil, err
@@ -47,7 +61,7 @@ func Join(cfg *config.Config, version string, observer bool, log *slog.Logger) (
 	}
 	e := remote.New(remote.Options{Settings: func() (wire.Settings, error) { return commands.Settings(cfg) }, Log: log})
 	of := commands.Options(cfg, e, log)
-	of.Identity, of.Boot, of.Version, of.Observer = identity, boot, version, observer
+	of.Identity, of.Boot, of.Version, of.Observer = identity, boot, version.Program().Version, observer
 	of.Urgent = func(target string) bool { return urgent(store, target) }
 	o := Options{
 		Fleet: of,

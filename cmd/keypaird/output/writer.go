@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -69,6 +71,17 @@ func (w *Writer) Run(stop <-chan struct{}) {
 
 // Drop is called by a program that nobody may watch, as a daemon, or that is to end.
 func (w *Writer) Drop() { w.drop() }
+
+// KeepOn has this process, a daemon, go on when the reader of its log w goes away, until
+// stop is called. An ignored signal would change how the programs that it starts behave.
+func KeepOn(w io.Writer) (stop func()) {
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	if own, ok := w.(*Writer); ok {
+		own.Drop()
+	}
+	return func() { signal.Stop(broken) }
+}
 
 // Write implements io.Writer; p is one line. It never fails.
 func (w *Writer) Write(p []byte) (int, error) {

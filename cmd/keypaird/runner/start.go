@@ -2,6 +2,7 @@ package runner
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -9,8 +10,10 @@ import (
 	"syscall"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/renew/launch"
 	"keypaird/renew/process"
+	"keypaird/renew/rights"
 )
 
 // The commands of keypaird that are for its own use.
@@ -35,6 +38,19 @@ func Start(path string) error {
 	}
 	process.Use(conn)
 	return nil
+}
+
+// Confine has this process start its runner, and give up the rights that the configuration
+// does not need, before it uses the network or starts a program. path is the file of the
+// configuration, as for Start; more are directories that it writes to as well.
+func Confine(path string, cfg *config.Config, log *slog.Logger, more ...string) {
+	rights.Keep(func() error {
+		if err := Start(path); err != nil {
+			return err
+		}
+		engine.GiveUp(cfg, log, more...)
+		return nil
+	})
 }
 
 func start(path string, end *os.File) error {

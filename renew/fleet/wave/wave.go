@@ -13,7 +13,7 @@ import (
 
 // Rules are those of the configuration.
 type Rules struct {
-	Waves []string      // sizes, as Size reads them; after the last come all
+	Waves []string      // sizes, which Check accepts; after the last come all
 	Bake  time.Duration // how long a wave is watched after its nodes have verified the release
 }
 
@@ -32,30 +32,52 @@ const (
 	maxHeld     = 300             // bytes of the reason why a release is held
 )
 
-// Size returns how many of n nodes a wave has: "5", or "25%" of them. There is at least
-// one, unless there are no nodes.
-func Size(wave string, n int) (int, error) {
-	number, percent := strings.CutSuffix(wave, "%")
-	size, err := strconv.Atoi(number)
-	if err != nil || size < 1 || percent && size > 100 {
-		return 0, problem.Newf(`write it as "1", or as "25%"`, "a wave is no number of nodes: %q", wave)
+const remedy = `write numbers of nodes, then percentages, each larger than the one before, and "100%" last: ["1", "25%", "100%"]`
+
+// Check checks the sizes of waves: numbers, then percentages, growing up to 100%.
+func Check(waves []string) error {
+	last, lastPercent := 0, false
+	for i, s := range waves {
+		n, percent, ok := parseSize(s)
+		switch {
+		case !ok:
+			return problem.Newf(remedy, "%q is neither a number of nodes nor a percentage", s)
+		case percent && n > 100:
+			return problem.Newf(remedy, "%q is more than all nodes", s)
+		case lastPercent && !percent:
+			return problem.Newf(`did you mean "`+s+`%"?`, "%q is a number of nodes behind a percentage, %q", s, waves[i-1])
+		case percent == lastPercent && n <= last:
+			return problem.Newf(remedy, "%q is not larger than %q before it", s, waves[i-1])
+		}
+		last, lastPercent = n, percent
 	}
-	if percent {
-		size = (size*n + 99) / 100
+	if last != 100 || !lastPercent {
+		return problem.New(`the last wave is not "100%", so that some nodes would never deploy`, remedy)
 	}
-	return min(size, n), nil
+	return nil
 }
 
-// size returns how many nodes a wave has. One that is not valid is for all: it is refused
-// when the configuration is read.
+// parseSize reads the size of a wave: "5", or "25%" of all nodes.
+func parseSize(wave string) (n int, percent, ok bool) {
+	digits, percent := strings.CutSuffix(wave, "%")
+	n, err := strconv.Atoi(digits)
+	return n, percent, err == nil && n >= 1 && digits == strconv.Itoa(n)
+}
+
+// size returns how many of n nodes a wave has: one at least, unless there are none. A wave
+// that Check refuses is for all.
 func (r Rules) size(wave, n int) int {
 	if wave >= len(r.Waves) {
 		return n
 	}
-	if size, err := Size(r.Waves[wave], n); err == nil {
-		return size
+	size, percent, ok := parseSize(r.Waves[wave])
+	switch {
+	case !ok:
+		return n
+	case percent:
+		size = (size*n + 99) / 100
 	}
-	return n
+	return min(size, n)
 }
 
 // First returns a new release with its first wave.

@@ -50,11 +50,28 @@ func TestSize(t *testing.T) {
 		want int
 	}{
 		{"1", 5, 1}, {"3", 2, 2}, {"25%", 200, 50}, {"25%", 5, 2}, {"25%", 1, 1}, {"100%", 7, 7}, {"1%", 3, 1}, {"1", 0, 0},
-		{"0", 5, -1}, {"0%", 5, -1}, {"101%", 5, -1}, {"-1", 5, -1}, {"", 5, -1}, {"all", 5, -1}, {"1.5", 5, -1}, {"%", 5, -1},
+		{"0", 5, 5}, {"0%", 5, 5}, {"101%", 5, 5}, {"-1", 5, 5}, {"", 5, 5}, {"all", 5, 5}, {"1.5", 5, 5}, {"%", 5, 5},
 	} {
-		got, err := Size(tt.wave, tt.n)
-		if (err != nil) != (tt.want < 0) || err == nil && got != tt.want || err != nil && problem.Remedy(err) == "" {
-			t.Errorf("Size(%q, %d) = %d, %v", tt.wave, tt.n, got, err)
+		if got := (Rules{Waves: []string{tt.wave}}).size(0, tt.n); got != tt.want {
+			t.Errorf("%q of %d nodes: %d, want %d", tt.wave, tt.n, got, tt.want)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for _, tt := range []struct{ waves, want string }{
+		{"1 25% 100%", ""}, {"100%", ""}, {"1 5 100%", ""}, {"10% 50% 100%", ""},
+		{"", `"100%"`}, {"1 25%", "never deploy"}, {"1 25 100", "never deploy"},
+		{"25% 10% 100%", "not larger"}, {"5 5 100%", "not larger"}, {"10% 25 100%", `did you mean "25%"?`},
+		{"0 100%", "neither"}, {"-1 100%", "neither"}, {"1 % 100%", "neither"}, {"1.5 100%", "neither"}, {"all", "neither"}, {"+1 100%", "neither"}, {"1 150%", "more than all"},
+		{"99999999999999999999 100%", "neither"},
+	} {
+		err := Check(strings.Fields(tt.waves))
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error()+" -> "+problem.Remedy(err), tt.want) {
+			t.Errorf("%q: %v -> %s; want %q", tt.waves, err, problem.Remedy(err), tt.want)
+		}
+		if err != nil && problem.Remedy(err) == "" {
+			t.Errorf("%q: no remedy", tt.waves)
 		}
 	}
 }

@@ -52,29 +52,3 @@ func Prefix(s string) error {
 	}
 	return nil
 }
-
-const wavesRemedy = `write numbers of nodes, then percentages, each larger than the one before, and "100%" last: ["1", "25%", "100%"]`
-
-// Waves checks the sizes of waves: numbers, then percentages, growing up to 100%.
-func Waves(waves []string) error {
-	last, lastPercent := 0, false
-	for i, s := range waves {
-		digits, percent := strings.CutSuffix(s, "%")
-		n, err := strconv.Atoi(digits)
-		switch {
-		case err != nil || n < 1 || digits != strconv.Itoa(n):
-			return problem.Newf(wavesRemedy, "%q is neither a number of nodes nor a percentage", s)
-		case percent && n > 100:
-			return problem.Newf(wavesRemedy, "%q is more than all nodes", s)
-		case lastPercent && !percent:
-			return problem.Newf(`did you mean "`+s+`%"?`, "%q is a number of nodes behind a percentage, %q", s, waves[i-1])
-		case percent == lastPercent && n <= last:
-			return problem.Newf(wavesRemedy, "%q is not larger than %q before it", s, waves[i-1])
-		}
-		last, lastPercent = n, percent
-	}
-	if last != 100 || !lastPercent {
-		return problem.New(`the last wave is not "100%", so that some nodes would never deploy`, wavesRemedy)
-	}
-	return nil
-}

@@ -46,19 +46,3 @@ func TestPrefix(t *testing.T) {
 		{"", "no prefix"}, {"/", "no prefix"}, {"/a//b/", "cannot be"}, {"/a b/", "cannot be"}, {"/\x00/", "cannot be"}, {"/" + strings.Repeat("a", 300) + "/", "cannot be"},
 	})
 }
-
-func TestWaves(t *testing.T) {
-	check := func(s string) error {
-		if s == "" {
-			return Waves(nil)
-		}
-		return Waves(strings.Split(s, " "))
-	}
-	compare(t, check, []row{
-		{"1 25% 100%", ""}, {"100%", ""}, {"1 5 100%", ""}, {"10% 50% 100%", ""},
-		{"", `"100%"`}, {"1 25%", "never deploy"}, {"1 25 100", "never deploy"},
-		{"25% 10% 100%", "not larger"}, {"5 5 100%", "not larger"}, {"10% 25 100%", `did you mean "25%"?`},
-		{"0 100%", "neither"}, {"-1 100%", "neither"}, {"1 % 100%", "neither"}, {"1.5 100%", "neither"}, {"all", "neither"}, {"+1 100%", "neither"}, {"1 150%", "more than all"},
-		{"99999999999999999999 100%", "neither"},
-	})
-}
