@@ -80,7 +80,11 @@ func (t *Test) remedy(err error) string {
 	case unreachable(err):
 		return connect + ", unless only this network blocks its own address (hairpin NAT)"
 	}
-	return "another server responds there: correct the record if it is not this machine's, or make that server " + t.Pass
+	other := "another server responds there: correct the record if it is not this machine's, or make that server " + t.Pass
+	if t.Wait > 0 {
+		other += "; if it is a node of the fleet, check there that it reaches the engine: keypaird fleet status"
+	}
+	return other
 }
 
 // lookupRemedy is for a failed lookup of addresses.

@@ -143,6 +143,9 @@ func TestFleet(t *testing.T) {
 				if (err == nil) != (tt.stops == "") || err != nil && !strings.Contains(err.Error(), tt.stops) {
 					t.Errorf("error = %v, want %q", err, tt.stops)
 				}
+				if tt.answers[ipv4too] == errPage && err != nil && !strings.Contains(problem.Remedy(err), "reaches the engine") {
+					t.Errorf("remedy = %s", problem.Remedy(err))
+				}
 				if got := log.String(); (got == "") != (tt.warns == "") || !strings.Contains(got, tt.warns) {
 					t.Errorf("log = %s, want %q", got, tt.warns)
 				}
