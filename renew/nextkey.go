@@ -11,14 +11,16 @@ import (
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
+	"keypaird/renew/record"
 	"keypaird/renew/rollover"
 	"keypaird/renew/tlsa"
 )
 
-// ensureNextKey makes the next key, of the configured type, if there is none, and
-// records the keys.
+// ensureNextKey makes the next key, of the configured type, if there is none, gives it to
+// other machines that share the certificate, and records the keys.
 func (p *Pass) ensureNextKey(ctx context.Context, j *job) error {
-	if err := LoadNextKey(p.Store, j.Target, &j.state); err != nil {
+	var err error
+	if j.state.Next, err = record.LoadNextKey(p.Store, j.Name, j.state.Leaf); err != nil {
 		return fmt.Errorf("reading the next key: %w", err)
 	}
 	if n := j.state.Next; n == nil || n.Type != j.KeyType {
@@ -33,10 +35,17 @@ func (p *Pass) ensureNextKey(ctx context.Context, j *job) error {
 	if d.Used == used && d.Next == next {
 		return nil
 	}
+	before := d.Record
 	if d.Next != next {
 		d.Made = issued
 	}
 	d.Record = d.WithKeys(used, next)
+	if j.Sharing != nil {
+		if err := j.Sharing.Keep(ctx, j.state); err != nil { // its record is not shown, and nothing is ordered for it
+			d.Record, j.state.Next = before, nil
+			return &OrderError{Held: true, Err: fmt.Errorf("giving the next key to the other machines: %w", err)}
+		}
+	}
 	if err := p.save(j); err != nil {
 		p.Log.Warn("record not saved", "cert", j.Name, "step", "making the next key", "err", err)
 	}

@@ -45,6 +45,9 @@ const (
 	Verified   = deployer.Verified
 )
 
+// NextKeyFile holds the key of the certificate after the newest.
+const NextKeyFile = record.NextKeyFile
+
 // NameOfExternal is what takes the place of a CA's name for all external certificates.
 const NameOfExternal = record.NameOfExternal
 

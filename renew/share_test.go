@@ -27,6 +27,8 @@ type testFleet struct {
 	wave     []string
 	down     error            // of Publish
 	reported map[string]State // by machine
+	keep     func(m *member, s State) error
+	missing  []string // have not verified the newest
 }
 
 // A member is a Sharing, and the machine that has it.
@@ -79,6 +81,20 @@ func (m *member) Publish(_ context.Context, s State, p *keypair.Pair) (uint64, e
 	}
 	m.fleet.have = &Taken{Pair: p, Ordering: s.Record.Ordering, Serial: max(s.Record.Fleet.Serial, m.serial()) + 1}
 	return m.fleet.have.Serial, nil
+}
+
+func (m *member) Keep(_ context.Context, s State) error {
+	if m.fleet.keep == nil {
+		return nil
+	}
+	return m.fleet.keep(m, s)
+}
+
+func (m *member) Verified(s State) (string, []string) {
+	if len(m.fleet.missing) > 0 {
+		return s.Record.TLSA.Everywhere, m.fleet.missing
+	}
+	return s.Fingerprint, nil
 }
 
 func (m *member) serial() uint64 {

@@ -9,7 +9,6 @@ import (
 	"keypaird/renew/lifetime"
 	"keypaird/renew/record"
 	"keypaird/renew/rollover"
-	"keypaird/renew/tlsa"
 )
 
 // A State is what is on disk of a target.
@@ -27,6 +26,7 @@ type State struct {
 	OrderHold        Limit                 // why this machine orders nothing, whatever is needed; zero: it may
 	DeployHold       Limit                 // why the newest version is not deployed yet; zero: it may be
 	Next             *rollover.Key         // key of the next certificate, if its record is to be published first; nil: none
+	Unverified       []string              // other machines that are known not to have verified the newest version
 }
 
 // LoadState reads what is on disk of a target, and how its deployments and its
@@ -100,43 +100,31 @@ func LoadLimits(now time.Time, t Target, s *State, mode Mode) {
 	}
 }
 
-// LoadHolds sets what keeps this machine from ordering and from deploying, if others
-// share the certificate.
+// LoadHolds sets what keeps this machine from ordering and from deploying, and the operator
+// from removing TLSA records, if others share the certificate.
 func LoadHolds(now time.Time, t Target, s *State, mode Mode) {
-	s.OrderHold, s.DeployHold = Limit{}, Limit{}
-	if t.Sharing != nil {
-		s.OrderHold, s.DeployHold = t.Sharing.OrderHold(now, *s, mode), t.Sharing.DeployHold(now, *s)
+	s.OrderHold, s.DeployHold, s.Unverified = Limit{}, Limit{}, nil
+	if t.Sharing == nil {
+		return
+	}
+	s.OrderHold, s.DeployHold = t.Sharing.OrderHold(now, *s, mode), t.Sharing.DeployHold(now, *s)
+	if len(t.TLSA) > 0 {
+		s.Record.TLSA.Everywhere, s.Unverified = t.Sharing.Verified(*s)
 	}
 }
 
-// LoadNextKey reads the next key of a target into s, if it has TLSA records. A
-// missing or damaged key is none.
-func LoadNextKey(store *keypair.Store, t Target, s *State) error {
+// LoadNextKey reads the next key of a target into s, if it has TLSA records that may be
+// shown: other machines that share the certificate know the key then, too.
+func LoadNextKey(store *keypair.Store, t Target, s *State) (err error) {
 	s.Next = nil
-	if len(t.TLSA) == 0 {
-		return nil
+	if len(t.TLSA) > 0 {
+		s.Next, err = record.LoadNextKey(store, t.Name, s.Leaf)
 	}
-	data, err := store.ReadFile(t.Name, NextKeyFile)
-	if keypair.None(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	key, err := keypair.ParseKey(data)
-	if err != nil {
-		return nil
-	}
-	if s.Next, err = rollover.NewKey(key); err == nil && s.Leaf != nil && s.Next.TLSA() == tlsa.Record(s.Leaf.RawSubjectPublicKeyInfo) {
-		s.Next = nil // it was used
+	if t.Sharing != nil && s.Next.TLSA() != s.Record.TLSA.Next {
+		s.Next = nil
 	}
 	return err
 }
-
-// NextKeyFile holds the key of the certificate after the newest, in PEM. It is
-// written before its record is announced. It may be the newest version's
-// own when the process was killed before it made another.
-const NextKeyFile = "nextkey.pem"
 
 // Due is when the newest certificate should be replaced; zero if there is none.
 func (s State) Due() time.Time {
@@ -211,7 +199,7 @@ func (s State) Done(deployment string) bool {
 
 // Rollover is the state of a target as the rules for its next key see it.
 func (s State) Rollover(t Target) rollover.State {
-	deployed := s.Live
+	deployed := s.Live && (t.Sharing == nil || s.Record.TLSA.Everywhere == s.Fingerprint)
 	for _, d := range t.Deploy {
 		deployed = deployed && s.Done(d.String())
 	}

@@ -99,6 +99,15 @@ type Sharing interface {
 	// the next pass where OrderHold does not hold.
 	Publish(ctx context.Context, s State, p *keypair.Pair) (serial uint64, err error)
 
+	// Keep gives the others s.Record.Ordering and the key of the next certificate. It is
+	// called before the TLSA record of that key is shown; after an error it is not.
+	Keep(ctx context.Context, s State) error
+
+	// Verified returns the fingerprint of the newest certificate if all machines have
+	// verified it, living or not, else what s.Record.TLSA says, and which have not, as far
+	// as that is known.
+	Verified(s State) (everywhere string, missing []string)
+
 	// Reported is called after each pass with what is known then: what is verified, what
 	// failed, and what the record now says of ordering. With err the state cannot be read.
 	Reported(s State, err error)

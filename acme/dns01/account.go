@@ -35,6 +35,11 @@ type Account struct {
 	Log         *slog.Logger      // nil: nothing is logged
 	Recent      *Recent           // shared by the accounts of this machine; nil: nothing is remembered
 
+	// Note is called before a record of an order is presented; after an error it is not.
+	// What it returns is called once the record is removed. Where that never happens, as
+	// this machine died, another one calls Remove. nil: no other one does.
+	Note func(context.Context, Presented) (removed func(), err error)
+
 	System []string // host:port; used in place of resolv.conf's
 	Port   string   // of the authoritative servers; empty: "53"
 
@@ -113,6 +118,10 @@ func (a *Account) Solve(ctx context.Context, c acme.Challenge, validate func(con
 		return fmt.Errorf("waiting for another challenge at %s: %w", t.fqdn, err)
 	}
 	t.unlock = sync.OnceFunc(func() { unlock(); close(t.done) })
+	if err := t.note(ctx, c); err != nil {
+		t.unlock()
+		return err
+	}
 	if err := t.present(ctx); err != nil {
 		return err
 	}
@@ -232,7 +241,7 @@ func (a *Account) leave(k *child) {
 }
 
 // failed returns the error of a DNS account. Doing is "starting", "opening",
-// "locating", "presenting" or "ending"; fqdn is the name of the record, if there
+// "locating", "presenting", "removing" or "ending"; fqdn is the name of the record, if there
 // is one; err is the error that the child answered, or how it exited. The remedy is
 // the child's, or else the most likely one.
 func (a *Account) failed(doing, fqdn string, err error) error {

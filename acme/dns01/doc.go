@@ -10,7 +10,8 @@
 //
 // The first Solve starts the child, concurrent ones share it, and the last one
 // closes its input: the child then removes remaining records and exits, as it does
-// when this process is killed. Close waits for that.
+// when this process is killed. Close waits for that. What a machine that died has left,
+// another one removes by what was noted: see Account.Note.
 //
 // A [Checker] queries DNS servers for TXT, CAA, TLSA and address records. It can
 // be used without an Account.

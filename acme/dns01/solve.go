@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"keypaird/acme"
 	"keypaird/renew/problem"
 
 	"github.com/miekg/dns"
@@ -20,6 +21,48 @@ type attempt struct {
 	want    string // value of the TXT record
 	unlock  func() // lets the next challenge at this name proceed; may be called more than once
 	done    chan struct{}
+
+	removed func() // see Account.Note; may be nil
+	gone    bool   // the record is removed; set before done is closed
+}
+
+// A Presented is a TXT record of a challenge, and what removes it.
+type Presented struct {
+	Account, FQDN, Value   string
+	Domain, Token, KeyAuth string
+}
+
+// note has the record of an order noted.
+func (t *attempt) note(ctx context.Context, c acme.Challenge) (err error) {
+	if t.account.Note == nil || c.Order == "" {
+		return nil
+	}
+	t.removed, err = t.account.Note(ctx, Presented{t.account.Name, t.fqdn, t.want, t.ask.Domain, t.ask.Token, t.ask.KeyAuth})
+	return err
+}
+
+// Remove removes a record that another machine has presented.
+func (a *Account) Remove(ctx context.Context, r Presented) error {
+	k, err := a.join()
+	if err != nil {
+		return err
+	}
+	defer a.leave(k)
+	t := &attempt{account: a, child: k, fqdn: r.FQDN, want: r.Value, ask: request{Domain: r.Domain, Token: r.Token, KeyAuth: r.KeyAuth}}
+	if _, err := t.locate(ctx); err != nil {
+		return err
+	}
+	if t.fqdn != r.FQDN {
+		return a.failed("removing", r.FQDN, fmt.Errorf("its CNAME leads to %s now", t.fqdn))
+	}
+	unlock, err := presents.lock(ctx, k.stuck, t.fqdn, t.want, nil, nil)
+	if err != nil {
+		return a.failed("removing", r.FQDN, err)
+	}
+	defer unlock()
+	t.ask.Op = "cleanup"
+	_, err = t.wait(ctx, "removing", k.post(t.ask, cleanLimit, nil))
+	return err
 }
 
 // locate follows CNAMEs and reports whether the provider can have several values at
@@ -56,7 +99,9 @@ func (t *attempt) present(ctx context.Context) error {
 		err = t.account.failed("presenting", t.fqdn, problem.Newf("once the CNAME stays as it is: keypaird issue", "its CNAME changed to %s meanwhile", t.child.stderr.clean(a.FQDN)))
 		t.withdraw(ctx)
 	case call.refused():
-		t.unlock() // the provider refused, and the child has cleaned up
+		t.gone = true // the provider refused, and the child has cleaned up
+		t.unlock()
+		t.forget()
 	default:
 		t.withdraw(ctx)
 	}
@@ -99,9 +144,17 @@ func (t *attempt) withdraw(ctx context.Context) {
 	defer limit.Stop()
 	select {
 	case <-t.done:
+		t.forget()
 	case <-t.child.stuck:
 	case <-ctx.Done():
 	case <-limit.C:
+	}
+}
+
+// forget is called when the attempt has ended: a record that is gone need not be noted.
+func (t *attempt) forget() {
+	if t.gone && t.removed != nil {
+		t.removed()
 	}
 }
 
@@ -115,11 +168,13 @@ func (t *attempt) clean(k *child, retry bool) {
 		switch {
 		case c.err == nil:
 			log.Debug("withdrawn")
+			t.gone = true
 			t.unlock()
 		case c.refused():
 			log.Warn("clean-up failed, retried when DNS helper exits", "err", c.err)
 			t.unlock()
 		case k.err == nil:
+			t.gone = true
 			t.unlock() // it exited without error: no record is left
 		case retry && !k.isAbandoned():
 			t.cleanAgain()

@@ -3,5 +3,6 @@
 //
 // A [Solver] stops an order for what a CA would see, too: another answer, or a refused
 // connection. What this machine cannot see, since an address is out of its reach or a
-// name is not known here, it leaves to the CA.
+// name is not known here, it leaves to the CA. Where several machines answer for a name,
+// one that has no response yet gets some seconds, and one that is down is no reason to stop.
 package selftest

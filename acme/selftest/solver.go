@@ -3,6 +3,7 @@ package selftest
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -10,8 +11,10 @@ import (
 	"keypaird/renew/problem"
 )
 
-// limit bounds a test: the order goes on where there is no answer by then.
-const limit = 3 * time.Second
+const (
+	limit      = 3 * time.Second // of a test: the order goes on where there is no answer by then
+	retryAfter = time.Second     // another machine answered otherwise
+)
 
 // A Solver tests each response before the CA is asked to validate it.
 type Solver struct {
@@ -50,20 +53,51 @@ func (t *Test) run(ctx context.Context, c acme.Challenge) error {
 		return nil
 	}
 	results := t.Try(bounded, addrs, c)
+	for began := time.Now(); slices.ContainsFunc(results, Result.answeredOtherwise) && time.Since(began) < t.Wait; {
+		results = t.tryAgain(ctx, addrs, c)
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	var failed []Result
 	for _, r := range results {
+		if r.Err != nil && t.Node != nil {
+			r.Node = t.Node(ctx, r.Addr)
+		}
 		switch {
 		case r.Err == nil:
-		case unreachable(r.Err), refused(r.Err) && r.Addr.Is6() && answeredByIPv4(results):
-			t.Log.Warn("self-test inconclusive", "name", c.Identifier, "challenge", c.Type, "addr", r.Addr, "err", r.Err, "remedy", problem.Remedy(r.Err)+": then "+off)
+		case unreachable(r.Err), refused(r.Err) && t.tolerated(r, results):
+			t.Log.Warn("self-test inconclusive", "name", c.Identifier, "challenge", c.Type, "addr", r, "err", r.Err, "remedy", problem.Remedy(r.Err)+": then "+off)
 		default:
 			failed = append(failed, r)
 		}
 	}
 	return failure(failed, "; if CAs get another answer there than this machine (hairpin NAT, split DNS), "+off)
+}
+
+// tryAgain is Try after a pause.
+func (t *Test) tryAgain(ctx context.Context, addrs []netip.Addr, c acme.Challenge) []Result {
+	select {
+	case <-ctx.Done():
+	case <-time.After(retryAfter):
+	}
+	bounded, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return t.Try(bounded, addrs, c)
+}
+
+// answeredOtherwise reports whether a server is there that has another response.
+func (r Result) answeredOtherwise() bool {
+	return r.Err != nil && !unreachable(r.Err) && !refused(r.Err)
+}
+
+// tolerated reports whether CAs may try another address than one that refuses connections:
+// one of the other family, or that of another machine, which may be the one that is down.
+func (t *Test) tolerated(r Result, results []Result) bool {
+	if t.Wait > 0 {
+		return slices.ContainsFunc(results, func(r Result) bool { return r.Err == nil })
+	}
+	return r.Addr.Is6() && answeredByIPv4(results)
 }
 
 // answeredByIPv4 reports whether an IPv4 address has our response: CAs try it when they
@@ -82,7 +116,7 @@ func failure(failed []Result, more string) error {
 		if i > 0 {
 			text += ";"
 		}
-		text += fmt.Sprintf(" at %s: %v", r.Addr, r.Err)
+		text += fmt.Sprintf(" at %s: %v", r, r.Err)
 	}
 	return problem.New(text, problem.Remedy(failed[0].Err)+more)
 }

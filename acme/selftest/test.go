@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"sync"
 	"syscall"
+	"time"
 
 	"keypaird/acme"
 	"keypaird/renew/problem"
@@ -23,12 +24,26 @@ type Test struct {
 	Addresses func(ctx context.Context, name string) ([]netip.Addr, error)
 	Ask       func(ctx context.Context, addr netip.Addr, c acme.Challenge) error // nil: the response there is ours
 	Log       *slog.Logger
+
+	// Of several machines that answer, one may not have the response yet, and one may be
+	// down. 0 and nil: this machine answers alone.
+	Wait time.Duration                                     // for another answer to become ours
+	Node func(ctx context.Context, addr netip.Addr) string // name of the machine at an address; "": not known
 }
 
 // A Result is what one address answers.
 type Result struct {
 	Addr netip.Addr
-	Err  error // nil: our response
+	Err  error  // nil: our response
+	Node string // that has the address; "": not known
+}
+
+// String names the address, and the machine there.
+func (r Result) String() string {
+	if r.Node == "" {
+		return r.Addr.String()
+	}
+	return fmt.Sprintf("%s (node %s)", r.Addr, r.Node)
 }
 
 // Find returns the addresses where a CA asks.
@@ -50,7 +65,7 @@ func (t *Test) Try(ctx context.Context, addrs []netip.Addr, c acme.Challenge) []
 	for i, a := range addrs {
 		wg.Go(func() {
 			err := t.Ask(ctx, a, c)
-			results[i] = Result{a, problem.Wrap(err, t.remedy(err))}
+			results[i] = Result{Addr: a, Err: problem.Wrap(err, t.remedy(err))}
 		})
 	}
 	wg.Wait()
@@ -65,7 +80,11 @@ func (t *Test) remedy(err error) string {
 	case unreachable(err):
 		return connect + ", unless only this network blocks its own address (hairpin NAT)"
 	}
-	return "another server responds there: correct the record if it is not this machine's, or make that server " + t.Pass
+	other := "another server responds there: correct the record if it is not this machine's, or make that server " + t.Pass
+	if t.Wait > 0 {
+		other += "; if it is a node of the fleet, check there that it reaches the engine: keypaird fleet status"
+	}
+	return other
 }
 
 // lookupRemedy is for a failed lookup of addresses.

@@ -8,9 +8,11 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"keypaird/acme"
@@ -92,6 +94,65 @@ func TestWhatStopsAnOrder(t *testing.T) {
 			if warned := strings.Contains(log.String(), "level=WARN"); warned != tt.warns {
 				t.Errorf("log = %s, want a warning: %v", log, tt.warns)
 			}
+		})
+	}
+}
+
+// In a fleet, a machine may not have the response yet, and one may be down. Both are named.
+func TestFleet(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		answers map[string]error
+		until   time.Duration // then all answers are ours
+		stops   string        // in the error; "": the CA is asked
+		warns   string        // in the log; "": nothing is
+	}{
+		{"the token comes late", map[string]error{ipv4: nil, ipv4too: errPage}, 8 * time.Second, "", ""},
+		{"the token comes too late", map[string]error{ipv4: nil, ipv4too: errPage}, 13 * time.Second, "at 192.0.2.2 (node mx2): http status 404", ""},
+		{"a node is down", map[string]error{ipv4: nil, ipv4too: dialRefused}, time.Hour, "", "192.0.2.2 (node mx2)"},
+		{"a node is away", map[string]error{ipv4: nil, ipv4too: noRoute}, time.Hour, "", "192.0.2.2 (node mx2)"},
+		{"all nodes are down", map[string]error{ipv4: dialRefused, ipv4too: dialRefused}, time.Hour, "at 192.0.2.1: dial", ""},
+		{"one is down, one lacks the token", map[string]error{ipv4: nil, ipv4too: errPage, ipv6: dialRefused}, time.Hour, "at 192.0.2.2 (node mx2): http status 404", "2001:db8::1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log, began := new(testutil.Log), time.Now()
+				test := &Test{
+					Table: "http-01", Log: slog.New(slog.NewTextHandler(log, nil)), Wait: 10 * time.Second,
+					Addresses: func(context.Context, string) (list []netip.Addr, err error) {
+						for a := range tt.answers {
+							list = append(list, netip.MustParseAddr(a))
+						}
+						slices.SortFunc(list, netip.Addr.Compare)
+						return list, nil
+					},
+					Ask: func(_ context.Context, a netip.Addr, _ acme.Challenge) error {
+						if time.Since(began) >= tt.until {
+							return nil
+						}
+						return tt.answers[a.String()]
+					},
+					Node: func(_ context.Context, a netip.Addr) string {
+						if a.String() == ipv4too {
+							return "mx2"
+						}
+						return ""
+					},
+				}
+				err := test.run(t.Context(), acme.Challenge{Identifier: "a.test"})
+				if (err == nil) != (tt.stops == "") || err != nil && !strings.Contains(err.Error(), tt.stops) {
+					t.Errorf("error = %v, want %q", err, tt.stops)
+				}
+				if tt.answers[ipv4too] == errPage && err != nil && !strings.Contains(problem.Remedy(err), "reaches the engine") {
+					t.Errorf("remedy = %s", problem.Remedy(err))
+				}
+				if got := log.String(); (got == "") != (tt.warns == "") || !strings.Contains(got, tt.warns) {
+					t.Errorf("log = %s, want %q", got, tt.warns)
+				}
+				if took := time.Since(began); took > 11*time.Second || tt.until == time.Hour && tt.answers[ipv4too] != errPage && took > 0 {
+					t.Errorf("took %v", took)
+				}
+			})
 		})
 	}
 }

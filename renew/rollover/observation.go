@@ -93,6 +93,10 @@ type Record struct {
 	Retired []string               `json:"retired,omitempty"` // TLSA records of earlier keys, the latest ones
 	Names   map[string]Observation `json:"names,omitempty"`
 	QueryAt time.Time              `json:"query_at,omitzero"` // when to query again
+
+	// Everywhere is the fingerprint of the certificate that all machines had verified which
+	// share it; "": none was.
+	Everywhere string `json:"everywhere,omitempty"`
 }
 
 // maxRetired is how many retired keys are remembered.

@@ -27,6 +27,20 @@ func NewKey(key crypto.Signer) (*Key, error) {
 	return &Key{keypair.KeyType(key.Public()), spki, key}, nil
 }
 
+// ParseKey reads the key of the certificate after newest, in PEM. One that is damaged or
+// that newest has is none.
+func ParseKey(data []byte, newest *x509.Certificate) *Key {
+	signer, err := keypair.ParseKey(data)
+	if err != nil {
+		return nil
+	}
+	key, err := NewKey(signer)
+	if err != nil || newest != nil && key.TLSA() == tlsa.Record(newest.RawSubjectPublicKeyInfo) {
+		return nil
+	}
+	return key
+}
+
 // TLSA returns the record of the key, or "" without a key.
 func (k *Key) TLSA() string {
 	if k == nil {

@@ -198,12 +198,13 @@ type External struct {
 
 // A TLSA is the state of a target's TLSA records (DANE).
 type TLSA struct {
-	Live       string     `json:"live,omitempty"`    // record of the key in use
-	Newest     string     `json:"newest,omitempty"`  // record of the newest certificate's key, if another
-	Next       string     `json:"next,omitempty"`    // record of the next key; "": the next pass generates it
-	RolloverAt *time.Time `json:"rolls,omitempty"`   // when renewals begin to use the next key; nil: unknown
-	Refused    bool       `json:"refused,omitempty"` // peers that check the records refuse the key in use
-	Held       string     `json:"held,omitempty"`    // why no first certificate is ordered
+	Live       string     `json:"live,omitempty"`       // record of the key in use
+	Newest     string     `json:"newest,omitempty"`     // record of the newest certificate's key, if another
+	Next       string     `json:"next,omitempty"`       // record of the next key; "": the next pass generates it
+	RolloverAt *time.Time `json:"rolls,omitempty"`      // when renewals begin to use the next key; nil: unknown
+	Refused    bool       `json:"refused,omitempty"`    // peers that check the records refuse the key in use
+	Held       string     `json:"held,omitempty"`       // why no first certificate is ordered
+	Unverified []string   `json:"unverified,omitempty"` // machines of the fleet that have not verified the newest certificate
 	Names      []TLSAName `json:"names"`
 }
 

@@ -3,6 +3,8 @@ package status
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"keypaird/renew"
@@ -17,7 +19,7 @@ func newTLSA(t renew.Target, state renew.State, now time.Time) *TLSA {
 		return nil
 	}
 	r := state.Rollover(t)
-	out := &TLSA{Next: state.Next.TLSA(), Refused: len(r.Mismatched()) > 0, Held: r.Held(now), Names: []TLSAName{}}
+	out := &TLSA{Next: state.Next.TLSA(), Refused: len(r.Mismatched()) > 0, Held: r.Held(now), Unverified: state.Unverified, Names: []TLSAName{}}
 	if state.InUse != nil {
 		out.Live = tlsa.Record(state.InUse.RawSubjectPublicKeyInfo)
 	}
@@ -87,8 +89,16 @@ func (t *TLSA) Keys() []tlsaKey {
 	return list
 }
 
-// says is what comes of the records.
+// describe returns what the records mean for renewals, and what keeps earlier ones.
 func (t *TLSA) describe(now time.Time) string {
+	text := t.describeNext(now)
+	if len(t.Unverified) > 0 && slices.ContainsFunc(t.Names, func(n TLSAName) bool { return len(n.Later) > 0 }) {
+		text += "; earlier records stay until the newest certificate is verified by " + printable(strings.Join(t.Unverified, ", "))
+	}
+	return text
+}
+
+func (t *TLSA) describeNext(now time.Time) string {
 	switch {
 	case t.Held != "":
 		return "no certificate is ordered: " + t.Held

@@ -127,6 +127,42 @@ func TestTLSA(t *testing.T) {
 	}
 }
 
+// A sharedBy shares a target with machines that have not verified the newest certificate.
+type sharedBy struct {
+	held
+	missing []string
+}
+
+func (s sharedBy) Verified(renew.State) (string, []string) { return "", s.missing }
+
+// In a fleet, earlier records stay until all nodes have verified the newest certificate, and
+// the next key is not shown before the other nodes have it.
+func TestTLSAOfFleet(t *testing.T) {
+	d := &desk{t: t, store: open(t)}
+	s := subject("mail")
+	s.TLSA, s.Sharing = []string{mx}, sharedBy{missing: []string{"mx2", "mx3"}}
+	p, next, old := pair(t, 10*aDay, "R10", "mail.example"), pair(t, 0, "next", "mail.example"), "3 1 1 "+strings.Repeat("0", 64)
+	must(t, d.store.WriteFile("mail", "nextkey.pem", next.Key()))
+	d.addTarget(s, 1, func(fps []string) renew.Record {
+		r := deployed(fps[0])
+		r.TLSA.Retired, r.TLSA.Names = []string{old}, map[string]rollover.Observation{mx: {At: now, Records: []string{recordOf(p), old}}}
+		return r
+	}, p)
+	doc, err := Collect(d.source(), now)
+	must(t, err)
+	var out bytes.Buffer
+	must(t, doc.WriteText(&out))
+	shown := out.String() + text(parse(t, get(t, serving(doc), "/")))
+	for _, want := range []string{"earlier records stay until the newest certificate is verified by mx2, mx3", "may be removed once the newest is in use everywhere"} {
+		if strings.Count(shown, want) != 2 {
+			t.Errorf("%q is not said twice:\n%s", want, shown)
+		}
+	}
+	if strings.Contains(shown, recordOf(next)) || strings.Contains(shown, "may be removed: ") {
+		t.Errorf("shown too soon:\n%s", shown)
+	}
+}
+
 // mismatched is d after a pass found that the records do not match.
 func mismatched(d renew.TLSARecord) renew.TLSARecord {
 	d.Attempt = backoff.Attempt{Failures: 1}

@@ -3,7 +3,9 @@ package engine
 import (
 	"context"
 
+	"keypaird/acme/dns01"
 	"keypaird/renew/durable"
+	"keypaird/renew/problem"
 	"keypaird/renew/status"
 )
 
@@ -50,8 +52,17 @@ func (e *Engine) BeginPass(ctx context.Context) (end func()) {
 	if e.options.Shared.Begin == nil {
 		return func() {}
 	}
-	e.options.Shared.Begin(ctx)
+	e.options.Shared.Begin(ctx, e.removeTXT)
 	return e.options.Shared.End
+}
+
+// removeTXT removes a record that another machine has presented.
+func (e *Engine) removeTXT(ctx context.Context, r dns01.Presented) error {
+	a := e.Accounts[r.Account]
+	if a == nil {
+		return problem.Newf("remove the record at the provider if it exists", "no certificate uses [dns.%s] any more", r.Account)
+	}
+	return a.Remove(ctx, r)
 }
 
 // Figures returns those of the fleet; false: there is none.

@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"context"
 	"log/slog"
+	"net/netip"
 	"slices"
+	"time"
 
 	"keypaird/acme"
 	"keypaird/acme/dns01"
@@ -11,6 +14,7 @@ import (
 	"keypaird/acme/selftest"
 	"keypaird/acme/tlsalpn01"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/renew/sockets"
 )
 
 // selfTests returns the tests of the challenges that are answered at addresses.
@@ -20,15 +24,40 @@ func selfTests(cfg *config.Config, log *slog.Logger) map[string]*selftest.Test {
 	if root := cfg.HTTP01.Webroot; root != "" {
 		pass = "serve the files of " + root + " as " + http01.Path
 	}
+	var wait time.Duration
+	var node func(context.Context, netip.Addr) string
+	if cfg.InFleet() {
+		wait, node = tokenWait, nodeAt(cfg.Fleet.Nodes.Names(), sockets.Addresses)
+	}
 	return map[string]*selftest.Test{
 		acme.HTTP01: {
 			Port: "80", Table: "http-01", Pass: pass, Addresses: addresses, Log: log,
-			Ask: http01.Client{Addresses: addresses}.Ask,
+			Ask: http01.Client{Addresses: addresses}.Ask, Wait: wait, Node: node,
 		},
 		acme.TLSALPN01: {
 			Port: "443", Table: "tls-alpn", Pass: "pass connections with ALPN " + tlsalpn01.Protocol + " to [tls-alpn] listen, through no TLS of its own",
 			Addresses: addresses, Log: log, Ask: tlsalpn01.Ask,
 		},
+	}
+}
+
+const (
+	tokenWait  = 10 * time.Second // for a node of a fleet to have a token
+	nodesLimit = 2 * time.Second  // for the names of nodes to be looked up
+)
+
+// nodeAt returns a function that names the node at an address, if nodes are named as hosts.
+func nodeAt(names []string, addresses func(ctx context.Context, host string) ([]netip.Addr, error)) func(context.Context, netip.Addr) string {
+	return func(ctx context.Context, addr netip.Addr) string {
+		ctx, cancel := context.WithTimeout(ctx, nodesLimit)
+		defer cancel()
+		for _, name := range names {
+			at, _ := addresses(ctx, name)
+			if slices.ContainsFunc(at, func(a netip.Addr) bool { return a.Unmap() == addr.Unmap() }) {
+				return name
+			}
+		}
+		return ""
 	}
 }
 

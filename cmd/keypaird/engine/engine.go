@@ -306,7 +306,7 @@ func (e *Engine) NextDeployWindow(now time.Time) time.Time {
 func (e *Engine) account(name string) *dns01.Account {
 	if e.Accounts[name] == nil {
 		a := NewAccount(e.Config, name)
-		a.Log, a.Recent = e.options.Log, e.recent
+		a.Log, a.Recent, a.Note = e.options.Log, e.recent, e.options.Shared.TXT
 		e.Accounts[name] = a
 	}
 	return e.Accounts[name]

@@ -9,6 +9,7 @@ import (
 	"keypaird/acme"
 	"keypaird/acme/accountfile"
 	"keypaird/acme/authority"
+	"keypaird/acme/dns01"
 	"keypaird/acme/http01"
 	"keypaird/acme/orderlog"
 	"keypaird/renew"
@@ -27,10 +28,14 @@ type Shared struct {
 	Permit   func() error                       // see [acme.Options]
 	HTTP01   func(acme.Solver) acme.Solver      // gives tokens to all machines
 
+	// TXT is [dns01.Account.Note] of all accounts.
+	TXT func(context.Context, dns01.Presented) (removed func(), err error)
+
 	// Run takes part until ctx ends, has passes made, and has the tokens of other machines
-	// served. Begin and End are called before and after each pass. All three or none.
+	// served. Begin and End are called before and after each pass; Begin removes records that
+	// a machine which died has left. All three or none.
 	Run   func(ctx context.Context, tokens *http01.Solver, p Passes)
-	Begin func(context.Context)
+	Begin func(ctx context.Context, remove func(context.Context, dns01.Presented) error)
 	End   func()
 
 	Figures func() status.Fleet // for metrics; nil: there is no fleet

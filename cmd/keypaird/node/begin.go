@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"keypaird/acme/dns01"
 	"keypaird/renew/fleet"
 	"keypaird/renew/problem"
 )
@@ -28,10 +29,11 @@ func (n *Node) Run(ctx context.Context, changed func(targets []string)) {
 const coldWait = 30 * time.Second
 
 // Begin is called with the lock of the state directory before each pass. In the first one
-// of a term it takes over what the engine knows.
-func (n *Node) Begin(ctx context.Context) {
+// of a term it takes over what the engine knows, and has records removed that a node which
+// died has left.
+func (n *Node) Begin(ctx context.Context, remove func(context.Context, dns01.Presented) error) {
 	n.warm(ctx)
-	term, err := n.takeTerm(ctx)
+	term, err := n.takeTerm(ctx, remove)
 	unreachable := n.Err() != nil
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -44,7 +46,7 @@ func (n *Node) Begin(ctx context.Context) {
 }
 
 // takeTerm returns the term of this node, after what the engine knows was taken over.
-func (n *Node) takeTerm(ctx context.Context) (*fleet.Term, error) {
+func (n *Node) takeTerm(ctx context.Context, remove func(context.Context, dns01.Presented) error) (*fleet.Term, error) {
 	f := n.Fleet()
 	if f == nil {
 		return nil, n.Err()
@@ -56,7 +58,9 @@ func (n *Node) takeTerm(ctx context.Context) (*fleet.Term, error) {
 	if err != nil || known {
 		return term, err
 	}
-	if err = n.pull(ctx, term); err != nil {
+	if err = n.pull(ctx, term); err == nil {
+		n.removeLeft(ctx, remove)
+	} else {
 		err = fmt.Errorf("reading what the fleet knows: %w", err)
 		n.o.Log.Warn("not ordering for the fleet", "err", err, "remedy", problem.Remedy(err))
 	}

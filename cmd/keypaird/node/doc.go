@@ -8,5 +8,6 @@
 //     that fails once another node sits. After an error nothing is sent to the CA.
 //
 // The parts are wrappers: [Node.Orders], [Node.Account] and [Node.OrderLog] of what package
-// acme keeps, [Node.Sharing] of a target in package renew, and [Node.Tokens] of http-01.
+// acme keeps, [Node.Sharing] of a target in package renew, [Node.Solver] of http-01, and
+// [Node.NoteTXT] of dns-01.
 package node

@@ -12,6 +12,7 @@ import (
 
 	"keypaird/acme"
 	"keypaird/acme/accountfile"
+	"keypaird/acme/dns01"
 	"keypaird/acme/http01"
 	"keypaird/acme/orderlog"
 	"keypaird/renew"
@@ -66,6 +67,7 @@ type testMachine struct {
 	dir    string
 	client *memory.Client
 	stop   func()
+	remove func(context.Context, dns01.Presented) error
 }
 
 // start runs a node with the files in dir.
@@ -114,7 +116,7 @@ func (m *testMachine) orderLog(ca string) *orderlog.Log {
 
 // begin begins a pass and reports whether the testMachine may order in it.
 func (m *testMachine) begin() error {
-	m.Begin(m.t.Context())
+	m.Begin(m.t.Context(), m.remove)
 	_, err := m.seat()
 	return err
 }

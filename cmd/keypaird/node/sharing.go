@@ -55,7 +55,12 @@ func (s sharing) Take(ctx context.Context, st renew.State) (*renew.Taken, error)
 		if err != nil {
 			return nil, err
 		}
-		return &renew.Taken{Pair: newest.Pair, Ordering: st.Record.Ordering, Serial: r.Serial}, nil
+		t := &renew.Taken{Pair: newest.Pair, Ordering: st.Record.Ordering, Serial: r.Serial}
+		o, err := s.node.recorded(ctx, s.target)
+		if !o.TLSA.Empty() { // what this node recorded may be of an older next key
+			t.Ordering.TLSA = o.TLSA
+		}
+		return t, err
 	case fleet.Take:
 		p, r, err := s.node.Fleet().Pair(ctx, s.target)
 		if err != nil {
@@ -189,6 +194,33 @@ func (n *Node) nextKey(target string) ([]byte, error) {
 	return data, err
 }
 
+// Keep writes what Reported does, at once.
+func (s sharing) Keep(ctx context.Context, st renew.State) error {
+	if _, err := s.node.seat(); err != nil {
+		return err
+	}
+	return s.node.commitRecord(ctx, s.target, st)
+}
+
+func (s sharing) Verified(st renew.State) (everywhere string, missing []string) {
+	f, everywhere := s.node.Fleet(), st.Record.TLSA.Everywhere
+	if f == nil || !s.node.orders() && !s.node.o.Fleet.Observer { // it does not know what others report
+		return everywhere, nil
+	}
+	if r, ok := f.Release(s.target); !ok || r.Fingerprint != st.Fingerprint {
+		return everywhere, nil
+	}
+	for _, n := range f.Progress(s.target) {
+		if !n.Verified {
+			missing = append(missing, n.Name)
+		}
+	}
+	if missing == nil {
+		everywhere = st.Fingerprint
+	}
+	return everywhere, missing
+}
+
 func (s sharing) Reported(st renew.State, err error) {
 	n := s.node
 	f := n.Fleet()
@@ -207,7 +239,7 @@ func (s sharing) Reported(st renew.State, err error) {
 	if _, err := n.seat(); err != nil {
 		return
 	}
-	if err := n.commitRecord(s.target, st); err != nil {
+	if err := n.commitRecord(context.Background(), s.target, st); err != nil {
 		n.o.Log.Warn("record not given to the fleet", "cert", s.target, "err", err)
 	}
 	n.standUp(st)
@@ -229,7 +261,7 @@ func exception(st renew.State) *document.Exception {
 }
 
 // commitRecord gives what is recorded of ordering to the nodes that may order, if it changed.
-func (n *Node) commitRecord(target string, st renew.State) error {
+func (n *Node) commitRecord(ctx context.Context, target string, st renew.State) error {
 	ordering, err := json.Marshal(st.Record.Ordering)
 	if err != nil {
 		return err
@@ -247,7 +279,7 @@ func (n *Node) commitRecord(target string, st renew.State) error {
 	}
 	op, err := n.op(document.RecordKey(target), document.Record{Ordering: ordering}, nextKey)
 	if err == nil {
-		err = n.commit(context.Background(), op)
+		err = n.commit(ctx, op)
 	}
 	if err == nil {
 		n.mu.Lock()

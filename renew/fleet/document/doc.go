@@ -8,7 +8,7 @@
 //	accounts/CA       s Account        tokens/TOKEN        Token, leased
 //	orderlog/CA/SET     OrderLog       counts/CA           Counts
 //	asks/NODE/ID        Ask, leased    nodes/NODE/alive    Alive, leased
-//	nodes/NODE/report   Report
+//	nodes/NODE/report   Report         txt/VALUE           TXT
 //
 // [Parse] checks what it reads, as far as that can be seen from one value: whether a pair
 // fits its target, and a serial its predecessor, is for the caller. Text that a terminal

@@ -189,6 +189,29 @@ func (t *Token) check() error {
 // For reports whether the key authorization is for a token.
 func (t Token) For(token string) bool { return strings.HasPrefix(t.KeyAuthorization, token+".") }
 
+// A TXT is a record of a dns-01 challenge, which is presented or is about to be. Who sits
+// next removes one that a dead node left.
+type TXT struct {
+	Account          string `json:"account"` // name of the [dns] table
+	FQDN             string `json:"fqdn"`
+	Value            string `json:"value"`
+	Domain           string `json:"domain"`
+	Token            string `json:"token"`
+	KeyAuthorization string `json:"key_authorization"`
+}
+
+func (t *TXT) check() error {
+	if !(Token{t.KeyAuthorization}).For(t.Token) {
+		return fmt.Errorf("%.40q is not a key authorization for %.40q", t.KeyAuthorization, t.Token)
+	}
+	return each([]string{t.Account, t.FQDN, t.Value, t.Domain, t.Token, t.KeyAuthorization}, func(s string) error {
+		if s == "" || len(s) > maxText || s != clean(s) {
+			return fmt.Errorf("%.40q is no part of a TXT record", s)
+		}
+		return nil
+	})
+}
+
 // An Alive says that a node lives.
 type Alive struct {
 	Boot    string            `json:"boot"` // differs between machines with one name, and after each start

@@ -28,12 +28,13 @@ const (
 	KindOrderLog Kind = "orderlog"
 	KindCounts   Kind = "counts"
 	KindToken    Kind = "tokens"
+	KindTXT      Kind = "txt"
 	KindAsk      Kind = "asks"
 	KindNode     Kind = "nodes"
 )
 
 // Kinds are all kinds of keys.
-var Kinds = []Kind{KindFleet, KindSeat, KindLive, KindPair, KindOrder, KindRecord, KindAccount, KindOrderLog, KindCounts, KindToken, KindAsk, KindNode}
+var Kinds = []Kind{KindFleet, KindSeat, KindLive, KindPair, KindOrder, KindRecord, KindAccount, KindOrderLog, KindCounts, KindToken, KindTXT, KindAsk, KindNode}
 
 // Prefix is what all keys of the kind begin with: to read and to follow.
 func (k Kind) Prefix() string {
@@ -54,6 +55,7 @@ func OrderLogKey(ca, set string) string     { return OrderLogPrefix(ca) + set }
 func OrderLogPrefix(ca string) string       { return "orderlog/" + ca + "/" }
 func CountsKey(ca string) string            { return "counts/" + ca }
 func TokenKey(token string) string          { return "tokens/" + token }
+func TXTKey(value string) string            { return "txt/" + value }
 func AskKey(node, id string) string         { return AskPrefix(node) + id }
 func AskPrefix(node string) string          { return "asks/" + node + "/" }
 func AliveKey(node string) string           { return NodePrefix(node) + "alive" }
@@ -64,7 +66,7 @@ func NodePrefix(node string) string         { return "nodes/" + node + "/" }
 type Key struct {
 	Kind                           Kind
 	Target, Version, CA, Set, Node string
-	Token                          string
+	Token                          string // or the value of a TXT record
 	Leaf                           string // alive or report; the id of an ask
 }
 
@@ -107,7 +109,7 @@ func (k *Key) fields() []field {
 		return []field{ca}
 	case KindOrderLog:
 		return []field{ca, {&k.Set, CheckName}}
-	case KindToken:
+	case KindToken, KindTXT:
 		return []field{{&k.Token, checkToken}}
 	case KindAsk, KindNode:
 		return []field{node, leaf}

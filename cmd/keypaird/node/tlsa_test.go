@@ -1,0 +1,189 @@
+package node
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"keypaird/acme"
+	"keypaird/renew"
+	"keypaird/renew/fleet/engine/memory"
+	"keypaird/renew/keypair"
+	"keypaird/renew/keypair/pairtest"
+	"keypaird/renew/record"
+	"keypaird/renew/rollover"
+)
+
+// nextKey makes a key, writes it as package renew does, and returns what is recorded then.
+func (m *testMachine) newNextKey(st renew.State) renew.State {
+	m.t.Helper()
+	key, err := keypair.NewKey(m.t.Context(), "ec256")
+	ok(m.t, err)
+	data, err := keypair.MarshalKey(key)
+	ok(m.t, err)
+	ok(m.t, m.o.Store.WriteFile(domain, renew.NextKeyFile, data))
+	st.Next, err = rollover.NewKey(key)
+	ok(m.t, err)
+	st.Record.TLSA.Next = st.Next.TLSA()
+	return st
+}
+
+// shows returns the TLSA record of the next key that a node shows; "": none.
+func (m *testMachine) shows() string {
+	m.t.Helper()
+	st := renew.State{}
+	var err error
+	st.Record, err = record.Load(m.o.Store, domain)
+	ok(m.t, err)
+	ok(m.t, renew.LoadNextKey(m.o.Store, renew.Target{Name: domain, TLSA: []string{"_25._tcp." + domain}, Sharing: m.Sharing(domain)}, &st))
+	return st.Next.TLSA()
+}
+
+// published stores and publishes a pair, and returns the state of the target then.
+func (m *testMachine) published(p *keypair.Pair) renew.State {
+	m.t.Helper()
+	_, err := m.o.Store.Add(domain, p)
+	ok(m.t, err)
+	st := renew.State{Leaf: p.Leaf, InUse: p.Leaf, Fingerprint: p.Fingerprint(), Live: true}
+	st.Record.Fingerprint = st.Fingerprint
+	serial, err := m.Sharing(domain).Publish(m.t.Context(), st, p)
+	ok(m.t, err)
+	st.Record.Fleet = record.Fleet{Serial: serial, Fingerprint: st.Fingerprint}
+	ok(m.t, new(record.Records).Save(m.o.Store, domain, st.Record))
+	return st
+}
+
+// taken has a node take the pair of the release, as package renew does.
+func (m *testMachine) taken() renew.State {
+	m.t.Helper()
+	st := renew.State{}
+	var err error
+	st.Record, err = record.Load(m.o.Store, domain)
+	ok(m.t, err)
+	taken, err := m.Sharing(domain).Take(m.t.Context(), st)
+	ok(m.t, err)
+	if taken == nil {
+		m.t.Fatalf("%s has nothing to take", m.Name())
+	}
+	_, err = m.o.Store.Add(domain, taken.Pair)
+	ok(m.t, err)
+	st.Leaf, st.InUse, st.Fingerprint, st.Live = taken.Pair.Leaf, taken.Pair.Leaf, taken.Pair.Fingerprint(), true
+	st.Record.Ordering, st.Record.Fleet = taken.Ordering, record.Fleet{Serial: taken.Serial, Fingerprint: st.Fingerprint}
+	ok(m.t, new(record.Records).Save(m.o.Store, domain, st.Record))
+	return st
+}
+
+func issuedPair(t *testing.T) *keypair.Pair {
+	t.Helper()
+	p, err := pairtest.Issue([]string{domain}, time.Now(), 90*24*time.Hour)
+	ok(t, err)
+	return p
+}
+
+// The next key is in the engine before a node shows its record, and who sits next shows the
+// same one, also if the one before was killed at once.
+func TestNextKeyTakenOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a", "b")
+		a, b := w.start("a", t.TempDir(), "a", "b"), w.start("b", t.TempDir(), "a", "b")
+		time.Sleep(5 * time.Second)
+		ok(t, a.begin())
+		_ = b.begin()
+		st := a.published(issuedPair(t))
+		time.Sleep(time.Second)
+		b.newNextKey(b.taken()) // one that it made earlier and that no longer counts
+		if err := b.Sharing(domain).Keep(t.Context(), b.newNextKey(renew.State{})); err == nil || b.shows() != "" {
+			t.Errorf("a node that does not sit gave its next key to the others: %v, and shows %q", err, b.shows())
+		}
+		st = a.newNextKey(st)
+		w.server.Set(memory.Faults{Unreachable: true})
+		if err := a.Sharing(domain).Keep(t.Context(), st); !errors.Is(err, acme.ErrNotPermitted) || a.shows() != "" {
+			t.Errorf("kept without an engine: %v, shows %q", err, a.shows())
+		}
+		w.server.Set(memory.Faults{})
+		time.Sleep(time.Minute)
+		a.End()
+		ok(t, a.begin(), a.Sharing(domain).Keep(t.Context(), st))
+		a.client.Kill()
+		time.Sleep(40 * time.Second)
+		ok(t, b.begin())
+		if got := b.shows(); got != st.Next.TLSA() {
+			t.Errorf("b shows %q, a kept %q", got, st.Next.TLSA())
+		}
+	})
+}
+
+// A node that sits before it has noted the serial of what it has, as after the restore of an
+// old snapshot, shows the next key of the fleet, too.
+func TestNextKeyNoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a", "b")
+		a, b := w.start("a", t.TempDir(), "a", "b"), w.start("b", t.TempDir(), "a", "b")
+		time.Sleep(5 * time.Second)
+		ok(t, a.begin())
+		p := issuedPair(t)
+		st := a.newNextKey(a.published(p))
+		ok(t, a.Sharing(domain).Keep(t.Context(), st))
+		time.Sleep(time.Second)
+		_, err := b.o.Store.Add(domain, p)
+		ok(t, err)
+		old := b.newNextKey(renew.State{Fingerprint: p.Fingerprint()})
+		old.Record.Fingerprint = p.Fingerprint()
+		ok(t, new(record.Records).Save(b.o.Store, domain, old.Record))
+		a.client.Kill()
+		time.Sleep(40 * time.Second)
+		ok(t, b.begin())
+		taken, err := b.Sharing(domain).Take(t.Context(), old)
+		ok(t, err)
+		if taken == nil || taken.Serial != st.Record.Fleet.Serial || taken.Ordering.TLSA.Next != st.Next.TLSA() {
+			t.Fatalf("taken %+v, want the serial %d and the next key %s", taken, st.Record.Fleet.Serial, st.Next.TLSA())
+		}
+		key, err := record.LoadNextKey(b.o.Store, domain, p.Leaf)
+		if ok(t, err); key.TLSA() != st.Next.TLSA() {
+			t.Errorf("the next key is %s, want %s", key.TLSA(), st.Next.TLSA())
+		}
+	})
+}
+
+// A certificate is verified everywhere once each node has reported it, living or not.
+func TestVerifiedEverywhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a", "b", "c")
+		dir := t.TempDir()
+		a, b, c := w.start("a", t.TempDir(), "a"), w.start("b", t.TempDir(), "a"), w.start("c", dir, "a")
+		time.Sleep(5 * time.Second)
+		ok(t, a.begin())
+		verified := func(st renew.State, everywhere bool, missing ...string) {
+			t.Helper()
+			time.Sleep(5 * time.Second)
+			is, got := a.Sharing(domain).Verified(st)
+			if (is == st.Fingerprint) != everywhere || !slices.Equal(got, missing) {
+				t.Errorf("verified everywhere: %t, missing %q; want %t, %q", is == st.Fingerprint, got, everywhere, missing)
+			}
+		}
+		p := issuedPair(t)
+		verified(renew.State{Fingerprint: p.Fingerprint()}, false)
+		st := a.published(p)
+		verified(st, false, "a", "b", "c")
+		a.Sharing(domain).Reported(st, nil)
+		c.Sharing(domain).Reported(c.taken(), nil)
+		verified(st, false, "b")
+		second := a.published(issuedPair(t))
+		a.Sharing(domain).Reported(second, nil)
+		time.Sleep(time.Second)
+		b.Sharing(domain).Reported(b.taken(), nil)
+		c.stop()
+		time.Sleep(time.Hour)
+		verified(second, false, "c")
+		verified(st, false)
+		if _, missing := b.Sharing(domain).Verified(second); missing != nil {
+			t.Errorf("a node that follows no reports names %q", missing)
+		}
+		c = w.start("c", dir, "a")
+		time.Sleep(10 * time.Second)
+		c.Sharing(domain).Reported(c.taken(), nil)
+		verified(second, true)
+	})
+}

@@ -1,0 +1,135 @@
+package renew
+
+import (
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"keypaird/renew/keypair"
+	"keypaird/renew/testutil"
+	"keypaird/renew/tlsa"
+)
+
+// A daneMember is a machine that shares a target with TLSA records.
+type daneMember struct {
+	*member
+	zone *zone
+	told *testutil.Log
+}
+
+func newDaneMember(m *member) *daneMember {
+	d := &daneMember{m, &zone{ttl: time.Hour}, new(testutil.Log)}
+	m.log = slog.New(slog.NewTextHandler(d.told, nil))
+	m.certify = func(t Target, o Order) (*keypair.Pair, error) { return issueFor(o.Key, t.Names, time.Now(), 90*day) }
+	return d
+}
+
+func (m *daneMember) target() Target {
+	t := dane
+	t.Sharing, t.Resolver = m, m.zone
+	return t
+}
+
+func (m *daneMember) run(t *testing.T, mode Mode) Report {
+	t.Helper()
+	return m.report(t.Context(), mode, m.target())
+}
+
+// shown is the state as status shows it.
+func (m *daneMember) shown(t *testing.T) State {
+	t.Helper()
+	target := m.bind(m.target())[0]
+	s, err := LoadState(m.store, target)
+	must(t, err)
+	must(t, LoadNextKey(m.store, target, &s))
+	LoadHolds(time.Now(), target, &s, Scheduled)
+	return s
+}
+
+// The record of a next key is shown once the other machines have the key: without them,
+// none is shown, nor is anything ordered for that key.
+func TestDaneKeyKeptFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, members := newFleet(t, "one", "two")
+		m := newDaneMember(members[0])
+		away := errors.New("the engine is away")
+		f.keep = func(*member, State) error { return away }
+		r := m.run(t, Scheduled)
+		if s := m.shown(t); len(m.obtained) != 0 || s.Next != nil || len(s.Record.Orders) != 0 || strings.Contains(m.told.String(), "IN TLSA") {
+			t.Fatalf("ordered %q, next key %s, failures %v; told:\n%s", m.obtained, s.Next.TLSA(), s.Record.Orders, m.told)
+		}
+		if len(r.Errs) != 1 || !errors.Is(r.Errs[0], away) {
+			t.Errorf("errors %v", r.Errs)
+		}
+		var kept []string
+		f.keep = func(_ *member, s State) error {
+			next := s.Record.TLSA.Next
+			if s.Next.TLSA() != next || m.shown(t).Next.TLSA() == next || strings.Contains(m.told.String(), next) {
+				t.Errorf("the next key was shown before it was kept:\n%s", m.told)
+			}
+			kept = append(kept, next)
+			return nil
+		}
+		wantErrors(t, m.run(t, Scheduled).Errs)
+		s := m.shown(t)
+		if len(kept) != 2 || kept[0] != tlsa.Record(s.Leaf.RawSubjectPublicKeyInfo) || kept[1] != s.Next.TLSA() {
+			t.Errorf("kept %q, used %s, next %s", kept, tlsa.Record(s.Leaf.RawSubjectPublicKeyInfo), s.Next.TLSA())
+		}
+		if !strings.Contains(m.told.String(), tlsa.ZoneLine(mx2, kept[1])) {
+			t.Errorf("told:\n%s", m.told)
+		}
+		m.run(t, Manual)
+		if len(kept) != 2 {
+			t.Errorf("kept again: %q", kept)
+		}
+	})
+}
+
+// Earlier records may go once every machine has verified the newest certificate, whether it
+// lives or not. That does not hold up the next roll.
+func TestDaneEarlierRecordsOfFleet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, members := newFleet(t, "one", "two")
+		m := newDaneMember(members[0])
+		roll := func() (used string) {
+			t.Helper()
+			m.run(t, Manual)
+			next := m.shown(t).Next.TLSA()
+			m.zone.publish(slices.Concat(m.zone.records[mx], []string{next})...)
+			m.run(t, Manual)
+			time.Sleep(2 * time.Hour)
+			m.run(t, Force)
+			if used = tlsa.Record(m.shown(t).Leaf.RawSubjectPublicKeyInfo); used != next {
+				t.Fatalf("not rolled to %s, but %s", next, used)
+			}
+			m.run(t, Manual)
+			return used
+		}
+		removable := func(want []string, now bool, missing ...string) {
+			t.Helper()
+			s := m.shown(t)
+			if old, ok := s.Rollover(m.target()).Removable(mx); !slices.Equal(old, want) || ok != now || !slices.Equal(s.Unverified, missing) {
+				t.Errorf("may be removed: %q, now %t, missing %q; want %q, %t, %q", old, ok, s.Unverified, want, now, missing)
+			}
+		}
+		m.run(t, Scheduled)
+		first := tlsa.Record(m.shown(t).Leaf.RawSubjectPublicKeyInfo)
+		m.zone.publish(first)
+		f.missing = []string{"two"}
+		second := roll()
+		removable([]string{first}, false, "two")
+		third := roll()
+		removable([]string{first, second}, false, "two")
+		f.missing = nil
+		m.run(t, Manual)
+		removable([]string{first, second}, true)
+		f.missing = []string{"two"} // what is known stays: two writes its report anew
+		removable([]string{first, second}, true, "two")
+		roll()
+		removable([]string{first, second, third}, false, "two")
+	})
+}
