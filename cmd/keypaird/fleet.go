@@ -25,11 +25,18 @@ func fleetCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	if len(verb) > 0 && verb[0] != "remove" {
-		for i := range words {
-			words[i] = engine.TargetName(words[i])
-		}
+		words = targetNames(words)
 	}
 	return c.Run(ctx, e.options(), append(verb, words...))
+}
+
+// targetNames returns the names of targets that an operator calls so.
+func targetNames(words []string) []string {
+	names := make([]string, 0, len(words))
+	for _, word := range words {
+		names = append(names, engine.TargetName(word))
+	}
+	return names
 }
 
 func (e *env) fleet() *fleet.Command {
@@ -48,11 +55,7 @@ func (e *env) askFleet(ctx context.Context, cfg *config.Config, names []string, 
 	if !o.asks {
 		return a
 	}
-	wanted := make([]string, 0, len(names))
-	for _, name := range names {
-		wanted = append(wanted, engine.TargetName(name))
-	}
-	answer, err := e.fleet().Ask(ctx, cfg, wanted, document.Ask{Do: document.Issue, Force: o.force, NewKey: o.newKey})
+	answer, err := e.fleet().Ask(ctx, cfg, targetNames(names), document.Ask{Do: document.Issue, Force: o.force, NewKey: o.newKey})
 	o.force, o.newKey = false, false
 	for _, did := range answer.Outcomes {
 		r := status.Result{

@@ -112,9 +112,6 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	} else {
 		d.options.Metrics.Passed(time.Since(began), len(r.Errs))
 	}
-	if f, ok := parts.Figures(); ok {
-		d.options.Metrics.Fleet(f)
-	}
 	return r, again
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"keypaird/renew/durable"
-	"keypaird/renew/status"
+	"keypaird/renew/status/nodes"
 )
 
 // Begin waits for the lock of the state directory. If it has to wait, waiting is
@@ -54,10 +54,10 @@ func (e *Engine) BeginPass(ctx context.Context) (end func()) {
 	return e.options.Shared.End
 }
 
-// Figures returns those of the fleet; false: there is none.
-func (e *Engine) Figures() (status.Fleet, bool) {
-	if e.options.Shared.Figures == nil {
-		return status.Fleet{}, false
+// Fleet returns what is known of the fleet; nil: there is none.
+func (e *Engine) Fleet() *nodes.Fleet {
+	if e.options.Shared.Describe == nil {
+		return nil
 	}
-	return e.options.Shared.Figures(), true
+	return e.options.Shared.Describe()
 }

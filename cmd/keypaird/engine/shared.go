@@ -14,6 +14,7 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/status"
+	"keypaird/renew/status/nodes"
 )
 
 // Shared is what several machines have in common. Each function returns what is used in
@@ -33,7 +34,7 @@ type Shared struct {
 	Begin func(context.Context)
 	End   func()
 
-	Figures func() status.Fleet // for metrics; nil: there is no fleet
+	Describe func() *nodes.Fleet // what is known of the fleet; nil: there is none
 }
 
 // Passes are those that a fleet has a daemon make. Fields may be nil.

@@ -102,7 +102,7 @@ func (n *Node) Shared() engine.Shared {
 	return engine.Shared{
 		Orders: n.Orders, Account: n.Account, OrderLog: n.OrderLog, Permit: n.Permit, HTTP01: n.Solver,
 		Target: func(t renew.Target) renew.Sharing { return n.Sharing(t.Name) },
-		Begin:  n.Begin, End: n.End, Run: n.take, Figures: n.Figures,
+		Begin:  n.Begin, End: n.End, Run: n.take, Describe: n.Describe,
 	}
 }
 
