@@ -45,8 +45,7 @@ func (e *env) engine(cfg *config.Config, o engine.Options) (*engine.Engine, erro
 	return e.newEngine(cfg, o, daemonRuns(cfg))
 }
 
-// daemonRuns reports whether the daemon runs, as far as is known. A process that has given
-// up its rights does not see that.
+// daemonRuns reports whether the daemon runs, as far as is known.
 func daemonRuns(cfg *config.Config) bool {
 	d := daemon.StateOf(cfg.State)
 	return d == nil || d.State == status.Running
