@@ -42,7 +42,11 @@ func (e *env) loadWithoutSecrets() (*config.Config, error) {
 // engine makes the parts that a configuration describes.
 func (e *env) engine(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
 	o.Listener = &listener.Process{Log: o.Log}
-	return e.newEngine(cfg, o, daemonRuns(cfg))
+	role := node.Command
+	if daemonRuns(cfg) {
+		role = node.Observer
+	}
+	return e.newEngine(cfg, o, role)
 }
 
 // daemonRuns reports whether the daemon runs, as far as is known.
@@ -51,11 +55,10 @@ func daemonRuns(cfg *config.Config) bool {
 	return d == nil || d.State == status.Running
 }
 
-// newEngine makes the parts, of a machine that may be a node of a fleet: its daemon, if it
-// runs.
-func (e *env) newEngine(cfg *config.Config, o engine.Options, daemonRuns bool) (*engine.Engine, error) {
+// newEngine makes the parts, of a machine that may be a node of a fleet.
+func (e *env) newEngine(cfg *config.Config, o engine.Options, role node.Role) (*engine.Engine, error) {
 	if o.UserAgent = e.userAgent(); cfg.InFleet() {
-		n, err := node.Join(cfg, e.version, daemonRuns, o.Log)
+		n, err := node.Join(cfg, e.version, role, o.Log)
 		if err != nil {
 			return nil, err
 		}

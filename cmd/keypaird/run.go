@@ -14,6 +14,7 @@ import (
 	"keypaird/cmd/keypaird/daemon"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/listener"
+	"keypaird/cmd/keypaird/node"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/runner"
 	"keypaird/renew/process"
@@ -99,7 +100,7 @@ func newDaemon(e *env, log *slog.Logger, conn *process.Runner) *daemon.Daemon {
 	o := daemon.Options{
 		Load: e.load,
 		Engine: func(cfg *config.Config) (*engine.Engine, error) {
-			return e.newEngine(cfg, engine.Options{Log: log, Observe: observe, Listener: hears}, false)
+			return e.newEngine(cfg, engine.Options{Log: log, Observe: observe, Listener: hears}, node.Daemon)
 		},
 		Notify: daemon.Notify, Metrics: metrics, Listener: hears, Log: log,
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"reflect"
 
 	"keypaird/renew/durable"
 	"keypaird/renew/status/nodes"
@@ -42,6 +43,15 @@ func (e *Engine) Share(ctx context.Context, p Passes) (stop func()) {
 		}
 	}()
 	return func() { cancel(); <-done }
+}
+
+// KeepFor has an engine that is used in place of this one go on with what this one shares
+// with others, if their configurations say the same of it: between Share's stop and the next
+// Share, nothing is given back.
+func (e *Engine) KeepFor(next *Engine) {
+	if e.options.Shared.Keep != nil && next.options.Shared.Run != nil && reflect.DeepEqual(e.Config.Fleet, next.Config.Fleet) {
+		e.options.Shared.Keep()
+	}
 }
 
 // BeginPass is called before each pass, with the lock of the state directory, and what it

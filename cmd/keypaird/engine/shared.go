@@ -29,8 +29,10 @@ type Shared struct {
 	HTTP01   func(acme.Solver) acme.Solver      // gives tokens to all machines
 
 	// Run takes part until ctx ends, has passes made, and has the tokens of other machines
-	// served. Begin and End are called before and after each pass. All three or none.
+	// served. After Keep, the next Run in this process goes on where it ends. Begin and End
+	// are called before and after each pass. All four or none.
 	Run   func(ctx context.Context, tokens *http01.Solver, p Passes)
+	Keep  func()
 	Begin func(context.Context)
 	End   func()
 

@@ -33,6 +33,9 @@ type Node struct {
 	o     Options
 	fleet atomic.Pointer[fleet.Fleet] // nil until the fleet's id is known
 
+	changed func(targets []string) // has passes made; may be nil
+	keeps   atomic.Bool            // the next node goes on where this one ends
+
 	mu      sync.Mutex
 	cold    bool              // no pass has begun
 	idErr   error             // why the fleet's id is not known
