@@ -40,11 +40,14 @@ func (e *env) loadWithoutSecrets() (*config.Config, error) {
 // engine makes the parts that a configuration describes.
 func (e *env) engine(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
 	o.Listener = &listener.Process{Log: o.Log}
-	return node.Engine(cfg, o, daemonRuns(cfg))
+	role := node.Command
+	if daemonRuns(cfg) {
+		role = node.Observer
+	}
+	return node.Engine(cfg, o, role)
 }
 
-// daemonRuns reports whether the daemon runs, as far as is known. A process that has given
-// up its rights does not see that.
+// daemonRuns reports whether the daemon runs, as far as is known.
 func daemonRuns(cfg *config.Config) bool {
 	d := daemon.StateOf(cfg.State)
 	return d == nil || d.State == status.Running

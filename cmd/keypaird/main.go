@@ -59,7 +59,7 @@ var commands = []command{
 	{cli.Command{Name: "run", Args: "[-v]", Does: "run the daemon in the foreground"}, runCommand},
 	{cli.Command{Name: "issue", Args: "[-dry-run|-force] [-new-key] [-v] [-json] [NAME...]", Does: "obtain and deploy what is missing, due or changed"}, issueCommand},
 	{cli.Command{Name: "check", Args: "[-live] [-json]", Does: "check the configuration, and with -live all that issuing needs"}, checkCommand},
-	{cli.Command{Name: "status", Args: "[-json] [NAME...]", Does: "show what is live, until when, and what comes next"}, statusCommand},
+	{cli.Command{Name: "status", Args: "[-fleet] [-json] [NAME...]", Does: "show what is live, until when, and what comes next"}, statusCommand},
 	{cli.Command{Name: "verify", Args: "[OPTION] [NAME|DOMAIN...]", Does: "check which certificate each endpoint serves"}, verifyCommand},
 	{cli.Command{Name: "discover", Args: "[-plan] [OPTION...] DOMAIN", Does: "find the endpoints and names that a domain's services need"}, discoverCommand},
 	{cli.Command{Name: "import", Args: "[-write] [-disable] [OPTION...]", Does: "take over from another ACME client"}, importCommand},

@@ -13,11 +13,17 @@ import (
 
 // statusCommand shows the state of targets. It needs no daemon and changes
 // nothing.
-func statusCommand(_ context.Context, e *env, args []string) error {
+func statusCommand(ctx context.Context, e *env, args []string) error {
 	asJSON := e.Flags.Bool("json", false, "print the status document as JSON")
+	fleet := e.Flags.Bool("fleet", false, "show the fleet: its nodes, and how far each release has come")
 	names, err := e.Parse(args)
 	if err != nil {
 		return err
+	}
+	if *fleet {
+		c := e.fleet()
+		c.JSON = *asJSON
+		return c.Run(ctx, e.options(), append([]string{"status"}, names...))
 	}
 	cfg, err := e.loadWithoutSecrets()
 	if err != nil {

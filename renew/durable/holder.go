@@ -3,6 +3,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -49,7 +50,8 @@ func parseHolder(line string) (Holder, bool) {
 
 // lives reports whether a process is there that may hold a file open. After a
 // restart of the machine another one may have its number: where that can be
-// seen, it is looked at.
+// seen, it is looked at. A confined process may list what another has open, and not
+// look at it.
 func lives(pid int, file os.FileInfo) bool {
 	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 		return false
@@ -60,7 +62,8 @@ func lives(pid int, file os.FileInfo) bool {
 		return true // there is no such place, or it is not for us
 	}
 	for _, e := range entries {
-		if open, err := os.Stat(filepath.Join(dir, e.Name())); err == nil && os.SameFile(open, file) {
+		open, err := os.Stat(filepath.Join(dir, e.Name()))
+		if errors.Is(err, fs.ErrPermission) || err == nil && os.SameFile(open, file) {
 			return true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"keypaird/renew/fleet/document"
@@ -21,16 +22,19 @@ const (
 var errClone = errors.New("another machine has the name of this node")
 
 // stayAlive keeps this node signed in as alive. A machine with the same name stays out
-// until that one is gone.
+// until that one is gone. When this process begins, the one before it has ended, if that
+// had the same Machine: its place is taken at once.
 func (f *Fleet) stayAlive(ctx context.Context) {
 	var since time.Time // when another was seen by this name
+	mine := func(there engine.Entry) bool { return f.wroteAlive(there, f.Machine) }
 	retry := minRetry
 	for ctx.Err() == nil {
-		lease, err := f.signIn(ctx)
+		lease, err := f.signIn(ctx, mine)
 		if err == nil {
-			since = time.Time{}
+			since, mine = time.Time{}, f.isMine
 			f.setErr(living, nil)
 			f.update(func() { f.present, f.clone = true, "" })
+			f.Log.Debug("signed in", "node", f.Node)
 			began := time.Now()
 			f.attend(ctx, lease)
 			f.update(func() { f.present = false })
@@ -100,7 +104,8 @@ func (f *Fleet) reportClone() {
 }
 
 // signIn sets the key that says that this node is alive.
-func (f *Fleet) signIn(ctx context.Context) (engine.Lease, error) {
+// What is there may be replaced if mine says so.
+func (f *Fleet) signIn(ctx context.Context, mine func(there engine.Entry) bool) (engine.Lease, error) {
 	if err := document.CheckTime(f.now()); err != nil {
 		return nil, problem.Newf("set the clock of this machine", "the clock of this machine is wrong: %w", err)
 	}
@@ -108,31 +113,41 @@ func (f *Fleet) signIn(ctx context.Context) (engine.Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	if there.Value != nil && !f.isMine(there) {
+	if there.Value != nil && !mine(there) {
 		return nil, errClone
 	}
 	lease, err := f.lease(ctx, aliveTTL)
 	if err != nil {
 		return nil, err
 	}
-	alive := document.Alive{Boot: f.Boot, Version: f.Version, Clock: f.now().UTC(), Targets: f.Targets}
-	op, err := f.signer.Op(there.Key, 0, alive, nil, nil)
-	if err == nil {
-		op.Lease = lease.ID()
-		err = f.setOwn(ctx, op, f.isMine)
-	}
-	if err != nil {
+	if err := f.writeAlive(ctx, lease, mine); err != nil {
 		f.endLease(ctx, lease)
 		return nil, err
 	}
 	return lease, nil
 }
 
+// writeAlive writes that this node is alive, under a lease.
+func (f *Fleet) writeAlive(ctx context.Context, lease engine.Lease, mine func(there engine.Entry) bool) error {
+	f.mu.Lock()
+	alive := document.Alive{Boot: f.Boot, Machine: f.Machine, Version: f.Version, Clock: f.now().UTC(), Targets: f.Targets}
+	f.mu.Unlock()
+	op, err := f.signer.Op(document.AliveKey(f.Node), 0, alive, nil, nil)
+	if err != nil {
+		return err
+	}
+	op.Lease = lease.ID()
+	return f.setOwn(ctx, op, mine)
+}
+
 // isMine reports whether this process wrote an entry that says that this node is alive,
 // or none of its fleet did.
-func (f *Fleet) isMine(there engine.Entry) bool {
+func (f *Fleet) isMine(there engine.Entry) bool { return f.wroteAlive(there, "") }
+
+// wroteAlive is isMine, for processes on a machine, too; "": on none.
+func (f *Fleet) wroteAlive(there engine.Entry, machine string) bool {
 	old, _, err := view.Open(f.signer, there, []string{f.Node}, document.Parse[document.Alive])
-	return err != nil || old.Boot == f.Boot
+	return err != nil || old.Boot == f.Boot || machine != "" && old.Machine == machine
 }
 
 // setOwn sets a key that only this node writes. What is there may be replaced if mine
@@ -164,7 +179,8 @@ func (f *Fleet) setOwn(ctx context.Context, op engine.Op, mine func(there engine
 	return errClone
 }
 
-// attend returns when this node is no longer signed in.
+// attend returns when this node is no longer signed in. What is written of it changes with
+// the configuration.
 func (f *Fleet) attend(ctx context.Context, lease engine.Lease) {
 	defer f.endLease(ctx, lease)
 	for {
@@ -172,8 +188,9 @@ func (f *Fleet) attend(ctx context.Context, lease engine.Lease) {
 		next := f.changed
 		n := f.view.Nodes[f.Node]
 		gone := n == nil || n.Alive == nil || n.Alive.Boot != f.Boot
+		old := !gone && !maps.Equal(n.Alive.Targets, f.Targets)
 		f.mu.Unlock()
-		if gone {
+		if gone || old && f.writeAlive(ctx, lease, f.isMine) != nil {
 			return
 		}
 		select {

@@ -35,6 +35,7 @@ type Options struct {
 	Observer bool
 
 	Boot, Version string           // of this process
+	Machine       string           // identifies this machine since its start, and the state directory of which no other process is the daemon; "": not known
 	Log           *slog.Logger     //
 	Clock         func() time.Time // the wall clock; nil: time.Now
 
@@ -107,20 +108,16 @@ func New(o Options) *Fleet {
 	for i := range f.locks {
 		f.locks[i] = make(chan struct{}, 1)
 	}
-	f.view = view.New(f.signer, o.Log, f.wants, f.seesAll())
+	f.view = view.New(f.signer, o.Log, f.wants, f.SeesAll()) // what others need not know would only load the engine
 	return f
 }
 
 // orders reports whether this node may order.
 func (f *Fleet) orders() bool { return slices.Contains(f.Order, f.Node) }
 
-// seesAll reports whether this node needs all releases, and what all nodes report: others
-// would only load the engine.
-func (f *Fleet) seesAll() bool { return f.orders() || f.Observer }
-
 // wants reports whether this node needs the releases of a target.
 func (f *Fleet) wants(target string) bool {
-	return f.seesAll() || slices.Contains(f.Audience(target), f.Node)
+	return f.SeesAll() || slices.Contains(f.Audience(target), f.Node)
 }
 
 // now is the wall clock.

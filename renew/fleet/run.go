@@ -26,6 +26,16 @@ func (f *Fleet) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// Reconfigured notes that the configuration of targets has changed while Run runs: what
+// Audience and Urgent return, and the sums of an orderer's targets.
+func (f *Fleet) Reconfigured(targets map[string]string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.Targets, f.all = targets, true
+	f.reread()
+	f.wake()
+}
+
 // together is how long changes are collected for one call of Changed.
 const together = 100 * time.Millisecond
 

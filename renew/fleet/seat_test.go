@@ -222,3 +222,70 @@ func TestSeatTakenByStranger(t *testing.T) {
 		w.takenBy("a")
 	})
 }
+
+// A node that was killed is alive again at once where the process before it is known to
+// have ended: on the same machine. A machine with a copy of its state stays out, and so does
+// a process of the same machine that another has replaced.
+func TestMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b")
+		on := func(machine string) func(*Options) { return func(o *Options) { o.Machine = machine } }
+		boot := func() string {
+			var body document.Alive
+			if m, err := w.members.Open(w.read("nodes/a/alive"), fleetID, "nodes/a/alive", nil); err == nil {
+				body, _ = document.Parse[document.Alive](m.Body)
+			}
+			return body.Boot
+		}
+		first := w.start("a", on("here"))
+		w.start("b")
+		defer w.end()
+		w.takenBy("a")
+		first.client.Kill()
+		first.stop()
+		<-first.stopped
+		second := w.start("a", on("here"))
+		time.Sleep(time.Second)
+		if boot() != second.Boot {
+			t.Fatal("not alive after a second")
+		}
+		w.takenBy("a") // when the lease has ended that the first was in the seat under
+		clone := w.start("a", on("there"))
+		time.Sleep(5 * time.Minute)
+		if s := clone.Seat(); s.Waits == "" || boot() != second.Boot {
+			t.Errorf("a copy: Seat = %+v", s)
+		}
+		clone.stop()
+		<-clone.stopped
+		third := w.start("a", on("here"))
+		time.Sleep(5 * time.Minute)
+		if s := second.Seat(); s.Waits == "" || boot() != third.Boot || third.Seat().Waits != "" {
+			t.Errorf("one that was replaced: Seat = %+v", s)
+		}
+		second.stop()
+		<-second.stopped
+	})
+}
+
+// A change of the configuration is told to the others, and gives nothing up.
+func TestReconfigured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b")
+		sums := map[string]string{"x.example": "1"}
+		a, b := w.start("a", func(o *Options) { o.Targets = sums }), w.start("b", func(o *Options) { o.Targets = sums })
+		defer w.end()
+		w.takenBy("a")
+		term, err := a.Term()
+		if err != nil || b.Differs("x.example") != "" {
+			t.Fatal(err)
+		}
+		a.Reconfigured(map[string]string{"x.example": "2"})
+		time.Sleep(time.Second)
+		if now, _ := a.Term(); now != term || b.Differs("x.example") != "a" {
+			t.Errorf("the term changed, or b knows nothing of the change")
+		}
+		if n := a.Nodes(); n[0].Away != 0 {
+			t.Errorf("%+v", n)
+		}
+	})
+}

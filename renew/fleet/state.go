@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"keypaird/renew/fleet/document"
-	"keypaird/renew/fleet/view"
-	"keypaird/renew/fleet/wave"
 )
 
 // A NodeState says what is known of a node.
@@ -17,38 +15,31 @@ type NodeState struct {
 	Version string        // of keypaird; "": not known
 	Clock   time.Duration // by how much it was ahead of ours when the node last wrote something
 	Orders  bool          // it may order
-	Seated  bool          // it orders now
-	Behind  int           // releases that it may deploy and has not verified
 }
+
+// SeesAll reports whether this node knows of all nodes and releases; else of itself and its
+// own.
+func (f *Fleet) SeesAll() bool { return f.orders() || f.Observer }
 
 // Nodes returns what is known of the nodes, by name.
 func (f *Fleet) Nodes() []NodeState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	seated, _, _ := document.ParseSeat(f.view.Seat.Value)
 	var list []NodeState
 	for _, name := range slices.Sorted(maps.Keys(f.Members)) {
-		s := NodeState{Name: name, Away: f.view.Away(name, f.now()), Orders: slices.Contains(f.Order, name), Seated: name == seated}
+		if name != f.Node && !f.SeesAll() {
+			continue
+		}
+		s := NodeState{Name: name, Away: f.view.Away(name, f.now()), Orders: slices.Contains(f.Order, name)}
 		if n := f.view.Nodes[name]; n != nil {
 			s.Clock = n.Offset
 			if n.Alive != nil {
 				s.Version = n.Alive.Version
 			}
 		}
-		for target, r := range f.view.Releases {
-			if slices.Contains(f.Audience(target), name) && f.behind(name, target, r) {
-				s.Behind++
-			}
-		}
 		list = append(list, s)
 	}
 	return list
-}
-
-// behind reports whether a node has not verified a release that it may deploy. f.mu is held.
-func (f *Fleet) behind(name, target string, r *view.Release) bool {
-	verified, _, _ := f.view.State(name, target, r)
-	return !verified && wave.Allows(r.Release, name)
 }
 
 // Releases returns the releases of all targets that this node follows.

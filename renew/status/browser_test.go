@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"keypaird/renew/status/nodes"
 	"keypaird/renew/testutil"
 )
 
@@ -194,6 +195,15 @@ func changed(s site, policy bool, change func(page string) string) http.Handler 
 func longest(doc Document) Document {
 	label := strings.Repeat("a", 63)
 	name := strings.Join([]string{label, label, label, strings.Repeat("b", 61)}, ".")
+	doc.Fleet = fleetOfThree()
+	doc.Fleet.Node, doc.Fleet.Seat, doc.Fleet.Error, doc.Fleet.Remedy = name, name, strings.Repeat("e", 1000), strings.Repeat("r", 1000)
+	for i := range doc.Fleet.Nodes {
+		doc.Fleet.Nodes[i].Name, doc.Fleet.Nodes[i].Version = name, strings.Repeat("v", 1000)
+	}
+	for i := range doc.Fleet.Targets {
+		r := &doc.Fleet.Targets[i]
+		r.Name, r.Missing = name, []nodes.Missing{{Node: name, Failures: 1 << 30, Error: strings.Repeat("e", 1000)}}
+	}
 	for i := range doc.Targets {
 		target := &doc.Targets[i]
 		target.Name, target.Names = name, append(target.Names, Name{name, "dns-persist-01"})
@@ -233,6 +243,7 @@ document.querySelectorAll("iframe").forEach(function (f) { f.addEventListener("l
 // Nobody has to scroll sideways, on no phone, however long names and errors are.
 func TestNoSidewaysScrolling(t *testing.T) {
 	usual, long := newDesk(t).document(), longest(newDesk(t).document())
+	usual.Fleet = fleetOfThree()
 	views := []struct {
 		name  string
 		doc   Document

@@ -5,6 +5,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/notify"
+	"keypaird/renew/status/nodes"
 	"keypaird/renew/unconfigured"
 )
 
@@ -20,6 +21,8 @@ type Document struct {
 
 	Daemon  *Daemon  `json:"daemon,omitempty"`  // whether one runs; nil: a daemon wrote the document
 	Refused *Refusal `json:"refused,omitempty"` // the daemon rejected the configuration on disk and uses the previous one
+
+	Fleet *nodes.Fleet `json:"fleet,omitempty"` // as the daemon knows it; nil: there is none, or no daemon wrote the document
 }
 
 // A Target is one certificate to keep valid.

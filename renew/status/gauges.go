@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"keypaird/renew/status/nodes"
 )
 
 // metrics serves /metrics. Without a document it contains the counters and a
@@ -26,6 +28,7 @@ func (s *Server) metrics() answer {
 		g.externals(s.doc)
 		g.deployments(s.doc)
 		g.unconfigured(s.doc)
+		g.fleet(s.doc.Fleet)
 	}
 	w := &recorder{header: http.Header{}, status: http.StatusOK}
 	promhttp.HandlerFor(prometheus.Gatherers{s.Metrics.registry, g.registry}, promhttp.HandlerOpts{
@@ -192,6 +195,32 @@ func (g gauges) unconfigured(doc Document) {
 		files(float64(len(u.Files)), u.Name)
 		action(boolValue(u.ActionRequired != ""), u.Name)
 	}
+}
+
+// fleet sets the gauges of the fleet, if there is one.
+func (g gauges) fleet(f *nodes.Fleet) {
+	if f == nil {
+		return
+	}
+	count := g.vec("fleet_nodes", "Nodes of the fleet, as this one sees them: one that may not order knows only itself.", "state")
+	behind := g.vec("fleet_nodes_behind", "Nodes that have not verified a certificate that they may deploy.")
+	up := g.vec("fleet_engine_up", "Whether the engine of the fleet can be used.")
+	seat := g.vec("fleet_seat", "Whether this node orders for the fleet.")
+	alive, late, seated := 0, 0, false
+	for _, n := range f.Nodes {
+		if n.Alive {
+			alive++
+		}
+		if n.Behind > 0 {
+			late++
+		}
+		seated = seated || n.Name == f.Node && n.Seated
+	}
+	count(float64(alive), "alive")
+	count(float64(len(f.Nodes)-alive), "away")
+	behind(float64(late))
+	up(boolValue(f.Error == ""))
+	seat(boolValue(seated && f.Error == ""))
 }
 
 func boolValue(b bool) float64 {

@@ -32,7 +32,6 @@ type Metrics struct {
 	passTime      prometheus.Histogram
 	lastPass      prometheus.Gauge
 	configuration prometheus.Gauge
-	fleet         fleetMetrics
 }
 
 var _ renew.Observer = (*Metrics)(nil)

@@ -30,7 +30,6 @@ func busyMetrics() *Metrics {
 	m.Clock("letsencrypt", -90*time.Second)
 	m.Passed(2*time.Second, 1)
 	m.Passed(time.Second, 0)
-	m.Fleet(Fleet{Alive: 2, Away: 1, Behind: 1, EngineUp: true})
 	return m
 }
 
@@ -39,6 +38,7 @@ func scrape(t testing.TB, m *Metrics) string {
 	t.Helper()
 	doc := newDesk(t).document()
 	doc.Unconfigured = []Unconfigured{{Name: "old", Certificate: Certificate{NotAfter: now}}}
+	doc.Fleet = fleetOfThree()
 	s := serving(doc)
 	s.Metrics = m
 	return get(t, s, "/metrics")

@@ -15,6 +15,7 @@ import (
 
 	"keypaird/renew"
 	"keypaird/renew/backoff"
+	"keypaird/renew/status/nodes"
 	"keypaird/renew/textfmt"
 )
 
@@ -62,8 +63,9 @@ type pageData struct {
 	Time         time.Time
 	Groups       []group
 	Unconfigured []Unconfigured
-	Fault        *Damage // the state could not be read; nil otherwise
-	Refused      string  // why the daemon rejected the configuration on disk
+	Fault        *Damage      // the state could not be read; nil otherwise
+	Refused      string       // why the daemon rejected the configuration on disk
+	Fleet        *nodes.Fleet // nil: there is none
 }
 
 // A group contains the targets of one severity.
@@ -132,7 +134,7 @@ func (p *pageTemplate) write(machine, version string, doc Document) ([]byte, err
 	if slices.ContainsFunc(doc.Unconfigured, func(u Unconfigured) bool { return u.ActionRequired != "" }) {
 		severity = "bad"
 	}
-	s := pageData{Machine: machine, Version: version, Summary: doc.Summary(), Severity: severity, Time: doc.Time, Groups: groups, Unconfigured: doc.Unconfigured}
+	s := pageData{Machine: machine, Version: version, Summary: doc.Summary(), Severity: severity, Time: doc.Time, Groups: groups, Unconfigured: doc.Unconfigured, Fleet: doc.Fleet}
 	if doc.Refused != nil {
 		s.Refused = doc.Refused.describe()
 	}

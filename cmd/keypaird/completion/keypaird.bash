@@ -22,7 +22,7 @@ _keypaird_options() {
 	run) echo -config -v ;;
 	issue) echo -config -dry-run -force -json -new-key -v ;;
 	check) echo -config -json -live ;;
-	status) echo -config -json ;;
+	status) echo -config -fleet -json ;;
 	verify) echo -config -component -json -resolve -resolver -roots -service -tap ;;
 	discover) echo -config -ask -component -json -plan -resolve -resolver -roots -server -service -since -to -v ;;
 	import) echo -config -ca -dir -disable -from -json -roots -skip -write ;;

@@ -90,6 +90,7 @@ _keypaird() {
 	status)
 		_arguments \
 			'-config[the configuration file]:config:_files' \
+			'-fleet[show the fleet\: its nodes, and how far each release has come]' \
 			'-json[print the status document as JSON]' \
 			'*:name: _keypaird_list targets'
 		;;

@@ -106,7 +106,7 @@ func (d *Daemon) newEngine(cfg *config.Config) (*engine.Engine, error) {
 		})
 	}
 	observe := func(x acme.Exchange) { d.metrics.Request(x.CA, x.Resource, x.Status, x.Took) }
-	return node.Engine(cfg, engine.Options{Log: d.log, Observe: observe, Listener: d.listener}, false)
+	return node.Engine(cfg, engine.Options{Log: d.log, Observe: observe, Listener: d.listener}, node.Daemon)
 }
 
 // ErrAgain says that the daemon needs rights that its process has given up: a new process

@@ -122,6 +122,7 @@ func (d *Daemon) collect() (status.Document, error) {
 	d.currentMu.RLock()
 	defer d.currentMu.RUnlock()
 	doc, err := status.Collect(d.current.engine.Status(d.current.engine.Targets, &d.records), time.Now())
+	doc.Fleet = d.current.engine.Fleet()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.rejected != nil {

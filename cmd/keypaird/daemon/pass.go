@@ -112,9 +112,6 @@ func (d *Daemon) tryPass(ctx context.Context, due map[string]bool) (r renew.Repo
 	} else {
 		d.metrics.Passed(time.Since(began), len(r.Errs))
 	}
-	if f, ok := parts.Figures(); ok {
-		d.metrics.Fleet(f)
-	}
 	return r, again
 }
 

@@ -170,6 +170,7 @@ func (d *Daemon) applyPending(ctx context.Context) {
 	d.mu.Unlock()
 	d.summary.logged = false
 	if old.leave != nil {
+		old.engine.KeepFor(d.pending.engine)
 		old.leave() // it has the name of this node
 		old.leave = nil
 	}

@@ -2,11 +2,12 @@ package engine
 
 import (
 	"context"
+	"reflect"
 
 	"keypaird/acme/dns01"
 	"keypaird/renew/durable"
 	"keypaird/renew/problem"
-	"keypaird/renew/status"
+	"keypaird/renew/status/nodes"
 )
 
 // Begin waits for the lock of the state directory. If it has to wait, waiting is
@@ -46,6 +47,15 @@ func (e *Engine) Share(ctx context.Context, p Passes) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
+// KeepFor has an engine that is used in place of this one go on with what this one shares
+// with others, if their configurations say the same of it: between Share's stop and the next
+// Share, nothing is given back.
+func (e *Engine) KeepFor(next *Engine) {
+	if e.options.Shared.Keep != nil && next.options.Shared.Run != nil && reflect.DeepEqual(e.Config.Fleet, next.Config.Fleet) {
+		e.options.Shared.Keep()
+	}
+}
+
 // BeginPass is called before each pass, with the lock of the state directory, and what it
 // returns after it.
 func (e *Engine) BeginPass(ctx context.Context) (end func()) {
@@ -65,10 +75,10 @@ func (e *Engine) removeTXT(ctx context.Context, r dns01.Presented) error {
 	return a.Remove(ctx, r)
 }
 
-// Figures returns those of the fleet; false: there is none.
-func (e *Engine) Figures() (status.Fleet, bool) {
-	if e.options.Shared.Figures == nil {
-		return status.Fleet{}, false
+// Fleet returns what is known of the fleet; nil: there is none.
+func (e *Engine) Fleet() *nodes.Fleet {
+	if e.options.Shared.Describe == nil {
+		return nil
 	}
-	return e.options.Shared.Figures(), true
+	return e.options.Shared.Describe()
 }

@@ -15,6 +15,7 @@ import (
 	"keypaird/renew"
 	"keypaird/renew/keypair"
 	"keypaird/renew/status"
+	"keypaird/renew/status/nodes"
 )
 
 // Shared is what several machines have in common. Each function returns what is used in
@@ -32,13 +33,15 @@ type Shared struct {
 	TXT func(context.Context, dns01.Presented) (removed func(), err error)
 
 	// Run takes part until ctx ends, has passes made, and has the tokens of other machines
-	// served. Begin and End are called before and after each pass; Begin removes records that
-	// a machine which died has left. All three or none.
+	// served. After Keep, the next Run in this process goes on where it ends. Begin and End are
+	// called before and after each pass; Begin removes records that a machine which died has
+	// left. All four or none.
 	Run   func(ctx context.Context, tokens *http01.Solver, p Passes)
+	Keep  func()
 	Begin func(ctx context.Context, remove func(context.Context, dns01.Presented) error)
 	End   func()
 
-	Figures func() status.Fleet // for metrics; nil: there is no fleet
+	Describe func() *nodes.Fleet // what is known of the fleet; nil: there is none
 }
 
 // Passes are those that a fleet has a daemon make. Fields may be nil.

@@ -70,7 +70,7 @@ func (c *Command) remove(ctx context.Context, nodes []string) error {
 	if !c.compromised {
 		c.Hint("the node has the keys that it had: if they may be in wrong hands, keypaird fleet remove -compromised " + node + " orders others")
 	}
-	_, err = fmt.Fprintf(c.Stdout, "%s: removed, no key is sealed to it\n", node)
+	_, err = fmt.Fprintf(c.Stdout, "%s: removed, no key is sealed to it\n%s", node, EtcdctlRemove(cfg.Fleet, node))
 	return err
 }
 

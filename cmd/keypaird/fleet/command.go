@@ -25,10 +25,11 @@ type Command struct {
 	Log    *slog.Logger
 	// Connect opens the engine; nil: [Connect].
 	Connect func(ctx context.Context, cfg *config.Config, log *slog.Logger) (e engine.Engine, end func())
+	JSON    bool // the status is printed as JSON
 
-	rotate, etcdctl, asJSON, compromised bool
-	reason                               string
-	options                              config.Options
+	rotate, etcdctl, compromised bool
+	reason                       string
+	options                      config.Options
 }
 
 // verbs are the words of the command, as its usage has them.
@@ -48,7 +49,7 @@ func (c *Command) Flags(flags *flag.FlagSet) {
 	flags.BoolVar(&c.etcdctl, "print-etcdctl", false, "with init: print the commands that make the users and roles of etcd, and do nothing")
 	flags.StringVar(&c.reason, "reason", "", "with hold: the `reason`, which keypaird fleet status shows")
 	flags.BoolVar(&c.compromised, "compromised", false, "with remove: order new pairs in place of all that the node had")
-	flags.BoolVar(&c.asJSON, "json", false, "with status: print it as JSON")
+	flags.BoolVar(&c.JSON, "json", false, "with status: print it as JSON")
 }
 
 // Run runs the command.
@@ -60,7 +61,7 @@ func (c *Command) Run(ctx context.Context, o config.Options, words []string) err
 		return cli.Usage("fleet takes one of the words " + strings.Join(verbs, " and "))
 	}
 	switch verb := words[0]; {
-	case c.rotate && verb != "key" || c.etcdctl && verb != "init" || c.asJSON && verb != "status" || c.reason != "" && verb != "hold" || c.compromised && verb != "remove":
+	case c.rotate && verb != "key" || c.etcdctl && verb != "init" || c.JSON && verb != "status" || c.reason != "" && verb != "hold" || c.compromised && verb != "remove":
 		return cli.Usage("-rotate is for key, -print-etcdctl for init, -json for status, -reason for hold, and -compromised for remove")
 	case verb == "status":
 		return c.status(ctx, words[1:])

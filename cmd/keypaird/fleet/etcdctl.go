@@ -18,15 +18,11 @@ var readable = []document.Kind{document.KindFleet, document.KindSeat, document.K
 func Etcdctl(f config.Fleet) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	role := strings.ReplaceAll(strings.Trim(f.Prefix, "/"), "/", "-")
+	role := roleOf(f)
 	grant := func(role, right, key string) {
 		line("etcdctl role grant-permission %s --prefix=true %s %s%s", role, right, f.Prefix, key)
 	}
-	line("# Run these with the rights of root in etcd. What is there already is refused, without harm.")
-	line("export ETCDCTL_API=3 ETCDCTL_ENDPOINTS=%s", strings.Join(f.Engine, ","))
-	if f.TLS.CA != "" {
-		line("export ETCDCTL_CACERT=%s   # and ETCDCTL_CERT, ETCDCTL_KEY of a certificate with the name root", f.TLS.CA)
-	}
+	b.WriteString(asRoot(f, "What is there already is refused, without harm."))
 	line("")
 	line("# Nodes in order: all of the fleet.")
 	line("etcdctl role add %s-order", role)
@@ -59,4 +55,28 @@ func Etcdctl(f config.Fleet) string {
 	line("etcdctl user add root --no-password; etcdctl user grant-role root root")
 	line("etcdctl auth enable")
 	return b.String()
+}
+
+// EtcdctlRemove returns the commands that take a node's user and role from etcd; "" if the
+// engine has no users.
+func EtcdctlRemove(f config.Fleet, node string) string {
+	if f.TLS.Cert == "" && f.PasswordFile == "" {
+		return ""
+	}
+	return asRoot(f, "Until then, "+node+" can read and write in the engine what it could. What is not there is refused, without harm.") +
+		fmt.Sprintf("etcdctl user delete %s\netcdctl role delete %s-%s\n", node, roleOf(f), node)
+}
+
+// roleOf is what the names of the fleet's roles begin with.
+func roleOf(f config.Fleet) string {
+	return strings.ReplaceAll(strings.Trim(f.Prefix, "/"), "/", "-")
+}
+
+// asRoot returns what commands to etcd begin with.
+func asRoot(f config.Fleet, more string) string {
+	text := "# Run these with the rights of root in etcd. " + more + "\nexport ETCDCTL_API=3 ETCDCTL_ENDPOINTS=" + strings.Join(f.Engine, ",") + "\n"
+	if f.TLS.CA != "" {
+		text += "export ETCDCTL_CACERT=" + f.TLS.CA + "   # and ETCDCTL_CERT, ETCDCTL_KEY of a certificate with the name root\n"
+	}
+	return text
 }

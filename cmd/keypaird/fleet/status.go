@@ -3,14 +3,10 @@ package fleet
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"keypaird/cmd/keypaird/config"
@@ -21,6 +17,7 @@ import (
 	"keypaird/renew/fleet/wave"
 	"keypaird/renew/launch"
 	"keypaird/renew/problem"
+	"keypaird/renew/status/nodes"
 	"keypaird/renew/textfmt"
 )
 
@@ -32,44 +29,6 @@ func Options(cfg *config.Config, e engine.Engine, log *slog.Logger) fleet.Option
 		Audience: func(target string) []string { return audiences[target] },
 		Rules:    wave.Rules{Waves: f.Waves, Bake: f.Bake.Duration},
 	}
-}
-
-// A Status is what keypaird fleet status prints.
-type Status struct {
-	ID      string         `json:"id"`
-	Seat    string         `json:"seat,omitempty"` // node that orders; "": none
-	Nodes   []NodeStatus   `json:"nodes"`
-	Targets []TargetStatus `json:"targets"`
-}
-
-// A NodeStatus is a node of the fleet.
-type NodeStatus struct {
-	Node    string  `json:"node"`
-	Alive   bool    `json:"alive"`
-	Away    float64 `json:"away_seconds,omitempty"`
-	Version string  `json:"version,omitempty"`
-	Clock   float64 `json:"clock_ahead_seconds,omitempty"`
-	Orders  bool    `json:"orders"`
-	Behind  int     `json:"behind"` // releases that it may deploy and has not verified
-}
-
-// A TargetStatus is a certificate of the fleet.
-type TargetStatus struct {
-	Target      string    `json:"target"`
-	Serial      uint64    `json:"serial"` // 0: there is no release
-	Fingerprint string    `json:"fingerprint,omitempty"`
-	NotAfter    time.Time `json:"not_after,omitzero"`
-	Held        string    `json:"held,omitempty"`
-	Verified    []string  `json:"verified"` // nodes
-	Missing     []Missing `json:"missing"`
-}
-
-// A Missing is a node that has not verified the release.
-type Missing struct {
-	Node     string `json:"node"`
-	Allowed  bool   `json:"allowed"` // it may deploy the release
-	Failures int    `json:"failures,omitempty"`
-	Error    string `json:"error,omitempty"`
 }
 
 // statusWait bounds how long the engine is waited for.
@@ -86,18 +45,22 @@ func (c *Command) status(ctx context.Context, names []string) error {
 		return err
 	}
 	defer end()
-	s, err := newStatus(f, slices.Sorted(maps.Keys(cfg.Audiences())), names)
-	if err != nil {
-		return err
-	}
-	if c.asJSON {
-		text, err := textfmt.JSON(s)
-		if err == nil {
-			_, err = c.Stdout.Write(text)
+	all := slices.Sorted(maps.Keys(cfg.Audiences()))
+	s := Describe(f, all)
+	if len(names) > 0 {
+		if names, err = choose(all, names); err != nil {
+			return err
 		}
-		return err
+		s.Targets = slices.DeleteFunc(s.Targets, func(t nodes.Release) bool { return !slices.Contains(names, t.Name) })
 	}
-	return s.WriteText(c.Stdout)
+	if !c.JSON {
+		return s.WriteText(c.Stdout)
+	}
+	text, err := textfmt.JSON(s)
+	if err == nil {
+		_, err = c.Stdout.Write(text)
+	}
+	return err
 }
 
 // owned reads the configuration, and becomes who owns the state directory.
@@ -149,98 +112,53 @@ func (c *Command) observe(ctx context.Context, cfg *config.Config) (f *fleet.Fle
 	return f, end, nil
 }
 
-// newStatus collects what is known of targets; none: of all.
-func newStatus(f *fleet.Fleet, all, names []string) (*Status, error) {
-	names, err := choose(all, names)
-	if err != nil {
-		return nil, err
+// Describe collects what a node knows of its fleet, and of these targets.
+func Describe(f *fleet.Fleet, targets []string) *nodes.Fleet {
+	seat, behind := f.Seat(), map[string]int{}
+	s := &nodes.Fleet{ID: f.ID, Node: f.Node, Seat: seat.Node, Waits: seat.Waits, Partial: !f.SeesAll(), Nodes: []nodes.Node{}, Targets: []nodes.Release{}}
+	if seat.Err != nil {
+		s.Error, s.Remedy, s.Since = seat.Err.Error(), problem.Remedy(seat.Err), seat.ErrSince.UTC().Truncate(time.Second)
 	}
-	s := &Status{ID: f.ID, Seat: f.Seat().Node, Nodes: []NodeStatus{}, Targets: []TargetStatus{}}
-	for _, n := range f.Nodes() {
-		s.Nodes = append(s.Nodes, NodeStatus{n.Name, n.Away == 0, n.Away.Seconds(), n.Version, n.Clock.Round(time.Second).Seconds(), n.Orders, n.Behind})
-	}
-	for _, name := range names {
+	for _, name := range targets {
 		r, _ := f.Release(name)
-		s.Targets = append(s.Targets, newTarget(name, r, f.Progress(name)))
+		t := describe(name, r, f.Progress(name))
+		for _, m := range t.Missing {
+			if m.Allowed {
+				behind[m.Node]++
+			}
+		}
+		s.Targets = append(s.Targets, t)
 	}
-	return s, nil
+	for _, n := range f.Nodes() {
+		s.Nodes = append(s.Nodes, nodes.Node{
+			Name: n.Name, Alive: n.Away == 0, Away: int(n.Away.Seconds()), Version: n.Version, Clock: int(n.Clock.Round(time.Second).Seconds()),
+			Orders: n.Orders, Seated: n.Name == seat.Node, Behind: behind[n.Name],
+		})
+	}
+	return s
 }
 
-func newTarget(name string, r document.Release, nodes []wave.Node) TargetStatus {
-	t := TargetStatus{Target: name, Serial: r.Serial, Fingerprint: r.Fingerprint, NotAfter: r.NotAfter, Held: r.Held, Verified: []string{}, Missing: []Missing{}}
-	for _, n := range nodes {
+// describe says how far a release has come.
+func describe(name string, r document.Release, list []wave.Node) nodes.Release {
+	t := nodes.Release{
+		Name: name, Serial: r.Serial, Stage: nodes.None, Fingerprint: r.Fingerprint, NotAfter: r.NotAfter.UTC(), Held: r.Held,
+		Verified: []string{}, Missing: []nodes.Missing{},
+	}
+	switch {
+	case r.Serial == 0:
+	case r.All:
+		t.Stage = nodes.All
+	case r.Held != "":
+		t.Stage, t.Wave = nodes.Held, r.Wave+1
+	default:
+		t.Stage, t.Wave = nodes.Wave, r.Wave+1
+	}
+	for _, n := range list {
 		if n.Verified {
 			t.Verified = append(t.Verified, n.Name)
 		} else {
-			t.Missing = append(t.Missing, Missing{n.Name, wave.Allows(r, n.Name), n.Failures, n.Err})
+			t.Missing = append(t.Missing, nodes.Missing{Node: n.Name, Allowed: r.Serial > 0 && wave.Allows(r, n.Name), Failures: n.Failures, Error: n.Err})
 		}
 	}
 	return t
-}
-
-// WriteText writes a row a node, and a row a target, with what is missing below it.
-func (s *Status) WriteText(w io.Writer) error {
-	var b strings.Builder
-	seat := "node " + s.Seat + " orders"
-	if s.Seat == "" {
-		seat = "no node orders"
-	}
-	fmt.Fprintf(&b, "fleet %s: %s\n\n", s.ID, seat)
-	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NODE\tSTATE\tVERSION\tCLOCK\tBEHIND")
-	for _, n := range s.Nodes {
-		state := "alive"
-		if !n.Alive {
-			state = "away"
-		}
-		if n.Node == s.Seat {
-			state += ", orders"
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%+.0fs\t%d\n", n.Node, state, dash(n.Version), n.Clock, n.Behind)
-	}
-	fmt.Fprintln(table, "\t\t\t\t")
-	fmt.Fprintln(table, "CERTIFICATE\tRELEASE\tVERIFIED\tUNTIL\t")
-	for _, t := range s.Targets {
-		until := "-"
-		if !t.NotAfter.IsZero() {
-			until = t.NotAfter.UTC().Format(time.DateOnly)
-		}
-		fmt.Fprintf(table, "%s\t%d\t%d/%d\t%s\t\n", t.Target, t.Serial, len(t.Verified), len(t.Verified)+len(t.Missing), until)
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	for _, t := range s.Targets {
-		for _, line := range t.lines() {
-			fmt.Fprintf(&b, "%s: %s\n", t.Target, line)
-		}
-	}
-	_, err := io.WriteString(w, textfmt.Printable(b.String()))
-	return err
-}
-
-// lines say what is missing.
-func (t TargetStatus) lines() (lines []string) {
-	if t.Held != "" {
-		lines = append(lines, "held: "+t.Held+"; to go on: keypaird fleet go "+t.Target)
-	}
-	for _, m := range t.Missing {
-		switch {
-		case t.Serial == 0:
-		case m.Error != "":
-			lines = append(lines, fmt.Sprintf("%s failed %d times: %s", m.Node, m.Failures, m.Error))
-		case m.Allowed:
-			lines = append(lines, m.Node+" has not verified it yet")
-		default:
-			lines = append(lines, m.Node+" waits for its wave")
-		}
-	}
-	return lines
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }

@@ -10,20 +10,6 @@ import (
 	"keypaird/renew/problem"
 )
 
-// Run takes part in the fleet until ctx ends, and then gives the seat back. It calls
-// changed, from one goroutine, when a pass over some targets is needed; nil: over all.
-func (n *Node) Run(ctx context.Context, changed func(targets []string)) {
-	id, ok := n.findID(ctx)
-	if !ok {
-		return
-	}
-	o := n.o.Fleet
-	o.ID, o.Changed = id, changed
-	f := fleet.New(o)
-	n.fleet.Store(f)
-	_ = f.Run(ctx) // its error is that of ctx
-}
-
 // coldWait is how long a node waits for the engine before its first pass, in which it would
 // deploy what is not the newest.
 const coldWait = 30 * time.Second

@@ -1,37 +1,29 @@
 package node
 
 import (
+	"maps"
+	"slices"
 	"time"
 
-	"keypaird/renew/status"
+	commands "keypaird/cmd/keypaird/fleet"
+	"keypaird/renew/problem"
+	"keypaird/renew/status/nodes"
 )
 
-// figuresEvery is how often the nodes of a fleet are counted: each has all its targets
-// looked at.
-const figuresEvery = 30 * time.Second
-
-// Figures returns what metrics show of the fleet.
-func (n *Node) Figures() status.Fleet {
+// Describe returns what this node knows of its fleet, for people and for metrics. With many
+// nodes and targets, that is looked at less often: it takes at most a fiftieth of the time.
+func (n *Node) Describe() *nodes.Fleet {
 	f := n.Fleet()
 	if f == nil {
-		return status.Fleet{}
+		err := n.Err()
+		return &nodes.Fleet{Node: n.Name(), Error: err.Error(), Remedy: problem.Remedy(err), Partial: true, Nodes: []nodes.Node{}, Targets: []nodes.Release{}}
 	}
-	n.figures.mu.Lock()
-	defer n.figures.mu.Unlock()
-	if time.Since(n.figures.at) >= figuresEvery {
-		n.figures.at, n.figures.nodes = time.Now(), status.Fleet{}
-		for _, node := range f.Nodes() {
-			if node.Away == 0 {
-				n.figures.nodes.Alive++
-			} else {
-				n.figures.nodes.Away++
-			}
-			if node.Behind > 0 {
-				n.figures.nodes.Behind++
-			}
-		}
+	d := &n.described
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if began := time.Now(); d.fleet == nil || began.After(d.until) {
+		d.fleet = commands.Describe(f, slices.Sorted(maps.Keys(n.o.CAs)))
+		d.until = time.Now().Add(50 * time.Since(began))
 	}
-	seat, now := f.Seat(), n.figures.nodes
-	now.EngineUp, now.Seated = seat.Err == nil, seat.Mine
-	return now
+	return d.fleet
 }

@@ -1,7 +1,13 @@
 package node
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"syscall"
 	"time"
 
 	"keypaird/renew/problem"
@@ -35,4 +41,23 @@ func (n *Node) findID(ctx context.Context) (string, bool) {
 			return "", false
 		}
 	}
+}
+
+// machineOf identifies this machine since its kernel was started, and a state directory
+// there: a copy of that is another. "": the system does not say.
+func machineOf(state string) string {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	info, err := os.Stat(state)
+	if err != nil {
+		return ""
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %d", bytes.TrimSpace(boot), st.Dev, st.Ino))
+	return hex.EncodeToString(sum[:16])
 }

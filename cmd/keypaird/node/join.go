@@ -6,13 +6,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"log/slog"
-	"sync"
 	"time"
 
 	"keypaird/acme"
 	"keypaird/acme/accountfile"
 	"keypaird/acme/authority"
-	"keypaird/acme/http01"
 	"keypaird/acme/orderlog"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
@@ -30,11 +28,20 @@ import (
 // boot identifies this process among the nodes: a machine with the same name has another.
 var boot = document.NewID()
 
+// A Role is what a process does in a fleet.
+type Role int
+
+const (
+	Daemon   Role = iota // all of it, and no other process is the daemon of the state directory
+	Command              // all of it, for a pass: no daemon runs
+	Observer             // it follows, and leaves ordering and reporting to the daemon of this machine
+)
+
 // Engine makes the parts that a configuration describes, on a machine that may be a node of
-// a fleet; see Join.
-func Engine(cfg *config.Config, o engine.Options, observer bool) (*engine.Engine, error) {
+// a fleet.
+func Engine(cfg *config.Config, o engine.Options, role Role) (*engine.Engine, error) {
 	if cfg.InFleet() {
-		n, err := Join(cfg, observer, o.Log)
+		n, err := Join(cfg, role, o.Log)
 		if err != nil {
 			return nil, err
 		}
@@ -43,9 +50,8 @@ func Engine(cfg *config.Config, o engine.Options, observer bool) (*engine.Engine
 	return engine.New(cfg, o)
 }
 
-// Join returns this machine's node of the fleet of a configuration. An observer leaves
-// ordering and reporting to the daemon of this machine.
-func Join(cfg *config.Config, observer bool, log *slog.Logger) (*Node, error) {
+// Join returns this machine's node of the fleet of a configuration.
+func Join(cfg *config.Config, role Role, log *slog.Logger) (*Node, error) {
 	identity, err := envelope.Read(cfg.State)
 	if err != nil {
 		return nil, err
@@ -61,7 +67,10 @@ func Join(cfg *config.Config, observer bool, log *slog.Logger) (*Node, error) {
 	}
 	e := remote.New(remote.Options{Settings: func() (wire.Settings, error) { return commands.Settings(cfg) }, Log: log})
 	of := commands.Options(cfg, e, log)
-	of.Identity, of.Boot, of.Version, of.Observer = identity, boot, version.Program().Version, observer
+	of.Identity, of.Boot, of.Version, of.Observer = identity, boot, version.Program().Version, role == Observer
+	if role == Daemon {
+		of.Machine = machineOf(cfg.State)
+	}
 	of.Urgent = func(target string) bool { return urgent(store, target) }
 	o := Options{
 		Fleet: of,
@@ -116,19 +125,6 @@ func (n *Node) Shared() engine.Shared {
 	return engine.Shared{
 		Orders: n.Orders, Account: n.Account, OrderLog: n.OrderLog, Permit: n.Permit, HTTP01: n.Solver, TXT: n.NoteTXT,
 		Target: func(t renew.Target) renew.Sharing { return n.Sharing(t.Name) },
-		Begin:  n.Begin, End: n.End, Run: n.take, Figures: n.Figures,
+		Begin:  n.Begin, End: n.End, Run: n.take, Keep: n.Keep, Describe: n.Describe,
 	}
-}
-
-// take takes part in the fleet until ctx ends.
-func (n *Node) take(ctx context.Context, tokens *http01.Solver, p engine.Passes) {
-	defer n.o.Store.Close()
-	var parts sync.WaitGroup
-	parts.Go(func() { n.ServeTokens(ctx, tokens) })
-	own, end := context.WithCancel(context.WithoutCancel(ctx)) // the seat is given back through the engine
-	parts.Go(func() { n.o.Run(own) })
-	parts.Go(func() { n.ServeAsks(ctx, p.Issue) })
-	n.Run(ctx, p.Changed)
-	end()
-	parts.Wait()
 }

@@ -14,7 +14,7 @@ import (
 	"keypaird/renew/fleet"
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/keypair"
-	"keypaird/renew/status"
+	"keypaird/renew/status/nodes"
 )
 
 // Options are what a Node needs. Of Fleet, ID is found and Changed is set here.
@@ -33,6 +33,9 @@ type Node struct {
 	o     Options
 	fleet atomic.Pointer[fleet.Fleet] // nil until the fleet's id is known
 
+	changed func(targets []string) // has passes made; may be nil
+	keeps   atomic.Bool            // the next node goes on where this one ends
+
 	mu      sync.Mutex
 	cold    bool              // no pass has begun
 	idErr   error             // why the fleet's id is not known
@@ -43,9 +46,9 @@ type Node struct {
 	written map[string]bool   // keys of orders that the engine has of this term
 	records map[string]string // sums of the records that the engine has of this term, by target
 
-	figures  figures
-	accounts sync.Mutex // held while an account is written
-	counts   sync.Mutex // likewise the counts of orders
+	described described
+	accounts  sync.Mutex // held while an account is written
+	counts    sync.Mutex // likewise the counts of orders
 }
 
 var (
@@ -147,9 +150,9 @@ func notPermitted(err error) error {
 	return fmt.Errorf("%w: %w", acme.ErrNotPermitted, err)
 }
 
-// figures are those of the fleet as they were counted last.
-type figures struct {
+// described is what was said of the fleet last.
+type described struct {
 	mu    sync.Mutex
-	at    time.Time
-	nodes status.Fleet
+	fleet *nodes.Fleet
+	until time.Time // when it is looked at again
 }

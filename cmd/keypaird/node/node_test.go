@@ -402,3 +402,10 @@ type solverFunc func(ctx context.Context, c acme.Challenge, validate func(contex
 func (f solverFunc) Solve(ctx context.Context, c acme.Challenge, validate func(context.Context) error) error {
 	return f(ctx, c, validate)
 }
+
+// Run takes part until ctx ends, over an engine that runs by itself.
+func (n *Node) Run(ctx context.Context, changed func(targets []string)) {
+	l := &link{leave: func() {}}
+	n.follow(ctx, l, changed)
+	l.leave()
+}

@@ -214,7 +214,8 @@ func (t *TXT) check() error {
 
 // An Alive says that a node lives.
 type Alive struct {
-	Boot    string            `json:"boot"` // differs between machines with one name, and after each start
+	Boot    string            `json:"boot"`              // differs between machines with one name, and after each start
+	Machine string            `json:"machine,omitempty"` // only one process can have it at a time; "": any may
 	Version string            `json:"version"`
 	Clock   time.Time         `json:"clock"`
 	Targets map[string]string `json:"targets,omitempty"` // orderers only: sum of each target's configuration
@@ -224,6 +225,9 @@ func (a *Alive) check() error {
 	a.Version = clean(a.Version)
 	if a.Boot == "" || len(a.Boot) > 64 || strings.ContainsFunc(a.Boot, notBase64) {
 		return fmt.Errorf("%.80q is not the id of a boot", a.Boot)
+	}
+	if len(a.Machine) > 64 || strings.ContainsFunc(a.Machine, notBase64) {
+		return fmt.Errorf("%.80q is not the id of a machine", a.Machine)
 	}
 	for target, sum := range a.Targets {
 		if CheckTarget(target) != nil || len(sum) > 64 || strings.ContainsFunc(sum, notBase64) {

@@ -1,0 +1,161 @@
+package nodes
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"keypaird/renew/textfmt"
+)
+
+// A Fleet is what "keypaird status -fleet" prints, as JSON too.
+type Fleet struct {
+	ID      string    `json:"id,omitempty"`         // "": not known yet
+	Node    string    `json:"node"`                 // that says so
+	Seat    string    `json:"seat,omitempty"`       // node that orders; "": none
+	Error   string    `json:"error,omitempty"`      // why the engine cannot be used; the rest is as it was before
+	Remedy  string    `json:"remedy,omitempty"`     // for it
+	Since   time.Time `json:"error_since,omitzero"` // of the error, if known
+	Waits   string    `json:"waits,omitempty"`      // why this node does not take the seat, or takes it last
+	Partial bool      `json:"partial,omitempty"`    // the node may not order, and knows no other node and not their targets
+	Nodes   []Node    `json:"nodes"`                //
+	Targets []Release `json:"targets"`              //
+}
+
+// A Node is a node of the fleet.
+type Node struct {
+	Name    string `json:"node"`
+	Alive   bool   `json:"alive"`
+	Away    int    `json:"away_seconds,omitempty"`        // since when it is not alive
+	Version string `json:"version,omitempty"`             // of keypaird
+	Clock   int    `json:"clock_ahead_seconds,omitempty"` // of the clock of the node that says so
+	Orders  bool   `json:"orders"`                        // it may
+	Seated  bool   `json:"seated"`                        // it orders now
+	Behind  int    `json:"behind"`                        // releases that it may deploy and has not verified
+}
+
+// A Release is that of a target: what the fleet has of its certificate.
+type Release struct {
+	Name        string    `json:"target"`
+	Serial      uint64    `json:"serial"`                // of 0: there is none
+	Stage       string    `json:"stage"`                 // one of Stages
+	Wave        int       `json:"wave,omitempty"`        // with Wave and Held: the number of the wave that may deploy it, from 1
+	Fingerprint string    `json:"fingerprint,omitempty"` //
+	NotAfter    time.Time `json:"not_after,omitzero"`    //
+	Held        string    `json:"held,omitempty"`        // why it goes to no further node
+	Verified    []string  `json:"verified"`              // nodes
+	Missing     []Missing `json:"missing"`               // nodes that have not verified it
+}
+
+// Stages of a release.
+const (
+	None = "none" // there is no release
+	Wave = "wave" // some nodes may deploy it
+	Held = "held" // likewise, and it goes to no further node
+	All  = "all"  // all nodes may
+)
+
+// Stages lists them.
+func Stages() []string { return []string{None, Wave, Held, All} }
+
+// A Missing is a node that has not verified the release.
+type Missing struct {
+	Node     string `json:"node"`
+	Allowed  bool   `json:"allowed"` // it may deploy the release
+	Failures int    `json:"failures,omitempty"`
+	Error    string `json:"error,omitempty"`
+}
+
+// Summary says who orders.
+func (f *Fleet) Summary() string {
+	if f.Seat == "" {
+		return "no node orders"
+	}
+	return "node " + f.Seat + " orders"
+}
+
+// Trouble says what is wrong, and what to do about it; "": nothing.
+func (f *Fleet) Trouble() (what, remedy string) {
+	switch {
+	case f.Error != "" && f.Since.IsZero():
+		return "the engine cannot be used: " + f.Error, f.Remedy
+	case f.Error != "":
+		return fmt.Sprintf("the engine cannot be used since %s: %s", f.Since.UTC().Format("2006-01-02 15:04 UTC"), f.Error), f.Remedy
+	case f.Waits != "":
+		return "node " + f.Node + " leaves the seat to others: " + f.Waits, ""
+	}
+	return "", ""
+}
+
+// State says whether a node is alive.
+func (n Node) State() string {
+	switch {
+	case n.Seated:
+		return "alive, orders"
+	case n.Alive:
+		return "alive"
+	case n.Away <= 1:
+		return "away"
+	}
+	return "away for " + textfmt.Duration(time.Duration(n.Away)*time.Second)
+}
+
+// Ahead says how its clock differs.
+func (n Node) Ahead() string { return fmt.Sprintf("%+ds", n.Clock) }
+
+// Skewed reports whether its clock differs by so much that it may not order.
+func (n Node) Skewed() bool { return n.Clock > 60 || n.Clock < -60 }
+
+// Progress says which nodes may deploy the release.
+func (r Release) Progress() string {
+	if r.Stage == Wave || r.Stage == Held {
+		return fmt.Sprintf("%s %d", r.Stage, r.Wave)
+	}
+	return r.Stage
+}
+
+// Count says how many nodes have verified the release, of all that need it.
+func (r Release) Count() string {
+	return fmt.Sprintf("%d/%d", len(r.Verified), len(r.Verified)+len(r.Missing))
+}
+
+// Done reports whether all nodes have verified the release.
+func (r Release) Done() bool { return r.Serial > 0 && len(r.Missing) == 0 }
+
+// Failed reports whether it is held, or a node failed.
+func (r Release) Failed() bool {
+	return r.Held != "" || slices.ContainsFunc(r.Missing, func(m Missing) bool { return m.Error != "" })
+}
+
+// Lines say what is missing.
+func (r Release) Lines() (lines []string) {
+	if r.Held != "" {
+		lines = append(lines, "held: "+r.Held+"; to go on: keypaird fleet go "+r.Name)
+	}
+	for _, m := range r.Missing {
+		switch {
+		case r.Serial == 0:
+		case m.Error != "":
+			lines = append(lines, fmt.Sprintf("%s failed %d %s: %s", m.Node, m.Failures, textfmt.Plural(m.Failures, "time", "times"), m.Error))
+		case m.Allowed:
+			lines = append(lines, m.Node+" has not verified it yet")
+		default:
+			lines = append(lines, m.Node+" waits for its wave")
+		}
+	}
+	return lines
+}
+
+// Open returns the releases that not all nodes have verified, and Closed the others.
+func (f *Fleet) Open() []Release   { return f.which(false) }
+func (f *Fleet) Closed() []Release { return f.which(true) }
+
+func (f *Fleet) which(done bool) []Release {
+	return slices.DeleteFunc(slices.Clone(f.Targets), func(r Release) bool { return r.Done() != done })
+}
+
+// Troubled reports whether anything of the fleet does not work.
+func (f *Fleet) Troubled() bool {
+	what, _ := f.Trouble()
+	return what != "" || slices.ContainsFunc(f.Nodes, Node.Skewed) || slices.ContainsFunc(f.Targets, Release.Failed)
+}
