@@ -56,6 +56,10 @@ func TestConformance(t *testing.T) {
 	enginetest.Run(t, h)
 }
 
+// memberLimit is in which a member that froze is noticed: by a keep-alive, of 15 s, not by
+// TCP, which takes a quarter of an hour. A busy machine takes longer for all else.
+const memberLimit = 90 * time.Second
+
 // A member that freezes or is killed is noticed, and the others serve.
 func TestMembers(t *testing.T) {
 	t.Parallel()
@@ -63,7 +67,7 @@ func TestMembers(t *testing.T) {
 	e, _ := begin(t, with(c.Settings("any")), &testutil.Log{})
 	other, _ := begin(t, with(c.Settings("any")), &testutil.Log{})
 	ctx := t.Context()
-	lease, err := e.Lease(ctx, 20*time.Second)
+	lease, err := e.Lease(ctx, 2*memberLimit)
 	testutil.Must(t, err)
 	after, err := other.Commit(ctx, nil, []engine.Op{{Key: "live/a", Value: []byte("start"), Lease: lease.ID()}})
 	testutil.Must(t, err)
@@ -75,12 +79,12 @@ func TestMembers(t *testing.T) {
 			do, undo func()
 		}{{"frozen", m.Freeze, m.Thaw}, {"killed", m.Kill, m.Start}} {
 			if i > 0 && disturb.name == "frozen" && !testutil.Exhaustive() {
-				continue // it takes 15 s
+				continue // it takes 15 s and more
 			}
 			disturb.do()
 			value := fmt.Sprint(disturb.name, i)
 			began := time.Now()
-			testutil.Must(t, testutil.Within(15*time.Second, func() error {
+			testutil.Must(t, testutil.Within(memberLimit, func() error {
 				_, err := other.Commit(ctx, nil, []engine.Op{{Key: "live/a", Value: []byte(value)}})
 				return err
 			}))
@@ -90,7 +94,7 @@ func TestMembers(t *testing.T) {
 				testutil.Must(t, err)
 				got = string(change.Value)
 			}
-			if d := time.Since(began); d > 18*time.Second {
+			if d := time.Since(began); d > memberLimit {
 				t.Errorf("member %d %s: seen after %v", i, disturb.name, d)
 			} else {
 				t.Logf("member %d %s: committed after %v, seen after %v", i, disturb.name, committed, d)
