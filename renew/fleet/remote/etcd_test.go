@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -67,7 +68,7 @@ func TestMembers(t *testing.T) {
 	e, _ := begin(t, with(c.Settings("any")), &testutil.Log{})
 	other, _ := begin(t, with(c.Settings("any")), &testutil.Log{})
 	ctx := t.Context()
-	lease, err := e.Lease(ctx, 2*memberLimit)
+	lease, err := e.Lease(ctx, memberLimit)
 	testutil.Must(t, err)
 	after, err := other.Commit(ctx, nil, []engine.Op{{Key: "live/a", Value: []byte("start"), Lease: lease.ID()}})
 	testutil.Must(t, err)
@@ -291,7 +292,10 @@ func TestState(t *testing.T) {
 	s, err := e.State(t.Context())
 	testutil.Must(t, err)
 	first, second := s.Endpoints[0], s.Endpoints[1]
-	if first.Error != "" || first.Version == "" || first.Size == 0 || first.NotAfter.IsZero() || len(first.Alarms) > 0 {
+	if os.Getenv(etcdtest.Another) == "" && (first.Version == "" || first.Size == 0) { // newer ones tell only root
+		t.Errorf("first endpoint: %+v", first)
+	}
+	if first.Error != "" || first.NotAfter.IsZero() || len(first.Alarms) > 0 {
 		t.Errorf("first endpoint: %+v", first)
 	}
 	if second.Error != "connection refused" || second.Remedy == "" {
