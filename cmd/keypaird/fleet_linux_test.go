@@ -253,14 +253,17 @@ func (n *fleetNode) stop(s syscall.Signal) {
 	n.cmd = nil
 }
 
-// family returns a process and those that it has started, and they.
+// family returns a process and those that it has started, by any thread, and they.
 func family(pid int) []int {
 	list := []int{pid}
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	for _, field := range strings.Fields(string(children)) {
-		var child int
-		if _, err := fmt.Sscan(field, &child); err == nil {
-			list = append(list, family(child)...)
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, file := range files {
+		children, _ := os.ReadFile(file)
+		for _, field := range strings.Fields(string(children)) {
+			var child int
+			if _, err := fmt.Sscan(field, &child); err == nil {
+				list = append(list, family(child)...)
+			}
 		}
 	}
 	return list
@@ -304,10 +307,15 @@ func (f *testFleet) agree(within time.Duration, before map[string]string, nodes 
 // be, and returns it.
 func (f *testFleet) deployedBy(target string, within time.Duration, right func(string) bool) string {
 	f.Helper()
+	return f.deployedOn(target, within, right, f.nodes...)
+}
+
+func (f *testFleet) deployedOn(target string, within time.Duration, right func(string) bool, nodes ...*fleetNode) string {
+	f.Helper()
 	is := ""
 	err := testutil.Within(within, func() error {
-		is = f.nodes[0].deployed(target)
-		for _, n := range f.nodes {
+		is = nodes[0].deployed(target)
+		for _, n := range nodes {
 			if now := n.deployed(target); now != is || !right(now) {
 				return fmt.Errorf("%s has deployed another pair of %s", n.name, target)
 			}
