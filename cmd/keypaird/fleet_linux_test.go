@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,15 +27,18 @@ type testFleet struct {
 	program string
 	nodes   []*fleetNode
 	order   []string
-	round   int // another one needs other certificates
+	round   int                       // another one needs other certificates
+	tables  func(n *fleetNode) string // of what is ordered and deployed; nil: two targets
 }
 
 // A fleetNode is one node.
 type fleetNode struct {
 	fleet *testFleet
 	name  string
-	addr  string // where it answers challenges: the CA asks the last node
-	line  string // of [fleet.nodes]
+	addr  string   // where it answers challenges: the CA asks the last node
+	line  string   // of [fleet.nodes]
+	alone bool     // it has no [fleet]
+	enter []string // runs a program in its network; empty: it has none of its own
 	cmd   *exec.Cmd
 	log   *lockedBuffer
 }
@@ -60,41 +64,63 @@ func (b *lockedBuffer) String() string {
 // newFleet starts an engine and makes nodes, of which the first in order begins the fleet.
 func newFleet(t *testing.T, members int, order []string, names ...string) *testFleet {
 	t.Helper()
-	f := &testFleet{T: t, world: startWorld(t, t.TempDir()), order: order}
-	f.engine = etcdtest.Start(t, etcdtest.Options{Members: members})
-	for _, program := range childPrograms {
-		_, err := built(program)
-		try(t, err)
-	}
-	var err error
-	f.program, err = built("keypaird")
-	try(t, err)
-	f.ca, err = f.startCA("CA", acmetest.Options{AuthzReuse: -1})
-	try(t, err)
-	s := f.engine.Settings("root")
-	for name, data := range map[string][]byte{"engine-ca.pem": s.CA, "engine.pem": s.Cert, "engine.key": s.Key} {
-		try(t, os.WriteFile(f.file(name), data, 0o600))
-	}
-	for i, name := range names {
-		n := &fleetNode{fleet: f, name: name, addr: fmt.Sprintf("127.0.0.%d:80", (i+1)%len(names)+1), log: new(lockedBuffer)}
-		f.nodes = append(f.nodes, n)
-		n.configure()
-		out := n.must("fleet", "key")
-		_, n.line, _ = strings.Cut(strings.TrimSpace(out), "= ")
+	f := makeFleet(t, etcdtest.Options{Members: members}, order, names...)
+	for _, n := range f.nodes {
+		n.join()
 	}
 	f.configure()
 	f.node(order[0]).must("fleet", "init")
-	t.Cleanup(func() {
+	return f
+}
+
+// makeFleet starts an engine and makes nodes, which do not know of each other.
+func makeFleet(t *testing.T, o etcdtest.Options, order []string, names ...string) *testFleet {
+	t.Helper()
+	f := &testFleet{T: t, world: startWorld(t, t.TempDir()), order: order}
+	f.fill(etcdtest.Start(t, o), acmetest.Options{AuthzReuse: -1}, names)
+	return f
+}
+
+// fill gives a fleet its programs, its CA and its nodes.
+func (f *testFleet) fill(c *etcdtest.Cluster, o acmetest.Options, names []string) {
+	f.Helper()
+	f.engine = c
+	for _, program := range childPrograms {
+		_, err := built(program)
+		try(f.T, err)
+	}
+	var err error
+	f.program, err = built("keypaird")
+	try(f.T, err)
+	f.ca, err = f.startCA("CA", o)
+	try(f.T, err)
+	for i, name := range names {
+		n := &fleetNode{fleet: f, name: name, addr: fmt.Sprintf("127.0.0.%d:80", (i+1)%len(names)+1), alone: true, log: new(lockedBuffer)}
+		f.nodes = append(f.nodes, n)
+		n.configure()
+		s := c.Settings(name)
+		for name, data := range map[string][]byte{"engine-ca.pem": s.CA, "engine.pem": s.Cert, "engine.key": s.Key} {
+			try(f.T, os.WriteFile(n.file(name), data, 0o600))
+		}
+	}
+	f.Cleanup(func() {
 		for _, n := range f.nodes {
 			n.stop(syscall.SIGKILL)
 		}
-		if t.Failed() {
+		if f.Failed() {
 			for _, n := range f.nodes {
-				t.Logf("log of %s:\n%s", n.name, n.log)
+				f.Logf("log of %s:\n%s", n.name, n.log)
 			}
 		}
 	})
-	return f
+}
+
+// join makes the node's key, and has its configuration be that of a fleet from now on.
+func (n *fleetNode) join() {
+	n.fleet.Helper()
+	n.alone = false
+	n.configure()
+	_, n.line, _ = strings.Cut(strings.TrimSpace(n.must("fleet", "key")), "= ")
 }
 
 func (f *testFleet) node(name string) *fleetNode {
@@ -118,15 +144,29 @@ func (n *fleetNode) file(elem ...string) string {
 	return n.fleet.world.file(append([]string{n.name}, elem...)...)
 }
 
-// configure writes the configuration, without [fleet] before there are keys.
+// configure writes the configuration.
 func (n *fleetNode) configure() {
 	f := n.fleet
 	try(f.T, os.MkdirAll(n.file("out"), 0o755))
 	text := strings.ReplaceAll(f.head(), fmt.Sprintf("%q", f.world.file("state")), fmt.Sprintf("%q", n.file("state")))
 	text = strings.Replace(text, fmt.Sprintf("listen = %q", f.vars["HTTP"]), fmt.Sprintf("listen = %q", n.addr), 1)
 	text = strings.Replace(text, "self_test = true", "self_test = false", 1)
-	names := [][2]string{{`"example.org"`, ``}, {`"example.org", "*.example.org"`, `"*.example.org"`}, {`"*.example.org"`, `"example.org"`}}[f.round]
-	text += fmt.Sprintf(`
+	tables := f.tables
+	if tables == nil {
+		tables = twoTargets
+	}
+	text += tables(n)
+	if !n.alone {
+		text += n.tableOfFleet()
+	}
+	try(f.T, os.WriteFile(n.file("keypaird.toml"), []byte(text), 0o600))
+}
+
+// twoTargets returns the tables of fleetTargets, which each round has other names. A line
+// of the file reloads is a reload.
+func twoTargets(n *fleetNode) string {
+	names := [][2]string{{`"example.org"`, ``}, {`"example.org", "*.example.org"`, `"*.example.org"`}, {`"*.example.org"`, `"example.org"`}}[n.fleet.round]
+	return fmt.Sprintf(`
 [cert.plain]
 dns-01 = [%s]
 dns = "ns"
@@ -139,29 +179,43 @@ deploy = ["files"]
 [deploy.files]
 chain = "%s/{name}.crt"
 key = "%s/{name}.key"
-reload = ["true"]
+reload = ["/bin/sh", "-c", "echo >>%s"]
+`, names[0], names[1], n.file("out"), n.file("out"), n.file("reloads"))
+}
+
+// tableOfFleet returns [fleet], with [fleet.nodes] once there are keys.
+func (n *fleetNode) tableOfFleet() string {
+	f := n.fleet
+	text := fmt.Sprintf(`
 [fleet]
 engine = ["%s"]
 prefix = %q
 tls = { ca = %q, cert = %q, key = %q }
 order = ["%s"]
 node = %q
-`, names[0], names[1], n.file("out"), n.file("out"), strings.Join(f.engine.Endpoints(), `", "`), etcdtest.Prefix,
-		f.world.file("engine-ca.pem"), f.world.file("engine.pem"), f.world.file("engine.key"), strings.Join(f.order, `", "`), n.name)
-	if f.nodes[0].line != "" {
-		text += "[fleet.nodes]\n"
-		for _, other := range f.nodes {
-			if other.line == "" {
-				continue
-			}
-			text += fmt.Sprintf("%s = %s\n", other.name, other.line)
+`, strings.Join(f.engine.Endpoints(), `", "`), etcdtest.Prefix,
+		n.file("engine-ca.pem"), n.file("engine.pem"), n.file("engine.key"), strings.Join(f.order, `", "`), n.name)
+	nodes := ""
+	for _, other := range f.nodes {
+		if other.line != "" {
+			nodes += fmt.Sprintf("%s = %s\n", other.name, other.line)
 		}
 	}
-	try(f.T, os.WriteFile(n.file("keypaird.toml"), []byte(text), 0o600))
+	if nodes != "" {
+		text += "[fleet.nodes]\n" + nodes
+	}
+	return text
+}
+
+// reloads returns how often a node's server was reloaded.
+func (n *fleetNode) reloads() int {
+	data, _ := os.ReadFile(n.file("reloads"))
+	return bytes.Count(data, []byte("\n"))
 }
 
 func (n *fleetNode) command(args ...string) *exec.Cmd {
-	return exec.CommandContext(n.fleet.Context(), n.fleet.program, append([]string{"-config", n.file("keypaird.toml")}, args...)...)
+	argv := append(append(slices.Clone(n.enter), n.fleet.program, "-config", n.file("keypaird.toml")), args...)
+	return exec.CommandContext(n.fleet.Context(), argv[0], argv[1:]...)
 }
 
 // must runs a command and returns its output.
@@ -199,14 +253,17 @@ func (n *fleetNode) stop(s syscall.Signal) {
 	n.cmd = nil
 }
 
-// family returns a process and those that it has started, and they.
+// family returns a process and those that it has started, by any thread, and they.
 func family(pid int) []int {
 	list := []int{pid}
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	for _, field := range strings.Fields(string(children)) {
-		var child int
-		if _, err := fmt.Sscan(field, &child); err == nil {
-			list = append(list, family(child)...)
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, file := range files {
+		children, _ := os.ReadFile(file)
+		for _, field := range strings.Fields(string(children)) {
+			var child int
+			if _, err := fmt.Sscan(field, &child); err == nil {
+				list = append(list, family(child)...)
+			}
 		}
 	}
 	return list
@@ -250,10 +307,15 @@ func (f *testFleet) agree(within time.Duration, before map[string]string, nodes 
 // be, and returns it.
 func (f *testFleet) deployedBy(target string, within time.Duration, right func(string) bool) string {
 	f.Helper()
+	return f.deployedOn(target, within, right, f.nodes...)
+}
+
+func (f *testFleet) deployedOn(target string, within time.Duration, right func(string) bool, nodes ...*fleetNode) string {
+	f.Helper()
 	is := ""
 	err := testutil.Within(within, func() error {
-		is = f.nodes[0].deployed(target)
-		for _, n := range f.nodes {
+		is = nodes[0].deployed(target)
+		for _, n := range nodes {
 			if now := n.deployed(target); now != is || !right(now) {
 				return fmt.Errorf("%s has deployed another pair of %s", n.name, target)
 			}

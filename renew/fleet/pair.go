@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+	"time"
 
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/engine"
@@ -13,6 +14,9 @@ import (
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
 )
+
+// maxAgain is the longest time until a pair is fetched again.
+const maxAgain = 5 * time.Minute
 
 // Release returns the release of a target that the engine has, verified; false: it has
 // none, or its pair is missing, so that the node in the seat publishes it again.
@@ -27,27 +31,69 @@ func (f *Fleet) Release(target string) (document.Release, bool) {
 
 // Pair fetches the pair of a target's release, and checks that it is what this node may
 // use: signed by an orderer, sealed to this node, with a key that fits its chain, valid
-// now, and for all names that it must have.
+// now, and for all names that it must have. If it is not, Changed is called again: the node
+// in the seat seals a pair anew, or writes it back, and its release stays as it is.
 func (f *Fleet) Pair(ctx context.Context, target string) (*keypair.Pair, document.Release, error) {
 	r, ok := f.Release(target)
 	if !ok {
 		return nil, r, problem.Newf("it comes once a node of [fleet] order has ordered it", "the fleet has no certificate of %q", target)
 	}
+	p, err := f.fetch(ctx, target, r)
+	f.again(target, err)
+	return p, r, err
+}
+
+// fetch returns the pair of a release, if this node may use it.
+func (f *Fleet) fetch(ctx context.Context, target string, r document.Release) (*keypair.Pair, error) {
 	e, err := engine.ReadKey(ctx, f.Engine, document.PairKey(target, r.Version))
 	if err != nil {
-		return nil, r, err
+		return nil, err
 	}
 	if e.Value == nil {
-		return nil, r, problem.Newf("the node in the seat writes it back, if it has it; see keypaird fleet status", "the engine lacks the certificate of release %d of %q", r.Serial, target)
+		return nil, problem.Newf("the node in the seat writes it back, if it has it; see keypaird fleet status", "the engine lacks the certificate of release %d of %q", r.Serial, target)
 	}
 	p, err := f.openPair(e)
+	if err == nil {
+		err = f.checkPair(p, r, target)
+	}
 	if err != nil {
-		return nil, r, err
+		return nil, err
 	}
-	if err := f.checkPair(p, r, target); err != nil {
-		return nil, r, err
+	return p, nil
+}
+
+// A retry is when a pair is fetched again that could not be used.
+type retry struct {
+	after   time.Duration // the next one; doubled each time
+	pending bool
+}
+
+// again has Changed called for a target after a while, unless there is no error.
+func (f *Fleet) again(target string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil {
+		delete(f.retries, target)
+		return
 	}
-	return p, r, nil
+	r := f.retries[target]
+	if r == nil {
+		r = &retry{after: minRetry}
+		f.retries[target] = r
+	}
+	if r.pending {
+		return
+	}
+	r.pending = true
+	time.AfterFunc(r.after, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		r.pending = false
+		d := view.NewDelta()
+		d.Targets[target] = true
+		f.apply(d)
+	})
+	r.after = min(2*r.after, maxAgain)
 }
 
 // openPair returns the pair in an entry.

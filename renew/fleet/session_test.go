@@ -106,6 +106,51 @@ func TestForgeries(t *testing.T) {
 	})
 }
 
+// A node whose pair is sealed to it later is called for it again, although the release stays
+// as it is, and not often.
+func TestPairSealedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b")
+		w.order = []string{"a"}
+		only := func(o *Options) { o.Audience = func(string) []string { return nil } }
+		calls := 0
+		a := w.start("a", only)
+		b := w.start("b", func(o *Options) { o.Changed = func([]string) { calls++ } })
+		defer w.end()
+		w.takenBy("a")
+		w.publish(a, "x.example")
+		time.Sleep(time.Second)
+		fetch := func() error { _, _, err := b.Pair(t.Context(), "x.example"); return err }
+		if err := fetch(); err == nil {
+			t.Fatal("sealed to all")
+		}
+		calls = 0
+		for range 3 {
+			_ = fetch() // passes for other reasons
+		}
+		time.Sleep(2 * time.Second)
+		if calls != 1 {
+			t.Errorf("called %d times", calls)
+		}
+		for began := time.Now(); time.Since(began) < time.Hour; time.Sleep(10 * time.Second) {
+			_ = fetch()
+		}
+		if calls > 30 {
+			t.Errorf("called %d times in an hour", calls)
+		}
+		term, _ := a.Term()
+		a.Audience = func(string) []string { return []string{"b"} }
+		if sealed, err := a.Reseal(t.Context(), term, "x.example"); !sealed || err != nil {
+			t.Fatal(sealed, err)
+		}
+		calls = 0
+		time.Sleep(5*time.Minute + time.Second)
+		if err := fetch(); err != nil || calls == 0 {
+			t.Errorf("called %d times: %v", calls, err)
+		}
+	})
+}
+
 func TestPair(t *testing.T) {
 	inFleet(t, "a b c", func(t *testing.T, w *world) {
 		w.order = []string{"a"}

@@ -55,9 +55,15 @@ func (c *connection) state(ctx context.Context) *wire.State {
 	return s
 }
 
-// ask fills in what the member at an endpoint says of itself.
+// ask fills in what the member at an endpoint says of itself. From 3.6 on that is for root
+// alone: others learn whether the engine answers.
 func (c *connection) ask(ctx context.Context, client *clientv3.Client, e *wire.Endpoint) {
 	status, err := client.Status(ctx, e.URL)
+	if err != nil && c.failure(ctx, err).Kind == wire.Refused {
+		if _, err = client.Get(ctx, c.key("fleet"), clientv3.WithKeysOnly()); err == nil {
+			return
+		}
+	}
 	if err != nil {
 		f := c.failure(ctx, err)
 		e.Error, e.Remedy = f.Text, f.Remedy

@@ -2,7 +2,9 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/renew/durable"
 	"keypaird/renew/fleet/envelope"
@@ -34,7 +37,7 @@ func warning(subject, detail, remedy string) preflight.Finding {
 // Check checks what a fleet needs on this machine.
 func Check(cfg *config.Config) (found preflight.Findings) {
 	if !cfg.InFleet() {
-		return nil
+		return checkLeft(cfg)
 	}
 	if _, err := find.Program(remote.Program); err != nil {
 		found = append(found, failed(remote.Program, err))
@@ -48,6 +51,28 @@ func Check(cfg *config.Config) (found preflight.Findings) {
 			"set cert and key in tls, or password_file; keypaird fleet init -print-etcdctl prints the rights"))
 	}
 	return append(found, checkKey(cfg)...)
+}
+
+// checkLeft warns of a machine that left a fleet in which others ordered: it has pairs, and
+// no account.
+func checkLeft(cfg *config.Config) (found preflight.Findings) {
+	if id, err := savedID(cfg.State); err != nil || id == "" {
+		return nil
+	}
+	var cas []string
+	for _, t := range cfg.Targets() {
+		cas = append(cas, t.SignWith...)
+	}
+	slices.Sort(cas)
+	for _, ca := range slices.Compact(cas) {
+		dir := engine.AccountDir(cfg.State, ca)
+		if entries, err := os.ReadDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) || len(entries) > 0 {
+			continue
+		}
+		found = append(found, warning(ca, "this machine was in a fleet, in which others ordered: the next order registers an account",
+			"nothing, or copy "+dir+" from a node that orders"))
+	}
+	return found
 }
 
 // checkKey checks the key of this node. Where another user runs the daemon, root leaves it
@@ -160,5 +185,9 @@ func checkMember(e wire.Endpoint, now time.Time) preflight.Finding {
 	case !e.NotAfter.IsZero() && e.NotAfter.Before(now.Add(certificateEnd)):
 		return warning(subject, "its certificate ends on "+e.NotAfter.UTC().Format(time.DateOnly), "replace it on that machine; etcd reads it for each connection")
 	}
-	return preflight.Finding{Check: checkName, Subject: subject, Result: preflight.Good, Detail: "etcd " + e.Version + " answers"}
+	detail := "etcd " + e.Version + " answers"
+	if e.Version == "" {
+		detail = "etcd answers; its size and alarms, which from 3.6 on it tells only root: etcdctl endpoint status"
+	}
+	return preflight.Finding{Check: checkName, Subject: subject, Result: preflight.Good, Detail: detail}
 }

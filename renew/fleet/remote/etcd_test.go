@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -56,6 +57,10 @@ func TestConformance(t *testing.T) {
 	enginetest.Run(t, h)
 }
 
+// memberLimit is in which a member that froze is noticed: by a keep-alive, of 15 s, not by
+// TCP, which takes a quarter of an hour. A busy machine takes longer for all else.
+const memberLimit = 90 * time.Second
+
 // A member that freezes or is killed is noticed, and the others serve.
 func TestMembers(t *testing.T) {
 	t.Parallel()
@@ -63,7 +68,7 @@ func TestMembers(t *testing.T) {
 	e, _ := begin(t, with(c.Settings("any")), &testutil.Log{})
 	other, _ := begin(t, with(c.Settings("any")), &testutil.Log{})
 	ctx := t.Context()
-	lease, err := e.Lease(ctx, 20*time.Second)
+	lease, err := e.Lease(ctx, memberLimit)
 	testutil.Must(t, err)
 	after, err := other.Commit(ctx, nil, []engine.Op{{Key: "live/a", Value: []byte("start"), Lease: lease.ID()}})
 	testutil.Must(t, err)
@@ -75,12 +80,12 @@ func TestMembers(t *testing.T) {
 			do, undo func()
 		}{{"frozen", m.Freeze, m.Thaw}, {"killed", m.Kill, m.Start}} {
 			if i > 0 && disturb.name == "frozen" && !testutil.Exhaustive() {
-				continue // it takes 15 s
+				continue // it takes 15 s and more
 			}
 			disturb.do()
 			value := fmt.Sprint(disturb.name, i)
 			began := time.Now()
-			testutil.Must(t, testutil.Within(15*time.Second, func() error {
+			testutil.Must(t, testutil.Within(memberLimit, func() error {
 				_, err := other.Commit(ctx, nil, []engine.Op{{Key: "live/a", Value: []byte(value)}})
 				return err
 			}))
@@ -90,7 +95,7 @@ func TestMembers(t *testing.T) {
 				testutil.Must(t, err)
 				got = string(change.Value)
 			}
-			if d := time.Since(began); d > 18*time.Second {
+			if d := time.Since(began); d > memberLimit {
 				t.Errorf("member %d %s: seen after %v", i, disturb.name, d)
 			} else {
 				t.Logf("member %d %s: committed after %v, seen after %v", i, disturb.name, committed, d)
@@ -287,7 +292,10 @@ func TestState(t *testing.T) {
 	s, err := e.State(t.Context())
 	testutil.Must(t, err)
 	first, second := s.Endpoints[0], s.Endpoints[1]
-	if first.Error != "" || first.Version == "" || first.Size == 0 || first.NotAfter.IsZero() || len(first.Alarms) > 0 {
+	if os.Getenv(etcdtest.Another) == "" && (first.Version == "" || first.Size == 0) { // newer ones tell only root
+		t.Errorf("first endpoint: %+v", first)
+	}
+	if first.Error != "" || first.NotAfter.IsZero() || len(first.Alarms) > 0 {
 		t.Errorf("first endpoint: %+v", first)
 	}
 	if second.Error != "connection refused" || second.Remedy == "" {

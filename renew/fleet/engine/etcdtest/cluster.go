@@ -56,8 +56,8 @@ type Member struct {
 // Start starts a cluster, and waits until it answers.
 func Start(t testing.TB, o Options) *Cluster {
 	t.Helper()
-	etcd := testutil.Program(t, "etcd")
-	c := &Cluster{CA: NewCA(t), t: t, dir: testutil.Memory(t), etcdctl: testutil.Program(t, "etcdctl"), options: o}
+	etcd := program(t, "etcd")
+	c := &Cluster{CA: NewCA(t), t: t, dir: testutil.Memory(t), etcdctl: program(t, "etcdctl"), options: o}
 	for i := range max(o.Members, 1) {
 		host := loopback()
 		c.Members = append(c.Members, &Member{
@@ -102,6 +102,19 @@ func Start(t testing.TB, o Options) *Cluster {
 		c.Ctl("auth", "enable")
 	}
 	return c
+}
+
+// Another is the environment variable with the directory of another etcd than Debian's: of
+// etcd, etcdctl and, since 3.6, etcdutl.
+const Another = "KEYPAIRD_TEST_ETCD"
+
+// program returns the path of one of etcd's programs.
+func program(t testing.TB, name string) string {
+	t.Helper()
+	if dir := os.Getenv(Another); dir != "" {
+		return testutil.Program(t, filepath.Join(dir, name))
+	}
+	return testutil.Program(t, name)
 }
 
 // loopback returns an address of this machine; on Linux, which has millions, one that no
@@ -186,7 +199,12 @@ func (m *Member) Kill() {
 
 // Start starts a member again that was killed.
 func (m *Member) Start() {
-	m.start(testutil.Program(m.cluster.t, "etcd"), "existing")
+	m.start(program(m.cluster.t, "etcd"), "existing")
+}
+
+// Data returns the directory of a member's database, and the file of its log.
+func (m *Member) Data() (dir, log string) {
+	return m.cluster.path(m.name), m.cluster.path(m.name + ".log")
 }
 
 // Pid returns the number of the process.
@@ -220,10 +238,27 @@ func (c *Cluster) Ctl(args ...string) string {
 }
 
 func (c *Cluster) ctl(args ...string) (string, error) {
-	cmd := exec.Command(c.etcdctl, append([]string{
-		"--endpoints", strings.Join(c.Endpoints(), ","), "--cacert", c.path("ca.pem"), "--cert", c.path("root.pem"), "--key", c.path("root.key"),
+	return c.ctlWith(c.path("root.pem"), c.path("root.key"), args...)
+}
+
+// CtlAs runs etcdctl as a user.
+func (c *Cluster) CtlAs(user string, args ...string) (string, error) {
+	c.t.Helper()
+	cert, key := c.CA.Client(c.t, time.Now().Add(time.Hour), user)
+	c.write(user+".pem", cert)
+	c.write(user+".key", key)
+	return c.ctlWith(c.path(user+".pem"), c.path(user+".key"), args...)
+}
+
+func (c *Cluster) ctlWith(cert, key string, args ...string) (string, error) {
+	return command(c.etcdctl, append([]string{
+		"--endpoints", strings.Join(c.Endpoints(), ","), "--cacert", c.path("ca.pem"), "--cert", cert, "--key", key,
 		"--command-timeout", "10s", "--dial-timeout", "5s",
 	}, args...)...)
+}
+
+func command(path string, args ...string) (string, error) {
+	cmd := exec.Command(path, args...)
 	cmd.Env = append(os.Environ(), "ETCDCTL_API=3")
 	out, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
@@ -272,9 +307,16 @@ func (c *Cluster) Restore(backup string) {
 	m.Kill()
 	testutil.Must(c.t, os.RemoveAll(c.path(m.name)))
 	if backup != "" {
-		c.Ctl("snapshot", "restore", backup, "--name", m.name, "--data-dir", c.path(m.name),
+		restore := c.etcdctl
+		if util := filepath.Join(os.Getenv(Another), "etcdutl"); filepath.IsAbs(util) {
+			restore = util
+		}
+		out, err := command(restore, "snapshot", "restore", backup, "--name", m.name, "--data-dir", c.path(m.name),
 			"--initial-cluster", m.name+"="+m.peer, "--initial-advertise-peer-urls", m.peer, "--initial-cluster-token", "test")
+		if err != nil {
+			c.t.Fatalf("restoring a backup: %v: %s", err, out)
+		}
 	}
-	m.start(testutil.Program(c.t, "etcd"), "new")
+	m.start(program(c.t, "etcd"), "new")
 	c.wait()
 }

@@ -4,6 +4,7 @@
 //	c := etcdtest.Start(t, etcdtest.Options{Members: 3, Users: true})
 //	settings := c.Settings("mx1")
 //
-// It needs Debian's etcd-server and etcd-client; without them the test is skipped. Members
+// It needs Debian's etcd-server and etcd-client; without them the test is skipped. With
+// KEYPAIRD_TEST_ETCD=DIR it takes the programs of another etcd in that directory. Members
 // end with the test, by their process numbers, even if the test is killed.
 package etcdtest
