@@ -227,8 +227,7 @@ func TestSeatTakenByStranger(t *testing.T) {
 // have ended: on the same machine. A machine with a copy of its state stays out, and so does
 // a process of the same machine that another has replaced.
 func TestMachine(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		on := func(machine string) func(*Options) { return func(o *Options) { o.Machine = machine } }
 		boot := func() string {
 			var body document.Alive
@@ -239,7 +238,6 @@ func TestMachine(t *testing.T) {
 		}
 		first := w.start("a", on("here"))
 		w.start("b")
-		defer w.end()
 		w.takenBy("a")
 		first.client.Kill()
 		first.stop()
@@ -269,11 +267,9 @@ func TestMachine(t *testing.T) {
 
 // A change of the configuration is told to the others, and gives nothing up.
 func TestReconfigured(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		sums := map[string]string{"x.example": "1"}
 		a, b := w.start("a", func(o *Options) { o.Targets = sums }), w.start("b", func(o *Options) { o.Targets = sums })
-		defer w.end()
 		w.takenBy("a")
 		term, err := a.Term()
 		if err != nil || b.Differs("x.example") != "" {

@@ -109,14 +109,12 @@ func TestForgeries(t *testing.T) {
 // A node whose pair is sealed to it later is called for it again, although the release stays
 // as it is, and not often.
 func TestPairSealedLater(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "a", "b")
+	inFleet(t, "a b", func(t *testing.T, w *world) {
 		w.order = []string{"a"}
 		only := func(o *Options) { o.Audience = func(string) []string { return nil } }
 		calls := 0
 		a := w.start("a", only)
 		b := w.start("b", func(o *Options) { o.Changed = func([]string) { calls++ } })
-		defer w.end()
 		w.takenBy("a")
 		w.publish(a, "x.example")
 		time.Sleep(time.Second)
