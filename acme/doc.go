@@ -14,7 +14,7 @@
 // or it is stale. Each wait is paced and has an end.
 //
 // Make a [Client] for each CA with [NewClient] and call [Client.Obtain]. After a
-// crash, Obtain with the same Pending directory resumes the order (resume.go). The
+// crash, Obtain with the same [OrderStore] resumes the order (resume.go). The
 // package does not know how challenges are solved (see [Solver]) nor where pairs
 // are stored.
 package acme

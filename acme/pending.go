@@ -19,7 +19,7 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// A pendingOrder is order.json in a Pending directory: an order that was placed,
+// A pendingOrder is order.json in an [OrderStore]: an order that was placed,
 // with the key that finalizes it, until its pair is stored. URL and key
 // are written together, so that a certificate which the CA issued after keypaird
 // was killed can still be used.

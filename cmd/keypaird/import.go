@@ -4,22 +4,13 @@ import (
 	"context"
 	"os"
 
-	"keypaird/cmd/keypaird/config"
-	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/imports"
 	"keypaird/cmd/keypaird/output"
-	"keypaird/renew/rights"
 )
 
 // importCommand takes over from another ACME client.
 func importCommand(ctx context.Context, e *env, args []string) error {
-	i := imports.Import{Log: output.Logger(e.Stderr, output.Quiet), Waiting: e.Waiting, Print: e.Print}
-	i.Confine = func(cfg *config.Config, more ...string) {
-		rights.Keep(func() error {
-			engine.GiveUp(cfg, i.Log, more...)
-			return nil
-		})
-	}
+	i := imports.Import{Log: output.Logger(e.Stderr, output.Quiet), Waiting: e.Waiting, Print: e.Print, Confine: true}
 	i.Flags(e.Flags)
 	if err := e.ParseNone(args); err != nil {
 		return err

@@ -5,5 +5,6 @@
 // environment, an [Event], what has happened. [Find] says whether it can be run, and
 // refuses a program that other users can replace.
 //
-// The package does not know deployments or certificates.
+// [Command.Run] has package renew/process start the program: in keypaird, the process that
+// cmd/keypaird/runner describes. The package does not know deployments or certificates.
 package command

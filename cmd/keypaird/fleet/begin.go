@@ -127,25 +127,19 @@ func (b beginning) value(id string) ([]byte, error) {
 // FindID returns the id of the fleet that the engine has, "" if it has none. A value that
 // no member signed is a *SignatureError.
 func FindID(ctx context.Context, e engine.Engine, members envelope.Members) (string, error) {
-	s, err := e.Read(ctx, document.FleetKey)
+	entry, err := engine.ReadKey(ctx, e, document.FleetKey)
+	if err != nil || entry.Value == nil {
+		return "", err
+	}
+	m, err := members.Open(entry.Value, "", entry.Key, nil)
 	if err != nil {
 		return "", err
 	}
-	for _, entry := range s.Entries {
-		if entry.Key != document.FleetKey {
-			continue
-		}
-		m, err := members.Open(entry.Value, "", entry.Key, nil)
-		if err != nil {
-			return "", err
-		}
-		f, err := document.Parse[document.Fleet](m.Body)
-		if err != nil {
-			return "", problem.Newf("have the same version of keypaird on all nodes", "the id of the fleet in the engine, written by node %q: %w", m.By, err)
-		}
-		return f.ID, nil
+	f, err := document.Parse[document.Fleet](m.Body)
+	if err != nil {
+		return "", problem.Newf("have the same version of keypaird on all nodes", "the id of the fleet in the engine, written by node %q: %w", m.By, err)
 	}
-	return "", nil
+	return f.ID, nil
 }
 
 // ID returns the id of this machine's fleet: from STATE/fleet/id, or from the engine, and

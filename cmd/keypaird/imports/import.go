@@ -32,9 +32,7 @@ type Import struct {
 	Log     *slog.Logger
 	Waiting func(holder string)                    // called when another keypaird has the lock
 	Print   func(result Result, asJSON bool) error // called with the report
-	// Confine has this process give up, before it asks a CA, the rights that a configuration
-	// does not need, but for changes in some more directories; nil: it keeps all.
-	Confine func(cfg *config.Config, more ...string)
+	Confine bool                                   // give up, before a CA is asked, what the new configuration does not need
 }
 
 // A Result can be printed.
@@ -106,7 +104,7 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 	var taken Taken
 	written := false
 	disable := func(n int) error { return DisableRunner(ctx, &runners[n]) }
-	if i.Write && i.Disable && i.Confine != nil {
+	if i.Write && i.Disable && i.Confine {
 		d, err := startDisabler(runners)
 		if err != nil {
 			return nil, err

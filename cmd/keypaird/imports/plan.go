@@ -12,7 +12,6 @@ import (
 
 	"keypaird/acme"
 	"keypaird/acme/authority"
-	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/config/hostname"
 	"keypaird/cmd/keypaird/imports/trees"
 	"keypaird/hooks/preset"
@@ -43,8 +42,8 @@ type Plan struct {
 	targets []*target
 	deploys []*deploy
 	secrets []secret
-	confine func(cfg *config.Config, more ...string) // as in [Import]
-	passing []string                                 // the lines by which a web server passes challenges on to http01
+	confine bool     // as in [Import]
+	passing []string // the lines by which a web server passes challenges on to http01
 }
 
 // A ca is a CA with one account.

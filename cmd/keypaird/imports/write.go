@@ -19,6 +19,7 @@ import (
 	"keypaird/renew/durable"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
+	"keypaird/renew/rights"
 	"keypaird/renew/textfmt"
 )
 
@@ -111,8 +112,11 @@ func (p *Plan) Write(ctx context.Context, load config.Options, o engine.Options,
 	if err != nil {
 		return a, err
 	}
-	if p.confine != nil {
-		p.confine(cfg, dir)
+	if p.confine {
+		rights.Keep(func() error {
+			engine.GiveUp(cfg, o.Log, dir)
+			return nil
+		})
 	}
 	end, err := e.Begin(ctx, waiting)
 	if err != nil {

@@ -116,12 +116,12 @@ func (n *Node) pullOrderLog(ctx context.Context, ca string, log *orderlog.Log) e
 			lines = append(lines, l.Lines...)
 		}
 	}
-	counts, err := n.read(ctx, document.CountsKey(ca))
+	counts, err := engine.ReadKey(ctx, n.o.Fleet.Engine, document.CountsKey(ca))
 	if err != nil {
 		return err
 	}
-	for _, e := range counts {
-		if c, _, ok := opened(n, e, document.Parse[document.Counts]); ok && e.Key == document.CountsKey(ca) {
+	if counts.Value != nil {
+		if c, _, ok := opened(n, counts, document.Parse[document.Counts]); ok {
 			lines = append(lines, countedLines(c)...)
 		}
 	}

@@ -113,24 +113,17 @@ func (n *Node) pullAccount(ctx context.Context, ca string, files accountfile.Fil
 // sharedAccount returns the parts of the fleet's account at a CA; none: there is none. One
 // that this node cannot open is an error: it does not take another in its place.
 func (n *Node) sharedAccount(ctx context.Context, ca string) (map[string][]byte, error) {
-	entries, err := n.read(ctx, document.AccountKey(ca))
-	if err != nil {
+	e, err := engine.ReadKey(ctx, n.o.Fleet.Engine, document.AccountKey(ca))
+	if err != nil || e.Value == nil {
 		return nil, err
 	}
-	for _, e := range entries {
-		if e.Key != document.AccountKey(ca) {
-			continue
-		}
-		_, secret, err := fleet.Open(n.Fleet(), e, n.o.Fleet.Order, func([]byte) (struct{}, error) { return struct{}{}, nil })
-		if err == nil {
-			var a document.Account
-			a, err = document.Parse[document.Account](secret)
-			return a.Parts, err
-		}
+	_, secret, err := fleet.Open(n.Fleet(), e, n.o.Fleet.Order, func([]byte) (struct{}, error) { return struct{}{}, nil })
+	if err != nil {
 		return nil, problem.Wrap(fmt.Errorf("the account of the fleet at %s: %w", ca, err),
 			"have the same [fleet.nodes] and order on all nodes and reload keypaird on the one that ordered last, which seals the account anew; or, if another program wrote it, remove the key "+e.Key+" from the engine")
 	}
-	return nil, nil
+	a, err := document.Parse[document.Account](secret)
+	return a.Parts, err
 }
 
 // sameKey reports whether two accounts have one key, or the first has none.

@@ -79,21 +79,15 @@ func (n *Node) recorded(ctx context.Context, target string) (o renew.Ordering, e
 	if !n.orders() {
 		return o, nil
 	}
-	entries, err := n.read(ctx, document.RecordKey(target))
-	if err != nil {
+	e, err := engine.ReadKey(ctx, n.o.Fleet.Engine, document.RecordKey(target))
+	if err != nil || e.Value == nil {
 		return o, err
 	}
-	for _, e := range entries {
-		if e.Key != document.RecordKey(target) {
-			continue
-		}
-		ordering, nextKey, ok := n.openRecord(e)
-		if ok && nextKey != nil {
-			err = n.o.Store.WriteFile(target, renew.NextKeyFile, nextKey)
-		}
-		return ordering, err
+	o, nextKey, ok := n.openRecord(e)
+	if ok && nextKey != nil {
+		err = n.o.Store.WriteFile(target, renew.NextKeyFile, nextKey)
 	}
-	return o, nil
+	return o, err
 }
 
 func (s sharing) OrderHold(now time.Time, st renew.State, mode renew.Mode) renew.Limit {

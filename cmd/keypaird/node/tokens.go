@@ -188,20 +188,14 @@ func (n *Node) fetcher(ctx context.Context) func(token string) (string, error) {
 		}
 		limited, cancel := context.WithTimeout(ctx, fetchTime)
 		defer cancel()
-		snapshot, err := n.o.Fleet.Engine.Read(limited, document.TokenKey(token))
+		e, err := engine.ReadKey(limited, n.o.Fleet.Engine, document.TokenKey(token))
 		if err != nil {
 			return "", err
 		}
-		for _, e := range snapshot.Entries {
-			if e.Key != document.TokenKey(token) {
-				continue
-			}
-			t, err := n.token(e)
-			if err != nil || !t.For(token) {
-				return "", errNotFetched
-			}
-			return t.KeyAuthorization, nil
+		t, err := n.token(e)
+		if err != nil || !t.For(token) {
+			return "", errNotFetched
 		}
-		return "", errNotFetched
+		return t.KeyAuthorization, nil
 	}
 }
