@@ -18,6 +18,7 @@ type NodeState struct {
 	Clock   time.Duration // by how much it was ahead of ours when the node last wrote something
 	Orders  bool          // it may order
 	Seated  bool          // it orders now
+	Waits   string        // why it leaves ordering to others now; "": it does not
 	Behind  int           // releases that it may deploy and has not verified
 }
 
@@ -31,6 +32,9 @@ func (f *Fleet) Nodes() []NodeState {
 		s := NodeState{Name: name, Away: f.view.Away(name, f.now()), Orders: slices.Contains(f.Order, name), Seated: name == seated}
 		if n := f.view.Nodes[name]; n != nil {
 			s.Clock = n.Offset
+			if n.Report != nil && s.Away == 0 {
+				s.Waits = n.Report.Waits
+			}
 			if n.Alive != nil {
 				s.Version = n.Alive.Version
 			}

@@ -50,7 +50,8 @@ type NodeStatus struct {
 	Version string  `json:"version,omitempty"`
 	Clock   float64 `json:"clock_ahead_seconds,omitempty"`
 	Orders  bool    `json:"orders"`
-	Behind  int     `json:"behind"` // releases that it may deploy and has not verified
+	Waits   string  `json:"waits,omitempty"` // why it leaves ordering to others now
+	Behind  int     `json:"behind"`          // releases that it may deploy and has not verified
 }
 
 // A TargetStatus is a certificate of the fleet.
@@ -159,7 +160,7 @@ func newStatus(f *fleet.Fleet, all, names []string) (*Status, error) {
 	}
 	s := &Status{ID: f.ID, Seat: f.Seat().Node, Nodes: []NodeStatus{}, Targets: []TargetStatus{}}
 	for _, n := range f.Nodes() {
-		s.Nodes = append(s.Nodes, NodeStatus{n.Name, n.Away == 0, n.Away.Seconds(), n.Version, n.Clock.Round(time.Second).Seconds(), n.Orders, n.Behind})
+		s.Nodes = append(s.Nodes, NodeStatus{n.Name, n.Away == 0, n.Away.Seconds(), n.Version, n.Clock.Round(time.Second).Seconds(), n.Orders, n.Waits, n.Behind})
 	}
 	for _, name := range names {
 		r, _ := f.Release(name)
@@ -221,6 +222,11 @@ func (s *Status) WriteText(w io.Writer) error {
 	}
 	if err := table.Flush(); err != nil {
 		return err
+	}
+	for _, n := range s.Nodes {
+		if n.Waits != "" {
+			fmt.Fprintf(&b, "%s leaves ordering to others: %s\n", n.Node, n.Waits)
+		}
 	}
 	for _, t := range s.Targets {
 		for _, line := range t.lines() {
