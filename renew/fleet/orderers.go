@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"keypaird/renew/fleet/view"
 )
 
 const (
@@ -51,7 +53,28 @@ func (f *Fleet) newerRelease() string {
 			return by.Node
 		}
 	}
+	for _, name := range f.Order { // it may not have seen how the engine lost the release
+		if name != f.Node && f.aliveOrderer(name) != nil && f.hasNewer(f.view.Nodes[name]) {
+			return name
+		}
+	}
 	return ""
+}
+
+// hasNewer reports whether a node says that it has a newer release than this node and the
+// engine. f.mu is held.
+func (f *Fleet) hasNewer(n *view.Node) bool {
+	if n.Report == nil {
+		return false
+	}
+	for target, e := range n.Report.Exceptions {
+		mine, known := f.results[target]
+		r := f.view.Releases[target]
+		if known && e.Serial > mine.serial && (r == nil || e.Serial > r.Serial) {
+			return true
+		}
+	}
+	return false
 }
 
 // A clock is that of a CA.
