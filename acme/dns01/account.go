@@ -255,5 +255,8 @@ func (a *Account) failed(doing, fqdn string, err error) error {
 			remedy = "let the user that keypaird-dns runs as execute keypaird, too: it starts keypaird-dns as that user"
 		}
 	}
-	return problem.Newf(cmp.Or(problem.Remedy(err), remedy), "DNS account %q (%s): %s: %w", a.Name, a.Provider, strings.TrimSpace(doing+" "+fqdn), err)
+	return problem.Newf(cmp.Or(problem.Remedy(err), remedy), "%w %q (%s): %s: %w", ErrAccount, a.Name, a.Provider, strings.TrimSpace(doing+" "+fqdn), err)
 }
+
+// ErrAccount says that this machine cannot use a DNS account.
+var ErrAccount = errors.New("DNS account")

@@ -53,7 +53,8 @@ func TestNote(t *testing.T) {
 	}
 	moved := want
 	moved.FQDN = "elsewhere.example.org."
-	if err := a.Remove(t.Context(), moved); err == nil || !strings.Contains(err.Error(), "its CNAME leads to _acme-challenge.example.org. now") || problem.Remedy(err) == "" {
+	err = a.Remove(t.Context(), moved)
+	if !errors.Is(err, ErrAccount) || !strings.Contains(err.Error(), "its CNAME leads to _acme-challenge.example.org. now") || problem.Remedy(err) == "" {
 		t.Errorf("Remove = %v", err)
 	}
 	forged := want

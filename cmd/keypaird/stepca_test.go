@@ -56,7 +56,7 @@ func (s *story) stepca(_ bool, args []string) {
 	s.Check(s.startStepCA(*eab, *due))
 	if *stale {
 		s.Check(s.startStale())
-		s.step.args = append(s.step.args, "--resolver", staleAddr)
+		s.step.args = append([]string{"--resolver", staleAddr}, s.step.args...)
 	}
 	s.Check(s.step.start())
 	s.publish()

@@ -16,6 +16,7 @@ const Persistent = 3
 // An Attempt counts the failures of one step. The zero value is success.
 type Attempt struct {
 	Failures  int       `json:"failures,omitempty"`    // in a row
+	Here      int       `json:"here,omitempty"`        // the last of them that another machine may not have
 	At        time.Time `json:"at,omitzero"`           // of the last
 	Next      time.Time `json:"next,omitzero"`         // earliest next try
 	TryNextCA bool      `json:"try_next_ca,omitempty"` // another CA may succeed
@@ -73,8 +74,8 @@ func (a Attempt) Latest(now, until time.Time) time.Time {
 
 // Failed returns a after one more failure at now of a step that must succeed before
 // until; zero: no limit. If err has a method Earliest, the next try is not before
-// that, at most a day later. If err has a method TryNext, that says whether another CA
-// may succeed.
+// that, at most a day later. If err has the methods TryNext and FailsHere, they say
+// whether another CA, and another machine, may succeed.
 func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 	wait := a.wait(now, until)
 	a.Failures = max(a.Failures, 0) + 1
@@ -87,6 +88,10 @@ func (a Attempt) Failed(err error, now, until time.Time) Attempt {
 	}
 	var order interface{ TryNext() bool }
 	a.TryNextCA = errors.As(err, &order) && order.TryNext()
+	var machine interface{ FailsHere() bool }
+	if a.Here++; !errors.As(err, &machine) || !machine.FailsHere() {
+		a.Here = 0
+	}
 	a.Error, a.Remedy = problem.OneLine(err), durable.Remedy(err)
 	return a
 }

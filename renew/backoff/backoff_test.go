@@ -49,6 +49,25 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
+// localError is an error that another machine may not have.
+type localError struct{}
+
+func (localError) Error() string   { return "no route" }
+func (localError) FailsHere() bool { return true }
+
+// Failures that another machine may not have are counted in a row.
+func TestFailsHere(t *testing.T) {
+	var a Attempt
+	for i, tt := range []struct {
+		err  error
+		want int
+	}{{localError{}, 1}, {fmt.Errorf("ordering: %w", localError{}), 2}, {errors.New("refused"), 0}, {localError{}, 1}} {
+		if a = a.Failed(tt.err, now, time.Time{}); a.Here != tt.want || a.Failures != i+1 {
+			t.Errorf("%v: %d of %d failures here, want %d", tt.err, a.Here, a.Failures, tt.want)
+		}
+	}
+}
+
 // Near its end, a certificate is tried for more often, but not so often that the
 // CA takes offence.
 func TestBackoffNearExpiry(t *testing.T) {

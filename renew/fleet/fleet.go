@@ -66,6 +66,7 @@ type Fleet struct {
 	term    *Term             // nil: this node does not sit
 	termAt  time.Time
 	rest    rest
+	ca      clock           // that answered last in this term
 	pending map[string]bool // targets of the next call of Changed; nil: none
 	all     bool            // the next call of Changed is for all
 	seen    map[string]watched

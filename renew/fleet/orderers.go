@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"keypaird/renew/fleet/view"
 )
 
 const (
@@ -24,7 +26,7 @@ func (f *Fleet) compareOrderers() {
 	case with != "":
 		reason = "node " + with + " has a newer release than the engine and this node"
 	case f.clockWrong():
-		reason = "the clock of this node differs from those of other nodes by more than a minute"
+		reason = "its clock differs from those of others by more than a minute (set it, and keep it right with NTP)"
 	}
 	f.mu.Unlock()
 	if reason != "" {
@@ -51,19 +53,66 @@ func (f *Fleet) newerRelease() string {
 			return by.Node
 		}
 	}
+	for _, name := range f.Order { // it may not have seen how the engine lost the release
+		if name != f.Node && f.aliveOrderer(name) != nil && f.hasNewer(f.view.Nodes[name]) {
+			return name
+		}
+	}
 	return ""
 }
 
-// clockWrong reports whether this node's clock differs from those of most others that
-// wrote something in this term: from those of at least two. f.mu is held.
+// hasNewer reports whether a node says that it has a newer release than this node and the
+// engine. f.mu is held.
+func (f *Fleet) hasNewer(n *view.Node) bool {
+	if n.Report == nil {
+		return false
+	}
+	for target, e := range n.Report.Exceptions {
+		mine, known := f.results[target]
+		r := f.view.Releases[target]
+		if known && e.Serial > mine.serial && (r == nil || e.Serial > r.Serial) {
+			return true
+		}
+	}
+	return false
+}
+
+// A clock is that of a CA.
+type clock struct {
+	at    time.Time // when it was seen; zero: never
+	ahead time.Duration
+}
+
+// CompareClock notes by how much the clock of a CA that just answered is ahead of ours.
+func (f *Fleet) CompareClock(ahead time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	differed := f.ca.ahead.Abs() > maxSkew
+	f.ca = clock{f.now(), ahead}
+	if ahead.Abs() > maxSkew && !differed {
+		f.wake()
+	}
+}
+
+// clockWrong reports whether this node's clock differs from those of most others: from at
+// least two, those of nodes that wrote something in this term and that of the CA. Once the
+// CA's differs, those count that wrote something earlier. f.mu is held.
 func (f *Fleet) clockWrong() bool {
 	var known, differ int
+	now := f.now()
+	byCA := f.ca.ahead.Abs() > maxSkew
+	if !f.ca.at.IsZero() {
+		known++
+	}
+	if byCA {
+		differ++
+	}
 	for name, n := range f.view.Nodes {
-		if name == f.Node || n.Alive == nil || n.Heard.Before(f.termAt) {
+		if name == f.Node || n.Alive == nil || n.Heard.IsZero() || n.Heard.Before(f.termAt) && !byCA {
 			continue
 		}
 		known++
-		if n.Offset.Abs() > maxSkew {
+		if n.Ahead(now).Abs() > maxSkew {
 			differ++
 		}
 	}

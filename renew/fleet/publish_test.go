@@ -406,7 +406,7 @@ func TestHeal(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		w.write("pairs/x.example/v000001", nil)
 		term, _ := a.Term()
-		term.StandUp("asked to", time.Second)
+		term.StandUp("asked to", time.Minute)
 		w.takenBy("b")
 		time.Sleep(10 * time.Second)
 		if r, ok := w.nodes["b"].Release("x.example"); ok {

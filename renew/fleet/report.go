@@ -66,10 +66,15 @@ func (f *Fleet) writeReports(ctx context.Context) {
 		next := f.changed
 		_, due := f.report()
 		due = due && f.present && f.err() == nil
+		var rested <-chan time.Time
+		if rest := f.rest.until.Sub(f.now()); rest > 0 {
+			rested = time.After(rest)
+		}
 		f.mu.Unlock()
 		if !due {
 			select {
 			case <-ctx.Done():
+			case <-rested:
 			case <-next:
 				pause(ctx, reportAfter)
 			}
@@ -108,7 +113,10 @@ func (f *Fleet) report() (document.Report, bool) {
 		written = n.Report.Report
 	}
 	now := document.Report{Exceptions: map[string]document.Exception{}, Newer: f.lostReleases()}
-	due := len(now.Newer) > 0 && !sameKeys(now.Newer, written.Newer) || len(now.Newer) == 0 && len(written.Newer) > 0
+	if f.rest.until.After(f.now()) {
+		now.Waits = document.Clean(f.rest.reason)
+	}
+	due := now.Waits != written.Waits || len(now.Newer) > 0 && !sameKeys(now.Newer, written.Newer) || len(now.Newer) == 0 && len(written.Newer) > 0
 	type exception struct {
 		target   string
 		revision engine.Revision

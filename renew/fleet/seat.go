@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -159,11 +160,15 @@ func (f *Fleet) begin(ctx context.Context) (*Term, engine.Lease, error) {
 // sit goes through a term until it ends.
 func (f *Fleet) sit(ctx context.Context, t *Term, lease engine.Lease) {
 	f.Log.Info("seat taken", "node", f.Node)
-	f.update(func() { f.term, f.termAt, f.all = t, f.now(), true })
+	f.update(func() { f.term, f.termAt, f.all, f.ca = t, f.now(), true, clock{} })
 	reason := t.End(f.await(ctx, t, lease))
 	f.update(func() { f.term, f.all = nil, true })
 	f.endLease(ctx, lease)
-	f.Log.Info("seat left", "node", f.Node, "reason", reason)
+	level := slog.LevelInfo
+	if f.Seat().Waits != "" {
+		level = slog.LevelWarn // an operator may be needed
+	}
+	f.Log.Log(ctx, level, "seat left", "node", f.Node, "reason", reason)
 }
 
 // await returns why a term ends.

@@ -3,6 +3,7 @@ package fleet
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"keypaird/renew/fleet/document"
@@ -105,6 +106,14 @@ func TestStandUp(t *testing.T) {
 		if s := a.Seat(); s.Waits != "the CA cannot be reached" || s.Mine {
 			t.Errorf("Seat = %+v", s)
 		}
+		waits := func(want string) {
+			t.Helper()
+			time.Sleep(time.Second)
+			if got := a.Nodes()[0]; got.Waits != want {
+				t.Errorf("%s waits: %q, want %q", got.Name, got.Waits, want)
+			}
+		}
+		waits("the CA cannot be reached")
 		w.nodes["b"].stop()
 		if d := w.takenBy("a"); d < 3*time.Second || d > 7*time.Second {
 			t.Errorf("taken last, after %v", d)
@@ -113,6 +122,7 @@ func TestStandUp(t *testing.T) {
 		if s := a.Seat(); s.Waits != "" {
 			t.Errorf("Seat = %+v", s)
 		}
+		waits("")
 	})
 }
 
@@ -163,6 +173,78 @@ func TestClock(t *testing.T) {
 		if !w.nodes["b"].Seat().Mine {
 			t.Error("b stood up")
 		}
+	})
+}
+
+// Of two orderers, one with a wrong clock stands up once a CA's clock differs, too. A CA
+// with a wrong clock moves nothing.
+func TestClockOfCA(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b")
+		var wrong time.Duration
+		a := w.start("a", func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(wrong) } })
+		defer w.end()
+		w.takenBy("a")
+		time.Sleep(time.Minute)
+		b := w.start("b")
+		time.Sleep(time.Minute)
+		a.CompareClock(time.Hour)
+		time.Sleep(time.Hour)
+		if !a.Seat().Mine {
+			t.Fatal("a stood up, but the clock of the CA is wrong")
+		}
+		a.CompareClock(0)
+		wrong = 2 * time.Hour
+		time.Sleep(10 * time.Minute)
+		time.Sleep(time.Hour)
+		if !a.Seat().Mine {
+			t.Fatal("a stood up, but b may be wrong as well")
+		}
+		a.CompareClock(-2 * time.Hour)
+		if d := w.takenBy("b"); d > 10*time.Second {
+			t.Errorf("taken after %v", d)
+		}
+		if s := a.Seat(); !strings.Contains(s.Waits, "clock") || !strings.Contains(s.Waits, "NTP") {
+			t.Errorf("Seat = %+v", s)
+		}
+		wrong = 0
+		b.stop()
+		w.takenBy("a")
+		b.CompareClock(0)
+		w.start("b")
+		time.Sleep(time.Hour)
+		if !a.Seat().Mine {
+			t.Error("a stood up again")
+		}
+	})
+}
+
+// What others wrote before this node took the seat counts as soon as a CA's clock differs.
+func TestClockHeardEarlier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b")
+		var wrong time.Duration
+		a := w.start("a", func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(wrong) } })
+		defer w.end()
+		w.takenBy("a")
+		time.Sleep(time.Minute)
+		b := w.start("b")
+		time.Sleep(time.Minute)
+		for i, n := range []*testNode{a, b} {
+			term, _ := n.Term()
+			if !term.StandUp("the CA cannot be reached", time.Duration(1-i)*time.Minute) {
+				t.Fatal("nobody else sits")
+			}
+			time.Sleep(2 * time.Minute)
+		}
+		w.takenBy("a")
+		wrong = -5 * time.Minute
+		time.Sleep(10 * time.Minute)
+		if !a.Seat().Mine {
+			t.Fatal("a stood up by what b wrote before")
+		}
+		a.CompareClock(5 * time.Minute)
+		w.takenBy("b")
 	})
 }
 

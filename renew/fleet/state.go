@@ -15,6 +15,7 @@ type NodeState struct {
 	Version string        // of keypaird; "": not known
 	Clock   time.Duration // by how much it was ahead of ours when the node last wrote something
 	Orders  bool          // it may order
+	Waits   string        // why it leaves ordering to others now; "": it does not
 }
 
 // SeesAll reports whether this node knows of all nodes and releases; else of itself and its
@@ -33,6 +34,9 @@ func (f *Fleet) Nodes() []NodeState {
 		s := NodeState{Name: name, Away: f.view.Away(name, f.now()), Orders: slices.Contains(f.Order, name)}
 		if n := f.view.Nodes[name]; n != nil {
 			s.Clock = n.Offset
+			if n.Report != nil && s.Away == 0 {
+				s.Waits = n.Report.Waits
+			}
 			if n.Alive != nil {
 				s.Version = n.Alive.Version
 			}

@@ -57,6 +57,7 @@ type Order struct {
 type OrderError struct {
 	TryNextCA bool // another CA may do better
 	CAWide    bool // every order at this CA would fail now
+	Here      bool // another machine may do better
 	Held      bool // this machine may not order any more: the CA did not fail, and nothing is recorded
 	Err       error
 }
@@ -64,6 +65,9 @@ type OrderError struct {
 func (e *OrderError) Error() string { return e.Err.Error() }
 
 func (e *OrderError) Unwrap() error { return e.Err }
+
+// FailsHere reports whether another machine may succeed, for the backoff.
+func (e *OrderError) FailsHere() bool { return e.Here }
 
 // TryNext reports whether another CA may succeed, for the backoff.
 func (e *OrderError) TryNext() bool { return e.TryNextCA }

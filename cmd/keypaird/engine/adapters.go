@@ -52,14 +52,23 @@ func (i *issuer) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 	go i.warm()
 	release, err := i.hold(ctx)
 	if err != nil {
-		return nil, err
+		return nil, orderError(err)
 	}
 	defer release()
 	pair, err := client.Obtain(ctx, req)
 	if err != nil {
-		return nil, &renew.OrderError{TryNextCA: acme.TryNextCA(err), CAWide: acme.CAWide(err), Held: errors.Is(err, acme.ErrNotPermitted), Err: err}
+		return nil, orderError(err)
 	}
 	return pair, nil
+}
+
+// orderError returns what an error says of the next try.
+func orderError(err error) *renew.OrderError {
+	_, unreachable := errors.AsType[*acme.UnreachableError](err)
+	return &renew.OrderError{
+		TryNextCA: acme.TryNextCA(err), CAWide: acme.CAWide(err), Here: unreachable || errors.Is(err, dns01.ErrAccount),
+		Held: errors.Is(err, acme.ErrNotPermitted), Err: err,
+	}
 }
 
 // hold opens the DNS accounts before an order. One that is under way may not need them.

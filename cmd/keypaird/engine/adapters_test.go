@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -8,9 +9,31 @@ import (
 	"strings"
 	"testing"
 
+	"keypaird/acme"
+	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/renew/notify"
 )
+
+// Another machine may reach a CA or a DNS account that this one cannot, but gets the same
+// refusals.
+func TestOrderErrorHere(t *testing.T) {
+	account := &dns01.Account{Name: "ns", Provider: "httpreq", Child: "/nonexistent"}
+	_, noAccount := account.Hold(t.Context())
+	for _, tt := range []struct {
+		err  error
+		here bool
+	}{
+		{fmt.Errorf("ordering: %w", &acme.UnreachableError{CA: "ca", Err: errors.New("no route")}), true},
+		{fmt.Errorf("example.org: dns-01: %w", noAccount), true},
+		{&acme.Problem{CA: "ca", Type: "unauthorized", Identifier: "example.org", Challenge: acme.DNS01}, false},
+		{&dns01.PropagationError{FQDN: "_acme-challenge.example.org."}, false},
+	} {
+		if got := orderError(tt.err); tt.err == nil || got.Here != tt.here || got.FailsHere() != tt.here {
+			t.Errorf("%v: here %t, want %t", tt.err, got.Here, tt.here)
+		}
+	}
+}
 
 // In an incident there are more names than a variable holds.
 func TestManyNotices(t *testing.T) {

@@ -342,12 +342,24 @@ func (e *Engine) CA(name string) (*acme.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := acme.NewClient(acme.Options{
+	var c *acme.Client
+	c = acme.NewClient(acme.Options{
 		CA: ca, Account: e.options.Shared.account(name, e.accountDir(name)), OrderLog: e.orderLog(name), Email: e.Config.Email,
-		UserAgent: "keypaird/" + version.Program().Version, Log: e.options.Log, Observe: e.options.Observe, Permit: e.options.Shared.Permit,
+		UserAgent: "keypaird/" + version.Program().Version, Log: e.options.Log, Permit: e.options.Shared.Permit,
+		Observe: func(x acme.Exchange) { e.observe(x, c) },
 	})
 	e.cas[name] = c
 	return c, nil
+}
+
+// observe is called after each exchange with a CA.
+func (e *Engine) observe(x acme.Exchange, c *acme.Client) {
+	if e.options.Observe != nil {
+		e.options.Observe(x)
+	}
+	if ahead, known := c.Clock(); known && x.Status != 0 && e.options.Shared.Clock != nil {
+		e.options.Shared.Clock(ahead)
+	}
 }
 
 // CAs returns the clients of all CAs that targets use, by name.

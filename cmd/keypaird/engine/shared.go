@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"time"
 
 	"keypaird/acme"
 	"keypaird/acme/accountfile"
@@ -28,6 +29,9 @@ type Shared struct {
 	Target   func(t renew.Target) renew.Sharing // t is complete but for this
 	Permit   func() error                       // see [acme.Options]
 	HTTP01   func(acme.Solver) acme.Solver      // gives tokens to all machines
+
+	// Clock is called with how far the clock of a CA that answered is ahead of ours.
+	Clock func(ahead time.Duration)
 
 	// TXT is [dns01.Account.Note] of all accounts.
 	TXT func(context.Context, dns01.Presented) (removed func(), err error)

@@ -132,7 +132,7 @@ func Describe(f *fleet.Fleet, targets []string) *nodes.Fleet {
 	for _, n := range f.Nodes() {
 		s.Nodes = append(s.Nodes, nodes.Node{
 			Name: n.Name, Alive: n.Away == 0, Away: int(n.Away.Seconds()), Version: n.Version, Clock: int(n.Clock.Round(time.Second).Seconds()),
-			Orders: n.Orders, Seated: n.Name == seat.Node, Behind: behind[n.Name],
+			Orders: n.Orders, Seated: n.Name == seat.Node, Waits: n.Waits, Behind: behind[n.Name],
 		})
 	}
 	return s

@@ -123,7 +123,7 @@ func filesOf(cfg *config.Config, store *keypair.Store) Files {
 // Shared returns what the fleet has in place of files.
 func (n *Node) Shared() engine.Shared {
 	return engine.Shared{
-		Orders: n.Orders, Account: n.Account, OrderLog: n.OrderLog, Permit: n.Permit, HTTP01: n.Solver, TXT: n.NoteTXT,
+		Orders: n.Orders, Account: n.Account, OrderLog: n.OrderLog, Permit: n.Permit, Clock: n.CompareClock, HTTP01: n.Solver, TXT: n.NoteTXT,
 		Target: func(t renew.Target) renew.Sharing { return n.Sharing(t.Name) },
 		Begin:  n.Begin, End: n.End, Run: n.take, Keep: n.Keep, Describe: n.Describe,
 	}

@@ -113,6 +113,13 @@ func (n *Node) Permit() error {
 	return err
 }
 
+// CompareClock notes by how much the clock of a CA that just answered is ahead of ours.
+func (n *Node) CompareClock(ahead time.Duration) {
+	if f := n.Fleet(); f != nil {
+		f.CompareClock(ahead)
+	}
+}
+
 // commit writes to the engine, if this node still sits.
 func (n *Node) commit(ctx context.Context, ops ...engine.Op) error {
 	t, err := n.seat()

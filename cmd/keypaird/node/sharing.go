@@ -290,15 +290,15 @@ const rest = 10 * time.Minute
 const persistent = 3
 
 // standUp leaves ordering to another node after failures in a row that may be this node's:
-// of its network, or of its DNS account.
+// it cannot reach the CA, or use its DNS account.
 func (n *Node) standUp(st renew.State) {
 	t, err := n.seat()
 	if err != nil {
 		return
 	}
 	for ca, a := range st.Record.Orders {
-		if a.Failures >= persistent && a.Failures%persistent == 0 && time.Since(a.At) < time.Minute {
-			t.StandUp(fmt.Sprintf("its orders at %s failed %d times in a row: %s", ca, a.Failures, a.Error), rest)
+		if a.Here >= persistent && a.Here%persistent == 0 && time.Since(a.At) < time.Minute {
+			t.StandUp(fmt.Sprintf("its orders at %s failed %d times in a row: %s (%s)", ca, a.Here, a.Error, a.Remedy), rest)
 			return
 		}
 	}

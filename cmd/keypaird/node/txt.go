@@ -34,7 +34,7 @@ func (n *Node) NoteTXT(ctx context.Context, r dns01.Presented) (removed func(), 
 }
 
 // removeLeft has the records removed that nodes which sat before have left. What fails is
-// told, and not tried again: the provider or the operator may have removed the record.
+// logged, and not tried again: the provider or the operator may have removed the record.
 func (n *Node) removeLeft(ctx context.Context, remove func(context.Context, dns01.Presented) error) {
 	entries, err := n.read(ctx, document.KindTXT.Prefix())
 	if err != nil {

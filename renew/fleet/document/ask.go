@@ -43,7 +43,7 @@ type Ask struct {
 }
 
 func (a *Ask) check() error {
-	a.Reason = clean(a.Reason)
+	a.Reason = Clean(a.Reason)
 	switch {
 	case !slices.Contains(wishes, a.Do):
 		return fmt.Errorf("it asks for %.40q", a.Do)
@@ -93,7 +93,7 @@ func (a *Answer) check() error {
 		texts = append(texts, &o.Action, &o.CA, &o.Why, &o.Step, &o.Error, &o.Remedy)
 	}
 	for _, text := range texts {
-		*text = clean(*text)
+		*text = Clean(*text)
 	}
 	return checkTime(a.At)
 }

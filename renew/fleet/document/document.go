@@ -48,7 +48,7 @@ type Release struct {
 }
 
 func (r *Release) check() error {
-	r.Held = clean(r.Held)
+	r.Held = Clean(r.Held)
 	switch {
 	case r.Serial == 0:
 		return errors.New("the release has no serial")
@@ -205,7 +205,7 @@ func (t *TXT) check() error {
 		return fmt.Errorf("%.40q is not a key authorization for %.40q", t.KeyAuthorization, t.Token)
 	}
 	return each([]string{t.Account, t.FQDN, t.Value, t.Domain, t.Token, t.KeyAuthorization}, func(s string) error {
-		if s == "" || len(s) > maxText || s != clean(s) {
+		if s == "" || len(s) > maxText || s != Clean(s) {
 			return fmt.Errorf("%.40q is no part of a TXT record", s)
 		}
 		return nil
@@ -222,7 +222,7 @@ type Alive struct {
 }
 
 func (a *Alive) check() error {
-	a.Version = clean(a.Version)
+	a.Version = Clean(a.Version)
 	if a.Boot == "" || len(a.Boot) > 64 || strings.ContainsFunc(a.Boot, notBase64) {
 		return fmt.Errorf("%.80q is not the id of a boot", a.Boot)
 	}
@@ -241,6 +241,7 @@ func (a *Alive) check() error {
 type Report struct {
 	Revision   engine.Revision      `json:"revision"`             // every release of the node's targets that was set up to it is verified, but for
 	Exceptions map[string]Exception `json:"exceptions,omitempty"` // by target
+	Waits      string               `json:"waits,omitempty"`      // why the node leaves ordering to others now; "": it does not
 	Newer      map[string][]byte    `json:"newer,omitempty"`      // releases that the engine had and lost, signed, by target
 }
 
@@ -253,11 +254,12 @@ type Exception struct {
 }
 
 func (r *Report) check() error {
+	r.Waits = Clean(r.Waits)
 	if r.Revision < 0 {
 		return fmt.Errorf("there is no revision %d", r.Revision)
 	}
 	for target, e := range r.Exceptions {
-		e.Err = clean(e.Err)
+		e.Err = Clean(e.Err)
 		r.Exceptions[target] = e
 		if e.Serial == 0 || e.Failures < 0 || e.Failures > maxNumber {
 			return fmt.Errorf("release %d of %.80q with %d failures is no exception", e.Serial, target, e.Failures)
@@ -319,8 +321,8 @@ func each(list []string, check func(string) error) error {
 	return nil
 }
 
-// clean returns a text in one line that can be shown, cut to a sensible length.
-func clean(s string) string {
+// Clean returns a text in one line that can be shown, cut to a sensible length.
+func Clean(s string) string {
 	s = strings.Map(func(c rune) rune {
 		if unicode.IsPrint(c) {
 			return c

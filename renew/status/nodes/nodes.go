@@ -31,6 +31,7 @@ type Node struct {
 	Clock   int    `json:"clock_ahead_seconds,omitempty"` // of the clock of the node that says so
 	Orders  bool   `json:"orders"`                        // it may
 	Seated  bool   `json:"seated"`                        // it orders now
+	Waits   string `json:"waits,omitempty"`               // why it leaves ordering to others now
 	Behind  int    `json:"behind"`                        // releases that it may deploy and has not verified
 }
 

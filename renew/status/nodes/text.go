@@ -40,6 +40,11 @@ func (f *Fleet) WriteText(w io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	for _, n := range f.Nodes {
+		if n.Waits != "" {
+			fmt.Fprintf(&b, "%s leaves ordering to others: %s\n", n.Name, clean(n.Waits))
+		}
+	}
 	for _, t := range f.Targets {
 		for _, line := range t.Lines() {
 			fmt.Fprintf(&b, "%s: %s\n", t.Name, clean(line))
