@@ -19,6 +19,7 @@ import (
 type env struct {
 	cli.Env
 	version string // of keypaird
+	alone   bool   // issue orders without the engine of the fleet
 }
 
 // load reads the configuration.
@@ -43,7 +44,10 @@ func (e *env) loadWithoutSecrets() (*config.Config, error) {
 func (e *env) engine(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
 	o.Listener = &listener.Process{Log: o.Log}
 	role := node.Command
-	if daemonRuns(cfg) {
+	switch {
+	case e.alone:
+		role = node.Alone
+	case daemonRuns(cfg):
 		role = node.Observer
 	}
 	return e.newEngine(cfg, o, role)

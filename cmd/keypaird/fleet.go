@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
+	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/fleet"
@@ -51,9 +53,13 @@ type fleetAnswer struct {
 }
 
 // askFleet has the node in the seat order. After that, this process only deploys.
-func (e *env) askFleet(ctx context.Context, cfg *config.Config, names []string, o *issueOptions) (a fleetAnswer) {
-	if !o.asks {
-		return a
+// The error says that nothing is to be done: the fleet could, and this node is to do it alone.
+func (e *env) askFleet(ctx context.Context, cfg *config.Config, names []string, o *issueOptions) (a fleetAnswer, err error) {
+	switch {
+	case o.alone:
+		return a, e.fleet().Unusable(ctx, cfg)
+	case !o.asks:
+		return a, nil
 	}
 	answer, err := e.fleet().Ask(ctx, cfg, targetNames(names), document.Ask{Do: document.Issue, Force: o.force, NewKey: o.newKey})
 	o.force, o.newKey = false, false
@@ -78,5 +84,22 @@ func (e *env) askFleet(ctx context.Context, cfg *config.Config, names []string, 
 	if err != nil {
 		a.errs = append(a.errs, err)
 	}
-	return a
+	return a, nil
+}
+
+// settle decides whether the fleet is asked. The error says why this node does not order
+// alone.
+func (o *issueOptions) settle(e *env, cfg *config.Config, names []string) error {
+	e.alone = o.alone
+	o.asks = cfg.InFleet() && !o.dryRun && !o.alone && daemonRuns(cfg)
+	switch {
+	case !o.alone:
+	case len(names) == 0 || o.dryRun:
+		return cli.Usage("issue -alone takes the names of targets, and no -dry-run")
+	case !cfg.InFleet():
+		return problem.New("this machine is in no fleet", "leave -alone out")
+	case !cfg.OrdersHere():
+		return problem.Newf("run it on one of "+strings.Join(cfg.Fleet.Order, ", "), "this node, %q, may not order", cfg.Fleet.Node)
+	}
+	return nil
 }

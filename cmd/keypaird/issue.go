@@ -14,7 +14,7 @@ import (
 
 // issueOptions are those of issueCommand that say what is ordered.
 type issueOptions struct {
-	force, newKey, dryRun bool
+	force, newKey, dryRun, alone bool
 
 	asks bool // the fleet, since the daemon of this node runs
 }
@@ -38,13 +38,30 @@ func (o issueOptions) targets(w *engine.Engine, names []string) ([]renew.Target,
 	return targets, err
 }
 
+// flags adds the options.
+func (o *issueOptions) flags(e *env) {
+	e.Flags.BoolVar(&o.force, "force", false, "renew even if not due, ignoring the rate limit")
+	e.Flags.BoolVar(&o.newKey, "new-key", false, "renew with another private key, also if not due, within the rate limit; with TLSA records only once those of the next key are published")
+	e.Flags.BoolVar(&o.alone, "alone", false, "order without the engine of the fleet while it cannot be used, as a last resort; the names of targets are required")
+	e.Flags.BoolVar(&o.dryRun, "dry-run", false, "try everything at the CAs' twins for tests; what is issued is neither stored nor deployed")
+}
+
+// pass returns the pass over targets.
+func (o issueOptions) pass(w *engine.Engine, targets []renew.Target) *renew.Pass {
+	pass := w.Pass(renew.Manual)
+	if o.force || o.dryRun { // own limits protect those of a CA, not of its twin
+		pass.Mode = renew.Force
+	}
+	pass.Beside = func() []renew.Target { return w.Beside(targets) }
+	pass.Records = new(renew.Records)
+	return pass
+}
+
 // issueCommand makes one pass now: for an operator, or for cron.
 func issueCommand(ctx context.Context, e *env, args []string) error {
 	var o issueOptions
-	e.Flags.BoolVar(&o.force, "force", false, "renew even if not due, ignoring the rate limit")
-	e.Flags.BoolVar(&o.newKey, "new-key", false, "renew with another private key, also if not due, within the rate limit; with TLSA records only once those of the next key are published")
+	o.flags(e)
 	asJSON := e.Flags.Bool("json", false, "print what was done as JSON")
-	e.Flags.BoolVar(&o.dryRun, "dry-run", false, "try everything at the CAs' twins for tests; what is issued is neither stored nor deployed")
 	verbose := e.Flags.Bool("v", false, "log every step")
 	names, err := e.Parse(args)
 	if err != nil {
@@ -52,6 +69,9 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	}
 	cfg, err := e.load()
 	if err != nil {
+		return err
+	}
+	if err := o.settle(e, cfg, names); err != nil {
 		return err
 	}
 	show, log := e.Progress(*verbose)
@@ -62,13 +82,15 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 		}
 		defer os.RemoveAll(dir)
 	}
-	o.asks = cfg.InFleet() && !o.dryRun && daemonRuns(cfg)
 	w, err := e.confined(cfg, engine.Options{Log: log, DryRun: dir})
 	if err != nil {
 		return err
 	}
 	var asked fleetAnswer
-	show.Run(func() { asked = e.askFleet(ctx, cfg, names, &o) })
+	show.Run(func() { asked, err = e.askFleet(ctx, cfg, names, &o) })
+	if err != nil {
+		return err
+	}
 	end, err := w.Begin(ctx, e.Waiting)
 	if err != nil {
 		return err
@@ -78,12 +100,8 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	pass := w.Pass(renew.Manual)
-	if o.force || o.dryRun { // own limits protect those of a CA, not of its twin
-		pass.Mode = renew.Force
-	}
-	pass.Beside = func() []renew.Target { return w.Beside(targets) }
-	pass.Step, pass.Records = show.Step, new(renew.Records)
+	pass := o.pass(w, targets)
+	pass.Step = show.Step
 	var did renew.Report
 	if o.dryRun {
 		show.Run(func() { did = pass.Run(ctx, targets) })

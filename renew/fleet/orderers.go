@@ -12,8 +12,8 @@ const (
 )
 
 // compareOrderers ends the term of this node if another orderer should sit: its version
-// is newer, or it has a release that this node and the engine lack, or this node's clock
-// differs from those of most others.
+// is newer, or it has a release or a pair that this node and the engine lack, or this
+// node's clock differs from those of most others.
 func (f *Fleet) compareOrderers() {
 	f.mu.Lock()
 	reason := ""
@@ -23,6 +23,8 @@ func (f *Fleet) compareOrderers() {
 		reason = "node " + newer + " has a newer version of keypaird"
 	case with != "":
 		reason = "node " + with + " has a newer release than the engine and this node"
+	case f.aheadOf() != "":
+		reason = "node " + f.aheadOf() + " has certificates that it ordered without the engine"
 	case f.clockWrong():
 		reason = "the clock of this node differs from those of other nodes by more than a minute"
 	}
@@ -49,6 +51,18 @@ func (f *Fleet) newerRelease() string {
 		mine, known := f.results[target]
 		if known && by.Serial > mine.serial && by.Node != f.Node && f.aliveOrderer(by.Node) != nil {
 			return by.Node
+		}
+	}
+	return ""
+}
+
+// aheadOf returns a living orderer that has newer pairs than the releases, if this node has
+// none. f.mu is held.
+func (f *Fleet) aheadOf() string {
+	for _, name := range f.Order {
+		n := f.view.Nodes[name]
+		if name != f.Node && len(f.unreleased) == 0 && f.aliveOrderer(name) != nil && n.Report != nil && len(n.Report.Unreleased) > 0 {
+			return name
 		}
 	}
 	return ""

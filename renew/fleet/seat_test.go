@@ -308,3 +308,27 @@ func TestReconfigured(t *testing.T) {
 		}
 	})
 }
+
+// A node in the seat leaves it to one that ordered something without the engine, which it
+// does not have: once.
+func TestUnreleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b", "c")
+		w.order = []string{"a", "b"}
+		a, b, c := w.start("a"), w.start("b"), w.start("c")
+		defer w.end()
+		w.takenBy("a")
+		w.publish(a, "x.example")
+		verified("x.example", 1, a, b, c)
+		time.Sleep(time.Minute)
+		b.Unreleased("x.example", true)
+		w.takenBy("b")
+		w.publish(b, "x.example")
+		b.Unreleased("x.example", false)
+		verified("x.example", 2, a, b, c)
+		time.Sleep(time.Hour)
+		if !b.Seat().Mine || len(b.view.Nodes["b"].Report.Unreleased) > 0 {
+			t.Errorf("Seat = %+v", b.Seat())
+		}
+	})
+}

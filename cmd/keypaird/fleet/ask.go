@@ -218,3 +218,25 @@ func errorOf(a document.Answer) error {
 	}
 	return problem.New(a.Error, a.Remedy)
 }
+
+// Unusable returns nil if the engine of the fleet cannot be used: to read, or to write. Else
+// the error says who orders.
+func (c *Command) Unusable(ctx context.Context, cfg *config.Config) error {
+	f, end, err := c.observe(ctx, cfg)
+	if err != nil {
+		return ctx.Err()
+	}
+	defer end()
+	limited, cancel := context.WithTimeout(ctx, statusWait)
+	defer cancel()
+	lease, err := f.Engine.Lease(limited, answerWait)
+	if err != nil {
+		return ctx.Err()
+	}
+	_ = lease.End(limited) // else it ends by itself
+	who := "no node orders yet"
+	if node := f.Seat().Node; node != "" {
+		who = "node " + node + " orders"
+	}
+	return problem.New("the engine of the fleet can be used, and "+who, "leave -alone out: keypaird issue asks that node")
+}

@@ -16,6 +16,12 @@ const coldWait = 30 * time.Second
 // Begin is called with the lock of the state directory before each pass. In the first one
 // of a term it takes over what the engine knows.
 func (n *Node) Begin(ctx context.Context) {
+	if n.o.Alone {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.err, n.alone = errAlone, true
+		return
+	}
 	n.warm(ctx)
 	term, err := n.takeTerm(ctx)
 	unreachable := n.Err() != nil

@@ -34,6 +34,7 @@ const (
 	Daemon   Role = iota // all of it, and no other process is the daemon of the state directory
 	Command              // all of it, for a pass: no daemon runs
 	Observer             // it follows, and leaves ordering and reporting to the daemon of this machine
+	Alone                // likewise, but it orders without the engine, as an operator wants
 )
 
 // Join returns this machine's node of the fleet of a configuration.
@@ -53,7 +54,7 @@ func Join(cfg *config.Config, version string, role Role, log *slog.Logger) (*Nod
 	}
 	e := remote.New(remote.Options{Settings: func() (wire.Settings, error) { return commands.Settings(cfg) }, Log: log})
 	of := commands.Options(cfg, e, log)
-	of.Identity, of.Boot, of.Version, of.Observer = identity, boot, version, role == Observer
+	of.Identity, of.Boot, of.Version, of.Observer = identity, boot, version, role == Observer || role == Alone
 	if role == Daemon {
 		of.Machine = machineOf(cfg.State)
 	}
@@ -61,6 +62,7 @@ func Join(cfg *config.Config, version string, role Role, log *slog.Logger) (*Nod
 	o := Options{
 		Fleet: of,
 		ID:    func(ctx context.Context) (string, error) { return commands.ID(ctx, e, members, cfg.State) },
+		Alone: role == Alone,
 		Run:   e.Run, Store: store, Log: log, CAs: map[string][]string{},
 		Files: filesOf(cfg, store),
 	}

@@ -32,7 +32,7 @@ func TestWriteText(t *testing.T) {
 
 NODE  STATE          VERSION  CLOCK  BEHIND
 mx1   alive, orders  v1.0.0   +0s    0
-mx2   alive          v1 �[2J  +90s   0
+mx2   alive          v1       +90s   0
 web   away for 1m    -        +0s    1
 
 TARGET  RELEASE  STAGE   VERIFIED  UNTIL
