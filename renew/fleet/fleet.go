@@ -76,6 +76,7 @@ type Fleet struct {
 type rest struct {
 	until  time.Time
 	reason string
+	remedy string
 }
 
 // A result is what this node did with a release.

@@ -16,7 +16,7 @@ const (
 // node's clock differs from those of most others.
 func (f *Fleet) compareOrderers() {
 	f.mu.Lock()
-	reason := ""
+	reason, remedy := "", ""
 	switch newer, with := f.newerOrderer(), f.newerRelease(); {
 	case newer != "" && f.now().Sub(f.termAt) >= restTime:
 		// Earlier, the newer one may just have stood up for another reason.
@@ -26,12 +26,14 @@ func (f *Fleet) compareOrderers() {
 	case f.aheadOf() != "":
 		reason = "node " + f.aheadOf() + " has certificates that it ordered without the engine"
 	case f.clockWrong():
-		reason = "the clock of this node differs from those of other nodes by more than a minute"
+		reason, remedy = "the clock of this node differs from those of other nodes by more than a minute", "set its clock; keypaird status -fleet shows those of all nodes"
 	}
 	f.mu.Unlock()
-	if reason != "" {
-		f.standUp(reason, restTime)
+	if reason == "" || !f.standUp(reason, restTime) || remedy == "" {
+		return
 	}
+	f.Log.Warn("another node orders in place of this one", "err", reason, "remedy", remedy)
+	f.update(func() { f.rest.remedy = remedy })
 }
 
 // newerOrderer returns a living orderer with a newer version than this node. f.mu is held.

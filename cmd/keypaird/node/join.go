@@ -61,7 +61,7 @@ func Join(cfg *config.Config, version string, role Role, log *slog.Logger) (*Nod
 	of.Urgent = func(target string) bool { return urgent(store, target) }
 	o := Options{
 		Fleet: of,
-		ID:    func(ctx context.Context) (string, error) { return commands.ID(ctx, e, members, cfg.State) },
+		ID:    func(ctx context.Context) (string, error) { return commands.ID(ctx, e, cfg) },
 		Alone: role == Alone,
 		Run:   e.Run, Store: store, Log: log, CAs: map[string][]string{},
 		Files: filesOf(cfg, store),

@@ -23,6 +23,7 @@ import (
 	"keypaird/renew/fleet/wave"
 	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
+	"keypaird/renew/problem"
 	"keypaird/renew/record"
 )
 
@@ -406,4 +407,70 @@ func (n *Node) Run(ctx context.Context, changed func(targets []string)) {
 	l := &link{leave: func() {}}
 	n.follow(ctx, l, changed)
 	l.leave()
+}
+
+// A machine that cannot take part, whatever is wrong, deploys on, orders nothing, and says why
+// in words that can be followed.
+func TestCannotTakePart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a")
+		a := w.start("a", t.TempDir(), "a")
+		a.stop()
+		n := New(a.o)
+		n.o.ID = func(context.Context) (string, error) {
+			return "", problem.New("/x/ holds another fleet", "choose another prefix")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); n.Run(ctx, nil) }()
+		n.Begin(t.Context())
+		p, err := pairtest.Issue([]string{domain}, time.Now(), time.Hour)
+		ok(t, err)
+		st := renew.State{Leaf: p.Leaf, InUse: p.Leaf, Fingerprint: p.Fingerprint()}
+		if hold := n.Sharing(domain).OrderHold(time.Now(), st, renew.Force); hold.Err == nil || !strings.Contains(hold.Err.Error(), "another fleet") || problem.Remedy(hold.Err) != "choose another prefix" {
+			t.Errorf("orders: %v", hold.Err)
+		}
+		if hold := n.Sharing(domain).DeployHold(time.Now(), st); hold.Err != nil {
+			t.Errorf("does not deploy: %v", hold.Err)
+		}
+		if taken, err := n.Sharing(domain).Take(t.Context(), st); taken != nil || err != nil {
+			t.Errorf("taken %v, %v", taken, err)
+		}
+		if d := n.Describe(); d.Error != "/x/ holds another fleet" || d.Remedy != "choose another prefix" || d.Nodes == nil || d.Targets == nil {
+			t.Errorf("described as %+v", d)
+		}
+		cancel()
+		<-done
+	})
+}
+
+// An operator has a node order without the engine, also what never was, and all of it stays
+// in files.
+func TestAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a", "b")
+		w.server.Set(memory.Faults{Unreachable: true})
+		a := w.start("a", t.TempDir(), "a", "b")
+		a.stop()
+		a.Node = New(a.o)
+		a.o.Alone, a.o.Fleet.Observer = true, true
+		began := time.Now()
+		if err := a.begin(); err == nil || time.Since(began) > 0 {
+			t.Errorf("it sits: %v, or waits for the engine: %v", err, time.Since(began))
+		}
+		ok(t, a.Permit(), a.save("alone"))
+		s := a.Sharing(domain)
+		if hold := s.OrderHold(time.Now(), renew.State{}, renew.Manual); hold.Err != nil {
+			t.Errorf("orders nothing: %v", hold.Err)
+		}
+		p, err := pairtest.Issue([]string{domain}, time.Now(), time.Hour)
+		ok(t, err)
+		if _, err := s.Publish(t.Context(), renew.State{}, p); !errors.Is(err, errAlone) {
+			t.Errorf("published: %v", err)
+		}
+		a.End()
+		if a.Permit() == nil {
+			t.Error("requests may be sent after the pass")
+		}
+	})
 }
