@@ -87,9 +87,9 @@ func (e *env) askFleet(ctx context.Context, cfg *config.Config, names []string, 
 	return a, nil
 }
 
-// settle decides whether the fleet is asked. The error says why this node does not order
+// decide decides whether the fleet is asked. The error says why this node does not order
 // alone.
-func (o *issueOptions) settle(e *env, cfg *config.Config, names []string) error {
+func (o *issueOptions) decide(e *env, cfg *config.Config, names []string) error {
 	e.alone = o.alone
 	o.asks = cfg.InFleet() && !o.dryRun && !o.alone && daemonRuns(cfg)
 	switch {

@@ -71,7 +71,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := o.settle(e, cfg, names); err != nil {
+	if err := o.decide(e, cfg, names); err != nil {
 		return err
 	}
 	show, log := e.Progress(*verbose)
