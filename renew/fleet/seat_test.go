@@ -168,7 +168,7 @@ func TestClock(t *testing.T) {
 		}
 		w.start("c")
 		w.takenBy("b")
-		if s := a.Seat(); !strings.Contains(s.Waits, "clock") {
+		if s := a.Seat(); !strings.Contains(s.Waits, "clock") || !strings.Contains(s.Remedy, "set its clock") {
 			t.Errorf("Seat = %+v", s)
 		}
 		time.Sleep(time.Hour)
@@ -188,7 +188,7 @@ func TestClone(t *testing.T) {
 		clone := w.start("a")
 		defer func() { first.stop(); <-first.stopped }()
 		time.Sleep(5 * time.Minute)
-		if s := clone.Seat(); s.Waits == "" || s.Mine || !first.Seat().Mine || first.Seat().Waits != "" {
+		if s := clone.Seat(); s.Waits == "" || !strings.Contains(s.Remedy, "a name of its own") || s.Mine || !first.Seat().Mine || first.Seat().Waits != "" {
 			t.Errorf("Seat = %+v", s)
 		}
 		first.client.Kill()

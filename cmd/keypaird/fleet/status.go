@@ -132,7 +132,7 @@ func Describe(f *fleet.Fleet, targets []string) *nodes.Fleet {
 	}
 	for _, name := range targets {
 		r, _ := f.Release(name)
-		t := describe(name, r, f.Progress(name))
+		t := describe(name, r, slices.DeleteFunc(f.Progress(name), func(n wave.Node) bool { return s.Partial && n.Name != f.Node }))
 		for _, m := range t.Missing {
 			if m.Allowed {
 				behind[m.Node]++

@@ -25,6 +25,7 @@ import (
 	"keypaird/renew/keypair/pairtest"
 	"keypaird/renew/problem"
 	"keypaird/renew/record"
+	"keypaird/renew/status/nodes"
 )
 
 const (
@@ -471,6 +472,46 @@ func TestAlone(t *testing.T) {
 		a.End()
 		if a.Permit() == nil {
 			t.Error("requests may be sent after the pass")
+		}
+	})
+}
+
+// A node that may order knows of all nodes; another one of itself alone.
+func TestDescribe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a", "edge", "gone")
+		a, edge := w.start("a", t.TempDir(), "a"), w.start("edge", t.TempDir(), "a")
+		time.Sleep(5 * time.Second)
+		ok(t, a.begin())
+		p, err := pairtest.Issue([]string{domain}, time.Now(), time.Hour)
+		ok(t, err)
+		_, err = a.o.Store.Add(domain, p)
+		ok(t, err)
+		serial, err := a.Sharing(domain).Publish(t.Context(), renew.State{Leaf: p.Leaf, Fingerprint: p.Fingerprint()}, p)
+		ok(t, err)
+		time.Sleep(3 * time.Minute)
+		a.Fleet().Report(domain, serial, nil)
+		edge.Fleet().Report(domain, serial, &document.Exception{Failures: 2, Err: "reload failed"})
+		time.Sleep(5 * time.Second)
+		d := a.Describe()
+		if d.Seat != "a" || d.Partial || d.Error != "" || len(d.Nodes) != 3 || len(d.Targets) != 1 {
+			t.Fatalf("%+v", d)
+		}
+		for i, want := range []nodes.Node{{Name: "a", Alive: true, Version: "v1.0.0", Orders: true, Seated: true}, {Name: "edge", Alive: true, Version: "v1.0.0", Behind: 1}, {Name: "gone", Behind: 1}} {
+			got := d.Nodes[i]
+			if want.Name == "gone" && got.Away < 180 {
+				t.Errorf("%+v", got)
+			}
+			if got.Away = 0; got != want {
+				t.Errorf("%+v, want %+v", got, want)
+			}
+		}
+		r := d.Targets[0]
+		if r.Serial != serial || r.Count() != "1/3" || r.Missing[0] != (nodes.Missing{Node: "edge", Allowed: true, Failures: 2, Error: "reload failed"}) {
+			t.Errorf("%+v", r)
+		}
+		if d := edge.Describe(); !d.Partial || d.Seat != "a" || len(d.Nodes) != 1 || d.Nodes[0].Name != "edge" || !d.Nodes[0].Alive || d.Nodes[0].Behind != 1 || d.Targets[0].Count() != "0/1" {
+			t.Errorf("%+v", d)
 		}
 	})
 }
