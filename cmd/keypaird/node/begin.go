@@ -37,11 +37,7 @@ func (n *Node) Begin(ctx context.Context) {
 
 // takeTerm returns the term of this node, after what the engine knows was taken over.
 func (n *Node) takeTerm(ctx context.Context) (*fleet.Term, error) {
-	f := n.Fleet()
-	if f == nil {
-		return nil, n.Err()
-	}
-	term, err := f.Term()
+	term, err := n.sits()
 	n.mu.Lock()
 	known := term == n.pulled
 	n.mu.Unlock()
@@ -53,6 +49,15 @@ func (n *Node) takeTerm(ctx context.Context) (*fleet.Term, error) {
 		n.o.Log.Warn("not ordering for the fleet", "err", err, "remedy", problem.Remedy(err))
 	}
 	return term, err
+}
+
+// sits returns the term of this node, or why there is none.
+func (n *Node) sits() (*fleet.Term, error) {
+	f := n.Fleet()
+	if f == nil {
+		return nil, n.Err()
+	}
+	return f.Term()
 }
 
 // warm waits, before the first pass, for the first answer of the engine.

@@ -308,6 +308,7 @@ func TestLastResort(t *testing.T) {
 			t.Error("a certificate that never was is ordered without the engine")
 		}
 		ok(t, a.Permit(), a.save("alone"))
+		b.stop() // else it may find the engine sooner
 		w.server.Set(memory.Faults{})
 		time.Sleep(2 * time.Minute)
 		a.End()
@@ -509,6 +510,13 @@ func TestDescribe(t *testing.T) {
 		r := d.Targets[0]
 		if r.Serial != serial || r.Count() != "1/3" || r.Missing[0] != (nodes.Missing{Node: "edge", Allowed: true, Failures: 2, Error: "reload failed"}) {
 			t.Errorf("%+v", r)
+		}
+		a.End() // the status is read between two passes
+		if hold := a.Sharing(domain).OrderHold(time.Now(), renew.State{}, renew.Scheduled); hold.Err != nil {
+			t.Errorf("the node that sits would not order: %v", hold.Err)
+		}
+		if hold := edge.Sharing(domain).OrderHold(time.Now(), renew.State{}, renew.Scheduled); hold.Err == nil || !strings.Contains(hold.Err.Error(), "node a orders") {
+			t.Errorf("a node that may not order: %v", hold.Err)
 		}
 		if d := edge.Describe(); !d.Partial || d.Seat != "a" || len(d.Nodes) != 1 || d.Nodes[0].Name != "edge" || !d.Nodes[0].Alive || d.Nodes[0].Behind != 1 || d.Targets[0].Count() != "0/1" {
 			t.Errorf("%+v", d)

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -107,7 +108,11 @@ func (n *Node) recorded(ctx context.Context, target string) (o renew.Ordering, e
 }
 
 func (s sharing) OrderHold(now time.Time, st renew.State, mode renew.Mode) renew.Limit {
-	if _, err := s.node.seat(); err != nil {
+	_, err := s.node.seat()
+	if errors.Is(err, errIdle) { // for the status: what holds in the next pass
+		_, err = s.node.sits()
+	}
+	if err != nil {
 		if s.node.isAlone() && s.node.lastResort(st, now) {
 			return renew.Limit{}
 		}

@@ -68,7 +68,10 @@ type Missing struct {
 
 // Summary says who orders.
 func (f *Fleet) Summary() string {
-	if f.Seat == "" {
+	switch {
+	case f.ID == "":
+		return "it is not known which node orders"
+	case f.Seat == "":
 		return "no node orders"
 	}
 	return "node " + f.Seat + " orders"

@@ -59,7 +59,7 @@ c: held: asked for; to go on: keypaird fleet go c
 	if err := f.WriteText(&b); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.String(); !strings.HasPrefix(got, "fleet not known yet: no node orders\nthe engine cannot be used since 2026-12-24 00:00 UTC: no route\nremedy: start etcd\n\nNODE") {
+	if got := b.String(); !strings.HasPrefix(got, "fleet not known yet: it is not known which node orders\nthe engine cannot be used since 2026-12-24 00:00 UTC: no route\nremedy: start etcd\n\nNODE") {
 		t.Errorf("%s", got)
 	}
 }
