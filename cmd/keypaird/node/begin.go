@@ -51,15 +51,6 @@ func (n *Node) takeTerm(ctx context.Context) (*fleet.Term, error) {
 	return term, err
 }
 
-// sits returns the term of this node, or why there is none.
-func (n *Node) sits() (*fleet.Term, error) {
-	f := n.Fleet()
-	if f == nil {
-		return nil, n.Err()
-	}
-	return f.Term()
-}
-
 // warm waits, before the first pass, for the first answer of the engine.
 func (n *Node) warm(ctx context.Context) {
 	n.mu.Lock()

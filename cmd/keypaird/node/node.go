@@ -104,6 +104,15 @@ func (n *Node) seat() (*fleet.Term, error) {
 	return n.term, n.err
 }
 
+// sits returns the term of this node, or why there is none.
+func (n *Node) sits() (*fleet.Term, error) {
+	f := n.Fleet()
+	if f == nil {
+		return nil, n.Err()
+	}
+	return f.Term()
+}
+
 // Permit reports whether a request to a CA may be sent now: acme.Options.Permit.
 func (n *Node) Permit() error {
 	t, err := n.seat()
