@@ -104,7 +104,7 @@ complete -c keypaird -n '__keypaird_in check' -o json -d 'print the findings as 
 complete -c keypaird -n '__keypaird_in check' -o live -d 'also test what issuing needs: CAs, DNS accounts, http-01, CAA, files, TLSA records, and the names that peers need'
 complete -c keypaird -n '__keypaird_in status' -o config -rF -d 'the configuration file'
 complete -c keypaird -n '__keypaird_in status' -o fleet -d 'show the fleet: its nodes, and how far each release has come'
-complete -c keypaird -n '__keypaird_in status' -o json -d 'print the status document as JSON'
+complete -c keypaird -n '__keypaird_in status' -o json -d 'print the status document as JSON; with -fleet, its part about the fleet'
 complete -c keypaird -n '__keypaird_in status' -a '(__keypaird_list targets)'
 complete -c keypaird -n '__keypaird_in verify' -o config -rF -d 'the configuration file'
 complete -c keypaird -n '__keypaird_in verify' -o component -x -d 'a further XMPP domain, such as conference.example.org; may be given several times'

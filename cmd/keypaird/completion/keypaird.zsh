@@ -92,7 +92,7 @@ _keypaird() {
 		_arguments \
 			'-config[the configuration file]:config:_files' \
 			'-fleet[show the fleet\: its nodes, and how far each release has come]' \
-			'-json[print the status document as JSON]' \
+			'-json[print the status document as JSON; with -fleet, its part about the fleet]' \
 			'*:name: _keypaird_list targets'
 		;;
 	verify)

@@ -3,6 +3,7 @@
 //
 //	keypaird fleet key      STATE/fleet/node.key, and its line of [fleet.nodes]
 //	keypaird fleet init     the id of the fleet: in the engine, and STATE/fleet/id
+//	keypaird fleet status   what each node does, and how far each release has come
 //
 // What a node does from then on is in packages renew/fleet and cmd/keypaird/node.
 package fleet
