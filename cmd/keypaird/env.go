@@ -17,7 +17,10 @@ import (
 )
 
 // An env is what a command runs with.
-type env struct{ cli.Env }
+type env struct {
+	cli.Env
+	alone bool // issue orders without the engine of the fleet
+}
 
 // load reads the configuration.
 func (e *env) load() (*config.Config, error) {
@@ -41,7 +44,10 @@ func (e *env) loadWithoutSecrets() (*config.Config, error) {
 func (e *env) engine(cfg *config.Config, o engine.Options) (*engine.Engine, error) {
 	o.Listener = &listener.Process{Log: o.Log}
 	role := node.Command
-	if daemonRuns(cfg) {
+	switch {
+	case e.alone:
+		role = node.Alone
+	case daemonRuns(cfg):
 		role = node.Observer
 	}
 	return node.Engine(cfg, o, role)

@@ -4,10 +4,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rogpeppe/go-internal/diff"
 
 	"keypaird/renew/testutil"
 )
@@ -45,6 +49,31 @@ func (n *fleetNode) await(within time.Duration, text string, from int) time.Time
 	return found[0]
 }
 
+// kill kills all processes of the daemon, of which none can do anything more: not even give
+// back what it has in the engine.
+func (n *fleetNode) kill() {
+	var all []int
+	for todo := []int{n.cmd.Process.Pid}; len(todo) > 0; {
+		pid := todo[0]
+		all, todo = append(all, pid), todo[1:]
+		_ = syscall.Kill(pid, syscall.SIGSTOP)
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+		for _, thread := range threads {
+			children, _ := os.ReadFile(thread)
+			for _, field := range strings.Fields(string(children)) {
+				if child, err := strconv.Atoi(field); err == nil {
+					todo = append(todo, child)
+				}
+			}
+		}
+	}
+	for _, pid := range all {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	_ = n.cmd.Wait()
+	n.cmd = nil
+}
+
 // A node that reloads, or is killed and starts again, is back at once: nobody waits for the
 // leases that it had.
 func TestFleetReturns(t *testing.T) {
@@ -72,7 +101,7 @@ func TestFleetReturns(t *testing.T) {
 	}
 
 	t.Log("killed, and started again: alive at once")
-	first.stop(syscall.SIGKILL)
+	first.kill()
 	from := len(first.log.String())
 	began := time.Now()
 	first.start()
@@ -83,7 +112,7 @@ func TestFleetReturns(t *testing.T) {
 	}
 
 	t.Log("a copy of its state stays out")
-	first.stop(syscall.SIGKILL)
+	first.kill()
 	try(t, os.Rename(first.file("state"), first.file("original")))
 	out, err := exec.Command("cp", "-a", first.file("original"), first.file("state")).CombinedOutput()
 	if err != nil {
@@ -95,4 +124,72 @@ func TestFleetReturns(t *testing.T) {
 	if in := first.times("signed in", from); len(in) > 0 {
 		t.Errorf("a copy signed in at %v", in)
 	}
+}
+
+// refused runs a command that has to fail, and returns what it says.
+func (n *fleetNode) refused(args ...string) string {
+	n.fleet.Helper()
+	out, err := n.command(args...).CombinedOutput()
+	if err == nil {
+		n.fleet.Errorf("%s: keypaird %v succeeds:\n%s", n.name, args, out)
+	}
+	return string(out)
+}
+
+// Without the engine, an operator has a node that may order do so. It is published when the
+// engine can be used again, whoever sits then.
+func TestFleetAlone(t *testing.T) {
+	t.Parallel()
+	if !inNamespaces(t) {
+		return
+	}
+	if !inside() {
+		t.Skip("needs root and Linux: each node answers at port 80 of an address of its own")
+	}
+	f := newFleet(t, 1, []string{"mx1", "mx2"}, "mx1", "mx2", "web")
+	second, web := f.node("mx2"), f.node("web")
+	for _, n := range f.nodes {
+		n.start()
+	}
+	pairs := f.agree(60*time.Second, nil, f.nodes...)
+	f.issued(2)
+	try(t, testutil.Within(30*time.Second, func() error {
+		if out := second.must("status", "-fleet"); strings.Count(out, "  all    3/3") != 2 {
+			return fmt.Errorf("not verified by all:\n%s", out)
+		}
+		return nil
+	}))
+	doc, err := outlineJSON(f.dir, []string{second.must("status", "-fleet", "-json"), web.must("fleet", "status", "-json")})
+	try(t, err)
+	golden := "testdata/golden/fleet.json.txt"
+	want, err := os.ReadFile(golden)
+	try(t, err)
+	if d := diff.Diff(golden, want, "keypaird status -fleet -json", []byte(doc)); d != nil {
+		t.Errorf("%s", d)
+	}
+	if out := second.refused("issue", "-alone", "-force", "plain"); !strings.Contains(out, "can be used, and node mx1 orders") || !strings.Contains(out, "leave -alone out") {
+		t.Error(out)
+	}
+	for _, m := range f.engine.Members {
+		m.Kill()
+	}
+	if out := web.refused("issue", "-alone", "plain"); !strings.Contains(out, `this node, "web", may not order`) || !strings.Contains(out, "mx1, mx2") {
+		t.Error(out)
+	}
+	if out := second.refused("issue", "-alone"); !strings.Contains(out, "takes the names of targets") {
+		t.Error(out)
+	}
+	if out := second.must("issue", "-alone", "-force", "plain"); !strings.Contains(out, "plain: issued by") {
+		t.Error(out)
+	}
+	f.issued(1)
+	alone := second.deployed("plain")
+	if alone == pairs["plain"] {
+		t.Error("what was ordered alone is not deployed")
+	}
+	for _, m := range f.engine.Members {
+		m.Start()
+	}
+	f.deployedBy("plain", 120*time.Second, func(is string) bool { return is == alone })
+	f.issued(0)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 
+	"keypaird/cmd/keypaird/cli"
+	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/fleet"
 	"keypaird/renew"
@@ -14,7 +16,7 @@ import (
 
 // issueOptions are those of issueCommand that say what is ordered.
 type issueOptions struct {
-	force, newKey, dryRun bool
+	force, newKey, dryRun, alone bool
 
 	asks bool // the fleet, since the daemon of this node runs
 }
@@ -40,13 +42,33 @@ func (o issueOptions) pass(w *engine.Engine, names []string) (*renew.Pass, []ren
 	return pass, targets, err
 }
 
+// flags adds the options.
+func (o *issueOptions) flags(e *env) {
+	e.Flags.BoolVar(&o.force, "force", false, "renew even if not due, ignoring the rate limit")
+	e.Flags.BoolVar(&o.newKey, "new-key", false, "renew with another private key, also if not due, within the rate limit; with TLSA records only once those of the next key are published")
+	e.Flags.BoolVar(&o.alone, "alone", false, "order without the engine of the fleet while it cannot be used, as a last resort; the names of targets are required")
+	e.Flags.BoolVar(&o.dryRun, "dry-run", false, "try everything at the CAs' twins for tests; what is issued is neither stored nor deployed")
+}
+
+// decide decides whether the fleet is asked. The error says why this node does not order
+// alone.
+func (o *issueOptions) decide(e *env, cfg *config.Config, names []string) error {
+	e.alone = o.alone
+	o.asks = cfg.InFleet() && !o.dryRun && !o.alone && daemonRuns(cfg)
+	if !o.alone {
+		return nil
+	}
+	if len(names) == 0 || o.dryRun {
+		return cli.Usage("issue -alone takes the names of targets, and no -dry-run")
+	}
+	return fleet.MayOrderAlone(cfg)
+}
+
 // issueCommand makes one pass now: for an operator, or for cron.
 func issueCommand(ctx context.Context, e *env, args []string) error {
 	var o issueOptions
-	e.Flags.BoolVar(&o.force, "force", false, "renew even if not due, ignoring the rate limit")
-	e.Flags.BoolVar(&o.newKey, "new-key", false, "renew with another private key, also if not due, within the rate limit; with TLSA records only once those of the next key are published")
+	o.flags(e)
 	asJSON := e.Flags.Bool("json", false, "print what was done as JSON")
-	e.Flags.BoolVar(&o.dryRun, "dry-run", false, "try everything at the CAs' twins for tests; what is issued is neither stored nor deployed")
 	verbose := e.Flags.Bool("v", false, "log every step")
 	names, err := e.Parse(args)
 	if err != nil {
@@ -54,6 +76,9 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	}
 	cfg, err := e.load()
 	if err != nil {
+		return err
+	}
+	if err := o.decide(e, cfg, names); err != nil {
 		return err
 	}
 	show, log := e.Progress(*verbose)
@@ -64,15 +89,20 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 		}
 		defer os.RemoveAll(dir)
 	}
-	o.asks = cfg.InFleet() && !o.dryRun && daemonRuns(cfg)
 	w, err := e.confined(cfg, engine.Options{Log: log, DryRun: dir})
 	if err != nil {
 		return err
 	}
 	var asked fleet.Issued
-	if o.asks { // after that, this process only deploys
+	switch {
+	case o.alone:
+		show.Run(func() { err = e.fleet().Unusable(ctx, cfg) })
+	case o.asks: // after that, this process only deploys
 		show.Run(func() { asked = e.fleet().Issue(ctx, cfg, names, o.force, o.newKey) })
 		o.force, o.newKey = false, false
+	}
+	if err != nil {
+		return err
 	}
 	end, err := w.Begin(ctx, e.Waiting)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // statusCommand shows the state of targets. It needs no daemon and changes
 // nothing.
 func statusCommand(ctx context.Context, e *env, args []string) error {
-	asJSON := e.Flags.Bool("json", false, "print the status document as JSON")
+	asJSON := e.Flags.Bool("json", false, "print the status document as JSON; with -fleet, its part about the fleet")
 	fleet := e.Flags.Bool("fleet", false, "show the fleet: its nodes, and how far each release has come")
 	names, err := e.Parse(args)
 	if err != nil {

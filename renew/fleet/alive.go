@@ -19,7 +19,8 @@ const (
 )
 
 // errClone says that another machine is alive by this node's name.
-var errClone = errors.New("another machine has the name of this node")
+var errClone = problem.New("another machine has the name of this node",
+	"give each machine a name of its own: node in [fleet]; where the state directory was copied, remove fleet/node.key in the copy, and run keypaird fleet key there")
 
 // stayAlive keeps this node signed in as alive. A machine with the same name stays out
 // until that one is gone. When this process begins, the one before it has ended, if that
@@ -99,7 +100,7 @@ func (f *Fleet) reportClone() {
 		return
 	}
 	f.clone = n.Alive.Boot
-	f.Log.Error("this node stays out of the fleet", "err", errClone, "node", f.Node, "boot", f.clone)
+	f.Log.Error("this node stays out of the fleet", "err", errClone, "node", f.Node, "boot", f.clone, "remedy", problem.Remedy(errClone))
 	f.wake()
 }
 

@@ -70,12 +70,15 @@ type Fleet struct {
 	pending map[string]bool // targets of the next call of Changed; nil: none
 	all     bool            // the next call of Changed is for all
 	seen    map[string]watched
+
+	unreleased map[string]bool // targets of which this node has a newer pair than the release
 }
 
 // A rest is the time in which a node takes the seat last.
 type rest struct {
 	until  time.Time
 	reason string
+	remedy string
 }
 
 // A result is what this node did with a release.
@@ -105,7 +108,7 @@ func New(o Options) *Fleet {
 	}
 	f := &Fleet{Options: o, seed: maphash.MakeSeed(),
 		signer:  view.Signer{Identity: o.Identity, Members: o.Members, ID: o.ID, Node: o.Node, Order: o.Order, Clock: o.Clock},
-		changed: make(chan struct{}), reread: func() {}, missing: map[string]uint64{}, retries: map[string]*retry{}, results: map[string]result{}, seen: map[string]watched{},
+		changed: make(chan struct{}), reread: func() {}, missing: map[string]uint64{}, retries: map[string]*retry{}, results: map[string]result{}, seen: map[string]watched{}, unreleased: map[string]bool{},
 	}
 	for i := range f.locks {
 		f.locks[i] = make(chan struct{}, 1)

@@ -65,7 +65,7 @@ func (f *Fleet) setErr(source int, err error) {
 	switch is := f.err(); {
 	case is != nil && was == nil:
 		f.errAt = f.now()
-		f.Log.Warn("engine unreachable", "err", is)
+		f.Log.Warn("engine unreachable", "err", is, "remedy", problem.Remedy(is))
 	case is == nil && was != nil:
 		f.Log.Info("engine reachable", "after", f.now().Sub(f.errAt).Round(time.Second))
 		f.errAt = time.Time{}

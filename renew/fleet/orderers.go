@@ -14,24 +14,28 @@ const (
 )
 
 // compareOrderers ends the term of this node if another orderer should sit: its version
-// is newer, or it has a release that this node and the engine lack, or this node's clock
-// differs from those of most others.
+// is newer, or it has a release or a pair that this node and the engine lack, or this
+// node's clock differs from those of most others.
 func (f *Fleet) compareOrderers() {
 	f.mu.Lock()
-	reason := ""
+	reason, remedy := "", ""
 	switch newer, with := f.newerOrderer(), f.newerRelease(); {
 	case newer != "" && f.now().Sub(f.termAt) >= restTime:
 		// Earlier, the newer one may just have stood up for another reason.
 		reason = "node " + newer + " has a newer version of keypaird"
 	case with != "":
 		reason = "node " + with + " has a newer release than the engine and this node"
+	case f.aheadOf() != "":
+		reason = "node " + f.aheadOf() + " has certificates that it ordered without the engine"
 	case f.clockWrong():
-		reason = "its clock differs from those of others by more than a minute (set it, and keep it right with NTP)"
+		reason, remedy = "its clock differs from those of others by more than a minute", "set its clock, and keep it right with NTP; keypaird status -fleet shows those of all nodes"
 	}
 	f.mu.Unlock()
-	if reason != "" {
-		f.standUp(reason, restTime)
+	if reason == "" || !f.standUp(reason, restTime) || remedy == "" {
+		return
 	}
+	f.Log.Warn("another node orders in place of this one", "err", reason, "remedy", remedy)
+	f.update(func() { f.rest.remedy = remedy })
 }
 
 // newerOrderer returns a living orderer with a newer version than this node. f.mu is held.
@@ -75,6 +79,18 @@ func (f *Fleet) hasNewer(n *view.Node) bool {
 		}
 	}
 	return false
+}
+
+// aheadOf returns a living orderer that has newer pairs than the releases, if this node has
+// none. f.mu is held.
+func (f *Fleet) aheadOf() string {
+	for _, name := range f.Order {
+		n := f.view.Nodes[name]
+		if name != f.Node && len(f.unreleased) == 0 && f.aliveOrderer(name) != nil && n.Report != nil && len(n.Report.Unreleased) > 0 {
+			return name
+		}
+	}
+	return ""
 }
 
 // A clock is that of a CA.

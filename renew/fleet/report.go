@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +49,22 @@ func (f *Fleet) Report(target string, serial uint64, e *document.Exception) {
 	if !known || !old.equal(r) {
 		f.wake()
 	}
+}
+
+// Unreleased notes whether this node has a newer pair of a target than the release, which it
+// ordered alone: while it has one, another orderer leaves the seat to it.
+func (f *Fleet) Unreleased(target string, has bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.unreleased[target] == has {
+		return
+	}
+	if has {
+		f.unreleased[target] = true
+	} else {
+		delete(f.unreleased, target)
+	}
+	f.wake()
 }
 
 // equal reports whether two results say the same to other nodes.
@@ -116,7 +133,11 @@ func (f *Fleet) report() (document.Report, bool) {
 	if f.rest.until.After(f.now()) {
 		now.Waits = document.Clean(f.rest.reason)
 	}
-	due := now.Waits != written.Waits || len(now.Newer) > 0 && !sameKeys(now.Newer, written.Newer) || len(now.Newer) == 0 && len(written.Newer) > 0
+	if len(f.unreleased) > 0 {
+		now.Unreleased = slices.Sorted(maps.Keys(f.unreleased))
+	}
+	due := now.Waits != written.Waits || !slices.Equal(now.Unreleased, written.Unreleased) ||
+		len(now.Newer) > 0 && !sameKeys(now.Newer, written.Newer) || len(now.Newer) == 0 && len(written.Newer) > 0
 	type exception struct {
 		target   string
 		revision engine.Revision

@@ -27,6 +27,7 @@ type SeatState struct {
 	Err      error     // why the engine cannot be used; nil: it can
 	ErrSince time.Time
 	Waits    string    // why this node does not take the seat, or takes it last; "": nothing
+	Remedy   string    // for that; "": time is
 	Until    time.Time // when that ends; zero: unknown
 }
 
@@ -41,9 +42,9 @@ func (f *Fleet) Seat() SeatState {
 	}
 	switch {
 	case f.clone != "":
-		s.Waits = errClone.Error()
+		s.Waits, s.Remedy = errClone.Error(), problem.Remedy(errClone)
 	case f.rests():
-		s.Waits, s.Until = f.rest.reason, f.rest.until
+		s.Waits, s.Remedy, s.Until = f.rest.reason, f.rest.remedy, f.rest.until
 	}
 	return s
 }
@@ -208,7 +209,7 @@ func (f *Fleet) standUp(reason string, rest time.Duration) bool {
 	if f.term == nil || errors.Is(f.term.Good(), ErrLost) || !f.otherOrderer() {
 		return false
 	}
-	f.rest.until, f.rest.reason = f.now().Add(rest), reason
+	f.rest.until, f.rest.reason, f.rest.remedy = f.now().Add(rest), reason, ""
 	_ = f.term.End(reason)
 	return true
 }

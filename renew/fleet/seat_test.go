@@ -166,7 +166,7 @@ func TestClock(t *testing.T) {
 		}
 		w.start("c")
 		w.takenBy("b")
-		if s := a.Seat(); !strings.Contains(s.Waits, "clock") {
+		if s := a.Seat(); !strings.Contains(s.Waits, "clock") || !strings.Contains(s.Remedy, "set its clock") {
 			t.Errorf("Seat = %+v", s)
 		}
 		time.Sleep(time.Hour)
@@ -256,7 +256,7 @@ func TestClone(t *testing.T) {
 		clone := w.start("a")
 		defer first.end()
 		time.Sleep(5 * time.Minute)
-		if s := clone.Seat(); s.Waits == "" || s.Mine || !first.Seat().Mine || first.Seat().Waits != "" {
+		if s := clone.Seat(); s.Waits == "" || !strings.Contains(s.Remedy, "a name of its own") || s.Mine || !first.Seat().Mine || first.Seat().Waits != "" {
 			t.Errorf("Seat = %+v", s)
 		}
 		first.client.Kill()
@@ -364,6 +364,30 @@ func TestReconfigured(t *testing.T) {
 		}
 		if n := a.Nodes(); n[0].Away != 0 {
 			t.Errorf("%+v", n)
+		}
+	})
+}
+
+// A node in the seat leaves it to one that ordered something without the engine, which it
+// does not have: once.
+func TestUnreleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b", "c")
+		w.order = []string{"a", "b"}
+		a, b, c := w.start("a"), w.start("b"), w.start("c")
+		defer w.end()
+		w.takenBy("a")
+		w.publish(a, "x.example")
+		verified("x.example", 1, a, b, c)
+		time.Sleep(time.Minute)
+		b.Unreleased("x.example", true)
+		w.takenBy("b")
+		w.publish(b, "x.example")
+		b.Unreleased("x.example", false)
+		verified("x.example", 2, a, b, c)
+		time.Sleep(time.Hour)
+		if !b.Seat().Mine || len(b.view.Nodes["b"].Report.Unreleased) > 0 {
+			t.Errorf("Seat = %+v", b.Seat())
 		}
 	})
 }

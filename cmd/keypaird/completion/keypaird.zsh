@@ -74,6 +74,7 @@ _keypaird() {
 	issue)
 		_arguments \
 			'-config[the configuration file]:config:_files' \
+			'-alone[order without the engine of the fleet while it cannot be used, as a last resort; the names of targets are required]' \
 			'-dry-run[try everything at the CAs'\'' twins for tests; what is issued is neither stored nor deployed]' \
 			'-force[renew even if not due, ignoring the rate limit]' \
 			'-json[print what was done as JSON]' \
@@ -91,7 +92,7 @@ _keypaird() {
 		_arguments \
 			'-config[the configuration file]:config:_files' \
 			'-fleet[show the fleet\: its nodes, and how far each release has come]' \
-			'-json[print the status document as JSON]' \
+			'-json[print the status document as JSON; with -fleet, its part about the fleet]' \
 			'*:name: _keypaird_list targets'
 		;;
 	verify)

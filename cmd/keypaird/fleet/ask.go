@@ -215,3 +215,36 @@ func errorOf(a document.Answer) error {
 	}
 	return problem.New(a.Error, a.Remedy)
 }
+
+// MayOrderAlone returns why this machine may not order without the engine of a fleet.
+func MayOrderAlone(cfg *config.Config) error {
+	switch {
+	case !cfg.InFleet():
+		return problem.New("this machine is in no fleet", "leave -alone out")
+	case !cfg.OrdersHere():
+		return problem.Newf("run it on one of "+strings.Join(cfg.Fleet.Order, ", "), "this node, %q, may not order", cfg.Fleet.Node)
+	}
+	return nil
+}
+
+// Unusable returns nil if the engine of the fleet cannot be used: to read, or to write. Else
+// the error says who orders.
+func (c *Command) Unusable(ctx context.Context, cfg *config.Config) error {
+	f, end, err := c.observe(ctx, cfg)
+	if err != nil {
+		return ctx.Err()
+	}
+	defer end()
+	limited, cancel := context.WithTimeout(ctx, statusWait)
+	defer cancel()
+	lease, err := f.Engine.Lease(limited, answerWait)
+	if err != nil {
+		return ctx.Err()
+	}
+	_ = lease.End(limited) // else it ends by itself
+	who := "no node orders yet"
+	if node := f.Seat().Node; node != "" {
+		who = "node " + node + " orders"
+	}
+	return problem.New("the engine of the fleet can be used, and "+who, "leave -alone out: keypaird issue asks that node")
+}

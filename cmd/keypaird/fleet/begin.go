@@ -81,10 +81,16 @@ func otherFleet(prefix, state, own, id string) error {
 // find returns the id that the engine has, "" if the prefix is empty.
 func (b beginning) find(ctx context.Context, e engine.Engine) (string, error) {
 	id, err := FindID(ctx, e, b.members)
-	if _, foreign := errors.AsType[*envelope.SignatureError](err); foreign {
-		return "", problem.Newf("choose another prefix in [fleet]; if it is this fleet, have the same [fleet.nodes] on every node", "%s holds another fleet: %w", b.fleet.Prefix, err)
+	return id, foreign(b.fleet.Prefix, err)
+}
+
+// foreign returns an error in reading the id of a fleet with what it means: a value that no
+// member signed is of another fleet.
+func foreign(prefix string, err error) error {
+	if _, other := errors.AsType[*envelope.SignatureError](err); other {
+		return problem.Newf("choose another prefix in [fleet]; if it is this fleet, have the same [fleet.nodes] on every node", "%s holds another fleet: %w", prefix, err)
 	}
-	return id, err
+	return err
 }
 
 // write writes an id: own, or a new one if that is empty.
@@ -144,15 +150,15 @@ func FindID(ctx context.Context, e engine.Engine, members envelope.Members) (str
 
 // ID returns the id of this machine's fleet: from STATE/fleet/id, or from the engine, and
 // then it is remembered there. It is "" before keypaird fleet init.
-func ID(ctx context.Context, e engine.Engine, members envelope.Members, state string) (string, error) {
-	id, err := savedID(state)
+func ID(ctx context.Context, e engine.Engine, cfg *config.Config) (string, error) {
+	id, err := savedID(cfg.State)
 	if err != nil || id != "" {
 		return id, err
 	}
-	if id, err = FindID(ctx, e, members); err != nil || id == "" {
-		return "", err
+	if id, err = FindID(ctx, e, cfg.Fleet.Nodes.Members()); err != nil || id == "" {
+		return "", foreign(cfg.Fleet.Prefix, err)
 	}
-	return id, saveID(state, id)
+	return id, saveID(cfg.State, id)
 }
 
 func idPath(state string) string { return filepath.Join(state, "fleet", "id") }

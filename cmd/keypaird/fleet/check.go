@@ -128,7 +128,7 @@ func checkID(ctx context.Context, cfg *config.Config, e *remote.Engine) prefligh
 	own, ownErr := savedID(cfg.State)
 	switch {
 	case err != nil:
-		return failed(cfg.Fleet.Prefix, err)
+		return failed(cfg.Fleet.Prefix, foreign(cfg.Fleet.Prefix, err))
 	case id == "" && own == "":
 		return failed(cfg.Fleet.Prefix, problem.New("the engine has no fleet there", "run keypaird fleet init on one of "+strings.Join(cfg.Fleet.Order, ", ")))
 	case id == "":

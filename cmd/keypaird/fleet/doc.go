@@ -4,7 +4,7 @@
 //
 //	keypaird fleet key      STATE/fleet/node.key, and its line of [fleet.nodes]
 //	keypaird fleet init     the id of the fleet: in the engine, and STATE/fleet/id
-//	keypaird fleet status   what each node serves
+//	keypaird fleet status   what each node does, and how far each release has come
 //	its other words         asks, which the node in the seat answers: ask.go
 //
 // What a node does from then on is in packages renew/fleet and cmd/keypaird/node.

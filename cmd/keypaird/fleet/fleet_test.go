@@ -190,7 +190,7 @@ func TestInit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // from the engine, then from the file
-		if got, err := ID(t.Context(), store.Client("c"), cfg.Fleet.Nodes.Members(), mx2.state); err != nil || got != id {
+		if got, err := ID(t.Context(), store.Client("c"), cfg); err != nil || got != id {
 			t.Errorf("ID = %q, %v; want %q", got, err, id)
 		}
 	}

@@ -59,7 +59,7 @@ func TestRights(t *testing.T) {
 	}
 	cfg, err := config.Load(config.Options{Path: all[1].file, Getenv: os.Getenv, Hostname: func() (string, error) { return "mx2", nil }})
 	try(t, err)
-	if id, err := ID(t.Context(), node, cfg.Fleet.Nodes.Members(), all[1].state); err != nil || id == "" {
+	if id, err := ID(t.Context(), node, cfg); err != nil || id == "" {
 		t.Errorf("ID of mx2 = %q, %v", id, err)
 	}
 	var reads, writes []string

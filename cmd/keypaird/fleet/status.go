@@ -89,7 +89,7 @@ func (c *Command) observe(ctx context.Context, cfg *config.Config) (f *fleet.Fle
 	}
 	waiting, cancel := context.WithTimeout(ctx, statusWait)
 	defer cancel()
-	if o.ID, err = ID(waiting, e, o.Members, cfg.State); err == nil && o.ID == "" {
+	if o.ID, err = ID(waiting, e, cfg); err == nil && o.ID == "" {
 		err = problem.New("the prefix of the engine belongs to no fleet yet", "run keypaird fleet init on a node of order")
 	}
 	if err != nil {
@@ -115,13 +115,13 @@ func (c *Command) observe(ctx context.Context, cfg *config.Config) (f *fleet.Fle
 // Describe collects what a node knows of its fleet, and of these targets.
 func Describe(f *fleet.Fleet, targets []string) *nodes.Fleet {
 	seat, behind := f.Seat(), map[string]int{}
-	s := &nodes.Fleet{ID: f.ID, Node: f.Node, Seat: seat.Node, Waits: seat.Waits, Partial: !f.SeesAll(), Nodes: []nodes.Node{}, Targets: []nodes.Release{}}
+	s := &nodes.Fleet{ID: f.ID, Node: f.Node, Seat: seat.Node, Waits: seat.Waits, Remedy: seat.Remedy, Partial: !f.SeesAll(), Nodes: []nodes.Node{}, Targets: []nodes.Release{}}
 	if seat.Err != nil {
 		s.Error, s.Remedy, s.Since = seat.Err.Error(), problem.Remedy(seat.Err), seat.ErrSince.UTC().Truncate(time.Second)
 	}
 	for _, name := range targets {
 		r, _ := f.Release(name)
-		t := describe(name, r, f.Progress(name))
+		t := describe(name, r, slices.DeleteFunc(f.Progress(name), func(n wave.Node) bool { return s.Partial && n.Name != f.Node }))
 		for _, m := range t.Missing {
 			if m.Allowed {
 				behind[m.Node]++

@@ -144,7 +144,7 @@ func (m *machine) start() {
 	o := commands.Options(cfg, m.client, log)
 	o.Identity, o.Boot, o.Version = identity, document.NewID(), "v1.0.0"
 	m.node = New(Options{Fleet: o, Log: log, ID: func(ctx context.Context) (string, error) {
-		return commands.ID(ctx, m.client, o.Members, cfg.State)
+		return commands.ID(ctx, m.client, cfg)
 	}})
 	ctx, cancel := context.WithCancel(m.t.Context())
 	done := make(chan struct{}, 2)

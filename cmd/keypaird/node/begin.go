@@ -18,6 +18,12 @@ const coldWait = 30 * time.Second
 // of a term it takes over what the engine knows, and has records removed that a node which
 // died has left.
 func (n *Node) Begin(ctx context.Context, remove func(context.Context, dns01.Presented) error) {
+	if n.o.Alone {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.err, n.alone = errAlone, true
+		return
+	}
 	n.warm(ctx)
 	term, err := n.takeTerm(ctx, remove)
 	unreachable := n.Err() != nil
@@ -33,11 +39,7 @@ func (n *Node) Begin(ctx context.Context, remove func(context.Context, dns01.Pre
 
 // takeTerm returns the term of this node, after what the engine knows was taken over.
 func (n *Node) takeTerm(ctx context.Context, remove func(context.Context, dns01.Presented) error) (*fleet.Term, error) {
-	f := n.Fleet()
-	if f == nil {
-		return nil, n.Err()
-	}
-	term, err := f.Term()
+	term, err := n.sits()
 	n.mu.Lock()
 	known := term == n.pulled
 	n.mu.Unlock()

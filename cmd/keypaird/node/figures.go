@@ -16,7 +16,7 @@ func (n *Node) Describe() *nodes.Fleet {
 	f := n.Fleet()
 	if f == nil {
 		err := n.Err()
-		return &nodes.Fleet{Node: n.Name(), Error: err.Error(), Remedy: problem.Remedy(err), Partial: true, Nodes: []nodes.Node{}, Targets: []nodes.Release{}}
+		return &nodes.Fleet{Node: n.Name(), Error: err.Error(), Remedy: problem.Remedy(err), Partial: !n.orders(), Nodes: []nodes.Node{}, Targets: []nodes.Release{}}
 	}
 	d := &n.described
 	d.mu.Lock()

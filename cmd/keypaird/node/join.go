@@ -35,6 +35,7 @@ const (
 	Daemon   Role = iota // all of it, and no other process is the daemon of the state directory
 	Command              // all of it, for a pass: no daemon runs
 	Observer             // it follows, and leaves ordering and reporting to the daemon of this machine
+	Alone                // likewise, but it orders without the engine, as an operator wants
 )
 
 // Engine makes the parts that a configuration describes, on a machine that may be a node of
@@ -67,14 +68,15 @@ func Join(cfg *config.Config, role Role, log *slog.Logger) (*Node, error) {
 	}
 	e := remote.New(remote.Options{Settings: func() (wire.Settings, error) { return commands.Settings(cfg) }, Log: log})
 	of := commands.Options(cfg, e, log)
-	of.Identity, of.Boot, of.Version, of.Observer = identity, boot, version.Program().Version, role == Observer
+	of.Identity, of.Boot, of.Version, of.Observer = identity, boot, version.Program().Version, role == Observer || role == Alone
 	if role == Daemon {
 		of.Machine = machineOf(cfg.State)
 	}
 	of.Urgent = func(target string) bool { return urgent(store, target) }
 	o := Options{
 		Fleet: of,
-		ID:    func(ctx context.Context) (string, error) { return commands.ID(ctx, e, members, cfg.State) },
+		ID:    func(ctx context.Context) (string, error) { return commands.ID(ctx, e, cfg) },
+		Alone: role == Alone,
 		Run:   e.Run, Store: store, Log: log, CAs: map[string][]string{},
 		Files: filesOf(cfg, store),
 	}

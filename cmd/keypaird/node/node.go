@@ -14,6 +14,7 @@ import (
 	"keypaird/renew/fleet"
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/keypair"
+	"keypaird/renew/problem"
 	"keypaird/renew/status/nodes"
 )
 
@@ -25,6 +26,7 @@ type Options struct {
 	Store *keypair.Store
 	CAs   map[string][]string // that may certify a target
 	Files Files
+	Alone bool // order without the engine: the caller knows that it cannot be used
 	Log   *slog.Logger
 }
 
@@ -54,6 +56,7 @@ type Node struct {
 var (
 	errIdle  = errors.New("no pass runs")
 	errFirst = errors.New("the engine of the fleet was not reached yet")
+	errAlone = problem.New("it was ordered without the engine of the fleet", "none is needed: it is published when the engine can be used")
 )
 
 // New returns a node that takes part once it runs.
@@ -99,6 +102,15 @@ func (n *Node) seat() (*fleet.Term, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.term, n.err
+}
+
+// sits returns the term of this node, or why there is none.
+func (n *Node) sits() (*fleet.Term, error) {
+	f := n.Fleet()
+	if f == nil {
+		return nil, n.Err()
+	}
+	return f.Term()
 }
 
 // Permit reports whether a request to a CA may be sent now: acme.Options.Permit.

@@ -24,7 +24,9 @@ import (
 	"keypaird/renew/fleet/wave"
 	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
+	"keypaird/renew/problem"
 	"keypaird/renew/record"
+	"keypaird/renew/status/nodes"
 )
 
 const (
@@ -308,6 +310,7 @@ func TestLastResort(t *testing.T) {
 			t.Error("a certificate that never was is ordered without the engine")
 		}
 		ok(t, a.Permit(), a.save("alone"))
+		b.stop() // else it may find the engine sooner
 		w.server.Set(memory.Faults{})
 		time.Sleep(2 * time.Minute)
 		a.End()
@@ -408,4 +411,117 @@ func (n *Node) Run(ctx context.Context, changed func(targets []string)) {
 	l := &link{leave: func() {}}
 	n.follow(ctx, l, changed)
 	l.leave()
+}
+
+// A machine that cannot take part, whatever is wrong, deploys on, orders nothing, and says why
+// in words that can be followed.
+func TestCannotTakePart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a")
+		a := w.start("a", t.TempDir(), "a")
+		a.stop()
+		n := New(a.o)
+		n.o.ID = func(context.Context) (string, error) {
+			return "", problem.New("/x/ holds another fleet", "choose another prefix")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); n.Run(ctx, nil) }()
+		n.Begin(t.Context())
+		p, err := pairtest.Issue([]string{domain}, time.Now(), time.Hour)
+		ok(t, err)
+		st := renew.State{Leaf: p.Leaf, InUse: p.Leaf, Fingerprint: p.Fingerprint()}
+		if hold := n.Sharing(domain).OrderHold(time.Now(), st, renew.Force); hold.Err == nil || !strings.Contains(hold.Err.Error(), "another fleet") || problem.Remedy(hold.Err) != "choose another prefix" {
+			t.Errorf("orders: %v", hold.Err)
+		}
+		if hold := n.Sharing(domain).DeployHold(time.Now(), st); hold.Err != nil {
+			t.Errorf("does not deploy: %v", hold.Err)
+		}
+		if taken, err := n.Sharing(domain).Take(t.Context(), st); taken != nil || err != nil {
+			t.Errorf("taken %v, %v", taken, err)
+		}
+		if d := n.Describe(); d.Error != "/x/ holds another fleet" || d.Remedy != "choose another prefix" || d.Nodes == nil || d.Targets == nil {
+			t.Errorf("described as %+v", d)
+		}
+		cancel()
+		<-done
+	})
+}
+
+// An operator has a node order without the engine, also what never was, and all of it stays
+// in files.
+func TestAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a", "b")
+		w.server.Set(memory.Faults{Unreachable: true})
+		a := w.start("a", t.TempDir(), "a", "b")
+		a.stop()
+		a.Node = New(a.o)
+		a.o.Alone, a.o.Fleet.Observer = true, true
+		began := time.Now()
+		if err := a.begin(); err == nil || time.Since(began) > 0 {
+			t.Errorf("it sits: %v, or waits for the engine: %v", err, time.Since(began))
+		}
+		ok(t, a.Permit(), a.save("alone"))
+		s := a.Sharing(domain)
+		if hold := s.OrderHold(time.Now(), renew.State{}, renew.Manual); hold.Err != nil {
+			t.Errorf("orders nothing: %v", hold.Err)
+		}
+		p, err := pairtest.Issue([]string{domain}, time.Now(), time.Hour)
+		ok(t, err)
+		if _, err := s.Publish(t.Context(), renew.State{}, p); !errors.Is(err, errAlone) {
+			t.Errorf("published: %v", err)
+		}
+		a.End()
+		if a.Permit() == nil {
+			t.Error("requests may be sent after the pass")
+		}
+	})
+}
+
+// A node that may order knows of all nodes; another one of itself alone.
+func TestDescribe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a", "edge", "gone")
+		a, edge := w.start("a", t.TempDir(), "a"), w.start("edge", t.TempDir(), "a")
+		time.Sleep(5 * time.Second)
+		ok(t, a.begin())
+		p, err := pairtest.Issue([]string{domain}, time.Now(), time.Hour)
+		ok(t, err)
+		_, err = a.o.Store.Add(domain, p)
+		ok(t, err)
+		serial, err := a.Sharing(domain).Publish(t.Context(), renew.State{Leaf: p.Leaf, Fingerprint: p.Fingerprint()}, p)
+		ok(t, err)
+		time.Sleep(3 * time.Minute)
+		a.Fleet().Report(domain, serial, nil)
+		edge.Fleet().Report(domain, serial, &document.Exception{Failures: 2, Err: "reload failed"})
+		time.Sleep(5 * time.Second)
+		d := a.Describe()
+		if d.Seat != "a" || d.Partial || d.Error != "" || len(d.Nodes) != 3 || len(d.Targets) != 1 {
+			t.Fatalf("%+v", d)
+		}
+		for i, want := range []nodes.Node{{Name: "a", Alive: true, Version: "v1.0.0", Orders: true, Seated: true}, {Name: "edge", Alive: true, Version: "v1.0.0", Behind: 1}, {Name: "gone", Behind: 1}} {
+			got := d.Nodes[i]
+			if want.Name == "gone" && got.Away < 180 {
+				t.Errorf("%+v", got)
+			}
+			if got.Away = 0; got != want {
+				t.Errorf("%+v, want %+v", got, want)
+			}
+		}
+		r := d.Targets[0]
+		if r.Serial != serial || r.Count() != "1/3" || r.Missing[0] != (nodes.Missing{Node: "edge", Allowed: true, Failures: 2, Error: "reload failed"}) {
+			t.Errorf("%+v", r)
+		}
+		a.End() // the status is read between two passes
+		if hold := a.Sharing(domain).OrderHold(time.Now(), renew.State{}, renew.Scheduled); hold.Err != nil {
+			t.Errorf("the node that sits would not order: %v", hold.Err)
+		}
+		if hold := edge.Sharing(domain).OrderHold(time.Now(), renew.State{}, renew.Scheduled); hold.Err == nil || !strings.Contains(hold.Err.Error(), "node a orders") {
+			t.Errorf("a node that may not order: %v", hold.Err)
+		}
+		if d := edge.Describe(); !d.Partial || d.Seat != "a" || len(d.Nodes) != 1 || d.Nodes[0].Name != "edge" || !d.Nodes[0].Alive || d.Nodes[0].Behind != 1 || d.Targets[0].Count() != "0/1" {
+			t.Errorf("%+v", d)
+		}
+	})
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,14 +38,29 @@ func (n *Node) release(target string) (document.Release, bool) {
 // compare returns what this node does about the target, and the engine's release.
 func (s sharing) compare(st renew.State) (fleet.Step, document.Release) {
 	r, _ := s.node.release(s.target)
+	local := s.local(st, r)
+	_, err := s.node.seat()
+	local.Seated = err == nil
+	return fleet.Compare(local, r), r
+}
+
+// local returns what this node has of the target, beside the engine's release.
+func (s sharing) local(st renew.State, r document.Release) fleet.Local {
 	local := fleet.Local{Serial: st.Record.Fleet.Serial, Released: st.Record.Fleet.Fingerprint, Newest: st.Fingerprint}
 	if r.Fingerprint != "" {
 		_, err := s.node.o.Store.Find(s.target, r.Fingerprint)
 		local.HasEngine = err == nil
 	}
-	_, err := s.node.seat()
-	local.Seated = err == nil
-	return fleet.Compare(local, r), r
+	return local
+}
+
+// isAhead reports whether this node has a newer pair than the release, which it ordered
+// alone.
+func (s sharing) isAhead(st renew.State) bool {
+	r, _ := s.node.release(s.target)
+	local := s.local(st, r)
+	local.Seated = true
+	return r.Serial > 0 && r.Serial == local.Serial && fleet.Compare(local, r) == fleet.Publish
 }
 
 func (s sharing) Take(ctx context.Context, st renew.State) (*renew.Taken, error) {
@@ -91,7 +107,11 @@ func (n *Node) recorded(ctx context.Context, target string) (o renew.Ordering, e
 }
 
 func (s sharing) OrderHold(now time.Time, st renew.State, mode renew.Mode) renew.Limit {
-	if _, err := s.node.seat(); err != nil {
+	_, err := s.node.seat()
+	if errors.Is(err, errIdle) { // for the status: what holds in the next pass
+		_, err = s.node.sits()
+	}
+	if err != nil {
 		if s.node.isAlone() && s.node.lastResort(st, now) {
 			return renew.Limit{}
 		}
@@ -108,7 +128,10 @@ func (s sharing) OrderHold(now time.Time, st renew.State, mode renew.Mode) renew
 // be used: a tenth of the lifetime is left of its certificate, and a hundredth less for each
 // node that comes first. What it orders is published when the engine answers.
 func (n *Node) lastResort(st renew.State, now time.Time) bool {
-	if st.Leaf == nil {
+	switch {
+	case n.o.Alone:
+		return true
+	case st.Leaf == nil:
 		return false
 	}
 	lifetime := st.Leaf.NotAfter.Sub(st.Leaf.NotBefore)
@@ -224,6 +247,9 @@ func (s sharing) Reported(st renew.State, err error) {
 	case err != nil:
 		f.Report(s.target, 0, &document.Exception{Err: err.Error()})
 		return
+	}
+	if n.orders() {
+		f.Unreleased(s.target, s.isAhead(st))
 	}
 	e := exception(st)
 	if r, ok := f.Release(s.target); e != nil && ok && !wave.Allows(r, n.Name()) {

@@ -243,6 +243,7 @@ type Report struct {
 	Exceptions map[string]Exception `json:"exceptions,omitempty"` // by target
 	Waits      string               `json:"waits,omitempty"`      // why the node leaves ordering to others now; "": it does not
 	Newer      map[string][]byte    `json:"newer,omitempty"`      // releases that the engine had and lost, signed, by target
+	Unreleased []string             `json:"unreleased,omitempty"` // targets of which an orderer has a newer pair than the release, sorted
 }
 
 // An Exception is a release that a node does not serve verified.
@@ -258,6 +259,9 @@ func (r *Report) check() error {
 	if r.Revision < 0 {
 		return fmt.Errorf("there is no revision %d", r.Revision)
 	}
+	if len(r.Unreleased) > maxLines {
+		return fmt.Errorf("%d targets have no release", len(r.Unreleased))
+	}
 	for target, e := range r.Exceptions {
 		e.Err = Clean(e.Err)
 		r.Exceptions[target] = e
@@ -268,7 +272,7 @@ func (r *Report) check() error {
 			return err
 		}
 	}
-	return each(slices.Collect(maps.Keys(r.Newer)), CheckTarget)
+	return errors.Join(each(slices.Collect(maps.Keys(r.Newer)), CheckTarget), each(r.Unreleased, CheckTarget))
 }
 
 // Limits of what is read. Real values are far below.

@@ -14,7 +14,7 @@ type Fleet struct {
 	Node    string    `json:"node"`                 // that says so
 	Seat    string    `json:"seat,omitempty"`       // node that orders; "": none
 	Error   string    `json:"error,omitempty"`      // why the engine cannot be used; the rest is as it was before
-	Remedy  string    `json:"remedy,omitempty"`     // for it
+	Remedy  string    `json:"remedy,omitempty"`     // for it, or for Waits
 	Since   time.Time `json:"error_since,omitzero"` // of the error, if known
 	Waits   string    `json:"waits,omitempty"`      // why this node does not take the seat, or takes it last
 	Partial bool      `json:"partial,omitempty"`    // the node may not order, and knows no other node and not their targets
@@ -69,7 +69,10 @@ type Missing struct {
 
 // Summary says who orders.
 func (f *Fleet) Summary() string {
-	if f.Seat == "" {
+	switch {
+	case f.ID == "":
+		return "it is not known which node orders"
+	case f.Seat == "":
 		return "no node orders"
 	}
 	return "node " + f.Seat + " orders"
@@ -83,7 +86,7 @@ func (f *Fleet) Trouble() (what, remedy string) {
 	case f.Error != "":
 		return fmt.Sprintf("the engine cannot be used since %s: %s", f.Since.UTC().Format("2006-01-02 15:04 UTC"), f.Error), f.Remedy
 	case f.Waits != "":
-		return "node " + f.Node + " leaves the seat to others: " + f.Waits, ""
+		return "node " + f.Node + " leaves the seat to others: " + f.Waits, f.Remedy
 	}
 	return "", ""
 }

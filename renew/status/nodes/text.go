@@ -28,7 +28,8 @@ func (f *Fleet) WriteText(w io.Writer) error {
 	for _, n := range f.Nodes {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\n", n.Name, n.State(), cmp.Or(clean(n.Version), "-"), n.Ahead(), n.Behind)
 	}
-	fmt.Fprintln(table, "\t\t\t\t")
+	table.Flush() // a strings.Builder takes all
+	fmt.Fprintln(&b)
 	fmt.Fprintln(table, "TARGET\tRELEASE\tSTAGE\tVERIFIED\tUNTIL")
 	for _, t := range f.Targets {
 		until := "-"
@@ -37,11 +38,9 @@ func (f *Fleet) WriteText(w io.Writer) error {
 		}
 		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\n", t.Name, t.Serial, t.Progress(), t.Count(), until)
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
+	table.Flush()
 	for _, n := range f.Nodes {
-		if n.Waits != "" {
+		if n.Waits != "" && n.Name != f.Node { // that is said above
 			fmt.Fprintf(&b, "%s leaves ordering to others: %s\n", n.Name, clean(n.Waits))
 		}
 	}

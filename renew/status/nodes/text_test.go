@@ -32,7 +32,7 @@ func TestWriteText(t *testing.T) {
 
 NODE  STATE          VERSION  CLOCK  BEHIND
 mx1   alive, orders  v1.0.0   +0s    0
-mx2   alive          v1 �[2J  +90s   0
+mx2   alive          v1       +90s   0
 web   away for 1m    -        +0s    1
 
 TARGET  RELEASE  STAGE   VERIFIED  UNTIL
@@ -59,7 +59,7 @@ c: held: asked for; to go on: keypaird fleet go c
 	if err := f.WriteText(&b); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.String(); !strings.HasPrefix(got, "fleet not known yet: no node orders\nthe engine cannot be used since 2026-12-24 00:00 UTC: no route\nremedy: start etcd\n\nNODE") {
+	if got := b.String(); !strings.HasPrefix(got, "fleet not known yet: it is not known which node orders\nthe engine cannot be used since 2026-12-24 00:00 UTC: no route\nremedy: start etcd\n\nNODE") {
 		t.Errorf("%s", got)
 	}
 }

@@ -1,0 +1,47 @@
+package fleet
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"keypaird/cmd/keypaird/config"
+	"keypaird/renew/fleet/engine/memory"
+	"keypaird/renew/problem"
+)
+
+// files returns the files of a state directory, with what is in them.
+func (m *machine) files() (list []string) {
+	m.t.Helper()
+	try(m.t, filepath.WalkDir(m.state, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			data, failed := os.ReadFile(path)
+			list, err = append(list, path+": "+string(data)), failed
+		}
+		return err
+	}))
+	return list
+}
+
+// A node that was given the prefix of another fleet is told so by each command, and changes
+// nothing: neither there, nor in its state directory.
+func TestForeignPrefix(t *testing.T) {
+	store := memory.New()
+	theirs, _ := machines(t, store.Client("theirs"), "mx1", "mx3")
+	theirs[0].must("init")
+	ours, _ := machines(t, store.Client("ours"), "mx1", "mx2", "mx3")
+	revision, files := store.Revision(), ours[0].files()
+	for _, line := range []string{"init", "status", "status a", "rollback a", "hold a", "go a", "remove mx9"} {
+		ours[0].refused(line, "/keypaird/test/ holds another fleet: the engine's value of \"fleet\" is signed by no node of [fleet.nodes]", "choose another prefix in [fleet]")
+	}
+	ours[0].refused("rollback b", `the configuration has no certificate "b"`, "its names: a")
+	cfg, err := config.Load(config.Options{Path: ours[1].file, Getenv: os.Getenv, Hostname: func() (string, error) { return "mx2", nil }})
+	try(t, err)
+	if _, err := ID(t.Context(), store.Client("ours"), cfg); problem.Remedy(err) == "" {
+		t.Errorf("the daemon is told %v, without a remedy", err)
+	}
+	if store.Revision() != revision || !slices.Equal(ours[0].files(), files) {
+		t.Errorf("something was changed: revision %d, before %d; %q, before %q", store.Revision(), revision, ours[0].files(), files)
+	}
+}
