@@ -427,7 +427,7 @@ func TestCannotTakePart(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); n.Run(ctx, nil) }()
-		n.Begin(t.Context())
+		n.Begin(t.Context(), nil)
 		p, err := pairtest.Issue([]string{domain}, time.Now(), time.Hour)
 		ok(t, err)
 		st := renew.State{Leaf: p.Leaf, InUse: p.Leaf, Fingerprint: p.Fingerprint()}
