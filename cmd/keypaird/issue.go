@@ -9,8 +9,6 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/fleet"
-	"keypaird/renew"
-	"keypaird/renew/reprobe"
 	"keypaird/renew/status"
 )
 
@@ -19,27 +17,6 @@ type issueOptions struct {
 	force, newKey, dryRun, alone bool
 
 	asks bool // the fleet, since the daemon of this node runs
-}
-
-// pass returns a pass over the targets called names, all if there are none.
-func (o issueOptions) pass(w *engine.Engine, names []string) (*renew.Pass, []renew.Target, error) {
-	if _, err := w.CAs(); err != nil {
-		return nil, nil, err
-	}
-	find := w.Find
-	if o.asks { // the answer says which names there are not
-		find = w.FindHere
-	}
-	targets, err := find(names)
-	if err == nil && o.newKey {
-		targets, err = w.WithNewKeys(targets, len(names) > 0)
-	}
-	pass := w.Pass(renew.Manual)
-	if o.force || o.dryRun { // own limits protect those of a CA, not of its twin
-		pass.Mode = renew.Force
-	}
-	pass.Beside = func() []renew.Target { return w.Beside(targets) }
-	return pass, targets, err
 }
 
 // flags adds the options.
@@ -109,23 +86,12 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	defer end()
-	pass, targets, err := o.pass(w, names)
+	did, err := w.Issue(ctx, names, engine.IssueOptions{Force: o.force, NewKey: o.newKey, Here: o.asks, Step: show.Step, Show: show.Run})
 	if err != nil {
 		return err
 	}
-	pass.Step, pass.Records = show.Step, new(renew.Records)
-	var did renew.Report
 	if o.dryRun {
-		show.Run(func() { did = pass.Run(ctx, targets) })
 		fmt.Fprintln(e.Stderr, "keypaird: this was a dry run: nothing is stored, and nothing was deployed")
-		return e.Finish(status.ResultsOf(did.Done, did.Errs, show.Took), len(did.Done), did.Errs, *asJSON)
-	}
-	show.Run(func() {
-		w.Prepare(ctx, targets, pass.Records)
-		did = reprobe.Run(ctx, pass, targets)
-	})
-	if len(names) == 0 {
-		w.LogUnconfigured()
 	}
 	return e.Finish(append(append(status.Results{}, asked.Results...), status.ResultsOf(did.Done, did.Errs, show.Took)...), asked.Changed+len(did.Done), append(asked.Errs, did.Errs...), *asJSON)
 }

@@ -74,6 +74,18 @@ type Fleet struct {
 	unreleased map[string]bool // targets of which this node has a newer pair than the release
 }
 
+// A clock is that of a CA.
+type clock struct {
+	at    time.Time // when it was seen; zero: never
+	ahead time.Duration
+}
+
+// A retry is when a pair is fetched again that could not be used.
+type retry struct {
+	after   time.Duration // the next one; doubled each time
+	pending bool
+}
+
 // A rest is the time in which a node takes the seat last.
 type rest struct {
 	until  time.Time

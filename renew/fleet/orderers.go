@@ -93,12 +93,6 @@ func (f *Fleet) aheadOf() string {
 	return ""
 }
 
-// A clock is that of a CA.
-type clock struct {
-	at    time.Time // when it was seen; zero: never
-	ahead time.Duration
-}
-
 // CompareClock notes by how much the clock of a CA that just answered is ahead of ours.
 func (f *Fleet) CompareClock(ahead time.Duration) {
 	f.mu.Lock()

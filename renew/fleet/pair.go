@@ -62,12 +62,6 @@ func (f *Fleet) fetch(ctx context.Context, target string, r document.Release) (*
 	return p, nil
 }
 
-// A retry is when a pair is fetched again that could not be used.
-type retry struct {
-	after   time.Duration // the next one; doubled each time
-	pending bool
-}
-
 // again has Changed called for a target after a while, unless there is no error.
 func (f *Fleet) again(target string, err error) {
 	f.mu.Lock()

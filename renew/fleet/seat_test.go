@@ -204,7 +204,7 @@ func TestClockOfCA(t *testing.T) {
 		if d := w.takenBy("b"); d > 10*time.Second {
 			t.Errorf("taken after %v", d)
 		}
-		if s := a.Seat(); !strings.Contains(s.Waits, "clock") || !strings.Contains(s.Waits, "NTP") {
+		if s := a.Seat(); !strings.Contains(s.Waits, "clock") || !strings.Contains(s.Remedy, "NTP") {
 			t.Errorf("Seat = %+v", s)
 		}
 		wrong = 0

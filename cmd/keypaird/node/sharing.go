@@ -232,6 +232,7 @@ func (s sharing) Verified(st renew.State) (everywhere string, missing []string) 
 			missing = append(missing, n.Name)
 		}
 	}
+	slices.Sort(missing)
 	if missing == nil {
 		everywhere = st.Fingerprint
 	}
