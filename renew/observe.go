@@ -17,7 +17,7 @@ func (p *Pass) compareFiles(j *job) (changed bool, err error) {
 		switch {
 		case spec.Newer != nil && j.External() == nil && !j.wentBack(rec, spec.Newer):
 			return false, p.storeDeployed(j, name, spec)
-		case rec.Deployed != j.state.Fingerprint || spec.Signature == rec.Signature || spec.Differs != "" && rec.ConfigHash != spec.ConfigHash:
+		case rec.Deployed == "" || rec.Deployed != j.state.Fingerprint || spec.Signature == rec.Signature || spec.Differs != "" && rec.ConfigHash != spec.ConfigHash:
 		case spec.Differs != "":
 			p.Log.Warn("deployed files differ", "cert", j.Name, "deployment", name, "found", spec.Differs)
 		default:

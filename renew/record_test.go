@@ -2,6 +2,7 @@ package renew
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,4 +66,17 @@ func FuzzLoadRecord(f *testing.F) {
 		}
 		r.Orders["le"].Failed(errors.New("x"), now, time.Time{})
 	})
+}
+
+// A target without a certificate has no deployed files to compare: nothing is written
+// before its order.
+func TestNothingIsRecordedBeforeTheFirstOrder(t *testing.T) {
+	w := newWorld(t)
+	w.limit = func(string) Limit { return Limit{Until: time.Now().Add(day), Err: errors.New("own limit")} }
+	target := chat
+	target.Issuers, target.Deploy = cas("le"), deploymentsAs(DeploySpec{Signature: "no files"}, "relayd")
+	w.pass(t.Context(), Scheduled, target)
+	if data, err := w.store.ReadFile(chat.Name, "record.json"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("record %s, %v; want none", data, err)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 const nsTLS = "urn:ietf:params:xml:ns:xmpp-tls"
@@ -74,11 +75,14 @@ func (c *chat) xmpp(name, xmlns string) error {
 }
 
 // streamErrors are stream errors (RFC 6120, section 4.9): a condition, and perhaps a text.
-var streamErrors = regexp.MustCompile(`^<stream:error[^>]*>\s*<([a-z][a-z-]{0,60})[^>]*>(?:.*<text[^>]*>([^<]{1,200}))?`)
+// The expression takes long to compile, and every process of keypaird would wait for it.
+var streamErrors = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^<stream:error[^>]*>\s*<([a-z][a-z-]{0,60})[^>]*>(?:.*<text[^>]*>([^<]{1,200}))?`)
+})
 
 // refusedStream is refused for a stream error, of which it has the condition and the text.
 func refusedStream(to, answer string) error {
-	m := streamErrors.FindStringSubmatch(answer)
+	m := streamErrors().FindStringSubmatch(answer)
 	switch {
 	case m == nil:
 		return refused(to, answer)

@@ -76,11 +76,11 @@ func walk(path string) (at string, info fs.FileInfo, err error) {
 		return "", nil, err
 	}
 	at = "/"
+	if info, err = os.Lstat(at); err != nil {
+		return "", nil, err
+	}
 	todo := strings.Split(abs, "/")
 	for links := 0; ; {
-		if info, err = os.Lstat(at); err != nil {
-			return "", nil, err
-		}
 		for len(todo) > 0 && (todo[0] == "" || todo[0] == ".") {
 			todo = todo[1:]
 		}
@@ -92,22 +92,26 @@ func walk(path string) (at string, info fs.FileInfo, err error) {
 		}
 		next := filepath.Join(at, todo[0]) // at holds no links, so ".." is its parent
 		todo = todo[1:]
-		if info, err = os.Lstat(next); err != nil {
+		found, err := os.Lstat(next)
+		if err != nil {
 			return "", nil, err
 		}
-		if info.Mode().Type() != fs.ModeSymlink {
-			at = next
+		if found.Mode().Type() != fs.ModeSymlink {
+			at, info = next, found
 			continue
 		}
 		if links++; links > 40 {
 			return "", nil, &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
 		}
-		target, err := followable(next, info)
+		target, err := followable(next, found)
 		if err != nil {
 			return "", nil, err
 		}
 		if filepath.IsAbs(target) {
 			at = "/"
+			if info, err = os.Lstat(at); err != nil {
+				return "", nil, err
+			}
 		}
 		todo = append(strings.Split(target, "/"), todo...)
 	}

@@ -47,7 +47,7 @@ func (d *Dir) Try(state string) error {
 // tryFiles tries files and links. This process has all rights in d, so what it is not
 // permitted the file system does not have.
 func (d *Dir) tryFiles() error {
-	err := d.Replace("file", []byte("x"), Private)
+	err := d.ReplaceHint("file", []byte("x"), Private) // Publish syncs the directory
 	var info fs.FileInfo
 	if err == nil {
 		info, err = d.Lstat("file")

@@ -31,6 +31,7 @@ const maxStateFile = 1 << 20
 type Store struct {
 	certs *durable.Dir
 	made  sync.Map // names with a directory that this process has made durable
+	read  pairs
 
 	tryOnce sync.Once
 	tried   error // what the file system lacks
@@ -93,7 +94,7 @@ func (s *Store) open(name string) (nameDir, error) {
 		return nameDir{}, err
 	}
 	d, err := s.certs.Sub(dir)
-	return nameDir{d}, err
+	return nameDir{d, &s.read}, err
 }
 
 // create is open for a directory that is made if it is missing.
@@ -103,7 +104,7 @@ func (s *Store) create(name string) (nameDir, error) {
 		return nameDir{}, err
 	}
 	d, err := s.certs.SubMake(dir)
-	return nameDir{d}, err
+	return nameDir{d, &s.read}, err
 }
 
 // Make makes the directory of name, durably. Concurrent calls share one sync. The
@@ -142,7 +143,10 @@ func (s *Store) syncName(name string) error {
 }
 
 // A nameDir is the open directory of a name.
-type nameDir struct{ *durable.Dir }
+type nameDir struct {
+	*durable.Dir
+	read *pairs
+}
 
 // Add writes p as a new version of name, durably, and reads it back. It does
 // not make it live: [Store.SetLive] does. After a crash between the two

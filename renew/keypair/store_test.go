@@ -7,9 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"keypaird/renew/testutil"
 )
 
 const name = "example.org"
@@ -152,4 +155,28 @@ func TestMoved(t *testing.T) {
 	must(t, os.RemoveAll(dir))
 	must(t, os.Symlink(dir+".old", dir))
 	check("back again, behind a link", false)
+}
+
+// A version is verified once as long as its pair is in use, and again when its files have
+// changed. Pairs that are no longer in use are not kept.
+func TestReadAgain(t *testing.T) {
+	s := open(t, t.TempDir())
+	v := add(t, s, name, newCA(t).pair(t, name))
+	first, err := s.Newest(name)
+	must(t, err)
+	again, err := s.Newest(name)
+	if must(t, err); again.Pair != first.Pair {
+		t.Error("the same files were parsed twice")
+	}
+	damage(t, filepath.Join(v.Dir, keyFile), newCA(t).pair(t, name).Key())
+	if _, err := s.Newest(name); err == nil {
+		t.Error("the key of another certificate was accepted")
+	}
+	runtime.KeepAlive(first)
+	first, again = Version{}, Version{}
+	known := func() (n int) {
+		s.read.known.Range(func(any, any) bool { n++; return true })
+		return n
+	}
+	testutil.Eventually(t, "unused pairs are forgotten", func() bool { runtime.GC(); return known() == 0 })
 }

@@ -2,12 +2,16 @@ package keypair
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"weak"
 
 	"keypaird/renew/durable"
 )
@@ -285,7 +289,7 @@ func (d nameDir) load(id string) (Version, error) {
 	if err != nil {
 		return Version{}, err
 	}
-	p, err := Parse(chain, key)
+	p, err := d.read.parse(chain, key)
 	if err != nil {
 		return Version{}, &durable.BrokenError{Path: v.Path(), Err: err}
 	}
@@ -299,6 +303,31 @@ func (d nameDir) load(id string) (Version, error) {
 		}
 	}
 	return Version{ID: id, Dir: v.Path(), Pair: p}, nil
+}
+
+// pairs are those that were read and are still used somewhere. A pass reads each new
+// version four times, and to verify it takes longer than to read it.
+type pairs struct {
+	known sync.Map // weak.Pointer[Pair] by pairSums
+}
+
+// pairSums are the SHA-256 of a chain and of a key, as they were read.
+type pairSums struct{ chain, key [sha256.Size]byte }
+
+// parse is [Parse]. The same content is the same pair.
+func (p *pairs) parse(chain, key []byte) (*Pair, error) {
+	sums := pairSums{sha256.Sum256(chain), sha256.Sum256(key)}
+	if known, ok := p.known.Load(sums); ok {
+		if pair := known.(weak.Pointer[Pair]).Value(); pair != nil {
+			return pair, nil
+		}
+	}
+	pair, err := Parse(chain, key)
+	if err == nil {
+		p.known.Store(sums, weak.Make(pair))
+		runtime.AddCleanup(pair, func(sums pairSums) { p.known.Delete(sums) }, sums)
+	}
+	return pair, err
 }
 
 // LiveID is the ID of the live version of name: fs.ErrNotExist if there is
