@@ -62,7 +62,7 @@ func (w *draft) steps(ctx context.Context, cfg *config.Config) string {
 	for _, name := range w.deploy {
 		w.serverStep(s, cfg, name)
 	}
-	keypaird := w.service(s, cfg) + w.command()
+	keypaird := w.service(ctx, s, cfg) + w.command()
 	w.standIns(s, cfg, keypaird)
 	s.step("Try everything, then obtain the certificates, and let the daemon renew them:")
 	s.commands(keypaird+" check -live", keypaird+" issue -dry-run", keypaird+" issue", w.daemon())
@@ -89,11 +89,15 @@ func (w *draft) standIns(s *steps, cfg *config.Config, keypaird string) {
 	}
 }
 
-// lacking says what check will complain of about the servers: what this machine or the
-// service lacks.
+// lacking says what check will complain of about the servers: what this machine lacks. If
+// the service lacks something, a step of its own mends that.
 func (w *draft) lacking(ctx context.Context, s *steps, cfg *config.Config) {
+	var later []preflight.Finding
+	if w.needsRoot(cfg) {
+		later = preflight.Sandbox(ctx, cfg)
+	}
 	found := slices.DeleteFunc(preflight.Configuration(ctx, cfg), func(f preflight.Finding) bool {
-		return f.Check != "deploy" || f.Result == preflight.Good
+		return f.Check != "deploy" || f.Result == preflight.Good || slices.Contains(later, f)
 	})
 	if len(found) > 0 {
 		s.step("Make what the servers need and this machine lacks:")
@@ -138,21 +142,30 @@ func (w *draft) daemon() string {
 	return w.command() + " run"
 }
 
-// service says how the service, which has a user of its own, may do what only root can. It
-// returns what comes before commands that are run as that user.
-func (w *draft) service(s *steps, cfg *config.Config) (as string) {
-	if w.group < 0 || !w.unit() {
-		return ""
-	}
-	needsRoot := func(name string) bool {
+// needsRoot reports whether the service of the packages, which has a user of its own, has
+// to do what only root can.
+func (w *draft) needsRoot(cfg *config.Config) bool {
+	return w.group >= 0 && w.unit() && slices.ContainsFunc(w.deploy, func(name string) bool {
 		d := cfg.Deployment(name)
 		return preset.NeedsRoot(name) || len(d.Outputs()) > 0
-	}
-	if !slices.ContainsFunc(w.deploy, needsRoot) {
+	})
+}
+
+// service says how the service may do what only root can. It returns what comes before
+// commands that are run as the user of the service.
+func (w *draft) service(ctx context.Context, s *steps, cfg *config.Config) (as string) {
+	switch {
+	case w.group < 0 || !w.unit():
+		return ""
+	case !w.needsRoot(cfg):
 		return "runuser -u keypaird -- "
 	}
+	commands := preflight.Prepare(ctx, cfg, "")
+	if len(commands) == 0 { // systemd does not run, or nothing is left to do: twice does no harm
+		commands = preflight.BecomeRoot(cfg.State)
+	}
 	s.step("The service runs as the user keypaird, and only root can serve these servers. Let it be root, in its sandbox, and give it its state:")
-	s.commands(preflight.BecomeRoot(cfg.State)...)
+	s.commands(commands...)
 	return ""
 }
 
