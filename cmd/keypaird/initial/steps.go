@@ -222,7 +222,11 @@ func (w *draft) tsig(s *steps, lines []string) {
 	files := w.secrets()
 	if i := slices.IndexFunc(files, func(v variable) bool { return strings.HasSuffix(v.name, "_TSIG_FILE") }); i >= 0 {
 		path := files[i].value
-		s.commands(append([]string{"(umask 077; tsig-keygen keypaird >" + word(path) + ")"}, w.protect(path)...)...)
+		if w.group < 0 {
+			s.commands("(umask 077; tsig-keygen keypaird >" + word(path) + ")")
+		} else { // the service reads it
+			s.commands("(umask 027; tsig-keygen keypaird >" + word(path) + " && chgrp keypaird " + word(path) + ")")
+		}
 		w.bindKey(s, path)
 	} else {
 		s.text("It is there already.")
@@ -231,9 +235,15 @@ func (w *draft) tsig(s *steps, lines []string) {
 	case "knotd":
 		s.text("In knot.conf, with the key's algorithm and secret, and acl: keypaird in the zone:")
 		s.lines(knotLines(w.dnsNames())...)
+		s.text("Then:")
+		s.commands("knotc reload")
 	default:
 		s.text("In the block of the zone of %s, in named.conf:", w.domain)
 		s.lines(lines...)
+		if w.machine.nameserv == "named" {
+			s.text("Then:")
+			s.commands("rndc reconfig")
+		}
 	}
 }
 
