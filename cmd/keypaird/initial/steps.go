@@ -52,6 +52,14 @@ func (s *steps) commands(list ...string) {
 	}
 }
 
+// chain adds commands of which none is run after one that failed: one line if there is room.
+func (s *steps) chain(list ...string) {
+	if line := strings.Join(list, " && "); len(line) < columns {
+		list = []string{line}
+	}
+	s.commands(list...)
+}
+
 // steps returns what is left to do after the configuration has been written.
 func (w *draft) steps(ctx context.Context, cfg *config.Config) string {
 	s := &steps{Writer: textfmt.Writer{Width: columns}}
@@ -65,7 +73,8 @@ func (w *draft) steps(ctx context.Context, cfg *config.Config) string {
 	keypaird := w.service(ctx, s, cfg) + w.command()
 	w.standIns(s, cfg, keypaird)
 	s.step("Try everything, then obtain the certificates, and let the daemon renew them:")
-	s.commands(keypaird+" check -live", keypaird+" issue -dry-run", keypaird+" issue", w.daemon())
+	s.chain(keypaird+" check -live", keypaird+" issue -dry-run", keypaird+" issue")
+	s.commands(w.daemon())
 	s.text("To let no other account certify these names, add the CAA records that this shows:")
 	s.commands(keypaird + " account")
 	return s.String()
@@ -77,16 +86,17 @@ func (w *draft) standIns(s *steps, cfg *config.Config, keypaird string) {
 		return
 	}
 	s.step("Servers that have these lines do not start, or not as they should, while the files are missing. Stand-ins, which are self-signed and replace nothing, help until the first certificate is there:")
-	s.commands(keypaird + " deploy -stand-in")
+	commands := []string{keypaird + " deploy -stand-in"}
 	for _, name := range w.deploy {
 		d := cfg.Deployment(name)
 		switch {
 		case name == "postfix": // its reload is a script
-			s.commands("postfix reload")
+			commands = append(commands, "postfix reload")
 		case len(d.Reload) > 0:
-			s.commands(strings.Join(d.Reload, " "))
+			commands = append(commands, strings.Join(d.Reload, " "))
 		}
 	}
+	s.chain(commands...)
 }
 
 // lacking says what check will complain of about the servers: what this machine lacks. If
