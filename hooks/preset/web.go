@@ -46,7 +46,7 @@ var webServers = []row{
 		check:     always("nginx", "-t"),
 		reload:    always("nginx", "-s", "reload"),
 		setup: []string{
-			"ssl_certificate     STATE/certs/NAME/live/fullchain.pem;    # in the server block of that name",
+			"ssl_certificate     STATE/certs/NAME/live/fullchain.pem;    # in the server block of that name, with listen 443 ssl;",
 			"ssl_certificate_key STATE/certs/NAME/live/privkey.pem;",
 		},
 		notes: []string{

@@ -52,6 +52,14 @@ func (s *steps) commands(list ...string) {
 	}
 }
 
+// chain adds commands of which none is run after one that failed: one line if there is room.
+func (s *steps) chain(list ...string) {
+	if line := strings.Join(list, " && "); len(line) < columns {
+		list = []string{line}
+	}
+	s.commands(list...)
+}
+
 // steps returns what is left to do after the configuration has been written.
 func (w *draft) steps(ctx context.Context, cfg *config.Config) string {
 	s := &steps{Writer: textfmt.Writer{Width: columns}}
@@ -62,10 +70,11 @@ func (w *draft) steps(ctx context.Context, cfg *config.Config) string {
 	for _, name := range w.deploy {
 		w.serverStep(s, cfg, name)
 	}
-	keypaird := w.service(s, cfg) + w.command()
+	keypaird := w.service(ctx, s, cfg) + w.command()
 	w.standIns(s, cfg, keypaird)
 	s.step("Try everything, then obtain the certificates, and let the daemon renew them:")
-	s.commands(keypaird+" check -live", keypaird+" issue -dry-run", keypaird+" issue", w.daemon())
+	s.chain(keypaird+" check -live", keypaird+" issue -dry-run", keypaird+" issue")
+	s.commands(w.daemon())
 	s.text("To let no other account certify these names, add the CAA records that this shows:")
 	s.commands(keypaird + " account")
 	return s.String()
@@ -77,23 +86,28 @@ func (w *draft) standIns(s *steps, cfg *config.Config, keypaird string) {
 		return
 	}
 	s.step("Servers that have these lines do not start, or not as they should, while the files are missing. Stand-ins, which are self-signed and replace nothing, help until the first certificate is there:")
-	s.commands(keypaird + " deploy -stand-in")
+	commands := []string{keypaird + " deploy -stand-in"}
 	for _, name := range w.deploy {
 		d := cfg.Deployment(name)
 		switch {
 		case name == "postfix": // its reload is a script
-			s.commands("postfix reload")
+			commands = append(commands, "postfix reload")
 		case len(d.Reload) > 0:
-			s.commands(strings.Join(d.Reload, " "))
+			commands = append(commands, strings.Join(d.Reload, " "))
 		}
 	}
+	s.chain(commands...)
 }
 
-// lacking says what check will complain of about the servers: what this machine or the
-// service lacks.
+// lacking says what check will complain of about the servers: what this machine lacks. If
+// the service lacks something, a step of its own mends that.
 func (w *draft) lacking(ctx context.Context, s *steps, cfg *config.Config) {
+	var later []preflight.Finding
+	if w.needsRoot(cfg) {
+		later = preflight.Sandbox(ctx, cfg)
+	}
 	found := slices.DeleteFunc(preflight.Configuration(ctx, cfg), func(f preflight.Finding) bool {
-		return f.Check != "deploy" || f.Result == preflight.Good
+		return f.Check != "deploy" || f.Result == preflight.Good || slices.Contains(later, f)
 	})
 	if len(found) > 0 {
 		s.step("Make what the servers need and this machine lacks:")
@@ -138,21 +152,30 @@ func (w *draft) daemon() string {
 	return w.command() + " run"
 }
 
-// service says how the service, which has a user of its own, may do what only root can. It
-// returns what comes before commands that are run as that user.
-func (w *draft) service(s *steps, cfg *config.Config) (as string) {
-	if w.group < 0 || !w.unit() {
-		return ""
-	}
-	needsRoot := func(name string) bool {
+// needsRoot reports whether the service of the packages, which has a user of its own, has
+// to do what only root can.
+func (w *draft) needsRoot(cfg *config.Config) bool {
+	return w.group >= 0 && w.unit() && slices.ContainsFunc(w.deploy, func(name string) bool {
 		d := cfg.Deployment(name)
 		return preset.NeedsRoot(name) || len(d.Outputs()) > 0
-	}
-	if !slices.ContainsFunc(w.deploy, needsRoot) {
+	})
+}
+
+// service says how the service may do what only root can. It returns what comes before
+// commands that are run as the user of the service.
+func (w *draft) service(ctx context.Context, s *steps, cfg *config.Config) (as string) {
+	switch {
+	case w.group < 0 || !w.unit():
+		return ""
+	case !w.needsRoot(cfg):
 		return "runuser -u keypaird -- "
 	}
+	commands := preflight.Prepare(ctx, cfg, "")
+	if len(commands) == 0 { // systemd does not run, or nothing is left to do: twice does no harm
+		commands = preflight.BecomeRoot(cfg.State)
+	}
 	s.step("The service runs as the user keypaird, and only root can serve these servers. Let it be root, in its sandbox, and give it its state:")
-	s.commands(preflight.BecomeRoot(cfg.State)...)
+	s.commands(commands...)
 	return ""
 }
 
@@ -209,7 +232,11 @@ func (w *draft) tsig(s *steps, lines []string) {
 	files := w.secrets()
 	if i := slices.IndexFunc(files, func(v variable) bool { return strings.HasSuffix(v.name, "_TSIG_FILE") }); i >= 0 {
 		path := files[i].value
-		s.commands(append([]string{"(umask 077; tsig-keygen keypaird >" + word(path) + ")"}, w.protect(path)...)...)
+		if w.group < 0 {
+			s.commands("(umask 077; tsig-keygen keypaird >" + word(path) + ")")
+		} else { // the service reads it
+			s.commands("(umask 027; tsig-keygen keypaird >" + word(path) + " && chgrp keypaird " + word(path) + ")")
+		}
 		w.bindKey(s, path)
 	} else {
 		s.text("It is there already.")
@@ -218,9 +245,15 @@ func (w *draft) tsig(s *steps, lines []string) {
 	case "knotd":
 		s.text("In knot.conf, with the key's algorithm and secret, and acl: keypaird in the zone:")
 		s.lines(knotLines(w.dnsNames())...)
+		s.text("Then:")
+		s.commands("knotc reload")
 	default:
 		s.text("In the block of the zone of %s, in named.conf:", w.domain)
 		s.lines(lines...)
+		if w.machine.nameserv == "named" {
+			s.text("Then:")
+			s.commands("rndc reconfig")
+		}
 	}
 }
 
