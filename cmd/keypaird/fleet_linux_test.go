@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -460,6 +461,51 @@ func TestFleetKilled(t *testing.T) {
 		}
 	}
 	f.issued(2)
+}
+
+// The machine that orders dies while the record of a challenge is published. The next one
+// removes it, goes on with the order, and leaves nothing.
+func TestFleetRecordLeft(t *testing.T) {
+	t.Parallel()
+	if !inNamespaces(t) {
+		return
+	}
+	if !inside() {
+		t.Skip("needs root and Linux: each node answers at port 80 of an address of its own")
+	}
+	f := newFleet(t, 1, []string{"mx1", "mx2"}, "mx1", "mx2")
+	first, second := f.nodes[0], f.nodes[1]
+	killed := make(chan struct{})
+	var kill func()
+	kill = func() {
+		if records, _ := f.ns.txt(); len(records) == 0 { // it is another challenge
+			f.ca.at("challenge", false, kill)
+			return
+		}
+		first.signal(syscall.SIGKILL)
+		close(killed)
+	}
+	f.ca.at("challenge", false, kill)
+	first.start()
+	if err := testutil.Within(30*time.Second, func() error {
+		if strings.Contains(first.log.String(), "ordering for the fleet") {
+			return nil
+		}
+		return errors.New("mx1 does not order")
+	}); err != nil {
+		t.Fatal(err)
+	}
+	second.start()
+	<-killed
+	first.stop(syscall.SIGKILL)
+	f.agree(120*time.Second, nil, second)
+	f.issued(2)
+	if log := second.log.String(); !strings.Contains(log, "TXT record of another node removed") || strings.Contains(log, "may be left") {
+		t.Error("the record was not removed by what the engine has of it")
+	}
+	if records, err := f.ns.txt(); err != nil || len(records) != 0 {
+		t.Errorf("left: %q, %v", records, err)
+	}
 }
 
 // signal sends a signal to all processes of the daemon.
