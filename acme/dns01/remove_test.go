@@ -26,7 +26,7 @@ func TestNote(t *testing.T) {
 		noted = append(noted, r)
 		return func() { gone++ }, nil
 	}
-	c := challenge("example.org", "token")
+	c := challenge("example.org", "noted")
 	if err := a.Solve(t.Context(), c, accept); err != nil || len(noted) != 0 { // of check -live
 		t.Fatalf("noted %v: %v", noted, err)
 	}
@@ -71,7 +71,7 @@ func TestNotNoted(t *testing.T) {
 	a := p.account(t)
 	lost := errors.New("another node sits")
 	a.Note = func(context.Context, Presented) (func(), error) { return nil, lost }
-	c := challenge("example.org", "token")
+	c := challenge("example.org", "unnoted")
 	c.Order = "https://ca.test/order/1"
 	if err := a.Solve(t.Context(), c, accept); !errors.Is(err, lost) || p.calls() != "" {
 		t.Errorf("Solve = %v, the provider was told %q", err, p.calls())
