@@ -35,6 +35,9 @@ type network struct {
 const ourAddr = "10.9.0.1"
 
 func newNetwork(t *testing.T) *network {
+	for _, name := range []string{"ip", "nsenter", "unshare"} {
+		testutil.Program(t, name)
+	}
 	w := &network{t, map[string]*exec.Cmd{}}
 	w.run("ip", "link", "add", "br0", "type", "bridge")
 	w.run("ip", "addr", "add", ourAddr+"/24", "dev", "br0")
