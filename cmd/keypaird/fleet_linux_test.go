@@ -384,6 +384,7 @@ func TestFleet(t *testing.T) {
 
 	t.Log("the first choice is gone: the second renews")
 	first.stop(syscall.SIGKILL)
+	f.endLeases(first)
 	f.change(second, web)
 	pairs = f.agree(120*time.Second, pairs, second, web)
 	f.issued(2)
@@ -436,6 +437,7 @@ func TestFleetKilled(t *testing.T) {
 	f.change(f.nodes...)
 	<-killed
 	first.stop(syscall.SIGKILL)
+	f.endLeases(first)
 	pairs = f.agree(120*time.Second, pairs, second, web)
 	f.issued(2)
 
