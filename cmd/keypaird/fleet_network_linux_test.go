@@ -426,14 +426,7 @@ func (f *netFleet) disturbed(d disturbance) {
 	f.change(f.nodes...)
 	<-done
 	if d.away {
-		try(f.T, testutil.Within(patience, func() error {
-			// A member that has no leader may be asked.
-			value, err := f.engine.CtlAs("root", "get", "--print-value-only", etcdtest.Prefix+"live/plain")
-			if err == nil && (value == "" || strings.Contains(value, before)) {
-				err = errors.New("nothing is published")
-			}
-			return err
-		}))
+		f.published("plain", before)
 	} else {
 		f.agreeOn("plain", f.pair, f.nodes...)
 	}
