@@ -283,7 +283,7 @@ func TestDiffers(t *testing.T) {
 		differs()
 		b.stop()
 		<-b.stopped
-		b = w.start("b", with("new"))
+		w.start("b", with("new"))
 		time.Sleep(10 * time.Second)
 		if got := called(); !slices.Equal(got, []string{"x.example"}) {
 			t.Errorf("agrees: called for %q", got)
