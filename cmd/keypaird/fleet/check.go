@@ -187,7 +187,7 @@ func checkMember(e wire.Endpoint, now time.Time) preflight.Finding {
 	}
 	detail := "etcd " + e.Version + " answers"
 	if e.Version == "" {
-		detail = "etcd answers; its size and alarms, which etcd shows to root alone from 3.6 on: etcdctl endpoint status"
+		detail = "etcd answers; its size and alarms, from 3.6 on for root alone: etcdctl endpoint status"
 	}
 	return preflight.Finding{Check: checkName, Subject: subject, Result: preflight.Good, Detail: detail}
 }
