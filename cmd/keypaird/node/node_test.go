@@ -525,3 +525,35 @@ func TestDescribe(t *testing.T) {
 		}
 	})
 }
+
+// While the fleet's id becomes known, there is a term or a reason why there is none.
+func TestFleetFoundMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a")
+		a := w.start("a", t.TempDir(), "a")
+		time.Sleep(5 * time.Second)
+		ok(t, a.begin(), a.Err())
+		known, ended, stopped := a.Fleet(), make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for {
+				a.fleet.Store(nil)
+				a.fleet.Store(known)
+				select {
+				case <-ended:
+					return
+				default:
+				}
+			}
+		}()
+		defer func() { close(ended); <-stopped }()
+		for range 2_000_000 {
+			if term, err := a.sits(); term == nil && err == nil {
+				t.Fatal("this node does not sit, for no reason")
+			}
+			if a.noFleet() == nil {
+				t.Fatal("no fleet was known, for no reason")
+			}
+		}
+	})
+}
