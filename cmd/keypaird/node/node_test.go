@@ -463,6 +463,9 @@ func TestAlone(t *testing.T) {
 			t.Errorf("it sits: %v, or waits for the engine: %v", err, time.Since(began))
 		}
 		ok(t, a.Permit(), a.save("alone"))
+		removed, err := a.NoteTXT(t.Context(), presentedTXT("x.example"))
+		ok(t, err)
+		removed()
 		s := a.Sharing(domain)
 		if hold := s.OrderHold(time.Now(), renew.State{}, renew.Manual); hold.Err != nil {
 			t.Errorf("orders nothing: %v", hold.Err)

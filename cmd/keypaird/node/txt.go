@@ -21,6 +21,9 @@ const (
 // NoteTXT gives a record of a dns-01 challenge, which is about to be presented, to the nodes
 // that may order, until removed is called.
 func (n *Node) NoteTXT(ctx context.Context, r dns01.Presented) (removed func(), err error) {
+	if n.isAlone() {
+		return func() {}, nil
+	}
 	key := document.TXTKey(r.Value)
 	op, err := n.op(key, document.TXT{
 		Account: r.Account, FQDN: r.FQDN, Value: r.Value, Domain: r.Domain, Token: r.Token, KeyAuthorization: r.KeyAuth,
