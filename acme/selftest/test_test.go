@@ -212,7 +212,9 @@ func TestCancelled(t *testing.T) {
 		asked, given := 0, time.Now()
 		test := &Test{
 			Table: "http-01", Log: slog.New(slog.DiscardHandler), Wait: 10 * time.Second,
-			Addresses: func(context.Context, string) ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr(ipv4)}, nil },
+			Addresses: func(context.Context, string) ([]netip.Addr, error) {
+				return []netip.Addr{netip.MustParseAddr(ipv4)}, nil
+			},
 			Ask: func(ctx context.Context, _ netip.Addr, _ acme.Challenge) error {
 				asked++
 				cancel()
