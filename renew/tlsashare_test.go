@@ -133,3 +133,44 @@ func TestDaneEarlierRecordsOfFleet(t *testing.T) {
 		removable([]string{first, second, third}, false, "two")
 	})
 }
+
+// After a rollback, the key of the newer certificate may be in use until every machine has
+// verified the older one anew.
+func TestDaneRolledBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, members := newFleet(t, "one", "two")
+		m := newDaneMember(members[0])
+		m.run(t, Scheduled)
+		first := *f.have
+		used := tlsa.Record(first.Pair.Leaf.RawSubjectPublicKeyInfo)
+		m.zone.publish(used)
+		m.run(t, Manual)
+		next := m.shown(t).Next.TLSA()
+		m.zone.publish(used, next)
+		m.run(t, Manual)
+		time.Sleep(2 * time.Hour)
+		f.missing = []string{"two"}
+		m.run(t, Force)
+		m.run(t, Manual)
+		s := m.shown(t)
+		if tlsa.Record(s.Leaf.RawSubjectPublicKeyInfo) != next {
+			t.Fatalf("not rolled to %s: %+v", next, s.Record.TLSA)
+		}
+		f.have = &Taken{Pair: first.Pair, Ordering: s.Record.Ordering, Serial: f.have.Serial + 1}
+		f.have.Ordering.TLSA.Everywhere = first.Pair.Fingerprint() // as an earlier version of keypaird left it
+		for range 3 {
+			m.run(t, Manual)
+			s = m.shown(t)
+			if old, now := s.Rollover(m.target()).Removable(mx); s.Fingerprint != first.Pair.Fingerprint() || !slices.Equal(old, []string{next}) || now {
+				t.Errorf("may be removed: %q, now %t; want %q, later", old, now, next)
+			}
+		}
+		f.missing = nil
+		m.run(t, Manual)
+		f.missing = []string{"two"} // it writes its report anew
+		s = m.shown(t)
+		if old, now := s.Rollover(m.target()).Removable(mx); !slices.Equal(old, []string{next}) || !now {
+			t.Errorf("verified everywhere, may be removed: %q, now %t", old, now)
+		}
+	})
+}

@@ -53,7 +53,7 @@ func (t *Test) run(ctx context.Context, c acme.Challenge) error {
 		return nil
 	}
 	results := t.Try(bounded, addrs, c)
-	for began := time.Now(); slices.ContainsFunc(results, Result.answeredOtherwise) && time.Since(began) < t.Wait; {
+	for began := time.Now(); ctx.Err() == nil && slices.ContainsFunc(results, Result.answeredOtherwise) && time.Since(began) < t.Wait; {
 		results = t.tryAgain(ctx, addrs, c)
 	}
 	if ctx.Err() != nil {

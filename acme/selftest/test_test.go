@@ -204,3 +204,29 @@ func TestRemedyOfNoAddress(t *testing.T) {
 		}
 	}
 }
+
+// A test of an order that is given up ends at once, and asks nobody again.
+func TestCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		asked, given := 0, time.Now()
+		test := &Test{
+			Table: "http-01", Log: slog.New(slog.DiscardHandler), Wait: 10 * time.Second,
+			Addresses: func(context.Context, string) ([]netip.Addr, error) {
+				return []netip.Addr{netip.MustParseAddr(ipv4)}, nil
+			},
+			Ask: func(ctx context.Context, _ netip.Addr, _ acme.Challenge) error {
+				asked++
+				cancel()
+				time.Sleep(time.Millisecond) // else the clock stands still
+				return ctx.Err()
+			},
+		}
+		if err := test.run(ctx, acme.Challenge{Identifier: "a.test"}); !errors.Is(err, context.Canceled) {
+			t.Errorf("error = %v", err)
+		}
+		if asked != 1 || time.Since(given) > time.Second {
+			t.Errorf("asked %d times in %v", asked, time.Since(given))
+		}
+	})
+}

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"time"
 
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/fleet/view"
@@ -23,6 +24,12 @@ func Open[T any](f *Fleet, e engine.Entry, by []string, parse func([]byte) (T, e
 		secret, err = f.Identity.Unseal(m.Sealed)
 	}
 	return body, secret, err
+}
+
+// SignedAt returns when an entry that one of the nodes by has signed says it was.
+func SignedAt(f *Fleet, e engine.Entry, by []string) (time.Time, error) {
+	m, err := f.Members.Open(e.Value, f.ID, e.Key, by)
+	return m.At, err
 }
 
 // Fetch reads one key; false: there is none.

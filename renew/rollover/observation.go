@@ -111,7 +111,8 @@ func (r Record) Empty() bool {
 }
 
 // WithKeys returns r with the TLSA records of the current keys. Those of earlier keys
-// become Retired: the operator may remove them.
+// become Retired: the operator may remove them, once all machines have verified a
+// certificate after that, even one that they had verified before.
 func (r Record) WithKeys(used, next string) Record {
 	retired := append(slices.Clone(r.Retired), r.Used, r.Next)
 	retired = slices.DeleteFunc(retired, func(s string) bool { return s == "" || s == used || s == next })
@@ -120,7 +121,9 @@ func (r Record) WithKeys(used, next string) Record {
 			retired = slices.Delete(retired, i, i+1)
 		}
 	}
-	r.Retired = retired[max(0, len(retired)-maxRetired):]
+	if retired = retired[max(0, len(retired)-maxRetired):]; !slices.Equal(retired, r.Retired) {
+		r.Retired, r.Everywhere = retired, ""
+	}
 	if r.Next != next { // the observations are of another key
 		names := make(map[string]Observation, len(r.Names))
 		for name, o := range r.Names {

@@ -227,19 +227,19 @@ func MayOrderAlone(cfg *config.Config) error {
 	return nil
 }
 
-// Unusable returns nil if the engine of the fleet cannot be used: to read, or to write. Else
-// the error says who orders.
+// Unusable returns nil if the engine of the fleet cannot be used: to read, or to write, for
+// the reason that is printed then. Else the error says who orders.
 func (c *Command) Unusable(ctx context.Context, cfg *config.Config) error {
 	f, end, err := c.observe(ctx, cfg)
 	if err != nil {
-		return ctx.Err()
+		return c.unusable(ctx, err)
 	}
 	defer end()
 	limited, cancel := context.WithTimeout(ctx, statusWait)
 	defer cancel()
 	lease, err := f.Engine.Lease(limited, answerWait)
 	if err != nil {
-		return ctx.Err()
+		return c.unusable(ctx, err)
 	}
 	_ = lease.End(limited) // else it ends by itself
 	who := "no node orders yet"
@@ -247,4 +247,15 @@ func (c *Command) Unusable(ctx context.Context, cfg *config.Config) error {
 		who = "node " + node + " orders"
 	}
 	return problem.New("the engine of the fleet can be used, and "+who, "leave -alone out: keypaird issue asks that node")
+}
+
+// unusable prints why the engine cannot be used, unless ctx has ended.
+func (c *Command) unusable(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		c.Hint("the engine of the fleet cannot be used: " + err.Error())
+		if remedy := problem.Remedy(err); remedy != "" {
+			c.Hint("remedy: " + remedy)
+		}
+	}
+	return ctx.Err()
 }

@@ -1,12 +1,16 @@
 package fleet
 
 import (
+	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"keypaird/cmd/keypaird/config"
+	"keypaird/renew/fleet/engine"
 	"keypaird/renew/fleet/engine/memory"
 	"keypaird/renew/problem"
 )
@@ -44,4 +48,31 @@ func TestForeignPrefix(t *testing.T) {
 	if store.Revision() != revision || !slices.Equal(ours[0].files(), files) {
 		t.Errorf("something was changed: revision %d, before %d; %q, before %q", store.Revision(), revision, ours[0].files(), files)
 	}
+}
+
+// An operator who orders without the engine is told why it counts as one that cannot be used.
+func TestUnusable(t *testing.T) {
+	store := memory.New()
+	all, _ := machines(t, store.Client("c"), "mx1", "mx3")
+	cfg, err := config.Load(config.Options{Path: all[0].file, Getenv: os.Getenv, Hostname: func() (string, error) { return "mx1", nil }})
+	try(t, err)
+	unusable := func(ctx context.Context, want string) {
+		t.Helper()
+		var hints []string
+		c := Command{Log: slog.New(slog.DiscardHandler), Hint: func(text string) { hints = append(hints, text) }}
+		c.Connect = func(context.Context, *config.Config, *slog.Logger) (engine.Engine, func()) {
+			return store.Client("c"), func() {}
+		}
+		err := c.Unusable(ctx, cfg)
+		if got := strings.Join(hints, "\n"); err != ctx.Err() || (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("told %q, %v; want %q", got, err, want)
+		}
+	}
+	unusable(t.Context(), "cannot be used: the prefix of the engine belongs to no fleet yet\nremedy: run keypaird fleet init")
+	all[0].must("init")
+	store.Set(memory.Faults{ReadOnly: true})
+	unusable(t.Context(), "the engine of the fleet cannot be used: ")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	unusable(ended, "")
 }

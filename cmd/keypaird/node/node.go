@@ -70,6 +70,11 @@ func (n *Node) Err() error {
 	if f := n.Fleet(); f != nil {
 		return f.Seat().Err
 	}
+	return n.noFleet()
+}
+
+// noFleet returns why Fleet was nil, even if it no longer is.
+func (n *Node) noFleet() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.idErr
@@ -108,7 +113,7 @@ func (n *Node) seat() (*fleet.Term, error) {
 func (n *Node) sits() (*fleet.Term, error) {
 	f := n.Fleet()
 	if f == nil {
-		return nil, n.Err()
+		return nil, n.noFleet()
 	}
 	return f.Term()
 }
@@ -156,7 +161,7 @@ func (n *Node) isAlone() bool {
 func (n *Node) op(key string, body any, secret []byte) (engine.Op, error) {
 	f := n.Fleet()
 	if f == nil {
-		return engine.Op{}, notPermitted(n.Err())
+		return engine.Op{}, notPermitted(n.noFleet())
 	}
 	return f.Op(key, body, secret, n.o.Fleet.Order)
 }

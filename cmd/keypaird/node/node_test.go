@@ -463,6 +463,9 @@ func TestAlone(t *testing.T) {
 			t.Errorf("it sits: %v, or waits for the engine: %v", err, time.Since(began))
 		}
 		ok(t, a.Permit(), a.save("alone"))
+		removed, err := a.NoteTXT(t.Context(), presentedTXT("x.example"))
+		ok(t, err)
+		removed()
 		s := a.Sharing(domain)
 		if hold := s.OrderHold(time.Now(), renew.State{}, renew.Manual); hold.Err != nil {
 			t.Errorf("orders nothing: %v", hold.Err)
@@ -522,6 +525,38 @@ func TestDescribe(t *testing.T) {
 		}
 		if d := edge.Describe(); !d.Partial || d.Seat != "a" || len(d.Nodes) != 1 || d.Nodes[0].Name != "edge" || !d.Nodes[0].Alive || d.Nodes[0].Behind != 1 || d.Targets[0].Count() != "0/1" {
 			t.Errorf("%+v", d)
+		}
+	})
+}
+
+// While the fleet's id becomes known, there is a term or a reason why there is none.
+func TestFleetFoundMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a")
+		a := w.start("a", t.TempDir(), "a")
+		time.Sleep(5 * time.Second)
+		ok(t, a.begin(), a.Err())
+		known, ended, stopped := a.Fleet(), make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for {
+				a.fleet.Store(nil)
+				a.fleet.Store(known)
+				select {
+				case <-ended:
+					return
+				default:
+				}
+			}
+		}()
+		defer func() { close(ended); <-stopped }()
+		for range 2_000_000 {
+			if term, err := a.sits(); term == nil && err == nil {
+				t.Fatal("this node does not sit, for no reason")
+			}
+			if a.noFleet() == nil {
+				t.Fatal("no fleet was known, for no reason")
+			}
 		}
 	})
 }
