@@ -15,10 +15,15 @@ const (
 
 // compareOrderers ends the term of this node if another orderer should sit: its version
 // is newer, or it has a release or a pair that this node and the engine lack, or this
-// node's clock differs from those of most others. It notes which of them agree.
+// node's clock differs from those of most others; once in a rest, for the other may be
+// unable to take the seat. It notes which of them agree.
 func (f *Fleet) compareOrderers() {
 	f.mu.Lock()
 	f.agree()
+	if f.rests() {
+		f.mu.Unlock()
+		return
+	}
 	reason, remedy := "", ""
 	switch newer, with := f.newerOrderer(), f.newerRelease(); {
 	case newer != "" && f.now().Sub(f.termAt) >= restTime:
@@ -39,11 +44,14 @@ func (f *Fleet) compareOrderers() {
 	f.update(func() { f.rest.remedy = remedy })
 }
 
-// newerOrderer returns a living orderer with a newer version than this node. f.mu is held.
+// newerOrderer returns a living orderer with a newer version than this node, which does not
+// leave the seat to others. f.mu is held.
 func (f *Fleet) newerOrderer() string {
 	for _, name := range f.Order {
 		if a := f.aliveOrderer(name); a != nil && newerVersion(a.Version, f.Version) {
-			return name
+			if r := f.view.Nodes[name].Report; r == nil || r.Waits == "" {
+				return name
+			}
 		}
 	}
 	return ""

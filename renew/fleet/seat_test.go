@@ -393,6 +393,39 @@ func TestUnreleased(t *testing.T) {
 	})
 }
 
+// A node that leaves the seat to an older one takes it after that one; if that one does not
+// take it, the node orders on, and leaves it once in ten minutes.
+func TestLeftInVain(t *testing.T) {
+	inFleet(t, "a b", func(t *testing.T, w *world) {
+		w.start("a", func(o *Options) { o.Version = "v1.1.0" })
+		b := w.start("b")
+		w.takenBy("a")
+		b.Unreleased("x.example", true)
+		w.takenBy("b")
+	})
+	inFleet(t, "a b", func(t *testing.T, w *world) {
+		a, b := w.start("a"), w.start("b")
+		w.takenBy("a")
+		time.Sleep(time.Minute)
+		b.client.Set(memory.Faults{Fail: func(c memory.Call) error {
+			if c.Method == "Lease" {
+				return memory.ErrReadOnly
+			}
+			return nil
+		}})
+		b.Unreleased("x.example", true)
+		time.Sleep(time.Minute)
+		if s := a.Seat(); !s.Mine || s.Waits == "" {
+			t.Fatalf("a does not order after a minute: %+v", s)
+		}
+		term, _ := a.Term()
+		time.Sleep(8 * time.Minute)
+		if now, err := a.Term(); now != term {
+			t.Errorf("a stood up again: %v", err)
+		}
+	})
+}
+
 // While the configuration of a living orderer differs, the node in the seat waits; when that
 // one is gone or agrees, it is called for the target at once.
 func TestDiffers(t *testing.T) {
