@@ -57,6 +57,7 @@ type Fleet struct {
 	view    *view.View
 	results map[string]result // of this process, by target
 	reread  func()            // makes follow read all
+	reloads int               // how often Reconfigured was called
 	differ  map[string]bool   // targets of which Differs said that a configuration does
 	retries map[string]*retry // of pairs that could not be used, by target
 	missing map[string]uint64 // serials of releases without a pair in the engine, by target

@@ -32,6 +32,7 @@ func (f *Fleet) Reconfigured(targets map[string]string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.Targets, f.all = targets, true
+	f.reloads++
 	clear(f.unreleased)
 	f.reread()
 	f.wake()
