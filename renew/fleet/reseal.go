@@ -14,8 +14,8 @@ import (
 
 // resealAll goes through all pairs once in each term of this node, and again once its
 // configuration changed, so that nodes which came, went or have a new key can open what they
-// need. For a pair that it cannot open itself, it
-// leaves the seat to another orderer, now or once one is alive.
+// need. For a pair that it cannot open itself, it leaves the seat to another orderer, now or
+// once one is alive.
 func (f *Fleet) resealAll(ctx context.Context) {
 	var last *Term
 	reloads := 0
