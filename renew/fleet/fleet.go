@@ -63,10 +63,11 @@ type Fleet struct {
 	missing map[string]uint64 // serials of releases without a pair in the engine, by target
 	present bool              // the node is signed in as alive
 	clone   string            // boot id of another machine with this node's name; "": none
-	errs    [2]error          // why the engine cannot be used: to follow, to be alive
+	errs    [4]error          // why the engine cannot be used, by source
 	errAt   time.Time         // since when
 	term    *Term             // nil: this node does not sit
 	termAt  time.Time
+	untaken error // why this node could not take the seat last
 	rest    rest
 	ca      clock           // that answered last in this term
 	pending map[string]bool // targets of the next call of Changed; nil: none

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -82,6 +83,45 @@ func TestPartition(t *testing.T) {
 		a.client.Set(memory.Faults{})
 		time.Sleep(time.Minute)
 		if s := a.Seat(); s.Err != nil || s.Node != "b" {
+			t.Errorf("Seat = %+v", s)
+		}
+	})
+}
+
+// An engine that does nothing that is written to it cannot be used, though it answers and
+// the term lasts; likewise one in which no node can take the seat.
+func TestReadOnly(t *testing.T) {
+	inFleet(t, "a b", func(t *testing.T, w *world) {
+		a, b := w.start("a"), w.start("b")
+		w.takenBy("a")
+		time.Sleep(time.Minute)
+		term, _ := a.Term()
+		w.server.Set(memory.Faults{ReadOnly: true})
+		err := term.Commit(t.Context(), engine.Op{Key: "records/x.example", Value: []byte("x")})
+		if s := a.Seat(); err == nil || !errors.Is(s.Err, memory.ErrReadOnly) || !s.Mine {
+			t.Errorf("Commit = %v, Seat = %+v", err, s)
+		}
+		if err := term.Commit(t.Context()); !errors.Is(err, memory.ErrReadOnly) {
+			t.Errorf("Commit = %v", err)
+		}
+		w.server.Set(memory.Faults{})
+		if err := term.Commit(t.Context()); err != nil || a.Seat().Err != nil {
+			t.Errorf("Commit = %v, Seat = %+v", err, a.Seat())
+		}
+		w.server.Set(memory.Faults{ReadOnly: true})
+		a.end()
+		time.Sleep(2 * time.Minute)
+		if s := b.Seat(); s.Err != nil {
+			t.Errorf("unusable too soon: %+v", s)
+		}
+		time.Sleep(3 * time.Minute)
+		if s := b.Seat(); !errors.Is(s.Err, memory.ErrReadOnly) || s.Node != "" {
+			t.Errorf("Seat = %+v", s)
+		}
+		w.server.Set(memory.Faults{})
+		w.takenBy("b")
+		time.Sleep(time.Minute)
+		if s := b.Seat(); s.Err != nil {
 			t.Errorf("Seat = %+v", s)
 		}
 	})
