@@ -227,8 +227,8 @@ func MayOrderAlone(cfg *config.Config) error {
 	return nil
 }
 
-// Unusable returns nil if the engine of the fleet cannot be used: to read, or to write. Else
-// the error says who orders.
+// Unusable returns nil if the engine of the fleet cannot be used: to read, to write, or to
+// order, for no node takes the seat. Else the error says who orders.
 func (c *Command) Unusable(ctx context.Context, cfg *config.Config) error {
 	f, end, err := c.observe(ctx, cfg)
 	if err != nil {
@@ -242,9 +242,14 @@ func (c *Command) Unusable(ctx context.Context, cfg *config.Config) error {
 		return ctx.Err()
 	}
 	_ = lease.End(limited) // else it ends by itself
-	who := "no node orders yet"
-	if node := f.Seat().Node; node != "" {
-		who = "node " + node + " orders"
+	for began := time.Now(); ctx.Err() == nil && time.Since(began) < vacantFor; {
+		if node := f.Seat().Node; slices.Contains(f.Order, node) {
+			return problem.New("the engine of the fleet can be used, and node "+node+" orders", "leave -alone out: keypaird issue asks that node")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(askEvery):
+		}
 	}
-	return problem.New("the engine of the fleet can be used, and "+who, "leave -alone out: keypaird issue asks that node")
+	return ctx.Err()
 }
