@@ -69,7 +69,7 @@ type Fleet struct {
 	termAt  time.Time
 	untaken error // why this node could not take the seat last
 	rest    rest
-	ca      clock           // that answered last in this term
+	ca      clock           // that answered last
 	pending map[string]bool // targets of the next call of Changed; nil: none
 	all     bool            // the next call of Changed is for all
 	seen    map[string]watched
@@ -79,8 +79,10 @@ type Fleet struct {
 
 // A clock is that of a CA.
 type clock struct {
-	at    time.Time // when it was seen; zero: never
-	ahead time.Duration
+	at      time.Time     // when it was seen; zero: never
+	since   time.Time     // likewise, by the monotonic clock
+	ahead   time.Duration // of ours then
+	earlier bool          // it was in an earlier term of this node
 }
 
 // A retry is when a pair is fetched again that could not be used.

@@ -189,7 +189,7 @@ func (f *Fleet) begin(ctx context.Context) (*Term, engine.Lease, error) {
 // sit goes through a term until it ends.
 func (f *Fleet) sit(ctx context.Context, t *Term, lease engine.Lease) {
 	f.Log.Info("seat taken", "node", f.Node)
-	f.update(func() { f.term, f.termAt, f.all, f.ca = t, f.now(), true, clock{} })
+	f.update(func() { f.term, f.termAt, f.all, f.ca.earlier = t, f.now(), true, true })
 	reason := t.End(f.await(ctx, t, lease))
 	f.update(func() { f.term, f.all = nil, true })
 	f.setErr(writing, nil)

@@ -260,6 +260,44 @@ func TestClockOfCA(t *testing.T) {
 	})
 }
 
+// Nodes that lie about their clocks move no orderer whose clock agrees with that of a CA, in
+// later terms either.
+func TestClockLies(t *testing.T) {
+	inFleet(t, "a b c d", func(t *testing.T, w *world) {
+		w.order = []string{"a", "b"}
+		a := w.start("a")
+		w.takenBy("a")
+		a.CompareClock(time.Second)
+		w.start("b")
+		for _, name := range []string{"c", "d"} {
+			w.start(name, func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(2 * time.Hour) } })
+		}
+		time.Sleep(time.Hour)
+		term, err := a.Term()
+		if err != nil || time.Since(a.Seat().Since) < time.Hour {
+			t.Fatalf("a stood up: %v", err)
+		}
+		if !term.StandUp("the CA cannot be reached", time.Minute) {
+			t.Fatal("nobody else sits")
+		}
+		w.takenBy("b")
+		w.nodes["b"].end()
+		w.takenBy("a")
+		w.start("b")
+		for _, name := range []string{"c", "d"} {
+			w.nodes[name].end()
+			w.start(name, func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(2 * time.Hour) } })
+		}
+		if term, err = a.Term(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if now, err := a.Term(); now != term {
+			t.Errorf("a stood up in a later term: %v", err)
+		}
+	})
+}
+
 // What others wrote before this node took the seat counts as soon as a CA's clock differs.
 func TestClockHeardEarlier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
