@@ -57,17 +57,19 @@ type Fleet struct {
 	view    *view.View
 	results map[string]result // of this process, by target
 	reread  func()            // makes follow read all
+	reloads int               // how often Reconfigured was called
 	differ  map[string]bool   // targets of which Differs said that a configuration does
 	retries map[string]*retry // of pairs that could not be used, by target
 	missing map[string]uint64 // serials of releases without a pair in the engine, by target
 	present bool              // the node is signed in as alive
 	clone   string            // boot id of another machine with this node's name; "": none
-	errs    [2]error          // why the engine cannot be used: to follow, to be alive
+	errs    [4]error          // why the engine cannot be used, by source
 	errAt   time.Time         // since when
 	term    *Term             // nil: this node does not sit
 	termAt  time.Time
+	untaken error // why this node could not take the seat last
 	rest    rest
-	ca      clock           // that answered last in this term
+	ca      clock           // that answered last
 	pending map[string]bool // targets of the next call of Changed; nil: none
 	all     bool            // the next call of Changed is for all
 	seen    map[string]watched
@@ -77,8 +79,10 @@ type Fleet struct {
 
 // A clock is that of a CA.
 type clock struct {
-	at    time.Time // when it was seen; zero: never
-	ahead time.Duration
+	at      time.Time     // when it was seen; zero: never
+	since   time.Time     // likewise, by the monotonic clock
+	ahead   time.Duration // of ours then
+	earlier bool          // it was in an earlier term of this node
 }
 
 // A retry is when a pair is fetched again that could not be used.

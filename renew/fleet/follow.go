@@ -50,18 +50,26 @@ func (f *Fleet) follow(ctx context.Context) {
 
 // Sources of an error of the engine.
 const (
-	following = iota
-	living
+	following = iota // to read
+	living           // to sign in
+	writing          // to write, in a term of this node
+	sitting          // to take the seat, which no node has
 )
 
 // err returns why the engine cannot be used; nil: it can. f.mu is held.
-func (f *Fleet) err() error { return cmp.Or(f.errs[following], f.errs[living]) }
+func (f *Fleet) err() error { return cmp.Or(f.errs[:]...) }
+
+// unreachable returns why this node has no part in the fleet; nil: it has. f.mu is held.
+func (f *Fleet) unreachable() error { return cmp.Or(f.errs[following], f.errs[living]) }
 
 // setErr notes whether the engine can be used.
 func (f *Fleet) setErr(source int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	was := f.err()
+	if source == writing && f.term == nil { // a commit of a term that has ended
+		err = nil
+	}
 	f.errs[source] = err
 	switch is := f.err(); {
 	case is != nil && was == nil:

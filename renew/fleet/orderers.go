@@ -10,15 +10,21 @@ import (
 
 const (
 	restTime = 10 * time.Minute
-	maxSkew  = time.Minute // of clocks
+	maxSkew  = time.Minute    // of clocks
+	caCounts = 24 * time.Hour // since a CA's clock was seen
 )
 
 // compareOrderers ends the term of this node if another orderer should sit: its version
 // is newer, or it has a release or a pair that this node and the engine lack, or this
-// node's clock differs from those of most others. It notes which of them agree.
+// node's clock differs from those of most others; once in a rest, for the other may be
+// unable to take the seat. It notes which of them agree.
 func (f *Fleet) compareOrderers() {
 	f.mu.Lock()
 	f.agree()
+	if f.rests() {
+		f.mu.Unlock()
+		return
+	}
 	reason, remedy := "", ""
 	switch newer, with := f.newerOrderer(), f.newerRelease(); {
 	case newer != "" && f.now().Sub(f.termAt) >= restTime:
@@ -39,11 +45,14 @@ func (f *Fleet) compareOrderers() {
 	f.update(func() { f.rest.remedy = remedy })
 }
 
-// newerOrderer returns a living orderer with a newer version than this node. f.mu is held.
+// newerOrderer returns a living orderer with a newer version than this node, which does not
+// leave the seat to others. f.mu is held.
 func (f *Fleet) newerOrderer() string {
 	for _, name := range f.Order {
 		if a := f.aliveOrderer(name); a != nil && newerVersion(a.Version, f.Version) {
-			return name
+			if r := f.view.Nodes[name].Report; r == nil || r.Waits == "" {
+				return name
+			}
 		}
 	}
 	return ""
@@ -98,8 +107,8 @@ func (f *Fleet) aheadOf() string {
 func (f *Fleet) CompareClock(ahead time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	differed := f.ca.ahead.Abs() > maxSkew
-	f.ca = clock{f.now(), ahead}
+	differed := !f.ca.earlier && f.ca.ahead.Abs() > maxSkew
+	f.ca = clock{at: f.now(), since: time.Now(), ahead: ahead}
 	if ahead.Abs() > maxSkew && !differed {
 		f.wake()
 	}
@@ -107,12 +116,16 @@ func (f *Fleet) CompareClock(ahead time.Duration) {
 
 // clockWrong reports whether this node's clock differs from those of most others: from at
 // least two, those of nodes that wrote something in this term and that of the CA. Once the
-// CA's differs, those count that wrote something earlier. f.mu is held.
+// CA's differs, those count that wrote something earlier. While it agrees, the others are
+// wrong. f.mu is held.
 func (f *Fleet) clockWrong() bool {
 	var known, differ int
 	now := f.now()
-	byCA := f.ca.ahead.Abs() > maxSkew
-	if !f.ca.at.IsZero() {
+	if f.caAgrees(now) {
+		return false
+	}
+	byCA := !f.ca.earlier && f.ca.ahead.Abs() > maxSkew
+	if !f.ca.earlier && !f.ca.at.IsZero() {
 		known++
 	}
 	if byCA {
@@ -128,6 +141,14 @@ func (f *Fleet) clockWrong() bool {
 		}
 	}
 	return differ >= 2 && 2*differ > known
+}
+
+// caAgrees reports whether the clock of a CA agrees with this node's, which was not set since
+// that was seen. f.mu is held.
+func (f *Fleet) caAgrees(now time.Time) bool {
+	age := time.Since(f.ca.since)
+	ahead := f.ca.ahead + age - now.Sub(f.ca.at)
+	return !f.ca.at.IsZero() && age < caCounts && ahead.Abs() <= maxSkew
 }
 
 // newerVersion reports whether a version like v1.2.3 is newer than another. One that is not

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -309,6 +310,43 @@ func TestReseal(t *testing.T) {
 		}
 		if _, secret, _, err := Fetch(t.Context(), a.Fleet, "records/x.example", a.Order, document.Parse[document.Record]); string(secret) != "next" || err != nil {
 			t.Errorf("next key %q, %v", secret, err)
+		}
+	})
+}
+
+// A node that a reload adds to those of a deployment can open the pair within seconds, and
+// the node in the seat goes on.
+func TestAudienceGrows(t *testing.T) {
+	inFleet(t, "a b c", func(t *testing.T, w *world) {
+		w.order = []string{"a"}
+		audience := []string{"b"}
+		var mu sync.Mutex
+		with := func(o *Options) {
+			o.Audience = func(string) []string {
+				mu.Lock()
+				defer mu.Unlock()
+				return audience
+			}
+		}
+		a := w.start("a", with)
+		w.start("b", with)
+		c := w.start("c", with)
+		w.takenBy("a")
+		w.publish(a, "x.example")
+		term, _ := a.Term()
+		time.Sleep(time.Minute)
+		mu.Lock()
+		audience = []string{"b", "c"}
+		mu.Unlock()
+		for _, n := range w.nodes {
+			n.Reconfigured(nil)
+		}
+		time.Sleep(5 * time.Second)
+		if _, r, err := c.Pair(t.Context(), "x.example"); err != nil || r.Serial != 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if now, err := a.Term(); now != term {
+			t.Errorf("the term ended: %v", err)
 		}
 	})
 }

@@ -82,7 +82,7 @@ func (f *Fleet) writeReports(ctx context.Context) {
 		f.mu.Lock()
 		next := f.changed
 		_, due := f.report()
-		due = due && f.present && f.err() == nil
+		due = due && f.present && f.unreachable() == nil
 		var rested <-chan time.Time
 		if rest := f.rest.until.Sub(f.now()); rest > 0 {
 			rested = time.After(rest)

@@ -12,18 +12,20 @@ import (
 	"keypaird/renew/fleet/view"
 )
 
-// resealAll goes through all pairs once in each term of this node, so that nodes which came,
-// went or have a new key can open what they need. For a pair that it cannot open itself, it
-// leaves the seat to another orderer, now or once one is alive.
+// resealAll goes through all pairs once in each term of this node, and again once its
+// configuration changed, so that nodes which came, went or have a new key can open what they
+// need. For a pair that it cannot open itself, it leaves the seat to another orderer, now or
+// once one is alive.
 func (f *Fleet) resealAll(ctx context.Context) {
 	var last *Term
+	reloads := 0
 	done := map[string]error{} // by target
 	for ctx.Err() == nil {
 		f.mu.Lock()
 		next, t, mayLeave := f.changed, f.term, !f.rests() && f.otherOrderer()
-		if t != last {
+		if t != last || f.reloads != reloads {
 			clear(done)
-			last = t
+			last, reloads = t, f.reloads
 		}
 		target := ""
 		for name := range f.view.Releases {

@@ -16,7 +16,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 		loops = append(loops, f.stayAlive, f.writeReports)
 	}
 	if f.orders() && !f.Observer {
-		loops = append(loops, f.takeSeat, f.widen, f.resealAll)
+		loops = append(loops, f.takeSeat, f.watchSeat, f.widen, f.resealAll)
 	}
 	var running sync.WaitGroup
 	for _, loop := range loops {
@@ -32,6 +32,7 @@ func (f *Fleet) Reconfigured(targets map[string]string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.Targets, f.all = targets, true
+	f.reloads++
 	clear(f.unreleased)
 	f.reread()
 	f.wake()

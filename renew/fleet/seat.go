@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -76,12 +77,39 @@ func (f *Fleet) takeSeat(ctx context.Context) {
 			continue
 		}
 		t, lease, err := f.begin(ctx)
+		f.mu.Lock()
+		f.untaken = err
+		f.mu.Unlock()
 		if err != nil {
 			f.Log.Debug("seat not taken", "err", err)
 			pause(ctx, turn)
 			continue
 		}
 		f.sit(ctx, t, lease)
+	}
+}
+
+const (
+	watchEvery = 30 * time.Second
+	vacantFor  = 6 // times in a row; then nobody can order
+)
+
+var errVacant = problem.New("no node of order takes the seat", "see what each of them says: keypaird fleet status; keypaird check -live there")
+
+// watchSeat notes that the engine cannot be used to order, if for minutes no node has the
+// seat, which this one may take.
+func (f *Fleet) watchSeat(ctx context.Context) {
+	for vacant := 0; pause(ctx, watchEvery); {
+		f.mu.Lock()
+		node, _, _ := document.ParseSeat(f.view.Seat.Value)
+		why := cmp.Or(f.untaken, errVacant)
+		if vacant++; f.term != nil || slices.Contains(f.Order, node) || f.clone != "" || f.unreachable() != nil {
+			vacant, why = 0, nil
+		}
+		f.mu.Unlock()
+		if vacant == 0 || vacant >= vacantFor {
+			f.setErr(sitting, why)
+		}
 	}
 }
 
@@ -118,7 +146,7 @@ func (f *Fleet) awaitTurn(ctx context.Context) bool {
 
 // mayOrder reports whether this node may take the seat. f.mu is held.
 func (f *Fleet) mayOrder() bool {
-	return f.present && f.err() == nil && !f.view.Synced.IsZero() && f.view.Seat.Value == nil
+	return f.present && f.unreachable() == nil && !f.view.Synced.IsZero() && f.view.Seat.Value == nil
 }
 
 // place returns how long this node leaves the seat to others: to those before it in the
@@ -149,7 +177,7 @@ func (f *Fleet) begin(ctx context.Context) (*Term, engine.Lease, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	t, there, err := seat.Take(ctx, f.Engine, lease, f.Node, f.standUp)
+	t, there, err := seat.Take(ctx, f.Engine, lease, f.Node, f.standUp, func(err error) { f.setErr(writing, err) })
 	if err != nil {
 		f.endLease(ctx, lease) // a commit that happens later has no lease
 		return nil, nil, err
@@ -161,9 +189,10 @@ func (f *Fleet) begin(ctx context.Context) (*Term, engine.Lease, error) {
 // sit goes through a term until it ends.
 func (f *Fleet) sit(ctx context.Context, t *Term, lease engine.Lease) {
 	f.Log.Info("seat taken", "node", f.Node)
-	f.update(func() { f.term, f.termAt, f.all, f.ca = t, f.now(), true, clock{} })
+	f.update(func() { f.term, f.termAt, f.all, f.ca.earlier = t, f.now(), true, true })
 	reason := t.End(f.await(ctx, t, lease))
 	f.update(func() { f.term, f.all = nil, true })
+	f.setErr(writing, nil)
 	f.endLease(ctx, lease)
 	level := slog.LevelInfo
 	if f.Seat().Waits != "" {

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -82,6 +83,45 @@ func TestPartition(t *testing.T) {
 		a.client.Set(memory.Faults{})
 		time.Sleep(time.Minute)
 		if s := a.Seat(); s.Err != nil || s.Node != "b" {
+			t.Errorf("Seat = %+v", s)
+		}
+	})
+}
+
+// An engine that does nothing that is written to it cannot be used, though it answers and
+// the term lasts; likewise one in which no node can take the seat.
+func TestReadOnly(t *testing.T) {
+	inFleet(t, "a b", func(t *testing.T, w *world) {
+		a, b := w.start("a"), w.start("b")
+		w.takenBy("a")
+		time.Sleep(time.Minute)
+		term, _ := a.Term()
+		w.server.Set(memory.Faults{ReadOnly: true})
+		err := term.Commit(t.Context(), engine.Op{Key: "records/x.example", Value: []byte("x")})
+		if s := a.Seat(); err == nil || !errors.Is(s.Err, memory.ErrReadOnly) || !s.Mine {
+			t.Errorf("Commit = %v, Seat = %+v", err, s)
+		}
+		if err := term.Commit(t.Context()); !errors.Is(err, memory.ErrReadOnly) {
+			t.Errorf("Commit = %v", err)
+		}
+		w.server.Set(memory.Faults{})
+		if err := term.Commit(t.Context()); err != nil || a.Seat().Err != nil {
+			t.Errorf("Commit = %v, Seat = %+v", err, a.Seat())
+		}
+		w.server.Set(memory.Faults{ReadOnly: true})
+		a.end()
+		time.Sleep(2 * time.Minute)
+		if s := b.Seat(); s.Err != nil {
+			t.Errorf("unusable too soon: %+v", s)
+		}
+		time.Sleep(3 * time.Minute)
+		if s := b.Seat(); !errors.Is(s.Err, memory.ErrReadOnly) || s.Node != "" {
+			t.Errorf("Seat = %+v", s)
+		}
+		w.server.Set(memory.Faults{})
+		w.takenBy("b")
+		time.Sleep(time.Minute)
+		if s := b.Seat(); s.Err != nil {
 			t.Errorf("Seat = %+v", s)
 		}
 	})
@@ -216,6 +256,44 @@ func TestClockOfCA(t *testing.T) {
 		time.Sleep(time.Hour)
 		if !a.Seat().Mine {
 			t.Error("a stood up again")
+		}
+	})
+}
+
+// Nodes that lie about their clocks move no orderer whose clock agrees with that of a CA, in
+// later terms either.
+func TestClockLies(t *testing.T) {
+	inFleet(t, "a b c d", func(t *testing.T, w *world) {
+		w.order = []string{"a", "b"}
+		a := w.start("a")
+		w.takenBy("a")
+		a.CompareClock(time.Second)
+		w.start("b")
+		for _, name := range []string{"c", "d"} {
+			w.start(name, func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(2 * time.Hour) } })
+		}
+		time.Sleep(time.Hour)
+		term, err := a.Term()
+		if err != nil || time.Since(a.Seat().Since) < time.Hour {
+			t.Fatalf("a stood up: %v", err)
+		}
+		if !term.StandUp("the CA cannot be reached", time.Minute) {
+			t.Fatal("nobody else sits")
+		}
+		w.takenBy("b")
+		w.nodes["b"].end()
+		w.takenBy("a")
+		w.start("b")
+		for _, name := range []string{"c", "d"} {
+			w.nodes[name].end()
+			w.start(name, func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(2 * time.Hour) } })
+		}
+		if term, err = a.Term(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if now, err := a.Term(); now != term {
+			t.Errorf("a stood up in a later term: %v", err)
 		}
 	})
 }
@@ -389,6 +467,39 @@ func TestUnreleased(t *testing.T) {
 		time.Sleep(time.Hour)
 		if !b.Seat().Mine || len(b.view.Nodes["b"].Report.Unreleased) > 0 {
 			t.Errorf("Seat = %+v", b.Seat())
+		}
+	})
+}
+
+// A node that leaves the seat to an older one takes it after that one; if that one does not
+// take it, the node orders on, and leaves it once in ten minutes.
+func TestLeftInVain(t *testing.T) {
+	inFleet(t, "a b", func(t *testing.T, w *world) {
+		w.start("a", func(o *Options) { o.Version = "v1.1.0" })
+		b := w.start("b")
+		w.takenBy("a")
+		b.Unreleased("x.example", true)
+		w.takenBy("b")
+	})
+	inFleet(t, "a b", func(t *testing.T, w *world) {
+		a, b := w.start("a"), w.start("b")
+		w.takenBy("a")
+		time.Sleep(time.Minute)
+		b.client.Set(memory.Faults{Fail: func(c memory.Call) error {
+			if c.Method == "Lease" {
+				return memory.ErrReadOnly
+			}
+			return nil
+		}})
+		b.Unreleased("x.example", true)
+		time.Sleep(time.Minute)
+		if s := a.Seat(); !s.Mine || s.Waits == "" {
+			t.Fatalf("a does not order after a minute: %+v", s)
+		}
+		term, _ := a.Term()
+		time.Sleep(8 * time.Minute)
+		if now, err := a.Term(); now != term {
+			t.Errorf("a stood up again: %v", err)
 		}
 	})
 }

@@ -227,8 +227,8 @@ func MayOrderAlone(cfg *config.Config) error {
 	return nil
 }
 
-// Unusable returns nil if the engine of the fleet cannot be used: to read, or to write, for
-// the reason that is printed then. Else the error says who orders.
+// Unusable returns nil if the engine of the fleet cannot be used: to read, to write, or to
+// order, for no node takes the seat. It prints why. Else the error says who orders.
 func (c *Command) Unusable(ctx context.Context, cfg *config.Config) error {
 	f, end, err := c.observe(ctx, cfg)
 	if err != nil {
@@ -242,11 +242,16 @@ func (c *Command) Unusable(ctx context.Context, cfg *config.Config) error {
 		return c.unusable(ctx, err)
 	}
 	_ = lease.End(limited) // else it ends by itself
-	who := "no node orders yet"
-	if node := f.Seat().Node; node != "" {
-		who = "node " + node + " orders"
+	for began := time.Now(); ctx.Err() == nil && time.Since(began) < vacantFor; {
+		if node := f.Seat().Node; slices.Contains(f.Order, node) {
+			return problem.New("the engine of the fleet can be used, and node "+node+" orders", "leave -alone out: keypaird issue asks that node")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(askEvery):
+		}
 	}
-	return problem.New("the engine of the fleet can be used, and "+who, "leave -alone out: keypaird issue asks that node")
+	return c.unusable(ctx, problem.New("no node takes the seat", "keypaird status -fleet shows the nodes that may order"))
 }
 
 // unusable prints why the engine cannot be used, unless ctx has ended.

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/renew/fleet/document"
@@ -167,6 +169,37 @@ func machines(t *testing.T, e engine.Engine, names ...string) (all []*machine, l
 		m.configure(lines)
 	}
 	return all, lines
+}
+
+// An operator may order without the engine where it takes nothing, or where no node orders.
+func TestUnusable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC))) // documents are not older
+		store := memory.New()
+		all, _ := machines(t, store.Client("c"), "mx1", "mx3")
+		mx1 := all[0]
+		mx1.must("init")
+		cfg, err := config.Load(config.Options{Path: mx1.file, Getenv: os.Getenv, Hostname: func() (string, error) { return "mx1", nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := Command{Log: slog.New(slog.DiscardHandler), Hint: func(string) {}, Connect: func(context.Context, *config.Config, *slog.Logger) (engine.Engine, func()) {
+			return mx1.e, func() {}
+		}}
+		if err := c.Unusable(t.Context(), cfg); err != nil {
+			t.Errorf("no node orders: %v (%s)", err, problem.Remedy(err))
+		}
+		if _, err := mx1.e.Commit(t.Context(), nil, []engine.Op{{Key: document.SeatKey, Value: document.SeatValue("mx3", document.NewID())}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Unusable(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "node mx3 orders") || !strings.Contains(problem.Remedy(err), "leave -alone out") {
+			t.Errorf("mx3 orders: %v (%s)", err, problem.Remedy(err))
+		}
+		store.Set(memory.Faults{ReadOnly: true})
+		if err := c.Unusable(t.Context(), cfg); err != nil {
+			t.Errorf("the engine takes nothing: %v", err)
+		}
+	})
 }
 
 func TestInit(t *testing.T) {

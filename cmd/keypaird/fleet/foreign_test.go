@@ -51,7 +51,7 @@ func TestForeignPrefix(t *testing.T) {
 }
 
 // An operator who orders without the engine is told why it counts as one that cannot be used.
-func TestUnusable(t *testing.T) {
+func TestUnusableSaysWhy(t *testing.T) {
 	store := memory.New()
 	all, _ := machines(t, store.Client("c"), "mx1", "mx3")
 	cfg, err := config.Load(config.Options{Path: all[0].file, Getenv: os.Getenv, Hostname: func() (string, error) { return "mx1", nil }})

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,12 +27,15 @@ func (n *Node) Begin(ctx context.Context, remove func(context.Context, dns01.Pre
 	}
 	n.warm(ctx)
 	term, err := n.takeTerm(ctx, remove)
-	unreachable := n.Err() != nil
+	if err == nil && n.Err() != nil { // it did not do what was written to it: does it now?
+		err = term.Commit(ctx)
+	}
+	unreachable := n.Err() != nil && !errors.Is(err, fleet.ErrLost)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.alone = err != nil && unreachable && n.orders() && !n.o.Fleet.Observer
 	if n.term, n.err = term, err; err != nil {
-		n.term = nil
+		n.term, n.pulled = nil, nil // what is ordered alone is given to the engine then
 		return
 	}
 	n.pulled = term

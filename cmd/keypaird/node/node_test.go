@@ -321,6 +321,39 @@ func TestLastResort(t *testing.T) {
 	})
 }
 
+// So it does if the engine does nothing that is written to it, while the node in the seat
+// stays there.
+func TestLastResortReadOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a", "b")
+		a := w.start("a", t.TempDir(), "a", "b")
+		w.start("b", t.TempDir(), "a", "b")
+		time.Sleep(5 * time.Second)
+		ok(t, a.begin())
+		w.server.Set(memory.Faults{ReadOnly: true})
+		if err := a.save("refused"); err == nil {
+			t.Error("saved in an engine that takes nothing")
+		}
+		a.End()
+		now := time.Now()
+		p, err := pairtest.Issue([]string{domain}, now.Add(-91*time.Hour), 100*time.Hour)
+		ok(t, err)
+		st := renew.State{Leaf: p.Leaf, InUse: p.Leaf, Fingerprint: p.Fingerprint(), Live: true}
+		if err := a.begin(); !errors.Is(err, memory.ErrReadOnly) {
+			t.Errorf("begin = %v", err)
+		}
+		ok(t, a.Sharing(domain).OrderHold(now, st, renew.Scheduled).Err, a.Permit(), a.save("alone"))
+		a.End()
+		w.server.Set(memory.Faults{})
+		ok(t, a.begin())
+		e, err := engine.ReadKey(t.Context(), a.client, document.OrderKey(domain, ca))
+		ok(t, err)
+		if _, secret, found := opened(a.Node, e, document.Parse[document.Order]); !found || !strings.Contains(string(secret), "alone") {
+			t.Errorf("an order that was placed alone is not in the engine: %s", secret)
+		}
+	})
+}
+
 // A pair goes from the node in the seat to another, with what was recorded.
 func TestPublishAndTake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

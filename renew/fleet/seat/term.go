@@ -26,6 +26,10 @@ var ErrLost = errors.New("this node no longer orders for the fleet")
 // whether it did. For the time to rest, this node then takes the seat last.
 type Leave func(reason string, rest time.Duration) bool
 
+// Note is called after commits: with nil after one that the engine did, or with why it does
+// nothing that is written to it.
+type Note func(err error)
+
 // A Term is the time in which this node sits in the seat. Its methods may be called
 // concurrently.
 type Term struct {
@@ -33,6 +37,7 @@ type Term struct {
 	lease  engine.Lease
 	node   string
 	leave  Leave
+	note   Note
 
 	exchange chan struct{} // full while the seat's value is exchanged
 
@@ -47,8 +52,8 @@ type Term struct {
 // Take takes the vacant seat for a node, under a lease. The error is a
 // *engine.ConditionError if the seat is not vacant. After any error the lease must be
 // ended, for the node may have the seat.
-func Take(ctx context.Context, e engine.Engine, lease engine.Lease, node string, leave Leave) (*Term, engine.Entry, error) {
-	t := &Term{engine: e, lease: lease, node: node, leave: leave, exchange: make(chan struct{}, 1), over: make(chan struct{})}
+func Take(ctx context.Context, e engine.Engine, lease engine.Lease, node string, leave Leave, note Note) (*Term, engine.Entry, error) {
+	t := &Term{engine: e, lease: lease, node: node, leave: leave, note: note, exchange: make(chan struct{}, 1), over: make(chan struct{})}
 	t.value = t.newValue()
 	limited, cancel := context.WithTimeout(ctx, engine.Timeout)
 	defer cancel()
@@ -110,11 +115,13 @@ func (t *Term) CommitIf(ctx context.Context, conditions []engine.Condition, do .
 	for range maxCommits {
 		var value []byte
 		if value, err = t.fence(ctx); err != nil {
+			t.refused(ctx, err)
 			return 0, err
 		}
 		var revision engine.Revision
 		revision, err = t.try(ctx, value, conditions, do)
 		if err == nil {
+			t.note(nil)
 			return revision, nil
 		}
 		if failed, ok := errors.AsType[*engine.ConditionError](err); ok {
@@ -130,6 +137,7 @@ func (t *Term) CommitIf(ctx context.Context, conditions []engine.Condition, do .
 		t.setUnclear(value)
 		_, moved := t.fence(ctx)
 		if moved != nil && !errors.Is(moved, ErrLost) {
+			t.refused(ctx, err)
 			return 0, fmt.Errorf("storing in the engine: %w", err)
 		}
 		revision, done, unread := happened(ctx, t.engine, do)
@@ -137,12 +145,20 @@ func (t *Term) CommitIf(ctx context.Context, conditions []engine.Condition, do .
 		case unread != nil:
 			return 0, fmt.Errorf("storing in the engine: %w", unread)
 		case done:
+			t.note(nil)
 			return revision, nil
 		case moved != nil: // another node may have replaced what it set
 			return 0, fmt.Errorf("%w (%w)", moved, err)
 		}
 	}
 	return 0, fmt.Errorf("storing in the engine: %w", err)
+}
+
+// refused notes why the engine does nothing that is written to it, if it is to blame.
+func (t *Term) refused(ctx context.Context, err error) {
+	if ctx.Err() == nil && !errors.Is(err, ErrLost) {
+		t.note(err)
+	}
 }
 
 // try performs a commit once.
@@ -162,6 +178,7 @@ func (t *Term) fence(ctx context.Context) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	var failed error
 	for range maxCommits {
 		t.mu.Lock()
 		value, unclear, lost := t.value, bytes.Equal(t.unclear, t.value), t.lost
@@ -172,33 +189,34 @@ func (t *Term) fence(ctx context.Context) ([]byte, error) {
 		case !unclear:
 			return value, nil
 		}
-		if err := t.move(ctx, value); err != nil {
+		var err error
+		if failed, err = t.move(ctx, value); err != nil {
 			return nil, err
 		}
 	}
-	return nil, errors.New("the engine does not confirm what is written to it")
+	return nil, fmt.Errorf("the engine does not confirm what is written to it: %w", failed)
 }
 
-// move exchanges the value of the seat. t.exchange is full.
-func (t *Term) move(ctx context.Context, value []byte) error {
+// move exchanges the value of the seat, if the engine does not fail. t.exchange is full.
+func (t *Term) move(ctx context.Context, value []byte) (failed, err error) {
 	t.mu.Lock()
 	next := t.newValue()
 	t.mu.Unlock()
-	_, err := t.try(ctx, value, nil, []engine.Op{{Key: document.SeatKey, Value: next, Lease: t.lease.ID()}})
-	if err != nil { // it may have happened, or another exchange before it
+	_, failed = t.try(ctx, value, nil, []engine.Op{{Key: document.SeatKey, Value: next, Lease: t.lease.ID()}})
+	if failed != nil { // it may have happened, or another exchange before it
 		entry, unread := engine.ReadKey(ctx, t.engine, document.SeatKey)
 		switch {
 		case unread != nil:
-			return fmt.Errorf("storing in the engine: %w", err)
+			return failed, fmt.Errorf("storing in the engine: %w", failed)
 		case !t.Owns(entry.Value):
-			return t.End("another value is in the seat")
+			return failed, t.End("another value is in the seat")
 		}
 		next = entry.Value
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.value = next
-	return nil
+	return failed, nil
 }
 
 // Owns reports whether a value of the seat is of this term.
