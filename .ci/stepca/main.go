@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"os"
 
+	_ "github.com/smallstep/certificates/cas/softcas"
 	"github.com/smallstep/certificates/commands"
 	"github.com/urfave/cli"
-	_ "github.com/smallstep/certificates/cas/softcas"
 	_ "go.step.sm/crypto/kms/softkms"
 )
 
