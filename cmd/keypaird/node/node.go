@@ -70,6 +70,12 @@ func (n *Node) Err() error {
 	if f := n.Fleet(); f != nil {
 		return f.Seat().Err
 	}
+	return n.idError()
+}
+
+// idError returns why the fleet's id is not known; it is never nil. Err may be, if the id
+// was found since a caller saw no fleet.
+func (n *Node) idError() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.idErr
@@ -108,7 +114,7 @@ func (n *Node) seat() (*fleet.Term, error) {
 func (n *Node) sits() (*fleet.Term, error) {
 	f := n.Fleet()
 	if f == nil {
-		return nil, n.Err()
+		return nil, n.idError()
 	}
 	return f.Term()
 }
@@ -156,7 +162,7 @@ func (n *Node) isAlone() bool {
 func (n *Node) op(key string, body any, secret []byte) (engine.Op, error) {
 	f := n.Fleet()
 	if f == nil {
-		return engine.Op{}, notPermitted(n.Err())
+		return engine.Op{}, notPermitted(n.idError())
 	}
 	return f.Op(key, body, secret, n.o.Fleet.Order)
 }

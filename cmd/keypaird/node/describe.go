@@ -15,7 +15,7 @@ import (
 func (n *Node) Describe() *nodes.Fleet {
 	f := n.Fleet()
 	if f == nil {
-		err := n.Err()
+		err := n.idError()
 		return &nodes.Fleet{Node: n.Name(), Error: err.Error(), Remedy: problem.Remedy(err), Partial: !n.orders(), Nodes: []nodes.Node{}, Targets: []nodes.Release{}}
 	}
 	d := &n.described
