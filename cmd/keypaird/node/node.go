@@ -175,9 +175,9 @@ func notPermitted(err error) error {
 	return fmt.Errorf("%w: %w", acme.ErrNotPermitted, err)
 }
 
-// described is what was said of the fleet last.
+// described is the last result of Describe.
 type described struct {
 	mu    sync.Mutex
 	fleet *nodes.Fleet
-	until time.Time // when it is looked at again
+	until time.Time // when the next one is made
 }

@@ -16,7 +16,7 @@ import (
 	"keypaird/renew/rollover"
 )
 
-// nextKey makes a key, writes it as package renew does, and returns what is recorded then.
+// newNextKey makes a key, writes it as package renew does, and returns what is recorded then.
 func (m *testMachine) newNextKey(st renew.State) renew.State {
 	m.t.Helper()
 	key, err := keypair.NewKey(m.t.Context(), "ec256")

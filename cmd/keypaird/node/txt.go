@@ -33,8 +33,8 @@ func (n *Node) NoteTXT(ctx context.Context, r dns01.Presented) (removed func(), 
 	}, err
 }
 
-// removeLeft has the records removed that nodes which sat before have left. What fails is
-// logged, and not tried again: the provider or the operator may have removed the record.
+// removeLeft removes the records that nodes which sat before have left. A failure is logged,
+// and not tried again: the provider or the operator may have removed the record.
 func (n *Node) removeLeft(ctx context.Context, remove func(context.Context, dns01.Presented) error) {
 	entries, err := n.read(ctx, document.KindTXT.Prefix())
 	if err != nil {
