@@ -73,7 +73,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	var asked fleet.Issued
 	switch {
 	case o.alone:
-		show.Run(func() { err = e.fleet().Unusable(ctx, cfg) })
+		show.Run(func() { err = e.fleet().CheckUnusable(ctx, cfg) })
 	case o.asks: // after that, this process only deploys
 		show.Run(func() { asked = e.fleet().Issue(ctx, cfg, names, o.force, o.newKey) })
 		o.force, o.newKey = false, false

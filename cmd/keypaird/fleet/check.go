@@ -53,8 +53,8 @@ func Check(cfg *config.Config) (found preflight.Findings) {
 	return append(found, checkKey(cfg)...)
 }
 
-// checkLeft warns of a machine that left a fleet in which others ordered: it has pairs, and
-// no account.
+// checkLeft warns if this machine left a fleet in which others ordered: it has pairs, and no
+// account.
 func checkLeft(cfg *config.Config) (found preflight.Findings) {
 	if id, err := savedID(cfg.State); err != nil || id == "" {
 		return nil
@@ -70,7 +70,7 @@ func checkLeft(cfg *config.Config) (found preflight.Findings) {
 			continue
 		}
 		found = append(found, warning(ca, "this machine was in a fleet, in which others ordered: the next order registers an account",
-			"nothing, or copy "+dir+" from a node that orders"))
+			"do nothing, or copy "+dir+" from a node that orders, to keep the fleet's account"))
 	}
 	return found
 }

@@ -290,11 +290,11 @@ func TestEtcdctl(t *testing.T) {
 // The commands for etcd name the user and the role of a node that was removed.
 func TestEtcdctlRemove(t *testing.T) {
 	f := config.Fleet{Engine: []string{"https://10.0.0.1:2379"}, Prefix: "/keypaird/mx/"}
-	if got := EtcdctlRemove(f, "mx2"); got != "" {
+	if got := etcdctlRemove(f, "mx2"); got != "" {
 		t.Errorf("the engine knows no users: %s", got)
 	}
 	f.TLS.CA, f.TLS.Cert = "/ca.pem", "/node.pem"
-	got := EtcdctlRemove(f, "mx2")
+	got := etcdctlRemove(f, "mx2")
 	for _, want := range []string{"ETCDCTL_ENDPOINTS=https://10.0.0.1:2379\n", "export ETCDCTL_CACERT=/ca.pem ", "\netcdctl user delete mx2\n", "\netcdctl role delete keypaird-mx-mx2\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing:\n%s", want, got)
