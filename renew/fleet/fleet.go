@@ -35,7 +35,7 @@ type Options struct {
 	Observer bool
 
 	Boot, Version string           // of this process
-	Machine       string           // identifies this machine since its start, and the state directory of which no other process is the daemon; "": not known
+	Machine       string           // id of this machine since its start and of its state directory, of which one process is the daemon; "": not known
 	Log           *slog.Logger     //
 	Clock         func() time.Time // the wall clock; nil: time.Now
 

@@ -19,14 +19,14 @@ const (
 func (f *Fleet) compareOrderers() {
 	f.mu.Lock()
 	reason, remedy := "", ""
-	switch newer, with := f.newerOrderer(), f.newerRelease(); {
+	switch newer, with, ahead := f.newerOrderer(), f.newerRelease(), f.aheadOf(); {
 	case newer != "" && f.now().Sub(f.termAt) >= restTime:
 		// Earlier, the newer one may just have stood up for another reason.
 		reason = "node " + newer + " has a newer version of keypaird"
 	case with != "":
 		reason = "node " + with + " has a newer release than the engine and this node"
-	case f.aheadOf() != "":
-		reason = "node " + f.aheadOf() + " has certificates that it ordered without the engine"
+	case ahead != "":
+		reason = "node " + ahead + " has certificates that it ordered without the engine"
 	case f.clockWrong():
 		reason, remedy = "its clock differs from those of others by more than a minute", "set its clock, and keep it right with NTP; keypaird status -fleet shows those of all nodes"
 	}
@@ -81,8 +81,8 @@ func (f *Fleet) hasNewer(n *view.Node) bool {
 	return false
 }
 
-// aheadOf returns a living orderer that has newer pairs than the releases, if this node has
-// none. f.mu is held.
+// aheadOf returns a living orderer that has pairs newer than their releases; "": none, or
+// this node has some itself. f.mu is held.
 func (f *Fleet) aheadOf() string {
 	for _, name := range f.Order {
 		n := f.view.Nodes[name]
