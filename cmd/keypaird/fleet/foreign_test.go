@@ -24,8 +24,8 @@ func (m *machine) files() (list []string) {
 	return list
 }
 
-// A node that was given the prefix of another fleet is told so by each command, and changes
-// nothing: neither there, nor in its state directory.
+// With the prefix of another fleet each command says so, and changes nothing: neither in the
+// engine, nor in the state directory.
 func TestForeignPrefix(t *testing.T) {
 	store := memory.New()
 	theirs, _ := machines(t, store.Client("theirs"), "mx1", "mx3")
