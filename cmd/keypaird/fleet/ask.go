@@ -243,9 +243,9 @@ func (c *Command) CheckUnusable(ctx context.Context, cfg *config.Config) error {
 		return ctx.Err()
 	}
 	_ = lease.End(limited) // else it ends by itself
-	who := "no node orders yet"
+	who, remedy := "no node orders yet", "leave -alone out"
 	if node := f.Seat().Node; node != "" {
-		who = "node " + node + " orders"
+		who, remedy = "node "+node+" orders", "leave -alone out: keypaird issue asks that node"
 	}
-	return problem.New("the engine of the fleet can be used, and "+who, "leave -alone out: keypaird issue asks that node")
+	return problem.New("the engine of the fleet can be used, and "+who, remedy)
 }

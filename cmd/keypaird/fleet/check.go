@@ -187,7 +187,7 @@ func checkMember(e wire.Endpoint, now time.Time) preflight.Finding {
 	}
 	detail := "etcd " + e.Version + " answers"
 	if e.Version == "" {
-		detail = "etcd answers; its size and alarms, which etcd shows to root alone from 3.6 on: etcdctl endpoint status"
+		detail = "etcd answers; since 3.6 it shows its size and alarms only to root: etcdctl endpoint status"
 	}
 	return preflight.Finding{Check: checkName, Subject: subject, Result: preflight.Good, Detail: detail}
 }
