@@ -29,7 +29,7 @@ func (f *Fleet) WriteText(w io.Writer) error {
 	for _, n := range f.Nodes {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\n", n.Name, n.State(), cmp.Or(clean(n.Version), "-"), n.Ahead(), n.Behind)
 	}
-	table.Flush() // writing to a strings.Builder does not fail
+	table.Flush() // a strings.Builder never fails
 	fmt.Fprintln(&b)
 	fmt.Fprintln(table, "TARGET\tRELEASE\tSTAGE\tVERIFIED\tUNTIL")
 	for _, t := range f.Targets {
