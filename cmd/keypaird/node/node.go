@@ -56,7 +56,7 @@ type Node struct {
 var (
 	errIdle  = errors.New("no pass runs")
 	errFirst = errors.New("the engine of the fleet was not reached yet")
-	errAlone = problem.New("it was ordered without the engine of the fleet", "none is needed: it is published when the engine can be used")
+	errAlone = problem.New("this node orders without the engine of the fleet", "make the engine reachable: the daemon then publishes what was ordered")
 )
 
 // New returns a node that takes part once it runs.
