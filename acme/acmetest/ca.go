@@ -22,7 +22,7 @@ import (
 // validates http-01 on a free port.
 type Options struct {
 	Addr     string   // where the CA listens; empty means a free port of 127.0.0.1
-	Names    []string // further names of the CA's own certificate
+	Names    []string // further names and addresses of the CA's own certificate
 	Dir      string   // where the file of roots goes; empty means a temporary directory that Close removes
 	DNS      string   // host:port of the DNS server the CA asks, over TCP; empty means the system's
 	HTTPPort int      // port of every name where http-01 is validated; zero means one that is free now

@@ -316,17 +316,16 @@ func (s *killSweep) round(at int, after bool, pair *string) bool {
 	for _, n := range s.nodes {
 		try(s.T, n.cmd.Process.Signal(syscall.SIGHUP))
 	}
-	complete := make(chan string, 1)
+	complete, before := make(chan struct{}), *pair
 	go func() {
-		is := ""
 		_ = testutil.Within(patience, func() error {
-			is = victim.deployed("plain")
-			if is == *pair || is != other.deployed("plain") || is != web.deployed("plain") || strings.Count(is, "-----BEGIN") < 2 {
+			is := victim.deployed("plain")
+			if is == before || is != other.deployed("plain") || is != web.deployed("plain") || strings.Count(is, "-----BEGIN") < 2 {
 				return errors.New("not deployed")
 			}
 			return nil
 		})
-		complete <- is
+		close(complete)
 	}()
 	died := true
 	select {

@@ -190,8 +190,8 @@ func (s *secrets) inMemory(t *testing.T, pid int) (found []string, size int) {
 	for line := range strings.Lines(string(maps)) {
 		var from, to int64
 		var rights string
-		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights); err != nil || rights[0] != 'r' || to-from > 1<<30 {
-			continue
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights); err != nil || rights[:2] != "rw" || to-from > 1<<30 {
+			continue // a key is where something can be written
 		}
 		data := make([]byte, to-from)
 		n, err := mem.ReadAt(data, from)

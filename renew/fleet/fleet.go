@@ -57,6 +57,7 @@ type Fleet struct {
 	view    *view.View
 	results map[string]result // of this process, by target
 	reread  func()            // makes follow read all
+	differ  map[string]bool   // targets for which Differs returned an orderer
 	retries map[string]*retry // of pairs that could not be used, by target
 	missing map[string]uint64 // serials of releases without a pair in the engine, by target
 	present bool              // the node is signed in as alive
@@ -120,7 +121,7 @@ func New(o Options) *Fleet {
 	}
 	f := &Fleet{Options: o, seed: maphash.MakeSeed(),
 		signer:  view.Signer{Identity: o.Identity, Members: o.Members, ID: o.ID, Node: o.Node, Order: o.Order, Clock: o.Clock},
-		changed: make(chan struct{}), reread: func() {}, missing: map[string]uint64{}, retries: map[string]*retry{}, results: map[string]result{}, seen: map[string]watched{}, unreleased: map[string]bool{},
+		changed: make(chan struct{}), reread: func() {}, missing: map[string]uint64{}, retries: map[string]*retry{}, differ: map[string]bool{}, results: map[string]result{}, seen: map[string]watched{}, unreleased: map[string]bool{},
 	}
 	for i := range f.locks {
 		f.locks[i] = make(chan struct{}, 1)

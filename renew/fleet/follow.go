@@ -10,6 +10,7 @@ import (
 
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/engine"
+	"keypaird/renew/fleet/envelope"
 	"keypaird/renew/fleet/view"
 	"keypaird/renew/problem"
 )
@@ -120,15 +121,26 @@ func (f *Fleet) Wait(ctx context.Context) {
 	}
 }
 
-// checkID reports whether the prefix is this fleet's. One that was emptied is.
+// checkID reports whether the prefix is this fleet's, in a format that this node knows; if
+// it is not, a term of this node ends. One that was emptied is.
 func (f *Fleet) checkID(s engine.Snapshot) error {
 	for _, e := range s.Entries {
 		if e.Key != document.FleetKey {
 			continue
 		}
-		if _, _, err := view.Open(f.signer, e, nil, document.Parse[document.Fleet]); err != nil {
-			return problem.Wrap(err, "have the same prefix of the engine on all nodes, and one prefix for each fleet")
+		_, _, err := view.Open(f.signer, e, nil, document.Parse[document.Fleet])
+		if err == nil {
+			continue
 		}
+		if _, foreign := errors.AsType[*envelope.SignatureError](err); foreign {
+			err = problem.Wrap(err, "have the same prefix of the engine on all nodes, and one prefix for each fleet")
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.term != nil {
+			_ = f.term.End(err.Error())
+		}
+		return err
 	}
 	return nil
 }

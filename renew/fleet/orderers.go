@@ -15,9 +15,11 @@ const (
 
 // compareOrderers ends the term of this node if another orderer should sit: its version
 // is newer, or it has a release or a pair that this node and the engine lack, or this
-// node's clock differs from those of most others.
+// node's clock differs from those of most others. Before that it wakes the targets that
+// waited for one configuration.
 func (f *Fleet) compareOrderers() {
 	f.mu.Lock()
+	f.wakeAgreed()
 	reason, remedy := "", ""
 	switch newer, with, ahead := f.newerOrderer(), f.newerRelease(), f.aheadOf(); {
 	case newer != "" && f.now().Sub(f.termAt) >= restTime:
@@ -163,10 +165,20 @@ func parseVersion(s string) (v [3]int, ok bool) {
 }
 
 // Differs returns which living orderer has another configuration of a target than this
-// node; "": none has. An orderer that does not know the target is of the same opinion.
+// node; "": none has. An orderer that does not know the target does not differ. When none
+// differs any more, Changed is called for the target.
 func (f *Fleet) Differs(target string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	other := f.differing(target)
+	if other != "" {
+		f.differ[target] = true
+	}
+	return other
+}
+
+// differing is Differs. f.mu is held.
+func (f *Fleet) differing(target string) string {
 	mine := f.Targets[target]
 	for _, name := range f.Order {
 		a := f.aliveOrderer(name)
@@ -178,4 +190,17 @@ func (f *Fleet) Differs(target string) string {
 		}
 	}
 	return ""
+}
+
+// wakeAgreed has Changed called for targets of which no configuration differs any more. f.mu
+// is held.
+func (f *Fleet) wakeAgreed() {
+	d := view.NewDelta()
+	for target := range f.differ {
+		if f.differing(target) == "" {
+			delete(f.differ, target)
+			d.Targets[target] = true
+		}
+	}
+	f.apply(d)
 }

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -387,6 +388,52 @@ func TestUnreleased(t *testing.T) {
 		time.Sleep(time.Hour)
 		if !b.Seat().Mine || len(b.view.Nodes["b"].Report.Unreleased) > 0 {
 			t.Errorf("Seat = %+v", b.Seat())
+		}
+	})
+}
+
+// While the configuration of a living orderer differs, the node in the seat waits; when that
+// one is gone or agrees, it is called for the target at once.
+func TestDiffers(t *testing.T) {
+	inFleet(t, "a b", func(t *testing.T, w *world) {
+		with := func(sum string) func(o *Options) {
+			return func(o *Options) { o.Targets = map[string]string{"x.example": sum, "y.example": "same"} }
+		}
+		a, b := w.start("a", with("new")), w.start("b", with("old"))
+		w.takenBy("a")
+		called := func() (targets []string) {
+			for {
+				select {
+				case some := <-a.changed:
+					targets = append(targets, some...)
+				default:
+					return targets
+				}
+			}
+		}
+		differs := func() {
+			t.Helper()
+			time.Sleep(10 * time.Second)
+			if x, y := a.Differs("x.example"), a.Differs("y.example"); x != "b" || y != "" {
+				t.Errorf("x: %q, y: %q", x, y)
+			}
+			called()
+		}
+		differs()
+		b.client.Kill()
+		b.stop()
+		time.Sleep(70 * time.Second) // its lease
+		if got := called(); !slices.Equal(got, []string{"x.example"}) || a.Differs("x.example") != "" {
+			t.Errorf("gone: called for %q", got)
+		}
+		b = w.start("b", with("old"))
+		differs()
+		b.stop()
+		<-b.stopped
+		w.start("b", with("new"))
+		time.Sleep(10 * time.Second)
+		if got := called(); !slices.Equal(got, []string{"x.example"}) {
+			t.Errorf("agrees: called for %q", got)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -112,9 +113,9 @@ func TestPairSealedLater(t *testing.T) {
 	inFleet(t, "a b", func(t *testing.T, w *world) {
 		w.order = []string{"a"}
 		only := func(o *Options) { o.Audience = func(string) []string { return nil } }
-		calls := 0
+		var calls atomic.Int64
 		a := w.start("a", only)
-		b := w.start("b", func(o *Options) { o.Changed = func([]string) { calls++ } })
+		b := w.start("b", func(o *Options) { o.Changed = func([]string) { calls.Add(1) } })
 		w.takenBy("a")
 		w.publish(a, "x.example")
 		time.Sleep(time.Second)
@@ -122,29 +123,29 @@ func TestPairSealedLater(t *testing.T) {
 		if err := fetch(); err == nil {
 			t.Fatal("sealed to all")
 		}
-		calls = 0
+		calls.Store(0)
 		for range 3 {
 			_ = fetch() // passes for other reasons
 		}
 		time.Sleep(2 * time.Second)
-		if calls != 1 {
-			t.Errorf("called %d times", calls)
+		if n := calls.Load(); n != 1 {
+			t.Errorf("called %d times", n)
 		}
 		for began := time.Now(); time.Since(began) < time.Hour; time.Sleep(10 * time.Second) {
 			_ = fetch()
 		}
-		if calls > 30 {
-			t.Errorf("called %d times in an hour", calls)
+		if n := calls.Load(); n > 30 {
+			t.Errorf("called %d times in an hour", n)
 		}
 		term, _ := a.Term()
 		a.Audience = func(string) []string { return []string{"b"} }
 		if sealed, err := a.Reseal(t.Context(), term, "x.example"); !sealed || err != nil {
 			t.Fatal(sealed, err)
 		}
-		calls = 0
+		calls.Store(0)
 		time.Sleep(5*time.Minute + time.Second)
-		if err := fetch(); err != nil || calls == 0 {
-			t.Errorf("called %d times: %v", calls, err)
+		if err := fetch(); err != nil || calls.Load() == 0 {
+			t.Errorf("called %d times: %v", calls.Load(), err)
 		}
 	})
 }

@@ -226,7 +226,7 @@ func (d *disturbed) judge() {
 			part = 0.5
 		}
 		usual := d.length*float64(day)/(float64(lives[name])*part) + 1
-		if got := len(d.issued[name]); float64(got) > usual*1.1+float64(d.lost[name])+1 {
+		if got := len(d.issued[name]); float64(got) > usual*1.1+float64(d.lost[name])+2 {
 			d.t.Errorf("%s: %d orders, want about %.0f and %d for lost pairs", name, got, usual, d.lost[name])
 		}
 		d.t.Logf("%s: %d orders, usually %.0f, %d lost pairs", name, len(d.issued[name]), usual, d.lost[name])

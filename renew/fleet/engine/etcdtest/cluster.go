@@ -27,6 +27,10 @@ type Options struct {
 	Users   bool     // enables authentication: root, and those of AddUsers
 	Flags   []string // more of etcd
 	Names   []string // of the servers' certificates; none: their addresses
+	// Hosts are the addresses of the members, on machines of their own, where Enter runs a
+	// program; nil: all are on this one.
+	Hosts []string
+	Enter func(host string) []string
 	// NotAfter ends the servers' certificates; zero: in a day.
 	NotAfter time.Time
 }
@@ -59,10 +63,15 @@ func Start(t testing.TB, o Options) *Cluster {
 	etcd := program(t, "etcd")
 	c := &Cluster{CA: NewCA(t), t: t, dir: testutil.Memory(t), etcdctl: program(t, "etcdctl"), options: o}
 	for i := range max(o.Members, 1) {
-		host := loopback()
-		c.Members = append(c.Members, &Member{
-			URL: "https://" + free(t, host), cluster: c, name: "m" + strconv.Itoa(i), peer: "http://" + free(t, host), host: host,
-		})
+		m := &Member{cluster: c, name: "m" + strconv.Itoa(i)}
+		if o.Hosts != nil {
+			m.host = o.Hosts[i]
+			m.URL, m.peer = "https://"+net.JoinHostPort(m.host, "2379"), "http://"+net.JoinHostPort(m.host, "2380")
+		} else {
+			m.host = loopback()
+			m.URL, m.peer = "https://"+free(t, m.host), "http://"+free(t, m.host)
+		}
+		c.Members = append(c.Members, m)
 	}
 	reached := o.Names == nil && (o.NotAfter.IsZero() || o.NotAfter.After(time.Now()))
 	if o.Names == nil {
@@ -168,7 +177,11 @@ func (m *Member) start(etcd, state string, flags ...string) {
 		"--cert-file", c.path("server.pem"), "--key-file", c.path("server.key"), "--client-cert-auth", "--trusted-ca-file", c.path("ca.pem"),
 		"--heartbeat-interval", "50", "--election-timeout", "500", "--logger", "zap", "--log-outputs", c.path(m.name + ".log"),
 	}, c.options.Flags...)
-	m.cmd = exec.Command(etcd, append(args, flags...)...)
+	argv := append([]string{etcd}, append(args, flags...)...)
+	if c.options.Enter != nil {
+		argv = append(c.options.Enter(m.host), argv...)
+	}
+	m.cmd = exec.Command(argv[0], argv[1:]...)
 	testutil.Must(c.t, m.cmd.Start())
 	r, w, err := os.Pipe()
 	testutil.Must(c.t, err)
@@ -206,6 +219,12 @@ func (m *Member) Start() {
 func (m *Member) Data() (dir, log string) {
 	return m.cluster.path(m.name), m.cluster.path(m.name + ".log")
 }
+
+// Host returns the address of a member.
+func (m *Member) Host() string { return m.host }
+
+// Wait waits until all members answer.
+func (c *Cluster) Wait() { c.wait() }
 
 // Pid returns the number of the process.
 func (m *Member) Pid() int { return m.cmd.Process.Pid }
