@@ -100,12 +100,12 @@ type Sharing interface {
 	Publish(ctx context.Context, s State, p *keypair.Pair) (serial uint64, err error)
 
 	// Keep gives the others s.Record.Ordering and the key of the next certificate. It is
-	// called before the TLSA record of that key is shown; after an error it is not.
+	// called before the TLSA record of that key is shown, which it is not after an error.
 	Keep(ctx context.Context, s State) error
 
-	// Verified returns the fingerprint of the newest certificate if all machines have
-	// verified it, living or not, else what s.Record.TLSA says, and which have not, as far
-	// as that is known.
+	// Verified returns the fingerprint of the last certificate that all machines have
+	// verified, also those that are away: the newest, or else s.Record.TLSA.Everywhere; and
+	// the machines that are known not to have verified the newest.
 	Verified(s State) (everywhere string, missing []string)
 
 	// Reported is called after each pass with what is known then: what is verified, what

@@ -35,9 +35,9 @@ type Account struct {
 	Log         *slog.Logger      // nil: nothing is logged
 	Recent      *Recent           // shared by the accounts of this machine; nil: nothing is remembered
 
-	// Note is called before a record of an order is presented; after an error it is not.
-	// What it returns is called once the record is removed. Where that never happens, as
-	// this machine died, another one calls Remove. nil: no other one does.
+	// Note is called before a record of an order is presented, which it is not after an
+	// error. The function that Note returns is called once the record is removed. If this
+	// machine dies before that, another one calls Remove. nil: records are not noted.
 	Note func(context.Context, Presented) (removed func(), err error)
 
 	System []string // host:port; used in place of resolv.conf's

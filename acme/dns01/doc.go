@@ -10,8 +10,8 @@
 //
 // The first Solve starts the child, concurrent ones share it, and the last one
 // closes its input: the child then removes remaining records and exits, as it does
-// when this process is killed. Close waits for that. What a machine that died has left,
-// another one removes by what was noted: see Account.Note.
+// when this process is killed. Close waits for that. The records that a machine left when
+// it died are removed by another one, which has a note of each: see [Account.Note].
 //
 // A [Checker] queries DNS servers for TXT, CAA, TLSA and address records. It can
 // be used without an Account.

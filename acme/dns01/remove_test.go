@@ -64,7 +64,7 @@ func TestNote(t *testing.T) {
 	}
 }
 
-// What cannot be noted is not presented.
+// A record that cannot be noted is not presented.
 func TestNotNoted(t *testing.T) {
 	t.Parallel()
 	p := startProvider(t, nil)

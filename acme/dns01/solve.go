@@ -26,13 +26,13 @@ type attempt struct {
 	gone    bool   // the record is removed; set before done is closed
 }
 
-// A Presented is a TXT record of a challenge, and what removes it.
+// A Presented is a TXT record of a challenge, and what a provider needs to remove it.
 type Presented struct {
 	Account, FQDN, Value   string
 	Domain, Token, KeyAuth string
 }
 
-// note has the record of an order noted.
+// note calls Account.Note for the record of an order; check -live has none.
 func (t *attempt) note(ctx context.Context, c acme.Challenge) (err error) {
 	if t.account.Note == nil || c.Order == "" {
 		return nil
@@ -151,7 +151,7 @@ func (t *attempt) withdraw(ctx context.Context) {
 	}
 }
 
-// forget is called when the attempt has ended: a record that is gone need not be noted.
+// forget is called when the attempt has ended, and drops the note of a record that is gone.
 func (t *attempt) forget() {
 	if t.gone && t.removed != nil {
 		t.removed()

@@ -111,7 +111,7 @@ func (f *netFleet) seatAfter(s syscall.Signal) time.Duration {
 	}
 	took := time.Since(began)
 	n.stop(syscall.SIGKILL)
-	n.look(n.start)
+	n.awaitPass(n.start)
 	return took
 }
 
@@ -207,7 +207,7 @@ func (f *netFleet) coldStart() {
 		}
 		return nil
 	}
-	web.look(func() {
+	web.awaitPass(func() {
 		web.start()
 		stored := func() error {
 			if n := strings.Count(web.log.String(), "msg=taken"); n < many {
@@ -223,7 +223,7 @@ func (f *netFleet) coldStart() {
 	f.Logf("cold start: the first pass over %d targets ended after %v; CPU of all its processes %v", many, time.Since(began).Round(time.Millisecond), cpu(family(web.cmd.Process.Pid)...))
 	web.stop(syscall.SIGTERM)
 	began = time.Now()
-	web.look(web.start)
+	web.awaitPass(web.start)
 	f.Logf("start with %d pairs: first pass after %v", many, time.Since(began).Round(time.Millisecond))
 	f.Logf("with %d targets: keypaird %d kB, keypaird-fleet %d kB (PSS)", many, pss(web.processes("keypaird")...), pss(web.processes("keypaird-fleet")...))
 }

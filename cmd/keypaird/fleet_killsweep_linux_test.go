@@ -26,8 +26,8 @@ import (
 // watchedAt is where a watched keypaird-fleet asks whether it may go on.
 const watchedAt = "127.0.0.1:7399"
 
-// watchedFleet is keypaird-fleet, which asks before it passes a request on, and before it
-// passes the last line of its answer back.
+// watchedFleet is a keypaird-fleet that asks before it passes on a request, or the last line
+// of an answer.
 func watchedFleet() int {
 	conn, err := net.Dial("tcp", watchedAt)
 	if err != nil {
@@ -202,7 +202,7 @@ func (s *killSweep) serve(conn net.Conn) {
 	}
 }
 
-// counts notes what a node asks, and reports whether it is killed now.
+// counts notes a request of a node, and reports whether the node is killed now.
 func (s *killSweep) counts(n *fleetNode, what string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -356,9 +356,9 @@ func (s *killSweep) round(at int, after bool, pair *string) bool {
 	return died
 }
 
-// The node that orders is killed at every request that it makes of the engine, before the
-// engine has it and when it has answered: some of these, and if all is tested each, which
-// takes ten minutes. The other goes on with the order, and there is one certificate.
+// The node that orders is killed at a request to the engine, before the engine has it and
+// after the engine has answered: at some requests, or at each one if [testutil.Exhaustive],
+// which takes ten minutes. The other node goes on with the order, and there is one certificate.
 func TestFleetKilledAtEveryRequest(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {

@@ -116,7 +116,7 @@ func (f *testFleet) fill(c *etcdtest.Cluster, o acmetest.Options, names []string
 	})
 }
 
-// join makes the node's key, and has its configuration be that of a fleet from now on.
+// join makes the node's key. From then on its configuration has [fleet].
 func (n *fleetNode) join() {
 	n.fleet.Helper()
 	n.alone = false
@@ -163,8 +163,8 @@ func (n *fleetNode) configure() {
 	try(f.T, os.WriteFile(n.file("keypaird.toml"), []byte(text), 0o600))
 }
 
-// twoTargets returns the tables of fleetTargets, which each round has other names. A line
-// of the file reloads is a reload.
+// twoTargets returns the tables of fleetTargets, which have other names in each round. The
+// file reloads has a line for each reload.
 func twoTargets(n *fleetNode) string {
 	names := [][2]string{{`"example.org"`, ``}, {`"example.org", "*.example.org"`, `"*.example.org"`}, {`"*.example.org"`, `"example.org"`}}[n.fleet.round]
 	return fmt.Sprintf(`
@@ -254,7 +254,7 @@ func (n *fleetNode) stop(s syscall.Signal) {
 	n.cmd = nil
 }
 
-// family returns a process and those that it has started, by any thread, and they.
+// family returns a process and all that descend from it, started by any of its threads.
 func family(pid int) []int {
 	list := []int{pid}
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))

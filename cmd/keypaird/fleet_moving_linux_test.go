@@ -14,21 +14,21 @@ import (
 // passes returns how many passes a node has finished.
 func (n *fleetNode) passes() int { return strings.Count(n.log.String(), `msg="pass finished"`) }
 
-// restart restarts the daemon, and waits until it has looked at everything.
+// restart restarts the daemon, and waits until it has made a pass.
 func (n *fleetNode) restart() {
 	n.fleet.Helper()
 	n.stop(syscall.SIGTERM)
-	n.look(n.start)
+	n.awaitPass(n.start)
 }
 
-// look waits for a pass that is finished after something was done.
-func (n *fleetNode) look(do func()) {
+// awaitPass does something, and waits until a pass has finished after it.
+func (n *fleetNode) awaitPass(do func()) {
 	n.fleet.Helper()
 	before := n.passes()
 	do()
 	if err := testutil.Within(patience, func() error {
 		if n.passes() == before {
-			return fmt.Errorf("%s has not looked at its certificates", n.name)
+			return fmt.Errorf("%s has made no pass", n.name)
 		}
 		return nil
 	}); err != nil {
@@ -64,7 +64,7 @@ func TestFleetMoving(t *testing.T) {
 	}
 	f := makeFleet(t, etcdtest.Options{}, []string{"mx1"}, "web", "mx1") // the CA asks the last
 	web, mx1 := f.nodes[0], f.nodes[1]
-	mx1.look(mx1.start)
+	mx1.awaitPass(mx1.start)
 	pairs := f.agree(60*time.Second, nil, mx1)
 	f.issued(2)
 	mx1.restart()
@@ -100,7 +100,7 @@ func TestFleetMoving(t *testing.T) {
 	t.Log("another joins")
 	web.join()
 	f.configure()
-	mx1.look(func() { try(t, mx1.cmd.Process.Signal(syscall.SIGHUP)) })
+	mx1.awaitPass(func() { try(t, mx1.cmd.Process.Signal(syscall.SIGHUP)) })
 	web.start()
 	f.agree(60*time.Second, nil, mx1, web)
 	web.restart()

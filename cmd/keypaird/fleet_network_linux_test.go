@@ -88,8 +88,7 @@ func (w *network) machine(addr string) {
 	w.on(addr, "ip", "link", "set", "eth0", "up")
 }
 
-// cut has what two groups of machines send to each other get lost, without a word, until
-// heal is called.
+// cut drops all packets between two groups of machines until heal is called.
 func (w *network) cut(these, those []string) (heal func()) {
 	w.Helper()
 	each := func(do func(a, b string)) {

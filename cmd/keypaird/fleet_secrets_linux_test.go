@@ -318,7 +318,7 @@ func (f *testFleet) put(key, value string) {
 	f.engine.Ctl("put", etcdtest.Prefix+key, value)
 }
 
-// identity returns the key of a node, which a thief of its disk has.
+// identity returns the key of a node, as a thief of its disk would have it.
 func (n *fleetNode) identity() *envelope.Identity {
 	i, err := envelope.Read(n.file("state"))
 	try(n.fleet.T, err)
@@ -401,8 +401,8 @@ func newSecretsTest(t *testing.T) *secretsTest {
 }
 
 // No byte of a private key leaves the nodes: it is not in the engine's database, log and
-// snapshot, in no log, and not in the memory of keypaird-fleet, also during an order. Who
-// administers the engine makes no node take a token, a release or a pair.
+// snapshot, in no log, and not in the memory of keypaird-fleet, also during an order. An
+// administrator of the engine makes no node take a token, a release or a pair.
 func TestFleetSecrets(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
@@ -577,7 +577,7 @@ func (s *secretsTest) forgeries(pairs map[string]string, before string) {
 	s.issued(0)
 }
 
-// removed takes a node out of the fleet, which goes on with the rights that it had.
+// removed takes a node out of the fleet. The node keeps its rights in the engine.
 func (s *secretsTest) removed() {
 	s.Helper()
 	mx1, mx2, web := s.nodes[0], s.nodes[1], s.nodes[2]

@@ -27,8 +27,8 @@ func (o *issueOptions) flags(e *env) {
 	e.Flags.BoolVar(&o.dryRun, "dry-run", false, "try everything at the CAs' twins for tests; what is issued is neither stored nor deployed")
 }
 
-// decide decides whether the fleet is asked. The error says why this node does not order
-// alone.
+// decide sets whether the fleet is asked, or this node orders alone. The error says why it
+// may not.
 func (o *issueOptions) decide(e *env, cfg *config.Config, names []string) error {
 	e.alone = o.alone
 	o.asks = cfg.InFleet() && !o.dryRun && !o.alone && daemonRuns(cfg)
@@ -73,7 +73,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	var asked fleet.Issued
 	switch {
 	case o.alone:
-		show.Run(func() { err = e.fleet().Unusable(ctx, cfg) })
+		show.Run(func() { err = e.fleet().CheckUnusable(ctx, cfg) })
 	case o.asks: // after that, this process only deploys
 		show.Run(func() { asked = e.fleet().Issue(ctx, cfg, names, o.force, o.newKey) })
 		o.force, o.newKey = false, false

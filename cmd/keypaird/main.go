@@ -133,7 +133,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 // that. After it, the next ones come as usual.
 func collectLate() {
 	usual := debug.SetGCPercent(400)
-	type mark struct{ *mark }
+	type mark struct{ *mark } // has a pointer: other objects would share its memory, and keep it
 	runtime.AddCleanup(new(mark), func(percent int) { debug.SetGCPercent(percent) }, usual)
 }
 

@@ -16,7 +16,7 @@ const Persistent = 3
 // An Attempt counts the failures of one step. The zero value is success.
 type Attempt struct {
 	Failures  int       `json:"failures,omitempty"`    // in a row
-	Here      int       `json:"here,omitempty"`        // the last of them that another machine may not have
+	Here      int       `json:"here,omitempty"`        // how many of the last ones, in a row, another machine may not have
 	At        time.Time `json:"at,omitzero"`           // of the last
 	Next      time.Time `json:"next,omitzero"`         // earliest next try
 	TryNextCA bool      `json:"try_next_ca,omitempty"` // another CA may succeed

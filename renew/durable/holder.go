@@ -50,8 +50,8 @@ func parseHolder(line string) (Holder, bool) {
 
 // lives reports whether a process is there that may hold a file open. After a
 // restart of the machine another one may have its number: where that can be
-// seen, it is looked at. A confined process may list what another has open, and not
-// look at it.
+// seen, it is looked at. A confined process may list the files that another has open, but
+// not inspect them.
 func lives(pid int, file os.FileInfo) bool {
 	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 		return false

@@ -104,8 +104,8 @@ func (f *Fleet) reportClone() {
 	f.wake()
 }
 
-// signIn sets the key that says that this node is alive.
-// What is there may be replaced if mine says so.
+// signIn sets the key that says that this node is alive. It replaces an entry only if mine
+// accepts that.
 func (f *Fleet) signIn(ctx context.Context, mine func(there engine.Entry) bool) (engine.Lease, error) {
 	if err := document.CheckTime(f.now()); err != nil {
 		return nil, problem.Newf("set the clock of this machine", "the clock of this machine is wrong: %w", err)
@@ -141,11 +141,12 @@ func (f *Fleet) writeAlive(ctx context.Context, lease engine.Lease, mine func(th
 	return f.setOwn(ctx, op, mine)
 }
 
-// isMine reports whether this process wrote an entry that says that this node is alive,
-// or none of its fleet did.
+// isMine reports whether this process wrote the entry that says that this node is alive, or
+// no node of its fleet did.
 func (f *Fleet) isMine(there engine.Entry) bool { return f.wroteAlive(there, "") }
 
-// wroteAlive is isMine, for processes on a machine, too; "": on none.
+// wroteAlive is isMine, and also accepts an entry that another process on a machine wrote;
+// "": on none.
 func (f *Fleet) wroteAlive(there engine.Entry, machine string) bool {
 	old, _, err := view.Open(f.signer, there, []string{f.Node}, document.Parse[document.Alive])
 	return err != nil || old.Boot == f.Boot || machine != "" && old.Machine == machine
@@ -180,8 +181,8 @@ func (f *Fleet) setOwn(ctx context.Context, op engine.Op, mine func(there engine
 	return errClone
 }
 
-// attend returns when this node is no longer signed in. What is written of it changes with
-// the configuration.
+// attend returns when this node is no longer signed in. Until then it rewrites the entry of
+// this node when the configuration changes.
 func (f *Fleet) attend(ctx context.Context, lease engine.Lease) {
 	defer f.endLease(ctx, lease)
 	for {

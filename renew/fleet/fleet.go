@@ -35,7 +35,7 @@ type Options struct {
 	Observer bool
 
 	Boot, Version string           // of this process
-	Machine       string           // identifies this machine since its start, and the state directory of which no other process is the daemon; "": not known
+	Machine       string           // id of this machine since its start and of its state directory, of which one process is the daemon; "": not known
 	Log           *slog.Logger     //
 	Clock         func() time.Time // the wall clock; nil: time.Now
 
@@ -58,7 +58,7 @@ type Fleet struct {
 	results map[string]result // of this process, by target
 	reread  func()            // makes follow read all
 	reloads int               // how often Reconfigured was called
-	differ  map[string]bool   // targets of which Differs said that a configuration does
+	differ  map[string]bool   // targets for which Differs returned an orderer
 	retries map[string]*retry // of pairs that could not be used, by target
 	missing map[string]uint64 // serials of releases without a pair in the engine, by target
 	present bool              // the node is signed in as alive

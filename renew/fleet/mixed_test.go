@@ -82,7 +82,7 @@ func (n *newer) sign() ed25519.PrivateKey {
 }
 
 // Nodes of this version and one that writes more fields than it knows go on together,
-// whoever of them sits.
+// whichever of them sits.
 func TestNewerNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "a", "b", "c")

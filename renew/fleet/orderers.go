@@ -17,23 +17,24 @@ const (
 // compareOrderers ends the term of this node if another orderer should sit: its version
 // is newer, or it has a release or a pair that this node and the engine lack, or this
 // node's clock differs from those of most others; once in a rest, for the other may be
-// unable to take the seat. It notes which of them agree.
+// unable to take the seat. Before that it wakes the targets that waited for one
+// configuration.
 func (f *Fleet) compareOrderers() {
 	f.mu.Lock()
-	f.agree()
+	f.wakeAgreed()
 	if f.rests() {
 		f.mu.Unlock()
 		return
 	}
 	reason, remedy := "", ""
-	switch newer, with := f.newerOrderer(), f.newerRelease(); {
+	switch newer, with, ahead := f.newerOrderer(), f.newerRelease(), f.aheadOf(); {
 	case newer != "" && f.now().Sub(f.termAt) >= restTime:
 		// Earlier, the newer one may just have stood up for another reason.
 		reason = "node " + newer + " has a newer version of keypaird"
 	case with != "":
 		reason = "node " + with + " has a newer release than the engine and this node"
-	case f.aheadOf() != "":
-		reason = "node " + f.aheadOf() + " has certificates that it ordered without the engine"
+	case ahead != "":
+		reason = "node " + ahead + " has certificates that it ordered without the engine"
 	case f.clockWrong():
 		reason, remedy = "its clock differs from those of others by more than a minute", "set its clock, and keep it right with NTP; keypaird status -fleet shows those of all nodes"
 	}
@@ -91,8 +92,8 @@ func (f *Fleet) hasNewer(n *view.Node) bool {
 	return false
 }
 
-// aheadOf returns a living orderer that has newer pairs than the releases, if this node has
-// none. f.mu is held.
+// aheadOf returns a living orderer that has pairs newer than their releases; "": none, or
+// this node has some itself. f.mu is held.
 func (f *Fleet) aheadOf() string {
 	for _, name := range f.Order {
 		n := f.view.Nodes[name]
@@ -185,8 +186,8 @@ func parseVersion(s string) (v [3]int, ok bool) {
 }
 
 // Differs returns which living orderer has another configuration of a target than this
-// node; "": none has. An orderer that does not know the target is of the same opinion. When
-// none differs any more, Changed is called for the target.
+// node; "": none has. An orderer that does not know the target does not differ. When none
+// differs any more, Changed is called for the target.
 func (f *Fleet) Differs(target string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -212,9 +213,9 @@ func (f *Fleet) differing(target string) string {
 	return ""
 }
 
-// agree has Changed called for targets of which no configuration differs any more. f.mu is
-// held.
-func (f *Fleet) agree() {
+// wakeAgreed has Changed called for targets of which no configuration differs any more. f.mu
+// is held.
+func (f *Fleet) wakeAgreed() {
 	d := view.NewDelta()
 	for target := range f.differ {
 		if f.differing(target) == "" {

@@ -15,8 +15,8 @@ import (
 	"keypaird/renew/problem"
 )
 
-// maxAgain is the longest time until a pair is fetched again.
-const maxAgain = 5 * time.Minute
+// maxPairRetry is the longest time until a pair is fetched again.
+const maxPairRetry = 5 * time.Minute
 
 // Release returns the release of a target that the engine has, verified; false: it has
 // none, or its pair is missing, so that the node in the seat publishes it again.
@@ -39,7 +39,7 @@ func (f *Fleet) Pair(ctx context.Context, target string) (*keypair.Pair, documen
 		return nil, r, problem.Newf("it comes once a node of [fleet] order has ordered it", "the fleet has no certificate of %q", target)
 	}
 	p, err := f.fetch(ctx, target, r)
-	f.again(target, err)
+	f.retryPair(target, err)
 	return p, r, err
 }
 
@@ -62,8 +62,9 @@ func (f *Fleet) fetch(ctx context.Context, target string, r document.Release) (*
 	return p, nil
 }
 
-// again has Changed called for a target after a while, unless there is no error.
-func (f *Fleet) again(target string, err error) {
+// retryPair has Changed called for a target, later each time, after an error in fetching its
+// pair; nil ends that.
+func (f *Fleet) retryPair(target string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err == nil {
@@ -87,7 +88,7 @@ func (f *Fleet) again(target string, err error) {
 		d.Targets[target] = true
 		f.apply(d)
 	})
-	r.after = min(2*r.after, maxAgain)
+	r.after = min(2*r.after, maxPairRetry)
 }
 
 // openPair returns the pair in an entry.

@@ -51,8 +51,8 @@ func (f *Fleet) Report(target string, serial uint64, e *document.Exception) {
 	}
 }
 
-// Unreleased notes whether this node has a newer pair of a target than the release, which it
-// ordered alone: while it has one, another orderer leaves the seat to it.
+// Unreleased notes whether this node has a pair of a target that it ordered alone and that
+// is newer than the release: while it has one, another orderer leaves the seat to it.
 func (f *Fleet) Unreleased(target string, has bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

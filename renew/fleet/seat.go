@@ -28,7 +28,7 @@ type SeatState struct {
 	Err      error     // why the engine cannot be used; nil: it can
 	ErrSince time.Time
 	Waits    string    // why this node does not take the seat, or takes it last; "": nothing
-	Remedy   string    // for that; "": time is
+	Remedy   string    // what to do about Waits; "": nothing, it ends
 	Until    time.Time // when that ends; zero: unknown
 }
 

@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"keypaird/renew/fleet/document"
 )
 
 // A NodeState says what is known of a node.
@@ -44,15 +42,4 @@ func (f *Fleet) Nodes() []NodeState {
 		list = append(list, s)
 	}
 	return list
-}
-
-// Releases returns the releases of all targets that this node follows.
-func (f *Fleet) Releases() map[string]document.Release {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	all := map[string]document.Release{}
-	for target, r := range f.view.Releases {
-		all[target] = r.Release
-	}
-	return all
 }

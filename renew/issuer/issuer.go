@@ -66,7 +66,8 @@ func (e *OrderError) Error() string { return e.Err.Error() }
 
 func (e *OrderError) Unwrap() error { return e.Err }
 
-// FailsHere reports whether another machine may succeed, for the backoff.
+// FailsHere reports whether another machine may succeed where this one fails, for the
+// backoff.
 func (e *OrderError) FailsHere() bool { return e.Here }
 
 // TryNext reports whether another CA may succeed, for the backoff.

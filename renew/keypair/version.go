@@ -305,8 +305,8 @@ func (d nameDir) load(id string) (Version, error) {
 	return Version{ID: id, Dir: v.Path(), Pair: p}, nil
 }
 
-// pairs are those that were read and are still used somewhere. A pass reads each new
-// version four times, and to verify it takes longer than to read it.
+// pairs are those that were read and are still in use. A pass reads each new version four
+// times, and verifying a pair takes longer than reading it.
 type pairs struct {
 	known sync.Map // weak.Pointer[Pair] by pairSums
 }
@@ -314,7 +314,7 @@ type pairs struct {
 // pairSums are the SHA-256 of a chain and of a key, as they were read.
 type pairSums struct{ chain, key [sha256.Size]byte }
 
-// parse is [Parse]. The same content is the same pair.
+// parse is [Parse], which is not called again for a pair in use.
 func (p *pairs) parse(chain, key []byte) (*Pair, error) {
 	sums := pairSums{sha256.Sum256(chain), sha256.Sum256(key)}
 	if known, ok := p.known.Load(sums); ok {

@@ -94,8 +94,8 @@ type Record struct {
 	Names   map[string]Observation `json:"names,omitempty"`
 	QueryAt time.Time              `json:"query_at,omitzero"` // when to query again
 
-	// Everywhere is the fingerprint of the certificate that all machines had verified which
-	// share it; "": none was.
+	// Everywhere is the fingerprint of the last certificate that all machines which share it
+	// have verified; "": none.
 	Everywhere string `json:"everywhere,omitempty"`
 }
 

@@ -74,7 +74,7 @@ func TestFleetInSchema(t *testing.T) {
 	}
 }
 
-// The fleet as people see it, on a phone and on a desk.
+// The fleet on the page, on a phone and on a desk.
 func TestFleetScreenshots(t *testing.T) {
 	doc := only(newDesk(t).document(), "advised")
 	doc.Fleet = fleetOfThree()

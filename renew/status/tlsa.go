@@ -89,7 +89,7 @@ func (t *TLSA) Keys() []tlsaKey {
 	return list
 }
 
-// describe returns what the records mean for renewals, and what keeps earlier ones.
+// describe returns what the records mean for renewals, and why earlier ones have to stay.
 func (t *TLSA) describe(now time.Time) string {
 	text := t.describeNext(now)
 	if len(t.Unverified) > 0 && slices.ContainsFunc(t.Names, func(n TLSAName) bool { return len(n.Later) > 0 }) {
@@ -98,6 +98,7 @@ func (t *TLSA) describe(now time.Time) string {
 	return text
 }
 
+// describeNext returns what the records mean for renewals.
 func (t *TLSA) describeNext(now time.Time) string {
 	switch {
 	case t.Held != "":

@@ -12,8 +12,8 @@ import (
 	"keypaird/renew/testutil"
 )
 
-// confinedState is the word with which this program is a confined process that says in
-// which state the daemon of a state directory is.
+// confinedState is the argument that makes this program a confined process which prints the
+// state of a daemon.
 const confinedState = "confined-state"
 
 func sayConfined(state string) {
@@ -27,7 +27,7 @@ func sayConfined(state string) {
 	}
 }
 
-// A process that has given up its rights knows of a running daemon that it runs.
+// A process that has given up its rights sees whether a daemon runs.
 func TestStateOfConfined(t *testing.T) {
 	state := t.TempDir()
 	lock, err := lockDaemon(state)

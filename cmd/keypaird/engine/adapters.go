@@ -62,7 +62,8 @@ func (i *issuer) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 	return pair, nil
 }
 
-// orderError returns what an error says of the next try.
+// orderError returns an error of Obtain with the facts that decide where and when the order
+// is tried again.
 func orderError(err error) *renew.OrderError {
 	_, unreachable := errors.AsType[*acme.UnreachableError](err)
 	return &renew.OrderError{

@@ -47,9 +47,9 @@ func (e *Engine) Share(ctx context.Context, p Passes) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-// KeepFor has an engine that is used in place of this one go on with what this one shares
-// with others, if their configurations say the same of it: between Share's stop and the next
-// Share, nothing is given back.
+// KeepFor has the engine that replaces this one go on with what this one shares with other
+// machines, if both configurations have the same [fleet]: nothing is given back between the
+// stop of this Share and the next Share.
 func (e *Engine) KeepFor(next *Engine) {
 	if e.options.Shared.Keep != nil && next.options.Shared.Run != nil && reflect.DeepEqual(e.Config.Fleet, next.Config.Fleet) {
 		e.options.Shared.Keep()

@@ -29,9 +29,9 @@ func (e *Engine) Find(names []string) ([]renew.Target, error) {
 	return e.Select(selected), nil
 }
 
-// FindHere is Find without the names that no target has: in a fleet they are for other
+// findHere is Find without the names that no target has: in a fleet they are for other
 // nodes, or for none.
-func (e *Engine) FindHere(names []string) ([]renew.Target, error) {
+func (e *Engine) findHere(names []string) ([]renew.Target, error) {
 	here := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !e.HasTarget(TargetName(name)) })
 	if len(here) == 0 && len(names) > 0 {
 		return nil, nil

@@ -11,7 +11,7 @@ import (
 type IssueOptions struct {
 	Force, NewKey bool
 
-	Here bool                      // of the names, only those that targets here have: the fleet answers for all
+	Here bool                      // ignore names that no target here has: the fleet answers for those
 	Step func(target, step string) // see [renew.Pass]
 	Show func(run func())          // runs a pass while it is shown
 }
@@ -23,7 +23,7 @@ func (e *Engine) Issue(ctx context.Context, names []string, o IssueOptions) (did
 	}
 	find := e.Find
 	if o.Here {
-		find = e.FindHere
+		find = e.findHere
 	}
 	targets, err := find(names)
 	if err == nil && o.NewKey {

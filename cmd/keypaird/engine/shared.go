@@ -30,7 +30,7 @@ type Shared struct {
 	Permit   func() error                       // see [acme.Options]
 	HTTP01   func(acme.Solver) acme.Solver      // gives tokens to all machines
 
-	// Clock is called with how far the clock of a CA that answered is ahead of ours.
+	// Clock is called with how far the clock of a CA is ahead of ours, after each answer.
 	Clock func(ahead time.Duration)
 
 	// TXT is [dns01.Account.Note] of all accounts.
@@ -38,8 +38,8 @@ type Shared struct {
 
 	// Run takes part until ctx ends, has passes made, and has the tokens of other machines
 	// served. After Keep, the next Run in this process goes on where it ends. Begin and End are
-	// called before and after each pass; Begin removes records that a machine which died has
-	// left. All four or none.
+	// called before and after each pass; Begin removes, by remove, the TXT records that a
+	// machine which died has left. All four or none.
 	Run   func(ctx context.Context, tokens *http01.Solver, p Passes)
 	Keep  func()
 	Begin func(ctx context.Context, remove func(context.Context, dns01.Presented) error)

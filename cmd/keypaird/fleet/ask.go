@@ -70,7 +70,7 @@ func (c *Command) remove(ctx context.Context, nodes []string) error {
 	if !c.compromised {
 		c.Hint("the node has the keys that it had: if they may be in wrong hands, keypaird fleet remove -compromised " + node + " orders others")
 	}
-	_, err = fmt.Fprintf(c.Stdout, "%s: removed, no key is sealed to it\n%s", node, EtcdctlRemove(cfg.Fleet, node))
+	_, err = fmt.Fprintf(c.Stdout, "%s: removed, no key is sealed to it\n%s", node, etcdctlRemove(cfg.Fleet, node))
 	return err
 }
 
@@ -216,7 +216,8 @@ func errorOf(a document.Answer) error {
 	return problem.New(a.Error, a.Remedy)
 }
 
-// MayOrderAlone returns why this machine may not order without the engine of a fleet.
+// MayOrderAlone returns why this machine may not order without the engine of a fleet; nil:
+// it may, while the engine cannot be used.
 func MayOrderAlone(cfg *config.Config) error {
 	switch {
 	case !cfg.InFleet():
@@ -227,9 +228,10 @@ func MayOrderAlone(cfg *config.Config) error {
 	return nil
 }
 
-// Unusable returns nil if the engine of the fleet cannot be used: to read, to write, or to
-// order, for no node takes the seat. It prints why. Else the error says who orders.
-func (c *Command) Unusable(ctx context.Context, cfg *config.Config) error {
+// CheckUnusable returns nil if the engine of the fleet cannot be used: to read, to write, or
+// to order, for no node takes the seat. It prints why. Else the error says who orders, and
+// keypaird issue -alone is refused.
+func (c *Command) CheckUnusable(ctx context.Context, cfg *config.Config) error {
 	f, end, err := c.observe(ctx, cfg)
 	if err != nil {
 		return c.unusable(ctx, err)

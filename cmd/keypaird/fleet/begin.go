@@ -84,8 +84,8 @@ func (b beginning) find(ctx context.Context, e engine.Engine) (string, error) {
 	return id, foreign(b.fleet.Prefix, err)
 }
 
-// foreign returns an error in reading the id of a fleet with what it means: a value that no
-// member signed is of another fleet.
+// foreign explains an error in reading the id of a fleet: a value that no member signed
+// belongs to another fleet. Other errors, and nil, stay as they are.
 func foreign(prefix string, err error) error {
 	if _, other := errors.AsType[*envelope.SignatureError](err); other {
 		return problem.Newf("choose another prefix in [fleet]; if it is this fleet, have the same [fleet.nodes] on every node", "%s holds another fleet: %w", prefix, err)

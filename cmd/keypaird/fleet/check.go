@@ -53,8 +53,8 @@ func Check(cfg *config.Config) (found preflight.Findings) {
 	return append(found, checkKey(cfg)...)
 }
 
-// checkLeft warns of a machine that left a fleet in which others ordered: it has pairs, and
-// no account.
+// checkLeft warns if this machine left a fleet in which others ordered: it has pairs, and no
+// account.
 func checkLeft(cfg *config.Config) (found preflight.Findings) {
 	if id, err := savedID(cfg.State); err != nil || id == "" {
 		return nil
@@ -70,7 +70,7 @@ func checkLeft(cfg *config.Config) (found preflight.Findings) {
 			continue
 		}
 		found = append(found, warning(ca, "this machine was in a fleet, in which others ordered: the next order registers an account",
-			"nothing, or copy "+dir+" from a node that orders"))
+			"do nothing, or copy "+dir+" from a node that orders, to keep the fleet's account"))
 	}
 	return found
 }
@@ -187,7 +187,7 @@ func checkMember(e wire.Endpoint, now time.Time) preflight.Finding {
 	}
 	detail := "etcd " + e.Version + " answers"
 	if e.Version == "" {
-		detail = "etcd answers; its size and alarms, from 3.6 on for root alone: etcdctl endpoint status"
+		detail = "etcd answers; since 3.6 it shows its size and alarms only to root: etcdctl endpoint status"
 	}
 	return preflight.Finding{Check: checkName, Subject: subject, Result: preflight.Good, Detail: detail}
 }

@@ -22,7 +22,7 @@ func Etcdctl(f config.Fleet) string {
 	grant := func(role, right, key string) {
 		line("etcdctl role grant-permission %s --prefix=true %s %s%s", role, right, f.Prefix, key)
 	}
-	b.WriteString(asRoot(f, "What is there already is refused, without harm."))
+	b.WriteString(asRoot(f, "Commands for users and roles that exist already fail, without harm."))
 	line("")
 	line("# Nodes in order: all of the fleet.")
 	line("etcdctl role add %s-order", role)
@@ -57,22 +57,22 @@ func Etcdctl(f config.Fleet) string {
 	return b.String()
 }
 
-// EtcdctlRemove returns the commands that take a node's user and role from etcd; "" if the
+// etcdctlRemove returns the commands that delete a node's user and role in etcd; "" if the
 // engine has no users.
-func EtcdctlRemove(f config.Fleet, node string) string {
+func etcdctlRemove(f config.Fleet, node string) string {
 	if f.TLS.Cert == "" && f.PasswordFile == "" {
 		return ""
 	}
-	return asRoot(f, "Until then, "+node+" can read and write in the engine what it could. What is not there is refused, without harm.") +
+	return asRoot(f, "Until then, "+node+" has the rights in the engine that it had. Commands for a user or a role that does not exist fail, without harm.") +
 		fmt.Sprintf("etcdctl user delete %s\netcdctl role delete %s-%s\n", node, roleOf(f), node)
 }
 
-// roleOf is what the names of the fleet's roles begin with.
+// roleOf returns the beginning of the names of the fleet's roles.
 func roleOf(f config.Fleet) string {
 	return strings.ReplaceAll(strings.Trim(f.Prefix, "/"), "/", "-")
 }
 
-// asRoot returns what commands to etcd begin with.
+// asRoot returns the first lines of a script of etcdctl commands; more ends its comment.
 func asRoot(f config.Fleet, more string) string {
 	text := "# Run these with the rights of root in etcd. " + more + "\nexport ETCDCTL_API=3 ETCDCTL_ENDPOINTS=" + strings.Join(f.Engine, ",") + "\n"
 	if f.TLS.CA != "" {

@@ -186,17 +186,17 @@ func TestUnusable(t *testing.T) {
 		c := Command{Log: slog.New(slog.DiscardHandler), Hint: func(string) {}, Connect: func(context.Context, *config.Config, *slog.Logger) (engine.Engine, func()) {
 			return mx1.e, func() {}
 		}}
-		if err := c.Unusable(t.Context(), cfg); err != nil {
+		if err := c.CheckUnusable(t.Context(), cfg); err != nil {
 			t.Errorf("no node orders: %v (%s)", err, problem.Remedy(err))
 		}
 		if _, err := mx1.e.Commit(t.Context(), nil, []engine.Op{{Key: document.SeatKey, Value: document.SeatValue("mx3", document.NewID())}}); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Unusable(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "node mx3 orders") || !strings.Contains(problem.Remedy(err), "leave -alone out") {
+		if err := c.CheckUnusable(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "node mx3 orders") || !strings.Contains(problem.Remedy(err), "leave -alone out") {
 			t.Errorf("mx3 orders: %v (%s)", err, problem.Remedy(err))
 		}
 		store.Set(memory.Faults{ReadOnly: true})
-		if err := c.Unusable(t.Context(), cfg); err != nil {
+		if err := c.CheckUnusable(t.Context(), cfg); err != nil {
 			t.Errorf("the engine takes nothing: %v", err)
 		}
 	})
@@ -323,11 +323,11 @@ func TestEtcdctl(t *testing.T) {
 // The commands for etcd name the user and the role of a node that was removed.
 func TestEtcdctlRemove(t *testing.T) {
 	f := config.Fleet{Engine: []string{"https://10.0.0.1:2379"}, Prefix: "/keypaird/mx/"}
-	if got := EtcdctlRemove(f, "mx2"); got != "" {
+	if got := etcdctlRemove(f, "mx2"); got != "" {
 		t.Errorf("the engine knows no users: %s", got)
 	}
 	f.TLS.CA, f.TLS.Cert = "/ca.pem", "/node.pem"
-	got := EtcdctlRemove(f, "mx2")
+	got := etcdctlRemove(f, "mx2")
 	for _, want := range []string{"ETCDCTL_ENDPOINTS=https://10.0.0.1:2379\n", "export ETCDCTL_CACERT=/ca.pem ", "\netcdctl user delete mx2\n", "\netcdctl role delete keypaird-mx-mx2\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing:\n%s", want, got)

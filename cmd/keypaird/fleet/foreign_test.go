@@ -28,8 +28,8 @@ func (m *machine) files() (list []string) {
 	return list
 }
 
-// A node that was given the prefix of another fleet is told so by each command, and changes
-// nothing: neither there, nor in its state directory.
+// With the prefix of another fleet each command says so, and changes nothing: neither in the
+// engine, nor in the state directory.
 func TestForeignPrefix(t *testing.T) {
 	store := memory.New()
 	theirs, _ := machines(t, store.Client("theirs"), "mx1", "mx3")
@@ -63,7 +63,7 @@ func TestUnusableSaysWhy(t *testing.T) {
 		c.Connect = func(context.Context, *config.Config, *slog.Logger) (engine.Engine, func()) {
 			return store.Client("c"), func() {}
 		}
-		err := c.Unusable(ctx, cfg)
+		err := c.CheckUnusable(ctx, cfg)
 		if got := strings.Join(hints, "\n"); err != ctx.Err() || (got == "") != (want == "") || !strings.Contains(got, want) {
 			t.Errorf("told %q, %v; want %q", got, err, want)
 		}

@@ -21,7 +21,8 @@ type Issued struct {
 	Errs    []error
 }
 
-// Issue has the node in the seat order for the targets called names, all if there are none.
+// Issue asks the node in the seat to order for the targets called names, all if there are
+// none.
 func (c *Command) Issue(ctx context.Context, cfg *config.Config, names []string, force, newKey bool) (i Issued) {
 	answer, err := c.Ask(ctx, cfg, names, document.Ask{Do: document.Issue, Force: force, NewKey: newKey})
 	for _, did := range answer.Outcomes {
@@ -48,8 +49,7 @@ func (c *Command) Issue(ctx context.Context, cfg *config.Config, names []string,
 	return i
 }
 
-// choose returns those of all certificates that are called names, as an operator types them;
-// all, if there are no names.
+// choose returns those of all targets that an operator names; without names, all.
 func choose(all, names []string) (found []string, err error) {
 	if len(names) == 0 {
 		return all, nil

@@ -138,7 +138,7 @@ func Describe(f *fleet.Fleet, targets []string) *nodes.Fleet {
 	return s
 }
 
-// describe says how far a release has come.
+// describe returns how far a release has come on the nodes of list.
 func describe(name string, r document.Release, list []wave.Node) nodes.Release {
 	t := nodes.Release{
 		Name: name, Serial: r.Serial, Stage: nodes.None, Fingerprint: r.Fingerprint, NotAfter: r.NotAfter.UTC(), Held: r.Held,

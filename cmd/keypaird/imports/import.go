@@ -32,7 +32,7 @@ type Import struct {
 	Log     *slog.Logger
 	Waiting func(holder string)                    // called when another keypaird has the lock
 	Print   func(result Result, asJSON bool) error // called with the report
-	Confine bool                                   // give up, before a CA is asked, what the new configuration does not need
+	Confine bool                                   // give up, before a CA is asked, the rights that the new configuration does not need
 }
 
 // A Result can be printed.

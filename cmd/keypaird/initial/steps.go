@@ -52,7 +52,8 @@ func (s *steps) commands(list ...string) {
 	}
 }
 
-// chain adds commands of which none is run after one that failed: one line if there is room.
+// chain adds commands as one line, which ends at the first that fails. If that line is too
+// long, each has its own.
 func (s *steps) chain(list ...string) {
 	if line := strings.Join(list, " && "); len(line) < columns {
 		list = []string{line}

@@ -16,8 +16,8 @@ import (
 const coldWait = 30 * time.Second
 
 // Begin is called with the lock of the state directory before each pass. In the first one
-// of a term it takes over what the engine knows, and has records removed that a node which
-// died has left.
+// of a term it takes over what the engine knows, and removes, by remove, the records of
+// challenges that a node which died has left.
 func (n *Node) Begin(ctx context.Context, remove func(context.Context, dns01.Presented) error) {
 	if n.o.Alone {
 		n.mu.Lock()

@@ -43,8 +43,8 @@ func (n *Node) findID(ctx context.Context) (string, bool) {
 	}
 }
 
-// machineOf identifies this machine since its kernel was started, and a state directory
-// there: a copy of that is another. "": the system does not say.
+// machineOf returns an id of this machine, since its kernel was started, and of a state
+// directory on it: a copy of the directory has another id. "": the system does not say.
 func machineOf(state string) string {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

@@ -35,7 +35,7 @@ const (
 	Daemon   Role = iota // all of it, and no other process is the daemon of the state directory
 	Command              // all of it, for a pass: no daemon runs
 	Observer             // it follows, and leaves ordering and reporting to the daemon of this machine
-	Alone                // likewise, but it orders without the engine, as an operator wants
+	Alone                // likewise, but it orders without the engine, for an operator: issue -alone
 )
 
 // Engine makes the parts that a configuration describes, on a machine that may be a node of

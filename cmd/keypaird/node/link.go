@@ -17,19 +17,19 @@ import (
 // takes part. After a reload, the next node goes on with it, so that neither the seat nor
 // the name of this node is free for a moment.
 type link struct {
-	engine   fleetengine.Engine
-	keys     []envelope.Public    // of this node
-	node     atomic.Pointer[Node] // by the configuration in use
-	fleet    *fleet.Fleet         // nil until the fleet's id is known
-	leave    func()               // gives the seat back
-	closeEnd func()               // ends the engine
+	engine      fleetengine.Engine
+	keys        []envelope.Public    // of this node
+	node        atomic.Pointer[Node] // by the configuration in use
+	fleet       *fleet.Fleet         // nil until the fleet's id is known
+	leave       func()               // gives the seat back
+	closeEngine func()
 }
 
 // kept is the link between two configurations; nil: there is none.
 var kept atomic.Pointer[link]
 
-// Keep has the node of the next configuration, which says the same of the fleet, go on
-// where this one ends.
+// Keep has the next node in this process, with a configuration that says the same of the
+// fleet, go on where this one ends.
 func (n *Node) Keep() { n.keeps.Store(true) }
 
 // take takes part in the fleet until ctx ends.
@@ -46,7 +46,7 @@ func (n *Node) take(ctx context.Context, tokens *http01.Solver, p engine.Passes)
 		return
 	}
 	l.leave()
-	l.closeEnd() // the seat is given back through the engine
+	l.closeEngine() // the seat is given back through the engine
 	parts.Wait()
 }
 
@@ -59,12 +59,12 @@ func (n *Node) link(ctx context.Context) *link {
 			return l
 		}
 		l.leave()
-		l.closeEnd()
+		l.closeEngine()
 	}
 	own, end := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { n.o.Run(own) })
-	return &link{engine: n.o.Fleet.Engine, keys: keys, leave: func() {}, closeEnd: func() { end(); running.Wait() }}
+	return &link{engine: n.o.Fleet.Engine, keys: keys, leave: func() {}, closeEngine: func() { end(); running.Wait() }}
 }
 
 // follow takes part until ctx ends. It calls changed, from one goroutine, when a pass over

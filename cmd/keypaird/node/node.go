@@ -56,7 +56,7 @@ type Node struct {
 var (
 	errIdle  = errors.New("no pass runs")
 	errFirst = errors.New("the engine of the fleet was not reached yet")
-	errAlone = problem.New("it was ordered without the engine of the fleet", "none is needed: it is published when the engine can be used")
+	errAlone = problem.New("this node orders without the engine of the fleet", "make the engine reachable: the daemon then publishes what was ordered")
 )
 
 // New returns a node that takes part once it runs.
@@ -70,11 +70,12 @@ func (n *Node) Err() error {
 	if f := n.Fleet(); f != nil {
 		return f.Seat().Err
 	}
-	return n.noFleet()
+	return n.idError()
 }
 
-// noFleet returns why Fleet was nil, even if it no longer is.
-func (n *Node) noFleet() error {
+// idError returns why the fleet's id is not known; it is never nil. Err may be, if the id
+// was found since a caller saw no fleet.
+func (n *Node) idError() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.idErr
@@ -113,7 +114,7 @@ func (n *Node) seat() (*fleet.Term, error) {
 func (n *Node) sits() (*fleet.Term, error) {
 	f := n.Fleet()
 	if f == nil {
-		return nil, n.noFleet()
+		return nil, n.idError()
 	}
 	return f.Term()
 }
@@ -161,7 +162,7 @@ func (n *Node) isAlone() bool {
 func (n *Node) op(key string, body any, secret []byte) (engine.Op, error) {
 	f := n.Fleet()
 	if f == nil {
-		return engine.Op{}, notPermitted(n.noFleet())
+		return engine.Op{}, notPermitted(n.idError())
 	}
 	return f.Op(key, body, secret, n.o.Fleet.Order)
 }
@@ -174,9 +175,9 @@ func notPermitted(err error) error {
 	return fmt.Errorf("%w: %w", acme.ErrNotPermitted, err)
 }
 
-// described is what was said of the fleet last.
+// described is the last result of Describe.
 type described struct {
 	mu    sync.Mutex
 	fleet *nodes.Fleet
-	until time.Time // when it is looked at again
+	until time.Time // when the next one is made
 }

@@ -446,8 +446,8 @@ func (n *Node) Run(ctx context.Context, changed func(targets []string)) {
 	l.leave()
 }
 
-// A machine that cannot take part, whatever is wrong, deploys on, orders nothing, and says why
-// in words that can be followed.
+// A machine that cannot take part deploys as before, orders nothing, and says why, with a
+// remedy.
 func TestCannotTakePart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newMachines(t, "a")
@@ -481,8 +481,8 @@ func TestCannotTakePart(t *testing.T) {
 	})
 }
 
-// An operator has a node order without the engine, also what never was, and all of it stays
-// in files.
+// With issue -alone a node orders without the engine, also a first certificate, and keeps all
+// of it in files.
 func TestAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newMachines(t, "a", "b")
@@ -515,7 +515,7 @@ func TestAlone(t *testing.T) {
 	})
 }
 
-// A node that may order knows of all nodes; another one of itself alone.
+// A node that may order knows all nodes; another one knows only itself.
 func TestDescribe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newMachines(t, "a", "edge", "gone")
@@ -587,7 +587,7 @@ func TestFleetFoundMeanwhile(t *testing.T) {
 			if term, err := a.sits(); term == nil && err == nil {
 				t.Fatal("this node does not sit, for no reason")
 			}
-			if a.noFleet() == nil {
+			if a.idError() == nil {
 				t.Fatal("no fleet was known, for no reason")
 			}
 		}

@@ -54,8 +54,8 @@ func (s sharing) local(st renew.State, r document.Release) fleet.Local {
 	return local
 }
 
-// isAhead reports whether this node has a newer pair than the release, which it ordered
-// alone.
+// isAhead reports whether this node has a pair that it ordered alone and that is newer than
+// the release.
 func (s sharing) isAhead(st renew.State) bool {
 	r, _ := s.node.release(s.target)
 	local := s.local(st, r)
@@ -211,7 +211,7 @@ func (n *Node) nextKey(target string) ([]byte, error) {
 	return data, err
 }
 
-// Keep writes what Reported does, at once.
+// Keep writes the record that Reported writes, at once.
 func (s sharing) Keep(ctx context.Context, st renew.State) error {
 	if _, err := s.node.seat(); err != nil {
 		return err

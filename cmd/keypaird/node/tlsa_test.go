@@ -16,7 +16,7 @@ import (
 	"keypaird/renew/rollover"
 )
 
-// nextKey makes a key, writes it as package renew does, and returns what is recorded then.
+// newNextKey makes a key, writes it as package renew does, and returns what is recorded then.
 func (m *testMachine) newNextKey(st renew.State) renew.State {
 	m.t.Helper()
 	key, err := keypair.NewKey(m.t.Context(), "ec256")
@@ -82,8 +82,8 @@ func issuedPair(t *testing.T) *keypair.Pair {
 	return p
 }
 
-// The next key is in the engine before a node shows its record, and who sits next shows the
-// same one, also if the one before was killed at once.
+// The next key is in the engine before a node shows its record. The node that sits next shows
+// the same one, even if the one before was killed at once.
 func TestNextKeyTakenOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newMachines(t, "a", "b")

@@ -150,7 +150,7 @@ func (n *Node) serveToken(s *http01.Solver, served map[string]acme.Challenge, e 
 func (n *Node) token(e engine.Entry) (t document.Token, err error) {
 	f := n.Fleet()
 	if f == nil {
-		return t, n.Err()
+		return t, n.idError()
 	}
 	t, _, err = fleet.Open(f, e, n.o.Fleet.Order, document.Parse[document.Token])
 	return t, err

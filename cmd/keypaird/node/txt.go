@@ -40,8 +40,8 @@ func (n *Node) NoteTXT(ctx context.Context, r dns01.Presented) (removed func(), 
 	}, err
 }
 
-// removeLeft has the records removed that nodes which sat before have left. What fails is
-// logged, and tried again whenever a node takes the seat, for a day: the provider or the
+// removeLeft removes the records that nodes which sat before have left. A failure is logged,
+// and what failed tried again whenever a node takes the seat, for a day: the provider or the
 // operator may have removed the record.
 func (n *Node) removeLeft(ctx context.Context, remove func(context.Context, dns01.Presented) error) {
 	entries, err := n.read(ctx, document.KindTXT.Prefix())

@@ -153,7 +153,7 @@ func TestManyLeftRecords(t *testing.T) {
 	})
 }
 
-// What a node that may not order has written removes nothing.
+// A note of a node that may not order removes nothing.
 func TestForgedRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newMachines(t, "a", "edge")

@@ -189,8 +189,8 @@ func (t *Token) check() error {
 // For reports whether the key authorization is for a token.
 func (t Token) For(token string) bool { return strings.HasPrefix(t.KeyAuthorization, token+".") }
 
-// A TXT is a record of a dns-01 challenge, which is presented or is about to be. Who sits
-// next removes one that a dead node left.
+// A TXT notes a record of a dns-01 challenge before it is presented. The node that sits next
+// removes a record that a dead node left.
 type TXT struct {
 	Account          string `json:"account"` // name of the [dns] table
 	FQDN             string `json:"fqdn"`
@@ -215,7 +215,7 @@ func (t *TXT) check() error {
 // An Alive says that a node lives.
 type Alive struct {
 	Boot    string            `json:"boot"`              // differs between machines with one name, and after each start
-	Machine string            `json:"machine,omitempty"` // only one process can have it at a time; "": any may
+	Machine string            `json:"machine,omitempty"` // machine and state directory, which one process has at a time; "": not known
 	Version string            `json:"version"`
 	Clock   time.Time         `json:"clock"`
 	Targets map[string]string `json:"targets,omitempty"` // orderers only: sum of each target's configuration
@@ -260,7 +260,7 @@ func (r *Report) check() error {
 		return fmt.Errorf("there is no revision %d", r.Revision)
 	}
 	if len(r.Unreleased) > maxLines {
-		return fmt.Errorf("%d targets have no release", len(r.Unreleased))
+		return fmt.Errorf("%d targets with a pair newer than the release are too many", len(r.Unreleased))
 	}
 	for target, e := range r.Exceptions {
 		e.Err = Clean(e.Err)

@@ -49,14 +49,14 @@ type Node struct {
 	away   time.Time     // when it was seen to be no longer alive
 	Offset time.Duration // of its clock from ours, when it last wrote something
 	Heard  time.Time     // when that was; zero: never
-	heard  time.Time     // likewise, by the monotonic clock
+	mono   time.Time     // Heard, with the reading of the monotonic clock
 	Report *Report
 }
 
 // Ahead returns the offset of a node's clock from ours now, if the node's clock was not set
 // since it last wrote something: ours may have been.
 func (n *Node) Ahead(now time.Time) time.Duration {
-	return n.Offset + time.Since(n.heard) - now.Sub(n.Heard)
+	return n.Offset + time.Since(n.mono) - now.Sub(n.Heard)
 }
 
 // A Report is what a node reported.
@@ -353,7 +353,7 @@ func readInto[T any](v *View, into *T, e engine.Entry, by []string, parse func([
 // ours.
 func (v *View) compareClock(by writer, now time.Time) {
 	if n := v.Nodes[by.node]; n != nil {
-		n.Offset, n.Heard, n.heard = by.at.Sub(now), now, time.Now()
+		n.Offset, n.Heard, n.mono = by.at.Sub(now), now, time.Now()
 	}
 }
 

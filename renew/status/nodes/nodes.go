@@ -11,24 +11,24 @@ import (
 // A Fleet is what "keypaird status -fleet" prints, as JSON too.
 type Fleet struct {
 	ID      string    `json:"id,omitempty"`         // "": not known yet
-	Node    string    `json:"node"`                 // that says so
+	Node    string    `json:"node"`                 // that describes the fleet
 	Seat    string    `json:"seat,omitempty"`       // node that orders; "": none
 	Error   string    `json:"error,omitempty"`      // why the engine cannot be used; the rest is as it was before
-	Remedy  string    `json:"remedy,omitempty"`     // for it, or for Waits
-	Since   time.Time `json:"error_since,omitzero"` // of the error, if known
+	Remedy  string    `json:"remedy,omitempty"`     // for Error, or else for Waits
+	Since   time.Time `json:"error_since,omitzero"` // of Error, if known
 	Waits   string    `json:"waits,omitempty"`      // why this node does not take the seat, or takes it last
-	Partial bool      `json:"partial,omitempty"`    // the node may not order, and knows no other node and not their targets
-	Nodes   []Node    `json:"nodes"`                //
-	Targets []Release `json:"targets"`              //
+	Partial bool      `json:"partial,omitempty"`    // the node may not order, and knows neither other nodes nor their targets
+	Nodes   []Node    `json:"nodes"`                // by name
+	Targets []Release `json:"targets"`              // by name
 }
 
 // A Node is a node of the fleet.
 type Node struct {
 	Name    string `json:"node"`
 	Alive   bool   `json:"alive"`
-	Away    int    `json:"away_seconds,omitempty"`        // since when it is not alive
+	Away    int    `json:"away_seconds,omitempty"`        // how long it has not been alive
 	Version string `json:"version,omitempty"`             // of keypaird
-	Clock   int    `json:"clock_ahead_seconds,omitempty"` // of the clock of the node that says so
+	Clock   int    `json:"clock_ahead_seconds,omitempty"` // of the clock of Fleet.Node
 	Orders  bool   `json:"orders"`                        // it may
 	Seated  bool   `json:"seated"`                        // it orders now
 	Waits   string `json:"waits,omitempty"`               // why it leaves ordering to others now
@@ -38,11 +38,11 @@ type Node struct {
 // A Release is that of a target: what the fleet has of its certificate.
 type Release struct {
 	Name        string    `json:"target"`
-	Serial      uint64    `json:"serial"`                // of 0: there is none
+	Serial      uint64    `json:"serial"`                // 0: there is no release
 	Stage       string    `json:"stage"`                 // one of Stages
 	Wave        int       `json:"wave,omitempty"`        // with Wave and Held: the number of the wave that may deploy it, from 1
-	Fingerprint string    `json:"fingerprint,omitempty"` //
-	NotAfter    time.Time `json:"not_after,omitzero"`    //
+	Fingerprint string    `json:"fingerprint,omitempty"` // SHA-256 of the leaf
+	NotAfter    time.Time `json:"not_after,omitzero"`    // of the leaf
 	Held        string    `json:"held,omitempty"`        // why it goes to no further node
 	Verified    []string  `json:"verified"`              // nodes
 	Missing     []Missing `json:"missing"`               // nodes that have not verified it
@@ -52,11 +52,11 @@ type Release struct {
 const (
 	None = "none" // there is no release
 	Wave = "wave" // some nodes may deploy it
-	Held = "held" // likewise, and it goes to no further node
+	Held = "held" // some nodes may deploy it, and no further ones
 	All  = "all"  // all nodes may
 )
 
-// Stages lists them.
+// Stages lists the stages.
 func Stages() []string { return []string{None, Wave, Held, All} }
 
 // A Missing is a node that has not verified the release.
@@ -78,8 +78,8 @@ func (f *Fleet) Summary() string {
 	return "node " + f.Seat + " orders"
 }
 
-// Trouble says what is wrong, and what to do about it; "": nothing.
-func (f *Fleet) Trouble() (what, remedy string) {
+// trouble says what is wrong, and what to do about it; "": nothing.
+func (f *Fleet) trouble() (what, remedy string) {
 	switch {
 	case f.Error != "" && f.Since.IsZero():
 		return "the engine cannot be used: " + f.Error, f.Remedy
@@ -104,10 +104,11 @@ func (n Node) State() string {
 	return "away for " + textfmt.Duration(time.Duration(n.Away)*time.Second)
 }
 
-// Ahead says how its clock differs.
+// Ahead says by how much the clock of a node is ahead.
 func (n Node) Ahead() string { return fmt.Sprintf("%+ds", n.Clock) }
 
-// Skewed reports whether its clock differs by so much that it may not order.
+// Skewed reports whether the clock of a node differs by more than a minute, for which
+// package renew/fleet has a node leave the seat.
 func (n Node) Skewed() bool { return n.Clock > 60 || n.Clock < -60 }
 
 // Progress says which nodes may deploy the release.
@@ -126,12 +127,12 @@ func (r Release) Count() string {
 // Done reports whether all nodes have verified the release.
 func (r Release) Done() bool { return r.Serial > 0 && len(r.Missing) == 0 }
 
-// Failed reports whether it is held, or a node failed.
+// Failed reports whether the release is held, or a node failed to deploy it.
 func (r Release) Failed() bool {
 	return r.Held != "" || slices.ContainsFunc(r.Missing, func(m Missing) bool { return m.Error != "" })
 }
 
-// Lines say what is missing.
+// Lines say why nodes have not verified the release.
 func (r Release) Lines() (lines []string) {
 	if r.Held != "" {
 		lines = append(lines, "held: "+r.Held+"; to go on: keypaird fleet go "+r.Name)
@@ -150,16 +151,18 @@ func (r Release) Lines() (lines []string) {
 	return lines
 }
 
-// Open returns the releases that not all nodes have verified, and Closed the others.
-func (f *Fleet) Open() []Release   { return f.which(false) }
-func (f *Fleet) Closed() []Release { return f.which(true) }
+// Open returns the releases that not all nodes have verified.
+func (f *Fleet) Open() []Release { return f.releases(false) }
 
-func (f *Fleet) which(done bool) []Release {
+// Closed returns the releases that all nodes have verified.
+func (f *Fleet) Closed() []Release { return f.releases(true) }
+
+func (f *Fleet) releases(done bool) []Release {
 	return slices.DeleteFunc(slices.Clone(f.Targets), func(r Release) bool { return r.Done() != done })
 }
 
 // Troubled reports whether anything of the fleet does not work.
 func (f *Fleet) Troubled() bool {
-	what, _ := f.Trouble()
+	what, _ := f.trouble()
 	return what != "" || slices.ContainsFunc(f.Nodes, Node.Skewed) || slices.ContainsFunc(f.Targets, Release.Failed)
 }

@@ -11,12 +11,13 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// WriteText writes a row a node, and a row a target, with what is missing below them.
+// WriteText writes a row for each node and each target, and below them why releases are not
+// verified.
 func (f *Fleet) WriteText(w io.Writer) error {
 	var b strings.Builder
 	clean := func(s string) string { return textfmt.OneLine(s, 0) }
 	fmt.Fprintf(&b, "fleet %s: %s\n", cmp.Or(f.ID, "not known yet"), clean(f.Summary()))
-	if what, remedy := f.Trouble(); what != "" {
+	if what, remedy := f.trouble(); what != "" {
 		fmt.Fprintln(&b, clean(what))
 		if remedy != "" {
 			fmt.Fprintln(&b, "remedy:", clean(remedy))
@@ -28,7 +29,7 @@ func (f *Fleet) WriteText(w io.Writer) error {
 	for _, n := range f.Nodes {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\n", n.Name, n.State(), cmp.Or(clean(n.Version), "-"), n.Ahead(), n.Behind)
 	}
-	table.Flush() // a strings.Builder takes all
+	table.Flush() // a strings.Builder never fails
 	fmt.Fprintln(&b)
 	fmt.Fprintln(table, "TARGET\tRELEASE\tSTAGE\tVERIFIED\tUNTIL")
 	for _, t := range f.Targets {
@@ -40,7 +41,7 @@ func (f *Fleet) WriteText(w io.Writer) error {
 	}
 	table.Flush()
 	for _, n := range f.Nodes {
-		if n.Waits != "" && n.Name != f.Node { // that is said above
+		if n.Waits != "" && n.Name != f.Node { // its own reason is above
 			fmt.Fprintf(&b, "%s leaves ordering to others: %s\n", n.Name, clean(n.Waits))
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A row a node, a row a target, and what is missing below. What other nodes wrote is on one
-// line, and moves no cursor.
+// There is a row for each node and each target, and what is missing is below. Texts of other
+// nodes are on one line, and move no cursor.
 func TestWriteText(t *testing.T) {
 	until := time.Date(2026, 12, 24, 0, 0, 0, 0, time.UTC)
 	f := &Fleet{

@@ -10,12 +10,13 @@ import (
 	"keypaird/renew/status/nodes"
 )
 
-// Describe returns what this node knows of its fleet, for people and for metrics. With many
-// nodes and targets, that is looked at less often: it takes at most a fiftieth of the time.
+// Describe returns what this node knows of its fleet, for the status page and metrics. A
+// result is kept for fifty times as long as it took to make: a large fleet does not keep
+// the processor busy.
 func (n *Node) Describe() *nodes.Fleet {
 	f := n.Fleet()
 	if f == nil {
-		err := n.noFleet()
+		err := n.idError()
 		return &nodes.Fleet{Node: n.Name(), Error: err.Error(), Remedy: problem.Remedy(err), Partial: !n.orders(), Nodes: []nodes.Node{}, Targets: []nodes.Release{}}
 	}
 	d := &n.described

@@ -49,8 +49,8 @@ func (n *fleetNode) await(within time.Duration, text string, from int) time.Time
 	return found[0]
 }
 
-// kill kills all processes of the daemon, of which none can do anything more: not even give
-// back what it has in the engine.
+// kill stops all processes of the daemon before it kills them, so that none gives back what
+// it has in the engine.
 func (n *fleetNode) kill() {
 	var all []int
 	for todo := []int{n.cmd.Process.Pid}; len(todo) > 0; {
@@ -74,8 +74,8 @@ func (n *fleetNode) kill() {
 	n.cmd = nil
 }
 
-// A node that reloads, or is killed and starts again, is back at once: nobody waits for the
-// leases that it had.
+// A node that reloads, or is killed and starts again, is back at once: no node waits for the
+// end of the leases that it had.
 func TestFleetReturns(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
@@ -136,8 +136,8 @@ func (n *fleetNode) refused(args ...string) string {
 	return string(out)
 }
 
-// Without the engine, an operator has a node that may order do so. It is published when the
-// engine can be used again, whoever sits then.
+// Without the engine, an operator has a node that may order do so. The certificate is
+// published when the engine can be used again, by whichever node sits then.
 func TestFleetAlone(t *testing.T) {
 	t.Parallel()
 	if !inNamespaces(t) {
