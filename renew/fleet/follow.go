@@ -50,10 +50,10 @@ func (f *Fleet) follow(ctx context.Context) {
 
 // Sources of an error of the engine.
 const (
-	following = iota // to read
-	living           // to sign in
-	writing          // to write, in a term of this node
-	sitting          // to take the seat, which no node has
+	following  = iota // to read
+	living            // to sign in
+	committing        // to write, in a term of this node
+	sitting           // to take the seat, which no node has
 )
 
 // err returns why the engine cannot be used; nil: it can. f.mu is held.
@@ -67,7 +67,7 @@ func (f *Fleet) setErr(source int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	was := f.err()
-	if source == writing && f.term == nil { // a commit of a term that has ended
+	if source == committing && f.term == nil { // a commit of a term that has ended
 		err = nil
 	}
 	f.errs[source] = err

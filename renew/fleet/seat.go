@@ -177,7 +177,7 @@ func (f *Fleet) begin(ctx context.Context) (*Term, engine.Lease, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	t, there, err := seat.Take(ctx, f.Engine, lease, f.Node, f.standUp, func(err error) { f.setErr(writing, err) })
+	t, there, err := seat.Take(ctx, f.Engine, lease, f.Node, f.standUp, func(err error) { f.setErr(committing, err) })
 	if err != nil {
 		f.endLease(ctx, lease) // a commit that happens later has no lease
 		return nil, nil, err
@@ -192,7 +192,7 @@ func (f *Fleet) sit(ctx context.Context, t *Term, lease engine.Lease) {
 	f.update(func() { f.term, f.termAt, f.all, f.ca.earlier = t, f.now(), true, true })
 	reason := t.End(f.await(ctx, t, lease))
 	f.update(func() { f.term, f.all = nil, true })
-	f.setErr(writing, nil)
+	f.setErr(committing, nil)
 	f.endLease(ctx, lease)
 	level := slog.LevelInfo
 	if f.Seat().Waits != "" {
