@@ -56,7 +56,8 @@ type Fleet struct {
 	changed chan struct{} // closed when anything below changes, and replaced
 	view    *view.View
 	results map[string]result // of this process, by target
-	reread  func()            // makes follow read all
+	stale   bool              // all must be read
+	reread  func()            // ends followChanges
 	reloads int               // how often Reconfigured was called
 	differ  map[string]bool   // targets for which Differs returned an orderer
 	retries map[string]*retry // of pairs that could not be used, by target
@@ -182,7 +183,7 @@ func (f *Fleet) wrote(revision engine.Revision, ops ...engine.Op) {
 	d := view.NewDelta()
 	for _, op := range ops {
 		if !f.view.Wrote(engine.Entry{Key: op.Key, Value: op.Value, Revision: revision}, f.now(), &d) {
-			f.reread()
+			f.readAll()
 		}
 	}
 	f.apply(d)
@@ -192,6 +193,12 @@ func (f *Fleet) wrote(revision engine.Revision, ops ...engine.Op) {
 func (f *Fleet) readAgain() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.readAll()
+}
+
+// readAll is readAgain. f.mu is held.
+func (f *Fleet) readAll() {
+	f.stale = true
 	f.reread()
 }
 

@@ -89,6 +89,7 @@ func (f *Fleet) setErr(source int, err error) {
 func (f *Fleet) resync(ctx context.Context) error {
 	f.mu.Lock()
 	f.view.Begin()
+	f.stale = false
 	f.mu.Unlock()
 	snapshots := make([]engine.Snapshot, len(f.view.Prefixes))
 	for i, prefix := range f.view.Prefixes {
@@ -161,9 +162,12 @@ func (f *Fleet) followChanges(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, resyncEvery)
 	defer cancel()
 	f.mu.Lock()
-	after := f.view.Oldest()
+	after, stale := f.view.Oldest(), f.stale
 	f.reread = cancel
 	f.mu.Unlock()
+	if stale {
+		return nil
+	}
 	for change, err := range f.Engine.Follow(limited, f.view.Prefixes, after) {
 		switch {
 		case limited.Err() != nil:

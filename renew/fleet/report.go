@@ -135,6 +135,7 @@ func (f *Fleet) report() (document.Report, bool) {
 	}
 	if len(f.unreleased) > 0 {
 		now.Unreleased = slices.Sorted(maps.Keys(f.unreleased))
+		now.Unreleased = now.Unreleased[:min(len(now.Unreleased), maxNewer)] // that there are some is what counts
 	}
 	due := now.Waits != written.Waits || !slices.Equal(now.Unreleased, written.Unreleased) ||
 		len(now.Newer) > 0 && !sameKeys(now.Newer, written.Newer) || len(now.Newer) == 0 && len(written.Newer) > 0

@@ -34,7 +34,7 @@ func (f *Fleet) Reconfigured(targets map[string]string) {
 	f.Targets, f.all = targets, true
 	f.reloads++
 	clear(f.unreleased)
-	f.reread()
+	f.readAll()
 	f.wake()
 }
 

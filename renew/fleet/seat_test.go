@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -458,8 +459,14 @@ func TestUnreleased(t *testing.T) {
 		w.publish(a, "x.example")
 		verified("x.example", 1, a, b, c)
 		time.Sleep(time.Minute)
+		for i := range 20_000 {
+			b.Unreleased(fmt.Sprintf("a%d.example", i), true)
+		}
 		b.Unreleased("x.example", true)
 		w.takenBy("b")
+		for i := range 20_000 {
+			b.Unreleased(fmt.Sprintf("a%d.example", i), false)
+		}
 		w.publish(b, "x.example")
 		b.Unreleased("x.example", false)
 		verified("x.example", 2, a, b, c)

@@ -454,6 +454,23 @@ func TestResync(t *testing.T) {
 	})
 }
 
+// A reload between reading all and following has all read again.
+func TestReloadedWhileReading(t *testing.T) {
+	inFleet(t, "a b", func(t *testing.T, w *world) {
+		o := w.options("b")
+		o.Engine = w.server.Client("b")
+		f := New(o)
+		if err := f.resync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f.Reconfigured(nil)
+		began := time.Now()
+		if err := f.followChanges(t.Context()); err != nil || time.Since(began) > time.Second {
+			t.Errorf("followed for %v, %v", time.Since(began), err)
+		}
+	})
+}
+
 // deaf is an engine that tells nothing of what changes, and nothing of that.
 type deaf struct{ engine.Engine }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -78,10 +80,7 @@ func (w *machines) start(name, dir string, order ...string) *testMachine {
 	store, err := keypair.Open(dir)
 	ok(w.t, err)
 	m := &testMachine{t: w.t, dir: dir, client: w.server.Client(name)}
-	var nodes []string
-	for name := range w.members {
-		nodes = append(nodes, name)
-	}
+	nodes := slices.Sorted(maps.Keys(w.members))
 	m.Node = New(Options{
 		Fleet: fleet.Options{
 			Engine: m.client, Identity: w.keys[name], Members: w.members, Node: name, Order: order,
