@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -197,8 +198,9 @@ func TestNewerOrderer(t *testing.T) {
 // A node with a wrong clock does not order while others can.
 func TestClock(t *testing.T) {
 	inFleet(t, "a b c", func(t *testing.T, w *world) {
-		wrong := 2 * time.Hour
-		a := w.start("a", func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(wrong) } })
+		var wrong atomic.Int64 // a time.Duration
+		wrong.Store(int64(2 * time.Hour))
+		a := w.start("a", func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(time.Duration(wrong.Load())) } })
 		w.takenBy("a")
 		time.Sleep(time.Minute)
 		w.start("b")
@@ -223,8 +225,8 @@ func TestClock(t *testing.T) {
 func TestClockOfCA(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "a", "b")
-		var wrong time.Duration
-		a := w.start("a", func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(wrong) } })
+		var wrong atomic.Int64 // a time.Duration
+		a := w.start("a", func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(time.Duration(wrong.Load())) } })
 		defer w.end()
 		w.takenBy("a")
 		time.Sleep(time.Minute)
@@ -236,7 +238,7 @@ func TestClockOfCA(t *testing.T) {
 			t.Fatal("a stood up, but the clock of the CA is wrong")
 		}
 		a.CompareClock(0)
-		wrong = 2 * time.Hour
+		wrong.Store(int64(2 * time.Hour))
 		time.Sleep(70 * time.Minute)
 		if !a.Seat().Mine {
 			t.Fatal("a stood up, but b may be wrong as well")
@@ -248,7 +250,7 @@ func TestClockOfCA(t *testing.T) {
 		if s := a.Seat(); !strings.Contains(s.Waits, "clock") || !strings.Contains(s.Remedy, "NTP") {
 			t.Errorf("Seat = %+v", s)
 		}
-		wrong = 0
+		wrong.Store(int64(0))
 		b.stop()
 		w.takenBy("a")
 		b.CompareClock(0)
@@ -302,8 +304,8 @@ func TestClockLies(t *testing.T) {
 func TestClockHeardEarlier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "a", "b")
-		var wrong time.Duration
-		a := w.start("a", func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(wrong) } })
+		var wrong atomic.Int64 // a time.Duration
+		a := w.start("a", func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(time.Duration(wrong.Load())) } })
 		defer w.end()
 		w.takenBy("a")
 		time.Sleep(time.Minute)
@@ -317,7 +319,7 @@ func TestClockHeardEarlier(t *testing.T) {
 			time.Sleep(2 * time.Minute)
 		}
 		w.takenBy("a")
-		wrong = -5 * time.Minute
+		wrong.Store(int64(-5 * time.Minute))
 		time.Sleep(10 * time.Minute)
 		if !a.Seat().Mine {
 			t.Fatal("a stood up by what b wrote before")
