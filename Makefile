@@ -27,7 +27,7 @@ SHELLS = bash-completion/completions/keypaird:bash zsh/site-functions/_keypaird:
 # Without the race detector tests are built as the programs are that they start: once.
 CGO    = $(if $(RACE),true,CGO_ENABLED=0; export CGO_ENABLED)
 RUN    = $(CGO); case "$$(id -u),$$(ls /etc/debian_version 2>/dev/null)" in 0,?*) CI=true; export CI; most="-skips $(SKIPS)";; esac; \
-	GORACE="$${GORACE:-atexit_sleep_ms=0}"; export GORACE; $(GO) run .ci/gotest/main.go $$most -vet=off -p 3 -parallel 4 -tags lean -timeout 20m
+	GORACE="$${GORACE:-atexit_sleep_ms=0}"; export GORACE; $(GO) run .ci/gotest/main.go $$most -vet=off -p 2 -parallel 4 -tags lean -timeout 20m
 
 # One directory below cmd is one program.
 build: new-enough
@@ -69,7 +69,7 @@ prove:
 
 # Where all servers can be installed, a test that is skipped hides something:
 # more than SKIPS are a failure: none, or the stories of a step-ca that could not be
-# built. Tests wait more than they work: so four at a time, of four packages. While
+# built. Tests wait more than they work: so four at a time, of two packages. While
 # servers are installed, vet compiles; the second call waits for the first, and says
 # what went wrong.
 test:

@@ -62,7 +62,7 @@ func startFrail(t *testing.T, p *keypair.Pair) *frail {
 		t.Fatal(err)
 	}
 	f.d = Deployment{
-		Name: "frail", Chain: f.in("crt"), Key: f.in("key"), Timeout: time.Second, Verify: endpoints(at),
+		Name: "frail", Chain: f.in("crt"), Key: f.in("key"), Timeout: 2 * time.Second, Verify: endpoints(at),
 		Reload:  f.command(t, "reload", "[ ! -e $DIR/dead ] || exit 1; cp $DIR/crt $DIR/loaded.crt; cp $DIR/key $DIR/loaded.key"),
 		Restart: f.command(t, "restart", "rm -f $DIR/dead; cp $DIR/crt $DIR/loaded.crt; cp $DIR/key $DIR/loaded.key"),
 	}

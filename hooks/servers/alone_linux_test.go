@@ -87,7 +87,7 @@ func notice(dirs ...string) error {
 // some slots: all wait for servers more than they work, but need memory.
 var (
 	slow  = map[string]bool{"TestEjabberd": true, "TestEjabberdAndFiles": true, "TestProsodyAndFiles": true, "TestHouseWithEjabberd": true, "TestHouseWithProsody": true}
-	slots = make(chan struct{}, 4)
+	slots = make(chan struct{}, 3)
 )
 
 var skipped = regexp.MustCompile(`(?s)--- SKIP: [^\n]*\n\s*(.*?)\n`)
