@@ -62,7 +62,7 @@ var placeholders = []struct{ pattern, placeholder string }{
 	{`\b\d+ (second|minute|hour|day)s?\b`, "DURATION"},
 	{`(\b127\.0\.0\.1|\[::1\]):\d+\b`, "$1:PORT"},
 	{`\bprocess \d+\b`, "process PID"},
-	{`\b(devel|go1\.\w+(\.\w+)*)\b`, "VERSION"},
+	{`\b(devel|go1\.\w+(\.\w+)*|v\d+\.\d+\.\d+-\d{14}-[0-9a-f]{12}(\+dirty)?)\b`, "VERSION"},
 	{`^` + runtime.GOOS + `$`, "OS"},
 	{`^` + runtime.GOARCH + `$`, "ARCH"},
 }
@@ -100,6 +100,7 @@ func TestNormalise(t *testing.T) {
 		`process 4711 since`:                                   `process PID since`,
 		`go1.26.8`:                                             `VERSION`,
 		`devel`:                                                `VERSION`,
+		`v0.0.0-20261130011500-132b97b6a3e7`:                   `VERSION`,
 		runtime.GOOS:                                           `OS`,
 		`3 checks: 2 ok, 1 failed`:                             `3 checks: 2 ok, 1 failed`,
 		`version=v000002 sha256 TLSA 3 1 1 port 5222`:          `version=v000002 sha256 TLSA 3 1 1 port 5222`,
