@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+	"time"
 
 	"keypaird/renew/durable"
 )
@@ -133,7 +134,12 @@ func (p *patient) answers(what string) {
 func (p *patient) bear(tt trial) {
 	p.Helper()
 	before := p.see("before")
-	out := p.renew(func() { p.set(tt.fault) })
+	out := p.renew(func() {
+		p.set(tt.fault)
+		for began := time.Now(); tt.atLock && p.count() == 0 && time.Since(began) < patience; {
+			time.Sleep(time.Millisecond) // else it may have opened the lock before, and takes it
+		}
+	})
 	if tt.proof && p.count() == 0 {
 		p.set(fault{})
 		p.bear(tt)
