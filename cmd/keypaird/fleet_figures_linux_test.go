@@ -234,12 +234,8 @@ func TestFleetFigures(t *testing.T) {
 	if !testutil.Exhaustive() {
 		return // they take minutes
 	}
-	t.Parallel()
-	if !inNamespaces(t) {
+	if !onMachines(t) {
 		return
-	}
-	if !inside() {
-		t.Skip("needs root and Linux: each machine has a network of its own")
 	}
 	f := newNetFleet(t)
 	for range 5 {

@@ -360,12 +360,8 @@ func (s *killSweep) round(at int, after bool, pair *string) bool {
 // after the engine has answered: at some requests, or at each one if [testutil.Exhaustive],
 // which takes ten minutes. The other node goes on with the order, and there is one certificate.
 func TestFleetKilledAtEveryRequest(t *testing.T) {
-	t.Parallel()
-	if !inNamespaces(t) {
+	if !onMachines(t) {
 		return
-	}
-	if !inside() {
-		t.Skip("needs root and Linux: each node answers at port 80 of an address of its own")
 	}
 	s := &killSweep{testFleet: makeFleet(t, etcdtest.Options{}, []string{"mx1", "mx2"}, "mx1", "mx2", "web")}
 	s.placeWatched()

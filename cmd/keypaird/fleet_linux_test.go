@@ -348,14 +348,24 @@ func (f *testFleet) issued(want int) {
 	f.ca.forgetOrders()
 }
 
-// Two nodes that may order and one that may not: one certificate for all, by whoever sits.
-func TestFleet(t *testing.T) {
+// onMachines has the test run beside others, in namespaces of its own, and reports whether
+// this is the process for it.
+func onMachines(t *testing.T) bool {
+	t.Helper()
 	t.Parallel()
 	if !inNamespaces(t) {
-		return
+		return false
 	}
 	if !inside() {
 		t.Skip("needs root and Linux: each node answers at port 80 of an address of its own")
+	}
+	return true
+}
+
+// Two nodes that may order and one that may not: one certificate for all, by whoever sits.
+func TestFleet(t *testing.T) {
+	if !onMachines(t) {
+		return
 	}
 	f := newFleet(t, 1, []string{"mx1", "mx2"}, "mx1", "mx2", "web")
 	first, second, web := f.nodes[0], f.nodes[1], f.nodes[2]
@@ -415,12 +425,8 @@ func TestFleet(t *testing.T) {
 // the next one is stopped for longer than its lease lasts, which takes a minute. Each
 // certificate is issued once, whoever ends it.
 func TestFleetKilled(t *testing.T) {
-	t.Parallel()
-	if !inNamespaces(t) {
+	if !onMachines(t) {
 		return
-	}
-	if !inside() {
-		t.Skip("needs root and Linux: each node answers at port 80 of an address of its own")
 	}
 	f := newFleet(t, 1, []string{"mx1", "mx2"}, "mx1", "mx2", "web")
 	first, second, web := f.nodes[0], f.nodes[1], f.nodes[2]
@@ -473,12 +479,8 @@ func TestFleetKilled(t *testing.T) {
 // The machine that orders dies while the record of a challenge is published. The next one
 // removes it, goes on with the order, and leaves nothing.
 func TestFleetRecordLeft(t *testing.T) {
-	t.Parallel()
-	if !inNamespaces(t) {
+	if !onMachines(t) {
 		return
-	}
-	if !inside() {
-		t.Skip("needs root and Linux: each node answers at port 80 of an address of its own")
 	}
 	f := newFleet(t, 1, []string{"mx1", "mx2"}, "mx1", "mx2")
 	first, second := f.nodes[0], f.nodes[1]

@@ -447,12 +447,8 @@ func (f *netFleet) disturbed(d disturbance) {
 // tested all, which takes minutes. Each certificate is issued once, and in the end all nodes
 // serve it; meanwhile no client is refused or sees a pair that does not fit.
 func TestFleetNetwork(t *testing.T) {
-	t.Parallel()
-	if !inNamespaces(t) {
+	if !onMachines(t) {
 		return
-	}
-	if !inside() {
-		t.Skip("needs root and Linux: each machine has a network of its own")
 	}
 	f := newNetFleet(t)
 	end := f.startProber()

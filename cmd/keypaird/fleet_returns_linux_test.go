@@ -77,12 +77,8 @@ func (n *fleetNode) kill() {
 // A node that reloads, or is killed and starts again, is back at once: no node waits for the
 // end of the leases that it had.
 func TestFleetReturns(t *testing.T) {
-	t.Parallel()
-	if !inNamespaces(t) {
+	if !onMachines(t) {
 		return
-	}
-	if !inside() {
-		t.Skip("needs root and Linux: each node answers at port 80 of an address of its own")
 	}
 	f := newFleet(t, 1, []string{"mx1", "mx2"}, "mx1", "mx2")
 	for _, n := range f.nodes {
@@ -139,12 +135,8 @@ func (n *fleetNode) refused(args ...string) string {
 // Without the engine, an operator has a node that may order do so. The certificate is
 // published when the engine can be used again, by whichever node sits then.
 func TestFleetAlone(t *testing.T) {
-	t.Parallel()
-	if !inNamespaces(t) {
+	if !onMachines(t) {
 		return
-	}
-	if !inside() {
-		t.Skip("needs root and Linux: each node answers at port 80 of an address of its own")
 	}
 	f := newFleet(t, 1, []string{"mx1", "mx2"}, "mx1", "mx2", "web")
 	second, web := f.node("mx2"), f.node("web")

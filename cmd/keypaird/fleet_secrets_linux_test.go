@@ -404,12 +404,8 @@ func newSecretsTest(t *testing.T) *secretsTest {
 // snapshot, in no log, and not in the memory of keypaird-fleet, also during an order. An
 // administrator of the engine makes no node take a token, a release or a pair.
 func TestFleetSecrets(t *testing.T) {
-	t.Parallel()
-	if !inNamespaces(t) {
+	if !onMachines(t) {
 		return
-	}
-	if !inside() {
-		t.Skip("needs root and Linux: each node answers at port 80 of an address of its own")
 	}
 	s := newSecretsTest(t)
 	pairs := s.agree(60*time.Second, nil, s.nodes...)
