@@ -37,7 +37,7 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 	case info.Mode().Type() != fs.ModeSocket:
 		return nil, ErrNotSocket
 	default:
-		if err := removeStale(ctx, path); err != nil {
+		if err := removeStale(ctx, path, info); err != nil {
 			return nil, err
 		}
 	}
@@ -47,16 +47,50 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return nil, op.Err // without the path, which the caller adds
 	}
-	if err == nil {
-		if err = dir.Chmod(filepath.Base(path), 0o600); err != nil {
-			l.Close()
-		}
+	if err != nil {
+		return nil, err
 	}
-	return l, err
+	own, err := dir.Lstat(filepath.Base(path))
+	if err == nil {
+		err = dir.Chmod(filepath.Base(path), 0o600)
+	}
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	unix := l.(*net.UnixListener)
+	unix.SetUnlinkOnClose(false)
+	return &listener{unix, path, own}, nil
+}
+
+// A listener removes its socket when it is closed, and no file that has taken its place.
+type listener struct {
+	*net.UnixListener
+	path string
+	file fs.FileInfo
+}
+
+// Close stops listening.
+func (l *listener) Close() error {
+	_ = removeSame(l.path, l.file)
+	return l.UnixListener.Close()
+}
+
+// removeSame removes the file at a path, or returns EADDRINUSE: another file may be there
+// by now.
+func removeSame(path string, file fs.FileInfo) error {
+	now, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(file, now) || !file.ModTime().Equal(now.ModTime()) { // numbers of inodes are used again
+		return syscall.EADDRINUSE
+	}
+	return os.Remove(path)
 }
 
 // removeStale removes a socket that no process listens on.
-func removeStale(ctx context.Context, path string) error {
+func removeStale(ctx context.Context, path string, file fs.FileInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	conn, err := sockets.Dial(ctx, net.Dialer{}, "unix", path)
@@ -65,7 +99,7 @@ func removeStale(ctx context.Context, path string) error {
 		conn.Close()
 		return syscall.EADDRINUSE
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return os.Remove(path)
+		return removeSame(path, file)
 	}
 	return err
 }

@@ -88,3 +88,21 @@ func TestListenOnWhatIsThere(t *testing.T) {
 		}
 	}
 }
+
+// Another program may have put its file there since the socket was looked at: it stays.
+func TestAnothersFileStays(t *testing.T) {
+	path := filepath.Join(testutil.SafeDir(t), "s")
+	l, err := Listen(t.Context(), path)
+	testutil.Must(t, err)
+	old, err := os.Lstat(path)
+	testutil.Must(t, err)
+	testutil.Must(t, os.Remove(path))
+	testutil.Must(t, os.WriteFile(path, []byte("another's"), 0o600))
+	if err := removeStale(t.Context(), path, old); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a stale socket that another file has replaced: %v, want %v", err, syscall.EADDRINUSE)
+	}
+	testutil.Must(t, l.Close())
+	if text, err := os.ReadFile(path); string(text) != "another's" {
+		t.Errorf("%q, %v: the file of another is gone", text, err)
+	}
+}
