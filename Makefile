@@ -2,12 +2,13 @@
 # make install installs below PREFIX what make has built, the manual pages and
 #              completions; make uninstall removes it
 # make test    the whole suite; on Debian, as root, it installs what it tests against
-# make check   what else is proven before a release: staticcheck, every platform, every
-#              DNS provider, known vulnerabilities, every moment of tests that else take
-#              some, and the suite with the race detector
+# make check   all that CI runs: make test, staticcheck, the types of every platform and
+#              DNS provider, known vulnerabilities, every moment of tests that else take some
+# make race    the suite with the race detector
 # make lint    gofmt, vet and staticcheck alone
 # make bench   the benchmarks that CONTRIBUTING.md quotes
-# make dist    archives of all platforms, .deb and .rpm, SBOMs and SHA256SUMS, in dist
+# make dist    archives of all platforms, .deb and .rpm, SBOMs and SHA256SUMS, in dist,
+#              after every DNS provider was built and opened
 # make deb, make rpm, make image: one of them, for this machine's architecture
 # make prove   that dist writes the same bytes twice, and that the .deb does on a booted
 #              Debian 12 what it should, with a CA: as root, with mmdebstrap,
@@ -92,11 +93,19 @@ vet:
 staticcheck:
 	@$(CGO); tool=$$(CGO_ENABLED=0 $(GO) tool -n staticcheck) && echo staticcheck && GOFLAGS="$$GOFLAGS $(RACE)" "$$tool" -tags lean ./...
 
-check: staticcheck exhaustive beside built providers
-	@$(MAKE) RACE=-race test
+# Tests wait more than they work, so what waits for nothing runs beside them, at the
+# lowest priority, and is waited for.
+check:
+	@GO='$(GO)' sh .ci/servers >/dev/null 2>&1 & $(MAKE) staticcheck
+	@log=$$(mktemp); nice -n 19 $(MAKE) beside >"$$log" 2>&1 & beside=$$!; \
+	status=0; \
+	$(MAKE) --no-print-directory exhaustive || status=1; $(MAKE) --no-print-directory test || status=$$?; \
+	wait $$beside || { cat "$$log"; status=1; }; rm -f "$$log"; exit $$status
 
-# What waits for nothing: CI runs it beside the tests.
 beside: cross vulnerabilities
+
+race:
+	@$(MAKE) RACE=-race test
 
 # The program with all providers: each is opened, in a process that is confined. CI checks
 # its types only: to compile the 200 modules of providers takes as long as all the rest.
@@ -139,4 +148,4 @@ vulnerabilities:
 bench:
 	$(GO) test -tags lean -run '^$$' -bench . -benchtime 3s ./acme ./renew/... ./hooks ./cmd/keypaird
 
-.PHONY: build new-enough install uninstall dist deb rpm image prove test servers lint vet staticcheck check beside built providers exhaustive platforms cross vulnerabilities bench
+.PHONY: race build new-enough install uninstall dist deb rpm image prove test servers lint vet staticcheck check beside built providers exhaustive platforms cross vulnerabilities bench
