@@ -163,7 +163,7 @@ func TestNewerBodies(t *testing.T) {
 	check("counts", document.Counts{Orders: []document.Count{{At: at, N: 1}}}, func(b []byte) (any, error) { return document.Parse[document.Counts](b) })
 	check("token", document.Token{KeyAuthorization: strings.Repeat("t", 43) + "." + strings.Repeat("k", 43)}, func(b []byte) (any, error) { return document.Parse[document.Token](b) })
 	check("alive", document.Alive{Boot: "b", Version: "v9", Clock: at}, func(b []byte) (any, error) { return document.Parse[document.Alive](b) })
-	check("report", document.Report{Revision: 1}, func(b []byte) (any, error) { return document.Parse[document.Report](b) })
+	check("report", document.Report{Revision: 1, Seen: at}, func(b []byte) (any, error) { return document.Parse[document.Report](b) })
 	check("fleet", document.Fleet{ID: fleetID, Format: document.Format}, func(b []byte) (any, error) { return document.Parse[document.Fleet](b) })
 }
 

@@ -148,14 +148,14 @@ func (f *Fleet) report() (document.Report, bool) {
 		if !f.mine(target) {
 			continue
 		}
-		now.Revision = max(now.Revision, r.Revision)
+		now.Revision, now.Seen = max(now.Revision, r.Revision), later(now.Seen, r.At)
 		before, excepted := written.Exceptions[target]
 		e := f.status(target, r, written)
 		switch {
 		case e == nil && !wave.Allows(r.Release, f.Node):
 			continue // nothing to say of it yet
 		case e == nil:
-			due = due || excepted || written.Revision < r.Revision
+			due = due || excepted || !written.Covers(r.Release, r.Revision)
 			continue
 		case e.Serial == r.Serial && !wave.Allows(r.Release, f.Node):
 			continue
@@ -175,12 +175,24 @@ func (f *Fleet) report() (document.Report, bool) {
 	}
 	if len(open) > maxExceptions { // the oldest; nothing is said of what is newer
 		slices.SortFunc(open, func(a, b exception) int { return cmp.Compare(a.revision, b.revision) })
-		now.Revision = open[maxExceptions].revision - 1
+		now.Revision, now.Seen = open[maxExceptions].revision-1, time.Time{}
+		for target, r := range f.view.Releases {
+			if r.Revision <= now.Revision && f.mine(target) {
+				now.Seen = later(now.Seen, r.At)
+			}
+		}
 		for _, e := range open[maxExceptions:] {
 			delete(now.Exceptions, e.target)
 		}
 	}
 	return now, due
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // status returns what is to be said of a target's release; nil: it is verified. f.mu is
@@ -192,7 +204,7 @@ func (f *Fleet) status(target string, r *view.Release, written document.Report) 
 		if before, ok := written.Exceptions[target]; ok {
 			return &before
 		}
-		if written.Revision >= r.Revision {
+		if written.Covers(r.Release, r.Revision) {
 			return nil
 		}
 	case result.serial > r.Serial:

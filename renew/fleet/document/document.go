@@ -239,11 +239,22 @@ func (a *Alive) check() error {
 
 // A Report says what a node serves.
 type Report struct {
-	Revision   engine.Revision      `json:"revision"`             // every release of the node's targets that was set up to it is verified, but for
+	Revision   engine.Revision      `json:"revision"`             // every release of the node's targets that it covers is verified, but for
 	Exceptions map[string]Exception `json:"exceptions,omitempty"` // by target
 	Waits      string               `json:"waits,omitempty"`      // why the node leaves ordering to others now; "": it does not
 	Newer      map[string][]byte    `json:"newer,omitempty"`      // releases that the engine had and lost, signed, by target
 	Unreleased []string             `json:"unreleased,omitempty"` // targets of which an orderer has a newer pair than the release, sorted
+
+	// Seen is the latest At of the node's releases that were set up to Revision: the owner
+	// of an engine chooses revisions, and could pass an old report for one of a new release.
+	// A report without it covers no release.
+	Seen time.Time `json:"seen,omitzero"`
+}
+
+// Covers reports whether a node knew a release that was set at a revision when it made the
+// report.
+func (r Report) Covers(release Release, set engine.Revision) bool {
+	return set <= r.Revision && !release.At.After(r.Seen)
 }
 
 // An Exception is a release that a node does not serve verified.

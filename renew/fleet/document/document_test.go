@@ -45,7 +45,7 @@ func TestParse(t *testing.T) {
 	roundTrip(t, Ask{Do: Issue, At: noon, Targets: map[string]uint64{"example.org": 7, "*.example.org": 0}, Force: true})
 	roundTrip(t, Answer{At: noon, Answered: true, Outcomes: []Outcome{{Target: "example.org", Action: "issue", NotAfter: noon}}})
 	roundTrip(t, Alive{Boot: "7d3c-1", Version: "v1.2", Clock: noon, Targets: map[string]string{"example.org": "0f"}})
-	roundTrip(t, Report{Revision: 7, Exceptions: map[string]Exception{"example.org": {Serial: 3, Failures: 2, Err: "no such proxy", At: noon}}, Newer: map[string][]byte{"example.org": {1}}})
+	roundTrip(t, Report{Revision: 7, Seen: noon, Exceptions: map[string]Exception{"example.org": {Serial: 3, Failures: 2, Err: "no such proxy", At: noon}}, Newer: map[string][]byte{"example.org": {1}}})
 }
 
 func TestParseRefuses(t *testing.T) {
