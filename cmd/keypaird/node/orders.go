@@ -34,7 +34,7 @@ func (n *Node) commitOrder(ctx context.Context, key string, data []byte, placed 
 	if n.isAlone() {
 		return nil
 	}
-	op, err := n.op(key, document.Order{Placed: placed}, data)
+	op, err := n.op(key, document.Order{Placed: placed, Sealed: n.sealed(key, keyOfOrder(data))}, data)
 	if err != nil {
 		return err
 	}
