@@ -175,17 +175,24 @@ func (f *Fleet) report() (document.Report, bool) {
 	}
 	if len(open) > maxExceptions { // the oldest; nothing is said of what is newer
 		slices.SortFunc(open, func(a, b exception) int { return cmp.Compare(a.revision, b.revision) })
-		now.Revision, now.Seen = open[maxExceptions].revision-1, time.Time{}
-		for target, r := range f.view.Releases {
-			if r.Revision <= now.Revision && f.mine(target) {
-				now.Seen = later(now.Seen, r.At)
-			}
-		}
+		now.Revision = open[maxExceptions].revision - 1
+		now.Seen = f.seenUpTo(now.Revision)
 		for _, e := range open[maxExceptions:] {
 			delete(now.Exceptions, e.target)
 		}
 	}
 	return now, due
+}
+
+// seenUpTo returns the latest At of this node's releases that were set up to a revision. f.mu
+// is held.
+func (f *Fleet) seenUpTo(revision engine.Revision) (at time.Time) {
+	for target, r := range f.view.Releases {
+		if r.Revision <= revision && f.mine(target) {
+			at = later(at, r.At)
+		}
+	}
+	return at
 }
 
 func later(a, b time.Time) time.Time {
