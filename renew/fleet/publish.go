@@ -192,6 +192,12 @@ func (f *Fleet) Rollback(ctx context.Context, t *Term, target string) (document.
 			failed = err
 			continue
 		}
+		if f.Accepts != nil {
+			err = f.Accepts(ctx, target, p.Leaf)
+		}
+		if err != nil {
+			return now, fmt.Errorf("rolling %q back: %w", target, err)
+		}
 		f.mu.Lock()
 		serial := f.view.Serial(target) + 1
 		f.mu.Unlock()

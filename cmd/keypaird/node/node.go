@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keypaird/acme"
+	"keypaird/renew"
 	"keypaird/renew/fleet"
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/keypair"
@@ -50,6 +51,7 @@ type Node struct {
 	holders map[string]holder // by the engine's keys of orders and records
 
 	compromised map[string]string // sums of next keys (DANE) that are not to be used, by target
+	targets     map[string]renew.Target
 
 	described described
 	accounts  sync.Mutex // held while an account is written
@@ -64,7 +66,7 @@ var (
 
 // New returns a node that takes part once it runs.
 func New(o Options) *Node {
-	return &Node{o: o, cold: true, err: errIdle, idErr: errFirst, holders: map[string]holder{}, compromised: map[string]string{}}
+	return &Node{o: o, cold: true, err: errIdle, idErr: errFirst, holders: map[string]holder{}, compromised: map[string]string{}, targets: map[string]renew.Target{}}
 }
 
 // Fleet returns what this node knows of its fleet; nil: nothing yet, for the reason Err.

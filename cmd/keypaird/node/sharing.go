@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +17,43 @@ import (
 	"keypaird/renew/fleet/wave"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
+	"keypaird/renew/rollover"
 )
+
+// target returns how the fleet shares the certificate of a target.
+func (n *Node) target(t renew.Target) renew.Sharing {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.targets[t.Name] = t
+	return n.Sharing(t.Name)
+}
+
+// acceptTime bounds all queries for the TLSA records of a target.
+const acceptTime = 40 * time.Second
+
+// accepts returns why peers refuse an earlier certificate of a target, by the TLSA records
+// that there are now.
+func (n *Node) accepts(ctx context.Context, target string, leaf *x509.Certificate) error {
+	n.mu.Lock()
+	t := n.targets[target]
+	n.mu.Unlock()
+	if t.Resolver == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, acceptTime)
+	defer cancel()
+	for _, name := range t.TLSA {
+		set, err := t.Resolver.TLSA(ctx, name)
+		if err != nil {
+			return problem.Newf("see that the name servers answer, and run this again; or order another certificate: keypaird issue -force "+target,
+				"it is not known which TLSA records there are: %s: %w", name, err)
+		}
+		if err := rollover.Refused(leaf, target, name, set); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Sharing returns how the fleet shares the certificate of a target.
 func (n *Node) Sharing(target string) renew.Sharing { return sharing{n, target} }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"keypaird/renew/record"
 	"keypaird/renew/rollover"
 	"keypaird/renew/status"
+	"keypaird/renew/tlsa"
 )
 
 // newNextKey makes a key, writes it as package renew does, and returns what is recorded then.
@@ -260,6 +262,51 @@ func TestOrderOfRemovedNode(t *testing.T) {
 		ok(t, err, save())
 		a.published(issuedPair(t))
 		known(false)
+	})
+}
+
+// records answer for TLSA records, by name.
+type records map[string][]string
+
+func (r records) TLSA(_ context.Context, name string) (rollover.RecordSet, error) {
+	set, found := r[name]
+	if !found {
+		return rollover.RecordSet{}, errors.New("no name server answers")
+	}
+	return rollover.RecordSet{Records: set}, nil
+}
+
+// A rollback is refused while a name has no TLSA record of the earlier key, or does not answer.
+func TestRollbackWithTLSA(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a")
+		a := w.start("a", t.TempDir(), "a")
+		zone, mx1, mx2 := records{}, "_25._tcp.mx1."+domain, "_25._tcp.mx2."+domain
+		a.target(renew.Target{Name: domain, TLSA: []string{mx1, mx2}, Resolver: zone})
+		time.Sleep(5 * time.Second)
+		ok(t, a.begin())
+		p := issuedPair(t)
+		a.published(p)
+		second := a.published(issuedPair(t))
+		one, two := tlsa.Record(p.Leaf.RawSubjectPublicKeyInfo), tlsa.Record(second.Leaf.RawSubjectPublicKeyInfo)
+		term, err := a.sits()
+		ok(t, err)
+		rolled := func(refused, remedy string) {
+			t.Helper()
+			o := change(t.Context(), a.Fleet(), term, document.Ask{Do: document.Rollback}, domain)
+			if (o.Error == "") != (refused == "") || !strings.Contains(o.Error, refused) || !strings.Contains(o.Remedy, remedy) {
+				t.Errorf("%q (%q), want %q (%q)", o.Error, o.Remedy, refused, remedy)
+			}
+		}
+		zone[mx1] = []string{one, two}
+		rolled(mx2+": no name server answers", "see that the name servers answer")
+		zone[mx2] = []string{two}
+		rolled("none of the TLSA records of "+mx2, tlsa.ZoneLine(mx2, one))
+		zone[mx2] = []string{two, one}
+		rolled("", "")
+		if r, _ := a.release(domain); r.Fingerprint != p.Fingerprint() {
+			t.Errorf("%+v", r)
+		}
 	})
 }
 
