@@ -1,6 +1,7 @@
 package renew
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -19,10 +20,21 @@ type daneMember struct {
 	*member
 	zone *zone
 	told *testutil.Log
+	drop bool // Take removes the next key
+}
+
+func (m *daneMember) Take(ctx context.Context, s State) (*Taken, error) {
+	if m.drop {
+		m.drop = false
+		if err := m.store.RemoveAll(m.target().Name, NextKeyFile); err != nil {
+			return nil, err
+		}
+	}
+	return m.member.Take(ctx, s)
 }
 
 func newDaneMember(m *member) *daneMember {
-	d := &daneMember{m, &zone{ttl: time.Hour}, new(testutil.Log)}
+	d := &daneMember{member: m, zone: &zone{ttl: time.Hour}, told: new(testutil.Log)}
 	m.log = slog.New(slog.NewTextHandler(d.told, nil))
 	m.certify = func(t Target, o Order) (*keypair.Pair, error) { return issueFor(o.Key, t.Names, time.Now(), 90*day) }
 	return d
@@ -131,6 +143,50 @@ func TestDaneEarlierRecordsOfFleet(t *testing.T) {
 		removable([]string{first, second}, true, "two")
 		roll()
 		removable([]string{first, second, third}, false, "two")
+	})
+}
+
+// A next key that the fleet drops is used no more, even if its record is published. The pass
+// makes another one, and a new key is ordered once the record of that is seen: until then the
+// key in use stays, whose record must, too.
+func TestDaneNextKeyDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, members := newFleet(t, "one", "two")
+		m := newDaneMember(members[0])
+		renewed := func() string {
+			t.Helper()
+			target := m.target()
+			target.NewKey = true
+			m.report(t.Context(), Force, target)
+			return tlsa.Record(m.shown(t).Leaf.RawSubjectPublicKeyInfo)
+		}
+		m.run(t, Scheduled)
+		s := m.shown(t)
+		used, dropped := tlsa.Record(s.Leaf.RawSubjectPublicKeyInfo), s.Next.TLSA()
+		m.zone.publish(used, dropped)
+		m.run(t, Manual)
+		time.Sleep(2 * time.Hour)
+		m.drop = true
+		if now := renewed(); now != used {
+			t.Fatalf("ordered for %s; dropped was %s", now, dropped)
+		}
+		s = m.shown(t)
+		next := s.Next.TLSA()
+		if next == "" || next == dropped || !slices.Equal(s.Record.TLSA.Retired, []string{dropped}) {
+			t.Errorf("next %q, retired %q, dropped %s", next, s.Record.TLSA.Retired, dropped)
+		}
+		if old, _ := s.Rollover(m.target()).Removable(mx); !slices.Equal(old, []string{dropped}) {
+			t.Errorf("may be removed: %q", old)
+		}
+		m.zone.publish(used, next)
+		m.run(t, Manual)
+		if now := renewed(); now != used {
+			t.Errorf("ordered for %s before its record was seen for two TTLs", now)
+		}
+		time.Sleep(2 * time.Hour)
+		if now := renewed(); now != next {
+			t.Errorf("ordered for %s, not for %s", now, next)
+		}
 	})
 }
 

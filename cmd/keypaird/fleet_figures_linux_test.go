@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -169,8 +170,10 @@ func (f *netFleet) publishMany(targets []string) {
 		all.Go(func() {
 			defer func() { <-slots }()
 			p, err := pairtest.Issue([]string{target}, time.Now(), 90*24*time.Hour)
-			if err == nil {
-				_, err = in.Publish(ctx, term, fleet.Publication{Target: target, Pair: p, Ordering: json.RawMessage("{}"), Urgent: true})
+			record, failed := in.Op(document.RecordKey(target), document.Record{Ordering: json.RawMessage("{}")}, nil, in.Order)
+			if err = errors.Join(err, failed); err == nil {
+				more := append(fleet.Publication{}.More, record)
+				_, err = in.Publish(ctx, term, fleet.Publication{Target: target, Pair: p, More: more, Urgent: true})
 			}
 			if err != nil {
 				f.Error(err)

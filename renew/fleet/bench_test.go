@@ -53,7 +53,7 @@ func large(b *testing.B) (*Fleet, *memory.Server) {
 		signer := f.signer
 		signer.Node = name
 		commit(signer.Op(document.AliveKey(name), 0, document.Alive{Boot: "b", Version: "v1.0.0", Clock: time.Now()}, nil, nil))
-		commit(signer.Op(document.ReportKey(name), 0, document.Report{Revision: targets + 1}, nil, nil))
+		commit(signer.Op(document.ReportKey(name), 0, document.Report{Revision: targets + 1, Seen: time.Now()}, nil, nil))
 	}
 	return f, s
 }

@@ -155,7 +155,7 @@ func TestNewerBodies(t *testing.T) {
 		}
 	}
 	check("release", document.Release{Serial: 1, Version: "v000001", Fingerprint: strings.Repeat("a", 64), NotAfter: at, At: at, All: true}, func(b []byte) (any, error) { return document.Parse[document.Release](b) })
-	check("pair", document.Pair{Chain: "x", Recipients: "y", Nodes: []string{"a"}}, func(b []byte) (any, error) { return document.Parse[document.Pair](b) })
+	check("pair", document.Pair{Chain: "x", Recipients: "y", Sealed: document.Sealed{Nodes: []string{"a"}}}, func(b []byte) (any, error) { return document.Parse[document.Pair](b) })
 	check("record", document.Record{Ordering: json.RawMessage(`{"later":1}`)}, func(b []byte) (any, error) { return document.Parse[document.Record](b) })
 	check("order", document.Order{Placed: true}, func(b []byte) (any, error) { return document.Parse[document.Order](b) })
 	check("account", document.Account{Parts: map[string][]byte{"key.pem": {1}, "later": {2}}}, func(b []byte) (any, error) { return document.Parse[document.Account](b) })
@@ -163,7 +163,7 @@ func TestNewerBodies(t *testing.T) {
 	check("counts", document.Counts{Orders: []document.Count{{At: at, N: 1}}}, func(b []byte) (any, error) { return document.Parse[document.Counts](b) })
 	check("token", document.Token{KeyAuthorization: strings.Repeat("t", 43) + "." + strings.Repeat("k", 43)}, func(b []byte) (any, error) { return document.Parse[document.Token](b) })
 	check("alive", document.Alive{Boot: "b", Version: "v9", Clock: at}, func(b []byte) (any, error) { return document.Parse[document.Alive](b) })
-	check("report", document.Report{Revision: 1}, func(b []byte) (any, error) { return document.Parse[document.Report](b) })
+	check("report", document.Report{Revision: 1, Seen: at}, func(b []byte) (any, error) { return document.Parse[document.Report](b) })
 	check("fleet", document.Fleet{ID: fleetID, Format: document.Format}, func(b []byte) (any, error) { return document.Parse[document.Fleet](b) })
 }
 

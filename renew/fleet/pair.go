@@ -139,19 +139,58 @@ func (f *Fleet) recipients(nodes []string) (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// Had reports whether a node could open a key that the engine has of a target, or that this
-// is not known.
-func (f *Fleet) Had(ctx context.Context, target, node string) (bool, error) {
-	pairs, err := engine.Read(ctx, f.Engine, document.PairPrefix(target))
-	if err != nil {
-		return false, err
-	}
-	for _, e := range pairs.Entries {
-		if body, _, err := view.Open(f.signer, e, f.Order, document.Parse[document.Pair]); err != nil || body.Had(node) {
-			return true, nil
+// Had reports whether a node could open a key of a target that is in use or may come to be:
+// that of the release, those of orders under way and the next key, which is returned if it
+// could. It also reports so of what this node cannot read.
+func (f *Fleet) Had(ctx context.Context, target, node string) (had bool, nextKey []byte, err error) {
+	r, _ := f.Release(target)
+	record := document.RecordKey(target)
+	for _, prefix := range []string{document.PairKey(target, r.Version), document.OrderPrefix(target), record} {
+		s, err := engine.Read(ctx, f.Engine, prefix)
+		if err != nil {
+			return false, nil, err
+		}
+		for _, e := range s.Entries {
+			if k, _ := document.ParseKey(e.Key); k.Target != target {
+				continue
+			}
+			body, m, err := view.Open(f.signer, e, f.Order, document.Parse[document.Sealed])
+			if err == nil && (m.Sealed == nil || !body.Had(node)) {
+				continue
+			}
+			had = true
+			if e.Key == record && err == nil {
+				nextKey, _ = f.Identity.Unseal(m.Sealed) // without it, this node does not use that key either
+			}
 		}
 	}
-	return false, nil
+	return had, nextKey, nil
+}
+
+// Forget deletes the pairs of a target that a node could open, but for that of the release:
+// no rollback brings them back.
+func (f *Fleet) Forget(ctx context.Context, t *Term, target, node string) error {
+	unlock, err := f.lock(ctx, target)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, ok := f.Release(target)
+	pairs, err := engine.Read(ctx, f.Engine, document.PairPrefix(target))
+	if err != nil || !ok {
+		return err
+	}
+	var do []engine.Op
+	for _, e := range pairs.Entries {
+		body, _, err := view.Open(f.signer, e, f.Order, document.Parse[document.Sealed])
+		if e.Key != document.PairKey(target, r.Version) && (err != nil || body.Had(node)) {
+			do = append(do, engine.Op{Key: e.Key})
+		}
+	}
+	if len(do) == 0 {
+		return nil
+	}
+	return t.Commit(ctx, do...)
 }
 
 // pairOp returns the operation that writes a pair, sealed to the nodes that may have it. had
@@ -165,5 +204,6 @@ func (f *Fleet) pairOp(target, version string, chain, key []byte, had ...string)
 	nodes := slices.Concat(to, had)
 	slices.Sort(nodes)
 	nodes = slices.Compact(nodes)
-	return f.signer.Op(document.PairKey(target, version), 0, document.Pair{Chain: string(chain), Recipients: sum, Nodes: nodes}, key, to)
+	body := document.Pair{Chain: string(chain), Recipients: sum, Sealed: document.Sealed{Nodes: nodes}}
+	return f.signer.Op(document.PairKey(target, version), 0, body, key, to)
 }

@@ -1,15 +1,18 @@
 package fleet
 
 import (
+	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
 
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/engine"
+	"keypaird/renew/fleet/view"
 	"keypaird/renew/fleet/wave"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
@@ -17,21 +20,20 @@ import (
 
 // A Publication becomes a release.
 type Publication struct {
-	Target   string
-	Pair     *keypair.Pair
-	CA       string          // of the order that it ends; "": none
-	Serial   uint64          // of the release that this node took or published last; 0: none
-	Ordering json.RawMessage // half of the record; nil: it stays
-	NextKey  []byte          // PEM (DANE), with Ordering; nil: none
-	Urgent   bool            // for all nodes at once
-	More     []engine.Op     // in the same commit
+	Target string
+	Pair   *keypair.Pair
+	CA     string      // of the order that it ends; "": none
+	Serial uint64      // of the release that this node took or published last; 0: none
+	Urgent bool        // for all nodes at once
+	Had    []string    // nodes that could open the key before, beside those of the pairs that have it, too
+	More   []engine.Op // in the same commit
 }
 
 // keptPairs is how many versions of a pair the engine has.
 const keptPairs = 2
 
-// Publish makes a pair the newest release of its target, in one commit with the record and
-// the end of the order. It returns its serial. A pair that is the release already keeps
+// Publish makes a pair the newest release of its target, in one commit with the end of the
+// order. It returns its serial. A pair that is the release already keeps
 // its serial.
 func (f *Fleet) Publish(ctx context.Context, t *Term, p Publication) (uint64, error) {
 	unlock, err := f.lock(ctx, p.Target)
@@ -48,27 +50,20 @@ func (f *Fleet) Publish(ctx context.Context, t *Term, p Publication) (uint64, er
 	if p.CA != "" {
 		do = append(do, engine.Op{Key: document.OrderKey(p.Target, p.CA)})
 	}
-	if p.Ordering != nil {
-		op, err := f.signer.Op(document.RecordKey(p.Target), 0, document.Record{Ordering: p.Ordering}, p.NextKey, f.Order)
-		if err != nil {
-			return 0, err
-		}
-		do = append(do, op)
-	}
 	if old != nil && old.Fingerprint == p.Pair.Fingerprint() && old.Serial == serial-1 {
 		return old.Serial, t.Commit(ctx, do...)
 	}
 	release := document.Release{Serial: serial, Version: fmt.Sprintf("v%06d", serial), Fingerprint: p.Pair.Fingerprint(), NotAfter: p.Pair.Leaf.NotAfter}
 	release = wave.First(f.now(), f.Rules, release, nodes, p.Urgent)
-	op, err := f.pairOp(p.Target, release.Version, p.Pair.FullChain(), p.Pair.Key())
-	if err != nil {
-		return 0, err
-	}
 	previous := ""
 	if old != nil {
 		previous = old.Version
 	}
-	superfluous, err := f.olderPairs(ctx, p.Target, release.Version, previous)
+	superfluous, had, err := f.olderPairs(ctx, p, release.Version, previous)
+	if err != nil {
+		return 0, err
+	}
+	op, err := f.pairOp(p.Target, release.Version, p.Pair.FullChain(), p.Pair.Key(), had...)
 	if err != nil {
 		return 0, err
 	}
@@ -77,14 +72,18 @@ func (f *Fleet) Publish(ctx context.Context, t *Term, p Publication) (uint64, er
 }
 
 // olderPairs returns the operations that delete the pairs of a target but for the new
-// version and the one before it.
-func (f *Fleet) olderPairs(ctx context.Context, target, version, previous string) ([]engine.Op, error) {
-	pairs, err := engine.Read(ctx, f.Engine, document.PairPrefix(target))
+// version and the one before it, and the nodes that could open the key of p before.
+func (f *Fleet) olderPairs(ctx context.Context, p Publication, version, previous string) (do []engine.Op, had []string, err error) {
+	pairs, err := engine.Read(ctx, f.Engine, document.PairPrefix(p.Target))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	had = slices.Clone(p.Had)
 	versions := []string{}
 	for _, e := range pairs.Entries {
+		if body, _, err := view.Open(f.signer, e, f.Order, document.Parse[document.Pair]); err == nil && isKeyOf(body, p.Pair) {
+			had = append(had, body.Nodes...)
+		}
 		if k, _ := document.ParseKey(e.Key); k.Version != version {
 			versions = append(versions, k.Version)
 		}
@@ -95,13 +94,22 @@ func (f *Fleet) olderPairs(ctx context.Context, target, version, previous string
 		}
 		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(b, a))
 	})
-	var do []engine.Op
 	for i, v := range versions {
 		if i >= keptPairs-1 {
-			do = append(do, engine.Op{Key: document.PairKey(target, v)})
+			do = append(do, engine.Op{Key: document.PairKey(p.Target, v)})
 		}
 	}
-	return do, nil
+	return do, had, nil
+}
+
+// isKeyOf reports whether two certificates have one key.
+func isKeyOf(have document.Pair, p *keypair.Pair) bool {
+	block, _ := pem.Decode([]byte(have.Chain))
+	if block == nil {
+		return false
+	}
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	return err == nil && bytes.Equal(leaf.RawSubjectPublicKeyInfo, p.Leaf.RawSubjectPublicKeyInfo)
 }
 
 // commitRelease writes a release over the one that this node knows, with more operations.
@@ -183,6 +191,12 @@ func (f *Fleet) Rollback(ctx context.Context, t *Term, target string) (document.
 		if err != nil {
 			failed = err
 			continue
+		}
+		if f.Accepts != nil {
+			err = f.Accepts(ctx, target, p.Leaf)
+		}
+		if err != nil {
+			return now, fmt.Errorf("rolling %q back: %w", target, err)
 		}
 		f.mu.Lock()
 		serial := f.view.Serial(target) + 1

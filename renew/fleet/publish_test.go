@@ -14,9 +14,19 @@ import (
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/fleet/engine/memory"
 	"keypaird/renew/fleet/envelope"
+	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
 	"keypaird/renew/problem"
 )
+
+// recordOf returns the operation that writes a record with a next key, which nodes could open.
+func recordOf(n *testNode, ordering string, nodes ...string) []engine.Op {
+	op, err := n.Op("records/x.example", document.Record{Ordering: json.RawMessage(ordering), Sealed: document.Sealed{Nodes: nodes}}, []byte("next"), n.Order)
+	if err != nil {
+		panic(err)
+	}
+	return []engine.Op{op}
+}
 
 // A release is one commit: pair, record and release are there together, the order is gone,
 // and one version before is kept.
@@ -32,7 +42,7 @@ func TestPublishOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := w.server.Revision()
-		p := Publication{Target: "x.example", Pair: issuePair(t, "x.example"), CA: "ca", Ordering: json.RawMessage(`{"ca":"ca"}`), NextKey: []byte("next")}
+		p := Publication{Target: "x.example", Pair: issuePair(t, "x.example"), CA: "ca", More: recordOf(a, `{"ca":"ca"}`, "a")}
 		if serial, err := a.Publish(t.Context(), term, p); serial != 1 || err != nil || w.server.Revision() != before+1 {
 			t.Fatal(serial, err, w.server.Revision()-before)
 		}
@@ -125,6 +135,81 @@ func TestRollback(t *testing.T) {
 		w.publish(a, "x.example")
 		time.Sleep(time.Second)
 		if _, _, err := b.Pair(t.Context(), "x.example"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// It is known which nodes could open a key, also if the pair is renewed with the same one, or
+// has that of the record; older pairs with a key of a node are forgotten.
+func TestHad(t *testing.T) {
+	inFleet(t, "a b c", func(t *testing.T, w *world) {
+		only := func(o *Options) { o.Audience = func(string) []string { return nil } }
+		w.order = []string{"a", "c"}
+		a := w.start("a", only)
+		w.takenBy("a")
+		first := issuePair(t, "x.example")
+		publish := func(p *keypair.Pair, had []string, more ...engine.Op) {
+			t.Helper()
+			term, err := a.Term()
+			if err == nil {
+				_, err = a.Publish(t.Context(), term, Publication{Target: "x.example", Pair: p, Had: had, More: more})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		had := func(node string, want bool, next string) {
+			t.Helper()
+			if got, key, err := a.Had(t.Context(), "x.example", node); got != want || string(key) != next || err != nil {
+				t.Errorf("%s had a key: %t, %q, %v; want %t, %q", node, got, key, err, want, next)
+			}
+		}
+		publish(first, nil)
+		had("c", true, "")
+		a.end()
+		w.order = []string{"a"}
+		delete(w.members, "c")
+		a = w.start("a", only)
+		w.takenBy("a")
+		key, err := keypair.ParseKey(first.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			p, err := pairtest.IssueFor(key, []string{"x.example"}, time.Now(), 90*day)
+			if err != nil {
+				t.Fatal(err)
+			}
+			publish(p, nil)
+		}
+		had("c", true, "")
+		had("b", false, "")
+		publish(issuePair(t, "x.example"), nil)
+		had("c", false, "")
+		publish(issuePair(t, "x.example"), []string{"b"})
+		had("b", true, "")
+		publish(issuePair(t, "x.example"), nil, recordOf(a, "{}", "a", "b")...)
+		had("b", true, "next")
+		had("c", false, "")
+		publish(issuePair(t, "x.example"), nil, recordOf(a, "{}", "a")...)
+		had("b", false, "")
+		order, _ := a.Op("orders/x.example/ca", document.Order{Sealed: document.Sealed{Nodes: []string{"a", "b"}}}, []byte("order"), a.Order)
+		other, _ := a.Op("orders/y.example/ca", document.Order{Sealed: document.Sealed{Nodes: []string{"a", "c"}}}, []byte("order"), a.Order)
+		publish(issuePair(t, "x.example"), []string{"b"}, order, other)
+		publish(issuePair(t, "x.example"), nil)
+		had("b", true, "")
+		had("c", false, "")
+		term, _ := a.Term()
+		for node, left := range map[string]int{"c": 2, "b": 1} {
+			if err := a.Forget(t.Context(), term, "x.example", node); err != nil {
+				t.Fatal(err)
+			}
+			if got := w.list("pairs/x.example/"); node == "b" && len(got) != left {
+				t.Errorf("pairs after b was forgotten: %q", got)
+			}
+		}
+		if _, _, err := a.Pair(t.Context(), "x.example"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -252,7 +337,7 @@ func TestReseal(t *testing.T) {
 		term, _ := a.Term()
 		for range 2 {
 			pair, _ := pairtest.Issue([]string{"x.example"}, time.Now(), time.Hour)
-			if _, err := a.Publish(t.Context(), term, Publication{Target: "x.example", Pair: pair, Ordering: json.RawMessage("{}"), NextKey: []byte("next")}); err != nil {
+			if _, err := a.Publish(t.Context(), term, Publication{Target: "x.example", Pair: pair, More: recordOf(a, "{}", "a")}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -148,14 +148,14 @@ func (f *Fleet) report() (document.Report, bool) {
 		if !f.mine(target) {
 			continue
 		}
-		now.Revision = max(now.Revision, r.Revision)
+		now.Revision, now.Seen = max(now.Revision, r.Revision), later(now.Seen, r.At)
 		before, excepted := written.Exceptions[target]
 		e := f.status(target, r, written)
 		switch {
 		case e == nil && !wave.Allows(r.Release, f.Node):
 			continue // nothing to say of it yet
 		case e == nil:
-			due = due || excepted || written.Revision < r.Revision
+			due = due || excepted || !written.Covers(r.Release, r.Revision)
 			continue
 		case e.Serial == r.Serial && !wave.Allows(r.Release, f.Node):
 			continue
@@ -176,11 +176,30 @@ func (f *Fleet) report() (document.Report, bool) {
 	if len(open) > maxExceptions { // the oldest; nothing is said of what is newer
 		slices.SortFunc(open, func(a, b exception) int { return cmp.Compare(a.revision, b.revision) })
 		now.Revision = open[maxExceptions].revision - 1
+		now.Seen = f.seenUpTo(now.Revision)
 		for _, e := range open[maxExceptions:] {
 			delete(now.Exceptions, e.target)
 		}
 	}
 	return now, due
+}
+
+// seenUpTo returns the latest At of this node's releases that were set up to a revision. f.mu
+// is held.
+func (f *Fleet) seenUpTo(revision engine.Revision) (at time.Time) {
+	for target, r := range f.view.Releases {
+		if r.Revision <= revision && f.mine(target) {
+			at = later(at, r.At)
+		}
+	}
+	return at
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // status returns what is to be said of a target's release; nil: it is verified. f.mu is
@@ -192,7 +211,7 @@ func (f *Fleet) status(target string, r *view.Release, written document.Report) 
 		if before, ok := written.Exceptions[target]; ok {
 			return &before
 		}
-		if written.Revision >= r.Revision {
+		if written.Covers(r.Release, r.Revision) {
 			return nil
 		}
 	case result.serial > r.Serial:

@@ -141,6 +141,9 @@ func (f *Fleet) resealRecord(e engine.Entry) (engine.Op, bool) {
 	if err != nil {
 		return engine.Op{}, false
 	}
+	if len(body.Nodes) > 0 {
+		body.Nodes = f.signer.WithOrderers(body.Nodes)
+	}
 	op, err := f.signer.Op(e.Key, 0, body, secret, f.Order)
 	return op, err == nil
 }

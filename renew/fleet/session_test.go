@@ -534,6 +534,41 @@ func TestReportOfAnotherHistory(t *testing.T) {
 	})
 }
 
+// An old report says nothing of a release that began later, at whatever revision the owner of
+// the engine shows both.
+func TestOldReport(t *testing.T) {
+	inFleet(t, "a b", func(t *testing.T, w *world) {
+		w.order = []string{"a"}
+		a := w.start("a")
+		w.takenBy("a")
+		signer := a.signer
+		signer.Node, signer.Identity = "b", w.keys["b"]
+		report := func(seen time.Time) bool {
+			op, err := signer.Op("nodes/b/report", 0, document.Report{Revision: 30, Seen: seen}, nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.write(op.Key, op.Value)
+			time.Sleep(time.Second)
+			return a.Progress("x.example")[1].Verified
+		}
+		before := time.Now()
+		time.Sleep(time.Second)
+		w.publish(a, "x.example")
+		for w.server.Revision() < 40 {
+			w.write("live/other.example", nil)
+			w.write("live/other.example", []byte("nonsense"))
+		}
+		r, _ := a.Release("x.example")
+		if report(before) || report(time.Time{}) || report(r.At.Add(-time.Nanosecond)) {
+			t.Error("an old report passes for one of the release")
+		}
+		if !report(r.At) {
+			t.Error("a report of the release does not count")
+		}
+	})
+}
+
 // A node that cannot take a release holds it as one that cannot deploy it.
 func TestCannotTake(t *testing.T) {
 	inFleet(t, "a b c", func(t *testing.T, w *world) {

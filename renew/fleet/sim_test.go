@@ -316,7 +316,7 @@ func (n *simNode) release(target string, serial uint64, fingerprint string) erro
 
 func (n *simNode) publish(ctx context.Context, f *Fleet, t *Term, target, ca string) error {
 	d := n.disk[target]
-	serial, err := f.Publish(ctx, t, Publication{Target: target, Pair: d.newest, CA: ca, Serial: d.serial, Ordering: json.RawMessage("{}")})
+	serial, err := f.Publish(ctx, t, Publication{Target: target, Pair: d.newest, CA: ca, Serial: d.serial})
 	if err != nil {
 		return err
 	}

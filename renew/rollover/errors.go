@@ -1,6 +1,8 @@
 package rollover
 
 import (
+	"crypto/x509"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +34,18 @@ func (s State) mismatchError(names []string, nextReady bool, target string) erro
 		remedy += "\nor use the next key, as its record is published: keypaird issue -force " + target
 	}
 	return problem.Newf(remedy, "none of the TLSA records of %s matches the key in use: peers that check them refuse it", strings.Join(names, ", "))
+}
+
+// Refused returns why peers refuse a certificate with an earlier key, by the TLSA records that
+// a name has now; nil: they do not.
+func Refused(leaf *x509.Certificate, target, name string, set RecordSet) error {
+	usable := func(records []string) bool { return slices.ContainsFunc(records, tlsa.Usable) }
+	if !tlsa.Refuses(set.Records, leaf) && (usable(set.Records) || !usable(set.Partly)) {
+		return nil
+	}
+	line := tlsa.ZoneLine(name, tlsa.Record(leaf.RawSubjectPublicKeyInfo))
+	return problem.Newf("publish this beside the existing records, and two TTLs later run this again: "+line+"\nor order another certificate: keypaird issue -force "+target,
+		"none of the TLSA records of %s matches its key: peers that check them would refuse it", name)
 }
 
 // HeldError returns why a certificate is not ordered: peers would refuse it because of

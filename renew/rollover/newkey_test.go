@@ -6,8 +6,35 @@ import (
 	"testing"
 	"time"
 
+	"keypaird/renew/problem"
 	"keypaird/renew/tlsa"
 )
+
+// An earlier certificate is refused unless each server has its record at each name, or none has
+// any that peers use.
+func TestRefused(t *testing.T) {
+	leaf := &x509.Certificate{RawSubjectPublicKeyInfo: spki("k1")}
+	own, other, unusable := tlsa.Record(spki("k1")), tlsa.Record(spki("k2")), "3 1 1 00"
+	for _, tt := range []struct {
+		all, partly []string
+		refused     bool
+	}{
+		{nil, nil, false},
+		{[]string{own}, nil, false},
+		{[]string{own, other}, []string{other}, false},
+		{[]string{unusable}, nil, false},
+		{[]string{other}, nil, true},
+		{[]string{other}, []string{own}, true},
+		{nil, []string{own}, true},
+		{[]string{unusable}, []string{other}, true},
+		{[]string{"2 0 1 " + strings.Repeat("00", 32)}, nil, false},
+	} {
+		err := Refused(leaf, "example.org", mx, RecordSet{Records: tt.all, Partly: tt.partly})
+		if (err != nil) != tt.refused || err != nil && !strings.Contains(problem.Remedy(err), tlsa.ZoneLine(mx, own)) {
+			t.Errorf("%q, partly %q: %v (%s)", tt.all, tt.partly, err, problem.Remedy(err))
+		}
+	}
+}
 
 // A new key is used when its record is published, and not before: peers would refuse it.
 func TestNewKey(t *testing.T) {

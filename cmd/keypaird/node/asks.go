@@ -234,7 +234,7 @@ func (a *asks) order(ctx context.Context, targets []string, force, newKey bool) 
 }
 
 // remove seals all for the nodes that are left. If the node's key is compromised, new
-// pairs replace all that it could open.
+// pairs replace all that it could open, with other keys than those that were to come next.
 func (a *asks) remove(ctx context.Context, t *fleet.Term, ask document.Ask, targets []string) (outcomes []document.Outcome, err error) {
 	n := a.node
 	if n.o.Fleet.Members[ask.Node] != nil {
@@ -242,16 +242,27 @@ func (a *asks) remove(ctx context.Context, t *fleet.Term, ask document.Ask, targ
 	}
 	var had []string
 	for _, target := range targets {
-		opened, err := n.Fleet().Had(ctx, target, ask.Node)
+		opened, nextKey, err := n.Fleet().Had(ctx, target, ask.Node)
 		switch sealed, failure := n.Fleet().Reseal(ctx, t, target); {
 		case errors.Join(err, failure) != nil:
 			outcomes = append(outcomes, failed(target, errors.Join(err, failure)))
 		case ask.Compromised && opened:
 			had = append(had, target)
+			if nextKey != nil {
+				n.replaceNextKey(target, nextKey)
+			}
 		case sealed:
 			outcomes = append(outcomes, document.Outcome{Target: target, Action: string(ask.Do), Why: "sealed anew"})
 		}
 	}
 	did, err := a.order(ctx, had, true, true)
-	return append(outcomes, did...), err
+	if outcomes = append(outcomes, did...); !ask.Compromised {
+		return outcomes, err
+	}
+	for _, target := range targets {
+		if failure := n.Fleet().Forget(ctx, t, target, ask.Node); failure != nil {
+			outcomes = append(outcomes, failed(target, failure))
+		}
+	}
+	return outcomes, err
 }

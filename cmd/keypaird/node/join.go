@@ -16,7 +16,6 @@ import (
 	"keypaird/cmd/keypaird/engine"
 	commands "keypaird/cmd/keypaird/fleet"
 	"keypaird/cmd/keypaird/version"
-	"keypaird/renew"
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/envelope"
 	"keypaird/renew/fleet/remote"
@@ -126,7 +125,7 @@ func filesOf(cfg *config.Config, store *keypair.Store) Files {
 func (n *Node) Shared() engine.Shared {
 	return engine.Shared{
 		Orders: n.Orders, Account: n.Account, OrderLog: n.OrderLog, Permit: n.Permit, Clock: n.CompareClock, HTTP01: n.Solver, TXT: n.NoteTXT,
-		Target: func(t renew.Target) renew.Sharing { return n.Sharing(t.Name) },
+		Target: n.target,
 		Begin:  n.Begin, End: n.End, Run: n.take, Keep: n.Keep, Describe: n.Describe,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keypaird/acme"
+	"keypaird/renew"
 	"keypaird/renew/fleet"
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/keypair"
@@ -47,6 +48,10 @@ type Node struct {
 	pulled  *fleet.Term       // the last one
 	written map[string]bool   // keys of orders that the engine has of this term
 	records map[string]string // sums of the records that the engine has of this term, by target
+	holders map[string]holder // by the engine's keys of orders and records
+
+	compromised map[string]string // sums of next keys (DANE) that are not to be used, by target
+	targets     map[string]renew.Target
 
 	described described
 	accounts  sync.Mutex // held while an account is written
@@ -60,7 +65,9 @@ var (
 )
 
 // New returns a node that takes part once it runs.
-func New(o Options) *Node { return &Node{o: o, cold: true, err: errIdle, idErr: errFirst} }
+func New(o Options) *Node {
+	return &Node{o: o, cold: true, err: errIdle, idErr: errFirst, holders: map[string]holder{}, compromised: map[string]string{}, targets: map[string]renew.Target{}}
+}
 
 // Fleet returns what this node knows of its fleet; nil: nothing yet, for the reason Err.
 func (n *Node) Fleet() *fleet.Fleet { return n.fleet.Load() }

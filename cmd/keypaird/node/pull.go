@@ -38,7 +38,7 @@ func (n *Node) pull(ctx context.Context, t *fleet.Term) error {
 	began := time.Now()
 	n.mu.Lock()
 	n.term, n.err = t, nil // commits are of this term from here on
-	n.written, n.records = map[string]bool{}, map[string]string{}
+	n.written, n.records, n.holders = map[string]bool{}, map[string]string{}, map[string]holder{}
 	n.mu.Unlock()
 	for _, ca := range n.cas() {
 		if err := n.pullAccount(ctx, ca, n.o.Files.Account(ca)); err != nil {
@@ -149,6 +149,7 @@ func (n *Node) pullOrders(ctx context.Context) error {
 			continue
 		}
 		there[e.Key] = true
+		n.noteHolders(e.Key, keyOfOrder(data), order.Sealed)
 		files := n.o.Files.Order(k.Target, k.CA)
 		have, err := files.Load()
 		if err == nil && !bytes.Equal(have, data) {
@@ -218,6 +219,7 @@ func (n *Node) openRecord(e engine.Entry) (o record.Ordering, nextKey []byte, ok
 	if !ok || json.Unmarshal(body.Ordering, &o) != nil {
 		return o, nil, false
 	}
+	n.noteHolders(e.Key, nextKey, body.Sealed)
 	return o, nextKey, true
 }
 
@@ -241,10 +243,10 @@ func (n *Node) pullRecord(target string, o record.Ordering, nextKey []byte) erro
 	return new(record.Records).Save(n.o.Store, target, have)
 }
 
-// sumOf identifies what a record says of ordering.
-func sumOf(ordering, nextKey []byte) string {
+// sumOf identifies what some parts say.
+func sumOf(parts ...[]byte) string {
 	h := sha256.New()
-	for _, data := range [][]byte{ordering, nextKey} {
+	for _, data := range parts {
 		fmt.Fprintf(h, "%d ", len(data))
 		h.Write(data)
 	}

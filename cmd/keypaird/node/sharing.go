@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +17,43 @@ import (
 	"keypaird/renew/fleet/wave"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
+	"keypaird/renew/rollover"
 )
+
+// target returns how the fleet shares the certificate of a target.
+func (n *Node) target(t renew.Target) renew.Sharing {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.targets[t.Name] = t
+	return n.Sharing(t.Name)
+}
+
+// acceptTime bounds all queries for the TLSA records of a target.
+const acceptTime = 40 * time.Second
+
+// accepts returns why peers refuse an earlier certificate of a target, by the TLSA records
+// that there are now.
+func (n *Node) accepts(ctx context.Context, target string, leaf *x509.Certificate) error {
+	n.mu.Lock()
+	t := n.targets[target]
+	n.mu.Unlock()
+	if t.Resolver == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, acceptTime)
+	defer cancel()
+	for _, name := range t.TLSA {
+		set, err := t.Resolver.TLSA(ctx, name)
+		if err != nil {
+			return problem.Newf("see that the name servers answer, and run this again; or order another certificate: keypaird issue -force "+target,
+				"it is not known which TLSA records there are: %s: %w", name, err)
+		}
+		if err := rollover.Refused(leaf, target, name, set); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Sharing returns how the fleet shares the certificate of a target.
 func (n *Node) Sharing(target string) renew.Sharing { return sharing{n, target} }
@@ -64,6 +101,14 @@ func (s sharing) isAhead(st renew.State) bool {
 }
 
 func (s sharing) Take(ctx context.Context, st renew.State) (*renew.Taken, error) {
+	t, err := s.take(ctx, st)
+	if err == nil {
+		err = s.node.dropNextKey(s.target)
+	}
+	return t, err
+}
+
+func (s sharing) take(ctx context.Context, st renew.State) (*renew.Taken, error) {
 	step, r := s.compare(st)
 	switch step {
 	case fleet.Note:
@@ -162,16 +207,16 @@ func (s sharing) Publish(ctx context.Context, st renew.State, p *keypair.Pair) (
 	if err != nil {
 		return 0, err
 	}
-	ordering, err := json.Marshal(st.Record.Ordering)
+	r, err := n.recordOf(s.target, st)
 	if err != nil {
 		return 0, err
 	}
-	nextKey, err := n.nextKey(s.target)
+	record, err := n.recordOp(s.target, r)
 	if err != nil {
 		return 0, err
 	}
 	publication := fleet.Publication{
-		Target: s.target, Pair: p, Serial: st.Record.Fleet.Serial, Ordering: ordering, NextKey: nextKey, Urgent: st.Urgent(time.Now()),
+		Target: s.target, Pair: p, Serial: st.Record.Fleet.Serial, Urgent: st.Urgent(time.Now()), Had: n.had(s.target, p), More: []engine.Op{record},
 	}
 	keys := n.writtenOrders(s.target)
 	for _, key := range keys {
@@ -186,7 +231,7 @@ func (s sharing) Publish(ctx context.Context, st renew.State, p *keypair.Pair) (
 	for _, key := range keys {
 		delete(n.written, key)
 	}
-	n.records[s.target] = sumOf(ordering, nextKey)
+	n.records[s.target] = r.sum()
 	return serial, nil
 }
 
@@ -283,31 +328,45 @@ func exception(st renew.State) *document.Exception {
 
 // commitRecord gives what is recorded of ordering to the nodes that may order, if it changed.
 func (n *Node) commitRecord(ctx context.Context, target string, st renew.State) error {
-	ordering, err := json.Marshal(st.Record.Ordering)
+	r, err := n.recordOf(target, st)
 	if err != nil {
 		return err
 	}
-	nextKey, err := n.nextKey(target)
-	if err != nil {
-		return err
-	}
-	sum := sumOf(ordering, nextKey)
 	n.mu.Lock()
-	same := n.records[target] == sum
+	same := n.records[target] == r.sum()
 	n.mu.Unlock()
 	if same {
 		return nil
 	}
-	op, err := n.op(document.RecordKey(target), document.Record{Ordering: ordering}, nextKey)
+	op, err := n.recordOp(target, r)
 	if err == nil {
 		err = n.commit(ctx, op)
 	}
 	if err == nil {
 		n.mu.Lock()
-		n.records[target] = sum
+		n.records[target] = r.sum()
 		n.mu.Unlock()
 	}
 	return err
+}
+
+// recordParts are what the engine has of a record.
+type recordParts struct{ ordering, nextKey []byte }
+
+func (r recordParts) sum() string { return sumOf(r.ordering, r.nextKey) }
+
+// recordOf returns what is recorded of ordering, with the next key.
+func (n *Node) recordOf(target string, st renew.State) (r recordParts, err error) {
+	if r.ordering, err = json.Marshal(st.Record.Ordering); err == nil {
+		r.nextKey, err = n.nextKey(target)
+	}
+	return r, err
+}
+
+// recordOp returns the operation that gives a record to the nodes that may order.
+func (n *Node) recordOp(target string, r recordParts) (engine.Op, error) {
+	key := document.RecordKey(target)
+	return n.op(key, document.Record{Ordering: r.ordering, Sealed: n.sealed(key, r.nextKey)}, r.nextKey)
 }
 
 // rest is for how long a node that could not order takes the seat last.

@@ -1,19 +1,27 @@
 package node
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"keypaird/acme"
 	"keypaird/renew"
+	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/engine"
 	"keypaird/renew/fleet/engine/memory"
 	"keypaird/renew/keypair"
 	"keypaird/renew/keypair/pairtest"
 	"keypaird/renew/record"
 	"keypaird/renew/rollover"
+	"keypaird/renew/status"
+	"keypaird/renew/tlsa"
 )
 
 // newNextKey makes a key, writes it as package renew does, and returns what is recorded then.
@@ -143,6 +151,161 @@ func TestNextKeyNoted(t *testing.T) {
 		key, err := record.LoadNextKey(b.o.Store, domain, p.Leaf)
 		if ok(t, err); key.TLSA() != st.Next.TLSA() {
 			t.Errorf("the next key is %s, want %s", key.TLSA(), st.Next.TLSA())
+		}
+	})
+}
+
+// A next key that a compromised orderer had is not used: the pass of the new order replaces it,
+// once, and the key of the release counts as known to that node until another one has taken its
+// place.
+func TestNextKeyOfRemovedNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a", "b", "c")
+		dir := t.TempDir()
+		a := w.start("a", dir, "a", "c")
+		time.Sleep(5 * time.Second)
+		ok(t, a.begin())
+		first := issuedPair(t)
+		st := a.newNextKey(a.published(first))
+		ok(t, a.Sharing(domain).Keep(t.Context(), st))
+		a.End()
+		a.stop()
+		delete(w.members, "c")
+		a = w.start("a", dir, "a", "b")
+		time.Sleep(time.Minute)
+		ok(t, a.begin())
+		st.Record.TLSA.QueryAt = time.Now() // what is recorded changes, and its next key does not
+		ok(t, a.Sharing(domain).Keep(t.Context(), st))
+		a.End()
+		read := func() string {
+			data, err := a.o.Store.ReadFile(domain, renew.NextKeyFile)
+			if keypair.None(err) {
+				return ""
+			}
+			ok(t, err)
+			return string(data)
+		}
+		var issued []string
+		issue := func(_ context.Context, targets []string, force, newKey bool) (status.Results, error) {
+			issued = append(issued, fmt.Sprint(targets, force, newKey))
+			ok(t, a.begin())
+			defer a.End()
+			if _, err := a.Sharing(domain).Take(t.Context(), st); err != nil {
+				t.Fatal(err)
+			}
+			if read() == "" {
+				st = a.newNextKey(st)
+				ok(t, a.Sharing(domain).Keep(t.Context(), st))
+			}
+			return nil, nil
+		}
+		remove := func(want int) (next string) {
+			t.Helper()
+			term, err := a.sits()
+			ok(t, err)
+			asked := &asks{node: a.Node, issue: issue, known: map[string]*engine.Op{}}
+			_, err = asked.remove(t.Context(), term, document.Ask{Do: document.Remove, Node: "c", Compromised: true}, []string{domain})
+			if ok(t, err); len(issued) != want {
+				t.Fatalf("issued %q, want %d", issued, want)
+			}
+			return read()
+		}
+		had := read()
+		second := remove(1)
+		if second == had || second == "" {
+			t.Error("the next key was not replaced")
+		}
+		if again := remove(2); again != second {
+			t.Error("the next key was replaced again")
+		}
+		key, err := keypair.ParseKey([]byte(second))
+		ok(t, err)
+		p, err := pairtest.IssueFor(key, []string{domain}, time.Now(), 90*24*time.Hour)
+		ok(t, err, a.begin())
+		a.published(p)
+		a.End()
+		remove(2)
+		if s, err := w.server.Client("observer").Read(t.Context(), "pairs/"); err != nil || len(s.Entries) != 1 {
+			t.Errorf("%d pairs, %v", len(s.Entries), err)
+		}
+	})
+}
+
+// An order under way that a removed orderer knows is known to that node as a pair, too.
+func TestOrderOfRemovedNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a", "b", "c")
+		dir := t.TempDir()
+		a := w.start("a", dir, "a", "c")
+		time.Sleep(5 * time.Second)
+		p := issuedPair(t)
+		order, err := json.Marshal(map[string]string{"url": "https://ca.test/order/1", "key": string(p.Key())})
+		save := func() error { return a.Orders(domain, ca, a.order(domain, ca)).Save(order, true) }
+		ok(t, err, a.begin(), save())
+		a.End()
+		a.stop()
+		delete(w.members, "c")
+		a = w.start("a", dir, "a")
+		time.Sleep(time.Minute)
+		ok(t, a.begin(), save())
+		known := func(want bool) {
+			t.Helper()
+			time.Sleep(time.Second)
+			if had, _, err := a.Fleet().Had(t.Context(), domain, "c"); had != want || err != nil {
+				t.Errorf("c had a key: %t, %v; want %t", had, err, want)
+			}
+		}
+		known(true)
+		a.published(p)
+		known(true)
+		order, err = json.Marshal(map[string]string{"url": "https://ca.test/order/2", "key": string(issuedPair(t).Key())})
+		ok(t, err, save())
+		a.published(issuedPair(t))
+		known(false)
+	})
+}
+
+// records answer for TLSA records, by name.
+type records map[string][]string
+
+func (r records) TLSA(_ context.Context, name string) (rollover.RecordSet, error) {
+	set, found := r[name]
+	if !found {
+		return rollover.RecordSet{}, errors.New("no name server answers")
+	}
+	return rollover.RecordSet{Records: set}, nil
+}
+
+// A rollback is refused while a name has no TLSA record of the earlier key, or does not answer.
+func TestRollbackWithTLSA(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a")
+		a := w.start("a", t.TempDir(), "a")
+		zone, mx1, mx2 := records{}, "_25._tcp.mx1."+domain, "_25._tcp.mx2."+domain
+		a.target(renew.Target{Name: domain, TLSA: []string{mx1, mx2}, Resolver: zone})
+		time.Sleep(5 * time.Second)
+		ok(t, a.begin())
+		p := issuedPair(t)
+		a.published(p)
+		second := a.published(issuedPair(t))
+		one, two := tlsa.Record(p.Leaf.RawSubjectPublicKeyInfo), tlsa.Record(second.Leaf.RawSubjectPublicKeyInfo)
+		term, err := a.sits()
+		ok(t, err)
+		rolled := func(refused, remedy string) {
+			t.Helper()
+			o := change(t.Context(), a.Fleet(), term, document.Ask{Do: document.Rollback}, domain)
+			if (o.Error == "") != (refused == "") || !strings.Contains(o.Error, refused) || !strings.Contains(o.Remedy, remedy) {
+				t.Errorf("%q (%q), want %q (%q)", o.Error, o.Remedy, refused, remedy)
+			}
+		}
+		zone[mx1] = []string{one, two}
+		rolled(mx2+": no name server answers", "see that the name servers answer")
+		zone[mx2] = []string{two}
+		rolled("none of the TLSA records of "+mx2, tlsa.ZoneLine(mx2, one))
+		zone[mx2] = []string{two, one}
+		rolled("", "")
+		if r, _ := a.release(domain); r.Fingerprint != p.Fingerprint() {
+			t.Errorf("%+v", r)
 		}
 	})
 }

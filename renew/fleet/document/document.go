@@ -64,13 +64,27 @@ func (r *Release) check() error {
 	return errors.Join(CheckName(r.Version), checkTime(r.NotAfter), checkTime(r.At), each(r.Nodes, CheckName))
 }
 
+// A Sealed says who could open the private key that is sealed beside a body.
+type Sealed struct {
+	// Nodes are those that it is sealed to, or once was, sorted; none: not known.
+	Nodes []string `json:"nodes,omitempty"`
+}
+
+func (s *Sealed) check() error {
+	if len(s.Nodes) > maxNodes {
+		return fmt.Errorf("it is sealed to %d nodes", len(s.Nodes))
+	}
+	return each(s.Nodes, CheckName)
+}
+
+// Had reports whether a node could ever open the private key, as far as that is known.
+func (s Sealed) Had(node string) bool { return len(s.Nodes) == 0 || slices.Contains(s.Nodes, node) }
+
 // A Pair is a certificate chain; the private key is sealed beside it.
 type Pair struct {
 	Chain      string `json:"chain"`                // PEM, leaf first
 	Recipients string `json:"recipients,omitempty"` // sum of the keys that the private key is sealed to
-
-	// Nodes are those that the private key is sealed to, or once was, sorted; none: not known.
-	Nodes []string `json:"nodes,omitempty"`
+	Sealed
 }
 
 func (p *Pair) check() error {
@@ -79,34 +93,29 @@ func (p *Pair) check() error {
 		return fmt.Errorf("the chain of the pair has %d bytes, or a null character", len(p.Chain))
 	case len(p.Recipients) > 64:
 		return errors.New("the sum of its recipients is too long")
-	case len(p.Nodes) > maxNodes:
-		return fmt.Errorf("it is sealed to %d nodes", len(p.Nodes))
 	}
-	return each(p.Nodes, CheckName)
+	return p.Sealed.check()
 }
-
-// Had reports whether a node could ever open the private key, as far as that is known.
-func (p Pair) Had(node string) bool { return len(p.Nodes) == 0 || slices.Contains(p.Nodes, node) }
 
 // A Record is the half of record.json that is about ordering; the next key (DANE) is
 // sealed beside it.
 type Record struct {
 	Ordering json.RawMessage `json:"ordering"`
+	Sealed
 }
 
 func (r *Record) check() error {
 	if len(r.Ordering) == 0 || len(r.Ordering) > maxChain {
 		return fmt.Errorf("the record has %d bytes", len(r.Ordering))
 	}
-	return nil
+	return r.Sealed.check()
 }
 
 // An Order is an order under way; order.json is sealed beside it.
 type Order struct {
 	Placed bool `json:"placed,omitempty"` // the CA has it
+	Sealed
 }
-
-func (*Order) check() error { return nil }
 
 // An Account is an account at a CA: all of it is sealed.
 type Account struct {
@@ -239,11 +248,22 @@ func (a *Alive) check() error {
 
 // A Report says what a node serves.
 type Report struct {
-	Revision   engine.Revision      `json:"revision"`             // every release of the node's targets that was set up to it is verified, but for
+	Revision   engine.Revision      `json:"revision"`             // every release of the node's targets that it covers is verified, but for
 	Exceptions map[string]Exception `json:"exceptions,omitempty"` // by target
 	Waits      string               `json:"waits,omitempty"`      // why the node leaves ordering to others now; "": it does not
 	Newer      map[string][]byte    `json:"newer,omitempty"`      // releases that the engine had and lost, signed, by target
 	Unreleased []string             `json:"unreleased,omitempty"` // targets of which an orderer has a newer pair than the release, sorted
+
+	// Seen is the latest At of the node's releases that were set up to Revision: the owner
+	// of an engine chooses revisions, and could pass an old report for one of a new release.
+	// A report without it covers no release.
+	Seen time.Time `json:"seen,omitzero"`
+}
+
+// Covers reports whether a node knew a release that was set at a revision when it made the
+// report.
+func (r Report) Covers(release Release, set engine.Revision) bool {
+	return set <= r.Revision && !release.At.After(r.Seen)
 }
 
 // An Exception is a release that a node does not serve verified.

@@ -36,8 +36,9 @@ func TestParse(t *testing.T) {
 	roundTrip(t, Fleet{NewID(), Format})
 	roundTrip(t, Release{Serial: 1, Version: "v000002", Fingerprint: sha256, NotAfter: noon, Wave: 1, Nodes: []string{"mx1", "mx2"}, At: noon, Held: "reload failed", Stopped: true})
 	roundTrip(t, Release{Serial: 9, Version: "v000002", Fingerprint: sha256, NotAfter: noon, All: true, At: noon})
-	roundTrip(t, Pair{"-----BEGIN CERTIFICATE-----\n", "0123456789abcdef", []string{"mx1"}})
-	roundTrip(t, Record{json.RawMessage(`{"ca":"letsencrypt"}`)})
+	roundTrip(t, Pair{"-----BEGIN CERTIFICATE-----\n", "0123456789abcdef", Sealed{[]string{"mx1"}}})
+	roundTrip(t, Record{json.RawMessage(`{"ca":"letsencrypt"}`), Sealed{[]string{"mx1"}}})
+	roundTrip(t, Order{true, Sealed{[]string{"mx1", "mx2"}}})
 	roundTrip(t, Account{map[string][]byte{"account.json": []byte("{}"), "key.pem": {0, 1}}})
 	roundTrip(t, OrderLog{[]string{"2026-11-23T20:17:00Z newOrder 8f434346648f6b96df89dda901c5176b"}})
 	roundTrip(t, Counts{[]Count{{noon, 3}, {noon.Add(CountPeriod), 1}}})
@@ -45,7 +46,7 @@ func TestParse(t *testing.T) {
 	roundTrip(t, Ask{Do: Issue, At: noon, Targets: map[string]uint64{"example.org": 7, "*.example.org": 0}, Force: true})
 	roundTrip(t, Answer{At: noon, Answered: true, Outcomes: []Outcome{{Target: "example.org", Action: "issue", NotAfter: noon}}})
 	roundTrip(t, Alive{Boot: "7d3c-1", Version: "v1.2", Clock: noon, Targets: map[string]string{"example.org": "0f"}})
-	roundTrip(t, Report{Revision: 7, Exceptions: map[string]Exception{"example.org": {Serial: 3, Failures: 2, Err: "no such proxy", At: noon}}, Newer: map[string][]byte{"example.org": {1}}})
+	roundTrip(t, Report{Revision: 7, Seen: noon, Exceptions: map[string]Exception{"example.org": {Serial: 3, Failures: 2, Err: "no such proxy", At: noon}}, Newer: map[string][]byte{"example.org": {1}}})
 }
 
 func TestParseRefuses(t *testing.T) {

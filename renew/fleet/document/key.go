@@ -48,7 +48,8 @@ func (k Kind) Prefix() string {
 func LiveKey(target string) string          { return "live/" + target }
 func PairKey(target, version string) string { return PairPrefix(target) + version }
 func PairPrefix(target string) string       { return "pairs/" + target + "/" }
-func OrderKey(target, ca string) string     { return "orders/" + target + "/" + ca }
+func OrderKey(target, ca string) string     { return OrderPrefix(target) + ca }
+func OrderPrefix(target string) string      { return "orders/" + target + "/" }
 func RecordKey(target string) string        { return "records/" + target }
 func AccountKey(ca string) string           { return "accounts/" + ca }
 func OrderLogKey(ca, set string) string     { return OrderLogPrefix(ca) + set }

@@ -400,5 +400,5 @@ func (v *View) State(name, target string, r *Release) (verified bool, failures i
 	case excepted:
 		return false, 0, ""
 	}
-	return n.Report.Revision >= r.Revision, 0, ""
+	return n.Report.Covers(r.Release, r.Revision), 0, ""
 }
