@@ -14,7 +14,7 @@ import (
 // share exchanges certificates with other machines.
 func (p *Pass) share(ctx context.Context, jobs []*job, errs *failures) {
 	jobs = slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return j.Sharing == nil || j.stateErr != nil })
-	p.each(len(jobs), func(i int) {
+	p.eachOnDisk(len(jobs), func(i int) {
 		j := jobs[i]
 		err := p.take(ctx, j)
 		if err != nil && ctx.Err() == nil {

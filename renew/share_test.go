@@ -453,6 +453,37 @@ func TestTakeOfSomeNames(t *testing.T) {
 	m[1].wants(t, 0, 1, 7)
 }
 
+// A gathering is a member that takes nothing until so many targets are asked for at once.
+type gathering struct {
+	*member
+	missing *sync.WaitGroup
+}
+
+func (g gathering) Take(ctx context.Context, _ State) (*Taken, error) {
+	all := make(chan struct{})
+	g.missing.Done()
+	go func() { g.missing.Wait(); close(all) }()
+	select {
+	case <-all:
+		return nil, nil
+	case <-time.After(10 * time.Second):
+		return nil, errors.New("not all at once")
+	}
+}
+
+// More certificates are taken at once than ordered: what is taken waits for the disk.
+func TestTakenAtOnce(t *testing.T) {
+	_, m := newFleet(t, "one")
+	var missing sync.WaitGroup
+	targets := named("a", "b", "c", "d", "e", "f", "g", "h")
+	missing.Add(len(targets))
+	for i := range targets {
+		targets[i].Sharing = gathering{m[0], &missing}
+	}
+	_, errs := m[0].pass(t.Context(), Scheduled, targets...)
+	wantErrors(t, errs)
+}
+
 // An order that is held while it is made is no failure of the CA, and no other is asked.
 func TestOrderHeldMeanwhile(t *testing.T) {
 	_, m := newFleet(t, "one")

@@ -165,7 +165,7 @@ func TestReadAgain(t *testing.T) {
 	first, err := s.Newest(name)
 	must(t, err)
 	again, err := s.Newest(name)
-	if must(t, err); again.Pair != first.Pair {
+	if must(t, err); again.Pair != first.Pair || first.Pair != v.Pair {
 		t.Error("the same files were parsed twice")
 	}
 	damage(t, filepath.Join(v.Dir, keyFile), newCA(t).pair(t, name).Key())

@@ -324,10 +324,15 @@ func (p *pairs) parse(chain, key []byte) (*Pair, error) {
 	}
 	pair, err := Parse(chain, key)
 	if err == nil {
-		p.known.Store(sums, weak.Make(pair))
-		runtime.AddCleanup(pair, func(sums pairSums) { p.known.Delete(sums) }, sums)
+		p.add(sums, pair)
 	}
 	return pair, err
+}
+
+// add adds a pair that was verified.
+func (p *pairs) add(sums pairSums, pair *Pair) {
+	p.known.Store(sums, weak.Make(pair))
+	runtime.AddCleanup(pair, func(sums pairSums) { p.known.Delete(sums) }, sums)
 }
 
 // LiveID is the ID of the live version of name: fs.ErrNotExist if there is
