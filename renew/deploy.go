@@ -105,12 +105,9 @@ func (p *Pass) draining(ctx context.Context) bool {
 }
 
 // activate makes the newest version live, and tidies up after a killed run.
-func (p *Pass) activate(j *job) error {
-	err := p.Store.Tidy(j.Name)
+func (p *Pass) activate(j *job) (err error) {
+	j.newest, j.previousLive, err = p.Store.Activate(j.Name, j.state.Version)
 	if err != nil {
-		return err
-	}
-	if j.newest, err = p.Store.Newest(j.Name); err != nil {
 		return err
 	}
 	if j.newest.ID != j.state.Version {
@@ -122,18 +119,7 @@ func (p *Pass) activate(j *job) error {
 	if j.issuer == nil { // else it is done
 		p.forgetOrder(j, j.newest.Pair.Leaf)
 	}
-	live, err := p.Store.Live(j.Name)
-	if err == nil && live.ID == j.newest.ID {
-		return nil
-	}
-	if err == nil {
-		j.previousLive = live
-	}
-	// A live link that is missing or broken counts as none.
-	if err := p.Store.SetLive(j.Name, j.newest); err != nil {
-		return err
-	}
-	j.activated = len(p.deployers([]*job{j})) == 0 // nothing but the switch was missing
+	j.activated = !j.state.Live && len(p.deployers([]*job{j})) == 0 // nothing but the switch was missing
 	return nil
 }
 

@@ -31,7 +31,7 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 		defer close(done)
 		p.eachOnDisk(len(orders), func(i int) {
 			j := orders[i]
-			_ = p.Store.Make(j.Name) // with others; obtainFrom sees whether it failed
+			j.unmade = p.Store.Make(j.Name) // with others
 			slots <- struct{}{}
 			ordered := sync.OnceFunc(func() { <-slots }) // another may order while this one is stored
 			defer ordered()
@@ -91,8 +91,8 @@ func (p *Pass) nextIssuer(j *job, tried []Issuer) Issuer {
 // obtainFrom gets a certificate from issuer, calls ordered, and stores it.
 func (p *Pass) obtainFrom(ctx context.Context, j *job, issuer Issuer, ordered func()) error {
 	began := p.now()
-	if err := p.Store.Make(j.Name); err != nil {
-		return p.recordFailure(ctx, j, issuer, fmt.Errorf("storing: %w", err))
+	if j.unmade != nil {
+		return p.recordFailure(ctx, j, issuer, fmt.Errorf("storing: %w", j.unmade))
 	}
 	pair, err := p.order(ctx, j, issuer)
 	if failed, ok := errors.AsType[*OrderError](err); ok && failed.Held {

@@ -103,6 +103,7 @@ type job struct {
 	failed    bool   // obtaining did
 	activated bool   // something now uses the newest version
 	stateErr  error  // its state cannot be read
+	unmade    error  // why nothing can be stored; nil: it can
 
 	newest       keypair.Version // to be deployed
 	previousLive keypair.Version // live when the pass began; ID "" if there was none or it is newest

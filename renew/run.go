@@ -164,7 +164,10 @@ func (p *Pass) refusedError(j *job, now time.Time) error {
 func (p *Pass) refresh(jobs []*job) {
 	p.each(len(jobs), func(i int) {
 		j := jobs[i]
-		if s, err := LoadState(p.Store, j.Target); err == nil && s.Leaf != nil {
+		if id, err := p.Store.LiveID(j.Name); err == nil && id == j.newest.ID && id == j.state.Version { // it was read in this pass
+			j.state.Live, j.state.InUse = true, j.state.Leaf
+			j.state.inspect(p.Store, j.Target, j.newest)
+		} else if s, err := LoadState(p.Store, j.Target); err == nil && s.Leaf != nil {
 			s.Record, s.Next = j.state.Record, j.state.Next
 			j.state = s
 		}

@@ -36,18 +36,18 @@ func LoadState(store *keypair.Store, t Target) (State, error) {
 	if err != nil {
 		return s, err
 	}
-	if x := t.External(); x != nil {
-		s.Mark = x.Mark()
-	}
-	s.inspect(store, t)
+	s.inspect(store, t, keypair.Version{})
 	return s, nil
 }
 
-// inspect reads how deployments are now. What is in their files is compared only if
-// they were touched since the record was written.
-func (s *State) inspect(store *keypair.Store, t Target) {
+// inspect reads how deployments and files are now. What is in the files of a deployment is
+// compared only if they were touched since the record was written: with newest, which is
+// read if it has no ID.
+func (s *State) inspect(store *keypair.Store, t Target, newest keypair.Version) {
+	if x := t.External(); x != nil {
+		s.Mark = x.Mark()
+	}
 	s.Specs = make(map[string]DeploySpec, len(t.Deploy))
-	var newest keypair.Version
 	for _, d := range t.Deploy {
 		spec := d.Spec(t.Name)
 		rec := s.Record.Deployments[d.String()]

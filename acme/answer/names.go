@@ -19,6 +19,13 @@ type identifier struct {
 	Value string `json:"value"`
 }
 
+func (id identifier) object() object {
+	o := object{}
+	o.set("type", id.Type)
+	o.set("value", id.Value)
+	return o
+}
+
 // ErrOtherNames is in the error for an order that is not for the names that were
 // ordered.
 var ErrOtherNames = errors.New("the order is not for the names that were ordered")
@@ -30,7 +37,9 @@ func (r Reader) identifiers(o object) error {
 		return nil
 	}
 	var all []identifier
-	_ = json.Unmarshal(o["identifiers"], &all)
+	if json.Unmarshal(o["identifiers"], &all) != nil {
+		all = nil
+	}
 	if n := len(r.Names); len(all) > 2*n { // nothing is compared with a list that cannot be right
 		return fmt.Errorf("%w: it has %d", ErrOtherNames, len(all))
 	}
@@ -47,14 +56,14 @@ func (r Reader) identifiers(o object) error {
 	if len(all) > 0 && len(left) > 0 {
 		return fmt.Errorf("%w: it lacks %s", ErrOtherNames, strings.Join(left, " "))
 	}
-	ids := make([]identifier, len(r.Names))
+	ids := make([]object, len(r.Names))
 	for i, name := range r.Names {
-		ids[i] = identifier{"dns", name}
+		ids[i] = identifier{"dns", name}.object()
 		if net.ParseIP(name) != nil {
-			ids[i].Type = "ip"
+			ids[i].set("type", "ip")
 		}
 	}
-	o.set("identifiers", ids)
+	o["identifiers"] = encodeAll(ids)
 	return nil
 }
 
@@ -68,7 +77,7 @@ func (r Reader) authorized(o object) {
 	if i := fit(r.Names, id.Value, wildcard); i >= 0 {
 		id.Value, wildcard = strings.CutPrefix(r.Names[i], "*.")
 	}
-	o.set("identifier", id)
+	o["identifier"] = id.object().encode()
 	o.set("wildcard", wildcard)
 }
 

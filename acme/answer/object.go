@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -24,24 +26,25 @@ const (
 	several
 )
 
-// fits reports whether raw has the form.
+// fits reports whether raw has the form. It is JSON, so its first character says what it
+// is; what is in a list of objects is seen when that is decoded.
 func (f form) fits(raw json.RawMessage) bool {
 	var into any
 	switch f {
 	case text:
-		into = new(string)
+		return raw[0] == '"'
 	case flag:
-		into = new(bool)
+		return raw[0] == 't' || raw[0] == 'f'
+	case single:
+		return raw[0] == '{'
+	case several:
+		return raw[0] == '['
 	case date:
 		into = new(time.Time)
 	case texts:
 		into = new([]string)
 	case textMap:
 		into = new(map[string]string)
-	case single:
-		into = new(object)
-	case several:
-		into = new([]object)
 	}
 	return json.Unmarshal(raw, into) == nil
 }
@@ -87,10 +90,15 @@ func pick(all object, members []member) (object, error) {
 		case m.form.fits(raw):
 			o[m.name] = raw
 		case m.need != optional:
-			return nil, fmt.Errorf("its %s is %s", m.name, typeOf(raw))
+			return nil, wrongForm(m.name, raw)
 		}
 	}
 	return o, nil
+}
+
+// wrongForm is the error of a member of a wrong form.
+func wrongForm(name string, raw json.RawMessage) error {
+	return fmt.Errorf("its %s is %s", name, typeOf(raw))
 }
 
 // typeOf names the JSON type of a value for people.
@@ -110,17 +118,54 @@ func typeOf(raw json.RawMessage) string {
 
 // text returns a string; "" if there is none.
 func (o object) text(name string) (s string) {
-	_ = json.Unmarshal(o[name], &s)
+	raw := o[name]
+	if n := len(raw); n > 1 && raw[0] == '"' && isPlain(raw[1:n-1]) {
+		return string(raw[1 : n-1])
+	}
+	_ = json.Unmarshal(raw, &s)
 	return s
+}
+
+// isPlain reports whether a text is spelled in JSON as it is.
+func isPlain[T ~string | ~[]byte](s T) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // set encodes a member.
 func (o object) set(name string, v any) {
+	if s, ok := v.(string); ok && isPlain(s) {
+		o[name] = json.RawMessage(`"` + s + `"`)
+		return
+	}
 	o[name], _ = json.Marshal(v) // strings, lists and objects of them always marshal
 }
 
-// encode returns the object as JSON.
+// encode returns the object as JSON. The names of members need no escapes: they are ours.
 func (o object) encode() []byte {
-	out, _ := json.Marshal(o)
-	return out
+	out := []byte{'{'}
+	for _, name := range slices.Sorted(maps.Keys(o)) {
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(append(append(out, '"'), name...), `":`...)
+		out = append(out, o[name]...)
+	}
+	return append(out, '}')
+}
+
+// encodeAll returns objects as a list.
+func encodeAll(list []object) json.RawMessage {
+	out := []byte{'['}
+	for i, o := range list {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, o.encode()...)
+	}
+	return append(out, ']')
 }

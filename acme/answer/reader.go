@@ -87,7 +87,7 @@ func (r Reader) Directory(body []byte) ([]byte, error) {
 			{"termsOfService", text, optional}, {"website", text, optional}, {"caaIdentities", texts, optional},
 			{"externalAccountRequired", flag, optional}, {"profiles", textMap, optional},
 		})
-		o.set("meta", meta)
+		o["meta"] = meta.encode()
 	}
 	return o.encode(), nil
 }
@@ -143,7 +143,9 @@ func (r Reader) Authorization(body []byte) ([]byte, error) {
 	}
 	r.authorized(o)
 	var all []object
-	_ = json.Unmarshal(o["challenges"], &all)
+	if raw := o["challenges"]; raw != nil && json.Unmarshal(raw, &all) != nil {
+		return nil, wrongForm("challenges", raw)
+	}
 	challenges := []object{}
 	for _, c := range all {
 		if c, err = r.challenge(c); err != nil {
@@ -153,7 +155,7 @@ func (r Reader) Authorization(body []byte) ([]byte, error) {
 			challenges = append(challenges, c)
 		}
 	}
-	o.set("challenges", challenges)
+	o["challenges"] = encodeAll(challenges)
 	return o.encode(), nil
 }
 

@@ -42,6 +42,7 @@ func benchIssue(b *testing.B, targets int) {
 		for i := 0; b.Loop(); i++ {
 			g.run(b, 0, os.Args[0], append([]string{g.ca.Directory, g.ca.Roots, strconv.Itoa(g.ca.HTTPPort)}, g.names(i, targets)...)...)
 		}
+		g.reportCPU(b)
 	})
 	b.Run("stored", func(b *testing.B) {
 		g := newBench(b)
@@ -49,6 +50,7 @@ func benchIssue(b *testing.B, targets int) {
 			dir := filepath.Join(g.dir, strconv.Itoa(i))
 			g.run(b, 0, os.Args[0], append([]string{"-stored", dir, g.ca.Directory, g.ca.Roots, strconv.Itoa(g.ca.HTTPPort)}, g.names(i, targets)...)...)
 		}
+		g.reportCPU(b)
 	})
 	b.Run("keypaird", func(b *testing.B) {
 		g := newBench(b)
@@ -56,6 +58,7 @@ func benchIssue(b *testing.B, targets int) {
 			config := g.configure(b, fmt.Sprintf("state%d", i), g.names(i, targets))
 			g.run(b, cli.Changed, g.program, "-config", config, "issue")
 		}
+		g.reportCPU(b)
 	})
 }
 
@@ -187,6 +190,14 @@ type bench struct {
 	dir     string
 	program string
 	ca      *acmetest.CA
+
+	user, system time.Duration // CPU of what ran
+}
+
+// reportCPU reports the CPU of what ran.
+func (g *bench) reportCPU(b *testing.B) {
+	b.ReportMetric(g.user.Seconds()/float64(b.N), "user-s/op")
+	b.ReportMetric(g.system.Seconds()/float64(b.N), "sys-s/op")
 }
 
 func newBench(b testing.TB, wrap ...func(http.Handler) http.Handler) *bench {
@@ -263,6 +274,8 @@ func (g *bench) run(b testing.TB, status int, program string, args ...string) {
 		cmd.Args[0] = "floor"
 	}
 	out, err := cmd.CombinedOutput()
+	g.user += cmd.ProcessState.UserTime() // with those of the processes that it has started and waited for
+	g.system += cmd.ProcessState.SystemTime()
 	var exit *exec.ExitError
 	if got := cmd.ProcessState.ExitCode(); got != status || err != nil && !errors.As(err, &exit) {
 		b.Fatalf("%v: %v\n%s", cmd.Args[:2], err, out)

@@ -187,6 +187,9 @@ func (d *Dir) Read(name string, limit int) ([]byte, error) {
 // Mkdir makes the directory name, of mode 0700 whatever the umask, if it is
 // not there yet.
 func (d *Dir) Mkdir(name string) (created bool, err error) {
+	if info, err := d.Lstat(name); err == nil && (!info.IsDir() || info.Mode().Perm()&dirMode == dirMode) {
+		return false, nil
+	}
 	err = d.root.Mkdir(name, dirMode)
 	created = err == nil
 	if err != nil && !errors.Is(err, fs.ErrExist) {

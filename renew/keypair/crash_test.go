@@ -47,7 +47,7 @@ func helpIssue(args []string) error {
 		return err
 	}
 	os.Stdout.WriteString("added ")
-	if err := s.SetLive(name, v); err != nil {
+	if _, _, err := s.Activate(name, v.ID); err != nil {
 		return err
 	}
 	os.Stdout.WriteString("live ")

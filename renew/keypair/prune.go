@@ -48,8 +48,11 @@ func (s *Store) Prune(name string, keep ...string) error {
 
 // kept are the versions of ids, which descend, that Prune does not remove.
 func (d nameDir) kept(ids []int, fingerprints []string) (map[int]bool, error) {
-	if len(ids) == 0 {
+	switch len(ids) {
+	case 0:
 		return nil, nil
+	case 1:
+		return map[int]bool{ids[0]: true}, nil // whatever it is
 	}
 	live := 0
 	switch id, err := d.live(); {
@@ -95,10 +98,14 @@ func (s *Store) Tidy(name string) error {
 		return err
 	}
 	defer f.Close()
-	if err := f.Tidy(); err != nil {
+	return f.tidy()
+}
+
+func (d nameDir) tidy() error {
+	if err := d.Tidy(); err != nil {
 		return err
 	}
-	pending, err := f.Sub("pending")
+	pending, err := d.Sub("pending")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

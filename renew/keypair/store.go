@@ -230,13 +230,43 @@ func (s *Store) SetLive(name string, v Version) error {
 	if _, err := f.load(v.ID); err != nil {
 		return err
 	}
+	return f.setLive(v.ID)
+}
+
+// setLive is SetLive for a version that was read and verified.
+func (d nameDir) setLive(id string) error {
 	tmp := durable.TempName(liveLink)
 	var failed *durable.WriteError
-	if err := f.Symlink(v.ID, tmp); errors.As(err, &failed) {
-		failed.Path = f.At(liveLink) // the name that means something
+	if err := d.Symlink(id, tmp); errors.As(err, &failed) {
+		failed.Path = d.At(liveLink) // the name that means something
 		return err
 	}
-	return f.Publish(tmp, liveLink)
+	return d.Publish(tmp, liveLink)
+}
+
+// Activate is [Store.Tidy], [Store.Newest] and, if that is version id, [Store.SetLive],
+// with the version read and verified once. It returns the newest version, and the one that
+// was live before it: without an ID if there is none that can be used.
+func (s *Store) Activate(name, id string) (newest, before Version, err error) {
+	f, err := s.open(name)
+	if err != nil {
+		return newest, before, err
+	}
+	defer f.Close()
+	if err := f.tidy(); err != nil {
+		return newest, before, err
+	}
+	if newest, err = f.newestVersion(); err != nil || newest.ID != id {
+		return newest, before, err
+	}
+	live, err := f.live()
+	if err == nil && live == id {
+		return newest, before, nil
+	}
+	if err == nil {
+		before, _ = f.load(live) // one that is broken counts as none, as does a broken link
+	}
+	return newest, before, f.setLive(id)
 }
 
 // ReadFile returns a small file that others keep beside the versions of name,

@@ -69,9 +69,12 @@ func (s *Store) Newest(name string) (Version, error) {
 		return Version{}, err
 	}
 	defer f.Close()
-	var found Version
-	skipped, err := f.newest(func(id string) (err error) {
-		found, err = f.load(id)
+	return f.newestVersion()
+}
+
+func (d nameDir) newestVersion() (found Version, err error) {
+	skipped, err := d.newest(func(id string) (err error) {
+		found, err = d.load(id)
 		return err
 	})
 	found.Skipped = skipped
