@@ -51,7 +51,7 @@ func (f Files) Read(name string) (string, error) {
 func (f Files) Publish(name, content string) error {
 	var err error
 	if f.Make {
-		err = durable.MakeDir(f.Dir)
+		err = makeDir(f.Dir)
 	}
 	if err == nil {
 		err = durable.CheckDir(f.Dir)
@@ -68,6 +68,16 @@ func (f Files) Publish(name, content string) error {
 		return err
 	}
 	return problem.Newf(cmp.Or(problem.Remedy(err), f.Remedy), "writing a token to %s: %w", f.Dir, err)
+}
+
+// makeDir makes a directory for responses if it is missing. A power failure may take it
+// away with them: the next order makes it again, and none waits for the disk.
+func makeDir(path string) error {
+	switch err := os.Mkdir(path, 0o700); {
+	case err == nil, errors.Is(err, fs.ErrExist):
+		return nil
+	}
+	return durable.MakeDir(path) // with those above it, or it knows why not
 }
 
 func (f Files) write(name, content string) error {

@@ -70,11 +70,20 @@ func (d *directoryCache) resource(at string) string {
 // DirectoryLife is how long a directory is used: an ACME library fetches it once.
 const DirectoryLife = time.Hour
 
+// known reports whether a directory is known.
+func (d *directoryCache) known() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.fresh()
+}
+
+func (d *directoryCache) fresh() bool { return d.body != nil && time.Since(d.at) <= DirectoryLife }
+
 // response answers a request for a directory that is known, or returns nil.
 func (d *directoryCache) response(req *http.Request) *http.Response {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if req.Method != http.MethodGet || req.URL.String() != d.url || d.body == nil || time.Since(d.at) > DirectoryLife {
+	if req.Method != http.MethodGet || req.URL.String() != d.url || !d.fresh() {
 		return nil
 	}
 	return &http.Response{

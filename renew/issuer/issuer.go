@@ -31,6 +31,12 @@ type Issuer interface {
 	Limit(current *x509.Certificate) Limit
 }
 
+// A Warmer is an Issuer that can begin what an Obtain will need.
+type Warmer interface {
+	// Warm is called before an Obtain, and may run beside it. Obtain reports what fails.
+	Warm(ctx context.Context)
+}
+
 // A RenewalInfoFetcher is an Issuer that says when it wants certificates replaced
 // (RFC 9773).
 type RenewalInfoFetcher interface {

@@ -19,11 +19,11 @@ import (
 	"keypaird/renew/rollover"
 )
 
-// An issuer is a CA as one target uses it. It implements renew.Issuer and
-// renew.RenewalInfoFetcher.
+// An issuer is a CA as one target uses it. It implements renew.Issuer,
+// renew.Warmer and renew.RenewalInfoFetcher.
 type issuer struct {
 	name    string
-	warm    func() // called when an order begins
+	warm    func() // starts the listener if an order needs it
 	client  func() (*acme.Client, error)
 	log     acme.OrderLog
 	request acme.Request // what is the same for all orders; without Methods
@@ -35,6 +35,14 @@ type issuer struct {
 
 // String returns the name of the CA.
 func (i *issuer) String() string { return i.name }
+
+// Warm starts the listener, and asks the CA for its directory.
+func (i *issuer) Warm(ctx context.Context) {
+	go i.warm()
+	if client, err := i.client(); err == nil {
+		client.Warm(ctx)
+	}
+}
 
 // Obtain orders a certificate.
 func (i *issuer) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, error) {
@@ -49,7 +57,6 @@ func (i *issuer) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 	if o.Replaces {
 		req.Replaces, _ = ari.CertID(o.Have) // one without an identifier is replaced without saying so
 	}
-	go i.warm()
 	release, err := i.hold(ctx)
 	if err != nil {
 		return nil, orderError(err)

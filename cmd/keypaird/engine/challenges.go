@@ -92,8 +92,7 @@ func (e *Engine) ClosePorts(keepSteady bool) {
 	}
 }
 
-// warm returns what starts the listener, while an order of a target is placed that needs
-// it.
+// warm returns what starts the listener before an order of a target that needs it.
 func (e *Engine) warm(t config.Target) func() {
 	listens := func(c config.Challenge) bool {
 		return c.Type == acme.HTTP01 && e.HTTP01.Port().Addr != "" || c.Type == acme.TLSALPN01
