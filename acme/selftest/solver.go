@@ -52,18 +52,12 @@ func (t *Test) run(ctx context.Context, c acme.Challenge) error {
 		t.Log.Warn("self-test skipped", "name", c.Identifier, "challenge", c.Type, "err", err, "remedy", problem.Remedy(err)+"; if only CAs know the name, "+off)
 		return nil
 	}
-	results := t.Try(bounded, addrs, c)
-	for began := time.Now(); ctx.Err() == nil && slices.ContainsFunc(results, Result.answeredOtherwise) && time.Since(began) < t.Wait; {
-		results = t.tryAgain(ctx, addrs, c)
-	}
+	results := t.Await(ctx, addrs, c, limit)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	var failed []Result
 	for _, r := range results {
-		if r.Err != nil && t.Node != nil {
-			r.Node = t.Node(ctx, r.Addr)
-		}
 		switch {
 		case r.Err == nil:
 		case unreachable(r.Err), refused(r.Err) && t.tolerated(r, results):
@@ -75,15 +69,34 @@ func (t *Test) run(ctx context.Context, c acme.Challenge) error {
 	return failure(failed, "; if CAs get another answer there than this machine (hairpin NAT, split DNS), "+off)
 }
 
-// tryAgain is Try after a pause.
-func (t *Test) tryAgain(ctx context.Context, addrs []netip.Addr, c acme.Challenge) []Result {
-	select {
-	case <-ctx.Done():
-	case <-time.After(retryAfter):
+// Await is Try, which may take as long as limit, and again until each machine that answers has
+// our response or Wait has passed. A machine that has another one, or does not answer, is named.
+func (t *Test) Await(ctx context.Context, addrs []netip.Addr, c acme.Challenge, limit time.Duration) []Result {
+	try := func() []Result {
+		bounded, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		return t.Try(bounded, addrs, c)
 	}
-	bounded, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return t.Try(bounded, addrs, c)
+	results := try()
+	for began := time.Now(); ctx.Err() == nil && slices.ContainsFunc(results, Result.answeredOtherwise) && time.Since(began) < t.Wait; {
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryAfter):
+		}
+		results = try()
+	}
+	for i, r := range results {
+		if r.Err != nil && t.Node != nil {
+			results[i].Node = t.Node(ctx, r.Addr)
+		}
+	}
+	return results
+}
+
+// Skips reports whether CAs may try another address than one that does not answer: it may be
+// that of a machine which is down, and another one has our response.
+func (t *Test) Skips(r Result, results []Result) bool {
+	return t.Wait > 0 && r.Err != nil && !r.answeredOtherwise() && slices.ContainsFunc(results, func(r Result) bool { return r.Err == nil })
 }
 
 // answeredOtherwise reports whether a server is there that has another response.
@@ -94,10 +107,7 @@ func (r Result) answeredOtherwise() bool {
 // tolerated reports whether CAs may try another address than one that refuses connections:
 // one of the other family, or that of another machine, which may be the one that is down.
 func (t *Test) tolerated(r Result, results []Result) bool {
-	if t.Wait > 0 {
-		return slices.ContainsFunc(results, func(r Result) bool { return r.Err == nil })
-	}
-	return r.Addr.Is6() && answeredByIPv4(results)
+	return t.Skips(r, results) || t.Wait == 0 && r.Addr.Is6() && answeredByIPv4(results)
 }
 
 // answeredByIPv4 reports whether an IPv4 address has our response: CAs try it when they

@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 
+	"keypaird/acme"
 	"keypaird/acme/dns01"
 	"keypaird/renew/durable"
 	"keypaird/renew/problem"
@@ -81,4 +82,13 @@ func (e *Engine) Fleet() *nodes.Fleet {
 		return nil
 	}
 	return e.options.Shared.Describe()
+}
+
+// ShareToken gives the token of a test to all machines that answer http-01 challenges, until
+// withdraw is called.
+func (e *Engine) ShareToken(ctx context.Context, c acme.Challenge) (withdraw func(), err error) {
+	if e.options.Shared.Token == nil || c.Type != acme.HTTP01 {
+		return func() {}, nil
+	}
+	return e.options.Shared.Token(ctx, c)
 }

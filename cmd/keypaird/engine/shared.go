@@ -30,6 +30,9 @@ type Shared struct {
 	Permit   func() error                       // see [acme.Options]
 	HTTP01   func(acme.Solver) acme.Solver      // gives tokens to all machines
 
+	// Token gives the token of a test to all machines, whether or not this one may order now.
+	Token func(ctx context.Context, c acme.Challenge) (withdraw func(), err error)
+
 	// Clock is called with how far the clock of a CA is ahead of ours, after each answer.
 	Clock func(ahead time.Duration)
 

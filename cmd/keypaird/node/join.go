@@ -124,7 +124,7 @@ func filesOf(cfg *config.Config, store *keypair.Store) Files {
 // Shared returns what the fleet has in place of files.
 func (n *Node) Shared() engine.Shared {
 	return engine.Shared{
-		Orders: n.Orders, Account: n.Account, OrderLog: n.OrderLog, Permit: n.Permit, Clock: n.CompareClock, HTTP01: n.Solver, TXT: n.NoteTXT,
+		Orders: n.Orders, Account: n.Account, OrderLog: n.OrderLog, Permit: n.Permit, Clock: n.CompareClock, HTTP01: n.Solver, Token: n.ShareToken, TXT: n.NoteTXT,
 		Target: n.target,
 		Begin:  n.Begin, End: n.End, Run: n.take, Keep: n.Keep, Describe: n.Describe,
 	}

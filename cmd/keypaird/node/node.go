@@ -176,8 +176,8 @@ func (n *Node) op(key string, body any, secret []byte) (engine.Op, error) {
 
 // notPermitted marks an error as one for which the CA is not to blame.
 func notPermitted(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, acme.ErrNotPermitted) {
+		return err
 	}
 	return fmt.Errorf("%w: %w", acme.ErrNotPermitted, err)
 }

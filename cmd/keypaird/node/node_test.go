@@ -417,6 +417,17 @@ func TestTokens(t *testing.T) {
 		if got, err := solver.Token(token); err == nil {
 			t.Errorf("still served %q", got)
 		}
+		a.End()
+		tested := strings.Repeat("u", 43)
+		withdraw, err := a.ShareToken(ctx, acme.Challenge{Type: acme.HTTP01, Token: tested, KeyAuth: tested + "." + strings.Repeat("k", 43)})
+		ok(t, err)
+		if got, err := solver.Fetch(tested); got == "" || err != nil {
+			t.Errorf("the token of a test is not served: %v", err)
+		}
+		withdraw()
+		if got, err := solver.Fetch(tested); err == nil {
+			t.Errorf("the token of a test is still served: %q", got)
+		}
 		forged := w.start("b", t.TempDir(), "b") // by its own file it may order
 		time.Sleep(40 * time.Second)
 		op, err := forged.op(document.TokenKey(token), document.Token{KeyAuthorization: auth}, nil)

@@ -38,9 +38,9 @@ func (s solver) Solve(ctx context.Context, c acme.Challenge, validate func(conte
 	if s.node.isAlone() {
 		return s.solver.Solve(ctx, c, validate)
 	}
-	withdraw, err := s.node.publishToken(ctx, c)
+	withdraw, err := s.node.publishToken(ctx, c, s.node.commit)
 	if err != nil {
-		return err
+		return notPermitted(err)
 	}
 	defer withdraw()
 	return s.solver.Solve(ctx, c, validate)
@@ -52,15 +52,33 @@ func (s solver) Withdraw(c acme.Challenge) {
 	}
 }
 
-// publishToken gives a token to all nodes, until withdraw is called.
-func (n *Node) publishToken(ctx context.Context, c acme.Challenge) (withdraw func(), err error) {
-	op, err := n.op(document.TokenKey(c.Token), document.Token{KeyAuthorization: c.KeyAuth}, nil)
-	if err != nil {
-		return nil, err
+// ShareToken gives the token of a test to all nodes, until withdraw is called. This node need
+// not sit for that, but be one that may order: others would not serve it.
+func (n *Node) ShareToken(ctx context.Context, c acme.Challenge) (withdraw func(), err error) {
+	return n.publishToken(ctx, c, func(ctx context.Context, ops ...engine.Op) error {
+		limited, cancel := context.WithTimeout(ctx, engine.Timeout)
+		defer cancel()
+		_, err := n.o.Fleet.Engine.Commit(limited, nil, ops)
+		return err
+	})
+}
+
+// publishToken gives a token to all nodes by commit, until withdraw is called, which is not nil.
+func (n *Node) publishToken(ctx context.Context, c acme.Challenge, commit func(context.Context, ...engine.Op) error) (withdraw func(), err error) {
+	withdraw = func() {}
+	f := n.Fleet()
+	if f == nil {
+		return withdraw, n.idError()
 	}
-	lease, err := n.o.Fleet.Engine.Lease(ctx, tokenTTL)
+	op, err := f.Op(document.TokenKey(c.Token), document.Token{KeyAuthorization: c.KeyAuth}, nil, nil)
 	if err != nil {
-		return nil, notPermitted(err)
+		return withdraw, err
+	}
+	limited, cancel := context.WithTimeout(ctx, engine.Timeout)
+	defer cancel()
+	lease, err := n.o.Fleet.Engine.Lease(limited, tokenTTL)
+	if err != nil {
+		return withdraw, err
 	}
 	withdraw = func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
@@ -70,9 +88,9 @@ func (n *Node) publishToken(ctx context.Context, c acme.Challenge) (withdraw fun
 		}
 	}
 	op.Lease = lease.ID()
-	if err := n.commit(ctx, op); err != nil {
+	if err := commit(ctx, op); err != nil {
 		withdraw()
-		return nil, err
+		return func() {}, err
 	}
 	return withdraw, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"keypaird/acme"
 	"keypaird/acme/dns01"
+	"keypaird/acme/selftest"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks"
@@ -121,6 +122,9 @@ func (c *liveCheck) checkProfiles(ca string, info acme.Info) []Finding {
 	return found
 }
 
+// testThumbprint stands for the thumbprint of an account's key, and has its length.
+const testThumbprint = "keypaird-check-live------------------------"
+
 // tryChallenge publishes a challenge response for one name and validates it itself.
 func (c *liveCheck) tryChallenge(ctx context.Context, t config.Target, p config.Challenge) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
@@ -129,7 +133,7 @@ func (c *liveCheck) tryChallenge(ctx context.Context, t config.Target, p config.
 		Type: p.Type, Identifier: strings.TrimPrefix(p.Name, "*."), Wildcard: strings.HasPrefix(p.Name, "*."),
 		Token: rand.Text(),
 	}
-	challenge.KeyAuth = challenge.Token + ".keypaird-check-live"
+	challenge.KeyAuth = challenge.Token + "." + testThumbprint
 	var found []Finding
 	switch p.Type {
 	case acme.HTTP01:
@@ -153,17 +157,38 @@ func (c *liveCheck) tryAddresses(ctx context.Context, ch acme.Challenge, solver 
 	if err != nil {
 		return []Finding{finding(ch.Type, ch.Identifier, "", err)}
 	}
+	withdraw, unshared := c.engine.ShareToken(ctx, ch)
+	defer withdraw()
 	var found []Finding
 	err = solver.Solve(ctx, ch, func(ctx context.Context) error {
-		for _, r := range test.Try(ctx, addresses, ch) {
-			f := finding(ch.Type, ch.Identifier+" at "+r.Addr.String(), "our token is served on port "+test.Port, r.Err)
-			f.Addr = r.Addr
-			found = append(found, f)
+		var results []selftest.Result
+		if unshared == nil {
+			results = test.Await(ctx, addresses, ch, liveTimeout)
+		} else {
+			results = test.Try(ctx, addresses, ch)
 		}
+		found = answered(test, ch, results, unshared)
 		return nil
 	})
 	if err != nil {
 		return []Finding{finding(ch.Type, ch.Identifier, "", err)}
+	}
+	return found
+}
+
+// answered returns what the answers of all addresses say. If several machines have the addresses,
+// unshared is why the others do not have our token.
+func answered(test *selftest.Test, ch acme.Challenge, results []selftest.Result, unshared error) (found []Finding) {
+	for _, r := range results {
+		f := finding(ch.Type, ch.Identifier+" at "+r.String(), "our token is served on port "+test.Port, r.Err)
+		f.Addr = r.Addr
+		switch {
+		case test.Skips(r, results):
+			f.Result = Warning
+		case r.Err != nil && unshared != nil:
+			f.Result, f.Detail, f.Remedy = Warning, "not tested, since other nodes could not be given our token: "+unshared.Error(), renew.Remedy(unshared)
+		}
+		found = append(found, f)
 	}
 	return found
 }
