@@ -19,6 +19,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"syscall"
 
 	"keypaird/acme/responder"
@@ -129,12 +130,21 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return all().Unknown(name)
 }
 
-// collectLate has the first garbage collection wait for 16 MB: most commands end before
-// that. After it, the next ones come as usual.
+// collectLate has garbage collections wait until four times as much was allocated as is
+// in use, as long as that is little, and the first one for 16 MB: most commands end before.
 func collectLate() {
 	usual := debug.SetGCPercent(400)
 	type mark struct{ *mark } // has a pointer: other objects would share its memory, and keep it
-	runtime.AddCleanup(new(mark), func(percent int) { debug.SetGCPercent(percent) }, usual)
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	var collected func(int)
+	collected = func(most int) {
+		if metrics.Read(live); live[0].Value.Uint64() > uint64(most) {
+			debug.SetGCPercent(usual)
+			return
+		}
+		runtime.AddCleanup(new(mark), collected, most)
+	}
+	runtime.AddCleanup(new(mark), collected, 8<<20)
 }
 
 // versionCommand prints the version of this program.
