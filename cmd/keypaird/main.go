@@ -17,9 +17,6 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"runtime"
-	"runtime/debug"
-	"runtime/metrics"
 	"syscall"
 
 	"keypaird/acme/responder"
@@ -122,29 +119,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		if c.Name == name {
 			e.SetFlags(name, c.Usage()+c.Does+"\n")
 			if name != "run" && name != runner.Engine {
-				collectLate()
+				cli.CollectLate()
 			}
 			return cli.WithUsage(c.run(ctx, e, rest), c.Usage()+"keypaird: more: keypaird "+name+" -h\n")
 		}
 	}
 	return all().Unknown(name)
-}
-
-// collectLate has garbage collections wait until four times as much was allocated as is
-// in use, as long as that is little, and the first one for 16 MB: most commands end before.
-func collectLate() {
-	usual := debug.SetGCPercent(400)
-	type mark struct{ *mark } // has a pointer: other objects would share its memory, and keep it
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	var collected func(int)
-	collected = func(most int) {
-		if metrics.Read(live); live[0].Value.Uint64() > uint64(most) {
-			debug.SetGCPercent(usual)
-			return
-		}
-		runtime.AddCleanup(new(mark), collected, most)
-	}
-	runtime.AddCleanup(new(mark), collected, 8<<20)
 }
 
 // versionCommand prints the version of this program.
