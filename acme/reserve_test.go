@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"path/filepath"
 	"testing"
 
 	"keypaird/acme/orderlog"
@@ -81,7 +82,7 @@ func TestOwnLimit(t *testing.T) {
 		{"its certificate is stored", &pendingOrder{URL: url, Names: names, Forced: true, Key: string(pem)}, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := OrderDir(t.TempDir())
+			dir := orderIn(t.TempDir())
 			if tt.order != nil {
 				if err := tt.order.save(dir); err != nil {
 					t.Fatal(err)
@@ -97,3 +98,6 @@ func TestOwnLimit(t *testing.T) {
 		})
 	}
 }
+
+// orderIn returns a store in a directory.
+func orderIn(dir string) OrderStore { return OrderFile{Path: filepath.Join(dir, "order.json")} }

@@ -17,8 +17,6 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"runtime"
-	"runtime/debug"
 	"syscall"
 
 	"keypaird/acme/responder"
@@ -121,20 +119,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		if c.Name == name {
 			e.SetFlags(name, c.Usage()+c.Does+"\n")
 			if name != "run" && name != runner.Engine {
-				collectLate()
+				cli.CollectLate()
 			}
 			return cli.WithUsage(c.run(ctx, e, rest), c.Usage()+"keypaird: more: keypaird "+name+" -h\n")
 		}
 	}
 	return all().Unknown(name)
-}
-
-// collectLate has the first garbage collection wait for 16 MB: most commands end before
-// that. After it, the next ones come as usual.
-func collectLate() {
-	usual := debug.SetGCPercent(400)
-	type mark struct{ *mark } // has a pointer: other objects would share its memory, and keep it
-	runtime.AddCleanup(new(mark), func(percent int) { debug.SetGCPercent(percent) }, usual)
 }
 
 // versionCommand prints the version of this program.

@@ -32,14 +32,14 @@ func ReadFile(path string, limit int, a Access) ([]byte, fs.FileInfo, error) {
 	if a == Any {
 		stat, flags = os.Stat, flags&^syscall.O_NOFOLLOW
 	}
+	info, err := stat(path)
+	if err != nil {
+		return nil, nil, readError(path, "reading", err)
+	}
 	if a == Owned {
 		if err := CheckDir(filepath.Dir(path)); err != nil {
 			return nil, nil, checkError(path, err)
 		}
-	}
-	info, err := stat(path)
-	if err != nil {
-		return nil, nil, readError(path, "reading", err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, info, &BrokenError{path, ErrNotRegular}
