@@ -182,7 +182,8 @@ func (f *Fleet) setOwn(ctx context.Context, op engine.Op, mine func(there engine
 }
 
 // attend returns when this node is no longer signed in. Until then it rewrites the entry of
-// this node when the configuration changes.
+// this node when the configuration changes; while the engine does not do that, the one
+// before stays: an engine without space takes no other in its place.
 func (f *Fleet) attend(ctx context.Context, lease engine.Lease) {
 	defer f.endLease(ctx, lease)
 	for {
@@ -192,14 +193,28 @@ func (f *Fleet) attend(ctx context.Context, lease engine.Lease) {
 		gone := n == nil || n.Alive == nil || n.Alive.Boot != f.Boot
 		old := !gone && !maps.Equal(n.Alive.Targets, f.Targets)
 		f.mu.Unlock()
-		if gone || old && f.writeAlive(ctx, lease, f.isMine) != nil {
+		if gone {
 			return
+		}
+		var err error
+		var again <-chan time.Time
+		if old {
+			if err = f.writeAlive(ctx, lease, f.isMine); errors.Is(err, errClone) {
+				return
+			}
+		}
+		if ctx.Err() == nil {
+			f.setErr(living, err)
+		}
+		if err != nil {
+			again = time.After(maxRetry)
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-lease.Lost():
 			return
+		case <-again:
 		case <-next:
 		}
 	}

@@ -226,8 +226,19 @@ func (f *Fleet) await(ctx context.Context, t *Term, lease engine.Lease) string {
 		case <-t.Over():
 			return "" // it has a reason
 		case <-every.C:
+			f.confirmAgain(ctx, t)
 		case <-next:
 		}
+	}
+}
+
+// confirmAgain notes that the engine does what is written to it again, if it did not.
+func (f *Fleet) confirmAgain(ctx context.Context, t *Term) {
+	f.mu.Lock()
+	refused := f.errs[committing] != nil
+	f.mu.Unlock()
+	if refused {
+		_ = t.Commit(ctx) // an error is noted, too
 	}
 }
 

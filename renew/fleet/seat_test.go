@@ -103,12 +103,21 @@ func TestReadOnly(t *testing.T) {
 		if s := a.Seat(); err == nil || !errors.Is(s.Err, memory.ErrReadOnly) || !s.Mine {
 			t.Errorf("Commit = %v, Seat = %+v", err, s)
 		}
-		if err := term.Commit(t.Context()); !errors.Is(err, memory.ErrReadOnly) {
-			t.Errorf("Commit = %v", err)
+		if err := term.Commit(t.Context()); !errors.Is(err, memory.ErrReadOnly) || a.Seat().Err == nil {
+			t.Errorf("Commit = %v, Seat = %+v", err, a.Seat())
 		}
 		w.server.Set(memory.Faults{})
 		if err := term.Commit(t.Context()); err != nil || a.Seat().Err != nil {
 			t.Errorf("Commit = %v, Seat = %+v", err, a.Seat())
+		}
+		w.server.Set(memory.Faults{ReadOnly: true})
+		if err := term.Commit(t.Context(), engine.Op{Key: "records/x.example", Value: []byte("y")}); err == nil || a.Seat().Err == nil {
+			t.Errorf("Commit = %v, Seat = %+v", err, a.Seat())
+		}
+		w.server.Set(memory.Faults{})
+		time.Sleep(2 * time.Minute)
+		if s := a.Seat(); s.Err != nil || !s.Mine {
+			t.Errorf("it is not noticed that the engine takes values again: %+v", s)
 		}
 		w.server.Set(memory.Faults{ReadOnly: true})
 		a.end()
@@ -125,6 +134,34 @@ func TestReadOnly(t *testing.T) {
 		time.Sleep(time.Minute)
 		if s := b.Seat(); s.Err != nil {
 			t.Errorf("Seat = %+v", s)
+		}
+	})
+}
+
+// A node that is configured anew while the engine takes no values stays signed in, and says
+// what is new once the engine does.
+func TestReadOnlyReload(t *testing.T) {
+	inFleet(t, "a b", func(t *testing.T, w *world) {
+		targets := func(sum string) func(*Options) {
+			return func(o *Options) { o.Targets = map[string]string{"x.example": sum} }
+		}
+		a := w.start("a", targets("1"))
+		w.takenBy("a")
+		b := w.start("b", targets("1"))
+		time.Sleep(time.Minute)
+		w.server.Set(memory.Faults{ReadOnly: true})
+		b.Reconfigured(map[string]string{"x.example": "2"})
+		time.Sleep(5 * time.Minute)
+		if s := b.Seat(); !errors.Is(s.Err, memory.ErrReadOnly) {
+			t.Errorf("Seat = %+v", s)
+		}
+		if w.read(document.AliveKey("b")) == nil {
+			t.Error("b is away")
+		}
+		w.server.Set(memory.Faults{})
+		time.Sleep(time.Minute)
+		if s := b.Seat(); s.Err != nil || a.Differs("x.example") != "b" {
+			t.Errorf("Seat = %+v; a knows of another configuration of %q", s, a.Differs("x.example"))
 		}
 	})
 }

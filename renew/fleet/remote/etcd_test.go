@@ -261,6 +261,9 @@ func TestNoSpace(t *testing.T) {
 		}
 		break
 	}
+	if _, err := e.Commit(ctx, []engine.Condition{{Key: "live/a", Value: value}}, nil); err != nil {
+		t.Errorf("a commit that sets nothing: %v", err)
+	}
 	before := lease.Renewed()
 	time.Sleep(2 * time.Second)
 	if !lease.Renewed().After(before) {

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"keypaird/renew/fleet/engine"
@@ -12,7 +13,7 @@ import (
 type Faults struct {
 	Unreachable bool          // requests fail at once, and so do those who follow
 	Hang        bool          // no request is answered before its context ends; those who follow hear nothing
-	ReadOnly    bool          // no commits and new leases; all else goes on, as with etcd without space
+	ReadOnly    bool          // no values and new leases; all else goes on, as with etcd without space
 	Delay       time.Duration // of each request
 	Late        time.Duration // commits fail, and happen this much later
 	Fail        func(Call) error
@@ -108,7 +109,7 @@ func (c *Client) do(ctx context.Context, call Call, request func() error) error 
 func (c *Client) serve(call Call, request func() error) error {
 	call.Client = c.name
 	f := c.faultsNow()
-	writes := call.Method == "Commit" || call.Method == "Lease"
+	writes := call.Method == "Lease" || slices.ContainsFunc(call.Ops, func(op engine.Op) bool { return op.Value != nil })
 	switch {
 	case f.Unreachable:
 		return ErrUnreachable
