@@ -168,18 +168,28 @@ func checkEngine(s *wire.State, now time.Time) (found preflight.Findings) {
 	return found
 }
 
+// host returns how a member is reached.
+func host(e wire.Endpoint) string {
+	if u, err := url.Parse(e.URL); err == nil {
+		return u.Host
+	}
+	return e.URL
+}
+
+// alarmError says which alarms a member has.
+func alarmError(e wire.Endpoint) error {
+	return problem.New("it has the alarm "+strings.Join(e.Alarms, ", "), "for NOSPACE: etcdctl compact, etcdctl defrag, then etcdctl alarm disarm; let etcd compact by itself: --auto-compaction-retention=1h")
+}
+
 // checkMember checks one member of the engine.
 func checkMember(e wire.Endpoint, now time.Time) preflight.Finding {
 	const mib = 1 << 20
-	subject := e.URL
-	if u, err := url.Parse(e.URL); err == nil {
-		subject = u.Host
-	}
+	subject := host(e)
 	switch {
 	case e.Error != "":
 		return failed(subject, problem.New(e.Error, e.Remedy))
 	case len(e.Alarms) > 0:
-		return failed(subject, problem.New("it has the alarm "+strings.Join(e.Alarms, ", "), "for NOSPACE: etcdctl compact, etcdctl defrag, then etcdctl alarm disarm; let etcd compact by itself: --auto-compaction-retention=1h"))
+		return failed(subject, alarmError(e))
 	case e.Quota > 0 && e.Size > e.Quota/2:
 		return warning(subject, fmt.Sprintf("its database has %d MiB of the %d MiB at which it takes no more", e.Size/mib, e.Quota/mib), "etcdctl compact and etcdctl defrag; let etcd compact by itself: --auto-compaction-retention=1h")
 	case !e.NotAfter.IsZero() && e.NotAfter.Before(now.Add(certificateEnd)):

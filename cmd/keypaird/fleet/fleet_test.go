@@ -20,6 +20,7 @@ import (
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/fleet/engine/memory"
 	"keypaird/renew/fleet/envelope"
+	"keypaird/renew/fleet/wire"
 	"keypaird/renew/problem"
 )
 
@@ -332,5 +333,21 @@ func TestEtcdctlRemove(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing:\n%s", want, got)
 		}
+	}
+}
+
+// An alarmed engine can be read, and takes no values.
+type alarmed struct{ engine.Engine }
+
+func (alarmed) State(context.Context) (*wire.State, error) {
+	return &wire.State{Endpoints: []wire.Endpoint{{URL: "https://10.0.0.1:2379"}, {URL: "https://10.0.0.2:2379", Alarms: []string{"NOSPACE"}}}}, nil
+}
+
+func TestStatusOfAlarm(t *testing.T) {
+	all, _ := machines(t, alarmed{memory.New().Client("c")}, "mx1", "mx3")
+	all[0].must("init")
+	out := all[0].must("status")
+	if !strings.Contains(out, "the engine cannot be used: 10.0.0.2:2379: it has the alarm NOSPACE\nremedy: for NOSPACE: etcdctl compact") {
+		t.Error(out)
 	}
 }

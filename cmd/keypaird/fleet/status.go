@@ -15,6 +15,7 @@ import (
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/fleet/envelope"
 	"keypaird/renew/fleet/wave"
+	"keypaird/renew/fleet/wire"
 	"keypaird/renew/launch"
 	"keypaird/renew/problem"
 	"keypaird/renew/status/nodes"
@@ -47,6 +48,9 @@ func (c *Command) status(ctx context.Context, names []string) error {
 	defer end()
 	all := slices.Sorted(maps.Keys(cfg.Audiences()))
 	s := Describe(f, all)
+	if s.Error == "" {
+		s.Error, s.Remedy = alarm(ctx, f.Engine)
+	}
 	if len(names) > 0 {
 		if names, err = choose(all, names); err != nil {
 			return err
@@ -61,6 +65,28 @@ func (c *Command) status(ctx context.Context, names []string) error {
 		_, err = c.Stdout.Write(text)
 	}
 	return err
+}
+
+// alarm returns why the engine takes no writes, though all can be read; "": it does, or that
+// is not known.
+func alarm(ctx context.Context, e engine.Engine) (what, remedy string) {
+	of, ok := e.(interface {
+		State(context.Context) (*wire.State, error)
+	})
+	if !ok {
+		return "", ""
+	}
+	state, err := of.State(ctx)
+	if err != nil {
+		return "", ""
+	}
+	for _, member := range state.Endpoints {
+		if len(member.Alarms) > 0 {
+			err := alarmError(member)
+			return host(member) + ": " + err.Error(), problem.Remedy(err)
+		}
+	}
+	return "", ""
 }
 
 // owned reads the configuration, and becomes who owns the state directory.
