@@ -35,6 +35,7 @@ func (n *Node) Keep() { n.keeps.Store(true) }
 // take takes part in the fleet until ctx ends.
 func (n *Node) take(ctx context.Context, tokens *http01.Solver, p engine.Passes) {
 	defer n.o.Store.Close()
+	n.runs.Store(true)
 	l := n.link(ctx)
 	var parts sync.WaitGroup
 	parts.Go(func() { n.ServeTokens(ctx, tokens) })

@@ -37,6 +37,7 @@ type Node struct {
 
 	changed func(targets []string) // has passes made; may be nil
 	keeps   atomic.Bool            // the next node goes on where this one ends
+	runs    atomic.Bool            // it takes part, or did
 
 	mu      sync.Mutex
 	cold    bool              // no pass has begun
@@ -56,6 +57,9 @@ type Node struct {
 var (
 	errIdle  = errors.New("no pass runs")
 	errFirst = errors.New("the engine of the fleet was not reached yet")
+	// errElsewhere is for a command that only shows what is on disk.
+	errElsewhere = problem.New("the node in the seat orders: see keypaird fleet status", "see who sits, and what it waits for: keypaird fleet status")
+
 	errAlone = problem.New("this node orders without the engine of the fleet", "make the engine reachable: the daemon then publishes what was ordered")
 )
 

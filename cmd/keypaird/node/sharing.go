@@ -109,7 +109,9 @@ func (n *Node) recorded(ctx context.Context, target string) (o renew.Ordering, e
 func (s sharing) OrderHold(now time.Time, st renew.State, mode renew.Mode) renew.Limit {
 	_, err := s.node.seat()
 	if errors.Is(err, errIdle) { // for the status: what holds in the next pass
-		_, err = s.node.sits()
+		if _, err = s.node.sits(); errors.Is(err, errFirst) && !s.node.runs.Load() {
+			err = errElsewhere
+		}
 	}
 	if err != nil {
 		if s.node.isAlone() && s.node.lastResort(st, now) {
