@@ -40,7 +40,7 @@ var faults = []struct {
 }
 
 var noLeader = wire.Failure{Kind: wire.NoLeader, Text: "too few members of the engine are up to elect a leader",
-	Remedy: "start the members that are down: etcdctl endpoint status --cluster names them"}
+	Remedy: "start the members that are down: etcdctl endpoint status --cluster names them, and their logs say why they ended, such as a full disk"}
 
 // failure says what an error of the engine means for a request about keys. Where the
 // engine did not answer it looks at each endpoint.
