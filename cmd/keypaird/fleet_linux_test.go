@@ -65,7 +65,13 @@ func (b *lockedBuffer) String() string {
 // newFleet starts an engine and makes nodes, of which the first in order begins the fleet.
 func newFleet(t *testing.T, members int, order []string, names ...string) *testFleet {
 	t.Helper()
-	f := makeFleet(t, etcdtest.Options{Members: members}, order, names...)
+	return beginFleet(t, etcdtest.Options{Members: members}, order, names...)
+}
+
+// beginFleet is newFleet with another engine.
+func beginFleet(t *testing.T, o etcdtest.Options, order []string, names ...string) *testFleet {
+	t.Helper()
+	f := makeFleet(t, o, order, names...)
 	for _, n := range f.nodes {
 		n.join()
 	}

@@ -33,6 +33,7 @@ type Options struct {
 	Enter func(host string) []string
 	// NotAfter ends the servers' certificates; zero: in a day.
 	NotAfter time.Time
+	Disks    []string // directories of the members' data, one each; nil: with the rest
 }
 
 // A Cluster is an etcd for a test.
@@ -52,6 +53,7 @@ type Member struct {
 	name    string
 	peer    string
 	host    string
+	data    string // its directory
 	cmd     *exec.Cmd
 	watcher *exec.Cmd // kills it when this process has ended
 	hold    *os.File
@@ -64,6 +66,10 @@ func Start(t testing.TB, o Options) *Cluster {
 	c := &Cluster{CA: NewCA(t), t: t, dir: testutil.Memory(t), etcdctl: program(t, "etcdctl"), options: o}
 	for i := range max(o.Members, 1) {
 		m := &Member{cluster: c, name: "m" + strconv.Itoa(i)}
+		m.data = c.path(m.name)
+		if o.Disks != nil {
+			m.data = filepath.Join(o.Disks[i], m.name)
+		}
 		if o.Hosts != nil {
 			m.host = o.Hosts[i]
 			m.URL, m.peer = "https://"+net.JoinHostPort(m.host, "2379"), "http://"+net.JoinHostPort(m.host, "2380")
@@ -170,7 +176,7 @@ func (m *Member) start(etcd, state string, flags ...string) {
 		initial = append(initial, o.name+"="+o.peer)
 	}
 	args := append([]string{
-		"--name", m.name, "--data-dir", c.path(m.name),
+		"--name", m.name, "--data-dir", m.data,
 		"--listen-client-urls", m.URL, "--advertise-client-urls", m.URL,
 		"--listen-peer-urls", m.peer, "--initial-advertise-peer-urls", m.peer,
 		"--initial-cluster", strings.Join(initial, ","), "--initial-cluster-state", state, "--initial-cluster-token", "test",
@@ -217,7 +223,7 @@ func (m *Member) Start() {
 
 // Data returns the directory of a member's database, and the file of its log.
 func (m *Member) Data() (dir, log string) {
-	return m.cluster.path(m.name), m.cluster.path(m.name + ".log")
+	return m.data, m.cluster.path(m.name + ".log")
 }
 
 // Host returns the address of a member.
@@ -324,13 +330,13 @@ func (c *Cluster) Restore(backup string) {
 	c.t.Helper()
 	m := c.Members[0]
 	m.Kill()
-	testutil.Must(c.t, os.RemoveAll(c.path(m.name)))
+	testutil.Must(c.t, os.RemoveAll(m.data))
 	if backup != "" {
 		restore := c.etcdctl
 		if util := filepath.Join(os.Getenv(Another), "etcdutl"); filepath.IsAbs(util) {
 			restore = util
 		}
-		out, err := command(restore, "snapshot", "restore", backup, "--name", m.name, "--data-dir", c.path(m.name),
+		out, err := command(restore, "snapshot", "restore", backup, "--name", m.name, "--data-dir", m.data,
 			"--initial-cluster", m.name+"="+m.peer, "--initial-advertise-peer-urls", m.peer, "--initial-cluster-token", "test")
 		if err != nil {
 			c.t.Fatalf("restoring a backup: %v: %s", err, out)
