@@ -93,7 +93,7 @@ func TestResolverThatCaches(t *testing.T) {
 				t.Fatal(err)
 			}
 			req := g.request(tt.names...)
-			req.Pending = orderIn(filepath.Join(g.dir, "pending"))
+			req.Pending = acme.OrderDir(filepath.Join(g.dir, "pending"))
 			p := &shared{dns: g.dns, values: map[string]bool{}}
 			for _, name := range tt.names {
 				req.Methods[name] = acme.Method{Type: acme.DNS01, Solver: p}

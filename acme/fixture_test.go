@@ -97,7 +97,7 @@ func start(t testing.TB, o acme.Options) *acme.Client {
 func (g *fixture) request(names ...string) acme.Request {
 	req := acme.Request{
 		Names: names, KeyType: "ec256", Methods: map[string]acme.Method{},
-		Pending: orderIn(filepath.Join(g.dir, "pending-"+strings.NewReplacer("*", "_", ":", "_").Replace(names[0]))),
+		Pending: acme.OrderDir(filepath.Join(g.dir, "pending-"+strings.NewReplacer("*", "_", ":", "_").Replace(names[0]))),
 	}
 	for _, name := range names {
 		req.Methods[name] = acme.Method{Type: acme.HTTP01, Solver: g.solver}
@@ -107,12 +107,7 @@ func (g *fixture) request(names ...string) acme.Request {
 
 // orderFile returns the file of an unfinished order.
 func orderFile(pending acme.OrderStore) string {
-	return pending.(acme.OrderFile).Path
-}
-
-// orderIn returns a store in a directory.
-func orderIn(dir string) acme.OrderStore {
-	return acme.OrderFile{Path: filepath.Join(dir, "order.json")}
+	return filepath.Join(string(pending.(acme.OrderDir)), "order.json")
 }
 
 // remedyOf returns the remedy of err.

@@ -97,7 +97,7 @@ func TestOrderLimitConcurrently(t *testing.T) {
 	for i := range 12 {
 		wg.Go(func() {
 			req := g.request("a.test")
-			req.Pending = orderIn(filepath.Join(g.dir, fmt.Sprint("pending-", i)))
+			req.Pending = acme.OrderDir(filepath.Join(g.dir, fmt.Sprint("pending-", i)))
 			_, err := clients[i%len(clients)].Obtain(t.Context(), req)
 			var b *orderlog.RateLimitError
 			if err != nil && !errors.As(err, &b) {

@@ -1,7 +1,6 @@
 package acme
 
 import (
-	"cmp"
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
@@ -20,7 +19,7 @@ import (
 	"keypaird/renew/keypair"
 )
 
-// A pendingOrder is what an [OrderStore] keeps: an order that was placed,
+// A pendingOrder is order.json in an [OrderStore]: an order that was placed,
 // with the key that finalizes it, until its pair is stored. URL and key
 // are written together, so that a certificate which the CA issued after keypaird
 // was killed can still be used.
@@ -43,7 +42,7 @@ type pendingOrder struct {
 }
 
 // An OrderStore keeps the one order of a target at a CA that is not finished, as the
-// content of a file. [OrderFile] is one.
+// content of order.json. [OrderDir] is a file.
 type OrderStore interface {
 	// Load returns what was saved last; nil if there is nothing.
 	Load() ([]byte, error)
@@ -83,37 +82,37 @@ func (o pendingOrder) save(store OrderStore) error {
 	return store.Save(append(data, '\n'), o.URL != "")
 }
 
-// An OrderFile is a file as OrderStore.
-type OrderFile struct {
-	Path string // required
-	Old  string // where earlier versions kept it, in a directory of its own; "": they did not
-}
+// An OrderDir is a directory as OrderStore: the order is in order.json.
+type OrderDir string
+
+func (d OrderDir) file() string { return filepath.Join(string(d), "order.json") }
 
 // Load implements OrderStore.
-func (f OrderFile) Load() ([]byte, error) {
-	data, err := accountfile.Read(f.Path)
-	if errors.Is(err, fs.ErrNotExist) && f.Old != "" {
-		data, err = accountfile.Read(f.Old)
-	}
+func (d OrderDir) Load() ([]byte, error) {
+	data, err := accountfile.Read(d.file())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	return data, err
 }
 
-// Save implements OrderStore. The directory is durable, see keypair.Store.Make.
-func (f OrderFile) Save(data []byte, placed bool) error {
-	if err := os.MkdirAll(filepath.Dir(f.Path), 0o700); err != nil {
+// Save implements OrderStore.
+func (d OrderDir) Save(data []byte, placed bool) error {
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
 		return unwritten(err)
 	}
 	if !placed { // without a sync, which takes as long as placing the order
-		return durable.Overwrite(f.Path, data, false)
+		return durable.Overwrite(d.file(), data, 0)
 	}
-	if old, err := f.Load(); err == nil && parseOrder(old).URL == "" { // there is nothing to lose
-		return durable.Overwrite(f.Path, data, true)
+	if old, err := d.Load(); err == nil && parseOrder(old).URL == "" { // there is nothing to lose
+		return durable.Overwrite(d.file(), data, pendingDirs)
 	}
-	return durable.WriteFile(f.Path, data, durable.Private)
+	return durable.WriteFile(d.file(), data, durable.Private)
 }
+
+// pendingDirs is how many directories have to be synced: of NAME/pending/CA/order.json
+// the last three names may be new. That of NAME is durable, see keypair.Store.Make.
+const pendingDirs = 3
 
 // unwritten returns an error of package os as a WriteError, which has a remedy.
 func unwritten(err error) error {
@@ -124,13 +123,7 @@ func unwritten(err error) error {
 }
 
 // Clear implements OrderStore.
-func (f OrderFile) Clear() error {
-	err := os.RemoveAll(f.Path)
-	if f.Old != "" {
-		err = cmp.Or(err, os.RemoveAll(filepath.Dir(f.Old)))
-	}
-	return err
-}
+func (d OrderDir) Clear() error { return os.RemoveAll(string(d)) }
 
 // matches reports whether req would place the same order.
 func (o pendingOrder) matches(s *session, req Request) bool {

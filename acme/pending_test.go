@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -133,27 +132,6 @@ func TestForgetIfStored(t *testing.T) {
 	}
 }
 
-// An order that an earlier version kept in a directory is resumed, and forgotten with it.
-func TestOrderOfEarlierVersion(t *testing.T) {
-	var tr traffic
-	g := newFixture(t, acmetest.Options{Wrap: tr.wrap})
-	old := filepath.Join(g.dir, "pending", "pebble")
-	req := g.request("a.test")
-	req.Pending = orderIn(old)
-	if _, err := g.client(t).Obtain(t.Context(), req); err != nil {
-		t.Fatal(err)
-	}
-	req.Pending = acme.OrderFile{Path: filepath.Join(g.dir, "order-pebble.json"), Old: filepath.Join(old, "order.json")}
-	pair, err := g.client(t).Obtain(t.Context(), req)
-	if err != nil || tr.granted(acmetest.PathNewOrder) != 1 {
-		t.Fatalf("error %v, %d orders; want the first resumed", err, tr.granted(acmetest.PathNewOrder))
-	}
-	found, err := acme.ForgetIfStored(req.Pending, pair.Leaf)
-	if _, gone := os.Stat(old); !found || err != nil || !errors.Is(gone, fs.ErrNotExist) {
-		t.Errorf("found %v, error %v, and of the directory: %v", found, err, gone)
-	}
-}
-
 // An invalid order of a killed run does not fail the run that resumes it.
 func TestResumedOrderIsInvalid(t *testing.T) {
 	var tr traffic
@@ -200,7 +178,7 @@ func TestPendingNotWritable(t *testing.T) {
 				g := newFixture(t, acmetest.Options{AuthzReuse: 100, Wrap: tr.wrap})
 				req := g.request("a.test")
 				other := req
-				if other.Pending = orderIn(filepath.Join(g.dir, "before")); proven {
+				if other.Pending = acme.OrderDir(filepath.Join(g.dir, "before")); proven {
 					if _, err := g.client(t).Obtain(t.Context(), other); err != nil {
 						t.Fatal(err)
 					}

@@ -82,7 +82,7 @@ func TestOrderIsNotSaved(t *testing.T) {
 				g := newFixture(t, acmetest.Options{AuthzReuse: reuse, Wrap: tr.wrap})
 				if reuse > 0 {
 					before := g.request("a.test")
-					before.Pending = orderIn(t.TempDir())
+					before.Pending = acme.OrderDir(t.TempDir())
 					if _, err := g.client(t).Obtain(t.Context(), before); err != nil {
 						t.Fatal(err)
 					}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"path/filepath"
 	"testing"
 
 	"keypaird/acme/orderlog"
@@ -82,7 +81,7 @@ func TestOwnLimit(t *testing.T) {
 		{"its certificate is stored", &pendingOrder{URL: url, Names: names, Forced: true, Key: string(pem)}, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := orderIn(t.TempDir())
+			dir := OrderDir(t.TempDir())
 			if tt.order != nil {
 				if err := tt.order.save(dir); err != nil {
 					t.Fatal(err)
@@ -98,6 +97,3 @@ func TestOwnLimit(t *testing.T) {
 		})
 	}
 }
-
-// orderIn returns a store in a directory.
-func orderIn(dir string) OrderStore { return OrderFile{Path: filepath.Join(dir, "order.json")} }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"keypaird/acme"
 	"keypaird/acme/acmetest"
 )
 
@@ -77,7 +78,7 @@ func resumeAfter(t *testing.T, k int, keyType string, kill bool) (reached bool) 
 	var kl killer
 	g := newFixture(t, acmetest.Options{AuthzReuse: -1, Wrap: func(next http.Handler) http.Handler { return kl.wrap(tr.wrap(next)) }})
 	req := g.request("a.test", "b.test")
-	req.KeyType, req.Pending = keyType, orderIn(filepath.Join(g.dir, "state", "pending"))
+	req.KeyType, req.Pending = keyType, acme.OrderDir(filepath.Join(g.dir, "state", "pending"))
 	o := g.options(t)
 	o.Dir = filepath.Join(g.dir, "state", "account")
 	state, saved := filepath.Join(g.dir, "state"), filepath.Join(g.dir, "saved")

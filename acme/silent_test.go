@@ -54,7 +54,7 @@ func TestNoAnswer(t *testing.T) {
 	c := silent(t)
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		_, err := c.Obtain(t.Context(), Request{Names: []string{"a.test"}, Pending: orderIn(t.TempDir())})
+		_, err := c.Obtain(t.Context(), Request{Names: []string{"a.test"}, Pending: OrderDir(t.TempDir())})
 		var u *UnreachableError
 		if !errors.As(err, &u) || !CAWide(err) {
 			t.Errorf("error = %v, want an UnreachableError", err)

@@ -50,7 +50,7 @@ func TestTLSALPNTakesTurns(t *testing.T) {
 				names[0], names[1] = names[1], names[0]
 			}
 			req := g.request(names...)
-			req.Pending = orderIn(filepath.Join(g.dir, fmt.Sprint("pending-", i)))
+			req.Pending = acme.OrderDir(filepath.Join(g.dir, fmt.Sprint("pending-", i)))
 			for _, name := range names {
 				req.Methods[name] = acme.Method{Type: acme.TLSALPN01, Solver: s}
 			}

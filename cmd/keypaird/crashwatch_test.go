@@ -117,7 +117,7 @@ func (c *crash) swept(what string) {
 		}
 	}
 	c.crumbs = nil
-	for _, pattern := range []string{"state/http-01/*", "state/certs/*/order-*", "state/certs/*/.*", "tls/.*"} {
+	for _, pattern := range []string{"state/http-01/*", "state/certs/*/pending", "state/certs/*/.*", "tls/.*"} {
 		left, _ := filepath.Glob(c.file(pattern))
 		for _, path := range left {
 			base := filepath.Base(path)

@@ -159,7 +159,7 @@ func (d *disk) renewed(tt trial, before map[string]sight, out string) {
 		d.swept(tt.name)
 		return
 	}
-	for _, pattern := range []string{"state/http-01/*", "state/certs/*/order-*", "state/certs/*/.*"} {
+	for _, pattern := range []string{"state/http-01/*", "state/certs/*/pending", "state/certs/*/.*"} {
 		left, _ := filepath.Glob(d.file(pattern))
 		for _, path := range left {
 			os.RemoveAll(path)

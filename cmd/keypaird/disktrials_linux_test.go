@@ -72,10 +72,10 @@ func stateTrials() []trial {
 // targetTrials are about the files of one target.
 func targetTrials() []trial {
 	return []trial{
-		{name: "no room for orders", fault: about(grow, full, ofTarget+"order-"), fails: true, remedy: room, daemon: true},
-		{name: "orders cannot be written", fault: about("write", broken, ofTarget+"order-"), fails: true, remedy: kernel},
-		{name: "orders do not become durable", fault: about("fsync", broken, ofTarget+"order-"), orders: true, fails: true, resumes: true, new: true, remedy: kernel},
-		{name: "orders cannot be read", fault: about("open read", broken, ofTarget+"order-"), orders: true, new: true, litters: true},
+		{name: "no room for orders", fault: about(grow, full, ofTarget+"pending"), fails: true, remedy: room, daemon: true},
+		{name: "orders cannot be written", fault: about("write", broken, ofTarget+"pending/[^/]+/order.json$"), fails: true, remedy: kernel},
+		{name: "orders do not become durable", fault: about("fsync", broken, ofTarget+"pending"), orders: true, fails: true, resumes: true, new: true, remedy: kernel},
+		{name: "orders cannot be read", fault: about("open read", broken, ofTarget+"pending/[^/]+/order.json$"), orders: true, new: true, litters: true},
 		{name: "no room for records", fault: about(grow, full, ofTarget+`\.?record`), orders: true, fails: true, new: true, remedy: room, daemon: true},
 		{name: "records do not become durable", fault: about("fsync", broken, ofTarget+`\.record`), orders: true, fails: true, new: true, remedy: kernel, daemon: true},
 		{name: "records cannot be read", fault: about("read", broken, ofTarget+"record.json$"), fails: true, remedy: kernel},

@@ -51,7 +51,7 @@ func TestPowerLoss(t *testing.T) {
 				return
 			}
 			checked++
-			if !d.safe(dir+"/order-pebble.json") && !d.whole(version) {
+			if !d.safe(dir+"/pending/pebble/order.json") && !d.whole(version) {
 				t.Fatalf("round %d: neither order nor pair after %s", n, line)
 			}
 			for _, live := range d.either(dir + "/live") {

@@ -15,7 +15,7 @@
 // What is synced for one certificate, and what a power failure takes without it:
 //
 //	certs                          the directory of a new NAME, for all that are new at once
-//	order-CA.json, NAME
+//	order.json, pending/CA, pending, NAME
 //	                               a finalized order with its key: the certificate could not be used
 //	.tmp-v000001 and its five files
 //	                               content of a version: servers read all five where they are

@@ -100,16 +100,17 @@ func Stage(path, tmp string, data []byte, protect func(*os.File) error) error {
 // Overwrite writes a private file where it is, or makes it, in a directory that must
 // pass [CheckDir]. It is for content that takes the place of nothing of value: if the
 // process or the machine fails meanwhile, the file may hold neither the old nor the
-// new. With durably, the file is durable, and so is its name.
-func Overwrite(path string, data []byte, durably bool) error {
+// new. With dirs above 0, the file is durable, and so are its name and those of the
+// directories above it, in that many directories.
+func Overwrite(path string, data []byte, dirs int) error {
 	if err := CheckDir(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, Private.Perm)
-	if err == nil && durably {
+	if err == nil && dirs > 0 {
 		err = fill(file, data, overwritable(len(data)))
 		startWriteback(file)
-		err = finish(file, cmp.Or(err, SyncDir(filepath.Dir(path)))) // others change it meanwhile: with it a file system with a journal writes the file
+		err = finish(file, cmp.Or(err, syncParents(path, dirs)))
 	} else if err == nil {
 		err = fill(file, data, overwritable(len(data)))
 		err = cmp.Or(err, file.Close())
@@ -139,6 +140,19 @@ func overwritable(size int) func(*os.File) error {
 		}
 		return err
 	}
+}
+
+// syncParents syncs the directories above path, the highest of n first: it is the one
+// that other calls change meanwhile, and with it a file system with a journal writes
+// the others.
+func syncParents(path string, n int) error {
+	dir := filepath.Dir(path)
+	if n > 1 {
+		if err := syncParents(dir, n-1); err != nil {
+			return err
+		}
+	}
+	return SyncDir(dir)
 }
 
 // SyncDir makes the names in the directory at path durable.

@@ -151,9 +151,9 @@ func (e *Engine) bind(t config.Target) renew.Target {
 	if x := ExternalOf(t); x != nil {
 		out.Issuers = []renew.Issuer{x}
 	}
-	orders := orders{dir: e.Store.Dir(t.Name)}
+	orders := orders{dir: PendingDir(e.Store, t.Name, "")}
 	for _, ca := range t.SignWith {
-		orders.at = append(orders.at, e.options.Shared.orders(t.Name, ca, OrderFile(e.Store, t.Name, ca)))
+		orders.at = append(orders.at, e.options.Shared.orders(t.Name, ca, PendingDir(e.Store, t.Name, ca)))
 	}
 	for n, ca := range t.SignWith {
 		out.Issuers = append(out.Issuers, &issuer{

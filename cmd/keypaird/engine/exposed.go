@@ -48,7 +48,7 @@ func (e *Engine) Exposed(t renew.Target) (list []status.Exposed) {
 // also those of targets and CAs that are not configured any more.
 func (e *Engine) ExposedInState() (list []status.Exposed) {
 	_ = filepath.WalkDir(e.Config.State, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.Type().IsRegular() && (isOrderFile(entry.Name()) || slices.Contains([]string{"privkey.pem", "combined.pem", "key.pem", renew.NextKeyFile}, entry.Name())) {
+		if err == nil && entry.Type().IsRegular() && slices.Contains([]string{"privkey.pem", "combined.pem", "key.pem", renew.NextKeyFile, "order.json"}, entry.Name()) {
 			list = report(list, e.check([]string{path}), "")
 		}
 		return nil
@@ -93,23 +93,26 @@ func (e *Engine) superseded(name, path string) bool {
 
 // keyFiles lists the files with keys that the directory of a target may have.
 func keyFiles(dir string) (list []string) {
-	names := namesIn(dir)
-	versions := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !strings.HasPrefix(name, "v") })
+	versions := slices.DeleteFunc(namesIn(dir), func(name string) bool { return !strings.HasPrefix(name, "v") })
 	for _, file := range []string{"privkey.pem", "combined.pem"} {
 		for _, version := range versions {
 			list = append(list, filepath.Join(dir, version, file))
 		}
 	}
 	list = append(list, filepath.Join(dir, renew.NextKeyFile))
-	for _, name := range names {
-		if isOrderFile(name) {
-			list = append(list, filepath.Join(dir, name))
-		}
-	}
 	for _, ca := range namesIn(filepath.Join(dir, "pending")) {
 		list = append(list, filepath.Join(dir, "pending", ca, "order.json"))
 	}
 	return list
+}
+
+// namesIn lists the entries of a directory, none if it cannot be read.
+func namesIn(dir string) (names []string) {
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
 }
 
 // report adds what was found to a list, if that is something. replace is what the operator

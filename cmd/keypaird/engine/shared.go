@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"keypaird/acme"
@@ -73,26 +72,18 @@ func (s Shared) tokens(solver acme.Solver) acme.Solver {
 // AccountDir is where the account at a CA is kept, with the log of its orders.
 func AccountDir(state, ca string) string { return filepath.Join(state, "accounts", ca) }
 
-const orderFile = "order-" // and the name of a CA, and .json
-
-// OrderFile is where the order of a target at a CA that is not finished is kept.
-func OrderFile(store *keypair.Store, target, ca string) acme.OrderFile {
-	dir := store.Dir(target)
-	return acme.OrderFile{Path: filepath.Join(dir, orderFile+ca+".json"), Old: filepath.Join(dir, "pending", ca, "order.json")}
-}
-
-// isOrderFile reports whether a file with this name has an order, and so a key.
-func isOrderFile(name string) bool {
-	return name == "order.json" || strings.HasPrefix(name, orderFile) && strings.HasSuffix(name, ".json")
+// PendingDir is where the order of a target at a CA that is not finished is kept.
+func PendingDir(store *keypair.Store, target, ca string) string {
+	return filepath.Join(store.Dir(target), "pending", ca)
 }
 
 // orders returns what keeps the order of a target at a CA that is not finished. At each
 // CA it is another: what the first may have issued is not lost when the next is tried.
-func (s Shared) orders(target, ca string, file acme.OrderFile) acme.OrderStore {
+func (s Shared) orders(target, ca, dir string) acme.OrderStore {
 	if s.Orders == nil {
-		return file
+		return acme.OrderDir(dir)
 	}
-	return s.Orders(target, ca, file)
+	return s.Orders(target, ca, acme.OrderDir(dir))
 }
 
 // account returns what keeps the account at a CA.
@@ -115,7 +106,7 @@ func (s Shared) orderLog(ca, dir string) acme.OrderLog {
 
 // orders are the orders of a target that are not finished, one at each CA.
 type orders struct {
-	dir string // of the target
+	dir string // of their files
 	at  []acme.OrderStore
 }
 
@@ -125,19 +116,5 @@ func (o orders) clear() error {
 	for _, store := range o.at {
 		errs = append(errs, store.Clear())
 	}
-	for _, name := range namesIn(o.dir) {
-		if isOrderFile(name) || name == "pending" { // where earlier versions kept them
-			errs = append(errs, os.RemoveAll(filepath.Join(o.dir, name)))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// namesIn lists the entries of a directory, none if it cannot be read.
-func namesIn(dir string) (names []string) {
-	entries, _ := os.ReadDir(dir)
-	for _, entry := range entries {
-		names = append(names, entry.Name())
-	}
-	return names
+	return errors.Join(append(errs, os.RemoveAll(o.dir))...)
 }

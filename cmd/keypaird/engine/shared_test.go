@@ -82,20 +82,8 @@ http-01 = ["one.example.org"]
 	if e.Targets[0].Sharing == nil {
 		t.Error("the target is not shared")
 	}
-	target := filepath.Join(dir, "state", "certs", "one")
-	if err := os.MkdirAll(filepath.Join(target, "pending", "letsencrypt"), 0o700); err != nil { // of an earlier version
-		t.Fatal(err)
-	}
-	for _, file := range []string{"order-letsencrypt.json", "order-another.json", "pending/letsencrypt/order.json", "record.json"} {
-		if err := os.WriteFile(filepath.Join(target, file), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	if err := e.Targets[0].Issuers[0].(*issuer).orders.clear(); err != nil || len(cleared) != 2 {
 		t.Errorf("cleared %v, %v; want the orders at both CAs", cleared, err)
-	}
-	if left := namesIn(target); !slices.Equal(left, []string{"record.json"}) {
-		t.Errorf("left: %v", left)
 	}
 
 	asked = nil

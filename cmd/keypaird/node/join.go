@@ -109,7 +109,7 @@ func urgent(store *keypair.Store, target string) bool {
 func filesOf(cfg *config.Config, store *keypair.Store) Files {
 	return Files{
 		Order: func(target, ca string) acme.OrderStore {
-			return engine.OrderFile(store, target, ca)
+			return acme.OrderDir(engine.PendingDir(store, target, ca))
 		},
 		Account: func(ca string) accountfile.Files {
 			return accountfile.Files{CA: ca, Store: accountfile.Dir(engine.AccountDir(cfg.State, ca))}

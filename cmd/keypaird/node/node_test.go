@@ -104,7 +104,7 @@ func (w *machines) start(name, dir string, order ...string) *testMachine {
 }
 
 func (m *testMachine) order(target, ca string) acme.OrderStore {
-	return acme.OrderFile{Path: filepath.Join(m.dir, "certs", target, "order-"+ca+".json")}
+	return acme.OrderDir(filepath.Join(m.dir, "certs", target, "pending", ca))
 }
 
 func (m *testMachine) account(ca string) accountfile.Files {
