@@ -101,6 +101,8 @@ func (c *Client) registerKey(ctx context.Context, key crypto.Signer) (accountfil
 	if err := c.files.Save(file); err != nil {
 		return accountfile.File{}, fmt.Errorf("keeping the account: %w", err)
 	}
+	s.account.url = file.URL
+	c.done(s) // it has a nonce
 	c.log.Info("registered", "ca", c.ca.Name, "account", file.URL, "terms_of_service", textfmt.OneLine(file.Terms, maxDetail))
 	return file, nil
 }

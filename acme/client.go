@@ -86,15 +86,8 @@ type Client struct {
 	opened  account       // guarded by opening
 	mark    string        // of its files, likewise
 
-	mu      sync.Mutex
-	idle    []*session
-	warming *warming // nil: none, or the first session waits for it
-}
-
-// A warming is a request for the directory before there is work for a session.
-type warming struct {
-	done chan struct{} // closed when err is set
-	err  error
+	mu   sync.Mutex
+	idle []*session
 }
 
 // NewClient returns a Client. It touches neither network nor disk.
@@ -132,53 +125,9 @@ func (c *Client) permit() error {
 // Close drops idle connections.
 func (c *Client) Close() { c.server.HTTP.CloseIdleConnections() }
 
-// Warm fetches the directory, unless it is known, and so connects to the CA. What needs it
-// next, until ctx ends, waits for that, and fails if it does.
-func (c *Client) Warm(ctx context.Context) {
-	if c.server.HasDirectory() {
-		return
-	}
-	w := &warming{done: make(chan struct{})}
-	c.mu.Lock()
-	running := c.warming != nil
-	if !running {
-		c.warming = w
-	}
-	c.mu.Unlock()
-	if running {
-		return
-	}
-	context.AfterFunc(ctx, func() { // if nothing has come
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.warming == w {
-			c.warming = nil
-		}
-	})
-	defer close(w.done)
-	defer recoverTo(&w.err, c.log)
-	_, w.err = c.fetch(ctx, account{})
-}
-
-// warmed waits for a Warm that has begun, and returns why it failed.
-func (c *Client) warmed(ctx context.Context) error {
-	c.mu.Lock()
-	w := c.warming
-	c.warming = nil
-	c.mu.Unlock()
-	if w == nil {
-		return nil
-	}
-	select {
-	case <-w.done:
-		return w.err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // Account returns the URL of the account, registering one if there is none.
-func (c *Client) Account(ctx context.Context) (string, error) {
+func (c *Client) Account(ctx context.Context) (url string, err error) {
+	defer recoverTo(&err, c.log)
 	a, err := c.account(ctx)
 	return a.url, err
 }
@@ -191,7 +140,8 @@ type Info struct {
 }
 
 // Info fetches the CA's directory. It needs no account.
-func (c *Client) Info(ctx context.Context) (Info, error) {
+func (c *Client) Info(ctx context.Context) (info Info, err error) {
+	defer recoverTo(&err, c.log)
 	s, err := c.open(ctx, account{})
 	if err != nil {
 		return Info{}, err

@@ -77,14 +77,6 @@ func (c *Client) dropIdle() {
 
 // open makes a session for a.
 func (c *Client) open(ctx context.Context, a account) (*session, error) {
-	if err := c.warmed(ctx); err != nil {
-		return nil, err
-	}
-	return c.fetch(ctx, a)
-}
-
-// fetch makes a session for a, by the directory, which is requested unless it is known.
-func (c *Client) fetch(ctx context.Context, a account) (*session, error) {
 	s := &session{client: c, account: a, born: time.Now(), transport: c.server.Transport(ctx)}
 	core, err := call(ctx, s, tries, func() (*api.Core, error) {
 		return api.New(s.transport.Client(), c.agent, c.ca.Directory, a.url, a.key)

@@ -18,14 +18,24 @@ import (
 
 // FileID identifies the file that path names: by its directory, whatever links lead
 // there, and its name. A link in place of the file stands for the file it leads to.
-func FileID(path string) string {
+func FileID(path string) string { return FileIDs{}.Of(path) }
+
+// FileIDs has what is known of directories, for several calls of [FileID] at one time.
+type FileIDs map[string]string
+
+// Of is [FileID].
+func (known FileIDs) Of(path string) string {
 	path = ThroughLink(path)
-	if info, err := os.Stat(filepath.Dir(path)); err == nil {
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			return fmt.Sprintf("%d:%d/%s", st.Dev, st.Ino, filepath.Base(path))
+	dir := filepath.Dir(path)
+	id, ok := known[dir]
+	if !ok {
+		var st unix.Stat_t
+		if id = dir; unix.Stat(dir, &st) == nil {
+			id = fmt.Sprintf("%d:%d", st.Dev, st.Ino)
 		}
+		known[dir] = id
 	}
-	return path
+	return strings.TrimSuffix(id, "/") + "/" + filepath.Base(path)
 }
 
 // ThroughLink returns the file that a symbolic link in place of path leads to: it is

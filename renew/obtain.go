@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"keypaird/renew/issuer"
 	"keypaird/renew/keypair"
 )
 
@@ -29,15 +30,12 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 	slots := make(chan struct{}, max(p.Parallel, 1))
 	go func() { // ends when the receiver has seen the end
 		defer close(done)
-		warmth, cool := context.WithCancel(ctx)
-		var warming sync.WaitGroup
-		defer warming.Wait()
-		defer cool()
 		p.eachOnDisk(len(orders), func(i int) {
 			j := orders[i]
-			first := p.nextIssuer(j, nil)
-			warming.Go(func() { p.warm(warmth, first) }) // while the disk is waited for
-			j.unmade = p.Store.Make(j.Name)              // with others
+			if w, ok := p.nextIssuer(j, nil).(issuer.Warmer); ok {
+				p.fetching.Go(func() { w.Warm(ctx) }) // while the disk is waited for
+			}
+			j.unmade = p.Store.Make(j.Name) // with others
 			slots <- struct{}{}
 			ordered := sync.OnceFunc(func() { <-slots }) // another may order while this one is stored
 			defer ordered()
@@ -52,21 +50,6 @@ func (p *Pass) obtainAll(ctx context.Context, jobs []*job, errs *failures) <-cha
 		})
 	}()
 	return done
-}
-
-// warm has issuer, if there is one, begin what an order will need.
-func (p *Pass) warm(ctx context.Context, issuer Issuer) {
-	if w, ok := issuer.(Warmer); ok && p.failedAt(issuer) == nil {
-		w.Warm(ctx)
-	}
-}
-
-// failedAt returns the error of an order of this pass that showed that none can succeed
-// at issuer.
-func (p *Pass) failedAt(issuer Issuer) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.failedCAs[issuer.String()]
 }
 
 // obtain gets a certificate from one issuer or the next, calls ordered, and stores
@@ -249,7 +232,10 @@ func (p *Pass) forgetOrder(j *job, leaf *x509.Certificate) {
 // there.
 func (p *Pass) order(ctx context.Context, j *job, issuer Issuer) (pair *keypair.Pair, err error) {
 	ca := issuer.String()
-	if failed := p.failedAt(issuer); failed != nil {
+	p.mu.Lock()
+	failed := p.failedCAs[ca]
+	p.mu.Unlock()
+	if failed != nil {
 		return nil, &OrderError{TryNextCA: true, CAWide: true, Err: fmt.Errorf("not asked, as another order failed there: %w", failed)}
 	}
 	defer func() {

@@ -21,7 +21,6 @@ type (
 // What provides the pairs of a target.
 type (
 	Issuer             = issuer.Issuer
-	Warmer             = issuer.Warmer
 	RenewalInfoFetcher = issuer.RenewalInfoFetcher
 	Order              = issuer.Order
 	OrderError         = issuer.OrderError

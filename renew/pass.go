@@ -30,7 +30,7 @@ type Pass struct {
 	mu          sync.Mutex
 	failedCAs   map[string]error // by CA: why no order can succeed there in this pass
 	unreachable map[string]bool  // by CA: it cannot give renewal information at the moment
-	fetching    sync.WaitGroup   // renewal information of new certificates
+	fetching    sync.WaitGroup   // renewal information of new certificates, and what warms issuers
 }
 
 // An Observer counts what passes do.
@@ -137,11 +137,11 @@ const onDisk = 4
 
 // eachOnDisk is each for what uses the disk; with one order at once it is each.
 func (p *Pass) eachOnDisk(n int, do func(i int)) {
+	atOnce := 1
 	if p.Parallel > 1 {
-		each(onDisk*p.Parallel, n, do)
-		return
+		atOnce = onDisk * p.Parallel
 	}
-	p.each(n, do)
+	each(atOnce, n, do)
 }
 
 // each calls do for 0 to n-1, as many at once as orders.

@@ -73,8 +73,7 @@ func (f Files) Publish(name, content string) error {
 // makeDir makes a directory for responses if it is missing. A power failure may take it
 // away with them: the next order makes it again, and none waits for the disk.
 func makeDir(path string) error {
-	switch err := os.Mkdir(path, 0o700); {
-	case err == nil, errors.Is(err, fs.ErrExist):
+	if err := os.Mkdir(path, 0o700); err == nil || errors.Is(err, fs.ErrExist) {
 		return nil
 	}
 	return durable.MakeDir(path) // with those above it, or it knows why not

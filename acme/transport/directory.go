@@ -70,20 +70,11 @@ func (d *directoryCache) resource(at string) string {
 // DirectoryLife is how long a directory is used: an ACME library fetches it once.
 const DirectoryLife = time.Hour
 
-// known reports whether a directory is known.
-func (d *directoryCache) known() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.fresh()
-}
-
-func (d *directoryCache) fresh() bool { return d.body != nil && time.Since(d.at) <= DirectoryLife }
-
 // response answers a request for a directory that is known, or returns nil.
 func (d *directoryCache) response(req *http.Request) *http.Response {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if req.Method != http.MethodGet || req.URL.String() != d.url || !d.fresh() {
+	if req.Method != http.MethodGet || req.URL.String() != d.url || d.body == nil || time.Since(d.at) > DirectoryLife {
 		return nil
 	}
 	return &http.Response{

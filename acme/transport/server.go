@@ -61,9 +61,6 @@ func (s *Server) Transport(ctx context.Context) *Transport {
 	return t
 }
 
-// HasDirectory reports whether the directory is known.
-func (s *Server) HasDirectory() bool { return s.directory.known() }
-
 // Serves reports whether requests may go to a URL: to the directory's host, and to
 // those that the directory names, by https.
 func (s *Server) Serves(spelled string) bool {

@@ -32,8 +32,10 @@ func Servers() []Server { return servers(runtime.GOOS) }
 // Names returns the names of all presets, sorted.
 func Names() []string {
 	var names []string
-	for _, r := range slices.Concat(tables()...) {
-		names = append(names, r.name)
+	for _, table := range tables() {
+		for i := range table {
+			names = append(names, table[i].name)
+		}
 	}
 	slices.Sort(names)
 	return names

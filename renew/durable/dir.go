@@ -53,28 +53,45 @@ func open(path string, sticky bool) (*Dir, error) {
 	return d, nil
 }
 
-// MakeDir makes the directory at path and those above it that are missing,
-// durably.
+// MakeDir makes the directory at path and those above it that are missing, durably: all
+// are made before the first is synced, as in [Dir.Create].
 func MakeDir(path string) error {
+	parents, err := makeDirs(path)
+	for _, parent := range parents {
+		if err == nil {
+			err = parent.Sync()
+		}
+		parent.Close()
+	}
+	return err
+}
+
+// makeDirs makes the directory at path and those above it that are missing, and returns
+// those that they are in, the highest first.
+func makeDirs(path string) ([]*Dir, error) {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		if err != nil { // CheckDir may know why the kernel refuses
-			return cmp.Or(CheckDir(path), err)
+			return nil, cmp.Or(CheckDir(path), err)
 		}
-		return nil
+		return nil, nil
 	}
-	if err := MakeDir(filepath.Dir(path)); err != nil {
-		return err
+	parents, err := makeDirs(filepath.Dir(path))
+	if err != nil {
+		return parents, err
 	}
 	parent, err := open(filepath.Dir(path), true)
 	if err != nil {
-		return err
+		return parents, err
 	}
-	defer parent.Close()
-	made, err := parent.SubMake(filepath.Base(path))
+	parents = append(parents, parent)
+	if _, err := parent.Mkdir(filepath.Base(path)); err != nil {
+		return parents, err
+	}
+	made, err := parent.Sub(filepath.Base(path))
 	if err != nil {
-		return err
+		return parents, err
 	}
-	return made.Close()
+	return parents, made.Close()
 }
 
 // Sub opens the directory name in d.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"keypaird/hooks"
 	"keypaird/renew/keypair"
 	"keypaird/renew/problem"
 )
@@ -24,6 +25,7 @@ type checker struct {
 	identityPaths map[string]path  // an identity by its normal name, as it is spelt in the file
 	badDeploys    map[string]bool  // deployments with a mistake in what they write
 	lookups       map[string]error // owners and groups looked up
+	files         hooks.FileIDs    // that are written
 }
 
 // reportError reports an error that has a remedy.

@@ -177,7 +177,7 @@ func (d *document) decodeMap(p path, v reflect.Value) {
 				d.reportUndecoded(p, remedy, "stands in [%v] itself", p[:len(p)-1])
 				reported = true
 			}
-		case tables && d.unquoted(p, fieldsOf(value)):
+		case tables && d.unquoted(p, value):
 		default:
 			d.decode(p, value)
 			v.SetMapIndex(reflect.ValueOf(key), value)
@@ -187,16 +187,19 @@ func (d *document) decodeMap(p path, v reflect.Value) {
 
 // unquoted finds [identity.example.org], in which TOML sees three tables. It
 // reports whether the table at p has nothing but such names in it.
-func (d *document) unquoted(p path, fields map[string]reflect.Value) bool {
-	known := slices.Collect(maps.Keys(fields))
+func (d *document) unquoted(p path, table reflect.Value) bool {
 	keys := slices.Sorted(maps.Keys(d.table(p)))
+	if slices.ContainsFunc(keys, func(key string) bool { return d.table(p.child(key)) == nil }) {
+		return false
+	}
+	known := slices.Collect(maps.Keys(fieldsOf(table)))
 	for _, key := range keys {
-		if d.table(p.child(key)) == nil || slices.Contains(known, key) || textfmt.Nearest(key, known) != "" {
+		if slices.Contains(known, key) || textfmt.Nearest(key, known) != "" {
 			return false
 		}
 	}
 	for _, key := range keys {
-		if inner := p.child(key); !d.unquoted(inner, fields) {
+		if inner := p.child(key); !d.unquoted(inner, table) {
 			name := path{p[0], strings.Join(inner[1:], ".")}
 			d.reportUndecoded(inner, "put it in quotes: ["+name.String()+"]", "a name with dots stands without quotes")
 		}

@@ -142,6 +142,7 @@ func (t *Target) add(by Challenge, names ...string) {
 // name, files of two owners, names that the CAs do not certify.
 func (c *checker) checkTargets() {
 	writers, reported := map[string][]output{}, map[string]bool{}
+	c.files = hooks.FileIDs{}
 	seen := map[string]Target{}
 	targets := c.cfg.allTargets()
 	for _, t := range targets {
@@ -284,7 +285,7 @@ func (c *checker) checkOutputs(p path, t Target, writers map[string][]output, re
 
 // outputConflict returns the problem with a file that is to be written, or "".
 func (c *checker) outputConflict(file string, by output, writers map[string][]output) (remedy, problem string) {
-	id := hooks.FileID(file)
+	id := c.files.Of(file)
 	other := slices.IndexFunc(writers[id], func(o output) bool { return c.cfg.shareNode(o.deployment, by.deployment) })
 	taken, first := other >= 0, output{}
 	if !taken {
@@ -328,7 +329,7 @@ func (c *checker) checkExternalNotWritten(p path, t Target, writers map[string][
 		if f.file == "" {
 			continue
 		}
-		for _, by := range writers[hooks.FileID(filepath.Clean(f.file))] {
+		for _, by := range writers[c.files.Of(filepath.Clean(f.file))] {
 			c.report(p.child("external", f.key), "keep the external files in another directory: keypaird copies them to where the server reads them",
 				"%s is written by [deploy.%s] for the target %q", f.file, by.deployment, by.target)
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"keypaird/acme"
@@ -20,11 +21,12 @@ import (
 )
 
 // An issuer is a CA as one target uses it. It implements renew.Issuer,
-// renew.Warmer and renew.RenewalInfoFetcher.
+// renew.RenewalInfoFetcher and issuer.Warmer.
 type issuer struct {
 	name    string
 	warm    func() // starts the listener if an order needs it
 	client  func() (*acme.Client, error)
+	opening *opening // of the CA
 	log     acme.OrderLog
 	request acme.Request // what is the same for all orders; without Methods
 	methods func() map[string]acme.Method
@@ -36,12 +38,55 @@ type issuer struct {
 // String returns the name of the CA.
 func (i *issuer) String() string { return i.name }
 
-// Warm starts the listener, and asks the CA for its directory.
+// Warm starts the listener, connects to the CA, and registers the account if there is none.
 func (i *issuer) Warm(ctx context.Context) {
 	go i.warm()
-	if client, err := i.client(); err == nil {
-		client.Warm(ctx)
+	_ = i.opening.begin(ctx, func() error {
+		client, err := i.client()
+		if err == nil {
+			_, err = client.Account(ctx)
+		}
+		if err == nil {
+			_, err = client.Info(ctx)
+		}
+		return err
+	})
+}
+
+// An opening is what is asked of a CA, before orders need it, by the first that will.
+type opening struct {
+	mu  sync.Mutex
+	ctx context.Context // of the pass
+	ask func() error    // nil: nothing is; else it waits for the answer
+}
+
+// begin calls ask, unless a call was begun in this pass: it waits for that.
+func (o *opening) begin(ctx context.Context, ask func() error) error {
+	o.mu.Lock()
+	if o.ask == nil || o.ctx.Err() != nil {
+		o.ctx, o.ask = ctx, sync.OnceValue(ask)
 	}
+	ask = o.ask
+	o.mu.Unlock()
+	return ask()
+}
+
+// failure waits for a call that was begun in this pass, and returns its error, once.
+func (o *opening) failure() error {
+	o.mu.Lock()
+	ask := o.ask
+	known := ask != nil && o.ctx.Err() == nil
+	o.mu.Unlock()
+	if !known {
+		return nil
+	}
+	err := ask()
+	if err != nil {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.ask = func() error { return nil }
+	}
+	return err
 }
 
 // Obtain orders a certificate.
@@ -62,6 +107,9 @@ func (i *issuer) Obtain(ctx context.Context, o renew.Order) (*keypair.Pair, erro
 		return nil, orderError(err)
 	}
 	defer release()
+	if err := i.opening.failure(); err != nil {
+		return nil, orderError(err)
+	}
 	pair, err := client.Obtain(ctx, req)
 	if err != nil {
 		return nil, orderError(err)

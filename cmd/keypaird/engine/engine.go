@@ -46,6 +46,7 @@ type Engine struct {
 	recent    *dns01.Recent
 	window    *schedule.Window         // nil: deployments may begin at any time
 	orderLogs map[string]acme.OrderLog // by CA
+	openings  map[string]*opening      // by CA
 	warned    map[string]bool          // files that others can read, of which the log has a warning
 
 	mu  sync.Mutex
@@ -85,7 +86,7 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 		TLSALPN01: &tlsalpn01.Solver{Dir: filepath.Join(cfg.State, "tls-alpn-01"), Listen: cfg.TLSALPN.Listen, Log: o.Log},
 		Tests:     selfTests(cfg, o.Log),
 		recent:    &dns01.Recent{Path: filepath.Join(cfg.State, "dns-01.json"), Log: o.Log},
-		options:   o, window: window, cas: map[string]*acme.Client{}, orderLogs: map[string]acme.OrderLog{}, warned: map[string]bool{},
+		options:   o, window: window, cas: map[string]*acme.Client{}, orderLogs: map[string]acme.OrderLog{}, openings: map[string]*opening{}, warned: map[string]bool{},
 	}
 	if o.DryRun != "" {
 		e.options.Shared = Shared{}
@@ -156,8 +157,11 @@ func (e *Engine) bind(t config.Target) renew.Target {
 		orders.at = append(orders.at, e.options.Shared.orders(t.Name, ca, PendingDir(e.Store, t.Name, ca)))
 	}
 	for n, ca := range t.SignWith {
+		if e.openings[ca] == nil {
+			e.openings[ca] = new(opening)
+		}
 		out.Issuers = append(out.Issuers, &issuer{
-			name: ca, warm: e.warm(t), client: func() (*acme.Client, error) { return e.CA(ca) }, log: e.orderLog(ca), orders: orders, accounts: accounts,
+			name: ca, warm: e.warm(t), client: func() (*acme.Client, error) { return e.CA(ca) }, opening: e.openings[ca], log: e.orderLog(ca), orders: orders, accounts: accounts,
 			methods: func() map[string]acme.Method { return e.methods(out.Name) },
 			request: acme.Request{
 				Target: t.Name, Names: out.Names, Profile: t.Profile, PreferredChain: t.PreferredChain,

@@ -18,7 +18,21 @@ import (
 // Exposed returns the files with keys of a target, and of its accounts, that other users
 // can read. keypaird makes none; a copy may have lost modes or owners. They stay as they
 // are until the operator has read that their keys may be known to others.
-func (e *Engine) Exposed(t renew.Target) (list []status.Exposed) {
+func (e *Engine) Exposed(t renew.Target) []status.Exposed { return e.exposure().of(t) }
+
+// An exposure looks for exposed files of targets that share accounts.
+type exposure struct {
+	*Engine
+	owner    int                          // of the state directory
+	accounts map[string][]exposed.Finding // by CA
+}
+
+func (e *Engine) exposure() exposure {
+	return exposure{e, e.stateOwner(), map[string][]exposed.Finding{}}
+}
+
+// of returns what is exposed of a target.
+func (e exposure) of(t renew.Target) (list []status.Exposed) {
 	renewKey := "keypaird issue -new-key " + t.Name
 	if t.External() != nil {
 		renewKey = "replace its files with ones for another key"
@@ -39,7 +53,12 @@ func (e *Engine) Exposed(t renew.Target) (list []status.Exposed) {
 		}
 	}
 	for _, ca := range t.CAs() {
-		list = report(list, e.check([]string{filepath.Join(e.accountDir(ca), "key.pem")}), "keypaird account rollover "+ca)
+		found, known := e.accounts[ca]
+		if !known {
+			found = e.check([]string{filepath.Join(e.accountDir(ca), "key.pem")})
+			e.accounts[ca] = found
+		}
+		list = report(list, found, "keypaird account rollover "+ca)
 	}
 	return list
 }
@@ -47,9 +66,10 @@ func (e *Engine) Exposed(t renew.Target) (list []status.Exposed) {
 // ExposedInState returns the files with keys in the state directory that others can read,
 // also those of targets and CAs that are not configured any more.
 func (e *Engine) ExposedInState() (list []status.Exposed) {
+	all := e.exposure()
 	_ = filepath.WalkDir(e.Config.State, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.Type().IsRegular() && slices.Contains([]string{"privkey.pem", "combined.pem", "key.pem", renew.NextKeyFile, "order.json"}, entry.Name()) {
-			list = report(list, e.check([]string{path}), "")
+			list = report(list, all.check([]string{path}), "")
 		}
 		return nil
 	})
@@ -58,8 +78,9 @@ func (e *Engine) ExposedInState() (list []status.Exposed) {
 
 // logExposed warns once of each key of targets that others can read.
 func (e *Engine) logExposed(targets []renew.Target) {
+	all := e.exposure()
 	for _, t := range targets {
-		for _, x := range e.Exposed(t) {
+		for _, x := range all.of(t) {
 			if e.warned[x.Files[0]] {
 				continue
 			}
@@ -70,10 +91,9 @@ func (e *Engine) logExposed(targets []renew.Target) {
 }
 
 // check returns what is found of files of the state directory.
-func (e *Engine) check(paths []string) (found []exposed.Finding) {
-	owner := e.stateOwner()
+func (e exposure) check(paths []string) (found []exposed.Finding) {
 	for _, path := range paths {
-		if f := exposed.Check(path, 0o600, owner); f.Kind != exposed.Not {
+		if f := exposed.Check(path, 0o600, e.owner); f.Kind != exposed.Not {
 			found = append(found, f)
 		}
 	}
@@ -93,25 +113,34 @@ func (e *Engine) superseded(name, path string) bool {
 
 // keyFiles lists the files with keys that the directory of a target may have.
 func keyFiles(dir string) (list []string) {
-	versions := slices.DeleteFunc(namesIn(dir), func(name string) bool { return !strings.HasPrefix(name, "v") })
+	names := namesIn(dir)
 	for _, file := range []string{"privkey.pem", "combined.pem"} {
-		for _, version := range versions {
-			list = append(list, filepath.Join(dir, version, file))
+		for _, name := range names {
+			if strings.HasPrefix(name, "v") {
+				list = append(list, dir+"/"+name+"/"+file)
+			}
 		}
 	}
-	list = append(list, filepath.Join(dir, renew.NextKeyFile))
-	for _, ca := range namesIn(filepath.Join(dir, "pending")) {
-		list = append(list, filepath.Join(dir, "pending", ca, "order.json"))
+	if slices.Contains(names, renew.NextKeyFile) {
+		list = append(list, filepath.Join(dir, renew.NextKeyFile))
+	}
+	if slices.Contains(names, "pending") {
+		for _, ca := range namesIn(filepath.Join(dir, "pending")) {
+			list = append(list, filepath.Join(dir, "pending", ca, "order.json"))
+		}
 	}
 	return list
 }
 
 // namesIn lists the entries of a directory, none if it cannot be read.
-func namesIn(dir string) (names []string) {
-	entries, _ := os.ReadDir(dir)
-	for _, entry := range entries {
-		names = append(names, entry.Name())
+func namesIn(dir string) []string {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil
 	}
+	defer f.Close()
+	names, _ := f.Readdirnames(-1)
+	slices.Sort(names)
 	return names
 }
 
