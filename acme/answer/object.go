@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 )
@@ -226,8 +225,13 @@ func (o object) set(name string, v any) {
 
 // encode returns the object as JSON. The names of members need no escapes: they are ours.
 func (o object) encode() []byte {
-	out := []byte{'{'}
-	for _, name := range slices.Sorted(maps.Keys(o)) {
+	names, size := make([]string, 0, len(o)), 2
+	for name, value := range o {
+		names, size = append(names, name), size+len(name)+len(value)+4
+	}
+	slices.Sort(names)
+	out := append(make([]byte, 0, size), '{')
+	for _, name := range names {
 		if len(out) > 1 {
 			out = append(out, ',')
 		}

@@ -327,10 +327,15 @@ func (p *pairs) parse(chain, key []byte) (*Pair, error) {
 	}
 	pair, err := Parse(chain, key)
 	if err == nil {
-		p.known.Store(sums, weak.Make(pair))
-		runtime.AddCleanup(pair, func(sums pairSums) { p.known.Delete(sums) }, sums)
+		p.keep(sums, pair)
 	}
 	return pair, err
+}
+
+// keep has parse return pair for the files of these sums.
+func (p *pairs) keep(sums pairSums, pair *Pair) {
+	p.known.Store(sums, weak.Make(pair))
+	runtime.AddCleanup(pair, func(sums pairSums) { p.known.Delete(sums) }, sums)
 }
 
 // LiveID is the ID of the live version of name: fs.ErrNotExist if there is
