@@ -76,8 +76,8 @@ type job struct {
 }
 
 // Obtain returns a pair for exactly the names of req. It resumes the order
-// in req.Pending if that is for the same certificate. The caller clears that with
-// [ForgetIfStored] once the pair is stored.
+// in req.Pending if that is for the same certificate. The caller clears that
+// once the pair is stored, see [IsStored].
 func (c *Client) Obtain(ctx context.Context, req Request) (pair *keypair.Pair, err error) {
 	defer recoverTo(&err, c.log)
 	ctx, cancel := context.WithTimeoutCause(ctx, orderTimeout, timeout(c.ca.Name, "ordering", orderTimeout))

@@ -173,12 +173,9 @@ func leafSum(leaf *x509.Certificate) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// ForgetIfStored clears a store if leaf came from the order there. It also remains if
-// the process is killed between storing the pair and ForgetIfStored.
-func ForgetIfStored(store OrderStore, leaf *x509.Certificate) (forgotten bool, err error) {
+// IsStored reports whether leaf came from the order in a store. The order is also left
+// there if the process is killed after its pair is stored.
+func IsStored(store OrderStore, leaf *x509.Certificate) (bool, error) {
 	o, err := loadOrder(store)
-	if err != nil || !o.stored(leaf) {
-		return false, err
-	}
-	return true, store.Clear()
+	return err == nil && o.stored(leaf), err
 }

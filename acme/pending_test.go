@@ -109,8 +109,8 @@ func TestOrderForgottenByCA(t *testing.T) {
 	}
 }
 
-// ForgetIfStored forgets the order of a stored certificate, and no other.
-func TestForgetIfStored(t *testing.T) {
+// IsStored knows the order of a stored certificate from others.
+func TestIsStored(t *testing.T) {
 	g := newFixture(t, acmetest.Options{})
 	req, other := g.request("a.test"), g.request("b.test")
 	pair, err := g.client(t).Obtain(t.Context(), req)
@@ -120,15 +120,19 @@ func TestForgetIfStored(t *testing.T) {
 	if _, err := g.client(t).Obtain(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second time there is nothing left
-		for _, pending := range []acme.OrderStore{req.Pending, other.Pending} {
-			if _, err := acme.ForgetIfStored(pending, pair.Leaf); err != nil {
-				t.Error(err)
-			}
+	want := func(store acme.OrderStore, want bool) {
+		t.Helper()
+		if is, err := acme.IsStored(store, pair.Leaf); is != want || err != nil {
+			t.Errorf("stored: %v, %v; want %v", is, err, want)
 		}
 	}
-	if savedOrder(req) != "none" || savedOrder(other) == "none" {
-		t.Errorf("left: %q, and the other: %q", savedOrder(req), savedOrder(other))
+	want(req.Pending, true)
+	want(other.Pending, false)
+	for range 2 { // the second time there is nothing left
+		if err := req.Pending.Clear(); err != nil {
+			t.Error(err)
+		}
+		want(req.Pending, false)
 	}
 }
 

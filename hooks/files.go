@@ -166,7 +166,9 @@ func (d *Deployment) found(like state, previous *keypair.Pair) (state, error) {
 		whole = whole && ok
 		s.files = append(s.files, got)
 	}
-	if whole {
+	if whole && s.equal(like) { // what is the same need not be read again
+		s.pair = like.pair
+	} else if whole {
 		s.pair = d.pairOf(s.files, like.pair, previous)
 	}
 	return s, nil

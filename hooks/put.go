@@ -163,15 +163,17 @@ func staged(path string) string {
 // does not sync the directory as [durable.WriteFile] does: one sync after the
 // renames is enough for all files.
 func (f *file) stage() error {
+	f.inPlace = f.there()
+	f.mounted = !f.inPlace && !f.gone && mounted(f.path)
 	tmp := staged(f.path)
-	os.Remove(tmp) // of a run that was killed
-	if f.inPlace = f.there(); f.inPlace || f.gone {
-		return nil
+	if !f.inPlace && !f.gone && !f.mounted {
+		return durable.Stage(f.path, tmp, f.data, f.protect)
 	}
-	if f.mounted = mounted(f.path); f.mounted {
+	os.Remove(tmp) // of a run that was killed
+	if f.mounted {
 		return f.stageMounted()
 	}
-	return durable.Stage(f.path, tmp, f.data, f.protect)
+	return nil
 }
 
 // protect sets owner and permissions of f on h, its new file. If the access control

@@ -81,8 +81,7 @@ func (r Reader) Directory(body []byte) ([]byte, error) {
 	if err := (Reader{Base: r.Base, Serves: isHTTPS}).urls(o, "newNonce", "newAccount", "newOrder", "revokeCert", "keyChange", "renewalInfo"); err != nil {
 		return nil, err
 	}
-	var meta object
-	if json.Unmarshal(o["meta"], &meta) == nil {
+	if meta := membersOf(o["meta"]); meta != nil {
 		meta, _ = pick(meta, []member{
 			{"termsOfService", text, optional}, {"website", text, optional}, {"caaIdentities", texts, optional},
 			{"externalAccountRequired", flag, optional}, {"profiles", textMap, optional},
@@ -142,13 +141,13 @@ func (r Reader) Authorization(body []byte) ([]byte, error) {
 		return nil, err
 	}
 	r.authorized(o)
-	var all []object
-	if raw := o["challenges"]; raw != nil && json.Unmarshal(raw, &all) != nil {
-		return nil, wrongForm("challenges", raw)
-	}
 	challenges := []object{}
-	for _, c := range all {
-		if c, err = r.challenge(c); err != nil {
+	for _, raw := range elementsOf(o["challenges"]) {
+		if raw[0] != '{' && raw[0] != 'n' { // an object or null
+			return nil, wrongForm("challenges", o["challenges"])
+		}
+		c, err := r.challenge(membersOf(raw))
+		if err != nil {
 			return nil, err
 		}
 		if c.text("type") != "" && c.text("url") != "" {
@@ -179,11 +178,11 @@ func (r Reader) challenge(c object) (object, error) {
 
 // Challenge reads the answer to a response to a challenge (section 7.5.1).
 func (r Reader) Challenge(body []byte) ([]byte, error) {
-	var c object
-	if json.Unmarshal(body, &c) != nil || c == nil {
+	all := parse(body)
+	if all == nil {
 		return nil, ErrNoObject
 	}
-	c, err := r.challenge(c)
+	c, err := r.challenge(all)
 	if err != nil {
 		return nil, err
 	}

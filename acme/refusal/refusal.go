@@ -168,6 +168,9 @@ const (
 
 // WebPage returns the URL of a page for people if it is fit to be printed, else "".
 func WebPage(spelled string) string {
+	if spelled == "" { // it is for each renewal information, as a rule
+		return ""
+	}
 	return regexp.MustCompile(webPage).FindString(spelled[:min(len(spelled), MaxText)])
 }
 

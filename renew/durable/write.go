@@ -85,8 +85,11 @@ func Stage(path, tmp string, data []byte, protect func(*os.File) error) error {
 	if err := CheckDir(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	os.Remove(tmp)
 	file, err := os.OpenFile(tmp, newFile, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		os.Remove(tmp)
+		file, err = os.OpenFile(tmp, newFile, 0o600)
+	}
 	if err == nil {
 		err = finish(file, fill(file, data, protect))
 	}

@@ -174,7 +174,7 @@ func (s *Store) Add(name string, p *Pair) (Version, error) {
 			return Version{}, err
 		}
 	}
-	s.read.add(pairSums{sha256.Sum256(p.FullChain()), sha256.Sum256(p.Key())}, p)
+	s.read.keep(pairSums{sha256.Sum256(p.FullChain()), sha256.Sum256(p.Key())}, p)
 	return Version{ID: id, Dir: f.At(id), Pair: p}, nil
 }
 

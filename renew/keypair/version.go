@@ -327,13 +327,13 @@ func (p *pairs) parse(chain, key []byte) (*Pair, error) {
 	}
 	pair, err := Parse(chain, key)
 	if err == nil {
-		p.add(sums, pair)
+		p.keep(sums, pair)
 	}
 	return pair, err
 }
 
-// add adds a pair that was verified.
-func (p *pairs) add(sums pairSums, pair *Pair) {
+// keep has parse return pair for the files of these sums.
+func (p *pairs) keep(sums pairSums, pair *Pair) {
 	p.known.Store(sums, weak.Make(pair))
 	runtime.AddCleanup(pair, func(sums pairSums) { p.known.Delete(sums) }, sums)
 }

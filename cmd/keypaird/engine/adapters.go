@@ -152,7 +152,7 @@ func (i *issuer) hold(ctx context.Context) (release func(), err error) {
 // Forget removes the order that ended in the certificate stored, and those that
 // were begun at other CAs on the way there.
 func (i *issuer) Forget(stored *x509.Certificate) (bool, error) {
-	found, err := acme.ForgetIfStored(i.request.Pending, stored)
+	found, err := acme.IsStored(i.request.Pending, stored)
 	if found && err == nil {
 		err = i.orders.clear()
 	}
