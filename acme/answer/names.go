@@ -14,7 +14,10 @@ import (
 )
 
 // An identifier is one of RFC 8555, section 9.7.7, or RFC 8738.
-type identifier struct{ Type, Value string }
+type identifier struct {
+	Type  string `json:"type"`
+	Value string `json:"value"`
+}
 
 func (id identifier) object() object {
 	o := object{}
@@ -33,7 +36,10 @@ func (r Reader) identifiers(o object) error {
 	if r.Names == nil {
 		return nil
 	}
-	all := identifiersOf(o["identifiers"])
+	var all []identifier
+	if json.Unmarshal(o["identifiers"], &all) != nil {
+		all = nil
+	}
 	if n := len(r.Names); len(all) > 2*n { // nothing is compared with a list that cannot be right
 		return fmt.Errorf("%w: it has %d", ErrOtherNames, len(all))
 	}
@@ -61,23 +67,13 @@ func (r Reader) identifiers(o object) error {
 	return nil
 }
 
-// identifiersOf returns the identifiers in a list; nil if one of them cannot be read.
-func identifiersOf(raw json.RawMessage) (all []identifier) {
-	for _, raw := range elementsOf(raw) {
-		o := membersOf(raw)
-		if _, err := pick(o, []member{{"type", text, strict}, {"value", text, strict}}); err != nil || raw[0] != '{' && raw[0] != 'n' {
-			return nil
-		}
-		all = append(all, identifier{o.text("type"), o.text("value")})
-	}
-	return all
-}
-
 // authorized spells the name of an authorization as it was ordered. The one of an
 // ordered wildcard has the name without "*." (section 7.1.4).
 func (r Reader) authorized(o object) {
-	in := membersOf(o["identifier"])
-	id, wildcard := identifier{in.text("type"), in.text("value")}, string(o["wildcard"]) == "true"
+	var id identifier
+	var wildcard bool
+	_ = json.Unmarshal(o["identifier"], &id)
+	_ = json.Unmarshal(o["wildcard"], &wildcard)
 	if i := fit(r.Names, id.Value, wildcard); i >= 0 {
 		id.Value, wildcard = strings.CutPrefix(r.Names[i], "*.")
 	}
@@ -108,9 +104,6 @@ func canonical(name string) string {
 	name = strings.TrimSuffix(strings.TrimSpace(name), ".")
 	if ip := net.ParseIP(strings.Trim(name, "[]")); ip != nil {
 		return ip.String()
-	}
-	if isPlain(name) && !strings.Contains(name, "xn--") { // an A-label is verified
-		return strings.ToLower(name)
 	}
 	if ascii, err := idna.Punycode.ToASCII(name); err == nil {
 		name = ascii

@@ -69,89 +69,11 @@ var ErrNoObject = errors.New("not a JSON object")
 
 // read returns the members of body.
 func read(body []byte, members []member) (object, error) {
-	all := parse(body)
-	if all == nil {
+	var all object
+	if json.Unmarshal(body, &all) != nil || all == nil {
 		return nil, ErrNoObject
 	}
 	return pick(all, members)
-}
-
-// parse returns the object in body; nil if there is none.
-func parse(body []byte) object {
-	if !json.Valid(body) {
-		return nil
-	}
-	return membersOf(bytes.TrimSpace(body))
-}
-
-// membersOf returns the members of an object; nil for another value. raw is valid JSON.
-func membersOf(raw json.RawMessage) object {
-	if len(raw) == 0 || raw[0] != '{' {
-		return nil
-	}
-	o := object{}
-	for i := next(raw, 1); raw[i] != '}'; i = next(raw, i) {
-		end := endOf(raw, i)
-		value := next(raw, end)
-		name := textOf(raw[i:end])
-		i = endOf(raw, value)
-		o[name] = raw[value:i] // of several with one name, the last counts
-	}
-	return o
-}
-
-// elementsOf returns the elements of a list. raw is valid JSON.
-func elementsOf(raw json.RawMessage) (list []json.RawMessage) {
-	if len(raw) == 0 || raw[0] != '[' {
-		return nil
-	}
-	for i := next(raw, 1); raw[i] != ']'; i = next(raw, i) {
-		end := endOf(raw, i)
-		list = append(list, raw[i:end])
-		i = end
-	}
-	return list
-}
-
-// next returns where the next value begins at i or after it, or the object or list ends.
-func next(raw json.RawMessage, i int) int {
-	for ; ; i++ {
-		switch raw[i] {
-		case ' ', '\t', '\r', '\n', ',', ':':
-		default:
-			return i
-		}
-	}
-}
-
-// endOf returns where the value ends that begins at i.
-func endOf(raw json.RawMessage, i int) int {
-	for depth := 0; i < len(raw); i++ {
-		switch raw[i] {
-		case '"':
-			for i++; raw[i] != '"'; i++ {
-				if raw[i] == '\\' {
-					i++
-				}
-			}
-			if depth == 0 {
-				return i + 1
-			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 0 {
-				return i + 1
-			} else if depth < 0 { // of a number or a word
-				return i
-			}
-		case ' ', '\t', '\r', '\n', ',':
-			if depth == 0 {
-				return i
-			}
-		}
-	}
-	return i
 }
 
 // pick returns the members of an object.
@@ -194,9 +116,8 @@ func typeOf(raw json.RawMessage) string {
 }
 
 // text returns a string; "" if there is none.
-func (o object) text(name string) string { return textOf(o[name]) }
-
-func textOf(raw json.RawMessage) (s string) {
+func (o object) text(name string) (s string) {
+	raw := o[name]
 	if n := len(raw); n > 1 && raw[0] == '"' && isPlain(raw[1:n-1]) {
 		return string(raw[1 : n-1])
 	}

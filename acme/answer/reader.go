@@ -81,7 +81,8 @@ func (r Reader) Directory(body []byte) ([]byte, error) {
 	if err := (Reader{Base: r.Base, Serves: isHTTPS}).urls(o, "newNonce", "newAccount", "newOrder", "revokeCert", "keyChange", "renewalInfo"); err != nil {
 		return nil, err
 	}
-	if meta := membersOf(o["meta"]); meta != nil {
+	var meta object
+	if json.Unmarshal(o["meta"], &meta) == nil {
 		meta, _ = pick(meta, []member{
 			{"termsOfService", text, optional}, {"website", text, optional}, {"caaIdentities", texts, optional},
 			{"externalAccountRequired", flag, optional}, {"profiles", textMap, optional},
@@ -141,13 +142,13 @@ func (r Reader) Authorization(body []byte) ([]byte, error) {
 		return nil, err
 	}
 	r.authorized(o)
+	var all []object
+	if raw := o["challenges"]; raw != nil && json.Unmarshal(raw, &all) != nil {
+		return nil, wrongForm("challenges", raw)
+	}
 	challenges := []object{}
-	for _, raw := range elementsOf(o["challenges"]) {
-		if raw[0] != '{' && raw[0] != 'n' { // an object or null
-			return nil, wrongForm("challenges", o["challenges"])
-		}
-		c, err := r.challenge(membersOf(raw))
-		if err != nil {
+	for _, c := range all {
+		if c, err = r.challenge(c); err != nil {
 			return nil, err
 		}
 		if c.text("type") != "" && c.text("url") != "" {
@@ -178,11 +179,11 @@ func (r Reader) challenge(c object) (object, error) {
 
 // Challenge reads the answer to a response to a challenge (section 7.5.1).
 func (r Reader) Challenge(body []byte) ([]byte, error) {
-	all := parse(body)
-	if all == nil {
+	var c object
+	if json.Unmarshal(body, &c) != nil || c == nil {
 		return nil, ErrNoObject
 	}
-	c, err := r.challenge(all)
+	c, err := r.challenge(c)
 	if err != nil {
 		return nil, err
 	}
