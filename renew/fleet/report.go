@@ -130,9 +130,8 @@ func (f *Fleet) report() (document.Report, bool) {
 		written = n.Report.Report
 	}
 	now := document.Report{Exceptions: map[string]document.Exception{}, Newer: f.lostReleases()}
-	if f.rest.until.After(f.now()) {
-		now.Waits = document.Clean(f.rest.reason)
-	}
+	waits, _ := f.waits()
+	now.Waits = document.Clean(waits)
 	if len(f.unreleased) > 0 {
 		now.Unreleased = slices.Sorted(maps.Keys(f.unreleased))
 		now.Unreleased = now.Unreleased[:min(len(now.Unreleased), maxNewer)] // that there are some is what counts

@@ -41,13 +41,25 @@ func (f *Fleet) Seat() SeatState {
 	if s.Mine {
 		s.Node, s.Since = f.Node, f.termAt
 	}
-	switch {
-	case f.clone != "":
-		s.Waits, s.Remedy = errClone.Error(), problem.Remedy(errClone)
-	case f.rests():
-		s.Waits, s.Remedy, s.Until = f.rest.reason, f.rest.remedy, f.rest.until
+	s.Waits, s.Remedy = f.waits()
+	if f.clone == "" && f.rests() {
+		s.Until = f.rest.until
 	}
 	return s
+}
+
+// waits returns why this node does not take the seat, or takes it last, and what to do about
+// it; "": nothing. f.mu is held.
+func (f *Fleet) waits() (why, remedy string) {
+	switch {
+	case f.clone != "":
+		return errClone.Error(), problem.Remedy(errClone)
+	case f.rests():
+		return f.rest.reason, f.rest.remedy
+	case f.untaken != nil:
+		return f.untaken.Error(), problem.Remedy(f.untaken)
+	}
+	return "", ""
 }
 
 // Term returns the term of this node, if it sits in the seat. The error says who does, or
@@ -65,7 +77,7 @@ func (f *Fleet) Term() (*Term, error) {
 	case s.Node != "":
 		return nil, problem.New("node "+s.Node+" orders for the fleet", "ask there: keypaird fleet status")
 	case s.Waits != "":
-		return nil, problem.New("this node does not order for the fleet: "+s.Waits, "another node of [fleet] order takes its place")
+		return nil, problem.New("this node does not order for the fleet: "+s.Waits, cmp.Or(s.Remedy, "another node of [fleet] order takes its place"))
 	}
 	return nil, problem.New("no node orders for the fleet yet", "wait for a minute; if it stays so, start keypaird on a node of [fleet] order")
 }
@@ -77,16 +89,32 @@ func (f *Fleet) takeSeat(ctx context.Context) {
 			continue
 		}
 		t, lease, err := f.begin(ctx)
-		f.mu.Lock()
-		f.untaken = err
-		f.mu.Unlock()
+		f.setUntaken(err)
 		if err != nil {
-			f.Log.Debug("seat not taken", "err", err)
 			pause(ctx, turn)
 			continue
 		}
 		f.sit(ctx, t, lease)
 	}
+}
+
+// setUntaken notes why this node could not take the seat; nil: it has it, or another was faster.
+func (f *Fleet) setUntaken(err error) {
+	if _, taken := errors.AsType[*engine.ConditionError](err); taken {
+		err = nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	same := err != nil && f.untaken != nil && err.Error() == f.untaken.Error()
+	switch {
+	case same && !f.logged: // one that does not answer is logged as such
+		f.logged = true
+		f.Log.Warn("seat not taken", "err", err, "remedy", problem.Remedy(err))
+	case !same && (err != nil || f.untaken != nil):
+		f.logged = false
+		f.wake()
+	}
+	f.untaken = err
 }
 
 const (
@@ -100,6 +128,12 @@ var errVacant = problem.New("no node of order takes the seat", "see what each of
 // seat, which this one may take.
 func (f *Fleet) watchSeat(ctx context.Context) {
 	for vacant := 0; pause(ctx, watchEvery); {
+		f.mu.Lock()
+		untaken := f.untaken != nil && f.view.Seat.Value != nil && f.unreachable() == nil
+		f.mu.Unlock()
+		if untaken { // while another sits, this node does not try
+			f.setUntaken(CheckRights(ctx, f.Engine, f.Node, true))
+		}
 		f.mu.Lock()
 		node, _, _ := document.ParseSeat(f.view.Seat.Value)
 		why := cmp.Or(f.untaken, errVacant)
@@ -173,11 +207,16 @@ func (f *Fleet) rests() bool { return f.rest.until.After(f.now()) }
 
 // begin takes the vacant seat, and returns the lease that it is under.
 func (f *Fleet) begin(ctx context.Context) (*Term, engine.Lease, error) {
+	if err := CheckRights(ctx, f.Engine, f.Node, true); err != nil {
+		return nil, nil, err
+	}
 	lease, err := f.lease(ctx, seatTTL)
 	if err != nil {
 		return nil, nil, err
 	}
-	t, there, err := seat.Take(ctx, f.Engine, lease, f.Node, f.standUp, func(err error) { f.setErr(committing, err) })
+	note := func(err error) { f.setErr(committing, err) }
+	doubt := func(error) { f.update(func() { f.doubt = true }) }
+	t, there, err := seat.Take(ctx, f.Engine, lease, f.Node, f.standUp, note, doubt)
 	if err != nil {
 		f.endLease(ctx, lease) // a commit that happens later has no lease
 		return nil, nil, err
@@ -208,8 +247,15 @@ func (f *Fleet) await(ctx context.Context, t *Term, lease engine.Lease) string {
 	defer every.Stop()
 	for {
 		f.mu.Lock()
-		next, value := f.changed, f.view.Seat.Value
+		next, value, doubt := f.changed, f.view.Seat.Value, f.doubt
+		f.doubt = false
 		f.mu.Unlock()
+		if doubt {
+			if err := CheckRights(ctx, f.Engine, f.Node, true); err != nil {
+				f.setUntaken(err)
+				return err.Error()
+			}
+		}
 		if !t.Owns(value) && (checked == nil || !bytes.Equal(checked, value)) {
 			there, err := engine.ReadKey(ctx, f.Engine, document.SeatKey)
 			if err == nil && !t.Owns(there.Value) {

@@ -129,6 +129,83 @@ func TestReadOnly(t *testing.T) {
 	})
 }
 
+// denied has an engine refuse reading or writing keys of a kind.
+func denied(kind document.Kind, read bool) memory.Faults {
+	refused := problem.New("the engine refuses "+kind.Prefix(), "grant it")
+	return memory.Faults{Fail: func(c memory.Call) error {
+		of := func(key string) bool { return strings.HasPrefix(key, kind.Prefix()) }
+		if !read && slices.ContainsFunc(c.Ops, func(o engine.Op) bool { return of(o.Key) }) ||
+			read && slices.ContainsFunc(c.Conditions, func(c engine.Condition) bool { return of(c.Key) }) {
+			return refused
+		}
+		return nil
+	}}
+}
+
+// A node that lacks a right to some of the engine leaves the seat to one that has it, and says
+// so, until it has it.
+func TestRightMissing(t *testing.T) {
+	for _, kind := range document.Kinds {
+		for _, read := range []bool{true, false} {
+			if kind == document.KindNode { // without it, a node is not even alive
+				continue
+			}
+			inFleet(t, "a b", func(t *testing.T, w *world) {
+				a := w.start("a", func(o *Options) { o.Engine.(*memory.Client).Set(denied(kind, read)) })
+				b := w.start("b")
+				w.takenBy("b")
+				time.Sleep(5 * time.Second)
+				want := "the engine refuses " + kind.Prefix()
+				if s := a.Seat(); s.Waits != want || s.Remedy != "grant it" || s.Err != nil {
+					t.Errorf("%s, read %t: Seat = %+v", kind, read, s)
+				}
+				if n := b.Nodes()[0]; n.Waits != want {
+					t.Errorf("%s, read %t: b knows %+v", kind, read, n)
+				}
+				a.client.Set(memory.Faults{})
+				time.Sleep(time.Minute)
+				if s, n := a.Seat(), b.Nodes()[0]; s.Waits != "" || n.Waits != "" || s.Node != "b" {
+					t.Errorf("%s, read %t, granted: Seat = %+v, b knows %+v", kind, read, s, n)
+				}
+			})
+		}
+	}
+}
+
+// Nodes that lose a right leave the seat, and the engine counts as one that cannot be used to
+// order once none of them takes it.
+func TestRightLost(t *testing.T) {
+	for _, kind := range document.Kinds {
+		if kind == document.KindNode || kind == document.KindSeat {
+			continue
+		}
+		inFleet(t, "a b", func(t *testing.T, w *world) {
+			a, b := w.start("a"), w.start("b")
+			w.takenBy("a")
+			term, _ := a.Term()
+			w.server.Set(denied(kind, false))
+			if err := term.Commit(t.Context(), engine.Op{Key: kind.Prefix() + "x", Value: []byte("x")}); err == nil {
+				t.Fatal("not refused")
+			}
+			time.Sleep(time.Second)
+			if _, err := a.Term(); err == nil || problem.Remedy(err) != "grant it" {
+				t.Errorf("%s: %v (%s)", kind, err, problem.Remedy(err))
+			}
+			time.Sleep(4 * time.Minute)
+			for _, n := range []*testNode{a, b} {
+				if s := n.Seat(); s.Err == nil || problem.Remedy(s.Err) != "grant it" {
+					t.Errorf("%s: Seat of %s = %+v", kind, n.Node, s)
+				}
+			}
+			w.server.Set(memory.Faults{})
+			time.Sleep(time.Minute)
+			if s := b.Seat(); s.Node == "" || s.Err != nil {
+				t.Errorf("%s, granted: Seat = %+v", kind, s)
+			}
+		})
+	}
+}
+
 func TestStandUp(t *testing.T) {
 	inFleet(t, "a b", func(t *testing.T, w *world) {
 		a := w.start("a")

@@ -30,6 +30,10 @@ type Leave func(reason string, rest time.Duration) bool
 // nothing that is written to it.
 type Note func(err error)
 
+// Doubt is called with why the engine does not what is written to it, although it confirmed
+// the seat since: this node may lack a right.
+type Doubt func(err error)
+
 // A Term is the time in which this node sits in the seat. Its methods may be called
 // concurrently.
 type Term struct {
@@ -38,6 +42,7 @@ type Term struct {
 	node   string
 	leave  Leave
 	note   Note
+	doubt  Doubt
 
 	exchange chan struct{} // full while the seat's value is exchanged
 
@@ -52,8 +57,8 @@ type Term struct {
 // Take takes the vacant seat for a node, under a lease. The error is a
 // *engine.ConditionError if the seat is not vacant. After any error the lease must be
 // ended, for the node may have the seat.
-func Take(ctx context.Context, e engine.Engine, lease engine.Lease, node string, leave Leave, note Note) (*Term, engine.Entry, error) {
-	t := &Term{engine: e, lease: lease, node: node, leave: leave, note: note, exchange: make(chan struct{}, 1), over: make(chan struct{})}
+func Take(ctx context.Context, e engine.Engine, lease engine.Lease, node string, leave Leave, note Note, doubt Doubt) (*Term, engine.Entry, error) {
+	t := &Term{engine: e, lease: lease, node: node, leave: leave, note: note, doubt: doubt, exchange: make(chan struct{}, 1), over: make(chan struct{})}
 	t.value = t.newValue()
 	limited, cancel := context.WithTimeout(ctx, engine.Timeout)
 	defer cancel()
@@ -150,6 +155,9 @@ func (t *Term) CommitIf(ctx context.Context, conditions []engine.Condition, do .
 		case moved != nil: // another node may have replaced what it set
 			return 0, fmt.Errorf("%w (%w)", moved, err)
 		}
+	}
+	if ctx.Err() == nil {
+		t.doubt(err)
 	}
 	return 0, fmt.Errorf("storing in the engine: %w", err)
 }
