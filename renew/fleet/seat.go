@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -22,29 +21,24 @@ const (
 
 // A SeatState says who orders for the fleet.
 type SeatState struct {
-	Node     string    // in the seat; "": none
-	Since    time.Time // when this node saw it first
-	Mine     bool      // it is this node
-	Err      error     // why the engine cannot be used; nil: it can
+	Node     string // in the seat; "": none
+	Mine     bool   // it is this node
+	Err      error  // why the engine cannot be used; nil: it can
 	ErrSince time.Time
-	Waits    string    // why this node does not take the seat, or takes it last; "": nothing
-	Remedy   string    // what to do about Waits; "": nothing, it ends
-	Until    time.Time // when that ends; zero: unknown
+	Waits    string // why this node does not take the seat, or takes it last; "": nothing
+	Remedy   string // what to do about Waits; "": nothing, it ends
 }
 
 // Seat returns who orders for the fleet, as far as this node knows.
 func (f *Fleet) Seat() SeatState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := SeatState{Since: f.view.SeatAt, Mine: f.term != nil, Err: f.err(), ErrSince: f.errAt}
+	s := SeatState{Mine: f.term != nil, Err: f.err(), ErrSince: f.errAt}
 	s.Node, _, _ = document.ParseSeat(f.view.Seat.Value)
 	if s.Mine {
-		s.Node, s.Since = f.Node, f.termAt
+		s.Node = f.Node
 	}
 	s.Waits, s.Remedy = f.waits()
-	if f.clone == "" && f.rests() {
-		s.Until = f.rest.until
-	}
 	return s
 }
 
@@ -233,11 +227,11 @@ func (f *Fleet) sit(ctx context.Context, t *Term, lease engine.Lease) {
 	f.update(func() { f.term, f.all = nil, true })
 	f.setErr(committing, nil)
 	f.endLease(ctx, lease)
-	level := slog.LevelInfo
-	if f.Seat().Waits != "" {
-		level = slog.LevelWarn // an operator may be needed
+	if s := f.Seat(); s.Waits != "" { // an operator may be needed
+		f.Log.Warn("seat left", "node", f.Node, "reason", reason, "remedy", s.Remedy)
+		return
 	}
-	f.Log.Log(ctx, level, "seat left", "node", f.Node, "reason", reason)
+	f.Log.Info("seat left", "node", f.Node, "reason", reason)
 }
 
 // await returns why a term ends.
@@ -252,7 +246,7 @@ func (f *Fleet) await(ctx context.Context, t *Term, lease engine.Lease) string {
 		f.mu.Unlock()
 		if doubt {
 			if err := CheckRights(ctx, f.Engine, f.Node, true); err != nil {
-				f.setUntaken(err)
+				f.update(func() { f.untaken, f.logged = err, true }) // as why the seat is left
 				return err.Error()
 			}
 		}
@@ -278,13 +272,13 @@ func (f *Fleet) await(ctx context.Context, t *Term, lease engine.Lease) string {
 }
 
 // standUp ends the term if another orderer is alive, and reports whether it did.
-func (f *Fleet) standUp(reason string, rest time.Duration) bool {
+func (f *Fleet) standUp(reason, remedy string, rest time.Duration) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.term == nil || errors.Is(f.term.Good(), ErrLost) || !f.otherOrderer() {
 		return false
 	}
-	f.rest.until, f.rest.reason, f.rest.remedy = f.now().Add(rest), reason, ""
+	f.rest.until, f.rest.reason, f.rest.remedy = f.now().Add(rest), reason, remedy
 	_ = f.term.End(reason)
 	return true
 }

@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/fleet/engine/memory"
 	"keypaird/renew/problem"
+	"keypaird/renew/testutil"
 )
 
 // takenBy waits until a node sits in the seat, and returns after how long.
@@ -49,7 +51,7 @@ func TestSeat(t *testing.T) {
 		if d := w.takenBy("c"); d < 28*time.Second || d > 35*time.Second {
 			t.Errorf("taken %v after the node before was killed", d)
 		}
-		if s := w.nodes["c"].Seat(); s.Node != "c" || !s.Mine || s.Err != nil || s.Since.IsZero() {
+		if s := w.nodes["c"].Seat(); s.Node != "c" || !s.Mine || s.Err != nil {
 			t.Errorf("Seat = %+v", s)
 		}
 		w.start("a") // waits: c sits
@@ -156,10 +158,11 @@ func TestRightMissing(t *testing.T) {
 				w.takenBy("b")
 				time.Sleep(5 * time.Second)
 				want := "the engine refuses " + kind.Prefix()
+				known := want + " (grant it)"
 				if s := a.Seat(); s.Waits != want || s.Remedy != "grant it" || s.Err != nil {
 					t.Errorf("%s, read %t: Seat = %+v", kind, read, s)
 				}
-				if n := b.Nodes()[0]; n.Waits != want {
+				if n := b.Nodes()[0]; n.Waits != known {
 					t.Errorf("%s, read %t: b knows %+v", kind, read, n)
 				}
 				a.client.Set(memory.Faults{})
@@ -211,12 +214,12 @@ func TestStandUp(t *testing.T) {
 		a := w.start("a")
 		w.takenBy("a")
 		term, _ := a.Term()
-		if term.StandUp("the CA cannot be reached", 10*time.Minute) {
+		if term.StandUp("the CA cannot be reached", "", 10*time.Minute) {
 			t.Error("a stood up for nobody")
 		}
 		w.start("b")
 		time.Sleep(time.Second)
-		if !term.StandUp("the CA cannot be reached", 10*time.Minute) {
+		if !term.StandUp("the CA cannot be reached", "", 10*time.Minute) {
 			t.Error("a did not stand up")
 		}
 		if d := w.takenBy("b"); d > 5*time.Second {
@@ -258,7 +261,7 @@ func TestNewerOrderer(t *testing.T) {
 		}
 		// If the newer one cannot order, the older one does for a while.
 		term, _ := w.nodes["b"].Term()
-		if !term.StandUp("the CA cannot be reached", 10*time.Minute) {
+		if !term.StandUp("the CA cannot be reached", "", 10*time.Minute) {
 			t.Fatal("b did not stand up")
 		}
 		w.takenBy("a")
@@ -277,7 +280,16 @@ func TestClock(t *testing.T) {
 	inFleet(t, "a b c", func(t *testing.T, w *world) {
 		var wrong atomic.Int64 // a time.Duration
 		wrong.Store(int64(2 * time.Hour))
-		a := w.start("a", func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(time.Duration(wrong.Load())) } })
+		log := new(testutil.Log)
+		a := w.start("a", func(o *Options) {
+			o.Clock = func() time.Time { return time.Now().Add(time.Duration(wrong.Load())) }
+			o.Log = slog.New(slog.NewTextHandler(log, nil))
+		})
+		defer func() {
+			if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), "set its clock") {
+				t.Errorf("%d warnings for one event:\n%s", n, log)
+			}
+		}()
 		w.takenBy("a")
 		time.Sleep(time.Minute)
 		w.start("b")
@@ -353,10 +365,10 @@ func TestClockLies(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		term, err := a.Term()
-		if err != nil || time.Since(a.Seat().Since) < time.Hour {
+		if err != nil || time.Since(a.termAt) < time.Hour {
 			t.Fatalf("a stood up: %v", err)
 		}
-		if !term.StandUp("the CA cannot be reached", time.Minute) {
+		if !term.StandUp("the CA cannot be reached", "", time.Minute) {
 			t.Fatal("nobody else sits")
 		}
 		w.takenBy("b")
@@ -390,7 +402,7 @@ func TestClockHeardEarlier(t *testing.T) {
 		time.Sleep(time.Minute)
 		for i, n := range []*testNode{a, b} {
 			term, _ := n.Term()
-			if !term.StandUp("the CA cannot be reached", time.Duration(1-i)*time.Minute) {
+			if !term.StandUp("the CA cannot be reached", "", time.Duration(1-i)*time.Minute) {
 				t.Fatal("nobody else sits")
 			}
 			time.Sleep(2 * time.Minute)

@@ -54,9 +54,9 @@ func (n *Node) takeTerm(ctx context.Context, remove func(context.Context, dns01.
 		n.removeLeft(ctx, remove)
 	} else {
 		err = fmt.Errorf("reading what the fleet knows: %w", err)
-		n.o.Log.Warn("not ordering for the fleet", "err", err, "remedy", problem.Remedy(err))
-		if s := n.Fleet().Seat(); s.Err == nil && s.Waits == "" && ctx.Err() == nil {
-			term.StandUp(err.Error(), rest)
+		s := n.Fleet().Seat()
+		if leaves := s.Err == nil && s.Waits == "" && ctx.Err() == nil; !leaves || !term.StandUp(err.Error(), problem.Remedy(err), rest) {
+			n.o.Log.Warn("not ordering for the fleet", "err", err, "remedy", problem.Remedy(err))
 		}
 	}
 	return term, err

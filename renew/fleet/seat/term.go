@@ -24,7 +24,7 @@ var ErrLost = errors.New("this node no longer orders for the fleet")
 
 // Leave ends a term, if another orderer is alive that can take the seat, and reports
 // whether it did. For the time to rest, this node then takes the seat last.
-type Leave func(reason string, rest time.Duration) bool
+type Leave func(reason, remedy string, rest time.Duration) bool
 
 // Note is called after commits: with nil after one that the engine did, or with why it does
 // nothing that is written to it.
@@ -102,7 +102,9 @@ func (t *Term) Good() error {
 }
 
 // StandUp asks another orderer to take the seat; see Leave.
-func (t *Term) StandUp(reason string, rest time.Duration) bool { return t.leave(reason, rest) }
+func (t *Term) StandUp(reason, remedy string, rest time.Duration) bool {
+	return t.leave(reason, remedy, rest)
+}
 
 // Commit performs all of do, or nothing, provided that this node still sits in the seat:
 // the error is ErrLost if it does not. What was done is known: after any other error
