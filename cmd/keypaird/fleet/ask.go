@@ -76,7 +76,9 @@ func (c *Command) remove(ctx context.Context, nodes []string) error {
 	if _, err := io.WriteString(c.Stdout, script); err != nil {
 		return err
 	}
-	if !c.compromised {
+	if c.compromised {
+		c.Hint("if the node was in order, it has the keys of the accounts, too: stop keypaird on all nodes of order, run keypaird account rollover with the name of each CA on one of them, and start them again")
+	} else {
 		c.Hint("the node has the keys that it had: if they may be in wrong hands, keypaird fleet remove -compromised " + node + " orders others")
 	}
 	return failed
