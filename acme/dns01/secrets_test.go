@@ -10,6 +10,7 @@ import (
 	"keypaird/acme/dns01/need"
 	"keypaird/renew/problem"
 	"keypaird/renew/testutil"
+	"keypaird/renew/textfmt"
 )
 
 // No error contains a secret of the account, even if the child's output does.
@@ -24,7 +25,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 			`Get https://api.example/[X_TOKEN]?…`},
 		{"refuses at length", `read l; echo '{"error":"` + long + `","remedy":"` + long + `"}'; cat >/dev/null`, "opening _acme-challenge.example.org.: xxx"},
 		{"stderr, secret from a file", "echo 'panic: " + inFile + "' >&2; exit 2", "exit status 2; its last output: panic: [X_KEY]"},
-		{"stderr", "echo " + strings.Repeat("-", maxLineText-8) + "'" + secret + "' >&2; exit 1", "exit status 1; its last output"},
+		{"stderr", "echo " + strings.Repeat("-", textfmt.TailText-8) + "'" + secret + "' >&2; exit 1", "exit status 1; its last output"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(testutil.SafeDir(t), "child")

@@ -32,7 +32,7 @@ func (a *Account) start() (*child, error) {
 	if err != nil {
 		return nil, a.failed("starting", "", err)
 	}
-	tail := &stderrTail{log: a.log(), redactor: redact.Of(a.variables()), names: handed.Names()}
+	tail := newStderrTail(a.log(), redact.Of(a.variables()), handed.Names())
 	k, err := startProcess(cmd, tail, cmp.Or(a.bound, endLimit), a.exited)
 	if err != nil {
 		return nil, a.failed("starting", "", err)

@@ -3,7 +3,6 @@ package dns01
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"keypaird/acme/dns01/redact"
 	"keypaird/renew/problem"
 	"keypaird/renew/testutil"
+	"keypaird/renew/textfmt"
 )
 
 func TestChildRunsAsUser(t *testing.T) {
@@ -96,7 +96,7 @@ func TestFindChild(t *testing.T) {
 
 func TestStderrTail(t *testing.T) {
 	a := &Account{Env: map[string]string{"X_API_TOKEN": "hunter22", "X_SECRET_FILE": "/etc/secret", "X_TSIG_KEY": "host.example"}}
-	w := &stderrTail{log: slog.New(slog.NewTextHandler(io.Discard, nil)), redactor: redact.Of(a.variables())}
+	w := newStderrTail(slog.New(slog.DiscardHandler), redact.Of(a.variables()), nil)
 	fmt.Fprintf(w, "one\ntwo\nthree\nfour\nwith hunter22, \x1b[31mhost.example and /etc/se")
 	fmt.Fprintf(w, "cret\nthe end, without a line break")
 	want := "four / with [X_API_TOKEN], host.example and /etc/secret / the end, without a line break"
@@ -104,7 +104,7 @@ func TestStderrTail(t *testing.T) {
 		t.Errorf("last words %q, want %q", got, want)
 	}
 	fmt.Fprint(w, strings.Repeat("x", 1e6), "\n")
-	if n := len(w.String()); n > maxLines*(maxLineText+3) {
+	if n := len(w.String()); n > textfmt.TailLines*(textfmt.TailText+3) {
 		t.Errorf("%d bytes kept", n)
 	}
 }

@@ -1,10 +1,8 @@
 package dns01
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
-	"sync"
 
 	"keypaird/acme/dns01/redact"
 	"keypaird/renew/launch"
@@ -14,49 +12,23 @@ import (
 
 // A stderrTail keeps the last lines that a child writes to standard error.
 type stderrTail struct {
+	textfmt.Tail
 	log      *slog.Logger
 	redactor redact.Redactor
 	names    *strings.Replacer // of files that were handed over; nil: none
-
-	mu    sync.Mutex
-	rest  []byte // of a line not yet complete
-	lines []string
 }
 
-const (
-	maxLines    = 4
-	maxLineText = 500     // of a line
-	maxLineRead = 8 << 10 // of a line, before redaction, so that no secret is cut in two
-	maxText     = 512     // of a text from the child in a message
-)
+const maxText = 512 // of a text from the child in a message
 
-func (w *stderrTail) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n := len(b)
-	for len(b) > 0 {
-		part, rest, whole := bytes.Cut(b, []byte("\n"))
-		if room := maxLineRead - len(w.rest); room > 0 {
-			w.rest = append(w.rest, part[:min(len(part), room)]...)
+func newStderrTail(log *slog.Logger, redactor redact.Redactor, names *strings.Replacer) *stderrTail {
+	w := &stderrTail{log: log, redactor: redactor, names: names}
+	w.Line = func(text string) string {
+		if text = textfmt.Cut(w.clean(text), textfmt.TailText); text != "" {
+			log.Debug("keypaird-dns says", "text", text)
 		}
-		if whole {
-			w.line(string(w.rest))
-			w.rest = w.rest[:0]
-		}
-		b = rest
+		return text
 	}
-	return n, nil
-}
-
-func (w *stderrTail) line(text string) {
-	if text = textfmt.Cut(w.clean(text), maxLineText); text == "" {
-		return
-	}
-	w.log.Debug("keypaird-dns says", "text", text)
-	if len(w.lines) == maxLines {
-		w.lines = w.lines[1:]
-	}
-	w.lines = append(w.lines, text)
+	return w
 }
 
 // clean returns text as one printable line of bounded length, without secrets of
@@ -68,16 +40,6 @@ func (w *stderrTail) clean(text string) string {
 	}
 	text = textfmt.OneLine(w.redactor.Redact(text), 0)
 	return textfmt.Cut(w.redactor.Redact(text), maxText)
-}
-
-func (w *stderrTail) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.rest) > 0 {
-		w.line(string(w.rest))
-		w.rest = nil
-	}
-	return strings.Join(w.lines, " / ")
 }
 
 // exitError returns the error of a child that failed or does not answer.

@@ -74,6 +74,8 @@ type Fleet struct {
 	term    *Term             // nil: this node does not sit
 	termAt  time.Time
 	untaken error // why this node could not take the seat last
+	logged  bool  // that was
+	doubt   bool  // the engine may refuse some writes
 	rest    rest
 	ca      clock           // that answered last
 	pending map[string]bool // targets of the next call of Changed; nil: none

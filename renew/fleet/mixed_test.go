@@ -114,7 +114,7 @@ func TestNewerNode(t *testing.T) {
 		}
 		t.Log("an older one sits")
 		term, err := a.Term()
-		if err != nil || !term.StandUp("asked to", 10*time.Minute) {
+		if err != nil || !term.StandUp("asked to", "", 10*time.Minute) {
 			t.Fatal(err)
 		}
 		w.takenBy("b")
@@ -133,7 +133,7 @@ func TestNewerNode(t *testing.T) {
 		time.Sleep(15 * time.Minute)
 		b = w.start("b")
 		if term, err = c.Term(); err == nil {
-			term.StandUp("asked to", 10*time.Minute)
+			term.StandUp("asked to", "", 10*time.Minute)
 		}
 		w.takenBy("a")
 		everywhere(w.publish(a, "x.example"))

@@ -39,11 +39,9 @@ func (f *Fleet) compareOrderers() {
 		reason, remedy = "its clock differs from those of others by more than a minute", "set its clock, and keep it right with NTP; keypaird status -fleet shows those of all nodes"
 	}
 	f.mu.Unlock()
-	if reason == "" || !f.standUp(reason, restTime) || remedy == "" {
-		return
+	if reason != "" {
+		f.standUp(reason, remedy, restTime)
 	}
-	f.Log.Warn("another node orders in place of this one", "err", reason, "remedy", remedy)
-	f.update(func() { f.rest.remedy = remedy })
 }
 
 // newerOrderer returns a living orderer with a newer version than this node, which does not

@@ -76,7 +76,7 @@ func TestPublishOnce(t *testing.T) {
 			t.Error("the key can be read")
 		}
 
-		term.StandUp("asked to", time.Minute)
+		term.StandUp("asked to", "", time.Minute)
 		_, err = a.Publish(t.Context(), term, p)
 		if !errors.Is(err, ErrLost) {
 			t.Errorf("published after the term: %v", err)
@@ -529,7 +529,7 @@ func TestHeal(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		w.write("pairs/x.example/v000001", nil)
 		term, _ := a.Term()
-		term.StandUp("asked to", time.Minute)
+		term.StandUp("asked to", "", time.Minute)
 		w.takenBy("b")
 		time.Sleep(10 * time.Second)
 		if r, ok := w.nodes["b"].Release("x.example"); ok {

@@ -130,9 +130,7 @@ func (f *Fleet) report() (document.Report, bool) {
 		written = n.Report.Report
 	}
 	now := document.Report{Exceptions: map[string]document.Exception{}, Newer: f.lostReleases()}
-	if f.rest.until.After(f.now()) {
-		now.Waits = document.Clean(f.rest.reason)
-	}
+	now.Waits = document.Clean(withRemedy(f.waits()))
 	if len(f.unreleased) > 0 {
 		now.Unreleased = slices.Sorted(maps.Keys(f.unreleased))
 		now.Unreleased = now.Unreleased[:min(len(now.Unreleased), maxNewer)] // that there are some is what counts
@@ -193,6 +191,13 @@ func (f *Fleet) seenUpTo(revision engine.Revision) (at time.Time) {
 		}
 	}
 	return at
+}
+
+func withRemedy(text, remedy string) string {
+	if remedy == "" {
+		return text
+	}
+	return text + " (" + remedy + ")"
 }
 
 func later(a, b time.Time) time.Time {

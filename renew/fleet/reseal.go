@@ -47,7 +47,7 @@ func (f *Fleet) resealAll(ctx context.Context) {
 		sealed, err := f.Reseal(ctx, t, target)
 		done[target] = err
 		switch {
-		case errors.Is(err, errSealed) && mayLeave && t.StandUp("the certificate of "+target+" is not sealed to this node yet", restTime):
+		case errors.Is(err, errSealed) && mayLeave && t.StandUp("the certificate of "+target+" is not sealed to this node yet", "", restTime):
 			pause(ctx, time.Second) // the other orderer seals it anew
 		case err != nil:
 			f.Log.Warn("pair not sealed anew", "target", target, "err", err)

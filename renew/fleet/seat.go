@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -22,32 +21,39 @@ const (
 
 // A SeatState says who orders for the fleet.
 type SeatState struct {
-	Node     string    // in the seat; "": none
-	Since    time.Time // when this node saw it first
-	Mine     bool      // it is this node
-	Err      error     // why the engine cannot be used; nil: it can
+	Node     string // in the seat; "": none
+	Mine     bool   // it is this node
+	Err      error  // why the engine cannot be used; nil: it can
 	ErrSince time.Time
-	Waits    string    // why this node does not take the seat, or takes it last; "": nothing
-	Remedy   string    // what to do about Waits; "": nothing, it ends
-	Until    time.Time // when that ends; zero: unknown
+	Waits    string // why this node does not take the seat, or takes it last; "": nothing
+	Remedy   string // what to do about Waits; "": nothing, it ends
 }
 
 // Seat returns who orders for the fleet, as far as this node knows.
 func (f *Fleet) Seat() SeatState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := SeatState{Since: f.view.SeatAt, Mine: f.term != nil, Err: f.err(), ErrSince: f.errAt}
+	s := SeatState{Mine: f.term != nil, Err: f.err(), ErrSince: f.errAt}
 	s.Node, _, _ = document.ParseSeat(f.view.Seat.Value)
 	if s.Mine {
-		s.Node, s.Since = f.Node, f.termAt
+		s.Node = f.Node
 	}
+	s.Waits, s.Remedy = f.waits()
+	return s
+}
+
+// waits returns why this node does not take the seat, or takes it last, and what to do about
+// it; "": nothing. f.mu is held.
+func (f *Fleet) waits() (why, remedy string) {
 	switch {
 	case f.clone != "":
-		s.Waits, s.Remedy = errClone.Error(), problem.Remedy(errClone)
+		return errClone.Error(), problem.Remedy(errClone)
 	case f.rests():
-		s.Waits, s.Remedy, s.Until = f.rest.reason, f.rest.remedy, f.rest.until
+		return f.rest.reason, f.rest.remedy
+	case f.untaken != nil:
+		return f.untaken.Error(), problem.Remedy(f.untaken)
 	}
-	return s
+	return "", ""
 }
 
 // Term returns the term of this node, if it sits in the seat. The error says who does, or
@@ -65,7 +71,7 @@ func (f *Fleet) Term() (*Term, error) {
 	case s.Node != "":
 		return nil, problem.New("node "+s.Node+" orders for the fleet", "ask there: keypaird fleet status")
 	case s.Waits != "":
-		return nil, problem.New("this node does not order for the fleet: "+s.Waits, "another node of [fleet] order takes its place")
+		return nil, problem.New("this node does not order for the fleet: "+s.Waits, cmp.Or(s.Remedy, "another node of [fleet] order takes its place"))
 	}
 	return nil, problem.New("no node orders for the fleet yet", "wait for a minute; if it stays so, start keypaird on a node of [fleet] order")
 }
@@ -77,16 +83,32 @@ func (f *Fleet) takeSeat(ctx context.Context) {
 			continue
 		}
 		t, lease, err := f.begin(ctx)
-		f.mu.Lock()
-		f.untaken = err
-		f.mu.Unlock()
+		f.setUntaken(err)
 		if err != nil {
-			f.Log.Debug("seat not taken", "err", err)
 			pause(ctx, turn)
 			continue
 		}
 		f.sit(ctx, t, lease)
 	}
+}
+
+// setUntaken notes why this node could not take the seat; nil: it has it, or another was faster.
+func (f *Fleet) setUntaken(err error) {
+	if _, taken := errors.AsType[*engine.ConditionError](err); taken {
+		err = nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	same := err != nil && f.untaken != nil && err.Error() == f.untaken.Error()
+	switch {
+	case same && !f.logged: // one that does not answer is logged as such
+		f.logged = true
+		f.Log.Warn("seat not taken", "err", err, "remedy", problem.Remedy(err))
+	case !same && (err != nil || f.untaken != nil):
+		f.logged = false
+		f.wake()
+	}
+	f.untaken = err
 }
 
 const (
@@ -100,6 +122,12 @@ var errVacant = problem.New("no node of order takes the seat", "see what each of
 // seat, which this one may take.
 func (f *Fleet) watchSeat(ctx context.Context) {
 	for vacant := 0; pause(ctx, watchEvery); {
+		f.mu.Lock()
+		untaken := f.untaken != nil && f.view.Seat.Value != nil && f.unreachable() == nil
+		f.mu.Unlock()
+		if untaken { // while another sits, this node does not try
+			f.setUntaken(CheckRights(ctx, f.Engine, f.Node, true))
+		}
 		f.mu.Lock()
 		node, _, _ := document.ParseSeat(f.view.Seat.Value)
 		why := cmp.Or(f.untaken, errVacant)
@@ -173,11 +201,16 @@ func (f *Fleet) rests() bool { return f.rest.until.After(f.now()) }
 
 // begin takes the vacant seat, and returns the lease that it is under.
 func (f *Fleet) begin(ctx context.Context) (*Term, engine.Lease, error) {
+	if err := CheckRights(ctx, f.Engine, f.Node, true); err != nil {
+		return nil, nil, err
+	}
 	lease, err := f.lease(ctx, seatTTL)
 	if err != nil {
 		return nil, nil, err
 	}
-	t, there, err := seat.Take(ctx, f.Engine, lease, f.Node, f.standUp, func(err error) { f.setErr(committing, err) })
+	note := func(err error) { f.setErr(committing, err) }
+	doubt := func(error) { f.update(func() { f.doubt = true }) }
+	t, there, err := seat.Take(ctx, f.Engine, lease, f.Node, f.standUp, note, doubt)
 	if err != nil {
 		f.endLease(ctx, lease) // a commit that happens later has no lease
 		return nil, nil, err
@@ -194,11 +227,11 @@ func (f *Fleet) sit(ctx context.Context, t *Term, lease engine.Lease) {
 	f.update(func() { f.term, f.all = nil, true })
 	f.setErr(committing, nil)
 	f.endLease(ctx, lease)
-	level := slog.LevelInfo
-	if f.Seat().Waits != "" {
-		level = slog.LevelWarn // an operator may be needed
+	if s := f.Seat(); s.Waits != "" { // an operator may be needed
+		f.Log.Warn("seat left", "node", f.Node, "reason", reason, "remedy", s.Remedy)
+		return
 	}
-	f.Log.Log(ctx, level, "seat left", "node", f.Node, "reason", reason)
+	f.Log.Info("seat left", "node", f.Node, "reason", reason)
 }
 
 // await returns why a term ends.
@@ -208,8 +241,15 @@ func (f *Fleet) await(ctx context.Context, t *Term, lease engine.Lease) string {
 	defer every.Stop()
 	for {
 		f.mu.Lock()
-		next, value := f.changed, f.view.Seat.Value
+		next, value, doubt := f.changed, f.view.Seat.Value, f.doubt
+		f.doubt = false
 		f.mu.Unlock()
+		if doubt {
+			if err := CheckRights(ctx, f.Engine, f.Node, true); err != nil {
+				f.update(func() { f.untaken, f.logged = err, true }) // as why the seat is left
+				return err.Error()
+			}
+		}
 		if !t.Owns(value) && (checked == nil || !bytes.Equal(checked, value)) {
 			there, err := engine.ReadKey(ctx, f.Engine, document.SeatKey)
 			if err == nil && !t.Owns(there.Value) {
@@ -243,13 +283,13 @@ func (f *Fleet) confirmAgain(ctx context.Context, t *Term) {
 }
 
 // standUp ends the term if another orderer is alive, and reports whether it did.
-func (f *Fleet) standUp(reason string, rest time.Duration) bool {
+func (f *Fleet) standUp(reason, remedy string, rest time.Duration) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.term == nil || errors.Is(f.term.Good(), ErrLost) || !f.otherOrderer() {
 		return false
 	}
-	f.rest.until, f.rest.reason, f.rest.remedy = f.now().Add(rest), reason, ""
+	f.rest.until, f.rest.reason, f.rest.remedy = f.now().Add(rest), reason, remedy
 	_ = f.term.End(reason)
 	return true
 }

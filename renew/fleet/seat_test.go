@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/fleet/engine/memory"
 	"keypaird/renew/problem"
+	"keypaird/renew/testutil"
 )
 
 // takenBy waits until a node sits in the seat, and returns after how long.
@@ -49,7 +51,7 @@ func TestSeat(t *testing.T) {
 		if d := w.takenBy("c"); d < 28*time.Second || d > 35*time.Second {
 			t.Errorf("taken %v after the node before was killed", d)
 		}
-		if s := w.nodes["c"].Seat(); s.Node != "c" || !s.Mine || s.Err != nil || s.Since.IsZero() {
+		if s := w.nodes["c"].Seat(); s.Node != "c" || !s.Mine || s.Err != nil {
 			t.Errorf("Seat = %+v", s)
 		}
 		w.start("a") // waits: c sits
@@ -164,6 +166,85 @@ func TestReadOnlyReload(t *testing.T) {
 			t.Errorf("Seat = %+v; a knows of another configuration of %q", s, a.Differs("x.example"))
 		}
 	})
+	})
+}
+
+// denied has an engine refuse reading or writing keys of a kind.
+func denied(kind document.Kind, read bool) memory.Faults {
+	refused := problem.New("the engine refuses "+kind.Prefix(), "grant it")
+	return memory.Faults{Fail: func(c memory.Call) error {
+		of := func(key string) bool { return strings.HasPrefix(key, kind.Prefix()) }
+		if !read && slices.ContainsFunc(c.Ops, func(o engine.Op) bool { return of(o.Key) }) ||
+			read && slices.ContainsFunc(c.Conditions, func(c engine.Condition) bool { return of(c.Key) }) {
+			return refused
+		}
+		return nil
+	}}
+}
+
+// A node that lacks a right to some of the engine leaves the seat to one that has it, and says
+// so, until it has it.
+func TestRightMissing(t *testing.T) {
+	for _, kind := range document.Kinds {
+		for _, read := range []bool{true, false} {
+			if kind == document.KindNode { // without it, a node is not even alive
+				continue
+			}
+			inFleet(t, "a b", func(t *testing.T, w *world) {
+				a := w.start("a", func(o *Options) { o.Engine.(*memory.Client).Set(denied(kind, read)) })
+				b := w.start("b")
+				w.takenBy("b")
+				time.Sleep(5 * time.Second)
+				want := "the engine refuses " + kind.Prefix()
+				known := want + " (grant it)"
+				if s := a.Seat(); s.Waits != want || s.Remedy != "grant it" || s.Err != nil {
+					t.Errorf("%s, read %t: Seat = %+v", kind, read, s)
+				}
+				if n := b.Nodes()[0]; n.Waits != known {
+					t.Errorf("%s, read %t: b knows %+v", kind, read, n)
+				}
+				a.client.Set(memory.Faults{})
+				time.Sleep(time.Minute)
+				if s, n := a.Seat(), b.Nodes()[0]; s.Waits != "" || n.Waits != "" || s.Node != "b" {
+					t.Errorf("%s, read %t, granted: Seat = %+v, b knows %+v", kind, read, s, n)
+				}
+			})
+		}
+	}
+}
+
+// Nodes that lose a right leave the seat, and the engine counts as one that cannot be used to
+// order once none of them takes it.
+func TestRightLost(t *testing.T) {
+	for _, kind := range document.Kinds {
+		if kind == document.KindNode || kind == document.KindSeat {
+			continue
+		}
+		inFleet(t, "a b", func(t *testing.T, w *world) {
+			a, b := w.start("a"), w.start("b")
+			w.takenBy("a")
+			term, _ := a.Term()
+			w.server.Set(denied(kind, false))
+			if err := term.Commit(t.Context(), engine.Op{Key: kind.Prefix() + "x", Value: []byte("x")}); err == nil {
+				t.Fatal("not refused")
+			}
+			time.Sleep(time.Second)
+			if _, err := a.Term(); err == nil || problem.Remedy(err) != "grant it" {
+				t.Errorf("%s: %v (%s)", kind, err, problem.Remedy(err))
+			}
+			time.Sleep(4 * time.Minute)
+			for _, n := range []*testNode{a, b} {
+				if s := n.Seat(); s.Err == nil || problem.Remedy(s.Err) != "grant it" {
+					t.Errorf("%s: Seat of %s = %+v", kind, n.Node, s)
+				}
+			}
+			w.server.Set(memory.Faults{})
+			time.Sleep(time.Minute)
+			if s := b.Seat(); s.Node == "" || s.Err != nil {
+				t.Errorf("%s, granted: Seat = %+v", kind, s)
+			}
+		})
+	}
 }
 
 func TestStandUp(t *testing.T) {
@@ -171,12 +252,12 @@ func TestStandUp(t *testing.T) {
 		a := w.start("a")
 		w.takenBy("a")
 		term, _ := a.Term()
-		if term.StandUp("the CA cannot be reached", 10*time.Minute) {
+		if term.StandUp("the CA cannot be reached", "", 10*time.Minute) {
 			t.Error("a stood up for nobody")
 		}
 		w.start("b")
 		time.Sleep(time.Second)
-		if !term.StandUp("the CA cannot be reached", 10*time.Minute) {
+		if !term.StandUp("the CA cannot be reached", "", 10*time.Minute) {
 			t.Error("a did not stand up")
 		}
 		if d := w.takenBy("b"); d > 5*time.Second {
@@ -218,7 +299,7 @@ func TestNewerOrderer(t *testing.T) {
 		}
 		// If the newer one cannot order, the older one does for a while.
 		term, _ := w.nodes["b"].Term()
-		if !term.StandUp("the CA cannot be reached", 10*time.Minute) {
+		if !term.StandUp("the CA cannot be reached", "", 10*time.Minute) {
 			t.Fatal("b did not stand up")
 		}
 		w.takenBy("a")
@@ -237,7 +318,16 @@ func TestClock(t *testing.T) {
 	inFleet(t, "a b c", func(t *testing.T, w *world) {
 		var wrong atomic.Int64 // a time.Duration
 		wrong.Store(int64(2 * time.Hour))
-		a := w.start("a", func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(time.Duration(wrong.Load())) } })
+		log := new(testutil.Log)
+		a := w.start("a", func(o *Options) {
+			o.Clock = func() time.Time { return time.Now().Add(time.Duration(wrong.Load())) }
+			o.Log = slog.New(slog.NewTextHandler(log, nil))
+		})
+		defer func() {
+			if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), "set its clock") {
+				t.Errorf("%d warnings for one event:\n%s", n, log)
+			}
+		}()
 		w.takenBy("a")
 		time.Sleep(time.Minute)
 		w.start("b")
@@ -313,10 +403,10 @@ func TestClockLies(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		term, err := a.Term()
-		if err != nil || time.Since(a.Seat().Since) < time.Hour {
+		if err != nil || time.Since(a.termAt) < time.Hour {
 			t.Fatalf("a stood up: %v", err)
 		}
-		if !term.StandUp("the CA cannot be reached", time.Minute) {
+		if !term.StandUp("the CA cannot be reached", "", time.Minute) {
 			t.Fatal("nobody else sits")
 		}
 		w.takenBy("b")
@@ -350,7 +440,7 @@ func TestClockHeardEarlier(t *testing.T) {
 		time.Sleep(time.Minute)
 		for i, n := range []*testNode{a, b} {
 			term, _ := n.Term()
-			if !term.StandUp("the CA cannot be reached", time.Duration(1-i)*time.Minute) {
+			if !term.StandUp("the CA cannot be reached", "", time.Duration(1-i)*time.Minute) {
 				t.Fatal("nobody else sits")
 			}
 			time.Sleep(2 * time.Minute)

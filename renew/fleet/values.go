@@ -2,8 +2,11 @@ package fleet
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
+	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/fleet/view"
 )
@@ -40,4 +43,37 @@ func Fetch[T any](ctx context.Context, f *Fleet, key string, by []string, parse 
 	}
 	body, secret, err = Open(f, e, by, parse)
 	return body, secret, err == nil, err
+}
+
+// readable is what a node reads that may not order. It writes only about itself.
+var readable = []document.Kind{document.KindFleet, document.KindSeat, document.KindLive, document.KindPair, document.KindToken}
+
+// CheckRights reports whether a node may read and write what it needs in the engine, an
+// orderer all of it. Nothing is written: the commit has a condition that never holds.
+func CheckRights(ctx context.Context, e engine.Engine, node string, orders bool) error {
+	conditions := []engine.Condition{{Key: document.SeatKey, Value: []byte("-")}}
+	do := []engine.Op{{Key: document.NodePrefix(node) + "rights", Value: []byte("-")}}
+	kinds := readable
+	if orders {
+		kinds = document.Kinds
+	} else {
+		do = append(do, engine.Op{Key: document.AskPrefix(node) + "rights", Value: []byte("-")})
+	}
+	for _, kind := range kinds {
+		key := kind.Prefix()
+		if strings.HasSuffix(key, "/") {
+			key += "rights"
+		}
+		conditions = append(conditions, engine.Condition{Key: key})
+		if orders && kind != document.KindNode {
+			do = append(do, engine.Op{Key: key, Value: []byte("-")})
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, engine.Timeout)
+	defer cancel()
+	_, err := e.Commit(ctx, conditions, do)
+	if _, ok := errors.AsType[*engine.ConditionError](err); ok {
+		return nil
+	}
+	return err
 }

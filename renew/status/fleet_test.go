@@ -52,7 +52,7 @@ func TestFleetOnPage(t *testing.T) {
 	}
 	doc.Fleet.Error, doc.Fleet.Remedy, doc.Fleet.Since, doc.Fleet.Partial = "connection refused", "start etcd", now, true
 	shown = text(parse(t, get(t, serving(doc), "/")))
-	for _, want := range []string{"The engine cannot be used since", "connection refused Remedy: start etcd", "This node may not order"} {
+	for _, want := range []string{"the engine cannot be used since", "connection refused Remedy: start etcd", "This node may not order"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("the page lacks %q:\n%s", want, shown)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -56,7 +57,7 @@ func (c *connection) failure(ctx context.Context, err error, keys ...string) *wi
 	}
 	switch {
 	case errors.Is(err, rpctypes.ErrPermissionDenied):
-		return c.denied(keys)
+		return c.denied("read", keys...)
 	case ctx.Err() != nil:
 		return &wire.Failure{Kind: wire.Other, Text: "canceled"}
 	case c.ctx.Err() != nil:
@@ -80,23 +81,46 @@ func unanswered(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// denied is the failure of a request for which the user lacks a right.
-func (c *connection) denied(keys []string) *wire.Failure {
-	slices.Sort(keys)
-	keys = slices.Compact(keys)
-	what := "a request"
+// denied is the failure of a request for which the user lacks a right to a key.
+func (c *connection) denied(right string, keys ...string) *wire.Failure {
+	what, who, grant := "a request", "a client without a certificate", ""
 	if len(keys) > 0 {
 		what = c.key(keys[0])
 	}
-	if n := len(keys) - 1; n > 0 {
-		what += fmt.Sprintf(" or one of %d more keys", n)
-	}
-	who := "a client without a certificate"
 	if c.user != "" {
 		who = "the user " + c.user
 	}
+	if c.user != "" && len(keys) > 0 {
+		grant = fmt.Sprintf(", or give the ROLE that etcdctl user get %s shows the right: etcdctl role grant-permission ROLE --prefix=true %s %s", c.user, right, c.key(prefixOf(keys[0])))
+	}
 	return &wire.Failure{Kind: wire.Refused, Text: fmt.Sprintf("the engine refuses %s to %s", what, who),
-		Remedy: "give that user its role: keypaird fleet init -print-etcdctl prints how"}
+		Remedy: "give that user its role: keypaird fleet init -print-etcdctl prints how" + grant}
+}
+
+// prefixOf returns the prefix below which a role has a right to a key.
+func prefixOf(key string) string {
+	parts := strings.SplitAfter(key, "/")
+	if n := len(parts); n > 2 && (parts[0] == "nodes/" || parts[0] == "asks/") {
+		return parts[0] + parts[1]
+	}
+	return parts[0]
+}
+
+// refused returns which key of a commit the user may not use.
+func (c *connection) refused(ctx context.Context, client *clientv3.Client, m *wire.Commit) *wire.Failure {
+	never := func(key string) clientv3.Cmp { return clientv3.Compare(clientv3.CreateRevision(key), "=", -1) }
+	for _, condition := range m.Conditions {
+		if _, err := client.Get(ctx, c.key(condition.Key), clientv3.WithKeysOnly()); errors.Is(err, rpctypes.ErrPermissionDenied) {
+			return c.denied("readwrite", condition.Key)
+		}
+	}
+	for _, op := range m.Do {
+		key := c.key(op.Key)
+		if _, err := client.Txn(ctx).If(never(key)).Then(clientv3.OpPut(key, "")).Commit(); errors.Is(err, rpctypes.ErrPermissionDenied) {
+			return c.denied("readwrite", op.Key)
+		}
+	}
+	return c.denied("readwrite") // it was given the right meanwhile
 }
 
 // unreachable is the failure of a request that was not answered.

@@ -2,6 +2,7 @@ package child
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -14,7 +15,6 @@ import (
 
 // commit performs a transaction, and never again: it may have happened although it failed.
 func (c *connection) commit(ctx context.Context, m *wire.Commit) wire.Answer {
-	var keys []string
 	var compares []clientv3.Cmp
 	var which []clientv3.Op // says which condition does not hold
 	for _, condition := range m.Conditions {
@@ -24,7 +24,6 @@ func (c *connection) commit(ctx context.Context, m *wire.Commit) wire.Answer {
 		}
 		compares = append(compares, compare)
 		which = append(which, clientv3.OpTxn([]clientv3.Cmp{compare}, nil, nil))
-		keys = append(keys, condition.Key)
 	}
 	var do []clientv3.Op
 	for _, op := range m.Do {
@@ -36,21 +35,23 @@ func (c *connection) commit(ctx context.Context, m *wire.Commit) wire.Answer {
 		default:
 			do = append(do, clientv3.OpPut(key, string(op.Value)))
 		}
-		keys = append(keys, op.Key)
 	}
 	if len(which) == 1 {
 		which = nil
 	}
 	client, err := c.etcd()
 	if err != nil {
-		return wire.Answer{Failure: c.failure(ctx, err, keys...)}
+		return wire.Answer{Failure: c.failure(ctx, err)}
 	}
 	limited, cancel := limit(ctx, client, requestLimit)
 	defer cancel()
 	before := c.history.before()
 	response, err := client.Txn(limited).If(compares...).Then(do...).Else(which...).Commit()
-	if err != nil {
-		return wire.Answer{Failure: c.failure(ctx, err, keys...)}
+	switch {
+	case errors.Is(err, rpctypes.ErrPermissionDenied):
+		return wire.Answer{Failure: c.refused(limited, client, m)}
+	case err != nil:
+		return wire.Answer{Failure: c.failure(ctx, err)}
 	}
 	c.history.linearizable(response.Header, before)
 	if response.Succeeded {

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -41,7 +42,7 @@ func (c *Command) change(ctx context.Context, do document.Wish, names []string) 
 	if err != nil {
 		return err
 	}
-	return c.print(answer)
+	return c.print(answer, "")
 }
 
 // remove asks for all keys to be sealed without a node, which [fleet.nodes] no longer has.
@@ -64,25 +65,34 @@ func (c *Command) remove(ctx context.Context, nodes []string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.print(answer); err != nil {
+	script, comment := etcdctlRemove(cfg.Fleet, node), ""
+	if script != "" {
+		comment = "# " // all that is printed is a script
+	}
+	failed := c.print(answer, comment)
+	if failed == nil {
+		script = comment + node + ": removed, no key is sealed to it\n" + script
+	}
+	if _, err := io.WriteString(c.Stdout, script); err != nil {
 		return err
 	}
-	if !c.compromised {
+	if c.compromised {
+		c.Hint("if the node was in order, it has the keys of the accounts, too: stop keypaird on all nodes of order, run keypaird account rollover with the name of each CA on one of them, and start them again")
+	} else {
 		c.Hint("the node has the keys that it had: if they may be in wrong hands, keypaird fleet remove -compromised " + node + " orders others")
 	}
-	_, err = fmt.Fprintf(c.Stdout, "%s: removed, no key is sealed to it\n%s", node, etcdctlRemove(cfg.Fleet, node))
-	return err
+	return failed
 }
 
-// print prints what was done. The error says what failed.
-func (c *Command) print(a document.Answer) error {
+// print prints what was done, each line after before. The error says what failed.
+func (c *Command) print(a document.Answer, before string) error {
 	var failed []error
 	for _, o := range a.Outcomes {
 		if o.Error != "" {
 			failed = append(failed, problem.New(o.Target+": "+o.Error, o.Remedy))
 			continue
 		}
-		if _, err := fmt.Fprint(c.Stdout, textfmt.Printable(fmt.Sprintf("%s: %s\n", o.Target, o.Why))); err != nil {
+		if _, err := fmt.Fprint(c.Stdout, textfmt.Printable(fmt.Sprintf("%s%s: %s\n", before, o.Target, o.Why))); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/renew/durable"
+	"keypaird/renew/fleet"
 	"keypaird/renew/fleet/envelope"
 	"keypaird/renew/fleet/remote"
 	"keypaird/renew/fleet/wire"
@@ -119,6 +120,9 @@ func CheckLive(ctx context.Context, cfg *config.Config, log *slog.Logger) prefli
 		return append(found, failed("engine", err))
 	}
 	found = append(found, checkEngine(state, time.Now())...)
+	if err := fleet.CheckRights(ctx, e, cfg.Fleet.Node, cfg.OrdersHere()); err != nil {
+		found = append(found, failed("rights", err))
+	}
 	return append(found, checkID(ctx, cfg, e))
 }
 

@@ -33,7 +33,15 @@ func Etcdctl(f config.Fleet) string {
 	for _, kind := range readable {
 		grant(role+"-node", "read", kind.Prefix())
 	}
+	if user := sharedUser(f); user != "" {
+		line("")
+		line("etcdctl user add %s   # of all nodes; asks for the password that %s holds", user, f.PasswordFile)
+		line("etcdctl user grant-role %s %s-order", user, role)
+	}
 	for _, node := range f.Nodes.Names() {
+		if sharedUser(f) != "" {
+			break
+		}
 		line("")
 		if f.PasswordFile != "" {
 			line("etcdctl user add %s   # asks for the password that %s holds there", node, f.PasswordFile)
@@ -57,9 +65,22 @@ func Etcdctl(f config.Fleet) string {
 	return b.String()
 }
 
-// etcdctlRemove returns the commands that delete a node's user and role in etcd; "" if the
-// engine has no users.
+// sharedUser returns the user in etcd that the configuration names for all nodes; "": each
+// has its own, called as the node.
+func sharedUser(f config.Fleet) string {
+	if f.PasswordFile != "" && f.User != f.Node {
+		return f.User
+	}
+	return ""
+}
+
+// etcdctlRemove returns the commands that take a node's rights in etcd; "" if the engine has
+// no users.
 func etcdctlRemove(f config.Fleet, node string) string {
+	if user := sharedUser(f); user != "" {
+		return asRoot(f, "Until then, "+node+" has the rights of all nodes in the engine: they share the user "+user+". Put the new password into "+f.PasswordFile+" on those that are left.") +
+			"etcdctl user passwd " + user + "\n"
+	}
 	if f.TLS.Cert == "" && f.PasswordFile == "" {
 		return ""
 	}

@@ -329,6 +329,13 @@ func TestEtcdctlRemove(t *testing.T) {
 	}
 	f.TLS.CA, f.TLS.Cert = "/ca.pem", "/node.pem"
 	got := etcdctlRemove(f, "mx2")
+	f.PasswordFile, f.User, f.Node = "/password", "fleet", "mx1"
+	if got := etcdctlRemove(f, "mx2"); !strings.Contains(got, "\netcdctl user passwd fleet\n") || !strings.Contains(got, "/password on those that are left") || strings.Contains(got, "delete") {
+		t.Errorf("of a user that nodes share:\n%s", got)
+	}
+	if got := Etcdctl(f); strings.Count(got, "\netcdctl user add ") != 2 || !strings.Contains(got, "\netcdctl user grant-role fleet keypaird-mx-order\n") { // root is the other
+		t.Errorf("of a user that nodes share:\n%s", got)
+	}
 	for _, want := range []string{"ETCDCTL_ENDPOINTS=https://10.0.0.1:2379\n", "export ETCDCTL_CACERT=/ca.pem ", "\netcdctl user delete mx2\n", "\netcdctl role delete keypaird-mx-mx2\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing:\n%s", want, got)

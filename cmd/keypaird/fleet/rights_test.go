@@ -12,11 +12,13 @@ import (
 
 	child "keypaird/cmd/keypaird-fleet/child"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/renew/fleet"
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/engine"
 	"keypaird/renew/fleet/engine/etcdtest"
 	"keypaird/renew/fleet/remote"
 	"keypaird/renew/fleet/wire"
+	"keypaird/renew/problem"
 )
 
 // TestMain is also keypaird-fleet.
@@ -82,6 +84,43 @@ func TestRights(t *testing.T) {
 	}
 	if want := []string{"nodes/mx2/alive", "asks/mx2/1"}; !slices.Equal(writes, want) {
 		t.Errorf("mx2 writes %q, want %q", writes, want)
+	}
+}
+
+// A user that lacks the right to one prefix is told which, with a command that gives it.
+func TestRightMissing(t *testing.T) {
+	c := etcdtest.Start(t, etcdtest.Options{Users: true})
+	c.Ctl("role", "add", "narrow")
+	c.Ctl("user", "add", "mx1", "--no-password")
+	c.Ctl("user", "grant-role", "mx1", "narrow")
+	for _, kind := range document.Kinds {
+		c.Ctl("role", "grant-permission", "narrow", "--prefix=true", "readwrite", etcdtest.Prefix+kind.Prefix())
+	}
+	e := connect(t, program(t), c.Settings("mx1"))
+	try(t, fleet.CheckRights(t.Context(), e, "mx1", true))
+	for _, kind := range document.Kinds {
+		prefix := etcdtest.Prefix + kind.Prefix()
+		for _, right := range []string{"none", "read", "write"} {
+			c.Ctl("role", "revoke-permission", "narrow", "--prefix=true", prefix)
+			if right != "none" {
+				c.Ctl("role", "grant-permission", "narrow", "--prefix=true", right, prefix)
+			}
+			err := fleet.CheckRights(t.Context(), e, "mx1", true)
+			_, command, _ := strings.Cut(problem.Remedy(err), "etcdctl role grant-permission ROLE ")
+			if err == nil || !strings.Contains(err.Error(), "refuses "+prefix) || !strings.HasPrefix(command, "--prefix=true readwrite "+prefix) {
+				t.Errorf("%s, %s: %v (%s)", kind, right, err, problem.Remedy(err))
+				command = "--prefix=true readwrite " + prefix
+			}
+			c.Ctl(append([]string{"role", "grant-permission", "narrow"}, strings.Fields(command)...)...)
+			try(t, fleet.CheckRights(t.Context(), e, "mx1", true))
+			if command != "--prefix=true readwrite "+prefix {
+				c.Ctl("role", "revoke-permission", "narrow", "--prefix=true", strings.Fields(command)[2])
+				c.Ctl("role", "grant-permission", "narrow", "--prefix=true", "readwrite", prefix)
+			}
+		}
+	}
+	if s, err := e.Read(t.Context(), ""); err == nil {
+		t.Errorf("reads all: %v", s)
 	}
 }
 

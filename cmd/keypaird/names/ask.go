@@ -26,7 +26,6 @@ const (
 	endLimit   = 5 * time.Second  // to exit after the answer
 	maxLines   = 10_000           // of its log
 	maxLine    = 4000
-	lastLines  = 4 // that an error quotes
 )
 
 // Ask has keypaird-names discover or verify, and returns its answer. What it logs is

@@ -1,14 +1,11 @@
 package names
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"keypaird/cmd/keypaird-names/message"
@@ -70,9 +67,16 @@ func (k *child) converse(ctx context.Context, kill func(), request []byte, f mes
 	}
 	defer context.AfterFunc(ctx, unblock)()
 	go func() { _, _ = k.in.Write(request) }() // it may never read it
-	tail := &tail{log: log}
+	lines := 0
+	tail := &textfmt.Tail{Line: func(text string) string {
+		text = textfmt.OneLine(text, maxLine)
+		if lines++; text != "" && lines <= maxLines {
+			fmt.Fprintln(log, text)
+		}
+		return text
+	}}
 	logged := make(chan struct{})
-	go func() { defer close(logged); tail.read(k.errs) }()
+	go func() { defer close(logged); _, _ = io.Copy(tail, k.errs) }()
 	a, broken := message.ReadAnswer(k.out, f)
 	if broken != nil && !errors.Is(broken, message.ErrNone) {
 		kill()
@@ -122,36 +126,3 @@ func netUser() string {
 	}
 	return "this user"
 }
-
-// A tail passes on the lines that a child logs, and keeps the last ones.
-type tail struct {
-	log   io.Writer
-	lines []string
-}
-
-// read reads lines until there are no more.
-func (t *tail) read(r io.Reader) {
-	lines := bufio.NewReaderSize(r, maxLine)
-	for n := 0; ; {
-		part, long, err := lines.ReadLine()
-		if err != nil {
-			return
-		}
-		for long && err == nil {
-			_, long, err = lines.ReadLine()
-		}
-		text := textfmt.OneLine(string(bytes.TrimSpace(part)), maxLine)
-		if text == "" {
-			continue
-		}
-		if n++; n <= maxLines {
-			fmt.Fprintln(t.log, text)
-		}
-		if len(t.lines) == lastLines {
-			t.lines = t.lines[1:]
-		}
-		t.lines = append(t.lines, textfmt.Cut(text, 500))
-	}
-}
-
-func (t *tail) String() string { return strings.Join(t.lines, " / ") }

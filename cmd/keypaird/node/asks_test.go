@@ -38,6 +38,7 @@ type meeting struct {
 	server   *memory.Server
 	machines map[string]*machine
 	lines    map[string]string // of [fleet.nodes]
+	user     string            // lines of [fleet], by which the engine knows nodes
 }
 
 // A machine is a node and its commands.
@@ -49,12 +50,13 @@ type machine struct {
 	node   *Node
 	stop   func()
 	issued []string // what was asked of its daemon
+	held   string   // why that orders nothing; "": it does
 }
 
 func meet(t *testing.T) *meeting {
 	t.Helper()
 	time.Sleep(time.Until(time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)))
-	m := &meeting{t, memory.New(), map[string]*machine{}, map[string]string{}}
+	m := &meeting{t: t, server: memory.New(), machines: map[string]*machine{}, lines: map[string]string{}}
 	for _, name := range []string{"mx1", "mx2", "web"} {
 		dir, err := filepath.EvalSymlinks(t.TempDir())
 		if err != nil {
@@ -79,7 +81,7 @@ func (m *meeting) configure() {
 func (m *machine) configure() {
 	text := fmt.Sprintf("state = %q\n[cert.%q]\nhttp-01 = [%q]\n", m.dir+"/state", target, target)
 	if len(m.lines) == 3 || m.lines["mx1"] != "" && m.lines["mx2"] != "" {
-		text += "[fleet]\nengine = [\"http://127.0.0.1:2379\"]\nprefix = \"/keypaird/test/\"\norder = [\"mx1\", \"mx2\"]\n[fleet.nodes]\n"
+		text += "[fleet]\nengine = [\"http://127.0.0.1:2379\"]\nprefix = \"/keypaird/test/\"\norder = [\"mx1\", \"mx2\"]\n" + m.user + "[fleet.nodes]\n"
 		for _, line := range m.lines {
 			text += line
 		}
@@ -163,7 +165,7 @@ func (l testLog) Write(text []byte) (int, error) {
 // issue stands for the daemon.
 func (m *machine) issue(_ context.Context, targets []string, force, newKey bool) (status.Results, error) {
 	m.issued = append(m.issued, fmt.Sprint(targets, force, newKey))
-	return status.Results{{Done: renew.Done{Target: targets[0], Action: renew.Issue, CA: "ca", Why: "forced"}, OK: true}}, nil
+	return status.Results{{Done: renew.Done{Target: targets[0], Action: renew.Issue, CA: "ca", Why: "forced"}, OK: m.held == "", Error: m.held}}, nil
 }
 
 // publish makes a new release, and returns its fingerprint.
@@ -385,5 +387,29 @@ func TestRemove(t *testing.T) {
 		if out := mx2.must("remove -compromised other"); !strings.Contains(out, "removed") || len(mx1.issued) != 1 {
 			t.Errorf("%q, %q", out, mx1.issued)
 		}
+		password := mx2.dir + "/password"
+		if err := os.WriteFile(password, []byte("secret"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m.user = fmt.Sprintf("password_file = %q\n", password)
+		m.configure()
+		isScript := func(out string) {
+			t.Helper()
+			for line := range strings.Lines(out) {
+				if !slices.ContainsFunc([]string{"# ", "export ", "etcdctl "}, func(s string) bool { return strings.HasPrefix(line, s) }) {
+					t.Errorf("no line of a script: %s", line)
+				}
+			}
+			if !strings.Contains(out, "\netcdctl user delete web\n") {
+				t.Errorf("the node keeps its rights:\n%s", out)
+			}
+		}
+		isScript(mx2.must("remove -compromised web"))
+		mx1.held = "the record of its next key is not published"
+		out, err := mx2.run("remove -compromised web")
+		if err == nil || !strings.Contains(err.Error(), mx1.held) || strings.Contains(out, "removed,") {
+			t.Errorf("%q, %v", out, err)
+		}
+		isScript(out)
 	})
 }

@@ -30,10 +30,10 @@ func (n *Node) Begin(ctx context.Context, remove func(context.Context, dns01.Pre
 	if err == nil && n.Err() != nil { // it did not do what was written to it: does it now?
 		err = term.Commit(ctx)
 	}
-	unreachable := n.Err() != nil && !errors.Is(err, fleet.ErrLost)
+	unusable := (n.Err() != nil || term != nil) && !errors.Is(err, fleet.ErrLost)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.alone = err != nil && unreachable && n.orders() && !n.o.Fleet.Observer
+	n.alone = err != nil && unusable && n.orders() && !n.o.Fleet.Observer
 	if n.term, n.err = term, err; err != nil {
 		n.term, n.pulled = nil, nil // what is ordered alone is given to the engine then
 		return
@@ -54,7 +54,10 @@ func (n *Node) takeTerm(ctx context.Context, remove func(context.Context, dns01.
 		n.removeLeft(ctx, remove)
 	} else {
 		err = fmt.Errorf("reading what the fleet knows: %w", err)
-		n.o.Log.Warn("not ordering for the fleet", "err", err, "remedy", problem.Remedy(err))
+		s := n.Fleet().Seat()
+		if leaves := s.Err == nil && s.Waits == "" && ctx.Err() == nil; !leaves || !term.StandUp(err.Error(), problem.Remedy(err), rest) {
+			n.o.Log.Warn("not ordering for the fleet", "err", err, "remedy", problem.Remedy(err))
+		}
 	}
 	return term, err
 }

@@ -29,6 +29,7 @@ import (
 	"keypaird/renew/problem"
 	"keypaird/renew/record"
 	"keypaird/renew/status/nodes"
+	"keypaird/renew/testutil"
 )
 
 const (
@@ -353,6 +354,85 @@ func TestLastResortReadOnly(t *testing.T) {
 	})
 }
 
+// So it does if the engine refuses some of the keys that ordering needs: the node leaves the
+// seat, and says why.
+func TestLastResortWithoutRight(t *testing.T) {
+	for _, kind := range []document.Kind{document.KindOrder, document.KindAccount, document.KindOrderLog, document.KindCounts} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newMachines(t, "a", "b")
+			a := w.start("a", t.TempDir(), "a", "b")
+			w.start("b", t.TempDir(), "a", "b")
+			time.Sleep(5 * time.Second)
+			ok(t, a.begin())
+			w.server.Set(memory.Faults{Fail: func(c memory.Call) error {
+				if slices.ContainsFunc(c.Ops, func(o engine.Op) bool { return strings.HasPrefix(o.Key, kind.Prefix()) }) {
+					return problem.New("the engine refuses "+kind.Prefix(), "grant it")
+				}
+				return nil
+			}})
+			if err := a.save("refused"); err == nil {
+				t.Errorf("%s: saved", kind)
+			}
+			a.End()
+			time.Sleep(5 * time.Minute)
+			now := time.Now()
+			held := func(left time.Duration) error {
+				p, err := pairtest.Issue([]string{domain}, now.Add(left-100*time.Hour), 100*time.Hour)
+				ok(t, err)
+				st := renew.State{Leaf: p.Leaf, InUse: p.Leaf, Fingerprint: p.Fingerprint(), Live: true}
+				return a.Sharing(domain).OrderHold(now, st, renew.Scheduled).Err
+			}
+			if err := a.begin(); err == nil || problem.Remedy(err) != "grant it" {
+				t.Errorf("%s: begin = %v (%s)", kind, err, problem.Remedy(err))
+			}
+			if err := held(11 * time.Hour); err == nil || problem.Remedy(err) != "grant it" {
+				t.Errorf("%s: ordered without need: %v", kind, err)
+			}
+			ok(t, held(9*time.Hour), a.Permit(), a.save("alone"))
+			a.End()
+			w.server.Set(memory.Faults{})
+			time.Sleep(time.Minute)
+			if s := a.Fleet().Seat(); s.Node == "" || s.Err != nil {
+				t.Errorf("%s, granted: Seat = %+v", kind, s)
+			}
+		})
+	}
+}
+
+// A node that cannot take over what the fleet knows leaves the seat to another one, if there
+// is one. If there is none, the last resort holds for it.
+func TestCannotPull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a", "b")
+		a := w.start("a", t.TempDir(), "a")
+		time.Sleep(5 * time.Second)
+		op, err := a.Fleet().Op(document.AccountKey(ca), struct{}{}, []byte(`{"parts":{"key.pem":"AA=="}}`), []string{"b"})
+		ok(t, err)
+		_, err = a.client.Commit(t.Context(), nil, []engine.Op{op})
+		ok(t, err)
+		a.stop()
+		a = w.start("a", t.TempDir(), "a", "b")
+		time.Sleep(40 * time.Second)
+		if err := a.begin(); err == nil || !strings.Contains(problem.Remedy(err), "seals the account anew") {
+			t.Fatalf("begin = %v", err)
+		}
+		p, err := pairtest.Issue([]string{domain}, time.Now().Add(-91*time.Hour), 100*time.Hour)
+		ok(t, err)
+		st := renew.State{Leaf: p.Leaf, InUse: p.Leaf, Fingerprint: p.Fingerprint(), Live: true}
+		ok(t, a.Sharing(domain).OrderHold(time.Now(), st, renew.Scheduled).Err, a.Permit())
+		a.End()
+		b := w.start("b", t.TempDir(), "a", "b")
+		time.Sleep(5 * time.Second)
+		_ = a.begin()
+		a.End()
+		time.Sleep(20 * time.Second)
+		ok(t, b.begin())
+		if s := a.Fleet().Seat(); !strings.Contains(s.Waits, "reading what the fleet knows: the account of the fleet") {
+			t.Errorf("Seat = %+v", s)
+		}
+	})
+}
+
 // A pair goes from the node in the seat to another, with what was recorded.
 func TestPublishAndTake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -440,6 +520,30 @@ func TestTokens(t *testing.T) {
 		}
 		cancel()
 		<-done
+	})
+}
+
+// A node that may not read tokens says so, once: CAs that ask it get none.
+func TestTokensRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMachines(t, "a", "edge")
+		w.start("a", t.TempDir(), "a")
+		edge := w.start("edge", t.TempDir(), "a")
+		log := new(testutil.Log)
+		edge.o.Log = slog.New(slog.NewTextHandler(log, nil))
+		edge.client.Set(memory.Faults{Fail: func(c memory.Call) error {
+			if c.Method == "Read" && c.Prefix == document.KindToken.Prefix() {
+				return problem.New("the engine refuses tokens/", "grant it")
+			}
+			return nil
+		}})
+		time.Sleep(5 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		edge.ServeTokens(ctx, &http01.Solver{Dir: filepath.Join(edge.dir, "http-01"), Log: edge.o.Log})
+		if n := strings.Count(log.String(), "the engine refuses tokens/"); n != 1 || !strings.Contains(log.String(), "grant it") {
+			t.Errorf("told %d times: %s", n, log)
+		}
 	})
 }
 

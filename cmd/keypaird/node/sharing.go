@@ -386,7 +386,7 @@ func (n *Node) standUp(st renew.State) {
 	}
 	for ca, a := range st.Record.Orders {
 		if a.Here >= persistent && a.Here%persistent == 0 && time.Since(a.At) < time.Minute {
-			t.StandUp(fmt.Sprintf("its orders at %s failed %d times in a row: %s (%s)", ca, a.Here, a.Error, a.Remedy), rest)
+			t.StandUp(fmt.Sprintf("its orders at %s failed %d times in a row: %s", ca, a.Here, a.Error), a.Remedy, rest)
 			return
 		}
 	}

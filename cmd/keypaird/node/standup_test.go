@@ -44,8 +44,12 @@ func TestFailsHere(t *testing.T) {
 		seated(a)
 		fails(5, 3)
 		seated(b)
-		if s := a.Fleet().Seat(); !strings.Contains(s.Waits, "failed 3 times in a row: no route (check the network)") || time.Until(s.Until) < 9*time.Minute {
+		time.Sleep(9 * time.Minute)
+		if s := a.Fleet().Seat(); !strings.HasSuffix(s.Waits, "failed 3 times in a row: no route") || s.Remedy != "check the network" {
 			t.Errorf("Seat = %+v", s)
+		}
+		if n := b.Fleet().Nodes()[0]; !strings.HasSuffix(n.Waits, ": no route (check the network)") {
+			t.Errorf("b knows %+v", n)
 		}
 		b.stop()
 		began := time.Now()

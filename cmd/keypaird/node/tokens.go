@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"keypaird/renew/fleet"
 	"keypaird/renew/fleet/document"
 	"keypaird/renew/fleet/engine"
+	"keypaird/renew/problem"
 )
 
 // A CA asks whichever node a name leads to. The node that orders writes each token before
@@ -105,9 +107,17 @@ func (n *Node) ServeTokens(ctx context.Context, s *http01.Solver) {
 			s.Withdraw(c)
 		}
 	}()
+	failures, before := 0, "" // in a row
 	for ctx.Err() == nil {
-		if err := n.followTokens(ctx, s, served); err != nil {
-			n.o.Log.Debug("reading all tokens", "err", err)
+		if err := n.followTokens(ctx, s, served); err != nil && ctx.Err() == nil {
+			level := slog.LevelDebug
+			if failures++; err.Error() != before {
+				failures, before = 1, err.Error()
+			}
+			if f := n.Fleet(); failures == 3 && f != nil && f.Seat().Err == nil { // the engine can be used otherwise
+				level = slog.LevelWarn
+			}
+			n.o.Log.Log(ctx, level, "tokens of the fleet not followed", "err", err, "remedy", problem.Remedy(err))
 		}
 		select {
 		case <-ctx.Done():

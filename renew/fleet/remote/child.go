@@ -42,7 +42,7 @@ func Launched(path string) (c launch.Child, err error) {
 type child struct {
 	cmd    *process.Cmd
 	in     *os.File
-	output *output
+	output *textfmt.Tail // its standard error
 	gone   chan struct{} // closed when it has exited
 	err    error         // how; set before
 	hung   sync.Once
@@ -83,7 +83,7 @@ func start(ctx context.Context, path string) (*child, error) {
 		return nil, err
 	}
 	defer theirOut.Close()
-	k := &child{cmd: cmd, in: in, output: &output{}, gone: make(chan struct{}), calls: map[uint64]*call{}, wake: make(chan struct{}, 1)}
+	k := &child{cmd: cmd, in: in, output: &textfmt.Tail{}, gone: make(chan struct{}), calls: map[uint64]*call{}, wake: make(chan struct{}, 1)}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirIn, theirOut, k.output
 	cmd.WaitDelay = time.Second
 	cmd.Group = true // Ctrl-C is for keypaird, which ends it
@@ -356,27 +356,3 @@ const (
 	maxRead = 256 << 20
 	minLine = 1 << 10 // that a line counts at least
 )
-
-// An output keeps the end of what a child writes to standard error.
-type output struct {
-	mu   sync.Mutex
-	text []byte
-}
-
-const maxOutput = 1000
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.text = append(o.text, b...)
-	if n := len(o.text) - maxOutput; n > 0 {
-		o.text = append([]byte{}, o.text[n:]...)
-	}
-	return len(b), nil
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return textfmt.OneLine(string(o.text), maxOutput)
-}

@@ -116,7 +116,7 @@ func TestHostile(t *testing.T) {
 		{"empty", "keypaird-fleet violated the protocol: "},
 		{"silent", "keypaird-fleet does not answer"},
 		{"killed", "keypaird-fleet exited: signal: killed"},
-		{"crashes", "keypaird-fleet exited: exit status 3; its last output: one two \ufffdred"},
+		{"crashes", "keypaird-fleet exited: exit status 3; its last output: one / two \ufffdred"},
 		{"strangers", "keypaird-fleet does not answer"},
 		{"floods", "keypaird-fleet violated the protocol: more answers than were asked for"},
 		{"foreign", "keypaird-fleet violated the protocol: a change that was not asked for, or none"},

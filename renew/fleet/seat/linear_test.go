@@ -118,7 +118,7 @@ func (h *history) sit(ctx context.Context, client int, e engine.Engine, c *memor
 	number := len(h.terms)
 	h.mu.Unlock()
 	done := h.begin(client, op{what: "take", term: number})
-	taken, _, err := Take(ctx, e, lease, fmt.Sprint("n", client), nil, func(error) {})
+	taken, _, err := Take(ctx, e, lease, fmt.Sprint("n", client), nil, func(error) {}, func(error) {})
 	_, refused := errors.AsType[*engine.ConditionError](err)
 	h.mu.Lock()
 	h.terms[number-1] = taken

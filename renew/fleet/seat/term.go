@@ -24,11 +24,15 @@ var ErrLost = errors.New("this node no longer orders for the fleet")
 
 // Leave ends a term, if another orderer is alive that can take the seat, and reports
 // whether it did. For the time to rest, this node then takes the seat last.
-type Leave func(reason string, rest time.Duration) bool
+type Leave func(reason, remedy string, rest time.Duration) bool
 
 // Note is called after commits: with nil after one that the engine did, or with why it does
 // nothing that is written to it.
 type Note func(err error)
+
+// Doubt is called with why the engine does not what is written to it, although it confirmed
+// the seat since: this node may lack a right.
+type Doubt func(err error)
 
 // A Term is the time in which this node sits in the seat. Its methods may be called
 // concurrently.
@@ -38,6 +42,7 @@ type Term struct {
 	node   string
 	leave  Leave
 	note   Note
+	doubt  Doubt
 
 	exchange chan struct{} // full while the seat's value is exchanged
 
@@ -52,8 +57,8 @@ type Term struct {
 // Take takes the vacant seat for a node, under a lease. The error is a
 // *engine.ConditionError if the seat is not vacant. After any error the lease must be
 // ended, for the node may have the seat.
-func Take(ctx context.Context, e engine.Engine, lease engine.Lease, node string, leave Leave, note Note) (*Term, engine.Entry, error) {
-	t := &Term{engine: e, lease: lease, node: node, leave: leave, note: note, exchange: make(chan struct{}, 1), over: make(chan struct{})}
+func Take(ctx context.Context, e engine.Engine, lease engine.Lease, node string, leave Leave, note Note, doubt Doubt) (*Term, engine.Entry, error) {
+	t := &Term{engine: e, lease: lease, node: node, leave: leave, note: note, doubt: doubt, exchange: make(chan struct{}, 1), over: make(chan struct{})}
 	t.value = t.newValue()
 	limited, cancel := context.WithTimeout(ctx, engine.Timeout)
 	defer cancel()
@@ -97,7 +102,9 @@ func (t *Term) Good() error {
 }
 
 // StandUp asks another orderer to take the seat; see Leave.
-func (t *Term) StandUp(reason string, rest time.Duration) bool { return t.leave(reason, rest) }
+func (t *Term) StandUp(reason, remedy string, rest time.Duration) bool {
+	return t.leave(reason, remedy, rest)
+}
 
 // Commit performs all of do, or nothing, provided that this node still sits in the seat:
 // the error is ErrLost if it does not. What was done is known: after any other error
@@ -150,6 +157,9 @@ func (t *Term) CommitIf(ctx context.Context, conditions []engine.Condition, do .
 		case moved != nil: // another node may have replaced what it set
 			return 0, fmt.Errorf("%w (%w)", moved, err)
 		}
+	}
+	if ctx.Err() == nil {
+		t.doubt(err)
 	}
 	return 0, fmt.Errorf("storing in the engine: %w", err)
 }

@@ -25,7 +25,7 @@ func take(t *testing.T, s *memory.Server, node string) (*Term, *memory.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	term, there, err := Take(t.Context(), c, lease, node, nil, func(error) {})
+	term, there, err := Take(t.Context(), c, lease, node, nil, func(error) {}, func(error) {})
 	if err != nil || there.Revision != s.Revision() {
 		t.Fatal(there, err)
 	}
@@ -52,7 +52,7 @@ func TestFence(t *testing.T) {
 		if err := a.Commit(t.Context(), set("x", "a1")); err != nil || value(t, s, "x") != "a1" {
 			t.Fatal(err)
 		}
-		if _, _, err := Take(t.Context(), s.Client("b"), a.lease, "b", nil, func(error) {}); err == nil {
+		if _, _, err := Take(t.Context(), s.Client("b"), a.lease, "b", nil, func(error) {}, func(error) {}); err == nil {
 			t.Fatal("two nodes took the seat")
 		}
 		ca.Set(memory.Faults{Hang: true})
@@ -241,7 +241,7 @@ func TestTakeUnclear(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		term, _, err := Take(t.Context(), c, lease, "a", nil, func(error) {})
+		term, _, err := Take(t.Context(), c, lease, "a", nil, func(error) {}, func(error) {})
 		if err != nil || term.Commit(t.Context(), set("x", "1")) != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,6 @@ type View struct {
 	Synced   time.Time                  // when the first one was complete; zero: not yet
 	Fleet    []byte                     // value of the key fleet
 	Seat     engine.Entry
-	SeatAt   time.Time // when it was seen first
 	Releases map[string]*Release
 	Lost     map[string]*Release // that the engine had, and lost
 	Reported map[string]Reported // releases that nodes have and the engine lacks, by target
@@ -215,7 +214,7 @@ func (v *View) set(e engine.Entry, now time.Time, d *Delta) (writer, bool) {
 		v.Fleet = e.Value
 	case key.Kind == document.KindSeat:
 		if !bytes.Equal(v.Seat.Value, e.Value) {
-			v.Seat, v.SeatAt, d.Seat = e, now, true
+			v.Seat, d.Seat = e, true
 		}
 	case key.Kind == document.KindLive && v.wants(key.Target):
 		return v.setRelease(key.Target, e, d)

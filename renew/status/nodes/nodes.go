@@ -78,17 +78,20 @@ func (f *Fleet) Summary() string {
 	return "node " + f.Seat + " orders"
 }
 
-// trouble says what is wrong, and what to do about it; "": nothing.
-func (f *Fleet) trouble() (what, remedy string) {
+// A Trouble says what is wrong, why, and what to do about it.
+type Trouble struct{ What, Error, Remedy string }
+
+// Trouble returns what is wrong with ordering; nil: nothing.
+func (f *Fleet) Trouble() *Trouble {
 	switch {
 	case f.Error != "" && f.Since.IsZero():
-		return "the engine cannot be used: " + f.Error, f.Remedy
+		return &Trouble{"the engine cannot be used", f.Error, f.Remedy}
 	case f.Error != "":
-		return fmt.Sprintf("the engine cannot be used since %s: %s", f.Since.UTC().Format("2006-01-02 15:04 UTC"), f.Error), f.Remedy
+		return &Trouble{"the engine cannot be used since " + f.Since.UTC().Format("2006-01-02 15:04 UTC"), f.Error, f.Remedy}
 	case f.Waits != "":
-		return "node " + f.Node + " leaves the seat to others: " + f.Waits, f.Remedy
+		return &Trouble{"node " + f.Node + " leaves the seat to others", f.Waits, f.Remedy}
 	}
-	return "", ""
+	return nil
 }
 
 // State says whether a node is alive.
@@ -163,6 +166,5 @@ func (f *Fleet) releases(done bool) []Release {
 
 // Troubled reports whether anything of the fleet does not work.
 func (f *Fleet) Troubled() bool {
-	what, _ := f.trouble()
-	return what != "" || slices.ContainsFunc(f.Nodes, Node.Skewed) || slices.ContainsFunc(f.Targets, Release.Failed)
+	return f.Trouble() != nil || slices.ContainsFunc(f.Nodes, Node.Skewed) || slices.ContainsFunc(f.Targets, Release.Failed)
 }

@@ -17,10 +17,10 @@ func (f *Fleet) WriteText(w io.Writer) error {
 	var b strings.Builder
 	clean := func(s string) string { return textfmt.OneLine(s, 0) }
 	fmt.Fprintf(&b, "fleet %s: %s\n", cmp.Or(f.ID, "not known yet"), clean(f.Summary()))
-	if what, remedy := f.trouble(); what != "" {
-		fmt.Fprintln(&b, clean(what))
-		if remedy != "" {
-			fmt.Fprintln(&b, "remedy:", clean(remedy))
+	if t := f.Trouble(); t != nil {
+		fmt.Fprintln(&b, clean(t.What+": "+t.Error))
+		if t.Remedy != "" {
+			fmt.Fprintln(&b, "remedy:", clean(t.Remedy))
 		}
 	}
 	fmt.Fprintln(&b)

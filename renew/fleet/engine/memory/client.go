@@ -39,7 +39,7 @@ func (c *Client) Commit(ctx context.Context, conditions []engine.Condition, do [
 // Read implements engine.Engine.
 func (c *Client) Read(ctx context.Context, prefix string) (engine.Snapshot, error) {
 	var snapshot engine.Snapshot
-	err := c.do(ctx, Call{Method: "Read"}, func() error {
+	err := c.do(ctx, Call{Method: "Read", Prefix: prefix}, func() error {
 		snapshot = c.server.read(prefix)
 		return nil
 	})

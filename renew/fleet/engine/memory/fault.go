@@ -25,6 +25,7 @@ type Call struct {
 	Client     string
 	Method     string // Commit, Read, Follow, Lease, Renew, End
 	Done       bool
+	Prefix     string             // of Read
 	Conditions []engine.Condition // of Commit
 	Ops        []engine.Op        // of Commit
 }
