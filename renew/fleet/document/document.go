@@ -244,6 +244,7 @@ type Report struct {
 	Waits      string               `json:"waits,omitempty"`      // why the node leaves ordering to others now; "": it does not
 	Newer      map[string][]byte    `json:"newer,omitempty"`      // releases that the engine had and lost, signed, by target
 	Unreleased []string             `json:"unreleased,omitempty"` // targets of which an orderer has a newer pair than the release, sorted
+	Clocks     map[string]int       `json:"clocks,omitempty"`     // of nodes that an orderer heard, and that differ by more than a minute: seconds ahead of its own
 }
 
 // An Exception is a release that a node does not serve verified.
@@ -258,6 +259,9 @@ func (r *Report) check() error {
 	r.Waits = Clean(r.Waits)
 	if r.Revision < 0 {
 		return fmt.Errorf("there is no revision %d", r.Revision)
+	}
+	if len(r.Clocks) > maxLines {
+		return fmt.Errorf("%d clocks are too many", len(r.Clocks))
 	}
 	if len(r.Unreleased) > maxLines {
 		return fmt.Errorf("%d targets with a pair newer than the release are too many", len(r.Unreleased))
