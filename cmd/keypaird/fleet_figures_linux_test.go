@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,6 +18,7 @@ import (
 
 	"keypaird/renew/fleet"
 	"keypaird/renew/fleet/document"
+	"keypaird/renew/fleet/engine/etcdtest"
 	fleetengine "keypaird/renew/fleet/remote"
 	"keypaird/renew/fleet/wave"
 	"keypaird/renew/fleet/wire"
@@ -278,6 +281,68 @@ func TestFleetColdStart(t *testing.T) {
 	f := newNetFleet(t)
 	f.manyTargets()
 	f.coldStart()
+}
+
+// ran returns for how long the threads of processes ran, which are not replaced by others.
+func ran(pids ...int) (d time.Duration) {
+	for _, pid := range pids {
+		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+		for _, file := range files {
+			text, _ := os.ReadFile(file)
+			var ns time.Duration
+			_, _ = fmt.Sscan(string(text), &ns)
+			d += ns
+		}
+	}
+	return d
+}
+
+// What a node takes while nothing happens, beside a machine without [fleet], is logged.
+func TestFleetIdle(t *testing.T) {
+	if !testutil.Exhaustive() {
+		return // it takes minutes
+	}
+	if !onMachines(t) {
+		return
+	}
+	f := makeFleet(t, etcdtest.Options{Members: 3}, []string{"mx1", "mx2"}, "mx1", "mx2", "single", "web")
+	single := f.node("single")
+	members := slices.DeleteFunc(slices.Clone(f.nodes), func(n *fleetNode) bool { return n == single })
+	for _, n := range members {
+		n.join()
+	}
+	f.tables = func(n *fleetNode) string {
+		return fmt.Sprintf("\n[cert.plain]\ndns-01 = [\"example.org\"]\ndns = \"ns\"\ndeploy = [\"files\"]\n[deploy.files]\nchain = \"%[1]s/{name}.crt\"\nkey = \"%[1]s/{name}.key\"\nreload = [\"true\"]\n", n.file("out"))
+	}
+	f.configure()
+	members[0].must("fleet", "init")
+	for _, n := range members {
+		n.start()
+	}
+	f.agreeOn("plain", "", members...)
+	single.start()
+	f.agreeOn("plain", "", single)
+	time.Sleep(30 * time.Second)
+	const long = 4 * time.Minute
+	programs := []string{"keypaird", "keypaird-fleet"}
+	measure := func() (list []time.Duration) {
+		for _, n := range f.nodes {
+			for _, program := range programs {
+				list = append(list, ran(n.processes(program)...))
+			}
+		}
+		return list
+	}
+	revision, before := f.revision(), measure()
+	time.Sleep(long)
+	after, written := measure(), f.revision()-revision
+	share := func(i int) float64 { return 100 * float64(after[i]-before[i]) / float64(long) }
+	for i, n := range f.nodes {
+		t.Logf("%s: keypaird takes %.4f %% of a core, keypaird-fleet %.4f %%", n.name, share(2*i), share(2*i+1))
+	}
+	if written > 0 {
+		t.Errorf("%d revisions in %v", written, long)
+	}
 }
 
 // The figures of a fleet of three nodes with nginx and three members, which take minutes:

@@ -42,6 +42,7 @@ type fleetNode struct {
 	enter []string // runs a program in its network; empty: it has none of its own
 	cmd   *exec.Cmd
 	log   *lockedBuffer
+	ahead time.Duration // what its clock is, in a program of buildShifted
 }
 
 // A lockedBuffer is written and read at the same time.
@@ -222,7 +223,11 @@ func (n *fleetNode) reloads() int {
 
 func (n *fleetNode) command(args ...string) *exec.Cmd {
 	argv := append(append(slices.Clone(n.enter), n.fleet.program, "-config", n.file("keypaird.toml")), args...)
-	return exec.CommandContext(n.fleet.Context(), argv[0], argv[1:]...)
+	cmd := exec.CommandContext(n.fleet.Context(), argv[0], argv[1:]...)
+	if n.ahead != 0 {
+		cmd.Env = append(os.Environ(), fmt.Sprintf("GODEBUG=testclock=%d", int(n.ahead.Seconds())))
+	}
+	return cmd
 }
 
 // must runs a command and returns its output.

@@ -144,6 +144,9 @@ func (f *testFleet) emptyMember(m *etcdtest.Member) {
 // The disk of one member of the engine is full, which ends it: the fleet orders on. That of
 // two: the fleet waits, and goes on when there is room.
 func TestFleetFullDisk(t *testing.T) {
+	if !testutil.Exhaustive() {
+		return // it takes half a minute
+	}
 	if !onMachines(t) {
 		return
 	}

@@ -116,11 +116,21 @@ func (f *Fleet) resync(ctx context.Context) error {
 
 // Wait waits until the view of the engine is complete for the first time, or ctx ends.
 func (f *Fleet) Wait(ctx context.Context) {
+	f.await(ctx, func() bool { return !f.view.Synced.IsZero() })
+}
+
+// WaitSeated waits until this node sits in the seat, or ctx ends.
+func (f *Fleet) WaitSeated(ctx context.Context) {
+	f.await(ctx, func() bool { return f.term != nil })
+}
+
+// await waits until something is so, or ctx ends.
+func (f *Fleet) await(ctx context.Context, is func() bool) {
 	for ctx.Err() == nil {
 		f.mu.Lock()
-		next, synced := f.changed, !f.view.Synced.IsZero()
+		next, reached := f.changed, is()
 		f.mu.Unlock()
-		if synced {
+		if reached {
 			return
 		}
 		select {

@@ -129,13 +129,13 @@ func (f *Fleet) report() (document.Report, bool) {
 	if n := f.view.Nodes[f.Node]; n != nil && n.Report != nil {
 		written = n.Report.Report
 	}
-	now := document.Report{Exceptions: map[string]document.Exception{}, Newer: f.lostReleases()}
+	now := document.Report{Exceptions: map[string]document.Exception{}, Newer: f.lostReleases(), Clocks: f.clocks(written.Clocks)}
 	now.Waits = document.Clean(withRemedy(f.waits()))
 	if len(f.unreleased) > 0 {
 		now.Unreleased = slices.Sorted(maps.Keys(f.unreleased))
 		now.Unreleased = now.Unreleased[:min(len(now.Unreleased), maxNewer)] // that there are some is what counts
 	}
-	due := now.Waits != written.Waits || !slices.Equal(now.Unreleased, written.Unreleased) ||
+	due := now.Waits != written.Waits || !maps.Equal(now.Clocks, written.Clocks) || !slices.Equal(now.Unreleased, written.Unreleased) ||
 		len(now.Newer) > 0 && !sameKeys(now.Newer, written.Newer) || len(now.Newer) == 0 && len(written.Newer) > 0
 	type exception struct {
 		target   string

@@ -223,7 +223,7 @@ func (f *Fleet) begin(ctx context.Context) (*Term, engine.Lease, error) {
 func (f *Fleet) sit(ctx context.Context, t *Term, lease engine.Lease) {
 	f.Log.Info("seat taken", "node", f.Node)
 	f.update(func() { f.term, f.termAt, f.all, f.ca.earlier = t, f.now(), true, true })
-	reason := t.End(f.await(ctx, t, lease))
+	reason := t.End(f.untilOver(ctx, t, lease))
 	f.update(func() { f.term, f.all = nil, true })
 	f.setErr(committing, nil)
 	f.endLease(ctx, lease)
@@ -234,8 +234,8 @@ func (f *Fleet) sit(ctx context.Context, t *Term, lease engine.Lease) {
 	f.Log.Info("seat left", "node", f.Node, "reason", reason)
 }
 
-// await returns why a term ends.
-func (f *Fleet) await(ctx context.Context, t *Term, lease engine.Lease) string {
+// untilOver returns why a term ends.
+func (f *Fleet) untilOver(ctx context.Context, t *Term, lease engine.Lease) string {
 	var checked []byte
 	every := time.NewTicker(time.Minute) // for what depends on time alone
 	defer every.Stop()

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -165,7 +166,6 @@ func TestReadOnlyReload(t *testing.T) {
 		if s := b.Seat(); s.Err != nil || a.Differs("x.example") != "b" {
 			t.Errorf("Seat = %+v; a knows of another configuration of %q", s, a.Differs("x.example"))
 		}
-	})
 	})
 }
 
@@ -428,6 +428,42 @@ func TestClockLies(t *testing.T) {
 }
 
 // Values that others wrote before this node took the seat count once a CA's clock differs.
+// Who has just begun to look knows of a wrong clock by what the node in the seat reported,
+// until it is right.
+func TestClocksReported(t *testing.T) {
+	inFleet(t, "a b", func(t *testing.T, w *world) {
+		w.start("a")
+		w.takenBy("a")
+		set := func(ahead time.Duration) *testNode {
+			return w.start("b", func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(ahead) } })
+		}
+		shows := func(want time.Duration) {
+			t.Helper()
+			time.Sleep(10 * time.Second)
+			o := w.options("c")
+			o.Observer, o.Engine = true, w.server.Client("c")
+			c := New(o)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			go func() { _ = c.Run(ctx) }()
+			c.Wait(ctx)
+			for _, n := range c.Nodes() {
+				if n.Name == "b" && n.Clock != want || n.Name == "a" && n.Clock != 0 {
+					t.Errorf("the clock of %s is %v ahead, want %v", n.Name, n.Clock, want)
+				}
+			}
+		}
+		b := set(time.Hour)
+		shows(time.Hour)
+		b.end()
+		b = set(-30 * time.Second)
+		shows(0)
+		b.end()
+		set(-time.Hour)
+		shows(-time.Hour)
+	})
+}
+
 func TestClockHeardEarlier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "a", "b")

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"keypaird/renew/fleet/document"
 )
 
 // A NodeState says what is known of a node.
@@ -11,7 +13,7 @@ type NodeState struct {
 	Name    string
 	Away    time.Duration // since when it is not alive; 0: it is alive
 	Version string        // of keypaird; "": not known
-	Clock   time.Duration // by how much it was ahead of ours when the node last wrote something
+	Clock   time.Duration // by how much it was ahead of ours when the node last wrote something; if we did not hear that, of that of the node in the seat
 	Orders  bool          // it may order
 	Waits   string        // why it leaves ordering to others now; "": it does not
 }
@@ -32,6 +34,9 @@ func (f *Fleet) Nodes() []NodeState {
 		s := NodeState{Name: name, Away: f.view.Away(name, f.now()), Orders: slices.Contains(f.Order, name)}
 		if n := f.view.Nodes[name]; n != nil {
 			s.Clock = n.Offset
+			if n.Heard.IsZero() {
+				s.Clock = f.seatsClock(name)
+			}
 			if n.Report != nil && s.Away == 0 {
 				s.Waits = n.Report.Waits
 			}
@@ -42,4 +47,37 @@ func (f *Fleet) Nodes() []NodeState {
 		list = append(list, s)
 	}
 	return list
+}
+
+// clocks returns what an orderer reports of the clocks of others: a node that has just begun
+// to look hears none. What was reported stays while it is true to a minute. f.mu is held.
+func (f *Fleet) clocks(reported map[string]int) map[string]int {
+	if !f.orders() {
+		return nil
+	}
+	var clocks map[string]int
+	for name, n := range f.view.Nodes {
+		if name == f.Node || n.Alive == nil || n.Heard.IsZero() || n.Offset.Abs() <= maxSkew {
+			continue
+		}
+		ahead := n.Offset
+		if before := time.Duration(reported[name]) * time.Second; before != 0 && (ahead-before).Abs() <= maxSkew {
+			ahead = before
+		}
+		if clocks == nil {
+			clocks = map[string]int{}
+		}
+		clocks[name] = int(ahead.Round(time.Second).Seconds())
+	}
+	return clocks
+}
+
+// seatsClock returns by how much the clock of a node is ahead of that of the node in the
+// seat; 0: that did not report it. f.mu is held.
+func (f *Fleet) seatsClock(name string) time.Duration {
+	seated, _, _ := document.ParseSeat(f.view.Seat.Value)
+	if n := f.view.Nodes[seated]; n != nil && n.Report != nil {
+		return time.Duration(n.Report.Clocks[name]) * time.Second
+	}
+	return 0
 }

@@ -40,6 +40,7 @@ func (n *Node) ServeAsks(ctx context.Context, issue issuer) {
 	a := &asks{node: n, issue: issue, known: map[string]*engine.Op{}}
 	for ctx.Err() == nil {
 		if f := n.Fleet(); f != nil {
+			f.WaitSeated(ctx)
 			if t, err := f.Term(); err == nil {
 				if err := a.follow(ctx, t); err != nil && ctx.Err() == nil {
 					n.o.Log.Debug("reading all asks", "err", err)

@@ -253,6 +253,7 @@ type Report struct {
 	Waits      string               `json:"waits,omitempty"`      // why the node leaves ordering to others now; "": it does not
 	Newer      map[string][]byte    `json:"newer,omitempty"`      // releases that the engine had and lost, signed, by target
 	Unreleased []string             `json:"unreleased,omitempty"` // targets of which an orderer has a newer pair than the release, sorted
+	Clocks     map[string]int       `json:"clocks,omitempty"`     // of nodes that an orderer heard, and that differ by more than a minute: seconds ahead of its own
 
 	// Seen is the latest At of the node's releases that were set up to Revision: the owner
 	// of an engine chooses revisions, and could pass an old report for one of a new release.
@@ -278,6 +279,9 @@ func (r *Report) check() error {
 	r.Waits = Clean(r.Waits)
 	if r.Revision < 0 {
 		return fmt.Errorf("there is no revision %d", r.Revision)
+	}
+	if len(r.Clocks) > maxLines {
+		return fmt.Errorf("%d clocks are too many", len(r.Clocks))
 	}
 	if len(r.Unreleased) > maxLines {
 		return fmt.Errorf("%d targets with a pair newer than the release are too many", len(r.Unreleased))

@@ -28,7 +28,7 @@ type Node struct {
 	Alive   bool   `json:"alive"`
 	Away    int    `json:"away_seconds,omitempty"`        // how long it has not been alive
 	Version string `json:"version,omitempty"`             // of keypaird
-	Clock   int    `json:"clock_ahead_seconds,omitempty"` // of the clock of Fleet.Node
+	Clock   int    `json:"clock_ahead_seconds,omitempty"` // of the clock of Fleet.Node, or of that of the node in the seat
 	Orders  bool   `json:"orders"`                        // it may
 	Seated  bool   `json:"seated"`                        // it orders now
 	Waits   string `json:"waits,omitempty"`               // why it leaves ordering to others now
