@@ -87,7 +87,7 @@ func Run(ctx context.Context, o *Options, domain, path string, s Streams) error 
 	}
 	w.machine = look(ctx)
 	if w.asking {
-		fmt.Fprintf(s.Err, "This writes %s. Enter takes what stands in brackets, ? shows choices,\nand Ctrl-C ends: nothing is changed before the last answer.\n\n", w.path)
+		fmt.Fprintf(s.Err, "This writes %s and what belongs to it. Enter takes what\nstands in brackets, ? shows choices, and Ctrl-C ends: nothing is changed before the\nlast answer.\n\n", w.path)
 	}
 	err := w.answer(ctx)
 	if ctx.Err() != nil {
@@ -100,6 +100,7 @@ func Run(ctx context.Context, o *Options, domain, path string, s Streams) error 
 	if err != nil {
 		return err
 	}
+	w.prepare(ctx, cfg)
 	_, err = io.WriteString(s.Out, w.steps(ctx, cfg))
 	return err
 }
