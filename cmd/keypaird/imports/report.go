@@ -90,8 +90,11 @@ func (p *Plan) Report(state string, runners []Runner) *Report {
 const width = 100
 
 // WriteText writes the report for people.
-func (r *Report) WriteText(out io.Writer) error {
-	w := &textfmt.Writer{Width: width}
+func (r *Report) WriteText(out io.Writer) error { return r.WriteWidth(out, width) }
+
+// WriteWidth writes the report for people at a terminal of so many columns.
+func (r *Report) WriteWidth(out io.Writer, columns int) error {
+	w := &textfmt.Writer{Width: min(columns, width)}
 	n := len(r.Certificates)
 	w.Line(0, "%s in %s: %d %s, %d %s", r.Client, r.Dir, n, textfmt.Plural(n, "certificate", "certificates"),
 		len(r.Accounts), textfmt.Plural(len(r.Accounts), "account", "accounts"))
@@ -135,6 +138,13 @@ func (r *Report) WriteText(out io.Writer) error {
 			fmt.Sprintf("%d %s: %s", len(r.Taken.Pairs), textfmt.Plural(len(r.Taken.Pairs), "pair", "pairs"), strings.Join(r.Taken.Pairs, " ")),
 			"next: keypaird check -live, then start keypaird: " + r.start,
 		})
+	}
+	if next := "the same command with -write -disable"; !r.Written && len(r.Faults) == 0 {
+		if len(r.Passing) > 0 {
+			next = "add the lines to the configuration of the web server and reload it, then " + next
+		}
+		w.Blank()
+		w.Line(0, "Next: %s", next)
 	}
 	_, err := io.WriteString(out, w.String())
 	return err
