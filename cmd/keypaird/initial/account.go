@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,8 +80,8 @@ func (w *draft) tsig(s *steps, rights []string) {
 		s.step("Make a key for updates of the zone:")
 		s.commands("(umask 027; tsig-keygen keypaird >" + word(path) + " && chgrp keypaird " + word(path) + ")")
 	}
-	if w.machine.nameserv == "knotd" {
-		s.step("In knot.conf, with the key's algorithm and secret, and acl: keypaird in the zone:")
+	if w.nameServer() == "knotd" {
+		s.step("In knot.conf, with algorithm and secret of the key in %s, and acl: keypaird in the zone:", cmp.Or(path, "the file of the account"))
 		s.lines(knotLines(w.dnsNames())...)
 		return
 	}
@@ -89,8 +90,12 @@ func (w *draft) tsig(s *steps, rights []string) {
 		lines = append(lines, "\t"+line)
 	}
 	lines = append(lines, "};")
-	if path != "" {
+	copied, shown, _ := bindCopy()
+	switch {
+	case path != "":
 		lines = append([]string{fmt.Sprintf("include %q;", w.bindKey(s, path))}, lines...)
+	case w.nameServer() == "named" && exists(copied):
+		lines = append([]string{fmt.Sprintf("include %q;    // unless it is there", shown)}, lines...)
 	}
 	s.step("In named.conf, where the zone of %s is. If it has an update-policy, add the grants to that:", w.domain)
 	s.lines(lines...)
@@ -111,9 +116,32 @@ func knotLines(names []string) []string {
 	}
 }
 
+// nameServer returns the name server of this machine, if it is the one that updates go to.
+func (w *draft) nameServer() string {
+	for _, v := range w.env {
+		host, _, err := net.SplitHostPort(v.value)
+		if err != nil {
+			host = v.value
+		}
+		if ip := net.ParseIP(host); v.name == "RFC2136_NAMESERVER" && ip != nil && !isOurs(ip) {
+			return ""
+		}
+	}
+	return w.machine.nameserv
+}
+
+// isOurs reports whether an address is one of this machine.
+func isOurs(ip net.IP) bool {
+	addrs, err := net.InterfaceAddrs()
+	return err != nil || ip.IsLoopback() || slices.ContainsFunc(addrs, func(a net.Addr) bool {
+		n, ok := a.(*net.IPNet)
+		return ok && n.IP.Equal(ip)
+	})
+}
+
 // bindKey returns what BIND includes to know the key in path, and says how it gets that.
 func (w *draft) bindKey(s *steps, path string) string {
-	if w.machine.nameserv != "named" {
+	if w.nameServer() != "named" {
 		s.step("The name server has to know the key in %s, too. BIND reads a copy, which is FILE below.", path)
 		return "FILE"
 	}

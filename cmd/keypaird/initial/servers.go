@@ -126,7 +126,7 @@ func (w *draft) reloadStep(ctx context.Context, s *steps, cfg *config.Config, ke
 	}
 	var list [][]string
 	if w.provider.Code == "rfc2136" && len(w.dnsNames()) > 0 {
-		switch w.machine.nameserv {
+		switch w.nameServer() {
 		case "named":
 			list = append(list, orUnit(ctx, "named", "rndc", "reconfig"))
 		case "knotd":

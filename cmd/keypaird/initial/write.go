@@ -120,7 +120,7 @@ func (w *draft) writeSecrets() error {
 			return err
 		}
 		w.wrote = append(w.wrote, v.value+": "+what)
-		if key == nil || w.path != config.DefaultPath || w.machine.nameserv != "named" {
+		if key == nil || w.path != config.DefaultPath || w.nameServer() != "named" {
 			continue
 		}
 		path, _, group := bindCopy()
