@@ -6,7 +6,6 @@ import (
 
 	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
-	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/fleet"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/cmd/keypaird/preflight"
@@ -31,43 +30,36 @@ func checkCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	found, err := findings(ctx, e, cfg, *live)
-	if err != nil {
-		return err
-	}
-	if err := e.Print(found, *asJSON); err != nil {
-		return err
-	}
-	if n := found.Failures(); n > 0 {
-		return fmt.Errorf("%d of %d checks failed", n, len(found))
-	}
-	if !*asJSON {
-		n := len(cfg.Targets())
-		fmt.Fprintf(e.Stdout, "configuration is correct: %d %s\n", n, textfmt.Plural(n, "target", "targets"))
-	}
-	return nil
+	return e.check(ctx, cfg, *live, *asJSON)
 }
 
-// findings is not nil without an error, so that its JSON is an array.
-func findings(ctx context.Context, e *env, cfg *config.Config, live bool) (preflight.Findings, error) {
-	found := append(preflight.Findings{}, preflight.Rewritable(cfg, e.options().File())...)
-	if !live {
-		return append(append(found, preflight.Configuration(ctx, cfg)...), fleet.Check(cfg)...), nil
+// check prints what it finds. With failures there is an error.
+func (e *env) check(ctx context.Context, cfg *config.Config, live, asJSON bool) error {
+	found := append(preflight.Findings{}, preflight.Rewritable(cfg, e.options().File())...) // not nil: its JSON is an array
+	if live {
+		log := output.Logger(e.Stderr, output.Quiet)
+		w, end, err := e.begin(ctx, func() (*config.Config, error) { return cfg, nil }, log)
+		if err != nil {
+			return err
+		}
+		defer end()
+		more, err := preflight.Live(ctx, w)
+		if err != nil {
+			return err
+		}
+		found = append(append(found, more...), fleet.CheckLive(ctx, cfg, log)...)
+	} else {
+		found = append(append(found, preflight.Configuration(ctx, cfg)...), fleet.Check(cfg)...)
 	}
-	log := output.Logger(e.Stderr, output.Quiet)
-	w, err := e.confined(cfg, engine.Options{Log: log})
-	if err != nil {
-		return nil, err
+	err := context.Cause(ctx)
+	if err == nil {
+		err = e.Print(found, asJSON)
 	}
-	end, err := w.Begin(ctx, e.Waiting)
-	if err != nil {
-		return nil, err
+	if n := found.Failures(); n > 0 && err == nil {
+		err = fmt.Errorf("%d of %d checks failed", n, len(found))
 	}
-	defer end()
-	more, err := preflight.Live(ctx, w)
-	if err != nil {
-		return nil, err
+	if n := len(cfg.Targets()); !asJSON && err == nil {
+		fmt.Fprintf(e.Stdout, "configuration is correct: %d %s\n", n, textfmt.Plural(n, "target", "targets"))
 	}
-	found = append(append(found, more...), fleet.CheckLive(ctx, cfg, log)...)
-	return found, context.Cause(ctx)
+	return err
 }

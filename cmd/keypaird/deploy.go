@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"slices"
 
 	"keypaird/cmd/keypaird/cli"
 	"keypaird/hooks/preset"
@@ -26,7 +24,11 @@ func deployCommand(ctx context.Context, e *env, args []string) error {
 	case *list && *standIn:
 		return cli.Usage("-list and -stand-in exclude each other")
 	case *list:
-		return listPresets(e, names, *asJSON)
+		found, err := preset.Describe(names...)
+		if err != nil {
+			return err
+		}
+		return e.Print(found, *asJSON)
 	}
 	show, log := e.Progress(*verbose)
 	w, end, err := e.begin(ctx, e.loadWithoutSecrets, log)
@@ -53,14 +55,4 @@ func deployCommand(ctx context.Context, e *env, args []string) error {
 		did = pass.Run(ctx, targets)
 	})
 	return e.Finish(status.ResultsOf(did.Done, did.Errs, show.Took), len(did.Done), did.Errs, *asJSON)
-}
-
-// listPresets lists the presets called names, or all.
-func listPresets(e *env, names []string, asJSON bool) error {
-	for _, name := range names {
-		if !slices.Contains(preset.Names(), name) {
-			return cli.Usage(fmt.Sprintf("there is no preset %q: keypaird deploy -list", name))
-		}
-	}
-	return e.Print(preset.Describe(names...), asJSON)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"path/filepath"
 
 	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
@@ -13,13 +12,14 @@ import (
 	"keypaird/cmd/keypaird/node"
 	"keypaird/cmd/keypaird/preflight"
 	"keypaird/cmd/keypaird/runner"
-	"keypaird/renew/status"
 )
 
 // An env is what a command runs with.
 type env struct {
 	cli.Env
-	alone bool // issue orders without the engine of the fleet
+	alone  bool     // issue orders without the engine of the fleet
+	writes []string // directories that a dry run writes to
+	gaveUp bool     // confined has been called
 }
 
 // load reads the configuration.
@@ -47,16 +47,10 @@ func (e *env) engine(cfg *config.Config, o engine.Options) (*engine.Engine, erro
 	switch {
 	case e.alone:
 		role = node.Alone
-	case daemonRuns(cfg):
+	case daemon.Runs(cfg.State):
 		role = node.Observer
 	}
 	return node.Engine(cfg, o, role)
-}
-
-// daemonRuns reports whether the daemon runs, as far as is known.
-func daemonRuns(cfg *config.Config) bool {
-	d := daemon.StateOf(cfg.State)
-	return d == nil || d.State == status.Running
 }
 
 // begin reads the configuration by load, makes an engine, and waits for other keypairds.
@@ -79,10 +73,9 @@ func (e *env) confined(cfg *config.Config, o engine.Options) (*engine.Engine, er
 	if err != nil {
 		return nil, err
 	}
-	var more []string
-	if o.DryRun != "" {
-		more = append(more, filepath.Dir(o.DryRun)) // where it is removed from
+	if !e.gaveUp {
+		e.gaveUp = true
+		runner.Confine(e.Config, cfg, o.Log, e.writes...)
 	}
-	runner.Confine(e.Config, cfg, o.Log, more...)
 	return w, nil
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 
 	"keypaird/cmd/keypaird/cli"
-	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/initial"
 )
 
@@ -21,7 +20,6 @@ func initCommand(ctx context.Context, e *env, args []string) error {
 	if len(domains) > 1 {
 		return cli.Usage("init takes one domain, after the options")
 	}
-	path := cmp.Or(e.Config, e.Getenv(config.PathVariable), config.DefaultPath)
 	streams := initial.Streams{Getenv: e.Getenv, In: os.Stdin, Out: e.Stdout, Err: e.Stderr}
-	return initial.Run(ctx, o, cmp.Or(append(domains, "")...), path, streams)
+	return initial.Run(ctx, o, cmp.Or(append(domains, "")...), e.options().File(), streams)
 }

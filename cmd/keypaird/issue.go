@@ -2,11 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
 
 	"keypaird/cmd/keypaird/cli"
 	"keypaird/cmd/keypaird/config"
+	"keypaird/cmd/keypaird/daemon"
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/cmd/keypaird/fleet"
 	"keypaird/renew/status"
@@ -14,9 +15,9 @@ import (
 
 // issueOptions are those of issueCommand that say what is ordered.
 type issueOptions struct {
-	force, newKey, dryRun, alone bool
+	force, newKey, dryRun, alone, check bool
 
-	asks bool // the fleet, since the daemon of this node runs
+	asks, json, verbose bool // asks: the fleet, since the daemon of this node runs
 }
 
 // flags adds the options.
@@ -24,19 +25,28 @@ func (o *issueOptions) flags(e *env) {
 	e.Flags.BoolVar(&o.force, "force", false, "renew even if not due, ignoring the rate limit")
 	e.Flags.BoolVar(&o.newKey, "new-key", false, "renew with another private key, also if not due, within the rate limit; with TLSA records only once those of the next key are published")
 	e.Flags.BoolVar(&o.alone, "alone", false, "order without the engine of the fleet while it cannot be used, as a last resort; the names of targets are required")
+	e.Flags.BoolVar(&o.check, "check", false, "first do what check -live and issue -dry-run do; order nothing if something fails")
 	e.Flags.BoolVar(&o.dryRun, "dry-run", false, "try everything at the CAs' twins for tests; what is issued is neither stored nor deployed")
+	e.Flags.BoolVar(&o.json, "json", false, "print what was done as JSON")
+	e.Flags.BoolVar(&o.verbose, "v", false, "log every step")
 }
 
 // decide sets whether the fleet is asked, or this node orders alone. The error says why it
 // may not.
 func (o *issueOptions) decide(e *env, cfg *config.Config, names []string) error {
+	if o.check && o.json {
+		return cli.Usage("-check and -json exclude each other")
+	}
 	e.alone = o.alone
-	o.asks = cfg.InFleet() && !o.dryRun && !o.alone && daemonRuns(cfg)
+	if o.dryRun || o.check {
+		e.writes = []string{os.TempDir()}
+	}
+	o.asks = cfg.InFleet() && !o.dryRun && !o.alone && daemon.Runs(cfg.State)
 	if !o.alone {
 		return nil
 	}
-	if len(names) == 0 || o.dryRun {
-		return cli.Usage("issue -alone takes the names of targets, and no -dry-run")
+	if len(names) == 0 || o.dryRun || o.check {
+		return cli.Usage("issue -alone takes the names of targets, and neither -check nor -dry-run")
 	}
 	return fleet.MayOrderAlone(cfg)
 }
@@ -45,8 +55,6 @@ func (o *issueOptions) decide(e *env, cfg *config.Config, names []string) error 
 func issueCommand(ctx context.Context, e *env, args []string) error {
 	var o issueOptions
 	o.flags(e)
-	asJSON := e.Flags.Bool("json", false, "print what was done as JSON")
-	verbose := e.Flags.Bool("v", false, "log every step")
 	names, err := e.Parse(args)
 	if err != nil {
 		return err
@@ -58,7 +66,22 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 	if err := o.decide(e, cfg, names); err != nil {
 		return err
 	}
-	show, log := e.Progress(*verbose)
+	if o.check {
+		if err := e.check(ctx, cfg, true, false); err != nil {
+			return err
+		}
+		dry := o
+		dry.dryRun, dry.asks = true, false
+		if err := dry.issue(ctx, e, cfg, names); o.dryRun || err != nil && !errors.Is(err, cli.ErrNothing) {
+			return err
+		}
+	}
+	return o.issue(ctx, e, cfg, names)
+}
+
+// issue makes the pass.
+func (o issueOptions) issue(ctx context.Context, e *env, cfg *config.Config, names []string) (err error) {
+	show, log := e.Progress(o.verbose)
 	var dir string
 	if o.dryRun {
 		if dir, err = os.MkdirTemp("", "keypaird-"); err != nil {
@@ -66,7 +89,7 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 		}
 		defer os.RemoveAll(dir)
 	}
-	w, err := e.confined(cfg, engine.Options{Log: log, DryRun: dir})
+	w, err := e.confined(cfg, engine.Options{Log: log, DryRun: dir, Twinless: o.check})
 	if err != nil {
 		return err
 	}
@@ -86,12 +109,12 @@ func issueCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	defer end()
-	did, err := w.Issue(ctx, names, engine.IssueOptions{Force: o.force, NewKey: o.newKey, Here: o.asks, Step: show.Step, Show: show.Run})
+	did, err := w.Issue(ctx, names, engine.IssueOptions{Force: o.force, NewKey: o.newKey, Here: o.asks || o.dryRun && o.check, Step: show.Step, Show: show.Run})
 	if err != nil {
 		return err
 	}
 	if o.dryRun {
-		fmt.Fprintln(e.Stderr, "keypaird: this was a dry run: nothing is stored, and nothing was deployed")
+		e.Hint("this was a dry run: nothing is stored, and nothing was deployed")
 	}
-	return e.Finish(append(append(status.Results{}, asked.Results...), status.ResultsOf(did.Done, did.Errs, show.Took)...), asked.Changed+len(did.Done), append(asked.Errs, did.Errs...), *asJSON)
+	return e.Finish(append(append(status.Results{}, asked.Results...), status.ResultsOf(did.Done, did.Errs, show.Took)...), asked.Changed+len(did.Done), append(asked.Errs, did.Errs...), o.json)
 }

@@ -57,7 +57,7 @@ type command struct {
 var commands = []command{
 	{cli.Command{Name: "init", Args: "[OPTION...] [DOMAIN]", Does: "write a first configuration, from answers and from what is here"}, initCommand},
 	{cli.Command{Name: "run", Args: "[-v]", Does: "run the daemon in the foreground"}, runCommand},
-	{cli.Command{Name: "issue", Args: "[-dry-run|-force] [-new-key] [-alone] [-v] [-json] [NAME...]", Does: "obtain and deploy what is missing, due or changed"}, issueCommand},
+	{cli.Command{Name: "issue", Args: "[-check] [-dry-run|-force] [-new-key] [-alone] [-v] [-json] [NAME...]", Does: "obtain and deploy what is missing, due or changed"}, issueCommand},
 	{cli.Command{Name: "check", Args: "[-live] [-json]", Does: "check the configuration, and with -live all that issuing needs"}, checkCommand},
 	{cli.Command{Name: "status", Args: "[-fleet] [-json] [NAME...]", Does: "show what is live, until when, and what comes next"}, statusCommand},
 	{cli.Command{Name: "verify", Args: "[OPTION] [NAME|DOMAIN...]", Does: "check which certificate each endpoint serves"}, verifyCommand},

@@ -13,6 +13,7 @@ var chatServers = []row{
 		chain:  "{etc}/prosody/certs/{name}.crt", key: "{etc}/prosody/certs/{name}.key", keyMode: 0o640, scans: 3,
 		group:  by[string]{"": "prosody", "openbsd": "_prosody"},
 		reload: service("reload", "prosody"), reloads: 2,
+		finds: `certificates = "certs"`,
 		setup: []string{`certificates = "certs"    -- the default: certificates are found by the names they are for`},
 		notes: []string{
 			"Every *.crt and *fullchain* in the directory, three levels deep, is used for the names it contains. Of several for the same name any may be served: leave no old ones there.",

@@ -32,7 +32,12 @@ type Description struct {
 
 // Describe returns the servers with these names, and what this machine lacks for
 // them; or all servers, without that: no machine has them all.
-func Describe(names ...string) List {
+func Describe(names ...string) (List, error) {
+	for _, name := range names {
+		if find(name) == nil {
+			return nil, Unknown(name)
+		}
+	}
 	list := List{}
 	for _, s := range Servers() {
 		if len(names) > 0 && !slices.Contains(names, s.Name) {
@@ -49,7 +54,16 @@ func Describe(names ...string) List {
 		}
 		list = append(list, d)
 	}
-	return list
+	return list, nil
+}
+
+// Unknown returns the error for a name that no preset has.
+func Unknown(name string) error {
+	remedy := "name some of: " + strings.Join(Names(), ", ")
+	if near := textfmt.Nearest(name, Names()); near != "" {
+		remedy = fmt.Sprintf("did you mean %q? keypaird deploy -list has all", near)
+	}
+	return problem.Newf(remedy, "there is no preset %q", textfmt.Cut(name, 100))
 }
 
 // WriteText prints the list as text.

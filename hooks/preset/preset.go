@@ -74,6 +74,7 @@ type row struct {
 	verify               []string   // endpoints at which it usually serves them
 	process              by[string] // name of its process, where it does not start without files; "": it does, or that is not known
 	root                 bool       // check and reload need root
+	finds                string     // see Finds
 	effective            effective
 }
 
@@ -200,6 +201,17 @@ func rootGroup(goos string) string {
 func NeedsRoot(preset string) bool {
 	r := find(preset)
 	return r != nil && r.root
+}
+
+// Finds returns the setting of a preset's server that says where it finds its files, as
+// NAME = "VALUE". With that value, which is the default, no lines have to be added; ""
+// means that they have to be. Such a server starts without files, and finds them when
+// it is reloaded.
+func Finds(preset string) string {
+	if r := find(preset); r != nil {
+		return r.finds
+	}
+	return ""
 }
 
 // UsualEndpoints returns where the server of a preset usually listens.

@@ -20,7 +20,7 @@ _keypaird_options() {
 	help) echo ;;
 	init) echo -config -components -deploy -dns -email -env -host -o -port80 -services -yes ;;
 	run) echo -config -v ;;
-	issue) echo -config -alone -dry-run -force -json -new-key -v ;;
+	issue) echo -config -alone -check -dry-run -force -json -new-key -v ;;
 	check) echo -config -json -live ;;
 	status) echo -config -fleet -json ;;
 	verify) echo -config -component -json -resolve -resolver -roots -service -tap ;;

@@ -93,6 +93,7 @@ complete -c keypaird -n '__keypaird_in run' -o config -rF -d 'the configuration 
 complete -c keypaird -n '__keypaird_in run' -o v -d 'log every step'
 complete -c keypaird -n '__keypaird_in issue' -o config -rF -d 'the configuration file'
 complete -c keypaird -n '__keypaird_in issue' -o alone -d 'order without the engine of the fleet while it cannot be used, as a last resort; the names of targets are required'
+complete -c keypaird -n '__keypaird_in issue' -o check -d 'first do what check -live and issue -dry-run do; order nothing if something fails'
 complete -c keypaird -n '__keypaird_in issue' -o dry-run -d 'try everything at the CAs\' twins for tests; what is issued is neither stored nor deployed'
 complete -c keypaird -n '__keypaird_in issue' -o force -d 'renew even if not due, ignoring the rate limit'
 complete -c keypaird -n '__keypaird_in issue' -o json -d 'print what was done as JSON'

@@ -75,6 +75,7 @@ _keypaird() {
 		_arguments \
 			'-config[the configuration file]:config:_files' \
 			'-alone[order without the engine of the fleet while it cannot be used, as a last resort; the names of targets are required]' \
+			'-check[first do what check -live and issue -dry-run do; order nothing if something fails]' \
 			'-dry-run[try everything at the CAs'\'' twins for tests; what is issued is neither stored nor deployed]' \
 			'-force[renew even if not due, ignoring the rate limit]' \
 			'-json[print what was done as JSON]' \

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"cmp"
 	_ "embed"
 	"fmt"
@@ -85,7 +86,8 @@ func (c *checker) checkVariable(p path, d DNS, key, value string) {
 	case isFile && twice:
 		c.report(p, "leave one of them out", "%s is given twice, as it is and by a file", base)
 	case isFile:
-		c.readSecret(p, value)
+		data, ok := c.readSecret(p, value)
+		c.reportIf(ok && !c.noSecrets && len(bytes.TrimSpace(data)) == 0, p, "put the "+base+" there", "%s is empty", value)
 	case strings.ContainsRune(value, 0):
 		c.report(p, "leave it out", "the value holds a null character")
 	case value != "" && !c.private && redact.IsSecret(key, value):

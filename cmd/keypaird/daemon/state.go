@@ -9,6 +9,12 @@ import (
 	"keypaird/renew/status"
 )
 
+// Runs reports whether the daemon of a state directory runs, as far as is known.
+func Runs(state string) bool {
+	d := StateOf(state)
+	return d == nil || d.State == status.Running
+}
+
 // StateOf returns the state of the daemon of a state directory; nil if it is
 // unknown.
 func StateOf(state string) *status.Daemon {

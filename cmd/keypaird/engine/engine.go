@@ -58,6 +58,7 @@ type Options struct {
 	Log      *slog.Logger
 	Observe  func(acme.Exchange) // called after each exchange with a CA; nil: none is reported
 	DryRun   string              // directory for what is issued in a dry run, see rehearsed; "": it is none
+	Twinless bool                // a dry run leaves targets out of which a CA has no twin
 	Listener *listener.Process   // answers challenges at sockets; nil: this process does
 	Shared   Shared              // not in a dry run
 }
@@ -98,7 +99,7 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 	e.Targets = make([]renew.Target, 0, len(targets))
 	for _, t := range targets {
 		if o.DryRun != "" {
-			if t, err = rehearsed(cfg, t); err != nil {
+			if t, err = rehearsed(cfg, t, o); err != nil {
 				e.Close()
 				return nil, err
 			}
@@ -113,8 +114,8 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 }
 
 // rehearsed returns a target as a dry run has it: ordered at the staging twins of its CAs,
-// and not deployed. An external one has no challenges.
-func rehearsed(cfg *config.Config, t config.Target) (config.Target, error) {
+// and not deployed. One without challenges is left out, as external ones are.
+func rehearsed(cfg *config.Config, t config.Target, o Options) (config.Target, error) {
 	t.Deploy, t.TLSA = nil, nil
 	twins := make([]string, 0, len(t.SignWith))
 	for _, ca := range t.SignWith {
@@ -125,6 +126,9 @@ func rehearsed(cfg *config.Config, t config.Target) (config.Target, error) {
 			return t, err
 		case known.Test:
 			twin = ca
+		case twin == "" && o.Twinless:
+			o.Log.Warn("no dry run, since the CA has no twin for tests", "cert", t.Name, "ca", ca)
+			return config.Target{}, nil
 		case twin == "":
 			return t, problem.Newf("set staging in [ca."+ca+"] to a CA for tests, which has a [ca] table, too", "%s has no twin for tests", ca)
 		}

@@ -92,7 +92,7 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 		return nil, err
 	}
 	state := ""
-	var service []string
+	var service preflight.Preparation
 	if len(p.Tree.Faults) == 0 {
 		p.See(ctx)
 		cfg, err := p.Check(load)
@@ -102,6 +102,7 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 		state, service = cfg.State, preflight.Prepare(ctx, cfg, p.Tree.Dir)
 	}
 	var taken Taken
+	var prepared []string
 	written := false
 	disable := func(n int) error { return DisableRunner(ctx, &runners[n]) }
 	if i.Write && i.Disable && i.Confine {
@@ -113,12 +114,8 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 		disable = func(n int) error { return d.disable(n, &runners[n]) }
 	}
 	if i.Write {
-		p.confine = i.Confine
-		taken, err = p.Write(ctx, load, engine.Options{Log: i.Log}, i.Waiting)
+		taken, prepared, err = i.write(ctx, p, load, service)
 		written = err == nil
-		if _, unsafe := errors.AsType[*durable.UnsafeError](err); unsafe && len(service) > 0 {
-			err = problem.Wrap(err, "let the service do what it has to, and then this again: "+strings.Join(service, " && "))
-		}
 	} else if i.Disable && missing(path) {
 		err = problem.New("nothing would renew the certificates: "+path+" does not exist", "write it, too: keypaird import -write -disable")
 	}
@@ -128,11 +125,34 @@ func (i *Import) run(ctx context.Context, load config.Options) (*Report, error) 
 		}
 	}
 	r := p.Report(state, runners)
-	r.Service = append(r.Service, service...)
-	if r.Written = written; written {
+	if r.start = "keypaird run"; service.Known() {
+		r.start = "systemctl enable --now keypaird.service"
+	}
+	if r.Written = written; !written {
+		r.Service = append(r.Service, service.Commands...)
+	} else {
+		r.Prepared = append(r.Prepared, prepared...)
 		r.Taken = Taken{append([]string{}, taken.Accounts...), append([]string{}, taken.Pairs...)}
 	}
 	return r, err
+}
+
+// write lets the service of the packages do what it has to, and then does what was planned.
+func (i *Import) write(ctx context.Context, p *Plan, load config.Options, service preflight.Preparation) (taken Taken, prepared []string, err error) {
+	if err := p.Refusal(); err != nil {
+		return taken, nil, err
+	}
+	if os.Geteuid() == 0 && p.options.Config == config.DefaultPath {
+		if prepared, err = service.Do(ctx); err != nil {
+			return taken, prepared, err
+		}
+	}
+	p.confine = i.Confine
+	taken, err = p.Write(ctx, load, engine.Options{Log: i.Log}, i.Waiting)
+	if _, unsafe := errors.AsType[*durable.UnsafeError](err); unsafe && len(service.Commands) > 0 {
+		err = problem.Wrap(err, "let the service do what it has to, and then this again: "+strings.Join(service.Commands, " && "))
+	}
+	return taken, prepared, err
 }
 
 // locate returns the tree to take over.

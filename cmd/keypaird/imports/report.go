@@ -26,10 +26,13 @@ type Report struct {
 	Faults       []trees.Note  `json:"faults"`
 	NotCarried   []trees.Note  `json:"notes"`
 	Runners      []Runner      `json:"runners"`
-	Paths        []string      `json:"paths"`   // how the servers' paths change or stay
-	Passing      []string      `json:"passing"` // lines for the configuration of a web server
-	Service      []string      `json:"service"` // commands that let the service do its work
+	Paths        []string      `json:"paths"`    // how the servers' paths change or stay
+	Passing      []string      `json:"passing"`  // lines for the configuration of a web server
+	Service      []string      `json:"service"`  // commands that let the service do its work, which -write does
+	Prepared     []string      `json:"prepared"` // files that let it
 	Back         string        `json:"back"`
+
+	start string // the command that starts keypaird
 }
 
 // An Account is one that was found.
@@ -55,7 +58,7 @@ func (p *Plan) Report(state string, runners []Runner) *Report {
 		Client: p.Tree.Client, Dir: p.Tree.Dir, Config: p.options.Config, Text: p.Text(), Accounts: []Account{}, Certificates: []Certificate{},
 		Files: []string{}, Faults: append([]trees.Note{}, p.Tree.Faults...), NotCarried: append([]trees.Note{}, p.Notes...),
 		Runners: append([]Runner{}, runners...), Paths: []string{}, Back: p.Tree.Back,
-		Passing: append([]string{}, p.passing...), Service: []string{}, Taken: Taken{[]string{}, []string{}},
+		Passing: append([]string{}, p.passing...), Service: []string{}, Prepared: []string{}, Taken: Taken{[]string{}, []string{}},
 	}
 	for _, s := range p.secrets {
 		r.Files = append(r.Files, s.path)
@@ -87,8 +90,11 @@ func (p *Plan) Report(state string, runners []Runner) *Report {
 const width = 100
 
 // WriteText writes the report for people.
-func (r *Report) WriteText(out io.Writer) error {
-	w := &textfmt.Writer{Width: width}
+func (r *Report) WriteText(out io.Writer) error { return r.WriteWidth(out, width) }
+
+// WriteWidth writes the report for people at a terminal of so many columns.
+func (r *Report) WriteWidth(out io.Writer, columns int) error {
+	w := &textfmt.Writer{Width: min(columns, width)}
 	n := len(r.Certificates)
 	w.Line(0, "%s in %s: %d %s, %d %s", r.Client, r.Dir, n, textfmt.Plural(n, "certificate", "certificates"),
 		len(r.Accounts), textfmt.Plural(len(r.Accounts), "account", "accounts"))
@@ -116,21 +122,29 @@ func (r *Report) WriteText(out io.Writer) error {
 	w.List("Paths of servers:", r.Paths)
 	if len(r.Passing) > 0 {
 		w.Blank()
-		w.Line(0, "So that challenges reach keypaird, in the configuration of the web server:")
+		w.Line(0, "So that challenges reach keypaird, add this to the configuration of the web server, and reload it:")
 		w.Verbatim(4, strings.ReplaceAll(strings.Join(r.Passing, "\n"), "\t", "    "))
 	}
 	if len(r.Service) > 0 {
 		w.Blank()
-		w.Line(0, "The service may not do what it has to; let it, as root, before -write:")
+		w.Line(0, "The service may not do what it has to yet. import -write, as root, lets it, as this would:")
 		w.Verbatim(4, "# "+strings.Join(r.Service, "\n# "))
 	}
+	w.List("Written for the service:", r.Prepared)
 	w.List("To go back:", []string{r.Back})
 	if r.Written {
 		w.List("Taken over:", []string{
 			fmt.Sprintf("%d %s, known at the CA: %s", len(r.Taken.Accounts), textfmt.Plural(len(r.Taken.Accounts), "account", "accounts"), strings.Join(r.Taken.Accounts, " ")),
 			fmt.Sprintf("%d %s: %s", len(r.Taken.Pairs), textfmt.Plural(len(r.Taken.Pairs), "pair", "pairs"), strings.Join(r.Taken.Pairs, " ")),
-			"next: keypaird check -live, then start keypaird",
+			"next: keypaird check -live, then start keypaird: " + r.start,
 		})
+	}
+	if next := "the same command with -write -disable"; !r.Written && len(r.Faults) == 0 {
+		if len(r.Passing) > 0 {
+			next = "add the lines to the configuration of the web server and reload it, then " + next
+		}
+		w.Blank()
+		w.Line(0, "Next: %s", next)
 	}
 	_, err := io.WriteString(out, w.String())
 	return err

@@ -7,5 +7,8 @@
 // flags answer it. Answers are held to the rules of package config, and the file is
 // written only when config finds no mistake in it.
 //
-// The package changes nothing but that file, its directory, and nothing that exists.
+// It writes that file and, if they are missing, the files beside it that it names; for the
+// service's own configuration also a copy of the key for BIND, drop-ins of
+// keypaird.service, and stand-ins in the state directory. It replaces nothing, and what
+// other programs read has no effect until the operator adds a line.
 package initial

@@ -227,6 +227,24 @@ func TestHeaded(t *testing.T) {
 	}
 }
 
+// A service manager is asked once for all services, and everything else on its own.
+func TestTogether(t *testing.T) {
+	var list [][]string
+	for _, line := range []string{
+		"systemctl reload named", "postfix reload", "systemctl reload nginx", "systemctl restart dendrite", "rcctl reload relayd",
+		"service nginx reload", "rcctl reload prosody", "service prosody reload", "pkill -HUP -f synapse",
+	} {
+		list = append(list, strings.Fields(line))
+	}
+	want := []string{
+		"systemctl reload named nginx", "postfix reload", "systemctl restart dendrite", "rcctl reload relayd prosody",
+		"service nginx reload", "service prosody reload", "pkill -HUP -f synapse",
+	}
+	if got := together(list); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestWord(t *testing.T) {
 	for s, want := range map[string]string{
 		"/etc/keypaird/tsig": "/etc/keypaird/tsig", "a b": "'a b'", "it's": `'it'\''s'`, "$(id)": "'$(id)'", "": "''", "\n": "'\n'",

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	configfile "keypaird/cmd/keypaird/config/file"
 	"net"
 	"os"
@@ -26,7 +25,6 @@ import (
 	"keypaird/hooks/probe"
 	"keypaird/renew/problem"
 	"keypaird/renew/sockets"
-	"keypaird/renew/textfmt"
 )
 
 // A machine is what this machine says of itself.
@@ -178,16 +176,20 @@ func (m *machine) server(name string) *server {
 // component matches the components in Prosody's configuration.
 var component = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^[ \t]*Component[ \t(]*["']([^"']+)["']`) })
 
-// prosodyComponents returns the components of a domain that Prosody is set up for.
-func prosodyComponents(domain string) (list []string) {
-	var files []string
+// prosodyFiles returns the files of Prosody's configuration.
+func prosodyFiles() (files []string) {
 	for _, pattern := range []string{"prosody.cfg.lua", "conf.d/*.cfg.lua"} {
 		for _, etc := range []string{"/etc", "/usr/local/etc", "/usr/pkg/etc"} {
 			found, _ := filepath.Glob(filepath.Join(etc, "prosody", pattern))
 			files = append(files, found...)
 		}
 	}
-	for _, file := range files {
+	return files
+}
+
+// prosodyComponents returns the components of a domain that Prosody is set up for.
+func prosodyComponents(domain string) (list []string) {
+	for _, file := range prosodyFiles() {
 		data, _ := configfile.ReadSmall(file)
 		for _, m := range component().FindAllStringSubmatch(string(data), -1) {
 			c, err := name(m[1])
@@ -229,11 +231,7 @@ func checkServers(servers []string) error {
 	for _, s := range servers {
 		d, ok := preset.Lookup(s)
 		if !ok {
-			remedy := "name some of: " + strings.Join(preset.Names(), ", ")
-			if near := textfmt.Nearest(s, preset.Names()); near != "" {
-				remedy = fmt.Sprintf("did you mean %q? keypaird deploy -list has all", near)
-			}
-			return problem.Newf(remedy, "there is no preset %s", strconv.Quote(textfmt.Cut(s, 100)))
+			return preset.Unknown(s)
 		}
 		if g := group(d.Group); g == "" && len(d.Outputs()) > 0 {
 			return problem.Newf("install the server first, or leave it out", "%s is not installed here: there is no group %q", s, d.Group)

@@ -20,6 +20,7 @@ import (
 	"keypaird/cmd/keypaird/names"
 	"keypaird/cmd/keypaird/output"
 	"keypaird/renew/problem"
+	"keypaird/renew/textfmt"
 )
 
 // Options are what the command line says.
@@ -87,7 +88,7 @@ func Run(ctx context.Context, o *Options, domain, path string, s Streams) error 
 	}
 	w.machine = look(ctx)
 	if w.asking {
-		fmt.Fprintf(s.Err, "This writes %s. Enter takes what stands in brackets, ? shows choices,\nand Ctrl-C ends: nothing is changed before the last answer.\n\n", w.path)
+		fmt.Fprintln(s.Err, textfmt.Wrap("", "This writes "+w.path+" and what belongs to it. Enter takes what stands in brackets, ? shows choices, and Ctrl-C ends: nothing is changed before the last answer.", columns, 0))
 	}
 	err := w.answer(ctx)
 	if ctx.Err() != nil {
@@ -100,6 +101,7 @@ func Run(ctx context.Context, o *Options, domain, path string, s Streams) error 
 	if err != nil {
 		return err
 	}
+	w.prepare(ctx, cfg)
 	_, err = io.WriteString(s.Out, w.steps(ctx, cfg))
 	return err
 }

@@ -56,7 +56,6 @@ func (w *work) ask(ctx context.Context, q question, optional bool) error {
 }
 
 const (
-	columns = 80
 	maxLine = 4096 // of an answer
 	poll    = 100  // milliseconds between looks at ctx
 )

@@ -2,6 +2,8 @@ package initial
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +15,7 @@ import (
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/config/tomltext"
 	"keypaird/cmd/keypaird/preflight"
+	"keypaird/hooks"
 	"keypaird/renew/durable"
 	"keypaird/renew/problem"
 )
@@ -49,6 +52,9 @@ func (w *draft) write(ctx context.Context, getenv func(string) string) (*config.
 		return nil, err
 	}
 	if err := w.makeDir(filepath.Dir(w.path)); err != nil {
+		return nil, err
+	}
+	if err := w.writeSecrets(); err != nil {
 		return nil, err
 	}
 	tmp := filepath.Join(filepath.Dir(w.path), durable.TempName(filepath.Base(w.path)))
@@ -95,4 +101,53 @@ func (w *draft) makeDir(dir string) error {
 		}
 	}
 	return os.Chmod(dir, mode) // whatever the umask
+}
+
+// writeSecrets makes the files beside the configuration that it names and that are missing:
+// a key that signs updates, with a copy for BIND, and empty ones for secrets that the
+// operator knows.
+func (w *draft) writeSecrets() error {
+	w.missing, w.made = w.secrets(), map[string]bool{}
+	for _, v := range w.missing {
+		if filepath.Dir(v.value) != filepath.Dir(w.path) {
+			continue
+		}
+		what, key := "empty, for a secret", []byte(nil)
+		if isTSIG(v) {
+			what, key = "the key that signs updates of the zone", newKey()
+		}
+		if err := w.create(v.value, key, w.mode(), w.group); err != nil {
+			return err
+		}
+		w.wrote = append(w.wrote, v.value+": "+what)
+		if key == nil || w.path != config.DefaultPath || w.nameServer() != "named" {
+			continue
+		}
+		path, _, group := bindCopy()
+		if gid, err := hooks.LookupGroup(group); err == nil && w.create(path, key, 0o640, gid) == nil {
+			w.wrote = append(w.wrote, path+": the same key, for BIND, which may not read the other file")
+		}
+	}
+	return nil
+}
+
+// newKey returns a file with a new key as tsig-keygen makes it.
+func newKey() []byte {
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	return fmt.Appendf(nil, "key \"keypaird\" {\n\talgorithm hmac-sha256;\n\tsecret %q;\n};\n", base64.StdEncoding.EncodeToString(secret))
+}
+
+// create makes a file, and never replaces one. group is -1 for that of the process.
+func (w *draft) create(path string, data []byte, mode fs.FileMode, group int) error {
+	dir, err := durable.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err = dir.Create(durable.FileMode{Perm: mode, UID: -1, GID: group}, durable.File{Name: filepath.Base(path), Data: data}); err == nil {
+		w.made[path] = true
+		err = dir.Sync()
+	}
+	return err
 }

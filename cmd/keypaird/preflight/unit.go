@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -14,6 +15,8 @@ import (
 	"keypaird/cmd/keypaird/engine"
 	"keypaird/hooks/command"
 	"keypaird/hooks/preset"
+	"keypaird/renew/durable"
+	"keypaird/renew/problem"
 )
 
 // A unit is what systemd says of the service that runs keypaird.
@@ -48,6 +51,17 @@ func readUnit(ctx context.Context) unit {
 		return nil
 	}
 	return u
+}
+
+// UnitReloads reports whether systemd runs a service that it can reload.
+func UnitReloads(ctx context.Context, name string) bool {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return false
+	}
+	limited, cancel := context.WithTimeout(ctx, unitLimit)
+	defer cancel()
+	printed, _, err := command.Output(limited, []string{"systemctl", "show", "-p", "ActiveState,CanReload", name})
+	return err == nil && strings.Contains(string(printed), "ActiveState=active\n") && strings.Contains(string(printed), "CanReload=yes\n")
 }
 
 // mayWrite reports whether the sandbox of the service lets it write below dir. Other
@@ -96,25 +110,46 @@ func inside(path, top string) bool {
 // sandbox, with the state that it has had as a user of its own.
 func BecomeRoot(state string) []string {
 	return []string{
-		"install -D -m 0644 -t /etc/systemd/system/" + unitName + ".d " + rootConf,
+		"install -D -m 0644 -t " + dropIns + " " + rootConf,
 		"systemctl daemon-reload", "mkdir -p " + state + " && chown -R 0:0 " + state,
 	}
 }
 
-const rootConf = "/usr/share/keypaird/root.conf" // of the packages
+const (
+	rootConf = "/usr/share/keypaird/root.conf" // of the packages
+	dropIns  = "/etc/systemd/system/" + unitName + ".d"
+)
 
-// Prepare lists the commands that let the service of the packages do what a configuration
-// needs: none if it can, or if there is no such service. If it may not write to
-// directories below tree, it may write to all of that.
-func Prepare(ctx context.Context, cfg *config.Config, tree string) (commands []string) {
+// A Preparation lets the service of the packages do what a configuration needs.
+type Preparation struct {
+	Commands []string // that do it; none: there is nothing to do
+
+	files map[string][]byte // drop-ins by name
+	state string            // which becomes root's, as the service does; "": neither does
+	users []string          // deployments that need root
+}
+
+// Known reports whether systemd and the package said what there is to do.
+func (p Preparation) Known() bool { return p.files != nil }
+
+// Prepare returns what lets the service of the packages do what a configuration needs:
+// nothing if it can, or if there is no such service. If it may not write to directories
+// below tree, it may write to all of that.
+func Prepare(ctx context.Context, cfg *config.Config, tree string) (p Preparation) {
 	u := readUnit(ctx)
 	settings, err := os.ReadFile(rootConf)
 	if u == nil || err != nil {
-		return nil
+		return p
 	}
-	become := len(u.checkUser(cfg)) > 0
-	if become {
-		commands = BecomeRoot(cfg.State)
+	p.files = map[string][]byte{}
+	for _, f := range u.checkUser(cfg) {
+		if !slices.Contains(p.users, f.Subject) {
+			p.users = append(p.users, f.Subject)
+		}
+	}
+	if len(p.users) > 0 {
+		p.Commands, p.state = BecomeRoot(cfg.State), cfg.State
+		p.files[filepath.Base(rootConf)] = settings
 		for line := range strings.Lines(string(settings)) {
 			if more, ok := strings.CutPrefix(strings.TrimSpace(line), "ReadWritePaths="); ok {
 				u["ReadWritePaths"] += " " + more
@@ -130,20 +165,72 @@ func Prepare(ctx context.Context, cfg *config.Config, tree string) (commands []s
 			w.Dir = tree
 		}
 		if u.hides(w.Dir) {
-			u["ProtectHome"], lines = "read-only", "ProtectHome=read-only\\n"+lines
+			u["ProtectHome"], lines = "read-only", "ProtectHome=read-only\n"+lines
 		}
 		u["ReadWritePaths"] += " -" + w.Dir
-		lines += "ReadWritePaths=-" + w.Dir + "\\n"
+		lines += "ReadWritePaths=-" + w.Dir + "\n"
 	}
 	if lines == "" {
-		return commands
+		return p
 	}
-	dir := "/etc/systemd/system/" + unitName + ".d"
-	commands = append([]string{"mkdir -p " + dir, "printf '[Service]\\n" + lines + "' >" + dir + "/paths.conf"}, commands...)
-	if !become {
-		commands = append(commands, "systemctl daemon-reload")
+	text := "[Service]\n" + lines
+	p.files["paths.conf"] = []byte(text)
+	p.Commands = append([]string{"mkdir -p " + dropIns, "printf '" + strings.ReplaceAll(text, "\n", `\n`) + "' >" + dropIns + "/paths.conf"}, p.Commands...)
+	if p.state == "" {
+		p.Commands = append(p.Commands, "systemctl daemon-reload")
 	}
-	return commands
+	return p
+}
+
+// Do does what the commands do, and returns a line for each file that it has written. It
+// never writes over a file.
+func (p Preparation) Do(ctx context.Context) (did []string, err error) {
+	if len(p.files) == 0 {
+		return nil, nil
+	}
+	parent, err := durable.Open(filepath.Dir(dropIns))
+	if err != nil {
+		return nil, err
+	}
+	defer parent.Close()
+	made, err := parent.Mkdir(filepath.Base(dropIns))
+	if err == nil && made {
+		err = os.Chmod(dropIns, 0o755)
+	}
+	if err != nil {
+		return nil, err
+	}
+	dir, err := parent.Sub(filepath.Base(dropIns))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	for _, name := range slices.Sorted(maps.Keys(p.files)) {
+		there, err := os.ReadFile(dir.At(name))
+		if err == nil && bytes.Equal(there, p.files[name]) {
+			continue
+		}
+		if err := dir.Create(durable.FileMode{Perm: 0o644, UID: 0, GID: 0}, durable.File{Name: name, Data: p.files[name]}); err != nil {
+			return nil, err
+		}
+		what := "lets " + unitName + " write to the directories of deployments"
+		if name == filepath.Base(rootConf) {
+			what = unitName + " runs as root, in its sandbox, as deploying to " + strings.Join(p.users, ", ") + " needs"
+		}
+		did = append(did, dir.At(name)+": "+what)
+	}
+	commands := [][]string{{"systemctl", "daemon-reload"}}
+	if p.state != "" {
+		commands = append(commands, []string{"mkdir", "-p", "-m", "0700", p.state}, []string{"chown", "-R", "0:0", p.state})
+	}
+	for _, argv := range commands {
+		limited, cancel := context.WithTimeout(ctx, unitLimit)
+		defer cancel()
+		if _, _, err := command.Output(limited, argv); err != nil {
+			return did, problem.Newf("run it by hand", "%s failed: %w", strings.Join(argv, " "), err)
+		}
+	}
+	return did, durable.SyncDir(dropIns)
 }
 
 // Sandbox warns if the service that runs keypaird cannot do what a configuration needs,
