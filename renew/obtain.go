@@ -84,12 +84,11 @@ func (p *Pass) obtain(ctx context.Context, j *job, ordered func()) error {
 // nextIssuer is the issuer to ask now that was not tried yet, or nil.
 func (p *Pass) nextIssuer(j *job, tried []Issuer) Issuer {
 	issuers, _, _ := j.state.availableIssuers(p.now(), j.Target, p.Mode)
-	for _, i := range issuers {
-		if !slices.Contains(tried, i) {
-			return i
-		}
+	n := slices.IndexFunc(issuers, func(i Issuer) bool { return !slices.Contains(tried, i) })
+	if n < 0 {
+		return nil
 	}
-	return nil
+	return issuers[n]
 }
 
 // obtainFrom gets a certificate from issuer, calls ordered, and stores it.

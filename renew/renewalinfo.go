@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"slices"
 	"time"
 
 	"keypaird/renew/renewalinfo"
@@ -55,12 +56,10 @@ type renewalAnswer struct {
 // updateRenewalInfo fetches the renewal information that is due, and records it.
 func (p *Pass) updateRenewalInfo(ctx context.Context, jobs []*job) {
 	p.fetchRenewalInfo(ctx, p.renewalInfoDue(jobs))
-	p.eachOnDisk(len(jobs), func(i int) {
-		if !p.takeRenewalInfo(jobs[i]) {
-			return
-		}
-		if err := p.save(jobs[i]); err != nil {
-			p.Log.Warn("record not saved", "cert", jobs[i].Name, "step", "fetching renewal information", "err", err)
+	answered := slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !p.takeRenewalInfo(j) })
+	p.eachOnDisk(len(answered), func(i int) {
+		if err := p.save(answered[i]); err != nil {
+			p.Log.Warn("record not saved", "cert", answered[i].Name, "step", "fetching renewal information", "err", err)
 		}
 	})
 }

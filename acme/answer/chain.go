@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // maxCerts is how many certificates a chain may have: each is verified with each
@@ -112,7 +113,7 @@ func TopIssuer(chain []byte) string {
 	return certs[len(certs)-1].Issuer.CommonName
 }
 
-var alternateLink = regexp.MustCompile(`<([^<>]+)>[^,<]*;\s*rel="?alternate"?`)
+var alternateLink = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<([^<>]+)>[^,<]*;\s*rel="?alternate"?`) })
 
 const maxAlternates = 8
 
@@ -125,7 +126,7 @@ func Alternates(base string, h http.Header) []string {
 		return nil
 	}
 	for _, link := range h["Link"] {
-		for _, m := range alternateLink.FindAllStringSubmatch(link, maxAlternates) {
+		for _, m := range alternateLink().FindAllStringSubmatch(link, maxAlternates) {
 			if u, err := from.Parse(m[1]); err == nil && len(urls) < maxAlternates {
 				urls = append(urls, u.String())
 			}

@@ -84,10 +84,12 @@ var summaries = sync.OnceValue(func() *regexp.Regexp {
 // notRunning is what commands that reload a server say when it does not run: those of
 // nginx, apache, postfix, dovecot, prosody, relayd, haproxy, kill(1) and the service
 // managers.
-var notRunning = regexp.MustCompile(`(?i)invalid PID number|(^|[^a-z])(is )?not (currently )?running|is not active|no such process|relayctl: connect: .*`)
+var notRunning = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)invalid PID number|(^|[^a-z])(is )?not (currently )?running|is not active|no such process|relayctl: connect: .*`)
+})
 
 // stopped reports whether the output of a command says that its server does not run.
-func stopped(output string) bool { return notRunning.MatchString(output) }
+func stopped(output string) bool { return notRunning().MatchString(output) }
 
 // lastLine returns the last line of a printable output that is not empty or a
 // summary, cut to maxLine.

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"keypaird/renew"
@@ -273,7 +274,7 @@ func (n *Notifier) now() time.Time {
 }
 
 // localPort matches the local port of a connection, which differs each time.
-var localPort = regexp.MustCompile(`:[0-9]+->`)
+var localPort = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`:[0-9]+->`) })
 
 // maxErrors is how long the errors in a notice are together at most: a command gets one
 // line.
@@ -286,7 +287,7 @@ func mergeErrors(notices []Notice) {
 	targets := map[string][]string{} // by text
 	first := map[string]Notice{}     // likewise
 	for _, n := range notices {
-		text := localPort.ReplaceAllString(n.Error, "->")
+		text := localPort().ReplaceAllString(n.Error, "->")
 		if len(targets[text]) == 0 {
 			first[text], texts = n, append(texts, text)
 		}

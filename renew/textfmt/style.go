@@ -3,6 +3,7 @@ package textfmt
 import (
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -61,7 +62,7 @@ func (s Style) wrap(line string) string {
 	indent := len(line) - len(strings.TrimLeft(line, " "))
 	lead, rest := line[:indent], line[indent:]
 	hang := indent
-	switch word := firstWord.FindString(rest); {
+	switch word := firstWord().FindString(rest); {
 	case indent > s.Width*2/3: // a column of a table
 		hang = 6
 		lead = strings.Repeat(" ", hang)
@@ -104,7 +105,7 @@ const program = "keypaird: "
 // paint colours the words of a line that say how something is: its first one, and each
 // that is a column of its own; and makes the heads of columns bold.
 func paint(line string) string {
-	if heads.MatchString(line) {
+	if heads().MatchString(line) {
 		return coloured(line, bold)
 	}
 	lead := line[:len(line)-len(strings.TrimLeft(line, " "))]
@@ -112,7 +113,7 @@ func paint(line string) string {
 	if ofProgram {
 		lead += program
 	}
-	columns := gaps.FindAllStringIndex(text, -1)
+	columns := gaps().FindAllStringIndex(text, -1)
 	var b strings.Builder
 	b.WriteString(lead)
 	at := 0
@@ -120,7 +121,7 @@ func paint(line string) string {
 		cell := text[at:gap[0]]
 		word := cell
 		if at == 0 {
-			word = firstWord.FindString(cell)
+			word = firstWord().FindString(cell)
 		}
 		if colour := colours[word]; colour != "" {
 			cell = coloured(word, colour) + cell[len(word):]
@@ -132,9 +133,9 @@ func paint(line string) string {
 }
 
 var (
-	heads     = regexp.MustCompile(`^[A-Z]+(  +[A-Z]+( [A-Z]+)*)+$`)
-	gaps      = regexp.MustCompile(`  +`)
-	firstWord = regexp.MustCompile(`^(\?|[A-Za-z]+)`)
+	heads     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Z]+(  +[A-Z]+( [A-Z]+)*)+$`) })
+	gaps      = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`  +`) })
+	firstWord = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(\?|[A-Za-z]+)`) })
 )
 
 // coloured returns text between the control sequences of a colour.

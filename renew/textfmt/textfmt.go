@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -13,7 +14,17 @@ import (
 
 // escapes are the sequences that colour a terminal, move its cursor or set its
 // title (ECMA-48: CSI, OSC and the two-character ones).
-var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(\x07|\x1b\\)|[@-Z\\^_])`)
+var escapes = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(\x07|\x1b\\)|[@-Z\\^_])`)
+})
+
+// unescaped returns text without them.
+func unescaped(text string) string {
+	if !strings.Contains(text, "\x1b") {
+		return text
+	}
+	return escapes().ReplaceAllString(text, "")
+}
 
 // OneLine returns text as one printable line of at most limit bytes, without
 // space at either end. If something is cut off, the line ends in "…". A limit
@@ -21,7 +32,7 @@ var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(\x07
 func OneLine(text string, limit int) string {
 	var b strings.Builder
 	last := ' '
-	for _, r := range escapes.ReplaceAllString(text, "") {
+	for _, r := range unescaped(text) {
 		switch {
 		case unicode.IsSpace(r):
 			r = ' '
@@ -77,7 +88,7 @@ func JSON(v any) ([]byte, error) {
 // Lines is OneLine for each line of text; empty lines are dropped.
 func Lines(text string) string {
 	var lines []string
-	text = escapes.ReplaceAllString(text, "")
+	text = unescaped(text)
 	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\n' || r == '\r' }) {
 		if line = OneLine(line, 0); line != "" {
 			lines = append(lines, line)

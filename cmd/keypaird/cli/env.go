@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // An Env is what a command runs with.
@@ -55,7 +56,7 @@ func (e *Env) ParseFlags(args []string) error {
 }
 
 // options finds the names of options in what package flag prints of them.
-var options = regexp.MustCompile(`(?m)^  -(\S+)`)
+var options = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^  -(\S+)`) })
 
 // mistake says what is wrong with an option, and which one was probably meant by one that
 // there is not. Errors of package flag have no types.
@@ -68,7 +69,7 @@ func (e *Env) mistake(err error) string {
 	e.Flags.SetOutput(&help)
 	e.Flags.PrintDefaults()
 	var known []string
-	for _, option := range options.FindAllStringSubmatch(help.String(), -1) {
+	for _, option := range options().FindAllStringSubmatch(help.String(), -1) {
 		known = append(known, option[1])
 	}
 	text := "no option -" + name

@@ -133,14 +133,11 @@ func keyFiles(dir string) (list []string) {
 }
 
 // namesIn lists the entries of a directory, none if it cannot be read.
-func namesIn(dir string) []string {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil
+func namesIn(dir string) (names []string) {
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		names = append(names, entry.Name())
 	}
-	defer f.Close()
-	names, _ := f.Readdirnames(-1)
-	slices.Sort(names)
 	return names
 }
 

@@ -92,7 +92,7 @@ func (p *Process) rest() {
 	c := p.child
 	p.child, p.ended = nil, nil
 	if c != nil {
-		c.end()
+		go c.end() // it serves nothing, and is not waited for
 	}
 }
 

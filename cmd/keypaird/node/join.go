@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"log/slog"
+	"sync"
 	"time"
 
 	"keypaird/acme"
@@ -25,7 +26,7 @@ import (
 )
 
 // boot identifies this process among the nodes: a machine with the same name has another.
-var boot = document.NewID()
+var boot = sync.OnceValue(document.NewID)
 
 // A Role is what a process does in a fleet.
 type Role int
@@ -67,7 +68,7 @@ func Join(cfg *config.Config, role Role, log *slog.Logger) (*Node, error) {
 	}
 	e := remote.New(remote.Options{Settings: func() (wire.Settings, error) { return commands.Settings(cfg) }, Log: log})
 	of := commands.Options(cfg, e, log)
-	of.Identity, of.Boot, of.Version, of.Observer = identity, boot, version.Program().Version, role == Observer || role == Alone
+	of.Identity, of.Boot, of.Version, of.Observer = identity, boot(), version.Program().Version, role == Observer || role == Alone
 	if role == Daemon {
 		of.Machine = machineOf(cfg.State)
 	}
