@@ -13,18 +13,23 @@ func TestPace(t *testing.T) {
 		name   string
 		waited time.Duration
 		asked  time.Duration // Retry-After from now; zero means none
+		took   time.Duration // the last answer
 		want   time.Duration
 	}{
-		{"first poll", 0, 0, time.Millisecond},
-		{"a CA that needs a second", time.Second, 0, 62500 * time.Microsecond},
-		{"a CA that needs minutes", 3 * time.Minute, 0, 5 * time.Second},
-		{"as the CA asks", 0, 3 * time.Second, 3 * time.Second},
-		{"a CA that asks for an hour", 0, time.Hour, time.Minute},
-		{"Retry-After of a poll long ago", time.Second, -time.Second, 62500 * time.Microsecond},
-		{"clock put back", -time.Hour, 0, time.Millisecond},
+		{"first poll", 0, 0, 0, time.Millisecond},
+		{"a CA that needs a second", time.Second, 0, 0, 62500 * time.Microsecond},
+		{"a CA that needs minutes", 3 * time.Minute, 0, 0, 5 * time.Second},
+		{"as the CA asks", 0, 3 * time.Second, 0, 3 * time.Second},
+		{"a CA that asks for an hour", 0, time.Hour, 0, time.Minute},
+		{"Retry-After of a poll long ago", time.Second, -time.Second, 0, 62500 * time.Microsecond},
+		{"a CA that is busy", 0, 0, 7 * time.Millisecond, 7 * time.Millisecond},
+		{"a CA that is far", 0, 0, 200 * time.Millisecond, 10 * time.Millisecond},
+		{"a CA that is far and needs a second", time.Second, 0, 200 * time.Millisecond, 62500 * time.Microsecond},
+		{"as a CA asks that is busy", 0, 3 * time.Millisecond, 7 * time.Millisecond, 3 * time.Millisecond},
+		{"clock put back", -time.Hour, 0, 0, time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var a transport.Answer
+			a := transport.Answer{Took: tt.took}
 			if tt.asked != 0 {
 				a.RetryAfter = now.Add(tt.asked)
 			}

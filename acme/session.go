@@ -201,19 +201,21 @@ func answerError(ca string, e *transport.Error) error {
 const (
 	maxRetryAfter = time.Minute // between two polls of one object, even if the CA asks for more
 	maxPoll       = 5 * time.Second
+	maxBusy       = 10 * time.Millisecond // a CA that takes longer to answer may be far, not busy
 )
 
 // A pace is how long to wait between polls of an object that is not ready. Without
 // a Retry-After it grows with the time already waited: a CA that needs milliseconds
 // is asked again after one, and one that needs seconds is overshot by a sixteenth of
-// them at most.
+// them at most. One that is busy is left alone for as long as it took to answer: while
+// many orders are under way, polls would take a third of its time.
 type pace struct{ since time.Time }
 
 func (p pace) next(now time.Time, a transport.Answer) time.Duration {
 	if d := a.RetryAfter.Sub(now); d > 0 {
 		return min(d, maxRetryAfter)
 	}
-	return min(max(now.Sub(p.since)/16, time.Millisecond), maxPoll)
+	return min(max(now.Sub(p.since)/16, min(a.Took, maxBusy), time.Millisecond), maxPoll)
 }
 
 // sleep waits for d or the end of ctx.

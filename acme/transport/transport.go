@@ -48,6 +48,7 @@ type Answer struct {
 	Body       []byte      // nil if it is longer than 32 KiB
 	Header     http.Header // Date and Link
 	RetryAfter time.Time   // zero: none given
+	Took       time.Duration
 }
 
 // An Error reports a request that was not sent, or an answer that was not passed
@@ -206,7 +207,9 @@ func (t *Transport) exchange(parent context.Context, req *http.Request, resource
 		return resp.StatusCode, nil, err
 	}
 	t.server.directory.keep(req, resp.StatusCode, body)
-	t.remember(req, newAnswer(resp, body))
+	a := newAnswer(resp, body)
+	a.Took = time.Since(sent)
+	t.remember(req, a)
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	resp.ContentLength = int64(len(body))
 	return resp.StatusCode, resp, nil
