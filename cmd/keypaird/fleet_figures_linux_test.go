@@ -337,8 +337,12 @@ func TestFleetIdle(t *testing.T) {
 	time.Sleep(long)
 	after, written := measure(), f.revision()-revision
 	share := func(i int) float64 { return 100 * float64(after[i]-before[i]) / float64(long) }
+	holder := f.holder() // which renews another lease
 	for i, n := range f.nodes {
 		t.Logf("%s: keypaird takes %.4f %% of a core, keypaird-fleet %.4f %%", n.name, share(2*i), share(2*i+1))
+		if more := share(2*i) + share(2*i+1) - share(2*slices.Index(f.nodes, single)); n != holder && more > 0.05 {
+			t.Errorf("%s takes %.4f %% more than a machine without [fleet]", n.name, more)
+		}
 	}
 	if written > 0 {
 		t.Errorf("%d revisions in %v", written, long)

@@ -154,7 +154,7 @@ func (c *connection) explain(endpoint string, err error) *wire.Failure {
 		return &wire.Failure{Kind: wire.Refused, Text: fmt.Sprintf("%s (%v)", text, op.Err),
 			Remedy: "name in [fleet] tls a valid client certificate of the CA that etcd has as --trusted-ca-file"}
 	}
-	return &wire.Failure{Kind: wire.Unreachable, Text: reason(err), Remedy: "start etcd there, whose log says why it ended, such as a full disk; or correct engine in [fleet]"}
+	return &wire.Failure{Kind: wire.Unreachable, Text: reason(err), Remedy: "start etcd there (its log says why it ended, such as a full disk), or correct engine in [fleet]"}
 }
 
 // reason returns what a network error comes down to.

@@ -62,8 +62,8 @@ type Node struct {
 var (
 	errIdle  = errors.New("no pass runs")
 	errFirst = errors.New("the engine of the fleet was not reached yet")
-	// errElsewhere is for a command that only shows what is on disk.
-	errElsewhere = problem.New("the node in the seat orders: see keypaird fleet status", "see who sits, and what it waits for: keypaird fleet status")
+	// errNotAsked is for a command that only shows what is on disk.
+	errNotAsked = problem.New("the node in the seat orders: see keypaird fleet status", "see who sits, and what it waits for: keypaird fleet status")
 
 	errAlone = problem.New("this node orders without the engine of the fleet", "make the engine reachable: the daemon then publishes what was ordered")
 )

@@ -155,7 +155,7 @@ func (s sharing) OrderHold(now time.Time, st renew.State, mode renew.Mode) renew
 	_, err := s.node.seat()
 	if errors.Is(err, errIdle) { // for the status: what holds in the next pass
 		if _, err = s.node.sits(); errors.Is(err, errFirst) && !s.node.runs.Load() {
-			err = errElsewhere
+			err = errNotAsked
 		}
 	}
 	if err != nil {

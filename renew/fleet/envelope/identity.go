@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"filippo.io/age"
 
@@ -20,7 +21,8 @@ import (
 // two of each while the node's key is exchanged; then it signs with both and decrypts with
 // either, so that the other nodes may learn of the new one in any order.
 type Identity struct {
-	pairs []pair // the newest last; one or two
+	pairs  []pair   // the newest last; one or two
+	places sync.Map // of this node among those that something was sealed to, by how many they were
 }
 
 // A pair is one age identity with one key to sign with.
@@ -39,7 +41,7 @@ func Generate() (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Identity{[]pair{p}}, nil
+	return &Identity{pairs: []pair{p}}, nil
 }
 
 func newPair() (pair, error) {
@@ -63,11 +65,11 @@ func (i *Identity) Rotate() (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Identity{append(slices.Clone(i.pairs), p)}, nil
+	return &Identity{pairs: append(slices.Clone(i.pairs), p)}, nil
 }
 
 // Newest returns the identity without the older keys.
-func (i *Identity) Newest() *Identity { return &Identity{i.pairs[len(i.pairs)-1:]} }
+func (i *Identity) Newest() *Identity { return &Identity{pairs: i.pairs[len(i.pairs)-1:]} }
 
 // Public returns the public half of the newest keys.
 func (i *Identity) Public() Public { return i.pairs[len(i.pairs)-1].public() }
@@ -151,11 +153,7 @@ func (i *Identity) Unseal(sealed []byte) ([]byte, error) {
 	if len(sealed) > MaxValue {
 		return nil, problem.Newf(sealRemedy, "what is sealed is larger than %d KiB", MaxValue>>10)
 	}
-	identities := make([]age.Identity, len(i.pairs))
-	for n, p := range i.pairs {
-		identities[n] = p.age
-	}
-	r, err := age.Decrypt(bytes.NewReader(sealed), identities...)
+	r, err := age.Decrypt(bytes.NewReader(sealed), placed{i})
 	if _, other := errors.AsType[*age.NoIdentityMatchError](err); other {
 		return nil, problem.New("it is not sealed to this node's key", "keypaird fleet key prints the line of this node: have it in [fleet.nodes] of the nodes in order")
 	}
@@ -167,6 +165,40 @@ func (i *Identity) Unseal(sealed []byte) ([]byte, error) {
 		return nil, problem.New("what is sealed is damaged", sealRemedy)
 	}
 	return plain, nil
+}
+
+// A placed is an identity that looks first where it was the last time: among two hundred
+// nodes, to try one after the other takes longer than all else that is done with a pair.
+type placed struct{ *Identity }
+
+// Unwrap implements age.Identity.
+func (p placed) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+	last, known := p.places.Load(len(stanzas))
+	if known {
+		if key, err := p.unwrap(stanzas[last.(int)]); err == nil {
+			return key, nil
+		}
+	}
+	for at, stanza := range stanzas {
+		key, err := p.unwrap(stanza)
+		if err == nil {
+			p.places.Store(len(stanzas), at)
+		}
+		if !errors.Is(err, age.ErrIncorrectIdentity) {
+			return key, err
+		}
+	}
+	return nil, age.ErrIncorrectIdentity
+}
+
+// unwrap returns the key in a stanza that is for one of the node's keys.
+func (i *Identity) unwrap(stanza *age.Stanza) (key []byte, err error) {
+	for _, p := range i.pairs {
+		if key, err = p.age.Unwrap([]*age.Stanza{stanza}); !errors.Is(err, age.ErrIncorrectIdentity) {
+			return key, err
+		}
+	}
+	return nil, err
 }
 
 const sealRemedy = "if it stays so, restart keypaird on the node that sits: it writes what is missing"

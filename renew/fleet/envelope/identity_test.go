@@ -6,10 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"keypaird/renew/problem"
+	"keypaird/renew/testutil"
 )
 
 func TestIdentityFile(t *testing.T) {
@@ -138,4 +140,49 @@ func FuzzParseKeys(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A node among many looks first where it was the last time, and finds itself at another place, too.
+func TestPlaced(t *testing.T) {
+	var all []Public
+	var identities []*Identity
+	for range 20 {
+		i, err := Generate()
+		testutil.Must(t, err)
+		identities, all = append(identities, i), append(all, i.Publics()...)
+	}
+	last := identities[len(identities)-1]
+	for range 3 {
+		for _, to := range [][]Public{all, all[10:], slices.Concat(all[10:], all[:10])} {
+			sealed, err := Seal([]byte("secret"), to)
+			testutil.Must(t, err)
+			if plain, err := last.Unseal(sealed); err != nil || string(plain) != "secret" {
+				t.Fatalf("%q, %v", plain, err)
+			}
+			if at, _ := last.places.Load(len(to)); to[at.(int)] != last.Public() {
+				t.Errorf("its place among %d is %v", len(to), at)
+			}
+		}
+		sealed, err := Seal([]byte("secret"), all[:10])
+		testutil.Must(t, err)
+		if _, err := last.Unseal(sealed); err == nil {
+			t.Error("opened what is for others")
+		}
+	}
+}
+
+func BenchmarkUnseal(b *testing.B) {
+	var all []Public
+	var last *Identity
+	for range 200 {
+		i, err := Generate()
+		testutil.Must(b, err)
+		last, all = i, append(all, i.Publics()...)
+	}
+	sealed, err := Seal([]byte("secret"), all)
+	testutil.Must(b, err)
+	for b.Loop() {
+		_, err := last.Unseal(sealed)
+		testutil.Must(b, err)
+	}
 }
