@@ -88,7 +88,7 @@ func (d *Deployment) claim(name string, taken map[string]bool) error {
 		if !filepath.IsAbs(p) {
 			return problem.Newf("write it from / on", "%s is not an absolute path", p)
 		}
-		if ids[i] = FileID(p); taken[ids[i]] || slices.Contains(ids[:i], ids[i]) {
+		if ids[i] = (FileIDs{}).Of(p); taken[ids[i]] || slices.Contains(ids[:i], ids[i]) {
 			return problem.Newf("use {name} in the path, and combined for key and chain in one file", "%s is to hold two things", p)
 		}
 	}

@@ -16,14 +16,11 @@ import (
 	"keypaird/renew/problem"
 )
 
-// FileID identifies the file that path names: by its directory, whatever links lead
-// there, and its name. A link in place of the file stands for the file it leads to.
-func FileID(path string) string { return FileIDs{}.Of(path) }
-
-// FileIDs has what is known of directories, for several calls of [FileID] at one time.
+// FileIDs identifies files. It has what is known of directories, for several calls at one time.
 type FileIDs map[string]string
 
-// Of is [FileID].
+// Of identifies the file that path names: by its directory, whatever links lead there, and
+// its name. A link in place of the file stands for the file it leads to.
 func (known FileIDs) Of(path string) string {
 	path = ThroughLink(path)
 	dir := filepath.Dir(path)

@@ -54,7 +54,7 @@ func TestTargetFileIsALink(t *testing.T) {
 	if i := d.Inspect(plain, p); !strings.Contains(i.Differs, "archive/cert1.pem has other content") || d.Holds(plain, p) {
 		t.Errorf("with another leaf: %q", i.Differs)
 	}
-	if FileID(dir+"/live/cert.pem") != FileID(dir+"/archive/cert1.pem") {
+	if (FileIDs{}).Of(dir+"/live/cert.pem") != (FileIDs{}).Of(dir+"/archive/cert1.pem") {
 		t.Error("FileID tells a link from its file")
 	}
 }
@@ -104,7 +104,7 @@ func TestOneFileByTwoPaths(t *testing.T) {
 	if !strings.Contains(e.Error(), "is to hold two things") {
 		t.Errorf("error = %q", e)
 	}
-	if FileID(dir+"/a/x") != FileID(dir+"/b/x") || FileID(dir+"/a/x") == FileID(dir+"/a/y") || FileID("/no/such/x") != "/no/such/x" {
+	if id := (FileIDs{}).Of; id(dir+"/a/x") != id(dir+"/b/x") || id(dir+"/a/x") == id(dir+"/a/y") || id("/no/such/x") != "/no/such/x" {
 		t.Error("FileID is wrong")
 	}
 }

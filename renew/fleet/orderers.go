@@ -223,3 +223,26 @@ func (f *Fleet) wakeAgreed() {
 	}
 	f.apply(d)
 }
+
+// clocks returns what an orderer reports of the clocks of others: a node that has just begun
+// to look hears none. What was reported stays while it is true to a minute. f.mu is held.
+func (f *Fleet) clocks(reported map[string]int) map[string]int {
+	if !f.orders() {
+		return nil
+	}
+	var clocks map[string]int
+	for name, n := range f.view.Nodes {
+		if name == f.Node || n.Alive == nil || n.Heard.IsZero() || n.Offset.Abs() <= maxSkew {
+			continue
+		}
+		ahead := n.Offset
+		if before := time.Duration(reported[name]) * time.Second; before != 0 && (ahead-before).Abs() <= maxSkew {
+			ahead = before
+		}
+		if clocks == nil {
+			clocks = map[string]int{}
+		}
+		clocks[name] = int(ahead.Round(time.Second).Seconds())
+	}
+	return clocks
+}

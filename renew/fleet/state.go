@@ -49,29 +49,6 @@ func (f *Fleet) Nodes() []NodeState {
 	return list
 }
 
-// clocks returns what an orderer reports of the clocks of others: a node that has just begun
-// to look hears none. What was reported stays while it is true to a minute. f.mu is held.
-func (f *Fleet) clocks(reported map[string]int) map[string]int {
-	if !f.orders() {
-		return nil
-	}
-	var clocks map[string]int
-	for name, n := range f.view.Nodes {
-		if name == f.Node || n.Alive == nil || n.Heard.IsZero() || n.Offset.Abs() <= maxSkew {
-			continue
-		}
-		ahead := n.Offset
-		if before := time.Duration(reported[name]) * time.Second; before != 0 && (ahead-before).Abs() <= maxSkew {
-			ahead = before
-		}
-		if clocks == nil {
-			clocks = map[string]int{}
-		}
-		clocks[name] = int(ahead.Round(time.Second).Seconds())
-	}
-	return clocks
-}
-
 // seatsClock returns by how much the clock of a node is ahead of that of the node in the
 // seat; 0: that did not report it. f.mu is held.
 func (f *Fleet) seatsClock(name string) time.Duration {
