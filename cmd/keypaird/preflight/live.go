@@ -3,6 +3,7 @@ package preflight
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -92,7 +93,7 @@ func (c *liveCheck) checkCAs(ctx context.Context) []Finding {
 			c.infos[name] = info
 			found = append(found, c.checkProfiles(name, info)...)
 			url, err := c.cas[name].CheckAccount(ctx)
-			found = append(found, finding("account", name, url, err))
+			found = append(found, account(name, url, err))
 			if err == nil {
 				c.accounts[name] = url
 			}
@@ -100,6 +101,15 @@ func (c *liveCheck) checkCAs(ctx context.Context) []Finding {
 		cancel()
 	}
 	return found
+}
+
+// account returns what was found of the account at a CA. In a fleet, one node registers it.
+func account(ca, url string, err error) Finding {
+	f := finding("account", ca, url, err)
+	if errors.Is(err, acme.ErrNotPermitted) {
+		f.Result = Warning
+	}
+	return f
 }
 
 // checkProfiles compares the configured profiles with those of the CA.

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -45,6 +46,22 @@ func TestAnsweredByNodes(t *testing.T) {
 		}
 		if tt.unshared != nil && found[1].Remedy != "start it" {
 			t.Errorf("%s: remedy %q", tt.name, found[1].Remedy)
+		}
+	}
+}
+
+// An account that another node of the fleet is going to register is no failure of this one.
+func TestAccount(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want Result
+	}{
+		{nil, Good},
+		{fmt.Errorf("%w: node mx1 orders for the fleet", acme.ErrNotPermitted), Warning},
+		{problem.New("account is deactivated", "register another"), Failed},
+	} {
+		if f := account("pebble", "https://ca.test/1", tt.err); f.Result != tt.want {
+			t.Errorf("%v: %+v, want %s", tt.err, f, tt.want)
 		}
 	}
 }
