@@ -53,30 +53,22 @@ func Confine(path string, cfg *config.Config, log *slog.Logger, more ...string) 
 	})
 }
 
-// start starts a runner that nobody waits for. Package os would first try, by a process that
-// it starts, how to wait for one.
 func start(path string, end *os.File) error {
 	defer end.Close()
 	cmd, err := again(Name)
 	if err != nil {
 		return err
 	}
-	env := environ(variableName + "=3")
+	cmd.Env = environ(variableName + "=3")
 	if path != "" {
-		env = append(env, config.PathVariable+"="+path)
+		cmd.Env = append(cmd.Env, config.PathVariable+"="+path)
 	}
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err == nil {
-		defer null.Close()
-		_, err = syscall.ForkExec(cmd.Path, cmd.Args, &syscall.ProcAttr{
-			Env: env, Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), end.Fd()},
-			Sys: &syscall.SysProcAttr{Setpgid: true}, // Ctrl-C is for its caller, who ends what runs
-		})
-	}
-	if err != nil {
+	cmd.ExtraFiles = []*os.File{end}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for its caller, who ends what runs
+	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting the process that starts programs: %w", err)
 	}
-	return nil
+	return cmd.Process.Release()
 }
 
 // again returns the command that runs this program with other arguments.
