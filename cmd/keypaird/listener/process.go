@@ -45,11 +45,11 @@ func (p *Process) Serve(s Service, sockets []net.Listener, answer func(question 
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for range 3 { // one may have just died, and another may die at its start
-		if err = p.start(); err != nil {
-			break
+	for range 5 { // one may have just died, and others may die at their start
+		if err = p.start(); err == nil {
+			err = p.child.serve(v)
 		}
-		if err = p.child.serve(v); err == nil {
+		if err == nil {
 			p.services = append(p.services, v)
 			return v, nil
 		}
