@@ -375,6 +375,18 @@ func TestCheckAccount(t *testing.T) {
 		{"revoked", accountAnswer(set("status", "revoked")), "is revoked at the CA", "register another account beside it"},
 		{"refused", acmetest.At(acmetest.PathNewAccount, acmetest.Say(403, `{"type":"urn:ietf:params:acme:error:unauthorized","detail":"deactivated"}`)), "unauthorized: deactivated", "if the CA has deactivated it"},
 		{"another one", acmetest.At(acmetest.PathNewAccount, acmetest.Headers("Location: https://ca.test/account/7")), "knows its key as https://ca.test/account/7", "restore key.pem"},
+		{"known, after an error with a location", func(next http.Handler) http.Handler {
+			first := acmetest.At(acmetest.PathNewAccount, acmetest.Headers("Location: https://ca.test/account/7"))(
+				acmetest.Instead(acmetest.PathNewAccount, 1, acmetest.Problem{Status: http.StatusBadRequest, Type: "badNonce"})(next))
+			var begun atomic.Bool
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == acmetest.PathNewAccount && begun.CompareAndSwap(false, true) {
+					first.ServeHTTP(w, r)
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+		}, "", ""},
 		{"asked for the external account first", acmetest.At(acmetest.PathNewAccount, acmetest.Say(403, `{"type":"urn:ietf:params:acme:error:externalAccountRequired"}`)), "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -206,6 +206,9 @@ func (t *Transport) exchange(parent context.Context, req *http.Request, resource
 	if body, err = t.read(req, resp, resource, body); err != nil {
 		return resp.StatusCode, nil, err
 	}
+	if resp.StatusCode >= http.StatusBadRequest {
+		resp.Header.Del("Location") // lego would take it for the account's
+	}
 	t.server.directory.keep(req, resp.StatusCode, body)
 	a := newAnswer(resp, body)
 	a.Took = time.Since(sent)
