@@ -434,6 +434,7 @@ func TestClocksReported(t *testing.T) {
 	inFleet(t, "a b", func(t *testing.T, w *world) {
 		w.start("a")
 		w.takenBy("a")
+		time.Sleep(time.Second) // it hears what is written from now on
 		set := func(ahead time.Duration) *testNode {
 			return w.start("b", func(o *Options) { o.Clock = func() time.Time { return time.Now().Add(ahead) } })
 		}
