@@ -24,11 +24,11 @@ func issue(t *testing.T, seed uint64, fenced bool) (certificates int, doubles []
 		s.stops = 0
 		s.mu.Unlock()
 		time.Sleep(15 * time.Minute)
-		for _, n := range s.sim {
-			n.stop() // nothing changes while it is compared
-		}
 		if fenced {
 			s.check()
+		}
+		for _, n := range s.sim {
+			n.stop() // nothing changes while it is counted
 		}
 		for _, n := range s.sim {
 			n.end("once")

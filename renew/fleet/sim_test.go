@@ -482,10 +482,23 @@ func (s *simulation) holder() string {
 	return node
 }
 
-// check compares all nodes with the engine.
+// check compares all nodes with the engine, as soon as no renewal is under way.
 func (s *simulation) check() {
+	s.t.Helper()
+	for range 60 {
+		if len(s.differences()) == 0 {
+			return
+		}
+		time.Sleep(10 * time.Second)
+	}
+	for _, text := range s.differences() {
+		s.t.Error(text)
+	}
+}
+
+// differences says which nodes do not have, or serve, what the engine has.
+func (s *simulation) differences() (list []string) {
 	synctest.Wait()
-	t := s.t
 	for target := range s.targets {
 		newest := s.sim[s.names[0]].disk[target]
 		for _, name := range s.names {
@@ -493,10 +506,11 @@ func (s *simulation) check() {
 			d := n.disk[target]
 			r, ok := n.fleet.Release(target)
 			if !ok || d.newest == nil || d.serial != r.Serial || d.newest.Fingerprint() != r.Fingerprint || d.serves != r.Fingerprint || d.serial != newest.serial || !r.All {
-				t.Errorf("%s of %s: serial %d, serves %.8s; engine: %+v", target, name, d.serial, d.serves, r)
+				list = append(list, fmt.Sprintf("%s of %s: serial %d, serves %.8s; engine: %+v", target, name, d.serial, d.serves, r))
 			}
 		}
 	}
+	return list
 }
 
 // dice are thrown by several nodes.

@@ -81,10 +81,10 @@ func TestYears(t *testing.T) {
 			days(3 * s.random.Float64())
 		}
 		days(2)
+		s.check()
 		for _, n := range s.sim {
 			n.stop()
 		}
-		s.check()
 		for _, n := range s.sim {
 			n.end("once")
 		}
