@@ -19,13 +19,6 @@ type identifier struct {
 	Value string `json:"value"`
 }
 
-func (id identifier) object() object {
-	o := object{}
-	o.set("type", id.Type)
-	o.set("value", id.Value)
-	return o
-}
-
 // ErrOtherNames is in the error for an order that is not for the names that were
 // ordered.
 var ErrOtherNames = errors.New("the order is not for the names that were ordered")
@@ -37,9 +30,7 @@ func (r Reader) identifiers(o object) error {
 		return nil
 	}
 	var all []identifier
-	if json.Unmarshal(o["identifiers"], &all) != nil {
-		all = nil
-	}
+	_ = json.Unmarshal(o["identifiers"], &all)
 	if n := len(r.Names); len(all) > 2*n { // nothing is compared with a list that cannot be right
 		return fmt.Errorf("%w: it has %d", ErrOtherNames, len(all))
 	}
@@ -56,14 +47,14 @@ func (r Reader) identifiers(o object) error {
 	if len(all) > 0 && len(left) > 0 {
 		return fmt.Errorf("%w: it lacks %s", ErrOtherNames, strings.Join(left, " "))
 	}
-	ids := make([]object, len(r.Names))
+	ids := make([]identifier, len(r.Names))
 	for i, name := range r.Names {
-		ids[i] = identifier{"dns", name}.object()
+		ids[i] = identifier{"dns", name}
 		if net.ParseIP(name) != nil {
-			ids[i].set("type", "ip")
+			ids[i].Type = "ip"
 		}
 	}
-	o["identifiers"] = encodeAll(ids)
+	o.set("identifiers", ids)
 	return nil
 }
 
@@ -77,7 +68,7 @@ func (r Reader) authorized(o object) {
 	if i := fit(r.Names, id.Value, wildcard); i >= 0 {
 		id.Value, wildcard = strings.CutPrefix(r.Names[i], "*.")
 	}
-	o["identifier"] = id.object().encode()
+	o.set("identifier", id)
 	o.set("wildcard", wildcard)
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -25,25 +24,24 @@ const (
 	several
 )
 
-// fits reports whether raw has the form. It is JSON, so its first character says what it
-// is; what is in a list of objects is seen when that is decoded.
+// fits reports whether raw has the form.
 func (f form) fits(raw json.RawMessage) bool {
 	var into any
 	switch f {
 	case text:
-		return raw[0] == '"'
+		into = new(string)
 	case flag:
-		return raw[0] == 't' || raw[0] == 'f'
-	case single:
-		return raw[0] == '{'
-	case several:
-		return raw[0] == '['
+		into = new(bool)
 	case date:
 		into = new(time.Time)
 	case texts:
 		into = new([]string)
 	case textMap:
 		into = new(map[string]string)
+	case single:
+		into = new(object)
+	case several:
+		into = new([]object)
 	}
 	return json.Unmarshal(raw, into) == nil
 }
@@ -89,15 +87,10 @@ func pick(all object, members []member) (object, error) {
 		case m.form.fits(raw):
 			o[m.name] = raw
 		case m.need != optional:
-			return nil, wrongForm(m.name, raw)
+			return nil, fmt.Errorf("its %s is %s", m.name, typeOf(raw))
 		}
 	}
 	return o, nil
-}
-
-// wrongForm is the error of a member of a wrong form.
-func wrongForm(name string, raw json.RawMessage) error {
-	return fmt.Errorf("its %s is %s", name, typeOf(raw))
 }
 
 // typeOf names the JSON type of a value for people.
@@ -117,59 +110,17 @@ func typeOf(raw json.RawMessage) string {
 
 // text returns a string; "" if there is none.
 func (o object) text(name string) (s string) {
-	raw := o[name]
-	if n := len(raw); n > 1 && raw[0] == '"' && isPlain(raw[1:n-1]) {
-		return string(raw[1 : n-1])
-	}
-	_ = json.Unmarshal(raw, &s)
+	_ = json.Unmarshal(o[name], &s)
 	return s
-}
-
-// isPlain reports whether a text is spelled in JSON as it is.
-func isPlain[T ~string | ~[]byte](s T) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return true
 }
 
 // set encodes a member.
 func (o object) set(name string, v any) {
-	if s, ok := v.(string); ok && isPlain(s) {
-		o[name] = json.RawMessage(`"` + s + `"`)
-		return
-	}
 	o[name], _ = json.Marshal(v) // strings, lists and objects of them always marshal
 }
 
-// encode returns the object as JSON. The names of members need no escapes: they are ours.
+// encode returns the object as JSON.
 func (o object) encode() []byte {
-	names, size := make([]string, 0, len(o)), 2
-	for name, value := range o {
-		names, size = append(names, name), size+len(name)+len(value)+4
-	}
-	slices.Sort(names)
-	out := append(make([]byte, 0, size), '{')
-	for _, name := range names {
-		if len(out) > 1 {
-			out = append(out, ',')
-		}
-		out = append(append(append(out, '"'), name...), `":`...)
-		out = append(out, o[name]...)
-	}
-	return append(out, '}')
-}
-
-// encodeAll returns objects as a list.
-func encodeAll(list []object) json.RawMessage {
-	out := []byte{'['}
-	for i, o := range list {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(out, o.encode()...)
-	}
-	return append(out, ']')
+	out, _ := json.Marshal(o)
+	return out
 }

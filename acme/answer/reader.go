@@ -87,7 +87,7 @@ func (r Reader) Directory(body []byte) ([]byte, error) {
 			{"termsOfService", text, optional}, {"website", text, optional}, {"caaIdentities", texts, optional},
 			{"externalAccountRequired", flag, optional}, {"profiles", textMap, optional},
 		})
-		o["meta"] = meta.encode()
+		o.set("meta", meta)
 	}
 	return o.encode(), nil
 }
@@ -143,9 +143,7 @@ func (r Reader) Authorization(body []byte) ([]byte, error) {
 	}
 	r.authorized(o)
 	var all []object
-	if raw := o["challenges"]; raw != nil && json.Unmarshal(raw, &all) != nil {
-		return nil, wrongForm("challenges", raw)
-	}
+	_ = json.Unmarshal(o["challenges"], &all)
 	challenges := []object{}
 	for _, c := range all {
 		if c, err = r.challenge(c); err != nil {
@@ -155,7 +153,7 @@ func (r Reader) Authorization(body []byte) ([]byte, error) {
 			challenges = append(challenges, c)
 		}
 	}
-	o["challenges"] = encodeAll(challenges)
+	o.set("challenges", challenges)
 	return o.encode(), nil
 }
 
