@@ -62,15 +62,11 @@ func MAC(text string) ([]byte, error) {
 // part of key, signed by the key of the external account. That may be shorter than
 // HS256 asks for (RFC 7518, section 3.2), since some CAs hand out such keys.
 func Bind(key crypto.Signer, url, keyID string, mac []byte) ([]byte, error) {
-	jwk, err := PublicJWK(key.Public())
+	payload, err := PublicJWK(key.Public())
 	if err != nil {
 		return nil, err
 	}
 	protected, err := json.Marshal(map[string]string{"alg": "HS256", "kid": keyID, "url": url})
-	if err != nil {
-		return nil, err
-	}
-	payload, err := json.Marshal(jwk)
 	if err != nil {
 		return nil, err
 	}
@@ -83,14 +79,14 @@ func Bind(key crypto.Signer, url, keyID string, mac []byte) ([]byte, error) {
 // header gets the algorithm and, unless it has a kid, the public key.
 func Sign(key crypto.Signer, header map[string]any, payload []byte) ([]byte, error) {
 	algorithm, hash := algorithmOf(key.Public())
-	jwk, err := PublicJWK(key.Public())
+	public, err := PublicJWK(key.Public())
 	if err != nil {
 		return nil, err
 	}
 	header = maps.Clone(header)
 	header["alg"] = algorithm
 	if header["kid"] == nil {
-		header["jwk"] = jwk
+		header["jwk"] = public
 	}
 	protected, err := json.Marshal(header)
 	if err != nil {
@@ -140,8 +136,19 @@ func flattened(protected, payload, signature []byte) ([]byte, error) {
 	return json.Marshal(map[string]string{"protected": encode(protected), "payload": encode(payload), "signature": encode(signature)})
 }
 
+// A jwk has the members of a key in the order in which lego sends them: some CAs compare
+// the text of keys.
+type jwk struct {
+	Kty string `json:"kty"`
+	Crv string `json:"crv,omitempty"`
+	X   string `json:"x,omitempty"`
+	Y   string `json:"y,omitempty"`
+	N   string `json:"n,omitempty"`
+	E   string `json:"e,omitempty"`
+}
+
 // PublicJWK returns a public key as RFC 7518, section 6, has it.
-func PublicJWK(public crypto.PublicKey) (map[string]string, error) {
+func PublicJWK(public crypto.PublicKey) (json.RawMessage, error) {
 	switch k := public.(type) {
 	case *ecdsa.PublicKey:
 		if k.Curve != elliptic.P256() && k.Curve != elliptic.P384() {
@@ -152,21 +159,24 @@ func PublicJWK(public crypto.PublicKey) (map[string]string, error) {
 			return nil, err
 		}
 		half := len(point) / 2
-		return map[string]string{"kty": "EC", "crv": k.Params().Name, "x": encode(point[1 : 1+half]), "y": encode(point[1+half:])}, nil
+		return json.Marshal(jwk{Kty: "EC", Crv: k.Params().Name, X: encode(point[1 : 1+half]), Y: encode(point[1+half:])})
 	case *rsa.PublicKey:
-		return map[string]string{"kty": "RSA", "n": encode(k.N.Bytes()), "e": encode(big.NewInt(int64(k.E)).Bytes())}, nil
+		return json.Marshal(jwk{Kty: "RSA", N: encode(k.N.Bytes()), E: encode(big.NewInt(int64(k.E)).Bytes())})
 	}
 	return nil, errors.New("not of a kind that signs requests here: P-256, P-384 or RSA")
 }
 
 // Thumbprint returns the thumbprint of a key (RFC 7638), as key authorizations have it.
 func Thumbprint(public crypto.PublicKey) string {
-	jwk, err := PublicJWK(public)
+	text, err := PublicJWK(public)
 	if err != nil {
 		return ""
 	}
-	text, err := json.Marshal(jwk) // its members are the required ones, and are sorted
-	if err != nil {
+	var members map[string]string // the required ones
+	if err := json.Unmarshal(text, &members); err != nil {
+		return ""
+	}
+	if text, err = json.Marshal(members); err != nil { // they are sorted
 		return ""
 	}
 	sum := sha256.Sum256(text)
