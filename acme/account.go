@@ -127,8 +127,11 @@ func (c *Client) unregistered(err error) error {
 		return err
 	}
 	hint := "the CA knows the account's key and does not accept it any more; " + refusal.Anew
-	if c.ca.EABKeyID != "" {
+	switch {
+	case c.ca.EABKeyID != "":
 		hint = "check eab_kid and eab_hmac_file in the [ca] table against the CA's web site; some CAs let each be used once only, and some call a mistake a fault of their own"
+	case p.Type == "malformed" && c.email == "": // acme2certifier's answer
+		hint = "set email at the top of the configuration: some CAs register no account without an address"
 	}
 	return c.files.Error("", err, hint)
 }

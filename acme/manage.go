@@ -14,14 +14,27 @@ import (
 
 	"keypaird/acme/accountfile"
 	"keypaird/acme/accountkey"
+	"keypaird/acme/refusal"
 	"keypaird/acme/transport"
 	"keypaird/renew/problem"
 )
 
 // Revoke revokes a certificate (RFC 8555, section 7.6), by its own key, or by the
-// account's if key is nil. A nil reason gives none. One that is revoked already is no error.
+// account's if key is nil or the CA takes no such key. A nil reason gives none. One that
+// is revoked already is no error.
 func (c *Client) Revoke(ctx context.Context, leaf *x509.Certificate, key crypto.Signer, reason *uint) (err error) {
 	defer recoverTo(&err, c.log)
+	err = c.revoke(ctx, leaf, key, reason)
+	if !refusal.Unsupported(err) {
+		return err
+	}
+	if _, known, lost := c.files.Load(); key != nil && lost == nil && known && c.revoke(ctx, leaf, nil, reason) == nil {
+		return nil
+	}
+	return problem.Wrap(err, fmt.Sprintf("ask the CA's operator to revoke serial number %x, and do: keypaird issue -new-key", leaf.SerialNumber))
+}
+
+func (c *Client) revoke(ctx context.Context, leaf *x509.Certificate, key crypto.Signer, reason *uint) (err error) {
 	var s *session
 	if key != nil {
 		s, err = c.open(ctx, account{key: key})
@@ -122,6 +135,9 @@ func (c *Client) Rollover(ctx context.Context, keyType string) (url string, err 
 	}
 	_, err = call(ctx, s, tries, func() (struct{}, error) { return struct{}{}, s.post(ctx, change, inner) })
 	if _, refused := errors.AsType[*Problem](err); refused {
+		if refusal.Unsupported(err) {
+			err = problem.Wrap(err, "keep the account's key, which is still used: the CA may not replace any")
+		}
 		return url, errors.Join(err, c.files.DropNew())
 	}
 	if err != nil {
@@ -140,13 +156,7 @@ func (c *Client) currentKey(ctx context.Context, file accountfile.File, key cryp
 	if err != nil || next == nil {
 		return key, err
 	}
-	s, err := c.open(ctx, account{key: next})
-	if err != nil {
-		return nil, err
-	}
-	found, err := call(ctx, s, tries, func() (legoacme.ExtendedAccount, error) {
-		return s.core.Accounts.New(legoacme.Account{OnlyReturnExisting: true})
-	})
+	found, err := c.find(ctx, next)
 	p, refused := errors.AsType[*Problem](err)
 	switch {
 	case err == nil && found.Location == file.URL:

@@ -1,6 +1,11 @@
 package acme_test
 
 import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,4 +151,107 @@ func TestRevokeByKey(t *testing.T) {
 	if n := tr.asked(acmetest.PathNewAccount); n != accounts {
 		t.Errorf("%d registrations", n-accounts)
 	}
+}
+
+// A CA that knows certificates by accounts alone, as acme2certifier does, is asked again
+// with the account's key.
+func TestRevokeByAccountInstead(t *testing.T) {
+	refused := acmetest.Problem{Status: http.StatusForbidden, Type: "accountDoesNotExist", Detail: "Forbidden"}
+	for _, lost := range []bool{false, true} {
+		g := newFixture(t, acmetest.Options{NonceReject: -1, Wrap: acmetest.Instead(acmetest.PathRevoke, 1, refused)})
+		pair, err := g.client(t).Obtain(t.Context(), g.request("a.test"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := keypair.ParseKey(pair.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lost {
+			if err := os.RemoveAll(g.accountDir()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err = g.client(t).Revoke(t.Context(), pair.Leaf, key, nil)
+		if _, revoked := g.ca.Revoked(pair.Leaf); revoked == lost || (err == nil) == lost {
+			t.Errorf("account lost %t: revoked %t, %v", lost, revoked, err)
+		}
+		if lost && !strings.Contains(remedyOf(err), "to revoke serial number ") {
+			t.Errorf("remedy %s", remedyOf(err))
+		}
+	}
+}
+
+// What private CAs answer that revoke nothing or replace no keys: Caddy and step-ca, and
+// serles, though its directory lists both.
+func TestUnsupported(t *testing.T) {
+	for _, p := range []acmetest.Problem{
+		{Status: http.StatusNotImplemented, Type: "rejectedIdentifier", Detail: "The requested operation is not implemented"},
+		{Status: http.StatusForbidden, Type: "unauthorized", Detail: "not offered"},
+	} {
+		g := newFixture(t, acmetest.Options{NonceReject: -1, Wrap: func(next http.Handler) http.Handler {
+			return acmetest.Instead(acmetest.PathRevoke, -1, p)(acmetest.Instead(acmetest.PathKeyChange, -1, p)(next))
+		}})
+		c := g.client(t)
+		pair, err := c.Obtain(t.Context(), g.request("a.test"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Rollover(t.Context(), "ec256")
+		wantError(t, err, p.Detail, "keep the account's key, which is still used")
+		wantError(t, c.Revoke(t.Context(), pair.Leaf, nil, nil), p.Detail, "to revoke serial number ")
+		if _, err := c.CheckAccount(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A key is spelled the same in every request: acme2certifier compares the text, and would
+// not find the account after a rollover.
+func TestKeySpelledAlike(t *testing.T) {
+	type jws struct{ Protected, Payload string }
+	keyIn := func(protected string) string {
+		text, _ := base64.RawURLEncoding.DecodeString(protected)
+		var header struct{ JWK json.RawMessage }
+		_ = json.Unmarshal(text, &header)
+		return string(header.JWK)
+	}
+	for _, keyType := range []string{"ec256", "ec384", "rsa2048"} {
+		var given, asked string // by the rollover, and when the account is looked for
+		g := newFixture(t, acmetest.Options{NonceReject: -1, Wrap: func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				r.Body = io.NopCloser(bytes.NewReader(body))
+				var outer, inner jws
+				_ = json.Unmarshal(body, &outer)
+				switch r.URL.Path {
+				case acmetest.PathKeyChange:
+					text, _ := base64.RawURLEncoding.DecodeString(outer.Payload)
+					_ = json.Unmarshal(text, &inner)
+					given = keyIn(inner.Protected)
+				case acmetest.PathNewAccount:
+					asked = keyIn(outer.Protected)
+				}
+				next.ServeHTTP(w, r)
+			})
+		}})
+		c := g.client(t)
+		if _, err := c.Rollover(t.Context(), keyType); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.CheckAccount(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if given == "" || given != asked {
+			t.Errorf("%s: the key is %s, later %s", keyType, given, asked)
+		}
+	}
+}
+
+// A CA that demands a mail address says so in words of its own.
+func TestRegisterWithoutAddress(t *testing.T) {
+	missing := acmetest.Problem{Status: http.StatusBadRequest, Type: "malformed", Detail: "Contact information is missing"}
+	g := newFixture(t, acmetest.Options{NonceReject: -1, Wrap: acmetest.Instead(acmetest.PathNewAccount, -1, missing)})
+	_, err := g.client(t).Account(t.Context())
+	wantError(t, err, "Contact information is missing", "set email at the top of the configuration")
 }

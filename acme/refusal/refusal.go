@@ -2,6 +2,7 @@ package refusal
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -62,6 +63,14 @@ func (p *Problem) Limited() bool { return p.Type == "rateLimited" || p.Status ==
 // Gone reports whether there is nothing at a URL, any more or yet.
 func (p *Problem) Gone() bool {
 	return p.Status == http.StatusNotFound || p.Status == http.StatusGone
+}
+
+// Unsupported reports whether err may say that the CA cannot do what it was asked for, such
+// as to revoke or to replace a key: private CAs say so in many ways.
+func Unsupported(err error) bool {
+	p, refused := errors.AsType[*Problem](err)
+	return refused && (slices.Contains([]int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented}, p.Status) ||
+		slices.Contains([]string{"unauthorized", "malformed", "rejectedIdentifier", "accountDoesNotExist"}, p.Type))
 }
 
 // Lags reports whether a replica that lags may answer so.
