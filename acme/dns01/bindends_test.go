@@ -29,7 +29,7 @@ func TestBINDRefuses(t *testing.T) {
 		{"wrong secret", map[string]string{"RFC2136_TSIG_FILE": wrong}, "example.org",
 			`refuses the TSIG key "host": its secret is wrong (BADSIG)`, "make the key's name, algorithm and secret the same"},
 		{"unknown key", map[string]string{"RFC2136_TSIG_FILE": "", "RFC2136_TSIG_KEY": "nobody", "RFC2136_TSIG_SECRET": hostSecret}, "example.org",
-			`refuses the TSIG key "nobody": it knows no such key with hmac-sha1 (BADKEY)`, "make the key's name, algorithm and secret the same"},
+			`refuses the TSIG key "nobody": it takes no such key with hmac-sha1 for this (BADKEY)`, "make the key's name, algorithm and secret the same"},
 		{"a name the key may not change", nil, "mail.example.org",
 			"answers REFUSED to an update of TXT _acme-challenge.mail.example.org. in zone example.org.",
 			"update-policy { grant host. name _acme-challenge.mail.example.org. TXT; };"},

@@ -117,6 +117,9 @@ func (u *provider) send(message func() *dns.Msg) (*dns.Msg, error) {
 		if keyErr := u.key.check(in, u.server); keyErr != nil {
 			return nil, keyErr
 		}
+		if in != nil && in.Rcode != dns.RcodeSuccess {
+			return in, nil // a refusal need not be signed
+		}
 		if err == nil && !in.Truncated {
 			return in, u.key.signed(in, u.server)
 		}
@@ -170,10 +173,12 @@ func (u *provider) noAnswer(err error) error {
 // refused returns the error for an update that the server does not carry out. Its
 // remedy depends on whether the server or its policy is wrong.
 func (u *provider) refused(fqdn, zone, code string) error {
-	remedy := fmt.Sprintf("allow it on the server, in BIND: update-policy { grant %s name %s TXT; };", u.key.name, fqdn)
+	remedy := fmt.Sprintf("allow it on the server, in BIND: update-policy { grant %s name %s TXT; }; PowerDNS answers so to a key that differs, too", u.key.name, fqdn)
 	switch {
 	case code == "NOTAUTH" || code == "NOTZONE":
 		remedy = "see that RFC2136_NAMESERVER is the primary server of the zone, and that name, algorithm and secret of the TSIG key are the server's"
+	case code == "NOTIMP":
+		remedy = "set RFC2136_NAMESERVER to the zone's primary server; if this is it and it takes no updates at all, as NSD, publish a record once instead: dns-persist-01, or a CNAME of the name to a zone that takes them"
 	case u.key.name == "":
 		remedy = "the update is not signed: set RFC2136_TSIG_FILE to a key that may change this name"
 	}

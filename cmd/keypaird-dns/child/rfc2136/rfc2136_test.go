@@ -10,6 +10,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"keypaird/renew/problem"
 	"keypaird/renew/testutil"
 )
 
@@ -184,6 +185,57 @@ func TestDNSUpdateVariables(t *testing.T) {
 			}
 			if u := made.(*provider); u.key != tt.key || u.server != "ns.example:53" {
 				t.Errorf("key %+v at %s, want %+v", u.key, u.server, tt.key)
+			}
+		})
+	}
+}
+
+// What servers answer to an update that they do not make. unbound and NSD send the
+// signature back as it came, which is no signature of theirs.
+func TestRefused(t *testing.T) {
+	t.Setenv("LEGO_DISABLE_CNAME_SUPPORT", "true")
+	for _, tt := range []struct {
+		server       string
+		rcode        int
+		err          uint16 // of TSIG; 0: the signature of the query is sent back
+		want, remedy string
+	}{
+		{"unbound", dns.RcodeNotImplemented, 0, "answers NOTIMP to an update of TXT", "set RFC2136_NAMESERVER to the zone's primary server"},
+		{"PowerDNS, another key", dns.RcodeRefused, 0, "answers REFUSED to an update of TXT", "PowerDNS answers so to a key that differs"},
+		{"Knot DNS, no acl for the name", dns.RcodeNotAuth, dns.RcodeBadKey, "it takes no such key with hmac-sha512 for this (BADKEY)", "where no acl of the zone lets the key change this name"},
+	} {
+		t.Run(tt.server, func(t *testing.T) {
+			zone := &updated{origin: "example.org."}
+			t.Setenv("RFC2136_NAMESERVER", listen(t, func(w dns.ResponseWriter, q *dns.Msg) {
+				if q.Opcode != dns.OpcodeUpdate {
+					zone.ServeDNS(w, q)
+					return
+				}
+				m := new(dns.Msg).SetRcode(q, tt.rcode)
+				sent := dns.Copy(q.IsTsig()).(*dns.TSIG)
+				if sent.Error = tt.err; tt.err != 0 {
+					sent.MAC, sent.MACSize = "", 0
+				}
+				m.Extra = append(m.Extra, sent)
+				packed, err := m.Pack() // WriteMsg would sign it
+				if err == nil {
+					_, err = w.Write(packed)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}))
+			t.Setenv("RFC2136_DNS_TIMEOUT", "1")
+			t.Setenv("RFC2136_TSIG_KEY", "host")
+			t.Setenv("RFC2136_TSIG_SECRET", secret)
+			t.Setenv("RFC2136_TSIG_ALGORITHM", "hmac-sha512")
+			u, err := New()
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = u.Present("a.example.org", "t", "t.k")
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(problem.Remedy(err), tt.remedy) {
+				t.Errorf("Present = %v, remedy %q; want %q, %q", err, problem.Remedy(err), tt.want, tt.remedy)
 			}
 		})
 	}

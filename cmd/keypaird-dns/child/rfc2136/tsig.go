@@ -131,7 +131,8 @@ func (k tsigKey) refused(server string, code int) error {
 	case dns.RcodeBadSig:
 		why = "its secret is wrong (BADSIG)"
 	case dns.RcodeBadKey:
-		why = fmt.Sprintf("it knows no such key with %s (BADKEY)", algorithm)
+		why = fmt.Sprintf("it takes no such key with %s for this (BADKEY)", algorithm)
+		remedy += "; Knot DNS answers so, too, where no acl of the zone lets the key change this name"
 	case dns.RcodeBadTime:
 		why = "its clock differs from ours by more than 5 minutes (BADTIME)"
 		remedy = "set the clocks of both machines by NTP"
