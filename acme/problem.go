@@ -98,7 +98,7 @@ func clockError(ca string, casTime time.Time, err error) error {
 // configured type.
 func noChallenge(ca, name, kind string, available []string) error {
 	return &ProtocolError{CA: ca, Err: problem.Newf("set another challenge type for the name, or name another CA in sign_with",
-		"%s: the CA has no %s challenge for this name, only: %s", name, kind, strings.Join(available, " "))}
+		"%s: the CA has no %s challenge for this name, only: %s", name, kind, cmp.Or(strings.Join(available, " "), "none"))}
 }
 
 // TryNextCA reports whether another CA may succeed where this one failed: it was

@@ -34,6 +34,12 @@ func TestProblem(t *testing.T) {
 			transport.Answer{}, HTTP01, "le: http-01: a.test: connection", "from outside at a.test: check", true, false},
 		{"wrong answer on port 80", legoacme.ProblemDetails{Type: errNS + "unauthorized", Detail: "Invalid response"},
 			transport.Answer{}, HTTP01, "le: http-01: a.test: unauthorized", "records point here", true, false},
+		{"wrong answer, as step-ca calls it", legoacme.ProblemDetails{Type: errNS + "rejectedIdentifier", Detail: "The server will not issue certificates for the identifier"},
+			transport.Answer{}, HTTP01, "le: http-01: a.test: rejectedIdentifier", "something else answers in our place", true, true},
+		{"stale record, as step-ca calls it", legoacme.ProblemDetails{Type: errNS + "rejectedIdentifier", Detail: "The server will not issue certificates for the identifier"},
+			transport.Answer{}, DNS01, "le: dns-01: a.test: rejectedIdentifier", "the CA found other TXT records than ours", true, true},
+		{"stale record", legoacme.ProblemDetails{Type: errNS + "unauthorized", Detail: "Incorrect TXT record"},
+			transport.Answer{}, DNS01, "le: dns-01: a.test: unauthorized", "the CA found other TXT records than ours", true, false},
 		{"DNSSEC broken", legoacme.ProblemDetails{Type: errNS + "dns", Detail: "SERVFAIL"}, transport.Answer{}, DNS01, "le: dns-01: a.test: dns: SERVFAIL", "DNSSEC", true, false},
 		{"account deactivated", legoacme.ProblemDetails{Type: errNS + "unauthorized", Detail: "Account has been deactivated"},
 			transport.Answer{Status: 403}, "", "le: unauthorized: Account has", "if the CA has deactivated it", true, true},
@@ -144,5 +150,12 @@ func TestCAWide(t *testing.T) {
 				t.Errorf("CAWide = %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// step-ca offers no challenge at all for a wildcard where dns-01 is not allowed.
+func TestNoChallenge(t *testing.T) {
+	if got, want := noChallenge("step", "*.a.test", DNS01, nil).Error(), "step: *.a.test: the CA has no dns-01 challenge for this name, only: none"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }

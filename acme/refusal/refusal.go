@@ -95,6 +95,10 @@ func (p *Problem) Remedy() string {
 		return "the CA takes only the signatures " + textfmt.OneLine(strings.Join(p.Algorithms, " "), MaxDetail) + ", not that of the account's key; " + Anew
 	case p.Type == "" && slices.Contains(ofProxies, p.Status):
 		return "a proxy or firewall seems to answer in place of the CA: let this machine reach the CA, or set HTTPS_PROXY to a proxy that does"
+	case p.Challenge == "dns-01" && slices.Contains(otherAnswer, p.Type):
+		return "the CA found other TXT records than ours, perhaps cached since an earlier try: wait some minutes and try again; check that _acme-challenge of the name leads to the zone that the DNS account changes, and has the same records at all its name servers"
+	case p.Challenge != "" && p.Type == "rejectedIdentifier":
+		return remedies["incorrectResponse"] + "; else the CA does not certify this name by policy"
 	case p.Type == "connection" || p.Type == "tls":
 		return p.reachRemedy()
 	}
@@ -118,6 +122,10 @@ const (
 	BadAlgorithm = "badSignatureAlgorithm" // the CA does not take the signatures of the account's key
 	NotReady     = "orderNotReady"
 )
+
+// otherAnswer are the types of a challenge that got another answer: Let's Encrypt's, RFC
+// 8555's and step-ca's.
+var otherAnswer = []string{"unauthorized", "incorrectResponse", "rejectedIdentifier"}
 
 // ofProxies are statuses that a CA gives a type to, and a proxy does not.
 var ofProxies = []int{http.StatusForbidden, http.StatusProxyAuthRequired, http.StatusUnavailableForLegalReasons, http.StatusNetworkAuthenticationRequired}

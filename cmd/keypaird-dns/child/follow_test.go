@@ -88,12 +88,15 @@ func answers(t *testing.T, lines ...string) (addr string) {
 	})
 }
 
-// Where lego asks for a TTL longer than needed, a short one is set.
+// Where lego asks for a TTL longer than needed, a short one is set; so is the version of
+// the API of PowerDNS.
 func TestShortTTL(t *testing.T) {
 	p := Program{Open: func(string) (challenge.Provider, error) { return &fake{}, nil }}
 	for _, tt := range []struct{ code, variable, set, want string }{
 		{"pdns", "PDNS_TTL", "", "10"},
 		{"pdns", "PDNS_TTL", "60", "60"},
+		{"pdns", "PDNS_API_VERSION", "", "1"},
+		{"pdns", "PDNS_API_VERSION", "0", "0"},
 		{"cloudflare", "CLOUDFLARE_TTL", "", ""},
 	} {
 		t.Setenv(tt.variable, tt.set)

@@ -54,6 +54,15 @@ func shortenTTL(code string) {
 	_ = os.Setenv(name, shortTTL)
 }
 
+// fixVersion keeps lego from asking PowerDNS for the version of its API: it takes a
+// refused key for a version that has been gone for years, and then finds no zone.
+func fixVersion(code string) {
+	const name = "PDNS_API_VERSION"
+	if code == "pdns" && env.GetOrFile(name) == "" {
+		_ = os.Setenv(name, "1")
+	}
+}
+
 // provider returns the account's provider, made from the environment.
 func (p Program) provider(code string) (challenge.Provider, error) {
 	code = need.Canonical(code)
@@ -66,6 +75,7 @@ func (p Program) provider(code string) (challenge.Provider, error) {
 		return nil, p.unknown(code)
 	}
 	shortenTTL(code)
+	fixVersion(code)
 	made, err := p.Open(code)
 	if err != nil {
 		if _, missing := find(code); missing != nil {

@@ -3,6 +3,7 @@ package child
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"keypaird/acme/dns01/need"
+	"net"
 	"os"
 	"slices"
 	"sync"
@@ -140,9 +142,18 @@ func (s *server) reply(ctx, work context.Context, line []byte) error {
 	launch.Rewind(os.Environ())
 	a, err := s.handle(ctx, work, line)
 	if err != nil {
-		a = answer{Error: s.log.clean(err.Error()), Remedy: s.log.clean(problem.Remedy(err))}
+		a = answer{Error: s.log.clean(err.Error()), Remedy: s.log.clean(cmp.Or(problem.Remedy(err), reachRemedy(err)))}
 	}
 	return s.send(a)
+}
+
+// reachRemedy returns the remedy for a server of the provider that could not be
+// connected to; "" if another one is due.
+func reachRemedy(err error) string {
+	if _, ok := errors.AsType[*net.OpError](err); !ok {
+		return ""
+	}
+	return "check that this machine can reach the provider's server, and the URL or address in env of the account's [dns] table"
 }
 
 func (s *server) send(a answer) error {

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,6 +43,8 @@ func (f *fake) Present(domain, token, keyAuth string) error {
 		panic("index out of range")
 	case "fatal.example":
 		legolog.Fatalf("cannot go on\nreally")
+	case "away.example":
+		return fmt.Errorf("%w", &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED})
 	case "fails.example":
 		return errors.New("not\nallowed")
 	case "slow.example":
@@ -175,6 +179,7 @@ func TestRequests(t *testing.T) {
 		{"locate", op("locate", "a.example"), "_acme-challenge.a.example.", "", "", ""},
 		{"present", op("present", "a.example"), "_acme-challenge.a.example.", "", "", "a.example t"},
 		{"provider fails after it published", op("present", "fails.example"), "", "not allowed", "", "a.example t"},
+		{"provider cannot be reached", op("present", "away.example"), "", "dial tcp: connection refused", "check that this machine can reach the provider's server, and the URL or address in env of the account's [dns] table", "a.example t"},
 		{"provider panics", op("present", "panic.example"), "", "the provider panicked: index out of range", "", "a.example t"},
 		{"provider gives up", op("present", "fatal.example"), "", "cannot go on really", "", "a.example t"},
 		{"clean up", op("cleanup", "a.example"), "_acme-challenge.a.example.", "", "", ""},

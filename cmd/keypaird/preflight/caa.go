@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"keypaird/acme/authority"
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
 )
@@ -57,6 +58,10 @@ func (c *liveCheck) compareCAA(l *caaLookup, all []*caaLookup) []Finding {
 		if f.Remedy == "" {
 			f.Remedy = "check that the zone's name servers answer CAA queries: without an answer no CA issues"
 		}
+		if !slices.ContainsFunc(l.target.SignWith, c.readsCAA) {
+			f.Result = Warning
+			f.Remedy = "see that the zone's name servers answer CAA queries, if the CA reads CAA records: it names no caaIdentities"
+		}
 		return []Finding{f}
 	}
 	var found []Finding
@@ -78,6 +83,14 @@ func (c *liveCheck) compareCAA(l *caaLookup, all []*caaLookup) []Finding {
 		found = append(found, f)
 	}
 	return found
+}
+
+// readsCAA reports whether a CA reads CAA records: all public ones do. Private ones may
+// certify names of networks whose resolvers do not know the domains above them.
+func (c *liveCheck) readsCAA(ca string) bool {
+	_, public := authority.BuiltIn(ca)
+	info, known := c.infos[ca]
+	return public || !known || len(info.Identities) > 0
 }
 
 // methods returns the validation methods that a record at the owner has to allow for

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"keypaird/acme"
 	"keypaird/acme/dns01"
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
@@ -102,6 +103,23 @@ func TestRemedyOfMissingCommand(t *testing.T) {
 				t.Errorf("%+v, want the remedy %q", found, tt.want)
 			}
 		})
+	}
+}
+
+// A private CA that does not say that it reads CAA records may issue without them.
+func TestNoAnswerToCAA(t *testing.T) {
+	c := &liveCheck{infos: map[string]acme.Info{"private": {}, "own": {Identities: []string{"ca.test"}}, "letsencrypt": {}}}
+	for _, tt := range []struct {
+		cas  []string
+		want Result
+	}{
+		{[]string{"private"}, Warning}, {[]string{"own"}, Failed}, {[]string{"letsencrypt"}, Failed},
+		{[]string{"away"}, Failed}, {[]string{"private", "own"}, Failed},
+	} {
+		found := c.compareCAA(&caaLookup{target: config.Target{SignWith: tt.cas}, challenge: config.Challenge{Name: "a.internal", Type: "http-01"}, err: errors.New("SERVFAIL")}, nil)
+		if len(found) != 1 || found[0].Result != tt.want || found[0].Remedy == "" {
+			t.Errorf("%v: %+v, want %s", tt.cas, found, tt.want)
+		}
 	}
 }
 
