@@ -36,7 +36,7 @@ func (c *Client) account(ctx context.Context) (account, error) {
 	}
 	key, made, err := c.files.Key(ctx, known)
 	if err == nil && known {
-		key, err = c.currentKey(ctx, file, key)
+		key, err = c.currentKey(ctx, file.URL, key)
 	}
 	switch {
 	case err != nil:
@@ -87,7 +87,10 @@ func (c *Client) registerKey(ctx context.Context, key crypto.Signer) (accountfil
 	}
 	registered, err := call(ctx, s, tries, func() (legoacme.ExtendedAccount, error) { return s.core.Accounts.New(req) })
 	if err != nil {
-		return accountfile.File{}, fmt.Errorf("registering: %w", c.unregistered(err))
+		if hint := refusal.Unregistered(err, c.ca.EABKeyID != "", c.email != ""); hint != "" {
+			err = c.files.Error("", err, hint)
+		}
+		return accountfile.File{}, fmt.Errorf("registering: %w", err)
 	}
 	if u, err := url.Parse(registered.Location); err != nil || u.Host == "" { // it would be kept for good
 		return accountfile.File{}, fmt.Errorf("registering: %w", &ProtocolError{
@@ -117,23 +120,6 @@ func (c *Client) binding(s *session) ([]byte, error) {
 		return nil, c.files.Error("", err, "copy the HMAC key from the CA's web site again into the file that eab_hmac_file names")
 	}
 	return accountkey.Bind(s.account.key, s.core.GetDirectory().NewAccountURL, c.ca.EABKeyID, mac)
-}
-
-// unregistered adds a remedy to the error of a refused registration.
-func (c *Client) unregistered(err error) error {
-	var p *Problem
-	fault := c.ca.EABKeyID != "" && errors.As(err, &p) && p.Type == "serverInternal" // step-ca's answer to any mistake in them
-	if !fault && (!errors.As(err, &p) || p.Type != "unauthorized" && p.Type != "malformed") {
-		return err
-	}
-	hint := "the CA knows the account's key and does not accept it any more; " + refusal.Anew
-	switch {
-	case c.ca.EABKeyID != "":
-		hint = "check eab_kid and eab_hmac_file in the [ca] table against the CA's web site; some CAs let each be used once only, and some call a mistake a fault of their own"
-	case p.Type == "malformed" && c.email == "": // acme2certifier's answer
-		hint = "set email at the top of the configuration: some CAs register no account without an address"
-	}
-	return c.files.Error("", err, hint)
 }
 
 // CheckAccount returns the URL of the account, and an error if the CA does not know

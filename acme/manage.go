@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -121,24 +120,23 @@ func (c *Client) Rollover(ctx context.Context, keyType string) (url string, err 
 	if err != nil {
 		return url, err
 	}
-	old, err := accountkey.PublicJWK(s.account.key.Public())
-	if err != nil {
-		return url, err
-	}
-	payload, err := json.Marshal(map[string]any{"account": url, "oldKey": old})
-	if err != nil {
-		return url, err
-	}
-	inner, err := accountkey.Sign(key, map[string]any{"url": change}, payload)
+	inner, err := accountkey.Change(change, url, s.account.key.Public(), key)
 	if err != nil {
 		return url, err
 	}
 	_, err = call(ctx, s, tries, func() (struct{}, error) { return struct{}{}, s.post(ctx, change, inner) })
-	if _, refused := errors.AsType[*Problem](err); refused {
+	if _, refused := errors.AsType[*Problem](err); refused { // perhaps since an earlier try, with no or another answer, was not
+		current, unknown := c.currentKey(ctx, url, s.account.key)
+		if unknown != nil {
+			return url, fmt.Errorf("asking which key the account has: %w", unknown)
+		}
+		if current != s.account.key {
+			return url, nil
+		}
 		if refusal.Unsupported(err) {
 			err = problem.Wrap(err, "keep the account's key, which is still used: the CA may not replace any")
 		}
-		return url, errors.Join(err, c.files.DropNew())
+		return url, err
 	}
 	if err != nil {
 		return url, err // it may have reached the CA
@@ -151,21 +149,37 @@ func (c *Client) Rollover(ctx context.Context, keyType string) (url string, err 
 
 // currentKey returns the key that the CA knows the account by: a rollover may have been
 // cut off.
-func (c *Client) currentKey(ctx context.Context, file accountfile.File, key crypto.Signer) (crypto.Signer, error) {
+func (c *Client) currentKey(ctx context.Context, url string, key crypto.Signer) (crypto.Signer, error) {
 	next, err := c.files.NewKey()
 	if err != nil || next == nil {
 		return key, err
 	}
 	found, err := c.find(ctx, next)
 	p, refused := errors.AsType[*Problem](err)
+	other := refused && p.Type == "accountDoesNotExist"
+	if refused && !other { // some CAs want an external account first
+		found.Location, err = url, c.query(ctx, account{next, url})
+		_, refused = errors.AsType[*Problem](err)
+		other = refused && final(err)
+	}
 	switch {
-	case err == nil && found.Location == file.URL:
-		c.log.Info("account key replaced", "ca", c.ca.Name, "account", file.URL)
+	case err == nil && found.Location == url:
+		c.log.Info("account key replaced", "ca", c.ca.Name, "account", url)
 		return next, c.files.UseNew()
-	case err == nil, refused && p.Type == "accountDoesNotExist":
+	case err == nil, other:
 		return key, c.files.DropNew()
 	}
 	return nil, err
+}
+
+// query asks for the account, signed by its key as a knows it.
+func (c *Client) query(ctx context.Context, a account) error {
+	s, err := c.open(ctx, a)
+	if err == nil {
+		s.transport.Label(a.url, transport.ResourceAccount)
+		_, err = call(ctx, s, tries, func() (legoacme.Account, error) { return s.core.Accounts.Get(a.url) })
+	}
+	return err
 }
 
 // post sends a request that lego's api does not have, signed by the account.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"keypaird/acme/acmetest"
@@ -88,6 +89,54 @@ func TestRolloverCutOff(t *testing.T) {
 		if _, err := os.Stat(newKey); err == nil {
 			t.Errorf("taken %t: newkey.pem is left", taken)
 		}
+	}
+}
+
+// The answer to a rollover is lost, so it is asked for again, and refused then: the new key
+// is the account's. acme2certifier answers 500 to any that it makes with external accounts.
+func TestRolloverAnswerLost(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		answer   http.Handler // in place of the CA's
+		external bool         // the CA wants an external account before it looks for one
+	}{
+		{"500 of a server's own", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "<h1>Internal Server Error</h1>", http.StatusInternalServerError)
+		}), false},
+		{"502 of a proxy", acmetest.Problem{Status: http.StatusBadGateway, Type: "serverInternal"}, false},
+		{"none", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), false},
+		{"none, with an external account", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var lost atomic.Bool
+			g := newFixture(t, acmetest.Options{NonceReject: -1, Wrap: func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					switch {
+					case r.URL.Path == acmetest.PathKeyChange && lost.CompareAndSwap(false, true):
+						record(next, r)
+						tt.answer.ServeHTTP(w, r)
+					case r.URL.Path == acmetest.PathNewAccount && lost.Load() && tt.external:
+						acmetest.Problem{Status: http.StatusForbidden, Type: "externalAccountRequired"}.ServeHTTP(w, r)
+					default:
+						next.ServeHTTP(w, r)
+					}
+				})
+			}})
+			c := g.client(t)
+			url, err := c.Account(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := c.Rollover(t.Context(), "ec256"); err != nil || got != url {
+				t.Errorf("Rollover = %s, %v; want %s", got, err, url)
+			}
+			if _, err := os.Stat(filepath.Join(g.accountDir(), "newkey.pem")); err == nil {
+				t.Error("newkey.pem is left")
+			}
+			if _, err := g.client(t).Obtain(t.Context(), g.request("a.test")); err != nil {
+				t.Errorf("the account is lost: %v", err)
+			}
+		})
 	}
 }
 

@@ -106,6 +106,20 @@ func Sign(key crypto.Signer, header map[string]any, payload []byte) ([]byte, err
 	return flattened(protected, payload, signature)
 }
 
+// Change returns what asks for another key of an account (RFC 8555, section 7.3.5): the
+// inner request to url, signed by the new key.
+func Change(url, account string, old crypto.PublicKey, key crypto.Signer) ([]byte, error) {
+	jwk, err := PublicJWK(old)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := json.Marshal(map[string]any{"account": account, "oldKey": jwk})
+	if err != nil {
+		return nil, err
+	}
+	return Sign(key, map[string]any{"url": url}, payload)
+}
+
 // algorithmOf returns the algorithm (RFC 7518, section 3.1) and the hash of signatures
 // by a key.
 func algorithmOf(public crypto.PublicKey) (string, crypto.Hash) {

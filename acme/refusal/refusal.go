@@ -114,6 +114,22 @@ func (p *Problem) Remedy() string {
 	return "see what the CA says; keypaird check -live tests what issuing needs"
 }
 
+// Unregistered returns the remedy for a refused registration, with an external account
+// or a mail address; "" if that of err will do.
+func Unregistered(err error, external, address bool) string {
+	p, refused := errors.AsType[*Problem](err)
+	wrong := refused && (p.Type == "unauthorized" || p.Type == "malformed")
+	switch {
+	case external && (wrong || refused && p.Type == "serverInternal"): // step-ca's answer to any mistake in it
+		return "check eab_kid and eab_hmac_file in the [ca] table against the CA's web site; some CAs let each be used once only, and some call a mistake a fault of their own"
+	case wrong && p.Type == "malformed" && !address: // acme2certifier's answer
+		return "set email at the top of the configuration: some CAs register no account without an address"
+	case wrong:
+		return "the CA knows the account's key and does not accept it any more; " + Anew
+	}
+	return ""
+}
+
 // Anew is the last resort, which keeps the account that there is.
 const Anew = "to register another account beside it, name a further [ca] table with the same directory in sign_with (CAA accounturi and dns-persist-01 records must then name that account)"
 
