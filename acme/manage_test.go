@@ -236,7 +236,7 @@ func TestRevokeByAccountInstead(t *testing.T) {
 func TestUnsupported(t *testing.T) {
 	for _, p := range []acmetest.Problem{
 		{Status: http.StatusNotImplemented, Type: "rejectedIdentifier", Detail: "The requested operation is not implemented"},
-		{Status: http.StatusForbidden, Type: "unauthorized", Detail: "not offered"},
+		{Status: http.StatusForbidden, Type: "unauthorized", Detail: "not available"},
 	} {
 		g := newFixture(t, acmetest.Options{NonceReject: -1, Wrap: func(next http.Handler) http.Handler {
 			return acmetest.Instead(acmetest.PathRevoke, -1, p)(acmetest.Instead(acmetest.PathKeyChange, -1, p)(next))

@@ -86,7 +86,7 @@ func (c *liveCheck) compareCAA(l *caaLookup, all []*caaLookup) []Finding {
 }
 
 // readsCAA reports whether a CA reads CAA records: all public ones do. Private ones may
-// certify names of networks whose resolvers do not know the domains above them.
+// certify names in networks with resolvers that do not know the domains above.
 func (c *liveCheck) readsCAA(ca string) bool {
 	_, public := authority.BuiltIn(ca)
 	info, known := c.infos[ca]
