@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-// Servers whose dialogue before TLS is not in lines.
+// The protocols below are not made of lines.
 
 // ldapStartTLS is an extended request with the name of StartTLS.
 const ldapStartTLS = "\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037"
