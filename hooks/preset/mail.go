@@ -85,6 +85,7 @@ var mailServers = []row{
 		notes: []string{
 			"Cannot read a certificate again, and SIGHUP ends it: it is restarted, which ends every connection.",
 			"The check reads the files but does not compare key and certificate. A pair that does not match ends STARTTLS: only verify shows it, and the rollback restores it.",
+			"OpenSMTPD 6.8 of Debian 12 failed every TLS handshake when it was tried, with any pair (\"EVP lib\" in its log).",
 			"The pki of a name is served to those who request it; without SNI, or with an unknown name, the one of the listener.",
 		},
 	},
