@@ -25,7 +25,7 @@ import (
 // names on this machine. It makes no network requests. The result is not nil: its JSON is
 // an array.
 func Configuration(ctx context.Context, cfg *config.Config) Findings {
-	return slices.Concat(Findings{}, checkStateDir(cfg), checkPage(cfg), checkConfinement(), checkNotify(cfg), checkExternal(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg), Sandbox(ctx, cfg), checkState(cfg))
+	return slices.Concat(Findings{}, checkStateDir(cfg), checkPage(cfg), checkConfinement(), checkNotify(cfg), checkExternal(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg), checkReloads(ctx, cfg), Sandbox(ctx, cfg), checkState(cfg))
 }
 
 // checkPage warns of a status page that other machines can read: it holds no

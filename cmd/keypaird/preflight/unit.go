@@ -36,12 +36,21 @@ const unitLimit = 5 * time.Second
 
 // readUnit asks systemd for the service; nil: there is none, or no systemd.
 func readUnit(ctx context.Context) unit {
+	if u := show(ctx, UnitQuestion); u["LoadState"] == "loaded" {
+		return u
+	}
+	return nil
+}
+
+// show returns what a command of systemctl shows of a unit; nil: nothing, or there is no
+// systemd.
+func show(ctx context.Context, question []string) unit {
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
 		return nil
 	}
 	limited, cancel := context.WithTimeout(ctx, unitLimit)
 	defer cancel()
-	printed, _, err := command.Output(limited, UnitQuestion)
+	printed, _, err := command.Output(limited, question)
 	if err != nil {
 		return nil
 	}
@@ -50,21 +59,51 @@ func readUnit(ctx context.Context) unit {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		u[key] = value
 	}
-	if u["LoadState"] != "loaded" {
+	return u
+}
+
+// ReloadQuestion is the command that prints whether systemd has the service of a
+// deployment's reload, and can reload it; nil: it has another reload.
+func ReloadQuestion(d *hooks.Deployment) []string {
+	verbs := []string{"reload", "restart", "try-restart", "reload-or-restart", "try-reload-or-restart"}
+	if len(d.Reload) != 3 || filepath.Base(d.Reload[0]) != "systemctl" || !slices.Contains(verbs, d.Reload[1]) {
 		return nil
 	}
-	return u
+	return []string{"systemctl", "show", "-p", "LoadState,CanReload", d.Reload[2]}
+}
+
+// checkReloads warns of services that systemd does not have, or cannot reload.
+func checkReloads(ctx context.Context, cfg *config.Config) (found []Finding) {
+	seen := map[string]bool{}
+	for _, t := range cfg.Targets() {
+		for _, name := range t.Deploy {
+			d := cfg.Deployment(name)
+			question := ReloadQuestion(&d)
+			if seen[name] || question == nil {
+				continue
+			}
+			seen[name] = true
+			f := Finding{Check: "deploy", Subject: name, Result: Warning}
+			switch u, service := show(ctx, question), d.Reload[2]; {
+			case u["LoadState"] == "not-found":
+				f.Detail = "systemd has no service " + service
+				f.Remedy = "install the server, or correct reload of [deploy." + name + "]"
+			case d.Reload[1] == "reload" && u["CanReload"] == "no":
+				f.Detail = service + " cannot be reloaded: its unit has no command for that"
+				f.Remedy = fmt.Sprintf("set reload = [\"systemctl\", \"restart\", %q] of [deploy.%s]", service, name)
+			default:
+				continue
+			}
+			found = append(found, f)
+		}
+	}
+	return found
 }
 
 // UnitReloads reports whether systemd runs a service that it can reload.
 func UnitReloads(ctx context.Context, name string) bool {
-	if _, err := os.Stat("/run/systemd/system"); err != nil {
-		return false
-	}
-	limited, cancel := context.WithTimeout(ctx, unitLimit)
-	defer cancel()
-	printed, _, err := command.Output(limited, []string{"systemctl", "show", "-p", "ActiveState,CanReload", name})
-	return err == nil && strings.Contains(string(printed), "ActiveState=active\n") && strings.Contains(string(printed), "CanReload=yes\n")
+	u := show(ctx, []string{"systemctl", "show", "-p", "ActiveState,CanReload", name})
+	return u["ActiveState"] == "active" && u["CanReload"] == "yes"
 }
 
 // mayWrite reports whether the sandbox of the service lets it write below dir. Other
@@ -324,8 +363,10 @@ func (u unit) checkUser(cfg *config.Config) (found []Finding) {
 			}
 			seen[name+need] = true
 			remedy := "install the drop-in root.conf of examples/systemd"
-			if _, err := os.Stat(rootConf); err == nil {
+			if _, err := os.Stat(rootConf); err == nil && len(found) == 0 {
 				remedy = "let it be root: " + strings.Join(BecomeRoot(cfg.State), " && ")
+			} else if err == nil {
+				remedy = "let it be root, by the commands above"
 			}
 			found = append(found, Finding{
 				Check: "deploy", Subject: name, Result: Warning, Detail: unitName + " runs as user " + u["User"] + ", " + need,
