@@ -28,6 +28,12 @@ var challenges = map[string][]string{
 		"\tmode http",
 		"\tserver keypaird ADDRESS",
 	},
+	"lighttpd": {
+		"# with mod_proxy, before other rules",
+		"$HTTP[\"url\"] =~ \"^/.well-known/acme-challenge/\" {",
+		"\tproxy.server = ( \"\" => (( \"host\" => \"HOST\", \"port\" => PORT )) )",
+		"}",
+	},
 	"relayd": {
 		"table <keypaird> { HOST }",
 		"http protocol \"challenges\" {    # of the relay on port 80",

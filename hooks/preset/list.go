@@ -63,6 +63,7 @@ func Unknown(name string) error {
 	if near := textfmt.Nearest(name, Names()); near != "" {
 		remedy = fmt.Sprintf("did you mean %q? keypaird deploy -list has all", near)
 	}
+	remedy += "; any other server has a table [deploy.NAME] of its own: see keypaird.toml(5)"
 	return problem.Newf(remedy, "there is no preset %q", textfmt.Cut(name, 100))
 }
 

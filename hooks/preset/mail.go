@@ -46,4 +46,47 @@ var mailServers = []row{
 			"A pair that it cannot use, if it is the default one, ends TLS for every name, and doveconf says nothing of it: only verify shows it.",
 		},
 	},
+	{
+		// No check: "exim -bV" reads what Debian's reload makes of the configuration,
+		// and that reload tests it first.
+		name:   "exim",
+		verify: []string{"smtp:127.0.0.1:25"},
+		chain:  "/etc/ssl/exim/{name}.crt", key: "/etc/ssl/exim/{name}.key", keyMode: 0o640,
+		group:  by[string]{"": "mail", "linux": "Debian-exim", "openbsd": "_exim"},
+		reload: but(service("reload", "exim"), by[[]string]{"linux": {"systemctl", "reload", "exim4"}}),
+		setup: []string{
+			"# on Debian, in exim4.conf.localmacros, or conf.d/main/000_local if it is split:",
+			"#   MAIN_TLS_ENABLE = true, and MAIN_TLS_CERTIFICATE and MAIN_TLS_PRIVATEKEY instead",
+			"# for more names, the file of the one that is requested, if there is one:",
+			"#   ${lookup{$tls_in_sni.crt}dsearch,ret=full{/etc/ssl/exim}{$value}{/etc/ssl/exim/NAME.crt}}",
+			"#   and likewise with .key",
+			"tls_certificate = /etc/ssl/exim/NAME.crt",
+			"tls_privatekey = /etc/ssl/exim/NAME.key",
+		},
+		notes: []string{
+			"It reads the files as its own user: the key belongs to its group.",
+			"A pair that it cannot use or read ends STARTTLS, and the reload says nothing of it: only verify shows it. The rollback restores it.",
+			"Debian's reload fails if the configuration is wrong, and Exim goes on with the one it has.",
+			`Where group and service are called exim (Fedora, RHEL): group = "exim", reload = ["systemctl", "reload", "exim"].`,
+		},
+	},
+	{
+		// Its parent reads the files as root.
+		name:   "opensmtpd",
+		verify: []string{"smtp:127.0.0.1:25"},
+		chain:  "/etc/ssl/opensmtpd/{name}.crt", key: "/etc/ssl/opensmtpd/{name}.key", keyMode: 0o600,
+		check:  always("smtpd", "-n"),
+		reload: but(service("restart", "smtpd"), by[[]string]{"linux": {"systemctl", "restart", "opensmtpd"}}),
+		setup: []string{
+			`pki NAME cert "/etc/ssl/opensmtpd/NAME.crt"`,
+			`pki NAME key "/etc/ssl/opensmtpd/NAME.key"`,
+			"# and, where it listens for others: tls pki NAME",
+		},
+		notes: []string{
+			"Cannot read a certificate again, and SIGHUP ends it: it is restarted, which ends every connection.",
+			"The check reads the files but does not compare key and certificate. A pair that does not match ends STARTTLS: only verify shows it, and the rollback restores it.",
+			"OpenSMTPD 6.8 of Debian 12 failed every TLS handshake when it was tried, with any pair (\"EVP lib\" in its log).",
+			"The pki of a name is served to those who request it; without SNI, or with an unknown name, the one of the listener.",
+		},
+	},
 }

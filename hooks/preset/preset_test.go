@@ -36,6 +36,9 @@ func TestPresets(t *testing.T) {
 		{"apache", "linux", "", ": 0000 0000", "apachectl configtest", "systemctl reload apache2"},
 		{"apache", "openbsd", "", ": 0000 0000", "apachectl2 configtest", "apachectl2 graceful"},
 		{"apache", "freebsd", "", ": 0000 0000", "apachectl configtest", "service apache24 reload"},
+		{"lighttpd", "linux", "/etc/ssl/lighttpd/N.crt /etc/ssl/lighttpd/N.key", "root:www-data 0644 0640", "lighttpd -tt -f /etc/lighttpd/lighttpd.conf", "systemctl reload lighttpd"},
+		{"lighttpd", "freebsd", "/etc/ssl/lighttpd/N.crt /etc/ssl/lighttpd/N.key", "root:www 0644 0640", "lighttpd -tt -f /usr/local/etc/lighttpd/lighttpd.conf", "service lighttpd restart"},
+		{"hitch", "linux", "/etc/ssl/hitch/N.pem", "root:root 0000 0600", "hitch --test --config /etc/hitch/hitch.conf", "systemctl reload hitch"},
 		{"caddy", "linux", "/etc/caddy/N.crt /etc/caddy/N.key", "root:caddy 0644 0640", "", "systemctl reload caddy"},
 		{"caddy", "freebsd", "/usr/local/etc/caddy/N.crt /usr/local/etc/caddy/N.key", "root:www 0644 0640", "", "caddy reload --config /usr/local/etc/caddy/Caddyfile --force"},
 		{"prosody", "linux", "/etc/prosody/certs/N.crt /etc/prosody/certs/N.key", "root:prosody 0644 0640", "", "systemctl reload prosody"},
@@ -46,6 +49,10 @@ func TestPresets(t *testing.T) {
 		{"synapse", "linux", "/etc/ssl/synapse/N.crt /etc/ssl/synapse/N.key", "root:matrix-synapse 0644 0640", "", "systemctl reload matrix-synapse"},
 		{"dendrite", "openbsd", "/etc/ssl/dendrite/N.crt /etc/ssl/dendrite/N.key", "root:_dendrite 0644 0640", "", "rcctl restart dendrite"},
 		{"tuwunel", "linux", "/etc/ssl/tuwunel/N.crt /etc/ssl/tuwunel/N.key", "root:tuwunel 0644 0640", "", "systemctl restart tuwunel"},
+		{"exim", "linux", "/etc/ssl/exim/N.crt /etc/ssl/exim/N.key", "root:Debian-exim 0644 0640", "", "systemctl reload exim4"},
+		{"exim", "openbsd", "/etc/ssl/exim/N.crt /etc/ssl/exim/N.key", "root:_exim 0644 0640", "", "rcctl reload exim"},
+		{"opensmtpd", "linux", "/etc/ssl/opensmtpd/N.crt /etc/ssl/opensmtpd/N.key", "root:root 0644 0600", "smtpd -n", "systemctl restart opensmtpd"},
+		{"opensmtpd", "openbsd", "/etc/ssl/opensmtpd/N.crt /etc/ssl/opensmtpd/N.key", "root:wheel 0644 0600", "smtpd -n", "rcctl restart smtpd"},
 		{"dovecot", "linux", "", ": 0000 0000", "doveconf -h base_dir", "doveadm reload"},
 		{"coturn", "linux", "/etc/ssl/coturn/N.crt /etc/ssl/coturn/N.key", "root:turnserver 0644 0640", "", "systemctl kill -s USR2 coturn"},
 		{"coturn", "openbsd", "/etc/ssl/coturn/N.crt /etc/ssl/coturn/N.key", "root:_turnserver 0644 0640", "", "pkill -USR2 -x turnserver"},
@@ -83,7 +90,7 @@ func TestLookup(t *testing.T) {
 			t.Errorf("Lookup(%q) = %q, %v", name, d.Name, ok)
 		}
 	}
-	if d, ok := Lookup("lighttpd"); ok || !reflect.DeepEqual(d, hooks.Deployment{}) {
+	if d, ok := Lookup("thttpd"); ok || !reflect.DeepEqual(d, hooks.Deployment{}) {
 		t.Errorf("Lookup of none = %+v, %v", d, ok)
 	}
 	a, _ := Lookup("relayd")

@@ -126,4 +126,40 @@ var webServers = []row{
 			"There is no check on purpose: caddy validate, run as root, creates the log files of the configuration as root's, and Caddy can then not write them.",
 		},
 	},
+	{
+		name:   "lighttpd",
+		verify: []string{"127.0.0.1:443"}, process: by[string]{"": "lighttpd"},
+		chain: "/etc/ssl/lighttpd/{name}.crt", key: "/etc/ssl/lighttpd/{name}.key", keyMode: 0o640,
+		group: by[string]{"": "www", "linux": "www-data", "openbsd": "_lighttpd", "netbsd": "lighttpd"},
+		check: by[[]string]{
+			"":        {"lighttpd", "-tt", "-f", "{etc}/lighttpd/lighttpd.conf"},
+			"openbsd": {"lighttpd", "-tt", "-f", "/etc/lighttpd.conf"},
+		},
+		reload:  but(service("restart", "lighttpd"), by[[]string]{"linux": {"systemctl", "reload", "lighttpd"}}),
+		restart: service("restart", "lighttpd"),
+		setup: []string{
+			`# with mod_openssl, in the block of the socket, or of that name: $HTTP["host"] == "NAME"`,
+			`ssl.pemfile = "/etc/ssl/lighttpd/NAME.crt"`,
+			`ssl.privkey = "/etc/ssl/lighttpd/NAME.key"`,
+		},
+		notes: []string{
+			"It reads the files as root when it starts, and as its own user at a reload: the key belongs to its group. One that it cannot read ends it then, and systemd starts it anew.",
+			"The check finds a pair that does not match. Where the reload ends it nevertheless, the previous pair is restored and it is restarted.",
+			"A reload in the moment of its start ends it, too.",
+			"Without SNI, or with an unknown name, the pair of the socket is served.",
+		},
+	},
+	{
+		// Its parent reads the files as root.
+		name:   "hitch",
+		verify: []string{"127.0.0.1:443"}, process: by[string]{"": "hitch"},
+		combined: "/etc/ssl/hitch/{name}.pem", keyMode: 0o600,
+		check:  always("hitch", "--test", "--config", "{etc}/hitch/hitch.conf"),
+		reload: but(service("reload", "hitch"), by[[]string]{"openbsd": {"pkill", "-HUP", "-o", "-x", "hitch"}}),
+		setup:  []string{`pem-file = "/etc/ssl/hitch/NAME.pem"    # one line a target`},
+		notes: []string{
+			"Without SNI, or with an unknown name, the last pem-file is served.",
+			"The check finds a pair that does not match. One that it cannot use keeps the old pair, and so does a mistake in its configuration: its log says so, and verify shows it.",
+		},
+	},
 }

@@ -213,6 +213,44 @@ func sieve(c *chat, _ string) error {
 	return nil
 }
 
+// ftp: RFC 4217, section 4.
+func ftp(c *chat, _ string) error {
+	reply, err := c.ftpReply()
+	if err != nil {
+		return fmt.Errorf("greeting: %w", err)
+	}
+	if !hasWord(reply, "220") {
+		return refused("greeting", reply)
+	}
+	if err := c.send("AUTH TLS\r\n"); err != nil {
+		return err
+	}
+	reply, err = c.ftpReply()
+	switch {
+	case err != nil:
+		return fmt.Errorf("AUTH TLS: %w", err)
+	case hasWord(reply, "234"):
+		return nil
+	case hasWord(reply, "500"), hasWord(reply, "502"), hasWord(reply, "504"):
+		return ErrNoTLS
+	}
+	return refused("AUTH TLS", reply)
+}
+
+// ftpReply reads one reply and returns its last line. Lines between the first and the last
+// may be of any form (RFC 959, section 4.2).
+func (c *chat) ftpReply() (string, error) {
+	first, err := c.line()
+	if err != nil || len(first) < 4 || first[3] != '-' {
+		return first, err
+	}
+	for {
+		if l, err := c.line(); err != nil || hasWord(l, first[:3]) {
+			return l, err
+		}
+	}
+}
+
 // hasWord reports whether the first word of line is word, in any case.
 func hasWord(line, word string) bool {
 	return len(line) >= len(word) && strings.EqualFold(line[:len(word)], word) &&

@@ -18,8 +18,10 @@ const (
 		" xmlns:stream='http://etherx.jabber.org/streams' to='example.org' version='1.0'>"
 	openServer = "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback'" +
 		" xmlns:stream='http://etherx.jabber.org/streams' to='example.org' version='1.0'>"
-	openMail = "EHLO [127.0.0.1]\r\n"
-	sieveCap = "\"IMPLEMENTATION\" \"test\"\r\n\"starttls\"\r\nOK \"ready\"\r\n"
+	openMail   = "EHLO [127.0.0.1]\r\n"
+	ldapYes    = "\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00"
+	mysqlHello = "\x1e\x00\x00\x00\x0a8.0.36\x00\x01\x00\x00\x0012345678\x00\xff\xff\x08\x02\x00\xff\xdf\x15\x00"
+	sieveCap   = "\"IMPLEMENTATION\" \"test\"\r\n\"starttls\"\r\nOK \"ready\"\r\n"
 )
 
 // A turn is what a server says after it has read exactly hear.
@@ -54,6 +56,13 @@ func TestDialogues(t *testing.T) {
 		{"imap, talkative", "imap", []turn{{"", "* ok ready\r\n"}, {"a1 STARTTLS\r\n", "* 1 EXISTS\r\na1 ok\r\n"}}},
 		{"pop3", "pop3", []turn{{"", "+OK POP3 <1.2@example.org>\r\n"}, {"STLS\r\n", "+OK begin\r\n"}}},
 		{"sieve", "sieve", []turn{{"", sieveCap}, {"STARTTLS\r\n", "OK \"Begin TLS negotiation now.\"\r\n"}}},
+		{"ftp", "ftp", []turn{{"", "220 (vsFTPd 3.0.3)\r\n"}, {"AUTH TLS\r\n", "234 Proceed with negotiation.\r\n"}}},
+		{"ftp, many lines", "ftp", []turn{{"", "220-Welcome\r\n 220 files\r\n220-more\r\n220 \r\n"}, {"AUTH TLS\r\n", "234-AUTH\r\n234 TLS\r\n"}}},
+		{"ldap", "ldap", []turn{{ldapStartTLS, ldapYes}}},
+		{"ldap, of Active Directory", "ldap", []turn{{ldapStartTLS,
+			"\x30\x84\x00\x00\x00\x28\x02\x01\x01\x78\x84\x00\x00\x00\x1f\x0a\x01\x00\x04\x00\x04\x00\x8a\x161.3.6.1.4.1.1466.20037"}}},
+		{"postgres", "postgres", []turn{{postgresSSLRequest, "S"}}},
+		{"mysql", "mysql", []turn{{"", mysqlHello}, {mysqlSSLRequest, ""}}},
 		{"xmpp client", "xmpp-client", []turn{{openClient, features}, {starttls, proceed}}},
 		{"xmpp server", "xmpp-server", []turn{{openServer, features}, {starttls, proceed}}},
 		{"xmpp, other quotes, in two tags", "xmpp-client", []turn{{openClient, features},
@@ -84,6 +93,7 @@ func TestInjectedBytes(t *testing.T) {
 		{"imap", "imap", []turn{{"", "* OK\r\n"}, {"a1 STARTTLS\r\n", "a1 OK\r\n* PREAUTH\r\n"}}},
 		{"pop3", "pop3", []turn{{"", "+OK\r\n"}, {"STLS\r\n", "+OK\r\n+"}}},
 		{"sieve", "sieve", []turn{{"", sieveCap}, {"STARTTLS\r\n", "OK\r\n\"SASL\" \"PLAIN\"\r\n"}}},
+		{"ftp", "ftp", []turn{{"", "220 x\r\n"}, {"AUTH TLS\r\n", "234 go\r\n230 logged in\r\n"}}},
 		{"xmpp, one space", "xmpp-client", []turn{{openClient, features}, {starttls, proceed + " "}}},
 		{"xmpp, a line end", "xmpp-server", []turn{{openServer, features}, {starttls, proceed + "\n"}}},
 	} {
@@ -138,6 +148,19 @@ func TestRefusals(t *testing.T) {
 		{"sieve without TLS", "sieve", []turn{{"", "\"SIEVE\" \"x\"\r\nOK\r\n"}}, "does not support STARTTLS"},
 		{"sieve ends", "sieve", []turn{{"", "BYE \"busy\"\r\n"}}, `answers "BYE \"busy\""`},
 		{"sieve changes its mind", "sieve", []turn{{"", sieveCap}, {"STARTTLS\r\n", "NO\r\n"}}, `STARTTLS: the server answers "NO"`},
+		{"ftp without TLS", "ftp", []turn{{"", "220 x\r\n"}, {"AUTH TLS\r\n", "502 not implemented\r\n"}}, "does not support STARTTLS"},
+		{"ftp server says no", "ftp", []turn{{"", "421 too many\r\n"}}, `greeting: the server answers "421 too many"`},
+		{"ftp server wants a login", "ftp", []turn{{"", "220 x\r\n"}, {"AUTH TLS\r\n", "530 log in first\r\n"}}, `AUTH TLS: the server answers "530 log in first"`},
+		{"ldap without TLS", "ldap", []turn{{ldapStartTLS, "\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x02\x04\x00\x04\x00"}}, "does not support STARTTLS"},
+		{"ldap server is busy", "ldap", []turn{{ldapStartTLS, "\x30\x10\x02\x01\x01\x78\x0b\x0a\x01\x33\x04\x00\x04\x04busy"}}, `StartTLS: the server answers "result 51 busy"`},
+		{"ldap, something else", "ldap", []turn{{ldapStartTLS, "\x30\x03\x02\x01\x01"}}, `StartTLS: the server answers`},
+		{"ldap, without end", "ldap", []turn{{ldapStartTLS, "\x30\x84\xff\xff\xff\xff"}}, "more than 4096"},
+		{"ldap, length of no end", "ldap", []turn{{ldapStartTLS, "\x30\xff"}}, "the server answers"},
+		{"postgres without TLS", "postgres", []turn{{postgresSSLRequest, "N"}}, "does not support STARTTLS"},
+		{"postgres is full", "postgres", []turn{{postgresSSLRequest, "E"}}, `SSLRequest: the server answers "E"`},
+		{"mysql without TLS", "mysql", []turn{{"", strings.Replace(mysqlHello, "\x00\xff\xff", "\x00\xff\xf7", 1)}}, "does not support STARTTLS"},
+		{"mysql says no", "mysql", []turn{{"", "\x14\x00\x00\x00\xff\x69\x04Host is blocked!!"}}, `greeting: the server answers "Host is blocked!!"`},
+		{"mysql, garbled", "mysql", []turn{{"", "\x03\x00\x00\x00\x0aab"}}, "greeting: the server answers"},
 		{"xmpp name not hosted", "xmpp-client", []turn{{openClient, streamError("host-unknown")}}, ErrHostUnknown.Error()},
 		{"xmpp name not hosted any more", "xmpp-server", []turn{{openServer, streamError("host-gone")}}, ErrHostUnknown.Error()},
 		{"xmpp server is full", "xmpp-client", []turn{{openClient, streamError("resource-constraint")}}, "stream to example.org: the server answers resource-constraint"},

@@ -39,7 +39,7 @@ func (e *StaleError) Error() string {
 
 // Remedy says what the operator can do about it.
 func (e *StaleError) Remedy() string {
-	return "check that the proxy's configuration names the deployed files and that its reload took effect"
+	return "check that the server's configuration names the deployed files, that its user may read them, and that its reload took effect"
 }
 
 // Fingerprint returns the SHA-256 of a certificate, in lower-case hexadecimal.

@@ -44,6 +44,10 @@ var protocols = []protocol{
 	{"imap", "143", nil, usualLimit, imap},
 	{"pop3", "110", nil, usualLimit, pop3},
 	{"sieve", "4190", nil, usualLimit, sieve},
+	{"ftp", "21", nil, usualLimit, ftp},
+	{"ldap", "389", nil, usualLimit, ldap},
+	{"postgres", "5432", nil, usualLimit, postgres},
+	{"mysql", "3306", nil, usualLimit, mysql},
 }
 
 // Protos returns the names of all protocols, "tls" first.
@@ -67,6 +71,7 @@ func lookup(name string) *protocol {
 // wellKnown are the protocols of ports on which nothing else is served.
 var wellKnown = map[uint16]string{
 	5222: "xmpp-client", 5269: "xmpp-server", 25: "smtp", 587: "smtp", 143: "imap", 110: "pop3", 4190: "sieve",
+	21: "ftp", 389: "ldap", 5432: "postgres", 3306: "mysql",
 }
 
 // protoOf returns the protocol of a port if none is given.

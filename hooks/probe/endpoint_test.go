@@ -58,7 +58,7 @@ func TestParseEndpointMistakes(t *testing.T) {
 		{"protocol and nothing", "sieve:", `no port: write "sieve:host:4190"`},
 		{"protocol or host", "smtp:25", `is "smtp" the protocol or the host? write "smtp:host:25" or "tls:smtp:25"`},
 		{"no host", ":443", "no host: write the address"},
-		{"unknown protocol", "ftp:example.org:21", `unknown protocol "ftp": one of tls, https, xmpp-client,`},
+		{"unknown protocol", "nntp:example.org:119", `unknown protocol "nntp": one of tls, https, xmpp-client,`},
 		{"a URL", "https://example.org/x", `a URL, not an endpoint: write "https:example.org:443"`},
 		{"a URL with a port", "https://example.org:8443/x", `a URL, not an endpoint: write "https:example.org:8443"`},
 		{"IPv6 without brackets", "::1:443", `stands in brackets`},

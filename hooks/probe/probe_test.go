@@ -162,7 +162,7 @@ func TestFailures(t *testing.T) {
 		want string
 	}{
 		{"nobody listens", closed(t, "tls"), "connection refused"},
-		{"unknown protocol", closed(t, "ftp"), `unknown protocol "ftp"`},
+		{"unknown protocol", closed(t, "nntp"), `unknown protocol "nntp"`},
 		{"plain HTTP", serve(t, "tls", say("HTTP/1.1 400 Bad Request\r\n\r\n")), "not TLS: check port and protocol"},
 		{"hangs up", serve(t, "tls", func(net.Conn) {}), "TLS handshake"},
 		{"hangs up before its greeting", serve(t, "smtp", func(net.Conn) {}), "before TLS: greeting: "},

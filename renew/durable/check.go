@@ -153,7 +153,7 @@ func ownerRemedy(uid, me int, path string) string {
 		if u, err := user.LookupId(name); err == nil {
 			name = u.Username
 		}
-		return fmt.Sprintf("run this as user %s (runuser -u %s -- keypaird ..., or su -m %s -c), or choose another directory", name, name, name)
+		return fmt.Sprintf("run this as user %s (runuser -u %s -- keypaird ..., or su -m %s -c) if that is keypaird's, or choose a directory of root's", name, name, name)
 	}
 	return fmt.Sprintf("run this as user %d, or choose another directory, or: chown %d %s", uid, me, path)
 }

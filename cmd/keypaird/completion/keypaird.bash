@@ -8,7 +8,7 @@ _keypaird_list() {
 	unconfigured) keypaird ${2:+-config "$2"} status -json 2>/dev/null | sed -n '/^  "unconfigured": \[$/,/^  \]/s/^      "name": "\([^"]*\)",*$/\1/p' ;;
 	cas) echo actalis buypass-free buypass-free-staging google google-staging letsencrypt letsencrypt-staging sslcom zerossl; sed -n 's/^[[:space:]]*\[ca\."\{0,1\}\([A-Za-z0-9._-]*\)"\{0,1\}\].*/\1/p' "${2:-${KEYPAIRD_CONFIG:-/etc/keypaird/keypaird.toml}}" 2>/dev/null ;;
 	providers) keypaird dns 2>/dev/null ;;
-	presets) echo apache caddy coturn dendrite dovecot ejabberd haproxy httpd mumble nginx postfix prosody relayd synapse tuwunel ;;
+	presets) echo apache caddy coturn dendrite dovecot ejabberd exim haproxy hitch httpd lighttpd mumble nginx opensmtpd postfix prosody relayd synapse tuwunel ;;
 	commands) echo help init run issue check status verify discover import forget deploy account revoke fleet dns version ;;
 	*) echo "$1" ;;
 	esac

@@ -54,7 +54,7 @@ function __keypaird_list
 		case providers
 			keypaird dns 2>/dev/null
 		case presets
-			string split ' ' -- 'apache caddy coturn dendrite dovecot ejabberd haproxy httpd mumble nginx postfix prosody relayd synapse tuwunel'
+			string split ' ' -- 'apache caddy coturn dendrite dovecot ejabberd exim haproxy hitch httpd lighttpd mumble nginx opensmtpd postfix prosody relayd synapse tuwunel'
 	end
 end
 

@@ -10,7 +10,7 @@ _keypaird_list() {
 	unconfigured) list=(${="$(keypaird ${config:+-config} ${config:+$config} status -json 2>/dev/null | sed -n '/^  "unconfigured": \[$/,/^  \]/s/^      "name": "\([^"]*\)",*$/\1/p')"}) ;;
 	cas) list=(${="$(echo actalis buypass-free buypass-free-staging google google-staging letsencrypt letsencrypt-staging sslcom zerossl; sed -n 's/^[[:space:]]*\[ca\."\{0,1\}\([A-Za-z0-9._-]*\)"\{0,1\}\].*/\1/p' ${config:-${KEYPAIRD_CONFIG:-/etc/keypaird/keypaird.toml}} 2>/dev/null)"}) ;;
 	providers) list=(${="$(keypaird dns 2>/dev/null)"}) ;;
-	presets) list=(${="$(echo apache caddy coturn dendrite dovecot ejabberd haproxy httpd mumble nginx postfix prosody relayd synapse tuwunel)"}) ;;
+	presets) list=(${="$(echo apache caddy coturn dendrite dovecot ejabberd exim haproxy hitch httpd lighttpd mumble nginx opensmtpd postfix prosody relayd synapse tuwunel)"}) ;;
 	commands)
 		list=(
 			'help:print what a command takes'

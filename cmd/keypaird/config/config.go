@@ -298,9 +298,10 @@ type Deploy struct {
 
 	// Endpoints that must serve the new certificate, each as "[proto:]host:port" or as
 	// { endpoint = "[proto:]host:port", names = ["..."] }. proto: tls, https,
-	// xmpp-client, xmpp-server, smtp, imap, pop3, sieve; default: that of a
-	// well-known port (5222 xmpp-client, 5269 xmpp-server, 25 and 587 smtp, 143 imap,
-	// 110 pop3, 4190 sieve), else tls. Default: none; nothing is verified then.
+	// xmpp-client, xmpp-server, smtp, imap, pop3, sieve, ftp, ldap, postgres, mysql;
+	// default: that of a well-known port (5222 xmpp-client, 5269 xmpp-server, 25 and 587
+	// smtp, 143 imap, 110 pop3, 4190 sieve, 21 ftp, 389 ldap, 5432 postgres, 3306 mysql),
+	// else tls. Default: none; nothing is verified then.
 	Verify []Endpoint `toml:"verify"`
 
 	// Whether pairs of CAs for tests, such as letsencrypt-staging, are deployed, too:

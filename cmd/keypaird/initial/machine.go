@@ -93,6 +93,8 @@ func installed(name string) bool {
 		program = "apachectl2"
 	case name == "httpd" && runtime.GOOS != "openbsd": // others call Apache so
 		return false
+	case name == "exim", name == "opensmtpd": // systems have them for mail of their own
+		return false
 	}
 	return command.SearchPath(program) != ""
 }
@@ -112,7 +114,7 @@ func running(ctx context.Context, name string) bool {
 }
 
 // webServers can have port 80, the first that comes to mind first.
-var webServers = []string{"nginx", "haproxy", "apache", "caddy", "relayd", "httpd"}
+var webServers = []string{"nginx", "haproxy", "apache", "caddy", "lighttpd", "relayd", "httpd"}
 
 // listens reports whether something on this machine listens on a TCP port.
 func listens(port string) bool {

@@ -55,6 +55,7 @@ func (w *draft) proposeHost() string {
 // serviceOf has the services of servers with a preset.
 var serviceOf = map[string]string{
 	"prosody": "xmpp", "ejabberd": "xmpp", "synapse": "matrix", "dendrite": "matrix", "tuwunel": "matrix", "postfix": "mail", "dovecot": "mail",
+	"exim": "mail", "opensmtpd": "mail",
 }
 
 // proposeServices are those that DNS has, or that this machine runs.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net"
 	"net/netip"
@@ -25,7 +26,7 @@ import (
 // names on this machine. It makes no network requests. The result is not nil: its JSON is
 // an array.
 func Configuration(ctx context.Context, cfg *config.Config) Findings {
-	return slices.Concat(Findings{}, checkStateDir(cfg), checkPage(cfg), checkConfinement(), checkNotify(cfg), checkExternal(cfg, false), checkProviders(ctx, cfg), checkFiles(cfg), Sandbox(ctx, cfg), checkState(cfg))
+	return slices.Concat(Findings{}, checkStateDir(cfg), checkPage(cfg), checkConfinement(), checkNotify(cfg), checkExternal(cfg, false), checkProviders(ctx, cfg), checkFiles(ctx, cfg), checkReloads(ctx, cfg), Sandbox(ctx, cfg), checkState(cfg))
 }
 
 // checkPage warns of a status page that other machines can read: it holds no
@@ -90,7 +91,7 @@ func checkPrograms(name string, d *hooks.Deployment, set func(setting string) bo
 
 // checkFiles warns of files beside ours that a server would prefer, and of servers
 // that present one certificate but are to get several.
-func checkFiles(cfg *config.Config) []Finding {
+func checkFiles(ctx context.Context, cfg *config.Config) []Finding {
 	var found []Finding
 	targets := map[string][]string{} // by deployment
 	warnings := map[string]func(target string) []string{}
@@ -98,7 +99,11 @@ func checkFiles(cfg *config.Config) []Finding {
 		for _, name := range t.Deploy {
 			d := cfg.Deployment(name)
 			if targets[name] == nil {
-				found = append(found, checkPrograms(name, &d, cfg.Deploy[name].Sets)...)
+				if unsafe := checkDirs(ctx, cfg, &d, t.Name); unsafe != nil {
+					found = append(found, unsafe...)
+				} else {
+					found = append(found, checkPrograms(name, &d, cfg.Deploy[name].Sets)...)
+				}
 				found = append(found, checkSettings(cfg, &d)...)
 				warnings[name] = d.Warner()
 			}
@@ -116,6 +121,44 @@ func checkFiles(cfg *config.Config) []Finding {
 		}
 	}
 	return found
+}
+
+// checkDirs reports a directory of a target's files that others can change. One that is
+// not there counts as the one it would be made in. Those of the user who owns the state,
+// or whom keypaird.service runs as, are keypaird's.
+func checkDirs(ctx context.Context, cfg *config.Config, d *hooks.Deployment, target string) []Finding {
+	owners := []int{-1}
+	if info, err := os.Stat(cfg.State); err == nil {
+		owners[0], _ = durable.Owner(info)
+	}
+	for _, path := range d.Paths(target) {
+		dir := filepath.Dir(hooks.ThroughLink(path))
+		info, err := os.Stat(dir)
+		for errors.Is(err, fs.ErrNotExist) {
+			dir = filepath.Dir(dir)
+			info, err = os.Stat(dir)
+		}
+		if err != nil || info.Mode()&fs.ModeSticky != 0 {
+			continue
+		}
+		err = durable.CheckDir(dir)
+		unsafe, is := errors.AsType[*durable.UnsafeError](err)
+		if !is {
+			continue
+		}
+		if info, err := os.Stat(unsafe.Path); err == nil {
+			uid, _ := durable.Owner(info)
+			if u := readUnit(ctx); u["User"] != "" {
+				service, _ := u.ids()
+				owners = append(owners, service)
+			}
+			if slices.Contains(owners, uid) {
+				continue
+			}
+		}
+		return []Finding{finding("deploy", d.Name, "", fmt.Errorf("%s: %w", path, err))}
+	}
+	return nil
 }
 
 // onLoopback reports whether only this machine can connect to a listen address.

@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"keypaird/cmd/keypaird/config"
 	"keypaird/cmd/keypaird/engine"
+	"keypaird/hooks"
 	"keypaird/hooks/command"
 	"keypaird/hooks/preset"
 	"keypaird/renew/durable"
@@ -26,19 +29,28 @@ type unit map[string]string
 const unitName = "keypaird.service"
 
 // UnitQuestion is the command that prints what systemd knows of it.
-var UnitQuestion = []string{"systemctl", "show", "-p", "LoadState,User,ProtectSystem,ProtectHome,ReadWritePaths,StateDirectory,RuntimeDirectory", unitName}
+var UnitQuestion = []string{"systemctl", "show", "-p", "LoadState,User,Group,SupplementaryGroups,ProtectSystem,ProtectHome,ReadWritePaths,StateDirectory,RuntimeDirectory", unitName}
 
 // unitLimit is how long systemctl may take.
 const unitLimit = 5 * time.Second
 
 // readUnit asks systemd for the service; nil: there is none, or no systemd.
 func readUnit(ctx context.Context) unit {
+	if u := show(ctx, UnitQuestion); u["LoadState"] == "loaded" {
+		return u
+	}
+	return nil
+}
+
+// show returns what a command of systemctl shows of a unit; nil: nothing, or there is no
+// systemd.
+func show(ctx context.Context, question []string) unit {
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
 		return nil
 	}
 	limited, cancel := context.WithTimeout(ctx, unitLimit)
 	defer cancel()
-	printed, _, err := command.Output(limited, UnitQuestion)
+	printed, _, err := command.Output(limited, question)
 	if err != nil {
 		return nil
 	}
@@ -47,21 +59,51 @@ func readUnit(ctx context.Context) unit {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		u[key] = value
 	}
-	if u["LoadState"] != "loaded" {
+	return u
+}
+
+// ReloadQuestion is the command that prints whether systemd has the service of a
+// deployment's reload, and can reload it; nil: it has another reload.
+func ReloadQuestion(d *hooks.Deployment) []string {
+	verbs := []string{"reload", "restart", "try-restart", "reload-or-restart", "try-reload-or-restart"}
+	if len(d.Reload) != 3 || filepath.Base(d.Reload[0]) != "systemctl" || !slices.Contains(verbs, d.Reload[1]) {
 		return nil
 	}
-	return u
+	return []string{"systemctl", "show", "-p", "LoadState,CanReload", d.Reload[2]}
+}
+
+// checkReloads warns of services that systemd does not have, or cannot reload.
+func checkReloads(ctx context.Context, cfg *config.Config) (found []Finding) {
+	seen := map[string]bool{}
+	for _, t := range cfg.Targets() {
+		for _, name := range t.Deploy {
+			d := cfg.Deployment(name)
+			question := ReloadQuestion(&d)
+			if seen[name] || question == nil {
+				continue
+			}
+			seen[name] = true
+			f := Finding{Check: "deploy", Subject: name, Result: Warning}
+			switch u, service := show(ctx, question), d.Reload[2]; {
+			case u["LoadState"] == "not-found":
+				f.Detail = "systemd has no service " + service
+				f.Remedy = "install the server, or correct reload of [deploy." + name + "]"
+			case d.Reload[1] == "reload" && u["CanReload"] == "no":
+				f.Detail = service + " cannot be reloaded: its unit has no command for that"
+				f.Remedy = fmt.Sprintf("set reload = [\"systemctl\", \"restart\", %q] of [deploy.%s]", service, name)
+			default:
+				continue
+			}
+			found = append(found, f)
+		}
+	}
+	return found
 }
 
 // UnitReloads reports whether systemd runs a service that it can reload.
 func UnitReloads(ctx context.Context, name string) bool {
-	if _, err := os.Stat("/run/systemd/system"); err != nil {
-		return false
-	}
-	limited, cancel := context.WithTimeout(ctx, unitLimit)
-	defer cancel()
-	printed, _, err := command.Output(limited, []string{"systemctl", "show", "-p", "ActiveState,CanReload", name})
-	return err == nil && strings.Contains(string(printed), "ActiveState=active\n") && strings.Contains(string(printed), "CanReload=yes\n")
+	u := show(ctx, []string{"systemctl", "show", "-p", "ActiveState,CanReload", name})
+	return u["ActiveState"] == "active" && u["CanReload"] == "yes"
 }
 
 // mayWrite reports whether the sandbox of the service lets it write below dir. Other
@@ -294,18 +336,25 @@ func (u unit) checkReads(cfg *config.Config) (found []Finding) {
 
 // checkUser warns of deployments that only root can do.
 func (u unit) checkUser(cfg *config.Config) (found []Finding) {
-	user := u["User"]
-	if user == "" || user == "root" || user == "0" {
+	if u["User"] == "" || u["User"] == "root" || u["User"] == "0" {
 		return nil
 	}
+	uid, gids := u.ids()
 	seen := map[string]bool{}
 	for _, t := range cfg.Targets() {
 		for _, name := range t.Deploy {
 			d := cfg.Deployment(name)
-			need := ""
-			switch {
-			case len(d.Paths(t.Name)) > 0 && d.Owner != "" && d.Owner != user:
+			paths := d.Paths(t.Name)
+			need, otherwise := "", "set owner, check and reload of [deploy."+name+"]"
+			switch dir := closed(paths, uid); {
+			case len(paths) > 0 && d.Owner != "" && d.Owner != u["User"]:
 				need = fmt.Sprintf("and only root can give files to %q", d.Owner)
+			case len(paths) > 0 && foreign(d.Group, gids):
+				need = fmt.Sprintf("and only root can give files to the group %q", d.Group)
+				otherwise = "add SupplementaryGroups=" + d.Group + " to the service"
+			case dir != "":
+				need = "who may not write to " + dir
+				otherwise = "let that user own " + dir
 			case preset.NeedsRoot(presetOf(cfg, name)) && !cfg.Deploy[name].Sets("reload"):
 				need = "and its check and reload need root"
 			}
@@ -314,14 +363,57 @@ func (u unit) checkUser(cfg *config.Config) (found []Finding) {
 			}
 			seen[name+need] = true
 			remedy := "install the drop-in root.conf of examples/systemd"
-			if _, err := os.Stat(rootConf); err == nil {
+			if _, err := os.Stat(rootConf); err == nil && len(found) == 0 {
 				remedy = "let it be root: " + strings.Join(BecomeRoot(cfg.State), " && ")
+			} else if err == nil {
+				remedy = "let it be root, by the commands above"
 			}
 			found = append(found, Finding{
-				Check: "deploy", Subject: name, Result: Warning, Detail: unitName + " runs as user " + user + ", " + need,
-				Remedy: remedy + "; or set owner, check and reload of [deploy." + name + "]",
+				Check: "deploy", Subject: name, Result: Warning, Detail: unitName + " runs as user " + u["User"] + ", " + need,
+				Remedy: remedy + "; or " + otherwise,
 			})
 		}
 	}
 	return found
+}
+
+// ids are those of the user of the service, and of the groups it is in.
+func (u unit) ids() (uid int, gids []string) {
+	uid, err := hooks.LookupUser(u["User"])
+	if err != nil {
+		return -1, nil
+	}
+	if account, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		gids, _ = account.GroupIds()
+	}
+	for _, name := range append(strings.Fields(u["SupplementaryGroups"]), u["Group"]) {
+		if gid, err := hooks.LookupGroup(name); err == nil {
+			gids = append(gids, strconv.Itoa(gid))
+		}
+	}
+	return uid, gids
+}
+
+// foreign reports whether a group exists and is none of gids; if these are not known, it is
+// not.
+func foreign(group string, gids []string) bool {
+	gid, err := hooks.LookupGroup(group)
+	return err == nil && gid != -1 && len(gids) > 0 && !slices.Contains(gids, strconv.Itoa(gid))
+}
+
+// closed returns the first directory of files that a user who is not root certainly cannot
+// write: it belongs to another, and neither its group nor a list of access gives that right.
+// "" means none.
+func closed(paths []string, uid int) string {
+	for _, path := range paths {
+		dir := filepath.Dir(hooks.ThroughLink(path))
+		info, err := os.Stat(dir)
+		if err != nil || uid < 0 {
+			continue
+		}
+		if owner, _ := durable.Owner(info); owner != uid && info.Mode().Perm()&0o022 == 0 {
+			return dir
+		}
+	}
+	return ""
 }

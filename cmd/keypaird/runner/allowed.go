@@ -112,7 +112,7 @@ func commands(cfg *config.Config) [][]string {
 			continue
 		}
 		d := cfg.Deployment(name)
-		list = append(list, d.Check, d.Reload, d.Restart)
+		list = append(list, d.Check, d.Reload, d.Restart, preflight.ReloadQuestion(&d))
 		list = append(list, preset.Questions(cmp.Or(cfg.Deploy[name].Preset, name), &d)...)
 	}
 	return list

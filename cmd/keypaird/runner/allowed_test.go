@@ -72,7 +72,7 @@ func TestCommands(t *testing.T) {
 		{"nginx -T", true},
 		{"nginx -t", true},
 		{"nginx -s stop", false},
-		{"systemctl show -p LoadState,User,ProtectSystem,ProtectHome,ReadWritePaths,StateDirectory,RuntimeDirectory keypaird.service", true},
+		{"systemctl show -p LoadState,User,Group,SupplementaryGroups,ProtectSystem,ProtectHome,ReadWritePaths,StateDirectory,RuntimeDirectory keypaird.service", true},
 		{"systemctl start x", false},
 		{"", false},
 	} {
