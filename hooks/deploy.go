@@ -83,11 +83,6 @@ func (d *Deployment) Deploy(ctx context.Context, changes []renew.Change) []renew
 	return results
 }
 
-// deploy is Deploy with the failures as one error.
-func (d *Deployment) deploy(ctx context.Context, changes []renew.Change) error {
-	return joined(d.run(ctx, changes).failures)
-}
-
 func (d *Deployment) newRun() *run {
 	return &run{Deployment: d, log: cmp.Or(d.Log, slog.New(slog.DiscardHandler)).With("deployment", d.Name)}
 }

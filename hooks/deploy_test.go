@@ -47,6 +47,11 @@ func (f *Failure) stands(t *testing.T, rolledBack, installed bool, failed ...str
 	}
 }
 
+// deploy is Deploy with the failures as one error.
+func (d *Deployment) deploy(ctx context.Context, changes []renew.Change) error {
+	return joined(d.run(ctx, changes).failures)
+}
+
 func TestRenewal(t *testing.T) {
 	t.Parallel()
 	oldPlain, oldHost := good(t, plain), good(t, host)

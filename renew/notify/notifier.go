@@ -185,7 +185,7 @@ func (n *Notifier) next(t *target) time.Time {
 	switch Check(now, t.Target, t.State).Kind {
 	case "":
 		if len(t.Unconfigured) > 0 {
-			return UnconfiguredAt(t.State.InUse)
+			return unconfiguredAt(t.State.InUse)
 		}
 	case Failing:
 		return sent.Failing.Add(daily)

@@ -241,9 +241,6 @@ const (
 	Never   = "never"   // never started
 )
 
-// DaemonStates lists the states of a daemon.
-func DaemonStates() []string { return []string{Running, Killed, Stopped, Never} }
-
 // A Refusal is why a daemon rejected a changed configuration.
 type Refusal struct {
 	Since time.Time `json:"since"`

@@ -62,9 +62,6 @@ func (p path) isUnder(top path) bool { return len(p) >= len(top) && slices.Equal
 // String writes the path as TOML does.
 func (p path) String() string { return tomltext.Printable(toml.Key(p).String(), tomltext.MaxMessage) }
 
-// TableHeader returns the header of a table as TOML writes it: [dns.ns].
-func TableHeader(keys ...string) string { return "[" + path(keys).String() + "]" }
-
 // maxShown is how much of a value a message repeats, in characters. A DNS name has up to 253.
 const maxShown = 256
 

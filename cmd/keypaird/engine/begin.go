@@ -25,7 +25,7 @@ func (e *Engine) Begin(ctx context.Context, waiting func(holder string)) (end fu
 	return func() {
 		endPass()
 		leave()
-		e.Shutdown(ctx)
+		e.shutdown(ctx)
 		lock.Release() // last: until then DNS helpers may remove their records
 	}, nil
 }

@@ -228,7 +228,7 @@ func (e *Engine) Beside(some []renew.Target) []renew.Target {
 // Status is what a status document of targets is made from.
 func (e *Engine) Status(targets []renew.Target, records *renew.Records) status.Source {
 	return status.Source{
-		Store: e.Store, Targets: targets, Records: records, NextDeployWindow: e.NextDeployWindow,
+		Store: e.Store, Targets: targets, Records: records, NextDeployWindow: e.nextDeployWindow,
 		StandIn: e.standInOf, Unconfigured: e.Unconfigured, Left: e.left, Exposed: e.Exposed,
 	}
 }
@@ -302,8 +302,8 @@ func (e *Engine) Names(t renew.Target) []string {
 	return keypair.Names(leaf)
 }
 
-// NextDeployWindow returns when deployments may begin; zero: now.
-func (e *Engine) NextDeployWindow(now time.Time) time.Time {
+// nextDeployWindow returns when deployments may begin; zero: now.
+func (e *Engine) nextDeployWindow(now time.Time) time.Time {
 	if e.window == nil {
 		return time.Time{}
 	}
@@ -413,8 +413,8 @@ func (e *Engine) Close() {
 	e.Store.Close()
 }
 
-// Shutdown ends what a command began and closes the Engine.
-func (e *Engine) Shutdown(ctx context.Context) {
+// shutdown ends what a command began and closes the Engine.
+func (e *Engine) shutdown(ctx context.Context) {
 	e.ClosePorts(false)
 	e.CloseAccounts(ctx)
 	e.Close()
@@ -425,6 +425,6 @@ func (e *Engine) LockPath() string { return filepath.Join(e.Config.State, "lock"
 // Pass returns a pass over the targets.
 func (e *Engine) Pass(mode renew.Mode) *renew.Pass {
 	return &renew.Pass{
-		Store: e.Store, Parallel: e.Config.Parallel, Mode: mode, DeployWindow: e.NextDeployWindow, Log: e.options.Log,
+		Store: e.Store, Parallel: e.Config.Parallel, Mode: mode, DeployWindow: e.nextDeployWindow, Log: e.options.Log,
 	}
 }

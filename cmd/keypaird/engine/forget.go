@@ -67,7 +67,7 @@ func (e *Engine) forgetLeft(names []string, files bool) (rows ForgottenRows, oth
 			others = append(others, name)
 			continue
 		}
-		removed, left, err := e.RemoveLeft(name, files)
+		removed, left, err := e.removeLeft(name, files)
 		row := Forgotten{Target: name, Removed: append([]string{}, removed...), Left: left}
 		if err == nil && len(row.Removed)+len(row.Left) == 0 {
 			err = problem.Newf("remove it from the configuration first", "target %q is configured", name)

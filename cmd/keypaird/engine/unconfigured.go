@@ -36,10 +36,10 @@ func (e *Engine) left(t renew.Target, rec renew.Record) []unconfigured.LeftFile 
 	return unconfigured.Left(e.Store, e.Targets, t, rec)
 }
 
-// RemoveLeft forgets these files of targets called name and, if files is set, removes
+// removeLeft forgets these files of targets called name and, if files is set, removes
 // them. It returns those removed and those that stay. The caller holds the lock of the
 // state directory.
-func (e *Engine) RemoveLeft(name string, files bool) (removed, left []string, err error) {
+func (e *Engine) removeLeft(name string, files bool) (removed, left []string, err error) {
 	for _, t := range e.Select(map[string]bool{name: true}) {
 		removed, left, err = unconfigured.RemoveLeft(e.Store, e.Targets, t, files)
 	}

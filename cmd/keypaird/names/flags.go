@@ -112,7 +112,7 @@ func (l *Lookup) ParseDomain(s string) (domain string, services []string) {
 			services = []string{"matrix"}
 		}
 	}
-	return ToDNS(s)[0], services
+	return toDNS(s)[0], services
 }
 
 // appendTo returns a flag's function that appends its values, of which one flag may
@@ -126,9 +126,9 @@ func appendTo(list *[]string) func(string) error {
 	}
 }
 
-// Time returns a flag's function that reads a time as an operator types it: a
+// timeFlag returns a flag's function that reads a time as an operator types it: a
 // date, a date and time of this machine, RFC 3339, or how long ago it was.
-func Time(at *time.Time) func(string) error {
+func timeFlag(at *time.Time) func(string) error {
 	return func(s string) (err error) {
 		*at, err = parseTime(s, time.Now())
 		return err
@@ -151,9 +151,9 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 	return time.Time{}, errors.New("write 2026-11-03T14:00 or, for how long ago, 49h")
 }
 
-// ToDNS returns domains as DNS has them. What is no domain is left as it is, for
+// toDNS returns domains as DNS has them. What is no domain is left as it is, for
 // discover to complain of.
-func ToDNS(domains ...string) []string {
+func toDNS(domains ...string) []string {
 	out := slices.Clone(domains)
 	for i, s := range out {
 		if ascii, err := hostname.ToASCII(s); err == nil {

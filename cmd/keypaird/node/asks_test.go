@@ -145,7 +145,7 @@ func (m *machine) start() {
 	log := slog.New(slog.NewTextHandler(testLog{m}, nil))
 	o := commands.Options(cfg, m.client, log)
 	o.Identity, o.Boot, o.Version = identity, document.NewID(), "v1.0.0"
-	m.node = New(Options{Fleet: o, Log: log, ID: func(ctx context.Context) (string, error) {
+	m.node = newNode(Options{Fleet: o, Log: log, ID: func(ctx context.Context) (string, error) {
 		return commands.ID(ctx, m.client, cfg)
 	}})
 	ctx, cancel := context.WithCancel(m.t.Context())

@@ -42,7 +42,7 @@ const (
 // a fleet.
 func Engine(cfg *config.Config, o engine.Options, role Role) (*engine.Engine, error) {
 	if cfg.InFleet() {
-		n, err := Join(cfg, role, o.Log)
+		n, err := join(cfg, role, o.Log)
 		if err != nil {
 			return nil, err
 		}
@@ -51,8 +51,8 @@ func Engine(cfg *config.Config, o engine.Options, role Role) (*engine.Engine, er
 	return engine.New(cfg, o)
 }
 
-// Join returns this machine's node of the fleet of a configuration.
-func Join(cfg *config.Config, role Role, log *slog.Logger) (*Node, error) {
+// join returns this machine's node of the fleet of a configuration.
+func join(cfg *config.Config, role Role, log *slog.Logger) (*Node, error) {
 	identity, err := envelope.Read(cfg.State)
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func Join(cfg *config.Config, role Role, log *slog.Logger) (*Node, error) {
 			o.Fleet.Targets[t.Name] = sumOfTarget(t)
 		}
 	}
-	return New(o), nil
+	return newNode(o), nil
 }
 
 // sumOfTarget identifies what an order depends on: orderers compare it.

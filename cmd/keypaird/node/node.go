@@ -68,8 +68,8 @@ var (
 	errAlone = problem.New("this node orders without the engine of the fleet", "make the engine reachable: the daemon then publishes what was ordered")
 )
 
-// New returns a node that takes part once it runs.
-func New(o Options) *Node {
+// newNode returns a node that takes part once it runs.
+func newNode(o Options) *Node {
 	return &Node{o: o, cold: true, err: errIdle, idErr: errFirst, holders: map[string]holder{}, compromised: map[string]string{}, targets: map[string]renew.Target{}}
 }
 

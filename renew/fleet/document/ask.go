@@ -52,7 +52,7 @@ func (a *Ask) check() error {
 	case a.Do == Remove && CheckName(a.Node) != nil:
 		return CheckName(a.Node)
 	}
-	return errors.Join(checkTime(a.At), each(slices.Collect(maps.Keys(a.Targets)), CheckTarget))
+	return errors.Join(checkTime(a.At), each(slices.Collect(maps.Keys(a.Targets)), checkTarget))
 }
 
 // Late reports whether an ask is too old, or from the future: a node that writes one has a
@@ -87,7 +87,7 @@ func (a *Answer) check() error {
 	texts := []*string{&a.Error, &a.Remedy}
 	for i := range a.Outcomes {
 		o := &a.Outcomes[i]
-		if err := CheckTarget(o.Target); err != nil {
+		if err := checkTarget(o.Target); err != nil {
 			return err
 		}
 		texts = append(texts, &o.Action, &o.CA, &o.Why, &o.Step, &o.Error, &o.Remedy)

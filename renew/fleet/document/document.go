@@ -239,7 +239,7 @@ func (a *Alive) check() error {
 		return fmt.Errorf("%.80q is not the id of a machine", a.Machine)
 	}
 	for target, sum := range a.Targets {
-		if CheckTarget(target) != nil || len(sum) > 64 || strings.ContainsFunc(sum, notBase64) {
+		if checkTarget(target) != nil || len(sum) > 64 || strings.ContainsFunc(sum, notBase64) {
 			return fmt.Errorf("%.80q is not the sum of target %.80q", sum, target)
 		}
 	}
@@ -292,11 +292,11 @@ func (r *Report) check() error {
 		if e.Serial == 0 || e.Failures < 0 || e.Failures > maxNumber {
 			return fmt.Errorf("release %d of %.80q with %d failures is no exception", e.Serial, target, e.Failures)
 		}
-		if err := errors.Join(CheckTarget(target), checkTime(e.At)); err != nil {
+		if err := errors.Join(checkTarget(target), checkTime(e.At)); err != nil {
 			return err
 		}
 	}
-	return errors.Join(each(slices.Collect(maps.Keys(r.Newer)), CheckTarget), each(r.Unreleased, CheckTarget))
+	return errors.Join(each(slices.Collect(maps.Keys(r.Newer)), checkTarget), each(r.Unreleased, checkTarget))
 }
 
 // Limits of what is read. Real values are far below.

@@ -95,7 +95,7 @@ type field struct {
 
 // fields returns the parts behind the kind; nil for an unknown kind.
 func (k *Key) fields() []field {
-	target, ca, node := field{&k.Target, CheckTarget}, field{&k.CA, CheckName}, field{&k.Node, CheckName}
+	target, ca, node := field{&k.Target, checkTarget}, field{&k.CA, CheckName}, field{&k.Node, CheckName}
 	leaf := field{&k.Leaf, CheckName}
 	switch k.Kind {
 	case KindFleet, KindSeat:
@@ -140,8 +140,8 @@ func notInNames(c rune) bool {
 	return !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.ContainsRune("._-", c))
 }
 
-// CheckTarget is CheckName for a target, which may begin with "*.".
-func CheckTarget(name string) error {
+// checkTarget is CheckName for a target, which may begin with "*.".
+func checkTarget(name string) error {
 	if len(name) > maxName {
 		return CheckName(name)
 	}

@@ -102,8 +102,8 @@ func (i *Identity) Marshal() []byte {
 	return b.Bytes()
 }
 
-// ParseIdentity reads what Marshal returned. Its errors do not repeat the text.
-func ParseIdentity(data []byte) (*Identity, error) {
+// parseIdentity reads what Marshal returned. Its errors do not repeat the text.
+func parseIdentity(data []byte) (*Identity, error) {
 	var lines []string
 	for line := range strings.Lines(string(data)) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {

@@ -56,9 +56,6 @@ const (
 	All  = "all"  // all nodes may
 )
 
-// Stages lists the stages.
-func Stages() []string { return []string{None, Wave, Held, All} }
-
 // A Missing is a node that has not verified the release.
 type Missing struct {
 	Node     string `json:"node"`
