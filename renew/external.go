@@ -43,7 +43,7 @@ func (x *External) Forget(*x509.Certificate) (bool, error) { return false, nil }
 // Limit implements Issuer.
 func (x *External) Limit(*x509.Certificate) Limit { return Limit{} }
 
-// ReplaceRemedy is what can be done about an external certificate that ends.
+// ReplaceRemedy is the remedy for an external certificate that ends.
 func (x *External) ReplaceRemedy() string {
 	return x.Replace() + ", or have keypaird obtain one: http-01 or dns-01 instead of external"
 }

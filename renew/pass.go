@@ -52,7 +52,7 @@ type Report struct {
 	Targets     []TargetState // of all targets of the pass, as it left them
 }
 
-// A TargetState is a target and what is known of it.
+// A TargetState is a target with its State.
 type TargetState struct {
 	Target
 	State State // zero if Err is set

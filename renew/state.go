@@ -11,7 +11,7 @@ import (
 	"keypaird/renew/rollover"
 )
 
-// A State is what is on disk of a target.
+// A State contains the facts on disk about a target.
 type State struct {
 	Leaf             *x509.Certificate // of the newest version; nil if there is none
 	Version          string            // of Leaf

@@ -17,7 +17,7 @@ type Store interface {
 	Load(part string) ([]byte, error)
 	// Save returns once the part survives a crash of the machine.
 	Save(part string, data []byte) error
-	// Rename gives a part another name, in place of what had it. A part that is not
+	// Rename renames a part, and replaces one that has the new name. A part that is not
 	// there is no error.
 	Rename(part, name string) error
 	// Remove removes a part.

@@ -7,7 +7,7 @@ import (
 	"keypaird/hooks/probe"
 )
 
-// An Endpoint is where the pairs of a deployment are to be served.
+// An Endpoint is an endpoint that must serve the pairs of a deployment.
 type Endpoint struct {
 	probe.Endpoint
 	Names []string // requested there; nil: those of the targets that belong to its protocol

@@ -23,7 +23,7 @@ const (
 
 )
 
-// A Finding is what is wrong with a file.
+// A Finding is an exposed file.
 type Finding struct {
 	Path string
 	Kind Kind

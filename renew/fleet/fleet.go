@@ -106,7 +106,7 @@ type rest struct {
 	remedy string
 }
 
-// A result is what this node did with a release.
+// A result is the outcome of a release on this node.
 type result struct {
 	serial    uint64
 	exception *document.Exception // nil: verified

@@ -1,5 +1,5 @@
-// Package reprobe makes passes, and probes the endpoints of what is deployed when nothing
-// else is to be done: daily, and in each manual pass.
+// Package reprobe makes passes, and probes the endpoints of deployed pairs when no other
+// work is due: daily, and in each manual pass.
 //
 // What an endpoint does not serve any more is deployed again, which reloads the server
 // once. If that does not help, the deployment fails.

@@ -58,7 +58,7 @@ type Options struct {
 	Log      *slog.Logger
 	Observe  func(acme.Exchange) // called after each exchange with a CA; nil: none is reported
 	DryRun   string              // directory for what is issued in a dry run, see rehearsed; "": it is none
-	Twinless bool                // a dry run leaves targets out of which a CA has no twin
+	Twinless bool                // a dry run leaves out targets with a CA that has no twin
 	Listener *listener.Process   // answers challenges at sockets; nil: this process does
 	Shared   Shared              // not in a dry run
 }

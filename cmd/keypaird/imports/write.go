@@ -22,7 +22,7 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// Taken is what was taken over.
+// Taken lists the accounts and pairs that were copied.
 type Taken struct {
 	Accounts []string `json:"accounts"` // URLs
 	Pairs    []string `json:"pairs"`    // names of targets

@@ -27,7 +27,7 @@ func (n *Node) Begin(ctx context.Context, remove func(context.Context, dns01.Pre
 	}
 	n.warm(ctx)
 	term, err := n.takeTerm(ctx, remove)
-	if err == nil && n.Err() != nil { // it did not do what was written to it: does it now?
+	if err == nil && n.Err() != nil { // the engine did not apply a write: does it now?
 		err = term.Commit(ctx)
 	}
 	unusable := (n.Err() != nil || term != nil) && !errors.Is(err, fleet.ErrLost)

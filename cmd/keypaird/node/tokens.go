@@ -174,7 +174,8 @@ func (n *Node) serveToken(s *http01.Solver, served map[string]acme.Challenge, e 
 }
 
 // token returns what is in the entry of a token, if a node that may order has signed it:
-// else whoever writes to the engine could prove our names to an account of theirs.
+// otherwise anyone who can write to the engine could have our names validated for their
+// own account.
 func (n *Node) token(e engine.Entry) (t document.Token, err error) {
 	f := n.Fleet()
 	if f == nil {

@@ -68,7 +68,7 @@ type Answer struct {
 	Outcomes []Outcome `json:"outcomes,omitempty"` // of the targets that something was done for, or failed
 }
 
-// An Outcome is what was done for one target.
+// An Outcome is the result of an Ask for one target.
 type Outcome struct {
 	Target   string    `json:"target"`
 	Action   string    `json:"action,omitempty"` // "": nothing was done

@@ -134,7 +134,7 @@ func (a *Account) check() error {
 	return nil
 }
 
-// An OrderLog is what was ordered for one set of names at one CA.
+// An OrderLog lists the orders for one set of names at one CA.
 type OrderLog struct {
 	Lines []string `json:"lines"` // of orders.log, without line ends
 }
@@ -182,7 +182,7 @@ func (c *Counts) check() error {
 	return nil
 }
 
-// A Token is what is answered for tokens/TOKEN (RFC 8555, section 8.3).
+// A Token is the response at tokens/TOKEN (RFC 8555, section 8.3).
 type Token struct {
 	KeyAuthorization string `json:"key_authorization"`
 }
@@ -299,7 +299,7 @@ func (r *Report) check() error {
 	return errors.Join(each(slices.Collect(maps.Keys(r.Newer)), checkTarget), each(r.Unreleased, checkTarget))
 }
 
-// Limits of what is read. Real values are far below.
+// Limits of values that are read. Real values are far below.
 const (
 	maxNodes  = 10_000
 	maxLines  = 10_000

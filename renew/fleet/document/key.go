@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Keys of which there is one each.
+// Keys that occur once in a fleet.
 const (
 	FleetKey = "fleet"
 	SeatKey  = "seat"

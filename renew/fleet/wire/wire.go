@@ -81,7 +81,7 @@ type Answer struct {
 	Failure  *Failure        `json:"failure,omitempty"`
 }
 
-// A Kind is what is wrong.
+// A Kind is the class of a Failure.
 type Kind string
 
 // Kinds of failures.

@@ -21,7 +21,7 @@ import (
 
 const letsEncrypt = "https://acme-v02.api.letsencrypt.org/directory"
 
-// A certbot is what its reader knows.
+// A certbot reads the tree of certbot.
 type certbot struct {
 	*Tree
 	*root
