@@ -106,7 +106,7 @@ func (r *run) forward(ctx context.Context) []*Failure {
 	r.probeBefore(ctx)
 	if r.installed() { // then only a probe may be missing
 		if failures := r.evaluate(); len(failures) == 0 {
-			r.log.Info("verified what was deployed before")
+			r.log.Info("verified pairs deployed before")
 			return nil
 		}
 	}
@@ -326,7 +326,7 @@ func (r *run) load(ctx context.Context, which []*target, ev command.Event) error
 	return r.runCommand(ctx, r.Reload, ev)
 }
 
-// event is what the commands of a run get in their environment.
+// event returns the event that the environment of a run's commands describes.
 func (r *run) event(kind string, cause error) command.Event {
 	ev := command.Event{Kind: kind}
 	if cause != nil {

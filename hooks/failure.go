@@ -17,8 +17,8 @@ const (
 	StepVerify  = "verify"
 )
 
-// A failureList is what failed in a deployment, as one error. Targets that are in none
-// are in place and verified.
+// A failureList contains the failures of a deployment, as one error. Targets that are in
+// none are in place and verified.
 type failureList []*Failure // at least one; a target is in one at most
 
 func (e failureList) Error() string {
@@ -60,8 +60,8 @@ func (f *Failure) outcome() renew.Outcome {
 	return renew.Installed
 }
 
-// A Failure is what failed for targets that share it, and how things stand for
-// them now.
+// A Failure is the failure of a step for the targets that share it, and the state in which
+// it left them.
 type Failure struct {
 	Deployment string
 	Targets    []string // at least one
@@ -127,7 +127,7 @@ func (r *run) all(step string, err error) []*Failure {
 	return []*Failure{r.failure(step, err, r.targets...)}
 }
 
-// joined is what failed, as one error; nil: nothing.
+// joined returns the failures as one error; nil: there are none.
 func joined(list []*Failure) error {
 	if len(list) == 0 {
 		return nil

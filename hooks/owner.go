@@ -62,7 +62,7 @@ func parseID(setting, kind, name, text string) (int, error) {
 	return int(n), nil
 }
 
-// ExposedKeys returns what is wrong with who can read the files with the key of a target.
+// ExposedKeys returns the files with the key of a target that other users can read.
 func (d *Deployment) ExposedKeys(target string) (list []exposed.Finding) {
 	id, err := d.owner()
 	for _, template := range []string{d.Key, d.Combined, d.PKCS12} {

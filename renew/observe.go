@@ -6,10 +6,10 @@ import (
 	"keypaird/renew/renewalinfo"
 )
 
-// compareFiles records which files of deployments are as they should be. What is not is
-// put right by the deployment. A newer pair than the store has, as when the store was
-// restored from a backup, is taken into the store: nothing is ordered. If changed,
-// the record is to be saved.
+// compareFiles records which files of deployments are as they should be. The deployment
+// corrects the others. A deployed pair that is newer than the store's, as after the store
+// was restored from a backup, is added to the store, and nothing is ordered. If changed is
+// true, the caller must save the record.
 func (p *Pass) compareFiles(j *job) (changed bool, err error) {
 	for _, d := range j.Deploy {
 		name := d.String()

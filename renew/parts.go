@@ -7,7 +7,7 @@ import (
 	"keypaird/renew/record"
 )
 
-// What is recorded of a target.
+// The parts of record.json, see package record.
 type (
 	Record     = record.Record
 	Ordering   = record.Ordering

@@ -42,7 +42,7 @@ type Observer interface {
 // ErrYield is the cause of a pass that ended early for another process.
 var ErrYield = errors.New("stopped for another keypaird process")
 
-// A Report is what a pass did.
+// A Report is the result of a pass.
 type Report struct {
 	Done []Done
 	Errs []error              // *TargetError; why it was interrupted, perhaps ErrYield, is the last
@@ -59,7 +59,7 @@ type TargetState struct {
 	Err   error // the state cannot be read
 }
 
-// Done is what a pass did to one target, for the report.
+// Done is the result of a pass for one target.
 type Done struct {
 	Target   string    `json:"target"`
 	Action   Action    `json:"action"`
@@ -167,7 +167,7 @@ func (p *Pass) now() time.Time {
 	return time.Now().Round(0) // without the monotonic clock, which stands still in suspend
 }
 
-// nextDeployWindow is when deployments may begin; zero: now.
+// nextDeployWindow returns when deployments may begin; zero: now.
 func (p *Pass) nextDeployWindow(now time.Time) time.Time {
 	if p.DeployWindow == nil {
 		return time.Time{}

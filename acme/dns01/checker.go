@@ -71,7 +71,7 @@ func (c Checker) awaitValue(ctx context.Context, fqdn, value string, limit time.
 	return c.await(ctx, fqdn, false, limit, func(txts []string) bool { return slices.Contains(txts, value) }, f)
 }
 
-// found is what the servers had at a name, whenever they were asked.
+// found lists the values that the servers had at a name, whenever they were asked.
 type found struct {
 	ttl    time.Duration // the longest
 	values []string

@@ -14,7 +14,8 @@ import (
 	"keypaird/cmd/keypaird/runner"
 )
 
-// An env is what a command runs with.
+// An env is the environment of a command: a cli.Env and the functions that read the
+// configuration.
 type env struct {
 	cli.Env
 	alone  bool     // issue orders without the engine of the fleet

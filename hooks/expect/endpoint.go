@@ -47,7 +47,7 @@ func keep(names []string, want func(string) bool) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !want(name) })
 }
 
-// A use is what peers want of an endpoint.
+// A use is a way in which peers use an endpoint.
 type use int
 
 const (

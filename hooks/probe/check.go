@@ -13,7 +13,7 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// Expect is what peers require of a certificate.
+// Expect contains the requirements of peers.
 type Expect struct {
 	Now        time.Time
 	Names      []string            // one of these must match; empty: any name

@@ -2,7 +2,7 @@ package fleet
 
 import "keypaird/renew/fleet/document"
 
-// A Local is what a node has of a target.
+// A Local contains the facts of a node about a target.
 type Local struct {
 	Serial    uint64 // of the release that was taken or published last; 0: none
 	Released  string // fingerprint of that release
@@ -11,7 +11,7 @@ type Local struct {
 	Seated    bool   // the node sits in the seat
 }
 
-// A Step is what a node does about a target after it compared what it has with the
+// A Step is the action of a node for a target after it compared what it has with the
 // engine's release.
 type Step int
 

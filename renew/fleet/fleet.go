@@ -93,7 +93,7 @@ type clock struct {
 	earlier bool          // it was in an earlier term of this node
 }
 
-// A retry is when a pair is fetched again that could not be used.
+// A retry says when a pair that could not be used is fetched again.
 type retry struct {
 	after   time.Duration // the next one; doubled each time
 	pending bool
@@ -119,7 +119,7 @@ type Term = seat.Term
 // ErrLost says that this node no longer sits in the seat.
 var ErrLost = seat.ErrLost
 
-// watched is what a wave was watched for.
+// watched notes since when a wave is watched.
 type watched struct {
 	serial uint64
 	at     time.Time // when the wave began

@@ -46,7 +46,7 @@ type group struct {
 	targets []*target
 }
 
-// A cause is what the targets of a group have in common.
+// A cause is the common failure of a group of targets.
 type cause struct {
 	kind   Kind
 	step   backoff.Step // that fails; zero: none does, or the state cannot be read

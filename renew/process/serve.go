@@ -14,7 +14,7 @@ import (
 	"keypaird/renew/problem"
 )
 
-// A Server is what a runner does.
+// A Server is the runner's side.
 type Server struct {
 	// Make makes the command that a request asks for, or says why it may not run.
 	Make func(Request) (*exec.Cmd, error)

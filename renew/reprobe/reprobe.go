@@ -134,7 +134,7 @@ type deployed struct {
 
 func (d deployed) record() renew.Deployment { return d.State.Record.Deployments[d.at.String()] }
 
-// next is when the endpoints are probed next.
+// next returns when the endpoints are probed next.
 func (d deployed) next() time.Time { return d.record().Next(d.slot()) }
 
 // slot is the name on which the time of the daily probe depends.

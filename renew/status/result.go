@@ -12,7 +12,7 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// A Result is what a pass did for one target, a row of "keypaird issue -json".
+// A Result is the result of a pass for one target, a row of "keypaird issue -json".
 type Result struct {
 	renew.Done
 	OK     bool   `json:"ok"`

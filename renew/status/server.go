@@ -75,7 +75,7 @@ func (s *Server) collect() (doc Document, err error) {
 	return s.Collect()
 }
 
-// statusCode is what pages that show the state have.
+// statusCode returns the HTTP status of the pages that show the state.
 func (s *Server) statusCode() int {
 	if s.err != nil {
 		return http.StatusServiceUnavailable

@@ -17,7 +17,7 @@ import (
 	"keypaird/renew/fleet/wire"
 )
 
-// A probe is what one endpoint did when it was dialed.
+// A probe is the result of dialing one endpoint.
 type probe struct {
 	url      string
 	notAfter time.Time     // of its certificate; zero: not seen

@@ -23,7 +23,7 @@ var reasons = map[string]uint{"unspecified": 0, "keyCompromise": 1, "affiliation
 // Reasons returns the reasons of a revocation, sorted.
 func Reasons() []string { return slices.Sorted(maps.Keys(reasons)) }
 
-// A Revocation is what is to be revoked.
+// A Revocation selects the certificates to revoke.
 type Revocation struct {
 	Target string
 	Reason string // "": none is given

@@ -171,7 +171,7 @@ func (d *Daemon) passFailed(ctx context.Context, err error, due map[string]bool)
 	return r
 }
 
-// A summary is what the log and the service manager show of all targets.
+// A summary counts the targets by state, for the log and the service manager.
 type summary struct {
 	next     map[string]time.Time // by target: when it is due
 	nextFull time.Time            // when all are due

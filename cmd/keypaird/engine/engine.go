@@ -225,7 +225,7 @@ func (e *Engine) Beside(some []renew.Target) []renew.Target {
 	})
 }
 
-// Status is what a status document of targets is made from.
+// Status returns the source of a status document of targets.
 func (e *Engine) Status(targets []renew.Target, records *renew.Records) status.Source {
 	return status.Source{
 		Store: e.Store, Targets: targets, Records: records, NextDeployWindow: e.nextDeployWindow,

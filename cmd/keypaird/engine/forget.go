@@ -9,14 +9,14 @@ import (
 	"keypaird/renew/unconfigured"
 )
 
-// A Forgotten is what was removed of a target, a row of "keypaird forget -json".
+// A Forgotten lists what was removed for one target, a row of "keypaird forget -json".
 type Forgotten struct {
 	Target  string   `json:"target"`
 	Removed []string `json:"removed"`        // files and directories
 	Left    []string `json:"left,omitempty"` // deployed files that still hold the pair
 }
 
-// A ForgottenRows is what was removed of several targets.
+// ForgottenRows are the rows of several targets.
 type ForgottenRows []Forgotten
 
 // Forget removes what is stored of the targets called names: of those that are no longer

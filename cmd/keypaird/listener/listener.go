@@ -23,7 +23,7 @@ import (
 // Command is the argument of the program that makes it the listener.
 const Command = "listener"
 
-// A Kind is what a listener serves at some sockets.
+// A Kind is a service of the listener.
 type Kind string
 
 // The questions of each are tokens, server names, and status.Pages.

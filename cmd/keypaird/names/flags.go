@@ -17,7 +17,7 @@ import (
 	"keypaird/cmd/keypaird/config/hostname"
 )
 
-// A Lookup is what the flags that both commands have say.
+// A Lookup contains the values of the flags that discover and verify share.
 type Lookup struct {
 	message.Lookup
 	RootsFile  string   // of CAs that are trusted too; empty: none

@@ -17,7 +17,7 @@ import (
 	"keypaird/hooks/verify/input"
 )
 
-// Options say what is verified, and with what.
+// Options select targets and domains for verify, and how they are looked up.
 type Options struct {
 	Names []string // targets and domains; none: all targets
 	With  *Lookup  // required
@@ -27,7 +27,7 @@ type Options struct {
 	Warn   func(message, remedy string)                 // required
 }
 
-// A Request is what one verify is about.
+// A Request is a request for keypaird-names, with the targets and domains it is for.
 type Request struct {
 	message.Verify
 	Lookup message.Lookup

@@ -112,7 +112,7 @@ func (a *asks) take(ctx context.Context, t *fleet.Term, work *sync.WaitGroup, e 
 	ask, _, err := fleet.Open(n.Fleet(), e, []string{k.Node}, document.Parse[document.Ask])
 	switch {
 	case err != nil:
-		n.o.Log.Warn("ignoring what is asked", "key", e.Key, "err", err, "remedy", problem.Remedy(err))
+		n.o.Log.Warn("ask ignored", "key", e.Key, "err", err, "remedy", problem.Remedy(err))
 	case known && answer != nil: // the ask was written again
 		_ = t.Commit(ctx, *answer)
 	case !known:

@@ -28,7 +28,7 @@ import (
 // boot identifies this process among the nodes: a machine with the same name has another.
 var boot = sync.OnceValue(document.NewID)
 
-// A Role is what a process does in a fleet.
+// A Role is the part of a process in a fleet.
 type Role int
 
 const (

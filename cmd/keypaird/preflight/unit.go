@@ -19,7 +19,7 @@ import (
 	"keypaird/renew/problem"
 )
 
-// A unit is what systemd says of the service that runs keypaird.
+// A unit contains systemd's properties of the service that runs keypaird.
 type unit map[string]string
 
 // unitName is the service of the examples and packages.

@@ -27,8 +27,9 @@ import (
 	"keypaird/renew/process"
 )
 
-// allowed knows what may run: what is in the configuration, or has been there since the
-// runner began. A pass works with the configuration that it began with.
+// allowed knows which programs may run: those in the configuration, and those that have
+// been in it since the runner began. A pass works with the configuration that it began
+// with.
 type allowed struct {
 	load func() (*config.Config, error)
 

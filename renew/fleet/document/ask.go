@@ -11,7 +11,7 @@ import (
 // AskFor is how long an ask and its answer stay.
 const AskFor = 10 * time.Minute
 
-// A Wish is what an operator can ask for.
+// A Wish is one of the things that an operator can ask for.
 type Wish string
 
 // Wishes.
@@ -25,7 +25,7 @@ const (
 
 var wishes = []Wish{Issue, Rollback, Hold, Go, Remove}
 
-// An Ask is what an operator wants of the node in the seat. The node where it was asked
+// An Ask is an operator's request to the node in the seat. The node where it was asked
 // signs it.
 type Ask struct {
 	Do Wish      `json:"do"`

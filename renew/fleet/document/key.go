@@ -36,7 +36,7 @@ const (
 // Kinds are all kinds of keys.
 var Kinds = []Kind{KindFleet, KindSeat, KindLive, KindPair, KindOrder, KindRecord, KindAccount, KindOrderLog, KindCounts, KindToken, KindTXT, KindAsk, KindNode}
 
-// Prefix is what all keys of the kind begin with: to read and to follow.
+// Prefix returns the common prefix of all keys of the kind: to read and to follow.
 func (k Kind) Prefix() string {
 	if k == KindFleet || k == KindSeat {
 		return string(k)

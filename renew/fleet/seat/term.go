@@ -204,7 +204,7 @@ func (t *Term) fence(ctx context.Context) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("the engine does not confirm what is written to it: %w", failed)
+	return nil, fmt.Errorf("the engine does not confirm writes: %w", failed)
 }
 
 // move exchanges the value of the seat, if the engine does not fail. t.exchange is full.

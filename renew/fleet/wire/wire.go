@@ -106,7 +106,7 @@ type Failure struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
-// State is what the engine says of itself.
+// State is the state of the engine.
 type State struct {
 	Endpoints []Endpoint `json:"endpoints"`
 	Members   int        `json:"members"`            // that the engine has; 0: not known

@@ -8,7 +8,7 @@ import (
 	"keypaird/renew/textfmt"
 )
 
-// A Fleet is what "keypaird status -fleet" prints, as JSON too.
+// A Fleet is the output of "keypaird status -fleet", as text and as JSON.
 type Fleet struct {
 	ID      string    `json:"id,omitempty"`         // "": not known yet
 	Node    string    `json:"node"`                 // that describes the fleet
@@ -91,7 +91,7 @@ func (f *Fleet) Trouble() *Trouble {
 	return nil
 }
 
-// State says whether a node is alive.
+// State returns whether a node is alive, as one word.
 func (n Node) State() string {
 	switch {
 	case n.Seated:

@@ -238,7 +238,7 @@ func (c *certbot) plugin(subject, plugin string, params syntax.Section, file str
 	return d
 }
 
-// account returns the account called id at a CA.
+// certbotAccount returns the account called id at a CA.
 func (c *certbot) certbotAccount(server, id string) *Account {
 	_, at, _ := strings.Cut(server, "://")
 	dir := filepath.Join("accounts", strings.TrimSuffix(at, "/"), id)
