@@ -68,7 +68,7 @@ func (c *Command) Run(ctx context.Context, o config.Options, words []string) err
 	case verb == "remove":
 		return c.remove(ctx, words[1:])
 	case verb == "rollback" || verb == "hold" || verb == "go":
-		return c.change(ctx, document.Wish(verb), words[1:])
+		return c.change(ctx, document.Verb(verb), words[1:])
 	case verb == "key":
 		return c.key()
 	case verb == "init" && c.etcdctl:

@@ -11,24 +11,24 @@ import (
 // AskFor is how long an ask and its answer stay.
 const AskFor = 10 * time.Minute
 
-// A Wish is one of the things that an operator can ask for.
-type Wish string
+// A Verb is the action that an operator asks for, as in "keypaird fleet VERB".
+type Verb string
 
-// Wishes.
+// Verbs.
 const (
-	Issue    Wish = "issue"
-	Rollback Wish = "rollback"
-	Hold     Wish = "hold"
-	Go       Wish = "go"
-	Remove   Wish = "remove"
+	Issue    Verb = "issue"
+	Rollback Verb = "rollback"
+	Hold     Verb = "hold"
+	Go       Verb = "go"
+	Remove   Verb = "remove"
 )
 
-var wishes = []Wish{Issue, Rollback, Hold, Go, Remove}
+var verbs = []Verb{Issue, Rollback, Hold, Go, Remove}
 
 // An Ask is an operator's request to the node in the seat. The node where it was asked
 // signs it.
 type Ask struct {
-	Do Wish      `json:"do"`
+	Do Verb      `json:"do"`
 	At time.Time `json:"at"`
 
 	// Targets have the serial of the release that each had then; 0: none. With another one
@@ -45,7 +45,7 @@ type Ask struct {
 func (a *Ask) check() error {
 	a.Reason = Clean(a.Reason)
 	switch {
-	case !slices.Contains(wishes, a.Do):
+	case !slices.Contains(verbs, a.Do):
 		return fmt.Errorf("it asks for %.40q", a.Do)
 	case len(a.Targets) > maxLines:
 		return fmt.Errorf("it asks for %d targets", len(a.Targets))
