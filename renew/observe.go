@@ -43,7 +43,7 @@ func (p *Pass) storeDeployed(j *job, deployment string, spec DeploySpec) error {
 	if err != nil {
 		return err
 	}
-	p.Log.Warn("stored what is deployed, which is newer than the store", "cert", j.Name, "deployment", deployment, "version", v.ID, "not_after", spec.Newer.Leaf.NotAfter.UTC())
+	p.Log.Warn("stored the deployed pair, which is newer than the store", "cert", j.Name, "deployment", deployment, "version", v.ID, "not_after", spec.Newer.Leaf.NotAfter.UTC())
 	fingerprint, rec := spec.Newer.Fingerprint(), &j.state.Record
 	if ca := j.state.issuer(); ca != "" { // it has the same issuer
 		rec.Fingerprint, rec.IssuedAt, rec.RenewalInfo = fingerprint, spec.Newer.Leaf.NotBefore.UTC(), renewalinfo.Info{}

@@ -52,7 +52,7 @@ func (r *Revocation) Find(e *engine.Engine) error {
 	}
 	var err error
 	if r.version, err = e.Store.Live(r.Target); errors.Is(err, fs.ErrNotExist) {
-		return problem.Newf("see what is: keypaird status", "no certificate of %q is stored", r.Target)
+		return problem.Newf("list the certificates: keypaird status", "no certificate of %q is stored", r.Target)
 	} else if err != nil {
 		return err
 	}

@@ -239,7 +239,7 @@ func (a *asks) order(ctx context.Context, targets []string, force, newKey bool) 
 func (a *asks) remove(ctx context.Context, t *fleet.Term, ask document.Ask, targets []string) (outcomes []document.Outcome, err error) {
 	n := a.node
 	if n.o.Fleet.Members[ask.Node] != nil {
-		return nil, problem.Newf("take it out of [fleet.nodes] on every node, and reload keypaird on those of order", "[fleet.nodes] of node %s has %q still", n.Name(), ask.Node)
+		return nil, problem.Newf("take it out of [fleet.nodes] on every node, and reload keypaird on those of order", "[fleet.nodes] of node %s still has %q", n.Name(), ask.Node)
 	}
 	var had []string
 	for _, target := range targets {

@@ -353,7 +353,7 @@ func TestRemove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := meet(t)
 		mx1, mx2, web, _ := m.begin()
-		mx2.refused("remove web", `[fleet.nodes] has "web" still`, "take its line out")
+		mx2.refused("remove web", `[fleet.nodes] still has "web"`, "take its line out")
 		m.end()
 		time.Sleep(time.Minute)
 		web.stop = nil

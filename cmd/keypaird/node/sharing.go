@@ -308,7 +308,7 @@ func (s sharing) Reported(st renew.State, err error) {
 		return
 	}
 	if err := n.commitRecord(context.Background(), s.target, st); err != nil {
-		n.o.Log.Warn("record not given to the fleet", "cert", s.target, "err", err)
+		n.o.Log.Warn("record not written to the engine", "cert", s.target, "err", err)
 	}
 	n.standUp(st)
 }

@@ -169,7 +169,7 @@ func (n *Node) serveToken(s *http01.Solver, served map[string]acme.Challenge, e 
 		}
 	}
 	if err != nil {
-		n.o.Log.Warn("not serving a token of the fleet", "key", e.Key, "err", err)
+		n.o.Log.Warn("token of the fleet not served", "key", e.Key, "err", err)
 	}
 }
 
