@@ -113,7 +113,7 @@ func (f *Failure) Remedy() string {
 	return "correct [deploy." + f.Deployment + "] in the configuration, then: keypaird issue"
 }
 
-// failure is one of the given targets.
+// failure returns a failure of the given targets.
 func (r *run) failure(step string, err error, targets ...*target) *Failure {
 	f := &Failure{Deployment: r.Name, Step: step, Err: err, targets: targets}
 	for _, t := range targets {
@@ -122,7 +122,7 @@ func (r *run) failure(step string, err error, targets ...*target) *Failure {
 	return f
 }
 
-// all is the failure that all targets share.
+// all returns one failure of all targets.
 func (r *run) all(step string, err error) []*Failure {
 	return []*Failure{r.failure(step, err, r.targets...)}
 }

@@ -42,7 +42,7 @@ func (x *External) Forget(*x509.Certificate) (bool, error) { return false, nil }
 // Limit implements Issuer.
 func (x *External) Limit(*x509.Certificate) Limit { return Limit{} }
 
-// ReplaceRemedy is the remedy for an external certificate that ends.
+// ReplaceRemedy returns the remedy for an external certificate that ends.
 func (x *External) ReplaceRemedy() string {
 	return x.Replace() + ", or have keypaird obtain one: http-01 or dns-01 instead of external"
 }

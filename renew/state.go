@@ -196,7 +196,7 @@ func (s State) Done(deployment string) bool {
 	return d.Verified == s.Fingerprint && d.ConfigHash == spec.ConfigHash && spec.Differs == ""
 }
 
-// Rollover is the state of a target as the rules for its next key see it.
+// Rollover returns the state of a target as the rules for its next key see it.
 func (s State) Rollover(t Target) rollover.State {
 	deployed := s.Live && (t.Sharing == nil || s.Record.TLSA.Everywhere == s.Fingerprint)
 	for _, d := range t.Deploy {

@@ -39,7 +39,7 @@ func (t Target) External() *External {
 	return x
 }
 
-// Obtaining is the step that gets a certificate from a CA, or from any.
+// Obtaining returns the step that gets a certificate from a CA, or from any.
 func (t Target) Obtaining(ca string) backoff.Step {
 	if t.External() != nil {
 		return backoff.Step{Kind: backoff.Import}

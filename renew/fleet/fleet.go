@@ -150,7 +150,7 @@ func (f *Fleet) wants(target string) bool {
 	return f.SeesAll() || slices.Contains(f.Audience(target), f.Node)
 }
 
-// now is the wall clock.
+// now returns the time of the wall clock.
 func (f *Fleet) now() time.Time { return f.Clock().Round(0) }
 
 // wake wakes all loops. f.mu is held.

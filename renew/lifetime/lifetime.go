@@ -19,7 +19,7 @@ func Due(leaf *x509.Certificate) time.Time {
 	return leaf.NotAfter.Add(-left)
 }
 
-// LastDue is the latest time to replace a certificate, whatever its CA suggests.
+// LastDue returns the latest time to replace a certificate, whatever its CA suggests.
 func LastDue(leaf *x509.Certificate) time.Time {
 	return leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 5)
 }

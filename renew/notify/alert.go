@@ -78,7 +78,7 @@ func unconfiguredAt(leaf *x509.Certificate) time.Time {
 	return leaf.NotAfter.Add(-min(leaf.NotAfter.Sub(leaf.NotBefore)/4, 14*daily))
 }
 
-// UnconfiguredRemedy is the remedy for the certificate of a target that is no longer
+// UnconfiguredRemedy returns the remedy for the certificate of a target that is no longer
 // configured.
 func UnconfiguredRemedy(name string) string {
 	return "configure it again, or let the servers use another certificate, then: keypaird forget -files " + name

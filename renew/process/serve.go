@@ -125,7 +125,7 @@ func (s *Server) begin(req Request, files []*os.File) (*local, error) {
 	return startLocal(cmd, files, req.Group, req.Child != nil)
 }
 
-// refusal is the answer to a request that started nothing.
+// refusal returns the answer to a request that started nothing.
 func refusal(err error) message {
 	var errno syscall.Errno
 	switch {

@@ -137,7 +137,7 @@ func (d deployed) record() renew.Deployment { return d.State.Record.Deployments[
 // next returns when the endpoints are probed next.
 func (d deployed) next() time.Time { return d.record().Next(d.slot()) }
 
-// slot is the name on which the time of the daily probe depends.
+// slot returns the name on which the time of the daily probe depends.
 func (d deployed) slot() string { return d.Name + " " + d.at.String() }
 
 // mustServe reports whether the endpoints served the newest certificate when it was

@@ -237,7 +237,7 @@ func (d *Daemon) markFailing(targets []renew.TargetState) {
 	maps.DeleteFunc(failing, func(name string, fails bool) bool { return !fails || d.current.engine.Settings[name].Name == "" })
 }
 
-// statusLine is the summary in one line, with the clocks of CAs that differ.
+// statusLine returns the summary in one line, with the clocks of CAs that differ.
 func (d *Daemon) statusLine(next time.Time) string {
 	text := count(len(d.current.engine.Targets), "certificate") + ", next pass at " + next.Format(time.RFC3339)
 	if n := len(d.summary.failing); n > 0 {
@@ -263,7 +263,7 @@ func (d *Daemon) statusLine(next time.Time) string {
 	return text
 }
 
-// serviceStatus is a status line for the service manager, followed by why the
+// serviceStatus returns a status line for the service manager, followed by why the
 // configuration on disk is not in use. "" stands for the last line.
 func (d *Daemon) serviceStatus(line string) string {
 	d.mu.Lock()

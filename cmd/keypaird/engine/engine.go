@@ -113,8 +113,8 @@ func New(cfg *config.Config, o Options) (*Engine, error) {
 	return e, nil
 }
 
-// rehearsed returns a target as a dry run has it: ordered at the staging twins of its CAs,
-// and not deployed. One without challenges is left out, as external ones are.
+// rehearsed returns a target for a dry run: ordered at the staging twins of its CAs, and
+// not deployed. One without challenges is left out, as external ones are.
 func rehearsed(cfg *config.Config, t config.Target, o Options) (config.Target, error) {
 	t.Deploy, t.TLSA = nil, nil
 	twins := make([]string, 0, len(t.SignWith))
@@ -140,7 +140,8 @@ func rehearsed(cfg *config.Config, t config.Target, o Options) (config.Target, e
 	return t, nil
 }
 
-// bind makes a target, and whatever it needs that is not there yet.
+// bind makes a target with its issuers and deployers, and the accounts and deployments that
+// they need.
 func (e *Engine) bind(t config.Target) renew.Target {
 	out := renew.Target{
 		Name: t.Name, KeyType: t.Key, Profile: t.Profile, TLSA: t.TLSA,
@@ -212,7 +213,7 @@ func (e *Engine) Select(names map[string]bool) []renew.Target {
 // when it has found something to do: this process gives up its rights then, before it
 // changes a file, and while no thread waits for the disk, which takes least time.
 func (e *Engine) Beside(some []renew.Target) []renew.Target {
-	_ = rights.Drop() // if that fails, so does all that hears others
+	_ = rights.Drop() // an error comes back when something needs the rights dropped
 	names, deployers := map[string]bool{}, map[renew.Deployer]bool{}
 	for _, t := range some {
 		names[t.Name] = true
@@ -233,7 +234,7 @@ func (e *Engine) Status(targets []renew.Target, records *renew.Records) status.S
 	}
 }
 
-// solver returns what answers the challenges of one name.
+// solver returns the solver of the challenges of one name.
 func (e *Engine) solver(c config.Challenge) acme.Solver {
 	switch c.Type {
 	case acme.DNS01:
@@ -256,9 +257,9 @@ func (e *Engine) deployment(name string) *hooks.Deployment {
 	return e.Deployments[name]
 }
 
-// resolver returns what queries the TLSA records of a target. Those of a host are
-// queried at the resolvers of the account that solves its challenges, which may know
-// no other zone; else at its authoritative servers.
+// resolver returns the resolver for the TLSA records of a target. Those of a host are
+// queried at the resolvers of the account that solves its challenges, which may know no
+// other zone; else at its authoritative servers.
 func (e *Engine) resolver(t config.Target) resolver {
 	r := resolver{}
 	for _, name := range t.TLSA {
@@ -280,7 +281,8 @@ func (e *Engine) resolver(t config.Target) resolver {
 // challenge that validates a name.
 const TypeExternal = "external"
 
-// ExternalOf returns where an external certificate is; nil: the target is ordered.
+// ExternalOf returns the issuer of an external certificate; nil: the target is ordered at
+// CAs.
 func ExternalOf(t config.Target) *renew.External {
 	if t.External == (config.External{}) {
 		return nil
@@ -389,8 +391,8 @@ func (e *Engine) CAs() (map[string]*acme.Client, error) {
 // remove their records; those that hang take a second more.
 const endLimit = 7 * time.Second
 
-// CloseAccounts ends what a pass that was interrupted has left running: DNS children,
-// which others end by themselves, with their last clean-up.
+// CloseAccounts ends the DNS children that an interrupted pass has left running; otherwise
+// the last clean-up of a pass ends them.
 func (e *Engine) CloseAccounts(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endLimit)
 	defer cancel()
@@ -405,7 +407,7 @@ func (e *Engine) CloseAccounts(ctx context.Context) {
 	ends.Wait()
 }
 
-// Close lets go of everything, when no pass runs.
+// Close closes the CA clients and the store. No pass may be running.
 func (e *Engine) Close() {
 	for _, c := range e.cas {
 		c.Close()
@@ -420,6 +422,7 @@ func (e *Engine) shutdown(ctx context.Context) {
 	e.Close()
 }
 
+// LockPath returns the path of the lock of the state directory.
 func (e *Engine) LockPath() string { return filepath.Join(e.Config.State, "lock") }
 
 // Pass returns a pass over the targets.

@@ -71,7 +71,7 @@ func (b beginning) begin(ctx context.Context, e engine.Engine) (id string, fresh
 	return id, fresh, saveID(b.state, id)
 }
 
-// otherFleet is the error for a prefix that holds the fleet id, while this machine belongs
+// otherFleet returns the error for a prefix that holds the fleet id, while this machine belongs
 // to the fleet own.
 func otherFleet(prefix, state, own, id string) error {
 	return problem.Newf("choose another prefix in [fleet]; if this machine is to leave its old fleet for this one, remove "+idPath(state),

@@ -81,7 +81,7 @@ func (d *disabler) disable(n int, r *Runner) error {
 	return nil
 }
 
-// Disabler is the disabler: it turns off what it gets an order for, of a list that it gets at
+// Disabler runs the disabler: it turns off what it gets an order for, of a list that it gets at
 // first.
 func Disabler(ctx context.Context, in io.Reader, out io.Writer) error {
 	orders, results := json.NewDecoder(in), json.NewEncoder(out)

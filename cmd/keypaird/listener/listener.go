@@ -43,7 +43,7 @@ type Service struct {
 // memory is what a listener has before it collects garbage as often as it can.
 const memory = 48 << 20
 
-// Main is the listener. It returns when keypaird has ended or does not want it any more.
+// Main runs the listener. It returns when keypaird has ended or does not want it any more.
 func Main() error {
 	// A terminal and a service manager signal the whole group: the listener ends last.
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1)

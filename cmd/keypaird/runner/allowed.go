@@ -182,7 +182,7 @@ func same(a, b launch.Child) bool {
 	return err1 == nil && err2 == nil && bytes.Equal(x, y)
 }
 
-// environ is the environment of another process of this program.
+// environ returns the environment of another process of this program.
 func environ(more ...string) []string {
 	ours := slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")

@@ -80,7 +80,7 @@ func again(args ...string) (*exec.Cmd, error) {
 	return cmd, err
 }
 
-// Serve is the runner of the process that has started this one. It returns when that has
+// Serve runs the runner of the process that has started this one. It returns when that has
 // ended, and all programs have.
 func Serve(load func() (*config.Config, error)) error {
 	conn, err := passed()

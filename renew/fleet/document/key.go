@@ -170,7 +170,7 @@ func NewID() string {
 // IsID reports whether NewID may have returned s.
 func IsID(s string) bool { return isHex(s, 32) }
 
-// SeatValue is the value of the seat while node sits there.
+// SeatValue returns the value of the seat while node sits there.
 func SeatValue(node, term string) []byte { return []byte(node + " " + term) }
 
 // ParseSeat returns the node and the term in a value of the seat.
