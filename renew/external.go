@@ -13,10 +13,10 @@ import (
 	"keypaird/renew/problem"
 )
 
-// An External is an issuer for certificates that another program or a person obtains: it
-// reads a vendor, or a CA without ACME. It is the only [Issuer] of its target. Its files
-// are copied into the store when they have changed, and what is there goes the way of all
-// pairs from then on. A pair that cannot be used is not copied; the one before stays.
+// An External is the issuer of a certificate that another program or a person obtains, from
+// a vendor or a CA without ACME. It is the only [Issuer] of its target. Its files are
+// copied into the store when they have changed, and the copy is deployed as any other pair.
+// A pair that cannot be used is not copied; the one before stays.
 type External struct {
 	keypair.Source
 	Target string // its name, for messages

@@ -16,7 +16,7 @@ import (
 // It may be run again, not concurrently.
 type Pass struct {
 	Store        *keypair.Store                // required
-	Records      *Records                      // shared with who shows them; nil: this pass alone uses them
+	Records      *Records                      // shared with status documents; nil: only this pass uses them
 	Observer     Observer                      // nil: nothing is counted
 	Parallel     int                           // orders at once; zero means 1
 	Mode         Mode                          // zero means Scheduled

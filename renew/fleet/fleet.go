@@ -17,7 +17,7 @@ import (
 	"keypaird/renew/fleet/wave"
 )
 
-// Options are what a node knows of its fleet. Without a word on zero a field is required.
+// Options configure a Fleet. Without a word on zero a field is required.
 type Options struct {
 	Engine   engine.Engine
 	Identity *envelope.Identity

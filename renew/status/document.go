@@ -228,7 +228,7 @@ type TLSAName struct {
 
 // A Daemon is the state of "keypaird run", read from the state directory.
 type Daemon struct {
-	State   string    `json:"state"`             // one of DaemonStates
+	State   string    `json:"state"`             // running, killed, stopped or never
 	Process int       `json:"process,omitempty"` // running, or killed
 	Since   time.Time `json:"since,omitzero"`    // start of the process
 }

@@ -39,7 +39,7 @@ type Node struct {
 type Release struct {
 	Name        string    `json:"target"`
 	Serial      uint64    `json:"serial"`                // 0: there is no release
-	Stage       string    `json:"stage"`                 // one of Stages
+	Stage       string    `json:"stage"`                 // none, wave, held or all
 	Wave        int       `json:"wave,omitempty"`        // with Wave and Held: the number of the wave that may deploy it, from 1
 	Fingerprint string    `json:"fingerprint,omitempty"` // SHA-256 of the leaf
 	NotAfter    time.Time `json:"not_after,omitzero"`    // of the leaf
