@@ -40,8 +40,8 @@ type lost struct {
 	err                error
 }
 
-// Run makes a pass, probes what is due, and makes another pass over what is not served any
-// more. The caller holds the state lock.
+// Run makes a pass, probes the endpoints that are due, and makes another pass over the
+// targets that are not served any more. The caller holds the state lock.
 func Run(ctx context.Context, p *renew.Pass, targets []renew.Target) renew.Report {
 	r := &run{Pass: p}
 	if r.report = p.Run(ctx, targets); r.report.Interrupted {

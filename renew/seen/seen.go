@@ -88,7 +88,8 @@ func (r Record) Due(name string, now time.Time) bool {
 	return !now.Before(r.Next(name)) || r.ProbedAt.After(now)
 }
 
-// Lost returns the error of a deployment of which something is not served any more.
+// Lost wraps err as the error of a deployment with an endpoint that does not serve the
+// certificate any more.
 func (r Record) Lost(err error) error {
 	return fmt.Errorf("not served any more since %s: %w", r.LostAt.Format(time.RFC3339), err)
 }

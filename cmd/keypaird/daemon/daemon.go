@@ -27,7 +27,7 @@ import (
 	"keypaird/renew/status"
 )
 
-// Options are what a daemon needs from its program.
+// Options configure a Daemon.
 type Options struct {
 	Config config.Options
 	Log    *slog.Logger

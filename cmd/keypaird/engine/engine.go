@@ -53,7 +53,7 @@ type Engine struct {
 	cas map[string]*acme.Client // those made so far
 }
 
-// Options are what an Engine needs beside its configuration.
+// Options configure an Engine beside its configuration.
 type Options struct {
 	Log      *slog.Logger
 	Observe  func(acme.Exchange) // called after each exchange with a CA; nil: none is reported

@@ -19,10 +19,10 @@ type Forgotten struct {
 // ForgottenRows are the rows of several targets.
 type ForgottenRows []Forgotten
 
-// Forget removes what is stored of the targets called names: of those that are no longer
-// configured all of it, of the others what is known of files that the configuration moved.
-// files: the deployed files that still hold the pair are removed, too. Of unknown targets
-// nothing is stored. The rows say what was removed before an error.
+// Forget removes stored data of the targets called names: everything of those that are no
+// longer configured, of the others the records of files that the configuration moved.
+// files: the deployed files that still hold the pair are removed, too. unknown is called
+// with names of which nothing is stored. The rows list what was removed before an error.
 func (e *Engine) Forget(names []string, files bool, unknown func(name string)) (ForgottenRows, error) {
 	rows, names, err := e.forgetLeft(names, files)
 	if err != nil {

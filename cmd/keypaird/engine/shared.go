@@ -52,7 +52,8 @@ type Shared struct {
 	Describe func() *nodes.Fleet // what is known of the fleet; nil: there is none
 }
 
-// Passes are those that a fleet has a daemon make. Fields may be nil.
+// Passes are the functions through which a fleet has a daemon make passes. Fields may be
+// nil.
 type Passes struct {
 	// Changed is called when targets need a pass, all if it is nil.
 	Changed func(targets []string)

@@ -9,14 +9,14 @@ import (
 	"keypaird/renew/unconfigured"
 )
 
-// Unconfigured returns what is stored of targets that are no longer configured.
-// Those that cannot be read are left out; the error says why.
+// Unconfigured returns the certificates of targets that are no longer configured. Those
+// that cannot be read are left out; the error says why.
 func (e *Engine) Unconfigured() ([]unconfigured.Certificate, error) {
 	return unconfigured.Find(e.Store, e.Targets)
 }
 
-// LogUnconfigured logs what is stored of targets that are no longer configured and
-// may still be in use.
+// LogUnconfigured logs the certificates of targets that are no longer configured and may
+// still be in use.
 func (e *Engine) LogUnconfigured() {
 	list, err := e.Unconfigured()
 	if err != nil {
@@ -46,9 +46,9 @@ func (e *Engine) removeLeft(name string, files bool) (removed, left []string, er
 	return removed, left, err
 }
 
-// CopyRenamed gives those of targets that were renamed the certificates of their
-// old names, and returns what is stored of targets that are no longer configured.
-// The caller holds the lock of the state directory.
+// CopyRenamed gives those of targets that were renamed the certificates of their old names,
+// and returns the certificates of targets that are no longer configured. The caller holds
+// the lock of the state directory.
 func (e *Engine) CopyRenamed(targets []renew.Target, records *renew.Records) []unconfigured.Certificate {
 	list, err := e.Unconfigured()
 	if err != nil {

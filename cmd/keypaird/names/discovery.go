@@ -67,8 +67,8 @@ func (o *Discovery) Request(domains []string, warn func(message, remedy string))
 	return r, nil
 }
 
-// Print has keypaird-names answer, and prints the answer in a style. It returns the error
-// that the results amount to.
+// Print runs keypaird-names with a request and prints the answer in a style. It returns one
+// error for all results that are failures, or nil.
 func Print(ctx context.Context, r message.Request, style textfmt.Style, stdout, stderr io.Writer) error {
 	if r.Format != message.Text {
 		style = textfmt.Style{}

@@ -48,8 +48,8 @@ func Flags(f *flag.FlagSet) *Lookup {
 	return d
 }
 
-// Formats defines the flags of verify for what is printed, and returns a function that
-// says what they chose.
+// Formats defines the flags of verify for the format of its output, and returns a function
+// that returns the format chosen.
 func Formats(f *flag.FlagSet) func() (message.Format, error) {
 	asJSON := f.Bool("json", false, "print the checks as JSON")
 	asTAP := f.Bool("tap", false, "print the checks in the Test Anything Protocol, version 13")

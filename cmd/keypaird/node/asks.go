@@ -253,7 +253,7 @@ func (a *asks) remove(ctx context.Context, t *fleet.Term, ask document.Ask, targ
 				n.replaceNextKey(target, nextKey)
 			}
 		case sealed:
-			outcomes = append(outcomes, document.Outcome{Target: target, Action: string(ask.Do), Why: "sealed anew"})
+			outcomes = append(outcomes, document.Outcome{Target: target, Action: string(ask.Do), Why: "resealed"})
 		}
 	}
 	did, err := a.order(ctx, had, true, true)

@@ -122,7 +122,7 @@ func filesOf(cfg *config.Config, store *keypair.Store) Files {
 	}
 }
 
-// Shared returns what the fleet has in place of files.
+// Shared returns the stores of the fleet that replace files.
 func (n *Node) Shared() engine.Shared {
 	return engine.Shared{
 		Orders: n.Orders, Account: n.Account, OrderLog: n.OrderLog, Permit: n.Permit, Clock: n.CompareClock, HTTP01: n.Solver, Token: n.ShareToken, TXT: n.NoteTXT,

@@ -22,7 +22,7 @@ import (
 	"keypaird/renew/record"
 )
 
-// Files are what a single machine keeps of orders.
+// Files are the files of orders that a single machine keeps.
 type Files struct {
 	Order    func(target, ca string) acme.OrderStore
 	Account  func(ca string) accountfile.Files
